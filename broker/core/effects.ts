@@ -1,0 +1,64 @@
+/**
+ * What the coordinator wants done, in the imperative. The driver performs effects strictly in order,
+ * and a `persist` is on disk before any later effect of any later step leaves. That is the whole
+ * durability contract of the gateway: everything that the outside may see was written first. A
+ * `persist` that fails stops the process.
+ */
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { Down } from '../../shared/protocol/messages.ts'
+import type { Problem } from '../../shared/protocol/problems.ts'
+import type { Topic } from '../../shared/protocol/topics.ts'
+import type { ConnectionId, Ticket } from './events.ts'
+import type { LedgerRecord } from './ledger-records.ts'
+
+export type TaskState = 'accepted' | 'running' | 'completed' | 'failed' | 'expired' | 'cancelled'
+
+/** Why a submission or a request was refused (docs/operations.md has the table). */
+export type RefusalCode =
+  | Problem['code']
+  | 'invalid'
+  | 'task-id-conflict'
+  | 'no-node'
+  | 'too-late'
+  | 'unknown-task'
+  | 'overloaded'
+  | 'ledger-full'
+
+export interface Refusal {
+  readonly code: RefusalCode
+  readonly message: string
+  readonly errors?: readonly Problem[]
+}
+
+/** The answer to whoever holds a ticket. */
+export type Outcome =
+  | { readonly ok: true; readonly task: TaskId; readonly state: TaskState }
+  | { readonly ok: false; readonly task?: TaskId; readonly refusal: Refusal }
+
+/** Facts for the event log, the `gateway/event` topic and the counters. */
+export interface GatewayNotice {
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  /** Stable, kebab-case: `node-joined`, `task-ended`… */
+  readonly code: string
+  readonly message: string
+  readonly fields?: Readonly<Record<string, string | number | boolean>>
+}
+
+export type GatewayEffect =
+  | { readonly type: 'persist'; readonly records: readonly LedgerRecord[] }
+  | { readonly type: 'send'; readonly connection: ConnectionId; readonly message: Down }
+  /** From now on the connection speaks for the node: its state, info, telemetry and events pass. */
+  | { readonly type: 'admit'; readonly connection: ConnectionId; readonly node: NodeId }
+  /** Closes a connection once what was sent to it before has left. */
+  | { readonly type: 'disconnect'; readonly connection: ConnectionId; readonly reason: string }
+  | {
+      readonly type: 'publish'
+      readonly topic: Topic
+      readonly payload: string | Uint8Array
+      readonly qos: 0 | 1
+      readonly retain: boolean
+    }
+  | { readonly type: 'answer'; readonly ticket: Ticket; readonly outcome: Outcome }
+  /** The task reached one of its ends, and its result is in the ledger. */
+  | { readonly type: 'announce-end'; readonly task: TaskId; readonly state: TaskState }
+  | { readonly type: 'notice'; readonly notice: GatewayNotice }

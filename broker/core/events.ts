@@ -1,0 +1,46 @@
+/** What happens to the gateway, in the past tense: the only input of the coordinator. */
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { Up } from '../../shared/protocol/messages.ts'
+import type { SubmissionResult } from '../../shared/protocol/task.ts'
+
+/** One MQTT connection of a node: its client id. */
+export type ConnectionId = string
+
+/** Names somebody who waits for an answer: a held PUBACK or an open HTTP request. */
+export type Ticket = number
+
+/** How a submission came in. */
+export interface Submitter {
+  readonly via: 'mqtt' | 'http'
+  /** The MQTT client id, or the remote address of the HTTP client. */
+  readonly client: string
+  /**
+   * For a resent MQTT packet without a task id: client and packet id, the best there is to match
+   * it with what came before (wire.md, Task).
+   */
+  readonly packetId?: number
+  readonly isDuplicate?: boolean
+}
+
+export type GatewayEvent =
+  | {
+      readonly type: 'node-message-received'
+      readonly connection: ConnectionId
+      readonly node: NodeId
+      readonly message: Up
+    }
+  | { readonly type: 'connection-closed'; readonly connection: ConnectionId }
+  | {
+      readonly type: 'task-submitted'
+      readonly ticket: Ticket
+      readonly submitter: Submitter
+      readonly result: SubmissionResult
+    }
+  | {
+      readonly type: 'cancel-requested'
+      /** Absent over MQTT, where nobody is answered but by the task's state. */
+      readonly ticket?: Ticket
+      readonly submitter: Submitter
+      readonly task: TaskId
+    }
+  | { readonly type: 'deadline-reached' }

@@ -1,0 +1,126 @@
+/**
+ * The records of the ledger, as plain data: what the coordinator persists and what it starts from
+ * again. The adapter encodes values as CBOR and knows nothing of their meaning.
+ *
+ *   meta       'identity'     which grid, how far the order has come
+ *   member     node id        a node that was ever admitted
+ *   stream     node id        where its stream stands, at the gateway and on its disk
+ *   placement  chunk number   holders of the born tiles of one chunk
+ *   task       task id        state; kept for the retention, then reduced to what knows a repeat
+ *   body       task id        the normal form of an unfinished task, or of one the log still needs
+ *   write      sequence       which node holds which part of a sequenced write: the log
+ *   result     task id        the CBOR result, as published
+ */
+import type { FieldType } from '../../shared/grid/fields.ts'
+import type { TaskState } from './effects.ts'
+
+export interface IdentityRecord {
+  readonly ledgerId: string
+  readonly grid: { readonly width: number; readonly height: number; readonly tile: number }
+  readonly fields: readonly { readonly name: string; readonly type: FieldType }[]
+  readonly replicas: number
+  /** Counts the starts of the gateway on this ledger. */
+  readonly term: number
+  /** The last sequence given to a write. */
+  readonly seq: number
+  /** The version of the placement. */
+  readonly epoch: number
+}
+
+export interface MemberRecord {
+  /** Small number that stands for the node in placements; never given twice. */
+  readonly index: number
+  readonly storeId: string
+  readonly boot: number
+  readonly weight: number
+  readonly operations: readonly string[]
+  /** Unix ms. */
+  readonly joinedTs: number
+}
+
+export interface StreamRecord {
+  readonly storeId: string
+  /** The last entry put into the stream. */
+  readonly head: number
+  /** The last entry that the node acknowledged, its chain and sequence. */
+  readonly acked: number
+  readonly ackedChain: Uint8Array
+  readonly ackedSeq: number
+}
+
+export interface PlacementRecord {
+  /** One byte a tile: 1 when born. */
+  readonly born: Uint8Array
+  /** `replicas` member indexes + 1 a tile, u16 little-endian; 0 is no holder. */
+  readonly holders: Uint8Array
+}
+
+export interface TaskRecord {
+  readonly op: string
+  /** Hex SHA-256 of the normal form. */
+  readonly hash: string
+  readonly state: TaskState
+  readonly effect: 'none' | 'pending' | 'done'
+  /** Order of acceptance. */
+  readonly order: number
+  /** Unix ms. */
+  readonly acceptedTs: number
+  readonly endedTs: number | null
+  /** Milliseconds that were left to the deadline when this was written. */
+  readonly remainingMs: number
+  /** Of a sequenced write. */
+  readonly seq: number | null
+  readonly shards: { readonly total: number; readonly done: number; readonly failed: number }
+  readonly error: { readonly code: string; readonly message: string } | null
+}
+
+/** The parts of one write: `tiles` are packed u32. */
+export interface WriteRecord {
+  readonly task: string
+  readonly parts: readonly {
+    readonly node: string
+    readonly position: number
+    readonly tiles: Uint8Array
+  }[]
+}
+
+export interface LedgerTables {
+  meta: IdentityRecord
+  member: MemberRecord
+  stream: StreamRecord
+  placement: PlacementRecord
+  task: TaskRecord
+  body: Uint8Array
+  write: WriteRecord
+  result: Uint8Array
+}
+
+export type LedgerTable = keyof LedgerTables
+
+export const LEDGER_TABLES: readonly LedgerTable[] = [
+  'meta',
+  'member',
+  'stream',
+  'placement',
+  'task',
+  'body',
+  'write',
+  'result',
+]
+
+/** One change; a `value` of undefined deletes. */
+export type LedgerRecord = {
+  [T in LedgerTable]: {
+    readonly table: T
+    readonly key: string | number
+    readonly value: LedgerTables[T] | undefined
+  }
+}[LedgerTable]
+
+/** Everything but results, which are read one at a time. */
+export type LedgerContents = {
+  readonly [T in Exclude<LedgerTable, 'result'>]: readonly {
+    readonly key: string | number
+    readonly value: LedgerTables[T]
+  }[]
+}

@@ -1,0 +1,126 @@
+/**
+ * The fields of an LSU: a fixed, ordered list of named numbers that every LSU of the grid has.
+ * `exactFor` says whether a number is held by a type without loss; `saturate` brings the result of
+ * an addition back into the type. Both are pure, so that every replica gets the same bytes.
+ */
+export type FieldType = 'u8' | 'i32' | 'f32' | 'f64'
+
+export interface Field {
+  readonly name: string
+  readonly type: FieldType
+}
+
+export type Column = Uint8Array | Int32Array | Float32Array | Float64Array
+
+export const FIELD_BYTES: Readonly<Record<FieldType, number>> = { u8: 1, i32: 4, f32: 4, f64: 8 }
+
+/** At most this many fields: a page names its columns by position. */
+export const FIELDS_MAX = 32
+
+const F32_MAX = 3.4028234663852886e38
+const NAME = /^[a-z][a-z0-9_]{0,31}$/
+
+export function isFieldType(text: string): text is FieldType {
+  return Object.hasOwn(FIELD_BYTES, text)
+}
+
+/** Parses `name:type,name:type`. Returns the problems instead of fields when there are any. */
+export function parseFields(text: string): { fields: Field[] } | { problems: string[] } {
+  const fields: Field[] = []
+  const problems: string[] = []
+  for (const part of text.split(',')) {
+    const [name = '', type = '', ...rest] = part.trim().split(':')
+    if (!NAME.test(name) || rest.length > 0) {
+      problems.push(`"${part.trim()}" is not name:type with a lower-case name of 1 to 32 letters`)
+    } else if (!isFieldType(type)) {
+      problems.push(`field "${name}" has the unknown type "${type}" (u8, i32, f32, f64)`)
+    } else if (name === 'status' || fields.some((field) => field.name === name)) {
+      problems.push(`field "${name}" is ${name === 'status' ? 'a reserved name' : 'named twice'}`)
+    } else {
+      fields.push({ name, type })
+    }
+  }
+  if (fields.length > FIELDS_MAX) problems.push(`more than ${FIELDS_MAX} fields`)
+  return problems.length > 0 ? { problems } : { fields }
+}
+
+export function formatFields(fields: readonly Field[]): string {
+  return fields.map((field) => `${field.name}:${field.type}`).join(',')
+}
+
+/** The bytes that one LSU takes in all columns together, without its status byte. */
+export function bytesPerLsu(fields: readonly Field[]): number {
+  return fields.reduce((sum, field) => sum + FIELD_BYTES[field.type], 0)
+}
+
+export function findField(fields: readonly Field[], name: string): Field | undefined {
+  return fields.find((field) => field.name === name)
+}
+
+/** Whether `value` is finite and held by `type` without loss. */
+export function exactFor(type: FieldType, value: number): boolean {
+  switch (type) {
+    case 'u8':
+      return Number.isInteger(value) && value >= 0 && value <= 255
+    case 'i32':
+      return Number.isInteger(value) && value >= -2147483648 && value <= 2147483647
+    case 'f32':
+      return Number.isFinite(value) && Math.fround(value) === value
+    case 'f64':
+      return Number.isFinite(value)
+  }
+}
+
+/** Brings a sum into the range of `type`: integers clamp, floats stop at their largest number. */
+export function saturate(type: FieldType, value: number): number {
+  switch (type) {
+    case 'u8':
+      return value < 0 ? 0 : value > 255 ? 255 : value
+    case 'i32':
+      return value < -2147483648 ? -2147483648 : value > 2147483647 ? 2147483647 : value
+    case 'f32':
+      return value < -F32_MAX ? -F32_MAX : value > F32_MAX ? F32_MAX : Math.fround(value)
+    case 'f64':
+      return value < -Number.MAX_VALUE
+        ? -Number.MAX_VALUE
+        : value > Number.MAX_VALUE
+          ? Number.MAX_VALUE
+          : value
+  }
+}
+
+/** A typed column over `bytes`; the offset must be a multiple of the type's size. */
+export function columnOver(
+  type: FieldType,
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+): Column {
+  switch (type) {
+    case 'u8':
+      return new Uint8Array(buffer, byteOffset, length)
+    case 'i32':
+      return new Int32Array(buffer, byteOffset, length)
+    case 'f32':
+      return new Float32Array(buffer, byteOffset, length)
+    case 'f64':
+      return new Float64Array(buffer, byteOffset, length)
+  }
+}
+
+/** Copies `bytes` into a fresh, aligned column. Bytes that do not fill a last number are left out. */
+export function columnFromBytes(type: FieldType, bytes: Uint8Array): Column {
+  const size = FIELD_BYTES[type]
+  const length = Math.floor(bytes.length / size)
+  const copy = bytes.slice(0, length * size)
+  return columnOver(type, copy.buffer, 0, length)
+}
+
+export function createColumn(type: FieldType, length: number): Column {
+  return columnOver(type, new ArrayBuffer(length * FIELD_BYTES[type]), 0, length)
+}
+
+/** The column's own bytes, without a copy. Little-endian, as every platform we run on is. */
+export function bytesOfColumn(column: Column): Uint8Array {
+  return new Uint8Array(column.buffer, column.byteOffset, column.byteLength)
+}

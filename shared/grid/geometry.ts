@@ -1,0 +1,137 @@
+/**
+ * The LSU grid: `width` × `height` cells, `id = y * width + x`, cut into square tiles of `tile` × `tile`
+ * LSUs, `tileId = tileY * tilesAcross + tileX`. Tiles at the right and lower edge are clipped.
+ * Inside a tile and inside a region, order is row-major everywhere.
+ */
+import { assert } from '../core/assert.ts'
+
+/** A rectangle of LSUs. All four are whole numbers; `w` and `h` are at least 1. */
+export interface Region {
+  readonly x: number
+  readonly y: number
+  readonly w: number
+  readonly h: number
+}
+
+export interface GridSize {
+  readonly width: number
+  readonly height: number
+  readonly tile: number
+}
+
+/** The widest and highest grid: 8192 × 8192 = 67,108,864 LSUs (mission.md). */
+export const GRID_SIDE_MAX = 8192
+export const TILE_SIDE_MIN = 4
+export const TILE_SIDE_MAX = 64
+
+export class Geometry {
+  readonly width: number
+  readonly height: number
+  readonly tile: number
+  readonly tilesAcross: number
+  readonly tilesDown: number
+  readonly tiles: number
+
+  constructor(size: GridSize) {
+    assert(size.width >= 1 && size.width <= GRID_SIDE_MAX, 'grid width in range')
+    assert(size.height >= 1 && size.height <= GRID_SIDE_MAX, 'grid height in range')
+    assert(size.tile >= TILE_SIDE_MIN && size.tile <= TILE_SIDE_MAX, 'tile side in range')
+    this.width = size.width
+    this.height = size.height
+    this.tile = size.tile
+    this.tilesAcross = Math.ceil(size.width / size.tile)
+    this.tilesDown = Math.ceil(size.height / size.tile)
+    this.tiles = this.tilesAcross * this.tilesDown
+  }
+
+  get whole(): Region {
+    return { x: 0, y: 0, w: this.width, h: this.height }
+  }
+
+  get lsus(): number {
+    return this.width * this.height
+  }
+
+  contains(region: Region): boolean {
+    return (
+      region.x >= 0 &&
+      region.y >= 0 &&
+      region.w >= 1 &&
+      region.h >= 1 &&
+      region.x + region.w <= this.width &&
+      region.y + region.h <= this.height
+    )
+  }
+
+  /** The rectangle that a tile covers, clipped at the edge of the grid. */
+  tileRegion(tile: number): Region {
+    const x = (tile % this.tilesAcross) * this.tile
+    const y = Math.floor(tile / this.tilesAcross) * this.tile
+    return {
+      x,
+      y,
+      w: Math.min(this.tile, this.width - x),
+      h: Math.min(this.tile, this.height - y),
+    }
+  }
+
+  /** LSUs in a tile. */
+  tileLsus(tile: number): number {
+    const { w, h } = this.tileRegion(tile)
+    return w * h
+  }
+
+  /** How many tiles a region touches. */
+  countTilesOf(region: Region): number {
+    const { firstX, lastX, firstY, lastY } = this.#tileBounds(region)
+    return (lastX - firstX + 1) * (lastY - firstY + 1)
+  }
+
+  /** The ids of the tiles that a region touches, ascending. */
+  tilesOf(region: Region): Uint32Array {
+    const { firstX, lastX, firstY, lastY } = this.#tileBounds(region)
+    const ids = new Uint32Array((lastX - firstX + 1) * (lastY - firstY + 1))
+    let at = 0
+    for (let tileY = firstY; tileY <= lastY; tileY++) {
+      const row = tileY * this.tilesAcross
+      for (let tileX = firstX; tileX <= lastX; tileX++) ids[at++] = row + tileX
+    }
+    return ids
+  }
+
+  /** The part of `region` inside `tile`, in coordinates of the grid. It must not be empty. */
+  overlap(tile: number, region: Region): Region {
+    const own = this.tileRegion(tile)
+    const x = Math.max(own.x, region.x)
+    const y = Math.max(own.y, region.y)
+    const right = Math.min(own.x + own.w, region.x + region.w)
+    const bottom = Math.min(own.y + own.h, region.y + region.h)
+    assert(right > x && bottom > y, 'tile touches the region')
+    return { x, y, w: right - x, h: bottom - y }
+  }
+
+  touches(tile: number, region: Region): boolean {
+    if (tile < 0 || tile >= this.tiles) return false
+    const own = this.tileRegion(tile)
+    return (
+      own.x < region.x + region.w &&
+      region.x < own.x + own.w &&
+      own.y < region.y + region.h &&
+      region.y < own.y + own.h
+    )
+  }
+
+  #tileBounds(region: Region): {
+    firstX: number
+    lastX: number
+    firstY: number
+    lastY: number
+  } {
+    return {
+      firstX: Math.floor(region.x / this.tile),
+      lastX: Math.floor((region.x + region.w - 1) / this.tile),
+      firstY: Math.floor(region.y / this.tile),
+      lastY: Math.floor((region.y + region.h - 1) / this.tile),
+    }
+  }
+}

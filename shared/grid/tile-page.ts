@@ -1,0 +1,112 @@
+/**
+ * The packed page of one tile, as it lies in LMDB: a header, then each field as one column, then one
+ * status byte an LSU. Columns are ordered by the size of their type, largest first, so that each
+ * starts at a multiple of its size and a typed array can lie over the page without a copy.
+ *
+ *   0   u32  format (1) in the low byte, LSUs in the upper 24 bits
+ *   4   u32  reserved, zero
+ *   8   f64  `at`: the sequence of the last write applied to this tile, 0 when none
+ *   16  8 B  digest of the bytes from 24 on and of `at`
+ *   24  columns, then status
+ *
+ * A page whose digest does not match its bytes is damaged and never read as cells.
+ */
+import { DIGEST_BYTES, xxh32 } from '../core/hash.ts'
+import { type Column, columnOver, FIELD_BYTES, type Field } from './fields.ts'
+
+export const STATUS_IDLE = 0
+export const STATUS_SCALED = 1
+export const STATUS_NAMES = ['idle', 'scaled'] as const
+
+const FORMAT = 1
+const AT_OFFSET = 8
+const DIGEST_OFFSET = 16
+const HEADER_BYTES = 24
+
+/** Where the columns of a page lie; one layout serves all tiles of equal LSU count. */
+export interface PageLayout {
+  readonly fields: readonly Field[]
+  readonly lsus: number
+  readonly offsets: readonly number[]
+  readonly statusOffset: number
+  readonly bytes: number
+}
+
+export function createLayout(fields: readonly Field[], lsus: number): PageLayout {
+  const offsets = new Array<number>(fields.length).fill(0)
+  let offset = HEADER_BYTES
+  for (const size of [8, 4, 1]) {
+    fields.forEach((field, index) => {
+      if (FIELD_BYTES[field.type] !== size) return
+      offsets[index] = offset
+      offset += size * lsus
+    })
+  }
+  return { fields, lsus, offsets, statusOffset: offset, bytes: offset + lsus }
+}
+
+/** One tile's page over its own, 8-byte aligned memory. */
+export class TilePage {
+  readonly layout: PageLayout
+  readonly bytes: Uint8Array
+  readonly status: Uint8Array
+  readonly #view: DataView
+
+  /** `bytes` must be `layout.bytes` long and start at a multiple of 8 in its buffer. */
+  constructor(layout: PageLayout, bytes: Uint8Array) {
+    this.layout = layout
+    this.bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.status = bytes.subarray(layout.statusOffset, layout.statusOffset + layout.lsus)
+  }
+
+  static empty(layout: PageLayout): TilePage {
+    const page = new TilePage(layout, new Uint8Array(layout.bytes))
+    page.#view.setUint32(0, FORMAT | (layout.lsus << 8), true)
+    return page
+  }
+
+  /** A private copy of stored bytes, or why they are not a sound page of this layout. */
+  static open(layout: PageLayout, stored: Uint8Array): TilePage | 'wrong-size' | 'damaged' {
+    if (stored.length !== layout.bytes) return 'wrong-size'
+    const page = new TilePage(layout, new Uint8Array(stored))
+    if (page.#view.getUint32(0, true) !== (FORMAT | (layout.lsus << 8)) >>> 0) return 'wrong-size'
+    return page.#isSound() ? page : 'damaged'
+  }
+
+  get at(): number {
+    return this.#view.getFloat64(AT_OFFSET, true)
+  }
+
+  set at(seq: number) {
+    this.#view.setFloat64(AT_OFFSET, seq, true)
+  }
+
+  get digest(): Uint8Array {
+    return this.bytes.subarray(DIGEST_OFFSET, DIGEST_OFFSET + DIGEST_BYTES)
+  }
+
+  column(index: number): Column {
+    const { fields, offsets, lsus } = this.layout
+    const field = fields[index]!
+    return columnOver(field.type, this.bytes.buffer, this.bytes.byteOffset + offsets[index]!, lsus)
+  }
+
+  /** Writes the digest of what the page now holds. To be called last, before it is stored. */
+  seal(): void {
+    this.#view.setUint32(DIGEST_OFFSET, this.#hash(0), true)
+    this.#view.setUint32(DIGEST_OFFSET + 4, this.#hash(0x9e3779b1), true)
+  }
+
+  #hash(seed: number): number {
+    const at = xxh32(this.bytes.subarray(AT_OFFSET, AT_OFFSET + 8), seed)
+    return xxh32(this.bytes.subarray(HEADER_BYTES), at)
+  }
+
+  #isSound(): boolean {
+    return (
+      this.#view.getUint32(DIGEST_OFFSET, true) === this.#hash(0) &&
+      this.#view.getUint32(DIGEST_OFFSET + 4, true) === this.#hash(0x9e3779b1)
+    )
+  }
+}

@@ -1,0 +1,52 @@
+/** `add`: adds one value to a field of every LSU of the region and saturates. Not idempotent. */
+import * as v from 'valibot'
+import { exactFor, findField, saturate } from '../grid/fields.ts'
+import { parseWith } from '../protocol/problems.ts'
+import { inexact } from './field-values.ts'
+import type { Wire, WriteOperation } from './operation.ts'
+
+interface AddArgs extends Wire {
+  /** Index of the field. */
+  readonly field: number
+  readonly value: number
+}
+
+const schema = v.strictObject({ field: v.string(), value: v.number() })
+
+export const add: WriteOperation = {
+  kind: 'write',
+  name: 'add',
+  parse(input, _region, context) {
+    const shape = parseWith(schema, input ?? {}, 'args')
+    if (!shape.ok) return shape
+    const field = findField(context.fields, shape.value.field)
+    if (field === undefined) {
+      const message = `the grid has no field "${shape.value.field}"`
+      return { ok: false, problems: [{ path: 'args.field', code: 'unknown-field', message }] }
+    }
+    if (!exactFor(field.type, shape.value.value)) {
+      return { ok: false, problems: [inexact('args.value', field, shape.value.value)] }
+    }
+    return {
+      ok: true,
+      value: { field: context.fields.indexOf(field), value: shape.value.value } satisfies AddArgs,
+    }
+  },
+  argumentBytesPerTile: () => 0,
+  cut: (args) => args,
+  run(args, context) {
+    const { field, value } = args as AddArgs
+    const { type } = context.fields[field]!
+    return {
+      act(cells, window) {
+        const column = cells.column(field)
+        for (let row = 0; row < window.h; row++) {
+          const start = (window.top + row) * window.stride + window.left
+          for (let at = start; at < start + window.w; at++) {
+            column[at] = saturate(type, column[at]! + value)
+          }
+        }
+      },
+    }
+  },
+}

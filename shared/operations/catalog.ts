@@ -1,0 +1,21 @@
+/** Every operation there is, by name. A node announces the names it can run. */
+import { add } from './add.ts'
+import { digest } from './digest.ts'
+import { get } from './get.ts'
+import type { Operation } from './operation.ts'
+import { put } from './put.ts'
+import { scale } from './scale.ts'
+import { set } from './set.ts'
+import { stat } from './stat.ts'
+
+const OPERATIONS: readonly Operation[] = [scale, put, set, add, get, stat, digest]
+
+const byName: ReadonlyMap<string, Operation> = new Map(
+  OPERATIONS.map((operation) => [operation.name, operation]),
+)
+
+export const OPERATION_NAMES: readonly string[] = OPERATIONS.map((operation) => operation.name)
+
+export function findOperation(name: string): Operation | undefined {
+  return byName.get(name)
+}

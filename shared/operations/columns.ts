@@ -1,0 +1,27 @@
+/** Packed columns inside partial results: tile ids as u32, numbers as f64, little-endian. */
+
+export function packTiles(tiles: ArrayLike<number>): Uint8Array {
+  return new Uint8Array(Uint32Array.from(tiles).buffer)
+}
+
+export function unpackTiles(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.slice(0, bytes.length & ~3).buffer)
+}
+
+export function packNumbers(numbers: ArrayLike<number>): Uint8Array {
+  return new Uint8Array(Float64Array.from(numbers).buffer)
+}
+
+export function unpackNumbers(bytes: Uint8Array): Float64Array {
+  return new Float64Array(bytes.slice(0, bytes.length & ~7).buffer)
+}
+
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    joined.set(part, at)
+    at += part.length
+  }
+  return joined
+}

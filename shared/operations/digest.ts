@@ -1,0 +1,50 @@
+/** `digest`: the SHA-256 of each item's bytes, by key. A pure function of the items. */
+import { createHash } from 'node:crypto'
+import * as v from 'valibot'
+import { parseWith } from '../protocol/problems.ts'
+import { concatBytes } from './columns.ts'
+import type { ItemsOperation, Wire } from './operation.ts'
+
+const SHA256_BYTES = 32
+
+/** Keys, and their digests one after the other. */
+interface DigestPartial extends Wire {
+  readonly keys: string[]
+  readonly sha256: Uint8Array
+}
+
+export const digest: ItemsOperation = {
+  kind: 'items',
+  name: 'digest',
+  parse: (input) => parseWith(v.strictObject({}), input ?? {}, 'args'),
+  run() {
+    const keys: string[] = []
+    const digests: Uint8Array[] = []
+    return {
+      visit(key, bytes) {
+        keys.push(key)
+        digests.push(createHash('sha256').update(bytes).digest())
+      },
+      finish: (): DigestPartial => ({ keys, sha256: concatBytes(digests) }),
+    }
+  },
+  merge(left, right) {
+    const a = left as DigestPartial
+    const b = right as DigestPartial
+    return {
+      keys: [...a.keys, ...b.keys],
+      sha256: concatBytes([a.sha256, b.sha256]),
+    } satisfies DigestPartial
+  },
+  finish(total) {
+    const { keys, sha256 } = total as DigestPartial
+    const byKey: Record<string, string> = {}
+    const order = keys.map((key, index) => ({ key, index }))
+    order.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    for (const { key, index } of order) {
+      const bytes = sha256.subarray(index * SHA256_BYTES, (index + 1) * SHA256_BYTES)
+      byKey[key] = Buffer.from(bytes).toString('hex')
+    }
+    return { items: keys.length, sha256: byKey }
+  },
+}

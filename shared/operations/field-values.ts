@@ -1,0 +1,77 @@
+/** Arguments of the form `{fields: {name: value}}`, shared by `scale` and `set`. */
+import * as v from 'valibot'
+import { exactFor, type Field, findField } from '../grid/fields.ts'
+import { joinPath, type Parsed, type Problem, parseWith } from '../protocol/problems.ts'
+import type { TileCells, TileWindow, Wire } from './operation.ts'
+
+export const fieldMapSchema = v.record(v.string(), v.number())
+
+/** The normal form: field indexes, ascending, and their values. */
+export interface FieldValues extends Wire {
+  readonly fields: number[]
+  readonly values: number[]
+}
+
+export function parseFieldValues(
+  input: unknown,
+  fields: readonly Field[],
+  options: { required: boolean },
+): Parsed<FieldValues> {
+  const schema = v.strictObject({
+    fields: options.required ? fieldMapSchema : v.optional(fieldMapSchema, {}),
+  })
+  const shape = parseWith(schema, input ?? {}, 'args')
+  if (!shape.ok) return shape
+  const problems: Problem[] = []
+  const entries: [number, number][] = []
+  for (const [name, value] of Object.entries(shape.value.fields)) {
+    const path = joinPath('args.fields', name)
+    const field = findField(fields, name)
+    if (field === undefined) {
+      problems.push({ path, code: 'unknown-field', message: `the grid has no field "${name}"` })
+    } else if (!exactFor(field.type, value)) {
+      problems.push(inexact(path, field, value))
+    } else {
+      entries.push([fields.indexOf(field), value])
+    }
+  }
+  if (options.required && entries.length === 0 && problems.length === 0) {
+    problems.push({
+      path: 'args.fields',
+      code: 'wrong-count',
+      message: 'args.fields names no field',
+    })
+  }
+  if (problems.length > 0) return { ok: false, problems }
+  entries.sort((left, right) => left[0] - right[0])
+  return {
+    ok: true,
+    value: { fields: entries.map((entry) => entry[0]), values: entries.map((entry) => entry[1]) },
+  }
+}
+
+export function inexact(path: string, field: Field, value: number): Problem {
+  return {
+    path,
+    code: 'out-of-range',
+    message: `${path} is ${value}, which field "${field.name}" of type ${field.type} cannot hold exactly`,
+  }
+}
+
+/** Sets each named field in the window. */
+export function assignFields(cells: TileCells, window: TileWindow, args: FieldValues): void {
+  args.fields.forEach((fieldIndex, index) => {
+    fillWindow(cells.column(fieldIndex), window, args.values[index]!)
+  })
+}
+
+export function fillWindow(
+  column: { fill(value: number, start: number, end: number): unknown },
+  window: TileWindow,
+  value: number,
+): void {
+  for (let row = 0; row < window.h; row++) {
+    const start = (window.top + row) * window.stride + window.left
+    column.fill(value, start, start + window.w)
+  }
+}

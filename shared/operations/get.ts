@@ -1,0 +1,142 @@
+/** `get`: the cells of a region, at most 65,536 LSUs: named fields and status, row-major. */
+import * as v from 'valibot'
+import {
+  bytesOfColumn,
+  type Column,
+  columnFromBytes,
+  createColumn,
+  FIELD_BYTES,
+  type Field,
+  findField,
+} from '../grid/fields.ts'
+import type { Problem } from '../protocol/problems.ts'
+import { joinPath, parseWith } from '../protocol/problems.ts'
+import { concatBytes, packTiles, unpackTiles } from './columns.ts'
+import type { ReadOperation, TileWindow, Wire } from './operation.ts'
+
+/** wire.md: `get` covers at most this many LSUs. */
+export const GET_LSUS_MAX = 65_536
+
+const STATUS_NAMES = ['idle', 'scaled'] as const
+
+interface GetArgs extends Wire {
+  /** Indexes of the fields, in the order they were asked for. */
+  readonly fields: number[]
+}
+
+/** Windows one after the other in the order of `tiles`; `columns` as in the arguments. */
+interface GetPartial extends Wire {
+  readonly tiles: Uint8Array
+  readonly status: Uint8Array
+  readonly columns: Uint8Array[]
+}
+
+const schema = v.strictObject({ fields: v.optional(v.array(v.string())) })
+
+export const get: ReadOperation = {
+  kind: 'read',
+  name: 'get',
+  parse(input, region, context) {
+    const shape = parseWith(schema, input ?? {}, 'args')
+    const problems: Problem[] = shape.ok ? [] : [...shape.problems]
+    const lsus = region.w * region.h
+    if (lsus > GET_LSUS_MAX) {
+      const message = `the region has ${lsus} LSUs, get reads at most ${GET_LSUS_MAX}`
+      problems.push({ path: 'region', code: 'too-large', message })
+    }
+    const indexes: number[] = []
+    const names = (shape.ok && shape.value.fields) || context.fields.map((field) => field.name)
+    names.forEach((name, index) => {
+      const path = joinPath('args.fields', index)
+      const field = findField(context.fields, name)
+      if (field === undefined) {
+        problems.push({ path, code: 'unknown-field', message: `the grid has no field "${name}"` })
+        return
+      }
+      const fieldIndex = context.fields.indexOf(field)
+      if (indexes.includes(fieldIndex)) {
+        problems.push({ path, code: 'duplicate', message: `${path} names "${name}" again` })
+      } else {
+        indexes.push(fieldIndex)
+      }
+    })
+    if (problems.length > 0) return { ok: false, problems }
+    return { ok: true, value: { fields: indexes } satisfies GetArgs }
+  },
+  resultBytesPerTile(args, context) {
+    const perLsu = selected(args as GetArgs, context.fields).reduce(
+      (sum, field) => sum + FIELD_BYTES[field.type],
+      1,
+    )
+    return perLsu * context.geometry.tile ** 2 + 4
+  },
+  run(args, context) {
+    const fields = selected(args as GetArgs, context.fields)
+    const tiles: number[] = []
+    const status: Uint8Array[] = []
+    const columns: Uint8Array[][] = fields.map(() => [])
+    return {
+      visit(cells, window) {
+        tiles.push(window.tile)
+        status.push(copyWindow(cells.status, window) as Uint8Array)
+        ;(args as GetArgs).fields.forEach((fieldIndex, index) => {
+          columns[index]!.push(bytesOfColumn(copyWindow(cells.column(fieldIndex), window)))
+        })
+      },
+      finish: (): GetPartial => ({
+        tiles: packTiles(tiles),
+        status: concatBytes(status),
+        columns: columns.map(concatBytes),
+      }),
+    }
+  },
+  merge(left, right) {
+    const a = left as GetPartial
+    const b = right as GetPartial
+    return {
+      tiles: concatBytes([a.tiles, b.tiles]),
+      status: concatBytes([a.status, b.status]),
+      columns: a.columns.map((column, index) => concatBytes([column, b.columns[index]!])),
+    } satisfies GetPartial
+  },
+  finish(rounds, args, region, context) {
+    const total = rounds[0] as GetPartial
+    const fields = selected(args as GetArgs, context.fields)
+    const lsus = region.w * region.h
+    const statusOut = new Uint8Array(lsus)
+    const columnsIn = fields.map((field, index) =>
+      columnFromBytes(field.type, total.columns[index]!),
+    )
+    const columnsOut = fields.map((field) => createColumn(field.type, lsus))
+    let from = 0
+    for (const tile of unpackTiles(total.tiles)) {
+      const window = context.geometry.overlap(tile, region)
+      for (let row = 0; row < window.h; row++) {
+        const to = (window.y - region.y + row) * region.w + (window.x - region.x)
+        statusOut.set(total.status.subarray(from, from + window.w), to)
+        columnsIn.forEach((column, index) => {
+          columnsOut[index]!.set(column.subarray(from, from + window.w), to)
+        })
+        from += window.w
+      }
+    }
+    const byName: Record<string, number[]> = {}
+    fields.forEach((field, index) => {
+      byName[field.name] = Array.from(columnsOut[index]!)
+    })
+    return { fields: byName, status: Array.from(statusOut, (code) => STATUS_NAMES[code]) }
+  },
+}
+
+function selected(args: GetArgs, fields: readonly Field[]): Field[] {
+  return args.fields.map((index) => fields[index]!)
+}
+
+function copyWindow(column: Column, window: TileWindow): Column {
+  const copy = column.slice(0, window.w * window.h)
+  for (let row = 0; row < window.h; row++) {
+    const start = (window.top + row) * window.stride + window.left
+    copy.set(column.subarray(start, start + window.w), row * window.w)
+  }
+  return copy
+}

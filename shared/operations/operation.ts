@@ -1,0 +1,114 @@
+/**
+ * What an operation is. One file an operation, in three kinds: a grid write changes the LSUs of a
+ * region, a grid read answers something about them, an items operation is a pure function of items.
+ *
+ * `parse`, `cut`, `merge` and `finish` are the gateway's part: they check arguments, cut them to
+ * the tiles of one part, join partial results and shape the value. `run` is the node's part: the
+ * only code that sees cells, one tile at a time, so that the runner can pause between tiles. The
+ * tile it sees is an interface: the gateway never loads the code that holds cells.
+ *
+ * Determinism (recovery.md): + − × ÷, sqrt, fround and integers only in writes; aggregates are
+ * folded in tile order, whatever order the parts arrived in.
+ */
+import type { Column, Field } from '../grid/fields.ts'
+import type { Geometry, Region } from '../grid/geometry.ts'
+import type { Parsed } from '../protocol/problems.ts'
+
+export interface GridContext {
+  readonly geometry: Geometry
+  readonly fields: readonly Field[]
+}
+
+/** The cells of one tile, row-major, `width` LSUs a row. */
+export interface TileCells {
+  readonly status: Uint8Array
+  column(fieldIndex: number): Column
+}
+
+/** The part of a region inside one tile, in coordinates of the tile. */
+export interface TileWindow {
+  readonly tile: number
+  /** LSUs in one row of the tile. */
+  readonly stride: number
+  readonly left: number
+  readonly top: number
+  readonly w: number
+  readonly h: number
+}
+
+/** Arguments and partial results travel as plain CBOR maps: text keys, numbers, byte strings. */
+export type Wire = Record<string, unknown>
+
+/** The largest answer part or log entry, bytes (recovery.md: parts of at most 32 KB). */
+export const PART_BYTES_MAX = 32 * 1024
+
+export interface WriteOperation {
+  readonly kind: 'write'
+  readonly name: string
+  /** Checks user arguments for this region and gives them their normal form. */
+  parse(args: unknown, region: Region, context: GridContext): Parsed<Wire>
+  /** Bytes of arguments that one tile adds to a part. */
+  argumentBytesPerTile(args: Wire, context: GridContext): number
+  /** The arguments of a part that covers `tiles` of the region. */
+  cut(args: Wire, region: Region, tiles: Uint32Array, context: GridContext): Wire
+  /** Prepares to act on a part; `act` is called once a tile, in the order of the part's tiles. */
+  run(args: Wire, context: GridContext): WriteRun
+}
+
+export interface WriteRun {
+  /**
+   * Acts on one tile. `cellsBefore` is how many LSUs of the region the part's earlier tiles hold,
+   * whether or not they were acted on.
+   */
+  act(cells: TileCells, window: TileWindow, cellsBefore: number): void
+}
+
+export interface ReadOperation {
+  readonly kind: 'read'
+  readonly name: string
+  parse(args: unknown, region: Region, context: GridContext): Parsed<Wire>
+  /** The most bytes that one tile adds to a part's partial result. */
+  resultBytesPerTile(args: Wire, context: GridContext): number
+  run(args: Wire, context: GridContext): ReadRun
+  /** Joins two partial results; associative. */
+  merge(left: Wire, right: Wire): Wire
+  /** Arguments for one more round over the same tiles, or nothing when the result is complete. */
+  nextRound?(total: Wire, args: Wire): Wire | undefined
+  /** Shapes the value; `rounds` holds the merged partial result of each round. */
+  finish(rounds: readonly Wire[], args: Wire, region: Region, context: GridContext): unknown
+}
+
+export interface ReadRun {
+  visit(cells: TileCells, window: TileWindow): void
+  finish(): Wire
+}
+
+export interface ItemsOperation {
+  readonly kind: 'items'
+  readonly name: string
+  parse(args: unknown): Parsed<Wire>
+  run(args: Wire): ItemsRun
+  merge(left: Wire, right: Wire): Wire
+  finish(total: Wire): unknown
+}
+
+export interface ItemsRun {
+  visit(key: string, bytes: Uint8Array): void
+  finish(): Wire
+}
+
+export type Operation = WriteOperation | ReadOperation | ItemsOperation
+
+/** The window of `region` in `tile`. */
+export function windowOf(geometry: Geometry, tile: number, region: Region): TileWindow {
+  const own = geometry.tileRegion(tile)
+  const part = geometry.overlap(tile, region)
+  return {
+    tile,
+    stride: own.w,
+    left: part.x - own.x,
+    top: part.y - own.y,
+    w: part.w,
+    h: part.h,
+  }
+}

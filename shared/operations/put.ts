@@ -1,0 +1,104 @@
+/**
+ * `put`: a field of every LSU of the region gets its own value, given row-major over the region.
+ * The normal form packs the values as a column of the field's type; a part carries the values of
+ * its tiles, tile after tile, row-major inside each.
+ */
+import * as v from 'valibot'
+import {
+  bytesOfColumn,
+  columnFromBytes,
+  createColumn,
+  exactFor,
+  FIELD_BYTES,
+  findField,
+} from '../grid/fields.ts'
+import { PROBLEMS_MAX, type Problem, parseWith } from '../protocol/problems.ts'
+import { inexact } from './field-values.ts'
+import type { Wire, WriteOperation } from './operation.ts'
+
+interface PutArgs extends Wire {
+  /** Index of the field. */
+  readonly field: number
+  /** Packed, little-endian, of the field's type. */
+  readonly values: Uint8Array
+}
+
+const schema = v.strictObject({
+  field: v.string(),
+  values: v.custom<unknown[]>(Array.isArray, 'args.values must be a list of numbers'),
+})
+
+export const put: WriteOperation = {
+  kind: 'write',
+  name: 'put',
+  parse(input, region, context) {
+    const shape = parseWith(schema, input ?? {}, 'args')
+    if (!shape.ok) return shape
+    const { values } = shape.value
+    const problems: Problem[] = []
+    const field = findField(context.fields, shape.value.field)
+    if (field === undefined) {
+      const message = `the grid has no field "${shape.value.field}"`
+      problems.push({ path: 'args.field', code: 'unknown-field', message })
+    }
+    const lsus = region.w * region.h
+    if (values.length !== lsus) {
+      const message = `the region has ${lsus} LSUs, but args.values has ${values.length} numbers`
+      problems.push({ path: 'args.values', code: 'wrong-count', message })
+    }
+    const column = field && createColumn(field.type, values.length)
+    for (let index = 0; index < values.length && problems.length < PROBLEMS_MAX; index++) {
+      const value = values[index]
+      const path = `args.values[${index}]`
+      if (typeof value !== 'number') {
+        problems.push({ path, code: 'wrong-type', message: `${path} must be a number` })
+      } else if (field && !exactFor(field.type, value)) {
+        problems.push(inexact(path, field, value))
+      } else if (column) {
+        column[index] = value
+      }
+    }
+    if (field === undefined || column === undefined || problems.length > 0) {
+      return { ok: false, problems }
+    }
+    const normal: PutArgs = {
+      field: context.fields.indexOf(field),
+      values: bytesOfColumn(column),
+    }
+    return { ok: true, value: normal }
+  },
+  argumentBytesPerTile(args, context) {
+    const { type } = context.fields[(args as PutArgs).field]!
+    return FIELD_BYTES[type] * context.geometry.tile ** 2
+  },
+  cut(args, region, tiles, context) {
+    const { field, values } = args as PutArgs
+    const size = FIELD_BYTES[context.fields[field]!.type]
+    const windows = Array.from(tiles, (tile) => context.geometry.overlap(tile, region))
+    const lsus = windows.reduce((sum, window) => sum + window.w * window.h, 0)
+    const packed = new Uint8Array(lsus * size)
+    let at = 0
+    for (const window of windows) {
+      for (let row = 0; row < window.h; row++) {
+        const from = (window.y - region.y + row) * region.w + (window.x - region.x)
+        packed.set(values.subarray(from * size, (from + window.w) * size), at)
+        at += window.w * size
+      }
+    }
+    return { field, values: packed } satisfies PutArgs
+  },
+  run(args, context) {
+    const { field, values } = args as PutArgs
+    const source = columnFromBytes(context.fields[field]!.type, values)
+    return {
+      act(cells, window, cellsBefore) {
+        const column = cells.column(field)
+        for (let row = 0; row < window.h; row++) {
+          const from = cellsBefore + row * window.w
+          const start = (window.top + row) * window.stride + window.left
+          column.set(source.subarray(from, from + window.w), start)
+        }
+      },
+    }
+  },
+}

@@ -1,0 +1,16 @@
+/** `set`: named fields of every LSU of the region get a value; status stays as it is. */
+import { assignFields, type FieldValues, parseFieldValues } from './field-values.ts'
+import type { WriteOperation } from './operation.ts'
+
+export const set: WriteOperation = {
+  kind: 'write',
+  name: 'set',
+  parse: (args, _region, context) => parseFieldValues(args, context.fields, { required: true }),
+  argumentBytesPerTile: () => 0,
+  cut: (args) => args,
+  run: (args) => ({
+    act(cells, window) {
+      assignFields(cells, window, args as FieldValues)
+    },
+  }),
+}

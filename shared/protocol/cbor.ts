@@ -1,0 +1,143 @@
+/**
+ * CBOR as wire.md has it (RFC 8949): maps with text keys, lists, numbers, text, byte strings, false,
+ * true, null. Before the library decodes, one linear pass over the bytes refuses what it would
+ * spend memory or quadratic time on: tags, indefinite lengths, depth, counts larger than the
+ * bytes that are left, integers above 2^53, text that is not UTF-8, a key twice in a map.
+ * Untrusted bytes are values here: nothing throws.
+ */
+import { isUtf8 } from 'node:buffer'
+import { Decoder, Encoder } from 'cbor-x'
+import type { CborLimits } from './limits.ts'
+
+const encoder = new Encoder({ useRecords: false, tagUint8Array: false, variableMapSize: true })
+const decoder = new Decoder({ useRecords: false, mapsAsObjects: true })
+
+/** Encodes plain data. Members that are `undefined` must be left out by the caller. */
+export function encodeCbor(value: unknown): Uint8Array {
+  return encoder.encode(value)
+}
+
+export type CborResult = { ok: true; value: unknown } | { ok: false; message: string }
+
+export function decodeCbor(bytes: Uint8Array, limits: CborLimits): CborResult {
+  const fault = new Check(bytes, limits).run()
+  if (fault !== undefined) return { ok: false, message: fault }
+  try {
+    return { ok: true, value: decoder.decode(bytes) }
+  } catch (error) {
+    return { ok: false, message: `not decodable: ${(error as Error).message}` }
+  }
+}
+
+/** What is wrong with the bytes of a message, or nothing. */
+export function checkCbor(bytes: Uint8Array, limits: CborLimits): string | undefined {
+  return new Check(bytes, limits).run()
+}
+
+const MAJOR_TEXT = 3
+const MAJOR_ARRAY = 4
+const MAJOR_MAP = 5
+
+interface Open {
+  /** Data items still to come inside it. */
+  left: number
+  /** The keys so far, for a map. */
+  keys: Set<string> | undefined
+}
+
+class Check {
+  readonly #bytes: Uint8Array
+  readonly #limits: CborLimits
+  readonly #open: Open[] = []
+  #at = 0
+  #items = 0
+
+  constructor(bytes: Uint8Array, limits: CborLimits) {
+    this.#bytes = bytes
+    this.#limits = limits
+  }
+
+  run(): string | undefined {
+    if (this.#bytes.length === 0) return 'no bytes'
+    if (this.#bytes.length > this.#limits.bytesMax) {
+      return `${this.#bytes.length} bytes, at most ${this.#limits.bytesMax} are taken`
+    }
+    do {
+      const fault = this.#item()
+      if (fault !== undefined) return `${fault} at byte ${this.#at}`
+      while (this.#open.length > 0 && this.#open.at(-1)!.left === 0) this.#open.pop()
+    } while (this.#open.length > 0)
+    return this.#at === this.#bytes.length ? undefined : `bytes left over at byte ${this.#at}`
+  }
+
+  #item(): string | undefined {
+    if (++this.#items > this.#limits.itemsMax) return 'too many data items'
+    const parent = this.#open.at(-1)
+    const isKey = parent?.keys !== undefined && parent.left % 2 === 0
+    if (parent !== undefined) parent.left -= 1
+    if (this.#at >= this.#bytes.length) return 'the end comes too early'
+    const initial = this.#bytes[this.#at]!
+    const major = initial >> 5
+    if (isKey && major !== MAJOR_TEXT) return 'a map key that is not text'
+    if (major === 6) return 'a tag'
+    if (major === 7) return this.#simple(initial & 31)
+    const argument = this.#argument(initial & 31)
+    if (typeof argument === 'string') return argument
+    switch (major) {
+      case 0:
+      case 1:
+        return argument > Number.MAX_SAFE_INTEGER ? 'an integer above 2^53' : undefined
+      case MAJOR_ARRAY:
+        return this.#enter(argument, undefined)
+      case MAJOR_MAP:
+        return this.#enter(argument * 2, new Set())
+      default:
+        return this.#string(argument, major === MAJOR_TEXT, isKey ? parent.keys : undefined)
+    }
+  }
+
+  /** The argument of a head (RFC 8949 §3), moving past it. */
+  #argument(additional: number): number | string {
+    const start = this.#at + 1
+    if (additional < 24) {
+      this.#at = start
+      return additional
+    }
+    if (additional > 27) return additional === 31 ? 'an indefinite length' : 'a reserved length'
+    const size = 1 << (additional - 24)
+    if (start + size > this.#bytes.length) return 'the end comes too early'
+    let value = 0
+    for (let index = 0; index < size; index++) value = value * 256 + this.#bytes[start + index]!
+    this.#at = start + size
+    return value
+  }
+
+  #simple(additional: number): string | undefined {
+    const size = { 20: 0, 21: 0, 22: 0, 25: 2, 26: 4, 27: 8 }[additional]
+    if (size === undefined) return 'a simple value that is not false, true, null or a float'
+    if (this.#at + 1 + size > this.#bytes.length) return 'the end comes too early'
+    this.#at += 1 + size
+    return undefined
+  }
+
+  #enter(count: number, keys: Set<string> | undefined): string | undefined {
+    if (count > this.#bytes.length - this.#at) return 'a count larger than the bytes that are left'
+    if (this.#open.length >= this.#limits.depthMax) return 'too deep'
+    this.#open.push({ left: count, keys })
+    return undefined
+  }
+
+  #string(length: number, isText: boolean, keys: Set<string> | undefined): string | undefined {
+    if (length > this.#bytes.length - this.#at)
+      return 'a length larger than the bytes that are left'
+    const content = this.#bytes.subarray(this.#at, this.#at + length)
+    if (isText && !isUtf8(content)) return 'text that is not UTF-8'
+    if (keys !== undefined) {
+      const key = Buffer.from(content.buffer, content.byteOffset, length).toString('latin1')
+      if (keys.has(key)) return 'a map key that stands twice'
+      keys.add(key)
+    }
+    this.#at += length
+    return undefined
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * A submission: parsed from JSON or CBOR, checked against the grid, and brought to its normal form.
+ * Two submissions are the same task body when their normal forms are equal (wire.md, Task). Every
+ * problem is named at once; nothing throws.
+ */
+import { isUtf8 } from 'node:buffer'
+import * as v from 'valibot'
+import { isTaskId, type TaskId } from '../core/ids.ts'
+import type { Region } from '../grid/geometry.ts'
+import { findOperation } from '../operations/catalog.ts'
+import type { GridContext, Operation, Wire } from '../operations/operation.ts'
+import { decodeCbor } from './cbor.ts'
+import {
+  DEADLINE_MS_DEFAULT,
+  DEADLINE_MS_MAX,
+  ITEM_KEY_BYTES_MAX,
+  ITEMS_MAX,
+  SUBMISSION_BYTES_MAX,
+  SUBMISSION_LIMITS,
+} from './limits.ts'
+import { type Parsed, PROBLEMS_MAX, type Problem, parseWith } from './problems.ts'
+
+export interface Items {
+  readonly keys: string[]
+  readonly values: Uint8Array[]
+}
+
+/** The normal form of what a task asks for. Exactly one of `region` and `items` is there. */
+export interface TaskBody {
+  readonly op: string
+  readonly region?: Region | undefined
+  readonly items?: Items | undefined
+  readonly args: Wire
+  readonly deadlineMs: number
+}
+
+export interface Submission {
+  /** The caller's id; without one the gateway makes it. */
+  readonly id?: TaskId
+  readonly body: TaskBody
+}
+
+/** `id` is told whenever it could be read, so that a refusal can name it. */
+export type SubmissionResult =
+  | { ok: true; submission: Submission }
+  | { ok: false; id?: TaskId; problems: Problem[] }
+
+const whole = v.pipe(v.number(), v.integer())
+
+const regionSchema = v.strictObject({ x: whole, y: whole, w: whole, h: whole })
+
+const envelope = v.strictObject({
+  id: v.optional(v.custom<TaskId>(isTaskId, 'an id of 1 to 64 letters, digits, "_" or "-"')),
+  op: v.string(),
+  region: v.optional(regionSchema),
+  items: v.optional(v.custom<unknown[]>(Array.isArray, 'a list')),
+  args: v.optional(v.unknown()),
+  deadline_ms: v.optional(
+    v.pipe(whole, v.minValue(1), v.maxValue(DEADLINE_MS_MAX)),
+    DEADLINE_MS_DEFAULT,
+  ),
+})
+
+/** Parses the payload of `task/submit` or the body of `POST /process`. */
+export function parseSubmission(payload: Uint8Array, context: GridContext): SubmissionResult {
+  if (payload.length > SUBMISSION_BYTES_MAX) {
+    const message = `${payload.length} bytes, at most ${SUBMISSION_BYTES_MAX} are taken`
+    return { ok: false, problems: [{ path: '', code: 'too-large', message }] }
+  }
+  const decoded = payload[0] === 0x7b ? decodeJson(payload) : decodeMap(payload)
+  if (!decoded.ok) {
+    return { ok: false, problems: [{ path: '', code: 'malformed', message: decoded.message }] }
+  }
+  return checkSubmission(decoded.value, context)
+}
+
+function decodeJson(payload: Uint8Array): ReturnType<typeof decodeCbor> {
+  if (!isUtf8(payload)) return { ok: false, message: 'the JSON text is not UTF-8' }
+  try {
+    return { ok: true, value: JSON.parse(Buffer.from(payload).toString('utf8')) }
+  } catch (error) {
+    return { ok: false, message: `not JSON: ${(error as Error).message.slice(0, 200)}` }
+  }
+}
+
+function decodeMap(payload: Uint8Array): ReturnType<typeof decodeCbor> {
+  if (payload.length === 0) return { ok: false, message: 'the submission is empty' }
+  if (payload[0]! >> 5 !== 5) {
+    return { ok: false, message: 'neither a JSON object nor a CBOR map' }
+  }
+  const decoded = decodeCbor(payload, SUBMISSION_LIMITS)
+  return decoded.ok ? decoded : { ok: false, message: `not CBOR as taken here: ${decoded.message}` }
+}
+
+function checkSubmission(input: unknown, context: GridContext): SubmissionResult {
+  const shape = parseWith(envelope, fromShortForm(input))
+  const given = input as { id?: unknown; Id?: unknown }
+  const id = isTaskId(given.id) ? given.id : isTaskId(given.Id) ? given.Id : undefined
+  const fail = (problems: Problem[]): SubmissionResult => ({
+    ok: false,
+    ...(id === undefined ? {} : { id }),
+    problems: problems.slice(0, PROBLEMS_MAX),
+  })
+  const problems: Problem[] = shape.ok ? [] : [...shape.problems]
+  const loose = fromShortForm(input) as Record<string, unknown>
+  const operation = typeof loose.op === 'string' ? findOperation(loose.op) : undefined
+  if (typeof loose.op === 'string' && operation === undefined) {
+    const message = `there is no operation "${loose.op.slice(0, 64)}"`
+    problems.push({ path: 'op', code: 'unknown-operation', message })
+  }
+  if (operation === undefined) return fail(problems)
+  const over = parseExtent(operation, loose, context, problems)
+  const args = parseArgs(operation, loose.args, over?.region, context)
+  if (!args.ok) problems.push(...args.problems)
+  if (!shape.ok || !args.ok || over === undefined || problems.length > 0) return fail(problems)
+  const body: TaskBody = {
+    op: operation.name,
+    ...over,
+    args: args.value,
+    deadlineMs: shape.value.deadline_ms,
+  }
+  return { ok: true, submission: id === undefined ? { body } : { id, body } }
+}
+
+/** The design's short form, `{"Id": …, "Data": op}`. */
+function fromShortForm(input: unknown): unknown {
+  if (typeof input !== 'object' || input === null || !('Data' in input)) return input
+  const { Id, Data, ...rest } = input as Record<string, unknown>
+  if ('op' in rest || 'id' in rest) return input
+  return { ...rest, ...(Id === undefined ? {} : { id: Id }), op: Data }
+}
+
+function parseArgs(
+  operation: Operation,
+  args: unknown,
+  region: Region | undefined,
+  context: GridContext,
+): Parsed<Wire> {
+  if (operation.kind === 'items') return operation.parse(args)
+  return operation.parse(args, region ?? context.geometry.whole, context)
+}
+
+/** The region or the items; pushes what is wrong and then returns nothing. */
+function parseExtent(
+  operation: Operation,
+  input: Record<string, unknown>,
+  context: GridContext,
+  problems: Problem[],
+): { region?: Region; items?: Items } | undefined {
+  if (operation.kind === 'items') {
+    if (input.region !== undefined) {
+      const message = `${operation.name} runs over items, not over a region`
+      problems.push({ path: 'region', code: 'not-allowed', message })
+    }
+    if (!Array.isArray(input.items)) {
+      if (input.items === undefined) {
+        problems.push({ path: 'items', code: 'missing', message: 'items is missing' })
+      }
+      return undefined
+    }
+    return parseItems(input.items, problems)
+  }
+  if (input.items !== undefined) {
+    const message = `${operation.name} runs over a region, not over items`
+    problems.push({ path: 'items', code: 'not-allowed', message })
+  }
+  if (input.region === undefined) return { region: context.geometry.whole }
+  const region = v.safeParse(regionSchema, input.region)
+  if (!region.success) return undefined
+  if (!context.geometry.contains(region.output)) {
+    const { width, height } = context.geometry
+    const { x, y, w, h } = region.output
+    const message = `region ${w}x${h} at ${x},${y} does not lie in the grid of ${width}x${height}`
+    problems.push({ path: 'region', code: 'outside-grid', message })
+    return undefined
+  }
+  return { region: region.output }
+}
+
+const encoder = new TextEncoder()
+
+function parseItems(input: unknown[], problems: Problem[]): { items: Items } | undefined {
+  if (input.length === 0 || input.length > ITEMS_MAX) {
+    const message = `items has ${input.length} entries, 1 to ${ITEMS_MAX} are taken`
+    problems.push({ path: 'items', code: 'wrong-count', message })
+    return undefined
+  }
+  const seen = new Set<string>()
+  const items: Items = { keys: [], values: [] }
+  input.forEach((entry, index) => {
+    if (problems.length >= PROBLEMS_MAX) return
+    const path = `items[${index}]`
+    const shape = parseWith(itemSchema, entry, path)
+    if (!shape.ok) {
+      problems.push(...shape.problems)
+      return
+    }
+    const { key, data } = shape.value
+    if (key === '' || Buffer.byteLength(key) > ITEM_KEY_BYTES_MAX) {
+      const message = `${path}.key must have 1 to ${ITEM_KEY_BYTES_MAX} bytes`
+      problems.push({ path: `${path}.key`, code: 'out-of-range', message })
+    } else if (seen.has(key)) {
+      const message = `${path}.key stands on another item already`
+      problems.push({ path: `${path}.key`, code: 'duplicate', message })
+    }
+    seen.add(key)
+    items.keys.push(key)
+    items.values.push(typeof data === 'string' ? encoder.encode(data) : new Uint8Array(data))
+  })
+  return { items }
+}
+
+const itemSchema = v.strictObject({
+  key: v.string(),
+  data: v.union([v.string(), v.instance(Uint8Array)], 'text or bytes'),
+})

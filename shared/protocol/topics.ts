@@ -1,0 +1,113 @@
+/**
+ * Every topic of wire.md, built and parsed in this one place. All stand below a base, by default
+ * `obelisk/v1`, and have at most 7 slashes.
+ */
+import { isNodeId, isTaskId, type NodeId, type TaskId } from '../core/ids.ts'
+
+export const TOPIC_BASE_DEFAULT = 'obelisk/v1'
+
+/** The base may have at most this many levels, so that no topic passes 7 slashes. */
+const BASE_LEVELS_MAX = 4
+
+const TASK_CHANNELS = {
+  cancel: 'task-cancel',
+  state: 'task-state',
+  result: 'task-result',
+  'result/json': 'task-result-json',
+} as const
+
+const NODE_CHANNELS = {
+  state: 'node-state',
+  info: 'node-info',
+  telemetry: 'node-telemetry',
+  'telemetry/json': 'node-telemetry-json',
+  event: 'node-event',
+  /** Internal: CBOR from the node to the gateway (messages.ts, `Up`). */
+  up: 'node-up',
+  /** Internal: CBOR from the gateway to the node (messages.ts, `Down`). */
+  down: 'node-down',
+} as const
+
+const GATEWAY_CHANNELS = {
+  state: 'gateway-state',
+  ring: 'gateway-ring',
+  event: 'gateway-event',
+} as const
+
+type TaskKind = (typeof TASK_CHANNELS)[keyof typeof TASK_CHANNELS]
+type NodeKind = (typeof NODE_CHANNELS)[keyof typeof NODE_CHANNELS]
+type GatewayKind = (typeof GATEWAY_CHANNELS)[keyof typeof GATEWAY_CHANNELS]
+
+export type Topic =
+  | { readonly kind: 'task-submit' | 'task-rejected' | GatewayKind }
+  | { readonly kind: TaskKind; readonly task: TaskId }
+  | { readonly kind: NodeKind; readonly node: NodeId }
+
+export function isTopicBase(text: string): boolean {
+  const levels = text.split('/')
+  return (
+    levels.length <= BASE_LEVELS_MAX && levels.every((level) => /^[A-Za-z0-9_-]{1,32}$/.test(level))
+  )
+}
+
+function channelOf(channels: Record<string, string>, kind: string): string {
+  return Object.keys(channels).find((channel) => channels[channel] === kind)!
+}
+
+export function buildTopic(base: string, topic: Topic): string {
+  if ('task' in topic) return `${base}/task/${topic.task}/${channelOf(TASK_CHANNELS, topic.kind)}`
+  if ('node' in topic) return `${base}/node/${topic.node}/${channelOf(NODE_CHANNELS, topic.kind)}`
+  if (topic.kind === 'task-submit') return `${base}/task/submit`
+  if (topic.kind === 'task-rejected') return `${base}/task/rejected`
+  return `${base}/gateway/${channelOf(GATEWAY_CHANNELS, topic.kind)}`
+}
+
+/** The topic that a text names, or nothing if it is none of ours. */
+export function parseTopic(base: string, text: string): Topic | undefined {
+  if (!text.startsWith(`${base}/`)) return undefined
+  const [family, name = '', ...rest] = text.slice(base.length + 1).split('/')
+  const channel = rest.join('/')
+  switch (family) {
+    case 'task': {
+      if (name === 'submit' || name === 'rejected') {
+        return rest.length === 0 ? { kind: `task-${name}` } : undefined
+      }
+      const kind = own(TASK_CHANNELS, channel)
+      return kind && isTaskId(name) ? { kind, task: name } : undefined
+    }
+    case 'node': {
+      const kind = own(NODE_CHANNELS, channel)
+      return kind && isNodeId(name) ? { kind, node: name } : undefined
+    }
+    case 'gateway': {
+      const kind = own(GATEWAY_CHANNELS, name)
+      return kind && rest.length === 0 ? { kind } : undefined
+    }
+    default:
+      return undefined
+  }
+}
+
+/** Whether a topic or filter text lies in our part of the topic tree. */
+export function isBelowBase(base: string, text: string): boolean {
+  return text === base || text.startsWith(`${base}/`)
+}
+
+function own<T extends Record<string, string>>(table: T, key: string): T[keyof T] | undefined {
+  return Object.hasOwn(table, key) ? (table[key] as T[keyof T]) : undefined
+}
+
+/**
+ * The MQTT client id of a node's connection. The nonce makes it new for each process, so that a
+ * second device with the same node id does not push the first off the broker before the
+ * coordinator has seen who it is.
+ */
+export function nodeClientId(node: NodeId, nonce: string): string {
+  return `obelisk-node:${node}:${nonce}`
+}
+
+export function parseNodeClientId(clientId: string): NodeId | undefined {
+  const [prefix, node, nonce, ...rest] = clientId.split(':')
+  if (prefix !== 'obelisk-node' || !nonce || rest.length > 0) return undefined
+  return isNodeId(node) ? node : undefined
+}
