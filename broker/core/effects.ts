@@ -23,6 +23,7 @@ export type RefusalCode =
   | 'unknown-task'
   | 'overloaded'
   | 'ledger-full'
+  | 'tile-missing'
 
 export interface Refusal {
   readonly code: RefusalCode

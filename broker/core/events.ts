@@ -44,3 +44,10 @@ export type GatewayEvent =
       readonly task: TaskId
     }
   | { readonly type: 'deadline-reached' }
+
+/** One moment on both clocks. Deadlines and leases run on the monotonic one; wall time is for `ts`. */
+export interface Instant {
+  readonly monotonicMs: number
+  /** Unix ms. */
+  readonly wallMs: number
+}

@@ -72,6 +72,8 @@ export interface TaskRecord {
   readonly seq: number | null
   readonly shards: { readonly total: number; readonly done: number; readonly failed: number }
   readonly error: { readonly code: string; readonly message: string } | null
+  /** State and result are gone; id and hash still know a repeat. */
+  readonly isCleared: boolean
 }
 
 /** The parts of one write: `tiles` are packed u32. */

@@ -19,6 +19,8 @@ export const FIELDS_MAX = 32
 
 const F32_MAX = 3.4028234663852886e38
 const NAME = /^[a-z][a-z0-9_]{0,31}$/
+/** `status` is a column of its own; the others mean something to JavaScript objects. */
+const RESERVED: readonly string[] = ['status', 'constructor', 'prototype']
 
 export function isFieldType(text: string): text is FieldType {
   return Object.hasOwn(FIELD_BYTES, text)
@@ -28,19 +30,22 @@ export function isFieldType(text: string): text is FieldType {
 export function parseFields(text: string): { fields: Field[] } | { problems: string[] } {
   const fields: Field[] = []
   const problems: string[] = []
-  for (const part of text.split(',')) {
+  const parts = text.split(',')
+  if (parts.length > FIELDS_MAX) return { problems: [`more than ${FIELDS_MAX} fields`] }
+  for (const part of parts) {
     const [name = '', type = '', ...rest] = part.trim().split(':')
     if (!NAME.test(name) || rest.length > 0) {
       problems.push(`"${part.trim()}" is not name:type with a lower-case name of 1 to 32 letters`)
     } else if (!isFieldType(type)) {
       problems.push(`field "${name}" has the unknown type "${type}" (u8, i32, f32, f64)`)
-    } else if (name === 'status' || fields.some((field) => field.name === name)) {
-      problems.push(`field "${name}" is ${name === 'status' ? 'a reserved name' : 'named twice'}`)
+    } else if (RESERVED.includes(name)) {
+      problems.push(`field "${name}" is a reserved name`)
+    } else if (findField(fields, name) !== undefined) {
+      problems.push(`field "${name}" is named twice`)
     } else {
       fields.push({ name, type })
     }
   }
-  if (fields.length > FIELDS_MAX) problems.push(`more than ${FIELDS_MAX} fields`)
   return problems.length > 0 ? { problems } : { fields }
 }
 
@@ -69,6 +74,11 @@ export function exactFor(type: FieldType, value: number): boolean {
     case 'f64':
       return Number.isFinite(value)
   }
+}
+
+/** −0 is held as 0: the wire has one zero, and equal bodies must have equal bytes. */
+export function withoutNegativeZero(value: number): number {
+  return value === 0 ? 0 : value
 }
 
 /** Brings a sum into the range of `type`: integers clamp, floats stop at their largest number. */
@@ -112,7 +122,7 @@ export function columnOver(
 export function columnFromBytes(type: FieldType, bytes: Uint8Array): Column {
   const size = FIELD_BYTES[type]
   const length = Math.floor(bytes.length / size)
-  const copy = bytes.slice(0, length * size)
+  const copy = new Uint8Array(bytes.subarray(0, length * size))
   return columnOver(type, copy.buffer, 0, length)
 }
 

@@ -33,9 +33,9 @@ export class Geometry {
   readonly tiles: number
 
   constructor(size: GridSize) {
-    assert(size.width >= 1 && size.width <= GRID_SIDE_MAX, 'grid width in range')
-    assert(size.height >= 1 && size.height <= GRID_SIDE_MAX, 'grid height in range')
-    assert(size.tile >= TILE_SIDE_MIN && size.tile <= TILE_SIDE_MAX, 'tile side in range')
+    assert(isWhole(size.width, 1, GRID_SIDE_MAX), 'grid width in range')
+    assert(isWhole(size.height, 1, GRID_SIDE_MAX), 'grid height in range')
+    assert(isWhole(size.tile, TILE_SIDE_MIN, TILE_SIDE_MAX), 'tile side in range')
     this.width = size.width
     this.height = size.height
     this.tile = size.tile
@@ -134,4 +134,8 @@ export class Geometry {
       lastY: Math.floor((region.y + region.h - 1) / this.tile),
     }
   }
+}
+
+function isWhole(value: number, low: number, high: number): boolean {
+  return Number.isInteger(value) && value >= low && value <= high
 }

@@ -12,7 +12,8 @@
  * A page whose digest does not match its bytes is damaged and never read as cells.
  */
 import { DIGEST_BYTES, xxh32 } from '../core/hash.ts'
-import { type Column, columnOver, FIELD_BYTES, type Field } from './fields.ts'
+import { type Column, columnOver } from './fields.ts'
+import { HEADER_BYTES, type PageLayout } from './page-layout.ts'
 
 export const STATUS_IDLE = 0
 export const STATUS_SCALED = 1
@@ -21,29 +22,6 @@ export const STATUS_NAMES = ['idle', 'scaled'] as const
 const FORMAT = 1
 const AT_OFFSET = 8
 const DIGEST_OFFSET = 16
-const HEADER_BYTES = 24
-
-/** Where the columns of a page lie; one layout serves all tiles of equal LSU count. */
-export interface PageLayout {
-  readonly fields: readonly Field[]
-  readonly lsus: number
-  readonly offsets: readonly number[]
-  readonly statusOffset: number
-  readonly bytes: number
-}
-
-export function createLayout(fields: readonly Field[], lsus: number): PageLayout {
-  const offsets = new Array<number>(fields.length).fill(0)
-  let offset = HEADER_BYTES
-  for (const size of [8, 4, 1]) {
-    fields.forEach((field, index) => {
-      if (FIELD_BYTES[field.type] !== size) return
-      offsets[index] = offset
-      offset += size * lsus
-    })
-  }
-  return { fields, lsus, offsets, statusOffset: offset, bytes: offset + lsus }
-}
 
 /** One tile's page over its own, 8-byte aligned memory. */
 export class TilePage {
@@ -57,7 +35,8 @@ export class TilePage {
     this.layout = layout
     this.bytes = bytes
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.status = bytes.subarray(layout.statusOffset, layout.statusOffset + layout.lsus)
+    // Not `subarray`: of a Buffer that is a Buffer, whose `slice` does not copy.
+    this.status = new Uint8Array(bytes.buffer, bytes.byteOffset + layout.statusOffset, layout.lsus)
   }
 
   static empty(layout: PageLayout): TilePage {

@@ -1,8 +1,8 @@
 /** `add`: adds one value to a field of every LSU of the region and saturates. Not idempotent. */
 import * as v from 'valibot'
-import { exactFor, findField, saturate } from '../grid/fields.ts'
+import { exactFor, findField, saturate, withoutNegativeZero } from '../grid/fields.ts'
 import { parseWith } from '../protocol/problems.ts'
-import { inexact } from './field-values.ts'
+import { inexact, unknownField } from './field-values.ts'
 import type { Wire, WriteOperation } from './operation.ts'
 
 interface AddArgs extends Wire {
@@ -17,19 +17,21 @@ export const add: WriteOperation = {
   kind: 'write',
   name: 'add',
   parse(input, _region, context) {
-    const shape = parseWith(schema, input ?? {}, 'args')
+    const shape = parseWith(schema, input, 'args')
     if (!shape.ok) return shape
     const field = findField(context.fields, shape.value.field)
     if (field === undefined) {
-      const message = `the grid has no field "${shape.value.field}"`
-      return { ok: false, problems: [{ path: 'args.field', code: 'unknown-field', message }] }
+      return { ok: false, problems: [unknownField('args.field', shape.value.field)] }
     }
     if (!exactFor(field.type, shape.value.value)) {
       return { ok: false, problems: [inexact('args.value', field, shape.value.value)] }
     }
     return {
       ok: true,
-      value: { field: context.fields.indexOf(field), value: shape.value.value } satisfies AddArgs,
+      value: {
+        field: context.fields.indexOf(field),
+        value: withoutNegativeZero(shape.value.value),
+      } satisfies AddArgs,
     }
   },
   argumentBytesPerTile: () => 0,

@@ -1,11 +1,14 @@
-/** Packed columns inside partial results: tile ids as u32, numbers as f64, little-endian. */
+/**
+ * Packed columns inside partial results: tile ids as u32, numbers as f64, little-endian. Unpacking
+ * copies, since bytes from the wire lie at any offset; never by `slice`, which for a Buffer is a view.
+ */
 
 export function packTiles(tiles: ArrayLike<number>): Uint8Array {
   return new Uint8Array(Uint32Array.from(tiles).buffer)
 }
 
 export function unpackTiles(bytes: Uint8Array): Uint32Array {
-  return new Uint32Array(bytes.slice(0, bytes.length & ~3).buffer)
+  return new Uint32Array(new Uint8Array(bytes.subarray(0, bytes.length & ~3)).buffer)
 }
 
 export function packNumbers(numbers: ArrayLike<number>): Uint8Array {
@@ -13,7 +16,7 @@ export function packNumbers(numbers: ArrayLike<number>): Uint8Array {
 }
 
 export function unpackNumbers(bytes: Uint8Array): Float64Array {
-  return new Float64Array(bytes.slice(0, bytes.length & ~7).buffer)
+  return new Float64Array(new Uint8Array(bytes.subarray(0, bytes.length & ~7)).buffer)
 }
 
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {

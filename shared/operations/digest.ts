@@ -16,7 +16,7 @@ interface DigestPartial extends Wire {
 export const digest: ItemsOperation = {
   kind: 'items',
   name: 'digest',
-  parse: (input) => parseWith(v.strictObject({}), input ?? {}, 'args'),
+  parse: (input) => parseWith(v.strictObject({}), input, 'args'),
   run() {
     const keys: string[] = []
     const digests: Uint8Array[] = []
@@ -38,13 +38,13 @@ export const digest: ItemsOperation = {
   },
   finish(total) {
     const { keys, sha256 } = total as DigestPartial
-    const byKey: Record<string, string> = {}
     const order = keys.map((key, index) => ({ key, index }))
     order.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
-    for (const { key, index } of order) {
+    const entries = order.map(({ key, index }) => {
       const bytes = sha256.subarray(index * SHA256_BYTES, (index + 1) * SHA256_BYTES)
-      byKey[key] = Buffer.from(bytes).toString('hex')
-    }
-    return { items: keys.length, sha256: byKey }
+      return [key, Buffer.from(bytes).toString('hex')]
+    })
+    // Not by assignment, which loses the key `__proto__`.
+    return { items: keys.length, sha256: Object.fromEntries(entries) }
   },
 }

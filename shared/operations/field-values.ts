@@ -1,10 +1,19 @@
 /** Arguments of the form `{fields: {name: value}}`, shared by `scale` and `set`. */
 import * as v from 'valibot'
-import { exactFor, type Field, findField } from '../grid/fields.ts'
-import { joinPath, type Parsed, type Problem, parseWith } from '../protocol/problems.ts'
+import { exactFor, type Field, findField, withoutNegativeZero } from '../grid/fields.ts'
+import {
+  isPlainObject,
+  joinPath,
+  NAME_SHOWN_MAX,
+  type Parsed,
+  PROBLEMS_MAX,
+  type Problem,
+  parseWith,
+} from '../protocol/problems.ts'
 import type { TileCells, TileWindow, Wire } from './operation.ts'
 
-export const fieldMapSchema = v.record(v.string(), v.number())
+/** Its members are checked one by one: many wrong ones must not become as many issues. */
+const fieldMapSchema = v.custom<Record<string, unknown>>(isPlainObject, 'an object of numbers')
 
 /** The normal form: field indexes, ascending, and their values. */
 export interface FieldValues extends Wire {
@@ -20,19 +29,22 @@ export function parseFieldValues(
   const schema = v.strictObject({
     fields: options.required ? fieldMapSchema : v.optional(fieldMapSchema, {}),
   })
-  const shape = parseWith(schema, input ?? {}, 'args')
+  const shape = parseWith(schema, input, 'args')
   if (!shape.ok) return shape
   const problems: Problem[] = []
   const entries: [number, number][] = []
   for (const [name, value] of Object.entries(shape.value.fields)) {
+    if (problems.length >= PROBLEMS_MAX) break
     const path = joinPath('args.fields', name)
     const field = findField(fields, name)
     if (field === undefined) {
-      problems.push({ path, code: 'unknown-field', message: `the grid has no field "${name}"` })
+      problems.push(unknownField(path, name))
+    } else if (typeof value !== 'number') {
+      problems.push({ path, code: 'wrong-type', message: `${path} must be a number` })
     } else if (!exactFor(field.type, value)) {
       problems.push(inexact(path, field, value))
     } else {
-      entries.push([fields.indexOf(field), value])
+      entries.push([fields.indexOf(field), withoutNegativeZero(value)])
     }
   }
   if (options.required && entries.length === 0 && problems.length === 0) {
@@ -48,6 +60,11 @@ export function parseFieldValues(
     ok: true,
     value: { fields: entries.map((entry) => entry[0]), values: entries.map((entry) => entry[1]) },
   }
+}
+
+export function unknownField(path: string, name: string): Problem {
+  const message = `the grid has no field "${name.slice(0, NAME_SHOWN_MAX)}"`
+  return { path, code: 'unknown-field', message }
 }
 
 export function inexact(path: string, field: Field, value: number): Problem {

@@ -7,11 +7,10 @@ import {
   createColumn,
   FIELD_BYTES,
   type Field,
-  findField,
 } from '../grid/fields.ts'
-import type { Problem } from '../protocol/problems.ts'
-import { joinPath, parseWith } from '../protocol/problems.ts'
+import { joinPath, PROBLEMS_MAX, type Problem, parseWith } from '../protocol/problems.ts'
 import { concatBytes, packTiles, unpackTiles } from './columns.ts'
+import { unknownField } from './field-values.ts'
 import type { ReadOperation, TileWindow, Wire } from './operation.ts'
 
 /** wire.md: `get` covers at most this many LSUs. */
@@ -31,35 +30,40 @@ interface GetPartial extends Wire {
   readonly columns: Uint8Array[]
 }
 
-const schema = v.strictObject({ fields: v.optional(v.array(v.string())) })
+const schema = v.strictObject({
+  // Its members are checked one by one below: a long list of wrong ones must not become as many issues.
+  fields: v.optional(v.custom<unknown[]>(Array.isArray, 'a list of field names')),
+})
 
 export const get: ReadOperation = {
   kind: 'read',
   name: 'get',
   parse(input, region, context) {
-    const shape = parseWith(schema, input ?? {}, 'args')
+    const shape = parseWith(schema, input, 'args')
     const problems: Problem[] = shape.ok ? [] : [...shape.problems]
-    const lsus = region.w * region.h
+    const lsus = region === undefined ? 0 : region.w * region.h
     if (lsus > GET_LSUS_MAX) {
       const message = `the region has ${lsus} LSUs, get reads at most ${GET_LSUS_MAX}`
       problems.push({ path: 'region', code: 'too-large', message })
     }
     const indexes: number[] = []
     const names = (shape.ok && shape.value.fields) || context.fields.map((field) => field.name)
-    names.forEach((name, index) => {
+    for (const [index, name] of names.entries()) {
+      if (problems.length >= PROBLEMS_MAX) break
       const path = joinPath('args.fields', index)
-      const field = findField(context.fields, name)
-      if (field === undefined) {
-        problems.push({ path, code: 'unknown-field', message: `the grid has no field "${name}"` })
-        return
+      if (typeof name !== 'string') {
+        problems.push({ path, code: 'wrong-type', message: `${path} must be text` })
+        continue
       }
-      const fieldIndex = context.fields.indexOf(field)
-      if (indexes.includes(fieldIndex)) {
+      const fieldIndex = context.fields.findIndex((field) => field.name === name)
+      if (fieldIndex < 0) {
+        problems.push(unknownField(path, name))
+      } else if (indexes.includes(fieldIndex)) {
         problems.push({ path, code: 'duplicate', message: `${path} names "${name}" again` })
       } else {
         indexes.push(fieldIndex)
       }
-    })
+    }
     if (problems.length > 0) return { ok: false, problems }
     return { ok: true, value: { fields: indexes } satisfies GetArgs }
   },

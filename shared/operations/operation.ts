@@ -45,8 +45,11 @@ export const PART_BYTES_MAX = 32 * 1024
 export interface WriteOperation {
   readonly kind: 'write'
   readonly name: string
-  /** Checks user arguments for this region and gives them their normal form. */
-  parse(args: unknown, region: Region, context: GridContext): Parsed<Wire>
+  /**
+   * Checks user arguments and gives them their normal form. Without a region (it was malformed)
+   * what depends on its size is not checked.
+   */
+  parse(args: unknown, region: Region | undefined, context: GridContext): Parsed<Wire>
   /** Bytes of arguments that one tile adds to a part. */
   argumentBytesPerTile(args: Wire, context: GridContext): number
   /** The arguments of a part that covers `tiles` of the region. */
@@ -66,7 +69,7 @@ export interface WriteRun {
 export interface ReadOperation {
   readonly kind: 'read'
   readonly name: string
-  parse(args: unknown, region: Region, context: GridContext): Parsed<Wire>
+  parse(args: unknown, region: Region | undefined, context: GridContext): Parsed<Wire>
   /** The most bytes that one tile adds to a part's partial result. */
   resultBytesPerTile(args: Wire, context: GridContext): number
   run(args: Wire, context: GridContext): ReadRun

@@ -11,9 +11,10 @@ import {
   exactFor,
   FIELD_BYTES,
   findField,
+  withoutNegativeZero,
 } from '../grid/fields.ts'
 import { PROBLEMS_MAX, type Problem, parseWith } from '../protocol/problems.ts'
-import { inexact } from './field-values.ts'
+import { inexact, unknownField } from './field-values.ts'
 import type { Wire, WriteOperation } from './operation.ts'
 
 interface PutArgs extends Wire {
@@ -25,23 +26,22 @@ interface PutArgs extends Wire {
 
 const schema = v.strictObject({
   field: v.string(),
-  values: v.custom<unknown[]>(Array.isArray, 'args.values must be a list of numbers'),
+  values: v.custom<unknown[]>(Array.isArray, 'a list of numbers'),
 })
 
 export const put: WriteOperation = {
   kind: 'write',
   name: 'put',
   parse(input, region, context) {
-    const shape = parseWith(schema, input ?? {}, 'args')
+    const shape = parseWith(schema, input, 'args')
     if (!shape.ok) return shape
     const { values } = shape.value
     const problems: Problem[] = []
     const field = findField(context.fields, shape.value.field)
     if (field === undefined) {
-      const message = `the grid has no field "${shape.value.field}"`
-      problems.push({ path: 'args.field', code: 'unknown-field', message })
+      problems.push(unknownField('args.field', shape.value.field))
     }
-    const lsus = region.w * region.h
+    const lsus = region === undefined ? values.length : region.w * region.h
     if (values.length !== lsus) {
       const message = `the region has ${lsus} LSUs, but args.values has ${values.length} numbers`
       problems.push({ path: 'args.values', code: 'wrong-count', message })
@@ -55,7 +55,7 @@ export const put: WriteOperation = {
       } else if (field && !exactFor(field.type, value)) {
         problems.push(inexact(path, field, value))
       } else if (column) {
-        column[index] = value
+        column[index] = withoutNegativeZero(value)
       }
     }
     if (field === undefined || column === undefined || problems.length > 0) {
@@ -92,6 +92,9 @@ export const put: WriteOperation = {
     const source = columnFromBytes(context.fields[field]!.type, values)
     return {
       act(cells, window, cellsBefore) {
+        if (source.length < cellsBefore + window.w * window.h) {
+          throw new RangeError('args.values ends before the part does')
+        }
         const column = cells.column(field)
         for (let row = 0; row < window.h; row++) {
           const from = cellsBefore + row * window.w

@@ -11,6 +11,7 @@ import type { Column } from '../grid/fields.ts'
 import { findField } from '../grid/fields.ts'
 import { parseWith } from '../protocol/problems.ts'
 import { concatBytes, packNumbers, packTiles, unpackNumbers, unpackTiles } from './columns.ts'
+import { unknownField } from './field-values.ts'
 import type { ReadOperation, ReadRun, TileWindow, Wire } from './operation.ts'
 
 export const STAT_BINS_MAX = 1024
@@ -49,12 +50,11 @@ export const stat: ReadOperation = {
   kind: 'read',
   name: 'stat',
   parse(input, _region, context) {
-    const shape = parseWith(schema, input ?? {}, 'args')
+    const shape = parseWith(schema, input, 'args')
     if (!shape.ok) return shape
     const field = findField(context.fields, shape.value.field)
     if (field === undefined) {
-      const message = `the grid has no field "${shape.value.field}"`
-      return { ok: false, problems: [{ path: 'args.field', code: 'unknown-field', message }] }
+      return { ok: false, problems: [unknownField('args.field', shape.value.field)] }
     }
     const { bins } = shape.value
     const index = context.fields.indexOf(field)
@@ -95,13 +95,19 @@ export const stat: ReadOperation = {
   },
 }
 
-/** The `bins + 1` edges from `min` to `max`, both met exactly. */
+/**
+ * The `bins + 1` edges from `min` to `max`, both met exactly. Rounding may put one a hair below its
+ * predecessor or above `max`, most of all when the two are equal or neighbours: edges never descend.
+ */
 export function edgesOf(min: number, max: number, bins: number): number[] {
-  return Array.from({ length: bins + 1 }, (_, index) => {
-    if (index === bins) return max
+  const edges = [min]
+  for (let index = 1; index < bins; index++) {
     const share = index / bins
-    return min * (1 - share) + max * share
-  })
+    const edge = min * (1 - share) + max * share
+    edges.push(Math.min(max, Math.max(edges[index - 1]!, edge)))
+  }
+  edges.push(max)
+  return edges
 }
 
 /** The bin of `value`: its lower edge is not above it; the last bin holds `max` too. */

@@ -2,15 +2,18 @@
  * CBOR as wire.md has it (RFC 8949): maps with text keys, lists, numbers, text, byte strings, false,
  * true, null. Before the library decodes, one linear pass over the bytes refuses what it would
  * spend memory or quadratic time on: tags, indefinite lengths, depth, counts larger than the
- * bytes that are left, integers above 2^53, text that is not UTF-8, a key twice in a map.
- * Untrusted bytes are values here: nothing throws.
+ * bytes that are left, integers beyond ±2^53, text that is not UTF-8 or opens with a byte order mark
+ * (the library drops one, depending on whether its native part is there; RFC 3629 §6 lets a protocol
+ * forbid it), a key twice in a map. Untrusted bytes are values here: nothing throws.
  */
 import { isUtf8 } from 'node:buffer'
 import { Decoder, Encoder } from 'cbor-x'
 import type { CborLimits } from './limits.ts'
 
 const encoder = new Encoder({ useRecords: false, tagUint8Array: false, variableMapSize: true })
-const decoder = new Decoder({ useRecords: false, mapsAsObjects: true })
+// Without `int64AsNumber`, which the library's types leave out, a 64-bit head gives a BigInt.
+const options = { useRecords: false, mapsAsObjects: true, int64AsNumber: true }
+const decoder = new Decoder(options)
 
 /** Encodes plain data. Members that are `undefined` must be left out by the caller. */
 export function encodeCbor(value: unknown): Uint8Array {
@@ -34,6 +37,7 @@ export function checkCbor(bytes: Uint8Array, limits: CborLimits): string | undef
   return new Check(bytes, limits).run()
 }
 
+const INTEGER_MAX = 2 ** 53
 const MAJOR_TEXT = 3
 const MAJOR_ARRAY = 4
 const MAJOR_MAP = 5
@@ -86,7 +90,7 @@ class Check {
     switch (major) {
       case 0:
       case 1:
-        return argument > Number.MAX_SAFE_INTEGER ? 'an integer above 2^53' : undefined
+        return argument > INTEGER_MAX - major ? 'an integer beyond 2^53' : undefined
       case MAJOR_ARRAY:
         return this.#enter(argument, undefined)
       case MAJOR_MAP:
@@ -108,6 +112,8 @@ class Check {
     if (start + size > this.#bytes.length) return 'the end comes too early'
     let value = 0
     for (let index = 0; index < size; index++) value = value * 256 + this.#bytes[start + index]!
+    // The sum rounds: 2^53 + 1 would pass for 2^53.
+    if (value === INTEGER_MAX && this.#bytes[start + 7] !== 0) value += 2
     this.#at = start + size
     return value
   }
@@ -132,6 +138,7 @@ class Check {
       return 'a length larger than the bytes that are left'
     const content = this.#bytes.subarray(this.#at, this.#at + length)
     if (isText && !isUtf8(content)) return 'text that is not UTF-8'
+    if (isText && startsWithMark(content)) return 'text that opens with a byte order mark'
     if (keys !== undefined) {
       const key = Buffer.from(content.buffer, content.byteOffset, length).toString('latin1')
       if (keys.has(key)) return 'a map key that stands twice'
@@ -140,4 +147,8 @@ class Check {
     this.#at += length
     return undefined
   }
+}
+
+function startsWithMark(content: Uint8Array): boolean {
+  return content[0] === 0xef && content[1] === 0xbb && content[2] === 0xbf
 }

@@ -12,7 +12,7 @@ import { DIGEST_BYTES } from '../core/hash.ts'
 import { isId } from '../core/ids.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
 import { MESSAGE_LIMITS } from './limits.ts'
-import { parseWith } from './problems.ts'
+import { isPlainObject, parseWith } from './problems.ts'
 
 /** Of the internal messages; a gateway refuses a node that speaks another. */
 export const PROTOCOL_VERSION = 1
@@ -20,12 +20,12 @@ export const PROTOCOL_VERSION = 1
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER))
 const id = v.custom<string>(isId, 'an id')
 const text = v.pipe(v.string(), v.maxLength(1024))
-const bytes = v.instance(Uint8Array)
-const chain = v.pipe(
-  v.instance(Uint8Array),
-  v.check((b) => b.length === DIGEST_BYTES, '8 bytes'),
+const bytes = v.custom<Uint8Array>((input) => input instanceof Uint8Array, 'bytes')
+const chain = v.custom<Uint8Array>(
+  (input) => input instanceof Uint8Array && input.length === DIGEST_BYTES,
+  `${DIGEST_BYTES} bytes`,
 )
-const wire = v.record(v.string(), v.unknown())
+const wire = v.custom<Record<string, unknown>>(isPlainObject, 'a map')
 
 const gridShape = v.strictObject({
   width: count,
@@ -95,12 +95,12 @@ const answer = v.strictObject({
   attempt: count,
   position: count,
   seq: count,
-  ms: v.number(),
+  ms: v.pipe(v.number(), v.finite(), v.minValue(0)),
   value: v.optional(wire),
   error: v.optional(v.strictObject({ code: text, message: text })),
 })
 
-const upSchema = v.variant('t', [hello, heartbeat, applied, gap, stopped, answer])
+export const upSchema = v.variant('t', [hello, heartbeat, applied, gap, stopped, answer])
 
 /** The answer to a hello: the node is admitted. */
 const welcome = v.strictObject({
@@ -122,7 +122,7 @@ const entry = v.strictObject({
   seq: count,
   chain,
   op: text,
-  region: v.tuple([count, count, count, count]),
+  region: v.strictTuple([count, count, count, count]),
   args: wire,
   /** The ids of the tiles it acts on, ascending: packed u32, little-endian. */
   tiles: bytes,
@@ -151,7 +151,7 @@ const read = v.strictObject({
   args: wire,
   grid: v.optional(
     v.strictObject({
-      region: v.tuple([count, count, count, count]),
+      region: v.strictTuple([count, count, count, count]),
       tiles: bytes,
       /** Tiles that no write has touched yet, on any node: they read as idle zeros. */
       unborn: bytes,
@@ -187,7 +187,16 @@ const wipe = v.strictObject({
   position: count,
 })
 
-const downSchema = v.variant('t', [welcome, refused, entries, read, cancel, received, beat, wipe])
+export const downSchema = v.variant('t', [
+  welcome,
+  refused,
+  entries,
+  read,
+  cancel,
+  received,
+  beat,
+  wipe,
+])
 
 export type Up = v.InferOutput<typeof upSchema>
 export type Down = v.InferOutput<typeof downSchema>
@@ -220,7 +229,7 @@ function decodeAs<S extends v.BaseSchema<unknown, unknown, v.BaseIssue<unknown>>
 ): Decoded<v.InferOutput<S>> {
   const decoded = decodeCbor(payload, MESSAGE_LIMITS)
   if (!decoded.ok) return { ok: false, problem: decoded.message }
-  const parsed = parseWith(schema, decoded.value)
+  const parsed = parseWith(schema, decoded.value, '', { firstOnly: true })
   if (!parsed.ok) return { ok: false, problem: parsed.problems[0]!.message }
   return { ok: true, message: parsed.value }
 }

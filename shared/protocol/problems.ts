@@ -29,9 +29,13 @@ export type ProblemCode =
 
 export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: Problem[] }
 
+/** Names that a caller chose are cut here: a problem must not echo a body of a mebibyte. */
+export const NAME_SHOWN_MAX = 64
+
 export function joinPath(prefix: string, key: string | number): string {
   if (typeof key === 'number') return `${prefix}[${key}]`
-  return prefix === '' ? key : `${prefix}.${key}`
+  const shown = key.slice(0, NAME_SHOWN_MAX)
+  return prefix === '' ? shown : `${prefix}.${shown}`
 }
 
 type Schema = v.BaseSchema<unknown, unknown, v.BaseIssue<unknown>>
@@ -39,18 +43,55 @@ type Schema = v.BaseSchema<unknown, unknown, v.BaseIssue<unknown>>
 /** No answer names more problems than this; a hostile body must not become a huge one. */
 export const PROBLEMS_MAX = 32
 
-/** Checks `input` against a schema and names every problem, with paths below `prefix`. */
+/** A map of JSON or CBOR: neither a list nor bytes, which valibot would take for objects. */
+export function isPlainObject(input: unknown): input is Record<string, unknown> {
+  return (
+    typeof input === 'object' &&
+    input !== null &&
+    !Array.isArray(input) &&
+    !ArrayBuffer.isView(input)
+  )
+}
+
+/**
+ * Checks `input` against a schema and names every problem, with paths below `prefix`; only the first
+ * one with `firstOnly`, which costs no memory for the others.
+ */
 export function parseWith<S extends Schema>(
   schema: S,
   input: unknown,
   prefix = '',
+  options: { firstOnly: boolean } = { firstOnly: false },
 ): Parsed<v.InferOutput<S>> {
-  const result = v.safeParse(schema, input)
-  if (result.success) return { ok: true, value: result.output }
-  return {
-    ok: false,
-    problems: result.issues.slice(0, PROBLEMS_MAX).map((issue) => problemOf(issue, prefix)),
+  if (schema.type === 'strict_object' && !isPlainObject(input)) {
+    const message = `${prefix === '' ? 'the value' : prefix} must be an object`
+    return { ok: false, problems: [{ path: prefix, code: 'wrong-type', message }] }
   }
+  const result = v.safeParse(schema, input, { abortEarly: options.firstOnly })
+  if (result.success) return { ok: true, value: result.output }
+  const problems = result.issues.slice(0, PROBLEMS_MAX).map((issue) => problemOf(issue, prefix))
+  if (!options.firstOnly) addUnknownKeys(schema, input, prefix, problems)
+  return { ok: false, problems }
+}
+
+/** valibot stops at the first unknown key of an object; here are the others. */
+function addUnknownKeys(schema: Schema, input: unknown, path: string, problems: Problem[]): void {
+  if ('wrapped' in schema) addUnknownKeys(schema.wrapped as Schema, input, path, problems)
+  if (!('entries' in schema) || !isPlainObject(input)) return
+  const entries = schema.entries as Record<string, Schema>
+  for (const key of Object.keys(input)) {
+    if (problems.length >= PROBLEMS_MAX) return
+    const keyPath = joinPath(path, key)
+    if (Object.hasOwn(entries, key)) {
+      addUnknownKeys(entries[key]!, input[key], keyPath, problems)
+    } else if (!problems.some((problem) => problem.path === keyPath)) {
+      problems.push(unknownKey(keyPath))
+    }
+  }
+}
+
+function unknownKey(path: string): Problem {
+  return { path, code: 'unknown-key', message: `${path} is not a known key` }
 }
 
 function problemOf(issue: v.BaseIssue<unknown>, prefix: string): Problem {
@@ -60,18 +101,13 @@ function problemOf(issue: v.BaseIssue<unknown>, prefix: string): Problem {
   )
   const shown = path === '' ? 'the value' : path
   if (issue.kind === 'schema' && issue.type === 'strict_object') {
-    if (issue.expected === 'never') {
-      return { path, code: 'unknown-key', message: `${shown} is not a known key` }
-    }
-    if (issue.received === 'undefined') {
-      return { path, code: 'missing', message: `${shown} is missing` }
-    }
+    if (issue.expected === 'never') return unknownKey(path)
   }
   if (issue.kind === 'schema' && issue.received === 'undefined') {
     return { path, code: 'missing', message: `${shown} is missing` }
   }
   const code = issue.kind === 'validation' ? 'out-of-range' : 'wrong-type'
-  const expected = issue.expected ?? 'another value'
+  const expected = expectationOf(issue)
   return {
     path,
     code,
@@ -80,4 +116,19 @@ function problemOf(issue: v.BaseIssue<unknown>, prefix: string): Problem {
         ? `${shown} is ${issue.received}, expected ${expected}`
         : `${shown} must be ${issue.type === 'integer' ? 'a whole number' : expected}`,
   }
+}
+
+const TYPE_WORDS: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  Object: 'an object',
+  Array: 'a list',
+  Uint8Array: 'bytes',
+}
+
+/** The words of the schema where it has its own, else valibot's, in ours. */
+function expectationOf(issue: v.BaseIssue<unknown>): string {
+  if (!issue.message.startsWith('Invalid ')) return issue.message
+  const expected = issue.expected ?? 'another value'
+  return Object.hasOwn(TYPE_WORDS, expected) ? TYPE_WORDS[expected]! : expected
 }

@@ -110,7 +110,7 @@ function checkSubmission(input: unknown, context: GridContext): SubmissionResult
   }
   if (operation === undefined) return fail(problems)
   const over = parseExtent(operation, loose, context, problems)
-  const args = parseArgs(operation, loose.args, over?.region, context)
+  const args = parseArgs(operation, loose, context)
   if (!args.ok) problems.push(...args.problems)
   if (!shape.ok || !args.ok || over === undefined || problems.length > 0) return fail(problems)
   const body: TaskBody = {
@@ -130,14 +130,18 @@ function fromShortForm(input: unknown): unknown {
   return { ...rest, ...(Id === undefined ? {} : { id: Id }), op: Data }
 }
 
+/** Checks the arguments against the region that was asked for, even where it leaves the grid. */
 function parseArgs(
   operation: Operation,
-  args: unknown,
-  region: Region | undefined,
+  input: Record<string, unknown>,
   context: GridContext,
 ): Parsed<Wire> {
+  const args = input.args === undefined ? {} : input.args
   if (operation.kind === 'items') return operation.parse(args)
-  return operation.parse(args, region ?? context.geometry.whole, context)
+  if (input.region === undefined) return operation.parse(args, context.geometry.whole, context)
+  const region = v.safeParse(regionSchema, input.region)
+  const isMeasured = region.success && region.output.w >= 1 && region.output.h >= 1
+  return operation.parse(args, isMeasured ? region.output : undefined, context)
 }
 
 /** The region or the items; pushes what is wrong and then returns nothing. */
@@ -179,6 +183,14 @@ function parseExtent(
 
 const encoder = new TextEncoder()
 
+/** JSON can escape half of a surrogate pair; UTF-8, and with it CBOR, cannot hold it. */
+const HALF_PAIR = /\p{Surrogate}/u
+
+/** Whether a text travels on in CBOR as it is. */
+function isCleanText(text: string): boolean {
+  return !HALF_PAIR.test(text) && !text.startsWith('\ufeff')
+}
+
 function parseItems(input: unknown[], problems: Problem[]): { items: Items } | undefined {
   if (input.length === 0 || input.length > ITEMS_MAX) {
     const message = `items has ${input.length} entries, 1 to ${ITEMS_MAX} are taken`
@@ -199,9 +211,16 @@ function parseItems(input: unknown[], problems: Problem[]): { items: Items } | u
     if (key === '' || Buffer.byteLength(key) > ITEM_KEY_BYTES_MAX) {
       const message = `${path}.key must have 1 to ${ITEM_KEY_BYTES_MAX} bytes`
       problems.push({ path: `${path}.key`, code: 'out-of-range', message })
+    } else if (!isCleanText(key)) {
+      const message = `${path}.key has half a surrogate pair or opens with a byte order mark`
+      problems.push({ path: `${path}.key`, code: 'malformed', message })
     } else if (seen.has(key)) {
       const message = `${path}.key stands on another item already`
       problems.push({ path: `${path}.key`, code: 'duplicate', message })
+    }
+    if (typeof data === 'string' && HALF_PAIR.test(data)) {
+      const message = `${path}.data has half a surrogate pair, so no UTF-8 bytes`
+      problems.push({ path: `${path}.data`, code: 'malformed', message })
     }
     seen.add(key)
     items.keys.push(key)

@@ -69,8 +69,9 @@ export function parseTopic(base: string, text: string): Topic | undefined {
   const channel = rest.join('/')
   switch (family) {
     case 'task': {
-      if (name === 'submit' || name === 'rejected') {
-        return rest.length === 0 ? { kind: `task-${name}` } : undefined
+      // Both words are task ids too, of topics with one level more.
+      if (rest.length === 0) {
+        return name === 'submit' || name === 'rejected' ? { kind: `task-${name}` } : undefined
       }
       const kind = own(TASK_CHANNELS, channel)
       return kind && isTaskId(name) ? { kind, task: name } : undefined

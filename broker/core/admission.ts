@@ -1,0 +1,119 @@
+/**
+ * Whether a hello is let in, and as what (recovery.md, Identity). Pure: the coordinator acts on the
+ * verdict. A store that is new, or that is known and stands where the log can go on, is admitted; one
+ * that was restored, replaced or belongs elsewhere is told to start empty or refused with a reason.
+ */
+import { formatFields } from '../../shared/grid/fields.ts'
+import { type GridShape, type Hello, PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
+import type { ConnectionId } from './events.ts'
+import type { Member } from './membership.ts'
+
+export type Verdict =
+  | { readonly kind: 'refuse'; readonly code: RefusedCode; readonly message: string }
+  /** Its store holds nothing of use: it is to begin with an empty one. */
+  | { readonly kind: 'wipe'; readonly member: Member; readonly reason: string }
+  | { readonly kind: 'join' }
+  /** A known node with a new, empty store: what it held is gone. */
+  | { readonly kind: 'replace'; readonly member: Member }
+  | { readonly kind: 'resume'; readonly member: Member }
+
+export type RefusedCode =
+  | 'protocol-version'
+  | 'grid-mismatch'
+  | 'ledger-mismatch'
+  | 'ledger-behind'
+  | 'stream-mismatch'
+  | 'id-taken'
+  | 'store-cloned'
+  | 'fleet-full'
+
+/** Indexes of members are 16 bits wide in placements, 0 standing for nobody. */
+const MEMBERS_MAX = 65_534
+
+export function gridShapeOf(context: CoordinatorContext): GridShape {
+  const { geometry, fields } = context.options.grid
+  const { width, height, tile } = geometry
+  return { width, height, tile, fields: formatFields(fields) }
+}
+
+export function judge(
+  context: CoordinatorContext,
+  connection: ConnectionId,
+  hello: Hello,
+): Verdict {
+  const refuse = (code: RefusedCode, message: string): Verdict => ({
+    kind: 'refuse',
+    code,
+    message,
+  })
+  if (hello.version !== PROTOCOL_VERSION) {
+    const message = `the gateway speaks version ${PROTOCOL_VERSION}, the agent ${hello.version}`
+    return refuse('protocol-version', message)
+  }
+  const { ledgerId } = context.identity
+  if (hello.ledgerId !== null && hello.ledgerId !== ledgerId) {
+    const message = `the store belongs to ledger ${hello.ledgerId}, this is ${ledgerId}`
+    return refuse('ledger-mismatch', message)
+  }
+  if (hello.grid !== null && !equalShapes(hello.grid, gridShapeOf(context))) {
+    return refuse('grid-mismatch', 'the store was made for another grid, tile or fields')
+  }
+  const member = context.members.find(hello.node as Member['id'])
+  if (member !== undefined && isTaken(context, member, connection, hello)) {
+    return refuse('id-taken', `another device is connected as node ${hello.node}`)
+  }
+  const owner = context.members.ownerOfStore(hello.storeId)
+  if (owner !== undefined && owner !== member) {
+    return refuse('store-cloned', `the store is a copy of that of node ${owner.id}`)
+  }
+  if (member === undefined) {
+    if (hello.position > 0) {
+      return refuse('ledger-behind', 'the store has writes that this ledger does not know')
+    }
+    if (context.members.size >= MEMBERS_MAX) return refuse('fleet-full', 'no more nodes are taken')
+    return { kind: 'join' }
+  }
+  return judgeStore(member, hello)
+}
+
+function judgeStore(member: Member, hello: Hello): Verdict {
+  if (hello.storeId !== member.stream.storeId) {
+    return hello.position === 0
+      ? { kind: 'replace', member }
+      : { kind: 'wipe', member, reason: 'the node has another store than before' }
+  }
+  switch (member.stream.compare(hello.position, hello.chain)) {
+    case 'behind':
+      return { kind: 'wipe', member, reason: 'the store stands before what it acknowledged' }
+    case 'match':
+      return { kind: 'resume', member }
+    case 'ahead':
+    case 'differs':
+      return {
+        kind: 'refuse',
+        code: 'stream-mismatch',
+        message: `the stream of node ${member.id} does not match the ledger at ${hello.position}`,
+      }
+  }
+}
+
+/**
+ * A second device with the id of a connected one is refused. The same process comes back on a new
+ * connection before the old one is known to be gone; and a session that has fallen silent gives way.
+ */
+function isTaken(
+  context: CoordinatorContext,
+  member: Member,
+  connection: ConnectionId,
+  hello: Hello,
+): boolean {
+  const { session } = member
+  if (session === undefined || session.connection === connection) return false
+  if (session.process === hello.process) return false
+  return context.nowMs - member.lastHeardMs < context.options.suspectAfterMs
+}
+
+function equalShapes(a: GridShape, b: GridShape): boolean {
+  return a.width === b.width && a.height === b.height && a.tile === b.tile && a.fields === b.fields
+}

@@ -1,0 +1,184 @@
+/**
+ * What the parts of the coordinator share: the tables, the deadlines, the moment of this step, and
+ * the output that they write to. Made once by the coordinator; no part reaches further.
+ */
+import { assert } from '../../shared/core/assert.ts'
+import type { Random } from '../../shared/core/random.ts'
+import type { GridContext } from '../../shared/operations/operation.ts'
+import type { Down } from '../../shared/protocol/messages.ts'
+import { Deadlines } from './deadlines.ts'
+import type { GatewayEffect, GatewayNotice } from './effects.ts'
+import type { Instant } from './events.ts'
+import type { IdentityRecord, LedgerRecord } from './ledger-records.ts'
+import { type Member, Membership } from './membership.ts'
+import { Placement } from './placement.ts'
+import { type Task, TaskLedger } from './task-ledger.ts'
+import { stateOf } from './task-messages.ts'
+
+export interface CoordinatorOptions {
+  readonly grid: GridContext
+  readonly replicas: number
+  readonly virtualNodes: number
+  readonly loadBound: number
+  readonly heartbeatMs: number
+  readonly suspectAfterMs: number
+  readonly deadAfterMs: number
+  /** A replica that is further behind than this does not hold up a write. */
+  readonly lagMs: number
+  /** How long a node may take over a read before it is issued again elsewhere. */
+  readonly leaseMs: number
+  /** Copies that a write needs at least; 1 or more. */
+  readonly minInSync: number
+  /** Bytes of log entries in flight to one node. */
+  readonly streamWindowBytes: number
+  /** An entry that is not acknowledged for this long is sent again. */
+  readonly resendMs: number
+  /** Tiles are born only once no node has joined for this long. */
+  readonly settleMs: number
+  /** After a start, tiles are not born on part of the fleet before this has passed. */
+  readonly graceMs: number
+  readonly retentionMs: number
+  readonly retentionTasks: number
+  readonly tasksMax: number
+  /** Bodies of unfinished tasks, bytes. */
+  readonly openBytesMax: number
+}
+
+export class CoordinatorContext {
+  readonly options: CoordinatorOptions
+  readonly random: Random
+  readonly members = new Membership()
+  readonly placement: Placement
+  readonly tasks: TaskLedger
+  readonly deadlines = new Deadlines()
+  identity: IdentityRecord
+  now: Instant = { monotonicMs: 0, wallMs: 0 }
+  startedMs = 0
+  lastJoinMs = Number.NEGATIVE_INFINITY
+
+  readonly #effects: GatewayEffect[] = []
+  readonly #records: LedgerRecord[] = []
+  readonly #changedTasks = new Set<Task>()
+  readonly #changedStreams = new Set<Member>()
+  #isIdentityChanged = false
+
+  constructor(options: CoordinatorOptions, random: Random, identity: IdentityRecord) {
+    this.options = options
+    this.random = random
+    this.identity = identity
+    const { replicas, virtualNodes, loadBound } = options
+    const { tiles } = options.grid.geometry
+    this.placement = new Placement({ tiles, replicas, virtualNodes, loadBound })
+    this.tasks = new TaskLedger(options)
+  }
+
+  get nowMs(): number {
+    return this.now.monotonicMs
+  }
+
+  get ts(): number {
+    return this.now.wallMs
+  }
+
+  /** Until then after a start, members that are away may only not have come back yet. */
+  get graceEndMs(): number {
+    return this.startedMs + this.options.graceMs
+  }
+
+  /**
+   * Whether the fleet has settled: nobody joined just now, and all known members are here or had
+   * the time to come back. Only then is anything placed on it that has no holders yet. Otherwise
+   * `settle` falls due when it will have.
+   */
+  isSettled(): boolean {
+    const isComplete = this.members.all.every((member) => member.state === 'alive')
+    const quietMs = this.lastJoinMs + this.options.settleMs
+    const settledMs = isComplete ? quietMs : Math.max(quietMs, this.graceEndMs)
+    if (this.nowMs >= settledMs) return true
+    this.deadlines.set('settle', settledMs, this.onSettled)
+    return false
+  }
+
+  onSettled: () => void = () => {}
+
+  emit(effect: GatewayEffect): void {
+    this.#effects.push(effect)
+  }
+
+  send(member: Member, message: Down): void {
+    assert(member.session !== undefined, 'only a connected node is sent to')
+    this.emit({ type: 'send', connection: member.session.connection, message })
+  }
+
+  notice(
+    level: GatewayNotice['level'],
+    code: string,
+    message: string,
+    fields: Record<string, string | number | boolean> = {},
+  ): void {
+    this.emit({ type: 'notice', notice: { level, code, message, fields } })
+  }
+
+  persist(record: LedgerRecord): void {
+    this.#records.push(record)
+  }
+
+  /** The task is persisted and its state published at the end of the step. */
+  taskChanged(task: Task): void {
+    this.#changedTasks.add(task)
+  }
+
+  streamChanged(member: Member): void {
+    this.#changedStreams.add(member)
+  }
+
+  nextSequence(): number {
+    this.identity = { ...this.identity, seq: this.identity.seq + 1 }
+    this.#isIdentityChanged = true
+    return this.identity.seq
+  }
+
+  changeIdentity(change: Partial<IdentityRecord>): void {
+    this.identity = { ...this.identity, ...change }
+    this.#isIdentityChanged = true
+  }
+
+  /** The effects of this step: one `persist` of everything first, then the rest in order. */
+  takeEffects(): GatewayEffect[] {
+    for (const task of this.#changedTasks) this.#recordTask(task)
+    for (const { chunk, record } of this.placement.takeChanges()) {
+      this.persist({ table: 'placement', key: chunk, value: record })
+    }
+    if (this.placement.epoch !== this.identity.epoch) {
+      this.changeIdentity({ epoch: this.placement.epoch })
+    }
+    for (const member of this.#changedStreams) {
+      this.persist({ table: 'stream', key: member.id, value: member.stream.record })
+    }
+    if (this.#isIdentityChanged) {
+      this.persist({ table: 'meta', key: 'identity', value: this.identity })
+    }
+    const records = this.#records.splice(0)
+    const effects = this.#effects.splice(0)
+    this.#changedTasks.clear()
+    this.#changedStreams.clear()
+    this.#isIdentityChanged = false
+    return records.length === 0 ? effects : [{ type: 'persist', records }, ...effects]
+  }
+
+  #recordTask(task: Task): void {
+    const value = this.tasks.record(task, this.nowMs)
+    this.persist({ table: 'task', key: task.id, value })
+    this.publishState(task)
+  }
+
+  publishState(task: Task): void {
+    this.emit({
+      type: 'publish',
+      topic: { kind: 'task-state', task: task.id },
+      payload: JSON.stringify(stateOf(task, this.ts)),
+      qos: 1,
+      retain: true,
+    })
+  }
+}

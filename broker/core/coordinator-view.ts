@@ -1,0 +1,111 @@
+/** What the coordinator shows of itself: read-only, as plain JSON, for HTTP and metrics. */
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
+import type { Member } from './membership.ts'
+import type { Reads } from './reads.ts'
+import { isEnded, type Task } from './task-ledger.ts'
+import { stateOf } from './task-messages.ts'
+import type { NodeView, RingView, TaskView } from './views.ts'
+import type { Writes } from './writes.ts'
+
+export class CoordinatorView {
+  readonly #context: CoordinatorContext
+  readonly #writes: Writes
+  readonly #reads: Reads
+
+  constructor(context: CoordinatorContext, writes: Writes, reads: Reads) {
+    this.#context = context
+    this.#writes = writes
+    this.#reads = reads
+  }
+
+  task(id: TaskId): TaskView | undefined {
+    const task = this.#context.tasks.find(id)
+    return task === undefined || task.isCleared ? undefined : this.#taskView(task)
+  }
+
+  /** Newest first. */
+  tasks({ limit, state }: { limit: number; state?: string }): TaskView[] {
+    return this.#context.tasks.all
+      .filter((task) => state === undefined || task.state === state)
+      .slice(-limit)
+      .reverse()
+      .map((task) => this.#taskView(task))
+  }
+
+  node(id: NodeId): NodeView | undefined {
+    return this.nodes().find((node) => node.id === id)
+  }
+
+  nodes(): NodeView[] {
+    const counts = this.#context.placement.tileCounts()
+    return this.#context.members.all.map((member) =>
+      nodeView(member, counts.get(member.index) ?? 0),
+    )
+  }
+
+  ring(): RingView {
+    const { placement, members, options } = this.#context
+    const { width, height, tile } = options.grid.geometry
+    const counts = placement.tileCounts()
+    return {
+      epoch: placement.epoch,
+      replicas: options.replicas,
+      tile,
+      grid: { width, height },
+      members: members.all.map(({ id, index, state, weight }) => ({
+        id,
+        state,
+        weight,
+        tiles: counts.get(index) ?? 0,
+      })),
+    }
+  }
+
+  /** Who holds a tile, in ring order. */
+  holdersOf(tile: number): NodeId[] {
+    const { placement, members } = this.#context
+    return placement.holdersOf(tile).map((index) => members.at(index).id)
+  }
+
+  counts(): Record<string, number> {
+    const { members, tasks, placement, identity } = this.#context
+    return {
+      members: members.size,
+      membersAlive: members.all.filter(({ state }) => state === 'alive').length,
+      tasksKnown: tasks.size,
+      openBytes: tasks.openBytes,
+      writesWaiting: this.#writes.waitingCount,
+      writesInLog: this.#writes.openCount,
+      readsOpen: this.#reads.openCount,
+      readsReissued: this.#reads.counters.reissued,
+      answersLate: this.#reads.counters.lateAnswers,
+      sequence: identity.seq,
+      epoch: placement.epoch,
+    }
+  }
+
+  #taskView(task: Task): TaskView {
+    const { nowMs, ts } = this.#context
+    return {
+      ...(stateOf(task, task.endedTs ?? ts) as unknown as TaskView),
+      accepted_ts: task.acceptedTs,
+      ...(task.endedTs === undefined ? {} : { ended_ts: task.endedTs }),
+      ...(isEnded(task.state) ? {} : { deadline_ts: Math.round(ts + task.deadlineMs - nowMs) }),
+    }
+  }
+}
+
+function nodeView(member: Member, tiles: number): NodeView {
+  return {
+    id: member.id,
+    state: member.state,
+    connected: member.session !== undefined,
+    weight: member.weight,
+    tiles,
+    incarnation: member.boot,
+    joined_ts: member.joinedTs,
+    operations: [...member.operations].sort(),
+    stream: { head: member.stream.head, acked: member.stream.acked },
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The nodes as the gateway knows them. A member is `alive` while it is admitted on an open connection
+ * and heard of, `suspect` when its socket closed or it fell silent, `dead` after `deadAfterMs` of
+ * silence; `left` belongs to draining. A member is never forgotten: its index stands in placements.
+ *
+ * The words are those of SWIM and memberlist. The stream lives here too, since identity (storeId,
+ * boot, session) decides whether a stream may go on.
+ */
+import { assert } from '../../shared/core/assert.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
+import type { Hello } from '../../shared/protocol/messages.ts'
+import type { ConnectionId } from './events.ts'
+import type { RingMember } from './hash-ring.ts'
+import type { MemberRecord, StreamRecord } from './ledger-records.ts'
+import { NodeStream } from './node-stream.ts'
+
+export type MemberState = 'alive' | 'suspect' | 'dead' | 'left'
+
+/** One admitted connection. */
+export interface Session {
+  readonly number: number
+  readonly connection: ConnectionId
+  readonly process: string
+}
+
+export class Member {
+  readonly id: NodeId
+  readonly index: number
+  readonly joinedTs: number
+  state: MemberState = 'suspect'
+  session: Session | undefined
+  boot = 0
+  weight = 1
+  operations: ReadonlySet<string> = new Set()
+  stream: NodeStream
+  lastHeardMs: number
+  /** Why the node stopped its stream by itself, until the next connection. */
+  stopReason: string | undefined
+  tasksDone = 0
+
+  constructor(
+    id: NodeId,
+    index: number,
+    options: { joinedTs: number; storeId: string; nowMs: number },
+  ) {
+    this.id = id
+    this.index = index
+    this.joinedTs = options.joinedTs
+    this.lastHeardMs = options.nowMs
+    this.stream = new NodeStream(options.storeId)
+  }
+
+  /** Connected, admitted, and not behind: it counts for writes and answers reads. */
+  get isInSync(): boolean {
+    return (
+      this.state === 'alive' &&
+      this.session !== undefined &&
+      this.stopReason === undefined &&
+      !this.stream.isLagging
+    )
+  }
+
+  get record(): MemberRecord {
+    return {
+      index: this.index,
+      storeId: this.stream.storeId,
+      boot: this.boot,
+      weight: this.weight,
+      operations: [...this.operations].sort(),
+      joinedTs: this.joinedTs,
+    }
+  }
+
+  takeFrom(hello: Hello): void {
+    this.boot = hello.boot
+    this.weight = hello.weight
+    this.operations = new Set(hello.operations)
+  }
+}
+
+export class Membership {
+  readonly #byId = new Map<NodeId, Member>()
+  readonly #byIndex: Member[] = []
+  readonly #byConnection = new Map<ConnectionId, Member>()
+  #sessions = 0
+
+  get size(): number {
+    return this.#byIndex.length
+  }
+
+  /** All members, in the order in which they first joined. */
+  get all(): readonly Member[] {
+    return this.#byIndex
+  }
+
+  find(id: NodeId): Member | undefined {
+    return this.#byId.get(id)
+  }
+
+  at(index: number): Member {
+    const member = this.#byIndex[index]
+    assert(member !== undefined, `member ${index} exists`)
+    return member
+  }
+
+  /** The member that is admitted on this connection. */
+  on(connection: ConnectionId): Member | undefined {
+    return this.#byConnection.get(connection)
+  }
+
+  ownerOfStore(storeId: string): Member | undefined {
+    return this.#byIndex.find((member) => member.stream.storeId === storeId)
+  }
+
+  add(id: NodeId, options: { joinedTs: number; storeId: string; nowMs: number }): Member {
+    assert(!this.#byId.has(id), 'a node is added once')
+    const member = new Member(id, this.#byIndex.length, options)
+    this.#byIndex.push(member)
+    this.#byId.set(id, member)
+    return member
+  }
+
+  restore(
+    records: readonly { key: string | number; value: MemberRecord }[],
+    streams: ReadonlyMap<string | number, StreamRecord>,
+    nowMs: number,
+  ): void {
+    for (const { key, value } of [...records].sort((a, b) => a.value.index - b.value.index)) {
+      const member = this.add(key as NodeId, { ...value, nowMs })
+      assert(member.index === value.index, 'member indexes have no gaps')
+      member.boot = value.boot
+      member.weight = value.weight
+      member.operations = new Set(value.operations)
+      member.stream = new NodeStream(value.storeId, streams.get(key))
+    }
+  }
+
+  /** The node comes with another store: a new stream begins. */
+  renew(member: Member, storeId: string): void {
+    this.close(member)
+    member.stream = new NodeStream(storeId)
+  }
+
+  /** Opens a session on a connection; one that was open ends. Returns the connection that it had. */
+  open(
+    member: Member,
+    connection: ConnectionId,
+    process: string,
+    term: number,
+  ): ConnectionId | undefined {
+    const previous = this.close(member)
+    this.#sessions += 1
+    member.session = { number: term * 2 ** 32 + this.#sessions, connection, process }
+    member.state = 'alive'
+    member.stopReason = undefined
+    this.#byConnection.set(connection, member)
+    return previous === connection ? undefined : previous
+  }
+
+  /** Ends the session; the member is suspect from now on. Returns the connection it was on. */
+  close(member: Member): ConnectionId | undefined {
+    const connection = member.session?.connection
+    if (connection !== undefined) this.#byConnection.delete(connection)
+    member.session = undefined
+    if (member.state === 'alive') member.state = 'suspect'
+    member.stream.rewind()
+    return connection
+  }
+
+  /** Those that floating tiles and items are spread over. */
+  get placeable(): RingMember[] {
+    return this.#byIndex
+      .filter((member) => member.state === 'alive')
+      .map(({ index, id, weight }) => ({ index, id, weight }))
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * One node's stream: the entries that touch its tiles, in sequence order, at dense positions from 1.
+ * The log of recovery.md, seen from one replica: entries stay until the node acknowledged them, with
+ * the chain that the node must show at each position (log matching).
+ *
+ * Invariants: acked ≤ sent ≤ head; `entries` holds exactly the positions acked+1 … head.
+ */
+import { assert } from '../../shared/core/assert.ts'
+import { equalBytes } from '../../shared/core/hash.ts'
+import { CHAIN_START, extendChain } from '../../shared/protocol/stream-chain.ts'
+import type { StreamRecord } from './ledger-records.ts'
+
+/** A write's part for one node, by reference to the task's body. */
+export interface LogEntry {
+  readonly position: number
+  readonly seq: number
+  readonly chain: Uint8Array
+  /** First 8 bytes of the SHA-256 of the task's normal form. */
+  readonly body: Uint8Array
+  readonly tiles: Uint32Array
+  /** When it was put into the stream, monotonic ms. */
+  readonly queuedMs: number
+  /** Bytes that it takes in flight, estimated. */
+  readonly bytes: number
+}
+
+export class NodeStream {
+  readonly storeId: string
+  #entries: LogEntry[] = []
+  #acked: { position: number; chain: Uint8Array; seq: number }
+  #sent: number
+  #headChain: Uint8Array
+  /** It fell behind by more than the lag allows and has not reached the head since. */
+  #isLagging = false
+
+  constructor(storeId: string, record?: StreamRecord) {
+    this.storeId = storeId
+    this.#acked = {
+      position: record?.acked ?? 0,
+      chain: record?.ackedChain ?? CHAIN_START,
+      seq: record?.ackedSeq ?? 0,
+    }
+    this.#sent = this.#acked.position
+    this.#headChain = this.#acked.chain
+  }
+
+  get acked(): number {
+    return this.#acked.position
+  }
+
+  get head(): number {
+    return this.#acked.position + this.#entries.length
+  }
+
+  get isAtHead(): boolean {
+    return this.#entries.length === 0
+  }
+
+  get isLagging(): boolean {
+    return this.#isLagging
+  }
+
+  get record(): StreamRecord {
+    const { position, chain, seq } = this.#acked
+    return {
+      storeId: this.storeId,
+      head: this.head,
+      acked: position,
+      ackedChain: chain,
+      ackedSeq: seq,
+    }
+  }
+
+  append(part: Omit<LogEntry, 'position' | 'chain'>): LogEntry {
+    const position = this.head + 1
+    const tiles = new Uint8Array(part.tiles.buffer, part.tiles.byteOffset, part.tiles.byteLength)
+    const chain = extendChain(this.#headChain, {
+      position,
+      seq: part.seq,
+      body: part.body,
+      tiles,
+    })
+    const entry = { ...part, position, chain }
+    this.#entries.push(entry)
+    this.#headChain = chain
+    return entry
+  }
+
+  /** What the node's disk shows at `position`: nothing of ours, ours, or something else. */
+  compare(position: number, chain: Uint8Array): 'behind' | 'match' | 'ahead' | 'differs' {
+    if (position < this.#acked.position) return 'behind'
+    if (position > this.head) return 'ahead'
+    const own =
+      position === this.#acked.position ? this.#acked.chain : this.entryAt(position)!.chain
+    return equalBytes(own, chain) ? 'match' : 'differs'
+  }
+
+  entryAt(position: number): LogEntry | undefined {
+    return this.#entries[position - this.#acked.position - 1]
+  }
+
+  /** The node has everything up to `position` on disk; returns the entries that this frees. */
+  acknowledge(position: number): LogEntry[] {
+    assert(position >= this.acked && position <= this.head, 'acknowledged position is in the log')
+    const freed = this.#entries.splice(0, position - this.acked)
+    const last = freed.at(-1)
+    if (last !== undefined) {
+      this.#acked = { position, chain: last.chain, seq: last.seq }
+      this.#sent = Math.max(this.#sent, position)
+    }
+    if (this.isAtHead) this.#isLagging = false
+    return freed
+  }
+
+  /** Forgets what was sent: a new connection, a gap, or nothing heard of it for too long. */
+  rewind(): void {
+    this.#sent = this.acked
+  }
+
+  /** The next entries to send within a window of bytes in flight; marks them as sent. */
+  takeSendable(windowBytes: number): LogEntry[] {
+    let inFlight = 0
+    for (let position = this.acked + 1; position <= this.#sent; position++) {
+      inFlight += this.entryAt(position)!.bytes
+    }
+    const taken: LogEntry[] = []
+    for (;;) {
+      const entry = this.entryAt(this.#sent + 1)
+      if (entry === undefined) break
+      if (inFlight > 0 && inFlight + entry.bytes > windowBytes) break
+      inFlight += entry.bytes
+      this.#sent += 1
+      taken.push(entry)
+    }
+    return taken
+  }
+
+  /** Leaves in-sync when its oldest unacknowledged entry is older than `lagMs`; true on a change. */
+  checkLag(nowMs: number, lagMs: number): boolean {
+    const oldest = this.#entries[0]
+    if (this.#isLagging || oldest === undefined || nowMs - oldest.queuedMs < lagMs) return false
+    this.#isLagging = true
+    return true
+  }
+
+  get oldestQueuedMs(): number | undefined {
+    return this.#entries[0]?.queuedMs
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * Which members hold which tile: consistent hashing with bounded loads (Mirrokni, Thorup and
+ * Zadimoghaddam, 2018). Each tile walks the ring clockwise from its own hash and takes the first
+ * `replicas` distinct members whose load is below `loadBound` times their fair share.
+ *
+ * A tile that was never written floats: it follows the ring as members come and go. With its first
+ * write it is born and pinned to its holders, since from then on they hold state. `epoch` grows with
+ * every change and is persisted before the change is used.
+ *
+ * Invariants: the holders of a tile are distinct; a born tile changes holders only by `removeHolder`.
+ */
+import { mix32 } from '../../shared/core/hash.ts'
+import { HashRing, type RingMember } from './hash-ring.ts'
+import type { PlacementRecord } from './ledger-records.ts'
+
+export interface PlacementOptions {
+  readonly tiles: number
+  readonly replicas: number
+  /** Ring points of a member of weight 1. */
+  readonly virtualNodes: number
+  /** Greatest load over fair share, above 1. */
+  readonly loadBound: number
+}
+
+/** Tiles in one ledger record. */
+export const PLACEMENT_CHUNK_TILES = 4096
+
+/** The value that stands for "no holder" in a slot. */
+export const NO_HOLDER = 0
+
+export class Placement {
+  readonly #options: PlacementOptions
+  readonly #born: Uint8Array
+  /** `replicas` slots a tile; member index + 1, or NO_HOLDER. */
+  readonly #slots: Uint16Array
+  readonly #dirtyChunks = new Set<number>()
+  #members: readonly RingMember[] = []
+  #ring: HashRing
+  #isStale = false
+  epoch = 0
+
+  constructor(options: PlacementOptions) {
+    this.#options = options
+    this.#born = new Uint8Array(options.tiles)
+    this.#slots = new Uint16Array(options.tiles * options.replicas)
+    this.#ring = new HashRing([], options.virtualNodes)
+  }
+
+  get replicas(): number {
+    return this.#options.replicas
+  }
+
+  /** The members that floating tiles and items are spread over, from now on. */
+  setMembers(members: readonly RingMember[]): void {
+    this.#members = [...members].sort((a, b) => a.index - b.index)
+    this.#isStale = true
+    this.epoch += 1
+  }
+
+  /** The ring over the current members. */
+  get ring(): HashRing {
+    this.#settle()
+    return this.#ring
+  }
+
+  /** Slots of all tiles, `replicas` each, in ring order; floating tiles included. Read only. */
+  get slots(): Uint16Array {
+    this.#settle()
+    return this.#slots
+  }
+
+  isBorn(tile: number): boolean {
+    return this.#born[tile] === 1
+  }
+
+  /** Born, and every copy of it is gone: not to be read as zeros (recovery.md, Placement). */
+  isMissing(tile: number): boolean {
+    return this.#born[tile] === 1 && this.#slots[tile * this.#options.replicas] === NO_HOLDER
+  }
+
+  hasUnborn(tiles: Uint32Array): boolean {
+    return tiles.some((tile) => this.#born[tile] === 0)
+  }
+
+  /** The holders' member indexes of one tile, in ring order. */
+  holdersOf(tile: number): number[] {
+    const holders: number[] = []
+    const { replicas } = this.#options
+    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+      if (this.slots[slot] !== NO_HOLDER) holders.push(this.slots[slot]! - 1)
+    }
+    return holders
+  }
+
+  /** Pins the floating ones among these tiles where they are now. */
+  bear(tiles: Uint32Array): void {
+    this.#settle()
+    let changed = false
+    for (const tile of tiles) {
+      if (this.#born[tile] === 1) continue
+      this.#born[tile] = 1
+      this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+      changed = true
+    }
+    if (changed) this.epoch += 1
+  }
+
+  /** The member's copies are gone: it holds no born tile any more. Returns the tiles it held. */
+  removeHolder(member: number): number[] {
+    const { replicas, tiles } = this.#options
+    const lost: number[] = []
+    for (let tile = 0; tile < tiles; tile++) {
+      if (this.#born[tile] === 0) continue
+      const start = tile * replicas
+      for (let slot = start; slot < start + replicas; slot++) {
+        if (this.#slots[slot] !== member + 1) continue
+        this.#slots.copyWithin(slot, slot + 1, start + replicas)
+        this.#slots[start + replicas - 1] = NO_HOLDER
+        this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+        lost.push(tile)
+        break
+      }
+    }
+    if (lost.length > 0) this.epoch += 1
+    return lost
+  }
+
+  /** Tiles that each member holds, by member index; floating ones too. */
+  tileCounts(): Map<number, number> {
+    const counts = new Uint32Array(65536)
+    for (const slot of this.slots) counts[slot] = counts[slot]! + 1
+    const byMember = new Map<number, number>()
+    counts.forEach((count, slot) => {
+      if (slot !== NO_HOLDER && count > 0) byMember.set(slot - 1, count)
+    })
+    return byMember
+  }
+
+  /** The chunks that changed since the last call, as ledger records. */
+  takeChanges(): { chunk: number; record: PlacementRecord }[] {
+    const chunks = [...this.#dirtyChunks].sort((a, b) => a - b)
+    this.#dirtyChunks.clear()
+    return chunks.map((chunk) => {
+      const first = chunk * PLACEMENT_CHUNK_TILES
+      const end = Math.min(first + PLACEMENT_CHUNK_TILES, this.#options.tiles)
+      const { replicas } = this.#options
+      const born = this.#born.slice(first, end)
+      const slots = this.#slots.slice(first * replicas, end * replicas)
+      born.forEach((isBorn, tile) => {
+        if (isBorn === 0) slots.fill(NO_HOLDER, tile * replicas, (tile + 1) * replicas)
+      })
+      return { chunk, record: { born, holders: new Uint8Array(slots.buffer) } }
+    })
+  }
+
+  restoreChunk(chunk: number, record: PlacementRecord): void {
+    const first = chunk * PLACEMENT_CHUNK_TILES
+    this.#born.set(record.born, first)
+    const slots = new Uint16Array(record.holders.slice().buffer)
+    this.#slots.set(slots, first * this.#options.replicas)
+  }
+
+  /** Places the floating tiles anew if the members changed since the last time. */
+  #settle(): void {
+    if (!this.#isStale) return
+    this.#isStale = false
+    const { tiles, replicas, virtualNodes, loadBound } = this.#options
+    const ring = new HashRing(this.#members, virtualNodes)
+    this.#ring = ring
+    const copies = Math.min(replicas, this.#members.length)
+    const loads = new Uint32Array(65536)
+    for (let slot = 0; slot < this.#slots.length; slot++) {
+      if (this.#born[Math.floor(slot / replicas)] === 0) this.#slots[slot] = NO_HOLDER
+      else if (this.#slots[slot] !== NO_HOLDER) loads[this.#slots[slot]! - 1]! += 1
+    }
+    const weights = this.#members.reduce((sum, { weight }) => sum + weight, 0)
+    const capacities = new Float64Array(65536)
+    for (const { index, weight } of this.#members) {
+      capacities[index] = Math.ceil((loadBound * tiles * copies * weight) / weights)
+    }
+    for (let tile = 0; tile < tiles; tile++) {
+      if (this.#born[tile] === 0) this.#place(tile, ring, copies, loads, capacities)
+    }
+  }
+
+  #place(
+    tile: number,
+    ring: HashRing,
+    copies: number,
+    loads: Uint32Array,
+    capacities: Float64Array,
+  ): void {
+    const { replicas } = this.#options
+    const start = tile * replicas
+    const position = copies === 0 ? 0 : ring.positionOf(mix32(tile))
+    let taken = 0
+    // A second pass ignores the bound: weights far apart can leave too few members below it.
+    for (let step = 0; taken < copies && step < 2 * ring.points; step++) {
+      const owner = ring.ownerAt(position + step)
+      if (step < ring.points && loads[owner]! >= capacities[owner]!) continue
+      if (this.#slots.subarray(start, start + taken).includes(owner + 1)) continue
+      this.#slots[start + taken] = owner + 1
+      loads[owner]! += 1
+      taken++
+    }
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Splits a task into shards: which member does which tiles, or which items. Plans are flat typed
+ * arrays (members, offsets, tiles), since one task may touch 262,144 tiles on 10,000 nodes and is to
+ * be planned in a few milliseconds.
+ */
+import { hashText } from '../../shared/core/hash.ts'
+import type { Region } from '../../shared/grid/geometry.ts'
+import { createLayout } from '../../shared/grid/page-layout.ts'
+import {
+  type GridContext,
+  PART_BYTES_MAX,
+  type ReadOperation,
+  type Wire,
+  type WriteOperation,
+} from '../../shared/operations/operation.ts'
+import type { Items } from '../../shared/protocol/task.ts'
+import type { HashRing } from './hash-ring.ts'
+import { NO_HOLDER } from './placement.ts'
+
+/** The tiles of `members[i]` are `tiles[offsets[i] … offsets[i + 1])`, ascending. */
+export interface TilePlan {
+  readonly members: Uint32Array
+  readonly offsets: Uint32Array
+  readonly tiles: Uint32Array
+  /** Tiles that nobody can take now. */
+  readonly unplaced: Uint32Array
+}
+
+export interface PlanInput {
+  readonly tiles: Uint32Array
+  /** As of `Placement.slots`. */
+  readonly slots: Uint16Array
+  readonly replicas: number
+}
+
+const MEMBERS_MAX = 65536
+const counts = new Uint32Array(MEMBERS_MAX)
+
+/** One holder a tile: the first in ring order that is `usable` (one byte a member index). */
+export function planReads(input: PlanInput, usable: Uint8Array): TilePlan {
+  const { tiles, slots, replicas } = input
+  const chosen = new Uint16Array(tiles.length)
+  for (let index = 0; index < tiles.length; index++) {
+    const start = tiles[index]! * replicas
+    for (let slot = start; slot < start + replicas; slot++) {
+      const holder = slots[slot]!
+      if (holder === NO_HOLDER) break
+      if (usable[holder - 1] === 1) {
+        chosen[index] = holder
+        break
+      }
+    }
+  }
+  return groupByMember(tiles, chosen, 1)
+}
+
+/** Every holder of every tile. */
+export function planWrites(input: PlanInput): TilePlan {
+  const { tiles, slots, replicas } = input
+  const chosen = new Uint16Array(tiles.length * replicas)
+  for (let index = 0; index < tiles.length; index++) {
+    const start = tiles[index]! * replicas
+    for (let rank = 0; rank < replicas; rank++) {
+      chosen[index * replicas + rank] = slots[start + rank]!
+    }
+  }
+  return groupByMember(tiles, chosen, replicas)
+}
+
+/** A counting sort by member; `chosen` has `each` slots a tile, and 0 stands for nobody. */
+function groupByMember(tiles: Uint32Array, chosen: Uint16Array, each: number): TilePlan {
+  counts.fill(0)
+  for (let slot = 0; slot < chosen.length; slot++) counts[chosen[slot]!]!++
+  let members = 0
+  for (let holder = 1; holder < MEMBERS_MAX; holder++) if (counts[holder]! > 0) members++
+  const plan = {
+    members: new Uint32Array(members),
+    offsets: new Uint32Array(members + 1),
+    tiles: new Uint32Array(chosen.length - counts[NO_HOLDER]!),
+  }
+  let at = 0
+  let offset = 0
+  for (let holder = 1; holder < MEMBERS_MAX; holder++) {
+    const count = counts[holder]!
+    if (count === 0) continue
+    plan.members[at] = holder - 1
+    plan.offsets[at++] = offset
+    counts[holder] = offset
+    offset += count
+  }
+  plan.offsets[members] = offset
+  const unplaced: number[] = []
+  for (let slot = 0; slot < chosen.length; slot++) {
+    const holder = chosen[slot]!
+    if (holder !== NO_HOLDER) plan.tiles[counts[holder]!++] = tiles[Math.floor(slot / each)]!
+    else if (slot % each === 0) unplaced.push(tiles[slot / each]!)
+  }
+  return { ...plan, unplaced: Uint32Array.from(unplaced) }
+}
+
+/** The tiles of each member of a plan, cut to at most `tilesMax` a part. */
+export function* partsOf(
+  plan: TilePlan,
+  tilesMax: number,
+): Generator<{ member: number; tiles: Uint32Array }> {
+  for (let index = 0; index < plan.members.length; index++) {
+    const end = plan.offsets[index + 1]!
+    for (let start = plan.offsets[index]!; start < end; start += tilesMax) {
+      const tiles = plan.tiles.subarray(start, Math.min(start + tilesMax, end))
+      yield { member: plan.members[index]!, tiles }
+    }
+  }
+}
+
+/** Pages of one log entry, bytes: a node applies an entry in one transaction. */
+const ENTRY_PAGE_BYTES_MAX = 1024 * 1024
+const TILE_ID_BYTES = 4
+
+export function writeTilesMax(op: WriteOperation, args: Wire, context: GridContext): number {
+  const perTile = TILE_ID_BYTES + op.argumentBytesPerTile(args, context)
+  const page = createLayout(context.fields, context.geometry.tile ** 2).bytes
+  return Math.max(
+    1,
+    Math.min(Math.floor(PART_BYTES_MAX / perTile), Math.floor(ENTRY_PAGE_BYTES_MAX / page)),
+  )
+}
+
+export function readTilesMax(op: ReadOperation, args: Wire, context: GridContext): number {
+  const perTile = Math.max(TILE_ID_BYTES, op.resultBytesPerTile(args, context))
+  return Math.max(1, Math.floor(PART_BYTES_MAX / perTile))
+}
+
+/** Whether two regions have an LSU in common. */
+export function regionsTouch(a: Region, b: Region): boolean {
+  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h
+}
+
+/** The indexes of the items that go to each member; each item is routed by its key. */
+export function planItems(
+  keys: readonly string[],
+  ring: HashRing,
+  accepts: (member: number) => boolean,
+): Map<number, number[]> {
+  const byMember = new Map<number, number[]>()
+  keys.forEach((key, index) => {
+    const member = ring.find(hashText(key), accepts)
+    if (member === undefined) return
+    const indexes = byMember.get(member)
+    if (indexes === undefined) byMember.set(member, [index])
+    else indexes.push(index)
+  })
+  return byMember
+}
+
+/** Cuts items into runs of at most PART_BYTES_MAX, one item at least. */
+export function* cutItems(indexes: readonly number[], items: Items): Generator<number[]> {
+  let run: number[] = []
+  let bytes = 0
+  for (const index of indexes) {
+    const size = items.values[index]!.length + items.keys[index]!.length + 8
+    if (run.length > 0 && bytes + size > PART_BYTES_MAX) {
+      yield run
+      run = []
+      bytes = 0
+    }
+    run.push(index)
+    bytes += size
+  }
+  if (run.length > 0) yield run
+}

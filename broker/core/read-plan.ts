@@ -1,0 +1,111 @@
+/**
+ * The parts of one round of a read: who answers for which tiles, or for which items. A part is known
+ * by a hash of what it covers, so that an answer that waited in a node's outbox still finds its part
+ * after the gateway started again and planned anew.
+ */
+import { digest } from '../../shared/core/hash.ts'
+import type { ReadOperation, Wire } from '../../shared/operations/operation.ts'
+import { encodeCbor } from '../../shared/protocol/cbor.ts'
+import type { Items } from '../../shared/protocol/task.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
+import { cutItems, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
+import { operationOf, type Task } from './task-ledger.ts'
+
+/** Exactly one of `tiles` and `items` is there. */
+export interface ReadPart {
+  readonly id: string
+  readonly tiles?: Uint32Array
+  readonly items?: Items
+  /** Who is to answer; nobody while no node can. */
+  member: number | undefined
+  attempt: number
+  isLeased: boolean
+  /** Members that answered with a trouble of their own. */
+  readonly failed: Map<number, { code: string; message: string }>
+}
+
+type Extent = Pick<ReadPart, 'tiles' | 'items'>
+
+/** What a part covers, for all or part of a task. */
+export interface RoundExtent {
+  readonly round: number
+  readonly args: Wire
+  readonly extent: Extent
+}
+
+/** The whole extent of a task. */
+export function extentOf(context: CoordinatorContext, task: Task): Extent {
+  const { region, items } = task.body!
+  if (region !== undefined) return { tiles: context.options.grid.geometry.tilesOf(region) }
+  return { items: items! }
+}
+
+/** Splits an extent among the members that `accepts`; what nobody can take becomes a part without a member. */
+export function planRound(
+  context: CoordinatorContext,
+  task: Task,
+  { round, args, extent }: RoundExtent,
+  accepts: (member: number) => boolean,
+): ReadPart[] {
+  const create = (part: Extent, member: number | undefined): ReadPart => ({
+    id: partId(round, part),
+    ...part,
+    member,
+    attempt: 0,
+    isLeased: false,
+    failed: new Map(),
+  })
+  return extent.tiles === undefined
+    ? planItemParts(context, extent.items!, accepts, create)
+    : planTileParts(context, task, args, extent.tiles, accepts, create)
+}
+
+type Create = (part: Extent, member: number | undefined) => ReadPart
+
+function planTileParts(
+  context: CoordinatorContext,
+  task: Task,
+  args: Wire,
+  tiles: Uint32Array,
+  accepts: (member: number) => boolean,
+  create: Create,
+): ReadPart[] {
+  const { placement, members, options } = context
+  const usable = Uint8Array.from(members.all, ({ index }) => (accepts(index) ? 1 : 0))
+  const plan = planReads({ tiles, slots: placement.slots, replicas: placement.replicas }, usable)
+  const tilesMax = readTilesMax(operationOf(task) as ReadOperation, args, options.grid)
+  const parts = [...partsOf(plan, tilesMax)].map((part) =>
+    create({ tiles: part.tiles }, part.member),
+  )
+  for (let start = 0; start < plan.unplaced.length; start += tilesMax) {
+    parts.push(create({ tiles: plan.unplaced.subarray(start, start + tilesMax) }, undefined))
+  }
+  return parts
+}
+
+function planItemParts(
+  context: CoordinatorContext,
+  items: Items,
+  accepts: (member: number) => boolean,
+  create: Create,
+): ReadPart[] {
+  const pick = (indexes: readonly number[]): Items => ({
+    keys: indexes.map((index) => items.keys[index]!),
+    values: indexes.map((index) => items.values[index]!),
+  })
+  const byMember = planItems(items.keys, context.placement.ring, accepts)
+  if (byMember.size === 0) return [create({ items }, undefined)]
+  const parts: ReadPart[] = []
+  for (const [member, indexes] of [...byMember].sort((a, b) => a[0] - b[0])) {
+    for (const run of cutItems(indexes, items)) parts.push(create({ items: pick(run) }, member))
+  }
+  return parts
+}
+
+function partId(round: number, { tiles, items }: Extent): string {
+  const covered =
+    tiles === undefined
+      ? encodeCbor(items!.keys)
+      : new Uint8Array(tiles.buffer, tiles.byteOffset, tiles.byteLength)
+  return `${round}-${Buffer.from(digest(covered)).toString('hex')}`
+}

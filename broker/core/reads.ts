@@ -1,0 +1,332 @@
+/**
+ * Reads over the grid and pure operations on items. Each part goes to one node under a lease; it is
+ * issued again elsewhere with the next attempt when the node's socket closes, when it reports a
+ * trouble of its own, or when the lease ends, and the first valid answer counts.
+ *
+ * A part carries `after`, the head of that node's stream, and is answered only once that is applied:
+ * so a read sees every write that completed before it was accepted. A read is consistent when one
+ * place in the order of writes exists at which all of its parts were taken: `#low` is the greatest
+ * sequence that some part has seen, `#high` the lowest one that touches the region and that some part
+ * has not seen.
+ */
+
+import type { Region } from '../../shared/grid/geometry.ts'
+import type { ItemsOperation, ReadOperation, Wire } from '../../shared/operations/operation.ts'
+import type { Answer, Read } from '../../shared/protocol/messages.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
+import type { Member } from './membership.ts'
+import { mergeAll } from './merge.ts'
+import { regionsTouch } from './planner.ts'
+import { extentOf, planRound, type ReadPart } from './read-plan.ts'
+import { endTask } from './task-endings.ts'
+import { operationOf, type Task } from './task-ledger.ts'
+
+interface OpenRead {
+  readonly task: Task
+  readonly operation: ReadOperation | ItemsOperation
+  /** Of the current round. */
+  args: Wire
+  /** Merged partial results of the finished rounds. */
+  readonly rounds: Wire[]
+  parts: Map<string, ReadPart>
+  partials: Wire[]
+  readonly nodes: Set<number>
+  low: number
+  high: number
+  hasUnborn: boolean
+}
+
+export interface ReadCounters {
+  reissued: number
+  lateAnswers: number
+}
+
+type NextTouching = (member: Member, position: number, region: Region) => number
+
+export class Reads {
+  readonly #context: CoordinatorContext
+  readonly #nextTouching: NextTouching
+  readonly #open = new Map<Task, OpenRead>()
+  readonly counters: ReadCounters = { reissued: 0, lateAnswers: 0 }
+
+  /** `nextTouching` gives the first sequence after a stream position that touches a region. */
+  constructor(context: CoordinatorContext, nextTouching: NextTouching) {
+    this.#context = context
+    this.#nextTouching = nextTouching
+  }
+
+  get openCount(): number {
+    return this.#open.size
+  }
+
+  submit(task: Task): void {
+    const read: OpenRead = {
+      task,
+      operation: operationOf(task) as ReadOperation | ItemsOperation,
+      args: task.body!.args,
+      rounds: [],
+      parts: new Map(),
+      partials: [],
+      nodes: new Set(),
+      low: 0,
+      high: Number.POSITIVE_INFINITY,
+      hasUnborn: false,
+    }
+    this.#open.set(task, read)
+    this.#startRound(read)
+  }
+
+  #startRound(read: OpenRead): void {
+    const { task, args, rounds } = read
+    const extent = extentOf(this.#context, task)
+    const round = { round: rounds.length, args, extent }
+    const parts = planRound(this.#context, task, round, (index) =>
+      this.#mayBecomeReady(task, index),
+    )
+    read.partials = []
+    read.parts = new Map(parts.map((part) => [part.id, part]))
+    task.shards = { ...task.shards, total: task.shards.total + parts.length }
+    for (const part of parts) this.#issue(read, part)
+  }
+
+  /** In sync now, or expected back from a restart of the gateway. */
+  #mayBecomeReady(task: Task, index: number): boolean {
+    const { members, nowMs, graceEndMs } = this.#context
+    const member = members.at(index)
+    return this.#isReady(task, member) || (member.state === 'suspect' && nowMs < graceEndMs)
+  }
+
+  #isReady(task: Task, member: Member): boolean {
+    return member.isInSync && member.operations.has(task.op)
+  }
+
+  /** Sends a part to its member if that can answer now; else it waits. */
+  #issue(read: OpenRead, part: ReadPart): void {
+    const { members, placement, nowMs, options, deadlines } = this.#context
+    const { task } = read
+    if (part.member === undefined) return
+    const member = members.at(part.member)
+    if (!this.#isReady(task, member)) return
+    if (part.items !== undefined || placement.hasUnborn(part.tiles!)) {
+      if (!this.#context.isSettled()) return
+    }
+    part.attempt += 1
+    part.isLeased = true
+    if (part.attempt > 1) this.counters.reissued += 1
+    const leaseMs = Math.max(1, Math.min(options.leaseMs, Math.ceil(task.deadlineMs - nowMs)))
+    const message: Read = {
+      t: 'read',
+      session: member.session!.number,
+      task: task.id,
+      part: part.id,
+      attempt: part.attempt,
+      leaseMs,
+      after: member.stream.head,
+      op: task.op,
+      args: read.args,
+      ...(part.items === undefined
+        ? { grid: this.#gridOf(read, part.tiles!) }
+        : { items: { keys: part.items.keys, values: part.items.values } }),
+    }
+    this.#context.send(member, message)
+    deadlines.set(leaseName(task, part), nowMs + leaseMs, () => {
+      this.#context.notice('warn', 'lease-ended', `node ${member.id} did not answer in time`, {
+        node: member.id,
+        task: task.id,
+      })
+      this.#reissue(read, part, member.index)
+    })
+    if (task.state === 'accepted') {
+      task.state = 'running'
+      this.#context.taskChanged(task)
+    }
+  }
+
+  #gridOf(read: OpenRead, tiles: Uint32Array): NonNullable<Read['grid']> {
+    const { placement } = this.#context
+    const { x, y, w, h } = read.task.body!.region!
+    const born = tiles.filter((tile) => placement.isBorn(tile))
+    const unborn = tiles.filter((tile) => !placement.isBorn(tile))
+    if (unborn.length > 0) read.hasUnborn = true
+    return {
+      region: [x, y, w, h],
+      tiles: new Uint8Array(born.buffer),
+      unborn: new Uint8Array(unborn.buffer),
+    }
+  }
+
+  /** Plans a part anew, away from `avoid` where there is another choice. */
+  #reissue(read: OpenRead, part: ReadPart, avoid: number | undefined): void {
+    const { task, rounds, args } = read
+    this.#context.deadlines.clear(leaseName(task, part))
+    part.isLeased = false
+    const plan = (accepts: (index: number) => boolean): ReadPart[] =>
+      planRound(this.#context, task, { round: rounds.length, args, extent: part }, accepts)
+    const ready = (index: number): boolean =>
+      !part.failed.has(index) && this.#isReady(task, this.#context.members.at(index))
+    let parts = plan((index) => index !== avoid && ready(index))
+    if (avoid !== undefined && parts.some(({ member }) => member === undefined)) parts = plan(ready)
+    read.parts.delete(part.id)
+    task.shards.total += parts.length - 1
+    for (const next of parts) {
+      next.attempt = part.attempt
+      for (const [member, error] of part.failed) next.failed.set(member, error)
+      read.parts.set(next.id, next)
+    }
+    for (const next of parts) this.#issue(read, next)
+  }
+
+  /** A member's connection is gone: what it was to answer goes elsewhere at once. */
+  withdrawFrom(member: Member): void {
+    for (const read of [...this.#open.values()]) {
+      for (const part of [...read.parts.values()]) {
+        if (part.member === member.index && part.isLeased) this.#reissue(read, part, member.index)
+      }
+    }
+  }
+
+  /** A member came, caught up, or the fleet settled: parts that wait may find somebody. */
+  issueWaiting(): void {
+    const { members, nowMs, graceEndMs } = this.#context
+    for (const read of [...this.#open.values()]) {
+      for (const part of [...read.parts.values()]) {
+        if (part.isLeased) continue
+        const member = part.member === undefined ? undefined : members.at(part.member)
+        if (member !== undefined && this.#isReady(read.task, member)) this.#issue(read, part)
+        else if (member === undefined || nowMs >= graceEndMs) this.#reissue(read, part, undefined)
+      }
+    }
+  }
+
+  /** A write gave tiles their first state: parts that read them as unborn have not seen it. */
+  noteBirth(region: Region, seq: number): void {
+    for (const read of this.#open.values()) {
+      const own = read.task.body!.region
+      if (read.hasUnborn && own !== undefined && regionsTouch(own, region)) {
+        read.high = Math.min(read.high, seq)
+      }
+    }
+  }
+
+  receive(member: Member, answer: Answer): void {
+    const task = this.#context.tasks.find(answer.task as Task['id'])
+    const read = task && this.#open.get(task)
+    const part = read?.parts.get(answer.part)
+    if (read === undefined || part === undefined) {
+      this.counters.lateAnswers += 1
+      return
+    }
+    if (answer.error !== undefined || answer.value === undefined) {
+      this.#refuse(read, part, member, answer.error ?? { code: 'bad-answer', message: 'no value' })
+      return
+    }
+    this.#context.deadlines.clear(leaseName(read.task, part))
+    read.parts.delete(part.id)
+    read.partials.push(answer.value)
+    read.nodes.add(member.index)
+    read.task.shards.done += 1
+    member.tasksDone += 1
+    const { region } = read.task.body!
+    if (region !== undefined) {
+      const next = this.#nextTouching(member, answer.position, region)
+      read.low = Math.max(read.low, answer.seq)
+      // Entries that the log no longer has: only the very place it was taken at is certain.
+      read.high = Math.min(read.high, next === 0 ? answer.seq + 1 : next)
+    }
+    if (read.parts.size === 0) this.#finishRound(read)
+  }
+
+  /** The node could not answer for a reason of its own; without any other holder the task fails. */
+  #refuse(
+    read: OpenRead,
+    part: ReadPart,
+    member: Member,
+    error: { code: string; message: string },
+  ): void {
+    const { placement, members } = this.#context
+    this.#context.notice('warn', 'read-refused', `node ${member.id}: ${error.message}`, {
+      node: member.id,
+      task: read.task.id,
+      error: error.code,
+    })
+    part.failed.set(member.index, error)
+    const isHopeless =
+      part.tiles === undefined
+        ? members.all.every(({ index }) => part.failed.has(index))
+        : part.tiles.some((tile) => {
+            const holders = placement.holdersOf(tile)
+            return holders.length > 0 && holders.every((index) => part.failed.has(index))
+          })
+    if (!isHopeless) {
+      if (part.member === member.index) this.#reissue(read, part, member.index)
+      return
+    }
+    read.task.shards.failed += 1
+    this.#fail(read, error)
+  }
+
+  #fail(read: OpenRead, error: { code: string; message: string }): void {
+    read.task.error = error
+    this.#close(read)
+    endTask(this.#context, read.task, 'failed', { nodes: read.nodes.size })
+  }
+
+  #finishRound(read: OpenRead): void {
+    const { operation, task } = read
+    const { grid } = this.#context.options
+    let value: unknown
+    // Partial results come from outside: one that does not fit must not stop the gateway.
+    try {
+      const total = mergeAll(read.partials, operation.merge)
+      read.rounds.push(total)
+      const next = operation.kind === 'read' ? operation.nextRound?.(total, read.args) : undefined
+      if (next !== undefined) {
+        read.args = next
+        this.#startRound(read)
+        return
+      }
+      value =
+        operation.kind === 'read'
+          ? operation.finish(read.rounds, task.body!.args, task.body!.region!, grid)
+          : operation.finish(total)
+    } catch (error) {
+      this.#fail(read, { code: 'bad-answer', message: (error as Error).message })
+      return
+    }
+    this.#close(read)
+    const nodes = read.nodes.size
+    if (operation.kind === 'items') {
+      endTask(this.#context, task, 'completed', { value, nodes })
+      return
+    }
+    const consistent = read.low < read.high
+    const range: [number, number] = [Math.min(read.low, read.high), Math.max(read.low, read.high)]
+    const facts = consistent ? { value, nodes, consistent } : { value, nodes, consistent, range }
+    endTask(this.#context, task, 'completed', facts)
+  }
+
+  /** Ends a read that nobody waits for any more; nodes drop what they have not begun. */
+  abandon(task: Task): void {
+    const read = this.#open.get(task)
+    if (read !== undefined) this.#close(read)
+  }
+
+  #close(read: OpenRead): void {
+    const { members, deadlines } = this.#context
+    const asked = new Set<Member>()
+    for (const part of read.parts.values()) {
+      deadlines.clear(leaseName(read.task, part))
+      if (part.isLeased && part.member !== undefined) asked.add(members.at(part.member))
+    }
+    for (const member of asked) {
+      if (member.session === undefined) continue
+      const { number } = member.session
+      this.#context.send(member, { t: 'cancel', session: number, task: read.task.id })
+    }
+    this.#open.delete(read.task)
+  }
+}
+
+function leaseName(task: Task, part: ReadPart): string {
+  return `lease/${task.id}/${part.id}`
+}

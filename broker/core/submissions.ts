@@ -1,0 +1,180 @@
+/**
+ * The door for tasks: what is refused and why, what is a repeat, and what is accepted. An accepted
+ * task and its body are persisted in the step that answers, so the answer leaves after the flush.
+ */
+import { isTaskId, randomId, type TaskId } from '../../shared/core/ids.ts'
+import { PROBLEMS_MAX, type Problem } from '../../shared/protocol/problems.ts'
+import type { Submission } from '../../shared/protocol/task.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
+import type { Refusal, RefusalCode } from './effects.ts'
+import type { GatewayEvent, Submitter, Ticket } from './events.ts'
+import { encodeBody, hashBody, isEnded, type Task } from './task-ledger.ts'
+
+export interface TaskRunner {
+  begin(task: Task): void
+  /** False when it is too late for that. */
+  cancel(task: Task): boolean
+}
+
+/** Unnamed submissions of late whose resent packets are known again. */
+const RECENT_PACKETS_MAX = 10_000
+
+type Submitted = Extract<GatewayEvent, { type: 'task-submitted' }>
+type CancelRequested = Extract<GatewayEvent, { type: 'cancel-requested' }>
+
+export class Submissions {
+  readonly #context: CoordinatorContext
+  readonly #runner: TaskRunner
+  readonly #recentPackets = new Map<string, TaskId>()
+
+  constructor(context: CoordinatorContext, runner: TaskRunner) {
+    this.#context = context
+    this.#runner = runner
+  }
+
+  submit({ ticket, submitter, result }: Submitted): void {
+    if (!result.ok) {
+      this.#refuse(ticket, submitter, result.id, refusalOf(result.problems))
+      return
+    }
+    const { submission } = result
+    const encoded = encodeBody(submission.body)
+    const hash = hashBody(encoded)
+    const known = this.#findRepeat(submission, submitter, hash)
+    if (known !== undefined) {
+      if (known.hash === hash) {
+        this.#context.publishState(known)
+        this.#accepted(ticket, known)
+      } else {
+        const message = `task ${known.id} was accepted with another body`
+        this.#refuse(ticket, submitter, known.id, { code: 'task-id-conflict', message })
+      }
+      return
+    }
+    const refusal = this.#capacityRefusal(submission, encoded.length)
+    if (refusal !== undefined) {
+      this.#refuse(ticket, submitter, submission.id, refusal)
+      return
+    }
+    const id = submission.id ?? (randomId(this.#context.random) as TaskId)
+    const task = this.#context.tasks.accept(id, submission.body, encoded, {
+      ts: this.#context.ts,
+      deadlineMs: this.#context.nowMs + submission.body.deadlineMs,
+    })
+    if (submission.id === undefined) this.#remember(submitter, id)
+    this.#context.persist({ table: 'body', key: id, value: encoded })
+    this.#context.taskChanged(task)
+    this.#runner.begin(task)
+    this.#accepted(ticket, task)
+  }
+
+  cancel({ ticket, submitter, task: id }: CancelRequested): void {
+    const task = this.#context.tasks.find(id)
+    if (task === undefined || task.isCleared) {
+      const message = `there is no task ${id}`
+      this.#refuse(ticket, submitter, id, { code: 'unknown-task', message })
+      return
+    }
+    if (isEnded(task.state) || !this.#runner.cancel(task)) {
+      const why = isEnded(task.state) ? 'has ended' : 'is a write that is being applied'
+      this.#refuse(ticket, submitter, id, { code: 'too-late', message: `task ${id} ${why}` })
+      return
+    }
+    if (ticket !== undefined) this.#accepted(ticket, task)
+  }
+
+  /** By id; or, without one, a resent packet of the same client (best effort). */
+  #findRepeat({ id }: Submission, submitter: Submitter, hash: string): Task | undefined {
+    const { tasks } = this.#context
+    if (id !== undefined) return tasks.find(id)
+    if (submitter.isDuplicate !== true) return undefined
+    const recent = this.#recentPackets.get(packetName(submitter))
+    const task = recent === undefined ? undefined : tasks.find(recent)
+    return task?.hash === hash ? task : undefined
+  }
+
+  #remember(submitter: Submitter, id: TaskId): void {
+    if (submitter.packetId === undefined) return
+    const name = packetName(submitter)
+    this.#recentPackets.delete(name)
+    this.#recentPackets.set(name, id)
+    if (this.#recentPackets.size <= RECENT_PACKETS_MAX) return
+    const [oldest] = this.#recentPackets.keys()
+    this.#recentPackets.delete(oldest!)
+  }
+
+  #capacityRefusal({ body }: Submission, bytes: number): Refusal | undefined {
+    const { members, tasks, options, placement } = this.#context
+    if (members.size === 0) {
+      return { code: 'no-node', message: 'no node has ever joined this gateway' }
+    }
+    if (tasks.isFull) {
+      const message = `${options.tasksMax} task ids are kept; ended ones are forgotten after 7 days`
+      return { code: 'ledger-full', message }
+    }
+    if (tasks.openBytes + bytes > options.openBytesMax) {
+      const message = 'the tasks that wait or run take all the room there is for them'
+      return { code: 'overloaded', message }
+    }
+    if (body.region === undefined) return undefined
+    const tiles = options.grid.geometry.tilesOf(body.region)
+    const missing = tiles.find((tile) => placement.isMissing(tile))
+    if (missing === undefined) return undefined
+    return { code: 'tile-missing', message: `every copy of tile ${missing} was lost` }
+  }
+
+  #accepted(ticket: Ticket, task: Task): void {
+    this.#context.emit({
+      type: 'answer',
+      ticket,
+      outcome: { ok: true, task: task.id, state: task.state },
+    })
+  }
+
+  #refuse(
+    ticket: Ticket | undefined,
+    submitter: Submitter,
+    task: TaskId | undefined,
+    refusal: Refusal,
+  ): void {
+    const named = task === undefined ? {} : { task }
+    if (ticket !== undefined) {
+      this.#context.emit({ type: 'answer', ticket, outcome: { ok: false, ...named, refusal } })
+    }
+    this.#context.notice('warn', 'task-rejected', refusal.message, {
+      client: submitter.client,
+      via: submitter.via,
+      reason: refusal.code,
+      ...named,
+    })
+    if (submitter.via !== 'mqtt') return
+    const { code, message, errors } = refusal
+    this.#context.emit({
+      type: 'publish',
+      topic: { kind: 'task-rejected' },
+      payload: JSON.stringify({
+        ...(isTaskId(task) ? { id: task } : {}),
+        client: submitter.client,
+        code,
+        message,
+        ...(errors === undefined ? {} : { errors }),
+        ts: this.#context.ts,
+      }),
+      qos: 1,
+      retain: false,
+    })
+  }
+}
+
+/** One refusal for all problems: their code when they share one, else `invalid`. */
+export function refusalOf(problems: readonly Problem[]): Refusal {
+  const codes = new Set(problems.map(({ code }) => code))
+  const [first] = codes
+  const code: RefusalCode = codes.size === 1 ? first! : 'invalid'
+  const message = problems.map((problem) => problem.message).join('; ')
+  return { code, message: message.slice(0, 1000), errors: problems.slice(0, PROBLEMS_MAX) }
+}
+
+function packetName({ client, packetId }: Submitter): string {
+  return `${packetId}/${client}`
+}

@@ -1,0 +1,60 @@
+/** How a task ends: state, result, the messages about it, and what may be forgotten then. */
+import type { CoordinatorContext } from './coordinator-context.ts'
+import type { EndState, Task } from './task-ledger.ts'
+import { encodeResult, mirrorOf, type ResultFacts } from './task-messages.ts'
+
+/**
+ * Ends the task. Its body stays when `keepBody` says that the log still needs it. The result is
+ * persisted in the same step and published after it.
+ */
+export function endTask(
+  context: CoordinatorContext,
+  task: Task,
+  state: EndState,
+  facts: ResultFacts,
+  keepBody = false,
+): void {
+  context.tasks.end(task, state, context.ts)
+  context.deadlines.clear(`task/${task.id}`)
+  context.taskChanged(task)
+  const { region, items } = task.body ?? {}
+  const result = encodeResult(task, { ...facts, region, items: items?.keys.length }, context.ts)
+  context.persist({ table: 'result', key: task.id, value: result })
+  if (!keepBody) releaseBody(context, task)
+  publishResult(context, task, result)
+  context.emit({ type: 'announce-end', task: task.id, state })
+  context.notice(
+    state === 'completed' ? 'info' : 'warn',
+    'task-ended',
+    `task ${task.id} ${state}`,
+    {
+      task: task.id,
+      op: task.op,
+      state,
+      ...(task.error === undefined ? {} : { error: task.error.code }),
+    },
+  )
+}
+
+export function releaseBody(context: CoordinatorContext, task: Task): void {
+  if (task.body === undefined) return
+  context.tasks.dropBody(task)
+  context.persist({ table: 'body', key: task.id, value: undefined })
+}
+
+function publishResult(context: CoordinatorContext, task: Task, result: Uint8Array): void {
+  context.emit({
+    type: 'publish',
+    topic: { kind: 'task-result', task: task.id },
+    payload: result,
+    qos: 1,
+    retain: true,
+  })
+  context.emit({
+    type: 'publish',
+    topic: { kind: 'task-result-json', task: task.id },
+    payload: mirrorOf(task, result),
+    qos: 1,
+    retain: true,
+  })
+}

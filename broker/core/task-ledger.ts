@@ -1,0 +1,248 @@
+/**
+ * Every task that was accepted, and what knows a repeat of it. A task is `accepted`, then `running`,
+ * and ends once: `completed`, `failed`, `expired` or `cancelled`. State and result stay for the
+ * retention; then both are cleared, and only id and hash remain until `idsKeptMs` after the end.
+ * A full table refuses new tasks; it never forgets early.
+ */
+import { createHash } from 'node:crypto'
+import { assert } from '../../shared/core/assert.ts'
+import type { TaskId } from '../../shared/core/ids.ts'
+import { findOperation } from '../../shared/operations/catalog.ts'
+import type { Operation } from '../../shared/operations/operation.ts'
+import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
+import { SUBMISSION_LIMITS } from '../../shared/protocol/limits.ts'
+import type { TaskBody } from '../../shared/protocol/task.ts'
+import type { TaskState } from './effects.ts'
+import type { TaskRecord } from './ledger-records.ts'
+
+export type EndState = Exclude<TaskState, 'accepted' | 'running'>
+
+export interface Task {
+  readonly id: TaskId
+  readonly op: string
+  readonly hash: string
+  readonly order: number
+  readonly acceptedTs: number
+  state: TaskState
+  effect: 'none' | 'pending' | 'done'
+  shards: { total: number; done: number; failed: number }
+  error: { code: string; message: string } | undefined
+  endedTs: number | undefined
+  /** Monotonic ms. */
+  deadlineMs: number
+  /** Of a sequenced write. */
+  seq: number | undefined
+  /** There until the task ended and the log needs it no more. */
+  body: TaskBody | undefined
+  bodyBytes: number
+  isCleared: boolean
+}
+
+export interface RetentionOptions {
+  readonly retentionMs: number
+  readonly retentionTasks: number
+  /** Tasks whose id is known, ended or not. */
+  readonly tasksMax: number
+}
+
+/** An id and hash are known for this long after the end (recovery.md, The ledger). */
+export const IDS_KEPT_MS = 7 * 24 * 3600 * 1000
+
+export function isEnded(state: TaskState): state is EndState {
+  return state !== 'accepted' && state !== 'running'
+}
+
+/** The bytes whose SHA-256 says whether two submissions are the same task. */
+export function encodeBody(body: TaskBody): Uint8Array {
+  const { op, region, items, args, deadlineMs } = body
+  return encodeCbor({
+    op,
+    ...(region === undefined ? {} : { region: [region.x, region.y, region.w, region.h] }),
+    ...(items === undefined ? {} : { items }),
+    args,
+    deadlineMs,
+  })
+}
+
+/** The normal form is as large as the submission it came from, packed lists aside. */
+const BODY_LIMITS = { ...SUBMISSION_LIMITS, bytesMax: 32 * 1024 * 1024 }
+
+export function decodeBody(bytes: Uint8Array): TaskBody {
+  const decoded = decodeCbor(bytes, BODY_LIMITS)
+  assert(decoded.ok, 'a body of the ledger decodes')
+  const { region, ...rest } = decoded.value as { region?: [number, number, number, number] }
+  const body = rest as Omit<TaskBody, 'region'>
+  if (region === undefined) return body
+  const [x, y, w, h] = region
+  return { ...body, region: { x, y, w, h } }
+}
+
+export function hashBody(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+export function operationOf(task: Pick<Task, 'op'>): Operation {
+  const operation = findOperation(task.op)
+  assert(operation !== undefined, `operation ${task.op} of an accepted task exists`)
+  return operation
+}
+
+export class TaskLedger {
+  readonly #options: RetentionOptions
+  readonly #tasks = new Map<TaskId, Task>()
+  /** Ended tasks, oldest end first; those already cleared stand before `#clearedUpTo`. */
+  #ended: Task[] = []
+  #clearedUpTo = 0
+  #orders = 0
+  #openBytes = 0
+
+  constructor(options: RetentionOptions) {
+    this.#options = options
+  }
+
+  get isFull(): boolean {
+    return this.#tasks.size >= this.#options.tasksMax
+  }
+
+  /** Bytes of the bodies that are still needed. */
+  get openBytes(): number {
+    return this.#openBytes
+  }
+
+  get size(): number {
+    return this.#tasks.size
+  }
+
+  find(id: TaskId): Task | undefined {
+    return this.#tasks.get(id)
+  }
+
+  /** All tasks that still show state, in order of acceptance. */
+  get all(): Task[] {
+    return [...this.#tasks.values()].filter((task) => !task.isCleared)
+  }
+
+  accept(
+    id: TaskId,
+    body: TaskBody,
+    encoded: Uint8Array,
+    at: { ts: number; deadlineMs: number },
+  ): Task {
+    assert(!this.#tasks.has(id), 'a task is accepted once')
+    this.#orders += 1
+    const task: Task = {
+      id,
+      op: body.op,
+      hash: hashBody(encoded),
+      order: this.#orders,
+      acceptedTs: at.ts,
+      state: 'accepted',
+      effect: 'none',
+      shards: { total: 0, done: 0, failed: 0 },
+      error: undefined,
+      endedTs: undefined,
+      deadlineMs: at.deadlineMs,
+      seq: undefined,
+      body,
+      bodyBytes: encoded.length,
+      isCleared: false,
+    }
+    this.#tasks.set(id, task)
+    this.#openBytes += encoded.length
+    return task
+  }
+
+  end(task: Task, state: EndState, ts: number): void {
+    assert(!isEnded(task.state), `task ${task.id} ends once`)
+    task.state = state
+    task.endedTs = ts
+    this.#ended.push(task)
+  }
+
+  /** The body is needed by nobody any more. */
+  dropBody(task: Task): void {
+    if (task.body === undefined) return
+    task.body = undefined
+    this.#openBytes -= task.bodyBytes
+  }
+
+  /** Tasks whose state and result have been kept long enough, now marked as cleared. */
+  takeExpiredRetention(ts: number): Task[] {
+    const { retentionMs, retentionTasks } = this.#options
+    const cleared: Task[] = []
+    while (this.#ended.length - this.#clearedUpTo > retentionTasks) {
+      const task = this.#ended[this.#clearedUpTo]!
+      if (ts - task.endedTs! < retentionMs || task.body !== undefined) break
+      task.isCleared = true
+      this.#clearedUpTo += 1
+      cleared.push(task)
+    }
+    return cleared
+  }
+
+  /** Tasks whose ids have been kept long enough, now forgotten. */
+  takeForgotten(ts: number): Task[] {
+    let count = 0
+    while (count < this.#clearedUpTo && ts - this.#ended[count]!.endedTs! >= IDS_KEPT_MS) count++
+    if (count === 0) return []
+    const forgotten = this.#ended.splice(0, count)
+    this.#clearedUpTo -= count
+    for (const task of forgotten) this.#tasks.delete(task.id)
+    return forgotten
+  }
+
+  record(task: Task, nowMs: number): TaskRecord {
+    return {
+      op: task.op,
+      hash: task.hash,
+      state: task.state,
+      effect: task.effect,
+      order: task.order,
+      acceptedTs: task.acceptedTs,
+      endedTs: task.endedTs ?? null,
+      remainingMs: isEnded(task.state) ? 0 : Math.max(0, Math.round(task.deadlineMs - nowMs)),
+      seq: task.seq ?? null,
+      shards: { ...task.shards },
+      error: task.error ?? null,
+      isCleared: task.isCleared,
+    }
+  }
+
+  restore(
+    records: readonly { key: string | number; value: TaskRecord }[],
+    bodies: ReadonlyMap<string | number, Uint8Array>,
+    nowMs: number,
+  ): void {
+    for (const { key, value } of [...records].sort((a, b) => a.value.order - b.value.order)) {
+      const encoded = bodies.get(key)
+      const task: Task = {
+        id: key as TaskId,
+        op: value.op,
+        hash: value.hash,
+        order: value.order,
+        acceptedTs: value.acceptedTs,
+        state: value.state,
+        effect: value.effect,
+        shards: { ...value.shards },
+        error: value.error ?? undefined,
+        endedTs: value.endedTs ?? undefined,
+        deadlineMs: nowMs + value.remainingMs,
+        seq: value.seq ?? undefined,
+        body: encoded === undefined ? undefined : decodeBody(encoded),
+        bodyBytes: encoded?.length ?? 0,
+        isCleared: value.isCleared,
+      }
+      this.#tasks.set(task.id, task)
+      this.#openBytes += task.bodyBytes
+      this.#orders = Math.max(this.#orders, task.order)
+    }
+    this.#ended = [...this.#tasks.values()].filter((task) => isEnded(task.state))
+    this.#ended.sort((a, b) => Number(b.isCleared) - Number(a.isCleared) || a.endedTs! - b.endedTs!)
+    this.#clearedUpTo = this.#ended.filter((task) => task.isCleared).length
+  }
+}
+
+/** The 8 bytes by which stream chains know a body. */
+export function bodyMark(task: Pick<Task, 'hash'>): Uint8Array {
+  return Buffer.from(task.hash.slice(0, 16), 'hex')
+}

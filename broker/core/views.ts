@@ -1,0 +1,86 @@
+/**
+ * What the gateway shows of itself, as plain JSON: the answers of the HTTP API. Names are those of
+ * the wire (wire.md), so that a task reads the same over MQTT and over HTTP.
+ */
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { TaskState } from './effects.ts'
+import type { MemberState } from './membership.ts'
+
+export const TASK_STATES: readonly TaskState[] = [
+  'accepted',
+  'running',
+  'completed',
+  'failed',
+  'expired',
+  'cancelled',
+]
+
+export function isEnded(state: TaskState): boolean {
+  return state !== 'accepted' && state !== 'running'
+}
+
+/** The JSON of `task/<task>/state`, and when the task began and must end. Times are Unix ms. */
+export interface TaskView {
+  readonly id: TaskId
+  readonly op: string
+  readonly state: TaskState
+  readonly effect?: 'none' | 'pending' | 'done'
+  readonly shards: { readonly total: number; readonly done: number; readonly failed: number }
+  readonly error?: { readonly code: string; readonly message: string }
+  readonly ts: number
+  readonly accepted_ts: number
+  readonly ended_ts?: number
+  readonly deadline_ts?: number
+}
+
+export const MEMBER_STATES: readonly MemberState[] = ['alive', 'suspect', 'dead', 'left']
+
+export interface NodeView {
+  readonly id: NodeId
+  readonly state: MemberState
+  readonly connected: boolean
+  readonly weight: number
+  readonly tiles: number
+  /** How often its store was started. */
+  readonly incarnation: number
+  readonly joined_ts?: number
+  readonly operations?: readonly string[]
+  /** Entries put into its stream, and how many of them it has on disk. */
+  readonly stream?: { readonly head: number; readonly acked: number }
+  /** The node's birth message and its last telemetry, as it sent them. */
+  readonly info?: Readonly<Record<string, unknown>>
+  readonly telemetry?: Readonly<Record<string, unknown>>
+}
+
+export interface Health {
+  readonly ok: boolean
+  readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail?: string }>>
+}
+
+/** The JSON of `gateway/ring`. */
+export interface RingView {
+  readonly epoch: number
+  readonly replicas: number
+  readonly tile: number
+  readonly grid: { readonly width: number; readonly height: number }
+  readonly members: readonly {
+    readonly id: NodeId
+    readonly state: MemberState
+    readonly weight: number
+    readonly tiles: number
+  }[]
+}
+
+/** The JSON of `gateway/ring`. */
+export interface RingView {
+  readonly epoch: number
+  readonly replicas: number
+  readonly tile: number
+  readonly grid: { readonly width: number; readonly height: number }
+  readonly members: readonly {
+    readonly id: NodeId
+    readonly state: MemberState
+    readonly weight: number
+    readonly tiles: number
+  }[]
+}

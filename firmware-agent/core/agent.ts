@@ -1,0 +1,473 @@
+/**
+ * The agent's decisions: event in, effects out, on the time that it is given. It keeps a session with
+ * the gateway, applies its stream in order, answers reads once they may be answered, and holds what
+ * the gateway has not confirmed. Cells are the runner's; this file never sees one.
+ */
+import { unreachable } from '../../shared/core/assert.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
+import type { Random } from '../../shared/core/random.ts'
+import type { Answer, Down, GridShape, Read, Up } from '../../shared/protocol/messages.ts'
+import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
+import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
+import type { AgentEffect } from './effects.ts'
+import type { AgentEvent, PartResult, StreamMark } from './events.ts'
+import { Outbox, type OutboxCounts } from './outbox.ts'
+import { Session, type SessionOptions } from './session.ts'
+import { ShardStream } from './shard-stream.ts'
+
+export interface AgentOptions extends SessionOptions {
+  readonly node: NodeId
+  /** Random, new for each process. */
+  readonly process: string
+  readonly weight: number
+  readonly operations: readonly string[]
+  readonly telemetryIntervalMs: number
+  readonly outboxBytesMax: number
+  /** The birth message, but for id and incarnation. */
+  readonly birth: Readonly<Record<string, unknown>>
+}
+
+/** What the store holds at the start. */
+export interface StoredState {
+  readonly storeId: string
+  readonly boot: number
+  readonly ledgerId: string | null
+  readonly grid: GridShape | null
+  readonly mark: StreamMark
+  readonly results: readonly PartResult[]
+  readonly answers: readonly Answer[]
+}
+
+/** What telemetry tells of the agent's own work. */
+export interface AgentCounts {
+  readonly outbox: OutboxCounts
+  readonly shardsRunning: number
+  readonly shardsDone: number
+  readonly shardsFailed: number
+  readonly roundTripMs: number | null
+  readonly clockOffsetMs: number | null
+}
+
+/** Exit code when another device has this id (wire.md, Commands: not allowed). */
+const EXIT_NOT_ALLOWED = 77
+
+/** The gateway counts as gone after this many heartbeats without a word from it. */
+const SILENT_BEATS = 5
+const JITTER = 0.1
+
+interface WaitingRead {
+  readonly read: Read
+  readonly untilMs: number
+  isRunning: boolean
+}
+
+export class Agent {
+  readonly #options: AgentOptions
+  readonly #random: Random
+  readonly #session: Session
+  readonly #stream: ShardStream
+  readonly #outbox: Outbox
+  readonly #reads = new Map<string, WaitingRead>()
+  #store: { storeId: string; boot: number; ledgerId: string | null; grid: GridShape | null }
+  #results: PartResult[]
+  #effects: AgentEffect[] = []
+  #nowMs = 0
+  #wallMs = 0
+  #heartbeatMs = 2000
+  #nextBeatMs: number | undefined
+  #nextTelemetryMs: number | undefined
+  #beat = 0
+  #beatSentMs = 0
+  #roundTripMs: number | null = null
+  #clockOffsetMs: number | null = null
+  #isStreamStopped = false
+  #wasReady = false
+  #done = 0
+  #failed = 0
+
+  constructor(options: AgentOptions, stored: StoredState, random: Random) {
+    this.#options = options
+    this.#random = random
+    this.#session = new Session(options, random)
+    this.#stream = new ShardStream(stored.mark)
+    this.#outbox = new Outbox(options.outboxBytesMax, stored.answers)
+    this.#store = stored
+    this.#results = [...stored.results]
+  }
+
+  get counts(): AgentCounts {
+    return {
+      outbox: this.#outbox.counts,
+      shardsRunning: [...this.#reads.values()].filter(({ isRunning }) => isRunning).length,
+      shardsDone: this.#done,
+      shardsFailed: this.#failed,
+      roundTripMs: this.#roundTripMs,
+      clockOffsetMs: this.#clockOffsetMs,
+    }
+  }
+
+  get incarnation(): number {
+    return this.#store.boot
+  }
+
+  get isAdmitted(): boolean {
+    return this.#session.state === 'admitted'
+  }
+
+  /** Wall time (Unix ms) is for `ts` and clock offsets only. */
+  step(now: { monotonicMs: number; wallMs: number }, event: AgentEvent): AgentEffect[] {
+    this.#nowMs = now.monotonicMs
+    this.#wallMs = now.wallMs
+    this.#effects = []
+    switch (event.type) {
+      case 'connected':
+        this.#session.connected(this.#nowMs)
+        this.#hello()
+        break
+      case 'disconnected':
+        this.#disconnected(event.reason)
+        break
+      case 'message-received':
+        this.#receive(event.message)
+        break
+      case 'entries-applied':
+        this.#applied(event.mark, event.results)
+        break
+      case 'apply-failed':
+        this.#applyFailed(event.code, event.message)
+        break
+      case 'read-finished':
+        this.#finished(event.answer)
+        break
+      case 'store-wiped':
+        this.#wiped(event.storeId, event.boot)
+        break
+      case 'stop-requested':
+        this.#stop()
+        break
+      case 'deadline-reached':
+        break
+      default:
+        unreachable(event)
+    }
+    this.#runDeadlines()
+    return this.#effects
+  }
+
+  /** Monotonic ms of the next `deadline-reached`. */
+  nextDeadlineMs(): number | undefined {
+    const due = [this.#session.deadlineMs]
+    if (this.isAdmitted) due.push(this.#nextBeatMs, this.#nextTelemetryMs)
+    for (const { untilMs, isRunning } of this.#reads.values()) if (!isRunning) due.push(untilMs)
+    const known = due.filter((deadline) => deadline !== undefined)
+    return known.length === 0 ? undefined : Math.min(...known)
+  }
+
+  #emit(effect: AgentEffect): void {
+    this.#effects.push(effect)
+  }
+
+  #send(message: Up): void {
+    this.#emit({ type: 'send', message })
+  }
+
+  #log(level: 'debug' | 'info' | 'warn' | 'error', code: string, message: string): void {
+    this.#emit({ type: 'log', level, code, message })
+  }
+
+  #hello(): void {
+    const { node, process, weight, operations } = this.#options
+    const { storeId, boot, ledgerId, grid } = this.#store
+    const { position, chain, seq } = this.#stream.mark
+    this.#send({
+      t: 'hello',
+      version: PROTOCOL_VERSION,
+      node,
+      storeId,
+      boot,
+      process,
+      ledgerId,
+      position,
+      chain,
+      seq,
+      weight,
+      operations: [...operations],
+      grid,
+    })
+  }
+
+  #disconnected(reason: string): void {
+    if (this.#session.state === 'stopped') return
+    const wasAdmitted = this.isAdmitted
+    this.#session.disconnected(this.#nowMs)
+    if (wasAdmitted) this.#log('warn', 'disconnected', reason)
+    else this.#log('debug', 'not-connected', reason)
+    this.#stream.forgetQueue()
+    for (const answer of this.#outbox.takeUnstored()) this.#emit({ type: 'store-answer', answer })
+  }
+
+  #receive(message: Down): void {
+    if (message.t === 'welcome') {
+      this.#welcomed(message)
+      return
+    }
+    if (message.t === 'refused') {
+      this.#refused(message.code, message.message)
+      return
+    }
+    if (message.t === 'wipe') {
+      this.#wipe(message.storeId, message.position)
+      return
+    }
+    if (!this.isAdmitted || message.session !== this.#session.number) return
+    this.#session.heard(this.#nowMs)
+    switch (message.t) {
+      case 'entries':
+        this.#forgetResults(message.confirmed)
+        this.#receiveEntries(message.entries)
+        break
+      case 'read':
+        this.#receiveRead(message)
+        break
+      case 'cancel':
+        for (const [name, { read }] of this.#reads) {
+          if (read.task === message.task) this.#reads.delete(name)
+        }
+        this.#emit({ type: 'cancel-reads', task: message.task })
+        break
+      case 'received': {
+        const stored = this.#outbox.confirm(message.answers)
+        if (stored.length > 0) this.#emit({ type: 'forget-answers', answers: stored })
+        break
+      }
+      case 'beat':
+        this.#forgetResults(message.confirmed)
+        if (message.beat === this.#beat) {
+          this.#roundTripMs = this.#nowMs - this.#beatSentMs
+          this.#clockOffsetMs = Math.round(message.ts - (this.#wallMs - this.#roundTripMs / 2))
+        }
+        break
+      default:
+        unreachable(message)
+    }
+  }
+
+  #welcomed(message: Extract<Down, { t: 'welcome' }>): void {
+    if (this.#session.state !== 'greeting') return
+    this.#heartbeatMs = message.heartbeatMs
+    const silenceMs = message.heartbeatMs * SILENT_BEATS
+    this.#session.admitted(this.#nowMs, { number: message.session, silenceMs })
+    this.#isStreamStopped = false
+    if (this.#store.ledgerId === null) {
+      this.#store = { ...this.#store, ledgerId: message.ledgerId, grid: message.grid }
+      this.#emit({ type: 'adopt', ledgerId: message.ledgerId, grid: message.grid })
+    }
+    this.#forgetResults(message.confirmed)
+    const { node } = this.#options
+    this.#emit({
+      type: 'publish',
+      topic: { kind: 'node-state', node },
+      payload: 'online',
+      qos: 1,
+      retain: true,
+    })
+    this.#emit({
+      type: 'publish',
+      topic: { kind: 'node-info', node },
+      payload: JSON.stringify({
+        id: node,
+        incarnation: this.#store.boot,
+        ...this.#options.birth,
+        ops: this.#options.operations,
+      }),
+      qos: 1,
+      retain: true,
+    })
+    this.#acknowledge()
+    for (const answer of this.#outbox.answers) this.#send(answer)
+    this.#nextBeatMs = this.#nowMs
+    this.#nextTelemetryMs = this.#nowMs
+    if (this.#wasReady) this.#log('info', 'reconnected', `session ${message.session}`)
+    else this.#emit({ type: 'report-ready' })
+    this.#wasReady = true
+  }
+
+  #refused(code: string, message: string): void {
+    this.#log('error', code, `the gateway refused this node: ${message}`)
+    if (code !== 'id-taken') return
+    this.#session.stop()
+    this.#emit({ type: 'disconnect', reason: code })
+    this.#emit({ type: 'exit', code: EXIT_NOT_ALLOWED, reason: message })
+  }
+
+  /** A destructive order counts only for the store and place that it was decided on. */
+  #wipe(storeId: string, position: number): void {
+    const isMeant = storeId === this.#store.storeId && position === this.#stream.mark.position
+    if (!isMeant || this.#stream.isApplying) {
+      this.#log('warn', 'wipe-refused', 'an order to wipe was not meant for this store')
+      return
+    }
+    this.#log('warn', 'wiping', 'the gateway cannot use what this store holds')
+    this.#emit({ type: 'wipe' })
+  }
+
+  #wiped(storeId: string, boot: number): void {
+    this.#store = { storeId, boot, ledgerId: null, grid: null }
+    this.#stream.reset({ position: 0, chain: CHAIN_START, seq: 0 })
+    this.#results = []
+    this.#outbox.clear()
+    this.#reads.clear()
+    if (this.#session.state === 'greeting') this.#hello()
+  }
+
+  #receiveEntries(entries: Extract<Down, { t: 'entries' }>['entries']): void {
+    if (this.#isStreamStopped) return
+    const { mark } = this.#stream
+    switch (this.#stream.receive(entries)) {
+      case 'queued':
+        this.#applyNext()
+        break
+      case 'repeated':
+        this.#acknowledge()
+        break
+      case 'gap':
+        this.#applyNext()
+        this.#send({
+          t: 'gap',
+          session: this.#session.number,
+          position: mark.position,
+          chain: mark.chain,
+        })
+        break
+      case 'chain-differs':
+        this.#stopStream('chain-differs', 'an entry does not continue the chain of this stream')
+        break
+    }
+  }
+
+  #applyNext(): void {
+    if (this.#isStreamStopped) return
+    const entries = this.#stream.takeBatch()
+    if (entries.length > 0) this.#emit({ type: 'apply', entries })
+  }
+
+  #applied(mark: StreamMark, results: readonly PartResult[]): void {
+    this.#stream.applied(mark)
+    this.#results.push(...results)
+    this.#done += results.length
+    if (this.isAdmitted) this.#acknowledge()
+    this.#applyNext()
+    this.#startReads()
+  }
+
+  #applyFailed(code: string, message: string): void {
+    this.#failed += 1
+    this.#stream.applied(this.#stream.mark)
+    this.#stream.forgetQueue()
+    this.#stopStream(code, message)
+  }
+
+  /** A trouble of this node's own is no outcome: it stops here and says why. */
+  #stopStream(code: string, message: string): void {
+    this.#isStreamStopped = true
+    this.#log('error', code, message)
+    if (!this.isAdmitted) return
+    const { position } = this.#stream.mark
+    this.#send({ t: 'stopped', session: this.#session.number, position, code, message })
+    this.#emit({
+      type: 'publish',
+      topic: { kind: 'node-event', node: this.#options.node },
+      payload: JSON.stringify({ level: 'error', code, message, ts: this.#wallMs }),
+      qos: 1,
+      retain: false,
+    })
+  }
+
+  #acknowledge(): void {
+    const { position, chain } = this.#stream.mark
+    const results = this.#results.map((result) => ({ ...result }))
+    this.#send({ t: 'applied', session: this.#session.number, position, chain, results })
+  }
+
+  #forgetResults(position: number): void {
+    if (!this.#results.some((result) => result.position <= position)) return
+    this.#results = this.#results.filter((result) => result.position > position)
+    this.#emit({ type: 'forget-results', position })
+  }
+
+  #receiveRead(read: Read): void {
+    const name = `${read.task}/${read.part}`
+    if (this.#reads.get(name)?.isRunning) return
+    this.#reads.set(name, { read, untilMs: this.#nowMs + read.leaseMs, isRunning: false })
+    this.#startReads()
+  }
+
+  #startReads(): void {
+    const { position } = this.#stream.mark
+    for (const waiting of this.#reads.values()) {
+      if (waiting.isRunning || waiting.read.after > position) continue
+      waiting.isRunning = true
+      this.#emit({ type: 'read', read: waiting.read })
+    }
+  }
+
+  #finished(answer: Answer): void {
+    this.#reads.delete(`${answer.task}/${answer.part}`)
+    if (answer.error === undefined) this.#done += 1
+    else this.#failed += 1
+    const shed = this.#outbox.add(answer)
+    if (shed.length > 0) this.#emit({ type: 'forget-answers', answers: shed })
+    if (this.isAdmitted) {
+      this.#send(answer)
+      return
+    }
+    for (const unstored of this.#outbox.takeUnstored()) {
+      this.#emit({ type: 'store-answer', answer: unstored })
+    }
+  }
+
+  #runDeadlines(): void {
+    const due = this.#session.due(this.#nowMs)
+    if (due === 'connect') this.#emit({ type: 'connect' })
+    if (due === 'give-up') {
+      this.#emit({ type: 'disconnect', reason: 'the gateway does not answer' })
+      this.#disconnected('the gateway does not answer')
+    }
+    for (const [name, { untilMs, isRunning }] of this.#reads) {
+      if (!isRunning && this.#nowMs >= untilMs) this.#reads.delete(name)
+    }
+    if (!this.isAdmitted) return
+    if (this.#nextBeatMs !== undefined && this.#nowMs >= this.#nextBeatMs) {
+      this.#beat += 1
+      this.#beatSentMs = this.#nowMs
+      this.#send({ t: 'heartbeat', session: this.#session.number, beat: this.#beat })
+      this.#nextBeatMs = this.#nowMs + this.#jittered(this.#heartbeatMs)
+    }
+    if (this.#nextTelemetryMs !== undefined && this.#nowMs >= this.#nextTelemetryMs) {
+      this.#emit({ type: 'publish-telemetry' })
+      this.#nextTelemetryMs = this.#nowMs + this.#jittered(this.#options.telemetryIntervalMs)
+    }
+  }
+
+  #jittered(intervalMs: number): number {
+    return this.#random.between(intervalMs * (1 - JITTER), intervalMs * (1 + JITTER))
+  }
+
+  #stop(): void {
+    if (this.#session.state === 'stopped') return
+    const wasAdmitted = this.isAdmitted
+    for (const answer of this.#outbox.takeUnstored()) this.#emit({ type: 'store-answer', answer })
+    if (wasAdmitted) {
+      this.#emit({
+        type: 'publish',
+        topic: { kind: 'node-state', node: this.#options.node },
+        payload: 'offline',
+        qos: 1,
+        retain: true,
+      })
+    }
+    this.#session.stop()
+    this.#emit({ type: 'disconnect', reason: 'stopping' })
+    this.#emit({ type: 'exit', code: 0, reason: 'stopped' })
+  }
+}

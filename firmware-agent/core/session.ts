@@ -1,0 +1,85 @@
+/**
+ * The life of the connection to the gateway: when to connect, when to give up waiting, how long to
+ * stay away. One named state; mqtt.js never reconnects by itself.
+ *
+ *   waiting ─▶ connecting ─▶ greeting ─▶ admitted
+ *      ▲            │            │           │
+ *      └────────────┴────────────┴───────────┘   disconnected, refused, or silent for too long
+ */
+import { Backoff, type BackoffOptions } from '../../shared/core/backoff.ts'
+import type { Random } from '../../shared/core/random.ts'
+
+export interface SessionOptions {
+  readonly backoff: BackoffOptions
+  /** A connection attempt, or the wait for an answer to the hello, lasts at most this long. */
+  readonly answerTimeoutMs: number
+}
+
+export type SessionState = 'waiting' | 'connecting' | 'greeting' | 'admitted' | 'stopped'
+
+export class Session {
+  readonly #options: SessionOptions
+  readonly #backoff: Backoff
+  #state: SessionState = 'waiting'
+  #number = 0
+  #deadlineMs: number | undefined = 0
+  #silenceMs = Number.POSITIVE_INFINITY
+
+  constructor(options: SessionOptions, random: Random) {
+    this.#options = options
+    this.#backoff = new Backoff(options.backoff, random)
+  }
+
+  get state(): SessionState {
+    return this.#state
+  }
+
+  /** The gateway's number for this connection; valid while admitted. */
+  get number(): number {
+    return this.#number
+  }
+
+  /** When this session next wants something; the gateway's silence counts while admitted. */
+  get deadlineMs(): number | undefined {
+    return this.#deadlineMs
+  }
+
+  /** What is due: to connect, or to give this connection up. */
+  due(nowMs: number): 'connect' | 'give-up' | undefined {
+    if (this.#deadlineMs === undefined || nowMs < this.#deadlineMs) return undefined
+    if (this.#state !== 'waiting') return 'give-up'
+    this.#state = 'connecting'
+    this.#deadlineMs = nowMs + this.#options.answerTimeoutMs
+    return 'connect'
+  }
+
+  connected(nowMs: number): void {
+    this.#state = 'greeting'
+    this.#deadlineMs = nowMs + this.#options.answerTimeoutMs
+  }
+
+  admitted(nowMs: number, session: { number: number; silenceMs: number }): void {
+    this.#state = 'admitted'
+    this.#number = session.number
+    this.#silenceMs = session.silenceMs
+    this.#deadlineMs = nowMs + session.silenceMs
+    this.#backoff.reset()
+  }
+
+  /** The gateway was heard. */
+  heard(nowMs: number): void {
+    if (this.#state === 'admitted') this.#deadlineMs = nowMs + this.#silenceMs
+  }
+
+  /** The connection is gone; the next attempt comes after a wait with jitter. */
+  disconnected(nowMs: number): void {
+    if (this.#state === 'stopped') return
+    this.#state = 'waiting'
+    this.#deadlineMs = nowMs + this.#backoff.nextMs()
+  }
+
+  stop(): void {
+    this.#state = 'stopped'
+    this.#deadlineMs = undefined
+  }
+}

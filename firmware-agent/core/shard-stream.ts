@@ -1,0 +1,77 @@
+/**
+ * This node's end of its stream: which entries may be applied, in which order (recovery.md, One
+ * sequencer). An entry is taken only if it follows the last one in position and chain; what is on disk
+ * already is acknowledged again; a gap is reported with where the stream stands.
+ *
+ * Invariants: the queue follows the mark without a gap, in position and in chain; one batch is with
+ * the runner at a time.
+ */
+import { equalBytes } from '../../shared/core/hash.ts'
+import type { Entry } from '../../shared/protocol/messages.ts'
+import { extendChain } from '../../shared/protocol/stream-chain.ts'
+import type { StreamMark } from './events.ts'
+
+/** Entries handed to the runner at once; it shares one transaction among them. */
+const BATCH_ENTRIES_MAX = 64
+
+export type Received = 'queued' | 'repeated' | 'gap' | 'chain-differs'
+
+export class ShardStream {
+  #mark: StreamMark
+  #queue: Entry[] = []
+  #applying = 0
+
+  constructor(mark: StreamMark) {
+    this.#mark = mark
+  }
+
+  /** What is on disk. */
+  get mark(): StreamMark {
+    return this.#mark
+  }
+
+  get isApplying(): boolean {
+    return this.#applying > 0
+  }
+
+  /** Takes entries in order; stops at the first that does not fit. */
+  receive(entries: readonly Entry[]): Received {
+    let verdict: Received = 'repeated'
+    for (const entry of entries) {
+      const last = this.#queue.at(-1) ?? this.#mark
+      if (entry.position <= last.position) continue
+      if (entry.position > last.position + 1) return 'gap'
+      if (!equalBytes(extendChain(last.chain, entry), entry.chain)) return 'chain-differs'
+      this.#queue.push(entry)
+      verdict = 'queued'
+    }
+    return verdict
+  }
+
+  /** The next entries for the runner; nothing while it works or there are none. */
+  takeBatch(): Entry[] {
+    if (this.isApplying) return []
+    const batch = this.#queue.slice(0, BATCH_ENTRIES_MAX)
+    this.#applying = batch.length
+    return batch
+  }
+
+  /** The runner has everything up to `mark` on disk. */
+  applied(mark: StreamMark): void {
+    this.#queue = this.#queue.filter((entry) => entry.position > mark.position)
+    this.#applying = 0
+    this.#mark = mark
+  }
+
+  /** A new connection, or a trouble: what is not on disk will be sent again. */
+  forgetQueue(): void {
+    this.#queue = this.#queue.slice(0, this.#applying)
+  }
+
+  /** The store was emptied. */
+  reset(mark: StreamMark): void {
+    this.#queue = []
+    this.#applying = 0
+    this.#mark = mark
+  }
+}
