@@ -42,6 +42,8 @@ export interface CoordinatorOptions {
   readonly tasksMax: number
   /** Bodies of unfinished tasks, bytes. */
   readonly openBytesMax: number
+  /** Bodies of ended writes that some replica has not applied, bytes. */
+  readonly logBytesMax: number
 }
 
 export class CoordinatorContext {

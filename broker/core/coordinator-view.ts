@@ -75,6 +75,7 @@ export class CoordinatorView {
       membersAlive: members.all.filter(({ state }) => state === 'alive').length,
       tasksKnown: tasks.size,
       openBytes: tasks.openBytes,
+      logBytes: tasks.logBytes,
       writesWaiting: this.#writes.waitingCount,
       writesInLog: this.#writes.openCount,
       readsOpen: this.#reads.openCount,

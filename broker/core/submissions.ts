@@ -3,6 +3,7 @@
  * task and its body are persisted in the step that answers, so the answer leaves after the flush.
  */
 import { isTaskId, randomId, type TaskId } from '../../shared/core/ids.ts'
+import { findOperation } from '../../shared/operations/catalog.ts'
 import { PROBLEMS_MAX, type Problem } from '../../shared/protocol/problems.ts'
 import type { Submission } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
@@ -117,6 +118,10 @@ export class Submissions {
       return { code: 'overloaded', message }
     }
     if (body.region === undefined) return undefined
+    if (findOperation(body.op)?.kind === 'write' && tasks.logBytes + bytes > options.logBytesMax) {
+      const message = 'writes that nodes have not caught up with take all the room there is for them'
+      return { code: 'ledger-full', message }
+    }
     const tiles = options.grid.geometry.tilesOf(body.region)
     const missing = tiles.find((tile) => placement.isMissing(tile))
     if (missing === undefined) return undefined

@@ -95,6 +95,7 @@ export class TaskLedger {
   #clearedUpTo = 0
   #orders = 0
   #openBytes = 0
+  #logBytes = 0
 
   constructor(options: RetentionOptions) {
     this.#options = options
@@ -104,9 +105,14 @@ export class TaskLedger {
     return this.#tasks.size >= this.#options.tasksMax
   }
 
-  /** Bytes of the bodies that are still needed. */
+  /** Bytes of the bodies of unfinished tasks. */
   get openBytes(): number {
     return this.#openBytes
+  }
+
+  /** Bytes of the bodies of ended tasks that some replica still needs. */
+  get logBytes(): number {
+    return this.#logBytes
   }
 
   get size(): number {
@@ -156,6 +162,10 @@ export class TaskLedger {
     assert(!isEnded(task.state), `task ${task.id} ends once`)
     task.state = state
     task.endedTs = ts
+    if (task.body !== undefined) {
+      this.#openBytes -= task.bodyBytes
+      this.#logBytes += task.bodyBytes
+    }
     this.#ended.push(task)
   }
 
@@ -163,7 +173,8 @@ export class TaskLedger {
   dropBody(task: Task): void {
     if (task.body === undefined) return
     task.body = undefined
-    this.#openBytes -= task.bodyBytes
+    if (isEnded(task.state)) this.#logBytes -= task.bodyBytes
+    else this.#openBytes -= task.bodyBytes
   }
 
   /** Tasks whose state and result have been kept long enough, now marked as cleared. */
@@ -233,7 +244,8 @@ export class TaskLedger {
         isCleared: value.isCleared,
       }
       this.#tasks.set(task.id, task)
-      this.#openBytes += task.bodyBytes
+      if (isEnded(task.state)) this.#logBytes += task.bodyBytes
+      else this.#openBytes += task.bodyBytes
       this.#orders = Math.max(this.#orders, task.order)
     }
     this.#ended = [...this.#tasks.values()].filter((task) => isEnded(task.state))

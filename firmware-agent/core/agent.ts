@@ -429,10 +429,7 @@ export class Agent {
   #runDeadlines(): void {
     const due = this.#session.due(this.#nowMs)
     if (due === 'connect') this.#emit({ type: 'connect' })
-    if (due === 'give-up') {
-      this.#emit({ type: 'disconnect', reason: 'the gateway does not answer' })
-      this.#disconnected('the gateway does not answer')
-    }
+    if (due === 'give-up') this.#emit({ type: 'disconnect', reason: 'the gateway does not answer' })
     for (const [name, { untilMs, isRunning }] of this.#reads) {
       if (!isRunning && this.#nowMs >= untilMs) this.#reads.delete(name)
     }

@@ -44,10 +44,13 @@ export class Session {
     return this.#deadlineMs
   }
 
-  /** What is due: to connect, or to give this connection up. */
+  /** What is due: to connect, or to give this connection up; `disconnected` follows that. */
   due(nowMs: number): 'connect' | 'give-up' | undefined {
     if (this.#deadlineMs === undefined || nowMs < this.#deadlineMs) return undefined
-    if (this.#state !== 'waiting') return 'give-up'
+    if (this.#state !== 'waiting') {
+      this.#deadlineMs = undefined
+      return 'give-up'
+    }
     this.#state = 'connecting'
     this.#deadlineMs = nowMs + this.#options.answerTimeoutMs
     return 'connect'

@@ -47,9 +47,9 @@ export type SubmissionResult =
 
 const whole = v.pipe(v.number(), v.integer())
 
-const regionSchema = v.strictObject({ x: whole, y: whole, w: whole, h: whole })
+export const regionSchema = v.strictObject({ x: whole, y: whole, w: whole, h: whole })
 
-const envelope = v.strictObject({
+export const submissionSchema = v.strictObject({
   id: v.optional(v.custom<TaskId>(isTaskId, 'an id of 1 to 64 letters, digits, "_" or "-"')),
   op: v.string(),
   region: v.optional(regionSchema),
@@ -93,7 +93,7 @@ function decodeMap(payload: Uint8Array): ReturnType<typeof decodeCbor> {
 }
 
 function checkSubmission(input: unknown, context: GridContext): SubmissionResult {
-  const shape = parseWith(envelope, fromShortForm(input))
+  const shape = parseWith(submissionSchema, fromShortForm(input))
   const given = input as { id?: unknown; Id?: unknown }
   const id = isTaskId(given.id) ? given.id : isTaskId(given.Id) ? given.Id : undefined
   const fail = (problems: Problem[]): SubmissionResult => ({
@@ -229,7 +229,7 @@ function parseItems(input: unknown[], problems: Problem[]): { items: Items } | u
   return { items }
 }
 
-const itemSchema = v.strictObject({
+export const itemSchema = v.strictObject({
   key: v.string(),
   data: v.union([v.string(), v.instance(Uint8Array)], 'text or bytes'),
 })

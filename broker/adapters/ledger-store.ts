@@ -1,0 +1,106 @@
+/**
+ * The gateway's ledger in LMDB: one table a kind of record, values as CBOR. It stores what the
+ * coordinator says and knows nothing of its meaning.
+ */
+import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
+import { AppError, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
+import { type Database, openDatabase, type Table } from '../../shared/runtime/lmdb.ts'
+import {
+  LEDGER_TABLES,
+  type LedgerContents,
+  type LedgerRecord,
+  type LedgerTable,
+} from '../core/ledger-records.ts'
+
+/** Address space, not a cap: LMDB grows the map when it must. */
+const MAP_BYTES = 1024 * 1024 * 1024
+
+/** Records are our own; the check keeps damage from becoming state. */
+const RECORD_LIMITS = { bytesMax: 256 * 1024 * 1024, depthMax: 16, itemsMax: 50_000_000 }
+
+/** Tables whose values are bytes already. */
+const RAW_TABLES: ReadonlySet<LedgerTable> = new Set(['body', 'result'])
+
+export class LedgerStore {
+  readonly #database: Database
+  readonly #tables: Record<LedgerTable, Table<string | number>>
+
+  private constructor(database: Database) {
+    this.#database = database
+    this.#tables = Object.fromEntries(
+      LEDGER_TABLES.map((name) => [
+        name,
+        database.table<string | number>(name, 'ordered-binary'),
+      ]),
+    ) as Record<LedgerTable, Table<string | number>>
+  }
+
+  /**
+   * Opens the ledger of a data directory. One that cannot be opened is an error, never an empty
+   * ledger: what it held is known nowhere else.
+   */
+  static async open(directory: string, onFatal: (error: AppError) => void): Promise<LedgerStore> {
+    const options = { mapSizeBytes: MAP_BYTES, maxDbs: LEDGER_TABLES.length + 1 }
+    const database = await openDatabase(directory, options, onFatal)
+    if (database.setAside !== undefined) {
+      await database.close()
+      throw new AppError(
+        'ledger-damaged',
+        `the ledger could not be opened and was moved to ${database.setAside}; start again to begin a new one`,
+        { exitCode: EXIT_SOFTWARE },
+      )
+    }
+    return new LedgerStore(database)
+  }
+
+  /** Everything but results. */
+  load(): LedgerContents {
+    const contents = LEDGER_TABLES.filter((table) => table !== 'result').map((table) => [
+      table,
+      this.#tables[table]
+        .getRange()
+        .map(({ key, value }) => ({ key, value: decodeValue(table, value) })).asArray,
+    ])
+    return Object.fromEntries(contents) as LedgerContents
+  }
+
+  /** Resolves once all records are on disk. */
+  async write(records: readonly LedgerRecord[]): Promise<void> {
+    const encoded = records.map(({ table, key, value }) => ({
+      table: this.#tables[table],
+      key,
+      bytes: value === undefined ? undefined : encodeValue(table, value),
+    }))
+    await this.#database.write(() => {
+      for (const { table, key, bytes } of encoded) {
+        if (bytes === undefined) table.remove(key)
+        else table.put(key, bytes)
+      }
+    })
+  }
+
+  result(task: string): Uint8Array | undefined {
+    return this.#tables.result.get(task)
+  }
+
+  fileBytes(): number {
+    return this.#database.fileBytes()
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close()
+  }
+}
+
+function encodeValue(table: LedgerTable, value: unknown): Uint8Array {
+  return RAW_TABLES.has(table) ? (value as Uint8Array) : encodeCbor(value)
+}
+
+function decodeValue(table: LedgerTable, bytes: Uint8Array): unknown {
+  if (RAW_TABLES.has(table)) return new Uint8Array(bytes)
+  const decoded = decodeCbor(bytes, RECORD_LIMITS)
+  if (decoded.ok) return decoded.value
+  throw new AppError('ledger-damaged', `a record of ${table} is damaged: ${decoded.message}`, {
+    exitCode: EXIT_SOFTWARE,
+  })
+}

@@ -1,0 +1,88 @@
+/**
+ * What late subscribers get of tasks: state and results lie in the ledger already, so the broker asks
+ * here instead of holding a second copy of every result in memory.
+ */
+import type { TaskId } from '../../shared/core/ids.ts'
+import { buildTopic, parseTopic } from '../../shared/protocol/topics.ts'
+import { mirrorOf } from '../core/task-messages.ts'
+import type { TaskView } from '../core/views.ts'
+
+export interface TaskSource {
+  task(id: TaskId): TaskView | undefined
+  tasks(query: { limit: number }): TaskView[]
+  result(id: TaskId): Uint8Array | undefined
+}
+
+interface Retained {
+  readonly topic: string
+  readonly payload: Uint8Array
+}
+
+const KINDS = ['task-state', 'task-result', 'task-result-json'] as const
+type Kind = (typeof KINDS)[number]
+
+export class TaskRetention {
+  readonly #base: string
+  readonly #source: TaskSource
+
+  constructor(base: string, source: TaskSource) {
+    this.#base = base
+    this.#source = source
+  }
+
+  owns(topic: string): boolean {
+    const parsed = parseTopic(this.#base, topic)
+    return parsed !== undefined && (KINDS as readonly string[]).includes(parsed.kind)
+  }
+
+  /** The retained messages that match a filter, one by one: results are read as they are sent. */
+  *match(filter: string): Generator<Retained> {
+    const exact = parseTopic(this.#base, filter)
+    if (exact !== undefined) {
+      if ('task' in exact) yield* this.#one(exact.task, (kind) => kind === exact.kind)
+      return
+    }
+    const levels = filter.split('/')
+    if (!levels.includes('+') && !levels.includes('#')) return
+    if (!this.#mayMatch(levels)) return
+    for (const { id } of this.#source.tasks({ limit: Number.POSITIVE_INFINITY })) {
+      const wanted = (kind: Kind): boolean =>
+        matches(levels, buildTopic(this.#base, { kind, task: id }).split('/'))
+      yield* this.#one(id, wanted)
+    }
+  }
+
+  /** Whether any task's topic can match, so that a filter for something else costs nothing. */
+  #mayMatch(levels: readonly string[]): boolean {
+    const id = levels[this.#base.split('/').length + 1] ?? '+'
+    const task = (id === '+' || id === '#' ? 'x' : id) as TaskId
+    return KINDS.some((kind) => matches(levels, buildTopic(this.#base, { kind, task }).split('/')))
+  }
+
+  *#one(id: TaskId, wanted: (kind: Kind) => boolean): Generator<Retained> {
+    const task = this.#source.task(id)
+    if (task === undefined) return
+    const topic = (kind: Kind): string => buildTopic(this.#base, { kind, task: id })
+    if (wanted('task-state')) {
+      const { accepted_ts: _accepted, ended_ts: _ended, deadline_ts: _deadline, ...state } = task
+      yield { topic: topic('task-state'), payload: Buffer.from(JSON.stringify(state)) }
+    }
+    if (!wanted('task-result') && !wanted('task-result-json')) return
+    const result = this.#source.result(id)
+    if (result === undefined) return
+    if (wanted('task-result')) yield { topic: topic('task-result'), payload: result }
+    if (wanted('task-result-json')) {
+      yield { topic: topic('task-result-json'), payload: Buffer.from(mirrorOf(task, result)) }
+    }
+  }
+}
+
+/** Whether a topic matches a filter [MQTT-4.7]. */
+function matches(filter: readonly string[], topic: readonly string[]): boolean {
+  for (let level = 0; level < filter.length; level++) {
+    if (filter[level] === '#') return true
+    if (level >= topic.length) return false
+    if (filter[level] !== '+' && filter[level] !== topic[level]) return false
+  }
+  return filter.length === topic.length
+}

@@ -1,0 +1,216 @@
+/**
+ * Joins the coordinator with the world: events in, effects out, one timer. It decides nothing. What
+ * it guarantees is the order of effects.ts: effects leave in the order in which they were asked for,
+ * and none leaves before the records persisted ahead of it are on disk. While one flush runs, later
+ * steps queue up; their records share the next flush (group commit).
+ */
+import type { NodeId, TaskId } from '../shared/core/ids.ts'
+import { decodeUp, encodeMessage } from '../shared/protocol/messages.ts'
+import { parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
+import type { GridContext } from '../shared/operations/operation.ts'
+import type { Coordinator } from './core/coordinator.ts'
+import type { GatewayEffect, GatewayNotice, Outcome } from './core/effects.ts'
+import type { GatewayEvent, Instant, Submitter, Ticket } from './core/events.ts'
+import type { LedgerRecord } from './core/ledger-records.ts'
+
+/** What the driver performs effects on. */
+export interface GatewayPorts {
+  /** Resolves when the records are on disk. */
+  write(records: readonly LedgerRecord[]): Promise<void>
+  send(connection: string, payload: Uint8Array): void
+  admit(connection: string, node: NodeId): void
+  disconnect(connection: string, reason: string): void
+  publish(effect: Extract<GatewayEffect, { type: 'publish' }>): void
+  notice(notice: GatewayNotice): void
+  now(): Instant
+}
+
+/** A node's bytes that are no message; counted by the caller. */
+export type MalformedMessage = (node: NodeId, problem: string) => void
+
+type Visible = Exclude<GatewayEffect, { type: 'persist' }>
+
+interface Batch {
+  readonly records: LedgerRecord[]
+  readonly effects: Visible[]
+}
+
+export class GatewayDriver {
+  readonly #coordinator: Coordinator
+  readonly #grid: GridContext
+  readonly #ports: GatewayPorts
+  readonly #onFatal: (error: unknown) => void
+  readonly #answers = new Map<Ticket, (outcome: Outcome) => void>()
+  readonly #endings = new Map<TaskId, Set<() => void>>()
+  #tickets = 0
+  /** Steps whose effects have not left; the first one's records may be on their way to the disk. */
+  #queue: Batch[] = []
+  #flush: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #isStopped = false
+
+  constructor(
+    coordinator: Coordinator,
+    grid: GridContext,
+    ports: GatewayPorts,
+    onFatal: (error: unknown) => void,
+  ) {
+    this.#coordinator = coordinator
+    this.#grid = grid
+    this.#ports = ports
+    this.#onFatal = onFatal
+  }
+
+  /** Performs the effects of the coordinator's start. */
+  begin(effects: readonly GatewayEffect[]): void {
+    this.#perform(effects)
+  }
+
+  /** Resolves when nothing waits for the disk. */
+  async idle(): Promise<void> {
+    while (this.#flush !== undefined) await this.#flush
+  }
+
+  /** Takes no more events; what was asked for still leaves. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    clearTimeout(this.#timer)
+    await this.idle()
+  }
+
+  submit(
+    payload: Uint8Array,
+    submitter: Submitter,
+    skippedBytes: number | undefined,
+    answer: (outcome: Outcome) => void,
+  ): void {
+    const result: SubmissionResult =
+      skippedBytes === undefined
+        ? parseSubmission(payload, this.#grid)
+        : {
+            ok: false,
+            problems: [{ path: '', code: 'too-large', message: `${skippedBytes} bytes are too many` }],
+          }
+    this.#deliver({ type: 'task-submitted', ticket: this.#ticketFor(answer), submitter, result })
+  }
+
+  cancel(task: TaskId, submitter: Submitter, answer?: (outcome: Outcome) => void): void {
+    const ticket = answer === undefined ? {} : { ticket: this.#ticketFor(answer) }
+    this.#deliver({ type: 'cancel-requested', ...ticket, submitter, task })
+  }
+
+  /** Calls `ended` once, when the task's result may be read; returns what takes it back. */
+  onEnd(task: TaskId, ended: () => void): () => void {
+    const waiting = this.#endings.get(task) ?? new Set()
+    this.#endings.set(task, waiting.add(ended))
+    return () => {
+      waiting.delete(ended)
+      if (waiting.size === 0) this.#endings.delete(task)
+    }
+  }
+
+  receive(connection: string, node: NodeId, payload: Uint8Array, malformed: MalformedMessage): void {
+    const decoded = decodeUp(payload)
+    if (!decoded.ok) {
+      malformed(node, decoded.problem)
+      return
+    }
+    this.#deliver({ type: 'node-message-received', connection, node, message: decoded.message })
+  }
+
+  connectionClosed(connection: string): void {
+    this.#deliver({ type: 'connection-closed', connection })
+  }
+
+  #ticketFor(answer: (outcome: Outcome) => void): Ticket {
+    this.#tickets += 1
+    this.#answers.set(this.#tickets, answer)
+    return this.#tickets
+  }
+
+  #deliver(event: GatewayEvent): void {
+    if (this.#isStopped) return
+    this.#perform(this.#coordinator.step(this.#ports.now(), event))
+  }
+
+  #perform(effects: readonly GatewayEffect[]): void {
+    const batch: Batch = { records: [], effects: [] }
+    for (const effect of effects) {
+      if (effect.type === 'persist') batch.records.push(...effect.records)
+      else batch.effects.push(effect)
+    }
+    if (batch.records.length === 0 && this.#queue.length === 0) this.#release(batch)
+    else {
+      this.#queue.push(batch)
+      this.#startFlush()
+    }
+    this.#setTimer()
+  }
+
+  #startFlush(): void {
+    if (this.#flush !== undefined) return
+    this.#flush = this.#flushAll().catch((error: unknown) => {
+      this.#isStopped = true
+      this.#onFatal(error)
+    })
+  }
+
+  async #flushAll(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batches = this.#queue.length
+      const records = this.#queue.flatMap((batch) => batch.records)
+      if (records.length > 0) await this.#ports.write(records)
+      for (const batch of this.#queue.splice(0, batches)) this.#release(batch)
+    }
+    this.#flush = undefined
+  }
+
+  #release(batch: Batch): void {
+    for (const effect of batch.effects) this.#act(effect)
+  }
+
+  #act(effect: Visible): void {
+    switch (effect.type) {
+      case 'send':
+        this.#ports.send(effect.connection, encodeMessage(effect.message))
+        break
+      case 'admit':
+        this.#ports.admit(effect.connection, effect.node)
+        break
+      case 'disconnect':
+        this.#ports.disconnect(effect.connection, effect.reason)
+        break
+      case 'publish':
+        this.#ports.publish(effect)
+        break
+      case 'answer': {
+        const answer = this.#answers.get(effect.ticket)
+        this.#answers.delete(effect.ticket)
+        answer?.(effect.outcome)
+        break
+      }
+      case 'announce-end': {
+        const waiting = this.#endings.get(effect.task)
+        this.#endings.delete(effect.task)
+        for (const ended of waiting ?? []) ended()
+        break
+      }
+      case 'notice':
+        this.#ports.notice(effect.notice)
+        break
+    }
+  }
+
+  #setTimer(): void {
+    clearTimeout(this.#timer)
+    if (this.#isStopped) return
+    const deadlineMs = this.#coordinator.nextDeadlineMs()
+    if (deadlineMs === undefined) return
+    const waitMs = Math.max(0, deadlineMs - this.#ports.now().monotonicMs)
+    // Timers carry 31 bits of milliseconds; a longer wait just looks again.
+    this.#timer = setTimeout(
+      () => this.#deliver({ type: 'deadline-reached' }),
+      Math.min(Math.ceil(waitMs), 2 ** 31 - 1),
+    )
+  }
+}

@@ -1,0 +1,113 @@
+/** What the HTTP door calls, answered by the driver, the coordinator's view and the ledger. */
+import type { NodeId, TaskId } from '../shared/core/ids.ts'
+import type { HttpPort } from './adapters/http-port.ts'
+import type { LedgerStore } from './adapters/ledger-store.ts'
+import type { Metrics } from './adapters/metrics.ts'
+import type { CoordinatorView } from './core/coordinator-view.ts'
+import type { Outcome, TaskState } from './core/effects.ts'
+import { isEnded } from './core/task-ledger.ts'
+import type { Health, NodeView, TaskView } from './core/views.ts'
+import type { GatewayDriver } from './driver.ts'
+
+export interface HttpSources {
+  readonly driver: GatewayDriver
+  readonly view: CoordinatorView
+  readonly ledger: LedgerStore
+  readonly metrics: Metrics
+  /** The last telemetry of a node. */
+  telemetry(node: NodeId): Readonly<Record<string, unknown>> | undefined
+  health(): Health
+}
+
+type Listener = (event: object) => void
+
+export class HttpCalls implements HttpPort {
+  readonly #sources: HttpSources
+  readonly #listeners = new Set<Listener>()
+
+  constructor(sources: HttpSources) {
+    this.#sources = sources
+  }
+
+  /** Tells all who follow `/api/events`. */
+  announce(event: object): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+
+  submit(payload: Uint8Array, remote: string): Promise<Outcome> {
+    const submitter = { via: 'http', client: remote } as const
+    return new Promise((resolve) => {
+      this.#sources.driver.submit(payload, submitter, undefined, resolve)
+    })
+  }
+
+  cancel(task: TaskId, remote: string): Promise<Outcome> {
+    const submitter = { via: 'http', client: remote } as const
+    return new Promise((resolve) => this.#sources.driver.cancel(task, submitter, resolve))
+  }
+
+  waitForEnd(task: TaskId, timeoutMs: number): Promise<boolean> {
+    const known = this.#sources.view.task(task)
+    // An end that is decided may not be on disk yet; its result is there once it is announced.
+    if (known !== undefined && isEnded(known.state) && this.result(task) !== undefined) {
+      return Promise.resolve(true)
+    }
+    return new Promise((resolve) => {
+      const forget = this.#sources.driver.onEnd(task, () => {
+        clearTimeout(timer)
+        resolve(true)
+      })
+      const timer = setTimeout(() => {
+        forget()
+        resolve(false)
+      }, timeoutMs)
+    })
+  }
+
+  task(id: TaskId): TaskView | undefined {
+    return this.#sources.view.task(id)
+  }
+
+  tasks(query: { limit: number; state?: TaskState }): readonly TaskView[] {
+    return this.#sources.view.tasks(query)
+  }
+
+  result(id: TaskId): Uint8Array | undefined {
+    return this.#sources.view.task(id) === undefined ? undefined : this.#sources.ledger.result(id)
+  }
+
+  nodes(): readonly NodeView[] {
+    return this.#sources.view.nodes().map((node) => this.#withTelemetry(node))
+  }
+
+  node(id: NodeId): NodeView | undefined {
+    const node = this.#sources.view.node(id)
+    return node === undefined ? undefined : this.#withTelemetry(node)
+  }
+
+  ring(): object {
+    return this.#sources.view.ring()
+  }
+
+  health(): Health {
+    return this.#sources.health()
+  }
+
+  ready(): Health {
+    return this.#sources.health()
+  }
+
+  subscribeEvents(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  metrics(): Promise<string> {
+    return this.#sources.metrics.render()
+  }
+
+  #withTelemetry(node: NodeView): NodeView {
+    const telemetry = this.#sources.telemetry(node.id)
+    return telemetry === undefined ? node : { ...node, telemetry }
+  }
+}

@@ -1,0 +1,251 @@
+/** The gateway's composition root: ledger, coordinator, broker, HTTP; signals; the exit code. */
+import { randomBytes } from 'node:crypto'
+import type { NodeId } from '../shared/core/ids.ts'
+import { Random } from '../shared/core/random.ts'
+import { formatFields } from '../shared/grid/fields.ts'
+import { Geometry } from '../shared/grid/geometry.ts'
+import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
+import { buildTopic } from '../shared/protocol/topics.ts'
+import { ConfigError, loadConfig } from '../shared/runtime/config.ts'
+import { AppError, EXIT_DONE, EXIT_SOFTWARE, messageOf } from '../shared/runtime/errors.ts'
+import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
+import { createLineLogger, logFormatFor } from '../shared/runtime/logger.ts'
+import { renderHelp } from '../shared/runtime/option-pages.ts'
+import type { Environment } from '../shared/runtime/option-table.ts'
+import { Shutdown } from '../shared/runtime/shutdown.ts'
+import { VERSION } from '../shared/runtime/version.ts'
+import { EventLog } from './adapters/event-log.ts'
+import { HttpServer } from './adapters/http-server.ts'
+import { LedgerStore } from './adapters/ledger-store.ts'
+import { Metrics } from './adapters/metrics.ts'
+import { MqttBroker } from './adapters/mqtt-broker.ts'
+import { TaskRetention } from './adapters/task-retention.ts'
+import { GATEWAY, type GatewayConfig } from './config.ts'
+import { Coordinator, type CoordinatorOptions, newLedgerId } from './core/coordinator.ts'
+import type { Instant } from './core/events.ts'
+import type { IdentityRecord } from './core/ledger-records.ts'
+import { GatewayDriver } from './driver.ts'
+import { HttpCalls } from './http-calls.ts'
+
+const SHUTDOWN_DEADLINE_MS = 8000
+const RESEND_MS = 3000
+/** Long enough for boards that start together; a task waits this long for the last of them. */
+const SETTLE_MS = 500
+const GRACE_MS = 10_000
+const HOUR_MS = 3_600_000
+
+/** Runs the gateway until it is told to stop; resolves with the exit code. */
+export async function run(argv: readonly string[], environment: Environment): Promise<number> {
+  const loaded = await loadConfig(GATEWAY, argv, environment)
+  if (loaded.kind === 'help') {
+    process.stdout.write(renderHelp(GATEWAY))
+    return EXIT_DONE
+  }
+  const config = loaded.values
+  const log = createLineLogger({
+    name: 'gateway',
+    level: config.logLevel,
+    format: logFormatFor(environment, process.stderr),
+    write: (line) => process.stderr.write(line),
+  })
+  const shutdown = new Shutdown({ deadlineMs: SHUTDOWN_DEADLINE_MS }, () => {}, log)
+  let failure: string | undefined
+  const fatal = (error: unknown): void => {
+    failure = messageOf(error)
+    const code = error instanceof AppError ? error.exitCode : EXIT_SOFTWARE
+    log.error({ err: error, code: error instanceof AppError ? error.code : 'bug' }, failure)
+    void shutdown.begin('a failure', code)
+  }
+  const unlisten = shutdown.listen(process)
+  try {
+    await start(config, shutdown, { log, fatal, failure: () => failure })
+  } catch (error) {
+    const code = error instanceof AppError ? error.exitCode : EXIT_SOFTWARE
+    process.stderr.write(`obelisk gateway: ${messageOf(error)}\n`)
+    void shutdown.begin('could not start', code)
+  }
+  const code = await shutdown.ended
+  unlisten()
+  return code
+}
+
+interface Surroundings {
+  readonly log: ReturnType<typeof createLineLogger>
+  readonly fatal: (error: unknown) => void
+  /** Why the gateway is about to end, if it is. */
+  readonly failure: () => string | undefined
+}
+
+async function start(
+  config: GatewayConfig,
+  shutdown: Shutdown,
+  { log, fatal, failure }: Surroundings,
+): Promise<void> {
+  const lock = await ExclusiveLock.acquire(config.data)
+  shutdown.add('lock', () => lock.release())
+  const ledger = await LedgerStore.open(config.data, fatal)
+  shutdown.add('ledger', () => ledger.close())
+  const events = await EventLog.open({ directory: config.data }, log)
+  shutdown.add('event log', () => events.close())
+
+  const contents = ledger.load()
+  const random = new Random(randomBytes(4).readUInt32LE())
+  const known = contents.meta.find(({ key }) => key === 'identity')?.value
+  if (known !== undefined) assertSameGrid(known, config)
+  const options = coordinatorOptions(config)
+  const coordinator = new Coordinator(options, known ?? newIdentity(config, random), random)
+  const view = coordinator.view()
+  const now = (): Instant => ({ monotonicMs: performance.now(), wallMs: Date.now() })
+  const begin = coordinator.start(now(), contents)
+
+  const telemetry = new Map<NodeId, Record<string, unknown>>()
+  const metrics = new Metrics({ version: VERSION }, () => ({
+    nodes: view.nodes(),
+    counts: {
+      ...view.counts(),
+      connections: broker.counters().clientsConnected,
+      eventsDropped: events.dropped,
+    },
+  }))
+  const driver = new GatewayDriver(
+    coordinator,
+    options.grid,
+    {
+      now,
+      write: (records) => ledger.write(records),
+      send: (connection, payload) => broker.sendToNode(connection, payload),
+      admit: (connection, node) => broker.admit(connection, node),
+      disconnect: (connection, reason) => broker.disconnect(connection, reason),
+      publish({ topic, payload, qos, retain }) {
+        broker.publish({ topic: buildTopic(config.topicBase, topic), payload, qos, retain })
+        if (topic.kind !== 'task-state' || payload.length === 0) return
+        calls.announce({ type: 'task-state', ...JSON.parse(payload.toString()) })
+      },
+      notice(notice) {
+        const ts = Date.now()
+        const { level, code, message, fields } = notice
+        log[level]({ code, ...fields }, message)
+        events.append(ts, notice)
+        metrics.recordNotice(notice)
+        const event = { level, code, message, ...fields, ts }
+        calls.announce({ type: 'event', ...event })
+        const topic = buildTopic(config.topicBase, { kind: 'gateway-event' })
+        broker.publish({ topic, payload: JSON.stringify(event), qos: 0, retain: false })
+      },
+    },
+    fatal,
+  )
+  const calls = new HttpCalls({
+    driver,
+    view,
+    ledger,
+    metrics,
+    telemetry: (node) => telemetry.get(node),
+    health: () => {
+      const reason = failure()
+      const ledgerCheck = reason === undefined ? { ok: true } : { ok: false, detail: reason }
+      return {
+        ok: ledgerCheck.ok && !shutdown.isClosing,
+        checks: { ledger: ledgerCheck, mqtt: { ok: !shutdown.isClosing } },
+      }
+    },
+  })
+
+  const broker = await MqttBroker.start(
+    {
+      host: config.host,
+      port: config.port,
+      topicBase: config.topicBase,
+      connectionsMax: config.connectionsMax,
+      packetsPerSecond: config.packetsPerSecond,
+      retained: new TaskRetention(config.topicBase, {
+        task: (id) => view.task(id),
+        tasks: (query) => view.tasks(query),
+        result: (id) => ledger.result(id),
+      }),
+    },
+    {
+      onSubmission: ({ payload, skippedBytes, submitter }, done) =>
+        driver.submit(payload, submitter, skippedBytes, done),
+      onCancel: ({ task, submitter }) => driver.cancel(task, submitter),
+      onNodeMessage: ({ connection, node, payload }) =>
+        driver.receive(connection, node, payload, (from, problem) => {
+          log.warn({ code: 'malformed-message', node: from }, problem)
+        }),
+      onTelemetry({ node, payload }) {
+        const fields = decodeTelemetry(payload)
+        if (fields === undefined) {
+          log.warn({ code: 'malformed-telemetry', node }, 'telemetry that is none')
+          return
+        }
+        telemetry.set(node, fields)
+        const topic = buildTopic(config.topicBase, { kind: 'node-telemetry-json', node })
+        broker.publish({ topic, payload: JSON.stringify(fields), qos: 0, retain: true })
+      },
+      onNodeConnectionClosed: (connection) => driver.connectionClosed(connection),
+    },
+    log,
+  )
+  shutdown.add('broker', async () => {
+    const topic = buildTopic(config.topicBase, { kind: 'gateway-state' })
+    await driver.stop()
+    broker.publish({ topic, payload: 'offline', qos: 1, retain: true })
+    await broker.close()
+  })
+  driver.begin(begin)
+  const http = new HttpServer({ host: config.httpHost, port: config.httpPort }, calls, log)
+  const httpPort = await http.listen()
+  shutdown.add('http', () => http.close())
+  await driver.idle()
+  process.stderr.write(
+    `ready mqtt=${config.host}:${broker.port} http=${config.httpHost}:${httpPort}\n`,
+  )
+}
+
+function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
+  const { retentionHours, grid, tile, fields, ...rest } = config
+  const geometry = new Geometry({ ...grid, tile })
+  return {
+    ...rest,
+    grid: { geometry, fields },
+    retentionMs: retentionHours * HOUR_MS,
+    resendMs: RESEND_MS,
+    settleMs: SETTLE_MS,
+    graceMs: GRACE_MS,
+  }
+}
+
+function newIdentity(config: GatewayConfig, random: Random): IdentityRecord {
+  return {
+    ledgerId: newLedgerId(random),
+    grid: { ...config.grid, tile: config.tile },
+    fields: config.fields,
+    replicas: config.replicas,
+    term: 0,
+    seq: 0,
+    epoch: 0,
+  }
+}
+
+/** What a ledger was made with stays: its tiles lie on the nodes in that shape. */
+function assertSameGrid(known: IdentityRecord, config: GatewayConfig): void {
+  const held = {
+    '--grid': `${known.grid.width}x${known.grid.height}`,
+    '--tile': String(known.grid.tile),
+    '--fields': formatFields(known.fields),
+    '--replicas': String(known.replicas),
+  }
+  const given = {
+    '--grid': `${config.grid.width}x${config.grid.height}`,
+    '--tile': String(config.tile),
+    '--fields': formatFields(config.fields),
+    '--replicas': String(config.replicas),
+  }
+  const problems = Object.entries(held)
+    .filter(([flag, value]) => given[flag as keyof typeof given] !== value)
+    .map(([flag, value]) => {
+      const asked = given[flag as keyof typeof given]
+      return `${flag}: the ledger in ${config.data} was made with ${value}, not with ${asked}`
+    })
+  if (problems.length > 0) throw new ConfigError(problems)
+}

@@ -1,0 +1,217 @@
+/**
+ * Joins the agent's core with the device: events in, effects out, one timer. It decides nothing.
+ * Effects are performed in order, and one that writes to disk is done before the next begins; applying
+ * entries and answering reads go on beside them and come back as events.
+ */
+import { messageOf } from '../shared/runtime/errors.ts'
+import { decodeDown, encodeMessage } from '../shared/protocol/messages.ts'
+import { encodeTelemetry } from '../shared/protocol/telemetry.ts'
+import { buildTopic } from '../shared/protocol/topics.ts'
+import type { Logger } from '../shared/runtime/logger.ts'
+import { ApplyError } from './adapters/apply-run.ts'
+import type { DeviceMetrics } from './adapters/device-metrics.ts'
+import type { MqttLink } from './adapters/mqtt-client.ts'
+import type { OperationRunner } from './adapters/operation-runner.ts'
+import type { SliceStore } from './adapters/slice-store.ts'
+import type { Agent } from './core/agent.ts'
+import type { AgentEffect } from './core/effects.ts'
+import type { AgentEvent } from './core/events.ts'
+import type { NodeId } from '../shared/core/ids.ts'
+
+export interface AgentDriverOptions {
+  readonly node: NodeId
+  readonly topicBase: string
+}
+
+export interface AgentDevices {
+  readonly store: SliceStore
+  readonly runner: OperationRunner
+  readonly metrics: DeviceMetrics
+  readonly log: Logger
+}
+
+export interface AgentOutcome {
+  ready(): void
+  exit(code: number, reason: string): void
+  fatal(error: unknown): void
+}
+
+export class AgentDriver {
+  readonly #options: AgentDriverOptions
+  readonly #agent: Agent
+  readonly #devices: AgentDevices
+  readonly #outcome: AgentOutcome
+  readonly #queue: AgentEffect[] = []
+  #link: MqttLink | undefined
+  #isPerforming = false
+  #timer: NodeJS.Timeout | undefined
+  #telemetrySeq = 0
+
+  constructor(
+    options: AgentDriverOptions,
+    agent: Agent,
+    devices: AgentDevices,
+    outcome: AgentOutcome,
+  ) {
+    this.#options = options
+    this.#agent = agent
+    this.#devices = devices
+    this.#outcome = outcome
+  }
+
+  /** Begins to connect through `link`, whose events come to the three methods below. */
+  begin(link: MqttLink): void {
+    this.#link = link
+    this.deliver({ type: 'deadline-reached' })
+  }
+
+  received(payload: Uint8Array): void {
+    const decoded = decodeDown(payload)
+    if (decoded.ok) this.deliver({ type: 'message-received', message: decoded.message })
+    else this.#devices.log.warn({ code: 'malformed-message' }, decoded.problem)
+  }
+
+  deliver(event: AgentEvent): void {
+    const now = { monotonicMs: performance.now(), wallMs: Date.now() }
+    this.#queue.push(...this.#agent.step(now, event))
+    this.#setTimer()
+    if (!this.#isPerforming) void this.#performAll()
+  }
+
+  stopTimer(): void {
+    clearTimeout(this.#timer)
+  }
+
+  async #performAll(): Promise<void> {
+    this.#isPerforming = true
+    try {
+      for (let effect = this.#queue.shift(); effect !== undefined; effect = this.#queue.shift()) {
+        const durable = this.#perform(effect)
+        if (durable !== undefined) await durable
+      }
+    } catch (error) {
+      this.#outcome.fatal(error)
+    } finally {
+      this.#isPerforming = false
+    }
+  }
+
+  #perform(effect: AgentEffect): Promise<void> | undefined {
+    const { store, runner, log } = this.#devices
+    switch (effect.type) {
+      case 'connect':
+        this.#link?.connect()
+        return
+      case 'disconnect':
+        this.#link?.disconnect(effect.reason)
+        return
+      case 'send':
+        this.#publish(this.#topic('node-up'), encodeMessage(effect.message), 0, false)
+        return
+      case 'publish': {
+        const topic = buildTopic(this.#options.topicBase, effect.topic)
+        this.#publish(topic, effect.payload, effect.qos, effect.retain)
+        return
+      }
+      case 'adopt':
+        return store.adopt(effect.ledgerId, effect.grid)
+      case 'apply':
+        void this.#apply(effect.entries)
+        return
+      case 'forget-results':
+        store.forgetResults(effect.position)
+        return
+      case 'read':
+        void this.#read(effect.read)
+        return
+      case 'cancel-reads':
+        runner.cancel(effect.task)
+        return
+      case 'store-answer':
+        return store.storeAnswer(effect.answer)
+      case 'forget-answers':
+        store.forgetAnswers(effect.answers)
+        return
+      case 'wipe':
+        return this.#wipe()
+      case 'publish-telemetry':
+        this.#publishTelemetry()
+        return
+      case 'report-ready':
+        this.#outcome.ready()
+        return
+      case 'log':
+        log[effect.level]({ code: effect.code }, effect.message)
+        return
+      case 'exit':
+        this.#outcome.exit(effect.code, effect.reason)
+        return
+    }
+  }
+
+  async #apply(entries: Extract<AgentEffect, { type: 'apply' }>['entries']): Promise<void> {
+    try {
+      this.deliver({ type: 'entries-applied', ...(await this.#devices.runner.apply(entries)) })
+    } catch (error) {
+      if (!(error instanceof ApplyError)) {
+        this.#outcome.fatal(error)
+        return
+      }
+      this.deliver({ type: 'entries-applied', ...error.applied })
+      this.deliver({ type: 'apply-failed', code: error.code, message: messageOf(error) })
+    }
+  }
+
+  async #read(read: Extract<AgentEffect, { type: 'read' }>['read']): Promise<void> {
+    const answer = await this.#devices.runner.read(read)
+    if (answer !== undefined) this.deliver({ type: 'read-finished', answer })
+  }
+
+  async #wipe(): Promise<void> {
+    const { runner, store } = this.#devices
+    const { storeId, boot } = await runner.exclusively(() => store.wipe())
+    this.deliver({ type: 'store-wiped', storeId, boot })
+  }
+
+  #topic(kind: 'node-up' | 'node-telemetry'): string {
+    return buildTopic(this.#options.topicBase, { kind, node: this.#options.node })
+  }
+
+  #publish(topic: string, payload: string | Uint8Array, qos: 0 | 1, retain: boolean): void {
+    this.#link?.publish({ topic, payload, qos, retain })
+  }
+
+  #publishTelemetry(): void {
+    const { metrics, store } = this.#devices
+    const counts = this.#agent.counts
+    const stats = store.stats()
+    this.#telemetrySeq += 1
+    const payload = encodeTelemetry({
+      node: this.#options.node,
+      incarnation: this.#agent.incarnation,
+      seq: this.#telemetrySeq,
+      ts: Date.now(),
+      ...metrics.sample(),
+      broker_rtt_ms: counts.roundTripMs,
+      clock_offset_ms: counts.clockOffsetMs,
+      tiles: stats.tiles,
+      lsus: stats.lsus,
+      shards_running: counts.shardsRunning,
+      shards_done_total: counts.shardsDone,
+      shards_failed_total: counts.shardsFailed,
+      outbox_records: counts.outbox.records,
+      outbox_bytes: counts.outbox.bytes,
+      store_bytes: stats.storeBytes,
+      store_written_bytes_total: stats.writtenBytesTotal,
+    })
+    this.#publish(this.#topic('node-telemetry'), payload, 0, false)
+  }
+
+  #setTimer(): void {
+    clearTimeout(this.#timer)
+    const deadlineMs = this.#agent.nextDeadlineMs()
+    if (deadlineMs === undefined) return
+    const waitMs = Math.max(0, Math.ceil(deadlineMs - performance.now()))
+    this.#timer = setTimeout(() => this.deliver({ type: 'deadline-reached' }), waitMs)
+  }
+}

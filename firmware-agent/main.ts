@@ -1,0 +1,157 @@
+/** The agent's composition root: configuration, store, core, connection; signals; the exit code. */
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { arch, availableParallelism, totalmem } from 'node:os'
+import { isNodeId } from '../shared/core/ids.ts'
+import { assert } from '../shared/core/assert.ts'
+import { Random } from '../shared/core/random.ts'
+import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
+import { buildTopic, nodeClientId } from '../shared/protocol/topics.ts'
+import { loadConfig, readSecret } from '../shared/runtime/config.ts'
+import { AppError, EXIT_DONE, EXIT_SOFTWARE, messageOf } from '../shared/runtime/errors.ts'
+import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
+import { createLineLogger, logFormatFor } from '../shared/runtime/logger.ts'
+import { renderHelp } from '../shared/runtime/option-pages.ts'
+import type { Environment } from '../shared/runtime/option-table.ts'
+import { Shutdown } from '../shared/runtime/shutdown.ts'
+import { VERSION } from '../shared/runtime/version.ts'
+import { DeviceMetrics } from './adapters/device-metrics.ts'
+import { MqttLink } from './adapters/mqtt-client.ts'
+import { OperationRunner } from './adapters/operation-runner.ts'
+import { SliceStore } from './adapters/slice-store.ts'
+import { AGENT } from './config.ts'
+import { Agent } from './core/agent.ts'
+import { AgentDriver } from './driver.ts'
+
+const ANSWER_TIMEOUT_MS = 10_000
+const BACKOFF = { baseMs: 1000, capMs: 60_000 }
+const SHUTDOWN_DEADLINE_MS = 8000
+
+/** Runs the agent until it is told to stop; resolves with the exit code. */
+export async function run(argv: readonly string[], environment: Environment): Promise<number> {
+  const loaded = await loadConfig(AGENT, argv, environment)
+  if (loaded.kind === 'help') {
+    process.stdout.write(renderHelp(AGENT))
+    return EXIT_DONE
+  }
+  const config = loaded.values
+  const log = createLineLogger({
+    name: 'agent',
+    level: config.logLevel,
+    format: logFormatFor(environment, process.stderr),
+    write: (line) => process.stderr.write(line),
+  })
+  const shutdown = new Shutdown({ deadlineMs: SHUTDOWN_DEADLINE_MS }, () => {}, log)
+  const fatal = (error: unknown): void => {
+    const code = error instanceof AppError ? error.exitCode : EXIT_SOFTWARE
+    log.error({ err: error, code: error instanceof AppError ? error.code : 'bug' }, messageOf(error))
+    void shutdown.begin('a failure', code)
+  }
+  const node = config.id
+  assert(isNodeId(node), 'the configuration checks the id')
+  const random = new Random(randomBytes(4).readUInt32LE())
+
+  const lock = await ExclusiveLock.acquire(config.data)
+  shutdown.add('lock', () => lock.release())
+  const { sliceBytesMax, outboxBytesMax } = config
+  const storeRandom = new Random(randomBytes(4).readUInt32LE())
+  const store = await SliceStore.open(
+    config.data,
+    { sliceBytesMax, outboxBytesMax },
+    storeRandom,
+    fatal,
+  ).catch(async (error: unknown) => {
+    await lock.release()
+    throw error
+  })
+  shutdown.add('store', () => store.close())
+  if (store.setAside !== undefined) {
+    log.error({ code: 'store-set-aside', path: store.setAside }, 'the store was damaged; starting empty')
+  }
+  const runner = new OperationRunner({}, store)
+  const metrics = new DeviceMetrics({ diskPath: config.data })
+  shutdown.add('metrics', () => metrics.close())
+
+  const processId = randomBytes(6).toString('hex')
+  const agent = new Agent(
+    {
+      node,
+      process: processId,
+      weight: config.weight,
+      operations: OPERATION_NAMES,
+      telemetryIntervalMs: config.telemetryIntervalSeconds * 1000,
+      outboxBytesMax,
+      birth: birthFacts(),
+      backoff: BACKOFF,
+      answerTimeoutMs: ANSWER_TIMEOUT_MS,
+    },
+    { ...store.identity, mark: store.mark, results: store.results(), answers: store.answers() },
+    random,
+  )
+  let stopped: () => void = () => {}
+  const hasStopped = new Promise<void>((resolve) => {
+    stopped = resolve
+  })
+  const driver: AgentDriver = new AgentDriver(
+    { node, topicBase: config.topicBase },
+    agent,
+    { store, runner, metrics, log },
+    {
+      ready: () => process.stderr.write(`ready node=${node} url=${config.url}\n`),
+      exit(code, reason) {
+        stopped()
+        void shutdown.begin(reason, code)
+      },
+      fatal,
+    },
+  )
+  const password = readSecret(config.passwordFile, 'mqtt-password', environment)
+  const link = new MqttLink(
+    {
+      url: config.url,
+      clientId: nodeClientId(node, processId),
+      ...(config.username === undefined ? {} : { username: config.username }),
+      ...(password === undefined ? {} : { password }),
+      will: { topic: buildTopic(config.topicBase, { kind: 'node-state', node }), payload: 'offline' },
+      keepaliveSeconds: config.keepaliveSeconds,
+      subscriptions: [{ topic: buildTopic(config.topicBase, { kind: 'node-down', node }), qos: 0 }],
+    },
+    {
+      onConnected: () => driver.deliver({ type: 'connected' }),
+      onDisconnected: (reason) => driver.deliver({ type: 'disconnected', reason }),
+      onMessage: (_topic, payload) => driver.received(payload),
+    },
+  )
+  shutdown.add('connection', async () => {
+    driver.deliver({ type: 'stop-requested' })
+    await hasStopped
+    driver.stopTimer()
+    await link.close()
+  })
+  const unlisten = shutdown.listen(process)
+  log.info({ node, data: config.data, boot: store.identity.boot }, 'agent started')
+  driver.begin(link)
+  const code = await shutdown.ended
+  unlisten()
+  return code
+}
+
+function birthFacts(): Record<string, unknown> {
+  const board = boardName()
+  return {
+    version: VERSION,
+    arch: arch(),
+    ...(board === undefined ? {} : { board }),
+    cores: availableParallelism(),
+    mem_total_bytes: totalmem(),
+  }
+}
+
+/** The device tree names the board; other machines have none. */
+function boardName(): string | undefined {
+  try {
+    return readFileSync('/proc/device-tree/model', 'latin1').replace(/\0+$/, '')
+  } catch {
+    return undefined
+  }
+}
