@@ -158,7 +158,8 @@ async function start(
       topicBase: config.topicBase,
       connectionsMax: config.connectionsMax,
       packetsPerSecond: config.packetsPerSecond,
-      retained: new TaskRetention(config.topicBase, {
+      version: VERSION,
+      retainedSource: new TaskRetention(config.topicBase, {
         task: (id) => view.task(id),
         tasks: (query) => view.tasks(query),
         result: (id) => ledger.result(id),

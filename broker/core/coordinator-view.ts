@@ -45,21 +45,7 @@ export class CoordinatorView {
   }
 
   ring(): RingView {
-    const { placement, members, options } = this.#context
-    const { width, height, tile } = options.grid.geometry
-    const counts = placement.tileCounts()
-    return {
-      epoch: placement.epoch,
-      replicas: options.replicas,
-      tile,
-      grid: { width, height },
-      members: members.all.map(({ id, index, state, weight }) => ({
-        id,
-        state,
-        weight,
-        tiles: counts.get(index) ?? 0,
-      })),
-    }
+    return ringOf(this.#context)
   }
 
   /** Who holds a tile, in ring order. */
@@ -108,5 +94,24 @@ function nodeView(member: Member, tiles: number): NodeView {
     joined_ts: member.joinedTs,
     operations: [...member.operations].sort(),
     stream: { head: member.stream.head, acked: member.stream.acked },
+  }
+}
+
+/** The JSON of `gateway/ring`. */
+export function ringOf(context: CoordinatorContext): RingView {
+  const { placement, members, options } = context
+  const { width, height, tile } = options.grid.geometry
+  const counts = placement.tileCounts()
+  return {
+    epoch: placement.epoch,
+    replicas: options.replicas,
+    tile,
+    grid: { width, height },
+    members: members.all.map(({ id, index, state, weight }) => ({
+      id,
+      state,
+      weight,
+      tiles: counts.get(index) ?? 0,
+    })),
   }
 }

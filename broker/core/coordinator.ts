@@ -2,21 +2,19 @@
  * The gateway's decisions: event in, effects out, on the time that it is given. It knows members,
  * placement, streams and tasks; it holds no cell of the grid and computes no operation.
  *
- * Parts: admission.ts judges who comes, writes.ts and reads.ts drive tasks, task-ledger.ts remembers
- * them, membership.ts and placement.ts know the fleet. This file routes events to them and joins
+ * Parts: fleet.ts follows who comes and goes, submissions.ts is the door for tasks, writes.ts and
+ * reads.ts drive them, task-ledger.ts remembers them. This file routes events to them and joins
  * what follows from one for the others.
  */
 import { unreachable } from '../../shared/core/assert.ts'
 import { type NodeId, randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
-import type { Hello, Up } from '../../shared/protocol/messages.ts'
-import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
-import { gridShapeOf, judge, type Verdict } from './admission.ts'
+import type { Up } from '../../shared/protocol/messages.ts'
 import { CoordinatorContext, type CoordinatorOptions } from './coordinator-context.ts'
 import { CoordinatorView } from './coordinator-view.ts'
 import type { GatewayEffect } from './effects.ts'
 import type { ConnectionId, GatewayEvent, Instant } from './events.ts'
-import { livenessOf, untilNextVerdictMs } from './failure-detector.ts'
+import { Fleet } from './fleet.ts'
 import type { IdentityRecord, LedgerContents } from './ledger-records.ts'
 import type { Member } from './membership.ts'
 import { Reads } from './reads.ts'
@@ -29,14 +27,13 @@ export type { CoordinatorOptions } from './coordinator-context.ts'
 
 /** How often kept tasks are looked through for what may go. */
 const RETENTION_SWEEP_MS = 60_000
-/** Changes of the ring within this time are published as one. */
-const RING_DEBOUNCE_MS = 200
 
 export class Coordinator {
   readonly #context: CoordinatorContext
   readonly #writes: Writes
   readonly #reads: Reads
   readonly #submissions: Submissions
+  readonly #fleet: Fleet
   readonly #view: CoordinatorView
 
   /** `identity` is of the ledger, or new with term 0 and sequence 0. */
@@ -49,6 +46,11 @@ export class Coordinator {
     this.#submissions = new Submissions(this.#context, {
       begin: (task) => this.#begin(task),
       cancel: (task) => this.#cancel(task),
+    })
+    this.#fleet = new Fleet(this.#context, {
+      writes: this.#writes,
+      reads: this.#reads,
+      tryWaiting: () => this.#tryWaiting(),
     })
     this.#view = new CoordinatorView(this.#context, this.#writes, this.#reads)
     this.#context.onSettled = () => this.#tryWaiting()
@@ -81,10 +83,6 @@ export class Coordinator {
         this.#reads.submit(task)
       }
     }
-    for (const member of context.members.all) {
-      this.#watchSilence(member)
-      this.#publishNodeOffline(member)
-    }
     context.emit({
       type: 'publish',
       topic: { kind: 'gateway-state' },
@@ -92,7 +90,7 @@ export class Coordinator {
       qos: 1,
       retain: true,
     })
-    this.#fleetChanged()
+    this.#fleet.start()
     this.#sweepRetention()
     context.notice('info', 'gateway-started', `ledger ${context.identity.ledgerId}`, {
       term: context.identity.term,
@@ -111,7 +109,7 @@ export class Coordinator {
         break
       case 'connection-closed': {
         const member = this.#context.members.on(event.connection)
-        if (member !== undefined) this.#lose(member, 'its connection closed')
+        if (member !== undefined) this.#fleet.lose(member, 'its connection closed')
         break
       }
       case 'task-submitted':
@@ -164,14 +162,14 @@ export class Coordinator {
 
   #receive(connection: ConnectionId, node: NodeId, message: Up): void {
     if (message.t === 'hello') {
-      if (message.node === node) this.#greet(connection, message)
+      if (message.node === node) this.#fleet.greet(connection, message)
       return
     }
     const member = this.#context.members.on(connection)
     // Not admitted on this connection, or not any more: it speaks under an old right.
     if (member?.session === undefined || member.id !== node) return
     if ('session' in message && message.session !== member.session.number) return
-    this.#heard(member)
+    this.#fleet.heard(member)
     const { session, stream } = member
     switch (message.t) {
       case 'heartbeat':
@@ -231,194 +229,13 @@ export class Coordinator {
         position,
       },
     )
-    this.#disconnect(member, 'stream-mismatch')
+    this.#fleet.disconnect(member, 'stream-mismatch')
     return false
-  }
-
-  #greet(connection: ConnectionId, hello: Hello): void {
-    const context = this.#context
-    const verdict = judge(context, connection, hello)
-    switch (verdict.kind) {
-      case 'refuse':
-        this.#refuse(connection, hello, verdict)
-        break
-      case 'wipe':
-        context.notice('warn', 'store-wiped', `node ${hello.node}: ${verdict.reason}`, {
-          node: hello.node,
-        })
-        context.emit({
-          type: 'send',
-          connection,
-          message: { t: 'wipe', session: 0, storeId: hello.storeId, position: hello.position },
-        })
-        break
-      case 'join': {
-        const options = { joinedTs: context.ts, storeId: hello.storeId, nowMs: context.nowMs }
-        const member = context.members.add(hello.node as NodeId, options)
-        context.lastJoinMs = context.nowMs
-        context.streamChanged(member)
-        this.#admit(member, connection, hello)
-        if (context.identity.seq > 0) {
-          const message = `node ${member.id} joined after the first write: it gets no tile that was written`
-          context.notice('warn', 'joined-late', message, { node: member.id })
-        }
-        break
-      }
-      case 'replace':
-        this.#replaceStore(verdict.member, hello)
-        this.#admit(verdict.member, connection, hello)
-        break
-      case 'resume':
-        this.#writes.acknowledge(verdict.member, hello.position)
-        this.#admit(verdict.member, connection, hello)
-        break
-    }
-  }
-
-  #refuse(
-    connection: ConnectionId,
-    hello: Hello,
-    { code, message }: Extract<Verdict, { kind: 'refuse' }>,
-  ): void {
-    this.#context.notice('error', 'node-refused', `node ${hello.node}: ${message}`, {
-      node: hello.node,
-      reason: code,
-    })
-    this.#context.emit({ type: 'send', connection, message: { t: 'refused', code, message } })
-    this.#context.emit({ type: 'disconnect', connection, reason: code })
-  }
-
-  #replaceStore(member: Member, hello: Hello): void {
-    const context = this.#context
-    const lost = context.placement.removeHolder(member.index)
-    const missing = lost.filter((tile) => context.placement.holdersOf(tile).length === 0)
-    const level = missing.length > 0 ? 'error' : 'warn'
-    const message = `node ${member.id} came with an empty store: ${lost.length} tiles lost a copy, ${missing.length} their last`
-    context.notice(level, 'store-replaced', message, {
-      node: member.id,
-      lost: lost.length,
-      missing: missing.length,
-    })
-    context.members.renew(member, hello.storeId)
-    context.streamChanged(member)
-    this.#writes.forget(member)
-  }
-
-  #admit(member: Member, connection: ConnectionId, hello: Hello): void {
-    const context = this.#context
-    const { term } = context.identity
-    const previous = context.members.open(member, connection, hello.process, term)
-    if (previous !== undefined) {
-      context.emit({ type: 'disconnect', connection: previous, reason: 'superseded' })
-    }
-    member.takeFrom(hello)
-    context.persist({ table: 'member', key: member.id, value: member.record })
-    context.emit({ type: 'admit', connection, node: member.id })
-    context.send(member, {
-      t: 'welcome',
-      version: PROTOCOL_VERSION,
-      session: member.session!.number,
-      ledgerId: context.identity.ledgerId,
-      grid: gridShapeOf(context),
-      heartbeatMs: context.options.heartbeatMs,
-      confirmed: member.stream.acked,
-    })
-    context.notice('info', 'node-joined', `node ${member.id} is here, boot ${member.boot}`, {
-      node: member.id,
-      boot: member.boot,
-    })
-    this.#heard(member)
-    this.#watchSilence(member)
-    this.#reads.withdrawFrom(member)
-    this.#fleetChanged()
-    this.#writes.pump(member)
-    this.#tryWaiting()
-  }
-
-  #heard(member: Member): void {
-    member.lastHeardMs = this.#context.nowMs
-    if (member.state === 'alive' || member.session === undefined) return
-    member.state = 'alive'
-    this.#context.notice('info', 'node-alive', `node ${member.id} is heard again`, {
-      node: member.id,
-    })
-    this.#fleetChanged()
-    this.#writes.pump(member)
-    this.#tryWaiting()
-  }
-
-  /** One deadline a member, moved only when it falls due: a beat costs no work here. */
-  #watchSilence(member: Member): void {
-    const { nowMs, options, deadlines } = this.#context
-    const waitMs = untilNextVerdictMs(nowMs - member.lastHeardMs, options)
-    if (waitMs === undefined) return
-    deadlines.set(`silence/${member.index}`, nowMs + waitMs, () => {
-      const silentMs = this.#context.nowMs - member.lastHeardMs
-      const liveness = livenessOf(silentMs, options)
-      if (liveness === 'suspect' && member.state === 'alive')
-        this.#suspect(member, 'it fell silent')
-      if (liveness === 'dead' && member.state !== 'dead' && member.state !== 'left') {
-        member.state = 'dead'
-        if (member.session !== undefined) this.#disconnect(member, 'silent')
-        member.state = 'dead'
-        this.#context.notice('error', 'node-dead', `node ${member.id} is dead`, { node: member.id })
-        this.#fleetChanged()
-      }
-      this.#watchSilence(member)
-    })
-  }
-
-  #suspect(member: Member, reason: string): void {
-    member.state = 'suspect'
-    this.#context.notice('warn', 'node-suspect', `node ${member.id}: ${reason}`, {
-      node: member.id,
-      reason,
-    })
-    this.#fleetChanged()
-    this.#reads.withdrawFrom(member)
-    this.#writes.reconsider(member)
-  }
-
-  #lose(member: Member, reason: string): void {
-    const wasAlive = member.state === 'alive'
-    this.#context.members.close(member)
-    if (wasAlive) this.#suspect(member, reason)
-  }
-
-  #disconnect(member: Member, reason: string): void {
-    const connection = member.session?.connection
-    if (connection !== undefined) this.#context.emit({ type: 'disconnect', connection, reason })
-    this.#lose(member, reason)
   }
 
   #tryWaiting(): void {
     this.#writes.sequenceWaiting()
     this.#reads.issueWaiting()
-  }
-
-  #fleetChanged(): void {
-    const { placement, members, deadlines, nowMs } = this.#context
-    placement.setMembers(members.placeable)
-    if (deadlines.has('ring')) return
-    deadlines.set('ring', nowMs + RING_DEBOUNCE_MS, () => {
-      this.#context.emit({
-        type: 'publish',
-        topic: { kind: 'gateway-ring' },
-        payload: JSON.stringify(this.#view.ring()),
-        qos: 1,
-        retain: true,
-      })
-    })
-  }
-
-  #publishNodeOffline(member: Member): void {
-    this.#context.emit({
-      type: 'publish',
-      topic: { kind: 'node-state', node: member.id },
-      payload: 'offline',
-      qos: 1,
-      retain: true,
-    })
   }
 
   #sweepRetention(): void {

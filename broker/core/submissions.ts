@@ -119,7 +119,8 @@ export class Submissions {
     }
     if (body.region === undefined) return undefined
     if (findOperation(body.op)?.kind === 'write' && tasks.logBytes + bytes > options.logBytesMax) {
-      const message = 'writes that nodes have not caught up with take all the room there is for them'
+      const message =
+        'writes that nodes have not caught up with take all the room there is for them'
       return { code: 'ledger-full', message }
     }
     const tiles = options.grid.geometry.tilesOf(body.region)
