@@ -112,7 +112,7 @@ export class Reads {
     }
     part.attempt += 1
     part.isLeased = true
-    if (part.attempt > 1) this.counters.reissued += 1
+    if (part.attempt > 1) this.#noteReissue(task, part, member)
     const leaseMs = Math.max(1, Math.min(options.leaseMs, Math.ceil(task.deadlineMs - nowMs)))
     const message: Read = {
       t: 'read',
@@ -140,6 +140,13 @@ export class Reads {
       task.state = 'running'
       this.#context.taskChanged(task)
     }
+  }
+
+  #noteReissue(task: Task, part: ReadPart, member: Member): void {
+    this.counters.reissued += 1
+    const message = `part ${part.id} of task ${task.id} goes to node ${member.id}`
+    const fields = { task: task.id, part: part.id, node: member.id, attempt: part.attempt }
+    this.#context.notice('info', 'read-reissued', message, fields)
   }
 
   #gridOf(read: OpenRead, tiles: Uint32Array): NonNullable<Read['grid']> {

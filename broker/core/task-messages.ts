@@ -1,6 +1,7 @@
 /** What the gateway says about a task: the payloads of wire.md, built in this one place. */
 import type { Region } from '../../shared/grid/geometry.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
+import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { JSON_MIRROR_BYTES_MAX, MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
 import type { Task } from './task-ledger.ts'
 
@@ -61,15 +62,6 @@ export function decodeResult(result: Uint8Array): Record<string, unknown> {
   return decoded.value as Record<string, unknown>
 }
 
-/** JSON with byte strings as base64. */
-export function toJson(value: unknown): string {
-  return JSON.stringify(value, function replace(this: Record<string, unknown>, key, plain) {
-    // Buffers turn themselves into lists before a replacer sees them; the holder still has the bytes.
-    const original = this[key]
-    return original instanceof Uint8Array ? Buffer.from(original).toString('base64') : plain
-  })
-}
-
 /** The payload of `task/<task>/result/json`: the whole, or where it is when it is too large. */
 export function mirrorOf(task: Pick<Task, 'id' | 'op' | 'state'>, result: Uint8Array): string {
   const link = {
@@ -78,8 +70,8 @@ export function mirrorOf(task: Pick<Task, 'id' | 'op' | 'state'>, result: Uint8A
     state: task.state,
     href: `/api/tasks/${task.id}/result`,
   }
-  // JSON of numbers is never shorter than a quarter of their CBOR.
+  // JSON is never shorter than a quarter of the CBOR of the same numbers.
   if (result.length > 4 * JSON_MIRROR_BYTES_MAX) return JSON.stringify(link)
-  const json = toJson(decodeResult(result))
+  const json = toJsonText(decodeResult(result))
   return Buffer.byteLength(json) > JSON_MIRROR_BYTES_MAX ? JSON.stringify(link) : json
 }

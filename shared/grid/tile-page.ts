@@ -11,7 +11,7 @@
  *
  * A page whose digest does not match its bytes is damaged and never read as cells.
  */
-import { DIGEST_BYTES, xxh32 } from '../core/hash.ts'
+import { DIGEST_BYTES, xxh32Pair } from '../core/hash.ts'
 import { type Column, columnOver } from './fields.ts'
 import { HEADER_BYTES, type PageLayout } from './page-layout.ts'
 
@@ -39,16 +39,22 @@ export class TilePage {
     this.status = new Uint8Array(bytes.buffer, bytes.byteOffset + layout.statusOffset, layout.lsus)
   }
 
-  static empty(layout: PageLayout): TilePage {
-    const page = new TilePage(layout, new Uint8Array(layout.bytes))
+  /** `room`, here and below, is memory to use instead of fresh, as the constructor wants it. */
+  static empty(layout: PageLayout, room?: Uint8Array): TilePage {
+    const page = new TilePage(layout, room?.fill(0) ?? new Uint8Array(layout.bytes))
     page.#view.setUint32(0, FORMAT | (layout.lsus << 8), true)
     return page
   }
 
   /** A private copy of stored bytes, or why they are not a sound page of this layout. */
-  static open(layout: PageLayout, stored: Uint8Array): TilePage | 'wrong-size' | 'damaged' {
+  static open(
+    layout: PageLayout,
+    stored: Uint8Array,
+    room: Uint8Array = new Uint8Array(layout.bytes),
+  ): TilePage | 'wrong-size' | 'damaged' {
     if (stored.length !== layout.bytes) return 'wrong-size'
-    const page = new TilePage(layout, new Uint8Array(stored))
+    room.set(stored)
+    const page = new TilePage(layout, room)
     if (page.#view.getUint32(0, true) !== (FORMAT | (layout.lsus << 8)) >>> 0) return 'wrong-size'
     return page.#isSound() ? page : 'damaged'
   }
@@ -73,19 +79,22 @@ export class TilePage {
 
   /** Writes the digest of what the page now holds. To be called last, before it is stored. */
   seal(): void {
-    this.#view.setUint32(DIGEST_OFFSET, this.#hash(0), true)
-    this.#view.setUint32(DIGEST_OFFSET + 4, this.#hash(0x9e3779b1), true)
+    const [low, high] = this.#hashes()
+    this.#view.setUint32(DIGEST_OFFSET, low, true)
+    this.#view.setUint32(DIGEST_OFFSET + 4, high, true)
   }
 
-  #hash(seed: number): number {
-    const at = xxh32(this.bytes.subarray(AT_OFFSET, AT_OFFSET + 8), seed)
-    return xxh32(this.bytes.subarray(HEADER_BYTES), at)
+  #hashes(): [low: number, high: number] {
+    const at = this.bytes.subarray(AT_OFFSET, AT_OFFSET + 8)
+    const [low, high] = xxh32Pair(at, 0, 0x9e3779b1)
+    return xxh32Pair(this.bytes.subarray(HEADER_BYTES), low, high)
   }
 
   #isSound(): boolean {
+    const [low, high] = this.#hashes()
     return (
-      this.#view.getUint32(DIGEST_OFFSET, true) === this.#hash(0) &&
-      this.#view.getUint32(DIGEST_OFFSET + 4, true) === this.#hash(0x9e3779b1)
+      this.#view.getUint32(DIGEST_OFFSET, true) === low &&
+      this.#view.getUint32(DIGEST_OFFSET + 4, true) === high
     )
   }
 }

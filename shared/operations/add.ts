@@ -1,8 +1,8 @@
 /** `add`: adds one value to a field of every LSU of the region and saturates. Not idempotent. */
 import * as v from 'valibot'
-import { exactFor, findField, saturate, withoutNegativeZero } from '../grid/fields.ts'
+import { exactFor, saturate, withoutNegativeZero } from '../grid/fields.ts'
 import { parseWith } from '../protocol/problems.ts'
-import { inexact, unknownField } from './field-values.ts'
+import { inexact, namedField } from './field-values.ts'
 import type { Wire, WriteOperation } from './operation.ts'
 
 interface AddArgs extends Wire {
@@ -18,21 +18,15 @@ export const add: WriteOperation = {
   name: 'add',
   parse(input, _region, context) {
     const shape = parseWith(schema, input, 'args')
-    if (!shape.ok) return shape
-    const field = findField(context.fields, shape.value.field)
-    if (field === undefined) {
-      return { ok: false, problems: [unknownField('args.field', shape.value.field)] }
+    const problems = shape.ok ? [] : [...shape.problems]
+    const field = namedField(input, context.fields, problems)
+    if (shape.ok && field !== undefined && !exactFor(field.type, shape.value.value)) {
+      problems.push(inexact('args.value', field, shape.value.value))
     }
-    if (!exactFor(field.type, shape.value.value)) {
-      return { ok: false, problems: [inexact('args.value', field, shape.value.value)] }
-    }
-    return {
-      ok: true,
-      value: {
-        field: context.fields.indexOf(field),
-        value: withoutNegativeZero(shape.value.value),
-      } satisfies AddArgs,
-    }
+    if (!shape.ok || field === undefined || problems.length > 0) return { ok: false, problems }
+    const value = withoutNegativeZero(shape.value.value)
+    const normal: AddArgs = { field: context.fields.indexOf(field), value }
+    return { ok: true, value: normal }
   },
   argumentBytesPerTile: () => 0,
   cut: (args) => args,

@@ -30,10 +30,10 @@ export function parseFieldValues(
     fields: options.required ? fieldMapSchema : v.optional(fieldMapSchema, {}),
   })
   const shape = parseWith(schema, input, 'args')
-  if (!shape.ok) return shape
-  const problems: Problem[] = []
+  const problems: Problem[] = shape.ok ? [] : [...shape.problems]
+  const given = (input as { fields?: unknown } | null | undefined)?.fields
   const entries: [number, number][] = []
-  for (const [name, value] of Object.entries(shape.value.fields)) {
+  for (const [name, value] of Object.entries(isPlainObject(given) ? given : {})) {
     if (problems.length >= PROBLEMS_MAX) break
     const path = joinPath('args.fields', name)
     const field = findField(fields, name)
@@ -65,6 +65,19 @@ export function parseFieldValues(
 export function unknownField(path: string, name: string): Problem {
   const message = `the grid has no field "${name.slice(0, NAME_SHOWN_MAX)}"`
   return { path, code: 'unknown-field', message }
+}
+
+/** The field that `args.field` names. Pushes what is wrong with the name; its type is the schema's. */
+export function namedField(
+  input: unknown,
+  fields: readonly Field[],
+  problems: Problem[],
+): Field | undefined {
+  const name = (input as { field?: unknown } | null | undefined)?.field
+  if (typeof name !== 'string') return undefined
+  const field = findField(fields, name)
+  if (field === undefined) problems.push(unknownField('args.field', name))
+  return field
 }
 
 export function inexact(path: string, field: Field, value: number): Problem {

@@ -10,11 +10,10 @@ import {
   createColumn,
   exactFor,
   FIELD_BYTES,
-  findField,
   withoutNegativeZero,
 } from '../grid/fields.ts'
 import { PROBLEMS_MAX, type Problem, parseWith } from '../protocol/problems.ts'
-import { inexact, unknownField } from './field-values.ts'
+import { inexact, namedField } from './field-values.ts'
 import type { Wire, WriteOperation } from './operation.ts'
 
 interface PutArgs extends Wire {
@@ -34,13 +33,11 @@ export const put: WriteOperation = {
   name: 'put',
   parse(input, region, context) {
     const shape = parseWith(schema, input, 'args')
-    if (!shape.ok) return shape
-    const { values } = shape.value
-    const problems: Problem[] = []
-    const field = findField(context.fields, shape.value.field)
-    if (field === undefined) {
-      problems.push(unknownField('args.field', shape.value.field))
-    }
+    const problems: Problem[] = shape.ok ? [] : [...shape.problems]
+    const field = namedField(input, context.fields, problems)
+    const given = (input as { values?: unknown } | null | undefined)?.values
+    if (!Array.isArray(given)) return { ok: false, problems }
+    const values: unknown[] = given
     const lsus = region === undefined ? values.length : region.w * region.h
     if (values.length !== lsus) {
       const message = `the region has ${lsus} LSUs, but args.values has ${values.length} numbers`

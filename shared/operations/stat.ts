@@ -8,10 +8,9 @@
  */
 import * as v from 'valibot'
 import type { Column } from '../grid/fields.ts'
-import { findField } from '../grid/fields.ts'
 import { parseWith } from '../protocol/problems.ts'
 import { concatBytes, packNumbers, packTiles, unpackNumbers, unpackTiles } from './columns.ts'
-import { unknownField } from './field-values.ts'
+import { namedField } from './field-values.ts'
 import type { ReadOperation, ReadRun, TileWindow, Wire } from './operation.ts'
 
 export const STAT_BINS_MAX = 1024
@@ -51,11 +50,9 @@ export const stat: ReadOperation = {
   name: 'stat',
   parse(input, _region, context) {
     const shape = parseWith(schema, input, 'args')
-    if (!shape.ok) return shape
-    const field = findField(context.fields, shape.value.field)
-    if (field === undefined) {
-      return { ok: false, problems: [unknownField('args.field', shape.value.field)] }
-    }
+    const problems = shape.ok ? [] : [...shape.problems]
+    const field = namedField(input, context.fields, problems)
+    if (!shape.ok || field === undefined || problems.length > 0) return { ok: false, problems }
     const { bins } = shape.value
     const index = context.fields.indexOf(field)
     return { ok: true, value: bins === undefined ? { field: index } : { field: index, bins } }
@@ -87,8 +84,8 @@ export const stat: ReadOperation = {
   },
   finish(rounds, args) {
     const { bins } = args as StatArgs
-    const { count, sum, min, max, mean, m2 } = fold(rounds[0] as MomentsPartial)
-    const value = { count, sum, min, max, mean, variance: m2 / count }
+    const { count, sum, min, max, m2 } = fold(rounds[0] as MomentsPartial)
+    const value = { count, sum, min, max, mean: sum / count, variance: m2 / count }
     if (bins === undefined) return value
     const counts = Array.from(unpackNumbers((rounds[1] as CountsPartial).counts))
     return { ...value, histogram: { edges: edgesOf(min, max, bins), counts } }

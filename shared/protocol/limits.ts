@@ -1,4 +1,7 @@
-/** Limits of the wire (wire.md). What is an option stands in the option tables of the programs. */
+/**
+ * Limits of the wire (wire.md), the same for every program: what a decoder takes before it looks at
+ * meaning. What an operator may change stands in the option tables of the programs instead.
+ */
 
 const KIB = 1024
 const MIB = 1024 * KIB

@@ -1,0 +1,25 @@
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { Outcome, TaskState } from '../core/effects.ts'
+import type { Health, NodeView, TaskView } from '../core/views.ts'
+
+/** What the HTTP door calls. `remote` is the address of the client. */
+export interface HttpPort {
+  submit(payload: Uint8Array, remote: string): Promise<Outcome>
+  cancel(task: TaskId, remote: string): Promise<Outcome>
+  /** Whether the task had ended before the time was over. */
+  waitForEnd(task: TaskId, timeoutMs: number): Promise<boolean>
+  task(id: TaskId): TaskView | undefined
+  /** Newest first. */
+  tasks(query: { limit: number; state?: TaskState }): readonly TaskView[]
+  /** The CBOR of `task/<task>/result`. */
+  result(id: TaskId): Uint8Array | undefined
+  nodes(): readonly NodeView[]
+  node(id: NodeId): NodeView | undefined
+  ring(): object
+  health(): Health
+  ready(): Health
+  /** Returns what ends the subscription. */
+  subscribeEvents(listener: (event: object) => void): () => void
+  /** Prometheus text. */
+  metrics(): Promise<string>
+}

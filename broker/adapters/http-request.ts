@@ -1,0 +1,89 @@
+/** What a request asks for, read from its query and headers. */
+import type { RequestFault } from './problem-json.ts'
+
+export const WAIT_MS_MAX = 300_000
+
+const WAIT = /^(\d{1,9})(ms|s)?$/
+
+/** `30s`, `500ms`, or plain seconds, in milliseconds; nothing if it is none of these. */
+export function parseWait(text: string): number | undefined {
+  const match = WAIT.exec(text)
+  if (!match) return undefined
+  const ms = Number(match[1]) * (match[2] === 'ms' ? 1 : 1000)
+  return ms <= WAIT_MS_MAX ? ms : undefined
+}
+
+type Reading<T> = (text: string) => T | undefined
+
+/** A query parameter: how it is read, and what is taken, in words. */
+export interface QueryRule<T> {
+  readonly read: Reading<T>
+  readonly expected: string
+}
+
+type QueryValues<R> = { [K in keyof R]?: R[K] extends QueryRule<infer T> ? T : never }
+
+export const WAIT_RULE: QueryRule<number> = {
+  read: parseWait,
+  expected: 'a time of at most 300s, as 30s, 500ms or 30',
+}
+
+/** Reads a query by its rules; an unknown parameter is a fault, as a misspelt one is silent. */
+export function parseQuery<R extends Record<string, QueryRule<unknown>>>(
+  query: unknown,
+  rules: R,
+): { values: QueryValues<R>; faults: RequestFault[] } {
+  const values: Record<string, unknown> = {}
+  const faults: RequestFault[] = []
+  for (const [name, given] of Object.entries(query as Record<string, string | string[]>)) {
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
+    if (rule === undefined) {
+      faults.push({ path: name, code: 'unknown-key', message: `there is no parameter "${name}"` })
+      continue
+    }
+    const value = typeof given === 'string' ? rule.read(given) : undefined
+    if (value !== undefined) values[name] = value
+    else faults.push({ path: name, code: 'malformed', message: `${name} must be ${rule.expected}` })
+  }
+  return { values: values as QueryValues<R>, faults }
+}
+
+export type ResultFormat = 'json' | 'cbor'
+
+const FORMATS: readonly { readonly type: string; readonly format: ResultFormat }[] = [
+  { type: 'application/json', format: 'json' },
+  { type: 'application/cbor', format: 'cbor' },
+]
+
+/** The format that an Accept header prefers (RFC 9110 §12.5.1); JSON when it does not care. */
+export function negotiateFormat(accept: string | undefined): ResultFormat | undefined {
+  if (accept === undefined || accept.trim() === '') return 'json'
+  const ranges = accept.split(',', 32).map(parseRange)
+  let best: { format: ResultFormat; quality: number } | undefined
+  for (const { type, format } of FORMATS) {
+    const quality = qualityOf(type, ranges)
+    if (quality > 0 && (best === undefined || quality > best.quality)) best = { format, quality }
+  }
+  return best?.format
+}
+
+interface MediaRange {
+  readonly type: string
+  readonly quality: number
+}
+
+function parseRange(text: string): MediaRange {
+  const [type = '', ...parameters] = text.split(';').map((part) => part.trim().toLowerCase())
+  const weight = parameters.find((parameter) => parameter.startsWith('q='))
+  const quality = weight === undefined ? 1 : Number(weight.slice(2))
+  return { type, quality: quality >= 0 && quality <= 1 ? quality : 0 }
+}
+
+/** The most specific range that matches decides. */
+function qualityOf(type: string, ranges: readonly MediaRange[]): number {
+  for (const pattern of [type, 'application/*', '*/*']) {
+    const range = ranges.find((candidate) => candidate.type === pattern)
+    if (range !== undefined) return range.quality
+  }
+  return 0
+}

@@ -1,0 +1,200 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { isTaskId, type TaskId } from '../../shared/core/ids.ts'
+import { decodeCbor } from '../../shared/protocol/cbor.ts'
+import { toJsonText } from '../../shared/protocol/json-text.ts'
+import type { TaskState } from '../core/effects.ts'
+import { isEnded, TASK_STATES } from '../core/views.ts'
+import type { HttpPort } from './http-port.ts'
+import { negotiateFormat, parseQuery, type ResultFormat, WAIT_RULE } from './http-request.ts'
+import {
+  type ProblemAnswer,
+  problemOfRefusal,
+  type RequestFault,
+  sendProblem,
+} from './problem-json.ts'
+
+const TASKS_LISTED_DEFAULT = 100
+const TASKS_LISTED_MAX = 1000
+const WAITS_MAX = 4096
+const FLUSH_MS = 2000
+
+/** Results are our own bytes: only their shape is checked, not their size. */
+const RESULT_LIMITS = {
+  bytesMax: Number.MAX_SAFE_INTEGER,
+  depthMax: 16,
+  itemsMax: Number.MAX_SAFE_INTEGER,
+}
+
+const LIST_RULES = {
+  limit: {
+    read: (text: string) => {
+      const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0
+      return limit >= 1 && limit <= TASKS_LISTED_MAX ? limit : undefined
+    },
+    expected: `a whole number from 1 to ${TASKS_LISTED_MAX}`,
+  },
+  state: {
+    read: (text: string) => TASK_STATES.find((state) => state === text),
+    expected: `one of ${TASK_STATES.join(', ')}`,
+  },
+}
+
+type IdRequest = FastifyRequest<{ Params: { id: string } }>
+
+/** Submitting, looking at and cancelling tasks. */
+export function registerTaskRoutes(app: FastifyInstance, port: HttpPort): void {
+  const routes = new TaskRoutes(port)
+  app.post('/process', (request, reply) => routes.submit(request, reply))
+  app.get('/api/tasks', (request, reply) => routes.list(request, reply))
+  app.get('/api/tasks/:id', (request: IdRequest, reply) => routes.show(request, reply))
+  app.delete('/api/tasks/:id', (request: IdRequest, reply) => routes.cancel(request, reply))
+  app.get('/api/tasks/:id/result', (request: IdRequest, reply) => routes.result(request, reply))
+}
+
+class TaskRoutes {
+  readonly #port: HttpPort
+  /** A wait goes on in the core after its client has left, so the connections do not bound them. */
+  #waits = 0
+
+  constructor(port: HttpPort) {
+    this.#port = port
+  }
+
+  async submit(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { values, faults } = parseQuery(request.query, { wait: WAIT_RULE })
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    const format = negotiateFormat(request.headers.accept)
+    if (format === undefined) return sendProblem(reply, NOT_ACCEPTABLE)
+    const body = readBody(request)
+    if ('status' in body) return sendProblem(reply, body)
+    if (values.wait !== undefined && this.#waits >= WAITS_MAX) return sendProblem(reply, TOO_MANY)
+    const outcome = await this.#port.submit(body.payload, request.ip)
+    if (!outcome.ok) return sendProblem(reply, problemOfRefusal(outcome.refusal, outcome.task))
+    const { task, state } = outcome
+    reply.header('location', `/api/tasks/${task}`)
+    if (values.wait === undefined || !(await this.#ends(task, state, values.wait))) {
+      const latest = this.#port.task(task)?.state ?? state
+      return sendJson(reply.code(202), { id: task, state: latest })
+    }
+    return this.#sendResult(reply, task, format)
+  }
+
+  async list(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { values, faults } = parseQuery(request.query, LIST_RULES)
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    const { limit = TASKS_LISTED_DEFAULT, state } = values
+    return sendJson(reply, this.#port.tasks(state === undefined ? { limit } : { limit, state }))
+  }
+
+  async show(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { values, faults } = parseQuery(request.query, { wait: WAIT_RULE })
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    const task = this.#find(request.params.id)
+    if (task === undefined) return sendProblem(reply, unknownTask(request.params.id))
+    if (values.wait !== undefined) await this.#ends(task.id, task.state, values.wait)
+    return sendJson(reply, this.#port.task(task.id) ?? task)
+  }
+
+  async result(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { values, faults } = parseQuery(request.query, { wait: WAIT_RULE })
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    const format = negotiateFormat(request.headers.accept)
+    if (format === undefined) return sendProblem(reply, NOT_ACCEPTABLE)
+    const task = this.#find(request.params.id)
+    if (task === undefined) return sendProblem(reply, unknownTask(request.params.id))
+    if (!(await this.#ends(task.id, task.state, values.wait ?? 0))) {
+      const { state = task.state } = this.#port.task(task.id) ?? {}
+      const detail = `task ${task.id} is ${state}: it has no result yet`
+      return sendProblem(reply, { status: 404, code: 'no-result', detail, extra: { state } })
+    }
+    return this.#sendResult(reply, task.id, format)
+  }
+
+  async cancel(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { id } = request.params
+    if (!isTaskId(id)) return sendProblem(reply, unknownTask(id))
+    const outcome = await this.#port.cancel(id, request.ip)
+    if (!outcome.ok) return sendProblem(reply, problemOfRefusal(outcome.refusal, outcome.task))
+    return sendJson(reply, { id: outcome.task, state: outcome.state })
+  }
+
+  #find(id: string) {
+    return isTaskId(id) ? this.#port.task(id) : undefined
+  }
+
+  async #ends(task: TaskId, state: TaskState, timeoutMs: number): Promise<boolean> {
+    const hasEnded = isEnded(state)
+    if (hasEnded && this.#port.result(task) !== undefined) return true
+    // An end that is decided is told once it is on disk, with its result.
+    if (hasEnded) timeoutMs = Math.max(timeoutMs, FLUSH_MS)
+    if (timeoutMs === 0 || this.#waits >= WAITS_MAX) return false
+    this.#waits += 1
+    try {
+      return await this.#port.waitForEnd(task, timeoutMs)
+    } finally {
+      this.#waits -= 1
+    }
+  }
+
+  #sendResult(reply: FastifyReply, task: TaskId, format: ResultFormat): FastifyReply {
+    const result = this.#port.result(task)
+    reply.header('vary', 'accept')
+    if (result === undefined) {
+      const detail = `the result of task ${task} is no longer kept`
+      return sendProblem(reply, { status: 404, code: 'no-result', detail })
+    }
+    if (format === 'cbor') return reply.type('application/cbor').send(Buffer.from(result))
+    const decoded = decodeCbor(result, RESULT_LIMITS)
+    if (!decoded.ok) throw new Error(`the result of ${task} does not decode: ${decoded.message}`)
+    return sendJson(reply, decoded.value)
+  }
+}
+
+export function sendJson(reply: FastifyReply, value: unknown): FastifyReply {
+  return reply.type('application/json; charset=utf-8').send(toJsonText(value))
+}
+
+const TOO_MANY: ProblemAnswer = {
+  status: 429,
+  code: 'overloaded',
+  detail: `${WAITS_MAX} requests wait for tasks already; submit without ?wait`,
+}
+
+const NOT_ACCEPTABLE: ProblemAnswer = {
+  status: 406,
+  code: 'not-acceptable',
+  detail: 'answers are application/json or application/cbor',
+}
+
+export function badQuery(errors: readonly RequestFault[]): ProblemAnswer {
+  const detail = errors.map((error) => error.message).join('; ')
+  return { status: 400, code: 'malformed', detail, errors }
+}
+
+function unknownTask(id: string): ProblemAnswer {
+  return { status: 404, code: 'unknown-task', detail: `there is no task "${id.slice(0, 64)}"` }
+}
+
+/** The payload, if it is what its content type says: the core tells the two apart by a byte. */
+function readBody(request: FastifyRequest): { payload: Uint8Array } | ProblemAnswer {
+  const type = (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase()
+  if (type !== 'application/json' && type !== 'application/cbor') {
+    const detail = 'a task is application/json or application/cbor, by Content-Type'
+    return { status: 415, code: 'unsupported-media-type', detail }
+  }
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+  const payload = type === 'application/json' ? withoutLeadingSpace(body) : body
+  const isObject = payload[0] === 0x7b
+  if (type === 'application/json' ? isObject : payload.length > 0 && !isObject) return { payload }
+  const detail =
+    type === 'application/json' ? 'the body is not a JSON object' : 'the body is not a CBOR map'
+  const errors = [{ path: '', code: 'malformed', message: detail }]
+  return { status: 400, code: 'malformed', detail, errors }
+}
+
+/** White space before a JSON text (RFC 8259 §2). */
+function withoutLeadingSpace(body: Buffer): Buffer {
+  let at = 0
+  while (at < body.length && [0x20, 0x09, 0x0a, 0x0d].includes(body[at]!)) at += 1
+  return body.subarray(at)
+}

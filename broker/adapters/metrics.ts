@@ -1,0 +1,133 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { GatewayNotice } from '../core/effects.ts'
+import { MEMBER_STATES, type NodeView } from '../core/views.ts'
+
+/** Numbers of the moment, by the names of the coordinator's view and of the broker. */
+export interface GatewaySnapshot {
+  readonly nodes: readonly NodeView[]
+  readonly counts: Readonly<Record<string, number>>
+}
+
+/** What each count is called outside. A name that ends in `_total` only grows. */
+const COUNTS: Readonly<Record<string, { readonly name: string; readonly help: string }>> = {
+  connections: { name: 'obelisk_mqtt_connections', help: 'Open MQTT connections.' },
+  tasksKnown: { name: 'obelisk_tasks_known', help: 'Task ids in the ledger.' },
+  openBytes: { name: 'obelisk_open_body_bytes', help: 'Bodies of unfinished tasks.' },
+  logBytes: { name: 'obelisk_log_bytes', help: 'Writes kept for nodes that are behind.' },
+  writesWaiting: { name: 'obelisk_writes_waiting', help: 'Writes that wait to be sequenced.' },
+  writesInLog: { name: 'obelisk_writes_in_log', help: 'Sequenced writes that are not everywhere.' },
+  readsOpen: { name: 'obelisk_reads_open', help: 'Reads that are under way.' },
+  sequence: { name: 'obelisk_sequence', help: 'The last sequence given to a write.' },
+  epoch: { name: 'obelisk_placement_epoch', help: 'The version of the placement.' },
+  readsReissued: {
+    name: 'obelisk_reads_reissued_total',
+    help: 'Parts of reads that were given to another node.',
+  },
+  answersLate: {
+    name: 'obelisk_answers_late_total',
+    help: 'Answers that came after their lease and were dropped.',
+  },
+  eventsDropped: {
+    name: 'obelisk_event_log_dropped_total',
+    help: 'Events that the event log could not take.',
+  },
+}
+
+/**
+ * The metrics of one gateway, in a registry of its own (no globals: tests run several). Labels are
+ * bounded: nodes and codes, never tasks.
+ */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #snapshot: () => GatewaySnapshot
+  readonly #events: Counter<'code' | 'level'>
+  readonly #tasksEnded: Counter<'state' | 'op'>
+  readonly #tasksRejected: Counter<'reason' | 'via'>
+  readonly #nodes: Gauge<'state'>
+  readonly #nodeUp: Gauge<'node'>
+  readonly #nodeTiles: Gauge<'node'>
+  readonly #nodeBehind: Gauge<'node'>
+  readonly #counts = new Map<string, Gauge | Counter>()
+
+  constructor(options: { readonly version: string }, snapshot: () => GatewaySnapshot) {
+    this.#snapshot = snapshot
+    const registers = [this.#registry]
+    collectDefaultMetrics({ register: this.#registry })
+    const build = { name: 'obelisk_build_info', help: 'The version that runs.' }
+    new Gauge({ ...build, labelNames: ['version'], registers }).set({ version: options.version }, 1)
+    this.#events = new Counter({
+      name: 'obelisk_events_total',
+      help: 'Events of the gateway, as in its event log.',
+      labelNames: ['code', 'level'],
+      registers,
+    })
+    this.#tasksEnded = new Counter({
+      name: 'obelisk_tasks_ended_total',
+      help: 'Tasks that reached an end.',
+      labelNames: ['state', 'op'],
+      registers,
+    })
+    this.#tasksRejected = new Counter({
+      name: 'obelisk_tasks_rejected_total',
+      help: 'Submissions that were not accepted.',
+      labelNames: ['reason', 'via'],
+      registers,
+    })
+    const node = { labelNames: ['node'] as const, registers }
+    this.#nodes = new Gauge({
+      name: 'obelisk_nodes',
+      help: 'Nodes by the state that the gateway gives them.',
+      labelNames: ['state'],
+      registers,
+    })
+    this.#nodeUp = new Gauge({ name: 'obelisk_node_up', help: 'Whether it is alive.', ...node })
+    this.#nodeTiles = new Gauge({ name: 'obelisk_node_tiles', help: 'Tiles it holds.', ...node })
+    this.#nodeBehind = new Gauge({
+      name: 'obelisk_node_behind_entries',
+      help: 'Entries of its stream that it has not acknowledged.',
+      ...node,
+    })
+    for (const [count, { name, help }] of Object.entries(COUNTS)) {
+      const isGrowing = name.endsWith('_total')
+      const metric = { name, help, registers }
+      this.#counts.set(count, isGrowing ? new Counter(metric) : new Gauge(metric))
+    }
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  recordNotice(notice: GatewayNotice): void {
+    const { code, level, fields = {} } = notice
+    this.#events.inc({ code, level })
+    if (code === 'task-ended') {
+      this.#tasksEnded.inc({ state: String(fields.state), op: String(fields.op) })
+    }
+    if (code === 'task-rejected') {
+      this.#tasksRejected.inc({ reason: String(fields.reason), via: String(fields.via) })
+    }
+  }
+
+  /** Prometheus text. */
+  async render(): Promise<string> {
+    const { nodes, counts } = this.#snapshot()
+    for (const state of MEMBER_STATES) {
+      this.#nodes.set({ state }, nodes.filter((node) => node.state === state).length)
+    }
+    for (const gauge of [this.#nodeUp, this.#nodeTiles, this.#nodeBehind]) gauge.reset()
+    for (const { id: node, state, tiles, stream } of nodes) {
+      this.#nodeUp.set({ node }, state === 'alive' ? 1 : 0)
+      this.#nodeTiles.set({ node }, tiles)
+      if (stream !== undefined) this.#nodeBehind.set({ node }, stream.head - stream.acked)
+    }
+    for (const [count, metric] of this.#counts) {
+      const value = counts[count]
+      metric.reset()
+      // What nobody measured has no line: a zero would say that it was.
+      if (value === undefined) metric.remove()
+      else metric.inc(value)
+    }
+    return this.#registry.metrics()
+  }
+}

@@ -1,0 +1,84 @@
+import { STATUS_CODES } from 'node:http'
+import type { FastifyReply } from 'fastify'
+import type { Refusal, RefusalCode } from '../core/effects.ts'
+
+/** What `errors` holds: one wrong member of the request each. */
+export interface RequestFault {
+  readonly path: string
+  readonly code: string
+  readonly message: string
+}
+
+/** An answer that is not the one asked for (RFC 9457). */
+export interface ProblemAnswer {
+  readonly status: number
+  /** Stable; the table stands in docs/operations.md. */
+  readonly code: string
+  readonly detail: string
+  readonly errors?: readonly RequestFault[]
+  /** Members of its own, as RFC 9457 §3.2 allows. */
+  readonly extra?: Readonly<Record<string, unknown>>
+}
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+
+const INVALID = 422
+
+const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
+  malformed: 400,
+  missing: INVALID,
+  'unknown-key': INVALID,
+  'wrong-type': INVALID,
+  'out-of-range': INVALID,
+  'unknown-operation': INVALID,
+  'unknown-field': INVALID,
+  'outside-grid': INVALID,
+  'wrong-count': INVALID,
+  'too-large': 413,
+  duplicate: INVALID,
+  'not-allowed': INVALID,
+  invalid: INVALID,
+  'task-id-conflict': 409,
+  'no-node': 503,
+  'too-late': 409,
+  'unknown-task': 404,
+  overloaded: 429,
+  'ledger-full': 503,
+  'tile-missing': 503,
+}
+
+/** Seconds after which trying again makes sense. */
+const RETRY_AFTER_SECONDS: Readonly<Record<number, string>> = { 429: '1', 503: '5' }
+
+export function problemOfRefusal(refusal: Refusal, task: string | undefined): ProblemAnswer {
+  const { code, message, errors } = refusal
+  // A body that cannot be read at all is refused as `invalid` too, with one problem of the whole.
+  const whole = errors?.find((error) => error.path === '')
+  const status = code === 'invalid' && whole ? STATUS_OF_REFUSAL[whole.code] : undefined
+  return {
+    status: status ?? STATUS_OF_REFUSAL[code],
+    code,
+    detail: message,
+    ...(errors === undefined ? {} : { errors }),
+    ...(task === undefined ? {} : { extra: { id: task } }),
+  }
+}
+
+export function problemText(problem: ProblemAnswer): string {
+  const { status, code, detail, errors, extra } = problem
+  return JSON.stringify({
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail,
+    code,
+    ...(errors === undefined ? {} : { errors }),
+    ...extra,
+  })
+}
+
+export function sendProblem(reply: FastifyReply, problem: ProblemAnswer): FastifyReply {
+  const retryAfter = RETRY_AFTER_SECONDS[problem.status]
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
+  return reply.code(problem.status).type(PROBLEM_TYPE).send(problemText(problem))
+}

@@ -1,0 +1,236 @@
+import { isIPv4 } from 'node:net'
+import { type Field, formatFields, parseFields } from '../shared/grid/fields.ts'
+import { GRID_SIDE_MAX, TILE_SIDE_MAX, TILE_SIDE_MIN } from '../shared/grid/geometry.ts'
+import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
+import type { Program } from '../shared/runtime/config.ts'
+import { LOG_LEVELS } from '../shared/runtime/logger.ts'
+import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
+import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
+import { topicBase } from '../shared/runtime/topic-base-option.ts'
+
+const MIB = 1024 * 1024
+const DAY_MS = 86_400_000
+
+const port = integer({ min: 0, max: 65_535 })
+
+/** `1024x1024`: width and height in LSUs. */
+const grid = text<{ readonly width: number; readonly height: number }>({
+  placeholder: '<W>x<H>',
+  range: `sides of 1 to ${GRID_SIDE_MAX}`,
+  parse(given) {
+    const match = /^(\d{1,9})x(\d{1,9})$/.exec(given)
+    if (!match) {
+      return { ok: false, fault: 'malformed', message: `"${given}" is not <width>x<height>` }
+    }
+    const [width, height] = [Number(match[1]), Number(match[2])]
+    if ([width, height].every((side) => side >= 1 && side <= GRID_SIDE_MAX)) {
+      return { ok: true, value: Object.freeze({ width, height }) }
+    }
+    const message = `${given} is out of range, sides of 1 to ${GRID_SIDE_MAX} are taken`
+    return { ok: false, fault: 'out-of-range', message }
+  },
+  format: (size) => `${size.width}x${size.height}`,
+})
+
+const fields = text<readonly Field[]>({
+  placeholder: '<name:type,…>',
+  range: 'types u8, i32, f32, f64',
+  parse(given) {
+    const parsed = parseFields(given)
+    return 'fields' in parsed
+      ? { ok: true, value: Object.freeze(parsed.fields) }
+      : { ok: false, fault: 'malformed', message: parsed.problems.join('; ') }
+  },
+  format: formatFields,
+})
+
+/** Every option of the gateway. */
+export const GATEWAY_OPTIONS = {
+  host: {
+    type: text({ placeholder: '<address>' }),
+    default: '127.0.0.1',
+    about: 'Address that the MQTT port listens on; only loopback while there are no access rules.',
+  },
+  port: { type: port, default: 1883, about: 'MQTT port; 0 takes any free one.' },
+  httpHost: {
+    type: text({ placeholder: '<address>' }),
+    default: '127.0.0.1',
+    about: 'Address that the HTTP port listens on; only loopback while there are no access rules.',
+  },
+  httpPort: { type: port, default: 8025, about: 'HTTP port; 0 takes any free one.' },
+  data: {
+    type: text({ placeholder: '<directory>' }),
+    default: ({ environment }: DefaultContext) =>
+      stateDirectory(environment) ?? './obelisk-gateway',
+    defaultText: '`$STATE_DIRECTORY`, else `./obelisk-gateway`',
+    about: 'Directory of the ledger and the event log.',
+  },
+  grid: {
+    type: grid,
+    default: Object.freeze({ width: 1024, height: 1024 }),
+    about: 'Size of the grid in LSUs; fixed once the ledger is made.',
+  },
+  tile: {
+    type: integer({ min: TILE_SIDE_MIN, max: TILE_SIDE_MAX }),
+    default: 16,
+    about: 'Side of a tile in LSUs; fixed once the ledger is made.',
+  },
+  replicas: {
+    type: integer({ min: 1, max: 5 }),
+    default: 2,
+    about: 'Nodes that hold each tile.',
+  },
+  fields: {
+    type: fields,
+    default: Object.freeze([Object.freeze({ name: 'value', type: 'f64' as const })]),
+    about: 'Fields of every LSU; fixed once the ledger is made.',
+  },
+  topicBase: {
+    type: topicBase,
+    default: TOPIC_BASE_DEFAULT,
+    about: 'Topic that all topics of the fleet stand below.',
+  },
+  heartbeatMs: {
+    type: duration({ min: 50, max: 60_000, unit: 'ms' }),
+    default: 2000,
+    about: 'How often each node is to send a heartbeat.',
+  },
+  suspectAfterMs: {
+    type: duration({ min: 100, max: 600_000, unit: 'ms' }),
+    default: 6000,
+    about: 'Silence after which a node is suspected; more than twice heartbeat-ms.',
+  },
+  deadAfterMs: {
+    type: duration({ min: 200, max: DAY_MS, unit: 'ms' }),
+    default: 30_000,
+    about: 'Absence after which the tiles of a node are copied elsewhere; longer than a reboot.',
+  },
+  lagMs: {
+    type: duration({ min: 50, max: 600_000, unit: 'ms' }),
+    default: 2000,
+    about: 'A replica further behind than this no longer holds up a write.',
+  },
+  leaseMs: {
+    type: duration({ min: 100, max: 600_000, unit: 'ms' }),
+    default: 15_000,
+    about: 'Time that a node has to answer its part of a read.',
+  },
+  minInSync: {
+    type: integer({ min: 1, max: 5 }),
+    default: 1,
+    about: 'Copies that a write needs at least; at most replicas.',
+  },
+  virtualNodes: {
+    type: integer({ min: 1, max: 4096 }),
+    default: 128,
+    about: 'Points on the hash ring for a node of weight 1.',
+  },
+  loadBound: {
+    type: number({ min: 1.01, max: 10 }),
+    default: 1.1,
+    about: 'The most that a node may hold, as a multiple of its fair share.',
+  },
+  retentionHours: {
+    type: duration({ min: 1, max: 8760, unit: 'h' }),
+    default: 24,
+    about: 'How long the state and result of an ended task are kept at least.',
+  },
+  retentionTasks: {
+    type: integer({ min: 1, max: 1_000_000 }),
+    default: 10_000,
+    about: 'How many ended tasks are kept at least, whatever their age.',
+  },
+  tasksMax: {
+    type: integer({ min: 100, max: 10_000_000 }),
+    default: 200_000,
+    about: 'Task ids that the ledger holds; beyond that new tasks are refused.',
+  },
+  openBytesMax: {
+    type: integer({ min: MIB, max: 4096 * MIB, unit: 'bytes' }),
+    default: 64 * MIB,
+    about: 'Bodies of unfinished tasks, together; beyond that new tasks are refused.',
+  },
+  logBytesMax: {
+    type: integer({ min: MIB, max: 1024 * 1024 * MIB, unit: 'bytes' }),
+    default: 256 * MIB,
+    about:
+      'Writes kept for nodes that are behind; beyond that the furthest behind are copied anew.',
+  },
+  streamWindowBytes: {
+    type: integer({ min: 65_536, max: 64 * MIB, unit: 'bytes' }),
+    default: 262_144,
+    about: 'Writes on their way to one node that it has not acknowledged.',
+  },
+  connectionsMax: {
+    type: integer({ min: 1, max: 100_000 }),
+    default: 12_000,
+    about: 'MQTT connections at the same time.',
+  },
+  packetsPerSecond: {
+    type: integer({ min: 1, max: 1_000_000, unit: 'a second' }),
+    default: 20_000,
+    about: 'Packets that one MQTT client may send over time; a faster one is read more slowly.',
+  },
+  logLevel: {
+    type: choice(LOG_LEVELS),
+    default: 'info' as const,
+    about: 'The least that is logged.',
+  },
+} as const
+
+export type GatewayConfig = Values<typeof GATEWAY_OPTIONS>
+
+/** Whether only this machine can reach an address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+}
+
+function loopbackOnly(flag: string, host: string): string | undefined {
+  if (isLoopback(host)) return undefined
+  return `--${flag}: "${host}" is not a loopback address, and without access rules, which this version does not have, everyone who reaches it could command the fleet`
+}
+
+export const GATEWAY: Program<typeof GATEWAY_OPTIONS> = {
+  name: 'gateway',
+  about: 'Runs the gateway: the MQTT broker, the coordinator of the fleet, and the HTTP door.',
+  options: GATEWAY_OPTIONS,
+  relations: [
+    { of: ['host'], check: ({ host }) => loopbackOnly('host', host) },
+    { of: ['httpHost'], check: ({ httpHost }) => loopbackOnly('http-host', httpHost) },
+    {
+      of: ['port', 'httpPort', 'host', 'httpHost'],
+      check: (values) =>
+        values.port !== 0 && values.port === values.httpPort && values.host === values.httpHost
+          ? `--http-port: ${values.httpPort} is the MQTT port already`
+          : undefined,
+    },
+    {
+      of: ['suspectAfterMs', 'heartbeatMs'],
+      check: ({ suspectAfterMs, heartbeatMs }) =>
+        suspectAfterMs > 2 * heartbeatMs
+          ? undefined
+          : `--suspect-after-ms: ${suspectAfterMs} must be more than twice --heartbeat-ms (${heartbeatMs})`,
+    },
+    {
+      of: ['deadAfterMs', 'suspectAfterMs'],
+      check: ({ deadAfterMs, suspectAfterMs }) =>
+        deadAfterMs > suspectAfterMs
+          ? undefined
+          : `--dead-after-ms: ${deadAfterMs} must be more than --suspect-after-ms (${suspectAfterMs})`,
+    },
+    {
+      of: ['minInSync', 'replicas'],
+      check: ({ minInSync, replicas }) =>
+        minInSync <= replicas
+          ? undefined
+          : `--min-in-sync: ${minInSync} must be at most --replicas (${replicas})`,
+    },
+    {
+      of: ['retentionTasks', 'tasksMax'],
+      check: ({ retentionTasks, tasksMax }) =>
+        retentionTasks <= tasksMax
+          ? undefined
+          : `--retention-tasks: ${retentionTasks} must be at most --tasks-max (${tasksMax})`,
+    },
+  ],
+}

@@ -1,0 +1,138 @@
+import { hostname } from 'node:os'
+import { isNodeId, type NodeId } from '../shared/core/ids.ts'
+import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
+import type { Program } from '../shared/runtime/config.ts'
+import { LOG_LEVELS } from '../shared/runtime/logger.ts'
+import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
+import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
+import { topicBase } from '../shared/runtime/topic-base-option.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** The host's name as an id: what an id may not have becomes "-". */
+export function idFromHostname(name: string): NodeId {
+  const id = name
+    .split('.')[0]!
+    .replace(/[^A-Za-z0-9_-]+/g, '-')
+    .replace(/^-+/, '')
+    .slice(0, 64)
+  return (isNodeId(id) ? id : 'node') as NodeId
+}
+
+const nodeId = text<NodeId>({
+  placeholder: '<id>',
+  range: '1 to 64 letters, digits, "_" or "-"',
+  parse: (given) =>
+    isNodeId(given)
+      ? { ok: true, value: given }
+      : {
+          ok: false,
+          fault: 'malformed',
+          message: `"${given}" is not an id of 1 to 64 letters, digits, "_" or "-"`,
+        },
+})
+
+const brokerUrl = text({
+  placeholder: '<url>',
+  range: 'mqtt://host:port or mqtts://host:port',
+  parse(given) {
+    const url = URL.canParse(given) ? new URL(given) : undefined
+    const malformed = (message: string) => ({ ok: false, fault: 'malformed', message }) as const
+    if (!url || !['mqtt:', 'mqtts:'].includes(url.protocol) || url.hostname === '') {
+      return malformed('not a URL of the form mqtt://host:port or mqtts://host:port')
+    }
+    if (url.password !== '') {
+      return malformed('a password does not belong in the URL; use password-file')
+    }
+    return { ok: true, value: given }
+  },
+})
+
+/** Every option of the agent. */
+export const AGENT_OPTIONS = {
+  id: {
+    type: nodeId,
+    default: (_context: DefaultContext) => idFromHostname(hostname()),
+    defaultText: 'the host name',
+    about: 'Name of this node in the fleet.',
+  },
+  url: {
+    type: brokerUrl,
+    default: 'mqtt://127.0.0.1:1883',
+    about: 'The gateway.',
+  },
+  data: {
+    type: text({ placeholder: '<directory>' }),
+    default: ({ environment, values }: DefaultContext) =>
+      stateDirectory(environment) ?? `./obelisk-agent-${values.id}`,
+    defaultText: '`$STATE_DIRECTORY`, else `./obelisk-agent-<id>`',
+    about: 'Directory of the slice and the outbox.',
+  },
+  telemetryIntervalSeconds: {
+    type: duration({ min: 1, max: 3600, unit: 's' }),
+    default: 10,
+    about: 'How often telemetry is published.',
+    flag: 'telemetry-interval',
+  },
+  weight: {
+    type: number({ min: 0.01, max: 100 }),
+    default: 1,
+    about: 'Share of the grid that this node takes, compared with the others.',
+  },
+  topicBase: {
+    type: topicBase,
+    default: TOPIC_BASE_DEFAULT,
+    about: "Topic that all topics of the fleet stand below; the gateway's.",
+  },
+  keepaliveSeconds: {
+    type: duration({ min: 1, max: 3600, unit: 's' }),
+    default: 10,
+    about: 'Keepalive of the MQTT connection.',
+  },
+  sliceBytesMax: {
+    type: integer({ min: MIB, max: 64 * 1024 * MIB, unit: 'bytes' }),
+    default: 64 * MIB,
+    about: 'The largest that the store of the slice may grow.',
+  },
+  outboxBytesMax: {
+    type: integer({ min: 64 * KIB, max: 1024 * MIB, unit: 'bytes' }),
+    default: 4 * MIB,
+    about: 'Answers that wait on disk for the gateway.',
+  },
+  username: {
+    type: text({ placeholder: '<name>' }),
+    about: 'MQTT user name.',
+  },
+  passwordFile: {
+    type: text({ placeholder: '<file>' }),
+    about: 'File with the MQTT password; else the credential mqtt-password of the service manager.',
+  },
+  logLevel: {
+    type: choice(LOG_LEVELS),
+    default: 'info' as const,
+    about: 'The least that is logged.',
+  },
+} as const
+
+export type AgentConfig = Values<typeof AGENT_OPTIONS>
+
+export const AGENT: Program<typeof AGENT_OPTIONS> = {
+  name: 'agent',
+  about: 'Runs the agent: holds a slice of the grid and works on it for the gateway.',
+  options: AGENT_OPTIONS,
+  relations: [
+    {
+      of: ['sliceBytesMax'],
+      check: ({ sliceBytesMax }) =>
+        sliceBytesMax > MIB ? undefined : '--slice-bytes-max: must be more than 1 MiB',
+    },
+    {
+      of: ['username', 'passwordFile'],
+      check: ({ username, passwordFile }) =>
+        passwordFile !== undefined && username === undefined
+          ? '--password-file: a password needs a user name (--username)'
+          : undefined,
+    },
+  ],
+}

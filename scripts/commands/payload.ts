@@ -1,0 +1,55 @@
+/** What a payload says, told by its topic where that is one of ours, else by its first byte. */
+import { isUtf8 } from 'node:buffer'
+import { decodeCbor } from '../../shared/protocol/cbor.ts'
+import { parseTopic, type Topic } from '../../shared/protocol/topics.ts'
+
+/** Topics whose payload is CBOR; the others of ours are JSON or plain text. */
+const CBOR_KINDS: ReadonlySet<Topic['kind']> = new Set([
+  'task-result',
+  'node-telemetry',
+  'node-up',
+  'node-down',
+])
+
+const LIMITS = { bytesMax: 64 * 1024 * 1024, depthMax: 32, itemsMax: 10_000_000 }
+
+/** A topic base has at most four levels; which one this gateway has, we are not told. */
+const BASE_LEVELS_MAX = 4
+
+/** The payload as plain data; bytes that are nothing we know stay bytes. */
+export function decodePayload(topic: string, payload: Buffer): unknown {
+  if (payload.length === 0) return null
+  if (isCborTopic(topic)) return cborOf(payload) ?? textOf(payload) ?? payload
+  return jsonOf(payload) ?? textOf(payload) ?? cborOf(payload) ?? payload
+}
+
+function isCborTopic(topic: string): boolean {
+  const levels = topic.split('/')
+  for (let count = 1; count <= Math.min(BASE_LEVELS_MAX, levels.length - 1); count++) {
+    const parsed = parseTopic(levels.slice(0, count).join('/'), topic)
+    if (parsed !== undefined) return CBOR_KINDS.has(parsed.kind)
+  }
+  return false
+}
+
+function cborOf(payload: Buffer): unknown {
+  const decoded = decodeCbor(payload, LIMITS)
+  return decoded.ok ? decoded.value : undefined
+}
+
+function jsonOf(payload: Buffer): unknown {
+  if (payload[0] !== 0x7b && payload[0] !== 0x5b) return undefined
+  try {
+    return JSON.parse(payload.toString('utf8'))
+  } catch {
+    // Something else that begins with a brace; it is shown as what it is.
+    return undefined
+  }
+}
+
+/** UTF-8 without control characters but white space: a CBOR map or list is hardly ever that. */
+function textOf(payload: Buffer): string | undefined {
+  if (!isUtf8(payload)) return undefined
+  const text = payload.toString('utf8')
+  return /[^\P{Cc}\t\n\r]/u.test(text) ? undefined : text
+}

@@ -1,0 +1,157 @@
+import { Command, CommanderError } from 'commander'
+import {
+  AppError,
+  EXIT_DONE,
+  EXIT_FAILED,
+  EXIT_USAGE,
+  messageOf,
+} from '../../shared/runtime/errors.ts'
+import { GatewayClient } from './gateway-client.ts'
+import { listNodes, showNode } from './node.ts'
+import { printable, type Streams } from './streams.ts'
+import { TaskCommands } from './task.ts'
+import { parseSeconds, usage } from './task-request.ts'
+
+export const HTTP_DEFAULT = 'http://127.0.0.1:8025'
+export const MQTT_DEFAULT = 'mqtt://127.0.0.1:1883'
+
+/** Commands that read their own arguments; they never reach commander but in its help. */
+export const PROGRAMS = {
+  gateway: 'run the gateway (obelisk gateway --help)',
+  agent: 'run the agent (obelisk agent --help)',
+  demo: 'run a gateway and some agents on this machine, and a task (obelisk demo --help)',
+} as const
+
+/** Runs a user command and answers with its exit code. Never throws. */
+export async function runCommand(
+  argv: readonly string[],
+  streams: Streams,
+  version: string,
+): Promise<number> {
+  let code: number = EXIT_DONE
+  const program = buildProgram(streams, version, (result) => {
+    code = result
+  })
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+    return code
+  } catch (error) {
+    // Commander has said what is wrong already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE
+    streams.stderr.write(`error: ${messageLines(messageOf(error))}\n`)
+    return error instanceof AppError ? error.exitCode : EXIT_FAILED
+  }
+}
+
+function messageLines(message: string): string {
+  return message.split('\n').map(printable).join('\n')
+}
+
+function buildProgram(streams: Streams, version: string, done: (code: number) => void): Command {
+  const program = new Command('obelisk')
+    .description('An embedded runtime for fleets of low-power devices: the work follows the data.')
+    .version(version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => streams.stdout.write(text),
+      writeErr: (text) => streams.stderr.write(text),
+    })
+  for (const [name, about] of Object.entries(PROGRAMS)) {
+    program.command(name).description(about).helpOption(false).allowUnknownOption()
+  }
+  addTaskCommands(program, streams, done)
+  addNodeCommands(program, streams, done)
+  addSub(program, streams, done)
+  return program
+}
+
+interface HttpFlags {
+  readonly http?: string
+  readonly json?: boolean
+}
+
+function withHttp(command: Command): Command {
+  return command
+    .option('--http <url>', `the gateway's HTTP address (OBELISK_HTTP; default ${HTTP_DEFAULT})`)
+    .option('--json', 'print JSON')
+}
+
+function gatewayFor(flags: HttpFlags, streams: Streams): GatewayClient {
+  const url = flags.http ?? (streams.environment.OBELISK_HTTP || HTTP_DEFAULT)
+  return new GatewayClient(checkUrl(url, ['http:', 'https:'], '--http'))
+}
+
+function checkUrl(url: string, protocols: readonly string[], label: string): string {
+  if (URL.canParse(url) && protocols.includes(new URL(url).protocol)) return url
+  throw usage(`${label}: "${url}" is not a URL that begins with ${protocols.join('// or ')}//`)
+}
+
+function addTaskCommands(program: Command, streams: Streams, done: (code: number) => void): void {
+  const commands = (flags: HttpFlags): TaskCommands =>
+    new TaskCommands(gatewayFor(flags, streams), streams)
+  const task = program.command('task').description('submit tasks and look at them')
+  withHttp(task.command('submit [op]'))
+    .description('submit a task')
+    .option('--region <x,y,w,h>', 'the LSUs it runs over (default: the whole grid)')
+    .option('--args <json>', 'arguments of the operation')
+    .option('--items <file>', 'items, as a JSON list or an object a line; - is the standard input')
+    .option('--file <file>', 'the whole task, JSON or CBOR; - is the standard input')
+    .option('--id <id>', 'its id (default: a random one)')
+    .option('--deadline <seconds>', 'when it has to end, from now on')
+    .option('--wait [seconds]', 'wait for its end, and print the result')
+    .action(async (op, flags) => done(await commands(flags).submit(op, flags)))
+  withHttp(task.command('state <id>'))
+    .description('show how far a task is')
+    .action(async (id, flags) => done(await commands(flags).state(id, flags)))
+  withHttp(task.command('result <id>'))
+    .description('print the result of a task that has ended')
+    .option('-o, --output <file>', 'write it to a file')
+    .option('--cbor', 'as CBOR')
+    .action(async (id, flags) => done(await commands(flags).result(id, flags)))
+  withHttp(task.command('cancel <id>'))
+    .description('cancel a task')
+    .action(async (id, flags) => done(await commands(flags).cancel(id, flags)))
+  withHttp(task.command('ls'))
+    .description('list tasks, the newest first')
+    .option('--limit <n>', 'how many at most')
+    .option('--state <state>', 'only those in this state')
+    .action(async (flags) => done(await commands(flags).ls(flags)))
+}
+
+function addNodeCommands(program: Command, streams: Streams, done: (code: number) => void): void {
+  const node = program.command('node').description('look at the nodes of the fleet')
+  withHttp(node.command('ls'))
+    .description('list the nodes')
+    .action(async (flags) => done(await listNodes(gatewayFor(flags, streams), streams, flags)))
+  withHttp(node.command('info <id>'))
+    .description('show what is known of a node')
+    .action(async (id, flags) => {
+      done(await showNode(gatewayFor(flags, streams), streams, id, flags))
+    })
+}
+
+function addSub(program: Command, streams: Streams, done: (code: number) => void): void {
+  program
+    .command('sub <topic>')
+    .description('subscribe to a topic, and print what arrives, CBOR as JSON')
+    .option('--url <url>', `the gateway's MQTT address (OBELISK_URL; default ${MQTT_DEFAULT})`)
+    .option('--json', 'print an object a message: topic, payload, qos, retain')
+    .option('-n, --count <n>', 'end after this many messages')
+    .option('--timeout <seconds>', 'end after this time')
+    .action(async (topic: string, flags: Record<string, string | undefined>) => {
+      const url = flags.url ?? (streams.environment.OBELISK_URL || MQTT_DEFAULT)
+      const { count, timeout } = flags
+      if (count !== undefined && !/^[1-9]\d{0,8}$/.test(count)) {
+        throw usage(`--count: "${count}" is not a whole number above 0`)
+      }
+      const { subscribe } = await import('./sub.ts')
+      const options = {
+        url: checkUrl(url, ['mqtt:', 'mqtts:'], '--url'),
+        topic,
+        isJson: flags.json !== undefined,
+        ...(count === undefined ? {} : { count: Number(count) }),
+        ...(timeout === undefined ? {} : { timeoutMs: parseSeconds(timeout, '--timeout') * 1000 }),
+      }
+      done(await subscribe(options, streams))
+    })
+}

@@ -1,0 +1,67 @@
+/** What a command talks through, so that tests can listen. */
+export interface Output {
+  write(text: string | Uint8Array): unknown
+  readonly isTTY?: boolean
+}
+
+export interface Streams {
+  /** Data. */
+  readonly stdout: Output
+  /** Everything else. */
+  readonly stderr: Output
+  readonly stdin: AsyncIterable<Uint8Array | string>
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+const COLOURS = { red: 31, green: 32, yellow: 33, grey: 90 } as const
+export type Colour = keyof typeof COLOURS
+
+/** https://no-color.org, and terminals that cannot. */
+export function paint(streams: Streams, colour: Colour, text: string): string {
+  const { NO_COLOR, TERM } = streams.environment
+  if (!streams.stdout.isTTY || NO_COLOR || TERM === 'dumb') return text
+  return `\u001b[${COLOURS[colour]}m${text}\u001b[0m`
+}
+
+/** Text from the fleet must not steer the terminal. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd')
+}
+
+export interface Column<T> {
+  readonly title: string
+  readonly text: (row: T) => string
+  readonly colour?: (row: T) => Colour | undefined
+  readonly isNumber?: boolean
+}
+
+/** A table with padded columns. */
+export function table<T>(
+  streams: Streams,
+  columns: readonly Column<T>[],
+  rows: readonly T[],
+): string {
+  const cells = rows.map((row) => columns.map((column) => printable(column.text(row))))
+  const widths = columns.map(({ title }, index) =>
+    Math.max(title.length, ...cells.map((line) => line[index]!.length)),
+  )
+  const pad = (text: string, index: number): string => {
+    if (columns[index]!.isNumber) return text.padStart(widths[index]!)
+    return index === columns.length - 1 ? text : text.padEnd(widths[index]!)
+  }
+  const head = columns.map(({ title }, index) => pad(title, index)).join('  ')
+  const body = cells.map((line, row) =>
+    line
+      .map((text, index) => {
+        const colour = columns[index]!.colour?.(rows[row]!)
+        return colour ? paint(streams, colour, pad(text, index)) : pad(text, index)
+      })
+      .join('  '),
+  )
+  return `${[head, ...body].map((line) => line.trimEnd()).join('\n')}\n`
+}
+
+/** A time as a person reads it. */
+export function when(ts: number | undefined): string {
+  return ts === undefined ? '' : new Date(ts).toISOString().replace('T', ' ').replace(/\..*/, 'Z')
+}

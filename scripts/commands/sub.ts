@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto'
+import type { IConnackPacket, IPublishPacket, MqttClient } from 'mqtt'
+import { toJsonText } from '../../shared/protocol/json-text.ts'
+import {
+  AppError,
+  EXIT_DONE,
+  EXIT_FAILED,
+  EXIT_NOT_ALLOWED,
+  EXIT_TIMED_OUT,
+  EXIT_UNAVAILABLE,
+  messageOf,
+} from '../../shared/runtime/errors.ts'
+import { decodePayload } from './payload.ts'
+import { printable, type Streams } from './streams.ts'
+
+export interface SubscribeOptions {
+  readonly url: string
+  readonly topic: string
+  readonly isJson: boolean
+  /** Ends after this many messages; without it, never. */
+  readonly count?: number
+  readonly timeoutMs?: number
+}
+
+const CONNECT_TIMEOUT_MS = 10_000
+/** MQTT 3.1.1 [MQTT-3.2.2-6]: bad user name or password, not authorized. */
+const REFUSALS_OF_RIGHTS = [4, 5]
+/** SUBACK's failure code (MQTT 3.1.1, 3.9.3). */
+const SUBSCRIPTION_FAILED = 0x80
+
+/** `sub <topic>`: prints what arrives, decoded, until the count or the time is reached. */
+export async function subscribe(options: SubscribeOptions, streams: Streams): Promise<number> {
+  const { connect } = await import('mqtt')
+  const client = connect(options.url, {
+    clientId: `obelisk-sub-${randomUUID().slice(0, 8)}`,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    reconnectPeriod: 0,
+  })
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      new Subscription(options, streams, client, { resolve, reject }).start()
+    })
+  } finally {
+    await client.endAsync(true)
+  }
+}
+
+interface Settle {
+  resolve(code: number): void
+  reject(error: AppError): void
+}
+
+class Subscription {
+  readonly #options: SubscribeOptions
+  readonly #streams: Streams
+  readonly #client: MqttClient
+  readonly #settle: Settle
+  #timer: NodeJS.Timeout | undefined
+  #received = 0
+
+  constructor(options: SubscribeOptions, streams: Streams, client: MqttClient, settle: Settle) {
+    this.#options = options
+    this.#streams = streams
+    this.#client = client
+    this.#settle = settle
+  }
+
+  start(): void {
+    const { url, timeoutMs } = this.#options
+    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.#onTimeout(), timeoutMs)
+    this.#client.on('error', (error) => this.#fail(failureOf(error, url)))
+    this.#client.on('close', () => {
+      const message = `no gateway at ${url}, or it closed the connection; --url says where`
+      this.#fail(new AppError('ERR_UNREACHABLE', message, { exitCode: EXIT_UNAVAILABLE }))
+    })
+    this.#client.on('message', (topic, payload, packet) => this.#onMessage(topic, payload, packet))
+    this.#client.on('connect', () => this.#subscribe())
+  }
+
+  #subscribe(): void {
+    const { topic } = this.#options
+    this.#client.subscribe(topic, { qos: 1 }, (error, granted) => {
+      const isRefused = granted?.some((grant) => (grant.qos as number) === SUBSCRIPTION_FAILED)
+      if (isRefused || /unspecified error|not authorized/i.test(error?.message ?? '')) {
+        const message = `the gateway does not let us read ${topic}`
+        this.#fail(new AppError('ERR_NOT_ALLOWED', message, { exitCode: EXIT_NOT_ALLOWED }))
+      } else if (error) {
+        const message = `${topic}: ${error.message}`
+        this.#fail(new AppError('ERR_SUBSCRIBE', message, { cause: error, exitCode: EXIT_FAILED }))
+      }
+    })
+  }
+
+  #onMessage(topic: string, payload: Buffer, packet: IPublishPacket): void {
+    const { count = Number.POSITIVE_INFINITY, isJson } = this.#options
+    if (this.#received >= count) return
+    this.#received += 1
+    const value = decodePayload(topic, payload)
+    const line = isJson
+      ? toJsonText({ topic, payload: value, qos: packet.qos, retain: packet.retain })
+      : `${printable(topic)} ${printable(toJsonText(value))}`
+    this.#streams.stdout.write(`${line}\n`)
+    if (this.#received >= count) this.#finish(EXIT_DONE)
+  }
+
+  #onTimeout(): void {
+    // Watching for a while is done when the while is over; waiting for messages is not.
+    const isEnough = this.#options.count === undefined && this.#received > 0
+    this.#finish(isEnough ? EXIT_DONE : EXIT_TIMED_OUT)
+  }
+
+  #finish(code: number): void {
+    clearTimeout(this.#timer)
+    this.#settle.resolve(code)
+  }
+
+  #fail(error: AppError): void {
+    clearTimeout(this.#timer)
+    this.#settle.reject(error)
+  }
+}
+
+function failureOf(error: Error & { code?: unknown }, url: string): AppError {
+  const code = error.code as IConnackPacket['returnCode'] | string | undefined
+  if (typeof code === 'number' && REFUSALS_OF_RIGHTS.includes(code)) {
+    const message = `the gateway does not let us in: ${error.message}`
+    return new AppError('ERR_NOT_ALLOWED', message, { cause: error, exitCode: EXIT_NOT_ALLOWED })
+  }
+  const message = `no gateway at ${url} (${code ?? messageOf(error)}); --url says where`
+  return new AppError('ERR_UNREACHABLE', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
+}

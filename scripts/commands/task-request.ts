@@ -1,0 +1,105 @@
+/** The body of `task submit`, from its flags or from a file. */
+import { readFile } from 'node:fs/promises'
+import { AppError, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
+import type { Streams } from './streams.ts'
+
+export interface SubmitFlags {
+  readonly region?: string
+  readonly args?: string
+  readonly items?: string
+  readonly file?: string
+  readonly id?: string
+  readonly deadline?: string
+}
+
+export interface TaskRequest {
+  readonly contentType: 'application/json' | 'application/cbor'
+  readonly body: Uint8Array
+}
+
+export function usage(message: string): AppError {
+  return new AppError('ERR_USAGE', message, { exitCode: EXIT_USAGE })
+}
+
+/** Without an id a client that sends twice may run a task twice; `newId` makes one. */
+export async function readTaskRequest(
+  op: string | undefined,
+  flags: SubmitFlags,
+  streams: Streams,
+  newId: () => string,
+): Promise<TaskRequest> {
+  if (flags.file !== undefined) {
+    const { region, args, items, id, deadline } = flags
+    if ([op, region, args, items, id, deadline].some((value) => value !== undefined)) {
+      throw usage('--file holds the whole task: no operation and no other flags of it')
+    }
+    const body = await readInput(flags.file, streams)
+    return { contentType: isText(body) ? 'application/json' : 'application/cbor', body }
+  }
+  if (op === undefined) throw usage('name an operation, or a file with --file')
+  const task = {
+    id: flags.id ?? newId(),
+    op,
+    ...(flags.region === undefined ? {} : { region: parseRegion(flags.region) }),
+    ...(flags.args === undefined ? {} : { args: parseJson(flags.args, '--args') }),
+    ...(flags.items === undefined
+      ? {}
+      : { items: parseItems(await readInput(flags.items, streams)) }),
+    ...(flags.deadline === undefined ? {} : { deadline_ms: parseDeadline(flags.deadline) }),
+  }
+  return { contentType: 'application/json', body: Buffer.from(JSON.stringify(task)) }
+}
+
+async function readInput(path: string, streams: Streams): Promise<Buffer> {
+  try {
+    if (path !== '-') return await readFile(path)
+    const chunks: Buffer[] = []
+    for await (const chunk of streams.stdin) chunks.push(Buffer.from(chunk))
+    return Buffer.concat(chunks)
+  } catch (error) {
+    throw usage(`${path}: ${messageOf(error)}`)
+  }
+}
+
+/** A CBOR map never begins with white space or a brace. */
+function isText(body: Buffer): boolean {
+  const first = body.find((byte) => ![0x20, 0x09, 0x0a, 0x0d].includes(byte))
+  return first === undefined || first === 0x7b
+}
+
+function parseRegion(text: string): { x: number; y: number; w: number; h: number } {
+  const match = /^(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})$/.exec(text)
+  if (!match) throw usage(`--region: "${text}" is not x,y,w,h`)
+  const [x, y, w, h] = match.slice(1).map(Number) as [number, number, number, number]
+  return { x, y, w, h }
+}
+
+function parseJson(text: string, label: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw usage(`${label}: not JSON: ${messageOf(error)}`)
+  }
+}
+
+/** A JSON list, or one JSON object a line. */
+function parseItems(content: Buffer): unknown {
+  const text = content.toString('utf8').trim()
+  if (text.startsWith('[')) return parseJson(text, '--items')
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line, index) => parseJson(line, `--items, line ${index + 1}`))
+}
+
+function parseDeadline(text: string): number {
+  const seconds = parseSeconds(text, '--deadline')
+  return Math.round(seconds * 1000)
+}
+
+export function parseSeconds(text: string, label: string): number {
+  const match = /^(\d+(?:\.\d+)?)s?$/.exec(text)
+  const seconds = match ? Number(match[1]) : 0
+  if (!(seconds > 0)) throw usage(`${label}: "${text}" is not a number of seconds above 0`)
+  return seconds
+}

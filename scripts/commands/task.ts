@@ -1,0 +1,189 @@
+import { randomUUID } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { isEnded, type TaskView } from '../../broker/core/views.ts'
+import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
+import type { GatewayClient } from './gateway-client.ts'
+import { type Colour, paint, printable, type Streams, table, when } from './streams.ts'
+import { parseSeconds, readTaskRequest, type SubmitFlags } from './task-request.ts'
+
+interface JsonFlag {
+  readonly json?: boolean
+}
+
+/** One wait of many: short enough for any proxy between. */
+const WAIT_STEP_SECONDS = 30
+/** What an answer may take beyond the wait that it was asked for. */
+const ANSWER_SLACK_MS = 10_000
+
+const COLOUR_OF_STATE: Readonly<Record<string, Colour>> = {
+  completed: 'green',
+  failed: 'red',
+  expired: 'red',
+  cancelled: 'yellow',
+  running: 'yellow',
+}
+
+/** `task submit|state|result|cancel|ls`: each prints and answers with an exit code. */
+export class TaskCommands {
+  readonly #gateway: GatewayClient
+  readonly #streams: Streams
+
+  constructor(gateway: GatewayClient, streams: Streams) {
+    this.#gateway = gateway
+    this.#streams = streams
+  }
+
+  async submit(
+    op: string | undefined,
+    flags: SubmitFlags & JsonFlag & { readonly wait?: string | true },
+  ): Promise<number> {
+    // Without a number: until the task ends, which its deadline bounds.
+    const seconds =
+      typeof flags.wait === 'string' ? parseSeconds(flags.wait, '--wait') : Number.POSITIVE_INFINITY
+    const { contentType, body } = await readTaskRequest(op, flags, this.#streams, randomUUID)
+    const request = { method: 'POST', path: '/process', contentType, body } as const
+    const accepted = await this.#gateway.json<{ id: string; state: string }>(request)
+    if (flags.wait === undefined) {
+      this.#print(flags, accepted, () => `${accepted.id} ${accepted.state}\n`)
+      return EXIT_DONE
+    }
+    this.#say(`task ${accepted.id} accepted`)
+    const state = await this.#waitForEnd(accepted.id, seconds)
+    await this.#printResult(accepted.id, flags)
+    return exitCodeOf(state)
+  }
+
+  async state(id: string, flags: JsonFlag): Promise<number> {
+    const view = await this.#gateway.json<TaskView>({ path: taskPath(id) })
+    this.#print(flags, view, () => this.#describe(view))
+    return EXIT_DONE
+  }
+
+  async result(
+    id: string,
+    flags: JsonFlag & { readonly output?: string; readonly cbor?: boolean },
+  ): Promise<number> {
+    const view = await this.#gateway.json<TaskView>({ path: taskPath(id) })
+    await this.#printResult(id, flags)
+    return exitCodeOf(view.state)
+  }
+
+  async cancel(id: string, flags: JsonFlag): Promise<number> {
+    const request = { method: 'DELETE', path: taskPath(id) } as const
+    const answer = await this.#gateway.json<{ id: string; state: string }>(request)
+    this.#print(flags, answer, () => `${answer.id} ${answer.state}\n`)
+    return EXIT_DONE
+  }
+
+  async ls(
+    flags: JsonFlag & { readonly limit?: string; readonly state?: string },
+  ): Promise<number> {
+    const query = new URLSearchParams()
+    if (flags.limit !== undefined) query.set('limit', flags.limit)
+    if (flags.state !== undefined) query.set('state', flags.state)
+    const views = await this.#gateway.json<TaskView[]>({ path: `/api/tasks?${query}` })
+    this.#print(flags, views, () =>
+      table(
+        this.#streams,
+        [
+          { title: 'ID', text: (view) => view.id },
+          { title: 'OP', text: (view) => view.op },
+          {
+            title: 'STATE',
+            text: (view) => view.state,
+            colour: (view) => COLOUR_OF_STATE[view.state],
+          },
+          { title: 'DONE', text: (view) => `${view.shards.done}/${view.shards.total}` },
+          { title: 'ACCEPTED', text: (view) => when(view.accepted_ts) },
+        ],
+        views,
+      ),
+    )
+    return EXIT_DONE
+  }
+
+  async #waitForEnd(id: string, seconds: number): Promise<TaskView['state']> {
+    const untilMs = performance.now() + seconds * 1000
+    while (true) {
+      const leftSeconds = Math.max(0, (untilMs - performance.now()) / 1000)
+      const step = Math.min(WAIT_STEP_SECONDS, leftSeconds)
+      const view = await this.#gateway.json<TaskView>({
+        path: `${taskPath(id)}?wait=${Math.ceil(step * 1000)}ms`,
+        timeoutMs: step * 1000 + ANSWER_SLACK_MS,
+      })
+      if (isEnded(view.state)) return view.state
+      if (performance.now() < untilMs) continue
+      const message = `task ${id} is ${view.state} after ${seconds} s; it goes on without us`
+      throw new AppError('ERR_TIMED_OUT', message, { exitCode: EXIT_TIMED_OUT })
+    }
+  }
+
+  async #printResult(
+    id: string,
+    flags: JsonFlag & { readonly output?: string; readonly cbor?: boolean },
+  ): Promise<void> {
+    const accept = flags.cbor ? 'application/cbor' : 'application/json'
+    const path = `${taskPath(id)}/result`
+    const { body } = await this.#gateway.request({ path, accept, timeoutMs: 6 * ANSWER_SLACK_MS })
+    const content = flags.cbor || flags.json ? body : indented(body)
+    const isLine = !flags.cbor && content.at(-1) !== 0x0a
+    const bytes = isLine ? Buffer.concat([content, Buffer.from('\n')]) : content
+    if (flags.output === undefined || flags.output === '-') {
+      this.#streams.stdout.write(bytes)
+      return
+    }
+    try {
+      await writeFile(flags.output, bytes)
+    } catch (error) {
+      const message = `${flags.output}: ${(error as Error).message}`
+      throw new AppError('ERR_OUTPUT', message, { cause: error, exitCode: EXIT_FAILED })
+    }
+    this.#say(`${bytes.length} bytes in ${flags.output}`)
+  }
+
+  #describe(view: TaskView): string {
+    const { state, shards, effect, error } = view
+    const colour = COLOUR_OF_STATE[state]
+    const lines: [string, string | undefined][] = [
+      ['id', printable(view.id)],
+      ['op', printable(view.op)],
+      ['state', colour ? paint(this.#streams, colour, state) : state],
+      ['effect', effect],
+      ['shards', `${shards.done} of ${shards.total} done, ${shards.failed} failed`],
+      ['error', error && printable(`${error.code}: ${error.message}`)],
+      ['accepted', when(view.accepted_ts)],
+      ['ended', view.ended_ts === undefined ? undefined : when(view.ended_ts)],
+      ['deadline', view.deadline_ts === undefined ? undefined : when(view.deadline_ts)],
+    ]
+    return lines
+      .filter(([, text]) => text !== undefined)
+      .map(([name, text]) => `${name.padEnd(9)} ${text}\n`)
+      .join('')
+  }
+
+  #print(flags: JsonFlag, value: unknown, human: () => string): void {
+    this.#streams.stdout.write(flags.json ? `${JSON.stringify(value)}\n` : human())
+  }
+
+  #say(text: string): void {
+    this.#streams.stderr.write(`${printable(text)}\n`)
+  }
+}
+
+function taskPath(id: string): string {
+  return `/api/tasks/${encodeURIComponent(id)}`
+}
+
+function exitCodeOf(state: TaskView['state']): number {
+  return state === 'completed' ? EXIT_DONE : EXIT_FAILED
+}
+
+/** Lists of numbers stay on one line: a result of cells would be a line a cell. */
+function indented(json: Buffer): Buffer {
+  const text = JSON.stringify(JSON.parse(json.toString('utf8')), null, 2)
+  return Buffer.from(text.replace(/\[\n\s+(-?[\d.eE+-]+(?:,\n\s+-?[\d.eE+-]+)*)\n\s+\]/g, joined))
+}
+
+function joined(_whole: string, numbers: string): string {
+  return `[${numbers.replace(/,\n\s+/g, ', ')}]`
+}

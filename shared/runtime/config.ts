@@ -1,0 +1,241 @@
+/**
+ * The configuration of a program, from its one option table: a TOML file, then the environment,
+ * then flags; later ones win. Everything that is wrong is named at once, before anything opens. An
+ * option `heartbeatMs` is the flag `--heartbeat-ms`, the variable `OBELISK_HEARTBEAT_MS` and the
+ * key `heartbeat_ms`.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { AppError, EXIT_CONFIG, EXIT_USAGE, messageOf } from './errors.ts'
+import { parseFlags } from './flags.ts'
+import { KNOWN_VARIABLES } from './known-variables.ts'
+import { didYouMean } from './near-match.ts'
+import {
+  type DefaultContext,
+  type Environment,
+  flagOf,
+  keyOf,
+  type Option,
+  type OptionTable,
+  type Values,
+  variableOf,
+} from './option-table.ts'
+
+/** Something that several options must hold together; checked when each of them is sound. */
+export interface Relation<T extends OptionTable> {
+  readonly of: readonly (keyof T & string)[]
+  /** What is wrong, or nothing. */
+  check(values: Values<T>): string | undefined
+}
+
+export interface Program<T extends OptionTable> {
+  /** `gateway`: the command, and the name of its file. */
+  readonly name: string
+  readonly about: string
+  readonly options: T
+  readonly relations: readonly Relation<T>[]
+}
+
+export type Source = 'default' | 'file' | 'environment' | 'flag'
+
+export type Loaded<T extends OptionTable> =
+  | { readonly kind: 'help' }
+  | {
+      readonly kind: 'options'
+      readonly values: Values<T>
+      readonly sources: Readonly<Record<keyof T, Source>>
+      /** The file that was read, if there was one. */
+      readonly file: string | undefined
+    }
+
+/** Every problem at once. Exit code 2 when the command line itself is misused, else 78. */
+export class ConfigError extends AppError {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[], exitCode: number = EXIT_CONFIG) {
+    const head = problems.length === 1 ? '1 problem' : `${problems.length} problems`
+    const message = `${head} in the configuration:\n${problems.map((p) => `  ${p}`).join('\n')}`
+    super('ERR_CONFIG_INVALID', message, { exitCode })
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+const CONFIG_VARIABLE = 'OBELISK_CONFIG'
+
+export function defaultFile(programName: string): string {
+  return `/etc/obelisk/${programName}.toml`
+}
+
+/** Reads the configuration. Throws ConfigError. */
+export async function loadConfig<T extends OptionTable>(
+  program: Program<T>,
+  argv: readonly string[],
+  environment: Environment,
+): Promise<Loaded<T>> {
+  const loading = new Loading(program, environment)
+  const flags = parseFlags(program.options, argv)
+  if (flags.isHelpAsked) return { kind: 'help' }
+  for (const problem of flags.problems) loading.misused(problem)
+  const file = await loading.readFile(flags.file)
+  loading.readEnvironment()
+  for (const { name, text } of flags.given) loading.takeText(name, text, 'flag')
+  return { kind: 'options', ...loading.finish(), file }
+}
+
+class Loading<T extends OptionTable> {
+  readonly #program: Program<T>
+  readonly #environment: Environment
+  readonly #names: readonly string[]
+  readonly #values: Record<string, unknown> = {}
+  readonly #sources: Record<string, Source> = {}
+  readonly #problems: string[] = []
+  readonly #unsound = new Set<string>()
+  #isMisused = false
+
+  constructor(program: Program<T>, environment: Environment) {
+    this.#program = program
+    this.#environment = environment
+    this.#names = Object.keys(program.options)
+  }
+
+  misused(problem: string): void {
+    this.#isMisused = true
+    this.#problems.push(problem)
+  }
+
+  async readFile(fromFlag: string | undefined): Promise<string | undefined> {
+    const named = fromFlag ?? (this.#environment[CONFIG_VARIABLE] || undefined)
+    const path = named ?? defaultFile(this.#program.name)
+    if (named === undefined && !existsSync(path)) return undefined
+    let content: Record<string, unknown>
+    try {
+      // Most agents have no file, and the parser's memory is theirs to keep.
+      const { parse } = await import('smol-toml')
+      content = parse(readFileSync(path, 'utf8'))
+    } catch (error) {
+      this.#problems.push(`${path}: ${faultOf(error)}`)
+      return path
+    }
+    const keys = new Map(this.#names.map((name) => [keyOf(name, this.#option(name)), name]))
+    for (const [key, value] of Object.entries(content)) {
+      const name = keys.get(key)
+      if (name === undefined) {
+        const label = `${path}: unknown key "${key}"`
+        this.#problems.push(`${label}${didYouMean(key, [...keys.keys()])}`)
+      } else {
+        this.#takeFileValue(name, value, path)
+      }
+    }
+    return path
+  }
+
+  #takeFileValue(name: string, value: unknown, path: string): void {
+    const option = this.#option(name)
+    const kind = Array.isArray(value) ? 'list' : typeof value
+    const allowed = option.type.fileValues
+    const label = `${path}: ${keyOf(name, option)}`
+    const isTaken =
+      allowed.some((taken) => taken === kind) &&
+      (!Array.isArray(value) || value.every((entry) => typeof entry === 'string'))
+    if (isTaken) {
+      this.#take(name, Array.isArray(value) ? value.join(',') : String(value), 'file', label)
+      return
+    }
+    this.#unsound.add(name)
+    const expected = allowed.map((taken) => (taken === 'list' ? 'list of strings' : taken))
+    this.#problems.push(`${label}: must be a ${expected.join(' or a ')}`)
+  }
+
+  readEnvironment(): void {
+    const variables = new Map(
+      this.#names.map((name) => [variableOf(name, this.#option(name)), name]),
+    )
+    for (const [variable, text] of Object.entries(this.#environment).sort()) {
+      if (!variable.startsWith('OBELISK_') || !text) continue
+      const name = variables.get(variable)
+      if (name !== undefined) this.takeText(name, text, 'environment')
+      else if (!KNOWN_VARIABLES.includes(variable)) {
+        const hint = didYouMean(variable, [...variables.keys()])
+        this.#problems.push(`unknown variable ${variable}${hint}`)
+      }
+    }
+  }
+
+  takeText(name: string, text: string, source: 'environment' | 'flag'): void {
+    const option = this.#option(name)
+    const label = source === 'flag' ? `--${flagOf(name, option)}` : variableOf(name, option)
+    this.#take(name, text, source, label)
+  }
+
+  #take(name: string, text: string, source: Source, label: string): void {
+    const parsing = this.#option(name).type.parse(text)
+    if (parsing.ok) {
+      this.#values[name] = parsing.value
+      this.#sources[name] = source
+      return
+    }
+    this.#unsound.add(name)
+    if (source === 'flag' && parsing.fault === 'malformed') this.#isMisused = true
+    this.#problems.push(`${label}: ${parsing.message}`)
+  }
+
+  finish(): { values: Values<T>; sources: Record<keyof T, Source> } {
+    for (const name of this.#names) this.#fillDefault(name)
+    const values = this.#values as Values<T>
+    for (const relation of this.#program.relations) {
+      if (relation.of.some((name) => this.#unsound.has(name))) continue
+      const problem = relation.check(values)
+      if (problem !== undefined) this.#problems.push(problem)
+    }
+    if (this.#problems.length > 0) {
+      throw new ConfigError(this.#problems, this.#isMisused ? EXIT_USAGE : EXIT_CONFIG)
+    }
+    return {
+      values: Object.freeze(values),
+      sources: Object.freeze(this.#sources) as Record<keyof T, Source>,
+    }
+  }
+
+  #fillDefault(name: string): void {
+    if (Object.hasOwn(this.#values, name)) return
+    const given = this.#option(name).default
+    const context: DefaultContext = { environment: this.#environment, values: this.#values }
+    this.#values[name] = typeof given === 'function' ? given(context) : given
+    this.#sources[name] = 'default'
+  }
+
+  #option(name: string): Option<unknown> {
+    return this.#program.options[name]!
+  }
+}
+
+/** The first line of what is wrong; a TOML error draws the place below it, in lines of its own. */
+function faultOf(error: unknown): string {
+  const first = messageOf(error).split('\n')[0]!
+  const line = (error as { line?: unknown }).line
+  return typeof line === 'number' ? `${first} (line ${line})` : first
+}
+
+/**
+ * A secret: from the file that the option names, else from the service manager's credential
+ * (systemd.exec(5), LoadCredential=). Never from the environment or a flag, where others see it.
+ */
+export function readSecret(
+  file: string | undefined,
+  credential: string,
+  environment: Environment,
+): string | undefined {
+  const directory = environment.CREDENTIALS_DIRECTORY
+  const offered = directory ? join(directory, credential) : undefined
+  const path = file ?? (offered !== undefined && existsSync(offered) ? offered : undefined)
+  if (path === undefined) return undefined
+  let secret: string
+  try {
+    secret = readFileSync(path, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    throw new ConfigError([`${path}: ${messageOf(error)}`])
+  }
+  if (secret === '') throw new ConfigError([`${path}: the file is empty`])
+  return secret
+}

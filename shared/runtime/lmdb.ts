@@ -1,0 +1,287 @@
+/**
+ * The only place that opens LMDB. What it takes care of is known from lmdb-js breaking otherwise:
+ * a file whose first creation was cut by a power loss, or that is damaged, kills the process that
+ * opens it, so it is made aside and renamed, and after an unclean stop a child process opens it
+ * first; a file of another word size does the same, so the word size is in the path; `transaction`
+ * does not roll back, `childTransaction` does; only `flushed` says durable; a failed commit leaves
+ * nothing to go on with. No iterator may be held across an await: it would pin pages for ever.
+ */
+import { spawn } from 'node:child_process'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { type Key, type Database as LmdbDatabase, open, type RootDatabase } from 'lmdb'
+import { AppError, EXIT_SOFTWARE, messageOf } from './errors.ts'
+
+export type Table<K extends Key = Key> = LmdbDatabase<Uint8Array, K>
+export type KeyEncoding = 'uint32' | 'ordered-binary'
+
+export interface DatabaseOptions {
+  /** Address space for the file. Not a cap: lmdb-js maps anew, and keeps the old map, when it grows. */
+  readonly mapSizeBytes: number
+  readonly maxDbs: number
+  /** How many directories that were set aside are kept, newest first; all, if left out. */
+  readonly brokenKept?: number
+}
+
+const WORD_BITS = ['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390'].includes(process.arch) ? 32 : 64
+const DATA_FILE = 'data.mdb'
+const CLEAN_MARKER = 'clean'
+const PROBE_TIMEOUT_MS = 60_000
+
+/** Where the database of `directory` lies on this machine. */
+export function databasePath(directory: string): string {
+  return join(directory, `state-${WORD_BITS}`)
+}
+
+/**
+ * Opens the database of `directory`, making it if there is none. `onFatal` hears of a failed commit:
+ * the process must end then, with exit code 70.
+ */
+export async function openDatabase(
+  directory: string,
+  options: DatabaseOptions,
+  onFatal: (error: AppError) => void,
+): Promise<Database> {
+  const path = databasePath(directory)
+  mkdirSync(directory, { recursive: true })
+  let setAside: string | undefined
+  if (existsSync(path)) {
+    const wasClean = existsSync(join(path, CLEAN_MARKER))
+    if (!wasClean && (await probe(path, options)) === 'broken') {
+      setAside = setAsideDatabase(directory, options.brokenKept)
+    }
+  }
+  if (!existsSync(path)) await create(path, options)
+  rmSync(join(path, CLEAN_MARKER), { force: true })
+  syncDirectory(path)
+  return new Database(path, openEnvironment(path, options), setAside, onFatal)
+}
+
+/** Moves a database that cannot be used out of the way and says where it is now. */
+export function setAsideDatabase(directory: string, kept = Number.POSITIVE_INFINITY): string {
+  const path = databasePath(directory)
+  const prefix = `state-${WORD_BITS}.broken-`
+  const numbers = readdirSync(directory)
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => Number(name.slice(prefix.length)))
+    .filter(Number.isInteger)
+    .sort((left, right) => right - left)
+  const target = join(directory, `${prefix}${(numbers[0] ?? 0) + 1}`)
+  renameSync(path, target)
+  syncDirectory(directory)
+  for (const number of numbers.slice(Math.max(0, kept - 1))) {
+    rmSync(join(directory, `${prefix}${number}`), { recursive: true, force: true })
+  }
+  return target
+}
+
+export class Database {
+  readonly path: string
+  /** Where an unusable predecessor was moved to at this opening. */
+  readonly setAside: string | undefined
+  readonly #root: RootDatabase<Uint8Array, Key>
+  readonly #tables: Table[] = []
+  readonly #file: number
+  readonly #onFatal: (error: AppError) => void
+  #state: 'open' | 'failed' | 'closed' = 'open'
+
+  constructor(
+    path: string,
+    root: RootDatabase<Uint8Array, Key>,
+    setAside: string | undefined,
+    onFatal: (error: AppError) => void,
+  ) {
+    this.path = path
+    this.setAside = setAside
+    this.#root = root
+    this.#onFatal = onFatal
+    this.#file = openSync(join(path, DATA_FILE), 'r')
+  }
+
+  table<K extends Key>(name: string, keyEncoding: KeyEncoding): Table<K> {
+    const table = this.#root.openDB<Uint8Array, K>({ name, keyEncoding, encoding: 'binary' })
+    this.#tables.push(table as unknown as Table)
+    return table
+  }
+
+  /**
+   * Runs `change`, which only puts and removes, in one transaction; resolves once that is on disk.
+   * Calls of the same moment share a flush. Bytes given to `put` may be reused after `change`.
+   */
+  async write(change: () => void): Promise<void> {
+    if (this.#state !== 'open') throw new AppError('store-closed', 'the store is closed')
+    const committed = this.#root.childTransaction(() => {
+      change()
+    })
+    const flushed = this.#root.flushed.then(() => undefined)
+    flushed.catch(() => {})
+    try {
+      await committed
+    } catch (error) {
+      throw this.#fail(error)
+    }
+    await flushed
+  }
+
+  /** The bytes of the file on disk. */
+  fileBytes(): number {
+    return fstatSync(this.#file).size
+  }
+
+  /** Bytes inside the file that hold nothing now and are used before it grows. */
+  freeBytes(): number {
+    const root = this.#root.getStats() as Stats & {
+      root: Stats
+      free: Stats
+      lastPageNumber: number
+    }
+    const used = [root.free, root, ...this.#tables.map((table) => table.getStats() as Stats)]
+      .map((stats) => stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages)
+      .reduce((sum, pages) => sum + pages, 0)
+    const metaPages = 2
+    return Math.max(0, root.lastPageNumber + 1 - metaPages - used) * root.pageSize
+  }
+
+  /** Waits for what is being written. Afterwards the process may end. */
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    const wasSound = this.#state === 'open'
+    this.#state = 'closed'
+    if (wasSound) await this.#root.flushed
+    await this.#root.close()
+    closeSync(this.#file)
+    if (wasSound) this.#markClean()
+  }
+
+  /** Without the marker the next opening only takes longer. */
+  #markClean(): void {
+    try {
+      writeFileSync(join(this.path, CLEAN_MARKER), '')
+    } catch {
+      // A full disk, or a directory that is gone.
+    }
+  }
+
+  #fail(error: unknown): AppError {
+    const detail = (error as { commitError?: Promise<never> }).commitError
+    detail?.catch(() => {})
+    const fatal = new AppError('store-failed', `the store failed: ${messageOf(error)}`, {
+      cause: error,
+      exitCode: EXIT_SOFTWARE,
+    })
+    if (this.#state === 'open') {
+      this.#state = 'failed'
+      this.#onFatal(fatal)
+    }
+    return fatal
+  }
+}
+
+interface Stats {
+  readonly pageSize: number
+  readonly treeBranchPageCount: number
+  readonly treeLeafPageCount: number
+  readonly overflowPages: number
+}
+
+function openEnvironment(path: string, options: DatabaseOptions): RootDatabase<Uint8Array, Key> {
+  const undeclared = { noReadAhead: true }
+  return open<Uint8Array, Key>(path, {
+    noSubdir: false,
+    encoding: 'binary',
+    compression: false,
+    mapSize: options.mapSizeBytes,
+    maxDbs: options.maxDbs,
+    maxReaders: 8,
+    ...undeclared,
+  })
+}
+
+/** A database that exists under its name is one whose first pages are all on disk. */
+async function create(path: string, options: DatabaseOptions): Promise<void> {
+  const temporary = `${path}.new`
+  rmSync(temporary, { recursive: true, force: true })
+  mkdirSync(temporary)
+  const root = openEnvironment(temporary, options)
+  await root.put(PROBE_KEY, Buffer.from([0]))
+  await root.flushed
+  await root.close()
+  writeFileSync(join(temporary, CLEAN_MARKER), '')
+  syncPath(join(temporary, DATA_FILE))
+  syncDirectory(temporary)
+  renameSync(temporary, path)
+  syncDirectory(dirname(path))
+}
+
+/** The one key of the root database that names no table: the probe writes there. */
+const PROBE_KEY = 0
+
+const PROBE_PROGRAM = `
+const [, library, path, options] = process.argv
+const { open } = require(library)
+const root = open(path, { ...JSON.parse(options), noSubdir: false, encoding: 'binary' })
+let bytes = 0
+for (const name of Array.from(root.getKeys())) {
+  if (typeof name !== 'string') continue
+  const table = root.openDB({ name, create: false, encoding: 'binary', keyEncoding: 'binary' })
+  for (const { value } of table.getRange()) bytes += value.length + value[0]
+}
+root.put(${PROBE_KEY}, Buffer.from([1]))
+root.flushed.then(() => root.close()).then(() => process.exit(0))
+`
+
+const CRASH_SIGNALS: readonly (NodeJS.Signals | null)[] = ['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL']
+const DAMAGE = /MDB_(CORRUPTED|INVALID|PAGE_NOTFOUND|VERSION_MISMATCH|PANIC|BAD_)/
+
+/** Opens, reads and writes the database in a child process, which may die of it. */
+async function probe(path: string, options: DatabaseOptions): Promise<'sound' | 'broken'> {
+  const library = createRequire(import.meta.url).resolve('lmdb')
+  const open = { mapSize: options.mapSizeBytes, maxDbs: options.maxDbs }
+  const child = spawn(
+    process.execPath,
+    ['-e', PROBE_PROGRAM, library, path, JSON.stringify(open)],
+    { stdio: ['ignore', 'ignore', 'pipe'], timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' },
+  )
+  let complaint = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint = (complaint + text).slice(-4096)
+  })
+  const { code, signal } = await new Promise<{
+    code: number | null
+    signal: NodeJS.Signals | null
+  }>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve({ code, signal }))
+  })
+  if (code === 0) return 'sound'
+  if (CRASH_SIGNALS.includes(signal) || DAMAGE.test(complaint)) return 'broken'
+  const what = `${signal ?? `exit code ${code}`} ${complaint.trim().slice(0, 500)}`
+  throw new AppError('store-probe-failed', `could not try out ${path}: ${what}`, {
+    exitCode: EXIT_SOFTWARE,
+  })
+}
+
+function syncPath(path: string): void {
+  const file = openSync(path, 'r')
+  try {
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function syncDirectory(path: string): void {
+  syncPath(path)
+}

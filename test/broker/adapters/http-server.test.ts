@@ -1,0 +1,482 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import t, { type Test } from 'tap'
+import { type HttpPort, HttpServer } from '../../../broker/adapters/http-server.ts'
+import type { Outcome, RefusalCode, TaskState } from '../../../broker/core/effects.ts'
+import type { NodeView, TaskView } from '../../../broker/core/views.ts'
+import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
+import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
+import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
+import type { Logger } from '../../../shared/runtime/logger.ts'
+
+const RESULT = {
+  id: 'done',
+  op: 'stat',
+  state: 'completed',
+  value: { count: 3, sum: 1.5, packed: Uint8Array.from([0, 255]) },
+  shards: 2,
+  nodes: 2,
+  ms: 12,
+  ts: 1_700_000_000_000,
+}
+
+function taskView(id: string, state: TaskState): TaskView {
+  const shards = { total: 2, done: 1, failed: 0 }
+  return { id: id as TaskId, op: 'stat', state, shards, ts: 5, accepted_ts: 4, deadline_ts: 60_004 }
+}
+
+const NODE: NodeView = {
+  id: 'pi-1' as NodeId,
+  state: 'alive',
+  connected: true,
+  weight: 1,
+  tiles: 26,
+  incarnation: 3,
+}
+
+interface Recorded {
+  readonly port: HttpPort
+  readonly calls: unknown[][]
+  readonly listeners: Set<(event: object) => void>
+  readonly logged: unknown[][]
+  answer: Outcome
+  isHealthy: boolean
+  endsInTime: boolean
+}
+
+/** A gateway of recorded answers: the port is the boundary that is tested against. */
+function record(): Recorded {
+  const tasks = new Map<string, TaskView>([
+    ['done', taskView('done', 'completed')],
+    ['open', taskView('open', 'running')],
+    ['old', taskView('old', 'failed')],
+  ])
+  const recorded: Recorded = {
+    calls: [],
+    listeners: new Set(),
+    logged: [],
+    answer: { ok: true, task: 'open' as TaskId, state: 'accepted' },
+    isHealthy: true,
+    endsInTime: true,
+    port: {
+      submit: async (payload, remote) => {
+        recorded.calls.push(['submit', Buffer.from(payload), remote])
+        return recorded.answer
+      },
+      cancel: async (task, remote) => {
+        recorded.calls.push(['cancel', task, remote])
+        return recorded.answer
+      },
+      waitForEnd: async (task, timeoutMs) => {
+        recorded.calls.push(['waitForEnd', task, timeoutMs])
+        if (recorded.endsInTime) tasks.set(task, taskView(task, 'completed'))
+        return recorded.endsInTime
+      },
+      task: (id) => tasks.get(id),
+      tasks: (query) => {
+        recorded.calls.push(['tasks', query])
+        return [...tasks.values()]
+      },
+      result: (id) => (id === 'old' ? undefined : encodeCbor({ ...RESULT, id })),
+      nodes: () => [NODE],
+      node: (id) => (id === NODE.id ? NODE : undefined),
+      ring: () => ({ epoch: 7 }),
+      health: () => ({ ok: recorded.isHealthy, checks: { ledger: { ok: recorded.isHealthy } } }),
+      ready: () => ({ ok: recorded.isHealthy, checks: {} }),
+      subscribeEvents: (listener) => {
+        recorded.listeners.add(listener)
+        return () => recorded.listeners.delete(listener)
+      },
+      metrics: async () => 'obelisk_up 1\n',
+    },
+  }
+  return recorded
+}
+
+async function serve(t: Test, options: { eventBytesMax?: number; eventHeartbeatMs?: number } = {}) {
+  const recorded = record()
+  const at =
+    (level: string) =>
+    (fields: object, message: string): void => {
+      recorded.logged.push([level, fields, message])
+    }
+  const log: Logger = {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+  }
+  const server = new HttpServer({ host: '127.0.0.1', port: 0, ...options }, recorded.port, log)
+  const address = await server.listen()
+  t.teardown(() => server.close())
+  const base = `http://127.0.0.1:${address.port}`
+  return { recorded, server, base, port: address.port }
+}
+
+function postJson(base: string, body: unknown, query = '', headers: Record<string, string> = {}) {
+  return fetch(`${base}/process${query}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
+}
+
+interface ProblemBody {
+  status: number
+  code: string
+  title: string
+  detail: string
+  type: string
+  errors?: { path: string; code: string; message: string }[]
+}
+
+async function problemOf(t: Test, response: Response, status: number, code: string) {
+  t.equal(response.status, status, `${status} ${code}`)
+  t.match(response.headers.get('content-type'), /^application\/problem\+json/)
+  const body = (await response.json()) as ProblemBody
+  t.match(body, { status, code, type: 'about:blank', title: String, detail: String })
+  return body
+}
+
+t.test('a task is accepted with 202 and where to find it', async (t) => {
+  const { recorded, base } = await serve(t)
+  const response = await postJson(base, ' \n{"op":"stat"}')
+  t.equal(response.status, 202)
+  t.equal(response.headers.get('location'), '/api/tasks/open')
+  t.same(await response.json(), { id: 'open', state: 'running' })
+  t.same(recorded.calls, [['submit', Buffer.from('{"op":"stat"}'), '127.0.0.1']])
+})
+
+t.test('a task may be CBOR', async (t) => {
+  const { recorded, base } = await serve(t)
+  const body = Buffer.from(encodeCbor({ op: 'stat' }))
+  const headers = { 'content-type': 'application/cbor' }
+  const response = await fetch(`${base}/process`, { method: 'POST', headers, body })
+  t.equal(response.status, 202)
+  t.same(recorded.calls[0]?.[1], body)
+})
+
+t.test('?wait answers with the result once the task ends', async (t) => {
+  const { recorded, base } = await serve(t)
+  const response = await postJson(base, {}, '?wait=30s')
+  t.equal(response.status, 200)
+  t.match(response.headers.get('content-type'), /^application\/json/)
+  t.match(await response.json(), {
+    id: 'open',
+    state: 'completed',
+    value: { count: 3, sum: 1.5, packed: 'AP8=' },
+  })
+  t.same(recorded.calls[1], ['waitForEnd', 'open', 30_000])
+  recorded.answer = { ok: true, task: 'done' as TaskId, state: 'completed' }
+  const again = await postJson(base, {}, '?wait=1', { accept: 'application/cbor' })
+  t.equal(again.headers.get('content-type'), 'application/cbor')
+  const decoded = decodeCbor(new Uint8Array(await again.arrayBuffer()), MESSAGE_LIMITS)
+  t.match(decoded, { ok: true, value: { id: 'done', value: { packed: Buffer.from([0, 255]) } } })
+  t.equal(recorded.calls.length, 3, 'a task that has ended is not waited for')
+})
+
+t.test('?wait that runs out answers 202', async (t) => {
+  const { recorded, base } = await serve(t)
+  recorded.endsInTime = false
+  const response = await postJson(base, {}, '?wait=500ms')
+  t.equal(response.status, 202)
+  t.same(await response.json(), { id: 'open', state: 'running' })
+  t.same(recorded.calls[1], ['waitForEnd', 'open', 500])
+  t.equal((await postJson(base, {}, '?wait=0')).status, 202)
+  t.equal((await postJson(base, {}, '?wait=300s')).status, 202)
+})
+
+t.test('a bad query is refused before anything is submitted', async (t) => {
+  const { recorded, base } = await serve(t)
+  for (const query of [
+    '?wait=',
+    '?wait=soon',
+    '?wait=301s',
+    '?wait=-1',
+    '?wait=1&wait=2',
+    '?w=1',
+  ]) {
+    const body = await problemOf(t, await postJson(base, {}, query), 400, 'malformed')
+    t.equal(body.errors?.length, 1)
+  }
+  await problemOf(t, await fetch(`${base}/api/tasks?limit=0`), 400, 'malformed')
+  await problemOf(t, await fetch(`${base}/api/tasks?state=lost`), 400, 'malformed')
+  await problemOf(t, await fetch(`${base}/api/tasks?__proto__=1`), 400, 'malformed')
+  t.same(recorded.calls, [])
+})
+
+t.test('each refusal has its status', async (t) => {
+  const { recorded, base } = await serve(t)
+  const table: [RefusalCode, number][] = [
+    ['malformed', 400],
+    ['unknown-operation', 422],
+    ['invalid', 422],
+    ['too-large', 413],
+    ['task-id-conflict', 409],
+    ['overloaded', 429],
+    ['no-node', 503],
+    ['ledger-full', 503],
+  ]
+  for (const [code, status] of table) {
+    recorded.answer = { ok: false, refusal: { code, message: 'because' } }
+    const response = await postJson(base, {}, '?wait=1s')
+    t.equal(response.headers.has('retry-after'), status === 429 || status === 503)
+    const body = await problemOf(t, response, status, code)
+    t.equal(body.detail, 'because')
+  }
+})
+
+t.test('every problem of an invalid task is named', async (t) => {
+  const { recorded, base } = await serve(t)
+  const errors = [
+    { path: 'op', code: 'missing' as const, message: 'op is missing' },
+    { path: 'args.bins', code: 'out-of-range' as const, message: 'args.bins is 0' },
+  ]
+  const refusal = { code: 'invalid' as const, message: '2 problems', errors }
+  recorded.answer = { ok: false, task: 't1' as TaskId, refusal }
+  const body = await problemOf(t, await postJson(base, {}), 422, 'invalid')
+  t.same(body.errors, errors)
+  t.match(body, { id: 't1', title: 'Unprocessable Entity' })
+  const whole = [{ path: '', code: 'malformed' as const, message: 'not JSON' }]
+  recorded.answer = { ok: false, refusal: { ...refusal, errors: whole } }
+  await problemOf(t, await postJson(base, '{nonsense'), 400, 'invalid')
+})
+
+t.test('a body of another type than it says is refused', async (t) => {
+  const { recorded, base } = await serve(t)
+  await problemOf(t, await postJson(base, '[1]'), 400, 'malformed')
+  await problemOf(t, await postJson(base, ''), 400, 'malformed')
+  const cbor = { 'content-type': 'application/cbor' }
+  await problemOf(t, await postJson(base, '{"op":"stat"}', '', cbor), 400, 'malformed')
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
+    const response = await postJson(base, '{}', '', { 'content-type': type })
+    await problemOf(t, response, 415, 'unsupported-media-type')
+  }
+  const bare = await fetch(`${base}/process`, { method: 'POST', body: Buffer.from('{}') })
+  await problemOf(t, bare, 415, 'unsupported-media-type')
+  const empty = await fetch(`${base}/process`, { method: 'POST' })
+  await problemOf(t, empty, 415, 'unsupported-media-type')
+  t.same(recorded.calls, [])
+})
+
+t.test('a body above 1 MiB is refused', async (t) => {
+  const { recorded, base } = await serve(t)
+  const body = `{"op":"${'x'.repeat(1024 * 1024)}"}`
+  await problemOf(t, await postJson(base, body), 413, 'too-large')
+  t.equal((await postJson(base, `{"op":"${'x'.repeat(1024 * 1024 - 9)}"}`)).status, 202)
+  t.equal(recorded.calls.length, 1)
+})
+
+t.test('tasks are listed, shown and cancelled', async (t) => {
+  const { recorded, base } = await serve(t)
+  const list = (await (await fetch(`${base}/api/tasks?limit=5&state=running`)).json()) as unknown[]
+  t.equal(list.length, 3)
+  t.same(recorded.calls.pop(), ['tasks', { limit: 5, state: 'running' }])
+  await fetch(`${base}/api/tasks`)
+  t.same(recorded.calls.pop(), ['tasks', { limit: 100 }])
+  const shown = await (await fetch(`${base}/api/tasks/open`)).json()
+  t.same(shown, taskView('open', 'running'))
+  await problemOf(t, await fetch(`${base}/api/tasks/none`), 404, 'unknown-task')
+  await problemOf(t, await fetch(`${base}/api/tasks/a%2Fb`), 404, 'unknown-task')
+  recorded.answer = { ok: true, task: 'open' as TaskId, state: 'cancelled' }
+  const cancelled = await fetch(`${base}/api/tasks/open`, { method: 'DELETE' })
+  t.equal(cancelled.status, 200)
+  t.same(await cancelled.json(), { id: 'open', state: 'cancelled' })
+  t.same(recorded.calls.pop(), ['cancel', 'open', '127.0.0.1'])
+  recorded.answer = { ok: false, refusal: { code: 'too-late', message: 'sequenced' } }
+  const late = await fetch(`${base}/api/tasks/open`, { method: 'DELETE' })
+  await problemOf(t, late, 409, 'too-late')
+})
+
+t.test('a result is JSON or CBOR, as Accept says', async (t) => {
+  const { base } = await serve(t)
+  const url = `${base}/api/tasks/done/result`
+  const typeFor = async (accept: string) => {
+    const response = await fetch(url, { headers: { accept } })
+    await response.arrayBuffer()
+    return response.status === 200 ? response.headers.get('content-type') : response.status
+  }
+  t.match(await typeFor('*/*'), /json/)
+  t.match(await typeFor('application/*'), /json/)
+  t.equal(await typeFor('application/cbor'), 'application/cbor')
+  t.equal(await typeFor('application/json;q=0.5, application/cbor'), 'application/cbor')
+  t.match(await typeFor('application/cbor;q=0.1, */*'), /json/)
+  t.equal(await typeFor('*/*, application/json;q=0'), 'application/cbor')
+  t.equal(await typeFor('text/html'), 406)
+  t.same(await (await fetch(url)).json(), { ...RESULT, value: { ...RESULT.value, packed: 'AP8=' } })
+})
+
+t.test('a task without a result says so', async (t) => {
+  const { recorded, base } = await serve(t)
+  recorded.endsInTime = false
+  const open = await problemOf(t, await fetch(`${base}/api/tasks/open/result`), 404, 'no-result')
+  t.match(open, { state: 'running' })
+  await problemOf(t, await fetch(`${base}/api/tasks/old/result`), 404, 'no-result')
+  t.same(
+    recorded.calls,
+    [['waitForEnd', 'old', 2000]],
+    'its result may still be on its way to disk',
+  )
+  await problemOf(t, await fetch(`${base}/api/tasks/none/result`), 404, 'unknown-task')
+  recorded.endsInTime = true
+  const waited = await fetch(`${base}/api/tasks/open/result?wait=2`)
+  t.equal(waited.status, 200)
+})
+
+t.test('nodes, ring, health and metrics', async (t) => {
+  const { recorded, base } = await serve(t)
+  t.same(await (await fetch(`${base}/api/nodes`)).json(), [NODE])
+  t.same(await (await fetch(`${base}/api/nodes/pi-1`)).json(), NODE)
+  await problemOf(t, await fetch(`${base}/api/nodes/pi-2`), 404, 'unknown-node')
+  t.same(await (await fetch(`${base}/api/ring`)).json(), { epoch: 7 })
+  const healthy = await fetch(`${base}/healthz`)
+  t.equal(healthy.status, 200)
+  t.same(await healthy.json(), { ok: true, checks: { ledger: { ok: true } } })
+  t.equal((await fetch(`${base}/readyz`)).status, 200)
+  recorded.isHealthy = false
+  t.equal((await fetch(`${base}/healthz`)).status, 503)
+  t.equal((await fetch(`${base}/readyz`)).status, 503)
+  const metrics = await fetch(`${base}/metrics`)
+  t.match(metrics.headers.get('content-type'), /^text\/plain; version=0\.0\.4/)
+  t.equal(await metrics.text(), 'obelisk_up 1\n')
+})
+
+t.test('paths and methods that are not there', async (t) => {
+  const { base } = await serve(t)
+  const root = await problemOf(t, await fetch(`${base}/`), 404, 'not-found')
+  t.match(root.detail, /web page/)
+  await problemOf(t, await fetch(`${base}/api/none`), 404, 'not-found')
+  const cases: [string, string, string][] = [
+    ['/process', 'GET', 'POST'],
+    ['/process', 'PUT', 'POST'],
+    ['/api/tasks', 'POST', 'GET, HEAD'],
+    ['/api/tasks/done', 'PATCH', 'DELETE, GET, HEAD'],
+    ['/api/events', 'DELETE', 'GET'],
+  ]
+  for (const [path, method, allow] of cases) {
+    const response = await fetch(`${base}${path}`, { method })
+    t.equal(response.headers.get('allow'), allow, `${method} ${path}`)
+    await problemOf(t, response, 405, 'method-not-allowed')
+  }
+  const options = await fetch(`${base}/process`, { method: 'OPTIONS' })
+  t.equal(options.headers.get('access-control-allow-origin'), null, 'no page may call from afar')
+  t.equal((await fetch(`${base}/api/ring`, { method: 'HEAD' })).status, 200)
+})
+
+t.test('a failure of ours is a 500, and in the log without the body', async (t) => {
+  const { recorded, base } = await serve(t)
+  const port = recorded.port as { submit: HttpPort['submit'] }
+  port.submit = async () => {
+    throw new Error('broken inside')
+  }
+  const body = await problemOf(t, await postJson(base, { secret: 'x7' }), 500, 'internal')
+  t.notMatch(body.detail, 'broken inside')
+  t.match(recorded.logged, [['error', { err: /broken inside/ }, String]])
+  t.notMatch(JSON.stringify(recorded.logged), 'x7')
+})
+
+t.test('what is not HTTP is answered and cut off', async (t) => {
+  const { port } = await serve(t)
+  const socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  let text = ''
+  socket.on('data', (chunk) => {
+    text += chunk
+  })
+  socket.write('\x10\x20MQTT is spoken elsewhere\r\n\r\n')
+  await once(socket, 'close')
+  t.match(text, /^HTTP\/1\.1 400 /)
+  t.match(text, /"code":"malformed"/)
+})
+
+async function readUntil(reader: ReadableStreamDefaultReader<Uint8Array>, expected: string) {
+  let text = ''
+  while (!text.includes(expected)) {
+    const { done, value } = await reader.read()
+    if (done) throw new Error(`the stream ended before ${expected}: ${text}`)
+    text += Buffer.from(value).toString()
+  }
+  return text
+}
+
+t.test('events are streamed as they happen', async (t) => {
+  const { recorded, server, base } = await serve(t, { eventHeartbeatMs: 20 })
+  const response = await fetch(`${base}/api/events`)
+  t.match(response.headers.get('content-type'), /^text\/event-stream/)
+  const reader = response.body!.getReader()
+  await readUntil(reader, ': connected\n\n')
+  const text = 'one\ntwo'
+  for (const listener of recorded.listeners) listener({ code: 'node-joined', text })
+  t.match(await readUntil(reader, 'node-joined'), 'data: {"code":"node-joined","text":"one\\ntwo"}')
+  await readUntil(reader, ': heartbeat\n\n')
+  await server.close()
+  t.equal((await reader.read()).done, true, 'closing the server ends the stream')
+  t.equal(recorded.listeners.size, 0)
+})
+
+t.test('a slow reader loses events, is told how many, and costs bounded memory', async (t) => {
+  const { recorded, port } = await serve(t, { eventBytesMax: 4096, eventHeartbeatMs: 600_000 })
+  const socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  let text = ''
+  const heard = (expected: RegExp) =>
+    new Promise<void>((resolve) => {
+      const look = (): void => {
+        if (!expected.test(text)) return
+        socket.off('data', onData)
+        resolve()
+      }
+      const onData = (chunk: Buffer): void => {
+        text += chunk
+        look()
+      }
+      socket.on('data', onData)
+      look()
+    })
+  socket.write('GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n')
+  await heard(/: connected/)
+  socket.pause()
+  const [listener] = recorded.listeners
+  const filler = 'x'.repeat(64 * 1024)
+  // Far more than the buffers of both sockets hold.
+  const sent = 400
+  for (let number = 0; number < sent; number++) listener!({ number, filler })
+  socket.resume()
+  const told = heard(/event: left-out\r?\ndata: \{"events":\d+\}/)
+  const nudge = setInterval(() => listener!({ nudge: true }), 5)
+  await told
+  clearInterval(nudge)
+  const left = Number(/"events":(\d+)/.exec(text)![1])
+  const arrived = text.match(/"number":/g)?.length ?? 0
+  t.ok(left >= sent - arrived, `${left} left out, ${arrived} arrived`)
+  t.ok(arrived < sent)
+})
+
+t.test('a reader that goes away is forgotten', async (t) => {
+  const { recorded, base } = await serve(t)
+  const abort = new AbortController()
+  const response = await fetch(`${base}/api/events`, { signal: abort.signal })
+  const reader = response.body!.getReader()
+  await readUntil(reader, ': connected')
+  t.equal(recorded.listeners.size, 1)
+  const gone = new Promise<void>((resolve) => {
+    const set = recorded.listeners
+    const remove = set.delete.bind(set)
+    set.delete = (listener) => {
+      resolve()
+      return remove(listener)
+    }
+  })
+  abort.abort()
+  await t.rejects(reader.read())
+  await gone
+  t.equal(recorded.listeners.size, 0)
+})
+
+t.test('a port that is taken is an error with a code', async (t) => {
+  const { port } = await serve(t)
+  const log: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+  const second = new HttpServer({ host: '127.0.0.1', port }, record().port, log)
+  t.teardown(() => second.close())
+  await t.rejects(second.listen(), { code: 'ERR_HTTP_LISTEN', exitCode: 70 })
+})

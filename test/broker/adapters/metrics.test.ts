@@ -1,0 +1,67 @@
+import t from 'tap'
+import { type GatewaySnapshot, Metrics } from '../../../broker/adapters/metrics.ts'
+import type { NodeView } from '../../../broker/core/views.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
+
+function node(id: string, state: NodeView['state'], stream?: NodeView['stream']): NodeView {
+  const view = { id: id as NodeId, state, connected: true, weight: 1, tiles: 5, incarnation: 1 }
+  return stream === undefined ? view : { ...view, stream }
+}
+
+t.test('gauges show the moment of the scrape', async (t) => {
+  let snapshot: GatewaySnapshot = {
+    nodes: [node('pi-1', 'alive', { head: 9, acked: 7 }), node('pi-2', 'dead')],
+    counts: { openBytes: 12, readsReissued: 3 },
+  }
+  const metrics = new Metrics({ version: '1.2.3' }, () => snapshot)
+  const text = await metrics.render()
+  for (const line of [
+    'obelisk_build_info{version="1.2.3"} 1',
+    'obelisk_nodes{state="alive"} 1',
+    'obelisk_nodes{state="dead"} 1',
+    'obelisk_nodes{state="left"} 0',
+    'obelisk_node_up{node="pi-1"} 1',
+    'obelisk_node_up{node="pi-2"} 0',
+    'obelisk_node_tiles{node="pi-2"} 5',
+    'obelisk_node_behind_entries{node="pi-1"} 2',
+    'obelisk_open_body_bytes 12',
+    'obelisk_reads_reissued_total 3',
+    '# TYPE obelisk_reads_reissued_total counter',
+  ]) {
+    t.ok(text.includes(`${line}\n`), line)
+  }
+  t.notMatch(text, /^obelisk_sequence /m, 'what was not measured has no line')
+  snapshot = { nodes: [node('pi-1', 'alive')], counts: { readsReissued: 4 } }
+  const next = await metrics.render()
+  t.notMatch(next, 'pi-2', 'a node that is gone leaves no line')
+  t.ok(next.includes('obelisk_reads_reissued_total 4\n'))
+})
+
+t.test('notices are counted by code, task ends by state, refusals by reason', async (t) => {
+  const metrics = new Metrics({ version: '1' }, () => ({ nodes: [], counts: {} }))
+  const ended = { level: 'info' as const, code: 'task-ended', message: '' }
+  metrics.recordNotice({ ...ended, fields: { task: 't1', op: 'stat', state: 'completed' } })
+  metrics.recordNotice({ ...ended, fields: { task: 't2', op: 'stat', state: 'completed' } })
+  const fields = { reason: 'overloaded', via: 'mqtt', client: 'someone' }
+  metrics.recordNotice({ level: 'warn', code: 'task-rejected', message: '', fields })
+  const text = await metrics.render()
+  for (const line of [
+    'obelisk_events_total{code="task-ended",level="info"} 2',
+    'obelisk_tasks_ended_total{state="completed",op="stat"} 2',
+    'obelisk_tasks_rejected_total{reason="overloaded",via="mqtt"} 1',
+  ]) {
+    t.ok(text.includes(`${line}\n`), line)
+  }
+  t.notMatch(text, /t1|someone/, 'no label without a bound')
+})
+
+t.test('two gateways in one process do not share numbers', async (t) => {
+  const snapshot = () => ({ nodes: [], counts: {} })
+  const [one, two] = [
+    new Metrics({ version: '1' }, snapshot),
+    new Metrics({ version: '1' }, snapshot),
+  ]
+  one.recordNotice({ level: 'info', code: 'node-joined', message: '' })
+  t.match(await one.render(), 'node-joined')
+  t.notMatch(await two.render(), 'node-joined')
+})

@@ -1,0 +1,421 @@
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { Aedes } from 'aedes'
+import t, { type Test } from 'tap'
+import { type HttpPort, HttpServer } from '../../broker/adapters/http-server.ts'
+import type { Outcome } from '../../broker/core/effects.ts'
+import { isEnded, type NodeView, type TaskView } from '../../broker/core/views.ts'
+import { decodePayload } from '../../scripts/commands/payload.ts'
+import { runCommand } from '../../scripts/commands/program.ts'
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
+import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
+import type { Logger } from '../../shared/runtime/logger.ts'
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+const NODE: NodeView = {
+  id: 'pi-1' as NodeId,
+  state: 'alive',
+  connected: true,
+  weight: 1,
+  tiles: 26,
+  incarnation: 3,
+  joined_ts: 1_700_000_000_000,
+  operations: ['add', 'stat'],
+  stream: { head: 9, acked: 7 },
+}
+
+function taskView(id: string, state: TaskView['state']): TaskView {
+  const shards = { total: 4, done: 4, failed: 0 }
+  const view = {
+    id: id as TaskId,
+    op: 'stat',
+    state,
+    shards,
+    ts: 1,
+    accepted_ts: 1_700_000_000_000,
+  }
+  return state === 'failed' ? { ...view, error: { code: 'tile-missing', message: 'gone' } } : view
+}
+
+/** A gateway of recorded answers behind the real HTTP door. */
+async function serve(t: Test) {
+  const submitted: Buffer[] = []
+  const waits: number[] = []
+  const tasks = new Map<string, TaskView>()
+  for (const state of ['completed', 'failed', 'running'] as const) {
+    tasks.set(state, taskView(state, state))
+  }
+  const control: { outcome: Outcome | undefined; endsAs: TaskView['state'] } = {
+    outcome: undefined,
+    endsAs: 'completed',
+  }
+  const port: HttpPort = {
+    submit: async (payload) => {
+      submitted.push(Buffer.from(payload))
+      if (control.outcome !== undefined) return control.outcome
+      const decoded = decodeCbor(payload, MESSAGE_LIMITS)
+      const body = decoded.ok ? decoded.value : JSON.parse(Buffer.from(payload).toString())
+      const { id } = body as { id: string }
+      tasks.set(id, taskView(id, 'accepted'))
+      return { ok: true, task: id as TaskId, state: 'accepted' }
+    },
+    cancel: async (task) => ({ ok: true, task, state: 'cancelled' }),
+    waitForEnd: async (task, timeoutMs) => {
+      waits.push(timeoutMs)
+      tasks.set(task, taskView(task, control.endsAs))
+      return isEnded(control.endsAs)
+    },
+    task: (id) => tasks.get(id),
+    tasks: ({ limit }) => [...tasks.values()].slice(0, limit),
+    result: (id) => {
+      const state = tasks.get(id)?.state
+      return encodeCbor({ id, op: 'get', state, value: { fields: { value: [1, 2.5, -3] } } })
+    },
+    nodes: () => [NODE, { ...NODE, id: 'pi-2\u001b[31m' as NodeId, state: 'dead' }],
+    node: (id) => (id === NODE.id ? NODE : undefined),
+    ring: () => ({}),
+    health: () => ({ ok: true, checks: {} }),
+    ready: () => ({ ok: true, checks: {} }),
+    subscribeEvents: () => () => {},
+    metrics: async () => '',
+  }
+  const server = new HttpServer({ host: '127.0.0.1', port: 0 }, port, silent)
+  const address = await server.listen()
+  t.teardown(() => server.close())
+  return { submitted, waits, control, http: `http://127.0.0.1:${address.port}` }
+}
+
+interface Ran {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+  readonly bytes: Buffer
+}
+
+async function run(
+  argv: readonly string[],
+  options: { env?: Record<string, string>; stdin?: string; isTTY?: boolean } = {},
+): Promise<Ran> {
+  const out: Buffer[] = []
+  let stderr = ''
+  const code = await runCommand(
+    argv,
+    {
+      stdout: {
+        isTTY: options.isTTY ?? false,
+        write: (text) => out.push(Buffer.from(text)),
+      },
+      stderr: {
+        write: (text) => {
+          stderr += text
+        },
+      },
+      stdin: (async function* () {
+        yield options.stdin ?? ''
+      })(),
+      environment: options.env ?? {},
+    },
+    '9.9.9',
+  )
+  const bytes = Buffer.concat(out)
+  return { code, stdout: bytes.toString(), stderr, bytes }
+}
+
+t.test('task submit builds the task from its flags', async (t) => {
+  const { http, submitted } = await serve(t)
+  const env = { OBELISK_HTTP: http }
+  const argv = ['task', 'submit', 'stat', '--region', '1,2,30,40', '--args', '{"field":"value"}']
+  const ran = await run([...argv, '--id', 't1', '--deadline', '1.5'], { env })
+  t.match(ran, { code: 0, stdout: 't1 accepted\n', stderr: '' })
+  t.same(JSON.parse(submitted[0]!.toString()), {
+    id: 't1',
+    op: 'stat',
+    region: { x: 1, y: 2, w: 30, h: 40 },
+    args: { field: 'value' },
+    deadline_ms: 1500,
+  })
+  const json = await run(['task', 'submit', 'scale', '--json', '--http', `${http}/`])
+  const { id } = JSON.parse(json.stdout) as { id: string }
+  t.match(id, /^[\w-]{36}$/, 'without an id it makes one, so that it is exactly once')
+  t.equal(JSON.parse(submitted[1]!.toString()).id, id)
+})
+
+t.test('task submit takes items and whole tasks from files', async (t) => {
+  const { http, submitted } = await serve(t)
+  const env = { OBELISK_HTTP: http }
+  const task = Buffer.from(encodeCbor({ id: 'c1', op: 'stat' }))
+  const directory = t.testdir({
+    'list.json': ' [{"key":"a","data":"1"}]',
+    'lines.jsonl': '{"key":"a","data":"1"}\n\n{"key":"b","data":"2"}\n',
+    'task.json': '\n{"id":"f1","op":"stat"}',
+  })
+  writeFileSync(join(directory, 'task.cbor'), task)
+  const at = (name: string) => join(directory, name)
+  t.equal((await run(['task', 'submit', 'digest', '--items', at('list.json')], { env })).code, 0)
+  t.same(JSON.parse(submitted[0]!.toString()).items, [{ key: 'a', data: '1' }])
+  t.equal((await run(['task', 'submit', 'digest', '--items', at('lines.jsonl')], { env })).code, 0)
+  t.equal(JSON.parse(submitted[1]!.toString()).items.length, 2)
+  t.equal(
+    (await run(['task', 'submit', '--file', at('task.json')], { env })).stdout,
+    'f1 accepted\n',
+  )
+  t.equal(
+    (await run(['task', 'submit', '--file', at('task.cbor')], { env })).stdout,
+    'c1 accepted\n',
+  )
+  t.same(submitted[3], task, 'CBOR is passed on as it is')
+  const stdin = '{"id":"s1","op":"stat"}'
+  const piped = await run(['task', 'submit', '--file', '-'], { env, stdin })
+  t.equal(piped.stdout, 's1 accepted\n')
+})
+
+t.test('task submit --wait prints the result, and fails with the task', async (t) => {
+  const { http, control, waits } = await serve(t)
+  const env = { OBELISK_HTTP: http }
+  const done = await run(['task', 'submit', 'get', '--id', 'w1', '--wait'], { env })
+  t.equal(done.code, 0)
+  t.match(JSON.parse(done.stdout), { id: 'w1', state: 'completed' })
+  t.match(done.stdout, '"value": [1, 2.5, -3]', 'lists of numbers stay on one line')
+  t.equal(done.stderr, 'task w1 accepted\n')
+  t.same(waits, [30_000])
+  const line = await run(['task', 'submit', 'get', '--wait', '5', '--json'], { env })
+  t.equal(line.stdout.split('\n').length, 2)
+  t.ok(waits[1]! <= 5000 && waits[1]! > 4000)
+  control.endsAs = 'failed'
+  const failed = await run(['task', 'submit', 'get', '--wait=5'], { env })
+  t.equal(failed.code, 1)
+  t.match(JSON.parse(failed.stdout), { state: 'failed' })
+  control.endsAs = 'running'
+  const late = await run(['task', 'submit', 'get', '--id', 'w4', '--wait', '0.05'], { env })
+  t.match(late, { code: 75, stdout: '', stderr: /task w4 is running after 0\.05 s/ })
+})
+
+t.test('a refusal names every problem and exits with 1', async (t) => {
+  const { http, control } = await serve(t)
+  const errors = [
+    { path: 'op', code: 'unknown-operation' as const, message: 'there is no operation "x"' },
+    { path: 'region', code: 'outside-grid' as const, message: 'region lies outside' },
+  ]
+  control.outcome = { ok: false, refusal: { code: 'invalid', message: '2 problems', errors } }
+  const ran = await run(['task', 'submit', 'x', '--http', http])
+  t.match(ran, { code: 1, stdout: '' })
+  t.equal(
+    ran.stderr,
+    'error: invalid: 2 problems\n  op: there is no operation "x"\n  region: region lies outside\n',
+  )
+  control.outcome = { ok: false, refusal: { code: 'no-node', message: 'no node is known' } }
+  t.equal((await run(['task', 'submit', 'x', '--http', http])).code, 1)
+})
+
+t.test('task state, result, cancel and ls', async (t) => {
+  const { http } = await serve(t)
+  const env = { OBELISK_HTTP: http }
+  const state = await run(['task', 'state', 'failed'], { env })
+  t.equal(state.code, 0)
+  t.match(state.stdout, /^state +failed$/m)
+  t.match(state.stdout, /^error +tile-missing: gone$/m)
+  const json = await run(['task', 'state', 'failed', '--json'], { env })
+  t.same(JSON.parse(json.stdout), taskView('failed', 'failed'))
+  t.equal((await run(['task', 'result', 'completed'], { env })).code, 0)
+  t.equal((await run(['task', 'result', 'failed'], { env })).code, 1)
+  t.match(await run(['task', 'result', 'running'], { env }), { code: 1, stderr: /no-result/ })
+  t.match(await run(['task', 'state', 'none'], { env }), { code: 1, stderr: /unknown-task/ })
+  const cancelled = await run(['task', 'cancel', 'running'], { env })
+  t.match(cancelled, { code: 0, stdout: 'running cancelled\n' })
+  const list = await run(['task', 'ls'], { env })
+  t.same(list.stdout.split('\n').slice(0, 2), [
+    'ID         OP    STATE      DONE  ACCEPTED',
+    'completed  stat  completed  4/4   2023-11-14 22:13:20Z',
+  ])
+  const short = await run(['task', 'ls', '--limit', '1', '--json'], { env })
+  t.equal(JSON.parse(short.stdout).length, 1)
+  t.match(await run(['task', 'ls', '--state', 'lost'], { env }), {
+    code: 1,
+    stderr: /state must be/,
+  })
+})
+
+t.test('a result goes to a file, as JSON or CBOR', async (t) => {
+  const { http } = await serve(t)
+  const env = { OBELISK_HTTP: http }
+  const file = join(t.testdir(), 'result')
+  const written = await run(['task', 'result', 'completed', '-o', file, '--cbor'], { env })
+  t.match(written, { code: 0, stdout: '', stderr: /bytes in/ })
+  t.match(decodeCbor(readFileSync(file), MESSAGE_LIMITS), { ok: true, value: { id: 'completed' } })
+  const raw = await run(['task', 'result', 'completed', '--cbor'], { env })
+  t.same(raw.bytes, readFileSync(file))
+  const nowhere = await run(['task', 'result', 'completed', '-o', `${file}/no`], { env })
+  t.match(nowhere, { code: 1, stderr: /ENOTDIR/ })
+})
+
+t.test('node ls and info', async (t) => {
+  const { http } = await serve(t)
+  const env = { OBELISK_HTTP: http }
+  const list = await run(['node', 'ls'], { env })
+  const lines = list.stdout.split('\n')
+  t.match(lines[0], /^ID +STATE +TILES +WEIGHT +BEHIND +STARTS +JOINED$/)
+  t.match(lines[1], /^pi-1 +alive +26 +1 +2 +3 +2023-11-14 22:13:20Z$/)
+  t.notMatch(list.stdout, '\u001b', 'neither colours nor the escapes of a node')
+  const info = await run(['node', 'info', 'pi-1'], { env })
+  t.match(info.stdout, /^stream\.head +9$/m)
+  t.match(info.stdout, /^operations +add, stat$/m)
+  const json = await run(['node', 'info', 'pi-1', '--json'], { env })
+  t.same(JSON.parse(json.stdout), NODE)
+  t.match(await run(['node', 'info', 'pi-9'], { env }), { code: 1, stderr: /unknown-node/ })
+})
+
+t.test('colours are for terminals that want them', async (t) => {
+  const { http } = await serve(t)
+  const coloured = async (env: Record<string, string>) => {
+    const ran = await run(['node', 'ls', '--http', http], { env, isTTY: true })
+    return ran.stdout.includes('\u001b[32malive')
+  }
+  t.equal(await coloured({}), true)
+  t.equal(await coloured({ NO_COLOR: '1' }), false)
+  t.equal(await coloured({ TERM: 'dumb' }), false)
+})
+
+t.test('misuse exits with 2 and says how', async (t) => {
+  const { http, submitted } = await serve(t)
+  const env = { OBELISK_HTTP: http }
+  const cases: [string[], RegExp][] = [
+    [[], /Usage: obelisk/],
+    [['nonsense'], /unknown command 'nonsense'/],
+    [['task'], /Usage: obelisk task/],
+    [['task', 'submit'], /name an operation/],
+    [['task', 'submit', 'stat', '--region', '1,2'], /--region: "1,2" is not x,y,w,h/],
+    [['task', 'submit', 'stat', '--args', '{'], /--args: not JSON/],
+    [['task', 'submit', 'stat', '--wait', 'long'], /--wait: "long" is not a number of seconds/],
+    [['task', 'submit', 'stat', '--file', 'x'], /--file holds the whole task/],
+    [['task', 'submit', '--file', '/none'], /ENOENT/],
+    [['task', 'state'], /missing required argument 'id'/],
+    [['task', 'ls', '--jsn'], /unknown option '--jsn'/],
+    [['node', 'ls', '--http', 'localhost:8025'], /--http: "localhost:8025" is not a URL/],
+    [['sub'], /missing required argument 'topic'/],
+    [['sub', 'a', '-n', '0'], /--count: "0" is not a whole number/],
+    [['sub', 'a', '--url', 'http://x'], /--url: "http:\/\/x" is not a URL/],
+  ]
+  for (const [argv, expected] of cases) {
+    const ran = await run(argv, { env })
+    t.equal(ran.code, 2, argv.join(' '))
+    t.match(ran.stderr, expected)
+    t.equal(ran.stdout, '')
+  }
+  t.same(submitted, [])
+})
+
+t.test('help and version are data', async (t) => {
+  const help = await run(['--help'])
+  t.equal(help.code, 0)
+  for (const name of ['gateway', 'agent', 'demo', 'task', 'node', 'sub']) {
+    t.match(help.stdout, new RegExp(`^ {2}${name} `, 'm'))
+  }
+  t.match(await run(['--version']), { code: 0, stdout: '9.9.9\n' })
+  t.match((await run(['task', 'submit', '--help'])).stdout, '--deadline <seconds>')
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+t.test('a gateway that is not there is exit 69, over HTTP and MQTT', async (t) => {
+  const port = await freePort()
+  const http = await run(['task', 'ls', '--http', `http://127.0.0.1:${port}`])
+  t.match(http, { code: 69, stdout: '', stderr: /no gateway at .*ECONNREFUSED/ })
+  const mqtt = await run(['sub', 'a/#', '--url', `mqtt://127.0.0.1:${port}`])
+  t.match(mqtt, { code: 69, stdout: '', stderr: /no gateway at .*ECONNREFUSED/ })
+})
+
+async function startBroker(t: Test) {
+  const broker = await Aedes.createBroker()
+  const server = createServer(broker.handle).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(async () => {
+    await new Promise<void>((resolve) => broker.close(resolve))
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  const publish = (topic: string, payload: string | Uint8Array, retain = true) =>
+    new Promise<void>((resolve, reject) => {
+      const packet = { cmd: 'publish', qos: 0, dup: false, retain, topic } as const
+      broker.publish({ ...packet, payload: Buffer.from(payload) }, (error) =>
+        error ? reject(error) : resolve(),
+      )
+    })
+  return { broker, publish, url: `mqtt://127.0.0.1:${port}` }
+}
+
+t.test('sub prints what arrives, decoded', async (t) => {
+  const { publish, url } = await startBroker(t)
+  const telemetry = encodeCbor({ node: 'pi-1', cpu_percent: 3.5, key: Uint8Array.from([1, 2]) })
+  await publish('obelisk/v1/node/pi-1/telemetry', telemetry)
+  await publish('obelisk/v1/node/pi-1/state', 'online')
+  await publish('obelisk/v1/gateway/ring', '{"epoch":1}')
+  const human = await run(['sub', 'obelisk/v1/#', '-n', '3', '--url', url])
+  t.match(human, { code: 0, stderr: '' })
+  t.same(human.stdout.trim().split('\n').sort(), [
+    'obelisk/v1/gateway/ring {"epoch":1}',
+    'obelisk/v1/node/pi-1/state "online"',
+    'obelisk/v1/node/pi-1/telemetry {"node":"pi-1","cpu_percent":3.5,"key":"AQI="}',
+  ])
+  const argv = ['sub', 'obelisk/v1/gateway/+', '-n', '1', '--json']
+  const json = await run(argv, { env: { OBELISK_URL: url } })
+  t.same(JSON.parse(json.stdout), {
+    topic: 'obelisk/v1/gateway/ring',
+    payload: { epoch: 1 },
+    qos: 0,
+    retain: true,
+  })
+})
+
+t.test('sub ends in time: 75 if what it waited for did not come', async (t) => {
+  const { publish, url } = await startBroker(t)
+  const nothing = await run(['sub', 'a/#', '--url', url, '--timeout', '0.2'])
+  t.match(nothing, { code: 75, stdout: '' })
+  await publish('a/b', 'x')
+  t.equal((await run(['sub', 'a/#', '--url', url, '--timeout', '0.3', '-n', '2'])).code, 75)
+  t.match(await run(['sub', 'a/#', '--url', url, '--timeout', '0.3']), {
+    code: 0,
+    stdout: 'a/b "x"\n',
+  })
+})
+
+t.test('sub that is not let in, or not let read, is exit 77', async (t) => {
+  const { broker, url } = await startBroker(t)
+  broker.authorizeSubscribe = (_client, _subscription, done) => done(null, null)
+  t.match(await run(['sub', 'a', '--url', url]), { code: 77, stderr: /does not let us read a/ })
+  broker.authenticate = (_client, _name, _password, done) =>
+    done(Object.assign(new Error('no'), { returnCode: 5 }), false)
+  t.match(await run(['sub', 'a', '--url', url]), { code: 77, stderr: /does not let us in/ })
+})
+
+t.test('sub says when the gateway goes away', async (t) => {
+  const { broker, publish, url } = await startBroker(t)
+  broker.once('subscribe', () => {
+    void publish('a', 'last words', false).then(() => broker.close())
+  })
+  const ran = await run(['sub', 'a', '--url', url])
+  t.match(ran, { code: 69, stdout: 'a "last words"\n', stderr: /closed the connection/ })
+})
+
+t.test('payloads are told by topic, then by their first bytes', async (t) => {
+  const map = Buffer.from(encodeCbor({ a: 1 }))
+  t.same(decodePayload('obelisk/v1/task/t/result', map), { a: 1 })
+  t.same(decodePayload('one/task/t/result', map), { a: 1 }, 'below any base')
+  t.same(decodePayload('obelisk/v1/task/t/result/json', Buffer.from('{"a":1}')), { a: 1 })
+  t.same(decodePayload('elsewhere', map), { a: 1 })
+  t.same(decodePayload('elsewhere', Buffer.from('[1,2]')), [1, 2])
+  t.equal(decodePayload('elsewhere', Buffer.from('{not json')), '{not json')
+  t.equal(decodePayload('elsewhere', Buffer.from('21.5 °C')), '21.5 °C')
+  t.equal(decodePayload('obelisk/v1/node/n/info', Buffer.alloc(0)), null)
+  t.same(decodePayload('elsewhere', Buffer.from([0xff, 0xfe])), Buffer.from([0xff, 0xfe]))
+})

@@ -1,0 +1,326 @@
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { GATEWAY, GATEWAY_OPTIONS } from '../../../broker/config.ts'
+import { AGENT, AGENT_OPTIONS, idFromHostname } from '../../../firmware-agent/config.ts'
+import { renderConfigurationPage } from '../../../scripts/configuration-page.ts'
+import {
+  ConfigError,
+  loadConfig,
+  type Program,
+  readSecret,
+} from '../../../shared/runtime/config.ts'
+import { KNOWN_VARIABLES } from '../../../shared/runtime/known-variables.ts'
+import { closest, editDistance } from '../../../shared/runtime/near-match.ts'
+import { renderHelp } from '../../../shared/runtime/option-pages.ts'
+import { flagOf, type OptionTable, variableOf } from '../../../shared/runtime/option-table.ts'
+import { boolean, list } from '../../../shared/runtime/option-types.ts'
+
+type Env = Record<string, string | undefined>
+
+async function load<T extends OptionTable>(
+  program: Program<T>,
+  argv: readonly string[],
+  environment: Env = {},
+) {
+  const loaded = await loadConfig(program, argv, environment)
+  if (loaded.kind !== 'options') throw new Error('help instead of options')
+  return loaded
+}
+
+async function problemsOf<T extends OptionTable>(
+  program: Program<T>,
+  argv: readonly string[],
+  environment: Env = {},
+): Promise<ConfigError> {
+  try {
+    await load(program, argv, environment)
+  } catch (error) {
+    if (error instanceof ConfigError) return error
+    throw error
+  }
+  throw new Error('the configuration was accepted')
+}
+
+t.test('the gateway starts from defaults alone', async (t) => {
+  const { values, sources, file } = await load(GATEWAY, [])
+  t.match(values, {
+    host: '127.0.0.1',
+    port: 1883,
+    httpPort: 8025,
+    data: './obelisk-gateway',
+    grid: { width: 1024, height: 1024 },
+    tile: 16,
+    replicas: 2,
+    fields: [{ name: 'value', type: 'f64' }],
+    topicBase: 'obelisk/v1',
+    heartbeatMs: 2000,
+    suspectAfterMs: 6000,
+    deadAfterMs: 30_000,
+    streamWindowBytes: 262_144,
+    openBytesMax: 67_108_864,
+    logLevel: 'info',
+  })
+  t.equal(file, undefined)
+  t.ok(Object.values(sources).every((source) => source === 'default'))
+  t.throws(() => Object.assign(values, { port: 1 }), TypeError, 'the result is frozen')
+  t.throws(() => Object.assign(sources, { port: 'flag' }), TypeError)
+})
+
+t.test('every default lies in the range of its option', async (t) => {
+  for (const table of [GATEWAY_OPTIONS, AGENT_OPTIONS] as OptionTable[]) {
+    for (const [name, option] of Object.entries(table)) {
+      if (option.default === undefined || typeof option.default === 'function') continue
+      const text = option.type.format(option.default)
+      t.match(option.type.parse(text), { ok: true, value: option.default }, `${name} = ${text}`)
+    }
+  }
+})
+
+t.test('flags win over the environment, and the environment over the file', async (t) => {
+  const file = join(t.testdir(), 'gateway.toml')
+  writeFileSync(file, 'port = 1\ntile = 8\nreplicas = 3\nload_bound = 1.25\ngrid = "64x32"\n')
+  const environment = { OBELISK_PORT: '2', OBELISK_TILE: '32', OBELISK_HOST: '' }
+  const loaded = await load(GATEWAY, ['--config', file, '--port=3'], environment)
+  t.match(loaded.values, { port: 3, tile: 32, replicas: 3, loadBound: 1.25, host: '127.0.0.1' })
+  t.same(loaded.values.grid, { width: 64, height: 32 })
+  t.match(loaded.sources, {
+    port: 'flag',
+    tile: 'environment',
+    replicas: 'file',
+    host: 'default',
+  })
+  t.equal(loaded.file, file)
+  const named = await load(GATEWAY, [], { OBELISK_CONFIG: file })
+  t.equal(named.values.port, 1, 'the environment may name the file')
+})
+
+t.test('all problems are named at once, and where they come from', async (t) => {
+  const file = join(t.testdir(), 'gateway.toml')
+  writeFileSync(file, 'prot = 1883\nreplicas = "two"\n[grid]\nwidth = 1\n')
+  const environment = { OBELISK_TILE: '65', OBELISK_TILES: '4', OBELISK_URL: 'mqtt://other' }
+  const error = await problemsOf(GATEWAY, ['--config', file, '--port', '70000'], environment)
+  t.equal(error.exitCode, 78)
+  t.equal(error.code, 'ERR_CONFIG_INVALID')
+  t.same(error.problems, [
+    `${file}: unknown key "prot", did you mean port?`,
+    `${file}: replicas: must be a number`,
+    `${file}: grid: must be a string`,
+    'OBELISK_TILE: 65 is out of range, 4 to 64 is taken',
+    'unknown variable OBELISK_TILES, did you mean OBELISK_TILE?',
+    '--port: 70000 is out of range, 0 to 65535 is taken',
+  ])
+  t.match(error.message, /^6 problems in the configuration:\n {2}/)
+})
+
+t.test('a misused command line is exit 2, a wrong value 78', async (t) => {
+  const misuses: [string[], RegExp][] = [
+    [['--prot', '1'], /unknown flag --prot, did you mean --port\?/],
+    [['--HTTP_PORT=1'], /unknown flag --HTTP_PORT, did you mean --http-port\?/],
+    [['--port', 'abc'], /--port: "abc" is not a number/],
+    [['--port', '1.5'], /--port: 1.5 is not a whole number/],
+    [['--port'], /--port needs a value/],
+    [['--port', '--tile', '8'], /--port needs a value/],
+    [['--port='], /--port needs a value/],
+    [['stray'], /unexpected argument "stray"/],
+    [['--grid', '10'], /--grid: "10" is not <width>x<height>/],
+    [['--fields', 'Value:f64'], /--fields: "Value:f64" is not name:type/],
+    [['-x'], /unknown flag -x/],
+    [['--topic-base', 'a/#'], /--topic-base: "a\/#" is not 1 to 4 topic levels/],
+  ]
+  for (const [argv, expected] of misuses) {
+    const error = await problemsOf(GATEWAY, argv)
+    t.equal(error.exitCode, 2, argv.join(' '))
+    t.match(error.problems.join('\n'), expected)
+  }
+  const wrong: string[][] = [
+    ['--grid', '8193x1'],
+    ['--grid', '0x1'],
+    ['--tile', '3'],
+    ['--replicas', '6'],
+    ['--log-level', 'loud'],
+    ['--load-bound', '0.5'],
+  ]
+  for (const argv of wrong) {
+    const error = await problemsOf(GATEWAY, argv)
+    t.equal(error.exitCode, 78, argv.join(' '))
+    t.equal(error.problems.length, 1)
+  }
+  t.equal((await problemsOf(GATEWAY, [], { OBELISK_PORT: 'abc' })).exitCode, 78)
+})
+
+t.test('numbers may carry the suffix of their unit', async (t) => {
+  const { values } = await load(GATEWAY, [
+    '--heartbeat-ms=1.5s',
+    '--dead-after-ms=5 min',
+    '--open-bytes-max=2MiB',
+    '--retention-hours=7d',
+  ])
+  t.match(values, {
+    heartbeatMs: 1500,
+    deadAfterMs: 300_000,
+    openBytesMax: 2_097_152,
+    retentionHours: 168,
+  })
+  const error = await problemsOf(GATEWAY, ['--heartbeat-ms=2 hours', '--tile=16KiB'])
+  t.match(error.problems[0], /--heartbeat-ms: "2 hours" is not a number \(units: ms, s, min, h\)/)
+  t.match(error.problems[1], /--tile: "16KiB" is not a number$/)
+  for (const hostile of ['constructor', '1constructor', '1__proto__', 'NaN', 'Infinity', '0x10']) {
+    await t.rejects(load(GATEWAY, [`--heartbeat-ms=${hostile}`]), ConfigError, hostile)
+  }
+})
+
+t.test('options that do not fit together are refused', async (t) => {
+  const error = await problemsOf(GATEWAY, [
+    '--heartbeat-ms=3000',
+    '--dead-after-ms=6000',
+    '--min-in-sync=3',
+    '--retention-tasks=1000',
+    '--tasks-max=500',
+    '--port=8025',
+  ])
+  t.equal(error.exitCode, 78)
+  t.same(
+    error.problems.map((problem) => problem.split(':')[0]),
+    ['--http-port', '--suspect-after-ms', '--dead-after-ms', '--min-in-sync', '--retention-tasks'],
+  )
+  const single = await problemsOf(GATEWAY, ['--heartbeat-ms=999999', '--min-in-sync=3'])
+  t.equal(single.problems.length, 2, 'a relation with an unsound option is not judged')
+})
+
+t.test('only loopback addresses are listened on while there are no access rules', async (t) => {
+  for (const host of ['0.0.0.0', '::', '192.168.1.4', 'gateway.local', '127.evil.example', '']) {
+    if (host === '') continue
+    const error = await problemsOf(GATEWAY, ['--host', host, '--http-host', host])
+    t.equal(error.exitCode, 78, host)
+    t.match(error.problems, [/^--host: .*access rules/, /^--http-host: .*access rules/])
+  }
+  for (const host of ['127.0.0.1', '127.8.9.1', '::1', 'localhost']) {
+    t.equal((await load(GATEWAY, ['--host', host])).values.host, host)
+  }
+})
+
+t.test('a file that cannot be read or parsed is one problem', async (t) => {
+  const directory = t.testdir({ 'bad.toml': 'port = 1\nport = \n' })
+  const missing = await problemsOf(GATEWAY, ['--config', join(directory, 'none.toml')])
+  t.match(missing.problems, [/none\.toml: ENOENT/])
+  t.equal(missing.exitCode, 78)
+  const broken = await problemsOf(GATEWAY, ['--config', join(directory, 'bad.toml')])
+  t.match(broken.problems, [/bad\.toml: .*\(line 2\)$/])
+  t.equal(broken.problems.length, 1)
+  t.notMatch(broken.message, /\n.*\n.*\n/, 'one line a problem')
+})
+
+t.test('the agent finds its id and directory by itself', async (t) => {
+  const { values } = await load(AGENT, [])
+  t.match(values.id, /^[A-Za-z0-9_-]{1,64}$/)
+  t.equal(values.data, `./obelisk-agent-${values.id}`)
+  t.equal(values.username, undefined)
+  t.equal(values.telemetryIntervalSeconds, 10)
+  const named = await load(AGENT, ['--id', 'pi-1', '--telemetry-interval', '1'])
+  t.equal(named.values.data, './obelisk-agent-pi-1')
+  t.equal(named.values.telemetryIntervalSeconds, 1)
+  const unit = await load(AGENT, [], { STATE_DIRECTORY: '/var/lib/obelisk:/var/lib/more' })
+  t.equal(unit.values.data, '/var/lib/obelisk')
+  t.equal(idFromHostname('Pi Zero.local'), 'Pi-Zero')
+  t.equal(idFromHostname('….example'), 'node')
+  t.equal(idFromHostname('-'), 'node')
+  t.equal(idFromHostname('x'.repeat(80)).length, 64)
+})
+
+t.test('the agent refuses ids, addresses and sizes that cannot work', async (t) => {
+  const error = await problemsOf(AGENT, [
+    '--id=a/b',
+    '--url=http://host',
+    '--slice-bytes-max=1MiB',
+    '--weight=0',
+    '--password-file=/etc/secret',
+  ])
+  t.equal(error.exitCode, 2)
+  t.same(
+    error.problems.map((problem) => problem.split(':')[0]),
+    ['--id', '--url', '--weight', '--slice-bytes-max', '--password-file'],
+  )
+  const secret = await problemsOf(AGENT, ['--url=mqtt://me:hunter2@host'])
+  t.notMatch(secret.message, 'hunter2', 'a password is not repeated')
+  for (const url of ['mqtt://host', 'mqtts://host:8883', 'mqtt://[::1]:1883']) {
+    t.equal((await load(AGENT, ['--url', url])).values.url, url)
+  }
+})
+
+t.test('switches and lists', async (t) => {
+  const program: Program<{
+    verbose: { type: ReturnType<typeof boolean>; default: false; about: string }
+    names: { type: ReturnType<typeof list>; about: string }
+  }> = {
+    name: 'example',
+    about: 'An example.',
+    options: {
+      verbose: { type: boolean(), default: false, about: 'Says more.' },
+      names: { type: list(), about: 'Names.' },
+    },
+    relations: [],
+  }
+  const file = join(t.testdir(), 'example.toml')
+  writeFileSync(file, 'names = ["a", "b"]\nverbose = true\n')
+  t.match((await load(program, ['--config', file])).values, { names: ['a', 'b'], verbose: true })
+  const argv = ['--config', file, '--no-verbose', '--names', 'c, d']
+  t.match((await load(program, argv)).values, { names: ['c', 'd'], verbose: false })
+  t.equal((await load(program, ['--verbose'])).values.verbose, true)
+  t.equal((await load(program, [])).values.names, undefined)
+  t.equal((await problemsOf(program, ['--names=a,,b', '--verbose=maybe'])).problems.length, 2)
+  writeFileSync(file, 'names = [1]\nverbose = "yes"\n')
+  t.equal((await problemsOf(program, ['--config', file])).problems.length, 2)
+})
+
+t.test('help is asked for even on a wrong command line, and names every option', async (t) => {
+  t.same(await loadConfig(GATEWAY, ['--help', '--nonsense'], {}), { kind: 'help' })
+  t.same(await loadConfig(AGENT, ['-h'], {}), { kind: 'help' })
+  for (const program of [GATEWAY, AGENT] as Program<OptionTable>[]) {
+    const help = renderHelp(program)
+    t.match(help, `Usage: obelisk ${program.name} [options]`)
+    for (const [name, option] of Object.entries(program.options)) {
+      t.ok(help.includes(`--${flagOf(name, option)}`), name)
+      t.ok(help.includes(option.about), name)
+    }
+  }
+})
+
+t.test('secrets come from a file or from the service manager', async (t) => {
+  const directory = t.testdir({ password: 'from file\n', empty: '\n', credentials: {} })
+  const credentials = join(directory, 'credentials')
+  mkdirSync(credentials, { recursive: true })
+  t.equal(readSecret(undefined, 'mqtt-password', {}), undefined)
+  t.equal(readSecret(undefined, 'mqtt-password', { CREDENTIALS_DIRECTORY: credentials }), undefined)
+  writeFileSync(join(credentials, 'mqtt-password'), 'from systemd')
+  chmodSync(join(credentials, 'mqtt-password'), 0o400)
+  const environment = { CREDENTIALS_DIRECTORY: credentials }
+  t.equal(readSecret(undefined, 'mqtt-password', environment), 'from systemd')
+  t.equal(readSecret(join(directory, 'password'), 'mqtt-password', environment), 'from file')
+  t.throws(() => readSecret(join(directory, 'empty'), 'mqtt-password', {}), ConfigError)
+  t.throws(() => readSecret(join(directory, 'none'), 'mqtt-password', {}), ConfigError)
+})
+
+t.test('a near word is found, a far one is not', async (t) => {
+  t.equal(editDistance('prot', 'port'), 1)
+  t.equal(editDistance('', 'abc'), 3)
+  t.equal(editDistance('kitten', 'sitting'), 3)
+  t.equal(closest('replica', ['replicas', 'port']), 'replicas')
+  t.equal(closest('HTTP_PORT', ['http-host', 'http-port']), 'http-port')
+  t.equal(closest('zzz', ['port', 'host']), undefined)
+  t.equal(closest('p'.repeat(10_000), ['port']), undefined)
+})
+
+t.test('the list of known variables is that of the tables', async (t) => {
+  const variables = new Set(['OBELISK_CONFIG', 'OBELISK_HTTP'])
+  for (const table of [GATEWAY_OPTIONS, AGENT_OPTIONS] as OptionTable[]) {
+    for (const [name, option] of Object.entries(table)) variables.add(variableOf(name, option))
+  }
+  t.same(KNOWN_VARIABLES, [...variables].sort())
+})
+
+t.test('the page of the manual is what the tables say', async (t) => {
+  const page = new URL('../../../docs/configuration.md', import.meta.url)
+  if (process.env.UPDATE) writeFileSync(page, renderConfigurationPage())
+  t.equal(readFileSync(page, 'utf8'), renderConfigurationPage(), 'UPDATE=1 rewrites it')
+})
