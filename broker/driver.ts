@@ -5,9 +5,9 @@
  * steps queue up; their records share the next flush (group commit).
  */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
+import type { GridContext } from '../shared/operations/operation.ts'
 import { decodeUp, encodeMessage } from '../shared/protocol/messages.ts'
 import { parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
-import type { GridContext } from '../shared/operations/operation.ts'
 import type { Coordinator } from './core/coordinator.ts'
 import type { GatewayEffect, GatewayNotice, Outcome } from './core/effects.ts'
 import type { GatewayEvent, Instant, Submitter, Ticket } from './core/events.ts'
@@ -89,7 +89,9 @@ export class GatewayDriver {
         ? parseSubmission(payload, this.#grid)
         : {
             ok: false,
-            problems: [{ path: '', code: 'too-large', message: `${skippedBytes} bytes are too many` }],
+            problems: [
+              { path: '', code: 'too-large', message: `${skippedBytes} bytes are too many` },
+            ],
           }
     this.#deliver({ type: 'task-submitted', ticket: this.#ticketFor(answer), submitter, result })
   }
@@ -109,7 +111,12 @@ export class GatewayDriver {
     }
   }
 
-  receive(connection: string, node: NodeId, payload: Uint8Array, malformed: MalformedMessage): void {
+  receive(
+    connection: string,
+    node: NodeId,
+    payload: Uint8Array,
+    malformed: MalformedMessage,
+  ): void {
     const decoded = decodeUp(payload)
     if (!decoded.ok) {
       malformed(node, decoded.problem)

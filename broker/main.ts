@@ -195,7 +195,7 @@ async function start(
   })
   driver.begin(begin)
   const http = new HttpServer({ host: config.httpHost, port: config.httpPort }, calls, log)
-  const httpPort = await http.listen()
+  const { port: httpPort } = await http.listen()
   shutdown.add('http', () => http.close())
   await driver.idle()
   process.stderr.write(

@@ -3,10 +3,12 @@
  * Effects are performed in order, and one that writes to disk is done before the next begins; applying
  * entries and answering reads go on beside them and come back as events.
  */
-import { messageOf } from '../shared/runtime/errors.ts'
+
+import type { NodeId } from '../shared/core/ids.ts'
 import { decodeDown, encodeMessage } from '../shared/protocol/messages.ts'
 import { encodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
+import { messageOf } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
 import { ApplyError } from './adapters/apply-run.ts'
 import type { DeviceMetrics } from './adapters/device-metrics.ts'
@@ -16,7 +18,6 @@ import type { SliceStore } from './adapters/slice-store.ts'
 import type { Agent } from './core/agent.ts'
 import type { AgentEffect } from './core/effects.ts'
 import type { AgentEvent } from './core/events.ts'
-import type { NodeId } from '../shared/core/ids.ts'
 
 export interface AgentDriverOptions {
   readonly node: NodeId

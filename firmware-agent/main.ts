@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { arch, availableParallelism, totalmem } from 'node:os'
-import { isNodeId } from '../shared/core/ids.ts'
 import { assert } from '../shared/core/assert.ts'
+import { isNodeId } from '../shared/core/ids.ts'
 import { Random } from '../shared/core/random.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
 import { buildTopic, nodeClientId } from '../shared/protocol/topics.ts'
@@ -44,7 +44,10 @@ export async function run(argv: readonly string[], environment: Environment): Pr
   const shutdown = new Shutdown({ deadlineMs: SHUTDOWN_DEADLINE_MS }, () => {}, log)
   const fatal = (error: unknown): void => {
     const code = error instanceof AppError ? error.exitCode : EXIT_SOFTWARE
-    log.error({ err: error, code: error instanceof AppError ? error.code : 'bug' }, messageOf(error))
+    log.error(
+      { err: error, code: error instanceof AppError ? error.code : 'bug' },
+      messageOf(error),
+    )
     void shutdown.begin('a failure', code)
   }
   const node = config.id
@@ -66,7 +69,10 @@ export async function run(argv: readonly string[], environment: Environment): Pr
   })
   shutdown.add('store', () => store.close())
   if (store.setAside !== undefined) {
-    log.error({ code: 'store-set-aside', path: store.setAside }, 'the store was damaged; starting empty')
+    log.error(
+      { code: 'store-set-aside', path: store.setAside },
+      'the store was damaged; starting empty',
+    )
   }
   const runner = new OperationRunner({}, store)
   const metrics = new DeviceMetrics({ diskPath: config.data })
@@ -112,7 +118,10 @@ export async function run(argv: readonly string[], environment: Environment): Pr
       clientId: nodeClientId(node, processId),
       ...(config.username === undefined ? {} : { username: config.username }),
       ...(password === undefined ? {} : { password }),
-      will: { topic: buildTopic(config.topicBase, { kind: 'node-state', node }), payload: 'offline' },
+      will: {
+        topic: buildTopic(config.topicBase, { kind: 'node-state', node }),
+        payload: 'offline',
+      },
       keepaliveSeconds: config.keepaliveSeconds,
       subscriptions: [{ topic: buildTopic(config.topicBase, { kind: 'node-down', node }), qos: 0 }],
     },

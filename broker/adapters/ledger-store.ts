@@ -28,10 +28,7 @@ export class LedgerStore {
   private constructor(database: Database) {
     this.#database = database
     this.#tables = Object.fromEntries(
-      LEDGER_TABLES.map((name) => [
-        name,
-        database.table<string | number>(name, 'ordered-binary'),
-      ]),
+      LEDGER_TABLES.map((name) => [name, database.table<string | number>(name, 'ordered-binary')]),
     ) as Record<LedgerTable, Table<string | number>>
   }
 

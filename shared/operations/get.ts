@@ -47,7 +47,8 @@ export const get: ReadOperation = {
       problems.push({ path: 'region', code: 'too-large', message })
     }
     const indexes: number[] = []
-    const names = (shape.ok && shape.value.fields) || context.fields.map((field) => field.name)
+    const given = (input as { fields?: unknown } | null | undefined)?.fields
+    const names = Array.isArray(given) ? given : context.fields.map((field) => field.name)
     for (const [index, name] of names.entries()) {
       if (problems.length >= PROBLEMS_MAX) break
       const path = joinPath('args.fields', index)
