@@ -1,0 +1,115 @@
+/**
+ * What a client may publish and read while no access rules are configured (wire.md): anyone may
+ * submit, cancel, and use the topics outside the base; a node speaks for itself, and only while it
+ * is admitted. What is not allowed is dropped and counted; it is no reason to disconnect.
+ */
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { isBelowBase, parseTopic } from '../../shared/protocol/topics.ts'
+
+/** Who publishes. */
+export interface Speaker {
+  /** Set for the connection of a node. */
+  readonly node: NodeId | undefined
+  /** It is the one connection that speaks for the node. */
+  readonly isAdmitted: boolean
+}
+
+export interface PublishRequest {
+  readonly topic: string
+  readonly payloadBytes: number
+  readonly retain: boolean
+  readonly isWill: boolean
+}
+
+export type DropReason =
+  | 'topic-reserved'
+  | 'topic-not-allowed'
+  | 'node-not-admitted'
+  | 'will-superseded'
+  | 'node-payload-too-large'
+
+export type PublishDecision =
+  | { readonly verdict: 'submission' }
+  | { readonly verdict: 'cancel'; readonly task: TaskId }
+  | { readonly verdict: 'node-message'; readonly node: NodeId }
+  | {
+      readonly verdict: 'forward'
+      readonly retain: boolean
+      /** The node, if this is its telemetry. */
+      readonly telemetryOf?: NodeId
+      /** It counts against the bounds of what others may have retained. */
+      readonly isForeign: boolean
+    }
+  | { readonly verdict: 'drop'; readonly reason: DropReason }
+
+/** State, birth, telemetry and events of a node are small. */
+const NODE_PAYLOAD_BYTES_MAX = 64 * 1024
+
+export function decidePublish(
+  base: string,
+  speaker: Speaker,
+  request: PublishRequest,
+): PublishDecision {
+  const { topic } = request
+  if (topic.startsWith('$')) return drop('topic-reserved')
+  if (speaker.node !== undefined) return decideNode(base, speaker.node, speaker, request)
+  if (!isBelowBase(base, topic)) {
+    return { verdict: 'forward', retain: request.retain, isForeign: true }
+  }
+  const parsed = parseTopic(base, topic)
+  if (parsed?.kind === 'task-submit') return { verdict: 'submission' }
+  if (parsed?.kind === 'task-cancel') return { verdict: 'cancel', task: parsed.task }
+  return drop('topic-not-allowed')
+}
+
+/** A node publishes below its own name and nowhere else. */
+function decideNode(
+  base: string,
+  node: NodeId,
+  speaker: Speaker,
+  request: PublishRequest,
+): PublishDecision {
+  const parsed = parseTopic(base, request.topic)
+  if (parsed === undefined || !('node' in parsed) || parsed.node !== node) {
+    return drop('topic-not-allowed')
+  }
+  if (request.isWill) {
+    if (parsed.kind !== 'node-state') return drop('topic-not-allowed')
+    // The will of a connection that another one has followed must not say `offline` of it.
+    if (!speaker.isAdmitted) return drop('will-superseded')
+  }
+  switch (parsed.kind) {
+    case 'node-up':
+      return { verdict: 'node-message', node }
+    case 'node-state':
+    case 'node-info':
+    case 'node-telemetry':
+    case 'node-event': {
+      if (!speaker.isAdmitted) return drop('node-not-admitted')
+      if (request.payloadBytes > NODE_PAYLOAD_BYTES_MAX) return drop('node-payload-too-large')
+      const mayRetain = parsed.kind === 'node-state' || parsed.kind === 'node-info'
+      return {
+        verdict: 'forward',
+        retain: request.retain && mayRetain,
+        isForeign: false,
+        ...(parsed.kind === 'node-telemetry' ? { telemetryOf: node } : {}),
+      }
+    }
+    default:
+      return drop('topic-not-allowed')
+  }
+}
+
+function drop(reason: DropReason): PublishDecision {
+  return { verdict: 'drop', reason }
+}
+
+/** Of the topics that begin with `$`, only the broker's own figures can be subscribed to. */
+export function maySubscribe(filter: string): boolean {
+  return !filter.startsWith('$') || filter.startsWith('$SYS/')
+}
+
+/** Aedes tells itself about each client below `$SYS/<its id>`: that is nobody else's business. */
+export function mayReceive(topic: string): boolean {
+  return !topic.startsWith('$') || topic.startsWith('$SYS/broker/')
+}

@@ -1,0 +1,296 @@
+/** The MQTT side of the gateway: Aedes, with a gate before each of its clients. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { Aedes } from 'aedes'
+import { writeToStream } from 'mqtt-packet'
+import type { NodeId } from '../../shared/core/ids.ts'
+import { buildTopic, isBelowBase, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
+import type { Logger } from '../../shared/runtime/logger.ts'
+import type { ConnectionId } from '../core/events.ts'
+import { encodePublish } from './mqtt-connection.ts'
+import { Connections } from './mqtt-connections.ts'
+import { type BrokerCounters, figuresOf, newTraffic, Tally } from './mqtt-figures.ts'
+import { Gate, type GateOptions, type GatePort } from './mqtt-gate.ts'
+import { BrokerHooks, type MqttBrokerPort } from './mqtt-hooks.ts'
+import { ByteBudget } from './mqtt-limits.ts'
+import { gateOptionsFor, MQTT_LIMITS, type MqttLimits } from './mqtt-options.ts'
+import { BoundedPersistence } from './mqtt-persistence.ts'
+import { type RetainedSource, RetainedStore } from './mqtt-retained.ts'
+
+export type { MqttBrokerPort, Submission } from './mqtt-hooks.ts'
+
+export interface MqttBrokerOptions extends Partial<MqttLimits> {
+  readonly host?: string
+  /** 0 takes a free one. */
+  readonly port?: number
+  readonly topicBase?: string
+  readonly version?: string
+  readonly retainedSource?: RetainedSource
+}
+
+export interface BrokerMessage {
+  readonly topic: string
+  readonly payload: string | Uint8Array
+  readonly qos: 0 | 1
+  readonly retain: boolean
+}
+
+const LOOK_INTERVAL_MS = 1000
+/** What was published before `close` has this long to leave. */
+const CLOSE_TIMEOUT_MS = 1000
+
+// mqtt-packet would keep 65,536 two-byte buffers: 12 MB that gain little.
+;(writeToStream as unknown as { cacheNumbers: boolean }).cacheNumbers = false
+
+export class MqttBroker {
+  readonly #limits: MqttLimits
+  readonly #version: string
+  readonly #logger: Logger | undefined
+  readonly #gateOptions: GateOptions
+  readonly #gatePort: GatePort
+  readonly #buffered: ByteBudget
+  readonly #queued: ByteBudget
+  readonly #retained: RetainedStore
+  readonly #persistence: BoundedPersistence
+  readonly #connections: Connections
+  readonly #hooks: BrokerHooks
+  readonly #aedes: Aedes
+  readonly #server: Server
+  readonly #traffic = newTraffic()
+  readonly #dropped = new Tally()
+  readonly #refused = new Tally()
+  readonly #startedMs = performance.now()
+  #figuresAtMs = Number.NEGATIVE_INFINITY
+  #publishing = 0
+  #lookTimer: NodeJS.Timeout | undefined
+  #closing: Promise<void> | undefined
+
+  /** Resolves once clients can connect; rejects when the port cannot be listened on. */
+  static async start(
+    options: MqttBrokerOptions,
+    port: MqttBrokerPort,
+    logger?: Logger,
+  ): Promise<MqttBroker> {
+    const broker = new MqttBroker(options, port, logger)
+    await broker.#listen(options.host ?? '127.0.0.1', options.port ?? 1883)
+    return broker
+  }
+
+  private constructor(
+    options: MqttBrokerOptions,
+    port: MqttBrokerPort,
+    logger: Logger | undefined,
+  ) {
+    const base = options.topicBase ?? TOPIC_BASE_DEFAULT
+    const limits: MqttLimits = { ...MQTT_LIMITS, ...options }
+    this.#limits = limits
+    this.#version = options.version ?? '0'
+    this.#logger = logger
+    this.#gateOptions = gateOptionsFor(limits, buildTopic(base, { kind: 'task-submit' }))
+    this.#buffered = new ByteBudget(limits.bufferedBytesMax)
+    this.#queued = new ByteBudget(limits.queuedBytesMax)
+    this.#connections = new Connections(limits)
+    this.#retained = new RetainedStore({
+      foreignMessagesMax: limits.retainedMessagesMax,
+      foreignBytesMax: limits.retainedBytesMax,
+    })
+    this.#persistence = new BoundedPersistence(limits, {
+      retained: this.#retained,
+      source: options.retainedSource,
+      budget: this.#queued,
+      isForeign: (topic) => !topic.startsWith('$') && !isBelowBase(base, topic),
+      onDrop: (reason) => this.#dropped.add(reason),
+    })
+    this.#hooks = new BrokerHooks({
+      limits,
+      base,
+      port,
+      connections: this.#connections,
+      persistence: this.#persistence,
+      retained: this.#retained,
+      source: options.retainedSource,
+      dropped: this.#dropped,
+      refused: this.#refused,
+      logger,
+    })
+    this.#gatePort = {
+      connectArrived: (gate) => this.#connections.connectArrived(gate),
+      refused: (gate, reason) => {
+        this.#refused.add(reason)
+        logger?.debug({ reason, remote: gate.remoteAddress }, 'MQTT connection refused')
+      },
+      closed: (gate) => {
+        const closed = this.#connections.closed(gate)
+        if (closed === undefined) return
+        this.#hooks.connectionClosed(closed.connection)
+        if (closed.nodeConnection) port.onNodeConnectionClosed(closed.nodeConnection)
+      },
+    }
+    this.#aedes = this.#createAedes()
+    this.#server = createServer(
+      { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 },
+      (socket) => this.#accept(socket),
+    )
+  }
+
+  /** Where clients connect to. */
+  get port(): number {
+    return (this.#server.address() as AddressInfo | null)?.port ?? 0
+  }
+
+  publish(message: BrokerMessage): void {
+    const { topic, payload, qos, retain } = message
+    const bytes =
+      typeof payload === 'string'
+        ? Buffer.from(payload)
+        : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+    this.#publishing++
+    this.#aedes.publish(
+      { cmd: 'publish', topic, payload: bytes, qos, retain, dup: false },
+      (error) => {
+        this.#publishing--
+        if (error) this.#logger?.debug({ topic, error: error.message }, 'not published')
+      },
+    )
+  }
+
+  /** Straight to the client of a node; false when it is gone, or too far behind to take more. */
+  sendToNode(connection: ConnectionId, payload: Uint8Array): boolean {
+    const found = this.#connections.node(connection)
+    if (found?.downTopic === undefined || !found.gate.isOpen) return false
+    if (found.gate.backlogBytes > this.#limits.backlogCloseBytes) {
+      this.#dropped.add('node-backlog')
+      return false
+    }
+    found.gate.write(encodePublish(found.downTopic, payload))
+    return true
+  }
+
+  /** From now on this connection, and no other, speaks for the node. */
+  admit(connection: ConnectionId, node: NodeId): void {
+    const found = this.#connections.node(connection)
+    if (found !== undefined && found.node === node) this.#connections.admit(found, node)
+  }
+
+  /** Ends the connection of a node once what was sent to it has left. */
+  disconnect(connection: ConnectionId, reason: string): void {
+    const found = this.#connections.node(connection)
+    if (found === undefined) return
+    this.#logger?.info({ connection, reason }, 'disconnecting a node')
+    this.#refused.add('node-disconnected')
+    found.gate.leave()
+  }
+
+  counters(): BrokerCounters {
+    const { absentCount } = this.#persistence
+    const { connectedCount, connectedMaximum } = this.#connections
+    return {
+      clientsConnected: connectedCount,
+      clientsTotal: connectedCount + absentCount,
+      clientsDisconnected: absentCount,
+      clientsMaximum: connectedMaximum,
+      messagesReceived: this.#traffic.packetsReceived,
+      messagesSent: this.#traffic.packetsSent,
+      publishesReceived: this.#traffic.publishesReceived,
+      publishesSent: this.#traffic.publishesSent,
+      bytesReceived: this.#traffic.bytesReceived,
+      bytesSent: this.#traffic.bytesSent,
+      subscriptions: this.#hooks.subscriptionCount,
+      retained: this.#retained.size,
+      bufferedBytes: this.#buffered.used,
+      queuedBytes: this.#queued.used,
+      dropped: this.#dropped.toRecord(),
+      refused: this.#refused.toRecord(),
+    }
+  }
+
+  /** Ends every connection, after what was published has left. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#lookTimer)
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    for (const gate of this.#connections.waiting()) gate.destroy()
+    const deadlineMs = performance.now() + CLOSE_TIMEOUT_MS
+    while (this.#publishing > 0 && performance.now() < deadlineMs) await new Promise(setImmediate)
+    this.#hooks.setClosing()
+    for (const gate of this.#connections.connected()) gate.leave()
+    await closed
+    await new Promise<void>((resolve) => this.#aedes.close(resolve))
+  }
+
+  async #listen(host: string, port: number): Promise<void> {
+    await this.#aedes.listen()
+    this.#server.listen(port, host)
+    try {
+      await once(this.#server, 'listening')
+    } catch (error) {
+      await new Promise<void>((resolve) => this.#aedes.close(resolve))
+      throw error
+    }
+    this.#server.on('error', (error) => this.#logger?.error({ error }, 'MQTT listener error'))
+    this.#look()
+    this.#lookTimer = setInterval(() => this.#look(), LOOK_INTERVAL_MS)
+  }
+
+  #accept(socket: Socket): void {
+    const room = this.#closing === undefined ? this.#connections.makeRoom() : 'full'
+    if (room !== 'room') this.#refused.add('pre-connect-full')
+    if (room === 'full') {
+      socket.destroy()
+      return
+    }
+    const gate = new Gate(socket, this.#gateOptions, this.#buffered, this.#traffic, this.#gatePort)
+    this.#connections.add(gate)
+    this.#aedes.handle(gate)
+  }
+
+  #createAedes(): Aedes {
+    const hooks = this.#hooks
+    const aedes = new Aedes({
+      // Unbounded: a message that one subscriber has not taken must not take the place of others.
+      concurrency: 0,
+      // The gate lets waiting publishers go and ends stalled clients long before this.
+      drainTimeout: this.#limits.stallTimeoutMs * 2,
+      connectTimeout: this.#limits.connectTimeoutMs * 2,
+      maxTopicLevels: this.#gateOptions.packetBounds.topicLevelsMax,
+      persistence: this.#persistence,
+      authenticate: (client, _name, _password, done) => hooks.authenticate(client, done),
+      authorizePublish: (client, packet, done) => hooks.authorizePublish(client, packet, done),
+      authorizeSubscribe: (client, subscription, done) =>
+        done(null, hooks.authorizeSubscribe(client, subscription) ? subscription : null),
+      authorizeForward: (client, packet) => hooks.authorizeForward(client, packet),
+    })
+    hooks.listen(aedes)
+    return aedes
+  }
+
+  /** Now and then: the sum of all backlogs, and the figures below `$SYS`. */
+  #look(): void {
+    this.#boundBacklogs()
+    const nowMs = performance.now()
+    if (nowMs - this.#figuresAtMs < this.#limits.figuresIntervalMs) return
+    this.#figuresAtMs = nowMs
+    const uptimeMs = nowMs - this.#startedMs
+    const figures = figuresOf(this.counters(), this.#dropped.total(), uptimeMs, this.#version)
+    for (const [name, payload] of figures) {
+      this.publish({ topic: `$SYS/broker/${name}`, payload, qos: 0, retain: true })
+    }
+  }
+
+  #boundBacklogs(): void {
+    const gates = this.#connections.connected()
+    let total = gates.reduce((sum, gate) => sum + gate.backlogBytes, 0)
+    if (total <= this.#limits.backlogTotalMax) return
+    gates.sort((a, b) => b.backlogBytes - a.backlogBytes)
+    for (const gate of gates) {
+      if (total <= this.#limits.backlogTotalMax) return
+      total -= gate.backlogBytes
+      this.#refused.add('total-backlog')
+      gate.destroy()
+    }
+  }
+}

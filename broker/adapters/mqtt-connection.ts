@@ -1,0 +1,108 @@
+/** What the broker knows of one connection besides what Aedes knows. */
+import type { Client } from 'aedes'
+import type { NodeId } from '../../shared/core/ids.ts'
+import type { Speaker } from './mqtt-access.ts'
+import type { Gate } from './mqtt-gate.ts'
+import { filterMatches, type RetainedDelivery } from './mqtt-retained.ts'
+
+export type Qos = 0 | 1 | 2
+
+/** Submissions of one client whose answers are not there yet; beyond, it is not read. */
+const HELD_SUBMISSIONS_MAX = 1000
+const HELD_BYTES_MAX = 4 * 1024 * 1024
+
+export class Connection implements Speaker {
+  readonly gate: Gate
+  /** Set once Aedes has registered the client. */
+  client: Client | undefined
+  node: NodeId | undefined
+  isAdmitted = false
+  /** The client id, if this connection uses a persistent session. */
+  sessionId: string | undefined
+  retained: RetainedDelivery | undefined
+  /** The start of each message to the node: all but length and payload. */
+  downTopic: Buffer | undefined
+  readonly #filters = new Map<string, Qos>()
+  #lowestQos: Qos | undefined
+  #heldSubmissions = 0
+  #heldBytes = 0
+  #isHolding = false
+
+  constructor(gate: Gate) {
+    this.gate = gate
+  }
+
+  get filterCount(): number {
+    return this.#filters.size
+  }
+
+  get isGone(): boolean {
+    return this.gate.destroyed
+  }
+
+  hasFilter(filter: string): boolean {
+    return this.#filters.has(filter)
+  }
+
+  setFilter(filter: string, qos: Qos): void {
+    this.#filters.set(filter, qos)
+    this.#lowestQos = undefined
+  }
+
+  deleteFilter(filter: string): boolean {
+    this.#lowestQos = undefined
+    return this.#filters.delete(filter)
+  }
+
+  /** The highest QoS that this client asked for on a topic, at most that of the message. */
+  qosFor(topic: string, qos: Qos): Qos {
+    this.#lowestQos ??= Math.min(2, ...this.#filters.values()) as Qos
+    if (qos <= this.#lowestQos) return qos
+    let granted: Qos | undefined
+    for (const [filter, filterQos] of this.#filters) {
+      if (granted !== undefined && filterQos <= granted) continue
+      if (filterMatches(filter, topic)) granted = filterQos
+    }
+    return granted === undefined || granted > qos ? qos : granted
+  }
+
+  holdSubmission(bytes: number): void {
+    this.#heldSubmissions++
+    this.#heldBytes += bytes
+    this.#updateHold()
+  }
+
+  releaseSubmission(bytes: number): void {
+    this.#heldSubmissions--
+    this.#heldBytes -= bytes
+    this.#updateHold()
+  }
+
+  #updateHold(): void {
+    const isFull =
+      this.#heldSubmissions >= HELD_SUBMISSIONS_MAX || this.#heldBytes >= HELD_BYTES_MAX
+    if (isFull === this.#isHolding) return
+    this.#isHolding = isFull
+    if (isFull) this.gate.hold()
+    else this.gate.release()
+  }
+}
+
+/** A PUBLISH at QoS 0 with a prepared topic. */
+export function encodePublish(topic: Buffer, payload: Uint8Array): Buffer {
+  const bodyBytes = topic.length + payload.length
+  const header = [0x30]
+  for (let rest = bodyBytes; ; ) {
+    const byte = rest % 128
+    rest = Math.floor(rest / 128)
+    header.push(rest > 0 ? byte | 0x80 : byte)
+    if (rest === 0) break
+  }
+  return Buffer.concat([Uint8Array.from(header), topic, payload])
+}
+
+/** A topic as it stands in a PUBLISH: with its length before it. */
+export function encodeTopic(topic: string): Buffer {
+  const text = Buffer.from(topic)
+  return Buffer.concat([Uint8Array.of(text.length >> 8, text.length & 0xff), text])
+}

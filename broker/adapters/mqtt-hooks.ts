@@ -1,0 +1,316 @@
+/**
+ * What happens where Aedes asks: who may connect, publish, subscribe and receive. A submission is
+ * answered here: Aedes acknowledges a publish after the callback of its hook, so that is held until
+ * the gateway has answered.
+ */
+import type { Aedes, AedesOptions, Client, PublishPacket } from 'aedes'
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { buildTopic, parseNodeClientId } from '../../shared/protocol/topics.ts'
+import type { Logger } from '../../shared/runtime/logger.ts'
+import type { ConnectionId, Submitter } from '../core/events.ts'
+import { decidePublish, mayReceive, maySubscribe } from './mqtt-access.ts'
+import { type Connection, encodeTopic, type Qos } from './mqtt-connection.ts'
+import type { Connections } from './mqtt-connections.ts'
+import type { Tally } from './mqtt-figures.ts'
+import type { MqttLimits } from './mqtt-options.ts'
+import type { BoundedPersistence } from './mqtt-persistence.ts'
+import { RetainedDelivery, type RetainedSource, type RetainedStore } from './mqtt-retained.ts'
+
+export interface Submission {
+  readonly payload: Uint8Array
+  /** The payload was too large and not kept: it had this many bytes. */
+  readonly skippedBytes?: number
+  readonly submitter: Submitter
+}
+
+/** What the broker calls; none of it may throw. */
+export interface MqttBrokerPort {
+  /** `done` lets the acknowledgement leave. It is to be called once, whatever the answer is. */
+  onSubmission(submission: Submission, done: () => void): void
+  onCancel(request: { readonly task: TaskId; readonly submitter: Submitter }): void
+  onNodeMessage(message: {
+    readonly connection: ConnectionId
+    readonly node: NodeId
+    readonly payload: Uint8Array
+  }): void
+  onTelemetry(message: { readonly node: NodeId; readonly payload: Uint8Array }): void
+  /** Once for a node's connection, at the first sign of its end. */
+  onNodeConnectionClosed(connection: ConnectionId): void
+}
+
+export interface BrokerParts {
+  readonly limits: MqttLimits
+  readonly base: string
+  readonly port: MqttBrokerPort
+  readonly connections: Connections
+  readonly persistence: BoundedPersistence
+  readonly retained: RetainedStore
+  readonly source: RetainedSource | undefined
+  readonly dropped: Tally
+  readonly refused: Tally
+  readonly logger: Logger | undefined
+}
+
+/** Where a publish goes that is acknowledged and reaches nobody. */
+const NOWHERE = '$SYS/dropped'
+const EMPTY = Buffer.alloc(0)
+const SERVER_UNAVAILABLE = 3
+/** A client that is far behind for this long is not merely busy. */
+const BEHIND_MS = 1000
+
+type PublishDone = (error?: Error | null) => void
+type AuthenticateDone = Parameters<NonNullable<AedesOptions['authenticate']>>[3]
+
+export class BrokerHooks {
+  readonly #parts: BrokerParts
+  #subscriptions = 0
+  #isClosing = false
+
+  constructor(parts: BrokerParts) {
+    this.#parts = parts
+  }
+
+  get subscriptionCount(): number {
+    return this.#subscriptions
+  }
+
+  /** From now on no will is published: it is the gateway that goes, not its clients. */
+  setClosing(): void {
+    this.#isClosing = true
+  }
+
+  listen(aedes: Aedes): void {
+    const { logger, refused } = this.#parts
+    aedes.on('client', (client) => this.#registered(aedes, client))
+    aedes.on('clientDisconnect', (client) => this.#gone(client))
+    aedes.on('clientError', (client, error) => {
+      logger?.debug({ client: client.id, error: error.message }, 'MQTT client error')
+    })
+    aedes.on('connectionError', (_client, error) => {
+      logger?.debug({ error: error.message }, 'MQTT connection error')
+    })
+    aedes.on('keepaliveTimeout', () => refused.add('keepalive-timeout'))
+    aedes.on('subscribe', (subscriptions, client) => {
+      const granted = subscriptions.filter(({ qos }) => (qos as number) !== 128)
+      const filters = granted.map(({ topic }) => topic)
+      this.#deliverRetained(client, filters)
+    })
+    aedes.on('unsubscribe', (filters, client) => {
+      const connection = this.#parts.connections.of(client)
+      for (const filter of filters) if (connection?.deleteFilter(filter)) this.#subscriptions--
+    })
+  }
+
+  authenticate(client: Client, done: AuthenticateDone): void {
+    const { connections, persistence, refused } = this.#parts
+    const connection = connections.of(client)
+    if (connection !== undefined && !client.clean && !connection.isGone) {
+      if (!persistence.openSession(client.id)) {
+        refused.add('sessions-full')
+        const error = new Error('no room for one more session')
+        done(Object.assign(error, { returnCode: SERVER_UNAVAILABLE }), false)
+        return
+      }
+      connection.sessionId = client.id
+    }
+    done(null, true)
+  }
+
+  /** The socket of a connection is at its end. */
+  connectionClosed(connection: Connection): void {
+    // Before Aedes has registered it, nobody else says that it is gone.
+    if (connection.client === undefined) this.#closeSession(connection)
+  }
+
+  authorizePublish(client: Client | null, packet: PublishPacket, done: PublishDone): void {
+    const { base, connections, dropped, port, retained } = this.#parts
+    const connection = connections.of(client)
+    if (this.#isClosing || client === null || connection === undefined) {
+      done(new Error('the connection is gone'))
+      return
+    }
+    // Nothing but its will comes from a client that is closed.
+    const isWill = client.closed
+    const payload = bytesOf(packet.payload)
+    const decision = decidePublish(base, connection, {
+      topic: packet.topic,
+      payloadBytes: payload.length,
+      retain: packet.retain,
+      isWill,
+    })
+    switch (decision.verdict) {
+      case 'submission':
+        packet.retain = false
+        this.#submit(client, connection, packet, payload, isWill, done)
+        return
+      case 'cancel':
+        packet.retain = false
+        port.onCancel({ task: decision.task, submitter: { via: 'mqtt', client: client.id } })
+        break
+      case 'node-message':
+        // It has reached whom it is for.
+        if (!connection.isGone) {
+          port.onNodeMessage({ connection: client.id, node: decision.node, payload })
+        }
+        sendNowhere(packet)
+        break
+      case 'forward':
+        packet.retain = decision.retain
+        if (packet.retain && decision.isForeign) {
+          if (!retained.hasRoomFor(packet.topic, payload.length)) {
+            packet.retain = false
+            dropped.add('retained-full')
+          }
+        }
+        if (decision.telemetryOf) port.onTelemetry({ node: decision.telemetryOf, payload })
+        break
+      case 'drop':
+        dropped.add(decision.reason)
+        sendNowhere(packet)
+    }
+    done()
+  }
+
+  #submit(
+    client: Client,
+    connection: Connection,
+    packet: PublishPacket,
+    payload: Buffer,
+    isWill: boolean,
+    done: PublishDone,
+  ): void {
+    const { persistence, port } = this.#parts
+    const { messageId } = packet
+    const skippedBytes = connection.gate.takeSkipped(payload)
+    if (packet.qos === 2 && messageId !== undefined) {
+      // It was answered, and only the PUBREC was lost [MQTT-4.3.3-2].
+      if (persistence.hasIncoming(client.id, messageId)) {
+        done()
+        return
+      }
+    }
+    const submitter: Submitter = {
+      via: 'mqtt',
+      client: client.id,
+      ...(packet.qos > 0 && messageId !== undefined && !isWill
+        ? { packetId: messageId, isDuplicate: packet.dup }
+        : {}),
+    }
+    const submission: Submission =
+      skippedBytes === undefined
+        ? { payload, submitter }
+        : { payload: EMPTY, skippedBytes, submitter }
+    const heldBytes = payload.length
+    connection.holdSubmission(heldBytes)
+    let isAnswered = false
+    port.onSubmission(submission, () => {
+      if (isAnswered) return
+      isAnswered = true
+      connection.releaseSubmission(heldBytes)
+      if (skippedBytes !== undefined) sendNowhere(packet)
+      done()
+    })
+  }
+
+  authorizeSubscribe(client: Client, subscription: { topic: string; qos: Qos }): boolean {
+    const { connections, limits, persistence, refused } = this.#parts
+    const connection = connections.of(client)
+    const { topic, qos } = subscription
+    const deny = (reason: string): false => {
+      refused.add(reason)
+      persistence.deny(subscription)
+      return false
+    }
+    if (connection === undefined) return deny('connection-gone')
+    if (!maySubscribe(topic)) return deny('filter-reserved')
+    if (!connection.hasFilter(topic)) {
+      const isFull =
+        connection.filterCount >= limits.filtersPerClientMax ||
+        this.#subscriptions >= limits.filtersTotalMax
+      if (isFull) return deny('filters-full')
+      this.#subscriptions++
+    }
+    connection.setFilter(topic, qos)
+    return true
+  }
+
+  authorizeForward<P extends PublishPacket>(client: Client, packet: P): P | null {
+    if (client.closed || !mayReceive(packet.topic)) return null
+    const { connections, dropped, limits, refused } = this.#parts
+    const connection = connections.of(client)
+    if (connection === undefined) return null
+    if (packet.qos > 0) packet.qos = connection.qosFor(packet.topic, packet.qos)
+
+    const { gate } = connection
+    const { backlogBytes } = gate
+    if (backlogBytes <= limits.backlogDropBytes) return packet
+    if (packet.qos === 0) {
+      dropped.add('subscriber-backlog')
+      return null
+    }
+    const isTooFar =
+      backlogBytes > 4 * limits.backlogCloseBytes ||
+      (backlogBytes > limits.backlogCloseBytes && gate.behindMs > BEHIND_MS)
+    if (!isTooFar) return packet
+    refused.add('subscriber-backlog')
+    // Not from inside Aedes' delivery.
+    setImmediate(() => gate.destroy())
+    return null
+  }
+
+  #registered(aedes: Aedes, client: Client): void {
+    const { base, connections } = this.#parts
+    const connection = connections.of(client)
+    if (connection === undefined || connection.isGone) {
+      // It went while Aedes was at its CONNECT, and Aedes would keep it for ever.
+      setImmediate(() => unregister(aedes, client))
+      return
+    }
+    connection.client = client
+    const node = parseNodeClientId(client.id)
+    if (node === undefined) return
+    connection.node = node
+    connection.downTopic = encodeTopic(buildTopic(base, { kind: 'node-down', node }))
+    connections.setNode(client.id, connection)
+  }
+
+  #gone(client: Client): void {
+    const connection = this.#parts.connections.of(client)
+    if (connection === undefined) return
+    this.#parts.connections.remove(connection)
+    this.#subscriptions -= connection.filterCount
+    this.#closeSession(connection)
+  }
+
+  #closeSession(connection: Connection): void {
+    if (connection.sessionId === undefined) return
+    this.#parts.persistence.closeSession(connection.sessionId)
+    connection.sessionId = undefined
+  }
+
+  #deliverRetained(client: Client, filters: readonly string[]): void {
+    const { connections, logger, retained, source } = this.#parts
+    const connection = connections.of(client)
+    if (connection === undefined) return
+    connection.retained ??= new RetainedDelivery(client, retained, source, logger)
+    connection.retained.add(filters)
+  }
+}
+
+function sendNowhere(packet: PublishPacket): void {
+  packet.topic = NOWHERE
+  packet.payload = EMPTY
+  packet.retain = false
+}
+
+function bytesOf(payload: string | Buffer): Buffer {
+  return typeof payload === 'string' ? Buffer.from(payload) : payload
+}
+
+function unregister(aedes: Aedes, client: Client): void {
+  const inside = aedes as Aedes & {
+    clients: Record<string, Client>
+    unregisterClient(client: Client): void
+  }
+  if (client.closed && inside.clients[client.id] === client) inside.unregisterClient(client)
+}

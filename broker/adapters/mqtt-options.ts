@@ -1,0 +1,78 @@
+/** The limits of the MQTT side: far from what a thousand clients of one fleet meet. */
+import {
+  MESSAGE_BYTES_MAX,
+  SUBMISSION_BYTES_MAX,
+  SUBMISSION_BYTES_SKIPPED_MAX,
+} from '../../shared/protocol/limits.ts'
+import type { GateOptions } from './mqtt-gate.ts'
+import { PACKET_BOUNDS } from './mqtt-packets.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+export const MQTT_LIMITS = {
+  connectionsMax: 12_000,
+  /** Sockets that have not sent their CONNECT. */
+  preConnectMax: 1024,
+  preConnectBytesMax: 4 * KIB,
+  connectTimeoutMs: 5000,
+  assemblyTimeoutMs: 10_000,
+  /** Of packets that have begun to arrive, over all connections. */
+  bufferedBytesMax: 64 * MIB,
+  packetsPerSecond: 20_000,
+  bytesPerSecond: 64 * MIB,
+  /** Undefined: any keepalive, and none. */
+  keepaliveSecondsMax: undefined as number | undefined,
+  filtersPerPacketMax: PACKET_BOUNDS.filtersPerPacketMax,
+  filtersPerClientMax: 256,
+  filtersTotalMax: 200_000,
+  sessionsMax: 10_000,
+  queueMessagesMax: 1000,
+  queueBytesMax: 4 * MIB,
+  /** Of all that waits for absent clients. */
+  queuedBytesMax: 256 * MIB,
+  incomingMax: 4096,
+  retainedMessagesMax: 10_000,
+  retainedBytesMax: 64 * MIB,
+  /** Backlog of one client from which publishers to it wait. */
+  backlogWaitBytes: 256 * KIB,
+  /** …its QoS 0 messages are dropped. */
+  backlogDropBytes: 512 * KIB,
+  /** …it is disconnected, if it has been behind for a second; at four times this, at once. */
+  backlogCloseBytes: 4 * MIB,
+  /** Of all clients; beyond, those furthest behind are disconnected. */
+  backlogTotalMax: 256 * MIB,
+  /** How long a publisher waits for a client that does not read. */
+  drainHoldMs: 1000,
+  stallTimeoutMs: 10_000,
+  figuresIntervalMs: 10_000,
+}
+
+export type MqttLimits = { readonly [K in keyof typeof MQTT_LIMITS]: (typeof MQTT_LIMITS)[K] }
+
+export function gateOptionsFor(limits: MqttLimits, submitTopic: string): GateOptions {
+  const { topicBytesMax } = PACKET_BOUNDS
+  return {
+    packetBounds: {
+      ...PACKET_BOUNDS,
+      filtersPerPacketMax: limits.filtersPerPacketMax,
+      keepaliveSecondsMax: limits.keepaliveSecondsMax,
+    },
+    frameBounds: {
+      preConnectBytesMax: limits.preConnectBytesMax,
+      publishBytesMax: MESSAGE_BYTES_MAX + topicBytesMax + 4,
+      controlBytesMax: limits.filtersPerPacketMax * (topicBytesMax + 3) + 2,
+      topicBytesMax,
+      submitTopic,
+      submissionBytesMax: SUBMISSION_BYTES_MAX,
+      submissionBytesSkippedMax: SUBMISSION_BYTES_SKIPPED_MAX,
+    },
+    connectTimeoutMs: limits.connectTimeoutMs,
+    assemblyTimeoutMs: limits.assemblyTimeoutMs,
+    packetsPerSecond: limits.packetsPerSecond,
+    bytesPerSecond: limits.bytesPerSecond,
+    writableBytes: limits.backlogWaitBytes,
+    drainHoldMs: limits.drainHoldMs,
+    stallTimeoutMs: limits.stallTimeoutMs,
+  }
+}

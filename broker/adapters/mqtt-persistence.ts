@@ -1,0 +1,286 @@
+/**
+ * What Aedes keeps between packets, bounded. Subscriptions of persistent sessions live in Aedes'
+ * in-memory persistence; what waits for an absent client, the ids of half-done QoS 2 publishes and
+ * retained messages are kept here. Nothing survives the process: what must, is in the ledger.
+ */
+import { Readable } from 'node:stream'
+import memory from 'aedes-persistence'
+import { mayReceive } from './mqtt-access.ts'
+import type { ByteBudget } from './mqtt-limits.ts'
+import type { RetainedSource, RetainedStore } from './mqtt-retained.ts'
+import { SessionQueue } from './mqtt-session-queue.ts'
+
+export interface PersistenceBounds {
+  readonly sessionsMax: number
+  readonly queueMessagesMax: number
+  readonly queueBytesMax: number
+  /** Half-done QoS 2 publishes of one client. */
+  readonly incomingMax: number
+}
+
+interface ClientRef {
+  readonly id: string
+}
+
+interface Subscription {
+  readonly topic: string
+  readonly qos: 0 | 1 | 2
+}
+
+/** The packets that Aedes hands over, as far as they matter here. */
+export interface StoredPacket {
+  readonly cmd: string
+  readonly topic: string
+  readonly payload: Buffer
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  readonly brokerId?: string
+  readonly brokerCounter?: number
+  readonly messageId?: number
+}
+
+/** The part of Aedes' memory persistence that is used as it is. */
+interface SubscriptionMemory {
+  setup(broker: unknown): Promise<void>
+  addSubscriptions(client: ClientRef, subscriptions: readonly Subscription[]): Promise<void>
+  removeSubscriptions(client: ClientRef, filters: readonly string[]): Promise<void>
+  subscriptionsByClient(client: ClientRef): Promise<Subscription[]>
+  subscriptionsByTopic(topic: string): Promise<(Subscription & { clientId: string })[]>
+  cleanSubscriptions(client: ClientRef): Promise<void>
+}
+
+// The types of the package promise a default export that the module does not have.
+const createMemory = memory as unknown as () => SubscriptionMemory
+
+interface Session {
+  connections: number
+  readonly filters: Set<string>
+  readonly queue: SessionQueue
+}
+
+export class BoundedPersistence {
+  readonly #bounds: PersistenceBounds
+  readonly #retained: RetainedStore
+  readonly #source: RetainedSource | undefined
+  readonly #budget: ByteBudget
+  readonly #isForeign: (topic: string) => boolean
+  readonly #onDrop: (reason: string) => void
+  readonly #memory = createMemory()
+  readonly #sessions = new Map<string, Session>()
+  /** Sessions without a connection, the longest away first. */
+  readonly #absent = new Set<string>()
+  readonly #incoming = new Map<string, Set<number>>()
+  readonly #denied = new WeakSet<object>()
+  readonly #adding = new WeakMap<object, Promise<void>>()
+
+  constructor(
+    bounds: PersistenceBounds,
+    dependencies: {
+      retained: RetainedStore
+      source: RetainedSource | undefined
+      /** Of all that waits for absent clients. */
+      budget: ByteBudget
+      isForeign: (topic: string) => boolean
+      onDrop: (reason: string) => void
+    },
+  ) {
+    this.#bounds = bounds
+    this.#retained = dependencies.retained
+    this.#source = dependencies.source
+    this.#budget = dependencies.budget
+    this.#isForeign = dependencies.isForeign
+    this.#onDrop = dependencies.onDrop
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size
+  }
+
+  get absentCount(): number {
+    return this.#absent.size
+  }
+
+  async setup(broker: unknown): Promise<void> {
+    await this.#memory.setup(broker)
+  }
+
+  async destroy(): Promise<void> {}
+
+  /** A client with a persistent session is here; false if there is no room for its session. */
+  openSession(clientId: string): boolean {
+    let session = this.#sessions.get(clientId)
+    if (session === undefined) {
+      if (this.#sessions.size >= this.#bounds.sessionsMax && !this.#evict()) return false
+      const queue = new SessionQueue(this.#bounds, this.#budget, this.#onDrop)
+      session = { connections: 0, filters: new Set(), queue }
+      this.#sessions.set(clientId, session)
+    }
+    session.connections++
+    this.#absent.delete(clientId)
+    return true
+  }
+
+  /** It is gone; its session stays if it has anything to keep. */
+  closeSession(clientId: string): void {
+    const session = this.#sessions.get(clientId)
+    if (session === undefined || --session.connections > 0) return
+    const isEmpty =
+      session.filters.size === 0 && session.queue.size === 0 && !this.#incoming.has(clientId)
+    if (isEmpty) this.#sessions.delete(clientId)
+    else this.#absent.add(clientId)
+  }
+
+  /** A subscription that was refused: Aedes would store it with its allowed neighbours. */
+  deny(subscription: object): void {
+    this.#denied.add(subscription)
+  }
+
+  hasIncoming(clientId: string, messageId: number): boolean {
+    return this.#incoming.get(clientId)?.has(messageId) ?? false
+  }
+
+  // Subscriptions of persistent sessions
+
+  /** Called once for each filter of a packet, each time with all of them: done once. */
+  addSubscriptions(client: ClientRef, subscriptions: readonly Subscription[]): Promise<void> {
+    let adding = this.#adding.get(subscriptions)
+    if (adding === undefined) {
+      // In the next turn each filter of the packet has been judged.
+      adding = Promise.resolve().then(() => this.#add(client, subscriptions))
+      this.#adding.set(subscriptions, adding)
+    }
+    return adding
+  }
+
+  async #add(client: ClientRef, subscriptions: readonly Subscription[]): Promise<void> {
+    const session = this.#sessions.get(client.id)
+    if (session === undefined) return
+    const allowed = subscriptions.filter((subscription) => !this.#denied.has(subscription))
+    for (const { topic } of allowed) session.filters.add(topic)
+    await this.#memory.addSubscriptions(client, allowed)
+  }
+
+  async removeSubscriptions(client: ClientRef, filters: readonly string[]): Promise<void> {
+    const session = this.#sessions.get(client.id)
+    for (const filter of filters) session?.filters.delete(filter)
+    await this.#memory.removeSubscriptions(client, filters)
+  }
+
+  subscriptionsByClient(client: ClientRef): Promise<Subscription[]> {
+    return this.#memory.subscriptionsByClient(client)
+  }
+
+  subscriptionsByTopic(topic: string): Promise<(Subscription & { clientId: string })[]> {
+    return this.#memory.subscriptionsByTopic(topic)
+  }
+
+  /** A clean session begins: what the last one left is discarded [MQTT-3.1.2-6]. */
+  async cleanSubscriptions(client: ClientRef): Promise<void> {
+    await this.#forget(client.id)
+  }
+
+  // What waits for a client
+
+  async outgoingEnqueue(subscription: { clientId: string }, packet: StoredPacket): Promise<void> {
+    await this.outgoingEnqueueCombi([{ ...subscription, qos: packet.qos }], packet)
+  }
+
+  async outgoingEnqueueCombi(
+    subscriptions: readonly { clientId: string; qos: 0 | 1 | 2 }[],
+    packet: StoredPacket,
+  ): Promise<void> {
+    if (subscriptions.length === 0 || !mayReceive(packet.topic)) return
+    const payload = Buffer.from(packet.payload)
+    for (const { clientId, qos } of subscriptions) {
+      this.#sessions.get(clientId)?.queue.add(packet, payload, qos)
+    }
+  }
+
+  async outgoingUpdate(client: ClientRef, packet: StoredPacket): Promise<void> {
+    this.#sessions.get(client.id)?.queue.update(packet)
+  }
+
+  async outgoingClearMessageId(
+    client: ClientRef,
+    packet: StoredPacket,
+  ): Promise<StoredPacket | undefined> {
+    return this.#sessions.get(client.id)?.queue.remove(packet)
+  }
+
+  outgoingStream(client: ClientRef): Readable {
+    return Readable.from(this.#sessions.get(client.id)?.queue.packets() ?? [])
+  }
+
+  // QoS 2 towards us: that an id was seen is all that is needed until its PUBREL
+
+  async incomingStorePacket(client: ClientRef, packet: { messageId: number }): Promise<void> {
+    const ids = this.#incoming.get(client.id) ?? new Set()
+    if (ids.size >= this.#bounds.incomingMax) throw new Error('too many half-done publishes')
+    this.#incoming.set(client.id, ids.add(packet.messageId))
+  }
+
+  async incomingGetPacket(
+    client: ClientRef,
+    packet: { messageId: number },
+  ): Promise<{ messageId: number }> {
+    if (!this.hasIncoming(client.id, packet.messageId)) throw new Error('no such packet')
+    return { messageId: packet.messageId }
+  }
+
+  async incomingDelPacket(client: ClientRef, packet: { messageId: number }): Promise<void> {
+    const ids = this.#incoming.get(client.id)
+    if (!ids?.delete(packet.messageId)) throw new Error('no such packet')
+    if (ids.size === 0) this.#incoming.delete(client.id)
+  }
+
+  async cleanIncoming(client: ClientRef): Promise<void> {
+    this.#incoming.delete(client.id)
+  }
+
+  // Retained messages
+
+  async storeRetained(packet: StoredPacket): Promise<void> {
+    const { topic, payload, qos } = packet
+    if (this.#source?.owns(topic)) return
+    this.#retained.store({ topic, payload, qos, isForeign: this.#isForeign(topic) })
+  }
+
+  /** Nothing: `RetainedDelivery` sends them. */
+  createRetainedStreamCombi(): Readable {
+    return Readable.from([])
+  }
+
+  createRetainedStream(): Readable {
+    return Readable.from([])
+  }
+
+  // Wills live with their connection; those of a process that ended are not published
+
+  async putWill(): Promise<void> {}
+
+  async getWill(): Promise<undefined> {}
+
+  async delWill(): Promise<undefined> {}
+
+  streamWill(): Readable {
+    return Readable.from([])
+  }
+
+  /** Gives up the session that has been away for longest. */
+  #evict(): boolean {
+    for (const clientId of this.#absent) {
+      this.#onDrop('session-evicted')
+      void this.#forget(clientId)
+      return true
+    }
+    return false
+  }
+
+  async #forget(clientId: string): Promise<void> {
+    this.#sessions.get(clientId)?.queue.clear()
+    this.#sessions.delete(clientId)
+    this.#absent.delete(clientId)
+    this.#incoming.delete(clientId)
+    await this.#memory.cleanSubscriptions({ id: clientId })
+  }
+}

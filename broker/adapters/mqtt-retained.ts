@@ -1,0 +1,217 @@
+/** Retained messages: those of this process in memory, those of the ledger from where they live. */
+import type { Client } from 'aedes'
+import type { Logger } from '../../shared/runtime/logger.ts'
+
+/** Topics whose retained messages are kept elsewhere, so that they are not kept here too. */
+export interface RetainedSource {
+  owns(topic: string): boolean
+  /**
+   * The retained messages that a filter matches. Taken one at a time, with many turns between, and
+   * left unfinished when the subscriber goes: nothing may stay open from one item to the next.
+   */
+  match(filter: string): Iterable<RetainedMessage>
+}
+
+export interface RetainedMessage {
+  readonly topic: string
+  readonly payload: Uint8Array
+}
+
+interface StoredMessage extends RetainedMessage {
+  readonly payload: Buffer
+  readonly qos: 0 | 1 | 2
+  readonly isForeign: boolean
+}
+
+export interface RetainedBounds {
+  /** Messages outside the base, which anyone may leave. */
+  readonly foreignMessagesMax: number
+  readonly foreignBytesMax: number
+}
+
+/** What one entry costs besides its topic and payload, roughly. */
+const ENTRY_BYTES = 200
+
+export class RetainedStore {
+  readonly #bounds: RetainedBounds
+  readonly #messages = new Map<string, StoredMessage>()
+  #foreignMessages = 0
+  #foreignBytes = 0
+
+  constructor(bounds: RetainedBounds) {
+    this.#bounds = bounds
+  }
+
+  get size(): number {
+    return this.#messages.size
+  }
+
+  get(topic: string): StoredMessage | undefined {
+    return this.#messages.get(topic)
+  }
+
+  messages(): Iterable<StoredMessage> {
+    return this.#messages.values()
+  }
+
+  /** Whether a message of somebody else may be retained. */
+  hasRoomFor(topic: string, payloadBytes: number): boolean {
+    if (payloadBytes === 0) return true
+    const before = this.#messages.get(topic)
+    const messages = this.#foreignMessages + (before === undefined ? 1 : 0)
+    const bytes =
+      this.#foreignBytes - (before ? costOf(before) : 0) + topic.length + payloadBytes + ENTRY_BYTES
+    return messages <= this.#bounds.foreignMessagesMax && bytes <= this.#bounds.foreignBytesMax
+  }
+
+  /** An empty payload removes [MQTT-3.3.1-10]. */
+  store(message: RetainedMessage & { qos: 0 | 1 | 2; isForeign: boolean }): void {
+    this.#remove(message.topic)
+    if (message.payload.length === 0) return
+    // A copy, so that a few bytes do not keep the whole chunk they came in alive.
+    const payload = Buffer.allocUnsafeSlow(message.payload.length)
+    payload.set(message.payload)
+    const { topic, qos, isForeign } = message
+    const stored: StoredMessage = { topic, payload, qos, isForeign }
+    this.#messages.set(topic, stored)
+    if (!isForeign) return
+    this.#foreignMessages++
+    this.#foreignBytes += costOf(stored)
+  }
+
+  #remove(topic: string): void {
+    const before = this.#messages.get(topic)
+    if (before === undefined) return
+    this.#messages.delete(topic)
+    if (!before.isForeign) return
+    this.#foreignMessages--
+    this.#foreignBytes -= costOf(before)
+  }
+}
+
+function costOf(message: StoredMessage): number {
+  return message.topic.length + message.payload.length + ENTRY_BYTES
+}
+
+/** Whether a filter matches a topic [MQTT 3.1.1 §4.7]. */
+export function filterMatches(filter: string, topic: string): boolean {
+  // [MQTT-4.7.2-1]
+  if (topic.startsWith('$') && !filter.startsWith('$')) return false
+  let f = 0
+  let t = 0
+  for (;;) {
+    const wildcard = filter.charCodeAt(f)
+    if (wildcard === 35) return true // #
+    const filterEnd = endOfLevel(filter, f)
+    const topicEnd = endOfLevel(topic, t)
+    if (wildcard !== 43 /* + */) {
+      if (filterEnd - f !== topicEnd - t) return false
+      if (!topic.startsWith(filter.slice(f, filterEnd), t)) return false
+    }
+    const isFilterDone = filterEnd === filter.length
+    if (topicEnd === topic.length) {
+      // `a/#` matches `a` as well.
+      return isFilterDone || filter.slice(filterEnd) === '/#'
+    }
+    if (isFilterDone) return false
+    f = filterEnd + 1
+    t = topicEnd + 1
+  }
+}
+
+function endOfLevel(text: string, from: number): number {
+  const at = text.indexOf('/', from)
+  return at < 0 ? text.length : at
+}
+
+/** Part of Aedes' client that its types leave out. */
+interface DeliveringClient extends Client {
+  deliverQoS(packet: object, done: () => void): void
+}
+
+/** How many stored topics are compared before others have their turn. */
+const TURN = 512
+
+/**
+ * Sends one client what is retained for the filters it has just subscribed to. Aedes' own way reads
+ * ahead, so that a message could follow a newer one of the same topic; this one reads a message in
+ * the moment it is handed on.
+ */
+export class RetainedDelivery {
+  readonly #client: DeliveringClient
+  readonly #store: RetainedStore
+  readonly #source: RetainedSource | undefined
+  readonly #logger: Logger | undefined
+  readonly #pending = new Set<string>()
+  #isRunning = false
+
+  constructor(
+    client: Client,
+    store: RetainedStore,
+    source: RetainedSource | undefined,
+    logger: Logger | undefined,
+  ) {
+    this.#client = client as DeliveringClient
+    this.#store = store
+    this.#source = source
+    this.#logger = logger
+  }
+
+  add(filters: readonly string[]): void {
+    for (const filter of filters) this.#pending.add(filter)
+    if (this.#isRunning || this.#pending.size === 0) return
+    this.#isRunning = true
+    this.#run()
+      .catch((error) => this.#logger?.error({ error }, 'retained messages could not be read'))
+      .finally(() => {
+        this.#isRunning = false
+      })
+  }
+
+  async #run(): Promise<void> {
+    while (this.#pending.size > 0) {
+      const filters = [...this.#pending]
+      this.#pending.clear()
+      await this.#sendStored(filters)
+      for (const filter of filters) {
+        for (const { topic, payload } of this.#source?.match(filter) ?? []) {
+          if (this.#client.closed) return
+          await this.#send({ topic, payload: Buffer.from(payload), qos: 1 })
+        }
+      }
+    }
+  }
+
+  async #sendStored(filters: readonly string[]): Promise<void> {
+    const wildcards = filters.filter((filter) => /[+#]/.test(filter))
+    for (const filter of filters) {
+      const message = this.#store.get(filter)
+      if (message !== undefined) await this.#send(message)
+    }
+    if (wildcards.length === 0) return
+    let compared = 0
+    for (const message of this.#store.messages()) {
+      if (this.#client.closed) return
+      compared += wildcards.length
+      if (compared >= TURN) {
+        compared = 0
+        await new Promise(setImmediate)
+      }
+      if (filters.includes(message.topic)) continue
+      if (wildcards.some((filter) => filterMatches(filter, message.topic))) {
+        await this.#send(message)
+      }
+    }
+  }
+
+  #send(message: { topic: string; payload: Buffer; qos: 0 | 1 | 2 }): Promise<void> {
+    const { topic, payload, qos } = message
+    return new Promise((resolve) => {
+      // Without a `brokerId` it is not taken for a repetition of the live message.
+      this.#client.deliverQoS(
+        { cmd: 'publish', topic, payload, qos, retain: true, dup: false, brokerId: null },
+        () => resolve(),
+      )
+    })
+  }
+}
