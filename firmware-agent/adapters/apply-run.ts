@@ -1,0 +1,189 @@
+/**
+ * Applies jobs of entries one after the other, in batches that each go to disk in one transaction.
+ * While a batch is flushed the next is computed; a job is settled when its last entry is on disk. An
+ * entry that cannot be applied stops its job and, by the gap it leaves, all jobs behind it; what
+ * came before it goes to disk first.
+ */
+import type { Entry } from '../../shared/protocol/messages.ts'
+import { AppError, messageOf } from '../../shared/runtime/errors.ts'
+import type { PartResult, StreamMark } from '../core/events.ts'
+import { Pace } from './pace.ts'
+import { PageArena } from './page-arena.ts'
+import type { SliceStore } from './slice-store.ts'
+import { type CheckedEntry, checkEntry, markOf, WriteBatch } from './write-batch.ts'
+
+export interface Applied {
+  readonly mark: StreamMark
+  readonly results: readonly PartResult[]
+}
+
+/** A local trouble stopped the stream. What came before the entry is on disk: `applied`. */
+export class ApplyError extends AppError {
+  readonly applied: Applied
+
+  constructor(cause: AppError, applied: Applied) {
+    super(cause.code, cause.message, { cause, exitCode: cause.exitCode })
+    this.applied = applied
+  }
+}
+
+export interface ApplyJob {
+  readonly kind: 'apply'
+  readonly entries: readonly Entry[]
+  readonly settle: (outcome: Applied | ApplyError) => void
+}
+
+/** How far a job has come on disk. */
+interface Progress {
+  readonly job: ApplyJob
+  readonly results: PartResult[]
+  isSettled: boolean
+}
+
+/** A batch and, for each of its entries, the job that it belongs to. */
+interface Stage {
+  batch: WriteBatch
+  readonly owners: Progress[]
+}
+
+const ENTRIES_PER_BATCH_MAX = 512
+
+export class ApplyRun {
+  readonly #bytesMax: number
+  readonly #pace: Pace
+  readonly #store: SliceStore
+  readonly #arenas = [new PageArena(), new PageArena()]
+  #filling: Stage | undefined
+  #flushing: { readonly stage: Stage; readonly trouble: Promise<unknown> } | undefined
+  /** The position of the last entry that was taken into a batch. */
+  #position: number
+
+  constructor(options: { bytesMax: number; sliceMs: number }, store: SliceStore) {
+    this.#bytesMax = options.bytesMax
+    this.#pace = new Pace(options.sliceMs)
+    this.#store = store
+    this.#position = store.mark.position
+  }
+
+  /** Takes jobs as long as there are any. */
+  async run(next: () => ApplyJob | undefined): Promise<void> {
+    for (let job = next(); job !== undefined; job = next()) {
+      const progress: Progress = { job, results: [], isSettled: false }
+      if (job.entries.length === 0) settle(progress, this.#store.mark)
+      for (const entry of job.entries) {
+        if (progress.isSettled) break
+        try {
+          await this.#take(entry, progress)
+        } catch (error) {
+          await this.#drain()
+          this.#fail([progress], error)
+        }
+      }
+    }
+    await this.#drain()
+  }
+
+  async #take(entry: Entry, progress: Progress): Promise<void> {
+    const { grid } = this.#store
+    if (grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
+    this.#requireNext(entry)
+    const checked = checkEntry(entry, grid)
+    if (this.#filling !== undefined && this.#isFull(this.#filling.batch, checked)) {
+      await this.#startFlush()
+      if (progress.isSettled) return
+      this.#requireNext(entry)
+    }
+    this.#filling ??= {
+      batch: new WriteBatch(this.#store, grid, this.#nextArena(), this.#flushing?.stage.batch),
+      owners: [],
+    }
+    const stage = this.#filling
+    try {
+      await stage.batch.add(checked, this.#pace)
+    } catch (error) {
+      stage.batch = await stage.batch.withoutFailed(this.#pace)
+      throw error
+    }
+    stage.owners.push(progress)
+    this.#position = entry.position
+  }
+
+  /** Two take turns: a batch is on disk before the one after the next begins. */
+  #nextArena(): PageArena {
+    this.#arenas.reverse()
+    return this.#arenas[0]!
+  }
+
+  #requireNext({ position }: Entry): void {
+    if (position === this.#position + 1) return
+    throw new AppError('entry-out-of-order', `entry ${position} does not follow ${this.#position}`)
+  }
+
+  #isFull(batch: WriteBatch, next: CheckedEntry): boolean {
+    const count = batch.entries.length
+    if (count === 0) return false
+    return count >= ENTRIES_PER_BATCH_MAX || batch.bytesWith(next) > this.#bytesMax
+  }
+
+  /** Sends the filling batch on its way to disk, behind the one before. */
+  async #startFlush(): Promise<void> {
+    await this.#filling?.batch.seal(this.#pace)
+    await this.#finishFlush()
+    const stage = this.#filling
+    this.#filling = undefined
+    if (stage === undefined || stage.batch.entries.length === 0) return
+    let onTaken = (): void => {}
+    const taken = new Promise<void>((resolve) => {
+      onTaken = resolve
+    })
+    const trouble = stage.batch.commit(onTaken).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    this.#flushing = { stage, trouble }
+    // The disk only starts once the transaction was filled, which needs this thread.
+    await Promise.race([taken, trouble])
+  }
+
+  async #finishFlush(): Promise<void> {
+    if (this.#flushing === undefined) return
+    const { stage, trouble } = this.#flushing
+    const error = await trouble
+    this.#flushing = undefined
+    if (error !== undefined) {
+      const behind = this.#filling?.owners ?? []
+      this.#filling = undefined
+      this.#position = this.#store.mark.position
+      this.#fail([...stage.owners, ...behind], error)
+      return
+    }
+    stage.owners.forEach((progress, index) => {
+      progress.results.push(stage.batch.results[index]!)
+      const { entry } = stage.batch.entries[index]!
+      if (entry === progress.job.entries.at(-1)) settle(progress, markOf(entry))
+    })
+  }
+
+  async #drain(): Promise<void> {
+    await this.#startFlush()
+    await this.#finishFlush()
+  }
+
+  #fail(jobs: readonly Progress[], error: unknown): void {
+    const cause =
+      error instanceof AppError
+        ? error
+        : new AppError('apply-failed', messageOf(error), { cause: error })
+    for (const progress of jobs) {
+      if (progress.isSettled) continue
+      progress.isSettled = true
+      const { mark } = this.#store
+      progress.job.settle(new ApplyError(cause, { mark, results: progress.results }))
+    }
+  }
+}
+
+function settle(progress: Progress, mark: StreamMark): void {
+  progress.isSettled = true
+  progress.job.settle({ mark, results: progress.results })
+}

@@ -1,0 +1,209 @@
+/**
+ * The agent's link to its gateway: mqtt.js with everything off that it would do on its own. It does
+ * not reconnect (session.ts does), keeps nothing for later, and starts each attempt with a new client,
+ * as an old one may suppress its `connect` event for packets that were never acknowledged.
+ */
+import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { type IClientOptions, MqttClient } from 'mqtt'
+import { assert } from '../../shared/core/assert.ts'
+import { messageOf } from '../../shared/runtime/errors.ts'
+import { PacketSizeGuard } from './packet-size-guard.ts'
+
+export interface MqttLinkOptions {
+  /** `mqtt://host:port` or `mqtts://host:port`. */
+  readonly url: string
+  readonly clientId: string
+  readonly username?: string
+  readonly password?: string
+  readonly will: { readonly topic: string; readonly payload: string | Uint8Array }
+  readonly keepaliveSeconds: number
+  readonly subscriptions: readonly { readonly topic: string; readonly qos: 0 | 1 }[]
+  readonly connectTimeoutMs?: number
+}
+
+export interface MqttLinkPort {
+  /** Connected, and subscribed to everything. */
+  onConnected(): void
+  /** Once for each `connect`, whether or not it ever came to `onConnected`. */
+  onDisconnected(reason: string): void
+  onMessage(topic: string, payload: Uint8Array): void
+}
+
+export interface OutgoingMessage {
+  readonly topic: string
+  readonly payload: string | Uint8Array
+  readonly qos: 0 | 1
+  readonly retain: boolean
+}
+
+const CONNECT_TIMEOUT_MS = 10_000
+const CLOSE_TIMEOUT_MS = 2000
+const INCOMING_BYTES_MAX = 2 * 1024 * 1024
+
+export class MqttLink {
+  readonly #options: MqttLinkOptions
+  readonly #port: MqttLinkPort
+  #connection: Connection | undefined
+
+  constructor(options: MqttLinkOptions, port: MqttLinkPort) {
+    this.#options = options
+    this.#port = port
+  }
+
+  get isConnected(): boolean {
+    return this.#connection?.isUp === true
+  }
+
+  /** Bytes that were published and not yet taken by the system. */
+  get backlogBytes(): number {
+    return this.#connection?.backlogBytes ?? 0
+  }
+
+  /** Makes one attempt. The attempt before must have ended. */
+  connect(): void {
+    assert(this.#connection === undefined, 'one connection at a time')
+    const connection: Connection = new Connection(this.#options, {
+      onConnected: () => this.#port.onConnected(),
+      onDisconnected: (reason) => {
+        this.#connection = undefined
+        this.#port.onDisconnected(reason)
+      },
+      onMessage: (topic, payload) => this.#port.onMessage(topic, payload),
+    })
+    this.#connection = connection
+  }
+
+  /** Sends a message now, or not at all: while not connected it is dropped. Says which. */
+  publish(message: OutgoingMessage): boolean {
+    return this.#connection?.publish(message) === true
+  }
+
+  /** Cuts the connection; `onDisconnected` follows. */
+  disconnect(reason: string): void {
+    this.#connection?.destroy(reason)
+  }
+
+  /** Sends what was published and takes leave of the broker. */
+  async close(): Promise<void> {
+    await this.#connection?.close()
+  }
+}
+
+class Connection {
+  readonly #client: MqttClient
+  readonly #socket: Socket
+  readonly #closed: Promise<void>
+  #state: 'connecting' | 'up' | 'ending' = 'connecting'
+  #reason = 'connection closed'
+
+  constructor(options: MqttLinkOptions, port: MqttLinkPort) {
+    this.#socket = openSocket(new URL(options.url))
+    this.#socket.setNoDelay(true)
+    this.#guardSize()
+    this.#client = new MqttClient(() => this.#socket, clientOptions(options))
+    this.#client.on('error', (error) => this.destroy(messageOf(error)))
+    this.#client.on('connect', () => this.#subscribe(options, port))
+    this.#client.on('message', (topic, payload) => {
+      if (this.#state === 'up') port.onMessage(topic, payload)
+    })
+    this.#socket.on('error', (error) => this.#note(messageOf(error)))
+    this.#closed = new Promise((resolve) => {
+      this.#socket.once('close', () => {
+        this.#note('')
+        this.#client.end(true)
+        port.onDisconnected(this.#reason)
+        resolve()
+      })
+    })
+  }
+
+  get isUp(): boolean {
+    return this.#state === 'up'
+  }
+
+  get backlogBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  publish({ topic, payload, qos, retain }: OutgoingMessage): boolean {
+    if (this.#state !== 'up' || this.#socket.destroyed) return false
+    const bytes =
+      typeof payload === 'string'
+        ? payload
+        : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+    this.#client.publish(topic, bytes, { qos, retain }, () => {})
+    return true
+  }
+
+  destroy(reason: string): void {
+    this.#note(reason)
+    this.#socket.destroy()
+  }
+
+  async close(): Promise<void> {
+    if (this.#state !== 'up') {
+      this.destroy('closed')
+    } else {
+      this.#note('closed')
+      const timer = setTimeout(() => this.#socket.destroy(), CLOSE_TIMEOUT_MS)
+      this.#client.end(false)
+      await this.#closed
+      clearTimeout(timer)
+    }
+    await this.#closed
+  }
+
+  /** The first trouble is the reason; afterwards nothing is sent or handed over. */
+  #note(reason: string): void {
+    if (this.#state !== 'ending' && reason !== '') this.#reason = reason
+    this.#state = 'ending'
+  }
+
+  #subscribe({ subscriptions }: MqttLinkOptions, port: MqttLinkPort): void {
+    const topics = Object.fromEntries(subscriptions.map(({ topic, qos }) => [topic, { qos }]))
+    this.#client.subscribe(topics, (error, granted) => {
+      if (this.#state !== 'connecting') return
+      const refused = granted?.find(({ qos }) => qos === 128)
+      if (error || refused) {
+        this.destroy(error ? messageOf(error) : `not allowed to subscribe to ${refused?.topic}`)
+      } else {
+        this.#state = 'up'
+        port.onConnected()
+      }
+    })
+  }
+
+  #guardSize(): void {
+    const guard = new PacketSizeGuard({ bytesMax: INCOMING_BYTES_MAX })
+    this.#socket.on('data', (chunk: Buffer) => {
+      if (!guard.accepts(chunk)) this.destroy(`a packet of more than ${INCOMING_BYTES_MAX} bytes`)
+    })
+  }
+}
+
+function openSocket(url: URL): Socket {
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  if (url.protocol === 'mqtts:') {
+    return connectTls({ host, port: Number(url.port || 8883) })
+  }
+  return connectTcp({ host, port: Number(url.port || 1883) })
+}
+
+function clientOptions(options: MqttLinkOptions): IClientOptions {
+  const { clientId, username, password, will } = options
+  return {
+    clientId,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    protocolVersion: 4,
+    clean: true,
+    keepalive: options.keepaliveSeconds,
+    connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    reconnectPeriod: 0,
+    resubscribe: false,
+    queueQoSZero: false,
+    writeCache: false,
+    will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Runs entries and reads against the store, one after the other in the order they came: a read sees
+ * one state. Entries that stand in the queue together share transactions, and while one goes to disk
+ * the next is computed. Computing is cut into slices, so that no message waits for it.
+ */
+import type { Answer, Entry, Read } from '../../shared/protocol/messages.ts'
+import { AppError, messageOf } from '../../shared/runtime/errors.ts'
+import { type Applied, ApplyError, type ApplyJob, ApplyRun } from './apply-run.ts'
+import { Pace } from './pace.ts'
+import { runRead } from './read-run.ts'
+import type { SliceStore } from './slice-store.ts'
+
+export interface OperationRunnerOptions {
+  /** After this much computing, messages are taken and sent. */
+  readonly sliceMs?: number
+  /** Pages of one transaction, bytes; one entry may have more. */
+  readonly transactionBytesMax?: number
+}
+
+interface ReadJob {
+  readonly kind: 'read'
+  readonly read: Read
+  readonly settle: (answer: Answer | undefined) => void
+  isCancelled: boolean
+}
+
+interface OtherJob {
+  readonly kind: 'other'
+  readonly run: () => Promise<void>
+}
+
+type Job = ApplyJob | ReadJob | OtherJob
+
+const SLICE_MS = 10
+const TRANSACTION_BYTES_MAX = 1024 * 1024
+
+export class OperationRunner {
+  readonly #store: SliceStore
+  readonly #sliceMs: number
+  readonly #transactionBytesMax: number
+  readonly #queue: Job[] = []
+  #runningRead: ReadJob | undefined
+  #isRunning = false
+
+  constructor(options: OperationRunnerOptions, store: SliceStore) {
+    this.#store = store
+    this.#sliceMs = options.sliceMs ?? SLICE_MS
+    this.#transactionBytesMax = options.transactionBytesMax ?? TRANSACTION_BYTES_MAX
+  }
+
+  /** Reads that wait or run. */
+  get readsOpen(): number {
+    const waiting = this.#queue.filter((job) => job.kind === 'read').length
+    return waiting + (this.#runningRead === undefined ? 0 : 1)
+  }
+
+  /** Resolves once all entries are on disk; fails with an `ApplyError`. */
+  async apply(entries: readonly Entry[]): Promise<Applied> {
+    const outcome = await new Promise<Applied | ApplyError>((settle) => {
+      this.#enqueue({ kind: 'apply', entries, settle })
+    })
+    if (outcome instanceof ApplyError) throw outcome
+    return outcome
+  }
+
+  /** The answer, which may be an error, or nothing if the read was cancelled. */
+  async read(read: Read): Promise<Answer | undefined> {
+    return await new Promise((settle) => {
+      this.#enqueue({ kind: 'read', read, settle, isCancelled: false })
+    })
+  }
+
+  /** Nobody waits for reads of this task any more. */
+  cancel(task: string): void {
+    for (const job of [...this.#queue, this.#runningRead]) {
+      if (job?.kind === 'read' && job.read.task === task) job.isCancelled = true
+    }
+  }
+
+  /** Runs something that needs the store for itself, as emptying it, in its turn. */
+  async exclusively<T>(run: () => Promise<T>): Promise<T> {
+    return await new Promise<T>((resolve, reject) => {
+      this.#enqueue({ kind: 'other', run: () => run().then(resolve, reject) })
+    })
+  }
+
+  #enqueue(job: Job): void {
+    this.#queue.push(job)
+    if (!this.#isRunning) void this.#run()
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true
+    for (let job = this.#queue[0]; job !== undefined; job = this.#queue[0]) {
+      if (job.kind === 'apply') {
+        const options = { bytesMax: this.#transactionBytesMax, sliceMs: this.#sliceMs }
+        await new ApplyRun(options, this.#store).run(() => this.#nextApply())
+      } else {
+        this.#queue.shift()
+        if (job.kind === 'read') await this.#answer(job)
+        else await job.run()
+      }
+    }
+    this.#isRunning = false
+  }
+
+  #nextApply(): ApplyJob | undefined {
+    const job = this.#queue[0]
+    if (job?.kind !== 'apply') return undefined
+    this.#queue.shift()
+    return job
+  }
+
+  async #answer(job: ReadJob): Promise<void> {
+    const { task, part, attempt } = job.read
+    const { position, seq } = this.#store.mark
+    const startMs = performance.now()
+    this.#runningRead = job
+    const outcome = await this.#valueOrError(job)
+    this.#runningRead = undefined
+    const ms = Math.round((performance.now() - startMs) * 1000) / 1000
+    const head = { t: 'answer', task, part, attempt, position, seq, ms } as const
+    job.settle(job.isCancelled ? undefined : { ...head, ...outcome })
+  }
+
+  async #valueOrError(job: ReadJob): Promise<Pick<Answer, 'value' | 'error'>> {
+    if (job.isCancelled) return {}
+    try {
+      const pace = new Pace(this.#sliceMs)
+      const value = await runRead(job.read, this.#store, pace, () => job.isCancelled)
+      return value === undefined ? {} : { value }
+    } catch (error) {
+      const code = error instanceof AppError ? error.code : 'read-failed'
+      return { error: { code, message: messageOf(error).slice(0, 1024) } }
+    }
+  }
+}

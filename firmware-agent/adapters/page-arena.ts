@@ -1,0 +1,43 @@
+/**
+ * Memory for the pages of one batch, used again for the next: a buffer for each page would cost more
+ * in collecting than the work on it.
+ */
+const CHUNK_BYTES_MIN = 16 * 1024
+const CHUNK_BYTES_MAX = 256 * 1024
+const ALIGNMENT_BYTES = 8
+
+export class PageArena {
+  readonly #chunks: Uint8Array[] = []
+  #chunk = 0
+  #at = 0
+  #lastStart = 0
+
+  /** `bytes` bytes at a multiple of 8, with whatever lay there before. */
+  take(bytes: number): Uint8Array {
+    while (this.#chunk < this.#chunks.length) {
+      const chunk = this.#chunks[this.#chunk]!
+      const start = this.#at
+      if (start + bytes <= chunk.length) {
+        this.#lastStart = start
+        this.#at = Math.ceil((start + bytes) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        return chunk.subarray(start, start + bytes)
+      }
+      this.#chunk += 1
+      this.#at = 0
+    }
+    const size = Math.min(CHUNK_BYTES_MAX, CHUNK_BYTES_MIN * 2 ** this.#chunks.length)
+    this.#chunks.push(new Uint8Array(Math.max(bytes, size)))
+    return this.take(bytes)
+  }
+
+  /** The memory taken last is free again. */
+  giveBack(): void {
+    this.#at = this.#lastStart
+  }
+
+  /** All that was taken may be taken again. */
+  clear(): void {
+    this.#chunk = 0
+    this.#at = 0
+  }
+}

@@ -1,0 +1,376 @@
+/**
+ * The node's slice in LMDB: pages of its tiles, where its stream stands, results that the gateway
+ * has not confirmed, and the outbox. Pages, mark and results change in one transaction, so that
+ * after any crash they agree (recovery.md, The stores). Everything is checked when it is read: LMDB
+ * has no checksums. Whether there is room is asked before anything is written.
+ */
+import { statfsSync } from 'node:fs'
+import { randomId } from '../../shared/core/ids.ts'
+import type { Random } from '../../shared/core/random.ts'
+import { TilePage } from '../../shared/grid/tile-page.ts'
+import type { Answer, GridShape } from '../../shared/protocol/messages.ts'
+import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
+import { AppError } from '../../shared/runtime/errors.ts'
+import {
+  type Database,
+  openDatabase,
+  setAsideDatabase,
+  type Table,
+} from '../../shared/runtime/lmdb.ts'
+import type { PartResult, StreamMark } from '../core/events.ts'
+import { type AnswerName, AnswerTable } from './answer-table.ts'
+import { openRecord, sealRecord } from './sealed-record.ts'
+import { SliceGrid } from './slice-grid.ts'
+import { TileSet } from './tile-set.ts'
+
+export interface SliceStoreOptions {
+  /** The file of the slice stays below this, bytes. */
+  readonly sliceBytesMax: number
+  /** Answers that wait for the gateway, bytes on disk. */
+  readonly outboxBytesMax: number
+  /** What a commit leaves free on the disk, bytes. */
+  readonly diskFreeBytesMin?: number
+}
+
+export interface SliceIdentity {
+  readonly storeId: string
+  /** Counts the starts. */
+  readonly boot: number
+  /** Null while the store belongs to no ledger. */
+  readonly ledgerId: string | null
+  readonly grid: GridShape | null
+}
+
+export interface SliceCommit {
+  /** Sealed pages by tile. */
+  readonly pages: ReadonlyMap<number, TilePage>
+  readonly mark: StreamMark
+  readonly results: readonly PartResult[]
+}
+
+export interface SliceStats {
+  readonly tiles: number
+  readonly lsus: number
+  readonly storeBytes: number
+  /** Written to the disk since the store was made, about. */
+  readonly writtenBytesTotal: number
+  readonly outboxRecords: number
+  readonly outboxBytes: number
+  readonly answersShed: number
+}
+
+const MIB = 1024 * 1024
+const DISK_FREE_BYTES_MIN = 16 * MIB
+const DISK_CHECK_INTERVAL_MS = 5000
+/** A new tile leaves this much below the bound: rewriting a tile needs free pages, too. */
+const REWRITE_RESERVE_BYTES_MAX = 8 * MIB
+const OUTBOX_RECORDS_MAX = 4096
+const BROKEN_KEPT = 2
+const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
+/** The path from the root to a leaf, in the tables and the free list, and the meta page. */
+const TREE_PAGES_PER_COMMIT = 10
+const PAGE_BYTES = 4096
+const PAGE_HEADER_BYTES = 16
+
+export class SliceStore {
+  readonly #options: Required<SliceStoreOptions>
+  readonly #random: Random
+  readonly #database: Database
+  readonly #tiles: Table<number>
+  readonly #results: Table<number>
+  readonly #meta: Table<string>
+  readonly #answers: AnswerTable
+  readonly #held = new TileSet()
+  /** Why the store that was here before could not be used, and where it is now. */
+  readonly setAside: string | undefined
+  #identity: SliceIdentity
+  #grid: SliceGrid | undefined
+  #mark: StreamMark
+  #unconfirmed: PartResult[] = []
+  /** Positions of results that are still on disk, ascending. */
+  #resultsOnDisk: number[] = []
+  #lsus = 0
+  #writtenBytes: number
+  #diskFree = { bytes: 0, atMs: Number.NEGATIVE_INFINITY }
+
+  /** `onFatal` hears of a failed commit: the process must end then. */
+  static async open(
+    directory: string,
+    options: SliceStoreOptions,
+    random: Random,
+    onFatal: (error: AppError) => void,
+  ): Promise<SliceStore> {
+    const lmdb = {
+      mapSizeBytes: 2 * options.sliceBytesMax + 16 * MIB,
+      maxDbs: 6,
+      brokenKept: BROKEN_KEPT,
+    }
+    let database = await openDatabase(directory, lmdb, onFatal)
+    let meta = metaTable(database)
+    let { setAside } = database
+    if (!recordsAreSound(meta)) {
+      await database.close()
+      setAside = setAsideDatabase(directory, BROKEN_KEPT)
+      database = await openDatabase(directory, lmdb, onFatal)
+      meta = metaTable(database)
+    }
+    const store = new SliceStore(options, random, database, meta, setAside)
+    await store.#writeIdentity(store.#identity)
+    return store
+  }
+
+  private constructor(
+    options: SliceStoreOptions,
+    random: Random,
+    database: Database,
+    meta: Table<string>,
+    setAside: string | undefined,
+  ) {
+    this.#options = { diskFreeBytesMin: DISK_FREE_BYTES_MIN, ...options }
+    this.#random = random
+    this.#database = database
+    this.setAside = setAside
+    this.#tiles = database.table<number>('tiles', 'uint32')
+    this.#results = database.table<number>('results', 'ordered-binary')
+    this.#meta = meta
+    this.#answers = new AnswerTable(
+      { bytesMax: options.outboxBytesMax, recordsMax: OUTBOX_RECORDS_MAX },
+      database.table<number>('answers', 'ordered-binary'),
+    )
+    const last = readRecord<SliceIdentity>(this.#meta, 'identity')
+    this.#identity =
+      last === undefined
+        ? { storeId: randomId(random), boot: 1, ledgerId: null, grid: null }
+        : { ...last, boot: last.boot + 1 }
+    this.#mark = readRecord<StreamMark>(this.#meta, 'mark') ?? MARK_START
+    this.#writtenBytes = readRecord<number>(this.#meta, 'written') ?? 0
+    this.#grid = this.#identity.grid === null ? undefined : new SliceGrid(this.#identity.grid)
+    for (const { key, value } of this.#results.getRange()) {
+      this.#resultsOnDisk.push(key)
+      this.#unconfirmed.push({ position: key, lsus: viewOf(value).getFloat64(0, true) })
+    }
+    for (const tile of this.#tiles.getKeys()) this.#hold(tile)
+  }
+
+  get identity(): SliceIdentity {
+    return this.#identity
+  }
+
+  get mark(): StreamMark {
+    return this.#mark
+  }
+
+  /** The grid, once the store belongs to a ledger. */
+  get grid(): SliceGrid | undefined {
+    return this.#grid
+  }
+
+  /** Binds a new store to a ledger and its grid. */
+  async adopt(ledgerId: string, grid: GridShape): Promise<void> {
+    const { ledgerId: own } = this.#identity
+    if (own !== null) throw new AppError('store-adopted', `the store belongs to ledger ${own}`)
+    const sliceGrid = new SliceGrid(grid)
+    await this.#writeIdentity({ ...this.#identity, ledgerId, grid })
+    this.#grid = sliceGrid
+  }
+
+  holds(tile: number): boolean {
+    return this.#held.has(tile)
+  }
+
+  /**
+   * A private copy of a tile's page, in `room` if given; fails with `page-damaged` if its digest is
+   * not its own.
+   */
+  readPage(tile: number, room?: Uint8Array): TilePage | undefined {
+    const stored = this.#tiles.getBinaryFast(tile)
+    if (stored === undefined) return undefined
+    if (this.#grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
+    // The library's buffer is longer than it says; only a view cut by its length is the value.
+    const bytes = stored.subarray(0, stored.length)
+    const page = TilePage.open(this.#grid.layoutOf(tile), bytes, room)
+    if (typeof page === 'string') {
+      throw new AppError('page-damaged', `the page of tile ${tile} is ${page}`)
+    }
+    return page
+  }
+
+  /**
+   * Resolves once all of it is on disk; `store-full` leaves everything as it was. `onTaken` is called
+   * when the pages have been copied and their memory may be used again.
+   */
+  async commit(commit: SliceCommit, onTaken?: () => void): Promise<void> {
+    this.#requireRoom(commit.pages)
+    this.#writtenBytes += TREE_PAGES_PER_COMMIT * PAGE_BYTES
+    for (const page of commit.pages.values()) this.#writtenBytes += diskBytesOf(page)
+    const { position, chain, seq } = commit.mark
+    const mark = sealRecord({ position, chain, seq })
+    await this.#write(() => {
+      for (const [tile, page] of commit.pages) void this.#tiles.put(tile, page.bytes)
+      for (const result of commit.results) {
+        void this.#results.put(result.position, bytesOfNumber(result.lsus))
+      }
+      void this.#meta.put('mark', mark)
+      onTaken?.()
+    })
+    this.#mark = { position, chain, seq }
+    for (const tile of commit.pages.keys()) this.#hold(tile)
+    for (const result of commit.results) {
+      this.#unconfirmed.push(result)
+      this.#resultsOnDisk.push(result.position)
+    }
+  }
+
+  /** Results that the gateway has not confirmed, by position. */
+  results(): PartResult[] {
+    return this.#unconfirmed.slice()
+  }
+
+  /** Results up to `position` are confirmed. They leave the disk with the next write. */
+  forgetResults(position: number): void {
+    this.#unconfirmed = this.#unconfirmed.filter((result) => result.position > position)
+  }
+
+  /** Resolves once the answer is on disk, or shed because there is no room for it. */
+  async storeAnswer(answer: Answer): Promise<void> {
+    if (this.#diskFreeBytes() < this.#options.diskFreeBytesMin) {
+      this.#answers.shedOne()
+      return
+    }
+    const change = this.#answers.add(answer)
+    if (change === undefined) return
+    this.#writtenBytes += TREE_PAGES_PER_COMMIT * PAGE_BYTES
+    await this.#write(change)
+  }
+
+  answers(): Answer[] {
+    return this.#answers.list()
+  }
+
+  /** These answers arrived. They leave the disk with the next write. */
+  forgetAnswers(names: readonly AnswerName[]): void {
+    this.#answers.forget(names)
+  }
+
+  /** Empties the store: a new one, of no ledger. It goes on counting starts. */
+  async wipe(): Promise<SliceIdentity> {
+    const { boot } = this.#identity
+    const identity = { storeId: randomId(this.#random), boot, ledgerId: null, grid: null }
+    const clearAnswers = this.#answers.clear()
+    await this.#database.write(() => {
+      this.#tiles.clearSync()
+      this.#results.clearSync()
+      clearAnswers()
+      void this.#meta.remove('mark')
+      void this.#meta.put('identity', sealRecord(identity))
+    })
+    this.#identity = identity
+    this.#grid = undefined
+    this.#mark = MARK_START
+    this.#unconfirmed = []
+    this.#resultsOnDisk = []
+    this.#held.clear()
+    this.#lsus = 0
+    return identity
+  }
+
+  stats(): SliceStats {
+    return {
+      tiles: this.#held.size,
+      lsus: this.#lsus,
+      storeBytes: this.#database.fileBytes(),
+      writtenBytesTotal: this.#writtenBytes,
+      outboxRecords: this.#answers.records,
+      outboxBytes: this.#answers.bytes,
+      answersShed: this.#answers.shed,
+    }
+  }
+
+  /** Waits for what is being written. */
+  async close(): Promise<void> {
+    await this.#database.close()
+  }
+
+  /** Writes `change`, and with it what waited for a write to come. */
+  async #write(change: () => void): Promise<void> {
+    const firstKept = this.#unconfirmed[0]?.position ?? Number.POSITIVE_INFINITY
+    const confirmed = this.#resultsOnDisk.filter((position) => position < firstKept)
+    this.#resultsOnDisk = this.#resultsOnDisk.slice(confirmed.length)
+    await this.#database.write(() => {
+      change()
+      for (const position of confirmed) void this.#results.remove(position)
+      void this.#meta.put('written', sealRecord(this.#writtenBytes))
+      this.#answers.sweep()
+    })
+  }
+
+  async #writeIdentity(identity: SliceIdentity): Promise<void> {
+    await this.#write(() => {
+      void this.#meta.put('identity', sealRecord(identity))
+    })
+    this.#identity = identity
+  }
+
+  #hold(tile: number): void {
+    if (this.#held.add(tile)) this.#lsus += this.#grid?.geometry.tileLsus(tile) ?? 0
+  }
+
+  #requireRoom(pages: ReadonlyMap<number, TilePage>): void {
+    const { sliceBytesMax, diskFreeBytesMin } = this.#options
+    const diskFree = this.#diskFreeBytes()
+    if (diskFree < diskFreeBytesMin) {
+      throw new AppError('store-full', `${diskFree} bytes are free on the disk`)
+    }
+    let needed = TREE_PAGES_PER_COMMIT * PAGE_BYTES
+    let grows = false
+    for (const [tile, page] of pages) {
+      needed += diskBytesOf(page)
+      grows ||= !this.#held.has(tile)
+    }
+    const reserve = grows ? Math.min(REWRITE_RESERVE_BYTES_MAX, sliceBytesMax / 8) : 0
+    const room = sliceBytesMax - reserve - this.#database.fileBytes()
+    if (needed <= room || needed <= room + this.#database.freeBytes()) return
+    throw new AppError('store-full', `the slice has reached its ${sliceBytesMax} bytes`)
+  }
+
+  #diskFreeBytes(): number {
+    const nowMs = performance.now()
+    if (nowMs - this.#diskFree.atMs >= DISK_CHECK_INTERVAL_MS) {
+      const { bavail, bsize } = statfsSync(this.#database.path)
+      this.#diskFree = { bytes: bavail * bsize, atMs: nowMs }
+    }
+    return this.#diskFree.bytes
+  }
+}
+
+function metaTable(database: Database): Table<string> {
+  return database.table<string>('meta', 'ordered-binary')
+}
+
+/** Whether each small record is there or absent, but not damaged. */
+function recordsAreSound(meta: Table<string>): boolean {
+  return ['identity', 'mark', 'written'].every((key) => {
+    const stored = meta.getBinary(key)
+    return stored === undefined || openRecord(stored) !== undefined
+  })
+}
+
+function readRecord<T>(meta: Table<string>, key: string): T | undefined {
+  const stored = meta.getBinary(key)
+  return stored && openRecord<T>(stored)
+}
+
+/** A page that shares no leaf lies on whole pages of its own. */
+function diskBytesOf(page: TilePage): number {
+  return Math.ceil((page.bytes.length + PAGE_HEADER_BYTES) / PAGE_BYTES) * PAGE_BYTES
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function bytesOfNumber(value: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  viewOf(bytes).setFloat64(0, value, true)
+  return bytes
+}

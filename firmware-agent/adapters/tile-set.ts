@@ -1,0 +1,32 @@
+/** A set of tile ids in one bit each: a slice may have hundreds of thousands of tiles. */
+export class TileSet {
+  #bits = new Uint8Array(0)
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  has(tile: number): boolean {
+    return ((this.#bits[tile >>> 3] ?? 0) & (1 << (tile & 7))) !== 0
+  }
+
+  /** Whether the tile was not in the set before. */
+  add(tile: number): boolean {
+    if (this.has(tile)) return false
+    const at = tile >>> 3
+    if (at >= this.#bits.length) {
+      const grown = new Uint8Array(Math.max(64, 2 * at))
+      grown.set(this.#bits)
+      this.#bits = grown
+    }
+    this.#bits[at] = this.#bits[at]! | (1 << (tile & 7))
+    this.#size += 1
+    return true
+  }
+
+  clear(): void {
+    this.#bits = new Uint8Array(0)
+    this.#size = 0
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * How fast an agent applies entries durably, beside a plain loop that writes the same page bytes to
+ * LMDB in the same transactions, in alternating rounds of one run. Also: disk and memory afterwards,
+ * how long the loop is blocked, and what a telemetry sample costs. After `npm run build`:
+ * `node dist/scripts/bench/slice-store.js [directory]`.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DeviceMetrics } from '../../firmware-agent/adapters/device-metrics.ts'
+import { OperationRunner } from '../../firmware-agent/adapters/operation-runner.ts'
+import { SliceStore } from '../../firmware-agent/adapters/slice-store.ts'
+import { Random } from '../../shared/core/random.ts'
+import { bytesOfColumn } from '../../shared/grid/fields.ts'
+import { Geometry } from '../../shared/grid/geometry.ts'
+import { createLayout } from '../../shared/grid/page-layout.ts'
+import { findOperation } from '../../shared/operations/catalog.ts'
+import { packTiles } from '../../shared/operations/columns.ts'
+import {
+  PART_BYTES_MAX,
+  type Wire,
+  type WriteOperation,
+} from '../../shared/operations/operation.ts'
+import { decodeDown, type Entry, encodeMessage } from '../../shared/protocol/messages.ts'
+import { databasePath, openDatabase } from '../../shared/runtime/lmdb.ts'
+
+const GRID = { width: 800, height: 640, tile: 16, fields: 'value:f64' }
+const FIELDS = [{ name: 'value', type: 'f64' }] as const
+const ROUNDS = 15
+const PAGES_BYTES_MAX = 1024 * 1024
+const geometry = new Geometry(GRID)
+const layout = createLayout(FIELDS, GRID.tile ** 2)
+
+/**
+ * The entries of one task over the whole grid on one node, cut as the gateway cuts them and decoded
+ * as they arrive. `args` are in their normal form.
+ */
+function entriesOf(op: string, args: Wire, first: { position: number; seq: number }): Entry[] {
+  const operation = findOperation(op) as WriteOperation
+  const context = { geometry, fields: FIELDS }
+  const perTile = operation.argumentBytesPerTile(args, context)
+  const byArguments = perTile === 0 ? Number.POSITIVE_INFINITY : PART_BYTES_MAX / perTile
+  const tilesMax = Math.floor(Math.min(byArguments, PAGES_BYTES_MAX / layout.bytes))
+  const all = geometry.tilesOf(geometry.whole)
+  const entries: Entry[] = []
+  for (let at = 0; at < all.length; at += tilesMax) {
+    const tiles = all.subarray(at, at + tilesMax)
+    entries.push({
+      position: first.position + entries.length,
+      seq: first.seq,
+      chain: new Uint8Array(8),
+      op,
+      region: [0, 0, GRID.width, GRID.height],
+      args: operation.cut(args, geometry.whole, tiles, context),
+      tiles: packTiles(tiles),
+      body: new Uint8Array(8),
+    })
+  }
+  return entries.map((entry) => {
+    const message = { t: 'entries' as const, session: 1, confirmed: 0, entries: [entry] }
+    const decoded = decodeDown(Buffer.from(encodeMessage(message)))
+    if (!decoded.ok || decoded.message.t !== 'entries') throw new Error('not decodable')
+    return decoded.message.entries[0]!
+  })
+}
+
+class LongestBlock {
+  #lastMs = performance.now()
+  longestMs = 0
+  readonly #timer = setInterval(() => {
+    const nowMs = performance.now()
+    this.longestMs = Math.max(this.longestMs, nowMs - this.#lastMs)
+    this.#lastMs = nowMs
+  }, 1)
+
+  stop(): number {
+    clearInterval(this.#timer)
+    return this.longestMs
+  }
+}
+
+interface Timing {
+  readonly ms: number
+  /** Of all threads. */
+  readonly cpuMs: number
+  readonly blockMs: number
+}
+
+async function timed(run: () => Promise<unknown>): Promise<Timing> {
+  const block = new LongestBlock()
+  const cpu = process.cpuUsage()
+  const startMs = performance.now()
+  await run()
+  const ms = performance.now() - startMs
+  const { user, system } = process.cpuUsage(cpu)
+  return { ms, cpuMs: (user + system) / 1000, blockMs: block.stop() }
+}
+
+const median = (values: number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
+
+function memory(): string {
+  const rollup = readFileSync('/proc/self/smaps_rollup', 'utf8')
+  const kib = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1])
+  return `Rss ${(kib('Rss') / 1024).toFixed(1)} MiB, Anonymous ${(kib('Anonymous') / 1024).toFixed(1)} MiB`
+}
+
+const base = mkdtempSync(join(process.argv[2] ?? tmpdir(), 'obelisk-bench-'))
+const onFatal = (error: Error): void => {
+  throw error
+}
+console.log(`start: ${memory()}`)
+const limits = { sliceBytesMax: 64 * 1024 * 1024, outboxBytesMax: 4 * 1024 * 1024 }
+const store = await SliceStore.open(join(base, 'agent'), limits, new Random(1), onFatal)
+await store.adopt('bench', GRID)
+const runner = new OperationRunner({}, store)
+
+const raw = await openDatabase(join(base, 'raw'), { mapSizeBytes: 2 ** 28, maxDbs: 2 }, onFatal)
+const rawTable = raw.table<number>('tiles', 'uint32')
+const rawPages = new Uint8Array(geometry.tiles * layout.bytes).fill(1)
+const pagesPerTransaction = Math.floor(PAGES_BYTES_MAX / layout.bytes)
+
+async function rawRound(): Promise<void> {
+  for (let at = 0; at < geometry.tiles; at += pagesPerTransaction) {
+    await raw.write(() => {
+      const end = Math.min(geometry.tiles, at + pagesPerTransaction)
+      for (let tile = at; tile < end; tile++) {
+        const from = tile * layout.bytes
+        void rawTable.put(tile, rawPages.subarray(from, from + layout.bytes))
+      }
+    })
+  }
+}
+
+type Kind = 'raw' | 'scale' | 'put'
+const timings: Record<Kind, Timing[]> = { raw: [], scale: [], put: [] }
+const values = new Float64Array(geometry.lsus)
+let seq = 0
+
+async function round(kind: Kind): Promise<Timing> {
+  if (kind === 'raw') return await timed(rawRound)
+  seq += 1
+  values.fill(seq)
+  const args = {
+    scale: { fields: [0], values: [seq] },
+    put: { field: 0, values: bytesOfColumn(values) },
+  }
+  const entries = entriesOf(kind, args[kind], { position: store.mark.position + 1, seq })
+  const timing = await timed(() => runner.apply(entries))
+  store.forgetResults(store.mark.position)
+  return timing
+}
+
+await round('scale')
+await round('put')
+console.log(`the agent with ${geometry.lsus} LSUs: ${memory()}`)
+await round('raw')
+for (let count = 0; count < ROUNDS; count++) {
+  for (const kind of ['raw', 'scale', 'put'] as const) timings[kind].push(await round(kind))
+}
+
+const msOf = (kind: Kind): number => median(timings[kind].map(({ ms }) => ms))
+const cpuMsOf = (kind: Kind): number => median(timings[kind].map(({ cpuMs }) => cpuMs))
+for (const kind of ['raw', 'scale', 'put'] as const) {
+  const ms = msOf(kind)
+  const rate = `${(geometry.lsus / ms / 1000).toFixed(1)}M LSUs/s`
+  const share = `${(msOf('raw') / ms).toFixed(2)} of raw`
+  const cpu = `${cpuMsOf(kind).toFixed(1)} ms of CPU`
+  console.log(`${kind.padEnd(6)} ${ms.toFixed(1)} ms, ${rate}, ${share}; ${cpu}`)
+}
+const applied = [...timings.scale, ...timings.put]
+const longestBlockMs = Math.max(...applied.map(({ blockMs }) => blockMs))
+const { storeBytes, lsus } = store.stats()
+console.log(`disk   ${(storeBytes / lsus).toFixed(1)} bytes an LSU, ${storeBytes} bytes`)
+console.log(`loop   blocked at most ${longestBlockMs.toFixed(1)} ms`)
+
+if (
+  store
+    .readPage(geometry.tiles - 1)!
+    .column(0)
+    .at(-1) !== values.at(-1)
+)
+  throw new Error('wrong')
+const metrics = new DeviceMetrics({ diskPath: databasePath(join(base, 'agent')) })
+const samplesMs: number[] = []
+for (let count = 0; count < 2000; count++) {
+  const startMs = performance.now()
+  metrics.sample()
+  samplesMs.push(performance.now() - startMs)
+}
+samplesMs.sort((a, b) => a - b)
+console.log(`sample p50 ${samplesMs[1000]!.toFixed(4)} ms, p99 ${samplesMs[1980]!.toFixed(4)} ms`)
+console.log(`end: ${memory()}`)
+metrics.close()
+await store.close()
+await raw.close()
+rmSync(base, { recursive: true, force: true })

@@ -1,0 +1,210 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { AppError } from '../../../shared/runtime/errors.ts'
+import {
+  type Database,
+  databasePath,
+  openDatabase,
+  type Table,
+} from '../../../shared/runtime/lmdb.ts'
+
+const OPTIONS = { mapSizeBytes: 16 * 1024 * 1024, maxDbs: 4 }
+const text = (bytes: Uint8Array | undefined): string | undefined =>
+  bytes && Buffer.from(bytes).toString()
+
+async function open(t: Test, directory: string, options = {}): Promise<Opened> {
+  const fatal: AppError[] = []
+  const database = await openDatabase(directory, { ...OPTIONS, ...options }, (error) => {
+    fatal.push(error)
+  })
+  t.teardown(async () => await database.close())
+  return { database, table: database.table<string>('words', 'ordered-binary'), fatal }
+}
+
+interface Opened {
+  readonly database: Database
+  readonly table: Table<string>
+  readonly fatal: AppError[]
+}
+
+/** A process that opens the database, writes once, says so, and then waits to be killed. */
+async function startWriter(directory: string): Promise<ChildProcess> {
+  const lmdb = new URL('../../../shared/runtime/lmdb.ts', import.meta.url)
+  const program = `
+    import { openDatabase } from ${JSON.stringify(lmdb.href)}
+    const [directory, options] = process.argv.slice(-2)
+    const database = await openDatabase(directory, JSON.parse(options), () => process.exit(70))
+    const table = database.table('words', 'ordered-binary')
+    await database.write(() => { table.put('written', Buffer.from('by a child')) })
+    console.log('written')
+    setInterval(() => {}, 1000)`
+  const child = spawn(
+    process.execPath,
+    [...process.execArgv, '--input-type=module', '-e', program, directory, JSON.stringify(OPTIONS)],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  await new Promise((resolve, reject) => {
+    child.stdout.once('data', resolve)
+    child.once('exit', (code) => reject(new Error(`the writer ended with ${code}`)))
+  })
+  return child
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const gone = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGKILL')
+  await gone
+}
+
+t.test('what was written is there after a clean close', async (t) => {
+  const directory = join(t.testdir(), 'store')
+  const first = await open(t, directory)
+  t.equal(first.database.setAside, undefined)
+  await first.database.write(() => {
+    void first.table.put('a', Buffer.from('one'))
+  })
+  t.notOk(existsSync(join(databasePath(directory), 'clean')), 'no marker while it is open')
+  await first.database.close()
+  t.ok(existsSync(join(databasePath(directory), 'clean')))
+  const second = await open(t, directory)
+  t.equal(text(second.table.getBinary('a')), 'one')
+  t.strictSame(readdirSync(directory), [databasePath(directory).split('/').at(-1)])
+})
+
+t.test('the path names the word size', (t) => {
+  t.match(databasePath('/somewhere'), /^\/somewhere\/state-(32|64)$/)
+  t.end()
+})
+
+t.test('a transaction that throws leaves nothing and is fatal', async (t) => {
+  const { database, table, fatal } = await open(t, join(t.testdir(), 'store'))
+  const write = database.write(() => {
+    void table.put('a', Buffer.from('half'))
+    throw new Error('broken off')
+  })
+  await t.rejects(write, { code: 'store-failed', exitCode: 70 })
+  t.equal(table.getBinary('a'), undefined)
+  t.strictSame(
+    fatal.map(({ code }) => code),
+    ['store-failed'],
+  )
+  await t.rejects(
+    database.write(() => {}),
+    { code: 'store-closed' },
+    'nothing is written after a failure',
+  )
+})
+
+t.test('writes of one moment are all there, in order', async (t) => {
+  const { database, table } = await open(t, join(t.testdir(), 'store'))
+  const writes = Array.from({ length: 50 }, (_, index) =>
+    database.write(() => {
+      void table.put('last', Buffer.from(String(index)))
+      void table.put(`own-${index}`, Buffer.from('x'))
+    }),
+  )
+  await Promise.all(writes)
+  t.equal(text(table.getBinary('last')), '49')
+  t.equal(table.getKeysCount(), 51)
+})
+
+t.test('bytes may be changed once the transaction has run', async (t) => {
+  const { database, table } = await open(t, join(t.testdir(), 'store'))
+  const bytes = Buffer.alloc(5000, 'a')
+  let isTaken = () => {}
+  const taken = new Promise<void>((resolve) => {
+    isTaken = resolve
+  })
+  const flushed = database.write(() => {
+    void table.put('long', bytes)
+    isTaken()
+  })
+  await taken
+  bytes.fill('b')
+  await flushed
+  t.equal(text(table.getBinary('long')), 'a'.repeat(5000))
+})
+
+t.test('a killed writer leaves its flushed write, and the probe finds it sound', async (t) => {
+  const directory = join(t.testdir(), 'store')
+  const writer = await startWriter(directory)
+  await kill(writer)
+  t.notOk(existsSync(join(databasePath(directory), 'clean')))
+  const { database, table } = await open(t, directory)
+  t.equal(database.setAside, undefined)
+  t.equal(text(table.getBinary('written')), 'by a child')
+})
+
+t.test('a database that kills who opens it is set aside after an unclean stop', async (t) => {
+  const directory = join(t.testdir(), 'store')
+  const damages: Record<string, (file: string) => void> = {
+    garbage: (file) => writeFileSync(file, Buffer.alloc(200_000, 0xa5)),
+    zeros: (file) => writeFileSync(file, Buffer.alloc(200_000)),
+    'cut off': (file) => truncateSync(file, 2 * 4096),
+  }
+  for (const [name, damage] of Object.entries(damages)) {
+    const writer = await startWriter(directory)
+    await kill(writer)
+    damage(join(databasePath(directory), 'data.mdb'))
+    const { database, table } = await open(t, directory)
+    t.match(database.setAside, /\.broken-\d+$/, name)
+    t.ok(existsSync(join(database.setAside!, 'data.mdb')), `${name}: kept`)
+    t.equal(table.getBinary('written'), undefined, `${name}: a new store`)
+    await database.write(() => {
+      void table.put('new', Buffer.from(name))
+    })
+    t.equal(text(table.getBinary('new')), name)
+    await database.close()
+  }
+  t.equal(readdirSync(directory).filter((entry) => entry.includes('broken')).length, 3)
+})
+
+t.test('only so many broken databases are kept, the newest', async (t) => {
+  const directory = join(t.testdir(), 'store')
+  const path = databasePath(directory)
+  for (const number of [1, 2, 10]) mkdirSync(`${path}.broken-${number}`, { recursive: true })
+  const writer = await startWriter(directory)
+  await kill(writer)
+  truncateSync(join(path, 'data.mdb'), 4096)
+  const { database } = await open(t, directory, { brokenKept: 2 })
+  t.equal(database.setAside, `${path}.broken-11`)
+  const broken = readdirSync(directory).filter((entry) => entry.includes('broken'))
+  t.strictSame(
+    broken.sort(),
+    ['10', '11'].map((number) => `${path.split('/').at(-1)}.broken-${number}`),
+  )
+})
+
+t.test('a creation that was cut off leaves nothing behind', async (t) => {
+  const directory = join(t.testdir(), 'store')
+  const temporary = `${databasePath(directory)}.new`
+  mkdirSync(temporary, { recursive: true })
+  writeFileSync(join(temporary, 'data.mdb'), Buffer.alloc(5000, 1))
+  const { database, table } = await open(t, directory)
+  t.equal(database.setAside, undefined)
+  t.equal(table.getKeysCount(), 0)
+  t.notOk(existsSync(temporary))
+})
+
+t.test('free bytes are what was removed, and are used again', async (t) => {
+  const { database, table } = await open(t, join(t.testdir(), 'store'))
+  const large = Buffer.alloc(512 * 1024, 'x')
+  const turn = async (): Promise<void> => {
+    await database.write(() => {
+      void table.put('large', large)
+    })
+    await database.write(() => {
+      void table.remove('large')
+    })
+  }
+  await turn()
+  t.ok(database.freeBytes() >= large.length)
+  await turn()
+  await turn()
+  const settled = database.fileBytes()
+  t.ok(settled > large.length)
+  for (let count = 0; count < 10; count++) await turn()
+  t.equal(database.fileBytes(), settled, 'the file stops growing')
+})
