@@ -1,0 +1,806 @@
+import { createHash } from 'node:crypto'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { Random } from '../../../shared/core/random.ts'
+import {
+  createColumn,
+  exactFor,
+  type Field,
+  type FieldType,
+  saturate,
+} from '../../../shared/grid/fields.ts'
+import { Geometry, type Region } from '../../../shared/grid/geometry.ts'
+import { createLayout } from '../../../shared/grid/page-layout.ts'
+import { TilePage } from '../../../shared/grid/tile-page.ts'
+import { findOperation, OPERATION_NAMES } from '../../../shared/operations/catalog.ts'
+import { GET_LSUS_MAX } from '../../../shared/operations/get.ts'
+import {
+  type GridContext,
+  type ItemsOperation,
+  type ReadOperation,
+  type Wire,
+  type WriteOperation,
+  windowOf,
+} from '../../../shared/operations/operation.ts'
+import { edgesOf, STAT_BINS_MAX } from '../../../shared/operations/stat.ts'
+import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
+import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
+import { type Parsed, PROBLEMS_MAX } from '../../../shared/protocol/problems.ts'
+
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
+t.comment(`SEED=${seed} npx tap run test/shared/operations/operations.test.ts`)
+// A `maxLength` is meant: by default lists are far shorter.
+fc.configureGlobal({ defaultSizeToMaxWhenMaxSpecified: true })
+const check = (t: Test, property: fc.IRawProperty<unknown>, numRuns = 120): void => {
+  fc.assert(property as fc.IProperty<unknown>, { seed, numRuns })
+  t.pass(`${numRuns} runs`)
+}
+
+const writeOf = (name: string): WriteOperation => findOperation(name) as WriteOperation
+const readOf = (name: string): ReadOperation => findOperation(name) as ReadOperation
+const digest = findOperation('digest') as ItemsOperation
+
+const FIELDS: readonly Field[] = [
+  { name: 'level', type: 'u8' },
+  { name: 'elevation', type: 'f64' },
+  { name: 'tally', type: 'i32' },
+  { name: 'heat', type: 'f32' },
+]
+const context: GridContext = {
+  geometry: new Geometry({ width: 37, height: 21, tile: 8 }),
+  fields: FIELDS,
+}
+const WHOLE = context.geometry.whole
+
+/** What a message does to arguments and partial results: CBOR there and back, as a Buffer. */
+function overTheWire(value: Wire): Wire {
+  const bytes = Buffer.concat([Buffer.of(0), encodeCbor(value)]).subarray(1)
+  const decoded = decodeCbor(bytes, MESSAGE_LIMITS)
+  if (!decoded.ok) throw new Error(decoded.message)
+  return decoded.value as Wire
+}
+
+function accepted(parsed: Parsed<Wire>): Wire {
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
+  return parsed.value
+}
+
+function problemsOf(parsed: Parsed<Wire>): string[] {
+  return parsed.ok ? [] : parsed.problems.map((problem) => `${problem.code} ${problem.path}`)
+}
+
+/** The nodes' side: pages of all tiles. */
+class Pages {
+  readonly #pages: TilePage[]
+  readonly #context: GridContext
+
+  constructor(context: GridContext) {
+    this.#context = context
+    this.#pages = Array.from({ length: context.geometry.tiles }, (_, tile) =>
+      TilePage.empty(createLayout(context.fields, context.geometry.tileLsus(tile))),
+    )
+  }
+
+  write(name: string, args: Wire, region: Region, parts: readonly Uint32Array[]): void {
+    const operation = writeOf(name)
+    for (const tiles of parts) {
+      const cut = overTheWire(operation.cut(args, region, tiles, this.#context))
+      const run = operation.run(cut, this.#context)
+      let cellsBefore = 0
+      for (const tile of tiles) {
+        const window = windowOf(this.#context.geometry, tile, region)
+        run.act(this.#pages[tile]!, window, cellsBefore)
+        cellsBefore += window.w * window.h
+      }
+    }
+  }
+
+  partial(name: string, args: Wire, region: Region, tiles: Uint32Array): Wire {
+    const run = readOf(name).run(overTheWire(args), this.#context)
+    for (const tile of tiles) {
+      run.visit(this.#pages[tile]!, windowOf(this.#context.geometry, tile, region))
+    }
+    return run.finish()
+  }
+
+  /** A whole read: each round over all parts, joined in the order that `join` makes. */
+  read(
+    name: string,
+    args: Wire,
+    region: Region,
+    parts: readonly Uint32Array[],
+    join: (partials: Wire[]) => Wire,
+  ): unknown {
+    const rounds: Wire[] = []
+    for (let round: Wire | undefined = args; round !== undefined; ) {
+      const roundArgs: Wire = round
+      const partials = parts.map((tiles) =>
+        overTheWire(this.partial(name, roundArgs, region, tiles)),
+      )
+      rounds.push(join(partials))
+      round = readOf(name).nextRound?.(rounds.at(-1)!, roundArgs)
+    }
+    return readOf(name).finish(rounds, args, region, this.#context)
+  }
+}
+
+/** The model: one array a field over the whole grid, and one of status. */
+class Model {
+  readonly columns: number[][]
+  readonly status: string[]
+  readonly #context: GridContext
+
+  constructor(context: GridContext) {
+    const { lsus } = context.geometry
+    this.#context = context
+    this.columns = context.fields.map(() => new Array<number>(lsus).fill(0))
+    this.status = new Array<string>(lsus).fill('idle')
+  }
+
+  lsusOf(region: Region): number[] {
+    const ids: number[] = []
+    for (let y = region.y; y < region.y + region.h; y++) {
+      for (let x = region.x; x < region.x + region.w; x++) {
+        ids.push(y * this.#context.geometry.width + x)
+      }
+    }
+    return ids
+  }
+
+  write(name: string, args: UserArgs, region: Region): void {
+    const index = (field: string): number =>
+      this.#context.fields.findIndex((candidate) => candidate.name === field)
+    this.lsusOf(region).forEach((lsu, at) => {
+      if (name === 'scale') this.status[lsu] = 'scaled'
+      if (name === 'scale' || name === 'set') {
+        for (const [field, value] of Object.entries(args.fields ?? {})) {
+          this.columns[index(field)]![lsu] = value
+        }
+      } else if (name === 'put') {
+        this.columns[index(args.field!)]![lsu] = args.values![at]!
+      } else {
+        const column = this.columns[index(args.field!)]!
+        const { type } = this.#context.fields[index(args.field!)]!
+        column[lsu] = saturate(type, column[lsu]! + args.value!)
+      }
+    })
+  }
+}
+
+interface UserArgs {
+  fields?: Record<string, number>
+  field?: string
+  values?: number[]
+  value?: number
+}
+
+const anyRegion: fc.Arbitrary<Region> = fc
+  .record({ x: fc.nat(WHOLE.w - 1), y: fc.nat(WHOLE.h - 1) })
+  .chain(({ x, y }) =>
+    fc
+      .record({
+        w: fc.integer({ min: 1, max: WHOLE.w - x }),
+        h: fc.integer({ min: 1, max: WHOLE.h - y }),
+      })
+      .map(({ w, h }) => ({ x, y, w, h })),
+  )
+
+/** The tiles of a region dealt to up to `nodes` parts, ascending in each. */
+function partition(region: Region, random: Random, nodes: number): Uint32Array[] {
+  const parts = Array.from({ length: nodes }, (): number[] => [])
+  for (const tile of context.geometry.tilesOf(region)) parts[random.integer(nodes)]!.push(tile)
+  return parts.filter((part) => part.length > 0).map((part) => Uint32Array.from(part))
+}
+
+/** Joins in a random order and a random bracketing. */
+function joinRandomly(operation: ReadOperation | ItemsOperation, random: Random) {
+  return (partials: Wire[]): Wire => {
+    const left = [...partials]
+    for (let at = left.length - 1; at > 0; at--) {
+      const other = random.integer(at + 1)
+      ;[left[at], left[other]] = [left[other]!, left[at]!]
+    }
+    while (left.length > 1) {
+      const at = random.integer(left.length - 1)
+      left.splice(at, 2, operation.merge(left[at]!, left[at + 1]!))
+    }
+    return left[0]!
+  }
+}
+
+const inOrder =
+  (operation: ReadOperation) =>
+  (partials: Wire[]): Wire =>
+    partials.reduce((left, right) => operation.merge(left, right))
+
+function randomValue(type: FieldType, random: Random): number {
+  switch (type) {
+    case 'u8':
+      return random.integer(256)
+    case 'i32':
+      return random.integer(2 ** 32) - 2 ** 31
+    case 'f32':
+      return Math.fround(random.between(-1000, 1000))
+    case 'f64':
+      return random.between(-1e6, 1e6)
+  }
+}
+
+function randomArgs(name: string, region: Region, random: Random): UserArgs {
+  const field = FIELDS[random.integer(FIELDS.length)]!
+  if (name === 'put') {
+    const values = Array.from({ length: region.w * region.h }, () =>
+      randomValue(field.type, random),
+    )
+    return { field: field.name, values }
+  }
+  if (name === 'add') return { field: field.name, value: randomValue(field.type, random) }
+  if (name === 'scale' && random.unit() < 0.3) return {}
+  const other = FIELDS[random.integer(FIELDS.length)]!
+  const entries = [field, other].map((one) => [one.name, randomValue(one.type, random)])
+  return { fields: Object.fromEntries(entries) }
+}
+
+t.test('the catalogue holds the operations of wire.md', (t) => {
+  t.same([...OPERATION_NAMES].sort(), ['add', 'digest', 'get', 'put', 'scale', 'set', 'stat'])
+  for (const name of OPERATION_NAMES) t.equal(findOperation(name)?.name, name)
+  t.equal(findOperation('toString'), undefined)
+  t.equal(findOperation(''), undefined)
+  t.end()
+})
+
+t.test('any writes over any partition leave what an array would hold', (t) => {
+  const step = fc.record({
+    name: fc.constantFrom('scale', 'put', 'set', 'add'),
+    region: anyRegion,
+    from: fc.integer(),
+    nodes: fc.integer({ min: 1, max: 6 }),
+  })
+  check(
+    t,
+    fc.property(fc.array(step, { minLength: 1, maxLength: 6 }), anyRegion, (steps, view) => {
+      const pages = new Pages(context)
+      const model = new Model(context)
+      for (const { name, region, from, nodes } of steps) {
+        const random = new Random(from)
+        const user = randomArgs(name, region, random)
+        const args = accepted(writeOf(name).parse(user, region, context))
+        pages.write(name, args, region, partition(region, random, nodes))
+        model.write(name, user, region)
+      }
+      const parts = partition(view, new Random(seed), 4)
+      const args = accepted(readOf('get').parse({}, view, context))
+      const join = joinRandomly(readOf('get'), new Random(seed))
+      const value = pages.read('get', args, view, parts, join) as {
+        fields: Record<string, number[]>
+        status: string[]
+      }
+      const lsus = model.lsusOf(view)
+      return (
+        value.status.join() === lsus.map((lsu) => model.status[lsu]).join() &&
+        FIELDS.every(
+          ({ name }, index) =>
+            value.fields[name]!.join() === lsus.map((lsu) => model.columns[index]![lsu]).join(),
+        )
+      )
+    }),
+  )
+  t.end()
+})
+
+t.test('a part may skip tiles that it has already: the others get their own values', (t) => {
+  const put = writeOf('put')
+  const values = Array.from({ length: context.geometry.lsus }, (_, lsu) => lsu % 251)
+  const args = accepted(put.parse({ field: 'tally', values }, WHOLE, context))
+  const tiles = Uint32Array.of(1, 4, 9)
+  const run = put.run(overTheWire(put.cut(args, WHOLE, tiles, context)), context)
+  const page = TilePage.empty(createLayout(FIELDS, context.geometry.tileLsus(9)))
+  const before = context.geometry.tileLsus(1) + context.geometry.tileLsus(4)
+  run.act(page, windowOf(context.geometry, 9, WHOLE), before)
+  const { x, y, w } = context.geometry.tileRegion(9)
+  const expected = Array.from(page.column(2), (_, cell) => {
+    const lsu = (y + Math.floor(cell / w)) * WHOLE.w + x + (cell % w)
+    return values[lsu]
+  })
+  t.same([...page.column(2)], expected)
+  t.end()
+})
+
+t.test('writes stop at the ends of the type', (t) => {
+  const pages = new Pages(context)
+  const region = { x: 3, y: 3, w: 9, h: 9 }
+  const parts = [context.geometry.tilesOf(region)]
+  const apply = (name: string, user: UserArgs): void =>
+    pages.write(name, accepted(writeOf(name).parse(user, region, context)), region, parts)
+  apply('set', { fields: { level: 250, tally: 2147483000, heat: 2 ** 127 } })
+  for (let time = 0; time < 3; time++) {
+    apply('add', { field: 'level', value: 3 })
+    apply('add', { field: 'tally', value: 1000 })
+    apply('add', { field: 'heat', value: 2 ** 127 })
+  }
+  const args = accepted(readOf('get').parse({}, region, context))
+  const { fields } = pages.read('get', args, region, parts, inOrder(readOf('get'))) as {
+    fields: Record<string, number[]>
+  }
+  t.equal(fields.level![0], 255)
+  t.equal(fields.tally![0], 2147483647)
+  t.equal(fields.heat![0], 3.4028234663852886e38)
+  t.end()
+})
+
+t.test('get gives the named fields in the order asked for', (t) => {
+  const pages = new Pages(context)
+  const region = { x: 5, y: 5, w: 2, h: 2 }
+  const args = accepted(readOf('get').parse({ fields: ['heat', 'level'] }, region, context))
+  const value = pages.read('get', args, region, [context.geometry.tilesOf(region)], (p) => p[0]!)
+  t.same(value, {
+    fields: { heat: [0, 0, 0, 0], level: [0, 0, 0, 0] },
+    status: ['idle', 'idle', 'idle', 'idle'],
+  })
+  t.same(Object.keys((value as { fields: object }).fields), ['heat', 'level'])
+  const none = accepted(readOf('get').parse({ fields: [] }, region, context))
+  t.same(
+    pages.read('get', none, region, [context.geometry.tilesOf(region)], (p) => p[0]!),
+    {
+      fields: {},
+      status: ['idle', 'idle', 'idle', 'idle'],
+    },
+  )
+  t.end()
+})
+
+interface Stat {
+  count: number
+  sum: number
+  min: number
+  max: number
+  mean: number
+  variance: number
+  histogram?: { edges: number[]; counts: number[] }
+}
+
+function statOf(values: readonly number[]): Stat {
+  const count = values.length
+  const sum = values.reduce((total, value) => total + value, 0)
+  const mean = sum / count
+  return {
+    count,
+    sum,
+    min: Math.min(...values),
+    max: Math.max(...values),
+    mean,
+    variance: values.reduce((total, value) => total + (value - mean) ** 2, 0) / count,
+  }
+}
+
+function filled(field: Field, values: number[], region: Region): Pages {
+  const pages = new Pages(context)
+  const args = accepted(writeOf('put').parse({ field: field.name, values }, region, context))
+  pages.write('put', args, region, [context.geometry.tilesOf(region)])
+  return pages
+}
+
+t.test('stat equals a plain computation, exactly where numbers are small and whole', (t) => {
+  check(
+    t,
+    fc.property(
+      anyRegion,
+      fc.integer(),
+      fc.constantFrom(...FIELDS),
+      fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined }),
+      (region, from, field, bins) => {
+        const random = new Random(from)
+        const values = Array.from({ length: region.w * region.h }, () =>
+          field.type === 'i32' ? random.integer(2000) - 1000 : randomValue(field.type, random),
+        )
+        const pages = filled(field, values, region)
+        const user = bins === undefined ? { field: field.name } : { field: field.name, bins }
+        const args = accepted(readOf('stat').parse(user, region, context))
+        const parts = partition(region, random, 5)
+        const join = joinRandomly(readOf('stat'), random)
+        const found = pages.read('stat', args, region, parts, join) as Stat
+        const plain = statOf(values)
+        const isWhole = field.type === 'u8' || field.type === 'i32'
+        const spread = Math.max(...values.map(Math.abs))
+        const near = (a: number, b: number, unit: number): boolean =>
+          Math.abs(a - b) <= 1e-12 * Math.max(Math.abs(b), unit)
+        if (found.count !== plain.count || found.min !== plain.min || found.max !== plain.max) {
+          return false
+        }
+        if (isWhole ? found.sum !== plain.sum : !near(found.sum, plain.sum, spread * plain.count)) {
+          return false
+        }
+        if (!near(found.mean, plain.mean, spread)) return false
+        if (!near(found.variance, plain.variance, spread ** 2)) return false
+        if (bins === undefined) return found.histogram === undefined
+        const { edges, counts } = found.histogram!
+        const model = new Array<number>(bins).fill(0)
+        for (const value of values) {
+          let bin = bins - 1
+          while (bin > 0 && edges[bin]! > value) bin -= 1
+          model[bin]! += 1
+        }
+        return (
+          counts.join() === model.join() &&
+          edges.length === bins + 1 &&
+          counts.reduce((a, b) => a + b) === plain.count
+        )
+      },
+    ),
+    250,
+  )
+  t.end()
+})
+
+t.test('a read has the same bits whatever the parts, their order and their bracketing', (t) => {
+  const field = FIELDS[1]!
+  const random = new Random(seed)
+  const region = { x: 1, y: 1, w: 35, h: 19 }
+  const values = Array.from(
+    { length: 35 * 19 },
+    () => random.between(-1, 1) * 10 ** random.integer(30),
+  )
+  const pages = filled(field, values, region)
+  for (const [name, user] of [
+    ['stat', { field: field.name, bins: 7 }],
+    ['get', {}],
+  ] as const) {
+    const args = accepted(readOf(name).parse(user, region, context))
+    const whole = [context.geometry.tilesOf(region)]
+    const reference = encodeCbor(pages.read(name, args, region, whole, inOrder(readOf(name))))
+    for (let run = 0; run < 40; run++) {
+      const parts = partition(region, random, 1 + random.integer(9))
+      const value = pages.read(name, args, region, parts, joinRandomly(readOf(name), random))
+      if (Buffer.compare(encodeCbor(value), reference) !== 0) return t.fail(`${name}, run ${run}`)
+    }
+    t.pass(name)
+  }
+  t.end()
+})
+
+t.test('histogram edges ascend from min to max and meet both', (t) => {
+  const number = fc.double({ noNaN: true, noDefaultInfinity: true })
+  const bins = fc.integer({ min: 1, max: STAT_BINS_MAX })
+  check(
+    t,
+    fc.property(
+      fc.oneof(
+        fc.tuple(number, number),
+        number.map((n) => [n, n]),
+      ),
+      bins,
+      (pair, n) => {
+        const [min, max] = pair[0]! <= pair[1]! ? pair : [pair[1], pair[0]]
+        const edges = edgesOf(min!, max!, n)
+        return (
+          edges.length === n + 1 &&
+          edges[0] === min &&
+          edges[n] === max &&
+          edges.every((edge, at) => at === 0 || edge >= edges[at - 1]!)
+        )
+      },
+    ),
+    500,
+  )
+  t.same(edgesOf(0, 10, 5), [0, 2, 4, 6, 8, 10])
+  t.end()
+})
+
+t.test('a histogram of equal values holds them all', (t) => {
+  const region = { x: 0, y: 0, w: 9, h: 3 }
+  const pages = filled(FIELDS[1]!, new Array(27).fill(0.1), region)
+  const args = accepted(readOf('stat').parse({ field: 'elevation', bins: 3 }, region, context))
+  const parts = [context.geometry.tilesOf(region)]
+  const { histogram, variance, min, max } = pages.read(
+    'stat',
+    args,
+    region,
+    parts,
+    (p) => p[0]!,
+  ) as Stat
+  t.same(histogram, { edges: [0.1, 0.1, 0.1, 0.1], counts: [0, 0, 27] })
+  t.ok(variance < 1e-30)
+  t.same([min, max], [0.1, 0.1])
+  t.end()
+})
+
+t.test('the variance of close values far from zero is not lost', (t) => {
+  const region = { x: 0, y: 0, w: 32, h: 16 }
+  const values = Array.from({ length: 512 }, (_, at) => 1e9 + (at % 2))
+  const pages = filled(FIELDS[1]!, values, region)
+  const args = accepted(readOf('stat').parse({ field: 'elevation' }, region, context))
+  const parts = [...context.geometry.tilesOf(region)].map((tile) => Uint32Array.of(tile))
+  const found = pages.read('stat', args, region, parts, inOrder(readOf('stat'))) as Stat
+  t.equal(found.variance, 0.25)
+  t.equal(found.mean, 1e9 + 0.5)
+  t.end()
+})
+
+t.test('digest gives the SHA-256 of each item by key', (t) => {
+  const item = fc.tuple(fc.string({ minLength: 1, unit: 'grapheme' }), fc.uint8Array())
+  const items = fc.uniqueArray(item, { minLength: 1, maxLength: 30, selector: ([key]) => key })
+  check(
+    t,
+    fc.property(items, fc.integer(), (items, from) => {
+      const random = new Random(from)
+      const parts = Array.from({ length: 4 }, () => digest.run({}))
+      for (const [key, bytes] of items) parts[random.integer(4)]!.visit(key, bytes)
+      const join = joinRandomly(digest, random)
+      const total = join(parts.map((part) => overTheWire(part.finish())))
+      const expected = items.map(([key, bytes]) => [
+        key,
+        createHash('sha256').update(bytes).digest('hex'),
+      ])
+      const value = digest.finish(total) as { items: number; sha256: Record<string, string> }
+      const found = Object.entries(value.sha256).sort()
+      return value.items === items.length && found.join() === expected.sort().join()
+    }),
+  )
+  t.end()
+})
+
+t.test('digest has the same bytes whatever the parts and their order', (t) => {
+  const keys = Array.from({ length: 40 }, (_, at) => `k${(at * 7) % 40}`)
+  const forms = Array.from({ length: 20 }, (_, from) => {
+    const random = new Random(from)
+    const parts = Array.from({ length: 5 }, () => digest.run({}))
+    for (const key of keys) parts[random.integer(5)]!.visit(key, Buffer.from(key))
+    const total = joinRandomly(digest, random)(parts.map((part) => part.finish()))
+    return Buffer.from(encodeCbor(digest.finish(total))).toString('hex')
+  })
+  t.equal(new Set(forms).size, 1)
+  t.end()
+})
+
+t.test('digest keeps keys that mean something to JavaScript', (t) => {
+  const keys = ['__proto__', 'constructor', 'toJSON', 'hasOwnProperty', '10', '2']
+  const run = digest.run({})
+  for (const key of keys) run.visit(key, Buffer.from(key))
+  const value = digest.finish(run.finish()) as { sha256: Record<string, string> }
+  t.same(Object.keys(value.sha256).sort(), [...keys].sort())
+  const text = JSON.stringify(value)
+  for (const key of keys) t.ok(text.includes(JSON.stringify(key)), key)
+  t.doesNotThrow(() => encodeCbor(value))
+  t.end()
+})
+
+t.test('the bounds of bytes for each tile hold', (t) => {
+  // Heads, keys and the histogram of a second round: what a part has once, not for each tile.
+  const ONCE = 512
+  const random = new Random(seed)
+  for (let run = 0; run < 60; run++) {
+    const tile = 4 + random.integer(40)
+    const wide: GridContext = {
+      geometry: new Geometry({ width: tile * 4 - 1, height: tile * 3, tile }),
+      fields: FIELDS,
+    }
+    const region = wide.geometry.whole
+    const pages = new Pages(wide)
+    const tiles = wide.geometry.tilesOf(region).filter(() => random.unit() < 0.6)
+    const field = FIELDS[random.integer(FIELDS.length)]!
+    for (const [name, user] of [
+      ['stat', { field: field.name }],
+      ['get', {}],
+      ['get', { fields: [field.name] }],
+      ['get', { fields: [] }],
+    ] as const) {
+      const args = accepted(readOf(name).parse(user, { ...region, w: 1, h: 1 }, wide))
+      const size = encodeCbor(pages.partial(name, args, region, tiles)).length
+      const bound = readOf(name).resultBytesPerTile(args, wide) * tiles.length + ONCE
+      if (size > bound) t.fail(`${name}: ${size} bytes, bound ${bound}`)
+    }
+    const values = Array.from({ length: region.w * region.h }, () =>
+      randomValue(field.type, random),
+    )
+    for (const [name, user] of [
+      ['put', { field: field.name, values }],
+      ['set', { fields: { elevation: 0.1, heat: 0.5 } }],
+      ['add', { field: 'level', value: 1 }],
+      ['scale', {}],
+    ] as const) {
+      const args = accepted(writeOf(name).parse(user, region, wide))
+      const size = encodeCbor(writeOf(name).cut(args, region, tiles, wide)).length
+      const bound = writeOf(name).argumentBytesPerTile(args, wide) * tiles.length + ONCE
+      if (size > bound) t.fail(`${name}: ${size} bytes, bound ${bound}`)
+    }
+  }
+  const counts = accepted(
+    readOf('stat').parse({ field: 'heat', bins: STAT_BINS_MAX }, WHOLE, context),
+  )
+  const second = { ...counts, range: [0, 1] }
+  const pages = new Pages(context)
+  const size = encodeCbor(pages.partial('stat', second, WHOLE, Uint32Array.of(0))).length
+  t.ok(size <= STAT_BINS_MAX * 8 + ONCE, 'a histogram takes eight bytes a bin')
+  t.end()
+})
+
+const small: Region = { x: 0, y: 0, w: 2, h: 1 }
+
+t.test('what is wrong with arguments is named with path and code', (t) => {
+  const table: [name: string, args: unknown, problems: string[]][] = [
+    ['scale', {}, []],
+    ['scale', { fields: {} }, []],
+    ['scale', { fields: { heat: 0.1 } }, ['out-of-range args.fields.heat']],
+    ['scale', { feilds: {} }, ['unknown-key args.feilds']],
+    ['scale', { a: 1, b: 2 }, ['unknown-key args.a', 'unknown-key args.b']],
+    ['scale', { toString: 1 }, ['unknown-key args.toString']],
+    ['scale', [], ['wrong-type args']],
+    ['scale', null, ['wrong-type args']],
+    ['scale', 'all', ['wrong-type args']],
+    ['scale', new Uint8Array(0), ['wrong-type args']],
+    ['scale', { fields: [] }, ['wrong-type args.fields']],
+    ['scale', { fields: null }, ['wrong-type args.fields']],
+    ['set', {}, ['missing args.fields']],
+    ['set', { fields: {} }, ['wrong-count args.fields']],
+    ['set', { fields: { level: 1, tally: -5, heat: 0.5, elevation: 0.1 } }, []],
+    ['set', { fields: { status: 1 } }, ['unknown-field args.fields.status']],
+    ['set', { fields: { constructor: 1 } }, ['unknown-field args.fields.constructor']],
+    ['set', JSON.parse('{"fields":{"__proto__":1}}'), ['unknown-field args.fields.__proto__']],
+    [
+      'set',
+      { fields: { level: 256, tally: 0.5, heat: 1e39, elevation: '1', depth: 1 } },
+      [
+        'out-of-range args.fields.level',
+        'out-of-range args.fields.tally',
+        'out-of-range args.fields.heat',
+        'wrong-type args.fields.elevation',
+        'unknown-field args.fields.depth',
+      ],
+    ],
+    ['add', { field: 'level', value: 255 }, []],
+    ['add', { field: 'level', value: -1 }, ['out-of-range args.value']],
+    ['add', { field: 'tally', value: 1.5 }, ['out-of-range args.value']],
+    ['add', { field: 'heat', value: 0.1 }, ['out-of-range args.value']],
+    ['add', { field: 'elevation', value: 0.1 }, []],
+    ['add', { field: 'elevation', value: Number.POSITIVE_INFINITY }, ['out-of-range args.value']],
+    ['add', { field: 'elevation', value: Number.NaN }, ['wrong-type args.value']],
+    ['add', { field: 'depth', value: 1 }, ['unknown-field args.field']],
+    ['add', {}, ['missing args.field', 'missing args.value']],
+    [
+      'add',
+      { field: 1, value: '1', by: 2 },
+      ['wrong-type args.field', 'wrong-type args.value', 'unknown-key args.by'],
+    ],
+    ['put', { field: 'level', values: [1, 2] }, []],
+    ['put', { field: 'level', values: [1] }, ['wrong-count args.values']],
+    ['put', { field: 'level', values: [1, 2, 3] }, ['wrong-count args.values']],
+    ['put', { field: 'level', values: [1, 300] }, ['out-of-range args.values[1]']],
+    [
+      'put',
+      { field: 'level', values: ['1', null] },
+      ['wrong-type args.values[0]', 'wrong-type args.values[1]'],
+    ],
+    [
+      'put',
+      { field: 'depth', values: [1] },
+      ['unknown-field args.field', 'wrong-count args.values'],
+    ],
+    ['put', { field: 'level', values: 'ab' }, ['wrong-type args.values']],
+    ['put', { field: 'level', values: Uint8Array.of(1, 2) }, ['wrong-type args.values']],
+    ['put', { values: [1, 2] }, ['missing args.field']],
+    ['get', {}, []],
+    ['get', { fields: ['heat'] }, []],
+    ['get', { fields: ['heat', 'heat'] }, ['duplicate args.fields[1]']],
+    [
+      'get',
+      { fields: ['depth', 1] },
+      ['unknown-field args.fields[0]', 'wrong-type args.fields[1]'],
+    ],
+    ['get', { fields: 'heat' }, ['wrong-type args.fields']],
+    ['stat', { field: 'heat' }, []],
+    ['stat', { field: 'heat', bins: 1 }, []],
+    ['stat', { field: 'heat', bins: STAT_BINS_MAX }, []],
+    ['stat', { field: 'heat', bins: 0 }, ['out-of-range args.bins']],
+    ['stat', { field: 'heat', bins: STAT_BINS_MAX + 1 }, ['out-of-range args.bins']],
+    ['stat', { field: 'heat', bins: 1.5 }, ['out-of-range args.bins']],
+    ['stat', { field: 'heat', range: [0, 1] }, ['unknown-key args.range']],
+    ['stat', { field: 'depth' }, ['unknown-field args.field']],
+    // A key too many hides nothing of what is wrong beside it.
+    [
+      'set',
+      { fields: { level: 300 }, x: 1 },
+      ['out-of-range args.fields.level', 'unknown-key args.x'],
+    ],
+    ['add', { field: 'depth', value: 1, x: 1 }, ['unknown-field args.field', 'unknown-key args.x']],
+    [
+      'put',
+      { field: 'level', values: [300, 1], x: 1 },
+      ['out-of-range args.values[0]', 'unknown-key args.x'],
+    ],
+    ['put', { field: 'depth', values: 5 }, ['unknown-field args.field', 'wrong-type args.values']],
+    ['get', { fields: ['depth'], x: 1 }, ['unknown-field args.fields[0]', 'unknown-key args.x']],
+    ['stat', { field: 'depth', bins: 0 }, ['out-of-range args.bins', 'unknown-field args.field']],
+    ['digest', {}, []],
+    ['digest', { algorithm: 'sha256' }, ['unknown-key args.algorithm']],
+    ['digest', [], ['wrong-type args']],
+  ]
+  for (const [name, args, expected] of table) {
+    const operation = findOperation(name)!
+    const parsed =
+      operation.kind === 'items' ? operation.parse(args) : operation.parse(args, small, context)
+    t.same(problemsOf(parsed).sort(), expected.sort(), `${name} ${JSON.stringify(args)}`)
+  }
+  t.end()
+})
+
+t.test('get reads at most 65,536 LSUs', (t) => {
+  const big: GridContext = {
+    geometry: new Geometry({ width: 512, height: 512, tile: 16 }),
+    fields: FIELDS,
+  }
+  t.ok(readOf('get').parse({}, { x: 0, y: 0, w: 256, h: 256 }, big).ok)
+  t.equal(256 * 256, GET_LSUS_MAX)
+  const tooLarge = readOf('get').parse({ fields: ['x'] }, { x: 0, y: 0, w: 257, h: 256 }, big)
+  t.same(problemsOf(tooLarge), ['too-large region', 'unknown-field args.fields[0]'])
+  t.end()
+})
+
+t.test('what depends on a malformed region is not held against the caller', (t) => {
+  t.same(problemsOf(readOf('get').parse({}, undefined, context)), [])
+  const put = writeOf('put').parse({ field: 'level', values: [1, 2, 300] }, undefined, context)
+  t.same(problemsOf(put), ['out-of-range args.values[2]'])
+  t.end()
+})
+
+t.test('zero has one form', (t) => {
+  for (const [name, user] of [
+    ['set', { fields: { elevation: -0 } }],
+    ['add', { field: 'elevation', value: -0 }],
+    ['put', { field: 'elevation', values: [-0, 0] }],
+  ] as const) {
+    const plain = JSON.parse(JSON.stringify(user))
+    t.same(
+      [...encodeCbor(accepted(writeOf(name).parse(user, small, context)))],
+      [...encodeCbor(accepted(writeOf(name).parse(plain, small, context)))],
+      name,
+    )
+  }
+  t.end()
+})
+
+t.test('a million wrong members give a bounded list of problems', (t) => {
+  const many = 300_000
+  const names = Object.fromEntries(Array.from({ length: many }, (_, at) => [`f${at}`, 1]))
+  const long = 'x'.repeat(500_000)
+  const bodies: [string, unknown][] = [
+    ['set', { fields: names }],
+    ['scale', names],
+    ['put', { field: 'level', values: new Array(many).fill('x') }],
+    ['get', { fields: new Array(many).fill('heat') }],
+    ['get', { fields: new Array(many).fill(1) }],
+    ['get', { fields: [long] }],
+    ['set', { fields: { [long]: 1 } }],
+    ['add', { field: long, value: 1 }],
+    ['scale', { [long]: 1 }],
+  ]
+  for (const [name, args] of bodies) {
+    const operation = findOperation(name) as WriteOperation
+    const parsed = operation.parse(args, small, context)
+    const problems = parsed.ok ? [] : parsed.problems
+    t.ok(problems.length > 0 && problems.length <= PROBLEMS_MAX + 2, `${name}: ${problems.length}`)
+    t.ok(JSON.stringify(problems).length < 10_000, 'short in all')
+  }
+  t.end()
+})
+
+t.test('numbers that a field cannot hold never reach a page', (t) => {
+  const number = fc.oneof(fc.double(), fc.integer(), fc.integer({ min: -3, max: 300 }))
+  check(
+    t,
+    fc.property(fc.constantFrom(...FIELDS), number, (field, value) => {
+      const isExact = exactFor(field.type, value)
+      const column = createColumn(field.type, 2)
+      column.fill(value)
+      const put = writeOf('put').parse(
+        { field: field.name, values: [value, value] },
+        small,
+        context,
+      )
+      const set = writeOf('set').parse({ fields: { [field.name]: value } }, small, context)
+      const add = writeOf('add').parse({ field: field.name, value }, small, context)
+      return [put, set, add].every((parsed) => parsed.ok === isExact)
+    }),
+    400,
+  )
+  t.end()
+})
