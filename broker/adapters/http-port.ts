@@ -1,6 +1,6 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Outcome, TaskState } from '../core/effects.ts'
-import type { Health, NodeView, TaskView } from '../core/views.ts'
+import type { Health, NodeView, RingView, TaskView } from '../core/views.ts'
 
 /** What the HTTP door calls. `remote` is the address of the client. */
 export interface HttpPort {
@@ -15,7 +15,7 @@ export interface HttpPort {
   result(id: TaskId): Uint8Array | undefined
   nodes(): readonly NodeView[]
   node(id: NodeId): NodeView | undefined
-  ring(): object
+  ring(query: { withHolders: boolean }): RingView
   health(): Health
   ready(): Health
   /** Returns what ends the subscription. */

@@ -28,6 +28,11 @@ export const WAIT_RULE: QueryRule<number> = {
   expected: 'a time of at most 300s, as 30s, 500ms or 30',
 }
 
+export const FLAG_RULE: QueryRule<boolean> = {
+  read: (text) => (text === 'true' || text === 'false' ? text === 'true' : undefined),
+  expected: 'true or false',
+}
+
 /** Reads a query by its rules; an unknown parameter is a fault, as a misspelt one is silent. */
 export function parseQuery<R extends Record<string, QueryRule<unknown>>>(
   query: unknown,

@@ -8,7 +8,8 @@ import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
 import { EventStreams } from './http-event-stream.ts'
 import type { HttpPort } from './http-port.ts'
-import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
+import { FLAG_RULE, parseQuery } from './http-request.ts'
+import { badQuery, registerTaskRoutes, sendJson } from './http-task-routes.ts'
 import { PROBLEM_TYPE, type ProblemAnswer, problemText, sendProblem } from './problem-json.ts'
 
 export type { HttpPort } from './http-port.ts'
@@ -150,6 +151,8 @@ function answerBrokenRequest(
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
+const RING_RULES = { holders: FLAG_RULE }
+
 function registerViewRoutes(app: FastifyInstance, port: HttpPort): void {
   const sendHealth = (reply: FastifyReply, health: Health): FastifyReply =>
     sendJson(reply.code(health.ok ? 200 : 503), health)
@@ -161,7 +164,11 @@ function registerViewRoutes(app: FastifyInstance, port: HttpPort): void {
     const detail = `there is no node "${id.slice(0, 64)}"`
     return sendProblem(reply, { status: 404, code: 'unknown-node', detail })
   })
-  app.get('/api/ring', async (_request, reply) => sendJson(reply, port.ring()))
+  app.get('/api/ring', async (request, reply) => {
+    const { values, faults } = parseQuery(request.query, RING_RULES)
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    return sendJson(reply, port.ring({ withHolders: values.holders ?? false }))
+  })
   app.get('/healthz', async (_request, reply) => sendHealth(reply, port.health()))
   app.get('/readyz', async (_request, reply) => sendHealth(reply, port.ready()))
   app.get('/metrics', async (_request, reply) =>

@@ -120,10 +120,8 @@ export class MqttBroker {
         logger?.debug({ reason, remote: gate.remoteAddress }, 'MQTT connection refused')
       },
       closed: (gate) => {
-        const closed = this.#connections.closed(gate)
-        if (closed === undefined) return
-        this.#hooks.connectionClosed(closed.connection)
-        if (closed.nodeConnection) port.onNodeConnectionClosed(closed.nodeConnection)
+        const connection = this.#connections.closed(gate)
+        if (connection !== undefined) this.#hooks.connectionClosed(connection)
       },
     }
     this.#aedes = this.#createAedes()
@@ -237,12 +235,11 @@ export class MqttBroker {
   }
 
   #accept(socket: Socket): void {
-    const room = this.#closing === undefined ? this.#connections.makeRoom() : 'full'
-    if (room !== 'room') this.#refused.add('pre-connect-full')
-    if (room === 'full') {
+    if (this.#closing !== undefined) {
       socket.destroy()
       return
     }
+    if (this.#connections.makeRoom()) this.#refused.add('pre-connect-full')
     const gate = new Gate(socket, this.#gateOptions, this.#buffered, this.#traffic, this.#gatePort)
     this.#connections.add(gate)
     this.#aedes.handle(gate)
@@ -289,8 +286,7 @@ export class MqttBroker {
     for (const gate of gates) {
       if (total <= this.#limits.backlogTotalMax) return
       total -= gate.backlogBytes
-      this.#refused.add('total-backlog')
-      gate.destroy()
+      gate.abandon('total-backlog')
     }
   }
 }

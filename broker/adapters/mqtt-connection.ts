@@ -20,11 +20,15 @@ export class Connection implements Speaker {
   /** The client id, if this connection uses a persistent session. */
   sessionId: string | undefined
   retained: RetainedDelivery | undefined
+  /** Aedes' number of the last message that went to this client. */
+  lastForwarded: number | undefined
   /** The start of each message to the node: all but length and payload. */
   downTopic: Buffer | undefined
   readonly #filters = new Map<string, Qos>()
   #lowestQos: Qos | undefined
-  #heldSubmissions = 0
+  /** Submissions in the order that they came. */
+  readonly #held: { readonly bytes: number; readonly release: () => void; isAnswered: boolean }[] =
+    []
   #heldBytes = 0
   #isHolding = false
 
@@ -54,6 +58,11 @@ export class Connection implements Speaker {
     return this.#filters.delete(filter)
   }
 
+  clearFilters(): void {
+    this.#filters.clear()
+    this.#lowestQos = undefined
+  }
+
   /** The highest QoS that this client asked for on a topic, at most that of the message. */
   qosFor(topic: string, qos: Qos): Qos {
     this.#lowestQos ??= Math.min(2, ...this.#filters.values()) as Qos
@@ -66,21 +75,33 @@ export class Connection implements Speaker {
     return granted === undefined || granted > qos ? qos : granted
   }
 
-  holdSubmission(bytes: number): void {
-    this.#heldSubmissions++
-    this.#heldBytes += bytes
-    this.#updateHold()
+  get heldSubmissions(): number {
+    return this.#held.length
   }
 
-  releaseSubmission(bytes: number): void {
-    this.#heldSubmissions--
-    this.#heldBytes -= bytes
+  /**
+   * `release` is called once the returned function was, and all before it were released: they are
+   * acknowledged in the order that they came [MQTT-4.6.0-2].
+   */
+  holdSubmission(bytes: number, release: () => void): () => void {
+    const held = { bytes, release, isAnswered: false }
+    this.#held.push(held)
+    this.#heldBytes += bytes
     this.#updateHold()
+    return () => {
+      if (held.isAnswered) return
+      held.isAnswered = true
+      while (this.#held[0]?.isAnswered) {
+        const first = this.#held.shift()!
+        this.#heldBytes -= first.bytes
+        first.release()
+      }
+      this.#updateHold()
+    }
   }
 
   #updateHold(): void {
-    const isFull =
-      this.#heldSubmissions >= HELD_SUBMISSIONS_MAX || this.#heldBytes >= HELD_BYTES_MAX
+    const isFull = this.#held.length >= HELD_SUBMISSIONS_MAX || this.#heldBytes >= HELD_BYTES_MAX
     if (isFull === this.#isHolding) return
     this.#isHolding = isFull
     if (isFull) this.gate.hold()

@@ -9,10 +9,12 @@ export interface ConnectionBounds {
   readonly connectionsMax: number
   /** Sockets that have not sent their CONNECT: a pool of its own. */
   readonly preConnectMax: number
+  /** How long a socket is left alone in a full pool. */
+  readonly preConnectGraceMs: number
 }
 
-/** How long a socket is given for its CONNECT once the pool of silent ones is full. */
-const PRE_CONNECT_GRACE_MS = 250
+/** A pool of young sockets may grow to this many times its size. */
+const STORM_FACTOR = 4
 
 export class Connections {
   readonly #bounds: ConnectionBounds
@@ -45,17 +47,20 @@ export class Connections {
     return [...this.#connected]
   }
 
-  /** Whether one more socket may wait. A full pool gives up the one silent for longest. */
-  makeRoom(): 'room' | 'evicted' | 'full' {
-    const { preConnectMax } = this.#bounds
-    if (this.#waiting.size < preConnectMax) return 'room'
+  /**
+   * Makes room for one more socket: a full pool gives up the one that has been silent for longest.
+   * True if it did. Where many come at once and none has been read yet, that is no silence.
+   */
+  makeRoom(): boolean {
+    const { preConnectMax, preConnectGraceMs } = this.#bounds
+    if (this.#waiting.size < preConnectMax) return false
     for (const [gate, sinceMs] of this.#waiting) {
-      if (performance.now() - sinceMs < PRE_CONNECT_GRACE_MS) break
+      const isYoung = performance.now() - sinceMs < preConnectGraceMs
+      if (isYoung && this.#waiting.size < preConnectMax * STORM_FACTOR) return false
       gate.destroy()
-      return 'evicted'
+      return true
     }
-    // Many came at once and none of them has been read yet: that is no silence.
-    return this.#waiting.size < 4 * preConnectMax ? 'room' : 'full'
+    return false
   }
 
   add(gate: Gate): void {
@@ -73,18 +78,20 @@ export class Connections {
   }
 
   /** The socket is at its end; Aedes may still have to do with the client, its will for one. */
-  closed(gate: Gate): { connection: Connection; nodeConnection?: ConnectionId } | undefined {
+  closed(gate: Gate): Connection | undefined {
     this.#waiting.delete(gate)
     this.#connected.delete(gate)
     const connection = this.#byGate.get(gate)
-    if (connection === undefined) return undefined
+    if (connection !== undefined && connection.client === undefined) this.#byGate.delete(gate)
+    return connection
+  }
+
+  /** The id of a node's connection that ends, the first time that this is asked. */
+  endNode(connection: Connection): ConnectionId | undefined {
     const id = connection.client?.id
-    if (id === undefined) this.#byGate.delete(gate)
-    else if (this.#nodes.get(id) === connection) {
-      this.#nodes.delete(id)
-      return { connection, nodeConnection: id }
-    }
-    return { connection }
+    if (id === undefined || this.#nodes.get(id) !== connection) return undefined
+    this.#nodes.delete(id)
+    return id
   }
 
   of(client: Client | null): Connection | undefined {

@@ -168,6 +168,11 @@ export class Gate extends Duplex {
     this.#pump()
   }
 
+  /** Ends the connection in the next turn, whatever is still to be written. */
+  abandon(reason: string): void {
+    setImmediate(() => this.#refuse(reason))
+  }
+
   /** Ends the connection once what was written has left. */
   leave(): void {
     if (this.#state === 'leaving' || this.#state === 'closed') return

@@ -119,7 +119,8 @@ export class BrokerHooks {
   /** The socket of a connection is at its end. */
   connectionClosed(connection: Connection): void {
     // Before Aedes has registered it, nobody else says that it is gone.
-    if (connection.client === undefined) this.#closeSession(connection)
+    if (connection.client === undefined) this.#forget(connection)
+    else this.#endNode(connection)
   }
 
   authorizePublish(client: Client | null, packet: PublishPacket, done: PublishDone): void {
@@ -200,16 +201,12 @@ export class BrokerHooks {
       skippedBytes === undefined
         ? { payload, submitter }
         : { payload: EMPTY, skippedBytes, submitter }
-    const heldBytes = payload.length
-    connection.holdSubmission(heldBytes)
-    let isAnswered = false
-    port.onSubmission(submission, () => {
-      if (isAnswered) return
-      isAnswered = true
-      connection.releaseSubmission(heldBytes)
+    const answered = connection.holdSubmission(payload.length, () => {
       if (skippedBytes !== undefined) sendNowhere(packet)
       done()
     })
+    port.onSubmission(submission, answered)
+    if (connection.heldSubmissions > 0) readOn(client)
   }
 
   authorizeSubscribe(client: Client, subscription: { topic: string; qos: Qos }): boolean {
@@ -221,7 +218,7 @@ export class BrokerHooks {
       persistence.deny(subscription)
       return false
     }
-    if (connection === undefined) return deny('connection-gone')
+    if (connection === undefined) return false
     if (!maySubscribe(topic)) return deny('filter-reserved')
     if (!connection.hasFilter(topic)) {
       const isFull =
@@ -236,15 +233,18 @@ export class BrokerHooks {
 
   authorizeForward<P extends PublishPacket>(client: Client, packet: P): P | null {
     if (client.closed || !mayReceive(packet.topic)) return null
-    const { connections, dropped, limits, refused } = this.#parts
+    const { connections, dropped, limits } = this.#parts
     const connection = connections.of(client)
     if (connection === undefined) return null
-    if (packet.qos > 0) packet.qos = connection.qosFor(packet.topic, packet.qos)
+    if (isRepetition(client, connection, packet)) return null
+    const qos = packet.qos > 0 ? connection.qosFor(packet.topic, packet.qos) : 0
+    // The packet is everybody's: others may have asked for more.
+    if (qos !== packet.qos) packet = { ...packet, qos }
 
     const { gate } = connection
     const { backlogBytes } = gate
     if (backlogBytes <= limits.backlogDropBytes) return packet
-    if (packet.qos === 0) {
+    if (qos === 0) {
       dropped.add('subscriber-backlog')
       return null
     }
@@ -252,9 +252,7 @@ export class BrokerHooks {
       backlogBytes > 4 * limits.backlogCloseBytes ||
       (backlogBytes > limits.backlogCloseBytes && gate.behindMs > BEHIND_MS)
     if (!isTooFar) return packet
-    refused.add('subscriber-backlog')
-    // Not from inside Aedes' delivery.
-    setImmediate(() => gate.destroy())
+    gate.abandon('subscriber-backlog')
     return null
   }
 
@@ -277,12 +275,20 @@ export class BrokerHooks {
   #gone(client: Client): void {
     const connection = this.#parts.connections.of(client)
     if (connection === undefined) return
+    this.#endNode(connection)
     this.#parts.connections.remove(connection)
-    this.#subscriptions -= connection.filterCount
-    this.#closeSession(connection)
+    this.#forget(connection)
   }
 
-  #closeSession(connection: Connection): void {
+  #endNode(connection: Connection): void {
+    const id = this.#parts.connections.endNode(connection)
+    if (id !== undefined) this.#parts.port.onNodeConnectionClosed(id)
+  }
+
+  /** Gives up what the connection had a part of. */
+  #forget(connection: Connection): void {
+    this.#subscriptions -= connection.filterCount
+    connection.clearFilters()
     if (connection.sessionId === undefined) return
     this.#parts.persistence.closeSession(connection.sessionId)
     connection.sessionId = undefined
@@ -305,6 +311,28 @@ function sendNowhere(packet: PublishPacket): void {
 
 function bytesOf(payload: string | Buffer): Buffer {
   return typeof payload === 'string' ? Buffer.from(payload) : payload
+}
+
+/**
+ * Aedes reads a client no further while it is at one of its packets; one that waits for its answer
+ * must not keep the client from being served. `Connection` bounds how many wait.
+ */
+function readOn(client: Client): void {
+  process.nextTick(() => (client as Client & { _nextBatch(): void })._nextBatch())
+}
+
+/**
+ * Whether another filter of this client let the same message through just before. Aedes would take
+ * any message for a repetition that a later one has overtaken, as QoS 0 overtakes QoS 1.
+ */
+function isRepetition(client: Client, connection: Connection, packet: PublishPacket): boolean {
+  const { brokerId, brokerCounter = 0 } = packet as { brokerId?: string; brokerCounter?: number }
+  if (!brokerId) return false
+  const { duplicates } = client as Client & { duplicates: Record<string, number> }
+  delete duplicates[brokerId]
+  if (connection.lastForwarded === brokerCounter) return true
+  connection.lastForwarded = brokerCounter
+  return false
 }
 
 function unregister(aedes: Aedes, client: Client): void {

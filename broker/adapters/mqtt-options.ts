@@ -14,6 +14,7 @@ export const MQTT_LIMITS = {
   connectionsMax: 12_000,
   /** Sockets that have not sent their CONNECT. */
   preConnectMax: 1024,
+  preConnectGraceMs: 1000,
   preConnectBytesMax: 4 * KIB,
   connectTimeoutMs: 5000,
   assemblyTimeoutMs: 10_000,

@@ -6,6 +6,7 @@ import type { TaskId } from '../../shared/core/ids.ts'
 import { buildTopic, parseTopic } from '../../shared/protocol/topics.ts'
 import { mirrorOf } from '../core/task-messages.ts'
 import type { TaskView } from '../core/views.ts'
+import { filterMatches } from './mqtt-retained.ts'
 
 export interface TaskSource {
   task(id: TaskId): TaskView | undefined
@@ -42,21 +43,20 @@ export class TaskRetention {
       if ('task' in exact) yield* this.#one(exact.task, (kind) => kind === exact.kind)
       return
     }
-    const levels = filter.split('/')
-    if (!levels.includes('+') && !levels.includes('#')) return
-    if (!this.#mayMatch(levels)) return
+    if (!this.#mayMatch(filter)) return
     for (const { id } of this.#source.tasks({ limit: Number.POSITIVE_INFINITY })) {
       const wanted = (kind: Kind): boolean =>
-        matches(levels, buildTopic(this.#base, { kind, task: id }).split('/'))
+        filterMatches(filter, buildTopic(this.#base, { kind, task: id }))
       yield* this.#one(id, wanted)
     }
   }
 
   /** Whether any task's topic can match, so that a filter for something else costs nothing. */
-  #mayMatch(levels: readonly string[]): boolean {
-    const id = levels[this.#base.split('/').length + 1] ?? '+'
+  #mayMatch(filter: string): boolean {
+    if (!/[+#]/.test(filter)) return false
+    const id = filter.split('/')[this.#base.split('/').length + 1] ?? '+'
     const task = (id === '+' || id === '#' ? 'x' : id) as TaskId
-    return KINDS.some((kind) => matches(levels, buildTopic(this.#base, { kind, task }).split('/')))
+    return KINDS.some((kind) => filterMatches(filter, buildTopic(this.#base, { kind, task })))
   }
 
   *#one(id: TaskId, wanted: (kind: Kind) => boolean): Generator<Retained> {
@@ -75,14 +75,4 @@ export class TaskRetention {
       yield { topic: topic('task-result-json'), payload: Buffer.from(mirrorOf(task, result)) }
     }
   }
-}
-
-/** Whether a topic matches a filter [MQTT-4.7]. */
-function matches(filter: readonly string[], topic: readonly string[]): boolean {
-  for (let level = 0; level < filter.length; level++) {
-    if (filter[level] === '#') return true
-    if (level >= topic.length) return false
-    if (filter[level] !== '+' && filter[level] !== topic[level]) return false
-  }
-  return filter.length === topic.length
 }

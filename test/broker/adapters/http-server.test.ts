@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { type HttpPort, HttpServer } from '../../../broker/adapters/http-server.ts'
 import type { Outcome, RefusalCode, TaskState } from '../../../broker/core/effects.ts'
-import type { NodeView, TaskView } from '../../../broker/core/views.ts'
+import type { NodeView, RingView, TaskView } from '../../../broker/core/views.ts'
 import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
@@ -32,6 +32,14 @@ const NODE: NodeView = {
   weight: 1,
   tiles: 26,
   incarnation: 3,
+}
+
+const RING: RingView = {
+  epoch: 7,
+  replicas: 2,
+  tile: 16,
+  grid: { width: 32, height: 16 },
+  members: [{ id: NODE.id, state: 'alive', weight: 1, tiles: 2 }],
 }
 
 interface Recorded {
@@ -80,7 +88,7 @@ function record(): Recorded {
       result: (id) => (id === 'old' ? undefined : encodeCbor({ ...RESULT, id })),
       nodes: () => [NODE],
       node: (id) => (id === NODE.id ? NODE : undefined),
-      ring: () => ({ epoch: 7 }),
+      ring: ({ withHolders }) => (withHolders ? { ...RING, holders: [[1, 0], []] } : RING),
       health: () => ({ ok: recorded.isHealthy, checks: { ledger: { ok: recorded.isHealthy } } }),
       ready: () => ({ ok: recorded.isHealthy, checks: {} }),
       subscribeEvents: (listener) => {
@@ -328,7 +336,7 @@ t.test('nodes, ring, health and metrics', async (t) => {
   t.same(await (await fetch(`${base}/api/nodes`)).json(), [NODE])
   t.same(await (await fetch(`${base}/api/nodes/pi-1`)).json(), NODE)
   await problemOf(t, await fetch(`${base}/api/nodes/pi-2`), 404, 'unknown-node')
-  t.same(await (await fetch(`${base}/api/ring`)).json(), { epoch: 7 })
+  t.same(await (await fetch(`${base}/api/ring`)).json(), RING)
   const healthy = await fetch(`${base}/healthz`)
   t.equal(healthy.status, 200)
   t.same(await healthy.json(), { ok: true, checks: { ledger: { ok: true } } })
@@ -339,6 +347,16 @@ t.test('nodes, ring, health and metrics', async (t) => {
   const metrics = await fetch(`${base}/metrics`)
   t.match(metrics.headers.get('content-type'), /^text\/plain; version=0\.0\.4/)
   t.equal(await metrics.text(), 'obelisk_up 1\n')
+})
+
+t.test('the ring tells who holds each tile, if asked', async (t) => {
+  const { base } = await serve(t)
+  const ringFor = async (query: string) => (await fetch(`${base}/api/ring${query}`)).json()
+  t.same(await ringFor('?holders=true'), { ...RING, holders: [[1, 0], []] })
+  t.same(await ringFor('?holders=false'), RING)
+  for (const query of ['?holders=yes', '?holders=', '?holders=true&holders=true', '?holder=true']) {
+    await problemOf(t, await fetch(`${base}/api/ring${query}`), 400, 'malformed')
+  }
 })
 
 t.test('paths and methods that are not there', async (t) => {
