@@ -1,12 +1,12 @@
 /** What the HTTP door calls, answered by the driver, the coordinator's view and the ledger. */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
+import { isEnded, type TaskState } from '../shared/protocol/states.ts'
 import type { HttpPort } from './adapters/http-port.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
-import type { Outcome, TaskState } from './core/effects.ts'
-import { isEnded } from './core/task-ledger.ts'
-import type { Health, NodeView, TaskView } from './core/views.ts'
+import type { Outcome } from './core/effects.ts'
+import type { Health, NodeView, RingView, TaskView } from './core/views.ts'
 import type { GatewayDriver } from './driver.ts'
 
 export interface HttpSources {
@@ -85,8 +85,8 @@ export class HttpCalls implements HttpPort {
     return node === undefined ? undefined : this.#withTelemetry(node)
   }
 
-  ring(): object {
-    return this.#sources.view.ring()
+  ring(query: { withHolders: boolean }): RingView {
+    return this.#sources.view.ring(query)
   }
 
   health(): Health {

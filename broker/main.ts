@@ -23,7 +23,7 @@ import { TaskRetention } from './adapters/task-retention.ts'
 import { GATEWAY, type GatewayConfig } from './config.ts'
 import { Coordinator, type CoordinatorOptions, newLedgerId } from './core/coordinator.ts'
 import type { Instant } from './core/events.ts'
-import type { IdentityRecord } from './core/ledger-records.ts'
+import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
 import { GatewayDriver } from './driver.ts'
 import { HttpCalls } from './http-calls.ts'
 
@@ -83,7 +83,7 @@ async function start(
 ): Promise<void> {
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
-  const ledger = await LedgerStore.open(config.data, fatal)
+  const ledger = await LedgerStore.open(config.data, LEDGER_TABLES, fatal)
   shutdown.add('ledger', () => ledger.close())
   const events = await EventLog.open({ directory: config.data }, log)
   shutdown.add('event log', () => events.close())

@@ -10,7 +10,7 @@ import { encodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import { messageOf } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
-import { ApplyError } from './adapters/apply-run.ts'
+import type { ApplyError } from './adapters/apply-run.ts'
 import type { DeviceMetrics } from './adapters/device-metrics.ts'
 import type { MqttLink } from './adapters/mqtt-client.ts'
 import type { OperationRunner } from './adapters/operation-runner.ts'
@@ -154,12 +154,13 @@ export class AgentDriver {
     try {
       this.deliver({ type: 'entries-applied', ...(await this.#devices.runner.apply(entries)) })
     } catch (error) {
-      if (!(error instanceof ApplyError)) {
+      const { applied, code } = error as Partial<ApplyError>
+      if (applied === undefined || code === undefined) {
         this.#outcome.fatal(error)
         return
       }
-      this.deliver({ type: 'entries-applied', ...error.applied })
-      this.deliver({ type: 'apply-failed', code: error.code, message: messageOf(error) })
+      this.deliver({ type: 'entries-applied', ...applied })
+      this.deliver({ type: 'apply-failed', code, message: messageOf(error) })
     }
   }
 

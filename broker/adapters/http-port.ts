@@ -1,5 +1,6 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
-import type { Outcome, TaskState } from '../core/effects.ts'
+import type { TaskState } from '../../shared/protocol/states.ts'
+import type { Outcome } from '../core/effects.ts'
 import type { Health, NodeView, RingView, TaskView } from '../core/views.ts'
 
 /** What the HTTP door calls. `remote` is the address of the client. */

@@ -5,12 +5,7 @@
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { AppError, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
 import { type Database, openDatabase, type Table } from '../../shared/runtime/lmdb.ts'
-import {
-  LEDGER_TABLES,
-  type LedgerContents,
-  type LedgerRecord,
-  type LedgerTable,
-} from '../core/ledger-records.ts'
+import type { LedgerContents, LedgerRecord, LedgerTable } from '../core/ledger-records.ts'
 
 /** Address space, not a cap: LMDB grows the map when it must. */
 const MAP_BYTES = 1024 * 1024 * 1024
@@ -25,10 +20,10 @@ export class LedgerStore {
   readonly #database: Database
   readonly #tables: Record<LedgerTable, Table<string | number>>
 
-  private constructor(database: Database) {
+  private constructor(database: Database, tables: readonly LedgerTable[]) {
     this.#database = database
     this.#tables = Object.fromEntries(
-      LEDGER_TABLES.map((name) => [name, database.table<string | number>(name, 'ordered-binary')]),
+      tables.map((name) => [name, database.table<string | number>(name, 'ordered-binary')]),
     ) as Record<LedgerTable, Table<string | number>>
   }
 
@@ -36,8 +31,12 @@ export class LedgerStore {
    * Opens the ledger of a data directory. One that cannot be opened is an error, never an empty
    * ledger: what it held is known nowhere else.
    */
-  static async open(directory: string, onFatal: (error: AppError) => void): Promise<LedgerStore> {
-    const options = { mapSizeBytes: MAP_BYTES, maxDbs: LEDGER_TABLES.length + 1 }
+  static async open(
+    directory: string,
+    tables: readonly LedgerTable[],
+    onFatal: (error: AppError) => void,
+  ): Promise<LedgerStore> {
+    const options = { mapSizeBytes: MAP_BYTES, maxDbs: tables.length + 1 }
     const database = await openDatabase(directory, options, onFatal)
     if (database.setAside !== undefined) {
       await database.close()
@@ -47,17 +46,19 @@ export class LedgerStore {
         { exitCode: EXIT_SOFTWARE },
       )
     }
-    return new LedgerStore(database)
+    return new LedgerStore(database, tables)
   }
 
   /** Everything but results. */
   load(): LedgerContents {
-    const contents = LEDGER_TABLES.filter((table) => table !== 'result').map((table) => [
-      table,
-      this.#tables[table]
-        .getRange()
-        .map(({ key, value }) => ({ key, value: decodeValue(table, value) })).asArray,
-    ])
+    const contents = (Object.keys(this.#tables) as LedgerTable[])
+      .filter((table) => table !== 'result')
+      .map((table) => [
+        table,
+        this.#tables[table]
+          .getRange()
+          .map(({ key, value }) => ({ key, value: decodeValue(table, value) })).asArray,
+      ])
     return Object.fromEntries(contents) as LedgerContents
   }
 

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { MEMBER_STATES } from '../../shared/protocol/states.ts'
 import type { GatewayNotice } from '../core/effects.ts'
-import { MEMBER_STATES, type NodeView } from '../core/views.ts'
+import type { NodeView } from '../core/views.ts'
 
 /** Numbers of the moment, by the names of the coordinator's view and of the broker. */
 export interface GatewaySnapshot {

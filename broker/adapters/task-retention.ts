@@ -3,8 +3,8 @@
  * here instead of holding a second copy of every result in memory.
  */
 import type { TaskId } from '../../shared/core/ids.ts'
+import { mirrorOf } from '../../shared/protocol/result-mirror.ts'
 import { buildTopic, parseTopic } from '../../shared/protocol/topics.ts'
-import { mirrorOf } from '../core/task-messages.ts'
 import type { TaskView } from '../core/views.ts'
 import { filterMatches } from './mqtt-retained.ts'
 

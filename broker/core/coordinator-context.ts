@@ -103,6 +103,9 @@ export class CoordinatorContext {
 
   onSettled: () => void = () => {}
 
+  /** The placement has another epoch than after the last step. */
+  onPlacementChanged: () => void = () => {}
+
   emit(effect: GatewayEffect): void {
     this.#effects.push(effect)
   }
@@ -153,6 +156,7 @@ export class CoordinatorContext {
     }
     if (this.placement.epoch !== this.identity.epoch) {
       this.changeIdentity({ epoch: this.placement.epoch })
+      this.onPlacementChanged()
     }
     for (const member of this.#changedStreams) {
       this.persist({ table: 'stream', key: member.id, value: member.stream.record })

@@ -1,9 +1,13 @@
-/** What the coordinator shows of itself: read-only, as plain JSON, for HTTP and metrics. */
+/**
+ * What the coordinator shows of itself: read-only, as plain JSON, for HTTP, metrics and the retained
+ * ring. It reads the tables as they are after the last step.
+ */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { isEnded } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
 import type { Reads } from './reads.ts'
-import { isEnded, type Task } from './task-ledger.ts'
+import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 import type { NodeView, RingView, TaskView } from './views.ts'
 import type { Writes } from './writes.ts'
@@ -44,8 +48,15 @@ export class CoordinatorView {
     )
   }
 
-  ring(): RingView {
-    return ringOf(this.#context)
+  ring({ withHolders }: { withHolders: boolean }): RingView {
+    const ring = ringOf(this.#context)
+    if (!withHolders) return ring
+    const { placement, options } = this.#context
+    const { tiles } = options.grid.geometry
+    return {
+      ...ring,
+      holders: Array.from({ length: tiles }, (_, tile) => placement.holdersOf(tile)),
+    }
   }
 
   /** Who holds a tile, in ring order. */

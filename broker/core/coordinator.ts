@@ -10,6 +10,7 @@ import { unreachable } from '../../shared/core/assert.ts'
 import { type NodeId, randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import type { Up } from '../../shared/protocol/messages.ts'
+import { isEnded } from '../../shared/protocol/states.ts'
 import { CoordinatorContext, type CoordinatorOptions } from './coordinator-context.ts'
 import { CoordinatorView } from './coordinator-view.ts'
 import type { GatewayEffect } from './effects.ts'
@@ -20,7 +21,7 @@ import type { Member } from './membership.ts'
 import { Reads } from './reads.ts'
 import { Submissions } from './submissions.ts'
 import { endTask } from './task-endings.ts'
-import { isEnded, operationOf, type Task } from './task-ledger.ts'
+import { operationOf, type Task } from './task-ledger.ts'
 import { Writes } from './writes.ts'
 
 export type { CoordinatorOptions } from './coordinator-context.ts'
@@ -39,7 +40,7 @@ export class Coordinator {
   /** `identity` is of the ledger, or new with term 0 and sequence 0. */
   constructor(options: CoordinatorOptions, identity: IdentityRecord, random: Random) {
     this.#context = new CoordinatorContext(options, random, identity)
-    this.#writes = new Writes(this.#context, (region, seq) => this.#reads.noteBirth(region, seq))
+    this.#writes = new Writes(this.#context, (region, seq) => this.#reads.noteWrite(region, seq))
     this.#reads = new Reads(this.#context, (member, position, region) =>
       this.#writes.nextTouching(member, position, region),
     )
@@ -77,12 +78,15 @@ export class Coordinator {
       open.filter((task) => isWrite(task) && task.seq === undefined),
     )
     for (const task of open) {
+      // A write may be done now that nobody is here to hold it up.
+      if (isEnded(task.state)) continue
       this.#watchDeadline(task)
-      if (!isWrite(task) && !isEnded(task.state)) {
+      if (!isWrite(task)) {
         task.shards = { total: 0, done: 0, failed: 0 }
-        this.#reads.submit(task)
+        this.#reads.submit(task, { isRestored: true })
       }
     }
+    context.deadlines.set('grace', context.graceEndMs, () => this.#tryWaiting())
     context.emit({
       type: 'publish',
       topic: { kind: 'gateway-state' },

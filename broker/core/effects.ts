@@ -7,11 +7,10 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Down } from '../../shared/protocol/messages.ts'
 import type { Problem } from '../../shared/protocol/problems.ts'
+import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Topic } from '../../shared/protocol/topics.ts'
 import type { ConnectionId, Ticket } from './events.ts'
 import type { LedgerRecord } from './ledger-records.ts'
-
-export type TaskState = 'accepted' | 'running' | 'completed' | 'failed' | 'expired' | 'cancelled'
 
 /** Why a submission or a request was refused (docs/operations.md has the table). */
 export type RefusalCode =

@@ -1,4 +1,7 @@
-/** What happens to the gateway, in the past tense: the only input of the coordinator. */
+/**
+ * What happens to the gateway, in the past tense: the only input of the coordinator. Bytes are decoded
+ * before they come here.
+ */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Up } from '../../shared/protocol/messages.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'

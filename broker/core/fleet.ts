@@ -32,6 +32,7 @@ export class Fleet {
   constructor(context: CoordinatorContext, tasks: TasksOfFleet) {
     this.#context = context
     this.#tasks = tasks
+    context.onPlacementChanged = () => this.#publishRing()
   }
 
   /** After a start: nobody is here yet, and nobody is blamed for it before the grace is over. */
@@ -201,8 +202,13 @@ export class Fleet {
   }
 
   #changed(): void {
-    const { placement, members, deadlines, nowMs } = this.#context
+    const { placement, members } = this.#context
     placement.setMembers(members.placeable)
+    this.#publishRing()
+  }
+
+  #publishRing(): void {
+    const { deadlines, nowMs } = this.#context
     if (deadlines.has('ring')) return
     deadlines.set('ring', nowMs + RING_DEBOUNCE_MS, () => {
       this.#context.emit({

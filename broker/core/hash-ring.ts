@@ -4,8 +4,9 @@
  * hold what is decided in placement.ts. The same members give the same ring, whatever order they
  * came in; a member that goes moves only what it had.
  *
- * Points lie sorted in one typed array, with an index of 2^16 buckets in front, so that a look-up
- * touches a few neighbouring words instead of a binary search over megabytes.
+ * Points lie sorted in typed arrays, behind an index of about one bucket for four points, so that a
+ * look-up touches a few neighbouring words instead of a binary search over megabytes. Hashes are
+ * spread evenly, so the index sorts as well: points go to their bucket and are ordered within it.
  */
 import { hashText, mix32 } from '../../shared/core/hash.ts'
 
@@ -16,36 +17,51 @@ export interface RingMember {
   readonly weight: number
 }
 
-const BUCKET_BITS = 16
-const BUCKETS = 1 << BUCKET_BITS
 const GOLDEN_GAMMA = 0x9e3779b9
+const BUCKET_BITS_MAX = 20
 
 export class HashRing {
   readonly #hashes: Uint32Array
   readonly #owners: Uint16Array
+  /** Where the points of each bucket begin, and the end of the last one. */
   readonly #buckets: Uint32Array
+  /** Bits of a hash that stand below its bucket's number. */
+  readonly #shift: number
 
   constructor(members: readonly RingMember[], virtualNodes: number) {
     const counts = members.map(({ weight }) => Math.max(1, Math.round(weight * virtualNodes)))
-    const points = new Float64Array(counts.reduce((sum, count) => sum + count, 0))
+    const points = counts.reduce((sum, count) => sum + count, 0)
+    const bits = Math.min(BUCKET_BITS_MAX, Math.max(1, Math.floor(Math.log2(points + 1)) - 2))
+    this.#shift = 32 - bits
+    this.#hashes = new Uint32Array(points)
+    this.#owners = new Uint16Array(points)
+    this.#buckets = new Uint32Array((1 << bits) + 1)
+    const hashes = hashPoints(members, counts, points)
+    const starts = this.#buckets
+    for (let at = 0; at < points; at++) starts[(hashes[at]! >>> this.#shift) + 1]!++
+    for (let bucket = 1; bucket < starts.length; bucket++) starts[bucket]! += starts[bucket - 1]!
+    const ends = starts.slice()
     let at = 0
-    members.forEach(({ id, index }, which) => {
-      const seed = hashText(id)
-      for (let count = 0; count < counts[which]!; count++) {
-        const hash = mix32(seed + Math.imul(count, GOLDEN_GAMMA))
-        points[at++] = hash * 65536 + index
-      }
+    members.forEach(({ index }, which) => {
+      for (const end = at + counts[which]!; at < end; at++) this.#insert(hashes[at]!, index, ends)
     })
-    points.sort()
-    this.#hashes = Uint32Array.from(points, (point) => Math.floor(point / 65536))
-    this.#owners = Uint16Array.from(points, (point) => point % 65536)
-    this.#buckets = new Uint32Array(BUCKETS + 1)
-    let point = 0
-    for (let bucket = 0; bucket <= BUCKETS; bucket++) {
-      const start = bucket * 2 ** (32 - BUCKET_BITS)
-      while (point < this.#hashes.length && this.#hashes[point]! < start) point++
-      this.#buckets[bucket] = point
+  }
+
+  /** Puts a point into its bucket in the order of hash and owner; `ends` tells how full buckets are. */
+  #insert(hash: number, owner: number, ends: Uint32Array): void {
+    const hashes = this.#hashes
+    const owners = this.#owners
+    const bucket = hash >>> this.#shift
+    const start = this.#buckets[bucket]!
+    let at = ends[bucket]!++
+    for (; at > start; at--) {
+      const before = hashes[at - 1]!
+      if (before < hash || (before === hash && owners[at - 1]! <= owner)) break
+      hashes[at] = before
+      owners[at] = owners[at - 1]!
     }
+    hashes[at] = hash
+    owners[at] = owner
   }
 
   get points(): number {
@@ -54,15 +70,15 @@ export class HashRing {
 
   /** The position of the first point at or after `hash`; the ring must not be empty. */
   positionOf(hash: number): number {
-    const bucket = hash >>> (32 - BUCKET_BITS)
-    let at = this.#buckets[bucket]!
+    let at = this.#buckets[hash >>> this.#shift]!
     while (at < this.#hashes.length && this.#hashes[at]! < hash) at++
     return at === this.#hashes.length ? 0 : at
   }
 
   /** The index of the member at a position; positions wrap round. */
   ownerAt(position: number): number {
-    return this.#owners[position % this.#owners.length]!
+    const { length } = this.#owners
+    return this.#owners[position < length ? position : position % length]!
   }
 
   /** The first member clockwise from `hash` that `accepts`, or nothing. */
@@ -75,4 +91,21 @@ export class HashRing {
     }
     return undefined
   }
+}
+
+/** The hashes of all points, member by member. */
+function hashPoints(
+  members: readonly RingMember[],
+  counts: readonly number[],
+  points: number,
+): Uint32Array {
+  const hashes = new Uint32Array(points)
+  let at = 0
+  members.forEach(({ id }, which) => {
+    const seed = hashText(id)
+    for (let count = 0; count < counts[which]!; count++) {
+      hashes[at++] = mix32(seed + Math.imul(count, GOLDEN_GAMMA))
+    }
+  })
+  return hashes
 }

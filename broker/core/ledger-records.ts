@@ -12,7 +12,7 @@
  *   result     task id        the CBOR result, as published
  */
 import type { FieldType } from '../../shared/grid/fields.ts'
-import type { TaskState } from './effects.ts'
+import type { TaskState } from '../../shared/protocol/states.ts'
 
 export interface IdentityRecord {
   readonly ledgerId: string

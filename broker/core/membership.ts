@@ -9,12 +9,11 @@
 import { assert } from '../../shared/core/assert.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Hello } from '../../shared/protocol/messages.ts'
+import type { MemberState } from '../../shared/protocol/states.ts'
 import type { ConnectionId } from './events.ts'
 import type { RingMember } from './hash-ring.ts'
 import type { MemberRecord, StreamRecord } from './ledger-records.ts'
 import { NodeStream } from './node-stream.ts'
-
-export type MemberState = 'alive' | 'suspect' | 'dead' | 'left'
 
 /** One admitted connection. */
 export interface Session {

@@ -25,6 +25,9 @@ export interface PlacementOptions {
 /** Tiles in one ledger record. */
 export const PLACEMENT_CHUNK_TILES = 4096
 
+/** Members have indexes of 16 bits. */
+const INDEXES_MAX = 65536
+
 /** The value that stands for "no holder" in a slot. */
 export const NO_HOLDER = 0
 
@@ -35,7 +38,11 @@ export class Placement {
   readonly #slots: Uint16Array
   readonly #dirtyChunks = new Set<number>()
   #members: readonly RingMember[] = []
-  #ring: HashRing
+  /** Over `#members`; made when it is first asked for. */
+  #ring: HashRing | undefined
+  /** Tiles that were never written. */
+  #floating: number
+  /** The members changed since the floating tiles were placed. */
   #isStale = false
   epoch = 0
 
@@ -43,7 +50,7 @@ export class Placement {
     this.#options = options
     this.#born = new Uint8Array(options.tiles)
     this.#slots = new Uint16Array(options.tiles * options.replicas)
-    this.#ring = new HashRing([], options.virtualNodes)
+    this.#floating = options.tiles
   }
 
   get replicas(): number {
@@ -53,13 +60,14 @@ export class Placement {
   /** The members that floating tiles and items are spread over, from now on. */
   setMembers(members: readonly RingMember[]): void {
     this.#members = [...members].sort((a, b) => a.index - b.index)
+    this.#ring = undefined
     this.#isStale = true
     this.epoch += 1
   }
 
   /** The ring over the current members. */
   get ring(): HashRing {
-    this.#settle()
+    this.#ring ??= new HashRing(this.#members, this.#options.virtualNodes)
     return this.#ring
   }
 
@@ -85,9 +93,10 @@ export class Placement {
   /** The holders' member indexes of one tile, in ring order. */
   holdersOf(tile: number): number[] {
     const holders: number[] = []
+    const { slots } = this
     const { replicas } = this.#options
     for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
-      if (this.slots[slot] !== NO_HOLDER) holders.push(this.slots[slot]! - 1)
+      if (slots[slot] !== NO_HOLDER) holders.push(slots[slot]! - 1)
     }
     return holders
   }
@@ -99,6 +108,7 @@ export class Placement {
     for (const tile of tiles) {
       if (this.#born[tile] === 1) continue
       this.#born[tile] = 1
+      this.#floating -= 1
       this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
       changed = true
     }
@@ -155,8 +165,12 @@ export class Placement {
 
   restoreChunk(chunk: number, record: PlacementRecord): void {
     const first = chunk * PLACEMENT_CHUNK_TILES
+    for (let at = 0; at < record.born.length; at++) {
+      this.#floating += this.#born[first + at]! - record.born[at]!
+    }
     this.#born.set(record.born, first)
-    const slots = new Uint16Array(record.holders.slice().buffer)
+    // Not by `slice`: of a Buffer, as decoders give, that is a view into a larger one.
+    const slots = new Uint16Array(new Uint8Array(record.holders).buffer)
     this.#slots.set(slots, first * this.#options.replicas)
   }
 
@@ -164,44 +178,43 @@ export class Placement {
   #settle(): void {
     if (!this.#isStale) return
     this.#isStale = false
-    const { tiles, replicas, virtualNodes, loadBound } = this.#options
-    const ring = new HashRing(this.#members, virtualNodes)
-    this.#ring = ring
+    if (this.#floating === 0) return
+    const { tiles, replicas, loadBound } = this.#options
     const copies = Math.min(replicas, this.#members.length)
-    const loads = new Uint32Array(65536)
-    for (let slot = 0; slot < this.#slots.length; slot++) {
-      if (this.#born[Math.floor(slot / replicas)] === 0) this.#slots[slot] = NO_HOLDER
-      else if (this.#slots[slot] !== NO_HOLDER) loads[this.#slots[slot]! - 1]! += 1
-    }
+    const room = new Int32Array(INDEXES_MAX)
     const weights = this.#members.reduce((sum, { weight }) => sum + weight, 0)
-    const capacities = new Float64Array(65536)
     for (const { index, weight } of this.#members) {
-      capacities[index] = Math.ceil((loadBound * tiles * copies * weight) / weights)
+      room[index] = Math.ceil((loadBound * tiles * copies * weight) / weights)
     }
     for (let tile = 0; tile < tiles; tile++) {
-      if (this.#born[tile] === 0) this.#place(tile, ring, copies, loads, capacities)
+      for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+        if (this.#born[tile] === 0) this.#slots[slot] = NO_HOLDER
+        else if (this.#slots[slot] !== NO_HOLDER) room[this.#slots[slot]! - 1]! -= 1
+      }
+    }
+    const { ring } = this
+    for (let tile = 0; tile < tiles; tile++) {
+      if (this.#born[tile] === 0) this.#place(tile, ring, copies, room)
     }
   }
 
-  #place(
-    tile: number,
-    ring: HashRing,
-    copies: number,
-    loads: Uint32Array,
-    capacities: Float64Array,
-  ): void {
-    const { replicas } = this.#options
-    const start = tile * replicas
-    const position = copies === 0 ? 0 : ring.positionOf(mix32(tile))
-    let taken = 0
+  /** `room` is how many more tiles each member takes below the bound. */
+  #place(tile: number, ring: HashRing, copies: number, room: Int32Array): void {
+    if (copies === 0) return
+    const slots = this.#slots
+    const start = tile * this.#options.replicas
+    const position = ring.positionOf(mix32(tile))
+    const { points } = ring
+    let end = start
     // A second pass ignores the bound: weights far apart can leave too few members below it.
-    for (let step = 0; taken < copies && step < 2 * ring.points; step++) {
+    for (let step = 0; end < start + copies && step < 2 * points; step++) {
       const owner = ring.ownerAt(position + step)
-      if (step < ring.points && loads[owner]! >= capacities[owner]!) continue
-      if (this.#slots.subarray(start, start + taken).includes(owner + 1)) continue
-      this.#slots[start + taken] = owner + 1
-      loads[owner]! += 1
-      taken++
+      if (room[owner]! <= 0 && step < points) continue
+      let slot = start
+      while (slot < end && slots[slot] !== owner + 1) slot++
+      if (slot < end) continue
+      slots[end++] = owner + 1
+      room[owner]! -= 1
     }
   }
 }

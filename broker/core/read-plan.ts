@@ -1,6 +1,6 @@
 /**
  * The parts of one round of a read: who answers for which tiles, or for which items. A part is known
- * by a hash of what it covers, so that an answer that waited in a node's outbox still finds its part
+ * by a hash of what it asks for, so that an answer that waited in a node's outbox still finds its part
  * after the gateway started again and planned anew.
  */
 import { digest } from '../../shared/core/hash.ts'
@@ -48,7 +48,7 @@ export function planRound(
   accepts: (member: number) => boolean,
 ): ReadPart[] {
   const create = (part: Extent, member: number | undefined): ReadPart => ({
-    id: partId(round, part),
+    id: partId(round, args, part),
     ...part,
     member,
     attempt: 0,
@@ -102,10 +102,11 @@ function planItemParts(
   return parts
 }
 
-function partId(round: number, { tiles, items }: Extent): string {
+/** Arguments count, too: those of a later round come from the results of the ones before. */
+function partId(round: number, args: Wire, { tiles, items }: Extent): string {
   const covered =
     tiles === undefined
-      ? encodeCbor(items!.keys)
+      ? items!.keys
       : new Uint8Array(tiles.buffer, tiles.byteOffset, tiles.byteLength)
-  return `${round}-${Buffer.from(digest(covered)).toString('hex')}`
+  return `${round}-${Buffer.from(digest(encodeCbor([args, covered]))).toString('hex')}`
 }

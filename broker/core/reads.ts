@@ -5,8 +5,8 @@
  *
  * A part carries `after`, the head of that node's stream, and is answered only once that is applied:
  * so a read sees every write that completed before it was accepted. A read is consistent when one
- * place in the order of writes exists at which all of its parts were taken: `#low` is the greatest
- * sequence that some part has seen, `#high` the lowest one that touches the region and that some part
+ * place in the order of writes exists at which all of its parts were taken: `low` is the greatest
+ * sequence that some part has seen, `high` the lowest one that touches the region and that some part
  * has not seen.
  */
 
@@ -23,6 +23,8 @@ import { operationOf, type Task } from './task-ledger.ts'
 
 interface OpenRead {
   readonly task: Task
+  /** Taken up at a start: nodes may bring answers to what was asked before. */
+  readonly isRestored: boolean
   readonly operation: ReadOperation | ItemsOperation
   /** Of the current round. */
   args: Wire
@@ -59,9 +61,10 @@ export class Reads {
     return this.#open.size
   }
 
-  submit(task: Task): void {
+  submit(task: Task, { isRestored = false } = {}): void {
     const read: OpenRead = {
       task,
+      isRestored,
       operation: operationOf(task) as ReadOperation | ItemsOperation,
       args: task.body!.args,
       rounds: [],
@@ -80,35 +83,41 @@ export class Reads {
     const { task, args, rounds } = read
     const extent = extentOf(this.#context, task)
     const round = { round: rounds.length, args, extent }
-    const parts = planRound(this.#context, task, round, (index) =>
-      this.#mayBecomeReady(task, index),
-    )
+    const parts = planRound(this.#context, task, round, (index) => this.#mayAnswer(read, index))
     read.partials = []
     read.parts = new Map(parts.map((part) => [part.id, part]))
     task.shards = { ...task.shards, total: task.shards.total + parts.length }
-    for (const part of parts) this.#issue(read, part)
+    this.#issueAll(read, parts)
   }
 
-  /** In sync now, or expected back from a restart of the gateway. */
-  #mayBecomeReady(task: Task, index: number): boolean {
+  /** In sync now; or expected back from a restart of the gateway, perhaps with the answer. */
+  #mayAnswer({ task, isRestored }: OpenRead, index: number): boolean {
     const { members, nowMs, graceEndMs } = this.#context
     const member = members.at(index)
-    return this.#isReady(task, member) || (member.state === 'suspect' && nowMs < graceEndMs)
+    if (this.#isReady(task, member)) return true
+    return isRestored && member.state === 'suspect' && nowMs < graceEndMs
   }
 
   #isReady(task: Task, member: Member): boolean {
     return member.isInSync && member.operations.has(task.op)
   }
 
+  #issueAll(read: OpenRead, parts: readonly ReadPart[]): void {
+    // Asks every member, so it is asked once, and only if a part depends on it.
+    let isSettled: boolean | undefined
+    const settled = (): boolean => (isSettled ??= this.#context.isSettled())
+    for (const part of parts) this.#issue(read, part, settled)
+  }
+
   /** Sends a part to its member if that can answer now; else it waits. */
-  #issue(read: OpenRead, part: ReadPart): void {
+  #issue(read: OpenRead, part: ReadPart, isSettled: () => boolean): void {
     const { members, placement, nowMs, options, deadlines } = this.#context
     const { task } = read
     if (part.member === undefined) return
     const member = members.at(part.member)
     if (!this.#isReady(task, member)) return
     if (part.items !== undefined || placement.hasUnborn(part.tiles!)) {
-      if (!this.#context.isSettled()) return
+      if (!isSettled()) return
     }
     part.attempt += 1
     part.isLeased = true
@@ -180,7 +189,7 @@ export class Reads {
       for (const [member, error] of part.failed) next.failed.set(member, error)
       read.parts.set(next.id, next)
     }
-    for (const next of parts) this.#issue(read, next)
+    this.#issueAll(read, parts)
   }
 
   /** A member's connection is gone: what it was to answer goes elsewhere at once. */
@@ -199,19 +208,21 @@ export class Reads {
       for (const part of [...read.parts.values()]) {
         if (part.isLeased) continue
         const member = part.member === undefined ? undefined : members.at(part.member)
-        if (member !== undefined && this.#isReady(read.task, member)) this.#issue(read, part)
+        if (member !== undefined && this.#isReady(read.task, member)) this.#issueAll(read, [part])
         else if (member === undefined || nowMs >= graceEndMs) this.#reissue(read, part, undefined)
       }
     }
   }
 
-  /** A write gave tiles their first state: parts that read them as unborn have not seen it. */
-  noteBirth(region: Region, seq: number): void {
+  /**
+   * A write got its place: parts that were answered have not seen it, nor will those that were sent
+   * with tiles as unborn.
+   */
+  noteWrite(region: Region, seq: number): void {
     for (const read of this.#open.values()) {
       const own = read.task.body!.region
-      if (read.hasUnborn && own !== undefined && regionsTouch(own, region)) {
-        read.high = Math.min(read.high, seq)
-      }
+      if (own === undefined || !regionsTouch(own, region)) continue
+      if (read.hasUnborn || read.nodes.size > 0) read.high = Math.min(read.high, seq)
     }
   }
 
@@ -239,8 +250,17 @@ export class Reads {
       read.low = Math.max(read.low, answer.seq)
       // Entries that the log no longer has: only the very place it was taken at is certain.
       read.high = Math.min(read.high, next === 0 ? answer.seq + 1 : next)
+      if (read.isRestored && this.#hasReadAsUnborn(part, member)) read.high = Math.min(read.high, 1)
     }
     if (read.parts.size === 0) this.#finishRound(read)
+  }
+
+  /** It was asked by an earlier start of the gateway, before a tile was born on other nodes. */
+  #hasReadAsUnborn({ tiles }: ReadPart, { index }: Member): boolean {
+    const { placement } = this.#context
+    return tiles!.some(
+      (tile) => placement.isBorn(tile) && !placement.holdersOf(tile).includes(index),
+    )
   }
 
   /** The node could not answer for a reason of its own; without any other holder the task fails. */

@@ -5,11 +5,12 @@
 import { isTaskId, randomId, type TaskId } from '../../shared/core/ids.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import { PROBLEMS_MAX, type Problem } from '../../shared/protocol/problems.ts'
+import { isEnded } from '../../shared/protocol/states.ts'
 import type { Submission } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Refusal, RefusalCode } from './effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from './events.ts'
-import { encodeBody, hashBody, isEnded, type Task } from './task-ledger.ts'
+import { encodeBody, hashBody, type Task } from './task-ledger.ts'
 
 export interface TaskRunner {
   begin(task: Task): void

@@ -1,7 +1,12 @@
-/** How a task ends: state, result, the messages about it, and what may be forgotten then. */
+/**
+ * How a task ends: its state and result, the messages about it, and what may be forgotten then. Both
+ * kinds of tasks end here, so that no end can leave one of them out.
+ */
+import { mirrorOf } from '../../shared/protocol/result-mirror.ts'
+import type { EndState } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import type { EndState, Task } from './task-ledger.ts'
-import { encodeResult, mirrorOf, type ResultFacts } from './task-messages.ts'
+import type { Task } from './task-ledger.ts'
+import { encodeResult, type ResultFacts } from './task-messages.ts'
 
 /**
  * Ends the task. Its body stays when `keepBody` says that the log still needs it. The result is

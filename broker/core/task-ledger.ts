@@ -11,11 +11,9 @@ import { findOperation } from '../../shared/operations/catalog.ts'
 import type { Operation } from '../../shared/operations/operation.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { SUBMISSION_LIMITS } from '../../shared/protocol/limits.ts'
+import { type EndState, isEnded, type TaskState } from '../../shared/protocol/states.ts'
 import type { TaskBody } from '../../shared/protocol/task.ts'
-import type { TaskState } from './effects.ts'
 import type { TaskRecord } from './ledger-records.ts'
-
-export type EndState = Exclude<TaskState, 'accepted' | 'running'>
 
 export interface Task {
   readonly id: TaskId
@@ -47,10 +45,6 @@ export interface RetentionOptions {
 
 /** An id and hash are known for this long after the end (recovery.md, The ledger). */
 export const IDS_KEPT_MS = 7 * 24 * 3600 * 1000
-
-export function isEnded(state: TaskState): state is EndState {
-  return state !== 'accepted' && state !== 'running'
-}
 
 /** The bytes whose SHA-256 says whether two submissions are the same task. */
 export function encodeBody(body: TaskBody): Uint8Array {

@@ -3,21 +3,7 @@
  * the wire (wire.md), so that a task reads the same over MQTT and over HTTP.
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
-import type { TaskState } from './effects.ts'
-import type { MemberState } from './membership.ts'
-
-export const TASK_STATES: readonly TaskState[] = [
-  'accepted',
-  'running',
-  'completed',
-  'failed',
-  'expired',
-  'cancelled',
-]
-
-export function isEnded(state: TaskState): boolean {
-  return state !== 'accepted' && state !== 'running'
-}
+import type { MemberState, TaskState } from '../../shared/protocol/states.ts'
 
 /** The JSON of `task/<task>/state`, and when the task began and must end. Times are Unix ms. */
 export interface TaskView {
@@ -32,8 +18,6 @@ export interface TaskView {
   readonly ended_ts?: number
   readonly deadline_ts?: number
 }
-
-export const MEMBER_STATES: readonly MemberState[] = ['alive', 'suspect', 'dead', 'left']
 
 export interface NodeView {
   readonly id: NodeId
@@ -69,18 +53,6 @@ export interface RingView {
     readonly weight: number
     readonly tiles: number
   }[]
-}
-
-/** The JSON of `gateway/ring`. */
-export interface RingView {
-  readonly epoch: number
-  readonly replicas: number
-  readonly tile: number
-  readonly grid: { readonly width: number; readonly height: number }
-  readonly members: readonly {
-    readonly id: NodeId
-    readonly state: MemberState
-    readonly weight: number
-    readonly tiles: number
-  }[]
+  /** Of each tile, in ring order: where its holders stand in `members`; only over HTTP, and if asked for. */
+  readonly holders?: readonly (readonly number[])[]
 }

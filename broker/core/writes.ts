@@ -8,15 +8,17 @@
  */
 import { assert } from '../../shared/core/assert.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
+import { unpackTiles } from '../../shared/operations/columns.ts'
 import type { WriteOperation } from '../../shared/operations/operation.ts'
 import type { Applied, Entry } from '../../shared/protocol/messages.ts'
+import { isEnded } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { WriteRecord } from './ledger-records.ts'
 import type { Member } from './membership.ts'
 import type { LogEntry } from './node-stream.ts'
 import { partsOf, planWrites, regionsTouch, writeTilesMax } from './planner.ts'
 import { endTask, releaseBody } from './task-endings.ts'
-import { bodyMark, isEnded, operationOf, type Task } from './task-ledger.ts'
+import { bodyMark, operationOf, type Task } from './task-ledger.ts'
 
 interface WritePart {
   readonly member: number
@@ -42,12 +44,12 @@ export class Writes {
   /** Accepted and not yet sequenced, in order of acceptance. */
   readonly #waiting = new Set<Task>()
   readonly #open = new Map<number, OpenWrite>()
-  readonly #onBirth: (region: Region, seq: number) => void
+  readonly #onSequenced: (region: Region, seq: number) => void
 
-  /** `onBirth` is told of each write that gives tiles their first state. */
-  constructor(context: CoordinatorContext, onBirth: (region: Region, seq: number) => void) {
+  /** `onSequenced` is told of each write that gets its place in the order. */
+  constructor(context: CoordinatorContext, onSequenced: (region: Region, seq: number) => void) {
     this.#context = context
-    this.#onBirth = onBirth
+    this.#onSequenced = onSequenced
   }
 
   get waitingCount(): number {
@@ -122,10 +124,8 @@ export class Writes {
     const tiles = this.#tilesOf(task)
     const operation = operationOf(task) as WriteOperation
     const seq = context.nextSequence()
-    if (placement.hasUnborn(tiles)) {
-      placement.bear(tiles)
-      this.#onBirth(task.body.region, seq)
-    }
+    placement.bear(tiles)
+    this.#onSequenced(task.body.region, seq)
     const plan = planWrites({ tiles, slots: placement.slots, replicas: placement.replicas })
     const tilesMax = writeTilesMax(operation, task.body.args, options.grid)
     const perTile = operation.argumentBytesPerTile(task.body.args, options.grid) + 4
@@ -394,7 +394,7 @@ export class Writes {
       for (const part of value.parts) {
         const member = members.find(part.node as Member['id'])
         assert(member !== undefined, 'a part of the log has its member')
-        const tiles = new Uint32Array(part.tiles.slice().buffer)
+        const tiles = unpackTiles(part.tiles)
         write.parts.push({ member: member.index, position: part.position, tiles })
         if (part.position <= member.stream.acked) continue
         const entry = member.stream.append({

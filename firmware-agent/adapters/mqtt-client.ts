@@ -162,11 +162,10 @@ class Connection {
 
   #subscribe({ subscriptions }: MqttLinkOptions, port: MqttLinkPort): void {
     const topics = Object.fromEntries(subscriptions.map(({ topic, qos }) => [topic, { qos }]))
-    this.#client.subscribe(topics, (error, granted) => {
+    this.#client.subscribe(topics, (error) => {
       if (this.#state !== 'connecting') return
-      const refused = granted?.find(({ qos }) => qos === 128)
-      if (error || refused) {
-        this.destroy(error ? messageOf(error) : `not allowed to subscribe to ${refused?.topic}`)
+      if (error) {
+        this.destroy(`not subscribed: ${messageOf(error)}`)
       } else {
         this.#state = 'up'
         port.onConnected()

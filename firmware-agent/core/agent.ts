@@ -12,6 +12,8 @@ import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import type { AgentEffect } from './effects.ts'
 import type { AgentEvent, PartResult, StreamMark } from './events.ts'
 import { Outbox, type OutboxCounts } from './outbox.ts'
+import { Pulse } from './pulse.ts'
+import { ReadQueue } from './read-queue.ts'
 import { Session, type SessionOptions } from './session.ts'
 import { ShardStream } from './shard-stream.ts'
 
@@ -53,33 +55,19 @@ const EXIT_NOT_ALLOWED = 77
 
 /** The gateway counts as gone after this many heartbeats without a word from it. */
 const SILENT_BEATS = 5
-const JITTER = 0.1
-
-interface WaitingRead {
-  readonly read: Read
-  readonly untilMs: number
-  isRunning: boolean
-}
 
 export class Agent {
   readonly #options: AgentOptions
-  readonly #random: Random
   readonly #session: Session
   readonly #stream: ShardStream
   readonly #outbox: Outbox
-  readonly #reads = new Map<string, WaitingRead>()
+  readonly #reads = new ReadQueue()
+  readonly #pulse: Pulse
   #store: { storeId: string; boot: number; ledgerId: string | null; grid: GridShape | null }
   #results: PartResult[]
   #effects: AgentEffect[] = []
   #nowMs = 0
   #wallMs = 0
-  #heartbeatMs = 2000
-  #nextBeatMs: number | undefined
-  #nextTelemetryMs: number | undefined
-  #beat = 0
-  #beatSentMs = 0
-  #roundTripMs: number | null = null
-  #clockOffsetMs: number | null = null
   #isStreamStopped = false
   #wasReady = false
   #done = 0
@@ -87,7 +75,7 @@ export class Agent {
 
   constructor(options: AgentOptions, stored: StoredState, random: Random) {
     this.#options = options
-    this.#random = random
+    this.#pulse = new Pulse(options, random)
     this.#session = new Session(options, random)
     this.#stream = new ShardStream(stored.mark)
     this.#outbox = new Outbox(options.outboxBytesMax, stored.answers)
@@ -98,11 +86,11 @@ export class Agent {
   get counts(): AgentCounts {
     return {
       outbox: this.#outbox.counts,
-      shardsRunning: [...this.#reads.values()].filter(({ isRunning }) => isRunning).length,
+      shardsRunning: this.#reads.runningCount,
       shardsDone: this.#done,
       shardsFailed: this.#failed,
-      roundTripMs: this.#roundTripMs,
-      clockOffsetMs: this.#clockOffsetMs,
+      roundTripMs: this.#pulse.roundTripMs,
+      clockOffsetMs: this.#pulse.clockOffsetMs,
     }
   }
 
@@ -156,9 +144,8 @@ export class Agent {
 
   /** Monotonic ms of the next `deadline-reached`. */
   nextDeadlineMs(): number | undefined {
-    const due = [this.#session.deadlineMs]
-    if (this.isAdmitted) due.push(this.#nextBeatMs, this.#nextTelemetryMs)
-    for (const { untilMs, isRunning } of this.#reads.values()) if (!isRunning) due.push(untilMs)
+    const due = [this.#session.deadlineMs, this.#reads.deadlineMs]
+    if (this.isAdmitted) due.push(this.#pulse.deadlineMs)
     const known = due.filter((deadline) => deadline !== undefined)
     return known.length === 0 ? undefined : Math.min(...known)
   }
@@ -230,9 +217,7 @@ export class Agent {
         this.#receiveRead(message)
         break
       case 'cancel':
-        for (const [name, { read }] of this.#reads) {
-          if (read.task === message.task) this.#reads.delete(name)
-        }
+        this.#reads.cancel(message.task)
         this.#emit({ type: 'cancel-reads', task: message.task })
         break
       case 'received': {
@@ -242,10 +227,10 @@ export class Agent {
       }
       case 'beat':
         this.#forgetResults(message.confirmed)
-        if (message.beat === this.#beat) {
-          this.#roundTripMs = this.#nowMs - this.#beatSentMs
-          this.#clockOffsetMs = Math.round(message.ts - (this.#wallMs - this.#roundTripMs / 2))
-        }
+        this.#pulse.answered(message.beat, message.ts, {
+          nowMs: this.#nowMs,
+          wallMs: this.#wallMs,
+        })
         break
       default:
         unreachable(message)
@@ -254,7 +239,6 @@ export class Agent {
 
   #welcomed(message: Extract<Down, { t: 'welcome' }>): void {
     if (this.#session.state !== 'greeting') return
-    this.#heartbeatMs = message.heartbeatMs
     const silenceMs = message.heartbeatMs * SILENT_BEATS
     this.#session.admitted(this.#nowMs, { number: message.session, silenceMs })
     this.#isStreamStopped = false
@@ -285,8 +269,7 @@ export class Agent {
     })
     this.#acknowledge()
     for (const answer of this.#outbox.answers) this.#send(answer)
-    this.#nextBeatMs = this.#nowMs
-    this.#nextTelemetryMs = this.#nowMs
+    this.#pulse.start(this.#nowMs, message.heartbeatMs)
     if (this.#wasReady) this.#log('info', 'reconnected', `session ${message.session}`)
     else this.#emit({ type: 'report-ready' })
     this.#wasReady = true
@@ -362,8 +345,7 @@ export class Agent {
 
   #applyFailed(code: string, message: string): void {
     this.#failed += 1
-    this.#stream.applied(this.#stream.mark)
-    this.#stream.forgetQueue()
+    this.#stream.failed()
     this.#stopStream(code, message)
   }
 
@@ -396,23 +378,18 @@ export class Agent {
   }
 
   #receiveRead(read: Read): void {
-    const name = `${read.task}/${read.part}`
-    if (this.#reads.get(name)?.isRunning) return
-    this.#reads.set(name, { read, untilMs: this.#nowMs + read.leaseMs, isRunning: false })
+    this.#reads.add(read, this.#nowMs)
     this.#startReads()
   }
 
   #startReads(): void {
-    const { position } = this.#stream.mark
-    for (const waiting of this.#reads.values()) {
-      if (waiting.isRunning || waiting.read.after > position) continue
-      waiting.isRunning = true
-      this.#emit({ type: 'read', read: waiting.read })
+    for (const read of this.#reads.takeReady(this.#stream.mark.position)) {
+      this.#emit({ type: 'read', read })
     }
   }
 
   #finished(answer: Answer): void {
-    this.#reads.delete(`${answer.task}/${answer.part}`)
+    this.#reads.finish(answer)
     if (answer.error === undefined) this.#done += 1
     else this.#failed += 1
     const shed = this.#outbox.add(answer)
@@ -430,24 +407,13 @@ export class Agent {
     const due = this.#session.due(this.#nowMs)
     if (due === 'connect') this.#emit({ type: 'connect' })
     if (due === 'give-up') this.#emit({ type: 'disconnect', reason: 'the gateway does not answer' })
-    for (const [name, { untilMs, isRunning }] of this.#reads) {
-      if (!isRunning && this.#nowMs >= untilMs) this.#reads.delete(name)
-    }
+    this.#reads.dropOverdue(this.#nowMs)
     if (!this.isAdmitted) return
-    if (this.#nextBeatMs !== undefined && this.#nowMs >= this.#nextBeatMs) {
-      this.#beat += 1
-      this.#beatSentMs = this.#nowMs
-      this.#send({ t: 'heartbeat', session: this.#session.number, beat: this.#beat })
-      this.#nextBeatMs = this.#nowMs + this.#jittered(this.#heartbeatMs)
+    const beat = this.#pulse.takeBeat(this.#nowMs)
+    if (beat !== undefined) {
+      this.#send({ t: 'heartbeat', session: this.#session.number, beat })
     }
-    if (this.#nextTelemetryMs !== undefined && this.#nowMs >= this.#nextTelemetryMs) {
-      this.#emit({ type: 'publish-telemetry' })
-      this.#nextTelemetryMs = this.#nowMs + this.#jittered(this.#options.telemetryIntervalMs)
-    }
-  }
-
-  #jittered(intervalMs: number): number {
-    return this.#random.between(intervalMs * (1 - JITTER), intervalMs * (1 + JITTER))
+    if (this.#pulse.takeTelemetry(this.#nowMs)) this.#emit({ type: 'publish-telemetry' })
   }
 
   #stop(): void {

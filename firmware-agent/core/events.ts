@@ -1,4 +1,7 @@
-/** What happens to the agent, in the past tense: the only input of its core. */
+/**
+ * What happens to the agent, in the past tense: the only input of its core. Bytes are decoded before
+ * they come here.
+ */
 import type { Answer, Down } from '../../shared/protocol/messages.ts'
 
 /** Where a stream stands on this node's disk. */

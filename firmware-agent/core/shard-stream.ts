@@ -56,14 +56,21 @@ export class ShardStream {
     return batch
   }
 
-  /** The runner has everything up to `mark` on disk. */
+  /** The runner has everything up to `mark` on disk; the rest of its batch, if any, is still there. */
   applied(mark: StreamMark): void {
-    this.#queue = this.#queue.filter((entry) => entry.position > mark.position)
-    this.#applying = 0
+    const rest = this.#queue.filter((entry) => entry.position > mark.position)
+    this.#applying = Math.max(0, this.#applying - (this.#queue.length - rest.length))
+    this.#queue = rest
     this.#mark = mark
   }
 
-  /** A new connection, or a trouble: what is not on disk will be sent again. */
+  /** The runner gave its batch back. */
+  failed(): void {
+    this.#queue = []
+    this.#applying = 0
+  }
+
+  /** A new connection: what is not with the runner will be sent again. */
   forgetQueue(): void {
     this.#queue = this.#queue.slice(0, this.#applying)
   }

@@ -1,12 +1,24 @@
 /** What the benchmarks share: repeated timing, order statistics, and tables to read and to paste. */
-import { cpus, release, type } from 'node:os'
+import { cpus, loadavg, release, type } from 'node:os'
 
-/** Sorted times of repeated runs, milliseconds. */
+/** One run of something, milliseconds. */
+export interface Sample {
+  readonly wallMs: number
+  /**
+   * Wall or CPU time, whichever is less: where others use the machine too, wall time counts their
+   * work, and CPU time of all threads counts compilation and garbage collection beside ours.
+   */
+  readonly ownMs: number
+}
+
+/** Repeated runs, milliseconds. */
 export interface Timings {
   readonly minMs: number
   readonly p50Ms: number
   readonly p99Ms: number
-  readonly maxMs: number
+  /** Of `Sample.ownMs`. */
+  readonly ownP50Ms: number
+  readonly ownP99Ms: number
   readonly count: number
 }
 
@@ -23,14 +35,27 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
 
-export function timingsOf(samplesMs: readonly number[]): Timings {
+export function timingsOf(samples: readonly Sample[]): Timings {
+  const wallMs = samples.map((sample) => sample.wallMs)
+  const ownMs = samples.map((sample) => sample.ownMs)
   return {
-    minMs: quantile(samplesMs, 0),
-    p50Ms: median(samplesMs),
-    p99Ms: quantile(samplesMs, 0.99),
-    maxMs: quantile(samplesMs, 1),
-    count: samplesMs.length,
+    minMs: quantile(wallMs, 0),
+    p50Ms: median(wallMs),
+    p99Ms: quantile(wallMs, 0.99),
+    ownP50Ms: median(ownMs),
+    ownP99Ms: quantile(ownMs, 0.99),
+    count: samples.length,
   }
+}
+
+/** Runs once; returns how long it took and what it gave. */
+export function measure<T>(run: () => T): { readonly sample: Sample; readonly value: T } {
+  const cpu = process.cpuUsage()
+  const startMs = performance.now()
+  const value = run()
+  const wallMs = performance.now() - startMs
+  const { user, system } = process.cpuUsage(cpu)
+  return { sample: { wallMs, ownMs: Math.min(wallMs, (user + system) / 1000) }, value }
 }
 
 /** The last thing that a run returned: the optimizer cannot leave out work that ends here. */
@@ -41,13 +66,13 @@ export function timeRuns(
   { warmUps, runs }: { warmUps: number; runs: number },
   run: (index: number) => unknown,
 ): Timings {
-  const samplesMs: number[] = []
+  const samples: Sample[] = []
   for (let index = 0; index < warmUps + runs; index++) {
-    const startMs = performance.now()
-    sink[0] = run(index)
-    if (index >= warmUps) samplesMs.push(performance.now() - startMs)
+    const { sample, value } = measure(() => run(index))
+    sink[0] = value
+    if (index >= warmUps) samples.push(sample)
   }
-  return timingsOf(samplesMs)
+  return timingsOf(samples)
 }
 
 export function formatMs(ms: number): string {
@@ -70,10 +95,11 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
   return [lines[0], rule, ...lines.slice(1)].join('\n')
 }
 
-/** Machine, runtime and day, for the head of a report. */
+/** Machine, runtime, day and how busy it was, for the head of a report. */
 export function describeMachine(): string {
   const [cpu] = cpus()
   const day = new Date().toISOString().slice(0, 10)
   const model = cpu?.model.trim() ?? 'unknown CPU'
-  return `${day}, ${cpus().length} × ${model}, ${type()} ${release()}, Node ${process.versions.node}`
+  const load = loadavg()[0]!.toFixed(1)
+  return `${day}, ${cpus().length} × ${model}, ${type()} ${release()}, Node ${process.versions.node}, load ${load}`
 }

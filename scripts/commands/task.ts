@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import { isEnded, type TaskView } from '../../broker/core/views.ts'
+import type { TaskView } from '../../broker/core/views.ts'
+import { isEnded } from '../../shared/protocol/states.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
 import type { GatewayClient } from './gateway-client.ts'
 import { type Colour, paint, printable, type Streams, table, when } from './streams.ts'

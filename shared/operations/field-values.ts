@@ -100,6 +100,11 @@ export function fillWindow(
   window: TileWindow,
   value: number,
 ): void {
+  if (window.w === window.stride) {
+    const start = window.top * window.stride
+    column.fill(value, start, start + window.h * window.w)
+    return
+  }
   for (let row = 0; row < window.h; row++) {
     const start = (window.top + row) * window.stride + window.left
     column.fill(value, start, start + window.w)

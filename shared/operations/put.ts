@@ -93,6 +93,11 @@ export const put: WriteOperation = {
           throw new RangeError('args.values ends before the part does')
         }
         const column = cells.column(field)
+        if (window.w === window.stride) {
+          const end = cellsBefore + window.h * window.w
+          column.set(source.subarray(cellsBefore, end), window.top * window.stride)
+          return
+        }
         for (let row = 0; row < window.h; row++) {
           const from = cellsBefore + row * window.w
           const start = (window.top + row) * window.stride + window.left

@@ -6,12 +6,13 @@ import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
 import { type HttpPort, HttpServer } from '../../broker/adapters/http-server.ts'
 import type { Outcome } from '../../broker/core/effects.ts'
-import { isEnded, type NodeView, type TaskView } from '../../broker/core/views.ts'
+import type { NodeView, TaskView } from '../../broker/core/views.ts'
 import { decodePayload } from '../../scripts/commands/payload.ts'
 import { runCommand } from '../../scripts/commands/program.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
+import { isEnded } from '../../shared/protocol/states.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
@@ -77,7 +78,7 @@ async function serve(t: Test) {
     },
     nodes: () => [NODE, { ...NODE, id: 'pi-2\u001b[31m' as NodeId, state: 'dead' }],
     node: (id) => (id === NODE.id ? NODE : undefined),
-    ring: () => ({}),
+    ring: () => ({ epoch: 0, replicas: 2, tile: 16, grid: { width: 1, height: 1 }, members: [] }),
     health: () => ({ ok: true, checks: {} }),
     ready: () => ({ ok: true, checks: {} }),
     subscribeEvents: () => () => {},

@@ -2,11 +2,12 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { type HttpPort, HttpServer } from '../../../broker/adapters/http-server.ts'
-import type { Outcome, RefusalCode, TaskState } from '../../../broker/core/effects.ts'
+import type { Outcome, RefusalCode } from '../../../broker/core/effects.ts'
 import type { NodeView, RingView, TaskView } from '../../../broker/core/views.ts'
 import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
+import type { TaskState } from '../../../shared/protocol/states.ts'
 import type { Logger } from '../../../shared/runtime/logger.ts'
 
 const RESULT = {

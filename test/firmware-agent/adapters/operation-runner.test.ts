@@ -376,10 +376,16 @@ t.test('a full store stops the stream where it stands', async (t) => {
   })
   t.teardown(async () => await store.close())
   await store.adopt('ledger', { width: 1024, height: 1024, tile: 16, fields: 'value:f64' })
-  const runner = new OperationRunner({ transactionBytesMax: 100_000 }, store)
+  const runner = new OperationRunner({ transactionBytesMax: 20_000 }, store)
   const stream = new EntryStream(store.grid!)
   const task = { ...setValue(1), region: store.grid!.geometry.whole, tilesMax: 8 }
-  const jobs = stream.write(task).map((entry) => runner.apply([entry]))
+  // Several transactions of what would still fit.
+  const rewrites = Array.from({ length: 32 }, (_, index) => ({
+    ...setValue(2),
+    region: { x: (index % 8) * 128, y: 0, w: 128, h: 16 },
+  }))
+  const entries = [task, ...rewrites].flatMap((task) => stream.write(task))
+  const jobs = entries.map((entry) => runner.apply([entry]))
   const outcomes = await Promise.allSettled(jobs)
   const done = outcomes.findIndex(({ status }) => status === 'rejected')
   t.equal(store.mark.position, done)
@@ -387,6 +393,7 @@ t.test('a full store stops the stream where it stands', async (t) => {
   t.ok(done > 10)
   t.match(outcomes[done], { reason: { code: 'store-full' } })
   t.ok(outcomes.slice(done).every(({ status }) => status === 'rejected'))
+  t.equal(store.readPage(63)?.column(0)[0], 1, 'what would fit, but stands behind, is not done')
 })
 
 t.test('reads say where the store stood, and see no half of what is queued', async (t) => {

@@ -71,10 +71,11 @@ t.test('hashText is xxh32 of the UTF-8 bytes, for every length and script', (t) 
   check(
     t,
     fc.property(
-      fc.oneof(fc.string({ maxLength: 600 }), fc.string({ unit: 'binary', maxLength: 300 })),
+      fc.oneof(fc.string({ maxLength: 300 }), fc.string({ unit: 'binary', maxLength: 60 })),
       fc.nat(),
       (text, hashSeed) => hashText(text, hashSeed) === xxh32(utf8.encode(text), hashSeed),
     ),
+    60,
   )
   t.equal(hashText('a'.repeat(256)), xxh32(utf8.encode('a'.repeat(256))), 'the last short text')
   t.equal(hashText('a'.repeat(257)), xxh32(utf8.encode('a'.repeat(257))), 'the first long text')

@@ -758,8 +758,8 @@ t.test('zero has one form', (t) => {
   t.end()
 })
 
-t.test('a million wrong members give a bounded list of problems', (t) => {
-  const many = 300_000
+t.test('many thousand wrong members give a bounded list of problems', (t) => {
+  const many = 150_000
   const names = Object.fromEntries(Array.from({ length: many }, (_, at) => [`f${at}`, 1]))
   const long = 'x'.repeat(500_000)
   const bodies: [string, unknown][] = [

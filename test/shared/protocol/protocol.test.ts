@@ -45,8 +45,6 @@ import { faultOf, readCddl, resolve, type Type } from '../../support/cddl.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/shared/protocol/protocol.test.ts`)
-// A `maxLength` is meant: by default lists are far shorter.
-fc.configureGlobal({ defaultSizeToMaxWhenMaxSpecified: true })
 const check = (t: Test, property: fc.IRawProperty<unknown>, numRuns = 300): void => {
   fc.assert(property as fc.IProperty<unknown>, { seed, numRuns })
   t.pass(`${numRuns} runs`)
@@ -176,7 +174,7 @@ t.test('a client id tells the node, and nothing else does', (t) => {
 
 /** Text that travels: whole code points, no byte order mark in front. */
 const text = fc
-  .string({ unit: 'binary', maxLength: 120 })
+  .string({ unit: 'binary', maxLength: 80, size: 'max' })
   .filter((one) => !one.startsWith('\ufeff'))
 /** The independent codec stumbles over `valueOf` and the like. */
 const key = text.filter((one) => !(one in {}))
@@ -187,7 +185,13 @@ const number = fc.oneof(
   fc.constantFrom(23, 24, 255, 256, 65535, 65536, 2 ** 32 - 1, 2 ** 32, -(2 ** 32), 2 ** 53),
 )
 const { plain } = fc.letrec<{ plain: unknown; leaf: unknown }>((tie) => ({
-  leaf: fc.oneof(number, text, fc.boolean(), fc.constant(null), fc.uint8Array({ maxLength: 40 })),
+  leaf: fc.oneof(
+    number,
+    text,
+    fc.boolean(),
+    fc.constant(null),
+    fc.uint8Array({ maxLength: 40, size: 'max' }),
+  ),
   plain: fc.oneof(
     { maxDepth: 5 },
     tie('leaf'),
@@ -227,7 +231,7 @@ t.test('plain data comes back, from memory at any offset', (t) => {
       const moved = Buffer.concat([Buffer.alloc(offset, 0xff), bytes]).subarray(offset)
       return same(decoded(bytes), value) && same(decoded(moved), value)
     }),
-    1000,
+    500,
   )
   for (const length of [0, 1, 15, 16, 31, 32, 63, 64, 65, 255, 256, 65535, 65536]) {
     for (const letter of ['x', 'é', '水', '😀']) {
@@ -242,7 +246,10 @@ t.test('an independent decoder reads what we encode, and we what it encodes', (t
   check(
     t,
     fc.property(plain, (value) => {
-      const ours = independent.decodeFirstSync(encodeCbor(value))
+      const bytes = encodeCbor(value)
+      // Its buffer holds 16 KiB; what passes that is lost.
+      fc.pre(bytes.length < 8_000)
+      const ours = independent.decodeFirstSync(bytes)
       return (
         same(ours, value) && same(decoded(independent.encodeCanonical(asBuffers(value))), value)
       )

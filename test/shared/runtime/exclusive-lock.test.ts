@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { ExclusiveLock } from '../../../shared/runtime/exclusive-lock.ts'
@@ -52,6 +54,18 @@ t.test('another process holds it until it dies', async (t) => {
   const lock = await ExclusiveLock.acquire(directory)
   await t.rejects(ExclusiveLock.acquire(directory), { code: 'data-directory-in-use' })
   await lock.release()
+})
+
+// As of a process in another network namespace.
+t.test('a socket is enough', async (t) => {
+  const directory = t.testdir()
+  const holder = createServer().listen(join(directory, 'lock.sock'))
+  await once(holder, 'listening')
+  await t.rejects(ExclusiveLock.acquire(directory), { code: 'data-directory-in-use' })
+  t.ok(existsSync(join(directory, 'lock.sock')), 'it is left alone')
+  holder.close()
+  await once(holder, 'close')
+  await (await ExclusiveLock.acquire(directory)).release()
 })
 
 t.test('of many that start at once over a stale socket, one gets it', async (t) => {

@@ -1,0 +1,43 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { PageArena } from '../../../firmware-agent/adapters/page-arena.ts'
+
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
+t.comment(`SEED=${seed} npx tap run test/firmware-agent/adapters/page-arena.test.ts`)
+
+t.test('what is taken is aligned, of its size, and no one else has it', (t) => {
+  const sizes = fc.array(fc.integer({ min: 1, max: 300_000 }), { maxLength: 60 })
+  const property = fc.property(sizes, sizes, (first, second) => {
+    const arena = new PageArena()
+    for (const round of [first, second]) {
+      arena.clear()
+      const taken = round.map((bytes) => arena.take(bytes))
+      taken.forEach((room, index) => {
+        room.fill(index)
+      })
+      const isOwn = (room: Uint8Array, index: number): boolean =>
+        room.length === round[index] &&
+        room.byteOffset % 8 === 0 &&
+        room.every((byte) => byte === index)
+      if (!taken.every(isOwn)) return false
+    }
+    return true
+  })
+  fc.assert(property, { seed, numRuns: 50 })
+  t.pass('50 runs')
+  t.end()
+})
+
+t.test('what is given back, or cleared, is taken again', (t) => {
+  const arena = new PageArena()
+  const first = arena.take(100)
+  const second = arena.take(100)
+  t.not(second.byteOffset, first.byteOffset)
+  for (let count = 0; count < 1000; count++) {
+    arena.giveBack()
+    t.equal(arena.take(100).byteOffset, second.byteOffset)
+  }
+  arena.clear()
+  t.equal(arena.take(100).byteOffset, first.byteOffset)
+  t.end()
+})
