@@ -32,6 +32,8 @@ const RESEND_MS = 3000
 /** Long enough for boards that start together; a task waits this long for the last of them. */
 const SETTLE_MS = 500
 const GRACE_MS = 10_000
+/** Agents are back within about this long, and may have answers with them. */
+const READ_GRACE_MS = 2500
 const HOUR_MS = 3_600_000
 
 /** Runs the gateway until it is told to stop; resolves with the exit code. */
@@ -213,6 +215,7 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
     resendMs: RESEND_MS,
     settleMs: SETTLE_MS,
     graceMs: GRACE_MS,
+    readGraceMs: READ_GRACE_MS,
   }
 }
 

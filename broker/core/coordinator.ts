@@ -86,7 +86,7 @@ export class Coordinator {
         this.#reads.submit(task, { isRestored: true })
       }
     }
-    context.deadlines.set('grace', context.graceEndMs, () => this.#tryWaiting())
+    context.deadlines.set('read-grace', context.readGraceEndMs, () => this.#tryWaiting())
     context.emit({
       type: 'publish',
       topic: { kind: 'gateway-state' },

@@ -1,14 +1,19 @@
 /**
  * Everything the coordinator waits for, as named instants on the monotonic clock. The core exports
  * only the earliest one; the driver keeps a single timer for it. A binary heap whose stale entries
- * are passed over when they surface: setting a name again moves it.
+ * are passed over when they surface, or swept out when they are most of it: setting a name again
+ * moves it.
  */
+/** Stale entries beyond as many as there are others. */
+const STALE_KEPT = 1024
+
 export class Deadlines {
   readonly #due = new Map<string, { readonly atMs: number; readonly act: () => void }>()
-  readonly #heap: { atMs: number; name: string }[] = []
+  #heap: { atMs: number; name: string }[] = []
 
   /** Sets or moves the deadline of this name. */
   set(name: string, atMs: number, act: () => void): void {
+    if (this.#heap.length > 2 * this.#due.size + STALE_KEPT) this.#sweep()
     this.#due.set(name, { atMs, act })
     this.#push({ atMs, name })
   }
@@ -26,16 +31,29 @@ export class Deadlines {
     return this.#heap[0]?.atMs
   }
 
-  /** Removes and performs what is due, earliest first. */
+  /**
+   * Removes and performs what is due, earliest first. What that sets anew waits for the next call,
+   * however early it is: rounding must not keep a wait of no length going round.
+   */
   run(nowMs: number): void {
-    for (;;) {
-      this.#dropStale()
-      const first = this.#heap[0]
-      if (first === undefined || first.atMs > nowMs) return
-      const { act } = this.#due.get(first.name)!
-      this.#due.delete(first.name)
-      act()
+    const due: { atMs: number; name: string }[] = []
+    for (let first = this.#heap[0]; first !== undefined && first.atMs <= nowMs; ) {
+      due.push(first)
+      this.#pop()
+      first = this.#heap[0]
     }
+    for (const { atMs, name } of due) {
+      const waiting = this.#due.get(name)
+      if (waiting?.atMs !== atMs) continue
+      this.#due.delete(name)
+      waiting.act()
+    }
+  }
+
+  /** A sorted list is a heap. */
+  #sweep(): void {
+    this.#heap = [...this.#due].map(([name, { atMs }]) => ({ atMs, name }))
+    this.#heap.sort((a, b) => a.atMs - b.atMs)
   }
 
   #dropStale(): void {

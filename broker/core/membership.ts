@@ -136,7 +136,6 @@ export class Membership {
 
   /** The node comes with another store: a new stream begins. */
   renew(member: Member, storeId: string): void {
-    this.close(member)
     member.stream = new NodeStream(storeId)
   }
 

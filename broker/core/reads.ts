@@ -87,38 +87,28 @@ export class Reads {
     read.partials = []
     read.parts = new Map(parts.map((part) => [part.id, part]))
     task.shards = { ...task.shards, total: task.shards.total + parts.length }
-    this.#issueAll(read, parts)
+    for (const part of parts) this.#issue(read, part)
   }
 
   /** In sync now; or expected back from a restart of the gateway, perhaps with the answer. */
   #mayAnswer({ task, isRestored }: OpenRead, index: number): boolean {
-    const { members, nowMs, graceEndMs } = this.#context
+    const { members, nowMs, readGraceEndMs } = this.#context
     const member = members.at(index)
     if (this.#isReady(task, member)) return true
-    return isRestored && member.state === 'suspect' && nowMs < graceEndMs
+    return isRestored && member.state === 'suspect' && nowMs < readGraceEndMs
   }
 
   #isReady(task: Task, member: Member): boolean {
     return member.isInSync && member.operations.has(task.op)
   }
 
-  #issueAll(read: OpenRead, parts: readonly ReadPart[]): void {
-    // Asks every member, so it is asked once, and only if a part depends on it.
-    let isSettled: boolean | undefined
-    const settled = (): boolean => (isSettled ??= this.#context.isSettled())
-    for (const part of parts) this.#issue(read, part, settled)
-  }
-
   /** Sends a part to its member if that can answer now; else it waits. */
-  #issue(read: OpenRead, part: ReadPart, isSettled: () => boolean): void {
-    const { members, placement, nowMs, options, deadlines } = this.#context
+  #issue(read: OpenRead, part: ReadPart): void {
+    const { members, nowMs, options, deadlines } = this.#context
     const { task } = read
     if (part.member === undefined) return
     const member = members.at(part.member)
     if (!this.#isReady(task, member)) return
-    if (part.items !== undefined || placement.hasUnborn(part.tiles!)) {
-      if (!isSettled()) return
-    }
     part.attempt += 1
     part.isLeased = true
     if (part.attempt > 1) this.#noteReissue(task, part, member)
@@ -189,7 +179,7 @@ export class Reads {
       for (const [member, error] of part.failed) next.failed.set(member, error)
       read.parts.set(next.id, next)
     }
-    this.#issueAll(read, parts)
+    for (const part of parts) this.#issue(read, part)
   }
 
   /** A member's connection is gone: what it was to answer goes elsewhere at once. */
@@ -203,13 +193,16 @@ export class Reads {
 
   /** A member came, caught up, or the fleet settled: parts that wait may find somebody. */
   issueWaiting(): void {
-    const { members, nowMs, graceEndMs } = this.#context
+    const { members, nowMs, readGraceEndMs } = this.#context
     for (const read of [...this.#open.values()]) {
       for (const part of [...read.parts.values()]) {
         if (part.isLeased) continue
         const member = part.member === undefined ? undefined : members.at(part.member)
-        if (member !== undefined && this.#isReady(read.task, member)) this.#issueAll(read, [part])
-        else if (member === undefined || nowMs >= graceEndMs) this.#reissue(read, part, undefined)
+        const isReady = member !== undefined && this.#isReady(read.task, member)
+        if (isReady && !this.#lacksBornTile(part, member)) this.#issue(read, part)
+        else if (isReady || member === undefined || nowMs >= readGraceEndMs) {
+          this.#reissue(read, part, undefined)
+        }
       }
     }
   }
@@ -250,15 +243,17 @@ export class Reads {
       read.low = Math.max(read.low, answer.seq)
       // Entries that the log no longer has: only the very place it was taken at is certain.
       read.high = Math.min(read.high, next === 0 ? answer.seq + 1 : next)
-      if (read.isRestored && this.#hasReadAsUnborn(part, member)) read.high = Math.min(read.high, 1)
+      // Asked by an earlier start of the gateway, it has read such a tile as zeros.
+      if (read.isRestored && this.#lacksBornTile(part, member)) read.high = Math.min(read.high, 1)
     }
     if (read.parts.size === 0) this.#finishRound(read)
   }
 
-  /** It was asked by an earlier start of the gateway, before a tile was born on other nodes. */
-  #hasReadAsUnborn({ tiles }: ReadPart, { index }: Member): boolean {
+  /** Since the part was planned, one of its tiles was born on other nodes. */
+  #lacksBornTile({ tiles }: ReadPart, { index }: Member): boolean {
     const { placement } = this.#context
-    return tiles!.some(
+    if (tiles === undefined) return false
+    return tiles.some(
       (tile) => placement.isBorn(tile) && !placement.holdersOf(tile).includes(index),
     )
   }

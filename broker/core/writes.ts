@@ -79,7 +79,8 @@ export class Writes {
           message: 'not every replica answered in time; the write is still applied',
         }
       : { code: 'deadline', message: 'no replica of some tile was in sync before the deadline' }
-    endTask(this.#context, task, 'expired', { nodes: 0 }, isSequenced)
+    const isInLog = task.seq !== undefined && this.#open.has(task.seq)
+    endTask(this.#context, task, 'expired', { nodes: 0 }, isInLog)
   }
 
   /** Sequences what can be; called when members come, catch up, or settle. */

@@ -109,6 +109,8 @@ export class Agent {
     this.#effects = []
     switch (event.type) {
       case 'connected':
+        // Too late for one that was told to stop meanwhile.
+        if (this.#session.state === 'stopped') break
         this.#session.connected(this.#nowMs)
         this.#hello()
         break
