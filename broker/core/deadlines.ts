@@ -4,6 +4,7 @@
  * are passed over when they surface, or swept out when they are most of it: setting a name again
  * moves it.
  */
+
 /** Stale entries beyond as many as there are others. */
 const STALE_KEPT = 1024
 
@@ -37,10 +38,9 @@ export class Deadlines {
    */
   run(nowMs: number): void {
     const due: { atMs: number; name: string }[] = []
-    for (let first = this.#heap[0]; first !== undefined && first.atMs <= nowMs; ) {
-      due.push(first)
+    while (this.#heap.length > 0 && this.#heap[0]!.atMs <= nowMs) {
+      due.push(this.#heap[0]!)
       this.#pop()
-      first = this.#heap[0]
     }
     for (const { atMs, name } of due) {
       const waiting = this.#due.get(name)
