@@ -78,7 +78,7 @@ export const GATEWAY_OPTIONS = {
   replicas: {
     type: integer({ min: 1, max: 5 }),
     default: 2,
-    about: 'Nodes that hold each tile.',
+    about: 'Nodes that hold each tile; fixed once the ledger is made.',
   },
   fields: {
     type: fields,
@@ -103,7 +103,7 @@ export const GATEWAY_OPTIONS = {
   deadAfterMs: {
     type: duration({ min: 200, max: DAY_MS, unit: 'ms' }),
     default: 30_000,
-    about: 'Absence after which the tiles of a node are copied elsewhere; longer than a reboot.',
+    about: 'Silence after which a node counts as dead; longer than a reboot.',
   },
   lagMs: {
     type: duration({ min: 50, max: 600_000, unit: 'ms' }),
@@ -153,8 +153,7 @@ export const GATEWAY_OPTIONS = {
   logBytesMax: {
     type: integer({ min: MIB, max: 1024 * 1024 * MIB, unit: 'bytes' }),
     default: 256 * MIB,
-    about:
-      'Writes kept for nodes that are behind; beyond that the furthest behind are copied anew.',
+    about: 'Writes kept for nodes that are behind; beyond that new writes are refused.',
   },
   streamWindowBytes: {
     type: integer({ min: 65_536, max: 64 * MIB, unit: 'bytes' }),

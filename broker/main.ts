@@ -103,6 +103,7 @@ async function start(
   const telemetry = new Map<NodeId, Record<string, unknown>>()
   const metrics = new Metrics({ version: VERSION }, () => ({
     nodes: view.nodes(),
+    mqtt: broker.counters(),
     counts: {
       ...view.counts(),
       connections: broker.counters().clientsConnected,

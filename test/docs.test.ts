@@ -355,7 +355,8 @@ const exitCodesAreNamed: Check = (files) => {
 // -------------------------------------------------------------------- metrics
 
 const metricsAreNamed: Check = async (files) => {
-  const text = await new Metrics({ version: '0' }, () => ({ nodes: [], counts: {} })).render()
+  const nothing = { nodes: [], counts: {}, mqtt: { dropped: {}, refused: {} } }
+  const text = await new Metrics({ version: '0' }, () => nothing).render()
   const known = [...text.matchAll(/^# TYPE (obelisk_\w+) /gm)].map((match) => match[1]!)
   return [
     ...bothWays('metrics', files.page(OPERATIONS).section('Metrics').named(), known),

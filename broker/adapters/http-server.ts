@@ -73,7 +73,7 @@ export class HttpServer {
     try {
       await this.#app.listen({ host, port })
     } catch (error) {
-      throw new AppError('ERR_HTTP_LISTEN', `HTTP ${host}:${port}: ${messageOf(error)}`, {
+      throw new AppError('http-listen-failed', `HTTP ${host}:${port}: ${messageOf(error)}`, {
         cause: error,
         exitCode: EXIT_SOFTWARE,
       })

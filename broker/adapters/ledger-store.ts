@@ -3,7 +3,7 @@
  * coordinator says and knows nothing of its meaning.
  */
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
-import { AppError, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { type Database, openDatabase, type Table } from '../../shared/runtime/lmdb.ts'
 import type { LedgerContents, LedgerRecord, LedgerTable } from '../core/ledger-records.ts'
 
@@ -36,16 +36,12 @@ export class LedgerStore {
     tables: readonly LedgerTable[],
     onFatal: (error: AppError) => void,
   ): Promise<LedgerStore> {
-    const options = { mapSizeBytes: MAP_BYTES, maxDbs: tables.length + 1 }
-    const database = await openDatabase(directory, options, onFatal)
-    if (database.setAside !== undefined) {
-      await database.close()
-      throw new AppError(
-        'ledger-damaged',
-        `the ledger could not be opened and was moved to ${database.setAside}; start again to begin a new one`,
-        { exitCode: EXIT_SOFTWARE },
-      )
+    const options = {
+      mapSizeBytes: MAP_BYTES,
+      maxDbs: tables.length + 1,
+      isIrreplaceable: true,
     }
+    const database = await openDatabase(directory, options, onFatal)
     return new LedgerStore(database, tables)
   }
 
@@ -99,6 +95,6 @@ function decodeValue(table: LedgerTable, bytes: Uint8Array): unknown {
   const decoded = decodeCbor(bytes, RECORD_LIMITS)
   if (decoded.ok) return decoded.value
   throw new AppError('ledger-damaged', `a record of ${table} is damaged: ${decoded.message}`, {
-    exitCode: EXIT_SOFTWARE,
+    exitCode: EXIT_CONFIG,
   })
 }

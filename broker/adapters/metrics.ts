@@ -7,6 +7,11 @@ import type { NodeView } from '../core/views.ts'
 export interface GatewaySnapshot {
   readonly nodes: readonly NodeView[]
   readonly counts: Readonly<Record<string, number>>
+  /** MQTT publishes that were dropped, and connections and subscriptions that were refused, by reason. */
+  readonly mqtt: {
+    readonly dropped: Readonly<Record<string, number>>
+    readonly refused: Readonly<Record<string, number>>
+  }
 }
 
 /** What each count is called outside. A name that ends in `_total` only grows. */
@@ -49,6 +54,7 @@ export class Metrics {
   readonly #nodeTiles: Gauge<'node'>
   readonly #nodeBehind: Gauge<'node'>
   readonly #counts = new Map<string, Gauge | Counter>()
+  readonly #mqtt: Readonly<Record<'dropped' | 'refused', Counter<'reason'>>>
 
   constructor(options: { readonly version: string }, snapshot: () => GatewaySnapshot) {
     this.#snapshot = snapshot
@@ -88,6 +94,19 @@ export class Metrics {
       help: 'Entries of its stream that it has not acknowledged.',
       ...node,
     })
+    const reason = { labelNames: ['reason'] as const, registers }
+    this.#mqtt = {
+      dropped: new Counter({
+        name: 'obelisk_mqtt_dropped_total',
+        help: 'MQTT messages that were dropped.',
+        ...reason,
+      }),
+      refused: new Counter({
+        name: 'obelisk_mqtt_refused_total',
+        help: 'MQTT connections and subscriptions that were refused.',
+        ...reason,
+      }),
+    }
     for (const [count, { name, help }] of Object.entries(COUNTS)) {
       const isGrowing = name.endsWith('_total')
       const metric = { name, help, registers }
@@ -112,7 +131,12 @@ export class Metrics {
 
   /** Prometheus text. */
   async render(): Promise<string> {
-    const { nodes, counts } = this.#snapshot()
+    const { nodes, counts, mqtt } = this.#snapshot()
+    for (const kind of ['dropped', 'refused'] as const) {
+      this.#mqtt[kind].reset()
+      for (const [reason, count] of Object.entries(mqtt[kind]))
+        this.#mqtt[kind].inc({ reason }, count)
+    }
     for (const state of MEMBER_STATES) {
       this.#nodes.set({ state }, nodes.filter((node) => node.state === state).length)
     }

@@ -9,13 +9,13 @@
 const STALE_KEPT = 1024
 
 export class Deadlines {
-  readonly #due = new Map<string, { readonly atMs: number; readonly act: () => void }>()
+  readonly #due = new Map<string, { readonly atMs: number; readonly perform: () => void }>()
   #heap: { atMs: number; name: string }[] = []
 
   /** Sets or moves the deadline of this name. */
-  set(name: string, atMs: number, act: () => void): void {
+  set(name: string, atMs: number, perform: () => void): void {
     if (this.#heap.length > 2 * this.#due.size + STALE_KEPT) this.#sweep()
-    this.#due.set(name, { atMs, act })
+    this.#due.set(name, { atMs, perform })
     this.#push({ atMs, name })
   }
 
@@ -46,7 +46,7 @@ export class Deadlines {
       const waiting = this.#due.get(name)
       if (waiting?.atMs !== atMs) continue
       this.#due.delete(name)
-      waiting.act()
+      waiting.perform()
     }
   }
 

@@ -68,10 +68,13 @@ export function planWrites(input: PlanInput): TilePlan {
 
 /** A counting sort by member; `chosen` has `each` slots a tile, and 0 stands for nobody. */
 function groupByMember(tiles: Uint32Array, chosen: Uint16Array, each: number): TilePlan {
-  counts.fill(0)
+  // Most plans are of a few tiles, on a fleet far smaller than the table.
+  let last = NO_HOLDER
+  for (let slot = 0; slot < chosen.length; slot++) if (chosen[slot]! > last) last = chosen[slot]!
+  counts.fill(0, 0, last + 1)
   for (let slot = 0; slot < chosen.length; slot++) counts[chosen[slot]!]!++
   let members = 0
-  for (let holder = 1; holder < HOLDERS_MAX; holder++) if (counts[holder]! > 0) members++
+  for (let holder = 1; holder <= last; holder++) if (counts[holder]! > 0) members++
   const plan = {
     members: new Uint32Array(members),
     offsets: new Uint32Array(members + 1),

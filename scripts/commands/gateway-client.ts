@@ -73,14 +73,14 @@ export class GatewayClient {
   #failureOf(error: unknown, timeoutMs: number): Error {
     if ((error as Error).name === 'TimeoutError') {
       const message = `no answer from ${this.#base} within ${timeoutMs / 1000} s`
-      return new AppError('ERR_TIMED_OUT', message, { cause: error, exitCode: EXIT_TIMED_OUT })
+      return new AppError('timed-out', message, { cause: error, exitCode: EXIT_TIMED_OUT })
     }
     // fetch wraps what the network did; anything else is a bug of ours and keeps its own words.
     const { cause } = error as { cause?: unknown }
     if (!(error instanceof TypeError) || cause === undefined) return error as Error
     const reason = (cause as { code?: string }).code ?? (cause as Error).message
     const message = `no gateway at ${this.#base} (${reason}); is it running? --http says where`
-    return new AppError('ERR_UNREACHABLE', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
+    return new AppError('unreachable', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
   }
 }
 
@@ -89,7 +89,7 @@ function parseAnswer(body: Buffer): unknown {
     return JSON.parse(body.toString('utf8'))
   } catch (error) {
     const message = 'the answer is not JSON; is that address the gateway?'
-    throw new AppError('ERR_NOT_A_GATEWAY', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
+    throw new AppError('not-a-gateway', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
   }
 }
 

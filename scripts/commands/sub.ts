@@ -71,7 +71,7 @@ class Subscription {
     this.#client.on('error', (error) => this.#fail(failureOf(error, url)))
     this.#client.on('close', () => {
       const message = `no gateway at ${url}, or it closed the connection; --url says where`
-      this.#fail(new AppError('ERR_UNREACHABLE', message, { exitCode: EXIT_UNAVAILABLE }))
+      this.#fail(new AppError('unreachable', message, { exitCode: EXIT_UNAVAILABLE }))
     })
     this.#client.on('message', (topic, payload, packet) => this.#onMessage(topic, payload, packet))
     this.#client.on('connect', () => this.#subscribe())
@@ -83,10 +83,12 @@ class Subscription {
       const isRefused = granted?.some((grant) => (grant.qos as number) === SUBSCRIPTION_FAILED)
       if (isRefused || /unspecified error|not authorized/i.test(error?.message ?? '')) {
         const message = `the gateway does not let us read ${topic}`
-        this.#fail(new AppError('ERR_NOT_ALLOWED', message, { exitCode: EXIT_NOT_ALLOWED }))
+        this.#fail(new AppError('login-refused', message, { exitCode: EXIT_NOT_ALLOWED }))
       } else if (error) {
         const message = `${topic}: ${error.message}`
-        this.#fail(new AppError('ERR_SUBSCRIBE', message, { cause: error, exitCode: EXIT_FAILED }))
+        this.#fail(
+          new AppError('subscribe-failed', message, { cause: error, exitCode: EXIT_FAILED }),
+        )
       }
     })
   }
@@ -124,8 +126,8 @@ function failureOf(error: Error & { code?: unknown }, url: string): AppError {
   const code = error.code as IConnackPacket['returnCode'] | string | undefined
   if (typeof code === 'number' && REFUSALS_OF_RIGHTS.includes(code)) {
     const message = `the gateway does not let us in: ${error.message}`
-    return new AppError('ERR_NOT_ALLOWED', message, { cause: error, exitCode: EXIT_NOT_ALLOWED })
+    return new AppError('login-refused', message, { cause: error, exitCode: EXIT_NOT_ALLOWED })
   }
   const message = `no gateway at ${url} (${code ?? messageOf(error)}); --url says where`
-  return new AppError('ERR_UNREACHABLE', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
+  return new AppError('unreachable', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
 }

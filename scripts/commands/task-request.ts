@@ -18,7 +18,7 @@ export interface TaskRequest {
 }
 
 export function usage(message: string): AppError {
-  return new AppError('ERR_USAGE', message, { exitCode: EXIT_USAGE })
+  return new AppError('usage', message, { exitCode: EXIT_USAGE })
 }
 
 /** Without an id a client that sends twice may run a task twice; `newId` makes one. */

@@ -115,7 +115,7 @@ export class TaskCommands {
       if (isEnded(view.state)) return view.state
       if (performance.now() < untilMs) continue
       const message = `task ${id} is ${view.state} after ${seconds} s; it goes on without us`
-      throw new AppError('ERR_TIMED_OUT', message, { exitCode: EXIT_TIMED_OUT })
+      throw new AppError('timed-out', message, { exitCode: EXIT_TIMED_OUT })
     }
   }
 
@@ -137,7 +137,7 @@ export class TaskCommands {
       await writeFile(flags.output, bytes)
     } catch (error) {
       const message = `${flags.output}: ${(error as Error).message}`
-      throw new AppError('ERR_OUTPUT', message, { cause: error, exitCode: EXIT_FAILED })
+      throw new AppError('output-failed', message, { cause: error, exitCode: EXIT_FAILED })
     }
     this.#say(`${bytes.length} bytes in ${flags.output}`)
   }

@@ -55,7 +55,7 @@ export class ConfigError extends AppError {
   constructor(problems: readonly string[], exitCode: number = EXIT_CONFIG) {
     const head = problems.length === 1 ? '1 problem' : `${problems.length} problems`
     const message = `${head} in the configuration:\n${problems.map((p) => `  ${p}`).join('\n')}`
-    super('ERR_CONFIG_INVALID', message, { exitCode })
+    super('config-invalid', message, { exitCode })
     this.name = 'ConfigError'
     this.problems = problems
   }

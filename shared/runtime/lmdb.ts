@@ -22,7 +22,7 @@ import {
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { type Key, type Database as LmdbDatabase, open, type RootDatabase } from 'lmdb'
-import { AppError, EXIT_SOFTWARE, messageOf } from './errors.ts'
+import { AppError, EXIT_CONFIG, EXIT_SOFTWARE, messageOf } from './errors.ts'
 
 export type Table<K extends Key = Key> = LmdbDatabase<Uint8Array, K>
 export type KeyEncoding = 'uint32' | 'ordered-binary'
@@ -33,6 +33,8 @@ export interface DatabaseOptions {
   readonly maxDbs: number
   /** How many directories that were set aside are kept, newest first; all, if left out. */
   readonly brokenKept?: number
+  /** A database that cannot be opened is an error, not set aside: what it holds is nowhere else. */
+  readonly isIrreplaceable?: boolean
 }
 
 const WORD_BITS = ['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390'].includes(process.arch) ? 32 : 64
@@ -60,6 +62,7 @@ export async function openDatabase(
   if (existsSync(path)) {
     const wasClean = existsSync(join(path, CLEAN_MARKER))
     if (!wasClean && (await probe(path, options)) === 'broken') {
+      if (options.isIrreplaceable) throw broken(path)
       setAside = setAsideDatabase(directory, options.brokenKept)
     }
   }
@@ -67,6 +70,11 @@ export async function openDatabase(
   rmSync(join(path, CLEAN_MARKER), { force: true })
   syncDirectory(path)
   return new Database(path, openEnvironment(path, options), setAside, onFatal)
+}
+
+function broken(path: string): AppError {
+  const message = `${path} is damaged: restore a backup, or move it away to begin anew`
+  return new AppError('store-damaged', message, { exitCode: EXIT_CONFIG })
 }
 
 /** Moves a database that cannot be used out of the way and says where it is now. */

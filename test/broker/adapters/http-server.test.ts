@@ -497,5 +497,5 @@ t.test('a port that is taken is an error with a code', async (t) => {
   const log: Logger = { debug() {}, info() {}, warn() {}, error() {} }
   const second = new HttpServer({ host: '127.0.0.1', port }, record().port, log)
   t.teardown(() => second.close())
-  await t.rejects(second.listen(), { code: 'ERR_HTTP_LISTEN', exitCode: 70 })
+  await t.rejects(second.listen(), { code: 'http-listen-failed', exitCode: 70 })
 })

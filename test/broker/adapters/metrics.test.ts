@@ -3,6 +3,8 @@ import { type GatewaySnapshot, Metrics } from '../../../broker/adapters/metrics.
 import type { NodeView } from '../../../broker/core/views.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 
+const NONE: GatewaySnapshot = { nodes: [], counts: {}, mqtt: { dropped: {}, refused: {} } }
+
 function node(id: string, state: NodeView['state'], stream?: NodeView['stream']): NodeView {
   const view = { id: id as NodeId, state, connected: true, weight: 1, tiles: 5, incarnation: 1 }
   return stream === undefined ? view : { ...view, stream }
@@ -12,6 +14,7 @@ t.test('gauges show the moment of the scrape', async (t) => {
   let snapshot: GatewaySnapshot = {
     nodes: [node('pi-1', 'alive', { head: 9, acked: 7 }), node('pi-2', 'dead')],
     counts: { openBytes: 12, readsReissued: 3 },
+    mqtt: { dropped: { 'topic-not-allowed': 2 }, refused: { 'filters-full': 1 } },
   }
   const metrics = new Metrics({ version: '1.2.3' }, () => snapshot)
   const text = await metrics.render()
@@ -27,18 +30,20 @@ t.test('gauges show the moment of the scrape', async (t) => {
     'obelisk_open_body_bytes 12',
     'obelisk_reads_reissued_total 3',
     '# TYPE obelisk_reads_reissued_total counter',
+    'obelisk_mqtt_dropped_total{reason="topic-not-allowed"} 2',
+    'obelisk_mqtt_refused_total{reason="filters-full"} 1',
   ]) {
     t.ok(text.includes(`${line}\n`), line)
   }
   t.notMatch(text, /^obelisk_sequence /m, 'what was not measured has no line')
-  snapshot = { nodes: [node('pi-1', 'alive')], counts: { readsReissued: 4 } }
+  snapshot = { ...NONE, nodes: [node('pi-1', 'alive')], counts: { readsReissued: 4 } }
   const next = await metrics.render()
   t.notMatch(next, 'pi-2', 'a node that is gone leaves no line')
   t.ok(next.includes('obelisk_reads_reissued_total 4\n'))
 })
 
 t.test('notices are counted by code, task ends by state, refusals by reason', async (t) => {
-  const metrics = new Metrics({ version: '1' }, () => ({ nodes: [], counts: {} }))
+  const metrics = new Metrics({ version: '1' }, () => NONE)
   const ended = { level: 'info' as const, code: 'task-ended', message: '' }
   metrics.recordNotice({ ...ended, fields: { task: 't1', op: 'stat', state: 'completed' } })
   metrics.recordNotice({ ...ended, fields: { task: 't2', op: 'stat', state: 'completed' } })
@@ -56,7 +61,7 @@ t.test('notices are counted by code, task ends by state, refusals by reason', as
 })
 
 t.test('two gateways in one process do not share numbers', async (t) => {
-  const snapshot = () => ({ nodes: [], counts: {} })
+  const snapshot = () => NONE
   const [one, two] = [
     new Metrics({ version: '1' }, snapshot),
     new Metrics({ version: '1' }, snapshot),

@@ -101,7 +101,7 @@ t.test('all problems are named at once, and where they come from', async (t) => 
   const environment = { OBELISK_TILE: '65', OBELISK_TILES: '4', OBELISK_URL: 'mqtt://other' }
   const error = await problemsOf(GATEWAY, ['--config', file, '--port', '70000'], environment)
   t.equal(error.exitCode, 78)
-  t.equal(error.code, 'ERR_CONFIG_INVALID')
+  t.equal(error.code, 'config-invalid')
   t.same(error.problems, [
     `${file}: unknown key "prot", did you mean port?`,
     `${file}: replicas: must be a number`,
