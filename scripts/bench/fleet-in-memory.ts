@@ -1,0 +1,183 @@
+/**
+ * A coordinator in memory with a fleet of any size on it, driven as the gateway's driver drives it:
+ * messages are encoded and decoded, time is given, effects are looked at and not performed. Options
+ * are the defaults of the gateway.
+ */
+import { GATEWAY_OPTIONS } from '../../broker/config.ts'
+import { Coordinator, type CoordinatorOptions, newLedgerId } from '../../broker/core/coordinator.ts'
+import type { GatewayEffect } from '../../broker/core/effects.ts'
+import type { GatewayEvent, Instant } from '../../broker/core/events.ts'
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { Random } from '../../shared/core/random.ts'
+import { Geometry, type GridSize } from '../../shared/grid/geometry.ts'
+import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
+import type { GridContext } from '../../shared/operations/operation.ts'
+import {
+  type Applied,
+  decodeUp,
+  encodeMessage,
+  PROTOCOL_VERSION,
+  type Up,
+} from '../../shared/protocol/messages.ts'
+import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
+import { parseSubmission, type SubmissionResult } from '../../shared/protocol/task.ts'
+
+const SETTLE_MS = 500
+const GRACE_MS = 10_000
+const EMPTY_MARK = { position: 0, chain: CHAIN_START }
+const SUBMITTER = { via: 'http', client: 'bench' } as const
+
+export interface FleetOptions {
+  readonly grid: GridSize
+  readonly replicas: number
+  readonly nodes: number
+}
+
+export function nodeIdOf(index: number): NodeId {
+  return `node-${String(index).padStart(5, '0')}` as NodeId
+}
+
+export class FleetInMemory {
+  readonly coordinator: Coordinator
+  readonly grid: GridContext
+  readonly #nodes: number
+  /** Where the stores of the nodes stand, once they have applied something. */
+  readonly #marks = new Map<number, Pick<Applied, 'position' | 'chain'>>()
+  #nowMs = 0
+  #tickets = 0
+
+  constructor({ grid, replicas, nodes }: FleetOptions) {
+    const random = new Random(1)
+    const geometry = new Geometry(grid)
+    const fields = GATEWAY_OPTIONS.fields.default
+    this.grid = { geometry, fields }
+    this.#nodes = nodes
+    const identity = {
+      ledgerId: newLedgerId(random),
+      grid,
+      fields,
+      replicas,
+      term: 0,
+      seq: 0,
+      epoch: 0,
+    }
+    this.coordinator = new Coordinator(optionsOf(this.grid, replicas), identity, random)
+    const empty = {
+      meta: [],
+      member: [],
+      stream: [],
+      placement: [],
+      task: [],
+      body: [],
+      write: [],
+    }
+    this.coordinator.start(this.#now, empty)
+    // Past the grace after a start: from here on, who is away is known to be away.
+    this.#nowMs += GRACE_MS
+  }
+
+  /** Every node says hello on a connection of its own. */
+  admitAll(): GatewayEffect[] {
+    const effects: GatewayEffect[] = []
+    for (let index = 0; index < this.#nodes; index++) effects.push(...this.admit(index))
+    return effects
+  }
+
+  admit(index: number): GatewayEffect[] {
+    const node = nodeIdOf(index)
+    const { position, chain } = this.#marks.get(index) ?? EMPTY_MARK
+    return this.receive(index, {
+      t: 'hello',
+      version: PROTOCOL_VERSION,
+      node,
+      storeId: `store-${node}`,
+      boot: 1,
+      process: `process-${node}`,
+      ledgerId: null,
+      position,
+      chain,
+      seq: 0,
+      weight: 1,
+      operations: [...OPERATION_NAMES],
+      grid: null,
+    })
+  }
+
+  /** Lets time pass until the fleet has settled; the ring is published on the way. */
+  settle(): GatewayEffect[] {
+    this.#nowMs += SETTLE_MS
+    return this.#step({ type: 'deadline-reached' })
+  }
+
+  parse(body: Record<string, unknown>): SubmissionResult {
+    return parseSubmission(Buffer.from(JSON.stringify(body)), this.grid)
+  }
+
+  submit(result: SubmissionResult): GatewayEffect[] {
+    this.#tickets += 1
+    return this.#step({
+      type: 'task-submitted',
+      ticket: this.#tickets,
+      submitter: SUBMITTER,
+      result,
+    })
+  }
+
+  cancel(task: string): GatewayEffect[] {
+    return this.#step({ type: 'cancel-requested', submitter: SUBMITTER, task: task as TaskId })
+  }
+
+  closeConnection(index: number): GatewayEffect[] {
+    return this.#step({ type: 'connection-closed', connection: connectionOf(index) })
+  }
+
+  receive(index: number, message: Up): GatewayEffect[] {
+    const decoded = decodeUp(encodeMessage(message))
+    if (!decoded.ok) throw new Error(decoded.problem)
+    if (message.t === 'applied') this.#marks.set(index, message)
+    return this.#step({
+      type: 'node-message-received',
+      connection: connectionOf(index),
+      node: nodeIdOf(index),
+      message: decoded.message,
+    })
+  }
+
+  get #now(): Instant {
+    return { monotonicMs: this.#nowMs, wallMs: 1_700_000_000_000 + this.#nowMs }
+  }
+
+  #step(event: GatewayEvent): GatewayEffect[] {
+    return this.coordinator.step(this.#now, event)
+  }
+}
+
+export function connectionOf(index: number): string {
+  return `connection-${nodeIdOf(index)}`
+}
+
+function optionsOf(grid: GridContext, replicas: number): CoordinatorOptions {
+  const of = GATEWAY_OPTIONS
+  return {
+    grid,
+    replicas,
+    virtualNodes: of.virtualNodes.default,
+    loadBound: of.loadBound.default,
+    heartbeatMs: of.heartbeatMs.default,
+    suspectAfterMs: of.suspectAfterMs.default,
+    deadAfterMs: of.deadAfterMs.default,
+    lagMs: of.lagMs.default,
+    leaseMs: of.leaseMs.default,
+    minInSync: of.minInSync.default,
+    streamWindowBytes: of.streamWindowBytes.default,
+    resendMs: 3000,
+    settleMs: SETTLE_MS,
+    graceMs: GRACE_MS,
+    readGraceMs: GRACE_MS,
+    retentionMs: of.retentionHours.default * 3_600_000,
+    retentionTasks: of.retentionTasks.default,
+    tasksMax: of.tasksMax.default,
+    openBytesMax: of.openBytesMax.default,
+    logBytesMax: of.logBytesMax.default,
+  }
+}

@@ -1,0 +1,317 @@
+/**
+ * What planning costs at 10,000 nodes and 262,144 tiles: plans of one task, 1,000,000 items through
+ * the ring, the ring and the placement themselves, and a whole step of the coordinator. Floors are
+ * measured in the same run. After `npm run build`: `node dist/scripts/bench/plan.js [placement] [plans] [items] [coordinator]`.
+ */
+import { GATEWAY_OPTIONS } from '../../broker/config.ts'
+import type { GatewayEffect } from '../../broker/core/effects.ts'
+import { HashRing, type RingMember } from '../../broker/core/hash-ring.ts'
+import { Placement } from '../../broker/core/placement.ts'
+import {
+  partsOf,
+  planItems,
+  planReads,
+  planWrites,
+  readTilesMax,
+  type TilePlan,
+  writeTilesMax,
+} from '../../broker/core/planner.ts'
+import { hashText, mix32 } from '../../shared/core/hash.ts'
+import { Geometry } from '../../shared/grid/geometry.ts'
+import { findOperation } from '../../shared/operations/catalog.ts'
+import type { ReadOperation, WriteOperation } from '../../shared/operations/operation.ts'
+import { type Applied, type Down, encodeMessage } from '../../shared/protocol/messages.ts'
+import { FleetInMemory, nodeIdOf } from './fleet-in-memory.ts'
+import {
+  describeMachine,
+  formatMs,
+  formatTable,
+  measure,
+  type Sample,
+  type Timings,
+  timeRuns,
+  timingsOf,
+} from './measure.ts'
+
+const GRID = { width: 8192, height: 8192, tile: 16 }
+const NODES = 10_000
+const REPLICAS = 2
+const ITEMS = 1_000_000
+const PLAN_GOAL_MS = 3
+const STEP_GOAL_MS = 5
+const ITEMS_GOAL_MS = 1000
+/** To have the parts of a failed node on their way again (mission.md, fault tolerance). */
+const RECOVERY_GOAL_MS = 100
+const STEP_WARM_UPS = 10
+const STEP_RUNS = 50
+const WRITE_WARM_UPS = 3
+const WRITE_RUNS = 10
+const RECOVERY_RUNS = 15
+
+const virtualNodes = GATEWAY_OPTIONS.virtualNodes.default
+const loadBound = GATEWAY_OPTIONS.loadBound.default
+const geometry = new Geometry(GRID)
+const context = { geometry, fields: GATEWAY_OPTIONS.fields.default }
+const members: RingMember[] = Array.from({ length: NODES }, (_, index) => ({
+  index,
+  id: nodeIdOf(index),
+  weight: 1,
+}))
+
+const rows = [['what', 'min', 'p50', 'p99', 'p50 own', 'p99 own', 'runs', 'goal', 'verdict']]
+
+/** `goalMs` is to hold for the 99th percentile of what was our own time. */
+function report(what: string, timings: Timings, goalMs?: number): void {
+  const { minMs, p50Ms, p99Ms, ownP50Ms, ownP99Ms, count } = timings
+  const figures = [minMs, p50Ms, p99Ms, ownP50Ms, ownP99Ms].map(formatMs)
+  const verdict =
+    goalMs === undefined ? ['', ''] : [`< ${goalMs}`, ownP99Ms < goalMs ? 'holds' : 'missed']
+  rows.push([what, ...figures, String(count), ...verdict])
+}
+
+function newPlacement(): Placement {
+  const placement = new Placement({
+    tiles: geometry.tiles,
+    replicas: REPLICAS,
+    virtualNodes,
+    loadBound,
+  })
+  placement.setMembers(members)
+  return placement
+}
+
+function benchPlacement(): void {
+  const few = { warmUps: 2, runs: 15 }
+  report(
+    `ring of ${NODES} members × ${virtualNodes} points`,
+    timeRuns(few, () => new HashRing(members, virtualNodes)),
+  )
+  report(
+    'ring and 262,144 tiles × 2 placed',
+    timeRuns(few, () => newPlacement().slots),
+  )
+  const placement = newPlacement()
+  let count = placement.slots.length
+  report(
+    'one member leaves or joins, no tile born',
+    timeRuns(few, (run) => {
+      placement.setMembers(run % 2 === 0 ? members.slice(0, -1) : members)
+      count = placement.slots.length
+    }),
+    RECOVERY_GOAL_MS,
+  )
+  placement.bear(geometry.tilesOf(geometry.whole))
+  report(
+    'one member leaves or joins, all tiles born',
+    timeRuns(few, (run) => {
+      placement.setMembers(run % 2 === 0 ? members.slice(0, -1) : members)
+      count = placement.slots.length
+    }),
+    RECOVERY_GOAL_MS,
+  )
+  const loads = [...newPlacement().tileCounts().values()]
+  const mean = count / NODES
+  const greatest = Math.max(...loads)
+  console.log(
+    `efficiency (mean / greatest load): ${(mean / greatest).toFixed(4)}; ${mean.toFixed(1)} tiles on average, ${greatest} at most, ${Math.min(...loads)} at least; bound ${loadBound}`,
+  )
+}
+
+function benchPlans(): void {
+  const { slots } = newPlacement()
+  const tiles = geometry.tilesOf(geometry.whole)
+  const input = { tiles, slots, replicas: REPLICAS }
+  const all = new Uint8Array(NODES).fill(1)
+  const most = all.map((_, index) => (index % 100 === 0 ? 0 : 1))
+  const many = { warmUps: 100, runs: 1000 }
+  const stat = readTilesMax(findOperation('stat') as ReadOperation, { field: 0 }, context)
+  const get = readTilesMax(findOperation('get') as ReadOperation, { fields: [0] }, context)
+  const scale = writeTilesMax(
+    findOperation('scale') as WriteOperation,
+    { fields: [], values: [] },
+    context,
+  )
+  report(
+    'floor: all slots read in order',
+    timeRuns(many, () => sumOf(slots)),
+  )
+  report(
+    'floor: a dependent random read a tile',
+    timeRuns(many, () => chase(slots)),
+  )
+  const reads = timeRuns(many, () => planReads(input, all))
+  report('plan of a read', reads, PLAN_GOAL_MS)
+  report(
+    'plan of a read, 1 member in 100 away',
+    timeRuns(many, () => planReads(input, most)),
+    PLAN_GOAL_MS,
+  )
+  report(
+    `plan of a read, cut for stat (${countParts(planReads(input, all), stat)} parts)`,
+    timeRuns(many, () => countParts(planReads(input, all), stat)),
+    PLAN_GOAL_MS,
+  )
+  report(
+    `plan of a read, cut as for get (${countParts(planReads(input, all), get)} parts)`,
+    timeRuns(many, () => countParts(planReads(input, all), get)),
+    PLAN_GOAL_MS,
+  )
+  report(
+    'plan of a write',
+    timeRuns(many, () => planWrites(input)),
+    PLAN_GOAL_MS,
+  )
+  report(
+    `plan of a write, cut for scale (${countParts(planWrites(input), scale)} parts)`,
+    timeRuns(many, () => countParts(planWrites(input), scale)),
+    PLAN_GOAL_MS,
+  )
+}
+
+function countParts(plan: TilePlan, tilesMax: number): number {
+  return [...partsOf(plan, tilesMax)].length
+}
+
+function sumOf(slots: Uint16Array): number {
+  let sum = 0
+  for (let slot = 0; slot < slots.length; slot++) sum += slots[slot]!
+  return sum
+}
+
+/** As many reads as there are tiles, each at a place that only the one before it tells. */
+function chase(slots: Uint16Array): number {
+  const mask = slots.length - 1
+  let at = 0
+  for (let count = 0; count < geometry.tiles; count++) {
+    at = (Math.imul(at + slots[at]!, 0x9e3779b1) >>> 7) & mask
+  }
+  return at
+}
+
+function benchItems(): void {
+  const ring = new HashRing(members, virtualNodes)
+  const few = { warmUps: 1, runs: 9 }
+  const accepts = (): boolean => true
+  for (const length of [8, 22]) {
+    const keys = Array.from({ length: ITEMS }, (_, index) => {
+      const text = mix32(index).toString(16)
+      return text.padStart(length, 'item-')
+    })
+    report(
+      `floor: 1,000,000 keys of ${length} letters hashed`,
+      timeRuns(few, () => keys.reduce((sum, key) => sum ^ hashText(key), 0)),
+    )
+    report(
+      `1,000,000 items of ${length} letters sharded`,
+      timeRuns(few, () => planItems(keys, ring, accepts)),
+      ITEMS_GOAL_MS,
+    )
+  }
+}
+
+interface Sent {
+  readonly task: string
+  readonly sends: Extract<GatewayEffect, { type: 'send' }>[]
+}
+
+/** What an accepted submission sent; nothing else may have come of it. */
+function sentBy(effects: readonly GatewayEffect[]): Sent {
+  const answer = effects.find((effect) => effect.type === 'answer')
+  if (!answer?.outcome.ok) throw new Error('the task was not accepted')
+  const sends = effects.filter((effect) => effect.type === 'send')
+  if (sends.length !== NODES) throw new Error(`${sends.length} messages for ${NODES} nodes`)
+  return { task: answer.outcome.task, sends }
+}
+
+/** The step that accepts a `stat` over the whole grid; each task is cancelled before the next. */
+function benchRead(fleet: FleetInMemory, state: string): void {
+  const submission = fleet.parse({ op: 'stat', args: { field: 'value' } })
+  const steps: Sample[] = []
+  const encodings: Sample[] = []
+  for (let run = 0; run < STEP_WARM_UPS + STEP_RUNS; run++) {
+    const step = measure(() => fleet.submit(submission))
+    const { task, sends } = sentBy(step.value)
+    const encoding = measure(() => sends.map(({ message }) => encodeMessage(message)))
+    fleet.cancel(task)
+    if (run < STEP_WARM_UPS) continue
+    steps.push(step.sample)
+    encodings.push(encoding.sample)
+  }
+  report(`step that accepts a stat, ${state}`, timingsOf(steps), STEP_GOAL_MS)
+  report(`its ${NODES} messages encoded`, timingsOf(encodings))
+}
+
+/** The step that sequences a `scale` over the whole grid, and the acknowledgements that end it. */
+function benchWrite(fleet: FleetInMemory): void {
+  const steps: Sample[] = []
+  const encodings: Sample[] = []
+  const acknowledgements: Sample[] = []
+  for (let run = 0; run < WRITE_WARM_UPS + WRITE_RUNS; run++) {
+    const submission = fleet.parse({ op: 'scale', args: { fields: { value: run } } })
+    const step = measure(() => fleet.submit(submission))
+    const { task, sends } = sentBy(step.value)
+    const encoding = measure(() => sends.map(({ message }) => encodeMessage(message)))
+    const applied = sends.map(({ message }) => appliedOf(message))
+    const ending = measure(() => applied.flatMap((message, index) => fleet.receive(index, message)))
+    const isEnded = ending.value.some(
+      (effect) => effect.type === 'announce-end' && effect.task === task,
+    )
+    if (!isEnded) throw new Error('the write did not end')
+    if (run < WRITE_WARM_UPS) continue
+    steps.push(step.sample)
+    encodings.push(encoding.sample)
+    acknowledgements.push(ending.sample)
+  }
+  report('step that sequences a scale', timingsOf(steps), STEP_GOAL_MS)
+  report(`its ${NODES} messages encoded`, timingsOf(encodings))
+  report(`its ${NODES} acknowledgements taken, to its end`, timingsOf(acknowledgements))
+}
+
+/** What a node answers once it has the entries of a message on disk. */
+function appliedOf(message: Down): Applied {
+  if (message.t !== 'entries') throw new Error(`${message.t} instead of entries`)
+  const { position, chain } = message.entries.at(-1)!
+  return { t: 'applied', session: message.session, position, chain, results: [] }
+}
+
+/** A node goes while a `stat` over the whole grid runs: the step that sends its parts elsewhere. */
+function benchRecovery(fleet: FleetInMemory, state: string): void {
+  const submission = fleet.parse({ op: 'stat', args: { field: 'value' } })
+  const steps: Sample[] = []
+  for (let run = 0; run < RECOVERY_RUNS; run++) {
+    const { task } = sentBy(fleet.submit(submission))
+    const step = measure(() => fleet.closeConnection(run))
+    if (!step.value.some(({ type }) => type === 'send')) throw new Error('no part was sent again')
+    steps.push(step.sample)
+    fleet.cancel(task)
+    fleet.admit(run)
+  }
+  report(`step that re-issues a lost node's parts, ${state}`, timingsOf(steps), RECOVERY_GOAL_MS)
+}
+
+function benchCoordinator(): void {
+  const fleet = new FleetInMemory({ grid: GRID, replicas: REPLICAS, nodes: NODES })
+  const admission = measure(() => fleet.admitAll())
+  const settling = measure(() => fleet.settle())
+  report(`${NODES} hellos admitted`, timingsOf([admission.sample]))
+  report('the step that publishes their ring', timingsOf([settling.sample]))
+  benchRead(fleet, 'no tile born')
+  benchRecovery(fleet, 'no tile born')
+  benchWrite(fleet)
+  benchRead(fleet, 'all tiles born')
+  benchRecovery(fleet, 'all tiles born')
+}
+
+const sections = {
+  placement: benchPlacement,
+  plans: benchPlans,
+  items: benchItems,
+  coordinator: benchCoordinator,
+}
+const asked = process.argv.slice(2)
+console.log(describeMachine())
+for (const [name, run] of Object.entries(sections)) {
+  if (asked.length === 0 || asked.includes(name)) run()
+}
+console.log('Milliseconds.')
+console.log(formatTable(rows))

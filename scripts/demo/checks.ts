@@ -1,0 +1,93 @@
+import type { Moments, Rain } from './rain.ts'
+import type { SubmittedTask, TaskResult } from './task-client.ts'
+import { Visits } from './visits.ts'
+
+export interface Check {
+  readonly name: string
+  /** What is wrong; nothing when it holds. */
+  readonly problem: string | undefined
+}
+
+const TOLERANCE = 1e-9
+
+/** What a reading of the whole grid gave. */
+export interface Reading {
+  readonly precip: readonly number[]
+  readonly visits: readonly number[]
+}
+
+/** Holds what the fleet answered against what one plain process computes. */
+export function checkAll(tasks: readonly SubmittedTask[], reading: Reading, rain: Rain): Check[] {
+  const adds = tasks.filter(({ request }) => request.op === 'add')
+  const stats = tasks.filter(({ request }) => request.op === 'stat')
+  const expected = new Visits(rain.geometry)
+  for (const { request } of adds) expected.add(request.region)
+  const lsus = count(rain.geometry.lsus)
+  return [
+    {
+      name: `each of the ${count(tasks.length)} accepted tasks completed, once`,
+      problem: checkEnds(tasks),
+    },
+    {
+      name: `precip of all ${lsus} LSUs is what was put`,
+      problem: rain.values.every((value, lsu) => value === reading.precip[lsu])
+        ? undefined
+        : 'some differ',
+    },
+    {
+      name: `visits of all ${lsus} LSUs are the ${count(adds.length)} accepted adds, each once`,
+      problem: expected.compare(reading.visits),
+    },
+    {
+      name: `all ${count(stats.length)} stats of precip equal a plain computation`,
+      problem: checkStats(stats, rain),
+    },
+  ]
+}
+
+function checkEnds(tasks: readonly SubmittedTask[]): string | undefined {
+  const bad = tasks.find(
+    ({ acceptedMs, result }) => acceptedMs === undefined || result?.state !== 'completed',
+  )
+  if (bad === undefined) return undefined
+  if (bad.acceptedMs === undefined) return `task ${bad.id} was never accepted`
+  return `task ${bad.id} ${endOf(bad.result)}`
+}
+
+/** How a task ended, in words. */
+export function endOf(result: TaskResult | undefined): string {
+  if (result === undefined) return 'never ended'
+  return result.error === undefined
+    ? result.state
+    : `${result.state}: ${result.error.code}, ${result.error.message}`
+}
+
+function checkStats(stats: readonly SubmittedTask[], rain: Rain): string | undefined {
+  const plain = new Map<string, Moments>()
+  for (const { id, request, result } of stats) {
+    const key = JSON.stringify(request.region)
+    const expected = plain.get(key) ?? rain.momentsOf(request.region)
+    plain.set(key, expected)
+    const problem = compareMoments(result?.value as Moments, expected)
+    if (problem !== undefined) return `task ${id} over ${key}: ${problem}`
+  }
+  return undefined
+}
+
+/** The values are whole, so sums are exact in any order; means and variances are rounded. */
+export function compareMoments(found: Moments | undefined, expected: Moments): string | undefined {
+  if (found === undefined) return 'no value'
+  for (const name of ['count', 'sum', 'min', 'max'] as const) {
+    if (found[name] !== expected[name]) return `${name} is ${found[name]}, not ${expected[name]}`
+  }
+  for (const name of ['mean', 'variance'] as const) {
+    const error = Math.abs(found[name] - expected[name]) / (Math.abs(expected[name]) || 1)
+    if (!(error <= TOLERANCE)) return `${name} is ${found[name]}, not ${expected[name]}`
+  }
+  return undefined
+}
+
+/** A whole number as people read it. */
+export function count(value: number): string {
+  return value.toLocaleString('en-US')
+}

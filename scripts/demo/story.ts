@@ -1,0 +1,285 @@
+import type { RingView } from '../../broker/core/views.ts'
+import { Random } from '../../shared/core/random.ts'
+import { type Check, checkAll, endOf, type Reading } from './checks.ts'
+import type { Display } from './display.ts'
+import type { Fleet } from './fleet.ts'
+import { GatewayWatch } from './gateway-watch.ts'
+import type { Rain } from './rain.ts'
+import { type Owners, RainMap } from './rain-map.ts'
+import type { SubmittedTask, TaskRequest } from './task-client.ts'
+import { TaskStream } from './task-stream.ts'
+import { countOwned, heirsOf, ownersOf, without } from './tile-owners.ts'
+
+export interface StoryOptions {
+  readonly seed: number
+  /** How long the stream of tasks lasts. */
+  readonly streamMs: number
+}
+
+/** What the summary tells. */
+export interface Findings {
+  readonly tasks: readonly SubmittedTask[]
+  readonly resent: number
+  readonly reissued: number
+  readonly killed: string
+  /** From the kill of the agent until its first shard was on its way to another. */
+  readonly reissueMs: number
+  /** From the kill of the gateway until it acknowledged a submission again, and gave a result. */
+  readonly answerMs: number
+  readonly resultMs: number
+  readonly checks: readonly Check[]
+}
+
+/** Long even for a busy machine of two cores: only a fault takes so long. */
+const PATIENCE_MS = 90_000
+/** The tiles of the killed agent stay grey this long, to be seen. */
+const GREY_MS = 1500
+/** Reads that are sent just before a kill, so that it hits work. */
+const BURST_READS = 4
+/** Writes that are sent with the kill of the gateway, and meet nobody. */
+const BURST_WRITES = 2
+/** What is open longer than this after the stream waits for the killed agent. */
+const DRAIN_MS = 500
+const PUT_ROWS = 48
+const STREAM = { openMax: 8, tasksPerSecond: 60 }
+
+/** What happens in the demo, in order. */
+export class Story {
+  readonly #options: StoryOptions
+  readonly #fleet: Fleet
+  readonly #rain: Rain
+  readonly #display: Display
+  readonly #watch: GatewayWatch
+  readonly #random: Random
+  readonly #ids: readonly string[]
+  readonly #startMs = performance.now()
+  #map: RainMap
+  #owners: Owners = []
+  #down: string | undefined
+  #isGrey = false
+
+  /** `onFault` is told what must never happen. */
+  constructor(
+    options: StoryOptions,
+    fleet: Fleet,
+    rain: Rain,
+    display: Display,
+    onFault: (error: Error) => void,
+  ) {
+    this.#options = options
+    this.#fleet = fleet
+    this.#rain = rain
+    this.#display = display
+    this.#random = new Random(options.seed)
+    this.#ids = [...fleet.agents.keys()]
+    this.#map = new RainMap(rain.geometry, rain.values)
+    this.#watch = new GatewayWatch(onFault)
+  }
+
+  async tell(): Promise<Findings> {
+    await this.#assemble()
+    await this.#load()
+    const facts = await this.#stream()
+    const reading = await this.#read(['precip', 'visits'])
+    const { tasks, resent } = this.#watch.tasks
+    const checks = checkAll(tasks, reading as unknown as Reading, this.#rain)
+    await this.#watch.close()
+    return { ...facts, tasks, resent, reissued: this.#watch.reissued, checks }
+  }
+
+  async #assemble(): Promise<void> {
+    const { gateway, agents } = this.#fleet
+    await this.#fleet.startGateway()
+    const { mqtt, http } = this.#fleet.ports
+    this.#note(`gateway is up: process ${gateway.pid}, MQTT port ${mqtt}, HTTP port ${http}`)
+    this.#display.say('\n  To watch from a second terminal:')
+    const filters = ['gateway/event', 'task/+/state'].map((topic) => `-t 'obelisk/v1/${topic}'`)
+    this.#display.say(`  mosquitto_sub -h 127.0.0.1 -p ${mqtt} -v ${filters.join(' ')}\n`)
+    await this.#watch.connect(this.#fleet.ports)
+    await Promise.all(this.#ids.map((id) => this.#fleet.startAgent(id)))
+    const names = [...agents.values()].map(({ name, pid }) => `${name} (${pid})`)
+    this.#note(`${agents.size} agents have joined: ${names.join(', ')}`)
+  }
+
+  async #load(): Promise<void> {
+    const { geometry } = this.#rain
+    const puts: SubmittedTask[] = []
+    for (let y = 0; y < geometry.height; y += PUT_ROWS) {
+      const h = Math.min(PUT_ROWS, geometry.height - y)
+      const region = { x: 0, y, w: geometry.width, h }
+      const args = { field: 'precip', values: this.#rain.valuesOf(region) }
+      puts.push(this.#watch.tasks.submit({ op: 'put', region, args }))
+    }
+    const results = await this.#within('the load', Promise.all(puts.map((task) => this.#end(task))))
+    const copies = Math.min(...results.map((result) => result.copies ?? 0))
+    const size = `${geometry.width} × ${geometry.height} LSUs in ${geometry.tiles} tiles`
+    this.#note(`put a year of the world's rain by ${puts.length} tasks: ${size}, ${copies} copies`)
+    const { precip } = (await this.#read(['precip'])) as { precip: number[] }
+    this.#map = new RainMap(geometry, precip)
+    const ring = await this.#watch.readRing()
+    this.#owners = ownersOf(ring, this.#ids)
+    this.#note('get read it back; each tile in the colour of the node that answers for it:')
+    this.#display.show(this.#scene(this.#owners))
+    this.#watch.onRing = (next) => this.#onRing(next)
+  }
+
+  #onRing(ring: RingView): void {
+    if (!this.#isGrey) this.#refresh(ownersOf(ring, this.#ids))
+  }
+
+  #refresh(owners: Owners): void {
+    this.#owners = owners
+    this.#display.refresh(this.#scene(owners))
+  }
+
+  #scene(owners: Owners) {
+    const nodes = this.#ids.map((id) => ({ id, isDown: id === this.#down }))
+    return { map: this.#map, owners, nodes }
+  }
+
+  async #stream() {
+    const { streamMs } = this.#options
+    const stream = new TaskStream(STREAM, this.#watch.tasks, this.#rain.geometry, this.#random)
+    const startMs = performance.now()
+    this.#note('tasks begin to stream: stat of precip, add of 1 to visits, of random regions')
+    this.#display.follow(() => this.#status())
+    stream.start()
+    await pause(startMs + streamMs / 3)
+    const agent = await this.#killAgent(stream)
+    await pause(startMs + (streamMs * 2) / 3)
+    const gateway = await this.#killGateway(stream)
+    await pause(startMs + streamMs)
+    const stopped = stream.stop()
+    await Promise.race([stopped, pause(performance.now() + DRAIN_MS)])
+    const { openCount } = this.#watch.tasks
+    if (openCount > 0) {
+      const why = `the gateway, just started, gives ${agent.killed} time to come back with its part`
+      this.#note(`no more tasks; ${openCount} still wait: ${why}`)
+    }
+    await this.#within('the end of every task', stopped)
+    const last = this.#status()
+    this.#display.follow(() => last)
+    this.#note('the stream is over and every task has ended')
+    return { ...agent, ...gateway }
+  }
+
+  async #killAgent(stream: TaskStream): Promise<{ killed: string; reissueMs: number }> {
+    const node = this.#random.integer(this.#ids.length)
+    const id = this.#ids[node]!
+    const process = this.#fleet.agents.get(id)!
+    const { pid } = process
+    const before = this.#owners
+    const reissue = this.#watch.next('read-reissued')
+    // Its shards of these are out when the first of them is acknowledged.
+    const [first] = stream.burst('stat', BURST_READS)
+    await this.#within('an acknowledgement', first!.accepted)
+    const killedMs = performance.now()
+    process.kill()
+    const { atMs, notice } = await this.#within('the re-issue of a shard', reissue)
+    const reissueMs = atMs - killedMs
+    this.#down = id
+    this.#isGrey = true
+    const tiles = countOwned(before, this.#ids.length)[node]!
+    this.#note(`kill -9 ${pid}: ${id} is gone, and ${tiles} tiles turn grey`)
+    this.#note(
+      `its first shard was on its way to ${notice.node} ${formatMs(reissueMs)} after the kill`,
+    )
+    this.#display.show(this.#scene(without(before, node)))
+    await pause(performance.now() + GREY_MS)
+    this.#isGrey = false
+    const after = ownersOf(await this.#watch.readRing(), this.#ids)
+    const heirs = heirsOf(before, after, node)
+    const list = heirs.map(({ heir, tiles }) => `${this.#ids[heir]} ${tiles}`).join(', ')
+    this.#note(`its tiles are served by the holders of their second copy: ${list}`)
+    this.#display.show(this.#scene(after))
+    return { killed: id, reissueMs }
+  }
+
+  async #killGateway(stream: TaskStream): Promise<{ answerMs: number; resultMs: number }> {
+    const { gateway } = this.#fleet
+    const { pid } = gateway
+    const [first] = stream.burst('stat', BURST_READS)
+    await this.#within('an acknowledgement', first!.accepted)
+    const unheard = stream.burst('add', BURST_WRITES)
+    this.#watch.release()
+    const killedMs = performance.now()
+    gateway.kill()
+    const open = this.#watch.tasks.tasks.filter((task) => task.endedMs === undefined)
+    const unsure = open.filter((task) => task.acceptedMs === undefined)
+    await gateway.exited
+    this.#note(`kill -9 ${pid}: the gateway is gone, with ${open.length} tasks open`)
+    await this.#fleet.startGateway()
+    await this.#watch.connect(this.#fleet.ports)
+    await this.#within('an acknowledgement', Promise.race(unsure.map((task) => task.accepted)))
+    const answerMs = Math.min(...unsure.map((task) => task.acceptedMs ?? Infinity)) - killedMs
+    const answer = `process ${gateway.pid}, it answers ${formatMs(answerMs)} after the kill`
+    this.#note(`started again on the same ports and folder: ${answer}`)
+    const list = `${unsure.length} submissions that it never acknowledged`
+    this.#note(`${list} were sent again, with the ids they had`)
+    await this.#within('a result', Promise.race(unheard.map((task) => task.ended)))
+    const resultMs = Math.min(...unheard.map((task) => task.endedMs ?? Infinity)) - killedMs
+    this.#note(
+      `the agents are back: the first of these is done ${formatMs(resultMs)} after the kill`,
+    )
+    return { answerMs, resultMs }
+  }
+
+  async #read(fields: string[]): Promise<Record<string, number[]>> {
+    const region = this.#rain.geometry.whole
+    const request: TaskRequest = { op: 'get', region, args: { fields } }
+    const task = this.#watch.tasks.submit(request)
+    const result = await this.#within('the reading of the grid', this.#end(task))
+    return (result.value as { fields: Record<string, number[]> }).fields
+  }
+
+  async #end(task: SubmittedTask) {
+    const result = await task.ended
+    if (result.state !== 'completed') throw new Error(`task ${task.id} ${endOf(result)}`)
+    return result
+  }
+
+  #status(): string {
+    const { tasks, openCount } = this.#watch.tasks
+    const { ink } = this.#display
+    const gateway = this.#watch.isConnected
+      ? ink.stress('good', 'gateway up')
+      : ink.stress('bad', 'gateway down')
+    const ended = tasks.length - openCount
+    return `${this.#clock()}   ${gateway}   ${ended} tasks ended, ${openCount} open`
+  }
+
+  #note(text: string): void {
+    this.#display.say(`${this.#display.ink.stress('dim', this.#clock())}  ${text}`)
+  }
+
+  #clock(): string {
+    return `${((performance.now() - this.#startMs) / 1000).toFixed(1).padStart(5)} s`
+  }
+
+  /** Nothing here takes long: what does is a fault, and is named. */
+  async #within<T>(what: string, promise: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_resolve, reject) => {
+      const message = `${what} did not come within ${PATIENCE_MS / 1000} s`
+      timer = setTimeout(() => reject(new Error(message)), PATIENCE_MS)
+    })
+    try {
+      return await Promise.race([promise, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+export function formatMs(ms: number): string {
+  return ms < 100
+    ? `${ms.toFixed(1)} ms`
+    : ms < 1000
+      ? `${ms.toFixed(0)} ms`
+      : `${(ms / 1000).toFixed(1)} s`
+}
+
+/** Resolves at a moment of the monotonic clock. */
+function pause(untilMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, untilMs - performance.now())))
+}

@@ -1,0 +1,54 @@
+import { count } from './checks.ts'
+import type { Ink } from './colours.ts'
+import { type Findings, formatMs } from './story.ts'
+
+/** The table at the end, and what was checked. */
+export function summaryOf(findings: Findings, ink: Ink): string[] {
+  const rows = rowsOf(findings)
+  const width = Math.max(...rows.map(([name]) => name.length))
+  return [
+    ...rows.map(([name, value, remark]) => {
+      const text = `  ${name.padEnd(width)}  ${ink.stress('bold', value.padStart(8))}`
+      return remark === '' ? text : `${text}   ${ink.stress('dim', remark)}`
+    }),
+    '',
+    ...findings.checks.map(({ name, problem }) =>
+      problem === undefined
+        ? `  ${ink.stress('good', '✓')} ${name}`
+        : `  ${ink.stress('bad', '✗')} ${name}: ${problem}`,
+    ),
+  ]
+}
+
+function rowsOf(findings: Findings): [name: string, value: string, remark: string][] {
+  const { tasks, resent, reissued, killed, reissueMs, answerMs, resultMs } = findings
+  const ops = ['put', 'get', 'stat', 'add'] as const
+  const byOp = ops.map(
+    (op) => `${count(tasks.filter(({ request }) => request.op === op).length)} ${op}`,
+  )
+  const accepted = tasks.filter(({ acceptedMs }) => acceptedMs !== undefined).length
+  return [
+    ['tasks accepted', count(accepted), byOp.join(', ')],
+    ['submissions sent again', count(resent), 'same id, so the same task'],
+    ['shards re-issued', count(reissued), 'read shards that went to another node'],
+    [`kill of ${killed} to its first shard re-issued`, formatMs(reissueMs), ''],
+    ['kill of the gateway to its next answer', formatMs(answerMs), 'restarted at once'],
+    ['kill of the gateway to its next write done', formatMs(resultMs), 'the agents are back'],
+    ...copiesOf(findings),
+  ]
+}
+
+function copiesOf({ tasks, killed }: Findings): [string, string, string][] {
+  const counts = new Map<number, number>()
+  for (const { request, result } of tasks) {
+    if (request.op !== 'add' || result?.copies === undefined) continue
+    counts.set(result.copies, (counts.get(result.copies) ?? 0) + 1)
+  }
+  return [...counts]
+    .sort((a, b) => b[0] - a[0])
+    .map(([copies, adds]) => [
+      copies === 1 ? 'adds completed with 1 copy' : `adds completed with ${copies} copies`,
+      count(adds),
+      copies === 1 ? `the other follows when ${killed} is back` : '',
+    ])
+}
