@@ -91,7 +91,10 @@ class Demo {
       isStopping = true
       this.#stop(new Interruption('interrupted'))
     }
-    const onExit = (): void => this.#fleet.abandon()
+    const onExit = (): void => {
+      this.#display.close()
+      this.#fleet.abandon()
+    }
     for (const signal of SIGNALS) process.on(signal, onSignal)
     process.on('exit', onExit)
     // Whoever read our output has gone: `obelisk demo | head`.

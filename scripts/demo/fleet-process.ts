@@ -93,6 +93,11 @@ export class FleetProcess {
     if (this.#lines.length > LINES_KEPT) this.#lines.shift()
   }
 
+  /** SIGSTOP: it keeps what it has been given, and answers nothing. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP')
+  }
+
   /** SIGKILL: no goodbye, no flush. */
   kill(): void {
     this.#isEnding = true
@@ -109,6 +114,8 @@ export class FleetProcess {
     const child = this.#child
     if (child === undefined) return
     child.kill('SIGTERM')
+    // One that is frozen hears nothing else.
+    child.kill('SIGCONT')
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
     await this.#exited
     clearTimeout(timer)

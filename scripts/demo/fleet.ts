@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { GridSize } from '../../shared/grid/geometry.ts'
+import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import { type FleetError, FleetProcess } from './fleet-process.ts'
 
 export interface FleetOptions {
@@ -23,7 +24,7 @@ const ENTRY = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 /** A gateway and agents on this machine, each a process of its own, in a temporary folder. */
 export class Fleet {
   readonly #options: FleetOptions
-  readonly #folder = mkdtempSync(join(tmpdir(), 'obelisk-demo-'))
+  readonly #folder = makeFolder()
   readonly gateway: FleetProcess
   readonly agents: ReadonlyMap<string, FleetProcess>
   #ports: Ports = { mqtt: 0, http: 0 }
@@ -91,6 +92,15 @@ export class Fleet {
     this.#isClosed = true
     for (const process of [...this.agents.values(), this.gateway]) process.kill()
     rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+function makeFolder(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'obelisk-demo-'))
+  } catch (error) {
+    const message = `no temporary folder: ${messageOf(error)}`
+    throw new AppError('ERR_FOLDER', message, { cause: error })
   }
 }
 

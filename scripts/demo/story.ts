@@ -38,7 +38,7 @@ const GREY_MS = 1500
 const BURST_READS = 4
 /** Writes that are sent with the kill of the gateway, and meet nobody. */
 const BURST_WRITES = 2
-/** What is open longer than this after the stream waits for the killed agent. */
+/** Tasks that are open longer than this after the stream are told of. */
 const DRAIN_MS = 500
 const PUT_ROWS = 48
 const STREAM = { openMax: 8, tasksPerSecond: 60 }
@@ -97,8 +97,9 @@ export class Story {
     this.#display.say(`  mosquitto_sub -h 127.0.0.1 -p ${mqtt} -v ${filters.join(' ')}\n`)
     await this.#watch.connect(this.#fleet.ports)
     await Promise.all(this.#ids.map((id) => this.#fleet.startAgent(id)))
-    const names = [...agents.values()].map(({ name, pid }) => `${name} (${pid})`)
-    this.#note(`${agents.size} agents have joined: ${names.join(', ')}`)
+    const pids = [...agents.values()].map(({ pid }) => pid).join(', ')
+    const names = `${this.#ids[0]} to ${this.#ids.at(-1)}`
+    this.#note(`${agents.size} agents have joined, ${names}: processes ${pids}`)
   }
 
   async #load(): Promise<void> {
@@ -112,13 +113,13 @@ export class Story {
     }
     const results = await this.#within('the load', Promise.all(puts.map((task) => this.#end(task))))
     const copies = Math.min(...results.map((result) => result.copies ?? 0))
-    const size = `${geometry.width} × ${geometry.height} LSUs in ${geometry.tiles} tiles`
-    this.#note(`put a year of the world's rain by ${puts.length} tasks: ${size}, ${copies} copies`)
+    const size = `${geometry.width} × ${geometry.height} LSUs, ${geometry.tiles} tiles`
+    this.#note(`put a year of rain in ${puts.length} tasks: ${size}, ${copies} copies`)
     const { precip } = (await this.#read(['precip'])) as { precip: number[] }
     this.#map = new RainMap(geometry, precip)
     const ring = await this.#watch.readRing()
     this.#owners = ownersOf(ring, this.#ids)
-    this.#note('get read it back; each tile in the colour of the node that answers for it:')
+    this.#note('get read it back; a tile shows the node that answers for it:')
     this.#display.show(this.#scene(this.#owners))
     this.#watch.onRing = (next) => this.#onRing(next)
   }
@@ -141,7 +142,7 @@ export class Story {
     const { streamMs } = this.#options
     const stream = new TaskStream(STREAM, this.#watch.tasks, this.#rain.geometry, this.#random)
     const startMs = performance.now()
-    this.#note('tasks begin to stream: stat of precip, add of 1 to visits, of random regions')
+    this.#note('a stream of tasks begins: stat of precip, add of 1 to visits')
     this.#display.follow(() => this.#status())
     stream.start()
     await pause(startMs + streamMs / 3)
@@ -152,10 +153,7 @@ export class Story {
     const stopped = stream.stop()
     await Promise.race([stopped, pause(performance.now() + DRAIN_MS)])
     const { openCount } = this.#watch.tasks
-    if (openCount > 0) {
-      const why = `the gateway, just started, gives ${agent.killed} time to come back with its part`
-      this.#note(`no more tasks; ${openCount} still wait: ${why}`)
-    }
+    if (openCount > 0) this.#note(`no more tasks are sent, ${openCount} are still open`)
     await this.#within('the end of every task', stopped)
     const last = this.#status()
     this.#display.follow(() => last)
@@ -169,12 +167,14 @@ export class Story {
     const process = this.#fleet.agents.get(id)!
     const { pid } = process
     const before = this.#owners
-    const reissue = this.#watch.next('read-reissued')
-    // Its shards of these are out when the first of them is acknowledged.
+    // A shard takes an agent a millisecond or two: one that runs may have answered all of them in the
+    // moment of the kill. From here on it answers none; an acknowledgement says that they are out.
+    process.freeze()
     const [first] = stream.burst('stat', BURST_READS)
     await this.#within('an acknowledgement', first!.accepted)
     const killedMs = performance.now()
     process.kill()
+    const reissue = this.#watch.next('read-reissued')
     const { atMs, notice } = await this.#within('the re-issue of a shard', reissue)
     const reissueMs = atMs - killedMs
     this.#down = id
@@ -190,7 +190,7 @@ export class Story {
     const after = ownersOf(await this.#watch.readRing(), this.#ids)
     const heirs = heirsOf(before, after, node)
     const list = heirs.map(({ heir, tiles }) => `${this.#ids[heir]} ${tiles}`).join(', ')
-    this.#note(`its tiles are served by the holders of their second copy: ${list}`)
+    this.#note(`the second holders of its tiles serve them: ${list}`)
     this.#display.show(this.#scene(after))
     return { killed: id, reissueMs }
   }
@@ -212,10 +212,9 @@ export class Story {
     await this.#watch.connect(this.#fleet.ports)
     await this.#within('an acknowledgement', Promise.race(unsure.map((task) => task.accepted)))
     const answerMs = Math.min(...unsure.map((task) => task.acceptedMs ?? Infinity)) - killedMs
-    const answer = `process ${gateway.pid}, it answers ${formatMs(answerMs)} after the kill`
-    this.#note(`started again on the same ports and folder: ${answer}`)
-    const list = `${unsure.length} submissions that it never acknowledged`
-    this.#note(`${list} were sent again, with the ids they had`)
+    const back = `started again as process ${gateway.pid}`
+    this.#note(`${back}, it answers ${formatMs(answerMs)} after the kill`)
+    this.#note(`${unsure.length} submissions without an answer were sent again, ids unchanged`)
     await this.#within('a result', Promise.race(unheard.map((task) => task.ended)))
     const resultMs = Math.min(...unheard.map((task) => task.endedMs ?? Infinity)) - killedMs
     this.#note(

@@ -22,18 +22,21 @@ export function summaryOf(findings: Findings, ink: Ink): string[] {
 
 function rowsOf(findings: Findings): [name: string, value: string, remark: string][] {
   const { tasks, resent, reissued, killed, reissueMs, answerMs, resultMs } = findings
-  const ops = ['put', 'get', 'stat', 'add'] as const
-  const byOp = ops.map(
-    (op) => `${count(tasks.filter(({ request }) => request.op === op).length)} ${op}`,
-  )
+  const stats = tasks.filter(({ request }) => request.op === 'stat').length
+  const adds = tasks.filter(({ request }) => request.op === 'add').length
+  const others = tasks.length - stats - adds
   const accepted = tasks.filter(({ acceptedMs }) => acceptedMs !== undefined).length
   return [
-    ['tasks accepted', count(accepted), byOp.join(', ')],
+    [
+      'tasks accepted',
+      count(accepted),
+      `${count(stats)} stat, ${count(adds)} add, ${others} others`,
+    ],
     ['submissions sent again', count(resent), 'same id, so the same task'],
-    ['shards re-issued', count(reissued), 'read shards that went to another node'],
-    [`kill of ${killed} to its first shard re-issued`, formatMs(reissueMs), ''],
-    ['kill of the gateway to its next answer', formatMs(answerMs), 'restarted at once'],
-    ['kill of the gateway to its next write done', formatMs(resultMs), 'the agents are back'],
+    ['shards re-issued', count(reissued), 'reads that went elsewhere'],
+    [`${killed} killed → first shard re-issued`, formatMs(reissueMs), ''],
+    ['gateway killed → next answer', formatMs(answerMs), 'restarted at once'],
+    ['gateway killed → next write done', formatMs(resultMs), 'the agents are back'],
     ...copiesOf(findings),
   ]
 }
@@ -49,6 +52,6 @@ function copiesOf({ tasks, killed }: Findings): [string, string, string][] {
     .map(([copies, adds]) => [
       copies === 1 ? 'adds completed with 1 copy' : `adds completed with ${copies} copies`,
       count(adds),
-      copies === 1 ? `the other follows when ${killed} is back` : '',
+      copies === 1 ? `until ${killed} is back` : '',
     ])
 }
