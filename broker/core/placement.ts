@@ -31,6 +31,8 @@ const INDEXES_MAX = 65536
 /** The value that stands for "no holder" in a slot. */
 export const NO_HOLDER = 0
 
+const NO_TILES = new Uint32Array(0)
+
 export class Placement {
   readonly #options: PlacementOptions
   readonly #born: Uint8Array
@@ -88,6 +90,18 @@ export class Placement {
 
   hasUnborn(tiles: Uint32Array): boolean {
     return tiles.some((tile) => this.#born[tile] === 0)
+  }
+
+  /** Tells the born from the unborn; when all are one or the other, without a copy. */
+  divide(tiles: Uint32Array): { born: Uint32Array; unborn: Uint32Array } {
+    let count = 0
+    for (let at = 0; at < tiles.length; at++) count += this.#born[tiles[at]!]!
+    if (count === tiles.length) return { born: tiles, unborn: NO_TILES }
+    if (count === 0) return { born: NO_TILES, unborn: tiles }
+    return {
+      born: tiles.filter((tile) => this.#born[tile] === 1),
+      unborn: tiles.filter((tile) => this.#born[tile] === 0),
+    }
   }
 
   /** The holders' member indexes of one tile, in ring order. */

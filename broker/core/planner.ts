@@ -43,15 +43,23 @@ export function planReads(input: PlanInput, usable: Uint8Array): TilePlan {
   const chosen = new Uint16Array(tiles.length)
   for (let index = 0; index < tiles.length; index++) {
     // `imul`, here and below: a plain product is computed and checked as a float, at twice the time.
-    let slot = Math.imul(tiles[index]!, replicas)
-    const end = slot + replicas
-    let holder = slots[slot]!
-    while (holder !== NO_HOLDER && usable[holder - 1] !== 1) {
-      holder = ++slot < end ? slots[slot]! : NO_HOLDER
+    const start = Math.imul(tiles[index]!, replicas)
+    let holder = slots[start]!
+    // Nearly always the first; the search stands apart so that this loop stays small and fast.
+    if (holder !== NO_HOLDER && usable[holder - 1] !== 1) {
+      holder = nextUsable(slots, start + 1, start + replicas, usable)
     }
     chosen[index] = holder
   }
-  return groupByMember(tiles, chosen, 1)
+  return groupByMember(tiles, chosen, { each: 1, last: usable.length })
+}
+
+function nextUsable(slots: Uint16Array, from: number, end: number, usable: Uint8Array): number {
+  for (let slot = from; slot < end; slot++) {
+    const holder = slots[slot]!
+    if (holder === NO_HOLDER || usable[holder - 1] === 1) return holder
+  }
+  return NO_HOLDER
 }
 
 /** Every holder of every tile. */
@@ -59,18 +67,27 @@ export function planWrites(input: PlanInput): TilePlan {
   const { tiles, slots, replicas } = input
   const chosen = new Uint16Array(tiles.length * replicas)
   let at = 0
+  let last = NO_HOLDER
   for (let index = 0; index < tiles.length; index++) {
     const start = Math.imul(tiles[index]!, replicas)
-    for (let slot = start; slot < start + replicas; slot++) chosen[at++] = slots[slot]!
+    for (let slot = start; slot < start + replicas; slot++) {
+      const holder = slots[slot]!
+      chosen[at++] = holder
+      if (holder > last) last = holder
+    }
   }
-  return groupByMember(tiles, chosen, replicas)
+  return groupByMember(tiles, chosen, { each: replicas, last })
 }
 
-/** A counting sort by member; `chosen` has `each` slots a tile, and 0 stands for nobody. */
-function groupByMember(tiles: Uint32Array, chosen: Uint16Array, each: number): TilePlan {
-  // Most plans are of a few tiles, on a fleet far smaller than the table.
-  let last = NO_HOLDER
-  for (let slot = 0; slot < chosen.length; slot++) if (chosen[slot]! > last) last = chosen[slot]!
+/**
+ * A counting sort by member; `chosen` has `each` slots a tile, 0 stands for nobody, and none is
+ * above `last`: most plans are of a few tiles, on a fleet far smaller than the table.
+ */
+function groupByMember(
+  tiles: Uint32Array,
+  chosen: Uint16Array,
+  { each, last }: { each: number; last: number },
+): TilePlan {
   counts.fill(0, 0, last + 1)
   for (let slot = 0; slot < chosen.length; slot++) counts[chosen[slot]!]!++
   let members = 0
@@ -156,12 +173,15 @@ export function planItems(
 ): Map<number, number[]> {
   const indexes = new Uint32Array(keys.length)
   const chosen = new Uint16Array(keys.length)
+  let last = NO_HOLDER
   for (let index = 0; index < keys.length; index++) {
     indexes[index] = index
     const member = ring.find(hashText(keys[index]!), accepts)
-    chosen[index] = member === undefined ? NO_HOLDER : member + 1
+    const holder = member === undefined ? NO_HOLDER : member + 1
+    chosen[index] = holder
+    if (holder > last) last = holder
   }
-  const plan = groupByMember(indexes, chosen, 1)
+  const plan = groupByMember(indexes, chosen, { each: 1, last })
   const byMember = new Map<number, number[]>()
   for (const { member, tiles } of partsOf(plan, keys.length)) {
     byMember.set(member, Array.from(tiles))

@@ -36,6 +36,8 @@ interface OpenRead {
   low: number
   high: number
   hasUnborn: boolean
+  /** Names of the deadlines of its leases. */
+  readonly leases: string[]
 }
 
 export interface ReadCounters {
@@ -74,6 +76,7 @@ export class Reads {
       low: 0,
       high: Number.POSITIVE_INFINITY,
       hasUnborn: false,
+      leases: [],
     }
     this.#open.set(task, read)
     this.#startRound(read)
@@ -87,7 +90,7 @@ export class Reads {
     read.partials = []
     read.parts = new Map(parts.map((part) => [part.id, part]))
     task.shards = { ...task.shards, total: task.shards.total + parts.length }
-    for (const part of parts) this.#issue(read, part)
+    this.#issue(read, parts)
   }
 
   /** In sync now; or expected back from a restart of the gateway, perhaps with the answer. */
@@ -102,17 +105,43 @@ export class Reads {
     return member.isInSync && member.operations.has(task.op)
   }
 
-  /** Sends a part to its member if that can answer now; else it waits. */
-  #issue(read: OpenRead, part: ReadPart): void {
+  /** Sends parts to those of their members that can answer now; the others wait. */
+  #issue(read: OpenRead, parts: readonly ReadPart[]): void {
     const { members, nowMs, options, deadlines } = this.#context
+    const { task, leases } = read
+    const leaseMs = Math.max(1, Math.min(options.leaseMs, Math.ceil(task.deadlineMs - nowMs)))
+    const leased = parts.filter(({ member }) => {
+      return member !== undefined && this.#isReady(task, members.at(member))
+    })
+    if (leased.length === 0) return
+    for (const part of leased) this.#send(read, part, leaseMs)
+    // One deadline for all: a task on the whole fleet has thousands of leases that end together.
+    const name = `lease/${task.id}/${leases.length}`
+    leases.push(name)
+    deadlines.set(name, nowMs + leaseMs, () => {
+      for (const part of leased) if (read.parts.get(part.id) === part) this.#endLease(read, part)
+    })
+    if (task.state === 'accepted') {
+      task.state = 'running'
+      this.#context.taskChanged(task)
+    }
+  }
+
+  #endLease(read: OpenRead, part: ReadPart): void {
+    const { id, index } = this.#context.members.at(part.member!)
+    this.#context.notice('warn', 'lease-ended', `node ${id} did not answer in time`, {
+      node: id,
+      task: read.task.id,
+    })
+    this.#reissue(read, part, index)
+  }
+
+  #send(read: OpenRead, part: ReadPart, leaseMs: number): void {
     const { task } = read
-    if (part.member === undefined) return
-    const member = members.at(part.member)
-    if (!this.#isReady(task, member)) return
+    const member = this.#context.members.at(part.member!)
     part.attempt += 1
     part.isLeased = true
     if (part.attempt > 1) this.#noteReissue(task, part, member)
-    const leaseMs = Math.max(1, Math.min(options.leaseMs, Math.ceil(task.deadlineMs - nowMs)))
     const message: Read = {
       t: 'read',
       session: member.session!.number,
@@ -128,17 +157,6 @@ export class Reads {
         : { items: { keys: part.items.keys, values: part.items.values } }),
     }
     this.#context.send(member, message)
-    deadlines.set(leaseName(task, part), nowMs + leaseMs, () => {
-      this.#context.notice('warn', 'lease-ended', `node ${member.id} did not answer in time`, {
-        node: member.id,
-        task: task.id,
-      })
-      this.#reissue(read, part, member.index)
-    })
-    if (task.state === 'accepted') {
-      task.state = 'running'
-      this.#context.taskChanged(task)
-    }
   }
 
   #noteReissue(task: Task, part: ReadPart, member: Member): void {
@@ -149,22 +167,15 @@ export class Reads {
   }
 
   #gridOf(read: OpenRead, tiles: Uint32Array): NonNullable<Read['grid']> {
-    const { placement } = this.#context
     const { x, y, w, h } = read.task.body!.region!
-    const born = tiles.filter((tile) => placement.isBorn(tile))
-    const unborn = tiles.filter((tile) => !placement.isBorn(tile))
+    const { born, unborn } = this.#context.placement.divide(tiles)
     if (unborn.length > 0) read.hasUnborn = true
-    return {
-      region: [x, y, w, h],
-      tiles: new Uint8Array(born.buffer),
-      unborn: new Uint8Array(unborn.buffer),
-    }
+    return { region: [x, y, w, h], tiles: bytesOfTiles(born), unborn: bytesOfTiles(unborn) }
   }
 
   /** Plans a part anew, away from `avoid` where there is another choice. */
   #reissue(read: OpenRead, part: ReadPart, avoid: number | undefined): void {
     const { task, rounds, args } = read
-    this.#context.deadlines.clear(leaseName(task, part))
     part.isLeased = false
     const plan = (accepts: (index: number) => boolean): ReadPart[] =>
       planRound(this.#context, task, { round: rounds.length, args, extent: part }, accepts)
@@ -176,10 +187,10 @@ export class Reads {
     task.shards.total += parts.length - 1
     for (const next of parts) {
       next.attempt = part.attempt
-      for (const [member, error] of part.failed) next.failed.set(member, error)
+      next.failed = part.failed
       read.parts.set(next.id, next)
     }
-    for (const part of parts) this.#issue(read, part)
+    this.#issue(read, parts)
   }
 
   /** A member's connection is gone: what it was to answer goes elsewhere at once. */
@@ -199,7 +210,7 @@ export class Reads {
         if (part.isLeased) continue
         const member = part.member === undefined ? undefined : members.at(part.member)
         const isReady = member !== undefined && this.#isReady(read.task, member)
-        if (isReady && !this.#lacksBornTile(part, member)) this.#issue(read, part)
+        if (isReady && !this.#lacksBornTile(part, member)) this.#issue(read, [part])
         else if (isReady || member === undefined || nowMs >= readGraceEndMs) {
           this.#reissue(read, part, undefined)
         }
@@ -231,7 +242,6 @@ export class Reads {
       this.#refuse(read, part, member, answer.error ?? { code: 'bad-answer', message: 'no value' })
       return
     }
-    this.#context.deadlines.clear(leaseName(read.task, part))
     read.parts.delete(part.id)
     read.partials.push(answer.value)
     read.nodes.add(member.index)
@@ -271,7 +281,7 @@ export class Reads {
       task: read.task.id,
       error: error.code,
     })
-    part.failed.set(member.index, error)
+    part.failed = new Map(part.failed).set(member.index, error)
     const isHopeless =
       part.tiles === undefined
         ? members.all.every(({ index }) => part.failed.has(index))
@@ -336,8 +346,8 @@ export class Reads {
   #close(read: OpenRead): void {
     const { members, deadlines } = this.#context
     const asked = new Set<Member>()
+    for (const name of read.leases) deadlines.clear(name)
     for (const part of read.parts.values()) {
-      deadlines.clear(leaseName(read.task, part))
       if (part.isLeased && part.member !== undefined) asked.add(members.at(part.member))
     }
     for (const member of asked) {
@@ -349,6 +359,6 @@ export class Reads {
   }
 }
 
-function leaseName(task: Task, part: ReadPart): string {
-  return `lease/${task.id}/${part.id}`
+function bytesOfTiles(tiles: Uint32Array): Uint8Array {
+  return new Uint8Array(tiles.buffer, tiles.byteOffset, tiles.byteLength)
 }
