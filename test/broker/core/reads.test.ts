@@ -1,0 +1,142 @@
+import t from 'tap'
+import {
+  ADD,
+  cells,
+  GatewayBench,
+  GET,
+  readerOf,
+  settledPair,
+  TILE_0,
+} from '../../support/gateway-bench.ts'
+
+function resultShown(bench: GatewayBench): string | Uint8Array {
+  for (const effect of bench.effects) {
+    if (effect.type === 'publish' && effect.topic.kind === 'task-result-json') return effect.payload
+  }
+  return '{}'
+}
+
+t.test('a part waits for the head of its node’s stream', async (t) => {
+  const bench = settledPair({ lagMs: 60_000 })
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.submit({ id: 'r', ...GET })
+  const { reader } = readerOf(bench)
+  t.match(bench.readsTo(reader), [{ after: 2, attempt: 1, op: 'get' }])
+})
+
+t.test('a socket that closes gives the part to another in the same step', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'r', ...GET })
+  const { reader, other } = readerOf(bench)
+  bench.close(reader)
+  t.match(bench.readsTo(other), [{ task: 'r', attempt: 2 }])
+})
+
+t.test('so does a lease that ends, and a node that fell silent', async (t) => {
+  const bench = settledPair({ suspectAfterMs: 60_000 })
+  bench.submit({ id: 'r', ...GET })
+  const { reader, other } = readerOf(bench)
+  bench.wait(bench.options.leaseMs)
+  t.match(bench.readsTo(other), [{ attempt: 2 }])
+  t.match(bench.notices('lease-ended'), [{ node: reader }])
+
+  const silent = settledPair()
+  silent.submit({ id: 'r', ...GET })
+  const { reader: quiet, other: heard } = readerOf(silent)
+  silent.wait(silent.options.suspectAfterMs - 1)
+  silent.beat(heard)
+  silent.wait(1)
+  t.match(silent.readsTo(heard), [{ attempt: 2 }])
+  t.match(silent.notices('node-suspect'), [{ node: quiet }])
+})
+
+t.test('the first answer counts, and a late one is received all the same', async (t) => {
+  const bench = settledPair({ suspectAfterMs: 60_000 })
+  bench.submit({ id: 'r', ...GET })
+  const { reader, other } = readerOf(bench)
+  const [read] = bench.readsTo(reader)
+  bench.wait(bench.options.leaseMs)
+  bench.answer(reader, read!, { value: cells(0, 1) })
+  t.equal(bench.task('r')?.state, 'completed')
+  t.equal(bench.sent('received').length, 1)
+  bench.answer(other, { ...read!, attempt: 2 }, { value: cells(0, 5) })
+  t.equal(bench.sent('received').length, 1)
+  t.notOk(bench.effects.some(({ type }) => type === 'announce-end'))
+  t.equal(bench.view.counts().answersLate, 1)
+})
+
+t.test('a node’s own trouble is tried elsewhere; that of all holders is the end', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'r', ...GET })
+  const { reader, other } = readerOf(bench)
+  const [read] = bench.readsTo(reader)
+  const error = { code: 'page-damaged', message: 'tile 0' }
+  bench.answer(reader, read!, { error })
+  const [again] = bench.readsTo(other)
+  t.match(again, { attempt: 2 })
+  bench.answer(other, again!, { error })
+  t.match(bench.task('r'), { state: 'failed', error: { code: 'page-damaged' } })
+})
+
+t.test('an answer that does not fit fails the task and not the gateway', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'r', ...GET })
+  const { reader } = readerOf(bench)
+  bench.answer(reader, bench.readsTo(reader)[0]!, { value: { tiles: 7 } })
+  t.match(bench.task('r'), { state: 'failed', error: { code: 'bad-answer' } })
+})
+
+t.test('at its deadline a read ends and is taken back', async (t) => {
+  const bench = settledPair({ suspectAfterMs: 60_000 })
+  bench.submit({ id: 'r', ...GET, deadline_ms: 700 })
+  const { reader } = readerOf(bench)
+  t.equal(bench.readsTo(reader)[0]!.leaseMs, 700)
+  bench.wait(700)
+  t.match(bench.task('r'), { state: 'expired', error: { code: 'deadline' } })
+  t.equal(bench.view.counts().readsOpen, 0)
+})
+
+t.test('a write between two answers makes a read inconsistent', async (t) => {
+  const bench = new GatewayBench({ replicas: 1, lagMs: 60_000 })
+  bench.join('a', 'b')
+  bench.submit({ id: 'w', ...ADD })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+  t.ok(toA.length > 0 && toB.length > 0, 'both hold some of the grid')
+  bench.apply('a', toA)
+  bench.apply('b', toB)
+  for (const isBetween of [false, true]) {
+    const id = isBetween ? 'between' : 'before'
+    bench.submit({ id, op: 'stat', args: { field: 'value' } })
+    const [readA] = bench.readsTo('a')
+    const [readB] = bench.readsTo('b')
+    const one = new Uint8Array(Float64Array.of(1).buffer)
+    const columns = { count: one, sum: one, min: one, max: one, m2: one }
+    const tiles = (tile: number) => new Uint8Array(Uint32Array.of(tile).buffer)
+    bench.answer('a', readA!, { value: { tiles: tiles(0), ...columns } })
+    if (isBetween) {
+      bench.submit({ id: 'x', ...ADD })
+      bench.apply('b', bench.entriesTo('b'))
+    }
+    bench.answer('b', readB!, { value: { tiles: tiles(1), ...columns } })
+    t.equal(bench.task(id)?.state, 'completed')
+    t.match(
+      JSON.parse(String(resultShown(bench))),
+      isBetween ? { consistent: false, range: [2, 2] } : { consistent: true },
+    )
+  }
+})
+
+t.test('items go to nodes by key and come back as one', async (t) => {
+  const bench = settledPair()
+  const items = Array.from({ length: 40 }, (_, index) => ({ key: `k${index}`, data: 'x' }))
+  bench.submit({ id: 'd', op: 'digest', items })
+  const parts = ['a', 'b'].flatMap((name) => bench.readsTo(name).map((read) => ({ name, read })))
+  t.equal(parts.length, 2)
+  const keys = parts.flatMap(({ read }) => read.items!.keys)
+  t.same(keys.sort(), items.map(({ key }) => key).sort())
+  for (const { name, read } of parts) {
+    const sha256 = new Uint8Array(32 * read.items!.keys.length)
+    bench.answer(name, read, { value: { keys: read.items!.keys, sha256 } })
+  }
+  t.equal(bench.task('d')?.state, 'completed')
+})

@@ -1,0 +1,127 @@
+import t from 'tap'
+import {
+  ADD,
+  EMPTY_STORE,
+  GatewayBench,
+  GET,
+  readerOf,
+  settledPair,
+  TILE_0,
+} from '../../support/gateway-bench.ts'
+
+t.test('without any member a task is refused, with one away it is taken', async (t) => {
+  const bench = new GatewayBench()
+  t.match(bench.submit(ADD), { ok: false, refusal: { code: 'no-node' } })
+  bench.join('a')
+  bench.close('a')
+  t.match(bench.submit({ id: 'w', ...ADD }), { ok: true, state: 'accepted' })
+})
+
+t.test('the same id and body is the same task, another body a conflict', async (t) => {
+  const bench = settledPair()
+  const task = { id: 'w', ...ADD, region: TILE_0 }
+  t.match(bench.submit(task), { ok: true, task: 'w', state: 'running' })
+  t.match(bench.submit({ ...task, deadline_ms: 60_000 }), { ok: true, task: 'w' })
+  t.equal(bench.sent('entries').length, 0, 'it is not run again')
+  const shown = bench.effects.filter(({ type }) => type === 'publish')
+  t.match(shown, [{ topic: { kind: 'task-state', task: 'w' } }])
+  t.match(bench.submit({ ...task, deadline_ms: 1 }), {
+    ok: false,
+    task: 'w',
+    refusal: { code: 'task-id-conflict' },
+  })
+})
+
+t.test('a resent packet without an id is known again, in the same run', async (t) => {
+  const bench = settledPair()
+  const task = { ...ADD, region: TILE_0 }
+  const first = bench.submit(task, { packetId: 7 })
+  t.same(bench.submit(task, { packetId: 7, isDuplicate: true }), first)
+  const others = [
+    bench.submit(task, { packetId: 7 }),
+    bench.submit(task, { packetId: 8, isDuplicate: true }),
+    bench.submit(task, { packetId: 7, isDuplicate: true, client: 'other' }),
+    bench.submit({ ...task, deadline_ms: 9 }, { packetId: 7, isDuplicate: true }),
+  ].map((outcome) => outcome.task)
+  t.equal(new Set([first.task, ...others]).size, 5)
+})
+
+t.test('what is malformed is refused with every problem, over MQTT on its topic', async (t) => {
+  const bench = settledPair()
+  const outcome = bench.submit({ id: 'w', op: 'add', args: { field: 'no', value: 1 }, x: 1 })
+  t.match(outcome, { ok: false, task: 'w', refusal: { code: 'invalid' } })
+  const [rejected] = bench.effects.filter((effect) => effect.type === 'publish')
+  t.equal(rejected?.topic.kind, 'task-rejected')
+  t.match(JSON.parse(String(rejected?.payload)), {
+    id: 'w',
+    client: 'tester',
+    errors: [{ code: 'unknown-key' }, { code: 'unknown-field' }],
+  })
+  bench.submit({ op: 'nothing' }, { via: 'http' })
+  t.notOk(
+    bench.effects.some(({ type }) => type === 'publish'),
+    'over HTTP it is answered there',
+  )
+})
+
+t.test('bodies that wait and ids that are kept are bounded', async (t) => {
+  const bench = new GatewayBench({ openBytesMax: 70, tasksMax: 2 })
+  bench.join('a')
+  t.ok(bench.submit({ id: 'one', ...GET }).ok)
+  t.match(bench.submit({ id: 'two', ...GET }), { refusal: { code: 'overloaded' } })
+  t.ok(bench.cancel('one').ok)
+  t.ok(bench.submit({ id: 'two', ...GET }).ok)
+  t.ok(bench.cancel('two').ok)
+  t.match(bench.submit({ id: 'three', ...GET }), { refusal: { code: 'ledger-full' } })
+  t.ok(bench.submit({ id: 'two', ...GET }).ok, 'a repeat needs no room')
+})
+
+t.test('writes are refused while those that a node lacks fill the log', async (t) => {
+  const bench = settledPair({ logBytesMax: 100 })
+  bench.close('b')
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.apply('a', bench.entriesTo('a'))
+  t.equal(bench.task('w')?.state, 'completed')
+  const next = { id: 'x', ...ADD, region: TILE_0 }
+  t.match(bench.submit(next), { refusal: { code: 'ledger-full' } })
+  t.ok(bench.submit({ id: 'r', ...GET }).ok, 'reads are not')
+  bench.hello('b')
+  bench.apply('b', bench.entriesTo('b'))
+  t.ok(bench.submit(next).ok)
+})
+
+t.test('cancel: in time, too late, and of nothing', async (t) => {
+  const bench = settledPair()
+  bench.close('a')
+  bench.close('b')
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  t.match(bench.cancel('w'), { ok: true, state: 'cancelled' })
+  t.match(bench.task('w'), { state: 'cancelled', effect: 'none' })
+  t.match(bench.cancel('w'), { refusal: { code: 'too-late' } })
+  t.match(bench.cancel('none'), { refusal: { code: 'unknown-task' } })
+  bench.hello('a')
+  t.same(bench.entriesTo('a'), [], 'a cancelled write leaves no trace')
+  bench.submit({ id: 'x', ...ADD, region: TILE_0 })
+  t.match(bench.cancel('x'), { refusal: { code: 'too-late' } })
+})
+
+t.test('a cancelled read is taken back from the node', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'r', ...GET })
+  const { reader } = readerOf(bench)
+  bench.cancel('r')
+  t.match(bench.sent('cancel', bench.node(reader).connection), [{ task: 'r' }])
+})
+
+t.test('a tile whose every copy was lost is refused, never read as zeros', async (t) => {
+  const bench = new GatewayBench({ replicas: 1 })
+  bench.join('a')
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.apply('a', bench.entriesTo('a'))
+  bench.close('a')
+  bench.hello('a', EMPTY_STORE)
+  t.match(bench.submit({ id: 'r', ...GET }), { refusal: { code: 'tile-missing' } })
+  t.match(bench.submit({ id: 'x', ...ADD }), { refusal: { code: 'tile-missing' } })
+  const elsewhere = { x: 4, y: 0, w: 4, h: 4 }
+  t.ok(bench.submit({ id: 's', ...GET, region: elsewhere }).ok)
+})

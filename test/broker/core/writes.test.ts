@@ -1,0 +1,181 @@
+import t from 'tap'
+import { ADD, EMPTY_STORE, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
+
+t.test('a write goes to all holders, and is done when those in sync have it', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+  t.match([toA, toB], [[{ seq: 2, position: 2 }], [{ seq: 2, position: 2 }]])
+  bench.apply('b', toB)
+  t.match(bench.task('w'), { state: 'running', effect: 'pending' })
+  bench.apply('a', toA)
+  t.match(bench.task('w'), { state: 'completed', effect: 'done' })
+  t.match(bench.ledger.count('write'), 0)
+  t.match(bench.ledger.count('body'), 0)
+  const ends = bench.effects.filter(({ type }) => type === 'announce-end')
+  t.equal(ends.length, 1)
+})
+
+t.test('the end is persisted first, then the result, then its announcement', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+  bench.apply('a', toA)
+  bench.apply('b', toB)
+  const seen = bench.effects.map((effect) =>
+    effect.type === 'publish' ? effect.topic.kind : effect.type,
+  )
+  const ordered = ['persist', 'task-result', 'task-result-json', 'announce-end', 'task-state']
+  t.same(
+    seen.filter((what) => ordered.includes(what)),
+    ordered,
+  )
+})
+
+t.test('nothing is done on an empty in-sync set', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.close('a')
+  bench.close('b')
+  t.equal(bench.task('w')?.state, 'running')
+  bench.hello('a')
+  bench.apply('a', bench.entriesTo('a'))
+  t.equal(bench.task('w')?.state, 'completed')
+})
+
+t.test('a write needs as many copies as minInSync says', async (t) => {
+  const bench = settledPair({ minInSync: 2 })
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+  bench.close('b')
+  bench.apply('a', toA)
+  t.equal(bench.task('w')?.state, 'running', 'one is not enough')
+  bench.submit({ id: 'x', ...ADD, region: TILE_0 })
+  t.equal(bench.task('x')?.state, 'accepted', 'and none begins on one')
+  bench.hello('b')
+  bench.apply('b', toB)
+  t.equal(bench.task('w')?.state, 'completed')
+  t.equal(bench.task('x')?.state, 'running')
+})
+
+t.test('a write that can reach its copies no more ends, and its body goes', async (t) => {
+  const bench = settledPair({ minInSync: 2 })
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.apply('a', bench.entriesTo('a'))
+  bench.close('b')
+  bench.hello('b', EMPTY_STORE)
+  t.equal(bench.ledger.count('write'), 0)
+  bench.start()
+  bench.wait(60_000)
+  t.equal(bench.task('w')?.state, 'expired')
+  t.equal(bench.ledger.count('body'), 0)
+  t.equal(bench.view.counts().logBytes, 0)
+})
+
+t.test('at its deadline a write without a sequence ends without effect', async (t) => {
+  const bench = settledPair()
+  bench.close('a')
+  bench.close('b')
+  bench.submit({ id: 'w', ...ADD, region: TILE_0, deadline_ms: 500 })
+  bench.wait(499)
+  t.equal(bench.task('w')?.state, 'accepted')
+  bench.wait(1)
+  t.match(bench.task('w'), { state: 'expired', effect: 'none', error: { code: 'deadline' } })
+  bench.hello('a')
+  t.same(bench.entriesTo('a'), [])
+})
+
+t.test('at its deadline a sequenced write is pending, and is done later', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0, deadline_ms: 500 })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+  bench.wait(500)
+  t.match(bench.task('w'), { state: 'expired', effect: 'pending' })
+  bench.apply('a', toA)
+  bench.apply('b', toB)
+  t.match(bench.task('w'), { state: 'expired', effect: 'done' })
+  t.match(bench.notices('effect-done'), [{ task: 'w' }])
+  t.notOk(
+    bench.effects.some(({ type }) => type === 'announce-end'),
+    'that is no second end',
+  )
+  t.equal(bench.ledger.count('body'), 0)
+})
+
+t.test('a replica that lags leaves in-sync, and returns at the head', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+  bench.apply('a', toA)
+  bench.wait(bench.options.lagMs)
+  t.match(bench.notices('replica-lagging'), [{ node: 'b' }])
+  t.match(bench.task('w'), { state: 'completed' })
+  bench.submit({ id: 'x', ...ADD, region: TILE_0 })
+  const nextToB = bench.entriesTo('b')
+  bench.apply('a', bench.entriesTo('a'))
+  t.equal(bench.task('x')?.state, 'completed', 'it holds up nobody')
+  bench.apply('b', toB)
+  t.same(bench.notices('replica-in-sync'), [])
+  bench.apply('b', nextToB)
+  t.match(bench.notices('replica-in-sync'), [{ node: 'b' }])
+})
+
+t.test('what is not acknowledged is sent again, also after a gap', async (t) => {
+  const bench = settledPair({ lagMs: 60_000, suspectAfterMs: 60_000 })
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  const first = bench.entriesTo('a')
+  bench.wait(2 * bench.options.resendMs)
+  t.same(bench.entriesTo('a'), first)
+  bench.submit({ id: 'x', ...ADD, region: TILE_0 })
+  const { connection, session, position, chain } = bench.node('a')
+  bench.receive(connection, 'a', { t: 'gap', session, position, chain })
+  t.same(
+    bench.entriesTo('a').map((entry) => entry.position),
+    [2, 3],
+  )
+})
+
+t.test('a window of bytes bounds what is on its way to a node', async (t) => {
+  const bench = settledPair({ streamWindowBytes: 400 })
+  const sent: number[] = []
+  for (const id of ['u', 'v', 'w', 'x']) {
+    bench.submit({ id, ...ADD, region: TILE_0 })
+    sent.push(bench.entriesTo('a').length)
+  }
+  t.same(sent, [1, 1, 0, 0])
+})
+
+t.test('a node that stopped by itself is not waited for, until it comes anew', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  const toA = bench.entriesTo('a')
+  const { connection, session } = bench.node('b')
+  const trouble = { code: 'store-full', message: 'no room' }
+  bench.receive(connection, 'b', { t: 'stopped', session, position: 1, ...trouble })
+  t.match(bench.notices('replica-stopped'), [{ node: 'b', error: 'store-full' }])
+  bench.apply('a', toA)
+  t.equal(bench.task('w')?.state, 'completed')
+  bench.hello('b')
+  t.equal(bench.entriesTo('b').length, 1)
+})
+
+t.test('a write waits for an operation that a holder has not announced', async (t) => {
+  const bench = settledPair()
+  bench.close('b')
+  bench.hello('b', { operations: ['get'] })
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  t.equal(bench.task('w')?.state, 'accepted')
+  bench.hello('b')
+  t.equal(bench.task('w')?.state, 'running')
+})
+
+t.test('tiles are born only once the fleet has settled', async (t) => {
+  const bench = new GatewayBench()
+  bench.hello('a')
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.hello('b')
+  t.equal(bench.task('w')?.state, 'accepted')
+  bench.wait(bench.options.settleMs)
+  t.equal(bench.task('w')?.state, 'running')
+  t.same([...bench.view.holdersOf(0)].sort(), ['a', 'b'])
+})

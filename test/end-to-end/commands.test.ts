@@ -1,0 +1,225 @@
+/** The commands of a user, as programs of their own, against a fleet that runs. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import cbor from 'cbor'
+import t, { type Test } from 'tap'
+import { eventually, Fleet, freePort, within } from '../support/processes.ts'
+import { killAgent } from '../support/replicas.ts'
+import { BASE, HttpClient, type Json, WireClient } from '../support/wire-client.ts'
+
+const fleet = new Fleet(t)
+const gateway = await fleet.gateway('--grid', '64x64', '--fields', 'precip:f32,visits:i32')
+const http = new HttpClient(gateway.http)
+const agents = await fleet.agents(['edge-1', 'edge-2'], gateway.url, '--telemetry-interval', '1')
+const wire = await WireClient.connect(gateway.url, `${BASE}/task/#`)
+t.teardown(() => wire.close())
+
+interface Said {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+async function said(...argv: readonly string[]): Promise<Said> {
+  const run = fleet.start(argv)
+  const { code } = await within(`the end of obelisk ${argv.join(' ')}`, run.exited)
+  return { code, stdout: run.stdout, stderr: run.stderr }
+}
+
+/** Over HTTP to the gateway of this test. */
+async function obelisk(...argv: readonly string[]): Promise<Said> {
+  return await said(...argv, '--http', gateway.http)
+}
+
+/** The one JSON text on stdout. */
+async function json(t: Test, code: number, ...argv: readonly string[]): Promise<Json> {
+  const answer = await obelisk(...argv, '--json')
+  t.equal(answer.code, code, `${argv.join(' ')}: ${answer.stderr}`)
+  return JSON.parse(answer.stdout) as Json
+}
+
+const idsOf = (nodes: Json): string[] => nodes.map(({ id }: Json) => id).sort()
+
+t.test('a task is submitted, looked at, and its result printed', async (t) => {
+  const region = ['--region', '8,8,16,4']
+  const flags = ['--args', '{"field":"visits","value":3}', '--id', 'adds']
+  const accepted = await obelisk('task', 'submit', 'add', ...region, ...flags)
+  t.equal(accepted.code, 0)
+  t.match(accepted.stdout, /^adds (accepted|running|completed)\n$/)
+  t.match(await wire.end('adds'), { state: 'completed' })
+
+  t.match(await json(t, 0, 'task', 'state', 'adds'), { id: 'adds', op: 'add', state: 'completed' })
+  t.match((await obelisk('task', 'state', 'adds')).stdout, /^state +completed$/m)
+  const result = await json(t, 0, 'task', 'result', 'adds')
+  t.match(result, { id: 'adds', state: 'completed', copies: 2, value: { lsus: 64 } })
+  t.match(JSON.parse((await obelisk('task', 'result', 'adds')).stdout), result, 'indented')
+  const file = join(fleet.directory, 'result.cbor')
+  const written = await obelisk('task', 'result', 'adds', '--cbor', '--output', file)
+  t.same([written.code, written.stdout], [0, ''], 'only the file has it')
+  t.strictSame(cbor.decodeFirstSync(readFileSync(file)), result)
+
+  const waited = await json(
+    t,
+    0,
+    'task',
+    'submit',
+    'stat',
+    ...region,
+    '--args',
+    '{"field":"visits"}',
+    '--wait',
+  )
+  t.match(waited, {
+    op: 'stat',
+    state: 'completed',
+    value: { count: 64, min: 3, max: 3, sum: 192 },
+  })
+  t.match(waited.id, /^[A-Za-z0-9_-]{1,64}$/)
+  const listed = await json(t, 0, 'task', 'ls')
+  t.strictSame(
+    listed.map(({ id }: Json) => id),
+    [waited.id, 'adds'],
+    'the newest first',
+  )
+  t.match((await obelisk('task', 'ls', '--state', 'completed', '--limit', '1')).stdout, waited.id)
+})
+
+t.test('a task may be a file, and items may be one', async (t) => {
+  const items = join(fleet.directory, 'items.jsonl')
+  writeFileSync(items, '{"key":"a","data":"abc"}\n{"key":"b","data":""}\n')
+  const byItems = await json(t, 0, 'task', 'submit', 'digest', '--items', items, '--wait', '30')
+  const abc = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
+  t.match(byItems, { state: 'completed', value: { items: 2, sha256: { a: abc } } })
+  const task = { id: 'from-file', op: 'set', args: { fields: { precip: 1.5 } } }
+  for (const [name, bytes] of [
+    ['task.json', Buffer.from(JSON.stringify(task))],
+    ['task.cbor', cbor.encode(task)],
+  ] as const) {
+    const path = join(fleet.directory, name)
+    writeFileSync(path, bytes)
+    const result = await json(t, 0, 'task', 'submit', '--file', path, '--wait')
+    t.match(result, { id: 'from-file', state: 'completed' }, name)
+  }
+})
+
+t.test('what the gateway refuses is exit code 1, with every problem', async (t) => {
+  const wrong = ['task', 'submit', 'add', '--args', '{"field":"rain","speed":1}']
+  const refused = await obelisk(...wrong)
+  t.same([refused.code, refused.stdout], [1, ''])
+  for (const path of ['args.field', 'args.value', 'args.speed']) t.match(refused.stderr, path)
+  const again = await obelisk('task', 'submit', 'scale', '--id', 'adds')
+  t.equal(again.code, 1)
+  t.match(again.stderr, 'task-id-conflict')
+  for (const command of [['state'], ['result'], ['cancel']]) {
+    const answer = await obelisk('task', ...command, 'never-seen')
+    t.same([answer.code, answer.stdout], [1, ''], command[0]!)
+    t.match(answer.stderr, 'unknown-task')
+  }
+  t.match(await obelisk('task', 'cancel', 'adds'), { code: 1, stderr: /too-late/ })
+  t.match(await obelisk('node', 'info', 'nobody'), { code: 1, stderr: /unknown-node/ })
+})
+
+t.test('the nodes are shown', async (t) => {
+  const nodes = await json(t, 0, 'node', 'ls')
+  t.strictSame(idsOf(nodes), ['edge-1', 'edge-2'])
+  t.ok(nodes.every(({ state }: Json) => state === 'alive'))
+  const { stdout } = await obelisk('node', 'ls')
+  t.match(stdout, /^ID +STATE/)
+  t.match(stdout, /^edge-1 +alive +16 /m)
+  const node = await json(t, 0, 'node', 'info', 'edge-2')
+  t.match(node, { id: 'edge-2', connected: true, tiles: 16, telemetry: { node: 'edge-2' } })
+  t.match((await obelisk('node', 'info', 'edge-2')).stdout, /^telemetry\.rss_bytes +\d+$/m)
+})
+
+t.test('sub prints what is published, CBOR as JSON', async (t) => {
+  const to = ['--url', gateway.url]
+  const line = await said('sub', `${BASE}/task/adds/result`, '-n', '1', '--json', ...to)
+  t.equal(line.code, 0)
+  t.match(JSON.parse(line.stdout), {
+    ...{ topic: `${BASE}/task/adds/result`, qos: 1, retain: true },
+    payload: { id: 'adds', state: 'completed', value: { lsus: 64 } },
+  })
+  const plain = await said('sub', `${BASE}/node/+/telemetry`, '-n', '2', ...to)
+  t.equal(plain.code, 0)
+  const lines = plain.stdout.trimEnd().split('\n')
+  t.equal(lines.length, 2)
+  for (const one of lines) {
+    const [topic, ...rest] = one.split(' ')
+    t.match(JSON.parse(rest.join(' ')), { v: 1, node: topic!.split('/')[3], lsus: 4096 })
+  }
+  const nothing = await said('sub', 'nobody/publishes/here', '-n', '1', '--timeout', '0.3', ...to)
+  t.match(nothing, { code: 75, stdout: '' })
+})
+
+t.test('a wait that ends too early is 75, and a task that ends badly is 1', async (t) => {
+  for (const agent of agents) await killAgent(http, agent)
+  const waits = ['task', 'submit', 'scale', '--id', 'waits', '--wait', '0.3']
+  const late = await obelisk(...waits)
+  t.same([late.code, late.stdout], [75, ''])
+  t.match(late.stderr, 'waits')
+  t.match(await json(t, 0, 'task', 'cancel', 'waits'), { id: 'waits', state: 'cancelled' })
+  t.match(await json(t, 1, 'task', 'result', 'waits'), { state: 'cancelled', effect: 'none' })
+  const expired = await json(t, 1, 'task', 'submit', 'scale', '--deadline', '0.2', '--wait')
+  t.match(expired, { state: 'expired', error: { code: 'deadline' } })
+  await Promise.all(agents.map((agent) => agent.restart()))
+})
+
+t.test('nobody at the address is 69, and what cannot be understood is 2', async (t) => {
+  const port = await freePort()
+  for (const argv of [
+    ['task', 'ls', '--http', `http://127.0.0.1:${port}`],
+    ['task', 'submit', 'scale', '--wait', '--http', `http://127.0.0.1:${port}`],
+    ['node', 'info', 'edge-1', '--http', `http://127.0.0.1:${port}`],
+    ['sub', 'a/b', '--url', `mqtt://127.0.0.1:${port}`],
+  ]) {
+    const answer = await said(...argv)
+    t.same([answer.code, answer.stdout], [69, ''], argv.join(' '))
+    t.match(answer.stderr, String(port), 'it says where it looked')
+    t.notMatch(answer.stderr, /\n\s+at /)
+  }
+  for (const argv of [
+    ['task', 'submit'],
+    ['task', 'submit', 'scale', '--region', '1,2,3'],
+    ['task', 'submit', 'scale', '--args', '{'],
+    ['task', 'submit', 'digest', '--items', join(fleet.directory, 'none')],
+    ['task', 'submit', 'scale', '--wait', 'long'],
+    ['task', 'state'],
+    ['task', 'ls', '--http', 'gateway'],
+    ['node', 'look'],
+    ['sub'],
+    ['sub', 'a', '-n', '0'],
+  ]) {
+    const answer = await said(...argv)
+    t.same([answer.code, answer.stdout], [2, ''], argv.join(' '))
+    t.not(answer.stderr, '')
+  }
+})
+
+t.test('in a checkout, npx finds the command', async (t) => {
+  const variables = {
+    npm_config_cache: join(fleet.directory, 'npm'),
+    npm_config_offline: 'true',
+    // npx would build the checkout again, under the feet of the other tests.
+    npm_config_ignore_scripts: 'true',
+  }
+  const argv = ['obelisk', 'node', 'ls', '--json', '--http', gateway.http]
+  const run = fleet.command('npx', argv, variables)
+  t.match(await within('npx', run.exited, 60_000), { code: 0 }, run.stderr)
+  t.strictSame(idsOf(JSON.parse(run.stdout)), ['edge-1', 'edge-2'])
+})
+
+t.test('a gateway that goes away ends a subscription with 69', async (t) => {
+  const run = fleet.start(['sub', `${BASE}/#`, '--json', '--url', gateway.url])
+  await eventually('it is subscribed', () => run.stdout.includes('gateway/state'))
+  t.match(await gateway.run.end('SIGTERM'), { code: 0 })
+  t.match(await within('its end', run.exited), { code: 69 })
+  const lines = run.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Json)
+  const states = lines.filter(({ topic }) => topic === `${BASE}/gateway/state`)
+  t.strictSame(
+    states.map(({ payload }) => payload),
+    ['online', 'offline'],
+  )
+})

@@ -1,0 +1,227 @@
+/**
+ * What must be true of the whole system, whatever fails (recovery.md, Proof). Each promise is checked at the
+ * first moment at which it could be seen broken: when the ledger's disk takes something, when the
+ * outside sees something, when a node's disk changes, and at the end, when all must have come to rest.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import type { GatewayEffect } from '../../broker/core/effects.ts'
+import type { LedgerRecord, TaskRecord } from '../../broker/core/ledger-records.ts'
+import type { TilePage } from '../../shared/grid/tile-page.ts'
+import { decodeCbor } from '../../shared/protocol/cbor.ts'
+import type { Down } from '../../shared/protocol/messages.ts'
+import type { GridModel } from './grid-model.ts'
+import { checkRead } from './read-checker.ts'
+import type { TaskStories, TaskStory } from './task-stories.ts'
+import { violated } from './violation.ts'
+
+/** Where pages lie, as the checkers look at them. */
+export interface Replicas {
+  /** How many nodes have, or had on a card that was lost, this tile on disk up to `seq`. */
+  countCopies(tile: number, seq: number): number
+}
+
+export interface CheckOptions {
+  readonly minInSync: number
+  /** Is told of what a promise was checked on. */
+  readonly count: (what: string) => void
+}
+
+const RESULT_LIMITS = { bytesMax: 2 ** 26, depthMax: 16, itemsMax: 10_000_000 }
+const EFFECTS = ['none', 'pending', 'done']
+
+export function isEnd(state: string | undefined): boolean {
+  return ['completed', 'failed', 'expired', 'cancelled'].includes(state!)
+}
+
+export class Checkers {
+  readonly #options: CheckOptions
+  readonly #model: GridModel
+  readonly #stories: TaskStories
+  readonly #replicas: Replicas
+  /** By tile: the last write that was shown as done. */
+  readonly #lastDone: number[]
+
+  constructor(options: CheckOptions, model: GridModel, stories: TaskStories, replicas: Replicas) {
+    this.#options = options
+    this.#model = model
+    this.#stories = stories
+    this.#replicas = replicas
+    this.#lastDone = new Array<number>(model.grid.geometry.tiles).fill(0)
+  }
+
+  /** By tile: the last write that a read from now on must not miss. */
+  get lastDone(): readonly number[] {
+    return [...this.#lastDone]
+  }
+
+  /** The ledger's disk took these. */
+  flushed(records: readonly LedgerRecord[]): void {
+    for (const record of records) {
+      if (record.table === 'task' && record.value !== undefined) {
+        this.#taskFlushed(String(record.key), record.value)
+      }
+    }
+    for (const record of records) {
+      if (record.table === 'write' && record.value !== undefined) {
+        this.#writeFlushed(Number(record.key), record.value.task)
+      }
+    }
+    for (const record of records) {
+      if (record.table === 'result' && record.value !== undefined) {
+        this.#resultFlushed(String(record.key), record.value)
+      }
+    }
+  }
+
+  #taskFlushed(id: string, record: TaskRecord): void {
+    const story = this.#stories.byHash(record.hash)
+    if (story === undefined) violated(`task ${id} was never submitted`)
+    if (story.id === undefined) this.#stories.name(story, id)
+    else if (story.id !== id) violated(`one submission became the tasks ${story.id} and ${id}`)
+    if (isEnd(story.state) && story.state !== record.state) {
+      violated(`task ${id} ended as ${story.state} and then as ${record.state}`)
+    }
+    if (isEnd(record.state) && !isEnd(story.state)) story.ends += 1
+    if (EFFECTS.indexOf(record.effect) < EFFECTS.indexOf(story.effect ?? 'none')) {
+      violated(`the effect of task ${id} went from ${story.effect} back to ${record.effect}`)
+    }
+    story.state = record.state
+    story.effect = record.effect
+  }
+
+  #writeFlushed(seq: number, id: string): void {
+    const story = this.#stories.find(id)
+    if (story === undefined) violated(`write ${seq} belongs to no task`)
+    if (story.seq === seq) return
+    if (story.seq !== undefined) violated(`task ${id} was sequenced as ${story.seq} and ${seq}`)
+    if (seq !== this.#model.lastSeq + 1) violated(`write ${seq} follows ${this.#model.lastSeq}`)
+    if (isEnd(story.state) && story.effect === 'none') {
+      violated(`task ${id} ended without effect and was then sequenced`)
+    }
+    story.seq = seq
+    this.#model.apply(seq, story.plain)
+  }
+
+  #resultFlushed(id: string, bytes: Uint8Array): void {
+    const story = this.#stories.find(id)
+    if (story === undefined) violated(`there is a result of the unknown task ${id}`)
+    const result = decodeResult(bytes)
+    if (story.result !== undefined) violated(`task ${id} has two results`)
+    story.result = result
+    if (result.state !== story.state) violated(`the result of task ${id} says ${result.state}`)
+    if (story.state === 'completed' && !story.isWrite) {
+      this.#options.count(checkRead(this.#model, story))
+    }
+  }
+
+  /** Somebody who waits is told that the task is taken. */
+  acknowledged(story: TaskStory, task: string): void {
+    if (story.id !== task) violated(`task ${task} was acknowledged before it was on disk`)
+  }
+
+  published(effect: Extract<GatewayEffect, { type: 'publish' }>): void {
+    const { topic, payload } = effect
+    if (!('task' in topic) || payload.length === 0) return
+    const story = this.#stories.find(topic.task)
+    if (story === undefined) violated(`task ${topic.task} was shown before it was on disk`)
+    if (topic.kind === 'task-state') this.#stateShown(story, JSON.parse(payload as string))
+    if (topic.kind === 'task-result') {
+      if (story.result === undefined) violated(`a result was shown before it was on disk`)
+      if (!isDeepStrictEqual(decodeResult(payload as Uint8Array), story.result)) {
+        violated(`another result of task ${story.id} was shown than the ledger has`)
+      }
+    }
+  }
+
+  #stateShown(story: TaskStory, shown: Record<string, unknown>): void {
+    const { id } = story
+    if (isEnd(String(shown.state)) && shown.state !== story.state) {
+      violated(`task ${id} was shown as ${shown.state}, the ledger has ${story.state}`)
+    }
+    if (EFFECTS.indexOf(String(shown.effect)) > EFFECTS.indexOf(story.effect!)) {
+      violated(`the effect of task ${id} was shown as ${shown.effect}: not on disk yet`)
+    }
+    if (isEnd(String(story.shown?.state)) && !isEnd(String(shown.state))) {
+      violated(`task ${id} was shown as ${story.shown?.state} and then as ${shown.state}`)
+    }
+    story.shown = shown
+    if (shown.effect === 'done') this.#checkCopies(story)
+  }
+
+  /** A write that is said to be done is on as many disks as it says. */
+  #checkCopies(story: TaskStory): void {
+    const { grid } = this.#model
+    const seq = story.seq!
+    const region = story.plain.region ?? grid.geometry.whole
+    const tiles = [...grid.geometry.tilesOf(region)]
+    const counts = tiles.map((tile) => this.#replicas.countCopies(tile, seq))
+    const least = Math.max(1, this.#options.minInSync)
+    const claimed = story.state === 'completed' ? Number(story.result?.copies) : least
+    const fewest = Math.min(...counts)
+    if (!(claimed >= least)) violated(`write ${seq} is done on ${claimed} copies`)
+    if (fewest < claimed) {
+      violated(`write ${seq} is done on ${claimed} copies, but only on ${fewest} disks`)
+    }
+    for (const tile of tiles) this.#lastDone[tile] = Math.max(this.#lastDone[tile]!, seq)
+    this.#options.count(`copies-${claimed}`)
+  }
+
+  announced(task: string, state: string): void {
+    const story = this.#stories.find(task)
+    if (story === undefined) violated(`the end of the unknown task ${task} was announced`)
+    story.announcements += 1
+    if (story.announcements > 1) violated(`the end of task ${task} was announced twice`)
+    if (story.state !== state) violated(`task ${task} was announced as ${state} before the flush`)
+  }
+
+  /** Nothing of a write may reach a node before the ledger has it. */
+  sent(message: Down): void {
+    if (message.t !== 'entries') return
+    for (const { seq } of message.entries) {
+      if (seq > this.#model.lastSeq) violated(`entry ${seq} was sent before it was on disk`)
+    }
+  }
+
+  /** A page on a node's disk is the state that the model had at its `at`. */
+  pageChanged(node: string, tile: number, page: TilePage): void {
+    const state = this.#model.tileAt(tile, page.at)
+    if (state.seq !== page.at) {
+      violated(`tile ${tile} of node ${node} is at ${page.at}, no write of that tile`)
+    }
+    const isEqual =
+      equalNumbers(page.status, state.status) &&
+      state.columns.every((column, index) => equalNumbers(page.column(index), column))
+    if (!isEqual) violated(`tile ${tile} of node ${node} differs from the model at ${page.at}`)
+  }
+
+  /** At the end, when everything came to rest. */
+  finished(): void {
+    for (const story of this.#stories.accepted) {
+      const { id, state, effect, seq, ends, shown, isWrite } = story
+      if (ends !== 1) violated(`task ${id} ended ${ends} times; it is ${state}`)
+      if (story.result === undefined) violated(`task ${id} has no result`)
+      if (shown !== undefined && isEnd(String(shown.state)) && shown.state !== state) {
+        violated(`task ${id} is ${state}, but was last shown as ${shown.state}`)
+      }
+      if (!isWrite) continue
+      if (seq === undefined && (state === 'completed' || effect !== 'none')) {
+        violated(`task ${id} is ${state} with effect ${effect}, but was never sequenced`)
+      }
+      if (seq !== undefined && effect !== 'done') {
+        violated(`task ${id} was sequenced as ${seq}, and its effect is ${effect}`)
+      }
+    }
+  }
+}
+
+function equalNumbers(left: ArrayLike<number>, right: ArrayLike<number>): boolean {
+  if (left.length !== right.length) return false
+  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false
+  return true
+}
+
+function decodeResult(bytes: Uint8Array): Record<string, unknown> {
+  const decoded = decodeCbor(bytes, RESULT_LIMITS)
+  if (!decoded.ok) violated(`a result does not decode: ${decoded.message}`)
+  return decoded.value as Record<string, unknown>
+}

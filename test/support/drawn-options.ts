@@ -1,0 +1,46 @@
+/** The grid and the options of a simulated fleet: small numbers, so that little time shows much. */
+import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
+import type { Random } from '../../shared/core/random.ts'
+import { Geometry } from '../../shared/grid/geometry.ts'
+import type { GridContext } from '../../shared/operations/operation.ts'
+
+export function drawGrid(random: Random): GridContext {
+  // Large tiles now and then: only they cut a write or a read into several parts a node.
+  const size =
+    random.unit() < 0.06
+      ? { width: 96, height: 64, tile: 32 }
+      : { width: 16 + random.integer(3), height: 12, tile: 4 }
+  return {
+    geometry: new Geometry(size),
+    fields: [
+      { name: 'value', type: 'f64' },
+      { name: 'level', type: 'u8' },
+    ],
+  }
+}
+
+export function drawOptions(random: Random, grid: GridContext): CoordinatorOptions {
+  const replicas = 1 + random.integer(3)
+  return {
+    grid,
+    replicas,
+    virtualNodes: 16,
+    loadBound: 1.25,
+    heartbeatMs: 300,
+    suspectAfterMs: 1000,
+    deadAfterMs: 6000,
+    lagMs: 400,
+    leaseMs: 1500,
+    minInSync: random.unit() < 0.2 ? Math.min(2, replicas) : 1,
+    streamWindowBytes: random.unit() < 0.5 ? 600 : 64 * 1024,
+    resendMs: 700,
+    settleMs: 200,
+    graceMs: 2500,
+    readGraceMs: 1000,
+    retentionMs: 24 * 3600 * 1000,
+    retentionTasks: 10_000,
+    tasksMax: 10_000,
+    openBytesMax: 16 * 1024 * 1024,
+    logBytesMax: 16 * 1024 * 1024,
+  }
+}

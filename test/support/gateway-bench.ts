@@ -1,0 +1,336 @@
+/**
+ * A coordinator on a bench: events by hand, time by hand, and a ledger that has what was persisted. Every
+ * step is held to the order of effects.ts: one `persist`, and before anything that may be seen.
+ */
+import { Coordinator, type CoordinatorOptions } from '../../broker/core/coordinator.ts'
+import type { GatewayEffect, Outcome } from '../../broker/core/effects.ts'
+import type { GatewayEvent, Submitter } from '../../broker/core/events.ts'
+import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { Random } from '../../shared/core/random.ts'
+import { Geometry } from '../../shared/grid/geometry.ts'
+import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
+import {
+  type Answer,
+  type Down,
+  type Hello,
+  PROTOCOL_VERSION,
+  type Up,
+} from '../../shared/protocol/messages.ts'
+import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
+import { parseSubmission } from '../../shared/protocol/task.ts'
+import { SimulatedLedger } from './simulated-ledger.ts'
+
+export const BENCH_OPTIONS: CoordinatorOptions = {
+  grid: {
+    geometry: new Geometry({ width: 16, height: 8, tile: 4 }),
+    fields: [{ name: 'value', type: 'f64' }],
+  },
+  replicas: 2,
+  virtualNodes: 16,
+  loadBound: 1.25,
+  heartbeatMs: 2000,
+  suspectAfterMs: 6000,
+  deadAfterMs: 30_000,
+  lagMs: 2000,
+  leaseMs: 15_000,
+  minInSync: 1,
+  streamWindowBytes: 262_144,
+  resendMs: 3000,
+  settleMs: 100,
+  graceMs: 10_000,
+  readGraceMs: 1000,
+  retentionMs: 24 * 3600 * 1000,
+  retentionTasks: 10,
+  tasksMax: 1000,
+  openBytesMax: 1024 * 1024,
+  logBytesMax: 1024 * 1024,
+}
+
+/** A write on one tile of the grid, and a read of it. */
+export const ADD = { op: 'add', args: { field: 'value', value: 1 } }
+export const TILE_0 = { x: 0, y: 0, w: 4, h: 4 }
+export const GET = { op: 'get', region: TILE_0 }
+
+/** What an empty store says of itself. */
+export const EMPTY_STORE = {
+  storeId: 'new',
+  position: 0,
+  chain: CHAIN_START,
+  seq: 0,
+  ledgerId: null,
+}
+
+/** What a node would know of itself. */
+interface BenchNode {
+  connection: string
+  session: number
+  storeId: string
+  boot: number
+  process: string
+  position: number
+  chain: Uint8Array
+  seq: number
+}
+
+type Sent<T extends Down['t']> = Extract<Down, { t: T }>
+
+const WALL_START_MS = 1_750_000_000_000
+
+export class GatewayBench {
+  readonly options: CoordinatorOptions
+  readonly ledger = new SimulatedLedger()
+  readonly nodes = new Map<string, BenchNode>()
+  nowMs = 0
+  /** Of the last step or wait. */
+  effects: GatewayEffect[] = []
+  #coordinator: Coordinator
+  #connections = 0
+  #tickets = 0
+
+  constructor(options: Partial<CoordinatorOptions> = {}) {
+    this.options = { ...BENCH_OPTIONS, ...options }
+    this.#coordinator = this.start()
+  }
+
+  get view(): ReturnType<Coordinator['view']> {
+    return this.#coordinator.view()
+  }
+
+  /** Begins, or begins again, on what the ledger has; connections are gone. */
+  start(): Coordinator {
+    const { grid, replicas } = this.options
+    const { width, height, tile } = grid.geometry
+    const identity: IdentityRecord = {
+      ledgerId: 'ledger',
+      grid: { width, height, tile },
+      fields: grid.fields,
+      replicas,
+      term: 0,
+      seq: 0,
+      epoch: 0,
+    }
+    const known = this.ledger.get<IdentityRecord>('meta', 'identity')
+    this.#coordinator = new Coordinator(this.options, known ?? identity, new Random(1))
+    this.effects = []
+    this.#take(this.#coordinator.start(this.#now(), this.ledger.load()))
+    return this.#coordinator
+  }
+
+  step(event: GatewayEvent): GatewayEffect[] {
+    this.effects = []
+    this.#take(this.#coordinator.step(this.#now(), event))
+    return this.effects
+  }
+
+  /** Lets time pass; every deadline on the way is met. */
+  wait(ms: number): GatewayEffect[] {
+    const untilMs = this.nowMs + ms
+    this.effects = []
+    for (;;) {
+      const nextMs = this.#coordinator.nextDeadlineMs()
+      if (nextMs === undefined || nextMs > untilMs) break
+      this.nowMs = Math.max(this.nowMs, nextMs)
+      this.#take(this.#coordinator.step(this.#now(), { type: 'deadline-reached' }))
+    }
+    this.nowMs = untilMs
+    return this.effects
+  }
+
+  node(name: string): BenchNode {
+    return this.nodes.get(name)!
+  }
+
+  /** A new connection and its hello; what is not said differently is as the node last was. */
+  hello(name: string, over: Partial<Hello> = {}): GatewayEffect[] {
+    this.#connections += 1
+    const connection = `${name}-${this.#connections}`
+    const known = this.nodes.get(name)
+    const node = known ?? {
+      connection,
+      session: 0,
+      storeId: `store-${name}`,
+      boot: 1,
+      process: `process-${name}`,
+      position: 0,
+      chain: CHAIN_START,
+      seq: 0,
+    }
+    const message: Hello = {
+      t: 'hello',
+      version: PROTOCOL_VERSION,
+      node: name,
+      storeId: node.storeId,
+      boot: node.boot,
+      process: node.process,
+      ledgerId: known === undefined ? null : 'ledger',
+      position: node.position,
+      chain: node.chain,
+      seq: node.seq,
+      weight: 1,
+      operations: [...OPERATION_NAMES],
+      grid: null,
+      ...over,
+    }
+    this.receive(connection, name, message)
+    const [welcome] = this.sent('welcome', connection)
+    if (welcome !== undefined) {
+      const { storeId, process, position, chain, seq, boot } = message
+      const { session } = welcome
+      this.nodes.set(name, {
+        connection,
+        session,
+        storeId,
+        process,
+        position,
+        chain,
+        seq,
+        boot,
+      })
+    }
+    return this.effects
+  }
+
+  /** These join, and the fleet settles. */
+  join(...names: string[]): void {
+    for (const name of names) this.hello(name)
+    this.wait(this.options.settleMs)
+  }
+
+  receive(connection: string, node: string, message: Up): GatewayEffect[] {
+    return this.step({
+      type: 'node-message-received',
+      connection,
+      node: node as NodeId,
+      message,
+    })
+  }
+
+  close(name: string): GatewayEffect[] {
+    return this.step({ type: 'connection-closed', connection: this.node(name).connection })
+  }
+
+  beat(name: string): GatewayEffect[] {
+    const { connection, session } = this.node(name)
+    return this.receive(connection, name, { t: 'heartbeat', session, beat: 1 })
+  }
+
+  /** The node has these entries on disk, and says so. */
+  apply(name: string, entries: Sent<'entries'>['entries']): GatewayEffect[] {
+    const node = this.node(name)
+    const last = entries.at(-1)
+    if (last !== undefined) {
+      const { position, chain, seq } = last
+      Object.assign(node, { position, chain, seq })
+    }
+    const { connection, session, position, chain } = node
+    return this.receive(connection, name, { t: 'applied', session, position, chain, results: [] })
+  }
+
+  answer(name: string, read: Sent<'read'>, over: Partial<Answer>): GatewayEffect[] {
+    const { connection, position, seq } = this.node(name)
+    const { task, part, attempt } = read
+    const answer = { t: 'answer', task, part, attempt, position, seq, ms: 1, ...over } as const
+    return this.receive(connection, name, answer)
+  }
+
+  submit(task: Record<string, unknown>, submitter: Partial<Submitter> = {}): Outcome {
+    this.#tickets += 1
+    const payload = Buffer.from(JSON.stringify(task))
+    this.step({
+      type: 'task-submitted',
+      ticket: this.#tickets,
+      submitter: { via: 'mqtt', client: 'tester', ...submitter },
+      result: parseSubmission(payload, this.options.grid),
+    })
+    return this.#outcome()
+  }
+
+  cancel(task: string): Outcome {
+    this.#tickets += 1
+    const submitter = { via: 'http', client: 'tester' } as const
+    const ticket = this.#tickets
+    this.step({ type: 'cancel-requested', ticket, submitter, task: task as TaskId })
+    return this.#outcome()
+  }
+
+  task(id: string): { state: string; effect?: string; error?: { code: string } } | undefined {
+    return this.view.task(id as TaskId)
+  }
+
+  sent<T extends Down['t']>(t: T, connection?: string): Sent<T>[] {
+    return this.effects.flatMap((effect) =>
+      effect.type === 'send' &&
+      effect.message.t === t &&
+      (connection === undefined || connection === effect.connection)
+        ? [effect.message as Sent<T>]
+        : [],
+    )
+  }
+
+  /** All entries that the last step sent to a node. */
+  entriesTo(name: string): Sent<'entries'>['entries'] {
+    return this.sent('entries', this.node(name).connection).flatMap(({ entries }) => entries)
+  }
+
+  readsTo(name: string): Sent<'read'>[] {
+    return this.sent('read', this.node(name).connection)
+  }
+
+  notices(code: string): Record<string, unknown>[] {
+    return this.effects.flatMap((effect) =>
+      effect.type === 'notice' && effect.notice.code === code ? [{ ...effect.notice.fields }] : [],
+    )
+  }
+
+  disconnects(): string[] {
+    return this.effects.flatMap((effect) =>
+      effect.type === 'disconnect' ? [`${effect.connection} ${effect.reason}`] : [],
+    )
+  }
+
+  #now(): { monotonicMs: number; wallMs: number } {
+    return { monotonicMs: this.nowMs, wallMs: WALL_START_MS + Math.floor(this.nowMs) }
+  }
+
+  #outcome(): Outcome {
+    const answers = this.effects.filter((effect) => effect.type === 'answer')
+    if (answers.length !== 1) throw new Error(`${answers.length} answers to one ticket`)
+    return answers[0]!.outcome
+  }
+
+  #take(effects: readonly GatewayEffect[]): void {
+    effects.forEach((effect, index) => {
+      if (effect.type !== 'persist') return
+      if (index > 0) throw new Error('something may be seen before what is persisted')
+      this.ledger.write(effect.records)
+    })
+    this.effects.push(...effects)
+  }
+}
+
+/** Two nodes that both hold tile 0, with one write done. */
+export function settledPair(options: Partial<CoordinatorOptions> = {}): GatewayBench {
+  const bench = new GatewayBench(options)
+  bench.join('a', 'b')
+  bench.submit({ id: 'first', ...ADD, region: TILE_0 })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+  bench.apply('a', toA)
+  bench.apply('b', toB)
+  return bench
+}
+
+/** A partial result as a node gives it for a `get` of one tile. */
+export function cells(tile: number, value: number): Record<string, unknown> {
+  return {
+    tiles: new Uint8Array(Uint32Array.of(tile).buffer),
+    status: new Uint8Array(16),
+    columns: [new Uint8Array(new Float64Array(16).fill(value).buffer)],
+  }
+}
+
+/** The node that a read went to, and the other one. */
+export function readerOf(bench: GatewayBench): { reader: string; other: string } {
+  const reader = [...bench.nodes.keys()].find((name) => bench.readsTo(name).length > 0)!
+  return { reader, other: [...bench.nodes.keys()].find((name) => name !== reader)! }
+}

@@ -1,0 +1,120 @@
+/**
+ * What the grid must hold: every sequenced write applied once, in the order of sequences, to plain lists
+ * of numbers. It shares no code with operations, pages or placement. Every state that a tile ever had
+ * is kept, so that a page or an answer can be compared with the one it claims to be.
+ */
+import type { GridContext } from '../../shared/operations/operation.ts'
+
+export interface PlainRegion {
+  readonly x: number
+  readonly y: number
+  readonly w: number
+  readonly h: number
+}
+
+/** A task as a client writes it. */
+export interface PlainTask {
+  readonly id?: string
+  readonly op: string
+  readonly region?: PlainRegion
+  readonly items?: readonly { readonly key: string; readonly data: string }[]
+  readonly args?: {
+    readonly field?: string
+    readonly value?: number
+    readonly values?: readonly number[]
+    readonly fields?: Readonly<Record<string, number>> | readonly string[]
+    readonly bins?: number
+  }
+  readonly deadline_ms: number
+}
+
+/** Cells of a tile, row-major. */
+export interface TileState {
+  /** The write that made it. */
+  readonly seq: number
+  readonly columns: readonly Float64Array[]
+  readonly status: Uint8Array
+}
+
+export class GridModel {
+  readonly #grid: GridContext
+  /** By tile, oldest first; the first is how it was before any write. */
+  readonly #states: TileState[][]
+  /** Of all writes, ascending. */
+  readonly sequences: number[] = []
+
+  constructor(grid: GridContext) {
+    this.#grid = grid
+    const { geometry, fields } = grid
+    this.#states = Array.from({ length: geometry.tiles }, (_, tile) => {
+      const lsus = geometry.tileLsus(tile)
+      const columns = fields.map(() => new Float64Array(lsus))
+      return [{ seq: 0, columns, status: new Uint8Array(lsus) }]
+    })
+  }
+
+  get grid(): GridContext {
+    return this.#grid
+  }
+
+  get lastSeq(): number {
+    return this.sequences.at(-1) ?? 0
+  }
+
+  apply(seq: number, task: PlainTask): void {
+    this.sequences.push(seq)
+    const { geometry } = this.#grid
+    const region = task.region ?? geometry.whole
+    for (let tile = 0; tile < geometry.tiles; tile++) {
+      const own = geometry.tileRegion(tile)
+      const last = this.#states[tile]!.at(-1)!
+      const columns = last.columns.map((column) => column.slice())
+      const status = last.status.slice()
+      let isTouched = false
+      for (let at = 0; at < own.w * own.h; at++) {
+        const x = own.x + (at % own.w)
+        const y = own.y + Math.floor(at / own.w)
+        if (x < region.x || x >= region.x + region.w) continue
+        if (y < region.y || y >= region.y + region.h) continue
+        isTouched = true
+        this.#write(task, columns, status, at, (y - region.y) * region.w + (x - region.x))
+      }
+      if (isTouched) this.#states[tile]!.push({ seq, columns, status })
+    }
+  }
+
+  #write(
+    { op, args = {} }: PlainTask,
+    columns: readonly Float64Array[],
+    status: Uint8Array,
+    at: number,
+    index: number,
+  ): void {
+    const column = (name: string): Float64Array =>
+      columns[this.#grid.fields.findIndex((field) => field.name === name)]!
+    if (op === 'scale') status[at] = 1
+    if (op === 'scale' || op === 'set') {
+      for (const [name, value] of Object.entries(args.fields ?? {})) column(name)[at] = value
+    }
+    if (op === 'put') column(args.field!)[at] = args.values![index]!
+    if (op === 'add') {
+      const { type } = this.#grid.fields.find(({ name }) => name === args.field)!
+      const sum = column(args.field!)[at]! + args.value!
+      column(args.field!)[at] = type === 'u8' ? Math.min(255, Math.max(0, sum)) : sum
+    }
+  }
+
+  /** How a tile is once all writes up to `seq` are applied. */
+  tileAt(tile: number, seq: number): TileState {
+    const states = this.#states[tile]!
+    let at = states.length - 1
+    while (states[at]!.seq > seq) at--
+    return states[at]!
+  }
+
+  /** All states of a tile from `seq` on, the one that holds at `seq` first. */
+  statesFrom(tile: number, seq: number): readonly TileState[] {
+    const states = this.#states[tile]!
+    return states.slice(states.indexOf(this.tileAt(tile, seq)))
+  }
+}

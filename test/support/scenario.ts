@@ -1,0 +1,178 @@
+/** A small fleet without chance: commands in, and out comes what every process did. */
+import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
+import { Coordinator } from '../../broker/core/coordinator.ts'
+import { Agent } from '../../firmware-agent/core/agent.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
+import { Random } from '../../shared/core/random.ts'
+import { Geometry } from '../../shared/grid/geometry.ts'
+import { linesOf } from './effect-lines.ts'
+import { SimulatedClock } from './simulated-clock.ts'
+import { SimulatedGateway } from './simulated-gateway.ts'
+import { SimulatedLedger } from './simulated-ledger.ts'
+import { SimulatedNetwork } from './simulated-network.ts'
+import { SimulatedNode } from './simulated-node.ts'
+import { SimulatedStore } from './simulated-store.ts'
+
+const OPTIONS: CoordinatorOptions = {
+  grid: {
+    geometry: new Geometry({ width: 8, height: 4, tile: 4 }),
+    fields: [{ name: 'value', type: 'f64' }],
+  },
+  replicas: 2,
+  virtualNodes: 16,
+  loadBound: 1.25,
+  heartbeatMs: 2000,
+  suspectAfterMs: 6000,
+  deadAfterMs: 30_000,
+  lagMs: 2000,
+  leaseMs: 15_000,
+  minInSync: 1,
+  streamWindowBytes: 262_144,
+  resendMs: 3000,
+  settleMs: 100,
+  graceMs: 10_000,
+  readGraceMs: 1000,
+  retentionMs: 24 * 3600 * 1000,
+  retentionTasks: 10_000,
+  tasksMax: 10_000,
+  openBytesMax: 1024 * 1024,
+  logBytesMax: 1024 * 1024,
+}
+
+const never = (): boolean => false
+const nothing = (): void => {}
+
+export class Scenario {
+  readonly #clock = new SimulatedClock()
+  readonly #network: SimulatedNetwork
+  readonly #gateway: SimulatedGateway
+  readonly #nodes = new Map<string, SimulatedNode>()
+  #lines: string[] = []
+
+  constructor() {
+    const options = { latencyMinMs: 1, latencyMaxMs: 1, keepaliveMs: 15_000 }
+    this.#network = new SimulatedNetwork(options, this.#clock, new Random(1))
+    const { grid, replicas } = OPTIONS
+    const { width, height, tile } = grid.geometry
+    const identity = {
+      ledgerId: 'ledger',
+      grid: { width, height, tile },
+      fields: grid.fields,
+      replicas,
+      term: 0,
+      seq: 0,
+      epoch: 0,
+    }
+    const setUp = {
+      Coordinator,
+      options: OPTIONS,
+      identity,
+      flushMinMs: 1,
+      flushMaxMs: 1,
+      releasesBeforeFlush: false,
+    }
+    this.#gateway = new SimulatedGateway(setUp, {
+      clock: this.#clock,
+      network: this.#network,
+      ledger: new SimulatedLedger(),
+      random: new Random(2),
+      strikes: never,
+      witness: {
+        effect: (effect) => this.#note('gateway', linesOf(effect)),
+        started: nothing,
+        flushed: nothing,
+        received: nothing,
+        sent: nothing,
+        notice: nothing,
+        announced: nothing,
+        published: nothing,
+      },
+    })
+  }
+
+  /** Performs a command; returns what happened because of it, one line each. */
+  run(command: string): string[] {
+    const [, verb = '', rest = ''] = /^(\S+)\s*(.*)$/.exec(command) ?? []
+    const [name = '', ...words] = rest.split(' ')
+    this.#lines = []
+    switch (verb) {
+      case 'start':
+        this.#start(name, words[1] ?? name)
+        break
+      case 'wait':
+        this.#clock.run(this.#clock.nowMs + Number(rest))
+        break
+      case 'submit':
+        this.#gateway.submit(Buffer.from(rest), { via: 'mqtt', client: 'tester' }, nothing)
+        break
+      case 'crash':
+        if (name === 'gateway') this.#gateway.crash()
+        else this.#node(name).crash()
+        break
+      case 'cut':
+        this.#network.cut(name)
+        break
+      case 'slow':
+        this.#node(name).slowness = Number(words[0])
+        break
+      default:
+        throw new Error(`there is no command "${command}"`)
+    }
+    return this.#lines
+  }
+
+  #note(process: string, lines: readonly string[]): void {
+    const at = this.#clock.nowMs.toFixed(0).padStart(6)
+    for (const line of lines) this.#lines.push(`${at} ${process}: ${line}`)
+  }
+
+  #node(name: string): SimulatedNode {
+    const node = this.#nodes.get(name)
+    if (node === undefined) throw new Error(`node ${name} was never started`)
+    return node
+  }
+
+  #start(name: string, id: string): void {
+    if (name === 'gateway') {
+      this.#gateway.start()
+      return
+    }
+    if (!this.#nodes.has(name)) this.#nodes.set(name, this.#createNode(name, id))
+    this.#node(name).start()
+  }
+
+  #createNode(name: string, id: string): SimulatedNode {
+    const random = new Random(10 + this.#nodes.size)
+    const setUp = {
+      Agent,
+      options: {
+        node: id as NodeId,
+        weight: 1,
+        operations: ['add', 'get', 'digest'],
+        telemetryIntervalMs: 60_000,
+        outboxBytesMax: 65_536,
+        birth: { version: '0' },
+        backoff: { baseMs: 1000, capMs: 60_000 },
+        answerTimeoutMs: 10_000,
+      },
+      flushMinMs: 1,
+      flushMaxMs: 1,
+      reportsBeforeFlush: false,
+      ignoresAfter: false,
+    }
+    return new SimulatedNode(setUp, new SimulatedStore(OPTIONS.grid, { isFenced: true }, random), {
+      clock: this.#clock,
+      network: this.#network,
+      random,
+      strikes: never,
+      diskFails: never,
+      tears: never,
+      witness: {
+        effect: (_, effect) => this.#note(name, linesOf(effect)),
+        received: nothing,
+        committed: nothing,
+        exited: nothing,
+      },
+    })
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * Clients of the gateway: they draw tasks that overlap, submit them until they are answered, send some
+ * again, some with another body, and take some back.
+ */
+import type { Outcome } from '../../broker/core/effects.ts'
+import type { TaskId } from '../../shared/core/ids.ts'
+import type { Random } from '../../shared/core/random.ts'
+import type { GridContext } from '../../shared/operations/operation.ts'
+import type { Checkers } from './checkers.ts'
+import type { PlainRegion, PlainTask } from './grid-model.ts'
+import type { SimulatedClock } from './simulated-clock.ts'
+import type { SimulatedGateway } from './simulated-gateway.ts'
+import type { TaskStories, TaskStory } from './task-stories.ts'
+import { violated } from './violation.ts'
+
+export interface ClientSurroundings {
+  readonly grid: GridContext
+  readonly clock: SimulatedClock
+  readonly random: Random
+  readonly gateway: SimulatedGateway
+  readonly stories: TaskStories
+  readonly checkers: Checkers
+  readonly count: (what: string) => void
+}
+
+const RETRY_MS = 300
+const SUBMITTER = { via: 'mqtt', client: 'tester' } as const
+/** What a client may be told at any time, and then tries again. */
+const PASSING = ['no-node', 'overloaded', 'ledger-full']
+
+export class SimulatedClients {
+  readonly #around: ClientSurroundings
+  readonly #deadlines = new Set<number>()
+  #tasks = 0
+  /** Submissions that nobody has answered yet. */
+  #open = 0
+
+  constructor(around: ClientSurroundings) {
+    this.#around = around
+  }
+
+  get isIdle(): boolean {
+    return this.#open === 0
+  }
+
+  /** Submits a task now and then. */
+  keepSubmitting(everyMs: number, untilMs: number): void {
+    const { clock, random } = this.#around
+    const waitMs = random.between(0, 2 * everyMs)
+    if (clock.nowMs + waitMs > untilMs) return
+    clock.after(waitMs, () => {
+      this.submit(this.#drawTask())
+      this.keepSubmitting(everyMs, untilMs)
+    })
+  }
+
+  submit(plain: PlainTask): TaskStory {
+    const { stories, checkers } = this.#around
+    const story = stories.begin(plain, checkers.lastDone)
+    this.#open += 1
+    this.#attempt(story)
+    return story
+  }
+
+  #attempt(story: TaskStory): void {
+    const { gateway, clock, checkers, count } = this.#around
+    let isAnswered = false
+    const { life } = gateway
+    const isSent = gateway.submit(story.payload, SUBMITTER, (outcome) => {
+      isAnswered = true
+      if (outcome.ok) {
+        checkers.acknowledged(story, outcome.task)
+        this.#open -= 1
+        this.#followUp(story)
+      } else if (PASSING.includes(outcome.refusal.code)) {
+        count(`refused-${outcome.refusal.code}`)
+        clock.after(RETRY_MS, () => this.#attempt(story))
+      } else violated(`task ${story.plain.id} was refused: ${outcome.refusal.message}`)
+    })
+    clock.after(RETRY_MS, () => {
+      if (isAnswered) return
+      const isLost = !isSent || gateway.life !== life
+      // Without an id nobody knows whether it was taken; to send it again could run it twice.
+      if (isSent && isLost && story.plain.id === undefined) this.#open -= 1
+      else if (isLost) this.#attempt(story)
+      else this.#waitForAnswer(story, life, () => isAnswered)
+    })
+  }
+
+  #waitForAnswer(story: TaskStory, life: number, isAnswered: () => boolean): void {
+    const { gateway, clock } = this.#around
+    clock.after(RETRY_MS, () => {
+      if (isAnswered()) return
+      if (gateway.life === life) this.#waitForAnswer(story, life, isAnswered)
+      else if (story.plain.id === undefined) this.#open -= 1
+      else this.#attempt(story)
+    })
+  }
+
+  #followUp(story: TaskStory): void {
+    const { clock, random } = this.#around
+    const draw = random.unit()
+    const later = (act: () => void): void => {
+      clock.after(random.between(0, 2000), act)
+    }
+    if (draw < 0.15) later(() => this.#cancel(story))
+    else if (story.plain.id === undefined) return
+    else if (draw < 0.3) later(() => this.#repeat(story))
+    else if (draw < 0.4) later(() => this.#contradict(story))
+  }
+
+  #repeat(story: TaskStory): void {
+    const { gateway, checkers, count } = this.#around
+    gateway.submit(story.payload, SUBMITTER, (outcome) => {
+      if (!outcome.ok) violated(`a repeat was refused: ${outcome.refusal.message}`)
+      checkers.acknowledged(story, outcome.task)
+      count('repeat')
+    })
+  }
+
+  #contradict(story: TaskStory): void {
+    const { gateway, count } = this.#around
+    const other = { ...story.plain, deadline_ms: story.plain.deadline_ms + 1_000_000 }
+    gateway.submit(Buffer.from(JSON.stringify(other)), SUBMITTER, (outcome: Outcome) => {
+      if (outcome.ok || outcome.refusal.code !== 'task-id-conflict') {
+        violated(`task ${story.plain.id} was taken with another body`)
+      }
+      count('conflict')
+    })
+  }
+
+  #cancel(story: TaskStory): void {
+    const { gateway, count } = this.#around
+    gateway.cancel(story.id as TaskId, SUBMITTER, (outcome) => {
+      if (outcome.ok && story.state !== 'cancelled') {
+        violated(`task ${story.id} was cancelled, and is ${story.state}`)
+      }
+      if (!outcome.ok && outcome.refusal.code !== 'too-late') {
+        violated(`a cancel was refused: ${outcome.refusal.message}`)
+      }
+      count(outcome.ok ? 'cancelled' : 'cancel-too-late')
+    })
+  }
+
+  #drawTask(): PlainTask {
+    const { random } = this.#around
+    this.#tasks += 1
+    const id = random.unit() < 0.85 ? { id: `task-${this.#tasks}` } : {}
+    const head = { ...id, deadline_ms: this.#drawDeadline() }
+    const draw = random.unit()
+    const region = this.#drawRegion()
+    const number = (): number => 1 + random.integer(999)
+    if (draw < 0.3) {
+      return { ...head, op: 'add', region, args: { field: 'value', value: number() } }
+    }
+    if (draw < 0.36) {
+      return { ...head, op: 'add', region, args: { field: 'level', value: random.integer(200) } }
+    }
+    if (draw < 0.44) {
+      return { ...head, op: 'set', region, args: { fields: { value: -number() } } }
+    }
+    if (draw < 0.52) {
+      const values = Array.from({ length: region.w * region.h }, number)
+      return { ...head, op: 'put', region, args: { field: 'value', values } }
+    }
+    if (draw < 0.58) {
+      return { ...head, op: 'scale', region, args: { fields: { level: random.integer(256) } } }
+    }
+    if (draw < 0.82) return { ...head, op: 'get', region }
+    if (draw < 0.9) return { ...head, op: 'stat', region, args: { field: 'value' } }
+    if (draw < 0.96) return { ...head, op: 'stat', region, args: { field: 'value', bins: 4 } }
+    const items = Array.from({ length: 6 }, (_, index) => ({
+      key: `key-${index}`,
+      data: `${number()}`,
+    }))
+    return { ...head, op: 'digest', items }
+  }
+
+  /** Also what makes each task's body its own. */
+  #drawDeadline(): number {
+    const { random } = this.#around
+    for (;;) {
+      const isShort = random.unit() < 0.2
+      const deadlineMs = isShort ? 1 + random.integer(1500) : 8000 + random.integer(12_000)
+      if (this.#deadlines.has(deadlineMs)) continue
+      this.#deadlines.add(deadlineMs)
+      return deadlineMs
+    }
+  }
+
+  #drawRegion(): PlainRegion {
+    const { random, grid } = this.#around
+    const { width, height } = grid.geometry
+    const x = random.integer(width)
+    const y = random.integer(height)
+    return { x, y, w: 1 + random.integer(width - x), h: 1 + random.integer(height - y) }
+  }
+}

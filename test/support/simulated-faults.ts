@@ -1,0 +1,222 @@
+/**
+ * What goes wrong, drawn from the seed: processes die at any effect, paths break and stall, nodes freeze
+ * and slow down, cards are lost, restored or full. The budget of recovery.md is kept: a card is taken
+ * only where another holder has all that it had.
+ */
+import type { Random } from '../../shared/core/random.ts'
+import type { SimulatedFleet } from './simulated-fleet.ts'
+import type { SimulatedNode } from './simulated-node.ts'
+
+export interface FaultOptions {
+  /** Mean time between two faults. */
+  readonly everyMs: number
+  readonly untilMs: number
+  /** Cards are lost and restored. */
+  readonly losesCards: boolean
+}
+
+type Fault = (node: SimulatedNode) => string | undefined
+
+export class SimulatedFaults {
+  readonly #options: FaultOptions
+  readonly #fleet: SimulatedFleet
+  readonly #random: Random
+  readonly #faults: Fault[]
+  /** Effects until a process dies, by node id or `gateway`. */
+  readonly #strikes = new Map<string, number>()
+  readonly #fullDisks = new Set<string>()
+  readonly #images = new Map<string, unknown>()
+  #isOver = false
+
+  constructor(options: FaultOptions, fleet: SimulatedFleet, random: Random) {
+    this.#options = options
+    this.#fleet = fleet
+    this.#random = random
+    const all: Fault[] = [
+      (node) => this.#crashNode(node),
+      (node) => this.#strikeNode(node),
+      (node) => this.#stopNode(node),
+      () => this.#crashGateway(),
+      () => this.#strikeGateway(),
+      (node) => this.#cut(node),
+      (node) => this.#cut(node),
+      (node) => this.#stall(node),
+      (node) => this.#freeze(node),
+      (node) => this.#slow(node),
+      (node) => this.#fillDisk(node),
+      () => this.#shed(),
+    ]
+    // Each seed has its own troubles: all at once would hide what only one of them shows.
+    this.#faults = all.filter(() => random.unit() < 0.6)
+    const takeCard: Fault = (node) => this.#takeCard(node)
+    if (options.losesCards) this.#faults.push(takeCard, takeCard)
+  }
+
+  begin(): void {
+    if (this.#faults.length === 0) return
+    const { everyMs, untilMs } = this.#options
+    const { clock, nodes } = this.#fleet
+    const waitMs = this.#random.between(0, 2 * everyMs)
+    if (clock.nowMs + waitMs > untilMs) return
+    clock.after(waitMs, () => {
+      if (this.#options.losesCards && this.#random.unit() < 0.3) this.#keepImage()
+      const fault = this.#faults[this.#random.integer(this.#faults.length)]!
+      const name = fault(nodes[this.#random.integer(nodes.length)]!)
+      if (name !== undefined) this.#fleet.count(`fault-${name}`)
+      this.begin()
+    })
+  }
+
+  /** Everything heals, and stays well. */
+  end(): void {
+    this.#isOver = true
+    this.#strikes.clear()
+    const { gateway, nodes, network } = this.#fleet
+    network.healAll()
+    if (!gateway.isUp) gateway.start()
+    for (const node of nodes) {
+      node.slowness = 1
+      if (this.#fullDisks.delete(node.id)) node.crash()
+      if (!node.isUp) node.start()
+    }
+  }
+
+  strikes(process: string): boolean {
+    const left = this.#strikes.get(process)
+    if (left === undefined) return false
+    this.#strikes.set(process, left - 1)
+    if (left > 0) return false
+    this.#strikes.delete(process)
+    this.#fleet.count(`fault-${process === 'gateway' ? 'gateway' : 'node'}-crash-at-effect`)
+    this.#later(50, 3000, () => this.#restart(process))
+    return true
+  }
+
+  diskFails(node: string): boolean {
+    return this.#fullDisks.has(node)
+  }
+
+  tears(): boolean {
+    const isTorn = !this.#isOver && this.#random.unit() < 0.5
+    if (isTorn) this.#fleet.count('fault-torn-commit')
+    return isTorn
+  }
+
+  /** The service manager starts again what ended by itself. */
+  exited(node: string): void {
+    this.#later(500, 1500, () => this.#restart(node))
+  }
+
+  #restart(process: string): void {
+    const { gateway, nodes } = this.#fleet
+    if (process === 'gateway') {
+      if (!gateway.isUp) gateway.start()
+      return
+    }
+    const node = nodes.find(({ id }) => id === process)!
+    if (!node.isUp) node.start()
+  }
+
+  /** Also when the faults are over, since something may have to come back up. */
+  #later(minMs: number, maxMs: number, act: () => void): void {
+    this.#fleet.clock.after(this.#random.between(minMs, maxMs), act)
+  }
+
+  #crashNode(node: SimulatedNode): string | undefined {
+    if (!node.isUp) return undefined
+    const isSilent = this.#random.unit() < 0.3
+    node.crash({ isSilent })
+    const longest = this.#random.unit() < 0.3 ? 12_000 : 2000
+    this.#later(50, longest, () => this.#restart(node.id))
+    return isSilent ? 'node-crash-silent' : 'node-crash'
+  }
+
+  #strikeNode(node: SimulatedNode): undefined {
+    this.#strikes.set(node.id, this.#random.integer(40))
+  }
+
+  #stopNode(node: SimulatedNode): string | undefined {
+    if (!node.isUp) return undefined
+    node.stop()
+    return 'node-stop'
+  }
+
+  #crashGateway(): string | undefined {
+    const { gateway } = this.#fleet
+    if (!gateway.isUp) return undefined
+    gateway.crash()
+    this.#later(50, 3000, () => this.#restart('gateway'))
+    return 'gateway-crash'
+  }
+
+  #strikeGateway(): undefined {
+    this.#strikes.set('gateway', this.#random.integer(150))
+  }
+
+  #cut(node: SimulatedNode): string | undefined {
+    return this.#fleet.network.cut(node.id) ? 'cut' : undefined
+  }
+
+  #stall(node: SimulatedNode): string {
+    const untilMs = this.#fleet.clock.nowMs + this.#random.between(100, 5000)
+    this.#fleet.network.stall(node.id, Math.min(untilMs, this.#options.untilMs))
+    return 'stall'
+  }
+
+  #freeze(node: SimulatedNode): string | undefined {
+    if (!node.isUp) return undefined
+    const untilMs = this.#fleet.clock.nowMs + this.#random.between(100, 4000)
+    node.freeze(Math.min(untilMs, this.#options.untilMs))
+    return 'freeze'
+  }
+
+  #slow(node: SimulatedNode): string {
+    node.slowness = this.#random.between(20, 400)
+    this.#later(500, 4000, () => {
+      node.slowness = 1
+    })
+    return 'slow'
+  }
+
+  #fillDisk(node: SimulatedNode): string | undefined {
+    if (!node.isUp || this.#fullDisks.has(node.id)) return undefined
+    this.#fullDisks.add(node.id)
+    this.#later(200, 3000, () => {
+      // An operator makes room and starts the service again.
+      if (!this.#fullDisks.delete(node.id)) return
+      node.crash()
+      if (!node.isUp) node.start()
+    })
+    return 'full-disk'
+  }
+
+  #shed(): string {
+    this.#fleet.network.dropShare = this.#random.between(0.01, 0.3)
+    this.#later(100, 2000, () => {
+      this.#fleet.network.dropShare = 0
+    })
+    return 'shed'
+  }
+
+  #keepImage(): void {
+    const { nodes } = this.#fleet
+    const node = nodes[this.#random.integer(nodes.length)]!
+    this.#images.set(node.id, node.store.image())
+  }
+
+  /** The node goes down; once that is known, it comes back with another card. */
+  #takeCard(node: SimulatedNode): string | undefined {
+    if (!node.isUp) return undefined
+    node.crash()
+    this.#later(100, 2000, () => {
+      if (node.isUp) return
+      const image = this.#random.unit() < 0.7 ? this.#images.get(node.id) : undefined
+      if (!this.#isOver && this.#fleet.maySpare(node)) {
+        this.#fleet.count(image === undefined ? 'fault-card-lost' : 'fault-card-restored')
+        this.#fleet.replaceCard(node, image)
+      }
+      node.start()
+    })
+    return undefined
+  }
+}

@@ -1,0 +1,392 @@
+/**
+ * A whole fleet in one process, drawn from one seed: the real coordinator and the real agents on simulated
+ * network, disks and time, with clients, faults and checkers. The same seed gives the same run.
+ */
+import { createHash, type Hash } from 'node:crypto'
+import { Coordinator, type CoordinatorOptions } from '../../broker/core/coordinator.ts'
+import type { GatewayEffect, GatewayNotice } from '../../broker/core/effects.ts'
+import { Agent } from '../../firmware-agent/core/agent.ts'
+import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
+import { Random } from '../../shared/core/random.ts'
+import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
+import type { Down, Up } from '../../shared/protocol/messages.ts'
+import { Checkers } from './checkers.ts'
+import { drawGrid, drawOptions } from './drawn-options.ts'
+import { linesOf } from './effect-lines.ts'
+import { GridModel } from './grid-model.ts'
+import { SimulatedClients } from './simulated-clients.ts'
+import { SimulatedClock } from './simulated-clock.ts'
+import { SimulatedFaults } from './simulated-faults.ts'
+import {
+  type CoordinatorClass,
+  type GatewayWitness,
+  SimulatedGateway,
+} from './simulated-gateway.ts'
+import { SimulatedLedger } from './simulated-ledger.ts'
+import { SimulatedNetwork } from './simulated-network.ts'
+import { type AgentClass, type NodeWitness, SimulatedNode } from './simulated-node.ts'
+import { SimulatedStore } from './simulated-store.ts'
+import { TaskStories } from './task-stories.ts'
+import { violated } from './violation.ts'
+
+/** What a mutant does wrong, or which broken core stands in for ours. */
+export interface Mutation {
+  readonly Coordinator?: CoordinatorClass
+  readonly Agent?: AgentClass
+  readonly releasesBeforeFlush?: boolean
+  readonly hasNoFence?: boolean
+  readonly ignoresAfter?: boolean
+  readonly reportsBeforeFlush?: boolean
+}
+
+const FAULTS_MS = 12_000
+/** Longer than every deadline, and than all it takes for the last node to come back and catch up. */
+const REST_MS = 45_000
+const REST_CHECK_MS = 250
+const TASK_EVERY_MS = 180
+
+/** Notices that must never be given: nothing here may break what they speak of. */
+const ALARMS = ['stream-mismatch', 'drift', 'bad-answer']
+const REFUSALS_EXPECTED = ['id-taken']
+/** Notices that say that a path was taken. */
+const PATHS = [
+  'replica-lagging',
+  'replica-in-sync',
+  'replica-stopped',
+  'node-suspect',
+  'node-alive',
+  'node-dead',
+  'effect-done',
+  'lease-ended',
+  'read-refused',
+  'read-reissued',
+  'joined-late',
+  'store-replaced',
+  'store-wiped',
+]
+
+export class SimulatedFleet {
+  readonly clock = new SimulatedClock()
+  readonly network: SimulatedNetwork
+  readonly ledger = new SimulatedLedger()
+  readonly gateway: SimulatedGateway
+  readonly nodes: SimulatedNode[]
+  readonly counts = new Map<string, number>()
+  /** Hears every effect as a line of text. */
+  onLine: ((line: string) => void) | undefined
+  readonly #random: Random
+  readonly #options: CoordinatorOptions
+  readonly #model: GridModel
+  readonly #stories: TaskStories
+  readonly #checkers: Checkers
+  readonly #clients: SimulatedClients
+  readonly #faults: SimulatedFaults
+  /** What cards that are gone had on them, by node: `at` by tile. */
+  readonly #lostCards: { readonly node: string; readonly pages: ReadonlyMap<number, number> }[] = []
+  readonly #restored = new Map<string, string>()
+  readonly #sentUpTo = new Map<string, number>()
+  readonly #askedInLife = new Map<string, number>()
+  readonly #trace: Hash = createHash('sha256')
+
+  constructor(seed: number, mutation: Mutation = {}) {
+    const random = new Random(seed)
+    const fork = (): Random => new Random(random.uint32())
+    this.#random = random
+    const grid = drawGrid(random)
+    this.#options = drawOptions(random, grid)
+    this.#model = new GridModel(grid)
+    this.#stories = new TaskStories(grid)
+    this.#checkers = new Checkers(
+      { minInSync: this.#options.minInSync, count: (what) => this.count(what) },
+      this.#model,
+      this.#stories,
+      { countCopies: (tile, seq) => this.#countCopies(tile, seq) },
+    )
+    const latencyMaxMs = random.between(1, 40)
+    const network = { latencyMinMs: 0.2, latencyMaxMs, keepaliveMs: 6000 }
+    this.network = new SimulatedNetwork(network, this.clock, fork())
+    this.network.onDrop = () => this.count('dropped')
+    this.gateway = this.#createGateway(mutation, fork())
+    this.nodes = Array.from({ length: this.#options.replicas + random.integer(3) }, (_, index) =>
+      this.#createNode(`node-${index}`, mutation, fork()),
+    )
+    this.#clients = new SimulatedClients({
+      grid,
+      clock: this.clock,
+      random: fork(),
+      gateway: this.gateway,
+      stories: this.#stories,
+      checkers: this.#checkers,
+      count: (what) => this.count(what),
+    })
+    const faults = {
+      everyMs: random.between(150, 1500),
+      untilMs: FAULTS_MS,
+      // With too few copies left, such writes would rightly wait for good.
+      losesCards: this.#options.minInSync === 1 && random.unit() < 0.6,
+    }
+    this.#faults = new SimulatedFaults(faults, this, fork())
+  }
+
+  /** Runs to the end; throws the first violation. */
+  run(): void {
+    this.gateway.start()
+    for (const [index, node] of this.nodes.entries()) {
+      const isLate = index >= this.#options.replicas && this.#random.unit() < 0.3
+      const startMs = this.#random.between(0, isLate ? 3000 : 100)
+      this.clock.at(startMs, () => {
+        if (!node.isUp) node.start()
+      })
+    }
+    this.clock.at(50, () => this.#clients.keepSubmitting(TASK_EVERY_MS, FAULTS_MS))
+    this.clock.at(500, () => this.#faults.begin())
+    this.clock.run(FAULTS_MS)
+    this.#faults.end()
+    const restMs = FAULTS_MS + REST_MS
+    while (this.clock.nowMs < restMs && this.#unrest() !== undefined) {
+      this.clock.run(this.clock.nowMs + REST_CHECK_MS)
+    }
+    const unrest = this.#unrest()
+    if (unrest !== undefined) violated(`no rest ${REST_MS} ms after the last fault: ${unrest}`)
+    this.#checkers.finished()
+    this.#checkPlacement()
+  }
+
+  /** Of everything that processes did, in order. */
+  get fingerprint(): string {
+    return this.#trace.copy().digest('hex')
+  }
+
+  count(what: string): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
+  }
+
+  /** Whether all that a node has is also on another holder's disk. */
+  maySpare(node: SimulatedNode): boolean {
+    const { view } = this.gateway
+    if (view === undefined || view.node(node.id as NodeId)?.state === 'alive') return false
+    const isRestored = ({ id, store }: SimulatedNode): boolean =>
+      this.#restored.get(id) === store.storeId
+    if (this.nodes.some(isRestored)) return false
+    for (let tile = 0; tile < this.#model.grid.geometry.tiles; tile++) {
+      const holders: readonly string[] = view.holdersOf(tile)
+      const at = node.store.page(tile)?.at ?? 0
+      if (!holders.includes(node.id) && at === 0) continue
+      const isElsewhere = this.nodes.some(
+        (other) =>
+          other !== node &&
+          holders.includes(other.id) &&
+          other.isAdmitted &&
+          (other.store.page(tile)?.at ?? 0) >= at,
+      )
+      if (!isElsewhere) return false
+    }
+    return true
+  }
+
+  replaceCard(node: SimulatedNode, image: unknown): void {
+    const pages = new Map(node.store.tiles().map((tile) => [tile, node.store.page(tile)!.at]))
+    this.#lostCards.push({ node: node.id, pages })
+    node.store.replace(image)
+    if (image !== undefined) this.#restored.set(node.id, node.store.storeId)
+  }
+
+  #createGateway(mutation: Mutation, random: Random): SimulatedGateway {
+    const { grid, replicas } = this.#options
+    const { width, height, tile } = grid.geometry
+    const identity = {
+      ledgerId: 'ledger',
+      grid: { width, height, tile },
+      fields: grid.fields,
+      replicas,
+      term: 0,
+      seq: 0,
+      epoch: 0,
+    }
+    const setUp = {
+      Coordinator: mutation.Coordinator ?? Coordinator,
+      options: this.#options,
+      identity,
+      flushMinMs: 0.5,
+      flushMaxMs: random.between(1, 30),
+      releasesBeforeFlush: mutation.releasesBeforeFlush ?? false,
+    }
+    return new SimulatedGateway(setUp, {
+      clock: this.clock,
+      network: this.network,
+      ledger: this.ledger,
+      random,
+      witness: this.#gatewayWitness(),
+      strikes: () => this.#faults.strikes('gateway'),
+    })
+  }
+
+  #createNode(id: string, mutation: Mutation, random: Random): SimulatedNode {
+    const isFenced = mutation.hasNoFence !== true
+    const store = new SimulatedStore(this.#options.grid, { isFenced }, random)
+    const setUp = {
+      Agent: mutation.Agent ?? Agent,
+      options: {
+        node: id as NodeId,
+        weight: 1 + random.integer(2),
+        operations: OPERATION_NAMES,
+        telemetryIntervalMs: 60_000,
+        outboxBytesMax: 64 * 1024,
+        birth: {},
+        backoff: { baseMs: 100, capMs: 2000 },
+        answerTimeoutMs: 1500,
+      },
+      flushMinMs: 0.5,
+      flushMaxMs: random.between(1, 8),
+      reportsBeforeFlush: mutation.reportsBeforeFlush ?? false,
+      ignoresAfter: mutation.ignoresAfter ?? false,
+    }
+    return new SimulatedNode(setUp, store, {
+      clock: this.clock,
+      network: this.network,
+      random,
+      witness: this.#nodeWitness(),
+      strikes: () => this.#faults.strikes(id),
+      diskFails: () => this.#faults.diskFails(id),
+      tears: () => this.#faults.tears(),
+    })
+  }
+
+  #note(process: string, effect: AgentEffect | GatewayEffect): void {
+    for (const line of this.onLine === undefined ? [] : linesOf(effect)) {
+      this.onLine!(`${this.clock.nowMs.toFixed(3)} ${process} ${line}`)
+    }
+    this.#trace.update(`${this.clock.nowMs} ${process} ${effect.type}\n`)
+  }
+
+  #gatewayWitness(): GatewayWitness {
+    return {
+      effect: (effect) => this.#note('gateway', effect),
+      flushed: (records) => this.#checkers.flushed(records),
+      sent: (connection, message) => this.#sent(connection, message),
+      received: (connection, message) => this.#received(connection, message),
+      notice: (notice) => this.#noticed(notice),
+      announced: (task, state) => {
+        this.#checkers.announced(task, state)
+        const story = this.#stories.find(task)!
+        if (state === 'failed') violated(`task ${task} failed, and nothing here makes one fail`)
+        this.count(`end-${state}${story.isWrite ? `-${story.effect}` : ''}`)
+      },
+      published: (effect) => this.#checkers.published(effect),
+      started: (openWrites) => {
+        if (openWrites > 0) this.count('cold-restart-with-open-writes')
+      },
+    }
+  }
+
+  #nodeWitness(): NodeWitness {
+    return {
+      effect: (node, effect) => {
+        this.#note(node, effect)
+        if (effect.type !== 'log') return
+        if (effect.code === 'chain-differs') violated(`node ${node}: ${effect.message}`)
+        if (effect.code === 'wipe-refused') this.count('wipe-refused')
+      },
+      received: () => {},
+      committed: (node, tiles) => {
+        for (const tile of tiles) {
+          this.#checkers.pageChanged(node.id, tile, node.store.page(tile)!)
+        }
+      },
+      exited: (node, code) => {
+        this.count(`exit-${code}`)
+        this.#faults.exited(node)
+      },
+    }
+  }
+
+  #sent(connection: string, message: Down): void {
+    this.#checkers.sent(message)
+    if (message.t === 'entries') {
+      const upTo = this.#sentUpTo.get(connection) ?? 0
+      for (const { position } of message.entries) {
+        if (position <= upTo) this.count('resend')
+        else this.#sentUpTo.set(connection, position)
+      }
+    }
+    if (message.t === 'read') {
+      this.#askedInLife.set(`${message.task}/${message.part}`, this.gateway.life)
+    }
+  }
+
+  #received(_connection: string, message: Up): void {
+    if (message.t === 'gap') this.count('gap')
+    if (message.t !== 'answer') return
+    const { life, view } = this.gateway
+    if (this.#askedInLife.get(`${message.task}/${message.part}`) === life) return
+    const story = this.#stories.find(message.task)!
+    const done = (): number => view!.task(story.id as never)?.shards.done ?? 0
+    const before = done()
+    this.clock.after(0, () => {
+      if (this.gateway.life === life && done() > before) this.count('answer-outlived-gateway')
+    })
+  }
+
+  #noticed({ code, message, fields }: GatewayNotice): void {
+    if (ALARMS.includes(code)) violated(`${code}: ${message}`)
+    if (code === 'node-refused') {
+      const reason = String(fields?.reason)
+      if (!REFUSALS_EXPECTED.includes(reason)) violated(`refused as ${reason}: ${message}`)
+      this.count(reason)
+    }
+    if (PATHS.includes(code)) this.count(code)
+  }
+
+  #countCopies(tile: number, seq: number): number {
+    const having = new Set<string>()
+    for (const { id, store } of this.nodes) {
+      if ((store.page(tile)?.at ?? 0) >= seq) having.add(id)
+    }
+    for (const { node, pages } of this.#lostCards) {
+      if ((pages.get(tile) ?? 0) >= seq) having.add(node)
+    }
+    return having.size
+  }
+
+  /** What has not come to rest. */
+  #unrest(): string | undefined {
+    const { view } = this.gateway
+    if (view === undefined) return 'the gateway is down'
+    const away = this.nodes.find((node) => !node.isAdmitted)
+    if (away !== undefined) return `node ${away.id} is not admitted`
+    if (!this.#clients.isIdle) return 'a client waits for an answer'
+    const open = this.#stories.accepted.find(({ ends }) => ends === 0)
+    if (open !== undefined) return `task ${open.id} is ${open.state}`
+    const counts = view.counts()
+    for (const what of ['writesWaiting', 'writesInLog', 'readsOpen', 'openBytes', 'logBytes']) {
+      if (counts[what] !== 0) return `${what} is ${counts[what]}`
+    }
+    const streams = new Map(view.nodes().map(({ id, stream }) => [id as string, stream!]))
+    for (const { id, store } of this.nodes) {
+      const { head, acked } = streams.get(id)!
+      if (acked !== head || store.mark.position !== head) {
+        return `node ${id} stands at ${store.mark.position}, acknowledged ${acked} of ${head}`
+      }
+    }
+    for (const table of ['write', 'body'] as const) {
+      if (this.ledger.count(table) !== 0) return `the ledger keeps a ${table}`
+    }
+    return undefined
+  }
+
+  /** At rest, every holder of a written tile has its last state, and nobody else has any. */
+  #checkPlacement(): void {
+    const view = this.gateway.view!
+    for (let tile = 0; tile < this.#model.grid.geometry.tiles; tile++) {
+      const { seq } = this.#model.tileAt(tile, Number.POSITIVE_INFINITY)
+      const holders: readonly string[] = view.holdersOf(tile)
+      if (seq > 0 && holders.length === 0) violated(`tile ${tile} has no holder`)
+      for (const { id, store } of this.nodes) {
+        const at = store.page(tile)?.at ?? 0
+        const due = holders.includes(id) ? seq : 0
+        if (at !== due) violated(`tile ${tile} is at ${at} on node ${id}, ${due} is due`)
+      }
+    }
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * Connections between nodes and the gateway as TCP gives them: each direction is a queue in order, a
+ * connection ends at any moment, and what is on its way then is lost from some place on. A stalled
+ * link holds everything back until it heals. A broker that sheds messages of QoS 0 is simulated by
+ * dropping single messages.
+ */
+import type { Random } from '../../shared/core/random.ts'
+import type { SimulatedClock } from './simulated-clock.ts'
+
+export interface GatewayEnd {
+  received(connection: string, node: string, payload: Uint8Array): void
+  closed(connection: string): void
+}
+
+/** One process of a node. */
+export interface NodeEnd {
+  readonly node: string
+  connected(connection: string): void
+  received(connection: string, payload: Uint8Array): void
+  closed(connection: string, reason: string): void
+}
+
+export interface NetworkOptions {
+  readonly latencyMinMs: number
+  readonly latencyMaxMs: number
+  /** After this time the gateway gives up a connection whose other end died without a word. */
+  readonly keepaliveMs: number
+}
+
+interface Delivery {
+  readonly readyMs: number
+  readonly act: () => void
+}
+
+/** One direction of a connection. */
+class Channel {
+  readonly #clock: SimulatedClock
+  readonly #stalledUntilMs: () => number
+  #queue: Delivery[] = []
+  #lastReadyMs = 0
+  #isArmed = false
+
+  constructor(clock: SimulatedClock, stalledUntilMs: () => number) {
+    this.#clock = clock
+    this.#stalledUntilMs = stalledUntilMs
+  }
+
+  push(latencyMs: number, act: () => void): void {
+    this.#lastReadyMs = Math.max(this.#lastReadyMs, this.#clock.nowMs + latencyMs)
+    this.#queue.push({ readyMs: this.#lastReadyMs, act })
+    this.#arm()
+  }
+
+  /** What would arrive after `atMs` is lost. */
+  cutAt(atMs: number): void {
+    this.#queue = this.#queue.filter(({ readyMs }) => readyMs <= atMs)
+    this.#lastReadyMs = Math.min(this.#lastReadyMs, atMs)
+  }
+
+  #arm(): void {
+    const head = this.#queue[0]
+    if (this.#isArmed || head === undefined) return
+    this.#isArmed = true
+    this.#clock.at(Math.max(head.readyMs, this.#stalledUntilMs()), () => this.#deliver())
+  }
+
+  #deliver(): void {
+    this.#isArmed = false
+    const head = this.#queue[0]
+    const { nowMs } = this.#clock
+    if (head !== undefined && head.readyMs <= nowMs && this.#stalledUntilMs() <= nowMs) {
+      this.#queue.shift()
+      head.act()
+    }
+    this.#arm()
+  }
+}
+
+interface Connection {
+  readonly id: string
+  readonly node: NodeEnd
+  readonly up: Channel
+  readonly down: Channel
+  isOpenAtGateway: boolean
+  isOpenAtNode: boolean
+}
+
+export class SimulatedNetwork {
+  readonly #options: NetworkOptions
+  readonly #clock: SimulatedClock
+  readonly #random: Random
+  readonly #connections = new Map<string, Connection>()
+  readonly #stalledUntilMs = new Map<string, number>()
+  #gateway: GatewayEnd | undefined
+  #attempts = 0
+  /** Share of single messages that are lost. */
+  dropShare = 0
+  onDrop: () => void = () => {}
+
+  constructor(options: NetworkOptions, clock: SimulatedClock, random: Random) {
+    this.#options = options
+    this.#clock = clock
+    this.#random = random
+  }
+
+  gatewayStarted(gateway: GatewayEnd): void {
+    this.#gateway = gateway
+  }
+
+  /** The gateway's process is gone: the kernel closes all its connections. */
+  gatewayStopped(): void {
+    this.#gateway = undefined
+    for (const connection of [...this.#connections.values()]) {
+      this.#closeAtGateway(connection)
+      this.#endAtNode(connection, 'the gateway is gone')
+    }
+  }
+
+  /** Returns the connection's id; whether it comes to be is told to `node`. */
+  connect(node: NodeEnd): string {
+    this.#attempts += 1
+    const stalled = (): number => this.#stalledUntilMs.get(node.node) ?? 0
+    const connection: Connection = {
+      id: `${node.node}-${this.#attempts}`,
+      node,
+      up: new Channel(this.#clock, stalled),
+      down: new Channel(this.#clock, stalled),
+      isOpenAtGateway: false,
+      isOpenAtNode: true,
+    }
+    this.#connections.set(connection.id, connection)
+    connection.up.push(this.#latencyMs(), () => {
+      if (!this.#connections.has(connection.id)) return
+      if (this.#gateway === undefined) {
+        this.#connections.delete(connection.id)
+        this.#endAtNode(connection, 'connection refused')
+        return
+      }
+      connection.isOpenAtGateway = true
+      connection.down.push(this.#latencyMs(), () => {
+        if (connection.isOpenAtNode) node.connected(connection.id)
+      })
+    })
+    return connection.id
+  }
+
+  /** From the node. */
+  up(id: string, payload: Uint8Array): void {
+    const connection = this.#connections.get(id)
+    if (!connection?.isOpenAtNode || this.#drops()) return
+    connection.up.push(this.#latencyMs(), () => {
+      if (connection.isOpenAtGateway)
+        this.#gateway?.received(id, connection.node.node, payload.slice())
+    })
+  }
+
+  /** From the gateway. */
+  down(id: string, payload: Uint8Array): void {
+    const connection = this.#connections.get(id)
+    if (!connection?.isOpenAtGateway || this.#drops()) return
+    connection.down.push(this.#latencyMs(), () => {
+      if (connection.isOpenAtNode) connection.node.received(id, payload.slice())
+    })
+  }
+
+  /** The gateway closes a connection; what it sent before still arrives. */
+  closeFromGateway(id: string): void {
+    const connection = this.#connections.get(id)
+    if (!connection?.isOpenAtGateway) return
+    this.#endAtGateway(connection)
+    this.#endAtNode(connection, 'closed by the gateway')
+  }
+
+  /** The node closes its connections, or its process dies and the kernel does. */
+  closeFromNode(node: NodeEnd, { isSilent = false, isDead = false } = {}): void {
+    for (const connection of [...this.#connections.values()]) {
+      if (connection.node !== node || !connection.isOpenAtNode) continue
+      connection.isOpenAtNode = false
+      if (!isDead) this.#clock.after(0, () => node.closed(connection.id, 'closed here'))
+      if (isSilent) {
+        this.#clock.after(this.#options.keepaliveMs, () => this.#endAtGateway(connection))
+      } else {
+        connection.up.push(this.#latencyMs(), () => this.#endAtGateway(connection))
+      }
+    }
+  }
+
+  /** The path breaks: both ends learn of it, each in its own time; what comes later is lost. */
+  cut(node: string): boolean {
+    const connections = [...this.#connections.values()].filter(
+      (connection) => connection.node.node === node && connection.isOpenAtNode,
+    )
+    for (const connection of connections) {
+      const gatewayMs = this.#clock.nowMs + this.#latencyMs()
+      const nodeMs = this.#clock.nowMs + this.#latencyMs()
+      connection.up.cutAt(gatewayMs)
+      connection.down.cutAt(nodeMs)
+      this.#clock.at(gatewayMs, () => this.#endAtGateway(connection))
+      this.#clock.at(nodeMs, () => {
+        if (!connection.isOpenAtNode) return
+        connection.isOpenAtNode = false
+        connection.node.closed(connection.id, 'connection reset')
+      })
+    }
+    return connections.length > 0
+  }
+
+  /** Nothing passes between this node and the gateway until then; nothing is lost either. */
+  stall(node: string, untilMs: number): void {
+    this.#stalledUntilMs.set(node, untilMs)
+  }
+
+  healAll(): void {
+    this.#stalledUntilMs.clear()
+    this.dropShare = 0
+  }
+
+  #endAtNode(connection: Connection, reason: string): void {
+    connection.down.push(this.#latencyMs(), () => {
+      if (!connection.isOpenAtNode) return
+      connection.isOpenAtNode = false
+      connection.node.closed(connection.id, reason)
+    })
+  }
+
+  #endAtGateway(connection: Connection): void {
+    if (!connection.isOpenAtGateway) return
+    this.#closeAtGateway(connection)
+    this.#clock.after(0, () => this.#gateway?.closed(connection.id))
+  }
+
+  #closeAtGateway(connection: Connection): void {
+    connection.isOpenAtGateway = false
+    this.#connections.delete(connection.id)
+  }
+
+  #latencyMs(): number {
+    const { latencyMinMs, latencyMaxMs } = this.#options
+    return this.#random.between(latencyMinMs, latencyMaxMs)
+  }
+
+  #drops(): boolean {
+    if (this.dropShare === 0 || this.#random.unit() >= this.dropShare) return false
+    this.onDrop()
+    return true
+  }
+}

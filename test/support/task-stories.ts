@@ -1,0 +1,83 @@
+/** What became of each task, as its client and the ledger's disk saw it. */
+import { encodeBody, hashBody } from '../../broker/core/task-ledger.ts'
+import { findOperation } from '../../shared/operations/catalog.ts'
+import type { GridContext } from '../../shared/operations/operation.ts'
+import { parseSubmission } from '../../shared/protocol/task.ts'
+import type { PlainTask } from './grid-model.ts'
+
+export interface TaskStory {
+  readonly plain: PlainTask
+  readonly payload: Uint8Array
+  readonly hash: string
+  readonly isWrite: boolean
+  /** Once the ledger has it. */
+  id: string | undefined
+  /** By tile: the last write that was seen as done when this was first submitted. */
+  readonly mustSee: readonly number[]
+  state: string | undefined
+  effect: string | undefined
+  /** How often the ledger says that it ended. */
+  ends: number
+  announcements: number
+  seq: number | undefined
+  result: Record<string, unknown> | undefined
+  /** The last state that was published. */
+  shown: Record<string, unknown> | undefined
+}
+
+export class TaskStories {
+  readonly #grid: GridContext
+  readonly #byHash = new Map<string, TaskStory>()
+  readonly #byId = new Map<string, TaskStory>()
+
+  constructor(grid: GridContext) {
+    this.#grid = grid
+  }
+
+  get all(): TaskStory[] {
+    return [...this.#byHash.values()]
+  }
+
+  /** Those that the ledger took. */
+  get accepted(): TaskStory[] {
+    return [...this.#byId.values()]
+  }
+
+  begin(plain: PlainTask, mustSee: readonly number[]): TaskStory {
+    const payload = Buffer.from(JSON.stringify(plain))
+    const parsed = parseSubmission(payload, this.#grid)
+    if (!parsed.ok) throw new Error(`a task of the test is refused: ${JSON.stringify(parsed)}`)
+    const story: TaskStory = {
+      plain,
+      payload,
+      hash: hashBody(encodeBody(parsed.submission.body)),
+      isWrite: findOperation(plain.op)!.kind === 'write',
+      id: undefined,
+      mustSee,
+      state: undefined,
+      effect: undefined,
+      ends: 0,
+      announcements: 0,
+      seq: undefined,
+      result: undefined,
+      shown: undefined,
+    }
+    if (this.#byHash.has(story.hash)) throw new Error('every task of the test has its own body')
+    this.#byHash.set(story.hash, story)
+    return story
+  }
+
+  byHash(hash: string): TaskStory | undefined {
+    return this.#byHash.get(hash)
+  }
+
+  find(id: string): TaskStory | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** The ledger holds the task under this id. */
+  name(story: TaskStory, id: string): void {
+    story.id = id
+    this.#byId.set(id, story)
+  }
+}

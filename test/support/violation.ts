@@ -1,0 +1,6 @@
+/** A promise of the system was broken. */
+export class Violation extends Error {}
+
+export function violated(what: string): never {
+  throw new Violation(what)
+}
