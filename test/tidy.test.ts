@@ -331,9 +331,10 @@ const filesAreShort = eachSource((source) => {
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'broker/core/coordinator.ts': [
     ...['admission', 'coordinator-context', 'coordinator-view', 'deadlines', 'fleet', 'reads'],
-    ...['node-stream', 'read-plan', 'submissions', 'task-endings', 'writes'],
+    ...['failure-detector', 'membership', 'node-stream', 'read-plan', 'submissions'],
+    ...['task-endings', 'writes'],
   ].map((name) => `broker/core/${name}.ts`),
-  'firmware-agent/core/agent.ts': ['outbox', 'shard-stream'].map(
+  'firmware-agent/core/agent.ts': ['outbox', 'pulse', 'read-queue', 'session', 'shard-stream'].map(
     (name) => `firmware-agent/core/${name}.ts`,
   ),
 }

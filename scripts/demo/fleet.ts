@@ -100,7 +100,7 @@ function makeFolder(): string {
     return mkdtempSync(join(tmpdir(), 'obelisk-demo-'))
   } catch (error) {
     const message = `no temporary folder: ${messageOf(error)}`
-    throw new AppError('ERR_FOLDER', message, { cause: error })
+    throw new AppError('folder-unusable', message, { cause: error })
   }
 }
 
