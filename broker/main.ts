@@ -6,13 +6,10 @@ import { formatFields } from '../shared/grid/fields.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
-import { ConfigError, loadConfig } from '../shared/runtime/config.ts'
-import { AppError, EXIT_DONE, EXIT_SOFTWARE, messageOf } from '../shared/runtime/errors.ts'
+import { ConfigError } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
-import { createLineLogger, logFormatFor } from '../shared/runtime/logger.ts'
-import { renderHelp } from '../shared/runtime/option-pages.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
-import { Shutdown } from '../shared/runtime/shutdown.ts'
+import { type Running, runProgram } from '../shared/runtime/program.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { EventLog } from './adapters/event-log.ts'
 import { HttpServer } from './adapters/http-server.ts'
@@ -27,7 +24,6 @@ import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
 import { GatewayDriver } from './driver.ts'
 import { HttpCalls } from './http-calls.ts'
 
-const SHUTDOWN_DEADLINE_MS = 8000
 const RESEND_MS = 3000
 /** Long enough for boards that start together; a task waits this long for the last of them. */
 const SETTLE_MS = 500
@@ -38,50 +34,12 @@ const HOUR_MS = 3_600_000
 
 /** Runs the gateway until it is told to stop; resolves with the exit code. */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
-  const loaded = await loadConfig(GATEWAY, argv, environment)
-  if (loaded.kind === 'help') {
-    process.stdout.write(renderHelp(GATEWAY))
-    return EXIT_DONE
-  }
-  const config = loaded.values
-  const log = createLineLogger({
-    name: 'gateway',
-    level: config.logLevel,
-    format: logFormatFor(environment, process.stderr),
-    write: (line) => process.stderr.write(line),
-  })
-  const shutdown = new Shutdown({ deadlineMs: SHUTDOWN_DEADLINE_MS }, () => {}, log)
-  let failure: string | undefined
-  const fatal = (error: unknown): void => {
-    failure = messageOf(error)
-    const code = error instanceof AppError ? error.exitCode : EXIT_SOFTWARE
-    log.error({ err: error, code: error instanceof AppError ? error.code : 'bug' }, failure)
-    void shutdown.begin('a failure', code)
-  }
-  const unlisten = shutdown.listen(process)
-  try {
-    await start(config, shutdown, { log, fatal, failure: () => failure })
-  } catch (error) {
-    const code = error instanceof AppError ? error.exitCode : EXIT_SOFTWARE
-    process.stderr.write(`obelisk gateway: ${messageOf(error)}\n`)
-    void shutdown.begin('could not start', code)
-  }
-  const code = await shutdown.ended
-  unlisten()
-  return code
-}
-
-interface Surroundings {
-  readonly log: ReturnType<typeof createLineLogger>
-  readonly fatal: (error: unknown) => void
-  /** Why the gateway is about to end, if it is. */
-  readonly failure: () => string | undefined
+  return await runProgram(GATEWAY, argv, environment, start)
 }
 
 async function start(
   config: GatewayConfig,
-  shutdown: Shutdown,
-  { log, fatal, failure }: Surroundings,
+  { log, shutdown, fatal, failure }: Running,
 ): Promise<void> {
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())

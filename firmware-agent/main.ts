@@ -7,49 +7,34 @@ import { isNodeId } from '../shared/core/ids.ts'
 import { Random } from '../shared/core/random.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
 import { buildTopic, nodeClientId } from '../shared/protocol/topics.ts'
-import { loadConfig, readSecret } from '../shared/runtime/config.ts'
-import { AppError, EXIT_DONE, EXIT_SOFTWARE, messageOf } from '../shared/runtime/errors.ts'
+import { readSecret } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
-import { createLineLogger, logFormatFor } from '../shared/runtime/logger.ts'
-import { renderHelp } from '../shared/runtime/option-pages.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
-import { Shutdown } from '../shared/runtime/shutdown.ts'
+import { type Running, runProgram } from '../shared/runtime/program.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { DeviceMetrics } from './adapters/device-metrics.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
 import { SliceStore } from './adapters/slice-store.ts'
-import { AGENT } from './config.ts'
+import { AGENT, type AgentConfig } from './config.ts'
 import { Agent } from './core/agent.ts'
 import { AgentDriver } from './driver.ts'
 
 const ANSWER_TIMEOUT_MS = 10_000
 const BACKOFF = { baseMs: 1000, capMs: 60_000 }
-const SHUTDOWN_DEADLINE_MS = 8000
 
 /** Runs the agent until it is told to stop; resolves with the exit code. */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
-  const loaded = await loadConfig(AGENT, argv, environment)
-  if (loaded.kind === 'help') {
-    process.stdout.write(renderHelp(AGENT))
-    return EXIT_DONE
-  }
-  const config = loaded.values
-  const log = createLineLogger({
-    name: 'agent',
-    level: config.logLevel,
-    format: logFormatFor(environment, process.stderr),
-    write: (line) => process.stderr.write(line),
-  })
-  const shutdown = new Shutdown({ deadlineMs: SHUTDOWN_DEADLINE_MS }, () => {}, log)
-  const fatal = (error: unknown): void => {
-    const code = error instanceof AppError ? error.exitCode : EXIT_SOFTWARE
-    log.error(
-      { err: error, code: error instanceof AppError ? error.code : 'bug' },
-      messageOf(error),
-    )
-    void shutdown.begin('a failure', code)
-  }
+  return await runProgram(AGENT, argv, environment, (config, running) =>
+    start(config, running, readSecret(config.passwordFile, 'mqtt-password', environment)),
+  )
+}
+
+async function start(
+  config: AgentConfig,
+  { log, shutdown, fatal }: Running,
+  password: string | undefined,
+): Promise<void> {
   const node = config.id
   assert(isNodeId(node), 'the configuration checks the id')
   const random = new Random(randomBytes(4).readUInt32LE())
@@ -63,10 +48,7 @@ export async function run(argv: readonly string[], environment: Environment): Pr
     { sliceBytesMax, outboxBytesMax },
     storeRandom,
     fatal,
-  ).catch(async (error: unknown) => {
-    await lock.release()
-    throw error
-  })
+  )
   shutdown.add('store', () => store.close())
   if (store.setAside !== undefined) {
     log.error(
@@ -111,7 +93,6 @@ export async function run(argv: readonly string[], environment: Environment): Pr
       fatal,
     },
   )
-  const password = readSecret(config.passwordFile, 'mqtt-password', environment)
   const link = new MqttLink(
     {
       url: config.url,
@@ -137,12 +118,8 @@ export async function run(argv: readonly string[], environment: Environment): Pr
     driver.stopTimer()
     await link.close()
   })
-  const unlisten = shutdown.listen(process)
   log.info({ node, data: config.data, boot: store.identity.boot }, 'agent started')
   driver.begin(link)
-  const code = await shutdown.ended
-  unlisten()
-  return code
 }
 
 function birthFacts(): Record<string, unknown> {

@@ -39,7 +39,7 @@ export class Placement {
   /** `replicas` slots a tile; member index + 1, or NO_HOLDER. */
   readonly #slots: Uint16Array
   readonly #dirtyChunks = new Set<number>()
-  #members: readonly RingMember[] = []
+  #members: RingMember[] = []
   /** Over `#members`; made when it is first asked for. */
   #ring: HashRing | undefined
   /** Tiles that were never written. */
@@ -61,7 +61,7 @@ export class Placement {
 
   /** The members that floating tiles and items are spread over, from now on. */
   setMembers(members: readonly RingMember[]): void {
-    this.#members = [...members].sort((a, b) => a.index - b.index)
+    this.#members = [...members]
     this.#ring = undefined
     this.#isStale = true
     this.epoch += 1
@@ -196,6 +196,8 @@ export class Placement {
     const { tiles, replicas, loadBound } = this.#options
     const copies = Math.min(replicas, this.#members.length)
     const room = new Int32Array(INDEXES_MAX)
+    // In one order, whatever order they came in: a sum of fractions depends on it.
+    this.#members.sort((a, b) => a.index - b.index)
     const weights = this.#members.reduce((sum, { weight }) => sum + weight, 0)
     for (const { index, weight } of this.#members) {
       room[index] = Math.ceil((loadBound * tiles * copies * weight) / weights)

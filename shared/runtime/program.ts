@@ -1,0 +1,63 @@
+/**
+ * What running either program has in common: its configuration, its logger, an orderly end by signal
+ * or by failure, and the exit code.
+ */
+import { loadConfig, type Program } from './config.ts'
+import { AppError, EXIT_DONE, EXIT_SOFTWARE, messageOf } from './errors.ts'
+import { createLineLogger, type Logger, type LogLevel, logFormatFor } from './logger.ts'
+import { renderHelp } from './option-pages.ts'
+import type { Environment, OptionTable, Values } from './option-table.ts'
+import { Shutdown } from './shutdown.ts'
+
+/** Below the TimeoutStopSec of the units. */
+const SHUTDOWN_DEADLINE_MS = 8000
+
+export interface Running {
+  readonly log: Logger
+  readonly shutdown: Shutdown
+  /** A failure that nothing can go on after: ends the program with the exit code that it means. */
+  readonly fatal: (error: unknown) => void
+  /** Why the program is about to end, if it is a failure. */
+  readonly failure: () => string | undefined
+}
+
+/** Runs a program until it is told to stop; resolves with the exit code. */
+export async function runProgram<T extends OptionTable>(
+  program: Program<T>,
+  argv: readonly string[],
+  environment: Environment,
+  start: (config: Values<T>, running: Running) => Promise<void>,
+): Promise<number> {
+  const loaded = await loadConfig(program, argv, environment)
+  if (loaded.kind === 'help') {
+    process.stdout.write(renderHelp(program))
+    return EXIT_DONE
+  }
+  const log = createLineLogger({
+    name: program.name,
+    level: (loaded.values as { logLevel: LogLevel }).logLevel,
+    format: logFormatFor(environment, process.stderr),
+    write: (line) => process.stderr.write(line),
+  })
+  const shutdown = new Shutdown({ deadlineMs: SHUTDOWN_DEADLINE_MS }, () => {}, log)
+  let failure: string | undefined
+  const fatal = (error: unknown): void => {
+    failure = messageOf(error)
+    const isKnown = error instanceof AppError
+    log.error({ err: error, code: isKnown ? error.code : 'bug' }, failure)
+    void shutdown.begin('a failure', isKnown ? error.exitCode : EXIT_SOFTWARE)
+  }
+  const unlisten = shutdown.listen(process)
+  try {
+    await start(loaded.values, { log, shutdown, fatal, failure: () => failure })
+  } catch (error) {
+    process.stderr.write(`obelisk ${program.name}: ${messageOf(error)}\n`)
+    void shutdown.begin(
+      'it could not start',
+      error instanceof AppError ? error.exitCode : EXIT_SOFTWARE,
+    )
+  }
+  const code = await shutdown.ended
+  unlisten()
+  return code
+}
