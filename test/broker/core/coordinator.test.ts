@@ -51,6 +51,37 @@ t.test('an answer that waited at a node still finds its part', async (t) => {
   t.equal(bench.task('r')?.state, 'completed')
 })
 
+t.test(
+  'an answer of a later round counts only for the arguments that it was asked with',
+  async (t) => {
+    const bench = settledPair()
+    bench.submit({ id: 'h', op: 'stat', region: TILE_0, args: { field: 'value', bins: 2 } })
+    const { reader } = readerOf(bench)
+    const column = (value: number) => new Uint8Array(Float64Array.of(value).buffer)
+    const toMax = (max: number) => ({
+      tiles: new Uint8Array(4),
+      count: column(16),
+      sum: column(16),
+      min: column(0),
+      max: column(max),
+      m2: column(0),
+    })
+    bench.answer(reader, bench.readsTo(reader)[0]!, { value: toMax(8) })
+    const [old] = bench.readsTo(reader)
+    t.match(old, { args: { range: [0, 8] } })
+    bench.start()
+    bench.hello(reader)
+    bench.answer(reader, bench.readsTo(reader)[0]!, { value: toMax(9) })
+    const [current] = bench.readsTo(reader)
+    t.match(current, { args: { range: [0, 9] } })
+    const counts = new Uint8Array(Float64Array.of(8, 8).buffer)
+    bench.answer(reader, old!, { value: { counts } })
+    t.equal(bench.task('h')?.state, 'running')
+    bench.answer(reader, current!, { value: { counts } })
+    t.equal(bench.task('h')?.state, 'completed')
+  },
+)
+
 t.test('a read does not wait long for a node that does not come back', async (t) => {
   const bench = settledPair()
   bench.submit({ id: 'r', ...GET })
