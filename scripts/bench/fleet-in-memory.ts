@@ -173,7 +173,7 @@ function optionsOf(grid: GridContext, replicas: number): CoordinatorOptions {
     resendMs: 3000,
     settleMs: SETTLE_MS,
     graceMs: GRACE_MS,
-    readGraceMs: GRACE_MS,
+    returnGraceMs: GRACE_MS,
     retentionMs: of.retentionHours.default * 3_600_000,
     retentionTasks: of.retentionTasks.default,
     tasksMax: of.tasksMax.default,

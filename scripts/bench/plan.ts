@@ -60,13 +60,18 @@ const members: RingMember[] = Array.from({ length: NODES }, (_, index) => ({
 
 const rows = [['what', 'min', 'p50', 'p99', 'p50 own', 'p99 own', 'runs', 'goal', 'verdict']]
 
-/** `goalMs` is to hold for the 99th percentile of what was our own time. */
+/** `goalMs` is to hold for the median and the 99th percentile of what was our own time. */
 function report(what: string, timings: Timings, goalMs?: number): void {
   const { minMs, p50Ms, p99Ms, ownP50Ms, ownP99Ms, count } = timings
   const figures = [minMs, p50Ms, p99Ms, ownP50Ms, ownP99Ms].map(formatMs)
-  const verdict =
-    goalMs === undefined ? ['', ''] : [`< ${goalMs}`, ownP99Ms < goalMs ? 'holds' : 'missed']
-  rows.push([what, ...figures, String(count), ...verdict])
+  const row = [what, ...figures, String(count)]
+  if (goalMs !== undefined) row.push(`< ${goalMs}`, verdictOn(timings, goalMs))
+  rows.push(row)
+}
+
+function verdictOn({ ownP50Ms, ownP99Ms }: Timings, goalMs: number): string {
+  if (ownP99Ms < goalMs) return 'holds'
+  return ownP50Ms < goalMs ? 'p50 only' : 'missed'
 }
 
 function newPlacement(): Placement {
