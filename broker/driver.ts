@@ -43,9 +43,10 @@ export class GatewayDriver {
   readonly #answers = new Map<Ticket, (outcome: Outcome) => void>()
   readonly #endings = new Map<TaskId, Set<() => void>>()
   #tickets = 0
-  /** Steps whose effects have not left; the first one's records may be on their way to the disk. */
+  /** Steps whose effects have not left; the first ones' records may be on their way to the disk. */
   #queue: Batch[] = []
   #flush: Promise<void> | undefined
+  #isLeaving = false
   #timer: NodeJS.Timeout | undefined
   #isStopped = false
 
@@ -146,30 +147,41 @@ export class GatewayDriver {
       if (effect.type === 'persist') batch.records.push(...effect.records)
       else batch.effects.push(effect)
     }
-    if (batch.records.length === 0 && this.#queue.length === 0) this.#release(batch)
-    else {
-      this.#queue.push(batch)
-      this.#startFlush()
-    }
+    this.#queue.push(batch)
+    this.#leave()
     this.#setTimer()
   }
 
-  #startFlush(): void {
-    if (this.#flush !== undefined) return
-    this.#flush = this.#flushAll().catch((error: unknown) => {
-      this.#isStopped = true
-      this.#onFatal(error)
-    })
+  /**
+   * Lets queued effects leave, in order. What an effect causes on the way comes back as an event, and
+   * its effects queue up behind the rest.
+   */
+  #leave(): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    for (let batch = this.#queue[0]; batch !== undefined; batch = this.#queue[0]) {
+      if (this.#queue.some(({ records }) => records.length > 0)) {
+        this.#flush = this.#flushQueue().catch((error: unknown) => {
+          this.#isStopped = true
+          this.#flush = undefined
+          this.#onFatal(error)
+        })
+        return
+      }
+      this.#queue.shift()
+      this.#release(batch)
+    }
+    this.#isLeaving = false
   }
 
-  async #flushAll(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const batches = this.#queue.length
-      const records = this.#queue.flatMap((batch) => batch.records)
-      if (records.length > 0) await this.#ports.write(records)
-      for (const batch of this.#queue.splice(0, batches)) this.#release(batch)
-    }
+  async #flushQueue(): Promise<void> {
+    const batches = [...this.#queue]
+    await this.#ports.write(batches.flatMap(({ records }) => records))
+    this.#queue.splice(0, batches.length)
+    for (const batch of batches) this.#release(batch)
     this.#flush = undefined
+    this.#isLeaving = false
+    this.#leave()
   }
 
   #release(batch: Batch): void {

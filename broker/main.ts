@@ -29,7 +29,7 @@ const RESEND_MS = 3000
 const SETTLE_MS = 500
 const GRACE_MS = 10_000
 /** Agents are back within about this long, and may have answers with them. */
-const READ_GRACE_MS = 2500
+const RETURN_GRACE_MS = 2500
 const HOUR_MS = 3_600_000
 
 /** Runs the gateway until it is told to stop; resolves with the exit code. */
@@ -174,7 +174,7 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
     resendMs: RESEND_MS,
     settleMs: SETTLE_MS,
     graceMs: GRACE_MS,
-    readGraceMs: READ_GRACE_MS,
+    returnGraceMs: RETURN_GRACE_MS,
   }
 }
 

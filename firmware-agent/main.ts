@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { arch, availableParallelism, totalmem } from 'node:os'
+import { setFlagsFromString } from 'node:v8'
 import { assert } from '../shared/core/assert.ts'
 import { isNodeId } from '../shared/core/ids.ts'
 import { Random } from '../shared/core/random.ts'
@@ -25,6 +26,8 @@ const BACKOFF = { baseMs: 1000, capMs: 60_000 }
 
 /** Runs the agent until it is told to stop; resolves with the exit code. */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
+  // The young generation stays small: it is worth 15 MB after work on a whole slice.
+  setFlagsFromString('--semi-space-growth-factor=1')
   return await runProgram(AGENT, argv, environment, (config, running) =>
     start(config, running, readSecret(config.passwordFile, 'mqtt-password', environment)),
   )

@@ -37,8 +37,8 @@ export interface CoordinatorOptions {
   readonly settleMs: number
   /** After a start, tiles are not born on part of the fleet before this has passed. */
   readonly graceMs: number
-  /** After a start, open reads are not planned around members that are away before this passed. */
-  readonly readGraceMs: number
+  /** How long, after a start, open tasks wait for the nodes that they were with before. */
+  readonly returnGraceMs: number
   readonly retentionMs: number
   readonly retentionTasks: number
   readonly tasksMax: number
@@ -84,9 +84,9 @@ export class CoordinatorContext {
     return this.now.wallMs
   }
 
-  /** Until then after a start, a read waits for the node that it may have been given before. */
-  get readGraceEndMs(): number {
-    return this.startedMs + this.options.readGraceMs
+  /** Until then after a start, open tasks wait for the nodes that they were with before. */
+  get returnGraceEndMs(): number {
+    return this.startedMs + this.options.returnGraceMs
   }
 
   /** Until then after a start, members that are away may only not have come back yet. */

@@ -86,7 +86,10 @@ export class Coordinator {
         this.#reads.submit(task, { isRestored: true })
       }
     }
-    context.deadlines.set('read-grace', context.readGraceEndMs, () => this.#tryWaiting())
+    context.deadlines.set('return-grace', context.returnGraceEndMs, () => {
+      this.#writes.endGrace()
+      this.#tryWaiting()
+    })
     context.emit({
       type: 'publish',
       topic: { kind: 'gateway-state' },

@@ -81,6 +81,7 @@ export class Membership {
   readonly #byId = new Map<NodeId, Member>()
   readonly #byIndex: Member[] = []
   readonly #byConnection = new Map<ConnectionId, Member>()
+  readonly #byStore = new Map<string, Member>()
   #sessions = 0
 
   get size(): number {
@@ -108,7 +109,7 @@ export class Membership {
   }
 
   ownerOfStore(storeId: string): Member | undefined {
-    return this.#byIndex.find((member) => member.stream.storeId === storeId)
+    return this.#byStore.get(storeId)
   }
 
   add(id: NodeId, options: { joinedTs: number; storeId: string; nowMs: number }): Member {
@@ -116,6 +117,7 @@ export class Membership {
     const member = new Member(id, this.#byIndex.length, options)
     this.#byIndex.push(member)
     this.#byId.set(id, member)
+    this.#byStore.set(options.storeId, member)
     return member
   }
 
@@ -136,6 +138,8 @@ export class Membership {
 
   /** The node comes with another store: a new stream begins. */
   renew(member: Member, storeId: string): void {
+    this.#byStore.delete(member.stream.storeId)
+    this.#byStore.set(storeId, member)
     member.stream = new NodeStream(storeId)
   }
 

@@ -84,8 +84,12 @@ export class Placement {
   }
 
   /** Born, and every copy of it is gone: not to be read as zeros (recovery.md, Placement). */
-  isMissing(tile: number): boolean {
-    return this.#born[tile] === 1 && this.#slots[tile * this.#options.replicas] === NO_HOLDER
+  findMissing(tiles: Uint32Array): number | undefined {
+    const { replicas } = this.#options
+    for (const tile of tiles) {
+      if (this.#born[tile] === 1 && this.#slots[tile * replicas] === NO_HOLDER) return tile
+    }
+    return undefined
   }
 
   hasUnborn(tiles: Uint32Array): boolean {

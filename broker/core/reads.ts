@@ -95,10 +95,10 @@ export class Reads {
 
   /** In sync now; or expected back from a restart of the gateway, perhaps with the answer. */
   #mayAnswer({ task, isRestored }: OpenRead, index: number): boolean {
-    const { members, nowMs, readGraceEndMs } = this.#context
+    const { members, nowMs, returnGraceEndMs } = this.#context
     const member = members.at(index)
     if (this.#isReady(task, member)) return true
-    return isRestored && member.state === 'suspect' && nowMs < readGraceEndMs
+    return isRestored && member.state === 'suspect' && nowMs < returnGraceEndMs
   }
 
   #isReady(task: Task, member: Member): boolean {
@@ -204,14 +204,14 @@ export class Reads {
 
   /** A member came, caught up, or the fleet settled: parts that wait may find somebody. */
   issueWaiting(): void {
-    const { members, nowMs, readGraceEndMs } = this.#context
+    const { members, nowMs, returnGraceEndMs } = this.#context
     for (const read of [...this.#open.values()]) {
       for (const part of [...read.parts.values()]) {
         if (part.isLeased) continue
         const member = part.member === undefined ? undefined : members.at(part.member)
         const isReady = member !== undefined && this.#isReady(read.task, member)
         if (isReady && !this.#lacksBornTile(part, member)) this.#issue(read, [part])
-        else if (isReady || member === undefined || nowMs >= readGraceEndMs) {
+        else if (isReady || member === undefined || nowMs >= returnGraceEndMs) {
           this.#reissue(read, part, undefined)
         }
       }

@@ -125,7 +125,7 @@ export class Submissions {
       return { code: 'ledger-full', message }
     }
     const tiles = options.grid.geometry.tilesOf(body.region)
-    const missing = tiles.find((tile) => placement.isMissing(tile))
+    const missing = placement.findMissing(tiles)
     if (missing === undefined) return undefined
     return { code: 'tile-missing', message: `every copy of tile ${missing} was lost` }
   }

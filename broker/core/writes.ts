@@ -33,6 +33,8 @@ interface OpenWrite {
   /** Holders that have not acknowledged all of their parts, with the position of the last one. */
   readonly waitingFor: Map<number, number>
   isDone: boolean
+  /** It was open already when the gateway started. */
+  readonly isRestored: boolean
 }
 
 /** Entries of one message, bytes; small enough that other traffic gets between two of them. */
@@ -130,7 +132,14 @@ export class Writes {
     const plan = planWrites({ tiles, slots: placement.slots, replicas: placement.replicas })
     const tilesMax = writeTilesMax(operation, task.body.args, options.grid)
     const perTile = operation.argumentBytesPerTile(task.body.args, options.grid) + 4
-    const write: OpenWrite = { seq, task, parts: [], waitingFor: new Map(), isDone: false }
+    const write: OpenWrite = {
+      seq,
+      task,
+      parts: [],
+      waitingFor: new Map(),
+      isDone: false,
+      isRestored: false,
+    }
     for (const part of partsOf(plan, tilesMax)) {
       const member = members.at(part.member)
       const entry = member.stream.append({
@@ -304,11 +313,28 @@ export class Writes {
     }
   }
 
+  #isHeldUp(write: OpenWrite): boolean {
+    for (const index of write.waitingFor.keys()) if (this.#holdsUp(write, index)) return true
+    return false
+  }
+
+  /** In sync; or, just after a start, expected back, so that a write does not end on fewer copies. */
+  #holdsUp({ isRestored }: OpenWrite, index: number): boolean {
+    const { members, nowMs, returnGraceEndMs } = this.#context
+    const member = members.at(index)
+    if (member.isInSync) return true
+    return isRestored && member.state === 'suspect' && nowMs < returnGraceEndMs
+  }
+
+  /** The members that were expected back had their time. */
+  endGrace(): void {
+    for (const write of [...this.#open.values()]) this.#evaluate(write)
+  }
+
   #evaluate(write: OpenWrite): void {
-    const { members, options } = this.#context
+    const { options } = this.#context
     const { waitingFor, task } = write
-    const isHeldUp = [...waitingFor.keys()].some((index) => members.at(index).isInSync)
-    if (!write.isDone && !isHeldUp) {
+    if (!write.isDone && !this.#isHeldUp(write)) {
       const copies = this.#copiesOf(write)
       if (copies >= Math.max(1, options.minInSync)) this.#finish(write, copies)
       else if (waitingFor.size === 0 && copies === 0) this.#lose(write)
@@ -391,6 +417,7 @@ export class Writes {
         parts: [],
         waitingFor: new Map(),
         isDone: task.effect === 'done',
+        isRestored: true,
       }
       for (const part of value.parts) {
         const member = members.find(part.node as Member['id'])

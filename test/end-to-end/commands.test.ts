@@ -7,6 +7,9 @@ import { eventually, Fleet, freePort, within } from '../support/processes.ts'
 import { killAgent } from '../support/replicas.ts'
 import { BASE, HttpClient, type Json, WireClient } from '../support/wire-client.ts'
 
+// For machines that do much else at the same time.
+t.setTimeout(300_000)
+
 const fleet = new Fleet(t)
 const gateway = await fleet.gateway('--grid', '64x64', '--fields', 'precip:f32,visits:i32')
 const http = new HttpClient(gateway.http)

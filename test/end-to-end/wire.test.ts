@@ -19,6 +19,8 @@ import {
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/wire.test.ts`)
+// For machines that do much else at the same time.
+t.setTimeout(300_000)
 const random = new Random(seed)
 
 const WIDTH = 300

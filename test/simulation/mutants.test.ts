@@ -46,14 +46,6 @@ const MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'tiles read as unborn count as seen',
-    edit: {
-      file: 'broker/core/reads.ts',
-      from: 'read.hasUnborn || read.nodes.size > 0',
-      to: 'read.nodes.size > 0',
-    },
-  },
-  {
     name: 'a write that is done at the start still has its deadline',
     edit: {
       file: 'broker/core/coordinator.ts',

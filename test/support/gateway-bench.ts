@@ -39,7 +39,7 @@ export const BENCH_OPTIONS: CoordinatorOptions = {
   resendMs: 3000,
   settleMs: 100,
   graceMs: 10_000,
-  readGraceMs: 1000,
+  returnGraceMs: 1000,
   retentionMs: 24 * 3600 * 1000,
   retentionTasks: 10,
   tasksMax: 1000,

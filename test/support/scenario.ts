@@ -31,7 +31,7 @@ const OPTIONS: CoordinatorOptions = {
   resendMs: 3000,
   settleMs: 100,
   graceMs: 10_000,
-  readGraceMs: 1000,
+  returnGraceMs: 1000,
   retentionMs: 24 * 3600 * 1000,
   retentionTasks: 10_000,
   tasksMax: 10_000,
