@@ -5,7 +5,9 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { type IClientOptions, MqttClient } from 'mqtt'
+import type { IClientOptions } from 'mqtt'
+// The client alone: the package's entry would load WebSocket and SOCKS too, 7 MB that an agent lacks.
+import mqttClient from 'mqtt/lib/client'
 import { assert } from '../../shared/core/assert.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { PacketSizeGuard } from './packet-size-guard.ts'
@@ -90,8 +92,10 @@ export class MqttLink {
   }
 }
 
+const MqttClient = mqttClient.default
+
 class Connection {
-  readonly #client: MqttClient
+  readonly #client: InstanceType<typeof MqttClient>
   readonly #socket: Socket
   readonly #closed: Promise<void>
   #state: 'connecting' | 'up' | 'ending' = 'connecting'
