@@ -18,7 +18,12 @@ import { Metrics } from './adapters/metrics.ts'
 import { MqttBroker } from './adapters/mqtt-broker.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { GATEWAY, type GatewayConfig } from './config.ts'
-import { Coordinator, type CoordinatorOptions, newLedgerId } from './core/coordinator.ts'
+import {
+  Coordinator,
+  type CoordinatorOptions,
+  newIdentity,
+  newLedgerId,
+} from './core/coordinator.ts'
 import type { Instant } from './core/events.ts'
 import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
 import { GatewayDriver } from './driver.ts'
@@ -53,7 +58,11 @@ async function start(
   const known = contents.meta.find(({ key }) => key === 'identity')?.value
   if (known !== undefined) assertSameGrid(known, config)
   const options = coordinatorOptions(config)
-  const coordinator = new Coordinator(options, known ?? newIdentity(config, random), random)
+  const coordinator = new Coordinator(
+    options,
+    known ?? newIdentity(options, newLedgerId(random)),
+    random,
+  )
   const view = coordinator.view()
   const now = (): Instant => ({ monotonicMs: performance.now(), wallMs: Date.now() })
   const begin = coordinator.start(now(), contents)
@@ -175,18 +184,6 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
     settleMs: SETTLE_MS,
     graceMs: GRACE_MS,
     returnGraceMs: RETURN_GRACE_MS,
-  }
-}
-
-function newIdentity(config: GatewayConfig, random: Random): IdentityRecord {
-  return {
-    ledgerId: newLedgerId(random),
-    grid: { ...config.grid, tile: config.tile },
-    fields: config.fields,
-    replicas: config.replicas,
-    term: 0,
-    seq: 0,
-    epoch: 0,
   }
 }
 

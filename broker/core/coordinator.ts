@@ -267,6 +267,23 @@ export class Coordinator {
   }
 }
 
+/** What a ledger begins with. */
+export function newIdentity(
+  { grid, replicas }: Pick<CoordinatorOptions, 'grid' | 'replicas'>,
+  ledgerId: string,
+): IdentityRecord {
+  const { width, height, tile } = grid.geometry
+  return {
+    ledgerId,
+    grid: { width, height, tile },
+    fields: grid.fields,
+    replicas,
+    term: 0,
+    seq: 0,
+    epoch: 0,
+  }
+}
+
 export function newLedgerId(random: Random): string {
   return randomId(random, 20)
 }

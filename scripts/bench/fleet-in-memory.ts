@@ -4,7 +4,12 @@
  * are the defaults of the gateway.
  */
 import { GATEWAY_OPTIONS } from '../../broker/config.ts'
-import { Coordinator, type CoordinatorOptions, newLedgerId } from '../../broker/core/coordinator.ts'
+import {
+  Coordinator,
+  type CoordinatorOptions,
+  newIdentity,
+  newLedgerId,
+} from '../../broker/core/coordinator.ts'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
 import type { GatewayEvent, Instant } from '../../broker/core/events.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
@@ -52,16 +57,9 @@ export class FleetInMemory {
     const fields = GATEWAY_OPTIONS.fields.default
     this.grid = { geometry, fields }
     this.#nodes = nodes
-    const identity = {
-      ledgerId: newLedgerId(random),
-      grid,
-      fields,
-      replicas,
-      term: 0,
-      seq: 0,
-      epoch: 0,
-    }
-    this.coordinator = new Coordinator(optionsOf(this.grid, replicas), identity, random)
+    const options = optionsOf(this.grid, replicas)
+    const identity = newIdentity(options, newLedgerId(random))
+    this.coordinator = new Coordinator(options, identity, random)
     const empty = {
       meta: [],
       member: [],

@@ -15,10 +15,6 @@ import { DIGEST_BYTES, xxh32Pair } from '../core/hash.ts'
 import { type Column, columnOver } from './fields.ts'
 import { HEADER_BYTES, type PageLayout } from './page-layout.ts'
 
-export const STATUS_IDLE = 0
-export const STATUS_SCALED = 1
-export const STATUS_NAMES = ['idle', 'scaled'] as const
-
 const FORMAT = 1
 const AT_OFFSET = 8
 const DIGEST_OFFSET = 16

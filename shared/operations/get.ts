@@ -8,6 +8,7 @@ import {
   FIELD_BYTES,
   type Field,
 } from '../grid/fields.ts'
+import { STATUS_NAMES } from '../grid/status.ts'
 import { joinPath, PROBLEMS_MAX, type Problem, parseWith } from '../protocol/problems.ts'
 import { concatBytes, packTiles, unpackTiles } from './columns.ts'
 import { unknownField } from './field-values.ts'
@@ -15,8 +16,6 @@ import type { ReadOperation, TileWindow, Wire } from './operation.ts'
 
 /** wire.md: `get` covers at most this many LSUs. */
 export const GET_LSUS_MAX = 65_536
-
-const STATUS_NAMES = ['idle', 'scaled'] as const
 
 interface GetArgs extends Wire {
   /** Indexes of the fields, in the order they were asked for. */

@@ -1,9 +1,7 @@
 /** `scale`: every LSU of the region becomes `scaled`; named fields are set. */
+import { STATUS_SCALED } from '../grid/status.ts'
 import { assignFields, type FieldValues, fillWindow, parseFieldValues } from './field-values.ts'
 import type { WriteOperation } from './operation.ts'
-
-/** `STATUS_SCALED` of the tile page; its name is what `get` shows. */
-const SCALED = 1
 
 export const scale: WriteOperation = {
   kind: 'write',
@@ -13,7 +11,7 @@ export const scale: WriteOperation = {
   cut: (args) => args,
   run: (args) => ({
     act(cells, window) {
-      fillWindow(cells.status, window, SCALED)
+      fillWindow(cells.status, window, STATUS_SCALED)
       assignFields(cells, window, args as FieldValues)
     },
   }),

@@ -2,7 +2,7 @@
  * A coordinator on a bench: events by hand, time by hand, and a ledger that has what was persisted. Every
  * step is held to the order of effects.ts: one `persist`, and before anything that may be seen.
  */
-import { Coordinator, type CoordinatorOptions } from '../../broker/core/coordinator.ts'
+import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
 import type { GatewayEffect, Outcome } from '../../broker/core/effects.ts'
 import type { GatewayEvent, Submitter } from '../../broker/core/events.ts'
 import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
@@ -99,17 +99,7 @@ export class GatewayBench {
 
   /** Begins, or begins again, on what the ledger has; connections are gone. */
   start(): Coordinator {
-    const { grid, replicas } = this.options
-    const { width, height, tile } = grid.geometry
-    const identity: IdentityRecord = {
-      ledgerId: 'ledger',
-      grid: { width, height, tile },
-      fields: grid.fields,
-      replicas,
-      term: 0,
-      seq: 0,
-      epoch: 0,
-    }
+    const identity = newIdentity(this.options, 'ledger')
     const known = this.ledger.get<IdentityRecord>('meta', 'identity')
     this.#coordinator = new Coordinator(this.options, known ?? identity, new Random(1))
     this.effects = []

@@ -1,11 +1,11 @@
 /** A small fleet without chance: commands in, and out comes what every process did. */
-import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
-import { Coordinator } from '../../broker/core/coordinator.ts'
+import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
 import { Agent } from '../../firmware-agent/core/agent.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { linesOf } from './effect-lines.ts'
+import { BENCH_OPTIONS } from './gateway-bench.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { SimulatedGateway } from './simulated-gateway.ts'
 import { SimulatedLedger } from './simulated-ledger.ts'
@@ -14,29 +14,10 @@ import { SimulatedNode } from './simulated-node.ts'
 import { SimulatedStore } from './simulated-store.ts'
 
 const OPTIONS: CoordinatorOptions = {
-  grid: {
-    geometry: new Geometry({ width: 8, height: 4, tile: 4 }),
-    fields: [{ name: 'value', type: 'f64' }],
-  },
-  replicas: 2,
-  virtualNodes: 16,
-  loadBound: 1.25,
-  heartbeatMs: 2000,
-  suspectAfterMs: 6000,
-  deadAfterMs: 30_000,
-  lagMs: 2000,
-  leaseMs: 15_000,
-  minInSync: 1,
-  streamWindowBytes: 262_144,
-  resendMs: 3000,
-  settleMs: 100,
-  graceMs: 10_000,
-  returnGraceMs: 1000,
-  retentionMs: 24 * 3600 * 1000,
+  ...BENCH_OPTIONS,
+  grid: { ...BENCH_OPTIONS.grid, geometry: new Geometry({ width: 8, height: 4, tile: 4 }) },
   retentionTasks: 10_000,
   tasksMax: 10_000,
-  openBytesMax: 1024 * 1024,
-  logBytesMax: 1024 * 1024,
 }
 
 const never = (): boolean => false
@@ -52,17 +33,7 @@ export class Scenario {
   constructor() {
     const options = { latencyMinMs: 1, latencyMaxMs: 1, keepaliveMs: 15_000 }
     this.#network = new SimulatedNetwork(options, this.#clock, new Random(1))
-    const { grid, replicas } = OPTIONS
-    const { width, height, tile } = grid.geometry
-    const identity = {
-      ledgerId: 'ledger',
-      grid: { width, height, tile },
-      fields: grid.fields,
-      replicas,
-      term: 0,
-      seq: 0,
-      epoch: 0,
-    }
+    const identity = newIdentity(OPTIONS, 'ledger')
     const setUp = {
       Coordinator,
       options: OPTIONS,

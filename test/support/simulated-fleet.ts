@@ -3,7 +3,7 @@
  * network, disks and time, with clients, faults and checkers. The same seed gives the same run.
  */
 import { createHash, type Hash } from 'node:crypto'
-import { Coordinator, type CoordinatorOptions } from '../../broker/core/coordinator.ts'
+import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
 import type { GatewayEffect, GatewayNotice } from '../../broker/core/effects.ts'
 import { Agent } from '../../firmware-agent/core/agent.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
@@ -193,17 +193,7 @@ export class SimulatedFleet {
   }
 
   #createGateway(mutation: Mutation, random: Random): SimulatedGateway {
-    const { grid, replicas } = this.#options
-    const { width, height, tile } = grid.geometry
-    const identity = {
-      ledgerId: 'ledger',
-      grid: { width, height, tile },
-      fields: grid.fields,
-      replicas,
-      term: 0,
-      seq: 0,
-      epoch: 0,
-    }
+    const identity = newIdentity(this.#options, 'ledger')
     const setUp = {
       Coordinator: mutation.Coordinator ?? Coordinator,
       options: this.#options,

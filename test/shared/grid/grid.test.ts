@@ -17,7 +17,8 @@ import {
 } from '../../../shared/grid/fields.ts'
 import { Geometry, type GridSize, type Region } from '../../../shared/grid/geometry.ts'
 import { createLayout } from '../../../shared/grid/page-layout.ts'
-import { STATUS_SCALED, TilePage } from '../../../shared/grid/tile-page.ts'
+import { STATUS_SCALED } from '../../../shared/grid/status.ts'
+import { TilePage } from '../../../shared/grid/tile-page.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/shared/grid/grid.test.ts`)
