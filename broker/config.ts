@@ -160,6 +160,16 @@ export const GATEWAY_OPTIONS = {
     default: 262_144,
     about: 'Writes on their way to one node that it has not acknowledged.',
   },
+  moveBytesPerSecond: {
+    type: integer({ min: 4096, max: 1024 * MIB, unit: 'bytes' }),
+    default: 4 * MIB,
+    about: 'Tiles that are taken to other nodes, together, a second.',
+  },
+  movesMax: {
+    type: integer({ min: 1, max: 1024 }),
+    default: 32,
+    about: 'Tiles that are on their way to other nodes at the same time.',
+  },
   connectionsMax: {
     type: integer({ min: 1, max: 100_000 }),
     default: 12_000,

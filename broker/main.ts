@@ -35,6 +35,8 @@ const SETTLE_MS = 500
 const GRACE_MS = 10_000
 /** Agents are back within about this long, and may have answers with them. */
 const RETURN_GRACE_MS = 2500
+const COPY_TIMEOUT_MS = 5000
+const MOVE_DEADLINE_MS = 300_000
 const HOUR_MS = 3_600_000
 
 /** Runs the gateway until it is told to stop; resolves with the exit code. */
@@ -181,6 +183,8 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
     grid: { geometry, fields },
     retentionMs: retentionHours * HOUR_MS,
     resendMs: RESEND_MS,
+    copyTimeoutMs: COPY_TIMEOUT_MS,
+    moveDeadlineMs: MOVE_DEADLINE_MS,
     settleMs: SETTLE_MS,
     graceMs: GRACE_MS,
     returnGraceMs: RETURN_GRACE_MS,

@@ -8,7 +8,7 @@ import type { NodeId } from '../shared/core/ids.ts'
 import { decodeDown, encodeMessage } from '../shared/protocol/messages.ts'
 import { encodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
-import { messageOf } from '../shared/runtime/errors.ts'
+import { AppError, messageOf } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
 import type { ApplyError } from './adapters/apply-run.ts'
 import type { DeviceMetrics } from './adapters/device-metrics.ts'
@@ -47,6 +47,8 @@ export class AgentDriver {
   #isPerforming = false
   #timer: NodeJS.Timeout | undefined
   #telemetrySeq = 0
+  /** As the core knows it. */
+  #broken: ReadonlySet<number>
 
   constructor(
     options: AgentDriverOptions,
@@ -57,6 +59,7 @@ export class AgentDriver {
     this.#options = options
     this.#agent = agent
     this.#devices = devices
+    this.#broken = devices.store.broken
     this.#outcome = outcome
   }
 
@@ -135,6 +138,18 @@ export class AgentDriver {
         return
       case 'wipe':
         return this.#wipe()
+      case 'copy-page':
+        void this.#copy(effect.copy)
+        return
+      case 'stage-pages':
+        void this.#stage(effect.pages)
+        return
+      case 'discard-page':
+        void runner.exclusively(() => store.discard(effect.tile)).catch(this.#outcome.fatal)
+        return
+      case 'examine-pages':
+        void this.#examine(effect.tiles)
+        return
       case 'publish-telemetry':
         this.#publishTelemetry()
         return
@@ -150,15 +165,52 @@ export class AgentDriver {
     }
   }
 
+  async #copy(copy: Extract<AgentEffect, { type: 'copy-page' }>['copy']): Promise<void> {
+    try {
+      const page = await this.#devices.runner.copy(copy)
+      this.deliver({ type: 'page-copied', copy, page })
+    } catch (error) {
+      this.#reportBroken()
+      this.deliver({ type: 'copy-failed', copy, ...troubleOf(error) })
+    }
+  }
+
+  async #stage(pages: Extract<AgentEffect, { type: 'stage-pages' }>['pages']): Promise<void> {
+    const { runner, store } = this.#devices
+    try {
+      const sound = await runner.exclusively(() => store.stage(pages))
+      this.deliver({ type: 'pages-staged', pages: sound })
+    } catch (error) {
+      this.deliver({ type: 'staging-failed', pages, ...troubleOf(error) })
+    }
+  }
+
+  async #examine(tiles: Uint32Array): Promise<void> {
+    const pages = await this.#devices.runner.examine(tiles)
+    this.#reportBroken()
+    this.deliver({ type: 'pages-examined', pages })
+  }
+
+  /** Before anything else is said: what the gateway takes for copies must be some. */
+  #reportBroken(): void {
+    const { broken } = this.#devices.store
+    if (broken === this.#broken) return
+    this.#broken = broken
+    this.deliver({ type: 'pages-broken', tiles: [...broken] })
+  }
+
   async #apply(entries: Extract<AgentEffect, { type: 'apply' }>['entries']): Promise<void> {
     try {
-      this.deliver({ type: 'entries-applied', ...(await this.#devices.runner.apply(entries)) })
+      const applied = await this.#devices.runner.apply(entries)
+      this.#reportBroken()
+      this.deliver({ type: 'entries-applied', ...applied })
     } catch (error) {
       const { applied, code } = error as Partial<ApplyError>
       if (applied === undefined || code === undefined) {
         this.#outcome.fatal(error)
         return
       }
+      this.#reportBroken()
       this.deliver({ type: 'entries-applied', ...applied })
       this.deliver({ type: 'apply-failed', code, message: messageOf(error) })
     }
@@ -166,6 +218,7 @@ export class AgentDriver {
 
   async #read(read: Extract<AgentEffect, { type: 'read' }>['read']): Promise<void> {
     const answer = await this.#devices.runner.read(read)
+    this.#reportBroken()
     if (answer !== undefined) this.deliver({ type: 'read-finished', answer })
   }
 
@@ -216,4 +269,9 @@ export class AgentDriver {
     const waitMs = Math.max(0, Math.ceil(deadlineMs - performance.now()))
     this.#timer = setTimeout(() => this.deliver({ type: 'deadline-reached' }), waitMs)
   }
+}
+
+function troubleOf(error: unknown): { code: string; message: string } {
+  const code = error instanceof AppError ? error.code : 'transfer-failed'
+  return { code, message: messageOf(error).slice(0, 1024) }
 }

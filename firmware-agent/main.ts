@@ -76,7 +76,13 @@ async function start(
       backoff: BACKOFF,
       answerTimeoutMs: ANSWER_TIMEOUT_MS,
     },
-    { ...store.identity, mark: store.mark, results: store.results(), answers: store.answers() },
+    {
+      ...store.identity,
+      mark: store.mark,
+      results: store.results(),
+      answers: store.answers(),
+      broken: [...store.broken],
+    },
     random,
   )
   let stopped: () => void = () => {}

@@ -27,6 +27,7 @@ export type RefusedCode =
   | 'id-taken'
   | 'store-cloned'
   | 'fleet-full'
+  | 'node-left'
 
 /** Indexes of members are 16 bits wide in placements, 0 standing for nobody. */
 const MEMBERS_MAX = 65_534
@@ -73,6 +74,9 @@ export function judge(
     }
     if (context.members.size >= MEMBERS_MAX) return refuse('fleet-full', 'no more nodes are taken')
     return { kind: 'join' }
+  }
+  if (member.leaving === 'left') {
+    return refuse('node-left', `node ${hello.node} was drained and has left`)
   }
   return judgeStore(member, hello)
 }

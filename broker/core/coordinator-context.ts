@@ -11,6 +11,7 @@ import type { GatewayEffect, GatewayNotice } from './effects.ts'
 import type { Instant } from './events.ts'
 import type { IdentityRecord, LedgerRecord } from './ledger-records.ts'
 import { type Member, Membership } from './membership.ts'
+import { MoveTable } from './move-table.ts'
 import { Placement } from './placement.ts'
 import { type Task, TaskLedger } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
@@ -46,6 +47,13 @@ export interface CoordinatorOptions {
   readonly openBytesMax: number
   /** Bodies of ended writes that some replica has not applied, bytes. */
   readonly logBytesMax: number
+  /** Pages that go to other nodes, bytes a second. */
+  readonly moveBytesPerSecond: number
+  readonly movesMax: number
+  /** A copy that has not arrived by then is asked for again, of another replica if there is one. */
+  readonly copyTimeoutMs: number
+  /** A move that takes longer is given up, and planned again later. */
+  readonly moveDeadlineMs: number
 }
 
 export class CoordinatorContext {
@@ -54,6 +62,7 @@ export class CoordinatorContext {
   readonly members = new Membership()
   readonly placement: Placement
   readonly tasks: TaskLedger
+  readonly moves = new MoveTable()
   readonly deadlines = new Deadlines()
   identity: IdentityRecord
   now: Instant = { monotonicMs: 0, wallMs: 0 }
@@ -95,12 +104,12 @@ export class CoordinatorContext {
   }
 
   /**
-   * Whether the fleet has settled: nobody joined just now, and all known members are here or had
-   * the time to come back. Only then is anything placed on it that has no holders yet. Otherwise
+   * Whether the fleet has settled: nobody joined just now, and all known members are here, are gone
+   * for good, or had the time to come back. Only then is anything placed on it that has no holders yet. Otherwise
    * `settle` falls due when it will have.
    */
   isSettled(): boolean {
-    const isComplete = this.members.all.every((member) => member.state === 'alive')
+    const isComplete = this.members.all.every((member) => member.state !== 'suspect')
     const quietMs = this.lastJoinMs + this.options.settleMs
     const settledMs = isComplete ? quietMs : Math.max(quietMs, this.graceEndMs)
     if (this.nowMs >= settledMs) return true

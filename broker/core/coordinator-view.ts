@@ -6,7 +6,9 @@ import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
+import type { Moves } from './moves.ts'
 import type { Reads } from './reads.ts'
+import type { Rebalancer } from './rebalancer.ts'
 import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 import type { NodeView, RingView, TaskView } from './views.ts'
@@ -16,11 +18,23 @@ export class CoordinatorView {
   readonly #context: CoordinatorContext
   readonly #writes: Writes
   readonly #reads: Reads
+  readonly #moves: Moves
+  readonly #rebalancer: Rebalancer
 
-  constructor(context: CoordinatorContext, writes: Writes, reads: Reads) {
+  constructor(
+    context: CoordinatorContext,
+    parts: {
+      readonly writes: Writes
+      readonly reads: Reads
+      readonly moves: Moves
+      readonly rebalancer: Rebalancer
+    },
+  ) {
     this.#context = context
-    this.#writes = writes
-    this.#reads = reads
+    this.#writes = parts.writes
+    this.#reads = parts.reads
+    this.#moves = parts.moves
+    this.#rebalancer = parts.rebalancer
   }
 
   task(id: TaskId): TaskView | undefined {
@@ -80,6 +94,11 @@ export class CoordinatorView {
       answersLate: this.#reads.counters.lateAnswers,
       sequence: identity.seq,
       epoch: placement.epoch,
+      movesOpen: this.#context.moves.size,
+      movesPlanned: this.#rebalancer.queue.length,
+      movesEnded: this.#moves.counters.ended,
+      movesRolledBack: this.#moves.counters.rolledBack,
+      movedBytes: this.#moves.counters.copiedBytes,
     }
   }
 

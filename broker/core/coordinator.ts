@@ -11,6 +11,7 @@ import { type NodeId, randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import type { Up } from '../../shared/protocol/messages.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
+import { ControlLog } from './control-log.ts'
 import { CoordinatorContext, type CoordinatorOptions } from './coordinator-context.ts'
 import { CoordinatorView } from './coordinator-view.ts'
 import type { GatewayEffect } from './effects.ts'
@@ -18,10 +19,13 @@ import type { ConnectionId, GatewayEvent, Instant } from './events.ts'
 import { Fleet } from './fleet.ts'
 import type { IdentityRecord, LedgerContents } from './ledger-records.ts'
 import type { Member } from './membership.ts'
+import { Moves } from './moves.ts'
 import { Reads } from './reads.ts'
+import { Rebalancer } from './rebalancer.ts'
 import { Submissions } from './submissions.ts'
 import { endTask } from './task-endings.ts'
 import { operationOf, type Task } from './task-ledger.ts'
+import { WriteLog } from './write-log.ts'
 import { Writes } from './writes.ts'
 
 export type { CoordinatorOptions } from './coordinator-context.ts'
@@ -33,6 +37,8 @@ export class Coordinator {
   readonly #context: CoordinatorContext
   readonly #writes: Writes
   readonly #reads: Reads
+  readonly #moves: Moves
+  readonly #rebalancer: Rebalancer
   readonly #submissions: Submissions
   readonly #fleet: Fleet
   readonly #view: CoordinatorView
@@ -40,20 +46,34 @@ export class Coordinator {
   /** `identity` is of the ledger, or new with term 0 and sequence 0. */
   constructor(options: CoordinatorOptions, identity: IdentityRecord, random: Random) {
     this.#context = new CoordinatorContext(options, random, identity)
-    this.#writes = new Writes(this.#context, (region, seq) => this.#reads.noteWrite(region, seq))
+    const controls = new ControlLog(this.#context)
+    const log = new WriteLog(this.#context, controls)
+    const logs = { writes: log, controls }
+    this.#writes = new Writes(this.#context, logs, (region, seq) =>
+      this.#reads.noteWrite(region, seq),
+    )
     this.#reads = new Reads(this.#context, (member, position, region) =>
-      this.#writes.nextTouching(member, position, region),
+      log.nextTouching(member, position, region),
+    )
+    this.#moves = new Moves(this.#context, logs, this.#writes, {
+      ended: () => this.#rebalancer.proceed(),
+      rolledBack: (tile) => this.#rebalancer.pause(tile),
+    })
+    this.#rebalancer = new Rebalancer(this.#context, this.#moves, (member) =>
+      this.#fleet.letGo(member),
     )
     this.#submissions = new Submissions(this.#context, {
       begin: (task) => this.#begin(task),
       cancel: (task) => this.#cancel(task),
     })
-    this.#fleet = new Fleet(this.#context, {
+    const parts = {
       writes: this.#writes,
       reads: this.#reads,
-      tryWaiting: () => this.#tryWaiting(),
-    })
-    this.#view = new CoordinatorView(this.#context, this.#writes, this.#reads)
+      moves: this.#moves,
+      rebalancer: this.#rebalancer,
+    }
+    this.#fleet = new Fleet(this.#context, { ...parts, tryWaiting: () => this.#tryWaiting() })
+    this.#view = new CoordinatorView(this.#context, parts)
     this.#context.onSettled = () => this.#tryWaiting()
   }
 
@@ -73,8 +93,10 @@ export class Coordinator {
     context.tasks.restore(contents.task, bodies, now.monotonicMs)
     const open = context.tasks.all.filter((task) => !isEnded(task.state))
     const isWrite = (task: Task): boolean => operationOf(task).kind === 'write'
+    this.#moves.restore(contents.move)
     this.#writes.restore(
       contents.write,
+      contents.control,
       open.filter((task) => isWrite(task) && task.seq === undefined),
     )
     for (const task of open) {
@@ -98,6 +120,7 @@ export class Coordinator {
       retain: true,
     })
     this.#fleet.start()
+    this.#rebalancer.wake()
     this.#sweepRetention()
     context.notice('info', 'gateway-started', `ledger ${context.identity.ledgerId}`, {
       term: context.identity.term,
@@ -116,7 +139,7 @@ export class Coordinator {
         break
       case 'connection-closed': {
         const member = this.#context.members.on(event.connection)
-        if (member !== undefined) this.#fleet.lose(member, 'its connection closed')
+        if (member !== undefined) this.#fleet.closed(member, 'its connection closed')
         break
       }
       case 'task-submitted':
@@ -125,6 +148,11 @@ export class Coordinator {
       case 'cancel-requested':
         this.#submissions.cancel(event)
         break
+      case 'drain-requested': {
+        const member = this.#context.members.find(event.node)
+        if (member !== undefined) this.#fleet.drain(member, event.isWanted)
+        break
+      }
       case 'deadline-reached':
         break
       default:
@@ -190,7 +218,13 @@ export class Coordinator {
         break
       case 'applied':
         if (this.#stands(member, message.position, message.chain)) {
+          if (message.broken !== undefined) {
+            this.#fleet.loseTiles(member, message.broken, message.position)
+          }
+          const wasInSync = member.isInSync
           this.#writes.acknowledge(member, message.position, message.results)
+          this.#moves.acknowledged(member)
+          if (!wasInSync && member.isInSync) this.#rebalancer.wake()
           this.#tryWaiting()
         }
         break
@@ -207,7 +241,19 @@ export class Coordinator {
           error: message.code,
         })
         this.#reads.withdrawFrom(member)
+        this.#moves.withdrawFrom(member)
         this.#writes.reconsider(member)
+        break
+      case 'chunk':
+        this.#moves.relay(message)
+        break
+      case 'copy-failed':
+        this.#moves.failed(member, message)
+        break
+      case 'staged':
+        this.#moves.staged(member, message)
+        break
+      case 'examined':
         break
       case 'answer':
         this.#reads.receive(member, message)
@@ -243,6 +289,7 @@ export class Coordinator {
   #tryWaiting(): void {
     this.#writes.sequenceWaiting()
     this.#reads.issueWaiting()
+    this.#moves.retry()
   }
 
   #sweepRetention(): void {

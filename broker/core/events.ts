@@ -46,6 +46,8 @@ export type GatewayEvent =
       readonly submitter: Submitter
       readonly task: TaskId
     }
+  /** An operator wants a known node emptied, or takes that back. */
+  | { readonly type: 'drain-requested'; readonly node: NodeId; readonly isWanted: boolean }
   | { readonly type: 'deadline-reached' }
 
 /** One moment on both clocks. Deadlines and leases run on the monotonic one; wall time is for `ts`. */

@@ -4,20 +4,25 @@
  * admission.ts's.
  */
 import type { NodeId } from '../../shared/core/ids.ts'
+import { unpackTiles } from '../../shared/operations/columns.ts'
 import { type Hello, PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { gridShapeOf, judge, type Verdict } from './admission.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { ringOf } from './coordinator-view.ts'
 import type { ConnectionId } from './events.ts'
 import { livenessOf, untilNextVerdictMs } from './failure-detector.ts'
-import type { Member } from './membership.ts'
+import { type Member, NO_STORE } from './membership.ts'
+import type { Moves } from './moves.ts'
 import type { Reads } from './reads.ts'
+import type { Rebalancer } from './rebalancer.ts'
 import type { Writes } from './writes.ts'
 
 /** What the fleet tells of its changes. */
 export interface TasksOfFleet {
   readonly writes: Writes
   readonly reads: Reads
+  readonly moves: Moves
+  readonly rebalancer: Rebalancer
   /** Somebody came, caught up or settled. */
   tryWaiting(): void
 }
@@ -68,10 +73,6 @@ export class Fleet {
         context.lastJoinMs = context.nowMs
         context.streamChanged(member)
         this.#admit(member, connection, hello)
-        if (context.identity.seq > 0) {
-          const message = `node ${member.id} joined after the first write: it gets no tile that was written`
-          context.notice('warn', 'joined-late', message, { node: member.id })
-        }
         break
       }
       case 'replace':
@@ -79,6 +80,10 @@ export class Fleet {
         this.#admit(verdict.member, connection, hello)
         break
       case 'resume':
+        // First: what is acknowledged must not be taken for a copy where the page is damaged.
+        if (hello.broken !== undefined) {
+          this.loseTiles(verdict.member, hello.broken, hello.position)
+        }
         this.#tasks.writes.acknowledge(verdict.member, hello.position)
         this.#admit(verdict.member, connection, hello)
         break
@@ -109,9 +114,93 @@ export class Fleet {
       lost: lost.length,
       missing: missing.length,
     })
-    context.members.renew(member, hello.storeId)
-    context.streamChanged(member)
+    this.#endStream(member, hello.storeId)
+  }
+
+  /** All that was to be told to the store of before is void. */
+  #endStream(member: Member, storeId: string): void {
+    this.#tasks.moves.forget(member)
     this.#tasks.writes.forget(member)
+    this.#context.members.renew(member, storeId)
+    this.#context.streamChanged(member)
+    this.#context.persist({ table: 'member', key: member.id, value: member.record })
+    this.#tasks.rebalancer.wake()
+  }
+
+  /** The member's stream ends: with what store it ever comes back, it begins anew. */
+  closeStream(member: Member, reason: string): void {
+    const lost = this.#context.placement.removeHolder(member.index)
+    this.#endStream(member, NO_STORE)
+    this.#context.notice('warn', 'stream-closed', `node ${member.id}: ${reason}`, {
+      node: member.id,
+      reason,
+      tiles: lost.length,
+    })
+    this.disconnect(member, 'stream-closed')
+  }
+
+  /** The member holds nothing any more: a drained one leaves, a dead one is not waited for. */
+  letGo(member: Member): void {
+    const isLeaving = member.leaving === 'draining'
+    if (isLeaving) member.leaving = 'left'
+    const { session } = member
+    if (isLeaving && session !== undefined) {
+      const message = 'the node was drained'
+      this.#context.send(member, { t: 'refused', code: 'node-left', message })
+    }
+    this.closeStream(
+      member,
+      isLeaving ? 'it holds nothing and leaves' : 'it is dead and holds nothing',
+    )
+    if (!isLeaving) return
+    member.state = 'left'
+    this.#context.notice('info', 'node-left', `node ${member.id} has left`, { node: member.id })
+    for (const kind of ['node-state', 'node-info'] as const) {
+      const topic = { kind, node: member.id }
+      this.#context.emit({ type: 'publish', topic, payload: '', qos: 1, retain: true })
+    }
+    this.#changed()
+  }
+
+  /** Empties a member, or takes that back. */
+  drain(member: Member, isWanted: boolean): void {
+    const context = this.#context
+    if (isWanted === (member.leaving !== undefined)) return
+    if (!isWanted && member.leaving === 'left') {
+      member.state = 'dead'
+      member.lastHeardMs = Number.NEGATIVE_INFINITY
+    }
+    member.leaving = isWanted ? 'draining' : undefined
+    context.persist({ table: 'member', key: member.id, value: member.record })
+    const code = isWanted ? 'drain-began' : 'drain-ended'
+    const message = isWanted ? `node ${member.id} is being emptied` : `node ${member.id} stays`
+    context.notice('info', code, message, { node: member.id })
+    if (isWanted) this.#tasks.moves.giveUpOn(member)
+    this.#changed()
+    this.#tasks.rebalancer.wake()
+  }
+
+  /** Pages of the member are damaged: it holds these tiles no more. */
+  loseTiles(member: Member, broken: Uint8Array, position: number): void {
+    const { placement, moves, options } = this.#context
+    const tiles = [...unpackTiles(broken)].filter((tile) => tile < options.grid.geometry.tiles)
+    for (const tile of tiles) {
+      const move = moves.of(tile)
+      const isAdopted = move?.stage === 'catching-up' && position >= move.adopted
+      if (move?.to === member.index && isAdopted) this.#tasks.moves.rollBack(move, 'page-damaged')
+      if (!placement.isHolder(tile, member.index)) continue
+      placement.dropHolder(tile, member.index)
+      if (move?.from === member.index) move.from = undefined
+      const isLast = placement.holdersOf(tile).length === 0
+      const message = `the page of tile ${tile} on node ${member.id} is damaged`
+      this.#context.notice(
+        isLast ? 'error' : 'warn',
+        isLast ? 'tile-lost' : 'page-damaged',
+        isLast ? `${message}, and it was the last copy` : `${message}; it gets a new copy`,
+        { node: member.id, tile },
+      )
+    }
+    this.#tasks.rebalancer.wake()
   }
 
   #admit(member: Member, connection: ConnectionId, hello: Hello): void {
@@ -141,6 +230,7 @@ export class Fleet {
     this.#watchSilence(member)
     this.#tasks.reads.withdrawFrom(member)
     this.#changed()
+    this.#tasks.rebalancer.wake()
     this.#tasks.writes.pump(member)
     this.#tasks.tryWaiting()
   }
@@ -172,7 +262,9 @@ export class Fleet {
         if (member.session !== undefined) this.disconnect(member, 'silent')
         member.state = 'dead'
         this.#context.notice('error', 'node-dead', `node ${member.id} is dead`, { node: member.id })
+        this.#tasks.moves.giveUpOn(member)
         this.#changed()
+        this.#tasks.rebalancer.wake()
       }
       this.#watchSilence(member)
     })
@@ -186,10 +278,11 @@ export class Fleet {
     })
     this.#changed()
     this.#tasks.reads.withdrawFrom(member)
+    this.#tasks.moves.withdrawFrom(member)
     this.#tasks.writes.reconsider(member)
   }
 
-  lose(member: Member, reason: string): void {
+  closed(member: Member, reason: string): void {
     const wasAlive = member.state === 'alive'
     this.#context.members.close(member)
     if (wasAlive) this.#suspect(member, reason)
@@ -198,7 +291,7 @@ export class Fleet {
   disconnect(member: Member, reason: string): void {
     const connection = member.session?.connection
     if (connection !== undefined) this.#context.emit({ type: 'disconnect', connection, reason })
-    this.lose(member, reason)
+    this.closed(member, reason)
   }
 
   #changed(): void {

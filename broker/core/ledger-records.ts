@@ -9,10 +9,14 @@
  *   task       task id        state; kept for the retention, then reduced to what knows a repeat
  *   body       task id        the normal form of an unfinished task, or of one the log still needs
  *   write      sequence       which node holds which part of a sequenced write: the log
+ *   control    sequence       an order about tiles that a node does not have yet
+ *   move       tile           a node that is becoming a holder, and whose copy is dropped for it
  *   result     task id        the CBOR result, as published
  */
 import type { FieldType } from '../../shared/grid/fields.ts'
+import type { ControlOrder } from '../../shared/protocol/control-entries.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
+import type { MoveReason } from './move-table.ts'
 
 export interface IdentityRecord {
   readonly ledgerId: string
@@ -36,6 +40,8 @@ export interface MemberRecord {
   readonly operations: readonly string[]
   /** Unix ms. */
   readonly joinedTs: number
+  /** It is being emptied, or was. */
+  readonly leaving?: 'draining' | 'left'
 }
 
 export interface StreamRecord {
@@ -86,6 +92,25 @@ export interface WriteRecord {
   }[]
 }
 
+/** An order of control-entries.ts as it stands in an entry; `tiles` are packed u32. */
+export interface ControlRecord {
+  readonly node: string
+  readonly position: number
+  readonly op: ControlOrder['op']
+  readonly args: Readonly<Record<string, unknown>>
+  readonly tiles: Uint8Array
+}
+
+/** A move whose target has the page in its stream; one that is still copying is planned again. */
+export interface MoveRecord {
+  readonly id: number
+  readonly to: string
+  readonly from: string | null
+  readonly reason: MoveReason
+  /** Where in the stream of `to` the page is adopted. */
+  readonly adopted: number
+}
+
 export interface LedgerTables {
   meta: IdentityRecord
   member: MemberRecord
@@ -94,6 +119,8 @@ export interface LedgerTables {
   task: TaskRecord
   body: Uint8Array
   write: WriteRecord
+  control: ControlRecord
+  move: MoveRecord
   result: Uint8Array
 }
 
@@ -107,6 +134,8 @@ export const LEDGER_TABLES: readonly LedgerTable[] = [
   'task',
   'body',
   'write',
+  'control',
+  'move',
   'result',
 ]
 

@@ -1,7 +1,7 @@
 /**
  * The nodes as the gateway knows them. A member is `alive` while it is admitted on an open connection
  * and heard of, `suspect` when its socket closed or it fell silent, `dead` after `deadAfterMs` of
- * silence; `left` belongs to draining. A member is never forgotten: its index stands in placements.
+ * silence; `left` once it was drained. A member is never forgotten: its index stands in placements.
  *
  * The words are those of SWIM and memberlist. The stream lives here too, since identity (storeId,
  * boot, session) decides whether a stream may go on.
@@ -14,6 +14,9 @@ import type { ConnectionId } from './events.ts'
 import type { RingMember } from './hash-ring.ts'
 import type { MemberRecord, StreamRecord } from './ledger-records.ts'
 import { NodeStream } from './node-stream.ts'
+
+/** Stands for the store of a member whose stream has ended; no id of a store is like it. */
+export const NO_STORE = ''
 
 /** One admitted connection. */
 export interface Session {
@@ -35,6 +38,8 @@ export class Member {
   lastHeardMs: number
   /** Why the node stopped its stream by itself, until the next connection. */
   stopReason: string | undefined
+  /** It is being emptied, or was. */
+  leaving: 'draining' | 'left' | undefined
   tasksDone = 0
 
   constructor(
@@ -59,6 +64,11 @@ export class Member {
     )
   }
 
+  /** Its stream has ended: whatever it comes back with holds nothing. */
+  get isClosed(): boolean {
+    return this.stream.storeId === NO_STORE
+  }
+
   get record(): MemberRecord {
     return {
       index: this.index,
@@ -67,6 +77,7 @@ export class Member {
       weight: this.weight,
       operations: [...this.operations].sort(),
       joinedTs: this.joinedTs,
+      ...(this.leaving === undefined ? {} : { leaving: this.leaving }),
     }
   }
 
@@ -132,11 +143,13 @@ export class Membership {
       member.boot = value.boot
       member.weight = value.weight
       member.operations = new Set(value.operations)
+      member.leaving = value.leaving
+      if (value.leaving === 'left') member.state = 'left'
       member.stream = new NodeStream(value.storeId, streams.get(key))
     }
   }
 
-  /** The node comes with another store: a new stream begins. */
+  /** The node comes with another store, or with none that counts: a new stream begins. */
   renew(member: Member, storeId: string): void {
     this.#byStore.delete(member.stream.storeId)
     this.#byStore.set(storeId, member)
@@ -172,7 +185,7 @@ export class Membership {
   /** Those that floating tiles and items are spread over. */
   get placeable(): RingMember[] {
     return this.#byIndex
-      .filter((member) => member.state === 'alive')
+      .filter((member) => member.state === 'alive' && member.leaving === undefined)
       .map(({ index, id, weight }) => ({ index, id, weight }))
   }
 }

@@ -7,16 +7,18 @@
  */
 import { assert } from '../../shared/core/assert.ts'
 import { equalBytes } from '../../shared/core/hash.ts'
+import type { ControlOrder } from '../../shared/protocol/control-entries.ts'
 import { CHAIN_START, extendChain } from '../../shared/protocol/stream-chain.ts'
 import type { StreamRecord } from './ledger-records.ts'
 
-/** A write's part for one node, by reference to the task's body. */
+/** A write's part for one node, by reference to the task's body; or an order about tiles. */
 export interface LogEntry {
   readonly position: number
   readonly seq: number
   readonly chain: Uint8Array
-  /** First 8 bytes of the SHA-256 of the task's normal form. */
+  /** First 8 bytes of the SHA-256 of the task's normal form, or what stands for an order. */
   readonly body: Uint8Array
+  readonly order?: ControlOrder
   readonly tiles: Uint32Array
   /** When it was put into the stream, monotonic ms. */
   readonly queuedMs: number
@@ -54,6 +56,11 @@ export class NodeStream {
 
   get isAtHead(): boolean {
     return this.#entries.length === 0
+  }
+
+  /** What the node has not acknowledged, in order. */
+  get entries(): readonly LogEntry[] {
+    return this.#entries
   }
 
   get isLagging(): boolean {

@@ -7,8 +7,10 @@
  * write it is born and pinned to its holders, since from then on they hold state. `epoch` grows with
  * every change and is persisted before the change is used.
  *
- * Invariants: the holders of a tile are distinct; a born tile changes holders only by `removeHolder`.
+ * Invariants: the holders of a tile are distinct; a born tile changes holders only by a move that has
+ * ended (`replaceHolder`) or by losing a copy (`dropHolder`, `removeHolder`).
  */
+import { assert } from '../../shared/core/assert.ts'
 import { mix32 } from '../../shared/core/hash.ts'
 import { HashRing, type RingMember } from './hash-ring.ts'
 import type { PlacementRecord } from './ledger-records.ts'
@@ -28,8 +30,9 @@ export const PLACEMENT_CHUNK_TILES = 4096
 /** Members have indexes of 16 bits. */
 const INDEXES_MAX = 65536
 
-/** The value that stands for "no holder" in a slot. */
+/** The value that stands for "no holder" in a slot, and the index that a slot then has. */
 export const NO_HOLDER = 0
+const NOBODY = -1
 
 const NO_TILES = new Uint32Array(0)
 
@@ -133,24 +136,77 @@ export class Placement {
     if (changed) this.epoch += 1
   }
 
+  /** Whether a member has a copy of a born tile. */
+  isHolder(tile: number, member: number): boolean {
+    return this.#born[tile] === 1 && this.#slotOf(tile, member) !== undefined
+  }
+
+  /** The born tiles of which a member has a copy, ascending. */
+  bornTilesOf(member: number): number[] {
+    const held: number[] = []
+    for (let tile = 0; tile < this.#options.tiles; tile++) {
+      if (this.isHolder(tile, member)) held.push(tile)
+    }
+    return held
+  }
+
   /** The member's copies are gone: it holds no born tile any more. Returns the tiles it held. */
   removeHolder(member: number): number[] {
-    const { replicas, tiles } = this.#options
-    const lost: number[] = []
-    for (let tile = 0; tile < tiles; tile++) {
-      if (this.#born[tile] === 0) continue
-      const start = tile * replicas
-      for (let slot = start; slot < start + replicas; slot++) {
-        if (this.#slots[slot] !== member + 1) continue
-        this.#slots.copyWithin(slot, slot + 1, start + replicas)
-        this.#slots[start + replicas - 1] = NO_HOLDER
-        this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
-        lost.push(tile)
-        break
-      }
-    }
+    const lost = this.bornTilesOf(member)
+    for (const tile of lost) this.#clearSlot(tile, member)
     if (lost.length > 0) this.epoch += 1
     return lost
+  }
+
+  /** The member's copy of one tile is gone. */
+  dropHolder(tile: number, member: number): void {
+    assert(this.isHolder(tile, member), 'only a holder is dropped')
+    this.#clearSlot(tile, member)
+    this.epoch += 1
+  }
+
+  /** `to` has a copy from now on, in the place of `from` or in a free one. */
+  replaceHolder(tile: number, { from, to }: { from: number | undefined; to: number }): void {
+    assert(!this.isHolder(tile, to), 'a holder is new')
+    const slot = this.#slotOf(tile, from ?? NOBODY)
+    assert(slot !== undefined, 'there is a place for the holder')
+    this.#slots[slot] = to + 1
+    this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+    this.epoch += 1
+  }
+
+  /** An operator has given these up: they read as zeros again, and are born with their next write. */
+  unbear(tiles: readonly number[]): void {
+    for (const tile of tiles) {
+      if (this.#born[tile] === 0) continue
+      this.#born[tile] = 0
+      this.#floating += 1
+      this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+    }
+    this.#isStale = true
+    this.epoch += 1
+  }
+
+  /** How the ring over these members would place all tiles, as `slots`. */
+  idealSlots(members: readonly RingMember[]): Uint16Array {
+    const { virtualNodes } = this.#options
+    return this.#placeAll(members, new HashRing(members, virtualNodes))
+  }
+
+  #slotOf(tile: number, member: number): number | undefined {
+    const { replicas } = this.#options
+    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+      if (this.#slots[slot] === member + 1) return slot
+    }
+    return undefined
+  }
+
+  #clearSlot(tile: number, member: number): void {
+    const end = (tile + 1) * this.#options.replicas
+    const slot = this.#slotOf(tile, member)!
+    this.#slots.copyWithin(slot, slot + 1, end)
+    this.#slots[end - 1] = NO_HOLDER
+    this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
   }
 
   /** Tiles that each member holds, by member index; floating ones too. */
@@ -197,44 +253,61 @@ export class Placement {
     if (!this.#isStale) return
     this.#isStale = false
     if (this.#floating === 0) return
-    const { tiles, replicas, loadBound } = this.#options
-    const copies = Math.min(replicas, this.#members.length)
-    const room = new Int32Array(INDEXES_MAX)
+    const { tiles, replicas } = this.#options
     // In one order, whatever order they came in: a sum of fractions depends on it.
     this.#members.sort((a, b) => a.index - b.index)
-    const weights = this.#members.reduce((sum, { weight }) => sum + weight, 0)
-    for (const { index, weight } of this.#members) {
-      room[index] = Math.ceil((loadBound * tiles * copies * weight) / weights)
-    }
+    const ideal = this.#placeAll(this.#members, this.ring)
     for (let tile = 0; tile < tiles; tile++) {
+      if (this.#born[tile] === 1) continue
       for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
-        if (this.#born[tile] === 0) this.#slots[slot] = NO_HOLDER
-        else if (this.#slots[slot] !== NO_HOLDER) room[this.#slots[slot]! - 1]! -= 1
+        this.#slots[slot] = ideal[slot]!
       }
-    }
-    const { ring } = this
-    for (let tile = 0; tile < tiles; tile++) {
-      if (this.#born[tile] === 0) this.#place(tile, ring, copies, room)
     }
   }
 
-  /** `room` is how many more tiles each member takes below the bound. */
-  #place(tile: number, ring: HashRing, copies: number, room: Int32Array): void {
-    if (copies === 0) return
-    const slots = this.#slots
-    const start = tile * this.#options.replicas
-    const position = ring.positionOf(mix32(tile))
-    const { points } = ring
-    let end = start
-    // A second pass ignores the bound: weights far apart can leave too few members below it.
-    for (let step = 0; end < start + copies && step < 2 * points; step++) {
-      const owner = ring.ownerAt(position + step)
-      if (room[owner]! <= 0 && step < points) continue
-      let slot = start
-      while (slot < end && slots[slot] !== owner + 1) slot++
-      if (slot < end) continue
-      slots[end++] = owner + 1
-      room[owner]! -= 1
+  #placeAll(members: readonly RingMember[], ring: HashRing): Uint16Array {
+    const { tiles, replicas, loadBound } = this.#options
+    const copies = Math.min(replicas, members.length)
+    const slots = new Uint16Array(tiles * replicas)
+    if (copies === 0) return slots
+    const room = new Int32Array(INDEXES_MAX)
+    const weights = members.reduce((sum, { weight }) => sum + weight, 0)
+    for (const { index, weight } of members) {
+      room[index] = Math.ceil((loadBound * tiles * copies * weight) / weights)
     }
+    for (let tile = 0; tile < tiles; tile++) {
+      const start = tile * replicas
+      placeTile(
+        slots,
+        { start, end: start + copies, position: ring.positionOf(mix32(tile)) },
+        ring,
+        room,
+      )
+    }
+    return slots
+  }
+}
+
+/**
+ * Fills the slots of one tile with the members met from its position on. `room` is how many more tiles
+ * each member takes below the bound.
+ */
+function placeTile(
+  slots: Uint16Array,
+  { start, end, position }: { start: number; end: number; position: number },
+  ring: HashRing,
+  room: Int32Array,
+): void {
+  const { points } = ring
+  let filled = start
+  // A second pass ignores the bound: weights far apart can leave too few members below it.
+  for (let step = 0; filled < end && step < 2 * points; step++) {
+    const owner = ring.ownerAt(position + step)
+    if (room[owner]! <= 0 && step < points) continue
+    let slot = start
+    while (slot < filled && slots[slot] !== owner + 1) slot++
+    if (slot < filled) continue
+    slots[filled++] = owner + 1
+    room[owner]! -= 1
   }
 }

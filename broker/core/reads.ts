@@ -281,6 +281,11 @@ export class Reads {
       task: read.task.id,
       error: error.code,
     })
+    // It was asked while it held all of them: others do now.
+    if (error.code === 'tile-missing' && this.#lacksBornTile(part, member)) {
+      if (part.member === member.index) this.#reissue(read, part, member.index)
+      return
+    }
     part.failed = new Map(part.failed).set(member.index, error)
     const isHopeless =
       part.tiles === undefined

@@ -1,57 +1,54 @@
 /**
  * Writes, from acceptance to the last replica. A write waits until each of its tiles has an in-sync
  * holder; then it gets the next sequence number, and its parts go into the streams of all holders,
- * connected or not. From there on it is applied in full, whatever becomes of its deadline.
+ * connected or not, and of nodes that are becoming holders. From there on it is applied in full,
+ * whatever becomes of its deadline.
  *
  * Done: every in-sync holder of each tile has it on disk, and at least `max(1, minInSync)` of them,
- * never vacuously (recovery.md, One sequencer). The log keeps it until every holder has it.
+ * never vacuously (recovery.md, One sequencer). The log keeps it until every holder has it, and as long
+ * as a tile of it is being copied.
  */
 import { assert } from '../../shared/core/assert.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
-import { unpackTiles } from '../../shared/operations/columns.ts'
 import type { WriteOperation } from '../../shared/operations/operation.ts'
-import type { Applied, Entry } from '../../shared/protocol/messages.ts'
+import type { Applied } from '../../shared/protocol/messages.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
+import type { ControlLog } from './control-log.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import type { WriteRecord } from './ledger-records.ts'
+import type { ControlRecord, WriteRecord } from './ledger-records.ts'
 import type { Member } from './membership.ts'
-import type { LogEntry } from './node-stream.ts'
-import { partsOf, planWrites, regionsTouch, writeTilesMax } from './planner.ts'
+import type { Move } from './move-table.ts'
+import { partsOf, planWrites, writeTilesMax } from './planner.ts'
+import { StreamSender } from './stream-sender.ts'
 import { endTask, releaseBody } from './task-endings.ts'
-import { bodyMark, operationOf, type Task } from './task-ledger.ts'
-
-interface WritePart {
-  readonly member: number
-  readonly position: number
-  readonly tiles: Uint32Array
-}
-
-interface OpenWrite {
-  readonly seq: number
-  readonly task: Task
-  parts: WritePart[]
-  /** Holders that have not acknowledged all of their parts, with the position of the last one. */
-  readonly waitingFor: Map<number, number>
-  isDone: boolean
-  /** It was open already when the gateway started. */
-  readonly isRestored: boolean
-}
-
-/** Entries of one message, bytes; small enough that other traffic gets between two of them. */
-const MESSAGE_ENTRY_BYTES_MAX = 64 * 1024
-const ENTRY_OVERHEAD_BYTES = 160
+import { operationOf, type Task } from './task-ledger.ts'
+import type { OpenWrite, Rows, WriteLog } from './write-log.ts'
 
 export class Writes {
   readonly #context: CoordinatorContext
   /** Accepted and not yet sequenced, in order of acceptance. */
   readonly #waiting = new Set<Task>()
-  readonly #open = new Map<number, OpenWrite>()
+  readonly #log: WriteLog
+  readonly #controls: ControlLog
+  readonly #sender: StreamSender
   readonly #onSequenced: (region: Region, seq: number) => void
 
   /** `onSequenced` is told of each write that gets its place in the order. */
-  constructor(context: CoordinatorContext, onSequenced: (region: Region, seq: number) => void) {
+  constructor(
+    context: CoordinatorContext,
+    logs: { readonly writes: WriteLog; readonly controls: ControlLog },
+    onSequenced: (region: Region, seq: number) => void,
+  ) {
     this.#context = context
+    const { writes, controls } = logs
+    this.#log = writes
+    this.#controls = controls
     this.#onSequenced = onSequenced
+    this.#sender = new StreamSender(context, {
+      encode: (entry) =>
+        entry.order === undefined ? writes.encode(entry) : controls.encode(entry),
+      lagged: (member) => this.reconsider(member),
+    })
   }
 
   get waitingCount(): number {
@@ -59,7 +56,7 @@ export class Writes {
   }
 
   get openCount(): number {
-    return this.#open.size
+    return this.#log.size
   }
 
   submit(task: Task): void {
@@ -81,7 +78,7 @@ export class Writes {
           message: 'not every replica answered in time; the write is still applied',
         }
       : { code: 'deadline', message: 'no replica of some tile was in sync before the deadline' }
-    const isInLog = task.seq !== undefined && this.#open.has(task.seq)
+    const isInLog = task.seq !== undefined && this.#log.find(task.seq) !== undefined
     endTask(this.#context, task, 'expired', { nodes: 0 }, isInLog)
   }
 
@@ -131,117 +128,52 @@ export class Writes {
     this.#onSequenced(task.body.region, seq)
     const plan = planWrites({ tiles, slots: placement.slots, replicas: placement.replicas })
     const tilesMax = writeTilesMax(operation, task.body.args, options.grid)
-    const perTile = operation.argumentBytesPerTile(task.body.args, options.grid) + 4
     const write: OpenWrite = {
       seq,
       task,
       parts: [],
       waitingFor: new Map(),
       isDone: false,
+      retained: 0,
       isRestored: false,
     }
-    for (const part of partsOf(plan, tilesMax)) {
-      const member = members.at(part.member)
-      const entry = member.stream.append({
-        seq,
-        body: bodyMark(task),
-        tiles: part.tiles,
-        queuedMs: context.nowMs,
-        bytes: ENTRY_OVERHEAD_BYTES + part.tiles.length * perTile,
-      })
-      write.parts.push({ ...part, position: entry.position })
-      write.waitingFor.set(part.member, entry.position)
-      context.streamChanged(member)
+    for (const part of partsOf(plan, tilesMax)) this.#log.addPart(write, part.member, part.tiles)
+    for (const move of context.moves.touching(task.body.region, options.grid.geometry)) {
+      if (move.stage === 'catching-up') this.#log.addPart(write, move.to, Uint32Array.of(move.tile))
+      else {
+        move.missed.push(seq)
+        write.retained += 1
+      }
     }
     task.seq = seq
     task.state = 'running'
     task.effect = 'pending'
     task.shards = { total: write.parts.length, done: 0, failed: 0 }
     context.taskChanged(task)
-    context.persist({ table: 'write', key: seq, value: this.#recordOf(write) })
-    this.#open.set(seq, write)
+    this.#log.persist(write)
+    this.#log.add(write)
     for (const index of write.waitingFor.keys()) this.pump(members.at(index))
   }
 
-  #recordOf(write: OpenWrite): WriteRecord {
-    return {
-      task: write.task.id,
-      parts: write.parts.map(({ member, position, tiles }) => ({
-        node: this.#context.members.at(member).id,
-        position,
-        tiles: new Uint8Array(tiles.buffer, tiles.byteOffset, tiles.byteLength).slice(),
-      })),
+  /** The target of a move adopts a page of this `at`, by its entry at `adopted`; the rest follows. */
+  catchUp(move: Move, page: { at: number; adopted: number }): void {
+    this.#log.follow(move, page)
+    this.release(move)
+    this.pump(this.#context.members.at(move.to))
+  }
+
+  /** A move does not need the writes any more that it had to catch up with. */
+  release(move: Move): void {
+    for (const seq of move.missed.splice(0)) {
+      const write = this.#log.find(seq)!
+      write.retained -= 1
+      this.#evaluate(write)
     }
   }
 
-  /** Sends what the window allows, and watches for lag and for silence. */
+  /** Sends what is due of a member's stream. */
   pump(member: Member): void {
-    const { options, nowMs, deadlines } = this.#context
-    const { stream, session } = member
-    if (session === undefined || member.stopReason !== undefined || stream.isAtHead) return
-    let batch: Entry[] = []
-    let bytes = 0
-    const flush = (): void => {
-      if (batch.length === 0) return
-      const confirmed = stream.acked
-      this.#context.send(member, {
-        t: 'entries',
-        session: session.number,
-        confirmed,
-        entries: batch,
-      })
-      batch = []
-      bytes = 0
-    }
-    for (const entry of stream.takeSendable(options.streamWindowBytes)) {
-      if (bytes + entry.bytes > MESSAGE_ENTRY_BYTES_MAX) flush()
-      batch.push(this.#entryOf(entry))
-      bytes += entry.bytes
-    }
-    flush()
-    this.#watchLag(member)
-    const resend = `resend/${member.index}`
-    if (!deadlines.has(resend)) {
-      const ackedThen = stream.acked
-      deadlines.set(resend, nowMs + options.resendMs, () => {
-        if (member.stream === stream && stream.acked === ackedThen) stream.rewind()
-        this.pump(member)
-      })
-    }
-  }
-
-  #entryOf(entry: LogEntry): Entry {
-    const { grid } = this.#context.options
-    const { task } = this.#open.get(entry.seq)!
-    const { region, args } = task.body!
-    const operation = operationOf(task) as WriteOperation
-    return {
-      position: entry.position,
-      seq: entry.seq,
-      chain: entry.chain,
-      op: task.op,
-      region: [region!.x, region!.y, region!.w, region!.h],
-      args: operation.cut(args, region!, entry.tiles, grid),
-      tiles: new Uint8Array(entry.tiles.buffer, entry.tiles.byteOffset, entry.tiles.byteLength),
-      body: entry.body,
-    }
-  }
-
-  #watchLag(member: Member): void {
-    const { deadlines, options } = this.#context
-    const name = `lag/${member.index}`
-    const oldestMs = member.stream.oldestQueuedMs
-    if (oldestMs === undefined || member.stream.isLagging || deadlines.has(name)) return
-    deadlines.set(name, oldestMs + options.lagMs, () => {
-      if (member.stream.checkLag(this.#context.nowMs, options.lagMs)) {
-        this.#context.notice('warn', 'replica-lagging', `node ${member.id} leaves in-sync`, {
-          node: member.id,
-        })
-        this.reconsider(member)
-      } else {
-        this.#watchLag(member)
-      }
-    })
+    this.#sender.pump(member)
   }
 
   /** The node has its stream on disk up to `position`. */
@@ -252,10 +184,11 @@ export class Writes {
     if (freed.length > 0) this.#context.streamChanged(member)
     const finished = new Set<OpenWrite>()
     for (const entry of freed) {
-      const write = this.#open.get(entry.seq)
-      if (write === undefined) continue
-      write.task.shards.done += 1
-      if (write.waitingFor.get(member.index) === entry.position) {
+      if (entry.order !== undefined) this.#controls.forget(entry)
+      for (const write of this.#log.givenBy(member, entry)) {
+        const { shards } = write.task
+        shards.done = Math.min(shards.total, shards.done + 1)
+        if (write.waitingFor.get(member.index) !== entry.position) continue
         write.waitingFor.delete(member.index)
         finished.add(write)
       }
@@ -274,7 +207,7 @@ export class Writes {
     const { geometry } = this.#context.options.grid
     for (const { position, lsus } of results) {
       const entry = member.stream.entryAt(position)
-      const region = entry && this.#open.get(entry.seq)?.task.body?.region
+      const region = entry && this.#log.find(entry.seq)?.task.body?.region
       if (entry === undefined || region === undefined) continue
       let expected = 0
       for (const tile of entry.tiles) {
@@ -296,19 +229,22 @@ export class Writes {
 
   /** A member left in-sync or came back: writes that waited for it may be done, others may start. */
   reconsider(member: Member): void {
-    for (const write of [...this.#open.values()]) {
+    for (const write of this.#log.all) {
       if (write.waitingFor.has(member.index)) this.#evaluate(write)
     }
     this.sequenceWaiting()
   }
 
-  /** The member's copies are gone: nothing waits for it any more. */
+  /** The member's copies are gone: nothing waits for it any more, and its stream ends here. */
   forget(member: Member): void {
-    for (const write of [...this.#open.values()]) {
+    for (const entry of member.stream.entries) {
+      if (entry.order !== undefined) this.#controls.forget(entry)
+    }
+    for (const write of this.#log.all) {
       if (!write.parts.some((part) => part.member === member.index)) continue
       write.parts = write.parts.filter((part) => part.member !== member.index)
       write.waitingFor.delete(member.index)
-      this.#context.persist({ table: 'write', key: write.seq, value: this.#recordOf(write) })
+      this.#log.persist(write)
       this.#evaluate(write)
     }
   }
@@ -328,20 +264,19 @@ export class Writes {
 
   /** The members that were expected back had their time. */
   endGrace(): void {
-    for (const write of [...this.#open.values()]) this.#evaluate(write)
+    for (const write of this.#log.all) this.#evaluate(write)
   }
 
   #evaluate(write: OpenWrite): void {
     const { options } = this.#context
     const { waitingFor, task } = write
     if (!write.isDone && !this.#isHeldUp(write)) {
-      const copies = this.#copiesOf(write)
+      const copies = this.#log.copiesOf(write)
       if (copies >= Math.max(1, options.minInSync)) this.#finish(write, copies)
       else if (waitingFor.size === 0 && copies === 0) this.#lose(write)
     }
-    if (waitingFor.size > 0) return
-    this.#open.delete(write.seq)
-    this.#context.persist({ table: 'write', key: write.seq, value: undefined })
+    if (waitingFor.size > 0 || write.retained > 0) return
+    this.#log.remove(write)
     if (isEnded(task.state)) releaseBody(this.#context, task)
   }
 
@@ -359,7 +294,8 @@ export class Writes {
     const { w, h } = task.body!.region!
     const nodes = new Set(write.parts.map((part) => part.member)).size - write.waitingFor.size
     const facts = { value: { lsus: w * h }, copies, nodes }
-    endTask(this.#context, task, 'completed', facts, write.waitingFor.size > 0)
+    const isNeeded = write.waitingFor.size > 0 || write.retained > 0
+    endTask(this.#context, task, 'completed', facts, isNeeded)
   }
 
   /** The last copy of one of its tiles went before it was acknowledged. */
@@ -372,75 +308,18 @@ export class Writes {
     endTask(this.#context, task, 'failed', { nodes: 0 })
   }
 
-  /** The fewest holders that have this write on disk, over its tiles. */
-  #copiesOf(write: OpenWrite): number {
-    const { geometry } = this.#context.options.grid
-    const counts = new Uint8Array(geometry.tiles)
-    for (const { member, tiles } of write.parts) {
-      if (write.waitingFor.has(member)) continue
-      for (const tile of tiles) counts[tile]! += 1
-    }
-    let fewest = 255
-    for (const tile of this.#tilesOf(write.task)) fewest = Math.min(fewest, counts[tile]!)
-    return fewest
-  }
-
   #tilesOf(task: Task): Uint32Array {
     return this.#context.options.grid.geometry.tilesOf(task.body!.region!)
   }
 
-  /** The lowest sequence after `position` of the member's stream that touches the region. */
-  nextTouching(member: Member, position: number, region: Region): number {
-    const { stream } = member
-    if (position < stream.acked) return 0
-    for (let at = position + 1; at <= stream.head; at++) {
-      const { seq } = stream.entryAt(at)!
-      if (regionsTouch(this.#open.get(seq)!.task.body!.region!, region)) return seq
-    }
-    return Number.POSITIVE_INFINITY
-  }
-
-  /** Rebuilds waiting writes and the log of every stream after a start. */
+  /** Takes up waiting writes and the log after a start. */
   restore(
-    records: readonly { key: string | number; value: WriteRecord }[],
+    writes: Rows<WriteRecord>,
+    controls: Rows<ControlRecord>,
     waiting: readonly Task[],
   ): void {
-    const { members, tasks, nowMs, options } = this.#context
-    for (const { key, value } of [...records].sort((a, b) => Number(a.key) - Number(b.key))) {
-      const task = tasks.find(value.task as Task['id'])
-      assert(task?.body !== undefined, 'a write of the log has its task and body')
-      const operation = operationOf(task) as WriteOperation
-      const perTile = operation.argumentBytesPerTile(task.body.args, options.grid) + 4
-      const write: OpenWrite = {
-        seq: Number(key),
-        task,
-        parts: [],
-        waitingFor: new Map(),
-        isDone: task.effect === 'done',
-        isRestored: true,
-      }
-      for (const part of value.parts) {
-        const member = members.find(part.node as Member['id'])
-        assert(member !== undefined, 'a part of the log has its member')
-        const tiles = unpackTiles(part.tiles)
-        write.parts.push({ member: member.index, position: part.position, tiles })
-        if (part.position <= member.stream.acked) continue
-        const entry = member.stream.append({
-          seq: write.seq,
-          body: bodyMark(task),
-          tiles,
-          queuedMs: nowMs,
-          bytes: ENTRY_OVERHEAD_BYTES + tiles.length * perTile,
-        })
-        assert(entry.position === part.position, 'the log of a stream has no gaps')
-        write.waitingFor.set(member.index, entry.position)
-      }
-      task.shards.done = write.parts.filter(
-        ({ member, position }) => position <= members.at(member).stream.acked,
-      ).length
-      this.#open.set(write.seq, write)
-    }
+    this.#log.restore(writes, controls)
     for (const task of waiting) this.#waiting.add(task)
-    for (const write of [...this.#open.values()]) this.#evaluate(write)
+    for (const write of this.#log.all) this.#evaluate(write)
   }
 }

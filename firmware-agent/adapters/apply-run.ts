@@ -10,7 +10,7 @@ import type { PartResult, StreamMark } from '../core/events.ts'
 import { Pace } from './pace.ts'
 import { PageArena } from './page-arena.ts'
 import type { SliceStore } from './slice-store.ts'
-import { type CheckedEntry, checkEntry, markOf, WriteBatch } from './write-batch.ts'
+import { type CheckedEntry, checkEntry, WriteBatch } from './write-batch.ts'
 
 export interface Applied {
   readonly mark: StreamMark
@@ -160,7 +160,7 @@ export class ApplyRun {
     stage.owners.forEach((progress, index) => {
       progress.results.push(stage.batch.results[index]!)
       const { entry } = stage.batch.entries[index]!
-      if (entry === progress.job.entries.at(-1)) settle(progress, markOf(entry))
+      if (entry === progress.job.entries.at(-1)) settle(progress, stage.batch.marks[index]!)
     })
   }
 

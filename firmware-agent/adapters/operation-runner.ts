@@ -3,12 +3,16 @@
  * one state. Entries that stand in the queue together share transactions, and while one goes to disk
  * the next is computed. Computing is cut into slices, so that no message waits for it.
  */
-import type { Answer, Entry, Read } from '../../shared/protocol/messages.ts'
+import { DIGEST_BYTES } from '../../shared/core/hash.ts'
+import type { TilePage } from '../../shared/grid/tile-page.ts'
+import type { Answer, Copy, Entry, Read } from '../../shared/protocol/messages.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
+import type { IncomingPage } from '../core/effects.ts'
+import type { ExaminedPage } from '../core/events.ts'
 import { type Applied, ApplyError, type ApplyJob, ApplyRun } from './apply-run.ts'
 import { Pace } from './pace.ts'
 import { runRead } from './read-run.ts'
-import type { SliceStore } from './slice-store.ts'
+import { PageDamagedError, type SliceStore } from './slice-store.ts'
 
 export interface OperationRunnerOptions {
   /** After this much computing, messages are taken and sent. */
@@ -31,6 +35,7 @@ interface OtherJob {
 
 type Job = ApplyJob | ReadJob | OtherJob
 
+const NO_DIGEST = new Uint8Array(DIGEST_BYTES)
 const SLICE_MS = 10
 const TRANSACTION_BYTES_MAX = 1024 * 1024
 
@@ -74,6 +79,46 @@ export class OperationRunner {
   cancel(task: string): void {
     for (const job of [...this.#queue, this.#runningRead]) {
       if (job?.kind === 'read' && job.read.task === task) job.isCancelled = true
+    }
+  }
+
+  /** The page of a tile for another node; `tile-missing` or `page-damaged` if it has no sound one. */
+  async copy(copy: Copy): Promise<IncomingPage> {
+    return await this.exclusively(async () => {
+      const page = await this.#readSound(copy.tile)
+      if (page === undefined) {
+        throw new AppError('tile-missing', `tile ${copy.tile} is not held here`)
+      }
+      const { at, digest, bytes } = page
+      return { move: copy.move, tile: copy.tile, at, digest: new Uint8Array(digest), bytes }
+    })
+  }
+
+  /** What the pages of these tiles are; damaged ones count as not held from then on. */
+  async examine(tiles: Uint32Array): Promise<ExaminedPage[]> {
+    return await this.exclusively(async () => {
+      const pace = new Pace(this.#sliceMs)
+      const examined: ExaminedPage[] = []
+      for (const tile of tiles) {
+        const page = await this.#readSound(tile).catch(() => undefined)
+        examined.push({
+          tile,
+          at: page?.at ?? 0,
+          digest: page === undefined ? NO_DIGEST : new Uint8Array(page.digest),
+        })
+        if (pace.isDue) await pace.rest()
+      }
+      return examined
+    })
+  }
+
+  /** A page that turns out to be damaged is given up before the error goes on. */
+  async #readSound(tile: number): Promise<TilePage | undefined> {
+    try {
+      return this.#store.readPage(tile)
+    } catch (error) {
+      if (error instanceof PageDamagedError) await this.#store.giveUp([tile])
+      throw error
     }
   }
 
@@ -130,6 +175,7 @@ export class OperationRunner {
       const value = await runRead(job.read, this.#store, pace, () => job.isCancelled)
       return value === undefined ? {} : { value }
     } catch (error) {
+      if (error instanceof PageDamagedError) await this.#store.giveUp([error.tile])
       const code = error instanceof AppError ? error.code : 'read-failed'
       return { error: { code, message: messageOf(error).slice(0, 1024) } }
     }

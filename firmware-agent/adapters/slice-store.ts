@@ -5,6 +5,7 @@
  * has no checksums. Whether there is room is asked before anything is written.
  */
 import { statfsSync } from 'node:fs'
+import { equalBytes } from '../../shared/core/hash.ts'
 import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { TilePage } from '../../shared/grid/tile-page.ts'
@@ -17,10 +18,12 @@ import {
   setAsideDatabase,
   type Table,
 } from '../../shared/runtime/lmdb.ts'
+import type { IncomingPage } from '../core/effects.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import { type AnswerName, AnswerTable } from './answer-table.ts'
 import { openRecord, sealRecord } from './sealed-record.ts'
 import { SliceGrid } from './slice-grid.ts'
+import { StagedPages } from './staged-pages.ts'
 import { TileSet } from './tile-set.ts'
 
 export interface SliceStoreOptions {
@@ -44,6 +47,12 @@ export interface SliceIdentity {
 export interface SliceCommit {
   /** Sealed pages by tile. */
   readonly pages: ReadonlyMap<number, TilePage>
+  /** Tiles whose staged page is among them. */
+  readonly adopted?: ReadonlySet<number>
+  /** Tiles that are not held any more. */
+  readonly dropped?: ReadonlySet<number>
+  /** Tiles whose page was found damaged. */
+  readonly broken?: ReadonlySet<number>
   readonly mark: StreamMark
   readonly results: readonly PartResult[]
 }
@@ -59,6 +68,16 @@ export interface SliceStats {
   readonly answersShed: number
 }
 
+/** The digest of a stored page is not its own: the tile needs a new copy. */
+export class PageDamagedError extends AppError {
+  readonly tile: number
+
+  constructor(tile: number, what: string) {
+    super('page-damaged', `the page of tile ${tile} is ${what}`)
+    this.tile = tile
+  }
+}
+
 const MIB = 1024 * 1024
 const DISK_FREE_BYTES_MIN = 16 * MIB
 const DISK_CHECK_INTERVAL_MS = 5000
@@ -66,6 +85,7 @@ const DISK_CHECK_INTERVAL_MS = 5000
 const REWRITE_RESERVE_BYTES_MAX = 8 * MIB
 const OUTBOX_RECORDS_MAX = 4096
 const BROKEN_KEPT = 2
+const NO_TILES: ReadonlySet<number> = new Set()
 const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
 /** The path from the root to a leaf, in the tables and the free list, and the meta page. */
 const TREE_PAGES_PER_COMMIT = 10
@@ -80,6 +100,9 @@ export class SliceStore {
   readonly #results: Table<number>
   readonly #meta: Table<string>
   readonly #answers: AnswerTable
+  readonly #staged: StagedPages
+  /** Tiles whose page is damaged, and gone. */
+  #broken: ReadonlySet<number>
   readonly #held = new TileSet()
   /** Why the store that was here before could not be used, and where it is now. */
   readonly setAside: string | undefined
@@ -102,7 +125,7 @@ export class SliceStore {
   ): Promise<SliceStore> {
     const lmdb = {
       mapSizeBytes: 2 * options.sliceBytesMax + 16 * MIB,
-      maxDbs: 6,
+      maxDbs: 7,
       brokenKept: BROKEN_KEPT,
     }
     let database = await openDatabase(directory, lmdb, onFatal)
@@ -137,6 +160,8 @@ export class SliceStore {
       { bytesMax: options.outboxBytesMax, recordsMax: OUTBOX_RECORDS_MAX },
       database.table<number>('answers', 'ordered-binary'),
     )
+    this.#staged = new StagedPages(database.table<number>('staged', 'uint32'))
+    this.#broken = new Set(readRecord<number[]>(this.#meta, 'broken') ?? [])
     const last = readRecord<SliceIdentity>(this.#meta, 'identity')
     this.#identity =
       last === undefined
@@ -178,6 +203,11 @@ export class SliceStore {
     return this.#held.has(tile)
   }
 
+  /** Tiles whose page was damaged and that have no new one yet. */
+  get broken(): ReadonlySet<number> {
+    return this.#broken
+  }
+
   /**
    * A private copy of a tile's page, in `room` if given; fails with `page-damaged` if its digest is
    * not its own.
@@ -189,10 +219,52 @@ export class SliceStore {
     // The library's buffer is longer than it says; only a view cut by its length is the value.
     const bytes = stored.subarray(0, stored.length)
     const page = TilePage.open(this.#grid.layoutOf(tile), bytes, room)
-    if (typeof page === 'string') {
-      throw new AppError('page-damaged', `the page of tile ${tile} is ${page}`)
-    }
+    if (typeof page === 'string') throw new PageDamagedError(tile, page)
     return page
+  }
+
+  /** A private copy of the page that was staged for a tile, if it is exactly this one. */
+  readStaged(
+    tile: number,
+    page: { readonly at: number; readonly digest: Uint8Array },
+    room: Uint8Array,
+  ): TilePage | undefined {
+    if (this.#grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
+    return this.#staged.read(tile, page, this.#grid.layoutOf(tile), room)
+  }
+
+  /**
+   * Puts pages aside until their entries adopt them; resolves with those that are sound, once they are
+   * on disk. `store-full` leaves everything as it was.
+   */
+  async stage(pages: readonly IncomingPage[]): Promise<IncomingPage[]> {
+    const { grid } = this
+    if (grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
+    const sound = pages.filter((page) => isSound(page, grid))
+    if (sound.length === 0) return sound
+    this.#requireRoom(sound.map(({ tile, bytes }) => ({ tile, bytes: diskBytesOf(bytes.length) })))
+    for (const { bytes } of sound) this.#writtenBytes += diskBytesOf(bytes.length)
+    this.#writtenBytes += TREE_PAGES_PER_COMMIT * PAGE_BYTES
+    await this.#write(() => {
+      for (const { tile, bytes } of sound) this.#staged.put(tile, bytes)
+    })
+    return sound
+  }
+
+  /** What was staged for a tile will not be adopted. */
+  async discard(tile: number): Promise<void> {
+    await this.#write(() => this.#staged.remove(tile))
+  }
+
+  /** Gives up damaged pages; resolves once that is on disk. */
+  async giveUp(tiles: readonly number[]): Promise<void> {
+    const broken = new Set([...this.#broken, ...tiles])
+    await this.#write(() => {
+      for (const tile of tiles) void this.#tiles.remove(tile)
+      void this.#meta.put('broken', sealRecord([...broken]))
+    })
+    this.#broken = broken
+    for (const tile of tiles) this.#letGo(tile)
   }
 
   /**
@@ -200,25 +272,46 @@ export class SliceStore {
    * when the pages have been copied and their memory may be used again.
    */
   async commit(commit: SliceCommit, onTaken?: () => void): Promise<void> {
-    this.#requireRoom(commit.pages)
+    const { pages, adopted = NO_TILES, dropped = NO_TILES } = commit
+    const sizes = [...pages].map(([tile, page]) => ({
+      tile,
+      bytes: diskBytesOf(page.bytes.length),
+    }))
+    // What is taken from the staged pages has its room already.
+    this.#requireRoom(sizes.filter(({ tile }) => !adopted.has(tile)))
     this.#writtenBytes += TREE_PAGES_PER_COMMIT * PAGE_BYTES
-    for (const page of commit.pages.values()) this.#writtenBytes += diskBytesOf(page)
+    for (const { bytes } of sizes) this.#writtenBytes += bytes
     const { position, chain, seq } = commit.mark
     const mark = sealRecord({ position, chain, seq })
+    const broken = this.#brokenAfter(commit)
     await this.#write(() => {
-      for (const [tile, page] of commit.pages) void this.#tiles.put(tile, page.bytes)
+      for (const tile of [...dropped, ...(commit.broken ?? NO_TILES)]) void this.#tiles.remove(tile)
+      for (const [tile, page] of pages) void this.#tiles.put(tile, page.bytes)
+      for (const tile of [...dropped, ...adopted]) this.#staged.remove(tile)
       for (const result of commit.results) {
         void this.#results.put(result.position, bytesOfNumber(result.lsus))
       }
+      if (broken !== this.#broken) void this.#meta.put('broken', sealRecord([...broken]))
       void this.#meta.put('mark', mark)
       onTaken?.()
     })
     this.#mark = { position, chain, seq }
-    for (const tile of commit.pages.keys()) this.#hold(tile)
+    for (const tile of [...dropped, ...broken]) this.#letGo(tile)
+    for (const tile of pages.keys()) this.#hold(tile)
+    this.#broken = broken
     for (const result of commit.results) {
       this.#unconfirmed.push(result)
       this.#resultsOnDisk.push(result.position)
     }
+  }
+
+  #brokenAfter(commit: SliceCommit): ReadonlySet<number> {
+    const { adopted = NO_TILES, dropped = NO_TILES, broken = NO_TILES } = commit
+    const isSame =
+      broken.size === 0 && (this.#broken.size === 0 || adopted.size + dropped.size === 0)
+    if (isSame) return this.#broken
+    const mended = [...this.#broken].filter((tile) => !adopted.has(tile) && !dropped.has(tile))
+    return new Set([...mended, ...broken])
   }
 
   /** Results that the gateway has not confirmed, by position. */
@@ -260,8 +353,10 @@ export class SliceStore {
     await this.#database.write(() => {
       this.#tiles.clearSync()
       this.#results.clearSync()
+      this.#staged.clear()
       clearAnswers()
       void this.#meta.remove('mark')
+      void this.#meta.remove('broken')
       void this.#meta.put('identity', sealRecord(identity))
     })
     this.#identity = identity
@@ -270,6 +365,7 @@ export class SliceStore {
     this.#unconfirmed = []
     this.#resultsOnDisk = []
     this.#held.clear()
+    this.#broken = NO_TILES
     this.#lsus = 0
     return identity
   }
@@ -315,7 +411,11 @@ export class SliceStore {
     if (this.#held.add(tile)) this.#lsus += this.#grid?.geometry.tileLsus(tile) ?? 0
   }
 
-  #requireRoom(pages: ReadonlyMap<number, TilePage>): void {
+  #letGo(tile: number): void {
+    if (this.#held.delete(tile)) this.#lsus -= this.#grid?.geometry.tileLsus(tile) ?? 0
+  }
+
+  #requireRoom(pages: readonly { readonly tile: number; readonly bytes: number }[]): void {
     const { sliceBytesMax, diskFreeBytesMin } = this.#options
     const diskFree = this.#diskFreeBytes()
     if (diskFree < diskFreeBytesMin) {
@@ -323,8 +423,8 @@ export class SliceStore {
     }
     let needed = TREE_PAGES_PER_COMMIT * PAGE_BYTES
     let grows = false
-    for (const [tile, page] of pages) {
-      needed += diskBytesOf(page)
+    for (const { tile, bytes } of pages) {
+      needed += bytes
       grows ||= !this.#held.has(tile)
     }
     const reserve = grows ? Math.min(REWRITE_RESERVE_BYTES_MAX, sliceBytesMax / 8) : 0
@@ -349,7 +449,7 @@ function metaTable(database: Database): Table<string> {
 
 /** Whether each small record is there or absent, but not damaged. */
 function recordsAreSound(meta: Table<string>): boolean {
-  return ['identity', 'mark', 'written'].every((key) => {
+  return ['identity', 'mark', 'written', 'broken'].every((key) => {
     const stored = meta.getBinary(key)
     return stored === undefined || openRecord(stored) !== undefined
   })
@@ -361,8 +461,15 @@ function readRecord<T>(meta: Table<string>, key: string): T | undefined {
 }
 
 /** A page that shares no leaf lies on whole pages of its own. */
-function diskBytesOf(page: TilePage): number {
-  return Math.ceil((page.bytes.length + PAGE_HEADER_BYTES) / PAGE_BYTES) * PAGE_BYTES
+function diskBytesOf(bytes: number): number {
+  return Math.ceil((bytes + PAGE_HEADER_BYTES) / PAGE_BYTES) * PAGE_BYTES
+}
+
+/** Whether these bytes are the page that they are said to be. */
+function isSound({ tile, at, digest, bytes }: IncomingPage, grid: SliceGrid): boolean {
+  if (tile >= grid.geometry.tiles) return false
+  const page = TilePage.open(grid.layoutOf(tile), bytes)
+  return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)
 }
 
 function viewOf(bytes: Uint8Array): DataView {

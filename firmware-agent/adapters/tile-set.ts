@@ -25,6 +25,14 @@ export class TileSet {
     return true
   }
 
+  /** Whether the tile was in the set before. */
+  delete(tile: number): boolean {
+    if (!this.has(tile)) return false
+    this.#bits[tile >>> 3] = this.#bits[tile >>> 3]! & ~(1 << (tile & 7))
+    this.#size -= 1
+    return true
+  }
+
   clear(): void {
     this.#bits = new Uint8Array(0)
     this.#size = 0

@@ -7,19 +7,25 @@ import { TilePage } from '../../shared/grid/tile-page.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
 import { type WriteOperation, windowOf } from '../../shared/operations/operation.ts'
+import { type ControlOrder, isControl, orderOf } from '../../shared/protocol/control-entries.ts'
 import type { Entry } from '../../shared/protocol/messages.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import type { Pace } from './pace.ts'
 import type { PageArena } from './page-arena.ts'
 import type { SliceGrid } from './slice-grid.ts'
-import type { SliceStore } from './slice-store.ts'
+import { PageDamagedError, type SliceStore } from './slice-store.ts'
 
 /** An entry that was found sound, with what it names. */
 export interface CheckedEntry {
   readonly entry: Entry
-  readonly operation: WriteOperation
   readonly tiles: Uint32Array
+  readonly action: WriteAction | ControlOrder
+}
+
+interface WriteAction {
+  readonly op: 'write'
+  readonly operation: WriteOperation
   readonly region: {
     readonly x: number
     readonly y: number
@@ -30,6 +36,7 @@ export interface CheckedEntry {
 
 /** Checks what can be known before cells are touched; fails with the entry's own trouble. */
 export function checkEntry(entry: Entry, grid: SliceGrid): CheckedEntry {
+  if (isControl(entry.op)) return checkOrder(entry, grid)
   const operation = findOperation(entry.op)
   if (operation?.kind !== 'write') {
     throw new AppError('unknown-operation', `there is no write operation "${entry.op}" here`)
@@ -46,7 +53,18 @@ export function checkEntry(entry: Entry, grid: SliceGrid): CheckedEntry {
     }
     last = tile
   }
-  return { entry, operation, tiles, region }
+  return { entry, tiles, action: { op: 'write', operation, region } }
+}
+
+function checkOrder(entry: Entry, grid: SliceGrid): CheckedEntry {
+  const order = orderOf(entry)
+  if (order === undefined) {
+    throw new AppError('unknown-operation', `there is no order "${entry.op}" here`)
+  }
+  const tiles = unpackTiles(entry.tiles)
+  const stray = tiles.find((tile) => tile >= grid.geometry.tiles)
+  if (stray !== undefined) throw invalid(entry, `there is no tile ${stray}`)
+  return { entry, tiles, action: order }
 }
 
 export class WriteBatch {
@@ -57,6 +75,11 @@ export class WriteBatch {
   readonly #entries: CheckedEntry[] = []
   readonly #pages = new Map<number, TilePage>()
   readonly #results: PartResult[] = []
+  readonly #marks: StreamMark[] = []
+  /** What became of tiles beside their pages; each is in one of these at the most. */
+  readonly #adopted = new Set<number>()
+  readonly #dropped = new Set<number>()
+  readonly #broken = new Set<number>()
   #bytes = 0
 
   /**
@@ -84,6 +107,11 @@ export class WriteBatch {
     return this.#results
   }
 
+  /** Where the stream stands after each entry. Writes that a move catches up with come late. */
+  get marks(): readonly StreamMark[] {
+    return this.#marks
+  }
+
   /** The bytes of its pages if `checked` were added. */
   bytesWith({ tiles }: CheckedEntry): number {
     let bytes = this.#bytes
@@ -95,29 +123,69 @@ export class WriteBatch {
 
   /** Acts on the cells. A batch that failed here holds part of the entry and must be dropped. */
   async add(checked: CheckedEntry, pace: Pace): Promise<void> {
-    const { entry, operation, tiles, region } = checked
+    const { entry, action } = checked
     let lsus = 0
     try {
-      const run = operation.run(entry.args, this.#grid)
-      for (const tile of tiles) {
-        const window = windowOf(this.#grid.geometry, tile, region)
-        const page = this.#pageOf(tile)
-        if (entry.seq > page.at) {
-          run.act(page, window, lsus)
-          page.at = entry.seq
-          this.#take(tile, page)
-        } else if (!this.#pages.has(tile)) {
-          this.#arena.giveBack()
-        }
-        lsus += window.w * window.h
-        if (pace.isDue) await pace.rest()
-      }
+      if (action.op === 'write') lsus = await this.#act(checked, action, pace)
+      else this.#obey(action)
     } catch (error) {
       if (error instanceof AppError) throw error
       throw invalid(entry, messageOf(error), error)
     }
+    const { position, chain, seq } = entry
+    const before = this.#marks.at(-1) ?? this.#before?.marks.at(-1) ?? this.#store.mark
+    this.#marks.push({ position, chain: new Uint8Array(chain), seq: Math.max(before.seq, seq) })
     this.#entries.push(checked)
-    this.#results.push({ position: entry.position, lsus })
+    this.#results.push({ position, lsus })
+  }
+
+  async #act({ entry, tiles }: CheckedEntry, action: WriteAction, pace: Pace): Promise<number> {
+    const { operation, region } = action
+    const run = operation.run(entry.args, this.#grid)
+    let lsus = 0
+    for (const tile of tiles) {
+      const window = windowOf(this.#grid.geometry, tile, region)
+      const page = this.#pageOf(tile)
+      if (page !== undefined && entry.seq > page.at) {
+        run.act(page, window, lsus)
+        page.at = entry.seq
+        this.#take(tile, page)
+      } else if (!this.#pages.has(tile)) {
+        this.#arena.giveBack()
+      }
+      lsus += window.w * window.h
+      if (pace.isDue) await pace.rest()
+    }
+    return lsus
+  }
+
+  #obey(order: ControlOrder): void {
+    if (order.op === '$adopt') this.#adopt(order)
+    if (order.op !== '$drop') return
+    for (const tile of order.tiles) this.#become(tile, this.#dropped)
+  }
+
+  /** Without the page that was staged the tile is as good as damaged: it is asked for again. */
+  #adopt(order: Extract<ControlOrder, { op: '$adopt' }>): void {
+    const { tile } = order
+    const room = this.#arena.take(this.#grid.layoutOf(tile).bytes)
+    const page = this.#store.readStaged(tile, order, room)
+    if (page === undefined) {
+      this.#arena.giveBack()
+      this.#become(tile, this.#broken)
+      return
+    }
+    this.#become(tile, this.#adopted)
+    this.#take(tile, page)
+  }
+
+  #become(tile: number, kind: Set<number>): void {
+    for (const other of [this.#adopted, this.#dropped, this.#broken]) other.delete(tile)
+    kind.add(tile)
+    const page = this.#pages.get(tile)
+    if (page === undefined) return
+    this.#pages.delete(tile)
+    this.#bytes -= page.bytes.length
   }
 
   async seal(pace: Pace): Promise<void> {
@@ -132,9 +200,16 @@ export class WriteBatch {
    * is called when the disk alone is waited for.
    */
   async commit(onTaken: () => void): Promise<void> {
-    const mark = markOf(this.#entries.at(-1)!.entry)
     this.#before = undefined
-    await this.#store.commit({ pages: this.#pages, mark, results: this.#results }, onTaken)
+    const commit = {
+      pages: this.#pages,
+      adopted: this.#adopted,
+      dropped: this.#dropped,
+      broken: this.#broken,
+      mark: this.#marks.at(-1)!,
+      results: this.#results,
+    }
+    await this.#store.commit(commit, onTaken)
   }
 
   /** The batch as it was before `add` failed. */
@@ -144,17 +219,41 @@ export class WriteBatch {
     return again
   }
 
-  #pageOf(tile: number): TilePage {
+  /** As the entries so far leave it; nothing if it is damaged, and then known as such. */
+  #pageOf(tile: number): TilePage | undefined {
     const own = this.#pages.get(tile)
     if (own !== undefined) return own
     const layout = this.#grid.layoutOf(tile)
     const room = this.#arena.take(layout.bytes)
-    const before = this.#before === undefined ? undefined : this.#before.#pages.get(tile)
-    if (before !== undefined) {
-      room.set(before.bytes)
-      return new TilePage(layout, room)
+    switch (this.#fateOf(tile)) {
+      case 'broken':
+        return undefined
+      case 'dropped':
+        return TilePage.empty(layout, room)
+      case 'in-flight':
+        room.set(this.#before!.#pages.get(tile)!.bytes)
+        return new TilePage(layout, room)
+      case 'stored':
+        try {
+          return this.#store.readPage(tile, room) ?? TilePage.empty(layout, room)
+        } catch (error) {
+          if (!(error instanceof PageDamagedError)) throw error
+          this.#become(tile, this.#broken)
+          return undefined
+        }
     }
-    return this.#store.readPage(tile, room) ?? TilePage.empty(layout, room)
+  }
+
+  #fateOf(tile: number): 'broken' | 'dropped' | 'in-flight' | 'stored' {
+    if (this.#broken.has(tile)) return 'broken'
+    if (this.#dropped.has(tile)) return 'dropped'
+    const before = this.#before
+    if (before !== undefined) {
+      if (before.#pages.has(tile)) return 'in-flight'
+      if (before.#broken.has(tile)) return 'broken'
+      if (before.#dropped.has(tile)) return 'dropped'
+    }
+    return this.#store.broken.has(tile) ? 'broken' : 'stored'
   }
 
   #take(tile: number, page: TilePage): void {
@@ -162,10 +261,6 @@ export class WriteBatch {
     this.#pages.set(tile, page)
     this.#bytes += page.bytes.length
   }
-}
-
-export function markOf({ position, chain, seq }: Entry): StreamMark {
-  return { position, chain: new Uint8Array(chain), seq }
 }
 
 function invalid(entry: Entry, why: string, cause?: unknown): AppError {

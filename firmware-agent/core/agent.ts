@@ -6,6 +6,7 @@
 import { unreachable } from '../../shared/core/assert.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
+import { packTiles } from '../../shared/operations/columns.ts'
 import type { Answer, Down, GridShape, Read, Up } from '../../shared/protocol/messages.ts'
 import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
@@ -16,6 +17,7 @@ import { Pulse } from './pulse.ts'
 import { ReadQueue } from './read-queue.ts'
 import { Session, type SessionOptions } from './session.ts'
 import { ShardStream } from './shard-stream.ts'
+import { Transfers } from './transfers.ts'
 
 export interface AgentOptions extends SessionOptions {
   readonly node: NodeId
@@ -38,6 +40,8 @@ export interface StoredState {
   readonly mark: StreamMark
   readonly results: readonly PartResult[]
   readonly answers: readonly Answer[]
+  /** Tiles whose page is damaged. */
+  readonly broken: readonly number[]
 }
 
 /** What telemetry tells of the agent's own work. */
@@ -53,6 +57,9 @@ export interface AgentCounts {
 /** Exit code when another device has this id (wire.md, Commands: not allowed). */
 const EXIT_NOT_ALLOWED = 77
 
+/** To try again would change nothing: another device has the id, or the node was let go. */
+const FINAL_REFUSALS = ['id-taken', 'node-left']
+
 /** The gateway counts as gone after this many heartbeats without a word from it. */
 const SILENT_BEATS = 5
 
@@ -62,6 +69,7 @@ export class Agent {
   readonly #stream: ShardStream
   readonly #outbox: Outbox
   readonly #reads = new ReadQueue()
+  readonly #transfers: Transfers
   readonly #pulse: Pulse
   #store: { storeId: string; boot: number; ledgerId: string | null; grid: GridShape | null }
   #results: PartResult[]
@@ -79,6 +87,7 @@ export class Agent {
     this.#session = new Session(options, random)
     this.#stream = new ShardStream(stored.mark)
     this.#outbox = new Outbox(options.outboxBytesMax, stored.answers)
+    this.#transfers = new Transfers(stored.broken)
     this.#store = stored
     this.#results = [...stored.results]
   }
@@ -129,6 +138,18 @@ export class Agent {
       case 'read-finished':
         this.#finished(event.answer)
         break
+      case 'pages-broken':
+        if (this.#transfers.setBroken(event.tiles) && this.isAdmitted) this.#acknowledge()
+        break
+      case 'page-copied':
+      case 'copy-failed':
+      case 'pages-staged':
+      case 'staging-failed':
+      case 'pages-examined': {
+        const session = this.isAdmitted ? this.#session.number : undefined
+        this.#effects.push(...this.#transfers.take(event, session))
+        break
+      }
       case 'store-wiped':
         this.#wiped(event.storeId, event.boot)
         break
@@ -182,6 +203,7 @@ export class Agent {
       weight,
       operations: [...operations],
       grid,
+      ...this.#broken(),
     })
   }
 
@@ -192,6 +214,7 @@ export class Agent {
     if (wasAdmitted) this.#log('warn', 'disconnected', reason)
     else this.#log('debug', 'not-connected', reason)
     this.#stream.forgetQueue()
+    this.#transfers.disconnected()
     for (const answer of this.#outbox.takeUnstored()) this.#emit({ type: 'store-answer', answer })
   }
 
@@ -234,6 +257,14 @@ export class Agent {
           wallMs: this.#wallMs,
         })
         break
+      case 'copy':
+      case 'chunk':
+      case 'discard':
+      case 'examine': {
+        const { position } = this.#stream.mark
+        this.#effects.push(...this.#transfers.receive(message, position))
+        break
+      }
       default:
         unreachable(message)
     }
@@ -279,7 +310,7 @@ export class Agent {
 
   #refused(code: string, message: string): void {
     this.#log('error', code, `the gateway refused this node: ${message}`)
-    if (code !== 'id-taken') return
+    if (!FINAL_REFUSALS.includes(code)) return
     this.#session.stop()
     this.#emit({ type: 'disconnect', reason: code })
     this.#emit({ type: 'exit', code: EXIT_NOT_ALLOWED, reason: message })
@@ -302,6 +333,7 @@ export class Agent {
     this.#results = []
     this.#outbox.clear()
     this.#reads.clear()
+    this.#transfers.reset()
     if (this.#session.state === 'greeting') this.#hello()
   }
 
@@ -343,6 +375,7 @@ export class Agent {
     if (this.isAdmitted) this.#acknowledge()
     this.#applyNext()
     this.#startReads()
+    this.#effects.push(...this.#transfers.copiesAt(this.#stream.mark.position))
   }
 
   #applyFailed(code: string, message: string): void {
@@ -370,7 +403,13 @@ export class Agent {
   #acknowledge(): void {
     const { position, chain } = this.#stream.mark
     const results = this.#results.map((result) => ({ ...result }))
-    this.#send({ t: 'applied', session: this.#session.number, position, chain, results })
+    const session = this.#session.number
+    this.#send({ t: 'applied', session, position, chain, results, ...this.#broken() })
+  }
+
+  #broken(): { broken?: Uint8Array } {
+    const { broken } = this.#transfers
+    return broken.length === 0 ? {} : { broken: packTiles(broken) }
   }
 
   #forgetResults(position: number): void {

@@ -3,8 +3,17 @@
  * before a later `send` leaves; `apply` reports by the event `entries-applied` only once the state is
  * flushed. A store that fails to flush stops the process.
  */
-import type { Answer, Entry, GridShape, Read, Up } from '../../shared/protocol/messages.ts'
+import type { Answer, Copy, Entry, GridShape, Read, Up } from '../../shared/protocol/messages.ts'
 import type { Topic } from '../../shared/protocol/topics.ts'
+
+/** The page of a tile that moves here, as the replica that gave it had it. */
+export interface IncomingPage {
+  readonly move: number
+  readonly tile: number
+  readonly at: number
+  readonly digest: Uint8Array
+  readonly bytes: Uint8Array
+}
 
 export type AgentEffect =
   | { readonly type: 'connect' }
@@ -30,6 +39,13 @@ export type AgentEffect =
       readonly answers: readonly { readonly task: string; readonly part: string }[]
     }
   | { readonly type: 'wipe' }
+  /** Reads the page of a tile for another node; comes back as `page-copied` or `copy-failed`. */
+  | { readonly type: 'copy-page'; readonly copy: Copy }
+  /** Puts pages aside until their entries adopt them; comes back as `pages-staged` or `staging-failed`. */
+  | { readonly type: 'stage-pages'; readonly pages: readonly IncomingPage[] }
+  | { readonly type: 'discard-page'; readonly tile: number; readonly move: number }
+  /** Reads and checks pages; comes back as `pages-examined`. */
+  | { readonly type: 'examine-pages'; readonly tiles: Uint32Array }
   /** Takes a telemetry sample and publishes it. */
   | { readonly type: 'publish-telemetry' }
   /** Connected and admitted for the first time: the `ready` line, and READY to systemd. */

@@ -2,7 +2,8 @@
  * What happens to the agent, in the past tense: the only input of its core. Bytes are decoded before
  * they come here.
  */
-import type { Answer, Down } from '../../shared/protocol/messages.ts'
+import type { Answer, Copy, Down } from '../../shared/protocol/messages.ts'
+import type { IncomingPage } from './effects.ts'
 
 /** Where a stream stands on this node's disk. */
 export interface StreamMark {
@@ -17,7 +18,36 @@ export interface PartResult {
   readonly lsus: number
 }
 
+/** What lies on the disk of one tile; `at` 0 when it is not held. */
+export interface ExaminedPage {
+  readonly tile: number
+  readonly at: number
+  readonly digest: Uint8Array
+}
+
+/** What became of pages on their way from and to this node (transfers.ts). */
+export type TransferEvent =
+  /** These tiles, and no others, have damaged pages; it is on disk. */
+  | { readonly type: 'pages-broken'; readonly tiles: readonly number[] }
+  | { readonly type: 'page-copied'; readonly copy: Copy; readonly page: IncomingPage }
+  | {
+      readonly type: 'copy-failed'
+      readonly copy: Copy
+      readonly code: string
+      readonly message: string
+    }
+  /** These are on disk; the others that were given with them were no sound pages. */
+  | { readonly type: 'pages-staged'; readonly pages: readonly IncomingPage[] }
+  | {
+      readonly type: 'staging-failed'
+      readonly pages: readonly IncomingPage[]
+      readonly code: string
+      readonly message: string
+    }
+  | { readonly type: 'pages-examined'; readonly pages: readonly ExaminedPage[] }
+
 export type AgentEvent =
+  | TransferEvent
   | { readonly type: 'connected' }
   | { readonly type: 'disconnected'; readonly reason: string }
   | { readonly type: 'message-received'; readonly message: Down }

@@ -68,6 +68,8 @@ export class FleetInMemory {
       task: [],
       body: [],
       write: [],
+      control: [],
+      move: [],
     }
     this.coordinator.start(this.#now, empty)
     // Past the grace after a start: from here on, who is away is known to be away.
@@ -177,5 +179,9 @@ function optionsOf(grid: GridContext, replicas: number): CoordinatorOptions {
     tasksMax: of.tasksMax.default,
     openBytesMax: of.openBytesMax.default,
     logBytesMax: of.logBytesMax.default,
+    moveBytesPerSecond: of.moveBytesPerSecond.default,
+    movesMax: of.movesMax.default,
+    copyTimeoutMs: 5000,
+    moveDeadlineMs: 300_000,
   }
 }

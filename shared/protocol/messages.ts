@@ -55,6 +55,8 @@ const hello = v.strictObject({
   operations: v.pipe(v.array(text), v.maxLength(1024)),
   /** The grid that the store was made for; null while it is new. */
   grid: v.nullable(gridShape),
+  /** Tiles whose page is damaged: packed u32. They count as not held. */
+  broken: v.optional(bytes),
 })
 
 const heartbeat = v.strictObject({
@@ -70,6 +72,8 @@ const applied = v.strictObject({
   position: count,
   chain,
   results: v.array(v.strictObject({ position: count, lsus: count })),
+  /** As in the hello: without it, what is acknowledged here could be taken for a copy. */
+  broken: v.optional(bytes),
 })
 
 /** An entry did not follow the last one: send again from `position + 1`. */
@@ -100,7 +104,61 @@ const answer = v.strictObject({
   error: v.optional(v.strictObject({ code: text, message: text })),
 })
 
-export const upSchema = v.variant('t', [hello, heartbeat, applied, gap, stopped, answer])
+/** A piece of the page of a tile, from a replica and to the node that the tile moves to. */
+const pageChunk = {
+  move: count,
+  tile: count,
+  /** Of the page. Pieces of pages at different `at` never mix. */
+  at: count,
+  digest: chain,
+  index: count,
+  of: v.pipe(count, v.minValue(1)),
+  bytes,
+}
+
+const chunk = v.strictObject({ t: v.literal('chunk'), session: count, ...pageChunk })
+
+/** The page cannot be given, for a reason of the node's own. */
+const copyFailed = v.strictObject({
+  t: v.literal('copy-failed'),
+  session: count,
+  move: count,
+  tile: count,
+  code: text,
+  message: text,
+})
+
+/** The whole page lies on the disk of the node that the tile moves to. */
+const staged = v.strictObject({
+  t: v.literal('staged'),
+  session: count,
+  move: count,
+  tile: count,
+  at: count,
+  digest: chain,
+})
+
+/** What lies on the disk: of each tile its `at` (0 when it is not held) and digest. */
+const examined = v.strictObject({
+  t: v.literal('examined'),
+  session: count,
+  tiles: bytes,
+  ats: v.array(count),
+  digests: bytes,
+})
+
+export const upSchema = v.variant('t', [
+  hello,
+  heartbeat,
+  applied,
+  gap,
+  stopped,
+  answer,
+  chunk,
+  copyFailed,
+  staged,
+  examined,
+])
 
 /** The answer to a hello: the node is admitted. */
 const welcome = v.strictObject({
@@ -187,6 +245,26 @@ const wipe = v.strictObject({
   position: count,
 })
 
+/** Send the page of a tile, once the stream is applied up to `after`. */
+const copy = v.strictObject({
+  t: v.literal('copy'),
+  session: count,
+  move: count,
+  tile: count,
+  after: count,
+})
+
+/** What was staged for this move will not be adopted. */
+const discard = v.strictObject({
+  t: v.literal('discard'),
+  session: count,
+  move: count,
+  tile: count,
+})
+
+/** Read these tiles, check them, and say what they are. */
+const examine = v.strictObject({ t: v.literal('examine'), session: count, tiles: bytes })
+
 export const downSchema = v.variant('t', [
   welcome,
   refused,
@@ -196,6 +274,10 @@ export const downSchema = v.variant('t', [
   received,
   beat,
   wipe,
+  copy,
+  chunk,
+  discard,
+  examine,
 ])
 
 export type Up = v.InferOutput<typeof upSchema>
@@ -205,6 +287,8 @@ export type Applied = Extract<Up, { t: 'applied' }>
 export type Answer = Extract<Up, { t: 'answer' }>
 export type Entry = v.InferOutput<typeof entry>
 export type Read = Extract<Down, { t: 'read' }>
+export type Chunk = Extract<Down, { t: 'chunk' }>
+export type Copy = Extract<Down, { t: 'copy' }>
 export type GridShape = v.InferOutput<typeof gridShape>
 
 export type Decoded<T> = { ok: true; message: T } | { ok: false; problem: string }

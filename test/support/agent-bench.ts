@@ -43,6 +43,7 @@ export class AgentBench {
       mark: MARK_START,
       results: [],
       answers: [],
+      broken: [],
     }
     this.agent = new Agent({ ...OPTIONS, ...options }, { ...fresh, ...stored }, new Random(1))
   }

@@ -61,10 +61,13 @@ export class Checkers {
         this.#taskFlushed(String(record.key), record.value)
       }
     }
-    for (const record of records) {
-      if (record.table === 'write' && record.value !== undefined) {
-        this.#writeFlushed(Number(record.key), record.value.task)
-      }
+    const sequenced = records
+      .filter(({ table, value }) => (table === 'write' || table === 'control') && value !== undefined)
+      .sort((a, b) => Number(a.key) - Number(b.key))
+    for (const record of sequenced) {
+      const seq = Number(record.key)
+      if (record.table === 'write') this.#writeFlushed(seq, record.value!.task)
+      else this.#orderFlushed(seq)
     }
     for (const record of records) {
       if (record.table === 'result' && record.value !== undefined) {
@@ -100,6 +103,12 @@ export class Checkers {
     }
     story.seq = seq
     this.#model.apply(seq, story.plain)
+  }
+
+  /** An order about tiles takes a place in the order of writes, and changes no cell. */
+  #orderFlushed(seq: number): void {
+    if (seq !== this.#model.lastSeq + 1) violated(`order ${seq} follows ${this.#model.lastSeq}`)
+    this.#model.sequences.push(seq)
   }
 
   #resultFlushed(id: string, bytes: Uint8Array): void {

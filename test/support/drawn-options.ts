@@ -42,5 +42,9 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     tasksMax: 10_000,
     openBytesMax: 16 * 1024 * 1024,
     logBytesMax: 16 * 1024 * 1024,
+    moveBytesPerSecond: random.unit() < 0.3 ? 4096 : 1024 * 1024,
+    movesMax: 1 + random.integer(8),
+    copyTimeoutMs: 800,
+    moveDeadlineMs: 8000,
   }
 }

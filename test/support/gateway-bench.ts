@@ -45,6 +45,10 @@ export const BENCH_OPTIONS: CoordinatorOptions = {
   tasksMax: 1000,
   openBytesMax: 1024 * 1024,
   logBytesMax: 1024 * 1024,
+  moveBytesPerSecond: 1024 * 1024,
+  movesMax: 4,
+  copyTimeoutMs: 1000,
+  moveDeadlineMs: 60_000,
 }
 
 /** A write on one tile of the grid, and a read of it. */

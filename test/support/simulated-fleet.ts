@@ -5,6 +5,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
 import type { GatewayEffect, GatewayNotice } from '../../broker/core/effects.ts'
+import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import { Agent } from '../../firmware-agent/core/agent.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -47,8 +48,8 @@ const REST_CHECK_MS = 250
 const TASK_EVERY_MS = 180
 
 /** Notices that must never be given: nothing here may break what they speak of. */
-const ALARMS = ['stream-mismatch', 'drift', 'bad-answer']
-const REFUSALS_EXPECTED = ['id-taken']
+const ALARMS = ['stream-mismatch', 'drift', 'bad-answer', 'tile-lost']
+const REFUSALS_EXPECTED = ['id-taken', 'node-left']
 /** Notices that say that a path was taken. */
 const PATHS = [
   'replica-lagging',
@@ -61,9 +62,21 @@ const PATHS = [
   'lease-ended',
   'read-refused',
   'read-reissued',
-  'joined-late',
   'store-replaced',
   'store-wiped',
+  'move-ended',
+  'move-rolled-back',
+  'stream-closed',
+  'page-damaged',
+  'copy-failed',
+  'drain-began',
+  'node-left',
+]
+
+/** What is nothing at rest. */
+const QUIET = [
+  ...['writesWaiting', 'writesInLog', 'readsOpen', 'openBytes', 'logBytes'],
+  ...['movesOpen', 'movesPlanned'],
 ]
 
 export class SimulatedFleet {
@@ -85,6 +98,8 @@ export class SimulatedFleet {
   /** What cards that are gone had on them, by node: `at` by tile. */
   readonly #lostCards: { readonly node: string; readonly pages: ReadonlyMap<number, number> }[] = []
   readonly #restored = new Map<string, string>()
+  /** Of each tile, as the ledger last had them. */
+  readonly #holders: (readonly string[] | undefined)[] = []
   readonly #sentUpTo = new Map<string, number>()
   readonly #askedInLife = new Map<string, number>()
   readonly #trace: Hash = createHash('sha256')
@@ -253,7 +268,10 @@ export class SimulatedFleet {
   #gatewayWitness(): GatewayWitness {
     return {
       effect: (effect) => this.#note('gateway', effect),
-      flushed: (records) => this.#checkers.flushed(records),
+      flushed: (records) => {
+        this.#checkers.flushed(records)
+        this.#checkHolders(records)
+      },
       sent: (connection, message) => this.#sent(connection, message),
       received: (connection, message) => this.#received(connection, message),
       notice: (notice) => this.#noticed(notice),
@@ -281,7 +299,8 @@ export class SimulatedFleet {
       received: () => {},
       committed: (node, tiles) => {
         for (const tile of tiles) {
-          this.#checkers.pageChanged(node.id, tile, node.store.page(tile)!)
+          const page = node.store.page(tile)
+          if (page !== undefined) this.#checkers.pageChanged(node.id, tile, page)
         }
       },
       exited: (node, code) => {
@@ -339,6 +358,24 @@ export class SimulatedFleet {
     return having.size
   }
 
+  /** A node that becomes a holder of a tile has all that was ever shown as done on it. */
+  #checkHolders(records: readonly LedgerRecord[]): void {
+    const { view } = this.gateway
+    if (view === undefined || !records.some(({ table }) => table === 'placement')) return
+    for (let tile = 0; tile < this.#model.grid.geometry.tiles; tile++) {
+      const done = this.#checkers.lastDone[tile]!
+      const before = this.#holders[tile]
+      const holders: readonly string[] = view.holdersOf(tile)
+      this.#holders[tile] = holders
+      if (before === undefined || done === 0) continue
+      for (const id of holders) {
+        if (before.includes(id)) continue
+        const at = this.nodes.find((node) => node.id === id)!.store.page(tile)?.at ?? 0
+        if (at < done) violated(`node ${id} holds tile ${tile} at ${at}, ${done} was shown as done`)
+      }
+    }
+  }
+
   /** What has not come to rest. */
   #unrest(): string | undefined {
     const { view } = this.gateway
@@ -349,7 +386,7 @@ export class SimulatedFleet {
     const open = this.#stories.accepted.find(({ ends }) => ends === 0)
     if (open !== undefined) return `task ${open.id} is ${open.state}`
     const counts = view.counts()
-    for (const what of ['writesWaiting', 'writesInLog', 'readsOpen', 'openBytes', 'logBytes']) {
+    for (const what of QUIET) {
       if (counts[what] !== 0) return `${what} is ${counts[what]}`
     }
     const streams = new Map(view.nodes().map(({ id, stream }) => [id as string, stream!]))
@@ -359,7 +396,7 @@ export class SimulatedFleet {
         return `node ${id} stands at ${store.mark.position}, acknowledged ${acked} of ${head}`
       }
     }
-    for (const table of ['write', 'body'] as const) {
+    for (const table of ['write', 'body', 'control', 'move'] as const) {
       if (this.ledger.count(table) !== 0) return `the ledger keeps a ${table}`
     }
     return undefined

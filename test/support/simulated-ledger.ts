@@ -2,16 +2,22 @@
  * The gateway's disk: what a flush brought to it and nothing else. Values are kept as the bytes that the
  * real ledger keeps, and come back as its decoder gives them.
  */
-import type { LedgerContents, LedgerRecord, LedgerTable } from '../../broker/core/ledger-records.ts'
+import {
+  LEDGER_TABLES,
+  type LedgerContents,
+  type LedgerRecord,
+  type LedgerTable,
+} from '../../broker/core/ledger-records.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 
 const LIMITS = { bytesMax: 2 ** 26, depthMax: 16, itemsMax: 10_000_000 }
-const LOADED = ['meta', 'member', 'stream', 'placement', 'task', 'body', 'write'] as const
-const TABLES: readonly LedgerTable[] = [...LOADED, 'result']
+const LOADED = LEDGER_TABLES.filter((table) => table !== 'result')
 const RAW_TABLES: ReadonlySet<LedgerTable> = new Set(['body', 'result'])
 
 export class SimulatedLedger {
-  readonly #tables = new Map(TABLES.map((table) => [table, new Map<string | number, Uint8Array>()]))
+  readonly #tables = new Map(
+    LEDGER_TABLES.map((table) => [table, new Map<string | number, Uint8Array>()]),
+  )
 
   /** All of these, or none: the flush is over. */
   write(records: readonly LedgerRecord[]): void {

@@ -4,11 +4,12 @@
  * the other. A crash at any effect loses what is not on disk; a frozen node sleeps through its events.
  */
 import type { Agent, AgentOptions } from '../../firmware-agent/core/agent.ts'
-import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
+import type { AgentEffect, IncomingPage } from '../../firmware-agent/core/effects.ts'
 import type { AgentEvent } from '../../firmware-agent/core/events.ts'
 import { Random } from '../../shared/core/random.ts'
 import {
   type Answer,
+  type Copy,
   type Down,
   decodeDown,
   type Entry,
@@ -55,7 +56,7 @@ export interface NodeSetUp {
 type Job =
   | { readonly kind: 'apply'; readonly entries: readonly Entry[] }
   | { readonly kind: 'read'; readonly read: Read; isCancelled: boolean }
-  | { readonly kind: 'wipe' }
+  | { readonly kind: 'other'; readonly run: () => void }
 
 /** Effects that the next ones wait for. */
 const DURABLE: readonly AgentEffect['type'][] = ['adopt', 'store-answer', 'wipe']
@@ -75,6 +76,8 @@ export class SimulatedNode {
   #isWorking = false
   #timer: Appointment | undefined
   #frozenUntilMs = 0
+  /** The damaged tiles, as the core knows them. */
+  #broken = ''
   /** How much longer its disk takes. */
   slowness = 1
 
@@ -106,11 +109,9 @@ export class SimulatedNode {
     this.#life += 1
     this.#startedMs = clock.nowMs - random.integer(1000)
     const process = `p${random.uint32().toString(16)}`
-    this.#agent = new Agent(
-      { ...options, process },
-      this.store.start(),
-      new Random(random.uint32()),
-    )
+    const stored = this.store.start()
+    this.#broken = stored.broken.join()
+    this.#agent = new Agent({ ...options, process }, stored, new Random(random.uint32()))
     const life = this.#life
     const guarded = (act: () => void): void => this.#whenAwake(life, act)
     this.#end = {
@@ -223,7 +224,15 @@ export class SimulatedNode {
   /** Performs an effect that must be on disk before the next one begins. */
   #persist(effect: AgentEffect): void {
     if (effect.type === 'wipe') {
-      this.#enqueue({ kind: 'wipe' })
+      this.#enqueue({
+        kind: 'other',
+        run: () => {
+          const { storeId, boot } = this.store.wipe()
+          this.#broken = ''
+          this.#deliver({ type: 'store-wiped', storeId, boot })
+          this.#performAll()
+        },
+      })
       return
     }
     this.#later(() => {
@@ -264,6 +273,18 @@ export class SimulatedNode {
       case 'forget-answers':
         this.store.forgetAnswers(effect.answers)
         break
+      case 'copy-page':
+        this.#enqueue({ kind: 'other', run: () => this.#copy(effect.copy) })
+        break
+      case 'stage-pages':
+        this.#enqueue({ kind: 'other', run: () => this.#stage(effect.pages) })
+        break
+      case 'discard-page':
+        this.#enqueue({ kind: 'other', run: () => this.store.discard(effect.tile) })
+        break
+      case 'examine-pages':
+        this.#enqueue({ kind: 'other', run: () => this.#examine(effect.tiles) })
+        break
       case 'exit':
         this.crash()
         witness.exited(this.id, effect.code)
@@ -271,6 +292,40 @@ export class SimulatedNode {
       default:
         break
     }
+  }
+
+  #copy(copy: Copy): void {
+    try {
+      const page = this.store.copy(copy)
+      this.#deliver({ type: 'page-copied', copy, page })
+    } catch (error) {
+      if (!(error instanceof StoreTrouble)) throw error
+      this.#reportBroken()
+      this.#deliver({ type: 'copy-failed', copy, code: error.code, message: error.message })
+    }
+  }
+
+  #stage(pages: readonly IncomingPage[]): void {
+    if (this.#harness.diskFails()) {
+      const message = 'the disk is full'
+      this.#deliver({ type: 'staging-failed', pages, code: 'store-full', message })
+      return
+    }
+    this.#deliver({ type: 'pages-staged', pages: this.store.stage(pages) })
+  }
+
+  #examine(tiles: Uint32Array): void {
+    const pages = this.store.examine(tiles)
+    this.#reportBroken()
+    this.#deliver({ type: 'pages-examined', pages })
+  }
+
+  /** As the driver does: before anything else is said. */
+  #reportBroken(): void {
+    const tiles = [...this.store.broken]
+    if (tiles.join() === this.#broken) return
+    this.#broken = tiles.join()
+    this.#deliver({ type: 'pages-broken', tiles })
   }
 
   #enqueue(job: Job): void {
@@ -286,14 +341,13 @@ export class SimulatedNode {
       this.#later(() => {
         const answer = job.isCancelled ? undefined : this.#answer(job.read)
         this.#jobDone()
+        this.#reportBroken()
         if (answer !== undefined) this.#deliver({ type: 'read-finished', answer })
       })
-    } else if (job?.kind === 'wipe') {
+    } else if (job?.kind === 'other') {
       this.#later(() => {
-        const { storeId, boot } = this.store.wipe()
         this.#jobDone()
-        this.#deliver({ type: 'store-wiped', storeId, boot })
-        this.#performAll()
+        job.run()
       })
     }
   }
@@ -310,6 +364,7 @@ export class SimulatedNode {
     const sound = trouble === undefined ? entries : entries.slice(0, entries.length >> 1)
     const report = (): void => {
       const { mark, results } = prepared
+      this.#reportBroken()
       this.#deliver({ type: 'entries-applied', mark, results })
       if (trouble === undefined) return
       this.#deliver({ type: 'apply-failed', code: trouble.code, message: trouble.message })

@@ -4,7 +4,9 @@
  * not allow, leaves pages without their mark: the fence is to carry even that.
  */
 import type { StoredState } from '../../firmware-agent/core/agent.ts'
-import type { PartResult, StreamMark } from '../../firmware-agent/core/events.ts'
+import type { IncomingPage } from '../../firmware-agent/core/effects.ts'
+import type { ExaminedPage, PartResult, StreamMark } from '../../firmware-agent/core/events.ts'
+import { equalBytes } from '../../shared/core/hash.ts'
 import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
@@ -17,7 +19,8 @@ import {
   type WriteOperation,
   windowOf,
 } from '../../shared/operations/operation.ts'
-import type { Answer, Entry, GridShape, Read } from '../../shared/protocol/messages.ts'
+import { type ControlOrder, isControl, orderOf } from '../../shared/protocol/control-entries.ts'
+import type { Answer, Copy, Entry, GridShape, Read } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 
 interface Disk {
@@ -29,12 +32,23 @@ interface Disk {
   pages: Map<number, Uint8Array>
   results: PartResult[]
   answers: Map<string, Answer>
+  staged: Map<number, Uint8Array>
+  broken: Set<number>
 }
 
+/** What entries make of the disk; a page that is undefined goes. */
 export interface PreparedCommit {
-  readonly pages: ReadonlyMap<number, Uint8Array>
+  readonly pages: ReadonlyMap<number, Uint8Array | undefined>
+  readonly adopted: readonly number[]
+  readonly broken: ReadonlySet<number>
   readonly mark: StreamMark
   readonly results: readonly PartResult[]
+}
+
+interface Prepared {
+  readonly pages: Map<number, TilePage | undefined>
+  readonly adopted: Set<number>
+  readonly broken: Set<number>
 }
 
 /** Why an entry or a read cannot be done here. */
@@ -57,6 +71,8 @@ function emptyDisk(storeId: string, boot: number): Disk {
     pages: new Map(),
     results: [],
     answers: new Map(),
+    staged: new Map(),
+    broken: new Set(),
   }
 }
 
@@ -64,9 +80,16 @@ export class SimulatedStore {
   readonly #grid: GridContext
   readonly #random: Random
   readonly #isFenced: boolean
+  /** A mutant: pages are taken as they come. */
+  readonly #isMixing: boolean
   #disk: Disk
 
-  constructor(grid: GridContext, options: { isFenced: boolean }, random: Random) {
+  constructor(
+    grid: GridContext,
+    options: { isFenced: boolean; isMixing?: boolean },
+    random: Random,
+  ) {
+    this.#isMixing = options.isMixing ?? false
     this.#grid = grid
     this.#isFenced = options.isFenced
     this.#random = random
@@ -84,8 +107,12 @@ export class SimulatedStore {
   /** What a process finds when it starts. */
   start(): StoredState {
     this.#disk.boot += 1
-    const { answers, results, ...rest } = structuredClone(this.#disk)
-    return { ...rest, results, answers: [...answers.values()] }
+    const { answers, broken, ...rest } = structuredClone(this.#disk)
+    return { ...rest, answers: [...answers.values()], broken: [...broken] }
+  }
+
+  get broken(): ReadonlySet<number> {
+    return this.#disk.broken
   }
 
   tiles(): number[] {
@@ -96,8 +123,51 @@ export class SimulatedStore {
     const stored = this.#disk.pages.get(tile)
     if (stored === undefined) return undefined
     const page = TilePage.open(this.#layoutOf(tile), stored)
-    if (typeof page === 'string') throw new Error(`the page of tile ${tile} is ${page}`)
+    return typeof page === 'string' ? undefined : page
+  }
+
+  /** The page as a process reads it: one that is damaged is given up. */
+  #readSound(tile: number): TilePage | undefined {
+    const page = this.page(tile)
+    if (page === undefined && this.#disk.pages.delete(tile)) this.#disk.broken.add(tile)
     return page
+  }
+
+  /** The card rots: a byte of this page is another one. */
+  rot(tile: number, random: Random): void {
+    const stored = this.#disk.pages.get(tile)!.slice()
+    stored[random.integer(stored.length)]! ^= 1 + random.integer(255)
+    this.#disk.pages.set(tile, stored)
+  }
+
+  /** For another node. */
+  copy({ move, tile }: Copy): IncomingPage {
+    const page = this.#readSound(tile)
+    if (page === undefined) throw new StoreTrouble('tile-missing', `tile ${tile} is not held here`)
+    const { at, digest, bytes } = page
+    return { move, tile, at, digest: digest.slice(), bytes }
+  }
+
+  /** Keeps those that are what they are said to be. */
+  stage(pages: readonly IncomingPage[]): IncomingPage[] {
+    const sound = pages.filter(({ tile, at, digest, bytes }) => {
+      const page = TilePage.open(this.#layoutOf(tile), bytes)
+      if (this.#isMixing) return typeof page !== 'string' || page === 'damaged'
+      return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)
+    })
+    for (const { tile, bytes } of sound) this.#disk.staged.set(tile, bytes.slice())
+    return sound
+  }
+
+  discard(tile: number): void {
+    this.#disk.staged.delete(tile)
+  }
+
+  examine(tiles: Uint32Array): ExaminedPage[] {
+    return [...tiles].map((tile) => {
+      const page = this.#readSound(tile)
+      return { tile, at: page?.at ?? 0, digest: page?.digest.slice() ?? new Uint8Array(8) }
+    })
   }
 
   adopt(ledgerId: string, grid: GridShape): void {
@@ -107,7 +177,11 @@ export class SimulatedStore {
 
   /** Computes what the entries do; nothing changes yet. Throws the trouble of the first bad one. */
   prepare(entries: readonly Entry[]): PreparedCommit {
-    const pages = new Map<number, TilePage>()
+    const state: Prepared = {
+      pages: new Map(),
+      adopted: new Set(),
+      broken: new Set(this.#disk.broken),
+    }
     const results: PartResult[] = []
     let { mark } = this.#disk
     for (const entry of entries) {
@@ -117,26 +191,52 @@ export class SimulatedStore {
           `${entry.position} does not follow ${mark.position}`,
         )
       }
-      results.push({ position: entry.position, lsus: this.#act(entry, pages) })
-      mark = { position: entry.position, chain: new Uint8Array(entry.chain), seq: entry.seq }
+      const order = isControl(entry.op) ? orderOf(entry) : undefined
+      if (order !== undefined) this.#obey(order, state)
+      const lsus = order === undefined ? this.#act(entry, state) : 0
+      results.push({ position: entry.position, lsus })
+      const seq = Math.max(mark.seq, entry.seq)
+      mark = { position: entry.position, chain: new Uint8Array(entry.chain), seq }
     }
-    const sealed = new Map<number, Uint8Array>()
-    for (const [tile, page] of pages) {
-      page.seal()
-      sealed.set(tile, page.bytes)
+    const sealed = new Map<number, Uint8Array | undefined>()
+    for (const [tile, page] of state.pages) {
+      page?.seal()
+      sealed.set(tile, page?.bytes)
     }
-    return { pages: sealed, mark, results }
+    return { pages: sealed, adopted: [...state.adopted], broken: state.broken, mark, results }
   }
 
-  #act(entry: Entry, pages: Map<number, TilePage>): number {
+  #obey(order: ControlOrder, { pages, adopted, broken }: Prepared): void {
+    if (order.op === '$drop') {
+      for (const tile of order.tiles) {
+        pages.set(tile, undefined)
+        broken.delete(tile)
+      }
+    }
+    if (order.op !== '$adopt') return
+    const { tile, at, digest } = order
+    const staged = this.#disk.staged.get(tile)
+    const page = staged && TilePage.open(this.#layoutOf(tile), staged)
+    const isIt =
+      page instanceof TilePage &&
+      page.at === at &&
+      (this.#isMixing || equalBytes(page.digest, digest))
+    adopted.add(tile)
+    if (isIt) broken.delete(tile)
+    else broken.add(tile)
+    pages.set(tile, isIt ? page : undefined)
+  }
+
+  #act(entry: Entry, state: Prepared): number {
+    const { pages, broken } = state
     const operation = findOperation(entry.op) as WriteOperation
     const run = operation.run(entry.args, this.#grid)
     const [x, y, w, h] = entry.region
     let lsus = 0
     for (const tile of unpackTiles(entry.tiles)) {
       const window = windowOf(this.#grid.geometry, tile, { x, y, w, h })
-      const page = pages.get(tile) ?? this.page(tile) ?? TilePage.empty(this.#layoutOf(tile))
-      if (entry.seq > page.at || !this.#isFenced) {
+      const page = broken.has(tile) ? undefined : this.#pageFor(tile, state)
+      if (page !== undefined && (entry.seq > page.at || !this.#isFenced)) {
         run.act(page, window, lsus)
         page.at = entry.seq
         pages.set(tile, page)
@@ -146,16 +246,41 @@ export class SimulatedStore {
     return lsus
   }
 
+  #pageFor(tile: number, { pages, broken }: Prepared): TilePage | undefined {
+    if (pages.has(tile)) return pages.get(tile) ?? TilePage.empty(this.#layoutOf(tile))
+    const stored = this.#disk.pages.get(tile)
+    if (stored === undefined) return TilePage.empty(this.#layoutOf(tile))
+    const page = this.page(tile)
+    if (page !== undefined) return page
+    pages.set(tile, undefined)
+    broken.add(tile)
+    return undefined
+  }
+
   /** The flush is over: pages, mark and results, together. */
-  commit({ pages, mark, results }: PreparedCommit): void {
-    for (const [tile, bytes] of pages) this.#disk.pages.set(tile, bytes)
+  commit({ pages, adopted, broken, mark, results }: PreparedCommit): void {
+    this.#putPages(pages)
+    for (const tile of adopted) this.#disk.staged.delete(tile)
+    this.#disk.broken = new Set(broken)
     this.#disk.mark = mark
     this.#disk.results.push(...results)
   }
 
   /** A crash in a store that is worse than ours: the pages are there, the mark is not. */
-  tear({ pages }: PreparedCommit): void {
-    for (const [tile, bytes] of pages) this.#disk.pages.set(tile, bytes)
+  tear({ pages, adopted }: PreparedCommit): void {
+    // Of writes only: what a node holds changes with the mark or not at all.
+    const written = [...pages].filter(
+      ([tile, bytes]) =>
+        bytes !== undefined && this.#disk.pages.has(tile) && !adopted.includes(tile),
+    )
+    this.#putPages(new Map(written))
+  }
+
+  #putPages(pages: PreparedCommit['pages']): void {
+    for (const [tile, bytes] of pages) {
+      if (bytes === undefined) this.#disk.pages.delete(tile)
+      else this.#disk.pages.set(tile, bytes)
+    }
   }
 
   forgetResults(position: number): void {
@@ -200,7 +325,7 @@ export class SimulatedStore {
     const unborn = new Set(unpackTiles(read.grid!.unborn))
     const run = operation.run(read.args, this.#grid)
     for (const tile of [...unpackTiles(read.grid!.tiles), ...unborn].sort((a, b) => a - b)) {
-      const page = this.page(tile)
+      const page = this.#readSound(tile)
       if (page === undefined && !unborn.has(tile)) {
         throw new StoreTrouble('tile-missing', `tile ${tile} is not held here`)
       }

@@ -456,6 +456,17 @@ t.test('a key that would reach a prototype reaches none', (t) => {
 const chain = Uint8Array.of(0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4)
 const grid = { width: 1024, height: 1024, tile: 16, fields: 'elevation:f64,level:u8' }
 
+/** Of a page on its way to another node. */
+const piece = {
+  move: 8_589_934_593,
+  tile: 5,
+  at: 9000,
+  digest: chain,
+  index: 1,
+  of: 2,
+  bytes: Uint8Array.of(1, 2, 3),
+}
+
 const UP: { [T in Up['t']]: Extract<Up, { t: T }> } = {
   hello: {
     t: 'hello',
@@ -494,6 +505,23 @@ const UP: { [T in Up['t']]: Extract<Up, { t: T }> } = {
     seq: 9000,
     ms: 3.25,
     value: { tiles: Uint8Array.of(5, 0, 0, 0), counts: new Uint8Array(16) },
+  },
+  chunk: { t: 'chunk', session: 7, ...piece },
+  'copy-failed': {
+    t: 'copy-failed',
+    session: 7,
+    move: 8_589_934_593,
+    tile: 5,
+    code: 'tile-missing',
+    message: 'tile 5 is not held here',
+  },
+  staged: { t: 'staged', session: 7, move: 8_589_934_593, tile: 5, at: 9000, digest: chain },
+  examined: {
+    t: 'examined',
+    session: 7,
+    tiles: Uint8Array.of(5, 0, 0, 0, 6, 0, 0, 0),
+    ats: [9000, 0],
+    digests: new Uint8Array(16),
   },
 }
 
@@ -546,6 +574,10 @@ const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
   received: { t: 'received', session: 7, answers: [{ task: 'task_002', part: 'r0-1' }] },
   beat: { t: 'beat', session: 7, beat: 65_536, ts: 1_790_000_000_000, confirmed: 4712 },
   wipe: { t: 'wipe', session: 7, storeId: 's3v9k2m8q0x1b7n5', position: 4712 },
+  copy: { t: 'copy', session: 7, move: 8_589_934_593, tile: 5, after: 4712 },
+  chunk: { t: 'chunk', session: 8, ...piece },
+  discard: { t: 'discard', session: 7, move: 8_589_934_593, tile: 5 },
+  examine: { t: 'examine', session: 7, tiles: Uint8Array.of(5, 0, 0, 0) },
 }
 
 const MESSAGES = [

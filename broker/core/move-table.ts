@@ -1,0 +1,79 @@
+/**
+ * The moves that are under way: one tile each, to one node. Only the table; moves.ts drives them, and
+ * writes.ts asks here who is to get a write besides the holders.
+ *
+ *   copying ─▶ catching-up ─▶ gone: the node is a holder, and the old copy is dropped
+ *
+ * While a tile is copied, the gateway keeps the writes that touch it; with the adoption they go into the
+ * stream of the target, and from then on it gets every write as the holders do. Invariant: at most one
+ * move a tile.
+ */
+import type { Geometry, Region } from '../../shared/grid/geometry.ts'
+
+/** Why a tile moves: a copy is missing, a node is emptied, or the ring has it elsewhere. */
+export type MoveReason = 'repair' | 'drain' | 'balance'
+
+export interface Move {
+  readonly id: number
+  readonly tile: number
+  readonly reason: MoveReason
+  /** Index of the member that is to hold the tile. */
+  readonly to: number
+  /** Whose copy is dropped for it; nobody's when there are too few. */
+  from: number | undefined
+  stage: 'copying' | 'catching-up'
+  /** Who was asked for the page. */
+  source: number | undefined
+  /** Why it does not go on at this moment. */
+  waitsFor: string | undefined
+  attempts: number
+  readonly startedMs: number
+  /** While copying: sequences of the writes that touched the tile since the copy was asked for. */
+  missed: number[]
+  /** While catching up: where in the target's stream it adopts the page, and where it has caught up. */
+  adopted: number
+  catchUp: number
+}
+
+export class MoveTable {
+  readonly #byTile = new Map<number, Move>()
+  #started = 0
+
+  get size(): number {
+    return this.#byTile.size
+  }
+
+  /** How many were begun since the start. */
+  get started(): number {
+    return this.#started
+  }
+
+  get all(): Move[] {
+    return [...this.#byTile.values()]
+  }
+
+  of(tile: number): Move | undefined {
+    return this.#byTile.get(tile)
+  }
+
+  add(move: Move): void {
+    this.#byTile.set(move.tile, move)
+    this.#started += 1
+  }
+
+  delete(move: Move): void {
+    this.#byTile.delete(move.tile)
+  }
+
+  /** Those whose tile a region touches. */
+  touching(region: Region, geometry: Geometry): Move[] {
+    if (this.#byTile.size === 0) return []
+    return this.all.filter(({ tile }) => geometry.touches(tile, region))
+  }
+
+  /** Whether a member gets every write to a tile as its holders do. */
+  isJoining(tile: number, member: number): boolean {
+    const move = this.#byTile.get(tile)
+    return move?.stage === 'catching-up' && move.to === member
+  }
+}

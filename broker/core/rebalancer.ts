@@ -1,0 +1,208 @@
+/**
+ * Keeps the tiles where they should be: plans moves when the fleet has changed, begins them at a pace, and
+ * lets nodes go that hold nothing any more. A node that is away for a moment is no change; one that is dead,
+ * drained, new or has lost copies is. While the fleet is not settled nothing is planned.
+ */
+import type { CoordinatorContext } from './coordinator-context.ts'
+import type { RingMember } from './hash-ring.ts'
+import type { Member } from './membership.ts'
+import { planMoves } from './move-plan.ts'
+import type { Moves, PlannedMove } from './moves.ts'
+import { NO_HOLDER } from './placement.ts'
+
+/** Why planned moves have not begun. */
+export type WaitReason = 'paced' | 'no-source' | 'target-away' | 'rolled-back'
+
+/** What was given up is tried again after this many times the time that a copy may take. */
+const RETRY_TIMEOUTS = 3
+
+export class Rebalancer {
+  readonly #context: CoordinatorContext
+  readonly #moves: Moves
+  readonly #letGo: (member: Member) => void
+  /** In the order in which they are to begin; those before `#next` have begun, or are held up. */
+  #queue: PlannedMove[] = []
+  #next = 0
+  #heldUp: PlannedMove[] = []
+  /** Tiles of moves that were given up, and when they may be tried again. */
+  readonly #pausedUntilMs = new Map<number, number>()
+  #credit: { bytes: number; atMs: number }
+
+  /** `letGo` is told of members that hold nothing and need not be waited for. */
+  constructor(context: CoordinatorContext, moves: Moves, letGo: (member: Member) => void) {
+    this.#context = context
+    this.#moves = moves
+    this.#letGo = letGo
+    this.#credit = { bytes: 0, atMs: Number.NEGATIVE_INFINITY }
+  }
+
+  /** Planned and not begun, in order. */
+  get queue(): readonly PlannedMove[] {
+    return [...this.#heldUp, ...this.#queue.slice(this.#next)]
+  }
+
+  /** Why the planned ones wait, and how many for each reason. */
+  get waiting(): Partial<Record<WaitReason, number>> {
+    const counts: Partial<Record<WaitReason, number>> = {}
+    for (const planned of this.queue) {
+      const reason = this.#hindrance(planned) ?? 'paced'
+      counts[reason] = (counts[reason] ?? 0) + 1
+    }
+    return counts
+  }
+
+  /** The fleet or the placement changed: plan anew, soon. */
+  wake(): void {
+    const { deadlines, nowMs, options } = this.#context
+    if (deadlines.has('rebalance')) return
+    deadlines.set('rebalance', nowMs + options.settleMs, () => this.#rebalance())
+  }
+
+  /** There is room for another move. */
+  proceed(): void {
+    if (this.#next < this.#queue.length) this.#beginSome()
+    else this.wake()
+  }
+
+  /** A move was given up: it is not tried again at once. */
+  pause(tile: number): void {
+    const { nowMs, options, deadlines } = this.#context
+    const untilMs = nowMs + RETRY_TIMEOUTS * options.copyTimeoutMs
+    this.#pausedUntilMs.set(tile, untilMs)
+    if (!deadlines.has('move-retry')) deadlines.set('move-retry', untilMs, () => this.wake())
+  }
+
+  /** What would move if the members were these; `changes` are by member id. */
+  plan(members: readonly RingMember[] = this.#ringMembers()): PlannedMove[] {
+    const { placement, moves } = this.#context
+    const { replicas, slots } = placement
+    if (members.length === 0) return []
+    return planMoves({
+      holders: this.#context.members.all.map((member) => ({
+        mayHold: mayHold(member),
+        isLeaving: member.leaving !== undefined,
+        isInSync: member.isInSync,
+      })),
+      replicas,
+      slots,
+      ideal: placement.idealSlots(members),
+      isBorn: (tile) => placement.isBorn(tile),
+      isMoving: (tile) => moves.of(tile) !== undefined,
+    })
+  }
+
+  /** Those that the ring is made of when tiles are moved. */
+  #ringMembers(): RingMember[] {
+    const holding = this.#holding()
+    return this.#context.members.all
+      .filter((member) => mayHold(member) && (holding.has(member.index) || this.#mayTake(member)))
+      .map(({ index, id, weight }) => ({ index, id, weight }))
+  }
+
+  /** Indexes of the members that have a copy of some born tile. */
+  #holding(): Set<number> {
+    const { placement } = this.#context
+    const { slots, replicas } = placement
+    const isHolding = new Uint8Array(this.#context.members.size + 1)
+    for (let slot = 0; slot < slots.length; slot++) {
+      if (slots[slot] === NO_HOLDER || isHolding[slots[slot]!] === 1) continue
+      if (placement.isBorn(Math.floor(slot / replicas))) isHolding[slots[slot]!] = 1
+    }
+    const holding = new Set<number>()
+    isHolding.forEach((is, holder) => {
+      if (is === 1) holding.add(holder - 1)
+    })
+    return holding
+  }
+
+  #mayTake(member: Member): boolean {
+    return member.isInSync && member.leaving === undefined
+  }
+
+  #rebalance(): void {
+    const context = this.#context
+    if (!context.isSettled()) {
+      this.wake()
+      return
+    }
+    this.#letGoOfEmpty()
+    for (const [tile, untilMs] of this.#pausedUntilMs) {
+      if (untilMs <= context.nowMs) this.#pausedUntilMs.delete(tile)
+    }
+    this.#queue = this.plan()
+    this.#next = 0
+    this.#heldUp = []
+    if (this.#queue.length > 0) {
+      context.notice('info', 'moves-planned', `${this.#queue.length} tiles are to move`, {
+        tiles: this.#queue.length,
+        ...countsBy(this.#queue),
+      })
+    }
+    this.#beginSome()
+  }
+
+  /** Members that are dead or drained and hold nothing: their streams end here. */
+  #letGoOfEmpty(): void {
+    const { members, moves } = this.#context
+    const holding = this.#holding()
+    for (const { to } of moves.all) holding.add(to)
+    for (const member of members.all) {
+      if (holding.has(member.index) || member.isClosed) continue
+      if (member.state === 'dead') this.#letGo(member)
+      else if (member.leaving === 'draining' && member.stream.isAtHead) this.#letGo(member)
+    }
+  }
+
+  #beginSome(): void {
+    const { moves, options } = this.#context
+    for (; this.#next < this.#queue.length && moves.size < options.movesMax; this.#next++) {
+      const planned = this.#queue[this.#next]!
+      if (!this.#isStillRight(planned)) continue
+      if (this.#hindrance(planned) !== undefined) this.#heldUp.push(planned)
+      else if (this.#pay(this.#moves.pageBytes(planned.tile))) this.#moves.begin(planned)
+      else return
+    }
+  }
+
+  #isStillRight({ tile, to, from }: PlannedMove): boolean {
+    const { placement, moves, members } = this.#context
+    if (moves.of(tile) !== undefined || !placement.isBorn(tile)) return false
+    if (placement.isHolder(tile, to) || !mayHold(members.at(to))) return false
+    const hasPlace = placement.holdersOf(tile).length < placement.replicas
+    return from === undefined ? hasPlace : placement.isHolder(tile, from)
+  }
+
+  #hindrance({ tile, to }: PlannedMove): WaitReason | undefined {
+    const { members, placement, nowMs } = this.#context
+    if ((this.#pausedUntilMs.get(tile) ?? 0) > nowMs) return 'rolled-back'
+    if (!this.#mayTake(members.at(to))) return 'target-away'
+    const hasSource = placement.holdersOf(tile).some((index) => members.at(index).isInSync)
+    return hasSource ? undefined : 'no-source'
+  }
+
+  /** Takes bytes from what the pace allows; if there are not enough, `beginSome` is called when there are. */
+  #pay(bytes: number): boolean {
+    const { options, nowMs, deadlines } = this.#context
+    const { moveBytesPerSecond } = options
+    const earned = ((nowMs - this.#credit.atMs) * moveBytesPerSecond) / 1000
+    const saved = Math.min(moveBytesPerSecond, this.#credit.bytes + earned)
+    if (saved < bytes && saved < moveBytesPerSecond) {
+      const waitMs = ((Math.min(bytes, moveBytesPerSecond) - saved) * 1000) / moveBytesPerSecond
+      deadlines.set('move-pace', nowMs + Math.ceil(waitMs), () => this.#beginSome())
+      return false
+    }
+    this.#credit = { bytes: saved - bytes, atMs: nowMs }
+    return true
+  }
+}
+
+/** Whether a member goes on holding what it has. */
+function mayHold(member: Member): boolean {
+  return member.state !== 'dead' && member.state !== 'left' && member.leaving === undefined
+}
+
+function countsBy(moves: readonly PlannedMove[]): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { reason } of moves) counts[reason] = (counts[reason] ?? 0) + 1
+  return counts
+}

@@ -1,0 +1,286 @@
+/**
+ * The log of writes: which part of each sequenced write stands where in which node's stream, until no
+ * node needs it any more. What a write waits for and when it is done is decided in writes.ts.
+ *
+ * Invariant: a part of a write is in the ledger in the step that puts it into a stream.
+ */
+import { assert } from '../../shared/core/assert.ts'
+import type { Region } from '../../shared/grid/geometry.ts'
+import { unpackTiles } from '../../shared/operations/columns.ts'
+import type { WriteOperation } from '../../shared/operations/operation.ts'
+import type { Entry } from '../../shared/protocol/messages.ts'
+import { isEnded } from '../../shared/protocol/states.ts'
+import type { ControlLog } from './control-log.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
+import type { ControlRecord, WriteRecord } from './ledger-records.ts'
+import type { Member } from './membership.ts'
+import type { Move } from './move-table.ts'
+import type { LogEntry } from './node-stream.ts'
+import { NO_HOLDER } from './placement.ts'
+import { regionsTouch } from './planner.ts'
+import { bodyMark, operationOf, type Task } from './task-ledger.ts'
+
+/** The entry at `position` gives the member this write: its own, or the adoption of a page that has it. */
+export interface WritePart {
+  readonly member: number
+  readonly position: number
+  readonly tiles: Uint32Array
+}
+
+export interface OpenWrite {
+  readonly seq: number
+  readonly task: Task
+  parts: WritePart[]
+  /** Holders that have not acknowledged all of their parts, with the position of the last one. */
+  readonly waitingFor: Map<number, number>
+  isDone: boolean
+  /** How many moves may still have to catch up with it. */
+  retained: number
+  /** It was open already when the gateway started. */
+  readonly isRestored: boolean
+}
+
+export type Rows<T> = readonly { readonly key: string | number; readonly value: T }[]
+
+const ENTRY_OVERHEAD_BYTES = 160
+const TILE_ID_BYTES = 4
+
+export class WriteLog {
+  readonly #context: CoordinatorContext
+  readonly #controls: ControlLog
+  /** By sequence, ascending. */
+  readonly #open = new Map<number, OpenWrite>()
+
+  constructor(context: CoordinatorContext, controls: ControlLog) {
+    this.#context = context
+    this.#controls = controls
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** Ascending; may be changed while one goes through it. */
+  get all(): OpenWrite[] {
+    return [...this.#open.values()]
+  }
+
+  find(seq: number): OpenWrite | undefined {
+    return this.#open.get(seq)
+  }
+
+  add(write: OpenWrite): void {
+    this.#open.set(write.seq, write)
+  }
+
+  /** No node needs it any more. */
+  remove(write: OpenWrite): void {
+    this.#open.delete(write.seq)
+    this.#context.persist({ table: 'write', key: write.seq, value: undefined })
+  }
+
+  addPart(write: OpenWrite, index: number, tiles: Uint32Array): void {
+    const { members, nowMs } = this.#context
+    const member = members.at(index)
+    const { position } = member.stream.append({
+      seq: write.seq,
+      body: bodyMark(write.task),
+      tiles,
+      queuedMs: nowMs,
+      bytes: this.#entryBytes(write.task, tiles),
+    })
+    write.parts.push({ member: index, position, tiles })
+    write.waitingFor.set(index, position)
+    this.#context.streamChanged(member)
+  }
+
+  #entryBytes(task: Task, tiles: Uint32Array): number {
+    const operation = operationOf(task) as WriteOperation
+    const { grid } = this.#context.options
+    const perTile = operation.argumentBytesPerTile(task.body!.args, grid) + TILE_ID_BYTES
+    return ENTRY_OVERHEAD_BYTES + tiles.length * perTile
+  }
+
+  persist(write: OpenWrite): void {
+    this.#context.persist({ table: 'write', key: write.seq, value: this.#recordOf(write) })
+  }
+
+  /**
+   * The target of a move adopts a page by its entry at `adopted`: writes up to the `at` of the page come
+   * with it, later ones follow in its stream.
+   */
+  follow(move: Move, { at, adopted }: { at: number; adopted: number }): void {
+    const { geometry } = this.#context.options.grid
+    const tiles = Uint32Array.of(move.tile)
+    for (const write of this.#open.values()) {
+      if (!geometry.touches(move.tile, write.task.body!.region!)) continue
+      if (write.seq > at) this.addPart(write, move.to, tiles)
+      else {
+        write.parts.push({ member: move.to, position: adopted, tiles })
+        write.waitingFor.set(move.to, Math.max(adopted, write.waitingFor.get(move.to) ?? 0))
+      }
+      if (!isEnded(write.task.state)) write.task.shards.total += 1
+      this.persist(write)
+    }
+  }
+
+  /** Whether a write to the tile was shown as done that the member does not have. */
+  owes(member: Member, tile: number): boolean {
+    const { geometry } = this.#context.options.grid
+    return this.all.some(
+      ({ isDone, waitingFor, task }) =>
+        isDone && waitingFor.has(member.index) && geometry.touches(tile, task.body!.region!),
+    )
+  }
+
+  /** The writes of which an entry of the member's stream is a part. */
+  givenBy(member: Member, { seq, order, position }: LogEntry): readonly OpenWrite[] {
+    if (order === undefined) {
+      const write = this.#open.get(seq)
+      return write === undefined ? [] : [write]
+    }
+    if (order.op !== '$adopt') return []
+    return this.all.filter(({ parts }) =>
+      parts.some((part) => part.member === member.index && part.position === position),
+    )
+  }
+
+  #recordOf(write: OpenWrite): WriteRecord {
+    return {
+      task: write.task.id,
+      parts: write.parts.map(({ member, position, tiles }) => ({
+        node: this.#context.members.at(member).id,
+        position,
+        tiles: new Uint8Array(tiles.buffer, tiles.byteOffset, tiles.byteLength).slice(),
+      })),
+    }
+  }
+
+  encode(entry: LogEntry): Entry {
+    const { grid } = this.#context.options
+    const { task } = this.#open.get(entry.seq)!
+    const { region, args } = task.body!
+    const operation = operationOf(task) as WriteOperation
+    return {
+      position: entry.position,
+      seq: entry.seq,
+      chain: entry.chain,
+      op: task.op,
+      region: [region!.x, region!.y, region!.w, region!.h],
+      args: operation.cut(args, region!, entry.tiles, grid),
+      tiles: new Uint8Array(entry.tiles.buffer, entry.tiles.byteOffset, entry.tiles.byteLength),
+      body: entry.body,
+    }
+  }
+
+  /** The fewest holders that have this write on disk, over its tiles. */
+  copiesOf(write: OpenWrite): number {
+    const { options, placement, moves } = this.#context
+    const { slots, replicas } = placement
+    const counts = new Uint8Array(options.grid.geometry.tiles)
+    // By member: a tile that came back to a node that had it before has two parts and is one copy.
+    const counted = new Uint32Array(counts.length)
+    for (const { member, tiles } of [...write.parts].sort((a, b) => a.member - b.member)) {
+      if (write.waitingFor.has(member)) continue
+      for (const tile of tiles) {
+        if (counted[tile] === member + 1) continue
+        let slot = tile * replicas
+        const end = slot + replicas
+        while (slot < end && slots[slot] !== NO_HOLDER && slots[slot] !== member + 1) slot++
+        const isHolder = slot < end && slots[slot] === member + 1
+        if (!isHolder && !moves.isJoining(tile, member)) continue
+        counted[tile] = member + 1
+        counts[tile]! += 1
+      }
+    }
+    let fewest = 255
+    const { region } = write.task.body!
+    for (const tile of options.grid.geometry.tilesOf(region!))
+      fewest = Math.min(fewest, counts[tile]!)
+    return fewest
+  }
+
+  /**
+   * The lowest sequence after `position` of the member's stream that touches the region: a write, or
+   * that a tile of it goes to another node. Writes that a move catches up with stand behind later ones.
+   */
+  nextTouching(member: Member, position: number, region: Region): number {
+    const { stream } = member
+    const { geometry } = this.#context.options.grid
+    if (position < stream.acked) return 0
+    let lowest = Number.POSITIVE_INFINITY
+    for (let at = position + 1; at <= stream.head; at++) {
+      const { seq, order, tiles } = stream.entryAt(at)!
+      const touches =
+        order === undefined
+          ? regionsTouch(this.#open.get(seq)!.task.body!.region!, region)
+          : tiles.some((tile) => geometry.touches(tile, region))
+      if (touches) lowest = Math.min(lowest, seq)
+    }
+    return lowest
+  }
+
+  /** Rebuilds the log of every stream after a start. */
+  restore(writes: Rows<WriteRecord>, controls: Rows<ControlRecord>): void {
+    const { members } = this.#context
+    const log: { member: Member; position: number; append: () => number }[] = []
+    const orders = new Set<string>()
+    for (const { key, value } of controls) {
+      const member = members.find(value.node as Member['id'])
+      assert(member !== undefined, 'an order of the log has its member')
+      orders.add(`${member.index}/${value.position}`)
+      const append = (): number => this.#controls.restore(member, Number(key), value)
+      log.push({ member, position: value.position, append })
+    }
+    for (const { key, value } of [...writes].sort((a, b) => Number(a.key) - Number(b.key))) {
+      const write = this.#restored(Number(key), value)
+      this.#open.set(write.seq, write)
+      for (const { member: index, position, tiles } of write.parts) {
+        const member = members.at(index)
+        if (position <= member.stream.acked) continue
+        write.waitingFor.set(index, Math.max(position, write.waitingFor.get(index) ?? 0))
+        if (orders.has(`${index}/${position}`)) continue
+        const append = (): number => this.#appendAgain(write, member, tiles)
+        log.push({ member, position, append })
+      }
+    }
+    log.sort((a, b) => a.position - b.position)
+    for (const { member, position, append } of log) {
+      if (position <= member.stream.acked) continue
+      assert(append() === position, `the log of node ${member.id} has no gaps`)
+    }
+  }
+
+  #restored(seq: number, value: WriteRecord): OpenWrite {
+    const { members, tasks } = this.#context
+    const task = tasks.find(value.task as Task['id'])
+    assert(task?.body !== undefined, 'a write of the log has its task and body')
+    const parts = value.parts.map((part) => {
+      const member = members.find(part.node as Member['id'])
+      assert(member !== undefined, 'a part of the log has its member')
+      return { member: member.index, position: part.position, tiles: unpackTiles(part.tiles) }
+    })
+    const done = parts.filter(({ member, position }) => position <= members.at(member).stream.acked)
+    task.shards.done = Math.min(task.shards.total, done.length)
+    return {
+      seq,
+      task,
+      parts,
+      waitingFor: new Map(),
+      isDone: task.effect === 'done',
+      retained: 0,
+      isRestored: true,
+    }
+  }
+
+  #appendAgain(write: OpenWrite, member: Member, tiles: Uint32Array): number {
+    const { position } = member.stream.append({
+      seq: write.seq,
+      body: bodyMark(write.task),
+      tiles,
+      queuedMs: this.#context.nowMs,
+      bytes: this.#entryBytes(write.task, tiles),
+    })
+    return position
+  }
+}

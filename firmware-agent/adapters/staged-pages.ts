@@ -1,0 +1,43 @@
+/**
+ * Pages of tiles that move here, on disk until an entry of the stream adopts them: one a tile, the last
+ * one that came. Rows are whole tile pages, which carry their own `at` and digest.
+ */
+import { equalBytes } from '../../shared/core/hash.ts'
+import type { PageLayout } from '../../shared/grid/page-layout.ts'
+import { TilePage } from '../../shared/grid/tile-page.ts'
+import type { Table } from '../../shared/runtime/lmdb.ts'
+
+export class StagedPages {
+  readonly #table: Table<number>
+
+  constructor(table: Table<number>) {
+    this.#table = table
+  }
+
+  /** Inside a transaction, as all that changes something here. */
+  put(tile: number, page: Uint8Array): void {
+    void this.#table.put(tile, page)
+  }
+
+  remove(tile: number): void {
+    void this.#table.remove(tile)
+  }
+
+  clear(): void {
+    this.#table.clearSync()
+  }
+
+  /** A private copy of exactly this page, in `room`; nothing if another one is here, or none. */
+  read(
+    tile: number,
+    page: { readonly at: number; readonly digest: Uint8Array },
+    layout: PageLayout,
+    room: Uint8Array,
+  ): TilePage | undefined {
+    const stored = this.#table.getBinaryFast(tile)
+    if (stored === undefined) return undefined
+    const found = TilePage.open(layout, stored.subarray(0, stored.length), room)
+    if (typeof found === 'string') return undefined
+    return found.at === page.at && equalBytes(found.digest, page.digest) ? found : undefined
+  }
+}
