@@ -36,6 +36,8 @@ const GRACE_MS = 10_000
 /** Agents are back within about this long, and may have answers with them. */
 const RETURN_GRACE_MS = 2500
 const COPY_TIMEOUT_MS = 5000
+/** 64 tiles each time: a grid of 4,096 tiles in eleven minutes, one of 262,144 in half a day. */
+const SCRUB_MS = 10_000
 const MOVE_DEADLINE_MS = 300_000
 const HOUR_MS = 3_600_000
 
@@ -184,6 +186,7 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
     retentionMs: retentionHours * HOUR_MS,
     resendMs: RESEND_MS,
     copyTimeoutMs: COPY_TIMEOUT_MS,
+    scrubMs: SCRUB_MS,
     moveDeadlineMs: MOVE_DEADLINE_MS,
     settleMs: SETTLE_MS,
     graceMs: GRACE_MS,

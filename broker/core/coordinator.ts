@@ -22,6 +22,7 @@ import type { Member } from './membership.ts'
 import { Moves } from './moves.ts'
 import { Reads } from './reads.ts'
 import { Rebalancer } from './rebalancer.ts'
+import { Scrubber } from './scrubber.ts'
 import { Submissions } from './submissions.ts'
 import { endTask } from './task-endings.ts'
 import { operationOf, type Task } from './task-ledger.ts'
@@ -39,6 +40,7 @@ export class Coordinator {
   readonly #reads: Reads
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
+  readonly #scrubber: Scrubber
   readonly #submissions: Submissions
   readonly #fleet: Fleet
   readonly #view: CoordinatorView
@@ -61,6 +63,9 @@ export class Coordinator {
     })
     this.#rebalancer = new Rebalancer(this.#context, this.#moves, (member) =>
       this.#fleet.letGo(member),
+    )
+    this.#scrubber = new Scrubber(this.#context, (member, tile, why) =>
+      this.#fleet.loseCopy(member, tile, why),
     )
     this.#submissions = new Submissions(this.#context, {
       begin: (task) => this.#begin(task),
@@ -121,6 +126,7 @@ export class Coordinator {
     })
     this.#fleet.start()
     this.#rebalancer.wake()
+    this.#scrubber.start()
     this.#sweepRetention()
     context.notice('info', 'gateway-started', `ledger ${context.identity.ledgerId}`, {
       term: context.identity.term,
@@ -254,6 +260,7 @@ export class Coordinator {
         this.#moves.staged(member, message)
         break
       case 'examined':
+        this.#scrubber.receive(member, message)
         break
       case 'answer':
         this.#reads.receive(member, message)

@@ -182,24 +182,33 @@ export class Fleet {
 
   /** Pages of the member are damaged: it holds these tiles no more. */
   loseTiles(member: Member, broken: Uint8Array, position: number): void {
-    const { placement, moves, options } = this.#context
-    const tiles = [...unpackTiles(broken)].filter((tile) => tile < options.grid.geometry.tiles)
-    for (const tile of tiles) {
+    const { moves, options } = this.#context
+    for (const tile of unpackTiles(broken)) {
+      if (tile >= options.grid.geometry.tiles) continue
       const move = moves.of(tile)
       const isAdopted = move?.stage === 'catching-up' && position >= move.adopted
       if (move?.to === member.index && isAdopted) this.#tasks.moves.rollBack(move, 'page-damaged')
-      if (!placement.isHolder(tile, member.index)) continue
-      placement.dropHolder(tile, member.index)
-      if (move?.from === member.index) move.from = undefined
-      const isLast = placement.holdersOf(tile).length === 0
-      const message = `the page of tile ${tile} on node ${member.id} is damaged`
-      this.#context.notice(
-        isLast ? 'error' : 'warn',
-        isLast ? 'tile-lost' : 'page-damaged',
-        isLast ? `${message}, and it was the last copy` : `${message}; it gets a new copy`,
-        { node: member.id, tile },
-      )
+      this.loseCopy(member, tile, 'page-damaged')
     }
+  }
+
+  /** A copy of a tile is none: the tile gets another. */
+  loseCopy(member: Member, tile: number, why: 'page-damaged' | 'drift'): void {
+    const { placement, moves } = this.#context
+    if (!placement.isHolder(tile, member.index)) return
+    placement.dropHolder(tile, member.index)
+    this.#tasks.moves.drop(member, [tile])
+    const move = moves.of(tile)
+    if (move?.from === member.index) move.from = undefined
+    const what = why === 'drift' ? 'differs from that of another' : 'is damaged'
+    const message = `the page of tile ${tile} on node ${member.id} ${what}`
+    const isLast = placement.holdersOf(tile).length === 0
+    this.#context.notice(
+      isLast || why === 'drift' ? 'error' : 'warn',
+      isLast ? 'tile-lost' : why,
+      isLast ? `${message}, and it was the last copy` : `${message}; it gets a new copy`,
+      { node: member.id, tile },
+    )
     this.#tasks.rebalancer.wake()
   }
 

@@ -66,10 +66,17 @@ export class Rebalancer {
 
   /** A move was given up: it is not tried again at once. */
   pause(tile: number): void {
-    const { nowMs, options, deadlines } = this.#context
-    const untilMs = nowMs + RETRY_TIMEOUTS * options.copyTimeoutMs
-    this.#pausedUntilMs.set(tile, untilMs)
-    if (!deadlines.has('move-retry')) deadlines.set('move-retry', untilMs, () => this.wake())
+    const { nowMs, options } = this.#context
+    this.#pausedUntilMs.set(tile, nowMs + RETRY_TIMEOUTS * options.copyTimeoutMs)
+    this.#wakeForPaused()
+  }
+
+  #wakeForPaused(): void {
+    const { deadlines } = this.#context
+    const firstMs = Math.min(...this.#pausedUntilMs.values())
+    if (firstMs < Number.POSITIVE_INFINITY) {
+      deadlines.set('move-retry', firstMs, () => this.wake())
+    }
   }
 
   /** What would move if the members were these; `changes` are by member id. */
@@ -129,6 +136,7 @@ export class Rebalancer {
     for (const [tile, untilMs] of this.#pausedUntilMs) {
       if (untilMs <= context.nowMs) this.#pausedUntilMs.delete(tile)
     }
+    this.#wakeForPaused()
     this.#queue = this.plan()
     this.#next = 0
     this.#heldUp = []

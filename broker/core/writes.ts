@@ -275,7 +275,8 @@ export class Writes {
       if (copies >= Math.max(1, options.minInSync)) this.#finish(write, copies)
       else if (waitingFor.size === 0 && copies === 0) this.#lose(write)
     }
-    if (waitingFor.size > 0 || write.retained > 0) return
+    // Not done with all parts acknowledged: a copy was lost, and the new one will have it.
+    if (!write.isDone || waitingFor.size > 0 || write.retained > 0) return
     this.#log.remove(write)
     if (isEnded(task.state)) releaseBody(this.#context, task)
   }

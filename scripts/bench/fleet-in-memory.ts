@@ -181,6 +181,7 @@ function optionsOf(grid: GridContext, replicas: number): CoordinatorOptions {
     logBytesMax: of.logBytesMax.default,
     moveBytesPerSecond: of.moveBytesPerSecond.default,
     movesMax: of.movesMax.default,
+    scrubMs: 3_600_000,
     copyTimeoutMs: 5000,
     moveDeadlineMs: 300_000,
   }

@@ -62,7 +62,9 @@ export class Checkers {
       }
     }
     const sequenced = records
-      .filter(({ table, value }) => (table === 'write' || table === 'control') && value !== undefined)
+      .filter(
+        ({ table, value }) => (table === 'write' || table === 'control') && value !== undefined,
+      )
       .sort((a, b) => Number(a.key) - Number(b.key))
     for (const record of sequenced) {
       const seq = Number(record.key)

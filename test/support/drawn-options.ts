@@ -28,7 +28,8 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     loadBound: 1.25,
     heartbeatMs: 300,
     suspectAfterMs: 1000,
-    deadAfterMs: 6000,
+    // Short now and then: tiles then move while writes go on.
+    deadAfterMs: random.unit() < 0.5 ? 2500 : 6000,
     lagMs: 400,
     leaseMs: 1500,
     minInSync: random.unit() < 0.2 ? Math.min(2, replicas) : 1,
@@ -44,6 +45,7 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     logBytesMax: 16 * 1024 * 1024,
     moveBytesPerSecond: random.unit() < 0.3 ? 4096 : 1024 * 1024,
     movesMax: 1 + random.integer(8),
+    scrubMs: 700,
     copyTimeoutMs: 800,
     moveDeadlineMs: 8000,
   }

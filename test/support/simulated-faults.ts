@@ -25,6 +25,7 @@ export class SimulatedFaults {
   /** Effects until a process dies, by node id or `gateway`. */
   readonly #strikes = new Map<string, number>()
   readonly #fullDisks = new Set<string>()
+  readonly #drained = new Set<string>()
   readonly #images = new Map<string, unknown>()
   #isOver = false
 
@@ -45,6 +46,8 @@ export class SimulatedFaults {
       (node) => this.#slow(node),
       (node) => this.#fillDisk(node),
       () => this.#shed(),
+      (node) => this.#drain(node),
+      (node) => this.#rot(node),
     ]
     // Each seed has its own troubles: all at once would hide what only one of them shows.
     this.#faults = all.filter(() => random.unit() < 0.6)
@@ -74,6 +77,8 @@ export class SimulatedFaults {
     const { gateway, nodes, network } = this.#fleet
     network.healAll()
     if (!gateway.isUp) gateway.start()
+    for (const id of this.#drained) gateway.drain(id, false)
+    this.#drained.clear()
     for (const node of nodes) {
       node.slowness = 1
       if (this.#fullDisks.delete(node.id)) node.crash()
@@ -196,6 +201,35 @@ export class SimulatedFaults {
       this.#fleet.network.dropShare = 0
     })
     return 'shed'
+  }
+
+  /** An operator empties a node, and thinks better of it some time later. */
+  #drain({ id }: SimulatedNode): string | undefined {
+    const { gateway } = this.#fleet
+    if (!gateway.isUp || this.#drained.size > 0) return undefined
+    gateway.drain(id, true)
+    this.#drained.add(id)
+    this.#later(1000, 8000, () => this.#takeBackDrain(id))
+    return 'drain'
+  }
+
+  #takeBackDrain(id: string): void {
+    const { gateway } = this.#fleet
+    if (!this.#drained.has(id)) return
+    if (gateway.isUp) {
+      gateway.drain(id, false)
+      this.#drained.delete(id)
+    } else this.#later(500, 500, () => this.#takeBackDrain(id))
+  }
+
+  /** A page rots on the card, where another holder has it. */
+  #rot(node: SimulatedNode): string | undefined {
+    const tiles = node.store.tiles().filter((tile) => this.#fleet.mayRot(node, tile))
+    if (tiles.length === 0) return undefined
+    const tile = tiles[this.#random.integer(tiles.length)]!
+    this.#fleet.noteLoss(node, [tile])
+    node.store.rot(tile, this.#random)
+    return 'rot'
   }
 
   #keepImage(): void {

@@ -200,9 +200,29 @@ export class SimulatedFleet {
     return true
   }
 
-  replaceCard(node: SimulatedNode, image: unknown): void {
-    const pages = new Map(node.store.tiles().map((tile) => [tile, node.store.page(tile)!.at]))
+  /** Whether a page may rot: another holder, which is here, has it as it is or later. */
+  mayRot(node: SimulatedNode, tile: number): boolean {
+    const { view } = this.gateway
+    if (view === undefined || this.nodes.some((other) => other.store.rotten.size > 0)) return false
+    const at = node.store.page(tile)?.at ?? 0
+    const holders: readonly string[] = view.holdersOf(tile)
+    return this.nodes.some(
+      (other) =>
+        other !== node &&
+        other.isAdmitted &&
+        holders.includes(other.id) &&
+        (other.store.page(tile)?.at ?? 0) >= at,
+    )
+  }
+
+  /** These pages were on a disk, and will not be. */
+  noteLoss(node: SimulatedNode, tiles: readonly number[]): void {
+    const pages = new Map(tiles.map((tile) => [tile, node.store.page(tile)?.at ?? 0]))
     this.#lostCards.push({ node: node.id, pages })
+  }
+
+  replaceCard(node: SimulatedNode, image: unknown): void {
+    this.noteLoss(node, node.store.tiles())
     node.store.replace(image)
     if (image !== undefined) this.#restored.set(node.id, node.store.storeId)
   }
@@ -385,6 +405,8 @@ export class SimulatedFleet {
     if (!this.#clients.isIdle) return 'a client waits for an answer'
     const open = this.#stories.accepted.find(({ ends }) => ends === 0)
     if (open !== undefined) return `task ${open.id} is ${open.state}`
+    const rotten = this.nodes.find(({ store }) => store.rotten.size > 0)
+    if (rotten !== undefined) return `node ${rotten.id} has a damaged page`
     const counts = view.counts()
     for (const what of QUIET) {
       if (counts[what] !== 0) return `${what} is ${counts[what]}`

@@ -134,6 +134,10 @@ export class SimulatedGateway {
     return true
   }
 
+  drain(node: string, isWanted: boolean): void {
+    this.#deliver({ type: 'drain-requested', node: node as NodeId, isWanted })
+  }
+
   #ticket(answer: (outcome: Outcome) => void): number {
     this.#tickets += 1
     this.#answers.set(this.#tickets, answer)

@@ -133,6 +133,12 @@ export class SimulatedStore {
     return page
   }
 
+  /** Tiles whose page on the disk is damaged, found out or not. */
+  get rotten(): ReadonlySet<number> {
+    const silent = this.tiles().filter((tile) => this.page(tile) === undefined)
+    return new Set([...this.#disk.broken, ...silent])
+  }
+
   /** The card rots: a byte of this page is another one. */
   rot(tile: number, random: Random): void {
     const stored = this.#disk.pages.get(tile)!.slice()
