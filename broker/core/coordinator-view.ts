@@ -11,8 +11,11 @@ import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
-import type { NodeView, RingView, TaskView } from './views.ts'
+import type { MovesView, NodeView, PlanView, RingView, TaskView } from './views.ts'
 import type { Writes } from './writes.ts'
+
+/** Planned moves that are listed one by one. */
+const MOVES_SHOWN_MAX = 100
 
 export class CoordinatorView {
   readonly #context: CoordinatorContext
@@ -73,6 +76,65 @@ export class CoordinatorView {
     }
   }
 
+  /** Tiles on their way to other nodes, and those that are to follow. */
+  moves(): MovesView {
+    const { moves, members, options, nowMs } = this.#context
+    const { queue, waiting } = this.#rebalancer
+    const idOf = (index: number): NodeId => members.at(index).id
+    const open = moves.all.map(({ tile, reason, from, to, stage, waitsFor, startedMs }) => ({
+      tile,
+      reason,
+      ...(from === undefined ? {} : { from: idOf(from) }),
+      to: idOf(to),
+      stage,
+      ...(waitsFor === undefined ? {} : { waits_for: waitsFor }),
+      seconds: Math.round((nowMs - startedMs) / 1000),
+    }))
+    const planned = queue.map(({ tile, reason, from, to }) => ({
+      tile,
+      reason,
+      ...(from === undefined ? {} : { from: idOf(from) }),
+      to: idOf(to),
+      stage: 'planned' as const,
+    }))
+    const plannedBytes = queue.reduce((sum, { tile }) => sum + this.#moves.pageBytes(tile), 0)
+    return {
+      open,
+      planned: planned.slice(0, MOVES_SHOWN_MAX),
+      planned_tiles: queue.length,
+      planned_bytes: plannedBytes,
+      waiting,
+      eta_seconds: Math.ceil(plannedBytes / options.moveBytesPerSecond),
+      ended_total: this.#moves.counters.ended,
+      rolled_back_total: this.#moves.counters.rolledBack,
+      copied_bytes_total: this.#moves.counters.copiedBytes,
+    }
+  }
+
+  /** What would move if these nodes joined (with a weight of 1) or left; as it is now, if none is named. */
+  plan({ join, leave }: { join: readonly string[]; leave: readonly string[] }): PlanView {
+    const { members, options } = this.#context
+    const found = this.#rebalancer.planFor({ join, leave })
+    const bytes = found.reduce((sum, { tile }) => sum + this.#moves.pageBytes(tile), 0)
+    const counts = new Map<string, { from?: string; to: string; tiles: number }>()
+    for (const { from, to } of found) {
+      const names = {
+        ...(from === undefined ? {} : { from: members.at(from).id as string }),
+        to: to < members.size ? members.at(to).id : join[to - members.size]!,
+      }
+      const key = `${names.from ?? ''}>${names.to}`
+      const row = counts.get(key) ?? { ...names, tiles: 0 }
+      row.tiles += 1
+      counts.set(key, row)
+    }
+    return {
+      tiles: found.length,
+      bytes,
+      seconds: Math.ceil(bytes / options.moveBytesPerSecond),
+      moves: [...counts.values()].sort((a, b) => b.tiles - a.tiles || a.to.localeCompare(b.to)),
+    }
+  }
+
   /** Who holds a tile, in ring order. */
   holdersOf(tile: number): NodeId[] {
     const { placement, members } = this.#context
@@ -118,6 +180,7 @@ function nodeView(member: Member, tiles: number): NodeView {
     id: member.id,
     state: member.state,
     connected: member.session !== undefined,
+    ...(member.leaving === 'draining' ? { draining: true } : {}),
     weight: member.weight,
     tiles,
     incarnation: member.boot,

@@ -79,20 +79,37 @@ export class Rebalancer {
     }
   }
 
-  /** What would move if the members were these; `changes` are by member id. */
-  plan(members: readonly RingMember[] = this.#ringMembers()): PlannedMove[] {
+  /** What is to move as the fleet is. */
+  plan(): PlannedMove[] {
+    return this.#planOver(this.#ringMembers(), mayHold)
+  }
+
+  /**
+   * What would move if nodes of these names joined, with weight 1, or left. Those that join have the
+   * indexes that follow the members'. One copy a tile is planned at a time.
+   */
+  planFor({ join, leave }: { join: readonly string[]; leave: readonly string[] }): PlannedMove[] {
+    const { members } = this.#context
+    const joining = join.map((id, at) => ({ index: members.size + at, id, weight: 1 }))
+    const staying = this.#ringMembers().filter(({ id }) => !leave.includes(id))
+    return this.#planOver([...staying, ...joining], (member) => {
+      return mayHold(member) && !leave.includes(member.id)
+    })
+  }
+
+  #planOver(ring: readonly RingMember[], stays: (member: Member) => boolean): PlannedMove[] {
     const { placement, moves } = this.#context
     const { replicas, slots } = placement
-    if (members.length === 0) return []
+    if (ring.length === 0) return []
     return planMoves({
       holders: this.#context.members.all.map((member) => ({
-        mayHold: mayHold(member),
+        mayHold: stays(member),
         isLeaving: member.leaving !== undefined,
         isInSync: member.isInSync,
       })),
       replicas,
       slots,
-      ideal: placement.idealSlots(members),
+      ideal: placement.idealSlots(ring),
       isBorn: (tile) => placement.isBorn(tile),
       isMoving: (tile) => moves.of(tile) !== undefined,
     })

@@ -23,6 +23,8 @@ export interface NodeView {
   readonly id: NodeId
   readonly state: MemberState
   readonly connected: boolean
+  /** It is being emptied. */
+  readonly draining?: true
   readonly weight: number
   readonly tiles: number
   /** How often its store was started. */
@@ -55,4 +57,39 @@ export interface RingView {
   }[]
   /** Of each tile, in ring order: where its holders stand in `members`; only over HTTP, and if asked for. */
   readonly holders?: readonly (readonly number[])[]
+}
+
+export interface MoveView {
+  readonly tile: number
+  readonly reason: 'repair' | 'drain' | 'balance'
+  /** Whose copy goes for it. */
+  readonly from?: NodeId
+  readonly to: NodeId
+  readonly stage: 'planned' | 'copying' | 'catching-up'
+  readonly waits_for?: string
+  readonly seconds?: number
+}
+
+/** The JSON of `GET /api/ring/moves`. */
+export interface MovesView {
+  readonly open: readonly MoveView[]
+  /** The first of them; `planned_tiles` says how many there are. */
+  readonly planned: readonly MoveView[]
+  readonly planned_tiles: number
+  readonly planned_bytes: number
+  /** Why planned ones have not begun, and how many. */
+  readonly waiting: Readonly<Record<string, number>>
+  /** At the pace that is set, if nothing holds them up. */
+  readonly eta_seconds: number
+  readonly ended_total: number
+  readonly rolled_back_total: number
+  readonly copied_bytes_total: number
+}
+
+/** The JSON of `GET /api/ring/plan`. */
+export interface PlanView {
+  readonly tiles: number
+  readonly bytes: number
+  readonly seconds: number
+  readonly moves: readonly { readonly from?: string; readonly to: string; readonly tiles: number }[]
 }
