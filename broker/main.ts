@@ -16,6 +16,7 @@ import { HttpServer } from './adapters/http-server.ts'
 import { LedgerStore } from './adapters/ledger-store.ts'
 import { Metrics } from './adapters/metrics.ts'
 import { MqttBroker } from './adapters/mqtt-broker.ts'
+import { MqttProbe } from './adapters/mqtt-probe.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { GATEWAY, type GatewayConfig } from './config.ts'
 import {
@@ -35,6 +36,8 @@ const SETTLE_MS = 500
 const GRACE_MS = 10_000
 /** Agents are back within about this long, and may have answers with them. */
 const RETURN_GRACE_MS = 2500
+/** An agent sleeps a minute at most before it connects again; the rest is for that. */
+const RECONNECT_MS = 65_000
 const HOUR_MS = 3_600_000
 
 /** Runs the gateway until it is told to stop; resolves with the exit code. */
@@ -86,6 +89,7 @@ async function start(
       send: (connection, payload) => broker.sendToNode(connection, payload),
       admit: (connection, node) => broker.admit(connection, node),
       disconnect: (connection, reason) => broker.disconnect(connection, reason),
+      probe: (beat) => probe.send(beat),
       publish({ topic, payload, qos, retain }) {
         broker.publish({ topic: buildTopic(config.topicBase, topic), payload, qos, retain })
         if (topic.kind !== 'task-state' || payload.length === 0) return
@@ -121,6 +125,8 @@ async function start(
     },
   })
 
+  // Nobody else can know it.
+  const probeId = `probe-${randomBytes(12).toString('hex')}`
   const broker = await MqttBroker.start(
     {
       host: config.host,
@@ -129,6 +135,7 @@ async function start(
       connectionsMax: config.connectionsMax,
       packetsPerSecond: config.packetsPerSecond,
       version: VERSION,
+      probeId,
       retainedSource: new TaskRetention(config.topicBase, {
         task: (id) => view.task(id),
         tasks: (query) => view.tasks(query),
@@ -163,6 +170,10 @@ async function start(
     broker.publish({ topic, payload: 'offline', qos: 1, retain: true })
     await broker.close()
   })
+  const probe = new MqttProbe({ host: config.host, port: broker.port, id: probeId }, log, (beat) =>
+    driver.probeReturned(beat),
+  )
+  shutdown.add('probe', () => probe.close())
   driver.begin(begin)
   const http = new HttpServer({ host: config.httpHost, port: config.httpPort }, calls, log)
   const { port: httpPort } = await http.listen()
@@ -184,6 +195,7 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
     settleMs: SETTLE_MS,
     graceMs: GRACE_MS,
     returnGraceMs: RETURN_GRACE_MS,
+    reconnectMs: RECONNECT_MS,
   }
 }
 

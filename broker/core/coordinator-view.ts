@@ -5,11 +5,12 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import { phi } from './failure-detector.ts'
 import type { Member } from './membership.ts'
 import type { Reads } from './reads.ts'
 import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
-import type { NodeView, RingView, TaskView } from './views.ts'
+import type { DetectorView, NodeView, RingView, TaskView } from './views.ts'
 import type { Writes } from './writes.ts'
 
 export class CoordinatorView {
@@ -44,8 +45,18 @@ export class CoordinatorView {
   nodes(): NodeView[] {
     const counts = this.#context.placement.tileCounts()
     return this.#context.members.all.map((member) =>
-      nodeView(member, counts.get(member.index) ?? 0),
+      this.#nodeView(member, counts.get(member.index) ?? 0),
     )
+  }
+
+  detector(): DetectorView {
+    const { doubt, nowMs, ts } = this.#context
+    return {
+      doubts: doubt.reasons.map(({ reason, beganMs }) => ({
+        reason,
+        since_ts: Math.round(ts + beganMs - nowMs),
+      })),
+    }
   }
 
   ring({ withHolders }: { withHolders: boolean }): RingView {
@@ -66,7 +77,7 @@ export class CoordinatorView {
   }
 
   counts(): Record<string, number> {
-    const { members, tasks, placement, identity } = this.#context
+    const { members, tasks, placement, identity, doubt } = this.#context
     return {
       members: members.size,
       membersAlive: members.all.filter(({ state }) => state === 'alive').length,
@@ -80,6 +91,18 @@ export class CoordinatorView {
       answersLate: this.#reads.counters.lateAnswers,
       sequence: identity.seq,
       epoch: placement.epoch,
+      doubts: doubt.reasons.length,
+    }
+  }
+
+  #nodeView(member: Member, tiles: number): NodeView {
+    const { nowMs, doubt, options } = this.#context
+    const suspicion = phi(doubt.clockMs - member.silentSinceMs, member.arrivals, options)
+    return {
+      ...nodeView(member, tiles),
+      may_take_tiles: member.mayTakeTiles(nowMs),
+      quarantined: member.steadiness.isQuarantined,
+      ...(suspicion === undefined ? {} : { phi: Math.round(suspicion * 100) / 100 }),
     }
   }
 

@@ -109,6 +109,7 @@ export class Coordinator {
 
   step(now: Instant, event: GatewayEvent): GatewayEffect[] {
     this.#context.now = now
+    this.#fleet.silence.advance()
     this.#context.deadlines.run(now.monotonicMs)
     switch (event.type) {
       case 'node-message-received':
@@ -124,6 +125,12 @@ export class Coordinator {
         break
       case 'cancel-requested':
         this.#submissions.cancel(event)
+        break
+      case 'probe-returned':
+        this.#fleet.silence.probeReturned(event.beat)
+        break
+      case 'trust-demanded':
+        this.#fleet.silence.trust()
         break
       case 'deadline-reached':
         break
@@ -180,6 +187,7 @@ export class Coordinator {
     const { session, stream } = member
     switch (message.t) {
       case 'heartbeat':
+        this.#fleet.silence.beat(member)
         this.#context.send(member, {
           t: 'beat',
           session: session.number,

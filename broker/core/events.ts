@@ -46,6 +46,10 @@ export type GatewayEvent =
       readonly submitter: Submitter
       readonly task: TaskId
     }
+  /** A beat of the gateway's own client came back through the broker. */
+  | { readonly type: 'probe-returned'; readonly beat: number }
+  /** An operator says that what the gateway sees of the fleet is true. */
+  | { readonly type: 'trust-demanded' }
   | { readonly type: 'deadline-reached' }
 
 /** One moment on both clocks. Deadlines and leases run on the monotonic one; wall time is for `ts`. */

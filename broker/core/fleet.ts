@@ -9,9 +9,9 @@ import { gridShapeOf, judge, type Verdict } from './admission.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { ringOf } from './coordinator-view.ts'
 import type { ConnectionId } from './events.ts'
-import { livenessOf, untilNextVerdictMs } from './failure-detector.ts'
 import type { Member } from './membership.ts'
 import type { Reads } from './reads.ts'
+import { SilenceWatch } from './silence-watch.ts'
 import type { Writes } from './writes.ts'
 
 /** What the fleet tells of its changes. */
@@ -28,19 +28,22 @@ const RING_DEBOUNCE_MS = 200
 export class Fleet {
   readonly #context: CoordinatorContext
   readonly #tasks: TasksOfFleet
+  readonly silence: SilenceWatch
 
   constructor(context: CoordinatorContext, tasks: TasksOfFleet) {
     this.#context = context
     this.#tasks = tasks
     context.onPlacementChanged = () => this.#publishRing()
+    this.silence = new SilenceWatch(context, {
+      suspect: (member, reason) => this.#suspect(member, reason),
+      die: (member) => this.#die(member),
+    })
   }
 
   /** After a start: nobody is here yet, and nobody is blamed for it before the grace is over. */
   start(): void {
-    for (const member of this.#context.members.all) {
-      this.#watchSilence(member)
-      this.#publishOffline(member)
-    }
+    this.silence.start()
+    for (const member of this.#context.members.all) this.#publishOffline(member)
     this.#changed()
   }
 
@@ -67,6 +70,7 @@ export class Fleet {
         const member = context.members.add(hello.node as NodeId, options)
         context.lastJoinMs = context.nowMs
         context.streamChanged(member)
+        this.#beginProbation(member)
         this.#admit(member, connection, hello)
         if (context.identity.seq > 0) {
           const message = `node ${member.id} joined after the first write: it gets no tile that was written`
@@ -76,13 +80,27 @@ export class Fleet {
       }
       case 'replace':
         this.#replaceStore(verdict.member, hello)
+        this.#beginProbation(verdict.member)
         this.#admit(verdict.member, connection, hello)
         break
       case 'resume':
+        if (verdict.member.state === 'dead') this.#beginProbation(verdict.member)
+        if (hello.boot < verdict.member.boot) {
+          // What it holds is what was acknowledged, so it may go on; the card it was copied from may not.
+          const message = `node ${hello.node} came with an older copy of its store`
+          const { boot } = hello
+          context.notice('warn', 'boot-behind', message, { node: hello.node, boot })
+        }
         this.#tasks.writes.acknowledge(verdict.member, hello.position)
         this.#admit(verdict.member, connection, hello)
         break
     }
+  }
+
+  /** Not while a fleet is being set up: then all are new. */
+  #beginProbation(member: Member): void {
+    const { identity, nowMs, options } = this.#context
+    if (identity.seq > 0) member.steadiness.beginProbation(nowMs + options.probationMs)
   }
 
   #refuse(
@@ -137,8 +155,7 @@ export class Fleet {
       node: member.id,
       boot: member.boot,
     })
-    this.heard(member)
-    this.#watchSilence(member)
+    this.silence.sessionBegan(member)
     this.#tasks.reads.withdrawFrom(member)
     this.#changed()
     this.#tasks.writes.pump(member)
@@ -146,9 +163,10 @@ export class Fleet {
   }
 
   heard(member: Member): void {
-    member.lastHeardMs = this.#context.nowMs
+    this.silence.heard(member)
     if (member.state === 'alive' || member.session === undefined) return
     member.state = 'alive'
+    this.silence.revived(member)
     this.#context.notice('info', 'node-alive', `node ${member.id} is heard again`, {
       node: member.id,
     })
@@ -157,25 +175,12 @@ export class Fleet {
     this.#tasks.tryWaiting()
   }
 
-  /** One deadline a member, moved only when it falls due: a beat costs no work here. */
-  #watchSilence(member: Member): void {
-    const { nowMs, options, deadlines } = this.#context
-    const waitMs = untilNextVerdictMs(nowMs - member.lastHeardMs, options)
-    if (waitMs === undefined) return
-    deadlines.set(`silence/${member.index}`, nowMs + waitMs, () => {
-      const silentMs = this.#context.nowMs - member.lastHeardMs
-      const liveness = livenessOf(silentMs, options)
-      if (liveness === 'suspect' && member.state === 'alive')
-        this.#suspect(member, 'it fell silent')
-      if (liveness === 'dead' && member.state !== 'dead' && member.state !== 'left') {
-        member.state = 'dead'
-        if (member.session !== undefined) this.disconnect(member, 'silent')
-        member.state = 'dead'
-        this.#context.notice('error', 'node-dead', `node ${member.id} is dead`, { node: member.id })
-        this.#changed()
-      }
-      this.#watchSilence(member)
-    })
+  #die(member: Member): void {
+    if (member.state === 'alive') this.#suspect(member, 'it fell silent')
+    member.state = 'dead'
+    if (member.session !== undefined) this.disconnect(member, 'silent')
+    this.#context.notice('error', 'node-dead', `node ${member.id} is dead`, { node: member.id })
+    this.#changed()
   }
 
   #suspect(member: Member, reason: string): void {
@@ -184,6 +189,7 @@ export class Fleet {
       node: member.id,
       reason,
     })
+    this.silence.suspected(member)
     this.#changed()
     this.#tasks.reads.withdrawFrom(member)
     this.#tasks.writes.reconsider(member)

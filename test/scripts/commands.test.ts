@@ -50,10 +50,11 @@ async function serve(t: Test) {
   for (const state of ['completed', 'failed', 'running'] as const) {
     tasks.set(state, taskView(state, state))
   }
-  const control: { outcome: Outcome | undefined; endsAs: TaskView['state'] } = {
-    outcome: undefined,
-    endsAs: 'completed',
-  }
+  const control: {
+    outcome: Outcome | undefined
+    endsAs: TaskView['state']
+    isTrusted: boolean
+  } = { outcome: undefined, endsAs: 'completed', isTrusted: false }
   const port: HttpPort = {
     submit: async (payload) => {
       submitted.push(Buffer.from(payload))
@@ -79,6 +80,11 @@ async function serve(t: Test) {
     nodes: () => [NODE, { ...NODE, id: 'pi-2\u001b[31m' as NodeId, state: 'dead' }],
     node: (id) => (id === NODE.id ? NODE : undefined),
     ring: () => ({ epoch: 0, replicas: 2, tile: 16, grid: { width: 1, height: 1 }, members: [] }),
+    detector: () => ({ doubts: [] }),
+    trust: () => {
+      control.isTrusted = true
+      return { doubts: [] }
+    },
     health: () => ({ ok: true, checks: {} }),
     ready: () => ({ ok: true, checks: {} }),
     subscribeEvents: () => () => {},

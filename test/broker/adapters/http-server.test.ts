@@ -50,6 +50,7 @@ interface Recorded {
   readonly logged: unknown[][]
   answer: Outcome
   isHealthy: boolean
+  doubts: { reason: string; since_ts: number }[]
   endsInTime: boolean
 }
 
@@ -66,6 +67,7 @@ function record(): Recorded {
     logged: [],
     answer: { ok: true, task: 'open' as TaskId, state: 'accepted' },
     isHealthy: true,
+    doubts: [{ reason: 'probe-late', since_ts: 5 }],
     endsInTime: true,
     port: {
       submit: async (payload, remote) => {
@@ -89,6 +91,11 @@ function record(): Recorded {
       result: (id) => (id === 'old' ? undefined : encodeCbor({ ...RESULT, id })),
       nodes: () => [NODE],
       node: (id) => (id === NODE.id ? NODE : undefined),
+      detector: () => ({ doubts: recorded.doubts }),
+      trust: () => {
+        recorded.doubts = []
+        return { doubts: [] }
+      },
       ring: ({ withHolders }) => (withHolders ? { ...RING, holders: [[1, 0], []] } : RING),
       health: () => ({ ok: recorded.isHealthy, checks: { ledger: { ok: recorded.isHealthy } } }),
       ready: () => ({ ok: recorded.isHealthy, checks: {} }),
