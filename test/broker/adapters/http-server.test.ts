@@ -357,6 +357,23 @@ t.test('nodes, ring, health and metrics', async (t) => {
   t.equal(await metrics.text(), 'obelisk_up 1\n')
 })
 
+t.test('doubts are shown, and ended only by the word for it', async (t) => {
+  const { recorded, base } = await serve(t)
+  const doubts = [{ reason: 'probe-late', since_ts: 5 }]
+  t.same(await (await fetch(`${base}/api/detector`)).json(), { doubts })
+  const say = (body: string, type = 'application/json') =>
+    fetch(`${base}/api/detector`, { method: 'POST', headers: { 'content-type': type }, body })
+  for (const body of ['', '{', 'null', '{"trust":false}', '{"trust":true,"more":1}']) {
+    await problemOf(t, await say(body), 400, 'malformed')
+  }
+  await problemOf(t, await say('{"trust":true}', 'text/plain'), 415, 'unsupported-media-type')
+  t.same(recorded.doubts, doubts)
+  const trusted = await say(' {"trust": true}')
+  t.equal(trusted.status, 200)
+  t.same(await trusted.json(), { doubts: [] })
+  t.same(recorded.doubts, [])
+})
+
 t.test('the ring tells who holds each tile, if asked', async (t) => {
   const { base } = await serve(t)
   const ringFor = async (query: string) => (await fetch(`${base}/api/ring${query}`)).json()
