@@ -44,6 +44,8 @@ const PROBE_LATE_MS = 1000
 /** An agent sleeps at most three times as long as the time before (shared/core/backoff.ts). */
 const BACKOFF_FACTOR = 3
 
+const NO_CHANGES: readonly DoubtChange[] = []
+
 export class SelfDoubt {
   readonly #options: SelfDoubtOptions
   readonly #lagMaxMs: number
@@ -161,8 +163,9 @@ export class SelfDoubt {
     for (const reason of [...this.#doubts.keys()]) this.#discount(reason, 'overruled')
   }
 
-  takeChanges(): DoubtChange[] {
-    return this.#changes.splice(0)
+  /** What changed since it was last asked; it is asked at every message. */
+  takeChanges(): readonly DoubtChange[] {
+    return this.#changes.length === 0 ? NO_CHANGES : this.#changes.splice(0)
   }
 
   get #isAwaiting(): boolean {
