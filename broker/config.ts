@@ -98,12 +98,27 @@ export const GATEWAY_OPTIONS = {
   suspectAfterMs: {
     type: duration({ min: 100, max: 600_000, unit: 'ms' }),
     default: 6000,
-    about: 'Silence after which a node is suspected; more than twice heartbeat-ms.',
+    about: 'Silence after which a node is suspected at the latest; more than twice heartbeat-ms.',
   },
   deadAfterMs: {
     type: duration({ min: 200, max: DAY_MS, unit: 'ms' }),
     default: 30_000,
     about: 'Silence after which a node counts as dead; longer than a reboot.',
+  },
+  doubtMaxMs: {
+    type: duration({ min: 1000, max: DAY_MS, unit: 'ms' }),
+    default: 600_000,
+    about: 'How long the gateway doubts itself at most before it blames the nodes after all.',
+  },
+  massSilenceShare: {
+    type: number({ min: 0.05, max: 1 }),
+    default: 0.4,
+    about: 'Share of the nodes that may go quiet together before the gateway doubts itself.',
+  },
+  probationMs: {
+    type: duration({ min: 0, max: DAY_MS, unit: 'ms' }),
+    default: 60_000,
+    about: 'How long a node that is new, or was dead, is not given tiles of others.',
   },
   lagMs: {
     type: duration({ min: 50, max: 600_000, unit: 'ms' }),

@@ -20,6 +20,7 @@ export interface GatewayPorts {
   send(connection: string, payload: Uint8Array): void
   admit(connection: string, node: NodeId): void
   disconnect(connection: string, reason: string): void
+  probe(beat: number): void
   publish(effect: Extract<GatewayEffect, { type: 'publish' }>): void
   notice(notice: GatewayNotice): void
   now(): Instant
@@ -130,6 +131,15 @@ export class GatewayDriver {
     this.#deliver({ type: 'connection-closed', connection })
   }
 
+  probeReturned(beat: number): void {
+    this.#deliver({ type: 'probe-returned', beat })
+  }
+
+  /** The gateway's view of the fleet is true, says an operator. */
+  trust(): void {
+    this.#deliver({ type: 'trust-demanded' })
+  }
+
   #ticketFor(answer: (outcome: Outcome) => void): Ticket {
     this.#tickets += 1
     this.#answers.set(this.#tickets, answer)
@@ -216,6 +226,9 @@ export class GatewayDriver {
       }
       case 'notice':
         this.#ports.notice(effect.notice)
+        break
+      case 'probe':
+        this.#ports.probe(effect.beat)
         break
     }
   }

@@ -6,7 +6,7 @@ import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
 import type { Outcome } from './core/effects.ts'
-import type { Health, NodeView, RingView, TaskView } from './core/views.ts'
+import type { DetectorView, Health, NodeView, RingView, TaskView } from './core/views.ts'
 import type { GatewayDriver } from './driver.ts'
 
 export interface HttpSources {
@@ -87,6 +87,15 @@ export class HttpCalls implements HttpPort {
 
   ring(query: { withHolders: boolean }): RingView {
     return this.#sources.view.ring(query)
+  }
+
+  detector(): DetectorView {
+    return this.#sources.view.detector()
+  }
+
+  trust(): DetectorView {
+    this.#sources.driver.trust()
+    return this.detector()
   }
 
   health(): Health {

@@ -16,6 +16,7 @@ import { HttpServer } from './adapters/http-server.ts'
 import { LedgerStore } from './adapters/ledger-store.ts'
 import { Metrics } from './adapters/metrics.ts'
 import { MqttBroker } from './adapters/mqtt-broker.ts'
+import { MqttProbe } from './adapters/mqtt-probe.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { GATEWAY, type GatewayConfig } from './config.ts'
 import {
@@ -39,6 +40,8 @@ const COPY_TIMEOUT_MS = 5000
 /** 64 tiles each time: a grid of 4,096 tiles in eleven minutes, one of 262,144 in half a day. */
 const SCRUB_MS = 10_000
 const MOVE_DEADLINE_MS = 300_000
+/** An agent sleeps a minute at most before it connects again; the rest is for that. */
+const RECONNECT_MS = 65_000
 const HOUR_MS = 3_600_000
 
 /** Runs the gateway until it is told to stop; resolves with the exit code. */
@@ -90,6 +93,7 @@ async function start(
       send: (connection, payload) => broker.sendToNode(connection, payload),
       admit: (connection, node) => broker.admit(connection, node),
       disconnect: (connection, reason) => broker.disconnect(connection, reason),
+      probe: (beat) => probe.send(beat),
       publish({ topic, payload, qos, retain }) {
         broker.publish({ topic: buildTopic(config.topicBase, topic), payload, qos, retain })
         if (topic.kind !== 'task-state' || payload.length === 0) return
@@ -125,6 +129,8 @@ async function start(
     },
   })
 
+  // Nobody else can know it.
+  const probeId = `probe-${randomBytes(12).toString('hex')}`
   const broker = await MqttBroker.start(
     {
       host: config.host,
@@ -133,6 +139,7 @@ async function start(
       connectionsMax: config.connectionsMax,
       packetsPerSecond: config.packetsPerSecond,
       version: VERSION,
+      probeId,
       retainedSource: new TaskRetention(config.topicBase, {
         task: (id) => view.task(id),
         tasks: (query) => view.tasks(query),
@@ -167,6 +174,10 @@ async function start(
     broker.publish({ topic, payload: 'offline', qos: 1, retain: true })
     await broker.close()
   })
+  const probe = new MqttProbe({ host: config.host, port: broker.port, id: probeId }, log, (beat) =>
+    driver.probeReturned(beat),
+  )
+  shutdown.add('probe', () => probe.close())
   driver.begin(begin)
   const http = new HttpServer({ host: config.httpHost, port: config.httpPort }, calls, log)
   const { port: httpPort } = await http.listen()
@@ -191,6 +202,7 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
     settleMs: SETTLE_MS,
     graceMs: GRACE_MS,
     returnGraceMs: RETURN_GRACE_MS,
+    reconnectMs: RECONNECT_MS,
   }
 }
 

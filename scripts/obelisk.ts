@@ -19,8 +19,10 @@ interface Main {
 
 async function run(argv: readonly string[]): Promise<number> {
   const [name = '', ...rest] = argv
-  if (Object.hasOwn(MAINS, name)) return runMain(name, rest)
   const [asked = ''] = rest
+  // A word to a gateway that runs is a user command.
+  const isWord = name === 'gateway' && asked === 'trust'
+  if (Object.hasOwn(MAINS, name) && !isWord) return runMain(name, rest)
   if (name === 'help' && Object.hasOwn(MAINS, asked)) return runMain(asked, ['--help'])
   const { runCommand } = await import('./commands/program.ts')
   const { stdout, stderr, stdin, env } = process

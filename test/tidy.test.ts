@@ -331,8 +331,8 @@ const filesAreShort = eachSource((source) => {
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'broker/core/coordinator.ts': [
     ...['admission', 'coordinator-context', 'coordinator-view', 'deadlines', 'fleet', 'reads'],
-    ...['failure-detector', 'membership', 'node-stream', 'read-plan', 'submissions'],
-    ...['task-endings', 'writes'],
+    ...['mass-silence', 'membership', 'node-stream', 'read-plan', 'silence-watch', 'steadiness'],
+    ...['submissions', 'task-endings', 'writes'],
   ].map((name) => `broker/core/${name}.ts`),
   'firmware-agent/core/agent.ts': ['outbox', 'pulse', 'read-queue', 'session', 'shard-stream'].map(
     (name) => `firmware-agent/core/${name}.ts`,

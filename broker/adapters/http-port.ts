@@ -1,7 +1,7 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Outcome } from '../core/effects.ts'
-import type { Health, NodeView, RingView, TaskView } from '../core/views.ts'
+import type { DetectorView, Health, NodeView, RingView, TaskView } from '../core/views.ts'
 
 /** What the HTTP door calls. `remote` is the address of the client. */
 export interface HttpPort {
@@ -17,6 +17,10 @@ export interface HttpPort {
   nodes(): readonly NodeView[]
   node(id: NodeId): NodeView | undefined
   ring(query: { withHolders: boolean }): RingView
+  /** What the gateway doubts of its view of the fleet. */
+  detector(): DetectorView
+  /** Ends all doubts, and says what is left of them. */
+  trust(): DetectorView
   health(): Health
   ready(): Health
   /** Returns what ends the subscription. */

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify'
 import { isNodeId } from '../../shared/core/ids.ts'
 import { SUBMISSION_BYTES_MAX } from '../../shared/protocol/limits.ts'
@@ -169,11 +170,26 @@ function registerViewRoutes(app: FastifyInstance, port: HttpPort): void {
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
     return sendJson(reply, port.ring({ withHolders: values.holders ?? false }))
   })
+  app.get('/api/detector', async (_request, reply) => sendJson(reply, port.detector()))
+  app.post('/api/detector', async (request, reply) => {
+    if (demandsTrust(request.body)) return sendJson(reply, port.trust())
+    const detail = 'the body must be {"trust":true}: that is all that can be demanded'
+    return sendProblem(reply, { status: 400, code: 'malformed', detail })
+  })
   app.get('/healthz', async (_request, reply) => sendHealth(reply, port.health()))
   app.get('/readyz', async (_request, reply) => sendHealth(reply, port.ready()))
   app.get('/metrics', async (_request, reply) =>
     reply.type('text/plain; version=0.0.4; charset=utf-8').send(await port.metrics()),
   )
+}
+
+function demandsTrust(body: unknown): boolean {
+  try {
+    const demand: unknown = JSON.parse(String(body))
+    return isDeepStrictEqual(demand, { trust: true })
+  } catch {
+    return false
+  }
 }
 
 type Paths = Map<string, Set<string>>

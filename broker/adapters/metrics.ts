@@ -25,6 +25,10 @@ const COUNTS: Readonly<Record<string, { readonly name: string; readonly help: st
   readsOpen: { name: 'obelisk_reads_open', help: 'Reads that are under way.' },
   sequence: { name: 'obelisk_sequence', help: 'The last sequence given to a write.' },
   epoch: { name: 'obelisk_placement_epoch', help: 'The version of the placement.' },
+  doubts: {
+    name: 'obelisk_doubts',
+    help: 'Reasons for which the gateway doubts its view of the fleet.',
+  },
   readsReissued: {
     name: 'obelisk_reads_reissued_total',
     help: 'Parts of reads that were given to another node.',

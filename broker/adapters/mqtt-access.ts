@@ -104,6 +104,11 @@ function drop(reason: DropReason): PublishDecision {
   return { verdict: 'drop', reason }
 }
 
+/** Where the gateway's own client hears itself. Nobody else may use a topic that begins with `$`. */
+export function probeTopicOf(clientId: string): string {
+  return `$probe/${clientId}`
+}
+
 /** Of the topics that begin with `$`, only the broker's own figures can be subscribed to. */
 export function maySubscribe(filter: string): boolean {
   return !filter.startsWith('$') || filter.startsWith('$SYS/')

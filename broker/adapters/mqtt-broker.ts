@@ -26,6 +26,8 @@ export interface MqttBrokerOptions extends Partial<MqttLimits> {
   readonly topicBase?: string
   readonly version?: string
   readonly retainedSource?: RetainedSource
+  /** The client id of the gateway's own client (mqtt-probe.ts). */
+  readonly probeId?: string
 }
 
 export interface BrokerMessage {
@@ -89,7 +91,7 @@ export class MqttBroker {
     this.#gateOptions = gateOptionsFor(limits, buildTopic(base, { kind: 'task-submit' }))
     this.#buffered = new ByteBudget(limits.bufferedBytesMax)
     this.#queued = new ByteBudget(limits.queuedBytesMax)
-    this.#connections = new Connections(limits)
+    this.#connections = new Connections({ ...limits, probeId: options.probeId })
     this.#retained = new RetainedStore({
       foreignMessagesMax: limits.retainedMessagesMax,
       foreignBytesMax: limits.retainedBytesMax,
@@ -114,7 +116,7 @@ export class MqttBroker {
       logger,
     })
     this.#gatePort = {
-      connectArrived: (gate) => this.#connections.connectArrived(gate),
+      connectArrived: (gate, id) => this.#connections.connectArrived(gate, id),
       refused: (gate, reason) => {
         this.#refused.add(reason)
         logger?.debug({ reason, remote: gate.remoteAddress }, 'MQTT connection refused')

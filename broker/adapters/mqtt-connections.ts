@@ -11,6 +11,8 @@ export interface ConnectionBounds {
   readonly preConnectMax: number
   /** How long a socket is left alone in a full pool. */
   readonly preConnectGraceMs: number
+  /** The client id of the gateway's own client, which takes nobody's place and is not counted. */
+  readonly probeId?: string | undefined
 }
 
 /** A pool of young sockets may grow to this many times its size. */
@@ -25,6 +27,7 @@ export class Connections {
   readonly #connected = new Set<Gate>()
   readonly #nodes = new Map<ConnectionId, Connection>()
   readonly #admitted = new Map<NodeId, Connection>()
+  #probe: Gate | undefined
   #connectedMaximum = 0
 
   constructor(bounds: ConnectionBounds) {
@@ -44,7 +47,7 @@ export class Connections {
   }
 
   connected(): Gate[] {
-    return [...this.#connected]
+    return this.#probe === undefined ? [...this.#connected] : [...this.#connected, this.#probe]
   }
 
   /**
@@ -69,8 +72,12 @@ export class Connections {
   }
 
   /** False when there is no room for one more client. */
-  connectArrived(gate: Gate): boolean {
+  connectArrived(gate: Gate, clientId: string): boolean {
     this.#waiting.delete(gate)
+    if (clientId === this.#bounds.probeId) {
+      this.#probe = gate
+      return true
+    }
     if (this.#connected.size >= this.#bounds.connectionsMax) return false
     this.#connected.add(gate)
     this.#connectedMaximum = Math.max(this.#connectedMaximum, this.#connected.size)
@@ -81,6 +88,7 @@ export class Connections {
   closed(gate: Gate): Connection | undefined {
     this.#waiting.delete(gate)
     this.#connected.delete(gate)
+    if (this.#probe === gate) this.#probe = undefined
     const connection = this.#byGate.get(gate)
     if (connection !== undefined && connection.client === undefined) this.#byGate.delete(gate)
     return connection
@@ -96,6 +104,10 @@ export class Connections {
 
   of(client: Client | null): Connection | undefined {
     return client === null ? undefined : this.#byGate.get(client.conn as Gate)
+  }
+
+  isProbe(connection: Connection): boolean {
+    return connection.gate === this.#probe
   }
 
   node(id: ConnectionId): Connection | undefined {

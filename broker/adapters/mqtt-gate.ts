@@ -14,6 +14,7 @@ import {
   CONNACK,
   CONNECT,
   checkPacket,
+  clientIdOf,
   type PacketBounds,
   PUBLISH,
   returnCodeOf,
@@ -47,7 +48,7 @@ export interface Traffic {
 
 export interface GatePort {
   /** A sound CONNECT arrived; false when there is no room for one more client. */
-  connectArrived(gate: Gate): boolean
+  connectArrived(gate: Gate, clientId: string): boolean
   refused(gate: Gate, reason: string): void
   /** Once, at the first sign that the connection ends. */
   closed(gate: Gate): void
@@ -309,7 +310,7 @@ export class Gate extends Duplex {
     if (problem !== undefined) return this.#refuse(problem)
     if (type === CONNECT) {
       clearTimeout(this.#connectTimer)
-      if (!this.#port.connectArrived(this)) {
+      if (!this.#port.connectArrived(this, clientIdOf(body))) {
         return this.#refuse('connections-full', SERVER_UNAVAILABLE)
       }
       this.#frames.setConnected()

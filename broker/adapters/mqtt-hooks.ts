@@ -8,7 +8,7 @@ import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { buildTopic, parseNodeClientId } from '../../shared/protocol/topics.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId, Submitter } from '../core/events.ts'
-import { decidePublish, mayReceive, maySubscribe } from './mqtt-access.ts'
+import { decidePublish, mayReceive, maySubscribe, probeTopicOf } from './mqtt-access.ts'
 import { type Connection, encodeTopic, type Qos } from './mqtt-connection.ts'
 import type { Connections } from './mqtt-connections.ts'
 import type { Tally } from './mqtt-figures.ts'
@@ -130,6 +130,11 @@ export class BrokerHooks {
       done(new Error('the connection is gone'))
       return
     }
+    if (connections.isProbe(connection)) {
+      if (packet.topic !== probeTopicOf(client.id)) sendNowhere(packet)
+      done()
+      return
+    }
     // Nothing but its will comes from a client that is closed.
     const isWill = client.closed
     const payload = bytesOf(packet.payload)
@@ -219,6 +224,7 @@ export class BrokerHooks {
       return false
     }
     if (connection === undefined) return false
+    if (connections.isProbe(connection)) return topic === probeTopicOf(client.id)
     if (!maySubscribe(topic)) return deny('filter-reserved')
     if (!connection.hasFilter(topic)) {
       const isFull =
@@ -232,10 +238,10 @@ export class BrokerHooks {
   }
 
   authorizeForward<P extends PublishPacket>(client: Client, packet: P): P | null {
-    if (client.closed || !mayReceive(packet.topic)) return null
     const { connections, dropped, limits } = this.#parts
     const connection = connections.of(client)
-    if (connection === undefined) return null
+    if (client.closed || connection === undefined) return null
+    if (!mayReceive(packet.topic) && !connections.isProbe(connection)) return null
     if (isRepetition(client, connection, packet)) return null
     const qos = packet.qos > 0 ? connection.qosFor(packet.topic, packet.qos) : 0
     // The packet is everybody's: others may have asked for more.

@@ -196,6 +196,13 @@ function checkConnect(body: Uint8Array, bounds: PacketBounds): PacketProblem | u
   return checkConnectFields(body, nameEnd + 4, flags, bounds)
 }
 
+/** Of the body of a CONNECT that was checked. */
+export function clientIdOf(body: Uint8Array): string {
+  // After the protocol's name: level, flags, keepalive.
+  const at = endOfField(body, 0)! + 4
+  return Buffer.from(body.subarray(at + 2, endOfField(body, at))).toString()
+}
+
 function checkConnectFields(
   body: Uint8Array,
   start: number,

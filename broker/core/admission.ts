@@ -25,6 +25,7 @@ export type RefusedCode =
   | 'ledger-behind'
   | 'stream-mismatch'
   | 'id-taken'
+  | 'boot-behind'
   | 'store-cloned'
   | 'fleet-full'
   | 'node-left'
@@ -63,6 +64,9 @@ export function judge(
   const member = context.members.find(hello.node as Member['id'])
   if (member !== undefined && isTaken(context, member, connection, hello)) {
     return refuse('id-taken', `another device is connected as node ${hello.node}`)
+  }
+  if (member !== undefined && isOlderLife(member, connection, hello)) {
+    return refuse('boot-behind', `an older copy of the store that node ${hello.node} works on`)
   }
   const owner = context.members.ownerOfStore(hello.storeId)
   if (owner !== undefined && owner !== member) {
@@ -116,6 +120,13 @@ function isTaken(
   if (session === undefined || session.connection === connection) return false
   if (session.process === hello.process) return false
   return context.nowMs - member.lastHeardMs < context.options.suspectAfterMs
+}
+
+/** The copy of a card takes no session over from the card, however silent that is. */
+function isOlderLife(member: Member, connection: ConnectionId, hello: Hello): boolean {
+  const { session, stream, boot } = member
+  if (session === undefined || session.connection === connection) return false
+  return hello.storeId === stream.storeId && hello.boot < boot
 }
 
 function equalShapes(a: GridShape, b: GridShape): boolean {

@@ -13,6 +13,7 @@ import type { IdentityRecord, LedgerRecord } from './ledger-records.ts'
 import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
 import { Placement } from './placement.ts'
+import { SelfDoubt } from './self-doubt.ts'
 import { type Task, TaskLedger } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 
@@ -24,6 +25,14 @@ export interface CoordinatorOptions {
   readonly heartbeatMs: number
   readonly suspectAfterMs: number
   readonly deadAfterMs: number
+  /** The gateway doubts its view of the fleet for at most this long, for one reason. */
+  readonly doubtMaxMs: number
+  /** More than this share of the alive members going quiet together is the gateway's own trouble. */
+  readonly massSilenceShare: number
+  /** How long an agent may sleep before it connects again. */
+  readonly reconnectMs: number
+  /** How long a node that is new or was dead gets no tiles. */
+  readonly probationMs: number
   /** A replica that is further behind than this does not hold up a write. */
   readonly lagMs: number
   /** How long a node may take over a read before it is issued again elsewhere. */
@@ -62,6 +71,7 @@ export class CoordinatorContext {
   readonly options: CoordinatorOptions
   readonly random: Random
   readonly members = new Membership()
+  readonly doubt: SelfDoubt
   readonly placement: Placement
   readonly tasks: TaskLedger
   readonly moves = new MoveTable()
@@ -85,6 +95,7 @@ export class CoordinatorContext {
     const { tiles } = options.grid.geometry
     this.placement = new Placement({ tiles, replicas, virtualNodes, loadBound })
     this.tasks = new TaskLedger(options)
+    this.doubt = new SelfDoubt(options)
   }
 
   get nowMs(): number {

@@ -5,13 +5,14 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import { phi } from './failure-detector.ts'
 import type { Member } from './membership.ts'
 import type { Moves } from './moves.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
-import type { MovesView, NodeView, PlanView, RingView, TaskView } from './views.ts'
+import type { DetectorView, MovesView, NodeView, PlanView, RingView, TaskView } from './views.ts'
 import type { Writes } from './writes.ts'
 
 /** Planned moves that are listed one by one. */
@@ -61,8 +62,18 @@ export class CoordinatorView {
   nodes(): NodeView[] {
     const counts = this.#context.placement.tileCounts()
     return this.#context.members.all.map((member) =>
-      nodeView(member, counts.get(member.index) ?? 0),
+      this.#nodeView(member, counts.get(member.index) ?? 0),
     )
+  }
+
+  detector(): DetectorView {
+    const { doubt, nowMs, ts } = this.#context
+    return {
+      doubts: doubt.reasons.map(({ reason, beganMs }) => ({
+        reason,
+        since_ts: Math.round(ts + beganMs - nowMs),
+      })),
+    }
   }
 
   ring({ withHolders }: { withHolders: boolean }): RingView {
@@ -142,7 +153,7 @@ export class CoordinatorView {
   }
 
   counts(): Record<string, number> {
-    const { members, tasks, placement, identity } = this.#context
+    const { members, tasks, placement, identity, doubt } = this.#context
     return {
       members: members.size,
       membersAlive: members.all.filter(({ state }) => state === 'alive').length,
@@ -161,6 +172,18 @@ export class CoordinatorView {
       movesEnded: this.#moves.counters.ended,
       movesRolledBack: this.#moves.counters.rolledBack,
       movedBytes: this.#moves.counters.copiedBytes,
+      doubts: doubt.reasons.length,
+    }
+  }
+
+  #nodeView(member: Member, tiles: number): NodeView {
+    const { nowMs, doubt, options } = this.#context
+    const suspicion = phi(doubt.clockMs - member.silentSinceMs, member.arrivals, options)
+    return {
+      ...nodeView(member, tiles),
+      may_take_tiles: member.mayTakeTiles(nowMs),
+      quarantined: member.steadiness.isQuarantined,
+      ...(suspicion === undefined ? {} : { phi: Math.round(suspicion * 100) / 100 }),
     }
   }
 

@@ -138,6 +138,7 @@ export class Coordinator {
 
   step(now: Instant, event: GatewayEvent): GatewayEffect[] {
     this.#context.now = now
+    this.#fleet.silence.advance()
     this.#context.deadlines.run(now.monotonicMs)
     switch (event.type) {
       case 'node-message-received':
@@ -159,6 +160,12 @@ export class Coordinator {
         if (member !== undefined) this.#fleet.drain(member, event.isWanted)
         break
       }
+      case 'probe-returned':
+        this.#fleet.silence.probeReturned(event.beat)
+        break
+      case 'trust-demanded':
+        this.#fleet.silence.trust()
+        break
       case 'deadline-reached':
         break
       default:
@@ -214,6 +221,7 @@ export class Coordinator {
     const { session, stream } = member
     switch (message.t) {
       case 'heartbeat':
+        this.#fleet.silence.beat(member)
         this.#context.send(member, {
           t: 'beat',
           session: session.number,

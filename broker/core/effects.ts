@@ -62,3 +62,5 @@ export type GatewayEffect =
   /** The task reached one of its ends, and its result is in the ledger. */
   | { readonly type: 'announce-end'; readonly task: TaskId; readonly state: TaskState }
   | { readonly type: 'notice'; readonly notice: GatewayNotice }
+  /** Sends a beat through the broker, as a client does; `probe-returned` tells that it came back. */
+  | { readonly type: 'probe'; readonly beat: number }

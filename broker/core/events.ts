@@ -48,6 +48,10 @@ export type GatewayEvent =
     }
   /** An operator wants a known node emptied, or takes that back. */
   | { readonly type: 'drain-requested'; readonly node: NodeId; readonly isWanted: boolean }
+  /** A beat of the gateway's own client came back through the broker. */
+  | { readonly type: 'probe-returned'; readonly beat: number }
+  /** An operator says that what the gateway sees of the fleet is true. */
+  | { readonly type: 'trust-demanded' }
   | { readonly type: 'deadline-reached' }
 
 /** One moment on both clocks. Deadlines and leases run on the monotonic one; wall time is for `ts`. */

@@ -10,11 +10,11 @@ import { gridShapeOf, judge, type Verdict } from './admission.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { ringOf } from './coordinator-view.ts'
 import type { ConnectionId } from './events.ts'
-import { livenessOf, untilNextVerdictMs } from './failure-detector.ts'
 import { type Member, NO_STORE } from './membership.ts'
 import type { Moves } from './moves.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
+import { SilenceWatch } from './silence-watch.ts'
 import type { Writes } from './writes.ts'
 
 /** What the fleet tells of its changes. */
@@ -33,19 +33,23 @@ const RING_DEBOUNCE_MS = 200
 export class Fleet {
   readonly #context: CoordinatorContext
   readonly #tasks: TasksOfFleet
+  readonly silence: SilenceWatch
 
   constructor(context: CoordinatorContext, tasks: TasksOfFleet) {
     this.#context = context
     this.#tasks = tasks
     context.onPlacementChanged = () => this.#publishRing()
+    this.silence = new SilenceWatch(context, {
+      suspect: (member, reason) => this.#suspect(member, reason),
+      die: (member) => this.#die(member),
+      release: () => tasks.rebalancer.wake(),
+    })
   }
 
   /** After a start: nobody is here yet, and nobody is blamed for it before the grace is over. */
   start(): void {
-    for (const member of this.#context.members.all) {
-      this.#watchSilence(member)
-      this.#publishOffline(member)
-    }
+    this.silence.start()
+    for (const member of this.#context.members.all) this.#publishOffline(member)
     this.#changed()
   }
 
@@ -72,14 +76,23 @@ export class Fleet {
         const member = context.members.add(hello.node as NodeId, options)
         context.lastJoinMs = context.nowMs
         context.streamChanged(member)
+        this.#beginProbation(member)
         this.#admit(member, connection, hello)
         break
       }
       case 'replace':
         this.#replaceStore(verdict.member, hello)
+        this.#beginProbation(verdict.member)
         this.#admit(verdict.member, connection, hello)
         break
       case 'resume':
+        if (verdict.member.state === 'dead') this.#beginProbation(verdict.member)
+        if (hello.boot < verdict.member.boot) {
+          // What it holds is what was acknowledged, so it may go on; the card it was copied from may not.
+          const message = `node ${hello.node} came with an older copy of its store`
+          const { boot } = hello
+          context.notice('warn', 'boot-behind', message, { node: hello.node, boot })
+        }
         // First: what is acknowledged must not be taken for a copy where the page is damaged.
         if (hello.broken !== undefined) {
           this.loseTiles(verdict.member, hello.broken, hello.position)
@@ -88,6 +101,15 @@ export class Fleet {
         this.#admit(verdict.member, connection, hello)
         break
     }
+  }
+
+  /** Not while a fleet is being set up: then all are new. */
+  #beginProbation(member: Member): void {
+    const { identity, nowMs, options, deadlines } = this.#context
+    if (identity.seq === 0) return
+    const untilMs = nowMs + options.probationMs
+    member.steadiness.beginProbation(untilMs)
+    deadlines.set(`probation/${member.index}`, untilMs, () => this.#tasks.rebalancer.wake())
   }
 
   #refuse(
@@ -166,10 +188,8 @@ export class Fleet {
   drain(member: Member, isWanted: boolean): void {
     const context = this.#context
     if (isWanted === (member.leaving !== undefined)) return
-    if (!isWanted && member.leaving === 'left') {
-      member.state = 'dead'
-      member.lastHeardMs = Number.NEGATIVE_INFINITY
-    }
+    // It has nothing here until it says hello.
+    if (!isWanted && member.leaving === 'left') member.state = 'dead'
     member.leaving = isWanted ? 'draining' : undefined
     context.persist({ table: 'member', key: member.id, value: member.record })
     const code = isWanted ? 'drain-began' : 'drain-ended'
@@ -235,8 +255,7 @@ export class Fleet {
       node: member.id,
       boot: member.boot,
     })
-    this.heard(member)
-    this.#watchSilence(member)
+    this.silence.sessionBegan(member)
     this.#tasks.reads.withdrawFrom(member)
     this.#changed()
     this.#tasks.rebalancer.wake()
@@ -245,9 +264,10 @@ export class Fleet {
   }
 
   heard(member: Member): void {
-    member.lastHeardMs = this.#context.nowMs
+    this.silence.heard(member)
     if (member.state === 'alive' || member.session === undefined) return
     member.state = 'alive'
+    this.silence.revived(member)
     this.#context.notice('info', 'node-alive', `node ${member.id} is heard again`, {
       node: member.id,
     })
@@ -256,27 +276,14 @@ export class Fleet {
     this.#tasks.tryWaiting()
   }
 
-  /** One deadline a member, moved only when it falls due: a beat costs no work here. */
-  #watchSilence(member: Member): void {
-    const { nowMs, options, deadlines } = this.#context
-    const waitMs = untilNextVerdictMs(nowMs - member.lastHeardMs, options)
-    if (waitMs === undefined) return
-    deadlines.set(`silence/${member.index}`, nowMs + waitMs, () => {
-      const silentMs = this.#context.nowMs - member.lastHeardMs
-      const liveness = livenessOf(silentMs, options)
-      if (liveness === 'suspect' && member.state === 'alive')
-        this.#suspect(member, 'it fell silent')
-      if (liveness === 'dead' && member.state !== 'dead' && member.state !== 'left') {
-        member.state = 'dead'
-        if (member.session !== undefined) this.disconnect(member, 'silent')
-        member.state = 'dead'
-        this.#context.notice('error', 'node-dead', `node ${member.id} is dead`, { node: member.id })
-        this.#tasks.moves.giveUpOn(member)
-        this.#changed()
-        this.#tasks.rebalancer.wake()
-      }
-      this.#watchSilence(member)
-    })
+  #die(member: Member): void {
+    if (member.state === 'alive') this.#suspect(member, 'it fell silent')
+    member.state = 'dead'
+    if (member.session !== undefined) this.disconnect(member, 'silent')
+    this.#context.notice('error', 'node-dead', `node ${member.id} is dead`, { node: member.id })
+    this.#tasks.moves.giveUpOn(member)
+    this.#changed()
+    this.#tasks.rebalancer.wake()
   }
 
   #suspect(member: Member, reason: string): void {
@@ -285,6 +292,7 @@ export class Fleet {
       node: member.id,
       reason,
     })
+    this.silence.suspected(member)
     this.#changed()
     this.#tasks.reads.withdrawFrom(member)
     this.#tasks.moves.withdrawFrom(member)

@@ -11,9 +11,11 @@ import type { NodeId } from '../../shared/core/ids.ts'
 import type { Hello } from '../../shared/protocol/messages.ts'
 import type { MemberState } from '../../shared/protocol/states.ts'
 import type { ConnectionId } from './events.ts'
+import { ArrivalHistory } from './failure-detector.ts'
 import type { RingMember } from './hash-ring.ts'
 import type { MemberRecord, StreamRecord } from './ledger-records.ts'
 import { NodeStream } from './node-stream.ts'
+import { Steadiness } from './steadiness.ts'
 
 /** Stands for the store of a member whose stream has ended; no id of a store is like it. */
 export const NO_STORE = ''
@@ -36,6 +38,10 @@ export class Member {
   operations: ReadonlySet<string> = new Set()
   stream: NodeStream
   lastHeardMs: number
+  /** When it was last heard, on the clock that stands still while the gateway doubts itself. */
+  silentSinceMs: number
+  readonly arrivals = new ArrivalHistory()
+  readonly steadiness = new Steadiness()
   /** Why the node stopped its stream by itself, until the next connection. */
   stopReason: string | undefined
   /** It is being emptied, or was. */
@@ -51,6 +57,7 @@ export class Member {
     this.index = index
     this.joinedTs = options.joinedTs
     this.lastHeardMs = options.nowMs
+    this.silentSinceMs = options.nowMs
     this.stream = new NodeStream(options.storeId)
   }
 
@@ -67,6 +74,16 @@ export class Member {
   /** Its stream has ended: whatever it comes back with holds nothing. */
   get isClosed(): boolean {
     return this.stream.storeId === NO_STORE
+  }
+
+  /** Whether it may be given more tiles to hold than it has. */
+  mayTakeTiles(nowMs: number): boolean {
+    const { isQuarantined } = this.steadiness
+    return this.state === 'alive' && !isQuarantined && !this.isOnProbation(nowMs)
+  }
+
+  isOnProbation(nowMs: number): boolean {
+    return this.steadiness.isOnProbation(nowMs)
   }
 
   get record(): MemberRecord {

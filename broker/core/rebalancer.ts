@@ -1,7 +1,8 @@
 /**
  * Keeps the tiles where they should be: plans moves when the fleet has changed, begins them at a pace, and
  * lets nodes go that hold nothing any more. A node that is away for a moment is no change; one that is dead,
- * drained, new or has lost copies is. While the fleet is not settled nothing is planned.
+ * drained, new or has lost copies is. While the fleet is not settled, or the gateway doubts itself, nothing is
+ * planned.
  */
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { RingMember } from './hash-ring.ts'
@@ -11,7 +12,7 @@ import type { Moves, PlannedMove } from './moves.ts'
 import { NO_HOLDER } from './placement.ts'
 
 /** Why planned moves have not begun. */
-export type WaitReason = 'paced' | 'no-source' | 'target-away' | 'rolled-back'
+export type WaitReason = 'paced' | 'no-source' | 'target-away' | 'on-probation' | 'rolled-back'
 
 /** What was given up is tried again after this many times the time that a copy may take. */
 const RETRY_TIMEOUTS = 3
@@ -115,12 +116,20 @@ export class Rebalancer {
     })
   }
 
-  /** Those that the ring is made of when tiles are moved. */
+  /**
+   * Those that the ring is made of when tiles are moved: who holds something, and who may be given more. If
+   * that is fewer than a tile needs copies, whoever is here has to do.
+   */
   #ringMembers(): RingMember[] {
+    const { members, nowMs, options } = this.#context
     const holding = this.#holding()
-    return this.#context.members.all
-      .filter((member) => mayHold(member) && (holding.has(member.index) || this.#mayTake(member)))
-      .map(({ index, id, weight }) => ({ index, id, weight }))
+    const staying = members.all.filter(mayHold)
+    const sure = staying.filter(
+      (member) => holding.has(member.index) || (member.isInSync && member.mayTakeTiles(nowMs)),
+    )
+    const ring =
+      sure.length >= options.replicas ? sure : staying.filter((m) => sure.includes(m) || m.isInSync)
+    return ring.map(({ index, id, weight }) => ({ index, id, weight }))
   }
 
   /** Indexes of the members that have a copy of some born tile. */
@@ -139,13 +148,9 @@ export class Rebalancer {
     return holding
   }
 
-  #mayTake(member: Member): boolean {
-    return member.isInSync && member.leaving === undefined
-  }
-
   #rebalance(): void {
     const context = this.#context
-    if (!context.isSettled()) {
+    if (!context.isSettled() || context.doubt.isDoubting) {
       this.wake()
       return
     }
@@ -197,10 +202,13 @@ export class Rebalancer {
     return from === undefined ? hasPlace : placement.isHolder(tile, from)
   }
 
-  #hindrance({ tile, to }: PlannedMove): WaitReason | undefined {
+  #hindrance({ tile, to, reason }: PlannedMove): WaitReason | undefined {
     const { members, placement, nowMs } = this.#context
     if ((this.#pausedUntilMs.get(tile) ?? 0) > nowMs) return 'rolled-back'
-    if (!this.#mayTake(members.at(to))) return 'target-away'
+    const target = members.at(to)
+    if (!target.isInSync || target.leaving !== undefined) return 'target-away'
+    // A copy that is missing is worth the risk.
+    if (reason === 'balance' && !target.mayTakeTiles(nowMs)) return 'on-probation'
     const hasSource = placement.holdersOf(tile).some((index) => members.at(index).isInSync)
     return hasSource ? undefined : 'no-source'
   }

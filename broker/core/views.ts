@@ -32,10 +32,21 @@ export interface NodeView {
   readonly joined_ts?: number
   readonly operations?: readonly string[]
   /** Entries put into its stream, and how many of them it has on disk. */
+  /** How suspicious its silence is (phi accrual); absent while it has sent too few heartbeats. */
+  readonly phi?: number
+  /** Whether it would be given more tiles to hold. */
+  readonly may_take_tiles?: boolean
+  /** It comes and goes. */
+  readonly quarantined?: boolean
   readonly stream?: { readonly head: number; readonly acked: number }
   /** The node's birth message and its last telemetry, as it sent them. */
   readonly info?: Readonly<Record<string, unknown>>
   readonly telemetry?: Readonly<Record<string, unknown>>
+}
+
+/** Whether the gateway trusts what it sees of the fleet. */
+export interface DetectorView {
+  readonly doubts: readonly { readonly reason: string; readonly since_ts: number }[]
 }
 
 export interface Health {

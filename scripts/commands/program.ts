@@ -6,6 +6,7 @@ import {
   EXIT_USAGE,
   messageOf,
 } from '../../shared/runtime/errors.ts'
+import { trust } from './detector.ts'
 import { GatewayClient } from './gateway-client.ts'
 import { listNodes, showNode } from './node.ts'
 import { printable, type Streams } from './streams.ts'
@@ -57,12 +58,21 @@ function buildProgram(streams: Streams, version: string, done: (code: number) =>
       writeErr: (text) => streams.stderr.write(text),
     })
   for (const [name, about] of Object.entries(PROGRAMS)) {
-    program.command(name).description(about).helpOption(false).allowUnknownOption()
+    const command = program.command(name).description(about)
+    if (name === 'gateway') addTrust(command, streams, done)
+    else command.helpOption(false).allowUnknownOption()
   }
   addTaskCommands(program, streams, done)
   addNodeCommands(program, streams, done)
   addSub(program, streams, done)
   return program
+}
+
+/** A word to a gateway that runs; `obelisk gateway` alone is that program. */
+function addTrust(gateway: Command, streams: Streams, done: (code: number) => void): void {
+  withHttp(gateway.command('trust'))
+    .description('tell the gateway that what it sees of the fleet is true: it ends its doubts')
+    .action(async (flags) => done(await trust(gatewayFor(flags, streams), streams, flags)))
 }
 
 interface HttpFlags {

@@ -50,10 +50,11 @@ async function serve(t: Test) {
   for (const state of ['completed', 'failed', 'running'] as const) {
     tasks.set(state, taskView(state, state))
   }
-  const control: { outcome: Outcome | undefined; endsAs: TaskView['state'] } = {
-    outcome: undefined,
-    endsAs: 'completed',
-  }
+  const control: {
+    outcome: Outcome | undefined
+    endsAs: TaskView['state']
+    isTrusted: boolean
+  } = { outcome: undefined, endsAs: 'completed', isTrusted: false }
   const port: HttpPort = {
     submit: async (payload) => {
       submitted.push(Buffer.from(payload))
@@ -79,6 +80,13 @@ async function serve(t: Test) {
     nodes: () => [NODE, { ...NODE, id: 'pi-2\u001b[31m' as NodeId, state: 'dead' }],
     node: (id) => (id === NODE.id ? NODE : undefined),
     ring: () => ({ epoch: 0, replicas: 2, tile: 16, grid: { width: 1, height: 1 }, members: [] }),
+    detector: () => ({
+      doubts: control.isTrusted ? [] : [{ reason: 'mass-silence', since_ts: 1 }],
+    }),
+    trust: () => {
+      control.isTrusted = true
+      return { doubts: [] }
+    },
     health: () => ({ ok: true, checks: {} }),
     ready: () => ({ ok: true, checks: {} }),
     subscribeEvents: () => () => {},
@@ -267,6 +275,15 @@ t.test('node ls and info', async (t) => {
   const json = await run(['node', 'info', 'pi-1', '--json'], { env })
   t.same(JSON.parse(json.stdout), NODE)
   t.match(await run(['node', 'info', 'pi-9'], { env }), { code: 1, stderr: /unknown-node/ })
+})
+
+t.test('gateway trust ends the doubts of a gateway', async (t) => {
+  const { http, control } = await serve(t)
+  const argv = ['gateway', 'trust', '--http', http]
+  t.match(await run(argv), { code: 0, stdout: 'no more doubt for mass-silence\n', stderr: '' })
+  t.equal(control.isTrusted, true)
+  t.match(await run(argv), { code: 0, stdout: 'there was no doubt\n' })
+  t.match(await run([...argv, '--json']), { code: 0, stdout: '{"doubts":[]}\n' })
 })
 
 t.test('colours are for terminals that want them', async (t) => {

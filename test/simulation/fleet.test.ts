@@ -15,7 +15,16 @@ const seeds = Number(process.env.SEEDS ?? (process.env.SEED === undefined ? 160 
 /** What must have happened somewhere in the default seeds: else they prove less than they say. */
 const MUST_HAPPEN = [
   ...['node-crash', 'node-crash-silent', 'node-crash-at-effect', 'node-stop', 'gateway-crash'],
-  ...['gateway-crash-at-effect', 'cut', 'stall', 'freeze', 'slow', 'full-disk', 'shed'],
+  ...[
+    'gateway-crash-at-effect',
+    'gateway-freeze',
+    'cut',
+    'stall',
+    'freeze',
+    'slow',
+    'full-disk',
+    'shed',
+  ],
   ...['torn-commit', 'card-lost', 'card-restored'],
 ]
   .map((fault) => `fault-${fault}`)
@@ -27,6 +36,8 @@ const MUST_HAPPEN = [
     ['end-completed', 'end-completed-done', 'end-cancelled', 'end-cancelled-none', 'end-expired'],
     ['end-expired-none', 'end-expired-pending', 'effect-done', 'refused-no-node', 'digest'],
     ['consistent-get', 'inconsistent-get', 'consistent-stat', 'inconsistent-stat'],
+    ['doubt-began-loop-lag', 'doubt-ended-loop-lag', 'doubt-began-probe-late'],
+    ['doubt-ended-probe-late', 'doubt-began-mass-silence', 'doubt-ended-mass-silence'],
     ['copies-1', 'copies-2', 'copies-3'],
   )
 

@@ -22,6 +22,14 @@ const MUTANTS: readonly Mutant[] = [
   { name: 'a read does not wait for `after`', mutation: { ignoresAfter: true } },
   { name: 'entries are acknowledged before the flush', mutation: { reportsBeforeFlush: true } },
   {
+    name: 'time in which the gateway stood still counts as silence',
+    edit: {
+      file: 'broker/core/self-doubt.ts',
+      from: 'const isLate = lagMs > this.#lagMaxMs',
+      to: 'const isLate = lagMs > 1e9',
+    },
+  },
+  {
     name: 'done on an empty in-sync set',
     edit: {
       file: 'broker/core/writes.ts',

@@ -29,7 +29,11 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     heartbeatMs: 300,
     suspectAfterMs: 1000,
     // Short now and then: tiles then move while writes go on.
-    deadAfterMs: random.unit() < 0.5 ? 2500 : 6000,
+    deadAfterMs: random.unit() < 0.5 ? 2500 : 4000,
+    doubtMaxMs: random.unit() < 0.5 ? 1000 : 5000,
+    massSilenceShare: 0.4,
+    reconnectMs: 2000,
+    probationMs: 1000,
     lagMs: 400,
     leaseMs: 1500,
     minInSync: random.unit() < 0.2 ? Math.min(2, replicas) : 1,

@@ -32,6 +32,10 @@ export const BENCH_OPTIONS: CoordinatorOptions = {
   heartbeatMs: 2000,
   suspectAfterMs: 6000,
   deadAfterMs: 30_000,
+  doubtMaxMs: 600_000,
+  massSilenceShare: 0.4,
+  reconnectMs: 0,
+  probationMs: 60_000,
   lagMs: 2000,
   leaseMs: 15_000,
   minInSync: 1,
@@ -92,6 +96,8 @@ export class GatewayBench {
   #coordinator: Coordinator
   #connections = 0
   #tickets = 0
+  /** Beats of the gateway's own client come back at once. */
+  isProbeAnswered = true
 
   constructor(options: Partial<CoordinatorOptions> = {}) {
     this.options = { ...BENCH_OPTIONS, ...options }
@@ -300,7 +306,12 @@ export class GatewayBench {
       if (index > 0) throw new Error('something may be seen before what is persisted')
       this.ledger.write(effect.records)
     })
-    this.effects.push(...effects)
+    this.effects.push(...effects.filter(({ type }) => type !== 'probe'))
+    for (const effect of effects) {
+      if (effect.type !== 'probe' || !this.isProbeAnswered) continue
+      const { beat } = effect
+      this.#take(this.#coordinator.step(this.#now(), { type: 'probe-returned', beat }))
+    }
   }
 }
 

@@ -39,6 +39,7 @@ export class SimulatedFaults {
       (node) => this.#stopNode(node),
       () => this.#crashGateway(),
       () => this.#strikeGateway(),
+      () => this.#freezeGateway(),
       (node) => this.#cut(node),
       (node) => this.#cut(node),
       (node) => this.#stall(node),
@@ -152,6 +153,14 @@ export class SimulatedFaults {
     gateway.crash()
     this.#later(50, 3000, () => this.#restart('gateway'))
     return 'gateway-crash'
+  }
+
+  #freezeGateway(): string | undefined {
+    const { gateway, clock } = this.#fleet
+    if (!gateway.isUp) return undefined
+    const untilMs = clock.nowMs + this.#random.between(1000, 8000)
+    gateway.freeze(Math.min(untilMs, this.#options.untilMs))
+    return 'gateway-freeze'
   }
 
   #strikeGateway(): undefined {

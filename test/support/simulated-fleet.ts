@@ -49,7 +49,7 @@ const TASK_EVERY_MS = 180
 
 /** Notices that must never be given: nothing here may break what they speak of. */
 const ALARMS = ['stream-mismatch', 'drift', 'bad-answer', 'tile-lost']
-const REFUSALS_EXPECTED = ['id-taken', 'node-left']
+const REFUSALS_EXPECTED = ['id-taken', 'boot-behind', 'node-left']
 /** Notices that say that a path was taken. */
 const PATHS = [
   'replica-lagging',
@@ -58,6 +58,8 @@ const PATHS = [
   'node-suspect',
   'node-alive',
   'node-dead',
+  'boot-behind',
+  'node-quarantined',
   'effect-done',
   'lease-ended',
   'read-refused',
@@ -102,6 +104,9 @@ export class SimulatedFleet {
   readonly #holders: (readonly string[] | undefined)[] = []
   readonly #sentUpTo = new Map<string, number>()
   readonly #askedInLife = new Map<string, number>()
+  /** Of each node, how long the gateway had been awake when it was last heard or began anew. */
+  readonly #heardAwakeMs = new Map<string, number>()
+  #startedAwakeMs = 0
   readonly #trace: Hash = createHash('sha256')
 
   constructor(seed: number, mutation: Mutation = {}) {
@@ -303,6 +308,8 @@ export class SimulatedFleet {
       },
       published: (effect) => this.#checkers.published(effect),
       started: (openWrites) => {
+        this.#heardAwakeMs.clear()
+        this.#startedAwakeMs = this.gateway.awakeMs
         if (openWrites > 0) this.count('cold-restart-with-open-writes')
       },
     }
@@ -344,7 +351,8 @@ export class SimulatedFleet {
     }
   }
 
-  #received(_connection: string, message: Up): void {
+  #received(connection: string, message: Up): void {
+    this.#heardAwakeMs.set(connection.replace(/-\d+$/, ''), this.gateway.awakeMs)
     if (message.t === 'gap') this.count('gap')
     if (message.t !== 'answer') return
     const { life, view } = this.gateway
@@ -365,6 +373,19 @@ export class SimulatedFleet {
       this.count(reason)
     }
     if (PATHS.includes(code)) this.count(code)
+    if (code.startsWith('doubt-')) this.count(`${code}-${fields?.reason}`)
+    if (code === 'node-dead') this.#checkDeath(String(fields?.node))
+  }
+
+  /**
+   * Only a node that the gateway could have heard for long enough is dead. Of each time that it stood
+   * still, up to a pulse and a bearable lag count all the same.
+   */
+  #checkDeath(node: string): void {
+    const sinceMs = this.#heardAwakeMs.get(node) ?? this.#startedAwakeMs
+    const silentMs = this.gateway.awakeMs - sinceMs
+    if (silentMs >= this.#options.deadAfterMs - 1000) return
+    violated(`node ${node} is dead after ${silentMs} ms`)
   }
 
   #countCopies(tile: number, seq: number): number {

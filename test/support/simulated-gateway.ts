@@ -70,6 +70,9 @@ export class SimulatedGateway {
   #timer: Appointment | undefined
   #tickets = 0
   #answers = new Map<number, (outcome: Outcome) => void>()
+  /** Set while the process stands still: what happens to it meanwhile, in order. */
+  #waiting: (() => void)[] | undefined
+  #frozenMs = 0
 
   constructor(setUp: GatewaySetUp, harness: GatewayHarness) {
     this.#setUp = setUp
@@ -82,6 +85,11 @@ export class SimulatedGateway {
 
   get life(): number {
     return this.#life
+  }
+
+  /** How long any of its processes could work. */
+  get awakeMs(): number {
+    return this.#harness.clock.nowMs - this.#frozenMs
   }
 
   get view(): ReturnType<Coordinator['view']> | undefined {
@@ -101,10 +109,14 @@ export class SimulatedGateway {
     const life = this.#life
     network.gatewayStarted({
       received: (connection, node, payload) => {
-        if (life === this.#life) this.#receive(connection, node as NodeId, payload)
+        this.#whenAwake(() => {
+          if (life === this.#life) this.#receive(connection, node as NodeId, payload)
+        })
       },
       closed: (connection) => {
-        if (life === this.#life) this.#deliver({ type: 'connection-closed', connection })
+        this.#whenAwake(() => {
+          if (life === this.#life) this.#deliver({ type: 'connection-closed', connection })
+        })
       },
     })
   }
@@ -115,22 +127,48 @@ export class SimulatedGateway {
     this.#coordinator = undefined
     this.#queue = []
     this.#isFlushing = false
+    this.#waiting = undefined
     this.#answers.clear()
     if (this.#timer !== undefined) this.#timer.isCancelled = true
     this.#harness.network.gatewayStopped()
+  }
+
+  /** The process stands still until then; what comes waits, and its timers are due when it wakes. */
+  freeze(untilMs: number): void {
+    if (!this.isUp || this.#waiting !== undefined) return
+    const { clock } = this.#harness
+    const life = this.#life
+    const sinceMs = clock.nowMs
+    this.#waiting = []
+    clock.at(untilMs, () => {
+      if (life !== this.#life) return
+      this.#frozenMs += clock.nowMs - sinceMs
+      const waiting = this.#waiting ?? []
+      this.#waiting = undefined
+      // A loop looks at its timers before its sockets.
+      this.#deliver({ type: 'deadline-reached' })
+      for (const act of waiting) act()
+    })
+  }
+
+  #whenAwake(act: () => void): void {
+    if (this.#waiting === undefined) act()
+    else this.#waiting.push(act)
   }
 
   /** False while there is no gateway to submit to. */
   submit(payload: Uint8Array, submitter: Submitter, answer: (outcome: Outcome) => void): boolean {
     if (!this.isUp) return false
     const result = parseSubmission(payload, this.#setUp.options.grid)
-    this.#deliver({ type: 'task-submitted', ticket: this.#ticket(answer), submitter, result })
+    const ticket = this.#ticket(answer)
+    this.#whenAwake(() => this.#deliver({ type: 'task-submitted', ticket, submitter, result }))
     return true
   }
 
   cancel(task: TaskId, submitter: Submitter, answer: (outcome: Outcome) => void): boolean {
     if (!this.isUp) return false
-    this.#deliver({ type: 'cancel-requested', ticket: this.#ticket(answer), submitter, task })
+    const ticket = this.#ticket(answer)
+    this.#whenAwake(() => this.#deliver({ type: 'cancel-requested', ticket, submitter, task }))
     return true
   }
 
@@ -190,7 +228,7 @@ export class SimulatedGateway {
     const count = this.#queue.length
     const records = this.#queue.flatMap((batch) => batch.records)
     this.#isFlushing = true
-    clock.after(records.length === 0 ? 0 : random.between(flushMinMs, flushMaxMs), () => {
+    const written = (): void => {
       if (life !== this.#life) return
       ledger.write(records)
       witness.flushed(records)
@@ -200,7 +238,9 @@ export class SimulatedGateway {
         if (life === this.#life) this.#release(batch.effects)
       }
       if (life === this.#life && this.#queue.length > 0 && !this.#isFlushing) this.#flush()
-    })
+    }
+    const waitMs = records.length === 0 ? 0 : random.between(flushMinMs, flushMaxMs)
+    clock.after(waitMs, () => this.#whenAwake(written))
   }
 
   #release(effects: readonly Visible[]): void {
@@ -211,11 +251,24 @@ export class SimulatedGateway {
         this.crash()
         return
       }
-      this.#act(effect)
+      if (effect.type === 'probe') this.#probe(effect.beat)
+      else this.#act(effect)
     }
   }
 
-  #act(effect: Visible): void {
+  /** Its own client beats through the broker, which is slow at times. */
+  #probe(beat: number): void {
+    const { clock, random } = this.#harness
+    const life = this.#life
+    const waitMs = random.unit() < 0.02 ? random.between(500, 3000) : random.between(0.2, 5)
+    clock.after(waitMs, () => {
+      this.#whenAwake(() => {
+        if (life === this.#life) this.#deliver({ type: 'probe-returned', beat })
+      })
+    })
+  }
+
+  #act(effect: Exclude<Visible, { type: 'probe' }>): void {
     const { network, witness } = this.#harness
     witness.effect(effect)
     switch (effect.type) {
@@ -253,8 +306,9 @@ export class SimulatedGateway {
     const deadlineMs = this.#coordinator?.nextDeadlineMs()
     if (deadlineMs === undefined) return
     const waitMs = Math.max(1, Math.ceil(deadlineMs - this.#now().monotonicMs))
-    this.#timer = this.#harness.clock.after(waitMs, () =>
-      this.#deliver({ type: 'deadline-reached' }),
-    )
+    this.#timer = this.#harness.clock.after(waitMs, () => {
+      // One that falls due meanwhile is late when it wakes.
+      if (this.#waiting === undefined) this.#deliver({ type: 'deadline-reached' })
+    })
   }
 }

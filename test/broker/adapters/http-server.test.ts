@@ -50,6 +50,7 @@ interface Recorded {
   readonly logged: unknown[][]
   answer: Outcome
   isHealthy: boolean
+  doubts: { reason: string; since_ts: number }[]
   endsInTime: boolean
 }
 
@@ -66,6 +67,7 @@ function record(): Recorded {
     logged: [],
     answer: { ok: true, task: 'open' as TaskId, state: 'accepted' },
     isHealthy: true,
+    doubts: [{ reason: 'probe-late', since_ts: 5 }],
     endsInTime: true,
     port: {
       submit: async (payload, remote) => {
@@ -89,6 +91,11 @@ function record(): Recorded {
       result: (id) => (id === 'old' ? undefined : encodeCbor({ ...RESULT, id })),
       nodes: () => [NODE],
       node: (id) => (id === NODE.id ? NODE : undefined),
+      detector: () => ({ doubts: recorded.doubts }),
+      trust: () => {
+        recorded.doubts = []
+        return { doubts: [] }
+      },
       ring: ({ withHolders }) => (withHolders ? { ...RING, holders: [[1, 0], []] } : RING),
       health: () => ({ ok: recorded.isHealthy, checks: { ledger: { ok: recorded.isHealthy } } }),
       ready: () => ({ ok: recorded.isHealthy, checks: {} }),
@@ -348,6 +355,23 @@ t.test('nodes, ring, health and metrics', async (t) => {
   const metrics = await fetch(`${base}/metrics`)
   t.match(metrics.headers.get('content-type'), /^text\/plain; version=0\.0\.4/)
   t.equal(await metrics.text(), 'obelisk_up 1\n')
+})
+
+t.test('doubts are shown, and ended only by the word for it', async (t) => {
+  const { recorded, base } = await serve(t)
+  const doubts = [{ reason: 'probe-late', since_ts: 5 }]
+  t.same(await (await fetch(`${base}/api/detector`)).json(), { doubts })
+  const say = (body: string, type = 'application/json') =>
+    fetch(`${base}/api/detector`, { method: 'POST', headers: { 'content-type': type }, body })
+  for (const body of ['', '{', 'null', '{"trust":false}', '{"trust":true,"more":1}']) {
+    await problemOf(t, await say(body), 400, 'malformed')
+  }
+  await problemOf(t, await say('{"trust":true}', 'text/plain'), 415, 'unsupported-media-type')
+  t.same(recorded.doubts, doubts)
+  const trusted = await say(' {"trust": true}')
+  t.equal(trusted.status, 200)
+  t.same(await trusted.json(), { doubts: [] })
+  t.same(recorded.doubts, [])
 })
 
 t.test('the ring tells who holds each tile, if asked', async (t) => {

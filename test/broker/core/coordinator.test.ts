@@ -126,11 +126,13 @@ t.test('what was kept long enough is cleared, and its id is still known', async 
     bench.cancel(id)
   }
   bench.start()
-  bench.wait(24 * 3600 * 1000 + 60_000)
+  bench.nowMs += 24 * 3600 * 1000
+  bench.wait(60_000)
   t.equal(bench.task('first'), undefined)
   t.equal(bench.ledger.count('result'), 1)
   const again = bench.submit({ id: 'first', ...ADD, region: TILE_0 })
   t.match(again, { ok: true, task: 'first', state: 'completed' })
-  bench.wait(7 * 24 * 3600 * 1000)
+  bench.nowMs += 7 * 24 * 3600 * 1000
+  bench.wait(60_000)
   t.notOk(bench.view.counts().tasksKnown! > 1, 'a week later it is forgotten')
 })
