@@ -185,6 +185,11 @@ export const GATEWAY_OPTIONS = {
     default: 32,
     about: 'Tiles that are on their way to other nodes at the same time.',
   },
+  recoverNodes: {
+    type: integer({ min: 0, max: 65_534 }),
+    default: 0,
+    about: 'Rebuild a lost ledger from what so many nodes hold; see operations.md.',
+  },
   connectionsMax: {
     type: integer({ min: 1, max: 100_000 }),
     default: 12_000,

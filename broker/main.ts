@@ -63,11 +63,17 @@ async function start(
   const contents = ledger.load()
   const random = new Random(randomBytes(4).readUInt32LE())
   const known = contents.meta.find(({ key }) => key === 'identity')?.value
-  if (known !== undefined) assertSameGrid(known, config)
+  if (known !== undefined) {
+    assertSameGrid(known, config)
+    assertRecovery(known, config)
+  }
   const options = coordinatorOptions(config)
   const coordinator = new Coordinator(
     options,
-    known ?? newIdentity(options, newLedgerId(random)),
+    known ?? {
+      ...newIdentity(options, newLedgerId(random)),
+      ...(config.recoverNodes > 0 ? { isRecovering: true } : {}),
+    },
     random,
   )
   const view = coordinator.view()
@@ -227,4 +233,18 @@ function assertSameGrid(known: IdentityRecord, config: GatewayConfig): void {
       return `${flag}: the ledger in ${config.data} was made with ${value}, not with ${asked}`
     })
   if (problems.length > 0) throw new ConfigError(problems)
+}
+
+/** A ledger that is there is not rebuilt, and one that is being rebuilt is none yet. */
+function assertRecovery(known: IdentityRecord, { recoverNodes, data }: GatewayConfig): void {
+  if (known.isRecovering === true && recoverNodes === 0) {
+    throw new ConfigError([
+      `--recover-nodes: the ledger in ${data} is being rebuilt; say how many nodes to wait for`,
+    ])
+  }
+  const wasRebuilt = (known.formerLedgerIds ?? []).length > 0
+  if (recoverNodes === 0 || known.isRecovering === true || wasRebuilt) return
+  throw new ConfigError([
+    `--recover-nodes: there is a ledger in ${data}; to rebuild it from the nodes, move it away first`,
+  ])
 }

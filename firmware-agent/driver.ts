@@ -138,6 +138,11 @@ export class AgentDriver {
         return
       case 'wipe':
         return this.#wipe()
+      case 'rebase':
+        return this.#rebase(effect.ledgerId, effect.keep)
+      case 'list-pages':
+        void this.#list(effect.from)
+        return
       case 'copy-page':
         void this.#copy(effect.copy)
         return
@@ -225,7 +230,21 @@ export class AgentDriver {
   async #wipe(): Promise<void> {
     const { runner, store } = this.#devices
     const { storeId, boot } = await runner.exclusively(() => store.wipe())
+    this.#broken = store.broken
     this.deliver({ type: 'store-wiped', storeId, boot })
+  }
+
+  async #rebase(ledgerId: string, keep: Uint32Array): Promise<void> {
+    const { runner, store } = this.#devices
+    await runner.exclusively(() => store.rebase(ledgerId, keep))
+    this.#broken = store.broken
+    this.deliver({ type: 'store-rebased', ledgerId })
+  }
+
+  async #list(from: number): Promise<void> {
+    const listed = await this.#devices.runner.list(from)
+    this.#reportBroken()
+    this.deliver({ type: 'pages-listed', from, ...listed })
   }
 
   #topic(kind: 'node-up' | 'node-telemetry'): string {

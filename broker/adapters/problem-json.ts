@@ -43,6 +43,7 @@ const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
   'too-late': 409,
   'unknown-task': 404,
   overloaded: 429,
+  recovering: 503,
   'ledger-full': 503,
   'tile-missing': 503,
 }

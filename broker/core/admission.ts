@@ -17,6 +17,9 @@ export type Verdict =
   /** A known node with a new, empty store: what it held is gone. */
   | { readonly kind: 'replace'; readonly member: Member }
   | { readonly kind: 'resume'; readonly member: Member }
+  /** Its ledger is lost: it is asked what it holds, or told what to keep of it. */
+  | { readonly kind: 'collect' }
+  | { readonly kind: 'rebase'; readonly member: Member }
 
 export type RefusedCode =
   | 'protocol-version'
@@ -53,7 +56,11 @@ export function judge(
     const message = `the gateway speaks version ${PROTOCOL_VERSION}, the agent ${hello.version}`
     return refuse('protocol-version', message)
   }
-  const { ledgerId } = context.identity
+  const { ledgerId, isRecovering, formerLedgerIds = [] } = context.identity
+  const isOfLost = isRecovering === true || formerLedgerIds.includes(hello.ledgerId ?? '')
+  if (isOfLost && (hello.grid === null || equalShapes(hello.grid, gridShapeOf(context)))) {
+    return judgeLost(context, hello)
+  }
   if (hello.ledgerId !== null && hello.ledgerId !== ledgerId) {
     const message = `the store belongs to ledger ${hello.ledgerId}, this is ${ledgerId}`
     return refuse('ledger-mismatch', message)
@@ -83,6 +90,14 @@ export function judge(
     return refuse('node-left', `node ${hello.node} was drained and has left`)
   }
   return judgeStore(member, hello)
+}
+
+function judgeLost(context: CoordinatorContext, hello: Hello): Verdict {
+  const member = context.members.find(hello.node as Member['id'])
+  if (member === undefined) return { kind: 'collect' }
+  const stands = member.stream.storeId === hello.storeId && member.rebaseFrom === hello.position
+  if (stands) return { kind: 'rebase', member }
+  return { kind: 'wipe', member, reason: 'it is not the store that the ledger was rebuilt from' }
 }
 
 function judgeStore(member: Member, hello: Hello): Verdict {

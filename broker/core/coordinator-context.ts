@@ -61,6 +61,8 @@ export interface CoordinatorOptions {
   readonly movesMax: number
   /** A copy that has not arrived by then is asked for again, of another replica if there is one. */
   readonly copyTimeoutMs: number
+  /** So many nodes are waited for when the ledger is rebuilt from what they hold. */
+  readonly recoverNodes: number
   /** How often some more tiles are looked at on all their holders. */
   readonly scrubMs: number
   /** A move that takes longer is given up, and planned again later. */

@@ -173,6 +173,8 @@ export class CoordinatorView {
       movesRolledBack: this.#moves.counters.rolledBack,
       movedBytes: this.#moves.counters.copiedBytes,
       doubts: doubt.reasons.length,
+      recovering: identity.isRecovering === true ? 1 : 0,
+      tilesMissing: placement.missingCount,
     }
   }
 

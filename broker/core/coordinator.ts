@@ -22,6 +22,7 @@ import type { Member } from './membership.ts'
 import { Moves } from './moves.ts'
 import { Reads } from './reads.ts'
 import { Rebalancer } from './rebalancer.ts'
+import { Recovery } from './recovery.ts'
 import { Scrubber } from './scrubber.ts'
 import { Submissions } from './submissions.ts'
 import { endTask } from './task-endings.ts'
@@ -41,6 +42,7 @@ export class Coordinator {
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
   readonly #scrubber: Scrubber
+  readonly #recovery: Recovery
   readonly #submissions: Submissions
   readonly #fleet: Fleet
   readonly #view: CoordinatorView
@@ -70,6 +72,11 @@ export class Coordinator {
     this.#submissions = new Submissions(this.#context, {
       begin: (task) => this.#begin(task),
       cancel: (task) => this.#cancel(task),
+      freeLog: () => this.#fleet.freeLog(),
+    })
+    this.#recovery = new Recovery(this.#context, () => {
+      this.#context.startedMs = this.#context.nowMs
+      this.#rebalancer.wake()
     })
     const parts = {
       writes: this.#writes,
@@ -77,7 +84,11 @@ export class Coordinator {
       moves: this.#moves,
       rebalancer: this.#rebalancer,
     }
-    this.#fleet = new Fleet(this.#context, { ...parts, tryWaiting: () => this.#tryWaiting() })
+    this.#fleet = new Fleet(this.#context, {
+      ...parts,
+      recovery: this.#recovery,
+      tryWaiting: () => this.#tryWaiting(),
+    })
     this.#view = new CoordinatorView(this.#context, parts)
     this.#context.onSettled = () => this.#tryWaiting()
   }
@@ -155,6 +166,9 @@ export class Coordinator {
       case 'cancel-requested':
         this.#submissions.cancel(event)
         break
+      case 'recreate-requested':
+        this.#fleet.recreateMissing()
+        break
       case 'drain-requested': {
         const member = this.#context.members.find(event.node)
         if (member !== undefined) this.#fleet.drain(member, event.isWanted)
@@ -211,6 +225,10 @@ export class Coordinator {
   #receive(connection: ConnectionId, node: NodeId, message: Up): void {
     if (message.t === 'hello') {
       if (message.node === node) this.#fleet.greet(connection, message)
+      return
+    }
+    if (message.t === 'held') {
+      this.#recovery.receive(connection, node, message)
       return
     }
     const member = this.#context.members.on(connection)

@@ -23,6 +23,7 @@ export type RefusalCode =
   | 'overloaded'
   | 'ledger-full'
   | 'tile-missing'
+  | 'recovering'
 
 export interface Refusal {
   readonly code: RefusalCode

@@ -46,6 +46,8 @@ export type GatewayEvent =
       readonly submitter: Submitter
       readonly task: TaskId
     }
+  /** An operator gives up all tiles whose every copy was lost: they begin anew, as zeros. */
+  | { readonly type: 'recreate-requested' }
   /** An operator wants a known node emptied, or takes that back. */
   | { readonly type: 'drain-requested'; readonly node: NodeId; readonly isWanted: boolean }
   /** A beat of the gateway's own client came back through the broker. */

@@ -14,6 +14,7 @@ import { type Member, NO_STORE } from './membership.ts'
 import type { Moves } from './moves.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
+import type { Recovery } from './recovery.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import type { Writes } from './writes.ts'
 
@@ -23,6 +24,7 @@ export interface TasksOfFleet {
   readonly reads: Reads
   readonly moves: Moves
   readonly rebalancer: Rebalancer
+  readonly recovery: Recovery
   /** Somebody came, caught up or settled. */
   tryWaiting(): void
 }
@@ -84,6 +86,12 @@ export class Fleet {
         this.#replaceStore(verdict.member, hello)
         this.#beginProbation(verdict.member)
         this.#admit(verdict.member, connection, hello)
+        break
+      case 'collect':
+        this.#tasks.recovery.collect(connection, hello)
+        break
+      case 'rebase':
+        this.#tasks.recovery.rebase(verdict.member, connection)
         break
       case 'resume':
         if (verdict.member.state === 'dead') this.#beginProbation(verdict.member)
@@ -161,6 +169,26 @@ export class Fleet {
     this.disconnect(member, 'stream-closed')
   }
 
+  /**
+   * The log has reached its bound: the stream that is the furthest behind ends, of those whose tiles all
+   * have another copy that is in sync. The node gets copies again when it is back. False if there is none.
+   */
+  freeLog(): boolean {
+    const { members, placement } = this.#context
+    const isSpared = (member: Member): boolean =>
+      placement.bornTilesOf(member.index).every((tile) =>
+        placement.holdersOf(tile).some((index) => {
+          return index !== member.index && members.at(index).isInSync
+        }),
+      )
+    const behind = members.all
+      .filter((member) => !member.isInSync && !member.isClosed && !member.stream.isAtHead)
+      .sort((a, b) => a.stream.record.ackedSeq - b.stream.record.ackedSeq)
+    const first = behind.find(isSpared)
+    if (first !== undefined) this.closeStream(first, 'the log has reached its bound')
+    return first !== undefined
+  }
+
   /** The member holds nothing any more: a drained one leaves, a dead one is not waited for. */
   letGo(member: Member): void {
     const isLeaving = member.leaving === 'draining'
@@ -212,6 +240,15 @@ export class Fleet {
     }
   }
 
+  /** Tiles without any copy are given up; they read as zeros again and are born with their next write. */
+  recreateMissing(): void {
+    const missing = this.#context.placement.missingTiles()
+    if (missing.length === 0) return
+    this.#context.placement.unbear(missing)
+    const message = `${missing.length} tiles whose every copy was lost begin anew, as zeros`
+    this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })
+  }
+
   /** A copy of a tile is none: the tile gets another. */
   loseCopy(member: Member, tile: number, why: 'page-damaged' | 'drift'): void {
     const { placement, moves } = this.#context
@@ -240,6 +277,7 @@ export class Fleet {
       context.emit({ type: 'disconnect', connection: previous, reason: 'superseded' })
     }
     member.takeFrom(hello)
+    member.rebaseFrom = undefined
     context.persist({ table: 'member', key: member.id, value: member.record })
     context.emit({ type: 'admit', connection, node: member.id })
     context.send(member, {

@@ -29,6 +29,10 @@ export interface IdentityRecord {
   readonly seq: number
   /** The version of the placement. */
   readonly epoch: number
+  /** It is being rebuilt from the nodes, and is no ledger yet. */
+  readonly isRecovering?: boolean
+  /** The ledgers that it was rebuilt for: their nodes are taken over. */
+  readonly formerLedgerIds?: readonly string[]
 }
 
 export interface MemberRecord {
@@ -42,6 +46,8 @@ export interface MemberRecord {
   readonly joinedTs: number
   /** It is being emptied, or was. */
   readonly leaving?: 'draining' | 'left'
+  /** The position of the lost ledger's stream at which it is to be told what it keeps. */
+  readonly rebaseFrom?: number
 }
 
 export interface StreamRecord {

@@ -46,6 +46,8 @@ export class Member {
   stopReason: string | undefined
   /** It is being emptied, or was. */
   leaving: 'draining' | 'left' | undefined
+  /** After a recovery, until the node counts its stream from nothing: where it stood. */
+  rebaseFrom: number | undefined
   tasksDone = 0
 
   constructor(
@@ -95,6 +97,7 @@ export class Member {
       operations: [...this.operations].sort(),
       joinedTs: this.joinedTs,
       ...(this.leaving === undefined ? {} : { leaving: this.leaving }),
+      ...(this.rebaseFrom === undefined ? {} : { rebaseFrom: this.rebaseFrom }),
     }
   }
 
@@ -161,6 +164,7 @@ export class Membership {
       member.weight = value.weight
       member.operations = new Set(value.operations)
       member.leaving = value.leaving
+      member.rebaseFrom = value.rebaseFrom
       if (value.leaving === 'left') member.state = 'left'
       member.stream = new NodeStream(value.storeId, streams.get(key))
     }

@@ -175,6 +175,53 @@ export class Placement {
     this.epoch += 1
   }
 
+  /** A recovered tile is born, and the member has a copy, as long as there is a place for one. */
+  adoptHolder(tile: number, member: number): void {
+    if (this.#born[tile] === 0) {
+      this.#born[tile] = 1
+      this.#floating -= 1
+      this.#clearTile(tile)
+    }
+    this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+    this.epoch += 1
+    const slot = this.#slotOf(tile, NOBODY)
+    if (slot !== undefined && !this.isHolder(tile, member)) this.#slots[slot] = member + 1
+  }
+
+  /** Every tile counts as born from now on; returns how many of them nobody holds. */
+  bearAll(): number {
+    let missing = 0
+    for (let tile = 0; tile < this.#options.tiles; tile++) {
+      if (this.#born[tile] === 1) continue
+      this.#born[tile] = 1
+      this.#clearTile(tile)
+      this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+      missing += 1
+    }
+    this.#floating = 0
+    this.epoch += 1
+    return missing
+  }
+
+  #clearTile(tile: number): void {
+    const { replicas } = this.#options
+    this.#slots.fill(NO_HOLDER, tile * replicas, (tile + 1) * replicas)
+  }
+
+  get missingCount(): number {
+    return this.missingTiles().length
+  }
+
+  /** Born tiles without a copy, ascending. */
+  missingTiles(): number[] {
+    const { tiles, replicas } = this.#options
+    const missing: number[] = []
+    for (let tile = 0; tile < tiles; tile++) {
+      if (this.#born[tile] === 1 && this.#slots[tile * replicas] === NO_HOLDER) missing.push(tile)
+    }
+    return missing
+  }
+
   /** An operator has given these up: they read as zeros again, and are born with their next write. */
   unbear(tiles: readonly number[]): void {
     for (const tile of tiles) {

@@ -16,6 +16,8 @@ export interface TaskRunner {
   begin(task: Task): void
   /** False when it is too late for that. */
   cancel(task: Task): boolean
+  /** Gives up the stream of a node that is far behind; false if none can be spared. */
+  freeLog(): boolean
 }
 
 /** Unnamed submissions of late whose resent packets are known again. */
@@ -107,6 +109,9 @@ export class Submissions {
 
   #capacityRefusal({ body }: Submission, bytes: number): Refusal | undefined {
     const { members, tasks, options, placement } = this.#context
+    if (this.#context.identity.isRecovering === true) {
+      return { code: 'recovering', message: 'the ledger is being rebuilt from the nodes' }
+    }
     if (members.size === 0) {
       return { code: 'no-node', message: 'no node has ever joined this gateway' }
     }
@@ -119,7 +124,9 @@ export class Submissions {
       return { code: 'overloaded', message }
     }
     if (body.region === undefined) return undefined
-    if (findOperation(body.op)?.kind === 'write' && tasks.logBytes + bytes > options.logBytesMax) {
+    const isWrite = findOperation(body.op)?.kind === 'write'
+    while (isWrite && tasks.logBytes + bytes > options.logBytesMax) {
+      if (this.#runner.freeLog()) continue
       const message =
         'writes that nodes have not caught up with take all the room there is for them'
       return { code: 'ledger-full', message }

@@ -36,6 +36,8 @@ interface OtherJob {
 type Job = ApplyJob | ReadJob | OtherJob
 
 const NO_DIGEST = new Uint8Array(DIGEST_BYTES)
+/** Bounds a message to some tens of kilobytes. */
+const TILES_PER_LIST = 2048
 const SLICE_MS = 10
 const TRANSACTION_BYTES_MAX = 1024 * 1024
 
@@ -92,6 +94,14 @@ export class OperationRunner {
       const { at, digest, bytes } = page
       return { move: copy.move, tile: copy.tile, at, digest: new Uint8Array(digest), bytes }
     })
+  }
+
+  /** The sound pages from tile `from` on, some at a time, and where the next ones begin. */
+  async list(from: number): Promise<{ pages: ExaminedPage[]; next: number | null }> {
+    const tiles = this.#store.heldTiles(from, TILES_PER_LIST + 1)
+    const next = tiles[TILES_PER_LIST] ?? null
+    const examined = await this.examine(tiles.subarray(0, TILES_PER_LIST))
+    return { pages: examined.filter(({ at }) => at > 0), next }
   }
 
   /** What the pages of these tiles are; damaged ones count as not held from then on. */

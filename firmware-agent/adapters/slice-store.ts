@@ -203,6 +203,11 @@ export class SliceStore {
     return this.#held.has(tile)
   }
 
+  /** Up to `count` tiles that are held, from `from` on, ascending. */
+  heldTiles(from: number, count: number): Uint32Array {
+    return this.#held.from(from, count)
+  }
+
   /** Tiles whose page was damaged and that have no new one yet. */
   get broken(): ReadonlySet<number> {
     return this.#broken
@@ -349,9 +354,28 @@ export class SliceStore {
   async wipe(): Promise<SliceIdentity> {
     const { boot } = this.#identity
     const identity = { storeId: randomId(this.#random), boot, ledgerId: null, grid: null }
+    await this.#beginAnew(identity, () => this.#tiles.clearSync())
+    this.#grid = undefined
+    this.#held.clear()
+    this.#lsus = 0
+    return identity
+  }
+
+  /** The store goes over to another ledger with these tiles and no others; its stream begins. */
+  async rebase(ledgerId: string, keep: Uint32Array): Promise<void> {
+    const kept = new Set(keep)
+    const given = [...this.heldTiles(0, this.#held.size)].filter((tile) => !kept.has(tile))
+    await this.#beginAnew({ ...this.#identity, ledgerId }, () => {
+      for (const tile of given) void this.#tiles.remove(tile)
+    })
+    for (const tile of given) this.#letGo(tile)
+  }
+
+  /** Forgets the stream and all that hangs on it. */
+  async #beginAnew(identity: SliceIdentity, changeTiles: () => void): Promise<void> {
     const clearAnswers = this.#answers.clear()
     await this.#database.write(() => {
-      this.#tiles.clearSync()
+      changeTiles()
       this.#results.clearSync()
       this.#staged.clear()
       clearAnswers()
@@ -360,14 +384,10 @@ export class SliceStore {
       void this.#meta.put('identity', sealRecord(identity))
     })
     this.#identity = identity
-    this.#grid = undefined
     this.#mark = MARK_START
     this.#unconfirmed = []
     this.#resultsOnDisk = []
-    this.#held.clear()
     this.#broken = NO_TILES
-    this.#lsus = 0
-    return identity
   }
 
   stats(): SliceStats {

@@ -33,6 +33,15 @@ export class TileSet {
     return true
   }
 
+  /** Up to `count` tiles from `from` on, ascending. */
+  from(from: number, count: number): Uint32Array {
+    const found: number[] = []
+    for (let tile = from; tile < this.#bits.length * 8 && found.length < count; tile++) {
+      if (this.has(tile)) found.push(tile)
+    }
+    return Uint32Array.from(found)
+  }
+
   clear(): void {
     this.#bits = new Uint8Array(0)
     this.#size = 0

@@ -6,7 +6,7 @@
 import { unreachable } from '../../shared/core/assert.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
-import { packTiles } from '../../shared/operations/columns.ts'
+import { packTiles, unpackTiles } from '../../shared/operations/columns.ts'
 import type { Answer, Down, GridShape, Read, Up } from '../../shared/protocol/messages.ts'
 import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
@@ -31,12 +31,16 @@ export interface AgentOptions extends SessionOptions {
   readonly birth: Readonly<Record<string, unknown>>
 }
 
-/** What the store holds at the start. */
-export interface StoredState {
+/** Whose store it is. */
+interface StoreFacts {
   readonly storeId: string
   readonly boot: number
   readonly ledgerId: string | null
   readonly grid: GridShape | null
+}
+
+/** What the store holds at the start. */
+export interface StoredState extends StoreFacts {
   readonly mark: StreamMark
   readonly results: readonly PartResult[]
   readonly answers: readonly Answer[]
@@ -71,7 +75,7 @@ export class Agent {
   readonly #reads = new ReadQueue()
   readonly #transfers: Transfers
   readonly #pulse: Pulse
-  #store: { storeId: string; boot: number; ledgerId: string | null; grid: GridShape | null }
+  #store: StoreFacts
   #results: PartResult[]
   #effects: AgentEffect[] = []
   #nowMs = 0
@@ -151,7 +155,13 @@ export class Agent {
         break
       }
       case 'store-wiped':
-        this.#wiped(event.storeId, event.boot)
+        this.#restart({ ...event, ledgerId: null, grid: null })
+        break
+      case 'store-rebased':
+        this.#restart({ ...this.#store, ledgerId: event.ledgerId })
+        break
+      case 'pages-listed':
+        this.#listed(event)
         break
       case 'stop-requested':
         this.#stop()
@@ -227,8 +237,12 @@ export class Agent {
       this.#refused(message.code, message.message)
       return
     }
-    if (message.t === 'wipe') {
-      this.#wipe(message.storeId, message.position)
+    if (message.t === 'wipe' || message.t === 'rebase') {
+      this.#obey(message)
+      return
+    }
+    if (message.t === 'list-tiles') {
+      this.#emit({ type: 'list-pages', from: message.from })
       return
     }
     if (!this.isAdmitted || message.session !== this.#session.number) return
@@ -317,24 +331,41 @@ export class Agent {
   }
 
   /** A destructive order counts only for the store and place that it was decided on. */
-  #wipe(storeId: string, position: number): void {
-    const isMeant = storeId === this.#store.storeId && position === this.#stream.mark.position
+  #obey(order: Extract<Down, { t: 'wipe' | 'rebase' }>): void {
+    const isMeant =
+      order.storeId === this.#store.storeId && order.position === this.#stream.mark.position
     if (!isMeant || this.#stream.isApplying) {
-      this.#log('warn', 'wipe-refused', 'an order to wipe was not meant for this store')
+      this.#log('warn', 'wipe-refused', 'an order to give up tiles was not meant for this store')
       return
     }
-    this.#log('warn', 'wiping', 'the gateway cannot use what this store holds')
-    this.#emit({ type: 'wipe' })
+    if (order.t === 'wipe') {
+      this.#log('warn', 'wiping', 'the gateway cannot use what this store holds')
+      this.#emit({ type: 'wipe' })
+    } else {
+      this.#log('warn', 'rebasing', `the store goes over to ledger ${order.ledgerId}`)
+      this.#emit({ type: 'rebase', ledgerId: order.ledgerId, keep: unpackTiles(order.keep) })
+    }
   }
 
-  #wiped(storeId: string, boot: number): void {
-    this.#store = { storeId, boot, ledgerId: null, grid: null }
+  /** The store was emptied, or went over to another ledger: nothing of before counts. */
+  #restart({ storeId, boot, ledgerId, grid }: StoreFacts): void {
+    this.#store = { storeId, boot, ledgerId, grid }
     this.#stream.reset({ position: 0, chain: CHAIN_START, seq: 0 })
     this.#results = []
     this.#outbox.clear()
     this.#reads.clear()
     this.#transfers.reset()
     if (this.#session.state === 'greeting') this.#hello()
+  }
+
+  #listed({ from, pages, next }: Extract<AgentEvent, { type: 'pages-listed' }>): void {
+    if (this.#session.state !== 'greeting') return
+    // The gateway waits for others: there is no reason to think that it is gone.
+    this.#session.connected(this.#nowMs)
+    const tiles = packTiles(pages.map(({ tile }) => tile))
+    const ats = pages.map(({ at }) => at)
+    const { storeId } = this.#store
+    this.#send({ t: 'held', storeId, position: this.#stream.mark.position, from, tiles, ats, next })
   }
 
   #receiveEntries(entries: Extract<Down, { t: 'entries' }>['entries']): void {

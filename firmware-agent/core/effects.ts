@@ -44,6 +44,10 @@ export type AgentEffect =
   /** Puts pages aside until their entries adopt them; comes back as `pages-staged` or `staging-failed`. */
   | { readonly type: 'stage-pages'; readonly pages: readonly IncomingPage[] }
   | { readonly type: 'discard-page'; readonly tile: number; readonly move: number }
+  /** Looks what is held from this tile on; comes back as `pages-listed`. */
+  | { readonly type: 'list-pages'; readonly from: number }
+  /** Keeps these tiles for another ledger, whose stream begins; comes back as `store-rebased`. */
+  | { readonly type: 'rebase'; readonly ledgerId: string; readonly keep: Uint32Array }
   /** Reads and checks pages; comes back as `pages-examined`. */
   | { readonly type: 'examine-pages'; readonly tiles: Uint32Array }
   /** Takes a telemetry sample and publishes it. */

@@ -61,6 +61,15 @@ export type AgentEvent =
   | { readonly type: 'apply-failed'; readonly code: string; readonly message: string }
   /** A read came to its end, well or not; the answer is complete. */
   | { readonly type: 'read-finished'; readonly answer: Answer }
+  /** What the store holds from `from` on; `next` is where the rest begins. */
+  | {
+      readonly type: 'pages-listed'
+      readonly from: number
+      readonly pages: readonly ExaminedPage[]
+      readonly next: number | null
+    }
+  /** The store belongs to this ledger now, and its stream has no entry yet. */
+  | { readonly type: 'store-rebased'; readonly ledgerId: string }
   /** The store was emptied and has a new identity. */
   | { readonly type: 'store-wiped'; readonly storeId: string; readonly boot: number }
   | { readonly type: 'stop-requested' }

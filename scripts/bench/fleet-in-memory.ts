@@ -185,6 +185,7 @@ function optionsOf(grid: GridContext, replicas: number): CoordinatorOptions {
     logBytesMax: of.logBytesMax.default,
     moveBytesPerSecond: of.moveBytesPerSecond.default,
     movesMax: of.movesMax.default,
+    recoverNodes: 0,
     scrubMs: 3_600_000,
     copyTimeoutMs: 5000,
     moveDeadlineMs: 300_000,

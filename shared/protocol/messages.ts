@@ -147,6 +147,20 @@ const examined = v.strictObject({
   digests: bytes,
 })
 
+/**
+ * What the store holds, from tile `from` on; damaged pages are left out. The ledger is lost, and nobody
+ * is admitted yet, so there is no session. `next` is where the next list begins, null at the end.
+ */
+const held = v.strictObject({
+  t: v.literal('held'),
+  storeId: id,
+  position: count,
+  from: count,
+  tiles: bytes,
+  ats: v.array(count),
+  next: v.nullable(count),
+})
+
 export const upSchema = v.variant('t', [
   hello,
   heartbeat,
@@ -158,6 +172,7 @@ export const upSchema = v.variant('t', [
   copyFailed,
   staged,
   examined,
+  held,
 ])
 
 /** The answer to a hello: the node is admitted. */
@@ -265,6 +280,21 @@ const discard = v.strictObject({
 /** Read these tiles, check them, and say what they are. */
 const examine = v.strictObject({ t: v.literal('examine'), session: count, tiles: bytes })
 
+/** Say what the store holds, from this tile on. */
+const listTiles = v.strictObject({ t: v.literal('list-tiles'), from: count })
+
+/**
+ * The store belongs to a new ledger: keep these tiles and no others, and count the stream from nothing.
+ * Obeyed only where storeId and position match.
+ */
+const rebase = v.strictObject({
+  t: v.literal('rebase'),
+  storeId: id,
+  position: count,
+  ledgerId: id,
+  keep: bytes,
+})
+
 export const downSchema = v.variant('t', [
   welcome,
   refused,
@@ -278,6 +308,8 @@ export const downSchema = v.variant('t', [
   chunk,
   discard,
   examine,
+  listTiles,
+  rebase,
 ])
 
 export type Up = v.InferOutput<typeof upSchema>

@@ -51,6 +51,7 @@ export const BENCH_OPTIONS: CoordinatorOptions = {
   logBytesMax: 1024 * 1024,
   moveBytesPerSecond: 1024 * 1024,
   movesMax: 4,
+  recoverNodes: 0,
   scrubMs: 60_000,
   copyTimeoutMs: 1000,
   moveDeadlineMs: 60_000,

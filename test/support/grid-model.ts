@@ -104,6 +104,11 @@ export class GridModel {
     }
   }
 
+  /** What came after `seq` on this tile was lost. */
+  truncate(tile: number, seq: number): void {
+    this.#states[tile] = this.#states[tile]!.filter((state) => state.seq <= seq)
+  }
+
   /** How a tile is once all writes up to `seq` are applied. */
   tileAt(tile: number, seq: number): TileState {
     const states = this.#states[tile]!

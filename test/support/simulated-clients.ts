@@ -26,7 +26,7 @@ export interface ClientSurroundings {
 const RETRY_MS = 300
 const SUBMITTER = { via: 'mqtt', client: 'tester' } as const
 /** What a client may be told at any time, and then tries again. */
-const PASSING = ['no-node', 'overloaded', 'ledger-full']
+const PASSING = ['no-node', 'overloaded', 'ledger-full', 'recovering', 'tile-missing']
 
 export class SimulatedClients {
   readonly #around: ClientSurroundings
@@ -34,6 +34,8 @@ export class SimulatedClients {
   #tasks = 0
   /** Submissions that nobody has answered yet. */
   #open = 0
+  /** Counts the ledgers: what was with an earlier one is over. */
+  #era = 0
 
   constructor(around: ClientSurroundings) {
     this.#around = around
@@ -54,6 +56,12 @@ export class SimulatedClients {
     })
   }
 
+  /** The ledger is gone, and with it what was asked and not answered. */
+  startAnew(): void {
+    this.#era += 1
+    this.#open = 0
+  }
+
   submit(plain: PlainTask): TaskStory {
     const { stories, checkers } = this.#around
     const story = stories.begin(plain, checkers.lastDone)
@@ -66,19 +74,23 @@ export class SimulatedClients {
     const { gateway, clock, checkers, count } = this.#around
     let isAnswered = false
     const { life } = gateway
+    const era = this.#era
     const isSent = gateway.submit(story.payload, SUBMITTER, (outcome) => {
       isAnswered = true
+      if (era !== this.#era) return
       if (outcome.ok) {
         checkers.acknowledged(story, outcome.task)
         this.#open -= 1
         this.#followUp(story)
       } else if (PASSING.includes(outcome.refusal.code)) {
         count(`refused-${outcome.refusal.code}`)
-        clock.after(RETRY_MS, () => this.#attempt(story))
+        clock.after(RETRY_MS, () => {
+          if (era === this.#era) this.#attempt(story)
+        })
       } else violated(`task ${story.plain.id} was refused: ${outcome.refusal.message}`)
     })
     clock.after(RETRY_MS, () => {
-      if (isAnswered) return
+      if (isAnswered || era !== this.#era) return
       const isLost = !isSent || gateway.life !== life
       // Without an id nobody knows whether it was taken; to send it again could run it twice.
       if (isSent && isLost && story.plain.id === undefined) this.#open -= 1
@@ -89,8 +101,9 @@ export class SimulatedClients {
 
   #waitForAnswer(story: TaskStory, life: number, isAnswered: () => boolean): void {
     const { gateway, clock } = this.#around
+    const era = this.#era
     clock.after(RETRY_MS, () => {
-      if (isAnswered()) return
+      if (isAnswered() || era !== this.#era) return
       if (gateway.life === life) this.#waitForAnswer(story, life, isAnswered)
       else if (story.plain.id === undefined) this.#open -= 1
       else this.#attempt(story)
@@ -100,8 +113,11 @@ export class SimulatedClients {
   #followUp(story: TaskStory): void {
     const { clock, random } = this.#around
     const draw = random.unit()
+    const era = this.#era
     const later = (act: () => void): void => {
-      clock.after(random.between(0, 2000), act)
+      clock.after(random.between(0, 2000), () => {
+        if (era === this.#era) act()
+      })
     }
     if (draw < 0.15) later(() => this.#cancel(story))
     else if (story.plain.id === undefined) return

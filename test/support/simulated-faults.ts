@@ -26,6 +26,7 @@ export class SimulatedFaults {
   readonly #strikes = new Map<string, number>()
   readonly #fullDisks = new Set<string>()
   readonly #drained = new Set<string>()
+  readonly #everDrained = new Set<string>()
   readonly #images = new Map<string, unknown>()
   #isOver = false
 
@@ -78,8 +79,8 @@ export class SimulatedFaults {
     const { gateway, nodes, network } = this.#fleet
     network.healAll()
     if (!gateway.isUp) gateway.start()
-    for (const id of this.#drained) gateway.drain(id, false)
-    this.#drained.clear()
+    // Again, since the gateway may have died before the first time was on its disk.
+    for (const id of this.#everDrained) gateway.drain(id, false)
     for (const node of nodes) {
       node.slowness = 1
       if (this.#fullDisks.delete(node.id)) node.crash()
@@ -218,6 +219,7 @@ export class SimulatedFaults {
     if (!gateway.isUp || this.#drained.size > 0) return undefined
     gateway.drain(id, true)
     this.#drained.add(id)
+    this.#everDrained.add(id)
     this.#later(1000, 8000, () => this.#takeBackDrain(id))
     return 'drain'
   }

@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
 import type { GatewayEffect, GatewayNotice } from '../../broker/core/effects.ts'
-import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
+import type { IdentityRecord, LedgerRecord } from '../../broker/core/ledger-records.ts'
 import { Agent } from '../../firmware-agent/core/agent.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -73,6 +73,8 @@ const PATHS = [
   'copy-failed',
   'drain-began',
   'node-left',
+  'recovered',
+  'tiles-recreated',
 ]
 
 /** What is nothing at rest. */
@@ -97,6 +99,7 @@ export class SimulatedFleet {
   readonly #checkers: Checkers
   readonly #clients: SimulatedClients
   readonly #faults: SimulatedFaults
+  readonly #losesLedger: boolean
   /** What cards that are gone had on them, by node: `at` by tile. */
   readonly #lostCards: { readonly node: string; readonly pages: ReadonlyMap<number, number> }[] = []
   readonly #restored = new Map<string, string>()
@@ -147,6 +150,7 @@ export class SimulatedFleet {
       losesCards: this.#options.minInSync === 1 && random.unit() < 0.6,
     }
     this.#faults = new SimulatedFaults(faults, this, fork())
+    this.#losesLedger = random.unit() < 0.2
   }
 
   /** Runs to the end; throws the first violation. */
@@ -163,7 +167,8 @@ export class SimulatedFleet {
     this.clock.at(500, () => this.#faults.begin())
     this.clock.run(FAULTS_MS)
     this.#faults.end()
-    const restMs = FAULTS_MS + REST_MS
+    if (this.#losesLedger) this.#loseLedger()
+    const restMs = this.clock.nowMs + REST_MS
     while (this.clock.nowMs < restMs && this.#unrest() !== undefined) {
       this.clock.run(this.clock.nowMs + REST_CHECK_MS)
     }
@@ -171,6 +176,36 @@ export class SimulatedFleet {
     if (unrest !== undefined) violated(`no rest ${REST_MS} ms after the last fault: ${unrest}`)
     this.#checkers.finished()
     this.#checkPlacement()
+  }
+
+  /** The gateway's disk is gone, in the middle of everything; a new ledger is built from the nodes. */
+  #loseLedger(): void {
+    this.clock.run(this.clock.nowMs + this.#random.between(0, 3000))
+    this.count('fault-ledger-lost')
+    this.#clients.startAnew()
+    this.#stories.forgetOpen()
+    this.gateway.crash()
+    this.ledger.clear()
+    this.#holders.length = 0
+    this.gateway.recoverNodes = this.nodes.length
+    this.gateway.start()
+    this.#clients.keepSubmitting(TASK_EVERY_MS, this.clock.nowMs + 6000)
+    this.clock.run(this.clock.nowMs + 6000)
+  }
+
+  /** What no node has is lost; what was shown as done is on some node. */
+  #recovered(): void {
+    const { geometry } = this.#model.grid
+    for (let tile = 0; tile < geometry.tiles; tile++) {
+      const at = Math.max(...this.nodes.map(({ store }) => store.page(tile)?.at ?? 0))
+      const done = this.#checkers.lastDone[tile]!
+      if (at < done) violated(`tile ${tile} is recovered at ${at}, ${done} was shown as done`)
+      this.#model.truncate(tile, at)
+    }
+    const { seq } = this.ledger.get<IdentityRecord>('meta', 'identity')!
+    this.#model.sequences.splice(this.#model.sequences.findLastIndex((one) => one <= seq) + 1)
+    if (seq > this.#model.lastSeq) this.#model.sequences.push(seq)
+    this.clock.after(1, () => this.gateway.recreate())
   }
 
   /** Of everything that processes did, in order. */
@@ -372,6 +407,7 @@ export class SimulatedFleet {
       if (!REFUSALS_EXPECTED.includes(reason)) violated(`refused as ${reason}: ${message}`)
       this.count(reason)
     }
+    if (code === 'recovered') this.#recovered()
     if (PATHS.includes(code)) this.count(code)
     if (code.startsWith('doubt-')) this.count(`${code}-${fields?.reason}`)
     if (code === 'node-dead') this.#checkDeath(String(fields?.node))

@@ -62,6 +62,8 @@ export class SimulatedGateway {
   readonly #setUp: GatewaySetUp
   readonly #harness: GatewayHarness
   #coordinator: Coordinator | undefined
+  /** How many nodes it waits for when there is no ledger; 0 when there is to be one. */
+  recoverNodes = 0
   /** Counts the lives of the process: what belongs to an earlier one is void. */
   #life = 0
   #startedMs = 0
@@ -104,7 +106,10 @@ export class SimulatedGateway {
     const known = ledger.get<IdentityRecord>('meta', 'identity')
     const own = new Random(random.uint32())
     this.#harness.witness.started(ledger.count('write'))
-    this.#coordinator = new Coordinator(options, known ?? identity, own)
+    const { recoverNodes } = this
+    const fresh =
+      recoverNodes === 0 ? identity : { ...identity, ledgerId: 'rebuilt', isRecovering: true }
+    this.#coordinator = new Coordinator({ ...options, recoverNodes }, known ?? fresh, own)
     this.#perform(this.#coordinator.start(this.#now(), ledger.load()))
     const life = this.#life
     network.gatewayStarted({
@@ -170,6 +175,10 @@ export class SimulatedGateway {
     const ticket = this.#ticket(answer)
     this.#whenAwake(() => this.#deliver({ type: 'cancel-requested', ticket, submitter, task }))
     return true
+  }
+
+  recreate(): void {
+    this.#deliver({ type: 'recreate-requested' })
   }
 
   drain(node: string, isWanted: boolean): void {

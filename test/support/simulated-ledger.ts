@@ -45,6 +45,11 @@ export class SimulatedLedger {
     return decoded.value as T
   }
 
+  /** The disk is gone. */
+  clear(): void {
+    for (const rows of this.#tables.values()) rows.clear()
+  }
+
   count(table: LedgerTable): number {
     return this.#tables.get(table)!.size
   }

@@ -59,7 +59,7 @@ type Job =
   | { readonly kind: 'other'; readonly run: () => void }
 
 /** Effects that the next ones wait for. */
-const DURABLE: readonly AgentEffect['type'][] = ['adopt', 'store-answer', 'wipe']
+const DURABLE: readonly AgentEffect['type'][] = ['adopt', 'store-answer', 'wipe', 'rebase']
 
 export class SimulatedNode {
   readonly #setUp: NodeSetUp
@@ -235,6 +235,18 @@ export class SimulatedNode {
       })
       return
     }
+    if (effect.type === 'rebase') {
+      this.#enqueue({
+        kind: 'other',
+        run: () => {
+          this.store.rebase(effect.ledgerId, effect.keep)
+          this.#broken = ''
+          this.#deliver({ type: 'store-rebased', ledgerId: effect.ledgerId })
+          this.#performAll()
+        },
+      })
+      return
+    }
     this.#later(() => {
       if (effect.type === 'adopt') this.store.adopt(effect.ledgerId, effect.grid)
       if (effect.type === 'store-answer') this.store.storeAnswer(effect.answer)
@@ -272,6 +284,9 @@ export class SimulatedNode {
         break
       case 'forget-answers':
         this.store.forgetAnswers(effect.answers)
+        break
+      case 'list-pages':
+        this.#enqueue({ kind: 'other', run: () => this.#list(effect.from) })
         break
       case 'copy-page':
         this.#enqueue({ kind: 'other', run: () => this.#copy(effect.copy) })
@@ -312,6 +327,12 @@ export class SimulatedNode {
       return
     }
     this.#deliver({ type: 'pages-staged', pages: this.store.stage(pages) })
+  }
+
+  #list(from: number): void {
+    const listed = this.store.list(from)
+    this.#reportBroken()
+    this.#deliver({ type: 'pages-listed', from, ...listed })
   }
 
   #examine(tiles: Uint32Array): void {

@@ -36,6 +36,8 @@ interface Disk {
   broken: Set<number>
 }
 
+const TILES_PER_LIST = 5
+
 /** What entries make of the disk; a page that is undefined goes. */
 export interface PreparedCommit {
   readonly pages: ReadonlyMap<number, Uint8Array | undefined>
@@ -304,6 +306,20 @@ export class SimulatedStore {
   wipe(): { storeId: string; boot: number } {
     this.#disk = emptyDisk(randomId(this.#random), this.#disk.boot)
     return { storeId: this.#disk.storeId, boot: this.#disk.boot }
+  }
+
+  /** What is held from a tile on, as the runner lists it; a few at a time. */
+  list(from: number): { pages: ExaminedPage[]; next: number | null } {
+    const tiles = this.tiles().filter((tile) => tile >= from)
+    const pages = this.examine(Uint32Array.from(tiles.slice(0, TILES_PER_LIST)))
+    return { pages: pages.filter(({ at }) => at > 0), next: tiles[TILES_PER_LIST] ?? null }
+  }
+
+  /** These tiles go over to another ledger, and no others. */
+  rebase(ledgerId: string, keep: Uint32Array): void {
+    const { storeId, boot, grid, pages } = this.#disk
+    const kept = [...pages].filter(([tile]) => keep.includes(tile))
+    this.#disk = { ...emptyDisk(storeId, boot), ledgerId, grid, pages: new Map(kept) }
   }
 
   /** Another card is put in: an empty one, or one with an older image. */

@@ -67,6 +67,13 @@ export class TaskStories {
     return story
   }
 
+  /** The ledger is lost: what had not ended is no task any more. */
+  forgetOpen(): void {
+    for (const [id, story] of this.#byId) {
+      if (story.ends === 0 || story.effect === 'pending') this.#byId.delete(id)
+    }
+  }
+
   byHash(hash: string): TaskStory | undefined {
     return this.#byHash.get(hash)
   }

@@ -1,0 +1,185 @@
+/**
+ * Rebuilds a lost ledger from what the nodes hold (recovery.md, The ledger). Every node that comes with a
+ * store of the lost ledger is asked for the tiles that it has. Once as many nodes have answered as the
+ * operator said there are, each tile goes to those that have its highest `at`; a new ledger begins, with
+ * sequences above all that were seen, and each node is told what to keep and to count its stream from
+ * nothing. Tasks that had not ended, results and known ids are lost.
+ *
+ * A tile that nobody has was never written, or is lost: which, nobody can say, so it is missing until an
+ * operator says that it may begin anew. A node of the lost ledger that comes later still gives what is
+ * missing. The lost ledger's epoch is not needed: an older copy has a lower `at`, and equal ones are equal.
+ */
+import type { NodeId } from '../../shared/core/ids.ts'
+import { packTiles, unpackTiles } from '../../shared/operations/columns.ts'
+import type { Hello, Up } from '../../shared/protocol/messages.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
+import type { ConnectionId } from './events.ts'
+import type { Member } from './membership.ts'
+
+type Held = Extract<Up, { t: 'held' }>
+
+/** What one node has: complete when `next` is null. */
+interface Inventory {
+  readonly hello: Hello
+  connection: ConnectionId
+  readonly tiles: number[]
+  readonly ats: number[]
+  next: number | null
+}
+
+export class Recovery {
+  readonly #context: CoordinatorContext
+  readonly #onRecovered: () => void
+  /** By node. */
+  readonly #inventories = new Map<string, Inventory>()
+
+  /** `onRecovered` hears that the fleet may go to work. */
+  constructor(context: CoordinatorContext, onRecovered: () => void) {
+    this.#context = context
+    this.#onRecovered = onRecovered
+  }
+
+  /** A node with a store of the lost ledger, or with an empty one, says hello. */
+  collect(connection: ConnectionId, hello: Hello): void {
+    const known = this.#inventories.get(hello.node)
+    const isSame = known?.hello.storeId === hello.storeId && known.hello.position === hello.position
+    if (known !== undefined && isSame && known.next === null) {
+      known.connection = connection
+      this.#settle(known)
+      return
+    }
+    const isEmpty = hello.ledgerId === null
+    const next = isEmpty ? null : 0
+    const inventory: Inventory = { hello, connection, tiles: [], ats: [], next }
+    this.#inventories.set(hello.node, inventory)
+    if (isEmpty) this.#settle(inventory)
+    else this.#context.emit({ type: 'send', connection, message: { t: 'list-tiles', from: 0 } })
+  }
+
+  receive(connection: ConnectionId, node: NodeId, held: Held): void {
+    const inventory = this.#inventories.get(node)
+    if (inventory?.connection !== connection || inventory.next !== held.from) return
+    const { hello } = inventory
+    if (held.storeId !== hello.storeId || held.position !== hello.position) {
+      // It has applied what was on its way when the connection ended: it says hello again.
+      this.#inventories.delete(node)
+      this.#context.emit({ type: 'disconnect', connection, reason: 'inventory-changed' })
+      return
+    }
+    const { tiles } = this.#context.options.grid.geometry
+    unpackTiles(held.tiles).forEach((tile, index) => {
+      const at = held.ats[index] ?? 0
+      if (tile >= tiles || at === 0) return
+      inventory.tiles.push(tile)
+      inventory.ats.push(at)
+    })
+    inventory.next = held.next
+    if (held.next === null) this.#settle(inventory)
+    else {
+      const message = { t: 'list-tiles', from: held.next } as const
+      this.#context.emit({ type: 'send', connection, message })
+    }
+  }
+
+  /** An inventory is complete. */
+  #settle(inventory: Inventory): void {
+    const { identity, options } = this.#context
+    if (identity.isRecovering !== true) {
+      this.#takeLate(inventory)
+      return
+    }
+    const complete = [...this.#inventories.values()].filter(({ next }) => next === null)
+    this.#context.notice(
+      'info',
+      'recovery-progress',
+      `${complete.length} nodes have shown what they hold`,
+      {
+        nodes: complete.length,
+        expected: options.recoverNodes,
+      },
+    )
+    if (complete.length >= options.recoverNodes) this.#recover(complete)
+  }
+
+  #recover(inventories: readonly Inventory[]): void {
+    const context = this.#context
+    const { placement, identity } = context
+    const filled = inventories
+      .filter(({ hello }) => hello.ledgerId !== null)
+      .sort((a, b) => (a.hello.node < b.hello.node ? -1 : 1))
+    const former = new Set(filled.map(({ hello }) => hello.ledgerId!))
+    const seq = Math.max(
+      identity.seq,
+      ...filled.map(({ hello, ats }) => ats.reduce((a, b) => Math.max(a, b), hello.seq)),
+    )
+    context.changeIdentity({ seq, isRecovering: false, formerLedgerIds: [...former].sort() })
+    const members = filled.map((inventory) => this.#addMember(inventory))
+    const best = new Map<number, number>()
+    for (const { tiles, ats } of filled) {
+      tiles.forEach((tile, index) => {
+        best.set(tile, Math.max(best.get(tile) ?? 0, ats[index]!))
+      })
+    }
+    filled.forEach(({ tiles, ats }, which) => {
+      const { index: member } = members[which]!
+      const kept = tiles.filter((tile, index) => ats[index] === best.get(tile))
+      for (const tile of kept) placement.adoptHolder(tile, member)
+    })
+    const lost = placement.bearAll()
+    const message = `a new ledger from ${members.length} nodes: ${best.size} tiles; nobody has ${lost}`
+    context.notice('warn', 'recovered', message, {
+      nodes: members.length,
+      tiles: best.size,
+      missing: lost,
+    })
+    filled.forEach(({ connection }, which) => {
+      this.rebase(members[which]!, connection)
+    })
+    this.#inventories.clear()
+    this.#onRecovered()
+  }
+
+  #addMember({ hello }: Inventory): Member {
+    const context = this.#context
+    const options = { joinedTs: context.ts, storeId: hello.storeId, nowMs: context.nowMs }
+    const member = context.members.add(hello.node as NodeId, options)
+    member.takeFrom(hello)
+    member.rebaseFrom = hello.position
+    context.streamChanged(member)
+    context.persist({ table: 'member', key: member.id, value: member.record })
+    return member
+  }
+
+  /** It keeps what the new ledger says it holds, and counts its stream from nothing. */
+  rebase(member: Member, connection: ConnectionId): void {
+    const { identity, placement } = this.#context
+    this.#context.emit({
+      type: 'send',
+      connection,
+      message: {
+        t: 'rebase',
+        storeId: member.stream.storeId,
+        position: member.rebaseFrom!,
+        ledgerId: identity.ledgerId,
+        keep: packTiles(placement.bornTilesOf(member.index)),
+      },
+    })
+  }
+
+  /** A node of the lost ledger that was not waited for: it gives what nobody else has. */
+  #takeLate(inventory: Inventory): void {
+    const { placement } = this.#context
+    this.#inventories.delete(inventory.hello.node)
+    const member = this.#addMember(inventory)
+    const missing = inventory.tiles.filter(
+      (tile) => placement.findMissing(Uint32Array.of(tile)) !== undefined,
+    )
+    for (const tile of missing) placement.adoptHolder(tile, member.index)
+    const message = `node ${member.id} of the lost ledger came late, with ${missing.length} tiles that were missing`
+    this.#context.notice('warn', 'recovered-late', message, {
+      node: member.id,
+      tiles: missing.length,
+    })
+    this.rebase(member, inventory.connection)
+  }
+}
