@@ -107,6 +107,11 @@ export class FleetInMemory {
     return this.#step({ type: 'deadline-reached' })
   }
 
+  /** Time goes by; what falls due in it is done at the next event, or by `settle`. */
+  pass(ms: number): void {
+    this.#nowMs += ms
+  }
+
   parse(body: Record<string, unknown>): SubmissionResult {
     return parseSubmission(Buffer.from(JSON.stringify(body)), this.grid)
   }
