@@ -8,7 +8,8 @@ import type { ReadOperation, Wire } from '../../shared/operations/operation.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Items } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import { cutItems, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
+import { NO_HOLDER } from './placement.ts'
+import { cutItems, type PlanInput, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
 import { operationOf, type Task } from './task-ledger.ts'
 
 /** Exactly one of `tiles` and `items` is there. */
@@ -76,8 +77,8 @@ function planTileParts(
   create: Create,
 ): ReadPart[] {
   const { placement, members, options } = context
-  const usable = Uint8Array.from(members.all, ({ index }) => (accepts(index) ? 1 : 0))
-  const plan = planReads({ tiles, slots: placement.slots, replicas: placement.replicas }, usable)
+  const input = { tiles, slots: placement.slots, replicas: placement.replicas }
+  const plan = planReads(input, usableHolders(input, members.size, accepts))
   const tilesMax = readTilesMax(operationOf(task) as ReadOperation, args, options.grid)
   const parts = [...partsOf(plan, tilesMax)].map((part) =>
     create({ tiles: part.tiles }, part.member),
@@ -86,6 +87,29 @@ function planTileParts(
     parts.push(create({ tiles: plan.unplaced.subarray(start, start + tilesMax) }, undefined))
   }
   return parts
+}
+
+/**
+ * One byte a member index, 1 for those that `accepts`. Where the tiles have fewer holders than there
+ * are members, nobody else is asked: a node that is lost has many parts of few tiles to give away.
+ */
+function usableHolders(
+  { tiles, slots, replicas }: PlanInput,
+  members: number,
+  accepts: (member: number) => boolean,
+): Uint8Array {
+  const usable = new Uint8Array(members)
+  if (tiles.length * replicas >= members) {
+    for (let index = 0; index < members; index++) usable[index] = accepts(index) ? 1 : 0
+    return usable
+  }
+  for (const tile of tiles) {
+    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+      const holder = slots[slot]!
+      if (holder !== NO_HOLDER) usable[holder - 1] = accepts(holder - 1) ? 1 : 0
+    }
+  }
+  return usable
 }
 
 function planItemParts(
