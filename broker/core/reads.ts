@@ -196,9 +196,8 @@ export class Reads {
   /** A member's connection is gone: what it was to answer goes elsewhere at once. */
   withdrawFrom(member: Member): void {
     for (const read of [...this.#open.values()]) {
-      for (const part of [...read.parts.values()]) {
-        if (part.member === member.index && part.isLeased) this.#reissue(read, part, member.index)
-      }
+      const lost = partsOf(read, (part) => part.member === member.index && part.isLeased)
+      for (const part of lost) this.#reissue(read, part, member.index)
     }
   }
 
@@ -206,8 +205,7 @@ export class Reads {
   issueWaiting(): void {
     const { members, nowMs, returnGraceEndMs } = this.#context
     for (const read of [...this.#open.values()]) {
-      for (const part of [...read.parts.values()]) {
-        if (part.isLeased) continue
+      for (const part of partsOf(read, ({ isLeased }) => !isLeased)) {
         const member = part.member === undefined ? undefined : members.at(part.member)
         const isReady = member !== undefined && this.#isReady(read.task, member)
         if (isReady && !this.#lacksBornTile(part, member)) this.#issue(read, [part])
@@ -357,6 +355,13 @@ export class Reads {
     }
     this.#open.delete(read.task)
   }
+}
+
+/** Those parts of many that are concerned, as they are now: whoever acts on them changes the many. */
+function partsOf({ parts }: OpenRead, concerns: (part: ReadPart) => boolean): ReadPart[] {
+  const found: ReadPart[] = []
+  for (const part of parts.values()) if (concerns(part)) found.push(part)
+  return found
 }
 
 function bytesOfTiles(tiles: Uint32Array): Uint8Array {
