@@ -18,8 +18,9 @@ export interface ReadPart {
   readonly tiles?: Uint32Array
   readonly items?: Items
   /** Who is to answer; nobody while no node can. */
-  member: number | undefined
+  readonly member: number | undefined
   attempt: number
+  /** Set by `OpenParts`. */
   isLeased: boolean
   /** Members that answered with a trouble of their own. */
   failed: ReadonlyMap<number, { code: string; message: string }>
