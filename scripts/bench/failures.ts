@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
 import { Random } from '../../shared/core/random.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
-import type { Applied, Read } from '../../shared/protocol/messages.ts'
+import { type Applied, decodeUp, encodeMessage, type Read } from '../../shared/protocol/messages.ts'
 import { connectionOf, FleetInMemory } from './fleet-in-memory.ts'
 import { LeaseBook } from './lease-book.ts'
 import { describeMachine, formatTable } from './measure.ts'
@@ -26,6 +26,7 @@ const MS_BETWEEN_FAILURES = (GOAL_SECONDS * 1000) / GOAL_FAILURES
 /** After so many, the read has become one part a tile: another one begins. */
 const FAILURES_A_READ = 1000
 const FAILURES_A_BEAT = 20_000
+const FAILURES_A_FLOOR = 20
 
 const { values: flags } = parseArgs({
   options: {
@@ -50,7 +51,7 @@ const sessions = new Float64Array(NODES)
 const random = new Random(seed)
 const whole = fleet.parse({ op: 'stat', args: { field: 'value' } })
 /** Of the coordinator's steps alone, ms. */
-const spent = { failing: 0, returning: 0, reading: 0, beating: 0 }
+const spent = { failing: 0, returning: 0, reading: 0, beating: 0, floor: 0 }
 let reissued = 0
 
 type Send = Extract<GatewayEffect, { type: 'send' }>
@@ -123,6 +124,12 @@ function beat(): void {
   }
 }
 
+/** What no return of a member can do without: its hello through the codec. */
+function codeHello(): GatewayEffect[] {
+  if (!decodeUp(encodeMessage(fleet.helloOf(0))).ok) throw new Error('a hello was not decoded')
+  return []
+}
+
 /** A member that has a lease. */
 function pickVictim(): number {
   let victim = random.integer(NODES)
@@ -159,6 +166,7 @@ for (; done < failures && secondsSince() < seconds; done++) {
     read = beginRead()
   }
   if (done % FAILURES_A_BEAT === 0) beat()
+  if (done % FAILURES_A_FLOOR === 0) timed('floor', codeHello)
   fail(pickVictim())
   fleet.pass(MS_BETWEEN_FAILURES)
 }
@@ -176,6 +184,7 @@ console.log(
     ['CPU seconds of all threads', ((user + system) / 1e6).toFixed(1)],
     ['µs a failure: the close and the parts', eachUs(spent.failing)],
     ['µs a failure: the hello that follows', eachUs(spent.returning)],
+    ['µs: floor, one hello encoded and decoded', eachUs(spent.floor * FAILURES_A_FLOOR)],
     ['µs a failure: its share of reads begun', eachUs(spent.reading)],
     ['µs a failure: its share of heartbeats', eachUs(spent.beating)],
     [

@@ -21,6 +21,7 @@ import {
   type Applied,
   decodeUp,
   encodeMessage,
+  type Hello,
   PROTOCOL_VERSION,
   type Up,
 } from '../../shared/protocol/messages.ts'
@@ -82,9 +83,13 @@ export class FleetInMemory {
   }
 
   admit(index: number): GatewayEffect[] {
+    return this.receive(index, this.helloOf(index))
+  }
+
+  helloOf(index: number): Hello {
     const node = nodeIdOf(index)
     const { position, chain } = this.#marks.get(index) ?? EMPTY_MARK
-    return this.receive(index, {
+    return {
       t: 'hello',
       version: PROTOCOL_VERSION,
       node,
@@ -98,7 +103,7 @@ export class FleetInMemory {
       weight: 1,
       operations: [...OPERATION_NAMES],
       grid: null,
-    })
+    }
   }
 
   /** Lets time pass until the fleet has settled; the ring is published on the way. */
