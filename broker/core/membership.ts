@@ -36,6 +36,7 @@ export class Member {
   /** Why the node stopped its stream by itself, until the next connection. */
   stopReason: string | undefined
   tasksDone = 0
+  #place: RingMember | undefined
 
   constructor(
     id: NodeId,
@@ -68,6 +69,13 @@ export class Member {
       operations: [...this.operations].sort(),
       joinedTs: this.joinedTs,
     }
+  }
+
+  /** Made once for each weight: the ring is told of all members whenever one comes or goes. */
+  get place(): RingMember {
+    const { index, id, weight } = this
+    if (this.#place?.weight !== weight) this.#place = { index, id, weight }
+    return this.#place
   }
 
   takeFrom(hello: Hello): void {
@@ -171,8 +179,8 @@ export class Membership {
 
   /** Those that floating tiles and items are spread over. */
   get placeable(): RingMember[] {
-    return this.#byIndex
-      .filter((member) => member.state === 'alive')
-      .map(({ index, id, weight }) => ({ index, id, weight }))
+    const places: RingMember[] = []
+    for (const member of this.#byIndex) if (member.state === 'alive') places.push(member.place)
+    return places
   }
 }

@@ -53,7 +53,7 @@ export function planRound(
   accepts: (member: number) => boolean,
 ): ReadPart[] {
   // Arguments count, too: those of a later round come from the results of the ones before.
-  const prefix = `${round}-${hexOf(encodeCbor(args))}`
+  const prefix = `${round}-${hexOfArgs(args)}`
   const create = (part: Extent, member: number | undefined): ReadPart => ({
     id: `${prefix}-${hexOf(coveredBy(part))}`,
     ...part,
@@ -130,6 +130,18 @@ function planItemParts(
     for (const run of cutItems(indexes, items)) parts.push(create({ items: pick(run) }, member))
   }
   return parts
+}
+
+/** One round's arguments are one object, planned anew for each part that is lost. */
+const hexes = new WeakMap<Wire, string>()
+
+function hexOfArgs(args: Wire): string {
+  let hex = hexes.get(args)
+  if (hex === undefined) {
+    hex = hexOf(encodeCbor(args))
+    hexes.set(args, hex)
+  }
+  return hex
 }
 
 function coveredBy({ tiles, items }: Extent): Uint8Array {

@@ -134,7 +134,7 @@ export class Reads {
       node: id,
       task: read.task.id,
     })
-    this.#reissue(read, part, index)
+    this.#issue(read, this.#replan(read, part, index))
   }
 
   #send(read: OpenRead, part: ReadPart, leaseMs: number): void {
@@ -174,8 +174,8 @@ export class Reads {
     return { region: [x, y, w, h], tiles: bytesOfTiles(born), unborn: bytesOfTiles(unborn) }
   }
 
-  /** Plans a part anew, away from `avoid` where there is another choice. */
-  #reissue(read: OpenRead, part: ReadPart, avoid: number | undefined): void {
+  /** Puts others in the place of a part, away from `avoid` where there is another choice. */
+  #replan(read: OpenRead, part: ReadPart, avoid: number | undefined): ReadPart[] {
     const { task, rounds, args } = read
     const plan = (accepts: (index: number) => boolean): ReadPart[] =>
       planRound(this.#context, task, { round: rounds.length, args, extent: part }, accepts)
@@ -190,15 +190,15 @@ export class Reads {
       next.failed = part.failed
       read.parts.add(next)
     }
-    this.#issue(read, parts)
+    return parts
   }
 
   /** A member's connection is gone: what it was to answer goes elsewhere at once. */
   withdrawFrom(member: Member): void {
     for (const read of [...this.#open.values()]) {
-      for (const part of read.parts.leasedBy(member.index)) {
-        this.#reissue(read, part, member.index)
-      }
+      const lost = read.parts.leasedBy(member.index)
+      const parts = lost.flatMap((part) => this.#replan(read, part, member.index))
+      this.#issue(read, parts)
     }
   }
 
@@ -211,7 +211,7 @@ export class Reads {
         const isReady = member !== undefined && this.#isReady(read.task, member)
         if (isReady && !this.#lacksBornTile(part, member)) this.#issue(read, [part])
         else if (isReady || member === undefined || nowMs >= returnGraceEndMs) {
-          this.#reissue(read, part, undefined)
+          this.#issue(read, this.#replan(read, part, undefined))
         }
       }
     }
@@ -289,7 +289,7 @@ export class Reads {
             return holders.length > 0 && holders.every((index) => part.failed.has(index))
           })
     if (!isHopeless) {
-      if (part.member === member.index) this.#reissue(read, part, member.index)
+      if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
       return
     }
     read.task.shards.failed += 1
