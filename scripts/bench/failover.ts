@@ -32,8 +32,10 @@ const TICK_MS = 20
 /** Where the machine is too slow for the rate, reads are left out rather than piled up. */
 const OPEN_MAX = 32
 const CONNECTING_AT_ONCE = 50
-/** From the last read that a victim was to hold to its end: the burst of that read is over. */
-const BEFORE_CUT_MS = [100, 300] as const
+/** A victim ends at any moment between two reads of the steady load. */
+const BEFORE_CUT_MS = 100
+/** Pings that go and come while the answers of a read of the whole grid are worked off. */
+const PINGS_AFTER_BURST = 3
 const STEP_LIMIT_MS = 30_000
 /** From the moment at which the gateway's socket is seen to end; and that moment itself. */
 const REISSUE_GOAL_MS = 50
@@ -141,6 +143,8 @@ class Run {
   readonly #timers: NodeJS.Timeout[] = []
   #tasks!: TaskClient
   #kill: Kill | undefined
+  /** Tiles of reads of the whole grid that no node was sent yet. */
+  #unsent = new Map<string, number>()
   readonly #detection: number[] = []
   readonly #notice: number[] = []
   readonly #fromDetection: number[] = []
@@ -172,7 +176,7 @@ class Run {
       })
       const some = ids.map((id) => {
         const options = { id, port: this.#mqttPort, geometry }
-        return new LightNode(options, (node, received) => this.#kill?.received(node, received))
+        return new LightNode(options, (node, received) => this.#onRead(node, received))
       })
       await within('nodes admitted', Promise.all(some.map((node) => node.connect())))
       this.#nodes.push(...some)
@@ -253,16 +257,11 @@ class Run {
     const victim = this.#nodes[random.integer(this.#nodes.length)]!
     victim.isHolding = true
     const held = Array.from({ length: numberOf('held') }, () => this.#stat(geometry.whole))
-    const hasPart = (id: string): boolean => victim.held.some(({ read }) => read.task === id)
-    const startMs = performance.now()
-    while (!held.every(({ id }) => hasPart(id))) {
-      if (performance.now() - startMs > STEP_LIMIT_MS) {
-        const open = `${this.#tasks.openCount} tasks are open`
-        throw new Error(`${victim.id} holds ${victim.held.length} parts, ${open}`)
-      }
-      await sleep(TICK_MS)
-    }
-    await sleep(random.between(...BEFORE_CUT_MS))
+    this.#unsent = new Map(held.map(({ id }) => [id, geometry.tiles]))
+    await within('reads of the whole grid at the nodes', this.#allSent())
+    for (let ping = 0; ping < PINGS_AFTER_BURST; ping++) await this.#pings.next()
+    await sleep(random.between(0, BEFORE_CUT_MS))
+    if (victim.held.length < held.length) throw new Error(`${victim.id} has no part of a read`)
     const kill = new Kill(victim, this.#done % 2 === 0 ? 'fin' : 'rst')
     this.#kill = kill
     await within(`the parts of ${victim.id} at others`, kill.over)
@@ -275,6 +274,18 @@ class Run {
     await Promise.all(held.map(({ ended }) => ended))
     this.#kill = undefined
     await within(`${victim.id} back`, victim.connect())
+  }
+
+  /** Every part of the reads of the whole grid is with its node. */
+  async #allSent(): Promise<void> {
+    while ([...this.#unsent.values()].some((tiles) => tiles > 0)) await sleep(TICK_MS)
+  }
+
+  #onRead(node: LightNode, received: Received): void {
+    this.#kill?.received(node, received)
+    const { read, tiles } = received
+    const unsent = this.#unsent.get(read.task)
+    if (unsent !== undefined) this.#unsent.set(read.task, unsent - tiles.length)
   }
 
   #report(): void {

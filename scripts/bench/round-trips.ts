@@ -33,6 +33,7 @@ export class PingTrips {
   readonly #packets: PacketSocket
   #sentMs: number | undefined
   #isConnected = false
+  #returned: (() => void)[] = []
 
   constructor(port: number) {
     this.#packets = new PacketSocket(port, ({ cmd }, readMs) => {
@@ -40,6 +41,7 @@ export class PingTrips {
       if (cmd !== 'pingresp') return
       this.ms.push(readMs - this.#sentMs!)
       this.#sentMs = undefined
+      for (const returned of this.#returned.splice(0)) returned()
     })
     this.#packets.connect('bench-pings')
   }
@@ -48,6 +50,11 @@ export class PingTrips {
     if (this.#sentMs !== undefined || !this.#isConnected) return
     this.#sentMs = clockMs()
     this.#packets.send({ cmd: 'pingreq' })
+  }
+
+  /** Resolves when the next ping is back; one may be on its way. */
+  next(): Promise<void> {
+    return new Promise((resolve) => this.#returned.push(resolve))
   }
 
   close(): void {
