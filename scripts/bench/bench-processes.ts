@@ -45,6 +45,12 @@ export class BenchProcesses {
   }
 }
 
+/** Seconds that the main thread of a process was ready to run, and another had the core. */
+export function waitedSecondsOf(pid: number): number {
+  const [, waitedNs] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')
+  return Number(waitedNs) / 1e9
+}
+
 /** CPU seconds that a process has taken so far, all threads. */
 export function cpuSecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')

@@ -15,7 +15,7 @@ import { parseArgs } from 'node:util'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry, type Region } from '../../shared/grid/geometry.ts'
-import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
+import { BenchProcesses, cpuSecondsOf, waitedSecondsOf } from './bench-processes.ts'
 import { clockMs, LightNode, type Received } from './light-node.ts'
 import { describeMachine, formatMs, formatTable, quantile } from './measure.ts'
 import { EchoTrips, PingTrips } from './round-trips.ts'
@@ -190,18 +190,18 @@ class Run {
     const kills = numberOf('kills')
     const untilMs = performance.now() + numberOf('seconds') * 1000
     const startMs = performance.now()
-    const cpu = process.cpuUsage()
-    const gatewayCpu = cpuSecondsOf(this.#gateway.pid!)
+    const before = this.#figures()
     for (; this.#done < kills && performance.now() < untilMs; this.#done++) await this.#killOne()
     const seconds = (performance.now() - startMs) / 1000
-    const { user, system } = process.cpuUsage(cpu)
+    const shares = this.#figures().map((figure, at) => {
+      return `${(((figure - before[at]!) / seconds) * 100).toFixed(0)} %`
+    })
     this.#isMeasuring = false
     while (this.#tasks.openCount > 0) await sleep(TICK_MS)
-    const share = (cpuSeconds: number): string => `${((cpuSeconds / seconds) * 100).toFixed(0)} %`
     console.log(
-      `${this.#done} of ${this.#nodes.length} nodes killed in ${seconds.toFixed(0)} s, half with FIN, half with RST; ` +
-        `${(this.#read / seconds).toFixed(0)} reads a second; CPU of the gateway ${share(cpuSecondsOf(this.#gateway.pid!) - gatewayCpu)}, ` +
-        `of the nodes ${share((user + system) / 1e6)}`,
+      `${this.#done} of ${this.#nodes.length} nodes killed in ${seconds.toFixed(0)} s, half with FIN, ` +
+        `half with RST; ${(this.#read / seconds).toFixed(0)} reads a second. CPU and wait for a core: ` +
+        `gateway ${shares[0]} and ${shares[1]}, nodes ${shares[2]} and ${shares[3]}`,
     )
     this.#report()
   }
@@ -286,6 +286,12 @@ class Run {
     const { read, tiles } = received
     const unsent = this.#unsent.get(read.task)
     if (unsent !== undefined) this.#unsent.set(read.task, unsent - tiles.length)
+  }
+
+  /** Seconds so far: CPU and waits for a core, of the gateway and of this process. */
+  #figures(): number[] {
+    const pids = [this.#gateway.pid!, process.pid]
+    return pids.flatMap((pid) => [cpuSecondsOf(pid), waitedSecondsOf(pid)])
   }
 
   #report(): void {
