@@ -49,6 +49,7 @@ export class Member {
   /** After a recovery, until the node counts its stream from nothing: where it stood. */
   rebaseFrom: number | undefined
   tasksDone = 0
+  #place: RingMember | undefined
 
   constructor(
     id: NodeId,
@@ -99,6 +100,13 @@ export class Member {
       ...(this.leaving === undefined ? {} : { leaving: this.leaving }),
       ...(this.rebaseFrom === undefined ? {} : { rebaseFrom: this.rebaseFrom }),
     }
+  }
+
+  /** Made once for each weight: the ring is told of all members whenever one comes or goes. */
+  get place(): RingMember {
+    const { index, id, weight } = this
+    if (this.#place?.weight !== weight) this.#place = { index, id, weight }
+    return this.#place
   }
 
   takeFrom(hello: Hello): void {
@@ -205,8 +213,11 @@ export class Membership {
 
   /** Those that floating tiles and items are spread over. */
   get placeable(): RingMember[] {
-    return this.#byIndex
-      .filter((member) => member.state === 'alive' && member.leaving === undefined)
-      .map(({ index, id, weight }) => ({ index, id, weight }))
+    const places: RingMember[] = []
+    for (const member of this.#byIndex) {
+      const isHere = member.state === 'alive' && member.leaving === undefined
+      if (isHere) places.push(member.place)
+    }
+    return places
   }
 }

@@ -67,7 +67,8 @@ export class Placement {
     this.#members = [...members]
     this.#ring = undefined
     this.#isStale = true
-    this.epoch += 1
+    // Born tiles stay where they are: what follows a failure need not wait for the disk.
+    if (this.#floating > 0) this.epoch += 1
   }
 
   /** The ring over the current members. */

@@ -8,7 +8,8 @@ import type { ReadOperation, Wire } from '../../shared/operations/operation.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Items } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import { cutItems, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
+import { NO_HOLDER } from './placement.ts'
+import { cutItems, type PlanInput, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
 import { operationOf, type Task } from './task-ledger.ts'
 
 /** Exactly one of `tiles` and `items` is there. */
@@ -17,8 +18,9 @@ export interface ReadPart {
   readonly tiles?: Uint32Array
   readonly items?: Items
   /** Who is to answer; nobody while no node can. */
-  member: number | undefined
+  readonly member: number | undefined
   attempt: number
+  /** Set by `OpenParts`. */
   isLeased: boolean
   /** Members that answered with a trouble of their own. */
   failed: ReadonlyMap<number, { code: string; message: string }>
@@ -51,7 +53,7 @@ export function planRound(
   accepts: (member: number) => boolean,
 ): ReadPart[] {
   // Arguments count, too: those of a later round come from the results of the ones before.
-  const prefix = `${round}-${hexOf(encodeCbor(args))}`
+  const prefix = `${round}-${hexOfArgs(args)}`
   const create = (part: Extent, member: number | undefined): ReadPart => ({
     id: `${prefix}-${hexOf(coveredBy(part))}`,
     ...part,
@@ -76,8 +78,8 @@ function planTileParts(
   create: Create,
 ): ReadPart[] {
   const { placement, members, options } = context
-  const usable = Uint8Array.from(members.all, ({ index }) => (accepts(index) ? 1 : 0))
-  const plan = planReads({ tiles, slots: placement.slots, replicas: placement.replicas }, usable)
+  const input = { tiles, slots: placement.slots, replicas: placement.replicas }
+  const plan = planReads(input, usableHolders(input, members.size, accepts))
   const tilesMax = readTilesMax(operationOf(task) as ReadOperation, args, options.grid)
   const parts = [...partsOf(plan, tilesMax)].map((part) =>
     create({ tiles: part.tiles }, part.member),
@@ -86,6 +88,29 @@ function planTileParts(
     parts.push(create({ tiles: plan.unplaced.subarray(start, start + tilesMax) }, undefined))
   }
   return parts
+}
+
+/**
+ * One byte a member index, 1 for those that `accepts`. Where the tiles have fewer holders than there
+ * are members, nobody else is asked: a node that is lost has many parts of few tiles to give away.
+ */
+function usableHolders(
+  { tiles, slots, replicas }: PlanInput,
+  members: number,
+  accepts: (member: number) => boolean,
+): Uint8Array {
+  const usable = new Uint8Array(members)
+  if (tiles.length * replicas >= members) {
+    for (let index = 0; index < members; index++) usable[index] = accepts(index) ? 1 : 0
+    return usable
+  }
+  for (const tile of tiles) {
+    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+      const holder = slots[slot]!
+      if (holder !== NO_HOLDER) usable[holder - 1] = accepts(holder - 1) ? 1 : 0
+    }
+  }
+  return usable
 }
 
 function planItemParts(
@@ -105,6 +130,18 @@ function planItemParts(
     for (const run of cutItems(indexes, items)) parts.push(create({ items: pick(run) }, member))
   }
   return parts
+}
+
+/** One round's arguments are one object, planned anew for each part that is lost. */
+const hexes = new WeakMap<Wire, string>()
+
+function hexOfArgs(args: Wire): string {
+  let hex = hexes.get(args)
+  if (hex === undefined) {
+    hex = hexOf(encodeCbor(args))
+    hexes.set(args, hex)
+  }
+  return hex
 }
 
 function coveredBy({ tiles, items }: Extent): Uint8Array {

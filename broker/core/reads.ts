@@ -16,6 +16,7 @@ import type { Answer, Read } from '../../shared/protocol/messages.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
 import { mergeAll } from './merge.ts'
+import { OpenParts } from './open-parts.ts'
 import { regionsTouch } from './planner.ts'
 import { extentOf, planRound, type ReadPart } from './read-plan.ts'
 import { endTask } from './task-endings.ts'
@@ -30,7 +31,7 @@ interface OpenRead {
   args: Wire
   /** Merged partial results of the finished rounds. */
   readonly rounds: Wire[]
-  parts: Map<string, ReadPart>
+  parts: OpenParts
   partials: Wire[]
   readonly nodes: Set<number>
   low: number
@@ -70,7 +71,7 @@ export class Reads {
       operation: operationOf(task) as ReadOperation | ItemsOperation,
       args: task.body!.args,
       rounds: [],
-      parts: new Map(),
+      parts: new OpenParts(),
       partials: [],
       nodes: new Set(),
       low: 0,
@@ -88,7 +89,7 @@ export class Reads {
     const round = { round: rounds.length, args, extent }
     const parts = planRound(this.#context, task, round, (index) => this.#mayAnswer(read, index))
     read.partials = []
-    read.parts = new Map(parts.map((part) => [part.id, part]))
+    read.parts = new OpenParts(parts)
     task.shards = { ...task.shards, total: task.shards.total + parts.length }
     this.#issue(read, parts)
   }
@@ -119,7 +120,7 @@ export class Reads {
     const name = `lease/${task.id}/${leases.length}`
     leases.push(name)
     deadlines.set(name, nowMs + leaseMs, () => {
-      for (const part of leased) if (read.parts.get(part.id) === part) this.#endLease(read, part)
+      for (const part of leased) if (read.parts.has(part)) this.#endLease(read, part)
     })
     if (task.state === 'accepted') {
       task.state = 'running'
@@ -133,14 +134,14 @@ export class Reads {
       node: id,
       task: read.task.id,
     })
-    this.#reissue(read, part, index)
+    this.#issue(read, this.#replan(read, part, index))
   }
 
   #send(read: OpenRead, part: ReadPart, leaseMs: number): void {
     const { task } = read
     const member = this.#context.members.at(part.member!)
     part.attempt += 1
-    part.isLeased = true
+    read.parts.lease(part)
     if (part.attempt > 1) this.#noteReissue(task, part, member)
     const message: Read = {
       t: 'read',
@@ -173,32 +174,31 @@ export class Reads {
     return { region: [x, y, w, h], tiles: bytesOfTiles(born), unborn: bytesOfTiles(unborn) }
   }
 
-  /** Plans a part anew, away from `avoid` where there is another choice. */
-  #reissue(read: OpenRead, part: ReadPart, avoid: number | undefined): void {
+  /** Puts others in the place of a part, away from `avoid` where there is another choice. */
+  #replan(read: OpenRead, part: ReadPart, avoid: number | undefined): ReadPart[] {
     const { task, rounds, args } = read
-    part.isLeased = false
     const plan = (accepts: (index: number) => boolean): ReadPart[] =>
       planRound(this.#context, task, { round: rounds.length, args, extent: part }, accepts)
     const ready = (index: number): boolean =>
       !part.failed.has(index) && this.#isReady(task, this.#context.members.at(index))
     let parts = plan((index) => index !== avoid && ready(index))
     if (avoid !== undefined && parts.some(({ member }) => member === undefined)) parts = plan(ready)
-    read.parts.delete(part.id)
+    read.parts.remove(part)
     task.shards.total += parts.length - 1
     for (const next of parts) {
       next.attempt = part.attempt
       next.failed = part.failed
-      read.parts.set(next.id, next)
+      read.parts.add(next)
     }
-    this.#issue(read, parts)
+    return parts
   }
 
   /** A member's connection is gone: what it was to answer goes elsewhere at once. */
   withdrawFrom(member: Member): void {
     for (const read of [...this.#open.values()]) {
-      for (const part of [...read.parts.values()]) {
-        if (part.member === member.index && part.isLeased) this.#reissue(read, part, member.index)
-      }
+      const lost = read.parts.leasedBy(member.index)
+      const parts = lost.flatMap((part) => this.#replan(read, part, member.index))
+      this.#issue(read, parts)
     }
   }
 
@@ -206,13 +206,12 @@ export class Reads {
   issueWaiting(): void {
     const { members, nowMs, returnGraceEndMs } = this.#context
     for (const read of [...this.#open.values()]) {
-      for (const part of [...read.parts.values()]) {
-        if (part.isLeased) continue
+      for (const part of read.parts.waiting()) {
         const member = part.member === undefined ? undefined : members.at(part.member)
         const isReady = member !== undefined && this.#isReady(read.task, member)
         if (isReady && !this.#lacksBornTile(part, member)) this.#issue(read, [part])
         else if (isReady || member === undefined || nowMs >= returnGraceEndMs) {
-          this.#reissue(read, part, undefined)
+          this.#issue(read, this.#replan(read, part, undefined))
         }
       }
     }
@@ -233,7 +232,7 @@ export class Reads {
   receive(member: Member, answer: Answer): void {
     const task = this.#context.tasks.find(answer.task as Task['id'])
     const read = task && this.#open.get(task)
-    const part = read?.parts.get(answer.part)
+    const part = read?.parts.find(answer.part)
     if (read === undefined || part === undefined) {
       this.counters.lateAnswers += 1
       return
@@ -242,7 +241,7 @@ export class Reads {
       this.#refuse(read, part, member, answer.error ?? { code: 'bad-answer', message: 'no value' })
       return
     }
-    read.parts.delete(part.id)
+    read.parts.remove(part)
     read.partials.push(answer.value)
     read.nodes.add(member.index)
     read.task.shards.done += 1
@@ -283,7 +282,7 @@ export class Reads {
     })
     // It was asked while it held all of them: others do now.
     if (error.code === 'tile-missing' && this.#lacksBornTile(part, member)) {
-      if (part.member === member.index) this.#reissue(read, part, member.index)
+      if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
       return
     }
     part.failed = new Map(part.failed).set(member.index, error)
@@ -295,7 +294,7 @@ export class Reads {
             return holders.length > 0 && holders.every((index) => part.failed.has(index))
           })
     if (!isHopeless) {
-      if (part.member === member.index) this.#reissue(read, part, member.index)
+      if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
       return
     }
     read.task.shards.failed += 1
@@ -350,12 +349,9 @@ export class Reads {
 
   #close(read: OpenRead): void {
     const { members, deadlines } = this.#context
-    const asked = new Set<Member>()
     for (const name of read.leases) deadlines.clear(name)
-    for (const part of read.parts.values()) {
-      if (part.isLeased && part.member !== undefined) asked.add(members.at(part.member))
-    }
-    for (const member of asked) {
+    for (const index of read.parts.holders()) {
+      const member = members.at(index)
       if (member.session === undefined) continue
       const { number } = member.session
       this.#context.send(member, { t: 'cancel', session: number, task: read.task.id })

@@ -21,6 +21,7 @@ import {
   type Applied,
   decodeUp,
   encodeMessage,
+  type Hello,
   PROTOCOL_VERSION,
   type Up,
 } from '../../shared/protocol/messages.ts'
@@ -84,9 +85,13 @@ export class FleetInMemory {
   }
 
   admit(index: number): GatewayEffect[] {
+    return this.receive(index, this.helloOf(index))
+  }
+
+  helloOf(index: number): Hello {
     const node = nodeIdOf(index)
     const { position, chain } = this.#marks.get(index) ?? EMPTY_MARK
-    return this.receive(index, {
+    return {
       t: 'hello',
       version: PROTOCOL_VERSION,
       node,
@@ -100,13 +105,18 @@ export class FleetInMemory {
       weight: 1,
       operations: [...OPERATION_NAMES],
       grid: null,
-    })
+    }
   }
 
   /** Lets time pass until the fleet has settled; the ring is published on the way. */
   settle(): GatewayEffect[] {
     this.#nowMs += SETTLE_MS
     return this.#step({ type: 'deadline-reached' })
+  }
+
+  /** Time goes by; what falls due in it is done at the next event, or by `settle`. */
+  pass(ms: number): void {
+    this.#nowMs += ms
   }
 
   parse(body: Record<string, unknown>): SubmissionResult {

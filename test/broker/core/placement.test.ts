@@ -229,10 +229,15 @@ t.test('born tiles stay where they are', async (t) => {
   placement.bear(born)
   t.equal(placement.epoch, epoch + 1, 'a second birth is none')
   placement.setMembers(of.slice(0, 2))
+  t.equal(placement.epoch, epoch + 2, 'floating tiles may be elsewhere now')
   for (const tile of born) t.same(placement.holdersOf(tile), before[tile])
   t.ok(placement.hasUnborn(Uint32Array.of(5, 6)))
   t.notOk(placement.hasUnborn(born))
   for (const tile of [1, 2, 3]) t.ok(placement.holdersOf(tile).every((index) => index < 2))
+  placement.bear(Uint32Array.from({ length: OPTIONS.tiles }, (_, tile) => tile))
+  const whole = placement.epoch
+  placement.setMembers(of)
+  t.equal(placement.epoch, whole, 'no tile is anywhere else')
 })
 
 t.test('a holder that lost its store is removed, and a tile without one is missing', async (t) => {

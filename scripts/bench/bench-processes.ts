@@ -1,0 +1,60 @@
+/** Programs that a benchmark starts beside itself: awaited until they are ready, ended by their ids. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const READY_LIMIT_MS = 30_000
+/** Of the times in /proc/<pid>/stat. */
+const TICKS_A_SECOND = 100
+
+export class BenchProcesses {
+  readonly directory = mkdtempSync(join(tmpdir(), 'obelisk-bench-'))
+  readonly #children: ChildProcess[] = []
+
+  /** Starts a script with Node; resolves with its line that begins with `ready`. */
+  async start(
+    name: string,
+    argv: readonly string[],
+  ): Promise<{ child: ChildProcess; ready: string }> {
+    const log = join(this.directory, `${name}.log`)
+    // To a file: a pipe would make a program that says much wait for us.
+    const file = openSync(log, 'w')
+    const child = spawn(process.execPath, argv, { stdio: ['ignore', 'ignore', file, 'ipc'] })
+    closeSync(file)
+    this.#children.push(child)
+    const untilMs = performance.now() + READY_LIMIT_MS
+    while (performance.now() < untilMs && child.exitCode === null) {
+      const ready = /^ready .*$/m.exec(readFileSync(log, 'utf8'))
+      if (ready !== null) return { child, ready: ready[0] }
+      await sleep(20)
+    }
+    throw new Error(`${name} is not ready:\n${readFileSync(log, 'utf8')}`)
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children.toReversed()) {
+      if (child.exitCode !== null || child.signalCode !== null) continue
+      const exited = once(child, 'exit')
+      child.kill('SIGTERM')
+      await exited
+    }
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+/** Seconds that the main thread of a process was ready to run, and another had the core. */
+export function waitedSecondsOf(pid: number): number {
+  const [, waitedNs] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')
+  return Number(waitedNs) / 1e9
+}
+
+/** CPU seconds that a process has taken so far, all threads. */
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  // The name, in parentheses, may have spaces.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND
+}

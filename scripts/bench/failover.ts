@@ -1,0 +1,344 @@
+/**
+ * How soon the leases of a killed node are on the wire to others: a built gateway, 1,000 connected
+ * nodes that answer reads over the grid at a steady rate, and one after the other whose connection ends
+ * as that of a killed process does while it holds unanswered parts. One clock for all moments
+ * (CLOCK_MONOTONIC): the connection is cut; the gateway's socket is seen to end (socket-probe.ts); the
+ * event `node-suspect` arrives at a subscriber; all tiles of a lost part have arrived at other nodes
+ * with the next attempt, for each lost part. Bare round trips, and pings of the gateway, are taken
+ * all the while. After `npm run build`: `node dist/scripts/bench/failover.js [--kills 150] [--nodes 1000]
+ * [--grid-side 2048] [--rate 20] [--held 2] [--seconds 300] [--seed 1] [--gateway-flags="--cpu-prof"]`.
+ */
+import type { ChildProcess } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { NodeId } from '../../shared/core/ids.ts'
+import { Random } from '../../shared/core/random.ts'
+import { Geometry, type Region } from '../../shared/grid/geometry.ts'
+import { BenchProcesses, cpuSecondsOf, waitedSecondsOf } from './bench-processes.ts'
+import { clockMs, LightNode, type Received } from './light-node.ts'
+import { describeMachine, formatMs, formatTable, quantile } from './measure.ts'
+import { EchoTrips, PingTrips } from './round-trips.ts'
+import type { SocketEnd } from './socket-probe.ts'
+import { TaskClient } from './task-client.ts'
+
+const REPLICAS = 2
+const TILE = 16
+/** Side of the regions of the steady load, LSUs: 8 × 8 tiles, on about as many nodes. */
+const REGION_SIDE = 128
+/** As agents do by default. */
+const HEARTBEAT_MS = 2000
+const TICK_MS = 20
+/** Where the machine is too slow for the rate, reads are left out rather than piled up. */
+const OPEN_MAX = 32
+const CONNECTING_AT_ONCE = 50
+/** A victim ends at any moment between two reads of the steady load. */
+const BEFORE_CUT_MS = 100
+/** Pings that go and come while the answers of a read of the whole grid are worked off. */
+const PINGS_AFTER_BURST = 3
+const STEP_LIMIT_MS = 30_000
+/** From the moment at which the gateway's socket is seen to end; and that moment itself. */
+const REISSUE_GOAL_MS = 50
+const DETECTION_GOAL_MS = 10
+
+const { values: flags } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '150' },
+    nodes: { type: 'string', default: '1000' },
+    'grid-side': { type: 'string', default: '2048' },
+    rate: { type: 'string', default: '20' },
+    held: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '300' },
+    seed: { type: 'string', default: '1' },
+    'gateway-flags': { type: 'string', default: '' },
+  },
+})
+const numberOf = (name: Exclude<keyof typeof flags, 'gateway-flags'>): number => Number(flags[name])
+const side = numberOf('grid-side')
+const geometry = new Geometry({ width: side, height: side, tile: TILE })
+const random = new Random(numberOf('seed'))
+const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
+async function within<T>(what: string, promise: Promise<T>): Promise<T> {
+  const late = new AbortController()
+  const timeout = sleep(STEP_LIMIT_MS, undefined, { signal: late.signal }).then(() => {
+    throw new Error(`not within ${STEP_LIMIT_MS} ms: ${what}`)
+  })
+  try {
+    return await Promise.race([promise, timeout])
+  } finally {
+    late.abort()
+    timeout.catch(() => {})
+  }
+}
+
+/** A part that the victim held, and its tiles that nobody else was sent yet. */
+interface Lost {
+  readonly part: Received
+  readonly left: Set<number>
+}
+
+/** One end of a connection, and what follows from it. */
+class Kill {
+  readonly victim: LightNode
+  readonly cutMs: number
+  readonly port: number
+  readonly #lost: Lost[]
+  readonly #resolve: () => void
+  readonly over: Promise<void>
+  endMs: number | undefined
+  noticeMs: number | undefined
+  /** When the last tile of each lost part was at another node. */
+  readonly reissuedMs: number[] = []
+
+  constructor(victim: LightNode, how: 'fin' | 'rst') {
+    this.victim = victim
+    this.#lost = victim.held.map((part) => ({ part, left: new Set(part.tiles) }))
+    let resolve = (): void => {}
+    this.over = new Promise((done) => {
+      resolve = done
+    })
+    this.#resolve = resolve
+    this.cutMs = clockMs()
+    this.port = victim.cut(how)
+  }
+
+  get lostCount(): number {
+    return this.#lost.length
+  }
+
+  ended(atMs: number): void {
+    this.endMs = atMs
+    this.#check()
+  }
+
+  noticed(readMs: number): void {
+    this.noticeMs = readMs
+    this.#check()
+  }
+
+  received(node: LightNode, { read, tiles, readMs }: Received): void {
+    if (read.attempt === 1 || node === this.victim) return
+    for (const { part, left } of this.#lost) {
+      if (part.read.task !== read.task || part.read.attempt + 1 !== read.attempt) continue
+      const before = left.size
+      for (const tile of tiles) left.delete(tile)
+      if (before > 0 && left.size === 0) this.reissuedMs.push(readMs)
+    }
+    this.#check()
+  }
+
+  #check(): void {
+    const isSeen = this.endMs !== undefined && this.noticeMs !== undefined
+    if (isSeen && this.reissuedMs.length === this.#lost.length) this.#resolve()
+  }
+}
+
+class Run {
+  readonly #gateway: ChildProcess
+  readonly #mqttPort: number
+  readonly #nodes: LightNode[] = []
+  readonly #echo: EchoTrips
+  readonly #pings: PingTrips
+  readonly #timers: NodeJS.Timeout[] = []
+  #tasks!: TaskClient
+  #kill: Kill | undefined
+  /** Tiles of reads of the whole grid that no node was sent yet. */
+  #unsent = new Map<string, number>()
+  readonly #detection: number[] = []
+  readonly #notice: number[] = []
+  readonly #fromDetection: number[] = []
+  readonly #fromCut: number[] = []
+  #isMeasuring = false
+  #done = 0
+  #read = 0
+
+  constructor(gateway: ChildProcess, ports: { mqtt: number; echo: number }) {
+    this.#gateway = gateway
+    this.#mqttPort = ports.mqtt
+    this.#echo = new EchoTrips(ports.echo)
+    this.#pings = new PingTrips(ports.mqtt)
+    gateway.on('message', (end: SocketEnd) => {
+      if (end.port === this.#kill?.port) this.#kill.ended(end.atMs)
+    })
+  }
+
+  async prepare(): Promise<void> {
+    this.#beginBeats()
+    this.#tasks = await TaskClient.connect(this.#mqttPort, ({ code, node }, readMs) => {
+      const kill = this.#kill
+      if (code === 'node-suspect' && node === kill?.victim.id) kill?.noticed(readMs)
+    })
+    const count = numberOf('nodes')
+    for (let first = 0; first < count; first += CONNECTING_AT_ONCE) {
+      const ids = Array.from({ length: Math.min(CONNECTING_AT_ONCE, count - first) }, (_, at) => {
+        return `node-${String(first + at).padStart(5, '0')}` as NodeId
+      })
+      const some = ids.map((id) => {
+        const options = { id, port: this.#mqttPort, geometry }
+        return new LightNode(options, (node, received) => this.#onRead(node, received))
+      })
+      await within('nodes admitted', Promise.all(some.map((node) => node.connect())))
+      this.#nodes.push(...some)
+    }
+    const scale = { op: 'scale', args: { fields: { value: 1 } } }
+    await within('the first write of every tile', this.#tasks.submit(scale).ended)
+  }
+
+  async measure(): Promise<void> {
+    this.#beginLoad()
+    const kills = numberOf('kills')
+    const untilMs = performance.now() + numberOf('seconds') * 1000
+    const startMs = performance.now()
+    const before = this.#figures()
+    for (; this.#done < kills && performance.now() < untilMs; this.#done++) await this.#killOne()
+    const seconds = (performance.now() - startMs) / 1000
+    const shares = this.#figures().map((figure, at) => {
+      return `${(((figure - before[at]!) / seconds) * 100).toFixed(0)} %`
+    })
+    this.#isMeasuring = false
+    while (this.#tasks.openCount > 0) await sleep(TICK_MS)
+    console.log(
+      `${this.#done} of ${this.#nodes.length} nodes killed in ${seconds.toFixed(0)} s, half with FIN, ` +
+        `half with RST; ${(this.#read / seconds).toFixed(0)} reads a second. CPU and wait for a core: ` +
+        `gateway ${shares[0]} and ${shares[1]}, nodes ${shares[2]} and ${shares[3]}`,
+    )
+    this.#report()
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#isMeasuring = false
+    for (const node of this.#nodes) node.cut('fin')
+    this.#tasks?.close()
+    this.#echo.close()
+    this.#pings.close()
+  }
+
+  #beginBeats(): void {
+    let turn = 0
+    const beatsATick = (numberOf('nodes') * TICK_MS) / HEARTBEAT_MS
+    const beats = setInterval(() => {
+      const from = Math.floor(turn * beatsATick)
+      turn += 1
+      const to = Math.floor(turn * beatsATick)
+      for (let at = from; at < to; at++) this.#nodes[at % numberOf('nodes')]?.beat()
+      if (!this.#isMeasuring) return
+      this.#echo.begin()
+      this.#pings.begin()
+    }, TICK_MS)
+    this.#timers.push(beats)
+  }
+
+  #beginLoad(): void {
+    this.#isMeasuring = true
+    const reads = setInterval(() => {
+      if (this.#isMeasuring && this.#tasks.openCount < OPEN_MAX) void this.#readRegion()
+    }, 1000 / numberOf('rate'))
+    this.#timers.push(reads)
+  }
+
+  async #readRegion(): Promise<void> {
+    const at = (): number => random.integer(side - REGION_SIDE)
+    await this.#stat({ x: at(), y: at(), w: REGION_SIDE, h: REGION_SIDE }).ended
+  }
+
+  #stat(region: Region): { id: string; ended: Promise<void> } {
+    const { id, ended } = this.#tasks.submit({ op: 'stat', args: { field: 'value' }, region })
+    const checked = async (): Promise<void> => {
+      const { value } = await within(`task ${id}`, ended)
+      this.#read += 1
+      if (value?.count !== region.w * region.h) throw new Error(`${id} counts ${value?.count}`)
+    }
+    return { id, ended: checked() }
+  }
+
+  async #killOne(): Promise<void> {
+    const victim = this.#nodes[random.integer(this.#nodes.length)]!
+    victim.isHolding = true
+    const held = Array.from({ length: numberOf('held') }, () => this.#stat(geometry.whole))
+    this.#unsent = new Map(held.map(({ id }) => [id, geometry.tiles]))
+    await within('reads of the whole grid at the nodes', this.#allSent())
+    for (let ping = 0; ping < PINGS_AFTER_BURST; ping++) await this.#pings.next()
+    await sleep(random.between(0, BEFORE_CUT_MS))
+    if (victim.held.length < held.length) throw new Error(`${victim.id} has no part of a read`)
+    const kill = new Kill(victim, this.#done % 2 === 0 ? 'fin' : 'rst')
+    this.#kill = kill
+    await within(`the parts of ${victim.id} at others`, kill.over)
+    this.#detection.push(kill.endMs! - kill.cutMs)
+    this.#notice.push(kill.noticeMs! - kill.cutMs)
+    for (const atMs of kill.reissuedMs) {
+      this.#fromDetection.push(atMs - kill.endMs!)
+      this.#fromCut.push(atMs - kill.cutMs)
+    }
+    await Promise.all(held.map(({ ended }) => ended))
+    this.#kill = undefined
+    await within(`${victim.id} back`, victim.connect())
+  }
+
+  /** Every part of the reads of the whole grid is with its node. */
+  async #allSent(): Promise<void> {
+    while ([...this.#unsent.values()].some((tiles) => tiles > 0)) await sleep(TICK_MS)
+  }
+
+  #onRead(node: LightNode, received: Received): void {
+    this.#kill?.received(node, received)
+    const { read, tiles } = received
+    const unsent = this.#unsent.get(read.task)
+    if (unsent !== undefined) this.#unsent.set(read.task, unsent - tiles.length)
+  }
+
+  /** Seconds so far: CPU and waits for a core, of the gateway and of this process. */
+  #figures(): number[] {
+    const pids = [this.#gateway.pid!, process.pid]
+    return pids.flatMap((pid) => [cpuSecondsOf(pid), waitedSecondsOf(pid)])
+  }
+
+  #report(): void {
+    const row = (what: string, ms: readonly number[], goal = '', verdict = ''): string[] => {
+      const figures = [0.5, 0.99, 1].map((share) => formatMs(quantile(ms, share)))
+      return [what, ...figures, String(ms.length), goal, verdict]
+    }
+    const say = (isMet: boolean): string => (isMet ? 'holds' : 'missed')
+    const isSoon = quantile(this.#detection, 0.5) < DETECTION_GOAL_MS
+    const isFast = quantile(this.#fromDetection, 0.99) < REISSUE_GOAL_MS
+    const goals = [`p50 < ${DETECTION_GOAL_MS}`, `p99 < ${REISSUE_GOAL_MS}`] as const
+    console.log('Milliseconds.')
+    console.log(
+      formatTable([
+        ['what', 'p50', 'p99', 'max', 'count', 'goal', 'verdict'],
+        row('bare TCP round trip to an echo', this.#echo.ms),
+        row('MQTT ping of the gateway', this.#pings.ms),
+        row('cut, to the end of the socket seen', this.#detection, goals[0], say(isSoon)),
+        row('cut, to node-suspect at a subscriber', this.#notice),
+        row('end seen, to a lost part at others', this.#fromDetection, goals[1], say(isFast)),
+        row('cut, to a lost part at others', this.#fromCut),
+      ]),
+    )
+  }
+}
+
+const processes = new BenchProcesses()
+let run: Run | undefined
+try {
+  const echo = await processes.start('echo', [pathOf('echo-server.js')])
+  const gatewayFlags = flags['gateway-flags'].split(' ').filter((flag) => flag !== '')
+  const gateway = await processes.start('gateway', [
+    ...gatewayFlags,
+    ...['--import', pathOf('socket-probe.js'), pathOf('../obelisk.js'), 'gateway'],
+    ...['--port', '0', '--http-port', '0', '--data', `${processes.directory}/gateway`],
+    ...['--grid', `${side}x${side}`, '--tile', String(TILE), '--replicas', String(REPLICAS)],
+    ...['--heartbeat-ms', String(HEARTBEAT_MS)],
+  ])
+  const portOf = (line: string, pattern: RegExp): number => Number(pattern.exec(line)![1])
+  run = new Run(gateway.child, {
+    mqtt: portOf(gateway.ready, /mqtt=\S+:(\d+)/),
+    echo: portOf(echo.ready, /port=(\d+)/),
+  })
+  await run.prepare()
+  console.log(`${describeMachine()}; seed ${flags.seed}`)
+  await run.measure()
+} finally {
+  run?.close()
+  await processes.close()
+}

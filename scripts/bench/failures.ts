@@ -1,0 +1,195 @@
+/**
+ * How fast the coordinator works off failures of nodes: 1,000 members with all tiles born and a read
+ * of the whole grid leased on them, in memory, with one replica more than one. They fail one after
+ * the other: the connection closes, the leases of that member must go to others, and it comes back
+ * with a hello. Each failed member has at least one lease, and a book that the coordinator knows
+ * nothing of says after each failure whether all of them were given to others. After `npm run build`:
+ * `node dist/scripts/bench/failures.js [--failures 1000000] [--seconds 300] [--grid-side 1024] [--seed 1]`.
+ */
+import { parseArgs } from 'node:util'
+import type { GatewayEffect } from '../../broker/core/effects.ts'
+import { Random } from '../../shared/core/random.ts'
+import { unpackTiles } from '../../shared/operations/columns.ts'
+import { type Applied, decodeUp, encodeMessage, type Read } from '../../shared/protocol/messages.ts'
+import { connectionOf, FleetInMemory } from './fleet-in-memory.ts'
+import { LeaseBook } from './lease-book.ts'
+import { describeMachine, formatTable } from './measure.ts'
+
+const NODES = 1000
+const REPLICAS = 2
+const TILE = 16
+/** What is to be shown: so many failures in so much time. */
+const GOAL_FAILURES = 1_000_000
+const GOAL_SECONDS = 100
+/** The fleet's own clock goes as fast as the goal asks for. */
+const MS_BETWEEN_FAILURES = (GOAL_SECONDS * 1000) / GOAL_FAILURES
+/** After so many, the read has become one part a tile: another one begins. */
+const FAILURES_A_READ = 1000
+const FAILURES_A_BEAT = 20_000
+const FAILURES_A_FLOOR = 20
+
+const { values: flags } = parseArgs({
+  options: {
+    failures: { type: 'string', default: String(GOAL_FAILURES) },
+    seconds: { type: 'string', default: '300' },
+    'grid-side': { type: 'string', default: '1024' },
+    seed: { type: 'string', default: '1' },
+  },
+})
+const [failures, seconds, side, seed] = [
+  flags.failures,
+  flags.seconds,
+  flags['grid-side'],
+  flags.seed,
+].map(Number) as [number, number, number, number]
+
+const grid = { width: side, height: side, tile: TILE }
+const fleet = new FleetInMemory({ grid, replicas: REPLICAS, nodes: NODES })
+const book = new LeaseBook({ tiles: fleet.grid.geometry.tiles, members: NODES })
+const indexes = new Map(Array.from({ length: NODES }, (_, index) => [connectionOf(index), index]))
+const sessions = new Float64Array(NODES)
+const random = new Random(seed)
+const whole = fleet.parse({ op: 'stat', args: { field: 'value' } })
+/** Of the coordinator's steps alone, ms. */
+const spent = { failing: 0, returning: 0, reading: 0, beating: 0, floor: 0 }
+let reissued = 0
+
+type Send = Extract<GatewayEffect, { type: 'send' }>
+
+function sendsOf(effects: readonly GatewayEffect[]): Send[] {
+  return effects.filter((effect) => effect.type === 'send')
+}
+
+function timed(what: keyof typeof spent, step: () => GatewayEffect[]): GatewayEffect[] {
+  const startMs = performance.now()
+  const effects = step()
+  spent[what] += performance.now() - startMs
+  return effects
+}
+
+/** Notes the leases that were given; those of `from`, or of nobody. Returns how many parts. */
+function note(effects: readonly GatewayEffect[], from: number): number {
+  let parts = 0
+  for (const { connection, message } of sendsOf(effects)) {
+    if (message.t !== 'read') continue
+    if (message.attempt > 1 !== from >= 0) throw new Error(`attempt ${message.attempt} of ${from}`)
+    book.move(tilesOf(message), { from, to: indexes.get(connection)! })
+    parts++
+  }
+  return parts
+}
+
+function tilesOf({ grid }: Read): Uint32Array {
+  if (grid === undefined || grid.unborn.length > 0) throw new Error('not a read of born tiles')
+  return unpackTiles(grid.tiles)
+}
+
+function admit(index: number): void {
+  const effects = timed('returning', () => fleet.admit(index))
+  for (const { message } of sendsOf(effects)) {
+    if (message.t === 'read') throw new Error('a lease was given anew with a hello')
+    if (message.t === 'welcome') sessions[index] = message.session
+  }
+}
+
+/** Bears every tile. */
+function write(): void {
+  const scale = fleet.parse({ op: 'scale', args: { fields: { value: 1 } } })
+  let isEnded = false
+  for (const { connection, message } of sendsOf(fleet.submit(scale))) {
+    if (message.t !== 'entries') throw new Error(`${message.t} instead of entries`)
+    const { position, chain } = message.entries.at(-1)!
+    const { session } = message
+    const applied: Applied = { t: 'applied', session, position, chain, results: [] }
+    const effects = fleet.receive(indexes.get(connection)!, applied)
+    isEnded ||= effects.some(({ type }) => type === 'announce-end')
+  }
+  if (!isEnded) throw new Error('the write did not end')
+}
+
+function beginRead(): string {
+  book.clear()
+  const effects = timed('reading', () => fleet.submit(whole))
+  const answer = effects.find((effect) => effect.type === 'answer')
+  if (!answer?.outcome.ok) throw new Error('the read was not accepted')
+  note(effects, -1)
+  return answer.outcome.task
+}
+
+function beat(): void {
+  for (let index = 0; index < NODES; index++) {
+    const message = { t: 'heartbeat', session: sessions[index]!, beat: 1 } as const
+    const effects = timed('beating', () => fleet.receive(index, message))
+    if (sendsOf(effects).length !== 1) throw new Error('a heartbeat was not answered')
+  }
+}
+
+/** What no return of a member can do without: its hello through the codec. */
+function codeHello(): GatewayEffect[] {
+  if (!decodeUp(encodeMessage(fleet.helloOf(0))).ok) throw new Error('a hello was not decoded')
+  return []
+}
+
+/** A member that has a lease. */
+function pickVictim(): number {
+  let victim = random.integer(NODES)
+  while (book.countOf(victim) === 0) victim = (victim + 1) % NODES
+  return victim
+}
+
+function fail(victim: number): void {
+  reissued += note(
+    timed('failing', () => fleet.closeConnection(victim)),
+    victim,
+  )
+  const left = book.countOf(victim)
+  if (left > 0) throw new Error(`${left} leased tiles of member ${victim} went to nobody`)
+  admit(victim)
+}
+
+fleet.admitAll().forEach((effect) => {
+  if (effect.type !== 'send' || effect.message.t !== 'welcome') return
+  sessions[indexes.get(effect.connection)!] = effect.message.session
+})
+fleet.settle()
+write()
+
+console.log(`${describeMachine()}; seed ${seed}`)
+const startMs = performance.now()
+const cpu = process.cpuUsage()
+const secondsSince = (): number => (performance.now() - startMs) / 1000
+let read = ''
+let done = 0
+for (; done < failures && secondsSince() < seconds; done++) {
+  if (done % FAILURES_A_READ === 0) {
+    if (read !== '') timed('reading', () => fleet.cancel(read))
+    read = beginRead()
+  }
+  if (done % FAILURES_A_BEAT === 0) beat()
+  if (done % FAILURES_A_FLOOR === 0) timed('floor', codeHello)
+  fail(pickVictim())
+  fleet.pass(MS_BETWEEN_FAILURES)
+}
+const tookSeconds = secondsSince()
+const { user, system } = process.cpuUsage(cpu)
+
+const eachUs = (ms: number): string => ((ms * 1000) / done).toFixed(1)
+const projected = (tookSeconds / done) * GOAL_FAILURES
+console.log(
+  formatTable([
+    ['what', 'value'],
+    ['failures worked off, each with leases given to others', String(done)],
+    ['parts issued again', String(reissued)],
+    ['seconds, with the checks', tookSeconds.toFixed(1)],
+    ['CPU seconds of all threads', ((user + system) / 1e6).toFixed(1)],
+    ['µs a failure: the close and the parts', eachUs(spent.failing)],
+    ['µs a failure: the hello that follows', eachUs(spent.returning)],
+    ['µs: floor, one hello encoded and decoded', eachUs(spent.floor * FAILURES_A_FLOOR)],
+    ['µs a failure: its share of reads begun', eachUs(spent.reading)],
+    ['µs a failure: its share of heartbeats', eachUs(spent.beating)],
+    [
+      `seconds for ${GOAL_FAILURES} (goal < ${GOAL_SECONDS})`,
+      `${projected.toFixed(1)}, ${projected < GOAL_SECONDS ? 'holds' : 'missed'}`,
+    ],
+  ]),
+)
