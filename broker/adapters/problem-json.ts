@@ -44,6 +44,7 @@ const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
   'unknown-task': 404,
   overloaded: 429,
   'ledger-full': 503,
+  'disk-full': 503,
   'tile-missing': 503,
 }
 

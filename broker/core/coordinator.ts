@@ -125,6 +125,9 @@ export class Coordinator {
       case 'cancel-requested':
         this.#submissions.cancel(event)
         break
+      case 'disk-checked':
+        this.#submissions.diskChecked(event)
+        break
       case 'deadline-reached':
         break
       default:

@@ -46,6 +46,8 @@ export type GatewayEvent =
       readonly submitter: Submitter
       readonly task: TaskId
     }
+  /** How much room the disk of the ledger has. */
+  | { readonly type: 'disk-checked'; readonly freeBytes: number }
   | { readonly type: 'deadline-reached' }
 
 /** One moment on both clocks. Deadlines and leases run on the monotonic one; wall time is for `ts`. */

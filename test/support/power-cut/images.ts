@@ -9,7 +9,7 @@ import type { DiskRecord } from './recording.ts'
 import type { Fact, Subject } from './subject.ts'
 
 /** Of so many images one is opened as after a cut; the others without the process that tries first. */
-const TRIED_FIRST = 8
+const TRIED_FIRST = 16
 
 /**
  * Most cuts come just after something was acknowledged, where a loss would show, and some while the

@@ -142,12 +142,26 @@ function stepRecords(seed: number, step: number): LedgerRecord[] {
 function contentsAfter(seed: number, step: number): Map<string, string> {
   const contents = new Map<string, string>()
   for (let each = 1; each <= step; each++) {
-    for (const { table, key, value } of stepRecords(seed, each)) {
-      if (value === undefined) contents.delete(`${table}/${key}`)
-      else contents.set(`${table}/${key}`, textOf(value))
+    for (const [name, text] of changesOf(seed, each)) {
+      if (text === undefined) contents.delete(name)
+      else contents.set(name, text)
     }
   }
   return contents
+}
+
+const encoded = new Map<string, [name: string, text: string | undefined][]>()
+
+function changesOf(seed: number, step: number): [name: string, text: string | undefined][] {
+  const known = encoded.get(`${seed}/${step}`)
+  if (known !== undefined) return known
+  const changes = stepRecords(seed, step).map(
+    ({ table, key, value }): [string, string | undefined] => {
+      return [`${table}/${key}`, value === undefined ? undefined : textOf(value)]
+    },
+  )
+  encoded.set(`${seed}/${step}`, changes)
+  return changes
 }
 
 function problemOf(ledger: LedgerStore, seed: number, step: number): string | undefined {
