@@ -133,13 +133,12 @@ export class PowerCuts {
         continue
       }
       if (line.judged !== null) violations.push({ ...opened!, problem: line.judged })
-      opened = undefined
       next = line.image + 1
     }
     clearTimeout(limit)
     const { code, signal } = await gone
     if (code === 0 && next === end) return next
-    if (opened === undefined) throw new Error(`it ended with ${signal ?? code} on no image`)
+    if (opened === undefined) throw new Error(`it ended with ${signal ?? code} before any image`)
     const problem = isHanging ? 'it hung' : `it died: ${signal ?? code}`
     violations.push({ ...opened, problem })
     return opened.image + 1
