@@ -10,8 +10,8 @@ import { PowerCuts, type SubjectName, type Verdicts } from '../support/power-cut
 import { readRecording } from '../support/power-cut/recording.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
-const IMAGES = Number(process.env.IMAGES ?? 400)
-const CONTROL_IMAGES = 40
+const IMAGES = Number(process.env.IMAGES ?? 300)
+const CONTROL_IMAGES = 30
 const kept = process.env.KEPT
 const command = 'npx tap run test/end-to-end/power-cut.test.ts'
 t.comment(`SEED=${seed} IMAGES=${IMAGES} ${command}`)
