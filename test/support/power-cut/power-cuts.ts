@@ -32,6 +32,13 @@ export interface Verdicts {
 
 export type SubjectName = 'slice' | 'ledger'
 
+/** A test that is ended from outside takes them along. */
+const running = new Set<ChildProcess>()
+
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 export class PowerCuts {
   /** Everything lies in here; it is worth keeping when something was found. */
   readonly directory: string
@@ -145,10 +152,13 @@ export class PowerCuts {
   }
 
   #start(argv: readonly string[], variables: Readonly<Record<string, string>>): ChildProcess {
-    return spawn(process.execPath, [...process.execArgv, PROGRAM, ...argv], {
+    const child = spawn(process.execPath, [...process.execArgv, PROGRAM, ...argv], {
       env: { ...process.env, ...variables, LD_PRELOAD: this.#shim },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
+    running.add(child)
+    child.once('close', () => running.delete(child))
+    return child
   }
 
   remove(): void {
