@@ -127,6 +127,10 @@ export class GatewayDriver {
     this.#deliver({ type: 'node-message-received', connection, node, message: decoded.message })
   }
 
+  diskChecked(freeBytes: number): void {
+    this.#deliver({ type: 'disk-checked', freeBytes })
+  }
+
   connectionClosed(connection: string): void {
     this.#deliver({ type: 'connection-closed', connection })
   }

@@ -11,6 +11,7 @@ import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
 import { VERSION } from '../shared/runtime/version.ts'
+import { DiskWatch } from './adapters/disk-watch.ts'
 import { EventLog } from './adapters/event-log.ts'
 import { HttpServer } from './adapters/http-server.ts'
 import { LedgerStore } from './adapters/ledger-store.ts'
@@ -88,6 +89,7 @@ async function start(
       ...view.counts(),
       connections: broker.counters().clientsConnected,
       eventsDropped: events.dropped,
+      diskFreeBytes: disk.freeBytes,
     },
   }))
   const driver = new GatewayDriver(
@@ -185,6 +187,9 @@ async function start(
   )
   shutdown.add('probe', () => probe.close())
   driver.begin(begin)
+  const disk = new DiskWatch({ directory: config.data }, (free) => driver.diskChecked(free))
+  shutdown.add('disk watch', () => disk.close())
+  await disk.start()
   const http = new HttpServer({ host: config.httpHost, port: config.httpPort }, calls, log)
   const { port: httpPort } = await http.listen()
   shutdown.add('http', () => http.close())

@@ -6,7 +6,7 @@ import type { NodeView } from '../core/views.ts'
 /** Numbers of the moment, by the names of the coordinator's view and of the broker. */
 export interface GatewaySnapshot {
   readonly nodes: readonly NodeView[]
-  readonly counts: Readonly<Record<string, number>>
+  readonly counts: Readonly<Record<string, number | undefined>>
   /** MQTT publishes that were dropped, and connections and subscriptions that were refused, by reason. */
   readonly mqtt: {
     readonly dropped: Readonly<Record<string, number>>
@@ -37,6 +37,7 @@ const COUNTS: Readonly<Record<string, { readonly name: string; readonly help: st
     name: 'obelisk_answers_late_total',
     help: 'Answers that came after their lease and were dropped.',
   },
+  diskFreeBytes: { name: 'obelisk_disk_free_bytes', help: 'Room on the disk of the ledger.' },
   eventsDropped: {
     name: 'obelisk_event_log_dropped_total',
     help: 'Events that the event log could not take.',

@@ -45,6 +45,7 @@ const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
   overloaded: 429,
   recovering: 503,
   'ledger-full': 503,
+  'disk-full': 503,
   'tile-missing': 503,
 }
 

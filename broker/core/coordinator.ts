@@ -180,6 +180,9 @@ export class Coordinator {
       case 'trust-demanded':
         this.#fleet.silence.trust()
         break
+      case 'disk-checked':
+        this.#submissions.diskChecked(event)
+        break
       case 'deadline-reached':
         break
       default:

@@ -22,6 +22,7 @@ export type RefusalCode =
   | 'unknown-task'
   | 'overloaded'
   | 'ledger-full'
+  | 'disk-full'
   | 'tile-missing'
   | 'recovering'
 

@@ -54,6 +54,8 @@ export type GatewayEvent =
   | { readonly type: 'probe-returned'; readonly beat: number }
   /** An operator says that what the gateway sees of the fleet is true. */
   | { readonly type: 'trust-demanded' }
+  /** How much room the disk of the ledger has. */
+  | { readonly type: 'disk-checked'; readonly freeBytes: number }
   | { readonly type: 'deadline-reached' }
 
 /** One moment on both clocks. Deadlines and leases run on the monotonic one; wall time is for `ts`. */

@@ -23,6 +23,13 @@ export interface TaskRunner {
 /** Unnamed submissions of late whose resent packets are known again. */
 const RECENT_PACKETS_MAX = 10_000
 
+const MIB = 1024 * 1024
+/** Left for what was accepted already: results, states, acknowledgements. As on the nodes. */
+const DISK_FREE_BYTES_MIN = 16 * MIB
+/** A disk that was full has room again from here on, so that it does not change with every write. */
+const DISK_FREE_BYTES_AGAIN = 20 * MIB
+
+type DiskChecked = Extract<GatewayEvent, { type: 'disk-checked' }>
 type Submitted = Extract<GatewayEvent, { type: 'task-submitted' }>
 type CancelRequested = Extract<GatewayEvent, { type: 'cancel-requested' }>
 
@@ -30,6 +37,9 @@ export class Submissions {
   readonly #context: CoordinatorContext
   readonly #runner: TaskRunner
   readonly #recentPackets = new Map<string, TaskId>()
+  #disk: 'roomy' | 'full' = 'roomy'
+  /** What may be accepted until the disk is looked at again. */
+  #diskRoomBytes = Number.POSITIVE_INFINITY
 
   constructor(context: CoordinatorContext, runner: TaskRunner) {
     this.#context = context
@@ -65,6 +75,7 @@ export class Submissions {
       ts: this.#context.ts,
       deadlineMs: this.#context.nowMs + submission.body.deadlineMs,
     })
+    this.#diskRoomBytes -= encoded.length
     if (submission.id === undefined) this.#remember(submitter, id)
     this.#context.persist({ table: 'body', key: id, value: encoded })
     this.#context.taskChanged(task)
@@ -85,6 +96,19 @@ export class Submissions {
       return
     }
     if (ticket !== undefined) this.#accepted(ticket, task)
+  }
+
+  diskChecked({ freeBytes }: DiskChecked): void {
+    this.#diskRoomBytes = freeBytes - DISK_FREE_BYTES_MIN
+    if (this.#disk === 'roomy' && freeBytes < DISK_FREE_BYTES_MIN) {
+      this.#disk = 'full'
+      const message = 'the disk of the ledger is full: no task is accepted'
+      this.#context.notice('error', 'disk-full', message, { freeBytes })
+    } else if (this.#disk === 'full' && freeBytes >= DISK_FREE_BYTES_AGAIN) {
+      this.#disk = 'roomy'
+      const message = 'the disk of the ledger has room again: tasks are accepted'
+      this.#context.notice('info', 'disk-roomy', message, { freeBytes })
+    }
   }
 
   /** By id; or, without one, a resent packet of the same client (best effort). */
@@ -114,6 +138,9 @@ export class Submissions {
     }
     if (members.size === 0) {
       return { code: 'no-node', message: 'no node has ever joined this gateway' }
+    }
+    if (this.#disk === 'full' || bytes > this.#diskRoomBytes) {
+      return { code: 'disk-full', message: 'the disk of the gateway has no room for more tasks' }
     }
     if (tasks.isFull) {
       const message = `${options.tasksMax} task ids are kept; ended ones are forgotten after 7 days`

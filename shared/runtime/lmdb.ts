@@ -167,8 +167,11 @@ export class Database {
     if (this.#state === 'closed') return
     const wasSound = this.#state === 'open'
     this.#state = 'closed'
-    if (wasSound) await this.#root.flushed
-    await this.#root.close()
+    // After a failed commit the library would wait for a flush that never comes.
+    if (wasSound) {
+      await this.#root.flushed
+      await this.#root.close()
+    }
     closeSync(this.#file)
     if (wasSound) this.#markClean()
   }
@@ -183,8 +186,8 @@ export class Database {
   }
 
   #fail(error: unknown): AppError {
-    const detail = (error as { commitError?: Promise<never> }).commitError
-    detail?.catch(() => {})
+    detailOf(error)?.catch(() => {})
+    if (this.#state === 'open') silenceLibrary()
     const fatal = new AppError('store-failed', `the store failed: ${messageOf(error)}`, {
       cause: error,
       exitCode: EXIT_SOFTWARE,
@@ -195,6 +198,20 @@ export class Database {
     }
     return fatal
   }
+}
+
+function detailOf(error: unknown): Promise<never> | undefined {
+  return (error as { commitError?: Promise<never> } | undefined)?.commitError
+}
+
+/**
+ * With a commit the library also fails promises that it gave to nobody. They would end the process
+ * with another exit code than the one that the failure means.
+ */
+function silenceLibrary(): void {
+  process.on('unhandledRejection', (reason) => {
+    if (detailOf(reason) === undefined) throw reason
+  })
 }
 
 interface Stats {

@@ -125,3 +125,37 @@ t.test('a tile whose every copy was lost is refused, never read as zeros', async
   const elsewhere = { x: 4, y: 0, w: 4, h: 4 }
   t.ok(bench.submit({ id: 's', ...GET, region: elsewhere }).ok)
 })
+
+t.test('with a full disk nothing is accepted, until there is clearly room again', async (t) => {
+  const MIB = 1024 * 1024
+  const bench = settledPair()
+  const checked = (mib: number): void => {
+    bench.step({ type: 'disk-checked', freeBytes: mib * MIB })
+  }
+  const refused = { ok: false, refusal: { code: 'disk-full' } }
+  checked(16)
+  t.match(bench.submit({ ...ADD, region: TILE_0 }), refused, 'it would not fit any more')
+  t.same(bench.notices('disk-full'), [])
+  checked(17)
+  t.match(bench.submit({ id: 'w', ...ADD, region: TILE_0 }), { ok: true })
+  checked(15.9)
+  t.same(bench.notices('disk-full'), [{ freeBytes: 15.9 * MIB }])
+  t.match(bench.submit(GET), refused)
+  t.same(bench.notices('task-rejected'), [{ client: 'tester', via: 'mqtt', reason: 'disk-full' }])
+  t.match(bench.submit({ id: 'w', ...ADD, region: TILE_0 }), { ok: true }, 'it is known already')
+  checked(1)
+  t.same(bench.notices('disk-full'), [], 'said once')
+  checked(19.9)
+  t.match(bench.submit(GET), refused)
+  checked(20)
+  t.same(bench.notices('disk-roomy'), [{ freeBytes: 20 * MIB }])
+  t.match(bench.submit(GET), { ok: true })
+})
+
+t.test('what is accepted between two looks at the disk uses up its room', async (t) => {
+  const bench = settledPair()
+  bench.step({ type: 'disk-checked', freeBytes: 16 * 1024 * 1024 + 100 })
+  const outcomes = [1, 2, 3, 4].map(() => bench.submit({ ...ADD, region: TILE_0 }).ok)
+  t.equal(outcomes[0], true)
+  t.equal(outcomes.at(-1), false)
+})

@@ -1,0 +1,139 @@
+/** Disks that fill up under a running agent and a running gateway: they stop in time and say so. */
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { Random } from '../../shared/core/random.ts'
+import { Additions, PATIENT } from '../support/additions.ts'
+import { eventually, Fleet, within } from '../support/processes.ts'
+import { caughtUp, withEachAway } from '../support/replicas.ts'
+import { SmallDisk } from '../support/small-disk.ts'
+import { BASE, HttpClient, WireClient } from '../support/wire-client.ts'
+
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
+t.comment(`SEED=${seed} npx tap run test/end-to-end/disk-full.test.ts`)
+// For machines that do much else at the same time.
+t.setTimeout(300_000)
+t.jobs = 2
+
+const MIB = 1024 * 1024
+const SIDE = 64
+const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32']
+
+/** A disk, or nothing where this test cannot have one. */
+function diskFor(t: Test, sizeMib: number): SmallDisk | undefined {
+  const disk = SmallDisk.mount(t, sizeMib)
+  if (typeof disk !== 'string') return disk
+  t.pass(disk, { skip: disk })
+  return undefined
+}
+
+t.test('an agent whose disk is full stops and catches up later', { buffered: true }, async (t) => {
+  const disk = diskFor(t, 24)
+  if (disk === undefined) return
+  const fleet = new Fleet(t)
+  disk.standInFor(join(fleet.directory, 'a'))
+  const gateway = await fleet.gateway(...GRID)
+  const http = new HttpClient(gateway.http)
+  const agents = await fleet.agents(['a', 'b'], gateway.url)
+  const [agent] = agents
+  await http.run({ op: 'scale' })
+  const wire = await WireClient.connect(gateway.url, `${BASE}/gateway/event`)
+  t.teardown(() => wire.close())
+  const sums = new Additions(SIDE, new Random(seed))
+  const addSome = async (): Promise<void> => {
+    for (let count = 0; count < 5; count++) sums.next()
+    await sums.send(wire)
+  }
+  await addSome()
+  await sums.areDone(t, http)
+  await caughtUp(http, 'a')
+
+  disk.fillUpTo(12 * MIB)
+  // The agent looks at its disk every few seconds.
+  const stopped = await eventually('the agent stops', async () => {
+    await addSome()
+    return wire.jsonOf('gateway/event').find(({ code }) => code === 'replica-stopped')
+  })
+  t.match(stopped, { node: 'a', error: 'store-full', level: 'error' })
+  await addSome()
+  await sums.areDone(t, http)
+  await sums.areHeld(t, http, 'the other one has everything')
+  t.notOk(agent!.run.hasExited, 'it is still there')
+  const { stream } = await http.node('a')
+  t.ok(stream.acked < stream.head, `it stands at ${stream.acked} of ${stream.head}`)
+  t.ok(disk.freeBytes > 11 * MIB, 'it left the room alone')
+
+  disk.empty()
+  t.match(await agent!.run.end('SIGTERM'), { code: 0 })
+  await agent!.restart()
+  await caughtUp(http, 'a')
+  await addSome()
+  await sums.areDone(t, http)
+  await withEachAway(http, agents, (away) => sums.areHeld(t, http, `once, without ${away}`))
+  for (const code of ['store-wiped', 'store-replaced', 'stream-mismatch', 'drift']) {
+    t.equal(await http.metric('obelisk_events_total', `code="${code}"`), 0, `no ${code}`)
+  }
+})
+
+t.test('a gateway whose disk is full takes no task and says so', { buffered: true }, async (t) => {
+  const disk = diskFor(t, 48)
+  if (disk === undefined) return
+  const fleet = new Fleet(t)
+  disk.standInFor(join(fleet.directory, 'gateway'))
+  const gateway = await fleet.gateway(...GRID)
+  const http = new HttpClient(gateway.http)
+  const agents = await fleet.agents(['a', 'b'], gateway.url)
+  await http.run({ op: 'scale' })
+  const filters = ['gateway/event', 'task/rejected'].map((topic) => `${BASE}/${topic}`)
+  const wire = await WireClient.connect(gateway.url, ...filters)
+  t.teardown(() => wire.close())
+  const sums = new Additions(SIDE, new Random(seed + 1))
+  for (let count = 0; count < 10; count++) sums.next()
+  await sums.send(wire)
+  await sums.areDone(t, http)
+
+  disk.fillUpTo(8 * MIB)
+  const full = await wire.nextJson('gateway/event', ({ code }) => code === 'disk-full')
+  t.match(full, { level: 'error' })
+  t.ok(full.freeBytes <= 8 * MIB)
+  t.ok((await http.metric('obelisk_disk_free_bytes')) <= 8 * MIB)
+  const { status, headers, body } = await http.post({ op: 'add', args: { field: 'n', value: 1 } })
+  t.match({ status, body }, { status: 503, body: { code: 'disk-full' } })
+  t.match(headers.get('retry-after'), /^\d+$/)
+  t.ok(await wire.submit({ id: 'refused', op: 'add', args: { field: 'n', value: 1 } }))
+  t.match(await wire.nextJson('task/rejected'), { id: 'refused', code: 'disk-full' })
+  const known = await http.request('/api/tasks/add-0/result')
+  t.match({ status: known.status, state: known.body.state }, { status: 200, state: 'completed' })
+  for (const task of sums.tasks.values()) t.ok(await wire.submit(task), 'what is known is known')
+  t.equal(wire.of('task/rejected').length, 1)
+
+  disk.empty()
+  t.match(await wire.nextJson('gateway/event', ({ code }) => code === 'disk-roomy'), {
+    level: 'info',
+  })
+  for (let count = 0; count < 10; count++) sums.next()
+  await sums.send(wire)
+  await sums.areDone(t, http)
+  await sums.areHeld(t, http, 'every add once')
+
+  // Reads are accepted, and then not a block is left for their results.
+  for (const { run } of agents) run.signal('SIGSTOP')
+  const reads = Array.from({ length: 60 }, (_, index) => `read-${index}`)
+  for (const id of reads) t.ok(await wire.submit({ id, op: 'get', ...PATIENT }))
+  disk.fillUpTo(0)
+  for (const { run } of agents) run.signal('SIGCONT')
+  t.match(await within('its end', gateway.run.exited), { code: 70 })
+  t.match(gateway.run.stderr, 'store-failed')
+
+  disk.empty()
+  await gateway.restart()
+  const again = await WireClient.connect(gateway.url)
+  t.teardown(() => again.close())
+  for (const id of reads) {
+    const { body } = await http.request(`/api/tasks/${id}?wait=30s`)
+    t.match(body, { id, state: 'completed' })
+  }
+  for (let count = 0; count < 5; count++) sums.next()
+  await sums.send(again)
+  await sums.areDone(t, http)
+  await withEachAway(http, agents, (away) => sums.areHeld(t, http, `once, without ${away}`))
+})

@@ -1,0 +1,71 @@
+/** A file system in memory, small enough to be filled, for the directory of a process. */
+import { spawnSync } from 'node:child_process'
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  rmSync,
+  statfsSync,
+  symlinkSync,
+  writeSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+
+const MIB = 1024 * 1024
+
+export class SmallDisk {
+  readonly path: string
+
+  /**
+   * Mounts it until the test is over; says why where that is not allowed. To be called before the
+   * processes that use it are started: what was set up first is taken down last.
+   */
+  static mount(t: Test, sizeMib: number): SmallDisk | string {
+    if (process.platform !== 'linux') return 'tmpfs is of Linux'
+    const path = mkdtempSync(join(tmpdir(), 'obelisk-disk-'))
+    const argv = ['-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'none', path]
+    const { status, stderr } = spawnSync('mount', argv, { encoding: 'utf8' })
+    if (status === 0) {
+      t.teardown(() => {
+        spawnSync('umount', [path])
+        rmdirSync(path)
+      })
+      return new SmallDisk(path)
+    }
+    rmdirSync(path)
+    return `a file system cannot be mounted here: ${stderr?.trim() ?? 'there is no mount'}`
+  }
+
+  private constructor(path: string) {
+    this.path = path
+  }
+
+  get freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.path)
+    return bavail * bsize
+  }
+
+  /** Makes it what lies at `path`. */
+  standInFor(path: string): void {
+    symlinkSync(this.path, path)
+  }
+
+  /** Writes a file of zeros that leaves this much. */
+  fillUpTo(freeBytes: number): void {
+    this.empty()
+    const file = openSync(join(this.path, 'filler'), 'w')
+    const block = Buffer.alloc(MIB)
+    for (let rest = this.freeBytes - freeBytes; rest > 0; ) {
+      rest -= writeSync(file, block, 0, Math.min(rest, MIB))
+    }
+    closeSync(file)
+  }
+
+  /** Takes that file away. */
+  empty(): void {
+    rmSync(join(this.path, 'filler'), { force: true })
+  }
+}
