@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { AppError, EXIT_SOFTWARE } from '../shared/runtime/errors.ts'
+import { AppError, EXIT_SOFTWARE, EXIT_USAGE } from '../shared/runtime/errors.ts'
 
 /**
  * The `obelisk` command. The long-running programs are told apart before anything else is loaded:
@@ -22,6 +22,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const [asked = ''] = rest
   // A word to a gateway that runs is a user command.
   const isWord = name === 'gateway' && asked === 'trust'
+  if (name === 'gateway' && asked === 'recover') return runRecovery(rest.slice(1))
   if (Object.hasOwn(MAINS, name) && !isWord) return runMain(name, rest)
   if (name === 'help' && Object.hasOwn(MAINS, asked)) return runMain(asked, ['--help'])
   const { runCommand } = await import('./commands/program.ts')
@@ -31,6 +32,18 @@ async function run(argv: readonly string[]): Promise<number> {
     process.exit(error.code === 'EPIPE' ? 0 : 1)
   })
   return runCommand(argv, { stdout, stderr, stdin, environment: env }, version())
+}
+
+/** The gateway with the one option that an operator must not leave out when a ledger is lost. */
+async function runRecovery(argv: readonly string[]): Promise<number> {
+  const given = argv.map((word) => word.replace(/^--nodes(?==|$)/, '--recover-nodes'))
+  if (given.some((word) => word.startsWith('--recover-nodes') || word === '--help')) {
+    return runMain('gateway', given)
+  }
+  process.stderr.write(
+    'obelisk gateway recover: say how many nodes there are, with --nodes <n>: so many are waited for\n',
+  )
+  return EXIT_USAGE
 }
 
 async function runMain(name: string, argv: readonly string[]): Promise<number> {

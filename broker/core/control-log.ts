@@ -32,11 +32,25 @@ export class ControlLog {
   append(member: Member, order: ControlOrder): number {
     const seq = this.#context.nextSequence()
     const { position } = member.stream.append({ seq, ...partOf(order, this.#context.nowMs) })
+    this.#persist(member, { seq, position, order })
+    return position
+  }
+
+  /** Puts an order in the place of an entry that the node has not applied. */
+  replace(member: Member, position: number, order: ControlOrder): void {
+    const seq = this.#context.nextSequence()
+    member.stream.replace(position, { seq, ...partOf(order, this.#context.nowMs) })
+    this.#persist(member, { seq, position, order })
+  }
+
+  #persist(
+    member: Member,
+    { seq, position, order }: { seq: number; position: number; order: ControlOrder },
+  ): void {
     this.#context.streamChanged(member)
     const tiles = packTiles(tilesOf(order))
     const value = { node: member.id, position, op: order.op, args: argsOf(order), tiles }
     this.#context.persist({ table: 'control', key: seq, value })
-    return position
   }
 
   /** The node has it, or will never get it. */

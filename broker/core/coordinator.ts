@@ -269,16 +269,21 @@ export class Coordinator {
           this.#writes.acknowledge(member, message.position)
         }
         break
-      case 'stopped':
-        member.stopReason = `${message.code}: ${message.message}`
-        this.#context.notice('error', 'replica-stopped', `node ${node}: ${member.stopReason}`, {
+      case 'stopped': {
+        const { code, message: why } = message
+        member.stopReason = { code, message: why }
+        this.#context.notice('error', 'replica-stopped', `node ${node}: ${code}: ${why}`, {
           node,
-          error: message.code,
+          error: code,
         })
         this.#reads.withdrawFrom(member)
         this.#moves.withdrawFrom(member)
         this.#writes.reconsider(member)
+        for (const replica of this.#writes.voidStuck(member)) {
+          this.#fleet.disconnect(replica, 'entry-voided')
+        }
         break
+      }
       case 'chunk':
         this.#moves.relay(message)
         break

@@ -43,7 +43,7 @@ export class Member {
   readonly arrivals = new ArrivalHistory()
   readonly steadiness = new Steadiness()
   /** Why the node stopped its stream by itself, until the next connection. */
-  stopReason: string | undefined
+  stopReason: { readonly code: string; readonly message: string } | undefined
   /** It is being emptied, or was. */
   leaving: 'draining' | 'left' | undefined
   /** After a recovery, until the node counts its stream from nothing: where it stood. */

@@ -93,6 +93,15 @@ export class NodeStream {
     return entry
   }
 
+  /** Puts something else in the place of an entry that the node has not applied; all chains follow. */
+  replace(position: number, part: Omit<LogEntry, 'position' | 'chain'>): void {
+    const later = this.#entries.splice(position - this.acked - 1)
+    this.#headChain = this.#entries.at(-1)?.chain ?? this.#acked.chain
+    this.#sent = Math.min(this.#sent, position - 1)
+    this.append(part)
+    for (const { position: _position, chain: _chain, ...rest } of later.slice(1)) this.append(rest)
+  }
+
   /** What the node's disk shows at `position`: nothing of ours, ours, or something else. */
   compare(position: number, chain: Uint8Array): 'behind' | 'match' | 'ahead' | 'differs' {
     if (position < this.#acked.position) return 'behind'

@@ -24,6 +24,9 @@ import { endTask, releaseBody } from './task-endings.ts'
 import { operationOf, type Task } from './task-ledger.ts'
 import type { OpenWrite, Rows, WriteLog } from './write-log.ts'
 
+/** What a node says of an entry that it will never be able to apply, nor any other. */
+const NEVER_APPLIED = ['entry-invalid', 'unknown-operation']
+
 export class Writes {
   readonly #context: CoordinatorContext
   /** Accepted and not yet sequenced, in order of acceptance. */
@@ -165,7 +168,9 @@ export class Writes {
   /** A move does not need the writes any more that it had to catch up with. */
   release(move: Move): void {
     for (const seq of move.missed.splice(0)) {
-      const write = this.#log.find(seq)!
+      const write = this.#log.find(seq)
+      // Given up meanwhile.
+      if (write === undefined) continue
       write.retained -= 1
       this.#evaluate(write)
     }
@@ -225,6 +230,49 @@ export class Writes {
         },
       )
     }
+  }
+
+  /**
+   * A replica cannot apply its next entry, and not for want of room or luck. If no replica of the write can,
+   * and all stand just before it, the write is given up: a void takes its place in every stream. Returns the
+   * replicas, which go on from there once they have connected again.
+   */
+  voidStuck(member: Member): Member[] {
+    const { members } = this.#context
+    const next = member.stream.entryAt(member.stream.acked + 1)
+    const write = next?.order === undefined ? this.#log.find(next?.seq ?? 0) : undefined
+    if (write === undefined || write.isDone) return []
+    const first = new Map<number, number>()
+    for (const part of write.parts) {
+      first.set(part.member, Math.min(part.position, first.get(part.member) ?? part.position))
+    }
+    const isStuck = [...first].every(([index, position]) => {
+      const { stream, stopReason } = members.at(index)
+      return stream.acked === position - 1 && NEVER_APPLIED.includes(stopReason?.code ?? '')
+    })
+    if (!isStuck) return []
+    for (const { member: index, position } of write.parts) {
+      this.#controls.replace(members.at(index), position, { op: '$void' })
+    }
+    this.#log.remove(write)
+    this.#endVoided(write.task, members.at(write.parts[0]!.member).stopReason!.message)
+    return [...first.keys()].sort((a, b) => a - b).map((index) => members.at(index))
+  }
+
+  #endVoided(task: Task, message: string): void {
+    const context = this.#context
+    task.effect = 'none'
+    context.notice('error', 'write-voided', `no replica can apply task ${task.id}: ${message}`, {
+      task: task.id,
+    })
+    if (isEnded(task.state)) {
+      context.taskChanged(task)
+      releaseBody(context, task)
+      return
+    }
+    task.error = { code: 'write-voided', message: `no replica can apply it: ${message}` }
+    task.shards.failed = task.shards.total
+    endTask(context, task, 'failed', { nodes: 0 })
   }
 
   /** A member left in-sync or came back: writes that waited for it may be done, others may start. */
