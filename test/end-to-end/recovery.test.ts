@@ -1,0 +1,79 @@
+/**
+ * The gateway's disk dies: what nodes hold becomes a new ledger, by `obelisk gateway recover`, and the fleet
+ * goes to work again. What was shown as done is there; ids and results of before are not.
+ */
+import { existsSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { Random } from '../../shared/core/random.ts'
+import { Additions } from '../support/additions.ts'
+import { eventually, Fleet, within } from '../support/processes.ts'
+import { caughtUp, withEachAway } from '../support/replicas.ts'
+import { HttpClient, WireClient } from '../support/wire-client.ts'
+
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
+t.comment(`SEED=${seed} npx tap run test/end-to-end/recovery.test.ts`)
+// For machines that do much else at the same time.
+t.setTimeout(300_000)
+
+const SIDE = 32
+const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32']
+
+t.test('a lost ledger is rebuilt from the nodes', async (t) => {
+  const fleet = new Fleet(t)
+  const gateway = await fleet.gateway(...GRID)
+  const agents = await fleet.agents(['a', 'b', 'c'], gateway.url)
+  const http = new HttpClient(gateway.http)
+  const wire = await WireClient.connect(gateway.url)
+  t.teardown(() => wire.close())
+  const additions = new Additions(SIDE, new Random(seed))
+  t.match(await http.run({ op: 'scale' }), { state: 'completed' })
+  for (let count = 0; count < 40; count++) additions.next()
+  await additions.send(wire)
+  await additions.areDone(t, http)
+
+  await gateway.run.kill()
+  const ledger = join(gateway.directory, 'state-64')
+  t.ok(existsSync(ledger))
+  renameSync(ledger, `${ledger}.lost`)
+  const ports = ['--port', `${gateway.port}`, '--http-port', `${gateway.httpPort}`]
+  const all = [...ports, '--data', gateway.directory, ...GRID]
+  const unsure = fleet.start(['gateway', 'recover', ...all])
+  t.match(await within('its end', unsure.exited), { code: 2 }, 'how many nodes must be said')
+  t.match(unsure.stderr, '--nodes')
+
+  const first = fleet.start(['gateway', 'recover', '--nodes', '3', ...all])
+  await first.line('ready ')
+  await first.kill()
+  const careless = fleet.start(['gateway', ...all])
+  const isRebuilt = careless.line('ready ').then(
+    () => true,
+    () => false,
+  )
+  if (!(await isRebuilt)) t.match(careless.stderr, '--recover-nodes', 'it is no ledger yet')
+  await careless.kill()
+  const again = fleet.start(['gateway', 'recover', '--nodes', '3', ...all])
+  await again.line('ready ')
+  for (const { id } of agents)
+    await eventually(`${id} is known`, () => http.node(id).catch(() => undefined))
+  for (const { id } of agents) await caughtUp(http, id)
+  await additions.areHeld(t, http, 'on the new ledger')
+  t.equal((await http.request('/api/tasks/add-1')).status, 404, 'tasks of before are gone')
+  t.match(await http.run({ op: 'stat', args: { field: 'n' } }), { state: 'completed' })
+
+  const later = await WireClient.connect(gateway.url)
+  t.teardown(() => later.close())
+  for (let count = 0; count < 20; count++) additions.next()
+  await additions.send(later)
+  await withEachAway(http, agents, (away) => additions.areHeld(t, http, `without ${away}`))
+})
+
+t.test('a ledger that is there is not rebuilt', async (t) => {
+  const fleet = new Fleet(t)
+  const gateway = await fleet.gateway(...GRID)
+  await gateway.run.end('SIGTERM')
+  const all = ['--data', gateway.directory, '--port', `${gateway.port}`, ...GRID]
+  const run = fleet.start(['gateway', 'recover', '--nodes', '1', ...all])
+  t.match(await within('its end', run.exited), { code: 78 })
+  t.match(run.stderr, 'move it away first')
+})
