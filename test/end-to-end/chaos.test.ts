@@ -59,6 +59,8 @@ t.test('each LSU of each replica counts the tasks that covered it', async (t) =>
   const random = new Random(seed)
   const faults = new ProcessFaults({ gateway, agents, relays }, random)
   const http = new HttpClient(gateway.http)
+  // A tile is given its holders with its first write: all are here now.
+  await http.run({ op: 'scale' })
 
   const directories = agents.map(({ directory }) => directory)
 

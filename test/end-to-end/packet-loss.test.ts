@@ -79,6 +79,8 @@ t.test('with every tenth packet lost each LSU still counts its tasks', { skip },
     return new Agent(id, data, () => runIn(id, PROGRAM, 'agent', ...own, '--data', data))
   })
   for (const agent of agents) await agent.ready(120_000)
+  // A tile is given its holders with its first write: all are here now.
+  await watching.run({ op: 'scale' })
 
   const doors = [1, 2].map((index) => new MqttDoor(mqtt, new Random(seed + index)))
   const load = new CountingLoad(SIDE, [...doors, new HttpDoor(http)], new Random(seed + 10))

@@ -5,6 +5,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import type { Test } from 'tap'
+import { beforeTheEnd } from './processes.ts'
 
 const HUB = 'hub'
 /** Of the block for documentation [RFC 5737]: nothing outside could be meant. */
@@ -18,7 +19,7 @@ export interface Losses {
 
 const open = new Set<NetworkNamespaces>()
 // A test that is ended from outside has no teardown.
-process.once('exit', () => {
+beforeTheEnd(() => {
   for (const namespaces of open) namespaces.remove()
 })
 

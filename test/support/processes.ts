@@ -229,11 +229,20 @@ export class Agent {
 /** Of all tests of this file: a test that is ended from outside has no teardown. */
 const running = new Set<Run>()
 
-function killAll(): void {
-  for (const run of running) run.signal('SIGKILL')
+/** Calls `act` when this process ends, also when it is ended by a signal that can be heard. */
+export function beforeTheEnd(act: () => void): void {
+  process.once('exit', act)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      act()
+      process.kill(process.pid, signal)
+    })
+  }
 }
 
-process.once('exit', killAll)
+beforeTheEnd(() => {
+  for (const run of running) run.signal('SIGKILL')
+})
 
 /** All processes of one test, and the directory that they live in. */
 export class Fleet {
