@@ -7,8 +7,8 @@ import t from 'tap'
 import { Random } from '../../shared/core/random.ts'
 import { allCompleted } from '../support/additions.ts'
 import { CountingLoad, HttpDoor, MqttDoor } from '../support/counting-load.ts'
-import { ProcessFaults } from '../support/process-faults.ts'
-import { Fleet } from '../support/processes.ts'
+import { ProcessFaults, READY_WITHIN_MS } from '../support/process-faults.ts'
+import { type Agent, Fleet } from '../support/processes.ts'
 import { caughtUp } from '../support/replicas.ts'
 import { compareStoredCopies } from '../support/stored-copies.ts'
 import { TcpRelay } from '../support/tcp-relay.ts'
@@ -45,9 +45,12 @@ t.test('each LSU of each replica counts the tasks that covered it', async (t) =>
     relays.push(opened)
     return opened
   }
-  const agents = await Promise.all(
-    IDS.map(async (id) => await fleet.agent(id, (await relay(gateway.port)).mqtt)),
-  )
+  const agents: Agent[] = []
+  for (const id of IDS) {
+    const { mqtt } = await relay(gateway.port)
+    agents.push(fleet.launch(id, mqtt, '--log-level', 'warn'))
+  }
+  for (const agent of agents) await agent.ready(READY_WITHIN_MS)
   const mqtt = await relay(gateway.port)
   const doors = [
     ...[1, 2, 3].map((index) => new MqttDoor(mqtt.mqtt, new Random(seed + index))),

@@ -9,7 +9,7 @@ import { Random } from '../../shared/core/random.ts'
 import { allCompleted } from '../support/additions.ts'
 import { CountingLoad, HttpDoor, MqttDoor } from '../support/counting-load.ts'
 import { NetworkNamespaces } from '../support/network-namespaces.ts'
-import { ProcessFaults } from '../support/process-faults.ts'
+import { ProcessFaults, READY_WITHIN_MS } from '../support/process-faults.ts'
 import { Agent, Fleet, freePort, Gateway, PROGRAM, type Run } from '../support/processes.ts'
 import { caughtUp } from '../support/replicas.ts'
 import { compareStoredCopies } from '../support/stored-copies.ts'
@@ -43,7 +43,7 @@ t.test('with every tenth packet lost each LSU still counts its tasks', { skip },
   }
   const relayIn = async (name: string, at: Place, to: Place): Promise<void> => {
     const places = [at, to].map((place) => JSON.stringify(place))
-    await runIn(name, ...process.execArgv, RELAY, ...places).line('ready ', 120_000)
+    await runIn(name, ...process.execArgv, RELAY, ...places).line('ready ', READY_WITHIN_MS)
   }
   const [port, httpPort] = [await freePort(), await freePort()]
   const directory = join(fleet.directory, 'gateway')
@@ -51,7 +51,7 @@ t.test('with every tenth packet lost each LSU still counts its tasks', { skip },
   const gateway = new Gateway({ port, httpPort, directory }, argv, (all) =>
     runIn('hub', PROGRAM, ...all),
   )
-  await gateway.ready(120_000)
+  await gateway.ready(READY_WITHIN_MS)
   const loopback = { host: '127.0.0.1' }
   const hub = { host: network.hubAddress }
   await relayIn('hub', { ...hub, port }, { ...loopback, port })
@@ -78,7 +78,7 @@ t.test('with every tenth packet lost each LSU still counts its tasks', { skip },
     const data = join(fleet.directory, id)
     return new Agent(id, data, () => runIn(id, PROGRAM, 'agent', ...own, '--data', data))
   })
-  for (const agent of agents) await agent.ready(120_000)
+  for (const agent of agents) await agent.ready(READY_WITHIN_MS)
   // A tile is given its holders with its first write: all are here now.
   await watching.run({ op: 'scale' })
 

@@ -29,7 +29,7 @@ const SHORTLY_MS_MAX = 300
 const FROZEN_MS_MAX = 2500
 const CUT_MS_MAX = 1000
 /** All start at the same time, perhaps on a machine that does much else. */
-const READY_WITHIN_MS = 120_000
+export const READY_WITHIN_MS = 120_000
 
 export class ProcessFaults {
   readonly counts: FaultCounts = { agentKills: 0, gatewayKills: 0, freezes: 0, cuts: 0 }
