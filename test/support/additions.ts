@@ -9,6 +9,13 @@ const IN_FLIGHT = 6
 /** Longer than any test: where this is given, nothing may expire. */
 export const PATIENT = { deadline_ms: 600_000 }
 
+export interface AdditionsOptions {
+  /** What the ids begin with: no two clients of a test may share it. */
+  readonly name?: string
+  /** Each add adds 1 to this. At 1, an LSU counts the tasks that covered it. */
+  readonly valueMax?: number
+}
+
 export class Additions {
   readonly tasks = new Map<string, Json>()
   /** Not known to be acknowledged. */
@@ -16,12 +23,21 @@ export class Additions {
   readonly #cells: number[]
   readonly #side: number
   readonly #random: Random
+  readonly #name: string
+  readonly #valueMax: number
 
   /** Of field `n` of a grid of `side` times `side`. */
-  constructor(side: number, random: Random) {
+  constructor(side: number, random: Random, { name = 'add', valueMax = 9 }: AdditionsOptions = {}) {
     this.#side = side
     this.#random = random
+    this.#name = name
+    this.#valueMax = valueMax
     this.#cells = new Array<number>(side * side).fill(0)
+  }
+
+  /** What each LSU has to be, row by row. */
+  get cells(): readonly number[] {
+    return this.#cells
   }
 
   /** A new task, which counts from now on. */
@@ -30,8 +46,8 @@ export class Additions {
     const side = this.#side
     const [x, y] = [random.integer(side), random.integer(side)]
     const region = { x, y, w: 1 + random.integer(side - x), h: 1 + random.integer(side - y) }
-    const value = 1 + random.integer(9)
-    const id = `add-${this.tasks.size}`
+    const value = 1 + random.integer(this.#valueMax)
+    const id = `${this.#name}-${this.tasks.size}`
     const task = { id, op: 'add', region, args: { field: 'n', value }, ...PATIENT }
     this.tasks.set(id, task)
     this.open.set(id, task)

@@ -11,11 +11,14 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 
 const ROOT = new URL('../../', import.meta.url)
-const PROGRAM = new URL('dist/scripts/obelisk.js', ROOT).pathname
+/** What `obelisk` runs. */
+export const PROGRAM = new URL('dist/scripts/obelisk.js', ROOT).pathname
 
 /** Far beyond what anything here takes, for machines that do much else at the same time. */
 export const LIMIT_MS = 30_000
 const LINES_SHOWN = 40
+/** Of a test that restarts much, the last. */
+const RUNS_SHOWN = 15
 
 export interface Exit {
   readonly code: number | null
@@ -112,13 +115,15 @@ export class Run {
   }
 
   /** The first line of stderr that begins with `start`. */
-  async line(start: string): Promise<string> {
-    return await eventually(`${this.name} says "${start}"`, () => {
+  async line(start: string, limitMs = LIMIT_MS): Promise<string> {
+    const what = `${this.name} says "${start}"`
+    const look = (): string | undefined => {
       const found = this.#stderr.split('\n').find((line) => line.startsWith(start))
       if (found !== undefined) return found
       if (this.#exit === undefined) return undefined
       throw new Error(`${this.name} ended with ${JSON.stringify(this.#exit)}:\n${this.#stderr}`)
-    })
+    }
+    return await eventually(what, look, limitMs)
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -167,14 +172,19 @@ export class Gateway {
     return `http://127.0.0.1:${this.httpPort}`
   }
 
-  async ready(): Promise<this> {
-    await this.run.line('ready ')
+  async ready(limitMs = LIMIT_MS): Promise<this> {
+    await this.run.line('ready ', limitMs)
     return this
+  }
+
+  /** After its end: the same again, which may not be ready yet. */
+  start(): void {
+    this.run = this.#begin()
   }
 
   /** After its end: the same again. */
   async restart(): Promise<void> {
-    this.run = this.#begin()
+    this.start()
     await this.ready()
   }
 
@@ -199,14 +209,19 @@ export class Agent {
     this.run = begin()
   }
 
-  async ready(): Promise<this> {
-    await this.run.line('ready ')
+  async ready(limitMs = LIMIT_MS): Promise<this> {
+    await this.run.line('ready ', limitMs)
     return this
+  }
+
+  /** After its end: the same again, which may not be ready yet. */
+  start(): void {
+    this.run = this.#begin()
   }
 
   /** After its end: the same again. */
   async restart(): Promise<void> {
-    this.run = this.#begin()
+    this.start()
     await this.ready()
   }
 }
@@ -214,11 +229,20 @@ export class Agent {
 /** Of all tests of this file: a test that is ended from outside has no teardown. */
 const running = new Set<Run>()
 
-function killAll(): void {
-  for (const run of running) run.signal('SIGKILL')
+/** Calls `act` when this process ends, also when it is ended by a signal that can be heard. */
+export function beforeTheEnd(act: () => void): void {
+  process.once('exit', act)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      act()
+      process.kill(process.pid, signal)
+    })
+  }
 }
 
-process.once('exit', killAll)
+beforeTheEnd(() => {
+  for (const run of running) run.signal('SIGKILL')
+})
 
 /** All processes of one test, and the directory that they live in. */
 export class Fleet {
@@ -230,7 +254,7 @@ export class Fleet {
     this.directory = mkdtempSync(join(tmpdir(), 'obelisk-test-'))
     t.teardown(async () => {
       await Promise.all(this.#runs.map((run) => run.kill()))
-      if (!t.passing()) for (const run of this.#runs) t.comment(endOf(run))
+      if (!t.passing()) for (const run of this.#runs.slice(-RUNS_SHOWN)) t.comment(endOf(run))
       rmSync(this.directory, { recursive: true, force: true })
     })
   }

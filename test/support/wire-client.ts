@@ -3,7 +3,7 @@
  * code. CBOR is read and written by another implementation than ours.
  */
 import cbor from 'cbor'
-import { connectAsync, type MqttClient } from 'mqtt'
+import { connect, type MqttClient } from 'mqtt'
 import { eventually, LIMIT_MS } from './processes.ts'
 
 export const BASE = 'obelisk/v1'
@@ -46,8 +46,14 @@ export class WireClient {
 
   static async connect(url: string, ...filters: readonly string[]): Promise<WireClient> {
     const clientId = `test-${Math.random().toString(36).slice(2, 12)}`
-    const connected = await connectAsync(url, { clientId, reconnectPeriod: 0, keepalive: 0 })
-    const wire = new WireClient(connected)
+    const client = connect(url, { clientId, reconnectPeriod: 0, keepalive: 0 })
+    await new Promise<void>((resolve, reject) => {
+      client.once('connect', () => resolve())
+      client.once('error', reject)
+      // The library's own promise waits for ever when a server goes away before it has answered.
+      client.once('close', () => reject(new Error(`${url} closed the connection at once`)))
+    })
+    const wire = new WireClient(client)
     for (const filter of filters) await wire.subscribe(filter)
     return wire
   }
@@ -75,7 +81,9 @@ export class WireClient {
   }
 
   async subscribe(filter: string): Promise<void> {
-    await this.client.subscribeAsync(filter, { qos: 1 })
+    const subscribed = this.client.subscribeAsync(filter, { qos: 1 }).then(() => true)
+    if (await Promise.race([subscribed, this.closed.then(() => false)])) return
+    throw new Error(`the connection was closed before ${filter} was subscribed to`)
   }
 
   /** True once it was acknowledged, false if the connection closed before that. */
