@@ -7,28 +7,13 @@
  *   SEED=1000 SEEDS=5000 npx tap run test/simulation/fleet.test.ts
  */
 import t from 'tap'
+import { FLEETS } from '../support/fleets.ts'
 import { SimulatedFleet } from '../support/simulated-fleet.ts'
 
 const seed = Number(process.env.SEED ?? 1)
-const seeds = Number(process.env.SEEDS ?? (process.env.SEED === undefined ? 160 : 1))
-
-/** What must have happened somewhere in the default seeds: else they prove less than they say. */
-const MUST_HAPPEN = [
-  ...['node-crash', 'node-crash-silent', 'node-crash-at-effect', 'node-stop', 'gateway-crash'],
-  ...['gateway-crash-at-effect', 'cut', 'stall', 'freeze', 'slow', 'full-disk', 'shed'],
-  ...['torn-commit', 'card-lost', 'card-restored'],
-]
-  .map((fault) => `fault-${fault}`)
-  .concat(
-    ['dropped', 'gap', 'resend', 'lease-ended', 'read-reissued', 'answer-outlived-gateway'],
-    ['replica-lagging', 'replica-in-sync', 'replica-stopped', 'cold-restart-with-open-writes'],
-    ['node-suspect', 'node-alive', 'node-dead', 'id-taken', 'joined-late', 'exit-0', 'exit-77'],
-    ['store-replaced', 'store-wiped', 'repeat', 'conflict', 'cancelled', 'cancel-too-late'],
-    ['end-completed', 'end-completed-done', 'end-cancelled', 'end-cancelled-none', 'end-expired'],
-    ['end-expired-none', 'end-expired-pending', 'effect-done', 'refused-no-node', 'digest'],
-    ['consistent-get', 'inconsistent-get', 'consistent-stat', 'inconsistent-stat'],
-    ['copies-1', 'copies-2', 'copies-3'],
-  )
+const seeds = Number(
+  process.env.SEEDS ?? (process.env.SEED === undefined ? FLEETS.small.seedsForAll : 1),
+)
 
 t.test(`every promise holds in ${seeds} seeds from ${seed}`, { timeout: 0 }, async (t) => {
   const totals = new Map<string, number>()
@@ -50,7 +35,7 @@ t.test(`every promise holds in ${seeds} seeds from ${seed}`, { timeout: 0 }, asy
   const report = [...totals].sort().map(([what, count]) => `${what} ${count}`)
   t.comment(report.join(', '))
   if (process.env.SEED !== undefined || process.env.SEEDS !== undefined) return
-  for (const what of MUST_HAPPEN) t.ok(totals.has(what), `${what} happened`)
+  for (const what of FLEETS.small.mustHappen) t.ok(totals.has(what), `${what} happened`)
 })
 
 t.test('the same seed gives the same run', async (t) => {

@@ -1,0 +1,36 @@
+/** The fleets that can be simulated. */
+import { MUST_HAPPEN } from './must-happen.ts'
+import { type Mutation, SimulatedFleet } from './simulated-fleet.ts'
+
+/** One fleet, drawn from one seed. */
+export interface FleetRun {
+  /** How often each fault and path was met. */
+  readonly counts: ReadonlyMap<string, number>
+  /** Hears every effect as a line of text. */
+  onLine: ((line: string) => void) | undefined
+  /** Runs to the end; throws the first violation. */
+  run(): void
+}
+
+export interface FleetKind {
+  readonly about: string
+  readonly mustHappen: readonly string[]
+  /** In so many seeds, all of that is met. */
+  readonly seedsForAll: number
+  create(seed: number, mutation: Mutation): FleetRun
+}
+
+export const FLEETS = {
+  small: {
+    about: 'up to 5 nodes, every fault',
+    mustHappen: MUST_HAPPEN,
+    seedsForAll: 160,
+    create: (seed, mutation) => new SimulatedFleet(seed, mutation),
+  },
+} satisfies Record<string, FleetKind>
+
+export type FleetName = keyof typeof FLEETS
+
+export function isFleetName(name: string): name is FleetName {
+  return Object.hasOwn(FLEETS, name)
+}
