@@ -8,6 +8,7 @@ import type { ReadOperation, Wire } from '../../shared/operations/operation.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Items } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import { NO_HOLDER } from './placement.ts'
 import { cutItems, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
 import { operationOf, type Task } from './task-ledger.ts'
 
@@ -75,9 +76,10 @@ function planTileParts(
   accepts: (member: number) => boolean,
   create: Create,
 ): ReadPart[] {
-  const { placement, members, options } = context
-  const usable = Uint8Array.from(members.all, ({ index }) => (accepts(index) ? 1 : 0))
-  const plan = planReads({ tiles, slots: placement.slots, replicas: placement.replicas }, usable)
+  const { placement, options } = context
+  const { slots, replicas } = placement
+  const usable = usableOf(context, tiles, accepts)
+  const plan = planReads({ tiles, slots, replicas }, usable)
   const tilesMax = readTilesMax(operationOf(task) as ReadOperation, args, options.grid)
   const parts = [...partsOf(plan, tilesMax)].map((part) =>
     create({ tiles: part.tiles }, part.member),
@@ -86,6 +88,29 @@ function planTileParts(
     parts.push(create({ tiles: plan.unplaced.subarray(start, start + tilesMax) }, undefined))
   }
   return parts
+}
+
+/** One byte a member. A part of a few tiles asks only their holders: it may be planned often. */
+function usableOf(
+  { placement, members }: CoordinatorContext,
+  tiles: Uint32Array,
+  accepts: (member: number) => boolean,
+): Uint8Array {
+  const usable = new Uint8Array(members.size)
+  const { slots, replicas } = placement
+  if (tiles.length * replicas >= members.size) {
+    for (let index = 0; index < usable.length; index++) usable[index] = accepts(index) ? 1 : 0
+    return usable
+  }
+  for (const tile of tiles) {
+    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+      const holder = slots[slot]!
+      if (holder !== NO_HOLDER && usable[holder - 1] === 0 && accepts(holder - 1)) {
+        usable[holder - 1] = 1
+      }
+    }
+  }
+  return usable
 }
 
 function planItemParts(
