@@ -8,6 +8,7 @@
  */
 import t from 'tap'
 import { FLEETS } from '../support/fleets.ts'
+import { runSeeds } from '../support/seed-runs.ts'
 import { SimulatedFleet } from '../support/simulated-fleet.ts'
 
 const seed = Number(process.env.SEED ?? 1)
@@ -46,4 +47,17 @@ t.test('the same seed gives the same run', async (t) => {
   })
   t.equal(first, second)
   t.not(first, other)
+})
+
+t.test('every promise holds where nodes are many and some always fail', async (t) => {
+  const range = { fleet: 'hundred', mutant: undefined, first: 1, count: 2 } as const
+  const { failure, counts } = await runSeeds(range)
+  t.equal(
+    failure?.message,
+    undefined,
+    `npm run simulate -- --fleet hundred --seed ${failure?.seed}`,
+  )
+  for (const fault of ['node-crash', 'node-crash-silent', 'node-stop', 'cut', 'stall']) {
+    t.ok(counts[`fault-${fault}`]! > 5, fault)
+  }
 })

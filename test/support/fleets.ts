@@ -1,5 +1,6 @@
 /** The fleets that can be simulated. */
-import { MUST_HAPPEN } from './must-happen.ts'
+import { HUNDRED, THOUSAND } from './fleet-shape.ts'
+import { MUST_HAPPEN, MUST_HAPPEN_TO_MANY } from './must-happen.ts'
 import { type Mutation, SimulatedFleet } from './simulated-fleet.ts'
 
 /** One fleet, drawn from one seed. */
@@ -26,6 +27,18 @@ export const FLEETS = {
     mustHappen: MUST_HAPPEN,
     seedsForAll: 160,
     create: (seed, mutation) => new SimulatedFleet(seed, mutation),
+  },
+  hundred: {
+    about: '100 nodes, of which some always fail',
+    mustHappen: MUST_HAPPEN_TO_MANY,
+    seedsForAll: 5,
+    create: (seed, mutation) => new SimulatedFleet(seed, mutation, HUNDRED),
+  },
+  thousand: {
+    about: '1,000 nodes, of which some always fail',
+    mustHappen: MUST_HAPPEN_TO_MANY,
+    seedsForAll: 1,
+    create: (seed, mutation) => new SimulatedFleet(seed, mutation, THOUSAND),
   },
 } satisfies Record<string, FleetKind>
 

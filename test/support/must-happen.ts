@@ -17,3 +17,15 @@ export const MUST_HAPPEN: readonly string[] = [
     ['consistent-get', 'inconsistent-get', 'consistent-stat', 'inconsistent-stat'],
     ['copies-1', 'copies-2', 'copies-3'],
   )
+
+/** What one seed of a thousand nodes must have met. */
+export const MUST_HAPPEN_TO_MANY: readonly string[] = [
+  ...['node-crash', 'node-crash-silent', 'node-crash-at-effect', 'node-stop'],
+  ...['cut', 'stall', 'freeze', 'slow', 'full-disk'],
+]
+  .map((fault) => `fault-${fault}`)
+  .concat(
+    ['resend', 'lease-ended', 'read-reissued', 'replica-lagging', 'replica-in-sync'],
+    ['node-suspect', 'node-alive', 'exit-0', 'end-completed', 'end-completed-done'],
+    ['consistent-get', 'consistent-stat', 'copies-1'],
+  )

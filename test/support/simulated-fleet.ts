@@ -12,8 +12,8 @@ import { Random } from '../../shared/core/random.ts'
 import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
 import { Checkers } from './checkers.ts'
-import { drawGrid, drawOptions } from './drawn-options.ts'
 import { linesOf } from './effect-lines.ts'
+import { type FleetShape, SMALL } from './fleet-shape.ts'
 import { GridModel } from './grid-model.ts'
 import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
@@ -75,6 +75,7 @@ export class SimulatedFleet {
   readonly counts = new Map<string, number>()
   /** Hears every effect as a line of text. */
   onLine: ((line: string) => void) | undefined
+  readonly #shape: FleetShape
   readonly #random: Random
   readonly #options: CoordinatorOptions
   readonly #model: GridModel
@@ -87,14 +88,16 @@ export class SimulatedFleet {
   readonly #restored = new Map<string, string>()
   readonly #sentUpTo = new Map<string, number>()
   readonly #askedInLife = new Map<string, number>()
+  readonly #nodesUsed = new Set<string>()
   readonly #trace: Hash = createHash('sha256')
 
-  constructor(seed: number, mutation: Mutation = {}) {
+  constructor(seed: number, mutation: Mutation = {}, shape: FleetShape = SMALL) {
+    this.#shape = shape
     const random = new Random(seed)
     const fork = (): Random => new Random(random.uint32())
     this.#random = random
-    const grid = drawGrid(random)
-    this.#options = drawOptions(random, grid)
+    const grid = shape.drawGrid(random)
+    this.#options = shape.drawOptions(random, grid)
     this.#model = new GridModel(grid)
     this.#stories = new TaskStories(grid)
     this.#checkers = new Checkers(
@@ -108,7 +111,7 @@ export class SimulatedFleet {
     this.network = new SimulatedNetwork(network, this.clock, fork())
     this.network.onDrop = () => this.count('dropped')
     this.gateway = this.#createGateway(mutation, fork())
-    this.nodes = Array.from({ length: this.#options.replicas + random.integer(3) }, (_, index) =>
+    this.nodes = Array.from({ length: shape.drawNodes(random, this.#options) }, (_, index) =>
       this.#createNode(`node-${index}`, mutation, fork()),
     )
     this.#clients = new SimulatedClients({
@@ -118,10 +121,13 @@ export class SimulatedFleet {
       gateway: this.gateway,
       stories: this.#stories,
       checkers: this.#checkers,
+      regionSideMax: shape.regionSideMax,
       count: (what) => this.count(what),
     })
     const faults = {
-      everyMs: random.between(150, 1500),
+      everyMs: random.between(...shape.faultsEveryMs),
+      share: shape.faultsShare,
+      gatewayShare: shape.gatewayFaultsShare,
       untilMs: FAULTS_MS,
       // With too few copies left, such writes would rightly wait for good.
       losesCards: this.#options.minInSync === 1 && random.unit() < 0.6,
@@ -133,7 +139,7 @@ export class SimulatedFleet {
   run(): void {
     this.gateway.start()
     for (const [index, node] of this.nodes.entries()) {
-      const isLate = index >= this.#options.replicas && this.#random.unit() < 0.3
+      const isLate = index >= this.#options.replicas && this.#random.unit() < this.#shape.lateShare
       const startMs = this.#random.between(0, isLate ? 3000 : 100)
       this.clock.at(startMs, () => {
         if (!node.isUp) node.start()
@@ -280,6 +286,7 @@ export class SimulatedFleet {
       },
       received: () => {},
       committed: (node, tiles) => {
+        if (tiles.length > 0) this.#nodesUsed.add(node.id)
         for (const tile of tiles) {
           this.#checkers.pageChanged(node.id, tile, node.store.page(tile)!)
         }
@@ -378,5 +385,7 @@ export class SimulatedFleet {
         if (at !== due) violated(`tile ${tile} is at ${at} on node ${id}, ${due} is due`)
       }
     }
+    const used = this.#nodesUsed.size
+    if (used < this.#shape.nodesUsedMin) violated(`only ${used} nodes ever held a written tile`)
   }
 }
