@@ -25,8 +25,8 @@ export interface PlacementOptions {
 /** Tiles in one ledger record. */
 export const PLACEMENT_CHUNK_TILES = 4096
 
-/** Members have indexes of 16 bits. */
-const INDEXES_MAX = 65536
+/** Members that a placement tells apart: tables by member index are of this length. */
+export const MEMBERS_MAX = 131_071
 
 /** The value that stands for "no holder" in a slot. */
 export const NO_HOLDER = 0
@@ -37,7 +37,7 @@ export class Placement {
   readonly #options: PlacementOptions
   readonly #born: Uint8Array
   /** `replicas` slots a tile; member index + 1, or NO_HOLDER. */
-  readonly #slots: Uint16Array
+  readonly #slots: Uint32Array
   readonly #dirtyChunks = new Set<number>()
   #members: RingMember[] = []
   /** Over `#members`; made when it is first asked for. */
@@ -51,7 +51,7 @@ export class Placement {
   constructor(options: PlacementOptions) {
     this.#options = options
     this.#born = new Uint8Array(options.tiles)
-    this.#slots = new Uint16Array(options.tiles * options.replicas)
+    this.#slots = new Uint32Array(options.tiles * options.replicas)
     this.#floating = options.tiles
   }
 
@@ -74,7 +74,7 @@ export class Placement {
   }
 
   /** Slots of all tiles, `replicas` each, in ring order; floating tiles included. Read only. */
-  get slots(): Uint16Array {
+  get slots(): Uint32Array {
     this.#settle()
     return this.#slots
   }
@@ -155,7 +155,7 @@ export class Placement {
 
   /** Tiles that each member holds, by member index; floating ones too. */
   tileCounts(): Map<number, number> {
-    const counts = new Uint32Array(65536)
+    const counts = new Uint32Array(MEMBERS_MAX + 1)
     for (const slot of this.slots) counts[slot] = counts[slot]! + 1
     const byMember = new Map<number, number>()
     counts.forEach((count, slot) => {
@@ -188,8 +188,12 @@ export class Placement {
     }
     this.#born.set(record.born, first)
     // Not by `slice`: of a Buffer, as decoders give, that is a view into a larger one.
-    const slots = new Uint16Array(new Uint8Array(record.holders).buffer)
-    this.#slots.set(slots, first * this.#options.replicas)
+    const { buffer, byteLength } = new Uint8Array(record.holders)
+    const { replicas } = this.#options
+    // Once, slots had 16 bits: such ledgers load as well.
+    const isNarrow = byteLength === record.born.length * replicas * Uint16Array.BYTES_PER_ELEMENT
+    const slots = isNarrow ? new Uint16Array(buffer) : new Uint32Array(buffer)
+    this.#slots.set(slots, first * replicas)
   }
 
   /** Places the floating tiles anew if the members changed since the last time. */
@@ -199,7 +203,7 @@ export class Placement {
     if (this.#floating === 0) return
     const { tiles, replicas, loadBound } = this.#options
     const copies = Math.min(replicas, this.#members.length)
-    const room = new Int32Array(INDEXES_MAX)
+    const room = new Int32Array(MEMBERS_MAX)
     // In one order, whatever order they came in: a sum of fractions depends on it.
     this.#members.sort((a, b) => a.index - b.index)
     const weights = this.#members.reduce((sum, { weight }) => sum + weight, 0)

@@ -58,8 +58,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'holders are read from a view of a larger buffer',
     edit: {
       file: 'broker/core/placement.ts',
-      from: 'new Uint8Array(record.holders).buffer',
-      to: 'record.holders.slice().buffer',
+      from: '= new Uint8Array(record.holders)',
+      to: '= record.holders.slice()',
     },
   },
   {
