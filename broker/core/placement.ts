@@ -40,6 +40,8 @@ export class Placement {
   readonly #slots: Uint32Array
   readonly #dirtyChunks = new Set<number>()
   #members: RingMember[] = []
+  /** Gives `#members` when somebody needs them. */
+  #source: (() => readonly RingMember[]) | undefined
   /** Over `#members`; made when it is first asked for. */
   #ring: HashRing | undefined
   /** Tiles that were never written. */
@@ -59,9 +61,12 @@ export class Placement {
     return this.#options.replicas
   }
 
-  /** The members that floating tiles and items are spread over, from now on. */
-  setMembers(members: readonly RingMember[]): void {
-    this.#members = [...members]
+  /**
+   * The members that floating tiles and items are spread over, from now on. A function is asked for
+   * them once they are needed: thousands may come before that.
+   */
+  setMembers(members: readonly RingMember[] | (() => readonly RingMember[])): void {
+    this.#source = typeof members === 'function' ? members : () => members
     this.#ring = undefined
     this.#isStale = true
     this.epoch += 1
@@ -69,6 +74,7 @@ export class Placement {
 
   /** The ring over the current members. */
   get ring(): HashRing {
+    this.#takeMembers()
     this.#ring ??= new HashRing(this.#members, this.#options.virtualNodes)
     return this.#ring
   }
@@ -201,6 +207,7 @@ export class Placement {
     if (!this.#isStale) return
     this.#isStale = false
     if (this.#floating === 0) return
+    this.#takeMembers()
     const { tiles, replicas, loadBound } = this.#options
     const copies = Math.min(replicas, this.#members.length)
     const room = new Int32Array(MEMBERS_MAX)
@@ -220,6 +227,12 @@ export class Placement {
     for (let tile = 0; tile < tiles; tile++) {
       if (this.#born[tile] === 0) this.#place(tile, ring, copies, room)
     }
+  }
+
+  #takeMembers(): void {
+    if (this.#source === undefined) return
+    this.#members = [...this.#source()]
+    this.#source = undefined
   }
 
   /** `room` is how many more tiles each member takes below the bound. */
