@@ -61,3 +61,10 @@ t.test('every promise holds where nodes are many and some always fail', async (t
     t.ok(counts[`fault-${fault}`]! > 5, fault)
   }
 })
+
+t.test('5,000 simple agents: every task ends once, and nothing stays behind', async (t) => {
+  const range = { fleet: 'many', mutant: undefined, first: 1, count: 1 } as const
+  const { failure, counts } = await runSeeds(range)
+  t.equal(failure?.message, undefined, `npm run simulate -- --fleet many --seed ${failure?.seed}`)
+  for (const what of FLEETS.many.mustHappen) t.ok(counts[what]! > 0, what)
+})

@@ -1,6 +1,7 @@
 /** The fleets that can be simulated. */
 import { HUNDRED, THOUSAND } from './fleet-shape.ts'
 import { MUST_HAPPEN, MUST_HAPPEN_TO_MANY } from './must-happen.ts'
+import { MUST_HAPPEN_TO_SIMPLE, SimpleFleet } from './simple-fleet.ts'
 import { type Mutation, SimulatedFleet } from './simulated-fleet.ts'
 
 /** One fleet, drawn from one seed. */
@@ -39,6 +40,20 @@ export const FLEETS = {
     mustHappen: MUST_HAPPEN_TO_MANY,
     seedsForAll: 1,
     create: (seed, mutation) => new SimulatedFleet(seed, mutation, THOUSAND),
+  },
+  many: {
+    about: '5,000 simple agents',
+    mustHappen: MUST_HAPPEN_TO_SIMPLE,
+    seedsForAll: 1,
+    create: (seed, mutation) =>
+      new SimpleFleet(seed, { nodes: 5000, width: 512, height: 256 }, mutation),
+  },
+  huge: {
+    about: '100,000 simple agents',
+    mustHappen: MUST_HAPPEN_TO_SIMPLE,
+    seedsForAll: 1,
+    create: (seed, mutation) =>
+      new SimpleFleet(seed, { nodes: 100_000, width: 2048, height: 1024 }, mutation),
   },
 } satisfies Record<string, FleetKind>
 
