@@ -23,6 +23,16 @@ const USAGE = `npm run simulate -- [options]
   --trace          every effect, on standard error; with --seed
   --processes N    one a core, unless this says otherwise`
 
+export const SIMULATE_FLAGS = {
+  minutes: { type: 'string' },
+  seeds: { type: 'string' },
+  seed: { type: 'string' },
+  fleet: { type: 'string', default: 'small' },
+  mutant: { type: 'string' },
+  trace: { type: 'boolean', default: false },
+  processes: { type: 'string' },
+} as const
+
 const SEEDS = 2 ** 32
 /** After so many failures more would tell nothing new. */
 const FAILURES_MAX = 5
@@ -48,15 +58,7 @@ interface Asked {
 function readArguments(args: string[]): Asked {
   const { values } = parseArgs({
     args,
-    options: {
-      minutes: { type: 'string' },
-      seeds: { type: 'string' },
-      seed: { type: 'string' },
-      fleet: { type: 'string', default: 'small' },
-      mutant: { type: 'string' },
-      trace: { type: 'boolean', default: false },
-      processes: { type: 'string' },
-    },
+    options: SIMULATE_FLAGS,
   })
   const { fleet, mutant, trace } = values
   if (!isFleetName(fleet)) throw new Error(`--fleet: there is no fleet ${fleet}`)
