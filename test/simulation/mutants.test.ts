@@ -3,6 +3,9 @@ import t from 'tap'
 import { MUTANT_SEEDS_MAX, MUTANTS, slugOf } from '../support/mutants.ts'
 import { runSeeds } from '../support/seed-runs.ts'
 
+// A busy machine may take some minutes over all of them.
+t.setTimeout(600_000)
+
 const SEEDS_MAX = Number(process.env.SEEDS ?? MUTANT_SEEDS_MAX)
 
 for (const mutant of MUTANTS) {

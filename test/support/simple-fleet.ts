@@ -88,9 +88,9 @@ export class SimpleFleet {
       minInSync: 1,
       virtualNodes: 8,
       // Beats cost most of the time here, and tell least.
-      heartbeatMs: 4000,
-      suspectAfterMs: 12_000,
-      deadAfterMs: 60_000,
+      heartbeatMs: 10_000,
+      suspectAfterMs: 30_000,
+      deadAfterMs: 90_000,
       leaseMs: 3000,
       lagMs: 2000,
       resendMs: 3000,
