@@ -37,6 +37,7 @@ import {
 import * as errors from '../shared/runtime/errors.ts'
 import { flagOf, type OptionTable } from '../shared/runtime/option-table.ts'
 import { codesIn, Markdown } from './support/markdown.ts'
+import { SIMULATE_FLAGS } from './support/simulate-command.ts'
 import { collectCodes, type SpokenCode } from './support/spoken-codes.ts'
 
 const ROOT = new URL('../', import.meta.url)
@@ -457,7 +458,8 @@ const commandsExist: Check = async (files) => {
 /** Flags in prose are of one of our programs, whichever. */
 const flagsExist: Check = async (files) => {
   const { commands } = await knownCommands()
-  const known = new Set([...commands.values()].flatMap((flags) => [...flags]))
+  const ofSimulator = Object.keys(SIMULATE_FLAGS).map((flag) => `--${flag}`)
+  const known = new Set([...commands.values()].flatMap((flags) => [...flags]).concat(ofSimulator))
   return pagesOf(files).flatMap((path) =>
     files
       .page(path)
@@ -736,6 +738,7 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
     [
       [OPERATIONS, '`--tasks-max`', '`--task-count-max`'],
       [README, '`--replicas` choose', '`--copies` choose'],
+      ['docs/testing.md', '`--trace`', '`--follow`'],
     ],
   ],
   [

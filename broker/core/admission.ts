@@ -8,6 +8,7 @@ import { type GridShape, type Hello, PROTOCOL_VERSION } from '../../shared/proto
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { ConnectionId } from './events.ts'
 import type { Member } from './membership.ts'
+import { MEMBERS_MAX } from './placement.ts'
 
 export type Verdict =
   | { readonly kind: 'refuse'; readonly code: RefusedCode; readonly message: string }
@@ -32,9 +33,6 @@ export type RefusedCode =
   | 'store-cloned'
   | 'fleet-full'
   | 'node-left'
-
-/** Indexes of members are 16 bits wide in placements, 0 standing for nobody. */
-const MEMBERS_MAX = 65_534
 
 export function gridShapeOf(context: CoordinatorContext): GridShape {
   const { geometry, fields } = context.options.grid

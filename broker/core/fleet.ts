@@ -351,7 +351,7 @@ export class Fleet {
 
   #changed(): void {
     const { placement, members } = this.#context
-    placement.setMembers(members.placeable)
+    placement.setMembers(() => members.placeable)
     this.#publishRing()
   }
 

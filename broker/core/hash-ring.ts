@@ -11,7 +11,7 @@
 import { hashText, mix32 } from '../../shared/core/hash.ts'
 
 export interface RingMember {
-  /** Small number that stands for the member; below 65,535. */
+  /** Small number that stands for the member. */
   readonly index: number
   readonly id: string
   readonly weight: number
@@ -22,7 +22,7 @@ const BUCKET_BITS_MAX = 20
 
 export class HashRing {
   readonly #hashes: Uint32Array
-  readonly #owners: Uint16Array
+  readonly #owners: Uint32Array
   /** Where the points of each bucket begin, and the end of the last one. */
   readonly #buckets: Uint32Array
   /** Bits of a hash that stand below its bucket's number. */
@@ -34,7 +34,7 @@ export class HashRing {
     const bits = Math.min(BUCKET_BITS_MAX, Math.max(1, Math.floor(Math.log2(points + 1)) - 2))
     this.#shift = 32 - bits
     this.#hashes = new Uint32Array(points)
-    this.#owners = new Uint16Array(points)
+    this.#owners = new Uint32Array(points)
     this.#buckets = new Uint32Array((1 << bits) + 1)
     const hashes = hashPoints(members, counts, points)
     const starts = this.#buckets

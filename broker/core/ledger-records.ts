@@ -63,7 +63,7 @@ export interface StreamRecord {
 export interface PlacementRecord {
   /** One byte a tile: 1 when born. */
   readonly born: Uint8Array
-  /** `replicas` member indexes + 1 a tile, u16 little-endian; 0 is no holder. */
+  /** `replicas` member indexes + 1 a tile, u32 little-endian; 0 is no holder. */
   readonly holders: Uint8Array
 }
 

@@ -25,8 +25,8 @@ export interface PlanInput {
   readonly holders: readonly Holder[]
   readonly replicas: number
   /** As of `Placement.slots`: where the tiles are, and where the ring would have them. */
-  readonly slots: Uint16Array
-  readonly ideal: Uint16Array
+  readonly slots: Uint32Array
+  readonly ideal: Uint32Array
   readonly isBorn: (tile: number) => boolean
   /** Tiles that are under way already. */
   readonly isMoving: (tile: number) => boolean

@@ -27,8 +27,8 @@ export interface PlacementOptions {
 /** Tiles in one ledger record. */
 export const PLACEMENT_CHUNK_TILES = 4096
 
-/** Members have indexes of 16 bits. */
-const INDEXES_MAX = 65536
+/** Members that a placement tells apart: tables by member index are of this length. */
+export const MEMBERS_MAX = 131_071
 
 /** The value that stands for "no holder" in a slot, and the index that a slot then has. */
 export const NO_HOLDER = 0
@@ -40,9 +40,11 @@ export class Placement {
   readonly #options: PlacementOptions
   readonly #born: Uint8Array
   /** `replicas` slots a tile; member index + 1, or NO_HOLDER. */
-  readonly #slots: Uint16Array
+  readonly #slots: Uint32Array
   readonly #dirtyChunks = new Set<number>()
   #members: RingMember[] = []
+  /** Gives `#members` when somebody needs them. */
+  #source: (() => readonly RingMember[]) | undefined
   /** Over `#members`; made when it is first asked for. */
   #ring: HashRing | undefined
   /** Tiles that were never written. */
@@ -54,7 +56,7 @@ export class Placement {
   constructor(options: PlacementOptions) {
     this.#options = options
     this.#born = new Uint8Array(options.tiles)
-    this.#slots = new Uint16Array(options.tiles * options.replicas)
+    this.#slots = new Uint32Array(options.tiles * options.replicas)
     this.#floating = options.tiles
   }
 
@@ -62,9 +64,12 @@ export class Placement {
     return this.#options.replicas
   }
 
-  /** The members that floating tiles and items are spread over, from now on. */
-  setMembers(members: readonly RingMember[]): void {
-    this.#members = [...members]
+  /**
+   * The members that floating tiles and items are spread over, from now on. A function is asked for
+   * them once they are needed: thousands may come before that.
+   */
+  setMembers(members: readonly RingMember[] | (() => readonly RingMember[])): void {
+    this.#source = typeof members === 'function' ? members : () => members
     this.#ring = undefined
     this.#isStale = true
     // Born tiles stay where they are: what follows a failure need not wait for the disk.
@@ -73,12 +78,13 @@ export class Placement {
 
   /** The ring over the current members. */
   get ring(): HashRing {
+    this.#takeMembers()
     this.#ring ??= new HashRing(this.#members, this.#options.virtualNodes)
     return this.#ring
   }
 
   /** Slots of all tiles, `replicas` each, in ring order; floating tiles included. Read only. */
-  get slots(): Uint16Array {
+  get slots(): Uint32Array {
     this.#settle()
     return this.#slots
   }
@@ -236,7 +242,7 @@ export class Placement {
   }
 
   /** How the ring over these members would place all tiles, as `slots`. */
-  idealSlots(members: readonly RingMember[]): Uint16Array {
+  idealSlots(members: readonly RingMember[]): Uint32Array {
     const { virtualNodes } = this.#options
     return this.#placeAll(members, new HashRing(members, virtualNodes))
   }
@@ -259,7 +265,7 @@ export class Placement {
 
   /** Tiles that each member holds, by member index; floating ones too. */
   tileCounts(): Map<number, number> {
-    const counts = new Uint32Array(65536)
+    const counts = new Uint32Array(MEMBERS_MAX + 1)
     for (const slot of this.slots) counts[slot] = counts[slot]! + 1
     const byMember = new Map<number, number>()
     counts.forEach((count, slot) => {
@@ -292,8 +298,12 @@ export class Placement {
     }
     this.#born.set(record.born, first)
     // Not by `slice`: of a Buffer, as decoders give, that is a view into a larger one.
-    const slots = new Uint16Array(new Uint8Array(record.holders).buffer)
-    this.#slots.set(slots, first * this.#options.replicas)
+    const { buffer, byteLength } = new Uint8Array(record.holders)
+    const { replicas } = this.#options
+    // Once, slots had 16 bits: such ledgers load as well.
+    const isNarrow = byteLength === record.born.length * replicas * Uint32Array.BYTES_PER_ELEMENT
+    const slots = isNarrow ? new Uint32Array(buffer) : new Uint32Array(buffer)
+    this.#slots.set(slots, first * replicas)
   }
 
   /** Places the floating tiles anew if the members changed since the last time. */
@@ -301,6 +311,7 @@ export class Placement {
     if (!this.#isStale) return
     this.#isStale = false
     if (this.#floating === 0) return
+    this.#takeMembers()
     const { tiles, replicas } = this.#options
     // In one order, whatever order they came in: a sum of fractions depends on it.
     this.#members.sort((a, b) => a.index - b.index)
@@ -313,12 +324,18 @@ export class Placement {
     }
   }
 
-  #placeAll(members: readonly RingMember[], ring: HashRing): Uint16Array {
+  #takeMembers(): void {
+    if (this.#source === undefined) return
+    this.#members = [...this.#source()]
+    this.#source = undefined
+  }
+
+  #placeAll(members: readonly RingMember[], ring: HashRing): Uint32Array {
     const { tiles, replicas, loadBound } = this.#options
     const copies = Math.min(replicas, members.length)
-    const slots = new Uint16Array(tiles * replicas)
+    const slots = new Uint32Array(tiles * replicas)
     if (copies === 0) return slots
-    const room = new Int32Array(INDEXES_MAX)
+    const room = new Int32Array(MEMBERS_MAX)
     const weights = members.reduce((sum, { weight }) => sum + weight, 0)
     for (const { index, weight } of members) {
       room[index] = Math.ceil((loadBound * tiles * copies * weight) / weights)
@@ -341,7 +358,7 @@ export class Placement {
  * each member takes below the bound.
  */
 function placeTile(
-  slots: Uint16Array,
+  slots: Uint32Array,
   { start, end, position }: { start: number; end: number; position: number },
   ring: HashRing,
   room: Int32Array,

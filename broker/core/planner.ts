@@ -15,7 +15,7 @@ import {
 } from '../../shared/operations/operation.ts'
 import type { Items } from '../../shared/protocol/task.ts'
 import type { HashRing } from './hash-ring.ts'
-import { NO_HOLDER } from './placement.ts'
+import { MEMBERS_MAX, NO_HOLDER } from './placement.ts'
 
 /** The tiles of `members[i]` are `tiles[offsets[i] … offsets[i + 1])`, ascending. */
 export interface TilePlan {
@@ -29,18 +29,17 @@ export interface TilePlan {
 export interface PlanInput {
   readonly tiles: Uint32Array
   /** As of `Placement.slots`. */
-  readonly slots: Uint16Array
+  readonly slots: Uint32Array
   readonly replicas: number
 }
 
-const HOLDERS_MAX = 65536
 /** Tiles of each holder, then where its next one goes; of one plan at a time. */
-const counts = new Uint32Array(HOLDERS_MAX)
+const counts = new Uint32Array(MEMBERS_MAX + 1)
 
 /** One holder a tile: the first in ring order that is `usable` (one byte a member index). */
 export function planReads(input: PlanInput, usable: Uint8Array): TilePlan {
   const { tiles, slots, replicas } = input
-  const chosen = new Uint16Array(tiles.length)
+  const chosen = new Uint32Array(tiles.length)
   for (let index = 0; index < tiles.length; index++) {
     // `imul`, here and below: a plain product is computed and checked as a float, at twice the time.
     const start = Math.imul(tiles[index]!, replicas)
@@ -54,7 +53,7 @@ export function planReads(input: PlanInput, usable: Uint8Array): TilePlan {
   return groupByMember(tiles, chosen, { each: 1, last: usable.length })
 }
 
-function nextUsable(slots: Uint16Array, from: number, end: number, usable: Uint8Array): number {
+function nextUsable(slots: Uint32Array, from: number, end: number, usable: Uint8Array): number {
   for (let slot = from; slot < end; slot++) {
     const holder = slots[slot]!
     if (holder === NO_HOLDER || usable[holder - 1] === 1) return holder
@@ -65,7 +64,7 @@ function nextUsable(slots: Uint16Array, from: number, end: number, usable: Uint8
 /** Every holder of every tile. */
 export function planWrites(input: PlanInput): TilePlan {
   const { tiles, slots, replicas } = input
-  const chosen = new Uint16Array(tiles.length * replicas)
+  const chosen = new Uint32Array(tiles.length * replicas)
   let at = 0
   let last = NO_HOLDER
   for (let index = 0; index < tiles.length; index++) {
@@ -85,7 +84,7 @@ export function planWrites(input: PlanInput): TilePlan {
  */
 function groupByMember(
   tiles: Uint32Array,
-  chosen: Uint16Array,
+  chosen: Uint32Array,
   { each, last }: { each: number; last: number },
 ): TilePlan {
   counts.fill(0, 0, last + 1)
@@ -172,7 +171,7 @@ export function planItems(
   accepts: (member: number) => boolean,
 ): Map<number, number[]> {
   const indexes = new Uint32Array(keys.length)
-  const chosen = new Uint16Array(keys.length)
+  const chosen = new Uint32Array(keys.length)
   let last = NO_HOLDER
   for (let index = 0; index < keys.length; index++) {
     indexes[index] = index

@@ -9,7 +9,7 @@ import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Items } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { NO_HOLDER } from './placement.ts'
-import { cutItems, type PlanInput, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
+import { cutItems, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
 import { operationOf, type Task } from './task-ledger.ts'
 
 /** Exactly one of `tiles` and `items` is there. */
@@ -77,9 +77,10 @@ function planTileParts(
   accepts: (member: number) => boolean,
   create: Create,
 ): ReadPart[] {
-  const { placement, members, options } = context
-  const input = { tiles, slots: placement.slots, replicas: placement.replicas }
-  const plan = planReads(input, usableHolders(input, members.size, accepts))
+  const { placement, options } = context
+  const { slots, replicas } = placement
+  const usable = usableOf(context, tiles, accepts)
+  const plan = planReads({ tiles, slots, replicas }, usable)
   const tilesMax = readTilesMax(operationOf(task) as ReadOperation, args, options.grid)
   const parts = [...partsOf(plan, tilesMax)].map((part) =>
     create({ tiles: part.tiles }, part.member),
@@ -90,24 +91,24 @@ function planTileParts(
   return parts
 }
 
-/**
- * One byte a member index, 1 for those that `accepts`. Where the tiles have fewer holders than there
- * are members, nobody else is asked: a node that is lost has many parts of few tiles to give away.
- */
-function usableHolders(
-  { tiles, slots, replicas }: PlanInput,
-  members: number,
+/** One byte a member. A part of a few tiles asks only their holders: it may be planned often. */
+function usableOf(
+  { placement, members }: CoordinatorContext,
+  tiles: Uint32Array,
   accepts: (member: number) => boolean,
 ): Uint8Array {
-  const usable = new Uint8Array(members)
-  if (tiles.length * replicas >= members) {
-    for (let index = 0; index < members; index++) usable[index] = accepts(index) ? 1 : 0
+  const usable = new Uint8Array(members.size)
+  const { slots, replicas } = placement
+  if (tiles.length * replicas >= members.size) {
+    for (let index = 0; index < usable.length; index++) usable[index] = accepts(index) ? 1 : 0
     return usable
   }
   for (const tile of tiles) {
     for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
       const holder = slots[slot]!
-      if (holder !== NO_HOLDER) usable[holder - 1] = accepts(holder - 1) ? 1 : 0
+      if (holder !== NO_HOLDER && usable[holder - 1] === 0 && accepts(holder - 1)) {
+        usable[holder - 1] = 1
+      }
     }
   }
   return usable

@@ -177,14 +177,14 @@ function countParts(plan: TilePlan, tilesMax: number): number {
   return [...partsOf(plan, tilesMax)].length
 }
 
-function sumOf(slots: Uint16Array): number {
+function sumOf(slots: Uint32Array): number {
   let sum = 0
   for (let slot = 0; slot < slots.length; slot++) sum += slots[slot]!
   return sum
 }
 
 /** As many reads as there are tiles, each at a place that only the one before it tells. */
-function chase(slots: Uint16Array): number {
+function chase(slots: Uint32Array): number {
   const mask = slots.length - 1
   let at = 0
   for (let count = 0; count < geometry.tiles; count++) {

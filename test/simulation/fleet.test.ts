@@ -7,39 +7,14 @@
  *   SEED=1000 SEEDS=5000 npx tap run test/simulation/fleet.test.ts
  */
 import t from 'tap'
+import { FLEETS } from '../support/fleets.ts'
+import { runSeeds } from '../support/seed-runs.ts'
 import { SimulatedFleet } from '../support/simulated-fleet.ts'
 
 const seed = Number(process.env.SEED ?? 1)
-const seeds = Number(process.env.SEEDS ?? (process.env.SEED === undefined ? 160 : 1))
-
-/** What must have happened somewhere in the default seeds: else they prove less than they say. */
-const MUST_HAPPEN = [
-  ...['node-crash', 'node-crash-silent', 'node-crash-at-effect', 'node-stop', 'gateway-crash'],
-  ...[
-    'gateway-crash-at-effect',
-    'gateway-freeze',
-    'cut',
-    'stall',
-    'freeze',
-    'slow',
-    'full-disk',
-    'shed',
-  ],
-  ...['torn-commit', 'card-lost', 'card-restored'],
-]
-  .map((fault) => `fault-${fault}`)
-  .concat(
-    ['dropped', 'gap', 'resend', 'lease-ended', 'read-reissued', 'answer-outlived-gateway'],
-    ['replica-lagging', 'replica-in-sync', 'replica-stopped', 'cold-restart-with-open-writes'],
-    ['node-suspect', 'node-alive', 'node-dead', 'id-taken', 'joined-late', 'exit-0', 'exit-77'],
-    ['store-replaced', 'store-wiped', 'repeat', 'conflict', 'cancelled', 'cancel-too-late'],
-    ['end-completed', 'end-completed-done', 'end-cancelled', 'end-cancelled-none', 'end-expired'],
-    ['end-expired-none', 'end-expired-pending', 'effect-done', 'refused-no-node', 'digest'],
-    ['consistent-get', 'inconsistent-get', 'consistent-stat', 'inconsistent-stat'],
-    ['doubt-began-loop-lag', 'doubt-ended-loop-lag', 'doubt-began-probe-late'],
-    ['doubt-ended-probe-late', 'doubt-began-mass-silence', 'doubt-ended-mass-silence'],
-    ['copies-1', 'copies-2', 'copies-3'],
-  )
+const seeds = Number(
+  process.env.SEEDS ?? (process.env.SEED === undefined ? FLEETS.small.seedsForAll : 1),
+)
 
 t.test(`every promise holds in ${seeds} seeds from ${seed}`, { timeout: 0 }, async (t) => {
   const totals = new Map<string, number>()
@@ -61,7 +36,7 @@ t.test(`every promise holds in ${seeds} seeds from ${seed}`, { timeout: 0 }, asy
   const report = [...totals].sort().map(([what, count]) => `${what} ${count}`)
   t.comment(report.join(', '))
   if (process.env.SEED !== undefined || process.env.SEEDS !== undefined) return
-  for (const what of MUST_HAPPEN) t.ok(totals.has(what), `${what} happened`)
+  for (const what of FLEETS.small.mustHappen) t.ok(totals.has(what), `${what} happened`)
 })
 
 t.test('the same seed gives the same run', async (t) => {
@@ -72,4 +47,24 @@ t.test('the same seed gives the same run', async (t) => {
   })
   t.equal(first, second)
   t.not(first, other)
+})
+
+t.test('every promise holds where nodes are many and some always fail', async (t) => {
+  const range = { fleet: 'hundred', mutant: undefined, first: 1, count: 2 } as const
+  const { failure, counts } = await runSeeds(range)
+  t.equal(
+    failure?.message,
+    undefined,
+    `npm run simulate -- --fleet hundred --seed ${failure?.seed}`,
+  )
+  for (const fault of ['node-crash', 'node-crash-silent', 'node-stop', 'cut', 'stall']) {
+    t.ok(counts[`fault-${fault}`]! > 5, fault)
+  }
+})
+
+t.test('5,000 simple agents: every task ends once, and nothing stays behind', async (t) => {
+  const range = { fleet: 'many', mutant: undefined, first: 1, count: 1 } as const
+  const { failure, counts } = await runSeeds(range)
+  t.equal(failure?.message, undefined, `npm run simulate -- --fleet many --seed ${failure?.seed}`)
+  for (const what of FLEETS.many.mustHappen) t.ok(counts[what]! > 0, what)
 })

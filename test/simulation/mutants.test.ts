@@ -1,158 +1,22 @@
-/**
- * Deliberately broken variants. Each must be caught by the simulator within a few seeds, or the
- * simulator proves nothing. Some are broken disks and drivers; the others are the cores with one line
- * changed, most of them as they once were.
- */
-import { join } from 'node:path'
+/** Every mutant of test/support/mutants.ts is caught by the simulator, or it proves nothing. */
 import t from 'tap'
-import { type Edit, loadMutated } from '../support/mutated-cores.ts'
-import { type Mutation, SimulatedFleet } from '../support/simulated-fleet.ts'
+import { MUTANT_SEEDS_MAX, MUTANTS, slugOf } from '../support/mutants.ts'
+import { runSeeds } from '../support/seed-runs.ts'
 
-interface Mutant {
-  readonly name: string
-  readonly mutation?: Mutation
-  readonly edit?: Edit
-}
+// A busy machine may take some minutes over all of them.
+t.setTimeout(600_000)
 
-const SEEDS_MAX = Number(process.env.SEEDS ?? 120)
+const SEEDS_MAX = Number(process.env.SEEDS ?? MUTANT_SEEDS_MAX)
 
-const MUTANTS: readonly Mutant[] = [
-  { name: 'effects leave before the flush', mutation: { releasesBeforeFlush: true } },
-  { name: 'no fence by `at`', mutation: { hasNoFence: true } },
-  { name: 'a read does not wait for `after`', mutation: { ignoresAfter: true } },
-  { name: 'entries are acknowledged before the flush', mutation: { reportsBeforeFlush: true } },
-  {
-    name: 'time in which the gateway stood still counts as silence',
-    edit: {
-      file: 'broker/core/self-doubt.ts',
-      from: 'const isLate = lagMs > this.#lagMaxMs',
-      to: 'const isLate = lagMs > 1e9',
-    },
-  },
-  {
-    name: 'done on an empty in-sync set',
-    edit: {
-      file: 'broker/core/writes.ts',
-      from: 'if (copies >= Math.max(1, options.minInSync)) this.#finish',
-      to: 'if (true) this.#finish',
-    },
-  },
-  {
-    name: 'a read asks for what is acknowledged, not for what is sequenced',
-    edit: {
-      file: 'broker/core/reads.ts',
-      from: 'after: member.stream.head',
-      to: 'after: 0 * member.stream.acked',
-    },
-  },
-  {
-    name: 'writes between two answers of a read are not noticed',
-    edit: {
-      file: 'broker/core/reads.ts',
-      from: 'read.hasUnborn || read.nodes.size > 0',
-      to: 'read.hasUnborn',
-    },
-  },
-  {
-    name: 'a write that is done at the start still has its deadline',
-    edit: {
-      file: 'broker/core/coordinator.ts',
-      from: 'if (isEnded(task.state)) continue',
-      to: '',
-    },
-  },
-  {
-    name: 'holders are read from a view of a larger buffer',
-    edit: {
-      file: 'broker/core/placement.ts',
-      from: 'new Uint8Array(record.holders).buffer',
-      to: 'record.holders.slice().buffer',
-    },
-  },
-  {
-    name: 'another body under a known id is the same task',
-    edit: {
-      file: 'broker/core/submissions.ts',
-      from: 'if (known.hash === hash) {',
-      to: 'if (known !== undefined) {',
-    },
-  },
-  {
-    name: 'a sequenced write can be cancelled',
-    edit: {
-      file: 'broker/core/writes.ts',
-      from: 'return this.#waiting.delete(task)',
-      to: 'return this.#waiting.delete(task) || true',
-    },
-  },
-  {
-    name: 'the sequence is not persisted',
-    edit: {
-      file: 'broker/core/coordinator-context.ts',
-      from: 'seq: this.identity.seq + 1 }\n    this.#isIdentityChanged = true',
-      to: 'seq: this.identity.seq + 1 }',
-    },
-  },
-  {
-    name: 'acknowledged positions are not persisted',
-    edit: {
-      file: 'broker/core/writes.ts',
-      from: 'if (freed.length > 0) this.#context.streamChanged(member)',
-      to: '',
-    },
-  },
-  {
-    name: 'a restored card goes on where it stands',
-    edit: {
-      file: 'broker/core/admission.ts',
-      from: "return { kind: 'wipe', member, reason: 'the store stands before what it acknowledged' }",
-      to: "return { kind: 'resume', member }",
-    },
-  },
-  {
-    name: 'a node with an empty store keeps its tiles',
-    edit: {
-      file: 'broker/core/admission.ts',
-      from: "? { kind: 'replace', member }",
-      to: "? { kind: 'resume', member }",
-    },
-  },
-  {
-    name: 'an entry after a gap is taken',
-    edit: {
-      file: 'firmware-agent/core/shard-stream.ts',
-      from: "if (entry.position > last.position + 1) return 'gap'",
-      to: '',
-    },
-  },
-  {
-    name: 'nothing is sent again',
-    edit: {
-      file: 'broker/core/writes.ts',
-      from: 'if (member.stream === stream && stream.acked === ackedThen) stream.rewind()',
-      to: '',
-    },
-  },
-]
-
-/** The first seed that catches it, and how. */
-function firstCaught(mutation: Mutation): { seed: number; how: string } | undefined {
-  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
-    try {
-      new SimulatedFleet(seed, mutation).run()
-    } catch (error) {
-      return { seed, how: (error as Error).message }
-    }
-  }
-  return undefined
-}
-
-for (const [index, { name, mutation = {}, edit }] of MUTANTS.entries()) {
-  t.test(`caught: ${name}`, async (t) => {
-    const cores =
-      edit === undefined ? {} : await loadMutated(join(t.testdir(), `mutant-${index}`), edit)
-    const caught = firstCaught({ ...mutation, ...cores })
-    t.ok(caught !== undefined, `within ${SEEDS_MAX} seeds`)
-    t.comment(`seed ${caught?.seed}: ${caught?.how}`)
+for (const mutant of MUTANTS) {
+  t.test(`caught: ${mutant.name}`, async (t) => {
+    const range = { fleet: 'small', mutant: slugOf(mutant), first: 1, count: SEEDS_MAX } as const
+    const { failure } = await runSeeds(range)
+    t.ok(failure !== undefined, `within ${SEEDS_MAX} seeds`)
+    t.comment(`seed ${failure?.seed}: ${failure?.message}`)
   })
 }
+
+t.test('the names of mutants tell them apart', async (t) => {
+  t.equal(new Set(MUTANTS.map(slugOf)).size, MUTANTS.length)
+})

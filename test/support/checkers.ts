@@ -231,7 +231,7 @@ function equalNumbers(left: ArrayLike<number>, right: ArrayLike<number>): boolea
   return true
 }
 
-function decodeResult(bytes: Uint8Array): Record<string, unknown> {
+export function decodeResult(bytes: Uint8Array): Record<string, unknown> {
   const decoded = decodeCbor(bytes, RESULT_LIMITS)
   if (!decoded.ok) violated(`a result does not decode: ${decoded.message}`)
   return decoded.value as Record<string, unknown>

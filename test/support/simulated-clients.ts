@@ -20,6 +20,8 @@ export interface ClientSurroundings {
   readonly gateway: SimulatedGateway
   readonly stories: TaskStories
   readonly checkers: Checkers
+  /** Most of a region, but for those that are the whole grid. */
+  readonly regionSideMax: number
   readonly count: (what: string) => void
 }
 
@@ -27,6 +29,9 @@ const RETRY_MS = 300
 const SUBMITTER = { via: 'mqtt', client: 'tester' } as const
 /** What a client may be told at any time, and then tries again. */
 const PASSING = ['no-node', 'overloaded', 'ledger-full', 'recovering', 'tile-missing']
+
+/** Share of tasks on the whole grid, where regions are bounded. */
+const WHOLE_SHARE = 0.1
 
 export class SimulatedClients {
   readonly #around: ClientSurroundings
@@ -205,10 +210,13 @@ export class SimulatedClients {
   }
 
   #drawRegion(): PlainRegion {
-    const { random, grid } = this.#around
-    const { width, height } = grid.geometry
+    const { random, grid, regionSideMax } = this.#around
+    const { width, height, whole } = grid.geometry
+    const isBounded = regionSideMax < Math.max(width, height)
+    if (isBounded && (this.#tasks === 1 || random.unit() < WHOLE_SHARE)) return whole
     const x = random.integer(width)
     const y = random.integer(height)
-    return { x, y, w: 1 + random.integer(width - x), h: 1 + random.integer(height - y) }
+    const side = (room: number): number => 1 + random.integer(Math.min(room, regionSideMax))
+    return { x, y, w: side(width - x), h: side(height - y) }
   }
 }

@@ -10,8 +10,8 @@ export interface Appointment {
 }
 
 export class SimulatedClock {
-  /** Latest first, so that the next one is taken from the end. */
-  readonly #appointments: Appointment[] = []
+  /** A binary heap: a large fleet has a million of them. */
+  readonly #heap: Appointment[] = []
   #nowMs = 0
   #orders = 0
 
@@ -27,14 +27,7 @@ export class SimulatedClock {
       act,
       isCancelled: false,
     }
-    let low = 0
-    let high = this.#appointments.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.#appointments[middle]!.atMs > appointment.atMs) low = middle + 1
-      else high = middle
-    }
-    this.#appointments.splice(low, 0, appointment)
+    this.#push(appointment)
     return appointment
   }
 
@@ -45,9 +38,9 @@ export class SimulatedClock {
   /** Lets time pass up to `untilMs`, or until `isDone` says so after some event. */
   run(untilMs: number, isDone: () => boolean = () => false): void {
     for (;;) {
-      const next = this.#appointments.at(-1)
+      const next = this.#heap[0]
       if (next === undefined || next.atMs > untilMs) break
-      this.#appointments.pop()
+      this.#pop()
       if (next.isCancelled) continue
       this.#nowMs = next.atMs
       next.act()
@@ -55,4 +48,36 @@ export class SimulatedClock {
     }
     this.#nowMs = Math.max(this.#nowMs, untilMs)
   }
+
+  #push(appointment: Appointment): void {
+    const heap = this.#heap
+    let at = heap.push(appointment) - 1
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (isBefore(heap[parent]!, appointment)) break
+      heap[at] = heap[parent]!
+      at = parent
+    }
+    heap[at] = appointment
+  }
+
+  #pop(): void {
+    const heap = this.#heap
+    const last = heap.pop()!
+    if (heap.length === 0) return
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++
+      if (isBefore(last, heap[child]!)) break
+      heap[at] = heap[child]!
+      at = child
+    }
+    heap[at] = last
+  }
+}
+
+function isBefore(a: Appointment, b: Appointment): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
 }

@@ -11,6 +11,10 @@ export interface FaultOptions {
   /** Mean time between two faults. */
   readonly everyMs: number
   readonly untilMs: number
+  /** Share of the kinds of faults that this seed has. */
+  readonly share: number
+  /** Share of the gateway's own faults that come to be. */
+  readonly gatewayShare: number
   /** Cards are lost and restored. */
   readonly losesCards: boolean
 }
@@ -52,7 +56,7 @@ export class SimulatedFaults {
       (node) => this.#rot(node),
     ]
     // Each seed has its own troubles: all at once would hide what only one of them shows.
-    this.#faults = all.filter(() => random.unit() < 0.6)
+    this.#faults = all.filter(() => random.unit() < options.share)
     const takeCard: Fault = (node) => this.#takeCard(node)
     if (options.losesCards) this.#faults.push(takeCard, takeCard)
   }
@@ -150,7 +154,7 @@ export class SimulatedFaults {
 
   #crashGateway(): string | undefined {
     const { gateway } = this.#fleet
-    if (!gateway.isUp) return undefined
+    if (!gateway.isUp || !this.#reachesGateway()) return undefined
     gateway.crash()
     this.#later(50, 3000, () => this.#restart('gateway'))
     return 'gateway-crash'
@@ -164,7 +168,13 @@ export class SimulatedFaults {
     return 'gateway-freeze'
   }
 
+  #reachesGateway(): boolean {
+    const { gatewayShare } = this.#options
+    return gatewayShare === 1 || this.#random.unit() < gatewayShare
+  }
+
   #strikeGateway(): undefined {
+    if (!this.#reachesGateway()) return
     this.#strikes.set('gateway', this.#random.integer(150))
   }
 
@@ -205,7 +215,8 @@ export class SimulatedFaults {
     return 'full-disk'
   }
 
-  #shed(): string {
+  #shed(): string | undefined {
+    if (!this.#reachesGateway()) return undefined
     this.#fleet.network.dropShare = this.#random.between(0.01, 0.3)
     this.#later(100, 2000, () => {
       this.#fleet.network.dropShare = 0

@@ -13,8 +13,8 @@ import { Random } from '../../shared/core/random.ts'
 import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
 import { Checkers } from './checkers.ts'
-import { drawGrid, drawOptions } from './drawn-options.ts'
 import { linesOf } from './effect-lines.ts'
+import { type FleetShape, SMALL } from './fleet-shape.ts'
 import { GridModel } from './grid-model.ts'
 import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
@@ -92,6 +92,7 @@ export class SimulatedFleet {
   readonly counts = new Map<string, number>()
   /** Hears every effect as a line of text. */
   onLine: ((line: string) => void) | undefined
+  readonly #shape: FleetShape
   readonly #random: Random
   readonly #options: CoordinatorOptions
   readonly #model: GridModel
@@ -110,14 +111,16 @@ export class SimulatedFleet {
   /** Of each node, how long the gateway had been awake when it was last heard or began anew. */
   readonly #heardAwakeMs = new Map<string, number>()
   #startedAwakeMs = 0
+  readonly #nodesUsed = new Set<string>()
   readonly #trace: Hash = createHash('sha256')
 
-  constructor(seed: number, mutation: Mutation = {}) {
+  constructor(seed: number, mutation: Mutation = {}, shape: FleetShape = SMALL) {
+    this.#shape = shape
     const random = new Random(seed)
     const fork = (): Random => new Random(random.uint32())
     this.#random = random
-    const grid = drawGrid(random)
-    this.#options = drawOptions(random, grid)
+    const grid = shape.drawGrid(random)
+    this.#options = shape.drawOptions(random, grid)
     this.#model = new GridModel(grid)
     this.#stories = new TaskStories(grid)
     this.#checkers = new Checkers(
@@ -131,7 +134,7 @@ export class SimulatedFleet {
     this.network = new SimulatedNetwork(network, this.clock, fork())
     this.network.onDrop = () => this.count('dropped')
     this.gateway = this.#createGateway(mutation, fork())
-    this.nodes = Array.from({ length: this.#options.replicas + random.integer(3) }, (_, index) =>
+    this.nodes = Array.from({ length: shape.drawNodes(random, this.#options) }, (_, index) =>
       this.#createNode(`node-${index}`, mutation, fork()),
     )
     this.#clients = new SimulatedClients({
@@ -141,23 +144,26 @@ export class SimulatedFleet {
       gateway: this.gateway,
       stories: this.#stories,
       checkers: this.#checkers,
+      regionSideMax: shape.regionSideMax,
       count: (what) => this.count(what),
     })
     const faults = {
-      everyMs: random.between(150, 1500),
+      everyMs: random.between(...shape.faultsEveryMs),
+      share: shape.faultsShare,
+      gatewayShare: shape.gatewayFaultsShare,
       untilMs: FAULTS_MS,
       // With too few copies left, such writes would rightly wait for good.
       losesCards: this.#options.minInSync === 1 && random.unit() < 0.6,
     }
     this.#faults = new SimulatedFaults(faults, this, fork())
-    this.#losesLedger = random.unit() < 0.2
+    this.#losesLedger = shape === SMALL && random.unit() < 0.2
   }
 
   /** Runs to the end; throws the first violation. */
   run(): void {
     this.gateway.start()
     for (const [index, node] of this.nodes.entries()) {
-      const isLate = index >= this.#options.replicas && this.#random.unit() < 0.3
+      const isLate = index >= this.#options.replicas && this.#random.unit() < this.#shape.lateShare
       const startMs = this.#random.between(0, isLate ? 3000 : 100)
       this.clock.at(startMs, () => {
         if (!node.isUp) node.start()
@@ -330,6 +336,7 @@ export class SimulatedFleet {
       effect: (effect) => this.#note('gateway', effect),
       flushed: (records) => {
         this.#checkers.flushed(records)
+        this.#countMoves(records)
         this.#checkHolders(records)
       },
       sent: (connection, message) => this.#sent(connection, message),
@@ -360,6 +367,7 @@ export class SimulatedFleet {
       },
       received: () => {},
       committed: (node, tiles) => {
+        if (tiles.length > 0) this.#nodesUsed.add(node.id)
         for (const tile of tiles) {
           const page = node.store.page(tile)
           if (page !== undefined) this.#checkers.pageChanged(node.id, tile, page)
@@ -374,6 +382,7 @@ export class SimulatedFleet {
 
   #sent(connection: string, message: Down): void {
     this.#checkers.sent(message)
+    if (message.t === 'copy') this.count('move-copying')
     if (message.t === 'entries') {
       const upTo = this.#sentUpTo.get(connection) ?? 0
       for (const { position } of message.entries) {
@@ -435,6 +444,18 @@ export class SimulatedFleet {
     return having.size
   }
 
+  /** Pages that were adopted, and whether writes had to follow them. */
+  #countMoves(records: readonly LedgerRecord[]): void {
+    for (const { table, key, value } of records) {
+      if (table !== 'control' || value?.op !== '$adopt') continue
+      this.count('move-catching-up')
+      const isBusy = records.some(
+        (other) => other.table === 'write' && other.value !== undefined && other.key < key,
+      )
+      if (isBusy) this.count('move-under-write')
+    }
+  }
+
   /** A node that becomes a holder of a tile has all that was ever shown as done on it. */
   #checkHolders(records: readonly LedgerRecord[]): void {
     const { view } = this.gateway
@@ -494,5 +515,7 @@ export class SimulatedFleet {
         if (at !== due) violated(`tile ${tile} is at ${at} on node ${id}, ${due} is due`)
       }
     }
+    const used = this.#nodesUsed.size
+    if (used < this.#shape.nodesUsedMin) violated(`only ${used} nodes ever held a written tile`)
   }
 }

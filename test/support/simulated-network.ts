@@ -90,6 +90,8 @@ export class SimulatedNetwork {
   readonly #clock: SimulatedClock
   readonly #random: Random
   readonly #connections = new Map<string, Connection>()
+  /** The same, by node: a fleet may be large. */
+  readonly #byNode = new Map<string, Set<Connection>>()
   readonly #stalledUntilMs = new Map<string, number>()
   #gateway: GatewayEnd | undefined
   #attempts = 0
@@ -129,10 +131,13 @@ export class SimulatedNetwork {
       isOpenAtNode: true,
     }
     this.#connections.set(connection.id, connection)
+    const others = this.#byNode.get(node.node)
+    if (others === undefined) this.#byNode.set(node.node, new Set([connection]))
+    else others.add(connection)
     connection.up.push(this.#latencyMs(), () => {
       if (!this.#connections.has(connection.id)) return
       if (this.#gateway === undefined) {
-        this.#connections.delete(connection.id)
+        this.#forget(connection)
         this.#endAtNode(connection, 'connection refused')
         return
       }
@@ -173,7 +178,7 @@ export class SimulatedNetwork {
 
   /** The node closes its connections, or its process dies and the kernel does. */
   closeFromNode(node: NodeEnd, { isSilent = false, isDead = false } = {}): void {
-    for (const connection of [...this.#connections.values()]) {
+    for (const connection of this.#connectionsOf(node.node)) {
       if (connection.node !== node || !connection.isOpenAtNode) continue
       connection.isOpenAtNode = false
       if (!isDead) this.#clock.after(0, () => node.closed(connection.id, 'closed here'))
@@ -187,9 +192,7 @@ export class SimulatedNetwork {
 
   /** The path breaks: both ends learn of it, each in its own time; what comes later is lost. */
   cut(node: string): boolean {
-    const connections = [...this.#connections.values()].filter(
-      (connection) => connection.node.node === node && connection.isOpenAtNode,
-    )
+    const connections = this.#connectionsOf(node).filter(({ isOpenAtNode }) => isOpenAtNode)
     for (const connection of connections) {
       const gatewayMs = this.#clock.nowMs + this.#latencyMs()
       const nodeMs = this.#clock.nowMs + this.#latencyMs()
@@ -231,7 +234,16 @@ export class SimulatedNetwork {
 
   #closeAtGateway(connection: Connection): void {
     connection.isOpenAtGateway = false
+    this.#forget(connection)
+  }
+
+  #connectionsOf(node: string): Connection[] {
+    return [...(this.#byNode.get(node) ?? [])]
+  }
+
+  #forget(connection: Connection): void {
     this.#connections.delete(connection.id)
+    this.#byNode.get(connection.node.node)?.delete(connection)
   }
 
   #latencyMs(): number {

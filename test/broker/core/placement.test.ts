@@ -287,3 +287,17 @@ t.test('records of chunks bring back born tiles, and only them', async (t) => {
   restored.setMembers(of)
   t.same(holdersOfAll(restored, tiles), holdersOfAll(placement, tiles))
 })
+
+t.test('a ledger with slots of 16 bits loads as well', (t) => {
+  const of = Array.from({ length: 9 }, (_, index) => ({ index, id: `n${index}`, weight: 1 }))
+  const placement = placed(OPTIONS, of)
+  placement.bear(Uint32Array.of(0, 7, OPTIONS.tiles - 1))
+  const restored = new Placement(OPTIONS)
+  for (const { chunk, record } of placement.takeChanges()) {
+    const slots = Uint16Array.from(new Uint32Array(record.holders.buffer))
+    restored.restoreChunk(chunk, { ...record, holders: new Uint8Array(slots.buffer) })
+  }
+  restored.setMembers(of)
+  t.same(holdersOfAll(restored, OPTIONS.tiles), holdersOfAll(placement, OPTIONS.tiles))
+  t.end()
+})

@@ -50,8 +50,8 @@ const holding: fc.Arbitrary<Holding> = fc
     usable: Uint8Array.from(usable, Number),
   }))
 
-function slotsOf({ replicas, holders }: Holding): Uint16Array {
-  const slots = new Uint16Array(holders.length * replicas)
+function slotsOf({ replicas, holders }: Holding): Uint32Array {
+  const slots = new Uint32Array(holders.length * replicas)
   holders.forEach((of, tile) => {
     of.forEach((index, rank) => {
       slots[tile * replicas + rank] = index + 1
@@ -116,12 +116,12 @@ t.test('a write plan has every holder of every tile', async (t) => {
 })
 
 t.test('one plan leaves nothing behind for the next', async (t) => {
-  const large = { tiles: Uint32Array.of(0, 1), slots: Uint16Array.of(65_535, 40_000), replicas: 1 }
+  const large = { tiles: Uint32Array.of(0, 1), slots: Uint32Array.of(131_071, 70_000), replicas: 1 }
   t.same(asLists(planWrites(large)), [
-    [39_999, [1]],
-    [65_534, [0]],
+    [69_999, [1]],
+    [131_070, [0]],
   ])
-  const small = { tiles: Uint32Array.of(0), slots: Uint16Array.of(3), replicas: 1 }
+  const small = { tiles: Uint32Array.of(0), slots: Uint32Array.of(3), replicas: 1 }
   t.same(asLists(planWrites(small)), [[2, [0]]])
   t.same(asLists(planWrites(large)).length, 2)
   t.same(asLists(planWrites({ ...small, tiles: new Uint32Array(0) })), [])

@@ -1,0 +1,71 @@
+/** What tells one simulated fleet from another: how large it is, and how much goes on in it. */
+import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
+import type { Random } from '../../shared/core/random.ts'
+import { Geometry } from '../../shared/grid/geometry.ts'
+import type { GridContext } from '../../shared/operations/operation.ts'
+import { drawGrid, drawOptions } from './drawn-options.ts'
+
+export interface FleetShape {
+  readonly drawGrid: (random: Random) => GridContext
+  readonly drawOptions: (random: Random, grid: GridContext) => CoordinatorOptions
+  readonly drawNodes: (random: Random, options: CoordinatorOptions) => number
+  /** Bounds of the mean time between two faults of one seed. */
+  readonly faultsEveryMs: readonly [least: number, most: number]
+  /** Share of the faults that a seed has troubles of. */
+  readonly faultsShare: number
+  /** Share of the gateway's faults that come to be: where nodes are many, so are faults. */
+  readonly gatewayFaultsShare: number
+  /** Most of a task's region, but for tasks on the whole grid. */
+  readonly regionSideMax: number
+  /** Share of the nodes, beyond the first few, that come when work has begun. */
+  readonly lateShare: number
+  /** So many nodes must have held a tile that was written; who comes late gets none. */
+  readonly nodesUsedMin: number
+}
+
+/** A few nodes, on which everything goes wrong. */
+export const SMALL: FleetShape = {
+  drawGrid,
+  drawOptions,
+  drawNodes: (random, { replicas }) => replicas + random.integer(3),
+  faultsEveryMs: [150, 1500],
+  faultsShare: 0.6,
+  gatewayFaultsShare: 1,
+  regionSideMax: Number.POSITIVE_INFINITY,
+  lateShare: 0.3,
+  nodesUsedMin: 0,
+}
+
+/** So many that there is always one that fails. */
+export const THOUSAND: FleetShape = {
+  drawGrid: (random) => ({
+    ...drawGrid(random),
+    geometry: new Geometry({ width: 256, height: 240 + random.integer(16), tile: 4 }),
+  }),
+  drawOptions: (random, grid) => ({
+    ...drawOptions(random, grid),
+    replicas: 2 + random.integer(2),
+    minInSync: 1,
+    virtualNodes: 64,
+    streamWindowBytes: 64 * 1024,
+  }),
+  drawNodes: () => 1000,
+  faultsEveryMs: [10, 30],
+  faultsShare: 1,
+  gatewayFaultsShare: 0.04,
+  regionSideMax: 40,
+  lateShare: 0.02,
+  nodesUsedMin: 900,
+}
+
+/** As the thousand, in seconds. */
+export const HUNDRED: FleetShape = {
+  ...THOUSAND,
+  drawGrid: (random) => ({
+    ...drawGrid(random),
+    geometry: new Geometry({ width: 80, height: 64 + random.integer(16), tile: 4 }),
+  }),
+  drawNodes: () => 100,
+  faultsEveryMs: [20, 60],
+  nodesUsedMin: 80,
+}

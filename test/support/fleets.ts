@@ -1,0 +1,64 @@
+/** The fleets that can be simulated. */
+import { HUNDRED, THOUSAND } from './fleet-shape.ts'
+import { MUST_HAPPEN, MUST_HAPPEN_TO_MANY } from './must-happen.ts'
+import { MUST_HAPPEN_TO_SIMPLE, SimpleFleet } from './simple-fleet.ts'
+import { type Mutation, SimulatedFleet } from './simulated-fleet.ts'
+
+/** One fleet, drawn from one seed. */
+export interface FleetRun {
+  /** How often each fault and path was met. */
+  readonly counts: ReadonlyMap<string, number>
+  /** Hears every effect as a line of text. */
+  onLine: ((line: string) => void) | undefined
+  /** Runs to the end; throws the first violation. */
+  run(): void
+}
+
+export interface FleetKind {
+  readonly about: string
+  readonly mustHappen: readonly string[]
+  /** In so many seeds, all of that is met. */
+  readonly seedsForAll: number
+  create(seed: number, mutation: Mutation): FleetRun
+}
+
+export const FLEETS = {
+  small: {
+    about: 'up to 5 nodes, every fault',
+    mustHappen: MUST_HAPPEN,
+    seedsForAll: 160,
+    create: (seed, mutation) => new SimulatedFleet(seed, mutation),
+  },
+  hundred: {
+    about: '100 nodes, of which some always fail',
+    mustHappen: MUST_HAPPEN_TO_MANY,
+    seedsForAll: 5,
+    create: (seed, mutation) => new SimulatedFleet(seed, mutation, HUNDRED),
+  },
+  thousand: {
+    about: '1,000 nodes, of which some always fail',
+    mustHappen: MUST_HAPPEN_TO_MANY,
+    seedsForAll: 1,
+    create: (seed, mutation) => new SimulatedFleet(seed, mutation, THOUSAND),
+  },
+  many: {
+    about: '5,000 simple agents',
+    mustHappen: MUST_HAPPEN_TO_SIMPLE,
+    seedsForAll: 1,
+    create: (seed, mutation) =>
+      new SimpleFleet(seed, { nodes: 5000, width: 512, height: 256 }, mutation),
+  },
+  huge: {
+    about: '100,000 simple agents',
+    mustHappen: MUST_HAPPEN_TO_SIMPLE,
+    seedsForAll: 1,
+    create: (seed, mutation) =>
+      new SimpleFleet(seed, { nodes: 100_000, width: 2048, height: 1024 }, mutation),
+  },
+} satisfies Record<string, FleetKind>
+
+export type FleetName = keyof typeof FLEETS
+
+export function isFleetName(name: string): name is FleetName {
+  return Object.hasOwn(FLEETS, name)
+}

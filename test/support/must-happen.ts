@@ -1,0 +1,44 @@
+/** The faults and paths that a simulation must have met, or it proves less than it says. */
+
+/** What must have happened somewhere in enough seeds: else they prove less than they say. */
+export const MUST_HAPPEN: readonly string[] = [
+  ...['node-crash', 'node-crash-silent', 'node-crash-at-effect', 'node-stop', 'gateway-crash'],
+  ...[
+    'gateway-crash-at-effect',
+    'gateway-freeze',
+    'cut',
+    'stall',
+    'freeze',
+    'slow',
+    'full-disk',
+    'shed',
+  ],
+  ...['torn-commit', 'card-lost', 'card-restored', 'rot', 'drain', 'ledger-lost'],
+]
+  .map((fault) => `fault-${fault}`)
+  .concat(
+    ['dropped', 'gap', 'resend', 'lease-ended', 'read-reissued', 'answer-outlived-gateway'],
+    ['replica-lagging', 'replica-in-sync', 'replica-stopped', 'cold-restart-with-open-writes'],
+    ['node-suspect', 'node-alive', 'node-dead', 'id-taken', 'exit-0', 'exit-77'],
+    ['store-replaced', 'store-wiped', 'repeat', 'conflict', 'cancelled', 'cancel-too-late'],
+    ['end-completed', 'end-completed-done', 'end-cancelled', 'end-cancelled-none', 'end-expired'],
+    ['end-expired-none', 'end-expired-pending', 'effect-done', 'refused-no-node', 'digest'],
+    ['consistent-get', 'inconsistent-get', 'consistent-stat', 'inconsistent-stat'],
+    ['copies-1', 'copies-2', 'copies-3'],
+    ['doubt-began-loop-lag', 'doubt-ended-loop-lag', 'doubt-began-probe-late'],
+    ['doubt-ended-probe-late', 'doubt-began-mass-silence', 'doubt-ended-mass-silence'],
+    ['move-copying', 'move-catching-up', 'move-ended', 'move-rolled-back', 'move-under-write'],
+    ['stream-closed', 'page-damaged', 'drain-began', 'node-left', 'recovered', 'tiles-recreated'],
+  )
+
+/** What one seed of a thousand nodes must have met. */
+export const MUST_HAPPEN_TO_MANY: readonly string[] = [
+  ...['node-crash', 'node-crash-silent', 'node-crash-at-effect', 'node-stop'],
+  ...['cut', 'stall', 'freeze', 'slow', 'full-disk'],
+]
+  .map((fault) => `fault-${fault}`)
+  .concat(
+    ['resend', 'lease-ended', 'read-reissued', 'replica-lagging', 'replica-in-sync'],
+    ['node-suspect', 'node-alive', 'exit-0', 'end-completed', 'end-completed-done'],
+    ['consistent-get', 'consistent-stat', 'copies-1'],
+  )

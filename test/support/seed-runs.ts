@@ -1,0 +1,57 @@
+/** Runs seeds of a fleet one after the other, up to the first that fails. */
+import { FLEETS, type FleetName } from './fleets.ts'
+import { loadMutant, MUTANTS, slugOf } from './mutants.ts'
+import type { Mutation } from './simulated-fleet.ts'
+
+export interface SeedRange {
+  readonly fleet: FleetName
+  /** A slug of the table of mutants. */
+  readonly mutant: string | undefined
+  readonly first: number
+  readonly count: number
+}
+
+export interface SeedFailure {
+  readonly seed: number
+  readonly message: string
+  readonly stack: string
+}
+
+/** Plain, since it comes from another process. */
+export interface SeedReport {
+  readonly seeds: number
+  readonly counts: Readonly<Record<string, number>>
+  readonly failure: SeedFailure | undefined
+}
+
+const loaded = new Map<string, Promise<Mutation>>()
+
+function mutationOf(slug: string | undefined): Promise<Mutation> {
+  if (slug === undefined) return Promise.resolve({})
+  const mutant = MUTANTS.find((one) => slugOf(one) === slug)
+  if (mutant === undefined) throw new Error(`there is no mutant ${slug}`)
+  if (!loaded.has(slug)) loaded.set(slug, loadMutant(mutant))
+  return loaded.get(slug)!
+}
+
+export async function runSeeds(
+  { fleet: name, mutant, first, count }: SeedRange,
+  onLine?: (line: string) => void,
+): Promise<SeedReport> {
+  const mutation = await mutationOf(mutant)
+  const counts: Record<string, number> = {}
+  for (let seed = first; seed < first + count; seed++) {
+    const fleet = FLEETS[name].create(seed, mutation)
+    fleet.onLine = onLine
+    let failure: SeedFailure | undefined
+    try {
+      fleet.run()
+    } catch (error) {
+      const { message, stack } = error as Error
+      failure = { seed, message, stack: String(stack) }
+    }
+    for (const [what, times] of fleet.counts) counts[what] = (counts[what] ?? 0) + times
+    if (failure !== undefined) return { seeds: seed - first + 1, counts, failure }
+  }
+  return { seeds: count, counts, failure: undefined }
+}
