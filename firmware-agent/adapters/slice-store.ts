@@ -276,7 +276,8 @@ export class SliceStore {
     await this.#write(() => {
       for (const tile of [...dropped, ...(commit.broken ?? NO_TILES)]) void this.#tiles.remove(tile)
       for (const [tile, page] of pages) void this.#tiles.put(tile, page.bytes)
-      for (const tile of [...dropped, ...adopted]) this.#staged.remove(tile)
+      // Not with a drop: what is staged then is of the next move, which may have come before it.
+      for (const tile of [...adopted, ...(commit.broken ?? NO_TILES)]) this.#staged.remove(tile)
       for (const result of commit.results) {
         void this.#results.put(result.position, bytesOfNumber(result.lsus))
       }
