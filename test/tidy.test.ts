@@ -332,11 +332,12 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'broker/core/coordinator.ts': [
     ...['admission', 'coordinator-context', 'coordinator-view', 'deadlines', 'fleet', 'reads'],
     ...['mass-silence', 'membership', 'node-stream', 'read-plan', 'silence-watch', 'steadiness'],
-    ...['submissions', 'task-endings', 'writes'],
+    ...['control-log', 'move-table', 'stream-sender', 'submissions', 'task-endings', 'write-log'],
+    ...['moves', 'rebalancer', 'scrubber', 'writes'],
   ].map((name) => `broker/core/${name}.ts`),
-  'firmware-agent/core/agent.ts': ['outbox', 'pulse', 'read-queue', 'session', 'shard-stream'].map(
-    (name) => `firmware-agent/core/${name}.ts`,
-  ),
+  'firmware-agent/core/agent.ts': [
+    ...['outbox', 'presence', 'pulse', 'read-queue', 'session', 'shard-stream', 'transfers'],
+  ].map((name) => `firmware-agent/core/${name}.ts`),
 }
 
 const coreIsTested: Rule = (sources) => {

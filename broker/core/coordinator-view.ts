@@ -142,7 +142,7 @@ export class CoordinatorView {
       tiles: found.length,
       bytes,
       seconds: Math.ceil(bytes / options.moveBytesPerSecond),
-      moves: [...counts.values()].sort((a, b) => b.tiles - a.tiles || a.to.localeCompare(b.to)),
+      moves: [...counts.values()].sort((a, b) => b.tiles - a.tiles || (a.to < b.to ? -1 : 1)),
     }
   }
 

@@ -4,7 +4,6 @@
  * after any crash they agree (recovery.md, The stores). Everything is checked when it is read: LMDB
  * has no checksums. Whether there is room is asked before anything is written.
  */
-import { statfsSync } from 'node:fs'
 import { equalBytes } from '../../shared/core/hash.ts'
 import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
@@ -24,15 +23,12 @@ import { type AnswerName, AnswerTable } from './answer-table.ts'
 import { openRecord, sealRecord } from './sealed-record.ts'
 import { SliceGrid } from './slice-grid.ts'
 import { StagedPages } from './staged-pages.ts'
+import { diskBytesOf, PAGE_BYTES, StoreRoom, type StoreRoomOptions } from './store-room.ts'
 import { TileSet } from './tile-set.ts'
 
-export interface SliceStoreOptions {
-  /** The file of the slice stays below this, bytes. */
-  readonly sliceBytesMax: number
+export interface SliceStoreOptions extends StoreRoomOptions {
   /** Answers that wait for the gateway, bytes on disk. */
   readonly outboxBytesMax: number
-  /** What a commit leaves free on the disk, bytes. */
-  readonly diskFreeBytesMin?: number
 }
 
 export interface SliceIdentity {
@@ -79,21 +75,14 @@ export class PageDamagedError extends AppError {
 }
 
 const MIB = 1024 * 1024
-const DISK_FREE_BYTES_MIN = 16 * MIB
-const DISK_CHECK_INTERVAL_MS = 5000
-/** A new tile leaves this much below the bound: rewriting a tile needs free pages, too. */
-const REWRITE_RESERVE_BYTES_MAX = 8 * MIB
 const OUTBOX_RECORDS_MAX = 4096
 const BROKEN_KEPT = 2
 const NO_TILES: ReadonlySet<number> = new Set()
 const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
 /** The path from the root to a leaf, in the tables and the free list, and the meta page. */
-const TREE_PAGES_PER_COMMIT = 10
-const PAGE_BYTES = 4096
-const PAGE_HEADER_BYTES = 16
+const TREE_BYTES_PER_COMMIT = 10 * PAGE_BYTES
 
 export class SliceStore {
-  readonly #options: Required<SliceStoreOptions>
   readonly #random: Random
   readonly #database: Database
   readonly #tiles: Table<number>
@@ -101,6 +90,7 @@ export class SliceStore {
   readonly #meta: Table<string>
   readonly #answers: AnswerTable
   readonly #staged: StagedPages
+  readonly #room: StoreRoom
   /** Tiles whose page is damaged, and gone. */
   #broken: ReadonlySet<number>
   readonly #held = new TileSet()
@@ -114,7 +104,6 @@ export class SliceStore {
   #resultsOnDisk: number[] = []
   #lsus = 0
   #writtenBytes: number
-  #diskFree = { bytes: 0, atMs: Number.NEGATIVE_INFINITY }
 
   /** `onFatal` hears of a failed commit: the process must end then. */
   static async open(
@@ -149,7 +138,7 @@ export class SliceStore {
     meta: Table<string>,
     setAside: string | undefined,
   ) {
-    this.#options = { diskFreeBytesMin: DISK_FREE_BYTES_MIN, ...options }
+    this.#room = new StoreRoom(options, database)
     this.#random = random
     this.#database = database
     this.setAside = setAside
@@ -249,7 +238,7 @@ export class SliceStore {
     if (sound.length === 0) return sound
     this.#requireRoom(sound.map(({ tile, bytes }) => ({ tile, bytes: diskBytesOf(bytes.length) })))
     for (const { bytes } of sound) this.#writtenBytes += diskBytesOf(bytes.length)
-    this.#writtenBytes += TREE_PAGES_PER_COMMIT * PAGE_BYTES
+    this.#writtenBytes += TREE_BYTES_PER_COMMIT
     await this.#write(() => {
       for (const { tile, bytes } of sound) this.#staged.put(tile, bytes)
     })
@@ -284,7 +273,7 @@ export class SliceStore {
     }))
     // What is taken from the staged pages has its room already.
     this.#requireRoom(sizes.filter(({ tile }) => !adopted.has(tile)))
-    this.#writtenBytes += TREE_PAGES_PER_COMMIT * PAGE_BYTES
+    this.#writtenBytes += TREE_BYTES_PER_COMMIT
     for (const { bytes } of sizes) this.#writtenBytes += bytes
     const { position, chain, seq } = commit.mark
     const mark = sealRecord({ position, chain, seq })
@@ -292,7 +281,8 @@ export class SliceStore {
     await this.#write(() => {
       for (const tile of [...dropped, ...(commit.broken ?? NO_TILES)]) void this.#tiles.remove(tile)
       for (const [tile, page] of pages) void this.#tiles.put(tile, page.bytes)
-      for (const tile of [...dropped, ...adopted]) this.#staged.remove(tile)
+      // Not with a drop: what is staged then is of the next move, which may have come before it.
+      for (const tile of [...adopted, ...(commit.broken ?? NO_TILES)]) this.#staged.remove(tile)
       for (const result of commit.results) {
         void this.#results.put(result.position, bytesOfNumber(result.lsus))
       }
@@ -331,13 +321,13 @@ export class SliceStore {
 
   /** Resolves once the answer is on disk, or shed because there is no room for it. */
   async storeAnswer(answer: Answer): Promise<void> {
-    if (this.#diskFreeBytes() < this.#options.diskFreeBytesMin) {
+    if (!this.#room.isLeftOnDisk) {
       this.#answers.shedOne()
       return
     }
     const change = this.#answers.add(answer)
     if (change === undefined) return
-    this.#writtenBytes += TREE_PAGES_PER_COMMIT * PAGE_BYTES
+    this.#writtenBytes += TREE_BYTES_PER_COMMIT
     await this.#write(change)
   }
 
@@ -435,31 +425,10 @@ export class SliceStore {
     if (this.#held.delete(tile)) this.#lsus -= this.#grid?.geometry.tileLsus(tile) ?? 0
   }
 
+  /** Fails with `store-full` if pages of these sizes do not go in. */
   #requireRoom(pages: readonly { readonly tile: number; readonly bytes: number }[]): void {
-    const { sliceBytesMax, diskFreeBytesMin } = this.#options
-    const diskFree = this.#diskFreeBytes()
-    if (diskFree < diskFreeBytesMin) {
-      throw new AppError('store-full', `${diskFree} bytes are free on the disk`)
-    }
-    let needed = TREE_PAGES_PER_COMMIT * PAGE_BYTES
-    let grows = false
-    for (const { tile, bytes } of pages) {
-      needed += bytes
-      grows ||= !this.#held.has(tile)
-    }
-    const reserve = grows ? Math.min(REWRITE_RESERVE_BYTES_MAX, sliceBytesMax / 8) : 0
-    const room = sliceBytesMax - reserve - this.#database.fileBytes()
-    if (needed <= room || needed <= room + this.#database.freeBytes()) return
-    throw new AppError('store-full', `the slice has reached its ${sliceBytesMax} bytes`)
-  }
-
-  #diskFreeBytes(): number {
-    const nowMs = performance.now()
-    if (nowMs - this.#diskFree.atMs >= DISK_CHECK_INTERVAL_MS) {
-      const { bavail, bsize } = statfsSync(this.#database.path)
-      this.#diskFree = { bytes: bavail * bsize, atMs: nowMs }
-    }
-    return this.#diskFree.bytes
+    const bytes = pages.reduce((sum, page) => sum + page.bytes, TREE_BYTES_PER_COMMIT)
+    this.#room.require({ bytes, grows: pages.some(({ tile }) => !this.#held.has(tile)) })
   }
 }
 
@@ -478,11 +447,6 @@ function recordsAreSound(meta: Table<string>): boolean {
 function readRecord<T>(meta: Table<string>, key: string): T | undefined {
   const stored = meta.getBinary(key)
   return stored && openRecord<T>(stored)
-}
-
-/** A page that shares no leaf lies on whole pages of its own. */
-function diskBytesOf(bytes: number): number {
-  return Math.ceil((bytes + PAGE_HEADER_BYTES) / PAGE_BYTES) * PAGE_BYTES
 }
 
 /** Whether these bytes are the page that they are said to be. */

@@ -4,7 +4,6 @@
  * the gateway has not confirmed. Cells are the runner's; this file never sees one.
  */
 import { unreachable } from '../../shared/core/assert.ts'
-import type { NodeId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { packTiles, unpackTiles } from '../../shared/operations/columns.ts'
 import type { Answer, Down, GridShape, Read, Up } from '../../shared/protocol/messages.ts'
@@ -13,22 +12,19 @@ import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import type { AgentEffect } from './effects.ts'
 import type { AgentEvent, PartResult, StreamMark } from './events.ts'
 import { Outbox, type OutboxCounts } from './outbox.ts'
+import { announce, type Presence, stateOf, troubleOf } from './presence.ts'
 import { Pulse } from './pulse.ts'
 import { ReadQueue } from './read-queue.ts'
 import { Session, type SessionOptions } from './session.ts'
 import { ShardStream } from './shard-stream.ts'
 import { Transfers } from './transfers.ts'
 
-export interface AgentOptions extends SessionOptions {
-  readonly node: NodeId
+export interface AgentOptions extends SessionOptions, Presence {
   /** Random, new for each process. */
   readonly process: string
   readonly weight: number
-  readonly operations: readonly string[]
   readonly telemetryIntervalMs: number
   readonly outboxBytesMax: number
-  /** The birth message, but for id and incarnation. */
-  readonly birth: Readonly<Record<string, unknown>>
 }
 
 /** Whose store it is. */
@@ -294,26 +290,7 @@ export class Agent {
       this.#emit({ type: 'adopt', ledgerId: message.ledgerId, grid: message.grid })
     }
     this.#forgetResults(message.confirmed)
-    const { node } = this.#options
-    this.#emit({
-      type: 'publish',
-      topic: { kind: 'node-state', node },
-      payload: 'online',
-      qos: 1,
-      retain: true,
-    })
-    this.#emit({
-      type: 'publish',
-      topic: { kind: 'node-info', node },
-      payload: JSON.stringify({
-        id: node,
-        incarnation: this.#store.boot,
-        ...this.#options.birth,
-        ops: this.#options.operations,
-      }),
-      qos: 1,
-      retain: true,
-    })
+    this.#effects.push(...announce(this.#options, this.#store.boot))
     this.#acknowledge()
     for (const answer of this.#outbox.answers) this.#send(answer)
     this.#pulse.start(this.#nowMs, message.heartbeatMs)
@@ -422,13 +399,7 @@ export class Agent {
     if (!this.isAdmitted) return
     const { position } = this.#stream.mark
     this.#send({ t: 'stopped', session: this.#session.number, position, code, message })
-    this.#emit({
-      type: 'publish',
-      topic: { kind: 'node-event', node: this.#options.node },
-      payload: JSON.stringify({ level: 'error', code, message, ts: this.#wallMs }),
-      qos: 1,
-      retain: false,
-    })
+    this.#emit(troubleOf(this.#options.node, { code, message, ts: this.#wallMs }))
   }
 
   #acknowledge(): void {
@@ -492,15 +463,7 @@ export class Agent {
     if (this.#session.state === 'stopped') return
     const wasAdmitted = this.isAdmitted
     for (const answer of this.#outbox.takeUnstored()) this.#emit({ type: 'store-answer', answer })
-    if (wasAdmitted) {
-      this.#emit({
-        type: 'publish',
-        topic: { kind: 'node-state', node: this.#options.node },
-        payload: 'offline',
-        qos: 1,
-        retain: true,
-      })
-    }
+    if (wasAdmitted) this.#emit(stateOf(this.#options.node, 'offline'))
     this.#session.stop()
     this.#emit({ type: 'disconnect', reason: 'stopping' })
     this.#emit({ type: 'exit', code: 0, reason: 'stopped' })

@@ -7,6 +7,7 @@
  *   > start <node> as <id>             the same, but it says that it is <id>
  *   > wait <ms>
  *   > submit <task>                    over MQTT
+ *   > drain <node> [off]               an operator wants it emptied, or takes that back
  *   > crash gateway | <node>           kill -9
  *   > cut <node>                       its connection breaks
  *   > slow <node> <factor>             its disk takes so much longer

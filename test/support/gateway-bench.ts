@@ -85,6 +85,9 @@ interface BenchNode {
 
 type Sent<T extends Down['t']> = Extract<Down, { t: T }>
 
+/** A message without the session that it is said on. */
+type Unsaid<M extends Up> = M extends { session: number } ? Omit<M, 'session'> : never
+
 const WALL_START_MS = 1_750_000_000_000
 
 export class GatewayBench {
@@ -206,6 +209,23 @@ export class GatewayBench {
       node: node as NodeId,
       message,
     })
+  }
+
+  /** On the node's present session. */
+  say(name: string, message: Unsaid<Up>): GatewayEffect[] {
+    const { connection, session } = this.node(name)
+    return this.receive(connection, name, { ...message, session } as Up)
+  }
+
+  /** Time passes, and these nodes are heard in it. */
+  live(ms: number, names: readonly string[] = [...this.nodes.keys()]): GatewayEffect[] {
+    const effects: GatewayEffect[] = []
+    for (let left = ms; left > 0; left -= this.options.heartbeatMs) {
+      effects.push(...this.wait(Math.min(left, this.options.heartbeatMs)))
+      for (const name of names) effects.push(...this.beat(name))
+    }
+    this.effects = effects
+    return effects
   }
 
   close(name: string): GatewayEffect[] {

@@ -11,3 +11,14 @@ export function check(t: Test, property: fc.IRawProperty<unknown>, numRuns = 100
   fc.assert(property as fc.IProperty<unknown>, { seed, numRuns })
   t.pass(`${numRuns} runs`)
 }
+
+/** The same for a property that has to wait, as for a disk. */
+export async function checkAsync(
+  t: Test,
+  property: fc.IAsyncProperty<unknown>,
+  numRuns = 30,
+): Promise<void> {
+  t.comment(`SEED=${seed}`)
+  await fc.assert(property, { seed, numRuns })
+  t.pass(`${numRuns} runs`)
+}

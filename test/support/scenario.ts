@@ -76,6 +76,9 @@ export class Scenario {
       case 'submit':
         this.#gateway.submit(Buffer.from(rest), { via: 'mqtt', client: 'tester' }, nothing)
         break
+      case 'drain':
+        this.#gateway.drain(name as NodeId, words[0] !== 'off')
+        break
       case 'crash':
         if (name === 'gateway') this.#gateway.crash()
         else this.#node(name).crash()

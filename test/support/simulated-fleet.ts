@@ -14,6 +14,7 @@ import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
 import { Checkers } from './checkers.ts'
 import { linesOf } from './effect-lines.ts'
+import { ALARMS, PATHS, REFUSALS_EXPECTED } from './expected-notices.ts'
 import { type FleetShape, SMALL } from './fleet-shape.ts'
 import { GridModel } from './grid-model.ts'
 import { SimulatedClients } from './simulated-clients.ts'
@@ -46,36 +47,6 @@ const FAULTS_MS = 12_000
 const REST_MS = 45_000
 const REST_CHECK_MS = 250
 const TASK_EVERY_MS = 180
-
-/** Notices that must never be given: nothing here may break what they speak of. */
-const ALARMS = ['stream-mismatch', 'drift', 'bad-answer', 'tile-lost']
-const REFUSALS_EXPECTED = ['id-taken', 'boot-behind', 'node-left']
-/** Notices that say that a path was taken. */
-const PATHS = [
-  'replica-lagging',
-  'replica-in-sync',
-  'replica-stopped',
-  'node-suspect',
-  'node-alive',
-  'node-dead',
-  'boot-behind',
-  'node-quarantined',
-  'effect-done',
-  'lease-ended',
-  'read-refused',
-  'read-reissued',
-  'store-replaced',
-  'store-wiped',
-  'move-ended',
-  'move-rolled-back',
-  'stream-closed',
-  'page-damaged',
-  'copy-failed',
-  'drain-began',
-  'node-left',
-  'recovered',
-  'tiles-recreated',
-]
 
 /** What is nothing at rest. */
 const QUIET = [

@@ -73,6 +73,7 @@ class Collector {
   /** For a code that stands alone: what its file deals in. */
   #saidHere(): string {
     if (this.#path === 'shared/protocol/problems.ts') return 'problem'
+    if (this.#path === 'firmware-agent/driver.ts') return 'error'
     return this.#path === 'broker/core/submissions.ts' ? 'refusal' : 'task'
   }
 
@@ -141,6 +142,7 @@ class Collector {
       return this.#literals(members.get('level')!).map((level) => `event ${level}`)
     }
     if (members.get('kind')?.getText() === "'refuse'") return ['node refused']
+    if (members.get('t')?.getText() === "'refused'") return ['node refused']
     return [members.has('path') ? 'problem' : this.#saidHere()]
   }
 

@@ -125,15 +125,26 @@ t.test('an acknowledgement that does not match stops that stream with an alarm',
   t.equal(bench.view.nodes()[0]!.state, 'suspect')
 })
 
-t.test(
-  'a node that joins after the first write gets none of its tiles, and is told of',
-  async (t) => {
-    const bench = settledPair()
-    bench.hello('c')
-    t.match(bench.notices('joined-late'), [{ node: 'c' }])
-    bench.wait(bench.options.settleMs)
-    t.same([...bench.view.holdersOf(0)].sort(), ['a', 'b'])
-    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
-    t.same(bench.entriesTo('c'), [])
-  },
-)
+t.test('a node that joins after the first write gets none of its tiles by that', async (t) => {
+  const bench = settledPair()
+  bench.hello('c')
+  bench.wait(bench.options.settleMs)
+  t.same([...bench.view.holdersOf(0)].sort(), ['a', 'b'])
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  t.same(bench.entriesTo('c'), [])
+})
+
+t.test('a dead member keeps no tile from being born, a suspect one does', async (t) => {
+  const bench = new GatewayBench()
+  bench.join('a', 'b', 'c')
+  bench.close('c')
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  t.equal(bench.task('w')?.state, 'accepted', 'it may only be away for a moment')
+  for (let ms = 0; ms < bench.options.deadAfterMs; ms += bench.options.heartbeatMs) {
+    for (const name of ['a', 'b']) bench.beat(name)
+    bench.wait(bench.options.heartbeatMs)
+  }
+  t.match(bench.view.nodes()[2], { id: 'c', state: 'dead' })
+  t.equal(bench.task('w')?.state, 'running')
+  t.same([...bench.view.holdersOf(0)].sort(), ['a', 'b'])
+})

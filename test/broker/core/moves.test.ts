@@ -1,0 +1,316 @@
+/** Tiles on their way to other nodes: hand-off, and what may go wrong in it. */
+import t from 'tap'
+import type { Move } from '../../../broker/core/move-table.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
+import type { Entry } from '../../../shared/protocol/messages.ts'
+import { ADD, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
+
+const DIGEST = new Uint8Array(8).fill(7)
+const page = (at: number): { tile: number; at: number; digest: Uint8Array } => ({
+  tile: 0,
+  at,
+  digest: DIGEST,
+})
+const opsOf = (entries: readonly Entry[]): string[] =>
+  entries.map(({ op, position, seq }) => `${position} ${op} ${seq}`)
+
+interface Asked {
+  readonly bench: GatewayBench
+  /** The number of the move of tile 0, and who was asked for the page. */
+  readonly move: Move['id']
+  readonly source: string
+}
+
+/** `a` and `b` hold tile 0, `c` has joined, `a` is drained: a copy for `c` was asked for. */
+function draining(options: Partial<GatewayBench['options']> = {}): Asked {
+  const bench = settledPair(options)
+  bench.join('c')
+  drain(bench, 'a')
+  bench.wait(bench.options.settleMs)
+  return { bench, ...asked(bench) }
+}
+
+function drain(bench: GatewayBench, node: string, isWanted = true): void {
+  bench.step({ type: 'drain-requested', node: node as NodeId, isWanted })
+}
+
+function asked(bench: GatewayBench): { move: number; source: string } {
+  const sources = [...bench.nodes.keys()].filter((name) => {
+    return bench.sent('copy', bench.node(name).connection).length > 0
+  })
+  if (sources.length !== 1) throw new Error(`${sources.length} nodes are asked`)
+  const [copy] = bench.sent('copy')
+  return { move: copy!.move, source: sources[0]! }
+}
+
+/** As `draining`, and the page is adopted by an entry that is on its way to `c`. */
+function catchingUp(options: Partial<GatewayBench['options']> = {}): Asked & { toC: Entry[] } {
+  const all = draining(options)
+  all.bench.say('c', { t: 'staged', move: all.move, ...page(1) })
+  return { ...all, toC: all.bench.entriesTo('c') }
+}
+
+const holdersOf = (bench: GatewayBench): string[] => [...bench.view.holdersOf(0)].sort()
+
+t.test('a tile moves under a write that comes between copy and adoption', async (t) => {
+  const { bench, move, source } = draining()
+  t.match(bench.sent('copy'), [{ tile: 0, after: 1 }], 'of the stream as it stands')
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+  t.same(bench.entriesTo('c'), [], 'it is not parked on the target')
+  bench.apply('a', toA)
+  bench.apply('b', toB)
+  t.equal(bench.task('w')?.state, 'completed', 'and waits for no move')
+  t.equal(bench.ledger.count('write'), 1, 'the gateway keeps it meanwhile')
+
+  const piece = { t: 'chunk', move, ...page(1), index: 0, of: 1, bytes: DIGEST } as const
+  bench.say(source, piece)
+  t.match(bench.sent('chunk', bench.node('c').connection), [{ move, bytes: DIGEST }])
+  bench.say('c', { t: 'staged', move, ...page(1) })
+  const toC = bench.entriesTo('c')
+  t.same(opsOf(toC), ['1 $adopt 3', '2 add 2'], 'what the page does not have follows it')
+  t.same(toC[0]!.args, { at: 1, digest: DIGEST })
+  t.equal(bench.ledger.count('move'), 1)
+
+  bench.submit({ id: 'x', ...ADD, region: TILE_0 })
+  const later = ['a', 'b', 'c'].map((name) => bench.entriesTo(name))
+  t.same(opsOf(later[2]!), ['3 add 4'], 'from now on it gets what the holders get')
+  bench.apply('c', toC.slice(0, 1))
+  t.same(holdersOf(bench), ['a', 'b'], 'it lacks what was shown as done')
+  bench.apply('c', toC.slice(1))
+  t.same(holdersOf(bench), ['b', 'c'])
+  const drop = bench.entriesTo('a')
+  t.same(opsOf(drop), ['4 $drop 5'], 'the old copy goes in the order of its own stream')
+  bench.apply('b', later[1]!)
+  t.equal(bench.task('x')?.state, 'running', 'the new holder counts')
+  bench.apply('c', later[2]!)
+  bench.apply('a', later[0]!)
+  t.match(bench.task('x'), { state: 'completed', effect: 'done' })
+  bench.apply('a', drop)
+  bench.wait(bench.options.settleMs)
+  t.match(bench.notices('node-left'), [{ node: 'a' }])
+  t.match(bench.sent('refused'), [{ code: 'node-left' }])
+  for (const table of ['write', 'body', 'control', 'move'] as const) {
+    t.equal(bench.ledger.count(table), 0, `nothing is kept as ${table}`)
+  }
+  bench.hello('a')
+  t.match(bench.sent('refused'), [{ code: 'node-left' }], 'and it stays away')
+})
+
+t.test('a write that the page has comes with its adoption', async (t) => {
+  const { bench, move } = draining()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  const toB = bench.entriesTo('b')
+  bench.say('c', { t: 'staged', move, ...page(2) })
+  const toC = bench.entriesTo('c')
+  t.same(opsOf(toC), ['1 $adopt 3'])
+  bench.close('a')
+  bench.apply('b', toB)
+  t.equal(bench.task('w')?.state, 'running', 'which is waited for as a part of it')
+  bench.apply('c', toC)
+  t.equal(bench.task('w')?.state, 'completed')
+  t.same(holdersOf(bench), ['b', 'c'])
+})
+
+t.test('when the source goes, the page is asked of another holder', async (t) => {
+  const { bench, move, source } = draining()
+  bench.close(source)
+  const again = asked(bench)
+  t.equal(again.move, move)
+  t.not(again.source, source)
+  bench.close(again.source)
+  t.same(bench.sent('copy'), [], 'nobody is left')
+  bench.hello(source)
+  t.equal(asked(bench).source, source, 'until one comes back')
+})
+
+t.test('a page that does not arrive is asked for again, at last given up', async (t) => {
+  const { bench, move, source } = draining({ moveDeadlineMs: 3000 })
+  bench.wait(bench.options.copyTimeoutMs)
+  t.match(asked(bench), { move })
+  t.not(asked(bench).source, source, 'of the other one')
+  bench.wait(bench.options.copyTimeoutMs)
+  bench.wait(bench.options.copyTimeoutMs)
+  t.match(bench.notices('move-rolled-back'), [{ tile: 0, node: 'c', reason: 'too-slow' }])
+  t.match(bench.sent('discard', bench.node('c').connection), [{ move, tile: 0 }])
+  bench.say('c', { t: 'staged', move, ...page(1) })
+  t.same(bench.entriesTo('c'), [], 'what comes too late is not adopted')
+})
+
+t.test('a target that is full is not asked at once again', async (t) => {
+  const { bench, move } = draining()
+  const full = { code: 'store-full', message: 'the slice has reached its bytes' }
+  bench.say('c', { t: 'copy-failed', move, tile: 0, ...full })
+  t.match(bench.notices('move-rolled-back'), [{ tile: 0, node: 'c', reason: 'store-full' }])
+  t.same(holdersOf(bench), ['a', 'b'])
+  bench.live(2 * bench.options.copyTimeoutMs)
+  t.same(bench.sent('copy'), [])
+  bench.live(2 * bench.options.copyTimeoutMs)
+  t.not(asked(bench).move, move, 'later it is another move')
+})
+
+t.test('a source that cannot give the page is no end of the move', async (t) => {
+  const { bench, move, source } = draining()
+  const missing = { code: 'tile-missing', message: 'tile 0 is not held here' }
+  bench.say('c', { t: 'copy-failed', move: move + 1, tile: 0, ...missing })
+  bench.say(source, { t: 'copy-failed', move, tile: 0, ...missing })
+  t.match(bench.notices('copy-failed'), [{ node: source, tile: 0, error: 'tile-missing' }])
+  bench.wait(bench.options.copyTimeoutMs)
+  t.not(asked(bench).source, source)
+})
+
+t.test('a target that dies while it catches up is to hold nothing', async (t) => {
+  const { bench } = catchingUp()
+  bench.close('c')
+  bench.live(bench.options.deadAfterMs, ['a', 'b'])
+  t.match(bench.notices('node-dead'), [{ node: 'c' }])
+  t.match(bench.notices('move-rolled-back'), [{ tile: 0, node: 'c', reason: 'target-dead' }])
+  t.same(holdersOf(bench), ['a', 'b'])
+  t.equal(bench.ledger.count('move'), 0)
+  bench.live(bench.options.heartbeatMs, ['a', 'b'])
+  t.match(bench.view.nodes()[2], { id: 'c', state: 'dead' })
+  t.equal(bench.ledger.count('control'), 0, 'its stream has ended with it')
+  bench.hello('c', { position: 0 })
+  t.equal(bench.sent('welcome').length, 1)
+  t.same(bench.entriesTo('c'), [])
+})
+
+t.test('a move that ends after the adoption is followed by a drop', async (t) => {
+  const { bench, toC } = catchingUp()
+  drain(bench, 'c')
+  const drop = bench.entriesTo('c')
+  t.same(opsOf([...toC, ...drop]), ['1 $adopt 2', '2 $drop 3'])
+  bench.apply('c', [...toC, ...drop])
+  t.same(holdersOf(bench), ['a', 'b'])
+  for (const table of ['control', 'move', 'write'] as const) t.equal(bench.ledger.count(table), 0)
+})
+
+t.test(
+  'a move that caught up with a write leaves nobody waiting when it is given up',
+  async (t) => {
+    const { bench, toC } = catchingUp()
+    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+    const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+    const all = [...toC, ...bench.entriesTo('c')]
+    bench.apply('a', toA)
+    bench.apply('b', toB)
+    t.equal(bench.task('w')?.state, 'running')
+    drain(bench, 'c')
+    bench.apply('c', [...all, ...bench.entriesTo('c')])
+    t.match(bench.task('w'), { state: 'completed', effect: 'done' })
+    t.equal(bench.ledger.count('write'), 0)
+  },
+)
+
+t.test('a restart of the gateway begins copies anew, and goes on with catching up', async (t) => {
+  t.test('copying', async (t) => {
+    const { bench, move } = draining()
+    t.equal(bench.ledger.count('move'), 0)
+    bench.start()
+    for (const name of ['a', 'b', 'c']) bench.hello(name)
+    bench.wait(bench.options.settleMs)
+    t.ok(asked(bench).move > move, 'under a number that was never used')
+  })
+
+  t.test('catching up', async (t) => {
+    const { bench, toC } = catchingUp()
+    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+    const all = [...toC, ...bench.entriesTo('c')]
+    const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+    bench.start()
+    for (const name of ['a', 'b']) bench.hello(name)
+    bench.apply('a', toA)
+    bench.apply('b', toB)
+    t.equal(bench.task('w')?.state, 'running')
+    bench.hello('c')
+    t.same(bench.entriesTo('c'), all, 'the very same')
+    t.same(holdersOf(bench), ['a', 'b'])
+    bench.apply('c', all)
+    t.equal(bench.task('w')?.state, 'completed')
+    t.same(holdersOf(bench), ['b', 'c'])
+    t.same(opsOf(bench.entriesTo('a')), ['3 $drop 4'])
+    t.equal(bench.ledger.count('move'), 0)
+  })
+})
+
+t.test('what a dead node held is copied from the others, and it holds nothing then', async (t) => {
+  const bench = settledPair()
+  bench.join('c')
+  bench.close('a')
+  bench.live(bench.options.deadAfterMs, ['b', 'c'])
+  const copies = bench.sent('copy', bench.node('b').connection)
+  t.ok(copies.length > 0, 'of the holder that is left')
+  bench.say('c', { t: 'staged', move: copies.at(-1)!.move, ...page(1) })
+  bench.apply('c', bench.entriesTo('c'))
+  t.same(holdersOf(bench), ['b', 'c'])
+  bench.live(bench.options.heartbeatMs, ['b', 'c'])
+  t.match(bench.view.nodes()[0], { id: 'a', state: 'dead' })
+  bench.hello('a')
+  t.match(bench.sent('wipe'), [{ storeId: 'store-a' }], 'what it has is none of the state')
+})
+
+t.test('a drain that is taken back ends when it does', async (t) => {
+  const { bench, move } = draining()
+  drain(bench, 'a', false)
+  bench.say('c', { t: 'staged', move, ...page(1) })
+  bench.apply('c', bench.entriesTo('c'))
+  t.same(holdersOf(bench), ['b', 'c'], 'the move that was under way has ended')
+  t.match(bench.view.nodes()[0], { id: 'a', state: 'alive' })
+})
+
+t.test('a damaged page', async (t) => {
+  const broken = new Uint8Array(Uint32Array.of(0).buffer)
+
+  t.test('is known before what the hello acknowledges counts', async (t) => {
+    const bench = settledPair()
+    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+    const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+    bench.close('a')
+    bench.close('b')
+    const { position, chain, seq } = toB[0]!
+    bench.hello('b', { broken, position, chain, seq })
+    t.match(bench.notices('page-damaged'), [{ node: 'b', tile: 0 }])
+    t.equal(bench.task('w')?.state, 'running', 'a damaged page is no copy')
+    t.same(holdersOf(bench), ['a'])
+    bench.hello('a')
+    bench.apply('a', toA)
+    t.equal(bench.task('w')?.state, 'completed')
+    t.same(opsOf(bench.entriesTo('b')), [])
+    bench.wait(bench.options.settleMs)
+    t.equal(asked(bench).source, 'a', 'and it gets a new one')
+  })
+
+  t.test('is dropped by an entry, and said again without harm', async (t) => {
+    const bench = settledPair()
+    const { position, chain } = bench.node('b')
+    bench.say('b', { t: 'applied', position, chain, results: [], broken })
+    t.same(opsOf(bench.entriesTo('b')), ['2 $drop 2'])
+    bench.say('b', { t: 'applied', position, chain, results: [], broken })
+    t.same(bench.entriesTo('b'), [])
+    t.same(bench.notices('page-damaged'), [])
+  })
+
+  t.test('of the target ends the move, once it is that page', async (t) => {
+    const { bench, toC } = catchingUp()
+    const start = { position: 0, chain: new Uint8Array(8) }
+    bench.say('c', { t: 'applied', ...start, results: [], broken })
+    t.same(bench.notices('move-rolled-back'), [], 'an older one is no matter')
+    const { position, chain } = toC[0]!
+    bench.say('c', { t: 'applied', position, chain, results: [], broken })
+    t.match(bench.notices('move-rolled-back'), [{ node: 'c', reason: 'page-damaged' }])
+    t.same(holdersOf(bench), ['a', 'b'])
+  })
+
+  t.test('that was the last copy makes the tile lost, which is said and refused', async (t) => {
+    const bench = new GatewayBench({ replicas: 1 })
+    bench.join('a')
+    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+    bench.apply('a', bench.entriesTo('a'))
+    const { position, chain } = bench.node('a')
+    bench.say('a', { t: 'applied', position, chain, results: [], broken })
+    t.match(bench.notices('tile-lost'), [{ node: 'a', tile: 0 }])
+    const refused = { ok: false, refusal: { code: 'tile-missing' } }
+    t.match(bench.submit({ id: 'x', ...ADD, region: TILE_0 }), refused)
+    t.match(bench.submit({ id: 'r', op: 'get', region: TILE_0 }), refused, 'not zeros')
+  })
+})

@@ -1,0 +1,111 @@
+/** Which moves begin, when and how many at a time. */
+import t from 'tap'
+import type { NodeId } from '../../../shared/core/ids.ts'
+import { ADD, GatewayBench } from '../../support/gateway-bench.ts'
+
+const WHOLE = { x: 0, y: 0, w: 16, h: 8 }
+const TILES = 8
+
+/** `a` and `b` hold all tiles; `c` has joined after that. */
+function written(options: Partial<GatewayBench['options']> = {}): GatewayBench {
+  const bench = new GatewayBench({ copyTimeoutMs: 600_000, moveDeadlineMs: 600_000, ...options })
+  bench.join('a', 'b')
+  bench.submit({ id: 'first', ...ADD, region: WHOLE })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+  bench.apply('a', toA)
+  bench.apply('b', toB)
+  bench.join('c')
+  return bench
+}
+
+function drain(bench: GatewayBench, node: string): void {
+  bench.step({ type: 'drain-requested', node: node as NodeId, isWanted: true })
+  bench.wait(bench.options.settleMs)
+}
+
+/** Carries the copies that were asked for, and those that follow, to their end; returns how many. */
+function carry(bench: GatewayBench, to: string): number {
+  const copies = bench.sent('copy')
+  let carried = 0
+  for (let copy = copies.shift(); copy !== undefined; copy = copies.shift()) {
+    const { move, tile } = copy
+    bench.say(to, { t: 'staged', move, tile, at: 1, digest: new Uint8Array(8).fill(tile) })
+    bench.apply(to, bench.entriesTo(to))
+    copies.push(...bench.sent('copy'))
+    carried += 1
+  }
+  return carried
+}
+
+t.test('no more moves are under way than may be, and the next begin when they end', async (t) => {
+  const bench = written({ movesMax: 3 })
+  drain(bench, 'a')
+  t.equal(bench.sent('copy').length, 3)
+  const copies = bench.sent('copy')
+  t.match(bench.view.counts(), { movesOpen: 3, movesPlanned: TILES - 3 })
+  const digest = new Uint8Array(8)
+  bench.say('c', { t: 'staged', move: copies[0]!.move, tile: copies[0]!.tile, at: 1, digest })
+  bench.apply('c', bench.entriesTo('c'))
+  t.equal(bench.sent('copy').length, 1)
+  t.match(bench.view.counts(), { movesOpen: 3, movesPlanned: TILES - 4, movesEnded: 1 })
+})
+
+t.test('pages go no faster than the pace allows', async (t) => {
+  // A page of 16 LSUs takes more than this, so that each second brings one: its debt is not carried.
+  const bench = written({ movesMax: TILES, moveBytesPerSecond: 100 })
+  drain(bench, 'a')
+  const counts = [bench.sent('copy').length]
+  for (let second = 0; second < 4; second++) counts.push(copiesIn(bench, 1000))
+  t.equal(counts[0], 1, 'one at once')
+  t.ok(Math.max(...counts) <= 1, `${counts} begin in each second`)
+  t.ok(
+    counts.slice(1).some((count) => count > 0),
+    'and it goes on',
+  )
+  t.equal(bench.view.counts().movesPlanned, TILES - counts.reduce((sum, count) => sum + count))
+})
+
+function copiesIn(bench: GatewayBench, ms: number): number {
+  bench.live(ms)
+  return bench.sent('copy').length
+}
+
+t.test(
+  'a drained node leaves when all of its tiles are elsewhere, and its drops applied',
+  async (t) => {
+    const bench = written()
+    drain(bench, 'a')
+    t.equal(carry(bench, 'c'), TILES)
+    for (let tile = 0; tile < TILES; tile++) {
+      t.same([...bench.view.holdersOf(tile)].sort(), ['b', 'c'])
+    }
+    bench.wait(bench.options.settleMs)
+    t.same(bench.notices('node-left'), [], 'it still has pages')
+    bench.hello('a')
+    const drops = bench.entriesTo('a')
+    t.equal(drops.length, TILES)
+    t.ok(drops.every(({ op }) => op === '$drop'))
+    bench.apply('a', drops)
+    bench.wait(bench.options.settleMs)
+    t.match(bench.notices('node-left'), [{ node: 'a' }])
+  },
+)
+
+t.test('a node that is new gets nothing by balance before its probation is over', async (t) => {
+  const bench = written({ probationMs: 5000, movesMax: 1 })
+  bench.live(4000)
+  t.same(bench.sent('copy'), [])
+  bench.live(2000)
+  t.equal(bench.sent('copy').length, 1)
+  t.match(bench.view.counts(), { movesOpen: 1 })
+})
+
+t.test('a node that is away for a moment moves nothing, one that is dead does', async (t) => {
+  const bench = written({ probationMs: 600_000 })
+  bench.close('b')
+  bench.live(bench.options.deadAfterMs - bench.options.heartbeatMs, ['a', 'c'])
+  t.same(bench.sent('copy'), [])
+  bench.live(2 * bench.options.heartbeatMs, ['a', 'c'])
+  t.match(bench.notices('moves-planned'), [{ tiles: TILES, repair: TILES }])
+  t.ok(bench.sent('copy', bench.node('a').connection).length > 0, 'which is worth the risk')
+})
