@@ -192,9 +192,8 @@ export class Fleet {
     if (!isWanted && member.leaving === 'left') member.state = 'dead'
     member.leaving = isWanted ? 'draining' : undefined
     context.persist({ table: 'member', key: member.id, value: member.record })
-    const code = isWanted ? 'drain-began' : 'drain-ended'
     const message = isWanted ? `node ${member.id} is being emptied` : `node ${member.id} stays`
-    context.notice('info', code, message, { node: member.id })
+    context.notice('info', isWanted ? 'drain-began' : 'drain-ended', message, { node: member.id })
     if (isWanted) this.#tasks.moves.giveUpOn(member)
     this.#changed()
     this.#tasks.rebalancer.wake()
@@ -222,13 +221,13 @@ export class Fleet {
     if (move?.from === member.index) move.from = undefined
     const what = why === 'drift' ? 'differs from that of another' : 'is damaged'
     const message = `the page of tile ${tile} on node ${member.id} ${what}`
-    const isLast = placement.holdersOf(tile).length === 0
-    this.#context.notice(
-      isLast || why === 'drift' ? 'error' : 'warn',
-      isLast ? 'tile-lost' : why,
-      isLast ? `${message}, and it was the last copy` : `${message}; it gets a new copy`,
-      { node: member.id, tile },
-    )
+    const fields = { node: member.id, tile }
+    if (placement.holdersOf(tile).length === 0) {
+      this.#context.notice('error', 'tile-lost', `${message}, and it was the last copy`, fields)
+    } else {
+      const level = why === 'drift' ? 'error' : 'warn'
+      this.#context.notice(level, why, `${message}; it gets a new copy`, fields)
+    }
     this.#tasks.rebalancer.wake()
   }
 

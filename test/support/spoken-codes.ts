@@ -141,6 +141,7 @@ class Collector {
       return this.#literals(members.get('level')!).map((level) => `event ${level}`)
     }
     if (members.get('kind')?.getText() === "'refuse'") return ['node refused']
+    if (members.get('t')?.getText() === "'refused'") return ['node refused']
     return [members.has('path') ? 'problem' : this.#saidHere()]
   }
 
