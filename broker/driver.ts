@@ -34,6 +34,8 @@ type Visible = Exclude<GatewayEffect, { type: 'persist' }>
 interface Batch {
   readonly records: LedgerRecord[]
   readonly effects: Visible[]
+  /** Somebody waits until all this has left. */
+  readonly left: (() => void) | undefined
 }
 
 export class GatewayDriver {
@@ -144,19 +146,26 @@ export class GatewayDriver {
     this.#deliver({ type: 'trust-demanded' })
   }
 
+  /** A node is to be emptied, or not any more. Resolves once that is on disk. */
+  drain(node: NodeId, isWanted: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#deliver({ type: 'drain-requested', node, isWanted }, resolve)
+    })
+  }
+
   #ticketFor(answer: (outcome: Outcome) => void): Ticket {
     this.#tickets += 1
     this.#answers.set(this.#tickets, answer)
     return this.#tickets
   }
 
-  #deliver(event: GatewayEvent): void {
+  #deliver(event: GatewayEvent, left?: () => void): void {
     if (this.#isStopped) return
-    this.#perform(this.#coordinator.step(this.#ports.now(), event))
+    this.#perform(this.#coordinator.step(this.#ports.now(), event), left)
   }
 
-  #perform(effects: readonly GatewayEffect[]): void {
-    const batch: Batch = { records: [], effects: [] }
+  #perform(effects: readonly GatewayEffect[], left?: () => void): void {
+    const batch: Batch = { records: [], effects: [], left }
     for (const effect of effects) {
       if (effect.type === 'persist') batch.records.push(...effect.records)
       else batch.effects.push(effect)
@@ -200,6 +209,7 @@ export class GatewayDriver {
 
   #release(batch: Batch): void {
     for (const effect of batch.effects) this.#act(effect)
+    batch.left?.()
   }
 
   #act(effect: Visible): void {

@@ -6,7 +6,15 @@ import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
 import type { Outcome } from './core/effects.ts'
-import type { DetectorView, Health, NodeView, RingView, TaskView } from './core/views.ts'
+import type {
+  DetectorView,
+  Health,
+  MovesView,
+  NodeView,
+  PlanView,
+  RingView,
+  TaskView,
+} from './core/views.ts'
 import type { GatewayDriver } from './driver.ts'
 
 export interface HttpSources {
@@ -87,6 +95,20 @@ export class HttpCalls implements HttpPort {
 
   ring(query: { withHolders: boolean }): RingView {
     return this.#sources.view.ring(query)
+  }
+
+  async drain(id: NodeId, isWanted: boolean): Promise<NodeView | undefined> {
+    if (this.node(id) === undefined) return undefined
+    await this.#sources.driver.drain(id, isWanted)
+    return this.node(id)
+  }
+
+  moves(): MovesView {
+    return this.#sources.view.moves()
+  }
+
+  plan(query: { join: readonly NodeId[]; leave: readonly NodeId[] }): PlanView {
+    return this.#sources.view.plan(query)
   }
 
   detector(): DetectorView {

@@ -291,6 +291,7 @@ export class AgentDriver {
 }
 
 function troubleOf(error: unknown): { code: string; message: string } {
-  const code = error instanceof AppError ? error.code : 'transfer-failed'
-  return { code, message: messageOf(error).slice(0, 1024) }
+  const { code, message } =
+    error instanceof AppError ? error : new AppError('transfer-failed', messageOf(error))
+  return { code, message: message.slice(0, 1024) }
 }

@@ -1,7 +1,15 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Outcome } from '../core/effects.ts'
-import type { DetectorView, Health, NodeView, RingView, TaskView } from '../core/views.ts'
+import type {
+  DetectorView,
+  Health,
+  MovesView,
+  NodeView,
+  PlanView,
+  RingView,
+  TaskView,
+} from '../core/views.ts'
 
 /** What the HTTP door calls. `remote` is the address of the client. */
 export interface HttpPort {
@@ -16,7 +24,12 @@ export interface HttpPort {
   result(id: TaskId): Uint8Array | undefined
   nodes(): readonly NodeView[]
   node(id: NodeId): NodeView | undefined
+  /** Empties a node, or keeps it after all; answers once that is on disk, and nothing for a stranger. */
+  drain(node: NodeId, isWanted: boolean): Promise<NodeView | undefined>
   ring(query: { withHolders: boolean }): RingView
+  moves(): MovesView
+  /** What would move if these joined or left; none of those that join is a member. */
+  plan(query: { join: readonly NodeId[]; leave: readonly NodeId[] }): PlanView
   /** What the gateway doubts of its view of the fleet. */
   detector(): DetectorView
   /** Ends all doubts, and says what is left of them. */

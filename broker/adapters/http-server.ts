@@ -1,16 +1,14 @@
 import { STATUS_CODES } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { isDeepStrictEqual } from 'node:util'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify'
-import { isNodeId } from '../../shared/core/ids.ts'
 import { SUBMISSION_BYTES_MAX } from '../../shared/protocol/limits.ts'
 import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
 import { EventStreams } from './http-event-stream.ts'
+import { registerFleetRoutes } from './http-fleet-routes.ts'
 import type { HttpPort } from './http-port.ts'
-import { FLAG_RULE, parseQuery } from './http-request.ts'
-import { badQuery, registerTaskRoutes, sendJson } from './http-task-routes.ts'
+import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
 import { PROBLEM_TYPE, type ProblemAnswer, problemText, sendProblem } from './problem-json.ts'
 
 export type { HttpPort } from './http-port.ts'
@@ -63,7 +61,8 @@ export class HttpServer {
     this.#prepare()
     const paths = collectPaths(this.#app)
     registerTaskRoutes(this.#app, port)
-    registerViewRoutes(this.#app, port)
+    registerFleetRoutes(this.#app, port)
+    registerHealthRoutes(this.#app, port)
     this.#events.register(this.#app)
     refuseOtherMethods(this.#app, paths)
   }
@@ -152,44 +151,14 @@ function answerBrokenRequest(
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
-const RING_RULES = { holders: FLAG_RULE }
-
-function registerViewRoutes(app: FastifyInstance, port: HttpPort): void {
+function registerHealthRoutes(app: FastifyInstance, port: HttpPort): void {
   const sendHealth = (reply: FastifyReply, health: Health): FastifyReply =>
     sendJson(reply.code(health.ok ? 200 : 503), health)
-  app.get('/api/nodes', async (_request, reply) => sendJson(reply, port.nodes()))
-  app.get('/api/nodes/:id', async (request, reply) => {
-    const { id } = request.params as { id: string }
-    const node = isNodeId(id) ? port.node(id) : undefined
-    if (node !== undefined) return sendJson(reply, node)
-    const detail = `there is no node "${id.slice(0, 64)}"`
-    return sendProblem(reply, { status: 404, code: 'unknown-node', detail })
-  })
-  app.get('/api/ring', async (request, reply) => {
-    const { values, faults } = parseQuery(request.query, RING_RULES)
-    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
-    return sendJson(reply, port.ring({ withHolders: values.holders ?? false }))
-  })
-  app.get('/api/detector', async (_request, reply) => sendJson(reply, port.detector()))
-  app.post('/api/detector', async (request, reply) => {
-    if (demandsTrust(request.body)) return sendJson(reply, port.trust())
-    const detail = 'the body must be {"trust":true}: that is all that can be demanded'
-    return sendProblem(reply, { status: 400, code: 'malformed', detail })
-  })
   app.get('/healthz', async (_request, reply) => sendHealth(reply, port.health()))
   app.get('/readyz', async (_request, reply) => sendHealth(reply, port.ready()))
   app.get('/metrics', async (_request, reply) =>
     reply.type('text/plain; version=0.0.4; charset=utf-8').send(await port.metrics()),
   )
-}
-
-function demandsTrust(body: unknown): boolean {
-  try {
-    const demand: unknown = JSON.parse(String(body))
-    return isDeepStrictEqual(demand, { trust: true })
-  } catch {
-    return false
-  }
 }
 
 type Paths = Map<string, Set<string>>

@@ -29,6 +29,17 @@ const COUNTS: Readonly<Record<string, { readonly name: string; readonly help: st
     name: 'obelisk_doubts',
     help: 'Reasons for which the gateway doubts its view of the fleet.',
   },
+  movesOpen: { name: 'obelisk_moves_open', help: 'Tiles on their way to another node.' },
+  movesPlanned: { name: 'obelisk_moves_planned', help: 'Tiles that are to follow.' },
+  movesEnded: { name: 'obelisk_moves_ended_total', help: 'Tiles that have reached another node.' },
+  movesRolledBack: {
+    name: 'obelisk_moves_rolled_back_total',
+    help: 'Moves that were given up.',
+  },
+  movedBytes: {
+    name: 'obelisk_moved_bytes_total',
+    help: 'Bytes of tiles that went through the gateway to other nodes.',
+  },
   readsReissued: {
     name: 'obelisk_reads_reissued_total',
     help: 'Parts of reads that were given to another node.',

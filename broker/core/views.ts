@@ -31,13 +31,13 @@ export interface NodeView {
   readonly incarnation: number
   readonly joined_ts?: number
   readonly operations?: readonly string[]
-  /** Entries put into its stream, and how many of them it has on disk. */
   /** How suspicious its silence is (phi accrual); absent while it has sent too few heartbeats. */
   readonly phi?: number
   /** Whether it would be given more tiles to hold. */
   readonly may_take_tiles?: boolean
   /** It comes and goes. */
   readonly quarantined?: boolean
+  /** Entries put into its stream, and how many of them it has on disk. */
   readonly stream?: { readonly head: number; readonly acked: number }
   /** The node's birth message and its last telemetry, as it sent them. */
   readonly info?: Readonly<Record<string, unknown>>

@@ -1,7 +1,13 @@
-import type { NodeView } from '../../broker/core/views.ts'
-import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { MovesView, NodeView } from '../../broker/core/views.ts'
+import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
 import type { GatewayClient } from './gateway-client.ts'
+import { progressOf } from './ring.ts'
 import { type Colour, printable, type Streams, table, when } from './streams.ts'
+import { parseSeconds, usage } from './task-request.ts'
+
+/** How often the gateway is asked whether a node has left. */
+const ASK_AGAIN_MS = 500
 
 const COLOUR_OF_STATE: Readonly<Record<NodeView['state'], Colour>> = {
   alive: 'green',
@@ -25,7 +31,7 @@ export async function listNodes(
     streams,
     [
       { title: 'ID', text: (node) => node.id },
-      { title: 'STATE', text: (node) => node.state, colour: (node) => COLOUR_OF_STATE[node.state] },
+      { title: 'STATE', text: stateOf, colour: colourOf },
       { title: 'TILES', text: (node) => String(node.tiles), isNumber: true },
       { title: 'WEIGHT', text: (node) => String(node.weight), isNumber: true },
       { title: 'BEHIND', text: behindOf, isNumber: true },
@@ -36,6 +42,15 @@ export async function listNodes(
   )
   streams.stdout.write(text)
   return EXIT_DONE
+}
+
+function stateOf({ state, draining, quarantined }: NodeView): string {
+  const more = [...(draining ? ['draining'] : []), ...(quarantined ? ['quarantined'] : [])]
+  return [state, ...more].join(', ')
+}
+
+function colourOf({ state, draining, quarantined }: NodeView): Colour {
+  return state === 'alive' && (draining || quarantined) ? 'yellow' : COLOUR_OF_STATE[state]
 }
 
 /** Entries that the node has not acknowledged. */
@@ -55,6 +70,66 @@ export async function showNode(
   if (flags.json) streams.stdout.write(`${JSON.stringify(node)}\n`)
   else streams.stdout.write(linesOf('', node).join(''))
   return EXIT_DONE
+}
+
+export interface DrainFlags {
+  readonly json?: boolean
+  readonly undo?: boolean
+  readonly wait?: string | true
+}
+
+/** `node drain`. */
+export async function drainNode(
+  gateway: GatewayClient,
+  streams: Streams,
+  id: string,
+  flags: DrainFlags,
+): Promise<number> {
+  const { wait } = flags
+  if (flags.undo && wait !== undefined) throw usage('--wait is for a node that is to leave')
+  const limitSeconds =
+    typeof wait === 'string' ? parseSeconds(wait, '--wait') : Number.POSITIVE_INFINITY
+  const path = `/api/nodes/${encodeURIComponent(id)}`
+  let node = await gateway.json<NodeView>(
+    flags.undo
+      ? { method: 'DELETE', path: `${path}/drain` }
+      : {
+          method: 'POST',
+          path: `${path}/drain`,
+          contentType: 'application/json',
+          body: Buffer.from('{"drain":true}'),
+        },
+  )
+  if (wait !== undefined) node = await waitUntilLeft(gateway, streams, { path, limitSeconds })
+  const text = flags.undo ? `${node.id} stays` : `${node.id} ${node.draining ? 'drains' : 'left'}`
+  streams.stdout.write(`${flags.json ? JSON.stringify(node) : printable(text)}\n`)
+  return EXIT_DONE
+}
+
+async function waitUntilLeft(
+  gateway: GatewayClient,
+  streams: Streams,
+  { path, limitSeconds }: { path: string; limitSeconds: number },
+): Promise<NodeView> {
+  const untilMs = performance.now() + limitSeconds * 1000
+  for (let said = ''; ; ) {
+    const node = await gateway.json<NodeView>({ path })
+    if (node.state === 'left') return node
+    if (!node.draining) {
+      const message = `node ${node.id} is to stay after all: somebody else said so`
+      throw new AppError('drain-undone', message, { exitCode: EXIT_FAILED })
+    }
+    const moves = await gateway.json<MovesView>({ path: '/api/ring/moves' })
+    const progress = `${node.id} has ${node.tiles} tiles; ${progressOf(moves)}`
+    if (progress !== said) streams.stderr.write(`${printable(progress)}\n`)
+    said = progress
+    const leftMs = untilMs - performance.now()
+    if (leftMs <= 0) {
+      const message = `node ${node.id} has not left within ${limitSeconds} s; it still drains`
+      throw new AppError('timed-out', message, { exitCode: EXIT_TIMED_OUT })
+    }
+    await pause(Math.min(ASK_AGAIN_MS, leftMs))
+  }
 }
 
 function linesOf(prefix: string, value: Record<string, unknown>): string[] {

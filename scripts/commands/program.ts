@@ -8,7 +8,8 @@ import {
 } from '../../shared/runtime/errors.ts'
 import { trust } from './detector.ts'
 import { GatewayClient } from './gateway-client.ts'
-import { listNodes, showNode } from './node.ts'
+import { drainNode, listNodes, showNode } from './node.ts'
+import { listMoves, showPlan } from './ring.ts'
 import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
 import { parseSeconds, usage } from './task-request.ts'
@@ -64,6 +65,7 @@ function buildProgram(streams: Streams, version: string, done: (code: number) =>
   }
   addTaskCommands(program, streams, done)
   addNodeCommands(program, streams, done)
+  addRingCommands(program, streams, done)
   addSub(program, streams, done)
   return program
 }
@@ -129,7 +131,7 @@ function addTaskCommands(program: Command, streams: Streams, done: (code: number
 }
 
 function addNodeCommands(program: Command, streams: Streams, done: (code: number) => void): void {
-  const node = program.command('node').description('look at the nodes of the fleet')
+  const node = program.command('node').description('look at the nodes of the fleet, and empty one')
   withHttp(node.command('ls'))
     .description('list the nodes')
     .action(async (flags) => done(await listNodes(gatewayFor(flags, streams), streams, flags)))
@@ -138,6 +140,25 @@ function addNodeCommands(program: Command, streams: Streams, done: (code: number
     .action(async (id, flags) => {
       done(await showNode(gatewayFor(flags, streams), streams, id, flags))
     })
+  withHttp(node.command('drain <id>'))
+    .description('take all tiles from a node, so that it can go')
+    .option('--undo', 'let it stay after all')
+    .option('--wait [seconds]', 'wait until it has left')
+    .action(async (id, flags) => {
+      done(await drainNode(gatewayFor(flags, streams), streams, id, flags))
+    })
+}
+
+function addRingCommands(program: Command, streams: Streams, done: (code: number) => void): void {
+  const ring = program.command('ring').description('look at how tiles move between nodes')
+  withHttp(ring.command('moves'))
+    .description('list the tiles that move, and why others wait')
+    .action(async (flags) => done(await listMoves(gatewayFor(flags, streams), streams, flags)))
+  withHttp(ring.command('plan'))
+    .description('show what would move, and how long it would take')
+    .option('--join <ids>', 'if these nodes joined: ids with commas between them')
+    .option('--leave <ids>', 'if these nodes left')
+    .action(async (flags) => done(await showPlan(gatewayFor(flags, streams), streams, flags)))
 }
 
 function addSub(program: Command, streams: Streams, done: (code: number) => void): void {

@@ -6,7 +6,7 @@ import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
 import { type HttpPort, HttpServer } from '../../broker/adapters/http-server.ts'
 import type { Outcome } from '../../broker/core/effects.ts'
-import type { NodeView, TaskView } from '../../broker/core/views.ts'
+import type { MovesView, NodeView, PlanView, TaskView } from '../../broker/core/views.ts'
 import { decodePayload } from '../../scripts/commands/payload.ts'
 import { runCommand } from '../../scripts/commands/program.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
@@ -29,6 +29,38 @@ const NODE: NodeView = {
   stream: { head: 9, acked: 7 },
 }
 
+const NO_MOVES: MovesView = {
+  open: [],
+  planned: [],
+  planned_tiles: 0,
+  planned_bytes: 0,
+  waiting: {},
+  eta_seconds: 0,
+  ended_total: 5,
+  rolled_back_total: 1,
+  copied_bytes_total: 30_720,
+}
+
+const MOVES: MovesView = {
+  ...NO_MOVES,
+  open: [
+    {
+      tile: 7,
+      reason: 'drain',
+      from: NODE.id,
+      to: 'pi-2' as NodeId,
+      stage: 'copying',
+      waits_for: 'target-away',
+      seconds: 121,
+    },
+  ],
+  planned: [{ tile: 12, reason: 'repair', to: 'pi-2' as NodeId, stage: 'planned' }],
+  planned_tiles: 250,
+  planned_bytes: 2_621_440,
+  waiting: { paced: 249, 'on-probation': 1 },
+  eta_seconds: 3,
+}
+
 function taskView(id: string, state: TaskView['state']): TaskView {
   const shards = { total: 4, done: 4, failed: 0 }
   const view = {
@@ -46,6 +78,7 @@ function taskView(id: string, state: TaskView['state']): TaskView {
 async function serve(t: Test) {
   const submitted: Buffer[] = []
   const waits: number[] = []
+  const planned: object[] = []
   const tasks = new Map<string, TaskView>()
   for (const state of ['completed', 'failed', 'running'] as const) {
     tasks.set(state, taskView(state, state))
@@ -54,7 +87,20 @@ async function serve(t: Test) {
     outcome: Outcome | undefined
     endsAs: TaskView['state']
     isTrusted: boolean
-  } = { outcome: undefined, endsAs: 'completed', isTrusted: false }
+    node: NodeView
+    moves: MovesView
+    plan: PlanView
+    /** What the node is, one after the other, each time it is asked for. */
+    story: NodeView[]
+  } = {
+    outcome: undefined,
+    endsAs: 'completed',
+    isTrusted: false,
+    node: NODE,
+    moves: NO_MOVES,
+    plan: { tiles: 0, bytes: 0, seconds: 0, moves: [] },
+    story: [],
+  }
   const port: HttpPort = {
     submit: async (payload) => {
       submitted.push(Buffer.from(payload))
@@ -77,8 +123,26 @@ async function serve(t: Test) {
       const state = tasks.get(id)?.state
       return encodeCbor({ id, op: 'get', state, value: { fields: { value: [1, 2.5, -3] } } })
     },
-    nodes: () => [NODE, { ...NODE, id: 'pi-2\u001b[31m' as NodeId, state: 'dead' }],
-    node: (id) => (id === NODE.id ? NODE : undefined),
+    nodes: () => [
+      NODE,
+      { ...NODE, id: 'pi-2\u001b[31m' as NodeId, state: 'dead' },
+      { ...NODE, id: 'pi-3' as NodeId, draining: true, quarantined: true },
+    ],
+    node: (id) => {
+      if (id !== NODE.id) return undefined
+      control.node = control.story.shift() ?? control.node
+      return control.node
+    },
+    drain: async (id, isWanted) => {
+      if (id !== NODE.id) return undefined
+      control.node = isWanted ? { ...NODE, draining: true } : NODE
+      return control.node
+    },
+    moves: () => control.moves,
+    plan: (query) => {
+      planned.push(query)
+      return control.plan
+    },
     ring: () => ({ epoch: 0, replicas: 2, tile: 16, grid: { width: 1, height: 1 }, members: [] }),
     detector: () => ({
       doubts: control.isTrusted ? [] : [{ reason: 'mass-silence', since_ts: 1 }],
@@ -95,7 +159,7 @@ async function serve(t: Test) {
   const server = new HttpServer({ host: '127.0.0.1', port: 0 }, port, silent)
   const address = await server.listen()
   t.teardown(() => server.close())
-  return { submitted, waits, control, http: `http://127.0.0.1:${address.port}` }
+  return { submitted, waits, planned, control, http: `http://127.0.0.1:${address.port}` }
 }
 
 interface Ran {
@@ -268,6 +332,7 @@ t.test('node ls and info', async (t) => {
   const lines = list.stdout.split('\n')
   t.match(lines[0], /^ID +STATE +TILES +WEIGHT +BEHIND +STARTS +JOINED$/)
   t.match(lines[1], /^pi-1 +alive +26 +1 +2 +3 +2023-11-14 22:13:20Z$/)
+  t.match(lines[3], /^pi-3 +alive, draining, quarantined +26 /)
   t.notMatch(list.stdout, '\u001b', 'neither colours nor the escapes of a node')
   const info = await run(['node', 'info', 'pi-1'], { env })
   t.match(info.stdout, /^stream\.head +9$/m)
@@ -275,6 +340,95 @@ t.test('node ls and info', async (t) => {
   const json = await run(['node', 'info', 'pi-1', '--json'], { env })
   t.same(JSON.parse(json.stdout), NODE)
   t.match(await run(['node', 'info', 'pi-9'], { env }), { code: 1, stderr: /unknown-node/ })
+})
+
+t.test('node drain empties a node, and takes it back', async (t) => {
+  const { http, control } = await serve(t)
+  const argv = ['node', 'drain', 'pi-1', '--http', http]
+  t.match(await run(argv), { code: 0, stdout: 'pi-1 drains\n', stderr: '' })
+  t.equal(control.node.draining, true)
+  t.match(await run([...argv, '--undo']), { code: 0, stdout: 'pi-1 stays\n', stderr: '' })
+  t.equal(control.node.draining, undefined)
+  t.match(JSON.parse((await run([...argv, '--json'])).stdout), { id: 'pi-1', draining: true })
+  const stranger = await run(['node', 'drain', 'pi-9', '--http', http])
+  t.match(stranger, { code: 1, stdout: '', stderr: /unknown-node/ })
+  const undo = await run(['node', 'drain', 'pi-9', '--undo', '--http', http])
+  t.match(undo, { code: 1, stdout: '', stderr: /unknown-node/ })
+})
+
+t.test('node drain waits until the node has left, and says how far it is', async (t) => {
+  const { http, control } = await serve(t)
+  const draining = { ...NODE, draining: true as const }
+  const left = { ...NODE, state: 'left' as const, tiles: 0 }
+  const argv = ['node', 'drain', 'pi-1', '--http', http, '--wait']
+  control.moves = MOVES
+  control.story = [draining, left]
+  const ran = await run(argv)
+  t.match(ran, { code: 0, stdout: 'pi-1 left\n' })
+  const progress = '1 on the way, 250 planned, 3 s at the pace, waiting: paced 249, on-probation 1'
+  t.equal(ran.stderr, `pi-1 has 26 tiles; ${progress}\n`)
+  const late = await run([...argv, '0.01'])
+  t.match(late, { code: 75, stdout: '', stderr: /has not left within 0\.01 s; it still drains/ })
+  control.story = [draining, NODE]
+  t.match(await run(argv), { code: 1, stdout: '', stderr: /to stay after all/ })
+})
+
+t.test('ring moves lists what moves, and why others wait', async (t) => {
+  const { http, control } = await serve(t)
+  const argv = ['ring', 'moves', '--http', http]
+  t.equal(
+    (await run(argv)).stdout,
+    '0 tiles on the way, 0 planned\n' +
+      'since the gateway started: 5 ended, 1 given up, 30.0 KiB copied\n',
+  )
+  control.moves = MOVES
+  const ran = await run(argv)
+  t.match(ran, { code: 0, stderr: '' })
+  t.same(ran.stdout.split('\n'), [
+    'TILE  FROM  TO    WHY     STAGE    WAITS FOR      AGE',
+    '   7  pi-1  pi-2  drain   copying  target-away  2 min',
+    '  12  –     pi-2  repair  planned',
+    '',
+    '1 tile on the way, 250 planned (the first 1 are shown)',
+    'planned: 2.5 MiB, 3 s at the pace',
+    'waiting: paced 249, on-probation 1',
+    'since the gateway started: 5 ended, 1 given up, 30.0 KiB copied',
+    '',
+  ])
+  t.same(JSON.parse((await run([...argv, '--json'])).stdout), MOVES)
+})
+
+t.test('ring plan says who would give how much to whom', async (t) => {
+  const { http, control, planned } = await serve(t)
+  const argv = ['ring', 'plan', '--http', http]
+  t.match(await run(argv), { code: 0, stdout: 'nothing would move\n' })
+  control.plan = {
+    tiles: 31,
+    bytes: 1024,
+    seconds: 1,
+    moves: [
+      { from: 'pi-1', to: 'pi-2', tiles: 30 },
+      { to: 'pi-7', tiles: 1 },
+    ],
+  }
+  const ran = await run([...argv, '--join', 'pi-7,pi-8', '--leave', 'pi-1'])
+  t.match(ran, { code: 0, stderr: '' })
+  t.same(ran.stdout.split('\n'), [
+    'FROM  TO    TILES',
+    'pi-1  pi-2     30',
+    '–     pi-7      1',
+    '',
+    '31 tiles would move: 1.0 KiB, 1 s at the pace',
+    '',
+  ])
+  t.same(planned, [
+    { join: [], leave: [] },
+    { join: ['pi-7', 'pi-8'], leave: ['pi-1'] },
+  ])
+  t.same(JSON.parse((await run([...argv, '--json'])).stdout), control.plan)
+  t.match(await run([...argv, '--leave', 'pi-9']), { code: 1, stderr: /unknown-node/ })
+  t.match(await run([...argv, '--join', 'pi-1']), { code: 1, stderr: /known-node/ })
+  t.match(await run([...argv, '--join', 'a b']), { code: 1, stderr: /join must be/ })
 })
 
 t.test('gateway trust ends the doubts of a gateway', async (t) => {
@@ -313,6 +467,10 @@ t.test('misuse exits with 2 and says how', async (t) => {
     [['task', 'state'], /missing required argument 'id'/],
     [['task', 'ls', '--jsn'], /unknown option '--jsn'/],
     [['node', 'ls', '--http', 'localhost:8025'], /--http: "localhost:8025" is not a URL/],
+    [['node', 'drain'], /missing required argument 'id'/],
+    [['node', 'drain', 'pi-1', '--undo', '--wait'], /--wait is for a node that is to leave/],
+    [['node', 'drain', 'pi-1', '--wait', 'long'], /--wait: "long" is not a number/],
+    [['ring'], /Usage: obelisk ring/],
     [['sub'], /missing required argument 'topic'/],
     [['sub', 'a', '-n', '0'], /--count: "0" is not a whole number/],
     [['sub', 'a', '--url', 'http://x'], /--url: "http:\/\/x" is not a URL/],
@@ -329,7 +487,7 @@ t.test('misuse exits with 2 and says how', async (t) => {
 t.test('help and version are data', async (t) => {
   const help = await run(['--help'])
   t.equal(help.code, 0)
-  for (const name of ['gateway', 'agent', 'demo', 'task', 'node', 'sub']) {
+  for (const name of ['gateway', 'agent', 'demo', 'task', 'node', 'ring', 'sub']) {
     t.match(help.stdout, new RegExp(`^ {2}${name} `, 'm'))
   }
   t.match(await run(['--version']), { code: 0, stdout: '9.9.9\n' })

@@ -3,7 +3,13 @@ import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { type HttpPort, HttpServer } from '../../../broker/adapters/http-server.ts'
 import type { Outcome, RefusalCode } from '../../../broker/core/effects.ts'
-import type { NodeView, RingView, TaskView } from '../../../broker/core/views.ts'
+import type {
+  MovesView,
+  NodeView,
+  PlanView,
+  RingView,
+  TaskView,
+} from '../../../broker/core/views.ts'
 import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
@@ -35,6 +41,8 @@ const NODE: NodeView = {
   incarnation: 3,
 }
 
+const GONE: NodeView = { ...NODE, id: 'pi-0' as NodeId, state: 'left' }
+
 const RING: RingView = {
   epoch: 7,
   replicas: 2,
@@ -42,6 +50,22 @@ const RING: RingView = {
   grid: { width: 32, height: 16 },
   members: [{ id: NODE.id, state: 'alive', weight: 1, tiles: 2 }],
 }
+
+const MOVES: MovesView = {
+  open: [
+    { tile: 3, reason: 'drain', from: NODE.id, to: 'pi-3' as NodeId, stage: 'copying', seconds: 2 },
+  ],
+  planned: [],
+  planned_tiles: 0,
+  planned_bytes: 0,
+  waiting: {},
+  eta_seconds: 0,
+  ended_total: 1,
+  rolled_back_total: 0,
+  copied_bytes_total: 99,
+}
+
+const PLAN: PlanView = { tiles: 1, bytes: 99, seconds: 1, moves: [{ to: 'pi-3', tiles: 1 }] }
 
 interface Recorded {
   readonly port: HttpPort
@@ -90,7 +114,20 @@ function record(): Recorded {
       },
       result: (id) => (id === 'old' ? undefined : encodeCbor({ ...RESULT, id })),
       nodes: () => [NODE],
-      node: (id) => (id === NODE.id ? NODE : undefined),
+      node: (id) => {
+        if (id === GONE.id) return GONE
+        return id === NODE.id ? NODE : undefined
+      },
+      drain: async (id, isWanted) => {
+        recorded.calls.push(['drain', id, isWanted])
+        if (id !== NODE.id) return undefined
+        return isWanted ? { ...NODE, draining: true } : NODE
+      },
+      moves: () => MOVES,
+      plan: (query) => {
+        recorded.calls.push(['plan', query])
+        return PLAN
+      },
       detector: () => ({ doubts: recorded.doubts }),
       trust: () => {
         recorded.doubts = []
@@ -382,6 +419,60 @@ t.test('the ring tells who holds each tile, if asked', async (t) => {
   for (const query of ['?holders=yes', '?holders=', '?holders=true&holders=true', '?holder=true']) {
     await problemOf(t, await fetch(`${base}/api/ring${query}`), 400, 'malformed')
   }
+})
+
+t.test('a node is drained only by the word for it, and kept again', async (t) => {
+  const { recorded, base } = await serve(t)
+  const say = (id: string, body: string, type = 'application/json') =>
+    fetch(`${base}/api/nodes/${id}/drain`, {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body,
+    })
+  for (const body of ['', '{', '{}', '{"drain":false}']) {
+    await problemOf(t, await say('pi-1', body), 400, 'malformed')
+  }
+  const bare = await fetch(`${base}/api/nodes/pi-1/drain`, { method: 'POST' })
+  await problemOf(t, bare, 400, 'malformed')
+  const text = await say('pi-1', '{"drain":true}', 'text/plain')
+  await problemOf(t, text, 415, 'unsupported-media-type')
+  t.same(recorded.calls, [], 'a page of another origin cannot send what is needed')
+  const drained = await say('pi-1', '{"drain":true}')
+  t.equal(drained.status, 202)
+  t.same(await drained.json(), { ...NODE, draining: true })
+  const kept = await fetch(`${base}/api/nodes/pi-1/drain`, { method: 'DELETE' })
+  t.equal(kept.status, 200)
+  t.same(await kept.json(), NODE)
+  t.same(recorded.calls, [
+    ['drain', 'pi-1', true],
+    ['drain', 'pi-1', false],
+  ])
+  await problemOf(t, await say('pi-9', '{"drain":true}'), 404, 'unknown-node')
+  await problemOf(t, await say('a%2Fb', '{"drain":true}'), 404, 'unknown-node')
+  const keep = (id: string) => fetch(`${base}/api/nodes/${id}/drain`, { method: 'DELETE' })
+  await problemOf(t, await keep('pi-9'), 404, 'unknown-node')
+  await problemOf(t, await fetch(`${base}/api/nodes/pi-1/drain`), 405, 'method-not-allowed')
+})
+
+t.test('moves are shown, and what would move if nodes joined or left', async (t) => {
+  const { recorded, base } = await serve(t)
+  t.same(await (await fetch(`${base}/api/ring/moves`)).json(), MOVES)
+  const plan = (query: string) => fetch(`${base}/api/ring/plan${query}`)
+  t.same(await (await plan('')).json(), PLAN)
+  t.same(await (await plan('?join=pi-7,pi-0&leave=pi-1')).json(), PLAN)
+  t.same(await (await plan('?join=')).json(), PLAN)
+  t.same(recorded.calls, [
+    ['plan', { join: [], leave: [] }],
+    ['plan', { join: ['pi-7', 'pi-0'], leave: ['pi-1'] }],
+    ['plan', { join: [], leave: [] }],
+  ])
+  const many = Array.from({ length: 65 }, (_, index) => `n${index}`).join(',')
+  for (const query of ['join=a,,b', 'join=a/b', 'leave=pi-1,pi-1', `join=${many}`, 'add=a']) {
+    await problemOf(t, await plan(`?${query}`), 400, 'malformed')
+  }
+  await problemOf(t, await plan('?leave=pi-1,pi-9'), 404, 'unknown-node')
+  await problemOf(t, await plan('?join=pi-1'), 409, 'known-node')
+  t.equal(recorded.calls.length, 3)
 })
 
 t.test('paths and methods that are not there', async (t) => {

@@ -13,7 +13,7 @@ function node(id: string, state: NodeView['state'], stream?: NodeView['stream'])
 t.test('gauges show the moment of the scrape', async (t) => {
   let snapshot: GatewaySnapshot = {
     nodes: [node('pi-1', 'alive', { head: 9, acked: 7 }), node('pi-2', 'dead')],
-    counts: { openBytes: 12, readsReissued: 3 },
+    counts: { openBytes: 12, readsReissued: 3, movesOpen: 2, movedBytes: 4096 },
     mqtt: { dropped: { 'topic-not-allowed': 2 }, refused: { 'filters-full': 1 } },
   }
   const metrics = new Metrics({ version: '1.2.3' }, () => snapshot)
@@ -29,6 +29,9 @@ t.test('gauges show the moment of the scrape', async (t) => {
     'obelisk_node_behind_entries{node="pi-1"} 2',
     'obelisk_open_body_bytes 12',
     'obelisk_reads_reissued_total 3',
+    'obelisk_moves_open 2',
+    'obelisk_moved_bytes_total 4096',
+    '# TYPE obelisk_moved_bytes_total counter',
     '# TYPE obelisk_reads_reissued_total counter',
     'obelisk_mqtt_dropped_total{reason="topic-not-allowed"} 2',
     'obelisk_mqtt_refused_total{reason="filters-full"} 1',

@@ -523,6 +523,15 @@ const UP: { [T in Up['t']]: Extract<Up, { t: T }> } = {
     ats: [9000, 0],
     digests: new Uint8Array(16),
   },
+  held: {
+    t: 'held',
+    storeId: 's3v9k2m8q0x1b7n5',
+    position: 4712,
+    from: 0,
+    tiles: Uint8Array.of(5, 0, 0, 0),
+    ats: [9000],
+    next: 2048,
+  },
 }
 
 const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
@@ -578,6 +587,14 @@ const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
   chunk: { t: 'chunk', session: 7, ...piece },
   discard: { t: 'discard', session: 7, move: 8_589_934_593, tile: 5 },
   examine: { t: 'examine', session: 7, tiles: Uint8Array.of(5, 0, 0, 0) },
+  'list-tiles': { t: 'list-tiles', from: 2048 },
+  rebase: {
+    t: 'rebase',
+    storeId: 's3v9k2m8q0x1b7n5',
+    position: 4712,
+    ledgerId: 'l4h7j2k9m5n8p3q6',
+    keep: Uint8Array.of(5, 0, 0, 0),
+  },
 }
 
 const MESSAGES = [

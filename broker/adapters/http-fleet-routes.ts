@@ -1,0 +1,112 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
+import type { HttpPort } from './http-port.ts'
+import { FLAG_RULE, parseQuery, type QueryRule } from './http-request.ts'
+import { badQuery, sendJson } from './http-task-routes.ts'
+import { type ProblemAnswer, sendProblem } from './problem-json.ts'
+
+/** Each node is many points on a ring that is made for the question. */
+const PLAN_NODES_MAX = 64
+
+const NODES_RULE: QueryRule<readonly NodeId[]> = {
+  read(text) {
+    const ids = text === '' ? [] : text.split(',')
+    const isList = ids.length <= PLAN_NODES_MAX && new Set(ids).size === ids.length
+    return isList && ids.every(isNodeId) ? ids : undefined
+  },
+  expected: `at most ${PLAN_NODES_MAX} different ids of nodes, with commas between them`,
+}
+
+const RING_RULES = { holders: FLAG_RULE }
+const PLAN_RULES = { join: NODES_RULE, leave: NODES_RULE }
+
+type IdRequest = FastifyRequest<{ Params: { id: string } }>
+
+/** The nodes, what lies on them, and what moves between them. */
+export function registerFleetRoutes(app: FastifyInstance, port: HttpPort): void {
+  const routes = new FleetRoutes(port)
+  app.get('/api/nodes', async (_request, reply) => sendJson(reply, port.nodes()))
+  app.get('/api/nodes/:id', (request: IdRequest, reply) => routes.node(request, reply))
+  app.post('/api/nodes/:id/drain', (request: IdRequest, reply) => routes.drain(request, reply))
+  app.delete('/api/nodes/:id/drain', (request: IdRequest, reply) => routes.keep(request, reply))
+  app.get('/api/ring', (request, reply) => routes.ring(request, reply))
+  app.get('/api/ring/moves', async (_request, reply) => sendJson(reply, port.moves()))
+  app.get('/api/ring/plan', (request, reply) => routes.plan(request, reply))
+  app.get('/api/detector', async (_request, reply) => sendJson(reply, port.detector()))
+  app.post('/api/detector', async (request, reply) => {
+    if (demands(request.body, { trust: true })) return sendJson(reply, port.trust())
+    return sendProblem(reply, otherDemand('{"trust":true}'))
+  })
+}
+
+class FleetRoutes {
+  readonly #port: HttpPort
+
+  constructor(port: HttpPort) {
+    this.#port = port
+  }
+
+  async node({ params: { id } }: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const node = isNodeId(id) ? this.#port.node(id) : undefined
+    return node === undefined ? sendProblem(reply, unknownNode(id)) : sendJson(reply, node)
+  }
+
+  async drain(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const demand = demands(request.body, { drain: true })
+    return demand
+      ? this.#setDrain(request.params.id, true, reply)
+      : sendProblem(reply, otherDemand('{"drain":true}'))
+  }
+
+  async keep(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
+    return this.#setDrain(request.params.id, false, reply)
+  }
+
+  async #setDrain(id: string, isWanted: boolean, reply: FastifyReply): Promise<FastifyReply> {
+    const node = isNodeId(id) ? await this.#port.drain(id, isWanted) : undefined
+    if (node === undefined) return sendProblem(reply, unknownNode(id))
+    return sendJson(reply.code(isWanted ? 202 : 200), node)
+  }
+
+  async ring(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { values, faults } = parseQuery(request.query, RING_RULES)
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    return sendJson(reply, this.#port.ring({ withHolders: values.holders ?? false }))
+  }
+
+  async plan(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { values, faults } = parseQuery(request.query, PLAN_RULES)
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    const { join = [], leave = [] } = values
+    const stranger = leave.find((id) => this.#port.node(id) === undefined)
+    if (stranger !== undefined) return sendProblem(reply, unknownNode(stranger))
+    const member = join.find((id) => (this.#port.node(id)?.state ?? 'left') !== 'left')
+    if (member !== undefined) {
+      const detail = `node "${member}" has joined already`
+      return sendProblem(reply, { status: 409, code: 'known-node', detail })
+    }
+    return sendJson(reply, this.#port.plan({ join, leave }))
+  }
+}
+
+/**
+ * A demand has a body, whose type a page of another origin cannot give without being asked about it
+ * first: so no page that an operator looks at can demand anything.
+ */
+function demands(body: unknown, demand: object): boolean {
+  try {
+    return isDeepStrictEqual(JSON.parse(String(body)), demand)
+  } catch {
+    return false
+  }
+}
+
+function otherDemand(expected: string): ProblemAnswer {
+  const detail = `the body must be ${expected}: that is all that can be demanded`
+  return { status: 400, code: 'malformed', detail }
+}
+
+function unknownNode(id: string): ProblemAnswer {
+  return { status: 404, code: 'unknown-node', detail: `there is no node "${id.slice(0, 64)}"` }
+}

@@ -1,0 +1,118 @@
+import type { MovesView, MoveView, PlanView } from '../../broker/core/views.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import type { GatewayClient } from './gateway-client.ts'
+import { printable, type Streams, table } from './streams.ts'
+
+interface JsonFlag {
+  readonly json?: boolean
+}
+
+/** `ring moves`. */
+export async function listMoves(
+  gateway: GatewayClient,
+  streams: Streams,
+  flags: JsonFlag,
+): Promise<number> {
+  const moves = await gateway.json<MovesView>({ path: '/api/ring/moves' })
+  if (flags.json) streams.stdout.write(`${JSON.stringify(moves)}\n`)
+  else streams.stdout.write(describeMoves(moves, streams))
+  return EXIT_DONE
+}
+
+function describeMoves(moves: MovesView, streams: Streams): string {
+  const { open, planned } = moves
+  const rows = [...open, ...planned]
+  const list = rows.length === 0 ? '' : `${movesTable(rows, streams)}\n`
+  const isCut = moves.planned_tiles > planned.length
+  const lines = [
+    `${tiles(open.length)} on the way, ${moves.planned_tiles} planned${isCut ? ` (the first ${planned.length} are shown)` : ''}`,
+    ...(moves.planned_tiles === 0
+      ? []
+      : [`planned: ${bytes(moves.planned_bytes)}, ${seconds(moves.eta_seconds)} at the pace`]),
+    ...waitingLine(moves.waiting),
+    `since the gateway started: ${moves.ended_total} ended, ${moves.rolled_back_total} given up, ${bytes(moves.copied_bytes_total)} copied`,
+  ]
+  return `${list}${lines.join('\n')}\n`
+}
+
+function movesTable(rows: readonly MoveView[], streams: Streams): string {
+  return table(
+    streams,
+    [
+      { title: 'TILE', text: ({ tile }) => String(tile), isNumber: true },
+      { title: 'FROM', text: ({ from }) => from ?? '–' },
+      { title: 'TO', text: ({ to }) => to },
+      { title: 'WHY', text: ({ reason }) => reason },
+      {
+        title: 'STAGE',
+        text: ({ stage }) => stage,
+        colour: ({ stage }) => (stage === 'planned' ? 'grey' : undefined),
+      },
+      { title: 'WAITS FOR', text: (move) => move.waits_for ?? '', colour: () => 'yellow' },
+      { title: 'AGE', text: (move) => ageOf(move), isNumber: true },
+    ],
+    rows,
+  )
+}
+
+function ageOf({ seconds: age }: MoveView): string {
+  return age === undefined ? '' : seconds(age)
+}
+
+function waitingLine(waiting: MovesView['waiting']): string[] {
+  const reasons = Object.entries(waiting).map(([reason, count]) => `${reason} ${count}`)
+  return reasons.length === 0 ? [] : [`waiting: ${printable(reasons.join(', '))}`]
+}
+
+/** `ring plan`. */
+export async function showPlan(
+  gateway: GatewayClient,
+  streams: Streams,
+  flags: JsonFlag & { readonly join?: string; readonly leave?: string },
+): Promise<number> {
+  const query = new URLSearchParams()
+  if (flags.join !== undefined) query.set('join', flags.join)
+  if (flags.leave !== undefined) query.set('leave', flags.leave)
+  const plan = await gateway.json<PlanView>({ path: `/api/ring/plan?${query}` })
+  if (flags.json) streams.stdout.write(`${JSON.stringify(plan)}\n`)
+  else streams.stdout.write(plan.tiles === 0 ? 'nothing would move\n' : describePlan(plan, streams))
+  return EXIT_DONE
+}
+
+function describePlan(plan: PlanView, streams: Streams): string {
+  const list = table(
+    streams,
+    [
+      { title: 'FROM', text: ({ from }) => from ?? '–' },
+      { title: 'TO', text: ({ to }) => to },
+      { title: 'TILES', text: ({ tiles: count }) => String(count), isNumber: true },
+    ],
+    plan.moves,
+  )
+  return `${list}\n${tiles(plan.tiles)} would move: ${bytes(plan.bytes)}, ${seconds(plan.seconds)} at the pace\n`
+}
+
+/** `ring moves` in one line, for who waits for them. */
+export function progressOf({ open, planned_tiles, eta_seconds, waiting }: MovesView): string {
+  const reasons = waitingLine(waiting).map((line) => `, ${line}`)
+  const left = planned_tiles === 0 ? '' : `, ${seconds(eta_seconds)} at the pace`
+  return `${open.length} on the way, ${planned_tiles} planned${left}${reasons.join('')}`
+}
+
+function tiles(count: number): string {
+  return `${count} ${count === 1 ? 'tile' : 'tiles'}`
+}
+
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const
+
+function bytes(count: number): string {
+  let size = count
+  let unit = 0
+  for (; size >= 1024 && unit < UNITS.length - 1; unit++) size /= 1024
+  return `${unit === 0 ? size : size.toFixed(1)} ${UNITS[unit]}`
+}
+
+function seconds(count: number): string {
+  if (count < 120) return `${count} s`
+  return count < 7200 ? `${Math.round(count / 60)} min` : `${(count / 3600).toFixed(1)} h`
+}
