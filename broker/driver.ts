@@ -153,6 +153,13 @@ export class GatewayDriver {
     })
   }
 
+  /** Tiles without any copy begin anew. Resolves once that is on disk. */
+  recreate(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#deliver({ type: 'recreate-requested' }, resolve)
+    })
+  }
+
   #ticketFor(answer: (outcome: Outcome) => void): Ticket {
     this.#tickets += 1
     this.#answers.set(this.#tickets, answer)

@@ -97,6 +97,12 @@ export class HttpCalls implements HttpPort {
     return this.#sources.view.ring(query)
   }
 
+  async recreate(): Promise<number> {
+    const { tilesMissing = 0 } = this.#sources.view.counts()
+    await this.#sources.driver.recreate()
+    return tilesMissing
+  }
+
   async drain(id: NodeId, isWanted: boolean): Promise<NodeView | undefined> {
     if (this.node(id) === undefined) return undefined
     await this.#sources.driver.drain(id, isWanted)

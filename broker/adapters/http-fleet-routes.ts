@@ -33,6 +33,12 @@ export function registerFleetRoutes(app: FastifyInstance, port: HttpPort): void 
   app.get('/api/ring', (request, reply) => routes.ring(request, reply))
   app.get('/api/ring/moves', async (_request, reply) => sendJson(reply, port.moves()))
   app.get('/api/ring/plan', (request, reply) => routes.plan(request, reply))
+  app.post('/api/ring/recreate', async (request, reply) => {
+    if (!demands(request.body, { recreate: 'missing' })) {
+      return sendProblem(reply, otherDemand('{"recreate":"missing"}'))
+    }
+    return sendJson(reply, { tiles: await port.recreate() })
+  })
   app.get('/api/detector', async (_request, reply) => sendJson(reply, port.detector()))
   app.post('/api/detector', async (request, reply) => {
     if (demands(request.body, { trust: true })) return sendJson(reply, port.trust())

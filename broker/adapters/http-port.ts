@@ -27,6 +27,8 @@ export interface HttpPort {
   /** Empties a node, or keeps it after all; answers once that is on disk, and nothing for a stranger. */
   drain(node: NodeId, isWanted: boolean): Promise<NodeView | undefined>
   ring(query: { withHolders: boolean }): RingView
+  /** Tiles whose every copy is lost begin anew, as zeros; answers, once that is on disk, how many. */
+  recreate(): Promise<number>
   moves(): MovesView
   /** What would move if these joined or left; none of those that join is a member. */
   plan(query: { join: readonly NodeId[]; leave: readonly NodeId[] }): PlanView

@@ -29,6 +29,7 @@ const COUNTS: Readonly<Record<string, { readonly name: string; readonly help: st
     name: 'obelisk_doubts',
     help: 'Reasons for which the gateway doubts its view of the fleet.',
   },
+  tilesMissing: { name: 'obelisk_tiles_missing', help: 'Tiles whose every copy is lost.' },
   movesOpen: { name: 'obelisk_moves_open', help: 'Tiles on their way to another node.' },
   movesPlanned: { name: 'obelisk_moves_planned', help: 'Tiles that are to follow.' },
   movesEnded: { name: 'obelisk_moves_ended_total', help: 'Tiles that have reached another node.' },

@@ -192,7 +192,11 @@ export class Fleet {
   /** The member holds nothing any more: a drained one leaves, a dead one is not waited for. */
   letGo(member: Member): void {
     const isLeaving = member.leaving === 'draining'
-    if (isLeaving) member.leaving = 'left'
+    if (isLeaving) {
+      member.leaving = 'left'
+      // Before its connection closes: that is no fault.
+      member.state = 'left'
+    }
     const { session } = member
     if (isLeaving && session !== undefined) {
       const message = 'the node was drained'
@@ -203,7 +207,6 @@ export class Fleet {
       isLeaving ? 'it holds nothing and leaves' : 'it is dead and holds nothing',
     )
     if (!isLeaving) return
-    member.state = 'left'
     this.#context.notice('info', 'node-left', `node ${member.id} has left`, { node: member.id })
     for (const kind of ['node-state', 'node-info'] as const) {
       const topic = { kind, node: member.id }

@@ -9,7 +9,7 @@ import {
 import { trust } from './detector.ts'
 import { GatewayClient } from './gateway-client.ts'
 import { drainNode, listNodes, showNode } from './node.ts'
-import { listMoves, showPlan } from './ring.ts'
+import { listMoves, recreateMissing, showPlan } from './ring.ts'
 import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
 import { parseSeconds, usage } from './task-request.ts'
@@ -159,6 +159,11 @@ function addRingCommands(program: Command, streams: Streams, done: (code: number
     .option('--join <ids>', 'if these nodes joined: ids with commas between them')
     .option('--leave <ids>', 'if these nodes left')
     .action(async (flags) => done(await showPlan(gatewayFor(flags, streams), streams, flags)))
+  withHttp(ring.command('recreate'))
+    .description('give up the tiles whose every copy is lost: they begin anew, as zeros')
+    .action(async (flags) =>
+      done(await recreateMissing(gatewayFor(flags, streams), streams, flags)),
+    )
 }
 
 function addSub(program: Command, streams: Streams, done: (code: number) => void): void {

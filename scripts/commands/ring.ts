@@ -64,6 +64,23 @@ function waitingLine(waiting: MovesView['waiting']): string[] {
   return reasons.length === 0 ? [] : [`waiting: ${printable(reasons.join(', '))}`]
 }
 
+/** `ring recreate`. */
+export async function recreateMissing(
+  gateway: GatewayClient,
+  streams: Streams,
+  flags: JsonFlag,
+): Promise<number> {
+  const answer = await gateway.json<{ tiles: number }>({
+    method: 'POST',
+    path: '/api/ring/recreate',
+    contentType: 'application/json',
+    body: Buffer.from('{"recreate":"missing"}'),
+  })
+  const text = `${tiles(answer.tiles)} begin anew, as zeros`
+  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : text}\n`)
+  return EXIT_DONE
+}
+
 /** `ring plan`. */
 export async function showPlan(
   gateway: GatewayClient,

@@ -138,6 +138,7 @@ async function serve(t: Test) {
       control.node = isWanted ? { ...NODE, draining: true } : NODE
       return control.node
     },
+    recreate: async () => 3,
     moves: () => control.moves,
     plan: (query) => {
       planned.push(query)
@@ -396,6 +397,13 @@ t.test('ring moves lists what moves, and why others wait', async (t) => {
     '',
   ])
   t.same(JSON.parse((await run([...argv, '--json'])).stdout), MOVES)
+})
+
+t.test('ring recreate says how many tiles begin anew', async (t) => {
+  const { http } = await serve(t)
+  const argv = ['ring', 'recreate', '--http', http]
+  t.match(await run(argv), { code: 0, stdout: '3 tiles begin anew, as zeros\n', stderr: '' })
+  t.equal((await run([...argv, '--json'])).stdout, '{"tiles":3}\n')
 })
 
 t.test('ring plan says who would give how much to whom', async (t) => {

@@ -123,6 +123,7 @@ function record(): Recorded {
         if (id !== NODE.id) return undefined
         return isWanted ? { ...NODE, draining: true } : NODE
       },
+      recreate: async () => 3,
       moves: () => MOVES,
       plan: (query) => {
         recorded.calls.push(['plan', query])
@@ -473,6 +474,19 @@ t.test('moves are shown, and what would move if nodes joined or left', async (t)
   await problemOf(t, await plan('?leave=pi-1,pi-9'), 404, 'unknown-node')
   await problemOf(t, await plan('?join=pi-1'), 409, 'known-node')
   t.equal(recorded.calls.length, 3)
+})
+
+t.test('missing tiles begin anew only when that is demanded', async (t) => {
+  const { base } = await serve(t)
+  const recreate = (body: string) =>
+    fetch(`${base}/api/ring/recreate`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
+  t.same(await (await recreate('{"recreate":"missing"}')).json(), { tiles: 3 })
+  await problemOf(t, await recreate('{"recreate":"all"}'), 400, 'malformed')
+  await problemOf(t, await recreate(''), 400, 'malformed')
 })
 
 t.test('paths and methods that are not there', async (t) => {
