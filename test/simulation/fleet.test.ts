@@ -11,6 +11,8 @@ import { FLEETS } from '../support/fleets.ts'
 import { runSeeds } from '../support/seed-runs.ts'
 import { SimulatedFleet } from '../support/simulated-fleet.ts'
 
+t.setTimeout(600_000)
+
 const seed = Number(process.env.SEED ?? 1)
 const seeds = Number(
   process.env.SEEDS ?? (process.env.SEED === undefined ? FLEETS.small.seedsForAll : 1),

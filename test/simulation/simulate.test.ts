@@ -7,6 +7,9 @@ import { FLEETS } from '../support/fleets.ts'
 import { SeedTotals } from '../support/seed-totals.ts'
 import { simulateCommand } from '../support/simulate-command.ts'
 
+// Each process loads the compiler first: on a busy machine that takes a while.
+t.setTimeout(600_000)
+
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 async function simulate(line: string): Promise<{ code: number; stdout: string; stderr: string }> {
