@@ -398,6 +398,9 @@ async function knownCommands(): Promise<Known> {
     for (const name of below) {
       if (path.length === 0 && Object.hasOwn(PROGRAMS, name)) {
         if (!commands.has(name)) commands.set(name, new Set(['--help']))
+        // Words to a program, which it does not read itself.
+        const words = sectionOf(await helpOf([name]), 'Commands').filter((word) => word !== 'help')
+        for (const word of words) await explore([name, word])
       } else await explore([...path, name])
     }
   }
@@ -435,7 +438,8 @@ const commandsExist: Check = async (files) => {
   for (const path of pagesOf(files)) {
     for (const words of invocationsOf(files.page(path))) {
       const [first = '', second = ''] = words
-      const command = groups.has(first) && second !== '' ? `${first} ${second}` : first
+      const isBelow = groups.has(first) || commands.has(`${first} ${second}`)
+      const command = isBelow && second !== '' ? `${first} ${second}` : first
       named.add(command)
       const flags = commands.get(command)
       if (flags === undefined && !groups.has(command)) {

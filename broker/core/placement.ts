@@ -301,8 +301,8 @@ export class Placement {
     const { buffer, byteLength } = new Uint8Array(record.holders)
     const { replicas } = this.#options
     // Once, slots had 16 bits: such ledgers load as well.
-    const isNarrow = byteLength === record.born.length * replicas * Uint32Array.BYTES_PER_ELEMENT
-    const slots = isNarrow ? new Uint32Array(buffer) : new Uint32Array(buffer)
+    const isNarrow = byteLength === record.born.length * replicas * Uint16Array.BYTES_PER_ELEMENT
+    const slots = isNarrow ? new Uint16Array(buffer) : new Uint32Array(buffer)
     this.#slots.set(slots, first * replicas)
   }
 

@@ -193,7 +193,8 @@ export class WriteLog {
         counts[tile]! += 1
       }
     }
-    let fewest = 255
+    // While a tile moves there is a copy more, which is about to go.
+    let fewest = replicas
     const { region } = write.task.body!
     for (const tile of options.grid.geometry.tilesOf(region!))
       fewest = Math.min(fewest, counts[tile]!)

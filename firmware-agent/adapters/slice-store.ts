@@ -4,7 +4,6 @@
  * after any crash they agree (recovery.md, The stores). Everything is checked when it is read: LMDB
  * has no checksums. Whether there is room is asked before anything is written.
  */
-import { equalBytes } from '../../shared/core/hash.ts'
 import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { TilePage } from '../../shared/grid/tile-page.ts'
@@ -20,9 +19,10 @@ import {
 import type { IncomingPage } from '../core/effects.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import { type AnswerName, AnswerTable } from './answer-table.ts'
-import { openRecord, sealRecord } from './sealed-record.ts'
+import { sealRecord } from './sealed-record.ts'
 import { SliceGrid } from './slice-grid.ts'
-import { StagedPages } from './staged-pages.ts'
+import { metaTable, readRecord, recordsAreSound } from './slice-records.ts'
+import { isSoundPage, StagedPages } from './staged-pages.ts'
 import { diskBytesOf, PAGE_BYTES, StoreRoom, type StoreRoomOptions } from './store-room.ts'
 import { TileSet } from './tile-set.ts'
 
@@ -234,7 +234,7 @@ export class SliceStore {
   async stage(pages: readonly IncomingPage[]): Promise<IncomingPage[]> {
     const { grid } = this
     if (grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
-    const sound = pages.filter((page) => isSound(page, grid))
+    const sound = pages.filter((page) => isSoundPage(page, grid))
     if (sound.length === 0) return sound
     this.#requireRoom(sound.map(({ tile, bytes }) => ({ tile, bytes: diskBytesOf(bytes.length) })))
     for (const { bytes } of sound) this.#writtenBytes += diskBytesOf(bytes.length)
@@ -430,30 +430,6 @@ export class SliceStore {
     const bytes = pages.reduce((sum, page) => sum + page.bytes, TREE_BYTES_PER_COMMIT)
     this.#room.require({ bytes, grows: pages.some(({ tile }) => !this.#held.has(tile)) })
   }
-}
-
-function metaTable(database: Database): Table<string> {
-  return database.table<string>('meta', 'ordered-binary')
-}
-
-/** Whether each small record is there or absent, but not damaged. */
-function recordsAreSound(meta: Table<string>): boolean {
-  return ['identity', 'mark', 'written', 'broken'].every((key) => {
-    const stored = meta.getBinary(key)
-    return stored === undefined || openRecord(stored) !== undefined
-  })
-}
-
-function readRecord<T>(meta: Table<string>, key: string): T | undefined {
-  const stored = meta.getBinary(key)
-  return stored && openRecord<T>(stored)
-}
-
-/** Whether these bytes are the page that they are said to be. */
-function isSound({ tile, at, digest, bytes }: IncomingPage, grid: SliceGrid): boolean {
-  if (tile >= grid.geometry.tiles) return false
-  const page = TilePage.open(grid.layoutOf(tile), bytes)
-  return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)
 }
 
 function viewOf(bytes: Uint8Array): DataView {

@@ -6,6 +6,8 @@ import { equalBytes } from '../../shared/core/hash.ts'
 import type { PageLayout } from '../../shared/grid/page-layout.ts'
 import { TilePage } from '../../shared/grid/tile-page.ts'
 import type { Table } from '../../shared/runtime/lmdb.ts'
+import type { IncomingPage } from '../core/effects.ts'
+import type { SliceGrid } from './slice-grid.ts'
 
 export class StagedPages {
   readonly #table: Table<number>
@@ -40,4 +42,11 @@ export class StagedPages {
     if (typeof found === 'string') return undefined
     return found.at === page.at && equalBytes(found.digest, page.digest) ? found : undefined
   }
+}
+
+/** Whether these bytes are the page that they are said to be. */
+export function isSoundPage({ tile, at, digest, bytes }: IncomingPage, grid: SliceGrid): boolean {
+  if (tile >= grid.geometry.tiles) return false
+  const page = TilePage.open(grid.layoutOf(tile), bytes)
+  return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)
 }

@@ -5,8 +5,8 @@
  */
 import { unreachable } from '../../shared/core/assert.ts'
 import type { Random } from '../../shared/core/random.ts'
-import { packTiles, unpackTiles } from '../../shared/operations/columns.ts'
-import type { Answer, Down, GridShape, Read, Up } from '../../shared/protocol/messages.ts'
+import { packTiles } from '../../shared/operations/columns.ts'
+import type { Answer, Down, Read, Up } from '../../shared/protocol/messages.ts'
 import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import type { AgentEffect } from './effects.ts'
@@ -17,7 +17,9 @@ import { Pulse } from './pulse.ts'
 import { ReadQueue } from './read-queue.ts'
 import { Session, type SessionOptions } from './session.ts'
 import { ShardStream } from './shard-stream.ts'
-import { Transfers } from './transfers.ts'
+import { effectsOfOrder } from './store-orders.ts'
+import type { StoredState, StoreFacts } from './stored-state.ts'
+import { PIECE_BYTES, Transfers } from './transfers.ts'
 
 export interface AgentOptions extends SessionOptions, Presence {
   /** Random, new for each process. */
@@ -25,23 +27,8 @@ export interface AgentOptions extends SessionOptions, Presence {
   readonly weight: number
   readonly telemetryIntervalMs: number
   readonly outboxBytesMax: number
-}
-
-/** Whose store it is. */
-interface StoreFacts {
-  readonly storeId: string
-  readonly boot: number
-  readonly ledgerId: string | null
-  readonly grid: GridShape | null
-}
-
-/** What the store holds at the start. */
-export interface StoredState extends StoreFacts {
-  readonly mark: StreamMark
-  readonly results: readonly PartResult[]
-  readonly answers: readonly Answer[]
-  /** Tiles whose page is damaged. */
-  readonly broken: readonly number[]
+  /** Of a page that goes to another node; tests want small ones. */
+  readonly pieceBytes?: number
 }
 
 /** What telemetry tells of the agent's own work. */
@@ -87,7 +74,7 @@ export class Agent {
     this.#session = new Session(options, random)
     this.#stream = new ShardStream(stored.mark)
     this.#outbox = new Outbox(options.outboxBytesMax, stored.answers)
-    this.#transfers = new Transfers(stored.broken)
+    this.#transfers = new Transfers(options.pieceBytes ?? PIECE_BYTES, stored.broken)
     this.#store = stored
     this.#results = [...stored.results]
   }
@@ -234,7 +221,7 @@ export class Agent {
       return
     }
     if (message.t === 'wipe' || message.t === 'rebase') {
-      this.#obey(message)
+      this.#effects.push(...effectsOfOrder(message, this.#store.storeId, this.#stream))
       return
     }
     if (message.t === 'list-tiles') {
@@ -307,23 +294,6 @@ export class Agent {
     this.#emit({ type: 'exit', code: EXIT_NOT_ALLOWED, reason: message })
   }
 
-  /** A destructive order counts only for the store and place that it was decided on. */
-  #obey(order: Extract<Down, { t: 'wipe' | 'rebase' }>): void {
-    const isMeant =
-      order.storeId === this.#store.storeId && order.position === this.#stream.mark.position
-    if (!isMeant || this.#stream.isApplying) {
-      this.#log('warn', 'wipe-refused', 'an order to give up tiles was not meant for this store')
-      return
-    }
-    if (order.t === 'wipe') {
-      this.#log('warn', 'wiping', 'the gateway cannot use what this store holds')
-      this.#emit({ type: 'wipe' })
-    } else {
-      this.#log('warn', 'rebasing', `the store goes over to ledger ${order.ledgerId}`)
-      this.#emit({ type: 'rebase', ledgerId: order.ledgerId, keep: unpackTiles(order.keep) })
-    }
-  }
-
   /** The store was emptied, or went over to another ledger: nothing of before counts. */
   #restart({ storeId, boot, ledgerId, grid }: StoreFacts): void {
     this.#store = { storeId, boot, ledgerId, grid }
@@ -339,10 +309,15 @@ export class Agent {
     if (this.#session.state !== 'greeting') return
     // The gateway waits for others: there is no reason to think that it is gone.
     this.#session.connected(this.#nowMs)
-    const tiles = packTiles(pages.map(({ tile }) => tile))
-    const ats = pages.map(({ at }) => at)
-    const { storeId } = this.#store
-    this.#send({ t: 'held', storeId, position: this.#stream.mark.position, from, tiles, ats, next })
+    this.#send({
+      t: 'held',
+      storeId: this.#store.storeId,
+      position: this.#stream.mark.position,
+      from,
+      tiles: packTiles(pages.map(({ tile }) => tile)),
+      ats: pages.map(({ at }) => at),
+      next,
+    })
   }
 
   #receiveEntries(entries: Extract<Down, { t: 'entries' }>['entries']): void {

@@ -13,20 +13,22 @@ type Discard = Extract<Down, { t: 'discard' }>
 type Examine = Extract<Down, { t: 'examine' }>
 
 /** A page in pieces of this many bytes: as large as the parts of writes and reads. */
-const PIECE_BYTES = 32 * 1024
+export const PIECE_BYTES = 32 * 1024
 
 /** More are not waited for: the gateway asks again. */
 const COPIES_WAITING_MAX = 256
 
 export class Transfers {
   readonly #imports = new Imports()
+  readonly #pieceBytes: number
   #copies: Copy[] = []
   /** Whole, and not with the store yet. */
   #whole: IncomingPage[] = []
   #isStaging = false
   #broken: readonly number[]
 
-  constructor(broken: readonly number[]) {
+  constructor(pieceBytes: number, broken: readonly number[]) {
+    this.#pieceBytes = pieceBytes
     this.#broken = broken
   }
 
@@ -73,7 +75,7 @@ export class Transfers {
 
   /** What the store says; without a session there is nobody to tell, and the gateway asks again. */
   take(event: Exclude<TransferEvent, { type: 'pages-broken' }>, session?: number): AgentEffect[] {
-    const messages = session === undefined ? [] : messagesOf(event, session)
+    const messages = session === undefined ? [] : messagesOf(event, session, this.#pieceBytes)
     const effects: AgentEffect[] = messages.map((message) => ({ type: 'send', message }))
     if (event.type === 'pages-staged' || event.type === 'staging-failed') {
       this.#isStaging = false
@@ -107,11 +109,12 @@ export class Transfers {
 function messagesOf(
   event: Exclude<TransferEvent, { type: 'pages-broken' }>,
   session: number,
+  pieceBytes: number,
 ): Up[] {
   switch (event.type) {
     case 'page-copied':
       // Read for a session that is over: the gateway has asked again, or another node.
-      return event.copy.session === session ? piecesOf(event.page, session) : []
+      return event.copy.session === session ? piecesOf(event.page, session, pieceBytes) : []
     case 'copy-failed': {
       const { copy, code, message } = event
       return [{ t: 'copy-failed', session, move: copy.move, tile: copy.tile, code, message }]
@@ -137,9 +140,9 @@ function messagesOf(
 }
 
 /** A page as messages to the gateway. */
-function piecesOf(page: IncomingPage, session: number): Up[] {
+function piecesOf(page: IncomingPage, session: number, pieceBytes: number): Up[] {
   const { move, tile, at, digest, bytes } = page
-  const of = Math.max(1, Math.ceil(bytes.length / PIECE_BYTES))
+  const of = Math.max(1, Math.ceil(bytes.length / pieceBytes))
   return Array.from({ length: of }, (_, index) => ({
     t: 'chunk',
     session,
@@ -149,6 +152,6 @@ function piecesOf(page: IncomingPage, session: number): Up[] {
     digest,
     index,
     of,
-    bytes: bytes.subarray(index * PIECE_BYTES, (index + 1) * PIECE_BYTES),
+    bytes: bytes.subarray(index * pieceBytes, (index + 1) * pieceBytes),
   }))
 }

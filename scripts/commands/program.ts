@@ -60,8 +60,10 @@ function buildProgram(streams: Streams, version: string, done: (code: number) =>
     })
   for (const [name, about] of Object.entries(PROGRAMS)) {
     const command = program.command(name).description(about)
-    if (name === 'gateway') addTrust(command, streams, done)
-    else command.helpOption(false).allowUnknownOption()
+    if (name === 'gateway') {
+      addTrust(command, streams, done)
+      addRecover(command)
+    } else command.helpOption(false).allowUnknownOption()
   }
   addTaskCommands(program, streams, done)
   addNodeCommands(program, streams, done)
@@ -75,6 +77,15 @@ function addTrust(gateway: Command, streams: Streams, done: (code: number) => vo
   withHttp(gateway.command('trust'))
     .description('tell the gateway that what it sees of the fleet is true: it ends its doubts')
     .action(async (flags) => done(await trust(gatewayFor(flags, streams), streams, flags)))
+}
+
+/** Never reached: obelisk.ts starts the gateway for it. Here for its help. */
+function addRecover(gateway: Command): void {
+  gateway
+    .command('recover')
+    .description('run the gateway, and rebuild a lost ledger from what the nodes hold')
+    .option('--nodes <n>', 'how many nodes there are: so many are waited for')
+    .allowUnknownOption()
 }
 
 interface HttpFlags {

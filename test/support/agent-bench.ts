@@ -1,7 +1,8 @@
 /** An agent on a bench: events by hand, time by hand, entries chained as a gateway chains them. */
-import { Agent, type AgentOptions, type StoredState } from '../../firmware-agent/core/agent.ts'
+import { Agent, type AgentOptions } from '../../firmware-agent/core/agent.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { AgentEvent, StreamMark } from '../../firmware-agent/core/events.ts'
+import type { StoredState } from '../../firmware-agent/core/stored-state.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import type { Answer, Down, Entry, Read, Up } from '../../shared/protocol/messages.ts'

@@ -155,8 +155,9 @@ export class Checkers {
     if (isEnd(String(story.shown?.state)) && !isEnd(String(shown.state))) {
       violated(`task ${id} was shown as ${story.shown?.state} and then as ${shown.state}`)
     }
+    const isNew = shown.effect === 'done' && story.shown?.effect !== 'done'
     story.shown = shown
-    if (shown.effect === 'done') this.#checkCopies(story)
+    if (isNew) this.#checkCopies(story)
   }
 
   /** A write that is said to be done is on as many disks as it says. */

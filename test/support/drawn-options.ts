@@ -46,7 +46,8 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     retentionTasks: 10_000,
     tasksMax: 10_000,
     openBytesMax: 16 * 1024 * 1024,
-    logBytesMax: random.unit() < 0.2 ? 1500 : 16 * 1024 * 1024,
+    // Room for a few bodies of the small grid, the largest of which has 2 KB.
+    logBytesMax: random.unit() < 0.2 && grid.geometry.tile === 4 ? 6000 : 16 * 1024 * 1024,
     moveBytesPerSecond: random.unit() < 0.3 ? 4096 : 1024 * 1024,
     movesMax: 1 + random.integer(8),
     recoverNodes: 0,

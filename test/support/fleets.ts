@@ -1,8 +1,9 @@
 /** The fleets that can be simulated. */
 import { HUNDRED, THOUSAND } from './fleet-shape.ts'
 import { MUST_HAPPEN, MUST_HAPPEN_TO_MANY } from './must-happen.ts'
+import type { Mutation } from './mutation.ts'
 import { MUST_HAPPEN_TO_SIMPLE, SimpleFleet } from './simple-fleet.ts'
-import { type Mutation, SimulatedFleet } from './simulated-fleet.ts'
+import { SimulatedFleet } from './simulated-fleet.ts'
 
 /** One fleet, drawn from one seed. */
 export interface FleetRun {

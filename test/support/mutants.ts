@@ -6,7 +6,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Edit, loadMutated } from './mutated-cores.ts'
-import type { Mutation } from './simulated-fleet.ts'
+import type { Mutation } from './mutation.ts'
 
 export interface Mutant {
   readonly name: string
@@ -127,9 +127,82 @@ export const MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'nothing is sent again',
+    name: 'pieces of different copies mix',
+    mutation: { mixesPieces: true },
+    edit: {
+      file: 'firmware-agent/core/imports.ts',
+      from: 'left.at === right.at &&\n    left.of === right.of &&\n    equalBytes(left.digest, right.digest)',
+      to: 'left.of === right.of',
+    },
+  },
+  {
+    name: 'the old copy is dropped early',
+    edit: {
+      file: 'broker/core/moves.ts',
+      from: 'if (target.stream.acked < move.catchUp || this.#logs.writes.owes(target, move.tile)) return',
+      to: '',
+    },
+  },
+  {
+    name: 'the log is freed on death',
+    edit: {
+      file: 'broker/core/rebalancer.ts',
+      from: 'if (holding.has(member.index) || member.isClosed) continue',
+      to: 'if (member.isClosed) continue',
+    },
+  },
+  {
+    name: 'a tile that is copied misses writes',
     edit: {
       file: 'broker/core/writes.ts',
+      from: 'move.missed.push(seq)\n        write.retained += 1',
+      to: '',
+    },
+  },
+  {
+    name: 'a copy is taken before its place in the stream',
+    edit: {
+      file: 'broker/core/moves.ts',
+      from: 'after: source.stream.head',
+      to: 'after: 0 * source.stream.head',
+    },
+  },
+  {
+    name: 'a write that a page has is not waited for',
+    edit: {
+      file: 'broker/core/write-log.ts',
+      from: 'if (write.seq > at) this.addPart',
+      to: 'if (write.seq > at + 1) this.addPart',
+    },
+  },
+  {
+    name: 'damaged pages count as copies',
+    edit: {
+      file: 'broker/core/fleet.ts',
+      from: 'if (!placement.isHolder(tile, member.index)) return',
+      to: 'if (why !== undefined) return',
+    },
+  },
+  {
+    name: 'a recovered tile goes to whoever has any of it',
+    edit: {
+      file: 'broker/core/recovery.ts',
+      from: 'ats[index] === best.get(tile)',
+      to: 'ats[index]! <= best.get(tile)!',
+    },
+  },
+  {
+    name: 'a new ledger begins its sequences anew',
+    edit: {
+      file: 'broker/core/recovery.ts',
+      from: 'context.changeIdentity({ seq, isRecovering',
+      to: 'context.changeIdentity({ isRecovering',
+    },
+  },
+  {
+    name: 'nothing is sent again',
+    edit: {
+      file: 'broker/core/stream-sender.ts',
       from: 'if (member.stream === stream && stream.acked === ackedThen) stream.rewind()',
       to: '',
     },

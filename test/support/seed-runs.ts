@@ -1,7 +1,7 @@
 /** Runs seeds of a fleet one after the other, up to the first that fails. */
 import { FLEETS, type FleetName } from './fleets.ts'
 import { loadMutant, MUTANTS, slugOf } from './mutants.ts'
-import type { Mutation } from './simulated-fleet.ts'
+import type { Mutation } from './mutation.ts'
 
 export interface SeedRange {
   readonly fleet: FleetName

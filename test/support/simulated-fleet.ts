@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
 import type { GatewayEffect, GatewayNotice } from '../../broker/core/effects.ts'
-import type { IdentityRecord, LedgerRecord } from '../../broker/core/ledger-records.ts'
+import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
 import { Agent } from '../../firmware-agent/core/agent.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -17,35 +17,25 @@ import { linesOf } from './effect-lines.ts'
 import { ALARMS, PATHS, REFUSALS_EXPECTED } from './expected-notices.ts'
 import { type FleetShape, SMALL } from './fleet-shape.ts'
 import { GridModel } from './grid-model.ts'
+import { HandOffChecker } from './hand-off-checker.ts'
+import type { Mutation } from './mutation.ts'
 import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { SimulatedFaults } from './simulated-faults.ts'
-import {
-  type CoordinatorClass,
-  type GatewayWitness,
-  SimulatedGateway,
-} from './simulated-gateway.ts'
+import { type GatewayWitness, SimulatedGateway } from './simulated-gateway.ts'
 import { SimulatedLedger } from './simulated-ledger.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
-import { type AgentClass, type NodeWitness, SimulatedNode } from './simulated-node.ts'
+import { type NodeWitness, SimulatedNode } from './simulated-node.ts'
 import { SimulatedStore } from './simulated-store.ts'
 import { TaskStories } from './task-stories.ts'
 import { violated } from './violation.ts'
-
-/** What a mutant does wrong, or which broken core stands in for ours. */
-export interface Mutation {
-  readonly Coordinator?: CoordinatorClass
-  readonly Agent?: AgentClass
-  readonly releasesBeforeFlush?: boolean
-  readonly hasNoFence?: boolean
-  readonly ignoresAfter?: boolean
-  readonly reportsBeforeFlush?: boolean
-}
 
 const FAULTS_MS = 12_000
 /** Longer than every deadline, and than all it takes for the last node to come back and catch up. */
 const REST_MS = 45_000
 const REST_CHECK_MS = 250
+/** The longest deadline of a task. */
+const DEADLINE_MS_MAX = 20_000
 const TASK_EVERY_MS = 180
 
 /** What is nothing at rest. */
@@ -75,8 +65,7 @@ export class SimulatedFleet {
   /** What cards that are gone had on them, by node: `at` by tile. */
   readonly #lostCards: { readonly node: string; readonly pages: ReadonlyMap<number, number> }[] = []
   readonly #restored = new Map<string, string>()
-  /** Of each tile, as the ledger last had them. */
-  readonly #holders: (readonly string[] | undefined)[] = []
+  readonly #handOffs: HandOffChecker
   readonly #sentUpTo = new Map<string, number>()
   readonly #askedInLife = new Map<string, number>()
   /** Of each node, how long the gateway had been awake when it was last heard or began anew. */
@@ -100,6 +89,14 @@ export class SimulatedFleet {
       this.#stories,
       { countCopies: (tile, seq) => this.#countCopies(tile, seq) },
     )
+    this.#handOffs = new HandOffChecker({
+      tiles: grid.geometry.tiles,
+      lastDone: () => this.#checkers.lastDone,
+      holdersOf: (tile) => this.gateway.view?.holdersOf(tile),
+      dueAt: (tile) => this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq,
+      atOf: (node, tile) => this.nodes.find(({ id }) => id === node)!.store.page(tile)?.at ?? 0,
+      count: (what) => this.count(what),
+    })
     const latencyMaxMs = random.between(1, 40)
     const network = { latencyMinMs: 0.2, latencyMaxMs, keepaliveMs: 6000 }
     this.network = new SimulatedNetwork(network, this.clock, fork())
@@ -151,8 +148,12 @@ export class SimulatedFleet {
     }
     const unrest = this.#unrest()
     if (unrest !== undefined) violated(`no rest ${REST_MS} ms after the last fault: ${unrest}`)
+    // What was forgotten and comes late, as a deadline of something that has ended, comes now.
+    if (this.#random.unit() < 0.1) this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
     this.#checkers.finished()
-    this.#checkPlacement()
+    this.#handOffs.atRest(this.nodes.map(({ id }) => id))
+    const used = this.#nodesUsed.size
+    if (used < this.#shape.nodesUsedMin) violated(`only ${used} nodes ever held a written tile`)
   }
 
   /** The gateway's disk is gone, in the middle of everything; a new ledger is built from the nodes. */
@@ -163,7 +164,7 @@ export class SimulatedFleet {
     this.#stories.forgetOpen()
     this.gateway.crash()
     this.ledger.clear()
-    this.#holders.length = 0
+    this.#handOffs.forget()
     this.gateway.recoverNodes = this.nodes.length
     this.gateway.start()
     this.#clients.keepSubmitting(TASK_EVERY_MS, this.clock.nowMs + 6000)
@@ -266,7 +267,8 @@ export class SimulatedFleet {
 
   #createNode(id: string, mutation: Mutation, random: Random): SimulatedNode {
     const isFenced = mutation.hasNoFence !== true
-    const store = new SimulatedStore(this.#options.grid, { isFenced }, random)
+    const isMixing = mutation.mixesPieces === true
+    const store = new SimulatedStore(this.#options.grid, { isFenced, isMixing }, random)
     const setUp = {
       Agent: mutation.Agent ?? Agent,
       options: {
@@ -275,6 +277,7 @@ export class SimulatedFleet {
         operations: OPERATION_NAMES,
         telemetryIntervalMs: 60_000,
         outboxBytesMax: 64 * 1024,
+        pieceBytes: 100,
         birth: {},
         backoff: { baseMs: 100, capMs: 2000 },
         answerTimeoutMs: 1500,
@@ -307,8 +310,7 @@ export class SimulatedFleet {
       effect: (effect) => this.#note('gateway', effect),
       flushed: (records) => {
         this.#checkers.flushed(records)
-        this.#countMoves(records)
-        this.#checkHolders(records)
+        this.#handOffs.flushed(records)
       },
       sent: (connection, message) => this.#sent(connection, message),
       received: (connection, message) => this.#received(connection, message),
@@ -415,36 +417,6 @@ export class SimulatedFleet {
     return having.size
   }
 
-  /** Pages that were adopted, and whether writes had to follow them. */
-  #countMoves(records: readonly LedgerRecord[]): void {
-    for (const { table, key, value } of records) {
-      if (table !== 'control' || value?.op !== '$adopt') continue
-      this.count('move-catching-up')
-      const isBusy = records.some(
-        (other) => other.table === 'write' && other.value !== undefined && other.key < key,
-      )
-      if (isBusy) this.count('move-under-write')
-    }
-  }
-
-  /** A node that becomes a holder of a tile has all that was ever shown as done on it. */
-  #checkHolders(records: readonly LedgerRecord[]): void {
-    const { view } = this.gateway
-    if (view === undefined || !records.some(({ table }) => table === 'placement')) return
-    for (let tile = 0; tile < this.#model.grid.geometry.tiles; tile++) {
-      const done = this.#checkers.lastDone[tile]!
-      const before = this.#holders[tile]
-      const holders: readonly string[] = view.holdersOf(tile)
-      this.#holders[tile] = holders
-      if (before === undefined || done === 0) continue
-      for (const id of holders) {
-        if (before.includes(id)) continue
-        const at = this.nodes.find((node) => node.id === id)!.store.page(tile)?.at ?? 0
-        if (at < done) violated(`node ${id} holds tile ${tile} at ${at}, ${done} was shown as done`)
-      }
-    }
-  }
-
   /** What has not come to rest. */
   #unrest(): string | undefined {
     const { view } = this.gateway
@@ -471,22 +443,5 @@ export class SimulatedFleet {
       if (this.ledger.count(table) !== 0) return `the ledger keeps a ${table}`
     }
     return undefined
-  }
-
-  /** At rest, every holder of a written tile has its last state, and nobody else has any. */
-  #checkPlacement(): void {
-    const view = this.gateway.view!
-    for (let tile = 0; tile < this.#model.grid.geometry.tiles; tile++) {
-      const { seq } = this.#model.tileAt(tile, Number.POSITIVE_INFINITY)
-      const holders: readonly string[] = view.holdersOf(tile)
-      if (seq > 0 && holders.length === 0) violated(`tile ${tile} has no holder`)
-      for (const { id, store } of this.nodes) {
-        const at = store.page(tile)?.at ?? 0
-        const due = holders.includes(id) ? seq : 0
-        if (at !== due) violated(`tile ${tile} is at ${at} on node ${id}, ${due} is due`)
-      }
-    }
-    const used = this.#nodesUsed.size
-    if (used < this.#shape.nodesUsedMin) violated(`only ${used} nodes ever held a written tile`)
   }
 }

@@ -3,9 +3,9 @@
  * recovery.md asks for. What was not committed is gone after a crash. A torn commit, which LMDB does
  * not allow, leaves pages without their mark: the fence is to carry even that.
  */
-import type { StoredState } from '../../firmware-agent/core/agent.ts'
 import type { IncomingPage } from '../../firmware-agent/core/effects.ts'
 import type { ExaminedPage, PartResult, StreamMark } from '../../firmware-agent/core/events.ts'
+import type { StoredState } from '../../firmware-agent/core/stored-state.ts'
 import { equalBytes } from '../../shared/core/hash.ts'
 import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
@@ -159,12 +159,20 @@ export class SimulatedStore {
   /** Keeps those that are what they are said to be. */
   stage(pages: readonly IncomingPage[]): IncomingPage[] {
     const sound = pages.filter(({ tile, at, digest, bytes }) => {
+      if (this.#isMixing) return true
       const page = TilePage.open(this.#layoutOf(tile), bytes)
-      if (this.#isMixing) return typeof page !== 'string' || page === 'damaged'
       return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)
     })
-    for (const { tile, bytes } of sound) this.#disk.staged.set(tile, bytes.slice())
+    for (const page of sound) this.#disk.staged.set(page.tile, this.#asStaged(page))
     return sound
+  }
+
+  #asStaged({ tile, at, bytes }: IncomingPage): Uint8Array {
+    if (!this.#isMixing) return bytes.slice()
+    const page = new TilePage(this.#layoutOf(tile), bytes.slice())
+    page.at = at
+    page.seal()
+    return page.bytes
   }
 
   discard(tile: number): void {

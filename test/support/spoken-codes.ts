@@ -139,7 +139,9 @@ class Collector {
     const status = members.get('status')
     if (status !== undefined) return this.#numbers(status).map((number) => `HTTP ${number}`)
     if (members.has('level')) {
-      return this.#literals(members.get('level')!).map((level) => `event ${level}`)
+      const type = members.get('type')
+      const said = type !== undefined && this.#literals(type).includes('log') ? 'log' : 'event'
+      return this.#literals(members.get('level')!).map((level) => `${said} ${level}`)
     }
     if (members.get('kind')?.getText() === "'refuse'") return ['node refused']
     if (members.get('t')?.getText() === "'refused'") return ['node refused']

@@ -76,18 +76,31 @@ t.test('bodies that wait and ids that are kept are bounded', async (t) => {
   t.ok(bench.submit({ id: 'two', ...GET }).ok, 'a repeat needs no room')
 })
 
+t.test(
+  'a node far behind is given up when the log is full, if its tiles are elsewhere',
+  async (t) => {
+    const bench = settledPair({ logBytesMax: 100 })
+    bench.close('b')
+    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+    bench.apply('a', bench.entriesTo('a'))
+    t.equal(bench.task('w')?.state, 'completed')
+    t.ok(bench.submit({ id: 'x', ...ADD, region: TILE_0 }).ok)
+    t.equal(bench.notices('stream-closed').length, 1)
+    bench.hello('b')
+    t.equal(bench.sent('wipe').length, 1, 'it gets its tiles again')
+  },
+)
+
 t.test('writes are refused while those that a node lacks fill the log', async (t) => {
-  const bench = settledPair({ logBytesMax: 100 })
-  bench.close('b')
-  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
-  bench.apply('a', bench.entriesTo('a'))
-  t.equal(bench.task('w')?.state, 'completed')
+  const bench = new GatewayBench({ logBytesMax: 100, replicas: 1 })
+  bench.join('a')
+  bench.submit({ id: 'w', ...ADD, region: TILE_0, deadline_ms: 1000 })
+  bench.close('a')
+  bench.wait(1000)
+  t.match(bench.task('w'), { state: 'expired', effect: 'pending' })
   const next = { id: 'x', ...ADD, region: TILE_0 }
   t.match(bench.submit(next), { refusal: { code: 'ledger-full' } })
   t.ok(bench.submit({ id: 'r', ...GET }).ok, 'reads are not')
-  bench.hello('b')
-  bench.apply('b', bench.entriesTo('b'))
-  t.ok(bench.submit(next).ok)
 })
 
 t.test('cancel: in time, too late, and of nothing', async (t) => {

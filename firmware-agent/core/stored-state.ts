@@ -1,0 +1,19 @@
+import type { Answer, GridShape } from '../../shared/protocol/messages.ts'
+import type { PartResult, StreamMark } from './events.ts'
+
+/** Whose store it is. */
+export interface StoreFacts {
+  readonly storeId: string
+  readonly boot: number
+  readonly ledgerId: string | null
+  readonly grid: GridShape | null
+}
+
+/** What the store holds at the start. */
+export interface StoredState extends StoreFacts {
+  readonly mark: StreamMark
+  readonly results: readonly PartResult[]
+  readonly answers: readonly Answer[]
+  /** Tiles whose page is damaged. */
+  readonly broken: readonly number[]
+}
