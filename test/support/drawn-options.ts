@@ -41,7 +41,7 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     resendMs: 700,
     settleMs: 200,
     graceMs: 2500,
-    returnGraceMs: random.unit() < 0.3 ? 0 : 1000,
+    returnGraceMs: random.unit() < 0.6 ? 0 : 1000,
     retentionMs: 24 * 3600 * 1000,
     retentionTasks: 10_000,
     tasksMax: 10_000,

@@ -15,6 +15,8 @@ export interface HandOffSight {
   dueAt(tile: number): number
   /** What a node has of a tile on disk. */
   atOf(node: string, tile: number): number
+  /** What it had on a card or page that is lost since. */
+  lostAt(node: string, tile: number): number
   count(what: string): void
 }
 
@@ -60,7 +62,8 @@ export class HandOffChecker {
       if (before === undefined || done === 0) continue
       for (const id of holders) {
         if (before.includes(id)) continue
-        const at = this.#sight.atOf(id, tile)
+        // It may have been lost after the decision, before the flush.
+        const at = Math.max(this.#sight.atOf(id, tile), this.#sight.lostAt(id, tile))
         if (at < done) violated(`node ${id} holds tile ${tile} at ${at}, ${done} was shown as done`)
       }
     }

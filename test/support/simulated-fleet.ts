@@ -34,6 +34,9 @@ const FAULTS_MS = 12_000
 /** Longer than every deadline, and than all it takes for the last node to come back and catch up. */
 const REST_MS = 45_000
 const REST_CHECK_MS = 250
+/** The gateway's disk takes no longer, and a notice not longer than the flushes ahead of its own. */
+const FLUSH_MS_MAX = 30
+const NOTICE_MS_MAX = 3 * FLUSH_MS_MAX
 /** The longest deadline of a task. */
 const DEADLINE_MS_MAX = 20_000
 const TASK_EVERY_MS = 180
@@ -41,7 +44,7 @@ const TASK_EVERY_MS = 180
 /** What is nothing at rest. */
 const QUIET = [
   ...['writesWaiting', 'writesInLog', 'readsOpen', 'openBytes', 'logBytes'],
-  ...['movesOpen', 'movesPlanned'],
+  'movesOpen',
 ]
 
 export class SimulatedFleet {
@@ -68,8 +71,8 @@ export class SimulatedFleet {
   readonly #handOffs: HandOffChecker
   readonly #sentUpTo = new Map<string, number>()
   readonly #askedInLife = new Map<string, number>()
-  /** Of each node, how long the gateway had been awake when it was last heard or began anew. */
-  readonly #heardAwakeMs = new Map<string, number>()
+  /** Of each node, how long the gateway had been awake when it was last heard, and before that. */
+  readonly #heardAwakeMs = new Map<string, { readonly lastMs: number; readonly beforeMs: number }>()
   #startedAwakeMs = 0
   readonly #nodesUsed = new Set<string>()
   readonly #trace: Hash = createHash('sha256')
@@ -95,6 +98,11 @@ export class SimulatedFleet {
       holdersOf: (tile) => this.gateway.view?.holdersOf(tile),
       dueAt: (tile) => this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq,
       atOf: (node, tile) => this.nodes.find(({ id }) => id === node)!.store.page(tile)?.at ?? 0,
+      lostAt: (node, tile) =>
+        Math.max(
+          0,
+          ...this.#lostCards.map((card) => (card.node === node && card.pages.get(tile)) || 0),
+        ),
       count: (what) => this.count(what),
     })
     const latencyMaxMs = random.between(1, 40)
@@ -149,7 +157,7 @@ export class SimulatedFleet {
     const unrest = this.#unrest()
     if (unrest !== undefined) violated(`no rest ${REST_MS} ms after the last fault: ${unrest}`)
     // What was forgotten and comes late, as a deadline of something that has ended, comes now.
-    if (this.#random.unit() < 0.1) this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
+    this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
     this.#checkers.finished()
     this.#handOffs.atRest(this.nodes.map(({ id }) => id))
     const used = this.#nodesUsed.size
@@ -222,6 +230,8 @@ export class SimulatedFleet {
   mayRot(node: SimulatedNode, tile: number): boolean {
     const { view } = this.gateway
     if (view === undefined || this.nodes.some((other) => other.store.rotten.size > 0)) return false
+    // The other copy may be the one that is about to go.
+    if (view.moves().open.some((move) => move.tile === tile)) return false
     const at = node.store.page(tile)?.at ?? 0
     const holders: readonly string[] = view.holdersOf(tile)
     return this.nodes.some(
@@ -252,7 +262,7 @@ export class SimulatedFleet {
       options: this.#options,
       identity,
       flushMinMs: 0.5,
-      flushMaxMs: random.between(1, 30),
+      flushMaxMs: random.between(1, FLUSH_MS_MAX),
       releasesBeforeFlush: mutation.releasesBeforeFlush ?? false,
     }
     return new SimulatedGateway(setUp, {
@@ -324,6 +334,7 @@ export class SimulatedFleet {
       published: (effect) => this.#checkers.published(effect),
       started: (openWrites) => {
         this.#heardAwakeMs.clear()
+        this.#handOffs.forget()
         this.#startedAwakeMs = this.gateway.awakeMs
         if (openWrites > 0) this.count('cold-restart-with-open-writes')
       },
@@ -369,7 +380,11 @@ export class SimulatedFleet {
   }
 
   #received(connection: string, message: Up): void {
-    this.#heardAwakeMs.set(connection.replace(/-\d+$/, ''), this.gateway.awakeMs)
+    const node = connection.replace(/-\d+$/, '')
+    const { awakeMs } = this.gateway
+    const { lastMs, beforeMs } = this.#heardOf(node)
+    const isNew = awakeMs - lastMs > NOTICE_MS_MAX
+    this.#heardAwakeMs.set(node, { lastMs: awakeMs, beforeMs: isNew ? lastMs : beforeMs })
     if (message.t === 'gap') this.count('gap')
     if (message.t !== 'answer') return
     const { life, view } = this.gateway
@@ -400,10 +415,17 @@ export class SimulatedFleet {
    * still, up to a pulse and a bearable lag count all the same.
    */
   #checkDeath(node: string): void {
-    const sinceMs = this.#heardAwakeMs.get(node) ?? this.#startedAwakeMs
-    const silentMs = this.gateway.awakeMs - sinceMs
+    const { lastMs, beforeMs } = this.#heardOf(node)
+    const { awakeMs } = this.gateway
+    // It was judged before the flush that the notice waited for; it may have been heard since.
+    const silentMs = awakeMs - (awakeMs - lastMs > NOTICE_MS_MAX ? lastMs : beforeMs)
     if (silentMs >= this.#options.deadAfterMs - 1000) return
     violated(`node ${node} is dead after ${silentMs} ms`)
+  }
+
+  #heardOf(node: string): { readonly lastMs: number; readonly beforeMs: number } {
+    const startedMs = this.#startedAwakeMs
+    return this.#heardAwakeMs.get(node) ?? { lastMs: startedMs, beforeMs: startedMs }
   }
 
   #countCopies(tile: number, seq: number): number {
@@ -429,6 +451,9 @@ export class SimulatedFleet {
     const rotten = this.nodes.find(({ store }) => store.rotten.size > 0)
     if (rotten !== undefined) return `node ${rotten.id} has a damaged page`
     const counts = view.counts()
+    // Who comes and goes gets no more tiles for longer than a simulation lasts.
+    const { planned_tiles: planned, waiting } = view.moves()
+    if (planned > (waiting['on-probation'] ?? 0)) return `${planned} moves are planned`
     for (const what of QUIET) {
       if (counts[what] !== 0) return `${what} is ${counts[what]}`
     }

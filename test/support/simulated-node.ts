@@ -366,9 +366,10 @@ export class SimulatedNode {
         if (answer !== undefined) this.#deliver({ type: 'read-finished', answer })
       })
     } else if (job?.kind === 'other') {
+      const life = this.#life
       this.#later(() => {
-        this.#jobDone()
         job.run()
+        if (life === this.#life) this.#jobDone()
       })
     }
   }
