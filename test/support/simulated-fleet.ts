@@ -18,6 +18,7 @@ import { ALARMS, PATHS, REFUSALS_EXPECTED } from './expected-notices.ts'
 import { type FleetShape, SMALL } from './fleet-shape.ts'
 import { GridModel } from './grid-model.ts'
 import { HandOffChecker } from './hand-off-checker.ts'
+import { FLUSH_MS_MAX, HeardTimes } from './heard-times.ts'
 import type { Mutation } from './mutation.ts'
 import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
@@ -34,9 +35,6 @@ const FAULTS_MS = 12_000
 /** Longer than every deadline, and than all it takes for the last node to come back and catch up. */
 const REST_MS = 45_000
 const REST_CHECK_MS = 250
-/** The gateway's disk takes no longer, and a notice not longer than the flushes ahead of its own. */
-const FLUSH_MS_MAX = 30
-const NOTICE_MS_MAX = 3 * FLUSH_MS_MAX
 /** The longest deadline of a task. */
 const DEADLINE_MS_MAX = 20_000
 const TASK_EVERY_MS = 180
@@ -71,9 +69,7 @@ export class SimulatedFleet {
   readonly #handOffs: HandOffChecker
   readonly #sentUpTo = new Map<string, number>()
   readonly #askedInLife = new Map<string, number>()
-  /** Of each node, how long the gateway had been awake when it was last heard, and before that. */
-  readonly #heardAwakeMs = new Map<string, { readonly lastMs: number; readonly beforeMs: number }>()
-  #startedAwakeMs = 0
+  readonly #heard = new HeardTimes()
   readonly #nodesUsed = new Set<string>()
   readonly #trace: Hash = createHash('sha256')
 
@@ -333,9 +329,8 @@ export class SimulatedFleet {
       },
       published: (effect) => this.#checkers.published(effect),
       started: (openWrites) => {
-        this.#heardAwakeMs.clear()
         this.#handOffs.forget()
-        this.#startedAwakeMs = this.gateway.awakeMs
+        this.#heard.restart(this.gateway.awakeMs)
         if (openWrites > 0) this.count('cold-restart-with-open-writes')
       },
     }
@@ -381,10 +376,7 @@ export class SimulatedFleet {
 
   #received(connection: string, message: Up): void {
     const node = connection.replace(/-\d+$/, '')
-    const { awakeMs } = this.gateway
-    const { lastMs, beforeMs } = this.#heardOf(node)
-    const isNew = awakeMs - lastMs > NOTICE_MS_MAX
-    this.#heardAwakeMs.set(node, { lastMs: awakeMs, beforeMs: isNew ? lastMs : beforeMs })
+    this.#heard.heard(node, this.gateway.awakeMs)
     if (message.t === 'gap') this.count('gap')
     if (message.t !== 'answer') return
     const { life, view } = this.gateway
@@ -407,25 +399,9 @@ export class SimulatedFleet {
     if (code === 'recovered') this.#recovered()
     if (PATHS.includes(code)) this.count(code)
     if (code.startsWith('doubt-')) this.count(`${code}-${fields?.reason}`)
-    if (code === 'node-dead') this.#checkDeath(String(fields?.node))
-  }
-
-  /**
-   * Only a node that the gateway could have heard for long enough is dead. Of each time that it stood
-   * still, up to a pulse and a bearable lag count all the same.
-   */
-  #checkDeath(node: string): void {
-    const { lastMs, beforeMs } = this.#heardOf(node)
-    const { awakeMs } = this.gateway
-    // It was judged before the flush that the notice waited for; it may have been heard since.
-    const silentMs = awakeMs - (awakeMs - lastMs > NOTICE_MS_MAX ? lastMs : beforeMs)
-    if (silentMs >= this.#options.deadAfterMs - 1000) return
-    violated(`node ${node} is dead after ${silentMs} ms`)
-  }
-
-  #heardOf(node: string): { readonly lastMs: number; readonly beforeMs: number } {
-    const startedMs = this.#startedAwakeMs
-    return this.#heardAwakeMs.get(node) ?? { lastMs: startedMs, beforeMs: startedMs }
+    if (code === 'node-dead') {
+      this.#heard.checkDeath(String(fields?.node), this.gateway.awakeMs, this.#options.deadAfterMs)
+    }
   }
 
   #countCopies(tile: number, seq: number): number {
