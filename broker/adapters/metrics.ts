@@ -70,6 +70,7 @@ export class Metrics {
   readonly #nodeUp: Gauge<'node'>
   readonly #nodeTiles: Gauge<'node'>
   readonly #nodeBehind: Gauge<'node'>
+  readonly #nodeShed: Gauge<'node'>
   readonly #counts = new Map<string, Gauge | Counter>()
   readonly #mqtt: Readonly<Record<'dropped' | 'refused', Counter<'reason'>>>
 
@@ -109,6 +110,11 @@ export class Metrics {
     this.#nodeBehind = new Gauge({
       name: 'obelisk_node_behind_entries',
       help: 'Entries of its stream that it has not acknowledged.',
+      ...node,
+    })
+    this.#nodeShed = new Gauge({
+      name: 'obelisk_node_answers_shed',
+      help: 'Answers that it gave up for want of room, since its start.',
       ...node,
     })
     const reason = { labelNames: ['reason'] as const, registers }
@@ -157,10 +163,12 @@ export class Metrics {
     for (const state of MEMBER_STATES) {
       this.#nodes.set({ state }, nodes.filter((node) => node.state === state).length)
     }
-    for (const gauge of [this.#nodeUp, this.#nodeTiles, this.#nodeBehind]) gauge.reset()
-    for (const { id: node, state, tiles, stream } of nodes) {
+    const gauges = [this.#nodeUp, this.#nodeTiles, this.#nodeBehind, this.#nodeShed]
+    for (const gauge of gauges) gauge.reset()
+    for (const { id: node, state, tiles, stream, answers_shed: shed = 0 } of nodes) {
       this.#nodeUp.set({ node }, state === 'alive' ? 1 : 0)
       this.#nodeTiles.set({ node }, tiles)
+      this.#nodeShed.set({ node }, shed)
       if (stream !== undefined) this.#nodeBehind.set({ node }, stream.head - stream.acked)
     }
     for (const [count, metric] of this.#counts) {

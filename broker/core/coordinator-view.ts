@@ -212,6 +212,7 @@ function nodeView(member: Member, tiles: number): NodeView {
     joined_ts: member.joinedTs,
     operations: [...member.operations].sort(),
     stream: { head: member.stream.head, acked: member.stream.acked },
+    answers_shed: member.answersShed,
   }
 }
 

@@ -242,6 +242,7 @@ export class Coordinator {
     const { session, stream } = member
     switch (message.t) {
       case 'heartbeat':
+        member.answersShed = message.shed ?? 0
         this.#fleet.silence.beat(member)
         this.#context.send(member, {
           t: 'beat',

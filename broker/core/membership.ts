@@ -49,6 +49,8 @@ export class Member {
   /** After a recovery, until the node counts its stream from nothing: where it stood. */
   rebaseFrom: number | undefined
   tasksDone = 0
+  /** Answers that the node gave up for want of room. */
+  answersShed = 0
   #place: RingMember | undefined
 
   constructor(

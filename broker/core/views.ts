@@ -39,6 +39,8 @@ export interface NodeView {
   readonly quarantined?: boolean
   /** Entries put into its stream, and how many of them it has on disk. */
   readonly stream?: { readonly head: number; readonly acked: number }
+  /** Answers to reads that it gave up for want of room, since its start. */
+  readonly answers_shed?: number
   /** The node's birth message and its last telemetry, as it sent them. */
   readonly info?: Readonly<Record<string, unknown>>
   readonly telemetry?: Readonly<Record<string, unknown>>

@@ -429,7 +429,9 @@ export class Agent {
     if (!this.isAdmitted) return
     const beat = this.#pulse.takeBeat(this.#nowMs)
     if (beat !== undefined) {
-      this.#send({ t: 'heartbeat', session: this.#session.number, beat })
+      const { shedTotal } = this.#outbox.counts
+      const shed = shedTotal === 0 ? {} : { shed: shedTotal }
+      this.#send({ t: 'heartbeat', session: this.#session.number, beat, ...shed })
     }
     if (this.#pulse.takeTelemetry(this.#nowMs)) this.#emit({ type: 'publish-telemetry' })
   }

@@ -63,6 +63,8 @@ const heartbeat = v.strictObject({
   t: v.literal('heartbeat'),
   session: count,
   beat: count,
+  /** Answers that the node gave up for want of room, since its start; left out while there are none. */
+  shed: v.optional(count),
 })
 
 /** Everything up to `position` is on the node's disk; `results` are those not yet confirmed. */

@@ -196,6 +196,11 @@ export class GatewayBench {
     return this.effects
   }
 
+  /** How many connections there were: the last one's number. */
+  get connections(): number {
+    return this.#connections
+  }
+
   /** These join, and the fleet settles. */
   join(...names: string[]): void {
     for (const name of names) this.hello(name)

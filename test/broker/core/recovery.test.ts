@@ -1,0 +1,114 @@
+/** What is left to do when a ledger, a log or a write cannot go on: rebuild, give up, void. */
+import t from 'tap'
+import { newIdentity } from '../../../broker/core/coordinator.ts'
+import { packTiles } from '../../../shared/operations/columns.ts'
+import { ADD, GatewayBench, GET, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
+
+const CHAIN = new Uint8Array(8).fill(7)
+
+/** Its store is of a ledger that is lost. */
+function hello(bench: GatewayBench, name: string, position: number, ledgerId = 'lost'): string {
+  bench.hello(name, { ledgerId, position, chain: CHAIN, seq: 10 * position })
+  return `${name}-${bench.connections}`
+}
+
+function held(
+  bench: GatewayBench,
+  connection: string,
+  { position, tiles, ats }: { position: number; tiles: number[]; ats: number[] },
+): void {
+  const node = connection.replace(/-\d+$/, '')
+  bench.receive(connection, node, {
+    t: 'held',
+    storeId: `store-${node}`,
+    position,
+    from: 0,
+    tiles: packTiles(tiles),
+    ats,
+    next: null,
+  })
+}
+
+function recovering(nodes: number): GatewayBench {
+  const bench = new GatewayBench({ recoverNodes: nodes })
+  const identity = { ...newIdentity(bench.options, 'rebuilt'), isRecovering: true }
+  bench.ledger.write([{ table: 'meta', key: 'identity', value: identity }])
+  bench.start()
+  return bench
+}
+
+t.test('a new ledger gives each tile to those with its highest `at`', async (t) => {
+  const bench = recovering(2)
+  t.match(bench.submit({ ...GET }), { refusal: { code: 'recovering' } })
+  const a = hello(bench, 'a', 3)
+  t.same(bench.sent('list-tiles', a), [{ t: 'list-tiles', from: 0 }])
+  held(bench, a, { position: 3, tiles: [0, 1], ats: [20, 30] })
+  t.same(bench.sent('rebase'), [], 'nothing is decided before all have come')
+  const b = hello(bench, 'b', 2)
+  held(bench, b, { position: 2, tiles: [0, 1], ats: [20, 25] })
+  t.match(bench.notices('recovered'), [{ nodes: 2, tiles: 2, missing: 6 }])
+  const keep = (connection: string) => bench.sent('rebase', connection).map((order) => order.keep)
+  t.same(keep(a).map(Buffer.from), [Buffer.from(packTiles([0, 1]))])
+  t.same(keep(b).map(Buffer.from), [Buffer.from(packTiles([0]))])
+  t.ok(bench.view.counts().sequence! >= 30)
+
+  bench.start()
+  bench.hello('a', { ledgerId: 'lost', position: 3, chain: CHAIN })
+  t.equal(bench.sent('rebase').length, 1, 'it is told again when it did not hear')
+  bench.hello('b', { ledgerId: 'lost', position: 1, chain: CHAIN })
+  t.equal(bench.sent('wipe').length, 1, 'not the store that was counted on')
+  bench.hello('a', { ledgerId: 'rebuilt' })
+  t.equal(bench.sent('welcome').length, 1)
+  bench.wait(bench.options.graceMs + bench.options.settleMs)
+  t.match(bench.submit({ ...GET, region: { x: 12, y: 4, w: 4, h: 4 } }), {
+    refusal: { code: 'tile-missing' },
+  })
+  bench.step({ type: 'recreate-requested' })
+  t.match(bench.notices('tiles-recreated'), [{ tiles: 6 }])
+  t.ok(bench.submit({ ...GET, region: { x: 12, y: 4, w: 4, h: 4 } }).ok)
+})
+
+t.test('a node of the lost ledger that comes late gives what nobody has', async (t) => {
+  const bench = recovering(1)
+  held(bench, hello(bench, 'a', 3), { position: 3, tiles: [0], ats: [20] })
+  const late = hello(bench, 'b', 2)
+  held(bench, late, { position: 2, tiles: [0, 5], ats: [19, 7] })
+  t.match(bench.notices('recovered-late'), [{ node: 'b', tiles: 1 }])
+  const [order] = bench.sent('rebase', late)
+  t.same(Buffer.from(order!.keep), Buffer.from(packTiles([5])))
+  hello(bench, 'c', 1, 'another')
+  t.match(bench.notices('node-refused'), [{ node: 'c', reason: 'ledger-mismatch' }])
+})
+
+t.test('a write that no replica can apply is voided, and the streams go on', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.submit({ id: 'x', ...ADD, region: TILE_0 })
+  const trouble = { t: 'stopped', code: 'entry-invalid', message: 'no sense' } as const
+  bench.say('a', { ...trouble, position: 1 })
+  t.match(bench.task('w'), { state: 'running' }, 'the other may still apply it')
+  bench.say('b', { ...trouble, position: 1 })
+  t.match(bench.task('w'), { state: 'failed', effect: 'none', error: { code: 'write-voided' } })
+  t.equal(bench.disconnects().length, 2)
+  for (const name of ['a', 'b']) {
+    bench.hello(name)
+    const entries = bench.entriesTo(name)
+    t.same(
+      entries.map(({ position, op }) => [position, op]),
+      [
+        [2, '$void'],
+        [3, 'add'],
+      ],
+    )
+    bench.apply(name, entries)
+  }
+  t.match(bench.task('x'), { state: 'completed', effect: 'done' })
+})
+
+t.test('a write that one replica lacks room for is not voided', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.say('a', { t: 'stopped', position: 1, code: 'store-full', message: 'full' })
+  bench.say('b', { t: 'stopped', position: 1, code: 'entry-invalid', message: 'no sense' })
+  t.match(bench.task('w'), { state: 'running', effect: 'pending' })
+})
