@@ -13,7 +13,16 @@ export const MUST_HAPPEN: readonly string[] = [
     'full-disk',
     'shed',
   ],
-  ...['torn-commit', 'card-lost', 'card-restored', 'rot', 'drain', 'ledger-lost'],
+  ...[
+    'torn-commit',
+    'card-lost',
+    'card-restored',
+    'rot',
+    'drain',
+    'ledger-lost',
+    'stall-one-way',
+    'clock-jump',
+  ],
 ]
   .map((fault) => `fault-${fault}`)
   .concat(

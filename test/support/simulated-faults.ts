@@ -5,6 +5,7 @@
  */
 import type { Random } from '../../shared/core/random.ts'
 import type { SimulatedFleet } from './simulated-fleet.ts'
+import type { Way } from './simulated-network.ts'
 import type { SimulatedNode } from './simulated-node.ts'
 
 export interface FaultOptions {
@@ -54,6 +55,7 @@ export class SimulatedFaults {
       () => this.#shed(),
       (node) => this.#drain(node),
       (node) => this.#rot(node),
+      () => this.#jumpClock(),
     ]
     // Each seed has its own troubles: all at once would hide what only one of them shows.
     this.#faults = all.filter(() => random.unit() < options.share)
@@ -184,8 +186,10 @@ export class SimulatedFaults {
 
   #stall(node: SimulatedNode): string {
     const untilMs = this.#fleet.clock.nowMs + this.#random.between(100, 5000)
-    this.#fleet.network.stall(node.id, Math.min(untilMs, this.#options.untilMs))
-    return 'stall'
+    const draw = this.#random.unit()
+    const ways: readonly Way[] = draw < 0.25 ? ['up'] : draw < 0.5 ? ['down'] : ['up', 'down']
+    this.#fleet.network.stall(node.id, Math.min(untilMs, this.#options.untilMs), ways)
+    return ways.length === 2 ? 'stall' : 'stall-one-way'
   }
 
   #freeze(node: SimulatedNode): string | undefined {
@@ -242,6 +246,12 @@ export class SimulatedFaults {
       gateway.drain(id, false)
       this.#drained.delete(id)
     } else this.#later(500, 500, () => this.#takeBackDrain(id))
+  }
+
+  /** Somebody sets the gateway's clock: forth or back by up to a day. */
+  #jumpClock(): string {
+    this.#fleet.gateway.wallOffsetMs = this.#random.between(-86_400_000, 86_400_000)
+    return 'clock-jump'
   }
 
   /** A page rots on the card, where another holder has it. */

@@ -62,6 +62,8 @@ export class SimulatedGateway {
   readonly #setUp: GatewaySetUp
   readonly #harness: GatewayHarness
   #coordinator: Coordinator | undefined
+  /** By how much its clock is set wrong. */
+  wallOffsetMs = 0
   /** How many nodes it waits for when there is no ledger; 0 when there is to be one. */
   recoverNodes = 0
   /** Counts the lives of the process: what belongs to an earlier one is void. */
@@ -193,7 +195,8 @@ export class SimulatedGateway {
 
   #now(): Instant {
     const { nowMs } = this.#harness.clock
-    return { monotonicMs: nowMs - this.#startedMs, wallMs: Math.floor(WALL_START_MS + nowMs) }
+    const wallMs = Math.floor(WALL_START_MS + nowMs + this.wallOffsetMs)
+    return { monotonicMs: nowMs - this.#startedMs, wallMs }
   }
 
   #receive(connection: string, node: NodeId, payload: Uint8Array): void {

@@ -27,6 +27,9 @@ export interface NetworkOptions {
   readonly keepaliveMs: number
 }
 
+/** To the gateway, or from it. */
+export type Way = 'up' | 'down'
+
 interface Delivery {
   readonly readyMs: number
   readonly act: () => void
@@ -121,12 +124,12 @@ export class SimulatedNetwork {
   /** Returns the connection's id; whether it comes to be is told to `node`. */
   connect(node: NodeEnd): string {
     this.#attempts += 1
-    const stalled = (): number => this.#stalledUntilMs.get(node.node) ?? 0
+    const stalled = (way: Way) => (): number => this.#stalledUntilMs.get(`${node.node}/${way}`) ?? 0
     const connection: Connection = {
       id: `${node.node}-${this.#attempts}`,
       node,
-      up: new Channel(this.#clock, stalled),
-      down: new Channel(this.#clock, stalled),
+      up: new Channel(this.#clock, stalled('up')),
+      down: new Channel(this.#clock, stalled('down')),
       isOpenAtGateway: false,
       isOpenAtNode: true,
     }
@@ -209,8 +212,8 @@ export class SimulatedNetwork {
   }
 
   /** Nothing passes between this node and the gateway until then; nothing is lost either. */
-  stall(node: string, untilMs: number): void {
-    this.#stalledUntilMs.set(node, untilMs)
+  stall(node: string, untilMs: number, ways: readonly Way[] = ['up', 'down']): void {
+    for (const way of ways) this.#stalledUntilMs.set(`${node}/${way}`, untilMs)
   }
 
   healAll(): void {
