@@ -1,7 +1,7 @@
-import { STATUS_CODES } from 'node:http'
+import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify'
-import { SUBMISSION_BYTES_MAX } from '../../shared/protocol/limits.ts'
+import { SUBMISSION_BYTES_MAX, SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared/protocol/limits.ts'
 import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
@@ -105,12 +105,31 @@ export class HttpServer {
       const detail = `there is nothing at ${path}${hint}`
       sendProblem(reply, { status: 404, code: 'not-found', detail })
     })
-    app.setErrorHandler((error: FastifyError, _request, reply) => {
+    app.setErrorHandler(async (error: FastifyError, request, reply) => {
       const problem = problemOfError(error)
       if (problem.status === 500) this.#log.error({ err: error }, 'an HTTP request failed')
-      sendProblem(reply, problem)
+      if (problem.status === 413) await skipRest(request.raw)
+      return sendProblem(reply, problem)
     })
   }
+}
+
+/**
+ * Reads away what a client still sends, up to a bound: if the connection ended under it, it could miss why
+ * it was refused.
+ */
+async function skipRest(body: IncomingMessage): Promise<void> {
+  const declared = Number(body.headers['content-length'] ?? 0)
+  if (declared > SUBMISSION_BYTES_SKIPPED_MAX) return
+  let skipped = 0
+  await new Promise<void>((resolve) => {
+    body.on('data', (chunk: Buffer) => {
+      skipped += chunk.length
+      if (skipped > SUBMISSION_BYTES_SKIPPED_MAX) resolve()
+    })
+    for (const end of ['end', 'error', 'close']) body.once(end, () => resolve())
+    body.resume()
+  })
 }
 
 function problemOfError(error: FastifyError): ProblemAnswer {

@@ -1,3 +1,7 @@
+/**
+ * What the core of the agent is given of the store when it starts: whose store it is, where its stream
+ * stands, and what was not told to the gateway yet.
+ */
 import type { Answer, GridShape } from '../../shared/protocol/messages.ts'
 import type { PartResult, StreamMark } from './events.ts'
 
