@@ -914,7 +914,9 @@ t.test('the CDDL has the messages, keys and shapes of the schemas, and no others
 })
 
 t.test('a difference between CDDL and schema is found', (t) => {
-  const other = readCddl('heartbeat = { t: "heartbeat", session: uint, ? beat: uint, at: uint }')
+  const other = readCddl(
+    'heartbeat = { t: "heartbeat", session: uint, ? beat: uint, ? shed: uint, at: uint }',
+  )
   const found = differences(
     schemaOf(upSchema, 'heartbeat') as AnySchema,
     other.get('heartbeat')!,
