@@ -108,7 +108,8 @@ t.test('half of the fleet silent at once kills nobody, until an operator says so
   t.match(await within('the command', trust.exited), { code: 0 })
   t.match(trust.stdout, /^no more doubt for .*mass-silence/)
   await allAre(http, 'dead', silent)
-  t.equal(eventsNamed(gateway, 'node-dead').length, 2)
+  // What is said waits for the disk; what is asked over HTTP does not.
+  await eventually('both deaths are told', () => eventsNamed(gateway, 'node-dead').length === 2)
   for (const agent of silent) agent.run.signal('SIGCONT')
   await allAre(http, 'alive', agents)
 })
