@@ -174,7 +174,7 @@ export class CoordinatorView {
       movedBytes: this.#moves.counters.copiedBytes,
       doubts: doubt.reasons.length,
       recovering: identity.isRecovering === true ? 1 : 0,
-      tilesMissing: placement.missingCount,
+      tilesMissing: placement.missingTiles().length,
     }
   }
 

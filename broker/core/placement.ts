@@ -215,10 +215,6 @@ export class Placement {
     this.#slots.fill(NO_HOLDER, tile * replicas, (tile + 1) * replicas)
   }
 
-  get missingCount(): number {
-    return this.missingTiles().length
-  }
-
   /** Born tiles without a copy, ascending. */
   missingTiles(): number[] {
     const { tiles, replicas } = this.#options

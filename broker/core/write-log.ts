@@ -80,15 +80,8 @@ export class WriteLog {
   }
 
   addPart(write: OpenWrite, index: number, tiles: Uint32Array): void {
-    const { members, nowMs } = this.#context
-    const member = members.at(index)
-    const { position } = member.stream.append({
-      seq: write.seq,
-      body: bodyMark(write.task),
-      tiles,
-      queuedMs: nowMs,
-      bytes: this.#entryBytes(write.task, tiles),
-    })
+    const member = this.#context.members.at(index)
+    const position = this.#append(write, member, tiles)
     write.parts.push({ member: index, position, tiles })
     write.waitingFor.set(index, position)
     this.#context.streamChanged(member)
@@ -241,7 +234,7 @@ export class WriteLog {
         if (position <= member.stream.acked) continue
         write.waitingFor.set(index, Math.max(position, write.waitingFor.get(index) ?? 0))
         if (orders.has(`${index}/${position}`)) continue
-        const append = (): number => this.#appendAgain(write, member, tiles)
+        const append = (): number => this.#append(write, member, tiles)
         log.push({ member, position, append })
       }
     }
@@ -274,7 +267,7 @@ export class WriteLog {
     }
   }
 
-  #appendAgain(write: OpenWrite, member: Member, tiles: Uint32Array): number {
+  #append(write: OpenWrite, member: Member, tiles: Uint32Array): number {
     const { position } = member.stream.append({
       seq: write.seq,
       body: bodyMark(write.task),
