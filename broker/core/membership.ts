@@ -66,14 +66,14 @@ export class Member {
     this.stream = new NodeStream(options.storeId)
   }
 
-  /** Connected, admitted, and not behind: it counts for writes and answers reads. */
+  /** Connected, admitted, and applying its stream. */
+  get isFollowing(): boolean {
+    return this.state === 'alive' && this.session !== undefined && this.stopReason === undefined
+  }
+
+  /** It follows and is not behind: it counts for writes and answers reads. */
   get isInSync(): boolean {
-    return (
-      this.state === 'alive' &&
-      this.session !== undefined &&
-      this.stopReason === undefined &&
-      !this.stream.isLagging
-    )
+    return this.isFollowing && !this.stream.isLagging
   }
 
   /** Its stream has ended: whatever it comes back with holds nothing. */

@@ -259,7 +259,7 @@ export class Moves {
     for (const move of this.#context.moves.all) {
       if (move.stage !== 'copying') continue
       if (move.source === member.index) this.#ask(move)
-      else if (move.to === member.index) move.waitsFor = 'target-away'
+      else if (move.to === member.index && !member.isFollowing) move.waitsFor = 'target-away'
     }
   }
 

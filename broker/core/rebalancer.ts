@@ -12,7 +12,13 @@ import type { Moves, PlannedMove } from './moves.ts'
 import { NO_HOLDER } from './placement.ts'
 
 /** Why planned moves have not begun. */
-export type WaitReason = 'paced' | 'no-source' | 'target-away' | 'on-probation' | 'rolled-back'
+export type WaitReason =
+  | 'paced'
+  | 'no-source'
+  | 'target-away'
+  | 'target-behind'
+  | 'on-probation'
+  | 'rolled-back'
 
 /** What was given up is tried again after this many times the time that a copy may take. */
 const RETRY_TIMEOUTS = 3
@@ -206,9 +212,13 @@ export class Rebalancer {
     const { members, placement, nowMs } = this.#context
     if ((this.#pausedUntilMs.get(tile) ?? 0) > nowMs) return 'rolled-back'
     const target = members.at(to)
-    if (!target.isInSync || target.leaving !== undefined) return 'target-away'
-    // A copy that is missing is worth the risk.
-    if (reason === 'balance' && !target.mayTakeTiles(nowMs)) return 'on-probation'
+    if (!target.isFollowing || target.leaving !== undefined) return 'target-away'
+    // A copy that is missing, or has to go, is worth the risk, and the load on a node that is behind:
+    // under writes that keep it behind the others, waiting would never end.
+    if (reason === 'balance') {
+      if (!target.isInSync) return 'target-behind'
+      if (!target.mayTakeTiles(nowMs)) return 'on-probation'
+    }
     const hasSource = placement.holdersOf(tile).some((index) => members.at(index).isInSync)
     return hasSource ? undefined : 'no-source'
   }

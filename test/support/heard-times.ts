@@ -1,5 +1,5 @@
 /**
- * When the gateway last heard of each node, on the clock of the time that it was awake: only a node that it
+ * When the gateway last heard of each node in a session, on the clock of the time that it was awake: only a node that it
  * could have heard for long enough may be declared dead. Of each time that it stood still, up to a pulse and
  * a bearable lag count all the same.
  */

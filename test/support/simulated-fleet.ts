@@ -45,6 +45,9 @@ const QUIET = [
   'movesOpen',
 ]
 
+/** Connections of the simulated network are named after their node. */
+const nodeOf = (connection: string): string => connection.replace(/-\d+$/, '')
+
 export class SimulatedFleet {
   readonly clock = new SimulatedClock()
   readonly network: SimulatedNetwork
@@ -361,6 +364,7 @@ export class SimulatedFleet {
 
   #sent(connection: string, message: Down): void {
     this.#checkers.sent(message)
+    if (message.t === 'welcome') this.#heard.heard(nodeOf(connection), this.gateway.awakeMs)
     if (message.t === 'copy') this.count('move-copying')
     if (message.t === 'entries') {
       const upTo = this.#sentUpTo.get(connection) ?? 0
@@ -375,8 +379,9 @@ export class SimulatedFleet {
   }
 
   #received(connection: string, message: Up): void {
-    const node = connection.replace(/-\d+$/, '')
-    this.#heard.heard(node, this.gateway.awakeMs)
+    const node = nodeOf(connection)
+    // A store that the gateway cannot use is as good as none, however often its node says hello.
+    if (message.t !== 'hello') this.#heard.heard(node, this.gateway.awakeMs)
     if (message.t === 'gap') this.count('gap')
     if (message.t !== 'answer') return
     const { life, view } = this.gateway

@@ -5,6 +5,7 @@ import { ADD, GatewayBench } from '../../support/gateway-bench.ts'
 
 const WHOLE = { x: 0, y: 0, w: 16, h: 8 }
 const TILES = 8
+const DIGEST = new Uint8Array(8)
 
 /** `a` and `b` hold all tiles; `c` has joined after that. */
 function written(options: Partial<GatewayBench['options']> = {}): GatewayBench {
@@ -43,8 +44,8 @@ t.test('no more moves are under way than may be, and the next begin when they en
   t.equal(bench.sent('copy').length, 3)
   const copies = bench.sent('copy')
   t.match(bench.view.counts(), { movesOpen: 3, movesPlanned: TILES - 3 })
-  const digest = new Uint8Array(8)
-  bench.say('c', { t: 'staged', move: copies[0]!.move, tile: copies[0]!.tile, at: 1, digest })
+  const { move, tile } = copies[0]!
+  bench.say('c', { t: 'staged', move, tile, at: 1, digest: DIGEST })
   bench.apply('c', bench.entriesTo('c'))
   t.equal(bench.sent('copy').length, 1)
   t.match(bench.view.counts(), { movesOpen: 3, movesPlanned: TILES - 4, movesEnded: 1 })
@@ -90,6 +91,24 @@ t.test(
     t.match(bench.notices('node-left'), [{ node: 'a' }])
   },
 )
+
+t.test('a drain goes on while the node that takes its tiles is behind', async (t) => {
+  const bench = written({ movesMax: 1 })
+  drain(bench, 'a')
+  const [first] = bench.sent('copy')
+  bench.say('c', { t: 'staged', move: first!.move, tile: first!.tile, at: 1, digest: DIGEST })
+  bench.apply('c', bench.entriesTo('c'))
+  const [second] = bench.sent('copy')
+  bench.submit({ id: 'slow', ...ADD, region: WHOLE })
+  bench.apply('a', bench.entriesTo('a'))
+  bench.apply('b', bench.entriesTo('b'))
+  bench.live(bench.options.lagMs)
+  t.match(bench.notices('replica-lagging'), [{ node: 'c' }])
+  const { move, tile } = second!
+  bench.say('c', { t: 'copy-failed', move, tile, code: 'page-damaged', message: 'it is damaged' })
+  t.match(bench.notices('move-rolled-back'), [{ reason: 'page-damaged' }])
+  t.equal(bench.sent('copy').length, 1, 'the next has begun')
+})
 
 t.test('a node that is new gets nothing by balance before its probation is over', async (t) => {
   const bench = written({ probationMs: 5000, movesMax: 1 })
