@@ -1,0 +1,109 @@
+/**
+ * The packaged agents of each ARM, under QEMU's user emulation with the Node of that Debian, against a
+ * gateway on this machine: they join, hold a slice, answer, and are killed and come back.
+ *
+ * `npm run test:arm`; what it needs, and what it says when that is missing, is in docs/testing.md.
+ */
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { Random } from '../../shared/core/random.ts'
+import { Additions } from '../support/additions.ts'
+import { Agent, eventually, Fleet } from '../support/processes.ts'
+import { caughtUp } from '../support/replicas.ts'
+import { BASE, decode, HttpClient, WireClient } from '../support/wire-client.ts'
+import { armTree } from './arm-trees.ts'
+import { artifact } from './artifacts.ts'
+import type { DebianArchitecture } from './debian-tree.ts'
+
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
+t.comment(`SEED=${seed} npm run test:arm`)
+t.setTimeout(600_000)
+
+const SIDE = 32
+const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32', '--replicas', '1']
+/** Node alone takes seconds to start there. */
+const READY_MS_MAX = 120_000
+
+interface Board {
+  readonly name: string
+  readonly architecture: Exclude<DebianArchitecture, 'amd64'>
+  readonly emulator: readonly string[]
+  /** Whose native part; Debian has no hard-float Node for ARMv6, so that one is built for its ABI. */
+  readonly native?: string
+}
+
+const BOARDS: readonly Board[] = [
+  {
+    name: 'Pi Zero (ARMv6)',
+    architecture: 'armel',
+    emulator: ['qemu-arm-static', '-cpu', 'arm1176'],
+    native: 'armel',
+  },
+  { name: 'Pi 2 (ARMv7)', architecture: 'armhf', emulator: ['qemu-arm-static', '-cpu', 'cortex-a7'] },
+  {
+    name: 'Pi Zero 2 W (64 bit)',
+    architecture: 'arm64',
+    emulator: ['qemu-aarch64-static', '-cpu', 'cortex-a53'],
+  },
+]
+
+/** Its package, unpacked, with the native part that its emulated Node can load. */
+function unpack(fleet: Fleet, board: Board): string {
+  const { architecture, native } = board
+  const packaged = architecture === 'armel' ? 'armhf' : architecture
+  const directory = join(fleet.directory, architecture)
+  mkdirSync(directory)
+  const archive = artifact('agent', 'tar.gz', packaged)
+  execFileSync('tar', ['-xf', archive, '-C', directory, '--strip-components=1'])
+  if (native !== undefined) cpSync(nativePart(native), join(directory, 'lmdb.node'))
+  return directory
+}
+
+function start(fleet: Fleet, board: Board, url: string): Agent {
+  const tree = armTree(board.architecture)
+  const [emulator = '', ...options] = board.emulator
+  const id = `board-${board.architecture}`
+  const data = join(fleet.directory, `data-${board.architecture}`)
+  const program = [join(tree, 'usr/bin/node'), join(unpack(fleet, board), 'agent.mjs')]
+  const own = ['--id', id, '--url', url, '--data', data, '--telemetry-interval', '1']
+  const argv = [...options, '-L', tree, ...program, ...own]
+  return new Agent(id, data, () => fleet.command(emulator, argv))
+}
+
+for (const board of BOARDS) {
+  t.test(`${board.name}: the package joins, works, and comes back`, async (t: Test) => {
+    const fleet = new Fleet(t)
+    const gateway = await fleet.gateway(...GRID)
+    const http = new HttpClient(gateway.http)
+    const wire = await WireClient.connect(gateway.url, `${BASE}/node/+/telemetry`, `${BASE}/node/+/info`)
+    const agent = await start(fleet, board, gateway.url).ready(READY_MS_MAX)
+
+    const info = await wire.nextJson(`node/${agent.id}/info`)
+    t.equal(info.arch, board.architecture === 'arm64' ? 'arm64' : 'arm')
+    await http.run({ op: 'scale' })
+    const sums = new Additions(SIDE, new Random(seed))
+    for (let count = 0; count < 20; count++) sums.next()
+    await sums.send(wire)
+    await sums.areDone(t, http)
+    await sums.areHeld(t, http, 'each LSU has what was added')
+    const items = [{ key: 'a', data: 'the quick brown fox' }]
+    const { value } = await http.run({ op: 'digest', items })
+    t.match(value.sha256.a, /^9ecb36561341d18eb65484e833efea61/)
+    const { payload } = await wire.next(`node/${agent.id}/telemetry`, (one) => {
+      return decode(one.payload, 'cbor').lsus === SIDE * SIDE
+    })
+    const telemetry = decode(payload, 'cbor')
+    t.ok(telemetry.rss_bytes > 0 && telemetry.store_bytes > 0, 'telemetry says what it takes')
+
+    await agent.run.kill()
+    await eventually('it is missed', async () => (await http.node(agent.id)).state !== 'alive')
+    agent.start()
+    await agent.ready(READY_MS_MAX)
+    await caughtUp(http, agent.id)
+    await sums.areHeld(t, http, 'from its store, after SIGKILL')
+    t.equal((await agent.run.end('SIGTERM')).code, 0)
+    await wire.close()
+  })
+}

@@ -1,0 +1,221 @@
+/**
+ * The packaged agent on a real systemd, in a virtual machine with 256 MB, against a gateway on this machine:
+ * installed, watched, bounded, cut off from power in the middle of writes, and flashed.
+ *
+ * `npm run test:vm`; what it needs, and what it says when that is missing, is in docs/testing.md.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { Random } from '../../shared/core/random.ts'
+import { Additions, allCompleted } from '../support/additions.ts'
+import { eventually, Fleet, type Gateway } from '../support/processes.ts'
+import { HttpClient, WireClient } from '../support/wire-client.ts'
+import { artifact } from './artifacts.ts'
+import { Guest } from './guest.ts'
+import { bootFilesOf, commandLineOf, makeCardImage, makeRootDisk } from './guest-disk.ts'
+import { guestTree } from './guest-tree.ts'
+
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
+t.comment(`SEED=${seed} npm run test:vm`)
+t.setTimeout(900_000)
+
+const SIDE = 64
+const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32', '--replicas', '1']
+const UNIT = 'obelisk-agent'
+/** Everything in there is emulated. */
+const JOIN_MS_MAX = 180_000
+
+const tree = guestTree()
+
+/** A node is there and has all that it is to have. */
+async function joined(http: HttpClient, id: string): Promise<void> {
+  const isHere = async (): Promise<boolean> => {
+    const { status, body } = await http.request(`/api/nodes/${id}`)
+    return status === 200 && body.state === 'alive' && body.stream.head === body.stream.acked
+  }
+  await eventually(`${id} has joined`, isHere, JOIN_MS_MAX)
+}
+
+async function property(guest: Guest, name: string): Promise<string> {
+  return await guest.run(`systemctl show ${UNIT} --property=${name} --value`)
+}
+
+/** Its service has come back after this many restarts. */
+async function restarted(guest: Guest, times: number): Promise<void> {
+  await eventually(
+    `restart ${times} of the service`,
+    async () =>
+      Number(await property(guest, 'NRestarts')) >= times &&
+      (await property(guest, 'ActiveState')) === 'active',
+    JOIN_MS_MAX,
+  )
+}
+
+/** What the guest said is shown when the test failed, and it is switched off. */
+function watch(t: Test, guest: () => Guest | undefined): void {
+  t.teardown(async () => {
+    const last = guest()
+    if (last === undefined) return
+    if (!t.passing()) {
+      t.comment(last.console)
+      if (!last.hasExited) {
+        const journal = `journalctl -b -u ${UNIT} --no-pager -n 60`
+        t.comment((await last.try(journal, 60_000).catch(() => undefined))?.text ?? '')
+      }
+    }
+    await last.cut()
+  })
+}
+
+t.test('a board runs the package as a service', async (t) => {
+  const fleet = new Fleet(t)
+  const gateway = await fleet.gateway(...GRID)
+  const http = new HttpClient(gateway.http)
+  const disk = join(fleet.directory, 'disk.img')
+  makeRootDisk(disk, tree)
+  execFileSync('debugfs', ['-w', '-R', `write ${artifact('agent', 'deb')} /root/agent.deb`, disk], {
+    stdio: 'pipe',
+  })
+  const commandLine = 'root=/dev/vda rw'
+  const start = (): Promise<Guest> =>
+    new Guest({ tree, disk, commandLine, directory: fleet.directory }).booted()
+  let guest = await start()
+  watch(t, () => guest)
+  const random = new Random(seed)
+  const sums = new Additions(SIDE, random, { valueMax: 1 })
+
+  await t.test('the package installs, and the service joins', async (t) => {
+    await guest.run('dpkg -i /root/agent.deb')
+    const url = `mqtt://10.0.2.2:${gateway.port}`
+    await guest.run(`obelisk install --role agent --packaged --id edge-7 --gateway ${url}`)
+    await joined(http, 'edge-7')
+    t.equal(await property(guest, 'ActiveState'), 'active')
+    t.equal(await property(guest, 'Type'), 'notify')
+    t.match(await property(guest, 'StatusText'), /joined .* as edge-7/)
+    t.not(await guest.run(`stat -c %u /proc/$(systemctl show ${UNIT} -P MainPID)`), '0')
+    const again = await guest.run(
+      `obelisk install --role agent --packaged --id edge-7 --gateway ${url}`,
+    )
+    t.match(again, /nothing/i, 'a second time changes nothing')
+  })
+
+  await t.test('it works, and spawns nothing while it does', async (t) => {
+    await http.run({ op: 'scale' })
+    const wire = await WireClient.connect(gateway.url)
+    for (let count = 0; count < 10; count++) sums.next()
+    await sums.send(wire)
+    await sums.areDone(t, http)
+    await sums.areHeld(t, http, 'the board holds what was added')
+    await wire.close()
+    t.equal(await property(guest, 'NRestarts'), '0')
+    t.equal(
+      await guest.run(`wc -l < /sys/fs/cgroup/system.slice/${UNIT}.service/cgroup.procs`),
+      '1',
+    )
+  })
+
+  await t.test('frozen, it is killed by the watchdog and comes back', async (t) => {
+    await guest.run(
+      `mkdir -p /run/systemd/system/${UNIT}.service.d
+      printf '[Service]\\nWatchdogSec=20\\n' > /run/systemd/system/${UNIT}.service.d/90-test.conf
+      systemctl daemon-reload && systemctl restart ${UNIT}`,
+    )
+    await joined(http, 'edge-7')
+    const before = Number(await property(guest, 'NRestarts'))
+    await guest.run(`systemctl kill --signal=STOP ${UNIT}`)
+    await restarted(guest, before + 1)
+    t.match(await guest.run(`journalctl -b -u ${UNIT} --no-pager`), /[Ww]atchdog/)
+    await joined(http, 'edge-7')
+    await sums.areHeld(t, http, 'with its slice')
+    await guest.run(`rm -r /run/systemd/system/${UNIT}.service.d
+      systemctl daemon-reload && systemctl restart ${UNIT}`)
+    await joined(http, 'edge-7')
+  })
+
+  await t.test('what takes more than MemoryMax in it is killed, and it comes back', async (t) => {
+    const group = `/sys/fs/cgroup/system.slice/${UNIT}.service`
+    t.equal(await guest.run(`cat ${group}/memory.max`), `${128 * 1024 * 1024}`)
+    const before = Number(await property(guest, 'NRestarts'))
+    const kills = async (): Promise<number> =>
+      Number(await guest.run(`journalctl -b -k --no-pager | grep -c oom-kill || true`))
+    const killsBefore = await kills()
+    const hog = 'const all = []; for (;;) all.push(Buffer.alloc(4 << 20, 1))'
+    await guest.try(`echo $$ > ${group}/cgroup.procs; exec node -e '${hog}'`)
+    t.ok((await kills()) > killsBefore, 'the kernel ended something for it')
+    t.comment(`NRestarts ${before} -> ${await property(guest, 'NRestarts')}`)
+    await eventually(
+      'the service is up',
+      async () => (await property(guest, 'ActiveState')) === 'active',
+      JOIN_MS_MAX,
+    )
+    await joined(http, 'edge-7')
+    await sums.areHeld(t, http, 'with its slice')
+  })
+
+  await t.test('cut off from power in the middle of writes, it has its slice', async (t) => {
+    for (let round = 0; round < 2; round++) {
+      const wire = await WireClient.connect(gateway.url)
+      const alreadyDone = sums.tasks.size
+      for (let count = 0; count < 60; count++) sums.next()
+      const cutAt = 10 + random.integer(30)
+      let acknowledged = 0
+      let cut: Promise<void> | undefined
+      const sending = sums.send(wire, () => {
+        acknowledged += 1
+        if (acknowledged === cutAt) cut = guest.cut()
+      })
+      await sending
+      await cut
+      const { body } = await http.request('/api/tasks?limit=100')
+      const open = body.tasks.filter(({ state }: { state: string }) => state === 'running').length
+      t.comment(`cut after ${cutAt} of ${sums.tasks.size - alreadyDone}, ${open} under way`)
+      await wire.close()
+      guest = await start()
+      await joined(http, 'edge-7')
+      await allCompleted(t, http, sums.tasks.keys())
+      await sums.areHeld(t, http, `every accepted task once, after cut ${round}`)
+      t.equal(await guest.run(`obelisk doctor --role agent --json | grep -c '"fail"' || true`), '0')
+    }
+  })
+
+  await t.test('uninstalled, it leaves its data', async (t) => {
+    await guest.run('dpkg -r obelisk-agent')
+    t.equal((await guest.try(`systemctl is-active ${UNIT}`)).text.trim(), 'inactive')
+    await guest.run('ls /var/lib/obelisk-agent/state-64')
+    t.not((await guest.try('obelisk --version')).code, 0)
+  })
+})
+
+t.test('a flashed card becomes a node with its identity', async (t) => {
+  const fleet = new Fleet(t)
+  const gateway: Gateway = await fleet.gateway(...GRID)
+  const http = new HttpClient(gateway.http)
+  const image = join(fleet.directory, 'os.img')
+  const card = join(fleet.directory, 'card.img')
+  makeCardImage(image, tree, 'root=/dev/vda2 rw rootwait')
+  const flash = fleet.command('scripts/flash', [
+    ...['--image', image, '--output', card, '--id', 'edge-042', '--yes'],
+    ...['--gateway', `mqtt://10.0.2.2:${gateway.port}`],
+    ...['--package', artifact('agent', 'tar.gz')],
+  ])
+  const { code } = await flash.exited
+  t.equal(code, 0, flash.stderr)
+  rmSync(image)
+  t.match(commandLineOf(card), /cgroup_enable=memory/)
+  let guest: Guest | undefined
+  watch(t, () => guest)
+  // Each boot reads the command line from the card, as the firmware of a board does.
+  const start = (): Guest =>
+    new Guest({ tree, disk: card, commandLine: commandLineOf(card), directory: fleet.directory })
+  const first = start()
+  guest = first
+  await first.off()
+  t.notMatch(commandLineOf(card), /systemd\./, 'the first boot takes itself away')
+  t.notMatch(bootFilesOf(card), /firstrun|agent\.toml|password/i, 'and what it was told')
+  guest = await start().booted()
+  await joined(http, 'edge-042')
+  t.equal(await guest.run('hostname'), 'edge-042')
+  t.match(await property(guest, 'StatusText'), /joined .* as edge-042/)
+})
