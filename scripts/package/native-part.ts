@@ -1,5 +1,6 @@
 /** lmdb's native part, by architecture. */
 import type { Architecture } from './architectures.ts'
+import { armhfNative } from './armhf-native.ts'
 import { strip, versionsNeeded } from './elf.ts'
 import { readNpmFile } from './npm-package.ts'
 
@@ -14,14 +15,17 @@ export interface NativePart {
 /** N-API only: it loads in every Node, now and later. */
 const PREBUILT = 'node.napi.glibc.node'
 
-const NPM_PACKAGES: Readonly<Partial<Record<Architecture, string>>> = {
+const NPM_PACKAGES: Readonly<Record<Exclude<Architecture, 'armhf'>, string>> = {
   amd64: '@lmdb/lmdb-linux-x64',
   arm64: '@lmdb/lmdb-linux-arm64',
 }
 
-export function nativePart(architecture: Architecture): NativePart {
-  const name = NPM_PACKAGES[architecture]!
-  const bytes = strip(readNpmFile(name, PREBUILT))
+export async function nativePart(architecture: Architecture): Promise<NativePart> {
+  const bytes = strip(
+    architecture === 'armhf'
+      ? await armhfNative()
+      : readNpmFile(NPM_PACKAGES[architecture], PREBUILT),
+  )
   const needed = versionsNeeded(bytes)
   return { bytes, glibc: needed.get('GLIBC')!, libstdcxx: needed.get('GLIBCXX')! }
 }

@@ -8,7 +8,8 @@ import { CHECKOUT } from './checkout.ts'
 import { PackagingError } from './packaging-error.ts'
 import { readTarFile } from './tar.ts'
 
-const CACHE = 'node_modules/.cache/obelisk-package'
+/** What was fetched or compiled, from the top of the checkout. */
+export const CACHE = 'node_modules/.cache/obelisk-package'
 
 interface Locked {
   readonly version: string
@@ -34,7 +35,7 @@ export function readNpmFile(name: string, path: string): Buffer {
   return file
 }
 
-function lockedOf(name: string): Locked {
+export function lockedOf(name: string): Locked {
   const lock = JSON.parse(readFileSync(join(CHECKOUT, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, Partial<Locked>>
   }

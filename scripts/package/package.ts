@@ -38,7 +38,7 @@ export async function makePackages(argv: readonly string[], say: Say): Promise<n
   }
   try {
     const key = releaseKey(config, say)
-    const natives = nativeParts(config, say)
+    const natives = await nativeParts(config, say)
     mkdirSync(config.outputDirectory, { recursive: true })
     for (const role of config.roles) {
       const bundles = await bundle(role)
@@ -64,12 +64,15 @@ function releaseKey({ keyFile }: PackageConfig, say: Say): KeyObject {
   return key
 }
 
-function nativeParts({ architectures, roles, isChosen }: PackageConfig, say: Say) {
+async function nativeParts(
+  { architectures, roles, isChosen }: PackageConfig,
+  say: Say,
+): Promise<Map<Architecture, NativePart>> {
   const parts = new Map<Architecture, NativePart>()
   for (const architecture of architectures) {
     if (!roles.some((role) => isPackaged(role, architecture))) continue
     try {
-      parts.set(architecture, nativePart(architecture))
+      parts.set(architecture, await nativePart(architecture))
     } catch (error) {
       if (isChosen || !(error instanceof PackagingError)) throw error
       say(`no package for ${architecture}: ${error.message}`)
