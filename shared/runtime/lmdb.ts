@@ -19,10 +19,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { type Key, type Database as LmdbDatabase, open, type RootDatabase } from 'lmdb'
 import { AppError, EXIT_CONFIG, EXIT_SOFTWARE, messageOf } from './errors.ts'
+import { lmdbLibrary } from './lmdb-library.ts'
 
 export type Table<K extends Key = Key> = LmdbDatabase<Uint8Array, K>
 export type KeyEncoding = 'uint32' | 'ordered-binary'
@@ -272,11 +272,10 @@ const DAMAGE = /MDB_(CORRUPTED|INVALID|PAGE_NOTFOUND|VERSION_MISMATCH|PANIC|BAD_
 
 /** Opens, reads and writes the database in a child process, which may die of it. */
 async function probe(path: string, options: DatabaseOptions): Promise<'sound' | 'broken'> {
-  const library = createRequire(import.meta.url).resolve('lmdb')
   const open = { mapSize: options.mapSizeBytes, maxDbs: options.maxDbs }
   const child = spawn(
     process.execPath,
-    ['-e', PROBE_PROGRAM, library, path, JSON.stringify(open)],
+    ['-e', PROBE_PROGRAM, lmdbLibrary(), path, JSON.stringify(open)],
     { stdio: ['ignore', 'ignore', 'pipe'], timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' },
   )
   let complaint = ''

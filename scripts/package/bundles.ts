@@ -1,0 +1,99 @@
+/** Our programs as single files that need Node and nothing else, but for `lmdb.node` beside them. */
+import { basename, join } from 'node:path'
+import { build, type Plugin } from 'esbuild'
+import type { Role } from './architectures.ts'
+import { CHECKOUT } from './checkout.ts'
+import type { TreeFile } from './inventory.ts'
+import { leaveOut } from './left-out.ts'
+
+export interface Bundles {
+  readonly files: readonly TreeFile[]
+  /** Folders of packages whose code is inside, from the top of the checkout. */
+  readonly packages: readonly string[]
+}
+
+interface Entry {
+  readonly output: string
+  readonly source: string
+  readonly mode: number
+}
+
+const SHARED_ENTRIES: readonly Entry[] = [
+  { output: 'obelisk.mjs', source: 'scripts/obelisk.ts', mode: 0o755 },
+  { output: 'verify.mjs', source: 'scripts/package/verify.ts', mode: 0o644 },
+  // The store is tried out in a process of its own, which loads this.
+  { output: 'lmdb.cjs', source: 'node_modules/lmdb/node-index.js', mode: 0o644 },
+]
+
+const MAINS: Readonly<Record<Role, Entry>> = {
+  agent: { output: 'agent.mjs', source: 'scripts/package/agent.ts', mode: 0o644 },
+  gateway: { output: 'gateway.mjs', source: 'scripts/package/gateway.ts', mode: 0o644 },
+}
+
+/** Code of CommonJS packages asks for Node's modules by `require`, which a module lacks. */
+const ESM_HEAD = `import { createRequire as makeRequire } from 'node:module'
+const require = makeRequire(import.meta.url);`
+const CJS_HEAD = "const moduleUrl = require('node:url').pathToFileURL(__filename).href;"
+
+export async function bundle(role: Role): Promise<Bundles> {
+  const built = await Promise.all([MAINS[role], ...SHARED_ENTRIES].map(bundleEntry))
+  return {
+    files: built.map(({ file }) => file),
+    packages: [...new Set(built.flatMap(({ inputs }) => inputs.flatMap(packageOf)))].sort(),
+  }
+}
+
+async function bundleEntry({
+  output,
+  source,
+  mode,
+}: Entry): Promise<{ file: TreeFile; inputs: string[] }> {
+  const isModule = output.endsWith('.mjs')
+  const result = await build({
+    absWorkingDir: CHECKOUT,
+    entryPoints: [source],
+    outfile: output,
+    write: false,
+    bundle: true,
+    platform: 'node',
+    target: 'node20.19',
+    format: isModule ? 'esm' : 'cjs',
+    banner: { js: isModule ? ESM_HEAD : CJS_HEAD },
+    define: isModule ? {} : { 'import.meta.url': 'moduleUrl' },
+    external: ['./agent.mjs', './gateway.mjs'],
+    // Names stay: a stack trace from a board must be readable.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: 'none',
+    // One byte a character in memory.
+    charset: 'ascii',
+    metafile: true,
+    logLevel: 'error',
+    plugins: [installedPrograms, leaveOut],
+  })
+  const [inside] = Object.values(result.metafile.outputs)
+  const inputs = Object.entries(inside!.inputs)
+    .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+    .map(([path]) => path)
+  return { file: { path: output, bytes: result.outputFiles[0]!.contents, mode }, inputs }
+}
+
+const installedPrograms: Plugin = {
+  name: 'installed-programs',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/programs\.ts$/ }, ({ importer }) =>
+      basename(importer) === 'obelisk.ts'
+        ? { path: join(CHECKOUT, 'scripts/package/programs.ts') }
+        : undefined,
+    )
+    build.onResolve({ filter: /\/lmdb-library\.ts$/ }, () => ({
+      path: join(CHECKOUT, 'scripts/package/lmdb-library.ts'),
+    }))
+  },
+}
+
+/** `node_modules/a/node_modules/@b/c` of a file below it; nothing of one of ours. */
+function packageOf(path: string): string[] {
+  const found = /^(.*\/)?node_modules\/(@[^/]+\/)?[^/]+/.exec(path)
+  return found === null ? [] : [found[0]]
+}

@@ -1,0 +1,126 @@
+/**
+ * A package of Debian (deb(5)): an ar archive of a version, a tar of control files and a tar of what is
+ * installed. Written here, so that it needs no dpkg, and the same sources give the same bytes.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Architecture, Role } from './architectures.ts'
+import { CHECKOUT } from './checkout.ts'
+import type { TreeFile } from './inventory.ts'
+import type { NativePart } from './native-part.ts'
+import { PackagingError } from './packaging-error.ts'
+import { compress, writeTar } from './tar.ts'
+
+export interface DebParts {
+  readonly role: Role
+  readonly architecture: Architecture
+  readonly version: string
+  readonly native: NativePart
+  readonly tree: readonly TreeFile[]
+  readonly seconds: number
+}
+
+const SCRIPTS = ['preinst', 'postinst', 'prerm', 'postrm'] as const
+
+const SUMMARIES: Readonly<Record<Role, string>> = {
+  agent: 'holds a slice of a grid of numbers and computes on it',
+  gateway: 'MQTT broker and coordinator of a fleet of Obelisk agents',
+}
+
+export function writeDeb(parts: DebParts): Buffer {
+  const { role, tree, seconds } = parts
+  const installed = installedFiles(role, tree)
+  const control = [
+    { path: 'control', bytes: Buffer.from(controlOf(parts, installed)), mode: 0o644 },
+    ...SCRIPTS.map((name) => ({ path: name, bytes: scriptOf(name, role), mode: 0o755 })),
+  ]
+  const inside = { prefix: './', seconds }
+  return writeAr(
+    [
+      { name: 'debian-binary', bytes: Buffer.from('2.0\n') },
+      { name: 'control.tar.gz', bytes: compress(writeTar(control, inside)) },
+      { name: 'data.tar.gz', bytes: compress(writeTar(installed, inside)) },
+    ],
+    seconds,
+  )
+}
+
+function installedFiles(role: Role, tree: readonly TreeFile[]): TreeFile[] {
+  const textOf = (path: string): string =>
+    Buffer.from(tree.find((file) => file.path === path)!.bytes).toString('utf8')
+  const copyright = [textOf('NOTICE'), textOf('LICENSE'), textOf('THIRD-PARTY.txt')].join('\n')
+  const moved = (path: string, from: string): TreeFile => ({
+    ...tree.find((file) => file.path === from)!,
+    path,
+  })
+  const documents = `usr/share/doc/obelisk-${role}`
+  const unit = `obelisk-${role}.service`
+  return [
+    ...tree.map((file) => ({ ...file, path: `usr/lib/obelisk-${role}/${file.path}` })),
+    moved(`lib/systemd/system/${unit}`, `systemd/${unit}`),
+    moved(`${documents}/operations.md`, 'operations.md'),
+    { path: `${documents}/copyright`, bytes: Buffer.from(copyright), mode: 0o644 },
+  ]
+}
+
+function controlOf(
+  { role, architecture, version, native }: DebParts,
+  installed: readonly TreeFile[],
+): string {
+  const kibibytes = installed.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / 1024), 0)
+  const depends = [
+    'nodejs (>= 20.19)',
+    `libc6 (>= ${native.glibc})`,
+    `libstdc++6 (>= ${gccOf(native.libstdcxx)})`,
+    'systemd (>= 252)',
+  ]
+  return `Package: obelisk-${role}
+Version: ${version}
+Architecture: ${architecture}
+Maintainer: The Obelisk authors
+Installed-Size: ${kibibytes}
+Depends: ${depends.join(', ')}
+Section: net
+Priority: optional
+Description: Obelisk ${role}: ${SUMMARIES[role]}
+ A gateway and a fleet of small Linux boards hold one large grid of numbers
+ together and compute on it where the numbers lie. This is the ${role}.
+`
+}
+
+/** The GCC that libstdc++ had a version of its symbols with first (its manual, ABI policy). */
+function gccOf(symbols: string): string {
+  const minor = Number(/^3\.4\.(\d+)$/.exec(symbols)?.[1])
+  const first = [
+    [21, '5'],
+    [22, '6'],
+    [24, '7'],
+    [25, '8'],
+    [26, '9'],
+    [28, '10'],
+    [29, '11'],
+    [30, '12'],
+  ] as const
+  const gcc = first.find(([last]) => minor <= last)?.[1]
+  if (gcc !== undefined) return gcc
+  throw new PackagingError(`no GCC is known for GLIBCXX_${symbols}`)
+}
+
+function scriptOf(name: string, role: Role): Buffer {
+  const text = readFileSync(join(CHECKOUT, 'scripts/package/debian', name), 'utf8')
+  return Buffer.from(text.replaceAll('@ROLE@', role))
+}
+
+/** ar(5), as deb(5) wants it: plain names, members on even bytes. */
+function writeAr(members: readonly { name: string; bytes: Buffer }[], seconds: number): Buffer {
+  const chunks = members.flatMap(({ name, bytes }) => [
+    Buffer.from(
+      [name.padEnd(16), `${seconds}`.padEnd(12), '0'.padEnd(6), '0'.padEnd(6)].join('') +
+        `${'100644'.padEnd(8)}${`${bytes.length}`.padEnd(10)}\`\n`,
+      'latin1',
+    ),
+    bytes,
+    Buffer.from(bytes.length % 2 === 0 ? '' : '\n'),
+  ])
+  return Buffer.concat([Buffer.from('!<arch>\n'), ...chunks])
+}

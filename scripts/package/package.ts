@@ -1,0 +1,110 @@
+/**
+ * `npm run package`: one .deb and one tarball for each role and architecture, signed. Two runs over the
+ * same checkout write the same bytes.
+ */
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { VERSION } from '../../shared/runtime/version.ts'
+import { type Architecture, isPackaged, type Role } from './architectures.ts'
+import { type Bundles, bundle } from './bundles.ts'
+import { CHECKOUT } from './checkout.ts'
+import { PACKAGE_HELP, type PackageConfig, readPackageConfig } from './config.ts'
+import { writeDeb } from './deb.ts'
+import { fingerprintOf } from './inventory.ts'
+import { type NativePart, nativePart } from './native-part.ts'
+import { PackagingError } from './packaging-error.ts'
+import { DEVELOPMENT_KEY_FILE, developmentKey, readReleaseKey } from './release-key.ts'
+import { compress, writeTar } from './tar.ts'
+import { thirdPartyOf } from './third-party.ts'
+import { assembleTree } from './tree.ts'
+
+type Say = (line: string) => void
+
+/** Answers with the exit code. */
+export async function makePackages(argv: readonly string[], say: Say): Promise<number> {
+  let config: PackageConfig | 'help'
+  try {
+    config = readPackageConfig(argv, CHECKOUT)
+    if (config === 'help') {
+      say(PACKAGE_HELP)
+      return EXIT_DONE
+    }
+  } catch (error) {
+    if (!(error instanceof PackagingError)) throw error
+    say(`npm run package: ${error.message}`)
+    return EXIT_USAGE
+  }
+  try {
+    const key = releaseKey(config, say)
+    const natives = await nativeParts(config, say)
+    mkdirSync(config.outputDirectory, { recursive: true })
+    for (const role of config.roles) {
+      const bundles = await bundle(role)
+      for (const [architecture, native] of natives) {
+        if (!isPackaged(role, architecture)) continue
+        writePackage({ role, architecture, native, bundles, key }, config, say)
+      }
+    }
+    return EXIT_DONE
+  } catch (error) {
+    if (!(error instanceof PackagingError)) throw error
+    say(`npm run package: ${error.message}`)
+    return EXIT_FAILED
+  }
+}
+
+function releaseKey({ keyFile }: PackageConfig, say: Say): KeyObject {
+  const key = keyFile === undefined ? developmentKey(CHECKOUT) : readReleaseKey(keyFile)
+  if (keyFile === undefined) {
+    say(`warning: signed with ${DEVELOPMENT_KEY_FILE}, which is for development: --key <file>`)
+  }
+  say(`release key: ${fingerprintOf(createPublicKey(key))}`)
+  return key
+}
+
+async function nativeParts(
+  { architectures, roles, isChosen }: PackageConfig,
+  say: Say,
+): Promise<Map<Architecture, NativePart>> {
+  const parts = new Map<Architecture, NativePart>()
+  for (const architecture of architectures) {
+    if (!roles.some((role) => isPackaged(role, architecture))) continue
+    try {
+      parts.set(architecture, await nativePart(architecture))
+    } catch (error) {
+      if (isChosen || !(error instanceof PackagingError)) throw error
+      say(`no package for ${architecture}: ${error.message}`)
+    }
+  }
+  if (parts.size === 0) throw new PackagingError('nothing can be made')
+  return parts
+}
+
+interface PackageParts {
+  readonly role: Role
+  readonly architecture: Architecture
+  readonly native: NativePart
+  readonly bundles: Bundles
+  readonly key: KeyObject
+}
+
+function writePackage(parts: PackageParts, config: PackageConfig, say: Say): void {
+  const { role, architecture, native, bundles } = parts
+  const { seconds, outputDirectory } = config
+  const thirdParty = thirdPartyOf(bundles.packages)
+  const tree = assembleTree({ ...parts, version: VERSION, thirdParty })
+  const name = `obelisk-${role}-${VERSION}-${architecture}`
+  const deb = writeDeb({ role, architecture, version: VERSION, native, tree, seconds })
+  const tarball = compress(writeTar(tree, { prefix: `${name}/`, seconds }))
+  for (const [file, bytes] of [
+    [`obelisk-${role}_${VERSION}_${architecture}.deb`, deb],
+    [`${name}.tar.gz`, tarball],
+  ] as const) {
+    const path = join(outputDirectory, file)
+    writeFileSync(`${path}.new`, bytes)
+    renameSync(`${path}.new`, path)
+    say(`${path}  ${Math.round(bytes.length / 1024)} KiB`)
+  }
+}

@@ -1,0 +1,88 @@
+/** The files of a package: what is installed as `/usr/lib/obelisk-<role>`, and signed. */
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Architecture, Role } from './architectures.ts'
+import type { Bundles } from './bundles.ts'
+import { CHECKOUT } from './checkout.ts'
+import {
+  encodeInventory,
+  INVENTORY_FILE,
+  listed,
+  PUBLIC_KEY_FILE,
+  SIGNATURE_FILE,
+  signInventory,
+  type TreeFile,
+} from './inventory.ts'
+import type { NativePart } from './native-part.ts'
+import type { ThirdParty } from './third-party.ts'
+
+export interface TreeParts {
+  readonly role: Role
+  readonly architecture: Architecture
+  readonly version: string
+  readonly bundles: Bundles
+  readonly native: NativePart
+  readonly thirdParty: ThirdParty
+  readonly key: KeyObject
+}
+
+const PLAIN = 0o644
+const PROGRAM = 0o755
+
+export function assembleTree(parts: TreeParts): TreeFile[] {
+  const { role, architecture, version, bundles, native, thirdParty, key } = parts
+  const unit = `systemd/obelisk-${role}.service`
+  const publicKey = createPublicKey(key).export({ type: 'spki', format: 'pem' })
+  const files: TreeFile[] = [
+    ...bundles.files,
+    { path: 'lmdb.node', bytes: native.bytes, mode: PLAIN },
+    plainFile('package.json', describePackage(parts)),
+    copied(unit, unit),
+    copied('install.sh', 'scripts/package/install.sh', PROGRAM),
+    copied('LICENSE', 'LICENSE'),
+    copied('NOTICE', 'NOTICE'),
+    copied('operations.md', 'docs/operations.md'),
+    plainFile('THIRD-PARTY.txt', thirdParty.text),
+    plainFile(PUBLIC_KEY_FILE, publicKey.toString()),
+  ]
+  const inventory = encodeInventory({
+    version,
+    role,
+    architecture,
+    files: files.map(listed),
+    packages: thirdParty.packages,
+  })
+  return [
+    ...files,
+    { path: INVENTORY_FILE, bytes: inventory, mode: PLAIN },
+    { path: SIGNATURE_FILE, bytes: signInventory(inventory, key), mode: PLAIN },
+  ]
+}
+
+function describePackage({ role, architecture, version, native }: TreeParts): string {
+  const { engines } = JSON.parse(readFileSync(join(CHECKOUT, 'package.json'), 'utf8')) as {
+    engines: { node: string }
+  }
+  const obelisk = { role, architecture, glibc: native.glibc, node: engines.node }
+  const about = { name: `obelisk-${role}`, version, license: 'Apache-2.0', type: 'module', obelisk }
+  return `${JSON.stringify(about, null, 2)}\n`
+}
+
+function plainFile(path: string, text: string): TreeFile {
+  return { path, bytes: Buffer.from(text), mode: PLAIN }
+}
+
+function copied(path: string, source: string, mode = PLAIN): TreeFile {
+  return { path, bytes: readFileSync(join(CHECKOUT, source)), mode }
+}
+
+/** Puts a tree into a directory, whatever the umask is. */
+export function writeTree(directory: string, files: readonly TreeFile[]): void {
+  for (const { path, bytes, mode } of files) {
+    const target = join(directory, path)
+    mkdirSync(dirname(target), { recursive: true })
+    writeFileSync(target, bytes)
+    chmodSync(target, mode)
+  }
+}

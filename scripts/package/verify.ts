@@ -1,0 +1,26 @@
+/**
+ * The entry of `verify.mjs`: `node verify.mjs <tree> <key file>` says on stderr what is wrong with a
+ * tree, one problem a line, and on stdout the fingerprint of the key. Ends with 0 when it is sound.
+ */
+import { readFileSync } from 'node:fs'
+import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
+import { fingerprintOf, verifyTree } from './inventory.ts'
+
+function verify([directory, keyFile]: readonly string[]): number {
+  if (directory === undefined || keyFile === undefined) {
+    process.stderr.write('usage: node verify.mjs <tree> <key file>\n')
+    return EXIT_USAGE
+  }
+  try {
+    const key = readFileSync(keyFile, 'utf8')
+    process.stdout.write(`${fingerprintOf(key)}\n`)
+    const problems = verifyTree(directory, key)
+    for (const { path, message } of problems) process.stderr.write(`${path} ${message}\n`)
+    return problems.length === 0 ? EXIT_DONE : EXIT_FAILED
+  } catch (error) {
+    process.stderr.write(`${keyFile}: ${messageOf(error)}\n`)
+    return EXIT_USAGE
+  }
+}
+
+process.exitCode = verify(process.argv.slice(2))

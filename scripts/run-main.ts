@@ -1,0 +1,38 @@
+import { realpathSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { AppError, EXIT_SOFTWARE } from '../shared/runtime/errors.ts'
+
+/** What the main file of a program exports. */
+export interface Main {
+  run(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number>
+}
+
+/** Runs a program to its end, and this process with it. */
+export async function runMain(
+  name: string,
+  load: () => Promise<Main>,
+  argv: readonly string[],
+): Promise<number> {
+  let code: number
+  try {
+    code = await (await load()).run(argv, process.env)
+  } catch (error) {
+    const isBug = !(error instanceof AppError)
+    const text = error instanceof Error ? (isBug ? error.stack : error.message) : String(error)
+    process.stderr.write(`obelisk ${name}: ${text}\n`)
+    code = isBug ? EXIT_SOFTWARE : error.exitCode
+  }
+  // What did not close in time must not keep the process.
+  process.exit(code)
+}
+
+/** Whether this process was started with the module of this URL, maybe through a link. */
+export function isStarted(moduleUrl: string): boolean {
+  const [, script] = process.argv
+  if (script === undefined) return false
+  try {
+    return realpathSync(script) === fileURLToPath(moduleUrl)
+  } catch {
+    return false
+  }
+}
