@@ -35,7 +35,17 @@ const INCLUDES = [
   'node_modules/node-api-headers/include',
 ]
 
-const TARGET = ['-march=armv6k+fp', '-marm', '-mfpu=vfp', '-mfloat-abi=hard']
+interface Target {
+  readonly compiler: string
+  readonly flags: readonly string[]
+}
+
+const ARMV6 = ['-march=armv6k+fp', '-marm', '-mfpu=vfp']
+const TARGETS = {
+  armhf: { compiler: 'arm-linux-gnueabihf-', flags: [...ARMV6, '-mfloat-abi=hard'] },
+  /** Not packaged: Debian's Node for ARMv6, which tests run, passes floats in plain registers. */
+  armel: { compiler: 'arm-linux-gnueabi-', flags: [...ARMV6, '-mfloat-abi=softfp'] },
+} as const satisfies Record<string, Target>
 /** As lmdb's binding.gyp has them, without V8's own interface: N-API only. */
 const DEFINES = [
   ...['NODE_GYP_MODULE_NAME=lmdb', 'BUILDING_NODE_EXTENSION', 'MDB_MAXKEYSIZE=0', 'MDB_USE_ROBUST'],
@@ -47,26 +57,24 @@ const CXX_FLAGS = ['-std=gnu++17', '-fno-rtti', '-fno-exceptions', '-fvisibility
 /** The one thing of the start files that a shared object in C++ asks for. */
 const START = 'void *__dso_handle __attribute__((visibility("hidden"))) = &__dso_handle;\n'
 
-const COMPILER = 'arm-linux-gnueabihf-'
-const ARMEL_GCC = 'arm-linux-gnueabi-gcc'
-/** What each tool is in, on Debian. */
-const TOOLS: Readonly<Record<string, string>> = {
-  [`${COMPILER}gcc`]: 'g++-arm-linux-gnueabihf',
-  [`${COMPILER}g++`]: 'g++-arm-linux-gnueabihf',
-  [`${COMPILER}readelf`]: 'binutils-arm-linux-gnueabihf',
-  [`${COMPILER}objdump`]: 'binutils-arm-linux-gnueabihf',
-  [ARMEL_GCC]: 'gcc-arm-linux-gnueabi',
+const ARMEL_GCC = `${TARGETS.armel.compiler}gcc`
+/** The Debian package that a tool is in. */
+function packageOf(tool: string): string {
+  const [, triplet, name] = /^(arm-linux-gnueabi(?:hf)?)-(.*)$/.exec(tool)!
+  return name === 'readelf' || name === 'objdump' ? `binutils-${triplet}` : `g++-${triplet}`
 }
 
 /** The part, made now or by a run before with the same sources and tools; it still has its symbols. */
-export async function armhfNative(): Promise<Buffer> {
-  const key = createHash('sha256').update(JSON.stringify([TARGET, FLAGS, CXX_FLAGS, START]))
+export async function armv6Native(abi: keyof typeof TARGETS): Promise<Buffer> {
+  const target = TARGETS[abi]
+  const key = createHash('sha256').update(JSON.stringify([target, FLAGS, CXX_FLAGS, START]))
   for (const name of ['lmdb', 'node-addon-api', 'node-api-headers'])
     key.update(lockedOf(name).integrity)
-  for (const tool of Object.keys(TOOLS)) key.update(await run(tool, ['--version']))
-  const cached = join(CHECKOUT, CACHE, `lmdb-armhf-${key.digest('hex').slice(0, 16)}.node`)
+  for (const tool of [`${target.compiler}g++`, ARMEL_GCC])
+    key.update(await run(tool, ['--version']))
+  const cached = join(CHECKOUT, CACHE, `lmdb-${abi}-${key.digest('hex').slice(0, 16)}.node`)
   if (!existsSync(cached)) {
-    const bytes = await build()
+    const bytes = await build(target)
     mkdirSync(dirname(cached), { recursive: true })
     const temporary = `${cached}.${process.pid}`
     writeFileSync(temporary, bytes)
@@ -76,19 +84,19 @@ export async function armhfNative(): Promise<Buffer> {
 }
 
 /** Compiles, links and checks it. */
-async function build(): Promise<Buffer> {
+async function build(target: Target): Promise<Buffer> {
   const directory = mkdtempSync(join(tmpdir(), 'obelisk-armhf-'))
   try {
     const object = join(directory, 'lmdb.node')
-    await link(object, await compile(directory))
-    await checkArmv6(object)
+    await link(target, object, await compile(target, directory))
+    await checkArmv6(object, target)
     return readFileSync(object)
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
 }
 
-async function compile(directory: string): Promise<string[]> {
+async function compile(target: Target, directory: string): Promise<string[]> {
   const headers = join(directory, 'include')
   mkdirSync(headers)
   // Included, but of use to V8's interface only; it is in no package of headers.
@@ -100,8 +108,12 @@ async function compile(directory: string): Promise<string[]> {
     const isCxx = source.endsWith('.cpp')
     const object = join(directory, `${basename(source)}.o`)
     const flags = isCxx ? [...FLAGS, ...CXX_FLAGS] : FLAGS
-    const tool = `${COMPILER}${isCxx ? 'g++' : 'gcc'}`
-    return { tool, object, argv: [...TARGET, ...flags, ...includes, '-c', source, '-o', object] }
+    const tool = `${target.compiler}${isCxx ? 'g++' : 'gcc'}`
+    return {
+      tool,
+      object,
+      argv: [...target.flags, ...flags, ...includes, '-c', source, '-o', object],
+    }
   })
   const queue = [...jobs]
   const work = async (): Promise<void> => {
@@ -122,21 +134,18 @@ function sources(): string[] {
   return [...named, `${LIBLMDB}/mdb.c`, `${LIBLMDB}/midl.c`]
 }
 
-async function link(object: string, objects: readonly string[]): Promise<void> {
+async function link(target: Target, object: string, objects: readonly string[]): Promise<void> {
   const libgcc = (await run(ARMEL_GCC, ['-print-libgcc-file-name'])).trim()
-  await run(`${COMPILER}g++`, [
-    ...['-shared', '-pthread', '-nostdlib', ...TARGET],
+  await run(`${target.compiler}g++`, [
+    ...['-shared', '-pthread', '-nostdlib', ...target.flags],
     // Debian's libraries say that they are of ARMv7, where those of a Pi Zero are not.
     ...['-Wl,--no-warn-mismatch', '-Wl,--build-id=none', '-o', object, ...objects],
     ...['-lstdc++', '-lm', '-lpthread', '-lc', '-lgcc_s', libgcc],
   ])
 }
 
-const ATTRIBUTES: readonly RegExp[] = [
-  /Tag_CPU_arch: v6K\b/,
-  /Tag_FP_arch: VFPv2\b/,
-  /Tag_ABI_VFP_args: VFP registers/,
-]
+const ATTRIBUTES: readonly RegExp[] = [/Tag_CPU_arch: v6K\b/, /Tag_FP_arch: VFPv2\b/]
+const HARD_FLOAT = /Tag_ABI_VFP_args: VFP registers/
 /** Instructions of ARM state that came with ARMv6T2 and ARMv7. */
 const NEWER = /\t(movw|movt|bf[ci]|[us]bfx|mls|rbit|[us]div|dmb|dsb|isb|ldrs?[hb]t|strht)\S*\t/
 /** VFPv3 has 32 registers, constants and fixed point, and NEON has registers of its own. */
@@ -148,16 +157,18 @@ export function newerInstruction(listing: string): string | undefined {
 }
 
 /** Not what the compiler was told, but what came out. */
-export async function checkArmv6(object: string): Promise<void> {
-  const attributes = await run(`${COMPILER}readelf`, ['-A', object])
-  const missing = ATTRIBUTES.filter((attribute) => !attribute.test(attributes))
+export async function checkArmv6(object: string, target: Target = TARGETS.armhf): Promise<void> {
+  const { compiler } = target
+  const attributes = await run(`${compiler}readelf`, ['-A', object])
+  const expected = target === TARGETS.armhf ? [...ATTRIBUTES, HARD_FLOAT] : ATTRIBUTES
+  const missing = expected.filter((attribute) => !attribute.test(attributes))
   if (missing.length > 0) {
     throw new PackagingError(`not for ARMv6: no ${missing.join()} in\n${attributes}`)
   }
-  const symbols = await run(`${COMPILER}readelf`, ['-sW', object])
+  const symbols = await run(`${compiler}readelf`, ['-sW', object])
   // Mapping symbols (ELF for the Arm Architecture, 5.5.5): code in Thumb state.
   if (/\s\$t(\.\d+)?$/m.test(symbols)) throw new PackagingError('not for ARMv6: it has Thumb code')
-  const newer = newerInstruction(await run(`${COMPILER}objdump`, ['-d', object]))
+  const newer = newerInstruction(await run(`${compiler}objdump`, ['-d', object]))
   if (newer !== undefined) throw new PackagingError(`not for ARMv6: ${newer}`)
 }
 
@@ -174,7 +185,7 @@ async function run(tool: string, argv: readonly string[]): Promise<string> {
       complaint += text
     })
     child.once('error', (error: NodeJS.ErrnoException) => {
-      const remedy = `${tool} is not there: apt-get install ${TOOLS[tool]}`
+      const remedy = `${tool} is not there: apt-get install ${packageOf(tool)}`
       reject(error.code === 'ENOENT' ? new PackagingError(remedy) : error)
     })
     child.once('close', (code) => {

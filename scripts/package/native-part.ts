@@ -1,6 +1,6 @@
 /** lmdb's native part, by architecture. */
 import type { Architecture } from './architectures.ts'
-import { armhfNative } from './armhf-native.ts'
+import { armv6Native } from './armhf-native.ts'
 import { strip, versionsNeeded } from './elf.ts'
 import { readNpmFile } from './npm-package.ts'
 
@@ -23,7 +23,7 @@ const NPM_PACKAGES: Readonly<Record<Exclude<Architecture, 'armhf'>, string>> = {
 export async function nativePart(architecture: Architecture): Promise<NativePart> {
   const bytes = strip(
     architecture === 'armhf'
-      ? await armhfNative()
+      ? await armv6Native('armhf')
       : readNpmFile(NPM_PACKAGES[architecture], PREBUILT),
   )
   const needed = versionsNeeded(bytes)

@@ -39,7 +39,10 @@ export async function armTree(architecture: ArmArchitecture): Promise<string> {
     if (file !== undefined) unpack(file, making, ['usr', 'lib'])
     else if (cross === undefined) throw new Error(`no mirror has ${name} for ${architecture}`)
     else {
-      const one = await fetchFirst(indexes.flatMap((of) => of(cross.name)), making)
+      const one = await fetchFirst(
+        indexes.flatMap((of) => of(cross.name)),
+        making,
+      )
       if (one === undefined) throw new Error(`no mirror has ${cross.name}`)
       unpack(one, making, [cross.lib])
     }

@@ -5,9 +5,10 @@
  * `npm run test:arm`; what it needs, and what it says when that is missing, is in docs/testing.md.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { armv6Native } from '../../scripts/package/armhf-native.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Additions } from '../support/additions.ts'
 import { Agent, eventually, Fleet } from '../support/processes.ts'
@@ -15,7 +16,8 @@ import { caughtUp } from '../support/replicas.ts'
 import { BASE, decode, HttpClient, WireClient } from '../support/wire-client.ts'
 import { armTree } from './arm-trees.ts'
 import { artifact } from './artifacts.ts'
-import type { DebianArchitecture } from './debian-tree.ts'
+import type { ArmArchitecture } from './debian-tree.ts'
+import { emulate } from './emulation.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npm run test:arm`)
@@ -28,48 +30,37 @@ const READY_MS_MAX = 120_000
 
 interface Board {
   readonly name: string
-  readonly architecture: Exclude<DebianArchitecture, 'amd64'>
-  readonly emulator: readonly string[]
-  /** Whose native part; Debian has no hard-float Node for ARMv6, so that one is built for its ABI. */
-  readonly native?: string
+  readonly architecture: ArmArchitecture
+  /** Debian has no hard-float Node for ARMv6; the one that it has cannot load what is packaged. */
+  readonly native?: 'armel'
 }
 
 const BOARDS: readonly Board[] = [
-  {
-    name: 'Pi Zero (ARMv6)',
-    architecture: 'armel',
-    emulator: ['qemu-arm-static', '-cpu', 'arm1176'],
-    native: 'armel',
-  },
-  { name: 'Pi 2 (ARMv7)', architecture: 'armhf', emulator: ['qemu-arm-static', '-cpu', 'cortex-a7'] },
-  {
-    name: 'Pi Zero 2 W (64 bit)',
-    architecture: 'arm64',
-    emulator: ['qemu-aarch64-static', '-cpu', 'cortex-a53'],
-  },
+  { name: 'Pi Zero (ARMv6)', architecture: 'armel', native: 'armel' },
+  { name: 'Pi 2 (ARMv7)', architecture: 'armhf' },
+  { name: 'Pi Zero 2 W (64 bit)', architecture: 'arm64' },
 ]
 
 /** Its package, unpacked, with the native part that its emulated Node can load. */
-function unpack(fleet: Fleet, board: Board): string {
+async function unpack(fleet: Fleet, board: Board): Promise<string> {
   const { architecture, native } = board
   const packaged = architecture === 'armel' ? 'armhf' : architecture
   const directory = join(fleet.directory, architecture)
   mkdirSync(directory)
   const archive = artifact('agent', 'tar.gz', packaged)
   execFileSync('tar', ['-xf', archive, '-C', directory, '--strip-components=1'])
-  if (native !== undefined) cpSync(nativePart(native), join(directory, 'lmdb.node'))
+  if (native !== undefined) writeFileSync(join(directory, 'lmdb.node'), await armv6Native(native))
   return directory
 }
 
-function start(fleet: Fleet, board: Board, url: string): Agent {
-  const tree = armTree(board.architecture)
-  const [emulator = '', ...options] = board.emulator
+async function start(fleet: Fleet, board: Board, url: string): Promise<Agent> {
+  const tree = await armTree(board.architecture)
+  const environment = emulate(board.architecture, tree)
   const id = `board-${board.architecture}`
   const data = join(fleet.directory, `data-${board.architecture}`)
-  const program = [join(tree, 'usr/bin/node'), join(unpack(fleet, board), 'agent.mjs')]
   const own = ['--id', id, '--url', url, '--data', data, '--telemetry-interval', '1']
-  const argv = [...options, '-L', tree, ...program, ...own]
-  return new Agent(id, data, () => fleet.command(emulator, argv))
+  const argv = [join(await unpack(fleet, board), 'agent.mjs'), ...own]
+  return new Agent(id, data, () => fleet.command(join(tree, 'usr/bin/node'), argv, environment))
 }
 
 for (const board of BOARDS) {
@@ -77,8 +68,12 @@ for (const board of BOARDS) {
     const fleet = new Fleet(t)
     const gateway = await fleet.gateway(...GRID)
     const http = new HttpClient(gateway.http)
-    const wire = await WireClient.connect(gateway.url, `${BASE}/node/+/telemetry`, `${BASE}/node/+/info`)
-    const agent = await start(fleet, board, gateway.url).ready(READY_MS_MAX)
+    const wire = await WireClient.connect(
+      gateway.url,
+      `${BASE}/node/+/telemetry`,
+      `${BASE}/node/+/info`,
+    )
+    const agent = await (await start(fleet, board, gateway.url)).ready(READY_MS_MAX)
 
     const info = await wire.nextJson(`node/${agent.id}/info`)
     t.equal(info.arch, board.architecture === 'arm64' ? 'arm64' : 'arm')

@@ -13,6 +13,9 @@ export function artifact(
   const names = readdirSync(DIRECTORY).filter((name) => {
     return name.startsWith(`obelisk-${role}`) && name.endsWith(`${architecture}.${kind}`)
   })
-  if (names.length !== 1) throw new Error(`${DIRECTORY} has ${names.length} such packages: ${role} ${architecture} ${kind}`)
+  if (names.length !== 1)
+    throw new Error(
+      `${DIRECTORY} has ${names.length} such packages: ${role} ${architecture} ${kind}`,
+    )
   return join(DIRECTORY, names[0]!)
 }

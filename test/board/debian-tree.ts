@@ -36,7 +36,10 @@ export function cacheDirectory(): string {
 /** The folder of such a tree; minutes when it is not there yet. Not to be written to. */
 export function debianTree(tree: DebianTree): string {
   const { architecture, packages, files = {}, finish = [] } = tree
-  const key = createHash('sha256').update(JSON.stringify([SUITE, tree])).digest('hex').slice(0, 12)
+  const key = createHash('sha256')
+    .update(JSON.stringify([SUITE, tree]))
+    .digest('hex')
+    .slice(0, 12)
   const path = join(cacheDirectory(), `${SUITE}-${architecture}-${key}`)
   if (existsSync(path)) return path
   // Only what is whole gets its name.

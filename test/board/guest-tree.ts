@@ -59,7 +59,13 @@ const TREE: DebianTree = {
   finish: [
     ['systemctl', 'enable', 'ear.service', 'systemd-networkd.service'],
     [
-      ...['systemctl', 'mask', 'e2scrub_reap.service', 'apt-daily.timer', 'apt-daily-upgrade.timer'],
+      ...[
+        'systemctl',
+        'mask',
+        'e2scrub_reap.service',
+        'apt-daily.timer',
+        'apt-daily-upgrade.timer',
+      ],
       ...['dpkg-db-backup.timer', 'systemd-networkd-wait-online.service'],
     ],
   ],

@@ -5,7 +5,7 @@
  * `npm run test:vm`; what it needs, and what it says when that is missing, is in docs/testing.md.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Random } from '../../shared/core/random.ts'
