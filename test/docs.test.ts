@@ -15,6 +15,7 @@ import type { Task } from '../broker/core/task-ledger.ts'
 import { encodeResult } from '../broker/core/task-messages.ts'
 import { AGENT_OPTIONS } from '../firmware-agent/config.ts'
 import { PROGRAMS, runCommand } from '../scripts/commands/program.ts'
+import { PACKAGE_FLAGS } from '../scripts/package/config.ts'
 import { parseFields } from '../shared/grid/fields.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
@@ -463,7 +464,10 @@ const commandsExist: Check = async (files) => {
 const flagsExist: Check = async (files) => {
   const { commands } = await knownCommands()
   const ofSimulator = Object.keys(SIMULATE_FLAGS).map((flag) => `--${flag}`)
-  const known = new Set([...commands.values()].flatMap((flags) => [...flags]).concat(ofSimulator))
+  const ofPackaging = Object.keys(PACKAGE_FLAGS).map((flag) => `--${flag}`)
+  const known = new Set(
+    [...commands.values()].flatMap((flags) => [...flags]).concat(ofSimulator, ofPackaging),
+  )
   return pagesOf(files).flatMap((path) =>
     files
       .page(path)
@@ -743,6 +747,7 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
       [OPERATIONS, '`--tasks-max`', '`--task-count-max`'],
       [README, '`--replicas` choose', '`--copies` choose'],
       ['docs/testing.md', '`--trace`', '`--follow`'],
+      ['docs/packaging.md', '`--architecture`', '`--machine`'],
     ],
   ],
   [

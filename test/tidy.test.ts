@@ -261,8 +261,12 @@ const operationsAreDeterministic = eachSource((source) => {
 
 const processEndsInOnePlace = eachSource((source) => {
   if (isTest(source.path)) return []
-  const mayEnd = /^((broker|firmware-agent)\/main|scripts\/obelisk)\.ts$/.test(source.path)
-  const mayRead = /(^|\/)config\.ts$|^scripts\/(obelisk\.ts$|commands\/)/.test(source.path)
+  const mayEnd = /^((broker|firmware-agent)\/main|scripts\/(obelisk|run-main))\.ts$/.test(
+    source.path,
+  )
+  const mayRead = /(^|\/)config\.ts$|^scripts\/((obelisk|run-main)\.ts$|commands\/)/.test(
+    source.path,
+  )
   const problems: string[] = []
   source.each((node) => {
     if (!ts.isPropertyAccessExpression(node)) return

@@ -1,7 +1,8 @@
 /**
  * How much memory the built agent takes, idle and after work on 512,000 LSUs, and how much disk its
  * slice. Starts a gateway and one agent in a temporary directory. After `npm run build`:
- * `node dist/scripts/bench/memory.js [--seconds 60] [--node-flags="--max-old-space-size=64"]`.
+ * `node dist/scripts/bench/memory.js [--seconds 60] [--node-flags="--max-old-space-size=64"]
+ * [--agent /usr/lib/obelisk-agent/agent.mjs]`, the last for the agent of a package.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -35,6 +36,7 @@ const { values: flags } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     'node-flags': { type: 'string', default: '' },
+    agent: { type: 'string' },
   },
 })
 const seconds = Number(flags.seconds)
@@ -152,8 +154,9 @@ try {
   if (mqtt === undefined || http === undefined) throw new Error(`not as expected: ${gateway.ready}`)
   const agentData = join(directory, 'agent')
   const nodeFlags = flags['node-flags'].split(' ').filter((flag) => flag !== '')
+  const agentProgram = flags.agent === undefined ? [PROGRAM, 'agent'] : [flags.agent]
   const agent = await start(
-    [...nodeFlags, PROGRAM, 'agent', '--id', 'bench', '--url', `mqtt://${mqtt}`]
+    [...nodeFlags, ...agentProgram, '--id', 'bench', '--url', `mqtt://${mqtt}`]
       .concat(['--data', agentData])
       .concat(['--log-level', 'error']),
   )
@@ -181,7 +184,9 @@ try {
     return [what, bytes.toFixed(1), `≤ ${goalBytes}`, verdict(bytes <= goalBytes)]
   }
   console.log(describeMachine())
-  console.log(`agent: node ${nodeFlags.join(' ') || 'without flags'}; medians of ${seconds} s`)
+  console.log(
+    `${agentProgram.join(' ')}: node ${nodeFlags.join(' ') || 'without flags'}; medians of ${seconds} s`,
+  )
   console.log(
     formatTable([
       ['what', 'value', 'goal', 'verdict'],

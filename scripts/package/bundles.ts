@@ -1,10 +1,12 @@
 /** Our programs as single files that need Node and nothing else, but for `lmdb.node` beside them. */
+import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
-import { build, type Plugin } from 'esbuild'
+import { build, type Message, type Plugin } from 'esbuild'
 import type { Role } from './architectures.ts'
 import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
 import { leaveOut } from './left-out.ts'
+import { PackagingError } from './packaging-error.ts'
 
 export interface Bundles {
   readonly files: readonly TreeFile[]
@@ -68,14 +70,36 @@ async function bundleEntry({
     // One byte a character in memory.
     charset: 'ascii',
     metafile: true,
-    logLevel: 'error',
-    plugins: [installedPrograms, leaveOut],
+    logLevel: 'silent',
+    plugins: [installedPrograms, evaluatedInCommonJs, leaveOut],
   })
+  const [warning] = result.warnings.filter(isNew)
+  if (warning !== undefined) {
+    throw new PackagingError(`${output}: ${warning.location?.file}: ${warning.text}`)
+  }
   const [inside] = Object.values(result.metafile.outputs)
   const inputs = Object.entries(inside!.inputs)
     .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
     .map(([path]) => path)
   return { file: { path: output, bytes: result.outputFiles[0]!.contents, mode }, inputs }
+}
+
+/**
+ * ordered-binary evaluates code that means its own variables by name. As a module it would share a scope
+ * with others, where esbuild may rename them; as CommonJS it keeps a function and its names to itself.
+ */
+const evaluatedInCommonJs: Plugin = {
+  name: 'evaluated-in-commonjs',
+  setup(build) {
+    build.onResolve({ filter: /^ordered-binary$/ }, () => ({
+      path: createRequire(import.meta.url).resolve('ordered-binary'),
+    }))
+  },
+}
+
+/** In CommonJS an `eval` does what it says. */
+function isNew({ id, location }: Message): boolean {
+  return !(id === 'direct-eval' && location?.file.endsWith('/ordered-binary/dist/index.cjs'))
 }
 
 const installedPrograms: Plugin = {

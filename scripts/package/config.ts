@@ -17,6 +17,14 @@ export interface PackageConfig {
   readonly seconds: number
 }
 
+export const PACKAGE_FLAGS = {
+  role: { type: 'string' },
+  architecture: { type: 'string' },
+  key: { type: 'string' },
+  output: { type: 'string' },
+  help: { type: 'boolean' },
+} as const
+
 export const PACKAGE_HELP = `Usage: npm run package -- [options]
 
 Makes packages of this checkout: for each role and architecture a .deb and a tarball.
@@ -46,16 +54,7 @@ export function readPackageConfig(
 
 function parse(argv: readonly string[]) {
   try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        role: { type: 'string' },
-        architecture: { type: 'string' },
-        key: { type: 'string' },
-        output: { type: 'string' },
-        help: { type: 'boolean' },
-      },
-    })
+    return parseArgs({ args: [...argv], options: PACKAGE_FLAGS })
   } catch (error) {
     throw new PackagingError(`${messageOf(error)}\n\n${PACKAGE_HELP}`)
   }
