@@ -88,8 +88,8 @@ function addImage(program: Command, streams: Streams, done: Done): void {
     .option('--sha256 <digest>', 'of the tarball')
     .option('--node <place>', 'an archive of Node, likewise')
     .action(async (flags) => {
-      const { printUserData } = await import('./image.ts')
-      done(await printUserData(flags, streams))
+      const { printCloudConfig } = await import('./image.ts')
+      done(await printCloudConfig(flags, streams))
     })
 }
 

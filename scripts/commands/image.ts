@@ -3,8 +3,8 @@ import { createInterface } from 'node:readline/promises'
 import { Readable } from 'node:stream'
 import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type BoardFlags, readBoardWishes } from '../image/board-wishes.ts'
+import { cloudConfig } from '../image/cloud-config.ts'
 import { flash } from '../image/flash.ts'
-import { userData } from '../image/user-data.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import type { Streams } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -71,7 +71,7 @@ async function ask(question: string, streams: Streams): Promise<string> {
   return ''
 }
 
-export interface UserDataFlags extends BoardFlags {
+export interface CloudConfigFlags extends BoardFlags {
   readonly package?: string
   readonly sha256?: string
   readonly node?: string
@@ -79,13 +79,13 @@ export interface UserDataFlags extends BoardFlags {
 
 const PACKAGE_DEFAULT = 'obelisk-agent.tar.gz'
 
-export async function printUserData(flags: UserDataFlags, streams: Streams): Promise<number> {
+export async function printCloudConfig(flags: CloudConfigFlags, streams: Streams): Promise<number> {
   const board = await readBoardWishes(flags)
   if (board.wifi !== undefined) {
     throw usage('--wifi: cloud-init has the network in its network-config; set it in the Imager')
   }
   streams.stdout.write(
-    userData(board, {
+    cloudConfig(board, {
       agent: flags.package ?? PACKAGE_DEFAULT,
       agentSha256: flags.sha256,
       node: flags.node,

@@ -326,7 +326,7 @@ t.test('bad input is refused by name, and nothing is left', skip, async (t) => {
   t.match(await flash(image, '--id', 'a b'), /^2 .*[\s\S]*--id/)
   t.match(
     await flash(image, '--gateway', 'http://x', '--wifi', 'home'),
-    /^2 .*2 problems[\s\S]*--gateway[\s\S]*--country/,
+    /^2 .*2 problems[\s\S]*--country[\s\S]*--gateway/,
   )
   t.match(await flash(image, '--hostname', '-x'), /^2 .*[\s\S]*--hostname/)
   t.match(await flash(image, '--ssh-key', at('private')), /^2 .*[\s\S]*private key/)

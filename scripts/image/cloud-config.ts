@@ -16,7 +16,7 @@ export interface Payload {
 
 const SCRIPT = '/usr/local/sbin/obelisk-first-boot'
 
-export function userData(board: BoardWishes, payload: Payload): string {
+export function cloudConfig(board: BoardWishes, payload: Payload): string {
   const { hostname, sshKeys, password } = board
   const lines = ['#cloud-config']
   if (hostname !== undefined) lines.push(`hostname: ${text(hostname)}`, 'manage_etc_hosts: true')
