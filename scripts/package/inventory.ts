@@ -4,7 +4,7 @@
  * holds exactly the files that are there. Node's own modules only: a board checks with this.
  */
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
-import { lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { chmodSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '../../shared/runtime/errors.ts'
 
@@ -93,6 +93,21 @@ export function verifyTree(directory: string, publicKey: KeyObject | string): Pr
     return compareTree(directory, parseInventory(bytes))
   } catch (error) {
     return [{ path: INVENTORY_FILE, message: messageOf(error) }]
+  }
+}
+
+/**
+ * Gives every file of a verified tree the mode that is listed, and directories 0755: who unpacked it may
+ * have had a strict umask, and the programs run as users of their own.
+ */
+export function restoreModes(directory: string): void {
+  chmodSync(directory, 0o755)
+  for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
+    if (entry.isDirectory()) chmodSync(join(entry.parentPath, entry.name), 0o755)
+    else if (entry.isFile()) chmodSync(join(entry.parentPath, entry.name), 0o644)
+  }
+  for (const { path, mode } of readInventory(directory).files) {
+    chmodSync(join(directory, path), Number.parseInt(mode, 8))
   }
 }
 
