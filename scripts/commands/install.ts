@@ -64,10 +64,10 @@ export async function install(
   const configuration = under(root, placesOf(role).configuration)
   const settings = await readSettings(role, { ...flags, others }, configuration)
   const limits = limitsOf(flags)
-  checkPlace(root, flags)
+  const isLive = checkPlace(root, flags)
   const programs = new SystemPrograms(streams.environment)
   const { from, releaseKey } = flags
-  const facts = await collectFacts({ role, root, from, releaseKey }, programs)
+  const facts = await collectFacts({ role, root, isLive, from, releaseKey }, programs)
   const wishes: InstallWishes = {
     role,
     settings,
@@ -119,9 +119,9 @@ async function performOrGoBack(
 
 export async function uninstall(flags: UninstallFlags, streams: Streams): Promise<number> {
   const { role, root } = target(flags)
-  checkPlace(root, flags)
+  const isLive = checkPlace(root, flags)
   const programs = new SystemPrograms(streams.environment)
-  const facts = await collectFacts({ role, root }, programs)
+  const facts = await collectFacts({ role, root, isLive }, programs)
   const isPackaged = flags.packaged === true
   const steps = planUninstall(facts, { role, isPackaged, isPurge: flags.purge === true })
   if (steps.length === 0) {
@@ -152,13 +152,17 @@ function target({ role, root = '/' }: CommonFlags): { role: Role; root: string }
   return { role, root: resolve(root) }
 }
 
-/** Another root needs neither rights nor systemd; this one needs both. */
-function checkPlace(root: string, { dryRun }: CommonFlags): void {
+/**
+ * Another root needs neither rights nor systemd; this one needs both, but for a package that is put into
+ * an image, where nothing runs. Says whether there is a systemd to talk to.
+ */
+function checkPlace(root: string, { dryRun, packaged }: CommonFlags): boolean {
   if (root !== '/') {
     if (!existsSync(root)) throw usage(`--root: ${root} is not there`)
-    return
+    return false
   }
-  if (!existsSync('/run/systemd/system')) {
+  const isLive = existsSync('/run/systemd/system')
+  if (!isLive && !packaged) {
     const message = 'systemd does not run here; --root <dir> puts everything under another root'
     throw new AppError('unsuitable', message, { exitCode: EXIT_UNSUITABLE })
   }
@@ -166,6 +170,7 @@ function checkPlace(root: string, { dryRun }: CommonFlags): void {
     const message = 'only root may do that: sudo obelisk …'
     throw new AppError('not-permitted', message, { exitCode: EXIT_NOT_ALLOWED })
   }
+  return isLive
 }
 
 function limitsOf({ startTimeout, steady, joinTimeout }: InstallFlags) {

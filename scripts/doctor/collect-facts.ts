@@ -24,7 +24,7 @@ export async function examine(
 ): Promise<DoctorFacts> {
   const places = placesOf(role)
   const isRunning = existsSync('/run/systemd/system')
-  const installed = await installationOf(role, programs)
+  const installed = await installationOf(role, isRunning, programs)
   const { values, problems } = await configurationOf(role)
   const { id, url, topicBase = TOPIC_BASE_DEFAULT, username } = values as Record<string, string>
   const gateway =
@@ -59,11 +59,15 @@ export async function examine(
   }
 }
 
-async function installationOf(role: Role, programs: SystemPrograms): Promise<Facts | undefined> {
+async function installationOf(
+  role: Role,
+  isLive: boolean,
+  programs: SystemPrograms,
+): Promise<Facts | undefined> {
   try {
-    return await collectFacts({ role, root: '/' }, programs)
+    return await collectFacts({ role, root: '/', isLive }, programs)
   } catch {
-    // Without rights for the password, or without systemd: the rest is still worth a look.
+    // Without rights for the password, say: the rest is still worth a look.
     return undefined
   }
 }

@@ -11,6 +11,8 @@ import { badTree, readKey, readTree } from './tree.ts'
 export interface FactsOptions {
   readonly role: Role
   readonly root: string
+  /** Whether systemd runs, and is that of the root. */
+  readonly isLive: boolean
   /** The tree of `--from`. */
   readonly from?: string | undefined
   /** A file with the public key that a tree must be signed by. */
@@ -21,12 +23,11 @@ export const NODE_RANGE = '>=20.19'
 
 /** Throws AppError: what is offered cannot be read or is not sound. */
 export async function collectFacts(
-  { role, root, from, releaseKey }: FactsOptions,
+  { role, root, isLive, from, releaseKey }: FactsOptions,
   programs: SystemPrograms,
 ): Promise<Facts> {
   const places = placesOf(role)
   const at = (path: string): string => under(root, path)
-  const isLive = root === '/'
   const key = releaseKey === undefined ? undefined : readNamed(releaseKey, '--release-key')
   const tree = readTree(at(places.tree), undefined)
   const previous = readTree(at(places.previous), undefined)
@@ -42,7 +43,9 @@ export async function collectFacts(
     ...[places.configuration, places.credential, places.state, places.privateState],
   ].filter((path) => isThere(at(path)))
   return {
-    architecture: isLive ? architectureOf(process.arch) : ((offered ?? tree)?.architecture ?? ''),
+    // Of another root only the package tells.
+    architecture:
+      root === '/' ? architectureOf(process.arch) : ((offered ?? tree)?.architecture ?? ''),
     node: await findNode(root, (offered ?? tree)?.node ?? NODE_RANGE, programs),
     systemdVersion: isLive ? await askVersion(programs) : versionBelow(root),
     isLive,

@@ -220,6 +220,16 @@ t.test('an upgrade waits for what was there before: a node that had joined joins
   t.end()
 })
 
+t.test('a package in an image, where nothing runs, is enabled and not started', (t) => {
+  const facts = { ...BARE, isLive: false, unit: undefined, offered: undefined, isOwnedByDpkg: true }
+  t.same(lines({ ...facts, tree: TREE }, { isPackaged: true, settings: { values: {} } }), [
+    'make /etc/obelisk (0755)',
+    'write /etc/obelisk/agent.toml (0644): the configuration',
+    'link /etc/systemd/system/multi-user.target.wants/obelisk-agent.service to /lib/systemd/system/obelisk-agent.service',
+  ])
+  t.end()
+})
+
 t.test('going back restores the tree and every file as it was', (t) => {
   const facts = { ...INSTALLED, credential: { text: 'old', mode: 0o600 } }
   const wishes = { ...WISHES, settings: { values: { id: 'b' }, password: 'new' } }
