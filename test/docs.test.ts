@@ -406,6 +406,10 @@ async function knownCommands(): Promise<Known> {
     }
   }
   await explore([])
+  // An installation takes the options of the program that it installs.
+  for (const flag of [...commands.get('agent')!, ...commands.get('gateway')!]) {
+    commands.get('install')!.add(flag)
+  }
   return { commands, groups }
 }
 
@@ -420,7 +424,7 @@ async function helpOf(path: readonly string[]): Promise<string> {
 /** The names in one section of a help: commands, or long flags. */
 function sectionOf(help: string, title: string): string[] {
   const section = help.split(`${title}:\n`)[1]?.split('\n\n')[0] ?? ''
-  const name = title === 'Commands' ? /^ {2}(\w+)/ : /^ {2}(?:-\w, )?(--[a-z-]+)/
+  const name = title === 'Commands' ? /^ {2}([\w-]+)/ : /^ {2}(?:-\w, )?(--[a-z0-9-]+)/
   return section.split('\n').flatMap((line) => name.exec(line)?.[1] ?? [])
 }
 
@@ -472,7 +476,7 @@ const flagsExist: Check = async (files) => {
     files
       .page(path)
       .codes()
-      .flatMap((code) => /^--[a-z-]+/.exec(code)?.[0] ?? [])
+      .flatMap((code) => /^--[a-z0-9-]+/.exec(code)?.[0] ?? [])
       .filter((flag) => !known.has(flag))
       .map((flag) => `${path} names the flag ${flag}, which does not exist`),
   )
@@ -802,7 +806,7 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
       ['systemd/obelisk-agent.service', 'scripts/obelisk.js', 'scripts/agent.js'],
       ['systemd/obelisk-agent.service', 'obelisk.js agent', 'obelisk.js node'],
       ['systemd/obelisk-agent.service', 'obelisk.js agent', 'obelisk.js agent --watchdog'],
-      ['systemd/obelisk-gateway.service', 'ExitStatus=78', 'ExitStatus=79'],
+      ['systemd/obelisk-gateway.service', 'ExitStatus=78', 'ExitStatus=80'],
       [OPERATIONS, '/var/lib/obelisk-agent`', '/var/lib/agent`'],
     ],
   ],

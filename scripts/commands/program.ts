@@ -6,6 +6,7 @@ import {
   EXIT_USAGE,
   messageOf,
 } from '../../shared/runtime/errors.ts'
+import { addBoardCommands } from './board.ts'
 import { trust } from './detector.ts'
 import { GatewayClient } from './gateway-client.ts'
 import { drainNode, listNodes, showNode } from './node.ts'
@@ -69,6 +70,7 @@ function buildProgram(streams: Streams, version: string, done: (code: number) =>
   addNodeCommands(program, streams, done)
   addRingCommands(program, streams, done)
   addSub(program, streams, done)
+  addBoardCommands(program, streams, done)
   return program
 }
 

@@ -1,0 +1,104 @@
+/** The commands of a board's life on the command line: made, installed, examined, removed. */
+import type { Command } from 'commander'
+import type { Streams } from './streams.ts'
+
+type Done = (code: number) => void
+
+export function addBoardCommands(program: Command, streams: Streams, done: Done): void {
+  addInstall(program, streams, done)
+  addUninstall(program, streams, done)
+  addDoctor(program, streams, done)
+  addImage(program, streams, done)
+}
+
+function addInstall(program: Command, streams: Streams, done: Done): void {
+  withPlace(program.command('install'))
+    .description('install the agent or the gateway as a service of this machine, or upgrade it')
+    .usage('--role agent|gateway [options] [options of that program]')
+    .option('--from <tree>', 'an unpacked package; without it, what is installed already')
+    .option('--id <id>', 'the name of the node in the fleet')
+    .option('--gateway <url>', 'where the gateway is: mqtt://host:port')
+    .option('--username <name>', 'MQTT user name')
+    .option('--password-file <file>', 'the MQTT password; it becomes a credential of the unit')
+    .option('--no-start', 'enable it only: it starts with the next boot')
+    .option('--release-key <file>', 'the public key that the package must be signed by')
+    .option('--start-timeout <seconds>', 'how long it may take to start (default 60)')
+    .option('--steady <seconds>', 'how long it has to run then (default 10)')
+    .option('--join-timeout <seconds>', 'how long an upgraded agent may take to join (default 90)')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(async (flags, command: Command) => {
+      const { install } = await import('./install.ts')
+      done(await install(flags, command.args, streams))
+    })
+}
+
+function addUninstall(program: Command, streams: Streams, done: Done): void {
+  withPlace(program.command('uninstall'))
+    .description('stop and remove the agent or the gateway; data and configuration stay')
+    .option('--purge', 'remove data and configuration too')
+    .action(async (flags) => {
+      const { uninstall } = await import('./install.ts')
+      done(await uninstall(flags, streams))
+    })
+}
+
+function withPlace(command: Command): Command {
+  return command
+    .option('--role <role>', 'agent or gateway')
+    .option('--packaged', 'the files are those of a Debian package')
+    .option('--root <directory>', 'put everything under another root, without systemctl')
+    .option('--dry-run', 'say what would be done, and do nothing')
+}
+
+function addDoctor(program: Command, streams: Streams, done: Done): void {
+  program
+    .command('doctor')
+    .description('examine this machine, and say how to mend what is wrong')
+    .option('--role <role>', 'agent or gateway (default: what is installed)')
+    .option('--http <url>', "the gateway's HTTP address", 'http://127.0.0.1:8025')
+    .option('--json', 'print JSON')
+    .action(async (flags) => {
+      const { doctor } = await import('./doctor.ts')
+      done(await doctor(flags, streams))
+    })
+}
+
+function addImage(program: Command, streams: Streams, done: Done): void {
+  const image = program.command('image').description('make cards that boot into nodes of the fleet')
+  withBoard(image.command('flash'))
+    .description('write the image of a system with the agent on it to a card, or to a file')
+    .option('--image <file>', 'the image of the system: .img or .img.xz')
+    .option('--sha256 <digest>', 'of the image; another one is refused')
+    .option('--package <file>', "the agent's tarball (default: the one in packages/)")
+    .option('--node <file>', 'an archive of Node, for an image that has none')
+    .option('--wifi <ssid>', 'the Wi-Fi that the board joins')
+    .option('--wifi-password-file <file>', 'its password; without it the network is open')
+    .option('--country <code>', 'where the board is, for the Wi-Fi: DE')
+    .option('--device <disk>', 'the card to overwrite: /dev/sdX')
+    .option('--output <file>', 'write an image instead')
+    .option('--yes', 'do not ask before the card is overwritten')
+    .action(async (flags) => {
+      const { flashCard } = await import('./image.ts')
+      done(await flashCard(flags, streams))
+    })
+  withBoard(image.command('user-data'))
+    .description('print cloud-init user-data, for a card that the Raspberry Pi Imager writes')
+    .option('--package <place>', "the agent's tarball: a URL, or a name on the boot partition")
+    .option('--sha256 <digest>', 'of the tarball')
+    .option('--node <place>', 'an archive of Node, likewise')
+    .action(async (flags) => {
+      const { printCloudConfig } = await import('./image.ts')
+      done(await printCloudConfig(flags, streams))
+    })
+}
+
+function withBoard(command: Command): Command {
+  return command
+    .option('--id <id>', 'the name of the node in the fleet')
+    .option('--gateway <url>', 'where the gateway is: mqtt://host:port')
+    .option('--username <name>', 'MQTT user name')
+    .option('--password-file <file>', 'the MQTT password')
+    .option('--hostname <name>', 'the name of the machine (default: made from the id)')
+    .option('--ssh-key <file>', "a public key that may log in as the board's first user")
+}

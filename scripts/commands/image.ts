@@ -1,0 +1,95 @@
+/** `obelisk image flash` and `obelisk image user-data`. */
+import { createInterface } from 'node:readline/promises'
+import { Readable } from 'node:stream'
+import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { type BoardFlags, readBoardWishes } from '../image/board-wishes.ts'
+import { cloudConfig } from '../image/cloud-config.ts'
+import { flash } from '../image/flash.ts'
+import { SystemPrograms } from '../install/system-programs.ts'
+import type { Streams } from './streams.ts'
+import { usage } from './task-request.ts'
+
+export interface FlashFlags extends BoardFlags {
+  readonly image?: string
+  readonly sha256?: string
+  readonly package?: string
+  readonly node?: string
+  readonly device?: string
+  readonly output?: string
+  readonly yes?: boolean
+}
+
+export async function flashCard(flags: FlashFlags, streams: Streams): Promise<number> {
+  const { image, device, output, sha256 } = flags
+  if (image === undefined) throw usage('--image: name the image of the system')
+  if ((device === undefined) === (output === undefined)) {
+    throw usage('name a card with --device, or a file with --output')
+  }
+  if (sha256 !== undefined && !/^[0-9a-fA-F]{64}$/.test(sha256)) {
+    throw usage(`--sha256: "${sha256}" is not 64 hexadecimal digits`)
+  }
+  const board = await readBoardWishes(flags)
+  const interruption = new AbortController()
+  const stop = (): void => interruption.abort()
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+  try {
+    await flash(
+      {
+        board,
+        image,
+        sha256,
+        package: flags.package,
+        node: flags.node,
+        target:
+          output === undefined ? { kind: 'device', path: device! } : { kind: 'file', path: output },
+        confirm: async (question, answer) =>
+          flags.yes === true || (await ask(question, streams)) === answer,
+      },
+      {
+        programs: new SystemPrograms(streams.environment),
+        output: streams.stderr,
+        system: { sys: '/sys', proc: '/proc' },
+        signal: interruption.signal,
+      },
+    )
+  } catch (error) {
+    if ((error as Error).name !== 'AbortError') throw error
+    throw new AppError('interrupted', 'interrupted; nothing was left behind', { cause: error })
+  } finally {
+    process.off('SIGINT', stop)
+    process.off('SIGTERM', stop)
+  }
+  streams.stderr.write(`${output ?? device} is ready: ${board.id} joins ${board.gateway}\n`)
+  return EXIT_DONE
+}
+
+async function ask(question: string, streams: Streams): Promise<string> {
+  streams.stderr.write(question)
+  const lines = createInterface({ input: Readable.from(streams.stdin) })
+  for await (const line of lines) return line.trim()
+  return ''
+}
+
+export interface CloudConfigFlags extends BoardFlags {
+  readonly package?: string
+  readonly sha256?: string
+  readonly node?: string
+}
+
+const PACKAGE_DEFAULT = 'obelisk-agent.tar.gz'
+
+export async function printCloudConfig(flags: CloudConfigFlags, streams: Streams): Promise<number> {
+  const board = await readBoardWishes(flags)
+  if (board.wifi !== undefined) {
+    throw usage('--wifi: cloud-init has the network in its network-config; set it in the Imager')
+  }
+  streams.stdout.write(
+    cloudConfig(board, {
+      agent: flags.package ?? PACKAGE_DEFAULT,
+      agentSha256: flags.sha256,
+      node: flags.node,
+    }),
+  )
+  return EXIT_DONE
+}

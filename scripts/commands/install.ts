@@ -1,0 +1,184 @@
+/** `obelisk install` and `obelisk uninstall`: looks, plans, and performs the plan or prints it. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import {
+  AppError,
+  EXIT_DONE,
+  EXIT_NOT_ALLOWED,
+  EXIT_UNSUITABLE,
+  EXIT_WENT_BACK,
+  messageOf,
+} from '../../shared/runtime/errors.ts'
+import { collectFacts, readNamed } from '../install/collect-facts.ts'
+import { Performer } from '../install/perform.ts'
+import { isRole, placesOf, ROLES, type Role, under } from '../install/places.ts'
+import {
+  type Facts,
+  hasWayBack,
+  type InstallWishes,
+  planGoingBack,
+  planInstall,
+  planUninstall,
+} from '../install/plan.ts'
+import { READINESS_LIMITS } from '../install/readiness.ts'
+import { readSettings } from '../install/settings.ts'
+import { describe, type Step } from '../install/steps.ts'
+import { SystemPrograms } from '../install/system-programs.ts'
+import { readKey } from '../install/tree.ts'
+import type { Streams } from './streams.ts'
+import { parseSeconds, usage } from './task-request.ts'
+
+interface CommonFlags {
+  readonly role?: string
+  readonly root?: string
+  readonly packaged?: boolean
+  readonly dryRun?: boolean
+}
+
+export interface InstallFlags extends CommonFlags {
+  readonly from?: string
+  readonly releaseKey?: string
+  readonly id?: string
+  readonly gateway?: string
+  readonly username?: string
+  readonly passwordFile?: string
+  /** Commander's name of `--no-start`. */
+  readonly start?: boolean
+  readonly startTimeout?: string
+  readonly steady?: string
+  readonly joinTimeout?: string
+}
+
+export interface UninstallFlags extends CommonFlags {
+  readonly purge?: boolean
+}
+
+const POLL_MS = 500
+
+export async function install(
+  flags: InstallFlags,
+  others: readonly string[],
+  streams: Streams,
+): Promise<number> {
+  const { role, root } = target(flags)
+  const configuration = under(root, placesOf(role).configuration)
+  const settings = await readSettings(role, { ...flags, others }, configuration)
+  const limits = limitsOf(flags)
+  const isLive = checkPlace(root, flags)
+  const programs = new SystemPrograms(streams.environment)
+  const { from, releaseKey } = flags
+  const facts = await collectFacts({ role, root, isLive, from, releaseKey }, programs)
+  const wishes: InstallWishes = {
+    role,
+    settings,
+    isPackaged: flags.packaged === true,
+    isToStart: flags.start !== false,
+  }
+  const steps = planInstall(facts, wishes)
+  if (steps.length === 0) {
+    streams.stdout.write(`nothing to do: the ${role} is installed as wished\n`)
+    return EXIT_DONE
+  }
+  if (flags.dryRun) return printPlan(steps, streams)
+  const trustedKey =
+    releaseKey === undefined
+      ? readKey(under(root, placesOf(role).tree))
+      : readNamed(releaseKey, '--release-key')
+  const pollMs = Math.min(POLL_MS, limits.steadyMs / 4)
+  const performer = new Performer({ root, trustedKey, limits, pollMs }, programs, (line) => {
+    streams.stdout.write(`${line}\n`)
+  })
+  await performOrGoBack(performer, { facts, wishes, steps, root }, streams)
+  streams.stdout.write(`the ${role} is installed\n`)
+  return EXIT_DONE
+}
+
+interface Work {
+  readonly facts: Facts
+  readonly wishes: InstallWishes
+  readonly steps: readonly Step[]
+  readonly root: string
+}
+
+async function performOrGoBack(
+  performer: Performer,
+  { facts, wishes, steps, root }: Work,
+  streams: Streams,
+): Promise<void> {
+  try {
+    await performer.perform(steps)
+  } catch (error) {
+    const previous = under(root, placesOf(wishes.role).previous)
+    if (!hasWayBack(facts, wishes) || !existsSync(previous)) throw error
+    streams.stderr.write(`${messageOf(error)}\ngoing back to the version before\n`)
+    await performer.perform(planGoingBack(facts, wishes))
+    const message = `the new version did not become ready, and the one before runs again: ${messageOf(error)}`
+    throw new AppError('went-back', message, { cause: error, exitCode: EXIT_WENT_BACK })
+  }
+}
+
+export async function uninstall(flags: UninstallFlags, streams: Streams): Promise<number> {
+  const { role, root } = target(flags)
+  const isLive = checkPlace(root, flags)
+  const programs = new SystemPrograms(streams.environment)
+  const facts = await collectFacts({ role, root, isLive }, programs)
+  const isPackaged = flags.packaged === true
+  const steps = planUninstall(facts, { role, isPackaged, isPurge: flags.purge === true })
+  if (steps.length === 0) {
+    streams.stdout.write(`nothing to do: the ${role} is not installed\n`)
+    return EXIT_DONE
+  }
+  if (flags.dryRun) return printPlan(steps, streams)
+  const limits = READINESS_LIMITS
+  const performer = new Performer({ root, limits, pollMs: POLL_MS }, programs, (line) => {
+    streams.stdout.write(`${line}\n`)
+  })
+  await performer.perform(steps)
+  if (!flags.purge) sayWhatStays(facts, streams)
+  return EXIT_DONE
+}
+
+function sayWhatStays({ kept }: Facts, streams: Streams): void {
+  if (kept.length > 0) streams.stdout.write(`kept (--purge removes it): ${kept.join(' ')}\n`)
+}
+
+function printPlan(steps: readonly Step[], streams: Streams): number {
+  for (const step of steps) streams.stdout.write(`would ${describe(step)}\n`)
+  return EXIT_DONE
+}
+
+function target({ role, root = '/' }: CommonFlags): { role: Role; root: string } {
+  if (!isRole(role)) throw usage(`--role: say which, ${ROLES.join(' or ')}`)
+  return { role, root: resolve(root) }
+}
+
+/**
+ * Another root needs neither rights nor systemd; this one needs both, but for a package that is put into
+ * an image, where nothing runs. Says whether there is a systemd to talk to.
+ */
+function checkPlace(root: string, { dryRun, packaged }: CommonFlags): boolean {
+  if (root !== '/') {
+    if (!existsSync(root)) throw usage(`--root: ${root} is not there`)
+    return false
+  }
+  const isLive = existsSync('/run/systemd/system')
+  if (!isLive && !packaged) {
+    const message = 'systemd does not run here; --root <dir> puts everything under another root'
+    throw new AppError('unsuitable', message, { exitCode: EXIT_UNSUITABLE })
+  }
+  if (process.getuid!() !== 0 && !dryRun) {
+    const message = 'only root may do that: sudo obelisk …'
+    throw new AppError('not-permitted', message, { exitCode: EXIT_NOT_ALLOWED })
+  }
+  return isLive
+}
+
+function limitsOf({ startTimeout, steady, joinTimeout }: InstallFlags) {
+  const ms = (text: string | undefined, flag: string, otherwise: number): number =>
+    text === undefined ? otherwise : parseSeconds(text, flag) * 1000
+  return {
+    startMs: ms(startTimeout, '--start-timeout', READINESS_LIMITS.startMs),
+    steadyMs: ms(steady, '--steady', READINESS_LIMITS.steadyMs),
+    joinMs: ms(joinTimeout, '--join-timeout', READINESS_LIMITS.joinMs),
+  }
+}

@@ -1,0 +1,248 @@
+/** What the doctor looks at. Every look may fail, and then says less instead of ending the visit. */
+import { existsSync, lstatSync, readFileSync, statfsSync, statSync } from 'node:fs'
+import type { NodeId } from '../../shared/core/ids.ts'
+import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
+import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
+import { messageOf } from '../../shared/runtime/errors.ts'
+import { architectureOf, collectFacts, NODE_RANGE } from '../install/collect-facts.ts'
+import { placesOf, programOf, type Role, under } from '../install/places.ts'
+import type { Facts } from '../install/plan.ts'
+import type { SystemPrograms } from '../install/system-programs.ts'
+import type { DoctorFacts, FileFacts, GatewayProbe } from './findings.ts'
+import { probeGateway } from './gateway-probe.ts'
+
+export interface DoctorOptions {
+  readonly role: Role
+  /** Of the gateway, for its clock and, on its own machine, for whether it serves. */
+  readonly http: string
+  readonly timeoutMs: number
+}
+
+export async function examine(
+  { role, http, timeoutMs }: DoctorOptions,
+  programs: SystemPrograms,
+): Promise<DoctorFacts> {
+  const places = placesOf(role)
+  const isRunning = existsSync('/run/systemd/system')
+  const installed = await installationOf(role, isRunning, programs)
+  const { values, problems } = await configurationOf(role)
+  const { id, url, topicBase = TOPIC_BASE_DEFAULT, username } = values as Record<string, string>
+  const gateway =
+    role === 'agent'
+      ? await askBroker({ url: url!, id: id!, topicBase, username, timeoutMs }, places.credential)
+      : { probe: await askHttp(http, timeoutMs), offsetMs: undefined }
+  return {
+    role,
+    node: installed?.node,
+    nodeRange: installed?.tree?.node ?? NODE_RANGE,
+    architecture: architectureOf(process.arch),
+    treeArchitecture: installed?.tree?.architecture,
+    treeProblems: installed?.tree?.problems ?? [],
+    armVersion: armVersionIn(textOf('/proc/cpuinfo')),
+    systemd: { version: installed?.systemdVersion, isRunning },
+    cgroup: cgroupOf('/'),
+    clock: {
+      nowMs: Date.now(),
+      isSynchronised: isRunning ? await askClock(programs) : undefined,
+      offsetMs: gateway.offsetMs ?? (await offsetOverHttp(http, timeoutMs)),
+    },
+    disk: diskOf(existsSync(places.state) ? places.state : '/var/lib'),
+    files: [
+      fileOf(places.configuration, { isSecret: false, isRequired: true }),
+      fileOf(places.credential, { isSecret: true, isRequired: false }),
+    ],
+    unit: isRunning ? await askUnitState(places.unit, programs) : undefined,
+    configurationProblems: problems,
+    gatewayAddress: role === 'agent' ? (url ?? '') : http,
+    gateway: gateway.probe,
+    id,
+  }
+}
+
+async function installationOf(
+  role: Role,
+  isLive: boolean,
+  programs: SystemPrograms,
+): Promise<Facts | undefined> {
+  try {
+    return await collectFacts({ role, root: '/', isLive }, programs)
+  } catch {
+    // Without rights for the password, say: the rest is still worth a look.
+    return undefined
+  }
+}
+
+async function configurationOf(role: Role) {
+  const program = programOf(role)
+  const file = placesOf(role).configuration
+  const argv = existsSync(file) ? ['--config', file] : ['--config', '/dev/null']
+  try {
+    const loaded = await loadConfig(program, argv, {})
+    return { values: loaded.kind === 'options' ? loaded.values : {}, problems: [] }
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const loaded = await loadConfig(program, ['--config', '/dev/null'], {})
+    return { values: loaded.kind === 'options' ? loaded.values : {}, problems: error.problems }
+  }
+}
+
+interface BrokerQuestion {
+  readonly url: string
+  readonly id: string
+  readonly topicBase: string
+  readonly username: string | undefined
+  readonly timeoutMs: number
+}
+
+async function askBroker(
+  { url, id, topicBase, username, timeoutMs }: BrokerQuestion,
+  credential: string,
+) {
+  const node = id as NodeId
+  const state = buildTopic(topicBase, { kind: 'node-state', node })
+  const telemetry = buildTopic(topicBase, { kind: 'node-telemetry-json', node })
+  const password = username === undefined ? undefined : textOf(credential)
+  const topics = [state, telemetry]
+  const { probe, retained } = await probeGateway({ url, username, password, topics, timeoutMs })
+  const isNodeOnline = retained.get(state) === 'online'
+  return {
+    probe: probe.kind === 'reached' ? { ...probe, isNodeOnline } : probe,
+    offsetMs: offsetIn(retained.get(telemetry)),
+  }
+}
+
+/** As the node said it last: the gateway's clock against its own. */
+function offsetIn(telemetry: string | undefined): number | undefined {
+  if (telemetry === undefined) return undefined
+  try {
+    const { clock_offset_ms: offset } = JSON.parse(telemetry) as { clock_offset_ms?: unknown }
+    return typeof offset === 'number' ? offset : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function askHttp(base: string, timeoutMs: number): Promise<GatewayProbe> {
+  const startMs = performance.now()
+  try {
+    const signal = AbortSignal.timeout(timeoutMs)
+    const { status } = await fetch(`${base}/readyz`, { signal })
+    if (status === 200) return { kind: 'reached', roundTripMs: performance.now() - startMs }
+    return { kind: 'not-a-gateway', detail: `/readyz says ${status}` }
+  } catch (error) {
+    const cause = (error as { cause?: { code?: string } }).cause?.code
+    return { kind: 'refused', detail: cause ?? messageOf(error) }
+  }
+}
+
+/** HTTP dates have seconds; what is less than that is no offset. */
+async function offsetOverHttp(base: string, timeoutMs: number): Promise<number | undefined> {
+  try {
+    const { headers } = await fetch(`${base}/healthz`, { signal: AbortSignal.timeout(timeoutMs) })
+    const said = Date.parse(headers.get('date') ?? '')
+    if (Number.isNaN(said)) return undefined
+    const offsetMs = said + 500 - Date.now()
+    return Math.abs(offsetMs) < 1000 ? 0 : offsetMs
+  } catch {
+    return undefined
+  }
+}
+
+async function askClock(programs: SystemPrograms): Promise<boolean | undefined> {
+  try {
+    const words = ['show', '-p', 'NTPSynchronized', '--value']
+    const { code, stdout } = await programs.run('timedatectl', words)
+    return code === 0 ? stdout.trim() === 'yes' : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function askUnitState(unit: string, programs: SystemPrograms): Promise<DoctorFacts['unit']> {
+  const asked = ['LoadState', 'UnitFileState', 'ActiveState', 'ExecMainStatus', 'StatusText']
+  try {
+    const { stdout } = await programs.run('systemctl', ['show', '-p', asked.join(), unit])
+    const shown = Object.fromEntries(
+      stdout.split('\n').map((line) => {
+        const at = line.indexOf('=')
+        return [line.slice(0, at), line.slice(at + 1)]
+      }),
+    )
+    return {
+      isLoaded: shown.LoadState === 'loaded',
+      isEnabled: shown.UnitFileState === 'enabled',
+      activeState: shown.ActiveState ?? 'unknown',
+      exitStatus: Number(shown.ExecMainStatus ?? 0),
+      statusText: shown.StatusText ?? '',
+    }
+  } catch {
+    return undefined
+  }
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+/** `CPU architecture: 7`; the kernel of a Pi Zero says 7 too, and its model name ARMv6. */
+export function armVersionIn(cpuinfo: string | undefined): number | undefined {
+  if (cpuinfo === undefined) return undefined
+  if (/^model name\s*:.*ARMv6/m.test(cpuinfo)) return 6
+  const said = /^CPU architecture\s*:\s*(\d+)/m.exec(cpuinfo)?.[1]
+  return said === undefined ? undefined : Number(said)
+}
+
+/** Of the kernel whose /sys, /proc and boot partition are below `root`. */
+export function cgroupOf(root: string): DoctorFacts['cgroup'] {
+  const at = (path: string): string | undefined => textOf(under(root, path))
+  const unified = at('/sys/fs/cgroup/cgroup.controllers')
+  const commandLine = at('/proc/cmdline') ?? ''
+  const files = ['/boot/firmware/cmdline.txt', '/boot/cmdline.txt']
+  const commandLineFile = files.find((path) => existsSync(under(root, path)))
+  const isDisabledByKernel = /\bcgroup_disable=memory\b/.test(commandLine)
+  const rest = { isDisabledByKernel, commandLineFile }
+  if (unified !== undefined) {
+    return { version: 2, hasMemory: unified.split(/\s+/).includes('memory'), ...rest }
+  }
+  // proc(5), cgroups: name, hierarchy, number, enabled.
+  const controllers = at('/proc/cgroups')
+  if (controllers === undefined) return { version: undefined, hasMemory: false, ...rest }
+  return { version: 1, hasMemory: /^memory\s+\d+\s+\d+\s+1$/m.test(controllers), ...rest }
+}
+
+function diskOf(path: string): DoctorFacts['disk'] {
+  try {
+    const { bavail, bsize } = statfsSync(path)
+    const { fileSystem, isReadOnly } = mountOf(path)
+    return { path, freeBytes: bavail * bsize, isReadOnly, fileSystem }
+  } catch {
+    return undefined
+  }
+}
+
+/** The mount that a path is on: the longest that it begins with (proc(5), mountinfo). */
+function mountOf(path: string): { fileSystem: string; isReadOnly: boolean } {
+  const mounts = (textOf('/proc/self/mountinfo') ?? '').split('\n').map((line) => {
+    const [before = '', after = ''] = line.split(' - ')
+    const words = before.split(' ')
+    return { point: words[4] ?? '', options: words[5] ?? '', fileSystem: after.split(' ')[0] ?? '' }
+  })
+  const on = mounts
+    .filter(({ point }) => point !== '' && `${path}/`.startsWith(point === '/' ? '/' : `${point}/`))
+    .sort((a, b) => b.point.length - a.point.length)[0]
+  return {
+    fileSystem: on?.fileSystem ?? 'unknown',
+    isReadOnly: on?.options.split(',').includes('ro') ?? false,
+  }
+}
+
+function fileOf(path: string, kind: Pick<FileFacts, 'isSecret' | 'isRequired'>): FileFacts {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  const seen = stats?.isSymbolicLink() && existsSync(path) ? statSync(path) : stats
+  const mode = seen === undefined ? undefined : seen.mode & 0o7777
+  return { path, mode, isRootOwned: seen?.uid === 0, ...kind }
+}

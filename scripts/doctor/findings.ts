@@ -1,0 +1,348 @@
+/**
+ * What the doctor makes of what it saw: one finding a check, with the command that mends it. Pure, so that
+ * every case can be tried without the board that has it.
+ */
+import { EXIT_CONFIG, EXIT_LEFT, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
+import { placesOf, type Role } from '../install/places.ts'
+import { isNewEnough } from '../install/plan.ts'
+
+export type Level = 'ok' | 'warn' | 'fail'
+
+export interface Finding {
+  readonly check: string
+  readonly level: Level
+  readonly message: string
+  /** A command, or what to do by hand. */
+  readonly fix?: string
+}
+
+export interface FileFacts {
+  readonly path: string
+  /** Absent: it is not there. */
+  readonly mode: number | undefined
+  readonly isRootOwned: boolean
+  /** Whether the path leads through directories that the unit may pass. */
+  readonly isRequired: boolean
+  readonly isSecret: boolean
+}
+
+export type GatewayProbe =
+  | { readonly kind: 'reached'; readonly roundTripMs: number; readonly isNodeOnline?: boolean }
+  | {
+      readonly kind: 'name' | 'refused' | 'silent' | 'not-authorised' | 'not-a-gateway'
+      readonly detail: string
+    }
+
+export interface DoctorFacts {
+  readonly role: Role
+  readonly node: { readonly path: string; readonly version: string | undefined } | undefined
+  readonly nodeRange: string
+  readonly architecture: string
+  /** Of the installed tree, if there is one. */
+  readonly treeArchitecture: string | undefined
+  readonly treeProblems: readonly string[]
+  /** /proc/cpuinfo's `CPU architecture` on ARM. */
+  readonly armVersion: number | undefined
+  readonly systemd: { readonly version: number | undefined; readonly isRunning: boolean }
+  readonly cgroup: {
+    readonly version: 1 | 2 | undefined
+    readonly hasMemory: boolean
+    readonly isDisabledByKernel: boolean
+    /** Of a Raspberry Pi. */
+    readonly commandLineFile: string | undefined
+  }
+  readonly clock: {
+    readonly nowMs: number
+    readonly isSynchronised: boolean | undefined
+    readonly offsetMs: number | undefined
+  }
+  readonly disk:
+    | {
+        readonly path: string
+        readonly freeBytes: number
+        readonly isReadOnly: boolean
+        readonly fileSystem: string
+      }
+    | undefined
+  readonly files: readonly FileFacts[]
+  readonly unit:
+    | {
+        readonly isLoaded: boolean
+        readonly isEnabled: boolean
+        readonly activeState: string
+        readonly exitStatus: number
+        readonly statusText: string
+      }
+    | undefined
+  readonly configurationProblems: readonly string[]
+  readonly gatewayAddress: string
+  readonly gateway: GatewayProbe
+  readonly id: string | undefined
+}
+
+const MIB = 1024 * 1024
+const DISK_FAIL_BYTES = 32 * MIB
+const DISK_WARN_BYTES = 256 * MIB
+/** No board of ours was built before; a clock that starts at 1970 or at its firmware's date is caught. */
+const YEAR_MIN = 2025
+const YEAR_MAX = 2100
+const OFFSET_WARN_MS = 2000
+/** On which LMDB's memory map, or a rename that survives a power cut, cannot be relied on. */
+const POOR_FILE_SYSTEMS = ['vfat', 'exfat', 'nfs', 'cifs', 'overlay', 'tmpfs', 'ntfs']
+
+export function judge(facts: DoctorFacts): Finding[] {
+  return [
+    nodeFinding(facts),
+    architectureFinding(facts),
+    ...treeFinding(facts),
+    systemdFinding(facts),
+    ...memoryFinding(facts),
+    clockFinding(facts),
+    diskFinding(facts),
+    ...fileFindings(facts),
+    configurationFinding(facts),
+    unitFinding(facts),
+    gatewayFinding(facts),
+    ...nameFinding(facts),
+  ]
+}
+
+function ok(check: string, message: string): Finding {
+  return { check, level: 'ok', message }
+}
+
+function warn(check: string, message: string, fix: string): Finding {
+  return { check, level: 'warn', message, fix }
+}
+
+function fail(check: string, message: string, fix: string): Finding {
+  return { check, level: 'fail', message, fix }
+}
+
+function nodeFinding({ node, nodeRange, armVersion }: DoctorFacts): Finding {
+  const fix =
+    armVersion === 6
+      ? 'unpack node-v20…-linux-armv6l.tar.xz of unofficial-builds.nodejs.org into /usr/lib/obelisk-node'
+      : 'sudo apt install nodejs'
+  if (node === undefined) return fail('node', 'there is no Node', fix)
+  const { path, version } = node
+  if (version === undefined) return fail('node', `${path} does not run`, fix)
+  if (!isNewEnough(version, nodeRange)) {
+    return fail('node', `${path} is ${version}, and ${nodeRange} is needed`, fix)
+  }
+  return ok('node', `${path} is ${version}`)
+}
+
+function architectureFinding(facts: DoctorFacts): Finding {
+  const { architecture, treeArchitecture, armVersion, role } = facts
+  const arm = armVersion === undefined ? '' : ` (ARMv${armVersion})`
+  if (treeArchitecture !== undefined && treeArchitecture !== architecture) {
+    const fix = `install the package obelisk-${role} for ${architecture}`
+    return fail(
+      'architecture',
+      `the program is for ${treeArchitecture}, this is ${architecture}`,
+      fix,
+    )
+  }
+  const known = role === 'agent' ? ['amd64', 'arm64', 'armhf'] : ['amd64', 'arm64']
+  if (known.includes(architecture)) return ok('architecture', `${architecture}${arm}`)
+  return fail(
+    'architecture',
+    `there is no ${role} for ${architecture}`,
+    `use one of ${known.join(', ')}`,
+  )
+}
+
+function treeFinding({ treeProblems, role }: DoctorFacts): Finding[] {
+  if (treeProblems.length === 0) return []
+  const fix = `sudo obelisk install --role ${role} --from <unpacked package>`
+  return [fail('files', `not as packaged: ${treeProblems.slice(0, 3).join('; ')}`, fix)]
+}
+
+function systemdFinding({ systemd }: DoctorFacts): Finding {
+  const { version, isRunning } = systemd
+  if (!isRunning) {
+    const fix = 'run the program by hand: obelisk agent --help'
+    return fail('systemd', 'systemd does not run here', fix)
+  }
+  if (version !== undefined && version >= 252) return ok('systemd', `version ${version}`)
+  return warn(
+    'systemd',
+    `version ${version ?? 'unknown'} is older than any we tried (252)`,
+    'sudo apt full-upgrade',
+  )
+}
+
+/** Only the agent has a bound that the kernel must keep. */
+function memoryFinding({ cgroup, role }: DoctorFacts): Finding[] {
+  if (role !== 'agent') return []
+  const { version, hasMemory, isDisabledByKernel, commandLineFile } = cgroup
+  if (hasMemory) return [ok('memory cgroup', `on (cgroup v${version})`)]
+  const fix =
+    commandLineFile === undefined
+      ? 'add cgroup_enable=memory to the kernel command line, and reboot'
+      : `sudo sed -i '1s/$/ cgroup_enable=memory/' ${commandLineFile} && sudo reboot`
+  const why = isDisabledByKernel ? ' (the kernel was started with cgroup_disable=memory)' : ''
+  return [warn('memory cgroup', `off${why}: MemoryMax= of the unit does nothing`, fix)]
+}
+
+function clockFinding({ clock }: DoctorFacts): Finding {
+  const { nowMs, isSynchronised, offsetMs } = clock
+  const year = new Date(nowMs).getUTCFullYear()
+  const fix = 'sudo timedatectl set-ntp true'
+  if (year < YEAR_MIN || year > YEAR_MAX) return fail('clock', `the year is ${year}`, fix)
+  if (offsetMs !== undefined && Math.abs(offsetMs) > OFFSET_WARN_MS) {
+    return warn('clock', `${Math.round(offsetMs / 1000)} s away from the gateway's`, fix)
+  }
+  if (isSynchronised === false) return warn('clock', 'not synchronised', fix)
+  const offset = offsetMs === undefined ? '' : `, ${Math.round(offsetMs)} ms from the gateway's`
+  return ok('clock', `${isSynchronised === undefined ? 'plausible' : 'synchronised'}${offset}`)
+}
+
+function diskFinding({ disk }: DoctorFacts): Finding {
+  if (disk === undefined) return warn('disk', 'there is no data directory yet', 'obelisk install')
+  const { path, freeBytes, isReadOnly, fileSystem } = disk
+  if (isReadOnly) {
+    const fix = 'sudo dmesg | grep -i -E "mmc|ext4|error"   # a card that fails goes read-only'
+    return fail('disk', `${path} is read-only`, fix)
+  }
+  const free = `${Math.floor(freeBytes / MIB)} MiB free at ${path}`
+  if (freeBytes < DISK_FAIL_BYTES) return fail('disk', free, 'sudo apt clean; df -h')
+  if (freeBytes < DISK_WARN_BYTES) return warn('disk', free, 'sudo apt clean; df -h')
+  if (POOR_FILE_SYSTEMS.includes(fileSystem)) {
+    return warn(
+      'disk',
+      `${path} is on ${fileSystem}, which does not keep data over a power cut`,
+      'put the data on ext4',
+    )
+  }
+  return ok('disk', `${free}, ${fileSystem}`)
+}
+
+function fileFindings({ files }: DoctorFacts): Finding[] {
+  const problems = files.flatMap((file): Finding[] => {
+    const { path, mode } = file
+    if (mode === undefined) return []
+    if (file.isSecret && (mode & 0o077) !== 0) {
+      return [fail('permissions', `others may read ${path}`, `sudo chmod 600 ${path}`)]
+    }
+    if ((mode & 0o022) !== 0) {
+      return [fail('permissions', `others may write ${path}`, `sudo chmod go-w ${path}`)]
+    }
+    if (file.isRequired && (mode & 0o004) === 0) {
+      return [fail('permissions', `the unit may not read ${path}`, `sudo chmod 644 ${path}`)]
+    }
+    if (!file.isRootOwned) {
+      return [warn('permissions', `${path} does not belong to root`, `sudo chown root: ${path}`)]
+    }
+    return []
+  })
+  if (problems.length > 0) return problems
+  return [ok('permissions', 'of configuration and password are as they should be')]
+}
+
+function configurationFinding({ configurationProblems, role }: DoctorFacts): Finding {
+  if (configurationProblems.length === 0) return ok('configuration', 'sound')
+  const fix = `sudo editor ${placesOf(role).configuration}`
+  return fail('configuration', configurationProblems.join('; '), fix)
+}
+
+/** What the exit codes of our programs mean to the one who looks after the unit. */
+export function meaningOfExit(code: number): string {
+  if (code === EXIT_CONFIG) return 'its configuration is wrong'
+  if (code === EXIT_NOT_ALLOWED) {
+    return 'the gateway does not take it: its id is taken by another node, or its password is wrong'
+  }
+  if (code === EXIT_LEFT) return 'it was drained and has left'
+  return `it ended with ${code}`
+}
+
+function unitFinding({ unit, role }: DoctorFacts): Finding {
+  const name = placesOf(role).unit
+  if (unit === undefined || !unit.isLoaded) {
+    return fail(
+      'unit',
+      `${name} is not installed`,
+      `sudo obelisk install --role ${role} --from <tree>`,
+    )
+  }
+  const { activeState, exitStatus, statusText, isEnabled } = unit
+  const log = `journalctl -u ${name} -n 20`
+  if (activeState === 'active') {
+    if (!isEnabled) {
+      return warn(
+        'unit',
+        `${name} runs, and does not start at boot`,
+        `sudo systemctl enable ${name}`,
+      )
+    }
+    return ok('unit', `${name} runs${statusText === '' ? '' : `: ${statusText}`}`)
+  }
+  if (exitStatus === EXIT_CONFIG) {
+    return fail(
+      'unit',
+      `${name}: ${meaningOfExit(exitStatus)}`,
+      `${log}; sudo editor ${placesOf(role).configuration}`,
+    )
+  }
+  if (exitStatus === EXIT_NOT_ALLOWED) {
+    const fix = `obelisk node ls   # then sudo obelisk install --role ${role} --id <another>`
+    return fail('unit', `${name}: ${meaningOfExit(exitStatus)}`, fix)
+  }
+  if (exitStatus === EXIT_LEFT) {
+    const fix = `obelisk node drain <id> --undo; sudo systemctl start ${name}`
+    return warn('unit', `${name}: ${meaningOfExit(exitStatus)}`, fix)
+  }
+  if (activeState === 'inactive') {
+    return fail('unit', `${name} does not run`, `sudo systemctl start ${name}`)
+  }
+  return fail('unit', `${name} is ${activeState}: ${meaningOfExit(exitStatus)}`, log)
+}
+
+function gatewayFinding({ gateway, gatewayAddress, role }: DoctorFacts): Finding {
+  const check = 'gateway'
+  const at = gatewayAddress
+  if (gateway.kind === 'reached') {
+    return ok(check, `${at} answers in ${Math.round(gateway.roundTripMs)} ms`)
+  }
+  const { kind, detail } = gateway
+  const setUrl = `sudo obelisk install --role ${role} --gateway mqtt://<host>:1883`
+  if (role === 'gateway') {
+    const fix = 'sudo systemctl restart obelisk-gateway'
+    return fail(check, `${at} does not answer as a gateway (${detail})`, fix)
+  }
+  switch (kind) {
+    case 'name':
+      return fail(check, `the name in ${at} is not known (${detail})`, setUrl)
+    case 'refused':
+      return fail(
+        check,
+        `nothing listens at ${at}`,
+        'on the gateway: sudo systemctl start obelisk-gateway; its port is on loopback, so mind the tunnel: ssh -N -R 1883:127.0.0.1:1883 <board>',
+      )
+    case 'silent':
+      return fail(
+        check,
+        `${at} does not answer (${detail})`,
+        'ip route; ping the host: a firewall or the network',
+      )
+    case 'not-authorised':
+      return fail(
+        check,
+        `${at} does not take the user name or password (${detail})`,
+        `sudo obelisk install --role ${role} --username <name> --password-file <file>`,
+      )
+    case 'not-a-gateway':
+      return fail(check, `${at} is not an MQTT broker (${detail})`, setUrl)
+  }
+}
+
+/** Somebody else is online under our name while our unit is not. */
+function nameFinding({ gateway, unit, id, role }: DoctorFacts): Finding[] {
+  if (role !== 'agent' || gateway.kind !== 'reached' || id === undefined) return []
+  if (unit?.activeState === 'active' || gateway.isNodeOnline !== true) {
+    return [ok('name', id)]
+  }
+  const fix = `obelisk node info ${id}; sudo obelisk install --role agent --id <another>`
+  return [fail('name', `another node is online as ${id}`, fix)]
+}

@@ -1,0 +1,130 @@
+/**
+ * The boot partition inside an image file, edited with mtools: no mount, no root. mtools refuses a FAT32
+ * with fewer than 65,525 clusters, which no system's image has.
+ */
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ProgramResult, SystemPrograms } from '../install/system-programs.ts'
+import { badImage, noRoom } from './image-error.ts'
+import {
+  endOf,
+  isFat,
+  type Partition,
+  readPartitionTable,
+  SECTOR_BYTES,
+  TABLE_BYTES,
+} from './partition-table.ts'
+
+/** Finds the boot partition: the FAT that has a cmdline.txt. Throws AppError for another image. */
+export async function openBootPartition(
+  image: string,
+  label: string,
+  programs: SystemPrograms,
+): Promise<BootPartition> {
+  const { fats, sizeBytes, partitions } = await findFats(image, label)
+  if (endOf(partitions) > sizeBytes) {
+    throw badImage(
+      `${label} is cut off: it has ${sizeBytes} bytes, and its partitions end at ${endOf(partitions)}`,
+    )
+  }
+  for (const { startBytes } of fats) {
+    const boot = new BootPartition(image, startBytes, programs)
+    if ((await boot.names()).some((name) => name.toLowerCase() === 'cmdline.txt')) return boot
+  }
+  throw badImage(
+    fats.length === 0
+      ? `${label} has no FAT partition to boot from`
+      : `${label} has no cmdline.txt on its boot partition: it is no image of a Raspberry Pi system`,
+  )
+}
+
+async function findFats(image: string, label: string) {
+  const handle = await open(image, 'r')
+  try {
+    const { size: sizeBytes } = await handle.stat()
+    const head = Buffer.alloc(Math.min(TABLE_BYTES, sizeBytes))
+    await handle.read(head, 0, head.length, 0)
+    const table = readPartitionTable(head)
+    if (!table.ok) throw badImage(`${label} is not the image of a card: ${table.problem}`)
+    const fats: Partition[] = []
+    for (const partition of table.partitions) {
+      const sector = Buffer.alloc(SECTOR_BYTES)
+      await handle.read(sector, 0, sector.length, partition.startBytes)
+      if (isFat(sector)) fats.push(partition)
+    }
+    return { fats, sizeBytes, partitions: table.partitions }
+  } finally {
+    await handle.close()
+  }
+}
+
+export class BootPartition {
+  readonly #where: string
+  readonly #programs: SystemPrograms
+
+  constructor(image: string, startBytes: number, programs: SystemPrograms) {
+    this.#where = `${image}@@${startBytes}`
+    this.#programs = programs
+  }
+
+  /** In its root. */
+  async names(): Promise<string[]> {
+    const { stdout } = await this.#run('mdir', ['-b', '-a', '::/'])
+    return stdout
+      .split('\n')
+      .map((line) => line.replace(/^::\//, '').replace(/\/$/, '').trim())
+      .filter((name) => name !== '')
+  }
+
+  async freeBytes(): Promise<number> {
+    const { stdout } = await this.#run('mdir', ['::/'])
+    const said = /([\d ]+) bytes free/.exec(stdout)?.[1]
+    return Number((said ?? '').replaceAll(' ', ''))
+  }
+
+  async read(name: string): Promise<Buffer> {
+    return await inDirectory(async (directory) => {
+      const path = join(directory, 'read')
+      await this.#run('mcopy', ['-n', `::/${name}`, path])
+      return await readFile(path)
+    })
+  }
+
+  async write(name: string, content: string | Uint8Array): Promise<void> {
+    await inDirectory(async (directory) => {
+      const path = join(directory, 'written')
+      await writeFile(path, content, { mode: 0o600 })
+      await this.copyIn(path, name)
+    })
+  }
+
+  /** Puts a file of this machine there; one of that name is replaced. */
+  async copyIn(path: string, name: string): Promise<void> {
+    await this.#run('mcopy', ['-o', path, `::/${name}`])
+  }
+
+  /** An empty folder; one that was there goes with all that is in it. */
+  async makeFolder(name: string): Promise<void> {
+    if ((await this.names()).includes(name)) await this.#run('mdeltree', [`::/${name}`])
+    await this.#run('mmd', [`::/${name}`])
+  }
+
+  async #run(name: string, words: readonly string[]): Promise<ProgramResult> {
+    const result = await this.#programs.run(name, ['-i', this.#where, ...words])
+    const complaint = result.stderr.trim()
+    if (/disk full|no space/i.test(complaint))
+      throw noRoom('the boot partition of the image is full')
+    if (result.code !== 0) throw badImage(`${name}: ${complaint || `ended with ${result.code}`}`)
+    return result
+  }
+}
+
+async function inDirectory<T>(work: (directory: string) => Promise<T>): Promise<T> {
+  const directory = await mkdtemp(join(tmpdir(), 'obelisk-image-'))
+  try {
+    return await work(directory)
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}

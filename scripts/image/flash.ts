@@ -1,0 +1,190 @@
+/** Makes a card, or the image of one, that boots into a node of the fleet. */
+import { randomUUID } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { type FileHandle, mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { Output } from '../commands/streams.ts'
+import type { SystemPrograms } from '../install/system-programs.ts'
+import { architectureOfImage } from './board-architecture.ts'
+import { connectionFile, firstBootSettings, supplicantFile } from './board-files.ts'
+import { type BoardWishes, installArguments } from './board-wishes.ts'
+import { type BootPartition, openBootPartition } from './boot-partition.ts'
+import { cardProblem, megabytes, readCard, type SystemPaths } from './card.ts'
+import { editCommandLine } from './command-line.ts'
+import { badImage, badPackage, deviceRefused, noRoom, unreadable } from './image-error.ts'
+import { findAgentPackage, type NodeArchive, readNodeArchive } from './payload.ts'
+import { Progress } from './progress.ts'
+import { unpackImage } from './source-image.ts'
+import { writeCard } from './write-card.ts'
+
+export interface FlashWishes {
+  readonly board: BoardWishes
+  readonly image: string
+  readonly sha256: string | undefined
+  readonly package: string | undefined
+  readonly node: string | undefined
+  readonly target:
+    | { readonly kind: 'file'; readonly path: string }
+    | { readonly kind: 'device'; readonly path: string }
+  /** Asks before a card is overwritten; true means yes. */
+  readonly confirm: (question: string, answer: string) => Promise<boolean>
+}
+
+export interface FlashTools {
+  readonly programs: SystemPrograms
+  readonly output: Output
+  readonly system: SystemPaths
+  readonly signal: AbortSignal
+}
+
+/** Everything of ours on the boot partition, but for the command line and the first boot's log. */
+const FOLDER = 'obelisk'
+
+export async function flash(wishes: FlashWishes, tools: FlashTools): Promise<void> {
+  const { target, image } = wishes
+  if (!existsSync(image)) throw unreadable('--image', new Error(`${image} is not there`))
+  if (target.kind === 'device') refuseUnfit(target.path, 0, tools)
+  const work = target.kind === 'file' ? undefined : await mkdtemp(join(tmpdir(), 'obelisk-card-'))
+  const path = work === undefined ? `${target.path}.partial` : join(work, 'card.img')
+  let handle: FileHandle
+  try {
+    // Of nobody else: there may be passwords in it.
+    handle = await open(path, 'w', 0o600)
+  } catch (error) {
+    throw unreadable(target.kind === 'file' ? '--output' : path, error)
+  }
+  try {
+    const progress = new Progress('unpacking', tools.output)
+    const source = { path: image, sha256: wishes.sha256 }
+    await unpackImage(source, { path, handle }, tools.programs, progress, tools.signal)
+    await prepare(path, wishes, tools)
+    await handle.sync()
+    const { size } = await handle.stat()
+    if (target.kind === 'device') await burn({ path, size }, target.path, wishes, tools)
+    else await finish(path, target.path)
+  } finally {
+    await handle.close()
+    await rm(work ?? path, { recursive: true, force: true })
+  }
+}
+
+async function finish(path: string, target: string): Promise<void> {
+  await rename(path, target)
+  const directory = await open(dirname(target), 'r')
+  await directory.sync().finally(() => directory.close())
+}
+
+async function prepare(path: string, wishes: FlashWishes, tools: FlashTools): Promise<void> {
+  const { programs, output } = tools
+  const boot = await openBootPartition(path, wishes.image, programs)
+  const ofImage = architectureOfImage(await boot.names())
+  const agent = await findAgentPackage(wishes.package, ofImage, programs)
+  if (ofImage === undefined) {
+    output.write(
+      `warning: the image does not tell its architecture; the package is for ${agent.architecture}\n`,
+    )
+  } else if (agent.architecture !== ofImage) {
+    throw badPackage(`the image is for ${ofImage}, and ${agent.path} for ${agent.architecture}`)
+  }
+  let node: NodeArchive | undefined
+  if (wishes.node !== undefined) {
+    node = await readNodeArchive(wishes.node, programs)
+    if (node.architecture !== agent.architecture) {
+      throw badPackage(
+        `the agent is for ${agent.architecture}, and ${node.path} for ${node.architecture}`,
+      )
+    }
+  } else {
+    output.write('warning: without --node the image itself must have Node 20.19 or newer\n')
+  }
+  await putPayload(boot, wishes.board, [
+    { path: agent.path, name: 'agent.tar.gz', bytes: agent.bytes },
+    ...(node === undefined ? [] : [node]),
+  ])
+  output.write(`the agent ${agent.version} for ${agent.architecture} is on the boot partition\n`)
+}
+
+interface PayloadFile {
+  readonly path: string
+  readonly name: string
+  readonly bytes: number
+}
+
+async function putPayload(
+  boot: BootPartition,
+  board: BoardWishes,
+  files: readonly PayloadFile[],
+): Promise<void> {
+  const commandLine = (await boot.read('cmdline.txt')).toString('utf8')
+  if (commandLine.trim() === '') throw badImage('cmdline.txt of the image is empty')
+  await boot.makeFolder(FOLDER)
+  const needed = files.reduce((sum, { bytes }) => sum + bytes, 256 * 1024)
+  const free = await boot.freeBytes()
+  if (free < needed) {
+    throw noRoom(
+      `the boot partition has ${megabytes(free)} free, and ${megabytes(needed)} are needed`,
+    )
+  }
+  for (const { path, name } of files) await boot.copyIn(path, `${FOLDER}/${name}`)
+  for (const [name, text] of Object.entries(boardFiles(board))) {
+    await boot.write(`${FOLDER}/${name}`, text)
+  }
+  // Last: only with these words does the board do anything of the kind.
+  const country = board.wifi?.country
+  const wanted = editCommandLine(commandLine, { isFirstBoot: true, country })
+  await boot.write('cmdline.txt', wanted)
+  if ((await boot.read('cmdline.txt')).toString('utf8') !== wanted) {
+    throw badImage('cmdline.txt does not hold what was written')
+  }
+}
+
+function boardFiles(board: BoardWishes): Record<string, string> {
+  const { hostname, wifi, password, sshKeys } = board
+  return {
+    'first-boot.sh': firstBootScript(),
+    'settings.sh': firstBootSettings({ hostname, installArguments: installArguments(board) }),
+    ...(password === undefined ? {} : { 'mqtt-password': password }),
+    ...(sshKeys === undefined ? {} : { authorized_keys: sshKeys }),
+    ...(wifi === undefined
+      ? {}
+      : {
+          'wifi.nmconnection': connectionFile(wifi, randomUUID()),
+          'wifi.conf': supplicantFile(wifi),
+        }),
+  }
+}
+
+/** Beside this file, beside the bundle that this is in, or in the sources that this was built from. */
+export function firstBootScript(): string {
+  for (const place of ['./first-boot.sh', '../../../scripts/image/first-boot.sh']) {
+    const url = new URL(place, import.meta.url)
+    if (existsSync(url)) return readFileSync(url, 'utf8')
+  }
+  throw badPackage('first-boot.sh is missing beside the program')
+}
+
+function refuseUnfit(device: string, bytes: number, { system }: FlashTools) {
+  const card = readCard(device, system)
+  const problem = cardProblem(card, bytes)
+  if (problem !== undefined) throw deviceRefused(`--device: ${problem}`)
+  return card
+}
+
+async function burn(
+  { path, size }: { readonly path: string; readonly size: number },
+  device: string,
+  { confirm }: FlashWishes,
+  tools: FlashTools,
+): Promise<void> {
+  const card = refuseUnfit(device, size, tools)
+  const about = [card.name, card.model, megabytes(card.bytes)].filter((part) => part !== '')
+  const question = `everything on ${about.join(', ')} is lost; type ${card.name} to go on: `
+  if (!(await confirm(question, card.name))) throw deviceRefused('nothing was written')
+  // Somebody may have mounted it while we asked.
+  refuseUnfit(device, size, tools)
+  const writing = new Progress('writing', tools.output)
+  const reading = new Progress('reading back', tools.output)
+  const write = { image: path, device, bytes: size }
+  await writeCard(write, tools.programs, { writing, reading }, tools.signal)
+}

@@ -1,0 +1,95 @@
+/** Reads an image, packed or not, into a file; both digests are made on the way. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
+import { badImage, noRoom, unreadable } from './image-error.ts'
+import type { Progress } from './progress.ts'
+
+export interface SourceImage {
+  readonly path: string
+  /** Of the file as it is, or of what is packed in it: publishers give one or the other. */
+  readonly sha256?: string | undefined
+}
+
+const CHUNK_BYTES = 1024 * 1024
+
+/** Writes the image to `target`, an empty file. Throws AppError. */
+export async function unpackImage(
+  source: SourceImage,
+  target: { readonly path: string; readonly handle: FileHandle },
+  programs: SystemPrograms,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const input = await open(source.path).catch((error) => {
+    throw unreadable('--image', error)
+  })
+  const { size } = await input.stat()
+  await input.close()
+  const packedHash = createHash('sha256')
+  const rawHash = createHash('sha256')
+  let read = 0
+  const packed = createReadStream(source.path, { highWaterMark: CHUNK_BYTES, signal })
+  packed.on('data', (chunk) => {
+    packedHash.update(chunk)
+    progress.step((read += chunk.length), size)
+  })
+  const isXz = source.path.endsWith('.xz')
+  const raw = isXz ? unxz(packed, programs) : { output: packed, ended: Promise.resolve() }
+  let position = 0
+  try {
+    for await (const chunk of raw.output as AsyncIterable<Buffer>) {
+      rawHash.update(chunk)
+      // Much of an image is empty; a hole reads as zeros and needs no room.
+      if (!isZero(chunk)) await target.handle.writev([chunk], position)
+      position += chunk.length
+    }
+    await raw.ended
+    await target.handle.truncate(position)
+  } catch (error) {
+    throw failureOf(error, source.path, target.path)
+  }
+  progress.end()
+  const digests = [packedHash.digest('hex'), rawHash.digest('hex')]
+  const wanted = source.sha256?.toLowerCase()
+  if (wanted !== undefined && !digests.includes(wanted)) {
+    throw badImage(`${source.path} has the SHA-256 ${digests[0]}, not ${wanted}: fetch it again`)
+  }
+}
+
+function unxz(packed: NodeJS.ReadableStream, programs: SystemPrograms) {
+  const child = programs.start('xz', ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'] })
+  let complaint = ''
+  child.stderr!.on('data', (text) => {
+    complaint += text
+  })
+  const ended = new Promise<void>((resolve, reject) => {
+    child.on('error', (error) => reject(startFailure('xz', error)))
+    packed.on('error', reject)
+    child.on('close', (code) => {
+      if (code === 0) resolve()
+      else reject(badImage(complaint.trim() || `xz ended with ${code}`))
+    })
+  })
+  // Awaited after the output; until then it must not count as unhandled.
+  ended.catch(() => child.stdout!.destroy())
+  // xz says itself why it closed its input.
+  child.stdin!.on('error', () => {})
+  packed.pipe(child.stdin!)
+  return { output: child.stdout!, ended }
+}
+
+function failureOf(error: unknown, path: string, target: string): unknown {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT') return noRoom(`the disk of ${target} is full`, error)
+  if (code === 'EISDIR' || code === 'EIO') return unreadable(`--image ${path}`, error)
+  return error
+}
+
+const ZEROS = Buffer.alloc(CHUNK_BYTES)
+
+function isZero(chunk: Buffer): boolean {
+  if (chunk.length <= ZEROS.length) return chunk.equals(ZEROS.subarray(0, chunk.length))
+  return chunk.every((byte) => byte === 0)
+}

@@ -1,0 +1,98 @@
+/** Writes an image file to a card, and reads back what the card has, past the memory of this machine. */
+import { createHash } from 'node:crypto'
+import { constants, createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { messageOf } from '../../shared/runtime/errors.ts'
+import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
+import { deviceRefused, writeFailed } from './image-error.ts'
+import type { Progress } from './progress.ts'
+
+const CHUNK_BYTES = 4 * 1024 * 1024
+const UNUSABLE = 'the card is unusable until it is written again'
+
+export interface CardWrite {
+  readonly image: string
+  readonly device: string
+  readonly bytes: number
+}
+
+/** Throws AppError; from the first byte on it says that the card is unusable. */
+export async function writeCard(
+  { image, device, bytes }: CardWrite,
+  programs: SystemPrograms,
+  progress: { readonly writing: Progress; readonly reading: Progress },
+  signal: AbortSignal,
+): Promise<void> {
+  // Linux: on a block device O_EXCL fails while anything has it mounted (open(2)).
+  const flags = constants.O_WRONLY | constants.O_EXCL
+  const handle = await open(device, flags).catch((error: NodeJS.ErrnoException) => {
+    const hint = error.code === 'EACCES' ? ' (try with sudo)' : ''
+    throw deviceRefused(`${device}: ${messageOf(error)}${hint}`)
+  })
+  const hash = createHash('sha256')
+  let written = 0
+  try {
+    const source = createReadStream(image, { highWaterMark: CHUNK_BYTES, signal })
+    for await (const chunk of source as AsyncIterable<Buffer>) {
+      hash.update(chunk)
+      for (let from = 0; from < chunk.length; ) {
+        const { bytesWritten } = await handle.write(chunk, from, chunk.length - from, written)
+        from += bytesWritten
+        written += bytesWritten
+      }
+      progress.writing.step(written, bytes)
+    }
+    await handle.sync()
+  } catch (error) {
+    throw writeFailed(`${device}: ${messageOf(error)}; ${UNUSABLE}`, error)
+  } finally {
+    await handle.close()
+  }
+  progress.writing.end()
+  const found = await digestOfCard(device, bytes, programs, progress.reading, signal)
+  if (found !== hash.digest('hex')) {
+    const message = `${device} gives back something else than was written; ${UNUSABLE}. Try another card`
+    throw writeFailed(message)
+  }
+}
+
+/** With O_DIRECT, through dd: what a cache says would prove nothing. */
+async function digestOfCard(
+  device: string,
+  bytes: number,
+  programs: SystemPrograms,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<string> {
+  const words = [`if=${device}`, 'bs=4M', 'iflag=direct,count_bytes', `count=${bytes}`]
+  const child = programs.start('dd', [...words, 'status=none'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let complaint = ''
+  child.stderr!.on('data', (text) => {
+    complaint += text
+  })
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', (error) => reject(startFailure('dd', error)))
+    child.on('close', resolve)
+  })
+  ended.catch(() => {})
+  const stop = (): void => {
+    child.kill()
+  }
+  signal.addEventListener('abort', stop)
+  const hash = createHash('sha256')
+  let read = 0
+  for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+    hash.update(chunk)
+    progress.step((read += chunk.length), bytes)
+  }
+  const code = await ended
+  signal.removeEventListener('abort', stop)
+  if (code !== 0 || read !== bytes) {
+    const said = signal.aborted ? 'interrupted' : complaint.trim() || `only ${read} bytes came back`
+    throw writeFailed(`${device} could not be read back: ${said}; ${UNUSABLE}`)
+  }
+  progress.end()
+  return hash.digest('hex')
+}

@@ -1,0 +1,196 @@
+/** Looks at the system, or at the files of one below another root, for the plan to decide on. */
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
+import { NODE_PATHS, otherRole, placesOf, type Role, under } from './places.ts'
+import type { Entry, Facts, UnitFacts } from './plan.ts'
+import { isNewEnough } from './plan.ts'
+import type { SystemPrograms } from './system-programs.ts'
+import { badTree, readKey, readTree } from './tree.ts'
+
+export interface FactsOptions {
+  readonly role: Role
+  readonly root: string
+  /** Whether systemd runs, and is that of the root. */
+  readonly isLive: boolean
+  /** The tree of `--from`. */
+  readonly from?: string | undefined
+  /** A file with the public key that a tree must be signed by. */
+  readonly releaseKey?: string | undefined
+}
+
+export const NODE_RANGE = '>=20.19'
+
+/** Throws AppError: what is offered cannot be read or is not sound. */
+export async function collectFacts(
+  { role, root, isLive, from, releaseKey }: FactsOptions,
+  programs: SystemPrograms,
+): Promise<Facts> {
+  const places = placesOf(role)
+  const at = (path: string): string => under(root, path)
+  const key = releaseKey === undefined ? undefined : readNamed(releaseKey, '--release-key')
+  const tree = readTree(at(places.tree), undefined)
+  const previous = readTree(at(places.previous), undefined)
+  const trusted = key ?? readKey(at(places.tree)) ?? readKey(at(places.previous))
+  const offered = from === undefined ? undefined : readOffered(from, trusted)
+  const directories = Object.fromEntries(
+    [places.configurationDirectory, places.credentialDirectory, places.dropInDirectory].map(
+      (path) => [path, existsSync(at(path))],
+    ),
+  )
+  const credential = textOf(at(places.credential))
+  const kept = [
+    ...[places.configuration, places.credential, places.state, places.privateState],
+  ].filter((path) => isThere(at(path)))
+  return {
+    // Of another root only the package tells.
+    architecture:
+      root === '/' ? architectureOf(process.arch) : ((offered ?? tree)?.architecture ?? ''),
+    node: await findNode(root, (offered ?? tree)?.node ?? NODE_RANGE, programs),
+    systemdVersion: isLive ? await askVersion(programs) : versionBelow(root),
+    isLive,
+    tree,
+    offered,
+    previous,
+    isOwnedByDpkg: existsSync(at(places.dpkgList)),
+    directories,
+    configuration: textOf(at(places.configuration)),
+    credential:
+      credential === undefined
+        ? undefined
+        : { text: credential, mode: statSync(at(places.credential)).mode & 0o7777 },
+    unitFile: textOf(at(places.unitFile)),
+    dropIn: textOf(at(places.dropIn)),
+    isWanted: isThere(at(places.wants)),
+    command: entryOf(at(places.command), root),
+    hasOther: existsSync(at(placesOf(otherRole(role)).tree)),
+    unit: isLive ? await askUnit(places.unit, programs) : undefined,
+    kept,
+  }
+}
+
+/** Debian's name of Node's. */
+export function architectureOf(arch: string): string {
+  return { x64: 'amd64', arm64: 'arm64', arm: 'armhf' }[arch] ?? arch
+}
+
+function readOffered(from: string, trustedKey: string | undefined) {
+  const offered = readTree(resolve(from), trustedKey)
+  if (offered === undefined) throw badTree(from, ['there is no package.json'])
+  if (offered.problems.length > 0) throw badTree(from, offered.problems)
+  return offered
+}
+
+export function readNamed(path: string, flag: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new AppError('unreadable', `${flag}: ${messageOf(error)}`, {
+      cause: error,
+      exitCode: EXIT_UNREADABLE,
+    })
+  }
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new AppError('unreadable', messageOf(error), { cause: error, exitCode: EXIT_UNREADABLE })
+  }
+}
+
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}
+
+function entryOf(path: string, root: string): Entry {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) return { kind: 'none' }
+  if (!stats.isSymbolicLink()) return { kind: 'file', text: readFileSync(path, 'latin1') }
+  const target = readlinkSync(path)
+  const absolute = target.startsWith('/') ? under(root, target) : join(dirname(path), target)
+  return { kind: 'link', target, isDangling: !existsSync(absolute) }
+}
+
+/** The best that is new enough; without one, the best that is there. */
+async function findNode(
+  root: string,
+  range: string,
+  programs: SystemPrograms,
+): Promise<Facts['node']> {
+  let found: Facts['node']
+  for (const path of NODE_PATHS) {
+    if (!existsSync(under(root, path))) continue
+    // That of another root may be of another architecture.
+    const asked = root === '/' ? await askNode(path, programs) : { version: undefined }
+    if (asked === undefined) continue
+    const node = { path, ...asked }
+    if (node.version === undefined || isNewEnough(node.version, range)) return node
+    found ??= node
+  }
+  return found
+}
+
+async function askNode(path: string, programs: SystemPrograms) {
+  try {
+    const { code, stdout } = await programs.run(path, ['--version'])
+    return code === 0 ? { version: stdout.trim().replace(/^v/, '') } : undefined
+  } catch {
+    // It is for another machine, or not executable: as if it were not there.
+    return undefined
+  }
+}
+
+async function askVersion(programs: SystemPrograms): Promise<number | undefined> {
+  const { stdout } = await programs.run('systemctl', ['--version'])
+  return numberIn(stdout)
+}
+
+/** Below another root the version is in the name of systemd's library. */
+function versionBelow(root: string): number | undefined {
+  for (const directory of ['/usr/lib/systemd', '/lib/systemd']) {
+    const path = under(root, directory)
+    if (!existsSync(path)) continue
+    const library = readdirSync(path).find((name) => name.startsWith('libsystemd-shared-'))
+    if (library !== undefined) return numberIn(library)
+  }
+  // Debian's own, in the directory of the architecture.
+  const lib = under(root, '/usr/lib')
+  if (!existsSync(lib)) return undefined
+  for (const triplet of readdirSync(lib).filter((name) => name.includes('-linux-'))) {
+    const path = join(lib, triplet, 'systemd')
+    const names = existsSync(path) ? readdirSync(path) : []
+    const library = names.find((name) => name.startsWith('libsystemd-shared-'))
+    if (library !== undefined) return numberIn(library)
+  }
+  return undefined
+}
+
+function numberIn(text: string): number | undefined {
+  const digits = /\d+/.exec(text)?.[0]
+  return digits === undefined ? undefined : Number(digits)
+}
+
+export async function askUnit(
+  unit: string,
+  programs: SystemPrograms,
+): Promise<UnitFacts & { restarts: number; exitStatus: number }> {
+  const asked = 'ActiveState,StatusText,UnitFileState,NeedDaemonReload,NRestarts,ExecMainStatus'
+  const { stdout } = await programs.run('systemctl', ['show', '-p', asked, unit])
+  const shown = new Map(
+    stdout.split('\n').map((line) => {
+      const at = line.indexOf('=')
+      return [line.slice(0, at), line.slice(at + 1)] as const
+    }),
+  )
+  return {
+    isEnabled: shown.get('UnitFileState') === 'enabled',
+    activeState: shown.get('ActiveState') ?? 'inactive',
+    statusText: shown.get('StatusText') ?? '',
+    needsReload: shown.get('NeedDaemonReload') === 'yes',
+    restarts: Number(shown.get('NRestarts') ?? 0),
+    exitStatus: Number(shown.get('ExecMainStatus') ?? 0),
+  }
+}

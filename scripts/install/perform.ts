@@ -1,0 +1,163 @@
+/** Carries steps out, one after the other, each a whole change: nothing is left half-written. */
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { AppError } from '../../shared/runtime/errors.ts'
+import { askUnit } from './collect-facts.ts'
+import { under } from './places.ts'
+import { Readiness, type ReadinessLimits } from './readiness.ts'
+import { describe, type Step } from './steps.ts'
+import type { SystemPrograms } from './system-programs.ts'
+import { flush, noRoomOr, placeTree, restoreTree } from './tree.ts'
+
+export interface PerformOptions {
+  readonly root: string
+  /** PEM of the key that a tree must be signed by, when it is not the tree's own. */
+  readonly trustedKey?: string | undefined
+  readonly limits: ReadinessLimits
+  /** How often a unit that is waited for is asked. */
+  readonly pollMs: number
+}
+
+/** A unit that was started and is not ready. */
+export class NotReadyError extends AppError {
+  constructor(message: string, exitCode: number) {
+    super('not-ready', message, { exitCode })
+  }
+}
+
+export class Performer {
+  readonly #options: PerformOptions
+  readonly #programs: SystemPrograms
+  readonly #say: (line: string) => void
+
+  constructor(options: PerformOptions, programs: SystemPrograms, say: (line: string) => void) {
+    this.#options = options
+    this.#programs = programs
+    this.#say = say
+  }
+
+  async perform(steps: readonly Step[]): Promise<void> {
+    for (const step of steps) {
+      this.#say(describe(step))
+      await this.#do(step)
+    }
+  }
+
+  async #do(step: Step): Promise<void> {
+    const at = (path: string): string => under(this.#options.root, path)
+    switch (step.do) {
+      case 'make-directory':
+        makeDirectory(at(step.path), step.mode)
+        break
+      case 'write-file':
+        writeWhole(at(step.path), step.text, step.mode)
+        break
+      case 'place-tree':
+        makeDirectory(dirname(at(step.to)), 0o755)
+        placeTree(step.from, at(step.to), at(step.previous), this.#options.trustedKey)
+        break
+      case 'restore-tree':
+        restoreTree(at(step.from), at(step.to))
+        break
+      case 'link':
+        linkWhole(at(step.path), step.target)
+        break
+      case 'remove':
+        remove(at(step.path))
+        break
+      case 'systemctl':
+        await this.#systemctl(step.words, step.mayFail === true)
+        break
+      case 'watch':
+        await this.#watch(step.unit, step.mustJoin)
+        break
+    }
+  }
+
+  async #systemctl(words: readonly string[], mayFail: boolean): Promise<void> {
+    const { code, stderr } = await this.#programs.run('systemctl', words)
+    if (code !== 0 && !mayFail) {
+      throw new NotReadyError(`systemctl ${words.join(' ')}: ${stderr.trim()}`, 1)
+    }
+  }
+
+  async #watch(unit: string, mustJoin: boolean): Promise<void> {
+    const readiness = new Readiness(this.#options.limits, mustJoin)
+    const startMs = performance.now()
+    for (;;) {
+      const seen = await askUnit(unit, this.#programs)
+      const verdict = readiness.judge(performance.now() - startMs, seen)
+      if (verdict.kind === 'ready') {
+        if (seen.statusText !== '') this.#say(`${unit}: ${seen.statusText}`)
+        return
+      }
+      if (verdict.kind === 'failed') {
+        const hint = `journalctl -u ${unit} -n 20 says why`
+        throw new NotReadyError(`${unit} is not ready: ${verdict.reason}; ${hint}`, 70)
+      }
+      await new Promise((resolve) => setTimeout(resolve, this.#options.pollMs))
+    }
+  }
+}
+
+/** Parents too, as everyone may read; the last has the mode. */
+function makeDirectory(path: string, mode: number): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return
+  makeDirectory(dirname(path), 0o755)
+  mkdirSync(path)
+  chmodSync(path, mode)
+}
+
+function writeWhole(path: string, text: string, mode: number): void {
+  makeDirectory(dirname(path), 0o755)
+  const temporary = `${path}.new`
+  rmSync(temporary, { force: true })
+  try {
+    const descriptor = openSync(temporary, 'wx', 0o600)
+    try {
+      writeSync(descriptor, text)
+      fsyncSync(descriptor)
+    } finally {
+      closeSync(descriptor)
+    }
+    chmodSync(temporary, mode)
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw noRoomOr(error, path)
+  }
+  flush(dirname(path))
+}
+
+function linkWhole(path: string, target: string): void {
+  makeDirectory(dirname(path), 0o755)
+  const temporary = `${path}.new`
+  rmSync(temporary, { force: true })
+  symlinkSync(target, temporary)
+  renameSync(temporary, path)
+}
+
+/** A directory of ours that is empty now goes too. */
+function remove(path: string): void {
+  rmSync(path, { recursive: true, force: true })
+  const directory = dirname(path)
+  if (!/\/(obelisk|obelisk-\w+\.service\.d)$/.test(directory)) return
+  try {
+    rmdirSync(directory)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw error
+  }
+}

@@ -1,0 +1,79 @@
+/** Where an installed program has its files; one table for install, uninstall, doctor and images. */
+import { join } from 'node:path'
+import { GATEWAY } from '../../broker/config.ts'
+import { AGENT } from '../../firmware-agent/config.ts'
+import { defaultFile, type Program } from '../../shared/runtime/config.ts'
+import type { OptionTable } from '../../shared/runtime/option-table.ts'
+
+export const ROLES = ['agent', 'gateway'] as const
+export type Role = (typeof ROLES)[number]
+
+export function isRole(text: unknown): text is Role {
+  return ROLES.some((role) => role === text)
+}
+
+export function otherRole(role: Role): Role {
+  return role === 'agent' ? 'gateway' : 'agent'
+}
+
+/** The program, whose option table also says what an installation may be told. */
+export function programOf(role: Role): Program<OptionTable> {
+  return (role === 'agent' ? AGENT : GATEWAY) as unknown as Program<OptionTable>
+}
+
+/** Name of the systemd credential file; relative in the unit, so that a missing one is no failure. */
+export const CREDENTIAL = 'obelisk-mqtt-password'
+
+/** Where a Node may be, the best first: ours, which flash puts there, then those of the system. */
+export const NODE_PATHS = [
+  '/usr/lib/obelisk-node/bin/node',
+  '/usr/bin/node',
+  '/usr/local/bin/node',
+] as const
+
+/** Paths as the running system sees them; `under` puts them below another root. */
+export interface Places {
+  readonly unit: string
+  readonly tree: string
+  readonly previous: string
+  readonly configuration: string
+  readonly configurationDirectory: string
+  readonly credential: string
+  readonly credentialDirectory: string
+  readonly unitFile: string
+  readonly packagedUnitFile: string
+  readonly dropIn: string
+  readonly dropInDirectory: string
+  readonly wants: string
+  readonly command: string
+  readonly state: string
+  readonly privateState: string
+  readonly dpkgList: string
+}
+
+export function placesOf(role: Role): Places {
+  const name = `obelisk-${role}`
+  const unit = `${name}.service`
+  return {
+    unit,
+    tree: `/usr/lib/${name}`,
+    previous: `/usr/lib/${name}.previous`,
+    configuration: defaultFile(role),
+    configurationDirectory: '/etc/obelisk',
+    credential: `/etc/credstore/${CREDENTIAL}`,
+    credentialDirectory: '/etc/credstore',
+    unitFile: `/etc/systemd/system/${unit}`,
+    packagedUnitFile: `/lib/systemd/system/${unit}`,
+    dropIn: `/etc/systemd/system/${unit}.d/10-install.conf`,
+    dropInDirectory: `/etc/systemd/system/${unit}.d`,
+    wants: `/etc/systemd/system/multi-user.target.wants/${unit}`,
+    command: '/usr/bin/obelisk',
+    state: `/var/lib/${name}`,
+    privateState: `/var/lib/private/${name}`,
+    dpkgList: `/var/lib/dpkg/info/${name}.list`,
+  }
+}
+
+export function under(root: string, path: string): string {
+  return root === '/' ? path : join(root, path)
+}

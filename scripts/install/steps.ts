@@ -1,0 +1,52 @@
+/** What an installation does, one by one; the same list is performed or printed. */
+
+export type Step =
+  | { readonly do: 'make-directory'; readonly path: string; readonly mode: number }
+  | {
+      readonly do: 'write-file'
+      readonly path: string
+      readonly text: string
+      readonly mode: number
+      /** Why, and never what is in it. */
+      readonly about: string
+    }
+  /** By a rename of a complete, verified copy; what was there becomes `previous`. */
+  | {
+      readonly do: 'place-tree'
+      readonly from: string
+      readonly to: string
+      readonly previous: string
+      readonly version: string
+    }
+  /** The tree that was kept takes its place again. */
+  | { readonly do: 'restore-tree'; readonly from: string; readonly to: string }
+  | { readonly do: 'link'; readonly path: string; readonly target: string }
+  | { readonly do: 'remove'; readonly path: string; readonly about: string }
+  | { readonly do: 'systemctl'; readonly words: readonly string[]; readonly mayFail?: boolean }
+  /** Waits until the unit is ready; the steps that follow are only for one that is. */
+  | { readonly do: 'watch'; readonly unit: string; readonly mustJoin: boolean }
+
+export function describe(step: Step): string {
+  switch (step.do) {
+    case 'make-directory':
+      return `make ${step.path} (${octal(step.mode)})`
+    case 'write-file':
+      return `write ${step.path} (${octal(step.mode)}): ${step.about}`
+    case 'place-tree':
+      return `put version ${step.version} from ${step.from} to ${step.to}`
+    case 'restore-tree':
+      return `put ${step.from} back to ${step.to}`
+    case 'link':
+      return `link ${step.path} to ${step.target}`
+    case 'remove':
+      return `remove ${step.path}: ${step.about}`
+    case 'systemctl':
+      return `systemctl ${step.words.join(' ')}`
+    case 'watch':
+      return `wait until ${step.unit} is ready${step.mustJoin ? ' and has joined again' : ''}`
+  }
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, '0')
+}

@@ -1,0 +1,95 @@
+/**
+ * Changes single keys of a TOML file that has no tables, as ours have none, and leaves every other byte
+ * as it was: comments, order, blank lines. Keys that are not there yet are added at the end. A value
+ * may be anything that TOML has (TOML 1.0, Keys and Values), over several lines too.
+ */
+import { parse, stringify } from 'smol-toml'
+import { assert } from '../../shared/core/assert.ts'
+
+export type TomlValue = string | number | boolean | readonly string[]
+
+/** `text` must be TOML that parses. */
+export function setKeys(text: string, values: Readonly<Record<string, TomlValue>>): string {
+  let edited = text
+  for (const [key, value] of Object.entries(values)) edited = setKey(edited, key, value)
+  const wanted = { ...parse(text), ...values }
+  const got = parse(edited)
+  assert(isSame(got, wanted), 'an edited file says what it said, and what was set')
+  return edited
+}
+
+function isSame(a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>) {
+  const keys = Object.keys(a)
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => JSON.stringify(a[key]) === JSON.stringify(b[key]))
+  )
+}
+
+function setKey(text: string, key: string, value: TomlValue): string {
+  const literal = stringify({ value })
+    .trim()
+    .replace(/^value = /, '')
+  const place = placesOfValues(text).find((one) => one.key === key)
+  if (place !== undefined) {
+    const { from, to } = place
+    return `${text.slice(0, from)}${literal}${text.slice(to)}`
+  }
+  const gap = text === '' || text.endsWith('\n') ? '' : '\n'
+  return `${text}${gap}${key} = ${literal}\n`
+}
+
+interface ValuePlace {
+  readonly key: string
+  readonly from: number
+  readonly to: number
+}
+
+const BLANK_OR_COMMENT = /(?:[ \t\r\n]|#[^\n]*)*/y
+const KEY = /(?:([A-Za-z0-9_-]+)|"((?:[^"\\]|\\.)*)"|'([^']*)')[ \t]*=[ \t]*/y
+const TEXT = /"""(?:[^\\]|\\[\s\S])*?"""(?!")|'''[\s\S]*?'''(?!')|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'/y
+
+/** Every top-level key and where its value stands. */
+function placesOfValues(text: string): ValuePlace[] {
+  const places: ValuePlace[] = []
+  let at = matchAt(BLANK_OR_COMMENT, text, 0)![0].length
+  while (at < text.length) {
+    const key = matchAt(KEY, text, at)
+    // A table: what stands below it is not at the top.
+    if (key === null) break
+    const from = at + key[0].length
+    const to = endOfValue(text, from)
+    places.push({ key: key[1] ?? key[2] ?? key[3] ?? '', from, to })
+    at = to + matchAt(BLANK_OR_COMMENT, text, to)![0].length
+  }
+  return places
+}
+
+function endOfValue(text: string, from: number): number {
+  let depth = 0
+  let end = from
+  for (let at = from; at < text.length; ) {
+    const quoted = matchAt(TEXT, text, at)
+    const character = text[at]!
+    if (quoted !== null) {
+      at += quoted[0].length
+      end = at
+      continue
+    }
+    if (character === '#' || character === '\n') {
+      if (depth === 0) return end
+      at += character === '#' ? matchAt(/#[^\n]*/y, text, at)![0].length : 1
+      continue
+    }
+    if (character === '[' || character === '{') depth++
+    if (character === ']' || character === '}') depth--
+    at++
+    if (!/\s/.test(character)) end = at
+  }
+  return end
+}
+
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
+  pattern.lastIndex = at
+  return pattern.exec(text)
+}

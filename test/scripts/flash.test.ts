@@ -1,0 +1,444 @@
+/** Cards: small real images, flashed to files, read back, and their first boot run on another root. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import t from 'tap'
+import {
+  architectureOfImage,
+  architectureOfProgram,
+} from '../../scripts/image/board-architecture.ts'
+import {
+  connectionFile,
+  hostnameOf,
+  quoted,
+  supplicantFile,
+  wifiProblems,
+} from '../../scripts/image/board-files.ts'
+import { type CardFacts, cardProblem, readCard } from '../../scripts/image/card.ts'
+import { editCommandLine, FIRST_BOOT_WORDS, wordsOf } from '../../scripts/image/command-line.ts'
+import { isFat, readPartitionTable } from '../../scripts/image/partition-table.ts'
+import { Progress } from '../../scripts/image/progress.ts'
+import { writeCard } from '../../scripts/image/write-card.ts'
+import { SystemPrograms } from '../../scripts/install/system-programs.ts'
+import {
+  BOARD_FILES,
+  COMMAND_LINE,
+  fillBoot,
+  makeImage,
+  missingTools,
+  tool,
+} from '../support/board-image.ts'
+import { BOARD, makeNodeArchive, makePackage, obelisk } from '../support/card-bench.ts'
+import { PROGRAM } from '../support/processes.ts'
+
+const withoutTools = missingTools()
+const skip = withoutTools === undefined ? {} : { skip: withoutTools }
+
+t.test('the command line stays one line, and every word is there once', (t) => {
+  const edited = editCommandLine(COMMAND_LINE, { isFirstBoot: true, country: 'DE' })
+  t.match(
+    edited,
+    /^console=serial0,115200 .* quiet cgroup_enable=memory cfg80211\.ieee80211_regdom=DE systemd\.run="/,
+  )
+  t.notMatch(edited, /cgroup_disable/)
+  t.equal(edited.split('\n').length, 2)
+  t.equal(
+    editCommandLine(edited, { isFirstBoot: true, country: 'DE' }),
+    edited,
+    'again changes nothing',
+  )
+  t.equal(editCommandLine('a\r\nb', { isFirstBoot: false }), 'a b cgroup_enable=memory\n')
+  const word = fc.constantFrom(
+    'a=1',
+    'cgroup_enable=memory',
+    'x="b c"',
+    'systemd.unit=rescue.target',
+    'quiet',
+  )
+  fc.assert(
+    fc.property(fc.array(word), (words) => {
+      const once = editCommandLine(words.join(' '), { isFirstBoot: true })
+      const found = wordsOf(once)
+      return (
+        editCommandLine(once, { isFirstBoot: true }) === once &&
+        found.filter((one) => one === 'cgroup_enable=memory').length === 1 &&
+        FIRST_BOOT_WORDS.every((one) => found.includes(one))
+      )
+    }),
+  )
+  t.end()
+})
+
+const GENERATOR = '/usr/lib/systemd/system-generators/systemd-run-generator'
+const generatorSkip = existsSync(GENERATOR)
+  ? {}
+  : { skip: 'systemd-run-generator is not installed' }
+
+t.test('systemd takes the words as they are meant', generatorSkip, (t) => {
+  const directory = t.testdir()
+  const line = editCommandLine(COMMAND_LINE, { isFirstBoot: true }).trim()
+  execFileSync(GENERATOR, [directory, directory, directory], {
+    env: { SYSTEMD_PROC_CMDLINE: line },
+  })
+  const unit = readFileSync(join(directory, 'kernel-command-line.service'), 'utf8')
+  t.match(
+    unit,
+    /^ExecStart=\/bin\/sh -c 'cd \/boot\/firmware\/obelisk \|\| cd \/boot\/obelisk; exec \/bin\/sh \.\/first-boot\.sh'$/m,
+  )
+  t.match(unit, /^SuccessAction=reboot$/m)
+  t.match(unit, /^FailureAction=reboot$/m)
+  t.end()
+})
+
+t.test('partition tables are read, and what is none is told', skip, (t) => {
+  const directory = t.testdir()
+  for (const label of ['dos', 'gpt'] as const) {
+    const path = makeImage(join(directory, label), { label })
+    const bytes = readFileSync(path)
+    const table = readPartitionTable(bytes.subarray(0, 34 * 512))
+    t.match(table, { ok: true, kind: label === 'dos' ? 'mbr' : 'gpt' })
+    if (!table.ok) continue
+    t.equal(table.partitions.length, 2)
+    t.match(table.partitions[0], { number: 1, startBytes: 8192 * 512, lengthBytes: 16_384 * 512 })
+    const at = table.partitions[0]!.startBytes
+    t.ok(isFat(bytes.subarray(at, at + 512)))
+    t.notOk(isFat(bytes.subarray(0, 512)))
+  }
+  t.match(readPartitionTable(Buffer.alloc(0)), { ok: false })
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 34 * 512 }), (bytes) => {
+      const head = Buffer.from(bytes)
+      if (head.length >= 512) head.writeUInt16LE(0xaa55, 510)
+      const table = readPartitionTable(head)
+      return table.ok ? table.partitions.length > 0 : table.problem !== ''
+    }),
+  )
+  t.end()
+})
+
+t.test('architectures are told by kernels, and by the program', (t) => {
+  t.equal(architectureOfImage(['KERNEL.IMG', 'kernel7.img', 'kernel8.img']), 'armhf')
+  t.equal(architectureOfImage(['kernel8.img', 'kernel_2712.img']), 'arm64')
+  t.equal(architectureOfImage(['bootx64.efi']), 'amd64')
+  t.equal(architectureOfImage(['cmdline.txt']), undefined)
+  t.equal(
+    architectureOfProgram(readFileSync(process.execPath).subarray(0, 64)),
+    { x64: 'amd64', arm64: 'arm64', arm: 'armhf' }[process.arch as 'x64'],
+  )
+  t.equal(architectureOfProgram(Buffer.from('#!/bin/sh\n and so on and on')), undefined)
+  t.end()
+})
+
+t.test('what is written for the network and the shell', (t) => {
+  const wifi = { ssid: 'Café; 5', password: 'back\\slash 9', country: 'DE' }
+  t.match(connectionFile(wifi, 'u'), /^ssid=67;97;102;195;169;59;32;53;$/m)
+  t.match(connectionFile(wifi, 'u'), /^psk=back\\\\slash 9$/m)
+  t.match(
+    connectionFile({ ...wifi, ssid: 'home', password: undefined }, 'u'),
+    /^ssid=home\n\n\[ipv4\]/m,
+  )
+  t.match(supplicantFile(wifi), /^ {2}ssid=436166c3a93b2035\n {2}psk="back\\slash 9"$/m)
+  t.same(wifiProblems(wifi), [])
+  t.equal(wifiProblems({ ssid: 'x'.repeat(33), password: 'short', country: 'Germany' }).length, 3)
+  t.equal(hostnameOf('Edge_042'), 'edge-042')
+  t.equal(hostnameOf('__'), undefined)
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme-ascii' }), (text) => {
+      const said = execFileSync('/bin/sh', ['-c', `printf %s ${quoted(text)}`]).toString()
+      return said === text
+    }),
+    { numRuns: 30 },
+  )
+  t.end()
+})
+
+const CARD: CardFacts = {
+  name: 'sdb',
+  isBlockDevice: true,
+  isPartition: false,
+  isRemovable: true,
+  isReadOnly: false,
+  bytes: 8e9,
+  model: 'Reader',
+  usedAt: [],
+  holders: [],
+}
+
+t.test('only a card that may be lost is written', (t) => {
+  const cases: readonly (readonly [Partial<CardFacts>, RegExp | undefined])[] = [
+    [{}, undefined],
+    [{ isBlockDevice: false }, /not a disk/],
+    [{ isPartition: true }, /is a partition/],
+    [{ isRemovable: false }, /cannot be taken out/],
+    [{ isReadOnly: true }, /write-protected/],
+    [{ usedAt: ['/media/card'] }, /umount \/media\/card/],
+    [{ usedAt: ['/', '/home'] }, /runs from/],
+    [{ usedAt: ['swap'] }, /in use/],
+    [{ holders: ['dm-0'] }, /dm-0/],
+    [{ bytes: 1e9 }, /has 1000 MB, and the image needs 2000 MB/],
+  ]
+  for (const [facts, problem] of cases) {
+    const said = cardProblem({ ...CARD, ...facts }, 2e9)
+    if (problem === undefined) t.equal(said, undefined)
+    else t.match(said, problem)
+  }
+  t.end()
+})
+
+t.test('a card is read from /sys and /proc', (t) => {
+  const directory = t.testdir({
+    sys: {
+      class: {
+        block: {
+          null: {
+            dev: '1:3',
+            removable: '1\n',
+            ro: '0',
+            size: '2048',
+            null1: { partition: '1', dev: '8:17' },
+          },
+        },
+      },
+    },
+    proc: {
+      self: { mountinfo: '36 35 8:17 / /media/my\\040card rw - vfat /dev/sdb1 rw\n' },
+      swaps: 'Filename\n/dev/null1 partition\n',
+    },
+  })
+  const card = readCard('/dev/null', { sys: join(directory, 'sys'), proc: join(directory, 'proc') })
+  t.match(card, {
+    name: 'null',
+    isBlockDevice: false,
+    isPartition: false,
+    isRemovable: true,
+    isReadOnly: false,
+    bytes: 2048 * 512,
+    usedAt: ['/media/my card', 'swap'],
+  })
+  t.end()
+})
+
+t.test('a card is written and read back; one that lies is found out', async (t) => {
+  const directory = t.testdir()
+  const [image, device] = [join(directory, 'image'), join(directory, 'device')]
+  writeFileSync(image, Buffer.alloc(5 * 1024 * 1024 + 512, 'abc'))
+  writeFileSync(device, '')
+  const direct = spawnSync('dd', [`if=${image}`, 'of=/dev/null', 'iflag=direct', 'bs=4M'])
+  if (direct.status !== 0) return t.pass('# SKIP no O_DIRECT on this file system')
+  const programs = new SystemPrograms({ PATH: process.env.PATH })
+  const shown: string[] = []
+  const progress = (label: string) =>
+    new Progress(label, { write: (text) => shown.push(String(text)) })
+  const write = async (path: string, tools = programs): Promise<void> => {
+    const bytes = statSync(image).size
+    const bars = { writing: progress('writing'), reading: progress('reading back') }
+    await writeCard({ image, device: path, bytes }, tools, bars, new AbortController().signal)
+  }
+  await write(device)
+  t.same(readFileSync(device), readFileSync(image))
+  t.match(shown.join(''), /writing: 100 % of 6 MB\nreading back: 100 %/)
+  await t.rejects(write('/dev/full'), { code: 'write-failed', message: /unusable/ })
+  await t.rejects(write(join(directory, 'none')), { code: 'not-permitted' })
+  // A card that keeps less than it takes: reading gives zeros from the second MiB on.
+  const bin = join(directory, 'bin')
+  mkdirSync(bin)
+  writeFileSync(
+    join(bin, 'dd'),
+    `#!/bin/sh\nhead -c 1048576 ${image}; head -c ${statSync(image).size - 1048576} /dev/zero\n`,
+  )
+  chmodSync(join(bin, 'dd'), 0o755)
+  const lying = new SystemPrograms({ PATH: `${bin}:${process.env.PATH}` })
+  await t.rejects(write(device, lying), {
+    exitCode: 74,
+    message: /something else than was written/,
+  })
+})
+
+t.test('bad input is refused by name, and nothing is left', skip, async (t) => {
+  const directory = t.testdir({
+    text: 'not an image',
+    pw: 'short',
+    private: '-----BEGIN OPENSSH PRIVATE KEY-----\n',
+  })
+  const at = (name: string): string => join(directory, name)
+  const image = makeImage(at('good.img'))
+  const agent = makePackage(directory, 'arm64')
+  const output = at('out.img')
+  const attempt = async (...words: string[]): Promise<string> => {
+    const { code, err } = await obelisk(['image', 'flash', ...BOARD, '--output', output, ...words])
+    t.notOk(existsSync(output))
+    t.notOk(existsSync(`${output}.partial`))
+    return `${code} ${err.split('error: ')[1]}`
+  }
+  const flash = (path: string, ...words: string[]): Promise<string> =>
+    attempt('--image', path, '--package', agent, ...words)
+
+  t.match(await flash(at('none.img')), /^66 .*none\.img/)
+  t.match(await flash(at('text')), /^65 .*not the image of a card/)
+  t.match(await flash(makeImage(at('nofat.img'), { hasFat: false })), /^65 .*no FAT/)
+  t.match(await flash(makeImage(at('other.img'), { files: { a: 'b' } })), /^65 .*no cmdline\.txt/)
+  t.match(
+    await flash(makeImage(at('empty.img'), { files: { 'cmdline.txt': '\n' } })),
+    /^65 .*empty/,
+  )
+  const short = makeImage(at('short.img'))
+  truncateSync(short, statSync(short).size - 1024 * 1024 * 4)
+  t.match(await flash(short), /^65 .*cut off/)
+  tool('xz', ['-0', '-k', image])
+  truncateSync(`${image}.xz`, statSync(`${image}.xz`).size - 40)
+  t.match(await flash(`${image}.xz`), /^65 .*Unexpected end of input/)
+  t.match(await flash(image, '--sha256', '0'.repeat(64)), /^65 .*SHA-256/)
+  const full = makeImage(at('full.img'))
+  fillBoot(full, 64 * 1024)
+  t.match(await flash(full), /^73 .*boot partition/)
+
+  t.match(
+    await attempt('--image', image, '--package', makePackage(directory, 'armhf')),
+    /^65 .*for arm64.*for armhf/,
+  )
+  t.match(
+    await attempt('--image', image, '--package', makePackage(directory, 'arm64', 'gateway')),
+    /^65 .*of the gateway/,
+  )
+  t.match(await attempt('--image', image, '--package', at('text')), /^65 .*not a package of ours/)
+  t.match(await attempt('--image', image, '--package', at('none')), /^66 --?/)
+  t.match(
+    await flash(image, '--node', makeNodeArchive(directory, 40)),
+    /^65 .*for arm64.*for armhf/,
+  )
+  t.match(
+    await flash(image, '--node', makeNodeArchive(directory, 183, '18.20.4')),
+    /^65 .*18\.20\.4/,
+  )
+  t.match(await flash(image, '--node', agent), /^65 .*no bin\/node/)
+
+  t.match(await flash(image, '--id', 'a b'), /^2 .*[\s\S]*--id/)
+  t.match(
+    await flash(image, '--gateway', 'http://x', '--wifi', 'home'),
+    /^2 .*2 problems[\s\S]*--country[\s\S]*--gateway/,
+  )
+  t.match(await flash(image, '--hostname', '-x'), /^2 .*[\s\S]*--hostname/)
+  t.match(await flash(image, '--ssh-key', at('private')), /^2 .*[\s\S]*private key/)
+  t.match(
+    await flash(image, '--wifi', 'h', '--country', 'DE', '--wifi-password-file', at('pw')),
+    /^2 .*[\s\S]*8 to 63/,
+  )
+  t.match(await flash(image, '--password-file', at('none')), /^66|^2/)
+  t.match(await flash(image, '--sha256', 'abc'), /^2 /)
+  t.match(
+    (await obelisk(['image', 'flash', '--image', image, ...BOARD])).err,
+    /--device, or a file with --output/,
+  )
+  const device = await obelisk([
+    'image',
+    'flash',
+    '--image',
+    image,
+    ...BOARD,
+    '--device',
+    '/dev/null',
+  ])
+  t.equal(device.code, 77)
+  t.match(device.err, /not a disk/)
+})
+
+t.test('a full disk leaves nothing half-written', skip, async (t) => {
+  const directory = t.testdir({ small: {} })
+  const small = join(directory, 'small')
+  const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small])
+  if (mount.status !== 0) return t.pass('# SKIP mounting is not allowed here')
+  const image = makeImage(join(directory, 'good.img'), {
+    files: { ...BOARD_FILES, big: 'x'.repeat(2e6) },
+  })
+  const words = [
+    'image',
+    'flash',
+    '--image',
+    image,
+    ...BOARD,
+    '--package',
+    makePackage(directory, 'arm64'),
+  ]
+  const { code, err } = await obelisk([...words, '--output', join(small, 'card.img')])
+  const left = readdirSync(small)
+  spawnSync('umount', [small])
+  t.equal(code, 73, err)
+  t.match(err, /is full/)
+  t.same(left, [])
+})
+
+t.test('without mtools the package is named', skip, async (t) => {
+  const directory = t.testdir({ bin: {} })
+  const bin = join(directory, 'bin')
+  for (const name of ['tar', 'gzip', 'dd'])
+    symlinkSync(
+      execFileSync('/bin/sh', ['-c', `command -v ${name}`])
+        .toString()
+        .trim(),
+      join(bin, name),
+    )
+  const programs = new SystemPrograms({ PATH: bin })
+  await t.rejects(programs.run('mcopy-of-nobody', []), { code: 'program-missing', exitCode: 72 })
+  const run = spawnSync(process.execPath, [PROGRAM, 'image', 'user-data', ...BOARD])
+  t.equal(run.status, 0, 'user-data needs none of them')
+})
+
+t.test('user-data is YAML that says it all', async (t) => {
+  const directory = t.testdir({
+    pw: 'a "quoted" secret\n',
+    key: `ssh-ed25519 ${'A'.repeat(68)} me\n`,
+  })
+  const words = [
+    'image',
+    'user-data',
+    ...BOARD,
+    '--username',
+    'u',
+    '--password-file',
+    join(directory, 'pw'),
+  ]
+  const sha256 = 'a'.repeat(64)
+  const url = 'https://example.org/obelisk-agent.tar.gz'
+  const { code, out, err } = await obelisk([
+    ...words,
+    '--ssh-key',
+    join(directory, 'key'),
+    '--package',
+    url,
+    '--sha256',
+    sha256,
+  ])
+  t.equal(code, 0, err)
+  t.match(out, /^#cloud-config\nhostname: "edge-042"\n/)
+  t.match(out, /sha256sum -c/)
+  const script = /obelisk-first-boot"\n {4}permissions: "0700"\n {4}content: (".*")$/m.exec(
+    out,
+  )?.[1]
+  t.ok(script)
+  const text = JSON.parse(script!) as string
+  writeFileSync(join(directory, 'script'), text)
+  execFileSync('/bin/sh', ['-n', join(directory, 'script')])
+  t.match(text, /install --role agent --from "\$work\/agent" '--id' 'edge-042'/)
+  const python = spawnSync(
+    'python3',
+    ['-c', 'import sys, yaml, json; print(json.dumps(yaml.safe_load(sys.stdin)))'],
+    { input: out },
+  )
+  if (python.status === 0) {
+    const read = JSON.parse(python.stdout.toString())
+    t.equal(read.write_files[0].content, 'a "quoted" secret')
+    t.equal(read.write_files[1].content, text)
+  } else t.comment('python3-yaml is not installed; YAML not read back')
+  t.equal((await obelisk(['image', 'user-data', '--id', 'x'])).code, 2)
+})

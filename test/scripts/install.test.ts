@@ -1,0 +1,676 @@
+/** Installing: the plan as a table, and carried out on a temporary root with real trees. */
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { parse } from 'smol-toml'
+import t, { type Test } from 'tap'
+import { runCommand } from '../../scripts/commands/program.ts'
+import { Performer } from '../../scripts/install/perform.ts'
+import {
+  type Facts,
+  type InstallWishes,
+  isNewEnough,
+  planGoingBack,
+  planInstall,
+  planUninstall,
+  type TreeFacts,
+} from '../../scripts/install/plan.ts'
+import { type Observation, Readiness } from '../../scripts/install/readiness.ts'
+import { readSettings } from '../../scripts/install/settings.ts'
+import { describe } from '../../scripts/install/steps.ts'
+import { SystemPrograms } from '../../scripts/install/system-programs.ts'
+import { setKeys } from '../../scripts/install/toml-edit.ts'
+import { commandText, dropInText } from '../../scripts/install/unit-text.ts'
+import type { AppError } from '../../shared/runtime/errors.ts'
+import { makeKey, makeTree } from '../support/packaged-tree.ts'
+
+const UNIT =
+  '[Service]\nExecStart=/usr/bin/node --max-old-space-size=64 /usr/lib/obelisk-agent/agent.mjs\n'
+
+const TREE: TreeFacts = {
+  path: '/tmp/tree',
+  version: '1.0.0',
+  role: 'agent',
+  architecture: 'arm64',
+  node: '>=20.19',
+  inventory: 'one',
+  unitText: UNIT,
+  problems: [],
+}
+
+const BARE: Facts = {
+  architecture: 'arm64',
+  node: { path: '/usr/bin/node', version: '20.19.2' },
+  systemdVersion: 252,
+  isLive: true,
+  tree: undefined,
+  offered: TREE,
+  previous: undefined,
+  isOwnedByDpkg: false,
+  directories: {},
+  configuration: undefined,
+  credential: undefined,
+  unitFile: undefined,
+  dropIn: undefined,
+  isWanted: false,
+  command: { kind: 'none' },
+  hasOther: false,
+  unit: { isEnabled: false, activeState: 'inactive', statusText: '', needsReload: false },
+  kept: [],
+}
+
+const WISHES: InstallWishes = {
+  role: 'agent',
+  settings: { values: { id: 'edge-1' } },
+  isPackaged: false,
+  isToStart: true,
+}
+
+const CONFIGURATION =
+  '# Configuration of the Obelisk agent. Every option: obelisk agent --help\nid = "edge-1"\n'
+
+/** All as the wishes say. */
+const INSTALLED: Facts = {
+  ...BARE,
+  tree: { ...TREE, path: '/usr/lib/obelisk-agent' },
+  directories: { '/etc/obelisk': true },
+  configuration: CONFIGURATION,
+  unitFile: UNIT,
+  command: { kind: 'link', target: '/usr/lib/obelisk-agent/obelisk.mjs', isDangling: false },
+  unit: {
+    isEnabled: true,
+    activeState: 'active',
+    statusText: 'joined mqtt://gw:1883 as edge-1',
+    needsReload: false,
+  },
+}
+
+const lines = (facts: Facts, wishes: Partial<InstallWishes> = {}): string[] =>
+  planInstall(facts, { ...WISHES, ...wishes }).map(describe)
+
+t.test('a bare system gets everything, in order', (t) => {
+  t.same(lines(BARE), [
+    'put version 1.0.0 from /tmp/tree to /usr/lib/obelisk-agent',
+    'make /etc/obelisk (0755)',
+    'write /etc/obelisk/agent.toml (0644): sets id',
+    'write /etc/systemd/system/obelisk-agent.service (0644): the unit',
+    'link /usr/bin/obelisk to /usr/lib/obelisk-agent/obelisk.mjs',
+    'systemctl daemon-reload',
+    'systemctl enable obelisk-agent.service',
+    'systemctl reset-failed obelisk-agent.service',
+    'systemctl --no-block restart obelisk-agent.service',
+    'wait until obelisk-agent.service is ready',
+  ])
+  t.end()
+})
+
+t.test('what is as it should be gives no step', (t) => {
+  t.same(lines(INSTALLED), [])
+  t.same(lines({ ...INSTALLED, offered: undefined }), [])
+  t.end()
+})
+
+t.test('only what differs is changed', (t) => {
+  const cases: readonly (readonly [string, Facts, Partial<InstallWishes>, readonly string[]])[] = [
+    [
+      'a key of the configuration',
+      INSTALLED,
+      { settings: { values: { url: 'mqtt://gw' } } },
+      [
+        'write /etc/obelisk/agent.toml (0644): sets url',
+        'systemctl reset-failed obelisk-agent.service',
+        'systemctl --no-block restart obelisk-agent.service',
+        'wait until obelisk-agent.service is ready',
+      ],
+    ],
+    [
+      'a unit that is stopped',
+      { ...INSTALLED, unit: { ...INSTALLED.unit!, activeState: 'inactive' } },
+      {},
+      [
+        'systemctl reset-failed obelisk-agent.service',
+        'systemctl --no-block restart obelisk-agent.service',
+        'wait until obelisk-agent.service is ready',
+      ],
+    ],
+    [
+      'a unit that is stopped, and is to stay so',
+      { ...INSTALLED, unit: { ...INSTALLED.unit!, activeState: 'inactive' } },
+      { isToStart: false },
+      [],
+    ],
+    [
+      'systemd of another version',
+      { ...INSTALLED, systemdVersion: 257 },
+      { isToStart: false },
+      [
+        'make /etc/systemd/system/obelisk-agent.service.d (0755)',
+        'write /etc/systemd/system/obelisk-agent.service.d/10-install.conf (0644): what depends on this machine',
+        'systemctl daemon-reload',
+      ],
+    ],
+    [
+      'a damaged tree',
+      { ...INSTALLED, tree: { ...TREE, problems: ['agent.mjs is missing'] } },
+      { isToStart: false },
+      [
+        'put version 1.0.0 from /tmp/tree to /usr/lib/obelisk-agent',
+        'systemctl daemon-reload',
+        'remove /usr/lib/obelisk-agent.previous: the version before',
+      ],
+    ],
+    [
+      'a tree that is away between two renames',
+      { ...INSTALLED, tree: undefined, previous: TREE, offered: undefined },
+      { isToStart: false },
+      [
+        'put /usr/lib/obelisk-agent.previous back to /usr/lib/obelisk-agent',
+        'systemctl daemon-reload',
+      ],
+    ],
+    [
+      'the password, where others may read it',
+      { ...INSTALLED, credential: { text: 'secret', mode: 0o644 } },
+      { isToStart: false, settings: { values: {}, password: 'secret' } },
+      [
+        'make /etc/credstore (0700)',
+        'write /etc/credstore/obelisk-mqtt-password (0600): the MQTT password',
+      ],
+    ],
+    [
+      'a package in the place of an installation by hand',
+      { ...INSTALLED, offered: undefined, isOwnedByDpkg: true },
+      { isToStart: false, isPackaged: true },
+      [
+        'remove /etc/systemd/system/obelisk-agent.service: of an installation by hand; the package has its own',
+        'systemctl daemon-reload',
+      ],
+    ],
+  ]
+  for (const [name, facts, wishes, wanted] of cases) t.same(lines(facts, wishes), wanted, name)
+  t.end()
+})
+
+t.test('an upgrade waits for what was there before: a node that had joined joins again', (t) => {
+  const offered = { ...TREE, version: '2.0.0', inventory: 'two' }
+  const upgrade = lines({ ...INSTALLED, offered })
+  t.ok(upgrade.includes('wait until obelisk-agent.service is ready and has joined again'))
+  t.equal(upgrade.at(-1), 'remove /usr/lib/obelisk-agent.previous: the version before')
+  const alone = { ...INSTALLED.unit!, statusText: 'waiting for mqtt://gw:1883' }
+  t.ok(
+    lines({ ...INSTALLED, offered, unit: alone }).includes(
+      'wait until obelisk-agent.service is ready',
+    ),
+  )
+  const packaged = lines(
+    { ...INSTALLED, offered: undefined, unitFile: undefined, isOwnedByDpkg: true, previous: TREE },
+    { isPackaged: true },
+  )
+  t.ok(packaged.includes('wait until obelisk-agent.service is ready and has joined again'))
+  t.end()
+})
+
+t.test('a package in an image, where nothing runs, is enabled and not started', (t) => {
+  const facts = { ...BARE, isLive: false, unit: undefined, offered: undefined, isOwnedByDpkg: true }
+  t.same(lines({ ...facts, tree: TREE }, { isPackaged: true, settings: { values: {} } }), [
+    'make /etc/obelisk (0755)',
+    'write /etc/obelisk/agent.toml (0644): the configuration',
+    'link /etc/systemd/system/multi-user.target.wants/obelisk-agent.service to /lib/systemd/system/obelisk-agent.service',
+  ])
+  t.end()
+})
+
+t.test('going back restores the tree and every file as it was', (t) => {
+  const facts = { ...INSTALLED, credential: { text: 'old', mode: 0o600 } }
+  const wishes = { ...WISHES, settings: { values: { id: 'b' }, password: 'new' } }
+  const steps = planGoingBack(facts, wishes)
+  t.match(steps[0], { do: 'restore-tree', to: '/usr/lib/obelisk-agent' })
+  const written = Object.fromEntries(
+    steps.flatMap((step) => (step.do === 'write-file' ? [[step.path, step.text]] : [])),
+  )
+  t.same(written, {
+    '/etc/systemd/system/obelisk-agent.service': UNIT,
+    '/etc/obelisk/agent.toml': CONFIGURATION,
+    '/etc/credstore/obelisk-mqtt-password': 'old',
+  })
+  t.match(steps.at(-1), { do: 'systemctl', words: ['--no-block', 'restart'] })
+  t.end()
+})
+
+t.test('what does not fit is refused before anything is touched', (t) => {
+  const refused = (facts: Facts, wishes: Partial<InstallWishes> = {}): unknown => {
+    try {
+      return lines(facts, wishes)
+    } catch (error) {
+      return [(error as AppError).code, (error as AppError).exitCode]
+    }
+  }
+  t.same(refused({ ...BARE, architecture: 'armhf' }), ['unsuitable', 71])
+  t.same(refused({ ...BARE, node: undefined }), ['unsuitable', 71])
+  t.same(refused({ ...BARE, node: { path: '/usr/bin/node', version: '18.20.4' } }), [
+    'unsuitable',
+    71,
+  ])
+  t.same(refused({ ...BARE, offered: undefined }), ['usage', 2])
+  t.same(refused({ ...BARE, offered: { ...TREE, role: 'gateway' } }), ['usage', 2])
+  t.same(refused({ ...INSTALLED, isOwnedByDpkg: true }), ['usage', 2])
+  t.end()
+})
+
+t.test('uninstall leaves data and configuration, unless told', (t) => {
+  const kept = ['/etc/obelisk/agent.toml', '/var/lib/obelisk-agent']
+  const facts = { ...INSTALLED, dropIn: 'x', kept }
+  const plan = (wishes: object, from: Facts = facts): string[] =>
+    planUninstall(from, { role: 'agent', isPackaged: false, isPurge: false, ...wishes }).map(
+      describe,
+    )
+  t.same(plan({}), [
+    'systemctl stop obelisk-agent.service',
+    'systemctl disable obelisk-agent.service',
+    'remove /etc/systemd/system/obelisk-agent.service.d/10-install.conf: what depends on this machine',
+    'remove /etc/systemd/system/obelisk-agent.service: the unit',
+    'systemctl daemon-reload',
+    'systemctl reset-failed obelisk-agent.service',
+    'remove /usr/bin/obelisk: the command',
+    'remove /usr/lib/obelisk-agent: the program',
+  ])
+  t.same(
+    plan({ isPurge: true }).slice(-2),
+    kept.map((path) => `remove ${path}: asked by --purge`),
+  )
+  t.ok(
+    plan({}, { ...facts, hasOther: true }).includes(
+      'link /usr/bin/obelisk to /usr/lib/obelisk-gateway/obelisk.mjs',
+    ),
+  )
+  const packaged = { ...facts, unitFile: undefined, isOwnedByDpkg: true }
+  t.notOk(plan({ isPackaged: true }, packaged).some((line) => line.includes('/usr/lib')))
+  t.throws(() => plan({}, packaged), { code: 'usage' })
+  t.same(plan({}, { ...BARE, unit: { ...BARE.unit! } }), [])
+  t.end()
+})
+
+t.test('the drop-in says what depends on the machine, and only that', (t) => {
+  t.equal(dropInText(UNIT, { systemdVersion: 252, node: '/usr/bin/node' }), undefined)
+  t.match(
+    dropInText(UNIT, { systemdVersion: 253, node: '/usr/bin/node' }),
+    /^OpenFile=\/run\/systemd\/notify:notify$/m,
+  )
+  const own = dropInText(UNIT, { systemdVersion: 252, node: '/usr/lib/obelisk-node/bin/node' })
+  t.match(
+    own,
+    /^ExecStart=\nExecStart=\/usr\/lib\/obelisk-node\/bin\/node --max-old-space-size=64 \/usr\/lib\/obelisk-agent\/agent\.mjs$/m,
+  )
+  t.notMatch(own, /OpenFile/)
+  t.equal(commandText('agent', '/usr/bin/node'), undefined)
+  t.match(
+    commandText('agent', '/usr/lib/obelisk-node/bin/node'),
+    /^exec .*node .*obelisk\.mjs "\$@"$/m,
+  )
+  t.end()
+})
+
+t.test('versions are numbers', (t) => {
+  t.ok(isNewEnough('20.19.0', '>=20.19'))
+  t.ok(isNewEnough('22.2.0', '>=20.19'))
+  t.notOk(isNewEnough('20.9.0', '>=20.19'))
+  t.notOk(isNewEnough('18.20.4', '>=20.19'))
+  t.end()
+})
+
+t.test('readiness', (t) => {
+  const limits = { startMs: 60, steadyMs: 10, joinMs: 90 }
+  const active: Observation = { activeState: 'active', restarts: 0, exitStatus: 0, statusText: '' }
+  const story = (mustJoin: boolean, seen: readonly [number, Partial<Observation>][]): string => {
+    const readiness = new Readiness(limits, mustJoin)
+    let last = ''
+    for (const [nowMs, one] of seen) last = readiness.judge(nowMs, { ...active, ...one }).kind
+    return last
+  }
+  const joined = { statusText: 'joined mqtt://gw as a' }
+  t.equal(story(false, [[0, {}]]), 'wait', 'active is not enough')
+  t.equal(
+    story(false, [
+      [0, {}],
+      [10, {}],
+    ]),
+    'ready',
+    'it stayed',
+  )
+  t.equal(
+    story(false, [
+      [0, {}],
+      [8, { restarts: 1 }],
+      [12, { restarts: 1 }],
+    ]),
+    'wait',
+    'a restart counts anew',
+  )
+  t.equal(
+    story(false, [
+      [0, {}],
+      [5, { activeState: 'failed', exitStatus: 78 }],
+    ]),
+    'failed',
+  )
+  t.equal(story(false, [[69, { activeState: 'activating' }]]), 'wait')
+  t.equal(story(false, [[70, { activeState: 'activating' }]]), 'failed', 'it never came up')
+  t.equal(
+    story(true, [
+      [0, {}],
+      [50, {}],
+    ]),
+    'wait',
+    'it had joined',
+  )
+  t.equal(
+    story(true, [
+      [0, {}],
+      [50, joined],
+    ]),
+    'ready',
+  )
+  t.equal(
+    story(true, [
+      [0, {}],
+      [90, {}],
+    ]),
+    'failed',
+    'it does not join',
+  )
+  t.end()
+})
+
+t.test('keys are set in place, and nothing else changes', (t) => {
+  const text = `# the board in the cellar
+id = "old" # its name
+fields = [
+  "a:f64", # one
+  "b:f64",
+]
+note = '''
+id = "not me"
+'''
+weight = 2
+`
+  const edited = setKeys(text, { id: 'new "one"', fields: ['c:u8'], weight: 0.5, url: 'mqtt://x' })
+  t.equal(
+    edited,
+    `# the board in the cellar
+id = "new \\"one\\"" # its name
+fields = [ "c:u8" ]
+note = '''
+id = "not me"
+'''
+weight = 0.5
+url = "mqtt://x"
+`,
+  )
+  t.equal(setKeys(edited, { id: 'new "one"' }), edited, 'again changes nothing')
+  t.equal(setKeys('id = "a"', { id: 'b', weight: 1 }), 'id = "b"\nweight = 1\n', 'no last newline')
+  const value = fc.oneof(
+    fc.string(),
+    fc.integer(),
+    fc.boolean(),
+    fc.array(fc.string(), { maxLength: 3 }),
+  )
+  const document = fc.dictionary(fc.constantFrom('id', 'url', 'weight', 'a-b'), value)
+  fc.assert(
+    fc.property(document, document, (before, set) => {
+      const first = setKeys('# head\n', before)
+      const second = setKeys(first, set)
+      return JSON.stringify(sorted(parse(second))) === JSON.stringify(sorted({ ...before, ...set }))
+    }),
+  )
+  t.end()
+})
+
+function sorted(values: Readonly<Record<string, unknown>>): [string, unknown][] {
+  return Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+t.test('settings are checked by the table of the program, all at once', async (t) => {
+  const directory = t.testdir({ 'agent.toml': 'weight = 2\n', pw: 'secret\n', empty: '' })
+  const file = join(directory, 'agent.toml')
+  const others = ['--weight', '0.5', '--telemetry-interval=30s', '--keepalive-seconds', '20']
+  const settings = await readSettings(
+    'agent',
+    {
+      id: 'edge-1',
+      gateway: 'mqtt://gw:1883',
+      username: 'u',
+      passwordFile: join(directory, 'pw'),
+      others,
+    },
+    file,
+  )
+  t.same(settings, {
+    values: {
+      id: 'edge-1',
+      url: 'mqtt://gw:1883',
+      username: 'u',
+      weight: 0.5,
+      telemetry_interval: '30s',
+      keepalive_seconds: 20,
+    },
+    password: 'secret',
+  })
+  const refused = async (flags: object): Promise<string> => {
+    try {
+      await readSettings('agent', { others: [], ...flags }, file)
+      return ''
+    } catch (error) {
+      return `${(error as AppError).exitCode} ${(error as Error).message}`
+    }
+  }
+  t.match(await refused({ id: 'a b', gateway: 'http://x' }), /^2 2 problems[\s\S]*--id[\s\S]*--url/)
+  t.match(await refused({ others: ['--weight', '1000'] }), /^78 .*[\s\S]*out of range/)
+  t.match(await refused({ others: ['--data', '/x'] }), /^2 --data/)
+  t.match(await refused({ others: ['--colour', 'red'] }), /^2 .*[\s\S]*unknown flag --colour/)
+  t.match(
+    await refused({ username: 'u', passwordFile: join(directory, 'none') }),
+    /^66 --password-file/,
+  )
+  t.match(await refused({ username: 'u', passwordFile: join(directory, 'empty') }), /^66 .*empty/)
+  writeFileSync(file, 'wait = 2\n')
+  t.match(
+    await refused({ id: 'a' }),
+    /^78 .*[\s\S]*unknown key "wait"/,
+    'a file that is wrong already',
+  )
+  await t.rejects(readSettings('gateway', { id: 'a', others: [] }, file), { code: 'usage' })
+})
+
+interface Outcome {
+  code: number
+  out: string
+  err: string
+}
+
+async function obelisk(...argv: string[]): Promise<Outcome> {
+  const outcome: Outcome = { code: 0, out: '', err: '' }
+  const stdin = (async function* () {})()
+  const stdout = { write: (text: string | Uint8Array) => (outcome.out += text) }
+  const stderr = { write: (text: string | Uint8Array) => (outcome.err += text) }
+  const environment = { PATH: process.env.PATH }
+  outcome.code = await runCommand(argv, { stdout, stderr, stdin, environment }, '0')
+  return outcome
+}
+
+/** A root with a Node, and a tree to install. */
+function makeRoot(t: Test) {
+  const directory = t.testdir({ root: { usr: { bin: { node: '' } } }, pw: 'secret\n' })
+  const root = join(directory, 'root')
+  const key = makeKey()
+  const tree = join(directory, 'tree')
+  makeTree(tree, { version: '1.0.0', architecture: 'arm64', key })
+  const at = (path: string): string => join(root, path)
+  return { directory, root, tree, key, at }
+}
+
+t.test('another root: installed, again, changed, removed', async (t) => {
+  const { directory, root, tree, at } = makeRoot(t)
+  const words = ['install', '--role', 'agent', '--root', root, '--from', tree]
+  const wishes = ['--id', 'edge-1', '--gateway', 'mqtt://gw:1883', '--username', 'u']
+  const all = [...words, ...wishes, '--password-file', join(directory, 'pw')]
+  const dry = await obelisk(...all, '--dry-run')
+  t.equal(dry.code, 0)
+  t.match(dry.out, /^would put version 1\.0\.0/)
+  t.same(readdirSync(root), ['usr'], 'a dry run changes nothing')
+  t.notMatch(dry.out, /secret/)
+
+  const first = await obelisk(...all)
+  t.equal(first.code, 0, first.err)
+  t.equal(statSync(at('etc/obelisk/agent.toml')).mode & 0o777, 0o644)
+  t.equal(readFileSync(at('etc/credstore/obelisk-mqtt-password'), 'utf8'), 'secret')
+  t.equal(statSync(at('etc/credstore/obelisk-mqtt-password')).mode & 0o777, 0o600)
+  t.equal(statSync(at('etc/credstore')).mode & 0o777, 0o700)
+  t.ok(
+    lstatSync(
+      at('etc/systemd/system/multi-user.target.wants/obelisk-agent.service'),
+    ).isSymbolicLink(),
+  )
+  t.equal(readlinkSync(at('usr/bin/obelisk')), '/usr/lib/obelisk-agent/obelisk.mjs')
+  t.notOk(existsSync(at('usr/lib/obelisk-agent.new')))
+  t.equal((await obelisk(...all)).out, 'nothing to do: the agent is installed as wished\n')
+
+  const file = at('etc/obelisk/agent.toml')
+  writeFileSync(file, `# mine\n${readFileSync(file, 'utf8')}weight = 2 # heavy\n`)
+  const changed = await obelisk(...words, '--id', 'edge-2', '--keepalive-seconds', '30')
+  t.equal(changed.code, 0, changed.err)
+  t.match(
+    readFileSync(file, 'utf8'),
+    /^# mine[\s\S]*id = "edge-2"[\s\S]*weight = 2 # heavy\nkeepalive_seconds = 30\n$/,
+  )
+
+  mkdirSync(at('var/lib/obelisk-agent'), { recursive: true })
+  const removed = await obelisk('uninstall', '--role', 'agent', '--root', root)
+  t.equal(removed.code, 0, removed.err)
+  t.match(removed.out, /kept \(--purge removes it\): \/etc\/obelisk\/agent\.toml/)
+  t.notOk(existsSync(at('usr/lib/obelisk-agent')))
+  t.ok(existsSync(file))
+  t.equal((await obelisk('uninstall', '--role', 'agent', '--root', root, '--purge')).code, 0)
+  t.notOk(existsSync(at('etc/obelisk')))
+  t.notOk(existsSync(at('var/lib/obelisk-agent')))
+  t.match((await obelisk('uninstall', '--role', 'agent', '--root', root)).out, /nothing to do/)
+})
+
+t.test('a tree that is not sound is refused, and nothing is left of it', async (t) => {
+  const { root, tree, directory, at, key } = makeRoot(t)
+  const words = ['install', '--role', 'agent', '--root', root, '--from']
+  const attempt = async (path: string): Promise<string> => {
+    const { code, err } = await obelisk(...words, path)
+    return `${code} ${err}`
+  }
+  writeFileSync(join(tree, 'agent.mjs'), '// other\n')
+  t.match(await attempt(tree), /^65 .*[\s\S]*agent\.mjs/)
+  t.same(readdirSync(root), ['usr'])
+  t.match(await attempt(directory), /^65 .*[\s\S]*package\.json/)
+  makeTree(tree, { version: '1.0.0', architecture: 'arm64', key })
+  t.match(await attempt(tree), /^0 /)
+  const foreign = makeTree(join(directory, 'foreign'), {
+    version: '2.0.0',
+    architecture: 'arm64',
+    key: makeKey(),
+  })
+  t.match(
+    await attempt(foreign),
+    /^65 .*[\s\S]*trusted key/,
+    'of another key than what is installed',
+  )
+  t.match(readFileSync(at('usr/lib/obelisk-agent/package.json'), 'utf8'), /1\.0\.0/)
+  const owner = join(foreign, 'release-key.pem')
+  const { code, err } = await obelisk(...words, foreign, '--release-key', owner)
+  t.equal(code, 0, err)
+  t.notOk(existsSync(at('usr/lib/obelisk-agent.previous')))
+})
+
+/** A `systemctl` of a script: what it was told is in `calls`, what it shows in `state`. */
+function fakeSystemctl(directory: string) {
+  const bin = join(directory, 'bin')
+  mkdirSync(bin)
+  writeFileSync(
+    join(bin, 'systemctl'),
+    `#!/bin/sh
+echo "$*" >>${directory}/calls
+case "$1" in
+  show) cat ${directory}/state ;;
+  --no-block) v=$(sed -n 's,^// ,,p' ${directory}/root/usr/lib/obelisk-agent/agent.mjs)
+    cp "${directory}/state-$v" ${directory}/state ;;
+esac
+`,
+  )
+  chmodSync(join(bin, 'systemctl'), 0o755)
+  const state = (version: string, text: string): void =>
+    writeFileSync(join(directory, `state-${version}`), text)
+  return { path: `${bin}:${process.env.PATH}`, state }
+}
+
+t.test('an upgrade that does not become ready is taken back', async (t) => {
+  const { directory, root, tree, at, key } = makeRoot(t)
+  const { path, state } = fakeSystemctl(directory)
+  const active = 'ActiveState=active\nNRestarts=0\nUnitFileState=enabled\n'
+  state('1.0.0', `${active}StatusText=joined mqtt://gw as edge-1\n`)
+  state('2.0.0', `${active}StatusText=waiting for mqtt://gw\n`)
+  state('3.0.0', 'ActiveState=failed\nExecMainStatus=78\n')
+  state('4.0.0', `${active}StatusText=joined mqtt://gw as edge-1\n`)
+  const programs = new SystemPrograms({ PATH: path })
+  const limits = { startMs: 300, steadyMs: 100, joinMs: 400 }
+  const said: string[] = []
+  const performer = new Performer({ root, limits, pollMs: 20 }, programs, (line) => said.push(line))
+  const facts = (version: string, from: Facts): Facts => {
+    makeTree(tree, { version, architecture: 'arm64', key })
+    const unitText = readFileSync(join(tree, 'systemd/obelisk-agent.service'), 'utf8')
+    const offered = { ...TREE, path: tree, version, inventory: version, unitText }
+    return { ...from, offered }
+  }
+  const bare = facts('1.0.0', BARE)
+  await performer.perform(planInstall(bare, WISHES))
+  const installed: Facts = { ...INSTALLED, tree: bare.offered, unitFile: bare.offered!.unitText }
+  const version = (): string => readFileSync(at('usr/lib/obelisk-agent/agent.mjs'), 'utf8')
+
+  for (const [next, reason] of [
+    ['2.0.0', /had joined before/],
+    ['3.0.0', /ended with 78/],
+  ] as const) {
+    const upgrade = facts(next, installed)
+    await t.rejects(performer.perform(planInstall(upgrade, WISHES)), { message: reason })
+    t.equal(version(), `// ${next}\n`)
+    await performer.perform(planGoingBack(upgrade, WISHES))
+    t.equal(version(), '// 1.0.0\n')
+    t.equal(
+      readFileSync(at('etc/systemd/system/obelisk-agent.service'), 'utf8'),
+      bare.offered!.unitText,
+    )
+    t.same(readdirSync(at('usr/lib')), ['obelisk-agent'], 'nothing else is left')
+  }
+  await performer.perform(planInstall(facts('4.0.0', installed), WISHES))
+  t.equal(version(), '// 4.0.0\n')
+  t.same(readdirSync(at('usr/lib')), ['obelisk-agent'])
+  const calls = readFileSync(join(directory, 'calls'), 'utf8')
+  t.match(
+    calls,
+    /daemon-reload\nenable obelisk-agent\.service\nreset-failed .*\n--no-block restart /,
+  )
+})
+
+t.test('misuse is told, with its exit code', async (t) => {
+  const { root } = makeRoot(t)
+  const code = async (...argv: string[]): Promise<number> => (await obelisk(...argv)).code
+  t.equal(await code('install', '--root', root), 2, 'no role')
+  t.equal(await code('install', '--role', 'agent', '--root', root), 2, 'no tree')
+  t.equal(await code('install', '--role', 'agent', '--root', '/none'), 2)
+  t.equal(await code('install', '--role', 'agent', '--root', root, '--id', 'a b'), 2)
+  if (existsSync('/run/systemd/system')) t.comment('systemd runs here; not tried without it')
+  else t.equal(await code('install', '--role', 'agent', '--id', 'a'), 71, 'no systemd')
+})

@@ -1,0 +1,65 @@
+/** Small packaged trees with a real inventory and signature, whose `obelisk.mjs` is the built command. */
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import {
+  encodeInventory,
+  INVENTORY_FILE,
+  listed,
+  PUBLIC_KEY_FILE,
+  SIGNATURE_FILE,
+  signInventory,
+} from '../../scripts/package/inventory.ts'
+
+const ROOT = new URL('../../', import.meta.url)
+
+export interface TreeOptions {
+  readonly version: string
+  readonly role?: string
+  readonly architecture: string
+  readonly key: KeyPair
+}
+
+export interface KeyPair {
+  readonly publicKey: KeyObject
+  readonly privateKey: KeyObject
+}
+
+export function makeKey(): KeyPair {
+  return generateKeyPairSync('ed25519')
+}
+
+/** Writes the tree to `directory`, which is made anew. */
+export function makeTree(directory: string, options: TreeOptions): string {
+  const { version, role = 'agent', architecture, key } = options
+  const manifest = {
+    name: `obelisk-${role}`,
+    version,
+    type: 'module',
+    obelisk: { role, architecture, glibc: '2.34', node: '>=20.19' },
+  }
+  const built = new URL('dist/scripts/obelisk.js', ROOT).href
+  const unit = readFileSync(new URL(`systemd/obelisk-${role}.service`, ROOT))
+  const texts: [path: string, text: string | Buffer, mode: number][] = [
+    [`${role}.mjs`, `// ${version}\n`, 0o644],
+    ['obelisk.mjs', `#!/usr/bin/env node\nimport '${built}'\n`, 0o755],
+    ['package.json', JSON.stringify(manifest), 0o644],
+    [
+      `systemd/obelisk-${role}.service`,
+      Buffer.concat([unit, Buffer.from(`# ${version}\n`)]),
+      0o644,
+    ],
+    [PUBLIC_KEY_FILE, key.publicKey.export({ type: 'spki', format: 'pem' }), 0o644],
+  ]
+  rmSync(directory, { recursive: true, force: true })
+  const files = texts.map(([path, text, mode]) => {
+    const bytes = Buffer.from(text)
+    mkdirSync(dirname(join(directory, path)), { recursive: true })
+    writeFileSync(join(directory, path), bytes, { mode })
+    return listed({ path, bytes, mode })
+  })
+  const inventory = encodeInventory({ version, role, architecture, files, packages: [] })
+  writeFileSync(join(directory, INVENTORY_FILE), inventory)
+  writeFileSync(join(directory, SIGNATURE_FILE), signInventory(inventory, key.privateKey))
+  return directory
+}
