@@ -104,6 +104,7 @@ export class SliceStore {
   #resultsOnDisk: number[] = []
   #lsus = 0
   #writtenBytes: number
+  #stamp: (() => number) | undefined
 
   /** `onFatal` hears of a failed commit: the process must end then. */
   static async open(
@@ -177,6 +178,28 @@ export class SliceStore {
   /** The grid, once the store belongs to a ledger. */
   get grid(): SliceGrid | undefined {
     return this.#grid
+  }
+
+  /** The last wall time that was stored, Unix ms, or 0. A damaged one is no reason to give up the rest. */
+  get timeFloorMs(): number {
+    return readRecord<number>(this.#meta, 'time') ?? 0
+  }
+
+  /** From now on each write stores the time that `stamp` tells. */
+  stampWith(stamp: () => number): void {
+    this.#stamp = stamp
+  }
+
+  /** Stores the time, unless the disk is full. */
+  async keepTime(): Promise<void> {
+    if (!this.#room.isLeftOnDisk) return
+    this.#writtenBytes += TREE_BYTES_PER_COMMIT
+    await this.#write(() => {})
+  }
+
+  /** Since when the oldest write waits for the disk, monotonic ms. */
+  get waitingSinceMs(): number | undefined {
+    return this.#database.waitingSinceMs
   }
 
   /** Binds a new store to a ledger and its grid. */
@@ -406,6 +429,7 @@ export class SliceStore {
       change()
       for (const position of confirmed) void this.#results.remove(position)
       void this.#meta.put('written', sealRecord(this.#writtenBytes))
+      if (this.#stamp !== undefined) void this.#meta.put('time', sealRecord(this.#stamp()))
       this.#answers.sweep()
     })
   }

@@ -11,6 +11,8 @@ export const EXIT_TIMED_OUT = 75
 export const EXIT_NOT_ALLOWED = 77
 /** Wrong configuration: starting again does not help. */
 export const EXIT_CONFIG = 78
+/** A node that was drained and has left; sysexits.h has nothing like it. Its unit lets it rest. */
+export const EXIT_LEFT = 79
 
 /** The world failing: an error with a stable `code`, and the exit code that it means for a process. */
 export class AppError extends Error {

@@ -45,6 +45,7 @@ export class AgentBench {
       results: [],
       answers: [],
       broken: [],
+      timeFloorMs: 0,
     }
     this.agent = new Agent({ ...OPTIONS, ...options }, { ...fresh, ...stored }, new Random(1))
   }
