@@ -26,10 +26,7 @@ import { isSoundPage, StagedPages } from './staged-pages.ts'
 import { diskBytesOf, PAGE_BYTES, StoreRoom, type StoreRoomOptions } from './store-room.ts'
 import { TileSet } from './tile-set.ts'
 
-export interface SliceStoreOptions extends StoreRoomOptions {
-  /** Answers that wait for the gateway, bytes on disk. */
-  readonly outboxBytesMax: number
-}
+export type SliceStoreOptions = StoreRoomOptions
 
 export interface SliceIdentity {
   readonly storeId: string
@@ -190,9 +187,9 @@ export class SliceStore {
     this.#stamp = stamp
   }
 
-  /** Stores the time, unless the disk is full. */
+  /** Stores the time, unless there is no room for a write. */
   async keepTime(): Promise<void> {
-    if (!this.#room.isLeftOnDisk) return
+    if (!this.#room.has(TREE_BYTES_PER_COMMIT, 'answer')) return
     this.#writtenBytes += TREE_BYTES_PER_COMMIT
     await this.#write(() => {})
   }
@@ -344,13 +341,13 @@ export class SliceStore {
 
   /** Resolves once the answer is on disk, or shed because there is no room for it. */
   async storeAnswer(answer: Answer): Promise<void> {
-    if (!this.#room.isLeftOnDisk) {
-      this.#answers.shedOne()
-      return
-    }
-    const change = this.#answers.add(answer)
+    let diskBytes = TREE_BYTES_PER_COMMIT
+    const change = this.#answers.add(answer, (bytes) => {
+      diskBytes += diskBytesOf(bytes)
+      return this.#room.has(diskBytes, 'answer')
+    })
     if (change === undefined) return
-    this.#writtenBytes += TREE_BYTES_PER_COMMIT
+    this.#writtenBytes += diskBytes
     await this.#write(change)
   }
 
@@ -452,7 +449,8 @@ export class SliceStore {
   /** Fails with `store-full` if pages of these sizes do not go in. */
   #requireRoom(pages: readonly { readonly tile: number; readonly bytes: number }[]): void {
     const bytes = pages.reduce((sum, page) => sum + page.bytes, TREE_BYTES_PER_COMMIT)
-    this.#room.require({ bytes, grows: pages.some(({ tile }) => !this.#held.has(tile)) })
+    const isGrowing = pages.some(({ tile }) => !this.#held.has(tile))
+    this.#room.require(bytes, isGrowing ? 'new-tiles' : 'rewrite')
   }
 }
 
