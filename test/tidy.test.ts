@@ -337,7 +337,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   ].map((name) => `broker/core/${name}.ts`),
   'firmware-agent/core/agent.ts': [
     ...['outbox', 'presence', 'pulse', 'read-queue', 'session', 'shard-stream', 'store-orders'],
-    'transfers',
+    ...['hello', 'transfers'],
   ].map((name) => `firmware-agent/core/${name}.ts`),
 }
 

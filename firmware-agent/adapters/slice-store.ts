@@ -19,9 +19,10 @@ import {
 import type { IncomingPage } from '../core/effects.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import { type AnswerName, AnswerTable } from './answer-table.ts'
+import { PageDamagedError } from './page-damaged-error.ts'
 import { sealRecord } from './sealed-record.ts'
 import { SliceGrid } from './slice-grid.ts'
-import { metaTable, readRecord, recordsAreSound } from './slice-records.ts'
+import { bytesOfNumber, metaTable, numberOf, readRecord, recordsAreSound } from './slice-records.ts'
 import { isSoundPage, StagedPages } from './staged-pages.ts'
 import { diskBytesOf, PAGE_BYTES, StoreRoom, type StoreRoomOptions } from './store-room.ts'
 import { TileSet } from './tile-set.ts'
@@ -59,16 +60,6 @@ export interface SliceStats {
   readonly outboxRecords: number
   readonly outboxBytes: number
   readonly answersShed: number
-}
-
-/** The digest of a stored page is not its own: the tile needs a new copy. */
-export class PageDamagedError extends AppError {
-  readonly tile: number
-
-  constructor(tile: number, what: string) {
-    super('page-damaged', `the page of tile ${tile} is ${what}`)
-    this.tile = tile
-  }
 }
 
 const MIB = 1024 * 1024
@@ -159,7 +150,7 @@ export class SliceStore {
     this.#grid = this.#identity.grid === null ? undefined : new SliceGrid(this.#identity.grid)
     for (const { key, value } of this.#results.getRange()) {
       this.#resultsOnDisk.push(key)
-      this.#unconfirmed.push({ position: key, lsus: viewOf(value).getFloat64(0, true) })
+      this.#unconfirmed.push({ position: key, lsus: numberOf(value) })
     }
     for (const tile of this.#tiles.getKeys()) this.#hold(tile)
   }
@@ -452,14 +443,4 @@ export class SliceStore {
     const isGrowing = pages.some(({ tile }) => !this.#held.has(tile))
     this.#room.require(bytes, isGrowing ? 'new-tiles' : 'rewrite')
   }
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-function bytesOfNumber(value: number): Uint8Array {
-  const bytes = new Uint8Array(8)
-  viewOf(bytes).setFloat64(0, value, true)
-  return bytes
 }

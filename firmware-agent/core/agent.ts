@@ -7,42 +7,21 @@ import { unreachable } from '../../shared/core/assert.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { packTiles } from '../../shared/operations/columns.ts'
 import type { Answer, Down, Read, Up } from '../../shared/protocol/messages.ts'
-import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
+import type { AgentCounts, AgentOptions } from './agent-options.ts'
 import type { AgentEffect } from './effects.ts'
 import type { AgentEvent, PartResult, StreamMark } from './events.ts'
-import { Outbox, type OutboxCounts } from './outbox.ts'
-import { announce, type Presence, stateOf, troubleOf } from './presence.ts'
+import { helloOf } from './hello.ts'
+import { Outbox } from './outbox.ts'
+import { announce, stateOf, troubleOf } from './presence.ts'
 import { Pulse } from './pulse.ts'
 import { ReadQueue } from './read-queue.ts'
-import { Session, type SessionOptions } from './session.ts'
+import { Session } from './session.ts'
 import { ShardStream } from './shard-stream.ts'
 import { effectsOfOrder } from './store-orders.ts'
 import type { StoredState, StoreFacts } from './stored-state.ts'
 import { PIECE_BYTES, Transfers } from './transfers.ts'
 import { type Moment, WallClock } from './wall-clock.ts'
-
-export interface AgentOptions extends SessionOptions, Presence {
-  /** Random, new for each process. */
-  readonly process: string
-  readonly weight: number
-  readonly telemetryIntervalMs: number
-  readonly outboxBytesMax: number
-  /** Of a page that goes to another node; tests want small ones. */
-  readonly pieceBytes?: number
-}
-
-/** What telemetry tells of the agent's own work. */
-export interface AgentCounts {
-  readonly outbox: OutboxCounts
-  readonly shardsRunning: number
-  readonly shardsDone: number
-  readonly shardsFailed: number
-  readonly roundTripMs: number | null
-  readonly clockOffsetMs: number | null
-  /** The best that is known, Unix ms. */
-  readonly wallMs: number
-}
 
 /**
  * Refusals after which this process has nothing to do, with their exit codes (shared/runtime/errors.ts): the
@@ -203,25 +182,8 @@ export class Agent {
   }
 
   #hello(): void {
-    const { node, process, weight, operations } = this.#options
-    const { storeId, boot, ledgerId, grid } = this.#store
-    const { position, chain, seq } = this.#stream.mark
-    this.#send({
-      t: 'hello',
-      version: PROTOCOL_VERSION,
-      node,
-      storeId,
-      boot,
-      process,
-      ledgerId,
-      position,
-      chain,
-      seq,
-      weight,
-      operations: [...operations],
-      grid,
-      ...this.#broken(),
-    })
+    const stands = { store: this.#store, mark: this.#stream.mark, ...this.#broken() }
+    this.#send(helloOf(this.#options, stands))
   }
 
   #disconnected(reason: string): void {

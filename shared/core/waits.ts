@@ -1,4 +1,7 @@
-/** Things that are under way and end in any order; tells since when the oldest of them is. */
+/**
+ * Things that are under way and end in any order; tells since when the oldest of them is. For the
+ * watchdog: what does not come to an end shows as an age that grows.
+ */
 export class Waits {
   /** In the order of their beginnings. */
   readonly #open = new Set<{ readonly sinceMs: number }>()
