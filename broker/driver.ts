@@ -129,6 +129,13 @@ export class GatewayDriver {
     this.#deliver({ type: 'node-message-received', connection, node, message: decoded.message })
   }
 
+  /** Since when a deadline of the coordinator is not met, monotonic ms. */
+  get overdueSinceMs(): number | undefined {
+    const deadlineMs = this.#isStopped ? undefined : this.#coordinator.nextDeadlineMs()
+    const isOverdue = deadlineMs !== undefined && deadlineMs < this.#ports.now().monotonicMs
+    return isOverdue ? deadlineMs : undefined
+  }
+
   diskChecked(freeBytes: number): void {
     this.#deliver({ type: 'disk-checked', freeBytes })
   }

@@ -11,6 +11,7 @@ import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
 import { VERSION } from '../shared/runtime/version.ts'
+import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DiskWatch } from './adapters/disk-watch.ts'
 import { EventLog } from './adapters/event-log.ts'
 import { HttpServer } from './adapters/http-server.ts'
@@ -44,6 +45,12 @@ const MOVE_DEADLINE_MS = 300_000
 /** An agent sleeps a minute at most before it connects again; the rest is for that. */
 const RECONNECT_MS = 65_000
 const HOUR_MS = 3_600_000
+/** A loop that was busy meets its deadlines a little later. */
+const OVERDUE_MAX_MS = 10_000
+/** A flush takes seconds at the most, even on a card that erases blocks. */
+const DISK_MAX_MS = 45_000
+/** The probe connects again within seconds; a gateway that is overloaded answers late, but it answers. */
+const PROBE_MAX_MS = 60_000
 
 /** Runs the gateway until it is told to stop; resolves with the exit code. */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
@@ -52,7 +59,7 @@ export async function run(argv: readonly string[], environment: Environment): Pr
 
 async function start(
   config: GatewayConfig,
-  { log, shutdown, fatal, failure }: Running,
+  { log, shutdown, fatal, failure, notify }: Running,
 ): Promise<void> {
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
@@ -197,6 +204,22 @@ async function start(
   process.stderr.write(
     `ready mqtt=${config.host}:${broker.port} http=${config.httpHost}:${httpPort}\n`,
   )
+  const serves = `MQTT on ${config.host}:${broker.port}, HTTP on ${config.httpHost}:${httpPort}`
+  notify.tell({ READY: '1', STATUS: serves })
+  const unwatch = keepWatch(notify, log, () => [
+    { what: 'the coordinator is overdue', sinceMs: driver.overdueSinceMs, limitMs: OVERDUE_MAX_MS },
+    {
+      what: 'a write has not reached the disk',
+      sinceMs: ledger.waitingSinceMs,
+      limitMs: DISK_MAX_MS,
+    },
+    {
+      what: 'no beat came through the broker',
+      sinceMs: probe.unansweredSinceMs,
+      limitMs: PROBE_MAX_MS,
+    },
+  ])
+  shutdown.add('watchdog', unwatch)
 }
 
 function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {

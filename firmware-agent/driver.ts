@@ -18,6 +18,7 @@ import type { SliceStore } from './adapters/slice-store.ts'
 import type { Agent } from './core/agent.ts'
 import type { AgentEffect } from './core/effects.ts'
 import type { AgentEvent } from './core/events.ts'
+import type { Moment } from './core/wall-clock.ts'
 
 export interface AgentDriverOptions {
   readonly node: NodeId
@@ -33,6 +34,8 @@ export interface AgentDevices {
 
 export interface AgentOutcome {
   ready(): void
+  /** Whether it is admitted, when that changes. */
+  link(isJoined: boolean): void
   exit(code: number, reason: string): void
   fatal(error: unknown): void
 }
@@ -61,6 +64,7 @@ export class AgentDriver {
     this.#devices = devices
     this.#broken = devices.store.broken
     this.#outcome = outcome
+    devices.store.stampWith(() => agent.stampTime(now()))
   }
 
   /** Begins to connect through `link`, whose events come to the three methods below. */
@@ -76,10 +80,14 @@ export class AgentDriver {
   }
 
   deliver(event: AgentEvent): void {
-    const now = { monotonicMs: performance.now(), wallMs: Date.now() }
-    this.#queue.push(...this.#agent.step(now, event))
+    this.#queue.push(...this.#agent.step(now(), event))
     this.#setTimer()
     if (!this.#isPerforming) void this.#performAll()
+  }
+
+  /** Since when the link makes no progress, monotonic ms. */
+  get overdueSinceMs(): number | undefined {
+    return this.#agent.overdueSinceMs(performance.now())
   }
 
   stopTimer(): void {
@@ -160,6 +168,12 @@ export class AgentDriver {
         return
       case 'report-ready':
         this.#outcome.ready()
+        return
+      case 'report-link':
+        this.#outcome.link(effect.isJoined)
+        return
+      case 'keep-time':
+        void store.keepTime().catch(this.#outcome.fatal)
         return
       case 'log':
         log[effect.level]({ code: effect.code }, effect.message)
@@ -264,7 +278,7 @@ export class AgentDriver {
       node: this.#options.node,
       incarnation: this.#agent.incarnation,
       seq: this.#telemetrySeq,
-      ts: Date.now(),
+      ts: counts.wallMs,
       ...metrics.sample(),
       broker_rtt_ms: counts.roundTripMs,
       clock_offset_ms: counts.clockOffsetMs,
@@ -288,6 +302,10 @@ export class AgentDriver {
     const waitMs = Math.max(0, Math.ceil(deadlineMs - performance.now()))
     this.#timer = setTimeout(() => this.deliver({ type: 'deadline-reached' }), waitMs)
   }
+}
+
+function now(): Moment {
+  return { monotonicMs: performance.now(), wallMs: Date.now() }
 }
 
 function troubleOf(error: unknown): { code: string; message: string } {

@@ -13,6 +13,7 @@ import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
 import { VERSION } from '../shared/runtime/version.ts'
+import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DeviceMetrics } from './adapters/device-metrics.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
@@ -23,6 +24,10 @@ import { AgentDriver } from './driver.ts'
 
 const ANSWER_TIMEOUT_MS = 10_000
 const BACKOFF = { baseMs: 1000, capMs: 60_000 }
+/** A loop that was busy meets its deadlines a little later. */
+const OVERDUE_MAX_MS = 10_000
+/** A card that erases blocks may take seconds for a flush. */
+const DISK_MAX_MS = 45_000
 
 /** Runs the agent until it is told to stop; resolves with the exit code. */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
@@ -35,7 +40,7 @@ export async function run(argv: readonly string[], environment: Environment): Pr
 
 async function start(
   config: AgentConfig,
-  { log, shutdown, fatal }: Running,
+  { log, shutdown, fatal, notify }: Running,
   password: string | undefined,
 ): Promise<void> {
   const node = config.id
@@ -82,6 +87,7 @@ async function start(
       results: store.results(),
       answers: store.answers(),
       broken: [...store.broken],
+      timeFloorMs: store.timeFloorMs,
     },
     random,
   )
@@ -95,6 +101,7 @@ async function start(
     { store, runner, metrics, log },
     {
       ready: () => process.stderr.write(`ready node=${node} url=${config.url}\n`),
+      link: (isJoined) => notify.tell({ STATUS: statusOf(config, isJoined) }),
       exit(code, reason) {
         stopped()
         void shutdown.begin(reason, code)
@@ -129,6 +136,21 @@ async function start(
   })
   log.info({ node, data: config.data, boot: store.identity.boot }, 'agent started')
   driver.begin(link)
+  // A board without a gateway has started: it looks for one.
+  notify.tell({ READY: '1', STATUS: statusOf(config, false) })
+  const unwatch = keepWatch(notify, log, () => [
+    { what: 'the link has not moved', sinceMs: driver.overdueSinceMs, limitMs: OVERDUE_MAX_MS },
+    {
+      what: 'a write has not reached the disk',
+      sinceMs: store.waitingSinceMs,
+      limitMs: DISK_MAX_MS,
+    },
+  ])
+  shutdown.add('watchdog', unwatch)
+}
+
+function statusOf({ id, url }: AgentConfig, isJoined: boolean): string {
+  return isJoined ? `joined ${url} as ${id}` : `waiting for ${url}`
 }
 
 function birthFacts(): Record<string, unknown> {

@@ -566,13 +566,15 @@ const unitsAreSound: Check = async (files) => {
   const exits = Object.values(errors).filter((code) => typeof code === 'number')
   return files.below('systemd', '.service').flatMap((path) => {
     const unit = files.text(path)
-    const start =
-      /^ExecStart=\/usr\/bin\/node .*?\/usr\/lib\/obelisk\/dist\/(\S+)\.js (\w+)(.*)$/m.exec(unit)
+    const start = /^ExecStart=\/usr\/bin\/node .*?\/usr\/lib\/obelisk-(\w+)\/(\w+)\.mjs(.*)$/m.exec(
+      unit,
+    )
     if (start === null) return [`${path} starts no program of ours`]
-    const [, entry = '', command = '', rest = ''] = start
-    const problems = files.has(`${entry}.ts`)
+    const [, role = '', command = '', rest = ''] = start
+    const problems = path.endsWith(`/obelisk-${role}.service`)
       ? []
-      : [`${path} starts ${entry}.ts, which is not there`]
+      : [`${path} starts a file of obelisk-${role}`]
+    if (role !== command) problems.push(`${path}: ${command}.mjs is not in obelisk-${role}`)
     const flags = commands.get(command)
     if (flags === undefined) problems.push(`${path}: there is no command ${command}`)
     for (const flag of rest.match(/--[a-z-]+/g) ?? []) {
@@ -803,9 +805,10 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
     'units start what is there, and the manual names them',
     unitsAreSound,
     [
-      ['systemd/obelisk-agent.service', 'scripts/obelisk.js', 'scripts/agent.js'],
-      ['systemd/obelisk-agent.service', 'obelisk.js agent', 'obelisk.js node'],
-      ['systemd/obelisk-agent.service', 'obelisk.js agent', 'obelisk.js agent --watchdog'],
+      ['systemd/obelisk-agent.service', 'obelisk-agent/agent.mjs', 'obelisk/agent.mjs'],
+      ['systemd/obelisk-agent.service', 'obelisk-agent/agent.mjs', 'obelisk-gateway/agent.mjs'],
+      ['systemd/obelisk-agent.service', 'agent/agent.mjs', 'agent/node.mjs'],
+      ['systemd/obelisk-agent.service', 'agent.mjs', 'agent.mjs --watchdog'],
       ['systemd/obelisk-gateway.service', 'ExitStatus=78', 'ExitStatus=80'],
       [OPERATIONS, '/var/lib/obelisk-agent`', '/var/lib/agent`'],
     ],

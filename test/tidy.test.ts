@@ -341,7 +341,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   ].map((name) => `broker/core/${name}.ts`),
   'firmware-agent/core/agent.ts': [
     ...['outbox', 'presence', 'pulse', 'read-queue', 'session', 'shard-stream', 'store-orders'],
-    'transfers',
+    ...['hello', 'transfers'],
   ].map((name) => `firmware-agent/core/${name}.ts`),
 }
 
@@ -367,11 +367,14 @@ function hasLogic(source: Source): boolean {
 
 // ---------------------------------------------------------------------- units
 
-/** `ExecStart` of a unit names `dist/<entry>.js`, which is made from an entry of the tree. */
+/** The folders of what a package has as one file, under the name of its program. */
+const BUNDLED: Readonly<Record<string, string>> = { agent: 'firmware-agent', gateway: 'broker' }
+
+/** `ExecStart` of a unit names `<program>.mjs`, which is made from the main of that program. */
 function unitProblems(name: string, unit: string, sources: readonly Source[]): string[] {
-  const command = /^ExecStart=.*?([\w/.-]+)\.js\b(.*)$/m.exec(unit)
-  if (command === null) return [`${name} starts no script`]
-  const entry = `${command[1]!.replace(/^.*\bdist\//, '')}.ts`
+  const program = /^ExecStart=.*\/([\w-]+)\.mjs$/m.exec(unit)?.[1]
+  if (program === undefined) return [`${name} starts no script`]
+  const entry = `${BUNDLED[program] ?? program}/main.ts`
   return sources.some(({ path }) => path === entry)
     ? []
     : [`${name} starts ${entry}, which is not there`]
@@ -617,8 +620,8 @@ t.test('every unit starts an entry that is there', (t) => {
   for (const path of units) {
     t.same(unitProblems(posix.basename(path), readFileSync(path, 'utf8'), tree), [])
   }
-  t.same(unitProblems('a.service', 'ExecStart=/usr/bin/node /opt/dist/broker/mane.js', tree), [
-    'a.service starts broker/mane.ts, which is not there',
+  t.same(unitProblems('a.service', 'ExecStart=/usr/bin/node /opt/broken.mjs', tree), [
+    'a.service starts broken/main.ts, which is not there',
   ])
   t.same(unitProblems('a.service', 'ExecStart=/bin/true', tree), ['a.service starts no script'])
   t.end()

@@ -77,6 +77,11 @@ export class LedgerStore {
     return this.#tables.result.get(task)
   }
 
+  /** Since when the oldest write waits for the disk, monotonic ms. */
+  get waitingSinceMs(): number | undefined {
+    return this.#database.waitingSinceMs
+  }
+
   fileBytes(): number {
     return this.#database.fileBytes()
   }

@@ -23,6 +23,7 @@ const MqttClient = mqttClient.default
 export class MqttProbe {
   readonly #client: InstanceType<typeof MqttClient>
   readonly #topic: string
+  #unansweredMs: number | undefined
 
   constructor(options: MqttProbeOptions, log: Logger, returned: (beat: number) => void) {
     const { host, port, id } = options
@@ -39,12 +40,21 @@ export class MqttProbe {
       writeCache: false,
     })
     this.#client.on('connect', () => this.#client.subscribe(this.#topic, { qos: 0 }, () => {}))
-    this.#client.on('message', (_topic, payload) => returned(Number(payload.toString())))
+    this.#client.on('message', (_topic, payload) => {
+      this.#unansweredMs = undefined
+      returned(Number(payload.toString()))
+    })
     this.#client.on('error', (error) => log.debug({}, `the probe: ${messageOf(error)}`))
+  }
+
+  /** Since when no beat came back though one was sent, monotonic ms. */
+  get unansweredSinceMs(): number | undefined {
+    return this.#unansweredMs
   }
 
   /** Sends a beat now, or not at all while it is not connected. */
   send(beat: number): void {
+    this.#unansweredMs ??= performance.now()
     this.#client.publish(this.#topic, String(beat), { qos: 0 }, () => {})
   }
 

@@ -58,16 +58,14 @@ export class AnswerTable {
     return this.#shed
   }
 
-  /** Counts an answer that is not kept. */
-  shedOne(): void {
-    this.#shed += 1
-  }
-
-  /** Takes an answer in; the returned change puts it on disk. Nothing, if it can never fit. */
-  add(answer: Answer): (() => void) | undefined {
+  /**
+   * Takes an answer in; the returned change puts it on disk. Nothing, if it can never fit or if there is
+   * no room for so many bytes now.
+   */
+  add(answer: Answer, hasRoom: (bytes: number) => boolean): (() => void) | undefined {
     const record = sealRecord(answer)
     const bytes = record.length + RECORD_OVERHEAD_BYTES
-    if (bytes > this.#options.bytesMax) {
+    if (bytes > this.#options.bytesMax || !hasRoom(bytes)) {
       this.#shed += 1
       return undefined
     }

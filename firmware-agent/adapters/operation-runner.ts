@@ -11,8 +11,9 @@ import type { IncomingPage } from '../core/effects.ts'
 import type { ExaminedPage } from '../core/events.ts'
 import { type Applied, ApplyError, type ApplyJob, ApplyRun } from './apply-run.ts'
 import { Pace } from './pace.ts'
+import { PageDamagedError } from './page-damaged-error.ts'
 import { runRead } from './read-run.ts'
-import { PageDamagedError, type SliceStore } from './slice-store.ts'
+import type { SliceStore } from './slice-store.ts'
 
 export interface OperationRunnerOptions {
   /** After this much computing, messages are taken and sent. */

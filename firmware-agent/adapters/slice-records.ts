@@ -18,3 +18,14 @@ export function readRecord<T>(meta: Table<string>, key: string): T | undefined {
   const stored = meta.getBinary(key)
   return stored && openRecord<T>(stored)
 }
+
+/** A number on eight bytes, little-endian. */
+export function bytesOfNumber(value: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setFloat64(0, value, true)
+  return bytes
+}
+
+export function numberOf({ buffer, byteOffset, byteLength }: Uint8Array): number {
+  return new DataView(buffer, byteOffset, byteLength).getFloat64(0, true)
+}

@@ -19,17 +19,15 @@ import {
 import type { IncomingPage } from '../core/effects.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import { type AnswerName, AnswerTable } from './answer-table.ts'
+import { PageDamagedError } from './page-damaged-error.ts'
 import { sealRecord } from './sealed-record.ts'
 import { SliceGrid } from './slice-grid.ts'
-import { metaTable, readRecord, recordsAreSound } from './slice-records.ts'
+import { bytesOfNumber, metaTable, numberOf, readRecord, recordsAreSound } from './slice-records.ts'
 import { isSoundPage, StagedPages } from './staged-pages.ts'
 import { diskBytesOf, PAGE_BYTES, StoreRoom, type StoreRoomOptions } from './store-room.ts'
 import { TileSet } from './tile-set.ts'
 
-export interface SliceStoreOptions extends StoreRoomOptions {
-  /** Answers that wait for the gateway, bytes on disk. */
-  readonly outboxBytesMax: number
-}
+export type SliceStoreOptions = StoreRoomOptions
 
 export interface SliceIdentity {
   readonly storeId: string
@@ -64,16 +62,6 @@ export interface SliceStats {
   readonly answersShed: number
 }
 
-/** The digest of a stored page is not its own: the tile needs a new copy. */
-export class PageDamagedError extends AppError {
-  readonly tile: number
-
-  constructor(tile: number, what: string) {
-    super('page-damaged', `the page of tile ${tile} is ${what}`)
-    this.tile = tile
-  }
-}
-
 const MIB = 1024 * 1024
 const OUTBOX_RECORDS_MAX = 4096
 const BROKEN_KEPT = 2
@@ -104,6 +92,7 @@ export class SliceStore {
   #resultsOnDisk: number[] = []
   #lsus = 0
   #writtenBytes: number
+  #stamp: (() => number) | undefined
 
   /** `onFatal` hears of a failed commit: the process must end then. */
   static async open(
@@ -161,7 +150,7 @@ export class SliceStore {
     this.#grid = this.#identity.grid === null ? undefined : new SliceGrid(this.#identity.grid)
     for (const { key, value } of this.#results.getRange()) {
       this.#resultsOnDisk.push(key)
-      this.#unconfirmed.push({ position: key, lsus: viewOf(value).getFloat64(0, true) })
+      this.#unconfirmed.push({ position: key, lsus: numberOf(value) })
     }
     for (const tile of this.#tiles.getKeys()) this.#hold(tile)
   }
@@ -177,6 +166,28 @@ export class SliceStore {
   /** The grid, once the store belongs to a ledger. */
   get grid(): SliceGrid | undefined {
     return this.#grid
+  }
+
+  /** The last wall time that was stored, Unix ms, or 0. A damaged one is no reason to give up the rest. */
+  get timeFloorMs(): number {
+    return readRecord<number>(this.#meta, 'time') ?? 0
+  }
+
+  /** From now on each write stores the time that `stamp` tells. */
+  stampWith(stamp: () => number): void {
+    this.#stamp = stamp
+  }
+
+  /** Stores the time, unless there is no room for a write. */
+  async keepTime(): Promise<void> {
+    if (!this.#room.has(TREE_BYTES_PER_COMMIT, 'answer')) return
+    this.#writtenBytes += TREE_BYTES_PER_COMMIT
+    await this.#write(() => {})
+  }
+
+  /** Since when the oldest write waits for the disk, monotonic ms. */
+  get waitingSinceMs(): number | undefined {
+    return this.#database.waitingSinceMs
   }
 
   /** Binds a new store to a ledger and its grid. */
@@ -321,13 +332,13 @@ export class SliceStore {
 
   /** Resolves once the answer is on disk, or shed because there is no room for it. */
   async storeAnswer(answer: Answer): Promise<void> {
-    if (!this.#room.isLeftOnDisk) {
-      this.#answers.shedOne()
-      return
-    }
-    const change = this.#answers.add(answer)
+    let diskBytes = TREE_BYTES_PER_COMMIT
+    const change = this.#answers.add(answer, (bytes) => {
+      diskBytes += diskBytesOf(bytes)
+      return this.#room.has(diskBytes, 'answer')
+    })
     if (change === undefined) return
-    this.#writtenBytes += TREE_BYTES_PER_COMMIT
+    this.#writtenBytes += diskBytes
     await this.#write(change)
   }
 
@@ -406,6 +417,7 @@ export class SliceStore {
       change()
       for (const position of confirmed) void this.#results.remove(position)
       void this.#meta.put('written', sealRecord(this.#writtenBytes))
+      if (this.#stamp !== undefined) void this.#meta.put('time', sealRecord(this.#stamp()))
       this.#answers.sweep()
     })
   }
@@ -428,16 +440,7 @@ export class SliceStore {
   /** Fails with `store-full` if pages of these sizes do not go in. */
   #requireRoom(pages: readonly { readonly tile: number; readonly bytes: number }[]): void {
     const bytes = pages.reduce((sum, page) => sum + page.bytes, TREE_BYTES_PER_COMMIT)
-    this.#room.require({ bytes, grows: pages.some(({ tile }) => !this.#held.has(tile)) })
+    const isGrowing = pages.some(({ tile }) => !this.#held.has(tile))
+    this.#room.require(bytes, isGrowing ? 'new-tiles' : 'rewrite')
   }
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-function bytesOfNumber(value: number): Uint8Array {
-  const bytes = new Uint8Array(8)
-  viewOf(bytes).setFloat64(0, value, true)
-  return bytes
 }

@@ -9,6 +9,8 @@ import type { Database } from '../../shared/runtime/lmdb.ts'
 export interface StoreRoomOptions {
   /** The file of the slice stays below this, bytes. */
   readonly sliceBytesMax: number
+  /** Answers that wait for the gateway, bytes on disk. */
+  readonly outboxBytesMax: number
   /** What a commit leaves free on the disk, bytes. */
   readonly diskFreeBytesMin?: number
 }
@@ -20,8 +22,11 @@ const MIB = 1024 * 1024
 const PAGE_HEADER_BYTES = 16
 const DISK_FREE_BYTES_MIN = 16 * MIB
 const DISK_CHECK_INTERVAL_MS = 5000
-/** A new tile leaves this much below the bound: rewriting a tile needs free pages, too. */
+/** Rewriting a tile needs free pages, too: whatever can wait leaves this much. */
 const REWRITE_RESERVE_BYTES_MAX = 8 * MIB
+
+/** New tiles leave room for the outbox and for rewrites, answers and the time for rewrites. */
+export type Purpose = 'new-tiles' | 'rewrite' | 'answer'
 
 /** A value that shares no leaf lies on whole pages of its own. */
 export function diskBytesOf(bytes: number): number {
@@ -31,13 +36,18 @@ export function diskBytesOf(bytes: number): number {
 export class StoreRoom {
   readonly #options: Required<StoreRoomOptions>
   readonly #database: Database
+  /**
+   * What the last two writes took. They freed about as much, and LMDB gives that to neither of the next two:
+   * one may still be read, and one is not on the disk yet.
+   */
+  #recent: readonly [number, number] = [0, 0]
   #diskFree = { bytes: 0, atMs: Number.NEGATIVE_INFINITY }
 
   constructor(
-    { sliceBytesMax, diskFreeBytesMin = DISK_FREE_BYTES_MIN }: StoreRoomOptions,
+    { diskFreeBytesMin = DISK_FREE_BYTES_MIN, ...bounds }: StoreRoomOptions,
     database: Database,
   ) {
-    this.#options = { sliceBytesMax, diskFreeBytesMin }
+    this.#options = { ...bounds, diskFreeBytesMin }
     this.#database = database
   }
 
@@ -46,16 +56,39 @@ export class StoreRoom {
     return this.#diskFreeBytes() >= this.#options.diskFreeBytesMin
   }
 
-  /** Fails with `store-full` if so many bytes do not go in; `grows` if there are new tiles among them. */
-  require({ bytes, grows }: { bytes: number; grows: boolean }): void {
-    const { sliceBytesMax } = this.#options
+  /** Fails with `store-full` if so many bytes do not go in. */
+  require(bytes: number, purpose: Purpose): void {
     if (!this.isLeftOnDisk) {
       throw new AppError('store-full', `${this.#diskFree.bytes} bytes are free on the disk`)
     }
-    const reserve = grows ? Math.min(REWRITE_RESERVE_BYTES_MAX, sliceBytesMax / 8) : 0
-    const room = sliceBytesMax - reserve - this.#database.fileBytes()
-    if (bytes <= room || bytes <= room + this.#database.freeBytes()) return
+    if (this.#isLeftInSlice(bytes, purpose)) return
+    const { sliceBytesMax } = this.#options
     throw new AppError('store-full', `the slice has reached its ${sliceBytesMax} bytes`)
+  }
+
+  /** Whether so many bytes go in. */
+  has(bytes: number, purpose: Purpose): boolean {
+    return this.isLeftOnDisk && this.#isLeftInSlice(bytes, purpose)
+  }
+
+  #isLeftInSlice(bytes: number, purpose: Purpose): boolean {
+    const { sliceBytesMax } = this.#options
+    const room = sliceBytesMax - this.#reserveFor(purpose) - this.#database.fileBytes()
+    const isLeft = bytes <= room || bytes <= room + this.#reusableBytes()
+    if (isLeft) this.#recent = [this.#recent[1], bytes]
+    return isLeft
+  }
+
+  #reserveFor(purpose: Purpose): number {
+    if (purpose === 'rewrite') return 0
+    const { sliceBytesMax, outboxBytesMax } = this.#options
+    const forRewrites = Math.min(REWRITE_RESERVE_BYTES_MAX, sliceBytesMax / 8)
+    if (purpose === 'answer') return forRewrites
+    return forRewrites + Math.min(outboxBytesMax, sliceBytesMax / 8)
+  }
+
+  #reusableBytes(): number {
+    return Math.max(0, this.#database.freeBytes() - this.#recent[0] - this.#recent[1])
   }
 
   #diskFreeBytes(): number {

@@ -13,8 +13,9 @@ import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import type { Pace } from './pace.ts'
 import type { PageArena } from './page-arena.ts'
+import { PageDamagedError } from './page-damaged-error.ts'
 import type { SliceGrid } from './slice-grid.ts'
-import { PageDamagedError, type SliceStore } from './slice-store.ts'
+import type { SliceStore } from './slice-store.ts'
 
 /** An entry that was found sound, with what it names. */
 export interface CheckedEntry {

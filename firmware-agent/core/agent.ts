@@ -7,45 +7,27 @@ import { unreachable } from '../../shared/core/assert.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { packTiles } from '../../shared/operations/columns.ts'
 import type { Answer, Down, Read, Up } from '../../shared/protocol/messages.ts'
-import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
+import type { AgentCounts, AgentOptions } from './agent-options.ts'
 import type { AgentEffect } from './effects.ts'
 import type { AgentEvent, PartResult, StreamMark } from './events.ts'
-import { Outbox, type OutboxCounts } from './outbox.ts'
-import { announce, type Presence, stateOf, troubleOf } from './presence.ts'
+import { helloOf } from './hello.ts'
+import { Outbox } from './outbox.ts'
+import { announce, stateOf, troubleOf } from './presence.ts'
 import { Pulse } from './pulse.ts'
 import { ReadQueue } from './read-queue.ts'
-import { Session, type SessionOptions } from './session.ts'
+import { Session } from './session.ts'
 import { ShardStream } from './shard-stream.ts'
 import { effectsOfOrder } from './store-orders.ts'
 import type { StoredState, StoreFacts } from './stored-state.ts'
 import { PIECE_BYTES, Transfers } from './transfers.ts'
+import { type Moment, WallClock } from './wall-clock.ts'
 
-export interface AgentOptions extends SessionOptions, Presence {
-  /** Random, new for each process. */
-  readonly process: string
-  readonly weight: number
-  readonly telemetryIntervalMs: number
-  readonly outboxBytesMax: number
-  /** Of a page that goes to another node; tests want small ones. */
-  readonly pieceBytes?: number
-}
-
-/** What telemetry tells of the agent's own work. */
-export interface AgentCounts {
-  readonly outbox: OutboxCounts
-  readonly shardsRunning: number
-  readonly shardsDone: number
-  readonly shardsFailed: number
-  readonly roundTripMs: number | null
-  readonly clockOffsetMs: number | null
-}
-
-/** Exit code when another device has this id (wire.md, Commands: not allowed). */
-const EXIT_NOT_ALLOWED = 77
-
-/** To try again would change nothing: another device has the id, or the node was let go. */
-const FINAL_REFUSALS = ['id-taken', 'node-left']
+/**
+ * Refusals after which this process has nothing to do, with their exit codes (shared/runtime/errors.ts): the
+ * id may be free later, so that a unit tries again; a node that was let go stays away.
+ */
+const FINAL_REFUSALS: Readonly<Record<string, number>> = { 'id-taken': 77, 'node-left': 79 }
 
 /** The gateway counts as gone after this many heartbeats without a word from it. */
 const SILENT_BEATS = 5
@@ -58,11 +40,12 @@ export class Agent {
   readonly #reads = new ReadQueue()
   readonly #transfers: Transfers
   readonly #pulse: Pulse
+  readonly #clock: WallClock
   #store: StoreFacts
   #results: PartResult[]
   #effects: AgentEffect[] = []
   #nowMs = 0
-  #wallMs = 0
+  #systemMs = 0
   #isStreamStopped = false
   #wasReady = false
   #done = 0
@@ -71,6 +54,7 @@ export class Agent {
   constructor(options: AgentOptions, stored: StoredState, random: Random) {
     this.#options = options
     this.#pulse = new Pulse(options, random)
+    this.#clock = new WallClock(stored.timeFloorMs)
     this.#session = new Session(options, random)
     this.#stream = new ShardStream(stored.mark)
     this.#outbox = new Outbox(options.outboxBytesMax, stored.answers)
@@ -87,6 +71,7 @@ export class Agent {
       shardsFailed: this.#failed,
       roundTripMs: this.#pulse.roundTripMs,
       clockOffsetMs: this.#pulse.clockOffsetMs,
+      wallMs: this.#clock.ms,
     }
   }
 
@@ -98,10 +83,27 @@ export class Agent {
     return this.#session.state === 'admitted'
   }
 
+  /**
+   * Since when a deadline is not met, or a connection that was given up does not end, monotonic ms: the
+   * link makes no progress then. To have no gateway is progress, as long as it is looked for.
+   */
+  overdueSinceMs(nowMs: number): number | undefined {
+    const since = [this.nextDeadlineMs(), this.#session.givenUpSinceMs]
+    const overdue = since.filter((ms) => ms !== undefined && ms < nowMs) as number[]
+    return overdue.length === 0 ? undefined : Math.min(...overdue)
+  }
+
+  /** The time, to be stored with what is written now. */
+  stampTime(now: Moment): number {
+    this.#clock.advance(now)
+    return this.#clock.stamp()
+  }
+
   /** Wall time (Unix ms) is for `ts` and clock offsets only. */
-  step(now: { monotonicMs: number; wallMs: number }, event: AgentEvent): AgentEffect[] {
+  step(now: Moment, event: AgentEvent): AgentEffect[] {
     this.#nowMs = now.monotonicMs
-    this.#wallMs = now.wallMs
+    this.#systemMs = now.wallMs
+    this.#clock.advance(now)
     this.#effects = []
     switch (event.type) {
       case 'connected':
@@ -160,10 +162,11 @@ export class Agent {
 
   /** Monotonic ms of the next `deadline-reached`. */
   nextDeadlineMs(): number | undefined {
-    const due = [this.#session.deadlineMs, this.#reads.deadlineMs]
+    if (this.#session.state === 'stopped') return undefined
+    const due = [this.#session.deadlineMs, this.#reads.deadlineMs, this.#clock.deadlineMs]
     if (this.isAdmitted) due.push(this.#pulse.deadlineMs)
     const known = due.filter((deadline) => deadline !== undefined)
-    return known.length === 0 ? undefined : Math.min(...known)
+    return Math.min(...known)
   }
 
   #emit(effect: AgentEffect): void {
@@ -179,31 +182,15 @@ export class Agent {
   }
 
   #hello(): void {
-    const { node, process, weight, operations } = this.#options
-    const { storeId, boot, ledgerId, grid } = this.#store
-    const { position, chain, seq } = this.#stream.mark
-    this.#send({
-      t: 'hello',
-      version: PROTOCOL_VERSION,
-      node,
-      storeId,
-      boot,
-      process,
-      ledgerId,
-      position,
-      chain,
-      seq,
-      weight,
-      operations: [...operations],
-      grid,
-      ...this.#broken(),
-    })
+    const stands = { store: this.#store, mark: this.#stream.mark, ...this.#broken() }
+    this.#send(helloOf(this.#options, stands))
   }
 
   #disconnected(reason: string): void {
     if (this.#session.state === 'stopped') return
     const wasAdmitted = this.isAdmitted
     this.#session.disconnected(this.#nowMs)
+    if (wasAdmitted) this.#emit({ type: 'report-link', isJoined: false })
     if (wasAdmitted) this.#log('warn', 'disconnected', reason)
     else this.#log('debug', 'not-connected', reason)
     this.#stream.forgetQueue()
@@ -249,10 +236,7 @@ export class Agent {
       }
       case 'beat':
         this.#forgetResults(message.confirmed)
-        this.#pulse.answered(message.beat, message.ts, {
-          nowMs: this.#nowMs,
-          wallMs: this.#wallMs,
-        })
+        this.#answered(message)
         break
       case 'copy':
       case 'chunk':
@@ -281,17 +265,25 @@ export class Agent {
     this.#acknowledge()
     for (const answer of this.#outbox.answers) this.#send(answer)
     this.#pulse.start(this.#nowMs, message.heartbeatMs)
+    this.#emit({ type: 'report-link', isJoined: true })
     if (this.#wasReady) this.#log('info', 'reconnected', `session ${message.session}`)
     else this.#emit({ type: 'report-ready' })
     this.#wasReady = true
   }
 
+  #answered({ beat, ts }: Extract<Down, { t: 'beat' }>): void {
+    const now = { nowMs: this.#nowMs, wallMs: this.#systemMs }
+    const gatewayMs = this.#pulse.answered(beat, ts, now)
+    if (gatewayMs !== undefined) this.#clock.set(gatewayMs)
+  }
+
   #refused(code: string, message: string): void {
     this.#log('error', code, `the gateway refused this node: ${message}`)
-    if (!FINAL_REFUSALS.includes(code)) return
+    const exitCode = FINAL_REFUSALS[code]
+    if (exitCode === undefined) return
     this.#session.stop()
     this.#emit({ type: 'disconnect', reason: code })
-    this.#emit({ type: 'exit', code: EXIT_NOT_ALLOWED, reason: message })
+    this.#emit({ type: 'exit', code: exitCode, reason: message })
   }
 
   /** The store was emptied, or went over to another ledger: nothing of before counts. */
@@ -374,7 +366,7 @@ export class Agent {
     if (!this.isAdmitted) return
     const { position } = this.#stream.mark
     this.#send({ t: 'stopped', session: this.#session.number, position, code, message })
-    this.#emit(troubleOf(this.#options.node, { code, message, ts: this.#wallMs }))
+    this.#emit(troubleOf(this.#options.node, { code, message, ts: this.#clock.ms }))
   }
 
   #acknowledge(): void {
@@ -426,6 +418,7 @@ export class Agent {
     if (due === 'connect') this.#emit({ type: 'connect' })
     if (due === 'give-up') this.#emit({ type: 'disconnect', reason: 'the gateway does not answer' })
     this.#reads.dropOverdue(this.#nowMs)
+    if (this.#clock.takeKeep()) this.#emit({ type: 'keep-time' })
     if (!this.isAdmitted) return
     const beat = this.#pulse.takeBeat(this.#nowMs)
     if (beat !== undefined) {

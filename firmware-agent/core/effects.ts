@@ -52,8 +52,12 @@ export type AgentEffect =
   | { readonly type: 'examine-pages'; readonly tiles: Uint32Array }
   /** Takes a telemetry sample and publishes it. */
   | { readonly type: 'publish-telemetry' }
-  /** Connected and admitted for the first time: the `ready` line, and READY to systemd. */
+  /** Connected and admitted for the first time: the `ready` line. */
   | { readonly type: 'report-ready' }
+  /** Admitted, or no more: STATUS to systemd. */
+  | { readonly type: 'report-link'; readonly isJoined: boolean }
+  /** Stores the time, with nothing else. */
+  | { readonly type: 'keep-time' }
   | {
       readonly type: 'log'
       readonly level: 'debug' | 'info' | 'warn' | 'error'

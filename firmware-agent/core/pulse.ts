@@ -28,7 +28,7 @@ export class Pulse {
     return this.#roundTripMs
   }
 
-  /** The gateway's wall clock minus this one. */
+  /** The gateway's wall clock minus the system's here, however wrong that is. */
   get clockOffsetMs(): number | null {
     return this.#clockOffsetMs
   }
@@ -59,11 +59,12 @@ export class Pulse {
     return true
   }
 
-  /** The gateway answered a heartbeat; `ts` is its wall clock then. */
-  answered(beat: number, ts: number, now: { nowMs: number; wallMs: number }): void {
-    if (beat !== this.#beat) return
+  /** The gateway answered a heartbeat; `ts` is its wall clock then. Returns what that is by now. */
+  answered(beat: number, ts: number, now: { nowMs: number; wallMs: number }): number | undefined {
+    if (beat !== this.#beat) return undefined
     this.#roundTripMs = now.nowMs - this.#beatSentMs
     this.#clockOffsetMs = Math.round(ts - (now.wallMs - this.#roundTripMs / 2))
+    return ts + this.#roundTripMs / 2
   }
 
   #jittered(intervalMs: number): number {

@@ -24,6 +24,7 @@ export class Session {
   #number = 0
   #deadlineMs: number | undefined = 0
   #silenceMs = Number.POSITIVE_INFINITY
+  #givenUpMs: number | undefined
 
   constructor(options: SessionOptions, random: Random) {
     this.#options = options
@@ -44,11 +45,17 @@ export class Session {
     return this.#deadlineMs
   }
 
+  /** Since when a connection that was given up has not ended, monotonic ms. */
+  get givenUpSinceMs(): number | undefined {
+    return this.#givenUpMs
+  }
+
   /** What is due: to connect, or to give this connection up; `disconnected` follows that. */
   due(nowMs: number): 'connect' | 'give-up' | undefined {
     if (this.#deadlineMs === undefined || nowMs < this.#deadlineMs) return undefined
     if (this.#state !== 'waiting') {
       this.#deadlineMs = undefined
+      this.#givenUpMs = nowMs
       return 'give-up'
     }
     this.#state = 'connecting'
@@ -76,6 +83,7 @@ export class Session {
 
   /** The connection is gone; the next attempt comes after a wait with jitter. */
   disconnected(nowMs: number): void {
+    this.#givenUpMs = undefined
     if (this.#state === 'stopped') return
     this.#state = 'waiting'
     this.#deadlineMs = nowMs + this.#backoff.nextMs()
@@ -84,5 +92,6 @@ export class Session {
   stop(): void {
     this.#state = 'stopped'
     this.#deadlineMs = undefined
+    this.#givenUpMs = undefined
   }
 }

@@ -20,4 +20,6 @@ export interface StoredState extends StoreFacts {
   readonly answers: readonly Answer[]
   /** Tiles whose page is damaged. */
   readonly broken: readonly number[]
+  /** The last wall time that was stored, Unix ms, or 0. */
+  readonly timeFloorMs: number
 }

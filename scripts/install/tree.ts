@@ -12,7 +12,12 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { AppError, EXIT_BAD_INPUT, EXIT_NO_ROOM, messageOf } from '../../shared/runtime/errors.ts'
-import { INVENTORY_FILE, PUBLIC_KEY_FILE, verifyTree } from '../package/inventory.ts'
+import {
+  INVENTORY_FILE,
+  PUBLIC_KEY_FILE,
+  restoreModes,
+  verifyTree,
+} from '../package/inventory.ts'
 import type { TreeFacts } from './plan.ts'
 
 const SHOWN_MAX = 5
@@ -69,6 +74,7 @@ export function placeTree(from: string, to: string, previous: string, trustedKey
   rmSync(copy, { recursive: true, force: true })
   try {
     cpSync(from, copy, { recursive: true, preserveTimestamps: true })
+    restoreModes(copy)
     const problems = problemsOf(copy, trustedKey)
     if (problems.length > 0) throw badTree(copy, problems)
     flushTree(copy)

@@ -40,6 +40,7 @@ export function assembleTree(parts: TreeParts): TreeFile[] {
     plainFile('package.json', describePackage(parts)),
     copied(unit, unit),
     copied('install.sh', 'scripts/package/install.sh', PROGRAM),
+    copied('first-boot.sh', 'scripts/image/first-boot.sh', PROGRAM),
     copied('LICENSE', 'LICENSE'),
     copied('NOTICE', 'NOTICE'),
     copied('operations.md', 'docs/operations.md'),

@@ -21,6 +21,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Key, type Database as LmdbDatabase, open, type RootDatabase } from 'lmdb'
+import { Waits } from '../core/waits.ts'
 import { AppError, EXIT_CONFIG, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { lmdbLibrary } from './lmdb-library.ts'
 
@@ -103,6 +104,7 @@ export class Database {
   readonly #tables: Table[] = []
   readonly #file: number
   readonly #onFatal: (error: AppError) => void
+  readonly #writes = new Waits()
   #state: 'open' | 'failed' | 'closed' = 'open'
 
   constructor(
@@ -130,6 +132,7 @@ export class Database {
    */
   async write(change: () => void): Promise<void> {
     if (this.#state !== 'open') throw new AppError('store-closed', 'the store is closed')
+    const done = this.#writes.begin(performance.now())
     const committed = this.#root.childTransaction(() => {
       change()
     })
@@ -141,6 +144,12 @@ export class Database {
       throw this.#fail(error)
     }
     await flushed
+    done()
+  }
+
+  /** Since when the oldest write waits for the disk, monotonic ms. */
+  get waitingSinceMs(): number | undefined {
+    return this.#writes.oldestMs
   }
 
   /** The bytes of the file on disk. */

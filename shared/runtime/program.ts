@@ -7,10 +7,11 @@ import { AppError, EXIT_DONE, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { createLineLogger, type Logger, type LogLevel, logFormatFor } from './logger.ts'
 import { renderHelp } from './option-pages.ts'
 import type { Environment, OptionTable, Values } from './option-table.ts'
+import { SdNotify } from './sd-notify.ts'
 import { Shutdown } from './shutdown.ts'
 
 /** Below the TimeoutStopSec of the units. */
-const SHUTDOWN_DEADLINE_MS = 8000
+export const SHUTDOWN_DEADLINE_MS = 8000
 
 export interface Running {
   readonly log: Logger
@@ -19,6 +20,7 @@ export interface Running {
   readonly fatal: (error: unknown) => void
   /** Why the program is about to end, if it is a failure. */
   readonly failure: () => string | undefined
+  readonly notify: SdNotify
 }
 
 /** Runs a program until it is told to stop; resolves with the exit code. */
@@ -39,7 +41,12 @@ export async function runProgram<T extends OptionTable>(
     format: logFormatFor(environment, process.stderr),
     write: (line) => process.stderr.write(line),
   })
-  const shutdown = new Shutdown({ deadlineMs: SHUTDOWN_DEADLINE_MS }, () => {}, log)
+  // What systemd offers is taken out, and what is left is the program's.
+  const notify = new SdNotify(environment as Record<string, string | undefined>, log)
+  const onBegin = (reason: string): void => {
+    notify.tell({ STOPPING: '1', STATUS: `stopping: ${reason}` })
+  }
+  const shutdown = new Shutdown({ deadlineMs: SHUTDOWN_DEADLINE_MS, onBegin }, () => {}, log)
   let failure: string | undefined
   const fatal = (error: unknown): void => {
     failure = messageOf(error)
@@ -49,7 +56,7 @@ export async function runProgram<T extends OptionTable>(
   }
   const unlisten = shutdown.listen(process)
   try {
-    await start(loaded.values, { log, shutdown, fatal, failure: () => failure })
+    await start(loaded.values, { log, shutdown, fatal, failure: () => failure, notify })
   } catch (error) {
     process.stderr.write(`obelisk ${program.name}: ${messageOf(error)}\n`)
     void shutdown.begin(

@@ -9,6 +9,8 @@ import type { Logger } from './logger.ts'
 export interface ShutdownOptions {
   /** For all closers together; below the TimeoutStopSec of the unit. */
   readonly deadlineMs: number
+  /** Hears of the end when it begins. */
+  readonly onBegin?: (reason: string) => void
 }
 
 /** What is needed of `process`. */
@@ -68,6 +70,7 @@ export class Shutdown {
     if (this.#state !== 'open') return
     this.#state = 'closing'
     this.#log.info({ reason }, 'stopping')
+    this.#options.onBegin?.(reason)
     const timer = setTimeout(() => {
       this.#log.error({ deadlineMs: this.#options.deadlineMs }, 'not closed in time, ending anyway')
       this.#end(exitCode === EXIT_DONE ? EXIT_FAILED : exitCode)

@@ -133,12 +133,12 @@ t.test('tiles go to a node that joins, and away from one that is drained', async
   t.match(await within('the drain', drain.exited, 2 * MOVE_LIMIT_MS), { code: 0 })
   t.equal(drain.stdout, 'b left\n')
   t.match(drain.stderr, /^b has \d+ tiles; \d+ on the way, \d+ planned/m)
-  t.match(await within('the end of b', b!.run.exited), { code: 77 })
+  t.match(await within('the end of b', b!.run.exited), { code: 79 })
   t.match(await http.node('b'), { state: 'left', tiles: 0, connected: false })
   await areHome(http, ['a', 'c', 'd'])
   await load.more(20)
   const again = fleet.launch('b', gateway.url)
-  t.match(await within('its end', again.run.exited), { code: 77 }, 'what has left stays away')
+  t.match(await within('its end', again.run.exited), { code: 79 }, 'what has left stays away')
   await load.stop(t)
   await withEachAway(http, [a!, c!, d], isRight)
 
@@ -250,7 +250,7 @@ t.test(`a slice of ${MEGABYTES} MB is handed off at its pace, through a kill`, a
   const moved = (await http.metric('obelisk_moved_bytes_total')) - before
   t.comment(`${moved} bytes of ${bytes} in ${seconds.toFixed(1)} s, ${samples} looks`)
   t.match(await within('the drain', drain.exited), { code: 0 })
-  t.match(await within('the end of b', b!.run.exited), { code: 77 })
+  t.match(await within('the end of b', b!.run.exited), { code: 79 })
   // What was not used in the second before may be used at once.
   t.ok(seconds >= bytes / PACE - 1, `${seconds.toFixed(1)} s at ${PACE} bytes a second`)
   t.ok(moved >= bytes, 'every page went over')

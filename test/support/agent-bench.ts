@@ -1,5 +1,6 @@
 /** An agent on a bench: events by hand, time by hand, entries chained as a gateway chains them. */
-import { Agent, type AgentOptions } from '../../firmware-agent/core/agent.ts'
+import { Agent } from '../../firmware-agent/core/agent.ts'
+import type { AgentOptions } from '../../firmware-agent/core/agent-options.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { AgentEvent, StreamMark } from '../../firmware-agent/core/events.ts'
 import type { StoredState } from '../../firmware-agent/core/stored-state.ts'
@@ -45,6 +46,7 @@ export class AgentBench {
       results: [],
       answers: [],
       broken: [],
+      timeFloorMs: 0,
     }
     this.agent = new Agent({ ...OPTIONS, ...options }, { ...fresh, ...stored }, new Random(1))
   }

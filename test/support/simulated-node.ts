@@ -3,7 +3,8 @@
  * and time. Effects are performed in order; applying and reading go on beside them, one job after
  * the other. A crash at any effect loses what is not on disk; a frozen node sleeps through its events.
  */
-import type { Agent, AgentOptions } from '../../firmware-agent/core/agent.ts'
+import type { Agent } from '../../firmware-agent/core/agent.ts'
+import type { AgentOptions } from '../../firmware-agent/core/agent-options.ts'
 import type { AgentEffect, IncomingPage } from '../../firmware-agent/core/effects.ts'
 import type { AgentEvent } from '../../firmware-agent/core/events.ts'
 import { Random } from '../../shared/core/random.ts'

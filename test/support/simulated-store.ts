@@ -110,7 +110,7 @@ export class SimulatedStore {
   start(): StoredState {
     this.#disk.boot += 1
     const { answers, broken, ...rest } = structuredClone(this.#disk)
-    return { ...rest, answers: [...answers.values()], broken: [...broken] }
+    return { ...rest, answers: [...answers.values()], broken: [...broken], timeFloorMs: 0 }
   }
 
   get broken(): ReadonlySet<number> {

@@ -285,6 +285,61 @@ t.test('a full slice refuses new tiles, changes nothing, and still takes rewrite
   }
 })
 
+t.test('the file stays below the bound whatever fills it, and however LMDB grows', async (t) => {
+  const sliceBytesMax = 4 * MIB
+  const outboxBytesMax = MIB
+  const directory = join(t.testdir(), 'store')
+  const grid = { width: 2048, height: 1024, tile: 16, fields: 'value:f64' }
+  let tiles = 0
+  // LMDB takes a larger map by itself when it needs one: that is no bound.
+  for (let start = 1; start <= 4; start++) {
+    const store = await open(t, directory, { sliceBytesMax, outboxBytesMax })
+    if (start === 1) await store.adopt('ledger', grid)
+    const random = new Random(start)
+    store.stampWith(() => start)
+    const next = (): number => store.mark.position + 1
+    const fill = async (): Promise<void> => {
+      for (;;) {
+        await commit(store, next(), [tiles, tiles + 1, tiles + 2])
+        tiles += 3
+      }
+    }
+    await t.rejects(fill(), { code: 'store-full' })
+    for (let round = 0; round < 60; round++) {
+      const chosen = new Set([0, 1, 2, 3, 4, 5].map(() => random.integer(tiles)))
+      await commit(store, next(), [...chosen])
+      await store.storeAnswer(answer(round, 30_000, start))
+      await store.keepTime()
+      if (round % 20 === 0) store.forgetResults(store.mark.position)
+      if (store.stats().storeBytes > sliceBytesMax) break
+    }
+    const { storeBytes, answersShed } = store.stats()
+    t.ok(storeBytes <= sliceBytesMax, `${storeBytes} bytes after start ${start}`)
+    t.ok(storeBytes > sliceBytesMax / 2, 'it was filled')
+    t.ok(answersShed > 0, 'the outbox was full, too')
+    await store.close()
+  }
+})
+
+t.test(
+  'the time that was stored is there at the next start, and is no part of a wipe',
+  async (t) => {
+    const directory = join(t.testdir(), 'store')
+    const first = await open(t, directory)
+    t.equal(first.timeFloorMs, 0)
+    await first.keepTime()
+    t.equal(first.timeFloorMs, 0, 'nobody told it')
+    first.stampWith(() => 1.7e12)
+    await first.adopt('ledger', GRID)
+    t.equal(first.timeFloorMs, 1.7e12, 'with what is written anyway')
+    first.stampWith(() => 1.8e12)
+    await first.keepTime()
+    await first.wipe()
+    await first.close()
+    t.equal((await open(t, directory)).timeFloorMs, 1.8e12)
+  },
+)
+
 t.test('without room on the disk nothing is accepted', async (t) => {
   const directory = join(t.testdir(), 'store')
   const first = await open(t, directory)

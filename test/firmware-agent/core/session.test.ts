@@ -17,7 +17,9 @@ t.test('welcome: it adopts the ledger first, is seen, acknowledges, beats, is re
   bench.admit()
   t.same(
     bench.effects.map(({ type }) => type),
-    ['adopt', 'publish', 'publish', 'send', 'report-ready', 'send', 'publish-telemetry'],
+    ['adopt', 'publish', 'publish', 'send', 'report-link', 'report-ready', 'send'].concat([
+      'publish-telemetry',
+    ]),
   )
   t.match(bench.of('adopt'), [{ ledgerId: 'ledger', grid: GRID }])
   t.match(bench.of('publish'), [
@@ -86,7 +88,7 @@ t.test('an attempt, and the wait for the welcome, are given up in time', async (
   t.same(bench.effects, [])
   bench.wait(1)
   t.match(bench.effects, [{ type: 'disconnect' }])
-  t.equal(bench.agent.nextDeadlineMs(), undefined, 'now only the end of it is waited for')
+  t.ok(bench.agent.nextDeadlineMs()! > 60_000, 'now only the end of it is waited for')
   bench.disconnect()
   bench.wait(3000)
   bench.step({ type: 'connected' })
@@ -157,6 +159,25 @@ t.test('refused: it comes again later, but not when another has its id', async (
   ])
   bench.disconnect()
   t.same(bench.wait(1e6), [])
+})
+
+t.test('a node that has left ends with a code of its own: it is not to come back', async (t) => {
+  const bench = new AgentBench()
+  bench.connect()
+  bench.receive({ t: 'refused', code: 'node-left', message: 'drained' })
+  t.match(bench.of('exit'), [{ code: 79, reason: 'drained' }])
+})
+
+t.test('the state of the link is told when it changes, and only then', async (t) => {
+  const bench = new AgentBench()
+  bench.connect()
+  bench.disconnect()
+  t.same(bench.of('report-link'), [], 'it was not joined')
+  bench.wait(5000)
+  bench.admit()
+  t.match(bench.of('report-link'), [{ isJoined: true }])
+  bench.disconnect()
+  t.match(bench.of('report-link'), [{ isJoined: false }])
 })
 
 t.test('stop: answers to disk, offline, disconnect, exit; and then nothing more', async (t) => {

@@ -1,0 +1,38 @@
+/**
+ * The first message on a connection: who the node is, whose store it carries and where that stands, so
+ * that the gateway knows what to send, or refuses it (recovery.md, Identity).
+ */
+import { PROTOCOL_VERSION, type Up } from '../../shared/protocol/messages.ts'
+import type { AgentOptions } from './agent-options.ts'
+import type { StreamMark } from './events.ts'
+import type { StoreFacts } from './stored-state.ts'
+
+export function helloOf(
+  { node, process, weight, operations }: AgentOptions,
+  stands: {
+    readonly store: StoreFacts
+    readonly mark: StreamMark
+    /** Tiles whose page is damaged, packed; left out if there are none. */
+    readonly broken?: Uint8Array
+  },
+): Up {
+  const { storeId, boot, ledgerId, grid } = stands.store
+  const { position, chain, seq } = stands.mark
+  const broken = stands.broken === undefined ? {} : { broken: stands.broken }
+  return {
+    t: 'hello',
+    version: PROTOCOL_VERSION,
+    node,
+    storeId,
+    boot,
+    process,
+    ledgerId,
+    position,
+    chain,
+    seq,
+    weight,
+    operations: [...operations],
+    grid,
+    ...broken,
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * Whether anything creeps: a built gateway and built agents under a steady load, and the slopes of their
+ * memory and of their files after a warm-up; what goes to the agents' disks in an hour, and what that is
+ * in a year; and what telemetry costs, as the CPU time of two idle agents of which one sends it every
+ * second. After `npm run build`: `node dist/scripts/bench/soak.js [--minutes 10] [--agents 3]
+ * [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1] [--node-flags="…"]`. Longer runs tell more.
+ */
+import type { ChildProcess } from 'node:child_process'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { Random } from '../../shared/core/random.ts'
+import { BenchProcesses } from './bench-processes.ts'
+import { leastSquares } from './least-squares.ts'
+import { describeMachine, formatTable, median } from './measure.ts'
+import { TaskClient } from './task-client.ts'
+
+/** As many LSUs as a board is made for, on each agent when there are two replicas. */
+const WIDTH = 640
+const HEIGHT = 400
+const REGION_SIDE = 32
+/** Every fourth task reads. */
+const READ_EVERY = 4
+const OPEN_MAX = 64
+const SAMPLE_MS = 5000
+/** Of the run, and at least a minute: heaps grow to their size first. */
+const WARM_UP_SHARE = 0.2
+const WARM_UP_MIN_MS = 60_000
+const HOUR_MS = 3_600_000
+const HOURS_A_YEAR = 24 * 365
+const MB = 1e6
+const TELEMETRY_GOAL_PERCENT = 0.2
+const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
+
+const { values: flags } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '10' },
+    agents: { type: 'string', default: '3' },
+    'tasks-per-second': { type: 'string', default: '4' },
+    'telemetry-interval': { type: 'string', default: '10' },
+    seed: { type: 'string', default: '1' },
+    'node-flags': {
+      type: 'string',
+      default:
+        '--optimize-for-size --max-semi-space-size=1 --max-old-space-size=64 --v8-pool-size=0',
+    },
+  },
+})
+const minutes = Number(flags.minutes)
+if (!(minutes >= 2)) throw new Error('--minutes: at least 2')
+const random = new Random(Number(flags.seed))
+const processes = new BenchProcesses()
+
+interface Subject {
+  readonly name: string
+  readonly pid: number
+  readonly directory: string
+}
+
+/** What an agent says itself that it wrote to its store since that was made. */
+async function ownCountOf(http: string, id: string): Promise<number> {
+  const response = await fetch(`${http}/api/nodes/${id}`)
+  const node = (await response.json()) as { telemetry?: { store_written_bytes_total?: number } }
+  const bytes = node.telemetry?.store_written_bytes_total
+  if (bytes === undefined) throw new Error(`no telemetry of ${id}`)
+  return bytes
+}
+
+interface Point {
+  readonly atMs: number
+  readonly anonymousBytes: number
+  readonly fileBytes: number
+  /** All that it gave to write(2) and its like, to sockets too (`wchar` of /proc/<pid>/io). */
+  readonly writtenBytes: number
+  readonly cpuSeconds: number
+}
+
+function anonymousBytesOf(pid: number): number {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
+  return Number(/^Anonymous:\s+(\d+) kB/m.exec(rollup)![1]) * 1024
+}
+
+/** Not `write_bytes`: that counts a large page of the cache as a whole when a part of it is written. */
+function writtenBytesOf(pid: number): number {
+  return Number(/^wchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))![1])
+}
+
+/** Of all threads, to the nanosecond. */
+function cpuSecondsOf(pid: number): number {
+  const tasks = readdirSync(`/proc/${pid}/task`)
+  const spentNs = tasks.map((task) => {
+    return Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0])
+  })
+  return spentNs.reduce((sum, ns) => sum + ns, 0) / 1e9
+}
+
+function look({ pid, directory }: Subject): Point {
+  return {
+    atMs: performance.now(),
+    anonymousBytes: anonymousBytesOf(pid),
+    fileBytes: statSync(join(directory, 'state-64', 'data.mdb')).size,
+    writtenBytes: writtenBytesOf(pid),
+    cpuSeconds: cpuSecondsOf(pid),
+  }
+}
+
+async function startGateway(name: string): Promise<Subject & { port: number; http: string }> {
+  const directory = join(processes.directory, name)
+  const { child, ready } = await processes.start(
+    name,
+    [PROGRAM, 'gateway', '--port', '0', '--http-port', '0', '--data', directory].concat([
+      '--grid',
+      `${WIDTH}x${HEIGHT}`,
+      '--replicas',
+      '2',
+      '--log-level',
+      'warn',
+    ]),
+  )
+  const [, port, http] = /mqtt=\S+:(\d+) http=(\S+)/.exec(ready)!
+  return { name, pid: pidOf(child), directory, port: Number(port), http: `http://${http}` }
+}
+
+async function startAgent(id: string, port: number, interval: string): Promise<Subject> {
+  const directory = join(processes.directory, id)
+  const nodeFlags = flags['node-flags'].split(' ').filter((flag) => flag !== '')
+  const { child } = await processes.start(
+    id,
+    [...nodeFlags, PROGRAM, 'agent', '--id', id, '--url', `mqtt://127.0.0.1:${port}`].concat([
+      '--data',
+      directory,
+      '--telemetry-interval',
+      interval,
+      '--log-level',
+      'warn',
+    ]),
+  )
+  return { name: id, pid: pidOf(child), directory }
+}
+
+function pidOf({ pid }: ChildProcess): number {
+  if (pid === undefined) throw new Error('a program without a process')
+  return pid
+}
+
+/** Submits at the rate until told to stop; tasks that the machine is too slow for are left out. */
+class Load {
+  readonly #client: TaskClient
+  readonly #timer: NodeJS.Timeout
+  #count = 0
+  #leftOut = 0
+  failure: unknown
+
+  constructor(client: TaskClient, tasksPerSecond: number) {
+    this.#client = client
+    this.#timer = setInterval(() => this.#submit(), 1000 / tasksPerSecond)
+  }
+
+  get counts(): string {
+    return `${this.#count} tasks, ${this.#leftOut} left out`
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  #submit(): void {
+    if (this.#client.openCount >= OPEN_MAX) {
+      this.#leftOut += 1
+      return
+    }
+    this.#count += 1
+    const x = random.integer(WIDTH - REGION_SIDE)
+    const y = random.integer(HEIGHT - REGION_SIDE)
+    const region = { x, y, w: REGION_SIDE, h: REGION_SIDE }
+    const isRead = this.#count % READ_EVERY === 0
+    const task = isRead
+      ? { op: 'stat', args: { field: 'value', bins: 16 }, region }
+      : { op: 'add', args: { field: 'value', value: 1 }, region }
+    this.#client.submit(task).ended.catch((error: unknown) => {
+      this.failure ??= error
+    })
+  }
+}
+
+function slopeOf(points: readonly Point[], of: (point: Point) => number, unit: number): string {
+  const { slope, slopeError } = leastSquares(
+    points.map((point) => ({ x: point.atMs / HOUR_MS, y: of(point) / unit })),
+  )
+  return `${slope.toFixed(2)} ± ${slopeError.toFixed(2)}`
+}
+
+function rowOf(name: string, points: readonly Point[]): string[] {
+  const [first, last] = [points[0]!, points.at(-1)!]
+  const hours = (last.atMs - first.atMs) / HOUR_MS
+  const writtenMb = (last.writtenBytes - first.writtenBytes) / hours / MB
+  const cpuPercent = ((last.cpuSeconds - first.cpuSeconds) / (hours * 3600)) * 100
+  return [
+    name,
+    (median(points.map(({ anonymousBytes }) => anonymousBytes)) / MB).toFixed(1),
+    slopeOf(points, ({ anonymousBytes }) => anonymousBytes, MB),
+    (last.fileBytes / MB).toFixed(1),
+    slopeOf(points, ({ fileBytes }) => fileBytes, 1000),
+    writtenMb.toFixed(1),
+    ((writtenMb * HOURS_A_YEAR) / 1000).toFixed(0),
+    cpuPercent.toFixed(2),
+  ]
+}
+
+try {
+  const gateway = await startGateway('gateway')
+  const interval = flags['telemetry-interval']
+  const agents: Subject[] = []
+  for (let count = 1; count <= Number(flags.agents); count++) {
+    agents.push(await startAgent(`agent-${count}`, gateway.port, interval))
+  }
+  const quiet = await startGateway('idle-gateway')
+  const often = await startAgent('idle-telemetry-1s', quiet.port, '1')
+  const never = await startAgent('idle-telemetry-3600s', quiet.port, '3600')
+  const client = await TaskClient.connect(gateway.port, () => {})
+  await client.submit({ op: 'scale', args: { fields: { value: 1.5 } } }).ended
+  const load = new Load(client, Number(flags['tasks-per-second']))
+
+  const subjects = [gateway, ...agents, often, never]
+  const points = new Map(subjects.map(({ name }) => [name, [] as Point[]]))
+  const beganMs = performance.now()
+  const warmUpMs = Math.max(WARM_UP_MIN_MS, minutes * 60_000 * WARM_UP_SHARE)
+  const counted = new Map<string, number>()
+  while (performance.now() - beganMs < minutes * 60_000) {
+    await sleep(SAMPLE_MS)
+    if (load.failure !== undefined) throw load.failure
+    if (performance.now() - beganMs < warmUpMs) continue
+    if (counted.size === 0) {
+      for (const { name } of agents) counted.set(name, await ownCountOf(gateway.http, name))
+    }
+    for (const subject of subjects) points.get(subject.name)!.push(look(subject))
+    const passed = Math.round((performance.now() - beganMs) / 1000)
+    if (passed % 60 < SAMPLE_MS / 1000) process.stderr.write(`${passed} s, ${load.counts}\n`)
+  }
+  const hours = (performance.now() - beganMs - warmUpMs) / HOUR_MS
+  const ownMb = await Promise.all(
+    agents.map(async ({ name }) => {
+      const bytes = (await ownCountOf(gateway.http, name)) - counted.get(name)!
+      return `${name} ${(bytes / MB / hours).toFixed(1)}`
+    }),
+  )
+  load.stop()
+  client.close()
+
+  console.log(describeMachine())
+  console.log(
+    `${minutes} min of which ${Math.round(warmUpMs / 1000)} s warm-up; ${load.counts}; telemetry every ${interval} s`,
+  )
+  console.log(
+    formatTable([
+      ['process', 'anonymous, MB', 'slope, MB/h', 'file, MB', 'slope, KB/h'].concat([
+        'written, MB/h',
+        'GB/year',
+        'CPU, % of a core',
+      ]),
+      ...subjects.map(({ name }) => rowOf(name, points.get(name)!)),
+    ]),
+  )
+  console.log(`written to the stores, as the agents count it, MB/h: ${ownMb.join(', ')}`)
+  const shareOf = ({ name }: Subject): number => {
+    const [first, last] = [points.get(name)![0]!, points.get(name)!.at(-1)!]
+    return (last.cpuSeconds - first.cpuSeconds) / ((last.atMs - first.atMs) / 1000)
+  }
+  const sampleMs = (shareOf(often) - shareOf(never)) * 1000
+  const percent = (sampleMs / 10_000) * 100
+  const verdict = percent < TELEMETRY_GOAL_PERCENT ? 'holds' : 'missed'
+  console.log(
+    `telemetry: ${sampleMs.toFixed(2)} ms of CPU each; every 10 s that is ${percent.toFixed(3)} % of a core, goal < ${TELEMETRY_GOAL_PERCENT} %: ${verdict}`,
+  )
+} finally {
+  await processes.close()
+}
