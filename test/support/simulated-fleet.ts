@@ -40,10 +40,7 @@ const DEADLINE_MS_MAX = 20_000
 const TASK_EVERY_MS = 180
 
 /** What is nothing at rest. */
-const QUIET = [
-  ...['writesWaiting', 'writesInLog', 'readsOpen', 'openBytes', 'logBytes'],
-  'movesOpen',
-]
+const QUIET = ['writesWaiting', 'writesInLog', 'readsOpen', 'openBytes', 'logBytes', 'movesOpen']
 
 /** Connections of the simulated network are named after their node. */
 const nodeOf = (connection: string): string => connection.replace(/-\d+$/, '')
