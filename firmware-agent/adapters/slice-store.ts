@@ -43,6 +43,8 @@ export interface SliceCommit {
   readonly pages: ReadonlyMap<number, TilePage>
   /** Tiles whose staged page is among them. */
   readonly adopted?: ReadonlySet<number>
+  /** The version of each staged page that was adopted, whatever became of its tile after that. */
+  readonly spent?: ReadonlyMap<number, number>
   /** Tiles that are not held any more. */
   readonly dropped?: ReadonlySet<number>
   /** Tiles whose page was found damaged. */
@@ -238,6 +240,11 @@ export class SliceStore {
     return this.#staged.read(tile, page, this.#grid.layoutOf(tile), room)
   }
 
+  /** Tells the page that is staged for a tile from one that comes for it later. */
+  stagedVersion(tile: number): number {
+    return this.#staged.versionOf(tile)
+  }
+
   /**
    * Puts pages aside until their entries adopt them; resolves with those that are sound, once they are
    * on disk. `store-full` leaves everything as it was.
@@ -292,8 +299,8 @@ export class SliceStore {
     await this.#write(() => {
       for (const tile of [...dropped, ...(commit.broken ?? NO_TILES)]) void this.#tiles.remove(tile)
       for (const [tile, page] of pages) void this.#tiles.put(tile, page.bytes)
-      // Not with a drop: what is staged then is of the next move, which may have come before it.
-      for (const tile of [...adopted, ...(commit.broken ?? NO_TILES)]) this.#staged.remove(tile)
+      // Not with a drop, and no other version: what is staged may be of the next move already.
+      for (const [tile, version] of commit.spent ?? []) this.#staged.remove(tile, version)
       for (const result of commit.results) {
         void this.#results.put(result.position, bytesOfNumber(result.lsus))
       }

@@ -11,6 +11,8 @@ import type { SliceGrid } from './slice-grid.ts'
 
 export class StagedPages {
   readonly #table: Table<number>
+  readonly #versions = new Map<number, number>()
+  #puts = 0
 
   constructor(table: Table<number>) {
     this.#table = table
@@ -18,14 +20,25 @@ export class StagedPages {
 
   /** Inside a transaction, as all that changes something here. */
   put(tile: number, page: Uint8Array): void {
+    this.#puts += 1
+    this.#versions.set(tile, this.#puts)
     void this.#table.put(tile, page)
   }
 
-  remove(tile: number): void {
+  /** Another number for each page that comes for a tile; 0 for one that was here at the start. */
+  versionOf(tile: number): number {
+    return this.#versions.get(tile) ?? 0
+  }
+
+  /** `version`: only if no other has come since. */
+  remove(tile: number, version = this.versionOf(tile)): void {
+    if (version !== this.versionOf(tile)) return
+    this.#versions.delete(tile)
     void this.#table.remove(tile)
   }
 
   clear(): void {
+    this.#versions.clear()
     this.#table.clearSync()
   }
 

@@ -81,6 +81,8 @@ export class WriteBatch {
   readonly #adopted = new Set<number>()
   readonly #dropped = new Set<number>()
   readonly #broken = new Set<number>()
+  /** Versions of staged pages that were taken: none is taken twice. */
+  readonly #spent = new Map<number, number>()
   #bytes = 0
 
   /**
@@ -170,14 +172,23 @@ export class WriteBatch {
   #adopt(order: Extract<ControlOrder, { op: '$adopt' }>): void {
     const { tile } = order
     const room = this.#arena.take(this.#grid.layoutOf(tile).bytes)
-    const page = this.#store.readStaged(tile, order, room)
+    const version = this.#store.stagedVersion(tile)
+    const page = this.#isSpent(tile, version)
+      ? undefined
+      : this.#store.readStaged(tile, order, room)
     if (page === undefined) {
       this.#arena.giveBack()
       this.#become(tile, this.#broken)
       return
     }
     this.#become(tile, this.#adopted)
+    this.#spent.set(tile, version)
     this.#take(tile, page)
+  }
+
+  #isSpent(tile: number, version: number): boolean {
+    const before = this.#before
+    return [this.#spent, ...(before ? [before.#spent] : [])].some((of) => of.get(tile) === version)
   }
 
   #become(tile: number, kind: Set<number>): void {
@@ -205,6 +216,7 @@ export class WriteBatch {
     const commit = {
       pages: this.#pages,
       adopted: this.#adopted,
+      spent: this.#spent,
       dropped: this.#dropped,
       broken: this.#broken,
       mark: this.#marks.at(-1)!,

@@ -12,12 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { AppError, EXIT_BAD_INPUT, EXIT_NO_ROOM, messageOf } from '../../shared/runtime/errors.ts'
-import {
-  INVENTORY_FILE,
-  PUBLIC_KEY_FILE,
-  restoreModes,
-  verifyTree,
-} from '../package/inventory.ts'
+import { INVENTORY_FILE, PUBLIC_KEY_FILE, restoreModes, verifyTree } from '../package/inventory.ts'
 import type { TreeFacts } from './plan.ts'
 
 const SHOWN_MAX = 5

@@ -41,7 +41,7 @@ const TILES_PER_LIST = 5
 /** What entries make of the disk; a page that is undefined goes. */
 export interface PreparedCommit {
   readonly pages: ReadonlyMap<number, Uint8Array | undefined>
-  readonly adopted: readonly number[]
+  readonly adopted: ReadonlyMap<number, Uint8Array>
   readonly broken: ReadonlySet<number>
   readonly mark: StreamMark
   readonly results: readonly PartResult[]
@@ -49,7 +49,8 @@ export interface PreparedCommit {
 
 interface Prepared {
   readonly pages: Map<number, TilePage | undefined>
-  readonly adopted: Set<number>
+  /** The staged pages that were taken. */
+  readonly adopted: Map<number, Uint8Array>
   readonly broken: Set<number>
 }
 
@@ -195,7 +196,7 @@ export class SimulatedStore {
   prepare(entries: readonly Entry[]): PreparedCommit {
     const state: Prepared = {
       pages: new Map(),
-      adopted: new Set(),
+      adopted: new Map(),
       broken: new Set(this.#disk.broken),
     }
     const results: PartResult[] = []
@@ -219,7 +220,7 @@ export class SimulatedStore {
       page?.seal()
       sealed.set(tile, page?.bytes)
     }
-    return { pages: sealed, adopted: [...state.adopted], broken: state.broken, mark, results }
+    return { pages: sealed, adopted: state.adopted, broken: state.broken, mark, results }
   }
 
   #obey(order: ControlOrder, { pages, adopted, broken }: Prepared): void {
@@ -235,11 +236,13 @@ export class SimulatedStore {
     const page = staged && TilePage.open(this.#layoutOf(tile), staged)
     const isIt =
       page instanceof TilePage &&
+      adopted.get(tile) !== staged &&
       page.at === at &&
       (this.#isMixing || equalBytes(page.digest, digest))
-    adopted.add(tile)
-    if (isIt) broken.delete(tile)
-    else broken.add(tile)
+    if (isIt) {
+      adopted.set(tile, staged!)
+      broken.delete(tile)
+    } else broken.add(tile)
     pages.set(tile, isIt ? page : undefined)
   }
 
@@ -276,7 +279,9 @@ export class SimulatedStore {
   /** The flush is over: pages, mark and results, together. */
   commit({ pages, adopted, broken, mark, results }: PreparedCommit): void {
     this.#putPages(pages)
-    for (const tile of adopted) this.#disk.staged.delete(tile)
+    for (const [tile, page] of adopted) {
+      if (this.#disk.staged.get(tile) === page) this.#disk.staged.delete(tile)
+    }
     this.#disk.broken = new Set(broken)
     this.#disk.mark = mark
     this.#disk.results.push(...results)
@@ -286,8 +291,7 @@ export class SimulatedStore {
   tear({ pages, adopted }: PreparedCommit): void {
     // Of writes only: what a node holds changes with the mark or not at all.
     const written = [...pages].filter(
-      ([tile, bytes]) =>
-        bytes !== undefined && this.#disk.pages.has(tile) && !adopted.includes(tile),
+      ([tile, bytes]) => bytes !== undefined && this.#disk.pages.has(tile) && !adopted.has(tile),
     )
     this.#putPages(new Map(written))
   }
