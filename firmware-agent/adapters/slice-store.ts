@@ -23,7 +23,7 @@ import { PageDamagedError } from './page-damaged-error.ts'
 import { sealRecord } from './sealed-record.ts'
 import { SliceGrid } from './slice-grid.ts'
 import { bytesOfNumber, metaTable, numberOf, readRecord, recordsAreSound } from './slice-records.ts'
-import { isSoundPage, StagedPages } from './staged-pages.ts'
+import { isSoundPage, type StagedName, StagedPages } from './staged-pages.ts'
 import { diskBytesOf, PAGE_BYTES, StoreRoom, type StoreRoomOptions } from './store-room.ts'
 import { TileSet } from './tile-set.ts'
 
@@ -231,11 +231,7 @@ export class SliceStore {
   }
 
   /** A private copy of the page that was staged for a tile, if it is exactly this one. */
-  readStaged(
-    tile: number,
-    page: { readonly at: number; readonly digest: Uint8Array },
-    room: Uint8Array,
-  ): TilePage | undefined {
+  readStaged(tile: number, page: StagedName, room: Uint8Array): TilePage | undefined {
     if (this.#grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
     return this.#staged.read(tile, page, this.#grid.layoutOf(tile), room)
   }

@@ -9,6 +9,12 @@ import type { Table } from '../../shared/runtime/lmdb.ts'
 import type { IncomingPage } from '../core/effects.ts'
 import type { SliceGrid } from './slice-grid.ts'
 
+/** What an entry that adopts a page calls it. */
+export interface StagedName {
+  readonly at: number
+  readonly digest: Uint8Array
+}
+
 export class StagedPages {
   readonly #table: Table<number>
   readonly #versions = new Map<number, number>()
@@ -43,12 +49,7 @@ export class StagedPages {
   }
 
   /** A private copy of exactly this page, in `room`; nothing if another one is here, or none. */
-  read(
-    tile: number,
-    page: { readonly at: number; readonly digest: Uint8Array },
-    layout: PageLayout,
-    room: Uint8Array,
-  ): TilePage | undefined {
+  read(tile: number, page: StagedName, layout: PageLayout, room: Uint8Array): TilePage | undefined {
     const stored = this.#table.getBinaryFast(tile)
     if (stored === undefined) return undefined
     const found = TilePage.open(layout, stored.subarray(0, stored.length), room)

@@ -18,6 +18,7 @@ const COMMAND_MS_MAX = 180_000
 const KERNEL_OPTIONS = [
   ...['console=ttyS0', 'net.ifnames=0', 'systemd.default_device_timeout_sec=300'],
   ...['systemd.default_timeout_start_sec=300', 'systemd.mask=serial-getty@ttyS0.service'],
+  'systemd.mask=systemd-resolved.service',
 ]
 const SERIAL_LINES_SHOWN = 60
 
