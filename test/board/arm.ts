@@ -90,7 +90,12 @@ for (const board of BOARDS) {
       return decode(one.payload, 'cbor').lsus === SIDE * SIDE
     })
     const telemetry = decode(payload, 'cbor')
-    t.ok(telemetry.rss_bytes > 0 && telemetry.store_bytes > 0, 'telemetry says what it takes')
+    t.match(telemetry, {
+      mem_total_bytes: Number,
+      disk_free_bytes: Number,
+      clock_offset_ms: Number,
+    })
+    t.ok(telemetry.store_bytes > 0, 'telemetry says what it takes')
 
     await agent.run.kill()
     await eventually('it is missed', async () => (await http.node(agent.id)).state !== 'alive')
