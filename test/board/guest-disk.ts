@@ -25,6 +25,11 @@ export function makeRootDisk(path: string, tree: string): void {
   execFileSync('mke2fs', ['-q', '-F', '-t', 'ext4', '-L', 'rootfs', '-d', tree, path])
 }
 
+/** Puts a file into such a disk. */
+export function copyInto(disk: string, file: string, path: string): void {
+  execFileSync('debugfs', ['-w', '-R', `write ${file} ${path}`, disk], { stdio: 'pipe' })
+}
+
 /** As images for boards are: a FAT partition to boot from, and the root behind it. */
 export function makeCardImage(path: string, tree: string, commandLine: string): void {
   const rootStartMib = BOOT_START_MIB + BOOT_MIB

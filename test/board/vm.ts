@@ -4,28 +4,34 @@
  *
  * `npm run test:vm`; what it needs, and what it says when that is missing, is in docs/testing.md.
  */
-import { execFileSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Random } from '../../shared/core/random.ts'
 import { Additions, allCompleted } from '../support/additions.ts'
 import { eventually, Fleet, type Gateway } from '../support/processes.ts'
-import { HttpClient, type Json, WireClient } from '../support/wire-client.ts'
+import { HttpClient, WireClient } from '../support/wire-client.ts'
 import { artifact } from './artifacts.ts'
 import { Guest } from './guest.ts'
-import { bootFilesOf, commandLineOf, makeCardImage, makeRootDisk } from './guest-disk.ts'
+import { bootFilesOf, commandLineOf, copyInto, makeCardImage, makeRootDisk } from './guest-disk.ts'
 import { guestTree } from './guest-tree.ts'
+import { writeUpgrade } from './upgrades.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npm run test:vm`)
-t.setTimeout(900_000)
+t.setTimeout(1_200_000)
 
 const SIDE = 64
 const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32', '--replicas', '1']
 const UNIT = 'obelisk-agent'
 /** Everything in there is emulated. */
 const JOIN_MS_MAX = 180_000
+
+const UPGRADES = {
+  sound: { version: '0.9.1' },
+  dying: { version: '0.9.2', isDying: true },
+} as const
+const UPGRADE_MS_MAX = 400_000
 
 const tree = guestTree()
 
@@ -75,9 +81,12 @@ t.test('a board runs the package as a service', async (t) => {
   const http = new HttpClient(gateway.http)
   const disk = join(fleet.directory, 'disk.img')
   makeRootDisk(disk, tree)
-  execFileSync('debugfs', ['-w', '-R', `write ${artifact('agent', 'deb')} /root/agent.deb`, disk], {
-    stdio: 'pipe',
-  })
+  copyInto(disk, artifact('agent', 'deb'), '/root/agent.deb')
+  for (const [name, upgrade] of Object.entries(UPGRADES)) {
+    const path = join(fleet.directory, `${name}.deb`)
+    await writeUpgrade(path, upgrade)
+    copyInto(disk, path, `/root/${name}.deb`)
+  }
   const commandLine = 'root=/dev/vda rw'
   const start = (): Promise<Guest> =>
     new Guest({ tree, disk, commandLine, directory: fleet.directory }).booted()
@@ -168,7 +177,7 @@ t.test('a board runs the package as a service', async (t) => {
       })
       await sending
       await cut
-      const running = (await http.get('/api/tasks?limit=1000&state=running')) as Json[]
+      const running = await http.get('/api/tasks?limit=1000&state=running')
       t.comment(`cut at ${cutAt} of ${sums.tasks.size - done}, ${running.length} under way`)
       await wire.close()
       guest = await start()
@@ -177,6 +186,20 @@ t.test('a board runs the package as a service', async (t) => {
       await sums.areHeld(t, http, `every accepted task once, after cut ${round}`)
       t.equal(await guest.run(`obelisk doctor --role agent --json | grep -c '"fail"' || true`), '0')
     }
+  })
+
+  await t.test('an upgrade keeps the slice, and one that does not start goes back', async (t) => {
+    await guest.run('dpkg -i /root/sound.deb', UPGRADE_MS_MAX)
+    await joined(http, 'edge-7')
+    t.equal(await guest.run('obelisk --version'), UPGRADES.sound.version)
+    await sums.areHeld(t, http, 'by the new version')
+    const { code, text } = await guest.try('dpkg -i /root/dying.deb', UPGRADE_MS_MAX)
+    t.not(code, 0, 'dpkg says that it failed')
+    t.match(text, /previous|went back|put back/i)
+    t.comment(text)
+    await joined(http, 'edge-7')
+    t.equal(await guest.run('obelisk --version'), UPGRADES.sound.version)
+    await sums.areHeld(t, http, 'by the version before')
   })
 
   await t.test('uninstalled, it leaves its data', async (t) => {

@@ -1,0 +1,34 @@
+/** Packages of later versions, made as `npm run package` makes them; one of them holds an agent that dies. */
+import { writeFileSync } from 'node:fs'
+import { bundle } from '../../scripts/package/bundles.ts'
+import { CHECKOUT } from '../../scripts/package/checkout.ts'
+import { writeDeb } from '../../scripts/package/deb.ts'
+import { nativePart } from '../../scripts/package/native-part.ts'
+import { developmentKey } from '../../scripts/package/release-key.ts'
+import { thirdPartyOf } from '../../scripts/package/third-party.ts'
+import { assembleTree } from '../../scripts/package/tree.ts'
+
+const SECONDS = 1_700_000_000
+const DYING_AGENT = "process.stderr.write('this version does not start\\n')\nprocess.exit(1)\n"
+
+export interface Upgrade {
+  readonly version: string
+  readonly isDying?: boolean
+}
+
+/** Writes the package of an agent for amd64. */
+export async function writeUpgrade(path: string, { version, isDying }: Upgrade): Promise<void> {
+  const made = await bundle('agent')
+  const files = made.files.map((file) =>
+    isDying && file.path === 'agent.mjs' ? { ...file, bytes: Buffer.from(DYING_AGENT) } : file,
+  )
+  const native = await nativePart('amd64')
+  const parts = { role: 'agent', architecture: 'amd64', version, native } as const
+  const tree = assembleTree({
+    ...parts,
+    bundles: { ...made, files },
+    thirdParty: thirdPartyOf(made.packages),
+    key: developmentKey(CHECKOUT),
+  })
+  writeFileSync(path, writeDeb({ ...parts, tree, seconds: SECONDS }))
+}
