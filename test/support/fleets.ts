@@ -27,7 +27,7 @@ export const FLEETS = {
   small: {
     about: 'up to 5 nodes, every fault',
     mustHappen: MUST_HAPPEN,
-    seedsForAll: 160,
+    seedsForAll: 400,
     create: (seed, mutation) => new SimulatedFleet(seed, mutation),
   },
   hundred: {
