@@ -31,6 +31,7 @@ const UPGRADES = {
   sound: { version: '0.9.1' },
   dying: { version: '0.9.2', isDying: true },
 } as const
+const VERSION_OF_TREE = `sed -n 's/^  "version": "\\(.*\\)",$/\\1/p' /usr/lib/${UNIT}/package.json`
 const UPGRADE_MS_MAX = 400_000
 
 const tree = guestTree()
@@ -191,14 +192,14 @@ t.test('a board runs the package as a service', async (t) => {
   await t.test('an upgrade keeps the slice, and one that does not start goes back', async (t) => {
     await guest.run('dpkg -i /root/sound.deb', UPGRADE_MS_MAX)
     await joined(http, 'edge-7')
-    t.equal(await guest.run('obelisk --version'), UPGRADES.sound.version)
+    t.equal(await guest.run(VERSION_OF_TREE), UPGRADES.sound.version)
     await sums.areHeld(t, http, 'by the new version')
     const { code, text } = await guest.try('dpkg -i /root/dying.deb', UPGRADE_MS_MAX)
     t.not(code, 0, 'dpkg says that it failed')
     t.match(text, /previous|went back|put back/i)
     t.comment(text)
     await joined(http, 'edge-7')
-    t.equal(await guest.run('obelisk --version'), UPGRADES.sound.version)
+    t.equal(await guest.run(VERSION_OF_TREE), UPGRADES.sound.version)
     await sums.areHeld(t, http, 'by the version before')
   })
 
