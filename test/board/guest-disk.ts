@@ -18,6 +18,10 @@ const ROOT_MIB = 1600
 /** As in images of Raspberry Pi OS; mtools refuse a FAT32 with few clusters. */
 const BOOT_MIB = 512
 const BOOT_START_MIB = 4
+/** As in these images: nothing begins before the boot partition is mounted. */
+const CARD_FSTAB = `LABEL=rootfs / ext4 defaults 0 1
+LABEL=bootfs /boot/firmware vfat defaults 0 2
+`
 
 /** The whole disk is one file system. */
 export function makeRootDisk(path: string, tree: string): void {
@@ -47,6 +51,10 @@ export function makeCardImage(path: string, tree: string, commandLine: string): 
   try {
     writeFileSync(join(directory, 'cmdline.txt'), `${commandLine}\n`)
     execFileSync('mcopy', ['-i', bootOf(path), join(directory, 'cmdline.txt'), '::'])
+    writeFileSync(join(directory, 'fstab'), CARD_FSTAB)
+    const rootOf = `${path}?offset=${rootStartMib * MIB}`
+    execFileSync('debugfs', ['-w', '-R', 'rm /etc/fstab', rootOf], { stdio: 'pipe' })
+    copyInto(rootOf, join(directory, 'fstab'), '/etc/fstab')
   } finally {
     rmSync(directory, { recursive: true })
   }

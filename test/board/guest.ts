@@ -91,7 +91,9 @@ export class Guest {
   async booted(): Promise<this> {
     const socket = await eventually('the channel', () => this.#connect(), BOOT_MS_MAX)
     this.#channel = socket
-    createInterface({ input: socket }).on('line', (line) => {
+    // It passes on the errors of its input: a machine that is cut off resets the connection.
+    const lines = createInterface({ input: socket }).on('error', () => {})
+    lines.on('line', (line) => {
       const [id = '', code, text = ''] = line.split(' ')
       this.#waiting.get(id)?.({ code: Number(code), text: Buffer.from(text, 'base64').toString() })
       this.#waiting.delete(id)
