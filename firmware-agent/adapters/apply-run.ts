@@ -8,7 +8,7 @@ import type { Entry } from '../../shared/protocol/messages.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import { Pace } from './pace.ts'
-import { PageArena } from './page-arena.ts'
+import type { PageArena } from './page-arena.ts'
 import type { SliceStore } from './slice-store.ts'
 import { type CheckedEntry, checkEntry, WriteBatch } from './write-batch.ts'
 
@@ -52,14 +52,20 @@ export class ApplyRun {
   readonly #bytesMax: number
   readonly #pace: Pace
   readonly #store: SliceStore
-  readonly #arenas = [new PageArena(), new PageArena()]
+  readonly #arenas: PageArena[]
   #filling: Stage | undefined
   #flushing: { readonly stage: Stage; readonly trouble: Promise<unknown> } | undefined
   /** The position of the last entry that was taken into a batch. */
   #position: number
 
-  constructor(options: { bytesMax: number; sliceMs: number }, store: SliceStore) {
+  /** Two arenas, for this run alone until it has ended. */
+  constructor(
+    options: { bytesMax: number; sliceMs: number },
+    store: SliceStore,
+    arenas: readonly [PageArena, PageArena],
+  ) {
     this.#bytesMax = options.bytesMax
+    this.#arenas = [...arenas]
     this.#pace = new Pace(options.sliceMs)
     this.#store = store
     this.#position = store.mark.position

@@ -11,6 +11,7 @@ import type { IncomingPage } from '../core/effects.ts'
 import type { ExaminedPage } from '../core/events.ts'
 import { type Applied, ApplyError, type ApplyJob, ApplyRun } from './apply-run.ts'
 import { Pace } from './pace.ts'
+import { PageArena } from './page-arena.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
 import { runRead } from './read-run.ts'
 import type { SliceStore } from './slice-store.ts'
@@ -41,11 +42,14 @@ const NO_DIGEST = new Uint8Array(DIGEST_BYTES)
 const TILES_PER_LIST = 2048
 const SLICE_MS = 10
 const TRANSACTION_BYTES_MAX = 1024 * 1024
+/** Of each arena between runs: a transaction, and what its chunks leave over. */
+const ARENA_BYTES_KEPT = 1.5 * TRANSACTION_BYTES_MAX
 
 export class OperationRunner {
   readonly #store: SliceStore
   readonly #sliceMs: number
   readonly #transactionBytesMax: number
+  readonly #arenas = [new PageArena(), new PageArena()] as const
   readonly #queue: Job[] = []
   #runningRead: ReadJob | undefined
   #isRunning = false
@@ -150,7 +154,8 @@ export class OperationRunner {
     for (let job = this.#queue[0]; job !== undefined; job = this.#queue[0]) {
       if (job.kind === 'apply') {
         const options = { bytesMax: this.#transactionBytesMax, sliceMs: this.#sliceMs }
-        await new ApplyRun(options, this.#store).run(() => this.#nextApply())
+        await new ApplyRun(options, this.#store, this.#arenas).run(() => this.#nextApply())
+        for (const arena of this.#arenas) arena.shrink(ARENA_BYTES_KEPT)
       } else {
         this.#queue.shift()
         if (job.kind === 'read') await this.#answer(job)

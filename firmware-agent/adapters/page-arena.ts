@@ -1,6 +1,7 @@
 /**
  * Memory for the pages of one batch, used again for the next: a buffer for each page would cost more
- * in collecting than the work on it.
+ * in collecting than the work on it, and what is thrown away stays until V8 collects its old space,
+ * which an agent that rests does not bring about.
  */
 const CHUNK_BYTES_MIN = 16 * 1024
 const CHUNK_BYTES_MAX = 256 * 1024
@@ -39,5 +40,16 @@ export class PageArena {
   clear(): void {
     this.#chunk = 0
     this.#at = 0
+  }
+
+  /** Like `clear`, and lets go of memory that is more than `bytesMax`. */
+  shrink(bytesMax: number): void {
+    this.clear()
+    let bytes = 0
+    const kept = this.#chunks.findIndex((chunk) => {
+      bytes += chunk.length
+      return bytes > bytesMax
+    })
+    if (kept >= 0) this.#chunks.length = kept
   }
 }
