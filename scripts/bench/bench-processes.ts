@@ -6,23 +6,38 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const READY_LIMIT_MS = 30_000
+/** Node alone takes seconds to start under emulation. */
+const READY_LIMIT_MS = 120_000
 /** Of the times in /proc/<pid>/stat. */
 const TICKS_A_SECOND = 100
+
+/** What stands before the words of a program. */
+export interface Command {
+  readonly path: string
+  readonly argv: readonly string[]
+  /** Beside our own variables. */
+  readonly environment: Readonly<Record<string, string>>
+}
+
+const NODE: Command = { path: process.execPath, argv: [], environment: {} }
 
 export class BenchProcesses {
   readonly directory = mkdtempSync(join(tmpdir(), 'obelisk-bench-'))
   readonly #children: ChildProcess[] = []
 
-  /** Starts a script with Node; resolves with its line that begins with `ready`. */
+  /** Starts a script with Node, or a command; resolves with its line that begins with `ready`. */
   async start(
     name: string,
     argv: readonly string[],
+    command: Command = NODE,
   ): Promise<{ child: ChildProcess; ready: string }> {
     const log = join(this.directory, `${name}.log`)
     // To a file: a pipe would make a program that says much wait for us.
     const file = openSync(log, 'w')
-    const child = spawn(process.execPath, argv, { stdio: ['ignore', 'ignore', file, 'ipc'] })
+    const child = spawn(command.path, [...command.argv, ...argv], {
+      stdio: ['ignore', 'ignore', file, 'ipc'],
+      env: { ...process.env, ...command.environment },
+    })
     closeSync(file)
     this.#children.push(child)
     const untilMs = performance.now() + READY_LIMIT_MS

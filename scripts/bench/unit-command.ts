@@ -1,0 +1,29 @@
+/** How a unit of systemd runs Node: its flags and variables, read from the unit itself. */
+import { readFileSync } from 'node:fs'
+
+export interface NodeSetup {
+  readonly flags: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+}
+
+export const NO_SETUP: NodeSetup = { flags: [], environment: {} }
+
+const AGENT_UNIT = new URL('../../../systemd/obelisk-agent.service', import.meta.url)
+const AGENT_UNIT_OF_SOURCES = new URL('../../systemd/obelisk-agent.service', import.meta.url)
+
+/** Of the unit of this checkout, whether this runs from its sources or built. */
+export function agentUnitSetup(): NodeSetup {
+  const isBuilt = new URL('.', import.meta.url).pathname.endsWith('/dist/scripts/bench/')
+  return setupOf(readFileSync(isBuilt ? AGENT_UNIT : AGENT_UNIT_OF_SOURCES, 'utf8'))
+}
+
+export function setupOf(unit: string): NodeSetup {
+  const [, start = ''] = /^ExecStart=(.*)$/m.exec(unit) ?? []
+  const words = start.split(' ').slice(1)
+  const program = words.findIndex((word) => !word.startsWith('--'))
+  if (program < 0) throw new Error('the unit has no ExecStart= with a program for Node')
+  const variables = [...unit.matchAll(/^Environment=(.*)$/gm)].flatMap(([, line]) => {
+    return line!.split(' ').map((pair) => pair.split('=') as [string, string])
+  })
+  return { flags: words.slice(0, program), environment: Object.fromEntries(variables) }
+}
