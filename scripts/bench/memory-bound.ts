@@ -56,7 +56,7 @@ export class MemoryBound {
     const copy = join(directory, 'program')
     copyFileSync(path, copy)
     // Without a block to copy, this only drops what is cached of the file.
-    const drop = [`of=${copy}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0']
+    const drop = [`of=${copy}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none']
     execFileSync('dd', drop, { stdio: ['ignore', 'ignore', 'inherit'] })
     const enter = `echo $$ > ${join(this.#path, 'cgroup.procs')} && exec "$0" "$@"`
     return { path: '/bin/sh', argv: ['-c', enter, copy, ...argv], environment }

@@ -1,0 +1,86 @@
+/**
+ * The memory of the packaged agents of each ARM under QEMU's user emulation, with the Node of that Debian and
+ * the flags of the unit: what they are without the emulator's own, since everything of the emulated program lies
+ * in a window of addresses that QEMU is told. Pages of files count as they are read, translated or not.
+ *
+ * `npm run memory [-- --seconds 60] [--architecture armel,armhf,arm64]`; needs what `npm run test:arm` needs.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { describeAgentMemory, measureAgent } from '../../scripts/bench/agent-memory.ts'
+import { BenchProcesses } from '../../scripts/bench/bench-processes.ts'
+import type { AddressWindow } from '../../scripts/bench/footprint.ts'
+import { describeMachine } from '../../scripts/bench/measure.ts'
+import { agentUnitSetup } from '../../scripts/bench/unit-command.ts'
+import { armv6Native } from '../../scripts/package/armhf-native.ts'
+import { armTree } from './arm-trees.ts'
+import { artifact } from './artifacts.ts'
+import type { ArmArchitecture } from './debian-tree.ts'
+import { emulate } from './emulation.ts'
+
+const BOARDS: Readonly<Record<ArmArchitecture, string>> = {
+  armel: 'Pi Zero (ARMv6)',
+  armhf: 'Pi 2 (ARMv7)',
+  arm64: 'Pi Zero 2 W (64 bit)',
+}
+/** Where nothing else of a process lies on a machine of 48 address bits. */
+const WINDOW_START = 0x2000_0000_0000n
+const WINDOW_BYTES = { 32: 0xffff_f000n, 64: 0x80_0000_0000n }
+/** It takes minutes to write and scan everything once. */
+const ROUNDS = 1
+const PROGRAM = new URL('../../dist/scripts/obelisk.js', import.meta.url).pathname
+
+const { values: flags } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    architecture: { type: 'string', default: Object.keys(BOARDS).join(',') },
+  },
+})
+const seconds = Number(flags.seconds)
+if (!Number.isInteger(seconds) || seconds < 1) throw new Error('--seconds: a whole number above 0')
+
+async function unpack(architecture: ArmArchitecture, directory: string): Promise<string> {
+  const packaged = architecture === 'armel' ? 'armhf' : architecture
+  const tree = join(directory, 'tree')
+  mkdirSync(tree)
+  const archive = artifact('agent', 'tar.gz', packaged)
+  execFileSync('tar', ['-xf', archive, '-C', tree, '--strip-components=1'])
+  // Debian's Node for ARMv6 cannot load the hard-float part that is packaged.
+  if (architecture === 'armel') writeFileSync(join(tree, 'lmdb.node'), await armv6Native('armel'))
+  return join(tree, 'agent.mjs')
+}
+
+async function measure(architecture: ArmArchitecture): Promise<string> {
+  const processes = new BenchProcesses()
+  try {
+    const node = await armTree(architecture)
+    const setup = agentUnitSetup()
+    const bytes = WINDOW_BYTES[architecture === 'arm64' ? 64 : 32]
+    const window: AddressWindow = { start: WINDOW_START, bytes }
+    const emulator = {
+      ...emulate(architecture, node),
+      QEMU_GUEST_BASE: `0x${window.start.toString(16)}`,
+      QEMU_RESERVED_VA: `0x${window.bytes.toString(16)}`,
+    }
+    const command = {
+      path: join(node, 'usr/bin/node'),
+      argv: [...setup.flags, await unpack(architecture, processes.directory)],
+      environment: { ...setup.environment, ...emulator },
+    }
+    const options = { command, gatewayProgram: PROGRAM, seconds, rounds: ROUNDS, window }
+    return describeAgentMemory(await measureAgent(processes, options))
+  } finally {
+    await processes.close()
+  }
+}
+
+for (const architecture of flags.architecture.split(',') as ArmArchitecture[]) {
+  const board = BOARDS[architecture]
+  if (board === undefined) throw new Error(`--architecture: ${architecture} is none of them`)
+  console.log(describeMachine())
+  const what = `${architecture}, as for a ${board}, EMULATED by QEMU`
+  console.log(`${what}; medians of ${seconds} s, flags and variables of the unit\n`)
+  console.log(`${await measure(architecture)}\n`)
+}
