@@ -3,7 +3,7 @@
  * memory and of their files after a warm-up; what goes to the agents' disks in an hour, and what that is
  * in a year; and what telemetry costs, as the CPU time of two idle agents of which one sends it every
  * second. After `npm run build`: `node dist/scripts/bench/soak.js [--minutes 10] [--agents 3]
- * [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1] [--node-flags="…"]`. Longer runs tell more.
+ * [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1]`. Longer runs tell more.
  */
 import type { ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
@@ -16,6 +16,7 @@ import { BenchProcesses } from './bench-processes.ts'
 import { leastSquares } from './least-squares.ts'
 import { describeMachine, formatTable, median } from './measure.ts'
 import { TaskClient } from './task-client.ts'
+import { agentUnitSetup } from './unit-command.ts'
 
 /** As many LSUs as a board is made for, on each agent when there are two replicas. */
 const WIDTH = 640
@@ -41,11 +42,6 @@ const { values: flags } = parseArgs({
     'tasks-per-second': { type: 'string', default: '4' },
     'telemetry-interval': { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
-    'node-flags': {
-      type: 'string',
-      default:
-        '--optimize-for-size --max-semi-space-size=1 --max-old-space-size=64 --v8-pool-size=0',
-    },
   },
 })
 const minutes = Number(flags.minutes)
@@ -125,17 +121,13 @@ async function startGateway(name: string): Promise<Subject & { port: number; htt
 
 async function startAgent(id: string, port: number, interval: string): Promise<Subject> {
   const directory = join(processes.directory, id)
-  const nodeFlags = flags['node-flags'].split(' ').filter((flag) => flag !== '')
+  const setup = agentUnitSetup()
   const { child } = await processes.start(
     id,
-    [...nodeFlags, PROGRAM, 'agent', '--id', id, '--url', `mqtt://127.0.0.1:${port}`].concat([
-      '--data',
-      directory,
-      '--telemetry-interval',
-      interval,
-      '--log-level',
-      'warn',
+    ['agent', '--id', id, '--url', `mqtt://127.0.0.1:${port}`, '--data', directory].concat([
+      ...['--telemetry-interval', interval, '--log-level', 'warn'],
     ]),
+    { path: process.execPath, argv: [...setup.flags, PROGRAM], environment: setup.environment },
   )
   return { name: id, pid: pidOf(child), directory }
 }

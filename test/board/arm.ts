@@ -4,19 +4,16 @@
  *
  * `npm run test:arm`; what it needs, and what it says when that is missing, is in docs/testing.md.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { armv6Native } from '../../scripts/package/armhf-native.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Additions } from '../support/additions.ts'
 import { Agent, eventually, Fleet } from '../support/processes.ts'
 import { caughtUp } from '../support/replicas.ts'
 import { BASE, decode, HttpClient, WireClient } from '../support/wire-client.ts'
 import { armTree } from './arm-trees.ts'
-import { artifact } from './artifacts.ts'
 import type { ArmArchitecture } from './debian-tree.ts'
+import { BOARDS, unpackAgent } from './emulated-board.ts'
 import { emulate } from './emulation.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
@@ -28,43 +25,18 @@ const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32', '--replicas', '1
 /** Node alone takes seconds to start there. */
 const READY_MS_MAX = 120_000
 
-interface Board {
-  readonly name: string
-  readonly architecture: ArmArchitecture
-  /** Debian has no hard-float Node for ARMv6; the one that it has cannot load what is packaged. */
-  readonly native?: 'armel'
-}
-
-const BOARDS: readonly Board[] = [
-  { name: 'Pi Zero (ARMv6)', architecture: 'armel', native: 'armel' },
-  { name: 'Pi 2 (ARMv7)', architecture: 'armhf' },
-  { name: 'Pi Zero 2 W (64 bit)', architecture: 'arm64' },
-]
-
-/** Its package, unpacked, with the native part that its emulated Node can load. */
-async function unpack(fleet: Fleet, board: Board): Promise<string> {
-  const { architecture, native } = board
-  const packaged = architecture === 'armel' ? 'armhf' : architecture
-  const directory = join(fleet.directory, architecture)
-  mkdirSync(directory)
-  const archive = artifact('agent', 'tar.gz', packaged)
-  execFileSync('tar', ['-xf', archive, '-C', directory, '--strip-components=1'])
-  if (native !== undefined) writeFileSync(join(directory, 'lmdb.node'), await armv6Native(native))
-  return directory
-}
-
-async function start(fleet: Fleet, board: Board, url: string): Promise<Agent> {
-  const tree = await armTree(board.architecture)
-  const environment = emulate(board.architecture, tree)
-  const id = `board-${board.architecture}`
-  const data = join(fleet.directory, `data-${board.architecture}`)
+async function start(fleet: Fleet, architecture: ArmArchitecture, url: string): Promise<Agent> {
+  const tree = await armTree(architecture)
+  const environment = emulate(architecture, tree)
+  const id = `board-${architecture}`
+  const data = join(fleet.directory, `data-${architecture}`)
   const own = ['--id', id, '--url', url, '--data', data, '--telemetry-interval', '1']
-  const argv = [join(await unpack(fleet, board), 'agent.mjs'), ...own]
+  const argv = [await unpackAgent(architecture, fleet.directory), ...own]
   return new Agent(id, data, () => fleet.command(join(tree, 'usr/bin/node'), argv, environment))
 }
 
-for (const board of BOARDS) {
-  t.test(`${board.name}: the package joins, works, and comes back`, async (t: Test) => {
+for (const [architecture, name] of Object.entries(BOARDS) as [ArmArchitecture, string][]) {
+  t.test(`${name}: the package joins, works, and comes back`, async (t: Test) => {
     const fleet = new Fleet(t)
     const gateway = await fleet.gateway(...GRID)
     const http = new HttpClient(gateway.http)
@@ -73,10 +45,10 @@ for (const board of BOARDS) {
       `${BASE}/node/+/telemetry`,
       `${BASE}/node/+/info`,
     )
-    const agent = await (await start(fleet, board, gateway.url)).ready(READY_MS_MAX)
+    const agent = await (await start(fleet, architecture, gateway.url)).ready(READY_MS_MAX)
 
     const info = await wire.nextJson(`node/${agent.id}/info`)
-    t.equal(info.arch, board.architecture === 'arm64' ? 'arm64' : 'arm')
+    t.equal(info.arch, architecture === 'arm64' ? 'arm64' : 'arm')
     await http.run({ op: 'scale' })
     const sums = new Additions(SIDE, new Random(seed))
     for (let count = 0; count < 20; count++) sums.next()

@@ -5,8 +5,6 @@
  *
  * `npm run memory [-- --seconds 60] [--architecture armel,armhf,arm64]`; needs what `npm run test:arm` needs.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeAgentMemory, measureAgent } from '../../scripts/bench/agent-memory.ts'
@@ -14,17 +12,11 @@ import { BenchProcesses } from '../../scripts/bench/bench-processes.ts'
 import type { AddressWindow } from '../../scripts/bench/footprint.ts'
 import { describeMachine } from '../../scripts/bench/measure.ts'
 import { agentUnitSetup } from '../../scripts/bench/unit-command.ts'
-import { armv6Native } from '../../scripts/package/armhf-native.ts'
 import { armTree } from './arm-trees.ts'
-import { artifact } from './artifacts.ts'
 import type { ArmArchitecture } from './debian-tree.ts'
+import { BOARDS, unpackAgent } from './emulated-board.ts'
 import { emulate } from './emulation.ts'
 
-const BOARDS: Readonly<Record<ArmArchitecture, string>> = {
-  armel: 'Pi Zero (ARMv6)',
-  armhf: 'Pi 2 (ARMv7)',
-  arm64: 'Pi Zero 2 W (64 bit)',
-}
 /** Where nothing else of a process lies on a machine of 48 address bits. */
 const WINDOW_START = 0x2000_0000_0000n
 const WINDOW_BYTES = { 32: 0xffff_f000n, 64: 0x80_0000_0000n }
@@ -41,17 +33,6 @@ const { values: flags } = parseArgs({
 const seconds = Number(flags.seconds)
 if (!Number.isInteger(seconds) || seconds < 1) throw new Error('--seconds: a whole number above 0')
 
-async function unpack(architecture: ArmArchitecture, directory: string): Promise<string> {
-  const packaged = architecture === 'armel' ? 'armhf' : architecture
-  const tree = join(directory, 'tree')
-  mkdirSync(tree)
-  const archive = artifact('agent', 'tar.gz', packaged)
-  execFileSync('tar', ['-xf', archive, '-C', tree, '--strip-components=1'])
-  // Debian's Node for ARMv6 cannot load the hard-float part that is packaged.
-  if (architecture === 'armel') writeFileSync(join(tree, 'lmdb.node'), await armv6Native('armel'))
-  return join(tree, 'agent.mjs')
-}
-
 async function measure(architecture: ArmArchitecture): Promise<string> {
   const processes = new BenchProcesses()
   try {
@@ -66,7 +47,7 @@ async function measure(architecture: ArmArchitecture): Promise<string> {
     }
     const command = {
       path: join(node, 'usr/bin/node'),
-      argv: [...setup.flags, await unpack(architecture, processes.directory)],
+      argv: [...setup.flags, await unpackAgent(architecture, processes.directory)],
       environment: { ...setup.environment, ...emulator },
     }
     const options = { command, gatewayProgram: PROGRAM, seconds, rounds: ROUNDS, window }
