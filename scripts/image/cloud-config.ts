@@ -2,13 +2,13 @@
  * cloud-init user-data for a board whose card somebody else writes, such as the Raspberry Pi Imager. The
  * text is YAML whose every value is a JSON text, which YAML 1.2 takes as it is. Pure.
  */
-
+import { basename } from 'node:path'
 import { quoted } from './board-files.ts'
 import type { BoardWishes } from './board-wishes.ts'
 import { installArguments } from './board-wishes.ts'
 
 export interface Payload {
-  /** An http address, or a name on the boot partition. */
+  /** An http address, or a file that is put onto the boot partition under its own name. */
   readonly agent: string
   readonly agentSha256?: string | undefined
   readonly node?: string | undefined
@@ -82,5 +82,5 @@ function fetching(place: string, name: string): string {
   const isAddress = /^https?:\/\//.test(place)
   return isAddress
     ? `curl -fsSL --retry 5 -o ${name} ${quoted(place)}\n`
-    : `cp "$boot"/${quoted(place)} ${name}\n`
+    : `cp "$boot"/${quoted(basename(place))} ${name}\n`
 }

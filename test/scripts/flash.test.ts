@@ -440,5 +440,7 @@ t.test('user-data is YAML that says it all', async (t) => {
     t.equal(read.write_files[0].content, 'a "quoted" secret')
     t.equal(read.write_files[1].content, text)
   } else t.comment('python3-yaml is not installed; YAML not read back')
+  const local = await obelisk([...words, '--package', './packages/agent.tar.gz'])
+  t.match(local.out, /cp \\"\$boot\\"\/'agent\.tar\.gz' agent\.tar\.gz/, 'where its file is put')
   t.equal((await obelisk(['image', 'user-data', '--id', 'x'])).code, 2)
 })
