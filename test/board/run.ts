@@ -14,6 +14,7 @@ const ROOT = new URL('../../', import.meta.url).pathname
 interface Suite {
   readonly file: string
   readonly architectures: string
+  readonly roles: string
   /** The Debian package of each program. */
   readonly programs: Readonly<Record<string, string>>
 }
@@ -22,6 +23,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   vm: {
     file: 'test/board/vm.ts',
     architectures: 'amd64',
+    roles: 'agent,gateway',
     programs: {
       debootstrap: 'debootstrap',
       'qemu-system-x86_64': 'qemu-system-x86',
@@ -34,6 +36,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   arm: {
     file: 'test/board/arm.ts',
     architectures: 'armhf,arm64',
+    roles: 'agent',
     programs: {
       'qemu-arm-static': 'qemu-user-static',
       'arm-linux-gnueabi-g++': 'g++-arm-linux-gnueabi',
@@ -90,5 +93,6 @@ if (suite === undefined) {
 provide(suite.programs)
 // A tree of Debian belongs to root, and so does the kernel's table of formats.
 if (process.getuid?.() !== 0) skip('this has to be run as root')
-run('npm', ['run', 'package', '--', '--role', 'agent', '--architecture', suite.architectures])
+const { roles, architectures } = suite
+run('npm', ['run', 'package', '--', '--role', roles, '--architecture', architectures])
 run('npx', ['tap', 'run', '--timeout=1200', ...rest, suite.file])

@@ -211,6 +211,39 @@ t.test('a board runs the package as a service', async (t) => {
   })
 })
 
+t.test('a gateway runs as a service too, beside an agent', async (t) => {
+  const fleet = new Fleet(t)
+  const disk = join(fleet.directory, 'disk.img')
+  makeRootDisk(disk, tree)
+  for (const role of ['gateway', 'agent'] as const) {
+    copyInto(disk, artifact(role, 'deb'), `/root/${role}.deb`)
+  }
+  const options = { tree, disk, commandLine: 'root=/dev/vda rw', directory: fleet.directory }
+  const guest = await new Guest(options).booted()
+  watch(t, () => guest)
+  await guest.run('dpkg -i /root/gateway.deb', UPGRADE_MS_MAX)
+  const show = 'systemctl show obelisk-gateway --value --property'
+  await eventually(
+    'the gateway is ready',
+    async () => (await guest.run(`${show}=ActiveState`)) === 'active',
+    JOIN_MS_MAX,
+  )
+  t.not(await guest.run(`stat -c %u /proc/$(${show}=MainPID)`), '0')
+  await guest.run('dpkg -i /root/agent.deb && obelisk install --role agent --packaged --id edge-9')
+  const list = await eventually(
+    'its own agent has joined',
+    async () => {
+      const { code, text } = await guest.try('obelisk node ls')
+      return code === 0 && /edge-9 +alive/.test(text) && text
+    },
+    JOIN_MS_MAX,
+  )
+  t.match(list, /edge-9/)
+  t.match(await guest.run('obelisk task submit scale --region 0,0,64,64 --wait 60'), /completed/)
+  await guest.run('dpkg -r obelisk-agent obelisk-gateway', UPGRADE_MS_MAX)
+  await guest.run('ls /var/lib/obelisk-gateway/state-64')
+})
+
 t.test('a flashed card becomes a node with its identity', async (t) => {
   const fleet = new Fleet(t)
   const gateway: Gateway = await fleet.gateway(...GRID)
