@@ -11,7 +11,7 @@ import {
 } from '../../shared/runtime/errors.ts'
 import { collectFacts, readNamed } from '../install/collect-facts.ts'
 import { Performer } from '../install/perform.ts'
-import { isRole, placesOf, ROLES, type Role, under } from '../install/places.ts'
+import { isRole, placesOf, under } from '../install/places.ts'
 import {
   type Facts,
   hasWayBack,
@@ -25,6 +25,7 @@ import { readSettings } from '../install/settings.ts'
 import { describe, type Step } from '../install/steps.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { readKey } from '../install/tree.ts'
+import { ROLES, type Role } from '../package/architectures.ts'
 import type { Streams } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
 

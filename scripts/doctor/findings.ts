@@ -3,8 +3,9 @@
  * every case can be tried without the board that has it.
  */
 import { EXIT_CONFIG, EXIT_LEFT, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
-import { placesOf, type Role } from '../install/places.ts'
+import { placesOf } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
+import type { Role } from '../package/architectures.ts'
 
 export type Level = 'ok' | 'warn' | 'fail'
 

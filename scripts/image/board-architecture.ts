@@ -3,7 +3,7 @@
  * boot partition: those of 32 bits bring `kernel.img` and `kernel7.img`, and often the 64-bit kernel
  * besides; those of 64 bits bring `kernel8.img` alone. Pure.
  */
-export type Architecture = 'amd64' | 'arm64' | 'armhf'
+import type { Architecture } from '../package/architectures.ts'
 
 /** From the names in the root of the boot partition, or nothing when they do not tell. */
 export function architectureOfImage(names: readonly string[]): Architecture | undefined {

@@ -2,14 +2,15 @@
 import { once } from 'node:events'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { NODE_RANGE } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
 import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
-import { type Architecture, architectureOfProgram } from './board-architecture.ts'
+import type { Architecture } from '../package/architectures.ts'
+import { architectureOfProgram } from './board-architecture.ts'
 import { badPackage, unreadable } from './image-error.ts'
 
 /** `npm run package` writes there. */
 const PACKAGES_DIRECTORY = 'packages'
-const NODE_RANGE = '>=20.19'
 
 export interface AgentPackage {
   readonly path: string

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
-import { badImage, noRoom, unreadable } from './image-error.ts'
+import { noRoomOr } from '../install/tree.ts'
+import { badImage, unreadable } from './image-error.ts'
 import type { Progress } from './progress.ts'
 
 export interface SourceImage {
@@ -82,9 +83,8 @@ function unxz(packed: NodeJS.ReadableStream, programs: SystemPrograms) {
 
 function failureOf(error: unknown, path: string, target: string): unknown {
   const { code } = error as NodeJS.ErrnoException
-  if (code === 'ENOSPC' || code === 'EDQUOT') return noRoom(`the disk of ${target} is full`, error)
   if (code === 'EISDIR' || code === 'EIO') return unreadable(`--image ${path}`, error)
-  return error
+  return noRoomOr(error, target)
 }
 
 const ZEROS = Buffer.alloc(CHUNK_BYTES)

@@ -2,7 +2,8 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
-import { NODE_PATHS, otherRole, placesOf, type Role, under } from './places.ts'
+import { architectureOf, type Role } from '../package/architectures.ts'
+import { NODE_PATHS, NODE_RANGE, otherRole, placesOf, under } from './places.ts'
 import type { Entry, Facts, UnitFacts } from './plan.ts'
 import { isNewEnough } from './plan.ts'
 import type { SystemPrograms } from './system-programs.ts'
@@ -18,8 +19,6 @@ export interface FactsOptions {
   /** A file with the public key that a tree must be signed by. */
   readonly releaseKey?: string | undefined
 }
-
-export const NODE_RANGE = '>=20.19'
 
 /** Throws AppError: what is offered cannot be read or is not sound. */
 export async function collectFacts(
@@ -67,11 +66,6 @@ export async function collectFacts(
     unit: isLive ? await askUnit(places.unit, programs) : undefined,
     kept,
   }
-}
-
-/** Debian's name of Node's. */
-export function architectureOf(arch: string): string {
-  return { x64: 'amd64', arm64: 'arm64', arm: 'armhf' }[arch] ?? arch
 }
 
 function readOffered(from: string, trustedKey: string | undefined) {
@@ -150,22 +144,17 @@ async function askVersion(programs: SystemPrograms): Promise<number | undefined>
 
 /** Below another root the version is in the name of systemd's library. */
 function versionBelow(root: string): number | undefined {
-  for (const directory of ['/usr/lib/systemd', '/lib/systemd']) {
-    const path = under(root, directory)
-    if (!existsSync(path)) continue
-    const library = readdirSync(path).find((name) => name.startsWith('libsystemd-shared-'))
-    if (library !== undefined) return numberIn(library)
-  }
-  // Debian's own, in the directory of the architecture.
+  const namesIn = (path: string): string[] => (existsSync(path) ? readdirSync(path) : [])
   const lib = under(root, '/usr/lib')
-  if (!existsSync(lib)) return undefined
-  for (const triplet of readdirSync(lib).filter((name) => name.includes('-linux-'))) {
-    const path = join(lib, triplet, 'systemd')
-    const names = existsSync(path) ? readdirSync(path) : []
-    const library = names.find((name) => name.startsWith('libsystemd-shared-'))
-    if (library !== undefined) return numberIn(library)
-  }
-  return undefined
+  // Debian's own is in the directory of the architecture.
+  const triplets = namesIn(lib).filter((name) => name.includes('-linux-'))
+  const library = [
+    ...['/usr/lib/systemd', '/lib/systemd'].map((path) => under(root, path)),
+    ...triplets.map((triplet) => join(lib, triplet, 'systemd')),
+  ]
+    .flatMap(namesIn)
+    .find((name) => name.startsWith('libsystemd-shared-'))
+  return library === undefined ? undefined : numberIn(library)
 }
 
 function numberIn(text: string): number | undefined {

@@ -4,9 +4,7 @@ import { GATEWAY } from '../../broker/config.ts'
 import { AGENT } from '../../firmware-agent/config.ts'
 import { defaultFile, type Program } from '../../shared/runtime/config.ts'
 import type { OptionTable } from '../../shared/runtime/option-table.ts'
-
-export const ROLES = ['agent', 'gateway'] as const
-export type Role = (typeof ROLES)[number]
+import { ROLES, type Role } from '../package/architectures.ts'
 
 export function isRole(text: unknown): text is Role {
   return ROLES.some((role) => role === text)
@@ -30,6 +28,9 @@ export const NODE_PATHS = [
   '/usr/bin/node',
   '/usr/local/bin/node',
 ] as const
+
+/** The Node that is needed, where a package does not say it. */
+export const NODE_RANGE = '>=20.19'
 
 /** Paths as the running system sees them; `under` puts them below another root. */
 export interface Places {

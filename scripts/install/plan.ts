@@ -3,7 +3,8 @@
  * reads no file and runs nothing. What is as it should be gives no step, so a second run has none.
  */
 import { AppError, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
-import { otherRole, placesOf, type Role } from './places.ts'
+import type { Role } from '../package/architectures.ts'
+import { otherRole, placesOf } from './places.ts'
 import { configurationText, type Settings } from './settings.ts'
 import type { Step } from './steps.ts'
 import { commandText, dropInText } from './unit-text.ts'

@@ -7,7 +7,8 @@ import { loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, EXIT_UNREADABLE, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
 import { parseFlags } from '../../shared/runtime/flags.ts'
 import { flagOf, keyOf, type Option } from '../../shared/runtime/option-table.ts'
-import { programOf, type Role } from './places.ts'
+import type { Role } from '../package/architectures.ts'
+import { programOf } from './places.ts'
 import { setKeys, type TomlValue } from './toml-edit.ts'
 
 export interface Settings {

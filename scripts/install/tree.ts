@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path'
 import { AppError, EXIT_BAD_INPUT, EXIT_NO_ROOM, messageOf } from '../../shared/runtime/errors.ts'
 import { INVENTORY_FILE, PUBLIC_KEY_FILE, restoreModes, verifyTree } from '../package/inventory.ts'
+import { NODE_RANGE } from './places.ts'
 import type { TreeFacts } from './plan.ts'
 
 const SHOWN_MAX = 5
@@ -22,7 +23,7 @@ export function readTree(directory: string, trustedKey: string | undefined): Tre
   if (!existsSync(join(directory, 'package.json'))) return undefined
   try {
     const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'))
-    const { role, architecture, node = '>=20.19' } = manifest.obelisk
+    const { role, architecture, node = NODE_RANGE } = manifest.obelisk
     const unit = join(directory, 'systemd', `obelisk-${role}.service`)
     return {
       path: directory,

@@ -1,5 +1,6 @@
 /** The part of a unit that depends on the machine, and the command for people. */
-import { NODE_PATHS, type Role } from './places.ts'
+import type { Role } from '../package/architectures.ts'
+import { NODE_PATHS } from './places.ts'
 
 /** First version with OpenFile= (systemd.service(5)). */
 const SYSTEMD_WITH_OPEN_FILE = 253

@@ -11,9 +11,12 @@ export function isPackaged(role: Role, architecture: Architecture): boolean {
   return role === 'agent' || architecture !== 'armhf'
 }
 
+/** Debian's name of Node's; Node's own, where it is none of ours. */
+export function architectureOf(arch: string): string {
+  return { x64: 'amd64', arm64: 'arm64', arm: 'armhf' }[arch] ?? arch
+}
+
 /** That of this machine, where it is one of ours. */
 export function hostArchitecture(): Architecture | undefined {
-  return { x64: 'amd64', arm64: 'arm64', arm: 'armhf' }[process.arch as string] as
-    | Architecture
-    | undefined
+  return ARCHITECTURES.find((architecture) => architecture === architectureOf(process.arch))
 }

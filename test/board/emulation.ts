@@ -3,8 +3,7 @@
  * that a program can also start itself again. Needs root, unless the system has it set up already.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import type { ArmArchitecture } from './debian-tree.ts'
-import { run } from './debian-tree.ts'
+import { type ArmArchitecture, run } from './debian-tree.ts'
 
 const KERNEL = '/proc/sys/fs/binfmt_misc'
 /** Of Debian's qemu-user-static. */
