@@ -62,10 +62,10 @@ export class AnswerTable {
    * Takes an answer in; the returned change puts it on disk. Nothing, if it can never fit or if there is
    * no room for so many bytes now.
    */
-  add(answer: Answer, hasRoom: (bytes: number) => boolean): (() => void) | undefined {
+  add(answer: Answer, claimRoom: (bytes: number) => boolean): (() => void) | undefined {
     const record = sealRecord(answer)
     const bytes = record.length + RECORD_OVERHEAD_BYTES
-    if (bytes > this.#options.bytesMax || !hasRoom(bytes)) {
+    if (bytes > this.#options.bytesMax || !claimRoom(bytes)) {
       this.#shed += 1
       return undefined
     }

@@ -182,7 +182,7 @@ export class SliceStore {
 
   /** Stores the time, unless there is no room for a write. */
   async keepTime(): Promise<void> {
-    if (!this.#room.has(TREE_BYTES_PER_COMMIT, 'answer')) return
+    if (!this.#room.claim(TREE_BYTES_PER_COMMIT, 'answer')) return
     this.#writtenBytes += TREE_BYTES_PER_COMMIT
     await this.#write(() => {})
   }
@@ -338,7 +338,7 @@ export class SliceStore {
     let diskBytes = TREE_BYTES_PER_COMMIT
     const change = this.#answers.add(answer, (bytes) => {
       diskBytes += diskBytesOf(bytes)
-      return this.#room.has(diskBytes, 'answer')
+      return this.#room.claim(diskBytes, 'answer')
     })
     if (change === undefined) return
     this.#writtenBytes += diskBytes

@@ -56,22 +56,22 @@ export class StoreRoom {
     return this.#diskFreeBytes() >= this.#options.diskFreeBytesMin
   }
 
-  /** Fails with `store-full` if so many bytes do not go in. */
+  /** Claims so many bytes for the next write; fails with `store-full` if they do not go in. */
   require(bytes: number, purpose: Purpose): void {
     if (!this.isLeftOnDisk) {
       throw new AppError('store-full', `${this.#diskFree.bytes} bytes are free on the disk`)
     }
-    if (this.#isLeftInSlice(bytes, purpose)) return
+    if (this.#claimInSlice(bytes, purpose)) return
     const { sliceBytesMax } = this.#options
     throw new AppError('store-full', `the slice has reached its ${sliceBytesMax} bytes`)
   }
 
-  /** Whether so many bytes go in. */
-  has(bytes: number, purpose: Purpose): boolean {
-    return this.isLeftOnDisk && this.#isLeftInSlice(bytes, purpose)
+  /** The same, but says whether they go in. */
+  claim(bytes: number, purpose: Purpose): boolean {
+    return this.isLeftOnDisk && this.#claimInSlice(bytes, purpose)
   }
 
-  #isLeftInSlice(bytes: number, purpose: Purpose): boolean {
+  #claimInSlice(bytes: number, purpose: Purpose): boolean {
     const { sliceBytesMax } = this.#options
     const room = sliceBytesMax - this.#reserveFor(purpose) - this.#database.fileBytes()
     const isLeft = bytes <= room || bytes <= room + this.#reusableBytes()
