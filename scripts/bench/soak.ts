@@ -26,6 +26,8 @@ const REGION_SIDE = 32
 const READ_EVERY = 4
 const OPEN_MAX = 64
 const SAMPLE_MS = 5000
+/** The time after the warm-up in as many parts of the same length, for what slows down or ends. */
+const PARTS = 5
 /** Of the run, and at least a minute: heaps grow to their size first. */
 const WARM_UP_SHARE = 0.2
 const WARM_UP_MIN_MS = 60_000
@@ -107,12 +109,9 @@ async function startGateway(name: string): Promise<Subject & { port: number; htt
   const { child, ready } = await processes.start(
     name,
     [PROGRAM, 'gateway', '--port', '0', '--http-port', '0', '--data', directory].concat([
-      '--grid',
-      `${WIDTH}x${HEIGHT}`,
-      '--replicas',
-      '2',
-      '--log-level',
-      'warn',
+      ...['--grid', `${WIDTH}x${HEIGHT}`],
+      ...['--replicas', '2', '--log-level', 'warn'],
+      ...['--retention-hours', '1', '--retention-tasks', '1000'],
     ]),
   )
   const [, port, http] = /mqtt=\S+:(\d+) http=(\S+)/.exec(ready)!
@@ -184,6 +183,20 @@ function slopeOf(points: readonly Point[], of: (point: Point) => number, unit: n
   return `${slope.toFixed(2)} ± ${slopeError.toFixed(2)}`
 }
 
+/** Median anonymous memory, MB, of each part of the time. */
+function partsOf(name: string, points: readonly Point[]): string[] {
+  const cuts = Array.from({ length: PARTS + 1 }, (_, part) => {
+    return Math.round((points.length * part) / PARTS)
+  })
+  return [
+    name,
+    ...cuts.slice(1).map((end, part) => {
+      const inside = points.slice(cuts[part], end)
+      return (median(inside.map(({ anonymousBytes }) => anonymousBytes)) / MB).toFixed(1)
+    }),
+  ]
+}
+
 function rowOf(name: string, points: readonly Point[]): string[] {
   const [first, last] = [points[0]!, points.at(-1)!]
   const hours = (last.atMs - first.atMs) / HOUR_MS
@@ -229,7 +242,11 @@ try {
     }
     for (const subject of subjects) points.get(subject.name)!.push(look(subject))
     const passed = Math.round((performance.now() - beganMs) / 1000)
-    if (passed % 60 < SAMPLE_MS / 1000) process.stderr.write(`${passed} s, ${load.counts}\n`)
+    if (passed % 60 < SAMPLE_MS / 1000) {
+      const now = subjects.map(({ name }) => points.get(name)!.at(-1)!.anonymousBytes / MB)
+      const anonymous = now.map((mb) => mb.toFixed(1)).join(' ')
+      process.stderr.write(`${passed} s, ${load.counts}; anonymous, MB: ${anonymous}\n`)
+    }
   }
   const hours = (performance.now() - beganMs - warmUpMs) / HOUR_MS
   const ownMb = await Promise.all(
@@ -255,6 +272,10 @@ try {
       ...subjects.map(({ name }) => rowOf(name, points.get(name)!)),
     ]),
   )
+  const ends = Array.from({ length: PARTS }, (_, part) => `${part + 1} of ${PARTS}`)
+  const parts = subjects.map(({ name }) => partsOf(name, points.get(name)!))
+  console.log('\nanonymous memory, MB, medians of parts of that time, one after the other')
+  console.log(formatTable([['process', ...ends], ...parts]))
   console.log(`written to the stores, as the agents count it, MB/h: ${ownMb.join(', ')}`)
   const shareOf = ({ name }: Subject): number => {
     const [first, last] = [points.get(name)![0]!, points.get(name)!.at(-1)!]
