@@ -20,6 +20,7 @@ export function unpackNumbers(bytes: Uint8Array): Float64Array {
 }
 
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!
   const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0
   for (const part of parts) {
