@@ -3,7 +3,8 @@
  * the flags of the unit: what they are without the emulator's own, since everything of the emulated program lies
  * in a window of addresses that QEMU is told. Pages of files count as they are read, translated or not.
  *
- * `npm run memory [-- --seconds 60] [--architecture armel,armhf,arm64]`; needs what `npm run test:arm` needs.
+ * `npm run memory [-- --seconds 60] [--architecture armel,armhf,arm64] [--node <file>]`; needs what `npm run
+ * test:arm` needs. `node`: another Node of that architecture instead of Debian's, with Debian's libc.
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -28,6 +29,7 @@ const { values: flags } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     architecture: { type: 'string', default: Object.keys(BOARDS).join(',') },
+    node: { type: 'string' },
   },
 })
 const seconds = Number(flags.seconds)
@@ -36,17 +38,17 @@ if (!Number.isInteger(seconds) || seconds < 1) throw new Error('--seconds: a who
 async function measure(architecture: ArmArchitecture): Promise<string> {
   const processes = new BenchProcesses()
   try {
-    const node = await armTree(architecture)
+    const tree = await armTree(architecture)
     const setup = agentUnitSetup()
     const bytes = WINDOW_BYTES[architecture === 'arm64' ? 64 : 32]
     const window: AddressWindow = { start: WINDOW_START, bytes }
     const emulator = {
-      ...emulate(architecture, node),
+      ...emulate(architecture, tree),
       QEMU_GUEST_BASE: `0x${window.start.toString(16)}`,
       QEMU_RESERVED_VA: `0x${window.bytes.toString(16)}`,
     }
     const command = {
-      path: join(node, 'usr/bin/node'),
+      path: flags.node ?? join(tree, 'usr/bin/node'),
       argv: [...setup.flags, await unpackAgent(architecture, processes.directory)],
       environment: { ...setup.environment, ...emulator },
     }
