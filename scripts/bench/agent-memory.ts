@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { BenchProcesses, Command } from './bench-processes.ts'
 import { type AddressWindow, type Footprints, footprintOf, sampleFootprints } from './footprint.ts'
 import { formatTable } from './measure.ts'
-import { GRID_OPTIONS, LSUS, writeAndScan } from './slice-load.ts'
+import { AGENT_OPTIONS, GRID_OPTIONS, LSUS, writeAndScan } from './slice-load.ts'
 
 export interface AgentMemoryOptions {
   /** What it is started with, but for its options. */
@@ -58,7 +58,9 @@ export async function measureAgent(
   const data = join(processes.directory, 'agent')
   const agent = await processes.start(
     'agent',
-    ['--id', 'bench', '--url', `mqtt://${mqtt}`, '--data', data, '--log-level', 'error'],
+    ['--id', 'bench', '--url', `mqtt://${mqtt}`, '--data', data, '--log-level', 'error'].concat(
+      AGENT_OPTIONS,
+    ),
     command,
   )
   const { pid } = agent.child

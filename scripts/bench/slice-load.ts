@@ -1,16 +1,18 @@
 /**
- * Work on a slice about as large as an agent takes by default: its store may grow to 64 MiB, and new tiles
- * stop 12 MiB below that, for rewrites and the outbox.
+ * Work on a slice of 64 MB. With the default bound of its store, 64 MiB, new tiles would stop at 54.5 MB, to
+ * leave room for rewrites and the outbox: the agent gets a higher one.
  */
 const WIDTH = 1024
 const HEIGHT = 500
 export const LSUS = WIDTH * HEIGHT
-/** With 11 of them a tile of 16 × 16 LSUs takes six pages of the disk, and all tiles 50 MB. */
-const FIELDS = Array.from({ length: 11 }, (_, index) => `f${index}`)
+/** With 15 of them a tile of 16 × 16 LSUs takes eight pages of the disk, and all tiles 65.5 MB. */
+const FIELDS = Array.from({ length: 15 }, (_, index) => `f${index}`)
 /** Rows of one `put`: its values stay below the 1 MiB that a submission may have. */
 const PUT_ROWS = 50
 /** Of the longest task under emulation. */
 const DEADLINE_MS = 900_000
+
+export const AGENT_OPTIONS = ['--slice-bytes-max', String(80 * 1024 * 1024)]
 
 export const GRID_OPTIONS = [
   ...['--grid', `${WIDTH}x${HEIGHT}`, '--tile', '16', '--replicas', '1'],
