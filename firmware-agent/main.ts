@@ -15,6 +15,7 @@ import { type Running, runProgram } from '../shared/runtime/program.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DeviceMetrics } from './adapters/device-metrics.ts'
+import { IdleCollection, ownHeap } from './adapters/idle-collection.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
 import { SliceStore } from './adapters/slice-store.ts'
@@ -67,6 +68,11 @@ async function start(
   const runner = new OperationRunner({}, store)
   const metrics = new DeviceMetrics({ diskPath: config.data })
   shutdown.add('metrics', () => metrics.close())
+  const heap = ownHeap()
+  if (heap !== undefined) {
+    const collection = new IdleCollection(heap, runner)
+    shutdown.add('idle collection', () => collection.close())
+  }
 
   const processId = randomBytes(6).toString('hex')
   const agent = new Agent(

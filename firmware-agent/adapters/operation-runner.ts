@@ -3,6 +3,7 @@
  * one state. Entries that stand in the queue together share transactions, and while one goes to disk
  * the next is computed. Computing is cut into slices, so that no message waits for it.
  */
+import { assert } from '../../shared/core/assert.ts'
 import { DIGEST_BYTES } from '../../shared/core/hash.ts'
 import type { TilePage } from '../../shared/grid/tile-page.ts'
 import type { Answer, Copy, Entry, Read } from '../../shared/protocol/messages.ts'
@@ -60,6 +61,17 @@ export class OperationRunner {
     this.#transactionBytesMax = options.transactionBytesMax ?? TRANSACTION_BYTES_MAX
   }
 
+  /** Whether nothing runs or waits. */
+  get isIdle(): boolean {
+    return !this.#isRunning
+  }
+
+  /** Lets go of memory that the next work would use again. Only when idle. */
+  releaseMemory(): void {
+    assert(this.isIdle, 'nobody uses the memory')
+    for (const arena of this.#arenas) arena.shrink(0)
+  }
+
   /** Reads that wait or run. */
   get readsOpen(): number {
     const waiting = this.#queue.filter((job) => job.kind === 'read').length
@@ -114,8 +126,12 @@ export class OperationRunner {
     return await this.exclusively(async () => {
       const pace = new Pace(this.#sliceMs)
       const examined: ExaminedPage[] = []
+      // Nothing is applied meanwhile. This goes on all the time: fresh memory for each page would pile up.
+      const [arena] = this.#arenas
       for (const tile of tiles) {
-        const page = await this.#readSound(tile).catch(() => undefined)
+        arena.clear()
+        const bytes = this.#store.holds(tile) ? this.#store.grid!.layoutOf(tile).bytes : 0
+        const page = await this.#readSound(tile, arena.take(bytes)).catch(() => undefined)
         examined.push({
           tile,
           at: page?.at ?? 0,
@@ -128,9 +144,9 @@ export class OperationRunner {
   }
 
   /** A page that turns out to be damaged is given up before the error goes on. */
-  async #readSound(tile: number): Promise<TilePage | undefined> {
+  async #readSound(tile: number, room?: Uint8Array): Promise<TilePage | undefined> {
     try {
-      return this.#store.readPage(tile)
+      return this.#store.readPage(tile, room)
     } catch (error) {
       if (error instanceof PageDamagedError) await this.#store.giveUp([tile])
       throw error
