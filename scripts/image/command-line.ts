@@ -4,11 +4,17 @@
  */
 
 /**
- * Words of systemd-run-generator(8). The script is looked for in both places that the boot partition
- * may be at, Bookworm's and the older one. Should the script not even begin, a reboot tries again.
+ * The script is looked for in both places that the boot partition may be at, Bookworm's and the older
+ * one, for a minute: nobody says that it is mounted already. In the words of systemd `$$` is a `$`.
  */
+const BEGIN = [
+  'n=60; until cd /boot/firmware/obelisk || cd /boot/obelisk || [ $$n = 0 ];',
+  'do n=$$((n-1)); sleep 1; done; exec /bin/sh ./first-boot.sh',
+].join(' ')
+
+/** Words of systemd-run-generator(8). Should the script not even begin, a reboot tries again. */
 export const FIRST_BOOT_WORDS: readonly string[] = [
-  `systemd.run="/bin/sh -c 'cd /boot/firmware/obelisk || cd /boot/obelisk; exec /bin/sh ./first-boot.sh'"`,
+  `systemd.run="/bin/sh -c '${BEGIN}'"`,
   'systemd.run_success_action=reboot',
   'systemd.run_failure_action=reboot',
   'systemd.unit=kernel-command-line.target',

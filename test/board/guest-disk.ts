@@ -18,9 +18,9 @@ const ROOT_MIB = 1600
 /** As in images of Raspberry Pi OS; mtools refuse a FAT32 with few clusters. */
 const BOOT_MIB = 512
 const BOOT_START_MIB = 4
-/** As in these images: nothing begins before the boot partition is mounted. */
+/** Of images for boards, some wait for the boot partition and some, as this one, do not. */
 const CARD_FSTAB = `LABEL=rootfs / ext4 defaults 0 1
-LABEL=bootfs /boot/firmware vfat defaults 0 2
+LABEL=bootfs /boot/firmware vfat defaults,nofail 0 2
 `
 
 /** The whole disk is one file system. */
