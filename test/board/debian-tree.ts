@@ -21,6 +21,8 @@ export interface TreeFile {
 }
 
 export interface DebianTree {
+  /** By default `SUITE`. */
+  readonly suite?: 'bookworm'
   readonly architecture: DebianArchitecture
   readonly packages: readonly string[]
   /** By path in the tree; they are part of what it is. */
@@ -35,12 +37,12 @@ export function cacheDirectory(): string {
 
 /** The folder of such a tree; minutes when it is not there yet. Not to be written to. */
 export function debianTree(tree: DebianTree): string {
-  const { architecture, packages, files = {}, finish = [] } = tree
+  const { suite = SUITE, architecture, packages, files = {}, finish = [] } = tree
   const key = createHash('sha256')
-    .update(JSON.stringify([SUITE, tree]))
+    .update(JSON.stringify([suite, tree]))
     .digest('hex')
     .slice(0, 12)
-  const path = join(cacheDirectory(), `${SUITE}-${architecture}-${key}`)
+  const path = join(cacheDirectory(), `${suite}-${architecture}-${key}`)
   if (existsSync(path)) return path
   // Only what is whole gets its name.
   const making = `${path}.making`
@@ -48,7 +50,7 @@ export function debianTree(tree: DebianTree): string {
   mkdirSync(making, { recursive: true })
   const include = `--include=${packages.join(',')}`
   const options = ['--variant=minbase', `--arch=${architecture}`, include]
-  run('debootstrap', [...options, SUITE, making, MIRROR])
+  run('debootstrap', [...options, suite, making, MIRROR])
   for (const [name, { text, mode = 0o644 }] of Object.entries(files)) {
     const file = join(making, name)
     mkdirSync(dirname(file), { recursive: true })

@@ -74,3 +74,8 @@ const TREE: DebianTree = {
 export function guestTree(): string {
   return debianTree(TREE)
 }
+
+/** The Debian before it, with systemd 252 and Node 18. */
+export function olderGuestTree(): string {
+  return debianTree({ ...TREE, suite: 'bookworm' })
+}

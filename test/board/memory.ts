@@ -3,8 +3,8 @@
  * the flags of the unit: what they are without the emulator's own, since everything of the emulated program lies
  * in a window of addresses that QEMU is told. Pages of files count as they are read, translated or not.
  *
- * `npm run memory [-- --seconds 60] [--architecture armel,armhf,arm64] [--node <file>]`; needs what `npm run
- * test:arm` needs. `node`: another Node of that architecture instead of Debian's, with Debian's libc.
+ * `npm run memory [-- --seconds 60] [--architecture armel,armhf,arm64] [--release]`; needs what `npm run
+ * test:arm` needs. `release`: the Node of nodejs.org instead of Debian's, which there is for arm64.
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -17,6 +17,7 @@ import { armTree } from './arm-trees.ts'
 import type { ArmArchitecture } from './debian-tree.ts'
 import { BOARDS, unpackAgent } from './emulated-board.ts'
 import { emulate } from './emulation.ts'
+import { nodeRelease } from './node-release.ts'
 
 /** Where nothing else of a process lies on a machine of 48 address bits. */
 const WINDOW_START = 0x2000_0000_0000n
@@ -29,7 +30,7 @@ const { values: flags } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     architecture: { type: 'string', default: Object.keys(BOARDS).join(',') },
-    node: { type: 'string' },
+    release: { type: 'boolean', default: false },
   },
 })
 const seconds = Number(flags.seconds)
@@ -48,7 +49,7 @@ async function measure(architecture: ArmArchitecture): Promise<string> {
       QEMU_RESERVED_VA: `0x${window.bytes.toString(16)}`,
     }
     const command = {
-      path: flags.node ?? join(tree, 'usr/bin/node'),
+      path: flags.release ? nodeRelease('arm64') : join(tree, 'usr/bin/node'),
       argv: [...setup.flags, await unpackAgent(architecture, processes.directory)],
       environment: { ...setup.environment, ...emulator },
     }
@@ -62,8 +63,12 @@ async function measure(architecture: ArmArchitecture): Promise<string> {
 for (const architecture of flags.architecture.split(',') as ArmArchitecture[]) {
   const board = BOARDS[architecture]
   if (board === undefined) throw new Error(`--architecture: ${architecture} is none of them`)
+  if (flags.release && architecture !== 'arm64') {
+    throw new Error(`--release: nodejs.org has no Node 20 for ${architecture} that runs here`)
+  }
   console.log(describeMachine())
   const what = `${architecture}, as for a ${board}, EMULATED by QEMU`
-  console.log(`${what}; medians of ${seconds} s, flags and variables of the unit\n`)
+  const node = flags.release ? 'Node of nodejs.org' : "Debian's Node"
+  console.log(`${what}; ${node}; medians of ${seconds} s, flags and variables of the unit\n`)
   console.log(`${await measure(architecture)}\n`)
 }

@@ -14,12 +14,15 @@ import { HttpClient, WireClient } from '../support/wire-client.ts'
 import { artifact } from './artifacts.ts'
 import { Guest } from './guest.ts'
 import { bootFilesOf, commandLineOf, copyInto, makeCardImage, makeRootDisk } from './guest-disk.ts'
-import { guestTree } from './guest-tree.ts'
+import { guestTree, olderGuestTree } from './guest-tree.ts'
+import { nodeRelease } from './node-release.ts'
 import { writeUpgrade } from './upgrades.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npm run test:vm`)
 t.setTimeout(1_200_000)
+// Two machines at a time: each has one processor.
+t.jobs = 2
 
 const SIDE = 64
 const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32', '--replicas', '1']
@@ -35,6 +38,7 @@ const VERSION_OF_TREE = `sed -n 's/^  "version": "\\(.*\\)",$/\\1/p' /usr/lib/${
 const UPGRADE_MS_MAX = 400_000
 
 const tree = guestTree()
+const olderTree = olderGuestTree()
 
 /** A node is there and has all that it is to have. */
 async function joined(http: HttpClient, id: string): Promise<void> {
@@ -60,6 +64,22 @@ async function restarted(guest: Guest, times: number): Promise<void> {
   )
 }
 
+/** Frozen, its service is killed by the watchdog and comes back. */
+async function thawed(t: Test, guest: Guest, http: HttpClient, id: string): Promise<void> {
+  const dropIn = `/run/systemd/system/${UNIT}.service.d`
+  await guest.run(
+    `mkdir -p ${dropIn}
+    printf '[Service]\\nWatchdogSec=20\\n' > ${dropIn}/90-test.conf
+    systemctl daemon-reload && systemctl restart ${UNIT}`,
+  )
+  await joined(http, id)
+  const before = Number(await property(guest, 'NRestarts'))
+  await guest.run(`systemctl kill --signal=STOP ${UNIT}`)
+  await restarted(guest, before + 1)
+  t.match(await guest.run(`journalctl -b -u ${UNIT} --no-pager`), /[Ww]atchdog/)
+  await joined(http, id)
+}
+
 /** What the guest said is shown when the test failed, and it is switched off. */
 function watch(t: Test, guest: () => Guest | undefined): void {
   t.teardown(async () => {
@@ -76,7 +96,7 @@ function watch(t: Test, guest: () => Guest | undefined): void {
   })
 }
 
-t.test('a board runs the package as a service', async (t) => {
+t.test('a board runs the package as a service', { buffered: true }, async (t) => {
   const fleet = new Fleet(t)
   const gateway = await fleet.gateway(...GRID)
   const http = new HttpClient(gateway.http)
@@ -127,17 +147,7 @@ t.test('a board runs the package as a service', async (t) => {
   })
 
   await t.test('frozen, it is killed by the watchdog and comes back', async (t) => {
-    await guest.run(
-      `mkdir -p /run/systemd/system/${UNIT}.service.d
-      printf '[Service]\\nWatchdogSec=20\\n' > /run/systemd/system/${UNIT}.service.d/90-test.conf
-      systemctl daemon-reload && systemctl restart ${UNIT}`,
-    )
-    await joined(http, 'edge-7')
-    const before = Number(await property(guest, 'NRestarts'))
-    await guest.run(`systemctl kill --signal=STOP ${UNIT}`)
-    await restarted(guest, before + 1)
-    t.match(await guest.run(`journalctl -b -u ${UNIT} --no-pager`), /[Ww]atchdog/)
-    await joined(http, 'edge-7')
+    await thawed(t, guest, http, 'edge-7')
     await sums.areHeld(t, http, 'with its slice')
     await guest.run(`rm -r /run/systemd/system/${UNIT}.service.d
       systemctl daemon-reload && systemctl restart ${UNIT}`)
@@ -211,7 +221,37 @@ t.test('a board runs the package as a service', async (t) => {
   })
 })
 
-t.test('a gateway runs as a service too, beside an agent', async (t) => {
+t.test('on systemd 252, with a Node that is brought along', { buffered: true }, async (t) => {
+  const fleet = new Fleet(t)
+  const gateway = await fleet.gateway(...GRID)
+  const http = new HttpClient(gateway.http)
+  const disk = join(fleet.directory, 'disk.img')
+  makeRootDisk(disk, olderTree)
+  copyInto(disk, artifact('agent', 'tar.gz'), '/root/agent.tar.gz')
+  copyInto(disk, nodeRelease('x64'), '/root/node')
+  const options = { tree: olderTree, disk, commandLine: 'root=/dev/vda rw' }
+  const guest = await new Guest({ ...options, directory: fleet.directory }).booted()
+  watch(t, () => guest)
+  t.match(await guest.run('systemctl --version'), /systemd 252/)
+  await guest.run('mkdir agent && tar -xf /root/agent.tar.gz -C agent --strip-components=1')
+  const install = `./agent/install.sh --id edge-5 --gateway mqtt://10.0.2.2:${gateway.port}`
+  const early = await guest.try(install)
+  t.equal(early.code, 21)
+  t.match(early.text, /Node 20\.\d+ or newer is needed.*; \/usr\/bin\/node is v18/)
+  t.not((await guest.try(`ls /usr/lib/${UNIT} /etc/obelisk`)).text, /agent.mjs|agent.toml/)
+
+  await guest.run('install -D -m 755 /root/node /usr/lib/obelisk-node/bin/node && rm /root/node')
+  await guest.run(install, UPGRADE_MS_MAX)
+  await joined(http, 'edge-5')
+  t.match(await property(guest, 'StatusText'), /joined .* as edge-5/, 'told by systemd-notify')
+  await http.run({ op: 'scale' })
+  await http.run({ op: 'add', args: { field: 'n', value: 3 } })
+  await thawed(t, guest, http, 'edge-5')
+  const { value } = await http.run({ op: 'stat', args: { field: 'n' } })
+  t.match(value, { count: SIDE * SIDE, min: 3, max: 3 }, 'with its slice')
+})
+
+t.test('a gateway runs as a service too, beside an agent', { buffered: true }, async (t) => {
   const fleet = new Fleet(t)
   const disk = join(fleet.directory, 'disk.img')
   makeRootDisk(disk, tree)
@@ -244,7 +284,7 @@ t.test('a gateway runs as a service too, beside an agent', async (t) => {
   await guest.run('ls /var/lib/obelisk-gateway/state-64')
 })
 
-t.test('a flashed card becomes a node with its identity', async (t) => {
+t.test('a flashed card becomes a node with its identity', { buffered: true }, async (t) => {
   const fleet = new Fleet(t)
   const gateway: Gateway = await fleet.gateway(...GRID)
   const http = new HttpClient(gateway.http)

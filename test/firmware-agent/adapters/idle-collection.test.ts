@@ -63,7 +63,7 @@ t.test('the heap of this process: buffers that nobody has any more go', async (t
   const { runInNewContext } = await import('node:vm')
   globalThis.gc = runInNewContext('gc') as NonNullable<typeof globalThis.gc>
   t.teardown(() => {
-    delete globalThis.gc
+    Reflect.deleteProperty(globalThis, 'gc')
   })
   const heap = ownHeap()!
   let buffers: Uint8Array[] | undefined = Array.from({ length: 64 }, () => new Uint8Array(1e6))
