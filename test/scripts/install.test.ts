@@ -33,6 +33,7 @@ import { setKeys } from '../../scripts/install/toml-edit.ts'
 import { commandText, dropInText } from '../../scripts/install/unit-text.ts'
 import type { AppError } from '../../shared/runtime/errors.ts'
 import { makeKey, makeTree } from '../support/packaged-tree.ts'
+import { SmallDisk } from '../support/small-disk.ts'
 
 const UNIT =
   '[Service]\nExecStart=/usr/bin/node --max-old-space-size=64 /usr/lib/obelisk-agent/agent.mjs\n'
@@ -593,6 +594,29 @@ t.test('a tree that is not sound is refused, and nothing is left of it', async (
   const { code, err } = await obelisk(...words, foreign, '--release-key', owner)
   t.equal(code, 0, err)
   t.notOk(existsSync(at('usr/lib/obelisk-agent.previous')))
+})
+
+t.test('on a full disk it says so, and what was there stays', async (t) => {
+  const { root, tree, at, key } = makeRoot(t)
+  const disk = SmallDisk.mount(t, 2)
+  if (typeof disk === 'string') {
+    t.comment(`skipped: ${disk}`)
+    return
+  }
+  disk.standInFor(at('usr/lib'))
+  const words = ['install', '--role', 'agent', '--root', root, '--from', tree]
+  t.equal((await obelisk(...words, '--id', 'edge-1')).code, 0)
+  makeTree(tree, { version: '2.0.0', architecture: 'arm64', key })
+  const big = join(tree, 'agent.mjs')
+  disk.fillUpTo(statSync(big).size)
+  const held = readdirSync(at('usr/lib'))
+  const { code, err } = await obelisk(...words)
+  t.equal(code, 73)
+  t.match(err, /the disk of .*obelisk-agent is full/)
+  t.same(readdirSync(at('usr/lib')), held, 'nothing half-written is left')
+  t.match(readFileSync(at('usr/lib/obelisk-agent/package.json'), 'utf8'), /1\.0\.0/)
+  disk.empty()
+  t.equal((await obelisk(...words)).code, 0, 'with room again it goes on')
 })
 
 /** A `systemctl` of a script: what it was told is in `calls`, what it shows in `state`. */
