@@ -17,6 +17,8 @@ export interface CollectedHeap {
 
 export interface Worker {
   readonly isIdle: boolean
+  /** How many jobs there have been. */
+  readonly jobs: number
   /** Lets go of what it keeps for its next work. */
   releaseMemory(): void
 }
@@ -27,19 +29,25 @@ export class IdleCollection {
   readonly #timer: NodeJS.Timeout
   /** What lived after the last collection, or less. */
   #liveBytes: number
+  /** At the last look. */
+  #jobs: number
 
   constructor(heap: CollectedHeap, worker: Worker) {
     this.#heap = heap
     this.#worker = worker
     this.#liveBytes = heap.usedBytes()
+    this.#jobs = worker.jobs
     this.#timer = setInterval(() => this.look(), LOOK_INTERVAL_MS).unref()
   }
 
-  /** Collects if that is worth it and nothing has to wait. */
+  /** Collects if that is worth it and there was nothing to do since the last look: work would have to wait. */
   look(): void {
     const usedBytes = this.#heap.usedBytes()
     this.#liveBytes = Math.min(this.#liveBytes, usedBytes)
-    if (usedBytes - this.#liveBytes < GARBAGE_BYTES_MIN || !this.#worker.isIdle) return
+    const { isIdle, jobs } = this.#worker
+    const isAtRest = isIdle && jobs === this.#jobs
+    this.#jobs = jobs
+    if (!isAtRest || usedBytes - this.#liveBytes < GARBAGE_BYTES_MIN) return
     this.#worker.releaseMemory()
     this.#heap.collect()
     this.#liveBytes = this.#heap.usedBytes()

@@ -54,6 +54,7 @@ export class OperationRunner {
   readonly #queue: Job[] = []
   #runningRead: ReadJob | undefined
   #isRunning = false
+  #jobs = 0
 
   constructor(options: OperationRunnerOptions, store: SliceStore) {
     this.#store = store
@@ -64,6 +65,11 @@ export class OperationRunner {
   /** Whether nothing runs or waits. */
   get isIdle(): boolean {
     return !this.#isRunning
+  }
+
+  /** Jobs so far, those that wait too. */
+  get jobs(): number {
+    return this.#jobs
   }
 
   /** Lets go of memory that the next work would use again. Only when idle. */
@@ -162,6 +168,7 @@ export class OperationRunner {
 
   #enqueue(job: Job): void {
     this.#queue.push(job)
+    this.#jobs += 1
     if (!this.#isRunning) void this.#run()
   }
 

@@ -8,6 +8,7 @@ import {
 
 class Subject implements CollectedHeap {
   isIdle = true
+  jobs = 7
   live = 20e6
   dead = 0
   log: string[] = []
@@ -39,6 +40,9 @@ t.test('garbage is collected once there is enough of it, and nothing to do', asy
   collection.look()
   t.same(subject.log, [], 'something runs')
   subject.isIdle = true
+  subject.jobs += 1
+  collection.look()
+  t.same(subject.log, [], 'something ran since the last look')
   collection.look()
   t.same(subject.log.splice(0), ['released', 'collected 5000000'])
   collection.look()
