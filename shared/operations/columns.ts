@@ -19,6 +19,7 @@ export function unpackNumbers(bytes: Uint8Array): Float64Array {
   return new Float64Array(new Uint8Array(bytes.subarray(0, bytes.length & ~7)).buffer)
 }
 
+/** One after the other; a single part is not copied. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   if (parts.length === 1) return parts[0]!
   const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
