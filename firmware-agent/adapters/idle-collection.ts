@@ -6,7 +6,7 @@
 import { getHeapStatistics } from 'node:v8'
 
 const LOOK_INTERVAL_MS = 5000
-/** A collection takes 10 ms on a fast machine and ten times as long on a slow one: not for less. */
+/** Two collections take 20 to 40 ms on a fast machine, and a slow one needs longer: not for less. */
 const GARBAGE_BYTES_MIN = 3e6
 
 export interface CollectedHeap {
