@@ -2,15 +2,18 @@
  * Trees of Debian packages, as debootstrap unpacks them, kept beside the user's caches: made once for each
  * list of packages and each set of files of ours. Needs root, and neither a mount nor a loop device.
  */
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 
 export const MIRROR = 'http://deb.debian.org/debian'
 /** The first with Node 20 and systemd 257. */
 export const SUITE = 'trixie'
+
+const OUTPUT_BYTES_MAX = 256 * 1024 * 1024
 
 export type DebianArchitecture = 'amd64' | 'arm64' | 'armhf' | 'armel'
 export type ArmArchitecture = Exclude<DebianArchitecture, 'amd64'>
@@ -36,7 +39,7 @@ export function cacheDirectory(): string {
 }
 
 /** The folder of such a tree; minutes when it is not there yet. Not to be written to. */
-export function debianTree(tree: DebianTree): string {
+export async function debianTree(tree: DebianTree): Promise<string> {
   const { suite = SUITE, architecture, packages, files = {}, finish = [] } = tree
   const key = createHash('sha256')
     .update(JSON.stringify([suite, tree]))
@@ -50,24 +53,30 @@ export function debianTree(tree: DebianTree): string {
   mkdirSync(making, { recursive: true })
   const include = `--include=${packages.join(',')}`
   const options = ['--variant=minbase', `--arch=${architecture}`, include]
-  run('debootstrap', [...options, suite, making, MIRROR])
+  await runBeside('debootstrap', [...options, suite, making, MIRROR])
   for (const [name, { text, mode = 0o644 }] of Object.entries(files)) {
     const file = join(making, name)
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, text)
     chmodSync(file, mode)
   }
-  for (const [command = '', ...argv] of finish) run('chroot', [making, command, ...argv])
+  for (const [command = '', ...argv] of finish)
+    await runBeside('chroot', [making, command, ...argv])
   rmSync(join(making, 'var/cache/apt/archives'), { recursive: true, force: true })
   renameSync(making, path)
   return path
+}
+
+/** Runs a program to its end, while others go on. */
+async function runBeside(command: string, argv: readonly string[]): Promise<void> {
+  await promisify(execFile)(command, [...argv], { maxBuffer: OUTPUT_BYTES_MAX })
 }
 
 /** Runs a program to its end, with these bytes as its input; an error has the last of what it said. */
 export function run(command: string, argv: readonly string[], input?: Uint8Array): Buffer {
   const { status, error, stdout, stderr } = spawnSync(command, argv, {
     input: input ?? '',
-    maxBuffer: 256 * 1024 * 1024,
+    maxBuffer: OUTPUT_BYTES_MAX,
   })
   if (status === 0) return stdout
   if (error !== undefined) throw error

@@ -71,11 +71,11 @@ const TREE: DebianTree = {
   ],
 }
 
-export function guestTree(): string {
-  return debianTree(TREE)
+export async function guestTree(): Promise<string> {
+  return await debianTree(TREE)
 }
 
 /** The Debian before it, with systemd 252 and Node 18. */
-export function olderGuestTree(): string {
-  return debianTree({ ...TREE, suite: 'bookworm' })
+export async function olderGuestTree(): Promise<string> {
+  return await debianTree({ ...TREE, suite: 'bookworm' })
 }
