@@ -5,6 +5,7 @@ import { Aedes } from 'aedes'
 import { writeToStream } from 'mqtt-packet'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { buildTopic, isBelowBase, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
+import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId } from '../core/events.ts'
 import { encodePublish } from './mqtt-connection.ts'
@@ -229,7 +230,10 @@ export class MqttBroker {
       await once(this.#server, 'listening')
     } catch (error) {
       await new Promise<void>((resolve) => this.#aedes.close(resolve))
-      throw error
+      throw new AppError('mqtt-listen-failed', `MQTT ${host}:${port}: ${messageOf(error)}`, {
+        cause: error,
+        exitCode: EXIT_SOFTWARE,
+      })
     }
     this.#server.on('error', (error) => this.#logger?.error({ error }, 'MQTT listener error'))
     this.#look()

@@ -189,10 +189,10 @@ export class Agent {
   #disconnected(reason: string): void {
     if (this.#session.state === 'stopped') return
     const wasAdmitted = this.isAdmitted
-    this.#session.disconnected(this.#nowMs)
+    const isNews = this.#session.disconnected(this.#nowMs, reason)
     if (wasAdmitted) this.#emit({ type: 'report-link', isJoined: false })
     if (wasAdmitted) this.#log('warn', 'disconnected', reason)
-    else this.#log('debug', 'not-connected', reason)
+    else this.#log(isNews ? 'warn' : 'debug', 'not-connected', `no gateway yet: ${reason}`)
     this.#stream.forgetQueue()
     this.#transfers.disconnected()
     for (const answer of this.#outbox.takeUnstored()) this.#emit({ type: 'store-answer', answer })

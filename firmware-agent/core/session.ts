@@ -25,6 +25,8 @@ export class Session {
   #deadlineMs: number | undefined = 0
   #silenceMs = Number.POSITIVE_INFINITY
   #givenUpMs: number | undefined
+  /** Why the last attempt failed. */
+  #reason: string | undefined
 
   constructor(options: SessionOptions, random: Random) {
     this.#options = options
@@ -74,6 +76,7 @@ export class Session {
     this.#silenceMs = session.silenceMs
     this.#deadlineMs = nowMs + session.silenceMs
     this.#backoff.reset()
+    this.#reason = undefined
   }
 
   /** The gateway was heard. */
@@ -81,12 +84,18 @@ export class Session {
     if (this.#state === 'admitted') this.#deadlineMs = nowMs + this.#silenceMs
   }
 
-  /** The connection is gone; the next attempt comes after a wait with jitter. */
-  disconnected(nowMs: number): void {
+  /**
+   * The connection is gone; the next attempt comes after a wait with jitter. Says whether the reason is
+   * another than that of the attempt before.
+   */
+  disconnected(nowMs: number, reason: string): boolean {
     this.#givenUpMs = undefined
-    if (this.#state === 'stopped') return
+    if (this.#state === 'stopped') return false
     this.#state = 'waiting'
     this.#deadlineMs = nowMs + this.#backoff.nextMs()
+    const isNews = reason !== this.#reason
+    this.#reason = reason
+    return isNews
   }
 
   stop(): void {

@@ -4,6 +4,7 @@
  * systems, a second logger. On a board it would be read, compiled and kept in memory all the same.
  */
 import type { Plugin, PluginBuild } from 'esbuild'
+import { EXIT_UNSUITABLE } from '../../shared/runtime/errors.ts'
 
 interface StandIn {
   /** What an import says, or the end of the file that it means. */
@@ -50,7 +51,14 @@ const STAND_INS: readonly StandIn[] = [
   {
     module: /^node-gyp-build-optional-packages$/,
     text: `import { createRequire } from 'node:module'
-export default () => createRequire(import.meta.url)('./lmdb.node')`,
+export default () => {
+  try {
+    return createRequire(import.meta.url)('./lmdb.node')
+  } catch (error) {
+    process.stderr.write(\`this package does not fit this machine (\${process.arch}): \${error.message}\\n\`)
+    process.exit(${EXIT_UNSUITABLE})
+  }
+}`,
   },
 ]
 

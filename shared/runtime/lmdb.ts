@@ -17,12 +17,13 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statfsSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Key, type Database as LmdbDatabase, open, type RootDatabase } from 'lmdb'
 import { Waits } from '../core/waits.ts'
-import { AppError, EXIT_CONFIG, EXIT_SOFTWARE, messageOf } from './errors.ts'
+import { AppError, EXIT_CONFIG, EXIT_NO_ROOM, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { lmdbLibrary } from './lmdb-library.ts'
 
 export type Table<K extends Key = Key> = LmdbDatabase<Uint8Array, K>
@@ -42,6 +43,7 @@ const WORD_BITS = ['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390'].includes(proc
 const DATA_FILE = 'data.mdb'
 const CLEAN_MARKER = 'clean'
 const PROBE_TIMEOUT_MS = 60_000
+const FREE_BYTES_MIN = 256 * 1024
 
 /** Where the database of `directory` lies on this machine. */
 export function databasePath(directory: string): string {
@@ -59,6 +61,7 @@ export async function openDatabase(
 ): Promise<Database> {
   const path = databasePath(directory)
   mkdirSync(directory, { recursive: true })
+  requireRoom(directory)
   let setAside: string | undefined
   if (existsSync(path)) {
     const wasClean = existsSync(join(path, CLEAN_MARKER))
@@ -71,6 +74,15 @@ export async function openDatabase(
   rmSync(join(path, CLEAN_MARKER), { force: true })
   syncDirectory(path)
   return new Database(path, openEnvironment(path, options), setAside, onFatal)
+}
+
+/** LMDB writes its lock and its first pages through maps: on a full disk that is no error but a signal. */
+function requireRoom(directory: string): void {
+  const { bavail, bsize } = statfsSync(directory)
+  const free = bavail * bsize
+  if (free >= FREE_BYTES_MIN) return
+  const message = `the disk of ${directory} is full: ${free} bytes are free, ${FREE_BYTES_MIN} are needed`
+  throw new AppError('no-room', message, { exitCode: EXIT_NO_ROOM })
 }
 
 function broken(path: string): AppError {
@@ -300,8 +312,10 @@ async function probe(path: string, options: DatabaseOptions): Promise<'sound' | 
   })
   if (code === 0) return 'sound'
   if (CRASH_SIGNALS.includes(signal) || DAMAGE.test(complaint)) return 'broken'
-  const what = `${signal ?? `exit code ${code}`} ${complaint.trim().slice(0, 500)}`
-  throw new AppError('store-probe-failed', `could not try out ${path}: ${what}`, {
+  // Node shows the line of code first, which in a package is the whole program.
+  const said = /^\w*Error.*$/m.exec(complaint)?.[0] ?? complaint.trim().slice(0, 500)
+  const what = signal ?? `exit code ${code}`
+  throw new AppError('store-probe-failed', `could not try out ${path}: ${what} ${said}`, {
     exitCode: EXIT_SOFTWARE,
   })
 }

@@ -1,4 +1,5 @@
 /** Disks that fill up under a running agent and a running gateway: they stop in time and say so. */
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Random } from '../../shared/core/random.ts'
@@ -136,4 +137,21 @@ t.test('a gateway whose disk is full takes no task and says so', { buffered: tru
   await sums.send(again)
   await sums.areDone(t, http)
   await withEachAway(http, agents, (away) => sums.areHeld(t, http, `once, without ${away}`))
+})
+
+t.test('on a full disk neither begins, and says why', { buffered: true }, async (t) => {
+  const disk = diskFor(t, 4)
+  if (disk === undefined) return
+  const fleet = new Fleet(t)
+  disk.fillUpTo(8 * 1024)
+  const programs = [
+    ['agent', '--id', 'a', '--data', disk.path],
+    ['gateway', '--port', '0', '--http-port', '0', '--data', disk.path],
+  ]
+  for (const argv of programs) {
+    const run = fleet.start(argv)
+    t.match(await within('its end', run.exited), { code: 73 })
+    t.match(run.stderr, /the disk of \S+ is full: 8192 bytes are free, \d+ are needed/)
+    t.same(readdirSync(disk.path), ['filler'])
+  }
 })

@@ -318,8 +318,9 @@ t.test('an agent that starts without a gateway waits for one', async (t) => {
   t.match(await new HttpClient(gateway.http).run({ op: 'scale' }), { state: 'completed' })
   t.match(await agent.run.end('SIGTERM'), { code: 0 })
 
-  const lonely = fleet.launch('b', `mqtt://127.0.0.1:${await freePort()}`, '--log-level', 'debug')
+  const lonely = fleet.launch('b', `mqtt://127.0.0.1:${await freePort()}`, '--log-level', 'warn')
   await eventually('it has tried', () => lonely.run.stderr.includes('not-connected'))
+  t.match(lonely.run.stderr, /"level":40.*no gateway yet: connect ECONNREFUSED 127\.0\.0\.1:\d+/)
   t.match(await lonely.run.end('SIGTERM'), { code: 0 }, 'it ends cleanly without having met any')
 })
 

@@ -205,3 +205,27 @@ t.test('a connection that comes to be after the stop is not spoken on', async (t
   t.same(bench.step({ type: 'connected' }), [])
   t.equal(bench.agent.nextDeadlineMs(), undefined)
 })
+
+t.test('why there is no gateway is said aloud once, and again after a session', async (t) => {
+  const bench = new AgentBench()
+  const attempt = (reason: string): string => {
+    bench.wait(120_000)
+    bench.step({ type: 'disconnected', reason })
+    const [{ code, level, message } = {}] = bench.of('log')
+    return `${level} ${code}: ${message}`
+  }
+  bench.step({ type: 'deadline-reached' })
+  const said = ['refused', 'refused', 'no such name', 'no such name', 'refused'].map(attempt)
+  t.same(said, [
+    'warn not-connected: no gateway yet: refused',
+    'debug not-connected: no gateway yet: refused',
+    'warn not-connected: no gateway yet: no such name',
+    'debug not-connected: no gateway yet: no such name',
+    'warn not-connected: no gateway yet: refused',
+  ])
+  bench.wait(120_000)
+  bench.admit()
+  t.equal(attempt('cut'), 'warn disconnected: cut')
+  t.match(attempt('refused'), /^warn/)
+  t.match(attempt('refused'), /^debug/)
+})
