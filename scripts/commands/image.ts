@@ -5,6 +5,7 @@ import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type BoardFlags, readBoardWishes } from '../image/board-wishes.ts'
 import { cloudConfig } from '../image/cloud-config.ts'
 import { flash } from '../image/flash.ts'
+import { outputFile } from '../image/output-file.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import type { Streams } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -28,6 +29,7 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
   if (sha256 !== undefined && !/^[0-9a-fA-F]{64}$/.test(sha256)) {
     throw usage(`--sha256: "${sha256}" is not 64 hexadecimal digits`)
   }
+  const file = output === undefined ? undefined : await placeOf(output, flags)
   const board = await readBoardWishes(flags)
   const interruption = new AbortController()
   const stop = (): void => interruption.abort()
@@ -42,7 +44,7 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
         package: flags.package,
         node: flags.node,
         target:
-          output === undefined ? { kind: 'device', path: device! } : { kind: 'file', path: output },
+          file === undefined ? { kind: 'device', path: device! } : { kind: 'file', path: file },
         confirm: async (question, answer) =>
           flags.yes === true || (await ask(question, streams)) === answer,
       },
@@ -62,6 +64,15 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
   }
   streams.stderr.write(`${output ?? device} is ready: ${board.id} joins ${board.gateway}\n`)
   return EXIT_DONE
+}
+
+/** Refused before any work is done. */
+async function placeOf(output: string, flags: FlashFlags): Promise<string> {
+  const { image, node } = flags
+  const inputs = { '--image': image, '--package': flags.package, '--node': node }
+  const file = await outputFile(output, inputs)
+  if (!file.ok) throw usage(`--output: ${file.problem}`)
+  return file.path
 }
 
 async function ask(question: string, streams: Streams): Promise<string> {

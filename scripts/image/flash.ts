@@ -13,6 +13,7 @@ import { type BootPartition, openBootPartition } from './boot-partition.ts'
 import { cardProblem, megabytes, readCard, type SystemPaths } from './card.ts'
 import { editCommandLine } from './command-line.ts'
 import { badImage, badPackage, deviceRefused, noRoom, unreadable } from './image-error.ts'
+import { partialOf } from './output-file.ts'
 import { findAgentPackage, type NodeArchive, readNodeArchive } from './payload.ts'
 import { Progress } from './progress.ts'
 import { unpackImage } from './source-image.ts'
@@ -46,7 +47,7 @@ export async function flash(wishes: FlashWishes, tools: FlashTools): Promise<voi
   if (!existsSync(image)) throw unreadable('--image', new Error(`${image} is not there`))
   if (target.kind === 'device') refuseUnfit(target.path, 0, tools)
   const work = target.kind === 'file' ? undefined : await mkdtemp(join(tmpdir(), 'obelisk-card-'))
-  const path = work === undefined ? `${target.path}.partial` : join(work, 'card.img')
+  const path = work === undefined ? partialOf(target.path) : join(work, 'card.img')
   let handle: FileHandle
   try {
     // Of nobody else: there may be passwords in it.

@@ -4,9 +4,11 @@ import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   statSync,
   symlinkSync,
@@ -29,6 +31,7 @@ import {
 } from '../../scripts/image/board-files.ts'
 import { type CardFacts, cardProblem, readCard } from '../../scripts/image/card.ts'
 import { editCommandLine, FIRST_BOOT_WORDS, wordsOf } from '../../scripts/image/command-line.ts'
+import { outputFile } from '../../scripts/image/output-file.ts'
 import { isFat, readPartitionTable } from '../../scripts/image/partition-table.ts'
 import { Progress } from '../../scripts/image/progress.ts'
 import { writeCard } from '../../scripts/image/write-card.ts'
@@ -367,6 +370,56 @@ t.test('bad input is refused by name, and nothing is left', skip, async (t) => {
   ])
   t.equal(device.code, 77)
   t.match(device.err, /not a disk/)
+})
+
+t.test('an output that is no file, or an input, is refused before any work', skip, async (t) => {
+  const directory = t.testdir({
+    folder: {},
+    old: 'an old image',
+    link: t.fixture('symlink', 'old'),
+  })
+  const at = (name: string): string => join(directory, name)
+  execFileSync('mkfifo', [at('fifo'), at('new.img.partial')])
+  symlinkSync('nothing', at('dangling'))
+  symlinkSync('good.img', at('same'))
+  const image = makeImage(at('good.img'))
+  linkSync(image, at('twin.img'))
+  linkSync(image, at('other.img.partial'))
+  const agent = makePackage(directory, 'arm64')
+  const before = readdirSync(directory).sort()
+  const bytes = readFileSync(image)
+  const flash = async (output: string): Promise<string> => {
+    const words = ['image', 'flash', ...BOARD, '--image', image, '--package', agent]
+    const { code, err } = await obelisk([...words, '--output', output])
+    return `${code} ${err}`
+  }
+  for (const [output, problem] of [
+    [at('folder'), 'is a directory'],
+    [`${at('folder')}/`, 'is a directory'],
+    [at('fifo'), 'is not a file'],
+    [at('dangling'), 'is a link that leads to no file'],
+    [image, 'is the file of --image itself'],
+    [at('same'), 'is the file of --image itself'],
+    [at('twin.img'), 'is the file of --image itself'],
+    [agent, 'is the file of --package itself'],
+  ] as const) {
+    const said = await flash(output)
+    t.ok(said.startsWith(`2 error: --output: ${output} ${problem}`), said)
+  }
+  // Only looked at: were it not refused, a whole run would put a file in its place.
+  t.same(await outputFile('/dev/null', {}), {
+    ok: false,
+    problem: '/dev/null is a device; a card is named with --device',
+  })
+  t.match(await flash(''), /^2 .*--output: the name is empty/)
+  t.match(await flash(at('new.img')), /^2 .*new\.img\.partial, which is written first, is not/)
+  t.match(await flash(at('other.img')), /^2 .*other\.img\.partial, .* is the file of --image/)
+  t.same(readdirSync(directory).sort(), before)
+  t.ok(readFileSync(image).equals(bytes), 'the image is as it was')
+
+  t.match(await flash(at('link')), /^0 /)
+  t.equal(readlinkSync(at('link')), 'old', 'the link stays')
+  t.equal(statSync(at('old')).size, bytes.length)
 })
 
 t.test('a full disk leaves nothing half-written', skip, async (t) => {
