@@ -26,9 +26,7 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
   if ((device === undefined) === (output === undefined)) {
     throw usage('name a card with --device, or a file with --output')
   }
-  if (sha256 !== undefined && !/^[0-9a-fA-F]{64}$/.test(sha256)) {
-    throw usage(`--sha256: "${sha256}" is not 64 hexadecimal digits`)
-  }
+  checkDigest(sha256)
   const file = output === undefined ? undefined : await placeOf(output, flags)
   const board = await readBoardWishes(flags)
   const interruption = new AbortController()
@@ -66,6 +64,12 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
   return EXIT_DONE
 }
 
+function checkDigest(sha256: string | undefined): void {
+  if (sha256 !== undefined && !/^[0-9a-fA-F]{64}$/.test(sha256)) {
+    throw usage(`--sha256: "${sha256}" is not 64 hexadecimal digits`)
+  }
+}
+
 /** Refused before any work is done. */
 async function placeOf(output: string, flags: FlashFlags): Promise<string> {
   const { image, node } = flags
@@ -91,6 +95,7 @@ export interface CloudConfigFlags extends BoardFlags {
 const PACKAGE_DEFAULT = 'obelisk-agent.tar.gz'
 
 export async function printCloudConfig(flags: CloudConfigFlags, streams: Streams): Promise<number> {
+  checkDigest(flags.sha256)
   const board = await readBoardWishes(flags)
   if (board.wifi !== undefined) {
     throw usage('--wifi: cloud-init has the network in its network-config; set it in the Imager')

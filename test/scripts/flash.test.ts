@@ -513,3 +513,5 @@ t.test('user-data is YAML that says it all', async (t) => {
   t.match(local.out, /cp \\"\$boot\\"\/'agent\.tar\.gz' agent\.tar\.gz/, 'where its file is put')
   t.equal((await obelisk(['image', 'user-data', '--id', 'x'])).code, 2)
 })
+  const wrong = await obelisk([...words, '--sha256', 'zz'])
+  t.match(wrong, { code: 2, out: '', err: /--sha256: "zz" is not 64 hexadecimal digits/ })
