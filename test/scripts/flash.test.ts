@@ -1,5 +1,6 @@
 /** Cards: small real images, flashed to files, read back, and their first boot run on another root. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -15,7 +16,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import {
@@ -47,6 +48,7 @@ import {
 import { BOARD, makeNodeArchive, makePackage, obelisk } from '../support/card-bench.ts'
 import { PROGRAM } from '../support/processes.ts'
 
+import { SmallDisk } from '../support/small-disk.ts'
 const withoutTools = missingTools()
 const skip = withoutTools === undefined ? {} : { skip: withoutTools }
 
@@ -447,7 +449,24 @@ t.test('a full disk leaves nothing half-written', skip, async (t) => {
   t.same(left, [])
 })
 
-t.test('without mtools the package is named', skip, async (t) => {
+t.test('a disk that fills up later is not taken for the boot partition', skip, async (t) => {
+  const disk = SmallDisk.mount(t, 2)
+  if (typeof disk === 'string') return t.pass(`# SKIP ${disk}`)
+  const directory = t.testdir()
+  const image = makeImage(join(directory, 'good.img'))
+  const agent = makePackage(directory, 'arm64')
+  // More than the disk has, and less than the boot partition.
+  const name = basename(agent, '.tar.gz')
+  writeFileSync(join(directory, name, 'filler'), randomBytes(3e6))
+  execFileSync('tar', ['-czf', agent, '-C', directory, name])
+  const words = ['image', 'flash', '--image', image, ...BOARD, '--package', agent]
+  const { code, err } = await obelisk([...words, '--output', join(disk.path, 'card.img')])
+  t.equal(code, 73, err)
+  t.match(err, /error: the disk of \S+card\.img\S* is full/)
+  t.same(readdirSync(disk.path), [])
+})
+
+t.test('without mtools or xz the package is named', skip, async (t) => {
   const directory = t.testdir({ bin: {} })
   const bin = join(directory, 'bin')
   for (const name of ['tar', 'gzip', 'dd'])
