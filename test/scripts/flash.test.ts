@@ -209,6 +209,8 @@ t.test('only a card that may be lost is written', (t) => {
     [{ holders: ['dm-0'] }, /dm-0/],
     [{ bytes: 1e9 }, /has 1000 MB, and the image needs 2000 MB/],
   ]
+    [{ bytes: 2e9 - 1 }, /has 1999 MB, and the image needs 2000 MB/],
+    [{ bytes: 9_999_999 }, /has 9999 KB, and the image needs 2000 MB/],
   for (const [facts, problem] of cases) {
     const said = cardProblem({ ...CARD, ...facts }, 2e9)
     if (problem === undefined) t.equal(said, undefined)
@@ -322,7 +324,7 @@ t.test('bad input is refused by name, and nothing is left', skip, async (t) => {
   t.match(await flash(image, '--sha256', '0'.repeat(64)), /^65 .*SHA-256/)
   const full = makeImage(at('full.img'))
   fillBoot(full, 64 * 1024)
-  t.match(await flash(full), /^73 .*boot partition/)
+  t.match(await flash(full), /^73 .*boot partition has 6\d KB free, and 26\d KB are needed/)
 
   t.match(
     await attempt('--image', image, '--package', makePackage(directory, 'armhf')),
