@@ -16,6 +16,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
@@ -35,6 +36,7 @@ import { editCommandLine, FIRST_BOOT_WORDS, wordsOf } from '../../scripts/image/
 import { outputFile } from '../../scripts/image/output-file.ts'
 import { isFat, readPartitionTable } from '../../scripts/image/partition-table.ts'
 import { Progress } from '../../scripts/image/progress.ts'
+import { unpackImage } from '../../scripts/image/source-image.ts'
 import { writeCard } from '../../scripts/image/write-card.ts'
 import { SystemPrograms } from '../../scripts/install/system-programs.ts'
 import {
@@ -47,8 +49,8 @@ import {
 } from '../support/board-image.ts'
 import { BOARD, makeNodeArchive, makePackage, obelisk } from '../support/card-bench.ts'
 import { PROGRAM } from '../support/processes.ts'
-
 import { SmallDisk } from '../support/small-disk.ts'
+
 const withoutTools = missingTools()
 const skip = withoutTools === undefined ? {} : { skip: withoutTools }
 
@@ -208,9 +210,9 @@ t.test('only a card that may be lost is written', (t) => {
     [{ usedAt: ['swap'] }, /in use/],
     [{ holders: ['dm-0'] }, /dm-0/],
     [{ bytes: 1e9 }, /has 1000 MB, and the image needs 2000 MB/],
-  ]
     [{ bytes: 2e9 - 1 }, /has 1999 MB, and the image needs 2000 MB/],
     [{ bytes: 9_999_999 }, /has 9999 KB, and the image needs 2000 MB/],
+  ]
   for (const [facts, problem] of cases) {
     const said = cardProblem({ ...CARD, ...facts }, 2e9)
     if (problem === undefined) t.equal(said, undefined)
@@ -320,7 +322,7 @@ t.test('bad input is refused by name, and nothing is left', skip, async (t) => {
   t.match(await flash(short), /^65 .*cut off/)
   tool('xz', ['-0', '-k', image])
   truncateSync(`${image}.xz`, statSync(`${image}.xz`).size - 40)
-  t.match(await flash(`${image}.xz`), /^65 .*Unexpected end of input/)
+  t.match(await flash(`${image}.xz`), /^65 .*: \S+good\.img\.xz: Unexpected end of input/)
   t.match(await flash(image, '--sha256', '0'.repeat(64)), /^65 .*SHA-256/)
   const full = makeImage(at('full.img'))
   fillBoot(full, 64 * 1024)
@@ -480,6 +482,17 @@ t.test('without mtools or xz the package is named', skip, async (t) => {
     )
   const programs = new SystemPrograms({ PATH: bin })
   await t.rejects(programs.run('mcopy-of-nobody', []), { code: 'program-missing', exitCode: 72 })
+  const packed = { path: join(directory, 'any.img.xz') }
+  writeFileSync(packed.path, Buffer.alloc(3e6))
+  const target = { path: join(directory, 'raw'), handle: await open(join(directory, 'raw'), 'w') }
+  t.teardown(() => target.handle.close())
+  const progress = new Progress('unpacking', { write: () => true })
+  const { signal } = new AbortController()
+  await t.rejects(unpackImage(packed, target, programs, progress, signal), {
+    code: 'program-missing',
+    exitCode: 72,
+    message: /xz is not installed: sudo apt install xz-utils/,
+  })
   const run = spawnSync(process.execPath, [PROGRAM, 'image', 'user-data', ...BOARD])
   t.equal(run.status, 0, 'user-data needs none of them')
 })
@@ -533,6 +546,6 @@ t.test('user-data is YAML that says it all', async (t) => {
   const local = await obelisk([...words, '--package', './packages/agent.tar.gz'])
   t.match(local.out, /cp \\"\$boot\\"\/'agent\.tar\.gz' agent\.tar\.gz/, 'where its file is put')
   t.equal((await obelisk(['image', 'user-data', '--id', 'x'])).code, 2)
-})
   const wrong = await obelisk([...words, '--sha256', 'zz'])
   t.match(wrong, { code: 2, out: '', err: /--sha256: "zz" is not 64 hexadecimal digits/ })
+})
