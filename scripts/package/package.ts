@@ -7,7 +7,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
-import { type Architecture, isPackaged, type Role } from './architectures.ts'
+import { ARCHITECTURES, type Architecture, isPackaged, type Role } from './architectures.ts'
 import { type Bundles, bundle } from './bundles.ts'
 import { CHECKOUT } from './checkout.ts'
 import { PACKAGE_HELP, type PackageConfig, readPackageConfig } from './config.ts'
@@ -69,8 +69,11 @@ async function nativeParts(
   say: Say,
 ): Promise<Map<Architecture, NativePart>> {
   const parts = new Map<Architecture, NativePart>()
-  for (const architecture of architectures) {
-    if (!roles.some((role) => isPackaged(role, architecture))) continue
+  const fit = architectures.filter((one) => roles.some((role) => isPackaged(role, one)))
+  if (fit.length === 0) {
+    throw new PackagingError(`nothing can be made: ${roles.map(placesOf).join(', ')}`)
+  }
+  for (const architecture of fit) {
     try {
       parts.set(architecture, await nativePart(architecture))
     } catch (error) {
@@ -80,6 +83,10 @@ async function nativeParts(
   }
   if (parts.size === 0) throw new PackagingError('nothing can be made')
   return parts
+}
+
+function placesOf(role: Role): string {
+  return `the ${role} is for ${ARCHITECTURES.filter((one) => isPackaged(role, one)).join(' and ')}`
 }
 
 interface PackageParts {
