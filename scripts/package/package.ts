@@ -3,9 +3,8 @@
  * same checkout write the same bytes.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { ARCHITECTURES, type Architecture, isPackaged, type Role } from './architectures.ts'
 import { type Bundles, bundle } from './bundles.ts'
@@ -14,6 +13,7 @@ import { PACKAGE_HELP, type PackageConfig, readPackageConfig } from './config.ts
 import { writeDeb } from './deb.ts'
 import { fingerprintOf } from './inventory.ts'
 import { type NativePart, nativePart } from './native-part.ts'
+import { makeOutput, writeOutput } from './output.ts'
 import { PackagingError } from './packaging-error.ts'
 import { DEVELOPMENT_KEY_FILE, developmentKey, readReleaseKey } from './release-key.ts'
 import { compress, writeTar } from './tar.ts'
@@ -39,7 +39,7 @@ export async function makePackages(argv: readonly string[], say: Say): Promise<n
   try {
     const key = releaseKey(config, say)
     const natives = await nativeParts(config, say)
-    mkdirSync(config.outputDirectory, { recursive: true })
+    makeOutput(config.outputDirectory)
     for (const role of config.roles) {
       const bundles = await bundle(role)
       for (const [architecture, native] of natives) {
@@ -49,9 +49,9 @@ export async function makePackages(argv: readonly string[], say: Say): Promise<n
     }
     return EXIT_DONE
   } catch (error) {
-    if (!(error instanceof PackagingError)) throw error
+    if (!(error instanceof PackagingError || error instanceof AppError)) throw error
     say(`npm run package: ${error.message}`)
-    return EXIT_FAILED
+    return error instanceof AppError ? error.exitCode : EXIT_FAILED
   }
 }
 
@@ -110,8 +110,7 @@ function writePackage(parts: PackageParts, config: PackageConfig, say: Say): voi
     [`${name}.tar.gz`, tarball],
   ] as const) {
     const path = join(outputDirectory, file)
-    writeFileSync(`${path}.new`, bytes)
-    renameSync(`${path}.new`, path)
+    writeOutput(path, bytes)
     say(`${path}  ${Math.round(bytes.length / 1024)} KiB`)
   }
 }
