@@ -5,6 +5,7 @@ import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type BoardFlags, readBoardWishes } from '../image/board-wishes.ts'
 import { cloudConfig } from '../image/cloud-config.ts'
 import { flash } from '../image/flash.ts'
+import { outputFile } from '../image/output-file.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import type { Streams } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -25,9 +26,8 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
   if ((device === undefined) === (output === undefined)) {
     throw usage('name a card with --device, or a file with --output')
   }
-  if (sha256 !== undefined && !/^[0-9a-fA-F]{64}$/.test(sha256)) {
-    throw usage(`--sha256: "${sha256}" is not 64 hexadecimal digits`)
-  }
+  checkDigest(sha256)
+  const file = output === undefined ? undefined : await placeOf(output, flags)
   const board = await readBoardWishes(flags)
   const interruption = new AbortController()
   const stop = (): void => interruption.abort()
@@ -42,7 +42,7 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
         package: flags.package,
         node: flags.node,
         target:
-          output === undefined ? { kind: 'device', path: device! } : { kind: 'file', path: output },
+          file === undefined ? { kind: 'device', path: device! } : { kind: 'file', path: file },
         confirm: async (question, answer) =>
           flags.yes === true || (await ask(question, streams)) === answer,
       },
@@ -64,6 +64,21 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
   return EXIT_DONE
 }
 
+function checkDigest(sha256: string | undefined): void {
+  if (sha256 !== undefined && !/^[0-9a-fA-F]{64}$/.test(sha256)) {
+    throw usage(`--sha256: "${sha256}" is not 64 hexadecimal digits`)
+  }
+}
+
+/** Refused before any work is done. */
+async function placeOf(output: string, flags: FlashFlags): Promise<string> {
+  const { image, node } = flags
+  const inputs = { '--image': image, '--package': flags.package, '--node': node }
+  const file = await outputFile(output, inputs)
+  if (!file.ok) throw usage(`--output: ${file.problem}`)
+  return file.path
+}
+
 async function ask(question: string, streams: Streams): Promise<string> {
   streams.stderr.write(question)
   const lines = createInterface({ input: Readable.from(streams.stdin) })
@@ -80,6 +95,7 @@ export interface CloudConfigFlags extends BoardFlags {
 const PACKAGE_DEFAULT = 'obelisk-agent.tar.gz'
 
 export async function printCloudConfig(flags: CloudConfigFlags, streams: Streams): Promise<number> {
+  checkDigest(flags.sha256)
   const board = await readBoardWishes(flags)
   if (board.wifi !== undefined) {
     throw usage('--wifi: cloud-init has the network in its network-config; set it in the Imager')

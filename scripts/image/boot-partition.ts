@@ -6,6 +6,7 @@ import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ProgramResult, SystemPrograms } from '../install/system-programs.ts'
+import { noRoomOr } from '../install/tree.ts'
 import { badImage, noRoom } from './image-error.ts'
 import {
   endOf,
@@ -60,10 +61,12 @@ async function findFats(image: string, label: string) {
 }
 
 export class BootPartition {
+  readonly #image: string
   readonly #where: string
   readonly #programs: SystemPrograms
 
   constructor(image: string, startBytes: number, programs: SystemPrograms) {
+    this.#image = image
     this.#where = `${image}@@${startBytes}`
     this.#programs = programs
   }
@@ -86,7 +89,7 @@ export class BootPartition {
   async read(name: string): Promise<Buffer> {
     return await inDirectory(async (directory) => {
       const path = join(directory, 'read')
-      await this.#run('mcopy', ['-n', `::/${name}`, path])
+      await this.#run('mcopy', ['-n', `::/${name}`, path], path)
       return await readFile(path)
     })
   }
@@ -110,11 +113,15 @@ export class BootPartition {
     await this.#run('mmd', [`::/${name}`])
   }
 
-  async #run(name: string, words: readonly string[]): Promise<ProgramResult> {
+  /** `copy` is the file outside of the image that is written, if one is. */
+  async #run(name: string, words: readonly string[], copy?: string): Promise<ProgramResult> {
     const result = await this.#programs.run(name, ['-i', this.#where, ...words])
     const complaint = result.stderr.trim()
-    if (/disk full|no space/i.test(complaint))
-      throw noRoom('the boot partition of the image is full')
+    // The words of this machine, where the image lies; those of mtools are for the partition in it.
+    if (/no space left|quota exceeded/i.test(complaint)) {
+      throw noRoom(`the disk of ${copy ?? this.#image} is full`)
+    }
+    if (/disk full/i.test(complaint)) throw noRoom('the boot partition of the image is full')
     if (result.code !== 0) throw badImage(`${name}: ${complaint || `ended with ${result.code}`}`)
     return result
   }
@@ -124,6 +131,8 @@ async function inDirectory<T>(work: (directory: string) => Promise<T>): Promise<
   const directory = await mkdtemp(join(tmpdir(), 'obelisk-image-'))
   try {
     return await work(directory)
+  } catch (error) {
+    throw noRoomOr(error, directory)
   } finally {
     await rm(directory, { recursive: true, force: true })
   }

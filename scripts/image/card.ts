@@ -38,13 +38,23 @@ export function cardProblem(card: CardFacts, imageBytes: number): string | undef
   if (!card.isRemovable) return `${name} cannot be taken out of this machine`
   if (card.isReadOnly) return `${name} is write-protected: mind the switch at its side`
   if (bytes < imageBytes) {
-    return `${name} has ${megabytes(bytes)}, and the image needs ${megabytes(imageBytes)}`
+    return `${name} has ${roomOf(bytes)}, and the image needs ${needOf(imageBytes)}`
   }
   return undefined
 }
 
-export function megabytes(bytes: number): string {
-  return `${Math.floor(bytes / 1e6)} MB`
+/** Of what is there, rounded down; in KB where MB would say little. */
+export function roomOf(bytes: number): string {
+  return sizeText(bytes, Math.floor)
+}
+
+/** Of what is needed, rounded up: always more than the room that is too small for it. */
+export function needOf(bytes: number): string {
+  return sizeText(bytes, Math.ceil)
+}
+
+function sizeText(bytes: number, round: (size: number) => number): string {
+  return bytes < 10e6 ? `${round(bytes / 1e3)} KB` : `${round(bytes / 1e6)} MB`
 }
 
 export interface SystemPaths {

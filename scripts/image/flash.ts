@@ -10,9 +10,10 @@ import { architectureOfImage } from './board-architecture.ts'
 import { connectionFile, firstBootSettings, supplicantFile } from './board-files.ts'
 import { type BoardWishes, installArguments } from './board-wishes.ts'
 import { type BootPartition, openBootPartition } from './boot-partition.ts'
-import { cardProblem, megabytes, readCard, type SystemPaths } from './card.ts'
+import { cardProblem, needOf, readCard, roomOf, type SystemPaths } from './card.ts'
 import { editCommandLine } from './command-line.ts'
 import { badImage, badPackage, deviceRefused, noRoom, unreadable } from './image-error.ts'
+import { partialOf } from './output-file.ts'
 import { findAgentPackage, type NodeArchive, readNodeArchive } from './payload.ts'
 import { Progress } from './progress.ts'
 import { unpackImage } from './source-image.ts'
@@ -46,7 +47,7 @@ export async function flash(wishes: FlashWishes, tools: FlashTools): Promise<voi
   if (!existsSync(image)) throw unreadable('--image', new Error(`${image} is not there`))
   if (target.kind === 'device') refuseUnfit(target.path, 0, tools)
   const work = target.kind === 'file' ? undefined : await mkdtemp(join(tmpdir(), 'obelisk-card-'))
-  const path = work === undefined ? `${target.path}.partial` : join(work, 'card.img')
+  const path = work === undefined ? partialOf(target.path) : join(work, 'card.img')
   let handle: FileHandle
   try {
     // Of nobody else: there may be passwords in it.
@@ -122,9 +123,7 @@ async function putPayload(
   const needed = files.reduce((sum, { bytes }) => sum + bytes, 256 * 1024)
   const free = await boot.freeBytes()
   if (free < needed) {
-    throw noRoom(
-      `the boot partition has ${megabytes(free)} free, and ${megabytes(needed)} are needed`,
-    )
+    throw noRoom(`the boot partition has ${roomOf(free)} free, and ${needOf(needed)} are needed`)
   }
   for (const { path, name } of files) await boot.copyIn(path, `${FOLDER}/${name}`)
   for (const [name, text] of Object.entries(boardFiles(board))) {
@@ -178,7 +177,7 @@ async function burn(
   tools: FlashTools,
 ): Promise<void> {
   const card = refuseUnfit(device, size, tools)
-  const about = [card.name, card.model, megabytes(card.bytes)].filter((part) => part !== '')
+  const about = [card.name, card.model, roomOf(card.bytes)].filter((part) => part !== '')
   const question = `everything on ${about.join(', ')} is lost; type ${card.name} to go on: `
   if (!(await confirm(question, card.name))) throw deviceRefused('nothing was written')
   // Somebody may have mounted it while we asked.

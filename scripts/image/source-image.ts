@@ -37,7 +37,9 @@ export async function unpackImage(
     progress.step((read += chunk.length), size)
   })
   const isXz = source.path.endsWith('.xz')
-  const raw = isXz ? unxz(packed, programs) : { output: packed, ended: Promise.resolve() }
+  const raw = isXz
+    ? unxz(packed, source.path, programs)
+    : { output: packed, ended: Promise.resolve() }
   let position = 0
   try {
     for await (const chunk of raw.output as AsyncIterable<Buffer>) {
@@ -59,7 +61,7 @@ export async function unpackImage(
   }
 }
 
-function unxz(packed: NodeJS.ReadableStream, programs: SystemPrograms) {
+function unxz(packed: NodeJS.ReadableStream, path: string, programs: SystemPrograms) {
   const child = programs.start('xz', ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'] })
   let complaint = ''
   child.stderr!.on('data', (text) => {
@@ -70,11 +72,14 @@ function unxz(packed: NodeJS.ReadableStream, programs: SystemPrograms) {
     packed.on('error', reject)
     child.on('close', (code) => {
       if (code === 0) resolve()
-      else reject(badImage(complaint.trim() || `xz ended with ${code}`))
+      else reject(badImage(complaint.trim().replaceAll('(stdin)', path) || `xz ended with ${code}`))
     })
   })
-  // Awaited after the output; until then it must not count as unhandled.
-  ended.catch(() => child.stdout!.destroy())
+  // Whoever reads the output is told the reason, and not only that it is cut off.
+  ended.catch((error) => {
+    child.stdout!.destroy(error)
+    child.kill()
+  })
   // xz says itself why it closed its input.
   child.stdin!.on('error', () => {})
   packed.pipe(child.stdin!)

@@ -3,17 +3,17 @@
  * same checkout write the same bytes.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
-import { type Architecture, isPackaged, type Role } from './architectures.ts'
+import { ARCHITECTURES, type Architecture, isPackaged, type Role } from './architectures.ts'
 import { type Bundles, bundle } from './bundles.ts'
 import { CHECKOUT } from './checkout.ts'
 import { PACKAGE_HELP, type PackageConfig, readPackageConfig } from './config.ts'
 import { writeDeb } from './deb.ts'
 import { fingerprintOf } from './inventory.ts'
 import { type NativePart, nativePart } from './native-part.ts'
+import { makeOutput, writeOutput } from './output.ts'
 import { PackagingError } from './packaging-error.ts'
 import { DEVELOPMENT_KEY_FILE, developmentKey, readReleaseKey } from './release-key.ts'
 import { compress, writeTar } from './tar.ts'
@@ -39,7 +39,7 @@ export async function makePackages(argv: readonly string[], say: Say): Promise<n
   try {
     const key = releaseKey(config, say)
     const natives = await nativeParts(config, say)
-    mkdirSync(config.outputDirectory, { recursive: true })
+    makeOutput(config.outputDirectory)
     for (const role of config.roles) {
       const bundles = await bundle(role)
       for (const [architecture, native] of natives) {
@@ -49,9 +49,9 @@ export async function makePackages(argv: readonly string[], say: Say): Promise<n
     }
     return EXIT_DONE
   } catch (error) {
-    if (!(error instanceof PackagingError)) throw error
+    if (!(error instanceof PackagingError || error instanceof AppError)) throw error
     say(`npm run package: ${error.message}`)
-    return EXIT_FAILED
+    return error instanceof AppError ? error.exitCode : EXIT_FAILED
   }
 }
 
@@ -69,8 +69,11 @@ async function nativeParts(
   say: Say,
 ): Promise<Map<Architecture, NativePart>> {
   const parts = new Map<Architecture, NativePart>()
-  for (const architecture of architectures) {
-    if (!roles.some((role) => isPackaged(role, architecture))) continue
+  const fit = architectures.filter((one) => roles.some((role) => isPackaged(role, one)))
+  if (fit.length === 0) {
+    throw new PackagingError(`nothing can be made: ${roles.map(placesOf).join(', ')}`)
+  }
+  for (const architecture of fit) {
     try {
       parts.set(architecture, await nativePart(architecture))
     } catch (error) {
@@ -80,6 +83,10 @@ async function nativeParts(
   }
   if (parts.size === 0) throw new PackagingError('nothing can be made')
   return parts
+}
+
+function placesOf(role: Role): string {
+  return `the ${role} is for ${ARCHITECTURES.filter((one) => isPackaged(role, one)).join(' and ')}`
 }
 
 interface PackageParts {
@@ -103,8 +110,7 @@ function writePackage(parts: PackageParts, config: PackageConfig, say: Say): voi
     [`${name}.tar.gz`, tarball],
   ] as const) {
     const path = join(outputDirectory, file)
-    writeFileSync(`${path}.new`, bytes)
-    renameSync(`${path}.new`, path)
+    writeOutput(path, bytes)
     say(`${path}  ${Math.round(bytes.length / 1024)} KiB`)
   }
 }

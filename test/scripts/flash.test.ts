@@ -1,19 +1,23 @@
 /** Cards: small real images, flashed to files, read back, and their first boot run on another root. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { open } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import {
@@ -29,8 +33,10 @@ import {
 } from '../../scripts/image/board-files.ts'
 import { type CardFacts, cardProblem, readCard } from '../../scripts/image/card.ts'
 import { editCommandLine, FIRST_BOOT_WORDS, wordsOf } from '../../scripts/image/command-line.ts'
+import { outputFile } from '../../scripts/image/output-file.ts'
 import { isFat, readPartitionTable } from '../../scripts/image/partition-table.ts'
 import { Progress } from '../../scripts/image/progress.ts'
+import { unpackImage } from '../../scripts/image/source-image.ts'
 import { writeCard } from '../../scripts/image/write-card.ts'
 import { SystemPrograms } from '../../scripts/install/system-programs.ts'
 import {
@@ -43,6 +49,7 @@ import {
 } from '../support/board-image.ts'
 import { BOARD, makeNodeArchive, makePackage, obelisk } from '../support/card-bench.ts'
 import { PROGRAM } from '../support/processes.ts'
+import { SmallDisk } from '../support/small-disk.ts'
 
 const withoutTools = missingTools()
 const skip = withoutTools === undefined ? {} : { skip: withoutTools }
@@ -203,6 +210,8 @@ t.test('only a card that may be lost is written', (t) => {
     [{ usedAt: ['swap'] }, /in use/],
     [{ holders: ['dm-0'] }, /dm-0/],
     [{ bytes: 1e9 }, /has 1000 MB, and the image needs 2000 MB/],
+    [{ bytes: 2e9 - 1 }, /has 1999 MB, and the image needs 2000 MB/],
+    [{ bytes: 9_999_999 }, /has 9999 KB, and the image needs 2000 MB/],
   ]
   for (const [facts, problem] of cases) {
     const said = cardProblem({ ...CARD, ...facts }, 2e9)
@@ -313,11 +322,11 @@ t.test('bad input is refused by name, and nothing is left', skip, async (t) => {
   t.match(await flash(short), /^65 .*cut off/)
   tool('xz', ['-0', '-k', image])
   truncateSync(`${image}.xz`, statSync(`${image}.xz`).size - 40)
-  t.match(await flash(`${image}.xz`), /^65 .*Unexpected end of input/)
+  t.match(await flash(`${image}.xz`), /^65 .*: \S+good\.img\.xz: Unexpected end of input/)
   t.match(await flash(image, '--sha256', '0'.repeat(64)), /^65 .*SHA-256/)
   const full = makeImage(at('full.img'))
   fillBoot(full, 64 * 1024)
-  t.match(await flash(full), /^73 .*boot partition/)
+  t.match(await flash(full), /^73 .*boot partition has 6\d KB free, and 26\d KB are needed/)
 
   t.match(
     await attempt('--image', image, '--package', makePackage(directory, 'armhf')),
@@ -369,6 +378,56 @@ t.test('bad input is refused by name, and nothing is left', skip, async (t) => {
   t.match(device.err, /not a disk/)
 })
 
+t.test('an output that is no file, or an input, is refused before any work', skip, async (t) => {
+  const directory = t.testdir({
+    folder: {},
+    old: 'an old image',
+    link: t.fixture('symlink', 'old'),
+  })
+  const at = (name: string): string => join(directory, name)
+  execFileSync('mkfifo', [at('fifo'), at('new.img.partial')])
+  symlinkSync('nothing', at('dangling'))
+  symlinkSync('good.img', at('same'))
+  const image = makeImage(at('good.img'))
+  linkSync(image, at('twin.img'))
+  linkSync(image, at('other.img.partial'))
+  const agent = makePackage(directory, 'arm64')
+  const before = readdirSync(directory).sort()
+  const bytes = readFileSync(image)
+  const flash = async (output: string): Promise<string> => {
+    const words = ['image', 'flash', ...BOARD, '--image', image, '--package', agent]
+    const { code, err } = await obelisk([...words, '--output', output])
+    return `${code} ${err}`
+  }
+  for (const [output, problem] of [
+    [at('folder'), 'is a directory'],
+    [`${at('folder')}/`, 'is a directory'],
+    [at('fifo'), 'is not a file'],
+    [at('dangling'), 'is a link that leads to no file'],
+    [image, 'is the file of --image itself'],
+    [at('same'), 'is the file of --image itself'],
+    [at('twin.img'), 'is the file of --image itself'],
+    [agent, 'is the file of --package itself'],
+  ] as const) {
+    const said = await flash(output)
+    t.ok(said.startsWith(`2 error: --output: ${output} ${problem}`), said)
+  }
+  // Only looked at: were it not refused, a whole run would put a file in its place.
+  t.same(await outputFile('/dev/null', {}), {
+    ok: false,
+    problem: '/dev/null is a device; a card is named with --device',
+  })
+  t.match(await flash(''), /^2 .*--output: the name is empty/)
+  t.match(await flash(at('new.img')), /^2 .*new\.img\.partial, which is written first, is not/)
+  t.match(await flash(at('other.img')), /^2 .*other\.img\.partial, .* is the file of --image/)
+  t.same(readdirSync(directory).sort(), before)
+  t.ok(readFileSync(image).equals(bytes), 'the image is as it was')
+
+  t.match(await flash(at('link')), /^0 /)
+  t.equal(readlinkSync(at('link')), 'old', 'the link stays')
+  t.equal(statSync(at('old')).size, bytes.length)
+})
+
 t.test('a full disk leaves nothing half-written', skip, async (t) => {
   const directory = t.testdir({ small: {} })
   const small = join(directory, 'small')
@@ -394,7 +453,24 @@ t.test('a full disk leaves nothing half-written', skip, async (t) => {
   t.same(left, [])
 })
 
-t.test('without mtools the package is named', skip, async (t) => {
+t.test('a disk that fills up later is not taken for the boot partition', skip, async (t) => {
+  const disk = SmallDisk.mount(t, 2)
+  if (typeof disk === 'string') return t.pass(`# SKIP ${disk}`)
+  const directory = t.testdir()
+  const image = makeImage(join(directory, 'good.img'))
+  const agent = makePackage(directory, 'arm64')
+  // More than the disk has, and less than the boot partition.
+  const name = basename(agent, '.tar.gz')
+  writeFileSync(join(directory, name, 'filler'), randomBytes(3e6))
+  execFileSync('tar', ['-czf', agent, '-C', directory, name])
+  const words = ['image', 'flash', '--image', image, ...BOARD, '--package', agent]
+  const { code, err } = await obelisk([...words, '--output', join(disk.path, 'card.img')])
+  t.equal(code, 73, err)
+  t.match(err, /error: the disk of \S+card\.img\S* is full/)
+  t.same(readdirSync(disk.path), [])
+})
+
+t.test('without mtools or xz the package is named', skip, async (t) => {
   const directory = t.testdir({ bin: {} })
   const bin = join(directory, 'bin')
   for (const name of ['tar', 'gzip', 'dd'])
@@ -406,6 +482,17 @@ t.test('without mtools the package is named', skip, async (t) => {
     )
   const programs = new SystemPrograms({ PATH: bin })
   await t.rejects(programs.run('mcopy-of-nobody', []), { code: 'program-missing', exitCode: 72 })
+  const packed = { path: join(directory, 'any.img.xz') }
+  writeFileSync(packed.path, Buffer.alloc(3e6))
+  const target = { path: join(directory, 'raw'), handle: await open(join(directory, 'raw'), 'w') }
+  t.teardown(() => target.handle.close())
+  const progress = new Progress('unpacking', { write: () => true })
+  const { signal } = new AbortController()
+  await t.rejects(unpackImage(packed, target, programs, progress, signal), {
+    code: 'program-missing',
+    exitCode: 72,
+    message: /xz is not installed: sudo apt install xz-utils/,
+  })
   const run = spawnSync(process.execPath, [PROGRAM, 'image', 'user-data', ...BOARD])
   t.equal(run.status, 0, 'user-data needs none of them')
 })
@@ -459,4 +546,6 @@ t.test('user-data is YAML that says it all', async (t) => {
   const local = await obelisk([...words, '--package', './packages/agent.tar.gz'])
   t.match(local.out, /cp \\"\$boot\\"\/'agent\.tar\.gz' agent\.tar\.gz/, 'where its file is put')
   t.equal((await obelisk(['image', 'user-data', '--id', 'x'])).code, 2)
+  const wrong = await obelisk([...words, '--sha256', 'zz'])
+  t.match(wrong, { code: 2, out: '', err: /--sha256: "zz" is not 64 hexadecimal digits/ })
 })

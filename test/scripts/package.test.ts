@@ -31,6 +31,7 @@ import { makePackages } from '../../scripts/package/package.ts'
 import { developmentKey } from '../../scripts/package/release-key.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { Fleet, freePort } from '../support/processes.ts'
+import { SmallDisk } from '../support/small-disk.ts'
 
 const architecture = hostArchitecture()!
 const roles = ROLES.filter((role) => isPackaged(role, architecture))
@@ -324,8 +325,34 @@ t.test('what cannot be packaged is said', async (t) => {
   writeFileSync(join(WORK, 'rsa.pem'), rsa.export({ type: 'pkcs8', format: 'pem' }))
   t.match(await told(['--key', join(WORK, 'rsa.pem')]), [1, /not an Ed25519 key/])
   const gatewayOnly = ['--role', 'gateway', '--architecture', 'armhf', '--key', KEY]
-  t.match(await told(gatewayOnly), [1, /nothing can be made/])
+  t.match(await told(gatewayOnly), [
+    1,
+    /^release key: .*\n.*: nothing can be made: the gateway is for amd64 and arm64$/,
+  ])
   t.notOk(existsSync(join(WORK, 'none')), 'nothing is written')
+})
+
+t.test('an output that takes no packages is said in one line', async (t) => {
+  const disk = SmallDisk.mount(t, 1)
+  const problem = async (output: string): Promise<string> => {
+    const lines: string[] = []
+    const argv = ['--role', 'agent', '--architecture', architecture, '--key', KEY]
+    const code = await makePackages([...argv, '--output', output], (line) => lines.push(line))
+    return `${code} ${lines.slice(1).join('\n')}`
+  }
+  const directory = t.testdir({ file: 'a file', taken: { [debOf('agent')]: { kept: '' } } })
+  const file = join(directory, 'file')
+  t.equal(await problem(file), `1 npm run package: --output: ${file} is not a directory`)
+  t.match(await problem(join(file, 'below')), /^1 npm run package: --output: \S+below: ENOTDIR.*$/)
+  t.equal(readFileSync(file, 'utf8'), 'a file')
+  const taken = join(directory, 'taken')
+  t.match(await problem(taken), /^1 npm run package: --output: \S+\.deb: EISDIR.*$/)
+  t.same(readdirSync(taken), [debOf('agent')], 'nothing half-written is left')
+
+  if (typeof disk === 'string') return t.comment(disk)
+  disk.fillUpTo(64 * 1024)
+  t.match(await problem(disk.path), /^73 npm run package: the disk of \S+\.deb is full$/)
+  t.same(readdirSync(disk.path), ['filler'])
 })
 
 t.test('a key for development is made once, for its owner only', (t) => {
