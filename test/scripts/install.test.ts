@@ -474,7 +474,12 @@ t.test('settings are checked by the table of the program, all at once', async (t
       return `${(error as AppError).exitCode} ${(error as Error).message}`
     }
   }
-  t.match(await refused({ id: 'a b', gateway: 'http://x' }), /^2 2 problems[\s\S]*--id[\s\S]*--url/)
+  t.match(
+    await refused({ id: 'a b', gateway: 'http://x' }),
+    /^2 2 problems[\s\S]*--id[\s\S]*--gateway/,
+  )
+  t.match(await refused({ gateway: '' }), /^2 .*[\s\S]*--gateway needs a value/)
+  t.match(await refused({ others: ['--url', 'http://x'] }), /^2 .*[\s\S]*--url/)
   t.match(await refused({ others: ['--weight', '1000'] }), /^78 .*[\s\S]*out of range/)
   t.match(await refused({ others: ['--data', '/x'] }), /^2 --data/)
   t.match(await refused({ others: ['--colour', 'red'] }), /^2 .*[\s\S]*unknown flag --colour/)
