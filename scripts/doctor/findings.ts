@@ -3,7 +3,7 @@
  * every case can be tried without the board that has it.
  */
 import { EXIT_CONFIG, EXIT_LEFT, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
-import { placesOf } from '../install/places.ts'
+import { placesOf, SYSTEMD_LEAST } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
 import type { Role } from '../package/architectures.ts'
 
@@ -166,12 +166,12 @@ function systemdFinding({ systemd }: DoctorFacts): Finding {
     const fix = 'run the program by hand: obelisk agent --help'
     return fail('systemd', 'systemd does not run here', fix)
   }
-  if (version !== undefined && version >= 252) return ok('systemd', `version ${version}`)
-  return warn(
-    'systemd',
-    `version ${version ?? 'unknown'} is older than any we tried (252)`,
-    'sudo apt full-upgrade',
-  )
+  if (version === undefined) {
+    return warn('systemd', 'its version is not known', 'systemctl --version')
+  }
+  if (version >= SYSTEMD_LEAST) return ok('systemd', `version ${version}`)
+  const needed = `${SYSTEMD_LEAST} or newer is needed`
+  return fail('systemd', `version ${version} is too old: ${needed}`, 'sudo apt full-upgrade')
 }
 
 /** Only the agent has a bound that the kernel must keep. */

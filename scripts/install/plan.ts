@@ -4,7 +4,7 @@
  */
 import { AppError, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import type { Role } from '../package/architectures.ts'
-import { otherRole, placesOf } from './places.ts'
+import { otherRole, placesOf, SYSTEMD_LEAST } from './places.ts'
 import { configurationText, type Settings } from './settings.ts'
 import type { Step } from './steps.ts'
 import { commandText, dropInText } from './unit-text.ts'
@@ -187,6 +187,11 @@ function checkMachine(facts: Facts, tree: TreeFacts): void {
   const { path, version } = facts.node!
   if (version !== undefined && !isNewEnough(version, tree.node)) {
     refuse(`${path} is Node ${version}; Obelisk needs ${tree.node}`)
+  }
+  // Of another root it may not be known.
+  const { systemdVersion } = facts
+  if (systemdVersion !== undefined && systemdVersion < SYSTEMD_LEAST) {
+    refuse(`this is systemd ${systemdVersion}; Obelisk needs ${SYSTEMD_LEAST} or newer`)
   }
 }
 

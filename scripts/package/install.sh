@@ -71,6 +71,10 @@ libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || libc=
 is_at_least "${libc#glibc }" "$glibc" ||
   fail 22 "glibc $glibc or newer is needed, and this is $libc: a newer release of the system has it"
 
+systemd=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+[ "${systemd:-252}" -ge 252 ] ||
+  fail 23 "systemd 252 or newer is needed, and this is $systemd: a newer release of the system has it"
+
 installed=/usr/lib/obelisk-$role/release-key.pem
 if [ -n "$key" ]; then
   trusted=$key

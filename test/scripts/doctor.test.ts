@@ -103,7 +103,14 @@ const CASES: readonly (readonly [
     /does not run/,
     /by hand/,
   ],
-  ['systemd', { systemd: { version: 247, isRunning: true } }, 'warn', /247/, /upgrade/],
+  ['systemd', { systemd: { version: 247, isRunning: true } }, 'fail', /247/, /upgrade/],
+  [
+    'systemd',
+    { systemd: { version: undefined, isRunning: true } },
+    'warn',
+    /not known/,
+    /systemctl --version/,
+  ],
   [
     'memory cgroup',
     {

@@ -262,6 +262,8 @@ t.test('what does not fit is refused before anything is touched', (t) => {
     'unsuitable',
     71,
   ])
+  t.same(refused({ ...BARE, systemdVersion: 251 }), ['unsuitable', 71])
+  t.ok(lines({ ...BARE, systemdVersion: undefined }).length > 0, 'what is not known is no reason')
   t.same(refused({ ...BARE, offered: undefined }), ['usage', 2])
   t.same(refused({ ...BARE, offered: { ...TREE, role: 'gateway' } }), ['usage', 2])
   t.same(refused({ ...INSTALLED, isOwnedByDpkg: true }), ['usage', 2])
