@@ -39,7 +39,7 @@ if [ "${1-}" = --key ]; then
   [ $# -ge 2 ] || fail 2 'usage: install.sh [--key <file>] [options of obelisk install]'
   key=$2
   shift 2
-  [ -r "$key" ] || fail 66 "--key: $key cannot be read"
+  { [ -f "$key" ] && [ -r "$key" ]; } || fail 66 "--key: $key is no file, or cannot be read"
 fi
 
 # dpkg knows what the programs here are made for; the kernel may be of another kind.

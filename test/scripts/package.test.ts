@@ -267,6 +267,7 @@ t.test('install.sh refuses a machine that cannot run the package', (t) => {
   t.match(install(tree, [], { dpkg: 'mips' }), { status: 20, stderr: /this machine is mips/ })
   const other = { dpkg: 'riscv64' }
   t.match(install(tree, ['--key', '/nowhere'], other), { status: 66, stderr: /cannot be read/ })
+  t.match(install(tree, ['--key', WORK], other), { status: 66, stderr: /is no file/ })
   t.match(install(tree, ['--key']), { status: 2 })
   t.match(install(tree, [], { getconf: 'glibc 2.17' }), { status: 22, stderr: /is glibc 2\.17/ })
   t.match(install(tree, [], { systemctl: 'systemd 247 (247.3-7)' }), {
