@@ -69,10 +69,29 @@ export async function collectFacts(
 }
 
 function readOffered(from: string, trustedKey: string | undefined) {
+  checkFrom(from)
   const offered = readTree(resolve(from), trustedKey)
   if (offered === undefined) throw badTree(from, ['there is no package.json'])
   if (offered.problems.length > 0) throw badTree(from, offered.problems)
   return offered
+}
+
+/** What is named has to be there; whether it is a package is another question. */
+function checkFrom(from: string): void {
+  const refuse = (message: string, cause?: unknown): never => {
+    const options = { exitCode: EXIT_UNREADABLE, ...(cause === undefined ? {} : { cause }) }
+    throw new AppError('unreadable', `--from: ${message}`, options)
+  }
+  let isDirectory = false
+  try {
+    isDirectory = statSync(from).isDirectory()
+  } catch (error) {
+    refuse(messageOf(error), error)
+  }
+  if (isDirectory) return
+  const isTarball = /\.(tar\.gz|tgz)$/.test(from)
+  const remedy = isTarball ? `unpack it first (tar -xzf ${from}), and name` : 'name'
+  refuse(`${from} is a file: ${remedy} the directory of the unpacked package`)
 }
 
 export function readNamed(path: string, flag: string): string {

@@ -584,6 +584,10 @@ t.test('a tree that is not sound is refused, and nothing is left of it', async (
   t.match(await attempt(tree), /^65 .*[\s\S]*agent\.mjs/)
   t.same(readdirSync(root), ['usr'])
   t.match(await attempt(directory), /^65 .*[\s\S]*package\.json/)
+  t.match(await attempt(join(directory, 'none')), /^66 .*--from: ENOENT.*none/)
+  const tarball = join(directory, 'obelisk.tar.gz')
+  writeFileSync(tarball, '')
+  t.match(await attempt(tarball), /^66 .*--from: .* is a file: unpack it first \(tar -xzf /)
   makeTree(tree, { version: '1.0.0', architecture: 'arm64', key })
   t.match(await attempt(tree), /^0 /)
   const foreign = makeTree(join(directory, 'foreign'), {
