@@ -2,12 +2,13 @@
  * What an installation is told about the program's configuration, checked by the very table that the
  * program reads its file with: nothing is touched for a value that the program would refuse.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, EXIT_UNREADABLE, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
 import { parseFlags } from '../../shared/runtime/flags.ts'
 import { flagOf, keyOf, type Option } from '../../shared/runtime/option-table.ts'
 import type { Role } from '../package/architectures.ts'
+import { faultOf } from './faults.ts'
 import { programOf } from './places.ts'
 import { setKeys, type TomlValue } from './toml-edit.ts'
 
@@ -52,7 +53,7 @@ export async function readSettings(
     const message = `--config is not for an installation: it writes the file that the unit reads`
     throw new AppError('usage', message, { exitCode: EXIT_USAGE })
   }
-  const file = existsSync(configuration) ? configuration : '/dev/null'
+  const file = isReadable(configuration) ? configuration : '/dev/null'
   try {
     await loadConfig(program, ['--config', file, ...argv], {})
   } catch (error) {
@@ -80,6 +81,17 @@ function argvOf(role: Role, flags: SettingsFlags): string[] {
     throw new AppError('usage', `${names}: only for --role agent`, { exitCode: EXIT_USAGE })
   }
   return [...given.map(([name, value]) => `--${name}=${value}`), ...others]
+}
+
+/** Throws AppError where there is something that cannot be read. */
+function isReadable(path: string): boolean {
+  try {
+    readFileSync(path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw faultOf(error, path, 'looked at')
+  }
 }
 
 /** Names the flag that was given, not the program's option that it stands for. */
