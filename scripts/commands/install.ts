@@ -1,9 +1,10 @@
 /** `obelisk install` and `obelisk uninstall`: looks, plans, and performs the plan or prints it. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import {
   AppError,
   EXIT_DONE,
+  EXIT_NO_ROOM,
   EXIT_NOT_ALLOWED,
   EXIT_UNSUITABLE,
   EXIT_WENT_BACK,
@@ -89,9 +90,20 @@ export async function install(
   const performer = new Performer({ root, trustedKey, limits, pollMs }, programs, (line) => {
     streams.stdout.write(`${line}\n`)
   })
-  await performOrGoBack(performer, { facts, wishes, steps, root }, streams)
+  try {
+    await performOrGoBack(performer, { facts, wishes, steps, root }, streams)
+  } catch (error) {
+    throw withWayOn(error)
+  }
   streams.stdout.write(`the ${role} is installed\n`)
   return EXIT_DONE
+}
+
+/** Each step is a whole change, and a second run plans only what is missing. */
+function withWayOn(error: unknown): unknown {
+  if (!(error instanceof AppError) || error.exitCode !== EXIT_NO_ROOM) return error
+  const message = `${error.message}: what was put in place before stays, each part whole; make room, and the same command goes on`
+  return new AppError(error.code, message, { cause: error, exitCode: error.exitCode })
 }
 
 interface Work {
@@ -150,6 +162,9 @@ function printPlan(steps: readonly Step[], streams: Streams): number {
 
 function target({ role, root = '/' }: CommonFlags): { role: Role; root: string } {
   if (!isRole(role)) throw usage(`--role: say which, ${ROLES.join(' or ')}`)
+  const isDirectory = statSync(root, { throwIfNoEntry: false })?.isDirectory()
+  if (isDirectory === undefined) throw usage(`--root: ${root} is not there`)
+  if (!isDirectory) throw usage(`--root: ${root} is no directory`)
   return { role, root: resolve(root) }
 }
 
@@ -159,7 +174,6 @@ function target({ role, root = '/' }: CommonFlags): { role: Role; root: string }
  */
 function checkPlace(root: string, { dryRun, packaged }: CommonFlags): boolean {
   if (root !== '/') {
-    if (!existsSync(root)) throw usage(`--root: ${root} is not there`)
     return false
   }
   const isLive = existsSync('/run/systemd/system')

@@ -1,10 +1,11 @@
 /** What the doctor looks at. Every look may fail, and then says less instead of ending the visit. */
-import { existsSync, lstatSync, readFileSync, statfsSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync, type Stats, statfsSync, statSync } from 'node:fs'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
-import { messageOf } from '../../shared/runtime/errors.ts'
-import { collectFacts } from '../install/collect-facts.ts'
+import { AppError, messageOf } from '../../shared/runtime/errors.ts'
+import { collectFacts, findNode } from '../install/collect-facts.ts'
+import type { Unseen } from '../install/faults.ts'
 import { NODE_RANGE, placesOf, programOf, under } from '../install/places.ts'
 import type { Facts } from '../install/plan.ts'
 import type { SystemPrograms } from '../install/system-programs.ts'
@@ -26,21 +27,26 @@ export async function examine(
   const places = placesOf(role)
   const isRunning = existsSync('/run/systemd/system')
   const installed = await installationOf(role, isRunning, programs)
-  const { values, problems } = await configurationOf(role)
+  const isHidden = (path: string): boolean => installed.unseen.some((one) => one.path === path)
+  const isConfigurationHidden = isHidden(places.configuration)
+  const { values, problems } = await configurationOf(role, isConfigurationHidden)
   const { id, url, topicBase = TOPIC_BASE_DEFAULT, username } = values as Record<string, string>
   const gateway =
     role === 'agent'
-      ? await askBroker({ url: url!, id: id!, topicBase, username, timeoutMs }, places.credential)
+      ? isConfigurationHidden
+        ? { probe: notAsked('its address is in the configuration'), offsetMs: undefined }
+        : await askBroker({ url: url!, id: id!, topicBase, username, timeoutMs }, places.credential)
       : { probe: await askHttp(http, timeoutMs), offsetMs: undefined }
   return {
     role,
-    node: installed?.node,
-    nodeRange: installed?.tree?.node ?? NODE_RANGE,
+    unseen: installed.unseen,
+    node: installed.node,
+    nodeRange: installed.tree?.node ?? NODE_RANGE,
     architecture: architectureOf(process.arch),
-    treeArchitecture: installed?.tree?.architecture,
-    treeProblems: installed?.tree?.problems ?? [],
+    treeArchitecture: installed.tree?.architecture,
+    treeProblems: installed.tree?.problems ?? [],
     armVersion: armVersionIn(textOf('/proc/cpuinfo')),
-    systemd: { version: installed?.systemdVersion, isRunning },
+    systemd: { version: installed.systemdVersion, isRunning },
     cgroup: cgroupOf('/'),
     clock: {
       nowMs: Date.now(),
@@ -55,7 +61,10 @@ export async function examine(
     unit: isRunning ? await askUnitState(places.unit, programs) : undefined,
     configurationProblems: problems,
     gatewayAddress: role === 'agent' ? (url ?? '') : http,
-    gateway: gateway.probe,
+    gateway:
+      gateway.probe.kind === 'not-authorised' && isHidden(places.credential)
+        ? notAsked('it wants the password')
+        : gateway.probe,
     id,
   }
 }
@@ -64,19 +73,28 @@ async function installationOf(
   role: Role,
   isLive: boolean,
   programs: SystemPrograms,
-): Promise<Facts | undefined> {
+): Promise<Pick<Facts, 'node' | 'unseen'> & Partial<Facts>> {
   try {
     return await collectFacts({ role, root: '/', isLive }, programs)
-  } catch {
-    // Without rights for the password, say: the rest is still worth a look.
-    return undefined
+  } catch (error) {
+    // Without systemctl, say: the rest is still worth a look.
+    const fault =
+      error instanceof AppError
+        ? error
+        : new AppError('unreadable', messageOf(error), { cause: error })
+    const unseen: Unseen[] = [{ path: placesOf(role).tree, fault }]
+    return { node: await findNode('/', NODE_RANGE, programs), unseen }
   }
 }
 
-async function configurationOf(role: Role) {
+function notAsked(detail: string): GatewayProbe {
+  return { kind: 'not-asked', detail }
+}
+
+async function configurationOf(role: Role, isHidden: boolean) {
   const program = programOf(role)
   const file = placesOf(role).configuration
-  const argv = existsSync(file) ? ['--config', file] : ['--config', '/dev/null']
+  const argv = existsSync(file) && !isHidden ? ['--config', file] : ['--config', '/dev/null']
   try {
     const loaded = await loadConfig(program, argv, {})
     return { values: loaded.kind === 'options' ? loaded.values : {}, problems: [] }
@@ -241,9 +259,17 @@ function mountOf(path: string): { fileSystem: string; isReadOnly: boolean } {
   }
 }
 
-function fileOf(path: string, kind: Pick<FileFacts, 'isSecret' | 'isRequired'>): FileFacts {
-  const stats = lstatSync(path, { throwIfNoEntry: false })
-  const seen = stats?.isSymbolicLink() && existsSync(path) ? statSync(path) : stats
+export function fileOf(path: string, kind: Pick<FileFacts, 'isSecret' | 'isRequired'>): FileFacts {
+  const seen = statsOf(path)
   const mode = seen === undefined ? undefined : seen.mode & 0o7777
   return { path, mode, isRootOwned: seen?.uid === 0, ...kind }
+}
+
+/** Nothing for what is not there, and for what may not be looked at. */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return existsSync(path) ? statSync(path) : lstatSync(path)
+  } catch {
+    return undefined
+  }
 }

@@ -2,8 +2,14 @@
  * What the doctor makes of what it saw: one finding a check, with the command that mends it. Pure, so that
  * every case can be tried without the board that has it.
  */
-import { EXIT_CONFIG, EXIT_LEFT, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
-import { placesOf } from '../install/places.ts'
+import {
+  EXIT_BAD_INPUT,
+  EXIT_CONFIG,
+  EXIT_LEFT,
+  EXIT_NOT_ALLOWED,
+} from '../../shared/runtime/errors.ts'
+import type { Unseen } from '../install/faults.ts'
+import { placesOf, SYSTEMD_LEAST } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
 import type { Role } from '../package/architectures.ts'
 
@@ -30,12 +36,20 @@ export interface FileFacts {
 export type GatewayProbe =
   | { readonly kind: 'reached'; readonly roundTripMs: number; readonly isNodeOnline?: boolean }
   | {
-      readonly kind: 'name' | 'refused' | 'silent' | 'not-authorised' | 'not-a-gateway'
+      readonly kind:
+        | 'name'
+        | 'refused'
+        | 'silent'
+        | 'not-authorised'
+        | 'not-a-gateway'
+        | 'not-asked'
       readonly detail: string
     }
 
 export interface DoctorFacts {
   readonly role: Role
+  /** What could not be looked at; in the rest it counts as missing. */
+  readonly unseen: readonly Unseen[]
   readonly node: { readonly path: string; readonly version: string | undefined } | undefined
   readonly nodeRange: string
   readonly architecture: string
@@ -81,6 +95,7 @@ export interface DoctorFacts {
   readonly id: string | undefined
 }
 
+const AS_ROOT = 'sudo obelisk doctor'
 const MIB = 1024 * 1024
 const DISK_FAIL_BYTES = 32 * MIB
 const DISK_WARN_BYTES = 256 * MIB
@@ -93,6 +108,7 @@ const POOR_FILE_SYSTEMS = ['vfat', 'exfat', 'nfs', 'cifs', 'overlay', 'tmpfs', '
 
 export function judge(facts: DoctorFacts): Finding[] {
   return [
+    ...unseenFindings(facts),
     nodeFinding(facts),
     architectureFinding(facts),
     ...treeFinding(facts),
@@ -118,6 +134,25 @@ function warn(check: string, message: string, fix: string): Finding {
 
 function fail(check: string, message: string, fix: string): Finding {
   return { check, level: 'fail', message, fix }
+}
+
+function hiddenPaths({ unseen }: DoctorFacts): string[] {
+  return unseen.filter(({ fault }) => fault.exitCode === EXIT_NOT_ALLOWED).map(({ path }) => path)
+}
+
+/** What only root may look at is no trouble: it is not known. */
+function unseenFindings(facts: DoctorFacts): Finding[] {
+  const hidden = hiddenPaths(facts)
+  const findings = facts.unseen
+    .filter(({ path }) => !hidden.includes(path))
+    .map(({ path, fault }) => {
+      const isDamaged = fault.exitCode === EXIT_BAD_INPUT
+      const again = `sudo obelisk install --role ${facts.role} --from <unpacked package>`
+      return fail('files', fault.message, isDamaged ? again : `ls -ld ${path}`)
+    })
+  if (hidden.length === 0) return findings
+  const message = `not known, as only root may look: ${hidden.join(', ')}`
+  return [...findings, warn('rights', message, AS_ROOT)]
 }
 
 function nodeFinding({ node, nodeRange, armVersion }: DoctorFacts): Finding {
@@ -166,12 +201,12 @@ function systemdFinding({ systemd }: DoctorFacts): Finding {
     const fix = 'run the program by hand: obelisk agent --help'
     return fail('systemd', 'systemd does not run here', fix)
   }
-  if (version !== undefined && version >= 252) return ok('systemd', `version ${version}`)
-  return warn(
-    'systemd',
-    `version ${version ?? 'unknown'} is older than any we tried (252)`,
-    'sudo apt full-upgrade',
-  )
+  if (version === undefined) {
+    return warn('systemd', 'its version is not known', 'systemctl --version')
+  }
+  if (version >= SYSTEMD_LEAST) return ok('systemd', `version ${version}`)
+  const needed = `${SYSTEMD_LEAST} or newer is needed`
+  return fail('systemd', `version ${version} is too old: ${needed}`, 'sudo apt full-upgrade')
 }
 
 /** Only the agent has a bound that the kernel must keep. */
@@ -220,7 +255,9 @@ function diskFinding({ disk }: DoctorFacts): Finding {
   return ok('disk', `${free}, ${fileSystem}`)
 }
 
-function fileFindings({ files }: DoctorFacts): Finding[] {
+function fileFindings(facts: DoctorFacts): Finding[] {
+  const { files } = facts
+  const hidden = hiddenPaths(facts)
   const problems = files.flatMap((file): Finding[] => {
     const { path, mode } = file
     if (mode === undefined) return []
@@ -239,10 +276,16 @@ function fileFindings({ files }: DoctorFacts): Finding[] {
     return []
   })
   if (problems.length > 0) return problems
-  return [ok('permissions', 'of configuration and password are as they should be')]
+  const seen = files.filter(({ path }) => !hidden.includes(path))
+  const what = seen.length === files.length ? 'configuration and password' : 'what may be looked at'
+  return [ok('permissions', `of ${what} are as they should be`)]
 }
 
-function configurationFinding({ configurationProblems, role }: DoctorFacts): Finding {
+function configurationFinding(facts: DoctorFacts): Finding {
+  const { configurationProblems, role } = facts
+  if (hiddenPaths(facts).includes(placesOf(role).configuration)) {
+    return warn('configuration', 'not known, as only root may read it', AS_ROOT)
+  }
   if (configurationProblems.length === 0) return ok('configuration', 'sound')
   const fix = `sudo editor ${placesOf(role).configuration}`
   return fail('configuration', configurationProblems.join('; '), fix)
@@ -308,6 +351,7 @@ function gatewayFinding({ gateway, gatewayAddress, role }: DoctorFacts): Finding
   }
   const { kind, detail } = gateway
   const setUrl = `sudo obelisk install --role ${role} --gateway mqtt://<host>:1883`
+  if (kind === 'not-asked') return warn(check, `not tried, as only root may: ${detail}`, AS_ROOT)
   if (role === 'gateway') {
     const fix = 'sudo systemctl restart obelisk-gateway'
     return fail(check, `${at} does not answer as a gateway (${detail})`, fix)

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSyn
 import { dirname, join, resolve } from 'node:path'
 import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
 import { architectureOf, type Role } from '../package/architectures.ts'
+import { Sight } from './faults.ts'
 import { NODE_PATHS, NODE_RANGE, otherRole, placesOf, under } from './places.ts'
 import type { Entry, Facts, UnitFacts } from './plan.ts'
 import { isNewEnough } from './plan.ts'
@@ -28,19 +29,26 @@ export async function collectFacts(
   const places = placesOf(role)
   const at = (path: string): string => under(root, path)
   const key = releaseKey === undefined ? undefined : readNamed(releaseKey, '--release-key')
-  const tree = readTree(at(places.tree), undefined)
-  const previous = readTree(at(places.previous), undefined)
-  const trusted = key ?? readKey(at(places.tree)) ?? readKey(at(places.previous))
+  const sight = new Sight()
+  const textOf = (path: string): string | undefined =>
+    sight.look(at(path), () => readFileSync(at(path), 'utf8'))
+  const isThere = (path: string): boolean =>
+    sight.look(at(path), () => lstatSync(at(path))) !== undefined
+  const treeOf = (path: string) => sight.look(at(path), () => readTree(at(path), undefined))
+  const keyOf = (path: string) => sight.look(at(path), () => readKey(at(path)))
+  const tree = treeOf(places.tree)
+  const previous = treeOf(places.previous)
+  const trusted = key ?? keyOf(places.tree) ?? keyOf(places.previous)
   const offered = from === undefined ? undefined : readOffered(from, trusted)
   const directories = Object.fromEntries(
     [places.configurationDirectory, places.credentialDirectory, places.dropInDirectory].map(
       (path) => [path, existsSync(at(path))],
     ),
   )
-  const credential = textOf(at(places.credential))
+  const credential = textOf(places.credential)
   const kept = [
     ...[places.configuration, places.credential, places.state, places.privateState],
-  ].filter((path) => isThere(at(path)))
+  ].filter(isThere)
   return {
     // Of another root only the package tells.
     architecture:
@@ -53,50 +61,59 @@ export async function collectFacts(
     previous,
     isOwnedByDpkg: existsSync(at(places.dpkgList)),
     directories,
-    configuration: textOf(at(places.configuration)),
+    configuration: textOf(places.configuration),
     credential:
       credential === undefined
         ? undefined
         : { text: credential, mode: statSync(at(places.credential)).mode & 0o7777 },
-    unitFile: textOf(at(places.unitFile)),
-    dropIn: textOf(at(places.dropIn)),
-    isWanted: isThere(at(places.wants)),
-    command: entryOf(at(places.command), root),
+    unitFile: textOf(places.unitFile),
+    dropIn: textOf(places.dropIn),
+    isWanted: isThere(places.wants),
+    command: sight.look(at(places.command), () => entryOf(at(places.command), root)) ?? {
+      kind: 'none',
+    },
     hasOther: existsSync(at(placesOf(otherRole(role)).tree)),
     unit: isLive ? await askUnit(places.unit, programs) : undefined,
     kept,
+    unseen: sight.unseen,
   }
 }
 
 function readOffered(from: string, trustedKey: string | undefined) {
+  checkFrom(from)
   const offered = readTree(resolve(from), trustedKey)
   if (offered === undefined) throw badTree(from, ['there is no package.json'])
   if (offered.problems.length > 0) throw badTree(from, offered.problems)
   return offered
 }
 
+/** What is named has to be there; whether it is a package is another question. */
+function checkFrom(from: string): void {
+  const refuse = (message: string, cause?: unknown): never => {
+    const options = { exitCode: EXIT_UNREADABLE, ...(cause === undefined ? {} : { cause }) }
+    throw new AppError('unreadable', `--from: ${message}`, options)
+  }
+  let isDirectory = false
+  try {
+    isDirectory = statSync(from).isDirectory()
+  } catch (error) {
+    refuse(messageOf(error), error)
+  }
+  if (isDirectory) return
+  const isTarball = /\.(tar\.gz|tgz)$/.test(from)
+  const remedy = isTarball ? `unpack it first (tar -xzf ${from}), and name` : 'name'
+  refuse(`${from} is a file: ${remedy} the directory of the unpacked package`)
+}
+
 export function readNamed(path: string, flag: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw new AppError('unreadable', `${flag}: ${messageOf(error)}`, {
-      cause: error,
-      exitCode: EXIT_UNREADABLE,
-    })
+    // Its message has no path for a directory.
+    const isOfPath = messageOf(error).includes(path)
+    const message = `${flag}: ${isOfPath ? '' : `${path}: `}${messageOf(error)}`
+    throw new AppError('unreadable', message, { cause: error, exitCode: EXIT_UNREADABLE })
   }
-}
-
-function textOf(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new AppError('unreadable', messageOf(error), { cause: error, exitCode: EXIT_UNREADABLE })
-  }
-}
-
-function isThere(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
 function entryOf(path: string, root: string): Entry {
@@ -109,7 +126,7 @@ function entryOf(path: string, root: string): Entry {
 }
 
 /** The best that is new enough; without one, the best that is there. */
-async function findNode(
+export async function findNode(
   root: string,
   range: string,
   programs: SystemPrograms,

@@ -15,11 +15,12 @@ import {
 import { dirname } from 'node:path'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { askUnit } from './collect-facts.ts'
+import { faultOf } from './faults.ts'
 import { under } from './places.ts'
 import { Readiness, type ReadinessLimits } from './readiness.ts'
 import { describe, type Step } from './steps.ts'
 import type { SystemPrograms } from './system-programs.ts'
-import { flush, noRoomOr, placeTree, restoreTree } from './tree.ts'
+import { flush, placeTree, restoreTree } from './tree.ts'
 
 export interface PerformOptions {
   readonly root: string
@@ -51,7 +52,13 @@ export class Performer {
   async perform(steps: readonly Step[]): Promise<void> {
     for (const step of steps) {
       this.#say(describe(step))
-      await this.#do(step)
+      try {
+        await this.#do(step)
+      } catch (error) {
+        const path = 'path' in step ? step.path : 'to' in step ? step.to : undefined
+        if (path === undefined) throw error
+        throw faultOf(error, under(this.#options.root, path), 'changed')
+      }
     }
   }
 
@@ -116,15 +123,19 @@ export class Performer {
 function makeDirectory(path: string, mode: number): void {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return
   makeDirectory(dirname(path), 0o755)
-  mkdirSync(path)
-  chmodSync(path, mode)
+  try {
+    mkdirSync(path)
+    chmodSync(path, mode)
+  } catch (error) {
+    throw faultOf(error, path, 'changed')
+  }
 }
 
 function writeWhole(path: string, text: string, mode: number): void {
   makeDirectory(dirname(path), 0o755)
   const temporary = `${path}.new`
-  rmSync(temporary, { force: true })
   try {
+    rmSync(temporary, { force: true })
     const descriptor = openSync(temporary, 'wx', 0o600)
     try {
       writeSync(descriptor, text)
@@ -135,8 +146,8 @@ function writeWhole(path: string, text: string, mode: number): void {
     chmodSync(temporary, mode)
     renameSync(temporary, path)
   } catch (error) {
-    rmSync(temporary, { force: true })
-    throw noRoomOr(error, path)
+    discard(temporary)
+    throw faultOf(error, path, 'changed')
   }
   flush(dirname(path))
 }
@@ -144,9 +155,21 @@ function writeWhole(path: string, text: string, mode: number): void {
 function linkWhole(path: string, target: string): void {
   makeDirectory(dirname(path), 0o755)
   const temporary = `${path}.new`
-  rmSync(temporary, { force: true })
-  symlinkSync(target, temporary)
-  renameSync(temporary, path)
+  try {
+    rmSync(temporary, { force: true })
+    symlinkSync(target, temporary)
+    renameSync(temporary, path)
+  } catch (error) {
+    discard(temporary)
+    throw faultOf(error, path, 'changed')
+  }
+}
+
+/** Of a change that failed, for a reason that matters more than what happens here. */
+function discard(temporary: string): void {
+  try {
+    rmSync(temporary, { force: true })
+  } catch {}
 }
 
 /** A directory of ours that is empty now goes too. */

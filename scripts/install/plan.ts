@@ -4,7 +4,8 @@
  */
 import { AppError, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import type { Role } from '../package/architectures.ts'
-import { otherRole, placesOf } from './places.ts'
+import type { Unseen } from './faults.ts'
+import { otherRole, placesOf, SYSTEMD_LEAST } from './places.ts'
 import { configurationText, type Settings } from './settings.ts'
 import type { Step } from './steps.ts'
 import { commandText, dropInText } from './unit-text.ts'
@@ -57,6 +58,8 @@ export interface Facts {
   readonly unit: UnitFacts | undefined
   /** What uninstall would remove with --purge. */
   readonly kept: readonly string[]
+  /** What could not be looked at: above, it counts as missing. */
+  readonly unseen: readonly Unseen[]
 }
 
 export type Entry =
@@ -73,6 +76,7 @@ export interface InstallWishes {
 
 export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
   const places = placesOf(wishes.role)
+  checkSeen(facts)
   const tree = checkedTree(facts, wishes)
   checkMachine(facts, tree)
   const node = facts.node!.path
@@ -100,6 +104,11 @@ export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
     steps.push({ do: 'remove', path: places.previous, about: 'the version before' })
   }
   return steps
+}
+
+/** A plan from less than what is there would be another one. */
+function checkSeen({ unseen }: Facts): void {
+  for (const { fault } of unseen) throw fault
 }
 
 /** Whether there is a version before to go back to while this plan is carried out. */
@@ -187,6 +196,11 @@ function checkMachine(facts: Facts, tree: TreeFacts): void {
   const { path, version } = facts.node!
   if (version !== undefined && !isNewEnough(version, tree.node)) {
     refuse(`${path} is Node ${version}; Obelisk needs ${tree.node}`)
+  }
+  // Of another root it may not be known.
+  const { systemdVersion } = facts
+  if (systemdVersion !== undefined && systemdVersion < SYSTEMD_LEAST) {
+    refuse(`this is systemd ${systemdVersion}; Obelisk needs ${SYSTEMD_LEAST} or newer`)
   }
 }
 
@@ -292,6 +306,7 @@ export interface UninstallWishes {
 export function planUninstall(facts: Facts, wishes: UninstallWishes): Step[] {
   const { role, isPackaged, isPurge } = wishes
   const places = placesOf(role)
+  checkSeen(facts)
   if (facts.isOwnedByDpkg && !isPackaged) {
     const message = `obelisk-${role} is a package: apt ${isPurge ? 'purge' : 'remove'} obelisk-${role}`
     throw new AppError('usage', message, { exitCode: EXIT_USAGE })

@@ -2,12 +2,13 @@
  * What an installation is told about the program's configuration, checked by the very table that the
  * program reads its file with: nothing is touched for a value that the program would refuse.
  */
-import { existsSync, readFileSync } from 'node:fs'
-import { loadConfig } from '../../shared/runtime/config.ts'
+import { readFileSync } from 'node:fs'
+import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, EXIT_UNREADABLE, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
 import { parseFlags } from '../../shared/runtime/flags.ts'
 import { flagOf, keyOf, type Option } from '../../shared/runtime/option-table.ts'
 import type { Role } from '../package/architectures.ts'
+import { faultOf } from './faults.ts'
 import { programOf } from './places.ts'
 import { setKeys, type TomlValue } from './toml-edit.ts'
 
@@ -52,8 +53,13 @@ export async function readSettings(
     const message = `--config is not for an installation: it writes the file that the unit reads`
     throw new AppError('usage', message, { exitCode: EXIT_USAGE })
   }
-  const file = existsSync(configuration) ? configuration : '/dev/null'
-  await loadConfig(program, ['--config', file, ...argv], {})
+  const file = isReadable(configuration) ? configuration : '/dev/null'
+  try {
+    await loadConfig(program, ['--config', file, ...argv], {})
+  } catch (error) {
+    const isUrlGiven = parsed.given.some(({ name }) => name === 'url')
+    throw flags.gateway === undefined || isUrlGiven ? error : asGiven(error)
+  }
   const values: Record<string, TomlValue> = {}
   for (const { name, text } of parseFlags(program.options, argv).given) {
     const option = program.options[name]!
@@ -75,6 +81,24 @@ function argvOf(role: Role, flags: SettingsFlags): string[] {
     throw new AppError('usage', `${names}: only for --role agent`, { exitCode: EXIT_USAGE })
   }
   return [...given.map(([name, value]) => `--${name}=${value}`), ...others]
+}
+
+/** Throws AppError where there is something that cannot be read. */
+function isReadable(path: string): boolean {
+  try {
+    readFileSync(path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw faultOf(error, path, 'looked at')
+  }
+}
+
+/** Names the flag that was given, not the program's option that it stands for. */
+function asGiven(error: unknown): unknown {
+  if (!(error instanceof ConfigError)) return error
+  const problems = error.problems.map((problem) => problem.replace(/^--url\b/, '--gateway'))
+  return new ConfigError(problems, error.exitCode)
 }
 
 function tomlValue(option: Option<unknown>, text: string): TomlValue {

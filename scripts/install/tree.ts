@@ -9,10 +9,12 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { AppError, EXIT_BAD_INPUT, EXIT_NO_ROOM, messageOf } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_BAD_INPUT, messageOf } from '../../shared/runtime/errors.ts'
 import { INVENTORY_FILE, PUBLIC_KEY_FILE, restoreModes, verifyTree } from '../package/inventory.ts'
+import { faultOf } from './faults.ts'
 import { NODE_RANGE } from './places.ts'
 import type { TreeFacts } from './plan.ts'
 
@@ -20,7 +22,7 @@ const SHOWN_MAX = 5
 
 /** What the tree says of itself, or nothing where there is none. */
 export function readTree(directory: string, trustedKey: string | undefined): TreeFacts | undefined {
-  if (!existsSync(join(directory, 'package.json'))) return undefined
+  if (!isThere(join(directory, 'package.json'))) return undefined
   try {
     const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'))
     const { role, architecture, node = NODE_RANGE } = manifest.obelisk
@@ -36,6 +38,8 @@ export function readTree(directory: string, trustedKey: string | undefined): Tre
       problems: problemsOf(directory, trustedKey),
     }
   } catch (error) {
+    const fault = faultOf(error, directory, 'looked at')
+    if (fault instanceof AppError) throw fault
     throw badTree(directory, [messageOf(error)], error)
   }
 }
@@ -43,7 +47,12 @@ export function readTree(directory: string, trustedKey: string | undefined): Tre
 /** The key that a tree came with, which the next one has to be signed by too. */
 export function readKey(directory: string): string | undefined {
   const path = join(directory, PUBLIC_KEY_FILE)
-  return existsSync(path) ? readFileSync(path, 'utf8') : undefined
+  return isThere(path) ? readFileSync(path, 'utf8') : undefined
+}
+
+/** What may not be looked at throws: it is not the same as not there. */
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
 function problemsOf(directory: string, trustedKey: string | undefined): string[] {
@@ -76,7 +85,7 @@ export function placeTree(from: string, to: string, previous: string, trustedKey
     flushTree(copy)
   } catch (error) {
     rmSync(copy, { recursive: true, force: true })
-    throw noRoomOr(error, to)
+    throw faultOf(error, to, 'changed')
   }
   if (existsSync(to)) {
     rmSync(previous, { recursive: true, force: true })
@@ -113,13 +122,4 @@ export function flush(path: string): void {
   } finally {
     closeSync(descriptor)
   }
-}
-
-export function noRoomOr(error: unknown, path: string): unknown {
-  const { code } = error as NodeJS.ErrnoException
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error
-  return new AppError('no-room', `the disk of ${path} is full`, {
-    cause: error,
-    exitCode: EXIT_NO_ROOM,
-  })
 }

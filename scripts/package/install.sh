@@ -39,7 +39,7 @@ if [ "${1-}" = --key ]; then
   [ $# -ge 2 ] || fail 2 'usage: install.sh [--key <file>] [options of obelisk install]'
   key=$2
   shift 2
-  [ -r "$key" ] || fail 66 "--key: $key cannot be read"
+  { [ -f "$key" ] && [ -r "$key" ]; } || fail 66 "--key: $key is no file, or cannot be read"
 fi
 
 # dpkg knows what the programs here are made for; the kernel may be of another kind.
@@ -70,6 +70,10 @@ libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || libc=
 [ -n "$libc" ] || fail 22 "glibc $glibc or newer is needed, and this system has another C library"
 is_at_least "${libc#glibc }" "$glibc" ||
   fail 22 "glibc $glibc or newer is needed, and this is $libc: a newer release of the system has it"
+
+systemd=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+[ "${systemd:-252}" -ge 252 ] ||
+  fail 23 "systemd 252 or newer is needed, and this is $systemd: a newer release of the system has it"
 
 installed=/usr/lib/obelisk-$role/release-key.pem
 if [ -n "$key" ]; then

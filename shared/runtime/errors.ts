@@ -10,7 +10,7 @@ export const EXIT_UNREADABLE = 66
 export const EXIT_UNAVAILABLE = 69
 /** The world failed: a store that cannot be flushed, a port that is taken. */
 export const EXIT_SOFTWARE = 70
-/** This machine cannot do it: its architecture, its Node, no systemd. */
+/** This machine cannot do it: its architecture, its Node, no systemd or an old one. */
 export const EXIT_UNSUITABLE = 71
 /** A program of the system is not installed. */
 export const EXIT_PROGRAM_MISSING = 72

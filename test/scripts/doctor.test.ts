@@ -1,17 +1,20 @@
 /** The doctor: its judgement as a table, its looks at real kernels' files, and real gateways to talk to. */
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
-import { armVersionIn, cgroupOf } from '../../scripts/doctor/collect-facts.ts'
+import { armVersionIn, cgroupOf, fileOf } from '../../scripts/doctor/collect-facts.ts'
 import { type DoctorFacts, type Finding, judge } from '../../scripts/doctor/findings.ts'
 import { probeGateway } from '../../scripts/doctor/gateway-probe.ts'
+import { AppError } from '../../shared/runtime/errors.ts'
+import { withoutRights } from '../support/without-rights.ts'
 
 const WELL: DoctorFacts = {
   role: 'agent',
+  unseen: [],
   node: { path: '/usr/bin/node', version: '20.19.2' },
   nodeRange: '>=20.19',
   architecture: 'arm64',
@@ -103,7 +106,14 @@ const CASES: readonly (readonly [
     /does not run/,
     /by hand/,
   ],
-  ['systemd', { systemd: { version: 247, isRunning: true } }, 'warn', /247/, /upgrade/],
+  ['systemd', { systemd: { version: 247, isRunning: true } }, 'fail', /247/, /upgrade/],
+  [
+    'systemd',
+    { systemd: { version: undefined, isRunning: true } },
+    'warn',
+    /not known/,
+    /systemctl --version/,
+  ],
   [
     'memory cgroup',
     {
@@ -206,6 +216,40 @@ t.test('each trouble is told, with what mends it', (t) => {
     t.match(find(changes, check), { level, message, fix }, `${check} ${message}`)
   }
   t.end()
+})
+
+t.test('what only root may look at is not known, and spoils nothing else', (t) => {
+  const unseen = ['/etc/obelisk/agent.toml', '/var/lib/private/obelisk-agent'].map((path) => ({
+    path,
+    fault: new AppError('not-permitted', `${path} may not be looked at`, { exitCode: 77 }),
+  }))
+  const gateway = { kind: 'not-asked', detail: 'its address is in the configuration' } as const
+  const findings = judge({ ...WELL, unseen, gateway })
+  const odd = findings.filter(({ level }) => level !== 'ok')
+  t.same(
+    odd.map(({ check, level, fix }) => [check, level, fix]),
+    ['rights', 'configuration', 'gateway'].map((check) => [check, 'warn', 'sudo obelisk doctor']),
+  )
+  t.match(odd[0]!.message, /not known.*agent\.toml, .*private\/obelisk-agent/)
+  t.match(
+    findings.find(({ check }) => check === 'permissions'),
+    { message: /what may be looked at/ },
+  )
+  const damaged = new AppError('bad-package', 'x is not sound', { exitCode: 65 })
+  t.match(find({ unseen: [{ path: '/usr/lib/x', fault: damaged }] }, 'files'), {
+    level: 'fail',
+    fix: /install --role agent/,
+  })
+  t.end()
+})
+
+t.test('a file that may not be looked at ends no visit', async (t) => {
+  const directory = t.testdir({ credstore: { password: '' } })
+  chmodSync(join(directory, 'credstore'), 0o000)
+  const path = join(directory, 'credstore/password')
+  const seen = await withoutRights(async () => fileOf(path, { isSecret: true, isRequired: false }))
+  chmodSync(join(directory, 'credstore'), 0o700)
+  t.match(seen, { path, mode: undefined })
 })
 
 t.test('kernels are read as they are', (t) => {

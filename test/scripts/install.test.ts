@@ -1,4 +1,5 @@
 /** Installing: the plan as a table, and carried out on a temporary root with real trees. */
+import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -7,14 +8,16 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { parse } from 'smol-toml'
 import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
+import { collectFacts } from '../../scripts/install/collect-facts.ts'
 import { Performer } from '../../scripts/install/perform.ts'
 import {
   type Facts,
@@ -34,6 +37,7 @@ import { commandText, dropInText } from '../../scripts/install/unit-text.ts'
 import type { AppError } from '../../shared/runtime/errors.ts'
 import { makeKey, makeTree } from '../support/packaged-tree.ts'
 import { SmallDisk } from '../support/small-disk.ts'
+import { withoutRights } from '../support/without-rights.ts'
 
 const UNIT =
   '[Service]\nExecStart=/usr/bin/node --max-old-space-size=64 /usr/lib/obelisk-agent/agent.mjs\n'
@@ -68,6 +72,7 @@ const BARE: Facts = {
   hasOther: false,
   unit: { isEnabled: false, activeState: 'inactive', statusText: '', needsReload: false },
   kept: [],
+  unseen: [],
 }
 
 const WISHES: InstallWishes = {
@@ -262,6 +267,8 @@ t.test('what does not fit is refused before anything is touched', (t) => {
     'unsuitable',
     71,
   ])
+  t.same(refused({ ...BARE, systemdVersion: 251 }), ['unsuitable', 71])
+  t.ok(lines({ ...BARE, systemdVersion: undefined }).length > 0, 'what is not known is no reason')
   t.same(refused({ ...BARE, offered: undefined }), ['usage', 2])
   t.same(refused({ ...BARE, offered: { ...TREE, role: 'gateway' } }), ['usage', 2])
   t.same(refused({ ...INSTALLED, isOwnedByDpkg: true }), ['usage', 2])
@@ -474,7 +481,12 @@ t.test('settings are checked by the table of the program, all at once', async (t
       return `${(error as AppError).exitCode} ${(error as Error).message}`
     }
   }
-  t.match(await refused({ id: 'a b', gateway: 'http://x' }), /^2 2 problems[\s\S]*--id[\s\S]*--url/)
+  t.match(
+    await refused({ id: 'a b', gateway: 'http://x' }),
+    /^2 2 problems[\s\S]*--id[\s\S]*--gateway/,
+  )
+  t.match(await refused({ gateway: '' }), /^2 .*[\s\S]*--gateway needs a value/)
+  t.match(await refused({ others: ['--url', 'http://x'] }), /^2 .*[\s\S]*--url/)
   t.match(await refused({ others: ['--weight', '1000'] }), /^78 .*[\s\S]*out of range/)
   t.match(await refused({ others: ['--data', '/x'] }), /^2 --data/)
   t.match(await refused({ others: ['--colour', 'red'] }), /^2 .*[\s\S]*unknown flag --colour/)
@@ -577,6 +589,10 @@ t.test('a tree that is not sound is refused, and nothing is left of it', async (
   t.match(await attempt(tree), /^65 .*[\s\S]*agent\.mjs/)
   t.same(readdirSync(root), ['usr'])
   t.match(await attempt(directory), /^65 .*[\s\S]*package\.json/)
+  t.match(await attempt(join(directory, 'none')), /^66 .*--from: ENOENT.*none/)
+  const tarball = join(directory, 'obelisk.tar.gz')
+  writeFileSync(tarball, '')
+  t.match(await attempt(tarball), /^66 .*--from: .* is a file: unpack it first \(tar -xzf /)
   makeTree(tree, { version: '1.0.0', architecture: 'arm64', key })
   t.match(await attempt(tree), /^0 /)
   const foreign = makeTree(join(directory, 'foreign'), {
@@ -617,6 +633,97 @@ t.test('on a full disk it says so, and what was there stays', async (t) => {
   t.match(readFileSync(at('usr/lib/obelisk-agent/package.json'), 'utf8'), /1\.0\.0/)
   disk.empty()
   t.equal((await obelisk(...words)).code, 0, 'with room again it goes on')
+})
+
+t.test('a disk without room for one more directory or link is full too', async (t) => {
+  for (const path of ['etc', 'etc/systemd/system/multi-user.target.wants']) {
+    await t.test(path, async (t) => {
+      const { root, tree, at } = makeRoot(t)
+      const disk = SmallDisk.mount(t, 1, 1)
+      if (typeof disk === 'string') {
+        t.comment(`skipped: ${disk}`)
+        return
+      }
+      mkdirSync(dirname(at(path)), { recursive: true })
+      disk.standInFor(at(path))
+      const words = ['install', '--role', 'agent', '--root', root, '--from', tree]
+      const { code, err } = await obelisk(...words)
+      t.equal(code, 73, err)
+      t.match(err, /the disk of .*etc.* is full: what was put in place before stays.*goes on/)
+      t.ok(existsSync(at('usr/lib/obelisk-agent/package.json')), 'the steps before are whole')
+      rmSync(at(path))
+      t.equal((await obelisk(...words)).code, 0, 'the same command goes on')
+    })
+  }
+})
+
+t.test('a directory in the place of a file is named, and how to go on', async (t) => {
+  const places = ['etc/obelisk/agent.toml', 'etc/systemd/system/obelisk-agent.service']
+  for (const path of [...places, 'usr/bin/obelisk', 'usr/bin/obelisk.new']) {
+    const { root, tree, at } = makeRoot(t)
+    mkdirSync(at(path), { recursive: true })
+    const common = ['--role', 'agent', '--root', root]
+    const { code, err } = await obelisk('install', ...common, '--from', tree)
+    t.equal(code, 66, path)
+    t.match(err, new RegExp(`error: ${at(path).replace('.new', '')} is a directory.*move it away`))
+    if (path.endsWith('.new')) continue
+    const removed = await obelisk('uninstall', ...common)
+    t.equal(removed.code, 66)
+    t.match(removed.err, `error: ${at(path)} is a directory`)
+    t.notOk(existsSync(at('usr/lib')), 'nothing was changed')
+  }
+  const { root, tree, at, directory } = makeRoot(t)
+  writeFileSync(at('etc'), '')
+  const words = ['install', '--role', 'agent', '--from', tree, '--root']
+  t.match(await obelisk(...words, root), { code: 66, err: /has a file above it/ })
+  t.match(await obelisk(...words, at('etc')), { code: 2, err: /etc is no directory/ })
+  rmSync(at('etc'))
+  t.match(await obelisk(...words, root, '--release-key', directory), {
+    code: 66,
+    err: `--release-key: ${directory}: EISDIR`,
+  })
+})
+
+t.test('where rights are missing it says where, and to run it as root', async (t) => {
+  const { root, tree, at } = makeRoot(t)
+  const words = ['--role', 'agent', '--root', root]
+  const asNobody = (...more: string[]) =>
+    withoutRights(async () => await obelisk('install', ...words, '--from', tree, ...more))
+  chmodSync(root, 0o555)
+  const closed = await asNobody()
+  chmodSync(root, 0o755)
+  t.equal(closed.code, 77)
+  t.match(closed.err, /error: .*root\/usr\/lib may not be changed: run it as root: sudo obelisk/)
+
+  const hidden = at('var/lib/private')
+  mkdirSync(join(hidden, 'obelisk-agent'), { recursive: true })
+  chmodSync(hidden, 0o000)
+  const dry = await asNobody('--dry-run')
+  t.equal(dry.code, 77)
+  t.match(dry.err, `error: ${hidden}/obelisk-agent may not be looked at: run it as root`)
+  const options = { role: 'agent', root, isLive: false } as const
+  const programs = new SystemPrograms(process.env)
+  const facts = await withoutRights(async () => await collectFacts(options, programs))
+  t.match(facts.node, { path: '/usr/bin/node' }, 'the rest is seen')
+  t.same(
+    facts.unseen.map(({ path }) => path),
+    [`${hidden}/obelisk-agent`],
+  )
+  chmodSync(hidden, 0o700)
+})
+
+t.test('a file system that is read-only is told as such', async (t) => {
+  const { root, tree, at } = makeRoot(t)
+  const disk = SmallDisk.mount(t, 1)
+  if (typeof disk === 'string') {
+    t.comment(`skipped: ${disk}`)
+    return
+  }
+  disk.standInFor(at('etc'))
+  spawnSync('mount', ['-o', 'remount,ro', disk.path])
+  const { code, err } = await obelisk('install', '--role', 'agent', '--root', root, '--from', tree)
+  t.equal(code, 77)
+  t.match(err, /etc\/obelisk is on a file system that is read-only: mount it for writing/)
 })
 
 /** A `systemctl` of a script: what it was told is in `calls`, what it shows in `state`. */

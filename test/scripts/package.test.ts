@@ -249,7 +249,11 @@ t.test('dpkg reads the packages', { skip: hasDpkg ? false : 'dpkg-deb is not her
 /** Runs an install.sh with some commands replaced by ones that print a line. */
 function install(tree: string, argv: readonly string[], commands: Record<string, string> = {}) {
   const directory = mkdtempSync(join(WORK, 'commands-'))
-  for (const [name, line] of Object.entries({ dpkg: architecture, ...commands })) {
+  for (const [name, line] of Object.entries({
+    dpkg: architecture,
+    systemctl: 'systemd 257 (257.9-1)',
+    ...commands,
+  })) {
     writeFileSync(join(directory, name), `#!/bin/sh\necho '${line}'\n`, { mode: 0o755 })
   }
   const { status, stdout, stderr } = spawnSync('sh', [join(tree, 'install.sh'), ...argv], {
@@ -264,8 +268,13 @@ t.test('install.sh refuses a machine that cannot run the package', (t) => {
   t.match(install(tree, [], { dpkg: 'mips' }), { status: 20, stderr: /this machine is mips/ })
   const other = { dpkg: 'riscv64' }
   t.match(install(tree, ['--key', '/nowhere'], other), { status: 66, stderr: /cannot be read/ })
+  t.match(install(tree, ['--key', WORK], other), { status: 66, stderr: /is no file/ })
   t.match(install(tree, ['--key']), { status: 2 })
   t.match(install(tree, [], { getconf: 'glibc 2.17' }), { status: 22, stderr: /is glibc 2\.17/ })
+  t.match(install(tree, [], { systemctl: 'systemd 247 (247.3-7)' }), {
+    status: 23,
+    stderr: /252 or newer is needed, and this is 247/,
+  })
   const old = unpack('agent', join(WORK, 'old-node'))
   const script = readFileSync(join(old, 'install.sh'), 'utf8')
   const oldNode = join(WORK, 'old-node/node')

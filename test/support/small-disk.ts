@@ -21,12 +21,13 @@ export class SmallDisk {
 
   /**
    * Mounts it until the test is over; says why where that is not allowed. To be called before the
-   * processes that use it are started: what was set up first is taken down last.
+   * processes that use it are started: what was set up first is taken down last. `filesMax` counts
+   * directories and links too, and its own.
    */
-  static mount(t: Test, sizeMib: number): SmallDisk | string {
+  static mount(t: Test, sizeMib: number, filesMax = 1000): SmallDisk | string {
     if (process.platform !== 'linux') return 'tmpfs is of Linux'
     const path = mkdtempSync(join(tmpdir(), 'obelisk-disk-'))
-    const argv = ['-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'none', path]
+    const argv = ['-t', 'tmpfs', '-o', `size=${sizeMib}m,nr_inodes=${filesMax}`, 'none', path]
     const { status, stderr } = spawnSync('mount', argv, { encoding: 'utf8' })
     if (status === 0) {
       t.teardown(() => {
