@@ -173,9 +173,7 @@ function target({ role, root = '/' }: CommonFlags): { role: Role; root: string }
  * an image, where nothing runs. Says whether there is a systemd to talk to.
  */
 function checkPlace(root: string, { dryRun, packaged }: CommonFlags): boolean {
-  if (root !== '/') {
-    return false
-  }
+  if (root !== '/') return false
   const isLive = existsSync('/run/systemd/system')
   if (!isLive && !packaged) {
     const message = 'systemd does not run here; --root <dir> puts everything under another root'

@@ -119,7 +119,7 @@ export class Performer {
   }
 }
 
-/** Parents too, as everyone may read; the last has the mode. */
+/** Parents too, as everyone may read; the last has the mode. A parent that fails is named itself. */
 function makeDirectory(path: string, mode: number): void {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return
   makeDirectory(dirname(path), 0o755)
@@ -147,7 +147,7 @@ function writeWhole(path: string, text: string, mode: number): void {
     renameSync(temporary, path)
   } catch (error) {
     discard(temporary)
-    throw faultOf(error, path, 'changed')
+    throw error
   }
   flush(dirname(path))
 }
@@ -161,7 +161,7 @@ function linkWhole(path: string, target: string): void {
     renameSync(temporary, path)
   } catch (error) {
     discard(temporary)
-    throw faultOf(error, path, 'changed')
+    throw error
   }
 }
 

@@ -32,7 +32,7 @@ export const NODE_PATHS = [
 /** The Node that is needed, where a package does not say it. */
 export const NODE_RANGE = '>=20.19'
 
-/** The oldest systemd that was tried: Debian 12's. Also in deb.ts and install.sh. */
+/** The oldest systemd that was tried: Debian 12's. Also in install.sh. */
 export const SYSTEMD_LEAST = 252
 
 /** Paths as the running system sees them; `under` puts them below another root. */

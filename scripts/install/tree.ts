@@ -85,7 +85,7 @@ export function placeTree(from: string, to: string, previous: string, trustedKey
     flushTree(copy)
   } catch (error) {
     rmSync(copy, { recursive: true, force: true })
-    throw faultOf(error, to, 'changed')
+    throw error
   }
   if (existsSync(to)) {
     rmSync(previous, { recursive: true, force: true })

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { SYSTEMD_LEAST } from '../install/places.ts'
 import type { Architecture, Role } from './architectures.ts'
 import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
@@ -72,7 +73,7 @@ function controlOf(
     'nodejs (>= 20.19)',
     `libc6 (>= ${native.glibc})`,
     `libstdc++6 (>= ${gccOf(native.libstdcxx)})`,
-    'systemd (>= 252)',
+    `systemd (>= ${SYSTEMD_LEAST})`,
   ]
   return `Package: obelisk-${role}
 Version: ${version}

@@ -71,7 +71,7 @@ async function nativeParts(
   const parts = new Map<Architecture, NativePart>()
   const fit = architectures.filter((one) => roles.some((role) => isPackaged(role, one)))
   if (fit.length === 0) {
-    throw new PackagingError(`nothing can be made: ${roles.map(placesOf).join(', ')}`)
+    throw new PackagingError(`nothing can be made: ${roles.map(fitOf).join(', ')}`)
   }
   for (const architecture of fit) {
     try {
@@ -85,7 +85,7 @@ async function nativeParts(
   return parts
 }
 
-function placesOf(role: Role): string {
+function fitOf(role: Role): string {
   return `the ${role} is for ${ARCHITECTURES.filter((one) => isPackaged(role, one)).join(' and ')}`
 }
 
