@@ -47,6 +47,8 @@ export async function runProgram<T extends OptionTable>(
     notify.tell({ STOPPING: '1', STATUS: `stopping: ${reason}` })
   }
   const shutdown = new Shutdown({ deadlineMs: SHUTDOWN_DEADLINE_MS, onBegin }, () => {}, log)
+  // First in, so last to close: that the program stops is told even where a ping is under way.
+  shutdown.add('notify', () => notify.settled())
   let failure: string | undefined
   const fatal = (error: unknown): void => {
     failure = messageOf(error)

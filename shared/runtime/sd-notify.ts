@@ -7,6 +7,7 @@
  */
 import { execFile } from 'node:child_process'
 import { fstatSync, writeSync } from 'node:fs'
+import { promisify } from 'node:util'
 import { messageOf } from './errors.ts'
 import type { Logger } from './logger.ts'
 
@@ -43,7 +44,7 @@ export class SdNotify {
   readonly #path: string | undefined
   #descriptor: number | undefined
   #way: NotifyWay
-  #isProgramRunning = false
+  #calls: Promise<void> | undefined
   #waiting: NotifyFields | undefined
   #hasComplained = false
 
@@ -69,6 +70,11 @@ export class SdNotify {
     else if (this.#way === 'program') this.#call(fields)
   }
 
+  /** Resolves once all that was told has been handed over: what still waits would end with us. */
+  async settled(): Promise<void> {
+    await this.#calls
+  }
+
   #wayWithoutSocket(): NotifyWay {
     return this.#address === undefined ? 'none' : 'program'
   }
@@ -87,19 +93,23 @@ export class SdNotify {
   }
 
   #call(fields: NotifyFields): void {
-    if (this.#isProgramRunning) {
-      this.#waiting = { ...this.#waiting, ...fields }
-      return
-    }
-    this.#isProgramRunning = true
+    this.#waiting = { ...this.#waiting, ...fields }
+    this.#calls ??= this.#callWhileWaiting()
+  }
+
+  async #callWhileWaiting(): Promise<void> {
     const env = { PATH: this.#path, NOTIFY_SOCKET: this.#address }
-    execFile(PROGRAM, linesOf(fields), { env, timeout: PROGRAM_TIMEOUT_MS }, (error) => {
-      this.#isProgramRunning = false
-      if (error !== null) this.#complain(error)
-      const waiting = this.#waiting
+    const options = { env, timeout: PROGRAM_TIMEOUT_MS }
+    while (this.#waiting !== undefined) {
+      const fields = this.#waiting
       this.#waiting = undefined
-      if (waiting !== undefined) this.#call(waiting)
-    })
+      try {
+        await promisify(execFile)(PROGRAM, linesOf(fields), options)
+      } catch (error) {
+        this.#complain(error)
+      }
+    }
+    this.#calls = undefined
   }
 
   #complain(error: unknown): void {
