@@ -51,9 +51,12 @@ export class LedgerStore {
       .filter((table) => table !== 'result')
       .map((table) => [
         table,
-        this.#tables[table]
-          .getRange()
-          .map(({ key, value }) => ({ key, value: decodeValue(table, value) })).asArray,
+        this.#database.read(() =>
+          Array.from(this.#tables[table].getRange(), ({ key, value }) => ({
+            key,
+            value: decodeValue(table, value),
+          })),
+        ),
       ])
     return Object.fromEntries(contents) as LedgerContents
   }
@@ -74,7 +77,7 @@ export class LedgerStore {
   }
 
   result(task: string): Uint8Array | undefined {
-    return this.#tables.result.get(task)
+    return this.#database.read(() => this.#tables.result.get(task))
   }
 
   /** Since when the oldest write waits for the disk, monotonic ms. */

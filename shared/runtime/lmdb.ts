@@ -18,6 +18,7 @@ import {
   renameSync,
   rmSync,
   statfsSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -63,7 +64,9 @@ export async function openDatabase(
   mkdirSync(directory, { recursive: true })
   requireRoom(directory)
   let setAside: string | undefined
-  if (existsSync(path)) {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found !== undefined) {
+    if (!found.isDirectory()) throw notOurs(path)
     const wasClean = existsSync(join(path, CLEAN_MARKER))
     if (!wasClean && (await probe(path, options)) === 'broken') {
       if (options.isIrreplaceable) throw broken(path)
@@ -85,8 +88,13 @@ function requireRoom(directory: string): void {
   throw new AppError('no-room', message, { exitCode: EXIT_NO_ROOM })
 }
 
-function broken(path: string): AppError {
+function broken(path: string, cause?: unknown): AppError {
   const message = `${path} is damaged: restore a backup, or move it away to begin anew`
+  return new AppError('store-damaged', message, { cause, exitCode: EXIT_CONFIG })
+}
+
+function notOurs(path: string): AppError {
+  const message = `${path} is a file, where the directory of a store belongs: move it away`
   return new AppError('store-damaged', message, { exitCode: EXIT_CONFIG })
 }
 
@@ -157,6 +165,18 @@ export class Database {
     }
     await flushed
     done()
+  }
+
+  /**
+   * Looks at a table that nothing can replace: damage that LMDB meets is the error that says so. Not by
+   * `asArray`, which on a failure is a promise.
+   */
+  read<T>(look: () => T): T {
+    try {
+      return look()
+    } catch (error) {
+      throw DAMAGE.test(messageOf(error)) ? broken(this.path, error) : error
+    }
   }
 
   /** Since when the oldest write waits for the disk, monotonic ms. */

@@ -1,5 +1,13 @@
+import assert from 'node:assert'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { AppError } from '../../../shared/runtime/errors.ts'
@@ -10,6 +18,7 @@ import {
   type Table,
 } from '../../../shared/runtime/lmdb.ts'
 
+const PAGE = 4096
 const OPTIONS = { mapSizeBytes: 16 * 1024 * 1024, maxDbs: 4 }
 const text = (bytes: Uint8Array | undefined): string | undefined =>
   bytes && Buffer.from(bytes).toString()
@@ -159,6 +168,38 @@ t.test('a database that kills who opens it is set aside after an unclean stop', 
     await database.close()
   }
   t.equal(readdirSync(directory).filter((entry) => entry.includes('broken')).length, 3)
+})
+
+t.test('a file in the place of the store is left alone, and said', async (t) => {
+  const directory = t.testdir()
+  const path = databasePath(directory)
+  writeFileSync(path, 'mine')
+  await t.rejects(open(t, directory), { exitCode: 78, message: `${path} is a file, where` })
+  t.equal(readFileSync(path, 'utf8'), 'mine')
+})
+
+t.test('what cannot be replaced and is damaged inside says so when it is read', async (t) => {
+  const directory = join(t.testdir(), 'store')
+  const { database, table } = await open(t, directory, { isIrreplaceable: true })
+  await database.write(() => {
+    for (let key = 0; key < 200; key++) void table.put(`key ${key}`, Buffer.alloc(500, key))
+  })
+  const keys = (): number => database.read(() => [...table.getRange()].length)
+  t.equal(keys(), 200)
+  await database.close()
+  const file = join(databasePath(directory), 'data.mdb')
+  const bytes = readFileSync(file)
+  // The pages that hold the keys; those before say where they are.
+  for (let at = 4 * PAGE; at < bytes.length; at += PAGE) {
+    if (bytes.includes('key 1', at) && bytes.indexOf('key 1', at) < at + PAGE)
+      bytes.fill(0, at, at + PAGE)
+  }
+  writeFileSync(file, bytes)
+  const again = await open(t, directory, { isIrreplaceable: true })
+  const read = (): unknown => again.database.read(() => [...again.table.getRange()])
+  t.throws(read, { code: 'store-damaged', exitCode: 78, cause: { message: /MDB_/ } })
+  const other = (): never => again.database.read(() => assert.fail('other'))
+  t.throws(other, { message: 'other' }, 'another failure stays what it is')
 })
 
 t.test('only so many broken databases are kept, the newest', async (t) => {
