@@ -135,7 +135,8 @@ export async function findNode(
   for (const path of NODE_PATHS) {
     if (!existsSync(under(root, path))) continue
     // That of another root may be of another architecture.
-    const asked = root === '/' ? await askNode(path, programs) : { version: undefined }
+    const asked =
+      root === '/' ? await askNode(path, programs) : { version: packagedNode(root, path) }
     if (asked === undefined) continue
     const node = { path, ...asked }
     if (node.version === undefined || isNewEnough(node.version, range)) return node
@@ -152,6 +153,16 @@ async function askNode(path: string, programs: SystemPrograms) {
     // It is for another machine, or not executable: as if it were not there.
     return undefined
   }
+}
+
+/** Below another root the package manager of Debian knows the version; of another Node nobody does. */
+function packagedNode(root: string, path: string): string | undefined {
+  const status = under(root, '/var/lib/dpkg/status')
+  if (path !== '/usr/bin/node' || !existsSync(status)) return undefined
+  const entry = readFileSync(status, 'utf8')
+    .split('\n\n')
+    .find((one) => one.startsWith('Package: nodejs\n') && /^Status: .* installed$/m.test(one))
+  return entry && /^Version: (?:\d+:)?(\d+\.\d+\.\d+)/m.exec(entry)?.[1]
 }
 
 async function askVersion(programs: SystemPrograms): Promise<number | undefined> {

@@ -612,6 +612,24 @@ t.test('a tree that is not sound is refused, and nothing is left of it', async (
   t.notOk(existsSync(at('usr/lib/obelisk-agent.previous')))
 })
 
+t.test('a Node of the other root that Debian packaged is asked its version there', async (t) => {
+  const { root, tree, at } = makeRoot(t)
+  const status = at('var/lib/dpkg/status')
+  mkdirSync(dirname(status), { recursive: true })
+  const before = 'Package: nodejs-doc\nStatus: install ok installed\nVersion: 30.0.0\n\n'
+  const install = async (state: string, version: string): Promise<string> => {
+    writeFileSync(status, `${before}Package: nodejs\nStatus: ${state}\nVersion: ${version}\n\n`)
+    const { code, err } = await obelisk(
+      ...['install', '--role', 'agent', '--root', root, '--from', tree, '--dry-run'],
+    )
+    return `${code} ${err}`
+  }
+  const old = '18.20.4+dfsg-1~deb12u1'
+  t.match(await install('install ok installed', old), /^71 .*\/usr\/bin\/node is Node 18\.20\.4; /)
+  t.match(await install('deinstall ok config-files', old), /^0 /, 'it is of somebody else')
+  t.match(await install('install ok installed', '1:20.19.2+dfsg-1'), /^0 /)
+})
+
 t.test('on a full disk it says so, and what was there stays', async (t) => {
   const { root, tree, at, key } = makeRoot(t)
   const disk = SmallDisk.mount(t, 2)
