@@ -62,14 +62,20 @@ function download(name: string, version: string, archive: string): void {
       { cwd: CHECKOUT, encoding: 'utf8' },
     )
     if (status !== 0) {
-      const why = error?.message ?? stderr.trim().split('\n').at(-1)
-      throw new PackagingError(`npm pack ${name}@${version}: ${why}`)
+      throw new PackagingError(`npm pack ${name}@${version}: ${error?.message ?? reasonOf(stderr)}`)
     }
     const [{ filename }] = JSON.parse(stdout) as [{ filename: string }]
     renameSync(join(directory, filename.replaceAll('/', '-').replace('@', '')), archive)
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
+}
+
+/** What npm complains of, without where its log is. */
+function reasonOf(stderr: string): string {
+  const lines = [...stderr.matchAll(/^npm (?:error|ERR!) (?!code|syscall|errno)(.+)$/gm)]
+  const told = lines.map(([, line]) => line!).filter((line) => !line.startsWith('A complete log'))
+  return told.slice(0, 2).join(' ') || stderr.trim()
 }
 
 /** By Subresource Integrity: the algorithm, a dash, base64; several are separated by spaces. */

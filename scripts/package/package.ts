@@ -3,9 +3,11 @@
  * same checkout write the same bytes.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
+import { noRoomOr } from '../install/faults.ts'
 import { ARCHITECTURES, type Architecture, isPackaged, type Role } from './architectures.ts'
 import { type Bundles, bundle } from './bundles.ts'
 import { CHECKOUT } from './checkout.ts'
@@ -49,9 +51,12 @@ export async function makePackages(argv: readonly string[], say: Say): Promise<n
     }
     return EXIT_DONE
   } catch (error) {
-    if (!(error instanceof PackagingError || error instanceof AppError)) throw error
-    say(`npm run package: ${error.message}`)
-    return error instanceof AppError ? error.exitCode : EXIT_FAILED
+    // What is made on the way goes to a temporary directory and to a cache in the checkout.
+    const { path = `${tmpdir()} or of ${CHECKOUT}` } = error as NodeJS.ErrnoException
+    const failure = noRoomOr(error, path)
+    if (!(failure instanceof PackagingError || failure instanceof AppError)) throw error
+    say(`npm run package: ${failure.message}`)
+    return failure instanceof AppError ? failure.exitCode : EXIT_FAILED
   }
 }
 
