@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Aedes } from 'aedes'
@@ -9,11 +10,13 @@ import type { Outcome } from '../../broker/core/effects.ts'
 import type { MovesView, NodeView, PlanView, TaskView } from '../../broker/core/views.ts'
 import { decodePayload } from '../../scripts/commands/payload.ts'
 import { runCommand } from '../../scripts/commands/program.ts'
+import { CHECKOUT } from '../../scripts/package/checkout.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
+import { VERSION } from '../../shared/runtime/version.ts'
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -603,3 +606,18 @@ t.test('payloads are told by topic, then by their first bytes', async (t) => {
   t.equal(decodePayload('obelisk/v1/node/n/info', Buffer.alloc(0)), null)
   t.same(decodePayload('elsewhere', Buffer.from([0xff, 0xfe])), Buffer.from([0xff, 0xfe]))
 })
+
+t.test(
+  'npx runs the command of the checkout as it was built, and installs nothing first',
+  async (t) => {
+    const cache = t.testdir()
+    const env = { ...process.env, npm_config_cache: cache, npm_config_offline: 'true' }
+    const { status, stdout, stderr } = spawnSync('npx', ['obelisk', '--version'], {
+      cwd: CHECKOUT,
+      env,
+    })
+    t.equal(status, 0, stderr.toString())
+    t.equal(stdout.toString(), `${VERSION}\n`)
+    t.notOk(existsSync(join(cache, '_npx')))
+  },
+)
