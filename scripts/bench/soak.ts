@@ -3,7 +3,8 @@
  * memory and of their files after a warm-up; what goes to the agents' disks in an hour, and what that is
  * in a year; and what telemetry costs, as the CPU time of two idle agents of which one sends it every
  * second. After `npm run build`: `node dist/scripts/bench/soak.js [--minutes 10] [--agents 3]
- * [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1]`. Longer runs tell more.
+ * [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1] [--agent <tree>/agent.mjs]`: the agent of a
+ * package. Longer runs tell more.
  */
 import type { ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
@@ -44,10 +45,12 @@ const { values: flags } = parseArgs({
     'tasks-per-second': { type: 'string', default: '4' },
     'telemetry-interval': { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
+    agent: { type: 'string' },
   },
 })
 const minutes = Number(flags.minutes)
 if (!(minutes >= 2)) throw new Error('--minutes: at least 2')
+const agentProgram = flags.agent === undefined ? [PROGRAM, 'agent'] : [flags.agent]
 const random = new Random(Number(flags.seed))
 const processes = new BenchProcesses()
 
@@ -123,10 +126,14 @@ async function startAgent(id: string, port: number, interval: string): Promise<S
   const setup = agentUnitSetup()
   const { child } = await processes.start(
     id,
-    ['agent', '--id', id, '--url', `mqtt://127.0.0.1:${port}`, '--data', directory].concat([
+    ['--id', id, '--url', `mqtt://127.0.0.1:${port}`, '--data', directory].concat([
       ...['--telemetry-interval', interval, '--log-level', 'warn'],
     ]),
-    { path: process.execPath, argv: [...setup.flags, PROGRAM], environment: setup.environment },
+    {
+      path: process.execPath,
+      argv: [...setup.flags, ...agentProgram],
+      environment: setup.environment,
+    },
   )
   return { name: id, pid: pidOf(child), directory }
 }
