@@ -8,10 +8,10 @@ import {
   EXIT_LEFT,
   EXIT_NOT_ALLOWED,
 } from '../../shared/runtime/errors.ts'
-import type { Unseen } from '../install/faults.ts'
 import { placesOf, SYSTEMD_LEAST } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
 import type { Role } from '../package/architectures.ts'
+import type { Unseen } from '../path-faults.ts'
 
 export type Level = 'ok' | 'warn' | 'fail'
 

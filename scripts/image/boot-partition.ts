@@ -5,8 +5,8 @@
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { noRoomOr } from '../install/faults.ts'
 import type { ProgramResult, SystemPrograms } from '../install/system-programs.ts'
+import { noRoomOr } from '../path-faults.ts'
 import { badImage, noRoom } from './image-error.ts'
 import {
   endOf,

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { noRoomOr } from '../install/faults.ts'
 import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
+import { noRoomOr } from '../path-faults.ts'
 import { badImage, unreadable } from './image-error.ts'
 import type { Progress } from './progress.ts'
 

@@ -3,7 +3,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSyn
 import { dirname, join, resolve } from 'node:path'
 import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
 import { architectureOf, type Role } from '../package/architectures.ts'
-import { Sight } from './faults.ts'
+import { Sight } from '../path-faults.ts'
 import { NODE_PATHS, NODE_RANGE, otherRole, placesOf, under } from './places.ts'
 import type { Entry, Facts, UnitFacts } from './plan.ts'
 import { isNewEnough } from './plan.ts'

@@ -4,7 +4,7 @@
  */
 import { AppError, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import type { Role } from '../package/architectures.ts'
-import type { Unseen } from './faults.ts'
+import type { Unseen } from '../path-faults.ts'
 import { otherRole, placesOf, SYSTEMD_LEAST } from './places.ts'
 import { configurationText, type Settings } from './settings.ts'
 import type { Step } from './steps.ts'

@@ -8,7 +8,7 @@ import { AppError, EXIT_UNREADABLE, EXIT_USAGE, messageOf } from '../../shared/r
 import { parseFlags } from '../../shared/runtime/flags.ts'
 import { flagOf, keyOf, type Option } from '../../shared/runtime/option-table.ts'
 import type { Role } from '../package/architectures.ts'
-import { faultOf } from './faults.ts'
+import { faultOf } from '../path-faults.ts'
 import { programOf } from './places.ts'
 import { setKeys, type TomlValue } from './toml-edit.ts'
 

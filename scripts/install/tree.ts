@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path'
 import { AppError, EXIT_BAD_INPUT, messageOf } from '../../shared/runtime/errors.ts'
 import { INVENTORY_FILE, PUBLIC_KEY_FILE, restoreModes, verifyTree } from '../package/inventory.ts'
-import { faultOf } from './faults.ts'
+import { faultOf } from '../path-faults.ts'
 import { NODE_RANGE } from './places.ts'
 import type { TreeFacts } from './plan.ts'
 

@@ -1,7 +1,7 @@
 /** Where packages go: what keeps them from it is said in words, and nothing half-written is left. */
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { messageOf } from '../../shared/runtime/errors.ts'
-import { noRoomOr } from '../install/faults.ts'
+import { noRoomOr } from '../path-faults.ts'
 import { PackagingError } from './packaging-error.ts'
 
 export function makeOutput(directory: string): void {

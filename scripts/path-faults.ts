@@ -1,11 +1,11 @@
-/** What the system says of a path, as the one who installs is told it: where, why, and what to do. */
+/** What the system says of a path, in words for a person: where, why, and what to do. */
 import {
   AppError,
   EXIT_NO_ROOM,
   EXIT_NOT_ALLOWED,
   EXIT_UNREADABLE,
   messageOf,
-} from '../../shared/runtime/errors.ts'
+} from '../shared/runtime/errors.ts'
 
 /** What was wished of the path. */
 export type Wish = 'looked at' | 'changed'
