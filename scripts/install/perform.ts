@@ -1,26 +1,15 @@
 /** Carries steps out, one after the other, each a whole change: nothing is left half-written. */
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  symlinkSync,
-  writeSync,
-} from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { faultOf } from '../path-faults.ts'
+import { linkWhole, writeWhole } from '../whole-file.ts'
 import { askUnit } from './collect-facts.ts'
 import { under } from './places.ts'
 import { Readiness, type ReadinessLimits } from './readiness.ts'
 import { describe, type Step } from './steps.ts'
 import type { SystemPrograms } from './system-programs.ts'
-import { flush, placeTree, restoreTree } from './tree.ts'
+import { placeTree, restoreTree } from './tree.ts'
 
 export interface PerformOptions {
   readonly root: string
@@ -69,6 +58,7 @@ export class Performer {
         makeDirectory(at(step.path), step.mode)
         break
       case 'write-file':
+        makeDirectory(dirname(at(step.path)), 0o755)
         writeWhole(at(step.path), step.text, step.mode)
         break
       case 'place-tree':
@@ -79,6 +69,7 @@ export class Performer {
         restoreTree(at(step.from), at(step.to))
         break
       case 'link':
+        makeDirectory(dirname(at(step.path)), 0o755)
         linkWhole(at(step.path), step.target)
         break
       case 'remove':
@@ -129,47 +120,6 @@ function makeDirectory(path: string, mode: number): void {
   } catch (error) {
     throw faultOf(error, path, 'changed')
   }
-}
-
-function writeWhole(path: string, text: string, mode: number): void {
-  makeDirectory(dirname(path), 0o755)
-  const temporary = `${path}.new`
-  try {
-    rmSync(temporary, { force: true })
-    const descriptor = openSync(temporary, 'wx', 0o600)
-    try {
-      writeSync(descriptor, text)
-      fsyncSync(descriptor)
-    } finally {
-      closeSync(descriptor)
-    }
-    chmodSync(temporary, mode)
-    renameSync(temporary, path)
-  } catch (error) {
-    discard(temporary)
-    throw error
-  }
-  flush(dirname(path))
-}
-
-function linkWhole(path: string, target: string): void {
-  makeDirectory(dirname(path), 0o755)
-  const temporary = `${path}.new`
-  try {
-    rmSync(temporary, { force: true })
-    symlinkSync(target, temporary)
-    renameSync(temporary, path)
-  } catch (error) {
-    discard(temporary)
-    throw error
-  }
-}
-
-/** Of a change that failed, for a reason that matters more than what happens here. */
-function discard(temporary: string): void {
-  try {
-    rmSync(temporary, { force: true })
-  } catch {}
 }
 
 /** A directory of ours that is empty now goes too. */

@@ -1,10 +1,7 @@
 /** Trees of files as packages bring them: read, checked against their inventory, put in place. */
 import {
-  closeSync,
   cpSync,
   existsSync,
-  fsyncSync,
-  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -13,6 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { AppError, EXIT_BAD_INPUT, messageOf } from '../../shared/runtime/errors.ts'
+import { flush } from '../../shared/runtime/flush.ts'
 import { INVENTORY_FILE, PUBLIC_KEY_FILE, restoreModes, verifyTree } from '../package/inventory.ts'
 import { faultOf } from '../path-faults.ts'
 import { NODE_RANGE } from './places.ts'
@@ -112,14 +110,4 @@ function flushTree(directory: string): void {
     else flush(path)
   }
   flush(directory)
-}
-
-/** A rename is on disk once its directory is (fsync(2)). */
-export function flush(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
 }

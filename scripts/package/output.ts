@@ -1,7 +1,8 @@
 /** Where packages go: what keeps them from it is said in words, and nothing half-written is left. */
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { noRoomOr } from '../path-faults.ts'
+import { writeWhole } from '../whole-file.ts'
 import { PackagingError } from './packaging-error.ts'
 
 export function makeOutput(directory: string): void {
@@ -15,26 +16,10 @@ export function makeOutput(directory: string): void {
 }
 
 export function writeOutput(path: string, bytes: Uint8Array): void {
-  const temporary = `${path}.new`
   try {
-    const descriptor = openSync(temporary, 'w')
-    try {
-      writeAndClose(descriptor, bytes)
-      renameSync(temporary, path)
-    } catch (error) {
-      rmSync(temporary, { force: true })
-      throw error
-    }
+    writeWhole(path, bytes, 0o644)
   } catch (error) {
     throw outputFailure(error, path)
-  }
-}
-
-function writeAndClose(descriptor: number, bytes: Uint8Array): void {
-  try {
-    writeFileSync(descriptor, bytes)
-  } finally {
-    closeSync(descriptor)
   }
 }
 

@@ -11,7 +11,6 @@ import {
   closeSync,
   existsSync,
   fstatSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -25,6 +24,7 @@ import { dirname, join } from 'node:path'
 import { type Key, type Database as LmdbDatabase, open, type RootDatabase } from 'lmdb'
 import { Waits } from '../core/waits.ts'
 import { AppError, EXIT_CONFIG, EXIT_NO_ROOM, EXIT_SOFTWARE, messageOf } from './errors.ts'
+import { flush } from './flush.ts'
 import { lmdbLibrary } from './lmdb-library.ts'
 
 export type Table<K extends Key = Key> = LmdbDatabase<Uint8Array, K>
@@ -75,7 +75,7 @@ export async function openDatabase(
   }
   if (!existsSync(path)) await create(path, options)
   rmSync(join(path, CLEAN_MARKER), { force: true })
-  syncDirectory(path)
+  flush(path)
   return new Database(path, openEnvironment(path, options), setAside, onFatal)
 }
 
@@ -109,7 +109,7 @@ export function setAsideDatabase(directory: string, kept = Number.POSITIVE_INFIN
     .sort((left, right) => right - left)
   const target = join(directory, `${prefix}${(numbers[0] ?? 0) + 1}`)
   renameSync(path, target)
-  syncDirectory(directory)
+  flush(directory)
   for (const number of numbers.slice(Math.max(0, kept - 1))) {
     rmSync(join(directory, `${prefix}${number}`), { recursive: true, force: true })
   }
@@ -285,10 +285,10 @@ async function create(path: string, options: DatabaseOptions): Promise<void> {
   await root.flushed
   await root.close()
   writeFileSync(join(temporary, CLEAN_MARKER), '')
-  syncPath(join(temporary, DATA_FILE))
-  syncDirectory(temporary)
+  flush(join(temporary, DATA_FILE))
+  flush(temporary)
   renameSync(temporary, path)
-  syncDirectory(dirname(path))
+  flush(dirname(path))
 }
 
 /** The one key of the root database that names no table: the probe writes there. */
@@ -338,17 +338,4 @@ async function probe(path: string, options: DatabaseOptions): Promise<'sound' | 
   throw new AppError('store-probe-failed', `could not try out ${path}: ${what} ${said}`, {
     exitCode: EXIT_SOFTWARE,
   })
-}
-
-function syncPath(path: string): void {
-  const file = openSync(path, 'r')
-  try {
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-}
-
-function syncDirectory(path: string): void {
-  syncPath(path)
 }

@@ -1,0 +1,49 @@
+/** Files and links that are there whole, or as they were before: made beside their place, then renamed. */
+import {
+  chmodSync,
+  closeSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { flush } from '../shared/runtime/flush.ts'
+
+/** On disk when this returns. */
+export function writeWhole(path: string, content: string | Uint8Array, mode: number): void {
+  replace(path, (temporary) => {
+    const descriptor = openSync(temporary, 'wx', 0o600)
+    try {
+      writeFileSync(descriptor, content, { flush: true })
+    } finally {
+      closeSync(descriptor)
+    }
+    chmodSync(temporary, mode)
+  })
+  flush(dirname(path))
+}
+
+export function linkWhole(path: string, target: string): void {
+  replace(path, (temporary) => symlinkSync(target, temporary))
+}
+
+function replace(path: string, make: (temporary: string) => void): void {
+  const temporary = `${path}.new`
+  try {
+    rmSync(temporary, { force: true })
+    make(temporary)
+    renameSync(temporary, path)
+  } catch (error) {
+    discard(temporary)
+    throw error
+  }
+}
+
+/** Of a change that failed, for a reason that matters more than what happens here. */
+function discard(temporary: string): void {
+  try {
+    rmSync(temporary, { force: true })
+  } catch {}
+}
