@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { SYSTEMD_LEAST } from '../install/places.ts'
+import { NODE_RANGE, SYSTEMD_LEAST } from '../install/places.ts'
 import type { Architecture, Role } from './architectures.ts'
 import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
@@ -70,7 +70,7 @@ function controlOf(
 ): string {
   const kibibytes = installed.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / 1024), 0)
   const depends = [
-    'nodejs (>= 20.19)',
+    `nodejs (${NODE_RANGE.replace('>=', '>= ')})`,
     `libc6 (>= ${native.glibc})`,
     `libstdc++6 (>= ${gccOf(native.libstdcxx)})`,
     `systemd (>= ${SYSTEMD_LEAST})`,
