@@ -338,7 +338,8 @@ export class Coordinator {
     const { tasks, ts, nowMs, deadlines } = this.#context
     for (const task of tasks.takeExpiredRetention(ts)) {
       this.#context.persist({ table: 'result', key: task.id, value: undefined })
-      this.#context.persist({ table: 'task', key: task.id, value: tasks.record(task, nowMs) })
+      const record = task.isNamed ? tasks.record(task, nowMs) : undefined
+      this.#context.persist({ table: 'task', key: task.id, value: record })
       for (const kind of ['task-state', 'task-result', 'task-result-json'] as const) {
         const topic = { kind, task: task.id }
         this.#context.emit({ type: 'publish', topic, payload: '', qos: 1, retain: true })

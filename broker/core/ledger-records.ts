@@ -68,6 +68,8 @@ export interface PlacementRecord {
 }
 
 export interface TaskRecord {
+  /** The gateway made the id; left out, it is of who submitted the task. */
+  readonly isNamed?: false
   readonly op: string
   /** Hex SHA-256 of the normal form. */
   readonly hash: string

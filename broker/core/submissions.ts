@@ -74,6 +74,7 @@ export class Submissions {
     const task = this.#context.tasks.accept(id, submission.body, encoded, {
       ts: this.#context.ts,
       deadlineMs: this.#context.nowMs + submission.body.deadlineMs,
+      isNamed: submission.id !== undefined,
     })
     this.#diskRoomBytes -= encoded.length
     if (submission.id === undefined) this.#remember(submitter, id)

@@ -1,8 +1,9 @@
 /**
  * Every task that was accepted, and what knows a repeat of it. A task is `accepted`, then `running`,
  * and ends once: `completed`, `failed`, `expired` or `cancelled`. State and result stay for the
- * retention; then both are cleared, and only id and hash remain until `idsKeptMs` after the end.
- * A full table refuses new tasks; it never forgets early.
+ * retention; then both are cleared, and only id and hash remain until `IDS_KEPT_MS` after the end. An id
+ * that the gateway made goes with its state: nobody who sends a task again can name it. A full table
+ * refuses new tasks; it never forgets early.
  */
 import { createHash } from 'node:crypto'
 import { assert } from '../../shared/core/assert.ts'
@@ -17,6 +18,8 @@ import type { TaskRecord } from './ledger-records.ts'
 
 export interface Task {
   readonly id: TaskId
+  /** By who submitted it, who may submit it again. */
+  readonly isNamed: boolean
   readonly op: string
   readonly hash: string
   readonly order: number
@@ -43,7 +46,7 @@ export interface RetentionOptions {
   readonly tasksMax: number
 }
 
-/** An id and hash are known for this long after the end (recovery.md, The ledger). */
+/** A named id and its hash are known for this long after the end (recovery.md, The ledger). */
 export const IDS_KEPT_MS = 7 * 24 * 3600 * 1000
 
 /** The bytes whose SHA-256 says whether two submissions are the same task. */
@@ -84,9 +87,10 @@ export function operationOf(task: Pick<Task, 'op'>): Operation {
 export class TaskLedger {
   readonly #options: RetentionOptions
   readonly #tasks = new Map<TaskId, Task>()
-  /** Ended tasks, oldest end first; those already cleared stand before `#clearedUpTo`. */
+  /** Ended tasks whose state is kept, oldest end first. */
   #ended: Task[] = []
-  #clearedUpTo = 0
+  /** Those of which only the id is known still, oldest end first. */
+  #cleared: Task[] = []
   #orders = 0
   #openBytes = 0
   #logBytes = 0
@@ -126,12 +130,13 @@ export class TaskLedger {
     id: TaskId,
     body: TaskBody,
     encoded: Uint8Array,
-    at: { ts: number; deadlineMs: number },
+    at: { ts: number; deadlineMs: number; isNamed: boolean },
   ): Task {
     assert(!this.#tasks.has(id), 'a task is accepted once')
     this.#orders += 1
     const task: Task = {
       id,
+      isNamed: at.isNamed,
       op: body.op,
       hash: hashBody(encoded),
       order: this.#orders,
@@ -174,30 +179,30 @@ export class TaskLedger {
   /** Tasks whose state and result have been kept long enough, now marked as cleared. */
   takeExpiredRetention(ts: number): Task[] {
     const { retentionMs, retentionTasks } = this.#options
-    const cleared: Task[] = []
-    while (this.#ended.length - this.#clearedUpTo > retentionTasks) {
-      const task = this.#ended[this.#clearedUpTo]!
-      if (ts - task.endedTs! < retentionMs || task.body !== undefined) break
+    const countMax = this.#ended.length - retentionTasks
+    const cleared = takeWhile(this.#ended, countMax, ({ endedTs, body }) => {
+      return ts - endedTs! >= retentionMs && body === undefined
+    })
+    for (const task of cleared) {
       task.isCleared = true
-      this.#clearedUpTo += 1
-      cleared.push(task)
+      if (task.isNamed) this.#cleared.push(task)
+      else this.#tasks.delete(task.id)
     }
     return cleared
   }
 
   /** Tasks whose ids have been kept long enough, now forgotten. */
   takeForgotten(ts: number): Task[] {
-    let count = 0
-    while (count < this.#clearedUpTo && ts - this.#ended[count]!.endedTs! >= IDS_KEPT_MS) count++
-    if (count === 0) return []
-    const forgotten = this.#ended.splice(0, count)
-    this.#clearedUpTo -= count
+    const forgotten = takeWhile(this.#cleared, this.#cleared.length, ({ endedTs }) => {
+      return ts - endedTs! >= IDS_KEPT_MS
+    })
     for (const task of forgotten) this.#tasks.delete(task.id)
     return forgotten
   }
 
   record(task: Task, nowMs: number): TaskRecord {
     return {
+      ...(task.isNamed ? {} : { isNamed: false as const }),
       op: task.op,
       hash: task.hash,
       state: task.state,
@@ -222,6 +227,7 @@ export class TaskLedger {
       const encoded = bodies.get(key)
       const task: Task = {
         id: key as TaskId,
+        isNamed: value.isNamed ?? true,
         op: value.op,
         hash: value.hash,
         order: value.order,
@@ -242,10 +248,18 @@ export class TaskLedger {
       else this.#openBytes += task.bodyBytes
       this.#orders = Math.max(this.#orders, task.order)
     }
-    this.#ended = [...this.#tasks.values()].filter((task) => isEnded(task.state))
-    this.#ended.sort((a, b) => Number(b.isCleared) - Number(a.isCleared) || a.endedTs! - b.endedTs!)
-    this.#clearedUpTo = this.#ended.filter((task) => task.isCleared).length
+    const ended = [...this.#tasks.values()].filter((task) => isEnded(task.state))
+    ended.sort((a, b) => a.endedTs! - b.endedTs!)
+    this.#ended = ended.filter((task) => !task.isCleared)
+    this.#cleared = ended.filter((task) => task.isCleared)
   }
+}
+
+/** Takes from the front of `tasks`, at most `countMax`. */
+function takeWhile(tasks: Task[], countMax: number, isTaken: (task: Task) => boolean): Task[] {
+  let count = 0
+  while (count < countMax && isTaken(tasks[count]!)) count++
+  return tasks.splice(0, count)
 }
 
 /** The 8 bytes by which stream chains know a body. */

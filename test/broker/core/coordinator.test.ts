@@ -125,11 +125,17 @@ t.test('what was kept long enough is cleared, and its id is still known', async 
     bench.submit({ id, ...GET })
     bench.cancel(id)
   }
+  const made = bench.submit(GET)
+  bench.cancel(made.task!)
+  bench.submit({ id: 'w', ...GET })
+  bench.cancel('w')
   bench.start()
   bench.nowMs += 24 * 3600 * 1000
+  const known = bench.ledger.count('task')
   bench.wait(60_000)
   t.equal(bench.task('first'), undefined)
   t.equal(bench.ledger.count('result'), 1)
+  t.equal(bench.ledger.count('task'), known - 1, 'an id that the gateway made is forgotten already')
   const again = bench.submit({ id: 'first', ...ADD, region: TILE_0 })
   t.match(again, { ok: true, task: 'first', state: 'completed' })
   bench.nowMs += 7 * 24 * 3600 * 1000

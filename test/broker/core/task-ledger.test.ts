@@ -22,9 +22,9 @@ const BODY: TaskBody = {
   deadlineMs: 60_000,
 }
 
-function accept(ledger: TaskLedger, id: string, ts = 0, nowMs = 0): Task {
-  const encoded = encodeBody(BODY)
-  return ledger.accept(id as TaskId, BODY, encoded, { ts, deadlineMs: nowMs + 60_000 })
+function accept(ledger: TaskLedger, id: string, ts = 0, nowMs = 0, isNamed = true): Task {
+  const at = { ts, deadlineMs: nowMs + 60_000, isNamed }
+  return ledger.accept(id as TaskId, BODY, encodeBody(BODY), at)
 }
 
 /** Ends a task as a read does: nobody needs its body any more. */
@@ -142,6 +142,24 @@ t.test('an id is known for seven days after the end, and then forgotten', async 
   t.match(ledger.takeForgotten(100 * IDS_KEPT_MS), [{ id: 'two' }])
   t.ok(ledger.find('three' as TaskId), 'what is not cleared stays')
   t.ok(accept(ledger, 'one'), 'a forgotten id may be used again')
+})
+
+t.test('an id that the gateway made goes with its state, also after a restart', async (t) => {
+  const options = { ...OPTIONS, retentionTasks: 1 }
+  const before = new TaskLedger(options)
+  const isNamed = (id: string): boolean => id.startsWith('named')
+  for (const [at, id] of ['made-1', 'named-1', 'made-2', 'named-2', 'made-3'].entries()) {
+    finish(before, accept(before, id, 0, 0, isNamed(id)), at)
+  }
+  for (const ledger of [restored(before, { options }), before]) {
+    t.equal(ledger.takeExpiredRetention(2 * DAY_MS).length, 4)
+    const known = ['made-1', 'named-1', 'made-2', 'named-2', 'made-3'].filter((id) => {
+      return ledger.find(id as TaskId) !== undefined
+    })
+    t.same(known, ['named-1', 'named-2', 'made-3'])
+    t.equal(ledger.size, 3)
+    t.match(ledger.takeForgotten(IDS_KEPT_MS + 2), [{ id: 'named-1' }])
+  }
 })
 
 t.test('a full table refuses, it does not forget', async (t) => {
