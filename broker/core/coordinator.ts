@@ -260,6 +260,7 @@ export class Coordinator {
           const wasInSync = member.isInSync
           this.#writes.acknowledge(member, message.position, message.results)
           this.#moves.acknowledged(member)
+          this.#rebalancer.acknowledged(member)
           if (!wasInSync && member.isInSync) this.#rebalancer.wake()
           this.#tryWaiting()
         }

@@ -33,6 +33,8 @@ export class Rebalancer {
   #heldUp: PlannedMove[] = []
   /** Tiles of moves that were given up, and when they may be tried again. */
   readonly #pausedUntilMs = new Map<number, number>()
+  /** Drained members that hold nothing and have entries still to apply. */
+  readonly #emptied = new Set<Member>()
   #credit: { bytes: number; atMs: number }
 
   /** `letGo` is told of members that hold nothing and need not be waited for. */
@@ -69,6 +71,11 @@ export class Rebalancer {
   proceed(): void {
     if (this.#next < this.#queue.length) this.#beginSome()
     else this.wake()
+  }
+
+  /** The member has applied something: if that was all that a drained one was waited for, it may leave. */
+  acknowledged(member: Member): void {
+    if (this.#emptied.has(member) && member.stream.isAtHead) this.wake()
   }
 
   /** A move was given up: it is not tried again at once. */
@@ -182,10 +189,13 @@ export class Rebalancer {
     const { members, moves } = this.#context
     const holding = this.#holding()
     for (const { to } of moves.all) holding.add(to)
+    this.#emptied.clear()
     for (const member of members.all) {
       if (holding.has(member.index) || member.isClosed) continue
       if (member.state === 'dead') this.#letGo(member)
-      else if (member.leaving === 'draining' && member.stream.isAtHead) this.#letGo(member)
+      else if (member.leaving !== 'draining') continue
+      else if (member.stream.isAtHead) this.#letGo(member)
+      else this.#emptied.add(member)
     }
   }
 

@@ -55,6 +55,14 @@ export const MUTANTS: readonly Mutant[] = [
     },
   },
   {
+    name: 'a drained node that had something to apply is not looked at again',
+    edit: {
+      file: 'broker/core/rebalancer.ts',
+      from: 'if (this.#emptied.has(member)',
+      to: 'if (false',
+    },
+  },
+  {
     name: 'a write that is done at the start still has its deadline',
     edit: {
       file: 'broker/core/coordinator.ts',

@@ -3,10 +3,15 @@
  * and slow down, cards are lost, restored or full. The budget of recovery.md is kept: a card is taken
  * only where another holder has all that it had.
  */
+import type { NodeId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import type { SimulatedFleet } from './simulated-fleet.ts'
 import type { Way } from './simulated-network.ts'
 import type { SimulatedNode } from './simulated-node.ts'
+import { violated } from './violation.ts'
+
+/** How often it is looked whether something has come to rest. */
+export const REST_CHECK_MS = 250
 
 export interface FaultOptions {
   /** Mean time between two faults. */
@@ -92,6 +97,18 @@ export class SimulatedFaults {
       if (this.#fullDisks.delete(node.id)) node.crash()
       if (!node.isUp) node.start()
     }
+  }
+
+  /** When all is at rest an operator empties a node, whose disk may be slow, and it leaves. */
+  drainOne(withinMs: number): void {
+    const { gateway, nodes, clock } = this.#fleet
+    const node = nodes[this.#random.integer(nodes.length)]!
+    node.slowness = this.#random.between(1, 100)
+    gateway.drain(node.id, true)
+    const untilMs = clock.nowMs + withinMs
+    const hasLeft = (): boolean => gateway.view?.node(node.id as NodeId)?.state === 'left'
+    while (clock.nowMs < untilMs && !hasLeft()) clock.run(clock.nowMs + REST_CHECK_MS)
+    if (!hasLeft()) violated(`node ${node.id} was drained and has not left in ${withinMs} ms`)
   }
 
   strikes(process: string): boolean {

@@ -22,7 +22,7 @@ import { FLUSH_MS_MAX, HeardTimes } from './heard-times.ts'
 import type { Mutation } from './mutation.ts'
 import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
-import { SimulatedFaults } from './simulated-faults.ts'
+import { REST_CHECK_MS, SimulatedFaults } from './simulated-faults.ts'
 import { type GatewayWitness, SimulatedGateway } from './simulated-gateway.ts'
 import { SimulatedLedger } from './simulated-ledger.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
@@ -34,7 +34,6 @@ import { violated } from './violation.ts'
 const FAULTS_MS = 12_000
 /** Longer than every deadline, and than all it takes for the last node to come back and catch up. */
 const REST_MS = 45_000
-const REST_CHECK_MS = 250
 /** The longest deadline of a task. */
 const DEADLINE_MS_MAX = 20_000
 const TASK_EVERY_MS = 180
@@ -156,6 +155,7 @@ export class SimulatedFleet {
     this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
     this.#checkers.finished()
     this.#handOffs.atRest(this.nodes.map(({ id }) => id))
+    if (this.nodes.length > this.#options.replicas) this.#faults.drainOne(REST_MS)
     const used = this.#nodesUsed.size
     if (used < this.#shape.nodesUsedMin) violated(`only ${used} nodes ever held a written tile`)
   }

@@ -92,6 +92,19 @@ t.test(
   },
 )
 
+t.test('a drained node that is slow to apply its drops leaves when it has', async (t) => {
+  const bench = written()
+  drain(bench, 'a')
+  t.equal(carry(bench, 'c'), TILES)
+  const last = bench.entriesTo('a')
+  t.match(last, [{ op: '$drop' }])
+  bench.live(3 * bench.options.settleMs)
+  t.same(bench.notices('node-left'), [], 'it still has its pages')
+  bench.apply('a', last)
+  bench.live(bench.options.settleMs)
+  t.match(bench.notices('node-left'), [{ node: 'a' }])
+})
+
 t.test('a drain goes on while the node that takes its tiles is behind', async (t) => {
   const bench = written({ movesMax: 1 })
   drain(bench, 'a')
