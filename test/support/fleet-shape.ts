@@ -48,6 +48,10 @@ export const THOUSAND: FleetShape = {
     minInSync: 1,
     virtualNodes: 64,
     streamWindowBytes: 64 * 1024,
+    // What is little for a small grid would have no room for one body here, or move tiles for minutes.
+    logBytesMax: 16 * 1024 * 1024,
+    moveBytesPerSecond: 1024 * 1024,
+    movesMax: 16,
   }),
   drawNodes: () => 1000,
   faultsEveryMs: [10, 30],

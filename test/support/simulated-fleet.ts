@@ -431,7 +431,7 @@ export class SimulatedFleet {
     const counts = view.counts()
     // Who comes and goes gets no more tiles for longer than a simulation lasts.
     const { planned_tiles: planned, waiting } = view.moves()
-    if (planned > (waiting['on-probation'] ?? 0)) return `${planned} moves are planned`
+    if (planned > (waiting['on-probation'] ?? 0)) return `moves wait: ${JSON.stringify(waiting)}`
     for (const what of QUIET) {
       if (counts[what] !== 0) return `${what} is ${counts[what]}`
     }
