@@ -269,6 +269,7 @@ export class Coordinator {
         if (this.#stands(member, message.position, message.chain)) {
           stream.rewind()
           this.#writes.acknowledge(member, message.position)
+          this.#rebalancer.acknowledged(member)
         }
         break
       case 'stopped': {

@@ -315,6 +315,7 @@ export class Fleet {
       node: member.id,
     })
     this.#changed()
+    this.#tasks.rebalancer.wake()
     this.#tasks.writes.pump(member)
     this.#tasks.tryWaiting()
   }

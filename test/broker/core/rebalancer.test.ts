@@ -123,6 +123,18 @@ t.test('a drain goes on while the node that takes its tiles is behind', async (t
   t.equal(bench.sent('copy').length, 1, 'the next has begun')
 })
 
+t.test('moves to a node that fell silent begin when it is heard again', async (t) => {
+  const bench = written({ movesMax: TILES })
+  const { suspectAfterMs, settleMs } = bench.options
+  bench.live(2 * suspectAfterMs, ['a', 'b'])
+  t.match(bench.notices('node-suspect'), [{ node: 'c' }])
+  drain(bench, 'a')
+  t.match(bench.view.counts(), { movesOpen: 0 }, 'there is nobody to take them')
+  bench.beat('c')
+  bench.live(settleMs)
+  t.match(bench.view.counts(), { movesOpen: TILES, movesPlanned: 0 })
+})
+
 t.test('a node that is new gets nothing by balance before its probation is over', async (t) => {
   const bench = written({ probationMs: 5000, movesMax: 1 })
   bench.live(4000)
