@@ -51,7 +51,7 @@ export const THOUSAND: FleetShape = {
     // What is little for a small grid would have no room for one body here, or move tiles for minutes.
     logBytesMax: 16 * 1024 * 1024,
     moveBytesPerSecond: 1024 * 1024,
-    movesMax: 16,
+    movesMax: 64,
   }),
   drawNodes: () => 1000,
   faultsEveryMs: [10, 30],
