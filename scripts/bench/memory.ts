@@ -7,10 +7,10 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { describeAgentMemory, measureAgent } from './agent-memory.ts'
-import { BenchProcesses, type Command } from './bench-processes.ts'
+import { BenchProcesses } from './bench-processes.ts'
 import { describeMachine, formatTable } from './measure.ts'
 import { MemoryBound } from './memory-bound.ts'
-import { agentUnitSetup, NO_SETUP } from './unit-command.ts'
+import { agentCommand, agentUnitSetup, NO_SETUP } from './unit-command.ts'
 
 const MIB = 1024 * 1024
 /** `MemoryMax=` of the unit. */
@@ -31,12 +31,7 @@ const { values: flags } = parseArgs({
 const seconds = Number(flags.seconds)
 if (!Number.isInteger(seconds) || seconds < 1) throw new Error('--seconds: a whole number above 0')
 const setup = flags.bare ? NO_SETUP : agentUnitSetup()
-const program = flags.agent === undefined ? [PROGRAM, 'agent'] : [flags.agent]
-const command: Command = {
-  path: process.execPath,
-  argv: [...setup.flags, ...program],
-  environment: setup.environment,
-}
+const command = agentCommand(setup, PROGRAM, flags.agent)
 const common = { gatewayProgram: PROGRAM, rounds: ROUNDS }
 
 async function measure(): Promise<string> {

@@ -17,7 +17,7 @@ import { BenchProcesses } from './bench-processes.ts'
 import { leastSquares } from './least-squares.ts'
 import { describeMachine, formatTable, median } from './measure.ts'
 import { TaskClient } from './task-client.ts'
-import { agentUnitSetup } from './unit-command.ts'
+import { agentCommand, agentUnitSetup } from './unit-command.ts'
 
 /** As many LSUs as a board is made for, on each agent when there are two replicas. */
 const WIDTH = 640
@@ -50,7 +50,7 @@ const { values: flags } = parseArgs({
 })
 const minutes = Number(flags.minutes)
 if (!(minutes >= 2)) throw new Error('--minutes: at least 2')
-const agentProgram = flags.agent === undefined ? [PROGRAM, 'agent'] : [flags.agent]
+const agent = agentCommand(agentUnitSetup(), PROGRAM, flags.agent)
 const random = new Random(Number(flags.seed))
 const processes = new BenchProcesses()
 
@@ -123,17 +123,12 @@ async function startGateway(name: string): Promise<Subject & { port: number; htt
 
 async function startAgent(id: string, port: number, interval: string): Promise<Subject> {
   const directory = join(processes.directory, id)
-  const setup = agentUnitSetup()
   const { child } = await processes.start(
     id,
     ['--id', id, '--url', `mqtt://127.0.0.1:${port}`, '--data', directory].concat([
       ...['--telemetry-interval', interval, '--log-level', 'warn'],
     ]),
-    {
-      path: process.execPath,
-      argv: [...setup.flags, ...agentProgram],
-      environment: setup.environment,
-    },
+    agent,
   )
   return { name: id, pid: pidOf(child), directory }
 }

@@ -1,5 +1,6 @@
 /** How a unit of systemd runs Node: its flags and variables, read from the unit itself. */
 import { readFileSync } from 'node:fs'
+import type { Command } from './bench-processes.ts'
 
 export interface NodeSetup {
   readonly flags: readonly string[]
@@ -15,6 +16,16 @@ const AGENT_UNIT_OF_SOURCES = new URL('../../systemd/obelisk-agent.service', imp
 export function agentUnitSetup(): NodeSetup {
   const isBuilt = new URL('.', import.meta.url).pathname.endsWith('/dist/scripts/bench/')
   return setupOf(readFileSync(isBuilt ? AGENT_UNIT : AGENT_UNIT_OF_SOURCES, 'utf8'))
+}
+
+/** The agent of a package, or without its file that of `program`, the `obelisk` command. */
+export function agentCommand(
+  { flags, environment }: NodeSetup,
+  program: string,
+  agentFile: string | undefined,
+): Command {
+  const words = agentFile === undefined ? [program, 'agent'] : [agentFile]
+  return { path: process.execPath, argv: [...flags, ...words], environment }
 }
 
 export function setupOf(unit: string): NodeSetup {
