@@ -1,7 +1,5 @@
 /** The gateway's composition root: ledger, coordinator, broker, HTTP; signals; the exit code. */
-import { randomBytes } from 'node:crypto'
-import type { NodeId } from '../shared/core/ids.ts'
-import { Random } from '../shared/core/random.ts'
+import { type NodeId, randomId } from '../shared/core/ids.ts'
 import { formatFields } from '../shared/grid/fields.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
@@ -10,6 +8,7 @@ import { ConfigError } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
+import { SystemRandom } from '../shared/runtime/system-random.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DiskWatch } from './adapters/disk-watch.ts'
@@ -69,7 +68,7 @@ async function start(
   shutdown.add('event log', () => events.close())
 
   const contents = ledger.load()
-  const random = new Random(randomBytes(4).readUInt32LE())
+  const random = new SystemRandom()
   const known = contents.meta.find(({ key }) => key === 'identity')?.value
   if (known !== undefined) {
     assertSameGrid(known, config)
@@ -145,7 +144,7 @@ async function start(
   })
 
   // Nobody else can know it.
-  const probeId = `probe-${randomBytes(12).toString('hex')}`
+  const probeId = `probe-${randomId(random)}`
   const broker = await MqttBroker.start(
     {
       host: config.host,

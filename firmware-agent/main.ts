@@ -1,17 +1,16 @@
 /** The agent's composition root: configuration, store, core, connection; signals; the exit code. */
-import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { arch, availableParallelism, totalmem } from 'node:os'
 import { setFlagsFromString } from 'node:v8'
 import { assert } from '../shared/core/assert.ts'
-import { isNodeId } from '../shared/core/ids.ts'
-import { Random } from '../shared/core/random.ts'
+import { isNodeId, randomId } from '../shared/core/ids.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
 import { buildTopic, nodeClientId } from '../shared/protocol/topics.ts'
 import { readSecret } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
+import { SystemRandom } from '../shared/runtime/system-random.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DeviceMetrics } from './adapters/device-metrics.ts'
@@ -46,18 +45,12 @@ async function start(
 ): Promise<void> {
   const node = config.id
   assert(isNodeId(node), 'the configuration checks the id')
-  const random = new Random(randomBytes(4).readUInt32LE())
+  const random = new SystemRandom()
 
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
   const { sliceBytesMax, outboxBytesMax } = config
-  const storeRandom = new Random(randomBytes(4).readUInt32LE())
-  const store = await SliceStore.open(
-    config.data,
-    { sliceBytesMax, outboxBytesMax },
-    storeRandom,
-    fatal,
-  )
+  const store = await SliceStore.open(config.data, { sliceBytesMax, outboxBytesMax }, random, fatal)
   shutdown.add('store', () => store.close())
   if (store.setAside !== undefined) {
     log.error(
@@ -74,7 +67,7 @@ async function start(
     shutdown.add('idle collection', () => collection.close())
   }
 
-  const processId = randomBytes(6).toString('hex')
+  const processId = randomId(random)
   const agent = new Agent(
     {
       node,

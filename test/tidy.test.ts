@@ -259,6 +259,17 @@ const operationsAreDeterministic = eachSource((source) => {
   return problems
 })
 
+/** A seed makes names that two of many processes share; only what is replayed is drawn from one. */
+const programsDrawFromTheSystem = eachSource((source) => {
+  if (!/^(shared|broker|firmware-agent)\//.test(source.path)) return []
+  const problems: string[] = []
+  source.each((node) => {
+    if (!ts.isNewExpression(node) || node.expression.getText() !== 'Random') return
+    problems.push(`${source.line(node)} draws from a seed`)
+  })
+  return problems
+})
+
 const processEndsInOnePlace = eachSource((source) => {
   if (isTest(source.path)) return []
   const mayEnd = /^((broker|firmware-agent)\/main|scripts\/(obelisk|run-main))\.ts$/.test(
@@ -457,6 +468,17 @@ const RULES: readonly [name: string, rule: Rule, broken: Source[][], kept: Sourc
         sample('broker/main.ts', "import type { TilePage } from '../shared/grid/tile-page.ts'"),
         sample('shared/grid/tile-page.ts', ''),
         sample('broker/adapters/a.ts', 'transaction.run(1)'),
+      ],
+    ],
+  ],
+  [
+    'programs draw from the system, not from a seed',
+    programsDrawFromTheSystem,
+    [[sample('broker/main.ts', 'const random = new Random(randomBytes(4).readUInt32LE())')]],
+    [
+      [
+        sample('broker/main.ts', 'const random = new SystemRandom()'),
+        sample('test/a.test.ts', 'const random = new Random(seed)'),
       ],
     ],
   ],

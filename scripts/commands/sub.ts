@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import type { IConnackPacket, IPublishPacket, MqttClient } from 'mqtt'
+import { randomId } from '../../shared/core/ids.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
 import {
   AppError,
@@ -10,6 +10,7 @@ import {
   EXIT_UNAVAILABLE,
   messageOf,
 } from '../../shared/runtime/errors.ts'
+import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { decodePayload } from './payload.ts'
 import { printable, type Streams } from './streams.ts'
 
@@ -32,7 +33,7 @@ const SUBSCRIPTION_FAILED = 0x80
 export async function subscribe(options: SubscribeOptions, streams: Streams): Promise<number> {
   const { connect } = await import('mqtt')
   const client = connect(options.url, {
-    clientId: `obelisk-sub-${randomUUID().slice(0, 8)}`,
+    clientId: `obelisk-sub-${randomId(new SystemRandom())}`,
     connectTimeout: CONNECT_TIMEOUT_MS,
     reconnectPeriod: 0,
   })

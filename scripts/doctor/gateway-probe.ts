@@ -2,11 +2,12 @@
  * One MQTT 3.1.1 connection by hand: whether the gateway's name is known, its port open, and we let in; then
  * what it retains of this node. A client library would try again and hide which of these it was.
  */
-import { randomUUID } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { generate, type Packet, parser } from 'mqtt-packet'
+import { randomId } from '../../shared/core/ids.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
+import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import type { GatewayProbe } from './findings.ts'
 
 export interface ProbeOptions {
@@ -83,7 +84,7 @@ function connectPacket({ username, password }: ProbeOptions): Buffer {
     protocolVersion: 4,
     clean: true,
     keepalive: 30,
-    clientId: `obelisk-doctor-${randomUUID().slice(0, 8)}`,
+    clientId: `obelisk-doctor-${randomId(new SystemRandom())}`,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password: Buffer.from(password) }),
   })

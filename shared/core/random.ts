@@ -1,7 +1,7 @@
 /**
  * Seeded pseudo-random numbers, so that a run can be replayed from its seed.
  * Generator: sfc32 (Chris Doty-Humphrey, PractRand), seeded through splitmix32.
- * Not for secrets: those come from node:crypto at the edges.
+ * Programs take theirs from the system (`SystemRandom`): a seed is too small for names and secrets.
  */
 export class Random {
   #a: number
