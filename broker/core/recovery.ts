@@ -103,16 +103,13 @@ export class Recovery {
 
   #recover(inventories: readonly Inventory[]): void {
     const context = this.#context
-    const { placement, identity } = context
+    const { placement } = context
     const filled = inventories
       .filter(({ hello }) => hello.ledgerId !== null)
       .sort((a, b) => (a.hello.node < b.hello.node ? -1 : 1))
     const former = new Set(filled.map(({ hello }) => hello.ledgerId!))
-    const seq = Math.max(
-      identity.seq,
-      ...filled.map(({ hello, ats }) => ats.reduce((a, b) => Math.max(a, b), hello.seq)),
-    )
-    context.changeIdentity({ seq, isRecovering: false, formerLedgerIds: [...former].sort() })
+    this.#raiseSequence(filled)
+    context.changeIdentity({ isRecovering: false, formerLedgerIds: [...former].sort() })
     const members = filled.map((inventory) => this.#addMember(inventory))
     const best = new Map<number, number>()
     for (const { tiles, ats } of filled) {
@@ -137,6 +134,16 @@ export class Recovery {
     })
     this.#inventories.clear()
     this.#onRecovered()
+  }
+
+  /** Above every `at` that comes in: a node skips a write whose sequence is not above its tile's `at`. */
+  #raiseSequence(inventories: readonly Inventory[]): void {
+    let { seq } = this.#context.identity
+    for (const { hello, ats } of inventories) {
+      for (const at of ats) seq = Math.max(seq, at)
+      seq = Math.max(seq, hello.seq)
+    }
+    this.#context.changeIdentity({ seq })
   }
 
   #addMember({ hello }: Inventory): Member {
@@ -170,6 +177,7 @@ export class Recovery {
   #takeLate(inventory: Inventory): void {
     const { placement } = this.#context
     this.#inventories.delete(inventory.hello.node)
+    this.#raiseSequence([inventory])
     const member = this.#addMember(inventory)
     const missing = inventory.tiles.filter(
       (tile) => placement.findMissing(Uint32Array.of(tile)) !== undefined,

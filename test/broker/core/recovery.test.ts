@@ -80,6 +80,21 @@ t.test('a node of the lost ledger that comes late gives what nobody has', async 
   t.match(bench.notices('node-refused'), [{ node: 'c', reason: 'ledger-mismatch' }])
 })
 
+t.test('what is written after a late node came stands above all that it brought', async (t) => {
+  const bench = recovering(1)
+  held(bench, hello(bench, 'a', 3), { position: 3, tiles: [0], ats: [20] })
+  const late = hello(bench, 'b', 2)
+  held(bench, late, { position: 2, tiles: [1, 5], ats: [4000, 7] })
+  t.match(bench.notices('recovered-late'), [{ node: 'b', tiles: 2 }])
+  bench.hello('b', { ledgerId: 'rebuilt' })
+  bench.submit({ id: 'w', ...ADD, region: { x: 4, y: 0, w: 4, h: 4 } })
+  const [entry] = bench.entriesTo('b')
+  t.equal(entry?.op, 'add')
+  t.ok(entry!.seq > 4000, 'else the node would skip it and acknowledge')
+  bench.start()
+  t.ok(bench.view.counts().sequence! > 4000, 'and the ledger knows')
+})
+
 t.test('a write that no replica can apply is voided, and the streams go on', async (t) => {
   const bench = settledPair()
   bench.submit({ id: 'w', ...ADD, region: TILE_0 })
