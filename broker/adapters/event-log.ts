@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from '../../shared/runtime/logger.ts'
@@ -16,8 +17,9 @@ export interface EventLogOptions {
 const MIB = 1024 * 1024
 
 /**
- * The gateway's event log, `events.jsonl`: one notice a line. Appends never wait and never throw;
- * what the disk does not take is counted, and said in the log once it takes lines again.
+ * The gateway's event log, `events.jsonl`: one notice a line. Appends never wait and never throw; what
+ * the disk does not take waits, up to a bound, and is tried again with the next event. What is beyond
+ * that is counted, and said in the log once the disk takes lines again.
  */
 export class EventLog {
   readonly #options: Required<EventLogOptions>
@@ -29,6 +31,8 @@ export class EventLog {
   #waitingBytes = 0
   #writing: Promise<void> | undefined
   #isFailing = false
+  /** No part of a line that failed stands at the end of the file. */
+  #isWhole = true
   #isClosed = false
   #dropped = 0
   #droppedUnsaid = 0
@@ -71,10 +75,9 @@ export class EventLog {
     if (this.#isClosed) return
     this.#isClosed = true
     await this.#writing
-    if (this.#droppedUnsaid > 0 && !this.#isFailing) {
-      this.#sayWhatWasDropped()
-      await this.#drain()
-    }
+    if (this.#droppedUnsaid > 0 && !this.#isFailing) this.#sayWhatWasDropped()
+    await this.#drain()
+    this.#drop(this.#waiting.length)
     await this.#file.close()
   }
 
@@ -94,16 +97,16 @@ export class EventLog {
   }
 
   async #drain(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      if (this.#droppedUnsaid > 0 && !this.#isFailing) this.#sayWhatWasDropped()
-      const lines = this.#takeForFile()
-      try {
-        if (lines.length === 0) await this.#rotate()
-        else await this.#write(lines)
+    try {
+      while (this.#waiting.length > 0) {
+        if (this.#droppedUnsaid > 0 && !this.#isFailing) this.#sayWhatWasDropped()
+        const count = this.#countForFile()
+        if (count === 0) await this.#rotate()
+        else await this.#write(count)
         this.#isFailing = false
-      } catch (error) {
-        this.#onFailure(error, lines.length)
       }
+    } catch (error) {
+      await this.#onFailure(error)
     }
     this.#writing = undefined
   }
@@ -118,52 +121,77 @@ export class EventLog {
     this.#waitingBytes += line.length
   }
 
-  /** The lines that still fit into the file: none when it has to be put aside first. */
-  #takeForFile(): Buffer[] {
+  /** How many lines still fit into the file: none when it has to be put aside first. */
+  #countForFile(): number {
+    // One is enough to see whether the disk takes lines again.
+    const countMax = this.#isFailing ? 1 : this.#waiting.length
     let bytes = this.#fileBytes
     let count = 0
-    for (const line of this.#waiting) {
+    for (const { length } of this.#waiting) {
       // A file takes at least one line, however long.
-      if (bytes > 0 && bytes + line.length > this.#options.fileBytesMax) break
-      bytes += line.length
+      if (count === countMax || (bytes > 0 && bytes + length > this.#options.fileBytesMax)) break
+      bytes += length
       count += 1
     }
-    const lines = this.#waiting.splice(0, count)
-    for (const line of lines) this.#waitingBytes -= line.length
-    return lines
+    return count
   }
 
-  async #write(lines: readonly Buffer[]): Promise<void> {
-    const chunk = Buffer.concat(lines)
+  async #write(count: number): Promise<void> {
+    const chunk = Buffer.concat(this.#waiting.slice(0, count))
+    await this.#cutBack()
+    this.#isWhole = false
     await this.#file.appendFile(chunk)
+    this.#isWhole = true
     this.#fileBytes += chunk.length
+    this.#waiting.splice(0, count)
+    this.#waitingBytes -= chunk.length
   }
 
+  /** A full disk may have taken part of a line: the next one must not be joined to it. */
+  async #cutBack(): Promise<void> {
+    if (this.#isWhole) return
+    await this.#file.truncate(this.#fileBytes)
+    this.#isWhole = true
+  }
+
+  /** Whatever fails here is tried again and costs no file: the next one is open first. */
   async #rotate(): Promise<void> {
-    const { filesKept } = this.#options
-    await rm(`${this.#path}.${filesKept}`, { force: true })
-    for (let number = filesKept - 1; number >= 1; number--) {
-      await renameIfThere(`${this.#path}.${number}`, `${this.#path}.${number + 1}`)
+    const path = `${this.#path}.next`
+    const next = await openForAppend(path)
+    try {
+      await this.#putAside()
+      await rename(path, this.#path)
+    } catch (error) {
+      await next.file.close()
+      throw error
     }
-    if (filesKept > 0) await renameIfThere(this.#path, `${this.#path}.1`)
-    else await rm(this.#path, { force: true })
-    const next = await openForAppend(this.#path)
     await this.#file.close()
     this.#file = next.file
     this.#fileBytes = next.bytes
   }
 
-  /** A full disk must neither stop the gateway nor fill its log with complaints. */
-  #onFailure(error: unknown, lost: number): void {
-    // What waits behind a failed rotation is lost with it, or the loop would never end.
-    const events = lost > 0 ? lost : this.#waiting.length
-    if (lost === 0) {
-      this.#waiting = []
-      this.#waitingBytes = 0
+  /** Files move up as far as the first free number, which an attempt before may have left. */
+  async #putAside(): Promise<void> {
+    const { filesKept } = this.#options
+    // That attempt may have put it aside already.
+    if (!existsSync(this.#path)) return
+    if (filesKept === 0) {
+      await rm(this.#path)
+      return
     }
-    this.#drop(events)
-    if (!this.#isFailing) this.#log.error({ err: error, events }, 'the event log cannot be written')
+    let free = 1
+    while (free < filesKept && existsSync(`${this.#path}.${free}`)) free++
+    for (let number = free; number > 1; number--) {
+      await rename(`${this.#path}.${number - 1}`, `${this.#path}.${number}`)
+    }
+    await rename(this.#path, `${this.#path}.1`)
+  }
+
+  /** A full disk must neither stop the gateway nor fill its log with complaints. */
+  async #onFailure(error: unknown): Promise<void> {
+    if (!this.#isFailing) this.#log.error({ err: error }, 'the event log cannot be written')
     this.#isFailing = true
+    await this.#cutBack().catch(() => {})
   }
 }
 
@@ -177,12 +205,4 @@ async function openForAppend(path: string): Promise<{ file: FileHandle; bytes: n
   if (last[0] === 0x0a) return { file, bytes: size }
   await file.appendFile('\n')
   return { file, bytes: size + 1 }
-}
-
-async function renameIfThere(from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-  }
 }
