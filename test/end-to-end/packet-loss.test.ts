@@ -14,6 +14,7 @@ import { Agent, Fleet, freePort, Gateway, PROGRAM, type Run } from '../support/p
 import { caughtUp } from '../support/replicas.ts'
 import { compareStoredCopies } from '../support/stored-copies.ts'
 import { type Place, TcpRelay } from '../support/tcp-relay.ts'
+import { TYPESCRIPT } from '../support/typescript/node-options.ts'
 import { HttpClient } from '../support/wire-client.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
@@ -43,7 +44,7 @@ t.test('with every tenth packet lost each LSU still counts its tasks', { skip },
   }
   const relayIn = async (name: string, at: Place, to: Place): Promise<void> => {
     const places = [at, to].map((place) => JSON.stringify(place))
-    await runIn(name, ...process.execArgv, RELAY, ...places).line('ready ', READY_WITHIN_MS)
+    await runIn(name, TYPESCRIPT, RELAY, ...places).line('ready ', READY_WITHIN_MS)
   }
   const [port, httpPort] = [await freePort(), await freePort()]
   const directory = join(fleet.directory, 'gateway')

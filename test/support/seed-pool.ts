@@ -2,8 +2,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { runSeeds, type SeedRange, type SeedReport } from './seed-runs.ts'
+import { TYPESCRIPT } from './typescript/node-options.ts'
 
 const WORKER = new URL('./seed-worker.ts', import.meta.url)
+/** A simulation leaves much garbage that dies young. */
+const YOUNG = '--max-semi-space-size=64'
 
 /**
  * Takes ranges from `next` until there are none left, and tells `done` of each. A worker that dies,
@@ -20,7 +23,7 @@ export async function runInPool(
   }
   await Promise.all(
     Array.from({ length: processes }, async () => {
-      const worker = fork(WORKER)
+      const worker = fork(WORKER, { execArgv: [YOUNG, TYPESCRIPT] })
       try {
         for (let range = next(); range !== undefined; range = next()) {
           const report = await ask(worker, range)

@@ -10,6 +10,7 @@ import type { Answer } from '../../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../../shared/protocol/stream-chain.ts'
 import type { AppError } from '../../../shared/runtime/errors.ts'
 import { openDatabase } from '../../../shared/runtime/lmdb.ts'
+import { TYPESCRIPT } from '../../support/typescript/node-options.ts'
 
 const MIB = 1024 * 1024
 const GRID = { width: 40, height: 24, tile: 16, fields: 'value:f64,level:u8' }
@@ -363,7 +364,7 @@ t.test(
     for (const wanted of [1, 20, 50, 90]) {
       const child = spawn(
         process.execPath,
-        [...process.execArgv, program, directory, JSON.stringify(grid)],
+        [TYPESCRIPT, program, directory, JSON.stringify(grid)],
         { stdio: ['ignore', 'pipe', 'inherit'] },
       )
       const gone = new Promise((resolve) => child.once('exit', (...end) => resolve(end)))

@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { ExclusiveLock } from '../../../shared/runtime/exclusive-lock.ts'
+import { TYPESCRIPT } from '../../support/typescript/node-options.ts'
 
 async function startHolder(directory: string): Promise<ChildProcess> {
   const lock = new URL('../../../shared/runtime/exclusive-lock.ts', import.meta.url)
@@ -15,7 +16,7 @@ async function startHolder(directory: string): Promise<ChildProcess> {
     setInterval(() => {}, 1000)`
   const child = spawn(
     process.execPath,
-    [...process.execArgv, '--input-type=module', '-e', program, directory],
+    [TYPESCRIPT, '--input-type=module', '-e', program, directory],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   await new Promise((resolve, reject) => {

@@ -17,6 +17,7 @@ import {
   openDatabase,
   type Table,
 } from '../../../shared/runtime/lmdb.ts'
+import { TYPESCRIPT } from '../../support/typescript/node-options.ts'
 
 const PAGE = 4096
 const OPTIONS = { mapSizeBytes: 16 * 1024 * 1024, maxDbs: 4 }
@@ -51,7 +52,7 @@ async function startWriter(directory: string): Promise<ChildProcess> {
     setInterval(() => {}, 1000)`
   const child = spawn(
     process.execPath,
-    [...process.execArgv, '--input-type=module', '-e', program, directory, JSON.stringify(OPTIONS)],
+    [TYPESCRIPT, '--input-type=module', '-e', program, directory, JSON.stringify(OPTIONS)],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   await new Promise((resolve, reject) => {

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Random } from '../../../shared/core/random.ts'
 import { databasePath } from '../../../shared/runtime/lmdb.ts'
+import { TYPESCRIPT } from '../typescript/node-options.ts'
 import { imageAt } from './disk-image.ts'
 import { type DiskRecord, readRecording } from './recording.ts'
 
@@ -152,7 +153,7 @@ export class PowerCuts {
   }
 
   #start(argv: readonly string[], variables: Readonly<Record<string, string>>): ChildProcess {
-    const child = spawn(process.execPath, [...process.execArgv, PROGRAM, ...argv], {
+    const child = spawn(process.execPath, [TYPESCRIPT, PROGRAM, ...argv], {
       env: { ...process.env, ...variables, LD_PRELOAD: this.#shim },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
