@@ -4,11 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { shortDirectory } from './short-directory.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 /** What `obelisk` runs. */
@@ -250,8 +250,7 @@ export class Fleet {
   readonly #runs: Run[] = []
 
   constructor(t: Test) {
-    // Beside /tmp's sockets: paths below the checkout may be too long for one.
-    this.directory = mkdtempSync(join(tmpdir(), 'obelisk-test-'))
+    this.directory = shortDirectory()
     t.teardown(async () => {
       await Promise.all(this.#runs.map((run) => run.kill()))
       if (!t.passing()) for (const run of this.#runs.slice(-RUNS_SHOWN)) t.comment(endOf(run))

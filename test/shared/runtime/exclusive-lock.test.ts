@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { ExclusiveLock } from '../../../shared/runtime/exclusive-lock.ts'
+import { shortDirectory } from '../../support/short-directory.ts'
 import { TYPESCRIPT } from '../../support/typescript/node-options.ts'
 
 async function startHolder(directory: string): Promise<ChildProcess> {
@@ -59,7 +60,8 @@ t.test('another process holds it until it dies', async (t) => {
 
 // As of a process in another network namespace.
 t.test('a socket is enough', async (t) => {
-  const directory = t.testdir()
+  const directory = shortDirectory()
+  t.teardown(() => rmSync(directory, { recursive: true }))
   const holder = createServer().listen(join(directory, 'lock.sock'))
   await once(holder, 'listening')
   await t.rejects(ExclusiveLock.acquire(directory), { code: 'data-directory-in-use' })
