@@ -63,11 +63,7 @@ class EventStream {
   constructor(options: EventStreamOptions, port: HttpPort, response: FastifyReply['raw']) {
     this.#options = options
     this.#response = response
-    response.writeHead(200, {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-    })
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
     response.write(': connected\n\n')
     this.#unsubscribe = port.subscribeEvents((event) => this.#send(event))
     this.#heartbeat = setInterval(() => this.#beat(), options.heartbeatMs)

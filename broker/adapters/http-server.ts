@@ -1,4 +1,4 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import { type IncomingMessage, METHODS, maxHeaderSize } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify'
 import { SUBMISSION_BYTES_MAX, SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared/protocol/limits.ts'
@@ -7,9 +7,10 @@ import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
 import { EventStreams } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
+import { answerBrokenRequest, createListener } from './http-listener.ts'
 import type { HttpPort } from './http-port.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
-import { PROBLEM_TYPE, type ProblemAnswer, problemText, sendProblem } from './problem-json.ts'
+import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 
 export type { HttpPort } from './http-port.ts'
 
@@ -25,9 +26,11 @@ const KIB = 1024
 
 const CONNECTIONS_MAX = 1024
 const EVENT_STREAMS_MAX = 64
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 30_000
-const KEEP_ALIVE_TIMEOUT_MS = 10_000
+const SERVER_OPTIONS = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 10_000,
+}
 
 /** The HTTP door of the gateway. Bodies are never logged: they are what users compute on. */
 export class HttpServer {
@@ -42,13 +45,15 @@ export class HttpServer {
     this.#app = fastify({
       logger: false,
       bodyLimit: SUBMISSION_BYTES_MAX,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       forceCloseConnections: true,
-      routerOptions: { maxParamLength: 256 },
+      // What is no id of anything is for the routes to say, whatever its length.
+      routerOptions: { maxParamLength: maxHeaderSize },
+      serverFactory: (handler) => createListener(SERVER_OPTIONS, handler),
       clientErrorHandler: answerBrokenRequest,
+      frameworkErrors: (error, _request, reply) => {
+        void sendProblem(reply, problemOfError(error))
+      },
     })
-    this.#app.server.headersTimeout = HEADERS_TIMEOUT_MS
     this.#app.server.maxConnections = CONNECTIONS_MAX
     this.#events = new EventStreams(
       {
@@ -90,15 +95,16 @@ export class HttpServer {
 
   #prepare(): void {
     const app = this.#app
+    // Whatever HTTP knows as a method is refused as one that a path does not take.
+    for (const method of METHODS.filter((name) => name !== 'CONNECT')) {
+      if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
+    }
     app.removeAllContentTypeParsers()
     for (const type of ['application/json', 'application/cbor']) {
       app.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => {
         done(null, body)
       })
     }
-    app.addHook('onRequest', async (_request, reply) => {
-      reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
-    })
     app.setNotFoundHandler((request, reply) => {
       const path = request.url.split('?')[0]!.slice(0, 128)
       const hint = path === '/' ? ': the web page is not part of this version, see /api/nodes' : ''
@@ -141,33 +147,13 @@ function problemOfError(error: FastifyError): ProblemAnswer {
     const detail = 'a task is application/json or application/cbor, by Content-Type'
     return { status: 415, code: 'unsupported-media-type', detail }
   }
+  if (error.code === 'FST_ERR_BAD_URL') {
+    const detail = 'the path cannot be read: %XX stands for a byte of UTF-8'
+    return { status: 400, code: 'malformed', detail }
+  }
   const status = error.statusCode ?? 500
   if (status >= 400 && status < 500) return { status, code: 'malformed', detail: error.message }
   return { status: 500, code: 'internal', detail: 'the gateway failed to answer; its log says why' }
-}
-
-/** What is not HTTP at all is answered on the bare socket. */
-function answerBrokenRequest(
-  error: Error & { code?: string },
-  socket: { writable: boolean; end(text: string): unknown; destroy(): unknown },
-): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
-  const body = problemText({
-    status,
-    code: 'malformed',
-    detail: 'this is not a request of HTTP/1.1',
-  })
-  const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    `content-type: ${PROBLEM_TYPE}`,
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-  ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
 function registerHealthRoutes(app: FastifyInstance, port: HttpPort): void {

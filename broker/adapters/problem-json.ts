@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import type { Refusal, RefusalCode } from '../core/effects.ts'
 
@@ -21,6 +21,9 @@ export interface ProblemAnswer {
 }
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+
+/** Header fields of every answer. */
+export const EVERY_ANSWER = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
 
 const INVALID = 422
 
@@ -83,4 +86,27 @@ export function sendProblem(reply: FastifyReply, problem: ProblemAnswer): Fastif
   const retryAfter = RETRY_AFTER_SECONDS[problem.status]
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   return reply.code(problem.status).type(PROBLEM_TYPE).send(problemText(problem))
+}
+
+/** Answers a request that no route has seen, and ends its connection. */
+export function endWithProblem(response: ServerResponse, problem: ProblemAnswer): void {
+  const body = problemText(problem)
+  response.writeHead(problem.status, headersOf(body)).end(body)
+}
+
+/** The whole answer, for a socket that is not in the hands of HTTP. */
+export function problemResponse(problem: ProblemAnswer): string {
+  const body = problemText(problem)
+  const head = Object.entries(headersOf(body)).map(([name, value]) => `${name}: ${value}`)
+  const { status } = problem
+  return [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...head, '', body].join('\r\n')
+}
+
+function headersOf(body: string): Record<string, string | number> {
+  return {
+    'content-type': PROBLEM_TYPE,
+    'content-length': Buffer.byteLength(body),
+    ...EVERY_ANSWER,
+    connection: 'close',
+  }
 }

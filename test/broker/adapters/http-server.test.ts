@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { type HttpPort, HttpServer } from '../../../broker/adapters/http-server.ts'
@@ -523,18 +522,109 @@ t.test('a failure of ours is a 500, and in the log without the body', async (t) 
   t.notMatch(JSON.stringify(recorded.logged), 'x7')
 })
 
-t.test('what is not HTTP is answered and cut off', async (t) => {
-  const { port } = await serve(t)
+/** What a server answers to these bytes, until it or we are done: header, and the body of a problem. */
+async function exchange(t: Test, port: number, request: string) {
   const socket = connect(port, '127.0.0.1')
   t.teardown(() => socket.destroy())
   let text = ''
   socket.on('data', (chunk) => {
     text += chunk
   })
-  socket.write('\x10\x20MQTT is spoken elsewhere\r\n\r\n')
-  await once(socket, 'close')
-  t.match(text, /^HTTP\/1\.1 400 /)
-  t.match(text, /"code":"malformed"/)
+  socket.write(request)
+  await new Promise<void>((resolve) => {
+    socket.on('close', resolve)
+    socket.on('data', () => {
+      if (/\r\n\r\n.*\}$/s.test(text)) resolve()
+    })
+  })
+  const [head = '', body = ''] = text.split('\r\n\r\n')
+  const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(head)?.[1])
+  return {
+    status,
+    type: /^content-type: (.*)$/im.exec(head)?.[1],
+    body: JSON.parse(body) as object,
+  }
+}
+
+t.test('every error is a problem, whatever asks', async (t) => {
+  const { port, recorded } = await serve(t)
+  const host = 'host: localhost\r\n'
+  const cases: [string, string, number, string][] = [
+    ['not HTTP', '\x10\x20MQTT is spoken elsewhere\r\n\r\n', 400, 'malformed'],
+    ['a TLS hello', '\x16\x03\x01\x00', 400, 'malformed'],
+    ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'malformed'],
+    ['no method', `FOO / HTTP/1.1\r\n${host}\r\n`, 400, 'malformed'],
+    [
+      'a method of WebDAV',
+      `PROPFIND /api/nodes HTTP/1.1\r\n${host}\r\n`,
+      405,
+      'method-not-allowed',
+    ],
+    ['a proxy', `CONNECT a:1 HTTP/1.1\r\n${host}\r\n`, 405, 'method-not-allowed'],
+    ['no path', `OPTIONS * HTTP/1.1\r\n${host}\r\n`, 404, 'not-found'],
+    ['no host', 'GET /healthz HTTP/1.1\r\n\r\n', 400, 'malformed'],
+    ['no percent-encoding', `GET /api/tasks/%ff HTTP/1.1\r\n${host}\r\n`, 400, 'malformed'],
+    ['the same', `DELETE /api/tasks/%e0%a4%a HTTP/1.1\r\n${host}\r\n`, 400, 'malformed'],
+    ['a long id', `GET /api/tasks/${'a'.repeat(300)} HTTP/1.1\r\n${host}\r\n`, 404, 'unknown-task'],
+    ['the same', `GET /api/nodes/${'a'.repeat(9000)} HTTP/1.1\r\n${host}\r\n`, 404, 'unknown-node'],
+    [
+      'a long header',
+      `GET / HTTP/1.1\r\n${host}a: ${'a'.repeat(20_000)}\r\n\r\n`,
+      431,
+      'too-large',
+    ],
+    ['a long target', `GET /${'a'.repeat(20_000)} HTTP/1.1\r\n${host}\r\n`, 431, 'too-large'],
+    ['what is not done here', `GET / HTTP/1.1\r\n${host}expect: tea\r\n\r\n`, 417, 'malformed'],
+    [
+      'two lengths',
+      `POST /process HTTP/1.1\r\n${host}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n`,
+      400,
+      'malformed',
+    ],
+  ]
+  for (const [what, request, status, code] of cases) {
+    const answer = await exchange(t, port, request)
+    t.match(answer, { status, type: /^application\/problem\+json/, body: { status, code } }, what)
+  }
+  t.same(recorded.calls, [])
+})
+
+t.test('a host that is not this machine gets nothing, whatever it asks', async (t) => {
+  const { port, recorded } = await serve(t)
+  const ask = (line: string, host: string) =>
+    exchange(t, port, `${line} HTTP/1.1\r\nhost: ${host}\r\norigin: http://${host}\r\n\r\n`)
+  const paths = ['GET /api/nodes', 'GET /api/events', 'POST /process', 'GET /none', 'CONNECT a:1']
+  for (const line of [...paths, 'GET /api/tasks/%ff', 'PUT /process']) {
+    const { status, body } = await ask(line, 'evil.example:8025')
+    t.match({ status, body }, { status: 421, body: { code: 'wrong-host' } }, line)
+  }
+  for (const host of [
+    'localhost.evil.example',
+    'evil-localhost',
+    '127.0.0.1.evil.example',
+    '128.0.0.1',
+    '0.0.0.0',
+    '[::2]',
+    '192.168.1.7:8025',
+    'localhost:80:80',
+    'user@localhost',
+  ]) {
+    t.equal((await ask('GET /healthz', host)).status, 421, host)
+  }
+  for (const host of [
+    'localhost',
+    'LocalHost:1',
+    'pi.localhost:8025',
+    '127.0.0.1:65535',
+    '127.1.2.3',
+    '[::1]:9',
+  ]) {
+    t.equal((await ask('GET /healthz', host)).status, 200, host)
+  }
+  const absolute = await ask('GET http://evil.example/healthz', 'localhost')
+  t.equal(absolute.status, 421, 'the target names the host where it names one')
+  t.equal((await exchange(t, port, 'GET /healthz HTTP/1.0\r\n\r\n')).status, 200)
+  t.same(recorded.calls, [])
 })
 
 async function readUntil(reader: ReadableStreamDefaultReader<Uint8Array>, expected: string) {
@@ -581,7 +671,7 @@ t.test('a slow reader loses events, is told how many, and costs bounded memory',
       socket.on('data', onData)
       look()
     })
-  socket.write('GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n')
+  socket.write('GET /api/events HTTP/1.1\r\nhost: localhost\r\n\r\n')
   await heard(/: connected/)
   socket.pause()
   const [listener] = recorded.listeners

@@ -1,0 +1,85 @@
+/**
+ * What becomes of a request before any route has it, and of what is no request at all: all answers here
+ * are problems (RFC 9457), too, on a socket that HTTP has let go of for one.
+ */
+import {
+  createServer,
+  type IncomingMessage,
+  maxHeaderSize,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
+import type { Duplex } from 'node:stream'
+import { hostOf, isLoopbackHost } from './http-host.ts'
+import {
+  EVERY_ANSWER,
+  endWithProblem,
+  type ProblemAnswer,
+  problemResponse,
+} from './problem-json.ts'
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** A server whose handler only gets requests that are for this gateway. */
+export function createListener(options: ServerOptions, handler: Handler): Server {
+  const take = (request: IncomingMessage, response: ServerResponse): void => {
+    for (const [name, value] of Object.entries(EVERY_ANSWER)) response.setHeader(name, value)
+    const problem = problemOfHost(request)
+    if (problem === undefined) handler(request, response)
+    else endWithProblem(response, problem)
+  }
+  // Without a body, Node's own answer to a missing host would be no problem.
+  const server = createServer({ ...options, requireHostHeader: false }, take)
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    const detail = `"${request.headers.expect}" is nothing that can be expected here`
+    endWithProblem(response, problemOfHost(request) ?? expectationFailed(detail))
+  })
+  server.on('connect', (request: IncomingMessage, socket: Duplex) => {
+    endSocket(socket, problemOfHost(request) ?? NO_PROXY)
+  })
+  return server
+}
+
+/** Answers what is no request of HTTP/1.1 on the bare socket. */
+export function answerBrokenRequest(error: Error & { code?: string }, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+  else endSocket(socket, problemOfBroken(error.code))
+}
+
+function problemOfHost(request: IncomingMessage): ProblemAnswer | undefined {
+  const host = hostOf(request)
+  if (host === undefined) {
+    if (request.httpVersion === '1.0') return undefined
+    return { status: 400, code: 'malformed', detail: 'a request of HTTP/1.1 has a Host' }
+  }
+  if (isLoopbackHost(host)) return undefined
+  const detail = `this gateway is not "${host.slice(0, 128)}": it answers loopback names and addresses`
+  return { status: 421, code: 'wrong-host', detail }
+}
+
+function problemOfBroken(code: string | undefined): ProblemAnswer {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    const detail = `target and header fields have at most ${maxHeaderSize} bytes together`
+    return { status: 431, code: 'too-large', detail }
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return { status: 408, code: 'malformed', detail: 'the request took too long to arrive' }
+  }
+  return { status: 400, code: 'malformed', detail: 'this is not a request of HTTP/1.1' }
+}
+
+const NO_PROXY: ProblemAnswer = {
+  status: 405,
+  code: 'method-not-allowed',
+  detail: 'CONNECT is not taken here: this is no proxy',
+}
+
+function expectationFailed(detail: string): ProblemAnswer {
+  return { status: 417, code: 'malformed', detail }
+}
+
+function endSocket(socket: Duplex, problem: ProblemAnswer): void {
+  socket.on('error', () => {})
+  socket.end(problemResponse(problem))
+}
