@@ -69,6 +69,11 @@ export class WriteLog {
     return this.#open.get(seq)
   }
 
+  /** Its body is read whenever a part goes to a node, so it stays until `remove`. */
+  needs(task: Task): boolean {
+    return task.seq !== undefined && this.#open.has(task.seq)
+  }
+
   add(write: OpenWrite): void {
     this.#open.set(write.seq, write)
   }

@@ -81,8 +81,7 @@ export class Writes {
           message: 'not every replica answered in time; the write is still applied',
         }
       : { code: 'deadline', message: 'no replica of some tile was in sync before the deadline' }
-    const isInLog = task.seq !== undefined && this.#log.find(task.seq) !== undefined
-    endTask(this.#context, task, 'expired', { nodes: 0 }, isInLog)
+    endTask(this.#context, task, 'expired', { nodes: 0 }, this.#log.needs(task))
   }
 
   /** Sequences what can be; called when members come, catch up, or settle. */
@@ -343,8 +342,7 @@ export class Writes {
     const { w, h } = task.body!.region!
     const nodes = new Set(write.parts.map((part) => part.member)).size - write.waitingFor.size
     const facts = { value: { lsus: w * h }, copies, nodes }
-    const isNeeded = write.waitingFor.size > 0 || write.retained > 0
-    endTask(this.#context, task, 'completed', facts, isNeeded)
+    endTask(this.#context, task, 'completed', facts, this.#log.needs(task))
   }
 
   /** The last copy of one of its tiles went before it was acknowledged. */
@@ -354,7 +352,7 @@ export class Writes {
     if (isEnded(task.state)) return
     task.error = { code: 'tile-missing', message: 'every replica of a tile was lost' }
     task.shards.failed = task.shards.total - task.shards.done
-    endTask(this.#context, task, 'failed', { nodes: 0 })
+    endTask(this.#context, task, 'failed', { nodes: 0 }, this.#log.needs(task))
   }
 
   #tilesOf(task: Task): Uint32Array {

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Move } from '../../../broker/core/move-table.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import type { Entry } from '../../../shared/protocol/messages.ts'
-import { ADD, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
+import { ADD, EMPTY_STORE, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
 
 const DIGEST = new Uint8Array(8).fill(7)
 const page = (at: number): { tile: number; at: number; digest: Uint8Array } => ({
@@ -314,3 +314,36 @@ t.test('a damaged page', async (t) => {
     t.match(bench.submit({ id: 'r', op: 'get', region: TILE_0 }), refused, 'not zeros')
   })
 })
+
+t.test(
+  'a write whose last copy of one tile is lost still follows another tile that moves',
+  async (t) => {
+    const bench = new GatewayBench({ replicas: 1, probationMs: 0, movesMax: 100 })
+    bench.join('a', 'b')
+    bench.submit({ id: 'first', ...ADD })
+    for (const [name, entries] of ['a', 'b'].map(
+      (name) => [name, bench.entriesTo(name)] as const,
+    )) {
+      bench.apply(name, entries)
+    }
+    bench.join('c')
+    drain(bench, 'a')
+    bench.wait(bench.options.settleMs)
+    const copies = bench.sent('copy', bench.node('a').connection)
+    bench.submit({ id: 'w', ...ADD })
+    bench.apply('a', bench.entriesTo('a'))
+    bench.hello('b', EMPTY_STORE)
+    t.match(bench.task('w'), { state: 'failed', error: { code: 'tile-missing' } })
+    const copy = copies.find(({ tile, move }) => {
+      return bench.say('c', { t: 'staged', move, ...page(1), tile }).length > 0
+    })!
+    t.same(
+      bench.entriesTo('c').map(({ op }) => op),
+      ['$adopt', 'add'],
+    )
+    bench.start()
+    bench.hello('c')
+    bench.apply('c', bench.entriesTo('c'))
+    t.ok(bench.view.holdersOf(copy.tile).includes('c'), 'a start of the gateway takes it up')
+  },
+)
