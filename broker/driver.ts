@@ -52,6 +52,8 @@ export class GatewayDriver {
   #isLeaving = false
   #timer: NodeJS.Timeout | undefined
   #isStopped = false
+  /** When the coordinator last took a step, monotonic ms. */
+  #steppedMs = 0
 
   constructor(
     coordinator: Coordinator,
@@ -129,11 +131,14 @@ export class GatewayDriver {
     this.#deliver({ type: 'node-message-received', connection, node, message: decoded.message })
   }
 
-  /** Since when a deadline of the coordinator is not met, monotonic ms. */
+  /**
+   * Since when the coordinator does nothing about a deadline, monotonic ms. Where very many are due at once,
+   * it meets some of them in each step.
+   */
   get overdueSinceMs(): number | undefined {
     const deadlineMs = this.#isStopped ? undefined : this.#coordinator.nextDeadlineMs()
     const isOverdue = deadlineMs !== undefined && deadlineMs < this.#ports.now().monotonicMs
-    return isOverdue ? deadlineMs : undefined
+    return isOverdue ? Math.max(deadlineMs, this.#steppedMs) : undefined
   }
 
   diskChecked(freeBytes: number): void {
@@ -175,14 +180,17 @@ export class GatewayDriver {
 
   #deliver(event: GatewayEvent, left?: () => void): void {
     if (this.#isStopped) return
-    this.#perform(this.#coordinator.step(this.#ports.now(), event), left)
+    const now = this.#ports.now()
+    this.#steppedMs = now.monotonicMs
+    this.#perform(this.#coordinator.step(now, event), left)
   }
 
   #perform(effects: readonly GatewayEffect[], left?: () => void): void {
     const batch: Batch = { records: [], effects: [], left }
     for (const effect of effects) {
-      if (effect.type === 'persist') batch.records.push(...effect.records)
-      else batch.effects.push(effect)
+      if (effect.type !== 'persist') batch.effects.push(effect)
+      // Not spread into one call: arguments lie on the stack.
+      else for (const record of effect.records) batch.records.push(record)
     }
     this.#queue.push(batch)
     this.#leave()

@@ -8,6 +8,9 @@
 /** Stale entries beyond as many as there are others. */
 const STALE_KEPT = 1024
 
+/** Performed at a time. Tens of thousands of tasks can expire together: a clock leaps, a gateway was off. */
+const DUE_MAX = 256
+
 export class Deadlines {
   readonly #due = new Map<string, { readonly atMs: number; readonly perform: () => void }>()
   #heap: { atMs: number; name: string }[] = []
@@ -33,13 +36,16 @@ export class Deadlines {
   }
 
   /**
-   * Removes and performs what is due, earliest first. What that sets anew waits for the next call,
-   * however early it is: rounding must not keep a wait of no length going round.
+   * Removes and performs what is due, earliest first, up to `DUE_MAX`; the rest stays due. What that sets
+   * anew waits for the next call, however early it is: rounding must not keep a wait of no length going round.
    */
   run(nowMs: number): void {
     const due: { atMs: number; name: string }[] = []
-    while (this.#heap.length > 0 && this.#heap[0]!.atMs <= nowMs) {
-      due.push(this.#heap[0]!)
+    while (due.length < DUE_MAX) {
+      this.#dropStale()
+      const first = this.#heap[0]
+      if (first === undefined || first.atMs > nowMs) break
+      due.push(first)
       this.#pop()
     }
     for (const { atMs, name } of due) {

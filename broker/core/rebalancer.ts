@@ -87,7 +87,8 @@ export class Rebalancer {
 
   #wakeForPaused(): void {
     const { deadlines } = this.#context
-    const firstMs = Math.min(...this.#pausedUntilMs.values())
+    let firstMs = Number.POSITIVE_INFINITY
+    for (const untilMs of this.#pausedUntilMs.values()) firstMs = Math.min(firstMs, untilMs)
     if (firstMs < Number.POSITIVE_INFINITY) {
       deadlines.set('move-retry', firstMs, () => this.wake())
     }

@@ -93,3 +93,25 @@ t.test('names that are set and cleared without end leave nothing behind', async 
   t.ok(grownBytes < 20e6, `${grownBytes} bytes more`)
   t.equal(deadlines.nextMs(), 5e9)
 })
+
+t.test(
+  'of very many that are due together, each run performs some, and the rest stays due',
+  async (t) => {
+    const deadlines = new Deadlines()
+    const performed: number[] = []
+    for (let at = 0; at < 1000; at++) deadlines.set(`n${at}`, at, () => performed.push(at))
+    let most = 0
+    for (let runs = 1; deadlines.nextMs() !== undefined; runs++) {
+      const before = performed.length
+      t.equal(deadlines.nextMs(), before, 'the earliest is next')
+      deadlines.run(5000)
+      most = Math.max(most, performed.length - before)
+      if (runs > 1000) return t.fail('it comes to no end')
+    }
+    t.same(
+      performed,
+      Array.from({ length: 1000 }, (_, at) => at),
+    )
+    t.ok(most <= 256, 'a step stays short')
+  },
+)
