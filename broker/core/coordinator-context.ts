@@ -9,7 +9,7 @@ import type { Down } from '../../shared/protocol/messages.ts'
 import { Deadlines } from './deadlines.ts'
 import type { GatewayEffect, GatewayNotice } from './effects.ts'
 import type { Instant } from './events.ts'
-import type { IdentityRecord, LedgerRecord } from './ledger-records.ts'
+import type { IdentityRecord, LedgerContents, LedgerRecord } from './ledger-records.ts'
 import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
 import { Placement } from './placement.ts'
@@ -81,6 +81,8 @@ export class CoordinatorContext {
   identity: IdentityRecord
   now: Instant = { monotonicMs: 0, wallMs: 0 }
   startedMs = 0
+  /** What `ledgerMs` counts from, monotonic ms. */
+  #ledgerStartMs = 0
   lastJoinMs = Number.NEGATIVE_INFINITY
 
   readonly #effects: GatewayEffect[] = []
@@ -106,6 +108,21 @@ export class CoordinatorContext {
 
   get ts(): number {
     return this.now.wallMs
+  }
+
+  /**
+   * The time of the ledger: how long the gateway has run on it, ms. It neither goes back nor leaps,
+   * whatever becomes of the wall clock.
+   */
+  get ledgerMs(): number {
+    return Math.round(this.nowMs - this.#ledgerStartMs)
+  }
+
+  /** The ledger's time goes on where its records stand. */
+  resumeLedgerTime(contents: LedgerContents): void {
+    let ranMs = this.identity.ranMs ?? 0
+    for (const { value } of contents.task) ranMs = Math.max(ranMs, value.endedMs ?? 0)
+    this.#ledgerStartMs = this.nowMs - ranMs
   }
 
   /** Until then after a start, open tasks wait for the nodes that they were with before. */
@@ -193,6 +210,7 @@ export class CoordinatorContext {
       this.persist({ table: 'stream', key: member.id, value: member.stream.record })
     }
     if (this.#isIdentityChanged) {
+      this.identity = { ...this.identity, ranMs: this.ledgerMs }
       this.persist({ table: 'meta', key: 'identity', value: this.identity })
     }
     const records = this.#records.splice(0)

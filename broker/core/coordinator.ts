@@ -23,6 +23,7 @@ import { Moves } from './moves.ts'
 import { Reads } from './reads.ts'
 import { Rebalancer } from './rebalancer.ts'
 import { Recovery } from './recovery.ts'
+import { SWEPT_MAX } from './retention.ts'
 import { Scrubber } from './scrubber.ts'
 import { Submissions } from './submissions.ts'
 import { endTask } from './task-endings.ts'
@@ -98,6 +99,7 @@ export class Coordinator {
     const context = this.#context
     context.now = now
     context.startedMs = now.monotonicMs
+    context.resumeLedgerTime(contents)
     context.changeIdentity({ term: context.identity.term + 1 })
     for (const { key, value } of contents.placement) {
       context.placement.restoreChunk(Number(key), value)
@@ -106,7 +108,7 @@ export class Coordinator {
     const streams = new Map(contents.stream.map(({ key, value }) => [key, value]))
     context.members.restore(contents.member, streams, now.monotonicMs)
     const bodies = new Map(contents.body.map(({ key, value }) => [key, value]))
-    context.tasks.restore(contents.task, bodies, now.monotonicMs)
+    context.tasks.restore(contents.task, bodies, context)
     const open = context.tasks.all.filter((task) => !isEnded(task.state))
     const isWrite = (task: Task): boolean => operationOf(task).kind === 'write'
     this.#moves.restore(contents.move)
@@ -337,8 +339,9 @@ export class Coordinator {
   }
 
   #sweepRetention(): void {
-    const { tasks, ts, nowMs, deadlines } = this.#context
-    for (const task of tasks.takeExpiredRetention(ts)) {
+    const { tasks, ledgerMs, nowMs, deadlines } = this.#context
+    const expired = tasks.takeExpiredRetention(ledgerMs)
+    for (const task of expired) {
       this.#context.persist({ table: 'result', key: task.id, value: undefined })
       const record = task.isNamed ? tasks.record(task, nowMs) : undefined
       this.#context.persist({ table: 'task', key: task.id, value: record })
@@ -347,10 +350,15 @@ export class Coordinator {
         this.#context.emit({ type: 'publish', topic, payload: '', qos: 1, retain: true })
       }
     }
-    for (const task of tasks.takeForgotten(ts)) {
+    const forgotten = tasks.takeForgotten(ledgerMs)
+    for (const task of forgotten) {
       this.#context.persist({ table: 'task', key: task.id, value: undefined })
     }
-    deadlines.set('retention', nowMs + RETENTION_SWEEP_MS, () => this.#sweepRetention())
+    // The ledger's time is written, too, as long as something waits for it.
+    if (tasks.size > 0) this.#context.changeIdentity({})
+    const isDone = expired.length < SWEPT_MAX && forgotten.length < SWEPT_MAX
+    const nextMs = isDone ? nowMs + RETENTION_SWEEP_MS : nowMs
+    deadlines.set('retention', nextMs, () => this.#sweepRetention())
   }
 
   /** Read-only, for HTTP and metrics. */

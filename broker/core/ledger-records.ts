@@ -33,6 +33,8 @@ export interface IdentityRecord {
   readonly isRecovering?: boolean
   /** The ledgers that it was rebuilt for: their nodes are taken over. */
   readonly formerLedgerIds?: readonly string[]
+  /** How long the gateway has run on this ledger, ms; a moment may be missing after a crash. */
+  readonly ranMs?: number
 }
 
 export interface MemberRecord {
@@ -80,6 +82,8 @@ export interface TaskRecord {
   /** Unix ms. */
   readonly acceptedTs: number
   readonly endedTs: number | null
+  /** As `ranMs` of the identity was then. */
+  readonly endedMs?: number
   /** Milliseconds that were left to the deadline when this was written. */
   readonly remainingMs: number
   /** Of a sequenced write. */

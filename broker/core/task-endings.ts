@@ -19,7 +19,7 @@ export function endTask(
   facts: ResultFacts,
   keepBody = false,
 ): void {
-  context.tasks.end(task, state, context.ts)
+  context.tasks.end(task, state, context)
   context.deadlines.clear(`task/${task.id}`)
   context.taskChanged(task)
   const { region, items } = task.body ?? {}

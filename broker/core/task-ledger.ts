@@ -1,7 +1,7 @@
 /**
  * Every task that was accepted, and what knows a repeat of it. A task is `accepted`, then `running`,
  * and ends once: `completed`, `failed`, `expired` or `cancelled`. State and result stay for the
- * retention; then both are cleared, and only id and hash remain until `IDS_KEPT_MS` after the end. An id
+ * retention (retention.ts); then both are cleared, and only id and hash remain for a while. An id
  * that the gateway made goes with its state: nobody who sends a task again can name it. A full table
  * refuses new tasks; it never forgets early.
  */
@@ -15,6 +15,7 @@ import { SUBMISSION_LIMITS } from '../../shared/protocol/limits.ts'
 import { type EndState, isEnded, type TaskState } from '../../shared/protocol/states.ts'
 import type { TaskBody } from '../../shared/protocol/task.ts'
 import type { TaskRecord } from './ledger-records.ts'
+import { Retention, type RetentionOptions } from './retention.ts'
 
 export interface Task {
   readonly id: TaskId
@@ -29,6 +30,8 @@ export interface Task {
   shards: { total: number; done: number; failed: number }
   error: { code: string; message: string } | undefined
   endedTs: number | undefined
+  /** On the time of the ledger. */
+  endedMs: number | undefined
   /** Monotonic ms. */
   deadlineMs: number
   /** Of a sequenced write. */
@@ -39,15 +42,10 @@ export interface Task {
   isCleared: boolean
 }
 
-export interface RetentionOptions {
-  readonly retentionMs: number
-  readonly retentionTasks: number
+export interface TaskLedgerOptions extends RetentionOptions {
   /** Tasks whose id is known, ended or not. */
   readonly tasksMax: number
 }
-
-/** A named id and its hash are known for this long after the end (recovery.md, The ledger). */
-export const IDS_KEPT_MS = 7 * 24 * 3600 * 1000
 
 /** The bytes whose SHA-256 says whether two submissions are the same task. */
 export function encodeBody(body: TaskBody): Uint8Array {
@@ -85,18 +83,16 @@ export function operationOf(task: Pick<Task, 'op'>): Operation {
 }
 
 export class TaskLedger {
-  readonly #options: RetentionOptions
+  readonly #options: TaskLedgerOptions
   readonly #tasks = new Map<TaskId, Task>()
-  /** Ended tasks whose state is kept, oldest end first. */
-  #ended: Task[] = []
-  /** Those of which only the id is known still, oldest end first. */
-  #cleared: Task[] = []
+  readonly #retention: Retention
   #orders = 0
   #openBytes = 0
   #logBytes = 0
 
-  constructor(options: RetentionOptions) {
+  constructor(options: TaskLedgerOptions) {
     this.#options = options
+    this.#retention = new Retention(options)
   }
 
   get isFull(): boolean {
@@ -146,6 +142,7 @@ export class TaskLedger {
       shards: { total: 0, done: 0, failed: 0 },
       error: undefined,
       endedTs: undefined,
+      endedMs: undefined,
       deadlineMs: at.deadlineMs,
       seq: undefined,
       body,
@@ -157,15 +154,17 @@ export class TaskLedger {
     return task
   }
 
-  end(task: Task, state: EndState, ts: number): void {
+  /** `ts` is Unix ms, to be shown; `ledgerMs` is what the retention counts from. */
+  end(task: Task, state: EndState, { ts, ledgerMs }: { ts: number; ledgerMs: number }): void {
     assert(!isEnded(task.state), `task ${task.id} ends once`)
     task.state = state
     task.endedTs = ts
+    task.endedMs = ledgerMs
     if (task.body !== undefined) {
       this.#openBytes -= task.bodyBytes
       this.#logBytes += task.bodyBytes
     }
-    this.#ended.push(task)
+    this.#retention.add(task)
   }
 
   /** The body is needed by nobody any more. */
@@ -174,28 +173,23 @@ export class TaskLedger {
     task.body = undefined
     if (isEnded(task.state)) this.#logBytes -= task.bodyBytes
     else this.#openBytes -= task.bodyBytes
+    this.#retention.release(task)
   }
 
-  /** Tasks whose state and result have been kept long enough, now marked as cleared. */
-  takeExpiredRetention(ts: number): Task[] {
-    const { retentionMs, retentionTasks } = this.#options
-    const countMax = this.#ended.length - retentionTasks
-    const cleared = takeWhile(this.#ended, countMax, ({ endedTs, body }) => {
-      return ts - endedTs! >= retentionMs && body === undefined
-    })
+  /** Some of the tasks whose state and result have been kept long enough, now marked as cleared. */
+  takeExpiredRetention(ledgerMs: number): Task[] {
+    const cleared = this.#retention.takeExpired(ledgerMs)
     for (const task of cleared) {
       task.isCleared = true
-      if (task.isNamed) this.#cleared.push(task)
+      if (task.isNamed) this.#retention.add(task)
       else this.#tasks.delete(task.id)
     }
     return cleared
   }
 
-  /** Tasks whose ids have been kept long enough, now forgotten. */
-  takeForgotten(ts: number): Task[] {
-    const forgotten = takeWhile(this.#cleared, this.#cleared.length, ({ endedTs }) => {
-      return ts - endedTs! >= IDS_KEPT_MS
-    })
+  /** Some of the tasks whose ids have been kept long enough, now forgotten. */
+  takeForgotten(ledgerMs: number): Task[] {
+    const forgotten = this.#retention.takeForgotten(ledgerMs)
     for (const task of forgotten) this.#tasks.delete(task.id)
     return forgotten
   }
@@ -210,6 +204,7 @@ export class TaskLedger {
       order: task.order,
       acceptedTs: task.acceptedTs,
       endedTs: task.endedTs ?? null,
+      ...(task.endedMs === undefined ? {} : { endedMs: task.endedMs }),
       remainingMs: isEnded(task.state) ? 0 : Math.max(0, Math.round(task.deadlineMs - nowMs)),
       seq: task.seq ?? null,
       shards: { ...task.shards },
@@ -221,7 +216,7 @@ export class TaskLedger {
   restore(
     records: readonly { key: string | number; value: TaskRecord }[],
     bodies: ReadonlyMap<string | number, Uint8Array>,
-    nowMs: number,
+    { nowMs, ledgerMs }: { nowMs: number; ledgerMs: number },
   ): void {
     for (const { key, value } of [...records].sort((a, b) => a.value.order - b.value.order)) {
       const encoded = bodies.get(key)
@@ -237,6 +232,8 @@ export class TaskLedger {
         shards: { ...value.shards },
         error: value.error ?? undefined,
         endedTs: value.endedTs ?? undefined,
+        // A ledger from before had only wall times: what ended then is kept from now on.
+        endedMs: isEnded(value.state) ? (value.endedMs ?? ledgerMs) : undefined,
         deadlineMs: nowMs + value.remainingMs,
         seq: value.seq ?? undefined,
         body: encoded === undefined ? undefined : decodeBody(encoded),
@@ -249,17 +246,9 @@ export class TaskLedger {
       this.#orders = Math.max(this.#orders, task.order)
     }
     const ended = [...this.#tasks.values()].filter((task) => isEnded(task.state))
-    ended.sort((a, b) => a.endedTs! - b.endedTs!)
-    this.#ended = ended.filter((task) => !task.isCleared)
-    this.#cleared = ended.filter((task) => task.isCleared)
+    ended.sort((a, b) => a.endedMs! - b.endedMs!)
+    for (const task of ended) this.#retention.add(task)
   }
-}
-
-/** Takes from the front of `tasks`, at most `countMax`. */
-function takeWhile(tasks: Task[], countMax: number, isTaken: (task: Task) => boolean): Task[] {
-  let count = 0
-  while (count < countMax && isTaken(tasks[count]!)) count++
-  return tasks.splice(0, count)
 }
 
 /** The 8 bytes by which stream chains know a body. */

@@ -95,6 +95,8 @@ export class GatewayBench {
   readonly ledger = new SimulatedLedger()
   readonly nodes = new Map<string, BenchNode>()
   nowMs = 0
+  /** How far the wall clock is ahead of time. */
+  wallAheadMs = 0
   /** Of the last step or wait. */
   effects: GatewayEffect[] = []
   #coordinator: Coordinator
@@ -317,7 +319,10 @@ export class GatewayBench {
   }
 
   #now(): { monotonicMs: number; wallMs: number } {
-    return { monotonicMs: this.nowMs, wallMs: WALL_START_MS + Math.floor(this.nowMs) }
+    return {
+      monotonicMs: this.nowMs,
+      wallMs: WALL_START_MS + Math.floor(this.nowMs) + this.wallAheadMs,
+    }
   }
 
   #outcome(): Outcome {

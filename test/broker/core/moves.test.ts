@@ -344,6 +344,9 @@ t.test(
     bench.start()
     bench.hello('c')
     bench.apply('c', bench.entriesTo('c'))
-    t.ok(bench.view.holdersOf(copy.tile).includes('c'), 'a start of the gateway takes it up')
+    t.ok(
+      bench.view.holdersOf(copy.tile).includes('c' as NodeId),
+      'a start of the gateway takes it up',
+    )
   },
 )

@@ -1,11 +1,11 @@
 import t from 'tap'
 import type { TaskRecord } from '../../../broker/core/ledger-records.ts'
+import { IDS_KEPT_MS } from '../../../broker/core/retention.ts'
 import {
   bodyMark,
   decodeBody,
   encodeBody,
   hashBody,
-  IDS_KEPT_MS,
   type Task,
   TaskLedger,
 } from '../../../broker/core/task-ledger.ts'
@@ -22,14 +22,16 @@ const BODY: TaskBody = {
   deadlineMs: 60_000,
 }
 
+const at = (ms: number): { ts: number; ledgerMs: number } => ({ ts: ms, ledgerMs: ms })
+
 function accept(ledger: TaskLedger, id: string, ts = 0, nowMs = 0, isNamed = true): Task {
-  const at = { ts, deadlineMs: nowMs + 60_000, isNamed }
-  return ledger.accept(id as TaskId, BODY, encodeBody(BODY), at)
+  const accepted = { ts, deadlineMs: nowMs + 60_000, isNamed }
+  return ledger.accept(id as TaskId, BODY, encodeBody(BODY), accepted)
 }
 
 /** Ends a task as a read does: nobody needs its body any more. */
 function finish(ledger: TaskLedger, task: Task, ts: number): void {
-  ledger.end(task, 'completed', ts)
+  ledger.end(task, 'completed', at(ts))
   ledger.dropBody(task)
 }
 
@@ -48,7 +50,7 @@ function restored(
     if (task.body !== undefined) bodies.set(task.id, encodeBody(task.body))
   }
   const again = new TaskLedger(options)
-  again.restore(records, bodies, laterMs)
+  again.restore(records, bodies, { nowMs: laterMs, ledgerMs: 0 })
   return again
 }
 
@@ -75,9 +77,9 @@ t.test('a task is accepted once and ends once', async (t) => {
   t.match(task, { state: 'accepted', effect: 'none', order: 1, seq: undefined })
   t.equal(ledger.find('one' as TaskId), task)
   t.throws(() => accept(ledger, 'one'))
-  ledger.end(task, 'failed', 5)
+  ledger.end(task, 'failed', at(5))
   t.match(task, { state: 'failed', endedTs: 5 })
-  t.throws(() => ledger.end(task, 'completed', 6))
+  t.throws(() => ledger.end(task, 'completed', at(6)))
   t.same(bodyMark(task).length, 8)
   t.ok(task.hash.startsWith(Buffer.from(bodyMark(task)).toString('hex')))
 })
@@ -87,7 +89,7 @@ t.test('bodies are counted while they are open, then while the log needs them', 
   const bytes = encodeBody(BODY).length
   const [one, two] = [accept(ledger, 'one'), accept(ledger, 'two')]
   t.match([ledger.openBytes, ledger.logBytes], [2 * bytes, 0])
-  ledger.end(one, 'completed', 0)
+  ledger.end(one, 'completed', at(0))
   t.match([ledger.openBytes, ledger.logBytes], [bytes, bytes])
   const again = restored(ledger)
   t.match([again.openBytes, again.logBytes], [bytes, bytes])
@@ -96,7 +98,7 @@ t.test('bodies are counted while they are open, then while the log needs them', 
   t.match([ledger.openBytes, ledger.logBytes], [bytes, 0])
   ledger.dropBody(two)
   t.match([ledger.openBytes, ledger.logBytes], [0, 0])
-  ledger.end(two, 'completed', 0)
+  ledger.end(two, 'completed', at(0))
   t.match([ledger.openBytes, ledger.logBytes], [0, 0])
 })
 
@@ -124,7 +126,7 @@ t.test('state and result are kept for a day, and never fewer than so many', asyn
 t.test('a task whose body the log needs is not cleared', async (t) => {
   const ledger = new TaskLedger({ ...OPTIONS, retentionTasks: 0 })
   const task = accept(ledger, 'one')
-  ledger.end(task, 'completed', 0)
+  ledger.end(task, 'completed', at(0))
   t.same(ledger.takeExpiredRetention(2 * DAY_MS), [])
   ledger.dropBody(task)
   t.same(ledger.takeExpiredRetention(2 * DAY_MS), [task])
