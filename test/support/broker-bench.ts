@@ -1,0 +1,84 @@
+/** A broker on a free port, the gateway behind it, and clients that end with the test. */
+import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
+import type { Test } from 'tap'
+import {
+  MqttBroker,
+  type MqttBrokerOptions,
+  type MqttBrokerPort,
+  type Submission,
+} from '../../broker/adapters/mqtt-broker.ts'
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { RawMqttClient } from './raw-mqtt-client.ts'
+
+/** The gateway's side of the port, which writes down what it is told. */
+export class Gateway implements MqttBrokerPort {
+  readonly submissions: { submission: Submission; done: () => void }[] = []
+  readonly cancels: TaskId[] = []
+  readonly nodeMessages: string[] = []
+  readonly telemetry: string[] = []
+  readonly closed: string[] = []
+  answersAtOnce = true
+
+  onSubmission(submission: Submission, done: () => void): void {
+    this.submissions.push({ submission, done })
+    if (this.answersAtOnce) done()
+  }
+
+  onCancel({ task }: { task: TaskId }): void {
+    this.cancels.push(task)
+  }
+
+  onNodeMessage(message: { connection: string; node: NodeId; payload: Uint8Array }): void {
+    this.nodeMessages.push(`${message.node} ${Buffer.from(message.payload)}`)
+  }
+
+  onTelemetry(message: { node: NodeId; payload: Uint8Array }): void {
+    this.telemetry.push(`${message.node} ${Buffer.from(message.payload)}`)
+  }
+
+  onNodeConnectionClosed(connection: string): void {
+    this.closed.push(connection)
+  }
+}
+
+export interface BrokerBench {
+  broker: MqttBroker
+  gateway: Gateway
+  raw(parts?: Parameters<typeof RawMqttClient.connected>[1]): Promise<RawMqttClient>
+  mqtt(options?: IClientOptions): Promise<MqttClient>
+}
+
+export async function brokerBench(t: Test, options: MqttBrokerOptions = {}): Promise<BrokerBench> {
+  const gateway = new Gateway()
+  const broker = await MqttBroker.start({ port: 0, ...options }, gateway)
+  t.teardown(() => broker.close())
+  return {
+    broker,
+    gateway,
+    async raw(parts) {
+      const client = await RawMqttClient.connected(broker.port, parts)
+      t.teardown(() => client.end())
+      return client
+    },
+    async mqtt(options) {
+      const client = await connectAsync(`mqtt://127.0.0.1:${broker.port}`, {
+        protocolVersion: 4,
+        writeCache: false,
+        reconnectPeriod: 0,
+        ...options,
+      })
+      client.on('error', () => {})
+      t.teardown(() => client.end(true))
+      return client
+    },
+  }
+}
+
+/** What a client receives, as `topic payload`, with `R` for retained. */
+export function listen(client: MqttClient): string[] {
+  const heard: string[] = []
+  client.on('message', (topic, payload, { retain }) => {
+    heard.push(`${topic} ${payload.length > 80 ? payload.length : payload}${retain ? ' R' : ''}`)
+  })
+  return heard
+}
