@@ -247,8 +247,10 @@ export class MqttBroker {
     }
     if (this.#connections.makeRoom()) this.#refused.add('pre-connect-full')
     const gate = new Gate(socket, this.#gateOptions, this.#buffered, this.#traffic, this.#gatePort)
-    this.#connections.add(gate)
+    const connection = this.#connections.add(gate)
     this.#aedes.handle(gate)
+    // In the next turn Aedes has seen that, too.
+    gate.once('close', () => setImmediate(() => this.#hooks.connectionEnded(connection)))
   }
 
   #createAedes(): Aedes {

@@ -24,6 +24,9 @@ export class Connection implements Speaker {
   lastForwarded: number | undefined
   /** The start of each message to the node: all but length and payload. */
   downTopic: Buffer | undefined
+  /** Resolves once Aedes has nothing more to do with the client. */
+  readonly left: Promise<void>
+  readonly setLeft: () => void
   readonly #filters = new Map<string, Qos>()
   #lowestQos: Qos | undefined
   /** Submissions in the order that they came. */
@@ -34,6 +37,11 @@ export class Connection implements Speaker {
 
   constructor(gate: Gate) {
     this.gate = gate
+    let setLeft = (): void => {}
+    this.left = new Promise((resolve) => {
+      setLeft = resolve
+    })
+    this.setLeft = setLeft
   }
 
   get filterCount(): number {

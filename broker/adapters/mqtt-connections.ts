@@ -27,6 +27,8 @@ export class Connections {
   readonly #connected = new Set<Gate>()
   readonly #nodes = new Map<ConnectionId, Connection>()
   readonly #admitted = new Map<NodeId, Connection>()
+  /** By client id: the last one that came, and when it and all before it have left. */
+  readonly #holders = new Map<string, { connection: Connection; left: Promise<unknown> }>()
   #probe: Gate | undefined
   #connectedMaximum = 0
 
@@ -66,9 +68,11 @@ export class Connections {
     return false
   }
 
-  add(gate: Gate): void {
+  add(gate: Gate): Connection {
+    const connection = new Connection(gate)
     this.#waiting.set(gate, performance.now())
-    this.#byGate.set(gate, new Connection(gate))
+    this.#byGate.set(gate, connection)
+    return connection
   }
 
   /** False when there is no room for one more client. */
@@ -84,14 +88,27 @@ export class Connections {
     return true
   }
 
-  /** The socket is at its end; Aedes may still have to do with the client, its will for one. */
+  /** The peer is at its end; Aedes may still have to do with the client, its will for one. */
   closed(gate: Gate): Connection | undefined {
     this.#waiting.delete(gate)
     this.#connected.delete(gate)
     if (this.#probe === gate) this.#probe = undefined
-    const connection = this.#byGate.get(gate)
-    if (connection !== undefined && connection.client === undefined) this.#byGate.delete(gate)
-    return connection
+    return this.#byGate.get(gate)
+  }
+
+  /**
+   * Ends the connection that has this client id [MQTT-3.1.4-2]; resolves once Aedes is done with it,
+   * or nothing if nobody has the id. Of two that came while it was ending, Aedes would keep both.
+   */
+  takeOver(clientId: string, connection: Connection): Promise<unknown> | undefined {
+    const before = this.#holders.get(clientId)
+    const left = Promise.all([before?.left, connection.left])
+    this.#holders.set(clientId, { connection, left })
+    left.then(() => {
+      if (this.#holders.get(clientId)?.connection === connection) this.#holders.delete(clientId)
+    })
+    before?.connection.gate.destroy()
+    return before?.left
   }
 
   /** The id of a node's connection that ends, the first time that this is asked. */
@@ -128,6 +145,7 @@ export class Connections {
   /** Aedes is done with the client. */
   remove(connection: Connection): void {
     this.#byGate.delete(connection.gate)
+    connection.setLeft()
     const { node } = connection
     if (node !== undefined && this.#admitted.get(node) === connection) this.#admitted.delete(node)
   }

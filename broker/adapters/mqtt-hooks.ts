@@ -102,9 +102,17 @@ export class BrokerHooks {
   }
 
   authenticate(client: Client, done: AuthenticateDone): void {
-    const { connections, persistence, refused } = this.#parts
-    const connection = connections.of(client)
-    if (connection !== undefined && !client.clean && !connection.isGone) {
+    const connection = this.#parts.connections.of(client)
+    if (connection === undefined) return
+    const free = this.#parts.connections.takeOver(client.id, connection)
+    if (free === undefined) this.#begin(client, connection, done)
+    else free.then(() => this.#begin(client, connection, done))
+  }
+
+  #begin(client: Client, connection: Connection, done: AuthenticateDone): void {
+    const { persistence, refused } = this.#parts
+    if (connection.isGone) return
+    if (!client.clean) {
       if (!persistence.openSession(client.id)) {
         refused.add('sessions-full')
         const error = new Error('no room for one more session')
@@ -116,11 +124,16 @@ export class BrokerHooks {
     done(null, true)
   }
 
-  /** The socket of a connection is at its end. */
+  /** The peer of a connection is at its end: what has come from it may still be worked on. */
   connectionClosed(connection: Connection): void {
-    // Before Aedes has registered it, nobody else says that it is gone.
-    if (connection.client === undefined) this.#forget(connection)
-    else this.#endNode(connection)
+    this.#endNode(connection)
+  }
+
+  /** Nothing more comes from a connection. Unless Aedes has registered it, nobody else says so. */
+  connectionEnded(connection: Connection): void {
+    if (connection.client !== undefined) return
+    this.#forget(connection)
+    this.#parts.connections.remove(connection)
   }
 
   authorizePublish(client: Client | null, packet: PublishPacket, done: PublishDone): void {

@@ -260,7 +260,13 @@ export class BoundedPersistence {
 
   async getWill(): Promise<undefined> {}
 
-  async delWill(): Promise<undefined> {}
+  /**
+   * What Aedes waits for right before it registers a client: one that has gone meanwhile would throw
+   * off the next one of its id.
+   */
+  async delWill(client: { readonly conn?: { readonly destroyed: boolean } }): Promise<undefined> {
+    if (client.conn?.destroyed) await new Promise(() => {})
+  }
 
   streamWill(): Readable {
     return Readable.from([])
