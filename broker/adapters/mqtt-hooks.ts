@@ -55,6 +55,7 @@ export interface BrokerParts {
 const NOWHERE = '$SYS/dropped'
 const EMPTY = Buffer.alloc(0)
 const SERVER_UNAVAILABLE = 3
+const PACKET_ID_MAX = 65_535
 /** A client that is far behind for this long is not merely busy. */
 const BEHIND_MS = 1000
 
@@ -121,6 +122,7 @@ export class BrokerHooks {
       }
       connection.sessionId = client.id
     }
+    numberFromOne(client, (id) => persistence.hasOutgoing(client.id, id))
     done(null, true)
   }
 
@@ -320,6 +322,23 @@ export class BrokerHooks {
     connection.retained ??= new RetainedDelivery(client, retained, source, logger)
     connection.retained.add(filters)
   }
+}
+
+/**
+ * Aedes counts the packet ids to a client from a random one, and would give one again that a message
+ * of the session still waits under [MQTT-2.3.1-4].
+ */
+function numberFromOne(client: Client, isTaken: (id: number) => boolean): void {
+  let next = 1
+  Object.defineProperty(client, '_nextId', {
+    get: () => {
+      while (isTaken(next)) next = next >= PACKET_ID_MAX ? 1 : next + 1
+      return next
+    },
+    set: (id: number) => {
+      next = id
+    },
+  })
 }
 
 function sendNowhere(packet: PublishPacket): void {

@@ -135,6 +135,11 @@ export class BoundedPersistence {
     this.#denied.add(subscription)
   }
 
+  /** Whether a message to this client waits for its acknowledgement under this id. */
+  hasOutgoing(clientId: string, messageId: number): boolean {
+    return this.#sessions.get(clientId)?.queue.hasMessageId(messageId) ?? false
+  }
+
   hasIncoming(clientId: string, messageId: number): boolean {
     return this.#incoming.get(clientId)?.has(messageId) ?? false
   }

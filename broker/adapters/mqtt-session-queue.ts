@@ -63,6 +63,11 @@ export class SessionQueue {
     this.#bytes += bytes
   }
 
+  /** Whether a message of this id waits for its acknowledgement. */
+  hasMessageId(messageId: number): boolean {
+    return this.#byMessageId.has(messageId)
+  }
+
   /** A packet was given its message id, or its PUBREL follows it; it may be gone already. */
   update(packet: StoredPacket): void {
     const { messageId } = packet

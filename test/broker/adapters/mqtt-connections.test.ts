@@ -45,3 +45,31 @@ t.test('clean and persistent sessions fight over one id: one is left, and counte
   await until(() => broker.counters().subscriptions === 0)
   t.equal(broker.counters().clientsTotal, 0, 'the clean one discarded what the others left')
 })
+
+const idOf = ({ body }: { readonly body: Buffer }): number => body.readUInt16BE(3)
+
+t.test('packet ids count from 1, and none is given twice at a time', async (t) => {
+  const { broker, raw, mqtt } = await brokerBench(t)
+  const publisher = await mqtt()
+  const options = { clientId: 'reader', flags: PERSISTENT }
+  const first = await raw(options)
+  first.send(subscribePacket(['a'], 1))
+  await first.next(9)
+  for (const n of [1, 2, 3]) {
+    await publisher.publishAsync('a', `${n}`, { qos: 1 })
+    t.equal(idOf(await first.next(3)), n)
+  }
+  first.send(packet(4, 0, Uint8Array.of(0, 1)), packet(4, 0, Uint8Array.of(0, 3)))
+  await first.ping()
+  first.end()
+
+  const second = await RawMqttClient.open(broker.port, connectPacket(options))
+  t.teardown(() => second.end())
+  t.equal(idOf(await second.next(3)), 2, 'sent again under the id it had')
+  const ids: number[] = []
+  for (let n = 0; n < 3; n++) {
+    await publisher.publishAsync('a', 'new', { qos: 1 })
+    ids.push(idOf(await second.next(3)))
+  }
+  t.same(ids, [1, 3, 4])
+})
