@@ -261,6 +261,8 @@ export class MqttBroker {
       // The gate lets waiting publishers go and ends stalled clients long before this.
       drainTimeout: this.#limits.stallTimeoutMs * 2,
       connectTimeout: this.#limits.connectTimeoutMs * 2,
+      // It would throw the client off; what is under way is kept in a few bytes (mqtt-persistence.ts).
+      maxInflightInbound: 0,
       maxTopicLevels: this.#gateOptions.packetBounds.topicLevelsMax,
       persistence: this.#persistence,
       authenticate: (client, _name, _password, done) => hooks.authenticate(client, done),

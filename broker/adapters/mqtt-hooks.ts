@@ -51,6 +51,8 @@ export interface BrokerParts {
   readonly logger: Logger | undefined
 }
 
+/** Aedes' own note of the QoS 2 publishes that are under way: the persistence has it. */
+const NOT_KEPT = { size: 0, has: () => false, add() {}, delete() {} }
 /** Where a publish goes that is acknowledged and reaches nobody. */
 const NOWHERE = '$SYS/dropped'
 const EMPTY = Buffer.alloc(0)
@@ -286,6 +288,7 @@ export class BrokerHooks {
       return
     }
     connection.client = client
+    ;(client as Client & { _inboundInflight: unknown })._inboundInflight = NOT_KEPT
     const node = parseNodeClientId(client.id)
     if (node === undefined) return
     connection.node = node

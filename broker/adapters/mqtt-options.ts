@@ -32,7 +32,6 @@ export const MQTT_LIMITS = {
   queueBytesMax: 4 * MIB,
   /** Of all that waits for absent clients. */
   queuedBytesMax: 256 * MIB,
-  incomingMax: 4096,
   retainedMessagesMax: 10_000,
   retainedBytesMax: 64 * MIB,
   /** Backlog of one client from which publishers to it wait. */

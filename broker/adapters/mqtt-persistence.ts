@@ -7,6 +7,7 @@ import { Readable } from 'node:stream'
 import memory from 'aedes-persistence'
 import { mayReceive } from './mqtt-access.ts'
 import type { ByteBudget } from './mqtt-limits.ts'
+import { PacketIds } from './mqtt-packet-ids.ts'
 import type { RetainedSource, RetainedStore } from './mqtt-retained.ts'
 import { SessionQueue } from './mqtt-session-queue.ts'
 
@@ -14,8 +15,6 @@ export interface PersistenceBounds {
   readonly sessionsMax: number
   readonly queueMessagesMax: number
   readonly queueBytesMax: number
-  /** Half-done QoS 2 publishes of one client. */
-  readonly incomingMax: number
 }
 
 interface ClientRef {
@@ -69,7 +68,7 @@ export class BoundedPersistence {
   readonly #sessions = new Map<string, Session>()
   /** Sessions without a connection, the longest away first. */
   readonly #absent = new Set<string>()
-  readonly #incoming = new Map<string, Set<number>>()
+  readonly #incoming = new Map<string, PacketIds>()
   readonly #denied = new WeakSet<object>()
   readonly #adding = new WeakMap<object, Promise<void>>()
 
@@ -216,12 +215,14 @@ export class BoundedPersistence {
     return Readable.from(this.#sessions.get(client.id)?.queue.packets() ?? [])
   }
 
-  // QoS 2 towards us: that an id was seen is all that is needed until its PUBREL
+  // QoS 2 towards us: that an id was seen is all that is needed until its PUBREL. There is no other
+  // bound than MQTT's 65,535 ids: PUBRELs come behind the publishes that a client had sent before, so
+  // who is not read can free none.
 
   async incomingStorePacket(client: ClientRef, packet: { messageId: number }): Promise<void> {
-    const ids = this.#incoming.get(client.id) ?? new Set()
-    if (ids.size >= this.#bounds.incomingMax) throw new Error('too many half-done publishes')
-    this.#incoming.set(client.id, ids.add(packet.messageId))
+    const ids = this.#incoming.get(client.id) ?? new PacketIds()
+    ids.add(packet.messageId)
+    this.#incoming.set(client.id, ids)
   }
 
   async incomingGetPacket(

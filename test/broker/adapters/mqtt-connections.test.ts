@@ -4,6 +4,7 @@ import { brokerBench } from '../../support/broker-bench.ts'
 import {
   connectPacket,
   packet,
+  publishPacket,
   RawMqttClient,
   subscribePacket,
   until,
@@ -46,6 +47,8 @@ t.test('clean and persistent sessions fight over one id: one is left, and counte
   t.equal(broker.counters().clientsTotal, 0, 'the clean one discarded what the others left')
 })
 
+const idIs = ({ body }: { readonly body: Buffer }, id: number): boolean =>
+  body.readUInt16BE(0) === id
 const idOf = ({ body }: { readonly body: Buffer }): number => body.readUInt16BE(3)
 
 t.test('packet ids count from 1, and none is given twice at a time', async (t) => {
@@ -72,4 +75,31 @@ t.test('packet ids count from 1, and none is given twice at a time', async (t) =
     ids.push(idOf(await second.next(3)))
   }
   t.same(ids, [1, 3, 4])
+})
+
+t.test('a publisher at QoS 2 may have thousands under way', async (t) => {
+  const { broker, raw, mqtt } = await brokerBench(t)
+  const reader = await mqtt()
+  const heard: number[] = []
+  reader.on('message', (_topic, payload) => heard.push(Number(payload)))
+  await reader.subscribeAsync('a', { qos: 1 })
+  const publisher = await raw({ clientId: 'fast', flags: PERSISTENT })
+  const count = 5000
+  const ids = Array.from({ length: count }, (_, n) => 13 * n + 1)
+  for (const id of ids) publisher.send(publishPacket('a', `${id}`, { qos: 2, id }))
+  for (const id of ids) if (!idIs(await publisher.next(5), id)) t.fail(`PUBREC ${id}`)
+  await until(() => heard.length === count)
+  publisher.end()
+  await until(() => broker.counters().clientsConnected === 1)
+
+  const again = await raw({ clientId: 'fast', flags: PERSISTENT })
+  again.send(publishPacket('a', 'again', { qos: 2, id: 1 + 13 * 4000, flags: 8 }))
+  for (const id of ids) again.send(packet(6, 2, Uint8Array.of(id >> 8, id & 0xff)))
+  await again.next(5)
+  for (const id of ids) if (!idIs(await again.next(7), id)) t.fail(`PUBCOMP ${id}`)
+  again.send(publishPacket('a', 'last', { qos: 2, id: 1 }))
+  await again.next(5)
+  await until(() => heard.length > count)
+  t.equal(new Set(heard).size, count + 1, 'each once')
+  t.equal(heard.length, count + 1)
 })
