@@ -1,5 +1,13 @@
 /** The broker's figures, and mosquitto's names for them below `$SYS/broker/`. */
-import type { Traffic } from './mqtt-gate.ts'
+/** Sums over all connections. */
+export interface Traffic {
+  bytesReceived: number
+  bytesSent: number
+  packetsReceived: number
+  packetsSent: number
+  publishesReceived: number
+  publishesSent: number
+}
 
 export interface BrokerCounters {
   readonly clientsConnected: number

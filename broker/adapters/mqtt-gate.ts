@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { AssemblyDeadline } from './mqtt-assembly-deadline.ts'
+import type { Traffic } from './mqtt-figures.ts'
 import { type Frame, type FrameBounds, FrameReader, SentPackets } from './mqtt-frames.ts'
 import { type ByteBudget, TokenBucket } from './mqtt-limits.ts'
 import { Outflow, type OutflowOptions } from './mqtt-outflow.ts'
@@ -34,16 +35,6 @@ export interface GateOptions extends OutflowOptions {
   readonly bytesPerSecond: number
   /** Beyond this much unwritten, publishers to this client wait (or are let go, `drainHoldMs`). */
   readonly writableBytes: number
-}
-
-/** Sums over all connections. */
-export interface Traffic {
-  bytesReceived: number
-  bytesSent: number
-  packetsReceived: number
-  packetsSent: number
-  publishesReceived: number
-  publishesSent: number
 }
 
 export interface GatePort {
