@@ -23,6 +23,7 @@ export interface PublishRequest {
 
 export type DropReason =
   | 'topic-reserved'
+  | 'topic-too-deep'
   | 'topic-not-allowed'
   | 'node-not-admitted'
   | 'will-superseded'
@@ -49,8 +50,10 @@ export function decidePublish(
   base: string,
   speaker: Speaker,
   request: PublishRequest,
+  levelsMax: number,
 ): PublishDecision {
   const { topic } = request
+  if (levelsOf(topic) > levelsMax) return drop('topic-too-deep')
   if (topic.startsWith('$')) return drop('topic-reserved')
   if (speaker.node !== undefined) return decideNode(base, speaker.node, speaker, request)
   if (!isBelowBase(base, topic)) {
@@ -102,6 +105,12 @@ function decideNode(
 
 function drop(reason: DropReason): PublishDecision {
   return { verdict: 'drop', reason }
+}
+
+export function levelsOf(topic: string): number {
+  let levels = 1
+  for (let at = topic.indexOf('/'); at >= 0; at = topic.indexOf('/', at + 1)) levels++
+  return levels
 }
 
 /** Where the gateway's own client hears itself. Nobody else may use a topic that begins with `$`. */

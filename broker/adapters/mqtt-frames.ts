@@ -4,7 +4,13 @@
  * without keeping it: only its head comes out.
  */
 import type { ByteBudget } from './mqtt-limits.ts'
-import { PUBLISH, readFixedHeader, readPublishHead } from './mqtt-packets.ts'
+import {
+  PUBLISH,
+  readFixedHeader,
+  readPublishHead,
+  SUBSCRIBE,
+  UNSUBSCRIBE,
+} from './mqtt-packets.ts'
 
 const MIB = 1024 * 1024
 
@@ -12,6 +18,8 @@ export interface FrameBounds {
   readonly preConnectBytesMax: number
   /** A PUBLISH after CONNECT, without its fixed header. */
   readonly publishBytesMax: number
+  /** A SUBSCRIBE or UNSUBSCRIBE. */
+  readonly filtersBytesMax: number
   /** Any other packet after CONNECT. */
   readonly controlBytesMax: number
   readonly topicBytesMax: number
@@ -124,7 +132,9 @@ export class FrameReader {
 
   #bodyBytesMax(type: number): number {
     if (!this.#isConnected) return this.#bounds.preConnectBytesMax
-    return type === PUBLISH ? this.#bounds.publishBytesMax : this.#bounds.controlBytesMax
+    if (type === PUBLISH) return this.#bounds.publishBytesMax
+    const hasFilters = type === SUBSCRIBE || type === UNSUBSCRIBE
+    return hasFilters ? this.#bounds.filtersBytesMax : this.#bounds.controlBytesMax
   }
 
   /** A PUBLISH that may be a submission of more than the limit: its topic tells. */

@@ -16,6 +16,7 @@ import {
   CONNECT,
   checkPacket,
   clientIdOf,
+  denialOf,
   type PacketBounds,
   PUBLISH,
   returnCodeOf,
@@ -312,12 +313,20 @@ export class Gate extends Duplex {
 
   /** SUBSCRIBE and UNSUBSCRIBE go alone, after all before them was worked on. */
   #park(frame: Frame): void {
+    const { type, buffer, bodyStart, end } = frame
+    const { filtersPerPacketMax } = this.#options.packetBounds
+    const denial = denialOf(type, buffer.subarray(bodyStart, end), filtersPerPacketMax)
+    if (denial !== undefined) {
+      this.#port.refused(this, 'filter-count')
+      this.write(denial)
+      return
+    }
     this.#parked = frame
     setImmediate(() => {
       if (this.#parked !== frame || this.#state !== 'open') return
       this.#parked = undefined
-      this.#awaitedType = frame.type === SUBSCRIBE ? SUBACK : UNSUBACK
-      this.push(frame.buffer.subarray(frame.start, frame.end))
+      this.#awaitedType = type === SUBSCRIBE ? SUBACK : UNSUBACK
+      this.push(buffer.subarray(frame.start, end))
     })
   }
 

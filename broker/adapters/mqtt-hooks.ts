@@ -8,7 +8,7 @@ import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { buildTopic, parseNodeClientId } from '../../shared/protocol/topics.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId, Submitter } from '../core/events.ts'
-import { decidePublish, mayReceive, maySubscribe, probeTopicOf } from './mqtt-access.ts'
+import { decidePublish, levelsOf, mayReceive, maySubscribe, probeTopicOf } from './mqtt-access.ts'
 import { type Connection, encodeTopic, type Qos } from './mqtt-connection.ts'
 import type { Connections } from './mqtt-connections.ts'
 import type { Tally } from './mqtt-figures.ts'
@@ -141,7 +141,7 @@ export class BrokerHooks {
   }
 
   authorizePublish(client: Client | null, packet: PublishPacket, done: PublishDone): void {
-    const { base, connections, dropped, port, retained } = this.#parts
+    const { base, connections, dropped, limits, port, retained } = this.#parts
     const connection = connections.of(client)
     if (this.#isClosing || client === null || connection === undefined) {
       done(new Error('the connection is gone'))
@@ -155,12 +155,9 @@ export class BrokerHooks {
     // Nothing but its will comes from a client that is closed.
     const isWill = client.closed
     const payload = bytesOf(packet.payload)
-    const decision = decidePublish(base, connection, {
-      topic: packet.topic,
-      payloadBytes: payload.length,
-      retain: packet.retain,
-      isWill,
-    })
+    const { topic, retain } = packet
+    const request = { topic, payloadBytes: payload.length, retain, isWill }
+    const decision = decidePublish(base, connection, request, limits.topicLevelsMax)
     switch (decision.verdict) {
       case 'submission':
         packet.retain = false
@@ -243,6 +240,8 @@ export class BrokerHooks {
     if (connection === undefined) return false
     if (connections.isProbe(connection)) return topic === probeTopicOf(client.id)
     if (!maySubscribe(topic)) return deny('filter-reserved')
+    if (topic.length > limits.filterBytesMax) return deny('filter-too-long')
+    if (levelsOf(topic) > limits.topicLevelsMax) return deny('filter-too-deep')
     if (!connection.hasFilter(topic)) {
       const isFull =
         connection.filterCount >= limits.filtersPerClientMax ||

@@ -25,7 +25,9 @@ export const MQTT_LIMITS = {
   /** Undefined: any keepalive, and none. */
   keepaliveSecondsMax: undefined as number | undefined,
   filtersPerPacketMax: PACKET_BOUNDS.filtersPerPacketMax,
-  filtersPerClientMax: 256,
+  filtersPerClientMax: 1024,
+  filterBytesMax: PACKET_BOUNDS.topicBytesMax,
+  topicLevelsMax: 12,
   filtersTotalMax: 200_000,
   sessionsMax: 10_000,
   queueMessagesMax: 1000,
@@ -61,7 +63,8 @@ export function gateOptionsFor(limits: MqttLimits, submitTopic: string): GateOpt
     frameBounds: {
       preConnectBytesMax: limits.preConnectBytesMax,
       publishBytesMax: MESSAGE_BYTES_MAX + topicBytesMax + 4,
-      controlBytesMax: limits.filtersPerPacketMax * (topicBytesMax + 3) + 2,
+      filtersBytesMax: MESSAGE_BYTES_MAX,
+      controlBytesMax: 16,
       topicBytesMax,
       submitTopic,
       submissionBytesMax: SUBMISSION_BYTES_MAX,

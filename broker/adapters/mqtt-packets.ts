@@ -2,6 +2,7 @@
  * Pure checks of one framed MQTT 3.1.1 packet, run before Aedes sees it: what the specification
  * forbids and Aedes lets through, and the bounds of ours. A problem is a value; nothing throws.
  */
+import { generate } from 'mqtt-packet'
 
 export const CONNECT = 1
 export const CONNACK = 2
@@ -20,7 +21,9 @@ const DISCONNECT = 14
 export interface PacketBounds {
   readonly clientIdBytesMax: number
   readonly topicBytesMax: number
+  readonly filterBytesMax: number
   readonly topicLevelsMax: number
+  /** An UNSUBSCRIBE of more is none; for a SUBSCRIBE see `denialOf`. */
   readonly filtersPerPacketMax: number
   /** Undefined: any keepalive, and none. */
   readonly keepaliveSecondsMax: number | undefined
@@ -29,8 +32,10 @@ export interface PacketBounds {
 export const PACKET_BOUNDS: PacketBounds = {
   clientIdBytesMax: 128,
   topicBytesMax: 1024,
-  topicLevelsMax: 12,
-  filtersPerPacketMax: 64,
+  // What is not granted is answered filter by filter: here stands what Aedes can take.
+  filterBytesMax: 65_535,
+  topicLevelsMax: 100,
+  filtersPerPacketMax: 4096,
   keepaliveSecondsMax: undefined,
 }
 
@@ -253,7 +258,7 @@ function checkFilters(
   let at = 2
   let filters = 0
   while (at < body.length) {
-    if (++filters > bounds.filtersPerPacketMax) return 'filter-count'
+    filters++
     const end = endOfField(body, at)
     if (end === undefined) return 'packet-truncated'
     const problem = checkFilter(body, at + 2, end, bounds)
@@ -264,7 +269,22 @@ function checkFilters(
     if (qos === undefined) return 'packet-truncated'
     if (qos > 2) return 'subscription-qos' // [MQTT-3-8.3-4]
   }
-  return filters === 0 ? 'filter-count' : undefined // [MQTT-3.8.3-3]
+  // [MQTT-3.8.3-3]
+  const isOutOfBounds = filters === 0 || (!withQos && filters > bounds.filtersPerPacketMax)
+  return isOutOfBounds ? 'filter-count' : undefined
+}
+
+/**
+ * The SUBACK that denies every filter of a SUBSCRIBE which was checked, if there are more than may
+ * stand in one: Aedes takes its time for each, and it takes none between them.
+ */
+export function denialOf(type: number, body: Uint8Array, filtersMax: number): Buffer | undefined {
+  if (type !== SUBSCRIBE) return undefined
+  let filters = 0
+  for (let at = 2; at < body.length; at = endOfField(body, at)! + 1) filters++
+  if (filters <= filtersMax) return undefined
+  const suback = { cmd: 'suback', messageId: readUint16(body, 0) } as const
+  return generate({ ...suback, granted: Array<number>(filters).fill(128) })
 }
 
 const SLASH = 0x2f
@@ -296,7 +316,7 @@ function checkFilter(
   bounds: PacketBounds,
 ): PacketProblem | undefined {
   if (end === start) return 'topic-empty'
-  if (end - start > bounds.topicBytesMax) return 'topic-too-long'
+  if (end - start > bounds.filterBytesMax) return 'topic-too-long'
   let levels = 1
   for (let at = start; at < end; at++) {
     const byte = bytes[at]!

@@ -62,6 +62,10 @@ export function subscribePacket(filters: readonly string[], qos = 0, id = 7): Bu
   return packet(8, 2, Buffer.concat([Uint8Array.of(id >> 8, id & 0xff), ...entries]))
 }
 
+export function unsubscribePacket(filters: readonly string[], id = 7): Buffer {
+  return packet(10, 2, Buffer.concat([Uint8Array.of(id >> 8, id & 0xff), ...filters.map(field)]))
+}
+
 export interface Received {
   readonly type: number
   readonly flags: number

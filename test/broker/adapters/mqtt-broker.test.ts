@@ -13,6 +13,7 @@ import {
   publishPacket,
   RawMqttClient,
   subscribePacket,
+  unsubscribePacket,
   until,
 } from '../../support/raw-mqtt-client.ts'
 
@@ -417,6 +418,37 @@ t.test('subscriptions are bounded and judged one by one', async (t) => {
   again.send(packet(10, 2, Buffer.concat([Uint8Array.of(0, 9), field('b')])))
   await again.next(11)
   t.equal(broker.counters().subscriptions, 2)
+})
+
+t.test('what is too many, too deep or too long is denied, and the client stays', async (t) => {
+  const { broker, raw, mqtt } = await bench(t)
+  const client = await raw({ clientId: 'home', flags: 0 })
+  const topics = Array.from({ length: 1500 }, (_, n) => `home/${n}/state`)
+  const granted: number[] = []
+  for (const at of [0, 500, 1000]) {
+    client.send(subscribePacket(topics.slice(at, at + 500), 1))
+    granted.push(...(await client.next(9)).body.subarray(2))
+  }
+  t.equal(granted.indexOf(128), 1024, 'granted up to the bound')
+  t.equal(granted.filter((qos) => qos === 1).length, 1024)
+  t.equal(broker.counters().subscriptions, 1024)
+  client.send(unsubscribePacket(topics.slice(0, 500)))
+  await client.next(11)
+  t.equal(broker.counters().subscriptions, 524)
+
+  const deep = (levels: number): string => Array(levels).fill('a').join('/')
+  client.send(subscribePacket([deep(12), deep(13), 'x'.repeat(1024), 'x'.repeat(1025)], 1))
+  t.same([...(await client.next(9)).body.subarray(2)], [1, 128, 1, 128])
+  const publisher = await mqtt()
+  await publisher.publishAsync(deep(13), 'dropped', { qos: 1 })
+  await publisher.publishAsync(deep(12), 'forwarded', { qos: 1 })
+  t.equal((await client.next(3)).body.subarray(-9).toString(), 'forwarded')
+  t.same(broker.counters().refused, {
+    'filter-too-deep': 1,
+    'filter-too-long': 1,
+    'filters-full': 476,
+  })
+  t.same(broker.counters().dropped, { 'topic-too-deep': 1 })
 })
 
 t.test('many filters in one SUBSCRIBE delay nobody', async (t) => {

@@ -18,6 +18,7 @@ import {
   publishPacket,
   RawMqttClient,
   subscribePacket,
+  unsubscribePacket,
   until,
 } from '../../support/raw-mqtt-client.ts'
 
@@ -141,11 +142,13 @@ t.test('each rule ends the connection with its reason', async (t) => {
     ['topic-wildcard', [connectPacket(), publishPacket('a/#', '')]],
     ['packet-id', [connectPacket(), publishPacket('a', '', { qos: 1, id: 0 })]],
     ['text-encoding', [connectPacket(), publishPacket(Uint8Array.of(0xff), '')]],
-    ['filter-count', [connectPacket(), subscribePacket(Array(65).fill('a'))]],
+    ['filter-count', [connectPacket(), subscribePacket([])]],
+    ['filter-count', [connectPacket(), unsubscribePacket(Array(4097).fill('a'))]],
     ['packet-type', [connectPacket(), packet(9, 0)]],
     // Only the head is sent: the length that it declares is refused.
     ['packet-too-large', [declared(0x10, 4097)]],
-    ['packet-too-large', [connectPacket(), declared(0x82, MIB)]],
+    ['packet-too-large', [connectPacket(), declared(0x82, 1.1 * MIB)]],
+    ['packet-too-large', [connectPacket(), declared(0x40, 17)]],
     ['packet-too-large', [connectPacket(), declared(0x30, 17 * MIB)]],
     ['packet-too-large', [connectPacket(), declared(0x30, 1.1 * MIB, field('other'))]],
     ['packet-too-large', [connectPacket(), declared(0x30, 16 * MIB + 19, field(SUBMIT))]],
@@ -271,6 +274,23 @@ t.test('a SUBSCRIBE goes alone, and what follows waits for its SUBACK', async (t
   await until(() => gate.passed.length === 5)
   t.same(gate.reads.at(-1), [3, 12])
 })
+
+t.test(
+  'a SUBSCRIBE of more filters than are looked at is denied, and the client stays',
+  async (t) => {
+    const [gate, port] = await bench(t)
+    const client = await RawMqttClient.connected(port)
+    t.teardown(() => client.end())
+    client.send(subscribePacket(Array(4097).fill('a/b'), 1, 0x0123))
+    const { body } = await client.next(9)
+    t.same(body.subarray(0, 2), Buffer.from([1, 0x23]))
+    t.same(body.subarray(2), Buffer.alloc(4097, 0x80))
+    client.send(subscribePacket(Array(4096).fill('a/b')))
+    await until(() => gate.passed.length === 2)
+    t.equal(gate.closed, 0)
+    t.same(gate.refused, ['filter-count'])
+  },
+)
 
 t.test('a gate that is held lets nothing through until it is released', async (t) => {
   const [gate, port] = await bench(t)
