@@ -270,6 +270,33 @@ const programsDrawFromTheSystem = eachSource((source) => {
   return problems
 })
 
+/** A name from outside may be `__proto__` or `constructor`, which every plain object has an own mind about. */
+const tablesTakeAnyName = eachSource((source) => {
+  if (isTest(source.path) || source.path === 'shared/core/own.ts') return []
+  const tables = new Set<string>()
+  source.each((node) => {
+    const isDeclared =
+      ts.isVariableDeclaration(node) ||
+      ts.isPropertyDeclaration(node) ||
+      ts.isPropertySignature(node) ||
+      ts.isParameter(node)
+    if (!isDeclared || node.type === undefined) return
+    if (/^((Readonly|Partial)<)*Record<string,/.test(node.type.getText())) {
+      tables.add(node.name.getText())
+    }
+  })
+  const problems: string[] = []
+  source.each((node) => {
+    if (!ts.isElementAccessExpression(node) || ts.isDeleteExpression(node.parent)) return
+    if (ts.isStringLiteral(node.argumentExpression)) return
+    const { expression } = node
+    const table = ts.isPropertyAccessExpression(expression) ? expression.name : expression
+    if (!tables.has(table.getText())) return
+    problems.push(`${source.line(node)} takes ${node.getText()}: own(…), or a Map`)
+  })
+  return problems
+})
+
 const processEndsInOnePlace = eachSource((source) => {
   if (isTest(source.path)) return []
   const mayEnd = /^((broker|firmware-agent)\/main|scripts\/(obelisk|run-main))\.ts$/.test(
@@ -479,6 +506,24 @@ const RULES: readonly [name: string, rule: Rule, broken: Source[][], kept: Sourc
       [
         sample('broker/main.ts', 'const random = new SystemRandom()'),
         sample('test/a.test.ts', 'const random = new Random(seed)'),
+      ],
+    ],
+  ],
+  [
+    'tables take any name',
+    tablesTakeAnyName,
+    [
+      [sample('broker/a.ts', 'const a: Record<string, number> = {}\na[name] = 1')],
+      [sample('broker/a.ts', 'const A: Readonly<Record<string, number>> = { b: 1 }\nf(A[name])')],
+      [sample('broker/a.ts', 'class A { #a: Record<string, B> = {}; b() { return this.#a[c] } }')],
+      [sample('broker/a.ts', 'interface A { readonly b: Record<string, C> }\nf(a.b[c])')],
+    ],
+    [
+      [
+        sample(
+          'broker/a.ts',
+          "const a: Record<string, number> = f()\nown(a, name)\na['b']\nb[name]\ndelete a[name]",
+        ),
       ],
     ],
   ],

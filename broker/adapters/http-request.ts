@@ -1,4 +1,5 @@
 /** What a request asks for, read from its query and headers. */
+import { own } from '../../shared/core/own.ts'
 import type { RequestFault } from './problem-json.ts'
 
 export const WAIT_MS_MAX = 300_000
@@ -38,19 +39,19 @@ export function parseQuery<R extends Record<string, QueryRule<unknown>>>(
   query: unknown,
   rules: R,
 ): { values: QueryValues<R>; faults: RequestFault[] } {
-  const values: Record<string, unknown> = {}
+  const values = new Map<string, unknown>()
   const faults: RequestFault[] = []
   for (const [name, given] of Object.entries(query as Record<string, string | string[]>)) {
-    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
+    const rule = own(rules, name)
     if (rule === undefined) {
       faults.push({ path: name, code: 'unknown-key', message: `there is no parameter "${name}"` })
       continue
     }
     const value = typeof given === 'string' ? rule.read(given) : undefined
-    if (value !== undefined) values[name] = value
+    if (value !== undefined) values.set(name, value)
     else faults.push({ path: name, code: 'malformed', message: `${name} must be ${rule.expected}` })
   }
-  return { values: values as QueryValues<R>, faults }
+  return { values: Object.fromEntries(values) as QueryValues<R>, faults }
 }
 
 export type ResultFormat = 'json' | 'cbor'

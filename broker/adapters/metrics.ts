@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { own } from '../../shared/core/own.ts'
 import { MEMBER_STATES } from '../../shared/protocol/states.ts'
 import type { GatewayNotice } from '../core/effects.ts'
 import type { NodeView } from '../core/views.ts'
@@ -172,7 +173,7 @@ export class Metrics {
       if (stream !== undefined) this.#nodeBehind.set({ node }, stream.head - stream.acked)
     }
     for (const [count, metric] of this.#counts) {
-      const value = counts[count]
+      const value = own(counts, count)
       metric.reset()
       // What nobody measured has no line: a zero would say that it was.
       if (value === undefined) metric.remove()

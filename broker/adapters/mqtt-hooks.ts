@@ -3,8 +3,10 @@
  * answered here: Aedes acknowledges a publish after the callback of its hook, so that is held until
  * the gateway has answered.
  */
+
 import type { Aedes, AedesOptions, Client, PublishPacket } from 'aedes'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { own } from '../../shared/core/own.ts'
 import { buildTopic, parseNodeClientId } from '../../shared/protocol/topics.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId, Submitter } from '../core/events.ts'
@@ -380,5 +382,5 @@ function unregister(aedes: Aedes, client: Client): void {
     clients: Record<string, Client>
     unregisterClient(client: Client): void
   }
-  if (client.closed && inside.clients[client.id] === client) inside.unregisterClient(client)
+  if (client.closed && own(inside.clients, client.id) === client) inside.unregisterClient(client)
 }

@@ -52,12 +52,7 @@ export class Rebalancer {
 
   /** Why the planned ones wait, and how many for each reason. */
   get waiting(): Partial<Record<WaitReason, number>> {
-    const counts: Partial<Record<WaitReason, number>> = {}
-    for (const planned of this.queue) {
-      const reason = this.#hindrance(planned) ?? 'paced'
-      counts[reason] = (counts[reason] ?? 0) + 1
-    }
-    return counts
+    return countsOf(this.queue.map((planned) => this.#hindrance(planned) ?? 'paced'))
   }
 
   /** The fleet or the placement changed: plan anew, soon. */
@@ -179,7 +174,7 @@ export class Rebalancer {
     if (this.#queue.length > 0) {
       context.notice('info', 'moves-planned', `${this.#queue.length} tiles are to move`, {
         tiles: this.#queue.length,
-        ...countsBy(this.#queue),
+        ...countsOf(this.#queue.map(({ reason }) => reason)),
       })
     }
     this.#beginSome()
@@ -255,8 +250,8 @@ function mayHold(member: Member): boolean {
   return member.state !== 'dead' && member.state !== 'left' && member.leaving === undefined
 }
 
-function countsBy(moves: readonly PlannedMove[]): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const { reason } of moves) counts[reason] = (counts[reason] ?? 0) + 1
-  return counts
+function countsOf<T extends string>(reasons: readonly T[]): Partial<Record<T, number>> {
+  const counts = new Map<T, number>()
+  for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  return Object.fromEntries(counts) as Partial<Record<T, number>>
 }

@@ -3,7 +3,9 @@
  * the gateway, applies its stream in order, answers reads once they may be answered, and holds what
  * the gateway has not confirmed. Cells are the runner's; this file never sees one.
  */
+
 import { unreachable } from '../../shared/core/assert.ts'
+import { own } from '../../shared/core/own.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { packTiles } from '../../shared/operations/columns.ts'
 import type { Answer, Down, Read, Up } from '../../shared/protocol/messages.ts'
@@ -279,7 +281,7 @@ export class Agent {
 
   #refused(code: string, message: string): void {
     this.#log('error', code, `the gateway refused this node: ${message}`)
-    const exitCode = FINAL_REFUSALS[code]
+    const exitCode = own(FINAL_REFUSALS, code)
     if (exitCode === undefined) return
     this.#session.stop()
     this.#emit({ type: 'disconnect', reason: code })

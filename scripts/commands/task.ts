@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import type { TaskView } from '../../broker/core/views.ts'
+import { own } from '../../shared/core/own.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
 import type { GatewayClient } from './gateway-client.ts'
@@ -92,7 +93,7 @@ export class TaskCommands {
           {
             title: 'STATE',
             text: (view) => view.state,
-            colour: (view) => COLOUR_OF_STATE[view.state],
+            colour: (view) => own(COLOUR_OF_STATE, view.state),
           },
           { title: 'DONE', text: (view) => `${view.shards.done}/${view.shards.total}` },
           { title: 'ACCEPTED', text: (view) => when(view.accepted_ts) },
@@ -144,7 +145,7 @@ export class TaskCommands {
 
   #describe(view: TaskView): string {
     const { state, shards, effect, error } = view
-    const colour = COLOUR_OF_STATE[state]
+    const colour = own(COLOUR_OF_STATE, state)
     const lines: [string, string | undefined][] = [
       ['id', printable(view.id)],
       ['op', printable(view.op)],

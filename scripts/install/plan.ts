@@ -2,6 +2,7 @@
  * The steps of an installation, from what is there and what is wished. A decision without memory: it
  * reads no file and runs nothing. What is as it should be gives no step, so a second run has none.
  */
+import { own } from '../../shared/core/own.ts'
 import { AppError, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import type { Role } from '../package/architectures.ts'
 import type { Unseen } from '../path-faults.ts'
@@ -220,7 +221,7 @@ function configurationSteps(facts: Facts, { role, settings }: InstallWishes): St
   const steps: Step[] = []
   const text = configurationText(role, settings, facts.configuration)
   if (text !== facts.configuration) {
-    if (!facts.directories[places.configurationDirectory]) {
+    if (!own(facts.directories, places.configurationDirectory)) {
       steps.push({ do: 'make-directory', path: places.configurationDirectory, mode: 0o755 })
     }
     const keys = Object.keys(settings.values)
@@ -231,7 +232,7 @@ function configurationSteps(facts: Facts, { role, settings }: InstallWishes): St
   if (password === undefined) return steps
   const { credential } = facts
   if (credential?.text === password && credential.mode === 0o600) return steps
-  if (!facts.directories[places.credentialDirectory]) {
+  if (!own(facts.directories, places.credentialDirectory)) {
     steps.push({ do: 'make-directory', path: places.credentialDirectory, mode: 0o700 })
   }
   const about = 'the MQTT password'
@@ -260,7 +261,7 @@ function planUnit(facts: Facts, wishes: InstallWishes, tree: TreeFacts, node: st
     steps.push({ do: 'remove', path: places.dropIn, about: 'the unit fits as it is' })
     return steps
   }
-  if (!facts.directories[places.dropInDirectory]) {
+  if (!own(facts.directories, places.dropInDirectory)) {
     steps.push({ do: 'make-directory', path: places.dropInDirectory, mode: 0o755 })
   }
   const about = 'what depends on this machine'

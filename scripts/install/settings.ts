@@ -2,7 +2,9 @@
  * What an installation is told about the program's configuration, checked by the very table that the
  * program reads its file with: nothing is touched for a value that the program would refuse.
  */
+
 import { readFileSync } from 'node:fs'
+import { own } from '../../shared/core/own.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, EXIT_UNREADABLE, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
 import { parseFlags } from '../../shared/runtime/flags.ts'
@@ -44,10 +46,10 @@ export async function readSettings(
   const argv = argvOf(role, flags)
   const parsed = parseFlags(program.options, flags.others)
   for (const name of parsed.given.map((one) => one.name)) {
-    if (Object.hasOwn(NOT_TAKEN, name)) {
-      const flag = flagOf(name, program.options[name]!)
-      throw new AppError('usage', `--${flag}: ${NOT_TAKEN[name]}`, { exitCode: EXIT_USAGE })
-    }
+    const why = own(NOT_TAKEN, name)
+    if (why === undefined) continue
+    const flag = flagOf(name, program.options[name]!)
+    throw new AppError('usage', `--${flag}: ${why}`, { exitCode: EXIT_USAGE })
   }
   if (parsed.isHelpAsked || parsed.file !== undefined) {
     const message = `--config is not for an installation: it writes the file that the unit reads`
@@ -60,14 +62,14 @@ export async function readSettings(
     const isUrlGiven = parsed.given.some(({ name }) => name === 'url')
     throw flags.gateway === undefined || isUrlGiven ? error : asGiven(error)
   }
-  const values: Record<string, TomlValue> = {}
+  const values = new Map<string, TomlValue>()
   for (const { name, text } of parseFlags(program.options, argv).given) {
     const option = program.options[name]!
-    if (name !== 'passwordFile') values[keyOf(name, option)] = tomlValue(option, text)
+    if (name !== 'passwordFile') values.set(keyOf(name, option), tomlValue(option, text))
   }
   const { passwordFile } = flags
   return {
-    values,
+    values: Object.fromEntries(values),
     ...(passwordFile === undefined ? {} : { password: readPassword(passwordFile) }),
   }
 }

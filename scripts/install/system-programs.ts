@@ -1,5 +1,7 @@
 /** Runs programs of the system, and says which Debian package one that is missing comes from. */
+
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { own } from '../../shared/core/own.ts'
 import { AppError, EXIT_PROGRAM_MISSING } from '../../shared/runtime/errors.ts'
 
 export interface ProgramResult {
@@ -60,7 +62,7 @@ export class SystemPrograms {
 /** Of a program that could not be started. */
 export function startFailure(name: string, error: Error): Error {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error
-  const from = PACKAGES[name]
+  const from = own(PACKAGES, name)
   const remedy = from === undefined ? '' : `: sudo apt install ${from}`
   return new AppError('program-missing', `the program ${name} is not installed${remedy}`, {
     cause: error,

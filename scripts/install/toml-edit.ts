@@ -3,8 +3,10 @@
  * as it was: comments, order, blank lines. Keys that are not there yet are added at the end. A value
  * may be anything that TOML has (TOML 1.0, Keys and Values), over several lines too.
  */
+
 import { parse, stringify } from 'smol-toml'
 import { assert } from '../../shared/core/assert.ts'
+import { own } from '../../shared/core/own.ts'
 
 export type TomlValue = string | number | boolean | readonly string[]
 
@@ -22,7 +24,7 @@ function isSame(a: Readonly<Record<string, unknown>>, b: Readonly<Record<string,
   const keys = Object.keys(a)
   return (
     keys.length === Object.keys(b).length &&
-    keys.every((key) => JSON.stringify(a[key]) === JSON.stringify(b[key]))
+    keys.every((key) => JSON.stringify(own(a, key)) === JSON.stringify(own(b, key)))
   )
 }
 

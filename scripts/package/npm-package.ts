@@ -1,9 +1,11 @@
 /** Packages of npm for other architectures than this one: as package-lock.json has them, or not at all. */
+
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import { own } from '../../shared/core/own.ts'
 import { CHECKOUT } from './checkout.ts'
 import { PackagingError } from './packaging-error.ts'
 import { readTarFile } from './tar.ts'
@@ -39,7 +41,7 @@ export function lockedOf(name: string): Locked {
   const lock = JSON.parse(readFileSync(join(CHECKOUT, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, Partial<Locked>>
   }
-  const { version, integrity } = lock.packages[`node_modules/${name}`] ?? {}
+  const { version, integrity } = own(lock.packages, `node_modules/${name}`) ?? {}
   if (version === undefined || integrity === undefined) {
     throw new PackagingError(`package-lock.json does not say what ${name} is`)
   }

@@ -42,9 +42,8 @@ export const digest: ItemsOperation = {
     order.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
     const entries = order.map(({ key, index }) => {
       const bytes = sha256.subarray(index * SHA256_BYTES, (index + 1) * SHA256_BYTES)
-      return [key, Buffer.from(bytes).toString('hex')]
+      return [key, Buffer.from(bytes).toString('hex')] as const
     })
-    // Not by assignment, which loses the key `__proto__`.
-    return { items: keys.length, sha256: Object.fromEntries(entries) }
+    return { items: keys.length, sha256: new Map(entries) }
   },
 }

@@ -124,11 +124,11 @@ export const get: ReadOperation = {
         from += window.w
       }
     }
-    const byName: Record<string, number[]> = {}
-    fields.forEach((field, index) => {
-      byName[field.name] = Array.from(columnsOut[index]!)
-    })
-    return { fields: byName, status: Array.from(statusOut, (code) => STATUS_NAMES[code]) }
+    const byName = fields.map(({ name }, index) => [name, Array.from(columnsOut[index]!)])
+    return {
+      fields: Object.fromEntries(byName),
+      status: Array.from(statusOut, (code) => STATUS_NAMES[code]),
+    }
   },
 }
 

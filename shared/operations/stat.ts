@@ -70,11 +70,10 @@ export const stat: ReadOperation = {
       })
       return { counts: packNumbers(sums) } satisfies CountsPartial
     }
-    const merged: Record<string, Uint8Array> = {}
-    for (const name of COLUMNS) {
-      merged[name] = concatBytes([left[name] as Uint8Array, right[name] as Uint8Array])
-    }
-    return merged
+    const merged = COLUMNS.map((name) => {
+      return [name, concatBytes([left[name] as Uint8Array, right[name] as Uint8Array])]
+    })
+    return Object.fromEntries(merged)
   },
   nextRound(total, args) {
     const { field, bins, range } = args as StatArgs

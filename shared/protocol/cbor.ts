@@ -10,12 +10,23 @@ import { isUtf8 } from 'node:buffer'
 import { Decoder, Encoder } from 'cbor-x'
 import type { CborLimits } from './limits.ts'
 
-const encoder = new Encoder({ useRecords: false, tagUint8Array: false, variableMapSize: true })
-// Without `int64AsNumber`, which the library's types leave out, a 64-bit head gives a BigInt.
-const options = { useRecords: false, mapsAsObjects: true, int64AsNumber: true }
-const decoder = new Decoder(options)
+// The library's types leave out `useTag259ForMaps` and `int64AsNumber`. With the first, a Map would bear
+// a tag; without the second, a 64-bit head would give a BigInt.
+const encoding = {
+  useRecords: false,
+  tagUint8Array: false,
+  variableMapSize: true,
+  useTag259ForMaps: false,
+}
+const decoding = { useRecords: false, mapsAsObjects: true, int64AsNumber: true }
+const encoder = new Encoder(encoding)
+const decoder = new Decoder(decoding)
+const mapDecoder = new Decoder({ ...decoding, mapsAsObjects: false })
 
-/** Encodes plain data. Members that are `undefined` must be left out by the caller. */
+/** The key that no object takes by assignment; the library would make `__proto_` of it, another key. */
+const PROTO = '__proto__'
+
+/** Encodes plain data; a Map whose keys are text is a map, too. Members that are `undefined` must be left out by the caller. */
 export function encodeCbor(value: unknown): Uint8Array {
   return encoder.encode(value)
 }
@@ -23,13 +34,22 @@ export function encodeCbor(value: unknown): Uint8Array {
 export type CborResult = { ok: true; value: unknown } | { ok: false; message: string }
 
 export function decodeCbor(bytes: Uint8Array, limits: CborLimits): CborResult {
-  const fault = new Check(bytes, limits).run()
+  const check = new Check(bytes, limits)
+  const fault = check.run()
   if (fault !== undefined) return { ok: false, message: fault }
   try {
+    if (check.hasProto) return { ok: true, value: objectsOf(mapDecoder.decode(bytes)) }
     return { ok: true, value: decoder.decode(bytes) }
   } catch (error) {
     return { ok: false, message: `not decodable: ${(error as Error).message}` }
   }
+}
+
+/** Maps as objects with every key as a member of its own, as JSON.parse has them. */
+function objectsOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(objectsOf)
+  if (!(value instanceof Map)) return value
+  return Object.fromEntries([...value].map(([key, member]) => [key, objectsOf(member)]))
 }
 
 /** What is wrong with the bytes of a message, or nothing. */
@@ -55,6 +75,8 @@ class Check {
   readonly #open: Open[] = []
   #at = 0
   #items = 0
+  /** Whether some map has the key `__proto__`. */
+  hasProto = false
 
   constructor(bytes: Uint8Array, limits: CborLimits) {
     this.#bytes = bytes
@@ -143,6 +165,7 @@ class Check {
       const key = Buffer.from(content.buffer, content.byteOffset, length).toString('latin1')
       if (keys.has(key)) return 'a map key that stands twice'
       keys.add(key)
+      this.hasProto ||= key === PROTO
     }
     this.#at += length
     return undefined

@@ -4,6 +4,7 @@
  * file turns their issues into problems.
  */
 import * as v from 'valibot'
+import { own } from '../core/own.ts'
 
 export interface Problem {
   /** Where, as `args.values[3]`; empty for the whole. */
@@ -130,5 +131,5 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
 function expectationOf(issue: v.BaseIssue<unknown>): string {
   if (!issue.message.startsWith('Invalid ')) return issue.message
   const expected = issue.expected ?? 'another value'
-  return Object.hasOwn(TYPE_WORDS, expected) ? TYPE_WORDS[expected]! : expected
+  return own(TYPE_WORDS, expected) ?? expected
 }

@@ -2,7 +2,9 @@
  * Every topic of wire.md, built and parsed in this one place. All stand below a base, by default
  * `obelisk/v1`, and have at most 7 slashes.
  */
+
 import { isNodeId, isTaskId, type NodeId, type TaskId } from '../core/ids.ts'
+import { own } from '../core/own.ts'
 
 export const TOPIC_BASE_DEFAULT = 'obelisk/v1'
 
@@ -51,7 +53,7 @@ export function isTopicBase(text: string): boolean {
 }
 
 function channelOf(channels: Record<string, string>, kind: string): string {
-  return Object.keys(channels).find((channel) => channels[channel] === kind)!
+  return Object.keys(channels).find((channel) => own(channels, channel) === kind)!
 }
 
 export function buildTopic(base: string, topic: Topic): string {
@@ -92,10 +94,6 @@ export function parseTopic(base: string, text: string): Topic | undefined {
 /** Whether a topic or filter text lies in our part of the topic tree. */
 export function isBelowBase(base: string, text: string): boolean {
   return text === base || text.startsWith(`${base}/`)
-}
-
-function own<T extends Record<string, string>>(table: T, key: string): T[keyof T] | undefined {
-  return Object.hasOwn(table, key) ? (table[key] as T[keyof T]) : undefined
 }
 
 /**

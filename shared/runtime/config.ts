@@ -87,8 +87,8 @@ class Loading<T extends OptionTable> {
   readonly #program: Program<T>
   readonly #environment: Environment
   readonly #names: readonly string[]
-  readonly #values: Record<string, unknown> = {}
-  readonly #sources: Record<string, Source> = {}
+  readonly #values = new Map<string, unknown>()
+  readonly #sources = new Map<string, Source>()
   readonly #problems: string[] = []
   readonly #unsound = new Set<string>()
   #isMisused = false
@@ -171,8 +171,8 @@ class Loading<T extends OptionTable> {
   #take(name: string, text: string, source: Source, label: string): void {
     const parsing = this.#option(name).type.parse(text)
     if (parsing.ok) {
-      this.#values[name] = parsing.value
-      this.#sources[name] = source
+      this.#values.set(name, parsing.value)
+      this.#sources.set(name, source)
       return
     }
     this.#unsound.add(name)
@@ -182,7 +182,7 @@ class Loading<T extends OptionTable> {
 
   finish(): { values: Values<T>; sources: Record<keyof T, Source> } {
     for (const name of this.#names) this.#fillDefault(name)
-    const values = this.#values as Values<T>
+    const values = Object.fromEntries(this.#values) as Values<T>
     for (const relation of this.#program.relations) {
       if (relation.of.some((name) => this.#unsound.has(name))) continue
       const problem = relation.check(values)
@@ -193,16 +193,19 @@ class Loading<T extends OptionTable> {
     }
     return {
       values: Object.freeze(values),
-      sources: Object.freeze(this.#sources) as Record<keyof T, Source>,
+      sources: Object.freeze(Object.fromEntries(this.#sources)) as Record<keyof T, Source>,
     }
   }
 
   #fillDefault(name: string): void {
-    if (Object.hasOwn(this.#values, name)) return
+    if (this.#values.has(name)) return
     const given = this.#option(name).default
-    const context: DefaultContext = { environment: this.#environment, values: this.#values }
-    this.#values[name] = typeof given === 'function' ? given(context) : given
-    this.#sources[name] = 'default'
+    const context: DefaultContext = {
+      environment: this.#environment,
+      values: Object.fromEntries(this.#values),
+    }
+    this.#values.set(name, typeof given === 'function' ? given(context) : given)
+    this.#sources.set(name, 'default')
   }
 
   #option(name: string): Option<unknown> {

@@ -3,6 +3,8 @@
  * and says for the file which TOML values it takes. `malformed` is a misuse (a flag that is no
  * number), `out-of-range` a wrong setting.
  */
+import { own } from '../core/own.ts'
+
 export type OptionParsing<T> =
   | { readonly ok: true; readonly value: T }
   | {
@@ -75,10 +77,6 @@ function quantity(bounds: NumberBounds, isWhole: boolean): OptionType<number> {
     },
     format: String,
   }
-}
-
-function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
-  return Object.hasOwn(table, key) ? table[key] : undefined
 }
 
 export function integer(bounds: NumberBounds): OptionType<number> {

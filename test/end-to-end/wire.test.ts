@@ -416,6 +416,17 @@ t.test('a submission may be the short form, and without an id', async (t) => {
   t.match(await wire.end(body.id), { state: 'completed' })
 })
 
+t.test('items may have names that mean something to JavaScript', async (t) => {
+  const keys = ['__proto__', '__proto_', 'constructor', 'toJSON', 'hasOwnProperty']
+  const expected = keys.map((key) => [key, createHash('sha256').update(key).digest('hex')])
+  const items = keys.map((key) => ({ key, data: key }))
+  const result = await run({ op: 'digest', items }, ['http', 'json'])
+  t.strictSame(Object.entries(result.value.sha256).sort(), expected.sort())
+  // The CBOR decoder of the tests could not hold such a map.
+  const mirror = await wire.nextJson(`task/${result.id}/result/json`)
+  t.strictSame(Object.entries(mirror.value.sha256).sort(), expected.sort())
+})
+
 t.test('the same id with the same body is the same task', async (t) => {
   const id = newId()
   const region = { x: 0, y: 0, w: 40, h: 40 }

@@ -495,7 +495,7 @@ t.test('items are digested, in any number', async (t) => {
   const keys = ['b', 'a', '']
   const values = ['two', 'one', ''].map((text) => new TextEncoder().encode(text))
   const answer = await runner.read(readOf('digest', { items: { keys, values } }))
-  const sha256 = Object.fromEntries(
+  const sha256 = new Map(
     keys.map((key, at) => [key, createHash('sha256').update(values[at]!).digest('hex')]),
   )
   const operation = findOperation('digest') as ItemsOperation

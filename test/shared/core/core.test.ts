@@ -4,6 +4,7 @@ import { assert, unreachable } from '../../../shared/core/assert.ts'
 import { Backoff } from '../../../shared/core/backoff.ts'
 import { digest, equalBytes, hashText, mix32, xxh32, xxh32Pair } from '../../../shared/core/hash.ts'
 import { isId, randomId } from '../../../shared/core/ids.ts'
+import { own } from '../../../shared/core/own.ts'
 import { Random } from '../../../shared/core/random.ts'
 import { CHAIN_START, type ChainLink, extendChain } from '../../../shared/protocol/stream-chain.ts'
 
@@ -219,6 +220,16 @@ t.test('ids are 1 to 64 of the letters of the wire', (t) => {
     t,
     fc.property(fc.string(), (text) => isId(text) === /^[\w-]{1,64}$/.test(text)),
   )
+  t.end()
+})
+
+t.test('a table has its own members only', (t) => {
+  const table = { a: 1, ...JSON.parse('{"__proto__":2}') }
+  t.equal(own(table, 'a'), 1)
+  t.equal(own(table, '__proto__'), 2)
+  for (const name of Object.getOwnPropertyNames(Object.prototype)) {
+    t.equal(own({}, name), undefined, name)
+  }
   t.end()
 })
 

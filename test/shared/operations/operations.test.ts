@@ -531,8 +531,8 @@ t.test('digest gives the SHA-256 of each item by key', (t) => {
         key,
         createHash('sha256').update(bytes).digest('hex'),
       ])
-      const value = digest.finish(total) as { items: number; sha256: Record<string, string> }
-      const found = Object.entries(value.sha256).sort()
+      const value = digest.finish(total) as { items: number; sha256: Map<string, string> }
+      const found = [...value.sha256].sort()
       return value.items === items.length && found.join() === expected.sort().join()
     }),
   )
@@ -553,14 +553,12 @@ t.test('digest has the same bytes whatever the parts and their order', (t) => {
 })
 
 t.test('digest keeps keys that mean something to JavaScript', (t) => {
-  const keys = ['__proto__', 'constructor', 'toJSON', 'hasOwnProperty', '10', '2']
+  const keys = ['__proto__', '__proto_', 'constructor', 'toJSON', 'hasOwnProperty', '10', '2']
   const run = digest.run({})
   for (const key of keys) run.visit(key, Buffer.from(key))
-  const value = digest.finish(run.finish()) as { sha256: Record<string, string> }
-  t.same(Object.keys(value.sha256).sort(), [...keys].sort())
-  const text = JSON.stringify(value)
-  for (const key of keys) t.ok(text.includes(JSON.stringify(key)), key)
-  t.doesNotThrow(() => encodeCbor(value))
+  const { sha256 } = overTheWire(digest.finish(run.finish()) as Wire) as { sha256: object }
+  const expected = keys.map((key) => [key, createHash('sha256').update(key).digest('hex')])
+  t.same(Object.entries(sha256).sort(), expected.sort())
   t.end()
 })
 

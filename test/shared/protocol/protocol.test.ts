@@ -242,6 +242,25 @@ t.test('plain data comes back, from memory at any offset', (t) => {
   t.end()
 })
 
+t.test('keys that mean something to JavaScript are keys like others', (t) => {
+  const inherited = Object.getOwnPropertyNames(Object.prototype)
+  const names = fc.constantFrom(...inherited, '__proto_', 'toJSON', 'then', 'length', '0', '')
+  const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 4 },
+      number,
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.array(fc.tuple(names, tie('tree')), { maxLength: 6 }).map(Object.fromEntries),
+    ),
+  }))
+  check(
+    t,
+    fc.property(tree, (value) => same(decoded(encodeCbor(value)), value)),
+    500,
+  )
+  t.end()
+})
+
 t.test('an independent decoder reads what we encode, and we what it encodes', (t) => {
   check(
     t,

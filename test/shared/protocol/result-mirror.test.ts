@@ -12,6 +12,8 @@ function mirror(value: unknown): unknown {
 
 t.test('a mirror is the result, with bytes as base64', async (t) => {
   t.same(mirror({ mean: 1.5 }), { ...TASK, value: { mean: 1.5 } })
+  const names = '{"__proto__":"a","__proto_":"b","constructor":"c","toJSON":"d"}'
+  t.equal(JSON.stringify((mirror(JSON.parse(names)) as { value: unknown }).value), names)
   t.same(mirror(Buffer.from([1, 2, 255])), { ...TASK, value: 'AQL/' })
 })
 
