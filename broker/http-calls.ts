@@ -103,6 +103,10 @@ export class HttpCalls implements HttpPort {
     return tilesMissing
   }
 
+  drainProblem(id: NodeId): string | undefined {
+    return this.#sources.view.drainProblem(id)
+  }
+
   async drain(id: NodeId, isWanted: boolean): Promise<NodeView | undefined> {
     if (this.node(id) === undefined) return undefined
     await this.#sources.driver.drain(id, isWanted)

@@ -59,10 +59,16 @@ class FleetRoutes {
   }
 
   async drain(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const demand = demands(request.body, { drain: true })
-    return demand
-      ? this.#setDrain(request.params.id, true, reply)
-      : sendProblem(reply, otherDemand('{"drain":true}'))
+    const { id } = request.params
+    const isForced = demands(request.body, { drain: true, force: true })
+    if (!isForced && !demands(request.body, { drain: true })) {
+      return sendProblem(reply, otherDemand('{"drain":true}, perhaps with "force":true'))
+    }
+    const detail = isNodeId(id) && !isForced ? this.#port.drainProblem(id) : undefined
+    if (detail !== undefined) {
+      return sendProblem(reply, { status: 409, code: 'too-few-nodes', detail })
+    }
+    return this.#setDrain(id, true, reply)
   }
 
   async keep(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -24,6 +24,8 @@ export interface HttpPort {
   result(id: TaskId): Uint8Array | undefined
   nodes(): readonly NodeView[]
   node(id: NodeId): NodeView | undefined
+  /** Why a node can never be emptied as the fleet is. */
+  drainProblem(node: NodeId): string | undefined
   /** Empties a node, or keeps it after all; answers once that is on disk, and nothing for a stranger. */
   drain(node: NodeId, isWanted: boolean): Promise<NodeView | undefined>
   ring(query: { withHolders: boolean }): RingView

@@ -141,12 +141,17 @@ export class CoordinatorContext {
    * `settle` falls due when it will have.
    */
   isSettled(): boolean {
-    const isComplete = this.members.all.every((member) => member.state !== 'suspect')
-    const quietMs = this.lastJoinMs + this.options.settleMs
-    const settledMs = isComplete ? quietMs : Math.max(quietMs, this.graceEndMs)
+    const { settledMs } = this
     if (this.nowMs >= settledMs) return true
     this.deadlines.set('settle', settledMs, this.onSettled)
     return false
+  }
+
+  /** When it has, if nothing changes until then. */
+  get settledMs(): number {
+    const isComplete = this.members.all.every((member) => member.state !== 'suspect')
+    const quietMs = this.lastJoinMs + this.options.settleMs
+    return isComplete ? quietMs : Math.max(quietMs, this.graceEndMs)
   }
 
   onSettled: () => void = () => {}

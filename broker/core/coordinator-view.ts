@@ -90,7 +90,7 @@ export class CoordinatorView {
   /** Tiles on their way to other nodes, and those that are to follow. */
   moves(): MovesView {
     const { moves, members, options, nowMs } = this.#context
-    const { queue, waiting } = this.#rebalancer
+    const { queue, waiting, pausedFor } = this.#rebalancer
     const idOf = (index: number): NodeId => members.at(index).id
     const open = moves.all.map(({ tile, reason, from, to, stage, waitsFor, startedMs }) => ({
       tile,
@@ -115,6 +115,8 @@ export class CoordinatorView {
       planned_tiles: queue.length,
       planned_bytes: plannedBytes,
       waiting,
+      ...(pausedFor === undefined ? {} : { paused_for: pausedFor }),
+      stalled: this.#rebalancer.stallsFor(),
       eta_seconds: Math.ceil(plannedBytes / options.moveBytesPerSecond),
       ended_total: this.#moves.counters.ended,
       rolled_back_total: this.#moves.counters.rolledBack,
@@ -143,7 +145,17 @@ export class CoordinatorView {
       bytes,
       seconds: Math.ceil(bytes / options.moveBytesPerSecond),
       moves: [...counts.values()].sort((a, b) => b.tiles - a.tiles || (a.to < b.to ? -1 : 1)),
+      stalled: this.#rebalancer.stallsFor({ join: join.length, leave }),
     }
+  }
+
+  /** Why a node that is to be emptied never will be, as the fleet is. */
+  drainProblem(id: NodeId): string | undefined {
+    const { members } = this.#context
+    if (members.find(id)?.leaving !== undefined) return undefined
+    return this.#rebalancer
+      .stallsFor({ leave: [id] })
+      .find(({ node, reason }) => node === id && reason === 'too-few-nodes')?.message
   }
 
   /** Who holds a tile, in ring order. */

@@ -62,7 +62,7 @@ export class Coordinator {
     )
     this.#moves = new Moves(this.#context, logs, this.#writes, {
       ended: () => this.#rebalancer.proceed(),
-      rolledBack: (tile) => this.#rebalancer.pause(tile),
+      rolledBack: (tile, reason) => this.#rebalancer.pause(tile, reason),
     })
     this.#rebalancer = new Rebalancer(this.#context, this.#moves, (member) =>
       this.#fleet.letGo(member),

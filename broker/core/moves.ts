@@ -29,7 +29,7 @@ export interface MoveOutcome {
   /** There is room for another move. */
   ended(): void
   /** It was given up, and is not to be tried again at once. */
-  rolledBack(tile: number): void
+  rolledBack(tile: number, reason: string): void
 }
 
 type Received<T extends Up['t']> = Extract<Up, { t: T }>
@@ -250,7 +250,7 @@ export class Moves {
       const { number } = target.session
       this.#context.send(target, { t: 'discard', session: number, move: move.id, tile: move.tile })
     }
-    this.#outcome.rolledBack(move.tile)
+    this.#outcome.rolledBack(move.tile, reason)
     this.#outcome.ended()
   }
 

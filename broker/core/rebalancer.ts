@@ -10,15 +10,7 @@ import type { Member } from './membership.ts'
 import { planMoves } from './move-plan.ts'
 import type { Moves, PlannedMove } from './moves.ts'
 import { NO_HOLDER } from './placement.ts'
-
-/** Why planned moves have not begun. */
-export type WaitReason =
-  | 'paced'
-  | 'no-source'
-  | 'target-away'
-  | 'target-behind'
-  | 'on-probation'
-  | 'rolled-back'
+import { findStalls, type Stall } from './stalls.ts'
 
 /** What was given up is tried again after this many times the time that a copy may take. */
 const RETRY_TIMEOUTS = 3
@@ -31,8 +23,10 @@ export class Rebalancer {
   #queue: PlannedMove[] = []
   #next = 0
   #heldUp: PlannedMove[] = []
-  /** Tiles of moves that were given up, and when they may be tried again. */
-  readonly #pausedUntilMs = new Map<number, number>()
+  /** Tiles of moves that were given up, why, and when they may be tried again. */
+  readonly #paused = new Map<number, { readonly reason: string; readonly untilMs: number }>()
+  /** What was said of them last: each is told once. */
+  #stalls: readonly Stall[] = []
   /** Drained members that hold nothing and have entries still to apply. */
   readonly #emptied = new Set<Member>()
   #credit: { bytes: number; atMs: number }
@@ -50,9 +44,16 @@ export class Rebalancer {
     return [...this.#heldUp, ...this.#queue.slice(this.#next)]
   }
 
-  /** Why the planned ones wait, and how many for each reason. */
-  get waiting(): Partial<Record<WaitReason, number>> {
+  /** Why the planned ones wait (operations.md, How tiles move), and how many for each reason. */
+  get waiting(): Partial<Record<string, number>> {
     return countsOf(this.queue.map((planned) => this.#hindrance(planned) ?? 'paced'))
+  }
+
+  /** Why nothing is planned at this moment. */
+  get pausedFor(): 'doubting' | 'unsettled' | undefined {
+    const { doubt, nowMs, settledMs } = this.#context
+    if (doubt.isDoubting) return 'doubting'
+    return nowMs < settledMs ? 'unsettled' : undefined
   }
 
   /** The fleet or the placement changed: plan anew, soon. */
@@ -74,16 +75,16 @@ export class Rebalancer {
   }
 
   /** A move was given up: it is not tried again at once. */
-  pause(tile: number): void {
+  pause(tile: number, reason: string): void {
     const { nowMs, options } = this.#context
-    this.#pausedUntilMs.set(tile, nowMs + RETRY_TIMEOUTS * options.copyTimeoutMs)
+    this.#paused.set(tile, { reason, untilMs: nowMs + RETRY_TIMEOUTS * options.copyTimeoutMs })
     this.#wakeForPaused()
   }
 
   #wakeForPaused(): void {
     const { deadlines } = this.#context
     let firstMs = Number.POSITIVE_INFINITY
-    for (const untilMs of this.#pausedUntilMs.values()) firstMs = Math.min(firstMs, untilMs)
+    for (const { untilMs } of this.#paused.values()) firstMs = Math.min(firstMs, untilMs)
     if (firstMs < Number.POSITIVE_INFINITY) {
       deadlines.set('move-retry', firstMs, () => this.wake())
     }
@@ -104,6 +105,23 @@ export class Rebalancer {
     const staying = this.#ringMembers().filter(({ id }) => !leave.includes(id))
     return this.#planOver([...staying, ...joining], (member) => {
       return mayHold(member) && !leave.includes(member.id)
+    })
+  }
+
+  /** What can never leave the node that it should leave, if these joined or left; or as it is. */
+  stallsFor({ join = 0, leave = [] }: { join?: number; leave?: readonly string[] } = {}): Stall[] {
+    const { members, placement } = this.#context
+    const { replicas, slots } = placement
+    return findStalls({
+      members: members.all.map((member) => ({
+        id: member.id,
+        stays: mayHold(member) && !leave.includes(member.id),
+        isInSync: member.isInSync,
+      })),
+      joining: join,
+      replicas,
+      slots,
+      isBorn: (tile) => placement.isBorn(tile),
     })
   }
 
@@ -164,8 +182,8 @@ export class Rebalancer {
       return
     }
     this.#letGoOfEmpty()
-    for (const [tile, untilMs] of this.#pausedUntilMs) {
-      if (untilMs <= context.nowMs) this.#pausedUntilMs.delete(tile)
+    for (const [tile, { untilMs }] of this.#paused) {
+      if (untilMs <= context.nowMs) this.#paused.delete(tile)
     }
     this.#wakeForPaused()
     this.#queue = this.plan()
@@ -177,7 +195,18 @@ export class Rebalancer {
         ...countsOf(this.#queue.map(({ reason }) => reason)),
       })
     }
+    this.#tellStalls()
     this.#beginSome()
+  }
+
+  #tellStalls(): void {
+    const stalls = this.stallsFor()
+    for (const { node, reason, tiles, message } of stalls) {
+      const isKnown = this.#stalls.some((one) => one.node === node && one.reason === reason)
+      if (isKnown) continue
+      this.#context.notice('warn', 'moves-stalled', message, { node, reason, tiles })
+    }
+    this.#stalls = stalls
   }
 
   /** Members that are dead or drained and hold nothing: their streams end here. */
@@ -214,9 +243,11 @@ export class Rebalancer {
     return from === undefined ? hasPlace : placement.isHolder(tile, from)
   }
 
-  #hindrance({ tile, to, reason }: PlannedMove): WaitReason | undefined {
+  /** One that was given up waits for the reason of that. */
+  #hindrance({ tile, to, reason }: PlannedMove): string | undefined {
     const { members, placement, nowMs } = this.#context
-    if ((this.#pausedUntilMs.get(tile) ?? 0) > nowMs) return 'rolled-back'
+    const paused = this.#paused.get(tile)
+    if (paused !== undefined && paused.untilMs > nowMs) return paused.reason
     const target = members.at(to)
     if (!target.isFollowing || target.leaving !== undefined) return 'target-away'
     // A copy that is missing, or has to go, is worth the risk, and the load on a node that is behind:

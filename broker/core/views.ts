@@ -4,6 +4,7 @@
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { MemberState, TaskState } from '../../shared/protocol/states.ts'
+import type { Stall } from './stalls.ts'
 
 /** The JSON of `task/<task>/state`, and when the task began and must end. Times are Unix ms. */
 export interface TaskView {
@@ -91,7 +92,11 @@ export interface MovesView {
   readonly planned_tiles: number
   readonly planned_bytes: number
   /** Why planned ones have not begun, and how many. */
-  readonly waiting: Readonly<Record<string, number>>
+  readonly waiting: Readonly<Partial<Record<string, number>>>
+  /** Why none is planned at this moment. */
+  readonly paused_for?: 'doubting' | 'unsettled'
+  /** What can never leave its node as the fleet is. */
+  readonly stalled: readonly Stall[]
   /** At the pace that is set, if nothing holds them up. */
   readonly eta_seconds: number
   readonly ended_total: number
@@ -105,4 +110,6 @@ export interface PlanView {
   readonly bytes: number
   readonly seconds: number
   readonly moves: readonly { readonly from?: string; readonly to: string; readonly tiles: number }[]
+  /** What could never leave its node. */
+  readonly stalled: readonly Stall[]
 }

@@ -19,6 +19,8 @@ export interface GatewayRequest {
   readonly accept?: string
   /** For the whole answer; a `?wait` is to be added to it by the caller. */
   readonly timeoutMs?: number
+  /** Whoever asks does not want to know any more. */
+  readonly signal?: AbortSignal
 }
 
 interface Problem {
@@ -50,12 +52,14 @@ export class GatewayClient {
   async request(request: GatewayRequest): Promise<GatewayAnswer> {
     const { method = 'GET', path, body, contentType, accept = 'application/json' } = request
     const timeoutMs = Math.ceil(request.timeoutMs ?? TIMEOUT_MS)
+    const timeout = AbortSignal.timeout(timeoutMs)
+    const { signal } = request
     try {
       const response = await fetch(`${this.#base}${path}`, {
         method,
         headers: { accept, ...(contentType ? { 'content-type': contentType } : {}) },
         ...(body === undefined ? {} : { body: Buffer.from(body) }),
-        signal: AbortSignal.timeout(timeoutMs),
+        signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
       })
       const answer = { status: response.status, body: Buffer.from(await response.arrayBuffer()) }
       if (!response.ok) throw refusalOf(answer)

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { MovesView, NodeView } from '../../broker/core/views.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
-import type { GatewayClient } from './gateway-client.ts'
-import { progressOf } from './ring.ts'
+import { type GatewayClient, RefusedError } from './gateway-client.ts'
+import { whileWaiting } from './interruption.ts'
+import { progressOf, stallLines } from './ring.ts'
 import { type Colour, printable, type Streams, table, when } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
 
@@ -75,6 +76,7 @@ export async function showNode(
 export interface DrainFlags {
   readonly json?: boolean
   readonly undo?: boolean
+  readonly force?: boolean
   readonly wait?: string | true
 }
 
@@ -85,50 +87,84 @@ export async function drainNode(
   id: string,
   flags: DrainFlags,
 ): Promise<number> {
-  const { wait } = flags
-  if (flags.undo && wait !== undefined) throw usage('--wait is for a node that is to leave')
+  const { wait, undo, force } = flags
+  if (undo && wait !== undefined) throw usage('--wait is for a node that is to leave')
+  if (undo && force) throw usage('--force is for a node that is to leave')
   const limitSeconds =
     typeof wait === 'string' ? parseSeconds(wait, '--wait') : Number.POSITIVE_INFINITY
   const path = `/api/nodes/${encodeURIComponent(id)}`
-  let node = await gateway.json<NodeView>(
-    flags.undo
-      ? { method: 'DELETE', path: `${path}/drain` }
-      : {
-          method: 'POST',
-          path: `${path}/drain`,
-          contentType: 'application/json',
-          body: Buffer.from('{"drain":true}'),
-        },
-  )
-  if (wait !== undefined) node = await waitUntilLeft(gateway, streams, { path, limitSeconds })
-  const text = flags.undo ? `${node.id} stays` : `${node.id} ${node.draining ? 'drains' : 'left'}`
+  let node = undo
+    ? await gateway.json<NodeView>({ method: 'DELETE', path: `${path}/drain` })
+    : await demandDrain(gateway, path, force === true)
+  if (wait !== undefined) {
+    const goesOn = `${id} still drains; this ends that: obelisk node drain ${id} --undo`
+    node = await whileWaiting(goesOn, (signal) =>
+      waitUntilLeft({ gateway, streams, path, limitSeconds, signal }),
+    )
+  } else if (node.draining) {
+    const moves = await gateway.json<MovesView>({ path: '/api/ring/moves' })
+    for (const line of stallLines(moves, node.id)) streams.stderr.write(`${line}\n`)
+  }
+  const text = undo ? `${node.id} stays` : `${node.id} ${node.draining ? 'drains' : 'left'}`
   streams.stdout.write(`${flags.json ? JSON.stringify(node) : printable(text)}\n`)
   return EXIT_DONE
 }
 
-async function waitUntilLeft(
+async function demandDrain(
   gateway: GatewayClient,
-  streams: Streams,
-  { path, limitSeconds }: { path: string; limitSeconds: number },
+  path: string,
+  isForced: boolean,
 ): Promise<NodeView> {
+  const demand = isForced ? { drain: true, force: true } : { drain: true }
+  const body = Buffer.from(JSON.stringify(demand))
+  const contentType = 'application/json'
+  try {
+    return await gateway.json<NodeView>({
+      method: 'POST',
+      path: `${path}/drain`,
+      contentType,
+      body,
+    })
+  } catch (error) {
+    if (!(error instanceof RefusedError) || error.code !== 'too-few-nodes') throw error
+    const message = `${error.message}\n  start another agent first; or --force: it drains as far as that goes, and leaves once another node is there`
+    throw new AppError(error.code, message, { cause: error, exitCode: error.exitCode })
+  }
+}
+
+interface Waiting {
+  readonly gateway: GatewayClient
+  readonly streams: Streams
+  readonly path: string
+  readonly limitSeconds: number
+  readonly signal: AbortSignal
+}
+
+async function waitUntilLeft(waiting: Waiting): Promise<NodeView> {
+  const { gateway, streams, path, limitSeconds, signal } = waiting
   const untilMs = performance.now() + limitSeconds * 1000
-  for (let said = ''; ; ) {
-    const node = await gateway.json<NodeView>({ path })
+  const said = new Set<string>()
+  for (let last = ''; ; ) {
+    const node = await gateway.json<NodeView>({ path, signal })
     if (node.state === 'left') return node
     if (!node.draining) {
       const message = `node ${node.id} is to stay after all: somebody else said so`
       throw new AppError('drain-undone', message, { exitCode: EXIT_FAILED })
     }
-    const moves = await gateway.json<MovesView>({ path: '/api/ring/moves' })
+    const moves = await gateway.json<MovesView>({ path: '/api/ring/moves', signal })
     const progress = `${node.id} has ${node.tiles} tiles; ${progressOf(moves)}`
-    if (progress !== said) streams.stderr.write(`${printable(progress)}\n`)
-    said = progress
+    if (progress !== last) streams.stderr.write(`${printable(progress)}\n`)
+    last = progress
+    for (const line of stallLines(moves, node.id)) {
+      if (!said.has(line)) streams.stderr.write(`${line}\n`)
+      said.add(line)
+    }
     const leftMs = untilMs - performance.now()
     if (leftMs <= 0) {
       const message = `node ${node.id} has not left within ${limitSeconds} s; it still drains`
       throw new AppError('timed-out', message, { exitCode: EXIT_TIMED_OUT })
     }
-    await pause(Math.min(ASK_AGAIN_MS, leftMs))
+    await pause(Math.min(ASK_AGAIN_MS, leftMs), undefined, { signal })
   }
 }
 

@@ -156,6 +156,7 @@ function addNodeCommands(program: Command, streams: Streams, done: (code: number
   withHttp(node.command('drain <id>'))
     .description('take all tiles from a node, so that it can go')
     .option('--undo', 'let it stay after all')
+    .option('--force', 'even if it can never leave as the fleet is')
     .option('--wait [seconds]', 'wait until it has left')
     .action(async (id, flags) => {
       done(await drainNode(gatewayFor(flags, streams), streams, id, flags))

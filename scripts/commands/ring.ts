@@ -30,6 +30,8 @@ function describeMoves(moves: MovesView, streams: Streams): string {
       ? []
       : [`planned: ${bytes(moves.planned_bytes)}, ${seconds(moves.eta_seconds)} at the pace`]),
     ...waitingLine(moves.waiting),
+    ...pausedLine(moves),
+    ...stallLines(moves),
     `since the gateway started: ${moves.ended_total} ended, ${moves.rolled_back_total} given up, ${bytes(moves.copied_bytes_total)} copied`,
   ]
   return `${list}${lines.join('\n')}\n`
@@ -64,6 +66,22 @@ function waitingLine(waiting: MovesView['waiting']): string[] {
   return reasons.length === 0 ? [] : [`waiting: ${printable(reasons.join(', '))}`]
 }
 
+const PAUSES: Readonly<Record<NonNullable<MovesView['paused_for']>, string>> = {
+  doubting: 'nothing is planned while the gateway doubts its view of the fleet',
+  unsettled: 'nothing is planned before the fleet has settled: a node is away, or has just come',
+}
+
+function pausedLine({ paused_for }: MovesView): string[] {
+  return paused_for === undefined ? [] : [PAUSES[paused_for]]
+}
+
+/** What never leaves its node as the fleet is, of one node or of all. */
+export function stallLines({ stalled }: Pick<MovesView, 'stalled'>, node?: string): string[] {
+  return stalled
+    .filter((stall) => node === undefined || stall.node === node)
+    .map(({ reason, message }) => printable(`${reason}: ${message}`))
+}
+
 /** `ring recreate`. */
 export async function recreateMissing(
   gateway: GatewayClient,
@@ -92,7 +110,10 @@ export async function showPlan(
   if (flags.leave !== undefined) query.set('leave', flags.leave)
   const plan = await gateway.json<PlanView>({ path: `/api/ring/plan?${query}` })
   if (flags.json) streams.stdout.write(`${JSON.stringify(plan)}\n`)
-  else streams.stdout.write(plan.tiles === 0 ? 'nothing would move\n' : describePlan(plan, streams))
+  else {
+    const text = plan.tiles === 0 ? 'nothing would move\n' : describePlan(plan, streams)
+    streams.stdout.write([text, ...stallLines(plan).map((line) => `${line}\n`)].join(''))
+  }
   return EXIT_DONE
 }
 

@@ -5,6 +5,7 @@ import { own } from '../../shared/core/own.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
 import type { GatewayClient } from './gateway-client.ts'
+import { whileWaiting } from './interruption.ts'
 import { type Colour, paint, printable, type Streams, table, when } from './streams.ts'
 import { parseSeconds, readTaskRequest, type SubmitFlags } from './task-request.ts'
 
@@ -50,8 +51,10 @@ export class TaskCommands {
       return EXIT_DONE
     }
     this.#say(`task ${accepted.id} accepted`)
-    const state = await this.#waitForEnd(accepted.id, seconds)
-    await this.#printResult(accepted.id, flags)
+    const { id } = accepted
+    const goesOn = `task ${id} goes on; this ends it: obelisk task cancel ${id}`
+    const state = await whileWaiting(goesOn, (signal) => this.#waitForEnd(id, seconds, signal))
+    await this.#printResult(id, flags)
     return exitCodeOf(state)
   }
 
@@ -104,7 +107,7 @@ export class TaskCommands {
     return EXIT_DONE
   }
 
-  async #waitForEnd(id: string, seconds: number): Promise<TaskView['state']> {
+  async #waitForEnd(id: string, seconds: number, signal: AbortSignal): Promise<TaskView['state']> {
     const untilMs = performance.now() + seconds * 1000
     while (true) {
       const leftSeconds = Math.max(0, (untilMs - performance.now()) / 1000)
@@ -112,6 +115,7 @@ export class TaskCommands {
       const view = await this.#gateway.json<TaskView>({
         path: `${taskPath(id)}?wait=${Math.ceil(step * 1000)}ms`,
         timeoutMs: step * 1000 + ANSWER_SLACK_MS,
+        signal,
       })
       if (isEnded(view.state)) return view.state
       if (performance.now() < untilMs) continue

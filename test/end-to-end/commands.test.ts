@@ -154,12 +154,39 @@ t.test('sub prints what is published, CBOR as JSON', async (t) => {
   t.match(nothing, { code: 75, stdout: '' })
 })
 
+/** The end of a command that is interrupted once it has said something. */
+async function interrupted(about: string, ...argv: readonly string[]): Promise<Said> {
+  const run = fleet.start([...argv, '--http', gateway.http])
+  await eventually('it waits', () => run.stderr.includes(about))
+  const { code } = await run.end('SIGINT')
+  return { code, stdout: run.stdout, stderr: run.stderr }
+}
+
+t.test(
+  'a drain that can never end is refused with the reason, or goes on without us',
+  async (t) => {
+    const argv = ['node', 'drain', 'edge-2', '--wait'] as const
+    const reason =
+      'too-few-nodes: 16 tiles of node edge-2 cannot leave it: 2 replicas need 2 other nodes'
+    t.match(await obelisk(...argv), { code: 1, stdout: '', stderr: reason })
+    const plan = await obelisk('ring', 'plan', '--leave', 'edge-2')
+    t.match(plan, { code: 0, stdout: reason })
+    const ended = await interrupted(reason, ...argv, '--force')
+    t.match(ended, { code: 130, stdout: '', stderr: /still drains.*node drain edge-2 --undo/ })
+    t.match(await json(t, 0, 'node', 'info', 'edge-2'), { draining: true })
+    t.match((await obelisk('ring', 'moves')).stdout, reason)
+    t.match(await obelisk('node', 'drain', 'edge-2', '--undo'), { code: 0 })
+  },
+)
+
 t.test('a wait that ends too early is 75, and a task that ends badly is 1', async (t) => {
   for (const agent of agents) await killAgent(http, agent)
   const waits = ['task', 'submit', 'scale', '--id', 'waits', '--wait', '0.3']
   const late = await obelisk(...waits)
   t.same([late.code, late.stdout], [75, ''])
   t.match(late.stderr, 'waits')
+  const ended = await interrupted('accepted', ...waits.slice(0, -1))
+  t.match(ended, { code: 130, stdout: '', stderr: /goes on.*task cancel waits/ })
   t.match(await json(t, 0, 'task', 'cancel', 'waits'), { id: 'waits', state: 'cancelled' })
   t.match(await json(t, 1, 'task', 'result', 'waits'), { state: 'cancelled', effect: 'none' })
   const expired = await json(t, 1, 'task', 'submit', 'scale', '--deadline', '0.2', '--wait')

@@ -38,6 +38,7 @@ const NO_MOVES: MovesView = {
   planned_tiles: 0,
   planned_bytes: 0,
   waiting: {},
+  stalled: [],
   eta_seconds: 0,
   ended_total: 5,
   rolled_back_total: 1,
@@ -95,14 +96,17 @@ async function serve(t: Test) {
     plan: PlanView
     /** What the node is, one after the other, each time it is asked for. */
     story: NodeView[]
+    /** Why the node can never be emptied. */
+    drainProblem: string | undefined
   } = {
     outcome: undefined,
     endsAs: 'completed',
     isTrusted: false,
     node: NODE,
     moves: NO_MOVES,
-    plan: { tiles: 0, bytes: 0, seconds: 0, moves: [] },
+    plan: { tiles: 0, bytes: 0, seconds: 0, moves: [], stalled: [] },
     story: [],
+    drainProblem: undefined,
   }
   const port: HttpPort = {
     submit: async (payload) => {
@@ -136,6 +140,7 @@ async function serve(t: Test) {
       control.node = control.story.shift() ?? control.node
       return control.node
     },
+    drainProblem: () => control.drainProblem,
     drain: async (id, isWanted) => {
       if (id !== NODE.id) return undefined
       control.node = isWanted ? { ...NODE, draining: true } : NODE
@@ -377,6 +382,48 @@ t.test('node drain waits until the node has left, and says how far it is', async
   t.match(await run(argv), { code: 1, stdout: '', stderr: /to stay after all/ })
 })
 
+const STALL: MovesView['stalled'][number] = {
+  node: NODE.id,
+  reason: 'too-few-nodes',
+  tiles: 26,
+  message:
+    '26 tiles of node pi-1 cannot leave it: 2 replicas need 2 other nodes, and 1 is left\u001b',
+}
+const STALLED =
+  'too-few-nodes: 26 tiles of node pi-1 cannot leave it: 2 replicas need 2 other nodes, and 1 is left\ufffd\n'
+
+t.test(
+  'a drain that can never end is refused, and said where it was wanted all the same',
+  async (t) => {
+    const { http, control } = await serve(t)
+    const argv = ['node', 'drain', 'pi-1', '--http', http]
+    control.drainProblem = STALL.message
+    const refused = await run([...argv, '--wait'])
+    t.match(refused, {
+      code: 1,
+      stdout: '',
+      stderr: /^error: too-few-nodes: 26 tiles.*\n {2}start/,
+    })
+    t.equal(control.node.draining, undefined)
+    control.moves = { ...NO_MOVES, stalled: [STALL, { ...STALL, node: 'pi-2' as NodeId }] }
+    t.match(await run([...argv, '--force']), { code: 0, stdout: 'pi-1 drains\n', stderr: STALLED })
+    const draining = { ...NODE, draining: true as const }
+    control.story = [draining, draining, { ...NODE, state: 'left' as const, tiles: 0 }]
+    const waited = await run([...argv, '--force', '--wait'])
+    const progress = 'pi-1 has 26 tiles; 0 on the way, 0 planned\n'
+    t.match(waited, { code: 0, stdout: 'pi-1 left\n' })
+    t.equal(waited.stderr, progress + STALLED, 'once')
+    const moves = await run(['ring', 'moves', '--http', http])
+    t.match(moves.stdout, `0 tiles on the way, 0 planned\n${STALLED}${STALLED}since`)
+    control.moves = { ...NO_MOVES, paused_for: 'doubting' }
+    t.match((await run(['ring', 'moves', '--http', http])).stdout, /nothing is planned while/)
+    control.plan = { tiles: 0, bytes: 0, seconds: 0, moves: [], stalled: [STALL] }
+    const plan = await run(['ring', 'plan', '--leave', 'pi-1', '--http', http])
+    t.match(plan, { code: 0, stdout: `nothing would move\n${STALLED}` })
+    t.match(await run([...argv, '--undo', '--force']), { code: 2, stderr: /--force is for/ })
+  },
+)
+
 t.test('ring moves lists what moves, and why others wait', async (t) => {
   const { http, control } = await serve(t)
   const argv = ['ring', 'moves', '--http', http]
@@ -417,6 +464,7 @@ t.test('ring plan says who would give how much to whom', async (t) => {
     tiles: 31,
     bytes: 1024,
     seconds: 1,
+    stalled: [],
     moves: [
       { from: 'pi-1', to: 'pi-2', tiles: 30 },
       { to: 'pi-7', tiles: 1 },

@@ -58,13 +58,20 @@ const MOVES: MovesView = {
   planned_tiles: 0,
   planned_bytes: 0,
   waiting: {},
+  stalled: [],
   eta_seconds: 0,
   ended_total: 1,
   rolled_back_total: 0,
   copied_bytes_total: 99,
 }
 
-const PLAN: PlanView = { tiles: 1, bytes: 99, seconds: 1, moves: [{ to: 'pi-3', tiles: 1 }] }
+const PLAN: PlanView = {
+  tiles: 1,
+  bytes: 99,
+  seconds: 1,
+  moves: [{ to: 'pi-3', tiles: 1 }],
+  stalled: [],
+}
 
 interface Recorded {
   readonly port: HttpPort
@@ -75,6 +82,7 @@ interface Recorded {
   isHealthy: boolean
   doubts: { reason: string; since_ts: number }[]
   endsInTime: boolean
+  drainProblem: string | undefined
 }
 
 /** A gateway of recorded answers: the port is the boundary that is tested against. */
@@ -92,6 +100,7 @@ function record(): Recorded {
     isHealthy: true,
     doubts: [{ reason: 'probe-late', since_ts: 5 }],
     endsInTime: true,
+    drainProblem: undefined,
     port: {
       submit: async (payload, remote) => {
         recorded.calls.push(['submit', Buffer.from(payload), remote])
@@ -117,6 +126,7 @@ function record(): Recorded {
         if (id === GONE.id) return GONE
         return id === NODE.id ? NODE : undefined
       },
+      drainProblem: () => recorded.drainProblem,
       drain: async (id, isWanted) => {
         recorded.calls.push(['drain', id, isWanted])
         if (id !== NODE.id) return undefined
@@ -452,6 +462,23 @@ t.test('a node is drained only by the word for it, and kept again', async (t) =>
   const keep = (id: string) => fetch(`${base}/api/nodes/${id}/drain`, { method: 'DELETE' })
   await problemOf(t, await keep('pi-9'), 404, 'unknown-node')
   await problemOf(t, await fetch(`${base}/api/nodes/pi-1/drain`), 405, 'method-not-allowed')
+})
+
+t.test('a node that can never be emptied is drained only by force', async (t) => {
+  const { recorded, base } = await serve(t)
+  recorded.drainProblem = 'its tiles have no other place'
+  const say = (id: string, demand: object) =>
+    fetch(`${base}/api/nodes/${id}/drain`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(demand),
+    })
+  const refused = await say('pi-1', { drain: true })
+  t.match(await problemOf(t, refused, 409, 'too-few-nodes'), { detail: recorded.drainProblem })
+  await problemOf(t, await say('pi-1', { drain: true, force: false }), 400, 'malformed')
+  t.same(recorded.calls, [])
+  t.equal((await say('pi-1', { drain: true, force: true })).status, 202)
+  t.same(recorded.calls, [['drain', 'pi-1', true]])
 })
 
 t.test('moves are shown, and what would move if nodes joined or left', async (t) => {

@@ -4,6 +4,8 @@ import t from 'tap'
 import { type Holder, type PlanInput, planMoves } from '../../../broker/core/move-plan.ts'
 import type { PlannedMove } from '../../../broker/core/moves.ts'
 import { NO_HOLDER, Placement } from '../../../broker/core/placement.ts'
+import { findStalls } from '../../../broker/core/stalls.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
 import { check } from '../../support/property.ts'
 
 const TILES = 12
@@ -152,6 +154,45 @@ t.test('a tile that is under way is left alone', (t) => {
   t.same(
     rest,
     moves.filter((move) => move.tile !== tile),
+  )
+  t.end()
+})
+
+t.test('what the plans cannot take from a node is what is said to be stalled', (t) => {
+  check(
+    t,
+    fc.property(drawn, (one) => {
+      const begin = inputOf({ ...one, holders: one.holders.map((h) => ({ ...h, isInSync: true })) })
+      const members = begin.holders.map(({ mayHold }, index) => ({
+        id: `node-${index}` as NodeId,
+        stays: mayHold,
+        isInSync: true,
+      }))
+      const stallsOf = ({ replicas, slots, isBorn }: PlanInput) =>
+        findStalls({ members, joining: 0, replicas, slots, isBorn })
+      const before = stallsOf(begin)
+      assert(before.every(({ reason }) => reason === 'too-few-nodes'))
+      let input = begin
+      for (let round = 0; round < input.replicas; round++) {
+        input = { ...input, slots: after(input, planMoves(input)) }
+      }
+      const left = new Map<string, number>()
+      for (let tile = 0; tile < TILES; tile++) {
+        if (!input.isBorn(tile)) continue
+        for (const member of membersOf(input.slots, tile, input.replicas)) {
+          const id = `node-${member}`
+          if (!members[member]!.stays) left.set(id, (left.get(id) ?? 0) + 1)
+        }
+      }
+      const afterwards = new Map(stallsOf(input).map(({ node, tiles }) => [node as string, tiles]))
+      assert.deepEqual(new Map([...afterwards].sort()), new Map([...left].sort()))
+      // What is left was said before, and of each tile that was said something is left.
+      for (const [node, tiles] of left) {
+        assert(before.some((stall) => stall.node === node && stall.tiles >= tiles))
+      }
+      assert.equal(before.length > 0, left.size > 0)
+    }),
+    300,
   )
   t.end()
 })

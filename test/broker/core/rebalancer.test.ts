@@ -144,6 +144,68 @@ t.test('a node that is new gets nothing by balance before its probation is over'
   t.match(bench.view.counts(), { movesOpen: 1 })
 })
 
+t.test(
+  'a drain that can never end says so before and at once, and ends when a node joins',
+  async (t) => {
+    const bench = new GatewayBench()
+    bench.join('a', 'b')
+    t.equal(bench.view.drainProblem('b' as NodeId), undefined, 'it holds nothing')
+    bench.submit({ id: 'first', ...ADD, region: WHOLE })
+    const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+    bench.apply('a', toA)
+    bench.apply('b', toB)
+    const message =
+      '8 tiles of node b cannot leave it: 2 replicas need 2 other nodes, and 1 is left'
+    const stall = { node: 'b', reason: 'too-few-nodes', tiles: TILES, message }
+    t.equal(bench.view.drainProblem('b' as NodeId), message)
+    t.same(bench.view.plan({ join: [], leave: ['b'] }).stalled, [stall])
+    t.same(bench.view.plan({ join: ['d'], leave: ['b'] }).stalled, [])
+    t.same(bench.view.moves().stalled, [])
+    drain(bench, 'b')
+    t.match(bench.notices('moves-stalled'), [{ node: 'b', reason: 'too-few-nodes', tiles: TILES }])
+    t.same(bench.view.moves().stalled, [stall])
+    bench.live(60_000)
+    t.same(bench.notices('moves-stalled'), [], 'once')
+    bench.hello('c')
+    bench.wait(bench.options.settleMs)
+    t.same(bench.view.moves().stalled, [])
+    carry(bench, 'c')
+    bench.live(bench.options.settleMs)
+    bench.apply('b', bench.entriesTo('b'))
+    t.match(bench.view.counts(), { movesEnded: TILES })
+  },
+)
+
+t.test('tiles whose only holder is away are said to stay where they are', async (t) => {
+  const bench = new GatewayBench({ replicas: 1, reconnectMs: 0 })
+  bench.join('a', 'b')
+  bench.submit({ id: 'first', ...ADD, region: WHOLE })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+  bench.apply('a', toA)
+  bench.apply('b', toB)
+  bench.close('b')
+  bench.live(2 * bench.options.deadAfterMs, ['a'])
+  const tiles = toB.length > 0 ? bench.view.node('b' as NodeId)!.tiles : 0
+  t.ok(tiles > 0)
+  t.match(bench.notices('moves-stalled'), [{ node: 'b', reason: 'no-source', tiles }])
+  t.match(bench.view.moves().stalled, [{ node: 'b', reason: 'no-source', tiles }])
+})
+
+t.test('what was given up waits for the reason of that', async (t) => {
+  const bench = written({ movesMax: 1 })
+  drain(bench, 'a')
+  const [{ move, tile } = { move: 0, tile: 0 }] = bench.sent('copy')
+  bench.say('c', { t: 'copy-failed', move, tile, code: 'store-full', message: 'it is full' })
+  bench.live(bench.options.settleMs)
+  bench.close('b')
+  const [next] = bench.sent('copy')
+  t.equal(next, undefined)
+  t.match(bench.view.moves().waiting, { paced: TILES - 2 })
+  bench.hello('b')
+  bench.wait(bench.options.settleMs)
+  t.match(bench.view.moves().waiting, { 'store-full': 1 })
+})
+
 t.test('a node that is away for a moment moves nothing, one that is dead does', async (t) => {
   const bench = written({ probationMs: 600_000 })
   bench.close('b')
