@@ -4,13 +4,15 @@
  * against the gateway's, acknowledges writes without keeping a cell, and answers `stat` as if every
  * LSU were 0. While it holds, it leaves what it is asked unanswered, and so keeps the leases.
  */
+
 import { connect, type Socket } from 'node:net'
 import { generate, type IConnectPacket, type Packet, parser } from 'mqtt-packet'
 import { equalBytes } from '../../shared/core/hash.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Geometry } from '../../shared/grid/geometry.ts'
 import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
-import { packNumbers, packTiles, unpackTiles } from '../../shared/operations/columns.ts'
+import { packTiles, unpackTiles } from '../../shared/operations/columns.ts'
+import { packInteger } from '../../shared/operations/exact-sums.ts'
 import {
   type Answer,
   type Down,
@@ -227,11 +229,11 @@ export class LightNode {
 
   #answerTo({ read, tiles }: Received): Answer {
     const [x, y, w, h] = read.grid!.region
-    const counts = Array.from(tiles, (tile) => {
+    const count = tiles.reduce((sum, tile) => {
       const window = this.#options.geometry.overlap(tile, { x, y, w, h })
-      return window.w * window.h
-    })
-    const zeros = packNumbers(counts.map(() => 0))
+      return sum + window.w * window.h
+    }, 0)
+    const zero = packInteger(0n)
     return {
       t: 'answer',
       task: read.task,
@@ -240,14 +242,7 @@ export class LightNode {
       position: this.#mark.position,
       seq: this.#mark.seq,
       ms: 0,
-      value: {
-        tiles: packTiles(tiles),
-        count: packNumbers(counts),
-        sum: zeros,
-        min: zeros,
-        max: zeros,
-        m2: zeros,
-      },
+      value: { tiles: packTiles(tiles), count, min: 0, max: 0, sum: zero, squares: zero },
     }
   }
 }

@@ -7,8 +7,8 @@
  * only code that sees cells, one tile at a time, so that the runner can pause between tiles. The
  * tile it sees is an interface: the gateway never loads the code that holds cells.
  *
- * Determinism (recovery.md): + − × ÷, sqrt, fround and integers only in writes; aggregates are
- * folded in tile order, whatever order the parts arrived in.
+ * Determinism (recovery.md): + − × ÷, sqrt, fround and integers only in writes; aggregates
+ * are exact until they are shaped, so that parts join to the same bits in whatever order.
  */
 import type { Column, Field } from '../grid/fields.ts'
 import type { Geometry, Region } from '../grid/geometry.ts'

@@ -2,14 +2,15 @@
  * `stat`: count, sum, extremes, mean and population variance of a field over every LSU of the region,
  * with a histogram from min to max when `bins` is given (a second round, once min and max are known).
  *
- * Each tile gives (count, sum, min, max, m2) with m2 the sum of squared distances from its own mean,
- * in two passes; tiles are folded in tile order by the pairwise formula of Chan, Golub and LeVeque
- * (1979), so that the value does not depend on which node answered for which tile.
+ * A node gives the exact sum of its part's values and that of their squares; the gateway adds these up
+ * and rounds once. So a value is right to the last bit, and does not depend on which node answered for
+ * which tile.
  */
 import * as v from 'valibot'
 import type { Column } from '../grid/fields.ts'
 import { parseWith } from '../protocol/problems.ts'
-import { concatBytes, packNumbers, packTiles, unpackNumbers, unpackTiles } from './columns.ts'
+import { concatBytes, packNumbers, packTiles, unpackNumbers } from './columns.ts'
+import { ExactSums, nearest, packInteger, SUM_EXPONENT, unpackInteger } from './exact-sums.ts'
 import { namedField } from './field-values.ts'
 import type { ReadOperation, ReadRun, TileWindow, Wire } from './operation.ts'
 
@@ -23,14 +24,15 @@ interface StatArgs extends Wire {
   readonly range?: [min: number, max: number]
 }
 
-/** Round one: one number a tile in each column. */
+/** Round one. */
 interface MomentsPartial extends Wire {
   readonly tiles: Uint8Array
-  readonly count: Uint8Array
-  readonly sum: Uint8Array
-  readonly min: Uint8Array
-  readonly max: Uint8Array
-  readonly m2: Uint8Array
+  readonly count: number
+  readonly min: number
+  readonly max: number
+  /** Packed integers, in units of 2^-1074 and 2^-2148; as they are once they were merged. */
+  readonly sum: Uint8Array | bigint
+  readonly squares: Uint8Array | bigint
 }
 
 /** Round two: LSUs in each bin. */
@@ -42,8 +44,6 @@ const schema = v.strictObject({
   field: v.string(),
   bins: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(STAT_BINS_MAX))),
 })
-
-const COLUMNS = ['tiles', 'count', 'sum', 'min', 'max', 'm2'] as const
 
 export const stat: ReadOperation = {
   kind: 'read',
@@ -57,10 +57,11 @@ export const stat: ReadOperation = {
     const index = context.fields.indexOf(field)
     return { ok: true, value: bins === undefined ? { field: index } : { field: index, bins } }
   },
-  resultBytesPerTile: () => 4 + 5 * 8,
-  run(args) {
+  resultBytesPerTile: () => 4,
+  run(args, context) {
     const { range } = args as StatArgs
-    return range === undefined ? runMoments(args as StatArgs) : runCounts(args as StatArgs, range)
+    if (range !== undefined) return runCounts(args as StatArgs, range)
+    return runMoments(args as StatArgs, context.geometry.tile ** 2)
   },
   merge(left, right) {
     if ('counts' in left) {
@@ -70,21 +71,36 @@ export const stat: ReadOperation = {
       })
       return { counts: packNumbers(sums) } satisfies CountsPartial
     }
-    const merged = COLUMNS.map((name) => {
-      return [name, concatBytes([left[name] as Uint8Array, right[name] as Uint8Array])]
-    })
-    return Object.fromEntries(merged)
+    const a = left as MomentsPartial
+    const b = right as MomentsPartial
+    return {
+      tiles: concatBytes([a.tiles, b.tiles]),
+      count: a.count + b.count,
+      min: Math.min(a.min, b.min),
+      max: Math.max(a.max, b.max),
+      sum: integerOf(a.sum) + integerOf(b.sum),
+      squares: integerOf(a.squares) + integerOf(b.squares),
+    } satisfies MomentsPartial
   },
   nextRound(total, args) {
     const { field, bins, range } = args as StatArgs
     if (bins === undefined || range !== undefined) return undefined
-    const { min, max } = fold(total as MomentsPartial)
+    const { min, max } = total as MomentsPartial
     return { field, bins, range: [min, max] } satisfies StatArgs
   },
   finish(rounds, args) {
     const { bins } = args as StatArgs
-    const { count, sum, min, max, m2 } = fold(rounds[0] as MomentsPartial)
-    const value = { count, sum, min, max, mean: sum / count, variance: m2 / count }
+    const { count, min, max, ...packed } = rounds[0] as MomentsPartial
+    const [sum, squares] = [integerOf(packed.sum), integerOf(packed.squares)]
+    const n = BigInt(count)
+    const value = {
+      count,
+      sum: nearest(sum, 1n, SUM_EXPONENT),
+      min,
+      max,
+      mean: nearest(sum, n, SUM_EXPONENT),
+      variance: nearest(n * squares - sum * sum, n * n, 2 * SUM_EXPONENT),
+    }
     if (bins === undefined) return value
     const counts = Array.from(unpackNumbers((rounds[1] as CountsPartial).counts))
     return { ...value, histogram: { edges: edgesOf(min, max, bins), counts } }
@@ -118,44 +134,42 @@ function binOf(value: number, edges: readonly number[]): number {
   return low
 }
 
-function runMoments({ field }: StatArgs): ReadRun {
+function runMoments({ field }: StatArgs, lsusMax: number): ReadRun {
   const tiles: number[] = []
-  const count: number[] = []
-  const sum: number[] = []
-  const min: number[] = []
-  const max: number[] = []
-  const m2: number[] = []
+  const values = new Float64Array(lsusMax)
+  const words = new Int32Array(values.buffer)
+  const sums = new ExactSums()
+  let count = 0
+  let min = Number.POSITIVE_INFINITY
+  let max = Number.NEGATIVE_INFINITY
   return {
     visit(cells, window) {
       const column = cells.column(field)
-      let total = 0
-      let low = Number.POSITIVE_INFINITY
-      let high = Number.NEGATIVE_INFINITY
-      eachValue(column, window, (value) => {
-        total += value
-        if (value < low) low = value
-        if (value > high) high = value
-      })
-      const lsus = window.w * window.h
-      const mean = total / lsus
-      let squares = 0
-      eachValue(column, window, (value) => {
-        squares += (value - mean) * (value - mean)
-      })
+      let lsus = 0
+      // What a closure keeps is slow to change: locals, until the tile is done.
+      let [low, high] = [min, max]
+      for (let row = 0; row < window.h; row++) {
+        const start = (window.top + row) * window.stride + window.left
+        for (let at = start; at < start + window.w; at++) {
+          const value = column[at]!
+          values[lsus++] = value
+          if (value < low) low = value
+          if (value > high) high = value
+        }
+      }
+      min = low
+      max = high
+      sums.add(words, lsus)
+      count += lsus
       tiles.push(window.tile)
-      count.push(lsus)
-      sum.push(total)
-      min.push(low)
-      max.push(high)
-      m2.push(squares)
     },
     finish: (): MomentsPartial => ({
       tiles: packTiles(tiles),
-      count: packNumbers(count),
-      sum: packNumbers(sum),
-      min: packNumbers(min),
-      max: packNumbers(max),
-      m2: packNumbers(m2),
+      count,
+      min,
+      max,
+      sum: packInteger(sums.sum),
+      squares: packInteger(sums.squares),
     }),
   }
 }
@@ -181,38 +195,6 @@ function eachValue(column: Column, window: TileWindow, visit: (value: number) =>
   }
 }
 
-interface Moments {
-  count: number
-  sum: number
-  min: number
-  max: number
-  mean: number
-  m2: number
-}
-
-function fold(partial: MomentsPartial): Moments {
-  const tiles = unpackTiles(partial.tiles)
-  const [count, sum, min, max, m2] = COLUMNS.slice(1).map((name) =>
-    unpackNumbers(partial[name] as Uint8Array),
-  ) as [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array]
-  const order = Uint32Array.from(tiles.keys()).sort((a, b) => tiles[a]! - tiles[b]!)
-  const total: Moments = {
-    count: 0,
-    sum: 0,
-    min: Number.POSITIVE_INFINITY,
-    max: Number.NEGATIVE_INFINITY,
-    mean: 0,
-    m2: 0,
-  }
-  for (const index of order) {
-    const joined = total.count + count[index]!
-    const distance = sum[index]! / count[index]! - total.mean
-    total.m2 += m2[index]! + (distance * distance * total.count * count[index]!) / joined
-    total.mean += (distance * count[index]!) / joined
-    total.count = joined
-    total.sum += sum[index]!
-    total.min = Math.min(total.min, min[index]!)
-    total.max = Math.max(total.max, max[index]!)
-  }
-  return total
+function integerOf(sum: Uint8Array | bigint): bigint {
+  return typeof sum === 'bigint' ? sum : unpackInteger(sum)
 }

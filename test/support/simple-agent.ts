@@ -3,8 +3,10 @@
  * last `set` on it. Of these, a process holds a hundred thousand. It checks each entry's place and
  * chain; what it is told but must not be told is a violation.
  */
+
 import { findOperation, OPERATION_NAMES } from '../../shared/operations/catalog.ts'
-import { packNumbers, packTiles, unpackTiles } from '../../shared/operations/columns.ts'
+import { packTiles, unpackTiles } from '../../shared/operations/columns.ts'
+import { packInteger } from '../../shared/operations/exact-sums.ts'
 import type { ItemsOperation, Wire } from '../../shared/operations/operation.ts'
 import {
   type Down,
@@ -232,13 +234,15 @@ export class SimpleAgent {
       return value ?? 0
     })
     const lsus = this.#around.tileLsus
+    const total = (of: (value: number) => number): bigint =>
+      BigInt(lsus * values.reduce((sum, value) => sum + of(value), 0))
     return {
       tiles: packTiles(tiles),
-      count: packNumbers(values.map(() => lsus)),
-      sum: packNumbers(values.map((value) => value * lsus)),
-      min: packNumbers(values),
-      max: packNumbers(values),
-      m2: packNumbers(values.map(() => 0)),
+      count: lsus * values.length,
+      min: values.reduce((a, b) => Math.min(a, b)),
+      max: values.reduce((a, b) => Math.max(a, b)),
+      sum: packInteger(total((value) => value) << 1074n),
+      squares: packInteger(total((value) => value * value) << 2148n),
     }
   }
 }

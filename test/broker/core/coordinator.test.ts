@@ -1,4 +1,5 @@
 import t from 'tap'
+import { packInteger } from '../../../shared/operations/exact-sums.ts'
 import { ADD, cells, GET, readerOf, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
 
 t.test('an open write goes on where each replica stands', async (t) => {
@@ -59,14 +60,13 @@ t.test(
     const bench = settledPair()
     bench.submit({ id: 'h', op: 'stat', region: TILE_0, args: { field: 'value', bins: 2 } })
     const { reader } = readerOf(bench)
-    const column = (value: number) => new Uint8Array(Float64Array.of(value).buffer)
     const toMax = (max: number) => ({
       tiles: new Uint8Array(4),
-      count: column(16),
-      sum: column(16),
-      min: column(0),
-      max: column(max),
-      m2: column(0),
+      count: 16,
+      min: 0,
+      max,
+      sum: packInteger(BigInt(max) << 1074n),
+      squares: packInteger(BigInt(max * max) << 2148n),
     })
     bench.answer(reader, bench.readsTo(reader)[0]!, { value: toMax(8) })
     const [old] = bench.readsTo(reader)

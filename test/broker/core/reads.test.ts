@@ -1,4 +1,5 @@
 import t from 'tap'
+import { packInteger } from '../../../shared/operations/exact-sums.ts'
 import {
   ADD,
   cells,
@@ -109,8 +110,7 @@ t.test('a write between two answers makes a read inconsistent', async (t) => {
     bench.submit({ id, op: 'stat', args: { field: 'value' } })
     const [readA] = bench.readsTo('a')
     const [readB] = bench.readsTo('b')
-    const one = new Uint8Array(Float64Array.of(1).buffer)
-    const columns = { count: one, sum: one, min: one, max: one, m2: one }
+    const columns = { count: 1, min: 0, max: 0, sum: packInteger(0n), squares: packInteger(0n) }
     const tiles = (tile: number) => new Uint8Array(Uint32Array.of(tile).buffer)
     bench.answer('a', readA!, { value: { tiles: tiles(0), ...columns } })
     if (isBetween) {
