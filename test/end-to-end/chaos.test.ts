@@ -18,7 +18,7 @@ const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 const KILLS = Number(process.env.KILLS ?? 20)
 t.comment(`SEED=${seed} KILLS=${KILLS} npx tap run test/end-to-end/chaos.test.ts`)
 // For machines that do much else at the same time.
-t.setTimeout(300_000 + KILLS * 5000)
+t.setTimeout(900_000 + KILLS * 5000)
 
 const SIDE = 64
 const REPLICAS = 2

@@ -4,8 +4,6 @@ import t from 'tap'
 import { eventually, Fleet, PROGRAM, type Run } from '../support/processes.ts'
 import { BASE, WireClient } from '../support/wire-client.ts'
 
-t.setTimeout(120_000)
-
 const HOUR_MS = 3_600_000
 /** Loaded before the program: the system's clock of such a board. */
 const NO_CLOCK = `

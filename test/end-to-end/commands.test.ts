@@ -7,9 +7,6 @@ import { eventually, Fleet, freePort, within } from '../support/processes.ts'
 import { killAgent } from '../support/replicas.ts'
 import { BASE, HttpClient, type Json, WireClient } from '../support/wire-client.ts'
 
-// For machines that do much else at the same time.
-t.setTimeout(300_000)
-
 const fleet = new Fleet(t)
 const gateway = await fleet.gateway('--grid', '64x64', '--fields', 'precip:f32,visits:i32')
 const http = new HttpClient(gateway.http)
@@ -234,7 +231,7 @@ t.test('in a checkout, npx finds the command', async (t) => {
   }
   const argv = ['obelisk', 'node', 'ls', '--json', '--http', gateway.http]
   const run = fleet.command('npx', argv, variables)
-  t.match(await within('npx', run.exited, 60_000), { code: 0 }, run.stderr)
+  t.match(await within('npx', run.exited), { code: 0 }, run.stderr)
   t.strictSame(idsOf(JSON.parse(run.stdout)), ['edge-1', 'edge-2'])
 })
 

@@ -11,8 +11,6 @@ import { BASE, HttpClient, WireClient } from '../support/wire-client.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/disk-full.test.ts`)
-// For machines that do much else at the same time.
-t.setTimeout(300_000)
 t.jobs = 2
 
 const MIB = 1024 * 1024

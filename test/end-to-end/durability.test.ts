@@ -20,8 +20,6 @@ import {
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/durability.test.ts`)
-// For machines that do much else at the same time.
-t.setTimeout(300_000)
 // Most of the time is spent waiting: for disks, and for agents to try again.
 t.jobs = 3
 

@@ -5,8 +5,6 @@ import { NotifySocket, noNotifySocket } from '../support/notify-socket.ts'
 import { eventually, Fleet, PROGRAM } from '../support/processes.ts'
 import { BASE, HttpClient, WireClient } from '../support/wire-client.ts'
 
-t.setTimeout(180_000)
-
 const SAMPLES = 5
 const NONE = { faultsOfEnded: 0, running: [] }
 

@@ -6,8 +6,6 @@ import t, { type Test } from 'tap'
 import { NotifySocket, noNotifySocket } from '../support/notify-socket.ts'
 import { eventually, Fleet, freePort, PROGRAM } from '../support/processes.ts'
 
-t.setTimeout(180_000)
-
 const WATCHDOG = { WATCHDOG_USEC: '1500000' }
 const isPing = (text: string): boolean => text === 'WATCHDOG=1'
 

@@ -19,8 +19,6 @@ import { HttpClient } from '../support/wire-client.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/packet-loss.test.ts`)
-// For machines that do much else at the same time.
-t.setTimeout(600_000)
 
 const LOSS = 0.1
 const SIDE = 64

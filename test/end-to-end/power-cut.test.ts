@@ -16,7 +16,7 @@ const kept = process.env.KEPT
 const command = 'npx tap run test/end-to-end/power-cut.test.ts'
 t.comment(`SEED=${seed} IMAGES=${IMAGES} ${command}`)
 // For machines that do much else at the same time.
-t.setTimeout(300_000 + IMAGES * 500)
+t.setTimeout(600_000 + IMAGES * 500)
 t.jobs = 2
 
 const cuts = PowerCuts.prepare(kept)

@@ -13,8 +13,6 @@ import { HttpClient, WireClient } from '../support/wire-client.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/recovery.test.ts`)
-// For machines that do much else at the same time.
-t.setTimeout(300_000)
 
 const SIDE = 32
 const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32']

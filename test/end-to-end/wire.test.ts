@@ -19,8 +19,6 @@ import {
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/wire.test.ts`)
-// For machines that do much else at the same time.
-t.setTimeout(300_000)
 const random = new Random(seed)
 
 const WIDTH = 300
@@ -762,7 +760,7 @@ t.test('what cannot be done yet waits, can be cancelled, and expires', async (t)
     t.match(end, { state: 'expired', effect: 'none', error: { code: 'deadline', message: String } })
     const result = decode((await wire.next(`task/${id}/result`)).payload, 'cbor')
     t.match(result, { id, state: 'expired', effect: 'none', error: { code: 'deadline' } })
-    t.ok(result.ms >= 200 && result.ms < 10_000, `${result.ms} ms`)
+    t.ok(result.ms >= 200, `${result.ms} ms`)
   }
 
   t.match(await http.cancel('waits'), { status: 409, body: { code: 'too-late' } })
