@@ -18,12 +18,12 @@ import { emulate } from './emulation.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npm run test:arm`)
-t.setTimeout(600_000)
+t.setTimeout(1_800_000)
 
 const SIDE = 32
 const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32', '--replicas', '1']
 /** Node alone takes seconds to start there. */
-const READY_MS_MAX = 120_000
+const READY_MS_MAX = 600_000
 
 async function start(fleet: Fleet, architecture: ArmArchitecture, url: string): Promise<Agent> {
   const tree = await armTree(architecture)

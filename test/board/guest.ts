@@ -12,12 +12,12 @@ import { eventually, within } from '../support/processes.ts'
 import { CHANNEL } from './guest-tree.ts'
 
 const MEMORY_MIB = 256
-const BOOT_MS_MAX = 240_000
-const COMMAND_MS_MAX = 180_000
+const BOOT_MS_MAX = 900_000
+const COMMAND_MS_MAX = 900_000
 /** What is emulated beside much else takes its time. */
 const KERNEL_OPTIONS = [
-  ...['console=ttyS0', 'net.ifnames=0', 'systemd.default_device_timeout_sec=300'],
-  ...['systemd.default_timeout_start_sec=300', 'systemd.mask=serial-getty@ttyS0.service'],
+  ...['console=ttyS0', 'net.ifnames=0', 'systemd.default_device_timeout_sec=900'],
+  ...['systemd.default_timeout_start_sec=900', 'systemd.mask=serial-getty@ttyS0.service'],
   'systemd.mask=systemd-resolved.service',
 ]
 const SERIAL_LINES_SHOWN = 60

@@ -1,29 +1,34 @@
 /**
- * `npm run test:vm` and `npm run test:arm`: sees to what the tests of packages need, makes the packages, and
- * runs the tests. Ends with 80 when it cannot, and says what is missing: a skip is no success.
+ * `npm run test:vm`, `test:arm` and `test:boards`, which is both beside each other: sees to what the tests of
+ * packages need, makes the packages, and runs the tests. Ends with 80 when it cannot, and says what is missing: a
+ * skip is no success. With `prepare` it does all but the tests.
  */
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { armv6Native } from '../../scripts/package/armhf-native.ts'
 import { EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { armTree } from './arm-trees.ts'
+import { guestTree } from './guest-tree.ts'
 
 /** Not an exit code of tap, nor of a program that a signal ended. */
 const EXIT_SKIPPED = 80
 const ROOT = new URL('../../', import.meta.url).pathname
 
 interface Suite {
-  readonly file: string
-  readonly architectures: string
-  readonly roles: string
+  readonly architectures: readonly string[]
+  readonly roles: readonly string[]
   /** The Debian package of each program. */
   readonly programs: Readonly<Record<string, string>>
+  /** Makes what is kept for all runs. */
+  readonly prepare: () => Promise<unknown>
 }
 
+/** Each is the file of its name. */
 const SUITES: Readonly<Record<string, Suite>> = {
   vm: {
-    file: 'test/board/vm.ts',
-    architectures: 'amd64',
-    roles: 'agent,gateway',
+    architectures: ['amd64'],
+    roles: ['agent', 'gateway'],
     programs: {
       debootstrap: 'debootstrap',
       'qemu-system-x86_64': 'qemu-system-x86',
@@ -32,23 +37,22 @@ const SUITES: Readonly<Record<string, Suite>> = {
       'mkfs.vfat': 'dosfstools',
       mcopy: 'mtools',
     },
+    prepare: guestTree,
   },
   arm: {
-    file: 'test/board/arm.ts',
-    architectures: 'armhf,arm64',
-    roles: 'agent',
+    architectures: ['armhf', 'arm64'],
+    roles: ['agent'],
     programs: {
       'qemu-arm-static': 'qemu-user-static',
       'arm-linux-gnueabi-g++': 'g++-arm-linux-gnueabi',
       'arm-linux-gnueabihf-g++': 'g++-arm-linux-gnueabihf',
       xz: 'xz-utils',
     },
+    prepare: async () => {
+      for (const architecture of ['armel', 'armhf', 'arm64'] as const) await armTree(architecture)
+      await armv6Native('armel')
+    },
   },
-}
-
-function skip(why: string): never {
-  process.stderr.write(`skipped: ${why}\n`)
-  process.exit(EXIT_SKIPPED)
 }
 
 function isThere(program: string): boolean {
@@ -63,20 +67,26 @@ function isThere(program: string): boolean {
   })
 }
 
+function missing({ programs }: Suite): string[] {
+  const names = Object.keys(programs).filter((name) => !isThere(name))
+  return [...new Set(names.map((name) => programs[name]!))]
+}
+
 /** Installs what is missing, where that is possible. */
-function provide(programs: Suite['programs']): void {
-  const missing = (): string[] => [
-    ...new Set(Object.keys(programs).flatMap((name) => (isThere(name) ? [] : programs[name]!))),
-  ]
-  const packages = missing()
-  if (packages.length === 0) return
+function provide(suites: readonly Suite[]): void {
+  const packages = suites.flatMap(missing)
+  if (packages.length === 0 || process.getuid?.() !== 0 || !isThere('apt-get')) return
   const install = ['-qy', '--no-install-recommends', 'install', ...packages]
-  if (process.getuid?.() === 0 && isThere('apt-get')) {
-    spawnSync('apt-get', ['-q', 'update'], { stdio: 'inherit' })
-    spawnSync('apt-get', install, { stdio: 'inherit' })
-  }
-  const still = missing()
-  if (still.length > 0) skip(`these Debian packages are missing: ${still.join(' ')}`)
+  spawnSync('apt-get', ['-q', 'update'], { stdio: 'inherit' })
+  spawnSync('apt-get', install, { stdio: 'inherit' })
+}
+
+/** Why these tests cannot be run here. */
+function obstacle(suite: Suite): string | undefined {
+  // A tree of Debian belongs to root, and so does the kernel's table of formats.
+  if (process.getuid?.() !== 0) return 'this has to be run as root'
+  const still = missing(suite)
+  return still.length > 0 ? `these Debian packages are missing: ${still.join(' ')}` : undefined
 }
 
 function run(command: string, argv: readonly string[]): void {
@@ -84,15 +94,36 @@ function run(command: string, argv: readonly string[]): void {
   if (status !== 0) process.exit(status ?? 1)
 }
 
-const [name = '', ...rest] = process.argv.slice(2)
-const suite = SUITES[name]
-if (suite === undefined) {
-  process.stderr.write(`usage: run.ts ${Object.keys(SUITES).join(' | ')} [options of tap]\n`)
+/** Packages of all that these need. */
+function pack(suites: readonly Suite[]): void {
+  const all = (of: (suite: Suite) => readonly string[]) => [...new Set(suites.flatMap(of))].join()
+  const roles = all((suite) => suite.roles)
+  const architectures = all((suite) => suite.architectures)
+  const argv = ['--role', roles, '--architecture', architectures]
+  run('node', ['dist/scripts/package/main.js', ...argv])
+}
+
+const words = process.argv.slice(2)
+const isPreparation = words[0] === 'prepare'
+if (isPreparation) words.shift()
+const names = words.filter((word) => Object.hasOwn(SUITES, word))
+if (names.length === 0) {
+  const all = Object.keys(SUITES).join(' | ')
+  process.stderr.write(`usage: run.ts [prepare] (${all})... [options of tap]\n`)
   process.exit(EXIT_USAGE)
 }
-provide(suite.programs)
-// A tree of Debian belongs to root, and so does the kernel's table of formats.
-if (process.getuid?.() !== 0) skip('this has to be run as root')
-const { roles, architectures } = suite
-run('npm', ['run', 'package', '--', '--role', roles, '--architecture', architectures])
-run('npx', ['tap', 'run', '--timeout=1200', ...rest, suite.file])
+provide(names.map((name) => SUITES[name]!))
+const able = names.filter((name) => {
+  const why = obstacle(SUITES[name]!)
+  if (why !== undefined) process.stderr.write(`skipped: ${name}: ${why}\n`)
+  return why === undefined
+})
+if (able.length === 0) process.exit(EXIT_SKIPPED)
+pack(able.map((name) => SUITES[name]!))
+if (isPreparation) {
+  for (const name of able) await SUITES[name]!.prepare()
+} else {
+  const options = words.filter((word) => !names.includes(word))
+  const files = able.map((name) => `test/board/${name}.ts`)
+  run('npx', ['tap', 'run', '--timeout=3600', `--jobs=${files.length}`, ...options, ...files])
+}
