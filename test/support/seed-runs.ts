@@ -1,4 +1,5 @@
 /** Runs seeds of a fleet one after the other, up to the first that fails. */
+import { setImmediate } from 'node:timers/promises'
 import { FLEETS, type FleetName } from './fleets.ts'
 import { loadMutant, MUTANTS, slugOf } from './mutants.ts'
 import type { Mutation } from './mutation.ts'
@@ -41,6 +42,8 @@ export async function runSeeds(
   const mutation = await mutationOf(mutant)
   const counts: Record<string, number> = {}
   for (let seed = first; seed < first + count; seed++) {
+    // In between, a worker hears that nobody waits for it any more.
+    await setImmediate()
     const fleet = FLEETS[name].create(seed, mutation)
     fleet.onLine = onLine
     let failure: SeedFailure | undefined
