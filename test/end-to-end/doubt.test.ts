@@ -14,6 +14,9 @@ import {
 } from '../support/processes.ts'
 import { HttpClient, type Json } from '../support/wire-client.ts'
 
+// Most of the time is spent waiting.
+t.jobs = 2
+
 const DEAD_MS = 2500
 const SUSPECT_MS = 900
 const FREEZE_MS = Number(process.env.FREEZE_MS ?? 3 * DEAD_MS)
@@ -58,63 +61,71 @@ async function passes(ms: number): Promise<void> {
   await eventually(`${ms} ms`, () => performance.now() - startMs >= ms, ms + LIMIT_MS)
 }
 
-t.test(`a gateway that is frozen for ${FREEZE_MS} ms declares nobody dead`, async (t) => {
-  const fleet = new Fleet(t)
-  const gateway = await fleet.gateway(...SET_UP)
-  const http = new HttpClient(gateway.http)
-  const agents = await fleet.agents(['a', 'b', 'c'], gateway.url)
-  const add = { op: 'add', args: { field: 'n', value: 1 } }
-  t.match(await http.run(add), { state: 'completed' })
-  await haveBeaten(http)
-  const startMs = Date.now()
-  gateway.run.signal('SIGSTOP')
-  await passes(FREEZE_MS)
-  gateway.run.signal('SIGCONT')
-  await eventually('it notices', () => eventsNamed(gateway, 'doubt-began').length > 0)
-  await allAre(http, 'alive', agents)
-  await eventually(
-    'its doubts end',
-    async () => (await http.get('/api/detector')).doubts.length === 0,
-    BACK_MS,
-  )
-  t.same(eventsNamed(gateway, 'node-dead'), [])
-  const reasons = eventsNamed(gateway, 'doubt-began').filter(({ ts }) => ts > startMs)
-  t.ok(
-    reasons.some(({ reason }) => reason === 'loop-lag'),
-    JSON.stringify(reasons),
-  )
-  t.match(await http.run(add), { state: 'completed' })
-  t.match(await http.run({ op: 'stat', args: { field: 'n' } }), { value: { min: 2, max: 2 } })
+t.test(
+  `a gateway that is frozen for ${FREEZE_MS} ms declares nobody dead`,
+  { buffered: true },
+  async (t) => {
+    const fleet = new Fleet(t)
+    const gateway = await fleet.gateway(...SET_UP)
+    const http = new HttpClient(gateway.http)
+    const agents = await fleet.agents(['a', 'b', 'c'], gateway.url)
+    const add = { op: 'add', args: { field: 'n', value: 1 } }
+    t.match(await http.run(add), { state: 'completed' })
+    await haveBeaten(http)
+    const startMs = Date.now()
+    gateway.run.signal('SIGSTOP')
+    await passes(FREEZE_MS)
+    gateway.run.signal('SIGCONT')
+    await eventually('it notices', () => eventsNamed(gateway, 'doubt-began').length > 0)
+    await allAre(http, 'alive', agents)
+    await eventually(
+      'its doubts end',
+      async () => (await http.get('/api/detector')).doubts.length === 0,
+      BACK_MS,
+    )
+    t.same(eventsNamed(gateway, 'node-dead'), [])
+    const reasons = eventsNamed(gateway, 'doubt-began').filter(({ ts }) => ts > startMs)
+    t.ok(
+      reasons.some(({ reason }) => reason === 'loop-lag'),
+      JSON.stringify(reasons),
+    )
+    t.match(await http.run(add), { state: 'completed' })
+    t.match(await http.run({ op: 'stat', args: { field: 'n' } }), { value: { min: 2, max: 2 } })
 
-  await haveBeaten(http)
-  const [victim] = agents as [Agent]
-  const killedMs = Date.now()
-  await victim.run.kill()
-  await allAre(http, 'dead', [victim])
-  // What is said waits for the disk; what is asked over HTTP does not.
-  const death = await eventually('it is told', () => eventsNamed(gateway, 'node-dead')[0])
-  t.ok(death.ts - killedMs >= DEAD_MS - SUSPECT_MS, 'who is dead is still found to be')
-  await eventually('no doubt is left', async () => (await http.metric('obelisk_doubts')) === 0)
-})
+    await haveBeaten(http)
+    const [victim] = agents as [Agent]
+    const killedMs = Date.now()
+    await victim.run.kill()
+    await allAre(http, 'dead', [victim])
+    // What is said waits for the disk; what is asked over HTTP does not.
+    const death = await eventually('it is told', () => eventsNamed(gateway, 'node-dead')[0])
+    t.ok(death.ts - killedMs >= DEAD_MS - SUSPECT_MS, 'who is dead is still found to be')
+    await eventually('no doubt is left', async () => (await http.metric('obelisk_doubts')) === 0)
+  },
+)
 
-t.test('half of the fleet silent at once kills nobody, until an operator says so', async (t) => {
-  const fleet = new Fleet(t)
-  const gateway = await fleet.gateway(...SET_UP)
-  const http = new HttpClient(gateway.http)
-  const agents = await fleet.agents(['a', 'b', 'c', 'd'], gateway.url)
-  const silent = agents.slice(0, 2)
-  await haveBeaten(http)
-  for (const agent of silent) agent.run.signal('SIGSTOP')
-  await eventually('it notices', () =>
-    eventsNamed(gateway, 'doubt-began').some(({ reason }) => reason === 'mass-silence'),
-  )
-  await passes(2 * DEAD_MS)
-  t.same(eventsNamed(gateway, 'node-dead'), [])
-  const trust = fleet.start(['gateway', 'trust', '--http', gateway.http])
-  t.match(await within('the command', trust.exited), { code: 0 })
-  t.match(trust.stdout, /^no more doubt for .*mass-silence/)
-  await allAre(http, 'dead', silent)
-  await eventually('both deaths are told', () => eventsNamed(gateway, 'node-dead').length === 2)
-  for (const agent of silent) agent.run.signal('SIGCONT')
-  await allAre(http, 'alive', agents)
-})
+t.test(
+  'half of the fleet silent at once kills nobody, until an operator says so',
+  { buffered: true },
+  async (t) => {
+    const fleet = new Fleet(t)
+    const gateway = await fleet.gateway(...SET_UP)
+    const http = new HttpClient(gateway.http)
+    const agents = await fleet.agents(['a', 'b', 'c', 'd'], gateway.url)
+    const silent = agents.slice(0, 2)
+    await haveBeaten(http)
+    for (const agent of silent) agent.run.signal('SIGSTOP')
+    await eventually('it notices', () =>
+      eventsNamed(gateway, 'doubt-began').some(({ reason }) => reason === 'mass-silence'),
+    )
+    await passes(2 * DEAD_MS)
+    t.same(eventsNamed(gateway, 'node-dead'), [])
+    const trust = fleet.start(['gateway', 'trust', '--http', gateway.http])
+    t.match(await within('the command', trust.exited), { code: 0 })
+    t.match(trust.stdout, /^no more doubt for .*mass-silence/)
+    await allAre(http, 'dead', silent)
+    await eventually('both deaths are told', () => eventsNamed(gateway, 'node-dead').length === 2)
+    for (const agent of silent) agent.run.signal('SIGCONT')
+    await allAre(http, 'alive', agents)
+  },
+)

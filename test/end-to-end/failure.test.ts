@@ -14,6 +14,9 @@ import { BASE, HttpClient, type Json, WireClient } from '../support/wire-client.
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/failure.test.ts`)
 
+// Most of the time is spent waiting.
+t.jobs = 2
+
 const SIDE = 128
 const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32']
 
@@ -65,6 +68,7 @@ class Load {
 
 t.test(
   'when one of four agents is killed, its reads go elsewhere and no write is lost',
+  { buffered: true },
   async (t) => {
     const fleet = new Fleet(t)
     // No lease ends in here: what is answered elsewhere is so because its node was seen to be gone.
@@ -106,43 +110,51 @@ t.test(
   },
 )
 
-t.test('a frozen agent holds up writes no longer than the lag, and catches up', async (t) => {
-  const fleet = new Fleet(t)
-  const LAG_MS = 1500
-  const gateway = await fleet.gateway(...GRID, '--lag-ms', `${LAG_MS}`)
-  const http = new HttpClient(gateway.http)
-  const [frozen, other] = (await fleet.agents(['a', 'b'], gateway.url)) as [Agent, Agent]
-  const wire = await WireClient.connect(gateway.url, `${BASE}/gateway/event`)
-  t.teardown(() => wire.close())
-  const add = { op: 'add', args: { field: 'n', value: 1 } }
-  t.match(await http.run(add), { state: 'completed', copies: 2 })
+t.test(
+  'a frozen agent holds up writes no longer than the lag, and catches up',
+  { buffered: true },
+  async (t) => {
+    const fleet = new Fleet(t)
+    const LAG_MS = 1500
+    const gateway = await fleet.gateway(...GRID, '--lag-ms', `${LAG_MS}`)
+    const http = new HttpClient(gateway.http)
+    const [frozen, other] = (await fleet.agents(['a', 'b'], gateway.url)) as [Agent, Agent]
+    const wire = await WireClient.connect(gateway.url, `${BASE}/gateway/event`)
+    t.teardown(() => wire.close())
+    const add = { op: 'add', args: { field: 'n', value: 1 } }
+    t.match(await http.run(add), { state: 'completed', copies: 2 })
 
-  frozen.run.signal('SIGSTOP')
-  const first = await timed(() => http.run(add))
-  t.match(first.result, { state: 'completed', effect: 'done', copies: 1 }, 'with the copies it has')
-  t.ok(first.ms >= LAG_MS - 100, `it waits for the frozen one: ${first.ms} ms`)
-  await wire.nextJson(
-    'gateway/event',
-    ({ code, node }) => code === 'replica-lagging' && node === 'a',
-  )
-  const times: number[] = []
-  for (let count = 0; count < 4; count++) {
-    const { result, ms } = await timed(() => http.run(add))
-    t.match(result, { state: 'completed', copies: 1 })
-    times.push(ms)
-  }
-  t.ok(Math.min(...times) < LAG_MS, `nobody waits for it any more: ${times} ms`)
-  t.match(await http.run({ op: 'stat', args: { field: 'n' } }), { value: { min: 6, max: 6 } })
+    frozen.run.signal('SIGSTOP')
+    const first = await timed(() => http.run(add))
+    t.match(
+      first.result,
+      { state: 'completed', effect: 'done', copies: 1 },
+      'with the copies it has',
+    )
+    t.ok(first.ms >= LAG_MS - 100, `it waits for the frozen one: ${first.ms} ms`)
+    await wire.nextJson(
+      'gateway/event',
+      ({ code, node }) => code === 'replica-lagging' && node === 'a',
+    )
+    const times: number[] = []
+    for (let count = 0; count < 4; count++) {
+      const { result, ms } = await timed(() => http.run(add))
+      t.match(result, { state: 'completed', copies: 1 })
+      times.push(ms)
+    }
+    t.ok(Math.min(...times) < LAG_MS, `nobody waits for it any more: ${times} ms`)
+    t.match(await http.run({ op: 'stat', args: { field: 'n' } }), { value: { min: 6, max: 6 } })
 
-  frozen.run.signal('SIGCONT')
-  await caughtUp(http, frozen.id)
-  const isBack = ({ code, node }: Json): boolean => code === 'replica-in-sync' && node === 'a'
-  await wire.nextJson('gateway/event', isBack)
-  t.match(await http.run(add), { copies: 2 })
-  await killAgent(http, other)
-  const { value } = await http.run({ op: 'stat', args: { field: 'n' } })
-  t.match(value, { min: 7, max: 7 }, 'it has every add once')
-})
+    frozen.run.signal('SIGCONT')
+    await caughtUp(http, frozen.id)
+    const isBack = ({ code, node }: Json): boolean => code === 'replica-in-sync' && node === 'a'
+    await wire.nextJson('gateway/event', isBack)
+    t.match(await http.run(add), { copies: 2 })
+    await killAgent(http, other)
+    const { value } = await http.run({ op: 'stat', args: { field: 'n' } })
+    t.match(value, { min: 7, max: 7 }, 'it has every add once')
+  },
+)
 
 async function timed<T>(run: () => Promise<T>): Promise<{ result: T; ms: number }> {
   const startMs = performance.now()
@@ -150,7 +162,7 @@ async function timed<T>(run: () => Promise<T>): Promise<{ result: T; ms: number 
   return { result, ms: Math.round(performance.now() - startMs) }
 }
 
-t.test('a second device with the id of a first is sent away', async (t) => {
+t.test('a second device with the id of a first is sent away', { buffered: true }, async (t) => {
   const fleet = new Fleet(t)
   const gateway = await fleet.gateway(...GRID)
   const http = new HttpClient(gateway.http)
@@ -224,44 +236,48 @@ t.test('a subscriber that does not read holds up nobody else', async (t) => {
   t.equal(reader.messages.length, sent, 'none was lost')
 })
 
-t.test('SIGTERM under load ends an agent and a gateway cleanly, and loses nothing', async (t) => {
-  const fleet = new Fleet(t)
-  const gateway = await fleet.gateway(...GRID)
-  const http = new HttpClient(gateway.http)
-  const agents = await fleet.agents(['a', 'b'], gateway.url)
-  const wire = await WireClient.connect(gateway.url, `${BASE}/+/state`, `${BASE}/node/+/state`)
-  const load = new Load(wire, http, new Random(seed + 1))
-  await load.more(10)
-  t.match(await agents[0]!.run.end('SIGTERM'), { code: 0, signal: null }, 'the agent')
-  const late = await WireClient.connect(gateway.url, `${BASE}/node/a/state`)
-  const { payload, retain } = await late.next('node/a/state')
-  t.same([payload.toString(), retain], ['offline', true])
-  await late.close()
-  await load.more(10)
-  await agents[0]!.restart()
-  await load.more(10)
-  await load.stop(t)
-  for (const { id } of agents) await caughtUp(http, id)
+t.test(
+  'SIGTERM under load ends an agent and a gateway cleanly, and loses nothing',
+  { buffered: true },
+  async (t) => {
+    const fleet = new Fleet(t)
+    const gateway = await fleet.gateway(...GRID)
+    const http = new HttpClient(gateway.http)
+    const agents = await fleet.agents(['a', 'b'], gateway.url)
+    const wire = await WireClient.connect(gateway.url, `${BASE}/+/state`, `${BASE}/node/+/state`)
+    const load = new Load(wire, http, new Random(seed + 1))
+    await load.more(10)
+    t.match(await agents[0]!.run.end('SIGTERM'), { code: 0, signal: null }, 'the agent')
+    const late = await WireClient.connect(gateway.url, `${BASE}/node/a/state`)
+    const { payload, retain } = await late.next('node/a/state')
+    t.same([payload.toString(), retain], ['offline', true])
+    await late.close()
+    await load.more(10)
+    await agents[0]!.restart()
+    await load.more(10)
+    await load.stop(t)
+    for (const { id } of agents) await caughtUp(http, id)
 
-  for (let count = 0; count < 40; count++) load.additions.next()
-  let acknowledged = 0
-  await load.additions.send(wire, () => {
-    acknowledged += 1
-    if (acknowledged === 15) gateway.run.signal('SIGTERM')
-  })
-  t.match(await within('its end', gateway.run.exited), { code: 0, signal: null }, 'the gateway')
-  t.equal(wire.of('gateway/state').at(-1)!.payload.toString(), 'offline')
-  t.notMatch(gateway.run.stderr, 'not closed in time')
-  t.ok(load.additions.open.size > 0, `${load.additions.open.size} adds came too late`)
-  await gateway.restart()
-  for (const { id } of agents) await caughtUp(http, id)
-  const again = await WireClient.connect(gateway.url)
-  t.teardown(() => again.close())
-  await load.additions.send(again)
-  await load.additions.areDone(t, http)
-  await withEachAway(http, agents, (away) => load.additions.areHeld(t, http, `without ${away}`))
-  t.match(await agents[1]!.run.end('SIGINT'), { code: 0, signal: null }, 'by SIGINT too')
-})
+    for (let count = 0; count < 40; count++) load.additions.next()
+    let acknowledged = 0
+    await load.additions.send(wire, () => {
+      acknowledged += 1
+      if (acknowledged === 15) gateway.run.signal('SIGTERM')
+    })
+    t.match(await within('its end', gateway.run.exited), { code: 0, signal: null }, 'the gateway')
+    t.equal(wire.of('gateway/state').at(-1)!.payload.toString(), 'offline')
+    t.notMatch(gateway.run.stderr, 'not closed in time')
+    t.ok(load.additions.open.size > 0, `${load.additions.open.size} adds came too late`)
+    await gateway.restart()
+    for (const { id } of agents) await caughtUp(http, id)
+    const again = await WireClient.connect(gateway.url)
+    t.teardown(() => again.close())
+    await load.additions.send(again)
+    await load.additions.areDone(t, http)
+    await withEachAway(http, agents, (away) => load.additions.areHeld(t, http, `without ${away}`))
+    t.match(await agents[1]!.run.end('SIGINT'), { code: 0, signal: null }, 'by SIGINT too')
+  },
+)
 
 t.test('an agent answers within 50 ms while it scales 512,000 LSUs', async (t) => {
   const LIMIT_MS = 50
@@ -310,7 +326,7 @@ t.test('an agent answers within 50 ms while it scales 512,000 LSUs', async (t) =
   t.ok(worst.some(isShort), `longest waits, ms: ${JSON.stringify(worst)}`)
 })
 
-t.test('an agent that starts without a gateway waits for one', async (t) => {
+t.test('an agent that starts without a gateway waits for one', { buffered: true }, async (t) => {
   const fleet = new Fleet(t)
   const gateway = await fleet.gateway(...GRID)
   t.match(await gateway.run.end('SIGTERM'), { code: 0 })

@@ -14,10 +14,13 @@ import { HttpClient, WireClient } from '../support/wire-client.ts'
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/recovery.test.ts`)
 
+// Most of the time is spent waiting.
+t.jobs = 2
+
 const SIDE = 32
 const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32']
 
-t.test('a lost ledger is rebuilt from the nodes', async (t) => {
+t.test('a lost ledger is rebuilt from the nodes', { buffered: true }, async (t) => {
   const fleet = new Fleet(t)
   const gateway = await fleet.gateway(...GRID)
   const agents = await fleet.agents(['a', 'b', 'c'], gateway.url)
@@ -66,7 +69,7 @@ t.test('a lost ledger is rebuilt from the nodes', async (t) => {
   await withEachAway(http, agents, (away) => additions.areHeld(t, http, `without ${away}`))
 })
 
-t.test('a ledger that is there is not rebuilt', async (t) => {
+t.test('a ledger that is there is not rebuilt', { buffered: true }, async (t) => {
   const fleet = new Fleet(t)
   const gateway = await fleet.gateway(...GRID)
   await gateway.run.end('SIGTERM')
