@@ -283,6 +283,7 @@ export class Coordinator {
         })
         this.#reads.withdrawFrom(member)
         this.#moves.withdrawFrom(member)
+        this.#moves.giveUpOn(member, 'target-stopped')
         this.#writes.reconsider(member)
         for (const replica of this.#writes.voidStuck(member)) {
           this.#fleet.disconnect(replica, 'entry-voided')

@@ -226,7 +226,7 @@ export class Fleet {
     const node = member.id
     if (isWanted) {
       context.notice('info', 'drain-began', `node ${node} is being emptied`, { node })
-      this.#tasks.moves.giveUpOn(member)
+      this.#tasks.moves.giveUpOn(member, 'target-leaves')
     } else context.notice('info', 'drain-ended', `node ${node} stays`, { node })
     this.#changed()
     this.#tasks.rebalancer.wake()
@@ -325,7 +325,7 @@ export class Fleet {
     member.state = 'dead'
     if (member.session !== undefined) this.disconnect(member, 'silent')
     this.#context.notice('error', 'node-dead', `node ${member.id} is dead`, { node: member.id })
-    this.#tasks.moves.giveUpOn(member)
+    this.#tasks.moves.giveUpOn(member, 'target-dead')
     this.#changed()
     this.#tasks.rebalancer.wake()
   }

@@ -118,6 +118,16 @@ export class Moves {
     deadlines.set(`move/${move.tile}`, nowMs + options.copyTimeoutMs, () => this.#timedOut(move))
   }
 
+  /** Its target must get on with its stream; how long that is, only it knows. */
+  #watchCatchUp(move: Move): void {
+    const { members, options, nowMs, deadlines } = this.#context
+    const { acked } = members.at(move.to).stream
+    deadlines.set(`move/${move.tile}`, nowMs + options.moveDeadlineMs, () => {
+      if (members.at(move.to).stream.acked > acked) this.#watchCatchUp(move)
+      else this.rollBack(move, 'no-progress')
+    })
+  }
+
   #timedOut(move: Move): void {
     const { nowMs, options, moves } = this.#context
     if (moves.of(move.tile) !== move || move.stage !== 'copying') return
@@ -166,10 +176,10 @@ export class Moves {
     const adopted = this.#logs.controls.append(member, { op: '$adopt', tile, at, digest })
     move.stage = 'catching-up'
     move.adopted = adopted
-    this.#context.deadlines.clear(`move/${tile}`)
     this.#writes.catchUp(move, { at, adopted })
     move.catchUp = member.stream.head
     this.#persist(move)
+    this.#watchCatchUp(move)
   }
 
   #persist(move: Move): void {
@@ -271,10 +281,10 @@ export class Moves {
     }
   }
 
-  /** The member is dead: what it was to get goes elsewhere. */
-  giveUpOn(member: Member): void {
+  /** The member is dead, leaves, or takes no more: what it was to get goes elsewhere. */
+  giveUpOn(member: Member, reason: 'target-dead' | 'target-leaves' | 'target-stopped'): void {
     for (const move of this.#context.moves.all) {
-      if (move.to === member.index) this.rollBack(move, 'target-dead')
+      if (move.to === member.index) this.rollBack(move, reason)
     }
   }
 
@@ -291,7 +301,7 @@ export class Moves {
     const { members, moves, nowMs } = this.#context
     for (const { key, value } of records) {
       const from = value.from === null ? undefined : members.find(value.from as Member['id'])
-      moves.add({
+      const move: Move = {
         id: value.id,
         tile: Number(key),
         reason: value.reason,
@@ -305,7 +315,9 @@ export class Moves {
         missed: [],
         adopted: value.adopted,
         catchUp: Number.POSITIVE_INFINITY,
-      })
+      }
+      moves.add(move)
+      this.#watchCatchUp(move)
     }
   }
 }

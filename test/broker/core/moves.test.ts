@@ -175,6 +175,41 @@ t.test('a target that dies while it catches up is to hold nothing', async (t) =>
   t.same(bench.entriesTo('c'), [])
 })
 
+t.test('a target that catches up has as long as it gets on, and no longer', async (t) => {
+  const { bench, move } = draining({ moveDeadlineMs: 60_000 })
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.say('c', { t: 'staged', move, ...page(1) })
+  const toC = bench.entriesTo('c')
+  t.same(opsOf(toC), ['1 $adopt 3', '2 add 2'])
+  bench.live(50_000)
+  bench.apply('c', toC.slice(0, 1))
+  bench.live(50_000)
+  t.same(bench.notices('move-rolled-back'), [])
+  bench.live(70_000)
+  t.match(bench.notices('move-rolled-back'), [{ tile: 0, node: 'c', reason: 'no-progress' }])
+  t.equal(bench.ledger.count('move'), 0)
+  t.same(holdersOf(bench), ['a', 'b'])
+})
+
+t.test('a start of the gateway gives a move that catches up no time without an end', async (t) => {
+  const { bench } = catchingUp({ moveDeadlineMs: 60_000 })
+  bench.start()
+  for (const name of ['a', 'b', 'c']) bench.hello(name)
+  bench.live(70_000)
+  t.match(bench.notices('move-rolled-back'), [{ tile: 0, node: 'c', reason: 'no-progress' }])
+})
+
+t.test('a target that stops makes room for other moves at once', async (t) => {
+  const full = { t: 'stopped', code: 'disk-full', message: 'no room', position: 0 } as const
+  for (const begin of [draining, catchingUp]) {
+    const { bench } = begin()
+    bench.say('c', full)
+    t.match(bench.notices('move-rolled-back'), [{ node: 'c', reason: 'target-stopped' }])
+    t.equal(bench.ledger.count('move'), 0)
+    t.same(holdersOf(bench), ['a', 'b'])
+  }
+})
+
 t.test('a move that ends after the adoption is followed by a drop', async (t) => {
   const { bench, toC } = catchingUp()
   drain(bench, 'c')
