@@ -123,7 +123,7 @@ export const GATEWAY_OPTIONS = {
   lagMs: {
     type: duration({ min: 50, max: 600_000, unit: 'ms' }),
     default: 2000,
-    about: 'A replica further behind than this no longer holds up a write.',
+    about: 'A replica that gets on with nothing for so long no longer holds up a write.',
   },
   leaseMs: {
     type: duration({ min: 100, max: 600_000, unit: 'ms' }),

@@ -32,8 +32,10 @@ export class NodeStream {
   #acked: { position: number; chain: Uint8Array; seq: number }
   #sent: number
   #headChain: Uint8Array
-  /** It fell behind by more than the lag allows and has not reached the head since. */
+  /** It got on with nothing for longer than the lag allows and has not reached the head since. */
   #isLagging = false
+  /** When it last acknowledged something, monotonic ms. */
+  #progressMs = Number.NEGATIVE_INFINITY
 
   constructor(storeId: string, record?: StreamRecord) {
     this.storeId = storeId
@@ -116,13 +118,14 @@ export class NodeStream {
   }
 
   /** The node has everything up to `position` on disk; returns the entries that this frees. */
-  acknowledge(position: number): LogEntry[] {
+  acknowledge(position: number, nowMs: number): LogEntry[] {
     assert(position >= this.acked && position <= this.head, 'acknowledged position is in the log')
     const freed = this.#entries.splice(0, position - this.acked)
     const last = freed.at(-1)
     if (last !== undefined) {
       this.#acked = { position, chain: last.chain, seq: last.seq }
       this.#sent = Math.max(this.#sent, position)
+      this.#progressMs = nowMs
     }
     if (this.isAtHead) this.#isLagging = false
     return freed
@@ -151,15 +154,20 @@ export class NodeStream {
     return taken
   }
 
-  /** Leaves in-sync when its oldest unacknowledged entry is older than `lagMs`; true on a change. */
+  /**
+   * Leaves in-sync when it has had something to do for `lagMs` and acknowledged nothing; true on a change.
+   * A write may take longer than that on nodes that work all the time.
+   */
   checkLag(nowMs: number, lagMs: number): boolean {
-    const oldest = this.#entries[0]
-    if (this.#isLagging || oldest === undefined || nowMs - oldest.queuedMs < lagMs) return false
+    const { idleSinceMs } = this
+    if (this.#isLagging || idleSinceMs === undefined || nowMs - idleSinceMs < lagMs) return false
     this.#isLagging = true
     return true
   }
 
-  get oldestQueuedMs(): number | undefined {
-    return this.#entries[0]?.queuedMs
+  /** Since when it has something to do and got on with nothing, monotonic ms. */
+  get idleSinceMs(): number | undefined {
+    const oldest = this.#entries[0]
+    return oldest && Math.max(oldest.queuedMs, this.#progressMs)
   }
 }

@@ -65,9 +65,9 @@ export class StreamSender {
   #watchLag(member: Member): void {
     const { deadlines, options } = this.#context
     const name = `lag/${member.index}`
-    const oldestMs = member.stream.oldestQueuedMs
-    if (oldestMs === undefined || member.stream.isLagging || deadlines.has(name)) return
-    deadlines.set(name, oldestMs + options.lagMs, () => {
+    const idleMs = member.stream.idleSinceMs
+    if (idleMs === undefined || member.stream.isLagging || deadlines.has(name)) return
+    deadlines.set(name, idleMs + options.lagMs, () => {
       if (member.stream.checkLag(this.#context.nowMs, options.lagMs)) {
         this.#context.notice('warn', 'replica-lagging', `node ${member.id} leaves in-sync`, {
           node: member.id,

@@ -109,6 +109,23 @@ t.test('at its deadline a sequenced write is pending, and is done later', async 
   t.equal(bench.ledger.count('body'), 0)
 })
 
+t.test('a replica that gets on holds a write up for longer than the lag', async (t) => {
+  const bench = settledPair()
+  const [toA, toB]: ReturnType<typeof bench.entriesTo>[] = [[], []]
+  for (let at = 0; at < 4; at++) {
+    bench.submit({ id: `w${at}`, ...ADD, region: TILE_0 })
+    toA!.push(...bench.entriesTo('a'))
+    toB!.push(...bench.entriesTo('b'))
+  }
+  bench.apply('a', toA!)
+  for (const [at, entry] of toB!.entries()) {
+    bench.live(0.75 * bench.options.lagMs)
+    t.equal(bench.task(`w${at}`)?.state, 'running', 'it has done something meanwhile')
+    bench.apply('b', [entry])
+    t.equal(bench.task(`w${at}`)?.state, 'completed')
+  }
+})
+
 t.test('a replica that lags leaves in-sync, and returns at the head', async (t) => {
   const bench = settledPair()
   bench.submit({ id: 'w', ...ADD, region: TILE_0 })
