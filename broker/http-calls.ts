@@ -1,7 +1,7 @@
 /** What the HTTP door calls, answered by the driver, the coordinator's view and the ledger. */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import { isEnded, type TaskState } from '../shared/protocol/states.ts'
-import type { HttpPort } from './adapters/http-port.ts'
+import type { HttpClient, HttpPort } from './adapters/http-port.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
@@ -42,15 +42,15 @@ export class HttpCalls implements HttpPort {
     for (const listener of this.#listeners) listener(event)
   }
 
-  submit(payload: Uint8Array, remote: string): Promise<Outcome> {
-    const submitter = { via: 'http', client: remote } as const
+  submit(payload: Uint8Array, { address, connection }: HttpClient): Promise<Outcome> {
+    const submitter = { via: 'http', client: address, connection } as const
     return new Promise((resolve) => {
       this.#sources.driver.submit(payload, submitter, undefined, resolve)
     })
   }
 
-  cancel(task: TaskId, remote: string): Promise<Outcome> {
-    const submitter = { via: 'http', client: remote } as const
+  cancel(task: TaskId, { address }: HttpClient): Promise<Outcome> {
+    const submitter = { via: 'http', client: address } as const
     return new Promise((resolve) => this.#sources.driver.cancel(task, submitter, resolve))
   }
 

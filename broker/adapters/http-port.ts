@@ -11,10 +11,16 @@ import type {
   TaskView,
 } from '../core/views.ts'
 
-/** What the HTTP door calls. `remote` is the address of the client. */
+export interface HttpClient {
+  readonly address: string
+  /** Of all connections that are open now, this one's. */
+  readonly connection: string
+}
+
+/** What the HTTP door calls. */
 export interface HttpPort {
-  submit(payload: Uint8Array, remote: string): Promise<Outcome>
-  cancel(task: TaskId, remote: string): Promise<Outcome>
+  submit(payload: Uint8Array, client: HttpClient): Promise<Outcome>
+  cancel(task: TaskId, client: HttpClient): Promise<Outcome>
   /** Whether the task had ended before the time was over. */
   waitForEnd(task: TaskId, timeoutMs: number): Promise<boolean>
   task(id: TaskId): TaskView | undefined

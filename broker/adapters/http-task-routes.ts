@@ -3,7 +3,7 @@ import { isTaskId, type TaskId } from '../../shared/core/ids.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { isEnded, TASK_STATES, type TaskState } from '../../shared/protocol/states.ts'
-import type { HttpPort } from './http-port.ts'
+import type { HttpClient, HttpPort } from './http-port.ts'
 import { negotiateFormat, parseQuery, type ResultFormat, WAIT_RULE } from './http-request.ts'
 import {
   type ProblemAnswer,
@@ -67,7 +67,7 @@ class TaskRoutes {
     const body = readBody(request)
     if ('status' in body) return sendProblem(reply, body)
     if (values.wait !== undefined && this.#waits >= WAITS_MAX) return sendProblem(reply, TOO_MANY)
-    const outcome = await this.#port.submit(body.payload, request.ip)
+    const outcome = await this.#port.submit(body.payload, clientOf(request))
     if (!outcome.ok) return sendProblem(reply, problemOfRefusal(outcome.refusal, outcome.task))
     const { task, state } = outcome
     reply.header('location', `/api/tasks/${task}`)
@@ -112,7 +112,7 @@ class TaskRoutes {
   async cancel(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { id } = request.params
     if (!isTaskId(id)) return sendProblem(reply, unknownTask(id))
-    const outcome = await this.#port.cancel(id, request.ip)
+    const outcome = await this.#port.cancel(id, clientOf(request))
     if (!outcome.ok) return sendProblem(reply, problemOfRefusal(outcome.refusal, outcome.task))
     return sendJson(reply, { id: outcome.task, state: outcome.state })
   }
@@ -196,4 +196,8 @@ function withoutLeadingSpace(body: Buffer): Buffer {
   let at = 0
   while (at < body.length && [0x20, 0x09, 0x0a, 0x0d].includes(body[at]!)) at += 1
   return body.subarray(at)
+}
+
+function clientOf({ ip, socket }: FastifyRequest): HttpClient {
+  return { address: ip, connection: `${ip}/${socket.remotePort}` }
 }

@@ -170,6 +170,7 @@ export class Coordinator {
         break
       case 'recreate-requested':
         this.#fleet.recreateMissing()
+        this.#tryWaiting()
         break
       case 'drain-requested': {
         const member = this.#context.members.find(event.node)
@@ -260,11 +261,15 @@ export class Coordinator {
             this.#fleet.loseTiles(member, message.broken, message.position)
           }
           const wasInSync = member.isInSync
+          const { epoch } = this.#context.placement
           this.#writes.acknowledge(member, message.position, message.results)
           this.#moves.acknowledged(member)
           this.#rebalancer.acknowledged(member)
           if (!wasInSync && member.isInSync) this.#rebalancer.wake()
-          this.#tryWaiting()
+          // Nothing else that an acknowledgement changes is waited for.
+          if (wasInSync !== member.isInSync || this.#context.placement.epoch !== epoch) {
+            this.#tryWaiting()
+          }
         }
         break
       case 'gap':

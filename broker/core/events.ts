@@ -17,6 +17,8 @@ export interface Submitter {
   readonly via: 'mqtt' | 'http'
   /** The MQTT client id, or the remote address of the HTTP client. */
   readonly client: string
+  /** The connection of an HTTP client; an MQTT client is its id, on whatever connection. */
+  readonly connection?: string
   /**
    * For a resent MQTT packet without a task id: client and packet id, the best there is to match
    * it with what came before (wire.md, Task).

@@ -72,6 +72,8 @@ export interface PlacementRecord {
 export interface TaskRecord {
   /** The gateway made the id; left out, it is of who submitted the task. */
   readonly isNamed?: false
+  /** Who sent it, as long as it waits for its place in the order. */
+  readonly submitter?: string
   readonly op: string
   /** Hex SHA-256 of the normal form. */
   readonly hash: string

@@ -75,6 +75,7 @@ export class Submissions {
       ts: this.#context.ts,
       deadlineMs: this.#context.nowMs + submission.body.deadlineMs,
       isNamed: submission.id !== undefined,
+      submitter: nameOf(submitter),
     })
     this.#diskRoomBytes -= encoded.length
     if (submission.id === undefined) this.#remember(submitter, id)
@@ -215,6 +216,11 @@ export function refusalOf(problems: readonly Problem[]): Refusal {
   const code: RefusalCode = codes.size === 1 ? first! : 'invalid'
   const message = problems.map((problem) => problem.message).join('; ')
   return { code, message: message.slice(0, 1000), errors: problems.slice(0, PROBLEMS_MAX) }
+}
+
+/** Whose writes keep their order. */
+function nameOf({ via, client, connection }: Submitter): string {
+  return `${via}/${connection ?? client}`
 }
 
 function packetName({ client, packetId }: Submitter): string {

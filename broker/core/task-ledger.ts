@@ -21,6 +21,8 @@ export interface Task {
   readonly id: TaskId
   /** By who submitted it, who may submit it again. */
   readonly isNamed: boolean
+  /** Who sent it: writes of one submitter over a common tile keep their order (waiting-writes.ts). */
+  readonly submitter: string | undefined
   readonly op: string
   readonly hash: string
   readonly order: number
@@ -126,13 +128,14 @@ export class TaskLedger {
     id: TaskId,
     body: TaskBody,
     encoded: Uint8Array,
-    at: { ts: number; deadlineMs: number; isNamed: boolean },
+    at: { ts: number; deadlineMs: number; isNamed: boolean; submitter?: string },
   ): Task {
     assert(!this.#tasks.has(id), 'a task is accepted once')
     this.#orders += 1
     const task: Task = {
       id,
       isNamed: at.isNamed,
+      submitter: at.submitter,
       op: body.op,
       hash: hashBody(encoded),
       order: this.#orders,
@@ -197,6 +200,9 @@ export class TaskLedger {
   record(task: Task, nowMs: number): TaskRecord {
     return {
       ...(task.isNamed ? {} : { isNamed: false as const }),
+      ...(task.submitter === undefined || task.state !== 'accepted'
+        ? {}
+        : { submitter: task.submitter }),
       op: task.op,
       hash: task.hash,
       state: task.state,
@@ -223,6 +229,7 @@ export class TaskLedger {
       const task: Task = {
         id: key as TaskId,
         isNamed: value.isNamed ?? true,
+        submitter: value.submitter,
         op: value.op,
         hash: value.hash,
         order: value.order,

@@ -1,6 +1,6 @@
 /**
- * Writes, from acceptance to the last replica. A write waits until each of its tiles has an in-sync
- * holder; then it gets the next sequence number, and its parts go into the streams of all holders,
+ * Writes, from acceptance to the last replica. A write waits until it may have its place
+ * (waiting-writes.ts); then it gets the next sequence number, and its parts go into the streams of all holders,
  * connected or not, and of nodes that are becoming holders. From there on it is applied in full,
  * whatever becomes of its deadline.
  *
@@ -22,15 +22,19 @@ import { partsOf, planWrites, writeTilesMax } from './planner.ts'
 import { StreamSender } from './stream-sender.ts'
 import { endTask, releaseBody } from './task-endings.ts'
 import { operationOf, type Task } from './task-ledger.ts'
+import { WaitingWrites } from './waiting-writes.ts'
 import type { OpenWrite, Rows, WriteLog } from './write-log.ts'
+
+/** At a time: a tile may come back for which thousands wait. */
+const SEQUENCED_MAX = 256
 
 /** What a node says of an entry that it will never be able to apply, nor any other. */
 const NEVER_APPLIED = ['entry-invalid', 'unknown-operation']
 
 export class Writes {
   readonly #context: CoordinatorContext
-  /** Accepted and not yet sequenced, in order of acceptance. */
-  readonly #waiting = new Set<Task>()
+  /** Accepted and not yet sequenced. */
+  readonly #waiting: WaitingWrites
   readonly #log: WriteLog
   readonly #controls: ControlLog
   readonly #sender: StreamSender
@@ -43,6 +47,7 @@ export class Writes {
     onSequenced: (region: Region, seq: number) => void,
   ) {
     this.#context = context
+    this.#waiting = new WaitingWrites(context)
     const { writes, controls } = logs
     this.#log = writes
     this.#controls = controls
@@ -64,17 +69,19 @@ export class Writes {
 
   submit(task: Task): void {
     this.#waiting.add(task)
-    this.sequenceWaiting()
+    this.#sequenceDue()
   }
 
   /** Gives up a write that has no sequence yet; false when it is too late for that. */
   withdraw(task: Task): boolean {
-    return this.#waiting.delete(task)
+    const isWaiting = this.#waiting.remove(task)
+    this.#sequenceDue()
+    return isWaiting
   }
 
   /** The deadline passed: without a sequence it has no effect, with one it is still applied. */
   expire(task: Task): void {
-    const isSequenced = !this.#waiting.delete(task)
+    const isSequenced = !this.withdraw(task)
     task.error = isSequenced
       ? {
           code: 'deadline',
@@ -84,39 +91,20 @@ export class Writes {
     endTask(this.#context, task, 'expired', { nodes: 0 }, this.#log.needs(task))
   }
 
-  /** Sequences what can be; called when members come, catch up, or settle. */
+  /** Sequences what can be; called when members come, catch up, or settle, or tiles change hands. */
   sequenceWaiting(): void {
-    for (const task of this.#waiting) {
-      if (this.#canSequence(task)) {
-        this.#waiting.delete(task)
-        this.#sequence(task)
-      }
-    }
+    this.#waiting.wake()
+    this.#sequenceDue()
   }
 
-  #canSequence(task: Task): boolean {
-    const { placement, members, options } = this.#context
-    const tiles = this.#tilesOf(task)
-    if (placement.hasUnborn(tiles) && !this.#context.isSettled()) return false
-    const { slots, replicas } = placement
-    const inSync = new Uint8Array(members.size + 1)
-    const announced = new Uint8Array(members.size + 1)
-    for (const member of members.all) {
-      inSync[member.index + 1] = member.isInSync ? 1 : 0
-      announced[member.index + 1] = member.operations.has(task.op) ? 1 : 0
+  #sequenceDue(): void {
+    for (let count = 0; count < SEQUENCED_MAX; count++) {
+      const task = this.#waiting.take()
+      if (task === undefined) return
+      this.#sequence(task)
     }
-    const needed = Math.max(1, options.minInSync)
-    for (const tile of tiles) {
-      let copies = 0
-      for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
-        const holder = slots[slot]!
-        if (inSync[holder] === 0) continue
-        if (announced[holder] === 0) return false
-        copies++
-      }
-      if (copies < needed) return false
-    }
-    return true
+    const { deadlines, nowMs } = this.#context
+    deadlines.set('sequence', nowMs, () => this.#sequenceDue())
   }
 
   #sequence(task: Task): void {
@@ -367,6 +355,7 @@ export class Writes {
   ): void {
     this.#log.restore(writes, controls)
     for (const task of waiting) this.#waiting.add(task)
+    this.#sequenceDue()
     for (const write of this.#log.all) this.#evaluate(write)
   }
 }

@@ -121,6 +121,18 @@ export class Geometry {
     )
   }
 
+  /** Whether some tile is touched by both. */
+  shareTile(a: Region, b: Region): boolean {
+    const one = this.#tileBounds(a)
+    const other = this.#tileBounds(b)
+    return (
+      one.firstX <= other.lastX &&
+      other.firstX <= one.lastX &&
+      one.firstY <= other.lastY &&
+      other.firstY <= one.lastY
+    )
+  }
+
   #tileBounds(region: Region): {
     firstX: number
     lastX: number

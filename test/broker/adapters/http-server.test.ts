@@ -102,12 +102,12 @@ function record(): Recorded {
     endsInTime: true,
     drainProblem: undefined,
     port: {
-      submit: async (payload, remote) => {
-        recorded.calls.push(['submit', Buffer.from(payload), remote])
+      submit: async (payload, client) => {
+        recorded.calls.push(['submit', Buffer.from(payload), client])
         return recorded.answer
       },
-      cancel: async (task, remote) => {
-        recorded.calls.push(['cancel', task, remote])
+      cancel: async (task, client) => {
+        recorded.calls.push(['cancel', task, client.address])
         return recorded.answer
       },
       waitForEnd: async (task, timeoutMs) => {
@@ -207,7 +207,13 @@ t.test('a task is accepted with 202 and where to find it', async (t) => {
   t.equal(response.status, 202)
   t.equal(response.headers.get('location'), '/api/tasks/open')
   t.same(await response.json(), { id: 'open', state: 'running' })
-  t.same(recorded.calls, [['submit', Buffer.from('{"op":"stat"}'), '127.0.0.1']])
+  t.match(recorded.calls, [
+    [
+      'submit',
+      Buffer.from('{"op":"stat"}'),
+      { address: '127.0.0.1', connection: /^127\.0\.0\.1\/\d+$/ },
+    ],
+  ])
 })
 
 t.test('a task may be CBOR', async (t) => {

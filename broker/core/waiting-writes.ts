@@ -1,0 +1,213 @@
+/**
+ * Accepted writes that have no place in the order yet, found by what they wait for. A write waits for the
+ * first of its tiles that has not enough in-sync holders, or that is to be born before the fleet has
+ * settled; or for an earlier write of its own submitter over a common tile, since each submitter's writes
+ * to a tile take effect as it sent them. So a write over a tile that nobody has holds up only what its
+ * own submitter sends there afterwards, never others.
+ *
+ * Work: a write is looked at when it comes, and when what it waits for has changed; nothing else that
+ * waits is. Invariant: one that is not in `#due` waits for `behind` or for `tile`, and is listed there.
+ */
+import type { Region } from '../../shared/grid/geometry.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
+import { NO_HOLDER } from './placement.ts'
+import type { Task } from './task-ledger.ts'
+
+interface Waiting {
+  readonly task: Task
+  /** Of one submitter, in the order in which they came; those that are gone are swept now and then. */
+  readonly lane: Lane
+  readonly followers: Waiting[]
+  behind: Waiting | undefined
+  tile: number | undefined
+  isGone: boolean
+}
+
+interface Lane {
+  readonly submitter: string
+  entries: Waiting[]
+  gone: number
+}
+
+/** What a holder is worth to a write. */
+const NOT_LOOKED_AT = 0
+const OUT = 1
+const UNABLE = 2
+const ABLE = 3
+
+export class WaitingWrites {
+  readonly #context: CoordinatorContext
+  readonly #byTask = new Map<Task, Waiting>()
+  readonly #lanes = new Map<string, Lane>()
+  readonly #byTile = new Map<number, Set<Waiting>>()
+  /** To be looked at, in order. */
+  #due: Waiting[] = []
+
+  constructor(context: CoordinatorContext) {
+    this.#context = context
+  }
+
+  get size(): number {
+    return this.#byTask.size
+  }
+
+  add(task: Task): void {
+    const lane = this.#laneOf(task)
+    const waiting: Waiting = {
+      task,
+      lane,
+      followers: [],
+      behind: undefined,
+      tile: undefined,
+      isGone: false,
+    }
+    lane.entries.push(waiting)
+    this.#byTask.set(task, waiting)
+    this.#due.push(waiting)
+  }
+
+  /** False when it did not wait. Those that stood behind it are due. */
+  remove(task: Task): boolean {
+    const waiting = this.#byTask.get(task)
+    if (waiting === undefined) return false
+    this.#byTask.delete(task)
+    waiting.isGone = true
+    this.#unlist(waiting)
+    this.#leaveLane(waiting.lane)
+    for (const follower of waiting.followers) {
+      if (follower.behind !== waiting) continue
+      follower.behind = undefined
+      this.#due.push(follower)
+    }
+    return true
+  }
+
+  /** Members came, caught up or settled, or tiles changed hands: what waits for a tile may go on. */
+  wake(): void {
+    if (this.#byTile.size === 0) return
+    const woken: Waiting[] = []
+    const isSettled = this.#context.isSettled()
+    for (const [tile, waiting] of this.#byTile) {
+      if (!this.#isReady(tile, isSettled)) continue
+      for (const one of waiting) {
+        one.tile = undefined
+        woken.push(one)
+      }
+      this.#byTile.delete(tile)
+    }
+    woken.sort((a, b) => a.task.order - b.task.order)
+    for (const one of woken) this.#due.push(one)
+  }
+
+  /** The next write that can get its place now; it waits no more. */
+  take(): Task | undefined {
+    for (let at = 0; at < this.#due.length; at++) {
+      const waiting = this.#due[at]!
+      if (waiting.isGone || this.#isHeldUp(waiting)) continue
+      this.#due.splice(0, at + 1)
+      this.remove(waiting.task)
+      return waiting.task
+    }
+    this.#due = []
+    return undefined
+  }
+
+  /** What a write waits for: a tile, or an earlier write of its submitter. */
+  reasonOf(task: Task): { readonly tile?: number; readonly behind?: Task } | undefined {
+    const waiting = this.#byTask.get(task)
+    if (waiting?.behind !== undefined) return { behind: waiting.behind.task }
+    return waiting?.tile === undefined ? undefined : { tile: waiting.tile }
+  }
+
+  #isHeldUp(waiting: Waiting): boolean {
+    const earlier = this.#predecessorOf(waiting)
+    if (earlier !== undefined) {
+      waiting.behind = earlier
+      earlier.followers.push(waiting)
+      return true
+    }
+    const tile = this.#blockedTileOf(waiting.task)
+    if (tile === undefined) return false
+    waiting.tile = tile
+    const others = this.#byTile.get(tile)
+    if (others === undefined) this.#byTile.set(tile, new Set([waiting]))
+    else others.add(waiting)
+    return true
+  }
+
+  /** The last one before it: whatever stands before that one holds that one up. */
+  #predecessorOf({ task, lane }: Waiting): Waiting | undefined {
+    const { geometry } = this.#context.options.grid
+    for (let at = lane.entries.length - 1; at >= 0; at--) {
+      const earlier = lane.entries[at]!
+      if (earlier.isGone || earlier.task.order >= task.order) continue
+      if (geometry.shareTile(regionOf(earlier.task), regionOf(task))) return earlier
+    }
+    return undefined
+  }
+
+  #blockedTileOf(task: Task): number | undefined {
+    const { placement, members, options } = this.#context
+    const needed = Math.max(1, options.minInSync)
+    const grades = new Uint8Array(members.size + 1)
+    let isSettled: boolean | undefined
+    const { slots, replicas } = placement
+    for (const tile of options.grid.geometry.tilesOf(regionOf(task))) {
+      if (!placement.isBorn(tile) && !(isSettled ??= this.#context.isSettled())) return tile
+      let copies = 0
+      for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+        const holder = slots[slot]!
+        if (holder === NO_HOLDER) continue
+        if (grades[holder] === NOT_LOOKED_AT) grades[holder] = this.#gradeOf(holder - 1, task.op)
+        if (grades[holder] === UNABLE) return tile
+        if (grades[holder] === ABLE) copies++
+      }
+      if (copies < needed) return tile
+    }
+    return undefined
+  }
+
+  #gradeOf(index: number, op: string): number {
+    const member = this.#context.members.at(index)
+    if (!member.isInSync) return OUT
+    return member.operations.has(op) ? ABLE : UNABLE
+  }
+
+  /** Whether a write over it may go on, for all that is known without the write. */
+  #isReady(tile: number, isSettled: boolean): boolean {
+    const { placement, members, options } = this.#context
+    if (!placement.isBorn(tile) && !isSettled) return false
+    const inSync = placement.holdersOf(tile).filter((index) => members.at(index).isInSync)
+    return inSync.length >= Math.max(1, options.minInSync)
+  }
+
+  #unlist(waiting: Waiting): void {
+    if (waiting.tile === undefined) return
+    const others = this.#byTile.get(waiting.tile)
+    others?.delete(waiting)
+    if (others?.size === 0) this.#byTile.delete(waiting.tile)
+  }
+
+  #laneOf({ submitter, id }: Task): Lane {
+    // Of before somebody was known: it has no order with others.
+    const name = submitter ?? `task/${id}`
+    let lane = this.#lanes.get(name)
+    if (lane === undefined) {
+      lane = { submitter: name, entries: [], gone: 0 }
+      this.#lanes.set(name, lane)
+    }
+    return lane
+  }
+
+  #leaveLane(lane: Lane): void {
+    lane.gone += 1
+    if (lane.gone === lane.entries.length) this.#lanes.delete(lane.submitter)
+    if (lane.gone * 2 < lane.entries.length) return
+    lane.entries = lane.entries.filter(({ isGone }) => !isGone)
+    lane.gone = 0
+  }
+}
+
+function regionOf(task: Task): Region {
+  return task.body!.region!
+}

@@ -1,0 +1,226 @@
+/** In which order writes take their places, and what a write that waits holds up. */
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import t from 'tap'
+import { newIdentity } from '../../../broker/core/coordinator.ts'
+import { CoordinatorContext } from '../../../broker/core/coordinator-context.ts'
+import { encodeBody } from '../../../broker/core/task-ledger.ts'
+import { WaitingWrites } from '../../../broker/core/waiting-writes.ts'
+import type { TaskId } from '../../../shared/core/ids.ts'
+import { Random } from '../../../shared/core/random.ts'
+import { Geometry, type Region } from '../../../shared/grid/geometry.ts'
+import { BENCH_OPTIONS, GatewayBench } from '../../support/gateway-bench.ts'
+import { check } from '../../support/property.ts'
+
+/** Squares of 4 × 4 on a grid of 4 × 2 tiles. */
+const tileAt = (x: number, y = 0, w = 1): { x: number; y: number; w: number; h: number } => ({
+  x: 4 * x,
+  y: 4 * y,
+  w: 4 * w,
+  h: 4,
+})
+
+function set(bench: GatewayBench, client: string, id: string, region: object): void {
+  const args = { fields: { value: 1 } }
+  assert.ok(bench.submit({ id, op: 'set', region, args }, { client }).ok)
+}
+
+/** Two nodes with one copy of each tile; the names of who holds tile 0 and who holds another one. */
+function fleet(grid = BENCH_OPTIONS.grid): {
+  bench: GatewayBench
+  away: string
+  here: string
+  lost: number[]
+  held: number[]
+} {
+  const bench = new GatewayBench({ replicas: 1, grid })
+  bench.join('a', 'b')
+  bench.submit({ id: 'first', op: 'scale' })
+  const sent = ['a', 'b'].map((name) => [name, bench.entriesTo(name)] as const)
+  for (const [name, entries] of sent) bench.apply(name, entries)
+  const across = [0, 1, 2, 3]
+  const heldBy = (name: string): number[] =>
+    across.filter((tile) => bench.view.holdersOf(tile).includes(name as never))
+  const [away, here] = heldBy('a').length > 0 && heldBy('b').length > 0 ? ['a', 'b'] : ['', '']
+  assert.ok(away !== '', 'each holds a tile of the first row')
+  return { bench, away, here, lost: heldBy(away), held: heldBy(here) }
+}
+
+const running = (bench: GatewayBench, ...ids: string[]): string[] =>
+  ids.filter((id) => bench.task(id)?.state === 'running')
+
+t.test('a write that waits keeps what its submitter sends to its tiles behind it', async (t) => {
+  const { bench, away, lost, held } = fleet()
+  bench.close(away)
+  set(bench, 'me', 'wide', tileAt(0, 0, 4))
+  set(bench, 'me', 'later', tileAt(held[0]!))
+  set(bench, 'me', 'below', tileAt(held[0]!, 1))
+  set(bench, 'other', 'theirs', tileAt(held[0]!))
+  set(bench, 'other', 'lost', tileAt(lost[0]!))
+  t.notOk(running(bench, 'later').length > 0, 'though its own tile is there')
+  t.ok(running(bench, 'theirs').length > 0, 'others are not held up')
+  bench.hello(away)
+  const order = bench.entriesTo(away).map(({ seq }) => seq)
+  t.same(running(bench, 'wide', 'later', 'lost'), ['wide', 'later', 'lost'])
+  t.same(
+    order,
+    [...order].sort((a, b) => a - b),
+  )
+})
+
+t.test('what stood behind a write goes on when that is cancelled or expires', async (t) => {
+  for (const how of ['cancel', 'expire']) {
+    const { bench, away, here, held } = fleet()
+    bench.close(away)
+    bench.submit(
+      { id: 'wide', op: 'scale', deadline_ms: 1000, region: tileAt(0, 0, 4) },
+      { client: 'me' },
+    )
+    set(bench, 'me', 'later', tileAt(held[0]!))
+    t.same(running(bench, 'later'), [])
+    if (how === 'cancel') bench.cancel('wide')
+    else bench.live(1000, [here])
+    t.same(running(bench, 'later'), ['later'], how)
+  }
+})
+
+t.test('a start of the gateway keeps the order', async (t) => {
+  const { bench, away, here, held } = fleet()
+  bench.close(away)
+  set(bench, 'me', 'wide', tileAt(0, 0, 4))
+  set(bench, 'me', 'later', tileAt(held[0]!))
+  bench.start()
+  bench.hello(here)
+  t.same(running(bench, 'later'), [])
+  set(bench, 'me', 'last', tileAt(held[0]!))
+  t.same(running(bench, 'last'), [])
+  bench.hello(away)
+  t.same(running(bench, 'wide', 'later', 'last'), ['wide', 'later', 'last'])
+})
+
+t.test('an HTTP connection is a submitter, its address is none', async (t) => {
+  const { bench, away, held } = fleet()
+  bench.close(away)
+  const from = (connection: string) => ({ via: 'http', client: '127.0.0.1', connection }) as const
+  const args = { fields: { value: 1 } }
+  bench.submit({ id: 'wide', op: 'set', args, region: tileAt(0, 0, 4) }, from('1'))
+  bench.submit({ id: 'same', op: 'set', args, region: tileAt(held[0]!) }, from('1'))
+  bench.submit({ id: 'another', op: 'set', args, region: tileAt(held[0]!) }, from('2'))
+  t.same(running(bench, 'same', 'another'), ['another'])
+})
+
+t.test(
+  'whatever comes and goes, each submitter has its order and nobody waits for others',
+  async (t) => {
+    const region = fc.record({ x: fc.nat(3), w: fc.integer({ min: 1, max: 4 }) })
+    const step = fc.oneof(
+      { weight: 5, arbitrary: fc.record({ client: fc.constantFrom('p', 'q'), region }) },
+      { weight: 1, arbitrary: fc.record({ toggles: fc.constantFrom('a', 'b') }) },
+      { weight: 1, arbitrary: fc.record({ cancels: fc.nat(20) }) },
+    )
+    check(
+      t,
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const { bench, lost } = fleet()
+        const isHere: Record<string, boolean> = { a: true, b: true }
+        const sent: { id: string; client: string; tiles: number[]; place: number | undefined }[] =
+          []
+        let places = 0
+        const note = (): void => {
+          for (const one of sent) {
+            const isPlaced =
+              running(bench, one.id).length > 0 || bench.task(one.id)?.state === 'completed'
+            if (one.place === undefined && isPlaced) one.place = places
+          }
+          places += 1
+        }
+        for (const one of steps) {
+          if ('toggles' in one) {
+            const { toggles: name } = one
+            if (isHere[name]) bench.close(name)
+            else bench.hello(name)
+            isHere[name] = !isHere[name]
+          } else if ('cancels' in one) {
+            const task = sent[one.cancels]
+            if (task !== undefined && bench.cancel(task.id).ok) sent.splice(sent.indexOf(task), 1)
+          } else {
+            const { x, w } = one.region
+            const width = Math.min(w, 4 - x)
+            const id = `w${sent.length}-${places}`
+            set(bench, one.client, id, tileAt(x, 0, width))
+            const tiles = Array.from({ length: width }, (_, at) => x + at)
+            sent.push({ id, client: one.client, tiles, place: undefined })
+          }
+          note()
+          const holderHere = (tile: number): boolean => isHere[lost.includes(tile) ? 'a' : 'b']!
+          sent.forEach((later, at) => {
+            const earlier = sent.slice(0, at).filter(({ client, tiles }) => {
+              return client === later.client && tiles.some((tile) => later.tiles.includes(tile))
+            })
+            const waitsBehind = earlier.some(({ place }) => place === undefined)
+            if (later.place !== undefined) assert.ok(!waitsBehind, `${later.id} overtook`)
+            else
+              assert.ok(
+                waitsBehind || !later.tiles.every(holderHere),
+                `${later.id} waits for nothing`,
+              )
+          })
+        }
+      }),
+      60,
+    )
+  },
+)
+
+class CountingGeometry extends Geometry {
+  looks = 0
+
+  override tilesOf(region: Region): Uint32Array {
+    this.looks += 1
+    return super.tilesOf(region)
+  }
+
+  override shareTile(a: Region, b: Region): boolean {
+    this.looks += 1
+    return super.shareTile(a, b)
+  }
+}
+
+t.test('an acknowledgement costs the same, however many writes wait for other nodes', async (t) => {
+  const costOf = (waiting: number): number => {
+    const geometry = new CountingGeometry({ width: 16, height: 8, tile: 4 })
+    const { bench, away, here, lost, held } = fleet({ ...BENCH_OPTIONS.grid, geometry })
+    bench.close(away)
+    for (let at = 0; at < waiting; at++) set(bench, `c${at}`, `w${at}`, tileAt(lost[0]!))
+    set(bench, 'other', 'acked', tileAt(held[0]!))
+    const entries = bench.entriesTo(here)
+    geometry.looks = 0
+    bench.apply(here, entries)
+    assert.equal(bench.task('acked')?.state, 'completed')
+    return geometry.looks
+  }
+  t.equal(costOf(300), costOf(0))
+})
+
+t.test('each write that waits has something that it waits for', async (t) => {
+  const identity = newIdentity(BENCH_OPTIONS, 'ledger')
+  const context = new CoordinatorContext(BENCH_OPTIONS, new Random(1), identity)
+  const waiting = new WaitingWrites(context)
+  const [first, second, last] = ['first', 'second', 'last'].map((id) => {
+    const body = { op: 'scale', region: tileAt(1), args: {}, deadlineMs: 1000 }
+    const accepted = { ts: 0, deadlineMs: 1000, isNamed: true, submitter: 'me' }
+    const task = context.tasks.accept(id as TaskId, body, encodeBody(body), accepted)
+    waiting.add(task)
+    return task
+  })
+  t.equal(waiting.take(), undefined, 'nobody has joined')
+  t.same(waiting.reasonOf(first!), { tile: 1 })
+  t.equal(waiting.reasonOf(second!)?.behind, first)
+  t.equal(waiting.reasonOf(last!)?.behind, second)
+  t.ok(waiting.remove(second!))
+  t.notOk(waiting.remove(second!), 'it does not wait any more')
+  t.equal(waiting.take(), undefined)
+  t.equal(waiting.reasonOf(second!), undefined)
+  t.equal(waiting.reasonOf(last!)?.behind, first, 'the next before it')
+  t.equal(waiting.size, 2)
+})
