@@ -26,6 +26,8 @@ const RECENT_PACKETS_MAX = 10_000
 const MIB = 1024 * 1024
 /** Left for what was accepted already: results, states, acknowledgements. As on the nodes. */
 const DISK_FREE_BYTES_MIN = 16 * MIB
+/** Looking for a stream that can be spared goes through all tiles: not for each write of a full log. */
+const LOG_FULL_MS = 1000
 /** A disk that was full has room again from here on, so that it does not change with every write. */
 const DISK_FREE_BYTES_AGAIN = 20 * MIB
 
@@ -38,6 +40,8 @@ export class Submissions {
   readonly #runner: TaskRunner
   readonly #recentPackets = new Map<string, TaskId>()
   #disk: 'roomy' | 'full' = 'roomy'
+  /** No stream could be spared; until then none is looked for. */
+  #logFullUntilMs = Number.NEGATIVE_INFINITY
   /** What may be accepted until the disk is looked at again. */
   #diskRoomBytes = Number.POSITIVE_INFINITY
 
@@ -155,7 +159,7 @@ export class Submissions {
     if (body.region === undefined) return undefined
     const isWrite = findOperation(body.op)?.kind === 'write'
     while (isWrite && tasks.logBytes + bytes > options.logBytesMax) {
-      if (this.#runner.freeLog()) continue
+      if (this.#freeLog()) continue
       const message =
         'writes that nodes have not caught up with take all the room there is for them'
       return { code: 'ledger-full', message }
@@ -164,6 +168,14 @@ export class Submissions {
     const missing = placement.findMissing(tiles)
     if (missing === undefined) return undefined
     return { code: 'tile-missing', message: `every copy of tile ${missing} was lost` }
+  }
+
+  #freeLog(): boolean {
+    const { nowMs } = this.#context
+    if (nowMs < this.#logFullUntilMs) return false
+    const isFreed = this.#runner.freeLog()
+    if (!isFreed) this.#logFullUntilMs = nowMs + LOG_FULL_MS
+    return isFreed
   }
 
   #accepted(ticket: Ticket, task: Task): void {
