@@ -110,6 +110,7 @@ async function start(
       probe: (beat) => probe.send(beat),
       publish({ topic, payload, qos, retain }) {
         broker.publish({ topic: buildTopic(config.topicBase, topic), payload, qos, retain })
+        if (topic.kind === 'node-telemetry-json') telemetry.delete(topic.node)
         if (topic.kind !== 'task-state' || payload.length === 0) return
         calls.announce({ type: 'task-state', ...JSON.parse(payload.toString()) })
       },

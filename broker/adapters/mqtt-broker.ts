@@ -179,6 +179,8 @@ export class MqttBroker {
     if (found === undefined) return
     this.#logger?.info({ connection, reason }, 'disconnecting a node')
     this.#refused.add('node-disconnected')
+    // Its will would say `offline` of a node that nobody is to hear of any more.
+    if (reason === 'node-left') found.isAdmitted = false
     found.gate.leave()
   }
 

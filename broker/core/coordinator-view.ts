@@ -81,9 +81,12 @@ export class CoordinatorView {
     if (!withHolders) return ring
     const { placement, options } = this.#context
     const { tiles } = options.grid.geometry
+    const places = new Map(listed(this.#context).map(({ index }, place) => [index, place]))
     return {
       ...ring,
-      holders: Array.from({ length: tiles }, (_, tile) => placement.holdersOf(tile)),
+      holders: Array.from({ length: tiles }, (_, tile) =>
+        placement.holdersOf(tile).map((index) => places.get(index)!),
+      ),
     }
   }
 
@@ -229,8 +232,13 @@ function nodeView(member: Member, tiles: number): NodeView {
 }
 
 /** The JSON of `gateway/ring`. */
+/** The members that the ring shows: who has left holds nothing. */
+function listed({ members }: CoordinatorContext): Member[] {
+  return members.all.filter(({ state }) => state !== 'left')
+}
+
 export function ringOf(context: CoordinatorContext): RingView {
-  const { placement, members, options } = context
+  const { placement, options } = context
   const { width, height, tile } = options.grid.geometry
   const counts = placement.tileCounts()
   return {
@@ -238,7 +246,7 @@ export function ringOf(context: CoordinatorContext): RingView {
     replicas: options.replicas,
     tile,
     grid: { width, height },
-    members: members.all.map(({ id, index, state, weight }) => ({
+    members: listed(context).map(({ id, index, state, weight }) => ({
       id,
       state,
       weight,

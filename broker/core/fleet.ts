@@ -51,7 +51,9 @@ export class Fleet {
   /** After a start: nobody is here yet, and nobody is blamed for it before the grace is over. */
   start(): void {
     this.silence.start()
-    for (const member of this.#context.members.all) this.#publishOffline(member)
+    for (const member of this.#context.members.all) {
+      if (member.state !== 'left') this.#publishOffline(member)
+    }
     this.#changed()
   }
 
@@ -166,7 +168,9 @@ export class Fleet {
       reason,
       tiles: lost.length,
     })
-    this.disconnect(member, 'stream-closed')
+    // By `node-left` the broker knows that its will is not to say `offline` of it.
+    if (member.state === 'left') this.disconnect(member, 'node-left')
+    else this.disconnect(member, 'stream-closed')
   }
 
   /**
@@ -208,10 +212,7 @@ export class Fleet {
     )
     if (!isLeaving) return
     this.#context.notice('info', 'node-left', `node ${member.id} has left`, { node: member.id })
-    for (const kind of ['node-state', 'node-info'] as const) {
-      const topic = { kind, node: member.id }
-      this.#context.emit({ type: 'publish', topic, payload: '', qos: 1, retain: true })
-    }
+    this.#clearRetained(member)
     this.#changed()
   }
 
@@ -373,6 +374,14 @@ export class Fleet {
         retain: true,
       })
     })
+  }
+
+  /** Who has gone for good is not shown to those who subscribe later. */
+  #clearRetained(member: Member): void {
+    for (const kind of ['node-state', 'node-info', 'node-telemetry-json'] as const) {
+      const topic = { kind, node: member.id }
+      this.#context.emit({ type: 'publish', topic, payload: '', qos: 1, retain: true })
+    }
   }
 
   #publishOffline(member: Member): void {

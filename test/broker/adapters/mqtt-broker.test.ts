@@ -296,6 +296,12 @@ t.test('a will speaks for a node only until another connection is admitted', asy
   const never = await mqtt({ clientId: nodeClientId(NODE, 'c'), will })
   never.stream.destroy()
   await until(() => broker.counters().dropped['will-superseded'] === 2)
+
+  await mqtt({ clientId: nodeClientId(NODE, 'd'), will })
+  broker.admit(nodeClientId(NODE, 'd'), NODE)
+  broker.disconnect(nodeClientId(NODE, 'd'), 'node-left')
+  await until(() => broker.counters().dropped['will-superseded'] === 3)
+  t.equal(heard.length, 3, 'nobody hears of a node that has left')
 })
 
 t.test('the same client id again: the end of the first is told before the second', async (t) => {

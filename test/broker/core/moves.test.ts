@@ -90,6 +90,7 @@ t.test('a tile moves under a write that comes between copy and adoption', async 
   bench.wait(bench.options.settleMs)
   t.match(bench.notices('node-left'), [{ node: 'a' }])
   t.match(bench.sent('refused'), [{ code: 'node-left' }])
+  t.match(bench.disconnects(), [/ node-left$/], 'its will is void')
   for (const table of ['write', 'body', 'control', 'move'] as const) {
     t.equal(bench.ledger.count(table), 0, `nothing is kept as ${table}`)
   }
