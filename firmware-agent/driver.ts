@@ -134,13 +134,14 @@ export class AgentDriver {
         store.forgetResults(effect.position)
         return
       case 'read':
-        void this.#read(effect.read)
+        void this.#read(effect.read).catch(this.#outcome.fatal)
         return
       case 'cancel-reads':
         runner.cancel(effect.task)
         return
-      case 'store-answer':
-        return store.storeAnswer(effect.answer)
+      case 'store-answers':
+        void store.storeAnswers(effect.answers).catch(this.#outcome.fatal)
+        return
       case 'forget-answers':
         store.forgetAnswers(effect.answers)
         return
@@ -149,7 +150,7 @@ export class AgentDriver {
       case 'rebase':
         return this.#rebase(effect.ledgerId, effect.keep)
       case 'list-pages':
-        void this.#list(effect.from)
+        void this.#list(effect.from).catch(this.#outcome.fatal)
         return
       case 'copy-page':
         void this.#copy(effect.copy)
@@ -161,7 +162,7 @@ export class AgentDriver {
         void runner.exclusively(() => store.discard(effect.tile)).catch(this.#outcome.fatal)
         return
       case 'examine-pages':
-        void this.#examine(effect.tiles)
+        void this.#examine(effect.tiles).catch(this.#outcome.fatal)
         return
       case 'publish-telemetry':
         this.#publishTelemetry()

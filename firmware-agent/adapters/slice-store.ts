@@ -182,7 +182,8 @@ export class SliceStore {
 
   /** Stores the time, unless there is no room for a write. */
   async keepTime(): Promise<void> {
-    if (!this.#room.claim(TREE_BYTES_PER_COMMIT, 'answer')) return
+    if (!this.#room.fits(TREE_BYTES_PER_COMMIT, 'answer')) return
+    this.#room.take(TREE_BYTES_PER_COMMIT)
     this.#writtenBytes += TREE_BYTES_PER_COMMIT
     await this.#write(() => {})
   }
@@ -333,16 +334,24 @@ export class SliceStore {
     this.#unconfirmed = this.#unconfirmed.filter((result) => result.position > position)
   }
 
-  /** Resolves once the answer is on disk, or shed because there is no room for it. */
-  async storeAnswer(answer: Answer): Promise<void> {
+  /** Resolves once the answers are on disk, in one transaction; those that there is no room for are shed. */
+  async storeAnswers(answers: readonly Answer[]): Promise<void> {
     let diskBytes = TREE_BYTES_PER_COMMIT
-    const change = this.#answers.add(answer, (bytes) => {
-      diskBytes += diskBytesOf(bytes)
-      return this.#room.claim(diskBytes, 'answer')
-    })
-    if (change === undefined) return
+    const changes: (() => void)[] = []
+    for (const answer of answers) {
+      const change = this.#answers.add(answer, (bytes) => {
+        const isRoom = this.#room.fits(diskBytes + diskBytesOf(bytes), 'answer')
+        if (isRoom) diskBytes += diskBytesOf(bytes)
+        return isRoom
+      })
+      if (change !== undefined) changes.push(change)
+    }
+    if (changes.length === 0) return
+    this.#room.take(diskBytes)
     this.#writtenBytes += diskBytes
-    await this.#write(change)
+    await this.#write(() => {
+      for (const change of changes) change()
+    })
   }
 
   answers(): Answer[] {

@@ -61,22 +61,27 @@ export class StoreRoom {
     if (!this.isLeftOnDisk) {
       throw new AppError('store-full', `${this.#diskFree.bytes} bytes are free on the disk`)
     }
-    if (this.#claimInSlice(bytes, purpose)) return
-    const { sliceBytesMax } = this.#options
-    throw new AppError('store-full', `the slice has reached its ${sliceBytesMax} bytes`)
+    if (!this.#fitsInSlice(bytes, purpose)) {
+      const { sliceBytesMax } = this.#options
+      throw new AppError('store-full', `the slice has reached its ${sliceBytesMax} bytes`)
+    }
+    this.take(bytes)
   }
 
-  /** The same, but says whether they go in. */
-  claim(bytes: number, purpose: Purpose): boolean {
-    return this.isLeftOnDisk && this.#claimInSlice(bytes, purpose)
+  /** Whether so many bytes go in. */
+  fits(bytes: number, purpose: Purpose): boolean {
+    return this.isLeftOnDisk && this.#fitsInSlice(bytes, purpose)
   }
 
-  #claimInSlice(bytes: number, purpose: Purpose): boolean {
+  /** The next write takes these bytes, which fit. */
+  take(bytes: number): void {
+    this.#recent = [this.#recent[1], bytes]
+  }
+
+  #fitsInSlice(bytes: number, purpose: Purpose): boolean {
     const { sliceBytesMax } = this.#options
     const room = sliceBytesMax - this.#reserveFor(purpose) - this.#database.fileBytes()
-    const isLeft = bytes <= room || bytes <= room + this.#reusableBytes()
-    if (isLeft) this.#recent = [this.#recent[1], bytes]
-    return isLeft
+    return bytes <= room || bytes <= room + this.#reusableBytes()
   }
 
   #reserveFor(purpose: Purpose): number {

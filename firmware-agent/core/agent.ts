@@ -197,7 +197,7 @@ export class Agent {
     else this.#log(isNews ? 'warn' : 'debug', 'not-connected', `no gateway yet: ${reason}`)
     this.#stream.forgetQueue()
     this.#transfers.disconnected()
-    for (const answer of this.#outbox.takeUnstored()) this.#emit({ type: 'store-answer', answer })
+    this.#storeAnswers()
   }
 
   #receive(message: Down): void {
@@ -410,9 +410,12 @@ export class Agent {
       this.#send(answer)
       return
     }
-    for (const unstored of this.#outbox.takeUnstored()) {
-      this.#emit({ type: 'store-answer', answer: unstored })
-    }
+    this.#storeAnswers()
+  }
+
+  #storeAnswers(): void {
+    const answers = this.#outbox.takeUnstored()
+    if (answers.length > 0) this.#emit({ type: 'store-answers', answers })
   }
 
   #runDeadlines(): void {
@@ -434,7 +437,7 @@ export class Agent {
   #stop(): void {
     if (this.#session.state === 'stopped') return
     const wasAdmitted = this.isAdmitted
-    for (const answer of this.#outbox.takeUnstored()) this.#emit({ type: 'store-answer', answer })
+    this.#storeAnswers()
     if (wasAdmitted) this.#emit(stateOf(this.#options.node, 'offline'))
     this.#session.stop()
     this.#emit({ type: 'disconnect', reason: 'stopping' })

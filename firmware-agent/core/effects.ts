@@ -1,7 +1,6 @@
 /**
- * What the agent's core wants done, in the imperative, performed in order. `store-answer` is durable
- * before a later `send` leaves; `apply` reports by the event `entries-applied` only once the state is
- * flushed. A store that fails to flush stops the process.
+ * What the agent's core wants done, in the imperative, performed in order. `apply` reports by the event
+ * `entries-applied` only once the state is flushed. A store that fails to flush stops the process.
  */
 import type { Answer, Copy, Entry, GridShape, Read, Up } from '../../shared/protocol/messages.ts'
 import type { Topic } from '../../shared/protocol/topics.ts'
@@ -33,7 +32,8 @@ export type AgentEffect =
   | { readonly type: 'forget-results'; readonly position: number }
   | { readonly type: 'read'; readonly read: Read }
   | { readonly type: 'cancel-reads'; readonly task: string }
-  | { readonly type: 'store-answer'; readonly answer: Answer }
+  /** In one transaction, beside what follows: a slow card keeps nobody from connecting or from ending. */
+  | { readonly type: 'store-answers'; readonly answers: readonly Answer[] }
   | {
       readonly type: 'forget-answers'
       readonly answers: readonly { readonly task: string; readonly part: string }[]

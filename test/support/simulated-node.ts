@@ -60,7 +60,7 @@ type Job =
   | { readonly kind: 'other'; readonly run: () => void }
 
 /** Effects that the next ones wait for. */
-const DURABLE: readonly AgentEffect['type'][] = ['adopt', 'store-answer', 'wipe', 'rebase']
+const DURABLE: readonly AgentEffect['type'][] = ['adopt', 'store-answers', 'wipe', 'rebase']
 
 export class SimulatedNode {
   readonly #setUp: NodeSetUp
@@ -250,7 +250,9 @@ export class SimulatedNode {
     }
     this.#later(() => {
       if (effect.type === 'adopt') this.store.adopt(effect.ledgerId, effect.grid)
-      if (effect.type === 'store-answer') this.store.storeAnswer(effect.answer)
+      if (effect.type === 'store-answers') {
+        for (const answer of effect.answers) this.store.storeAnswer(answer)
+      }
       this.#performAll()
     })
   }

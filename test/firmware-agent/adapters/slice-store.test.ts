@@ -182,8 +182,8 @@ t.test('a wiped store is another one that holds nothing', async (t) => {
   await store.adopt('ledger', GRID)
   const before = store.identity
   await commit(store, 1, [0, 1, 2])
-  await store.storeAnswer(answer(1))
-  const stored = store.storeAnswer(answer(2))
+  await store.storeAnswers([answer(1)])
+  const stored = store.storeAnswers([answer(2)])
   const wiped = await store.wipe()
   await stored
   t.not(wiped.storeId, before.storeId)
@@ -210,23 +210,23 @@ t.test('a wiped store is another one that holds nothing', async (t) => {
 t.test('answers wait on disk, oldest first, until they are forgotten', async (t) => {
   const directory = join(t.testdir(), 'store')
   const first = await open(t, directory)
-  await Promise.all([3, 1, 2].map((part) => first.storeAnswer(answer(part))))
+  await Promise.all([3, 1, 2].map((part) => first.storeAnswers([answer(part)])))
   t.strictSame(partsOf(first), ['3', '1', '2'])
   t.strictSame(first.answers()[1], answer(1))
-  await first.storeAnswer(answer(3, 50, 2))
+  await first.storeAnswers([answer(3, 50, 2)])
   t.strictSame(partsOf(first), ['1', '2', '3'], 'a later attempt takes the place of the earlier')
   first.forgetAnswers([
     { task: 'task', part: '1' },
     { task: 'other', part: '2' },
   ])
   t.strictSame(partsOf(first), ['2', '3'])
-  await first.storeAnswer(answer(4))
+  await first.storeAnswers([answer(4)])
   await first.close()
   const second = await open(t, directory)
   t.strictSame(partsOf(second), ['2', '3', '4'])
   t.equal(second.answers()[1]?.attempt, 2)
   t.equal(second.stats().outboxRecords, 3)
-  await second.storeAnswer(answer(5))
+  await second.storeAnswers([answer(5)])
   t.strictSame(partsOf(second), ['2', '3', '4', '5'])
 })
 
@@ -234,7 +234,7 @@ t.test('the outbox sheds the oldest beyond its bytes, and counts', async (t) => 
   const directory = join(t.testdir(), 'store')
   const first = await open(t, directory, { outboxBytesMax: 10_000 })
   for (let part = 0; part < 30; part++) {
-    await first.storeAnswer(answer(part, 900))
+    await first.storeAnswers([answer(part, 900)])
     t.ok(first.stats().outboxBytes <= 10_000)
   }
   const kept = partsOf(first)
@@ -244,7 +244,7 @@ t.test('the outbox sheds the oldest beyond its bytes, and counts', async (t) => 
     Array.from({ length: kept.length }, (_, at) => String(30 - kept.length + at)),
   )
   t.equal(first.stats().answersShed, 30 - kept.length)
-  await first.storeAnswer(answer(99, 20_000))
+  await first.storeAnswers([answer(99, 20_000)])
   t.strictSame(partsOf(first), kept, 'one that can never fit takes no place')
   t.equal(first.stats().answersShed, 31 - kept.length)
   await first.close()
@@ -254,7 +254,7 @@ t.test('the outbox sheds the oldest beyond its bytes, and counts', async (t) => 
 t.test('a damaged answer is shed, the others stay', async (t) => {
   const directory = join(t.testdir(), 'store')
   const first = await open(t, directory)
-  for (const part of [1, 2, 3]) await first.storeAnswer(answer(part))
+  for (const part of [1, 2, 3]) await first.storeAnswers([answer(part)])
   await first.close()
   await tamper(directory, 'answers', 2)
   const second = await open(t, directory)
@@ -309,7 +309,7 @@ t.test('the file stays below the bound whatever fills it, and however LMDB grows
     for (let round = 0; round < 60; round++) {
       const chosen = new Set([0, 1, 2, 3, 4, 5].map(() => random.integer(tiles)))
       await commit(store, next(), [...chosen])
-      await store.storeAnswer(answer(round, 30_000, start))
+      await store.storeAnswers([answer(round, 30_000, start)])
       await store.keepTime()
       if (round % 20 === 0) store.forgetResults(store.mark.position)
       if (store.stats().storeBytes > sliceBytesMax) break
@@ -349,7 +349,7 @@ t.test('without room on the disk nothing is accepted', async (t) => {
   const store = await open(t, directory, { diskFreeBytesMin: Number.MAX_SAFE_INTEGER })
   await t.rejects(commit(store, 1, [0]), { code: 'store-full' })
   t.equal(store.mark.position, 0)
-  await store.storeAnswer(answer(1))
+  await store.storeAnswers([answer(1)])
   t.strictSame(store.answers(), [])
   t.equal(store.stats().answersShed, 1)
 })

@@ -187,7 +187,7 @@ t.test('stop: answers to disk, offline, disconnect, exit; and then nothing more'
   bench.finish(readOf('r'))
   bench.step({ type: 'stop-requested' })
   t.match(bench.effects, [
-    { type: 'store-answer', answer: { task: 'r' } },
+    { type: 'store-answers', answers: [{ task: 'r' }] },
     { type: 'publish', topic: { kind: 'node-state' }, payload: 'offline', retain: true },
     { type: 'disconnect' },
     { type: 'exit', code: 0 },

@@ -80,7 +80,7 @@ async function play(
       )
     } else if (step.kind === 'answer') {
       say({ what: 'answering', ...step })
-      open.push(store.storeAnswer(answerOf(step)).then(() => say({ what: 'answered', ...step })))
+      open.push(store.storeAnswers([answerOf(step)]).then(() => say({ what: 'answered', ...step })))
     } else if (step.kind === 'forget') {
       say({ what: 'forgetting', part: step.part })
       store.forgetAnswers([{ task: 'read', part: step.part }])
@@ -186,7 +186,7 @@ async function writeAgain(
   const story = SliceStory.of(seed, Number(store.identity.ledgerId!.split('-')[1]))
   const next = story.entries.slice(store.mark.position, store.mark.position + 3)
   if (next.length > 0) await new OperationRunner(RUNNER, store).apply(next)
-  await store.storeAnswer(answerOf({ kind: 'answer', part: 'again', attempt: 1 }))
+  await store.storeAnswers([answerOf({ kind: 'answer', part: 'again', attempt: 1 })])
   const { position } = store.mark
   await store.close()
   const second = await open(directory, new Random(seed + 2))
