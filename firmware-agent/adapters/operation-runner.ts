@@ -132,12 +132,13 @@ export class OperationRunner {
     return await this.exclusively(async () => {
       const pace = new Pace(this.#sliceMs)
       const examined: ExaminedPage[] = []
+      const damaged: number[] = []
       // Nothing is applied meanwhile. This goes on all the time: fresh memory for each page would pile up.
       const [arena] = this.#arenas
       for (const tile of tiles) {
         arena.clear()
         const bytes = this.#store.holds(tile) ? this.#store.grid!.layoutOf(tile).bytes : 0
-        const page = await this.#readSound(tile, arena.take(bytes)).catch(() => undefined)
+        const page = this.#readOrNote(tile, arena.take(bytes), damaged)
         examined.push({
           tile,
           at: page?.at ?? 0,
@@ -145,14 +146,26 @@ export class OperationRunner {
         })
         if (pace.isDue) await pace.rest()
       }
+      // At once: a card that dies may have thousands.
+      if (damaged.length > 0) await this.#store.giveUp(damaged)
       return examined
     })
   }
 
-  /** A page that turns out to be damaged is given up before the error goes on. */
-  async #readSound(tile: number, room?: Uint8Array): Promise<TilePage | undefined> {
+  #readOrNote(tile: number, room: Uint8Array, damaged: number[]): TilePage | undefined {
     try {
       return this.#store.readPage(tile, room)
+    } catch (error) {
+      if (!(error instanceof PageDamagedError)) throw error
+      damaged.push(tile)
+      return undefined
+    }
+  }
+
+  /** A page that turns out to be damaged is given up before the error goes on. */
+  async #readSound(tile: number): Promise<TilePage | undefined> {
+    try {
+      return this.#store.readPage(tile)
     } catch (error) {
       if (error instanceof PageDamagedError) await this.#store.giveUp([tile])
       throw error

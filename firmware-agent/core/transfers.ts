@@ -39,7 +39,8 @@ export class Transfers {
 
   /** False when there is nothing new. */
   setBroken(tiles: readonly number[]): boolean {
-    const isNew = tiles.some((tile) => !this.#broken.includes(tile))
+    const known = new Set(this.#broken)
+    const isNew = tiles.some((tile) => !known.has(tile))
     this.#broken = [...tiles].sort((a, b) => a - b)
     return isNew
   }

@@ -20,6 +20,7 @@ import { openDatabase } from '../../../shared/runtime/lmdb.ts'
 import { checkAsync } from '../../support/property.ts'
 import { SimulatedStore } from '../../support/simulated-store.ts'
 import { EntryStream } from '../../support/slice-entries.ts'
+import { countTransactions } from '../../support/transactions.ts'
 
 const MIB = 1024 * 1024
 const GRID = { width: 16, height: 8, tile: 4, fields: 'value:f64,level:u8' }
@@ -229,6 +230,22 @@ t.test('a page that rots is found by whoever reads it, and writes pass it by', a
   t.same([...second.broken].sort(), [1, 2, 3])
   t.match(second.stats(), { tiles: 1, lsus: 16 })
   await t.rejects(again.copy(copy), { code: 'tile-missing' })
+})
+
+t.test('all that are found in one look are given up in one transaction', async (t) => {
+  const { directory, store, runner, stream } = await start(t)
+  const tiles = [1, 2, 3, 4, 5]
+  await runner.apply(tiles.map((tile) => stream.add(tile, tile)))
+  await store.close()
+  await rot(directory, tiles)
+  const rotten = await open(directory)
+  t.teardown(async () => await rotten.close())
+  const transactions = countTransactions(directory)
+  t.teardown(() => transactions.close())
+  const before = transactions.read()
+  await new OperationRunner({}, rotten).examine(Uint32Array.from(tiles))
+  t.same([...rotten.broken], tiles)
+  t.equal(transactions.read() - before, 1)
 })
 
 async function rot(directory: string, tiles: readonly number[]): Promise<void> {

@@ -162,6 +162,15 @@ t.test('damaged pages', async (t) => {
     t.notOk('broken' in bench.sent('applied')[0]!)
   })
 
+  t.test('of a whole card are taken in at once', async (t) => {
+    const bench = admitted()
+    // To compare each with each would take minutes.
+    const tiles = Array.from({ length: 300_000 }, (_, tile) => tile)
+    bench.step({ type: 'pages-broken', tiles })
+    bench.step({ type: 'pages-broken', tiles: [...tiles, tiles.length] })
+    t.match(bench.sent('applied'), [{ broken: packTiles([...tiles, tiles.length]) }])
+  })
+
   t.test('that are found while the gateway is away wait for the hello', async (t) => {
     const bench = new AgentBench()
     bench.step({ type: 'pages-broken', tiles: [1] })
