@@ -20,9 +20,10 @@ import type { IncomingPage } from '../core/effects.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import { type AnswerName, AnswerTable } from './answer-table.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
+import { ResultTable } from './result-table.ts'
 import { sealRecord } from './sealed-record.ts'
 import { SliceGrid } from './slice-grid.ts'
-import { bytesOfNumber, metaTable, numberOf, readRecord, recordsAreSound } from './slice-records.ts'
+import { metaTable, readRecord, recordsAreSound } from './slice-records.ts'
 import { isSoundPage, type StagedName, StagedPages } from './staged-pages.ts'
 import { diskBytesOf, PAGE_BYTES, StoreRoom, type StoreRoomOptions } from './store-room.ts'
 import { TileSet } from './tile-set.ts'
@@ -76,7 +77,7 @@ export class SliceStore {
   readonly #random: Random
   readonly #database: Database
   readonly #tiles: Table<number>
-  readonly #results: Table<number>
+  readonly #results: ResultTable
   readonly #meta: Table<string>
   readonly #answers: AnswerTable
   readonly #staged: StagedPages
@@ -89,9 +90,6 @@ export class SliceStore {
   #identity: SliceIdentity
   #grid: SliceGrid | undefined
   #mark: StreamMark
-  #unconfirmed: PartResult[] = []
-  /** Positions of results that are still on disk, ascending. */
-  #resultsOnDisk: number[] = []
   #lsus = 0
   #writtenBytes: number
   #stamp: (() => number) | undefined
@@ -134,7 +132,7 @@ export class SliceStore {
     this.#database = database
     this.setAside = setAside
     this.#tiles = database.table<number>('tiles', 'uint32')
-    this.#results = database.table<number>('results', 'ordered-binary')
+    this.#results = new ResultTable(database.table<number>('results', 'ordered-binary'))
     this.#meta = meta
     this.#answers = new AnswerTable(
       { bytesMax: options.outboxBytesMax, recordsMax: OUTBOX_RECORDS_MAX },
@@ -150,10 +148,6 @@ export class SliceStore {
     this.#mark = readRecord<StreamMark>(this.#meta, 'mark') ?? MARK_START
     this.#writtenBytes = readRecord<number>(this.#meta, 'written') ?? 0
     this.#grid = this.#identity.grid === null ? undefined : new SliceGrid(this.#identity.grid)
-    for (const { key, value } of this.#results.getRange()) {
-      this.#resultsOnDisk.push(key)
-      this.#unconfirmed.push({ position: key, lsus: numberOf(value) })
-    }
     for (const tile of this.#tiles.getKeys()) this.#hold(tile)
   }
 
@@ -298,9 +292,7 @@ export class SliceStore {
       for (const [tile, page] of pages) void this.#tiles.put(tile, page.bytes)
       // Not with a drop, and no other version: what is staged may be of the next move already.
       for (const [tile, version] of commit.spent ?? []) this.#staged.remove(tile, version)
-      for (const result of commit.results) {
-        void this.#results.put(result.position, bytesOfNumber(result.lsus))
-      }
+      this.#results.put(commit.results)
       if (broken !== this.#broken) void this.#meta.put('broken', sealRecord([...broken]))
       void this.#meta.put('mark', mark)
       onTaken?.()
@@ -309,10 +301,7 @@ export class SliceStore {
     for (const tile of [...dropped, ...broken]) this.#letGo(tile)
     for (const tile of pages.keys()) this.#hold(tile)
     this.#broken = broken
-    for (const result of commit.results) {
-      this.#unconfirmed.push(result)
-      this.#resultsOnDisk.push(result.position)
-    }
+    this.#results.added(commit.results)
   }
 
   #brokenAfter(commit: SliceCommit): ReadonlySet<number> {
@@ -326,12 +315,12 @@ export class SliceStore {
 
   /** Results that the gateway has not confirmed, by position. */
   results(): PartResult[] {
-    return this.#unconfirmed.slice()
+    return this.#results.list()
   }
 
   /** Results up to `position` are confirmed. They leave the disk with the next write. */
   forgetResults(position: number): void {
-    this.#unconfirmed = this.#unconfirmed.filter((result) => result.position > position)
+    this.#results.forget(position)
   }
 
   /** Resolves once the answers are on disk, in one transaction; those that there is no room for are shed. */
@@ -389,7 +378,7 @@ export class SliceStore {
     const clearAnswers = this.#answers.clear()
     await this.#database.write(() => {
       changeTiles()
-      this.#results.clearSync()
+      this.#results.clear()
       this.#staged.clear()
       clearAnswers()
       void this.#meta.remove('mark')
@@ -398,8 +387,7 @@ export class SliceStore {
     })
     this.#identity = identity
     this.#mark = MARK_START
-    this.#unconfirmed = []
-    this.#resultsOnDisk = []
+    this.#results.cleared()
     this.#broken = NO_TILES
   }
 
@@ -422,12 +410,10 @@ export class SliceStore {
 
   /** Writes `change`, and with it what waited for a write to come. */
   async #write(change: () => void): Promise<void> {
-    const firstKept = this.#unconfirmed[0]?.position ?? Number.POSITIVE_INFINITY
-    const confirmed = this.#resultsOnDisk.filter((position) => position < firstKept)
-    this.#resultsOnDisk = this.#resultsOnDisk.slice(confirmed.length)
+    const sweepResults = this.#results.sweep()
     await this.#database.write(() => {
       change()
-      for (const position of confirmed) void this.#results.remove(position)
+      sweepResults()
       void this.#meta.put('written', sealRecord(this.#writtenBytes))
       if (this.#stamp !== undefined) void this.#meta.put('time', sealRecord(this.#stamp()))
       this.#answers.sweep()
