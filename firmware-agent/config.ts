@@ -93,7 +93,7 @@ export const AGENT_OPTIONS = {
   sliceBytesMax: {
     type: integer({ min: MIB, max: 64 * 1024 * MIB, unit: 'bytes' }),
     default: 64 * MIB,
-    about: 'The largest that the store of the slice may grow.',
+    about: 'The largest that the store of the slice may grow, with the room to rewrite its tiles.',
   },
   outboxBytesMax: {
     type: integer({ min: 64 * KIB, max: 1024 * MIB, unit: 'bytes' }),

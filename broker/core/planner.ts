@@ -7,9 +7,11 @@ import { hashText } from '../../shared/core/hash.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import {
+  ENTRY_PAGE_BYTES_MAX,
   type GridContext,
   PART_BYTES_MAX,
   type ReadOperation,
+  TILE_ID_BYTES,
   type Wire,
   type WriteOperation,
 } from '../../shared/operations/operation.ts'
@@ -137,10 +139,6 @@ export function* partsOf(
     }
   }
 }
-
-/** Pages of one log entry, bytes: a node applies an entry in one transaction. */
-const ENTRY_PAGE_BYTES_MAX = 1024 * 1024
-const TILE_ID_BYTES = 4
 
 export function writeTilesMax(op: WriteOperation, args: Wire, context: GridContext): number {
   const perTile = TILE_ID_BYTES + op.argumentBytesPerTile(args, context)

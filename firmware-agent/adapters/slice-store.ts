@@ -6,6 +6,7 @@
  */
 import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
+import { createLayout } from '../../shared/grid/page-layout.ts'
 import { TilePage } from '../../shared/grid/tile-page.ts'
 import type { Answer, GridShape } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
@@ -25,7 +26,12 @@ import { sealRecord } from './sealed-record.ts'
 import { SliceGrid } from './slice-grid.ts'
 import { metaTable, readRecord, recordsAreSound } from './slice-records.ts'
 import { isSoundPage, type StagedName, StagedPages } from './staged-pages.ts'
-import { diskBytesOf, PAGE_BYTES, StoreRoom, type StoreRoomOptions } from './store-room.ts'
+import {
+  diskBytesOf,
+  StoreRoom,
+  type StoreRoomOptions,
+  TREE_BYTES_PER_COMMIT,
+} from './store-room.ts'
 import { TileSet } from './tile-set.ts'
 
 export type SliceStoreOptions = StoreRoomOptions
@@ -70,8 +76,6 @@ const OUTBOX_RECORDS_MAX = 4096
 const BROKEN_KEPT = 2
 const NO_TILES: ReadonlySet<number> = new Set()
 const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
-/** The path from the root to a leaf, in the tables and the free list, and the meta page. */
-const TREE_BYTES_PER_COMMIT = 10 * PAGE_BYTES
 
 export class SliceStore {
   readonly #random: Random
@@ -127,11 +131,11 @@ export class SliceStore {
     meta: Table<string>,
     setAside: string | undefined,
   ) {
-    this.#room = new StoreRoom(options, database)
     this.#random = random
     this.#database = database
     this.setAside = setAside
     this.#tiles = database.table<number>('tiles', 'uint32')
+    this.#room = new StoreRoom(options, database, () => database.leavesOf(this.#tiles))
     this.#results = new ResultTable(database.table<number>('results', 'ordered-binary'))
     this.#meta = meta
     this.#answers = new AnswerTable(
@@ -147,7 +151,7 @@ export class SliceStore {
         : { ...last, boot: last.boot + 1 }
     this.#mark = readRecord<StreamMark>(this.#meta, 'mark') ?? MARK_START
     this.#writtenBytes = readRecord<number>(this.#meta, 'written') ?? 0
-    this.#grid = this.#identity.grid === null ? undefined : new SliceGrid(this.#identity.grid)
+    if (this.#identity.grid !== null) this.#setGrid(new SliceGrid(this.#identity.grid))
     for (const tile of this.#tiles.getKeys()) this.#hold(tile)
   }
 
@@ -193,7 +197,7 @@ export class SliceStore {
     if (own !== null) throw new AppError('store-adopted', `the store belongs to ledger ${own}`)
     const sliceGrid = new SliceGrid(grid)
     await this.#writeIdentity({ ...this.#identity, ledgerId, grid })
-    this.#grid = sliceGrid
+    this.#setGrid(sliceGrid)
   }
 
   holds(tile: number): boolean {
@@ -245,9 +249,7 @@ export class SliceStore {
     if (grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
     const sound = pages.filter((page) => isSoundPage(page, grid))
     if (sound.length === 0) return sound
-    this.#requireRoom(sound.map(({ tile, bytes }) => ({ tile, bytes: diskBytesOf(bytes.length) })))
-    for (const { bytes } of sound) this.#writtenBytes += diskBytesOf(bytes.length)
-    this.#writtenBytes += TREE_BYTES_PER_COMMIT
+    this.#requireRoom(sound.map(({ bytes }) => ({ bytes: bytes.length, isNew: true })))
     await this.#write(() => {
       for (const { tile, bytes } of sound) this.#staged.put(tile, bytes)
     })
@@ -276,14 +278,11 @@ export class SliceStore {
    */
   async commit(commit: SliceCommit, onTaken?: () => void): Promise<void> {
     const { pages, adopted = NO_TILES, dropped = NO_TILES } = commit
-    const sizes = [...pages].map(([tile, page]) => ({
-      tile,
-      bytes: diskBytesOf(page.bytes.length),
-    }))
-    // What is taken from the staged pages has its room already.
-    this.#requireRoom(sizes.filter(({ tile }) => !adopted.has(tile)))
-    this.#writtenBytes += TREE_BYTES_PER_COMMIT
-    for (const { bytes } of sizes) this.#writtenBytes += bytes
+    // What is staged has its room already, but for the time until that is free again.
+    const isNew = (tile: number): boolean => !this.#held.has(tile) && !adopted.has(tile)
+    this.#requireRoom(
+      [...pages].map(([tile, page]) => ({ bytes: page.bytes.length, isNew: isNew(tile) })),
+    )
     const { position, chain, seq } = commit.mark
     const mark = sealRecord({ position, chain, seq })
     const broken = this.#brokenAfter(commit)
@@ -435,10 +434,17 @@ export class SliceStore {
     if (this.#held.delete(tile)) this.#lsus -= this.#grid?.geometry.tileLsus(tile) ?? 0
   }
 
-  /** Fails with `store-full` if pages of these sizes do not go in. */
-  #requireRoom(pages: readonly { readonly tile: number; readonly bytes: number }[]): void {
-    const bytes = pages.reduce((sum, page) => sum + page.bytes, TREE_BYTES_PER_COMMIT)
-    const isGrowing = pages.some(({ tile }) => !this.#held.has(tile))
-    this.#room.require(bytes, isGrowing ? 'new-tiles' : 'rewrite')
+  #setGrid(grid: SliceGrid): void {
+    this.#grid = grid
+    this.#room.expectTiles(createLayout(grid.fields, grid.geometry.tile ** 2).bytes)
+  }
+
+  /** Takes room for pages of these sizes; fails with `store-full` if they do not go in. */
+  #requireRoom(pages: readonly { readonly bytes: number; readonly isNew: boolean }[]): void {
+    const bytes = this.#room.costOf(pages.map((page) => page.bytes))
+    const rewritten = pages.filter(({ isNew }) => !isNew)
+    const purpose = rewritten.length === pages.length ? 'rewrite' : 'new-tiles'
+    this.#room.require(bytes, purpose, this.#room.costOf(rewritten.map((page) => page.bytes)))
+    this.#writtenBytes += bytes
   }
 }

@@ -1,8 +1,14 @@
 /**
  * Whether there is room for what is to be written: below the bound of the slice, and on the disk. It is
- * asked before a write, since LMDB cannot take back what does not fit.
+ * asked before a write, since LMDB cannot take back what does not fit. LMDB never writes over a page: a
+ * tile that is rewritten needs new ones first, and so what is new leaves room for that.
  */
 import { statfsSync } from 'node:fs'
+import {
+  ENTRY_PAGE_BYTES_MAX,
+  PART_BYTES_MAX,
+  TILE_ID_BYTES,
+} from '../../shared/operations/operation.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { Database } from '../../shared/runtime/lmdb.ts'
 
@@ -16,14 +22,18 @@ export interface StoreRoomOptions {
 }
 
 /** Of LMDB. */
-export const PAGE_BYTES = 4096
+const PAGE_BYTES = 4096
+const PAGE_HEADER_BYTES = 16
+/** A larger value lies on pages of its own: a leaf holds at least two. */
+const LEAF_VALUE_BYTES_MAX = 2024
+/** The path from the root to a leaf, in the tables and the free list, and the meta page. */
+export const TREE_BYTES_PER_COMMIT = 10 * PAGE_BYTES
 
 const MIB = 1024 * 1024
-const PAGE_HEADER_BYTES = 16
 const DISK_FREE_BYTES_MIN = 16 * MIB
 const DISK_CHECK_INTERVAL_MS = 5000
-/** Rewriting a tile needs free pages, too: whatever can wait leaves this much. */
-const REWRITE_RESERVE_BYTES_MAX = 8 * MIB
+/** The next transaction, and the two before it, whose old pages LMDB does not give it yet. */
+const TRANSACTIONS_AT_ONCE = 3
 
 /** New tiles leave room for the outbox and for rewrites, answers and the time for rewrites. */
 export type Purpose = 'new-tiles' | 'rewrite' | 'answer'
@@ -36,9 +46,13 @@ export function diskBytesOf(bytes: number): number {
 export class StoreRoom {
   readonly #options: Required<StoreRoomOptions>
   readonly #database: Database
+  /** Of the table that holds the pages of tiles. */
+  readonly #leaves: () => number
+  /** Of a whole tile; 0 while there is no grid. */
+  #tileBytes = 0
   /**
-   * What the last two writes took. They freed about as much, and LMDB gives that to neither of the next two:
-   * one may still be read, and one is not on the disk yet.
+   * What the last two writes freed. LMDB gives that to neither of the next two: one may still be read, and
+   * one is not on the disk yet.
    */
   #recent: readonly [number, number] = [0, 0]
   #diskFree = { bytes: 0, atMs: Number.NEGATIVE_INFINITY }
@@ -46,9 +60,26 @@ export class StoreRoom {
   constructor(
     { diskFreeBytesMin = DISK_FREE_BYTES_MIN, ...bounds }: StoreRoomOptions,
     database: Database,
+    leaves: () => number,
   ) {
     this.#options = { ...bounds, diskFreeBytesMin }
     this.#database = database
+    this.#leaves = leaves
+  }
+
+  /** The grid is known: the page of a whole tile has so many bytes. */
+  expectTiles(tileBytes: number): void {
+    this.#tileBytes = tileBytes
+  }
+
+  /** What a transaction that puts pages of these sizes takes: their own pages, and the leaves they are in. */
+  costOf(sizes: readonly number[]): number {
+    const own = sizes.filter((bytes) => bytes > LEAF_VALUE_BYTES_MAX)
+    const shared = sizes.filter((bytes) => bytes <= LEAF_VALUE_BYTES_MAX)
+    // Leaves that are split are half full.
+    const grown = Math.ceil((2 * sum(shared)) / PAGE_BYTES)
+    const leaves = Math.min(sizes.length, this.#leaves() + grown)
+    return sum(own.map(diskBytesOf)) + leaves * PAGE_BYTES + TREE_BYTES_PER_COMMIT
   }
 
   /** Whether the disk has what must stay free. */
@@ -56,8 +87,8 @@ export class StoreRoom {
     return this.#diskFreeBytes() >= this.#options.diskFreeBytesMin
   }
 
-  /** Claims so many bytes for the next write; fails with `store-full` if they do not go in. */
-  require(bytes: number, purpose: Purpose): void {
+  /** Takes so many bytes for the next write, which frees others; fails with `store-full` if they do not go in. */
+  require(bytes: number, purpose: Purpose, freed: number): void {
     if (!this.isLeftOnDisk) {
       throw new AppError('store-full', `${this.#diskFree.bytes} bytes are free on the disk`)
     }
@@ -65,7 +96,7 @@ export class StoreRoom {
       const { sliceBytesMax } = this.#options
       throw new AppError('store-full', `the slice has reached its ${sliceBytesMax} bytes`)
     }
-    this.take(bytes)
+    this.take(freed)
   }
 
   /** Whether so many bytes go in. */
@@ -73,9 +104,9 @@ export class StoreRoom {
     return this.isLeftOnDisk && this.#fitsInSlice(bytes, purpose)
   }
 
-  /** The next write takes these bytes, which fit. */
-  take(bytes: number): void {
-    this.#recent = [this.#recent[1], bytes]
+  /** The next write, which fits, frees about so many bytes. */
+  take(freed: number): void {
+    this.#recent = [this.#recent[1], freed]
   }
 
   #fitsInSlice(bytes: number, purpose: Purpose): boolean {
@@ -87,9 +118,19 @@ export class StoreRoom {
   #reserveFor(purpose: Purpose): number {
     if (purpose === 'rewrite') return 0
     const { sliceBytesMax, outboxBytesMax } = this.#options
-    const forRewrites = Math.min(REWRITE_RESERVE_BYTES_MAX, sliceBytesMax / 8)
-    if (purpose === 'answer') return forRewrites
-    return forRewrites + Math.min(outboxBytesMax, sliceBytesMax / 8)
+    const forAnswers = Math.min(outboxBytesMax, sliceBytesMax / 8)
+    const forRewrites = this.#reserveForRewrites(sliceBytesMax - forAnswers)
+    return purpose === 'answer' ? forRewrites : forRewrites + forAnswers
+  }
+
+  /** Of so many bytes. No transaction rewrites more than all that there is. */
+  #reserveForRewrites(bytesMax: number): number {
+    if (this.#tileBytes === 0) return 0
+    const tilesMax = Math.floor(ENTRY_PAGE_BYTES_MAX / this.#tileBytes)
+    const count = Math.max(1, Math.min(PART_BYTES_MAX / TILE_ID_BYTES, tilesMax))
+    const largest = this.costOf(new Array<number>(count).fill(this.#tileBytes))
+    const ofAll = bytesMax / (TRANSACTIONS_AT_ONCE + 1) + TREE_BYTES_PER_COMMIT
+    return TRANSACTIONS_AT_ONCE * Math.min(largest, ofAll)
   }
 
   #reusableBytes(): number {
@@ -104,4 +145,8 @@ export class StoreRoom {
     }
     return this.#diskFree.bytes
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }

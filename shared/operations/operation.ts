@@ -42,6 +42,12 @@ export type Wire = Record<string, unknown>
 /** The largest answer part or log entry, bytes (recovery.md: parts of at most 32 KB). */
 export const PART_BYTES_MAX = 32 * 1024
 
+/** Pages of one log entry, bytes, unless a single one has more: a node applies an entry in one transaction. */
+export const ENTRY_PAGE_BYTES_MAX = 1024 * 1024
+
+/** What a tile's number takes of a part. */
+export const TILE_ID_BYTES = 4
+
 export interface WriteOperation {
   readonly kind: 'write'
   readonly name: string

@@ -189,6 +189,11 @@ export class Database {
     return fstatSync(this.#file).size
   }
 
+  /** Pages of a table that hold its records. */
+  leavesOf<K extends Key>(table: Table<K>): number {
+    return (table.getStats() as Stats).treeLeafPageCount
+  }
+
   /** Bytes inside the file that hold nothing now and are used before it grows. */
   freeBytes(): number {
     const root = this.#root.getStats() as Stats & {

@@ -370,7 +370,7 @@ t.test('an entry that cannot be applied stops the stream just before it', async 
 
 t.test('a full store stops the stream where it stands', async (t) => {
   const directory = directoryOf(t)
-  const limits = { sliceBytesMax: MIB, outboxBytesMax: 65_536 }
+  const limits = { sliceBytesMax: 4 * MIB, outboxBytesMax: 65_536 }
   const store = await SliceStore.open(directory, limits, new Random(1), (error) => {
     t.fail(error.message)
   })

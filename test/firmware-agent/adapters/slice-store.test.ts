@@ -263,7 +263,7 @@ t.test('a damaged answer is shed, the others stay', async (t) => {
 })
 
 t.test('a full slice refuses new tiles, changes nothing, and still takes rewrites', async (t) => {
-  const sliceBytesMax = MIB
+  const sliceBytesMax = 4 * MIB
   const store = await open(t, join(t.testdir(), 'store'), { sliceBytesMax })
   await store.adopt('ledger', { width: 1024, height: 1024, tile: 16, fields: 'value:f64' })
   const held: number[] = []
@@ -275,7 +275,7 @@ t.test('a full slice refuses new tiles, changes nothing, and still takes rewrite
     }
   }
   await t.rejects(grow(), { code: 'store-full' })
-  t.ok(held.length * 4096 > sliceBytesMax / 2, 'more than half of it was used')
+  t.ok(held.length * 4096 > sliceBytesMax / 8, 'of so small a slice most is for rewrites')
   t.equal(store.stats().tiles, held.length)
   t.equal(store.mark.position, held.length / 8)
   t.equal(store.readPage(held.length), undefined)
@@ -287,7 +287,7 @@ t.test('a full slice refuses new tiles, changes nothing, and still takes rewrite
 })
 
 t.test('the file stays below the bound whatever fills it, and however LMDB grows', async (t) => {
-  const sliceBytesMax = 4 * MIB
+  const sliceBytesMax = 12 * MIB
   const outboxBytesMax = MIB
   const directory = join(t.testdir(), 'store')
   const grid = { width: 2048, height: 1024, tile: 16, fields: 'value:f64' }
@@ -316,7 +316,7 @@ t.test('the file stays below the bound whatever fills it, and however LMDB grows
     }
     const { storeBytes, answersShed } = store.stats()
     t.ok(storeBytes <= sliceBytesMax, `${storeBytes} bytes after start ${start}`)
-    t.ok(storeBytes > sliceBytesMax / 2, 'it was filled')
+    t.ok(storeBytes > sliceBytesMax / 3, 'it was filled')
     t.ok(answersShed > 0, 'the outbox was full, too')
     await store.close()
   }
