@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { isNodeId, type NodeId } from '../shared/core/ids.ts'
 import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
-import type { Program } from '../shared/runtime/config.ts'
+import { ConfigError, type Program } from '../shared/runtime/config.ts'
 import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
 import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
@@ -45,9 +45,31 @@ const brokerUrl = text({
     if (url.password !== '') {
       return malformed('a password does not belong in the URL; use password-file')
     }
+    if (userOf(given) === undefined && url.username !== '') {
+      return malformed('its user name is not percent-encoded UTF-8')
+    }
     return { ok: true, value: given }
   },
 })
+
+/** The user name that stands in a URL, if there is a sound one. */
+function userOf(url: string): string | undefined {
+  try {
+    return decodeURIComponent(new URL(url).username) || undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What the broker is told of who comes. MQTT has no password without a user name [MQTT-3.1.2-22]. */
+export function loginOf(
+  { url, username = userOf(url) }: { readonly url: string; readonly username?: string | undefined },
+  password: string | undefined,
+): { readonly username?: string; readonly password?: string } {
+  if (username !== undefined) return password === undefined ? { username } : { username, password }
+  if (password === undefined) return {}
+  throw new ConfigError(['the credential mqtt-password: a password needs a user name (--username)'])
+}
 
 /** Every option of the agent. */
 export const AGENT_OPTIONS = {
@@ -60,7 +82,7 @@ export const AGENT_OPTIONS = {
   url: {
     type: brokerUrl,
     default: 'mqtt://127.0.0.1:1883',
-    about: 'The gateway.',
+    about: 'The gateway; a user name may stand in it.',
   },
   data: {
     type: text({ placeholder: '<directory>' }),
@@ -128,10 +150,17 @@ export const AGENT: Program<typeof AGENT_OPTIONS> = {
         sliceBytesMax > MIB ? undefined : '--slice-bytes-max: must be more than 1 MiB',
     },
     {
-      of: ['username', 'passwordFile'],
-      check: ({ username, passwordFile }) =>
-        passwordFile !== undefined && username === undefined
+      of: ['username', 'passwordFile', 'url'],
+      check: ({ username, passwordFile, url }) =>
+        passwordFile !== undefined && username === undefined && userOf(url) === undefined
           ? '--password-file: a password needs a user name (--username)'
+          : undefined,
+    },
+    {
+      of: ['username', 'url'],
+      check: ({ username, url }) =>
+        username !== undefined && ![undefined, username].includes(userOf(url))
+          ? `--username: "${username}" is not the user in --url`
           : undefined,
     },
   ],

@@ -18,7 +18,7 @@ import { IdleCollection, ownHeap } from './adapters/idle-collection.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
 import { SliceStore } from './adapters/slice-store.ts'
-import { AGENT, type AgentConfig } from './config.ts'
+import { AGENT, type AgentConfig, loginOf } from './config.ts'
 import { Agent } from './core/agent.ts'
 import { AgentDriver } from './driver.ts'
 
@@ -45,6 +45,7 @@ async function start(
 ): Promise<void> {
   const node = config.id
   assert(isNodeId(node), 'the configuration checks the id')
+  const login = loginOf(config, password)
   const random = new SystemRandom()
 
   const lock = await ExclusiveLock.acquire(config.data)
@@ -112,8 +113,7 @@ async function start(
     {
       url: config.url,
       clientId: nodeClientId(node, processId),
-      ...(config.username === undefined ? {} : { username: config.username }),
-      ...(password === undefined ? {} : { password }),
+      ...login,
       will: {
         topic: buildTopic(config.topicBase, { kind: 'node-state', node }),
         payload: 'offline',

@@ -1,5 +1,6 @@
 /** What the doctor looks at. Every look may fail, and then says less instead of ending the visit. */
 import { existsSync, lstatSync, readFileSync, type Stats, statfsSync, statSync } from 'node:fs'
+import { loginOf } from '../../firmware-agent/config.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
@@ -114,9 +115,10 @@ interface BrokerQuestion {
 }
 
 async function askBroker(
-  { url, id, topicBase, username, timeoutMs }: BrokerQuestion,
+  { url, id, topicBase, timeoutMs, ...given }: BrokerQuestion,
   credential: string,
 ) {
+  const { username } = loginOf({ url, username: given.username }, undefined)
   const node = id as NodeId
   const state = buildTopic(topicBase, { kind: 'node-state', node })
   const telemetry = buildTopic(topicBase, { kind: 'node-telemetry-json', node })

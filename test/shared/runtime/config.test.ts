@@ -1,8 +1,9 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { GATEWAY, GATEWAY_OPTIONS } from '../../../broker/config.ts'
-import { AGENT, AGENT_OPTIONS, idFromHostname } from '../../../firmware-agent/config.ts'
+import { AGENT, AGENT_OPTIONS, idFromHostname, loginOf } from '../../../firmware-agent/config.ts'
+import { run } from '../../../firmware-agent/main.ts'
 import { renderConfigurationPage } from '../../../scripts/configuration-page.ts'
 import {
   ConfigError,
@@ -234,18 +235,42 @@ t.test('the agent refuses ids, addresses and sizes that cannot work', async (t) 
     '--url=http://host',
     '--slice-bytes-max=1MiB',
     '--weight=0',
-    '--password-file=/etc/secret',
   ])
   t.equal(error.exitCode, 2)
   t.same(
     error.problems.map((problem) => problem.split(':')[0]),
-    ['--id', '--url', '--weight', '--slice-bytes-max', '--password-file'],
+    ['--id', '--url', '--weight', '--slice-bytes-max'],
   )
+  t.match((await problemsOf(AGENT, ['--password-file=/etc/secret'])).problems, [/user name/])
   const secret = await problemsOf(AGENT, ['--url=mqtt://me:hunter2@host'])
   t.notMatch(secret.message, 'hunter2', 'a password is not repeated')
   for (const url of ['mqtt://host', 'mqtts://host:8883', 'mqtt://[::1]:1883']) {
     t.equal((await load(AGENT, ['--url', url])).values.url, url)
   }
+})
+
+t.test('the user of the agent stands in its URL or beside it', async (t) => {
+  const url = 'mqtt://pi%40home@host'
+  t.same(loginOf({ url }, undefined), { username: 'pi@home' })
+  t.same(loginOf({ url: 'mqtt://host', username: 'pi' }, 'secret'), {
+    username: 'pi',
+    password: 'secret',
+  })
+  t.same(loginOf({ url }, 'secret'), { username: 'pi@home', password: 'secret' })
+  t.same(loginOf({ url: 'mqtt://host' }, undefined), {})
+  t.throws(() => loginOf({ url: 'mqtt://host' }, 'secret'), { exitCode: 78, message: /--username/ })
+  await load(AGENT, ['--url', url, '--password-file=/etc/secret'])
+  await load(AGENT, ['--url', url, '--username=pi@home'])
+  for (const argv of [['--url', url, '--username=other'], ['--url=mqtt://%ff@host']]) {
+    t.equal((await problemsOf(AGENT, argv)).problems.length, 1, argv.join(' '))
+  }
+})
+
+t.test('an agent with a password and no user name ends, and says what is missing', async (t) => {
+  const directory = t.testdir({ credentials: { 'mqtt-password': 'secret' } })
+  const environment = { CREDENTIALS_DIRECTORY: join(directory, 'credentials') }
+  t.equal(await run(['--data', join(directory, 'data'), '--id=a'], environment), 78)
+  t.notOk(existsSync(join(directory, 'data')), 'before anything was made')
 })
 
 t.test('switches and lists', async (t) => {
