@@ -224,7 +224,7 @@ export class SliceStore {
     if (this.#grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
     // The library's buffer is longer than it says; only a view cut by its length is the value.
     const bytes = stored.subarray(0, stored.length)
-    const page = TilePage.open(this.#grid.layoutOf(tile), bytes, room)
+    const page = TilePage.open(this.#grid.layoutOf(tile), bytes, room, tile)
     if (typeof page === 'string') throw new PageDamagedError(tile, page)
     return page
   }

@@ -52,7 +52,7 @@ export class StagedPages {
   read(tile: number, page: StagedName, layout: PageLayout, room: Uint8Array): TilePage | undefined {
     const stored = this.#table.getBinaryFast(tile)
     if (stored === undefined) return undefined
-    const found = TilePage.open(layout, stored.subarray(0, stored.length), room)
+    const found = TilePage.open(layout, stored.subarray(0, stored.length), room, tile)
     if (typeof found === 'string') return undefined
     return found.at === page.at && equalBytes(found.digest, page.digest) ? found : undefined
   }
@@ -61,6 +61,6 @@ export class StagedPages {
 /** Whether these bytes are the page that they are said to be. */
 export function isSoundPage({ tile, at, digest, bytes }: IncomingPage, grid: SliceGrid): boolean {
   if (tile >= grid.geometry.tiles) return false
-  const page = TilePage.open(grid.layoutOf(tile), bytes)
+  const page = TilePage.open(grid.layoutOf(tile), bytes, undefined, tile)
   return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)
 }

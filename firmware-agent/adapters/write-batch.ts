@@ -201,8 +201,8 @@ export class WriteBatch {
   }
 
   async seal(pace: Pace): Promise<void> {
-    for (const page of this.#pages.values()) {
-      page.seal()
+    for (const [tile, page] of this.#pages) {
+      page.seal(tile)
       if (pace.isDue) await pace.rest()
     }
   }

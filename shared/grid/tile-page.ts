@@ -4,18 +4,20 @@
  * starts at a multiple of its size and a typed array can lie over the page without a copy.
  *
  *   0   u32  format (1) in the low byte, LSUs in the upper 24 bits
- *   4   u32  reserved, zero
+ *   4   u32  the tile's number plus 1, or 0 in a page of before that was kept
  *   8   f64  `at`: the sequence of the last write applied to this tile, 0 when none
  *   16  8 B  digest of the bytes from 24 on and of `at`
  *   24  columns, then status
  *
- * A page whose digest does not match its bytes is damaged and never read as cells.
+ * A page whose digest does not match its bytes is damaged and never read as cells. The digest is what
+ * replicas compare at equal `at`, so the number is beside it and not in it (decision 0014).
  */
 import { DIGEST_BYTES, xxh32Pair } from '../core/hash.ts'
 import { type Column, columnOver } from './fields.ts'
 import { HEADER_BYTES, type PageLayout } from './page-layout.ts'
 
 const FORMAT = 1
+const PLACE_OFFSET = 4
 const AT_OFFSET = 8
 const DIGEST_OFFSET = 16
 
@@ -42,17 +44,18 @@ export class TilePage {
     return page
   }
 
-  /** A private copy of stored bytes, or why they are not a sound page of this layout. */
+  /** A private copy of stored bytes, or why they are not a sound page of this layout, and of `tile`. */
   static open(
     layout: PageLayout,
     stored: Uint8Array,
     room: Uint8Array = new Uint8Array(layout.bytes),
+    tile?: number,
   ): TilePage | 'wrong-size' | 'damaged' {
     if (stored.length !== layout.bytes) return 'wrong-size'
     room.set(stored)
     const page = new TilePage(layout, room)
     if (page.#view.getUint32(0, true) !== (FORMAT | (layout.lsus << 8)) >>> 0) return 'wrong-size'
-    return page.#isSound() ? page : 'damaged'
+    return page.#isSound() && page.#isOf(tile) ? page : 'damaged'
   }
 
   get at(): number {
@@ -73,8 +76,9 @@ export class TilePage {
     return columnOver(field.type, this.bytes.buffer, this.bytes.byteOffset + offsets[index]!, lsus)
   }
 
-  /** Writes the digest of what the page now holds. To be called last, before it is stored. */
-  seal(): void {
+  /** Writes the digest of what the page now holds, and whose it is. To be called last, before it is stored. */
+  seal(tile?: number): void {
+    if (tile !== undefined) this.#view.setUint32(PLACE_OFFSET, tile + 1, true)
     const [low, high] = this.#hashes()
     this.#view.setUint32(DIGEST_OFFSET, low, true)
     this.#view.setUint32(DIGEST_OFFSET + 4, high, true)
@@ -84,6 +88,12 @@ export class TilePage {
     const at = this.bytes.subarray(AT_OFFSET, AT_OFFSET + 8)
     const [low, high] = xxh32Pair(at, 0, 0x9e3779b1)
     return xxh32Pair(this.bytes.subarray(HEADER_BYTES), low, high)
+  }
+
+  /** A damaged tree may have it under the key of another. */
+  #isOf(tile: number | undefined): boolean {
+    const place = this.#view.getUint32(PLACE_OFFSET, true)
+    return tile === undefined || place === 0 || place === tile + 1
   }
 
   #isSound(): boolean {

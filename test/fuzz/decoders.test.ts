@@ -90,7 +90,7 @@ const DECODERS: Readonly<Record<string, (input: Uint8Array) => boolean>> = {
   openTilePage(input) {
     const page = TilePage.open(layout, input)
     if (typeof page === 'string') return page === 'wrong-size' || page === 'damaged'
-    // Bytes 4 to 7 are reserved, and not covered by the digest.
+    // Bytes 4 to 7 say whose page it is, and are not covered by the digest.
     return page.bytes.every((byte, at) => (at >= 4 && at < 8) || byte === sealed.bytes[at])
   },
 }

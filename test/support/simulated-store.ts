@@ -125,7 +125,7 @@ export class SimulatedStore {
   page(tile: number): TilePage | undefined {
     const stored = this.#disk.pages.get(tile)
     if (stored === undefined) return undefined
-    const page = TilePage.open(this.#layoutOf(tile), stored)
+    const page = TilePage.open(this.#layoutOf(tile), stored, undefined, tile)
     return typeof page === 'string' ? undefined : page
   }
 
@@ -161,7 +161,7 @@ export class SimulatedStore {
   stage(pages: readonly IncomingPage[]): IncomingPage[] {
     const sound = pages.filter(({ tile, at, digest, bytes }) => {
       if (this.#isMixing) return true
-      const page = TilePage.open(this.#layoutOf(tile), bytes)
+      const page = TilePage.open(this.#layoutOf(tile), bytes, undefined, tile)
       return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)
     })
     for (const page of sound) this.#disk.staged.set(page.tile, this.#asStaged(page))
@@ -172,7 +172,7 @@ export class SimulatedStore {
     if (!this.#isMixing) return bytes.slice()
     const page = new TilePage(this.#layoutOf(tile), bytes.slice())
     page.at = at
-    page.seal()
+    page.seal(tile)
     return page.bytes
   }
 
@@ -217,7 +217,7 @@ export class SimulatedStore {
     }
     const sealed = new Map<number, Uint8Array | undefined>()
     for (const [tile, page] of state.pages) {
-      page?.seal()
+      page?.seal(tile)
       sealed.set(tile, page?.bytes)
     }
     return { pages: sealed, adopted: state.adopted, broken: state.broken, mark, results }
@@ -233,7 +233,7 @@ export class SimulatedStore {
     if (order.op !== '$adopt') return
     const { tile, at, digest } = order
     const staged = this.#disk.staged.get(tile)
-    const page = staged && TilePage.open(this.#layoutOf(tile), staged)
+    const page = staged && TilePage.open(this.#layoutOf(tile), staged, undefined, tile)
     const isIt =
       page instanceof TilePage &&
       adopted.get(tile) !== staged &&

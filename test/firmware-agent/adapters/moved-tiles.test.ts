@@ -248,6 +248,27 @@ t.test('all that are found in one look are given up in one transaction', async (
   t.equal(transactions.read() - before, 1)
 })
 
+t.test('a page under the key of another tile is damaged there', async (t) => {
+  const { directory, store, runner, stream } = await start(t)
+  await runner.apply([stream.add(1, 1), stream.add(2, 2)])
+  await store.close()
+  const database = await openDatabase(directory, { mapSizeBytes: 32 * MIB, maxDbs: 7 }, () => {})
+  const pages = database.table<number>('tiles', 'uint32')
+  await database.write(() => {
+    void pages.put(2, pages.getBinary(1)!)
+  })
+  await database.close()
+  const second = await open(directory)
+  t.teardown(async () => await second.close())
+  t.ok(second.readPage(1))
+  const examined = await new OperationRunner({}, second).examine(Uint32Array.of(1, 2))
+  t.same(
+    examined.map(({ at }) => at),
+    [1, 0],
+  )
+  t.same([...second.broken], [2])
+})
+
 async function rot(directory: string, tiles: readonly number[]): Promise<void> {
   const options = { mapSizeBytes: 2 * LIMITS.sliceBytesMax + 16 * MIB, maxDbs: 7 }
   const database = await openDatabase(directory, options, () => {})

@@ -423,6 +423,20 @@ t.test('a status over a Buffer is bytes of its own kind', (t) => {
   t.end()
 })
 
+t.test('a page that says whose it is, is no page of another tile; its digest is the same', (t) => {
+  const page = samplePage()
+  const digest = [...page.digest]
+  const old = Uint8Array.from(page.bytes)
+  page.seal(7)
+  t.same([...page.digest], digest, 'replicas of any version agree')
+  t.type(TilePage.open(layout, page.bytes, undefined, 7), TilePage)
+  t.type(TilePage.open(layout, page.bytes), TilePage)
+  for (const tile of [0, 6, 8])
+    t.equal(TilePage.open(layout, page.bytes, undefined, tile), 'damaged')
+  t.type(TilePage.open(layout, old, undefined, 8), TilePage, 'one of before does not say it')
+  t.end()
+})
+
 t.test('every flipped bit of `at`, the digest, the columns and the status is found', (t) => {
   const sealed = samplePage().bytes
   const undetected: number[] = []
