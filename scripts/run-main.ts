@@ -13,17 +13,24 @@ export async function runMain(
   load: () => Promise<Main>,
   argv: readonly string[],
 ): Promise<number> {
-  let code: number
+  // What did not close in time must not keep the process.
+  process.exit(await exitCodeOf(name, load, argv))
+}
+
+/** Runs a program to its end. What it throws is said, and becomes the exit code that it means. */
+export async function exitCodeOf(
+  name: string,
+  load: () => Promise<Main>,
+  argv: readonly string[],
+): Promise<number> {
   try {
-    code = await (await load()).run(argv, process.env)
+    return await (await load()).run(argv, process.env)
   } catch (error) {
     const isBug = !(error instanceof AppError)
     const text = error instanceof Error ? (isBug ? error.stack : error.message) : String(error)
     process.stderr.write(`obelisk ${name}: ${text}\n`)
-    code = isBug ? EXIT_SOFTWARE : error.exitCode
+    return isBug ? EXIT_SOFTWARE : error.exitCode
   }
-  // What did not close in time must not keep the process.
-  process.exit(code)
 }
 
 /** Whether this process was started with the module of this URL, maybe through a link. */
