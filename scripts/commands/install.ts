@@ -11,16 +11,11 @@ import {
   messageOf,
 } from '../../shared/runtime/errors.ts'
 import { collectFacts, readNamed } from '../install/collect-facts.ts'
+import type { Facts } from '../install/facts.ts'
 import { Performer } from '../install/perform.ts'
 import { isRole, placesOf, under } from '../install/places.ts'
-import {
-  type Facts,
-  hasWayBack,
-  type InstallWishes,
-  planGoingBack,
-  planInstall,
-  planUninstall,
-} from '../install/plan.ts'
+import { hasWayBack, type InstallWishes, planGoingBack, planInstall } from '../install/plan.ts'
+import { planUninstall } from '../install/plan-uninstall.ts'
 import { READINESS_LIMITS } from '../install/readiness.ts'
 import { readSettings } from '../install/settings.ts'
 import { describe, type Step } from '../install/steps.ts'

@@ -5,68 +5,11 @@
 import { own } from '../../shared/core/own.ts'
 import { AppError, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import type { Role } from '../package/architectures.ts'
-import type { Unseen } from '../path-faults.ts'
-import { otherRole, placesOf, SYSTEMD_LEAST } from './places.ts'
+import { checkSeen, type Entry, type Facts, type TreeFacts } from './facts.ts'
+import { placesOf, SYSTEMD_LEAST } from './places.ts'
 import { configurationText, type Settings } from './settings.ts'
 import type { Step } from './steps.ts'
 import { commandText, dropInText } from './unit-text.ts'
-
-/** A tree of files, as its inventory and its package.json say. */
-export interface TreeFacts {
-  readonly path: string
-  readonly version: string
-  readonly role: string
-  readonly architecture: string
-  /** The least Node. */
-  readonly node: string
-  /** Tells two trees apart: the bytes of the inventory. */
-  readonly inventory: string
-  readonly unitText: string
-  /** What is not as the inventory says. */
-  readonly problems: readonly string[]
-}
-
-export interface UnitFacts {
-  readonly isEnabled: boolean
-  readonly activeState: string
-  readonly statusText: string
-  /** systemd read the unit before it was changed. */
-  readonly needsReload: boolean
-}
-
-export interface Facts {
-  readonly architecture: string
-  /** The Node that the unit is to run, and its version if it could be asked. */
-  readonly node: { readonly path: string; readonly version: string | undefined } | undefined
-  readonly systemdVersion: number | undefined
-  /** Whether systemd can be asked; not below another root. */
-  readonly isLive: boolean
-  readonly tree: TreeFacts | undefined
-  readonly offered: TreeFacts | undefined
-  /** What an upgrade left: it did not get to say that the new version is ready. */
-  readonly previous: TreeFacts | undefined
-  readonly isOwnedByDpkg: boolean
-  readonly directories: Readonly<Record<string, boolean>>
-  readonly configuration: string | undefined
-  readonly credential: { readonly text: string; readonly mode: number } | undefined
-  readonly unitFile: string | undefined
-  readonly dropIn: string | undefined
-  readonly isWanted: boolean
-  /** What /usr/bin/obelisk is: a link's target, a file's text. */
-  readonly command: Entry
-  /** Whether the other program is installed beside this one. */
-  readonly hasOther: boolean
-  readonly unit: UnitFacts | undefined
-  /** What uninstall would remove with --purge. */
-  readonly kept: readonly string[]
-  /** What could not be looked at: above, it counts as missing. */
-  readonly unseen: readonly Unseen[]
-}
-
-export type Entry =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'link'; readonly target: string; readonly isDangling: boolean }
-  | { readonly kind: 'file'; readonly text: string }
 
 export interface InstallWishes {
   readonly role: Role
@@ -105,11 +48,6 @@ export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
     steps.push({ do: 'remove', path: places.previous, about: 'the version before' })
   }
   return steps
-}
-
-/** A plan from less than what is there would be another one. */
-function checkSeen({ unseen }: Facts): void {
-  for (const { fault } of unseen) throw fault
 }
 
 /** Whether there is a version before to go back to while this plan is carried out. */
@@ -295,59 +233,4 @@ function enableSteps(facts: Facts, { role, isPackaged }: InstallWishes): Step[] 
   }
   const target = isPackaged ? packagedUnitFile : unitFile
   return facts.isWanted ? [] : [{ do: 'link', path: wants, target }]
-}
-
-export interface UninstallWishes {
-  readonly role: Role
-  readonly isPackaged: boolean
-  /** Data and configuration too. */
-  readonly isPurge: boolean
-}
-
-export function planUninstall(facts: Facts, wishes: UninstallWishes): Step[] {
-  const { role, isPackaged, isPurge } = wishes
-  const places = placesOf(role)
-  checkSeen(facts)
-  if (facts.isOwnedByDpkg && !isPackaged) {
-    const message = `obelisk-${role} is a package: apt ${isPurge ? 'purge' : 'remove'} obelisk-${role}`
-    throw new AppError('usage', message, { exitCode: EXIT_USAGE })
-  }
-  const steps: Step[] = []
-  if (facts.isLive && facts.unit !== undefined) {
-    if (facts.unit.activeState !== 'inactive') {
-      steps.push({ do: 'systemctl', words: ['stop', places.unit] })
-    }
-    if (facts.unit.isEnabled) steps.push({ do: 'systemctl', words: ['disable', places.unit] })
-  } else if (facts.isWanted) {
-    steps.push({ do: 'remove', path: places.wants, about: 'starts the unit' })
-  }
-  const remove = (isThere: boolean, path: string, about: string): void => {
-    if (isThere) steps.push({ do: 'remove', path, about })
-  }
-  remove(facts.dropIn !== undefined, places.dropIn, 'what depends on this machine')
-  remove(!isPackaged && facts.unitFile !== undefined, places.unitFile, 'the unit')
-  if (facts.isLive && steps.length > 0) {
-    steps.push({ do: 'systemctl', words: ['daemon-reload'] })
-    steps.push({ do: 'systemctl', words: ['reset-failed', places.unit], mayFail: true })
-  }
-  if (!isPackaged) {
-    steps.push(...commandRemoval(facts, role))
-    remove(facts.tree !== undefined, places.tree, 'the program')
-  }
-  remove(facts.previous !== undefined, places.previous, 'the version before')
-  if (isPurge) for (const path of facts.kept) remove(true, path, 'asked by --purge')
-  return steps
-}
-
-function commandRemoval(facts: Facts, role: Role): Step[] {
-  const { command, tree } = placesOf(role)
-  const entry = facts.command
-  const isOurs =
-    (entry.kind === 'link' && entry.target === `${tree}/obelisk.mjs`) ||
-    (entry.kind === 'file' && entry.text.includes(`${tree}/obelisk.mjs`))
-  if (!isOurs) return []
-  const removal: Step = { do: 'remove', path: command, about: 'the command' }
-  if (!facts.hasOther) return [removal]
-  const other = placesOf(otherRole(role)).tree
-  return [removal, { do: 'link', path: command, target: `${other}/obelisk.mjs` }]
 }

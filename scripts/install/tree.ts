@@ -13,8 +13,8 @@ import { AppError, EXIT_BAD_INPUT, messageOf } from '../../shared/runtime/errors
 import { flush } from '../../shared/runtime/flush.ts'
 import { INVENTORY_FILE, PUBLIC_KEY_FILE, restoreModes, verifyTree } from '../package/inventory.ts'
 import { faultOf } from '../path-faults.ts'
+import type { TreeFacts } from './facts.ts'
 import { NODE_RANGE } from './places.ts'
-import type { TreeFacts } from './plan.ts'
 
 const SHOWN_MAX = 5
 

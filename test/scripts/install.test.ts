@@ -18,16 +18,15 @@ import { parse } from 'smol-toml'
 import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
 import { collectFacts } from '../../scripts/install/collect-facts.ts'
+import type { Facts, TreeFacts } from '../../scripts/install/facts.ts'
 import { Performer } from '../../scripts/install/perform.ts'
 import {
-  type Facts,
   type InstallWishes,
   isNewEnough,
   planGoingBack,
   planInstall,
-  planUninstall,
-  type TreeFacts,
 } from '../../scripts/install/plan.ts'
+import { planUninstall } from '../../scripts/install/plan-uninstall.ts'
 import { type Observation, Readiness } from '../../scripts/install/readiness.ts'
 import { readSettings } from '../../scripts/install/settings.ts'
 import { describe } from '../../scripts/install/steps.ts'

@@ -212,25 +212,28 @@ t.test('obelisk says where a program is that the package does not have', async (
   t.equal(stdout.toString().trim(), VERSION)
 })
 
-t.test('a configuration that is wrong ends a packaged program as it does one of the checkout', (t) => {
-  const wrong = join(WORK, 'wrong.toml')
-  writeFileSync(wrong, 'no_such_key = 1\n')
-  for (const role of roles) {
-    for (const [words, code] of [
-      [['--config', wrong], 78],
-      [['--no-such-option'], 2],
-    ] as const) {
-      const [packaged, ours] = [join(treeOf(role), 'obelisk.mjs'), PROGRAM].map((program) => {
-        const argv = [program, role, ...words]
-        const { status, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' })
-        return { status, stderr }
-      })
-      t.equal(packaged!.status, code, packaged!.stderr)
-      t.same(packaged, ours)
+t.test(
+  'a configuration that is wrong ends a packaged program as it does one of the checkout',
+  (t) => {
+    const wrong = join(WORK, 'wrong.toml')
+    writeFileSync(wrong, 'no_such_key = 1\n')
+    for (const role of roles) {
+      for (const [words, code] of [
+        [['--config', wrong], 78],
+        [['--no-such-option'], 2],
+      ] as const) {
+        const [packaged, ours] = [join(treeOf(role), 'obelisk.mjs'), PROGRAM].map((program) => {
+          const argv = [program, role, ...words]
+          const { status, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' })
+          return { status, stderr }
+        })
+        t.equal(packaged!.status, code, packaged!.stderr)
+        t.same(packaged, ours)
+      }
     }
-  }
-  t.end()
-})
+    t.end()
+  },
+)
 
 const hasDpkg = spawnSync('dpkg-deb', ['--version']).status === 0
 

@@ -1,0 +1,64 @@
+/** What is known of an installation before it is changed: what the plans decide on. */
+import type { Unseen } from '../path-faults.ts'
+
+/** A tree of files, as its inventory and its package.json say. */
+export interface TreeFacts {
+  readonly path: string
+  readonly version: string
+  readonly role: string
+  readonly architecture: string
+  /** The least Node. */
+  readonly node: string
+  /** Tells two trees apart: the bytes of the inventory. */
+  readonly inventory: string
+  readonly unitText: string
+  /** What is not as the inventory says. */
+  readonly problems: readonly string[]
+}
+
+export interface UnitFacts {
+  readonly isEnabled: boolean
+  readonly activeState: string
+  readonly statusText: string
+  /** systemd read the unit before it was changed. */
+  readonly needsReload: boolean
+}
+
+export interface Facts {
+  readonly architecture: string
+  /** The Node that the unit is to run, and its version if it could be asked. */
+  readonly node: { readonly path: string; readonly version: string | undefined } | undefined
+  readonly systemdVersion: number | undefined
+  /** Whether systemd can be asked; not below another root. */
+  readonly isLive: boolean
+  readonly tree: TreeFacts | undefined
+  readonly offered: TreeFacts | undefined
+  /** What an upgrade left: it did not get to say that the new version is ready. */
+  readonly previous: TreeFacts | undefined
+  readonly isOwnedByDpkg: boolean
+  readonly directories: Readonly<Record<string, boolean>>
+  readonly configuration: string | undefined
+  readonly credential: { readonly text: string; readonly mode: number } | undefined
+  readonly unitFile: string | undefined
+  readonly dropIn: string | undefined
+  readonly isWanted: boolean
+  /** What /usr/bin/obelisk is: a link's target, a file's text. */
+  readonly command: Entry
+  /** Whether the other program is installed beside this one. */
+  readonly hasOther: boolean
+  readonly unit: UnitFacts | undefined
+  /** What uninstall would remove with --purge. */
+  readonly kept: readonly string[]
+  /** What could not be looked at: above, it counts as missing. */
+  readonly unseen: readonly Unseen[]
+}
+
+export type Entry =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'link'; readonly target: string; readonly isDangling: boolean }
+  | { readonly kind: 'file'; readonly text: string }
+
+/** A plan from less than what is there would be another one. */
+export function checkSeen({ unseen }: Facts): void {
+  for (const { fault } of unseen) throw fault
+}

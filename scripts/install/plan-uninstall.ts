@@ -1,0 +1,61 @@
+/** The steps of a removal, from what is there. A decision without memory, as that of an installation. */
+import { AppError, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import type { Role } from '../package/architectures.ts'
+import { checkSeen, type Facts } from './facts.ts'
+import { otherRole, placesOf } from './places.ts'
+import type { Step } from './steps.ts'
+
+export interface UninstallWishes {
+  readonly role: Role
+  readonly isPackaged: boolean
+  /** Data and configuration too. */
+  readonly isPurge: boolean
+}
+
+export function planUninstall(facts: Facts, wishes: UninstallWishes): Step[] {
+  const { role, isPackaged, isPurge } = wishes
+  const places = placesOf(role)
+  checkSeen(facts)
+  if (facts.isOwnedByDpkg && !isPackaged) {
+    const message = `obelisk-${role} is a package: apt ${isPurge ? 'purge' : 'remove'} obelisk-${role}`
+    throw new AppError('usage', message, { exitCode: EXIT_USAGE })
+  }
+  const steps: Step[] = []
+  if (facts.isLive && facts.unit !== undefined) {
+    if (facts.unit.activeState !== 'inactive') {
+      steps.push({ do: 'systemctl', words: ['stop', places.unit] })
+    }
+    if (facts.unit.isEnabled) steps.push({ do: 'systemctl', words: ['disable', places.unit] })
+  } else if (facts.isWanted) {
+    steps.push({ do: 'remove', path: places.wants, about: 'starts the unit' })
+  }
+  const remove = (isThere: boolean, path: string, about: string): void => {
+    if (isThere) steps.push({ do: 'remove', path, about })
+  }
+  remove(facts.dropIn !== undefined, places.dropIn, 'what depends on this machine')
+  remove(!isPackaged && facts.unitFile !== undefined, places.unitFile, 'the unit')
+  if (facts.isLive && steps.length > 0) {
+    steps.push({ do: 'systemctl', words: ['daemon-reload'] })
+    steps.push({ do: 'systemctl', words: ['reset-failed', places.unit], mayFail: true })
+  }
+  if (!isPackaged) {
+    steps.push(...commandRemoval(facts, role))
+    remove(facts.tree !== undefined, places.tree, 'the program')
+  }
+  remove(facts.previous !== undefined, places.previous, 'the version before')
+  if (isPurge) for (const path of facts.kept) remove(true, path, 'asked by --purge')
+  return steps
+}
+
+function commandRemoval(facts: Facts, role: Role): Step[] {
+  const { command, tree } = placesOf(role)
+  const entry = facts.command
+  const isOurs =
+    (entry.kind === 'link' && entry.target === `${tree}/obelisk.mjs`) ||
+    (entry.kind === 'file' && entry.text.includes(`${tree}/obelisk.mjs`))
+  if (!isOurs) return []
+  const removal: Step = { do: 'remove', path: command, about: 'the command' }
+  if (!facts.hasOther) return [removal]
+  const other = placesOf(otherRole(role)).tree
+  return [removal, { do: 'link', path: command, target: `${other}/obelisk.mjs` }]
+}
