@@ -27,10 +27,16 @@ export function writeWhole(path: string, content: string | Uint8Array, mode: num
 
 export function linkWhole(path: string, target: string): void {
   replace(path, (temporary) => symlinkSync(target, temporary))
+  flush(dirname(path))
+}
+
+/** Where a file or a tree is made, until it is whole. */
+export function partialOf(path: string): string {
+  return `${path}.new`
 }
 
 function replace(path: string, make: (temporary: string) => void): void {
-  const temporary = `${path}.new`
+  const temporary = partialOf(path)
   try {
     rmSync(temporary, { force: true })
     make(temporary)

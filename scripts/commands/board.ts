@@ -20,6 +20,8 @@ function addInstall(program: Command, streams: Streams, done: Done): void {
     .option('--gateway <url>', 'where the gateway is: mqtt://host:port')
     .option('--username <name>', 'MQTT user name')
     .option('--password-file <file>', 'the MQTT password; it becomes a credential of the unit')
+    .option('--enable', 'also where somebody has disabled the unit')
+    .option('--packaged', 'the files are those of a Debian package')
     .option('--no-start', 'enable it only: it starts with the next boot')
     .option('--release-key <file>', 'the public key that the package must be signed by')
     .option('--start-timeout <seconds>', 'how long it may take to start (default 60)')
@@ -46,7 +48,6 @@ function addUninstall(program: Command, streams: Streams, done: Done): void {
 function withPlace(command: Command): Command {
   return command
     .option('--role <role>', 'agent or gateway')
-    .option('--packaged', 'the files are those of a Debian package')
     .option('--root <directory>', 'put everything under another root, without systemctl')
     .option('--dry-run', 'say what would be done, and do nothing')
 }

@@ -10,17 +10,23 @@ import {
   EXIT_WENT_BACK,
   messageOf,
 } from '../../shared/runtime/errors.ts'
-import { collectFacts, readNamed } from '../install/collect-facts.ts'
-import type { Facts } from '../install/facts.ts'
+import { checkFrom, collectFacts } from '../install/collect-facts.ts'
+import { type Facts, isSound } from '../install/facts.ts'
 import { Performer } from '../install/perform.ts'
 import { isRole, placesOf, under } from '../install/places.ts'
-import { hasWayBack, type InstallWishes, planGoingBack, planInstall } from '../install/plan.ts'
+import {
+  type InstallWishes,
+  isResting,
+  planGoingBack,
+  planInstall,
+  wayBackOf,
+} from '../install/plan.ts'
 import { planUninstall } from '../install/plan-uninstall.ts'
-import { READINESS_LIMITS } from '../install/readiness.ts'
+import { READINESS_LIMITS, type ReadinessLimits } from '../install/readiness.ts'
 import { readSettings } from '../install/settings.ts'
 import { describe, type Step } from '../install/steps.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
-import { readKey } from '../install/tree.ts'
+import { PrivateCopy } from '../install/tree-copy.ts'
 import { ROLES, type Role } from '../package/architectures.ts'
 import type { Streams } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
@@ -28,11 +34,12 @@ import { parseSeconds, usage } from './task-request.ts'
 interface CommonFlags {
   readonly role?: string
   readonly root?: string
-  readonly packaged?: boolean
   readonly dryRun?: boolean
 }
 
 export interface InstallFlags extends CommonFlags {
+  readonly packaged?: boolean
+  readonly enable?: boolean
   readonly from?: string
   readonly releaseKey?: string
   readonly id?: string
@@ -50,6 +57,11 @@ export interface UninstallFlags extends CommonFlags {
   readonly purge?: boolean
 }
 
+interface PlaceFlags {
+  readonly dryRun?: boolean
+  readonly packaged?: boolean
+}
+
 const POLL_MS = 500
 
 export async function install(
@@ -62,36 +74,71 @@ export async function install(
   const settings = await readSettings(role, { ...flags, others }, configuration)
   const limits = limitsOf(flags)
   const isLive = checkPlace(root, flags)
-  const programs = new SystemPrograms(streams.environment)
   const { from, releaseKey } = flags
-  const facts = await collectFacts({ role, root, isLive, from, releaseKey }, programs)
-  const wishes: InstallWishes = {
-    role,
-    settings,
-    isPackaged: flags.packaged === true,
-    isToStart: flags.start !== false,
-  }
-  const steps = planInstall(facts, wishes)
-  if (steps.length === 0) {
-    streams.stdout.write(`nothing to do: the ${role} is installed as wished\n`)
-    return EXIT_DONE
-  }
-  if (flags.dryRun) return printPlan(steps, streams)
-  const trustedKey =
-    releaseKey === undefined
-      ? readKey(under(root, placesOf(role).tree))
-      : readNamed(releaseKey, '--release-key')
-  const pollMs = Math.min(POLL_MS, limits.steadyMs / 4)
-  const performer = new Performer({ root, trustedKey, limits, pollMs }, programs, (line) => {
-    streams.stdout.write(`${line}\n`)
-  })
+  if (from !== undefined) checkFrom(from)
+  const programs = new SystemPrograms(streams.environment)
+  const copy = from === undefined ? undefined : PrivateCopy.of(from)
   try {
-    await performOrGoBack(performer, { facts, wishes, steps, root }, streams)
-  } catch (error) {
-    throw withWayOn(error)
+    const facts = await collectFacts({ role, root, isLive, copy, releaseKey }, programs)
+    const wishes: InstallWishes = {
+      role,
+      settings,
+      isPackaged: flags.packaged === true,
+      isToStart: flags.start !== false,
+      isToEnable: flags.enable === true,
+    }
+    return await carryOut(
+      facts,
+      wishes,
+      { programs, limits, isDry: flags.dryRun === true },
+      streams,
+    )
+  } finally {
+    copy?.remove()
   }
-  streams.stdout.write(`the ${role} is installed\n`)
+}
+
+interface Means {
+  readonly programs: SystemPrograms
+  readonly limits: ReadinessLimits
+  readonly isDry: boolean
+}
+
+async function carryOut(
+  facts: Facts,
+  wishes: InstallWishes,
+  { programs, limits, isDry }: Means,
+  streams: Streams,
+): Promise<number> {
+  const { root, trustedKey } = facts
+  const { role } = wishes
+  const steps = planInstall(facts, wishes)
+  const say = (line: string): void => {
+    streams.stdout.write(`${line}\n`)
+  }
+  if (facts.isOwnedByDpkg && !isSound(facts.tree)) {
+    const problems = facts.tree?.problems.join('; ') ?? 'it is missing'
+    streams.stderr.write(`warning: ${placesOf(role).tree} is not as packaged: ${problems}\n`)
+  }
+  const pollMs = Math.min(POLL_MS, limits.steadyMs / 4)
+  const performer = new Performer({ root, trustedKey, limits, pollMs }, programs, say)
+  if (steps.length === 0) say(`nothing to do: the ${role} is installed as wished`)
+  else if (isDry) return printPlan(steps, root, streams)
+  else {
+    try {
+      await performOrGoBack(performer, { facts, wishes, steps }, streams)
+    } catch (error) {
+      throw withWayOn(error)
+    }
+    say(`the ${role} is installed`)
+  }
+  if (isResting(facts, wishes)) say(restingText(facts, placesOf(role).unit))
   return EXIT_DONE
+}
+
+function restingText({ isMasked }: Facts, unit: string): string {
+  if (isMasked) return `${unit} is masked, and stays so: sudo systemctl unmask ${unit}`
+  return `${unit} is disabled, and stays so: sudo systemctl enable --now ${unit}`
 }
 
 /** Each step is a whole change, and a second run plans only what is missing. */
@@ -105,19 +152,18 @@ interface Work {
   readonly facts: Facts
   readonly wishes: InstallWishes
   readonly steps: readonly Step[]
-  readonly root: string
 }
 
 async function performOrGoBack(
   performer: Performer,
-  { facts, wishes, steps, root }: Work,
+  { facts, wishes, steps }: Work,
   streams: Streams,
 ): Promise<void> {
   try {
     await performer.perform(steps)
   } catch (error) {
-    const previous = under(root, placesOf(wishes.role).previous)
-    if (!hasWayBack(facts, wishes) || !existsSync(previous)) throw error
+    const previous = under(facts.root, placesOf(wishes.role).previous)
+    if (wayBackOf(facts, wishes) === undefined || !existsSync(previous)) throw error
     streams.stderr.write(`${messageOf(error)}\ngoing back to the version before\n`)
     await performer.perform(planGoingBack(facts, wishes))
     const message = `the new version did not become ready, and the one before runs again: ${messageOf(error)}`
@@ -130,13 +176,12 @@ export async function uninstall(flags: UninstallFlags, streams: Streams): Promis
   const isLive = checkPlace(root, flags)
   const programs = new SystemPrograms(streams.environment)
   const facts = await collectFacts({ role, root, isLive }, programs)
-  const isPackaged = flags.packaged === true
-  const steps = planUninstall(facts, { role, isPackaged, isPurge: flags.purge === true })
+  const steps = planUninstall(facts, { role, isPurge: flags.purge === true })
   if (steps.length === 0) {
     streams.stdout.write(`nothing to do: the ${role} is not installed\n`)
     return EXIT_DONE
   }
-  if (flags.dryRun) return printPlan(steps, streams)
+  if (flags.dryRun) return printPlan(steps, root, streams)
   const limits = READINESS_LIMITS
   const performer = new Performer({ root, limits, pollMs: POLL_MS }, programs, (line) => {
     streams.stdout.write(`${line}\n`)
@@ -146,12 +191,14 @@ export async function uninstall(flags: UninstallFlags, streams: Streams): Promis
   return EXIT_DONE
 }
 
-function sayWhatStays({ kept }: Facts, streams: Streams): void {
-  if (kept.length > 0) streams.stdout.write(`kept (--purge removes it): ${kept.join(' ')}\n`)
+function sayWhatStays({ root, kept }: Facts, streams: Streams): void {
+  if (kept.length === 0) return
+  const paths = kept.map((path) => under(root, path)).join(' ')
+  streams.stdout.write(`kept (--purge removes it): ${paths}\n`)
 }
 
-function printPlan(steps: readonly Step[], streams: Streams): number {
-  for (const step of steps) streams.stdout.write(`would ${describe(step)}\n`)
+function printPlan(steps: readonly Step[], root: string, streams: Streams): number {
+  for (const step of steps) streams.stdout.write(`would ${describe(step, root)}\n`)
   return EXIT_DONE
 }
 
@@ -167,7 +214,7 @@ function target({ role, root = '/' }: CommonFlags): { role: Role; root: string }
  * Another root needs neither rights nor systemd; this one needs both, but for a package that is put into
  * an image, where nothing runs. Says whether there is a systemd to talk to.
  */
-function checkPlace(root: string, { dryRun, packaged }: CommonFlags): boolean {
+function checkPlace(root: string, { dryRun, packaged }: PlaceFlags): boolean {
   if (root !== '/') return false
   const isLive = existsSync('/run/systemd/system')
   if (!isLive && !packaged) {

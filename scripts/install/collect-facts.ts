@@ -1,29 +1,30 @@
 /** Looks at the system, or at the files of one below another root, for the plan to decide on. */
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
 import { architectureOf, type Role } from '../package/architectures.ts'
 import { Sight } from '../path-faults.ts'
-import type { Entry, Facts, UnitFacts } from './facts.ts'
-import { NODE_PATHS, NODE_RANGE, otherRole, placesOf, under } from './places.ts'
+import { type Entry, type Facts, isSound, type UnitFacts } from './facts.ts'
+import { leftoversOf, NODE_PATHS, NODE_RANGE, otherRole, placesOf, under } from './places.ts'
 import { isNewEnough } from './plan.ts'
 import type { SystemPrograms } from './system-programs.ts'
-import { badTree, readKey, readTree } from './tree.ts'
+import { readOffered, readTree, trustedKeyOf } from './tree.ts'
+import type { PrivateCopy } from './tree-copy.ts'
 
 export interface FactsOptions {
   readonly role: Role
   readonly root: string
   /** Whether systemd runs, and is that of the root. */
   readonly isLive: boolean
-  /** The tree of `--from`. */
-  readonly from?: string | undefined
+  /** Of the tree of `--from`. */
+  readonly copy?: PrivateCopy | undefined
   /** A file with the public key that a tree must be signed by. */
   readonly releaseKey?: string | undefined
 }
 
 /** Throws AppError: what is offered cannot be read or is not sound. */
 export async function collectFacts(
-  { role, root, isLive, from, releaseKey }: FactsOptions,
+  { role, root, isLive, copy, releaseKey }: FactsOptions,
   programs: SystemPrograms,
 ): Promise<Facts> {
   const places = placesOf(role)
@@ -34,12 +35,13 @@ export async function collectFacts(
     sight.look(at(path), () => readFileSync(at(path), 'utf8'))
   const isThere = (path: string): boolean =>
     sight.look(at(path), () => lstatSync(at(path))) !== undefined
-  const treeOf = (path: string) => sight.look(at(path), () => readTree(at(path), undefined))
-  const keyOf = (path: string) => sight.look(at(path), () => readKey(at(path)))
+  const treeOf = (path: string) => sight.look(at(path), () => readTree(at(path)))
   const tree = treeOf(places.tree)
   const previous = treeOf(places.previous)
-  const trusted = key ?? keyOf(places.tree) ?? keyOf(places.previous)
-  const offered = from === undefined ? undefined : readOffered(from, trusted)
+  const trustedKey =
+    key ?? (copy && trustedKeyOf([places.tree, places.previous].map((path) => at(path))))
+  const offered = copy && readOffered(copy, trustedKey)
+  const best = offered ?? [tree, previous].find(isSound)
   const directories = Object.fromEntries(
     [places.configurationDirectory, places.credentialDirectory, places.dropInDirectory].map(
       (path) => [path, existsSync(at(path))],
@@ -49,46 +51,61 @@ export async function collectFacts(
   const kept = [
     ...[places.configuration, places.credential, places.state, places.privateState],
   ].filter(isThere)
+  const unit = isLive ? await askUnit(places.unit, programs) : undefined
+  const isMasked = isMask(at(places.unitFile))
+  const { trees, files } = leftoversOf(places)
+  const leftovers = [...trees.filter(isThere), ...files.filter((path) => isFile(at(path)))]
   return {
+    root,
     // Of another root only the package tells.
-    architecture:
-      root === '/' ? architectureOf(process.arch) : ((offered ?? tree)?.architecture ?? ''),
-    node: await findNode(root, (offered ?? tree)?.node ?? NODE_RANGE, programs),
+    architecture: root === '/' ? architectureOf(process.arch) : (best?.architecture ?? ''),
+    node: await findNode(root, best?.node ?? NODE_RANGE, programs),
     systemdVersion: isLive ? await askVersion(programs) : versionBelow(root),
     isLive,
     tree,
     offered,
+    offeredCopy: copy?.path,
+    trustedKey,
     previous,
-    isOwnedByDpkg: existsSync(at(places.dpkgList)),
+    isOwnedByDpkg: isListed(textOf(places.dpkgList), places.tree),
     directories,
     configuration: textOf(places.configuration),
     credential:
       credential === undefined
         ? undefined
         : { text: credential, mode: statSync(at(places.credential)).mode & 0o7777 },
-    unitFile: textOf(places.unitFile),
+    unitFile: isMasked ? undefined : textOf(places.unitFile),
     dropIn: textOf(places.dropIn),
     isWanted: isThere(places.wants),
+    isMasked: isMasked || unit?.isMasked === true,
     command: sight.look(at(places.command), () => entryOf(at(places.command), root)) ?? {
       kind: 'none',
     },
     hasOther: existsSync(at(placesOf(otherRole(role)).tree)),
-    unit: isLive ? await askUnit(places.unit, programs) : undefined,
+    unit,
+    leftovers,
     kept,
     unseen: sight.unseen,
   }
 }
 
-function readOffered(from: string, trustedKey: string | undefined) {
-  checkFrom(from)
-  const offered = readTree(resolve(from), trustedKey)
-  if (offered === undefined) throw badTree(from, ['there is no package.json'])
-  if (offered.problems.length > 0) throw badTree(from, offered.problems)
-  return offered
+/** dpkg has a list of a package that was removed and not purged, too: without its files. */
+function isListed(list: string | undefined, path: string): boolean {
+  return list?.split('\n').includes(path) === true
 }
 
-/** What is named has to be there; whether it is a package is another question. */
-function checkFrom(from: string): void {
+/** As `systemctl mask` leaves it. */
+function isMask(path: string): boolean {
+  const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
+  return isLink && readlinkSync(path) === '/dev/null'
+}
+
+function isFile(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === false
+}
+
+/** What is named has to be there; whether it is a package is another question. Throws AppError. */
+export function checkFrom(from: string): void {
   const refuse = (message: string, cause?: unknown): never => {
     const options = { exitCode: EXIT_UNREADABLE, ...(cause === undefined ? {} : { cause }) }
     throw new AppError('unreadable', `--from: ${message}`, options)
@@ -193,7 +210,7 @@ function numberIn(text: string): number | undefined {
 export async function askUnit(
   unit: string,
   programs: SystemPrograms,
-): Promise<UnitFacts & { restarts: number; exitStatus: number }> {
+): Promise<UnitFacts & { isMasked: boolean; restarts: number; exitStatus: number }> {
   const asked = 'ActiveState,StatusText,UnitFileState,NeedDaemonReload,NRestarts,ExecMainStatus'
   const { stdout } = await programs.run('systemctl', ['show', '-p', asked, unit])
   const shown = new Map(
@@ -204,6 +221,7 @@ export async function askUnit(
   )
   return {
     isEnabled: shown.get('UnitFileState') === 'enabled',
+    isMasked: shown.get('UnitFileState')?.startsWith('masked') === true,
     activeState: shown.get('ActiveState') ?? 'inactive',
     statusText: shown.get('StatusText') ?? '',
     needsReload: shown.get('NeedDaemonReload') === 'yes',

@@ -12,9 +12,16 @@ export interface TreeFacts {
   /** Tells two trees apart: the bytes of the inventory. */
   readonly inventory: string
   readonly unitText: string
-  /** What is not as the inventory says. */
+  /** What is not as the inventory says; of a tree that cannot be read nothing else is known. */
   readonly problems: readonly string[]
 }
+
+/** Whether there is a tree, and nothing is wrong with it: no other is run, or gone back to. */
+export function isSound(tree: TreeFacts | undefined): tree is SoundTree {
+  return tree !== undefined && tree.problems.length === 0
+}
+
+type SoundTree = TreeFacts & { readonly problems: readonly [] }
 
 export interface UnitFacts {
   readonly isEnabled: boolean
@@ -25,6 +32,7 @@ export interface UnitFacts {
 }
 
 export interface Facts {
+  readonly root: string
   readonly architecture: string
   /** The Node that the unit is to run, and its version if it could be asked. */
   readonly node: { readonly path: string; readonly version: string | undefined } | undefined
@@ -33,6 +41,10 @@ export interface Facts {
   readonly isLive: boolean
   readonly tree: TreeFacts | undefined
   readonly offered: TreeFacts | undefined
+  /** Where its files are, which nobody else can change. */
+  readonly offeredCopy: string | undefined
+  /** PEM of the key that a tree must be signed by; without one, by its own. */
+  readonly trustedKey: string | undefined
   /** What an upgrade left: it did not get to say that the new version is ready. */
   readonly previous: TreeFacts | undefined
   readonly isOwnedByDpkg: boolean
@@ -42,11 +54,15 @@ export interface Facts {
   readonly unitFile: string | undefined
   readonly dropIn: string | undefined
   readonly isWanted: boolean
+  /** A person has seen to it that nothing starts the unit. */
+  readonly isMasked: boolean
   /** What /usr/bin/obelisk is: a link's target, a file's text. */
   readonly command: Entry
   /** Whether the other program is installed beside this one. */
   readonly hasOther: boolean
   readonly unit: UnitFacts | undefined
+  /** What a run that was cut off has left, and no run needs. */
+  readonly leftovers: readonly string[]
   /** What uninstall would remove with --purge. */
   readonly kept: readonly string[]
   /** What could not be looked at: above, it counts as missing. */

@@ -9,7 +9,7 @@ import { under } from './places.ts'
 import { Readiness, type ReadinessLimits } from './readiness.ts'
 import { describe, type Step } from './steps.ts'
 import type { SystemPrograms } from './system-programs.ts'
-import { placeTree, restoreTree } from './tree.ts'
+import { placeTree, restoreTree } from './tree-swap.ts'
 
 export interface PerformOptions {
   readonly root: string
@@ -40,7 +40,7 @@ export class Performer {
 
   async perform(steps: readonly Step[]): Promise<void> {
     for (const step of steps) {
-      this.#say(describe(step))
+      this.#say(describe(step, this.#options.root))
       try {
         await this.#do(step)
       } catch (error) {
@@ -63,10 +63,19 @@ export class Performer {
         break
       case 'place-tree':
         makeDirectory(dirname(at(step.to)), 0o755)
-        placeTree(step.from, at(step.to), at(step.previous), this.#options.trustedKey)
+        await placeTree(
+          {
+            from: step.copy,
+            to: at(step.to),
+            previous: at(step.previous),
+            isKept: step.isKept,
+            trustedKey: this.#options.trustedKey,
+          },
+          this.#programs,
+        )
         break
       case 'restore-tree':
-        restoreTree(at(step.from), at(step.to))
+        await restoreTree(at(step.from), at(step.to), this.#programs)
         break
       case 'link':
         makeDirectory(dirname(at(step.path)), 0o755)

@@ -5,6 +5,7 @@ import { AGENT } from '../../firmware-agent/config.ts'
 import { defaultFile, type Program } from '../../shared/runtime/config.ts'
 import type { OptionTable } from '../../shared/runtime/option-table.ts'
 import { ROLES, type Role } from '../package/architectures.ts'
+import { partialOf } from '../whole-file.ts'
 
 export function isRole(text: unknown): text is Role {
   return ROLES.some((role) => role === text)
@@ -76,6 +77,24 @@ export function placesOf(role: Role): Places {
     privateState: `/var/lib/private/${name}`,
     dpkgList: `/var/lib/dpkg/info/${name}.list`,
   }
+}
+
+/** What a run leaves that is cut off: made beside its place, or on its way out. */
+export function leftoversOf(places: Places): {
+  trees: readonly string[]
+  files: readonly string[]
+} {
+  const { configuration, credential, unitFile, dropIn, wants, command, tree, previous } = places
+  const files = [configuration, credential, unitFile, dropIn, wants, command]
+  return {
+    trees: [partialOf(tree), failedOf(tree), partialOf(previous)],
+    files: files.map(partialOf),
+  }
+}
+
+/** Where a tree goes that is not kept. */
+export function failedOf(tree: string): string {
+  return `${tree}.failed`
 }
 
 export function under(root: string, path: string): string {

@@ -7,16 +7,15 @@ import type { Step } from './steps.ts'
 
 export interface UninstallWishes {
   readonly role: Role
-  readonly isPackaged: boolean
   /** Data and configuration too. */
   readonly isPurge: boolean
 }
 
 export function planUninstall(facts: Facts, wishes: UninstallWishes): Step[] {
-  const { role, isPackaged, isPurge } = wishes
+  const { role, isPurge } = wishes
   const places = placesOf(role)
   checkSeen(facts)
-  if (facts.isOwnedByDpkg && !isPackaged) {
+  if (facts.isOwnedByDpkg) {
     const message = `obelisk-${role} is a package: apt ${isPurge ? 'purge' : 'remove'} obelisk-${role}`
     throw new AppError('usage', message, { exitCode: EXIT_USAGE })
   }
@@ -25,24 +24,22 @@ export function planUninstall(facts: Facts, wishes: UninstallWishes): Step[] {
     if (facts.unit.activeState !== 'inactive') {
       steps.push({ do: 'systemctl', words: ['stop', places.unit] })
     }
-    if (facts.unit.isEnabled) steps.push({ do: 'systemctl', words: ['disable', places.unit] })
-  } else if (facts.isWanted) {
-    steps.push({ do: 'remove', path: places.wants, about: 'starts the unit' })
   }
   const remove = (isThere: boolean, path: string, about: string): void => {
     if (isThere) steps.push({ do: 'remove', path, about })
   }
   remove(facts.dropIn !== undefined, places.dropIn, 'what depends on this machine')
-  remove(!isPackaged && facts.unitFile !== undefined, places.unitFile, 'the unit')
+  // A unit without what enables it would be one that a person has disabled.
+  remove(facts.unitFile !== undefined, places.unitFile, 'the unit')
+  remove(facts.isWanted, places.wants, 'starts the unit')
   if (facts.isLive && steps.length > 0) {
     steps.push({ do: 'systemctl', words: ['daemon-reload'] })
     steps.push({ do: 'systemctl', words: ['reset-failed', places.unit], mayFail: true })
   }
-  if (!isPackaged) {
-    steps.push(...commandRemoval(facts, role))
-    remove(facts.tree !== undefined, places.tree, 'the program')
-  }
+  steps.push(...commandRemoval(facts, role))
+  remove(facts.tree !== undefined, places.tree, 'the program')
   remove(facts.previous !== undefined, places.previous, 'the version before')
+  for (const path of facts.leftovers) remove(true, path, 'a run that was cut off left it')
   if (isPurge) for (const path of facts.kept) remove(true, path, 'asked by --purge')
   return steps
 }

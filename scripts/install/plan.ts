@@ -5,10 +5,11 @@
 import { own } from '../../shared/core/own.ts'
 import { AppError, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import type { Role } from '../package/architectures.ts'
-import { checkSeen, type Entry, type Facts, type TreeFacts } from './facts.ts'
-import { placesOf, SYSTEMD_LEAST } from './places.ts'
+import { checkSeen, type Entry, type Facts, isSound, type TreeFacts } from './facts.ts'
+import { NODE_PATHS, placesOf, SYSTEMD_LEAST, under } from './places.ts'
 import { configurationText, type Settings } from './settings.ts'
 import type { Step } from './steps.ts'
+import { badTree } from './tree.ts'
 import { commandText, dropInText } from './unit-text.ts'
 
 export interface InstallWishes {
@@ -16,6 +17,8 @@ export interface InstallWishes {
   readonly settings: Settings
   readonly isPackaged: boolean
   readonly isToStart: boolean
+  /** Also a unit that a person has disabled. */
+  readonly isToEnable: boolean
 }
 
 export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
@@ -24,20 +27,27 @@ export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
   const tree = checkedTree(facts, wishes)
   checkMachine(facts, tree)
   const node = facts.node!.path
-  const steps = treeSteps(facts, wishes)
-  const isReplacing = steps.length > 0
-  steps.push(...configurationSteps(facts, wishes))
+  const steps = litterSteps(facts, wishes)
+  const placing = treeSteps(facts, wishes)
+  const settings = configurationSteps(facts, wishes)
   const unitSteps = planUnit(facts, wishes, tree, node)
+  steps.push(...placing, ...settings)
+  const isPackaged = comesByPackage(facts, wishes)
+  if (!isPackaged) steps.push(...enableSteps(facts, wishes))
   steps.push(...unitSteps)
-  const isChanged = steps.some((step) => step.do !== 'make-directory')
+  const isChanged = [...placing, ...settings, ...unitSteps].some(
+    (step) => step.do !== 'make-directory',
+  )
   steps.push(...commandSteps(facts, wishes, node))
-  if (facts.isLive && (isReplacing || unitSteps.length > 0 || facts.unit?.needsReload === true)) {
+  const isReloaded = placing.length > 0 || unitSteps.length > 0
+  if (facts.isLive && (isReloaded || facts.unit?.needsReload === true)) {
     steps.push({ do: 'systemctl', words: ['daemon-reload'] })
   }
-  steps.push(...enableSteps(facts, wishes))
-  const isUnconfirmed = hasWayBack(facts, wishes)
+  if (isPackaged) steps.push(...enableSteps(facts, wishes))
+  const isUnconfirmed = wayBackOf(facts, wishes) !== undefined
   const isRunning = facts.unit?.activeState === 'active'
-  if (facts.isLive && wishes.isToStart && (isChanged || isUnconfirmed || !isRunning)) {
+  const isToStart = facts.isLive && wishes.isToStart && (isRunning || !isResting(facts, wishes))
+  if (isToStart && (isChanged || isUnconfirmed || !isRunning)) {
     // Without --no-block systemctl would wait for READY itself, and say less.
     steps.push({ do: 'systemctl', words: ['reset-failed', places.unit], mayFail: true })
     steps.push({ do: 'systemctl', words: ['--no-block', 'restart', places.unit] })
@@ -50,22 +60,52 @@ export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
   return steps
 }
 
-/** Whether there is a version before to go back to while this plan is carried out. */
-export function hasWayBack(facts: Facts, wishes: InstallWishes): boolean {
-  if (facts.tree === undefined) return false
-  const isPlacing = treeSteps(facts, wishes).some((step) => step.do === 'place-tree')
-  return isPlacing || facts.previous !== undefined
+/** The version that can be gone back to while this plan is carried out: one with problems cannot. */
+export function wayBackOf(facts: Facts, wishes: InstallWishes): TreeFacts | undefined {
+  const [step] = treeSteps(facts, wishes)
+  if (step?.do === 'restore-tree') return undefined
+  if (step?.do === 'place-tree' && step.isKept) return facts.tree
+  return isSound(facts.previous) ? facts.previous : undefined
+}
+
+/** Whether a person has disabled or masked the unit: it stays so. */
+export function isResting(facts: Facts, wishes: InstallWishes): boolean {
+  if (facts.isMasked) return true
+  // The unit file of an installation by hand comes after what enables it.
+  const isFirst = !comesByPackage(facts, wishes) && facts.unitFile === undefined
+  if (isFirst || wishes.isToEnable) return false
+  return !isEnabled(facts)
+}
+
+/** Whether dpkg brings the files. */
+function comesByPackage(facts: Facts, wishes: InstallWishes): boolean {
+  return wishes.isPackaged || facts.isOwnedByDpkg
+}
+
+function isEnabled({ isLive, unit, isWanted }: Facts): boolean {
+  return isLive ? unit?.isEnabled === true : isWanted
+}
+
+function litterSteps(facts: Facts, { role }: InstallWishes): Step[] {
+  const { previous } = placesOf(role)
+  const isTorso = facts.previous !== undefined && !isSound(facts.previous)
+  return [
+    ...facts.leftovers.map((path) => ({ path, about: 'a run that was cut off left it' })),
+    ...(isTorso ? [{ path: previous, about: 'it is damaged, and no way back' }] : []),
+  ].map((one) => ({ do: 'remove', ...one }))
 }
 
 function treeSteps(facts: Facts, { role }: InstallWishes): Step[] {
   const { tree: to, previous } = placesOf(role)
-  const { offered } = facts
-  if (offered !== undefined && isReplaced(facts)) {
-    return [{ do: 'place-tree', from: offered.path, to, previous, version: offered.version }]
+  const { tree, offered, offeredCopy } = facts
+  if (offered !== undefined && !(isSound(tree) && tree.inventory === offered.inventory)) {
+    const { path: from, version } = offered
+    // One that never got to be ready is not kept in the place of one that was.
+    const isKept = isSound(tree) && !isSound(facts.previous)
+    return [{ do: 'place-tree', from, copy: offeredCopy!, to, previous, isKept, version }]
   }
-  // Power failed between the two renames of an upgrade.
-  const isMissing = facts.tree === undefined && facts.previous !== undefined
-  return isMissing ? [{ do: 'restore-tree', from: previous, to }] : []
+  const isMissing = facts.isOwnedByDpkg ? tree === undefined : !isSound(tree)
+  return isMissing && isSound(facts.previous) ? [{ do: 'restore-tree', from: previous, to }] : []
 }
 
 /** After a version that did not become ready: the one before, as it was. */
@@ -73,7 +113,7 @@ export function planGoingBack(facts: Facts, wishes: InstallWishes): Step[] {
   const places = placesOf(wishes.role)
   const steps: Step[] = [{ do: 'restore-tree', from: places.previous, to: places.tree }]
   const path = wishes.isPackaged ? places.packagedUnitFile : places.unitFile
-  const text = (facts.previous ?? facts.tree)?.unitText
+  const text = wayBackOf(facts, wishes)?.unitText
   if (text !== undefined) {
     steps.push({ do: 'write-file', path, text, mode: 0o644, about: 'the unit, as it was' })
   }
@@ -99,27 +139,34 @@ export function hasJoined(statusText: string): boolean {
   return statusText.startsWith('joined ')
 }
 
-/** Whether what is offered is another version than what is there, or that one is damaged. */
-function isReplaced({ tree, offered }: Facts): boolean {
-  return offered?.inventory !== tree?.inventory || (tree?.problems.length ?? 0) > 0
-}
-
 function checkedTree(facts: Facts, { role, isPackaged }: InstallWishes): TreeFacts {
-  const places = placesOf(role)
+  const { tree, unit, unitFile } = placesOf(role)
+  const refuse = (message: string): never => {
+    throw new AppError('usage', message, { exitCode: EXIT_USAGE })
+  }
+  const path = under(facts.root, tree)
   if (facts.isOwnedByDpkg && !isPackaged && facts.offered !== undefined) {
-    const message = `${places.tree} belongs to the package obelisk-${role}: upgrade it with apt, or remove the package first`
-    throw new AppError('usage', message, { exitCode: EXIT_USAGE })
+    refuse(
+      `${path} belongs to the package obelisk-${role}: upgrade it with apt, or remove the package first`,
+    )
   }
-  const tree = facts.offered ?? facts.tree ?? facts.previous
-  if (tree === undefined) {
-    const message = `there is nothing in ${places.tree} yet: name an unpacked package with --from <tree>`
-    throw new AppError('usage', message, { exitCode: EXIT_USAGE })
+  if (facts.isMasked && !isPackaged) {
+    refuse(`${under(facts.root, unitFile)} is masked: sudo systemctl unmask ${unit}`)
   }
-  if (tree.role !== role) {
-    const message = `${tree.path} is of the ${tree.role}, not of the ${role}`
-    throw new AppError('usage', message, { exitCode: EXIT_USAGE })
+  const found = facts.offered ?? [facts.tree, facts.previous].find(isSound) ?? facts.tree
+  if (found === undefined) {
+    return refuse(`there is nothing in ${path} yet: name an unpacked package with --from <tree>`)
   }
-  return tree
+  if (!isSound(found) && !(facts.isOwnedByDpkg && found.role === role)) {
+    const remedy = facts.isOwnedByDpkg
+      ? `sudo apt install --reinstall obelisk-${role} brings it anew`
+      : 'name an unpacked package to put in its place with --from <tree>'
+    throw badTree(found.path, found.problems, remedy)
+  }
+  if (found.role !== role) {
+    throw badTree(found.path, [`it is of the ${found.role}, not of the ${role}`])
+  }
+  return found
 }
 
 function checkMachine(facts: Facts, tree: TreeFacts): void {
@@ -130,11 +177,12 @@ function checkMachine(facts: Facts, tree: TreeFacts): void {
     refuse(`${tree.path} is for ${tree.architecture}; this machine is ${facts.architecture}`)
   }
   if (facts.node === undefined) {
-    refuse(`no Node ${tree.node} at /usr/lib/obelisk-node, /usr/bin or /usr/local/bin: install it`)
+    const places = NODE_PATHS.map((path) => under(facts.root, path)).join(', ')
+    refuse(`no Node ${tree.node} at ${places}: install it`)
   }
   const { path, version } = facts.node!
   if (version !== undefined && !isNewEnough(version, tree.node)) {
-    refuse(`${path} is Node ${version}; Obelisk needs ${tree.node}`)
+    refuse(`${under(facts.root, path)} is Node ${version}; Obelisk needs ${tree.node}`)
   }
   // Of another root it may not be known.
   const { systemdVersion } = facts
@@ -207,10 +255,11 @@ function planUnit(facts: Facts, wishes: InstallWishes, tree: TreeFacts, node: st
   return steps
 }
 
-function commandSteps(facts: Facts, { role, isPackaged }: InstallWishes, node: string): Step[] {
+function commandSteps(facts: Facts, wishes: InstallWishes, node: string): Step[] {
+  const { role } = wishes
   const { command, tree } = placesOf(role)
   // Packages share the name by update-alternatives.
-  if (isPackaged || facts.isOwnedByDpkg) return []
+  if (comesByPackage(facts, wishes)) return []
   const { kind } = facts.command
   const text = commandText(role, node)
   if (text !== undefined) {
@@ -226,11 +275,11 @@ function isDangling(entry: Entry): boolean {
   return entry.kind === 'link' && entry.isDangling
 }
 
-function enableSteps(facts: Facts, { role, isPackaged }: InstallWishes): Step[] {
-  const { unit, wants, unitFile, packagedUnitFile } = placesOf(role)
-  if (facts.isLive) {
-    return facts.unit?.isEnabled ? [] : [{ do: 'systemctl', words: ['enable', unit] }]
-  }
-  const target = isPackaged ? packagedUnitFile : unitFile
-  return facts.isWanted ? [] : [{ do: 'link', path: wants, target }]
+function enableSteps(facts: Facts, wishes: InstallWishes): Step[] {
+  const { unit, wants, unitFile, packagedUnitFile } = placesOf(wishes.role)
+  if (isEnabled(facts) || isResting(facts, wishes)) return []
+  const isPackaged = comesByPackage(facts, wishes)
+  if (facts.isLive && isPackaged) return [{ do: 'systemctl', words: ['enable', unit] }]
+  // systemctl cannot be asked: the unit is not there yet, or nothing runs.
+  return [{ do: 'link', path: wants, target: isPackaged ? packagedUnitFile : unitFile }]
 }

@@ -1,4 +1,5 @@
 /** What an installation does, one by one; the same list is performed or printed. */
+import { under } from './places.ts'
 
 export type Step =
   | { readonly do: 'make-directory'; readonly path: string; readonly mode: number }
@@ -10,12 +11,15 @@ export type Step =
       /** Why, and never what is in it. */
       readonly about: string
     }
-  /** By a rename of a complete, verified copy; what was there becomes `previous`. */
+  /** A complete, verified copy takes the place; what was there becomes `previous`, if it is kept. */
   | {
       readonly do: 'place-tree'
+      /** As the user named it; its files are those at `copy`. */
       readonly from: string
+      readonly copy: string
       readonly to: string
       readonly previous: string
+      readonly isKept: boolean
       readonly version: string
     }
   /** The tree that was kept takes its place again. */
@@ -26,20 +30,22 @@ export type Step =
   /** Waits until the unit is ready; the steps that follow are only for one that is. */
   | { readonly do: 'watch'; readonly unit: string; readonly mustJoin: boolean }
 
-export function describe(step: Step): string {
+/** In paths as they are on this machine: below the root. */
+export function describe(step: Step, root: string): string {
+  const at = (path: string): string => under(root, path)
   switch (step.do) {
     case 'make-directory':
-      return `make ${step.path} (${octal(step.mode)})`
+      return `make ${at(step.path)} (${octal(step.mode)})`
     case 'write-file':
-      return `write ${step.path} (${octal(step.mode)}): ${step.about}`
+      return `write ${at(step.path)} (${octal(step.mode)}): ${step.about}`
     case 'place-tree':
-      return `put version ${step.version} from ${step.from} to ${step.to}`
+      return `put version ${step.version} from ${step.from} to ${at(step.to)}`
     case 'restore-tree':
-      return `put ${step.from} back to ${step.to}`
+      return `put ${at(step.from)} back to ${at(step.to)}`
     case 'link':
-      return `link ${step.path} to ${step.target}`
+      return `link ${at(step.path)} to ${step.target}`
     case 'remove':
-      return `remove ${step.path}: ${step.about}`
+      return `remove ${at(step.path)}: ${step.about}`
     case 'systemctl':
       return `systemctl ${step.words.join(' ')}`
     case 'watch':

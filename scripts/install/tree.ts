@@ -1,113 +1,119 @@
-/** Trees of files as packages bring them: read, checked against their inventory, put in place. */
-import {
-  cpSync,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
+/** Trees of files as packages bring them: what they say of themselves, and what is wrong with them. */
+import { lstatSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError, EXIT_BAD_INPUT, messageOf } from '../../shared/runtime/errors.ts'
-import { flush } from '../../shared/runtime/flush.ts'
-import { INVENTORY_FILE, PUBLIC_KEY_FILE, restoreModes, verifyTree } from '../package/inventory.ts'
+import { INVENTORY_FILE, isPublicKey, PUBLIC_KEY_FILE, verifyTree } from '../package/inventory.ts'
 import { faultOf } from '../path-faults.ts'
 import type { TreeFacts } from './facts.ts'
-import { NODE_RANGE } from './places.ts'
+import { isRole, NODE_RANGE } from './places.ts'
+import type { PrivateCopy } from './tree-copy.ts'
 
 const SHOWN_MAX = 5
 
-/** What the tree says of itself, or nothing where there is none. */
-export function readTree(directory: string, trustedKey: string | undefined): TreeFacts | undefined {
-  if (!isThere(join(directory, 'package.json'))) return undefined
+/**
+ * What the tree says of itself, or nothing where there is none. One that cannot be read, whatever is
+ * missing in it or cut off, has problems and no more. Throws AppError where it may not be looked at.
+ */
+export function readTree(directory: string, trustedKey?: string): TreeFacts | undefined {
   try {
-    const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'))
-    const { role, architecture, node = NODE_RANGE } = manifest.obelisk
-    const unit = join(directory, 'systemd', `obelisk-${role}.service`)
-    return {
-      path: directory,
-      version: String(manifest.version),
-      role: String(role),
-      architecture: String(architecture),
-      node: String(node),
-      inventory: readFileSync(join(directory, INVENTORY_FILE), 'utf8'),
-      unitText: readFileSync(unit, 'utf8'),
-      problems: problemsOf(directory, trustedKey),
-    }
+    if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) return undefined
+    return { ...contentsOf(directory), problems: problemsOf(directory, trustedKey) }
   } catch (error) {
-    const fault = faultOf(error, directory, 'looked at')
-    if (fault instanceof AppError) throw fault
-    throw badTree(directory, [messageOf(error)], error)
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EACCES' || code === 'EPERM') throw faultOf(error, directory, 'looked at')
+    const nothing = { version: '', role: '', architecture: '', inventory: '', unitText: '' }
+    const problems = [messageOf(error).replaceAll(`${directory}/`, '')]
+    return { path: directory, ...nothing, node: NODE_RANGE, problems }
   }
 }
 
-/** The key that a tree came with, which the next one has to be signed by too. */
-export function readKey(directory: string): string | undefined {
-  const path = join(directory, PUBLIC_KEY_FILE)
-  return isThere(path) ? readFileSync(path, 'utf8') : undefined
+/** The tree of a copy, by the name that its original has for the user. Throws AppError for a bad one. */
+export function readOffered(copy: PrivateCopy, trustedKey: string | undefined): TreeFacts {
+  const { original, path, problems } = copy
+  const offered = readTree(path, trustedKey)!
+  const found = [...problems.map(asLine), ...offered.problems]
+  if (found.length > 0) throw badTree(original, found)
+  return { ...offered, path: original }
 }
 
-/** What may not be looked at throws: it is not the same as not there. */
-function isThere(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined
+function contentsOf(directory: string): Omit<TreeFacts, 'problems'> {
+  const textOf = (name: string): string => {
+    try {
+      return readFileSync(join(directory, name), 'utf8')
+    } catch (error) {
+      const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+      throw isMissing ? new Error(`${name} is missing`) : error
+    }
+  }
+  const { version, role, architecture, node } = parseManifest(textOf('package.json'))
+  return {
+    path: directory,
+    version,
+    role,
+    architecture,
+    node,
+    inventory: textOf(INVENTORY_FILE),
+    unitText: textOf(`systemd/obelisk-${role}.service`),
+  }
 }
 
-function problemsOf(directory: string, trustedKey: string | undefined): string[] {
-  const key = trustedKey ?? readKey(directory)
-  if (key === undefined) return [`${PUBLIC_KEY_FILE} is missing`]
-  return verifyTree(directory, key).map(({ path, message }) => `${path} ${message}`)
-}
-
-export function badTree(directory: string, problems: readonly string[], cause?: unknown): AppError {
-  const more = problems.length > SHOWN_MAX ? [`and ${problems.length - SHOWN_MAX} more`] : []
-  const lines = [...problems.slice(0, SHOWN_MAX), ...more].map((line) => `\n  ${line}`).join('')
-  return new AppError('bad-package', `${directory} is not a sound package:${lines}`, {
-    ...(cause === undefined ? {} : { cause }),
-    exitCode: EXIT_BAD_INPUT,
-  })
+function parseManifest(text: string) {
+  let manifest: { version?: unknown; obelisk?: Record<string, unknown> } | null
+  try {
+    manifest = JSON.parse(text)
+  } catch (error) {
+    throw new Error(`package.json is not JSON: ${messageOf(error)}`)
+  }
+  const { role, architecture, node = NODE_RANGE } = manifest?.obelisk ?? {}
+  if (!isRole(role)) throw new Error('package.json is that of another package')
+  return {
+    version: String(manifest?.version),
+    role,
+    architecture: String(architecture),
+    node: String(node),
+  }
 }
 
 /**
- * Puts a copy of `from` to `to`: copied and flushed beside it, checked, then renamed. At any moment
- * `to` is a whole tree or, between two renames, absent with the old one whole at `previous`.
+ * The key that the next tree has to be signed by too: of the first of these that has one. Throws AppError
+ * where there is one and it is damaged: then nobody knows whom to trust.
  */
-export function placeTree(from: string, to: string, previous: string, trustedKey?: string): void {
-  const copy = `${to}.new`
-  rmSync(copy, { recursive: true, force: true })
+export function trustedKeyOf(directories: readonly string[]): string | undefined {
+  const keys = directories.map(readKey).filter((key) => key !== undefined)
+  const sound = keys.find(isPublicKey)
+  if (sound !== undefined || keys.length === 0) return sound
+  const [path] = directories.map((directory) => join(directory, PUBLIC_KEY_FILE))
+  const message = `${path} is damaged: name the public key to trust with --release-key`
+  throw new AppError('bad-package', message, { exitCode: EXIT_BAD_INPUT })
+}
+
+/** The key that a tree came with. */
+function readKey(directory: string): string | undefined {
   try {
-    cpSync(from, copy, { recursive: true, preserveTimestamps: true })
-    restoreModes(copy)
-    const problems = problemsOf(copy, trustedKey)
-    if (problems.length > 0) throw badTree(copy, problems)
-    flushTree(copy)
+    return readFileSync(join(directory, PUBLIC_KEY_FILE), 'utf8')
   } catch (error) {
-    rmSync(copy, { recursive: true, force: true })
-    throw error
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw faultOf(error, join(directory, PUBLIC_KEY_FILE), 'looked at')
   }
-  if (existsSync(to)) {
-    rmSync(previous, { recursive: true, force: true })
-    renameSync(to, previous)
-  }
-  renameSync(copy, to)
-  flush(join(to, '..'))
 }
 
-/** The tree that was kept takes its place again. */
-export function restoreTree(from: string, to: string): void {
-  const failed = `${to}.failed`
-  rmSync(failed, { recursive: true, force: true })
-  if (existsSync(to)) renameSync(to, failed)
-  renameSync(from, to)
-  flush(join(to, '..'))
-  rmSync(failed, { recursive: true, force: true })
+export function problemsOf(directory: string, trustedKey: string | undefined): string[] {
+  const key = trustedKey ?? readKey(directory)
+  if (key === undefined) return [`${PUBLIC_KEY_FILE} is missing`]
+  return verifyTree(directory, key).map(asLine)
 }
 
-function flushTree(directory: string): void {
-  for (const entry of readdirSync(directory, { withFileTypes: true })) {
-    const path = join(directory, entry.name)
-    if (entry.isDirectory()) flushTree(path)
-    else flush(path)
-  }
-  flush(directory)
+function asLine({ path, message }: { readonly path: string; readonly message: string }): string {
+  return `${path} ${message}`
+}
+
+/** `remedy` is told after the problems. */
+export function badTree(directory: string, problems: readonly string[], remedy?: string): AppError {
+  const more = problems.length > SHOWN_MAX ? [`and ${problems.length - SHOWN_MAX} more`] : []
+  const last = remedy === undefined ? [] : [remedy]
+  const lines = [...problems.slice(0, SHOWN_MAX), ...more, ...last].map((line) => `\n  ${line}`)
+  return new AppError('bad-package', `${directory} is not a sound package:${lines.join('')}`, {
+    exitCode: EXIT_BAD_INPUT,
+  })
 }

@@ -111,6 +111,15 @@ export function restoreModes(directory: string): void {
   }
 }
 
+/** Whether the text is a key that a tree can be signed by. */
+export function isPublicKey(text: string): boolean {
+  try {
+    return createPublicKey(text).asymmetricKeyType === 'ed25519'
+  } catch {
+    return false
+  }
+}
+
 function isSigned(bytes: Buffer, signature: string, publicKey: KeyObject | string): boolean {
   const key = typeof publicKey === 'string' ? createPublicKey(publicKey) : publicKey
   if (key.asymmetricKeyType !== 'ed25519') throw new Error('the trusted key is not an Ed25519 key')

@@ -25,6 +25,7 @@ import {
   isNewEnough,
   planGoingBack,
   planInstall,
+  wayBackOf,
 } from '../../scripts/install/plan.ts'
 import { planUninstall } from '../../scripts/install/plan-uninstall.ts'
 import { type Observation, Readiness } from '../../scripts/install/readiness.ts'
@@ -53,12 +54,15 @@ const TREE: TreeFacts = {
 }
 
 const BARE: Facts = {
+  root: '/',
   architecture: 'arm64',
   node: { path: '/usr/bin/node', version: '20.19.2' },
   systemdVersion: 252,
   isLive: true,
   tree: undefined,
   offered: TREE,
+  offeredCopy: '/tmp/copy/tree',
+  trustedKey: undefined,
   previous: undefined,
   isOwnedByDpkg: false,
   directories: {},
@@ -67,9 +71,11 @@ const BARE: Facts = {
   unitFile: undefined,
   dropIn: undefined,
   isWanted: false,
+  isMasked: false,
   command: { kind: 'none' },
   hasOther: false,
   unit: { isEnabled: false, activeState: 'inactive', statusText: '', needsReload: false },
+  leftovers: [],
   kept: [],
   unseen: [],
 }
@@ -79,6 +85,7 @@ const WISHES: InstallWishes = {
   settings: { values: { id: 'edge-1' } },
   isPackaged: false,
   isToStart: true,
+  isToEnable: false,
 }
 
 const CONFIGURATION =
@@ -101,17 +108,17 @@ const INSTALLED: Facts = {
 }
 
 const lines = (facts: Facts, wishes: Partial<InstallWishes> = {}): string[] =>
-  planInstall(facts, { ...WISHES, ...wishes }).map(describe)
+  planInstall(facts, { ...WISHES, ...wishes }).map((step) => describe(step, '/'))
 
 t.test('a bare system gets everything, in order', (t) => {
   t.same(lines(BARE), [
     'put version 1.0.0 from /tmp/tree to /usr/lib/obelisk-agent',
     'make /etc/obelisk (0755)',
     'write /etc/obelisk/agent.toml (0644): sets id',
+    'link /etc/systemd/system/multi-user.target.wants/obelisk-agent.service to /etc/systemd/system/obelisk-agent.service',
     'write /etc/systemd/system/obelisk-agent.service (0644): the unit',
     'link /usr/bin/obelisk to /usr/lib/obelisk-agent/obelisk.mjs',
     'systemctl daemon-reload',
-    'systemctl enable obelisk-agent.service',
     'systemctl reset-failed obelisk-agent.service',
     'systemctl --no-block restart obelisk-agent.service',
     'wait until obelisk-agent.service is ready',
@@ -168,11 +175,7 @@ t.test('only what differs is changed', (t) => {
       'a damaged tree',
       { ...INSTALLED, tree: { ...TREE, problems: ['agent.mjs is missing'] } },
       { isToStart: false },
-      [
-        'put version 1.0.0 from /tmp/tree to /usr/lib/obelisk-agent',
-        'systemctl daemon-reload',
-        'remove /usr/lib/obelisk-agent.previous: the version before',
-      ],
+      ['put version 1.0.0 from /tmp/tree to /usr/lib/obelisk-agent', 'systemctl daemon-reload'],
     ],
     [
       'a tree that is away between two renames',
@@ -225,9 +228,60 @@ t.test('an upgrade waits for what was there before: a node that had joined joins
   t.end()
 })
 
+t.test('a unit that a person has disabled or masked stays so', (t) => {
+  const disabled = { ...INSTALLED.unit!, isEnabled: false, activeState: 'inactive' }
+  const offered = { ...TREE, version: '2.0.0', inventory: 'two' }
+  const byHand = { ...INSTALLED, offered, unit: disabled }
+  const packaged: Facts = { ...byHand, unitFile: undefined, isOwnedByDpkg: true, previous: TREE }
+  const steps = {
+    byHand: lines(byHand),
+    packaged: lines({ ...packaged, offered: undefined }, { isPackaged: true }),
+    masked: lines({ ...packaged, offered: undefined, isMasked: true }, { isPackaged: true }),
+    another: lines({ ...byHand, isLive: false, unit: undefined }),
+  }
+  for (const [name, plan] of Object.entries(steps)) {
+    t.ok(plan.length > 0, name)
+    t.notMatch(plan.join('\n'), /enable|restart|wants|wait/, name)
+  }
+  t.same(lines({ ...byHand, offered: TREE }), [], 'and nothing is to do')
+  const enabled = lines({ ...byHand, offered: TREE }, { isToEnable: true })
+  t.match(enabled[0], /^link .*wants/, 'unless it is asked for')
+  t.match(enabled.at(-2), /restart/)
+  const asked = { isPackaged: true, isToEnable: true }
+  t.match(lines({ ...packaged, offered: undefined }, asked).join('\n'), /systemctl enable/)
+
+  const running = { ...byHand, unit: { ...disabled, activeState: 'active' } }
+  t.notMatch(lines(running).join('\n'), /enable|wants/, 'started by hand, it stays disabled')
+  t.match(lines(running).join('\n'), /restart/, 'and goes on with the new version')
+  t.throws(() => lines({ ...BARE, isMasked: true }), { code: 'usage', message: /unmask/ })
+  t.end()
+})
+
+t.test('only a sound version is a way back', (t) => {
+  const offered = { ...TREE, version: '2.0.0', inventory: 'two' }
+  const torso = { ...TREE, version: '', problems: ['package.json is missing'] }
+  const steps = (facts: Partial<Facts>) => {
+    const all = { ...INSTALLED, offered, ...facts }
+    return { plan: lines(all).join('\n'), back: wayBackOf(all, WISHES)?.version }
+  }
+  const removed = /remove \S+\.previous: it is damaged[\s\S]*put version 2/
+  t.match(steps({ previous: torso }), { plan: removed, back: '1.0.0' }, 'the sound tree is kept')
+  t.match(steps({ tree: torso, previous: torso }), { plan: removed, back: undefined })
+  const before = { ...TREE, version: '0.9.0' }
+  t.match(steps({ tree: torso, previous: before }), { plan: /put version 2/, back: '0.9.0' })
+  t.match(steps({ previous: before }), { back: '0.9.0' }, 'not one that never got to be ready')
+  t.match(steps({ tree: torso, previous: before, offered: undefined }).plan, /^put \S+ back to/)
+  t.match(steps({ tree: offered, previous: torso, offered: undefined }), {
+    plan: /remove \S+\.previous: it is damaged/,
+    back: undefined,
+  })
+  t.end()
+})
+
 t.test('a package in an image, where nothing runs, is enabled and not started', (t) => {
   const facts = { ...BARE, isLive: false, unit: undefined, offered: undefined, isOwnedByDpkg: true }
-  t.same(lines({ ...facts, tree: TREE }, { isPackaged: true, settings: { values: {} } }), [
+  const wishes = { isPackaged: true, isToEnable: true, settings: { values: {} } }
+  t.same(lines({ ...facts, tree: TREE }, wishes), [
     'make /etc/obelisk (0755)',
     'write /etc/obelisk/agent.toml (0644): the configuration',
     'link /etc/systemd/system/multi-user.target.wants/obelisk-agent.service to /lib/systemd/system/obelisk-agent.service',
@@ -236,7 +290,8 @@ t.test('a package in an image, where nothing runs, is enabled and not started', 
 })
 
 t.test('going back restores the tree and every file as it was', (t) => {
-  const facts = { ...INSTALLED, credential: { text: 'old', mode: 0o600 } }
+  const offered = { ...TREE, version: '2.0.0', inventory: 'two', unitText: '[Service]\n' }
+  const facts = { ...INSTALLED, offered, credential: { text: 'old', mode: 0o600 } }
   const wishes = { ...WISHES, settings: { values: { id: 'b' }, password: 'new' } }
   const steps = planGoingBack(facts, wishes)
   t.match(steps[0], { do: 'restore-tree', to: '/usr/lib/obelisk-agent' })
@@ -269,23 +324,23 @@ t.test('what does not fit is refused before anything is touched', (t) => {
   t.same(refused({ ...BARE, systemdVersion: 251 }), ['unsuitable', 71])
   t.ok(lines({ ...BARE, systemdVersion: undefined }).length > 0, 'what is not known is no reason')
   t.same(refused({ ...BARE, offered: undefined }), ['usage', 2])
-  t.same(refused({ ...BARE, offered: { ...TREE, role: 'gateway' } }), ['usage', 2])
+  t.same(refused({ ...BARE, offered: { ...TREE, role: 'gateway' } }), ['bad-package', 65])
   t.same(refused({ ...INSTALLED, isOwnedByDpkg: true }), ['usage', 2])
   t.end()
 })
 
 t.test('uninstall leaves data and configuration, unless told', (t) => {
   const kept = ['/etc/obelisk/agent.toml', '/var/lib/obelisk-agent']
-  const facts = { ...INSTALLED, dropIn: 'x', kept }
+  const facts = { ...INSTALLED, dropIn: 'x', isWanted: true, kept }
   const plan = (wishes: object, from: Facts = facts): string[] =>
-    planUninstall(from, { role: 'agent', isPackaged: false, isPurge: false, ...wishes }).map(
-      describe,
+    planUninstall(from, { role: 'agent', isPurge: false, ...wishes }).map((step) =>
+      describe(step, '/'),
     )
   t.same(plan({}), [
     'systemctl stop obelisk-agent.service',
-    'systemctl disable obelisk-agent.service',
     'remove /etc/systemd/system/obelisk-agent.service.d/10-install.conf: what depends on this machine',
     'remove /etc/systemd/system/obelisk-agent.service: the unit',
+    'remove /etc/systemd/system/multi-user.target.wants/obelisk-agent.service: starts the unit',
     'systemctl daemon-reload',
     'systemctl reset-failed obelisk-agent.service',
     'remove /usr/bin/obelisk: the command',
@@ -300,9 +355,7 @@ t.test('uninstall leaves data and configuration, unless told', (t) => {
       'link /usr/bin/obelisk to /usr/lib/obelisk-gateway/obelisk.mjs',
     ),
   )
-  const packaged = { ...facts, unitFile: undefined, isOwnedByDpkg: true }
-  t.notOk(plan({ isPackaged: true }, packaged).some((line) => line.includes('/usr/lib')))
-  t.throws(() => plan({}, packaged), { code: 'usage' })
+  t.throws(() => plan({}, { ...facts, isOwnedByDpkg: true }), { code: 'usage' })
   t.same(plan({}, { ...BARE, unit: { ...BARE.unit! } }), [])
   t.end()
 })
@@ -568,7 +621,7 @@ t.test('another root: installed, again, changed, removed', async (t) => {
   mkdirSync(at('var/lib/obelisk-agent'), { recursive: true })
   const removed = await obelisk('uninstall', '--role', 'agent', '--root', root)
   t.equal(removed.code, 0, removed.err)
-  t.match(removed.out, /kept \(--purge removes it\): \/etc\/obelisk\/agent\.toml/)
+  t.match(removed.out, `kept (--purge removes it): ${file}`)
   t.notOk(existsSync(at('usr/lib/obelisk-agent')))
   t.ok(existsSync(file))
   t.equal((await obelisk('uninstall', '--role', 'agent', '--root', root, '--purge')).code, 0)
@@ -780,7 +833,7 @@ t.test('an upgrade that does not become ready is taken back', async (t) => {
     makeTree(tree, { version, architecture: 'arm64', key })
     const unitText = readFileSync(join(tree, 'systemd/obelisk-agent.service'), 'utf8')
     const offered = { ...TREE, path: tree, version, inventory: version, unitText }
-    return { ...from, offered }
+    return { ...from, offered, offeredCopy: tree }
   }
   const bare = facts('1.0.0', BARE)
   await performer.perform(planInstall(bare, WISHES))
@@ -806,10 +859,7 @@ t.test('an upgrade that does not become ready is taken back', async (t) => {
   t.equal(version(), '// 4.0.0\n')
   t.same(readdirSync(at('usr/lib')), ['obelisk-agent'])
   const calls = readFileSync(join(directory, 'calls'), 'utf8')
-  t.match(
-    calls,
-    /daemon-reload\nenable obelisk-agent\.service\nreset-failed .*\n--no-block restart /,
-  )
+  t.match(calls, /daemon-reload\nreset-failed .*\n--no-block restart /)
 })
 
 t.test('misuse is told, with its exit code', async (t) => {

@@ -1,0 +1,107 @@
+/**
+ * Trees put in each other's place. At every moment, also one in which power fails, a whole tree is there:
+ * the two change places in one step of the kernel (renameat2(2), RENAME_EXCHANGE).
+ */
+import { lstatSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { flush } from '../../shared/runtime/flush.ts'
+import { restoreModes } from '../package/inventory.ts'
+import { partialOf } from '../whole-file.ts'
+import { failedOf } from './places.ts'
+import type { SystemPrograms } from './system-programs.ts'
+import { badTree, problemsOf } from './tree.ts'
+import { copyTree } from './tree-copy.ts'
+
+export interface Placing {
+  readonly from: string
+  readonly to: string
+  readonly previous: string
+  /** Whether what is there becomes `previous`; else it goes, and what is at `previous` stays. */
+  readonly isKept: boolean
+  /** PEM; by default the key in the tree itself. */
+  readonly trustedKey: string | undefined
+}
+
+/** Puts a copy of `from` to `to`: copied beside it, checked, flushed, and then swapped with what is there. */
+export async function placeTree(placing: Placing, programs: SystemPrograms): Promise<void> {
+  const { from, to, previous, isKept, trustedKey } = placing
+  const copy = partialOf(to)
+  rmSync(copy, { recursive: true, force: true })
+  try {
+    const strange = copyTree(from, copy).map(({ path, message }) => `${path} ${message}`)
+    const problems = [...strange, ...problemsOf(copy, trustedKey)]
+    if (problems.length > 0) throw badTree(copy, problems)
+    restoreModes(copy)
+    flushTree(copy)
+  } catch (error) {
+    rmSync(copy, { recursive: true, force: true })
+    throw error
+  }
+  await swap(copy, to, isKept ? previous : failedOf(to), programs)
+}
+
+/** The tree that was kept takes its place again. */
+export async function restoreTree(
+  from: string,
+  to: string,
+  programs: SystemPrograms,
+): Promise<void> {
+  await swap(from, to, failedOf(to), programs)
+}
+
+/** `from` takes the place of `to`, and what was there goes to `aside`: kept there, if that is no failed one. */
+async function swap(
+  from: string,
+  to: string,
+  aside: string,
+  programs: SystemPrograms,
+): Promise<void> {
+  rmSync(aside, { recursive: true, force: true })
+  if (!isThere(to)) renameSync(from, to)
+  else if (await exchange(from, to, programs)) renameSync(from, aside)
+  else {
+    // The next run finds `aside`, should power fail in between.
+    renameSync(to, aside)
+    renameSync(from, to)
+  }
+  flush(dirname(to))
+  if (aside === failedOf(to)) rmSync(aside, { recursive: true, force: true })
+}
+
+/** Of each architecture that has packages (syscalls(2)), by Node's name of it. */
+const RENAMEAT2 = new Map([
+  ['x64', 316],
+  ['arm64', 276],
+  ['arm', 382],
+])
+/** AT_FDCWD is -100, and RENAME_EXCHANGE 2. */
+const EXCHANGE_IN_PERL = 'exit(syscall($ARGV[0]+0, -100, $ARGV[1], -100, $ARGV[2], 2) == 0 ? 0 : 1)'
+
+/**
+ * Says whether it was done. Node has no such call; mv has it from coreutils 9.5 on, and the Perl that every
+ * Debian has can make any call.
+ */
+async function exchange(one: string, other: string, programs: SystemPrograms): Promise<boolean> {
+  const ways: [string, string[]][] = [
+    ['mv', ['--exchange', '--no-target-directory', one, other]],
+    ['perl', ['-e', EXCHANGE_IN_PERL, String(RENAMEAT2.get(process.arch) ?? -1), one, other]],
+  ]
+  for (const [name, words] of ways) {
+    const result = await programs.run(name, words).catch(() => undefined)
+    if (result?.code === 0) return true
+  }
+  return false
+}
+
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}
+
+function flushTree(directory: string): void {
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name)
+    if (entry.isDirectory()) flushTree(path)
+    else flush(path)
+  }
+  flush(directory)
+}
