@@ -18,6 +18,8 @@ export interface TreeOptions {
   readonly role?: string
   readonly architecture: string
   readonly key: KeyPair
+  /** Files besides, by path. */
+  readonly more?: Readonly<Record<string, string>>
 }
 
 export interface KeyPair {
@@ -31,7 +33,7 @@ export function makeKey(): KeyPair {
 
 /** Writes the tree to `directory`, which is made anew. */
 export function makeTree(directory: string, options: TreeOptions): string {
-  const { version, role = 'agent', architecture, key } = options
+  const { version, role = 'agent', architecture, key, more = {} } = options
   const manifest = {
     name: `obelisk-${role}`,
     version,
@@ -43,13 +45,14 @@ export function makeTree(directory: string, options: TreeOptions): string {
   const texts: [path: string, text: string | Buffer, mode: number][] = [
     [`${role}.mjs`, `// ${version}\n`, 0o644],
     ['obelisk.mjs', `#!/usr/bin/env node\nimport '${built}'\n`, 0o755],
-    ['package.json', JSON.stringify(manifest), 0o644],
+    ['package.json', `${JSON.stringify(manifest, null, 2)}\n`, 0o644],
     [
       `systemd/obelisk-${role}.service`,
       Buffer.concat([unit, Buffer.from(`# ${version}\n`)]),
       0o644,
     ],
     [PUBLIC_KEY_FILE, key.publicKey.export({ type: 'spki', format: 'pem' }), 0o644],
+    ...Object.entries(more).map(([path, text]) => [path, text, 0o644] as [string, string, number]),
   ]
   rmSync(directory, { recursive: true, force: true })
   const files = texts.map(([path, text, mode]) => {
