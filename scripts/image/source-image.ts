@@ -6,6 +6,7 @@ import { type SystemPrograms, startFailure } from '../install/system-programs.ts
 import { noRoomOr } from '../path-faults.ts'
 import { badImage, unreadable } from './image-error.ts'
 import type { Progress } from './progress.ts'
+import { writeAll } from './write-all.ts'
 
 export interface SourceImage {
   readonly path: string
@@ -45,7 +46,7 @@ export async function unpackImage(
     for await (const chunk of raw.output as AsyncIterable<Buffer>) {
       rawHash.update(chunk)
       // Much of an image is empty; a hole reads as zeros and needs no room.
-      if (!isZero(chunk)) await target.handle.writev([chunk], position)
+      if (!isZero(chunk)) await writeAll(target.handle, chunk, position)
       position += chunk.length
     }
     await raw.ended

@@ -6,6 +6,7 @@ import { messageOf } from '../../shared/runtime/errors.ts'
 import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
 import { deviceRefused, writeFailed } from './image-error.ts'
 import type { Progress } from './progress.ts'
+import { writeAll } from './write-all.ts'
 
 const CHUNK_BYTES = 4 * 1024 * 1024
 const UNUSABLE = 'the card is unusable until it is written again'
@@ -35,11 +36,8 @@ export async function writeCard(
     const source = createReadStream(image, { highWaterMark: CHUNK_BYTES, signal })
     for await (const chunk of source as AsyncIterable<Buffer>) {
       hash.update(chunk)
-      for (let from = 0; from < chunk.length; ) {
-        const { bytesWritten } = await handle.write(chunk, from, chunk.length - from, written)
-        from += bytesWritten
-        written += bytesWritten
-      }
+      await writeAll(handle, chunk, written)
+      written += chunk.length
       progress.writing.step(written, bytes)
     }
     await handle.sync()

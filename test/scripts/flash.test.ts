@@ -470,6 +470,28 @@ t.test('a disk that fills up later is not taken for the boot partition', skip, a
   t.same(readdirSync(disk.path), [])
 })
 
+t.test('a chunk that the disk takes only in part is an error, also before zeros', async (t) => {
+  const disk = SmallDisk.mount(t, 3)
+  if (typeof disk === 'string') return t.pass(`# SKIP ${disk}`)
+  const MIB = 1024 * 1024
+  disk.fillUpTo(1.5 * MIB)
+  const source = join(t.testdir(), 'source.img')
+  writeFileSync(source, Buffer.concat([randomBytes(2 * MIB), Buffer.alloc(2 * MIB)]))
+  const path = join(disk.path, 'card.img')
+  const handle = await open(path, 'w')
+  const progress = new Progress('unpacking', { write: () => true })
+  const programs = new SystemPrograms({ PATH: process.env.PATH })
+  const target = { path, handle }
+  const { signal } = new AbortController()
+  const unpacked = unpackImage({ path: source }, target, programs, progress, signal)
+  await t.rejects(unpacked, {
+    code: 'no-room',
+    exitCode: 73,
+    message: `the disk of ${path} is full`,
+  })
+  await handle.close()
+})
+
 t.test('without mtools or xz the package is named', skip, async (t) => {
   const directory = t.testdir({ bin: {} })
   const bin = join(directory, 'bin')
