@@ -50,6 +50,10 @@ const COUNTS: Readonly<Record<string, { readonly name: string; readonly help: st
     name: 'obelisk_answers_late_total',
     help: 'Answers that came after their lease and were dropped.',
   },
+  answersBad: {
+    name: 'obelisk_answers_bad_total',
+    help: 'Answers that were none to what was asked; another node was asked.',
+  },
   diskFreeBytes: { name: 'obelisk_disk_free_bytes', help: 'Room on the disk of the ledger.' },
   eventsDropped: {
     name: 'obelisk_event_log_dropped_total',

@@ -180,6 +180,7 @@ export class CoordinatorView {
       readsOpen: this.#reads.openCount,
       readsReissued: this.#reads.counters.reissued,
       answersLate: this.#reads.counters.lateAnswers,
+      answersBad: this.#reads.counters.badAnswers,
       sequence: identity.seq,
       epoch: placement.epoch,
       movesOpen: this.#context.moves.size,

@@ -44,6 +44,8 @@ interface OpenRead {
 export interface ReadCounters {
   reissued: number
   lateAnswers: number
+  /** That were no answer to what was asked. */
+  badAnswers: number
 }
 
 type NextTouching = (member: Member, position: number, region: Region) => number
@@ -52,7 +54,7 @@ export class Reads {
   readonly #context: CoordinatorContext
   readonly #nextTouching: NextTouching
   readonly #open = new Map<Task, OpenRead>()
-  readonly counters: ReadCounters = { reissued: 0, lateAnswers: 0 }
+  readonly counters: ReadCounters = { reissued: 0, lateAnswers: 0, badAnswers: 0 }
 
   /** `nextTouching` gives the first sequence after a stream position that touches a region. */
   constructor(context: CoordinatorContext, nextTouching: NextTouching) {
@@ -237,12 +239,15 @@ export class Reads {
       this.counters.lateAnswers += 1
       return
     }
-    if (answer.error !== undefined || answer.value === undefined) {
-      this.#refuse(read, part, member, answer.error ?? { code: 'bad-answer', message: 'no value' })
+    const { error, value } = answer
+    const fault = value === undefined ? 'no value' : this.#faultOf(read, part, value)
+    if (error !== undefined || value === undefined || fault !== undefined) {
+      if (error === undefined) this.counters.badAnswers += 1
+      this.#refuse(read, part, member, error ?? { code: 'bad-answer', message: fault! })
       return
     }
     read.parts.remove(part)
-    read.partials.push(answer.value)
+    read.partials.push(value)
     read.nodes.add(member.index)
     read.task.shards.done += 1
     member.tasksDone += 1
@@ -256,6 +261,19 @@ export class Reads {
       if (read.isRestored && this.#lacksBornTile(part, member)) read.high = Math.min(read.high, 1)
     }
     if (read.parts.size === 0) this.#finishRound(read)
+  }
+
+  /** What keeps a partial result from being that of a part: other code may have made it, or none of ours. */
+  #faultOf({ operation, args, task }: OpenRead, part: ReadPart, value: Wire): string | undefined {
+    if (operation.kind === 'items') return operation.faultOf(value, part.items!.keys)
+    const { grid } = this.#context.options
+    const tiles = part.tiles!
+    let lsus = 0
+    for (const tile of tiles) {
+      const { w, h } = grid.geometry.overlap(tile, task.body!.region!)
+      lsus += w * h
+    }
+    return operation.faultOf(value, { args, tiles, lsus }, grid)
   }
 
   /** Since the part was planned, one of its tiles was born on other nodes. */
@@ -310,25 +328,18 @@ export class Reads {
   #finishRound(read: OpenRead): void {
     const { operation, task } = read
     const { grid } = this.#context.options
-    let value: unknown
-    // Partial results come from outside: one that does not fit must not stop the gateway.
-    try {
-      const total = mergeAll(read.partials, operation.merge)
-      read.rounds.push(total)
-      const next = operation.kind === 'read' ? operation.nextRound?.(total, read.args) : undefined
-      if (next !== undefined) {
-        read.args = next
-        this.#startRound(read)
-        return
-      }
-      value =
-        operation.kind === 'read'
-          ? operation.finish(read.rounds, task.body!.args, task.body!.region!, grid)
-          : operation.finish(total)
-    } catch (error) {
-      this.#fail(read, { code: 'bad-answer', message: (error as Error).message })
+    const total = mergeAll(read.partials, operation.merge)
+    read.rounds.push(total)
+    const next = operation.kind === 'read' ? operation.nextRound?.(total, read.args) : undefined
+    if (next !== undefined) {
+      read.args = next
+      this.#startRound(read)
       return
     }
+    const value =
+      operation.kind === 'read'
+        ? operation.finish(read.rounds, task.body!.args, task.body!.region!, grid)
+        : operation.finish(total)
     this.#close(read)
     const nodes = read.nodes.size
     if (operation.kind === 'items') {

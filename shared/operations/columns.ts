@@ -11,6 +11,13 @@ export function unpackTiles(bytes: Uint8Array): Uint32Array {
   return new Uint32Array(new Uint8Array(bytes.subarray(0, bytes.length & ~3)).buffer)
 }
 
+/** Whether these are packed tiles, and exactly those that are `asked` for, which ascend. */
+export function areTiles(packed: unknown, asked: Uint32Array): packed is Uint8Array {
+  if (!(packed instanceof Uint8Array) || packed.length !== asked.byteLength) return false
+  const tiles = unpackTiles(packed).sort()
+  return tiles.every((tile, index) => tile === asked[index])
+}
+
 export function packNumbers(numbers: ArrayLike<number>): Uint8Array {
   return new Uint8Array(Float64Array.from(numbers).buffer)
 }

@@ -28,6 +28,16 @@ export const digest: ItemsOperation = {
       finish: (): DigestPartial => ({ keys, sha256: concatBytes(digests) }),
     }
   },
+  faultOf(partial, asked) {
+    const { keys, sha256 } = partial as Partial<DigestPartial>
+    const isOfKeys =
+      Array.isArray(keys) &&
+      keys.length === asked.length &&
+      asked.every((key, index) => keys[index] === key)
+    if (!isOfKeys) return 'it is not of the items that were asked for'
+    const isWhole = sha256 instanceof Uint8Array && sha256.length === asked.length * SHA256_BYTES
+    return isWhole ? undefined : 'it has not one digest for each item'
+  },
   merge(left, right) {
     const a = left as DigestPartial
     const b = right as DigestPartial

@@ -131,11 +131,19 @@ export function packInteger(value: bigint): Uint8Array {
   return Buffer.concat([head, bytes.subarray(0, end)])
 }
 
-/** Throws if the bytes are none of `packInteger`. */
-export function unpackInteger(bytes: unknown): bigint {
-  if (!(bytes instanceof Uint8Array) || bytes.length < 3) throw new Error('no packed integer')
-  const zeros = bytes[1]! + (bytes[2]! << 8)
-  if (zeros + bytes.length > INTEGER_BYTES_MAX) throw new Error('a packed integer is too large')
+/** Whether these may be bytes of `packInteger`, and of a sum that there can be. */
+export function isPackedInteger(bytes: unknown): bytes is Uint8Array {
+  if (!(bytes instanceof Uint8Array) || bytes.length < 3) return false
+  return zerosOf(bytes) + bytes.length <= INTEGER_BYTES_MAX
+}
+
+function zerosOf(bytes: Uint8Array): number {
+  return bytes[1]! + (bytes[2]! << 8)
+}
+
+/** `bytes` are as `isPackedInteger` has them. */
+export function unpackInteger(bytes: Uint8Array): bigint {
+  const zeros = zerosOf(bytes)
   const digits = Buffer.from(bytes.subarray(3)).toString('hex')
   const magnitude = BigInt(`0x0${digits}`) << BigInt(8 * zeros)
   return bytes[0] === 1 ? -magnitude : magnitude

@@ -10,7 +10,7 @@ import {
 } from '../grid/fields.ts'
 import { STATUS_NAMES } from '../grid/status.ts'
 import { joinPath, PROBLEMS_MAX, type Problem, parseWith } from '../protocol/problems.ts'
-import { concatBytes, packTiles, unpackTiles } from './columns.ts'
+import { areTiles, concatBytes, packTiles, unpackTiles } from './columns.ts'
 import { unknownField } from './field-values.ts'
 import type { ReadOperation, TileWindow, Wire } from './operation.ts'
 
@@ -93,6 +93,19 @@ export const get: ReadOperation = {
         columns: columns.map(concatBytes),
       }),
     }
+  },
+  faultOf(partial, { args, tiles, lsus }, context) {
+    const { tiles: packed, status, columns } = partial as Partial<GetPartial>
+    if (!areTiles(packed, tiles)) return 'it is not of the tiles that were asked for'
+    const isWhole = (bytes: unknown, each: number): boolean =>
+      bytes instanceof Uint8Array && bytes.length === lsus * each
+    const fields = selected(args as GetArgs, context.fields)
+    const isComplete =
+      isWhole(status, 1) &&
+      Array.isArray(columns) &&
+      columns.length === fields.length &&
+      fields.every(({ type }, index) => isWhole(columns[index], FIELD_BYTES[type]))
+    return isComplete ? undefined : 'its columns are not as long as its tiles'
   },
   merge(left, right) {
     const a = left as GetPartial

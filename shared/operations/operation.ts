@@ -79,12 +79,23 @@ export interface ReadOperation {
   /** The most bytes that one tile adds to a part's partial result. */
   resultBytesPerTile(args: Wire, context: GridContext): number
   run(args: Wire, context: GridContext): ReadRun
+  /** What keeps a partial result, which comes from outside, from being one of all that was asked for. */
+  faultOf(partial: Wire, asked: AskedTiles, context: GridContext): string | undefined
   /** Joins two partial results; associative. */
   merge(left: Wire, right: Wire): Wire
   /** Arguments for one more round over the same tiles, or nothing when the result is complete. */
   nextRound?(total: Wire, args: Wire): Wire | undefined
   /** Shapes the value; `rounds` holds the merged partial result of each round. */
   finish(rounds: readonly Wire[], args: Wire, region: Region, context: GridContext): unknown
+}
+
+/** What one part of a read was asked for. */
+export interface AskedTiles {
+  readonly args: Wire
+  /** Ascending. */
+  readonly tiles: Uint32Array
+  /** Of the region, in these tiles. */
+  readonly lsus: number
 }
 
 export interface ReadRun {
@@ -97,6 +108,8 @@ export interface ItemsOperation {
   readonly name: string
   parse(args: unknown): Parsed<Wire>
   run(args: Wire): ItemsRun
+  /** As of a read; `keys` are those that the part was asked for, in order. */
+  faultOf(partial: Wire, keys: readonly string[]): string | undefined
   merge(left: Wire, right: Wire): Wire
   finish(total: Wire): unknown
 }

@@ -9,8 +9,15 @@
 import * as v from 'valibot'
 import type { Column } from '../grid/fields.ts'
 import { parseWith } from '../protocol/problems.ts'
-import { concatBytes, packNumbers, packTiles, unpackNumbers } from './columns.ts'
-import { ExactSums, nearest, packInteger, SUM_EXPONENT, unpackInteger } from './exact-sums.ts'
+import { areTiles, concatBytes, packNumbers, packTiles, unpackNumbers } from './columns.ts'
+import {
+  ExactSums,
+  isPackedInteger,
+  nearest,
+  packInteger,
+  SUM_EXPONENT,
+  unpackInteger,
+} from './exact-sums.ts'
 import { namedField } from './field-values.ts'
 import type { ReadOperation, ReadRun, TileWindow, Wire } from './operation.ts'
 
@@ -62,6 +69,25 @@ export const stat: ReadOperation = {
     const { range } = args as StatArgs
     if (range !== undefined) return runCounts(args as StatArgs, range)
     return runMoments(args as StatArgs, context.geometry.tile ** 2)
+  },
+  faultOf(partial, { args, tiles, lsus }) {
+    const { bins, range } = args as StatArgs
+    if (range !== undefined) {
+      const { counts } = partial as Partial<CountsPartial>
+      const isOfBins = counts instanceof Uint8Array && counts.length === 8 * bins!
+      const total = isOfBins ? unpackNumbers(counts).reduce((sum, count) => sum + count, 0) : 0
+      return total === lsus ? undefined : 'its bins do not hold what was asked for'
+    }
+    const { tiles: packed, count, min, max, sum, squares } = partial as Partial<MomentsPartial>
+    const isOfTiles = areTiles(packed, tiles) && count === lsus
+    if (!isOfTiles) return 'it is not of the tiles that were asked for'
+    const isSound =
+      Number.isFinite(min) &&
+      Number.isFinite(max) &&
+      min! <= max! &&
+      isPackedInteger(sum) &&
+      isPackedInteger(squares)
+    return isSound ? undefined : 'its numbers are none'
   },
   merge(left, right) {
     if ('counts' in left) {

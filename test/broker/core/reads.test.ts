@@ -79,12 +79,34 @@ t.test('a node’s own trouble is tried elsewhere; that of all holders is the en
   t.match(bench.task('r'), { state: 'failed', error: { code: 'page-damaged' } })
 })
 
-t.test('an answer that does not fit fails the task and not the gateway', async (t) => {
+t.test('an answer that is not of what was asked goes to the other holder', async (t) => {
+  const { status, columns } = cells(0, 1) as { status: Uint8Array; columns: Uint8Array[] }
+  const wrong: Record<string, unknown>[] = [
+    { tiles: 7 },
+    {},
+    { ...cells(1, 1) },
+    { tiles: new Uint8Array(0), status: new Uint8Array(0), columns: [new Uint8Array(0)] },
+    { ...cells(0, 1), status: status.subarray(1) },
+    { ...cells(0, 1), columns: [columns[0]!.subarray(8)] },
+    { ...cells(0, 1), columns: [] },
+  ]
+  for (const value of wrong) {
+    const bench = settledPair()
+    bench.submit({ id: 'r', ...GET })
+    const { reader, other } = readerOf(bench)
+    bench.answer(reader, bench.readsTo(reader)[0]!, { value })
+    t.match(bench.notices('read-refused'), [{ node: reader, error: 'bad-answer' }])
+    t.equal(bench.view.counts().answersBad, 1)
+    const [again] = bench.readsTo(other)
+    bench.answer(other, again!, { value: cells(0, 1) })
+    t.equal(bench.task('r')?.state, 'completed')
+  }
   const bench = settledPair()
   bench.submit({ id: 'r', ...GET })
-  const { reader } = readerOf(bench)
-  bench.answer(reader, bench.readsTo(reader)[0]!, { value: { tiles: 7 } })
-  t.match(bench.task('r'), { state: 'failed', error: { code: 'bad-answer' } })
+  const { reader, other } = readerOf(bench)
+  bench.answer(reader, bench.readsTo(reader)[0]!, { value: wrong[0]! })
+  bench.answer(other, bench.readsTo(other)[0]!, { value: wrong[0]! })
+  t.match(bench.task('r'), { state: 'failed', error: { code: 'bad-answer' } }, 'not the gateway')
 })
 
 t.test('at its deadline a read ends and is taken back', async (t) => {
@@ -110,14 +132,18 @@ t.test('a write between two answers makes a read inconsistent', async (t) => {
     bench.submit({ id, op: 'stat', args: { field: 'value' } })
     const [readA] = bench.readsTo('a')
     const [readB] = bench.readsTo('b')
-    const columns = { count: 1, min: 0, max: 0, sum: packInteger(0n), squares: packInteger(0n) }
-    const tiles = (tile: number) => new Uint8Array(Uint32Array.of(tile).buffer)
-    bench.answer('a', readA!, { value: { tiles: tiles(0), ...columns } })
+    const zeros = { min: 0, max: 0, sum: packInteger(0n), squares: packInteger(0n) }
+    const valueOf = ({ tiles }: { tiles: Uint8Array }) => ({
+      tiles,
+      count: 4 * tiles.length,
+      ...zeros,
+    })
+    bench.answer('a', readA!, { value: valueOf(readA!.grid!) })
     if (isBetween) {
       bench.submit({ id: 'x', ...ADD })
       bench.apply('b', bench.entriesTo('b'))
     }
-    bench.answer('b', readB!, { value: { tiles: tiles(1), ...columns } })
+    bench.answer('b', readB!, { value: valueOf(readB!.grid!) })
     t.equal(bench.task(id)?.state, 'completed')
     t.match(
       JSON.parse(String(resultShown(bench))),
