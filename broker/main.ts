@@ -6,6 +6,7 @@ import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
+import { tellOfLook } from '../shared/runtime/look-teller.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
 import { SystemRandom } from '../shared/runtime/system-random.ts'
@@ -62,7 +63,8 @@ async function start(
 ): Promise<void> {
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
-  const ledger = await LedgerStore.open(config.data, LEDGER_TABLES, fatal)
+  const onLook = tellOfLook(notify, log)
+  const ledger = await LedgerStore.open(config.data, LEDGER_TABLES, fatal, onLook)
   shutdown.add('ledger', () => ledger.close())
   const events = await EventLog.open({ directory: config.data }, log)
   shutdown.add('event log', () => events.close())

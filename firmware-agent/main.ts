@@ -8,6 +8,7 @@ import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
 import { buildTopic, nodeClientId } from '../shared/protocol/topics.ts'
 import { readSecret } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
+import { tellOfLook } from '../shared/runtime/look-teller.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
 import { SystemRandom } from '../shared/runtime/system-random.ts'
@@ -51,7 +52,8 @@ async function start(
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
   const { sliceBytesMax, outboxBytesMax } = config
-  const store = await SliceStore.open(config.data, { sliceBytesMax, outboxBytesMax }, random, fatal)
+  const bounds = { sliceBytesMax, outboxBytesMax, onLook: tellOfLook(notify, log) }
+  const store = await SliceStore.open(config.data, bounds, random, fatal)
   shutdown.add('store', () => store.close())
   if (store.setAside !== undefined) {
     log.error(

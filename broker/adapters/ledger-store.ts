@@ -5,6 +5,7 @@
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { type Database, openDatabase, type Table } from '../../shared/runtime/lmdb.ts'
+import type { OnLook } from '../../shared/runtime/store-look.ts'
 import type { LedgerContents, LedgerRecord, LedgerTable } from '../core/ledger-records.ts'
 
 /** Address space, not a cap: LMDB grows the map when it must. */
@@ -35,8 +36,10 @@ export class LedgerStore {
     directory: string,
     tables: readonly LedgerTable[],
     onFatal: (error: AppError) => void,
+    onLook?: OnLook,
   ): Promise<LedgerStore> {
     const options = {
+      onLook,
       mapSizeBytes: MAP_BYTES,
       maxDbs: tables.length + 1,
       isIrreplaceable: true,

@@ -17,12 +17,14 @@ import {
   setAsideDatabase,
   type Table,
 } from '../../shared/runtime/lmdb.ts'
+import type { OnLook } from '../../shared/runtime/store-look.ts'
 import type { IncomingPage } from '../core/effects.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import { type AnswerName, AnswerTable } from './answer-table.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
 import { ResultTable } from './result-table.ts'
 import { sealRecord } from './sealed-record.ts'
+import { brokenAfter, NO_TILES, type SliceCommit } from './slice-commit.ts'
 import { SliceGrid } from './slice-grid.ts'
 import { metaTable, readRecord, recordsAreSound } from './slice-records.ts'
 import { isSoundPage, type StagedName, StagedPages } from './staged-pages.ts'
@@ -34,7 +36,10 @@ import {
 } from './store-room.ts'
 import { TileSet } from './tile-set.ts'
 
-export type SliceStoreOptions = StoreRoomOptions
+export interface SliceStoreOptions extends StoreRoomOptions {
+  /** Hears of the look at a store that was not closed. */
+  readonly onLook?: OnLook
+}
 
 export interface SliceIdentity {
   readonly storeId: string
@@ -43,21 +48,6 @@ export interface SliceIdentity {
   /** Null while the store belongs to no ledger. */
   readonly ledgerId: string | null
   readonly grid: GridShape | null
-}
-
-export interface SliceCommit {
-  /** Sealed pages by tile. */
-  readonly pages: ReadonlyMap<number, TilePage>
-  /** Tiles whose staged page is among them. */
-  readonly adopted?: ReadonlySet<number>
-  /** The version of each staged page that was adopted, whatever became of its tile after that. */
-  readonly spent?: ReadonlyMap<number, number>
-  /** Tiles that are not held any more. */
-  readonly dropped?: ReadonlySet<number>
-  /** Tiles whose page was found damaged. */
-  readonly broken?: ReadonlySet<number>
-  readonly mark: StreamMark
-  readonly results: readonly PartResult[]
 }
 
 export interface SliceStats {
@@ -74,7 +64,6 @@ export interface SliceStats {
 const MIB = 1024 * 1024
 const OUTBOX_RECORDS_MAX = 4096
 const BROKEN_KEPT = 2
-const NO_TILES: ReadonlySet<number> = new Set()
 const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
 
 export class SliceStore {
@@ -109,6 +98,7 @@ export class SliceStore {
       mapSizeBytes: 2 * options.sliceBytesMax + 16 * MIB,
       maxDbs: 7,
       brokenKept: BROKEN_KEPT,
+      onLook: options.onLook,
     }
     let database = await openDatabase(directory, lmdb, onFatal)
     let meta = metaTable(database)
@@ -285,7 +275,7 @@ export class SliceStore {
     )
     const { position, chain, seq } = commit.mark
     const mark = sealRecord({ position, chain, seq })
-    const broken = this.#brokenAfter(commit)
+    const broken = brokenAfter(commit, this.#broken)
     await this.#write(() => {
       for (const tile of [...dropped, ...(commit.broken ?? NO_TILES)]) void this.#tiles.remove(tile)
       for (const [tile, page] of pages) void this.#tiles.put(tile, page.bytes)
@@ -301,15 +291,6 @@ export class SliceStore {
     for (const tile of pages.keys()) this.#hold(tile)
     this.#broken = broken
     this.#results.added(commit.results)
-  }
-
-  #brokenAfter(commit: SliceCommit): ReadonlySet<number> {
-    const { adopted = NO_TILES, dropped = NO_TILES, broken = NO_TILES } = commit
-    const isSame =
-      broken.size === 0 && (this.#broken.size === 0 || adopted.size + dropped.size === 0)
-    if (isSame) return this.#broken
-    const mended = [...this.#broken].filter((tile) => !adopted.has(tile) && !dropped.has(tile))
-    return new Set([...mended, ...broken])
   }
 
   /** Results that the gateway has not confirmed, by position. */

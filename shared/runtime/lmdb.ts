@@ -6,7 +6,6 @@
  * does not roll back, `childTransaction` does; only `flushed` says durable; a failed commit leaves
  * nothing to go on with. No iterator may be held across an await: it would pin pages for ever.
  */
-import { spawn } from 'node:child_process'
 import {
   closeSync,
   existsSync,
@@ -25,15 +24,13 @@ import { type Key, type Database as LmdbDatabase, open, type RootDatabase } from
 import { Waits } from '../core/waits.ts'
 import { AppError, EXIT_CONFIG, EXIT_NO_ROOM, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { flush } from './flush.ts'
-import { lmdbLibrary } from './lmdb-library.ts'
+import { DAMAGE, LOOK_KEY, type LookOptions, lookAtStore } from './store-look.ts'
 
 export type Table<K extends Key = Key> = LmdbDatabase<Uint8Array, K>
 export type KeyEncoding = 'uint32' | 'ordered-binary'
 
-export interface DatabaseOptions {
-  /** Address space for the file. Not a cap: lmdb-js maps anew, and keeps the old map, when it grows. */
-  readonly mapSizeBytes: number
-  readonly maxDbs: number
+/** `mapSizeBytes`: address space, not a cap: lmdb-js maps anew, and keeps the old map, when the file grows. */
+export interface DatabaseOptions extends LookOptions {
   /** How many directories that were set aside are kept, newest first; all, if left out. */
   readonly brokenKept?: number
   /** A database that cannot be opened is an error, not set aside: what it holds is nowhere else. */
@@ -43,7 +40,6 @@ export interface DatabaseOptions {
 const WORD_BITS = ['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390'].includes(process.arch) ? 32 : 64
 const DATA_FILE = 'data.mdb'
 const CLEAN_MARKER = 'clean'
-const PROBE_TIMEOUT_MS = 60_000
 const FREE_BYTES_MIN = 256 * 1024
 
 /** Where the database of `directory` lies on this machine. */
@@ -68,7 +64,7 @@ export async function openDatabase(
   if (found !== undefined) {
     if (!found.isDirectory()) throw notOurs(path)
     const wasClean = existsSync(join(path, CLEAN_MARKER))
-    if (!wasClean && (await probe(path, options)) === 'broken') {
+    if (!wasClean && (await look(path, options)) === 'broken') {
       if (options.isIrreplaceable) throw broken(path)
       setAside = setAsideDatabase(directory, options.brokenKept)
     }
@@ -77,6 +73,11 @@ export async function openDatabase(
   rmSync(join(path, CLEAN_MARKER), { force: true })
   flush(path)
   return new Database(path, openEnvironment(path, options), setAside, onFatal)
+}
+
+async function look(path: string, options: DatabaseOptions): Promise<'sound' | 'broken'> {
+  const file = statSync(join(path, DATA_FILE), { throwIfNoEntry: false })
+  return await lookAtStore(path, file?.size ?? 0, options)
 }
 
 /** LMDB writes its lock and its first pages through maps: on a full disk that is no error but a signal. */
@@ -286,7 +287,7 @@ async function create(path: string, options: DatabaseOptions): Promise<void> {
   rmSync(temporary, { recursive: true, force: true })
   mkdirSync(temporary)
   const root = openEnvironment(temporary, options)
-  await root.put(PROBE_KEY, Buffer.from([0]))
+  await root.put(LOOK_KEY, Buffer.from([0]))
   await root.flushed
   await root.close()
   writeFileSync(join(temporary, CLEAN_MARKER), '')
@@ -294,53 +295,4 @@ async function create(path: string, options: DatabaseOptions): Promise<void> {
   flush(temporary)
   renameSync(temporary, path)
   flush(dirname(path))
-}
-
-/** The one key of the root database that names no table: the probe writes there. */
-const PROBE_KEY = 0
-
-const PROBE_PROGRAM = `
-const [, library, path, options] = process.argv
-const { open } = require(library)
-const root = open(path, { ...JSON.parse(options), noSubdir: false, encoding: 'binary' })
-let bytes = 0
-for (const name of Array.from(root.getKeys())) {
-  if (typeof name !== 'string') continue
-  const table = root.openDB({ name, create: false, encoding: 'binary', keyEncoding: 'binary' })
-  for (const { value } of table.getRange()) bytes += value.length + value[0]
-}
-root.put(${PROBE_KEY}, Buffer.from([1]))
-root.flushed.then(() => root.close()).then(() => process.exit(0))
-`
-
-const CRASH_SIGNALS: readonly (NodeJS.Signals | null)[] = ['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL']
-const DAMAGE = /MDB_(CORRUPTED|INVALID|PAGE_NOTFOUND|VERSION_MISMATCH|PANIC|BAD_)/
-
-/** Opens, reads and writes the database in a child process, which may die of it. */
-async function probe(path: string, options: DatabaseOptions): Promise<'sound' | 'broken'> {
-  const open = { mapSize: options.mapSizeBytes, maxDbs: options.maxDbs }
-  const child = spawn(
-    process.execPath,
-    ['-e', PROBE_PROGRAM, lmdbLibrary(), path, JSON.stringify(open)],
-    { stdio: ['ignore', 'ignore', 'pipe'], timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' },
-  )
-  let complaint = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    complaint = (complaint + text).slice(-4096)
-  })
-  const { code, signal } = await new Promise<{
-    code: number | null
-    signal: NodeJS.Signals | null
-  }>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('close', (code, signal) => resolve({ code, signal }))
-  })
-  if (code === 0) return 'sound'
-  if (CRASH_SIGNALS.includes(signal) || DAMAGE.test(complaint)) return 'broken'
-  // Node shows the line of code first, which in a package is the whole program.
-  const said = /^\w*Error.*$/m.exec(complaint)?.[0] ?? complaint.trim().slice(0, 500)
-  const what = signal ?? `exit code ${code}`
-  throw new AppError('store-probe-failed', `could not try out ${path}: ${what} ${said}`, {
-    exitCode: EXIT_SOFTWARE,
-  })
 }

@@ -13,7 +13,7 @@ import type { Logger } from './logger.ts'
 
 /** What may be told, by the names of sd_notify(3). */
 export type NotifyFields = Partial<
-  Readonly<Record<'READY' | 'STATUS' | 'WATCHDOG' | 'STOPPING', string>>
+  Readonly<Record<'READY' | 'STATUS' | 'WATCHDOG' | 'STOPPING' | 'EXTEND_TIMEOUT_USEC', string>>
 >
 
 export type NotifyWay = 'socket' | 'program' | 'none'

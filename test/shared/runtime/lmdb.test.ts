@@ -5,6 +5,8 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -145,6 +147,61 @@ t.test('a killed writer leaves its flushed write, and the probe finds it sound',
   const { database, table } = await open(t, directory)
   t.equal(database.setAside, undefined)
   t.equal(text(table.getBinary('written')), 'by a child')
+})
+
+/** The child of this process that looks at a store; nothing while there is none. */
+function findLooker(): number | undefined {
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim()
+  return children
+    .split(' ')
+    .filter((pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('lmdb'))
+    .map(Number)[0]
+}
+
+/** A store of so many MiB whose process was killed. */
+async function uncleanStore(t: Test, mib: number): Promise<string> {
+  const directory = join(t.testdir(), 'store')
+  const { database, table } = await open(t, directory)
+  await database.write(() => {
+    for (let key = 0; key < mib; key++) void table.put(`key ${key}`, Buffer.alloc(1024 * 1024, key))
+  })
+  await database.close()
+  rmSync(join(databasePath(directory), 'clean'))
+  return directory
+}
+
+t.test('a look that goes on is not ended, however long it takes', async (t) => {
+  const directory = await uncleanStore(t, 64)
+  const stallMs = 2000
+  const seen: number[] = []
+  const onLook = (looked: number, all: number): void => {
+    seen.push(looked)
+    t.equal(all, statSync(join(databasePath(directory), 'data.mdb')).size)
+    const pid = findLooker()
+    if (looked === 0 || seen.length > 3 || pid === undefined) return
+    // As a slow disk would: each of these takes most of the time that one may.
+    process.kill(pid, 'SIGSTOP')
+    setTimeout(() => process.kill(pid, 'SIGCONT'), stallMs * 0.6)
+  }
+  const { database, table } = await open(t, directory, { stallMs, onLook })
+  t.equal(database.setAside, undefined)
+  t.equal(table.getKeysCount(), 64)
+  t.ok(seen.length > 1, `${seen}`)
+  t.ok(seen.every((bytes, index) => index === 0 || bytes > seen[index - 1]!))
+})
+
+t.test('a look that gets nowhere is ended, and nothing is set aside for it', async (t) => {
+  const directory = await uncleanStore(t, 1)
+  const onLook = (looked: number): void => {
+    if (looked === 0) setImmediate(() => process.kill(findLooker()!, 'SIGSTOP'))
+  }
+  await t.rejects(open(t, directory, { stallMs: 300, onLook }), {
+    code: 'store-probe-failed',
+    exitCode: 70,
+    message: /got nowhere/,
+  })
+  const { database } = await open(t, directory)
+  t.equal(database.setAside, undefined)
 })
 
 t.test('a database that kills who opens it is set aside after an unclean stop', async (t) => {
