@@ -81,7 +81,7 @@ async function fetchFirst(urls: readonly string[], directory: string): Promise<s
 }
 
 async function download(url: string): Promise<Buffer | undefined> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(120_000) })
+  const response = await fetch(url, { signal: AbortSignal.timeout(900_000) })
   return response.ok ? Buffer.from(await response.arrayBuffer()) : undefined
 }
 
