@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { beforeTheEnd } from './processes.ts'
 
 const MIB = 1024 * 1024
 
@@ -30,10 +31,16 @@ export class SmallDisk {
     const argv = ['-t', 'tmpfs', '-o', `size=${sizeMib}m,nr_inodes=${filesMax}`, 'none', path]
     const { status, stderr } = spawnSync('mount', argv, { encoding: 'utf8' })
     if (status === 0) {
-      t.teardown(() => {
-        spawnSync('umount', [path])
+      let isMounted = true
+      const unmount = (): void => {
+        if (!isMounted) return
+        isMounted = false
+        // Lazily: a process that was only just killed may still be in it.
+        spawnSync('umount', ['-l', path])
         rmdirSync(path)
-      })
+      }
+      t.teardown(unmount)
+      beforeTheEnd(unmount)
       return new SmallDisk(path)
     }
     rmdirSync(path)
