@@ -133,17 +133,17 @@ t.test('a write between two answers makes a read inconsistent', async (t) => {
     const [readA] = bench.readsTo('a')
     const [readB] = bench.readsTo('b')
     const zeros = { min: 0, max: 0, sum: packInteger(0n), squares: packInteger(0n) }
-    const valueOf = ({ tiles }: { tiles: Uint8Array }) => ({
+    const zerosOver = ({ tiles }: { tiles: Uint8Array }) => ({
       tiles,
       count: 4 * tiles.length,
       ...zeros,
     })
-    bench.answer('a', readA!, { value: valueOf(readA!.grid!) })
+    bench.answer('a', readA!, { value: zerosOver(readA!.grid!) })
     if (isBetween) {
       bench.submit({ id: 'x', ...ADD })
       bench.apply('b', bench.entriesTo('b'))
     }
-    bench.answer('b', readB!, { value: valueOf(readB!.grid!) })
+    bench.answer('b', readB!, { value: zerosOver(readB!.grid!) })
     t.equal(bench.task(id)?.state, 'completed')
     t.match(
       JSON.parse(String(resultShown(bench))),
