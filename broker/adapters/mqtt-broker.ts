@@ -219,7 +219,7 @@ export class MqttBroker {
     for (const gate of this.#connections.waiting()) gate.destroy()
     const deadlineMs = performance.now() + CLOSE_TIMEOUT_MS
     while (this.#publishing > 0 && performance.now() < deadlineMs) await new Promise(setImmediate)
-    this.#hooks.setClosing()
+    this.#hooks.publishes.setClosing()
     for (const gate of this.#connections.connected()) gate.leave()
     await closed
     await new Promise<void>((resolve) => this.#aedes.close(resolve))
@@ -268,7 +268,7 @@ export class MqttBroker {
       maxTopicLevels: this.#gateOptions.packetBounds.topicLevelsMax,
       persistence: this.#persistence,
       authenticate: (client, _name, _password, done) => hooks.authenticate(client, done),
-      authorizePublish: (client, packet, done) => hooks.authorizePublish(client, packet, done),
+      authorizePublish: (client, packet, done) => hooks.publishes.authorize(client, packet, done),
       authorizeSubscribe: (client, subscription, done) =>
         done(null, hooks.authorizeSubscribe(client, subscription) ? subscription : null),
       authorizeForward: (client, packet) => hooks.authorizeForward(client, packet),

@@ -1,0 +1,135 @@
+/**
+ * What becomes of a publish. A submission is answered here: Aedes acknowledges a publish after the
+ * callback of its hook, so that is held until the gateway has answered.
+ */
+import type { Client, PublishPacket } from 'aedes'
+import type { Submitter } from '../core/events.ts'
+import { decidePublish, probeTopicOf } from './mqtt-access.ts'
+import type { Connection } from './mqtt-connection.ts'
+import type { BrokerParts, Submission } from './mqtt-hooks.ts'
+
+/** Where a publish goes that is acknowledged and reaches nobody. */
+const NOWHERE = '$SYS/dropped'
+const EMPTY = Buffer.alloc(0)
+
+type PublishDone = (error?: Error | null) => void
+
+export class Publishes {
+  readonly #parts: BrokerParts
+  #isClosing = false
+
+  constructor(parts: BrokerParts) {
+    this.#parts = parts
+  }
+
+  /** From now on no will is published: it is the gateway that goes, not its clients. */
+  setClosing(): void {
+    this.#isClosing = true
+  }
+
+  authorize(client: Client | null, packet: PublishPacket, done: PublishDone): void {
+    const { base, connections, dropped, limits, port, retained } = this.#parts
+    const connection = connections.of(client)
+    if (this.#isClosing || client === null || connection === undefined) {
+      done(new Error('the connection is gone'))
+      return
+    }
+    if (connections.isProbe(connection)) {
+      if (packet.topic !== probeTopicOf(client.id)) sendNowhere(packet)
+      done()
+      return
+    }
+    // Nothing but its will comes from a client that is closed.
+    const isWill = client.closed
+    const payload = bytesOf(packet.payload)
+    const { topic, retain } = packet
+    const request = { topic, payloadBytes: payload.length, retain, isWill }
+    const decision = decidePublish(base, connection, request, limits.topicLevelsMax)
+    switch (decision.verdict) {
+      case 'submission':
+        packet.retain = false
+        this.#submit(client, connection, packet, payload, isWill, done)
+        return
+      case 'cancel':
+        packet.retain = false
+        port.onCancel({ task: decision.task, submitter: { via: 'mqtt', client: client.id } })
+        break
+      case 'node-message':
+        // It has reached whom it is for.
+        if (!connection.isGone) {
+          port.onNodeMessage({ connection: client.id, node: decision.node, payload })
+        }
+        sendNowhere(packet)
+        break
+      case 'forward':
+        packet.retain = decision.retain
+        if (packet.retain && decision.isForeign) {
+          if (!retained.hasRoomFor(packet.topic, payload.length)) {
+            packet.retain = false
+            dropped.add('retained-full')
+          }
+        }
+        if (decision.telemetryOf) port.onTelemetry({ node: decision.telemetryOf, payload })
+        break
+      case 'drop':
+        dropped.add(decision.reason)
+        sendNowhere(packet)
+    }
+    done()
+  }
+
+  #submit(
+    client: Client,
+    connection: Connection,
+    packet: PublishPacket,
+    payload: Buffer,
+    isWill: boolean,
+    done: PublishDone,
+  ): void {
+    const { persistence, port } = this.#parts
+    const { messageId } = packet
+    const skippedBytes = connection.gate.takeSkipped(payload)
+    if (packet.qos === 2 && messageId !== undefined) {
+      // It was answered, and only the PUBREC was lost [MQTT-4.3.3-2].
+      if (persistence.hasIncoming(client.id, messageId)) {
+        done()
+        return
+      }
+    }
+    const submitter: Submitter = {
+      via: 'mqtt',
+      client: client.id,
+      ...(packet.qos > 0 && messageId !== undefined && !isWill
+        ? { packetId: messageId, isDuplicate: packet.dup }
+        : {}),
+    }
+    const submission: Submission =
+      skippedBytes === undefined
+        ? { payload, submitter }
+        : { payload: EMPTY, skippedBytes, submitter }
+    const answered = connection.holdSubmission(payload.length, () => {
+      if (skippedBytes !== undefined) sendNowhere(packet)
+      done()
+    })
+    port.onSubmission(submission, answered)
+    if (connection.heldSubmissions > 0) readOn(client)
+  }
+}
+
+function sendNowhere(packet: PublishPacket): void {
+  packet.topic = NOWHERE
+  packet.payload = EMPTY
+  packet.retain = false
+}
+
+function bytesOf(payload: string | Buffer): Buffer {
+  return typeof payload === 'string' ? Buffer.from(payload) : payload
+}
+
+/**
+ * Aedes reads a client no further while it is at one of its packets; one that waits for its answer
+ * must not keep the client from being served. `Connection` bounds how many wait.
+ */
+function readOn(client: Client): void {
+  process.nextTick(() => (client as Client & { _nextBatch(): void })._nextBatch())
+}
