@@ -200,6 +200,63 @@ export const GATEWAY_OPTIONS = {
     default: 20_000,
     about: 'Packets that one MQTT client may send over time; a faster one is read more slowly.',
   },
+  filtersPerClientMax: {
+    type: integer({ min: 1, max: 100_000 }),
+    default: 1024,
+    about: 'Filters that one MQTT client may subscribe to; beyond, it is answered with 0x80.',
+  },
+  filtersTotalMax: {
+    type: integer({ min: 1, max: 10_000_000 }),
+    default: 200_000,
+    about: 'Filters of all MQTT clients together.',
+  },
+  sessionsMax: {
+    type: integer({ min: 1, max: 1_000_000 }),
+    default: 10_000,
+    about:
+      'Persistent MQTT sessions; beyond, the one whose client is away for longest is given up.',
+  },
+  sessionMessagesMax: {
+    type: integer({ min: 1, max: 50_000 }),
+    default: 1000,
+    about: 'Messages that wait for one client with a persistent session; the oldest go first.',
+  },
+  sessionBytesMax: {
+    type: integer({ min: 65_536, max: 1024 * MIB, unit: 'bytes' }),
+    default: 4 * MIB,
+    about: 'The same in bytes.',
+  },
+  sessionsBytesMax: {
+    type: integer({ min: MIB, max: 64 * 1024 * MIB, unit: 'bytes' }),
+    default: 256 * MIB,
+    about: 'Bytes of messages that wait for clients with persistent sessions, together.',
+  },
+  retainedMessagesMax: {
+    type: integer({ min: 0, max: 1_000_000 }),
+    default: 10_000,
+    about: 'Retained MQTT messages outside the base; they are kept on disk and in memory.',
+  },
+  retainedBytesMax: {
+    type: integer({ min: 0, max: 4096 * MIB, unit: 'bytes' }),
+    default: 64 * MIB,
+    about: 'The same in bytes; each counts 200 bytes besides its topic and payload.',
+  },
+  backlogBytesMax: {
+    type: integer({ min: MIB, max: 1024 * MIB, unit: 'bytes' }),
+    default: 4 * MIB,
+    about: 'Bytes that one MQTT client has not taken yet before it is disconnected.',
+  },
+  backlogTotalMax: {
+    type: integer({ min: MIB, max: 64 * 1024 * MIB, unit: 'bytes' }),
+    default: 256 * MIB,
+    about:
+      'Bytes that all MQTT clients have not taken yet; those furthest behind are disconnected.',
+  },
+  bufferedBytesMax: {
+    type: integer({ min: 2 * MIB, max: 4096 * MIB, unit: 'bytes' }),
+    default: 64 * MIB,
+    about: 'Bytes of MQTT packets that have begun to arrive, of all connections.',
+  },
   logLevel: {
     type: choice(LOG_LEVELS),
     default: 'info' as const,

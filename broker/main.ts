@@ -27,8 +27,10 @@ import {
   newIdentity,
   newLedgerId,
 } from './core/coordinator.ts'
+import type { GatewayNotice } from './core/effects.ts'
 import type { Instant } from './core/events.ts'
 import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
+import { DISK_FREE_BYTES_MIN } from './core/submissions.ts'
 import { GatewayDriver } from './driver.ts'
 import { HttpCalls } from './http-calls.ts'
 
@@ -100,6 +102,17 @@ async function start(
       diskFreeBytes: disk.freeBytes,
     },
   }))
+  const notice = (notice: GatewayNotice): void => {
+    const ts = Date.now()
+    const { level, code, message, fields } = notice
+    log[level]({ code, ...fields }, message)
+    events.append(ts, notice)
+    metrics.recordNotice(notice)
+    const event = { level, code, message, ...fields, ts }
+    calls.announce({ type: 'event', ...event })
+    const topic = buildTopic(config.topicBase, { kind: 'gateway-event' })
+    broker.publish({ topic, payload: JSON.stringify(event), qos: 0, retain: false })
+  }
   const driver = new GatewayDriver(
     coordinator,
     options.grid,
@@ -116,17 +129,7 @@ async function start(
         if (topic.kind !== 'task-state' || payload.length === 0) return
         calls.announce({ type: 'task-state', ...JSON.parse(payload.toString()) })
       },
-      notice(notice) {
-        const ts = Date.now()
-        const { level, code, message, fields } = notice
-        log[level]({ code, ...fields }, message)
-        events.append(ts, notice)
-        metrics.recordNotice(notice)
-        const event = { level, code, message, ...fields, ts }
-        calls.announce({ type: 'event', ...event })
-        const topic = buildTopic(config.topicBase, { kind: 'gateway-event' })
-        broker.publish({ topic, payload: JSON.stringify(event), qos: 0, retain: false })
-      },
+      notice,
     },
     fatal,
   )
@@ -146,6 +149,7 @@ async function start(
     },
   })
 
+  const disk = new DiskWatch({ directory: config.data }, (free) => driver.diskChecked(free))
   // Nobody else can know it.
   const probeId = `probe-${randomId(random)}`
   const broker = await MqttBroker.start(
@@ -155,6 +159,17 @@ async function start(
       topicBase: config.topicBase,
       connectionsMax: config.connectionsMax,
       packetsPerSecond: config.packetsPerSecond,
+      filtersPerClientMax: config.filtersPerClientMax,
+      filtersTotalMax: config.filtersTotalMax,
+      sessionsMax: config.sessionsMax,
+      queueMessagesMax: config.sessionMessagesMax,
+      queueBytesMax: config.sessionBytesMax,
+      queuedBytesMax: config.sessionsBytesMax,
+      retainedMessagesMax: config.retainedMessagesMax,
+      retainedBytesMax: config.retainedBytesMax,
+      backlogCloseBytes: config.backlogBytesMax,
+      backlogTotalMax: config.backlogTotalMax,
+      bufferedBytesMax: config.bufferedBytesMax,
       version: VERSION,
       probeId,
       retainedSource: new TaskRetention(config.topicBase, {
@@ -162,6 +177,15 @@ async function start(
         tasks: (query) => view.tasks(query),
         result: (id) => ledger.result(id),
       }),
+      retainedLedger: {
+        messages: () => ledger.retained(),
+        write: (changes) => ledger.writeRetained(changes),
+        hasRoom: () => (disk.freeBytes ?? DISK_FREE_BYTES_MIN) >= DISK_FREE_BYTES_MIN,
+        refused(count) {
+          const message = `${count} retained messages were refused: no room for them`
+          notice({ level: 'warn', code: 'retained-full', message, fields: { count } })
+        },
+      },
     },
     {
       onSubmission: ({ payload, skippedBytes, submitter }, done) =>
@@ -196,7 +220,6 @@ async function start(
   )
   shutdown.add('probe', () => probe.close())
   driver.begin(begin)
-  const disk = new DiskWatch({ directory: config.data }, (free) => driver.diskChecked(free))
   shutdown.add('disk watch', () => disk.close())
   await disk.start()
   const http = new HttpServer({ host: config.httpHost, port: config.httpPort }, calls, log)

@@ -8,6 +8,8 @@ import { posix } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 import { Metrics } from '../broker/adapters/metrics.ts'
+import { MQTT_LIMITS } from '../broker/adapters/mqtt-options.ts'
+import { PACKET_BOUNDS } from '../broker/adapters/mqtt-packets.ts'
 import { problemOfRefusal } from '../broker/adapters/problem-json.ts'
 import { GATEWAY_OPTIONS } from '../broker/config.ts'
 import type { RefusalCode } from '../broker/core/effects.ts'
@@ -252,6 +254,45 @@ const limitsAreTrue: Check = (files) => {
   }
   return problems
 }
+
+/** Each bound of MQTT has a row, under its option if it has one. */
+const mqttBoundsAreTrue: Check = (files) => {
+  const rows = files.page(PROTOCOL).section('Bounds of MQTT').rows()
+  const said = rows.map(([, value = '', option = '']) => `${value} ${option}`.trim())
+  const options = Object.entries(MQTT_OPTIONS).map(([name, limit]) => {
+    const option = GATEWAY_OPTIONS[name as keyof typeof MQTT_OPTIONS]
+    const value: number = option.default
+    const row = `${value.toLocaleString('en')} \`--${flagOf(name, option)}\``
+    return value === MQTT_LIMITS[limit] ? row : `${name} is not that of MQTT_LIMITS`
+  })
+  const { clientIdBytesMax, topicBytesMax, filtersPerPacketMax } = PACKET_BOUNDS
+  const fixed = [
+    ...[MQTT_LIMITS.preConnectMax, MQTT_LIMITS.preConnectBytesMax, MQTT_LIMITS.bytesPerSecond],
+    ...[MQTT_LIMITS.topicLevelsMax, MQTT_LIMITS.filterBytesMax, MQTT_LIMITS.backlogDropBytes],
+    ...[MQTT_LIMITS.assemblyTimeoutMs / 1000, MQTT_LIMITS.stallTimeoutMs / 1000],
+    ...[clientIdBytesMax, topicBytesMax, filtersPerPacketMax, limits.MESSAGE_BYTES_MAX],
+  ].map((value) => value.toLocaleString('en'))
+  return [...options, ...fixed]
+    .filter((row) => !said.includes(row))
+    .map((row) => `bounds of MQTT: no row says ${row}`)
+}
+
+/** Bounds of MQTT that are options. */
+const MQTT_OPTIONS = {
+  connectionsMax: 'connectionsMax',
+  packetsPerSecond: 'packetsPerSecond',
+  bufferedBytesMax: 'bufferedBytesMax',
+  filtersPerClientMax: 'filtersPerClientMax',
+  filtersTotalMax: 'filtersTotalMax',
+  sessionsMax: 'sessionsMax',
+  sessionMessagesMax: 'queueMessagesMax',
+  sessionBytesMax: 'queueBytesMax',
+  sessionsBytesMax: 'queuedBytesMax',
+  retainedMessagesMax: 'retainedMessagesMax',
+  retainedBytesMax: 'retainedBytesMax',
+  backlogBytesMax: 'backlogCloseBytes',
+  backlogTotalMax: 'backlogTotalMax',
+} as const
 
 // ----------------------------------------------------------------------- HTTP
 
@@ -667,6 +708,14 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
       [PROTOCOL, '| 86,400,000; 60,000 |', '| 60,000; 86,400,000 |'],
       [PROTOCOL, '| bins of a `stat` |', '| bars of a `stat` |'],
       [PROTOCOL, '| items in a submission | 100,000 |\n', ''],
+    ],
+  ],
+  [
+    'bounds of MQTT in the protocol are those of the code',
+    mqttBoundsAreTrue,
+    [
+      [PROTOCOL, '| 10,000 | `--sessions-max` |', '| 10,001 | `--sessions-max` |'],
+      [PROTOCOL, '| client id, bytes | 128 |', '| client id, bytes | 127 |'],
     ],
   ],
   [

@@ -7,6 +7,7 @@ import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { type Database, openDatabase, type Table } from '../../shared/runtime/lmdb.ts'
 import type { OnLook } from '../../shared/runtime/store-look.ts'
 import type { LedgerContents, LedgerRecord, LedgerTable } from '../core/ledger-records.ts'
+import type { KeptMessage } from './mqtt-retained-journal.ts'
 
 /** Address space, not a cap: LMDB grows the map when it must. */
 const MAP_BYTES = 1024 * 1024 * 1024
@@ -17,12 +18,17 @@ const RECORD_LIMITS = { bytesMax: 256 * 1024 * 1024, depthMax: 16, itemsMax: 50_
 /** Tables whose values are bytes already. */
 const RAW_TABLES: ReadonlySet<LedgerTable> = new Set(['body', 'result'])
 
+/** A table of its own: what others than the fleet have retained is not the coordinator's business. */
+const RETAINED_TABLE = 'retained'
+
 export class LedgerStore {
   readonly #database: Database
+  readonly #retained: Table<string>
   readonly #tables: Record<LedgerTable, Table<string | number>>
 
   private constructor(database: Database, tables: readonly LedgerTable[]) {
     this.#database = database
+    this.#retained = database.table<string>(RETAINED_TABLE, 'ordered-binary')
     this.#tables = Object.fromEntries(
       tables.map((name) => [name, database.table<string | number>(name, 'ordered-binary')]),
     ) as Record<LedgerTable, Table<string | number>>
@@ -41,7 +47,7 @@ export class LedgerStore {
     const options = {
       onLook,
       mapSizeBytes: MAP_BYTES,
-      maxDbs: tables.length + 1,
+      maxDbs: tables.length + 2,
       isIrreplaceable: true,
     }
     const database = await openDatabase(directory, options, onFatal)
@@ -81,6 +87,25 @@ export class LedgerStore {
 
   result(task: string): Uint8Array | undefined {
     return this.#database.read(() => this.#tables.result.get(task))
+  }
+
+  /** Retained messages, by topic. */
+  *retained(): Generator<KeptMessage> {
+    const kept = this.#database.read(() => [...this.#retained.getRange()])
+    for (const { key, value } of kept) {
+      const qos = value[0]
+      if (qos === 0 || qos === 1 || qos === 2) yield { topic: key, qos, payload: value.subarray(1) }
+    }
+  }
+
+  /** Resolves once these retained messages are on disk, and those without a message are not. */
+  async writeRetained(changes: ReadonlyMap<string, KeptMessage | undefined>): Promise<void> {
+    await this.#database.write(() => {
+      for (const [topic, message] of changes) {
+        if (message === undefined) this.#retained.remove(topic)
+        else this.#retained.put(topic, Buffer.concat([Uint8Array.of(message.qos), message.payload]))
+      }
+    })
   }
 
   /** Since when the oldest write waits for the disk, monotonic ms. */

@@ -17,6 +17,7 @@ import { ByteBudget } from './mqtt-limits.ts'
 import { gateOptionsFor, MQTT_LIMITS, type MqttLimits } from './mqtt-options.ts'
 import { BoundedPersistence } from './mqtt-persistence.ts'
 import { type RetainedSource, RetainedStore } from './mqtt-retained.ts'
+import { RetainedJournal, type RetainedLedger } from './mqtt-retained-journal.ts'
 
 export type { MqttBrokerPort, Submission } from './mqtt-hooks.ts'
 
@@ -27,6 +28,8 @@ export interface MqttBrokerOptions extends Partial<MqttLimits> {
   readonly topicBase?: string
   readonly version?: string
   readonly retainedSource?: RetainedSource
+  /** Without one, what others have left is retained as long as the process lives. */
+  readonly retainedLedger?: RetainedLedger
   /** The client id of the gateway's own client (mqtt-probe.ts). */
   readonly probeId?: string
 }
@@ -54,6 +57,7 @@ export class MqttBroker {
   readonly #buffered: ByteBudget
   readonly #queued: ByteBudget
   readonly #retained: RetainedStore
+  readonly #journal: RetainedJournal | undefined
   readonly #persistence: BoundedPersistence
   readonly #connections: Connections
   readonly #hooks: BrokerHooks
@@ -97,11 +101,14 @@ export class MqttBroker {
       foreignMessagesMax: limits.retainedMessagesMax,
       foreignBytesMax: limits.retainedBytesMax,
     })
+    const isForeign = (topic: string): boolean =>
+      !topic.startsWith('$') && !isBelowBase(base, topic)
+    this.#journal = this.#keepRetained(options.retainedLedger, isForeign)
     this.#persistence = new BoundedPersistence(limits, {
       retained: this.#retained,
       source: options.retainedSource,
       budget: this.#queued,
-      isForeign: (topic) => !topic.startsWith('$') && !isBelowBase(base, topic),
+      isForeign,
       onDrop: (reason) => this.#dropped.add(reason),
     })
     this.#hooks = new BrokerHooks({
@@ -111,6 +118,7 @@ export class MqttBroker {
       connections: this.#connections,
       persistence: this.#persistence,
       retained: this.#retained,
+      journal: this.#journal,
       source: options.retainedSource,
       dropped: this.#dropped,
       refused: this.#refused,
@@ -223,6 +231,25 @@ export class MqttBroker {
     for (const gate of this.#connections.connected()) gate.leave()
     await closed
     await new Promise<void>((resolve) => this.#aedes.close(resolve))
+    await this.#journal?.flushed()
+  }
+
+  /** What was retained before the start is there again, as far as there is room now. */
+  #keepRetained(
+    ledger: RetainedLedger | undefined,
+    isForeign: (topic: string) => boolean,
+  ): RetainedJournal | undefined {
+    if (ledger === undefined) return undefined
+    const journal = new RetainedJournal(ledger)
+    for (const message of ledger.messages()) {
+      const { topic } = message
+      if (isForeign(topic) && this.#retained.store({ ...message, isForeign: true })) continue
+      journal.changed(topic, undefined)
+      this.#dropped.add('retained-full')
+      journal.refuse()
+    }
+    this.#retained.onChange = (topic, message) => journal.changed(topic, message)
+    return journal
   }
 
   async #listen(host: string, port: number): Promise<void> {
@@ -281,6 +308,7 @@ export class MqttBroker {
   #look(): void {
     this.#boundBacklogs()
     const nowMs = performance.now()
+    this.#journal?.sayRefused(nowMs)
     if (nowMs - this.#figuresAtMs < this.#limits.figuresIntervalMs) return
     this.#figuresAtMs = nowMs
     const uptimeMs = nowMs - this.#startedMs

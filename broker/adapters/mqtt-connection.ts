@@ -7,9 +7,16 @@ import { filterMatches, type RetainedDelivery } from './mqtt-retained.ts'
 
 export type Qos = 0 | 1 | 2
 
-/** Submissions of one client whose answers are not there yet; beyond, it is not read. */
-const HELD_SUBMISSIONS_MAX = 1000
+/** Publishes of one client that are not to be acknowledged yet; beyond, it is not read. */
+const HELD_MAX = 1000
 const HELD_BYTES_MAX = 4 * 1024 * 1024
+
+interface Held {
+  readonly what: 'submission' | 'forward'
+  readonly bytes: number
+  readonly release: () => void
+  isAnswered: boolean
+}
 
 export class Connection implements Speaker {
   readonly gate: Gate
@@ -29,10 +36,10 @@ export class Connection implements Speaker {
   readonly setLeft: () => void
   readonly #filters = new Map<string, Qos>()
   #lowestQos: Qos | undefined
-  /** Submissions in the order that they came. */
-  readonly #held: { readonly bytes: number; readonly release: () => void; isAnswered: boolean }[] =
-    []
+  /** Publishes in the order that they came. */
+  readonly #held: Held[] = []
   #heldBytes = 0
+  #heldForwards = 0
   #isHolding = false
 
   constructor(gate: Gate) {
@@ -83,18 +90,24 @@ export class Connection implements Speaker {
     return granted === undefined || granted > qos ? qos : granted
   }
 
-  get heldSubmissions(): number {
+  get heldCount(): number {
     return this.#held.length
+  }
+
+  /** Whether a publish to others has to wait behind one that is held. */
+  mustWait(qos: Qos): boolean {
+    return qos > 0 ? this.#held.length > 0 : this.#heldForwards > 0
   }
 
   /**
    * `release` is called once the returned function was, and all before it were released: they are
    * acknowledged in the order that they came [MQTT-4.6.0-2].
    */
-  holdSubmission(bytes: number, release: () => void): () => void {
-    const held = { bytes, release, isAnswered: false }
+  hold(what: 'submission' | 'forward', bytes: number, release: () => void): () => void {
+    const held = { what, bytes, release, isAnswered: false }
     this.#held.push(held)
     this.#heldBytes += bytes
+    if (what === 'forward') this.#heldForwards++
     this.#updateHold()
     return () => {
       if (held.isAnswered) return
@@ -102,6 +115,7 @@ export class Connection implements Speaker {
       while (this.#held[0]?.isAnswered) {
         const first = this.#held.shift()!
         this.#heldBytes -= first.bytes
+        if (first.what === 'forward') this.#heldForwards--
         first.release()
       }
       this.#updateHold()
@@ -109,7 +123,7 @@ export class Connection implements Speaker {
   }
 
   #updateHold(): void {
-    const isFull = this.#held.length >= HELD_SUBMISSIONS_MAX || this.#heldBytes >= HELD_BYTES_MAX
+    const isFull = this.#held.length >= HELD_MAX || this.#heldBytes >= HELD_BYTES_MAX
     if (isFull === this.#isHolding) return
     this.#isHolding = isFull
     if (isFull) this.gate.hold()

@@ -85,6 +85,8 @@ export function figuresOf(
     ['publish/messages/dropped', `${dropped}`],
     ['bytes/received', `${counters.bytesReceived}`],
     ['bytes/sent', `${counters.bytesSent}`],
+    // Clients that would use `$share` can ask before they do.
+    ['shared_subscriptions/available', '0'],
     ['subscriptions/count', `${counters.subscriptions}`],
     ['retained messages/count', `${counters.retained}`],
   ]

@@ -13,6 +13,7 @@ import type { MqttLimits } from './mqtt-options.ts'
 import type { BoundedPersistence } from './mqtt-persistence.ts'
 import { Publishes } from './mqtt-publishes.ts'
 import { RetainedDelivery, type RetainedSource, type RetainedStore } from './mqtt-retained.ts'
+import type { RetainedJournal } from './mqtt-retained-journal.ts'
 
 export interface Submission {
   readonly payload: Uint8Array
@@ -43,6 +44,7 @@ export interface BrokerParts {
   readonly connections: Connections
   readonly persistence: BoundedPersistence
   readonly retained: RetainedStore
+  readonly journal: RetainedJournal | undefined
   readonly source: RetainedSource | undefined
   readonly dropped: Tally
   readonly refused: Tally

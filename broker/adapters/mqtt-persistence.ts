@@ -248,7 +248,13 @@ export class BoundedPersistence {
   async storeRetained(packet: StoredPacket): Promise<void> {
     const { topic, payload, qos } = packet
     if (this.#source?.owns(topic)) return
-    this.#retained.store({ topic, payload, qos, isForeign: this.#isForeign(topic) })
+    const isStored = this.#retained.store({
+      topic,
+      payload,
+      qos,
+      isForeign: this.#isForeign(topic),
+    })
+    if (!isStored) this.#onDrop('retained-full')
   }
 
   /** Nothing: `RetainedDelivery` sends them. */

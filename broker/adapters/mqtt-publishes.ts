@@ -28,7 +28,7 @@ export class Publishes {
   }
 
   authorize(client: Client | null, packet: PublishPacket, done: PublishDone): void {
-    const { base, connections, dropped, limits, port, retained } = this.#parts
+    const { base, connections, dropped, limits, port } = this.#parts
     const connection = connections.of(client)
     if (this.#isClosing || client === null || connection === undefined) {
       done(new Error('the connection is gone'))
@@ -63,19 +63,51 @@ export class Publishes {
         break
       case 'forward':
         packet.retain = decision.retain
-        if (packet.retain && decision.isForeign) {
-          if (!retained.hasRoomFor(packet.topic, payload.length)) {
-            packet.retain = false
-            dropped.add('retained-full')
-          }
-        }
         if (decision.telemetryOf) port.onTelemetry({ node: decision.telemetryOf, payload })
-        break
+        if (packet.retain && decision.isForeign) {
+          this.#retain(client, connection, packet, payload, done)
+          return
+        }
+        if (!connection.mustWait(packet.qos)) break
+        connection.hold('forward', payload.length, done)()
+        readOn(client)
+        return
       case 'drop':
         dropped.add(decision.reason)
         sendNowhere(packet)
     }
     done()
+  }
+
+  /**
+   * It is retained from now on, and in the order in which it reaches the subscribers: it is stored
+   * once more then. At QoS 1 and 2 both wait until it is on disk.
+   */
+  #retain(
+    client: Client,
+    connection: Connection,
+    packet: PublishPacket,
+    payload: Buffer,
+    done: PublishDone,
+  ): void {
+    const { dropped, journal, retained } = this.#parts
+    const { topic, qos } = packet
+    const hasRoom = payload.length === 0 || (journal?.hasRoom ?? true)
+    const kept = { topic, payload: hasRoom ? payload : EMPTY, qos, isForeign: true }
+    if (!retained.store(kept) || !hasRoom) {
+      packet.retain = false
+      dropped.add('retained-full')
+      journal?.refuse()
+    }
+    if (!connection.mustWait(qos) && (qos === 0 || journal === undefined)) {
+      done()
+      return
+    }
+    const answered = connection.hold('forward', payload.length, done)
+    // What cannot be written ends the process: it is not to be acknowledged.
+    if (qos > 0 && journal !== undefined) journal.flushed().then(answered, () => {})
+    else answered()
+    readOn(client)
   }
 
   #submit(
@@ -107,12 +139,12 @@ export class Publishes {
       skippedBytes === undefined
         ? { payload, submitter }
         : { payload: EMPTY, skippedBytes, submitter }
-    const answered = connection.holdSubmission(payload.length, () => {
+    const answered = connection.hold('submission', payload.length, () => {
       if (skippedBytes !== undefined) sendNowhere(packet)
       done()
     })
     port.onSubmission(submission, answered)
-    if (connection.heldSubmissions > 0) readOn(client)
+    if (connection.heldCount > 0) readOn(client)
   }
 }
 

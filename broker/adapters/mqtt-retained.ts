@@ -23,6 +23,9 @@ interface StoredMessage extends RetainedMessage {
   readonly isForeign: boolean
 }
 
+/** Told of each change to what others have left. */
+type Changed = (topic: string, message: StoredMessage | undefined) => void
+
 export interface RetainedBounds {
   /** Messages outside the base, which anyone may leave. */
   readonly foreignMessagesMax: number
@@ -37,9 +40,14 @@ export class RetainedStore {
   readonly #messages = new Map<string, StoredMessage>()
   #foreignMessages = 0
   #foreignBytes = 0
+  #onChange: Changed = () => {}
 
   constructor(bounds: RetainedBounds) {
     this.#bounds = bounds
+  }
+
+  set onChange(onChange: Changed) {
+    this.#onChange = onChange
   }
 
   get size(): number {
@@ -54,43 +62,43 @@ export class RetainedStore {
     return this.#messages.values()
   }
 
-  /** Whether a message of somebody else may be retained. */
-  hasRoomFor(topic: string, payloadBytes: number): boolean {
-    if (payloadBytes === 0) return true
+  /**
+   * An empty payload removes [MQTT-3.3.1-10]. False if there is no room for it: then nothing is
+   * retained for the topic, since what was there before is not true any more.
+   */
+  store(message: RetainedMessage & { qos: 0 | 1 | 2; isForeign: boolean }): boolean {
+    const { topic, qos, isForeign } = message
     const before = this.#messages.get(topic)
-    const messages = this.#foreignMessages + (before === undefined ? 1 : 0)
-    const bytes =
-      this.#foreignBytes - (before ? costOf(before) : 0) + topic.length + payloadBytes + ENTRY_BYTES
-    return messages <= this.#bounds.foreignMessagesMax && bytes <= this.#bounds.foreignBytesMax
-  }
-
-  /** An empty payload removes [MQTT-3.3.1-10]. */
-  store(message: RetainedMessage & { qos: 0 | 1 | 2; isForeign: boolean }): void {
-    this.#remove(message.topic)
-    if (message.payload.length === 0) return
+    if (before?.qos === qos && before.payload.equals(message.payload)) return true
+    this.#remove(topic, before)
+    const { foreignMessagesMax, foreignBytesMax } = this.#bounds
+    const bytes = topic.length + message.payload.length + ENTRY_BYTES
+    const isFull =
+      isForeign &&
+      (this.#foreignMessages >= foreignMessagesMax || this.#foreignBytes + bytes > foreignBytesMax)
+    if (message.payload.length === 0 || isFull) {
+      if (before?.isForeign) this.#onChange(topic, undefined)
+      return message.payload.length === 0
+    }
     // A copy, so that a few bytes do not keep the whole chunk they came in alive.
     const payload = Buffer.allocUnsafeSlow(message.payload.length)
     payload.set(message.payload)
-    const { topic, qos, isForeign } = message
     const stored: StoredMessage = { topic, payload, qos, isForeign }
     this.#messages.set(topic, stored)
-    if (!isForeign) return
+    if (!isForeign) return true
     this.#foreignMessages++
-    this.#foreignBytes += costOf(stored)
+    this.#foreignBytes += bytes
+    this.#onChange(topic, stored)
+    return true
   }
 
-  #remove(topic: string): void {
-    const before = this.#messages.get(topic)
-    if (before === undefined) return
+  #remove(topic: string, message: StoredMessage | undefined): void {
+    if (message === undefined) return
     this.#messages.delete(topic)
-    if (!before.isForeign) return
+    if (!message.isForeign) return
     this.#foreignMessages--
-    this.#foreignBytes -= costOf(before)
+    this.#foreignBytes -= topic.length + message.payload.length + ENTRY_BYTES
   }
-}
-
-function costOf(message: StoredMessage): number {
-  return message.topic.length + message.payload.length + ENTRY_BYTES
 }
 
 /** Whether a filter matches a topic [MQTT 3.1.1 §4.7]. */

@@ -25,7 +25,7 @@ const RECENT_PACKETS_MAX = 10_000
 
 const MIB = 1024 * 1024
 /** Left for what was accepted already: results, states, acknowledgements. As on the nodes. */
-const DISK_FREE_BYTES_MIN = 16 * MIB
+export const DISK_FREE_BYTES_MIN = 16 * MIB
 /** Looking for a stream that can be spared goes through all tiles: not for each write of a full log. */
 const LOG_FULL_MS = 1000
 /** A disk that was full has room again from here on, so that it does not change with every write. */

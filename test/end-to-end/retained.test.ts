@@ -52,3 +52,43 @@ t.test('a node that was drained and has left leaves nothing retained', async (t)
   await eventually('all of a', async () => (await retained(gateway, below('a'))).length === 3)
   await isGone('after a start of the gateway')
 })
+
+t.test('what others have left outlives the gateway, however it ends', async (t) => {
+  const gateway = await fleet.gateway('--retained-messages-max', '60')
+  const left = async (): Promise<Record<string, string>> => {
+    const messages = await retained(gateway, 'home/#')
+    return Object.fromEntries(messages.map(({ topic, payload }) => [topic, payload.toString()]))
+  }
+  const expected: Record<string, string> = {}
+  const home = await WireClient.connect(gateway.url)
+  for (let n = 0; n < 50; n++) {
+    expected[`home/${n}`] = `${n}`
+    void home.publish(`home/${n}`, `${n}`, true)
+  }
+  t.ok(await home.publish('home/0', '', true), 'acknowledged, and all before it')
+  delete expected['home/0']
+  await gateway.run.end('SIGKILL')
+  await gateway.restart()
+  t.same(await left(), expected, 'killed in the moment of the PUBACK')
+
+  const again = await WireClient.connect(gateway.url, 'home/#')
+  again.client.publish('home/qos-0', 'on', { qos: 0, retain: true })
+  again.client.publish('home/1', '', { qos: 0, retain: true })
+  expected['home/qos-0'] = 'on'
+  delete expected['home/1']
+  const isHeard = (): boolean => again.messages.some(({ topic }) => topic === 'home/qos-0')
+  await eventually('it is heard', isHeard)
+  await gateway.run.end('SIGTERM')
+  await gateway.restart()
+  t.same(await left(), expected, 'told to stop, at QoS 0 too')
+
+  const watch = await WireClient.connect(gateway.url, `${BASE}/gateway/event`)
+  t.teardown(() => watch.close())
+  for (let n = 60; n < 80; n++) t.ok(await watch.publish(`home/${n}`, 'x', true), `${n}`)
+  const event = await watch.nextJson('gateway/event', ({ code }) => code === 'retained-full')
+  t.match(event, { level: 'warn' })
+  t.ok(event.count > 0, 'what does not fit is said')
+  const http = new HttpClient(gateway.http)
+  t.equal(await http.metric('obelisk_mqtt_dropped_total', 'retained-full'), 9, 'and counted')
+  t.equal(Object.keys(await left()).length, 60)
+})

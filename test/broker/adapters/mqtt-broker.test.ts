@@ -503,15 +503,16 @@ t.test('retained messages outside the base are bounded', async (t) => {
   await keep('b', '1')
   await keep('c', 'too many')
   await keep('a', Buffer.alloc(5000))
-  t.equal(broker.counters().retained, before + 2)
+  t.equal(broker.counters().retained, before + 1, 'what a had is not true any more')
   t.equal(broker.counters().dropped['retained-full'], 2)
+  await keep('a', '2')
   await keep('b', '')
   await keep('c', 'fits now')
   const reader = await mqtt()
   const heard = listen(reader)
   await reader.subscribeAsync(['a', '+'])
   await until(() => heard.length === 2)
-  t.same(heard.toSorted(), ['a 1 R', 'c fits now R'])
+  t.same(heard.toSorted(), ['a 2 R', 'c fits now R'])
 })
 
 t.test('what the ledger retains is served from there to late subscribers', async (t) => {
@@ -632,6 +633,7 @@ t.test('the figures have the names that mosquitto gave them', async (t) => {
     'messages/sent',
     'bytes/received',
     'bytes/sent',
+    'shared_subscriptions/available',
     'subscriptions/count',
     'retained messages/count',
     'uptime',

@@ -1,0 +1,172 @@
+import t, { type Test } from 'tap'
+import { LedgerStore } from '../../../broker/adapters/ledger-store.ts'
+import type { KeptMessage, RetainedLedger } from '../../../broker/adapters/mqtt-retained-journal.ts'
+import { brokerBench, listen } from '../../support/broker-bench.ts'
+import { publishPacket, until } from '../../support/raw-mqtt-client.ts'
+
+/** A ledger of LMDB whose flushes are held back until they are let go. */
+class SlowLedger implements RetainedLedger {
+  readonly writes: string[][] = []
+  isFull = false
+  refusals = 0
+  readonly #store: LedgerStore
+  #gate: Promise<void> = Promise.resolve()
+
+  static async open(directory: string): Promise<SlowLedger> {
+    return new SlowLedger(await LedgerStore.open(directory, [], (error) => t.fail(error)))
+  }
+
+  private constructor(store: LedgerStore) {
+    this.#store = store
+  }
+
+  /** Until the returned function is called, no write is begun. */
+  holdBack(): () => void {
+    let letGo = (): void => {}
+    this.#gate = new Promise((resolve) => {
+      letGo = resolve
+    })
+    return letGo
+  }
+
+  messages(): Iterable<KeptMessage> {
+    return this.#store.retained()
+  }
+
+  async write(changes: ReadonlyMap<string, KeptMessage | undefined>): Promise<void> {
+    await this.#gate
+    await this.#store.writeRetained(changes)
+    this.writes.push(
+      [...changes].map(([topic, message]) => `${topic} ${message?.payload ?? 'cleared'}`),
+    )
+  }
+
+  hasRoom(): boolean {
+    return !this.isFull
+  }
+
+  refused(count: number): void {
+    this.refusals += count
+  }
+
+  kept(): string[] {
+    return [...this.messages()].map(({ topic, payload, qos }) => {
+      return `${topic} ${Buffer.from(payload)} ${qos}`
+    })
+  }
+
+  close(): Promise<void> {
+    return this.#store.close()
+  }
+}
+
+async function ledgerOf(t: Test, directory: string): Promise<SlowLedger> {
+  const ledger = await SlowLedger.open(directory)
+  t.teardown(() => ledger.close())
+  return ledger
+}
+
+t.test(
+  'a PUBACK of a retained message leaves when it is on disk, in the order they came',
+  async (t) => {
+    const ledger = await ledgerOf(t, t.testdir())
+    const { raw, mqtt } = await brokerBench(t, { retainedLedger: ledger })
+    const reader = await mqtt()
+    const heard = listen(reader)
+    await reader.subscribeAsync('#')
+    const client = await raw()
+    const letGo = ledger.holdBack()
+    client.send(
+      publishPacket('a', 'one', { qos: 1, id: 1, flags: 1 }),
+      publishPacket('a', 'two', { qos: 1, id: 2 }),
+      publishPacket('b', 'three', { qos: 2, id: 3, flags: 1 }),
+      publishPacket('c', 'four', { qos: 1, id: 4, flags: 1 }),
+      publishPacket('c', 'five', { qos: 0 }),
+    )
+    await client.ping()
+    t.same(client.received, [], 'served, but not acknowledged')
+    t.same(heard, [])
+    t.same(ledger.kept(), [])
+    letGo()
+    await until(() => client.received.length === 4)
+    const acknowledged = (type: number): number[] =>
+      client.received.filter((one) => one.type === type).map(({ body }) => body.readUInt16BE(0))
+    t.same([acknowledged(4), acknowledged(5)], [[1, 2, 4], [3]])
+    await until(() => heard.length === 5)
+    t.same(new Set(heard), new Set(['a one', 'a two', 'b three', 'c four', 'c five']))
+    t.ok(heard.indexOf('a one') < heard.indexOf('a two'))
+    t.same(ledger.kept(), ['a one 1', 'b three 2', 'c four 1'])
+    t.ok(ledger.writes.length <= 2, 'they share a flush')
+  },
+)
+
+t.test(
+  'what is retained is there again, with what it was sent at, and no more than fits',
+  async (t) => {
+    const directory = t.testdir()
+    const first = await SlowLedger.open(directory)
+    const one = await brokerBench(t, { retainedLedger: first })
+    const client = await one.mqtt()
+    for (const [n, qos] of ([0, 1, 2] as const).entries()) {
+      await client.publishAsync(`a/${n}`, `${n}`, { qos, retain: true })
+      await client.publishAsync(`b/${n}`, `${n}`, { qos, retain: true })
+    }
+    await client.publishAsync('b/2', '', { qos: 0, retain: true })
+    await client.publishAsync('obelisk/v1/task/submit', '{}', { qos: 1, retain: true })
+    await one.broker.close()
+    t.same(first.kept(), ['a/0 0 0', 'a/1 1 1', 'a/2 2 2', 'b/0 0 0', 'b/1 1 1'], 'closed: flushed')
+    await first.close()
+
+    const second = await ledgerOf(t, directory)
+    const two = await brokerBench(t, { retainedLedger: second, retainedMessagesMax: 4 })
+    const reader = await two.mqtt()
+    const heard: string[] = []
+    reader.on('message', (topic, payload, { qos }) => heard.push(`${topic} ${payload} ${qos}`))
+    await reader.subscribeAsync('+/+', { qos: 2 })
+    await until(() => heard.length === 4)
+    t.same(heard, ['a/0 0 0', 'a/1 1 1', 'a/2 2 2', 'b/0 0 0'])
+    await until(() => second.refusals === 1)
+    t.equal(two.broker.counters().dropped['retained-full'], 1)
+    await until(() => second.kept().length === 4)
+  },
+)
+
+t.test(
+  'what does not fit takes the place of nothing, and what it replaces is not true any more',
+  async (t) => {
+    const ledger = await ledgerOf(t, t.testdir())
+    const { broker, mqtt } = await brokerBench(t, {
+      retainedLedger: ledger,
+      retainedMessagesMax: 10,
+      retainedBytesMax: 1000,
+    })
+    const client = await mqtt()
+    const publish = (topic: string, payload: string) =>
+      client.publishAsync(topic, payload, { qos: 1, retain: true })
+    await publish('a', 'open')
+    await publish('b', 'x'.repeat(500))
+    await publish('a', 'y'.repeat(500))
+    t.same(ledger.kept(), [`b ${'x'.repeat(500)} 1`], 'no old state of a')
+    t.equal(broker.counters().dropped['retained-full'], 1)
+    await publish('a', 'shut')
+    await publish('a', 'shut')
+    t.equal(ledger.writes.length, 4, 'the same again is not written again')
+    ledger.isFull = true
+    await publish('a', 'open')
+    await publish('c', 'new')
+    t.same(ledger.kept(), [`b ${'x'.repeat(500)} 1`], 'a disk that is nearly full takes no more')
+    t.equal(broker.counters().dropped['retained-full'], 3)
+    await until(() => ledger.refusals > 0)
+  },
+)
+
+t.test('a topic that changes often is written seldom', async (t) => {
+  const ledger = await ledgerOf(t, t.testdir())
+  const { broker, raw } = await brokerBench(t, { retainedLedger: ledger })
+  const client = await raw()
+  for (let n = 0; n < 1000; n++) client.send(publishPacket('a', `${n}`, { flags: 1 }))
+  await client.ping()
+  await until(() => ledger.kept()[0] === 'a 999 0')
+  t.ok(ledger.writes.length < 100, `${ledger.writes.length} writes`)
+  await broker.close()
+})
