@@ -259,7 +259,11 @@ export class MqttBroker {
       await once(this.#server, 'listening')
     } catch (error) {
       await new Promise<void>((resolve) => this.#aedes.close(resolve))
-      throw new AppError('mqtt-listen-failed', `MQTT ${host}:${port}: ${messageOf(error)}`, {
+      const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+      const help = isTaken
+        ? '; another program has it, a mosquitto perhaps: end that, or take another one with --port'
+        : ''
+      throw new AppError('mqtt-listen-failed', `MQTT ${host}:${port}: ${messageOf(error)}${help}`, {
         cause: error,
         exitCode: EXIT_SOFTWARE,
       })

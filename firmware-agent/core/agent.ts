@@ -421,7 +421,7 @@ export class Agent {
   #runDeadlines(): void {
     const due = this.#session.due(this.#nowMs)
     if (due === 'connect') this.#emit({ type: 'connect' })
-    if (due === 'give-up') this.#emit({ type: 'disconnect', reason: 'the gateway does not answer' })
+    if (due === 'give-up') this.#emit({ type: 'disconnect', reason: this.#session.silence })
     this.#reads.dropOverdue(this.#nowMs)
     if (this.#clock.takeKeep()) this.#emit({ type: 'keep-time' })
     if (!this.isAdmitted) return

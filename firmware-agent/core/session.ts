@@ -17,6 +17,10 @@ export interface SessionOptions {
 
 export type SessionState = 'waiting' | 'connecting' | 'greeting' | 'admitted' | 'stopped'
 
+/** It took the connection, and nobody behind it took the hello. */
+const NO_GATEWAY =
+  'an MQTT broker is there, and no gateway answers through it: is it another broker, or another topic base?'
+
 export class Session {
   readonly #options: SessionOptions
   readonly #backoff: Backoff
@@ -77,6 +81,11 @@ export class Session {
     this.#deadlineMs = nowMs + session.silenceMs
     this.#backoff.reset()
     this.#reason = undefined
+  }
+
+  /** What is given up, in words. */
+  get silence(): string {
+    return this.#state === 'greeting' ? NO_GATEWAY : 'the gateway does not answer'
   }
 
   /** The gateway was heard. */
