@@ -78,7 +78,7 @@ function addImage(program: Command, streams: Streams, done: Done): void {
     .option('--country <code>', 'where the board is, for the Wi-Fi: DE')
     .option('--device <disk>', 'the card to overwrite: /dev/sdX')
     .option('--output <file>', 'write an image instead')
-    .option('--yes', 'do not ask before the card is overwritten')
+    .option('--yes', 'do not ask before a card or a file is overwritten')
     .action(async (flags) => {
       const { flashCard } = await import('./image.ts')
       done(await flashCard(flags, streams))

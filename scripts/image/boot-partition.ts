@@ -2,9 +2,9 @@
  * The boot partition inside an image file, edited with mtools: no mount, no root. mtools refuses a FAT32
  * with fewer than 65,525 clusters, which no system's image has.
  */
-import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { ProgramResult, SystemPrograms } from '../install/system-programs.ts'
 import { noRoomOr } from '../path-faults.ts'
 import { badImage, noRoom } from './image-error.ts'
@@ -17,13 +17,19 @@ import {
   TABLE_BYTES,
 } from './partition-table.ts'
 
+/** An image that is open for as long as its partition is worked on. */
+export interface OpenImage {
+  readonly path: string
+  readonly handle: FileHandle
+}
+
 /** Finds the boot partition: the FAT that has a cmdline.txt. Throws AppError for another image. */
 export async function openBootPartition(
-  image: string,
+  image: OpenImage,
   label: string,
   programs: SystemPrograms,
 ): Promise<BootPartition> {
-  const { fats, sizeBytes, partitions } = await findFats(image, label)
+  const { fats, sizeBytes, partitions } = await findFats(image.path, label)
   if (endOf(partitions) > sizeBytes) {
     throw badImage(
       `${label} is cut off: it has ${sizeBytes} bytes, and its partitions end at ${endOf(partitions)}`,
@@ -60,14 +66,18 @@ async function findFats(image: string, label: string) {
   }
 }
 
+/** How a program finds the image that it is handed open. */
+const IMAGE = '/proc/self/fd/3'
+
 export class BootPartition {
-  readonly #image: string
+  readonly #image: OpenImage
   readonly #where: string
   readonly #programs: SystemPrograms
 
-  constructor(image: string, startBytes: number, programs: SystemPrograms) {
+  constructor(image: OpenImage, startBytes: number, programs: SystemPrograms) {
     this.#image = image
-    this.#where = `${image}@@${startBytes}`
+    // By number, not by name: mtools would look for the place in a name that has `@@` in it.
+    this.#where = `${IMAGE}@@${startBytes}`
     this.#programs = programs
   }
 
@@ -104,7 +114,8 @@ export class BootPartition {
 
   /** Puts a file of this machine there; one of that name is replaced. */
   async copyIn(path: string, name: string): Promise<void> {
-    await this.#run('mcopy', ['-o', path, `::/${name}`])
+    // A name that begins with a letter and a colon would be one of a drive.
+    await this.#run('mcopy', ['-o', resolve(path), `::/${name}`])
   }
 
   /** An empty folder; one that was there goes with all that is in it. */
@@ -115,11 +126,13 @@ export class BootPartition {
 
   /** `copy` is the file outside of the image that is written, if one is. */
   async #run(name: string, words: readonly string[], copy?: string): Promise<ProgramResult> {
-    const result = await this.#programs.run(name, ['-i', this.#where, ...words])
-    const complaint = result.stderr.trim()
+    const { path, handle } = this.#image
+    const argv = ['-i', this.#where, ...words]
+    const result = await this.#programs.run(name, argv, [handle.fd])
+    const complaint = result.stderr.trim().replaceAll(IMAGE, path)
     // The words of this machine, where the image lies; those of mtools are for the partition in it.
     if (/no space left|quota exceeded/i.test(complaint)) {
-      throw noRoom(`the disk of ${copy ?? this.#image} is full`)
+      throw noRoom(`the disk of ${copy ?? path} is full`)
     }
     if (/disk full/i.test(complaint)) throw noRoom('the boot partition of the image is full')
     if (result.code !== 0) throw badImage(`${name}: ${complaint || `ended with ${result.code}`}`)

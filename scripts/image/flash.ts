@@ -4,12 +4,14 @@ import { existsSync, readFileSync } from 'node:fs'
 import { type FileHandle, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { AppError } from '../../shared/runtime/errors.ts'
 import type { Output } from '../commands/streams.ts'
 import type { SystemPrograms } from '../install/system-programs.ts'
+import { faultOf } from '../path-faults.ts'
 import { architectureOfImage } from './board-architecture.ts'
 import { connectionFile, firstBootSettings, supplicantFile } from './board-files.ts'
 import { type BoardWishes, installArguments } from './board-wishes.ts'
-import { type BootPartition, openBootPartition } from './boot-partition.ts'
+import { type BootPartition, type OpenImage, openBootPartition } from './boot-partition.ts'
 import { cardProblem, needOf, readCard, roomOf, type SystemPaths } from './card.ts'
 import { editCommandLine } from './command-line.ts'
 import { badImage, badPackage, deviceRefused, noRoom, unreadable } from './image-error.ts'
@@ -28,7 +30,7 @@ export interface FlashWishes {
   readonly target:
     | { readonly kind: 'file'; readonly path: string }
     | { readonly kind: 'device'; readonly path: string }
-  /** Asks before a card is overwritten; true means yes. */
+  /** Asks before a card or a file is overwritten; true means yes. */
   readonly confirm: (question: string, answer: string) => Promise<boolean>
 }
 
@@ -46,6 +48,7 @@ export async function flash(wishes: FlashWishes, tools: FlashTools): Promise<voi
   const { target, image } = wishes
   if (!existsSync(image)) throw unreadable('--image', new Error(`${image} is not there`))
   if (target.kind === 'device') refuseUnfit(target.path, 0, tools)
+  const isAsked = target.kind === 'file' && (await askToReplace(target.path, wishes))
   const work = target.kind === 'file' ? undefined : await mkdtemp(join(tmpdir(), 'obelisk-card-'))
   const path = work === undefined ? partialOf(target.path) : join(work, 'card.img')
   let handle: FileHandle
@@ -53,21 +56,34 @@ export async function flash(wishes: FlashWishes, tools: FlashTools): Promise<voi
     // Of nobody else: there may be passwords in it.
     handle = await open(path, 'w', 0o600)
   } catch (error) {
-    throw unreadable(target.kind === 'file' ? '--output' : path, error)
+    const isFile = target.kind === 'file'
+    const fault = faultOf(error, isFile ? target.path : path, 'changed')
+    throw fault instanceof AppError ? fault : unreadable(isFile ? '--output' : path, error)
   }
   try {
     const progress = new Progress('unpacking', tools.output)
     const source = { path: image, sha256: wishes.sha256 }
     await unpackImage(source, { path, handle }, tools.programs, progress, tools.signal)
-    await prepare(path, wishes, tools)
+    await prepare({ path, handle }, wishes, tools)
     await handle.sync()
     const { size } = await handle.stat()
     if (target.kind === 'device') await burn({ path, size }, target.path, wishes, tools)
-    else await finish(path, target.path)
+    else {
+      // It may have come while we worked.
+      if (!isAsked) await askToReplace(target.path, wishes)
+      await finish(path, target.path)
+    }
   } finally {
     await handle.close()
     await rm(work ?? path, { recursive: true, force: true })
   }
+}
+
+/** Says whether it had to ask. Throws AppError for a file that has to stay. */
+async function askToReplace(path: string, { confirm }: FlashWishes): Promise<boolean> {
+  if (!existsSync(path)) return false
+  if (await confirm(`${path} is there already; type yes to overwrite it: `, 'yes')) return true
+  throw deviceRefused('nothing was written')
 }
 
 async function finish(path: string, target: string): Promise<void> {
@@ -76,9 +92,9 @@ async function finish(path: string, target: string): Promise<void> {
   await directory.sync().finally(() => directory.close())
 }
 
-async function prepare(path: string, wishes: FlashWishes, tools: FlashTools): Promise<void> {
+async function prepare(image: OpenImage, wishes: FlashWishes, tools: FlashTools): Promise<void> {
   const { programs, output } = tools
-  const boot = await openBootPartition(path, wishes.image, programs)
+  const boot = await openBootPartition(image, wishes.image, programs)
   const ofImage = architectureOfImage(await boot.names())
   const agent = await findAgentPackage(wishes.package, ofImage, programs)
   if (ofImage === undefined) {

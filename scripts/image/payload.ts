@@ -1,7 +1,7 @@
 /** The programs that go onto a card, found and looked at: nothing is flashed that could not run there. */
 import { once } from 'node:events'
 import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { NODE_RANGE } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
 import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
@@ -51,7 +51,14 @@ async function readAgentPackage(path: string, programs: SystemPrograms): Promise
   const { size: bytes } = await stat(path).catch((error) => {
     throw unreadable('--package', error)
   })
-  const words = ['--extract', '--to-stdout', '--file', path, '--wildcards', '*/package.json']
+  const words = [
+    '--extract',
+    '--to-stdout',
+    '--file',
+    resolve(path),
+    '--wildcards',
+    '*/package.json',
+  ]
   const { code, stdout, stderr } = await programs.run('tar', words)
   if (code !== 0) {
     throw badPackage(`${path} is not a package of ours: ${stderr.trim().split('\n')[0]}`)
@@ -101,7 +108,7 @@ export async function readNodeArchive(
 
 /** The first bytes of a file in an archive; the rest is not unpacked. */
 async function headOf(path: string, member: string, programs: SystemPrograms): Promise<Buffer> {
-  const words = ['--extract', '--to-stdout', '--file', path, '--wildcards', member]
+  const words = ['--extract', '--to-stdout', '--file', resolve(path), '--wildcards', member]
   const child = programs.start('tar', words, { stdio: ['ignore', 'pipe', 'ignore'] })
   const closed = once(child, 'close').catch((error) => {
     throw startFailure('tar', error)

@@ -39,8 +39,13 @@ export class SystemPrograms {
     }
   }
 
-  async run(name: string, argv: readonly string[]): Promise<ProgramResult> {
-    const child = this.start(name, argv, { stdio: ['ignore', 'pipe', 'pipe'] })
+  /** `descriptors` are of open files that it gets, from number 3 on. */
+  async run(
+    name: string,
+    argv: readonly string[],
+    descriptors: readonly number[] = [],
+  ): Promise<ProgramResult> {
+    const child = this.start(name, argv, { stdio: ['ignore', 'pipe', 'pipe', ...descriptors] })
     const texts = { stdout: '', stderr: '' }
     for (const stream of ['stdout', 'stderr'] as const) {
       child[stream]!.setEncoding('utf8')

@@ -21,6 +21,7 @@ import {
 } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { AppError, EXIT_PROGRAM_MISSING } from '../../shared/runtime/errors.ts'
 import { CHECKOUT } from './checkout.ts'
 import { CACHE, lockedOf } from './npm-package.ts'
 import { PackagingError } from './packaging-error.ts'
@@ -185,8 +186,9 @@ async function run(tool: string, argv: readonly string[]): Promise<string> {
       complaint += text
     })
     child.once('error', (error: NodeJS.ErrnoException) => {
-      const remedy = `${tool} is not there: apt-get install ${packageOf(tool)}`
-      reject(error.code === 'ENOENT' ? new PackagingError(remedy) : error)
+      if (error.code !== 'ENOENT') return reject(error)
+      const message = `the program ${tool} is not installed: sudo apt install ${packageOf(tool)}`
+      reject(new AppError('program-missing', message, { exitCode: EXIT_PROGRAM_MISSING }))
     })
     child.once('close', (code) => {
       if (code === 0) resolve(output)

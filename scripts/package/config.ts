@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { ARCHITECTURES, type Architecture, ROLES, type Role } from './architectures.ts'
-import { PackagingError } from './packaging-error.ts'
+import { usage } from './packaging-error.ts'
 
 export interface PackageConfig {
   readonly roles: readonly Role[]
@@ -56,7 +56,7 @@ function parse(argv: readonly string[]) {
   try {
     return parseArgs({ args: [...argv], options: PACKAGE_FLAGS })
   } catch (error) {
-    throw new PackagingError(`${messageOf(error)}\n\n${PACKAGE_HELP}`)
+    throw usage(`${messageOf(error)}\n\n${PACKAGE_HELP}`)
   }
 }
 
@@ -69,14 +69,14 @@ function listOf<T extends string>(
   const asked = words.split(',')
   const unknown = asked.filter((word) => !known.some((one) => one === word))
   if (unknown.length === 0) return known.filter((one) => asked.includes(one))
-  throw new PackagingError(`${flag}: "${unknown[0]}" is none of ${known.join(', ')}`)
+  throw usage(`${flag}: "${unknown[0]}" is none of ${known.join(', ')}`)
 }
 
 /** When the sources were last changed, so that the same sources give the same bytes. */
 function sourceSeconds(given: string | undefined, checkout: string): number {
   if (given !== undefined && given !== '') {
     if (/^\d{1,11}$/.test(given)) return Number(given)
-    throw new PackagingError(`SOURCE_DATE_EPOCH: "${given}" is not a number of seconds`)
+    throw usage(`SOURCE_DATE_EPOCH: "${given}" is not a number of seconds`)
   }
   try {
     const git = ['log', '-1', '--format=%ct']

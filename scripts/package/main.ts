@@ -1,5 +1,7 @@
 import { makePackages } from './package.ts'
 
-process.exitCode = await makePackages(process.argv.slice(2), (line) => {
-  process.stdout.write(`${line}\n`)
-})
+const to = (stream: NodeJS.WriteStream) => (line: string) => {
+  stream.write(`${line}\n`)
+}
+
+process.exitCode = await makePackages(process.argv.slice(2), to(process.stdout), to(process.stderr))

@@ -1,16 +1,16 @@
 /** Where packages go: what keeps them from it is said in words, and nothing half-written is left. */
 import { mkdirSync } from 'node:fs'
-import { messageOf } from '../../shared/runtime/errors.ts'
-import { noRoomOr } from '../path-faults.ts'
+import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
+import { faultOf } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
-import { PackagingError } from './packaging-error.ts'
+import { usage } from './packaging-error.ts'
 
 export function makeOutput(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST') throw new PackagingError(`--output: ${directory} is not a directory`)
+    if (code === 'EEXIST') throw usage(`--output: ${directory} is not a directory`)
     throw outputFailure(error, directory)
   }
 }
@@ -23,8 +23,9 @@ export function writeOutput(path: string, bytes: Uint8Array): void {
   }
 }
 
-/** AppError for a full disk, else PackagingError. */
-function outputFailure(error: unknown, path: string): unknown {
-  const failure = noRoomOr(error, path)
-  return failure === error ? new PackagingError(`--output: ${path}: ${messageOf(error)}`) : failure
+function outputFailure(error: unknown, path: string): AppError {
+  const fault = faultOf(error, path, 'changed')
+  if (fault instanceof AppError) return fault
+  const options = { cause: error, exitCode: EXIT_UNREADABLE }
+  return new AppError('unreadable', `--output: ${path}: ${messageOf(error)}`, options)
 }

@@ -5,7 +5,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { noRoomOr } from '../path-faults.ts'
 import { ARCHITECTURES, type Architecture, isPackaged, type Role } from './architectures.ts'
@@ -16,7 +16,7 @@ import { writeDeb } from './deb.ts'
 import { fingerprintOf } from './inventory.ts'
 import { type NativePart, nativePart } from './native-part.ts'
 import { makeOutput, writeOutput } from './output.ts'
-import { PackagingError } from './packaging-error.ts'
+import { PackagingError, usage } from './packaging-error.ts'
 import { DEVELOPMENT_KEY_FILE, developmentKey, readReleaseKey } from './release-key.ts'
 import { compress, writeTar } from './tar.ts'
 import { thirdPartyOf } from './third-party.ts'
@@ -24,21 +24,18 @@ import { assembleTree } from './tree.ts'
 
 type Say = (line: string) => void
 
-/** Answers with the exit code. */
-export async function makePackages(argv: readonly string[], say: Say): Promise<number> {
-  let config: PackageConfig | 'help'
+/** Answers with the exit code. What went wrong is said by `complain`. */
+export async function makePackages(
+  argv: readonly string[],
+  say: Say,
+  complain: Say = say,
+): Promise<number> {
   try {
-    config = readPackageConfig(argv, CHECKOUT)
+    const config = readPackageConfig(argv, CHECKOUT)
     if (config === 'help') {
       say(PACKAGE_HELP)
       return EXIT_DONE
     }
-  } catch (error) {
-    if (!(error instanceof PackagingError)) throw error
-    say(`npm run package: ${error.message}`)
-    return EXIT_USAGE
-  }
-  try {
     const key = releaseKey(config, say)
     const natives = await nativeParts(config, say)
     makeOutput(config.outputDirectory)
@@ -55,7 +52,7 @@ export async function makePackages(argv: readonly string[], say: Say): Promise<n
     const { path = `${tmpdir()} or of ${CHECKOUT}` } = error as NodeJS.ErrnoException
     const failure = noRoomOr(error, path)
     if (!(failure instanceof PackagingError || failure instanceof AppError)) throw error
-    say(`npm run package: ${failure.message}`)
+    complain(`npm run package: ${failure.message}`)
     return failure instanceof AppError ? failure.exitCode : EXIT_FAILED
   }
 }
@@ -76,13 +73,14 @@ async function nativeParts(
   const parts = new Map<Architecture, NativePart>()
   const fit = architectures.filter((one) => roles.some((role) => isPackaged(role, one)))
   if (fit.length === 0) {
-    throw new PackagingError(`nothing can be made: ${roles.map(fitOf).join(', ')}`)
+    throw usage(`nothing can be made: ${roles.map(fitOf).join(', ')}`)
   }
   for (const architecture of fit) {
     try {
       parts.set(architecture, await nativePart(architecture))
     } catch (error) {
-      if (isChosen || !(error instanceof PackagingError)) throw error
+      const isMissing = error instanceof AppError && error.code === 'program-missing'
+      if (isChosen || !(isMissing || error instanceof PackagingError)) throw error
       say(`no package for ${architecture}: ${error.message}`)
     }
   }

@@ -45,6 +45,7 @@ import {
   fillBoot,
   makeImage,
   missingTools,
+  readFromImage,
   tool,
 } from '../support/board-image.ts'
 import { BOARD, makeNodeArchive, makePackage, obelisk } from '../support/card-bench.ts'
@@ -394,9 +395,9 @@ t.test('an output that is no file, or an input, is refused before any work', ski
   const agent = makePackage(directory, 'arm64')
   const before = readdirSync(directory).sort()
   const bytes = readFileSync(image)
-  const flash = async (output: string): Promise<string> => {
-    const words = ['image', 'flash', ...BOARD, '--image', image, '--package', agent]
-    const { code, err } = await obelisk([...words, '--output', output])
+  const flash = async (output: string, more: string[] = [], answer = ''): Promise<string> => {
+    const words = ['image', 'flash', ...BOARD, '--image', image, '--package', agent, ...more]
+    const { code, err } = await obelisk([...words, '--output', output], answer)
     return `${code} ${err}`
   }
   for (const [output, problem] of [
@@ -423,7 +424,10 @@ t.test('an output that is no file, or an input, is refused before any work', ski
   t.same(readdirSync(directory).sort(), before)
   t.ok(readFileSync(image).equals(bytes), 'the image is as it was')
 
-  t.match(await flash(at('link')), /^0 /)
+  t.match(await flash(at('link')), /^77 .*is there already; type yes to overwrite it/)
+  t.equal(readFileSync(at('old'), 'utf8'), 'an old image', 'without an answer it stays')
+  t.match(await flash(at('link'), [], 'yes\n'), /^0 /)
+  t.match(await flash(at('link'), ['--yes']), /^0 /)
   t.equal(readlinkSync(at('link')), 'old', 'the link stays')
   t.equal(statSync(at('old')).size, bytes.length)
 })
@@ -469,6 +473,45 @@ t.test('a disk that fills up later is not taken for the boot partition', skip, a
   t.match(err, /error: the disk of \S+card\.img\S* is full/)
   t.same(readdirSync(disk.path), [])
 })
+
+t.test('names with @@, colons and dashes are names of files', skip, async (t) => {
+  const directory = t.testdir({ 'a@@b:c': {} })
+  const at = (name: string): string => join(directory, 'a@@b:c', name)
+  const image = makeImage(join(directory, 'good.img'))
+  const agent = makePackage(directory, 'arm64')
+  renameSync(image, at('--in@@512.img'))
+  renameSync(agent, at('x:agent.tar.gz'))
+  const words = ['image', 'flash', ...BOARD, '--image', at('--in@@512.img')]
+  const before = process.cwd()
+  process.chdir(at(''))
+  const { code, err } = await obelisk([
+    ...[...words, '--package', 'x:agent.tar.gz', '--output', 'c@@1.img'],
+  ]).finally(() => process.chdir(before))
+  t.equal(code, 0, err)
+  renameSync(at('c@@1.img'), join(directory, 'card.img'))
+  t.match(readFromImage(join(directory, 'card.img'), 'cmdline.txt'), /systemd\.run=/)
+})
+
+t.test(
+  'a place that may not be written, or is read-only, has the code of installations',
+  async (t) => {
+    const disk = SmallDisk.mount(t, 1)
+    if (typeof disk === 'string') return t.pass(`# SKIP ${disk}`)
+    const source = join(t.testdir(), 'any.img')
+    writeFileSync(source, '')
+    spawnSync('mount', ['-o', 'remount,ro', disk.path])
+    const words = ['image', 'flash', ...BOARD, '--image', source, '--output']
+    t.match(await obelisk([...words, join(disk.path, 'card.img')]), {
+      code: 77,
+      err: /card\.img is on a file system that is read-only: mount it for writing/,
+    })
+    t.match(await obelisk([...words, join(source, 'card.img')]), { code: 66, err: /file above it/ })
+    t.match(await obelisk([...words, join(t.testdirName, 'none/card.img')]), {
+      code: 66,
+      err: /--output: ENOENT/,
+    })
+  },
+)
 
 t.test('a chunk that the disk takes only in part is an error, also before zeros', async (t) => {
   const disk = SmallDisk.mount(t, 3)

@@ -352,13 +352,14 @@ t.test('what cannot be packaged is said', async (t) => {
   t.match(await told(['--architecture', 'mips']), [2, /"mips" is none of amd64, arm64, armhf/])
   t.match(await told(['--role', 'demo']), [2, /"demo" is none of agent, gateway/])
   t.match(await told(['--speed', '1']), [2, /--speed/])
-  t.match(await told(['--key', join(WORK, 'missing')]), [1, /ENOENT/])
+  t.match(await told(['--key', join(WORK, 'missing')]), [66, /ENOENT/])
+  t.match(await told(['--key', PUBLIC_KEY]), [65, /--key/])
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
   writeFileSync(join(WORK, 'rsa.pem'), rsa.export({ type: 'pkcs8', format: 'pem' }))
-  t.match(await told(['--key', join(WORK, 'rsa.pem')]), [1, /not an Ed25519 key/])
+  t.match(await told(['--key', join(WORK, 'rsa.pem')]), [65, /not an Ed25519 key/])
   const gatewayOnly = ['--role', 'gateway', '--architecture', 'armhf', '--key', KEY]
   t.match(await told(gatewayOnly), [
-    1,
+    2,
     /^release key: .*\n.*: nothing can be made: the gateway is for amd64 and arm64$/,
   ])
   t.notOk(existsSync(join(WORK, 'none')), 'nothing is written')
@@ -374,17 +375,22 @@ t.test('an output that takes no packages is said in one line', async (t) => {
   }
   const directory = t.testdir({ file: 'a file', taken: { [debOf('agent')]: { kept: '' } } })
   const file = join(directory, 'file')
-  t.equal(await problem(file), `1 npm run package: --output: ${file} is not a directory`)
-  t.match(await problem(join(file, 'below')), /^1 npm run package: --output: \S+below: ENOTDIR.*$/)
+  t.equal(await problem(file), `2 npm run package: --output: ${file} is not a directory`)
+  t.match(await problem(join(file, 'below')), /^66 npm run package: \S+below has a file above it/)
   t.equal(readFileSync(file, 'utf8'), 'a file')
   const taken = join(directory, 'taken')
-  t.match(await problem(taken), /^1 npm run package: --output: \S+\.deb: EISDIR.*$/)
+  t.match(await problem(taken), /^66 npm run package: \S+\.deb is a directory, where a file/)
   t.same(readdirSync(taken), [debOf('agent')], 'nothing half-written is left')
 
   if (typeof disk === 'string') return t.comment(disk)
   disk.fillUpTo(64 * 1024)
   t.match(await problem(disk.path), /^73 npm run package: the disk of \S+\.deb is full$/)
   t.same(readdirSync(disk.path), ['filler'])
+  spawnSync('mount', ['-o', 'remount,ro', disk.path])
+  t.match(
+    await problem(disk.path),
+    /^77 npm run package: \S+\.deb is on a file system that is read-/,
+  )
 })
 
 t.test('a key for development is made once, for its owner only', (t) => {
