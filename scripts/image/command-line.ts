@@ -5,18 +5,21 @@
 
 /**
  * The script is looked for in both places that the boot partition may be at, Bookworm's and the older
- * one, for a minute: nobody says that it is mounted already. In the words of systemd `$$` is a `$`.
+ * one, for a minute: nobody says that it is mounted already. It ends with 0 once these words are off the
+ * command line. Otherwise the system is started as it is, since a reboot would only lead here again.
+ * In the words of systemd `$$` is a `$`.
  */
 const BEGIN = [
   'n=60; until cd /boot/firmware/obelisk || cd /boot/obelisk || [ $$n = 0 ];',
-  'do n=$$((n-1)); sleep 1; done; exec /bin/sh ./first-boot.sh',
+  'do n=$$((n-1)); sleep 1; done; /bin/sh ./first-boot.sh && exit;',
+  'systemctl --no-block start multi-user.target; exit 1',
 ].join(' ')
 
-/** Words of systemd-run-generator(8). Should the script not even begin, a reboot tries again. */
+/** Words of systemd-run-generator(8). */
 export const FIRST_BOOT_WORDS: readonly string[] = [
   `systemd.run="/bin/sh -c '${BEGIN}'"`,
   'systemd.run_success_action=reboot',
-  'systemd.run_failure_action=reboot',
+  'systemd.run_failure_action=none',
   'systemd.unit=kernel-command-line.target',
 ]
 

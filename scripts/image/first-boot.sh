@@ -2,7 +2,11 @@
 # The first boot of a flashed card, started by systemd.run= of the kernel's command line. Works without a
 # network. Each part can be done twice, since power may fail at any moment: only at the end is the
 # command line put back, and until then every boot begins here again. Whatever fails, the reason is
-# written to the boot partition, which any PC can read, and the board boots on normally.
+# written to the boot partition, which any PC can read, and the board boots on normally. Where that partition
+# cannot be written, the command line stays too: the reason is in /var/log, and each boot tries again.
+#
+# Ends with 0 when the command line is as it was before, and the board is to boot anew; otherwise with 1,
+# and the board boots on from here.
 #
 # OBELISK_ROOT: another root than /, for tests.
 set -u
@@ -21,6 +25,27 @@ umask 022
   mount -o remount,rw / 2>/dev/null
   mount -o remount,rw "$boot" 2>/dev/null
 }
+
+# The reason for people, where it can be written.
+give_reason() { # <file> <words>
+  {
+    echo "Obelisk could not be set up on this board: $2"
+    echo
+    echo "The board boots normally. What was done is in obelisk-first-boot.log; its end:"
+    echo
+    tail -n 20 "$log"
+    echo
+    echo "To try again on the board: sudo sh $here/first-boot.sh"
+  } >"$1"
+}
+
+# A card that is worn out or locked is read-only for good.
+if ! (: >>"$log") 2>/dev/null; then
+  problem="the boot partition $boot cannot be written: is the card locked, or worn out?"
+  echo "first boot: failed: $problem" >&2
+  give_reason "$root/var/log/obelisk-first-boot-failed.txt" "$problem" 2>/dev/null
+  exit 1
+fi
 exec >>"$log" 2>&1
 echo "first boot: $(date -u '+%Y-%m-%d %H:%M:%S') (a board without a clock may be wrong)"
 
@@ -57,17 +82,9 @@ restore_command_line() {
 
 fail() {
   say "failed: $*"
-  {
-    echo "Obelisk could not be set up on this board: $*"
-    echo
-    echo "The board boots normally. What was done is in obelisk-first-boot.log; its end:"
-    echo
-    tail -n 20 "$log"
-    echo
-    echo "To try again on the board: sudo sh $here/first-boot.sh"
-  } >"$reason"
+  give_reason "$reason" "$*"
   sync
-  restore_command_line
+  restore_command_line || exit 1
   exit 0
 }
 

@@ -25,6 +25,7 @@ import {
   unpackBoot,
 } from '../support/board-image.ts'
 import { BOARD, makeNodeArchive, makePackage, obelisk } from '../support/card-bench.ts'
+import { SmallDisk } from '../support/small-disk.ts'
 
 const withoutTools = missingTools()
 const skip = withoutTools === undefined ? {} : { skip: withoutTools }
@@ -238,3 +239,52 @@ t.test('a first boot that fails says why on the card, and boots on', skip, async
   t.ok(other.has('usr/lib/obelisk-node/bin/node'))
   t.match(other.text('boot/obelisk-first-boot-failed.txt'), /the agent could not be installed/)
 })
+
+t.test(
+  'a boot partition that is read-only does not make the board boot for ever',
+  skip,
+  async (t) => {
+    const disk = SmallDisk.mount(t, 12)
+    if (typeof disk === 'string') return t.pass(`# SKIP ${disk}`)
+    const directory = t.testdir({ bin: {} })
+    const at = (name: string): string => join(directory, name)
+    const words = ['image', 'flash', '--image', makeImage(at('raspios.img')), ...BOARD]
+    const agent = makePackage(directory, 'arm64')
+    t.equal((await obelisk([...words, '--package', agent, '--output', at('card.img')])).code, 0)
+    mkdirSync(at('board'))
+    disk.standInFor(at('board/boot'))
+    const board = bootBoard(t, at('card.img'), at('board'), 'boot')
+    mkdirSync(board.at('var/log'))
+
+    // The words of the command line themselves, for this board.
+    const line = readFromImage(at('card.img'), 'cmdline.txt')
+    t.match(line, / systemd\.run_failure_action=none /)
+    const [, command = ''] = /systemd\.run="\/bin\/sh -c '([^']*)'"/.exec(line) ?? []
+    const script = command.replaceAll('$$', '$').replaceAll('/boot/', `${board.at('boot')}/`)
+    writeFileSync(at('bin/systemctl'), `#!/bin/sh\necho "$*" >>${at('started')}\n`, { mode: 0o755 })
+    const boot = () => {
+      const PATH = `${at('bin')}:${process.env.PATH}`
+      const env = { PATH, OBELISK_ROOT: at('board') }
+      const begun = script.replace('n=60', 'n=0')
+      return spawnSync('/bin/sh', ['-c', begun], { env, encoding: 'utf8' })
+    }
+    const begin = board.text('boot/cmdline.txt')
+    const remount = (how: string) => spawnSync('mount', ['-o', `remount,${how}`, disk.path])
+    remount('ro')
+    for (const time of ['once', 'again']) {
+      rmSync(at('started'), { force: true })
+      const { status, stderr } = boot()
+      t.equal(status, 1, `${time}: no reboot`)
+      t.match(stderr, /the boot partition \S+ cannot be written/)
+      t.equal(readFileSync(at('started'), 'utf8'), '--no-block start multi-user.target\n')
+      t.match(board.text('var/log/obelisk-first-boot-failed.txt'), /cannot be written.*\n/)
+      t.equal(board.text('boot/cmdline.txt'), begin)
+    }
+    remount('rw')
+    rmSync(at('started'))
+    t.equal(boot().status, 0, 'once it can be written, all is done, and the board boots anew')
+    t.notOk(existsSync(at('started')))
+    t.notMatch(board.text('boot/cmdline.txt'), /systemd\./)
+    t.ok(board.has('usr/lib/obelisk-agent/agent.mjs'))
+  },
+)
