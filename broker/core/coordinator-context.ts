@@ -14,7 +14,7 @@ import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
 import { Placement } from './placement.ts'
 import { SelfDoubt } from './self-doubt.ts'
-import { type Task, TaskLedger } from './task-ledger.ts'
+import { type Task, TaskLedger, type WaitReason } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 
 export interface CoordinatorOptions {
@@ -230,6 +230,13 @@ export class CoordinatorContext {
     const value = this.tasks.record(task, this.nowMs)
     this.persist({ table: 'task', key: task.id, value })
     this.publishState(task)
+  }
+
+  /** Says so where that is news; a task that was accepted in this step is published at its end. */
+  taskWaits(task: Task, reason: WaitReason | undefined): void {
+    if (task.waitingFor === reason) return
+    task.waitingFor = reason
+    if (!this.#changedTasks.has(task)) this.publishState(task)
   }
 
   publishState(task: Task): void {

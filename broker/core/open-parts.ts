@@ -61,8 +61,12 @@ export class OpenParts {
     return [...(this.#leased.get(member) ?? NONE)]
   }
 
+  get isAnyWaiting(): boolean {
+    return this.#leasedCount < this.#byId.size
+  }
+
   waiting(): ReadPart[] {
-    if (this.#leasedCount === this.#byId.size) return NONE
+    if (!this.isAnyWaiting) return NONE
     return [...this.#byId.values()].filter(({ isLeased }) => !isLeased)
   }
 

@@ -116,6 +116,7 @@ export class Reads {
     const leased = parts.filter(({ member }) => {
       return member !== undefined && this.#isReady(task, members.at(member))
     })
+    if (leased.length < parts.length) this.#context.taskWaits(task, 'holders-away')
     if (leased.length === 0) return
     for (const part of leased) this.#send(read, part, leaseMs)
     // One deadline for all: a task on the whole fleet has thousands of leases that end together.
@@ -124,6 +125,9 @@ export class Reads {
     deadlines.set(name, nowMs + leaseMs, () => {
       for (const part of leased) if (read.parts.has(part)) this.#endLease(read, part)
     })
+    if (leased.length === parts.length && !read.parts.isAnyWaiting) {
+      this.#context.taskWaits(task, undefined)
+    }
     if (task.state === 'accepted') {
       task.state = 'running'
       this.#context.taskChanged(task)

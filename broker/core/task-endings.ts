@@ -20,6 +20,7 @@ export function endTask(
   keepBody = false,
 ): void {
   context.tasks.end(task, state, context)
+  task.waitingFor = undefined
   context.deadlines.clear(`task/${task.id}`)
   context.taskChanged(task)
   const { region, items } = task.body ?? {}

@@ -17,6 +17,12 @@ import type { TaskBody } from '../../shared/protocol/task.ts'
 import type { TaskRecord } from './ledger-records.ts'
 import { Retention, type RetentionOptions } from './retention.ts'
 
+/**
+ * What a task waits for: nodes that are away, a fleet that has just come together, an earlier write of its
+ * submitter, or a node that stopped, by the code that it gave (`store-full`, `disk-full`).
+ */
+export type WaitReason = 'holders-away' | 'settling' | 'earlier-write' | (string & {})
+
 export interface Task {
   readonly id: TaskId
   /** By who submitted it, who may submit it again. */
@@ -31,6 +37,8 @@ export interface Task {
   effect: 'none' | 'pending' | 'done'
   shards: { total: number; done: number; failed: number }
   error: { code: string; message: string } | undefined
+  /** Why it does not go on at this moment; nobody's business after a start. */
+  waitingFor: WaitReason | undefined
   endedTs: number | undefined
   /** On the time of the ledger. */
   endedMs: number | undefined
@@ -144,6 +152,7 @@ export class TaskLedger {
       effect: 'none',
       shards: { total: 0, done: 0, failed: 0 },
       error: undefined,
+      waitingFor: undefined,
       endedTs: undefined,
       endedMs: undefined,
       deadlineMs: at.deadlineMs,
@@ -238,6 +247,7 @@ export class TaskLedger {
         effect: value.effect,
         shards: { ...value.shards },
         error: value.error ?? undefined,
+        waitingFor: undefined,
         endedTs: value.endedTs ?? undefined,
         // A ledger from before had only wall times: what ended then is kept from now on.
         endedMs: isEnded(value.state) ? (value.endedMs ?? ledgerMs) : undefined,

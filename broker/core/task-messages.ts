@@ -15,6 +15,7 @@ export function stateOf(task: Task, ts: number): Record<string, unknown> {
     effect: task.effect,
     shards: task.shards,
     ...(task.error === undefined ? {} : { error: task.error }),
+    ...(task.waitingFor === undefined ? {} : { waiting_for: task.waitingFor }),
     ts,
   }
 }

@@ -14,6 +14,8 @@ export interface TaskView {
   readonly effect?: 'none' | 'pending' | 'done'
   readonly shards: { readonly total: number; readonly done: number; readonly failed: number }
   readonly error?: { readonly code: string; readonly message: string }
+  /** Why it does not go on at this moment. */
+  readonly waiting_for?: string
   readonly ts: number
   readonly accepted_ts: number
   readonly ended_ts?: number

@@ -11,7 +11,7 @@
 import type { Region } from '../../shared/grid/geometry.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { NO_HOLDER } from './placement.ts'
-import type { Task } from './task-ledger.ts'
+import type { Task, WaitReason } from './task-ledger.ts'
 
 interface Waiting {
   readonly task: Task
@@ -72,6 +72,7 @@ export class WaitingWrites {
     if (waiting === undefined) return false
     this.#byTask.delete(task)
     waiting.isGone = true
+    task.waitingFor = undefined
     this.#unlist(waiting)
     this.#leaveLane(waiting.lane)
     for (const follower of waiting.followers) {
@@ -122,12 +123,14 @@ export class WaitingWrites {
   #isHeldUp(waiting: Waiting): boolean {
     const earlier = this.#predecessorOf(waiting)
     if (earlier !== undefined) {
+      this.#context.taskWaits(waiting.task, 'earlier-write')
       waiting.behind = earlier
       earlier.followers.push(waiting)
       return true
     }
     const tile = this.#blockedTileOf(waiting.task)
     if (tile === undefined) return false
+    this.#context.taskWaits(waiting.task, this.#reasonAt(tile, waiting.task.op))
     waiting.tile = tile
     const others = this.#byTile.get(tile)
     if (others === undefined) this.#byTile.set(tile, new Set([waiting]))
@@ -165,6 +168,16 @@ export class WaitingWrites {
       if (copies < needed) return tile
     }
     return undefined
+  }
+
+  #reasonAt(tile: number, op: string): WaitReason {
+    const { placement, members } = this.#context
+    if (!placement.isBorn(tile) && !this.#context.isSettled()) return 'settling'
+    const holders = placement.holdersOf(tile).map((index) => members.at(index))
+    const stopped = holders.find(({ stopReason }) => stopReason !== undefined)
+    if (stopped !== undefined) return stopped.stopReason!.code
+    const isUnable = holders.some((member) => member.isInSync && !member.operations.has(op))
+    return isUnable ? 'unknown-operation' : 'holders-away'
   }
 
   #gradeOf(index: number, op: string): number {

@@ -21,7 +21,7 @@ import type { Move } from './move-table.ts'
 import { partsOf, planWrites, writeTilesMax } from './planner.ts'
 import { StreamSender } from './stream-sender.ts'
 import { endTask, releaseBody } from './task-endings.ts'
-import { operationOf, type Task } from './task-ledger.ts'
+import { operationOf, type Task, type WaitReason } from './task-ledger.ts'
 import { WaitingWrites } from './waiting-writes.ts'
 import type { OpenWrite, Rows, WriteLog } from './write-log.ts'
 
@@ -265,9 +265,19 @@ export class Writes {
   /** A member left in-sync or came back: writes that waited for it may be done, others may start. */
   reconsider(member: Member): void {
     for (const write of this.#log.all) {
-      if (write.waitingFor.has(member.index)) this.#evaluate(write)
+      if (!write.waitingFor.has(member.index)) continue
+      this.#evaluate(write)
+      if (!isEnded(write.task.state)) this.#context.taskWaits(write.task, this.#waitOf(write))
     }
     this.sequenceWaiting()
+  }
+
+  /** Why none of those that it waits for gets on, if none does. */
+  #waitOf({ waitingFor }: OpenWrite): WaitReason | undefined {
+    const members = [...waitingFor.keys()].map((index) => this.#context.members.at(index))
+    const stopped = members.find(({ stopReason }) => stopReason !== undefined)
+    if (stopped !== undefined) return stopped.stopReason!.code
+    return members.every(({ session }) => session === undefined) ? 'holders-away' : undefined
   }
 
   /** The member's copies are gone: nothing waits for it any more, and its stream ends here. */

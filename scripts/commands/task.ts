@@ -154,6 +154,7 @@ export class TaskCommands {
       ['id', printable(view.id)],
       ['op', printable(view.op)],
       ['state', colour ? paint(this.#streams, colour, state) : state],
+      ['waits for', view.waiting_for && printable(view.waiting_for)],
       ['effect', effect],
       ['shards', `${shards.done} of ${shards.total} done, ${shards.failed} failed`],
       ['error', error && printable(`${error.code}: ${error.message}`)],

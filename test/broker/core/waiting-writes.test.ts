@@ -68,6 +68,32 @@ t.test('a write that waits keeps what its submitter sends to its tiles behind it
   )
 })
 
+t.test('what waits says what for, and what runs does not', async (t) => {
+  const { bench, away, here, lost, held } = fleet()
+  const waitOf = (id: string) => bench.view.task(id as TaskId)?.waiting_for
+  bench.close(away)
+  set(bench, 'me', 'wide', tileAt(0, 0, 4))
+  const said = bench.effects.flatMap((effect) =>
+    effect.type === 'publish' && effect.topic.kind === 'task-state' ? [String(effect.payload)] : [],
+  )
+  t.equal(said.length, 1)
+  t.match(JSON.parse(said[0]!), { id: 'wide', state: 'accepted', waiting_for: 'holders-away' })
+  set(bench, 'me', 'later', tileAt(held[0]!))
+  t.equal(waitOf('later'), 'earlier-write')
+  bench.submit({ id: 'read', op: 'get', region: tileAt(lost[0]!) })
+  t.equal(waitOf('read'), 'holders-away')
+  set(bench, 'other', 'full', tileAt(held[0]!))
+  t.equal(waitOf('full'), undefined)
+  bench.say(here, { t: 'stopped', position: 1, code: 'store-full', message: 'no room' })
+  t.equal(waitOf('full'), 'store-full')
+  set(bench, 'third', 'fuller', tileAt(held[0]!))
+  t.equal(waitOf('fuller'), 'store-full')
+  bench.hello(here)
+  bench.apply(here, bench.entriesTo(here))
+  bench.hello(away)
+  for (const id of ['wide', 'later', 'read', 'full', 'fuller']) t.equal(waitOf(id), undefined, id)
+})
+
 t.test('what stood behind a write goes on when that is cancelled or expires', async (t) => {
   for (const how of ['cancel', 'expire']) {
     const { bench, away, here, held } = fleet()
