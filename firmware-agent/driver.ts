@@ -164,6 +164,9 @@ export class AgentDriver {
       case 'examine-pages':
         void this.#examine(effect.tiles).catch(this.#outcome.fatal)
         return
+      case 'look-for-room':
+        this.#lookForRoom()
+        return
       case 'publish-telemetry':
         this.#publishTelemetry()
         return
@@ -260,6 +263,12 @@ export class AgentDriver {
     const listed = await this.#devices.runner.list(from)
     this.#reportBroken()
     this.deliver({ type: 'pages-listed', from, ...listed })
+  }
+
+  #lookForRoom(): void {
+    const missing = this.#devices.store.missingRoom
+    const message = missing ?? 'the store has room'
+    this.deliver({ type: 'room-looked', isRoom: missing === undefined, message })
   }
 
   #topic(kind: 'node-up' | 'node-telemetry'): string {

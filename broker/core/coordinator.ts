@@ -275,6 +275,7 @@ export class Coordinator {
       case 'gap':
         if (this.#stands(member, message.position, message.chain)) {
           stream.rewind()
+          this.#fleet.resumed(member)
           this.#writes.acknowledge(member, message.position)
           this.#rebalancer.acknowledged(member)
         }

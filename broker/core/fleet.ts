@@ -321,6 +321,17 @@ export class Fleet {
     this.#tasks.tryWaiting()
   }
 
+  /** A member that had stopped asks for what follows. */
+  resumed(member: Member): void {
+    if (member.stopReason === undefined) return
+    member.stopReason = undefined
+    this.#context.notice('info', 'replica-resumed', `node ${member.id} applies its stream again`, {
+      node: member.id,
+    })
+    this.#tasks.rebalancer.wake()
+    this.#tasks.tryWaiting()
+  }
+
   #die(member: Member): void {
     if (member.state === 'alive') this.#suspect(member, 'it fell silent')
     member.state = 'dead'

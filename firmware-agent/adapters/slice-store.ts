@@ -176,6 +176,11 @@ export class SliceStore {
     await this.#write(() => {})
   }
 
+  /** Why there is no room for any write, or for the one that was refused last. */
+  get missingRoom(): string | undefined {
+    return this.#room.missing
+  }
+
   /** Since when the oldest write waits for the disk, monotonic ms. */
   get waitingSinceMs(): number | undefined {
     return this.#database.waitingSinceMs

@@ -32,6 +32,8 @@ export const TREE_BYTES_PER_COMMIT = 10 * PAGE_BYTES
 const MIB = 1024 * 1024
 const DISK_FREE_BYTES_MIN = 16 * MIB
 const DISK_CHECK_INTERVAL_MS = 5000
+/** As the gateway has it for its own disk. */
+const ROOMY = 1.25
 /** The next transaction, and the two before it, whose old pages LMDB does not give it yet. */
 const TRANSACTIONS_AT_ONCE = 3
 
@@ -55,6 +57,9 @@ export class StoreRoom {
    * one is not on the disk yet.
    */
   #recent: readonly [number, number] = [0, 0]
+  /** The last write of pages, if there was no room for it. */
+  #refused: { readonly bytes: number; readonly purpose: Purpose } | undefined
+  #wasDiskFull = false
   #diskFree = { bytes: 0, atMs: Number.NEGATIVE_INFINITY }
 
   constructor(
@@ -82,6 +87,31 @@ export class StoreRoom {
     return sum(own.map(diskBytesOf)) + leaves * PAGE_BYTES + TREE_BYTES_PER_COMMIT
   }
 
+  /** Why there is no room for any write, or for the one that was refused last. */
+  get missing(): string | undefined {
+    const diskMissing = this.#missingOnDisk()
+    if (diskMissing !== undefined) {
+      this.#wasDiskFull = true
+      return diskMissing
+    }
+    this.#wasDiskFull = false
+    const refused = this.#refused
+    if (refused === undefined || this.#fitsInSlice(refused.bytes, refused.purpose)) return undefined
+    return this.#sliceMissing()
+  }
+
+  /** A disk that was full must have a little more than enough, or each write would make it full again. */
+  #missingOnDisk(): string | undefined {
+    const needed = this.#options.diskFreeBytesMin * (this.#wasDiskFull ? ROOMY : 1)
+    const free = this.#diskFreeBytes()
+    if (free >= needed) return undefined
+    return `${free} bytes are free on the disk, ${needed} are needed`
+  }
+
+  #sliceMissing(): string {
+    return `the slice has reached its ${this.#options.sliceBytesMax} bytes`
+  }
+
   /** Whether the disk has what must stay free. */
   get isLeftOnDisk(): boolean {
     return this.#diskFreeBytes() >= this.#options.diskFreeBytesMin
@@ -89,13 +119,13 @@ export class StoreRoom {
 
   /** Takes so many bytes for the next write, which frees others; fails with `store-full` if they do not go in. */
   require(bytes: number, purpose: Purpose, freed: number): void {
-    if (!this.isLeftOnDisk) {
-      throw new AppError('store-full', `${this.#diskFree.bytes} bytes are free on the disk`)
+    const isLeft = this.isLeftOnDisk
+    if (!isLeft) this.#wasDiskFull = true
+    if (!isLeft || !this.#fitsInSlice(bytes, purpose)) {
+      this.#refused = { bytes, purpose }
+      throw new AppError('store-full', this.#missingOnDisk() ?? this.#sliceMissing())
     }
-    if (!this.#fitsInSlice(bytes, purpose)) {
-      const { sliceBytesMax } = this.#options
-      throw new AppError('store-full', `the slice has reached its ${sliceBytesMax} bytes`)
-    }
+    this.#refused = undefined
     this.take(freed)
   }
 

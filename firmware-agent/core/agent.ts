@@ -8,31 +8,23 @@ import { unreachable } from '../../shared/core/assert.ts'
 import { own } from '../../shared/core/own.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { packTiles } from '../../shared/operations/columns.ts'
-import type { Answer, Down, Read, Up } from '../../shared/protocol/messages.ts'
+import type { Answer, Down, Up } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import type { AgentCounts, AgentOptions } from './agent-options.ts'
 import type { AgentEffect } from './effects.ts'
 import type { AgentEvent, PartResult, StreamMark } from './events.ts'
-import { helloOf } from './hello.ts'
+import { heldOf, helloOf } from './hello.ts'
 import { Outbox } from './outbox.ts'
-import { announce, stateOf, troubleOf } from './presence.ts'
+import { announce, eventOf, stateOf } from './presence.ts'
 import { Pulse } from './pulse.ts'
 import { ReadQueue } from './read-queue.ts'
-import { Session } from './session.ts'
+import { type RoomLooked, RoomWatch, STORE_FULL } from './room-watch.ts'
+import { FINAL_REFUSALS, Session, SILENT_BEATS } from './session.ts'
 import { ShardStream } from './shard-stream.ts'
 import { effectsOfOrder } from './store-orders.ts'
 import type { StoredState, StoreFacts } from './stored-state.ts'
 import { PIECE_BYTES, Transfers } from './transfers.ts'
 import { type Moment, WallClock } from './wall-clock.ts'
-
-/**
- * Refusals after which this process has nothing to do, with their exit codes (shared/runtime/errors.ts): the
- * id may be free later, so that a unit tries again; a node that was let go stays away.
- */
-const FINAL_REFUSALS: Readonly<Record<string, number>> = { 'id-taken': 77, 'node-left': 79 }
-
-/** The gateway counts as gone after this many heartbeats without a word from it. */
-const SILENT_BEATS = 5
 
 export class Agent {
   readonly #options: AgentOptions
@@ -43,6 +35,7 @@ export class Agent {
   readonly #transfers: Transfers
   readonly #pulse: Pulse
   readonly #clock: WallClock
+  readonly #room: RoomWatch
   #store: StoreFacts
   #results: PartResult[]
   #effects: AgentEffect[] = []
@@ -58,6 +51,7 @@ export class Agent {
     this.#pulse = new Pulse(options, random)
     this.#clock = new WallClock(stored.timeFloorMs)
     this.#session = new Session(options, random)
+    this.#room = new RoomWatch(random)
     this.#stream = new ShardStream(stored.mark)
     this.#outbox = new Outbox(options.outboxBytesMax, stored.answers)
     this.#transfers = new Transfers(options.pieceBytes ?? PIECE_BYTES, stored.broken)
@@ -150,6 +144,9 @@ export class Agent {
       case 'pages-listed':
         this.#listed(event)
         break
+      case 'room-looked':
+        this.#roomLooked(event)
+        break
       case 'stop-requested':
         this.#stop()
         break
@@ -166,7 +163,7 @@ export class Agent {
   nextDeadlineMs(): number | undefined {
     if (this.#session.state === 'stopped') return undefined
     const due = [this.#session.deadlineMs, this.#reads.deadlineMs, this.#clock.deadlineMs]
-    if (this.isAdmitted) due.push(this.#pulse.deadlineMs)
+    if (this.isAdmitted) due.push(this.#pulse.deadlineMs, this.#room.deadlineMs)
     const known = due.filter((deadline) => deadline !== undefined)
     return Math.min(...known)
   }
@@ -225,7 +222,8 @@ export class Agent {
         this.#receiveEntries(message.entries)
         break
       case 'read':
-        this.#receiveRead(message)
+        this.#reads.add(message, this.#nowMs)
+        this.#startReads()
         break
       case 'cancel':
         this.#reads.cancel(message.task)
@@ -258,6 +256,7 @@ export class Agent {
     const silenceMs = message.heartbeatMs * SILENT_BEATS
     this.#session.admitted(this.#nowMs, { number: message.session, silenceMs })
     this.#isStreamStopped = false
+    this.#room.restarted()
     if (this.#store.ledgerId === null) {
       this.#store = { ...this.#store, ledgerId: message.ledgerId, grid: message.grid }
       this.#emit({ type: 'adopt', ledgerId: message.ledgerId, grid: message.grid })
@@ -303,15 +302,8 @@ export class Agent {
     if (this.#session.state !== 'greeting') return
     // The gateway waits for others: there is no reason to think that it is gone.
     this.#session.connected(this.#nowMs)
-    this.#send({
-      t: 'held',
-      storeId: this.#store.storeId,
-      position: this.#stream.mark.position,
-      from,
-      tiles: packTiles(pages.map(({ tile }) => tile)),
-      ats: pages.map(({ at }) => at),
-      next,
-    })
+    const { position } = this.#stream.mark
+    this.#send(heldOf(this.#store.storeId, position, { from, pages, next }))
   }
 
   #receiveEntries(entries: Extract<Down, { t: 'entries' }>['entries']): void {
@@ -326,17 +318,17 @@ export class Agent {
         break
       case 'gap':
         this.#applyNext()
-        this.#send({
-          t: 'gap',
-          session: this.#session.number,
-          position: mark.position,
-          chain: mark.chain,
-        })
+        this.#askFor(mark)
         break
       case 'chain-differs':
         this.#stopStream('chain-differs', 'an entry does not continue the chain of this stream')
         break
     }
+  }
+
+  /** For the entries after this place. */
+  #askFor({ position, chain }: StreamMark): void {
+    this.#send({ t: 'gap', session: this.#session.number, position, chain })
   }
 
   #applyNext(): void {
@@ -347,6 +339,7 @@ export class Agent {
 
   #applied(mark: StreamMark, results: readonly PartResult[]): void {
     this.#stream.applied(mark)
+    if (results.length > 0) this.#room.applied()
     this.#results.push(...results)
     this.#done += results.length
     if (this.isAdmitted) this.#acknowledge()
@@ -364,11 +357,26 @@ export class Agent {
   /** A trouble of this node's own is no outcome: it stops here and says why. */
   #stopStream(code: string, message: string): void {
     this.#isStreamStopped = true
+    if (code === STORE_FULL) this.#room.stopped(this.#nowMs)
     this.#log('error', code, message)
     if (!this.isAdmitted) return
     const { position } = this.#stream.mark
     this.#send({ t: 'stopped', session: this.#session.number, position, code, message })
-    this.#emit(troubleOf(this.#options.node, { code, message, ts: this.#clock.ms }))
+    const said = { level: 'error', code, message, ts: this.#clock.ms } as const
+    this.#emit(eventOf(this.#options.node, said))
+  }
+
+  /** A stream that stopped for want of room goes on where it stands. */
+  #roomLooked(looked: RoomLooked): void {
+    const { change, mayResume } = this.#room.looked(this.#nowMs, looked.isRoom)
+    if (change === undefined) return
+    this.#log(change.level, change.code, looked.message)
+    if (!this.isAdmitted) return
+    const said = { ...change, message: looked.message, ts: this.#clock.ms }
+    this.#emit(eventOf(this.#options.node, said))
+    if (!mayResume) return
+    this.#isStreamStopped = false
+    this.#askFor(this.#stream.mark)
   }
 
   #acknowledge(): void {
@@ -387,11 +395,6 @@ export class Agent {
     if (!this.#results.some((result) => result.position <= position)) return
     this.#results = this.#results.filter((result) => result.position > position)
     this.#emit({ type: 'forget-results', position })
-  }
-
-  #receiveRead(read: Read): void {
-    this.#reads.add(read, this.#nowMs)
-    this.#startReads()
   }
 
   #startReads(): void {
@@ -425,6 +428,7 @@ export class Agent {
     this.#reads.dropOverdue(this.#nowMs)
     if (this.#clock.takeKeep()) this.#emit({ type: 'keep-time' })
     if (!this.isAdmitted) return
+    if (this.#room.takeLook(this.#nowMs)) this.#emit({ type: 'look-for-room' })
     const beat = this.#pulse.takeBeat(this.#nowMs)
     if (beat !== undefined) {
       const { shedTotal } = this.#outbox.counts

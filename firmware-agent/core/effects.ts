@@ -56,6 +56,8 @@ export type AgentEffect =
   | { readonly type: 'report-ready' }
   /** Admitted, or no more: STATUS to systemd. */
   | { readonly type: 'report-link'; readonly isJoined: boolean }
+  /** Looks whether the store has room; comes back as `room-looked`. */
+  | { readonly type: 'look-for-room' }
   /** Stores the time, with nothing else. */
   | { readonly type: 'keep-time' }
   | {

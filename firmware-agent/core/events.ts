@@ -72,5 +72,7 @@ export type AgentEvent =
   | { readonly type: 'store-rebased'; readonly ledgerId: string }
   /** The store was emptied and has a new identity. */
   | { readonly type: 'store-wiped'; readonly storeId: string; readonly boot: number }
+  /** Whether the store has room; if not, `message` says what is missing. */
+  | { readonly type: 'room-looked'; readonly isRoom: boolean; readonly message: string }
   | { readonly type: 'stop-requested' }
   | { readonly type: 'deadline-reached' }

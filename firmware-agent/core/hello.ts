@@ -2,9 +2,10 @@
  * The first message on a connection: who the node is, whose store it carries and where that stands, so
  * that the gateway knows what to send, or refuses it (recovery.md, Identity).
  */
+import { packTiles } from '../../shared/operations/columns.ts'
 import { PROTOCOL_VERSION, type Up } from '../../shared/protocol/messages.ts'
 import type { AgentOptions } from './agent-options.ts'
-import type { StreamMark } from './events.ts'
+import type { ExaminedPage, StreamMark } from './events.ts'
 import type { StoreFacts } from './stored-state.ts'
 
 export function helloOf(
@@ -35,4 +36,14 @@ export function helloOf(
     grid,
     ...broken,
   }
+}
+
+/** What the store holds from a tile on, for a gateway that builds a ledger. */
+export function heldOf(
+  storeId: string,
+  position: number,
+  { from, pages, next }: { from: number; pages: readonly ExaminedPage[]; next: number | null },
+): Up {
+  const tiles = packTiles(pages.map(({ tile }) => tile))
+  return { t: 'held', storeId, position, from, tiles, ats: pages.map(({ at }) => at), next }
 }

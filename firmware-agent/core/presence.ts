@@ -25,11 +25,10 @@ export function stateOf(node: NodeId, state: 'online' | 'offline'): AgentEffect 
 }
 
 /** For people who watch the fleet; the gateway is told by a message of its own. */
-export function troubleOf(
+export function eventOf(
   node: NodeId,
-  { code, message, ts }: { code: string; message: string; ts: number },
+  event: { level: 'error' | 'warn' | 'info'; code: string; message: string; ts: number },
 ): AgentEffect {
-  const event = { level: 'error', code, message, ts }
   return publish('node-event', node, JSON.stringify(event), false)
 }
 

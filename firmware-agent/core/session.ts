@@ -9,6 +9,15 @@
 import { Backoff, type BackoffOptions } from '../../shared/core/backoff.ts'
 import type { Random } from '../../shared/core/random.ts'
 
+/**
+ * Refusals after which this process has nothing to do, with their exit codes (shared/runtime/errors.ts): the
+ * id may be free later, so that a unit tries again; a node that was let go stays away.
+ */
+export const FINAL_REFUSALS: Readonly<Record<string, number>> = { 'id-taken': 77, 'node-left': 79 }
+
+/** The gateway counts as gone after this many heartbeats without a word from it. */
+export const SILENT_BEATS = 5
+
 export interface SessionOptions {
   readonly backoff: BackoffOptions
   /** A connection attempt, or the wait for an answer to the hello, lasts at most this long. */

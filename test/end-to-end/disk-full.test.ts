@@ -25,53 +25,59 @@ function diskFor(t: Test, sizeMib: number): SmallDisk | undefined {
   return undefined
 }
 
-t.test('an agent whose disk is full stops and catches up later', { buffered: true }, async (t) => {
-  const disk = diskFor(t, 24)
-  if (disk === undefined) return
-  const fleet = new Fleet(t)
-  disk.standInFor(join(fleet.directory, 'a'))
-  const gateway = await fleet.gateway(...GRID)
-  const http = new HttpClient(gateway.http)
-  const agents = await fleet.agents(['a', 'b'], gateway.url)
-  const [agent] = agents
-  await http.run({ op: 'scale' })
-  const wire = await WireClient.connect(gateway.url, `${BASE}/gateway/event`)
-  t.teardown(() => wire.close())
-  const sums = new Additions(SIDE, new Random(seed))
-  const addSome = async (): Promise<void> => {
-    for (let count = 0; count < 5; count++) sums.next()
-    await sums.send(wire)
-  }
-  await addSome()
-  await sums.areDone(t, http)
-  await caughtUp(http, 'a')
-
-  disk.fillUpTo(12 * MIB)
-  // The agent looks at its disk every few seconds.
-  const stopped = await eventually('the agent stops', async () => {
+t.test(
+  'an agent whose disk is full stops, and goes on by itself once there is room',
+  { buffered: true },
+  async (t) => {
+    const disk = diskFor(t, 24)
+    if (disk === undefined) return
+    const fleet = new Fleet(t)
+    disk.standInFor(join(fleet.directory, 'a'))
+    const gateway = await fleet.gateway(...GRID)
+    const http = new HttpClient(gateway.http)
+    const agents = await fleet.agents(['a', 'b'], gateway.url)
+    const [agent] = agents
+    await http.run({ op: 'scale' })
+    const wire = await WireClient.connect(gateway.url, `${BASE}/gateway/event`)
+    t.teardown(() => wire.close())
+    const sums = new Additions(SIDE, new Random(seed))
+    const addSome = async (): Promise<void> => {
+      for (let count = 0; count < 5; count++) sums.next()
+      await sums.send(wire)
+    }
     await addSome()
-    return wire.jsonOf('gateway/event').find(({ code }) => code === 'replica-stopped')
-  })
-  t.match(stopped, { node: 'a', error: 'store-full', level: 'error' })
-  await addSome()
-  await sums.areDone(t, http)
-  await sums.areHeld(t, http, 'the other one has everything')
-  t.notOk(agent!.run.hasExited, 'it is still there')
-  const { stream } = await http.node('a')
-  t.ok(stream.acked < stream.head, `it stands at ${stream.acked} of ${stream.head}`)
-  t.ok(disk.freeBytes > 11 * MIB, 'it left the room alone')
+    await sums.areDone(t, http)
+    await caughtUp(http, 'a')
 
-  disk.empty()
-  t.match(await agent!.run.end('SIGTERM'), { code: 0 })
-  await agent!.restart()
-  await caughtUp(http, 'a')
-  await addSome()
-  await sums.areDone(t, http)
-  await withEachAway(http, agents, (away) => sums.areHeld(t, http, `once, without ${away}`))
-  for (const code of ['store-wiped', 'store-replaced', 'stream-mismatch', 'drift']) {
-    t.equal(await http.metric('obelisk_events_total', `code="${code}"`), 0, `no ${code}`)
-  }
-})
+    disk.fillUpTo(12 * MIB)
+    // The agent looks at its disk every few seconds.
+    const stopped = await eventually('the agent stops', async () => {
+      await addSome()
+      return wire.jsonOf('gateway/event').find(({ code }) => code === 'replica-stopped')
+    })
+    t.match(stopped, { node: 'a', error: 'store-full', level: 'error' })
+    await addSome()
+    await sums.areDone(t, http)
+    await sums.areHeld(t, http, 'the other one has everything')
+    t.notOk(agent!.run.hasExited, 'it is still there')
+    const { stream } = await http.node('a')
+    t.ok(stream.acked < stream.head, `it stands at ${stream.acked} of ${stream.head}`)
+    t.ok(disk.freeBytes > 11 * MIB, 'it left the room alone')
+
+    disk.empty()
+    const resumed = await wire.nextJson('gateway/event', ({ code }) => code === 'replica-resumed')
+    t.match(resumed, { node: 'a', level: 'info' })
+    await eventually('it says so itself', () => agent!.run.stderr.includes('store-roomy'))
+    t.notOk(agent!.run.hasExited, 'it is the same process')
+    await caughtUp(http, 'a')
+    await addSome()
+    await sums.areDone(t, http)
+    await withEachAway(http, agents, (away) => sums.areHeld(t, http, `once, without ${away}`))
+    for (const code of ['store-wiped', 'store-replaced', 'stream-mismatch', 'drift']) {
+      t.equal(await http.metric('obelisk_events_total', `code="${code}"`), 0, `no ${code}`)
+    }
+  },
+)
 
 t.test('a gateway whose disk is full takes no task and says so', { buffered: true }, async (t) => {
   const disk = diskFor(t, 48)

@@ -303,6 +303,12 @@ export class SimulatedNode {
       case 'examine-pages':
         this.#enqueue({ kind: 'other', run: () => this.#examine(effect.tiles) })
         break
+      case 'look-for-room':
+        this.#enqueue({
+          kind: 'other',
+          run: () => this.#deliver({ type: 'room-looked', isRoom: true, message: 'there is room' }),
+        })
+        break
       case 'exit':
         this.crash()
         witness.exited(this.id, effect.code)

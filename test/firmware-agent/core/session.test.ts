@@ -17,9 +17,16 @@ t.test('welcome: it adopts the ledger first, is seen, acknowledges, beats, is re
   bench.admit()
   t.same(
     bench.effects.map(({ type }) => type),
-    ['adopt', 'publish', 'publish', 'send', 'report-link', 'report-ready', 'send'].concat([
-      'publish-telemetry',
-    ]),
+    [
+      'adopt',
+      'publish',
+      'publish',
+      'send',
+      'report-link',
+      'report-ready',
+      'look-for-room',
+      'send',
+    ].concat(['publish-telemetry']),
   )
   t.match(bench.of('adopt'), [{ ledgerId: 'ledger', grid: GRID }])
   t.match(bench.of('publish'), [
