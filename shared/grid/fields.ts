@@ -1,6 +1,6 @@
 /**
  * The fields of an LSU: a fixed, ordered list of named numbers that every LSU of the grid has.
- * `exactFor` says whether a number is held by a type without loss; `saturate` brings the result of
+ * `takes` says whether a number may go into a type, `held` what it then is; `saturate` brings the result of
  * an addition back into the type. Both are pure, so that every replica gets the same bytes.
  */
 export type FieldType = 'u8' | 'i32' | 'f32' | 'f64'
@@ -62,18 +62,28 @@ export function findField(fields: readonly Field[], name: string): Field | undef
   return fields.find((field) => field.name === name)
 }
 
-/** Whether `value` is finite and held by `type` without loss. */
-export function exactFor(type: FieldType, value: number): boolean {
-  switch (type) {
-    case 'u8':
-      return Number.isInteger(value) && value >= 0 && value <= 255
-    case 'i32':
-      return Number.isInteger(value) && value >= -2147483648 && value <= 2147483647
-    case 'f32':
-      return Number.isFinite(value) && Math.fround(value) === value
-    case 'f64':
-      return Number.isFinite(value)
-  }
+export interface NumberRange {
+  readonly min: number
+  readonly max: number
+  readonly isWhole: boolean
+}
+
+export const RANGES: Readonly<Record<FieldType, NumberRange>> = {
+  u8: { min: 0, max: 255, isWhole: true },
+  i32: { min: -2147483648, max: 2147483647, isWhole: true },
+  f32: { min: -F32_MAX, max: F32_MAX, isWhole: false },
+  f64: { min: -Number.MAX_VALUE, max: Number.MAX_VALUE, isWhole: false },
+}
+
+/** Whether a field of `type` takes `value`: in range, and whole where the type is. */
+export function takes(type: FieldType, value: number): boolean {
+  const { min, max, isWhole } = RANGES[type]
+  return value >= min && value <= max && (!isWhole || Number.isInteger(value))
+}
+
+/** What a field of `type` holds of a number that it takes: the nearest, ties to even. */
+export function held(type: FieldType, value: number): number {
+  return withoutNegativeZero(type === 'f32' ? Math.fround(value) : value)
 }
 
 /** −0 is held as 0: the wire has one zero, and equal bodies must have equal bytes. */

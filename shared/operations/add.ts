@@ -1,8 +1,8 @@
 /** `add`: adds one value to a field of every LSU of the region and saturates. Not idempotent. */
 import * as v from 'valibot'
-import { exactFor, saturate, withoutNegativeZero } from '../grid/fields.ts'
+import { saturate, takes, withoutNegativeZero } from '../grid/fields.ts'
 import { parseWith } from '../protocol/problems.ts'
-import { inexact, namedField } from './field-values.ts'
+import { namedField, notTaken } from './field-values.ts'
 import type { Wire, WriteOperation } from './operation.ts'
 
 interface AddArgs extends Wire {
@@ -20,8 +20,8 @@ export const add: WriteOperation = {
     const shape = parseWith(schema, input, 'args')
     const problems = shape.ok ? [] : [...shape.problems]
     const field = namedField(input, context.fields, problems)
-    if (shape.ok && field !== undefined && !exactFor(field.type, shape.value.value)) {
-      problems.push(inexact('args.value', field, shape.value.value))
+    if (shape.ok && field !== undefined && !takes(field.type, shape.value.value)) {
+      problems.push(notTaken('args.value', field, shape.value.value))
     }
     if (!shape.ok || field === undefined || problems.length > 0) return { ok: false, problems }
     const value = withoutNegativeZero(shape.value.value)

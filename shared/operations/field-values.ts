@@ -1,6 +1,6 @@
 /** Arguments of the form `{fields: {name: value}}`, shared by `scale` and `set`. */
 import * as v from 'valibot'
-import { exactFor, type Field, findField, withoutNegativeZero } from '../grid/fields.ts'
+import { type Field, findField, held, RANGES, takes } from '../grid/fields.ts'
 import {
   isPlainObject,
   joinPath,
@@ -41,10 +41,10 @@ export function parseFieldValues(
       problems.push(unknownField(path, name))
     } else if (typeof value !== 'number') {
       problems.push({ path, code: 'wrong-type', message: `${path} must be a number` })
-    } else if (!exactFor(field.type, value)) {
-      problems.push(inexact(path, field, value))
+    } else if (!takes(field.type, value)) {
+      problems.push(notTaken(path, field, value))
     } else {
-      entries.push([fields.indexOf(field), withoutNegativeZero(value)])
+      entries.push([fields.indexOf(field), held(field.type, value)])
     }
   }
   if (options.required && entries.length === 0 && problems.length === 0) {
@@ -80,12 +80,11 @@ export function namedField(
   return field
 }
 
-export function inexact(path: string, field: Field, value: number): Problem {
-  return {
-    path,
-    code: 'out-of-range',
-    message: `${path} is ${value}, which field "${field.name}" of type ${field.type} cannot hold exactly`,
-  }
+export function notTaken(path: string, { name, type }: Field, value: number): Problem {
+  const { min, max, isWhole } = RANGES[type]
+  const taken = `${isWhole ? 'whole numbers' : 'numbers'} from ${min} to ${max}`
+  const message = `${path} is ${value}, but field "${name}" (${type}) takes ${taken}`
+  return { path, code: 'out-of-range', message }
 }
 
 /** Sets each named field in the window. */

@@ -8,12 +8,12 @@ import {
   bytesOfColumn,
   columnFromBytes,
   createColumn,
-  exactFor,
   FIELD_BYTES,
-  withoutNegativeZero,
+  held,
+  takes,
 } from '../grid/fields.ts'
 import { PROBLEMS_MAX, type Problem, parseWith } from '../protocol/problems.ts'
-import { inexact, namedField } from './field-values.ts'
+import { namedField, notTaken } from './field-values.ts'
 import type { Wire, WriteOperation } from './operation.ts'
 
 interface PutArgs extends Wire {
@@ -49,10 +49,10 @@ export const put: WriteOperation = {
       const path = `args.values[${index}]`
       if (typeof value !== 'number') {
         problems.push({ path, code: 'wrong-type', message: `${path} must be a number` })
-      } else if (field && !exactFor(field.type, value)) {
-        problems.push(inexact(path, field, value))
+      } else if (field && !takes(field.type, value)) {
+        problems.push(notTaken(path, field, value))
       } else if (column) {
-        column[index] = withoutNegativeZero(value)
+        column[index] = held(field!.type, value)
       }
     }
     if (field === undefined || column === undefined || problems.length > 0) {

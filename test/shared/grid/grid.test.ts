@@ -5,15 +5,16 @@ import {
   bytesPerLsu,
   columnFromBytes,
   createColumn,
-  exactFor,
   FIELD_BYTES,
   FIELDS_MAX,
   type Field,
   type FieldType,
   findField,
   formatFields,
+  held,
   parseFields,
   saturate,
+  takes,
 } from '../../../shared/grid/fields.ts'
 import { Geometry, type GridSize, type Region } from '../../../shared/grid/geometry.ts'
 import { createLayout } from '../../../shared/grid/page-layout.ts'
@@ -231,17 +232,20 @@ t.test('a field is found by its name', (t) => {
   t.end()
 })
 
-t.test('exactFor takes what a column of the type gives back', (t) => {
+t.test('a field takes what lies in the range of its type, and holds the nearest', (t) => {
   const table: [FieldType, number[], number[]][] = [
     ['u8', [0, 1, 255], [-1, 256, 0.5, Number.NaN, Number.POSITIVE_INFINITY]],
     ['i32', [0, -2147483648, 2147483647], [-2147483649, 2147483648, 0.1, Number.NaN]],
-    ['f32', [0, 0.5, -3.4028234663852886e38, 2 ** -149], [0.1, 1e39, 16777217, 2 ** -150]],
+    ['f32', [0, 21.3, 16777217, 2 ** -150, -3.4028234663852886e38], [1e39, Number.NaN]],
     ['f64', [0, 0.1, Number.MAX_VALUE, 5e-324], [Number.NaN, Number.NEGATIVE_INFINITY]],
   ]
-  for (const [type, exact, inexact] of table) {
-    for (const value of exact) t.ok(exactFor(type, value), `${type} holds ${value}`)
-    for (const value of inexact) t.notOk(exactFor(type, value), `${type} does not hold ${value}`)
+  for (const [type, taken, refused] of table) {
+    for (const value of taken) t.ok(takes(type, value), `${type} takes ${value}`)
+    for (const value of refused) t.notOk(takes(type, value), `${type} does not take ${value}`)
   }
+  t.equal(held('f32', 21.3), 21.299999237060547)
+  t.equal(held('f32', 16777217), 16777216, 'a tie goes to the even one')
+  t.ok(Object.is(held('f32', -(2 ** -151)), 0))
   const number = fc.oneof(
     fc.double(),
     fc.float(),
@@ -254,7 +258,8 @@ t.test('exactFor takes what a column of the type gives back', (t) => {
     fc.property(fc.constantFrom(...TYPES), number, (type, value) => {
       const column = createColumn(type, 1)
       column[0] = value
-      return exactFor(type, value) === (Number.isFinite(value) && column[0] === value)
+      if (!takes(type, value)) return column[0] !== value || !Number.isFinite(value)
+      return held(type, value) === column[0]
     }),
     1000,
   )
@@ -291,8 +296,8 @@ t.test('saturate stops at the ends of the type and is exact between them', (t) =
           .map((value) => (isInteger && Number.isFinite(value) ? Math.trunc(value) : value))
           .sort((a, b) => a - b) as [number, number]
         const kept = saturate(type, low)
-        const isExactKept = !exactFor(type, low) || kept === low
-        return exactFor(type, kept) && kept <= saturate(type, high) && isExactKept
+        const isExactKept = !takes(type, low) || kept === held(type, low)
+        return takes(type, kept) && kept <= saturate(type, high) && isExactKept
       },
     ),
     500,
