@@ -1,5 +1,7 @@
 /** What a request asks for, read from its query and headers. */
+
 import { own } from '../../shared/core/own.ts'
+import { choiceOf } from '../../shared/protocol/problems.ts'
 import type { RequestFault } from './problem-json.ts'
 
 export const WAIT_MS_MAX = 300_000
@@ -44,7 +46,11 @@ export function parseQuery<R extends Record<string, QueryRule<unknown>>>(
   for (const [name, given] of Object.entries(query as Record<string, string | string[]>)) {
     const rule = own(rules, name)
     if (rule === undefined) {
-      faults.push({ path: name, code: 'unknown-key', message: `there is no parameter "${name}"` })
+      faults.push({
+        path: name,
+        code: 'unknown-key',
+        message: `there is no parameter "${name}"${choiceOf(name, Object.keys(rules))}`,
+      })
       continue
     }
     const value = typeof given === 'string' ? rule.read(given) : undefined

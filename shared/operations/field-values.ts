@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { type Field, findField, held, RANGES, takes } from '../grid/fields.ts'
 import {
+  choiceOf,
   isPlainObject,
   joinPath,
   NAME_SHOWN_MAX,
@@ -38,7 +39,7 @@ export function parseFieldValues(
     const path = joinPath('args.fields', name)
     const field = findField(fields, name)
     if (field === undefined) {
-      problems.push(unknownField(path, name))
+      problems.push(unknownField(path, name, fields))
     } else if (typeof value !== 'number') {
       problems.push({ path, code: 'wrong-type', message: `${path} must be a number` })
     } else if (!takes(field.type, value)) {
@@ -51,7 +52,7 @@ export function parseFieldValues(
     problems.push({
       path: 'args.fields',
       code: 'wrong-count',
-      message: 'args.fields names no field',
+      message: `args.fields names no field (${fields.map(({ name }) => name).join(', ')})`,
     })
   }
   if (problems.length > 0) return { ok: false, problems }
@@ -62,8 +63,9 @@ export function parseFieldValues(
   }
 }
 
-export function unknownField(path: string, name: string): Problem {
-  const message = `the grid has no field "${name.slice(0, NAME_SHOWN_MAX)}"`
+export function unknownField(path: string, name: string, fields: readonly Field[]): Problem {
+  const names = fields.map((field) => field.name)
+  const message = `the grid has no field "${name.slice(0, NAME_SHOWN_MAX)}"${choiceOf(name, names)}`
   return { path, code: 'unknown-field', message }
 }
 
@@ -76,7 +78,7 @@ export function namedField(
   const name = (input as { field?: unknown } | null | undefined)?.field
   if (typeof name !== 'string') return undefined
   const field = findField(fields, name)
-  if (field === undefined) problems.push(unknownField('args.field', name))
+  if (field === undefined) problems.push(unknownField('args.field', name, fields))
   return field
 }
 

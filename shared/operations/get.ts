@@ -57,7 +57,7 @@ export const get: ReadOperation = {
       }
       const fieldIndex = context.fields.findIndex((field) => field.name === name)
       if (fieldIndex < 0) {
-        problems.push(unknownField(path, name))
+        problems.push(unknownField(path, name, context.fields))
       } else if (indexes.includes(fieldIndex)) {
         problems.push({ path, code: 'duplicate', message: `${path} names "${name}" again` })
       } else {

@@ -8,7 +8,7 @@
  */
 import * as v from 'valibot'
 import type { Column } from '../grid/fields.ts'
-import { parseWith } from '../protocol/problems.ts'
+import { parseWith, wholeWithin } from '../protocol/problems.ts'
 import { areTiles, concatBytes, packNumbers, packTiles, unpackNumbers } from './columns.ts'
 import {
   ExactSums,
@@ -49,7 +49,7 @@ interface CountsPartial extends Wire {
 
 const schema = v.strictObject({
   field: v.string(),
-  bins: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(STAT_BINS_MAX))),
+  bins: v.optional(wholeWithin(1, STAT_BINS_MAX)),
 })
 
 export const stat: ReadOperation = {

@@ -4,6 +4,7 @@
  * file turns their issues into problems.
  */
 import * as v from 'valibot'
+import { didYouMean } from '../core/near-match.ts'
 import { own } from '../core/own.ts'
 
 export interface Problem {
@@ -70,13 +71,21 @@ export function parseWith<S extends Schema>(
   }
   const result = v.safeParse(schema, input, { abortEarly: options.firstOnly })
   if (result.success) return { ok: true, value: result.output }
-  const problems = result.issues.slice(0, PROBLEMS_MAX).map((issue) => problemOf(issue, prefix))
+  const { issues } = result
+  // Unknown keys are named below, all of them; valibot stops at the first of an object.
+  const told = options.firstOnly ? issues : issues.filter((issue) => !isUnknownKey(issue))
+  const problems = told.slice(0, PROBLEMS_MAX).map((issue) => problemOf(issue, prefix))
   if (!options.firstOnly) addUnknownKeys(schema, input, prefix, problems)
   return { ok: false, problems }
 }
 
-/** valibot stops at the first unknown key of an object; here are the others. */
-function addUnknownKeys(schema: Schema, input: unknown, path: string, problems: Problem[]): void {
+/** Names each key of `input` and of what is in it that the schema does not have. */
+export function addUnknownKeys(
+  schema: Schema,
+  input: unknown,
+  path: string,
+  problems: Problem[],
+): void {
   if ('wrapped' in schema) addUnknownKeys(schema.wrapped as Schema, input, path, problems)
   if (!('entries' in schema) || !isPlainObject(input)) return
   const entries = schema.entries as Record<string, Schema>
@@ -85,14 +94,32 @@ function addUnknownKeys(schema: Schema, input: unknown, path: string, problems: 
     const keyPath = joinPath(path, key)
     if (Object.hasOwn(entries, key)) {
       addUnknownKeys(entries[key]!, input[key], keyPath, problems)
-    } else if (!problems.some((problem) => problem.path === keyPath)) {
-      problems.push(unknownKey(keyPath))
-    }
+    } else problems.push(unknownKey(keyPath, key, Object.keys(entries)))
   }
 }
 
-function unknownKey(path: string): Problem {
-  return { path, code: 'unknown-key', message: `${path} is not a known key` }
+function unknownKey(path: string, key: string, known: readonly string[]): Problem {
+  return { path, code: 'unknown-key', message: `${path} is not a known key${choiceOf(key, known)}` }
+}
+
+function isUnknownKey(issue: v.BaseIssue<unknown>): boolean {
+  return issue.type === 'strict_object' && issue.expected === 'never'
+}
+
+/** Of a choice, this many are named. */
+const CHOICE_SHOWN_MAX = 8
+
+/** The end of a complaint about an unknown word: what was meant, and what there is. */
+export function choiceOf(given: string, known: readonly string[]): string {
+  const shown = known.slice(0, CHOICE_SHOWN_MAX).join(', ')
+  const more = known.length > CHOICE_SHOWN_MAX ? ' …' : ''
+  return `${didYouMean(given, known)}${known.length === 0 ? '' : ` (${shown}${more})`}`
+}
+
+/** A whole number in these bounds; whatever is wrong with it, both are told. */
+export function wholeWithin(min: number, max: number) {
+  const taken = `a whole number from ${min} to ${max}`
+  return v.pipe(v.number(taken), v.integer(taken), v.minValue(min, taken), v.maxValue(max, taken))
 }
 
 function problemOf(issue: v.BaseIssue<unknown>, prefix: string): Problem {
@@ -101,9 +128,7 @@ function problemOf(issue: v.BaseIssue<unknown>, prefix: string): Problem {
     prefix,
   )
   const shown = path === '' ? 'the value' : path
-  if (issue.kind === 'schema' && issue.type === 'strict_object') {
-    if (issue.expected === 'never') return unknownKey(path)
-  }
+  if (isUnknownKey(issue)) return unknownKey(path, '', [])
   if (issue.kind === 'schema' && issue.received === 'undefined') {
     return { path, code: 'missing', message: `${shown} is missing` }
   }
@@ -115,7 +140,7 @@ function problemOf(issue: v.BaseIssue<unknown>, prefix: string): Problem {
     message:
       issue.kind === 'validation' && issue.type !== 'integer'
         ? `${shown} is ${issue.received}, expected ${expected}`
-        : `${shown} must be ${issue.type === 'integer' ? 'a whole number' : expected}`,
+        : `${shown} must be ${expected}`,
   }
 }
 
@@ -130,6 +155,7 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
 /** The words of the schema where it has its own, else valibot's, in ours. */
 function expectationOf(issue: v.BaseIssue<unknown>): string {
   if (!issue.message.startsWith('Invalid ')) return issue.message
+  if (issue.type === 'integer') return 'a whole number'
   const expected = issue.expected ?? 'another value'
   return own(TYPE_WORDS, expected) ?? expected
 }

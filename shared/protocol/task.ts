@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer'
 import * as v from 'valibot'
 import { isTaskId, type TaskId } from '../core/ids.ts'
 import type { Region } from '../grid/geometry.ts'
-import { findOperation } from '../operations/catalog.ts'
+import { findOperation, OPERATION_NAMES } from '../operations/catalog.ts'
 import type { GridContext, Operation, Wire } from '../operations/operation.ts'
 import { decodeCbor } from './cbor.ts'
 import {
@@ -18,7 +18,16 @@ import {
   SUBMISSION_BYTES_MAX,
   SUBMISSION_LIMITS,
 } from './limits.ts'
-import { type Parsed, PROBLEMS_MAX, type Problem, parseWith } from './problems.ts'
+import {
+  choiceOf,
+  NAME_SHOWN_MAX,
+  type Parsed,
+  PROBLEMS_MAX,
+  type Problem,
+  parseWith,
+  wholeWithin,
+} from './problems.ts'
+import { type CheckedRegion, parseRegion, regionSchema } from './region.ts'
 
 export interface Items {
   readonly keys: string[]
@@ -45,20 +54,13 @@ export type SubmissionResult =
   | { ok: true; submission: Submission }
   | { ok: false; id?: TaskId; problems: Problem[] }
 
-const whole = v.pipe(v.number(), v.integer())
-
-export const regionSchema = v.strictObject({ x: whole, y: whole, w: whole, h: whole })
-
 export const submissionSchema = v.strictObject({
   id: v.optional(v.custom<TaskId>(isTaskId, 'an id of 1 to 64 letters, digits, "_" or "-"')),
   op: v.string(),
   region: v.optional(regionSchema),
   items: v.optional(v.custom<unknown[]>(Array.isArray, 'a list')),
   args: v.optional(v.unknown()),
-  deadline_ms: v.optional(
-    v.pipe(whole, v.minValue(1), v.maxValue(DEADLINE_MS_MAX)),
-    DEADLINE_MS_DEFAULT,
-  ),
+  deadline_ms: v.optional(wholeWithin(1, DEADLINE_MS_MAX), DEADLINE_MS_DEFAULT),
 })
 
 /** Parses the payload of `task/submit` or the body of `POST /process`. */
@@ -101,16 +103,19 @@ function checkSubmission(input: unknown, context: GridContext): SubmissionResult
     ...(id === undefined ? {} : { id }),
     problems: problems.slice(0, PROBLEMS_MAX),
   })
-  const problems: Problem[] = shape.ok ? [] : [...shape.problems]
+  const problems = shape.ok ? [] : shape.problems.filter(({ path }) => !isOfRegion(path))
   const loose = fromShortForm(input) as Record<string, unknown>
   const operation = typeof loose.op === 'string' ? findOperation(loose.op) : undefined
   if (typeof loose.op === 'string' && operation === undefined) {
-    const message = `there is no operation "${loose.op.slice(0, 64)}"`
+    const choice = choiceOf(loose.op, OPERATION_NAMES)
+    const message = `there is no operation "${loose.op.slice(0, NAME_SHOWN_MAX)}"${choice}`
     problems.push({ path: 'op', code: 'unknown-operation', message })
   }
+  const isOverGrid = operation?.kind !== 'items'
+  const checked = isOverGrid ? regionOf(loose, context, problems) : {}
   if (operation === undefined) return fail(problems)
-  const over = parseExtent(operation, loose, context, problems)
-  const args = parseArgs(operation, loose, context)
+  const over = parseExtent(operation, loose, checked, problems)
+  const args = parseArgs(operation, loose, checked, context)
   if (!args.ok) problems.push(...args.problems)
   if (!shape.ok || !args.ok || over === undefined || problems.length > 0) return fail(problems)
   const body: TaskBody = {
@@ -130,25 +135,37 @@ function fromShortForm(input: unknown): unknown {
   return { ...rest, ...(Id === undefined ? {} : { id: Id }), op: Data }
 }
 
+/** Those are told by `parseRegion`, with their bounds. */
+function isOfRegion(path: string): boolean {
+  return path === 'region' || path.startsWith('region.')
+}
+
+function regionOf(
+  input: Record<string, unknown>,
+  { geometry }: GridContext,
+  problems: Problem[],
+): CheckedRegion {
+  if (input.region !== undefined) return parseRegion(input.region, geometry, problems)
+  return { region: geometry.whole, measured: geometry.whole }
+}
+
 /** Checks the arguments against the region that was asked for, even where it leaves the grid. */
 function parseArgs(
   operation: Operation,
   input: Record<string, unknown>,
+  { measured }: CheckedRegion,
   context: GridContext,
 ): Parsed<Wire> {
   const args = input.args === undefined ? {} : input.args
   if (operation.kind === 'items') return operation.parse(args)
-  if (input.region === undefined) return operation.parse(args, context.geometry.whole, context)
-  const region = v.safeParse(regionSchema, input.region)
-  const isMeasured = region.success && region.output.w >= 1 && region.output.h >= 1
-  return operation.parse(args, isMeasured ? region.output : undefined, context)
+  return operation.parse(args, measured, context)
 }
 
 /** The region or the items; pushes what is wrong and then returns nothing. */
 function parseExtent(
   operation: Operation,
   input: Record<string, unknown>,
-  context: GridContext,
+  { region }: CheckedRegion,
   problems: Problem[],
 ): { region?: Region; items?: Items } | undefined {
   if (operation.kind === 'items') {
@@ -168,17 +185,7 @@ function parseExtent(
     const message = `${operation.name} runs over a region, not over items`
     problems.push({ path: 'items', code: 'not-allowed', message })
   }
-  if (input.region === undefined) return { region: context.geometry.whole }
-  const region = v.safeParse(regionSchema, input.region)
-  if (!region.success) return undefined
-  if (!context.geometry.contains(region.output)) {
-    const { width, height } = context.geometry
-    const { x, y, w, h } = region.output
-    const message = `region ${w}x${h} at ${x},${y} does not lie in the grid of ${width}x${height}`
-    problems.push({ path: 'region', code: 'outside-grid', message })
-    return undefined
-  }
-  return { region: region.output }
+  return region && { region }
 }
 
 const encoder = new TextEncoder()

@@ -6,10 +6,10 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { didYouMean } from '../core/near-match.ts'
 import { AppError, EXIT_CONFIG, EXIT_USAGE, messageOf } from './errors.ts'
 import { parseFlags } from './flags.ts'
 import { KNOWN_VARIABLES } from './known-variables.ts'
-import { didYouMean } from './near-match.ts'
 import {
   type DefaultContext,
   type Environment,

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { didYouMean } from './near-match.ts'
+import { didYouMean } from '../core/near-match.ts'
 import { flagOf, type OptionTable } from './option-table.ts'
 
 export interface Flags {

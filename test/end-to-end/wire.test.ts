@@ -467,9 +467,9 @@ const WRONG: readonly [name: string, task: Json | Buffer, code: string, paths?: 
     'a region that begins outside',
     withRegion({ x: -1, y: 0, w: 2, h: 1 }),
     'outside-grid',
-    ['region'],
+    ['region.x'],
   ],
-  ['a region of nothing', withRegion({ x: 0, y: 0, w: 0, h: 1 }), 'outside-grid', ['region']],
+  ['a region of nothing', withRegion({ x: 0, y: 0, w: 0, h: 1 }), 'outside-grid', ['region.w']],
   ['half an LSU', withRegion({ x: 0.5, y: 0, w: 1, h: 1 }), 'out-of-range', ['region.x']],
   ['an unknown field', { op: 'stat', args: { field: 'rain' } }, 'unknown-field', ['args.field']],
   [
@@ -485,8 +485,8 @@ const WRONG: readonly [name: string, task: Json | Buffer, code: string, paths?: 
     ['args.value'],
   ],
   [
-    'a number that f32 rounds',
-    { op: 'add', args: { field: 'f', value: 0.1 } },
+    'a number beyond f32',
+    { op: 'add', args: { field: 'f', value: 3.5e38 } },
     'out-of-range',
     ['args.value'],
   ],

@@ -18,10 +18,10 @@ import {
   upSchema,
 } from '../../../shared/protocol/messages.ts'
 import { PROBLEMS_MAX } from '../../../shared/protocol/problems.ts'
+import { regionSchema } from '../../../shared/protocol/region.ts'
 import {
   itemSchema,
   parseSubmission,
-  regionSchema,
   type SubmissionResult,
   submissionSchema,
   type TaskBody,
@@ -1133,16 +1133,21 @@ t.test('what is wrong with a submission is named, every problem at once', (t) =>
     [{ op: 'scale', id: 'a/b' }, ['wrong-type id']],
     [{ op: 'scale', id: 7 }, ['wrong-type id']],
     [{ op: 'scale', region: null }, ['wrong-type region']],
-    [{ op: 'scale', region: [0, 0, 1, 1] }, ['missing region.h', 'missing region.w',
-      'missing region.x', 'missing region.y', 'unknown-key region.0']],
+    [{ op: 'scale', region: [0, 0, 1, 1] }, ['wrong-type region']],
+    [{ op: 'scale', region: { x: -1, y: 64, w: 0, h: '1' } }, ['outside-grid region.w',
+      'outside-grid region.x', 'outside-grid region.y', 'wrong-type region.h']],
+    [{ op: 'scale', region: { x: 60, y: '0', w: 5, h: 1.5, d: 1 } }, ['out-of-range region.h',
+      'outside-grid region', 'unknown-key region.d', 'wrong-type region.y']],
+    [{ op: 'fly', region: { x: -1 }, id: '?' }, ['missing region.h', 'missing region.w',
+      'missing region.y', 'outside-grid region.x', 'unknown-operation op', 'wrong-type id']],
     [{ op: 'scale', region: { x: 0, y: 0, w: 1 } }, ['missing region.h']],
     [{ op: 'scale', region: { x: 0, y: 0, w: 1, h: 1, d: 1, e: 1 } }, ['unknown-key region.d',
       'unknown-key region.e']],
     [{ op: 'scale', region: { x: 0.5, y: '0', w: 1, h: 1 } }, ['out-of-range region.x',
       'wrong-type region.y']],
     [{ op: 'scale', region: { x: 60, y: 0, w: 5, h: 1 } }, ['outside-grid region']],
-    [{ op: 'scale', region: { x: -1, y: 0, w: 5, h: 1 } }, ['outside-grid region']],
-    [{ op: 'scale', region: { x: 0, y: 0, w: 0, h: 1 } }, ['outside-grid region']],
+    [{ op: 'scale', region: { x: -1, y: 0, w: 5, h: 1 } }, ['outside-grid region.x']],
+    [{ op: 'scale', region: { x: 0, y: 0, w: 0, h: 1 } }, ['outside-grid region.w']],
     [{ op: 'scale', items: [] }, ['not-allowed items']],
     [{ op: 'digest' }, ['missing items']],
     [{ op: 'digest', items: 'a' }, ['wrong-type items']],
@@ -1153,9 +1158,10 @@ t.test('what is wrong with a submission is named, every problem at once', (t) =>
     [{ ...put, region: { x: 63, y: 0, w: 3, h: 1 } }, ['outside-grid region',
       'wrong-count args.values']],
     [{ ...put, region: { x: 0, y: 0, w: 2, h: '1' } }, ['wrong-type region.h']],
-    [{ ...put, region: { x: 0, y: 0, w: -2, h: -1 } }, ['outside-grid region']],
-    [{ op: 'get', region: { x: 9, y: 9, w: 999, h: 999 } }, ['outside-grid region',
-      'too-large region']],
+    [{ ...put, region: { x: 0, y: 0, w: -2, h: -1 } }, ['outside-grid region.h',
+      'outside-grid region.w']],
+    [{ op: 'get', region: { x: 9, y: 9, w: 999, h: 999 } }, ['outside-grid region.h',
+      'outside-grid region.w',      'too-large region']],
     [{ op: 'stat', id: '?', region: { x: 9, y: 0, w: 64, h: 1 }, args: { field: 'x', bin: 1 },
       deadline_ms: 0, extra: 1 }, ['out-of-range deadline_ms', 'outside-grid region',
       'unknown-field args.field', 'unknown-key args.bin', 'unknown-key extra', 'wrong-type id']],
@@ -1175,9 +1181,57 @@ t.test('a problem says in words what was expected', (t) => {
     messages.includes('id must be an id of 1 to 64 letters, digits, "_" or "-"'),
     messages.join(),
   )
-  t.ok(messages.includes('region must be an object'))
-  t.ok(messages.includes('deadline_ms is 0, expected >=1'))
+  t.ok(messages.includes('region must be an object of x, y, w and h'), messages.join())
+  const bounds = 'a whole number from 1 to 86400000'
+  t.ok(messages.includes(`deadline_ms is 0, expected ${bounds}`))
   t.ok(messages.includes('items must be a list'))
+  t.end()
+})
+
+t.test('a problem says what is taken, and guesses what was meant', (t) => {
+  const table: [unknown, string][] = [
+    [
+      { op: 'Stat' },
+      'there is no operation "Stat", did you mean stat? (scale, put, set, add, get, stat, digest)',
+    ],
+    [
+      { op: 'stat', args: { field: 'elevatoin' } },
+      'the grid has no field "elevatoin", did you mean elevation? (elevation, level)',
+    ],
+    [
+      { op: 'stat', args: { filed: 'level' } },
+      'args.filed is not a known key, did you mean field? (field, bins)',
+    ],
+    [
+      { op: 'stat', args: { field: 'level', bins: 1.5 } },
+      'args.bins must be a whole number from 1 to 1024',
+    ],
+    [
+      { op: 'stat', args: { field: 'level', bins: 9999 } },
+      'args.bins is 9999, expected a whole number from 1 to 1024',
+    ],
+    [
+      { op: 'stat', regoin: 1, args: { field: 'level' } },
+      'regoin is not a known key, did you mean region? (id, op, region, items, args, deadline_ms)',
+    ],
+    [
+      { op: 'scale', region: [1, 2, 3, 4] },
+      'region must be an object of x, y, w and h, did you mean {"x":1,"y":2,"w":3,"h":4}?',
+    ],
+    [
+      { op: 'scale', region: { x: -1, y: 0, w: 1, h: 1 } },
+      'region.x is -1, expected a whole number from 0 to 63',
+    ],
+    [
+      { op: 'scale', region: { x: 60, y: 40, w: 5, h: 17 } },
+      'region does not lie in the grid: x + w is 65, at most 64; y + h is 57, at most 48',
+    ],
+  ]
+  for (const [value, message] of table) {
+    const result = submitCbor(value)
+    t.ok(!result.ok && result.problems.some((problem) => problem.message === message), message)
+    if (!result.ok) t.comment(result.problems.map((problem) => problem.message).join(' | '))
+  }
   t.end()
 })
 

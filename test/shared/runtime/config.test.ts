@@ -5,6 +5,7 @@ import { GATEWAY, GATEWAY_OPTIONS } from '../../../broker/config.ts'
 import { AGENT, AGENT_OPTIONS, idFromHostname, loginOf } from '../../../firmware-agent/config.ts'
 import { run } from '../../../firmware-agent/main.ts'
 import { renderConfigurationPage } from '../../../scripts/configuration-page.ts'
+import { closest, editDistance } from '../../../shared/core/near-match.ts'
 import {
   ConfigError,
   loadConfig,
@@ -12,7 +13,6 @@ import {
   readSecret,
 } from '../../../shared/runtime/config.ts'
 import { KNOWN_VARIABLES } from '../../../shared/runtime/known-variables.ts'
-import { closest, editDistance } from '../../../shared/runtime/near-match.ts'
 import { renderHelp } from '../../../shared/runtime/option-pages.ts'
 import { flagOf, type OptionTable, variableOf } from '../../../shared/runtime/option-table.ts'
 import { boolean, list } from '../../../shared/runtime/option-types.ts'

@@ -1,3 +1,8 @@
+/**
+ * What somebody probably meant by a word that is not known: the known one that is fewest slips away.
+ * Distances are those of Damerau and Levenshtein, in the form that lets no letter move twice.
+ */
+
 /** Letters to insert, delete, replace or swap to get from one text to the other. */
 export function editDistance(from: string, to: string): number {
   const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, column) => column)]
