@@ -68,8 +68,10 @@ function quantity(bounds: NumberBounds, isWhole: boolean): OptionType<number> {
         const hint = known.length > 0 ? ` (units: ${known.join(', ')})` : ''
         return malformed(`"${text}" is not a number${hint}`)
       }
-      const value = Number(match[1]) * factor!
-      if (isWhole && !Number.isInteger(value)) return malformed(`${text} is not a whole number`)
+      const value = product(Number(match[1]), factor!)
+      if (isWhole && !Number.isInteger(value)) {
+        return malformed(`${text} is not a whole number${unit ? ` of ${unit}` : ''}`)
+      }
       if (!(value >= min && value <= max)) {
         return outOfRange(`${text} is out of range, ${range} is taken`)
       }
@@ -77,6 +79,11 @@ function quantity(bounds: NumberBounds, isWhole: boolean): OptionType<number> {
     },
     format: String,
   }
+}
+
+/** A decimal has no exact product: 1.1 times an hour's milliseconds ends in …005. 15 digits say it. */
+function product(value: number, factor: number): number {
+  return factor === 1 ? value : Number((value * factor).toPrecision(15))
 }
 
 export function integer(bounds: NumberBounds): OptionType<number> {

@@ -15,7 +15,7 @@ import {
 import { KNOWN_VARIABLES } from '../../../shared/runtime/known-variables.ts'
 import { renderHelp } from '../../../shared/runtime/option-pages.ts'
 import { flagOf, type OptionTable, variableOf } from '../../../shared/runtime/option-table.ts'
-import { boolean, list } from '../../../shared/runtime/option-types.ts'
+import { boolean, duration, integer, list } from '../../../shared/runtime/option-types.ts'
 
 type Env = Record<string, string | undefined>
 
@@ -348,4 +348,23 @@ t.test('the page of the manual is what the tables say', async (t) => {
   const page = new URL('../../../docs/configuration.md', import.meta.url)
   if (process.env.UPDATE) writeFileSync(page, renderConfigurationPage())
   t.equal(readFileSync(page, 'utf8'), renderConfigurationPage(), 'UPDATE=1 rewrites it')
+})
+
+t.test('a decimal with a unit is the whole number that it says', (t) => {
+  const time = duration({ min: 0, max: 86_400_000, unit: 'ms' })
+  const bytes = integer({ min: 0, max: 2 ** 40, unit: 'bytes' })
+  const wrong: string[] = []
+  const expect = (found: unknown, value: number, text: string): void => {
+    if (JSON.stringify(found) !== JSON.stringify({ ok: true, value })) wrong.push(text)
+  }
+  for (let ms = 0; ms < 20_000; ms++) expect(time.parse(`${ms / 1000}s`), ms, `${ms / 1000}s`)
+  for (let tenth = 0; tenth < 240; tenth++) {
+    expect(time.parse(`${tenth / 10}h`), tenth * 360_000, `${tenth / 10}h`)
+    expect(time.parse(`${tenth / 10}min`), tenth * 6000, `${tenth / 10}min`)
+  }
+  expect(bytes.parse('1.5GiB'), 1.5 * 2 ** 30, '1.5GiB')
+  t.same(wrong, [])
+  t.match(time.parse('1.0005s'), { ok: false, message: '1.0005s is not a whole number of ms' })
+  t.match(bytes.parse('0.1KiB'), { ok: false })
+  t.end()
 })
