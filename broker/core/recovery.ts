@@ -10,11 +10,14 @@
  * missing. The lost ledger's epoch is not needed: an older copy has a lower `at`, and equal ones are equal.
  */
 import type { NodeId } from '../../shared/core/ids.ts'
-import { packTiles, unpackTiles } from '../../shared/operations/columns.ts'
+import { packTileBits, packTiles, unpackTiles } from '../../shared/operations/columns.ts'
 import type { Hello, Up } from '../../shared/protocol/messages.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { ConnectionId } from './events.ts'
 import type { Member } from './membership.ts'
+
+/** Tiles of a `rebase` that are listed; more go as bits, of which any slice takes at most 512 KiB. */
+export const KEPT_LISTED_MAX = 131_072
 
 type Held = Extract<Up, { t: 'held' }>
 
@@ -160,6 +163,7 @@ export class Recovery {
   /** It keeps what the new ledger says it holds, and counts its stream from nothing. */
   rebase(member: Member, connection: ConnectionId): void {
     const { identity, placement } = this.#context
+    const kept = placement.bornTilesOf(member.index)
     this.#context.emit({
       type: 'send',
       connection,
@@ -168,7 +172,9 @@ export class Recovery {
         storeId: member.stream.storeId,
         position: member.rebaseFrom!,
         ledgerId: identity.ledgerId,
-        keep: packTiles(placement.bornTilesOf(member.index)),
+        ...(kept.length <= KEPT_LISTED_MAX
+          ? { keep: packTiles(kept) }
+          : { keep: packTileBits(kept), keepAs: 'bits' }),
       },
     })
   }

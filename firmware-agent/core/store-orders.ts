@@ -3,7 +3,7 @@
  * They count only for the store and the place that they were decided on (recovery.md, Identity), and never
  * while entries are on their way to disk.
  */
-import { unpackTiles } from '../../shared/operations/columns.ts'
+import { unpackTileBits, unpackTiles } from '../../shared/operations/columns.ts'
 import type { Down } from '../../shared/protocol/messages.ts'
 import type { AgentEffect } from './effects.ts'
 import type { ShardStream } from './shard-stream.ts'
@@ -23,8 +23,9 @@ export function effectsOfOrder(
     return [{ type: 'log', level: 'warn', code: 'wiping', message }, { type: 'wipe' }]
   }
   const message = `the store goes over to ledger ${order.ledgerId}`
+  const keep = order.keepAs === 'bits' ? unpackTileBits(order.keep) : unpackTiles(order.keep)
   return [
     { type: 'log', level: 'warn', code: 'rebasing', message },
-    { type: 'rebase', ledgerId: order.ledgerId, keep: unpackTiles(order.keep) },
+    { type: 'rebase', ledgerId: order.ledgerId, keep },
   ]
 }

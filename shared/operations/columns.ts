@@ -18,6 +18,26 @@ export function areTiles(packed: unknown, asked: Uint32Array): packed is Uint8Ar
   return tiles.every((tile, index) => tile === asked[index])
 }
 
+/** Tiles as one bit each, tile 0 the lowest of the first byte: half a mebibyte at most, for any slice. */
+export function packTileBits(tiles: ArrayLike<number>): Uint8Array {
+  let highest = -1
+  for (let index = 0; index < tiles.length; index++) highest = Math.max(highest, tiles[index]!)
+  const bits = new Uint8Array((highest + 8) >> 3)
+  for (let index = 0; index < tiles.length; index++) {
+    bits[tiles[index]! >> 3]! |= 1 << (tiles[index]! & 7)
+  }
+  return bits
+}
+
+/** Ascending. */
+export function unpackTileBits(bits: Uint8Array): Uint32Array {
+  const tiles: number[] = []
+  for (let at = 0; at < bits.length; at++) {
+    for (let bit = 0; bit < 8; bit++) if ((bits[at]! >> bit) & 1) tiles.push(at * 8 + bit)
+  }
+  return Uint32Array.from(tiles)
+}
+
 export function packNumbers(numbers: ArrayLike<number>): Uint8Array {
   return new Uint8Array(Float64Array.from(numbers).buffer)
 }

@@ -295,6 +295,8 @@ const rebase = v.strictObject({
   position: count,
   ledgerId: id,
   keep: bytes,
+  /** `keep` has one bit a tile: as a list of u32, the tiles of a large slice would pass the limit. */
+  keepAs: v.optional(v.literal('bits')),
 })
 
 export const downSchema = v.variant('t', [

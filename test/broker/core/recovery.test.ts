@@ -1,8 +1,21 @@
 /** What is left to do when a ledger, a log or a write cannot go on: rebuild, give up, void. */
 import t from 'tap'
 import { newIdentity } from '../../../broker/core/coordinator.ts'
+import type { CoordinatorOptions } from '../../../broker/core/coordinator-context.ts'
+import { ShardStream } from '../../../firmware-agent/core/shard-stream.ts'
+import { effectsOfOrder } from '../../../firmware-agent/core/store-orders.ts'
+import { Geometry } from '../../../shared/grid/geometry.ts'
 import { packTiles } from '../../../shared/operations/columns.ts'
-import { ADD, GatewayBench, GET, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
+import { MESSAGE_BYTES_MAX } from '../../../shared/protocol/limits.ts'
+import { decodeDown, encodeMessage } from '../../../shared/protocol/messages.ts'
+import {
+  ADD,
+  BENCH_OPTIONS,
+  GatewayBench,
+  GET,
+  settledPair,
+  TILE_0,
+} from '../../support/gateway-bench.ts'
 
 const CHAIN = new Uint8Array(8).fill(7)
 
@@ -16,21 +29,23 @@ function held(
   bench: GatewayBench,
   connection: string,
   { position, tiles, ats }: { position: number; tiles: number[]; ats: number[] },
+  from = 0,
+  next: number | null = null,
 ): void {
   const node = connection.replace(/-\d+$/, '')
   bench.receive(connection, node, {
     t: 'held',
     storeId: `store-${node}`,
     position,
-    from: 0,
+    from,
     tiles: packTiles(tiles),
     ats,
-    next: null,
+    next,
   })
 }
 
-function recovering(nodes: number): GatewayBench {
-  const bench = new GatewayBench({ recoverNodes: nodes })
+function recovering(nodes: number, options: Partial<CoordinatorOptions> = {}): GatewayBench {
+  const bench = new GatewayBench({ ...options, recoverNodes: nodes })
   const identity = { ...newIdentity(bench.options, 'rebuilt'), isRecovering: true }
   bench.ledger.write([{ table: 'meta', key: 'identity', value: identity }])
   bench.start()
@@ -78,6 +93,34 @@ t.test('a node of the lost ledger that comes late gives what nobody has', async 
   t.same(Buffer.from(order!.keep), Buffer.from(packTiles([5])))
   hello(bench, 'c', 1, 'another')
   t.match(bench.notices('node-refused'), [{ node: 'c', reason: 'ledger-mismatch' }])
+})
+
+t.test('an order to keep fits into a message, however large the slice', async (t) => {
+  const geometry = new Geometry({ width: 2560, height: 2560, tile: 4 })
+  const bench = recovering(1, { grid: { ...BENCH_OPTIONS.grid, geometry }, replicas: 1 })
+  const a = hello(bench, 'a', 3)
+  const PAGE = 50_000
+  const tiles = Array.from({ length: geometry.tiles }, (_, tile) => tile).filter((tile) => tile % 7)
+  t.ok(tiles.length > 278_528)
+  for (let from = 0; from < tiles.length; from += PAGE) {
+    const some = tiles.slice(from, from + PAGE)
+    const page = { position: 3, tiles: some, ats: some.map(() => 20) }
+    held(bench, a, page, from, from + PAGE < tiles.length ? from + PAGE : null)
+  }
+  const [order] = bench.sent('rebase', a)
+  const payload = encodeMessage(order!)
+  t.ok(payload.length <= MESSAGE_BYTES_MAX, `${payload.length} bytes`)
+  const decoded = decodeDown(payload)
+  if (!decoded.ok) return t.fail(decoded.problem)
+  const mark = { position: 3, chain: CHAIN, seq: 30 }
+  const stream = new ShardStream(mark)
+  const effects = effectsOfOrder(
+    decoded.message as typeof order & { t: 'rebase' },
+    'store-a',
+    stream,
+  )
+  const rebase = effects.find((effect) => effect.type === 'rebase')
+  t.ok(rebase?.type === 'rebase' && Buffer.from(rebase.keep.buffer).equals(packTiles(tiles)))
 })
 
 t.test('what is written after a late node came stands above all that it brought', async (t) => {
