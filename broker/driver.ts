@@ -165,6 +165,13 @@ export class GatewayDriver {
     })
   }
 
+  /** A node that may be forgotten is. Resolves once that is on disk. */
+  remove(node: NodeId): Promise<void> {
+    return new Promise((resolve) => {
+      this.#deliver({ type: 'removal-requested', node }, resolve)
+    })
+  }
+
   /** Tiles without any copy begin anew. Resolves once that is on disk. */
   recreate(): Promise<void> {
     return new Promise((resolve) => {

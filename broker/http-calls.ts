@@ -6,6 +6,7 @@ import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
 import type { Outcome } from './core/effects.ts'
+import type { RemovalProblem } from './core/removal.ts'
 import type {
   DetectorView,
   Health,
@@ -111,6 +112,12 @@ export class HttpCalls implements HttpPort {
     if (this.node(id) === undefined) return undefined
     await this.#sources.driver.drain(id, isWanted)
     return this.node(id)
+  }
+
+  async remove(id: NodeId): Promise<RemovalProblem | undefined> {
+    const problem = this.#sources.view.removalProblem(id)
+    if (problem === undefined) await this.#sources.driver.remove(id)
+    return problem
   }
 
   moves(): MovesView {

@@ -28,6 +28,7 @@ export function registerFleetRoutes(app: FastifyInstance, port: HttpPort): void 
   const routes = new FleetRoutes(port)
   app.get('/api/nodes', async (_request, reply) => sendJson(reply, port.nodes()))
   app.get('/api/nodes/:id', (request: IdRequest, reply) => routes.node(request, reply))
+  app.delete('/api/nodes/:id', (request: IdRequest, reply) => routes.remove(request, reply))
   app.post('/api/nodes/:id/drain', (request: IdRequest, reply) => routes.drain(request, reply))
   app.delete('/api/nodes/:id/drain', (request: IdRequest, reply) => routes.keep(request, reply))
   app.get('/api/ring', (request, reply) => routes.ring(request, reply))
@@ -69,6 +70,18 @@ class FleetRoutes {
       return sendProblem(reply, { status: 409, code: 'too-few-nodes', detail })
     }
     return this.#setDrain(id, true, reply)
+  }
+
+  async remove({ params: { id } }: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
+    if (!isNodeId(id) || this.#port.node(id) === undefined) {
+      return sendProblem(reply, unknownNode(id))
+    }
+    const problem = await this.#port.remove(id)
+    if (problem === undefined) return sendJson(reply, { id, removed: true })
+    const { reason, message: detail } = problem
+    return reason === 'node-alive'
+      ? sendProblem(reply, { status: 409, code: 'node-alive', detail })
+      : sendProblem(reply, { status: 409, code: 'node-holds-tiles', detail })
   }
 
   async keep(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -1,6 +1,7 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Outcome } from '../core/effects.ts'
+import type { RemovalProblem } from '../core/removal.ts'
 import type {
   DetectorView,
   Health,
@@ -34,6 +35,8 @@ export interface HttpPort {
   drainProblem(node: NodeId): string | undefined
   /** Empties a node, or keeps it after all; answers once that is on disk, and nothing for a stranger. */
   drain(node: NodeId, isWanted: boolean): Promise<NodeView | undefined>
+  /** Forgets a known node; answers, once that is on disk, or with what speaks against it. */
+  remove(node: NodeId): Promise<RemovalProblem | undefined>
   ring(query: { withHolders: boolean }): RingView
   /** Tiles whose every copy is lost begin anew, as zeros; answers, once that is on disk, how many. */
   recreate(): Promise<number>

@@ -79,9 +79,13 @@ export function judge(
   }
   if (member === undefined) {
     if (hello.position > 0) {
-      return refuse('ledger-behind', 'the store has writes that this ledger does not know')
+      return refuse(
+        'ledger-behind',
+        'the store has writes of a node that this ledger does not know',
+      )
     }
-    if (context.members.size >= MEMBERS_MAX) return refuse('fleet-full', 'no more nodes are taken')
+    if (context.members.nextIndex >= MEMBERS_MAX)
+      return refuse('fleet-full', 'no more nodes are taken')
     return { kind: 'join' }
   }
   if (member.leaving === 'left') {

@@ -190,6 +190,14 @@ export class CoordinatorContext {
     this.#changedStreams.add(member)
   }
 
+  /** The member is none any more, and no record of it is left. */
+  forget(member: Member): void {
+    this.members.forget(member)
+    this.#changedStreams.delete(member)
+    this.persist({ table: 'member', key: member.id, value: undefined })
+    this.persist({ table: 'stream', key: member.id, value: undefined })
+  }
+
   nextSequence(): number {
     this.identity = { ...this.identity, seq: this.identity.seq + 1 }
     this.#isIdentityChanged = true

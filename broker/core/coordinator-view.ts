@@ -10,6 +10,7 @@ import type { Member } from './membership.ts'
 import type { Moves } from './moves.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
+import { type RemovalProblem, removalProblem } from './removal.ts'
 import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 import type { DetectorView, MovesView, NodeView, PlanView, RingView, TaskView } from './views.ts'
@@ -136,7 +137,7 @@ export class CoordinatorView {
     for (const { from, to } of found) {
       const names = {
         ...(from === undefined ? {} : { from: members.at(from).id as string }),
-        to: to < members.size ? members.at(to).id : join[to - members.size]!,
+        to: to < members.indexesEnd ? members.at(to).id : join[to - members.indexesEnd]!,
       }
       const key = `${names.from ?? ''}>${names.to}`
       const row = counts.get(key) ?? { ...names, tiles: 0 }
@@ -150,6 +151,12 @@ export class CoordinatorView {
       moves: [...counts.values()].sort((a, b) => b.tiles - a.tiles || (a.to < b.to ? -1 : 1)),
       stalled: this.#rebalancer.stallsFor({ join: join.length, leave }),
     }
+  }
+
+  /** Why a node may not be forgotten. */
+  removalProblem(id: NodeId): RemovalProblem | undefined {
+    const member = this.#context.members.find(id)
+    return member && removalProblem(this.#context, member)
   }
 
   /** Why a node that is to be emptied never will be, as the fleet is. */
@@ -232,12 +239,12 @@ function nodeView(member: Member, tiles: number): NodeView {
   }
 }
 
-/** The JSON of `gateway/ring`. */
 /** The members that the ring shows: who has left holds nothing. */
 function listed({ members }: CoordinatorContext): Member[] {
   return members.all.filter(({ state }) => state !== 'left')
 }
 
+/** The JSON of `gateway/ring`. */
 export function ringOf(context: CoordinatorContext): RingView {
   const { placement, options } = context
   const { width, height, tile } = options.grid.geometry

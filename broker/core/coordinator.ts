@@ -177,6 +177,11 @@ export class Coordinator {
         if (member !== undefined) this.#fleet.drain(member, event.isWanted)
         break
       }
+      case 'removal-requested': {
+        const member = this.#context.members.find(event.node)
+        if (member !== undefined) this.#fleet.remove(member)
+        break
+      }
       case 'probe-returned':
         this.#fleet.silence.probeReturned(event.beat)
         break

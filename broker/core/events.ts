@@ -52,6 +52,8 @@ export type GatewayEvent =
   | { readonly type: 'recreate-requested' }
   /** An operator wants a known node emptied, or takes that back. */
   | { readonly type: 'drain-requested'; readonly node: NodeId; readonly isWanted: boolean }
+  /** An operator wants a node forgotten that is dead or has left. */
+  | { readonly type: 'removal-requested'; readonly node: NodeId }
   /** A beat of the gateway's own client came back through the broker. */
   | { readonly type: 'probe-returned'; readonly beat: number }
   /** An operator says that what the gateway sees of the fleet is true. */

@@ -15,6 +15,7 @@ import type { Moves } from './moves.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import type { Recovery } from './recovery.ts'
+import { removalProblem, soleTilesOf } from './removal.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import type { Writes } from './writes.ts'
 
@@ -28,6 +29,8 @@ export interface TasksOfFleet {
   /** Somebody came, caught up or settled. */
   tryWaiting(): void
 }
+
+type NodeTopicKind = 'node-state' | 'node-info' | 'node-telemetry-json'
 
 /** Changes of the ring within this time are published as one. */
 const RING_DEBOUNCE_MS = 200
@@ -52,7 +55,7 @@ export class Fleet {
   start(): void {
     this.silence.start()
     for (const member of this.#context.members.all) {
-      if (member.state !== 'left') this.#publishOffline(member)
+      if (member.state !== 'left') this.#publish(member, 'node-state', 'offline')
     }
     this.#changed()
   }
@@ -178,17 +181,10 @@ export class Fleet {
    * have another copy that is in sync. The node gets copies again when it is back. False if there is none.
    */
   freeLog(): boolean {
-    const { members, placement } = this.#context
-    const isSpared = (member: Member): boolean =>
-      placement.bornTilesOf(member.index).every((tile) =>
-        placement.holdersOf(tile).some((index) => {
-          return index !== member.index && members.at(index).isInSync
-        }),
-      )
-    const behind = members.all
+    const behind = this.#context.members.all
       .filter((member) => !member.isInSync && !member.isClosed && !member.stream.isAtHead)
       .sort((a, b) => a.stream.record.ackedSeq - b.stream.record.ackedSeq)
-    const first = behind.find(isSpared)
+    const first = behind.find((member) => soleTilesOf(this.#context, member) === 0)
     if (first !== undefined) this.closeStream(first, 'the log has reached its bound')
     return first !== undefined
   }
@@ -206,14 +202,34 @@ export class Fleet {
       const message = 'the node was drained'
       this.#context.send(member, { t: 'refused', code: 'node-left', message })
     }
-    this.closeStream(
-      member,
-      isLeaving ? 'it holds nothing and leaves' : 'it is dead and holds nothing',
-    )
+    const reason = isLeaving ? 'it holds nothing and leaves' : 'it is dead and holds nothing'
+    if (!member.isClosed) this.closeStream(member, reason)
+    else this.#context.persist({ table: 'member', key: member.id, value: member.record })
     if (!isLeaving) return
     this.#context.notice('info', 'node-left', `node ${member.id} has left`, { node: member.id })
-    this.#clearRetained(member)
+    this.#clearTopics(member)
     this.#changed()
+  }
+
+  /** An operator wants no trace of the member any more. */
+  remove(member: Member): void {
+    if (removalProblem(this.#context, member) !== undefined) return
+    const { id: node } = member
+    if (!member.isClosed) this.closeStream(member, 'it is forgotten')
+    this.silence.forget(member)
+    this.#context.deadlines.clear(`probation/${member.index}`)
+    this.#context.forget(member)
+    this.#clearTopics(member)
+    this.#context.notice('info', 'node-removed', `node ${node} is forgotten`, { node })
+    this.#changed()
+    this.#tasks.rebalancer.wake()
+  }
+
+  /** What stands retained of a member goes with it. */
+  #clearTopics(member: Member): void {
+    for (const kind of ['node-state', 'node-info', 'node-telemetry-json'] as const) {
+      this.#publish(member, kind, '')
+    }
   }
 
   /** Empties a member, or takes that back. */
@@ -387,21 +403,8 @@ export class Fleet {
     })
   }
 
-  /** Who has gone for good is not shown to those who subscribe later. */
-  #clearRetained(member: Member): void {
-    for (const kind of ['node-state', 'node-info', 'node-telemetry-json'] as const) {
-      const topic = { kind, node: member.id }
-      this.#context.emit({ type: 'publish', topic, payload: '', qos: 1, retain: true })
-    }
-  }
-
-  #publishOffline(member: Member): void {
-    this.#context.emit({
-      type: 'publish',
-      topic: { kind: 'node-state', node: member.id },
-      payload: 'offline',
-      qos: 1,
-      retain: true,
-    })
+  #publish({ id: node }: Member, kind: NodeTopicKind, payload: string): void {
+    const topic = { kind, node }
+    this.#context.emit({ type: 'publish', topic, payload, qos: 1, retain: true })
   }
 }

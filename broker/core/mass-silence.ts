@@ -50,6 +50,12 @@ export class MassSilence {
     this.#quiet.set(member, nowMs)
   }
 
+  /** It is no member any more. */
+  forget(member: number): void {
+    this.#present.delete(member)
+    this.#quiet.delete(member)
+  }
+
   /** To be asked after each change, and now and then. */
   holds(nowMs: number): boolean {
     const { windowMs, reconnectMs } = this.#options

@@ -1,7 +1,8 @@
 /**
  * The nodes as the gateway knows them. A member is `alive` while it is admitted on an open connection
  * and heard of, `suspect` when its socket closed or it fell silent, `dead` after `deadAfterMs` of
- * silence; `left` once it was drained. A member is never forgotten: its index stands in placements.
+ * silence; `left` once it was drained. A dead one, or one that left, can be forgotten. Its index stands for it in
+ * much that this start of the gateway remembers, so it is given to another only after the next start.
  *
  * The words are those of SWIM and memberlist. The stream lives here too, since identity (storeId,
  * boot, session) decides whether a stream may go on.
@@ -120,18 +121,40 @@ export class Member {
 
 export class Membership {
   readonly #byId = new Map<NodeId, Member>()
+  /** With holes; those who were forgotten since the start are still here. */
   readonly #byIndex: Member[] = []
+  /** Lowest last. */
+  #freeIndexes: number[] = []
+  #all: readonly Member[] | undefined
   readonly #byConnection = new Map<ConnectionId, Member>()
   readonly #byStore = new Map<string, Member>()
   #sessions = 0
 
   get size(): number {
+    return this.#byId.size
+  }
+
+  /** All members, by index. */
+  get all(): readonly Member[] {
+    this.#all ??= [...this.#byId.values()].sort((a, b) => a.index - b.index)
+    return this.#all
+  }
+
+  /** Tables by member index are of this length. */
+  get indexesEnd(): number {
     return this.#byIndex.length
   }
 
-  /** All members, in the order in which they first joined. */
-  get all(): readonly Member[] {
-    return this.#byIndex
+  /** What the next member gets. */
+  get nextIndex(): number {
+    return this.#freeIndexes.at(-1) ?? this.#byIndex.length
+  }
+
+  /** What `make` gives for each member at its index; nothing where there is none. */
+  byIndex<T>(make: (member: Member) => T): T[] {
+    const table: T[] = new Array(this.indexesEnd)
+    for (const member of this.all) table[member.index] = make(member)
+    return table
   }
 
   find(id: NodeId): Member | undefined {
@@ -155,11 +178,26 @@ export class Membership {
 
   add(id: NodeId, options: { joinedTs: number; storeId: string; nowMs: number }): Member {
     assert(!this.#byId.has(id), 'a node is added once')
-    const member = new Member(id, this.#byIndex.length, options)
-    this.#byIndex.push(member)
-    this.#byId.set(id, member)
-    this.#byStore.set(options.storeId, member)
+    const index = this.#freeIndexes.pop() ?? this.#byIndex.length
+    return this.#place(new Member(id, index, options), options.storeId)
+  }
+
+  #place(member: Member, storeId: string): Member {
+    this.#byIndex[member.index] = member
+    this.#byId.set(member.id, member)
+    this.#all = undefined
+    this.#byStore.set(storeId, member)
     return member
+  }
+
+  /** It is none any more; `at` goes on finding it. */
+  forget(member: Member): void {
+    assert(member.session === undefined, 'who is connected is not forgotten')
+    this.#byId.delete(member.id)
+    if (this.#byStore.get(member.stream.storeId) === member) {
+      this.#byStore.delete(member.stream.storeId)
+    }
+    this.#all = undefined
   }
 
   restore(
@@ -167,9 +205,10 @@ export class Membership {
     streams: ReadonlyMap<string | number, StreamRecord>,
     nowMs: number,
   ): void {
-    for (const { key, value } of [...records].sort((a, b) => a.value.index - b.value.index)) {
-      const member = this.add(key as NodeId, { ...value, nowMs })
-      assert(member.index === value.index, 'member indexes have no gaps')
+    for (const { key, value } of records) {
+      assert(this.#byIndex[value.index] === undefined, 'a member index stands for one member')
+      const fresh = new Member(key as NodeId, value.index, { ...value, nowMs })
+      const member = this.#place(fresh, value.storeId)
       member.boot = value.boot
       member.weight = value.weight
       member.operations = new Set(value.operations)
@@ -177,6 +216,9 @@ export class Membership {
       member.rebaseFrom = value.rebaseFrom
       if (value.leaving === 'left') member.state = 'left'
       member.stream = new NodeStream(value.storeId, streams.get(key))
+    }
+    for (let index = this.indexesEnd - 1; index >= 0; index--) {
+      if (this.#byIndex[index] === undefined) this.#freeIndexes.push(index)
     }
   }
 
@@ -216,7 +258,7 @@ export class Membership {
   /** Those that floating tiles and items are spread over. */
   get placeable(): RingMember[] {
     const places: RingMember[] = []
-    for (const member of this.#byIndex) {
+    for (const member of this.all) {
       const isHere = member.state === 'alive' && member.leaving === undefined
       if (isHere) places.push(member.place)
     }

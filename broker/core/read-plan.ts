@@ -97,10 +97,10 @@ function usableOf(
   tiles: Uint32Array,
   accepts: (member: number) => boolean,
 ): Uint8Array {
-  const usable = new Uint8Array(members.size)
+  const usable = new Uint8Array(members.indexesEnd)
   const { slots, replicas } = placement
   if (tiles.length * replicas >= members.size) {
-    for (let index = 0; index < usable.length; index++) usable[index] = accepts(index) ? 1 : 0
+    for (const { index } of members.all) usable[index] = accepts(index) ? 1 : 0
     return usable
   }
   for (const tile of tiles) {

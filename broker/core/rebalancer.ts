@@ -101,7 +101,7 @@ export class Rebalancer {
    */
   planFor({ join, leave }: { join: readonly string[]; leave: readonly string[] }): PlannedMove[] {
     const { members } = this.#context
-    const joining = join.map((id, at) => ({ index: members.size + at, id, weight: 1 }))
+    const joining = join.map((id, at) => ({ index: members.indexesEnd + at, id, weight: 1 }))
     const staying = this.#ringMembers().filter(({ id }) => !leave.includes(id))
     return this.#planOver([...staying, ...joining], (member) => {
       return mayHold(member) && !leave.includes(member.id)
@@ -113,7 +113,7 @@ export class Rebalancer {
     const { members, placement } = this.#context
     const { replicas, slots } = placement
     return findStalls({
-      members: members.all.map((member) => ({
+      members: members.byIndex((member) => ({
         id: member.id,
         stays: mayHold(member) && !leave.includes(member.id),
         isInSync: member.isInSync,
@@ -130,7 +130,7 @@ export class Rebalancer {
     const { replicas, slots } = placement
     if (ring.length === 0) return []
     return planMoves({
-      holders: this.#context.members.all.map((member) => ({
+      holders: this.#context.members.byIndex((member) => ({
         mayHold: stays(member),
         isLeaving: member.leaving !== undefined,
         isInSync: member.isInSync,
@@ -163,7 +163,7 @@ export class Rebalancer {
   #holding(): Set<number> {
     const { placement } = this.#context
     const { slots, replicas } = placement
-    const isHolding = new Uint8Array(this.#context.members.size + 1)
+    const isHolding = new Uint8Array(this.#context.members.indexesEnd + 1)
     for (let slot = 0; slot < slots.length; slot++) {
       if (slots[slot] === NO_HOLDER || isHolding[slots[slot]!] === 1) continue
       if (placement.isBorn(Math.floor(slot / replicas))) isHolding[slots[slot]!] = 1
@@ -216,11 +216,13 @@ export class Rebalancer {
     for (const { to } of moves.all) holding.add(to)
     this.#emptied.clear()
     for (const member of members.all) {
-      if (holding.has(member.index) || member.isClosed) continue
-      if (member.state === 'dead') this.#letGo(member)
-      else if (member.leaving !== 'draining') continue
-      else if (member.stream.isAtHead) this.#letGo(member)
-      else this.#emptied.add(member)
+      if (holding.has(member.index)) continue
+      const isDraining = member.leaving === 'draining'
+      // Whose stream has ended, or stands still, has nothing to be waited for.
+      const isOver = member.stream.isAtHead || member.stopReason !== undefined
+      if (member.state === 'dead' ? isDraining || !member.isClosed : isDraining && isOver) {
+        this.#letGo(member)
+      } else if (isDraining) this.#emptied.add(member)
     }
   }
 

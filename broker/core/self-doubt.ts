@@ -153,6 +153,13 @@ export class SelfDoubt {
     this.#judgeMass()
   }
 
+  /** It is no member any more: nothing is waited for. */
+  forget(member: number): void {
+    this.#mass.forget(member)
+    this.#judgeMass()
+    this.heard(member)
+  }
+
   heard(member: number): void {
     if (!this.#awaited.delete(member)) return
     this.#judge('loop-lag', this.#isAwaiting, () => '')

@@ -59,6 +59,14 @@ export class SilenceWatch {
     this.#tellChanges()
   }
 
+  /** It is no member any more. */
+  forget(member: Member): void {
+    const { doubt, deadlines } = this.#context
+    for (const kind of ['silence', 'stable']) deadlines.clear(`${kind}/${member.index}`)
+    doubt.forget(member.index)
+    this.#tellChanges()
+  }
+
   /** A heartbeat: of all that a member says, only this comes at regular times. */
   beat(member: Member): void {
     const { doubt } = this.#context

@@ -152,7 +152,7 @@ export class WaitingWrites {
   #blockedTileOf(task: Task): number | undefined {
     const { placement, members, options } = this.#context
     const needed = Math.max(1, options.minInSync)
-    const grades = new Uint8Array(members.size + 1)
+    const grades = new Uint8Array(members.indexesEnd + 1)
     let isSettled: boolean | undefined
     const { slots, replicas } = placement
     for (const tile of options.grid.geometry.tilesOf(regionOf(task))) {

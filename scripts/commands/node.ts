@@ -73,6 +73,20 @@ export async function showNode(
   return EXIT_DONE
 }
 
+/** `node rm`. */
+export async function removeNode(
+  gateway: GatewayClient,
+  streams: Streams,
+  id: string,
+  flags: { readonly json?: boolean },
+): Promise<number> {
+  const path = `/api/nodes/${encodeURIComponent(id)}`
+  const answer = await gateway.json<{ id: string }>({ method: 'DELETE', path })
+  const text = `${printable(answer.id)} is forgotten`
+  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : text}\n`)
+  return EXIT_DONE
+}
+
 export interface DrainFlags {
   readonly json?: boolean
   readonly undo?: boolean

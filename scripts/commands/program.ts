@@ -9,7 +9,7 @@ import {
 import { addBoardCommands } from './board.ts'
 import { trust } from './detector.ts'
 import { GatewayClient } from './gateway-client.ts'
-import { drainNode, listNodes, showNode } from './node.ts'
+import { drainNode, listNodes, removeNode, showNode } from './node.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
 import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
@@ -144,7 +144,9 @@ function addTaskCommands(program: Command, streams: Streams, done: (code: number
 }
 
 function addNodeCommands(program: Command, streams: Streams, done: (code: number) => void): void {
-  const node = program.command('node').description('look at the nodes of the fleet, and empty one')
+  const node = program
+    .command('node')
+    .description('look at the nodes of the fleet, empty one, and forget it')
   withHttp(node.command('ls'))
     .description('list the nodes')
     .action(async (flags) => done(await listNodes(gatewayFor(flags, streams), streams, flags)))
@@ -160,6 +162,11 @@ function addNodeCommands(program: Command, streams: Streams, done: (code: number
     .option('--wait [seconds]', 'wait until it has left')
     .action(async (id, flags) => {
       done(await drainNode(gatewayFor(flags, streams), streams, id, flags))
+    })
+  withHttp(node.command('rm <id>'))
+    .description('forget a node that has left, or is dead and nobody needs')
+    .action(async (id, flags) => {
+      done(await removeNode(gatewayFor(flags, streams), streams, id, flags))
     })
 }
 

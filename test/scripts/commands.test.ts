@@ -98,6 +98,8 @@ async function serve(t: Test) {
     story: NodeView[]
     /** Why the node can never be emptied. */
     drainProblem: string | undefined
+    /** Why it may not be forgotten. */
+    removalProblem: Awaited<ReturnType<HttpPort['remove']>>
   } = {
     outcome: undefined,
     endsAs: 'completed',
@@ -107,6 +109,7 @@ async function serve(t: Test) {
     plan: { tiles: 0, bytes: 0, seconds: 0, moves: [], stalled: [] },
     story: [],
     drainProblem: undefined,
+    removalProblem: undefined,
   }
   const port: HttpPort = {
     submit: async (payload) => {
@@ -146,6 +149,7 @@ async function serve(t: Test) {
       control.node = isWanted ? { ...NODE, draining: true } : NODE
       return control.node
     },
+    remove: async () => control.removalProblem,
     recreate: async () => 3,
     moves: () => control.moves,
     plan: (query) => {
@@ -423,6 +427,17 @@ t.test(
     t.match(await run([...argv, '--undo', '--force']), { code: 2, stderr: /--force is for/ })
   },
 )
+
+t.test('node rm forgets a node, or says why not', async (t) => {
+  const { http, control } = await serve(t)
+  const argv = ['node', 'rm', 'pi-1', '--http', http]
+  t.match(await run(argv), { code: 0, stdout: 'pi-1 is forgotten\n', stderr: '' })
+  t.same(JSON.parse((await run([...argv, '--json'])).stdout), { id: 'pi-1', removed: true })
+  control.removalProblem = { reason: 'node-holds-tiles', message: 'it has 3 tiles' }
+  t.match(await run(argv), { code: 1, stdout: '', stderr: 'node-holds-tiles: it has 3 tiles' })
+  const stranger = await run(['node', 'rm', 'pi-9', '--http', http])
+  t.match(stranger, { code: 1, stdout: '', stderr: /unknown-node/ })
+})
 
 t.test('ring moves lists what moves, and why others wait', async (t) => {
   const { http, control } = await serve(t)

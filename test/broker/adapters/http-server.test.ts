@@ -83,6 +83,7 @@ interface Recorded {
   doubts: { reason: string; since_ts: number }[]
   endsInTime: boolean
   drainProblem: string | undefined
+  removalProblem: Awaited<ReturnType<HttpPort['remove']>>
 }
 
 /** A gateway of recorded answers: the port is the boundary that is tested against. */
@@ -101,6 +102,7 @@ function record(): Recorded {
     doubts: [{ reason: 'probe-late', since_ts: 5 }],
     endsInTime: true,
     drainProblem: undefined,
+    removalProblem: undefined,
     port: {
       submit: async (payload, client) => {
         recorded.calls.push(['submit', Buffer.from(payload), client])
@@ -131,6 +133,10 @@ function record(): Recorded {
         recorded.calls.push(['drain', id, isWanted])
         if (id !== NODE.id) return undefined
         return isWanted ? { ...NODE, draining: true } : NODE
+      },
+      remove: async (id) => {
+        recorded.calls.push(['remove', id])
+        return recorded.removalProblem
       },
       recreate: async () => 3,
       moves: () => MOVES,
@@ -485,6 +491,19 @@ t.test('a node that can never be emptied is drained only by force', async (t) =>
   t.same(recorded.calls, [])
   t.equal((await say('pi-1', { drain: true, force: true })).status, 202)
   t.same(recorded.calls, [['drain', 'pi-1', true]])
+})
+
+t.test('a node is forgotten, or not with the reason', async (t) => {
+  const { recorded, base } = await serve(t)
+  const forget = (id: string) => fetch(`${base}/api/nodes/${id}`, { method: 'DELETE' })
+  await problemOf(t, await forget('pi-9'), 404, 'unknown-node')
+  t.same(recorded.calls, [])
+  const forgotten = await forget('pi-1')
+  t.equal(forgotten.status, 200)
+  t.same(await forgotten.json(), { id: 'pi-1', removed: true })
+  t.same(recorded.calls, [['remove', 'pi-1']])
+  recorded.removalProblem = { reason: 'node-alive', message: 'it lives' }
+  t.match(await problemOf(t, await forget('pi-1'), 409, 'node-alive'), { detail: 'it lives' })
 })
 
 t.test('moves are shown, and what would move if nodes joined or left', async (t) => {
