@@ -68,22 +68,22 @@ export const GATEWAY_OPTIONS = {
   grid: {
     type: grid,
     default: Object.freeze({ width: 1024, height: 1024 }),
-    about: 'Size of the grid in LSUs; fixed once the ledger is made.',
+    about: 'Size of the grid in LSUs; of a ledger that is there, its own.',
   },
   tile: {
     type: integer({ min: TILE_SIDE_MIN, max: TILE_SIDE_MAX }),
     default: 16,
-    about: 'Side of a tile in LSUs; fixed once the ledger is made.',
+    about: 'Side of a tile in LSUs; of a ledger that is there, its own.',
   },
   replicas: {
     type: integer({ min: 1, max: 5 }),
     default: 2,
-    about: 'Nodes that hold each tile; fixed once the ledger is made.',
+    about: 'Nodes that hold each tile; of a ledger that is there, its own.',
   },
   fields: {
     type: fields,
     default: Object.freeze([Object.freeze({ name: 'value', type: 'f64' as const })]),
-    about: 'Fields of every LSU; fixed once the ledger is made.',
+    about: 'Fields of every LSU; of a ledger that is there, its own.',
   },
   topicBase: {
     type: topicBase,
@@ -276,6 +276,14 @@ function loopbackOnly(flag: string, host: string): string | undefined {
   return `--${flag}: "${host}" is not a loopback address, and without access rules, which this version does not have, everyone who reaches it could command the fleet`
 }
 
+export function minInSyncProblem({
+  minInSync,
+  replicas,
+}: Pick<GatewayConfig, 'minInSync' | 'replicas'>): string | undefined {
+  if (minInSync <= replicas) return undefined
+  return `--min-in-sync: ${minInSync} must be at most --replicas (${replicas})`
+}
+
 export const GATEWAY: Program<typeof GATEWAY_OPTIONS> = {
   name: 'gateway',
   about: 'Runs the gateway: the MQTT broker, the coordinator of the fleet, and the HTTP door.',
@@ -306,10 +314,8 @@ export const GATEWAY: Program<typeof GATEWAY_OPTIONS> = {
     },
     {
       of: ['minInSync', 'replicas'],
-      check: ({ minInSync, replicas }) =>
-        minInSync <= replicas
-          ? undefined
-          : `--min-in-sync: ${minInSync} must be at most --replicas (${replicas})`,
+      // A ledger that is there may have more; main.ts looks again when it knows.
+      check: (values, isGiven) => (isGiven('replicas') ? minInSyncProblem(values) : undefined),
     },
     {
       of: ['retentionTasks', 'tasksMax'],

@@ -1,6 +1,5 @@
 /** The gateway's composition root: ledger, coordinator, broker, HTTP; signals; the exit code. */
 import { type NodeId, randomId } from '../shared/core/ids.ts'
-import { formatFields } from '../shared/grid/fields.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
@@ -20,7 +19,7 @@ import { Metrics } from './adapters/metrics.ts'
 import { MqttBroker } from './adapters/mqtt-broker.ts'
 import { MqttProbe } from './adapters/mqtt-probe.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
-import { GATEWAY, type GatewayConfig } from './config.ts'
+import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import {
   Coordinator,
   type CoordinatorOptions,
@@ -33,6 +32,7 @@ import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
 import { DISK_FREE_BYTES_MIN } from './core/submissions.ts'
 import { GatewayDriver } from './driver.ts'
 import { HttpCalls } from './http-calls.ts'
+import { withShapeOf } from './ledger-shape.ts'
 
 const RESEND_MS = 3000
 /** Long enough for boards that start together; a task waits this long for the last of them. */
@@ -61,7 +61,7 @@ export async function run(argv: readonly string[], environment: Environment): Pr
 
 async function start(
   config: GatewayConfig,
-  { log, shutdown, fatal, failure, notify }: Running,
+  { sources, log, shutdown, fatal, failure, notify }: Running<typeof GATEWAY_OPTIONS>,
 ): Promise<void> {
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
@@ -74,11 +74,8 @@ async function start(
   const contents = ledger.load()
   const random = new SystemRandom()
   const known = contents.meta.find(({ key }) => key === 'identity')?.value
-  if (known !== undefined) {
-    assertSameGrid(known, config)
-    assertRecovery(known, config)
-  }
-  const options = coordinatorOptions(config)
+  if (known !== undefined) assertRecovery(known, config)
+  const options = coordinatorOptions(withShapeOf(known, config, sources))
   const coordinator = new Coordinator(
     options,
     known ?? {
@@ -263,29 +260,6 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
     returnGraceMs: RETURN_GRACE_MS,
     reconnectMs: RECONNECT_MS,
   }
-}
-
-/** What a ledger was made with stays: its tiles lie on the nodes in that shape. */
-function assertSameGrid(known: IdentityRecord, config: GatewayConfig): void {
-  const held = {
-    '--grid': `${known.grid.width}x${known.grid.height}`,
-    '--tile': String(known.grid.tile),
-    '--fields': formatFields(known.fields),
-    '--replicas': String(known.replicas),
-  }
-  const given = {
-    '--grid': `${config.grid.width}x${config.grid.height}`,
-    '--tile': String(config.tile),
-    '--fields': formatFields(config.fields),
-    '--replicas': String(config.replicas),
-  }
-  const problems = Object.entries(held)
-    .filter(([flag, value]) => given[flag as keyof typeof given] !== value)
-    .map(([flag, value]) => {
-      const asked = given[flag as keyof typeof given]
-      return `${flag}: the ledger in ${config.data} was made with ${value}, not with ${asked}`
-    })
-  if (problems.length > 0) throw new ConfigError(problems)
 }
 
 /** A ledger that is there is not rebuilt, and one that is being rebuilt is none yet. */

@@ -24,8 +24,8 @@ import {
 /** Something that several options must hold together; checked when each of them is sound. */
 export interface Relation<T extends OptionTable> {
   readonly of: readonly (keyof T & string)[]
-  /** What is wrong, or nothing. */
-  check(values: Values<T>): string | undefined
+  /** What is wrong, or nothing. `isGiven` tells what somebody asked for from a default. */
+  check(values: Values<T>, isGiven: (name: keyof T & string) => boolean): string | undefined
 }
 
 export interface Program<T extends OptionTable> {
@@ -185,7 +185,7 @@ class Loading<T extends OptionTable> {
     const values = Object.fromEntries(this.#values) as Values<T>
     for (const relation of this.#program.relations) {
       if (relation.of.some((name) => this.#unsound.has(name))) continue
-      const problem = relation.check(values)
+      const problem = relation.check(values, (name) => this.#sources.get(name) !== 'default')
       if (problem !== undefined) this.#problems.push(problem)
     }
     if (this.#problems.length > 0) {

@@ -2,7 +2,7 @@
  * What running either program has in common: its configuration, its logger, an orderly end by signal
  * or by failure, and the exit code.
  */
-import { loadConfig, type Program } from './config.ts'
+import { loadConfig, type Program, type Source } from './config.ts'
 import { AppError, EXIT_DONE, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { createLineLogger, type Logger, type LogLevel, logFormatFor } from './logger.ts'
 import { renderHelp } from './option-pages.ts'
@@ -13,7 +13,9 @@ import { Shutdown } from './shutdown.ts'
 /** Below the TimeoutStopSec of the units. */
 export const SHUTDOWN_DEADLINE_MS = 8000
 
-export interface Running {
+export interface Running<T extends OptionTable = OptionTable> {
+  /** Where each option has its value from. */
+  readonly sources: Readonly<Record<keyof T, Source>>
   readonly log: Logger
   readonly shutdown: Shutdown
   /** A failure that nothing can go on after: ends the program with the exit code that it means. */
@@ -28,7 +30,7 @@ export async function runProgram<T extends OptionTable>(
   program: Program<T>,
   argv: readonly string[],
   environment: Environment,
-  start: (config: Values<T>, running: Running) => Promise<void>,
+  start: (config: Values<T>, running: Running<T>) => Promise<void>,
 ): Promise<number> {
   const loaded = await loadConfig(program, argv, environment)
   if (loaded.kind === 'help') {
@@ -58,7 +60,8 @@ export async function runProgram<T extends OptionTable>(
   }
   const unlisten = shutdown.listen(process)
   try {
-    await start(loaded.values, { log, shutdown, fatal, failure: () => failure, notify })
+    const { values, sources } = loaded
+    await start(values, { sources, log, shutdown, fatal, failure: () => failure, notify })
   } catch (error) {
     process.stderr.write(`obelisk ${program.name}: ${messageOf(error)}\n`)
     void shutdown.begin(

@@ -289,7 +289,10 @@ t.test('a ledger is of one grid, and of one gateway', { buffered: true }, async 
   const all = fleet.start([...again, ...Object.entries(others).flat()])
   t.match(await within('its end', all.exited), { code: 78 })
   for (const part of Object.entries(others).flat()) t.match(all.stderr, part, 'all at once')
-  await gateway.restart()
+  // Nothing of it said again: as it was made.
+  const { port, httpPort, directory } = gateway
+  const ports = ['--port', `${port}`, '--http-port', `${httpPort}`]
+  await fleet.start(['gateway', ...ports, '--data', directory]).line('ready ')
   await caughtUp(http, agent.id)
   t.match(await http.run({ op: 'stat', args: { field: 'n' } }), { value: { count: 3072 } })
 })

@@ -354,7 +354,7 @@ t.test('what is wrong with the set-up is said at once, all of it', async (t) => 
     ],
     [
       78,
-      ['gateway', '--heartbeat-ms', '5000', '--min-in-sync', '3'],
+      ['gateway', '--heartbeat-ms', '5000', '--replicas', '2', '--min-in-sync', '3'],
       ['--suspect-after-ms', '--min-in-sync'],
     ],
     [

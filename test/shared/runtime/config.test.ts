@@ -175,6 +175,7 @@ t.test('options that do not fit together are refused', async (t) => {
   const error = await problemsOf(GATEWAY, [
     '--heartbeat-ms=3000',
     '--dead-after-ms=6000',
+    '--replicas=2',
     '--min-in-sync=3',
     '--retention-tasks=1000',
     '--tasks-max=500',
@@ -185,8 +186,14 @@ t.test('options that do not fit together are refused', async (t) => {
     error.problems.map((problem) => problem.split(':')[0]),
     ['--http-port', '--suspect-after-ms', '--dead-after-ms', '--min-in-sync', '--retention-tasks'],
   )
-  const single = await problemsOf(GATEWAY, ['--heartbeat-ms=999999', '--min-in-sync=3'])
+  const single = await problemsOf(GATEWAY, [
+    '--heartbeat-ms=999999',
+    '--replicas=2',
+    '--min-in-sync=3',
+  ])
   t.equal(single.problems.length, 2, 'a relation with an unsound option is not judged')
+  // A ledger that is there says how many replicas there are.
+  t.equal((await load(GATEWAY, ['--min-in-sync=3'])).values.minInSync, 3)
 })
 
 t.test('only loopback addresses are listened on while there are no access rules', async (t) => {

@@ -1,0 +1,47 @@
+/** What a ledger was made with stays: its tiles lie on the nodes in that shape. */
+import { formatFields } from '../shared/grid/fields.ts'
+import { ConfigError, type Source } from '../shared/runtime/config.ts'
+import { type GATEWAY_OPTIONS, type GatewayConfig, minInSyncProblem } from './config.ts'
+import type { IdentityRecord } from './core/ledger-records.ts'
+
+/** The options that a ledger fixes. */
+const FIXED = ['grid', 'tile', 'fields', 'replicas'] as const
+type Shape = Pick<GatewayConfig, (typeof FIXED)[number]>
+
+const FORMATS: { readonly [K in keyof Shape]: (value: Shape[K]) => string } = {
+  grid: ({ width, height }) => `${width}x${height}`,
+  tile: String,
+  fields: formatFields,
+  replicas: String,
+}
+
+/**
+ * The configuration, and where nothing is asked for what the ledger, if there is one, was made with. Throws
+ * ConfigError when something else is asked for.
+ */
+export function withShapeOf(
+  known: IdentityRecord | undefined,
+  config: GatewayConfig,
+  sources: Readonly<Record<keyof typeof GATEWAY_OPTIONS, Source>>,
+): GatewayConfig {
+  const held = known === undefined ? config : shapeOf(known)
+  const problems = FIXED.flatMap((name) => {
+    if (sources[name] === 'default') return []
+    const format = FORMATS[name] as (value: unknown) => string
+    const [has, asked] = [format(held[name]), format(config[name])]
+    if (has === asked) return []
+    return [
+      `--${name}: the ledger in ${config.data} was made with ${has}, not with ${asked}; without it that is taken`,
+    ]
+  })
+  const { grid, tile, fields, replicas } = held
+  const settled = { ...config, grid, tile, fields, replicas }
+  const problem = problems.length > 0 ? undefined : minInSyncProblem(settled)
+  if (problem !== undefined) problems.push(problem)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return settled
+}
+
+function shapeOf({ grid: { width, height, tile }, fields, replicas }: IdentityRecord): Shape {
+  return { grid: { width, height }, tile, fields, replicas }
+}
