@@ -132,11 +132,15 @@ export class SelfDoubt {
     return { nextMs: this.#pulseDueMs, beat: this.#beat }
   }
 
-  /** A beat came back; the first tells that there is a client at all. */
+  /**
+   * A beat came back. The first tells that there is a client at all, and no more: it was asked for while the client
+   * still connected, so how long it took says nothing.
+   */
   probeReturned(beat: number): void {
     if (beat !== this.#beat || this.#beatSentMs === undefined) return
+    const waitedMs = this.#nowMs - this.#beatSentMs
+    this.#isProbeSlow = this.#isProbeKnown && waitedMs > this.#probeLateMs
     this.#isProbeKnown = true
-    this.#isProbeSlow = this.#nowMs - this.#beatSentMs > this.#probeLateMs
     this.#beatSentMs = undefined
     this.#judgeProbe()
   }

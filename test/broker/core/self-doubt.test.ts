@@ -139,6 +139,26 @@ t.test('a probe that was never there is not missed', async (t) => {
   t.notOk(alone.isDoubting)
 })
 
+t.test(
+  'a probe that connects slowly after the start is no reason, one that is slow later is',
+  (t) => {
+    const doubt = new SelfDoubt(OPTIONS)
+    const pulseUntil = (fromMs: number, untilMs: number): number => {
+      let last = 0
+      for (let nowMs = fromMs; nowMs <= untilMs; nowMs += PULSE_MS) {
+        doubt.advance(nowMs)
+        last = doubt.pulse().beat ?? last
+      }
+      return last
+    }
+    doubt.probeReturned(pulseUntil(0, 5000))
+    t.same(doubt.takeChanges().map(textOf), [])
+    doubt.probeReturned(pulseUntil(5250, 8000))
+    t.same(doubt.takeChanges().map(textOf), ['probe-late began'], 'it is known now')
+    t.end()
+  },
+)
+
 t.test('two, and more than the share, who go quiet together are a mass', async (t) => {
   for (const [members, quiet, isMass] of [
     [1, 1, false],
