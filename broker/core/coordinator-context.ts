@@ -6,6 +6,7 @@ import { assert } from '../../shared/core/assert.ts'
 import type { Random } from '../../shared/core/random.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import type { Down } from '../../shared/protocol/messages.ts'
+import { isEnded } from '../../shared/protocol/states.ts'
 import { Deadlines } from './deadlines.ts'
 import type { GatewayEffect, GatewayNotice } from './effects.ts'
 import type { Instant } from './events.ts'
@@ -16,6 +17,10 @@ import { Placement } from './placement.ts'
 import { SelfDoubt } from './self-doubt.ts'
 import { type Task, TaskLedger, type WaitReason } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
+
+/** How often the progress of a task is published at most, and of how many tasks each time. */
+const PROGRESS_MS = 500
+const PROGRESS_TASKS_MAX = 100
 
 export interface CoordinatorOptions {
   readonly grid: GridContext
@@ -89,6 +94,8 @@ export class CoordinatorContext {
   readonly #records: LedgerRecord[] = []
   readonly #changedTasks = new Set<Task>()
   readonly #changedStreams = new Set<Member>()
+  /** Tasks of which more parts are done than was published. */
+  readonly #progressed = new Set<Task>()
   #isIdentityChanged = false
 
   constructor(options: CoordinatorOptions, random: Random, identity: IdentityRecord) {
@@ -184,6 +191,30 @@ export class CoordinatorContext {
   /** The task is persisted and its state published at the end of the step. */
   taskChanged(task: Task): void {
     this.#changedTasks.add(task)
+  }
+
+  /**
+   * More of its parts are done. Said now and then, and not persisted: it follows from what is. The last state is
+   * published with the end.
+   */
+  progressed(task: Task): void {
+    if (isEnded(task.state)) return
+    this.#progressed.add(task)
+    if (this.deadlines.has('progress')) return
+    this.deadlines.set('progress', this.nowMs + PROGRESS_MS, () => this.#publishProgress())
+  }
+
+  #publishProgress(): void {
+    let left = PROGRESS_TASKS_MAX
+    for (const task of this.#progressed) {
+      this.#progressed.delete(task)
+      if (isEnded(task.state)) continue
+      this.publishState(task)
+      left -= 1
+      if (left === 0) break
+    }
+    if (this.#progressed.size === 0) return
+    this.deadlines.set('progress', this.nowMs + PROGRESS_MS, () => this.#publishProgress())
   }
 
   streamChanged(member: Member): void {

@@ -93,7 +93,7 @@ export class CoordinatorView {
 
   /** Tiles on their way to other nodes, and those that are to follow. */
   moves(): MovesView {
-    const { moves, members, options, nowMs } = this.#context
+    const { moves, members, nowMs } = this.#context
     const { queue, waiting, pausedFor } = this.#rebalancer
     const idOf = (index: number): NodeId => members.at(index).id
     const open = moves.all.map(({ tile, reason, from, to, stage, waitsFor, startedMs }) => ({
@@ -112,7 +112,11 @@ export class CoordinatorView {
       to: idOf(to),
       stage: 'planned' as const,
     }))
+    const { pace } = this.#moves
+    const canGoOn = open.length > 0 || queue.length === 0 || waiting.paced !== undefined
+    const isGoing = canGoOn && !(open.length > 0 && pace.standsStill(nowMs))
     const plannedBytes = queue.reduce((sum, { tile }) => sum + this.#moves.pageBytes(tile), 0)
+    const left = { tiles: open.length + queue.length, bytes: plannedBytes }
     return {
       open,
       planned: planned.slice(0, MOVES_SHOWN_MAX),
@@ -121,7 +125,7 @@ export class CoordinatorView {
       waiting,
       ...(pausedFor === undefined ? {} : { paused_for: pausedFor }),
       stalled: this.#rebalancer.stallsFor(),
-      eta_seconds: Math.ceil(plannedBytes / options.moveBytesPerSecond),
+      ...(isGoing ? { eta_seconds: pace.secondsFor(left) } : {}),
       ended_total: this.#moves.counters.ended,
       rolled_back_total: this.#moves.counters.rolledBack,
       copied_bytes_total: this.#moves.counters.copiedBytes,
@@ -130,7 +134,7 @@ export class CoordinatorView {
 
   /** What would move if these nodes joined (with a weight of 1) or left; as it is now, if none is named. */
   plan({ join, leave }: { join: readonly string[]; leave: readonly string[] }): PlanView {
-    const { members, options } = this.#context
+    const { members } = this.#context
     const found = this.#rebalancer.planFor({ join, leave })
     const bytes = found.reduce((sum, { tile }) => sum + this.#moves.pageBytes(tile), 0)
     const counts = new Map<string, { from?: string; to: string; tiles: number }>()
@@ -147,7 +151,7 @@ export class CoordinatorView {
     return {
       tiles: found.length,
       bytes,
-      seconds: Math.ceil(bytes / options.moveBytesPerSecond),
+      seconds: this.#moves.pace.secondsFor({ tiles: found.length, bytes }),
       moves: [...counts.values()].sort((a, b) => b.tiles - a.tiles || (a.to < b.to ? -1 : 1)),
       stalled: this.#rebalancer.stallsFor({ join: join.length, leave }),
     }

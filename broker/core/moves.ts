@@ -14,6 +14,7 @@ import type { ControlLog } from './control-log.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { MoveRecord } from './ledger-records.ts'
 import type { Member } from './membership.ts'
+import { MovePace } from './move-pace.ts'
 import type { Move, MoveReason } from './move-table.ts'
 import type { Rows, WriteLog } from './write-log.ts'
 import type { Writes } from './writes.ts'
@@ -44,6 +45,7 @@ export class Moves {
   readonly #outcome: MoveOutcome
   #ids = 0
   readonly counters = { ended: 0, rolledBack: 0, copiedBytes: 0 }
+  readonly pace: MovePace
 
   constructor(
     context: CoordinatorContext,
@@ -55,6 +57,7 @@ export class Moves {
     this.#logs = logs
     this.#writes = writes
     this.#outcome = outcome
+    this.pace = new MovePace(context.options)
   }
 
   /** What goes over the wire for a tile, bytes. */
@@ -82,6 +85,7 @@ export class Moves {
       adopted: 0,
       catchUp: Number.POSITIVE_INFINITY,
     }
+    this.pace.began(nowMs)
     moves.add(move)
     this.#ask(move)
   }
@@ -219,6 +223,7 @@ export class Moves {
     placement.replaceHolder(tile, { from, to })
     this.#end(move)
     this.counters.ended += 1
+    this.pace.ended(this.#context.nowMs)
     this.#context.notice('debug', 'move-ended', `tile ${tile} is on node ${members.at(to).id}`, {
       tile,
       node: members.at(to).id,

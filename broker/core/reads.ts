@@ -254,6 +254,7 @@ export class Reads {
     read.partials.push(value)
     read.nodes.add(member.index)
     read.task.shards.done += 1
+    this.#context.progressed(read.task)
     member.tasksDone += 1
     const { region } = read.task.body!
     if (region !== undefined) {

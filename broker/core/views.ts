@@ -99,8 +99,8 @@ export interface MovesView {
   readonly paused_for?: 'doubting' | 'unsettled'
   /** What can never leave its node as the fleet is. */
   readonly stalled: readonly Stall[]
-  /** At the pace that is set, if nothing holds them up. */
-  readonly eta_seconds: number
+  /** For all that is left, by the rate of the last half minute; absent while nothing gets on. */
+  readonly eta_seconds?: number
   readonly ended_total: number
   readonly rolled_back_total: number
   readonly copied_bytes_total: number

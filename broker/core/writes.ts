@@ -180,6 +180,7 @@ export class Writes {
       for (const write of this.#log.givenBy(member, entry)) {
         const { shards } = write.task
         shards.done = Math.min(shards.total, shards.done + 1)
+        this.#context.progressed(write.task)
         if (write.waitingFor.get(member.index) !== entry.position) continue
         write.waitingFor.delete(member.index)
         finished.add(write)

@@ -28,7 +28,7 @@ function describeMoves(moves: MovesView, streams: Streams): string {
     `${tiles(open.length)} on the way, ${moves.planned_tiles} planned${isCut ? ` (the first ${planned.length} are shown)` : ''}`,
     ...(moves.planned_tiles === 0
       ? []
-      : [`planned: ${bytes(moves.planned_bytes)}, ${seconds(moves.eta_seconds)} at the pace`]),
+      : [`planned: ${bytes(moves.planned_bytes)}, ${timeLeft(moves)}`]),
     ...waitingLine(moves.waiting),
     ...pausedLine(moves),
     ...stallLines(moves),
@@ -127,14 +127,19 @@ function describePlan(plan: PlanView, streams: Streams): string {
     ],
     plan.moves,
   )
-  return `${list}\n${tiles(plan.tiles)} would move: ${bytes(plan.bytes)}, ${seconds(plan.seconds)} at the pace\n`
+  return `${list}\n${tiles(plan.tiles)} would move: ${bytes(plan.bytes)}, about ${seconds(plan.seconds)}\n`
 }
 
 /** `ring moves` in one line, for who waits for them. */
-export function progressOf({ open, planned_tiles, eta_seconds, waiting }: MovesView): string {
+export function progressOf(moves: MovesView): string {
+  const { open, planned_tiles, waiting } = moves
   const reasons = waitingLine(waiting).map((line) => `, ${line}`)
-  const left = planned_tiles === 0 ? '' : `, ${seconds(eta_seconds)} at the pace`
+  const left = open.length + planned_tiles === 0 ? '' : `, ${timeLeft(moves)}`
   return `${open.length} on the way, ${planned_tiles} planned${left}${reasons.join('')}`
+}
+
+function timeLeft({ eta_seconds }: MovesView): string {
+  return eta_seconds === undefined ? 'nothing gets on' : `about ${seconds(eta_seconds)} left`
 }
 
 function tiles(count: number): string {

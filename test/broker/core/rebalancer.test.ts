@@ -191,6 +191,21 @@ t.test('tiles whose only holder is away are said to stay where they are', async 
   t.match(bench.view.moves().stalled, [{ node: 'b', reason: 'no-source', tiles }])
 })
 
+t.test(
+  'how long moves take is told by those that ended, and not where nothing gets on',
+  async (t) => {
+    const bench = written({ movesMax: 1 })
+    drain(bench, 'a')
+    t.equal(bench.view.moves().eta_seconds, 1)
+    bench.live(40_000)
+    t.equal(bench.view.moves().eta_seconds, undefined, 'none has ended')
+    const [copy] = bench.sent('copy')
+    const { move, tile } = copy ?? { move: 0, tile: 0 }
+    bench.say('c', { t: 'copy-failed', move, tile, code: 'store-full', message: 'it is full' })
+    t.equal(bench.view.plan({ join: [], leave: [] }).seconds, 1)
+  },
+)
+
 t.test('what was given up waits for the reason of that', async (t) => {
   const bench = written({ movesMax: 1 })
   drain(bench, 'a')

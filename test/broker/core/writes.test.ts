@@ -1,6 +1,40 @@
 import t from 'tap'
 import { ADD, EMPTY_STORE, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
 
+t.test(
+  'the progress of a task is published now and then, and no more once it has ended',
+  async (t) => {
+    const bench = new GatewayBench()
+    bench.join('a', 'b')
+    const states = () =>
+      bench.effects.flatMap((effect) =>
+        effect.type === 'publish' && effect.topic.kind === 'task-state'
+          ? [JSON.parse(String(effect.payload)).shards]
+          : [],
+      )
+    const region = { x: 0, y: 0, w: 16, h: 8 }
+    for (const id of ['one', 'two']) bench.submit({ id, ...ADD, region })
+    bench.hello('a')
+    const toA = bench.entriesTo('a')
+    t.equal(toA.length, 2)
+    bench.apply('a', toA.slice(0, 1))
+    t.same(states(), [], 'not at once')
+    bench.apply('a', toA.slice(1))
+    bench.wait(500)
+    t.same(states(), [
+      { total: 2, done: 1, failed: 0 },
+      { total: 2, done: 1, failed: 0 },
+    ])
+    bench.wait(1000)
+    t.same(states(), [], 'once')
+    bench.hello('b')
+    bench.apply('b', bench.entriesTo('b'))
+    t.match(bench.task('two'), { state: 'completed' })
+    bench.wait(1000)
+    t.same(states(), [], 'the end was published')
+  },
+)
+
 t.test('a write goes to all holders, and is done when those in sync have it', async (t) => {
   const bench = settledPair()
   bench.submit({ id: 'w', ...ADD, region: TILE_0 })
