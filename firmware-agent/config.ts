@@ -20,6 +20,16 @@ export function idFromHostname(name: string): NodeId {
   return (isNodeId(id) ? id : 'node') as NodeId
 }
 
+/** Names that systems give to every machine. */
+const COMMON_NAMES = ['localhost', 'raspberrypi']
+
+/** What is wrong with an id that nobody gave: others may have the same. */
+export function idDoubt(name: string): string | undefined {
+  const id = idFromHostname(name)
+  if (COMMON_NAMES.includes(id)) return `many machines are named "${id}"`
+  return id === name ? undefined : `of the host name "${name}" only "${id}" is taken`
+}
+
 const nodeId = text<NodeId>({
   placeholder: '<id>',
   range: '1 to 64 letters, digits, "_" or "-"',

@@ -1,6 +1,7 @@
 /** The agent's composition root: configuration, store, core, connection; signals; the exit code. */
+
 import { readFileSync } from 'node:fs'
-import { arch, availableParallelism, totalmem } from 'node:os'
+import { arch, availableParallelism, hostname, totalmem } from 'node:os'
 import { setFlagsFromString } from 'node:v8'
 import { assert } from '../shared/core/assert.ts'
 import { isNodeId, randomId } from '../shared/core/ids.ts'
@@ -19,7 +20,7 @@ import { IdleCollection, ownHeap } from './adapters/idle-collection.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
 import { SliceStore } from './adapters/slice-store.ts'
-import { AGENT, type AgentConfig, loginOf } from './config.ts'
+import { AGENT, type AgentConfig, idDoubt, loginOf } from './config.ts'
 import { Agent } from './core/agent.ts'
 import { AgentDriver } from './driver.ts'
 
@@ -41,12 +42,16 @@ export async function run(argv: readonly string[], environment: Environment): Pr
 
 async function start(
   config: AgentConfig,
-  { log, shutdown, fatal, notify }: Running,
+  { sources, log, shutdown, fatal, notify }: Running,
   password: string | undefined,
 ): Promise<void> {
   const node = config.id
   assert(isNodeId(node), 'the configuration checks the id')
   const login = loginOf(config, password)
+  const doubt = sources.id === 'default' ? idDoubt(hostname()) : undefined
+  if (doubt !== undefined) {
+    log.warn({ code: 'id-not-given', node }, `${doubt}: give this node an --id of its own`)
+  }
   const random = new SystemRandom()
 
   const lock = await ExclusiveLock.acquire(config.data)

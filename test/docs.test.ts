@@ -472,7 +472,7 @@ function sectionOf(help: string, title: string): string[] {
 /** The words after `obelisk` in what a page shows as code. */
 function invocationsOf(page: Markdown): string[][] {
   return [...page.commands(), ...page.codes()]
-    .flatMap((text) => [...text.matchAll(/(?:^|npx )obelisk(?: ([^|;&]*))?$/g)])
+    .flatMap((text) => [...text.matchAll(/(?:^|npx )obelisk(?: ([^|;&]*?))?(?: &)?$/g)])
     .map(([, words = '']) => words.split(' ').filter((word) => word !== ''))
     .filter((words) => words.length > 0 && !words[0]!.startsWith('/'))
 }

@@ -195,10 +195,10 @@ function treeFinding({ treeProblems, role }: DoctorFacts): Finding[] {
   return [fail('files', `not as packaged: ${treeProblems.slice(0, 3).join('; ')}`, fix)]
 }
 
-function systemdFinding({ systemd }: DoctorFacts): Finding {
+function systemdFinding({ systemd, role }: DoctorFacts): Finding {
   const { version, isRunning } = systemd
   if (!isRunning) {
-    const fix = 'run the program by hand: obelisk agent --help'
+    const fix = `run the program by hand: obelisk ${role} --help`
     return fail('systemd', 'systemd does not run here', fix)
   }
   if (version === undefined) {

@@ -2,7 +2,13 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import t from 'tap'
 import { GATEWAY, GATEWAY_OPTIONS } from '../../../broker/config.ts'
-import { AGENT, AGENT_OPTIONS, idFromHostname, loginOf } from '../../../firmware-agent/config.ts'
+import {
+  AGENT,
+  AGENT_OPTIONS,
+  idDoubt,
+  idFromHostname,
+  loginOf,
+} from '../../../firmware-agent/config.ts'
 import { run } from '../../../firmware-agent/main.ts'
 import { renderConfigurationPage } from '../../../scripts/configuration-page.ts'
 import { closest, editDistance } from '../../../shared/core/near-match.ts'
@@ -234,6 +240,14 @@ t.test('the agent finds its id and directory by itself', async (t) => {
   t.equal(idFromHostname('….example'), 'node')
   t.equal(idFromHostname('-'), 'node')
   t.equal(idFromHostname('x'.repeat(80)).length, 64)
+})
+
+t.test('a host name that makes an id of others, too, is said to', async (t) => {
+  t.equal(idDoubt('edge-1'), undefined)
+  t.match(idDoubt('pi.north.example'), 'only "pi" is taken')
+  for (const name of ['localhost', 'localhost.localdomain', 'raspberrypi']) {
+    t.match(idDoubt(name), 'many machines')
+  }
 })
 
 t.test('the agent refuses ids, addresses and sizes that cannot work', async (t) => {
