@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from '../../shared/runtime/logger.ts'
+import { makeDirectory } from '../../shared/runtime/make-directory.ts'
 import type { GatewayNotice } from '../core/effects.ts'
 
 export interface EventLogOptions {
@@ -39,7 +40,7 @@ export class EventLog {
 
   /** Opens the log in `directory`, which is made if it is not there. */
   static async open(options: EventLogOptions, log: Logger): Promise<EventLog> {
-    await mkdir(options.directory, { recursive: true })
+    makeDirectory(options.directory)
     const path = join(options.directory, 'events.jsonl')
     const { file, bytes } = await openForAppend(path)
     return new EventLog(options, log, { path, file, bytes })

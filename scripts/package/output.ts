@@ -1,13 +1,13 @@
 /** Where packages go: what keeps them from it is said in words, and nothing half-written is left. */
-import { mkdirSync } from 'node:fs'
 import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
+import { makeDirectory } from '../../shared/runtime/make-directory.ts'
 import { faultOf } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 import { usage } from './packaging-error.ts'
 
 export function makeOutput(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true })
+    makeDirectory(directory)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST') throw usage(`--output: ${directory} is not a directory`)

@@ -4,14 +4,36 @@
  * beside it (unix(7)) is taken first, at once or not at all: two processes that find the same stale
  * file cannot both replace it. The file is what a process in another network namespace meets.
  */
-import { closeSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
+import { closeSync, openSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import { AppError, EXIT_SOFTWARE, messageOf } from './errors.ts'
+import { own } from '../core/own.ts'
+import {
+  AppError,
+  EXIT_CONFIG,
+  EXIT_NO_ROOM,
+  EXIT_NOT_ALLOWED,
+  EXIT_SOFTWARE,
+  messageOf,
+} from './errors.ts'
+import { makeDirectory } from './make-directory.ts'
 
 const SOCKET_NAME = 'lock.sock'
 /** `sun_path` of a socket address holds 108 bytes with the closing zero. */
 const SOCKET_PATH_BYTES_MAX = 107
+/** Whether starting again may help. */
+const EXIT_CODES: Readonly<Record<string, number>> = {
+  ENOENT: EXIT_CONFIG,
+  ENOTDIR: EXIT_CONFIG,
+  EEXIST: EXIT_CONFIG,
+  ELOOP: EXIT_CONFIG,
+  ENAMETOOLONG: EXIT_CONFIG,
+  EACCES: EXIT_NOT_ALLOWED,
+  EPERM: EXIT_NOT_ALLOWED,
+  EROFS: EXIT_NOT_ALLOWED,
+  ENOSPC: EXIT_NO_ROOM,
+  EDQUOT: EXIT_NO_ROOM,
+}
 
 export class ExclusiveLock {
   readonly #servers: readonly Server[]
@@ -22,11 +44,9 @@ export class ExclusiveLock {
     this.#directory = directory
   }
 
-  /** Takes the directory, making it if needed; fails with `data-directory-in-use`. */
+  /** Takes the directory, making it if needed; fails with `data-directory-in-use` or `-unusable`. */
   static async acquire(path: string): Promise<ExclusiveLock> {
-    mkdirSync(path, { recursive: true })
-    const { dev, ino } = statSync(path)
-    const directory = openSync(path, 'r')
+    const { dev, ino, directory } = openDirectory(path)
     const servers: Server[] = []
     try {
       servers.push(await listen(`\0obelisk-lock:${dev}:${ino}`, path))
@@ -52,6 +72,16 @@ export class ExclusiveLock {
   }
 }
 
+function openDirectory(path: string): { dev: number; ino: number; directory: number } {
+  try {
+    makeDirectory(path)
+    const { dev, ino } = statSync(path)
+    return { dev, ino, directory: openSync(path, 'r') }
+  } catch (error) {
+    throw unusable(path, 'use', error as NodeJS.ErrnoException)
+  }
+}
+
 async function answers(address: string): Promise<boolean> {
   return await new Promise((resolve) => {
     const socket = connect(address)
@@ -67,7 +97,7 @@ async function listen(address: string, path: string): Promise<Server> {
   const server = createServer((socket) => socket.destroy())
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(error.code === 'EADDRINUSE' ? inUse(path) : unusable(path, error))
+      reject(error.code === 'EADDRINUSE' ? inUse(path) : unusable(path, 'lock', error))
     })
     server.listen(address, resolve)
   })
@@ -87,9 +117,8 @@ function inUse(path: string): AppError {
   })
 }
 
-function unusable(path: string, error: Error): AppError {
-  return new AppError('data-directory-unusable', `cannot lock ${path}: ${messageOf(error)}`, {
-    cause: error,
-    exitCode: EXIT_SOFTWARE,
-  })
+function unusable(path: string, what: string, error: NodeJS.ErrnoException): AppError {
+  const message = `cannot ${what} ${path}: ${messageOf(error)}`
+  const exitCode = own(EXIT_CODES, error.code ?? '') ?? EXIT_SOFTWARE
+  return new AppError('data-directory-unusable', message, { cause: error, exitCode })
 }

@@ -24,6 +24,7 @@ import { type Key, type Database as LmdbDatabase, open, type RootDatabase } from
 import { Waits } from '../core/waits.ts'
 import { AppError, EXIT_CONFIG, EXIT_NO_ROOM, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { flush } from './flush.ts'
+import { makeDirectory } from './make-directory.ts'
 import { DAMAGE, LOOK_KEY, type LookOptions, lookAtStore } from './store-look.ts'
 
 export type Table<K extends Key = Key> = LmdbDatabase<Uint8Array, K>
@@ -57,7 +58,7 @@ export async function openDatabase(
   onFatal: (error: AppError) => void,
 ): Promise<Database> {
   const path = databasePath(directory)
-  mkdirSync(directory, { recursive: true })
+  makeDirectory(directory)
   requireRoom(directory)
   let setAside: string | undefined
   const found = statSync(path, { throwIfNoEntry: false })

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { ExclusiveLock } from '../../../shared/runtime/exclusive-lock.ts'
 import { shortDirectory } from '../../support/short-directory.ts'
@@ -56,6 +57,31 @@ t.test('another process holds it until it dies', async (t) => {
   const lock = await ExclusiveLock.acquire(directory)
   await t.rejects(ExclusiveLock.acquire(directory), { code: 'data-directory-in-use' })
   await lock.release()
+})
+
+t.test('a path where nothing can be is said at once', async (t) => {
+  const directory = t.testdir({ file: '', dangling: t.fixture('symlink', '/proc/none') })
+  const within = ['file', 'dangling'].map((name) => join(directory, name))
+  const paths = ['/proc/none', '/proc/none/below', '/proc/self/fd/none', ...within]
+  const lock = new URL('../../../shared/runtime/exclusive-lock.ts', import.meta.url)
+  const program = `
+    import { ExclusiveLock } from ${JSON.stringify(lock.href)}
+    for (const path of process.argv.slice(-${paths.length})) {
+      await ExclusiveLock.acquire(path).catch(({ code, exitCode, message }) => {
+        console.log([code, exitCode, message].join(' '))
+      })
+    }`
+  // In a process of its own: where the answer never comes, this one must not wait for it.
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [...process.execArgv, '--input-type=module', '-e', program, ...paths],
+    { timeout: 60_000, killSignal: 'SIGKILL' },
+  )
+  const lines = stdout.trimEnd().split('\n')
+  t.equal(lines.length, paths.length)
+  for (const [index, path] of paths.entries()) {
+    t.match(lines[index], `data-directory-unusable 78 cannot use ${path}: `)
+  }
 })
 
 // As of a process in another network namespace.
