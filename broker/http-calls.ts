@@ -55,7 +55,7 @@ export class HttpCalls implements HttpPort {
     return new Promise((resolve) => this.#sources.driver.cancel(task, submitter, resolve))
   }
 
-  waitForEnd(task: TaskId, timeoutMs: number): Promise<boolean> {
+  waitForEnd(task: TaskId, timeoutMs: number, left: AbortSignal): Promise<boolean> {
     const known = this.#sources.view.task(task)
     // An end that is decided may not be on disk yet; its result is there once it is announced.
     if (known !== undefined && isEnded(known.state) && this.result(task) !== undefined) {
@@ -66,10 +66,13 @@ export class HttpCalls implements HttpPort {
         clearTimeout(timer)
         resolve(true)
       })
-      const timer = setTimeout(() => {
+      const giveUp = (): void => {
+        clearTimeout(timer)
         forget()
         resolve(false)
-      }, timeoutMs)
+      }
+      const timer = setTimeout(giveUp, timeoutMs)
+      left.addEventListener('abort', giveUp, { once: true })
     })
   }
 

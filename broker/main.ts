@@ -92,6 +92,7 @@ async function start(
   const metrics = new Metrics({ version: VERSION }, () => ({
     nodes: view.nodes(),
     mqtt: broker.counters(),
+    httpRefused: http.refused,
     counts: {
       ...view.counts(),
       connections: broker.counters().clientsConnected,
@@ -219,7 +220,11 @@ async function start(
   driver.begin(begin)
   shutdown.add('disk watch', () => disk.close())
   await disk.start()
-  const http = new HttpServer({ host: config.httpHost, port: config.httpPort }, calls, log)
+  const http: HttpServer = new HttpServer(
+    { host: config.httpHost, port: config.httpPort },
+    calls,
+    log,
+  )
   const { port: httpPort } = await http.listen()
   shutdown.add('http', () => http.close())
   await driver.idle()

@@ -398,7 +398,7 @@ const exitCodesAreNamed: Check = (files) => {
 // -------------------------------------------------------------------- metrics
 
 const metricsAreNamed: Check = async (files) => {
-  const nothing = { nodes: [], counts: {}, mqtt: { dropped: {}, refused: {} } }
+  const nothing = { nodes: [], counts: {}, mqtt: { dropped: {}, refused: {} }, httpRefused: {} }
   const text = await new Metrics({ version: '0' }, () => nothing).render()
   const known = [...text.matchAll(/^# TYPE (obelisk_\w+) /gm)].map((match) => match[1]!)
   return [

@@ -3,7 +3,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
 import type { HttpPort } from './http-port.ts'
 import { FLAG_RULE, parseQuery, type QueryRule } from './http-request.ts'
-import { badQuery, sendJson } from './http-task-routes.ts'
+import { badQuery, sendJson, sendPaced } from './http-task-routes.ts'
+import type { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 
 /** Each node is many points on a ring that is made for the question. */
@@ -24,15 +25,21 @@ const PLAN_RULES = { join: NODES_RULE, leave: NODES_RULE }
 type IdRequest = FastifyRequest<{ Params: { id: string } }>
 
 /** The nodes, what lies on them, and what moves between them. */
-export function registerFleetRoutes(app: FastifyInstance, port: HttpPort): void {
-  const routes = new FleetRoutes(port)
-  app.get('/api/nodes', async (_request, reply) => sendJson(reply, port.nodes()))
+export function registerFleetRoutes(
+  app: FastifyInstance,
+  port: HttpPort,
+  newPaced: () => Paced,
+): void {
+  const routes = new FleetRoutes(port, newPaced)
+  const nodes = newPaced()
+  const moves = newPaced()
+  app.get('/api/nodes', (_request, reply) => sendPaced(reply, nodes, '', () => port.nodes()))
   app.get('/api/nodes/:id', (request: IdRequest, reply) => routes.node(request, reply))
   app.delete('/api/nodes/:id', (request: IdRequest, reply) => routes.remove(request, reply))
   app.post('/api/nodes/:id/drain', (request: IdRequest, reply) => routes.drain(request, reply))
   app.delete('/api/nodes/:id/drain', (request: IdRequest, reply) => routes.keep(request, reply))
   app.get('/api/ring', (request, reply) => routes.ring(request, reply))
-  app.get('/api/ring/moves', async (_request, reply) => sendJson(reply, port.moves()))
+  app.get('/api/ring/moves', (_request, reply) => sendPaced(reply, moves, '', () => port.moves()))
   app.get('/api/ring/plan', (request, reply) => routes.plan(request, reply))
   app.post('/api/ring/recreate', async (request, reply) => {
     if (!demands(request.body, { recreate: 'missing' })) {
@@ -49,9 +56,13 @@ export function registerFleetRoutes(app: FastifyInstance, port: HttpPort): void 
 
 class FleetRoutes {
   readonly #port: HttpPort
+  readonly #rings: Paced
+  readonly #plans: Paced
 
-  constructor(port: HttpPort) {
+  constructor(port: HttpPort, newPaced: () => Paced) {
     this.#port = port
+    this.#rings = newPaced()
+    this.#plans = newPaced()
   }
 
   async node({ params: { id } }: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -97,7 +108,8 @@ class FleetRoutes {
   async ring(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { values, faults } = parseQuery(request.query, RING_RULES)
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
-    return sendJson(reply, this.#port.ring({ withHolders: values.holders ?? false }))
+    const { holders: withHolders = false } = values
+    return sendPaced(reply, this.#rings, `${withHolders}`, () => this.#port.ring({ withHolders }))
   }
 
   async plan(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -111,7 +123,8 @@ class FleetRoutes {
       const detail = `node "${member}" has joined already`
       return sendProblem(reply, { status: 409, code: 'known-node', detail })
     }
-    return sendJson(reply, this.#port.plan({ join, leave }))
+    const key = `${join}/${leave}`
+    return sendPaced(reply, this.#plans, key, () => this.#port.plan({ join, leave }))
   }
 }
 

@@ -10,7 +10,9 @@ import {
   type ServerOptions,
   type ServerResponse,
 } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { HttpConnections, HttpHandler } from './http-connections.ts'
 import { hostOf, isLoopbackHost } from './http-host.ts'
 import {
   EVERY_ANSWER,
@@ -19,22 +21,30 @@ import {
   problemResponse,
 } from './problem-json.ts'
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => void
-
-/** A server whose handler only gets requests that are for this gateway. */
-export function createListener(options: ServerOptions, handler: Handler): Server {
-  const take = (request: IncomingMessage, response: ServerResponse): void => {
-    for (const [name, value] of Object.entries(EVERY_ANSWER)) response.setHeader(name, value)
+/** A server whose handler only gets requests that are for this gateway, one at a time of a connection. */
+export function createListener(
+  options: ServerOptions,
+  connections: HttpConnections,
+  handler: HttpHandler,
+): Server {
+  // Without a body, Node's own answer to a missing host would be no problem.
+  const server = createServer({ ...options, requireHostHeader: false })
+  const listen = (event: 'request' | 'checkExpectation', answer: HttpHandler): void => {
+    server.on(event, (request: IncomingMessage, response: ServerResponse) => {
+      for (const [name, value] of Object.entries(EVERY_ANSWER)) response.setHeader(name, value)
+      connections.take(request, response, answer)
+    })
+  }
+  listen('request', (request, response) => {
     const problem = problemOfHost(request)
     if (problem === undefined) handler(request, response)
     else endWithProblem(response, problem)
-  }
-  // Without a body, Node's own answer to a missing host would be no problem.
-  const server = createServer({ ...options, requireHostHeader: false }, take)
-  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+  })
+  listen('checkExpectation', (request, response) => {
     const detail = `"${request.headers.expect}" is nothing that can be expected here`
     endWithProblem(response, problemOfHost(request) ?? expectationFailed(detail))
   })
+  server.on('connection', (socket: Socket) => connections.accept(socket))
   server.on('connect', (request: IncomingMessage, socket: Duplex) => {
     endSocket(socket, problemOfHost(request) ?? NO_PROXY)
   })

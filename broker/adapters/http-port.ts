@@ -22,8 +22,8 @@ export interface HttpClient {
 export interface HttpPort {
   submit(payload: Uint8Array, client: HttpClient): Promise<Outcome>
   cancel(task: TaskId, client: HttpClient): Promise<Outcome>
-  /** Whether the task had ended before the time was over. */
-  waitForEnd(task: TaskId, timeoutMs: number): Promise<boolean>
+  /** Whether the task had ended before the time was over, or nobody waits any more. */
+  waitForEnd(task: TaskId, timeoutMs: number, left: AbortSignal): Promise<boolean>
   task(id: TaskId): TaskView | undefined
   /** Newest first. */
   tasks(query: { limit: number; state?: TaskState }): readonly TaskView[]

@@ -5,12 +5,16 @@ import { SUBMISSION_BYTES_MAX, SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared
 import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
+import { HttpConnections } from './http-connections.ts'
 import { EventStreams } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
 import { answerBrokenRequest, createListener } from './http-listener.ts'
 import type { HttpPort } from './http-port.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
-import { type ProblemAnswer, sendProblem } from './problem-json.ts'
+import { Tally } from './mqtt-figures.ts'
+import { Paced } from './paced.ts'
+import { ASKED_TOO_OFTEN, type ProblemAnswer, sendProblem } from './problem-json.ts'
+import { Turns } from './turns.ts'
 
 export type { HttpPort } from './http-port.ts'
 
@@ -20,17 +24,24 @@ export interface HttpServerOptions {
   readonly port: number
   readonly eventHeartbeatMs?: number
   readonly eventBytesMax?: number
+  readonly connectionsMax?: number
+  /** For the header of a request, and from the start of a connection. */
+  readonly headersTimeoutMs?: number
 }
 
 const KIB = 1024
 
-const CONNECTIONS_MAX = 1024
+const CONNECTION_BOUNDS = { connectionsMax: 1024, aheadMax: 1000, aheadTotalMax: 10_000 }
+/** Long enough for a slow client, and looked at that often. */
 const EVENT_STREAMS_MAX = 64
 const SERVER_OPTIONS = {
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   keepAliveTimeout: 10_000,
+  connectionsCheckingInterval: 1000,
 }
+/** Of what is dear to make, each kind by itself. */
+const PACE = { intervalMs: 100, waitingMax: 64 }
 
 /** The HTTP door of the gateway. Bodies are never logged: they are what users compute on. */
 export class HttpServer {
@@ -38,23 +49,29 @@ export class HttpServer {
   readonly #app: FastifyInstance
   readonly #events: EventStreams
   readonly #log: Logger
+  readonly #refused = new Tally()
 
   constructor(options: HttpServerOptions, port: HttpPort, log: Logger) {
     this.#options = options
     this.#log = log
+    const { connectionsMax = CONNECTION_BOUNDS.connectionsMax } = options
+    const { headersTimeoutMs: headersTimeout = SERVER_OPTIONS.headersTimeout } = options
+    const serverOptions = { ...SERVER_OPTIONS, headersTimeout }
+    const turns = new Turns()
+    const bounds = { ...CONNECTION_BOUNDS, connectionsMax }
+    const connections = new HttpConnections(bounds, turns, (reason) => this.#refused.add(reason))
     this.#app = fastify({
       logger: false,
       bodyLimit: SUBMISSION_BYTES_MAX,
       forceCloseConnections: true,
       // What is no id of anything is for the routes to say, whatever its length.
       routerOptions: { maxParamLength: maxHeaderSize },
-      serverFactory: (handler) => createListener(SERVER_OPTIONS, handler),
+      serverFactory: (handler) => createListener(serverOptions, connections, handler),
       clientErrorHandler: answerBrokenRequest,
       frameworkErrors: (error, _request, reply) => {
         void sendProblem(reply, problemOfError(error))
       },
     })
-    this.#app.server.maxConnections = CONNECTIONS_MAX
     this.#events = new EventStreams(
       {
         streamsMax: EVENT_STREAMS_MAX,
@@ -65,9 +82,9 @@ export class HttpServer {
     )
     this.#prepare()
     const paths = collectPaths(this.#app)
-    registerTaskRoutes(this.#app, port)
-    registerFleetRoutes(this.#app, port)
-    registerHealthRoutes(this.#app, port)
+    registerTaskRoutes(this.#app, port, turns, new Paced(PACE))
+    registerFleetRoutes(this.#app, port, () => new Paced(PACE))
+    registerHealthRoutes(this.#app, port, new Paced(PACE))
     this.#events.register(this.#app)
     refuseOtherMethods(this.#app, paths)
   }
@@ -85,6 +102,11 @@ export class HttpServer {
     }
     const address = this.#app.server.address() as AddressInfo
     return { host: address.address, port: address.port }
+  }
+
+  /** Connections that were closed or not taken, by reason. */
+  get refused(): Readonly<Record<string, number>> {
+    return this.#refused.toRecord()
   }
 
   /** Ends event streams and waiting requests too. */
@@ -156,14 +178,17 @@ function problemOfError(error: FastifyError): ProblemAnswer {
   return { status: 500, code: 'internal', detail: 'the gateway failed to answer; its log says why' }
 }
 
-function registerHealthRoutes(app: FastifyInstance, port: HttpPort): void {
+function registerHealthRoutes(app: FastifyInstance, port: HttpPort, paced: Paced): void {
   const sendHealth = (reply: FastifyReply, health: Health): FastifyReply =>
     sendJson(reply.code(health.ok ? 200 : 503), health)
   app.get('/healthz', async (_request, reply) => sendHealth(reply, port.health()))
   app.get('/readyz', async (_request, reply) => sendHealth(reply, port.ready()))
-  app.get('/metrics', async (_request, reply) =>
-    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await port.metrics()),
-  )
+  app.get('/metrics', async (_request, reply) => {
+    const text = await paced.get('metrics', () => port.metrics())
+    return text === undefined
+      ? sendProblem(reply, ASKED_TOO_OFTEN)
+      : reply.type('text/plain; version=0.0.4; charset=utf-8').send(text)
+  })
 }
 
 type Paths = Map<string, Set<string>>

@@ -5,17 +5,22 @@ import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { isEnded, TASK_STATES, type TaskState } from '../../shared/protocol/states.ts'
 import type { HttpClient, HttpPort } from './http-port.ts'
 import { negotiateFormat, parseQuery, type ResultFormat, WAIT_RULE } from './http-request.ts'
+import type { Paced } from './paced.ts'
 import {
+  ASKED_TOO_OFTEN,
   type ProblemAnswer,
   problemOfRefusal,
   type RequestFault,
   sendProblem,
 } from './problem-json.ts'
+import type { Turns } from './turns.ts'
 
 const TASKS_LISTED_DEFAULT = 100
 const TASKS_LISTED_MAX = 1000
-const WAITS_MAX = 4096
+/** Half of the connections: those that only ask something find room beside those that wait. */
+const WAITS_MAX = 512
 const FLUSH_MS = 2000
+const JSON_TYPE = 'application/json; charset=utf-8'
 
 /** Results are our own bytes: only their shape is checked, not their size. */
 const RESULT_LIMITS = {
@@ -41,8 +46,13 @@ const LIST_RULES = {
 type IdRequest = FastifyRequest<{ Params: { id: string } }>
 
 /** Submitting, looking at and cancelling tasks. */
-export function registerTaskRoutes(app: FastifyInstance, port: HttpPort): void {
-  const routes = new TaskRoutes(port)
+export function registerTaskRoutes(
+  app: FastifyInstance,
+  port: HttpPort,
+  turns: Turns,
+  paced: Paced,
+): void {
+  const routes = new TaskRoutes(port, turns, paced)
   app.post('/process', (request, reply) => routes.submit(request, reply))
   app.get('/api/tasks', (request, reply) => routes.list(request, reply))
   app.get('/api/tasks/:id', (request: IdRequest, reply) => routes.show(request, reply))
@@ -52,11 +62,14 @@ export function registerTaskRoutes(app: FastifyInstance, port: HttpPort): void {
 
 class TaskRoutes {
   readonly #port: HttpPort
-  /** A wait goes on in the core after its client has left, so the connections do not bound them. */
+  readonly #turns: Turns
+  readonly #lists: Paced
   #waits = 0
 
-  constructor(port: HttpPort) {
+  constructor(port: HttpPort, turns: Turns, lists: Paced) {
     this.#port = port
+    this.#turns = turns
+    this.#lists = lists
   }
 
   async submit(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -67,11 +80,14 @@ class TaskRoutes {
     const body = readBody(request)
     if ('status' in body) return sendProblem(reply, body)
     if (values.wait !== undefined && this.#waits >= WAITS_MAX) return sendProblem(reply, TOO_MANY)
-    const outcome = await this.#port.submit(body.payload, clientOf(request))
+    const client = clientOf(request)
+    // Many bodies may have come to their end in this turn.
+    await this.#turns.next()
+    const outcome = await this.#port.submit(body.payload, client)
     if (!outcome.ok) return sendProblem(reply, problemOfRefusal(outcome.refusal, outcome.task))
     const { task, state } = outcome
     reply.header('location', `/api/tasks/${task}`)
-    if (values.wait === undefined || !(await this.#ends(task, state, values.wait))) {
+    if (values.wait === undefined || !(await this.#ends(reply, task, state, values.wait))) {
       const latest = this.#port.task(task)?.state ?? state
       return sendJson(reply.code(202), { id: task, state: latest })
     }
@@ -82,7 +98,8 @@ class TaskRoutes {
     const { values, faults } = parseQuery(request.query, LIST_RULES)
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
     const { limit = TASKS_LISTED_DEFAULT, state } = values
-    return sendJson(reply, this.#port.tasks(state === undefined ? { limit } : { limit, state }))
+    const query = state === undefined ? { limit } : { limit, state }
+    return sendPaced(reply, this.#lists, `${limit} ${state}`, () => this.#port.tasks(query))
   }
 
   async show(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -90,7 +107,7 @@ class TaskRoutes {
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
     const task = this.#find(request.params.id)
     if (task === undefined) return sendProblem(reply, unknownTask(request.params.id))
-    if (values.wait !== undefined) await this.#ends(task.id, task.state, values.wait)
+    if (values.wait !== undefined) await this.#ends(reply, task.id, task.state, values.wait)
     return sendJson(reply, this.#port.task(task.id) ?? task)
   }
 
@@ -101,7 +118,7 @@ class TaskRoutes {
     if (format === undefined) return sendProblem(reply, NOT_ACCEPTABLE)
     const task = this.#find(request.params.id)
     if (task === undefined) return sendProblem(reply, unknownTask(request.params.id))
-    if (!(await this.#ends(task.id, task.state, values.wait ?? 0))) {
+    if (!(await this.#ends(reply, task.id, task.state, values.wait ?? 0))) {
       const { state = task.state } = this.#port.task(task.id) ?? {}
       const detail = `task ${task.id} is ${state}: it has no result yet`
       return sendProblem(reply, { status: 404, code: 'no-result', detail, extra: { state } })
@@ -121,16 +138,25 @@ class TaskRoutes {
     return isTaskId(id) ? this.#port.task(id) : undefined
   }
 
-  async #ends(task: TaskId, state: TaskState, timeoutMs: number): Promise<boolean> {
+  async #ends(
+    reply: FastifyReply,
+    task: TaskId,
+    state: TaskState,
+    timeoutMs: number,
+  ): Promise<boolean> {
     const hasEnded = isEnded(state)
     if (hasEnded && this.#port.result(task) !== undefined) return true
     // An end that is decided is told once it is on disk, with its result.
     if (hasEnded) timeoutMs = Math.max(timeoutMs, FLUSH_MS)
     if (timeoutMs === 0 || this.#waits >= WAITS_MAX) return false
     this.#waits += 1
+    const left = new AbortController()
+    const leave = (): void => left.abort()
+    reply.raw.once('close', leave)
     try {
-      return await this.#port.waitForEnd(task, timeoutMs)
+      return await this.#port.waitForEnd(task, timeoutMs, left.signal)
     } finally {
+      reply.raw.off('close', leave)
       this.#waits -= 1
     }
   }
@@ -150,7 +176,19 @@ class TaskRoutes {
 }
 
 export function sendJson(reply: FastifyReply, value: unknown): FastifyReply {
-  return reply.type('application/json; charset=utf-8').send(toJsonText(value))
+  return reply.type(JSON_TYPE).send(toJsonText(value))
+}
+
+/** For what is dear to make: its text is shared by all who ask for the same at that time. */
+export async function sendPaced(
+  reply: FastifyReply,
+  paced: Paced,
+  key: string,
+  make: () => unknown,
+): Promise<FastifyReply> {
+  const text = await paced.get(key, () => toJsonText(make()))
+  if (text === undefined) return sendProblem(reply, ASKED_TOO_OFTEN)
+  return reply.type(JSON_TYPE).send(text)
 }
 
 const TOO_MANY: ProblemAnswer = {

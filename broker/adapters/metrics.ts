@@ -13,6 +13,8 @@ export interface GatewaySnapshot {
     readonly dropped: Readonly<Record<string, number>>
     readonly refused: Readonly<Record<string, number>>
   }
+  /** HTTP connections that were closed or not taken, by reason. */
+  readonly httpRefused: Readonly<Record<string, number>>
 }
 
 /** What each count is called outside. A name that ends in `_total` only grows. */
@@ -78,6 +80,7 @@ export class Metrics {
   readonly #nodeShed: Gauge<'node'>
   readonly #counts = new Map<string, Gauge | Counter>()
   readonly #mqtt: Readonly<Record<'dropped' | 'refused', Counter<'reason'>>>
+  readonly #httpRefused: Counter<'reason'>
 
   constructor(options: { readonly version: string }, snapshot: () => GatewaySnapshot) {
     this.#snapshot = snapshot
@@ -135,6 +138,11 @@ export class Metrics {
         ...reason,
       }),
     }
+    this.#httpRefused = new Counter({
+      name: 'obelisk_http_refused_total',
+      help: 'HTTP connections that were closed or not taken.',
+      ...reason,
+    })
     for (const [count, { name, help }] of Object.entries(COUNTS)) {
       const isGrowing = name.endsWith('_total')
       const metric = { name, help, registers }
@@ -159,12 +167,10 @@ export class Metrics {
 
   /** Prometheus text. */
   async render(): Promise<string> {
-    const { nodes, counts, mqtt } = this.#snapshot()
-    for (const kind of ['dropped', 'refused'] as const) {
-      this.#mqtt[kind].reset()
-      for (const [reason, count] of Object.entries(mqtt[kind]))
-        this.#mqtt[kind].inc({ reason }, count)
-    }
+    const { nodes, counts, mqtt, httpRefused } = this.#snapshot()
+    setAll(this.#mqtt.dropped, mqtt.dropped)
+    setAll(this.#mqtt.refused, mqtt.refused)
+    setAll(this.#httpRefused, httpRefused)
     for (const state of MEMBER_STATES) {
       this.#nodes.set({ state }, nodes.filter((node) => node.state === state).length)
     }
@@ -185,4 +191,9 @@ export class Metrics {
     }
     return this.#registry.metrics()
   }
+}
+
+function setAll(counter: Counter<'reason'>, counts: Readonly<Record<string, number>>): void {
+  counter.reset()
+  for (const [reason, count] of Object.entries(counts)) counter.inc({ reason }, count)
 }

@@ -1,6 +1,11 @@
-import { connect } from 'node:net'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { type HttpPort, HttpServer } from '../../../broker/adapters/http-server.ts'
+import {
+  type HttpPort,
+  HttpServer,
+  type HttpServerOptions,
+} from '../../../broker/adapters/http-server.ts'
 import type { Outcome, RefusalCode } from '../../../broker/core/effects.ts'
 import type {
   MovesView,
@@ -162,7 +167,7 @@ function record(): Recorded {
   return recorded
 }
 
-async function serve(t: Test, options: { eventBytesMax?: number; eventHeartbeatMs?: number } = {}) {
+async function serve(t: Test, options: Omit<HttpServerOptions, 'host' | 'port'> = {}) {
   const recorded = record()
   const at =
     (level: string) =>
@@ -538,6 +543,169 @@ t.test('missing tiles begin anew only when that is demanded', async (t) => {
   t.same(await (await recreate('{"recreate":"missing"}')).json(), { tiles: 3 })
   await problemOf(t, await recreate('{"recreate":"all"}'), 400, 'malformed')
   await problemOf(t, await recreate(''), 400, 'malformed')
+})
+
+/** Numbers of the requests to `/metrics` that are made and not answered yet, and what answers the first. */
+function holdMetrics(recorded: Recorded) {
+  const open: (() => void)[] = []
+  let heard: () => void = () => {}
+  const port = recorded.port as { metrics: HttpPort['metrics'] }
+  port.metrics = () =>
+    new Promise((resolve) => {
+      open.push(() => resolve('obelisk_up 1\n'))
+      heard()
+    })
+  const asked = (): Promise<void> =>
+    new Promise((resolve) => {
+      if (open.length > 0) resolve()
+      else heard = resolve
+    })
+  return { open, asked }
+}
+
+t.test('a connection has one request worked on at a time, in order', async (t) => {
+  const { recorded, base, port } = await serve(t)
+  const { open, asked } = holdMetrics(recorded)
+  const socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  let text = ''
+  const answers = (): string[] => text.match(/"code":"unknown-task"|obelisk_up 1/g) ?? []
+  const answered = (count: number): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (answers().length >= count) resolve()
+      }
+      socket.on('data', look)
+      look()
+    })
+  socket.on('data', (chunk) => {
+    text += chunk
+  })
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`
+  let seen = 0
+  const { task } = recorded.port
+  ;(recorded.port as { task: HttpPort['task'] }).task = (id) => {
+    seen += 1
+    return task(id)
+  }
+  socket.write(get('/metrics') + get('/api/tasks/none').repeat(500))
+  await asked()
+  t.equal((await fetch(`${base}/api/nodes`)).status, 200, 'others are answered meanwhile')
+  t.equal(seen, 0, 'nothing that was sent ahead was looked at')
+  open.shift()!()
+  await answered(501)
+  t.equal(seen, 500)
+  t.equal(answers()[0], 'obelisk_up 1')
+})
+
+t.test('of many requests at once, one has a turn of the loop', async (t) => {
+  const { recorded, base } = await serve(t)
+  let turn = 0
+  const turns: number[] = []
+  let watching = true
+  const watch = (): void => {
+    turn += 1
+    if (watching) setImmediate(watch)
+  }
+  watch()
+  ;(recorded.port as { submit: HttpPort['submit'] }).submit = async () => {
+    turns.push(turn)
+    return recorded.answer
+  }
+  await Promise.all(Array.from({ length: 50 }, () => postJson(base, {})))
+  watching = false
+  t.equal(new Set(turns).size, 50)
+})
+
+t.test('a client that sends too many requests ahead is let go, and others are not', async (t) => {
+  const { recorded, server, base, port } = await serve(t)
+  const { open, asked } = holdMetrics(recorded)
+  const socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  socket.resume()
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  socket.on('error', () => {})
+  const request = 'GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n'
+  socket.write(request)
+  await asked()
+  socket.write(request.repeat(1001))
+  await closed
+  t.same(server.refused, { 'requests-ahead': 1 })
+  t.equal(open.length, 1)
+  t.equal((await fetch(`${base}/healthz`)).status, 200)
+})
+
+t.test('who asks for the same list meanwhile shares it, and none is from before', async (t) => {
+  const { recorded, base } = await serve(t)
+  let made = 0
+  ;(recorded.port as { nodes: HttpPort['nodes'] }).nodes = () => {
+    made += 1
+    return [{ ...NODE, tiles: made }]
+  }
+  const tiles = async (): Promise<number> => {
+    const [node] = (await (await fetch(`${base}/api/nodes`)).json()) as NodeView[]
+    return node!.tiles
+  }
+  const before = await tiles()
+  const many = await Promise.all(Array.from({ length: 40 }, tiles))
+  t.equal(before, 1)
+  t.ok(Math.min(...many) > before, 'each is newer than its question')
+  t.ok(made < 40, `${made} were made for 41 questions`)
+})
+
+t.test('a full house makes room by closing who has been silent for longest', async (t) => {
+  const { recorded, server, base, port } = await serve(t, { connectionsMax: 4 })
+  const ended: number[] = []
+  const open = async (number: number, text = ''): Promise<Socket> => {
+    const socket = connect(port, '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.on('close', () => ended.push(number))
+    await once(socket, 'connect')
+    socket.write(text)
+    return socket
+  }
+  const events = await open(0, 'GET /api/events HTTP/1.1\r\nhost: localhost\r\n\r\n')
+  await once(events, 'data')
+  const silent = await open(1)
+  await open(2, 'POST /process HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{')
+  await open(3, 'GET /healthz HTTP/1.1\r\nx: ')
+  const closed = once(silent, 'close')
+  const response = await fetch(`${base}/healthz`, { headers: { connection: 'close' } })
+  t.equal(response.status, 200)
+  await closed
+  t.same(ended, [1], 'not the one that is listening')
+  t.same(server.refused, { silent: 1 })
+  t.equal(recorded.listeners.size, 1)
+})
+
+t.test('a connection that says nothing, or not all, is closed', async (t) => {
+  const { port } = await serve(t, { headersTimeoutMs: 1 })
+  for (const text of ['', 'GET /healthz HTTP/1.1\r\nx: ']) {
+    const socket = connect(port, '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    socket.resume()
+    socket.write(text)
+    await once(socket, 'close')
+  }
+  t.pass('both are closed')
+})
+
+t.test('a wait ends with its client', async (t) => {
+  const { recorded, base } = await serve(t)
+  const heard = new Promise<AbortSignal>((resolve) => {
+    ;(recorded.port as { waitForEnd: HttpPort['waitForEnd'] }).waitForEnd = (_task, _ms, left) => {
+      resolve(left)
+      return new Promise((done) => left.addEventListener('abort', () => done(false)))
+    }
+  })
+  const abort = new AbortController()
+  const asking = fetch(`${base}/api/tasks/open?wait=300s`, { signal: abort.signal })
+  const left = await heard
+  const isOver = new Promise((resolve) => left.addEventListener('abort', resolve))
+  abort.abort()
+  await t.rejects(asking)
+  await isOver
 })
 
 t.test('paths and methods that are not there', async (t) => {

@@ -3,7 +3,12 @@ import { type GatewaySnapshot, Metrics } from '../../../broker/adapters/metrics.
 import type { NodeView } from '../../../broker/core/views.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 
-const NONE: GatewaySnapshot = { nodes: [], counts: {}, mqtt: { dropped: {}, refused: {} } }
+const NONE: GatewaySnapshot = {
+  nodes: [],
+  counts: {},
+  mqtt: { dropped: {}, refused: {} },
+  httpRefused: {},
+}
 
 function node(id: string, state: NodeView['state'], stream?: NodeView['stream']): NodeView {
   const view = { id: id as NodeId, state, connected: true, weight: 1, tiles: 5, incarnation: 1 }
@@ -15,6 +20,7 @@ t.test('gauges show the moment of the scrape', async (t) => {
     nodes: [node('pi-1', 'alive', { head: 9, acked: 7 }), node('pi-2', 'dead')],
     counts: { openBytes: 12, readsReissued: 3, movesOpen: 2, movedBytes: 4096 },
     mqtt: { dropped: { 'topic-not-allowed': 2 }, refused: { 'filters-full': 1 } },
+    httpRefused: { silent: 3 },
   }
   const metrics = new Metrics({ version: '1.2.3' }, () => snapshot)
   const text = await metrics.render()
@@ -35,6 +41,7 @@ t.test('gauges show the moment of the scrape', async (t) => {
     '# TYPE obelisk_reads_reissued_total counter',
     'obelisk_mqtt_dropped_total{reason="topic-not-allowed"} 2',
     'obelisk_mqtt_refused_total{reason="filters-full"} 1',
+    'obelisk_http_refused_total{reason="silent"} 3',
   ]) {
     t.ok(text.includes(`${line}\n`), line)
   }
