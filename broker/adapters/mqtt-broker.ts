@@ -11,13 +11,14 @@ import type { ConnectionId } from '../core/events.ts'
 import { encodePublish } from './mqtt-connection.ts'
 import { Connections } from './mqtt-connections.ts'
 import { type BrokerCounters, figuresOf, newTraffic, Tally } from './mqtt-figures.ts'
-import { Gate, type GateOptions, type GatePort } from './mqtt-gate.ts'
+import { Gate, type GateOptions, type GatePort, type GateShared } from './mqtt-gate.ts'
 import { BrokerHooks, type MqttBrokerPort } from './mqtt-hooks.ts'
 import { ByteBudget } from './mqtt-limits.ts'
 import { gateOptionsFor, MQTT_LIMITS, type MqttLimits } from './mqtt-options.ts'
 import { BoundedPersistence } from './mqtt-persistence.ts'
 import { type RetainedSource, RetainedStore } from './mqtt-retained.ts'
 import { RetainedJournal, type RetainedLedger } from './mqtt-retained-journal.ts'
+import { TurnShare } from './mqtt-turn-share.ts'
 
 export type { MqttBrokerPort, Submission } from './mqtt-hooks.ts'
 
@@ -53,6 +54,7 @@ export class MqttBroker {
   readonly #version: string
   readonly #logger: Logger | undefined
   readonly #gateOptions: GateOptions
+  readonly #gateShared: GateShared
   readonly #gatePort: GatePort
   readonly #buffered: ByteBudget
   readonly #queued: ByteBudget
@@ -95,6 +97,8 @@ export class MqttBroker {
     this.#logger = logger
     this.#gateOptions = gateOptionsFor(limits, buildTopic(base, { kind: 'task-submit' }))
     this.#buffered = new ByteBudget(limits.bufferedBytesMax)
+    const turns = new TurnShare()
+    this.#gateShared = { budget: this.#buffered, traffic: this.#traffic, turns }
     this.#queued = new ByteBudget(limits.queuedBytesMax)
     this.#connections = new Connections({ ...limits, probeId: options.probeId })
     this.#retained = new RetainedStore({
@@ -279,7 +283,7 @@ export class MqttBroker {
       return
     }
     if (this.#connections.makeRoom()) this.#refused.add('pre-connect-full')
-    const gate = new Gate(socket, this.#gateOptions, this.#buffered, this.#traffic, this.#gatePort)
+    const gate = new Gate(socket, this.#gateOptions, this.#gateShared, this.#gatePort)
     const connection = this.#connections.add(gate)
     this.#aedes.handle(gate)
     // In the next turn Aedes has seen that, too.

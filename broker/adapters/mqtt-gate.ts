@@ -3,7 +3,6 @@
  * number and time before anything is kept; it holds SUBSCRIBE and UNSUBSCRIBE apart until they are
  * acknowledged, since Aedes works on all packets of one read at once; and it bounds the way out.
  */
-import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { AssemblyDeadline } from './mqtt-assembly-deadline.ts'
@@ -25,6 +24,8 @@ import {
   UNSUBACK,
   UNSUBSCRIBE,
 } from './mqtt-packets.ts'
+import { SkippedPayloads } from './mqtt-skipped-payloads.ts'
+import { ConnectionShare, type TurnShare } from './mqtt-turn-share.ts'
 
 export interface GateOptions extends OutflowOptions {
   readonly packetBounds: PacketBounds
@@ -36,6 +37,13 @@ export interface GateOptions extends OutflowOptions {
   readonly bytesPerSecond: number
   /** Beyond this much unwritten, publishers to this client wait (or are let go, `drainHoldMs`). */
   readonly writableBytes: number
+}
+
+/** What all gates have together. */
+export interface GateShared {
+  readonly budget: ByteBudget
+  readonly traffic: Traffic
+  readonly turns: TurnShare
 }
 
 export interface GatePort {
@@ -51,7 +59,6 @@ type GateState = 'awaiting-connect' | 'awaiting-connack' | 'open' | 'leaving' | 
 const SERVER_UNAVAILABLE = 3
 /** How long a peer may take to read what is left for it. */
 const LEAVE_TIMEOUT_MS = 2000
-const TOKEN_BYTES = 16
 
 export class Gate extends Duplex {
   readonly #socket: Socket
@@ -64,7 +71,9 @@ export class Gate extends Duplex {
   readonly #deadline: AssemblyDeadline
   readonly #byteRate: TokenBucket
   readonly #packetRate: TokenBucket
-  readonly #skipped = new Map<string, number>()
+  readonly #share: ConnectionShare
+  readonly #skipped = new SkippedPayloads()
+  #isRoomWanted = false
   #state: GateState = 'awaiting-connect'
   #isWanted = false
   /** The acknowledgement that the last SUBSCRIBE or UNSUBSCRIBE still waits for. */
@@ -81,25 +90,24 @@ export class Gate extends Duplex {
   constructor(
     socket: Socket,
     options: GateOptions,
-    budget: ByteBudget,
-    traffic: Traffic,
+    { budget, traffic, turns }: GateShared,
     port: GatePort,
   ) {
-    super({ readableHighWaterMark: 65_536, writableHighWaterMark: options.writableBytes })
+    // What Aedes has not taken it takes all at once: so no more than one share waits for it. The way out
+    // has bounds of its own, and never waits in the stream.
+    super({ readableHighWaterMark: 1, writableHighWaterMark: 2 ** 31 - 1 })
     this.#socket = socket
     this.#options = options
     this.#traffic = traffic
+    this.#share = new ConnectionShare(turns, () => this.#pump())
     this.#port = port
     this.#frames = new FrameReader(options.frameBounds, budget)
     this.#sent = new SentPackets((type) => this.#onSent(type))
-    this.#outflow = new Outflow(
-      socket,
-      options,
-      () => {
-        if (this.writableNeedDrain) this.emit('drain')
-      },
-      () => this.#refuse('stalled'),
-    )
+    this.#outflow = new Outflow(socket, options, {
+      emptied: () => this.#drain(),
+      held: () => this.#drain(),
+      stalled: () => this.#refuse('stalled'),
+    })
     this.#deadline = new AssemblyDeadline(
       this.#frames,
       options.assemblyTimeoutMs,
@@ -125,7 +133,7 @@ export class Gate extends Duplex {
 
   /** What was written and is not with the kernel yet. */
   get backlogBytes(): number {
-    return this.writableLength + this.#socket.writableLength
+    return this.writableLength + this.#outflow.waitingBytes + this.#socket.writableLength
   }
 
   /** How long the peer has not kept up with what is written to it. */
@@ -144,11 +152,7 @@ export class Gate extends Duplex {
 
   /** The bytes of the submission that a payload of ours stands for; each stands once. */
   takeSkipped(payload: Uint8Array): number | undefined {
-    if (this.#skipped.size === 0 || payload.length !== TOKEN_BYTES) return undefined
-    const token = Buffer.from(payload).toString('hex')
-    const bytes = this.#skipped.get(token)
-    this.#skipped.delete(token)
-    return bytes
+    return this.#skipped.take(payload)
   }
 
   /** Lets nothing more through until `release`; may be nested. */
@@ -172,9 +176,7 @@ export class Gate extends Duplex {
     this.#state = 'leaving'
     this.#frames.release()
     this.#leaveTimer = setTimeout(() => this.destroy(), LEAVE_TIMEOUT_MS)
-    this.write(Buffer.alloc(0), () => {
-      if (!this.#socket.destroyed) this.#socket.end()
-    })
+    this.write(Buffer.alloc(0), () => this.#outflow.afterAll(() => this.#socket.end()))
     // Read on, so that the end of the peer is seen.
     this.#socket.resume()
   }
@@ -184,19 +186,28 @@ export class Gate extends Duplex {
     this.#pump()
   }
 
+  /** Says by its answer, and by `drain`, whether there is room: what is written never waits in the stream. */
+  override write(chunk: Uint8Array, ...rest: unknown[]): boolean {
+    super.write(chunk, ...(rest as []))
+    this.#isRoomWanted ||= this.#isFull
+    return !this.#isFull
+  }
+
   override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
-    this.#send([chunk], chunk.length, callback)
+    this.#send([chunk])
+    callback()
   }
 
   override _writev(items: { chunk: Buffer }[], callback: () => void): void {
-    const chunks = items.map((item) => item.chunk)
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
-    this.#send(chunks, bytes, callback)
+    this.#send(items.map((item) => item.chunk))
+    callback()
   }
 
   override _final(callback: () => void): void {
-    this.#socket.end()
-    callback()
+    this.#outflow.afterAll(() => {
+      this.#socket.end()
+      callback()
+    })
   }
 
   override _destroy(_error: Error | null, callback: (error: null) => void): void {
@@ -214,13 +225,22 @@ export class Gate extends Duplex {
     callback(null)
   }
 
-  #send(chunks: readonly Buffer[], bytes: number, callback: () => void): void {
-    this.#traffic.bytesSent += bytes
-    for (const chunk of chunks) this.#sent.watch(chunk)
-    this.#outflow.send(chunks, bytes, () => {
-      callback()
-      if (this.writableLength === 0) this.#outflow.setCaughtUp()
-    })
+  get #isFull(): boolean {
+    return this.writableLength + this.#outflow.waitingBytes >= this.#options.writableBytes
+  }
+
+  #drain(): void {
+    if (!this.#isRoomWanted) return
+    this.#isRoomWanted = false
+    this.emit('drain')
+  }
+
+  #send(chunks: readonly Buffer[]): void {
+    for (const chunk of chunks) {
+      this.#traffic.bytesSent += chunk.length
+      this.#sent.watch(chunk)
+    }
+    this.#outflow.send(chunks)
   }
 
   #onSent(type: number): void {
@@ -242,10 +262,8 @@ export class Gate extends Duplex {
       this.#refuse('buffer-budget')
       return
     }
-    const packetsBefore = this.#traffic.packetsReceived
+    this.#throttle(this.#byteRate, chunk.length)
     this.#pump()
-    const packets = this.#traffic.packetsReceived - packetsBefore
-    this.#throttle(chunk.length, packets)
     if (this.#state !== 'awaiting-connect') this.#deadline.look()
   }
 
@@ -272,7 +290,7 @@ export class Gate extends Duplex {
         this.#park(frame)
       } else if (frame.skippedBytes !== undefined) {
         flush()
-        this.push(this.#substitute(frame, frame.skippedBytes))
+        this.push(this.#skipped.substitute(frame, frame.skippedBytes))
       } else if (run !== undefined && run.buffer === frame.buffer && run.end === frame.start) {
         run.end = frame.end
       } else {
@@ -287,12 +305,15 @@ export class Gate extends Duplex {
   #mayPass(): boolean {
     if (this.#state !== 'awaiting-connect' && this.#state !== 'open') return false
     if (this.#holds > 0 || this.#parked !== undefined) return false
-    return this.#awaitedType === undefined && this.#isWanted
+    if (this.#awaitedType !== undefined || !this.#isWanted) return false
+    return this.#throttleTimer === undefined && this.#share.isLeft()
   }
 
   /** Judges a packet and moves the state on; false when it may not pass. */
   #admit(frame: Frame): boolean {
     this.#traffic.packetsReceived++
+    this.#share.take()
+    this.#throttle(this.#packetRate, 1)
     if (frame.type === PUBLISH) this.#traffic.publishesReceived++
     const { type, flags, buffer, bodyStart, end } = frame
     if (this.#state === 'awaiting-connect' && type !== CONNECT) return this.#refuse('first-packet')
@@ -330,33 +351,18 @@ export class Gate extends Duplex {
     })
   }
 
-  /** The same PUBLISH with a token for its payload that only this gate can know. */
-  #substitute(frame: Frame, skippedBytes: number): Buffer {
-    const token = randomBytes(TOKEN_BYTES)
-    this.#skipped.set(token.toString('hex'), skippedBytes)
-    const head = frame.buffer.subarray(frame.bodyStart, frame.end)
-    const bodyBytes = head.length + TOKEN_BYTES
-    const length = bodyBytes < 128 ? [bodyBytes] : [(bodyBytes & 0x7f) | 0x80, bodyBytes >> 7]
-    return Buffer.concat([Buffer.from([frame.buffer[frame.start]!, ...length]), head, token])
-  }
-
-  #throttle(bytes: number, packets: number): void {
-    const nowMs = performance.now()
-    const waitMs = Math.max(
-      this.#byteRate.take(bytes, nowMs),
-      this.#packetRate.take(packets, nowMs),
-    )
+  #throttle(rate: TokenBucket, count: number): void {
+    const waitMs = rate.take(count, performance.now())
     if (waitMs === 0 || this.#throttleTimer !== undefined || this.#state === 'closed') return
     this.#throttleTimer = setTimeout(() => {
       this.#throttleTimer = undefined
-      this.#updateFlow()
+      this.#pump()
     }, waitMs)
-    this.#updateFlow()
   }
 
   #updateFlow(): void {
     if (this.#state === 'leaving' || this.#state === 'closed') return
-    if (this.#throttleTimer === undefined && this.#mayPass()) {
+    if (this.#mayPass()) {
       if (this.#end === 'seen') {
         this.#end = 'passed'
         this.push(null)

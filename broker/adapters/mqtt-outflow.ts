@@ -1,7 +1,9 @@
 /**
- * The way out of one connection: what is written goes to the socket in pieces, so that a peer that
- * reads slowly is told from one that reads nothing. Whoever waits for room is let go after a while:
- * a slow reader loses messages of its own, it does not hold up the others.
+ * The way out of one connection. What the socket has no room for waits here, as bytes: a queue of a
+ * stream would keep an object for each of the smallest pieces, and make an error for each when the peer is
+ * gone. It goes to the socket in pieces, so that a peer that reads slowly is told from one that reads
+ * nothing. Whoever waits for room is let go after a while: a slow reader loses messages of its own, it
+ * does not hold up the others.
  */
 import type { Socket } from 'node:net'
 
@@ -12,30 +14,54 @@ export interface OutflowOptions {
   readonly stallTimeoutMs: number
 }
 
+export interface OutflowPort {
+  /** All is with the socket, and it has room again. */
+  emptied(): void
+  /** Whoever waits for room has waited long enough. */
+  held(): void
+  stalled(): void
+}
+
 /** One piece: small enough that a link of a few KB/s takes it before the stall timeout. */
 const PIECE_BYTES = 32 * 1024
+/** Small buffers that wait are joined when there are this many: one costs some 200 bytes beside its own. */
+const LOOSE_MAX = 64
 
 export class Outflow {
   readonly #socket: Socket
   readonly #options: OutflowOptions
-  readonly #onHeld: () => void
-  readonly #onStalled: () => void
-  #afterDrain: (() => void) | undefined
+  readonly #port: OutflowPort
+  /** What waits, in order: whole pieces, then buffers that are to become one. */
+  #pieces: Buffer[] = []
+  #loose: Buffer[] = []
+  #looseBytes = 0
+  #waitingBytes = 0
+  #whenEmpty: (() => void)[] = []
+  #isBlocked = false
   #pieceSinceMs = 0
   #behindSinceMs: number | undefined
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
 
-  constructor(socket: Socket, options: OutflowOptions, onHeld: () => void, onStalled: () => void) {
+  constructor(socket: Socket, options: OutflowOptions, port: OutflowPort) {
     this.#socket = socket
     this.#options = options
-    this.#onHeld = onHeld
-    this.#onStalled = onStalled
+    this.#port = port
     socket.on('drain', () => {
-      const next = this.#afterDrain
-      this.#afterDrain = undefined
-      next?.()
+      if (!this.#isBlocked) return
+      this.#isBlocked = false
+      this.#flow()
     })
+  }
+
+  /** What the socket has not been given. */
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
+  /** Buffers that are kept for what waits. */
+  get bufferCount(): number {
+    return this.#pieces.length + this.#loose.length
   }
 
   /** How long the peer has not kept up; 0 when it has. */
@@ -43,39 +69,68 @@ export class Outflow {
     return this.#behindSinceMs === undefined ? 0 : performance.now() - this.#behindSinceMs
   }
 
-  setCaughtUp(): void {
-    this.#behindSinceMs = undefined
+  send(chunks: readonly Buffer[]): void {
+    if (this.#isClosed) return
+    for (const chunk of chunks) this.#add(chunk)
+    if (!this.#isBlocked) this.#flow()
   }
 
-  /** Calls `done` when all is with the socket and the socket has room again. */
-  send(chunks: readonly Buffer[], bytes: number, done: () => void): void {
-    if (bytes <= PIECE_BYTES) {
-      this.#write(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes), done)
-      return
-    }
-    const pieces = piecesOf(chunks)
-    const step = (): void => {
-      const piece = pieces.next()
-      if (piece.done) done()
-      else this.#write(piece.value, step)
-    }
-    step()
+  /** Calls `done` once all that was sent is with the socket, and the socket has room again. */
+  afterAll(done: () => void): void {
+    if (this.#isBlocked) this.#whenEmpty.push(done)
+    else done()
   }
 
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#timer)
-    const next = this.#afterDrain
-    this.#afterDrain = undefined
-    next?.()
+    this.#pieces = []
+    this.#loose = []
+    this.#looseBytes = 0
+    this.#waitingBytes = 0
+    this.#whenEmpty = []
   }
 
-  #write(piece: Buffer, done: () => void): void {
-    if (this.#isClosed || !this.#socket.writable || this.#socket.write(piece)) {
-      done()
+  #add(chunk: Buffer): void {
+    this.#waitingBytes += chunk.length
+    if (chunk.length > PIECE_BYTES) {
+      this.#join()
+      for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+        this.#pieces.push(chunk.subarray(at, at + PIECE_BYTES))
+      }
       return
     }
-    this.#afterDrain = done
+    if (this.#looseBytes + chunk.length > PIECE_BYTES) this.#join()
+    this.#loose.push(chunk)
+    this.#looseBytes += chunk.length
+    if (this.#loose.length >= LOOSE_MAX) this.#loose = [Buffer.concat(this.#loose)]
+  }
+
+  /** What is loose becomes one piece. */
+  #join(): void {
+    if (this.#loose.length === 0) return
+    const [first] = this.#loose
+    this.#pieces.push(this.#loose.length === 1 ? first! : Buffer.concat(this.#loose))
+    this.#loose = []
+    this.#looseBytes = 0
+  }
+
+  #flow(): void {
+    while (!this.#isBlocked && !this.#isClosed) {
+      if (this.#pieces.length === 0) this.#join()
+      const piece = this.#pieces.shift()
+      if (piece === undefined) break
+      this.#waitingBytes -= piece.length
+      if (this.#socket.writable && !this.#socket.write(piece)) this.#block()
+    }
+    if (this.#isClosed || this.#isBlocked) return
+    this.#behindSinceMs = undefined
+    for (const done of this.#whenEmpty.splice(0)) done()
+    this.#port.emptied()
+  }
+
+  #block(): void {
+    this.#isBlocked = true
     this.#pieceSinceMs = performance.now()
     this.#behindSinceMs ??= this.#pieceSinceMs
     this.#timer ??= setTimeout(() => this.#look(), this.#options.drainHoldMs)
@@ -83,34 +138,12 @@ export class Outflow {
 
   #look(): void {
     this.#timer = undefined
-    if (this.#afterDrain === undefined) return
+    if (!this.#isBlocked) return
     if (performance.now() - this.#pieceSinceMs >= this.#options.stallTimeoutMs) {
-      this.#onStalled()
+      this.#port.stalled()
       return
     }
     this.#timer = setTimeout(() => this.#look(), this.#options.drainHoldMs)
-    this.#onHeld()
+    this.#port.held()
   }
-}
-
-/** Small chunks joined, large ones cut. */
-function* piecesOf(chunks: readonly Buffer[]): Generator<Buffer, void> {
-  let small: Buffer[] = []
-  let smallBytes = 0
-  for (const chunk of chunks) {
-    if (smallBytes + chunk.length > PIECE_BYTES && smallBytes > 0) {
-      yield Buffer.concat(small, smallBytes)
-      small = []
-      smallBytes = 0
-    }
-    if (chunk.length <= PIECE_BYTES) {
-      small.push(chunk)
-      smallBytes += chunk.length
-      continue
-    }
-    for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
-      yield chunk.subarray(at, at + PIECE_BYTES)
-    }
-  }
-  if (smallBytes > 0) yield Buffer.concat(small, smallBytes)
 }

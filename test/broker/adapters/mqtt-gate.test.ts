@@ -10,6 +10,7 @@ import {
   type MqttLimits,
 } from '../../../broker/adapters/mqtt-options.ts'
 import { readFixedHeader } from '../../../broker/adapters/mqtt-packets.ts'
+import { TurnShare } from '../../../broker/adapters/mqtt-turn-share.ts'
 import {
   connectPacket,
   field,
@@ -45,6 +46,9 @@ class Bench {
   readonly refused: string[] = []
   readonly budget: ByteBudget
   readonly traffic = newTraffic()
+  turns = new TurnShare()
+  /** How many packets each gate brought, by the number of the turn. */
+  readonly inTurns = new Map<number, Map<Gate, number>>()
   closed = 0
   isFull = false
   /** What was in the stream at one read. */
@@ -56,11 +60,16 @@ class Bench {
     const options: GateOptions = gateOptionsFor(all, SUBMIT)
     this.budget = new ByteBudget(all.bufferedBytesMax)
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
-      const gate = new Gate(socket, options, this.budget, this.traffic, {
-        connectArrived: () => !this.isFull,
-        refused: (_gate, reason) => this.refused.push(reason),
-        closed: () => this.closed++,
-      })
+      const gate = new Gate(
+        socket,
+        options,
+        { budget: this.budget, traffic: this.traffic, turns: this.turns },
+        {
+          connectArrived: () => !this.isFull,
+          refused: (_gate, reason) => this.refused.push(reason),
+          closed: () => this.closed++,
+        },
+      )
       gate.on('readable', () => this.#read(gate))
       gate.on('end', () => gate.destroy())
       this.gates.push(gate)
@@ -94,6 +103,9 @@ class Bench {
       if (header.type === 1) gate.write(CONNACK)
     }
     this.reads.push(types)
+    const turn = this.turns.turn()
+    const brought = this.inTurns.get(turn) ?? new Map<Gate, number>()
+    this.inTurns.set(turn, brought.set(gate, (brought.get(gate) ?? 0) + types.length))
   }
 }
 
@@ -338,6 +350,52 @@ t.test('a client that takes nothing is let go of by those who wait, and ends', a
   await once(one!, 'close')
   t.same(gate.refused, ['stalled'])
   client.end()
+})
+
+t.test('each connection brings its share into a turn, and others have theirs', async (t) => {
+  const [gate, port] = await bench(t)
+  gate.turns = new TurnShare({ packetsMax: 8, turnMs: Number.POSITIVE_INFINITY })
+  const clients = [await RawMqttClient.connected(port), await RawMqttClient.connected(port)]
+  for (const client of clients) t.teardown(() => client.end())
+  const pings = Buffer.concat(Array.from({ length: 1000 }, () => PINGREQ))
+  gate.inTurns.clear()
+  for (const client of clients) client.send(pings)
+  await until(() => gate.passed.length === 2002)
+  let shared = 0
+  for (const brought of gate.inTurns.values()) {
+    for (const packets of brought.values()) t.ok(packets <= 8, `${packets} in a turn`)
+    if (brought.size === 2) shared += 1
+  }
+  t.ok(shared > 0, 'both brought some in the same turns')
+})
+
+t.test('what a client does not read keeps no write open', async (t) => {
+  const [gate, port] = await bench(t)
+  const client = await RawMqttClient.connected(port)
+  t.teardown(() => client.end())
+  const [one] = gate.gates
+  client.socket.pause()
+  let open = 0
+  let failed = 0
+  const message = publishPacket('a', Buffer.alloc(100))
+  const write = (): boolean => {
+    open += 1
+    return one!.write(message, (error?: Error | null) => {
+      open -= 1
+      if (error) failed += 1
+    })
+  }
+  while (write()) await new Promise(setImmediate)
+  let room = 0
+  for (let more = 0; more < 1000; more++) room += write() ? 1 : 0
+  t.equal(room, 0)
+  await new Promise(setImmediate)
+  t.equal(open, 0)
+  t.equal(one!.writableLength, 0)
+  t.ok(one!.backlogBytes > 1000 * message.length)
+  one!.destroy()
+  await once(one!, 'close')
+  t.equal(failed, 0, 'not an error for each')
 })
 
 t.test('the end of a connection is told once, and at once', async (t) => {

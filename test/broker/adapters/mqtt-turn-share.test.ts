@@ -1,0 +1,35 @@
+import t from 'tap'
+import { ConnectionShare, TurnShare } from '../../../broker/adapters/mqtt-turn-share.ts'
+
+const nextTurn = (): Promise<void> => new Promise(setImmediate)
+
+t.test('a connection takes its share in each turn, and is told of the next', async (t) => {
+  let told = 0
+  const turns = new TurnShare({ packetsMax: 3, turnMs: Number.POSITIVE_INFINITY })
+  const share = new ConnectionShare(turns, () => told++)
+  const other = new ConnectionShare(turns, () => told++)
+  for (let turn = 0; turn < 3; turn++) {
+    let taken = 0
+    for (; share.isLeft(); taken++) share.take()
+    t.equal(taken, 3)
+    t.ok(other.isLeft(), 'each has its own')
+    t.equal(told, turn)
+    await nextTurn()
+    await nextTurn()
+    t.equal(told, turn + 1, 'once, and only who asked for more')
+  }
+})
+
+t.test('the share shrinks where turns are long, down to one, and grows again', async (t) => {
+  const turns = new TurnShare({ packetsMax: 16, turnMs: 20 })
+  const work = async (ms: number): Promise<void> => {
+    turns.turn()
+    const untilMs = performance.now() + ms
+    while (performance.now() < untilMs);
+    await nextTurn()
+  }
+  for (let turn = 0; turn < 8; turn++) await work(25)
+  t.equal(turns.packets, 1)
+  while (turns.packets < 16) await work(0)
+  t.pass('it grows again')
+})
