@@ -8,6 +8,7 @@ import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
+import { Repeats, repeatKey } from '../shared/runtime/repeats.ts'
 import { SystemRandom } from '../shared/runtime/system-random.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
@@ -100,16 +101,22 @@ async function start(
       diskFreeBytes: disk.freeBytes,
     },
   }))
-  const notice = (notice: GatewayNotice): void => {
+  const told = new Repeats<GatewayNotice>((notice, count) => {
     const ts = Date.now()
-    const { level, code, message, fields } = notice
-    log[level]({ code, ...fields }, message)
-    events.append(ts, notice)
-    metrics.recordNotice(notice)
+    const fields = count === 1 ? notice.fields : { ...notice.fields, count }
+    const { level, code, message } = notice
+    events.append(ts, { ...notice, ...(fields === undefined ? {} : { fields }) })
     const event = { level, code, message, ...fields, ts }
     calls.announce({ type: 'event', ...event })
     const topic = buildTopic(config.topicBase, { kind: 'gateway-event' })
     broker.publish({ topic, payload: JSON.stringify(event), qos: 0, retain: false })
+  })
+  const notice = (notice: GatewayNotice): void => {
+    const { level, code, message, fields } = notice
+    log[level]({ code, ...fields }, message)
+    metrics.recordNotice(notice)
+    const { kind, key } = repeatKey(level, code, fields)
+    told.take(notice, kind, key)
   }
   const driver = new GatewayDriver(
     coordinator,
@@ -210,6 +217,7 @@ async function start(
   shutdown.add('broker', async () => {
     const topic = buildTopic(config.topicBase, { kind: 'gateway-state' })
     await driver.stop()
+    told.flush()
     broker.publish({ topic, payload: 'offline', qos: 1, retain: true })
     await broker.close()
   })

@@ -7,6 +7,7 @@ import { AppError, EXIT_DONE, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { createLineLogger, type Logger, type LogLevel, logFormatFor } from './logger.ts'
 import { renderHelp } from './option-pages.ts'
 import type { Environment, OptionTable, Values } from './option-table.ts'
+import { withoutRepeats } from './repeats.ts'
 import { SdNotify } from './sd-notify.ts'
 import { Shutdown } from './shutdown.ts'
 
@@ -37,12 +38,13 @@ export async function runProgram<T extends OptionTable>(
     process.stdout.write(renderHelp(program))
     return EXIT_DONE
   }
-  const log = createLineLogger({
+  const lines = createLineLogger({
     name: program.name,
     level: (loaded.values as { logLevel: LogLevel }).logLevel,
     format: logFormatFor(environment, process.stderr),
     write: (line) => process.stderr.write(line),
   })
+  const log = withoutRepeats(lines)
   // What systemd offers is taken out, and what is left is the program's.
   const notify = new SdNotify(environment as Record<string, string | undefined>, log)
   const onBegin = (reason: string): void => {
@@ -70,6 +72,7 @@ export async function runProgram<T extends OptionTable>(
     )
   }
   const code = await shutdown.ended
+  log.flush()
   unlisten()
   return code
 }
