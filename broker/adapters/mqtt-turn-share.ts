@@ -1,18 +1,21 @@
 /**
  * How many packets one connection may bring into one turn of the event loop: few enough that all who
- * bring some are served in turn, and fewer where they turn out to be dear. The length of a turn is what the
- * loop was active for, so waiting does not count.
+ * bring some are served in turn, and fewer where they turn out to be dear. What a packet costs is only known
+ * afterwards, so a share begins small, and doubles while turns are short. The length of a turn is what the loop
+ * was active for: waiting does not count.
  */
 import { performance } from 'node:perf_hooks'
 
 export interface TurnShareOptions {
   readonly packetsMax: number
-  /** A longer turn halves the share, one of less than half of it lets it grow. */
+  /** After a turn in which nobody brought any. */
+  readonly packetsFirst: number
+  /** A longer turn halves the share, one of less than half of it doubles it. */
   readonly turnMs: number
 }
 
 /** A tenth of a second is what others may wait: some turns, since what a packet causes takes a few. */
-export const TURN_SHARE: TurnShareOptions = { packetsMax: 64, turnMs: 10 }
+export const TURN_SHARE: TurnShareOptions = { packetsMax: 32, packetsFirst: 4, turnMs: 10 }
 
 export class TurnShare {
   readonly #options: TurnShareOptions
@@ -24,7 +27,7 @@ export class TurnShare {
 
   constructor(options: TurnShareOptions = TURN_SHARE) {
     this.#options = options
-    this.#packets = options.packetsMax
+    this.#packets = options.packetsFirst
   }
 
   get packets(): number {
@@ -36,6 +39,7 @@ export class TurnShare {
     this.#isUsed = true
     if (!this.#isWatching) {
       this.#isWatching = true
+      this.#packets = this.#options.packetsFirst
       this.#activeMs = performance.eventLoopUtilization().active
       setImmediate(() => this.#next())
     }
@@ -55,7 +59,7 @@ export class TurnShare {
   #adapt(turnMs: number): void {
     const { packetsMax, turnMs: turnMsMax } = this.#options
     if (turnMs > turnMsMax) this.#packets = Math.max(1, this.#packets >> 1)
-    else if (turnMs < turnMsMax / 2) this.#packets = Math.min(packetsMax, this.#packets + 1)
+    else if (turnMs < turnMsMax / 2) this.#packets = Math.min(packetsMax, this.#packets * 2)
   }
 }
 

@@ -152,9 +152,13 @@ async function measureOne(kind: string, seconds: number, gateway: string): Promi
     attacker = fork(fileURLToPath(import.meta.url), [
       ...['--attack', kind, '--seconds', String(seconds), '--ports', `${port},${httpPort}`],
     ])
-    const [code] = (await once(attacker, 'exit')) as [number]
+    const isOver = await Promise.race([
+      once(attacker, 'message').then(() => true),
+      once(attacker, 'exit').then(() => false),
+    ])
     const during = bystander.take()
-    if (code !== 0) throw new Error(`the attacker of ${kind} ended with ${code}`)
+    if (!isOver) throw new Error(`the attacker of ${kind} did not come to its end`)
+    attacker.kill('SIGKILL')
     await sleep(5000)
     const after = bystander.take()
     bystander.close()
@@ -173,31 +177,34 @@ async function measureOne(kind: string, seconds: number, gateway: string): Promi
       `${(peak / before).toFixed(2)}, ${(end / before).toFixed(2)}`,
     ]
   } finally {
-    if (attacker?.exitCode === null) attacker.kill()
+    if (attacker?.exitCode === null) attacker.kill('SIGKILL')
     await processes.close()
   }
 }
 
-if (flags.attack !== undefined) {
-  const [port = 0, httpPort = 0] = flags.ports.split(',').map(Number)
-  await attack(flags.attack, { port, httpPort, seconds: Number(flags.seconds) })
-  process.exit(0)
+async function measureAll(): Promise<void> {
+  const gateway = flags.gateway ?? fileURLToPath(new URL('../obelisk.js', import.meta.url))
+  const rows = [
+    [
+      'Attack',
+      'p99 of a message, idle → during',
+      'worst',
+      'worst of HTTP',
+      'MB before → most → end',
+      '÷',
+    ],
+  ]
+  for (const kind of Object.keys(ATTACKS)) {
+    if (flags.only !== '' && !flags.only.split(',').includes(kind)) continue
+    rows.push(await measureOne(kind, Number(flags.seconds), gateway))
+    process.stderr.write(`${rows.at(-1)!.join('  ')}\n`)
+  }
+  process.stdout.write(`${describeMachine()}\n\n${formatTable(rows)}\n`)
 }
 
-const gateway = flags.gateway ?? fileURLToPath(new URL('../obelisk.js', import.meta.url))
-const rows = [
-  [
-    'Attack',
-    'p99 of a message, idle → during',
-    'worst',
-    'worst of HTTP',
-    'MB before → most → end',
-    '÷',
-  ],
-]
-for (const kind of Object.keys(ATTACKS)) {
-  if (flags.only !== '' && !flags.only.split(',').includes(kind)) continue
-  rows.push(await measureOne(kind, Number(flags.seconds), gateway))
-  process.stderr.write(`${rows.at(-1)!.join('  ')}\n`)
+if (flags.attack === undefined) await measureAll()
+else {
+  const [port = 0, httpPort = 0] = flags.ports.split(',').map(Number)
+  await attack(flags.attack, { port, httpPort, seconds: Number(flags.seconds) })
+  process.send?.('over')
 }
-process.stdout.write(`${describeMachine()}\n\n${formatTable(rows)}\n`)

@@ -354,7 +354,7 @@ t.test('a client that takes nothing is let go of by those who wait, and ends', a
 
 t.test('each connection brings its share into a turn, and others have theirs', async (t) => {
   const [gate, port] = await bench(t)
-  gate.turns = new TurnShare({ packetsMax: 8, turnMs: Number.POSITIVE_INFINITY })
+  gate.turns = new TurnShare({ packetsMax: 8, packetsFirst: 8, turnMs: Number.POSITIVE_INFINITY })
   const clients = [await RawMqttClient.connected(port), await RawMqttClient.connected(port)]
   for (const client of clients) t.teardown(() => client.end())
   const pings = Buffer.concat(Array.from({ length: 1000 }, () => PINGREQ))

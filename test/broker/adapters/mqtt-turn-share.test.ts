@@ -5,7 +5,7 @@ const nextTurn = (): Promise<void> => new Promise(setImmediate)
 
 t.test('a connection takes its share in each turn, and is told of the next', async (t) => {
   let told = 0
-  const turns = new TurnShare({ packetsMax: 3, turnMs: Number.POSITIVE_INFINITY })
+  const turns = new TurnShare({ packetsMax: 3, packetsFirst: 3, turnMs: Number.POSITIVE_INFINITY })
   const share = new ConnectionShare(turns, () => told++)
   const other = new ConnectionShare(turns, () => told++)
   for (let turn = 0; turn < 3; turn++) {
@@ -21,7 +21,7 @@ t.test('a connection takes its share in each turn, and is told of the next', asy
 })
 
 t.test('the share shrinks where turns are long, down to one, and grows again', async (t) => {
-  const turns = new TurnShare({ packetsMax: 16, turnMs: 20 })
+  const turns = new TurnShare({ packetsMax: 16, packetsFirst: 4, turnMs: 20 })
   const work = async (ms: number): Promise<void> => {
     turns.turn()
     const untilMs = performance.now() + ms
@@ -31,5 +31,9 @@ t.test('the share shrinks where turns are long, down to one, and grows again', a
   for (let turn = 0; turn < 8; turn++) await work(25)
   t.equal(turns.packets, 1)
   while (turns.packets < 16) await work(0)
-  t.pass('it grows again')
+  t.equal(turns.packets, 16)
+  await nextTurn()
+  await nextTurn()
+  turns.turn()
+  t.equal(turns.packets, 4, 'after a turn without any it begins small')
 })
