@@ -5,7 +5,6 @@ import { BASE, decode, HttpClient, type Message, WireClient } from '../support/w
 
 // For machines that do much else at the same time.
 t.setTimeout(300_000)
-const fleet = new Fleet(t)
 
 /** All that is retained below a filter. */
 async function retained(gateway: Gateway, filter: string): Promise<Message[]> {
@@ -20,6 +19,7 @@ async function retained(gateway: Gateway, filter: string): Promise<Message[]> {
 const topicsOf = (messages: readonly Message[]): string[] => messages.map(({ topic }) => topic)
 
 t.test('a node that was drained and has left leaves nothing retained', async (t) => {
+  const fleet = new Fleet(t)
   const gateway = await fleet.gateway('--probation-ms', '500', '--replicas', '1')
   const http = new HttpClient(gateway.http)
   const agents = await fleet.agents(['a', 'b'], gateway.url, '--telemetry-interval', '1')
@@ -54,6 +54,7 @@ t.test('a node that was drained and has left leaves nothing retained', async (t)
 })
 
 t.test('what others have left outlives the gateway, however it ends', async (t) => {
+  const fleet = new Fleet(t)
   const gateway = await fleet.gateway('--retained-messages-max', '60')
   const left = async (): Promise<Record<string, string>> => {
     const messages = await retained(gateway, 'home/#')
