@@ -8,13 +8,15 @@ import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
 import { decodeUp, encodeMessage } from '../shared/protocol/messages.ts'
 import { parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
+import type { Clock } from '../shared/runtime/clock.ts'
 import type { Coordinator } from './core/coordinator.ts'
 import type { GatewayEffect, GatewayNotice, Outcome } from './core/effects.ts'
-import type { GatewayEvent, Instant, Submitter, Ticket } from './core/events.ts'
+import type { GatewayEvent, Submitter, Ticket } from './core/events.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
 
 /** What the driver performs effects on. */
 export interface GatewayPorts {
+  readonly clock: Clock
   /** Resolves when the records are on disk. */
   write(records: readonly LedgerRecord[]): Promise<void>
   send(connection: string, payload: Uint8Array): void
@@ -23,7 +25,8 @@ export interface GatewayPorts {
   probe(beat: number): void
   publish(effect: Extract<GatewayEffect, { type: 'publish' }>): void
   notice(notice: GatewayNotice): void
-  now(): Instant
+  /** Is shown each effect before it is performed. */
+  performing?(effect: GatewayEffect): void
 }
 
 /** A node's bytes that are no message; counted by the caller. */
@@ -50,7 +53,7 @@ export class GatewayDriver {
   #queue: Batch[] = []
   #flush: Promise<void> | undefined
   #isLeaving = false
-  #timer: NodeJS.Timeout | undefined
+  #stopTimer: () => void = () => {}
   #isStopped = false
   /** When the coordinator last took a step, monotonic ms. */
   #steppedMs = 0
@@ -80,7 +83,7 @@ export class GatewayDriver {
   /** Takes no more events; what was asked for still leaves. */
   async stop(): Promise<void> {
     this.#isStopped = true
-    clearTimeout(this.#timer)
+    this.#stopTimer()
     await this.idle()
   }
 
@@ -137,7 +140,7 @@ export class GatewayDriver {
    */
   get overdueSinceMs(): number | undefined {
     const deadlineMs = this.#isStopped ? undefined : this.#coordinator.nextDeadlineMs()
-    const isOverdue = deadlineMs !== undefined && deadlineMs < this.#ports.now().monotonicMs
+    const isOverdue = deadlineMs !== undefined && deadlineMs < this.#ports.clock.monotonicMs
     return isOverdue ? Math.max(deadlineMs, this.#steppedMs) : undefined
   }
 
@@ -187,7 +190,7 @@ export class GatewayDriver {
 
   #deliver(event: GatewayEvent, left?: () => void): void {
     if (this.#isStopped) return
-    const now = this.#ports.now()
+    const now = this.#ports.clock.now()
     this.#steppedMs = now.monotonicMs
     this.#perform(this.#coordinator.step(now, event), left)
   }
@@ -195,9 +198,13 @@ export class GatewayDriver {
   #perform(effects: readonly GatewayEffect[], left?: () => void): void {
     const batch: Batch = { records: [], effects: [], left }
     for (const effect of effects) {
-      if (effect.type !== 'persist') batch.effects.push(effect)
+      if (effect.type !== 'persist') {
+        batch.effects.push(effect)
+        continue
+      }
+      this.#ports.performing?.(effect)
       // Not spread into one call: arguments lie on the stack.
-      else for (const record of effect.records) batch.records.push(record)
+      for (const record of effect.records) batch.records.push(record)
     }
     this.#queue.push(batch)
     this.#leave()
@@ -242,6 +249,7 @@ export class GatewayDriver {
   }
 
   #act(effect: Visible): void {
+    this.#ports.performing?.(effect)
     switch (effect.type) {
       case 'send':
         this.#ports.send(effect.connection, encodeMessage(effect.message))
@@ -277,15 +285,13 @@ export class GatewayDriver {
   }
 
   #setTimer(): void {
-    clearTimeout(this.#timer)
+    this.#stopTimer()
     if (this.#isStopped) return
     const deadlineMs = this.#coordinator.nextDeadlineMs()
     if (deadlineMs === undefined) return
-    const waitMs = Math.max(0, deadlineMs - this.#ports.now().monotonicMs)
-    // Timers carry 31 bits of milliseconds; a longer wait just looks again.
-    this.#timer = setTimeout(
-      () => this.#deliver({ type: 'deadline-reached' }),
-      Math.min(Math.ceil(waitMs), 2 ** 31 - 1),
+    const { clock } = this.#ports
+    this.#stopTimer = clock.after(deadlineMs - clock.monotonicMs, () =>
+      this.#deliver({ type: 'deadline-reached' }),
     )
   }
 }

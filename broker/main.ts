@@ -3,6 +3,7 @@ import { type NodeId, randomId } from '../shared/core/ids.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
+import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
@@ -28,7 +29,6 @@ import {
   newLedgerId,
 } from './core/coordinator.ts'
 import type { GatewayNotice } from './core/effects.ts'
-import type { Instant } from './core/events.ts'
 import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
 import { DISK_FREE_BYTES_MIN } from './core/submissions.ts'
 import { GatewayDriver } from './driver.ts'
@@ -86,8 +86,7 @@ async function start(
     random,
   )
   const view = coordinator.view()
-  const now = (): Instant => ({ monotonicMs: performance.now(), wallMs: Date.now() })
-  const begin = coordinator.start(now(), contents)
+  const begin = coordinator.start(SYSTEM_CLOCK.now(), contents)
 
   const telemetry = new Map<NodeId, Record<string, unknown>>()
   const metrics = new Metrics({ version: VERSION }, () => ({
@@ -122,7 +121,7 @@ async function start(
     coordinator,
     options.grid,
     {
-      now,
+      clock: SYSTEM_CLOCK,
       write: (records) => ledger.write(records),
       send: (connection, payload) => broker.sendToNode(connection, payload),
       admit: (connection, node) => broker.admit(connection, node),

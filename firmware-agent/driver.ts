@@ -8,31 +8,41 @@ import type { NodeId } from '../shared/core/ids.ts'
 import { decodeDown, encodeMessage } from '../shared/protocol/messages.ts'
 import { encodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
+import type { Clock } from '../shared/runtime/clock.ts'
 import { AppError, messageOf } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
 import type { ApplyError } from './adapters/apply-run.ts'
-import type { DeviceMetrics } from './adapters/device-metrics.ts'
-import type { MqttLink } from './adapters/mqtt-client.ts'
+import type { DeviceSample } from './adapters/device-metrics.ts'
+import type { OutgoingMessage } from './adapters/mqtt-client.ts'
 import type { OperationRunner } from './adapters/operation-runner.ts'
 import type { SliceStore } from './adapters/slice-store.ts'
 import type { Agent } from './core/agent.ts'
 import type { AgentEffect } from './core/effects.ts'
 import type { AgentEvent } from './core/events.ts'
-import type { Moment } from './core/wall-clock.ts'
 
 export interface AgentDriverOptions {
   readonly node: NodeId
   readonly topicBase: string
 }
 
+/** The connection to the gateway; its events come to the driver's methods. */
+export interface AgentLink {
+  connect(): void
+  disconnect(reason: string): void
+  publish(message: OutgoingMessage): void
+}
+
 export interface AgentDevices {
+  readonly clock: Clock
   readonly store: SliceStore
   readonly runner: OperationRunner
-  readonly metrics: DeviceMetrics
+  readonly metrics: { sample(): DeviceSample }
   readonly log: Logger
 }
 
 export interface AgentOutcome {
+  /** Is shown each effect before it is performed. */
+  performing?(effect: AgentEffect): void
   ready(): void
   /** Whether it is admitted, when that changes. */
   link(isJoined: boolean): void
@@ -46,9 +56,9 @@ export class AgentDriver {
   readonly #devices: AgentDevices
   readonly #outcome: AgentOutcome
   readonly #queue: AgentEffect[] = []
-  #link: MqttLink | undefined
+  #link: AgentLink | undefined
   #isPerforming = false
-  #timer: NodeJS.Timeout | undefined
+  #stopTimer: () => void = () => {}
   #telemetrySeq = 0
   /** As the core knows it. */
   #broken: ReadonlySet<number>
@@ -64,11 +74,11 @@ export class AgentDriver {
     this.#devices = devices
     this.#broken = devices.store.broken
     this.#outcome = outcome
-    devices.store.stampWith(() => agent.stampTime(now()))
+    devices.store.stampWith(() => agent.stampTime(devices.clock.now()))
   }
 
   /** Begins to connect through `link`, whose events come to the three methods below. */
-  begin(link: MqttLink): void {
+  begin(link: AgentLink): void {
     this.#link = link
     this.deliver({ type: 'deadline-reached' })
   }
@@ -80,18 +90,18 @@ export class AgentDriver {
   }
 
   deliver(event: AgentEvent): void {
-    this.#queue.push(...this.#agent.step(now(), event))
+    this.#queue.push(...this.#agent.step(this.#devices.clock.now(), event))
     this.#setTimer()
     if (!this.#isPerforming) void this.#performAll()
   }
 
   /** Since when the link makes no progress, monotonic ms. */
   get overdueSinceMs(): number | undefined {
-    return this.#agent.overdueSinceMs(performance.now())
+    return this.#agent.overdueSinceMs(this.#devices.clock.monotonicMs)
   }
 
   stopTimer(): void {
-    clearTimeout(this.#timer)
+    this.#stopTimer()
   }
 
   async #performAll(): Promise<void> {
@@ -109,6 +119,7 @@ export class AgentDriver {
   }
 
   #perform(effect: AgentEffect): Promise<void> | undefined {
+    this.#outcome.performing?.(effect)
     const { store, runner, log } = this.#devices
     switch (effect.type) {
       case 'connect':
@@ -128,13 +139,13 @@ export class AgentDriver {
       case 'adopt':
         return store.adopt(effect.ledgerId, effect.grid)
       case 'apply':
-        void this.#apply(effect.entries)
+        this.#beside(this.#apply(effect.entries))
         return
       case 'forget-results':
         store.forgetResults(effect.position)
         return
       case 'read':
-        void this.#read(effect.read).catch(this.#outcome.fatal)
+        this.#beside(this.#read(effect.read))
         return
       case 'cancel-reads':
         runner.cancel(effect.task)
@@ -150,19 +161,19 @@ export class AgentDriver {
       case 'rebase':
         return this.#rebase(effect.ledgerId, effect.keep)
       case 'list-pages':
-        void this.#list(effect.from).catch(this.#outcome.fatal)
+        this.#beside(this.#list(effect.from))
         return
       case 'copy-page':
-        void this.#copy(effect.copy)
+        this.#beside(this.#copy(effect.copy))
         return
       case 'stage-pages':
-        void this.#stage(effect.pages)
+        this.#beside(this.#stage(effect.pages))
         return
       case 'discard-page':
-        void runner.exclusively(() => store.discard(effect.tile)).catch(this.#outcome.fatal)
+        this.#beside(runner.exclusively(() => store.discard(effect.tile)))
         return
       case 'examine-pages':
-        void this.#examine(effect.tiles).catch(this.#outcome.fatal)
+        this.#beside(this.#examine(effect.tiles))
         return
       case 'look-for-room':
         this.#lookForRoom()
@@ -177,7 +188,7 @@ export class AgentDriver {
         this.#outcome.link(effect.isJoined)
         return
       case 'keep-time':
-        void store.keepTime().catch(this.#outcome.fatal)
+        this.#beside(store.keepTime())
         return
       case 'log':
         log[effect.level]({ code: effect.code }, effect.message)
@@ -186,6 +197,11 @@ export class AgentDriver {
         this.#outcome.exit(effect.code, effect.reason)
         return
     }
+  }
+
+  /** Goes on while the next effects are performed. */
+  #beside(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#outcome.fatal(error))
   }
 
   async #copy(copy: Extract<AgentEffect, { type: 'copy-page' }>['copy']): Promise<void> {
@@ -306,16 +322,14 @@ export class AgentDriver {
   }
 
   #setTimer(): void {
-    clearTimeout(this.#timer)
+    this.#stopTimer()
     const deadlineMs = this.#agent.nextDeadlineMs()
     if (deadlineMs === undefined) return
-    const waitMs = Math.max(0, Math.ceil(deadlineMs - performance.now()))
-    this.#timer = setTimeout(() => this.deliver({ type: 'deadline-reached' }), waitMs)
+    const { clock } = this.#devices
+    this.#stopTimer = clock.after(deadlineMs - clock.monotonicMs, () =>
+      this.deliver({ type: 'deadline-reached' }),
+    )
   }
-}
-
-function now(): Moment {
-  return { monotonicMs: performance.now(), wallMs: Date.now() }
 }
 
 function troubleOf(error: unknown): { code: string; message: string } {

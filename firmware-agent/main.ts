@@ -7,6 +7,7 @@ import { assert } from '../shared/core/assert.ts'
 import { isNodeId, randomId } from '../shared/core/ids.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
 import { buildTopic, nodeClientId } from '../shared/protocol/topics.ts'
+import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { readSecret } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
@@ -88,14 +89,7 @@ async function start(
       backoff: BACKOFF,
       answerTimeoutMs: ANSWER_TIMEOUT_MS,
     },
-    {
-      ...store.identity,
-      mark: store.mark,
-      results: store.results(),
-      answers: store.answers(),
-      broken: [...store.broken],
-      timeFloorMs: store.timeFloorMs,
-    },
+    store.stored,
     random,
   )
   let stopped: () => void = () => {}
@@ -105,7 +99,7 @@ async function start(
   const driver: AgentDriver = new AgentDriver(
     { node, topicBase: config.topicBase },
     agent,
-    { store, runner, metrics, log },
+    { clock: SYSTEM_CLOCK, store, runner, metrics, log },
     {
       ready: () => process.stderr.write(`ready node=${node} url=${config.url}\n`),
       link: (isJoined) => notify.tell({ STATUS: statusOf(config, isJoined) }),

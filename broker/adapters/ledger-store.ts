@@ -4,8 +4,9 @@
  */
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
-import { type Database, openDatabase, type Table } from '../../shared/runtime/lmdb.ts'
+import { openDatabase } from '../../shared/runtime/lmdb.ts'
 import type { OnLook } from '../../shared/runtime/store-look.ts'
+import type { Table, Tables } from '../../shared/runtime/tables.ts'
 import type { LedgerContents, LedgerRecord, LedgerTable } from '../core/ledger-records.ts'
 import type { KeptMessage } from './mqtt-retained-journal.ts'
 
@@ -22,11 +23,11 @@ const RAW_TABLES: ReadonlySet<LedgerTable> = new Set(['body', 'result'])
 const RETAINED_TABLE = 'retained'
 
 export class LedgerStore {
-  readonly #database: Database
+  readonly #database: Tables
   readonly #retained: Table<string>
   readonly #tables: Record<LedgerTable, Table<string | number>>
 
-  private constructor(database: Database, tables: readonly LedgerTable[]) {
+  constructor(database: Tables, tables: readonly LedgerTable[]) {
     this.#database = database
     this.#retained = database.table<string>(RETAINED_TABLE, 'ordered-binary')
     this.#tables = Object.fromEntries(
@@ -86,7 +87,7 @@ export class LedgerStore {
   }
 
   result(task: string): Uint8Array | undefined {
-    return this.#database.read(() => this.#tables.result.get(task))
+    return this.#database.read(() => this.#tables.result.getBinary(task))
   }
 
   /** Retained messages, by topic. */

@@ -4,7 +4,7 @@
  * with the next write of anything, which saves a flush; until then a restart only sends them again.
  */
 import type { Answer } from '../../shared/protocol/messages.ts'
-import type { Table } from '../../shared/runtime/lmdb.ts'
+import type { Table } from '../../shared/runtime/tables.ts'
 import { openRecord, sealRecord } from './sealed-record.ts'
 
 export interface AnswerTableOptions {

@@ -7,7 +7,7 @@
 import type { Entry } from '../../shared/protocol/messages.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
-import { Pace } from './pace.ts'
+import type { Pace } from './pace.ts'
 import type { PageArena } from './page-arena.ts'
 import type { SliceStore } from './slice-store.ts'
 import { type CheckedEntry, checkEntry, WriteBatch } from './write-batch.ts'
@@ -60,13 +60,13 @@ export class ApplyRun {
 
   /** Two arenas, for this run alone until it has ended. */
   constructor(
-    options: { bytesMax: number; sliceMs: number },
+    options: { bytesMax: number; pace: Pace },
     store: SliceStore,
     arenas: readonly [PageArena, PageArena],
   ) {
     this.#bytesMax = options.bytesMax
     this.#arenas = [...arenas]
-    this.#pace = new Pace(options.sliceMs)
+    this.#pace = options.pace
     this.#store = store
     this.#position = store.mark.position
   }

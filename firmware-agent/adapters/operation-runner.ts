@@ -7,6 +7,7 @@ import { assert } from '../../shared/core/assert.ts'
 import { DIGEST_BYTES } from '../../shared/core/hash.ts'
 import type { TilePage } from '../../shared/grid/tile-page.ts'
 import type { Answer, Copy, Entry, Read } from '../../shared/protocol/messages.ts'
+import { type Clock, SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import type { IncomingPage } from '../core/effects.ts'
 import type { ExaminedPage } from '../core/events.ts'
@@ -48,6 +49,7 @@ const ARENA_BYTES_KEPT = 1.5 * TRANSACTION_BYTES_MAX
 
 export class OperationRunner {
   readonly #store: SliceStore
+  readonly #clock: Clock
   readonly #sliceMs: number
   readonly #transactionBytesMax: number
   readonly #arenas = [new PageArena(), new PageArena()] as const
@@ -56,8 +58,9 @@ export class OperationRunner {
   #isRunning = false
   #jobs = 0
 
-  constructor(options: OperationRunnerOptions, store: SliceStore) {
+  constructor(options: OperationRunnerOptions, store: SliceStore, clock: Clock = SYSTEM_CLOCK) {
     this.#store = store
+    this.#clock = clock
     this.#sliceMs = options.sliceMs ?? SLICE_MS
     this.#transactionBytesMax = options.transactionBytesMax ?? TRANSACTION_BYTES_MAX
   }
@@ -130,7 +133,7 @@ export class OperationRunner {
   /** What the pages of these tiles are; damaged ones count as not held from then on. */
   async examine(tiles: Uint32Array): Promise<ExaminedPage[]> {
     return await this.exclusively(async () => {
-      const pace = new Pace(this.#sliceMs)
+      const pace = this.#newPace()
       const examined: ExaminedPage[] = []
       const damaged: number[] = []
       // Nothing is applied meanwhile. This goes on all the time: fresh memory for each page would pile up.
@@ -179,6 +182,10 @@ export class OperationRunner {
     })
   }
 
+  #newPace(): Pace {
+    return new Pace(this.#sliceMs, this.#clock)
+  }
+
   #enqueue(job: Job): void {
     this.#queue.push(job)
     this.#jobs += 1
@@ -189,7 +196,7 @@ export class OperationRunner {
     this.#isRunning = true
     for (let job = this.#queue[0]; job !== undefined; job = this.#queue[0]) {
       if (job.kind === 'apply') {
-        const options = { bytesMax: this.#transactionBytesMax, sliceMs: this.#sliceMs }
+        const options = { bytesMax: this.#transactionBytesMax, pace: this.#newPace() }
         await new ApplyRun(options, this.#store, this.#arenas).run(() => this.#nextApply())
         for (const arena of this.#arenas) arena.shrink(ARENA_BYTES_KEPT)
       } else {
@@ -211,11 +218,11 @@ export class OperationRunner {
   async #answer(job: ReadJob): Promise<void> {
     const { task, part, attempt } = job.read
     const { position, seq } = this.#store.mark
-    const startMs = performance.now()
+    const startMs = this.#clock.monotonicMs
     this.#runningRead = job
     const outcome = await this.#valueOrError(job)
     this.#runningRead = undefined
-    const ms = Math.round((performance.now() - startMs) * 1000) / 1000
+    const ms = Math.round((this.#clock.monotonicMs - startMs) * 1000) / 1000
     const head = { t: 'answer', task, part, attempt, position, seq, ms } as const
     job.settle(job.isCancelled ? undefined : { ...head, ...outcome })
   }
@@ -223,7 +230,7 @@ export class OperationRunner {
   async #valueOrError(job: ReadJob): Promise<Pick<Answer, 'value' | 'error'>> {
     if (job.isCancelled) return {}
     try {
-      const pace = new Pace(this.#sliceMs)
+      const pace = this.#newPace()
       const value = await runRead(job.read, this.#store, pace, () => job.isCancelled)
       return value === undefined ? {} : { value }
     } catch (error) {

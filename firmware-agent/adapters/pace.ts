@@ -1,22 +1,24 @@
 /** Cuts long computing into slices, so that messages are taken and sent between them. */
-import { setImmediate } from 'node:timers/promises'
+import type { Clock } from '../../shared/runtime/clock.ts'
 
 export class Pace {
   readonly #sliceMs: number
+  readonly #clock: Clock
   #endMs: number
 
-  constructor(sliceMs: number) {
+  constructor(sliceMs: number, clock: Clock) {
     this.#sliceMs = sliceMs
-    this.#endMs = performance.now() + sliceMs
+    this.#clock = clock
+    this.#endMs = clock.monotonicMs + sliceMs
   }
 
   /** Whether the slice is used up and `rest` is due. */
   get isDue(): boolean {
-    return performance.now() >= this.#endMs
+    return this.#clock.monotonicMs >= this.#endMs
   }
 
   async rest(): Promise<void> {
-    await setImmediate()
-    this.#endMs = performance.now() + this.#sliceMs
+    await this.#clock.turn()
+    this.#endMs = this.#clock.monotonicMs + this.#sliceMs
   }
 }

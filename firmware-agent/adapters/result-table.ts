@@ -2,7 +2,7 @@
  * Results of entries that the gateway has not confirmed, on disk by position. Those that it has leave the
  * disk with the next write of anything, as answers do.
  */
-import type { Table } from '../../shared/runtime/lmdb.ts'
+import type { Table } from '../../shared/runtime/tables.ts'
 import type { PartResult } from '../core/events.ts'
 import { bytesOfNumber, numberOf } from './slice-records.ts'
 

@@ -1,8 +1,19 @@
 /** The small records of a slice's store, each under its name and behind its own digest. */
-import type { Database, Table } from '../../shared/runtime/lmdb.ts'
+import type { Table, Tables } from '../../shared/runtime/tables.ts'
 import { openRecord } from './sealed-record.ts'
 
-export function metaTable(database: Database): Table<string> {
+export interface SliceStats {
+  readonly tiles: number
+  readonly lsus: number
+  readonly storeBytes: number
+  /** Written to the disk since the store was made, about. */
+  readonly writtenBytesTotal: number
+  readonly outboxRecords: number
+  readonly outboxBytes: number
+  readonly answersShed: number
+}
+
+export function metaTable(database: Tables): Table<string> {
   return database.table<string>('meta', 'ordered-binary')
 }
 

@@ -10,23 +10,21 @@ import { createLayout } from '../../shared/grid/page-layout.ts'
 import { TilePage } from '../../shared/grid/tile-page.ts'
 import type { Answer, GridShape } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
+import { type Clock, SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
-import {
-  type Database,
-  openDatabase,
-  setAsideDatabase,
-  type Table,
-} from '../../shared/runtime/lmdb.ts'
+import { openDatabase, setAsideDatabase } from '../../shared/runtime/lmdb.ts'
 import type { OnLook } from '../../shared/runtime/store-look.ts'
+import type { Table, Tables } from '../../shared/runtime/tables.ts'
 import type { IncomingPage } from '../core/effects.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
+import type { StoredState } from '../core/stored-state.ts'
 import { type AnswerName, AnswerTable } from './answer-table.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
 import { ResultTable } from './result-table.ts'
 import { sealRecord } from './sealed-record.ts'
 import { brokenAfter, NO_TILES, type SliceCommit } from './slice-commit.ts'
 import { SliceGrid } from './slice-grid.ts'
-import { metaTable, readRecord, recordsAreSound } from './slice-records.ts'
+import { metaTable, readRecord, recordsAreSound, type SliceStats } from './slice-records.ts'
 import { isSoundPage, type StagedName, StagedPages } from './staged-pages.ts'
 import {
   diskBytesOf,
@@ -50,17 +48,6 @@ export interface SliceIdentity {
   readonly grid: GridShape | null
 }
 
-export interface SliceStats {
-  readonly tiles: number
-  readonly lsus: number
-  readonly storeBytes: number
-  /** Written to the disk since the store was made, about. */
-  readonly writtenBytesTotal: number
-  readonly outboxRecords: number
-  readonly outboxBytes: number
-  readonly answersShed: number
-}
-
 const MIB = 1024 * 1024
 const OUTBOX_RECORDS_MAX = 4096
 const BROKEN_KEPT = 2
@@ -68,7 +55,7 @@ const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
 
 export class SliceStore {
   readonly #random: Random
-  readonly #database: Database
+  readonly #database: Tables
   readonly #tiles: Table<number>
   readonly #results: ResultTable
   readonly #meta: Table<string>
@@ -101,15 +88,24 @@ export class SliceStore {
       onLook: options.onLook,
     }
     let database = await openDatabase(directory, lmdb, onFatal)
-    let meta = metaTable(database)
     let { setAside } = database
-    if (!recordsAreSound(meta)) {
+    if (!recordsAreSound(metaTable(database))) {
       await database.close()
       setAside = setAsideDatabase(directory, BROKEN_KEPT)
       database = await openDatabase(directory, lmdb, onFatal)
-      meta = metaTable(database)
     }
-    const store = new SliceStore(options, random, database, meta, setAside)
+    return await SliceStore.over(options, random, database, SYSTEM_CLOCK, setAside)
+  }
+
+  /** The store that lies in `database`, at another start. */
+  static async over(
+    options: SliceStoreOptions,
+    random: Random,
+    database: Tables,
+    clock: Clock,
+    setAside?: string,
+  ): Promise<SliceStore> {
+    const store = new SliceStore(options, random, database, clock, setAside)
     await store.#writeIdentity(store.#identity)
     return store
   }
@@ -117,17 +113,17 @@ export class SliceStore {
   private constructor(
     options: SliceStoreOptions,
     random: Random,
-    database: Database,
-    meta: Table<string>,
+    database: Tables,
+    clock: Clock,
     setAside: string | undefined,
   ) {
     this.#random = random
     this.#database = database
     this.setAside = setAside
     this.#tiles = database.table<number>('tiles', 'uint32')
-    this.#room = new StoreRoom(options, database, () => database.leavesOf(this.#tiles))
+    this.#room = new StoreRoom(options, database, () => database.leavesOf(this.#tiles), clock)
     this.#results = new ResultTable(database.table<number>('results', 'ordered-binary'))
-    this.#meta = meta
+    this.#meta = metaTable(database)
     this.#answers = new AnswerTable(
       { bytesMax: options.outboxBytesMax, recordsMax: OUTBOX_RECORDS_MAX },
       database.table<number>('answers', 'ordered-binary'),
@@ -145,6 +141,18 @@ export class SliceStore {
     for (const tile of this.#tiles.getKeys()) this.#hold(tile)
   }
 
+  /** What the core begins with. */
+  get stored(): StoredState {
+    return {
+      ...this.#identity,
+      mark: this.#mark,
+      results: this.results(),
+      answers: this.answers(),
+      broken: [...this.#broken],
+      timeFloorMs: this.#timeFloorMs,
+    }
+  }
+
   get identity(): SliceIdentity {
     return this.#identity
   }
@@ -158,8 +166,8 @@ export class SliceStore {
     return this.#grid
   }
 
-  /** The last wall time that was stored, Unix ms, or 0. A damaged one is no reason to give up the rest. */
-  get timeFloorMs(): number {
+  /** The last wall time that was stored. A damaged one is no reason to give up the rest. */
+  get #timeFloorMs(): number {
     return readRecord<number>(this.#meta, 'time') ?? 0
   }
 

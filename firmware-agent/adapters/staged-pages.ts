@@ -5,7 +5,7 @@
 import { equalBytes } from '../../shared/core/hash.ts'
 import type { PageLayout } from '../../shared/grid/page-layout.ts'
 import { TilePage } from '../../shared/grid/tile-page.ts'
-import type { Table } from '../../shared/runtime/lmdb.ts'
+import type { Table } from '../../shared/runtime/tables.ts'
 import type { IncomingPage } from '../core/effects.ts'
 import type { SliceGrid } from './slice-grid.ts'
 

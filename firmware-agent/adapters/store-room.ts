@@ -3,14 +3,14 @@
  * asked before a write, since LMDB cannot take back what does not fit. LMDB never writes over a page: a
  * tile that is rewritten needs new ones first, and so what is new leaves room for that.
  */
-import { statfsSync } from 'node:fs'
 import {
   ENTRY_PAGE_BYTES_MAX,
   PART_BYTES_MAX,
   TILE_ID_BYTES,
 } from '../../shared/operations/operation.ts'
+import type { Clock } from '../../shared/runtime/clock.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
-import type { Database } from '../../shared/runtime/lmdb.ts'
+import type { Tables } from '../../shared/runtime/tables.ts'
 
 export interface StoreRoomOptions {
   /** The file of the slice stays below this, bytes. */
@@ -47,11 +47,12 @@ export function diskBytesOf(bytes: number): number {
 
 export class StoreRoom {
   readonly #options: Required<StoreRoomOptions>
-  readonly #database: Database
+  readonly #database: Tables
   /** Of the table that holds the pages of tiles. */
   readonly #leaves: () => number
   /** Of a whole tile; 0 while there is no grid. */
   #tileBytes = 0
+  readonly #clock: Clock
   /**
    * What the last two writes freed. LMDB gives that to neither of the next two: one may still be read, and
    * one is not on the disk yet.
@@ -64,12 +65,14 @@ export class StoreRoom {
 
   constructor(
     { diskFreeBytesMin = DISK_FREE_BYTES_MIN, ...bounds }: StoreRoomOptions,
-    database: Database,
+    database: Tables,
     leaves: () => number,
+    clock: Clock,
   ) {
     this.#options = { ...bounds, diskFreeBytesMin }
     this.#database = database
     this.#leaves = leaves
+    this.#clock = clock
   }
 
   /** The grid is known: the page of a whole tile has so many bytes. */
@@ -168,10 +171,9 @@ export class StoreRoom {
   }
 
   #diskFreeBytes(): number {
-    const nowMs = performance.now()
+    const nowMs = this.#clock.monotonicMs
     if (nowMs - this.#diskFree.atMs >= DISK_CHECK_INTERVAL_MS) {
-      const { bavail, bsize } = statfsSync(this.#database.path)
-      this.#diskFree = { bytes: bavail * bsize, atMs: nowMs }
+      this.#diskFree = { bytes: this.#database.diskFreeBytes(), atMs: nowMs }
     }
     return this.#diskFree.bytes
   }

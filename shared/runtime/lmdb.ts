@@ -20,15 +20,13 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { type Key, type Database as LmdbDatabase, open, type RootDatabase } from 'lmdb'
+import { open, type RootDatabase } from 'lmdb'
 import { Waits } from '../core/waits.ts'
 import { AppError, EXIT_CONFIG, EXIT_NO_ROOM, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { flush } from './flush.ts'
 import { makeDirectory } from './make-directory.ts'
 import { DAMAGE, LOOK_KEY, type LookOptions, lookAtStore } from './store-look.ts'
-
-export type Table<K extends Key = Key> = LmdbDatabase<Uint8Array, K>
-export type KeyEncoding = 'uint32' | 'ordered-binary'
+import type { Key, KeyEncoding, Table, Tables } from './tables.ts'
 
 /** `mapSizeBytes`: address space, not a cap: lmdb-js maps anew, and keeps the old map, when the file grows. */
 export interface DatabaseOptions extends LookOptions {
@@ -118,12 +116,12 @@ export function setAsideDatabase(directory: string, kept = Number.POSITIVE_INFIN
   return target
 }
 
-export class Database {
+export class Database implements Tables {
   readonly path: string
   /** Where an unusable predecessor was moved to at this opening. */
   readonly setAside: string | undefined
   readonly #root: RootDatabase<Uint8Array, Key>
-  readonly #tables: Table[] = []
+  readonly #tables: { getStats(): object }[] = []
   readonly #file: number
   readonly #onFatal: (error: AppError) => void
   readonly #writes = new Waits()
@@ -144,7 +142,7 @@ export class Database {
 
   table<K extends Key>(name: string, keyEncoding: KeyEncoding): Table<K> {
     const table = this.#root.openDB<Uint8Array, K>({ name, keyEncoding, encoding: 'binary' })
-    this.#tables.push(table as unknown as Table)
+    this.#tables.push(table)
     return table
   }
 
@@ -193,7 +191,7 @@ export class Database {
 
   /** Pages of a table that hold its records. */
   leavesOf<K extends Key>(table: Table<K>): number {
-    return (table.getStats() as Stats).treeLeafPageCount
+    return (table as Table<K> & { getStats(): Stats }).getStats().treeLeafPageCount
   }
 
   /** Bytes inside the file that hold nothing now and are used before it grows. */
@@ -208,6 +206,12 @@ export class Database {
       .reduce((sum, pages) => sum + pages, 0)
     const metaPages = 2
     return Math.max(0, root.lastPageNumber + 1 - metaPages - used) * root.pageSize
+  }
+
+  /** What is free on the disk that the file lies on. */
+  diskFreeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.path)
+    return bavail * bsize
   }
 
   /** Waits for what is being written. Afterwards the process may end. */

@@ -3,6 +3,7 @@ import { Coordinator, newIdentity } from '../../broker/core/coordinator.ts'
 import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import { GatewayDriver, type GatewayPorts } from '../../broker/driver.ts'
 import { Random } from '../../shared/core/random.ts'
+import { SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import { BENCH_OPTIONS } from '../support/gateway-bench.ts'
 
 t.test('one step may have more records than a call has room for arguments', async (t) => {
@@ -18,7 +19,7 @@ t.test('one step may have more records than a call has room for arguments', asyn
     probe: ignore,
     publish: ignore,
     notice: ignore,
-    now: () => ({ monotonicMs: 0, wallMs: 0 }),
+    clock: SYSTEM_CLOCK,
   }
   const coordinator = new Coordinator(
     BENCH_OPTIONS,

@@ -6,6 +6,7 @@ import { SliceStore } from '../../firmware-agent/adapters/slice-store.ts'
 import { AgentDriver } from '../../firmware-agent/driver.ts'
 import { Random } from '../../shared/core/random.ts'
 import { encodeMessage } from '../../shared/protocol/messages.ts'
+import { SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import { AgentBench, GRID, HEARTBEAT_MS, readOf, SESSION } from '../support/agent-bench.ts'
 import { eventually } from '../support/processes.ts'
@@ -28,7 +29,7 @@ t.test('unconfirmed answers share a transaction, which nothing waits for', async
   const driver = new AgentDriver(
     { node: 'a' as never, topicBase: 'obelisk/v1' },
     agent,
-    { store, metrics, runner: new OperationRunner({}, store), log: silent },
+    { clock: SYSTEM_CLOCK, store, metrics, runner: new OperationRunner({}, store), log: silent },
     {
       ready() {},
       link() {},

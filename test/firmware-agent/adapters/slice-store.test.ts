@@ -327,17 +327,17 @@ t.test(
   async (t) => {
     const directory = join(t.testdir(), 'store')
     const first = await open(t, directory)
-    t.equal(first.timeFloorMs, 0)
+    t.equal(first.stored.timeFloorMs, 0)
     await first.keepTime()
-    t.equal(first.timeFloorMs, 0, 'nobody told it')
+    t.equal(first.stored.timeFloorMs, 0, 'nobody told it')
     first.stampWith(() => 1.7e12)
     await first.adopt('ledger', GRID)
-    t.equal(first.timeFloorMs, 1.7e12, 'with what is written anyway')
+    t.equal(first.stored.timeFloorMs, 1.7e12, 'with what is written anyway')
     first.stampWith(() => 1.8e12)
     await first.keepTime()
     await first.wipe()
     await first.close()
-    t.equal((await open(t, directory)).timeFloorMs, 1.8e12)
+    t.equal((await open(t, directory)).stored.timeFloorMs, 1.8e12)
   },
 )
 
