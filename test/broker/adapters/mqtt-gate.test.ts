@@ -272,7 +272,9 @@ t.test('what follows a CONNECT waits for its CONNACK', async (t) => {
   t.teardown(() => client.end())
   client.send(connectPacket(), publishPacket('a', '1'), publishPacket('a', '2'))
   await until(() => gate.passed.length === 3)
-  t.same(gate.reads, [[1], [3, 3]])
+  t.same(gate.reads[0], [1], 'alone')
+  // On a busy machine what follows may come in two turns.
+  t.same(gate.reads.flat(), [1, 3, 3])
 })
 
 t.test('a SUBSCRIBE goes alone, and what follows waits for its SUBACK', async (t) => {
@@ -284,7 +286,7 @@ t.test('a SUBSCRIBE goes alone, and what follows waits for its SUBACK', async (t
   t.same(gate.reads, [[1], [3], [8]])
   gate.gates[0]!.write(SUBACK)
   await until(() => gate.passed.length === 5)
-  t.same(gate.reads.at(-1), [3, 12])
+  t.same(gate.reads.slice(3).flat(), [3, 12])
 })
 
 t.test(
