@@ -308,6 +308,16 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a late node of a lost ledger does not raise the sequence',
+    edits: [
+      {
+        file: 'broker/core/recovery.ts',
+        from: 'this.#raiseSequence([inventory])',
+        to: '',
+      },
+    ],
+  },
+  {
     name: 'nothing is sent again',
     edits: [
       {

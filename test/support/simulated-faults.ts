@@ -37,6 +37,8 @@ export class SimulatedFaults {
   readonly #drained = new Set<string>()
   readonly #everDrained = new Set<string>()
   readonly #images = new Map<string, unknown>()
+  /** Nodes that nobody starts. */
+  readonly #away = new Set<string>()
   #isOver = false
 
   constructor(options: FaultOptions, fleet: SimulatedFleet, random: Random) {
@@ -112,6 +114,17 @@ export class SimulatedFaults {
     await clock.run(clock.nowMs + REST_CHECK_MS)
   }
 
+  /** Takes a node down until it is brought back. */
+  takeAway(node: SimulatedNode): void {
+    this.#away.add(node.id)
+    node.crash()
+  }
+
+  bringBack(node: SimulatedNode): void {
+    this.#away.delete(node.id)
+    if (!node.isUp) node.start()
+  }
+
   strikes(process: string): boolean {
     const left = this.#strikes.get(process)
     if (left === undefined) return false
@@ -141,7 +154,7 @@ export class SimulatedFaults {
       return
     }
     const node = nodes.find(({ id }) => id === process)!
-    if (!node.isUp) node.start()
+    if (!node.isUp && !this.#away.has(process)) node.start()
   }
 
   /** Also when the faults are over, since something may have to come back up. */

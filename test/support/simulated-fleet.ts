@@ -5,7 +5,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import { type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
 import type { GatewayEffect, GatewayNotice } from '../../broker/core/effects.ts'
-import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
@@ -24,6 +23,7 @@ import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { REST_CHECK_MS, SimulatedFaults } from './simulated-faults.ts'
 import { type GatewayWitness, SimulatedGateway } from './simulated-gateway.ts'
+import { RebuiltLedger } from './rebuilt-ledger.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { type NodeWitness, SimulatedNode } from './simulated-node.ts'
 import { SliceCard } from './slice-card.ts'
@@ -61,6 +61,7 @@ export class SimulatedFleet {
   readonly #clients: SimulatedClients
   readonly #faults: SimulatedFaults
   readonly #losesLedger: boolean
+  readonly #rebuild: RebuiltLedger
   /** What cards that are gone had on them, by node: `at` by tile. */
   readonly #lostCards: { readonly node: string; readonly pages: ReadonlyMap<number, number> }[] = []
   readonly #restored = new Map<string, string>()
@@ -81,7 +82,11 @@ export class SimulatedFleet {
     this.#model = new GridModel(grid)
     this.#stories = new TaskStories(grid)
     this.#checkers = new Checkers(
-      { minInSync: this.#options.minInSync, count: (what) => this.count(what) },
+      {
+        minInSync: this.#options.minInSync,
+        isRaised: () => this.#rebuild.mayRaise,
+        count: (what) => this.count(what),
+      },
       this.#model,
       this.#stories,
       { countCopies: (tile, seq) => this.#countCopies(tile, seq) },
@@ -126,6 +131,7 @@ export class SimulatedFleet {
       losesCards: this.#options.minInSync === 1 && random.unit() < 0.6,
     }
     this.#faults = new SimulatedFaults(faults, this, fork())
+    this.#rebuild = new RebuiltLedger(this, this.#faults, this.#checkers, this.#model)
     this.#losesLedger = shape === SMALL && random.unit() < 0.2
   }
 
@@ -168,25 +174,10 @@ export class SimulatedFleet {
     this.gateway.crash()
     this.ledger.disk.replace()
     this.#handOffs.forget()
-    this.gateway.recoverNodes = this.nodes.length
+    this.gateway.recoverNodes = this.#rebuild.begin(this.#random)
     this.gateway.start()
     this.#clients.keepSubmitting(TASK_EVERY_MS, this.clock.nowMs + 6000)
     await this.clock.run(this.clock.nowMs + 6000)
-  }
-
-  /** What no node has is lost; what was shown as done is on some node. */
-  #recovered(): void {
-    const { geometry } = this.#model.grid
-    for (let tile = 0; tile < geometry.tiles; tile++) {
-      const at = Math.max(...this.nodes.map(({ card }) => card.at(tile)))
-      const done = this.#checkers.lastDone[tile]!
-      if (at < done) violated(`tile ${tile} is recovered at ${at}, ${done} was shown as done`)
-      this.#model.truncate(tile, at)
-    }
-    const { seq } = this.ledger.get<IdentityRecord>('meta', 'identity')!
-    this.#model.sequences.splice(this.#model.sequences.findLastIndex((one) => one <= seq) + 1)
-    if (seq > this.#model.lastSeq) this.#model.sequences.push(seq)
-    this.clock.after(1, () => this.gateway.recreate())
   }
 
   /** Of everything that processes did, in order. */
@@ -392,7 +383,7 @@ export class SimulatedFleet {
       if (!REFUSALS_EXPECTED.includes(reason)) violated(`refused as ${reason}: ${message}`)
       this.count(reason)
     }
-    if (code === 'recovered') this.#recovered()
+    this.#rebuild.noticed(code, String(fields?.node))
     if (PATHS.includes(code)) this.count(code)
     if (code.startsWith('doubt-')) this.count(`${code}-${fields?.reason}`)
     if (code === 'node-dead') {
