@@ -11,6 +11,7 @@ export const MUST_HAPPEN: readonly string[] = [
     'freeze',
     'slow',
     'full-disk',
+    'full-disk-for-good',
     'shed',
   ],
   ...[

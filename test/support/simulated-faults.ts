@@ -237,6 +237,8 @@ export class SimulatedFaults {
   #fillDisk(node: SimulatedNode): string | undefined {
     if (!node.isUp || node.card.disk.isFull) return undefined
     node.card.disk.isFull = true
+    // Nobody makes room, at times, until all is over.
+    if (this.#random.unit() < 0.3) return 'full-disk-for-good'
     this.#later(200, 3000, () => {
       if (node.card.disk.isFull) this.#makeRoom(node)
     })

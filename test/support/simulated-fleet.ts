@@ -23,6 +23,7 @@ import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { REST_CHECK_MS, SimulatedFaults } from './simulated-faults.ts'
 import { type GatewayWitness, SimulatedGateway } from './simulated-gateway.ts'
+import { MoveWatch } from './move-watch.ts'
 import { RebuiltLedger } from './rebuilt-ledger.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { type NodeWitness, SimulatedNode } from './simulated-node.ts'
@@ -36,6 +37,7 @@ const REST_MS = 45_000
 /** The longest deadline of a task. */
 const DEADLINE_MS_MAX = 20_000
 const TASK_EVERY_MS = 180
+const MOVES_LOOK_MS = 500
 
 /** What is nothing at rest. */
 const QUIET = ['writesWaiting', 'writesInLog', 'readsOpen', 'openBytes', 'logBytes', 'movesOpen']
@@ -62,6 +64,7 @@ export class SimulatedFleet {
   readonly #faults: SimulatedFaults
   readonly #losesLedger: boolean
   readonly #rebuild: RebuiltLedger
+  readonly #moves: MoveWatch
   /** What cards that are gone had on them, by node: `at` by tile. */
   readonly #lostCards: { readonly node: string; readonly pages: ReadonlyMap<number, number> }[] = []
   readonly #restored = new Map<string, string>()
@@ -131,6 +134,7 @@ export class SimulatedFleet {
       losesCards: this.#options.minInSync === 1 && random.unit() < 0.6,
     }
     this.#faults = new SimulatedFaults(faults, this, fork())
+    this.#moves = new MoveWatch(this.gateway, this.#options.moveDeadlineMs)
     this.#rebuild = new RebuiltLedger(this, this.#faults, this.#checkers, this.#model)
     this.#losesLedger = shape === SMALL && random.unit() < 0.2
   }
@@ -147,6 +151,7 @@ export class SimulatedFleet {
     }
     this.clock.at(50, () => this.#clients.keepSubmitting(TASK_EVERY_MS, FAULTS_MS))
     this.clock.at(500, () => this.#faults.begin())
+    if (this.#shape === SMALL) this.#watchMoves()
     await this.clock.run(FAULTS_MS)
     this.#faults.end()
     if (this.#losesLedger) await this.#loseLedger()
@@ -163,6 +168,13 @@ export class SimulatedFleet {
     if (this.nodes.length > this.#options.replicas) await this.#faults.drainOne(REST_MS)
     const used = this.#nodesUsed.size
     if (used < this.#shape.nodesUsedMin) violated(`only ${used} nodes ever held a written tile`)
+  }
+
+  #watchMoves(): void {
+    this.clock.after(MOVES_LOOK_MS, () => {
+      this.#moves.look()
+      this.#watchMoves()
+    })
   }
 
   /** The gateway's disk is gone, in the middle of everything; a new ledger is built from the nodes. */
