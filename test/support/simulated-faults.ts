@@ -13,6 +13,9 @@ import { violated } from './violation.ts'
 /** How often it is looked whether all is at rest, and how long what just happened may have an effect. */
 export const REST_CHECK_MS = 250
 
+/** Two stops for a full disk, one after the other, and a look. */
+const BACK_OFF_MS = 110_000
+
 export interface FaultOptions {
   /** Mean time between two faults. */
   readonly everyMs: number
@@ -40,6 +43,8 @@ export class SimulatedFaults {
   /** Nodes that nobody starts. */
   readonly #away = new Set<string>()
   #isOver = false
+  /** How long a node may wait before it goes on by itself. */
+  backOffMs = 0
 
   constructor(options: FaultOptions, fleet: SimulatedFleet, random: Random) {
     this.#options = options
@@ -245,9 +250,14 @@ export class SimulatedFaults {
     return 'full-disk'
   }
 
-  /** An operator does, and starts the service again. */
+  /** An operator does; the node goes on by itself, if nobody starts it again. */
   #makeRoom(node: SimulatedNode): void {
     node.card.disk.isFull = false
+    if (this.#random.unit() < 0.5) {
+      this.#fleet.count('room-by-itself')
+      this.backOffMs = BACK_OFF_MS
+      return
+    }
     node.crash()
     node.start()
   }

@@ -18,13 +18,13 @@ import { GridModel } from './grid-model.ts'
 import { HandOffChecker } from './hand-off-checker.ts'
 import { FLUSH_MS_MAX, HeardTimes } from './heard-times.ts'
 import { LedgerDisk } from './ledger-disk.ts'
+import { MoveWatch } from './move-watch.ts'
 import { type Programs, SHIPPED } from './programs.ts'
+import { RebuiltLedger } from './rebuilt-ledger.ts'
 import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { REST_CHECK_MS, SimulatedFaults } from './simulated-faults.ts'
 import { type GatewayWitness, SimulatedGateway } from './simulated-gateway.ts'
-import { MoveWatch } from './move-watch.ts'
-import { RebuiltLedger } from './rebuilt-ledger.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { type NodeWitness, SimulatedNode } from './simulated-node.ts'
 import { SliceCard } from './slice-card.ts'
@@ -155,12 +155,13 @@ export class SimulatedFleet {
     await this.clock.run(FAULTS_MS)
     this.#faults.end()
     if (this.#losesLedger) await this.#loseLedger()
-    const restMs = this.clock.nowMs + REST_MS
+    const withinMs = REST_MS + this.#faults.backOffMs
+    const restMs = this.clock.nowMs + withinMs
     while (this.clock.nowMs < restMs && this.#unrest() !== undefined) {
       await this.clock.run(this.clock.nowMs + REST_CHECK_MS)
     }
     const unrest = this.#unrest()
-    if (unrest !== undefined) violated(`no rest ${REST_MS} ms after the last fault: ${unrest}`)
+    if (unrest !== undefined) violated(`no rest ${withinMs} ms after the last fault: ${unrest}`)
     // What was forgotten and comes late, as a deadline of something that has ended, comes now.
     await this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
     this.#checkers.finished()
