@@ -247,13 +247,10 @@ export class BoundedPersistence {
 
   async storeRetained(packet: StoredPacket): Promise<void> {
     const { topic, payload, qos } = packet
-    if (this.#source?.owns(topic)) return
-    const isStored = this.#retained.store({
-      topic,
-      payload,
-      qos,
-      isForeign: this.#isForeign(topic),
-    })
+    // Foreign ones were stored when they came (mqtt-publishes.ts): once more now, after the flush that they
+    // waited for, they would undo what came for their topic meanwhile, also on the disk.
+    if (this.#source?.owns(topic) || this.#isForeign(topic)) return
+    const isStored = this.#retained.store({ topic, payload, qos, isForeign: false })
     if (!isStored) this.#onDrop('retained-full')
   }
 

@@ -80,8 +80,8 @@ export class Publishes {
   }
 
   /**
-   * It is retained from now on, and in the order in which it reaches the subscribers: it is stored
-   * once more then. At QoS 1 and 2 both wait until it is on disk.
+   * It is retained from now on, in the order in which it came. At QoS 1 and 2 it reaches subscribers once it
+   * is on disk.
    */
   #retain(
     client: Client,
