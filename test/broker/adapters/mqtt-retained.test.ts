@@ -100,6 +100,22 @@ t.test(
   },
 )
 
+t.test('a message that waited for its flush undoes nothing that came meanwhile', async (t) => {
+  const ledger = await ledgerOf(t, t.testdir())
+  const { raw, broker } = await brokerBench(t, { retainedLedger: ledger })
+  const client = await raw()
+  const letGo = ledger.holdBack()
+  client.send(publishPacket('a', 'on', { qos: 1, id: 1, flags: 1 }))
+  await client.ping()
+  client.send(publishPacket('a', '', { qos: 1, id: 2, flags: 1 }))
+  await client.ping()
+  letGo()
+  await until(() => client.received.length === 2)
+  t.same(ledger.kept(), [], 'what was acknowledged is on disk')
+  await broker.close()
+  t.same(ledger.writes, [['a on'], ['a cleared']], 'once each')
+})
+
 t.test(
   'what is retained is there again, with what it was sent at, and no more than fits',
   async (t) => {
