@@ -67,13 +67,11 @@ t.test('every fault and path was met', async (t) => {
 })
 
 t.test('the same seed gives the same run', async (t) => {
-  const fingerprints: string[] = []
-  for (const seed of [1, 1, 2]) {
+  const [first, second, other] = [1, 1, 2].map((seed) => {
     const fleet = new SimulatedFleet(seed)
-    await fleet.run()
-    fingerprints.push(fleet.fingerprint)
-  }
-  const [first, second, other] = fingerprints
+    fleet.run()
+    return fleet.fingerprint
+  })
   t.equal(first, second)
   t.not(first, other)
 })
