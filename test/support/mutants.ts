@@ -90,8 +90,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a sequenced write can be cancelled',
     edit: {
       file: 'broker/core/writes.ts',
-      from: 'return this.#waiting.delete(task)',
-      to: 'return this.#waiting.delete(task) || true',
+      from: 'return isWaiting\n',
+      to: 'return isWaiting || true\n',
     },
   },
   {
@@ -155,7 +155,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'the log is freed on death',
     edit: {
       file: 'broker/core/rebalancer.ts',
-      from: 'if (holding.has(member.index) || member.isClosed) continue',
+      from: 'if (holding.has(member.index)) continue',
       to: 'if (member.isClosed) continue',
     },
   },
@@ -203,8 +203,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a new ledger begins its sequences anew',
     edit: {
       file: 'broker/core/recovery.ts',
-      from: 'context.changeIdentity({ seq, isRecovering',
-      to: 'context.changeIdentity({ isRecovering',
+      from: 'this.#raiseSequence(filled)',
+      to: '',
     },
   },
   {

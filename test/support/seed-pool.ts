@@ -10,7 +10,8 @@ const YOUNG = '--max-semi-space-size=64'
 
 /**
  * Takes ranges from `next` until there are none left, and tells `done` of each. A worker that dies,
- * of its memory for one, is a failure of the first seed of its range. One process is this one.
+ * of its memory for one, is a failure of the first seed of its range, and another takes its place. One
+ * process is this one.
  */
 export async function runInPool(
   processes: number,
@@ -23,18 +24,21 @@ export async function runInPool(
   }
   await Promise.all(
     Array.from({ length: processes }, async () => {
-      const worker = fork(WORKER, { execArgv: [YOUNG, TYPESCRIPT] })
+      let worker = start()
       try {
         for (let range = next(); range !== undefined; range = next()) {
-          const report = await ask(worker, range)
-          done(range, report)
-          if (!worker.connected) return
+          if (!worker.connected) worker = start()
+          done(range, await ask(worker, range))
         }
       } finally {
         worker.kill()
       }
     }),
   )
+}
+
+function start(): ChildProcess {
+  return fork(WORKER, { execArgv: [YOUNG, TYPESCRIPT] })
 }
 
 async function ask(worker: ChildProcess, range: SeedRange): Promise<SeedReport> {
