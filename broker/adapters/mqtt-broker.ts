@@ -8,8 +8,9 @@ import { buildTopic, isBelowBase, TOPIC_BASE_DEFAULT } from '../../shared/protoc
 import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId } from '../core/events.ts'
-import { encodePublish } from './mqtt-connection.ts'
+import { type Connection, encodePublish } from './mqtt-connection.ts'
 import { Connections } from './mqtt-connections.ts'
+import { Delivery } from './mqtt-delivery.ts'
 import { type BrokerCounters, figuresOf, newTraffic, Tally } from './mqtt-figures.ts'
 import { Gate, type GateOptions, type GatePort, type GateShared } from './mqtt-gate.ts'
 import { BrokerHooks, type MqttBrokerPort } from './mqtt-hooks.ts'
@@ -18,6 +19,7 @@ import { gateOptionsFor, MQTT_LIMITS, type MqttLimits } from './mqtt-options.ts'
 import { BoundedPersistence } from './mqtt-persistence.ts'
 import { type RetainedSource, RetainedStore } from './mqtt-retained.ts'
 import { RetainedJournal, type RetainedLedger } from './mqtt-retained-journal.ts'
+import { Subscribers } from './mqtt-subscribers.ts'
 import { TurnShare } from './mqtt-turn-share.ts'
 
 export type { MqttBrokerPort, Submission } from './mqtt-hooks.ts'
@@ -62,6 +64,7 @@ export class MqttBroker {
   readonly #journal: RetainedJournal | undefined
   readonly #persistence: BoundedPersistence
   readonly #connections: Connections
+  readonly #subscribers = new Subscribers<Connection>()
   readonly #hooks: BrokerHooks
   readonly #aedes: Aedes
   readonly #server: Server
@@ -120,6 +123,7 @@ export class MqttBroker {
       base,
       port,
       connections: this.#connections,
+      subscribers: this.#subscribers,
       persistence: this.#persistence,
       retained: this.#retained,
       journal: this.#journal,
@@ -293,7 +297,8 @@ export class MqttBroker {
   #createAedes(): Aedes {
     const hooks = this.#hooks
     const aedes = new Aedes({
-      // Unbounded: a message that one subscriber has not taken must not take the place of others.
+      mq: new Delivery(this.#subscribers),
+      // Listeners on a connection, twice: no bound.
       concurrency: 0,
       // The gate lets waiting publishers go and ends stalled clients long before this.
       drainTimeout: this.#limits.stallTimeoutMs * 2,
@@ -304,8 +309,13 @@ export class MqttBroker {
       persistence: this.#persistence,
       authenticate: (client, _name, _password, done) => hooks.authenticate(client, done),
       authorizePublish: (client, packet, done) => hooks.publishes.authorize(client, packet, done),
+      // Aedes would send a message for `a` at the QoS of the filter `a`, where `#` was granted more. What it
+      // grants is what was asked for.
       authorizeSubscribe: (client, subscription, done) =>
-        done(null, hooks.authorizeSubscribe(client, subscription) ? subscription : null),
+        done(
+          null,
+          hooks.authorizeSubscribe(client, subscription) ? { ...subscription, qos: 2 } : null,
+        ),
       authorizeForward: (client, packet) => hooks.authorizeForward(client, packet),
     })
     hooks.listen(aedes)

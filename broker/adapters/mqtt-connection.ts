@@ -1,11 +1,10 @@
 /** What the broker knows of one connection besides what Aedes knows. */
-import type { Client } from 'aedes'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Speaker } from './mqtt-access.ts'
+import type { DeliveringClient } from './mqtt-delivery.ts'
 import type { Gate } from './mqtt-gate.ts'
-import { filterMatches, type RetainedDelivery } from './mqtt-retained.ts'
-
-export type Qos = 0 | 1 | 2
+import type { RetainedDelivery } from './mqtt-retained.ts'
+import type { Qos } from './mqtt-subscribers.ts'
 
 /** Publishes of one client that are not to be acknowledged yet; beyond, it is not read. */
 const HELD_MAX = 1000
@@ -21,21 +20,17 @@ interface Held {
 export class Connection implements Speaker {
   readonly gate: Gate
   /** Set once Aedes has registered the client. */
-  client: Client | undefined
+  client: DeliveringClient | undefined
   node: NodeId | undefined
   isAdmitted = false
   /** The client id, if this connection uses a persistent session. */
   sessionId: string | undefined
   retained: RetainedDelivery | undefined
-  /** Aedes' number of the last message that went to this client. */
-  lastForwarded: number | undefined
   /** The start of each message to the node: all but length and payload. */
   downTopic: Buffer | undefined
   /** Resolves once Aedes has nothing more to do with the client. */
   readonly left: Promise<void>
   readonly setLeft: () => void
-  readonly #filters = new Map<string, Qos>()
-  #lowestQos: Qos | undefined
   /** Publishes in the order that they came. */
   readonly #held: Held[] = []
   #heldBytes = 0
@@ -51,43 +46,8 @@ export class Connection implements Speaker {
     this.setLeft = setLeft
   }
 
-  get filterCount(): number {
-    return this.#filters.size
-  }
-
   get isGone(): boolean {
     return this.gate.destroyed
-  }
-
-  hasFilter(filter: string): boolean {
-    return this.#filters.has(filter)
-  }
-
-  setFilter(filter: string, qos: Qos): void {
-    this.#filters.set(filter, qos)
-    this.#lowestQos = undefined
-  }
-
-  deleteFilter(filter: string): boolean {
-    this.#lowestQos = undefined
-    return this.#filters.delete(filter)
-  }
-
-  clearFilters(): void {
-    this.#filters.clear()
-    this.#lowestQos = undefined
-  }
-
-  /** The highest QoS that this client asked for on a topic, at most that of the message. */
-  qosFor(topic: string, qos: Qos): Qos {
-    this.#lowestQos ??= Math.min(2, ...this.#filters.values()) as Qos
-    if (qos <= this.#lowestQos) return qos
-    let granted: Qos | undefined
-    for (const [filter, filterQos] of this.#filters) {
-      if (granted !== undefined && filterQos <= granted) continue
-      if (filterMatches(filter, topic)) granted = filterQos
-    }
-    return granted === undefined || granted > qos ? qos : granted
   }
 
   get heldCount(): number {

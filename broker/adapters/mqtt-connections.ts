@@ -123,6 +123,11 @@ export class Connections {
     return client === null ? undefined : this.#byGate.get(client.conn as Gate)
   }
 
+  /** The gateway's own client, while it is connected. */
+  get probe(): Connection | undefined {
+    return this.#probe && this.#byGate.get(this.#probe)
+  }
+
   isProbe(connection: Connection): boolean {
     return connection.gate === this.#probe
   }

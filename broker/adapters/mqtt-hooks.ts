@@ -6,14 +6,16 @@ import { buildTopic, parseNodeClientId } from '../../shared/protocol/topics.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId, Submitter } from '../core/events.ts'
 import { levelsOf, mayReceive, maySubscribe, probeTopicOf } from './mqtt-access.ts'
-import { type Connection, encodeTopic, type Qos } from './mqtt-connection.ts'
+import { type Connection, encodeTopic } from './mqtt-connection.ts'
 import type { Connections } from './mqtt-connections.ts'
+import type { DeliveringClient } from './mqtt-delivery.ts'
 import type { Tally } from './mqtt-figures.ts'
 import type { MqttLimits } from './mqtt-options.ts'
 import type { BoundedPersistence } from './mqtt-persistence.ts'
 import { Publishes } from './mqtt-publishes.ts'
 import { RetainedDelivery, type RetainedSource, type RetainedStore } from './mqtt-retained.ts'
 import type { RetainedJournal } from './mqtt-retained-journal.ts'
+import type { Qos, Subscribers } from './mqtt-subscribers.ts'
 
 export interface Submission {
   readonly payload: Uint8Array
@@ -42,6 +44,7 @@ export interface BrokerParts {
   readonly base: string
   readonly port: MqttBrokerPort
   readonly connections: Connections
+  readonly subscribers: Subscribers<Connection>
   readonly persistence: BoundedPersistence
   readonly retained: RetainedStore
   readonly journal: RetainedJournal | undefined
@@ -63,15 +66,17 @@ type AuthenticateDone = Parameters<NonNullable<AedesOptions['authenticate']>>[3]
 export class BrokerHooks {
   readonly #parts: BrokerParts
   readonly publishes: Publishes
-  #subscriptions = 0
 
   constructor(parts: BrokerParts) {
     this.#parts = parts
     this.publishes = new Publishes(parts)
   }
 
+  /** Without that of the gateway's own client. */
   get subscriptionCount(): number {
-    return this.#subscriptions
+    const { connections, subscribers } = this.#parts
+    const { probe } = connections
+    return subscribers.count - (probe === undefined ? 0 : subscribers.filtersOf(probe).size)
   }
 
   listen(aedes: Aedes): void {
@@ -87,12 +92,12 @@ export class BrokerHooks {
     aedes.on('keepaliveTimeout', () => refused.add('keepalive-timeout'))
     aedes.on('subscribe', (subscriptions, client) => {
       const granted = subscriptions.filter(({ qos }) => (qos as number) !== 128)
-      const filters = granted.map(({ topic }) => topic)
-      this.#deliverRetained(client, filters)
+      this.#deliverRetained(client, granted)
     })
     aedes.on('unsubscribe', (filters, client) => {
       const connection = this.#parts.connections.of(client)
-      for (const filter of filters) if (connection?.deleteFilter(filter)) this.#subscriptions--
+      if (connection === undefined) return
+      for (const filter of filters) this.#parts.subscribers.delete(connection, filter)
     })
   }
 
@@ -133,7 +138,7 @@ export class BrokerHooks {
   }
 
   authorizeSubscribe(client: Client, subscription: { topic: string; qos: Qos }): boolean {
-    const { connections, limits, persistence, refused } = this.#parts
+    const { connections, limits, persistence, refused, subscribers } = this.#parts
     const connection = connections.of(client)
     const { topic, qos } = subscription
     const deny = (reason: string): false => {
@@ -142,18 +147,21 @@ export class BrokerHooks {
       return false
     }
     if (connection === undefined) return false
-    if (connections.isProbe(connection)) return topic === probeTopicOf(client.id)
+    if (connections.isProbe(connection)) {
+      if (topic !== probeTopicOf(client.id)) return false
+      subscribers.set(connection, topic, qos)
+      return true
+    }
     if (!maySubscribe(topic)) return deny('filter-reserved')
     if (topic.length > limits.filterBytesMax) return deny('filter-too-long')
     if (levelsOf(topic) > limits.topicLevelsMax) return deny('filter-too-deep')
-    if (!connection.hasFilter(topic)) {
+    const filters = subscribers.filtersOf(connection)
+    if (!filters.has(topic)) {
       const isFull =
-        connection.filterCount >= limits.filtersPerClientMax ||
-        this.#subscriptions >= limits.filtersTotalMax
+        filters.size >= limits.filtersPerClientMax || subscribers.count >= limits.filtersTotalMax
       if (isFull) return deny('filters-full')
-      this.#subscriptions++
     }
-    connection.setFilter(topic, qos)
+    subscribers.set(connection, topic, qos)
     return true
   }
 
@@ -162,15 +170,10 @@ export class BrokerHooks {
     const connection = connections.of(client)
     if (client.closed || connection === undefined) return null
     if (!mayReceive(packet.topic) && !connections.isProbe(connection)) return null
-    if (isRepetition(client, connection, packet)) return null
-    const qos = packet.qos > 0 ? connection.qosFor(packet.topic, packet.qos) : 0
-    // The packet is everybody's: others may have asked for more.
-    if (qos !== packet.qos) packet = { ...packet, qos }
-
     const { gate } = connection
     const { backlogBytes } = gate
     if (backlogBytes <= limits.backlogDropBytes) return packet
-    if (qos === 0) {
+    if (packet.qos === 0) {
       dropped.add('subscriber-backlog')
       return null
     }
@@ -190,7 +193,7 @@ export class BrokerHooks {
       setImmediate(() => unregister(aedes, client))
       return
     }
-    connection.client = client
+    connection.client = client as DeliveringClient
     ;(client as Client & { _inboundInflight: unknown })._inboundInflight = NOT_KEPT
     const node = parseNodeClientId(client.id)
     if (node === undefined) return
@@ -214,19 +217,18 @@ export class BrokerHooks {
 
   /** Gives up what the connection had a part of. */
   #forget(connection: Connection): void {
-    this.#subscriptions -= connection.filterCount
-    connection.clearFilters()
+    this.#parts.subscribers.clear(connection)
     if (connection.sessionId === undefined) return
     this.#parts.persistence.closeSession(connection.sessionId)
     connection.sessionId = undefined
   }
 
-  #deliverRetained(client: Client, filters: readonly string[]): void {
+  #deliverRetained(client: Client, granted: readonly { topic: string; qos: Qos }[]): void {
     const { connections, logger, retained, source } = this.#parts
     const connection = connections.of(client)
     if (connection === undefined) return
     connection.retained ??= new RetainedDelivery(client, retained, source, logger)
-    connection.retained.add(filters)
+    connection.retained.add(granted)
   }
 }
 
@@ -245,20 +247,6 @@ function numberFromOne(client: Client, isTaken: (id: number) => boolean): void {
       next = id
     },
   })
-}
-
-/**
- * Whether another filter of this client let the same message through just before. Aedes would take
- * any message for a repetition that a later one has overtaken, as QoS 0 overtakes QoS 1.
- */
-function isRepetition(client: Client, connection: Connection, packet: PublishPacket): boolean {
-  const { brokerId, brokerCounter = 0 } = packet as { brokerId?: string; brokerCounter?: number }
-  if (!brokerId) return false
-  const { duplicates } = client as Client & { duplicates: Record<string, number> }
-  delete duplicates[brokerId]
-  if (connection.lastForwarded === brokerCounter) return true
-  connection.lastForwarded = brokerCounter
-  return false
 }
 
 function unregister(aedes: Aedes, client: Client): void {

@@ -1,15 +1,15 @@
 /**
- * What Aedes keeps between packets, bounded. Subscriptions of persistent sessions live in Aedes'
- * in-memory persistence; what waits for an absent client, the ids of half-done QoS 2 publishes and
- * retained messages are kept here. Nothing survives the process: what must, is in the ledger.
+ * What Aedes keeps between packets, bounded: subscriptions of persistent sessions, what waits for an
+ * absent client, the ids of half-done QoS 2 publishes, retained messages. Nothing survives the process:
+ * what must, is in the ledger.
  */
 import { Readable } from 'node:stream'
-import memory from 'aedes-persistence'
 import { mayReceive } from './mqtt-access.ts'
 import type { ByteBudget } from './mqtt-limits.ts'
 import { PacketIds } from './mqtt-packet-ids.ts'
 import type { RetainedSource, RetainedStore } from './mqtt-retained.ts'
 import { SessionQueue } from './mqtt-session-queue.ts'
+import { type Qos, Subscribers } from './mqtt-subscribers.ts'
 
 export interface PersistenceBounds {
   readonly sessionsMax: number
@@ -23,7 +23,7 @@ interface ClientRef {
 
 interface Subscription {
   readonly topic: string
-  readonly qos: 0 | 1 | 2
+  readonly qos: Qos
 }
 
 /** The packets that Aedes hands over, as far as they matter here. */
@@ -31,29 +31,15 @@ export interface StoredPacket {
   readonly cmd: string
   readonly topic: string
   readonly payload: Buffer
-  readonly qos: 0 | 1 | 2
+  readonly qos: Qos
   readonly retain: boolean
   readonly brokerId?: string
   readonly brokerCounter?: number
   readonly messageId?: number
 }
 
-/** The part of Aedes' memory persistence that is used as it is. */
-interface SubscriptionMemory {
-  setup(broker: unknown): Promise<void>
-  addSubscriptions(client: ClientRef, subscriptions: readonly Subscription[]): Promise<void>
-  removeSubscriptions(client: ClientRef, filters: readonly string[]): Promise<void>
-  subscriptionsByClient(client: ClientRef): Promise<Subscription[]>
-  subscriptionsByTopic(topic: string): Promise<(Subscription & { clientId: string })[]>
-  cleanSubscriptions(client: ClientRef): Promise<void>
-}
-
-// The types of the package promise a default export that the module does not have.
-const createMemory = memory as unknown as () => SubscriptionMemory
-
 interface Session {
   connections: number
-  readonly filters: Set<string>
   readonly queue: SessionQueue
 }
 
@@ -64,7 +50,8 @@ export class BoundedPersistence {
   readonly #budget: ByteBudget
   readonly #isForeign: (topic: string) => boolean
   readonly #onDrop: (reason: string) => void
-  readonly #memory = createMemory()
+  /** Client ids, of sessions that there are. */
+  readonly #subscribers = new Subscribers<string>()
   readonly #sessions = new Map<string, Session>()
   /** Sessions without a connection, the longest away first. */
   readonly #absent = new Set<string>()
@@ -99,9 +86,7 @@ export class BoundedPersistence {
     return this.#absent.size
   }
 
-  async setup(broker: unknown): Promise<void> {
-    await this.#memory.setup(broker)
-  }
+  async setup(): Promise<void> {}
 
   async destroy(): Promise<void> {}
 
@@ -111,7 +96,7 @@ export class BoundedPersistence {
     if (session === undefined) {
       if (this.#sessions.size >= this.#bounds.sessionsMax && !this.#evict()) return false
       const queue = new SessionQueue(this.#bounds, this.#budget, this.#onDrop)
-      session = { connections: 0, filters: new Set(), queue }
+      session = { connections: 0, queue }
       this.#sessions.set(clientId, session)
     }
     session.connections++
@@ -124,7 +109,9 @@ export class BoundedPersistence {
     const session = this.#sessions.get(clientId)
     if (session === undefined || --session.connections > 0) return
     const isEmpty =
-      session.filters.size === 0 && session.queue.size === 0 && !this.#incoming.has(clientId)
+      this.#subscribers.filtersOf(clientId).size === 0 &&
+      session.queue.size === 0 &&
+      !this.#incoming.has(clientId)
     if (isEmpty) this.#sessions.delete(clientId)
     else this.#absent.add(clientId)
   }
@@ -150,37 +137,40 @@ export class BoundedPersistence {
     let adding = this.#adding.get(subscriptions)
     if (adding === undefined) {
       // In the next turn each filter of the packet has been judged.
-      adding = Promise.resolve().then(() => this.#add(client, subscriptions))
+      adding = Promise.resolve().then(() => this.#add(client.id, subscriptions))
       this.#adding.set(subscriptions, adding)
     }
     return adding
   }
 
-  async #add(client: ClientRef, subscriptions: readonly Subscription[]): Promise<void> {
-    const session = this.#sessions.get(client.id)
-    if (session === undefined) return
-    const allowed = subscriptions.filter((subscription) => !this.#denied.has(subscription))
-    for (const { topic } of allowed) session.filters.add(topic)
-    await this.#memory.addSubscriptions(client, allowed)
+  #add(clientId: string, subscriptions: readonly Subscription[]): void {
+    if (!this.#sessions.has(clientId)) return
+    for (const subscription of subscriptions) {
+      if (this.#denied.has(subscription)) continue
+      this.#subscribers.set(clientId, subscription.topic, subscription.qos)
+    }
   }
 
   async removeSubscriptions(client: ClientRef, filters: readonly string[]): Promise<void> {
-    const session = this.#sessions.get(client.id)
-    for (const filter of filters) session?.filters.delete(filter)
-    await this.#memory.removeSubscriptions(client, filters)
+    for (const filter of filters) this.#subscribers.delete(client.id, filter)
   }
 
-  subscriptionsByClient(client: ClientRef): Promise<Subscription[]> {
-    return this.#memory.subscriptionsByClient(client)
+  async subscriptionsByClient(client: ClientRef): Promise<Subscription[]> {
+    const filters = this.#subscribers.filtersOf(client.id)
+    return [...filters].map(([topic, qos]) => ({ topic, qos }))
   }
 
-  subscriptionsByTopic(topic: string): Promise<(Subscription & { clientId: string })[]> {
-    return this.#memory.subscriptionsByTopic(topic)
+  /** Of each session one, with the highest QoS that it was granted for the topic. */
+  async subscriptionsByTopic(topic: string): Promise<(Subscription & { clientId: string })[]> {
+    const matching = this.#subscribers.matching(topic)
+    return matching
+      .filter(([, qos]) => qos > 0)
+      .map(([clientId, qos]) => ({ clientId, topic, qos }))
   }
 
   /** A clean session begins: what the last one left is discarded [MQTT-3.1.2-6]. */
   async cleanSubscriptions(client: ClientRef): Promise<void> {
-    await this.#forget(client.id)
+    this.#forget(client.id)
   }
 
   // What waits for a client
@@ -190,7 +180,7 @@ export class BoundedPersistence {
   }
 
   async outgoingEnqueueCombi(
-    subscriptions: readonly { clientId: string; qos: 0 | 1 | 2 }[],
+    subscriptions: readonly { clientId: string; qos: Qos }[],
     packet: StoredPacket,
   ): Promise<void> {
     if (subscriptions.length === 0 || !mayReceive(packet.topic)) return
@@ -285,17 +275,17 @@ export class BoundedPersistence {
   #evict(): boolean {
     for (const clientId of this.#absent) {
       this.#onDrop('session-evicted')
-      void this.#forget(clientId)
+      this.#forget(clientId)
       return true
     }
     return false
   }
 
-  async #forget(clientId: string): Promise<void> {
+  #forget(clientId: string): void {
     this.#sessions.get(clientId)?.queue.clear()
     this.#sessions.delete(clientId)
     this.#absent.delete(clientId)
     this.#incoming.delete(clientId)
-    await this.#memory.cleanSubscriptions({ id: clientId })
+    this.#subscribers.clear(clientId)
   }
 }

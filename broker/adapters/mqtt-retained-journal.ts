@@ -2,7 +2,7 @@
  * Takes changes of retained messages to the disk. Changes of the same moment share a flush; what
  * nobody waits for goes within a second, so that a topic that changes often is written seldom.
  */
-import type { Qos } from './mqtt-connection.ts'
+import type { Qos } from './mqtt-subscribers.ts'
 
 export interface KeptMessage {
   readonly topic: string

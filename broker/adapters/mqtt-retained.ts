@@ -1,6 +1,9 @@
 /** Retained messages: those of this process in memory, those of the ledger from where they live. */
 import type { Client } from 'aedes'
 import type { Logger } from '../../shared/runtime/logger.ts'
+import type { DeliveringClient } from './mqtt-delivery.ts'
+import { FilterTrie } from './mqtt-filter-trie.ts'
+import type { Qos } from './mqtt-subscribers.ts'
 
 /** Topics whose retained messages are kept elsewhere, so that they are not kept here too. */
 export interface RetainedSource {
@@ -19,7 +22,7 @@ export interface RetainedMessage {
 
 interface StoredMessage extends RetainedMessage {
   readonly payload: Buffer
-  readonly qos: 0 | 1 | 2
+  readonly qos: Qos
   readonly isForeign: boolean
 }
 
@@ -132,13 +135,8 @@ function endOfLevel(text: string, from: number): number {
   return at < 0 ? text.length : at
 }
 
-/** Part of Aedes' client that its types leave out. */
-interface DeliveringClient extends Client {
-  deliverQoS(packet: object, done: () => void): void
-}
-
-/** How many stored topics are compared before others have their turn. */
-const TURN = 512
+/** How many stored topics are looked up before others have their turn. */
+const TURN = 64
 
 /**
  * Sends one client what is retained for the filters it has just subscribed to. Aedes' own way reads
@@ -150,7 +148,7 @@ export class RetainedDelivery {
   readonly #store: RetainedStore
   readonly #source: RetainedSource | undefined
   readonly #logger: Logger | undefined
-  readonly #pending = new Set<string>()
+  readonly #pending = new Map<string, Qos>()
   #isRunning = false
 
   constructor(
@@ -165,8 +163,8 @@ export class RetainedDelivery {
     this.#logger = logger
   }
 
-  add(filters: readonly string[]): void {
-    for (const filter of filters) this.#pending.add(filter)
+  add(granted: readonly { readonly topic: string; readonly qos: Qos }[]): void {
+    for (const { topic, qos } of granted) this.#pending.set(topic, qos)
     if (this.#isRunning || this.#pending.size === 0) return
     this.#isRunning = true
     this.#run()
@@ -178,42 +176,49 @@ export class RetainedDelivery {
 
   async #run(): Promise<void> {
     while (this.#pending.size > 0) {
-      const filters = [...this.#pending]
+      const granted = new Map(this.#pending)
       this.#pending.clear()
-      await this.#sendStored(filters)
-      for (const filter of filters) {
+      await this.#sendStored(granted)
+      for (const [filter, qos] of granted) {
         for (const { topic, payload } of this.#source?.match(filter) ?? []) {
           if (this.#client.closed) return
-          await this.#send({ topic, payload: Buffer.from(payload), qos: 1 })
+          await this.#send({ topic, payload: Buffer.from(payload), qos: 1 }, qos)
         }
       }
     }
   }
 
-  async #sendStored(filters: readonly string[]): Promise<void> {
-    const wildcards = filters.filter((filter) => /[+#]/.test(filter))
-    for (const filter of filters) {
-      const message = this.#store.get(filter)
-      if (message !== undefined) await this.#send(message)
+  /** A message that several of the filters match goes once, at the highest QoS of theirs. */
+  async #sendStored(granted: ReadonlyMap<string, Qos>): Promise<void> {
+    const filters = new FilterTrie<Qos>()
+    let hasWildcard = false
+    for (const [filter, qos] of granted) {
+      filters.set(filter, qos)
+      hasWildcard ||= /[+#]/.test(filter)
     }
-    if (wildcards.length === 0) return
-    let compared = 0
+    const sendMatching = async (message: StoredMessage): Promise<void> => {
+      const qoses = filters.matching(message.topic)
+      if (qoses.length > 0) await this.#send(message, Math.max(...qoses))
+    }
+    for (const filter of granted.keys()) {
+      const message = this.#store.get(filter)
+      if (message !== undefined) await sendMatching(message)
+    }
+    if (!hasWildcard) return
+    let lookedUp = 0
     for (const message of this.#store.messages()) {
       if (this.#client.closed) return
-      compared += wildcards.length
-      if (compared >= TURN) {
-        compared = 0
-        await new Promise(setImmediate)
-      }
-      if (filters.includes(message.topic)) continue
-      if (wildcards.some((filter) => filterMatches(filter, message.topic))) {
-        await this.#send(message)
-      }
+      if (++lookedUp % TURN === 0) await new Promise(setImmediate)
+      if (!granted.has(message.topic)) await sendMatching(message)
     }
   }
 
-  #send(message: { topic: string; payload: Buffer; qos: 0 | 1 | 2 }): Promise<void> {
-    const { topic, payload, qos } = message
+  #send(
+    message: { readonly topic: string; readonly payload: Buffer; readonly qos: Qos },
+    qosMax: number,
+  ): Promise<void> {
+    const { topic, payload } = message
+    const qos = Math.min(message.qos, qosMax)
     return new Promise((resolve) => {
       // Without a `brokerId` it is not taken for a repetition of the live message.
       this.#client.deliverQoS(

@@ -125,9 +125,9 @@ async function leaveUnread(target: Target): Promise<void> {
   await sleep(target.seconds * 500)
 }
 
-/** 15 clients, each with 256 filters of 12 levels of which all match one topic. */
+/** 15 clients, each with as many filters as it may have, of 12 levels, of which all match one topic. */
 async function publishToWildcards(target: Target): Promise<void> {
-  const filters = Array.from({ length: 256 }, (_, number) => {
+  const filters = Array.from({ length: 1024 }, (_, number) => {
     const levels = Array.from({ length: 12 }, (_, at) => ((number >> at) & 1 ? '+' : 'a'))
     return levels.join('/')
   })

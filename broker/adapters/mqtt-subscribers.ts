@@ -1,0 +1,75 @@
+/** Who has subscribed to what, and who is to get a message: each once, at the highest QoS of its filters. */
+import { FilterTrie } from './mqtt-filter-trie.ts'
+
+export type Qos = 0 | 1 | 2
+
+const NONE: ReadonlyMap<never, never> = new Map<never, never>()
+
+interface Entry<Subscriber> {
+  readonly subscriber: Subscriber
+  readonly filters: Map<string, Qos>
+  /** The last look-up that found it, and the highest QoS so far in that. */
+  lookUp: number
+  highest: Qos
+}
+
+export class Subscribers<Subscriber> {
+  readonly #entries = new Map<Subscriber, Entry<Subscriber>>()
+  readonly #byFilter = new FilterTrie<Map<Entry<Subscriber>, Qos>>()
+  #count = 0
+  #lookUps = 0
+
+  /** Of all filters of all subscribers. */
+  get count(): number {
+    return this.#count
+  }
+
+  filtersOf(subscriber: Subscriber): ReadonlyMap<string, Qos> {
+    return this.#entries.get(subscriber)?.filters ?? NONE
+  }
+
+  /** The one filter of this text that a subscriber has is granted this QoS from now on [MQTT-3.8.4-3]. */
+  set(subscriber: Subscriber, filter: string, qos: Qos): void {
+    let entry = this.#entries.get(subscriber)
+    if (entry === undefined) {
+      entry = { subscriber, filters: new Map(), lookUp: 0, highest: 0 }
+      this.#entries.set(subscriber, entry)
+    }
+    if (!entry.filters.has(filter)) this.#count++
+    entry.filters.set(filter, qos)
+    const entries = this.#byFilter.get(filter)
+    if (entries === undefined) this.#byFilter.set(filter, new Map([[entry, qos]]))
+    else entries.set(entry, qos)
+  }
+
+  delete(subscriber: Subscriber, filter: string): void {
+    const entry = this.#entries.get(subscriber)
+    if (!entry?.filters.delete(filter)) return
+    if (entry.filters.size === 0) this.#entries.delete(subscriber)
+    this.#count--
+    const entries = this.#byFilter.get(filter)!
+    entries.delete(entry)
+    if (entries.size === 0) this.#byFilter.delete(filter)
+  }
+
+  clear(subscriber: Subscriber): void {
+    for (const filter of [...this.filtersOf(subscriber).keys()]) this.delete(subscriber, filter)
+  }
+
+  matching(topic: string): [Subscriber, Qos][] {
+    const lookUp = ++this.#lookUps
+    const found: Entry<Subscriber>[] = []
+    for (const entries of this.#byFilter.matching(topic)) {
+      for (const [entry, qos] of entries) {
+        if (entry.lookUp !== lookUp) {
+          entry.lookUp = lookUp
+          entry.highest = qos
+          found.push(entry)
+        } else if (qos > entry.highest) {
+          entry.highest = qos
+        }
+      }
+    }
+    return found.map(({ subscriber, highest }) => [subscriber, highest])
+  }
+}

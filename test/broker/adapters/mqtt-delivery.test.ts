@@ -1,0 +1,139 @@
+import type { Client } from 'aedes'
+import type { MqttClient } from 'mqtt'
+import t from 'tap'
+import type { Connection } from '../../../broker/adapters/mqtt-connection.ts'
+import { Delivery } from '../../../broker/adapters/mqtt-delivery.ts'
+import { Subscribers } from '../../../broker/adapters/mqtt-subscribers.ts'
+import { brokerBench } from '../../support/broker-bench.ts'
+import {
+  packet,
+  type RawMqttClient,
+  type Received,
+  subscribePacket,
+  unsubscribePacket,
+  until,
+} from '../../support/raw-mqtt-client.ts'
+
+const PUBLISH = 3
+const SUBACK = 9
+const UNSUBACK = 11
+const PERSISTENT = 0
+
+/** Wildcards in every combination of places: all match the topic whose levels are all `a`. */
+function overlapping(levels: number): string[] {
+  return Array.from({ length: 2 ** levels }, (_, number) =>
+    Array.from({ length: levels }, (_, at) => ((number >> at) & 1 ? '+' : 'a')).join('/'),
+  )
+}
+
+t.test('a publish is handed on once to each client, however many filters match', (t) => {
+  const subscribers = new Subscribers<Connection>()
+  const delivered: string[] = []
+  for (let n = 0; n < 15; n++) {
+    // Of Aedes' client, what delivers.
+    const client = {
+      closed: false,
+      deliver0: (_packet: object, done: () => void) => {
+        delivered.push(`${n} at QoS 0`)
+        done()
+      },
+      deliverQoS: ({ qos }: { qos: number }, done: () => void) => {
+        delivered.push(`${n} at QoS ${qos}`)
+        done()
+      },
+    } as unknown as Client
+    const connection = { client } as Connection
+    for (const [at, filter] of overlapping(8).entries()) {
+      subscribers.set(connection, filter, n === 0 || at !== 99 ? 0 : 1)
+    }
+  }
+  const delivery = new Delivery(subscribers)
+  const message = { cmd: 'publish', payload: Buffer.from('x'), qos: 2, retain: false } as const
+  let calls = 0
+  delivery.emit({ ...message, topic: 'a/a/a/a/a/a/a/a' }, () => calls++)
+  t.same(
+    delivered.toSorted(),
+    Array.from({ length: 15 }, (_, n) => `${n} at QoS ${n === 0 ? 0 : 1}`).toSorted(),
+  )
+  t.equal(calls, 1)
+  delivery.emit({ ...message, topic: 'a/a/a/a/a/a/a' }, () => calls++)
+  t.equal(delivered.length, 15)
+  t.equal(calls, 2, 'also where nobody is to get it')
+  t.end()
+})
+
+/** Subscribes to filters that overlap, the exact one at the lowest QoS. */
+async function subscribeOverlapping(client: RawMqttClient): Promise<void> {
+  client.send(
+    subscribePacket(['a/b', 'end/of/test'], 0),
+    subscribePacket(['a/+'], 2),
+    subscribePacket(['a/#', '+/b'], 1),
+  )
+  for (const granted of [2, 1, 2]) {
+    t.equal((await client.next(SUBACK)).body.length, 2 + granted)
+  }
+}
+
+/** What has come, as `payload at QoS n`, up to a mark that is published now. */
+async function heardBy(client: RawMqttClient, publisher: MqttClient): Promise<string[]> {
+  const isMark = ({ type, body }: Received): boolean =>
+    type === PUBLISH && body.includes('end/of/test')
+  await publisher.publishAsync('end/of/test', '', { qos: 1 })
+  await until(() => client.received.some(isMark))
+  const publishes = client.received.splice(0).filter((one) => one.type === PUBLISH && !isMark(one))
+  return publishes.map(({ flags, body }) => `${body.toString().at(-1)} at QoS ${(flags >> 1) & 3}`)
+}
+
+for (const [name, flags] of [
+  ['clean', 2],
+  ['persistent', PERSISTENT],
+] as const) {
+  t.test(
+    `a ${name} client with overlapping filters gets one message, at the highest QoS`,
+    async (t) => {
+      const { raw, mqtt } = await brokerBench(t)
+      const publisher = await mqtt()
+      const reader = await raw({ clientId: 'reader', flags })
+      await subscribeOverlapping(reader)
+      const heard: string[] = []
+      const publish = async (payload: string, qos: 0 | 1 | 2): Promise<void> => {
+        await publisher.publishAsync('a/b', payload, { qos })
+        // What is behind it for the publisher is behind it for the reader.
+        if (qos === 0) await publisher.publishAsync('elsewhere', '', { qos: 1 })
+        heard.push(...(await heardBy(reader, publisher)))
+      }
+      const unsubscribe = async (...filters: string[]): Promise<void> => {
+        reader.send(unsubscribePacket(filters))
+        await reader.next(UNSUBACK)
+      }
+      for (const qos of [0, 1, 2] as const) await publish(`${qos}`, qos)
+      await unsubscribe('a/+')
+      await publish('3', 2)
+      await unsubscribe('a/#', '+/b')
+      await publish('4', 2)
+      await unsubscribe('a/b')
+      await publish('5', 2)
+      const at = ['0 at QoS 0', '1 at QoS 1', '2 at QoS 2', '3 at QoS 1', '4 at QoS 0']
+      t.same(heard, at)
+    },
+  )
+}
+
+t.test('one that is away has one message waiting, and gives back all that it took', async (t) => {
+  const { broker, raw, mqtt } = await brokerBench(t)
+  const publisher = await mqtt()
+  const parts = { clientId: 'reader', flags: PERSISTENT }
+  const first = await raw(parts)
+  await subscribeOverlapping(first)
+  first.send(packet(14, 0))
+  await first.closed
+  await publisher.publishAsync('a/b', '2', { qos: 2 })
+  t.ok(broker.counters().queuedBytes > 0)
+  const second = await raw(parts)
+  const { flags, body } = await second.next(PUBLISH)
+  t.equal(flags, 2 << 1)
+  const id = body.subarray(5, 7)
+  second.send(packet(5, 0, id), packet(7, 0, id))
+  t.same(await heardBy(second, publisher), [])
+  t.equal(broker.counters().queuedBytes, 0)
+})
