@@ -693,3 +693,26 @@ t.test('every unit starts an entry that is there', (t) => {
   t.same(unitProblems('a.service', 'ExecStart=/bin/true', tree), ['a.service starts no script'])
   t.end()
 })
+
+t.test(
+  'every package runs on the oldest Node that ours promises, so that npm ci warns of none',
+  (t) => {
+    const { packages } = JSON.parse(readFileSync(new URL('package-lock.json', ROOT), 'utf8'))
+    const oldest = majorOf(packages[''].engines.node)
+    t.ok(oldest >= 20)
+    for (const [path, { engines }] of Object.entries<{ engines?: { node?: string } }>(packages)) {
+      const alternatives = engines?.node?.split('||') ?? []
+      if (alternatives.length === 0) continue
+      t.ok(
+        alternatives.some((range) => majorOf(range) <= oldest),
+        `${path} wants ${engines?.node}`,
+      )
+    }
+    t.end()
+  },
+)
+
+/** The first number of a range such as '>=20.19' or '^18.17.0'; 0 for '*'. */
+function majorOf(range: string): number {
+  return Number(/\d+/.exec(range)?.[0] ?? 0)
+}
