@@ -11,11 +11,13 @@ import { type Main, runMain } from './run-main.ts'
 async function run(argv: readonly string[]): Promise<number> {
   const [name = '', ...rest] = argv
   const [asked = ''] = rest
-  // A word to a gateway that runs is a user command.
-  const isWord = name === 'gateway' && asked === 'trust'
-  if (name === 'gateway' && asked === 'recover') return runRecovery(rest.slice(1))
+  // A word to a gateway that runs is a user command, and so is the help of one that starts it.
+  const isRecovery = name === 'gateway' && asked === 'recover'
+  const isHelp = isRecovery && rest.some((word) => word === '--help' || word === '-h')
+  const isWord = isHelp || (name === 'gateway' && asked === 'trust')
+  if (isRecovery && !isHelp) return runRecovery(rest.slice(1))
   if (isProgram(name) && !isWord) return runProgram(name, rest)
-  if (name === 'help' && isProgram(asked)) return runProgram(asked, ['--help'])
+  if (name === 'help' && isProgram(asked) && rest.length === 1) return runProgram(asked, ['--help'])
   const { runCommand } = await import('./commands/program.ts')
   const { stdout, stderr, stdin, env } = process
   // `obelisk task ls | head` closes our output early, and that is no error.
@@ -28,7 +30,7 @@ async function run(argv: readonly string[]): Promise<number> {
 /** The gateway with the one option that an operator must not leave out when a ledger is lost. */
 async function runRecovery(argv: readonly string[]): Promise<number> {
   const given = argv.map((word) => word.replace(/^--nodes(?==|$)/, '--recover-nodes'))
-  if (given.some((word) => word.startsWith('--recover-nodes') || word === '--help')) {
+  if (given.some((word) => word.startsWith('--recover-nodes'))) {
     return runProgram('gateway', given)
   }
   process.stderr.write(

@@ -1,12 +1,14 @@
 /** `obelisk image flash` and `obelisk image user-data`. */
 import { createInterface } from 'node:readline/promises'
 import { Readable } from 'node:stream'
-import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type BoardFlags, readBoardWishes } from '../image/board-wishes.ts'
 import { cloudConfig } from '../image/cloud-config.ts'
-import { flash } from '../image/flash.ts'
+import { type FlashTarget, flash } from '../image/flash.ts'
 import { outputFile } from '../image/output-file.ts'
+import { UNUSABLE } from '../image/write-card.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
+import { interruptible } from './interruption.ts'
 import type { Streams } from './streams.ts'
 import { usage } from './task-request.ts'
 
@@ -29,20 +31,19 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
   checkDigest(sha256)
   const file = output === undefined ? undefined : await placeOf(output, flags)
   const board = await readBoardWishes(flags)
-  const interruption = new AbortController()
-  const stop = (): void => interruption.abort()
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
-  try {
-    await flash(
+  const target: FlashTarget =
+    file === undefined ? { kind: 'device', path: device! } : { kind: 'file', path: file }
+  const left =
+    file === undefined ? `where writing had begun, ${UNUSABLE}` : 'nothing was left behind'
+  await interruptible(`interrupted; ${left}`, (signal) =>
+    flash(
       {
         board,
         image,
         sha256,
         package: flags.package,
         node: flags.node,
-        target:
-          file === undefined ? { kind: 'device', path: device! } : { kind: 'file', path: file },
+        target,
         confirm: async (question, answer) =>
           flags.yes === true || (await ask(question, streams)) === answer,
       },
@@ -50,16 +51,10 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
         programs: new SystemPrograms(streams.environment),
         output: streams.stderr,
         system: { sys: '/sys', proc: '/proc' },
-        signal: interruption.signal,
+        signal,
       },
-    )
-  } catch (error) {
-    if ((error as Error).name !== 'AbortError') throw error
-    throw new AppError('interrupted', 'interrupted; nothing was left behind', { cause: error })
-  } finally {
-    process.off('SIGINT', stop)
-    process.off('SIGTERM', stop)
-  }
+    ),
+  )
   streams.stderr.write(`${output ?? device} is ready: ${board.id} joins ${board.gateway}\n`)
   return EXIT_DONE
 }

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { MovesView, NodeView } from '../../broker/core/views.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
 import { type GatewayClient, RefusedError } from './gateway-client.ts'
-import { whileWaiting } from './interruption.ts'
+import { interruptible } from './interruption.ts'
 import { progressOf, stallLines } from './ring.ts'
 import { type Colour, printable, type Streams, table, when } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
@@ -112,7 +112,7 @@ export async function drainNode(
     : await demandDrain(gateway, path, force === true)
   if (wait !== undefined) {
     const goesOn = `${id} still drains; this ends that: obelisk node drain ${id} --undo`
-    node = await whileWaiting(goesOn, (signal) =>
+    node = await interruptible(goesOn, (signal) =>
       waitUntilLeft({ gateway, streams, path, limitSeconds, signal }),
     )
   } else if (node.draining) {

@@ -36,7 +36,7 @@ export async function runCommand(
     code = result
   })
   try {
-    await program.parseAsync([...argv], { from: 'user' })
+    await program.parseAsync(asAsked(program, argv), { from: 'user' })
     return code
   } catch (error) {
     // Commander has said what is wrong already.
@@ -44,6 +44,21 @@ export async function runCommand(
     streams.stderr.write(`error: ${messageLines(messageOf(error))}\n`)
     return error instanceof AppError ? error.exitCode : EXIT_FAILED
   }
+}
+
+/** `help node rm` asks for what `node rm --help` does. A command that is not there has no help, and is said. */
+function asAsked(program: Command, argv: readonly string[]): string[] {
+  const isHelp = (word: string): boolean => word === '--help' || word === '-h'
+  const asked = argv.findIndex((word) => word === 'help' || word.startsWith('-'))
+  const words = argv[asked] === 'help' ? [...argv.toSpliced(asked, 1), '--help'] : [...argv]
+  let command = program
+  for (const word of words) {
+    if (word.startsWith('-') || command.commands.length === 0) break
+    const next = command.commands.find((each) => each.name() === word)
+    if (next === undefined) return words.filter((each) => !isHelp(each))
+    command = next
+  }
+  return words
 }
 
 function messageLines(message: string): string {

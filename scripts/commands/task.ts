@@ -5,7 +5,7 @@ import { own } from '../../shared/core/own.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
 import type { GatewayClient } from './gateway-client.ts'
-import { whileWaiting } from './interruption.ts'
+import { interruptible } from './interruption.ts'
 import { type Colour, paint, printable, type Streams, table, when } from './streams.ts'
 import { parseSeconds, readTaskRequest, type SubmitFlags } from './task-request.ts'
 
@@ -53,7 +53,7 @@ export class TaskCommands {
     this.#say(`task ${accepted.id} accepted`)
     const { id } = accepted
     const goesOn = `task ${id} goes on; this ends it: obelisk task cancel ${id}`
-    const state = await whileWaiting(goesOn, (signal) => this.#waitForEnd(id, seconds, signal))
+    const state = await interruptible(goesOn, (signal) => this.#waitForEnd(id, seconds, signal))
     await this.#printResult(id, flags)
     return exitCodeOf(state)
   }

@@ -21,15 +21,18 @@ import { Progress } from './progress.ts'
 import { unpackImage } from './source-image.ts'
 import { writeCard } from './write-card.ts'
 
+/** A card, or a file that an imager writes. */
+export type FlashTarget =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'device'; readonly path: string }
+
 export interface FlashWishes {
   readonly board: BoardWishes
   readonly image: string
   readonly sha256: string | undefined
   readonly package: string | undefined
   readonly node: string | undefined
-  readonly target:
-    | { readonly kind: 'file'; readonly path: string }
-    | { readonly kind: 'device'; readonly path: string }
+  readonly target: FlashTarget
   /** Asks before a card or a file is overwritten; true means yes. */
   readonly confirm: (question: string, answer: string) => Promise<boolean>
 }

@@ -9,7 +9,7 @@ import type { Progress } from './progress.ts'
 import { writeAll } from './write-all.ts'
 
 const CHUNK_BYTES = 4 * 1024 * 1024
-const UNUSABLE = 'the card is unusable until it is written again'
+export const UNUSABLE = 'the card is unusable until it is written again'
 
 export interface CardWrite {
   readonly image: string

@@ -27,7 +27,7 @@ export const EXIT_NOT_ALLOWED = 77
 export const EXIT_CONFIG = 78
 /** A node that was drained and has left; sysexits.h has nothing like it. Its unit lets it rest. */
 export const EXIT_LEFT = 79
-/** A command that only waited was told to stop: 128 and SIGINT, as shells have it. */
+/** A command was told to stop: 128 and SIGINT, as shells have it. */
 export const EXIT_INTERRUPTED = 130
 
 /** The world failing: an error with a stable `code`, and the exit code that it means for a process. */

@@ -1,9 +1,9 @@
 /** The commands of a user, as programs of their own, against a fleet that runs. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import cbor from 'cbor'
 import t, { type Test } from 'tap'
-import { eventually, Fleet, freePort, within } from '../support/processes.ts'
+import { eventually, Fleet, freePort, type Run, within } from '../support/processes.ts'
 import { killAgent } from '../support/replicas.ts'
 import { BASE, HttpClient, type Json, WireClient } from '../support/wire-client.ts'
 
@@ -154,10 +154,36 @@ t.test('sub prints what is published, CBOR as JSON', async (t) => {
 /** The end of a command that is interrupted once it has said something. */
 async function interrupted(about: string, ...argv: readonly string[]): Promise<Said> {
   const run = fleet.start([...argv, '--http', gateway.http])
-  await eventually('it waits', () => run.stderr.includes(about))
+  return await interruptedOnce(run, 'it waits', () => run.stderr.includes(about))
+}
+
+async function interruptedOnce(run: Run, what: string, isSo: () => boolean): Promise<Said> {
+  await eventually(what, isSo)
   const { code } = await run.end('SIGINT')
   return { code, stdout: run.stdout, stderr: run.stderr }
 }
+
+t.test('an image that is interrupted leaves nothing behind', async (t) => {
+  const image = join(fleet.directory, 'huge.img')
+  const output = join(fleet.directory, 'card.img')
+  writeFileSync(image, '')
+  truncateSync(image, 2 ** 33)
+  const board = ['--id', 'edge-9', '--gateway', gateway.url]
+  const run = fleet.start(['image', 'flash', '--image', image, '--output', output, ...board])
+  const ended = await interruptedOnce(run, 'it unpacks', () => existsSync(`${output}.partial`))
+  t.match(ended, { code: 130, stdout: '', stderr: /interrupted; nothing was left behind/ })
+  t.notOk(existsSync(output) || existsSync(`${output}.partial`))
+})
+
+t.test('the help of a word to the gateway is its own', async (t) => {
+  const help = await said('gateway', 'recover', '--help')
+  t.match(help, { code: 0, stdout: /^Usage: obelisk gateway recover/ })
+  t.match(await said('help', 'gateway', 'recover'), help)
+  t.match(await said('gateway', '--help'), {
+    code: 0,
+    stdout: /^Usage: obelisk gateway \[options\]/,
+  })
+})
 
 t.test(
   'a drain that can never end is refused with the reason, or goes on without us',

@@ -537,6 +537,10 @@ t.test('misuse exits with 2 and says how', async (t) => {
   const cases: [string[], RegExp][] = [
     [[], /Usage: obelisk/],
     [['nonsense'], /unknown command 'nonsense'/],
+    [['nonsense', '--help'], /unknown command 'nonsense'/],
+    [['node', 'drian', '-h'], /unknown command 'drian'\n\(Did you mean drain\?\)/],
+    [['help', 'node', 'drian'], /unknown command 'drian'/],
+    [['node', 'help', 'drian'], /unknown command 'drian'/],
     [['task'], /Usage: obelisk task/],
     [['task', 'submit'], /name an operation/],
     [['task', 'submit', 'stat', '--region', '1,2'], /--region: "1,2" is not x,y,w,h/],
@@ -571,7 +575,10 @@ t.test('help and version are data', async (t) => {
     t.match(help.stdout, new RegExp(`^ {2}${name} `, 'm'))
   }
   t.match(await run(['--version']), { code: 0, stdout: '9.9.9\n' })
-  t.match((await run(['task', 'submit', '--help'])).stdout, '--deadline <seconds>')
+  const submit = await run(['task', 'submit', '--help'])
+  t.match(submit.stdout, '--deadline <seconds>')
+  t.same(await run(['help', 'task', 'submit']), submit)
+  t.same(await run(['task', 'help', 'submit']), submit)
 })
 
 async function freePort(): Promise<number> {
