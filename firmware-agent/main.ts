@@ -82,6 +82,7 @@ async function start(
       node,
       process: processId,
       weight: config.weight,
+      sliceBytesMax,
       operations: OPERATION_NAMES,
       telemetryIntervalMs: config.telemetryIntervalSeconds * 1000,
       outboxBytesMax,

@@ -49,6 +49,7 @@ const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
   recovering: 503,
   'ledger-full': 503,
   'disk-full': 503,
+  'store-full': 507,
   'tile-missing': 503,
 }
 

@@ -23,6 +23,7 @@ export type RefusalCode =
   | 'overloaded'
   | 'ledger-full'
   | 'disk-full'
+  | 'store-full'
   | 'tile-missing'
   | 'recovering'
 

@@ -36,6 +36,8 @@ export class Member {
   session: Session | undefined
   boot = 0
   weight = 1
+  /** The most that the file of its slice may grow to; unknown until it has said so. */
+  sliceBytesMax: number | undefined
   operations: ReadonlySet<string> = new Set()
   stream: NodeStream
   lastHeardMs: number
@@ -115,6 +117,7 @@ export class Member {
   takeFrom(hello: Hello): void {
     this.boot = hello.boot
     this.weight = hello.weight
+    this.sliceBytesMax = hello.sliceBytesMax
     this.operations = new Set(hello.operations)
   }
 }

@@ -93,6 +93,11 @@ export class Placement {
     return this.#born[tile] === 1
   }
 
+  /** How many tiles are. */
+  get bornCount(): number {
+    return this.#options.tiles - this.#floating
+  }
+
   /** Born, and every copy of it is gone: not to be read as zeros (recovery.md, Placement). */
   findMissing(tiles: Uint32Array): number | undefined {
     const { replicas } = this.#options

@@ -2,7 +2,9 @@
  * The door for tasks: what is refused and why, what is a repeat, and what is accepted. An accepted
  * task and its body are persisted in the step that answers, so the answer leaves after the flush.
  */
+
 import { isTaskId, randomId, type TaskId } from '../../shared/core/ids.ts'
+import { createLayout } from '../../shared/grid/page-layout.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import { PROBLEMS_MAX, type Problem } from '../../shared/protocol/problems.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
@@ -166,8 +168,11 @@ export class Submissions {
     }
     const tiles = options.grid.geometry.tilesOf(body.region)
     const missing = placement.findMissing(tiles)
-    if (missing === undefined) return undefined
-    return { code: 'tile-missing', message: `every copy of tile ${missing} was lost` }
+    if (missing !== undefined) {
+      return { code: 'tile-missing', message: `every copy of tile ${missing} was lost` }
+    }
+    const message = isWrite ? wantOfRoom(this.#context, tiles) : undefined
+    return message === undefined ? undefined : { code: 'store-full', message }
   }
 
   #freeLog(): boolean {
@@ -237,4 +242,41 @@ function nameOf({ via, client, connection }: Submitter): string {
 
 function packetName({ client, packetId }: Submitter): string {
   return `${packetId}/${client}`
+}
+
+/**
+ * Why the boards can never have room for the tiles that a write is the first to put something in: as a task it would
+ * wait until its deadline. Born tiles are on disk already, and may move. A node that has not said its bound has room
+ * for all.
+ */
+function wantOfRoom(
+  { members, placement, options }: CoordinatorContext,
+  tiles: Uint32Array,
+): string | undefined {
+  const { geometry, fields } = options.grid
+  const { unborn } = placement.divide(tiles)
+  if (unborn.length === 0) return undefined
+  const tileBytes = createLayout(fields, geometry.tile ** 2).bytes
+  const counts = new Map<number, number>()
+  for (const tile of unborn) {
+    for (const index of placement.holdersOf(tile)) counts.set(index, (counts.get(index) ?? 0) + 1)
+  }
+  for (const [index, count] of counts) {
+    const { id, sliceBytesMax = Number.POSITIVE_INFINITY } = members.at(index)
+    if (count * tileBytes <= sliceBytesMax) continue
+    return `node ${id} would hold ${count} new tiles of ${tileBytes} bytes, ${inMiB(count * tileBytes)}, and its slice may have ${inMiB(sliceBytesMax)} (--slice-bytes-max)`
+  }
+  const holders = members.all.filter(({ leaving, isClosed }) => leaving !== 'left' && !isClosed)
+  const copies = Math.min(placement.replicas, holders.length)
+  const bytes = (placement.bornCount + unborn.length) * copies * tileBytes
+  const room = holders.reduce(
+    (sum, { sliceBytesMax = Number.POSITIVE_INFINITY }) => sum + sliceBytesMax,
+    0,
+  )
+  if (bytes <= room) return undefined
+  return `with ${unborn.length} new tiles the fleet would hold ${inMiB(bytes)} in ${copies} copies, and its ${holders.length} slices may have ${inMiB(room)} (--slice-bytes-max)`
+}
+
+function inMiB(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`
 }

@@ -10,6 +10,8 @@ export interface AgentOptions extends SessionOptions, Presence {
   /** Random, new for each process. */
   readonly process: string
   readonly weight: number
+  /** What the hello says of the bound of its slice, if anything. */
+  readonly sliceBytesMax?: number
   readonly telemetryIntervalMs: number
   readonly outboxBytesMax: number
   /** Of a page that goes to another node; tests want small ones. */

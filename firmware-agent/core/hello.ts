@@ -9,7 +9,7 @@ import type { ExaminedPage, StreamMark } from './events.ts'
 import type { StoreFacts } from './stored-state.ts'
 
 export function helloOf(
-  { node, process, weight, operations }: AgentOptions,
+  { node, process, weight, sliceBytesMax, operations }: AgentOptions,
   stands: {
     readonly store: StoreFacts
     readonly mark: StreamMark
@@ -19,6 +19,7 @@ export function helloOf(
 ): Up {
   const { storeId, boot, ledgerId, grid } = stands.store
   const { position, chain, seq } = stands.mark
+  const bound = sliceBytesMax === undefined ? {} : { sliceBytesMax }
   const broken = stands.broken === undefined ? {} : { broken: stands.broken }
   return {
     t: 'hello',
@@ -32,6 +33,7 @@ export function helloOf(
     chain,
     seq,
     weight,
+    ...bound,
     operations: [...operations],
     grid,
     ...broken,

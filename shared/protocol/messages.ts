@@ -52,6 +52,8 @@ const hello = v.strictObject({
   /** The sequence of the last applied entry. */
   seq: count,
   weight: v.pipe(v.number(), v.minValue(0.01), v.maxValue(100)),
+  /** The most that the file of its slice may grow to. */
+  sliceBytesMax: v.optional(count),
   operations: v.pipe(v.array(text), v.maxLength(1024)),
   /** The grid that the store was made for; null while it is new. */
   grid: v.nullable(gridShape),
