@@ -1,6 +1,6 @@
 /** The agent's composition root: configuration, store, core, connection; signals; the exit code. */
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { arch, availableParallelism, hostname, totalmem } from 'node:os'
 import { setFlagsFromString } from 'node:v8'
 import { assert } from '../shared/core/assert.ts'
@@ -62,9 +62,11 @@ async function start(
   const store = await SliceStore.open(config.data, bounds, random, fatal)
   shutdown.add('store', () => store.close())
   if (store.setAside !== undefined) {
+    const isGone = !existsSync(store.setAside)
+    const place = isGone ? 'removed, since the disk has no room for both' : 'set aside'
     log.error(
       { code: 'store-set-aside', path: store.setAside },
-      'the store was damaged; starting empty',
+      `the store was damaged, and is ${place}; starting empty`,
     )
   }
   const runner = new OperationRunner({}, store)

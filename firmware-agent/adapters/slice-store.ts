@@ -85,6 +85,7 @@ export class SliceStore {
       mapSizeBytes: 2 * options.sliceBytesMax + 16 * MIB,
       maxDbs: 7,
       brokenKept: BROKEN_KEPT,
+      bytesMax: options.sliceBytesMax,
       onLook: options.onLook,
     }
     let database = await openDatabase(directory, lmdb, onFatal)

@@ -12,7 +12,6 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
   renameSync,
   rmSync,
   statfsSync,
@@ -25,6 +24,7 @@ import { Waits } from '../core/waits.ts'
 import { AppError, EXIT_CONFIG, EXIT_NO_ROOM, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { flush } from './flush.ts'
 import { makeDirectory } from './make-directory.ts'
+import { makeRoom, putAside } from './set-aside.ts'
 import { DAMAGE, LOOK_KEY, type LookOptions, lookAtStore } from './store-look.ts'
 import type { Key, KeyEncoding, Table, Tables } from './tables.ts'
 
@@ -32,6 +32,8 @@ import type { Key, KeyEncoding, Table, Tables } from './tables.ts'
 export interface DatabaseOptions extends LookOptions {
   /** How many directories that were set aside are kept, newest first; all, if left out. */
   readonly brokenKept?: number
+  /** What the file may grow to: those that were set aside go, the oldest first, where the disk has no room for it. */
+  readonly bytesMax?: number
   /** A database that cannot be opened is an error, not set aside: what it holds is nowhere else. */
   readonly isIrreplaceable?: boolean
 }
@@ -57,15 +59,18 @@ export async function openDatabase(
 ): Promise<Database> {
   const path = databasePath(directory)
   makeDirectory(directory)
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found?.isDirectory() === false) throw notOurs(path)
+  const { bytesMax = 0 } = options
+  makeRoom(path, join(path, DATA_FILE), bytesMax)
   requireRoom(directory)
   let setAside: string | undefined
-  const found = statSync(path, { throwIfNoEntry: false })
   if (found !== undefined) {
-    if (!found.isDirectory()) throw notOurs(path)
     const wasClean = existsSync(join(path, CLEAN_MARKER))
     if (!wasClean && (await look(path, options)) === 'broken') {
       if (options.isIrreplaceable) throw broken(path)
       setAside = setAsideDatabase(directory, options.brokenKept)
+      makeRoom(path, join(path, DATA_FILE), bytesMax)
     }
   }
   if (!existsSync(path)) await create(path, options)
@@ -99,21 +104,8 @@ function notOurs(path: string): AppError {
 }
 
 /** Moves a database that cannot be used out of the way and says where it is now. */
-export function setAsideDatabase(directory: string, kept = Number.POSITIVE_INFINITY): string {
-  const path = databasePath(directory)
-  const prefix = `state-${WORD_BITS}.broken-`
-  const numbers = readdirSync(directory)
-    .filter((name) => name.startsWith(prefix))
-    .map((name) => Number(name.slice(prefix.length)))
-    .filter(Number.isInteger)
-    .sort((left, right) => right - left)
-  const target = join(directory, `${prefix}${(numbers[0] ?? 0) + 1}`)
-  renameSync(path, target)
-  flush(directory)
-  for (const number of numbers.slice(Math.max(0, kept - 1))) {
-    rmSync(join(directory, `${prefix}${number}`), { recursive: true, force: true })
-  }
-  return target
+export function setAsideDatabase(directory: string, kept?: number): string {
+  return putAside(databasePath(directory), kept)
 }
 
 export class Database implements Tables {
