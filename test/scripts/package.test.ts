@@ -30,12 +30,13 @@ import { fingerprintOf, readInventory, verifyTree } from '../../scripts/package/
 import { makePackages } from '../../scripts/package/package.ts'
 import { developmentKey } from '../../scripts/package/release-key.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
-import { Fleet, freePort, PROGRAM } from '../support/processes.ts'
+import { Fleet, freePort } from '../support/processes.ts'
 import { SmallDisk } from '../support/small-disk.ts'
 
 const architecture = hostArchitecture()!
 const roles = ROLES.filter((role) => isPackaged(role, architecture))
 // Outside of the checkout, so that no node_modules is above.
+const CHECKOUT_PROGRAM = new URL('../../dist/scripts/obelisk.js', import.meta.url).pathname
 const WORK = mkdtempSync(join(tmpdir(), 'obelisk-package-'))
 t.teardown(() => rmSync(WORK, { recursive: true, force: true }))
 
@@ -222,11 +223,13 @@ t.test(
         [['--config', wrong], 78],
         [['--no-such-option'], 2],
       ] as const) {
-        const [packaged, ours] = [join(treeOf(role), 'obelisk.mjs'), PROGRAM].map((program) => {
-          const argv = [program, role, ...words]
-          const { status, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' })
-          return { status, stderr }
-        })
+        const [packaged, ours] = [join(treeOf(role), 'obelisk.mjs'), CHECKOUT_PROGRAM].map(
+          (program) => {
+            const argv = [program, role, ...words]
+            const { status, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' })
+            return { status, stderr }
+          },
+        )
         t.equal(packaged!.status, code, packaged!.stderr)
         t.same(packaged, ours)
       }

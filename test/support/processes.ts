@@ -1,5 +1,5 @@
 /**
- * Built gateways and agents as child processes of a test: started, signalled and awaited as a user
+ * Gateways and agents as child processes of a test: started, signalled and awaited as a user
  * would, and ended by their ids when the test is over. What they wrote is shown when it failed.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -8,11 +8,11 @@ import { rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { packagedProgram } from './packaged-programs.ts'
 import { shortDirectory } from './short-directory.ts'
 
 const ROOT = new URL('../../', import.meta.url)
-/** What `obelisk` runs. */
-export const PROGRAM = new URL('dist/scripts/obelisk.js', ROOT).pathname
+export const PROGRAM = await packagedProgram()
 
 /** Far beyond what anything here takes, for machines that do much else at the same time. */
 export const LIMIT_MS = 120_000
