@@ -15,7 +15,7 @@ import { TcpRelay } from '../support/tcp-relay.ts'
 import { HttpClient } from '../support/wire-client.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
-const KILLS = Number(process.env.KILLS ?? 20)
+const KILLS = Number(process.env.KILLS ?? 10)
 t.comment(`SEED=${seed} KILLS=${KILLS} npx tap run test/end-to-end/chaos.test.ts`)
 // For machines that do much else at the same time.
 t.setTimeout(900_000 + KILLS * 5000)

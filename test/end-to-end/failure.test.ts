@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { Random } from '../../shared/core/random.ts'
 import { Additions } from '../support/additions.ts'
 import { MqttRelay } from '../support/mqtt-relay.ts'
-import { type Agent, eventually, Fleet, freePort, within } from '../support/processes.ts'
+import { type Agent, eventually, Fleet, freePort, loadPause, within } from '../support/processes.ts'
 import { connectPacket, RawMqttClient, subscribePacket } from '../support/raw-mqtt-client.ts'
 import { caughtUp, killAgent, withEachAway } from '../support/replicas.ts'
 import { BASE, HttpClient, type Json, WireClient } from '../support/wire-client.ts'
@@ -56,12 +56,14 @@ class Load {
     while (!this.#isStopped) {
       for (let count = 0; count < 5; count++) this.additions.next()
       await this.additions.send(this.#wire)
+      await loadPause()
     }
   }
 
   async #read(): Promise<void> {
     while (!this.#isStopped) {
       this.#reads.push(await this.#http.run({ op: 'stat', args: { field: 'n' } }))
+      await loadPause()
     }
   }
 }

@@ -5,7 +5,14 @@
 import t, { type Test } from 'tap'
 import { Random } from '../../shared/core/random.ts'
 import { Additions, allCompleted, PATIENT } from '../support/additions.ts'
-import { type Agent, eventually, Fleet, type Gateway, within } from '../support/processes.ts'
+import {
+  type Agent,
+  eventually,
+  Fleet,
+  type Gateway,
+  loadPause,
+  within,
+} from '../support/processes.ts'
 import { caughtUp, killAgent } from '../support/replicas.ts'
 import { HttpClient, type Json, WireClient } from '../support/wire-client.ts'
 
@@ -67,6 +74,7 @@ class Load {
       const { id } = this.additions.next()
       await this.additions.send(this.#wire)
       await this.#http.request(`/api/tasks/${id}?wait=20s`)
+      await loadPause()
     }
   }
 }

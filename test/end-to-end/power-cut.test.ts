@@ -10,7 +10,7 @@ import { PowerCuts, type SubjectName, type Verdicts } from '../support/power-cut
 import { readRecording } from '../support/power-cut/recording.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
-const IMAGES = Number(process.env.IMAGES ?? 300)
+const IMAGES = Number(process.env.IMAGES ?? 150)
 const CONTROL_IMAGES = 30
 const kept = process.env.KEPT
 const command = 'npx tap run test/end-to-end/power-cut.test.ts'

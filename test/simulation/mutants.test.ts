@@ -20,7 +20,7 @@ const FILE = new URL('./mutant-seeds.json', import.meta.url)
 const recorded = new Map<string, number>(Object.entries(JSON.parse(readFileSync(FILE, 'utf8'))))
 const isUpdate = process.env.UPDATE !== undefined
 const given = process.env.SEEDS === undefined ? undefined : Number(process.env.SEEDS)
-const seedsMax = given ?? (isUpdate ? MUTANT_SEEDS_MAX : 20)
+const seedsMax = given ?? (isUpdate ? MUTANT_SEEDS_MAX : 50)
 const slugs = MUTANTS.map(slugOf)
 
 const searched = (mutant: string): SeedRange => {

@@ -41,6 +41,14 @@ export async function eventually<T>(
   }
 }
 
+/**
+ * Between two turns of a load that goes on for a whole test: it should be under way at every moment, not take
+ * the machine from those who start and are waited for.
+ */
+export async function loadPause(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 25))
+}
+
 /** Fails, saying what was awaited, when `promise` takes longer than `limitMs`. */
 export async function within<T>(what: string, promise: Promise<T>, limitMs = LIMIT_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined
