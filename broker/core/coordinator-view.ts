@@ -233,6 +233,7 @@ function nodeView(member: Member, tiles: number): NodeView {
     state: member.state,
     connected: member.session !== undefined,
     ...(member.leaving === 'draining' ? { draining: true } : {}),
+    ...(member.stopReason === undefined ? {} : { stopped: member.stopReason }),
     weight: member.weight,
     tiles,
     incarnation: member.boot,

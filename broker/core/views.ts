@@ -28,6 +28,8 @@ export interface NodeView {
   readonly connected: boolean
   /** It is being emptied. */
   readonly draining?: true
+  /** Why it takes no more of its stream, by its own word: a full disk, a damaged entry. */
+  readonly stopped?: { readonly code: string; readonly message: string }
   readonly weight: number
   readonly tiles: number
   /** How often its store was started. */

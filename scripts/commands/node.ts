@@ -45,13 +45,18 @@ export async function listNodes(
   return EXIT_DONE
 }
 
-function stateOf({ state, draining, quarantined }: NodeView): string {
-  const more = [...(draining ? ['draining'] : []), ...(quarantined ? ['quarantined'] : [])]
+function stateOf({ state, draining, stopped, quarantined }: NodeView): string {
+  const more = [
+    ...(draining ? ['draining'] : []),
+    ...(stopped === undefined ? [] : [`stopped: ${stopped.code}`]),
+    ...(quarantined ? ['quarantined'] : []),
+  ]
   return [state, ...more].join(', ')
 }
 
-function colourOf({ state, draining, quarantined }: NodeView): Colour {
-  return state === 'alive' && (draining || quarantined) ? 'yellow' : COLOUR_OF_STATE[state]
+function colourOf({ state, draining, stopped, quarantined }: NodeView): Colour {
+  const isTroubled = draining || quarantined || stopped !== undefined
+  return state === 'alive' && isTroubled ? 'yellow' : COLOUR_OF_STATE[state]
 }
 
 /** Entries that the node has not acknowledged. */

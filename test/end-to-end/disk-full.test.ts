@@ -60,7 +60,8 @@ t.test(
     await sums.areDone(t, http)
     await sums.areHeld(t, http, 'the other one has everything')
     t.notOk(agent!.run.hasExited, 'it is still there')
-    const { stream } = await http.node('a')
+    const { stream, stopped: why } = await http.node('a')
+    t.match(why, { code: 'store-full' })
     t.ok(stream.acked < stream.head, `it stands at ${stream.acked} of ${stream.head}`)
     t.ok(disk.freeBytes > 11 * MIB, 'it left the room alone')
 
@@ -70,6 +71,7 @@ t.test(
     await eventually('it says so itself', () => agent!.run.stderr.includes('store-roomy'))
     t.notOk(agent!.run.hasExited, 'it is the same process')
     await caughtUp(http, 'a')
+    t.equal((await http.node('a')).stopped, undefined)
     await addSome()
     await sums.areDone(t, http)
     await withEachAway(http, agents, (away) => sums.areHeld(t, http, `once, without ${away}`))

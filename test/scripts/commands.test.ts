@@ -65,6 +65,8 @@ const MOVES: MovesView = {
   eta_seconds: 3,
 }
 
+const FULL = { code: 'store-full', message: 'no room' }
+
 function taskView(id: string, state: TaskView['state']): TaskView {
   const shards = { total: 4, done: 4, failed: 0 }
   const view = {
@@ -136,7 +138,7 @@ async function serve(t: Test) {
     nodes: () => [
       NODE,
       { ...NODE, id: 'pi-2\u001b[31m' as NodeId, state: 'dead' },
-      { ...NODE, id: 'pi-3' as NodeId, draining: true, quarantined: true },
+      { ...NODE, id: 'pi-3' as NodeId, draining: true, stopped: FULL, quarantined: true },
     ],
     node: (id) => {
       if (id !== NODE.id) return undefined
@@ -345,7 +347,7 @@ t.test('node ls and info', async (t) => {
   const lines = list.stdout.split('\n')
   t.match(lines[0], /^ID +STATE +TILES +WEIGHT +BEHIND +STARTS +JOINED$/)
   t.match(lines[1], /^pi-1 +alive +26 +1 +2 +3 +2023-11-14 22:13:20Z$/)
-  t.match(lines[3], /^pi-3 +alive, draining, quarantined +26 /)
+  t.match(lines[3], /^pi-3 +alive, draining, stopped: store-full, quarantined +26 /)
   t.notMatch(list.stdout, '\u001b', 'neither colours nor the escapes of a node')
   const info = await run(['node', 'info', 'pi-1'], { env })
   t.match(info.stdout, /^stream\.head +9$/m)
