@@ -296,8 +296,12 @@ export class MqttBroker {
 
   #createAedes(): Aedes {
     const hooks = this.#hooks
-    const aedes = new Aedes({
-      mq: new Delivery(this.#subscribers),
+    const aedes: Aedes = new Aedes({
+      mq: new Delivery(this.#subscribers, {
+        sessions: this.#persistence,
+        behindBytes: this.#limits.backlogDropBytes,
+        nextNumber: () => ++(aedes as Aedes & { counter: number }).counter,
+      }),
       // Listeners on a connection, twice: no bound.
       concurrency: 0,
       // The gate lets waiting publishers go and ends stalled clients long before this.

@@ -4,7 +4,7 @@
  */
 import type { Client } from 'aedes'
 import type { Connection } from './mqtt-connection.ts'
-import type { StoredPacket } from './mqtt-persistence.ts'
+import type { BoundedPersistence, StoredPacket } from './mqtt-persistence.ts'
 import type { Qos, Subscribers } from './mqtt-subscribers.ts'
 
 type Done = (error?: Error) => void
@@ -15,12 +15,24 @@ export interface DeliveringClient extends Client {
   deliverQoS(packet: object, done: () => void): void
 }
 
+type ThereConnection = Connection & { readonly client: DeliveringClient }
+
+export interface DeliveryParts {
+  readonly sessions: Pick<BoundedPersistence, 'groupsFor' | 'outgoingEnqueue'>
+  /** Who has not taken this much is passed over where others share a subscription with it. */
+  readonly behindBytes: number
+  /** Aedes' number of a message, by which a session tells one from another. */
+  readonly nextNumber: () => number
+}
+
 export class Delivery {
   readonly #subscribers: Subscribers<Connection>
+  readonly #parts: DeliveryParts
   #isClosed = false
 
-  constructor(subscribers: Subscribers<Connection>) {
+  constructor(subscribers: Subscribers<Connection>, parts: DeliveryParts) {
     this.#subscribers = subscribers
+    this.#parts = parts
   }
 
   /** Aedes' listeners are not called: the hooks tell `Subscribers`, and other brokers there are none. */
@@ -43,9 +55,10 @@ export class Delivery {
       if (--waiting === 0) done()
     }
     const copies: object[] = []
-    for (const [{ client }, granted] of this.#subscribers.matching(packet.topic)) {
+    for (const [connection, granted] of this.#subscribers.matching(packet.topic)) {
       // For one that comes or goes, what its session keeps is sent to it when it is there.
-      if (client === undefined || client.closed) continue
+      if (!isThere(connection)) continue
+      const { client } = connection
       const qos = Math.min(granted, packet.qos) as Qos
       // Without a `brokerId` Aedes does not take it for a repetition when a later one has overtaken it.
       copies[qos] ??= { ...packet, qos, retain: false, brokerId: null }
@@ -53,11 +66,60 @@ export class Delivery {
       if (qos === 0) client.deliver0(copies[qos], delivered)
       else client.deliverQoS(copies[qos], delivered)
     }
+    this.#share(packet, (connection, qos) => {
+      waiting++
+      this.#give(connection, packet, qos, delivered)
+    })
     delivered()
+  }
+
+  /** Finds one of each group. A session that is away gets a message only where nobody is there. */
+  #share(packet: StoredPacket, give: (connection: ThereConnection, qos: Qos) => void): void {
+    const { sessions, behindBytes, nextNumber } = this.#parts
+    const given = new Set<string>()
+    for (const group of this.#subscribers.groupsFor(packet.topic)) {
+      const keepsUp = (one: Connection): boolean =>
+        isThere(one) && one.gate.backlogBytes <= behindBytes
+      const next = group.next(keepsUp) ?? group.next(isThere)
+      if (next === undefined) continue
+      given.add(group.name)
+      const [connection, granted] = next
+      give(connection as ThereConnection, Math.min(granted, packet.qos) as Qos)
+    }
+    if (packet.qos === 0) return
+    for (const group of sessions.groupsFor(packet.topic)) {
+      if (given.has(group.name)) continue
+      const next = group.next((_, qos) => qos > 0)
+      if (next === undefined) continue
+      const [clientId, granted] = next
+      const qos = Math.min(granted, packet.qos) as Qos
+      const copy = { ...packet, qos, brokerCounter: nextNumber() }
+      void sessions.outgoingEnqueue({ clientId }, copy)
+    }
+  }
+
+  /** To a member of a group, under a number of its own: its other filters may match as well. */
+  #give({ client }: ThereConnection, packet: StoredPacket, qos: Qos, done: () => void): void {
+    const { sessions, nextNumber } = this.#parts
+    const kept = { ...packet, qos, retain: false, brokerCounter: nextNumber() }
+    const copy = { ...kept, brokerId: null }
+    if (qos === 0) client.deliver0(copy, done)
+    else if (client.clean) client.deliverQoS(copy, done)
+    else {
+      sessions.outgoingEnqueue({ clientId: client.id }, kept).then(() => {
+        // If it has gone meanwhile, its session has the message.
+        if (client.closed) done()
+        else client.deliverQoS(copy, done)
+      })
+    }
   }
 
   close(done: Done): void {
     this.#isClosed = true
     setImmediate(done)
   }
+}
+
+function isThere(connection: Connection): connection is ThereConnection {
+  return connection.client !== undefined && !connection.client.closed
 }

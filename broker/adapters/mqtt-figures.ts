@@ -86,7 +86,7 @@ export function figuresOf(
     ['bytes/received', `${counters.bytesReceived}`],
     ['bytes/sent', `${counters.bytesSent}`],
     // Clients that would use `$share` can ask before they do.
-    ['shared_subscriptions/available', '0'],
+    ['shared_subscriptions/available', '1'],
     ['subscriptions/count', `${counters.subscriptions}`],
     ['retained messages/count', `${counters.retained}`],
   ]

@@ -15,6 +15,7 @@ import type { BoundedPersistence } from './mqtt-persistence.ts'
 import { Publishes } from './mqtt-publishes.ts'
 import { RetainedDelivery, type RetainedSource, type RetainedStore } from './mqtt-retained.ts'
 import type { RetainedJournal } from './mqtt-retained-journal.ts'
+import { filterOfShared, isShared } from './mqtt-share-groups.ts'
 import type { Qos, Subscribers } from './mqtt-subscribers.ts'
 
 export interface Submission {
@@ -91,7 +92,10 @@ export class BrokerHooks {
     })
     aedes.on('keepaliveTimeout', () => refused.add('keepalive-timeout'))
     aedes.on('subscribe', (subscriptions, client) => {
-      const granted = subscriptions.filter(({ qos }) => (qos as number) !== 128)
+      // Who shares a subscription gets nothing that is retained [MQTT 5.0 §4.8.2].
+      const granted = subscriptions.filter(
+        ({ topic, qos }) => (qos as number) !== 128 && !isShared(topic),
+      )
       this.#deliverRetained(client, granted)
     })
     aedes.on('unsubscribe', (filters, client) => {
@@ -152,9 +156,11 @@ export class BrokerHooks {
       subscribers.set(connection, topic, qos)
       return true
     }
-    if (!maySubscribe(topic)) return deny('filter-reserved')
+    const wanted = isShared(topic) ? filterOfShared(topic) : topic
+    if (wanted === undefined) return deny('filter-share')
+    if (!maySubscribe(wanted)) return deny('filter-reserved')
     if (topic.length > limits.filterBytesMax) return deny('filter-too-long')
-    if (levelsOf(topic) > limits.topicLevelsMax) return deny('filter-too-deep')
+    if (levelsOf(wanted) > limits.topicLevelsMax) return deny('filter-too-deep')
     const filters = subscribers.filtersOf(connection)
     if (!filters.has(topic)) {
       const isFull =

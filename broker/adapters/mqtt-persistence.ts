@@ -9,6 +9,7 @@ import type { ByteBudget } from './mqtt-limits.ts'
 import { PacketIds } from './mqtt-packet-ids.ts'
 import type { RetainedSource, RetainedStore } from './mqtt-retained.ts'
 import { SessionQueue } from './mqtt-session-queue.ts'
+import type { ShareGroup } from './mqtt-share-groups.ts'
 import { type Qos, Subscribers } from './mqtt-subscribers.ts'
 
 export interface PersistenceBounds {
@@ -166,6 +167,11 @@ export class BoundedPersistence {
     return matching
       .filter(([, qos]) => qos > 0)
       .map(([clientId, qos]) => ({ clientId, topic, qos }))
+  }
+
+  /** Of each group of sessions that share a subscription, one is to get a message of this topic. */
+  groupsFor(topic: string): ShareGroup<string>[] {
+    return this.#subscribers.groupsFor(topic)
   }
 
   /** A clean session begins: what the last one left is discarded [MQTT-3.1.2-6]. */

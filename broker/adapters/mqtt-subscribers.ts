@@ -1,5 +1,6 @@
 /** Who has subscribed to what, and who is to get a message: each once, at the highest QoS of its filters. */
 import { FilterTrie } from './mqtt-filter-trie.ts'
+import { isShared, type ShareGroup, ShareGroups } from './mqtt-share-groups.ts'
 
 export type Qos = 0 | 1 | 2
 
@@ -16,6 +17,7 @@ interface Entry<Subscriber> {
 export class Subscribers<Subscriber> {
   readonly #entries = new Map<Subscriber, Entry<Subscriber>>()
   readonly #byFilter = new FilterTrie<Map<Entry<Subscriber>, Qos>>()
+  readonly #shared = new ShareGroups<Subscriber>()
   #count = 0
   #lookUps = 0
 
@@ -37,6 +39,10 @@ export class Subscribers<Subscriber> {
     }
     if (!entry.filters.has(filter)) this.#count++
     entry.filters.set(filter, qos)
+    if (isShared(filter)) {
+      this.#shared.set(subscriber, filter, qos)
+      return
+    }
     const entries = this.#byFilter.get(filter)
     if (entries === undefined) this.#byFilter.set(filter, new Map([[entry, qos]]))
     else entries.set(entry, qos)
@@ -47,6 +53,10 @@ export class Subscribers<Subscriber> {
     if (!entry?.filters.delete(filter)) return
     if (entry.filters.size === 0) this.#entries.delete(subscriber)
     this.#count--
+    if (isShared(filter)) {
+      this.#shared.delete(subscriber, filter)
+      return
+    }
     const entries = this.#byFilter.get(filter)!
     entries.delete(entry)
     if (entries.size === 0) this.#byFilter.delete(filter)
@@ -54,6 +64,11 @@ export class Subscribers<Subscriber> {
 
   clear(subscriber: Subscriber): void {
     for (const filter of [...this.filtersOf(subscriber).keys()]) this.delete(subscriber, filter)
+  }
+
+  /** Of each group, one is to get a message of this topic. */
+  groupsFor(topic: string): ShareGroup<Subscriber>[] {
+    return this.#shared.matching(topic)
   }
 
   matching(topic: string): [Subscriber, Qos][] {

@@ -1,4 +1,3 @@
-import type { Client } from 'aedes'
 import type { MqttClient } from 'mqtt'
 import t from 'tap'
 import type { Connection } from '../../../broker/adapters/mqtt-connection.ts'
@@ -26,39 +25,73 @@ function overlapping(levels: number): string[] {
   )
 }
 
+/** Aedes' client, as far as it delivers, of a connection with this much that it has not taken. */
+function connectionOf(name: string, delivered: string[], backlogBytes = 0): Connection {
+  const client = {
+    closed: false,
+    clean: true,
+    deliver0: (_packet: object, done: () => void) => {
+      delivered.push(`${name} at QoS 0`)
+      done()
+    },
+    deliverQoS: ({ qos }: { qos: number }, done: () => void) => {
+      delivered.push(`${name} at QoS ${qos}`)
+      done()
+    },
+  }
+  return { client, gate: { backlogBytes } } as unknown as Connection
+}
+
+function deliveryTo(subscribers: Subscribers<Connection>): Delivery {
+  let number = 0
+  const sessions = { groupsFor: () => [], outgoingEnqueue: async () => {} }
+  return new Delivery(subscribers, { sessions, behindBytes: 1000, nextNumber: () => ++number })
+}
+
+const MESSAGE = { cmd: 'publish', payload: Buffer.from('x'), qos: 2, retain: false } as const
+
 t.test('a publish is handed on once to each client, however many filters match', (t) => {
   const subscribers = new Subscribers<Connection>()
   const delivered: string[] = []
   for (let n = 0; n < 15; n++) {
-    // Of Aedes' client, what delivers.
-    const client = {
-      closed: false,
-      deliver0: (_packet: object, done: () => void) => {
-        delivered.push(`${n} at QoS 0`)
-        done()
-      },
-      deliverQoS: ({ qos }: { qos: number }, done: () => void) => {
-        delivered.push(`${n} at QoS ${qos}`)
-        done()
-      },
-    } as unknown as Client
-    const connection = { client } as Connection
+    const connection = connectionOf(`${n}`, delivered)
     for (const [at, filter] of overlapping(8).entries()) {
       subscribers.set(connection, filter, n === 0 || at !== 99 ? 0 : 1)
     }
   }
-  const delivery = new Delivery(subscribers)
-  const message = { cmd: 'publish', payload: Buffer.from('x'), qos: 2, retain: false } as const
+  const delivery = deliveryTo(subscribers)
   let calls = 0
-  delivery.emit({ ...message, topic: 'a/a/a/a/a/a/a/a' }, () => calls++)
+  delivery.emit({ ...MESSAGE, topic: 'a/a/a/a/a/a/a/a' }, () => calls++)
   t.same(
     delivered.toSorted(),
     Array.from({ length: 15 }, (_, n) => `${n} at QoS ${n === 0 ? 0 : 1}`).toSorted(),
   )
   t.equal(calls, 1)
-  delivery.emit({ ...message, topic: 'a/a/a/a/a/a/a' }, () => calls++)
+  delivery.emit({ ...MESSAGE, topic: 'a/a/a/a/a/a/a' }, () => calls++)
   t.equal(delivered.length, 15)
   t.equal(calls, 2, 'also where nobody is to get it')
+  t.end()
+})
+
+t.test('of a group, one that does not keep up is passed over while another does', (t) => {
+  const subscribers = new Subscribers<Connection>()
+  const delivered: string[] = []
+  for (const [name, backlogBytes] of [
+    ['slow', 2000],
+    ['one', 0],
+    ['two', 1000],
+  ] as const) {
+    subscribers.set(connectionOf(name, delivered, backlogBytes), '$share/g/a', 1)
+  }
+  const lone = connectionOf('lone', delivered, 2000)
+  subscribers.set(lone, '$share/h/a', 2)
+  const delivery = deliveryTo(subscribers)
+  for (let n = 0; n < 3; n++) delivery.emit({ ...MESSAGE, topic: 'a' }, () => {})
+  t.same(
+    delivered.filter((line) => !line.startsWith('lone')),
+    ['one at QoS 1', 'two at QoS 1', 'one at QoS 1'],
+  )
+  t.equal(delivered.length, 6, 'who is alone gets all')
   t.end()
 })
 

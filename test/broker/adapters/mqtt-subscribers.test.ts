@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { FilterTrie } from '../../../broker/adapters/mqtt-filter-trie.ts'
 import { filterMatches } from '../../../broker/adapters/mqtt-retained.ts'
+import { filterOfShared, isShared } from '../../../broker/adapters/mqtt-share-groups.ts'
 import { type Qos, Subscribers } from '../../../broker/adapters/mqtt-subscribers.ts'
 import { check } from '../../support/property.ts'
 
@@ -15,15 +16,19 @@ const filter = fc
   .map(([levels, last]) =>
     (last === '' && levels.length > 0 ? levels : [...levels, last]).join('/'),
   )
+  .filter((filter) => filter !== '')
+const anyFilter = fc
+  .tuple(fc.constantFrom('', '', '$share/g/', '$share/h/'), filter)
+  .map(([share, filter]) => share + filter)
 const subscriber = fc.constantFrom('one', 'two', 'three')
 const change = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc.tuple(fc.constant('set'), subscriber, filter, fc.constantFrom<Qos>(0, 1, 2)),
+    arbitrary: fc.tuple(fc.constant('set'), subscriber, anyFilter, fc.constantFrom<Qos>(0, 1, 2)),
   },
   {
     weight: 2,
-    arbitrary: fc.tuple(fc.constant('delete'), subscriber, filter, fc.constant<Qos>(0)),
+    arbitrary: fc.tuple(fc.constant('delete'), subscriber, anyFilter, fc.constant<Qos>(0)),
   },
   fc.tuple(fc.constant('clear'), subscriber, filter, fc.constant<Qos>(0)),
 )
@@ -55,6 +60,14 @@ t.test('each who subscribed is found once, with the highest QoS of its filters',
           if (filterMatches(filter, topic) && qos >= (expected[who] ?? 0)) expected[who] = qos
         }
         t.same(Object.fromEntries(subscribers.matching(topic)), expected, topic)
+        const groups = new Map<string, number>()
+        for (const [, name] of model.values()) {
+          if (!isShared(name) || !filterMatches(filterOfShared(name)!, topic)) continue
+          groups.set(name, (groups.get(name) ?? 0) + 1)
+        }
+        const found = subscribers.groupsFor(topic).map(({ name, size }) => [name, size] as const)
+        t.equal(found.length, groups.size)
+        t.same(Object.fromEntries(found), Object.fromEntries(groups), topic)
       }
     }),
     200,
