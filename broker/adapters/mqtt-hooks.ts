@@ -174,7 +174,9 @@ export class BrokerHooks {
   authorizeForward<P extends PublishPacket>(client: Client, packet: P): P | null {
     const { connections, dropped, limits } = this.#parts
     const connection = connections.of(client)
-    if (client.closed || connection === undefined) return null
+    // What is refused here Aedes takes out of the session. What cannot be written it does not.
+    const notNow = client.clean || packet.qos === 0 ? null : packet
+    if (client.closed || connection === undefined) return notNow
     if (!mayReceive(packet.topic) && !connections.isProbe(connection)) return null
     const { gate } = connection
     const { backlogBytes } = gate
@@ -188,7 +190,7 @@ export class BrokerHooks {
       (backlogBytes > limits.backlogCloseBytes && gate.behindMs > BEHIND_MS)
     if (!isTooFar) return packet
     gate.abandon('subscriber-backlog')
-    return null
+    return notNow
   }
 
   #registered(aedes: Aedes, client: Client): void {
