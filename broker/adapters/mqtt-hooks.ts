@@ -164,7 +164,9 @@ export class BrokerHooks {
     const filters = subscribers.filtersOf(connection)
     if (!filters.has(topic)) {
       const isFull =
-        filters.size >= limits.filtersPerClientMax || subscribers.count >= limits.filtersTotalMax
+        filters.size >= limits.filtersPerClientMax ||
+        subscribers.count >= limits.filtersTotalMax ||
+        (!client.clean && !persistence.hasRoomForFilter(client.id, topic))
       if (isFull) return deny('filters-full')
     }
     subscribers.set(connection, topic, qos)

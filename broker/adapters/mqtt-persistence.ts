@@ -14,6 +14,8 @@ import { type Qos, Subscribers } from './mqtt-subscribers.ts'
 
 export interface PersistenceBounds {
   readonly sessionsMax: number
+  /** Of all sessions, whether their clients are there or not. */
+  readonly filtersTotalMax: number
   readonly queueMessagesMax: number
   readonly queueBytesMax: number
 }
@@ -115,6 +117,16 @@ export class BoundedPersistence {
       !this.#incoming.has(clientId)
     if (isEmpty) this.#sessions.delete(clientId)
     else this.#absent.add(clientId)
+  }
+
+  /**
+   * Whether the session of a client may have one filter more. For it, those that are away for longest are
+   * given up: they would keep others out for ever.
+   */
+  hasRoomForFilter(clientId: string, filter: string): boolean {
+    if (this.#subscribers.filtersOf(clientId).has(filter)) return true
+    while (this.#subscribers.count >= this.#bounds.filtersTotalMax) if (!this.#evict()) return false
+    return true
   }
 
   /** A subscription that was refused: Aedes would store it with its allowed neighbours. */

@@ -68,3 +68,34 @@ t.test('a session that was let go for not reading has lost nothing', async (t) =
     Array.from({ length: published }, (_, n) => n),
   )
 })
+
+t.test('the filters of sessions that are away count, and make room', async (t) => {
+  const { broker, raw } = await brokerBench(t, { filtersTotalMax: 5, filtersPerClientMax: 4 })
+  const subscribe = async (client: RawMqttClient, filters: string[]): Promise<number[]> => {
+    client.send(subscribePacket(filters, 1))
+    return [...(await client.next(SUBACK)).body.subarray(2)]
+  }
+  const leave = async (client: RawMqttClient): Promise<void> => {
+    client.end()
+    await until(() => broker.counters().clientsConnected === 0)
+  }
+  for (const clientId of ['one', 'two']) {
+    const client = await raw({ clientId, flags: PERSISTENT })
+    t.same(await subscribe(client, ['a', 'b']), [1, 1])
+    await leave(client)
+  }
+  const three = await raw({ clientId: 'three', flags: PERSISTENT })
+  t.same(await subscribe(three, ['a']), [1])
+  t.same(broker.counters().dropped, {})
+  t.same(await subscribe(three, ['b', 'a']), [1, 1])
+  t.same(broker.counters().dropped, { 'session-evicted': 1 }, 'who is away for longest')
+  const clean = await raw({ clientId: 'clean' })
+  t.same(await subscribe(clean, ['a', 'b', 'c', 'd']), [1, 1, 1, 128], 'all that are there')
+  clean.end()
+  await clean.closed
+  await leave(three)
+
+  const again = await raw({ clientId: 'two', flags: PERSISTENT })
+  await again.ping()
+  t.equal(broker.counters().subscriptions, 2, 'what a session has is not new')
+})
