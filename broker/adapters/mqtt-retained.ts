@@ -135,6 +135,12 @@ function endOfLevel(text: string, from: number): number {
   return at < 0 ? text.length : at
 }
 
+interface Granted {
+  /** The filter. */
+  readonly topic: string
+  readonly qos: Qos
+}
+
 /** How many stored topics are looked up before others have their turn. */
 const TURN = 64
 
@@ -148,7 +154,7 @@ export class RetainedDelivery {
   readonly #store: RetainedStore
   readonly #source: RetainedSource | undefined
   readonly #logger: Logger | undefined
-  readonly #pending = new Map<string, Qos>()
+  readonly #pending = new Map<string, Granted>()
   #isRunning = false
 
   constructor(
@@ -163,8 +169,8 @@ export class RetainedDelivery {
     this.#logger = logger
   }
 
-  add(granted: readonly { readonly topic: string; readonly qos: Qos }[]): void {
-    for (const { topic, qos } of granted) this.#pending.set(topic, qos)
+  add(granted: readonly Granted[]): void {
+    for (const one of granted) this.#pending.set(one.topic, one)
     if (this.#isRunning || this.#pending.size === 0) return
     this.#isRunning = true
     this.#run()
@@ -178,47 +184,60 @@ export class RetainedDelivery {
     while (this.#pending.size > 0) {
       const granted = new Map(this.#pending)
       this.#pending.clear()
-      await this.#sendStored(granted)
-      for (const [filter, qos] of granted) {
-        for (const { topic, payload } of this.#source?.match(filter) ?? []) {
-          if (this.#client.closed) return
-          await this.#send({ topic, payload: Buffer.from(payload), qos: 1 }, qos)
-        }
-      }
+      const filters = new FilterTrie<Granted>()
+      for (const one of granted.values()) filters.set(one.topic, one)
+      await this.#sendStored(granted, filters)
+      await this.#sendFromSource(granted, filters)
     }
   }
 
-  /** A message that several of the filters match goes once, at the highest QoS of theirs. */
-  async #sendStored(granted: ReadonlyMap<string, Qos>): Promise<void> {
-    const filters = new FilterTrie<Qos>()
+  async #sendStored(
+    granted: ReadonlyMap<string, Granted>,
+    filters: FilterTrie<Granted>,
+  ): Promise<void> {
     let hasWildcard = false
-    for (const [filter, qos] of granted) {
-      filters.set(filter, qos)
-      hasWildcard ||= /[+#]/.test(filter)
-    }
-    const sendMatching = async (message: StoredMessage): Promise<void> => {
-      const qoses = filters.matching(message.topic)
-      if (qoses.length > 0) await this.#send(message, Math.max(...qoses))
-    }
     for (const filter of granted.keys()) {
+      hasWildcard ||= /[+#]/.test(filter)
       const message = this.#store.get(filter)
-      if (message !== undefined) await sendMatching(message)
+      if (message !== undefined) await this.#send(message, filters.matching(message.topic))
     }
     if (!hasWildcard) return
     let lookedUp = 0
     for (const message of this.#store.messages()) {
       if (this.#client.closed) return
       if (++lookedUp % TURN === 0) await new Promise(setImmediate)
-      if (!granted.has(message.topic)) await sendMatching(message)
+      if (granted.has(message.topic)) continue
+      const matching = filters.matching(message.topic)
+      if (matching.length > 0) await this.#send(message, matching)
     }
   }
 
+  async #sendFromSource(
+    granted: ReadonlyMap<string, Granted>,
+    filters: FilterTrie<Granted>,
+  ): Promise<void> {
+    if (this.#source === undefined) return
+    let lookedUp = 0
+    for (const filter of granted.keys()) {
+      for (const { topic, payload } of this.#source.match(filter)) {
+        if (this.#client.closed) return
+        if (++lookedUp % TURN === 0) await new Promise(setImmediate)
+        const matching = filters.matching(topic)
+        if (matching[0]?.topic !== filter) continue
+        await this.#send({ topic, payload: Buffer.from(payload), qos: 1 }, matching)
+      }
+      // Also one that matched nothing may have taken its time.
+      await new Promise(setImmediate)
+    }
+  }
+
+  /** Once, at the highest QoS of the filters that match. */
   #send(
     message: { readonly topic: string; readonly payload: Buffer; readonly qos: Qos },
-    qosMax: number,
+    matching: readonly Granted[],
   ): Promise<void> {
     const { topic, payload } = message
-    const qos = Math.min(message.qos, qosMax)
+    const qos = Math.min(message.qos, Math.max(...matching.map((one) => one.qos)))
     return new Promise((resolve) => {
       // Without a `brokerId` it is not taken for a repetition of the live message.
       this.#client.deliverQoS(

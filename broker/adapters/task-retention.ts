@@ -43,20 +43,23 @@ export class TaskRetention {
       if ('task' in exact) yield* this.#one(exact.task, (kind) => kind === exact.kind)
       return
     }
-    if (!this.#mayMatch(filter)) return
-    for (const { id } of this.#source.tasks({ limit: Number.POSITIVE_INFINITY })) {
-      const wanted = (kind: Kind): boolean =>
-        filterMatches(filter, buildTopic(this.#base, { kind, task: id }))
-      yield* this.#one(id, wanted)
+    if (!/[+#]/.test(filter)) return
+    const wantedOf =
+      (task: TaskId) =>
+      (kind: Kind): boolean =>
+        filterMatches(filter, buildTopic(this.#base, { kind, task }))
+    const id = filter.split('/')[this.#base.split('/').length + 1] ?? '#'
+    const isAny = id === '+' || id === '#'
+    const one = (isAny ? 'x' : id) as TaskId
+    // A filter for something else costs nothing, and one for a certain task no more than that.
+    if (!KINDS.some(wantedOf(one))) return
+    if (!isAny) {
+      yield* this.#one(one, wantedOf(one))
+      return
     }
-  }
-
-  /** Whether any task's topic can match, so that a filter for something else costs nothing. */
-  #mayMatch(filter: string): boolean {
-    if (!/[+#]/.test(filter)) return false
-    const id = filter.split('/')[this.#base.split('/').length + 1] ?? '+'
-    const task = (id === '+' || id === '#' ? 'x' : id) as TaskId
-    return KINDS.some((kind) => filterMatches(filter, buildTopic(this.#base, { kind, task })))
+    for (const { id } of this.#source.tasks({ limit: Number.POSITIVE_INFINITY })) {
+      yield* this.#one(id, wantedOf(id))
+    }
   }
 
   *#one(id: TaskId, wanted: (kind: Kind) => boolean): Generator<Retained> {
