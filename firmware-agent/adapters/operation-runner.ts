@@ -23,6 +23,8 @@ export interface OperationRunnerOptions {
   readonly sliceMs?: number
   /** Pages of one transaction, bytes; one entry may have more. */
   readonly transactionBytesMax?: number
+  /** Bounds a message that lists what is held. */
+  readonly tilesPerList?: number
 }
 
 interface ReadJob {
@@ -52,6 +54,7 @@ export class OperationRunner {
   readonly #clock: Clock
   readonly #sliceMs: number
   readonly #transactionBytesMax: number
+  readonly #tilesPerList: number
   readonly #arenas = [new PageArena(), new PageArena()] as const
   readonly #queue: Job[] = []
   #runningRead: ReadJob | undefined
@@ -62,6 +65,7 @@ export class OperationRunner {
     this.#store = store
     this.#clock = clock
     this.#sliceMs = options.sliceMs ?? SLICE_MS
+    this.#tilesPerList = options.tilesPerList ?? TILES_PER_LIST
     this.#transactionBytesMax = options.transactionBytesMax ?? TRANSACTION_BYTES_MAX
   }
 
@@ -124,9 +128,9 @@ export class OperationRunner {
 
   /** The sound pages from tile `from` on, some at a time, and where the next ones begin. */
   async list(from: number): Promise<{ pages: ExaminedPage[]; next: number | null }> {
-    const tiles = this.#store.heldTiles(from, TILES_PER_LIST + 1)
-    const next = tiles[TILES_PER_LIST] ?? null
-    const examined = await this.examine(tiles.subarray(0, TILES_PER_LIST))
+    const tiles = this.#store.heldTiles(from, this.#tilesPerList + 1)
+    const next = tiles[this.#tilesPerList] ?? null
+    const examined = await this.examine(tiles.subarray(0, this.#tilesPerList))
     return { pages: examined.filter(({ at }) => at > 0), next }
   }
 

@@ -19,6 +19,8 @@ export interface StoreRoomOptions {
   readonly outboxBytesMax: number
   /** What a commit leaves free on the disk, bytes. */
   readonly diskFreeBytesMin?: number
+  /** How long it is taken for granted that the disk has what it had, ms. */
+  readonly diskCheckMs?: number
 }
 
 /** Of LMDB. */
@@ -31,7 +33,7 @@ export const TREE_BYTES_PER_COMMIT = 10 * PAGE_BYTES
 
 const MIB = 1024 * 1024
 const DISK_FREE_BYTES_MIN = 16 * MIB
-const DISK_CHECK_INTERVAL_MS = 5000
+const DISK_CHECK_MS = 5000
 /** As the gateway has it for its own disk. */
 const ROOMY = 1.25
 /** The next transaction, and the two before it, whose old pages LMDB does not give it yet. */
@@ -64,12 +66,16 @@ export class StoreRoom {
   #diskFree = { bytes: 0, atMs: Number.NEGATIVE_INFINITY }
 
   constructor(
-    { diskFreeBytesMin = DISK_FREE_BYTES_MIN, ...bounds }: StoreRoomOptions,
+    {
+      diskFreeBytesMin = DISK_FREE_BYTES_MIN,
+      diskCheckMs = DISK_CHECK_MS,
+      ...bounds
+    }: StoreRoomOptions,
     database: Tables,
     leaves: () => number,
     clock: Clock,
   ) {
-    this.#options = { ...bounds, diskFreeBytesMin }
+    this.#options = { ...bounds, diskFreeBytesMin, diskCheckMs }
     this.#database = database
     this.#leaves = leaves
     this.#clock = clock
@@ -172,7 +178,7 @@ export class StoreRoom {
 
   #diskFreeBytes(): number {
     const nowMs = this.#clock.monotonicMs
-    if (nowMs - this.#diskFree.atMs >= DISK_CHECK_INTERVAL_MS) {
+    if (nowMs - this.#diskFree.atMs >= this.#options.diskCheckMs) {
       this.#diskFree = { bytes: this.#database.diskFreeBytes(), atMs: nowMs }
     }
     return this.#diskFree.bytes

@@ -67,11 +67,13 @@ t.test('every fault and path was met', async (t) => {
 })
 
 t.test('the same seed gives the same run', async (t) => {
-  const [first, second, other] = [1, 1, 2].map((seed) => {
+  const fingerprints: string[] = []
+  for (const seed of [1, 1, 2]) {
     const fleet = new SimulatedFleet(seed)
-    fleet.run()
-    return fleet.fingerprint
-  })
+    await fleet.run()
+    fingerprints.push(fleet.fingerprint)
+  }
+  const [first, second, other] = fingerprints
   t.equal(first, second)
   t.not(first, other)
 })

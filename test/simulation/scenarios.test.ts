@@ -26,7 +26,9 @@ for (const name of readdirSync(FOLDER).sort()) {
     const lines: string[] = []
     for (const line of golden.split('\n')) {
       if (line.startsWith('#')) lines.push(line)
-      if (line.startsWith('>')) lines.push('', line, ...scenario.run(line.slice(1).trim()))
+      if (line.startsWith('>')) {
+        lines.push('', line, ...(await scenario.run(line.slice(1).trim())))
+      }
     }
     const played = `${lines.join('\n')}\n`
     if (process.env.UPDATE !== undefined) writeFileSync(file, played)

@@ -22,6 +22,8 @@ export interface Replicas {
 
 export interface CheckOptions {
   readonly minInSync: number
+  /** Whether nodes of a lost ledger may come late, and with them higher sequences. */
+  readonly isRaised: () => boolean
   /** Is told of what a promise was checked on. */
   readonly count: (what: string) => void
 }
@@ -52,6 +54,11 @@ export class Checkers {
   /** By tile: the last write that a read from now on must not miss. */
   get lastDone(): readonly number[] {
     return [...this.#lastDone]
+  }
+
+  /** A ledger is rebuilt: what nobody brought is not to be seen any more. */
+  forget(tile: number, seq: number): void {
+    this.#lastDone[tile] = Math.min(this.#lastDone[tile]!, seq)
   }
 
   /** The ledger's disk took these. */
@@ -99,17 +106,28 @@ export class Checkers {
     if (story === undefined) violated(`write ${seq} belongs to no task`)
     if (story.seq === seq) return
     if (story.seq !== undefined) violated(`task ${id} was sequenced as ${story.seq} and ${seq}`)
-    if (seq !== this.#model.lastSeq + 1) violated(`write ${seq} follows ${this.#model.lastSeq}`)
+    this.#checkOrder('write', seq)
     if (isEnd(story.state) && story.effect === 'none') {
       violated(`task ${id} ended without effect and was then sequenced`)
     }
     story.seq = seq
+    for (const tile of this.#tilesOf(story)) {
+      const at = this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq
+      if (at >= seq) violated(`write ${seq} comes to tile ${tile}, which is at ${at}`)
+    }
     this.#model.apply(seq, story.plain)
+  }
+
+  #checkOrder(what: string, seq: number): void {
+    const last = this.#model.lastSeq
+    if (seq === last + 1) return
+    if (seq <= last || !this.#options.isRaised()) violated(`${what} ${seq} follows ${last}`)
+    this.#model.sequences.push(seq - 1)
   }
 
   /** An order about tiles takes a place in the order of writes, and changes no cell. */
   #orderFlushed(seq: number): void {
-    if (seq !== this.#model.lastSeq + 1) violated(`order ${seq} follows ${this.#model.lastSeq}`)
+    this.#checkOrder('order', seq)
     this.#model.sequences.push(seq)
   }
 
@@ -162,10 +180,8 @@ export class Checkers {
 
   /** A write that is said to be done is on as many disks as it says. */
   #checkCopies(story: TaskStory): void {
-    const { grid } = this.#model
     const seq = story.seq!
-    const region = story.plain.region ?? grid.geometry.whole
-    const tiles = [...grid.geometry.tilesOf(region)]
+    const tiles = this.#tilesOf(story)
     const counts = tiles.map((tile) => this.#replicas.countCopies(tile, seq))
     const least = Math.max(1, this.#options.minInSync)
     const claimed = story.state === 'completed' ? Number(story.result?.copies) : least
@@ -176,6 +192,11 @@ export class Checkers {
     }
     for (const tile of tiles) this.#lastDone[tile] = Math.max(this.#lastDone[tile]!, seq)
     this.#options.count(`copies-${claimed}`)
+  }
+
+  #tilesOf({ plain }: TaskStory): number[] {
+    const { geometry } = this.#model.grid
+    return [...geometry.tilesOf(plain.region ?? geometry.whole)]
   }
 
   announced(task: string, state: string): void {

@@ -53,6 +53,6 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     recoverNodes: 0,
     scrubMs: 700,
     copyTimeoutMs: 800,
-    moveDeadlineMs: 8000,
+    moveDeadlineMs: random.unit() < 0.5 ? 2000 : 8000,
   }
 }

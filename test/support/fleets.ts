@@ -1,7 +1,7 @@
 /** The fleets that can be simulated. */
 import { HUNDRED, THOUSAND } from './fleet-shape.ts'
 import { MUST_HAPPEN, MUST_HAPPEN_TO_MANY } from './must-happen.ts'
-import type { Mutation } from './mutation.ts'
+import type { Programs } from './programs.ts'
 import { MUST_HAPPEN_TO_SIMPLE, SimpleFleet } from './simple-fleet.ts'
 import { SimulatedFleet } from './simulated-fleet.ts'
 
@@ -12,7 +12,7 @@ export interface FleetRun {
   /** Hears every effect as a line of text. */
   onLine: ((line: string) => void) | undefined
   /** Runs to the end; throws the first violation. */
-  run(): void
+  run(): Promise<void>
 }
 
 export interface FleetKind {
@@ -20,7 +20,7 @@ export interface FleetKind {
   readonly mustHappen: readonly string[]
   /** In so many seeds, all of that is met. */
   readonly seedsForAll: number
-  create(seed: number, mutation: Mutation): FleetRun
+  create(seed: number, programs: Programs): FleetRun
 }
 
 export const FLEETS = {
@@ -28,33 +28,33 @@ export const FLEETS = {
     about: 'up to 5 nodes, every fault',
     mustHappen: MUST_HAPPEN,
     seedsForAll: 400,
-    create: (seed, mutation) => new SimulatedFleet(seed, mutation),
+    create: (seed, programs) => new SimulatedFleet(seed, programs),
   },
   hundred: {
     about: '100 nodes, of which some always fail',
     mustHappen: MUST_HAPPEN_TO_MANY,
     seedsForAll: 5,
-    create: (seed, mutation) => new SimulatedFleet(seed, mutation, HUNDRED),
+    create: (seed, programs) => new SimulatedFleet(seed, programs, HUNDRED),
   },
   thousand: {
     about: '1,000 nodes, of which some always fail',
     mustHappen: MUST_HAPPEN_TO_MANY,
     seedsForAll: 1,
-    create: (seed, mutation) => new SimulatedFleet(seed, mutation, THOUSAND),
+    create: (seed, programs) => new SimulatedFleet(seed, programs, THOUSAND),
   },
   many: {
     about: '5,000 simple agents',
     mustHappen: MUST_HAPPEN_TO_SIMPLE,
     seedsForAll: 1,
-    create: (seed, mutation) =>
-      new SimpleFleet(seed, { nodes: 5000, width: 512, height: 256 }, mutation),
+    create: (seed, programs) =>
+      new SimpleFleet(seed, { nodes: 5000, width: 512, height: 256 }, programs),
   },
   huge: {
     about: '100,000 simple agents',
     mustHappen: MUST_HAPPEN_TO_SIMPLE,
     seedsForAll: 1,
-    create: (seed, mutation) =>
-      new SimpleFleet(seed, { nodes: 100_000, width: 2048, height: 1024 }, mutation),
+    create: (seed, programs) =>
+      new SimpleFleet(seed, { nodes: 100_000, width: 2048, height: 1024 }, programs),
   },
 } satisfies Record<string, FleetKind>
 

@@ -19,7 +19,7 @@ import {
 } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import { parseSubmission } from '../../shared/protocol/task.ts'
-import { SimulatedLedger } from './simulated-ledger.ts'
+import { LedgerDisk } from './ledger-disk.ts'
 
 export const BENCH_OPTIONS: CoordinatorOptions = {
   grid: {
@@ -92,7 +92,7 @@ const WALL_START_MS = 1_750_000_000_000
 
 export class GatewayBench {
   readonly options: CoordinatorOptions
-  readonly ledger = new SimulatedLedger()
+  readonly ledger = new LedgerDisk()
   readonly nodes = new Map<string, BenchNode>()
   nowMs = 0
   /** How far the wall clock is ahead of time. */

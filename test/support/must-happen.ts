@@ -11,6 +11,7 @@ export const MUST_HAPPEN: readonly string[] = [
     'freeze',
     'slow',
     'full-disk',
+    'full-disk-for-good',
     'shed',
   ],
   ...[
@@ -38,6 +39,7 @@ export const MUST_HAPPEN: readonly string[] = [
     ['doubt-ended-probe-late', 'doubt-began-mass-silence', 'doubt-ended-mass-silence'],
     ['move-copying', 'move-catching-up', 'move-ended', 'move-rolled-back', 'move-under-write'],
     ['stream-closed', 'page-damaged', 'drain-began', 'node-left', 'recovered', 'tiles-recreated'],
+    ['late-node', 'late-tile'],
   )
 
 /** What one seed of a thousand nodes must have met. */

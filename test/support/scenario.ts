@@ -1,17 +1,17 @@
 /** A small fleet without chance: commands in, and out comes what every process did. */
-import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
-import { Agent } from '../../firmware-agent/core/agent.ts'
+import { type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { linesOf } from './effect-lines.ts'
 import { BENCH_OPTIONS } from './gateway-bench.ts'
+import { LedgerDisk } from './ledger-disk.ts'
+import { SHIPPED } from './programs.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { SimulatedGateway } from './simulated-gateway.ts'
-import { SimulatedLedger } from './simulated-ledger.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { SimulatedNode } from './simulated-node.ts'
-import { SimulatedStore } from './simulated-store.ts'
+import { SliceCard } from './slice-card.ts'
 
 const OPTIONS: CoordinatorOptions = {
   ...BENCH_OPTIONS,
@@ -35,17 +35,16 @@ export class Scenario {
     this.#network = new SimulatedNetwork(options, this.#clock, new Random(1))
     const identity = newIdentity(OPTIONS, 'ledger')
     const setUp = {
-      Coordinator,
+      programs: SHIPPED,
       options: OPTIONS,
       identity,
       flushMinMs: 1,
       flushMaxMs: 1,
-      releasesBeforeFlush: false,
     }
     this.#gateway = new SimulatedGateway(setUp, {
       clock: this.#clock,
       network: this.#network,
-      ledger: new SimulatedLedger(),
+      disk: new LedgerDisk().disk,
       random: new Random(2),
       strikes: never,
       witness: {
@@ -62,7 +61,7 @@ export class Scenario {
   }
 
   /** Performs a command; returns what happened because of it, one line each. */
-  run(command: string): string[] {
+  async run(command: string): Promise<string[]> {
     const [, verb = '', rest = ''] = /^(\S+)\s*(.*)$/.exec(command) ?? []
     const [name = '', ...words] = rest.split(' ')
     this.#lines = []
@@ -71,7 +70,7 @@ export class Scenario {
         this.#start(name, words[1] ?? name)
         break
       case 'wait':
-        this.#clock.run(this.#clock.nowMs + Number(rest))
+        await this.#clock.run(this.#clock.nowMs + Number(rest))
         break
       case 'submit':
         this.#gateway.submit(Buffer.from(rest), { via: 'mqtt', client: 'tester' }, nothing)
@@ -92,6 +91,7 @@ export class Scenario {
       default:
         throw new Error(`there is no command "${command}"`)
     }
+    await this.#clock.run(this.#clock.nowMs)
     return this.#lines
   }
 
@@ -118,7 +118,7 @@ export class Scenario {
   #createNode(name: string, id: string): SimulatedNode {
     const random = new Random(10 + this.#nodes.size)
     const setUp = {
-      Agent,
+      programs: SHIPPED,
       options: {
         node: id as NodeId,
         weight: 1,
@@ -131,19 +131,17 @@ export class Scenario {
       },
       flushMinMs: 1,
       flushMaxMs: 1,
-      reportsBeforeFlush: false,
-      ignoresAfter: false,
+      store: { sliceBytesMax: 2 ** 30, outboxBytesMax: 65_536 },
+      sliceMs: 1000,
     }
-    return new SimulatedNode(setUp, new SimulatedStore(OPTIONS.grid, { isFenced: true }, random), {
+    return new SimulatedNode(setUp, new SliceCard(OPTIONS.grid), {
       clock: this.#clock,
       network: this.#network,
       random,
       strikes: never,
-      diskFails: never,
       tears: never,
       witness: {
         effect: (_, effect) => this.#note(name, linesOf(effect)),
-        received: nothing,
         committed: nothing,
         exited: nothing,
       },

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { FLEETS, type FleetName } from './fleets.ts'
 import { loadMutant, MUTANTS, slugOf } from './mutants.ts'
-import type { Mutation } from './mutation.ts'
+import { type Programs, SHIPPED } from './programs.ts'
 
 export interface SeedRange {
   readonly fleet: FleetName
@@ -25,10 +25,10 @@ export interface SeedReport {
   readonly failure: SeedFailure | undefined
 }
 
-const loaded = new Map<string, Promise<Mutation>>()
+const loaded = new Map<string, Promise<Programs>>()
 
-function mutationOf(slug: string | undefined): Promise<Mutation> {
-  if (slug === undefined) return Promise.resolve({})
+function programsOf(slug: string | undefined): Promise<Programs> {
+  if (slug === undefined) return Promise.resolve(SHIPPED)
   const mutant = MUTANTS.find((one) => slugOf(one) === slug)
   if (mutant === undefined) throw new Error(`there is no mutant ${slug}`)
   if (!loaded.has(slug)) loaded.set(slug, loadMutant(mutant))
@@ -39,16 +39,16 @@ export async function runSeeds(
   { fleet: name, mutant, first, count }: SeedRange,
   onLine?: (line: string) => void,
 ): Promise<SeedReport> {
-  const mutation = await mutationOf(mutant)
+  const programs = await programsOf(mutant)
   const counts: Record<string, number> = {}
   for (let seed = first; seed < first + count; seed++) {
     // In between, a worker hears that nobody waits for it any more.
     await setImmediate()
-    const fleet = FLEETS[name].create(seed, mutation)
+    const fleet = FLEETS[name].create(seed, programs)
     fleet.onLine = onLine
     let failure: SeedFailure | undefined
     try {
-      fleet.run()
+      await fleet.run()
     } catch (error) {
       const { message, stack } = error as Error
       failure = { seed, message, stack: String(stack) }

@@ -7,7 +7,7 @@
  * Writes go one after the other and count up, so that no tile may show less than the last write that
  * was done when the read came, nor more than the last one that was begun.
  */
-import { Coordinator, newIdentity } from '../../broker/core/coordinator.ts'
+import { newIdentity } from '../../broker/core/coordinator.ts'
 import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
@@ -17,10 +17,11 @@ import { isEnded } from '../../shared/protocol/states.ts'
 import { decodeResult } from './checkers.ts'
 import { drawOptions } from './drawn-options.ts'
 import type { PlainRegion, PlainTask } from './grid-model.ts'
+import { LedgerDisk } from './ledger-disk.ts'
+import { type Programs, SHIPPED } from './programs.ts'
 import { SimpleAgent } from './simple-agent.ts'
 import { SimulatedClock } from './simulated-clock.ts'
-import { type CoordinatorClass, SimulatedGateway } from './simulated-gateway.ts'
-import { SimulatedLedger } from './simulated-ledger.ts'
+import { SimulatedGateway } from './simulated-gateway.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { violated } from './violation.ts'
 
@@ -59,7 +60,7 @@ export class SimpleFleet {
   readonly #clock = new SimulatedClock()
   readonly #random: Random
   readonly #network: SimulatedNetwork
-  readonly #ledger = new SimulatedLedger()
+  readonly #ledger = new LedgerDisk()
   readonly #gateway: SimulatedGateway
   readonly #agents: SimpleAgent[]
   readonly #grid: GridContext
@@ -74,7 +75,7 @@ export class SimpleFleet {
   constructor(
     seed: number,
     { nodes, width, height }: SimpleFleetSize,
-    mutation: { Coordinator?: CoordinatorClass } = {},
+    programs: Programs = SHIPPED,
   ) {
     const random = new Random(seed)
     this.#random = random
@@ -100,17 +101,16 @@ export class SimpleFleet {
     const latency = { latencyMinMs: 1, latencyMaxMs: 30, keepaliveMs: 2000 }
     this.#network = new SimulatedNetwork(latency, this.#clock, new Random(random.uint32()))
     const setUp = {
-      Coordinator: mutation.Coordinator ?? Coordinator,
+      programs,
       options,
       identity: newIdentity(options, 'ledger'),
       flushMinMs: 1,
       flushMaxMs: 10,
-      releasesBeforeFlush: false,
     }
     this.#gateway = new SimulatedGateway(setUp, {
       clock: this.#clock,
       network: this.#network,
-      ledger: this.#ledger,
+      disk: this.#ledger.disk,
       random: new Random(random.uint32()),
       strikes: () => false,
       witness: {
@@ -132,36 +132,40 @@ export class SimpleFleet {
     this.#agents = Array.from({ length: nodes }, (_, index) => new SimpleAgent(`n${index}`, around))
   }
 
-  run(): void {
+  async run(): Promise<void> {
     const { geometry } = this.#grid
     this.#gateway.start()
     for (const agent of this.#agents) {
       this.#clock.at(this.#random.between(0, JOIN_MS), () => agent.start())
     }
-    this.#until('all nodes are here', () => this.#agents.every(({ isAdmitted }) => isAdmitted))
+    await this.#until('all nodes are here', () =>
+      this.#agents.every(({ isAdmitted }) => isAdmitted),
+    )
     this.#submitRead(geometry.whole)
-    this.#until('the unborn grid is read', () => this.#open === 0)
+    await this.#until('the unborn grid is read', () => this.#open === 0)
     this.#submitWrite(geometry.whole)
-    this.#until('all tiles are born', () => this.#open === 0)
-    this.#work(FAILURES_MS / 2)
+    await this.#until('all tiles are born', () => this.#open === 0)
+    await this.#work(FAILURES_MS / 2)
     this.#gateway.crash()
     this.#count('fault-gateway-crash')
-    this.#clock.run(this.#clock.nowMs + 500)
+    await this.#clock.run(this.#clock.nowMs + 500)
     this.#gateway.start()
-    this.#until('all nodes are back', () => this.#agents.every(({ isAdmitted }) => isAdmitted))
-    this.#work(FAILURES_MS / 2)
+    await this.#until('all nodes are back', () =>
+      this.#agents.every(({ isAdmitted }) => isAdmitted),
+    )
+    await this.#work(FAILURES_MS / 2)
     this.#submitWrite(geometry.whole)
-    this.#until('the last write is done', () => this.#open === 0)
+    await this.#until('the last write is done', () => this.#open === 0)
     this.#submitRead(geometry.whole)
-    this.#until('the last read is done', () => this.#open === 0)
-    this.#until('everything rests', () => this.#unrest() === undefined)
+    await this.#until('the last read is done', () => this.#open === 0)
+    await this.#until('everything rests', () => this.#unrest() === undefined)
     for (const [id, { ends }] of this.#asked) {
       if (ends !== 1) violated(`task ${id} ended ${ends} times`)
     }
   }
 
   /** Tasks on bands of the grid and on items, while nodes fail and come back. */
-  #work(lastsMs: number): void {
+  async #work(lastsMs: number): Promise<void> {
     const endMs = this.#clock.nowMs + lastsMs
     const failures = Math.ceil((this.#agents.length * FAILING_SHARE) / 2)
     for (let failure = 0; failure < failures; failure++) {
@@ -179,9 +183,9 @@ export class SimpleFleet {
     }
     this.#submitDigest()
     ask()
-    this.#clock.run(endMs)
-    this.#until('no node is away', () => this.#agents.every(({ isAdmitted }) => isAdmitted))
-    this.#until('no task is open', () => this.#open === 0)
+    await this.#clock.run(endMs)
+    await this.#until('no node is away', () => this.#agents.every(({ isAdmitted }) => isAdmitted))
+    await this.#until('no task is open', () => this.#open === 0)
   }
 
   #fail(agent: SimpleAgent): void {
@@ -264,11 +268,11 @@ export class SimpleFleet {
     if (value.max > this.#writes) violated(`read ${id} shows a write that never was`)
   }
 
-  #until(what: string, isSo: () => boolean): void {
+  async #until(what: string, isSo: () => boolean): Promise<void> {
     const endMs = this.#clock.nowMs + REST_MS
     while (!isSo()) {
       if (this.#clock.nowMs >= endMs) violated(`${what}: not in time, ${this.#unrest()}`)
-      this.#clock.run(this.#clock.nowMs + 50)
+      await this.#clock.run(this.#clock.nowMs + 50)
     }
   }
 

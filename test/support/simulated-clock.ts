@@ -1,6 +1,7 @@
 /**
  * Simulated time: it stands still while something runs, and jumps to the next thing that is due. Things
- * due at the same moment happen in the order in which they were asked for.
+ * due at the same moment happen in the order in which they were asked for. What waits for promises runs
+ * until nothing of it can go on, before the next thing happens: so a seed gives the same run.
  */
 export interface Appointment {
   readonly atMs: number
@@ -14,6 +15,8 @@ export class SimulatedClock {
   readonly #heap: Appointment[] = []
   #nowMs = 0
   #orders = 0
+  #isStirred = false
+  #failure: { readonly error: unknown } | undefined
 
   get nowMs(): number {
     return this.#nowMs
@@ -35,8 +38,19 @@ export class SimulatedClock {
     return this.at(this.#nowMs + waitMs, act)
   }
 
+  /** Promises were kept, or work began that waits for some. */
+  stir(): void {
+    this.#isStirred = true
+  }
+
+  /** Ends the run, from where nobody hears a throw. The first one counts. */
+  fail(error: unknown): void {
+    this.#failure ??= { error }
+  }
+
   /** Lets time pass up to `untilMs`, or until `isDone` says so after some event. */
-  run(untilMs: number, isDone: () => boolean = () => false): void {
+  async run(untilMs: number, isDone: () => boolean = () => false): Promise<void> {
+    await this.#settle()
     for (;;) {
       const next = this.#heap[0]
       if (next === undefined || next.atMs > untilMs) break
@@ -44,9 +58,18 @@ export class SimulatedClock {
       if (next.isCancelled) continue
       this.#nowMs = next.atMs
       next.act()
+      if (this.#isStirred) await this.#settle()
+      if (this.#failure !== undefined) throw this.#failure.error
       if (isDone()) return
     }
     this.#nowMs = Math.max(this.#nowMs, untilMs)
+  }
+
+  async #settle(): Promise<void> {
+    this.#isStirred = false
+    await new Promise((resolve) => {
+      setImmediate(resolve)
+    })
   }
 
   #push(appointment: Appointment): void {

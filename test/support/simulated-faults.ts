@@ -13,6 +13,9 @@ import { violated } from './violation.ts'
 /** How often it is looked whether all is at rest, and how long what just happened may have an effect. */
 export const REST_CHECK_MS = 250
 
+/** Two stops for a full disk, one after the other, and a look. */
+const BACK_OFF_MS = 110_000
+
 export interface FaultOptions {
   /** Mean time between two faults. */
   readonly everyMs: number
@@ -34,11 +37,14 @@ export class SimulatedFaults {
   readonly #faults: Fault[]
   /** Effects until a process dies, by node id or `gateway`. */
   readonly #strikes = new Map<string, number>()
-  readonly #fullDisks = new Set<string>()
   readonly #drained = new Set<string>()
   readonly #everDrained = new Set<string>()
   readonly #images = new Map<string, unknown>()
+  /** Nodes that nobody starts. */
+  readonly #away = new Set<string>()
   #isOver = false
+  /** How long a node may wait before it goes on by itself. */
+  backOffMs = 0
 
   constructor(options: FaultOptions, fleet: SimulatedFleet, random: Random) {
     this.#options = options
@@ -94,22 +100,34 @@ export class SimulatedFaults {
     for (const id of this.#everDrained) gateway.drain(id, false)
     for (const node of nodes) {
       node.slowness = 1
-      if (this.#fullDisks.delete(node.id)) node.crash()
+      if (node.card.disk.isFull) this.#makeRoom(node)
       if (!node.isUp) node.start()
     }
   }
 
   /** When all is at rest an operator empties a node, whose disk may be slow, and it leaves. */
-  drainOne(withinMs: number): void {
+  async drainOne(withinMs: number): Promise<void> {
     const { gateway, nodes, clock } = this.#fleet
     const node = nodes[this.#random.integer(nodes.length)]!
     node.slowness = this.#random.between(1, 100)
     gateway.drain(node.id, true)
     const hasLeft = (): boolean => gateway.view?.node(node.id as NodeId)?.state === 'left'
-    clock.run(clock.nowMs + withinMs, hasLeft)
+    const endMs = clock.nowMs + withinMs
+    while (!hasLeft() && clock.nowMs < endMs) await clock.run(clock.nowMs + REST_CHECK_MS)
     if (!hasLeft()) violated(`node ${node.id} was drained and has not left in ${withinMs} ms`)
     // Its farewell goes out, and is checked as all else.
-    clock.run(clock.nowMs + REST_CHECK_MS)
+    await clock.run(clock.nowMs + REST_CHECK_MS)
+  }
+
+  /** Takes a node down until it is brought back. */
+  takeAway(node: SimulatedNode): void {
+    this.#away.add(node.id)
+    node.crash()
+  }
+
+  bringBack(node: SimulatedNode): void {
+    this.#away.delete(node.id)
+    if (!node.isUp) node.start()
   }
 
   strikes(process: string): boolean {
@@ -121,10 +139,6 @@ export class SimulatedFaults {
     this.#fleet.count(`fault-${process === 'gateway' ? 'gateway' : 'node'}-crash-at-effect`)
     this.#later(50, 3000, () => this.#restart(process))
     return true
-  }
-
-  diskFails(node: string): boolean {
-    return this.#fullDisks.has(node)
   }
 
   tears(): boolean {
@@ -145,7 +159,7 @@ export class SimulatedFaults {
       return
     }
     const node = nodes.find(({ id }) => id === process)!
-    if (!node.isUp) node.start()
+    if (!node.isUp && !this.#away.has(process)) node.start()
   }
 
   /** Also when the faults are over, since something may have to come back up. */
@@ -226,15 +240,26 @@ export class SimulatedFaults {
   }
 
   #fillDisk(node: SimulatedNode): string | undefined {
-    if (!node.isUp || this.#fullDisks.has(node.id)) return undefined
-    this.#fullDisks.add(node.id)
+    if (!node.isUp || node.card.disk.isFull) return undefined
+    node.card.disk.isFull = true
+    // Nobody makes room, at times, until all is over.
+    if (this.#random.unit() < 0.3) return 'full-disk-for-good'
     this.#later(200, 3000, () => {
-      // An operator makes room and starts the service again.
-      if (!this.#fullDisks.delete(node.id)) return
-      node.crash()
-      if (!node.isUp) node.start()
+      if (node.card.disk.isFull) this.#makeRoom(node)
     })
     return 'full-disk'
+  }
+
+  /** An operator does; the node goes on by itself, if nobody starts it again. */
+  #makeRoom(node: SimulatedNode): void {
+    node.card.disk.isFull = false
+    if (this.#random.unit() < 0.5) {
+      this.#fleet.count('room-by-itself')
+      this.backOffMs = BACK_OFF_MS
+      return
+    }
+    node.crash()
+    node.start()
   }
 
   #shed(): string | undefined {
@@ -268,24 +293,24 @@ export class SimulatedFaults {
 
   /** Somebody sets the gateway's clock: forth or back by up to a day. */
   #jumpClock(): string {
-    this.#fleet.gateway.wallOffsetMs = this.#random.between(-86_400_000, 86_400_000)
+    this.#fleet.gateway.setWall(this.#random.between(-86_400_000, 86_400_000))
     return 'clock-jump'
   }
 
   /** A page rots on the card, where another holder has it. */
   #rot(node: SimulatedNode): string | undefined {
-    const tiles = node.store.tiles().filter((tile) => this.#fleet.mayRot(node, tile))
+    const tiles = node.card.tiles().filter((tile) => this.#fleet.mayRot(node, tile))
     if (tiles.length === 0) return undefined
     const tile = tiles[this.#random.integer(tiles.length)]!
     this.#fleet.noteLoss(node, [tile])
-    node.store.rot(tile, this.#random)
+    node.card.rot(tile, this.#random)
     return 'rot'
   }
 
   #keepImage(): void {
     const { nodes } = this.#fleet
     const node = nodes[this.#random.integer(nodes.length)]!
-    this.#images.set(node.id, node.store.image())
+    this.#images.set(node.id, node.card.disk.image())
   }
 
   /** The node goes down; once that is known, it comes back with another card. */

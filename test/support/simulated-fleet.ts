@@ -3,10 +3,8 @@
  * network, disks and time, with clients, faults and checkers. The same seed gives the same run.
  */
 import { createHash, type Hash } from 'node:crypto'
-import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
+import { type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
 import type { GatewayEffect, GatewayNotice } from '../../broker/core/effects.ts'
-import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
-import { Agent } from '../../firmware-agent/core/agent.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
@@ -19,15 +17,17 @@ import { type FleetShape, SMALL } from './fleet-shape.ts'
 import { GridModel } from './grid-model.ts'
 import { HandOffChecker } from './hand-off-checker.ts'
 import { FLUSH_MS_MAX, HeardTimes } from './heard-times.ts'
-import type { Mutation } from './mutation.ts'
+import { LedgerDisk } from './ledger-disk.ts'
+import { MoveWatch } from './move-watch.ts'
+import { type Programs, SHIPPED } from './programs.ts'
+import { RebuiltLedger } from './rebuilt-ledger.ts'
 import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { REST_CHECK_MS, SimulatedFaults } from './simulated-faults.ts'
 import { type GatewayWitness, SimulatedGateway } from './simulated-gateway.ts'
-import { SimulatedLedger } from './simulated-ledger.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { type NodeWitness, SimulatedNode } from './simulated-node.ts'
-import { SimulatedStore } from './simulated-store.ts'
+import { SliceCard } from './slice-card.ts'
 import { TaskStories } from './task-stories.ts'
 import { violated } from './violation.ts'
 
@@ -37,6 +37,7 @@ const REST_MS = 45_000
 /** The longest deadline of a task. */
 const DEADLINE_MS_MAX = 20_000
 const TASK_EVERY_MS = 180
+const MOVES_LOOK_MS = 500
 
 /** What is nothing at rest. */
 const QUIET = ['writesWaiting', 'writesInLog', 'readsOpen', 'openBytes', 'logBytes', 'movesOpen']
@@ -47,7 +48,7 @@ const nodeOf = (connection: string): string => connection.replace(/-\d+$/, '')
 export class SimulatedFleet {
   readonly clock = new SimulatedClock()
   readonly network: SimulatedNetwork
-  readonly ledger = new SimulatedLedger()
+  readonly ledger = new LedgerDisk()
   readonly gateway: SimulatedGateway
   readonly nodes: SimulatedNode[]
   readonly counts = new Map<string, number>()
@@ -62,6 +63,8 @@ export class SimulatedFleet {
   readonly #clients: SimulatedClients
   readonly #faults: SimulatedFaults
   readonly #losesLedger: boolean
+  readonly #rebuild: RebuiltLedger
+  readonly #moves: MoveWatch
   /** What cards that are gone had on them, by node: `at` by tile. */
   readonly #lostCards: { readonly node: string; readonly pages: ReadonlyMap<number, number> }[] = []
   readonly #restored = new Map<string, string>()
@@ -72,7 +75,7 @@ export class SimulatedFleet {
   readonly #nodesUsed = new Set<string>()
   readonly #trace: Hash = createHash('sha256')
 
-  constructor(seed: number, mutation: Mutation = {}, shape: FleetShape = SMALL) {
+  constructor(seed: number, programs: Programs = SHIPPED, shape: FleetShape = SMALL) {
     this.#shape = shape
     const random = new Random(seed)
     const fork = (): Random => new Random(random.uint32())
@@ -82,7 +85,11 @@ export class SimulatedFleet {
     this.#model = new GridModel(grid)
     this.#stories = new TaskStories(grid)
     this.#checkers = new Checkers(
-      { minInSync: this.#options.minInSync, count: (what) => this.count(what) },
+      {
+        minInSync: this.#options.minInSync,
+        isRaised: () => this.#rebuild.mayRaise,
+        count: (what) => this.count(what),
+      },
       this.#model,
       this.#stories,
       { countCopies: (tile, seq) => this.#countCopies(tile, seq) },
@@ -92,7 +99,7 @@ export class SimulatedFleet {
       lastDone: () => this.#checkers.lastDone,
       holdersOf: (tile) => this.gateway.view?.holdersOf(tile),
       dueAt: (tile) => this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq,
-      atOf: (node, tile) => this.nodes.find(({ id }) => id === node)!.store.page(tile)?.at ?? 0,
+      atOf: (node, tile) => this.nodes.find(({ id }) => id === node)!.card.at(tile),
       lostAt: (node, tile) =>
         Math.max(
           0,
@@ -104,9 +111,9 @@ export class SimulatedFleet {
     const network = { latencyMinMs: 0.2, latencyMaxMs, keepaliveMs: 6000 }
     this.network = new SimulatedNetwork(network, this.clock, fork())
     this.network.onDrop = () => this.count('dropped')
-    this.gateway = this.#createGateway(mutation, fork())
+    this.gateway = this.#createGateway(programs, fork())
     this.nodes = Array.from({ length: shape.drawNodes(random, this.#options) }, (_, index) =>
-      this.#createNode(`node-${index}`, mutation, fork()),
+      this.#createNode(`node-${index}`, programs, fork()),
     )
     this.#clients = new SimulatedClients({
       grid,
@@ -127,11 +134,13 @@ export class SimulatedFleet {
       losesCards: this.#options.minInSync === 1 && random.unit() < 0.6,
     }
     this.#faults = new SimulatedFaults(faults, this, fork())
+    this.#moves = new MoveWatch(this.gateway, this.#options.moveDeadlineMs)
+    this.#rebuild = new RebuiltLedger(this, this.#faults, this.#checkers, this.#model)
     this.#losesLedger = shape === SMALL && random.unit() < 0.2
   }
 
   /** Runs to the end; throws the first violation. */
-  run(): void {
+  async run(): Promise<void> {
     this.gateway.start()
     for (const [index, node] of this.nodes.entries()) {
       const isLate = index >= this.#options.replicas && this.#random.unit() < this.#shape.lateShare
@@ -142,52 +151,46 @@ export class SimulatedFleet {
     }
     this.clock.at(50, () => this.#clients.keepSubmitting(TASK_EVERY_MS, FAULTS_MS))
     this.clock.at(500, () => this.#faults.begin())
-    this.clock.run(FAULTS_MS)
+    if (this.#shape === SMALL) this.#watchMoves()
+    await this.clock.run(FAULTS_MS)
     this.#faults.end()
-    if (this.#losesLedger) this.#loseLedger()
-    const restMs = this.clock.nowMs + REST_MS
+    if (this.#losesLedger) await this.#loseLedger()
+    const withinMs = REST_MS + this.#faults.backOffMs
+    const restMs = this.clock.nowMs + withinMs
     while (this.clock.nowMs < restMs && this.#unrest() !== undefined) {
-      this.clock.run(this.clock.nowMs + REST_CHECK_MS)
+      await this.clock.run(this.clock.nowMs + REST_CHECK_MS)
     }
     const unrest = this.#unrest()
-    if (unrest !== undefined) violated(`no rest ${REST_MS} ms after the last fault: ${unrest}`)
+    if (unrest !== undefined) violated(`no rest ${withinMs} ms after the last fault: ${unrest}`)
     // What was forgotten and comes late, as a deadline of something that has ended, comes now.
-    this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
+    await this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
     this.#checkers.finished()
     this.#handOffs.atRest(this.nodes.map(({ id }) => id))
-    if (this.nodes.length > this.#options.replicas) this.#faults.drainOne(REST_MS)
+    if (this.nodes.length > this.#options.replicas) await this.#faults.drainOne(REST_MS)
     const used = this.#nodesUsed.size
     if (used < this.#shape.nodesUsedMin) violated(`only ${used} nodes ever held a written tile`)
   }
 
+  #watchMoves(): void {
+    this.clock.after(MOVES_LOOK_MS, () => {
+      this.#moves.look()
+      this.#watchMoves()
+    })
+  }
+
   /** The gateway's disk is gone, in the middle of everything; a new ledger is built from the nodes. */
-  #loseLedger(): void {
-    this.clock.run(this.clock.nowMs + this.#random.between(0, 3000))
+  async #loseLedger(): Promise<void> {
+    await this.clock.run(this.clock.nowMs + this.#random.between(0, 3000))
     this.count('fault-ledger-lost')
     this.#clients.startAnew()
     this.#stories.forgetOpen()
     this.gateway.crash()
-    this.ledger.clear()
+    this.ledger.disk.replace()
     this.#handOffs.forget()
-    this.gateway.recoverNodes = this.nodes.length
+    this.gateway.recoverNodes = this.#rebuild.begin(this.#random)
     this.gateway.start()
     this.#clients.keepSubmitting(TASK_EVERY_MS, this.clock.nowMs + 6000)
-    this.clock.run(this.clock.nowMs + 6000)
-  }
-
-  /** What no node has is lost; what was shown as done is on some node. */
-  #recovered(): void {
-    const { geometry } = this.#model.grid
-    for (let tile = 0; tile < geometry.tiles; tile++) {
-      const at = Math.max(...this.nodes.map(({ store }) => store.page(tile)?.at ?? 0))
-      const done = this.#checkers.lastDone[tile]!
-      if (at < done) violated(`tile ${tile} is recovered at ${at}, ${done} was shown as done`)
-      this.#model.truncate(tile, at)
-    }
-    const { seq } = this.ledger.get<IdentityRecord>('meta', 'identity')!
-    this.#model.sequences.splice(this.#model.sequences.findLastIndex((one) => one <= seq) + 1)
-    if (seq > this.#model.lastSeq) this.#model.sequences.push(seq)
-    this.clock.after(1, () => this.gateway.recreate())
+    await this.clock.run(this.clock.nowMs + 6000)
   }
 
   /** Of everything that processes did, in order. */
@@ -203,19 +206,19 @@ export class SimulatedFleet {
   maySpare(node: SimulatedNode): boolean {
     const { view } = this.gateway
     if (view === undefined || view.node(node.id as NodeId)?.state === 'alive') return false
-    const isRestored = ({ id, store }: SimulatedNode): boolean =>
-      this.#restored.get(id) === store.storeId
+    const isRestored = ({ id, card }: SimulatedNode): boolean =>
+      this.#restored.has(id) && this.#restored.get(id) === card.storeId
     if (this.nodes.some(isRestored)) return false
     for (let tile = 0; tile < this.#model.grid.geometry.tiles; tile++) {
       const holders: readonly string[] = view.holdersOf(tile)
-      const at = node.store.page(tile)?.at ?? 0
+      const at = node.card.at(tile)
       if (!holders.includes(node.id) && at === 0) continue
       const isElsewhere = this.nodes.some(
         (other) =>
           other !== node &&
           holders.includes(other.id) &&
           other.isAdmitted &&
-          (other.store.page(tile)?.at ?? 0) >= at,
+          other.card.at(tile) >= at,
       )
       if (!isElsewhere) return false
     }
@@ -225,58 +228,54 @@ export class SimulatedFleet {
   /** Whether a page may rot: another holder, which is here, has it as it is or later. */
   mayRot(node: SimulatedNode, tile: number): boolean {
     const { view } = this.gateway
-    if (view === undefined || this.nodes.some((other) => other.store.rotten.size > 0)) return false
+    if (view === undefined || this.nodes.some((other) => other.card.isRotten)) return false
     // The other copy may be the one that is about to go.
     if (view.moves().open.some((move) => move.tile === tile)) return false
-    const at = node.store.page(tile)?.at ?? 0
+    const at = node.card.at(tile)
     const holders: readonly string[] = view.holdersOf(tile)
     return this.nodes.some(
       (other) =>
         other !== node &&
         other.isAdmitted &&
         holders.includes(other.id) &&
-        (other.store.page(tile)?.at ?? 0) >= at,
+        other.card.at(tile) >= at,
     )
   }
 
   /** These pages were on a disk, and will not be. */
   noteLoss(node: SimulatedNode, tiles: readonly number[]): void {
-    const pages = new Map(tiles.map((tile) => [tile, node.store.page(tile)?.at ?? 0]))
+    const pages = new Map(tiles.map((tile) => [tile, node.card.at(tile)]))
     this.#lostCards.push({ node: node.id, pages })
   }
 
   replaceCard(node: SimulatedNode, image: unknown): void {
-    this.noteLoss(node, node.store.tiles())
-    node.store.replace(image)
-    if (image !== undefined) this.#restored.set(node.id, node.store.storeId)
+    this.noteLoss(node, node.card.tiles())
+    node.card.disk.replace(image)
+    if (image !== undefined) this.#restored.set(node.id, node.card.storeId!)
   }
 
-  #createGateway(mutation: Mutation, random: Random): SimulatedGateway {
+  #createGateway(programs: Programs, random: Random): SimulatedGateway {
     const identity = newIdentity(this.#options, 'ledger')
     const setUp = {
-      Coordinator: mutation.Coordinator ?? Coordinator,
+      programs,
       options: this.#options,
       identity,
       flushMinMs: 0.5,
       flushMaxMs: random.between(1, FLUSH_MS_MAX),
-      releasesBeforeFlush: mutation.releasesBeforeFlush ?? false,
     }
     return new SimulatedGateway(setUp, {
       clock: this.clock,
       network: this.network,
-      ledger: this.ledger,
+      disk: this.ledger.disk,
       random,
       witness: this.#gatewayWitness(),
       strikes: () => this.#faults.strikes('gateway'),
     })
   }
 
-  #createNode(id: string, mutation: Mutation, random: Random): SimulatedNode {
-    const isFenced = mutation.hasNoFence !== true
-    const isMixing = mutation.mixesPieces === true
-    const store = new SimulatedStore(this.#options.grid, { isFenced, isMixing }, random)
+  #createNode(id: string, programs: Programs, random: Random): SimulatedNode {
     const setUp = {
-      Agent: mutation.Agent ?? Agent,
+      programs,
       options: {
         node: id as NodeId,
         weight: 1 + random.integer(2),
@@ -290,16 +289,16 @@ export class SimulatedFleet {
       },
       flushMinMs: 0.5,
       flushMaxMs: random.between(1, 8),
-      reportsBeforeFlush: mutation.reportsBeforeFlush ?? false,
-      ignoresAfter: mutation.ignoresAfter ?? false,
+      store: { sliceBytesMax: 2 ** 30, outboxBytesMax: 64 * 1024, diskCheckMs: 0 },
+      // Each second node yields as often as it can.
+      sliceMs: random.integer(2) * 1000,
     }
-    return new SimulatedNode(setUp, store, {
+    return new SimulatedNode(setUp, new SliceCard(this.#options.grid), {
       clock: this.clock,
       network: this.network,
       random,
       witness: this.#nodeWitness(),
       strikes: () => this.#faults.strikes(id),
-      diskFails: () => this.#faults.diskFails(id),
       tears: () => this.#faults.tears(),
     })
   }
@@ -344,11 +343,10 @@ export class SimulatedFleet {
         if (effect.code === 'chain-differs') violated(`node ${node}: ${effect.message}`)
         if (effect.code === 'wipe-refused') this.count('wipe-refused')
       },
-      received: () => {},
       committed: (node, tiles) => {
         if (tiles.length > 0) this.#nodesUsed.add(node.id)
         for (const tile of tiles) {
-          const page = node.store.page(tile)
+          const page = node.card.page(tile)
           if (page !== undefined) this.#checkers.pageChanged(node.id, tile, page)
         }
       },
@@ -398,7 +396,7 @@ export class SimulatedFleet {
       if (!REFUSALS_EXPECTED.includes(reason)) violated(`refused as ${reason}: ${message}`)
       this.count(reason)
     }
-    if (code === 'recovered') this.#recovered()
+    this.#rebuild.noticed(code, String(fields?.node))
     if (PATHS.includes(code)) this.count(code)
     if (code.startsWith('doubt-')) this.count(`${code}-${fields?.reason}`)
     if (code === 'node-dead') {
@@ -408,8 +406,8 @@ export class SimulatedFleet {
 
   #countCopies(tile: number, seq: number): number {
     const having = new Set<string>()
-    for (const { id, store } of this.nodes) {
-      if ((store.page(tile)?.at ?? 0) >= seq) having.add(id)
+    for (const { id, card } of this.nodes) {
+      if (card.at(tile) >= seq) having.add(id)
     }
     for (const { node, pages } of this.#lostCards) {
       if ((pages.get(tile) ?? 0) >= seq) having.add(node)
@@ -426,7 +424,7 @@ export class SimulatedFleet {
     if (!this.#clients.isIdle) return 'a client waits for an answer'
     const open = this.#stories.accepted.find(({ ends }) => ends === 0)
     if (open !== undefined) return `task ${open.id} is ${open.state}`
-    const rotten = this.nodes.find(({ store }) => store.rotten.size > 0)
+    const rotten = this.nodes.find(({ card }) => card.isRotten)
     if (rotten !== undefined) return `node ${rotten.id} has a damaged page`
     const counts = view.counts()
     // Who comes and goes gets no more tiles for longer than a simulation lasts.
@@ -436,10 +434,10 @@ export class SimulatedFleet {
       if (counts[what] !== 0) return `${what} is ${counts[what]}`
     }
     const streams = new Map(view.nodes().map(({ id, stream }) => [id as string, stream!]))
-    for (const { id, store } of this.nodes) {
+    for (const { id, card } of this.nodes) {
       const { head, acked } = streams.get(id)!
-      if (acked !== head || store.mark.position !== head) {
-        return `node ${id} stands at ${store.mark.position}, acknowledged ${acked} of ${head}`
+      if (acked !== head || card.position !== head) {
+        return `node ${id} stands at ${card.position}, acknowledged ${acked} of ${head}`
       }
     }
     for (const table of ['write', 'body', 'control', 'move'] as const) {

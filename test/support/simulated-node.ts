@@ -1,32 +1,28 @@
 /**
- * A node's process around the real agent core: the contract of its driver on simulated disk, network
- * and time. Effects are performed in order; applying and reading go on beside them, one job after
- * the other. A crash at any effect loses what is not on disk; a frozen node sleeps through its events.
+ * A node's process as main.ts makes it, the real agent, driver, runner and slice store, on a simulated card,
+ * network and time. A crash at any effect loses what is not on the card; a frozen node sleeps through
+ * its events.
  */
+import type { DeviceSample } from '../../firmware-agent/adapters/device-metrics.ts'
+import type { SliceStoreOptions } from '../../firmware-agent/adapters/slice-store.ts'
 import type { Agent } from '../../firmware-agent/core/agent.ts'
 import type { AgentOptions } from '../../firmware-agent/core/agent-options.ts'
-import type { AgentEffect, IncomingPage } from '../../firmware-agent/core/effects.ts'
-import type { AgentEvent } from '../../firmware-agent/core/events.ts'
+import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
+import type { AgentDriver, AgentLink, AgentOutcome } from '../../firmware-agent/driver.ts'
 import { Random } from '../../shared/core/random.ts'
-import {
-  type Answer,
-  type Copy,
-  type Down,
-  decodeDown,
-  type Entry,
-  encodeMessage,
-  type Read,
-} from '../../shared/protocol/messages.ts'
-import type { Appointment, SimulatedClock } from './simulated-clock.ts'
+import { buildTopic } from '../../shared/protocol/topics.ts'
+import type { Clock } from '../../shared/runtime/clock.ts'
+import type { Logger } from '../../shared/runtime/logger.ts'
+import type { Programs } from './programs.ts'
+import type { SimulatedClock } from './simulated-clock.ts'
+import type { DiskTiming } from './simulated-disk.ts'
 import type { NodeEnd, SimulatedNetwork } from './simulated-network.ts'
-import { type SimulatedStore, StoreTrouble } from './simulated-store.ts'
-
-export type AgentClass = typeof Agent
+import { SimulatedProcess } from './simulated-process.ts'
+import type { SliceCard } from './slice-card.ts'
 
 export interface NodeWitness {
   effect(node: string, effect: AgentEffect): void
-  received(node: string, message: Down): void
-  /** These tiles changed on the node's disk. */
+  /** These tiles changed on the node's card. */
   committed(node: SimulatedNode, tiles: readonly number[]): void
   exited(node: string, code: number): void
 }
@@ -37,55 +33,63 @@ export interface NodeHarness {
   readonly random: Random
   readonly witness: NodeWitness
   strikes(): boolean
-  /** Whether the disk refuses the next commit. */
-  diskFails(): boolean
   /** Whether a crash now tears the commit that runs. */
   tears(): boolean
 }
 
 export interface NodeSetUp {
-  readonly Agent: AgentClass
+  readonly programs: Programs
   readonly options: Omit<AgentOptions, 'process'>
+  readonly store: SliceStoreOptions
+  /** After this much computing the node turns to other things; 0: as often as it can. */
+  readonly sliceMs: number
   readonly flushMinMs: number
   readonly flushMaxMs: number
-  /** A mutant: entries count as applied before they are on disk. */
-  readonly reportsBeforeFlush: boolean
-  /** A mutant: a read does not wait for its place in the stream. */
-  readonly ignoresAfter: boolean
 }
 
-type Job =
-  | { readonly kind: 'apply'; readonly entries: readonly Entry[] }
-  | { readonly kind: 'read'; readonly read: Read; isCancelled: boolean }
-  | { readonly kind: 'other'; readonly run: () => void }
-
-/** Effects that the next ones wait for. */
-const DURABLE: readonly AgentEffect['type'][] = ['adopt', 'store-answers', 'wipe', 'rebase']
+const TOPIC_BASE = 'o/v1'
+/** Few, so that small slices have several. */
+const TILES_PER_LIST = 5
+const TRANSACTION_BYTES_MAX = 1024
+/** A crash in a flush comes before the node is started again. */
+const CRASH_MS_MAX = 40
+/** Effects that begin nothing that goes on beside the next ones. */
+const INSTANT: readonly AgentEffect['type'][] = ['send', 'publish', 'connect', 'disconnect', 'log']
+const SAMPLE: DeviceSample = {
+  uptime_seconds: 0,
+  cpu_percent: null,
+  load1: 0,
+  mem_total_bytes: null,
+  mem_available_bytes: null,
+  rss_bytes: 0,
+  temp_celsius: null,
+  disk_free_bytes: null,
+  net_rx_bytes: null,
+  net_tx_bytes: null,
+  loop_busy_percent: 0,
+}
 
 export class SimulatedNode {
+  readonly card: SliceCard
   readonly #setUp: NodeSetUp
   readonly #harness: NodeHarness
-  readonly store: SimulatedStore
+  readonly #process: SimulatedProcess
   #agent: Agent | undefined
-  #life = 0
-  #startedMs = 0
+  #driver: AgentDriver | undefined
   #end: NodeEnd | undefined
-  #connection: string | undefined
-  #effects: AgentEffect[] = []
-  #isPerforming = false
-  #jobs: Job[] = []
-  #isWorking = false
-  #timer: Appointment | undefined
-  #frozenUntilMs = 0
-  /** The damaged tiles, as the core knows them. */
-  #broken = ''
   /** How much longer its disk takes. */
   slowness = 1
 
-  constructor(setUp: NodeSetUp, store: SimulatedStore, harness: NodeHarness) {
+  constructor(setUp: NodeSetUp, card: SliceCard, harness: NodeHarness) {
+    this.card = card
     this.#setUp = setUp
-    this.store = store
     this.#harness = harness
+    // A board has no clock that goes on without power.
+    this.#process = new SimulatedProcess(harness.clock, harness.random, 0)
+    card.disk.onFlushed = (changes) => {
+      const tiles = changes.filter(({ table }) => table === 'tiles').map(({ key }) => Number(key))
+      if (tiles.length > 0) harness.witness.committed(this, tiles)
+    }
   }
 
   get id(): string {
@@ -93,351 +97,158 @@ export class SimulatedNode {
   }
 
   get isUp(): boolean {
-    return this.#agent !== undefined
+    return this.#process.isUp
   }
 
   get isAdmitted(): boolean {
     return this.#agent?.isAdmitted ?? false
   }
 
-  get outboxRecords(): number {
-    return this.#agent?.counts.outbox.records ?? 0
+  start(): void {
+    const clock = this.#process.begin()
+    const fail = this.#process.own((error: unknown) => this.#harness.clock.fail(error))
+    this.#run(clock, fail).catch(fail)
+    this.#harness.clock.stir()
   }
 
-  start(): void {
-    const { clock, random } = this.#harness
-    const { Agent, options } = this.#setUp
-    this.#life += 1
-    this.#startedMs = clock.nowMs - random.integer(1000)
+  async #run(clock: Clock, fatal: (error: unknown) => void): Promise<void> {
+    const { programs, options, store: bounds, sliceMs } = this.#setUp
+    const { random } = this.#harness
     const process = `p${random.uint32().toString(16)}`
-    const stored = this.store.start()
-    this.#broken = stored.broken.join()
-    this.#agent = new Agent({ ...options, process }, stored, new Random(random.uint32()))
-    const life = this.#life
-    const guarded = (act: () => void): void => this.#whenAwake(life, act)
-    this.#end = {
-      node: this.id,
-      connected: (connection) =>
-        guarded(() => {
-          if (connection === this.#connection) this.#deliver({ type: 'connected' })
-        }),
-      received: (connection, payload) =>
-        guarded(() => {
-          if (connection === this.#connection) this.#receive(payload)
-        }),
-      closed: (connection, reason) =>
-        guarded(() => {
-          if (connection !== this.#connection) return
-          this.#connection = undefined
-          this.#deliver({ type: 'disconnected', reason })
-        }),
-    }
-    this.#deliver({ type: 'deadline-reached' })
+    const own = new Random(random.uint32())
+    const tables = this.card.disk.open(this.#timing(clock))
+    // A process that dies here never comes back from the flush.
+    const store = await programs.SliceStore.over(bounds, random, tables, clock)
+    const runner = new programs.OperationRunner(
+      { sliceMs, transactionBytesMax: TRANSACTION_BYTES_MAX, tilesPerList: TILES_PER_LIST },
+      store,
+      clock,
+    )
+    const agent = new programs.Agent({ ...options, process }, store.stored, own)
+    const { node } = options
+    const driver = new programs.AgentDriver(
+      { node, topicBase: TOPIC_BASE },
+      agent,
+      { clock, store, runner, metrics: { sample: () => SAMPLE }, log: this.#log() },
+      this.#outcome(fatal),
+    )
+    this.#agent = agent
+    this.#driver = driver
+    driver.begin(this.#link(driver))
   }
 
   /** `isSilent`: nobody is there to close the connection. */
   crash({ isSilent = false } = {}): void {
     if (!this.isUp) return
-    const job = this.#jobs[0]
-    if (this.#isWorking && job?.kind === 'apply' && this.#harness.tears()) this.#tear(job.entries)
-    this.#life += 1
+    this.#process.end()
     this.#agent = undefined
-    this.#connection = undefined
-    this.#effects = []
-    this.#isPerforming = false
-    this.#jobs = []
-    this.#isWorking = false
-    this.#frozenUntilMs = 0
-    if (this.#timer !== undefined) this.#timer.isCancelled = true
-    if (this.#end !== undefined) {
-      this.#harness.network.closeFromNode(this.#end, { isSilent, isDead: true })
-    }
+    this.#driver = undefined
+    this.card.crash(this.#harness.tears)
+    if (this.#end === undefined) return
+    this.#harness.network.closeFromNode(this.#end, { isSilent, isDead: true })
+    this.#end = undefined
   }
 
   /** The process stands still; its events wait. */
   freeze(untilMs: number): void {
-    this.#frozenUntilMs = Math.max(this.#frozenUntilMs, untilMs)
+    this.#process.freeze(untilMs)
   }
 
   stop(): void {
-    this.#deliver({ type: 'stop-requested' })
+    this.#driver?.deliver({ type: 'stop-requested' })
   }
 
-  #whenAwake(life: number, act: () => void): void {
-    if (life !== this.#life) return
-    if (this.#frozenUntilMs <= this.#harness.clock.nowMs) act()
-    else this.#harness.clock.at(this.#frozenUntilMs, () => this.#whenAwake(life, act))
-  }
-
-  #receive(payload: Uint8Array): void {
-    const decoded = decodeDown(payload)
-    if (!decoded.ok)
-      throw new Error(`a message to node ${this.id} is malformed: ${decoded.problem}`)
-    const { message } = decoded
-    this.#harness.witness.received(this.id, message)
-    const isEased = message.t === 'read' && this.#setUp.ignoresAfter
-    this.#deliver({
-      type: 'message-received',
-      message: isEased ? { ...message, after: 0 } : message,
-    })
-  }
-
-  #deliver(event: AgentEvent): void {
-    if (this.#agent === undefined) return
-    const { nowMs } = this.#harness.clock
-    const now = { monotonicMs: nowMs - this.#startedMs, wallMs: Math.floor(nowMs) }
-    this.#effects.push(...this.#agent.step(now, event))
-    this.#armTimer()
-    if (!this.#isPerforming) this.#performAll()
-  }
-
-  #armTimer(): void {
-    if (this.#timer !== undefined) this.#timer.isCancelled = true
-    const deadlineMs = this.#agent?.nextDeadlineMs()
-    if (deadlineMs === undefined) return
-    const { clock } = this.#harness
-    const waitMs = Math.max(1, Math.ceil(deadlineMs - (clock.nowMs - this.#startedMs)))
-    const life = this.#life
-    this.#timer = clock.after(waitMs, () =>
-      this.#whenAwake(life, () => this.#deliver({ type: 'deadline-reached' })),
-    )
-  }
-
-  #performAll(): void {
-    this.#isPerforming = true
-    const life = this.#life
-    for (let effect = this.#effects.shift(); effect !== undefined; effect = this.#effects.shift()) {
-      if (this.#harness.strikes()) {
-        this.crash()
-        return
-      }
-      this.#harness.witness.effect(this.id, effect)
-      if (DURABLE.includes(effect.type)) {
-        this.#persist(effect)
-        return
-      }
-      this.#act(effect)
-      if (life !== this.#life) return
-    }
-    this.#isPerforming = false
-  }
-
-  /** Performs an effect that must be on disk before the next one begins. */
-  #persist(effect: AgentEffect): void {
-    if (effect.type === 'wipe') {
-      this.#enqueue({
-        kind: 'other',
-        run: () => {
-          const { storeId, boot } = this.store.wipe()
-          this.#broken = ''
-          this.#deliver({ type: 'store-wiped', storeId, boot })
-          this.#performAll()
-        },
-      })
-      return
-    }
-    if (effect.type === 'rebase') {
-      this.#enqueue({
-        kind: 'other',
-        run: () => {
-          this.store.rebase(effect.ledgerId, effect.keep)
-          this.#broken = ''
-          this.#deliver({ type: 'store-rebased', ledgerId: effect.ledgerId })
-          this.#performAll()
-        },
-      })
-      return
-    }
-    this.#later(() => {
-      if (effect.type === 'adopt') this.store.adopt(effect.ledgerId, effect.grid)
-      if (effect.type === 'store-answers') {
-        for (const answer of effect.answers) this.store.storeAnswer(answer)
-      }
-      this.#performAll()
-    })
-  }
-
-  #act(effect: AgentEffect): void {
-    const { network, witness } = this.#harness
-    switch (effect.type) {
-      case 'connect':
-        this.#connection = network.connect(this.#end!)
-        break
-      case 'disconnect':
-        network.closeFromNode(this.#end!)
-        break
-      case 'send':
-        if (this.#connection !== undefined) {
-          network.up(this.#connection, encodeMessage(effect.message))
-        }
-        break
-      case 'apply':
-        this.#enqueue({ kind: 'apply', entries: effect.entries })
-        break
-      case 'read':
-        this.#enqueue({ kind: 'read', read: effect.read, isCancelled: false })
-        break
-      case 'cancel-reads':
-        for (const job of this.#jobs) {
-          if (job.kind === 'read' && job.read.task === effect.task) job.isCancelled = true
-        }
-        break
-      case 'forget-results':
-        this.store.forgetResults(effect.position)
-        break
-      case 'forget-answers':
-        this.store.forgetAnswers(effect.answers)
-        break
-      case 'list-pages':
-        this.#enqueue({ kind: 'other', run: () => this.#list(effect.from) })
-        break
-      case 'copy-page':
-        this.#enqueue({ kind: 'other', run: () => this.#copy(effect.copy) })
-        break
-      case 'stage-pages':
-        this.#enqueue({ kind: 'other', run: () => this.#stage(effect.pages) })
-        break
-      case 'discard-page':
-        this.#enqueue({ kind: 'other', run: () => this.store.discard(effect.tile) })
-        break
-      case 'examine-pages':
-        this.#enqueue({ kind: 'other', run: () => this.#examine(effect.tiles) })
-        break
-      case 'look-for-room':
-        this.#enqueue({
-          kind: 'other',
-          run: () => this.#deliver({ type: 'room-looked', isRoom: true, message: 'there is room' }),
-        })
-        break
-      case 'exit':
-        this.crash()
-        witness.exited(this.id, effect.code)
-        break
-      default:
-        break
-    }
-  }
-
-  #copy(copy: Copy): void {
-    try {
-      const page = this.store.copy(copy)
-      this.#deliver({ type: 'page-copied', copy, page })
-    } catch (error) {
-      if (!(error instanceof StoreTrouble)) throw error
-      this.#reportBroken()
-      this.#deliver({ type: 'copy-failed', copy, code: error.code, message: error.message })
-    }
-  }
-
-  #stage(pages: readonly IncomingPage[]): void {
-    if (this.#harness.diskFails()) {
-      const message = 'the disk is full'
-      this.#deliver({ type: 'staging-failed', pages, code: 'store-full', message })
-      return
-    }
-    this.#deliver({ type: 'pages-staged', pages: this.store.stage(pages) })
-  }
-
-  #list(from: number): void {
-    const listed = this.store.list(from)
-    this.#reportBroken()
-    this.#deliver({ type: 'pages-listed', from, ...listed })
-  }
-
-  #examine(tiles: Uint32Array): void {
-    const pages = this.store.examine(tiles)
-    this.#reportBroken()
-    this.#deliver({ type: 'pages-examined', pages })
-  }
-
-  /** As the driver does: before anything else is said. */
-  #reportBroken(): void {
-    const tiles = [...this.store.broken]
-    if (tiles.join() === this.#broken) return
-    this.#broken = tiles.join()
-    this.#deliver({ type: 'pages-broken', tiles })
-  }
-
-  #enqueue(job: Job): void {
-    this.#jobs.push(job)
-    if (!this.#isWorking) this.#work()
-  }
-
-  #work(): void {
-    const job = this.#jobs[0]
-    this.#isWorking = job !== undefined
-    if (job?.kind === 'apply') this.#apply(job.entries)
-    else if (job?.kind === 'read') {
-      this.#later(() => {
-        const answer = job.isCancelled ? undefined : this.#answer(job.read)
-        this.#jobDone()
-        this.#reportBroken()
-        if (answer !== undefined) this.#deliver({ type: 'read-finished', answer })
-      })
-    } else if (job?.kind === 'other') {
-      const life = this.#life
-      this.#later(() => {
-        job.run()
-        if (life === this.#life) this.#jobDone()
-      })
-    }
-  }
-
-  #jobDone(): void {
-    this.#jobs.shift()
-    this.#work()
-  }
-
-  #apply(entries: readonly Entry[]): void {
-    const trouble = this.#harness.diskFails()
-      ? new StoreTrouble('store-full', 'the disk is full')
-      : undefined
-    const sound = trouble === undefined ? entries : entries.slice(0, entries.length >> 1)
-    const report = (): void => {
-      const { mark, results } = prepared
-      this.#reportBroken()
-      this.#deliver({ type: 'entries-applied', mark, results })
-      if (trouble === undefined) return
-      this.#deliver({ type: 'apply-failed', code: trouble.code, message: trouble.message })
-    }
-    // An entry out of order throws, and fails the run: the core hands them out in order.
-    const prepared = this.store.prepare(sound)
-    if (this.#setUp.reportsBeforeFlush) report()
-    this.#later(() => {
-      this.store.commit(prepared)
-      this.#harness.witness.committed(this, [...prepared.pages.keys()])
-      this.#jobDone()
-      if (!this.#setUp.reportsBeforeFlush) report()
-    })
-  }
-
-  #tear(entries: readonly Entry[]): void {
-    const prepared = this.store.prepare(entries)
-    this.store.tear(prepared)
-    this.#harness.witness.committed(this, [...prepared.pages.keys()])
-  }
-
-  #answer(read: Read): Answer {
-    const { task, part, attempt } = read
-    const { position, seq } = this.store.mark
-    const head = { t: 'answer', task, part, attempt, position, seq, ms: 1 } as const
-    try {
-      return { ...head, value: this.store.read(read) }
-    } catch (error) {
-      if (!(error instanceof StoreTrouble)) throw error
-      return { ...head, error: { code: error.code, message: error.message } }
-    }
-  }
-
-  /** After the time that this node's disk takes, if it still lives then. */
-  #later(act: () => void): void {
-    const { clock, random } = this.#harness
+  #timing(clock: Clock): DiskTiming {
     const { flushMinMs, flushMaxMs } = this.#setUp
-    const life = this.#life
-    clock.after(random.between(flushMinMs, flushMaxMs) * this.slowness, () =>
-      this.#whenAwake(life, () => {
-        if (life === this.#life) act()
+    const later = (act: () => void, ms: number): void => {
+      const flushed = this.#process.own(() => {
+        this.#harness.clock.stir()
+        act()
+      })
+      this.#harness.clock.after(ms * this.slowness, flushed)
+    }
+    const { random, strikes } = this.#harness
+    return {
+      get nowMs() {
+        return clock.monotonicMs
+      },
+      begin: (act) => later(act, random.between(0, flushMinMs)),
+      flush: (act) => {
+        const ms = random.between(flushMinMs, flushMaxMs)
+        if (strikes()) later(() => this.crash(), Math.min(ms / 2, CRASH_MS_MAX / this.slowness))
+        later(act, ms)
+      },
+    }
+  }
+
+  /** A link of this life: as the real one, it sends at once or not at all. */
+  #link(driver: AgentDriver): AgentLink {
+    const { network } = this.#harness
+    const { life } = this.#process
+    const up = buildTopic(TOPIC_BASE, { kind: 'node-up', node: this.#setUp.options.node })
+    let connection: string | undefined
+    const own = <Given extends unknown[]>(
+      act: (...given: Given) => void,
+    ): ((connection: string, ...given: Given) => void) =>
+      this.#process.own((of, ...given) => {
+        if (of === connection) act(...given)
+      })
+    const end: NodeEnd = {
+      node: this.id,
+      connected: own(() => driver.deliver({ type: 'connected' })),
+      received: own((payload: Uint8Array) => driver.received(payload)),
+      closed: own((reason: string) => {
+        connection = undefined
+        driver.deliver({ type: 'disconnected', reason })
       }),
-    )
+    }
+    this.#end = end
+    const isMine = (): boolean => life === this.#process.life
+    return {
+      connect() {
+        if (isMine()) connection = network.connect(end)
+      },
+      disconnect() {
+        if (isMine()) network.closeFromNode(end)
+      },
+      publish({ topic, payload }) {
+        if (!isMine() || topic !== up || connection === undefined) return
+        network.up(connection, payload as Uint8Array)
+      },
+    }
+  }
+
+  #outcome(fatal: (error: unknown) => void): AgentOutcome {
+    const { life } = this.#process
+    const { clock, strikes, witness } = this.#harness
+    const isMine = (): boolean => life === this.#process.life
+    return {
+      performing: (effect) => {
+        if (!isMine()) return
+        if (strikes()) {
+          this.crash()
+          return
+        }
+        witness.effect(this.id, effect)
+        if (!INSTANT.includes(effect.type)) clock.stir()
+      },
+      ready() {},
+      link() {},
+      exit: (code) => {
+        if (!isMine()) return
+        this.crash()
+        witness.exited(this.id, code)
+      },
+      fatal,
+    }
+  }
+
+  /** What the core logs is seen as an effect. */
+  #log(): Logger {
+    const isHeard = (fields: object, message: string): void => {
+      if ((fields as { code?: string }).code !== 'malformed-message') return
+      this.#harness.clock.fail(new Error(`a message to node ${this.id} is malformed: ${message}`))
+    }
+    return { debug: isHeard, info: isHeard, warn: isHeard, error: isHeard }
   }
 }

@@ -1,6 +1,6 @@
 /**
  * What a node holds as its stream says, on a real disk: pages that are staged and adopted, dropped, found
- * damaged. The store of the simulation is held to the same.
+ * damaged.
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
@@ -16,9 +16,10 @@ import type { Region } from '../../../shared/grid/geometry.ts'
 import { TilePage } from '../../../shared/grid/tile-page.ts'
 import { type ControlOrder, entryOf } from '../../../shared/protocol/control-entries.ts'
 import type { Entry } from '../../../shared/protocol/messages.ts'
+import { SYSTEM_CLOCK } from '../../../shared/runtime/clock.ts'
 import { openDatabase } from '../../../shared/runtime/lmdb.ts'
 import { checkAsync } from '../../support/property.ts'
-import { SimulatedStore } from '../../support/simulated-store.ts'
+import { AT_ONCE, SimulatedDisk } from '../../support/simulated-disk.ts'
 import { EntryStream } from '../../support/slice-entries.ts'
 import { countTransactions } from '../../support/transactions.ts'
 
@@ -309,7 +310,7 @@ t.test('what is staged takes room, what is adopted takes no more', async (t) => 
   t.ok(store.stats().storeBytes <= limits.sliceBytesMax, `${store.stats().storeBytes} bytes`)
 })
 
-// ------------------------------------------------- the store of the simulation
+// ------------------------------------------------- many entries at a time
 
 type Step =
   | { readonly kind: 'add' | 'drop' | 'adopt' | 'adopt-other'; readonly tile: number }
@@ -347,16 +348,17 @@ function stateOf(
   return { mark, tiles, broken: [...broken].sort() }
 }
 
-t.test('the store of the simulation comes to the same, entry by entry', async (t) => {
+t.test('entry by entry on a simulated disk, all comes to the same', async (t) => {
   const { store } = await start(t)
   await checkAsync(
     t,
     fc.asyncProperty(steps, fc.integer({ min: 1, max: 6 }), async (drawn, batch) => {
       await store.wipe()
       await store.adopt('ledger', GRID)
-      const { geometry, fields } = store.grid!
-      const model = new SimulatedStore({ geometry, fields }, { isFenced: true }, new Random(1))
-      model.adopt('ledger', GRID)
+      const tables = new SimulatedDisk().open(AT_ONCE)
+      const single = await SliceStore.over(LIMITS, new Random(1), tables, SYSTEM_CLOCK)
+      await single.adopt('ledger', GRID)
+      const singly = new OperationRunner({}, single)
       const runner = new OperationRunner({}, store)
       const stream = new Stream(store)
       const lastStaged = new Map<number, IncomingPage>()
@@ -364,11 +366,11 @@ t.test('the store of the simulation comes to the same, entry by entry', async (t
       let waiting: Entry[] = []
       const flush = async (): Promise<void> => {
         if (waiting.length === 0) return
-        model.commit(model.prepare(waiting))
+        for (const entry of waiting) await singly.apply([entry])
         await runner.apply(waiting)
         waiting = []
         const real = stateOf((tile) => store.readPage(tile), store.mark, store.broken)
-        const expected = stateOf((tile) => model.page(tile), model.mark, model.broken)
+        const expected = stateOf((tile) => single.readPage(tile), single.mark, single.broken)
         assert.equal(told(real), told(expected))
         assert(equalBytes(real.mark.chain, expected.mark.chain))
       }
@@ -378,11 +380,11 @@ t.test('the store of the simulation comes to the same, entry by entry', async (t
           await flush()
           const page = pageOf(store, tile, { at: seq })
           lastStaged.set(tile, page)
-          assert.equal((await store.stage([page])).length, model.stage([page]).length)
+          assert.equal((await store.stage([page])).length, (await single.stage([page])).length)
         } else if (kind === 'discard') {
           await flush()
           await store.discard(tile)
-          model.discard(tile)
+          await single.discard(tile)
         } else if (kind === 'add') waiting.push(stream.add(tile, seq))
         else if (kind === 'drop') waiting.push(stream.order(dropOf(tile), seq))
         else {

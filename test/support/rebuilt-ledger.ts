@@ -1,0 +1,119 @@
+/**
+ * A ledger that is rebuilt from the nodes: how many are waited for, who comes late, and what is still to be
+ * seen of each tile. What only a late node has is missing until that comes; what nobody brought is lost once
+ * the operator has the rest made anew.
+ */
+import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
+import type { Random } from '../../shared/core/random.ts'
+import type { Checkers } from './checkers.ts'
+import type { GridModel } from './grid-model.ts'
+import type { SimulatedFaults } from './simulated-faults.ts'
+import type { SimulatedFleet } from './simulated-fleet.ts'
+import type { SimulatedNode } from './simulated-node.ts'
+import { violated } from './violation.ts'
+
+const LATE_SHARE = 0.5
+const LATE_MS_MAX = 4000
+const LOOK_MS = 250
+
+export class RebuiltLedger {
+  readonly #fleet: SimulatedFleet
+  readonly #faults: SimulatedFaults
+  readonly #checkers: Checkers
+  readonly #model: GridModel
+  /** Nodes that are not waited for. */
+  #late: SimulatedNode[] = []
+  #waitsMs: number[] = []
+  /** Tiles that only a late node has. */
+  readonly #missing = new Set<number>()
+
+  constructor(
+    fleet: SimulatedFleet,
+    faults: SimulatedFaults,
+    checkers: Checkers,
+    model: GridModel,
+  ) {
+    this.#fleet = fleet
+    this.#faults = faults
+    this.#checkers = checkers
+    this.#model = model
+  }
+
+  /** Whether sequences may leap. */
+  get mayRaise(): boolean {
+    return this.#late.length > 0
+  }
+
+  /** The ledger is gone; how many nodes are waited for. */
+  begin(random: Random): number {
+    const { nodes } = this.#fleet
+    if (nodes.length > 1 && random.unit() < LATE_SHARE) {
+      const first = random.integer(nodes.length)
+      const count = 1 + random.integer(Math.min(2, nodes.length - 1))
+      this.#late = Array.from({ length: count }, (_, at) => nodes[(first + at) % nodes.length]!)
+      this.#waitsMs = this.#late.map(() => random.between(0, LATE_MS_MAX))
+      for (const node of this.#late) this.#faults.takeAway(node)
+    }
+    return nodes.length - this.#late.length
+  }
+
+  noticed(code: string, node: string): void {
+    if (code === 'recovered') this.#recovered()
+    if (code === 'recovered-late') this.#cameLate(node)
+    if (code === 'tiles-recreated') for (const tile of this.#missing) this.#forget(tile, 0)
+  }
+
+  #recovered(): void {
+    const { nodes, clock } = this.#fleet
+    const here = nodes.filter((node) => !this.#late.includes(node))
+    const lastDone = this.#checkers.lastDone
+    for (let tile = 0; tile < lastDone.length; tile++) {
+      const at = Math.max(...here.map(({ card }) => card.at(tile)))
+      const lateAt = Math.max(0, ...this.#late.map(({ card }) => card.at(tile)))
+      if (Math.max(at, lateAt) < lastDone[tile]!) {
+        violated(`tile ${tile} is recovered at ${at}, ${lastDone[tile]} was shown as done`)
+      }
+      if (at === 0 && lateAt > 0) this.#missing.add(tile)
+      else this.#forget(tile, at)
+    }
+    this.#continueFrom(this.#fleet.ledger.get<IdentityRecord>('meta', 'identity')!)
+    this.#late.forEach((node, index) => {
+      clock.after(this.#waitsMs[index]!, () => this.#faults.bringBack(node))
+    })
+    this.#recreateLater()
+  }
+
+  #continueFrom({ seq }: IdentityRecord): void {
+    const { sequences } = this.#model
+    sequences.splice(sequences.findLastIndex((one) => one <= seq) + 1)
+    if (seq > this.#model.lastSeq) sequences.push(seq)
+  }
+
+  #cameLate(id: string): void {
+    this.#fleet.count('late-node')
+    const { card } = this.#fleet.nodes.find((node) => node.id === id)!
+    for (const tile of this.#missing) {
+      const at = card.at(tile)
+      if (at === 0) continue
+      this.#forget(tile, at)
+      this.#missing.delete(tile)
+      this.#fleet.count('late-tile')
+    }
+    const { seq } = this.#fleet.ledger.get<IdentityRecord>('meta', 'identity')!
+    if (seq > this.#model.lastSeq) this.#model.sequences.push(seq)
+  }
+
+  /** An operator has the rest made anew, once all nodes are there. */
+  #recreateLater(): void {
+    const { clock, nodes, gateway } = this.#fleet
+    clock.after(this.#late.length === 0 ? 1 : LOOK_MS, () => {
+      if (this.#late.length === 0 || nodes.every(({ isAdmitted }) => isAdmitted)) gateway.recreate()
+      else this.#recreateLater()
+    })
+  }
+
+  #forget(tile: number, seq: number): void {
+    this.#model.truncate(tile, seq)
+    this.#checkers.forget(tile, seq)
+  }
+}
