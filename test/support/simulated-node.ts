@@ -77,8 +77,6 @@ export class SimulatedNode {
   #agent: Agent | undefined
   #driver: AgentDriver | undefined
   #end: NodeEnd | undefined
-  /** How much longer its disk takes. */
-  slowness = 1
 
   constructor(setUp: NodeSetUp, card: SliceCard, harness: NodeHarness) {
     this.card = card
@@ -98,6 +96,15 @@ export class SimulatedNode {
 
   get isUp(): boolean {
     return this.#process.isUp
+  }
+
+  get slowness(): number {
+    return this.#process.slowness
+  }
+
+  /** How much longer its disk and its computing take. */
+  set slowness(slowness: number) {
+    this.#process.slowness = slowness
   }
 
   get isAdmitted(): boolean {

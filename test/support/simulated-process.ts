@@ -6,7 +6,7 @@ import type { Random } from '../../shared/core/random.ts'
 import type { Clock } from '../../shared/runtime/clock.ts'
 import type { SimulatedClock } from './simulated-clock.ts'
 
-const TURN_MS_MAX = 2
+const TURN_MS_MAX = 1
 
 export class SimulatedProcess {
   readonly #clock: SimulatedClock
@@ -22,6 +22,8 @@ export class SimulatedProcess {
   #frozenMs = 0
   /** By how much its wall clock is set wrong. */
   wallOffsetMs = 0
+  /** How much longer it takes for all that it does. */
+  slowness = 1
 
   constructor(clock: SimulatedClock, random: Random, wallStartMs: number) {
     this.#clock = clock
@@ -121,7 +123,7 @@ export class SimulatedProcess {
       },
       turn: () =>
         new Promise((resolve) => {
-          clock.after(this.#random.between(0, TURN_MS_MAX), () => {
+          clock.after(this.#random.between(0, TURN_MS_MAX) * this.slowness, () => {
             this.#inLife(life, 'rest', () => {
               clock.stir()
               resolve()
