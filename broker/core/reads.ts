@@ -312,7 +312,7 @@ export class Reads {
     const isHopeless =
       part.tiles === undefined
         ? members.all.every(({ index }) => part.failed.has(index))
-        : part.tiles.some((tile) => {
+        : this.#tilesThatFail(part.tiles).some((tile) => {
             const holders = placement.holdersOf(tile)
             return holders.length > 0 && holders.every((index) => part.failed.has(index))
           })
@@ -322,6 +322,12 @@ export class Reads {
     }
     read.task.shards.failed += 1
     this.#fail(read, error)
+  }
+
+  /** Which of them a node may have trouble with: an unborn one is nowhere, and is zeros on any node. */
+  #tilesThatFail(tiles: Uint32Array): Uint32Array {
+    const { born } = this.#context.placement.divide(tiles)
+    return born.length > 0 ? born : tiles
   }
 
   #fail(read: OpenRead, error: { code: string; message: string }): void {

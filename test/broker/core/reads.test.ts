@@ -79,6 +79,20 @@ t.test('a node’s own trouble is tried elsewhere; that of all holders is the en
   t.match(bench.task('r'), { state: 'failed', error: { code: 'page-damaged' } })
 })
 
+t.test('a damaged page is no trouble of unborn tiles that go with it', async (t) => {
+  const bench = settledPair()
+  bench.start()
+  bench.hello('a')
+  bench.submit({ id: 'r', op: 'get', region: { x: 0, y: 0, w: 8, h: 4 } })
+  const [read] = bench.readsTo('a')
+  t.same(read?.grid?.unborn, new Uint8Array(Uint32Array.of(1).buffer))
+  bench.answer('a', read!, { error: { code: 'page-damaged', message: 'tile 0' } })
+  t.equal(bench.task('r')?.state, 'running')
+  bench.hello('b')
+  const [again] = bench.readsTo('b')
+  t.match(again, { attempt: 2 })
+})
+
 t.test('an answer that is not of what was asked goes to the other holder', async (t) => {
   const { status, columns } = cells(0, 1) as { status: Uint8Array; columns: Uint8Array[] }
   const wrong: Record<string, unknown>[] = [
