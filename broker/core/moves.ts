@@ -119,7 +119,10 @@ export class Moves {
         after: source.stream.head,
       })
     }
-    deadlines.set(`move/${move.tile}`, nowMs + options.copyTimeoutMs, () => this.#timedOut(move))
+    // However often it is asked: a fleet in which somebody comes and goes all the time has a try each time.
+    const endMs = move.startedMs + options.moveDeadlineMs
+    const waitMs = Math.max(0, Math.min(options.copyTimeoutMs, endMs - nowMs))
+    deadlines.set(`move/${move.tile}`, nowMs + waitMs, () => this.#timedOut(move))
   }
 
   /** Its target must get on with its stream; how long that is, only it knows. */

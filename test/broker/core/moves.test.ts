@@ -138,6 +138,19 @@ t.test('a page that does not arrive is asked for again, at last given up', async
   t.same(bench.entriesTo('c'), [], 'what comes too late is not adopted')
 })
 
+t.test('a move has no more time where somebody comes and goes all the time', async (t) => {
+  const { bench } = draining({ moveDeadlineMs: 5000 })
+  bench.join('d')
+  bench.close('c')
+  for (let ms = 0; ms < 8000; ms += 500) {
+    bench.close('d')
+    bench.hello('d')
+    bench.live(500, ['a', 'b'])
+    if (bench.notices('move-rolled-back').length > 0) break
+  }
+  t.match(bench.notices('move-rolled-back'), [{ tile: 0, node: 'c', reason: 'target-away' }])
+})
+
 t.test('a target that is full is not asked at once again', async (t) => {
   const { bench, move } = draining()
   const full = { code: 'store-full', message: 'the slice has reached its bytes' }
