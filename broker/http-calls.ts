@@ -102,9 +102,10 @@ export class HttpCalls implements HttpPort {
   }
 
   async recreate(): Promise<number> {
-    const { tilesMissing = 0 } = this.#sources.view.counts()
+    const missing = (): number => this.#sources.view.counts().tilesMissing ?? 0
+    const before = missing()
     await this.#sources.driver.recreate()
-    return tilesMissing
+    return Math.max(0, before - missing())
   }
 
   drainProblem(id: NodeId): string | undefined {

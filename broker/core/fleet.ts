@@ -261,11 +261,21 @@ export class Fleet {
     }
   }
 
-  /** Tiles without any copy are given up; they read as zeros again and are born with their next write. */
+  /**
+   * Tiles without any copy are given up; they read as zeros again and are born with their next write. What a
+   * node is about to hold is no such tile; a copy that is still asked for will not come.
+   */
   recreateMissing(): void {
-    const missing = this.#context.placement.missingTiles()
+    const { placement, moves } = this.#context
+    const missing = placement
+      .missingTiles()
+      .filter((tile) => moves.of(tile)?.stage !== 'catching-up')
     if (missing.length === 0) return
-    this.#context.placement.unbear(missing)
+    for (const tile of missing) {
+      const move = moves.of(tile)
+      if (move !== undefined) this.#tasks.moves.rollBack(move, 'recreated')
+    }
+    placement.unbear(missing)
     const message = `${missing.length} tiles whose every copy was lost begin anew, as zeros`
     this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })
   }

@@ -399,3 +399,39 @@ t.test(
     )
   },
 )
+
+t.test('a tile whose copies are lost while it moves, and is to begin anew', async (t) => {
+  const lone = { replicas: 1, probationMs: 0 }
+  /** The only holder of tile 0 comes with an empty card. */
+  const alone = (): Asked => {
+    const bench = new GatewayBench(lone)
+    bench.join('a')
+    bench.submit({ id: 'first', ...ADD, region: TILE_0 })
+    bench.apply('a', bench.entriesTo('a'))
+    bench.join('c')
+    drain(bench, 'a')
+    bench.wait(bench.options.settleMs)
+    return { bench, ...asked(bench) }
+  }
+  t.test('does not, once the target has adopted its page', async (t) => {
+    const { bench, move } = alone()
+    bench.say('c', { t: 'staged', move, ...page(1) })
+    const toC = bench.entriesTo('c')
+    bench.hello('a', EMPTY_STORE)
+    bench.step({ type: 'recreate-requested' })
+    t.same(bench.notices('tiles-recreated'), [])
+    bench.apply('c', toC)
+    t.same(holdersOf(bench), ['c'])
+  })
+  t.test('does, before that, and the page is wanted no more', async (t) => {
+    const { bench, move } = alone()
+    bench.hello('a', EMPTY_STORE)
+    bench.step({ type: 'recreate-requested' })
+    t.match(bench.notices('tiles-recreated'), [{ tiles: 1 }])
+    t.match(bench.notices('move-rolled-back'), [{ tile: 0, node: 'c', reason: 'recreated' }])
+    bench.say('c', { t: 'staged', move, ...page(1) })
+    bench.submit({ id: 'again', ...ADD, region: TILE_0 })
+    bench.apply('c', bench.entriesTo('c'))
+    t.equal(bench.task('again')?.state, 'completed')
+  })
+})
