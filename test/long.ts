@@ -16,6 +16,7 @@ const tap = (environment: Round['environment'], ...files: readonly string[]): Ro
 const ROUNDS: readonly Round[] = [
   tap({ SEEDS: '5000' }, 'test/simulation/fleet.test.ts'),
   tap({ SEEDS: '400' }, 'test/simulation/mutants.test.ts'),
+  tap({ TASKS: '200000' }, 'test/simulation/old-ledger.test.ts'),
   tap({ RUNS: '200000' }, 'test/fuzz/decoders.test.ts'),
   tap({ IMAGES: '5000' }, 'test/end-to-end/power-cut.test.ts'),
   tap({ LONG: '1' }, 'test/end-to-end/durability.test.ts'),

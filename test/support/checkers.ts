@@ -22,6 +22,9 @@ export interface Replicas {
 
 export interface CheckOptions {
   readonly minInSync: number
+  readonly retentionMs: number
+  /** Whether every copy of a tile of this task was lost at some time. */
+  readonly isLost: (story: TaskStory) => boolean
   /** Whether nodes of a lost ledger may come late, and with them higher sequences. */
   readonly isRaised: () => boolean
   /** Is told of what a promise was checked on. */
@@ -59,6 +62,24 @@ export class Checkers {
   /** A ledger is rebuilt: what nobody brought is not to be seen any more. */
   forget(tile: number, seq: number): void {
     this.#lastDone[tile] = Math.min(this.#lastDone[tile]!, seq)
+  }
+
+  /** The ledger is about to take these. */
+  decided(records: readonly LedgerRecord[], nowMs: number): void {
+    for (const { table, key, value } of records) {
+      if (table === 'task' && isEnd(value?.state)) {
+        const story = this.#stories.byHash(value!.hash)
+        if (story !== undefined) story.endedMs ??= nowMs
+      }
+      if (table === 'result' && value === undefined) this.#resultCleared(String(key), nowMs)
+    }
+  }
+
+  #resultCleared(id: string, nowMs: number): void {
+    const { retentionMs, count } = this.#options
+    const keptMs = nowMs - this.#stories.find(id)!.endedMs!
+    if (keptMs < retentionMs - 1) violated(`the result of task ${id} goes after ${keptMs} ms`)
+    count('result-cleared')
   }
 
   /** The ledger's disk took these. */
@@ -138,7 +159,7 @@ export class Checkers {
     if (story.result !== undefined) violated(`task ${id} has two results`)
     story.result = result
     if (result.state !== story.state) violated(`the result of task ${id} says ${result.state}`)
-    if (story.state === 'completed' && !story.isWrite) {
+    if (story.state === 'completed' && !story.isWrite && !story.isExcused) {
       this.#options.count(checkRead(this.#model, story))
     }
   }
@@ -205,6 +226,9 @@ export class Checkers {
     story.announcements += 1
     if (story.announcements > 1) violated(`the end of task ${task} was announced twice`)
     if (story.state !== state) violated(`task ${task} was announced as ${state} before the flush`)
+    if (state === 'failed' && !this.#options.isLost(story)) {
+      violated(`task ${task} failed, and nothing here makes one fail`)
+    }
   }
 
   /** Nothing of a write may reach a node before the ledger has it. */
@@ -217,7 +241,8 @@ export class Checkers {
 
   /** A page on a node's disk is the state that the model had at its `at`. */
   pageChanged(node: string, tile: number, page: TilePage): void {
-    const state = this.#model.tileAt(tile, page.at)
+    let state = this.#model.tileAt(tile, page.at)
+    if (state.seq !== page.at) state = this.#model.formerAt(tile, page.at) ?? state
     if (state.seq !== page.at) {
       violated(`tile ${tile} of node ${node} is at ${page.at}, no write of that tile`)
     }
@@ -240,7 +265,7 @@ export class Checkers {
       if (seq === undefined && (state === 'completed' || effect !== 'none')) {
         violated(`task ${id} is ${state} with effect ${effect}, but was never sequenced`)
       }
-      if (seq !== undefined && effect !== 'done') {
+      if (seq !== undefined && effect !== 'done' && !this.#options.isLost(story)) {
         violated(`task ${id} was sequenced as ${seq}, and its effect is ${effect}`)
       }
     }

@@ -42,8 +42,7 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     settleMs: 200,
     graceMs: 2500,
     returnGraceMs: random.unit() < 0.6 ? 0 : 1000,
-    retentionMs: 24 * 3600 * 1000,
-    retentionTasks: 10_000,
+    ...drawRetention(random),
     tasksMax: 10_000,
     openBytesMax: 16 * 1024 * 1024,
     // Room for a few bodies of the small grid, the largest of which has 2 KB.
@@ -55,4 +54,11 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     copyTimeoutMs: 800,
     moveDeadlineMs: random.unit() < 0.5 ? 2000 : 8000,
   }
+}
+
+/** A day, or longer than a client comes back to a task, and shorter than a simulation lasts. */
+function drawRetention(random: Random): Pick<CoordinatorOptions, 'retentionMs' | 'retentionTasks'> {
+  return random.unit() < 0.2
+    ? { retentionMs: 12_000 + random.integer(4000), retentionTasks: random.integer(5) }
+    : { retentionMs: 24 * 3600 * 1000, retentionTasks: 10_000 }
 }

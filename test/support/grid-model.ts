@@ -40,6 +40,8 @@ export class GridModel {
   readonly #grid: GridContext
   /** By tile, oldest first; the first is how it was before any write. */
   readonly #states: TileState[][]
+  /** By tile: how it was before its last copy was lost. */
+  readonly #former: TileState[][]
   /** Of all writes, ascending. */
   readonly sequences: number[] = []
 
@@ -51,6 +53,7 @@ export class GridModel {
       const columns = fields.map(() => new Float64Array(lsus))
       return [{ seq: 0, columns, status: new Uint8Array(lsus) }]
     })
+    this.#former = this.#states.map(() => [])
   }
 
   get grid(): GridContext {
@@ -107,6 +110,18 @@ export class GridModel {
   /** What came after `seq` on this tile was lost. */
   truncate(tile: number, seq: number): void {
     this.#states[tile] = this.#states[tile]!.filter((state) => state.seq <= seq)
+  }
+
+  /** Every copy of this tile was lost: it is as it never was. */
+  restart(tile: number): void {
+    const [first, ...rest] = this.#states[tile]!
+    this.#states[tile] = [first!]
+    this.#former[tile]!.push(...rest)
+  }
+
+  /** How a tile was after this write, before its last copy was lost. */
+  formerAt(tile: number, seq: number): TileState | undefined {
+    return this.#former[tile]!.find((state) => state.seq === seq)
   }
 
   /** How a tile is once all writes up to `seq` are applied. */

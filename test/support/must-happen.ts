@@ -4,6 +4,7 @@
 export const MUST_HAPPEN: readonly string[] = [
   ...['node-crash', 'node-crash-silent', 'node-crash-at-effect', 'node-stop', 'gateway-crash'],
   ...[
+    'node-crash-in-flush',
     'gateway-crash-at-effect',
     'gateway-freeze',
     'cut',
@@ -11,12 +12,17 @@ export const MUST_HAPPEN: readonly string[] = [
     'freeze',
     'slow',
     'full-disk',
+    'slow-target',
     'full-disk-for-good',
+    'full-disk-for-ever',
+    'full-target',
     'shed',
+    'shed-under-drain',
   ],
   ...[
     'torn-commit',
     'card-lost',
+    'all-cards',
     'card-restored',
     'rot',
     'drain',
@@ -39,7 +45,7 @@ export const MUST_HAPPEN: readonly string[] = [
     ['doubt-ended-probe-late', 'doubt-began-mass-silence', 'doubt-ended-mass-silence'],
     ['move-copying', 'move-catching-up', 'move-ended', 'move-rolled-back', 'move-under-write'],
     ['stream-closed', 'page-damaged', 'drain-began', 'node-left', 'recovered', 'tiles-recreated'],
-    ['late-node', 'late-tile'],
+    ['late-node', 'late-tile', 'result-cleared'],
   )
 
 /** What one seed of a thousand nodes must have met. */

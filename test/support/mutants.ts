@@ -57,12 +57,12 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'an answer is sent before it is stored',
+    name: 'pages that are found damaged are not reported',
     edits: [
       {
         file: 'firmware-agent/driver.ts',
-        from: 'if (durable !== undefined) await durable',
-        to: '',
+        from: 'if (broken === this.#broken) return',
+        to: 'if (broken !== undefined) return',
       },
     ],
   },
@@ -222,7 +222,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'firmware-agent/adapters/staged-pages.ts',
-        from: 'const found = TilePage.open(layout, stored.subarray(0, stored.length), room)',
+        from: 'const found = TilePage.open(layout, stored.subarray(0, stored.length), room, tile)',
         to: 'room.set(stored.subarray(0, stored.length))\nconst found = new TilePage(layout, room)\nfound.at = page.at\nreturn found',
       },
     ],
@@ -314,6 +314,41 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'broker/core/recovery.ts',
         from: 'this.#raiseSequence([inventory])',
         to: '',
+      },
+    ],
+  },
+  {
+    name: 'a move that catches up has no deadline',
+    edits: [
+      {
+        file: 'broker/core/moves.ts',
+        from: "else this.rollBack(move, 'no-progress')",
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'a page is waited for without an end',
+    edits: [
+      {
+        file: 'broker/core/moves.ts',
+        from: 'const endMs = move.startedMs + options.moveDeadlineMs',
+        to: 'const endMs = 1e15',
+      },
+      {
+        file: 'broker/core/moves.ts',
+        from: 'if (nowMs - move.startedMs >= options.moveDeadlineMs) {',
+        to: 'if (move.startedMs > nowMs) {',
+      },
+    ],
+  },
+  {
+    name: 'results are kept by the wall clock',
+    edits: [
+      {
+        file: 'broker/core/coordinator-context.ts',
+        from: 'return Math.round(this.nowMs - this.#ledgerStartMs)',
+        to: 'return this.ts + 0 * this.#ledgerStartMs',
       },
     ],
   },

@@ -7,6 +7,7 @@ import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
 import type { Random } from '../../shared/core/random.ts'
 import type { Checkers } from './checkers.ts'
 import type { GridModel } from './grid-model.ts'
+import type { SimulatedClients } from './simulated-clients.ts'
 import type { SimulatedFaults } from './simulated-faults.ts'
 import type { SimulatedFleet } from './simulated-fleet.ts'
 import type { SimulatedNode } from './simulated-node.ts'
@@ -21,6 +22,7 @@ export class RebuiltLedger {
   readonly #faults: SimulatedFaults
   readonly #checkers: Checkers
   readonly #model: GridModel
+  readonly #clients: SimulatedClients
   /** Nodes that are not waited for. */
   #late: SimulatedNode[] = []
   #waitsMs: number[] = []
@@ -32,11 +34,13 @@ export class RebuiltLedger {
     faults: SimulatedFaults,
     checkers: Checkers,
     model: GridModel,
+    clients: SimulatedClients,
   ) {
     this.#fleet = fleet
     this.#faults = faults
     this.#checkers = checkers
     this.#model = model
+    this.#clients = clients
   }
 
   /** Whether sequences may leap. */
@@ -48,19 +52,33 @@ export class RebuiltLedger {
   begin(random: Random): number {
     const { nodes } = this.#fleet
     if (nodes.length > 1 && random.unit() < LATE_SHARE) {
-      const first = random.integer(nodes.length)
-      const count = 1 + random.integer(Math.min(2, nodes.length - 1))
-      this.#late = Array.from({ length: count }, (_, at) => nodes[(first + at) % nodes.length]!)
-      this.#waitsMs = this.#late.map(() => random.between(0, LATE_MS_MAX))
+      this.#late = random.unit() < 0.5 ? this.#drawLate(random) : this.#holdersOfLast()
+      const longestMs = random.unit() < 0.5 ? LATE_MS_MAX : LATE_MS_MAX / 20
+      this.#waitsMs = this.#late.map(() => random.between(0, longestMs))
       for (const node of this.#late) this.#faults.takeAway(node)
     }
     return nodes.length - this.#late.length
   }
 
+  #drawLate(random: Random): SimulatedNode[] {
+    const { nodes } = this.#fleet
+    const first = random.integer(nodes.length)
+    const count = 1 + random.integer(Math.min(2, nodes.length - 1))
+    return Array.from({ length: count }, (_, at) => nodes[(first + at) % nodes.length]!)
+  }
+
+  /** All that have the last write, as far as others are left: nobody knows then how far the sequence had come. */
+  #holdersOfLast(): SimulatedNode[] {
+    const { nodes } = this.#fleet
+    const lastOf = ({ card }: SimulatedNode): number =>
+      Math.max(0, ...card.tiles().map((tile) => card.at(tile)))
+    const last = Math.max(...nodes.map(lastOf))
+    return nodes.filter((node) => lastOf(node) === last).slice(0, nodes.length - 1)
+  }
+
   noticed(code: string, node: string): void {
     if (code === 'recovered') this.#recovered()
     if (code === 'recovered-late') this.#cameLate(node)
-    if (code === 'tiles-recreated') for (const tile of this.#missing) this.#forget(tile, 0)
   }
 
   #recovered(): void {
@@ -98,6 +116,7 @@ export class RebuiltLedger {
       this.#forget(tile, at)
       this.#missing.delete(tile)
       this.#fleet.count('late-tile')
+      this.#clients.writeTile(tile)
     }
     const { seq } = this.#fleet.ledger.get<IdentityRecord>('meta', 'identity')!
     if (seq > this.#model.lastSeq) this.#model.sequences.push(seq)
@@ -105,9 +124,9 @@ export class RebuiltLedger {
 
   /** An operator has the rest made anew, once all nodes are there. */
   #recreateLater(): void {
-    const { clock, nodes, gateway } = this.#fleet
+    const { clock, nodes, lost } = this.#fleet
     clock.after(this.#late.length === 0 ? 1 : LOOK_MS, () => {
-      if (this.#late.length === 0 || nodes.every(({ isAdmitted }) => isAdmitted)) gateway.recreate()
+      if (this.#late.length === 0 || nodes.every(({ isAdmitted }) => isAdmitted)) lost.recreate()
       else this.#recreateLater()
     })
   }

@@ -139,6 +139,7 @@ export class Scenario {
       network: this.#network,
       random,
       strikes: never,
+      strikesFlush: never,
       tears: never,
       witness: {
         effect: (_, effect) => this.#note(name, linesOf(effect)),

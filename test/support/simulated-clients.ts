@@ -61,6 +61,20 @@ export class SimulatedClients {
     })
   }
 
+  /** One write over one tile. */
+  writeTile(tile: number): void {
+    const { geometry } = this.#around.grid
+    const { x, y, w, h } = geometry.tileRegion(tile)
+    this.#tasks += 1
+    this.submit({
+      id: `task-${this.#tasks}`,
+      deadline_ms: this.#drawDeadline(),
+      op: 'add',
+      region: { x, y, w, h },
+      args: { field: 'value', value: 1 },
+    })
+  }
+
   /** The ledger is gone, and with it what was asked and not answered. */
   startAnew(): void {
     this.#era += 1

@@ -230,7 +230,8 @@ class OpenDisk implements Tables {
       this.#running = this.#waiting
       this.#waiting = []
       const changes: Change[] = []
-      for (const write of this.#running) changes.push(...this.#fill(write))
+      for (const write of this.#running)
+        for (const change of this.#fill(write)) changes.push(change)
       this.#timing.flush(() => {
         if (this.#isDead) return
         this.#disk.flushed(changes)

@@ -26,22 +26,27 @@ export interface FaultOptions {
   readonly gatewayShare: number
   /** Cards are lost and restored. */
   readonly losesCards: boolean
+  /** All cards of a tile are lost. */
+  readonly losesTiles: boolean
 }
 
 type Fault = (node: SimulatedNode) => string | undefined
+
+const flushOf = (node: string): string => `${node}/flush`
 
 export class SimulatedFaults {
   readonly #options: FaultOptions
   readonly #fleet: SimulatedFleet
   readonly #random: Random
   readonly #faults: Fault[]
-  /** Effects until a process dies, by node id or `gateway`. */
+  /** Effects until a process dies, by node id or `gateway`, and flushes of a node, by `flushOf`. */
   readonly #strikes = new Map<string, number>()
   readonly #drained = new Set<string>()
   readonly #everDrained = new Set<string>()
   readonly #images = new Map<string, unknown>()
   /** Nodes that nobody starts. */
   readonly #away = new Set<string>()
+  #slowsTarget = false
   #isOver = false
   /** How long a node may wait before it goes on by itself. */
   backOffMs = 0
@@ -53,6 +58,7 @@ export class SimulatedFaults {
     const all: Fault[] = [
       (node) => this.#crashNode(node),
       (node) => this.#strikeNode(node),
+      (node) => this.#strikeFlush(node),
       (node) => this.#stopNode(node),
       () => this.#crashGateway(),
       () => this.#strikeGateway(),
@@ -62,7 +68,9 @@ export class SimulatedFaults {
       (node) => this.#stall(node),
       (node) => this.#freeze(node),
       (node) => this.#slow(node),
+      () => this.#slowTarget(),
       (node) => this.#fillDisk(node),
+      () => this.#fillTarget(),
       () => this.#shed(),
       (node) => this.#drain(node),
       (node) => this.#rot(node),
@@ -72,6 +80,7 @@ export class SimulatedFaults {
     this.#faults = all.filter(() => random.unit() < options.share)
     const takeCard: Fault = (node) => this.#takeCard(node)
     if (options.losesCards) this.#faults.push(takeCard, takeCard)
+    if (options.losesTiles) this.#faults.push(() => this.#takeAllCards())
   }
 
   begin(): void {
@@ -98,11 +107,22 @@ export class SimulatedFaults {
     if (!gateway.isUp) gateway.start()
     // Again, since the gateway may have died before the first time was on its disk.
     for (const id of this.#everDrained) gateway.drain(id, false)
+    const staysFull = this.#random.unit() < 0.5
     for (const node of nodes) {
       node.slowness = 1
-      if (node.card.disk.isFull) this.#makeRoom(node)
+      if (node.card.disk.isFull && !staysFull) this.#makeRoom(node)
       if (!node.isUp) node.start()
     }
+  }
+
+  /** Whether the disk of some node is full, and nobody is about to make room. */
+  get someStayFull(): boolean {
+    return this.#fleet.nodes.some(({ card }) => card.disk.isFull)
+  }
+
+  /** At last somebody does. */
+  makeRoomEverywhere(): void {
+    for (const node of this.#fleet.nodes) if (node.card.disk.isFull) this.#makeRoom(node)
   }
 
   /** When all is at rest an operator empties a node, whose disk may be slow, and it leaves. */
@@ -130,14 +150,28 @@ export class SimulatedFaults {
     if (!node.isUp) node.start()
   }
 
+  /** Whether the process dies at this effect. */
   strikes(process: string): boolean {
-    const left = this.#strikes.get(process)
-    if (left === undefined) return false
-    this.#strikes.set(process, left - 1)
-    if (left > 0) return false
-    this.#strikes.delete(process)
+    if (!this.#isStruck(process)) return false
     this.#fleet.count(`fault-${process === 'gateway' ? 'gateway' : 'node'}-crash-at-effect`)
     this.#later(50, 3000, () => this.#restart(process))
+    return true
+  }
+
+  /** Whether the node dies in the middle of this flush. */
+  strikesFlush(node: string): boolean {
+    if (!this.#isStruck(flushOf(node))) return false
+    this.#fleet.count('fault-node-crash-in-flush')
+    this.#later(50, 3000, () => this.#restart(node))
+    return true
+  }
+
+  #isStruck(at: string): boolean {
+    const left = this.#strikes.get(at)
+    if (left === undefined) return false
+    this.#strikes.set(at, left - 1)
+    if (left > 0) return false
+    this.#strikes.delete(at)
     return true
   }
 
@@ -178,6 +212,10 @@ export class SimulatedFaults {
 
   #strikeNode(node: SimulatedNode): undefined {
     this.#strikes.set(node.id, this.#random.integer(40))
+  }
+
+  #strikeFlush(node: SimulatedNode): undefined {
+    this.#strikes.set(flushOf(node.id), this.#random.integer(4))
   }
 
   #stopNode(node: SimulatedNode): string | undefined {
@@ -239,6 +277,36 @@ export class SimulatedFaults {
     return 'slow'
   }
 
+  /** The next node that has a page for itself does nothing but live, for longer than a move may stand still. */
+  #slowTarget(): undefined {
+    this.#slowsTarget = true
+  }
+
+  /** A node says that it has staged a page. */
+  staged(id: string): void {
+    if (!this.#slowsTarget || this.#isOver) return
+    this.#slowsTarget = false
+    this.#fleet.count('fault-slow-target')
+    const node = this.#fleet.nodes.find((one) => one.id === id)!
+    node.slowness = this.#random.between(1000, 2500)
+    this.#later(3000, 9000, () => {
+      node.slowness = 1
+    })
+  }
+
+  #fillTarget(): string | undefined {
+    const node = this.#drawTarget()
+    return node && this.#fillDisk(node) && 'full-target'
+  }
+
+  /** A node that a tile is just going to. */
+  #drawTarget(): SimulatedNode | undefined {
+    const open = this.#fleet.gateway.view?.moves().open ?? []
+    if (open.length === 0) return undefined
+    const { to } = open[this.#random.integer(open.length)]!
+    return this.#fleet.nodes.find(({ id }) => id === to)
+  }
+
   #fillDisk(node: SimulatedNode): string | undefined {
     if (!node.isUp || node.card.disk.isFull) return undefined
     node.card.disk.isFull = true
@@ -262,10 +330,10 @@ export class SimulatedFaults {
     node.start()
   }
 
-  #shed(): string | undefined {
+  #shed(longestMs = 2000): string | undefined {
     if (!this.#reachesGateway()) return undefined
     this.#fleet.network.dropShare = this.#random.between(0.01, 0.3)
-    this.#later(100, 2000, () => {
+    this.#later(100, longestMs, () => {
       this.#fleet.network.dropShare = 0
     })
     return 'shed'
@@ -278,6 +346,11 @@ export class SimulatedFaults {
     gateway.drain(id, true)
     this.#drained.add(id)
     this.#everDrained.add(id)
+    if (this.#options.losesTiles) this.#later(50, 600, () => this.#takeAllCards())
+    // Pages lose pieces, and are asked for again when writes have changed them.
+    if (this.#random.unit() < 0.4 && this.#shed(5000) !== undefined) {
+      this.#fleet.count('fault-shed-under-drain')
+    }
     this.#later(1000, 8000, () => this.#takeBackDrain(id))
     return 'drain'
   }
@@ -299,10 +372,10 @@ export class SimulatedFaults {
 
   /** A page rots on the card, where another holder has it. */
   #rot(node: SimulatedNode): string | undefined {
-    const tiles = node.card.tiles().filter((tile) => this.#fleet.mayRot(node, tile))
+    const tiles = node.card.tiles().filter((tile) => this.#fleet.cards.mayRot(node, tile))
     if (tiles.length === 0) return undefined
     const tile = tiles[this.#random.integer(tiles.length)]!
-    this.#fleet.noteLoss(node, [tile])
+    this.#fleet.cards.noteLoss(node, [tile])
     node.card.rot(tile, this.#random)
     return 'rot'
   }
@@ -320,11 +393,35 @@ export class SimulatedFaults {
     this.#later(100, 2000, () => {
       if (node.isUp) return
       const image = this.#random.unit() < 0.7 ? this.#images.get(node.id) : undefined
-      if (!this.#isOver && this.#fleet.maySpare(node)) {
+      if (!this.#isOver && this.#fleet.cards.maySpare(node)) {
         this.#fleet.count(image === undefined ? 'fault-card-lost' : 'fault-card-restored')
-        this.#fleet.replaceCard(node, image)
+        this.#fleet.cards.replace(node, image)
       }
       node.start()
+    })
+    return undefined
+  }
+
+  /** Every card of a tile that is on its way goes, and with them what only they had. */
+  #takeAllCards(): string | undefined {
+    const { gateway, nodes } = this.#fleet
+    const open = gateway.view?.moves().open ?? []
+    if (open.length === 0 || this.#isOver) return undefined
+    const { tile } = open[this.#random.integer(open.length)]!
+    const holders: readonly string[] = gateway.view!.holdersOf(tile)
+    const taken = nodes.filter(({ id }) => holders.includes(id))
+    for (const node of taken) node.crash()
+    this.#later(50, 1000, () => {
+      const isTaken = !this.#isOver && gateway.isUp
+      if (isTaken) {
+        this.#fleet.count('fault-all-cards')
+        for (const node of taken) node.crash()
+        this.#fleet.lost.note(taken)
+      }
+      for (const node of taken) {
+        if (isTaken) this.#fleet.cards.replace(node, undefined)
+        if (!node.isUp) node.start()
+      }
     })
     return undefined
   }

@@ -5,6 +5,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
 import type { GatewayEffect, GatewayNotice } from '../../broker/core/effects.ts'
+import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
@@ -13,11 +14,14 @@ import type { Down, Up } from '../../shared/protocol/messages.ts'
 import { Checkers } from './checkers.ts'
 import { linesOf } from './effect-lines.ts'
 import { ALARMS, PATHS, REFUSALS_EXPECTED } from './expected-notices.ts'
+import { FleetCards } from './fleet-cards.ts'
+import { unrestOf } from './fleet-rest.ts'
 import { type FleetShape, SMALL } from './fleet-shape.ts'
 import { GridModel } from './grid-model.ts'
 import { HandOffChecker } from './hand-off-checker.ts'
 import { FLUSH_MS_MAX, HeardTimes } from './heard-times.ts'
 import { LedgerDisk } from './ledger-disk.ts'
+import { LostTiles } from './lost-tiles.ts'
 import { MoveWatch } from './move-watch.ts'
 import { type Programs, SHIPPED } from './programs.ts'
 import { RebuiltLedger } from './rebuilt-ledger.ts'
@@ -38,9 +42,10 @@ const REST_MS = 45_000
 const DEADLINE_MS_MAX = 20_000
 const TASK_EVERY_MS = 180
 const MOVES_LOOK_MS = 500
-
-/** What is nothing at rest. */
-const QUIET = ['writesWaiting', 'writesInLog', 'readsOpen', 'openBytes', 'logBytes', 'movesOpen']
+/** A gateway that starts just now, and how late a loop may be. */
+const LATE_MS = 5000
+/** Of the gateway, and a look. */
+const SWEEP_MS = 61_000
 
 /** Connections of the simulated network are named after their node. */
 const nodeOf = (connection: string): string => connection.replace(/-\d+$/, '')
@@ -65,9 +70,8 @@ export class SimulatedFleet {
   readonly #losesLedger: boolean
   readonly #rebuild: RebuiltLedger
   readonly #moves: MoveWatch
-  /** What cards that are gone had on them, by node: `at` by tile. */
-  readonly #lostCards: { readonly node: string; readonly pages: ReadonlyMap<number, number> }[] = []
-  readonly #restored = new Map<string, string>()
+  readonly cards: FleetCards
+  readonly lost: LostTiles
   readonly #handOffs: HandOffChecker
   readonly #sentUpTo = new Map<string, number>()
   readonly #askedInLife = new Map<string, number>()
@@ -84,27 +88,27 @@ export class SimulatedFleet {
     this.#options = shape.drawOptions(random, grid)
     this.#model = new GridModel(grid)
     this.#stories = new TaskStories(grid)
+    this.cards = new FleetCards(this, grid.geometry.tiles)
     this.#checkers = new Checkers(
       {
         minInSync: this.#options.minInSync,
+        retentionMs: this.#options.retentionMs,
+        isLost: (story) => this.lost.concern(story),
         isRaised: () => this.#rebuild.mayRaise,
         count: (what) => this.count(what),
       },
       this.#model,
       this.#stories,
-      { countCopies: (tile, seq) => this.#countCopies(tile, seq) },
+      this.cards,
     )
+    this.lost = new LostTiles(this, this.#checkers, this.#model, this.#stories)
     this.#handOffs = new HandOffChecker({
       tiles: grid.geometry.tiles,
       lastDone: () => this.#checkers.lastDone,
       holdersOf: (tile) => this.gateway.view?.holdersOf(tile),
       dueAt: (tile) => this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq,
       atOf: (node, tile) => this.nodes.find(({ id }) => id === node)!.card.at(tile),
-      lostAt: (node, tile) =>
-        Math.max(
-          0,
-          ...this.#lostCards.map((card) => (card.node === node && card.pages.get(tile)) || 0),
-        ),
+      lostAt: (node, tile) => this.cards.lostAt(node, tile),
       count: (what) => this.count(what),
     })
     const latencyMaxMs = random.between(1, 40)
@@ -125,18 +129,26 @@ export class SimulatedFleet {
       regionSideMax: shape.regionSideMax,
       count: (what) => this.count(what),
     })
+    // With too few copies left, such writes would rightly wait for good.
+    const losesCards = this.#options.minInSync === 1 && random.unit() < 0.6
     const faults = {
       everyMs: random.between(...shape.faultsEveryMs),
       share: shape.faultsShare,
       gatewayShare: shape.gatewayFaultsShare,
       untilMs: FAULTS_MS,
-      // With too few copies left, such writes would rightly wait for good.
-      losesCards: this.#options.minInSync === 1 && random.unit() < 0.6,
+      losesCards,
+      losesTiles: shape === SMALL && losesCards && random.unit() < 0.3,
     }
     this.#faults = new SimulatedFaults(faults, this, fork())
-    this.#moves = new MoveWatch(this.gateway, this.#options.moveDeadlineMs)
-    this.#rebuild = new RebuiltLedger(this, this.#faults, this.#checkers, this.#model)
-    this.#losesLedger = shape === SMALL && random.unit() < 0.2
+    this.#moves = new MoveWatch(this.gateway, this.#options)
+    this.#rebuild = new RebuiltLedger(
+      this,
+      this.#faults,
+      this.#checkers,
+      this.#model,
+      this.#clients,
+    )
+    this.#losesLedger = shape === SMALL && random.unit() < 0.2 && !faults.losesTiles
   }
 
   /** Runs to the end; throws the first violation. */
@@ -154,21 +166,44 @@ export class SimulatedFleet {
     if (this.#shape === SMALL) this.#watchMoves()
     await this.clock.run(FAULTS_MS)
     this.#faults.end()
+    if (this.#faults.someStayFull) await this.#goOnWithoutRoom()
     if (this.#losesLedger) await this.#loseLedger()
     const withinMs = REST_MS + this.#faults.backOffMs
     const restMs = this.clock.nowMs + withinMs
-    while (this.clock.nowMs < restMs && this.#unrest() !== undefined) {
+    while (
+      this.clock.nowMs < restMs &&
+      unrestOf(this, this.#clients, this.#stories) !== undefined
+    ) {
       await this.clock.run(this.clock.nowMs + REST_CHECK_MS)
     }
-    const unrest = this.#unrest()
+    const unrest = unrestOf(this, this.#clients, this.#stories)
     if (unrest !== undefined) violated(`no rest ${withinMs} ms after the last fault: ${unrest}`)
     // What was forgotten and comes late, as a deadline of something that has ended, comes now.
     await this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
     this.#checkers.finished()
+    if (this.#options.retentionMs < DEADLINE_MS_MAX) await this.#outliveResults()
     this.#handOffs.atRest(this.nodes.map(({ id }) => id))
     if (this.nodes.length > this.#options.replicas) await this.#faults.drainOne(REST_MS)
     const used = this.#nodesUsed.size
     if (used < this.#shape.nodesUsedMin) violated(`only ${used} nodes ever held a written tile`)
+  }
+
+  /** Nobody makes room on a full disk: all that was asked ends all the same, and what moves elsewhere. */
+  async #goOnWithoutRoom(): Promise<void> {
+    this.count('fault-full-disk-for-ever')
+    await this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX + LATE_MS)
+    const open = this.#stories.accepted.find(({ ends }) => ends === 0)
+    if (open !== undefined) violated(`task ${open.id} is ${open.state} after its deadline`)
+    this.#faults.makeRoomEverywhere()
+  }
+
+  /** All that was kept for long enough goes, whatever the clock said. */
+  async #outliveResults(): Promise<void> {
+    const { retentionMs, retentionTasks } = this.#options
+    await this.clock.run(this.clock.nowMs + retentionMs + SWEEP_MS)
+    const kept = this.ledger.count('result')
+    if (kept > retentionTasks)
+      violated(`${kept} results are kept, ${retentionTasks} at the most are due`)
   }
 
   #watchMoves(): void {
@@ -181,6 +216,10 @@ export class SimulatedFleet {
   /** The gateway's disk is gone, in the middle of everything; a new ledger is built from the nodes. */
   async #loseLedger(): Promise<void> {
     await this.clock.run(this.clock.nowMs + this.#random.between(0, 3000))
+    // Some of these may be all that only the holders of one tile have.
+    const tile = this.#random.integer(this.#model.grid.geometry.tiles)
+    for (let count = this.#random.integer(8); count > 0; count--) this.#clients.writeTile(tile)
+    await this.clock.run(this.clock.nowMs + this.#random.between(0, 1000))
     this.count('fault-ledger-lost')
     this.#clients.startAnew()
     this.#stories.forgetOpen()
@@ -200,58 +239,6 @@ export class SimulatedFleet {
 
   count(what: string): void {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
-  }
-
-  /** Whether all that a node has is also on another holder's disk. */
-  maySpare(node: SimulatedNode): boolean {
-    const { view } = this.gateway
-    if (view === undefined || view.node(node.id as NodeId)?.state === 'alive') return false
-    const isRestored = ({ id, card }: SimulatedNode): boolean =>
-      this.#restored.has(id) && this.#restored.get(id) === card.storeId
-    if (this.nodes.some(isRestored)) return false
-    for (let tile = 0; tile < this.#model.grid.geometry.tiles; tile++) {
-      const holders: readonly string[] = view.holdersOf(tile)
-      const at = node.card.at(tile)
-      if (!holders.includes(node.id) && at === 0) continue
-      const isElsewhere = this.nodes.some(
-        (other) =>
-          other !== node &&
-          holders.includes(other.id) &&
-          other.isAdmitted &&
-          other.card.at(tile) >= at,
-      )
-      if (!isElsewhere) return false
-    }
-    return true
-  }
-
-  /** Whether a page may rot: another holder, which is here, has it as it is or later. */
-  mayRot(node: SimulatedNode, tile: number): boolean {
-    const { view } = this.gateway
-    if (view === undefined || this.nodes.some((other) => other.card.isRotten)) return false
-    // The other copy may be the one that is about to go.
-    if (view.moves().open.some((move) => move.tile === tile)) return false
-    const at = node.card.at(tile)
-    const holders: readonly string[] = view.holdersOf(tile)
-    return this.nodes.some(
-      (other) =>
-        other !== node &&
-        other.isAdmitted &&
-        holders.includes(other.id) &&
-        other.card.at(tile) >= at,
-    )
-  }
-
-  /** These pages were on a disk, and will not be. */
-  noteLoss(node: SimulatedNode, tiles: readonly number[]): void {
-    const pages = new Map(tiles.map((tile) => [tile, node.card.at(tile)]))
-    this.#lostCards.push({ node: node.id, pages })
-  }
-
-  replaceCard(node: SimulatedNode, image: unknown): void {
-    this.noteLoss(node, node.card.tiles())
-    node.card.disk.replace(image)
-    if (image !== undefined) this.#restored.set(node.id, node.card.storeId!)
   }
 
   #createGateway(programs: Programs, random: Random): SimulatedGateway {
@@ -299,6 +286,7 @@ export class SimulatedFleet {
       random,
       witness: this.#nodeWitness(),
       strikes: () => this.#faults.strikes(id),
+      strikesFlush: () => this.#faults.strikesFlush(id),
       tears: () => this.#faults.tears(),
     })
   }
@@ -312,9 +300,19 @@ export class SimulatedFleet {
 
   #gatewayWitness(): GatewayWitness {
     return {
-      effect: (effect) => this.#note('gateway', effect),
+      effect: (effect) => {
+        this.#note('gateway', effect)
+        if (effect.type !== 'persist') return
+        this.#checkers.decided(effect.records, this.clock.nowMs)
+        this.lost.decided(effect.records)
+      },
       flushed: (records) => {
+        this.lost.flushed(records)
         this.#checkers.flushed(records)
+        // A node of a lost ledger may have been the last one to get a write, and is not the first one here.
+        const isLate = ({ table, value }: LedgerRecord): boolean =>
+          table === 'member' && value?.rebaseFrom !== undefined
+        if (records.some(isLate)) this.#handOffs.forget()
         this.#handOffs.flushed(records)
       },
       sent: (connection, message) => this.#sent(connection, message),
@@ -323,11 +321,11 @@ export class SimulatedFleet {
       announced: (task, state) => {
         this.#checkers.announced(task, state)
         const story = this.#stories.find(task)!
-        if (state === 'failed') violated(`task ${task} failed, and nothing here makes one fail`)
         this.count(`end-${state}${story.isWrite ? `-${story.effect}` : ''}`)
       },
       published: (effect) => this.#checkers.published(effect),
       started: (openWrites) => {
+        this.lost.gatewayDied()
         this.#handOffs.forget()
         this.#heard.restart(this.gateway.awakeMs)
         if (openWrites > 0) this.count('cold-restart-with-open-writes')
@@ -378,6 +376,7 @@ export class SimulatedFleet {
     // A store that the gateway cannot use is as good as none, however often its node says hello.
     if (message.t !== 'hello') this.#heard.heard(node, this.gateway.awakeMs)
     if (message.t === 'gap') this.count('gap')
+    if (message.t === 'staged') this.#faults.staged(node)
     if (message.t !== 'answer') return
     const { life, view } = this.gateway
     if (this.#askedInLife.get(`${message.task}/${message.part}`) === life) return
@@ -390,7 +389,9 @@ export class SimulatedFleet {
   }
 
   #noticed({ code, message, fields }: GatewayNotice): void {
-    if (ALARMS.includes(code)) violated(`${code}: ${message}`)
+    if (ALARMS.includes(code) && !(code === 'tile-lost' && this.lost.isAny)) {
+      violated(`${code}: ${message}`)
+    }
     if (code === 'node-refused') {
       const reason = String(fields?.reason)
       if (!REFUSALS_EXPECTED.includes(reason)) violated(`refused as ${reason}: ${message}`)
@@ -402,47 +403,5 @@ export class SimulatedFleet {
     if (code === 'node-dead') {
       this.#heard.checkDeath(String(fields?.node), this.gateway.awakeMs, this.#options.deadAfterMs)
     }
-  }
-
-  #countCopies(tile: number, seq: number): number {
-    const having = new Set<string>()
-    for (const { id, card } of this.nodes) {
-      if (card.at(tile) >= seq) having.add(id)
-    }
-    for (const { node, pages } of this.#lostCards) {
-      if ((pages.get(tile) ?? 0) >= seq) having.add(node)
-    }
-    return having.size
-  }
-
-  /** What has not come to rest. */
-  #unrest(): string | undefined {
-    const { view } = this.gateway
-    if (view === undefined) return 'the gateway is down'
-    const away = this.nodes.find((node) => !node.isAdmitted)
-    if (away !== undefined) return `node ${away.id} is not admitted`
-    if (!this.#clients.isIdle) return 'a client waits for an answer'
-    const open = this.#stories.accepted.find(({ ends }) => ends === 0)
-    if (open !== undefined) return `task ${open.id} is ${open.state}`
-    const rotten = this.nodes.find(({ card }) => card.isRotten)
-    if (rotten !== undefined) return `node ${rotten.id} has a damaged page`
-    const counts = view.counts()
-    // Who comes and goes gets no more tiles for longer than a simulation lasts.
-    const { planned_tiles: planned, waiting } = view.moves()
-    if (planned > (waiting['on-probation'] ?? 0)) return `moves wait: ${JSON.stringify(waiting)}`
-    for (const what of QUIET) {
-      if (counts[what] !== 0) return `${what} is ${counts[what]}`
-    }
-    const streams = new Map(view.nodes().map(({ id, stream }) => [id as string, stream!]))
-    for (const { id, card } of this.nodes) {
-      const { head, acked } = streams.get(id)!
-      if (acked !== head || card.position !== head) {
-        return `node ${id} stands at ${card.position}, acknowledged ${acked} of ${head}`
-      }
-    }
-    for (const table of ['write', 'body', 'control', 'move'] as const) {
-      if (this.ledger.count(table) !== 0) return `the ledger keeps a ${table}`
-    }
-    return undefined
   }
 }

@@ -157,9 +157,14 @@ export class SimulatedGateway {
     return true
   }
 
-  recreate(): void {
+  /** `about` is called just before it comes to pass. */
+  recreate(about: () => void = () => {}): void {
     const driver = this.#driver
-    if (driver !== undefined) this.#process.own(() => void driver.recreate())()
+    if (driver === undefined) return
+    this.#process.own(() => {
+      about()
+      void driver.recreate()
+    })()
   }
 
   drain(node: string, isWanted: boolean): void {

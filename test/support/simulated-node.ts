@@ -33,6 +33,7 @@ export interface NodeHarness {
   readonly random: Random
   readonly witness: NodeWitness
   strikes(): boolean
+  strikesFlush(): boolean
   /** Whether a crash now tears the commit that runs. */
   tears(): boolean
 }
@@ -174,7 +175,7 @@ export class SimulatedNode {
       })
       this.#harness.clock.after(ms * this.slowness, flushed)
     }
-    const { random, strikes } = this.#harness
+    const { random, strikesFlush } = this.#harness
     return {
       get nowMs() {
         return clock.monotonicMs
@@ -182,7 +183,8 @@ export class SimulatedNode {
       begin: (act) => later(act, random.between(0, flushMinMs)),
       flush: (act) => {
         const ms = random.between(flushMinMs, flushMaxMs)
-        if (strikes()) later(() => this.crash(), Math.min(ms / 2, CRASH_MS_MAX / this.slowness))
+        if (strikesFlush())
+          later(() => this.crash(), Math.min(ms / 2, CRASH_MS_MAX / this.slowness))
         later(act, ms)
       },
     }

@@ -19,6 +19,7 @@ export class SimulatedProcess {
   /** While it stands still: what came to it. A loop looks at its timers before its sockets. */
   #waiting: { readonly timers: (() => void)[]; readonly rest: (() => void)[] } | undefined
   #frozenUntilMs = 0
+  #frozenSinceMs = 0
   #frozenMs = 0
   /** By how much its wall clock is set wrong. */
   wallOffsetMs = 0
@@ -41,7 +42,8 @@ export class SimulatedProcess {
 
   /** How long it could work, in all its lives. */
   get awakeMs(): number {
-    return this.#clock.nowMs - this.#frozenMs
+    const frozenMs = this.#waiting === undefined ? 0 : this.#clock.nowMs - this.#frozenSinceMs
+    return this.#clock.nowMs - this.#frozenMs - frozenMs
   }
 
   begin(): Clock {
@@ -52,6 +54,7 @@ export class SimulatedProcess {
   }
 
   end(): void {
+    this.#frozenMs = this.#clock.nowMs - this.awakeMs
     this.#life += 1
     this.#isUp = false
     this.#waiting = undefined
@@ -64,7 +67,8 @@ export class SimulatedProcess {
     this.#frozenUntilMs = untilMs
     if (this.#waiting !== undefined) return
     this.#waiting = { timers: [], rest: [] }
-    this.#wakeLater(this.#life, this.#clock.nowMs)
+    this.#frozenSinceMs = this.#clock.nowMs
+    this.#wakeLater(this.#life)
   }
 
   /** `act`, for as long as the process that it is made in lives, and not while that stands still. */
@@ -79,14 +83,14 @@ export class SimulatedProcess {
     else this.#waiting[kind].push(act)
   }
 
-  #wakeLater(life: number, sinceMs: number): void {
+  #wakeLater(life: number): void {
     this.#clock.at(this.#frozenUntilMs, () => {
       if (life !== this.#life) return
       if (this.#clock.nowMs < this.#frozenUntilMs) {
-        this.#wakeLater(life, sinceMs)
+        this.#wakeLater(life)
         return
       }
-      this.#frozenMs += this.#clock.nowMs - sinceMs
+      this.#frozenMs = this.#clock.nowMs - this.awakeMs
       const { timers, rest } = this.#waiting!
       this.#waiting = undefined
       for (const act of [...timers, ...rest]) {

@@ -16,9 +16,13 @@ export interface TaskStory {
   readonly mustSee: readonly number[]
   state: string | undefined
   effect: string | undefined
+  /** When the gateway said so first. */
+  endedMs: number | undefined
   /** How often the ledger says that it ended. */
   ends: number
   announcements: number
+  /** Every copy of one of its tiles was lost, and that has begun anew, while it was under way. */
+  isExcused: boolean
   seq: number | undefined
   result: Record<string, unknown> | undefined
   /** The last state that was published. */
@@ -56,8 +60,10 @@ export class TaskStories {
       mustSee,
       state: undefined,
       effect: undefined,
+      endedMs: undefined,
       ends: 0,
       announcements: 0,
+      isExcused: false,
       seq: undefined,
       result: undefined,
       shown: undefined,

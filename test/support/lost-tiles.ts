@@ -1,0 +1,121 @@
+/**
+ * Tiles of which every card that had them was taken away. What nobody has is missing until an operator has it
+ * made anew; what was asked of it meanwhile may fail, and nothing else may.
+ */
+import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
+import type { Checkers } from './checkers.ts'
+import type { GridModel } from './grid-model.ts'
+import type { SimulatedClock } from './simulated-clock.ts'
+import type { SimulatedGateway } from './simulated-gateway.ts'
+import type { SimulatedNode } from './simulated-node.ts'
+import type { TaskStories, TaskStory } from './task-stories.ts'
+
+export interface LosingFleet {
+  readonly clock: SimulatedClock
+  readonly gateway: SimulatedGateway
+  readonly nodes: readonly SimulatedNode[]
+}
+
+const LOOK_MS = 700
+
+export class LostTiles {
+  readonly #fleet: LosingFleet
+  readonly #checkers: Checkers
+  readonly #model: GridModel
+  readonly #stories: TaskStories
+  /** All that ever were. */
+  readonly #tiles = new Set<number>()
+  /** An operator has asked for these anew; the records with which they are. */
+  #recreated: { readonly tiles: readonly number[]; record: LedgerRecord | undefined } | undefined
+
+  constructor(fleet: LosingFleet, checkers: Checkers, model: GridModel, stories: TaskStories) {
+    this.#fleet = fleet
+    this.#checkers = checkers
+    this.#model = model
+    this.#stories = stories
+  }
+
+  get isAny(): boolean {
+    return this.#tiles.size > 0
+  }
+
+  /** Whether a task has to do with one of them. */
+  concern({ plain }: TaskStory): boolean {
+    if (this.#tiles.size === 0 || plain.items !== undefined) return false
+    const { geometry } = this.#model.grid
+    return geometry.tilesOf(plain.region ?? geometry.whole).some((tile) => this.#tiles.has(tile))
+  }
+
+  /** The cards of these nodes are about to go. */
+  note(taken: readonly SimulatedNode[]): void {
+    const { nodes } = this.#fleet
+    const others = nodes.filter((node) => !taken.includes(node))
+    const atOf = (of: readonly SimulatedNode[], tile: number): number =>
+      Math.max(0, ...of.map(({ card }) => card.at(tile)))
+    const { view } = this.#fleet.gateway
+    const isTaken = (id: string): boolean => taken.some((node) => node.id === id)
+    for (let tile = 0; tile < this.#model.grid.geometry.tiles; tile++) {
+      const at = atOf(taken, tile)
+      if (at > atOf(others, tile) || (at > 0 && view?.holdersOf(tile).every(isTaken))) {
+        this.#tiles.add(tile)
+      }
+    }
+    this.#recreateLater()
+  }
+
+  /** The operator looks now and then, as long as some are missing. */
+  #recreateLater(): void {
+    const { clock, gateway } = this.#fleet
+    clock.after(LOOK_MS, () => {
+      const { tilesMissing = 0 } = gateway.view?.counts() ?? {}
+      if (tilesMissing > 0) this.recreate()
+      this.#recreateLater()
+    })
+  }
+
+  recreate(): void {
+    const { gateway } = this.#fleet
+    gateway.recreate(() => {
+      const { view } = gateway
+      const moving = new Set(
+        view!
+          .moves()
+          .open.filter(isAdopted)
+          .map(({ tile }) => tile),
+      )
+      const { geometry } = this.#model.grid
+      const tiles = Array.from({ length: geometry.tiles }, (_, tile) => tile).filter(
+        (tile) => view!.holdersOf(tile).length === 0 && !moving.has(tile),
+      )
+      this.#recreated = tiles.length > 0 ? { tiles, record: undefined } : undefined
+    })
+  }
+
+  /** The ledger is about to take these. */
+  decided(records: readonly LedgerRecord[]): void {
+    if (this.#recreated !== undefined) this.#recreated.record ??= records[0]
+  }
+
+  /** The ledger's disk took these: before anything of them happens, what is made anew is as it never was. */
+  flushed(records: readonly LedgerRecord[]): void {
+    const { tiles, record } = this.#recreated ?? {}
+    if (tiles === undefined || record === undefined || !records.includes(record)) return
+    this.#recreated = undefined
+    for (const tile of tiles) {
+      this.#model.restart(tile)
+      this.#checkers.forget(tile, 0)
+    }
+    for (const story of this.#stories.all) {
+      if (story.result === undefined) story.isExcused ||= this.concern(story)
+    }
+  }
+
+  /** A gateway that died had not taken it. */
+  gatewayDied(): void {
+    this.#recreated = undefined
+  }
+}
+
+function isAdopted({ stage }: { stage: string }): boolean {
+  return stage === 'catching-up'
+}
