@@ -57,7 +57,11 @@ export class HttpConnections {
     const { socket } = request
     const connection = this.#open.get(socket)
     // What was sent ahead is read on for a while after the end.
-    if (connection === undefined || socket.destroyed) return
+    if (connection === undefined || socket.destroyed) {
+      // Or Node ends each with an error of its own, and writes its stack.
+      request.destroy()
+      return
+    }
     const exchange = { request, response, handler }
     if (connection.current === undefined) {
       this.#begin(socket, connection, exchange)
@@ -65,6 +69,7 @@ export class HttpConnections {
     }
     const { aheadMax, aheadTotalMax } = this.#bounds
     if (connection.ahead.length >= aheadMax || this.#aheadTotal >= aheadTotalMax) {
+      for (const each of [...connection.ahead, exchange]) each.request.destroy()
       this.#refuse(socket, 'requests-ahead')
       return
     }

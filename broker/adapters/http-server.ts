@@ -31,7 +31,7 @@ export interface HttpServerOptions {
 
 const KIB = 1024
 
-const CONNECTION_BOUNDS = { connectionsMax: 1024, aheadMax: 1000, aheadTotalMax: 10_000 }
+const CONNECTION_BOUNDS = { connectionsMax: 1024, aheadMax: 100, aheadTotalMax: 1000 }
 /** Long enough for a slow client, and looked at that often. */
 const EVENT_STREAMS_MAX = 64
 const SERVER_OPTIONS = {
