@@ -54,6 +54,11 @@ export function judge(
     const message = `the gateway speaks version ${PROTOCOL_VERSION}, the agent ${hello.version}`
     return refuse('protocol-version', message)
   }
+  const member = context.members.find(hello.node as Member['id'])
+  // Before anything that would cost it its store: that may have what nobody else has.
+  if (member !== undefined && isTaken(context, member, connection, hello)) {
+    return refuse('id-taken', `another device is connected as node ${hello.node}`)
+  }
   const { ledgerId, isRecovering, formerLedgerIds = [] } = context.identity
   const isOfLost = isRecovering === true || formerLedgerIds.includes(hello.ledgerId ?? '')
   if (isOfLost && (hello.grid === null || equalShapes(hello.grid, gridShapeOf(context)))) {
@@ -65,10 +70,6 @@ export function judge(
   }
   if (hello.grid !== null && !equalShapes(hello.grid, gridShapeOf(context))) {
     return refuse('grid-mismatch', 'the store was made for another grid, tile or fields')
-  }
-  const member = context.members.find(hello.node as Member['id'])
-  if (member !== undefined && isTaken(context, member, connection, hello)) {
-    return refuse('id-taken', `another device is connected as node ${hello.node}`)
   }
   if (member !== undefined && isOlderLife(member, connection, hello)) {
     return refuse('boot-behind', `an older copy of the store that node ${hello.node} works on`)

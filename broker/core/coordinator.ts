@@ -160,6 +160,7 @@ export class Coordinator {
       case 'connection-closed': {
         const member = this.#context.members.on(event.connection)
         if (member !== undefined) this.#fleet.closed(member, 'its connection closed')
+        this.#recovery.closed(event.connection)
         break
       }
       case 'task-submitted':

@@ -81,6 +81,7 @@ export class Fleet {
       case 'join': {
         const options = { joinedTs: context.ts, storeId: hello.storeId, nowMs: context.nowMs }
         const member = context.members.add(hello.node as NodeId, options)
+        this.#tasks.recovery.joined(member.id)
         context.lastJoinMs = context.nowMs
         context.streamChanged(member)
         this.#beginProbation(member)

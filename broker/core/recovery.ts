@@ -84,6 +84,23 @@ export class Recovery {
     }
   }
 
+  /** Nobody goes on with what was shown on it. While the fleet is waited for, the hello that follows sees to that. */
+  closed(connection: ConnectionId): void {
+    if (this.#context.identity.isRecovering === true) return
+    for (const [node, inventory] of this.#inventories) {
+      if (inventory.connection === connection) this.#inventories.delete(node)
+    }
+  }
+
+  /** Another device has joined as this node: who has been showing what it holds is to say hello again. */
+  joined(node: NodeId): void {
+    const inventory = this.#inventories.get(node)
+    if (inventory === undefined) return
+    this.#inventories.delete(node)
+    const { connection } = inventory
+    this.#context.emit({ type: 'disconnect', connection, reason: 'id-taken' })
+  }
+
   /** An inventory is complete. */
   #settle(inventory: Inventory): void {
     const { identity, options } = this.#context

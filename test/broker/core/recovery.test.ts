@@ -11,6 +11,7 @@ import { decodeDown, encodeMessage } from '../../../shared/protocol/messages.ts'
 import {
   ADD,
   BENCH_OPTIONS,
+  EMPTY_STORE,
   GatewayBench,
   GET,
   settledPair,
@@ -93,6 +94,35 @@ t.test('a node of the lost ledger that comes late gives what nobody has', async 
   t.same(Buffer.from(order!.keep), Buffer.from(packTiles([5])))
   hello(bench, 'c', 1, 'another')
   t.match(bench.notices('node-refused'), [{ node: 'c', reason: 'ledger-mismatch' }])
+})
+
+t.test('another device joins as a node that is showing what it holds', async (t) => {
+  const bench = recovering(1)
+  held(bench, hello(bench, 'a', 3), { position: 3, tiles: [0], ats: [20] })
+  const late = hello(bench, 'n', 2)
+  held(bench, late, { position: 2, tiles: [1], ats: [9] }, 0, 4)
+  bench.hello('n', { ...EMPTY_STORE, process: 'other' })
+  t.equal(bench.sent('welcome').length, 1)
+  t.same(bench.disconnects(), [`${late} id-taken`])
+  held(bench, late, { position: 2, tiles: [5], ats: [7] }, 4)
+  t.same(bench.effects, [], 'its id is not its own any more')
+  const former = { ledgerId: 'lost', position: 2, storeId: 'store-n', process: 'process-n' }
+  bench.hello('n', { ...former, chain: CHAIN, seq: 20 })
+  t.match(bench.notices('node-refused'), [{ node: 'n', reason: 'id-taken' }])
+  t.same(bench.sent('wipe'), [], 'what it has may be the last copy')
+})
+
+t.test('a connection that ends takes a late inventory with it', async (t) => {
+  const bench = recovering(1)
+  held(bench, hello(bench, 'a', 3), { position: 3, tiles: [0], ats: [20] })
+  const late = hello(bench, 'b', 2)
+  held(bench, late, { position: 2, tiles: [1], ats: [9] }, 0, 4)
+  bench.step({ type: 'connection-closed', connection: late })
+  held(bench, late, { position: 2, tiles: [5], ats: [7] }, 4)
+  t.same(bench.effects, [])
+  const again = hello(bench, 'b', 2)
+  held(bench, again, { position: 2, tiles: [1, 5], ats: [9, 7] })
+  t.match(bench.notices('recovered-late'), [{ node: 'b', tiles: 2 }])
 })
 
 t.test('an order to keep fits into a message, however large the slice', async (t) => {
