@@ -28,7 +28,7 @@ export class Publishes {
   }
 
   authorize(client: Client | null, packet: PublishPacket, done: PublishDone): void {
-    const { base, connections, dropped, limits, port } = this.#parts
+    const { base, connections, dropped, limits, persistence, port } = this.#parts
     const connection = connections.of(client)
     if (this.#isClosing || client === null || connection === undefined) {
       done(new Error('the connection is gone'))
@@ -42,7 +42,17 @@ export class Publishes {
     // Nothing but its will comes from a client that is closed.
     const isWill = client.closed
     const payload = bytesOf(packet.payload)
-    const { topic, retain } = packet
+    const { messageId, topic, retain } = packet
+    if (
+      packet.qos === 2 &&
+      messageId !== undefined &&
+      persistence.hasIncoming(client.id, messageId)
+    ) {
+      // It had its effect, and only the PUBREC was lost [MQTT-4.3.3-2].
+      connection.gate.takeSkipped(payload)
+      done()
+      return
+    }
     const request = { topic, payloadBytes: payload.length, retain, isWill }
     const decision = decidePublish(base, connection, request, limits.topicLevelsMax)
     switch (decision.verdict) {
@@ -118,16 +128,8 @@ export class Publishes {
     isWill: boolean,
     done: PublishDone,
   ): void {
-    const { persistence, port } = this.#parts
     const { messageId } = packet
     const skippedBytes = connection.gate.takeSkipped(payload)
-    if (packet.qos === 2 && messageId !== undefined) {
-      // It was answered, and only the PUBREC was lost [MQTT-4.3.3-2].
-      if (persistence.hasIncoming(client.id, messageId)) {
-        done()
-        return
-      }
-    }
     const submitter: Submitter = {
       via: 'mqtt',
       client: client.id,
@@ -143,7 +145,7 @@ export class Publishes {
       if (skippedBytes !== undefined) sendNowhere(packet)
       done()
     })
-    port.onSubmission(submission, answered)
+    this.#parts.port.onSubmission(submission, answered)
     if (connection.heldCount > 0) readOn(client)
   }
 }

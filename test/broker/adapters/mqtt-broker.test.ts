@@ -188,6 +188,18 @@ t.test('a task can be cancelled by anyone', async (t) => {
   t.same(gateway.cancels, ['task_001'])
 })
 
+t.test('a cancel that is repeated at QoS 2 is told once', async (t) => {
+  const { gateway, raw } = await bench(t)
+  const client = await raw()
+  const cancel = (flags: number): Buffer =>
+    publishPacket(`${BASE}/task/task_001/cancel`, '', { qos: 2, id: 7, flags })
+  client.send(cancel(0))
+  await client.next(5)
+  client.send(cancel(8))
+  await client.next(5)
+  t.same(gateway.cancels, ['task_001'])
+})
+
 t.test('a node speaks for itself, and beyond its messages only while it is admitted', async (t) => {
   const { broker, gateway, mqtt } = await bench(t)
   const watcher = await mqtt()

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { LedgerStore } from '../../../broker/adapters/ledger-store.ts'
 import type { KeptMessage, RetainedLedger } from '../../../broker/adapters/mqtt-retained-journal.ts'
 import { brokerBench, listen } from '../../support/broker-bench.ts'
-import { publishPacket, until } from '../../support/raw-mqtt-client.ts'
+import { packet, publishPacket, until } from '../../support/raw-mqtt-client.ts'
 
 /** A ledger of LMDB whose flushes are held back until they are let go. */
 class SlowLedger implements RetainedLedger {
@@ -114,6 +114,32 @@ t.test('a message that waited for its flush undoes nothing that came meanwhile',
   t.same(ledger.kept(), [], 'what was acknowledged is on disk')
   await broker.close()
   t.same(ledger.writes, [['a on'], ['a cleared']], 'once each')
+})
+
+t.test('a repetition at QoS 2 changes nothing that is retained', async (t) => {
+  const ledger = await ledgerOf(t, t.testdir())
+  const { raw, mqtt } = await brokerBench(t, { retainedLedger: ledger })
+  const persistent = { clientId: 'sender', flags: 0 }
+  const client = await raw(persistent)
+  client.send(publishPacket('a', 'old', { qos: 2, id: 7, flags: 1 }))
+  await client.next(5)
+  client.end()
+  await client.closed
+  await (await mqtt()).publishAsync('a', 'new', { qos: 1, retain: true })
+  const again = await raw(persistent)
+  again.send(publishPacket('a', 'old', { qos: 2, id: 7, flags: 9 }))
+  t.same((await again.next(5)).body, Buffer.from([0, 7]))
+  const reader = await mqtt()
+  const heard = listen(reader)
+  await reader.subscribeAsync('a')
+  await until(() => heard.length === 1)
+  t.same(heard, ['a new R'])
+  t.same(ledger.kept(), ['a new 1'])
+  again.send(packet(6, 2, Uint8Array.of(0, 7)))
+  await again.next(7)
+  again.send(publishPacket('a', 'newest', { qos: 2, id: 7, flags: 1 }))
+  await again.next(5)
+  t.same(ledger.kept(), ['a newest 2'], 'after its PUBREL the id is free for another')
 })
 
 t.test(
