@@ -742,7 +742,11 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
       [OPERATIONS, '| `bad-answer` |', '| `worse-answer` |'],
       [OPERATIONS, '| `node-dead` | event error |', '| `node-dead` | event warn |'],
       [OPERATIONS, '| `overloaded` | HTTP 429,', '| `overloaded` | HTTP 500,'],
-      [OPERATIONS, '| `id-taken` | node refused, disconnect |', '| `id-taken` | node refused, error |'],
+      [
+        OPERATIONS,
+        '| `id-taken` | node refused, disconnect |',
+        '| `id-taken` | node refused, error |',
+      ],
       ['broker/core/writes.ts', "'drift'", "'divergence'"],
       ['broker/core/effects.ts', "| 'tile-missing'", "| 'tile-missing' | 'tile-busy'"],
       ['broker/core/new.ts', '', "context.notice('info', 'moon-rose', 'it did')"],
