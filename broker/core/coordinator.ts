@@ -75,9 +75,12 @@ export class Coordinator {
       cancel: (task) => this.#cancel(task),
       freeLog: () => this.#fleet.freeLog(),
     })
-    this.#recovery = new Recovery(this.#context, () => {
-      this.#context.startedMs = this.#context.nowMs
-      this.#rebalancer.wake()
+    this.#recovery = new Recovery(this.#context, {
+      recovered: () => {
+        this.#context.startedMs = this.#context.nowMs
+        this.#rebalancer.wake()
+      },
+      added: (member) => this.#fleet.silence.expect(member),
     })
     const parts = {
       writes: this.#writes,

@@ -30,16 +30,22 @@ interface Inventory {
   next: number | null
 }
 
+export interface RecoveryOutcome {
+  /** The fleet may go to work. */
+  recovered(): void
+  /** A member that is not here yet: it does as it is told, and says hello again. */
+  added(member: Member): void
+}
+
 export class Recovery {
   readonly #context: CoordinatorContext
-  readonly #onRecovered: () => void
+  readonly #outcome: RecoveryOutcome
   /** By node. */
   readonly #inventories = new Map<string, Inventory>()
 
-  /** `onRecovered` hears that the fleet may go to work. */
-  constructor(context: CoordinatorContext, onRecovered: () => void) {
+  constructor(context: CoordinatorContext, outcome: RecoveryOutcome) {
     this.#context = context
-    this.#onRecovered = onRecovered
+    this.#outcome = outcome
   }
 
   /** A node with a store of the lost ledger, or with an empty one, says hello. */
@@ -153,7 +159,7 @@ export class Recovery {
       this.rebase(members[which]!, connection)
     })
     this.#inventories.clear()
-    this.#onRecovered()
+    this.#outcome.recovered()
   }
 
   /** Above every `at` that comes in: a node skips a write whose sequence is not above its tile's `at`. */
@@ -174,6 +180,7 @@ export class Recovery {
     member.rebaseFrom = hello.position
     context.streamChanged(member)
     context.persist({ table: 'member', key: member.id, value: member.record })
+    this.#outcome.added(member)
     return member
   }
 

@@ -25,15 +25,18 @@ export class SilenceWatch {
     this.#verdicts = verdicts
   }
 
-  /** After a start: silence counts only once agents had the time to come back. */
   start(): void {
-    const { members, doubt, nowMs, options } = this.#context
+    const { members, doubt, nowMs } = this.#context
     doubt.advance(nowMs)
-    for (const member of members.all) {
-      member.silentSinceMs = doubt.clockMs + options.reconnectMs
-      this.watch(member)
-    }
+    for (const member of members.all) this.expect(member)
     this.#pulse()
+  }
+
+  /** It is to come back: its silence counts only once it had the time for that. */
+  expect(member: Member): void {
+    const { doubt, options } = this.#context
+    member.silentSinceMs = doubt.clockMs + options.reconnectMs
+    this.watch(member)
   }
 
   /** First in every step: before anything is judged that fell due while the gateway stood still. */

@@ -4,6 +4,7 @@ import { newIdentity } from '../../../broker/core/coordinator.ts'
 import type { CoordinatorOptions } from '../../../broker/core/coordinator-context.ts'
 import { ShardStream } from '../../../firmware-agent/core/shard-stream.ts'
 import { effectsOfOrder } from '../../../firmware-agent/core/store-orders.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
 import { Geometry } from '../../../shared/grid/geometry.ts'
 import { packTiles } from '../../../shared/operations/columns.ts'
 import { MESSAGE_BYTES_MAX } from '../../../shared/protocol/limits.ts'
@@ -94,6 +95,26 @@ t.test('a node of the lost ledger that comes late gives what nobody has', async 
   t.same(Buffer.from(order!.keep), Buffer.from(packTiles([5])))
   hello(bench, 'c', 1, 'another')
   t.match(bench.notices('node-refused'), [{ node: 'c', reason: 'ledger-mismatch' }])
+})
+
+t.test('a node that does not come back after a recovery is dead in its time', async (t) => {
+  const bench = recovering(3, { reconnectMs: 65_000 })
+  const names = ['a', 'b', 'c']
+  const [, , c] = names.map((name) => {
+    const connection = hello(bench, name, 3)
+    held(bench, connection, { position: 3, tiles: [0], ats: [20] })
+    return connection
+  })
+  bench.step({ type: 'connection-closed', connection: c! })
+  const here = ['a', 'b']
+  for (const name of here) bench.hello(name, { ledgerId: 'rebuilt' })
+  held(bench, hello(bench, 'late', 3), { position: 3, tiles: [5], ats: [20] })
+  const states = () => bench.view.nodes().map(({ id, state }) => `${id} ${state}`)
+  bench.live(65_000 + bench.options.deadAfterMs - bench.options.heartbeatMs, here)
+  t.same(states(), ['a alive', 'b alive', 'c suspect', 'late suspect'])
+  bench.live(2 * bench.options.heartbeatMs, here)
+  t.same(states(), ['a alive', 'b alive', 'c dead', 'late dead'])
+  t.equal(bench.view.removalProblem('c' as NodeId), undefined, 'the others have what it has')
 })
 
 t.test('another device joins as a node that is showing what it holds', async (t) => {
