@@ -25,8 +25,8 @@ export class LostTiles {
   readonly #stories: TaskStories
   /** All that ever were. */
   readonly #tiles = new Set<number>()
-  /** An operator has asked for these anew; the records with which they are. */
-  #recreated: { readonly tiles: readonly number[]; record: LedgerRecord | undefined } | undefined
+  /** An operator has had these made anew, by the records of which this is the first; not on disk yet. */
+  #recreated: { readonly tiles: readonly number[]; record: LedgerRecord | undefined }[] = []
 
   constructor(fleet: LosingFleet, checkers: Checkers, model: GridModel, stories: TaskStories) {
     this.#fleet = fleet
@@ -87,20 +87,26 @@ export class LostTiles {
       const tiles = Array.from({ length: geometry.tiles }, (_, tile) => tile).filter(
         (tile) => view!.holdersOf(tile).length === 0 && !moving.has(tile),
       )
-      this.#recreated = tiles.length > 0 ? { tiles, record: undefined } : undefined
+      if (tiles.length > 0) this.#recreated.push({ tiles, record: undefined })
     })
   }
 
   /** The ledger is about to take these. */
   decided(records: readonly LedgerRecord[]): void {
-    if (this.#recreated !== undefined) this.#recreated.record ??= records[0]
+    const last = this.#recreated.at(-1)
+    if (last !== undefined) last.record ??= records[0]
   }
 
   /** The ledger's disk took these: before anything of them happens, what is made anew is as it never was. */
   flushed(records: readonly LedgerRecord[]): void {
-    const { tiles, record } = this.#recreated ?? {}
-    if (tiles === undefined || record === undefined || !records.includes(record)) return
-    this.#recreated = undefined
+    for (let next = this.#recreated[0]; next !== undefined; next = this.#recreated[0]) {
+      if (next.record === undefined || !records.includes(next.record)) return
+      this.#recreated.shift()
+      this.#begin(next.tiles)
+    }
+  }
+
+  #begin(tiles: readonly number[]): void {
     for (const tile of tiles) {
       this.#model.restart(tile)
       this.#checkers.forget(tile, 0)
@@ -112,7 +118,7 @@ export class LostTiles {
 
   /** A gateway that died had not taken it. */
   gatewayDied(): void {
-    this.#recreated = undefined
+    this.#recreated = []
   }
 }
 

@@ -214,16 +214,16 @@ export const MUTANTS: readonly Mutant[] = [
         from: 'left.at === right.at &&\n    left.of === right.of &&\n    equalBytes(left.digest, right.digest)',
         to: 'left.of === right.of',
       },
-      // What else would find it.
+      // What else would find it: the page is sealed as what it is said to be.
       {
         file: 'firmware-agent/adapters/staged-pages.ts',
-        from: "return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)",
-        to: 'return true',
+        from: "const page = TilePage.open(grid.layoutOf(tile), bytes, undefined, tile)\n  return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)",
+        to: 'const page = new TilePage(grid.layoutOf(tile), new Uint8Array(bytes))\npage.at = at\npage.seal(tile)\nbytes.set(page.bytes)\nreturn digest.length > 0',
       },
       {
         file: 'firmware-agent/adapters/staged-pages.ts',
-        from: 'const found = TilePage.open(layout, stored.subarray(0, stored.length), room, tile)',
-        to: 'room.set(stored.subarray(0, stored.length))\nconst found = new TilePage(layout, room)\nfound.at = page.at\nreturn found',
+        from: 'found.at === page.at && equalBytes(found.digest, page.digest)',
+        to: 'found.at === page.at',
       },
     ],
   },
@@ -349,6 +349,26 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'broker/core/coordinator-context.ts',
         from: 'return Math.round(this.nowMs - this.#ledgerStartMs)',
         to: 'return this.ts + 0 * this.#ledgerStartMs',
+      },
+    ],
+  },
+  {
+    name: 'a write whose copies are lost keeps no body',
+    edits: [
+      {
+        file: 'broker/core/writes.ts',
+        from: "endTask(this.#context, task, 'failed', { nodes: 0 }, this.#log.needs(task))",
+        to: "endTask(this.#context, task, 'failed', { nodes: 0 })",
+      },
+    ],
+  },
+  {
+    name: 'a tile that begins anew goes on moving',
+    edits: [
+      {
+        file: 'broker/core/fleet.ts',
+        from: "if (move !== undefined) this.#tasks.moves.rollBack(move, 'recreated')",
+        to: '',
       },
     ],
   },

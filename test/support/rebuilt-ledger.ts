@@ -116,7 +116,7 @@ export class RebuiltLedger {
       this.#forget(tile, at)
       this.#missing.delete(tile)
       this.#fleet.count('late-tile')
-      this.#clients.writeTile(tile)
+      this.#clients.write(this.#model.grid.geometry.tileRegion(tile))
     }
     const { seq } = this.#fleet.ledger.get<IdentityRecord>('meta', 'identity')!
     if (seq > this.#model.lastSeq) this.#model.sequences.push(seq)

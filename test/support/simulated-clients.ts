@@ -61,10 +61,7 @@ export class SimulatedClients {
     })
   }
 
-  /** One write over one tile. */
-  writeTile(tile: number): void {
-    const { geometry } = this.#around.grid
-    const { x, y, w, h } = geometry.tileRegion(tile)
+  write({ x, y, w, h }: PlainRegion): void {
     this.#tasks += 1
     this.submit({
       id: `task-${this.#tasks}`,

@@ -5,6 +5,7 @@
  */
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
+import { CardFaults } from './simulated-card-faults.ts'
 import type { SimulatedFleet } from './simulated-fleet.ts'
 import type { Way } from './simulated-network.ts'
 import type { SimulatedNode } from './simulated-node.ts'
@@ -43,9 +44,9 @@ export class SimulatedFaults {
   readonly #strikes = new Map<string, number>()
   readonly #drained = new Set<string>()
   readonly #everDrained = new Set<string>()
-  readonly #images = new Map<string, unknown>()
   /** Nodes that nobody starts. */
   readonly #away = new Set<string>()
+  readonly #cards: CardFaults
   #slowsTarget = false
   #isOver = false
   /** How long a node may wait before it goes on by itself. */
@@ -55,6 +56,7 @@ export class SimulatedFaults {
     this.#options = options
     this.#fleet = fleet
     this.#random = random
+    this.#cards = new CardFaults(fleet, random, (node) => this.#slowDown(node))
     const all: Fault[] = [
       (node) => this.#crashNode(node),
       (node) => this.#strikeNode(node),
@@ -73,14 +75,14 @@ export class SimulatedFaults {
       () => this.#fillTarget(),
       () => this.#shed(),
       (node) => this.#drain(node),
-      (node) => this.#rot(node),
+      (node) => this.#cards.rot(node),
       () => this.#jumpClock(),
     ]
     // Each seed has its own troubles: all at once would hide what only one of them shows.
     this.#faults = all.filter(() => random.unit() < options.share)
-    const takeCard: Fault = (node) => this.#takeCard(node)
+    const takeCard: Fault = (node) => this.#cards.takeCard(node)
     if (options.losesCards) this.#faults.push(takeCard, takeCard)
-    if (options.losesTiles) this.#faults.push(() => this.#takeAllCards())
+    if (options.losesTiles) this.#faults.push(() => this.#cards.takeAllCards())
   }
 
   begin(): void {
@@ -90,7 +92,7 @@ export class SimulatedFaults {
     const waitMs = this.#random.between(0, 2 * everyMs)
     if (clock.nowMs + waitMs > untilMs) return
     clock.after(waitMs, () => {
-      if (this.#options.losesCards && this.#random.unit() < 0.3) this.#keepImage()
+      if (this.#options.losesCards && this.#random.unit() < 0.3) this.#cards.keepImage()
       const fault = this.#faults[this.#random.integer(this.#faults.length)]!
       const name = fault(nodes[this.#random.integer(nodes.length)]!)
       if (name !== undefined) this.#fleet.count(`fault-${name}`)
@@ -101,6 +103,7 @@ export class SimulatedFaults {
   /** Everything heals, and stays well. */
   end(): void {
     this.#isOver = true
+    this.#cards.end()
     this.#strikes.clear()
     const { gateway, nodes, network } = this.#fleet
     network.healAll()
@@ -287,7 +290,15 @@ export class SimulatedFaults {
     if (!this.#slowsTarget || this.#isOver) return
     this.#slowsTarget = false
     this.#fleet.count('fault-slow-target')
-    const node = this.#fleet.nodes.find((one) => one.id === id)!
+    this.#slowDown(this.#fleet.nodes.find((one) => one.id === id)!)
+  }
+
+  /** The gateway asks for the page of a tile. */
+  copying(tile: number): void {
+    this.#cards.copying(tile)
+  }
+
+  #slowDown(node: SimulatedNode): void {
     node.slowness = this.#random.between(1000, 2500)
     this.#later(3000, 9000, () => {
       node.slowness = 1
@@ -346,7 +357,7 @@ export class SimulatedFaults {
     gateway.drain(id, true)
     this.#drained.add(id)
     this.#everDrained.add(id)
-    if (this.#options.losesTiles) this.#later(50, 600, () => this.#takeAllCards())
+    if (this.#options.losesTiles) this.#cards.takeAllCards()
     // Pages lose pieces, and are asked for again when writes have changed them.
     if (this.#random.unit() < 0.4 && this.#shed(5000) !== undefined) {
       this.#fleet.count('fault-shed-under-drain')
@@ -368,61 +379,5 @@ export class SimulatedFaults {
   #jumpClock(): string {
     this.#fleet.gateway.setWall(this.#random.between(-86_400_000, 86_400_000))
     return 'clock-jump'
-  }
-
-  /** A page rots on the card, where another holder has it. */
-  #rot(node: SimulatedNode): string | undefined {
-    const tiles = node.card.tiles().filter((tile) => this.#fleet.cards.mayRot(node, tile))
-    if (tiles.length === 0) return undefined
-    const tile = tiles[this.#random.integer(tiles.length)]!
-    this.#fleet.cards.noteLoss(node, [tile])
-    node.card.rot(tile, this.#random)
-    return 'rot'
-  }
-
-  #keepImage(): void {
-    const { nodes } = this.#fleet
-    const node = nodes[this.#random.integer(nodes.length)]!
-    this.#images.set(node.id, node.card.disk.image())
-  }
-
-  /** The node goes down; once that is known, it comes back with another card. */
-  #takeCard(node: SimulatedNode): string | undefined {
-    if (!node.isUp) return undefined
-    node.crash()
-    this.#later(100, 2000, () => {
-      if (node.isUp) return
-      const image = this.#random.unit() < 0.7 ? this.#images.get(node.id) : undefined
-      if (!this.#isOver && this.#fleet.cards.maySpare(node)) {
-        this.#fleet.count(image === undefined ? 'fault-card-lost' : 'fault-card-restored')
-        this.#fleet.cards.replace(node, image)
-      }
-      node.start()
-    })
-    return undefined
-  }
-
-  /** Every card of a tile that is on its way goes, and with them what only they had. */
-  #takeAllCards(): string | undefined {
-    const { gateway, nodes } = this.#fleet
-    const open = gateway.view?.moves().open ?? []
-    if (open.length === 0 || this.#isOver) return undefined
-    const { tile } = open[this.#random.integer(open.length)]!
-    const holders: readonly string[] = gateway.view!.holdersOf(tile)
-    const taken = nodes.filter(({ id }) => holders.includes(id))
-    for (const node of taken) node.crash()
-    this.#later(50, 1000, () => {
-      const isTaken = !this.#isOver && gateway.isUp
-      if (isTaken) {
-        this.#fleet.count('fault-all-cards')
-        for (const node of taken) node.crash()
-        this.#fleet.lost.note(taken)
-      }
-      for (const node of taken) {
-        if (isTaken) this.#fleet.cards.replace(node, undefined)
-        if (!node.isUp) node.start()
-      }
-    })
-    return undefined
   }
 }

@@ -218,7 +218,8 @@ export class SimulatedFleet {
     await this.clock.run(this.clock.nowMs + this.#random.between(0, 3000))
     // Some of these may be all that only the holders of one tile have.
     const tile = this.#random.integer(this.#model.grid.geometry.tiles)
-    for (let count = this.#random.integer(8); count > 0; count--) this.#clients.writeTile(tile)
+    for (let count = this.#random.integer(8); count > 0; count--)
+      this.#clients.write(this.#options.grid.geometry.tileRegion(tile))
     await this.clock.run(this.clock.nowMs + this.#random.between(0, 1000))
     this.count('fault-ledger-lost')
     this.#clients.startAnew()
@@ -235,6 +236,10 @@ export class SimulatedFleet {
   /** Of everything that processes did, in order. */
   get fingerprint(): string {
     return this.#trace.copy().digest('hex')
+  }
+
+  writeEverywhere(): void {
+    this.#clients.write(this.#options.grid.geometry.whole)
   }
 
   count(what: string): void {
@@ -358,7 +363,10 @@ export class SimulatedFleet {
   #sent(connection: string, message: Down): void {
     this.#checkers.sent(message)
     if (message.t === 'welcome') this.#heard.heard(nodeOf(connection), this.gateway.awakeMs)
-    if (message.t === 'copy') this.count('move-copying')
+    if (message.t === 'copy') {
+      this.count('move-copying')
+      this.#faults.copying(message.tile)
+    }
     if (message.t === 'entries') {
       const upTo = this.#sentUpTo.get(connection) ?? 0
       for (const { position } of message.entries) {
