@@ -1,0 +1,180 @@
+/** A gateway of recorded answers behind a real HTTP door. */
+import type { Test } from 'tap'
+import {
+  type HttpPort,
+  HttpServer,
+  type HttpServerOptions,
+} from '../../broker/adapters/http-server.ts'
+import type { Outcome } from '../../broker/core/effects.ts'
+import type { MovesView, NodeView, PlanView, RingView, TaskView } from '../../broker/core/views.ts'
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { encodeCbor } from '../../shared/protocol/cbor.ts'
+import type { TaskState } from '../../shared/protocol/states.ts'
+import type { Logger } from '../../shared/runtime/logger.ts'
+
+export const RESULT = {
+  id: 'done',
+  op: 'stat',
+  state: 'completed',
+  value: { count: 3, sum: 1.5, packed: Uint8Array.from([0, 255]) },
+  shards: 2,
+  nodes: 2,
+  ms: 12,
+  ts: 1_700_000_000_000,
+}
+
+export function taskView(id: string, state: TaskState): TaskView {
+  const shards = { total: 2, done: 1, failed: 0 }
+  return { id: id as TaskId, op: 'stat', state, shards, ts: 5, accepted_ts: 4, deadline_ts: 60_004 }
+}
+
+export const NODE: NodeView = {
+  id: 'pi-1' as NodeId,
+  state: 'alive',
+  connected: true,
+  weight: 1,
+  tiles: 26,
+  incarnation: 3,
+}
+
+const GONE: NodeView = { ...NODE, id: 'pi-0' as NodeId, state: 'left' }
+
+export const RING: RingView = {
+  epoch: 7,
+  replicas: 2,
+  tile: 16,
+  grid: { width: 32, height: 16 },
+  members: [{ id: NODE.id, state: 'alive', weight: 1, tiles: 2 }],
+}
+
+export const MOVES: MovesView = {
+  open: [
+    { tile: 3, reason: 'drain', from: NODE.id, to: 'pi-3' as NodeId, stage: 'copying', seconds: 2 },
+  ],
+  planned: [],
+  planned_tiles: 0,
+  planned_bytes: 0,
+  waiting: {},
+  stalled: [],
+  eta_seconds: 0,
+  ended_total: 1,
+  rolled_back_total: 0,
+  copied_bytes_total: 99,
+}
+
+export const PLAN: PlanView = {
+  tiles: 1,
+  bytes: 99,
+  seconds: 1,
+  moves: [{ to: 'pi-3', tiles: 1 }],
+  stalled: [],
+}
+
+export interface Recorded {
+  readonly port: HttpPort
+  readonly calls: unknown[][]
+  readonly listeners: Set<(event: object) => void>
+  readonly logged: unknown[][]
+  answer: Outcome
+  isHealthy: boolean
+  doubts: { reason: string; since_ts: number }[]
+  endsInTime: boolean
+  drainProblem: string | undefined
+  removalProblem: Awaited<ReturnType<HttpPort['remove']>>
+}
+
+/** A gateway of recorded answers: the port is the boundary that is tested against. */
+export function record(): Recorded {
+  const tasks = new Map<string, TaskView>([
+    ['done', taskView('done', 'completed')],
+    ['open', taskView('open', 'running')],
+    ['old', taskView('old', 'failed')],
+  ])
+  const recorded: Recorded = {
+    calls: [],
+    listeners: new Set(),
+    logged: [],
+    answer: { ok: true, task: 'open' as TaskId, state: 'accepted' },
+    isHealthy: true,
+    doubts: [{ reason: 'probe-late', since_ts: 5 }],
+    endsInTime: true,
+    drainProblem: undefined,
+    removalProblem: undefined,
+    port: {
+      submit: async (payload, client) => {
+        recorded.calls.push(['submit', Buffer.from(payload), client])
+        return recorded.answer
+      },
+      cancel: async (task, client) => {
+        recorded.calls.push(['cancel', task, client.address])
+        return recorded.answer
+      },
+      waitForEnd: async (task, timeoutMs) => {
+        recorded.calls.push(['waitForEnd', task, timeoutMs])
+        if (recorded.endsInTime) tasks.set(task, taskView(task, 'completed'))
+        return recorded.endsInTime
+      },
+      task: (id) => tasks.get(id),
+      tasks: (query) => {
+        recorded.calls.push(['tasks', query])
+        return [...tasks.values()]
+      },
+      result: (id) => (id === 'old' ? undefined : encodeCbor({ ...RESULT, id })),
+      nodes: () => [NODE],
+      node: (id) => {
+        if (id === GONE.id) return GONE
+        return id === NODE.id ? NODE : undefined
+      },
+      drainProblem: () => recorded.drainProblem,
+      drain: async (id, isWanted) => {
+        recorded.calls.push(['drain', id, isWanted])
+        if (id !== NODE.id) return undefined
+        return isWanted ? { ...NODE, draining: true } : NODE
+      },
+      remove: async (id) => {
+        recorded.calls.push(['remove', id])
+        return recorded.removalProblem
+      },
+      recreate: async () => 3,
+      moves: () => MOVES,
+      plan: (query) => {
+        recorded.calls.push(['plan', query])
+        return PLAN
+      },
+      detector: () => ({ doubts: recorded.doubts }),
+      trust: () => {
+        recorded.doubts = []
+        return { doubts: [] }
+      },
+      ring: ({ withHolders }) => (withHolders ? { ...RING, holders: [[1, 0], []] } : RING),
+      health: () => ({ ok: recorded.isHealthy, checks: { ledger: { ok: recorded.isHealthy } } }),
+      ready: () => ({ ok: recorded.isHealthy, checks: {} }),
+      subscribeEvents: (listener) => {
+        recorded.listeners.add(listener)
+        return () => recorded.listeners.delete(listener)
+      },
+      metrics: async () => 'obelisk_up 1\n',
+    },
+  }
+  return recorded
+}
+
+export async function serve(t: Test, options: Omit<HttpServerOptions, 'host' | 'port'> = {}) {
+  const recorded = record()
+  const at =
+    (level: string) =>
+    (fields: object, message: string): void => {
+      recorded.logged.push([level, fields, message])
+    }
+  const log: Logger = {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+  }
+  const server = new HttpServer({ host: '127.0.0.1', port: 0, ...options }, recorded.port, log)
+  const address = await server.listen()
+  t.teardown(() => server.close())
+  const base = `http://127.0.0.1:${address.port}`
+  return { recorded, server, base, port: address.port }
+}
