@@ -80,8 +80,12 @@ export class HttpConnections {
   #begin(socket: Socket, connection: Connection, exchange: Exchange): void {
     const { request, response, handler } = exchange
     connection.current = exchange
-    if (hasBody(request)) request.once('end', () => this.#silent.delete(socket))
-    else this.#silent.delete(socket)
+    const isAsked = (): void => {
+      // The rest of a body may come after the answer: a connection with nothing asked stays silent.
+      if (connection.current === exchange) this.#silent.delete(socket)
+    }
+    if (hasBody(request)) request.once('end', isAsked)
+    else isAsked()
     response.once('close', () => this.#next(socket, connection))
     this.#turns.take(() => {
       if (!socket.destroyed) handler(request, response)
