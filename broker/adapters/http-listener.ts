@@ -41,7 +41,7 @@ export function createListener(
     else endWithProblem(response, problem)
   })
   listen('checkExpectation', (request, response) => {
-    const detail = `"${request.headers.expect}" is nothing that can be expected here`
+    const detail = `"${request.headers.expect?.slice(0, 64)}" is nothing that can be expected here`
     endWithProblem(response, problemOfHost(request) ?? expectationFailed(detail))
   })
   server.on('connection', (socket: Socket) => connections.accept(socket))

@@ -1,7 +1,7 @@
 /** What a request asks for, read from its query and headers. */
 
 import { own } from '../../shared/core/own.ts'
-import { choiceOf } from '../../shared/protocol/problems.ts'
+import { choiceOf, joinPath, PROBLEMS_MAX } from '../../shared/protocol/problems.ts'
 import type { RequestFault } from './problem-json.ts'
 
 export const WAIT_MS_MAX = 300_000
@@ -44,12 +44,15 @@ export function parseQuery<R extends Record<string, QueryRule<unknown>>>(
   const values = new Map<string, unknown>()
   const faults: RequestFault[] = []
   for (const [name, given] of Object.entries(query as Record<string, string | string[]>)) {
+    if (faults.length >= PROBLEMS_MAX) break
     const rule = own(rules, name)
     if (rule === undefined) {
+      const path = joinPath('', name)
+      const choice = choiceOf(name, Object.keys(rules))
       faults.push({
-        path: name,
+        path,
         code: 'unknown-key',
-        message: `there is no parameter "${name}"${choiceOf(name, Object.keys(rules))}`,
+        message: `there is no parameter "${path}"${choice}`,
       })
       continue
     }

@@ -38,3 +38,17 @@ t.test('who is answered before his body has come is silent, also once it has', a
   t.ok((await closed) === early, 'the one that is silent for longest makes room')
   t.same(server.refused, { silent: 1 })
 })
+
+t.test('of an unknown query, as much is told as of an unknown body', async (t) => {
+  const { base } = await serve(t)
+  const names = Array.from({ length: 200 }, (_, number) => `${number}`.padEnd(70, 'x'))
+  const response = await fetch(`${base}/api/tasks?${names.join('&')}`)
+  t.equal(response.status, 400)
+  const { errors } = (await response.json()) as { errors: { path: string; message: string }[] }
+  t.equal(errors.length, 32)
+  for (const [number, { path, message }] of errors.entries()) {
+    t.equal(path, names[number]!.slice(0, 64))
+    t.match(message, `there is no parameter "${path}"`)
+    t.notMatch(message, names[number])
+  }
+})
