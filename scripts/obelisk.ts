@@ -24,7 +24,10 @@ async function run(argv: readonly string[]): Promise<number> {
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? 0 : 1)
   })
-  return runCommand(argv, { stdout, stderr, stdin, environment: env }, VERSION)
+  const code = await runCommand(argv, { stdout, stderr, stdin, environment: env }, VERSION)
+  // Or whoever could still type keeps the process.
+  if (stdin.readableFlowing !== null) stdin.destroy()
+  return code
 }
 
 /** The gateway with the one option that an operator must not leave out when a ledger is lost. */

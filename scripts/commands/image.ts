@@ -45,7 +45,7 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
         node: flags.node,
         target,
         confirm: async (question, answer) =>
-          flags.yes === true || (await ask(question, streams)) === answer,
+          flags.yes === true || (await ask(question, streams, signal)) === answer,
       },
       {
         programs: new SystemPrograms(streams.environment),
@@ -74,10 +74,14 @@ async function placeOf(output: string, flags: FlashFlags): Promise<string> {
   return file.path
 }
 
-async function ask(question: string, streams: Streams): Promise<string> {
+async function ask(question: string, streams: Streams, signal: AbortSignal): Promise<string> {
   streams.stderr.write(question)
-  const lines = createInterface({ input: Readable.from(streams.stdin) })
+  const input = Readable.from(streams.stdin)
+  // It may be ended while we ask.
+  input.on('error', () => {})
+  const lines = createInterface({ input, signal })
   for await (const line of lines) return line.trim()
+  signal.throwIfAborted()
   return ''
 }
 

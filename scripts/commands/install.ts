@@ -28,6 +28,7 @@ import { describe, type Step } from '../install/steps.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { PrivateCopy } from '../install/tree-copy.ts'
 import { ROLES, type Role } from '../package/architectures.ts'
+import { tidied } from './interruption.ts'
 import type { Streams } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
 
@@ -78,24 +79,25 @@ export async function install(
   if (from !== undefined) checkFrom(from)
   const programs = new SystemPrograms(streams.environment)
   const copy = from === undefined ? undefined : PrivateCopy.of(from)
-  try {
-    const facts = await collectFacts({ role, root, isLive, copy, releaseKey }, programs)
-    const wishes: InstallWishes = {
-      role,
-      settings,
-      isPackaged: flags.packaged === true,
-      isToStart: flags.start !== false,
-      isToEnable: flags.enable === true,
-    }
-    return await carryOut(
-      facts,
-      wishes,
-      { programs, limits, isDry: flags.dryRun === true },
-      streams,
-    )
-  } finally {
-    copy?.remove()
-  }
+  return await tidied(
+    () => copy?.remove(),
+    async () => {
+      const facts = await collectFacts({ role, root, isLive, copy, releaseKey }, programs)
+      const wishes: InstallWishes = {
+        role,
+        settings,
+        isPackaged: flags.packaged === true,
+        isToStart: flags.start !== false,
+        isToEnable: flags.enable === true,
+      }
+      return await carryOut(
+        facts,
+        wishes,
+        { programs, limits, isDry: flags.dryRun === true },
+        streams,
+      )
+    },
+  )
 }
 
 interface Means {

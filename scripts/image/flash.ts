@@ -1,7 +1,7 @@
 /** Makes a card, or the image of one, that boots into a node of the fleet. */
 import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { type FileHandle, mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, lstat, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { AppError } from '../../shared/runtime/errors.ts'
@@ -56,8 +56,9 @@ export async function flash(wishes: FlashWishes, tools: FlashTools): Promise<voi
   const path = work === undefined ? partialOf(target.path) : join(work, 'card.img')
   let handle: FileHandle
   try {
-    // Of nobody else: there may be passwords in it.
-    handle = await open(path, 'w', 0o600)
+    // Of nobody else, and no link that somebody else put there: there may be passwords in it.
+    await rm(path, { force: true })
+    handle = await open(path, 'wx', 0o600)
   } catch (error) {
     const isFile = target.kind === 'file'
     const fault = faultOf(error, isFile ? target.path : path, 'changed')
@@ -74,6 +75,8 @@ export async function flash(wishes: FlashWishes, tools: FlashTools): Promise<voi
     else {
       // It may have come while we worked.
       if (!isAsked) await askToReplace(target.path, wishes)
+      const [ours, found] = await Promise.all([handle.stat(), lstat(path)])
+      if (ours.ino !== found.ino) throw deviceRefused(`somebody else makes ${path}, too`)
       await finish(path, target.path)
     }
   } finally {

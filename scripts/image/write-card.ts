@@ -24,6 +24,7 @@ export async function writeCard(
   progress: { readonly writing: Progress; readonly reading: Progress },
   signal: AbortSignal,
 ): Promise<void> {
+  signal.throwIfAborted()
   // Linux: on a block device O_EXCL fails while anything has it mounted (open(2)).
   const flags = constants.O_WRONLY | constants.O_EXCL
   const handle = await open(device, flags).catch((error: NodeJS.ErrnoException) => {

@@ -1,9 +1,11 @@
 /** The commands of a user, as programs of their own, against a fleet that runs. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import cbor from 'cbor'
 import t, { type Test } from 'tap'
-import { eventually, Fleet, freePort, type Run, within } from '../support/processes.ts'
+import { eventually, Fleet, freePort, PROGRAM, type Run, within } from '../support/processes.ts'
 import { killAgent } from '../support/replicas.ts'
 import { BASE, HttpClient, type Json, WireClient } from '../support/wire-client.ts'
 
@@ -173,6 +175,21 @@ t.test('an image that is interrupted leaves nothing behind', async (t) => {
   const ended = await interruptedOnce(run, 'it unpacks', () => existsSync(`${output}.partial`))
   t.match(ended, { code: 130, stdout: '', stderr: /interrupted; nothing was left behind/ })
   t.notOk(existsSync(output) || existsSync(`${output}.partial`))
+
+  // At the question too, which waits for whoever could still type.
+  writeFileSync(output, 'mine')
+  const argv = [PROGRAM, 'image', 'flash', '--image', image, '--output', output, ...board]
+  const child = spawn(process.execPath, argv, { stdio: ['pipe', 'ignore', 'pipe'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  let text = ''
+  child.stderr!.on('data', (chunk) => {
+    text += chunk
+  })
+  await eventually('it asks', () => text.includes('overwrite'))
+  child.kill('SIGINT')
+  const [code] = await within('its end', once(child, 'close'))
+  t.match({ code, text }, { code: 130, text: 'interrupted; nothing was left behind' })
+  t.equal(readFileSync(output, 'utf8'), 'mine')
 })
 
 t.test('the help of a word to the gateway is its own', async (t) => {
