@@ -247,18 +247,17 @@ function packetName({ client, packetId }: Submitter): string {
 /**
  * Why the boards can never have room for the tiles that a write is the first to put something in: as a task it would
  * wait until its deadline. Born tiles are on disk already, and may move. A node that has not said its bound has room
- * for all.
+ * for all. What one node would hold is known once nobody is awaited.
  */
-function wantOfRoom(
-  { members, placement, options }: CoordinatorContext,
-  tiles: Uint32Array,
-): string | undefined {
+function wantOfRoom(context: CoordinatorContext, tiles: Uint32Array): string | undefined {
+  const { members, placement, options } = context
   const { geometry, fields } = options.grid
   const { unborn } = placement.divide(tiles)
   if (unborn.length === 0) return undefined
   const tileBytes = createLayout(fields, geometry.tile ** 2).bytes
+  const isComplete = context.isSettled() && members.all.every(({ state }) => state !== 'suspect')
   const counts = new Map<number, number>()
-  for (const tile of unborn) {
+  for (const tile of isComplete ? unborn : []) {
     for (const index of placement.holdersOf(tile)) counts.set(index, (counts.get(index) ?? 0) + 1)
   }
   for (const [index, count] of counts) {

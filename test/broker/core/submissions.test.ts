@@ -160,6 +160,15 @@ t.test(
   },
 )
 
+t.test('a write waits for a node that is away, where the others have no room for it', async (t) => {
+  const bench = new GatewayBench({ replicas: 1 })
+  // Of the 8 tiles, of 168 bytes each, 5 go into one slice.
+  for (const name of ['a', 'b']) bench.hello(name, { sliceBytesMax: 1000 })
+  bench.wait(bench.options.settleMs)
+  bench.close('a')
+  t.ok(bench.submit({ ...ADD, region: { x: 0, y: 0, w: 16, h: 8 } }).ok)
+})
+
 t.test('with a full disk nothing is accepted, until there is clearly room again', async (t) => {
   const MIB = 1024 * 1024
   const bench = settledPair()
