@@ -4,8 +4,16 @@ import { dirname, join } from 'node:path'
 import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
 import { architectureOf, type Role } from '../package/architectures.ts'
 import { Sight } from '../path-faults.ts'
-import { type Entry, type Facts, isSound, type UnitFacts } from './facts.ts'
-import { leftoversOf, NODE_PATHS, NODE_RANGE, otherRole, placesOf, under } from './places.ts'
+import { type Entry, type Facts, isSound, type TreeFacts, type UnitFacts } from './facts.ts'
+import {
+  leftoversOf,
+  NODE_PATHS,
+  NODE_RANGE,
+  otherRole,
+  placesOf,
+  under,
+  unprovenOf,
+} from './places.ts'
 import { isNewEnough } from './plan.ts'
 import type { SystemPrograms } from './system-programs.ts'
 import { readOffered, readTree, trustedKeyOf } from './tree.ts'
@@ -37,7 +45,7 @@ export async function collectFacts(
     sight.look(at(path), () => lstatSync(at(path))) !== undefined
   const treeOf = (path: string) => sight.look(at(path), () => readTree(at(path)))
   const tree = treeOf(places.tree)
-  const previous = treeOf(places.previous)
+  const previous = judgePrevious(treeOf(places.previous), textOf(unprovenOf(places.tree)))
   const trustedKey =
     key ?? (copy && trustedKeyOf([places.tree, places.previous].map((path) => at(path))))
   const offered = copy && readOffered(copy, trustedKey)
@@ -87,6 +95,15 @@ export async function collectFacts(
     kept,
     unseen: sight.unseen,
   }
+}
+
+/** Of a run that power has cut off it may be the version that was never ready. */
+function judgePrevious(
+  previous: TreeFacts | undefined,
+  unproven: string | undefined,
+): TreeFacts | undefined {
+  if (previous === undefined || previous.inventory !== unproven) return previous
+  return { ...previous, problems: [...previous.problems, 'it was never ready'] }
 }
 
 /** dpkg has a list of a package that was removed and not purged, too: without its files. */

@@ -88,13 +88,18 @@ export function leftoversOf(places: Places): {
   const files = [configuration, credential, unitFile, dropIn, wants, command]
   return {
     trees: [partialOf(tree), failedOf(tree), partialOf(previous)],
-    files: files.map(partialOf),
+    files: [...files.map(partialOf), unprovenOf(tree), partialOf(unprovenOf(tree))],
   }
 }
 
 /** Where a tree goes that is not kept. */
 export function failedOf(tree: string): string {
   return `${tree}.failed`
+}
+
+/** The inventory of a tree that is no way back, should power fail while it is in the place of the one that is. */
+export function unprovenOf(tree: string): string {
+  return `${tree}.unproven`
 }
 
 export function under(root: string, path: string): string {

@@ -89,9 +89,10 @@ function isEnabled({ isLive, unit, isWanted }: Facts): boolean {
 function litterSteps(facts: Facts, { role }: InstallWishes): Step[] {
   const { previous } = placesOf(role)
   const isTorso = facts.previous !== undefined && !isSound(facts.previous)
+  // First, as what says that it is no way back is among the leftovers.
   return [
+    ...(isTorso ? [{ path: previous, about: 'it is damaged or was never ready' }] : []),
     ...facts.leftovers.map((path) => ({ path, about: 'a run that was cut off left it' })),
-    ...(isTorso ? [{ path: previous, about: 'it is damaged, and no way back' }] : []),
   ].map((one) => ({ do: 'remove', ...one }))
 }
 

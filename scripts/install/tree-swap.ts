@@ -2,12 +2,12 @@
  * Trees put in each other's place. At every moment, also one in which power fails, a whole tree is there:
  * the two change places in one step of the kernel (renameat2(2), RENAME_EXCHANGE).
  */
-import { lstatSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { flush } from '../../shared/runtime/flush.ts'
-import { restoreModes } from '../package/inventory.ts'
-import { partialOf } from '../whole-file.ts'
-import { failedOf } from './places.ts'
+import { INVENTORY_FILE, restoreModes } from '../package/inventory.ts'
+import { partialOf, writeWhole } from '../whole-file.ts'
+import { failedOf, unprovenOf } from './places.ts'
 import type { SystemPrograms } from './system-programs.ts'
 import { badTree, problemsOf } from './tree.ts'
 import { copyTree } from './tree-copy.ts'
@@ -37,7 +37,8 @@ export async function placeTree(placing: Placing, programs: SystemPrograms): Pro
     rmSync(copy, { recursive: true, force: true })
     throw error
   }
-  await swap(copy, to, isKept ? previous : failedOf(to), programs)
+  if (isKept) await replaceAndKeep(copy, to, previous, programs)
+  else await replace(copy, to, programs)
 }
 
 /** The tree that was kept takes its place again. */
@@ -46,26 +47,42 @@ export async function restoreTree(
   to: string,
   programs: SystemPrograms,
 ): Promise<void> {
-  await swap(from, to, failedOf(to), programs)
+  await replace(from, to, programs)
 }
 
-/** `from` takes the place of `to`, and what was there goes to `aside`: kept there, if that is no failed one. */
-async function swap(
-  from: string,
+/** `copy` takes the place of `to`. What was there is `previous` from then on, and never has the name of litter. */
+async function replaceAndKeep(
+  copy: string,
   to: string,
-  aside: string,
+  previous: string,
   programs: SystemPrograms,
 ): Promise<void> {
-  rmSync(aside, { recursive: true, force: true })
+  const unproven = unprovenOf(to)
+  rmSync(previous, { recursive: true, force: true })
+  writeWhole(unproven, readFileSync(join(copy, INVENTORY_FILE)), 0o644)
+  renameSync(copy, previous)
+  if (!(await exchange(previous, to, programs))) {
+    renameSync(previous, copy)
+    // The next run finds `previous`, should power fail in between.
+    renameSync(to, previous)
+    renameSync(copy, to)
+  }
+  flush(dirname(to))
+  rmSync(unproven, { force: true })
+}
+
+/** `from` takes the place of `to`, and what was there goes. */
+async function replace(from: string, to: string, programs: SystemPrograms): Promise<void> {
+  let old = from
   if (!isThere(to)) renameSync(from, to)
-  else if (await exchange(from, to, programs)) renameSync(from, aside)
-  else {
-    // The next run finds `aside`, should power fail in between.
-    renameSync(to, aside)
+  else if (!(await exchange(from, to, programs))) {
+    old = failedOf(to)
+    rmSync(old, { recursive: true, force: true })
+    renameSync(to, old)
     renameSync(from, to)
   }
   flush(dirname(to))
-  if (aside === failedOf(to)) rmSync(aside, { recursive: true, force: true })
+  rmSync(old, { recursive: true, force: true })
 }
 
 /** Of each architecture that has packages (syscalls(2)), by Node's name of it. */

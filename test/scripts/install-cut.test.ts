@@ -21,9 +21,10 @@ import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
 import { collectFacts } from '../../scripts/install/collect-facts.ts'
 import { Performer } from '../../scripts/install/perform.ts'
-import { planGoingBack } from '../../scripts/install/plan.ts'
+import { type InstallWishes, planGoingBack, wayBackOf } from '../../scripts/install/plan.ts'
 import { READINESS_LIMITS } from '../../scripts/install/readiness.ts'
 import { SystemPrograms } from '../../scripts/install/system-programs.ts'
+import { PrivateCopy } from '../../scripts/install/tree-copy.ts'
 import { verifyTree } from '../../scripts/package/inventory.ts'
 import { cutAt, stepsOf } from '../support/cut-off.ts'
 import { makeKey, makeTree } from '../support/packaged-tree.ts'
@@ -32,6 +33,13 @@ const TREE = 'usr/lib/obelisk-agent'
 const UNIT = 'etc/systemd/system/obelisk-agent.service'
 const WANTS = 'etc/systemd/system/multi-user.target.wants/obelisk-agent.service'
 const STEPS_MAX = 500
+const WISHES: InstallWishes = {
+  role: 'agent',
+  settings: { values: {} },
+  isPackaged: false,
+  isToStart: true,
+  isToEnable: false,
+}
 
 const key = makeKey()
 const publicKey = key.publicKey.export({ type: 'spki', format: 'pem' }).toString()
@@ -43,7 +51,7 @@ function bench(t: Test) {
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   mkdirSync(join(directory, 'pristine/usr/bin'), { recursive: true })
   writeFileSync(join(directory, 'pristine/usr/bin/node'), '')
-  const versions = ['1.0.0', '2.0.0'].map((version) =>
+  const versions = ['1.0.0', '2.0.0', '3.0.0'].map((version) =>
     makeTree(join(directory, version), { version, architecture: 'arm64', key }),
   )
   const root = join(directory, 'root')
@@ -96,6 +104,18 @@ function newness(root: string): () => boolean {
   return () => seen.size < seen.add(JSON.stringify(contentOf(root))).size
 }
 
+/** The version that an upgrade would go back to, if it were started now and its own is not ready. */
+async function wayBack(root: string, from: string): Promise<string | undefined> {
+  const copy = PrivateCopy.of(from)
+  try {
+    const programs = new SystemPrograms({ PATH: process.env.PATH })
+    const facts = await collectFacts({ role: 'agent', root, isLive: false, copy }, programs)
+    return wayBackOf(facts, WISHES)?.version
+  } finally {
+    copy.remove()
+  }
+}
+
 /** What a board would start: the unit, the program, and its configuration, each of them whole. */
 function service(root: string): { runs: boolean; version: string } {
   const tree = join(root, TREE)
@@ -112,7 +132,7 @@ function service(root: string): { runs: boolean; version: string } {
 t.test('an upgrade that is cut off, at whichever step', async (t) => {
   const { root, versions, set, keep, at } = bench(t)
   const common = ['--role', 'agent', '--root', root]
-  const [first = '', second = ''] = versions
+  const [first = '', second = '', third = ''] = versions
   const install = (from: string, id: string) =>
     obelisk('install', ...common, '--from', from, '--id', id)
   const upgrade = () => install(second, 'edge-2')
@@ -126,16 +146,22 @@ t.test('an upgrade that is cut off, at whichever step', async (t) => {
   const seen = new Set<string>()
   const isNew = newness(root)
   let steps = 0
+  let isConfirmed = false
   for (let step = from; step < STEPS_MAX; step++) {
     set('installed')
     const cut = await cutAt(step, upgrade)
     if (!cut.isCut) break
     steps += 1
+    // Of what is below another root nobody waits until it is ready.
+    isConfirmed ||= service(root).version === '2.0.0' && cut.step === `rmSync ${at(TREE)}.previous`
     if (!isNew()) continue
     const left = service(root)
     seen.add(left.version)
     const told = `cut at step ${step}, ${cut.step}`
     if (!left.runs) t.fail(`the service is whole and runs: ${told}`)
+    for (const next of isConfirmed ? [] : [second, third]) {
+      t.equal(await wayBack(root, next), '1.0.0', `the way back stays: ${told}`)
+    }
     keep('cut')
 
     const again = await upgrade()
@@ -206,9 +232,7 @@ t.test('going back that is cut off leaves one whole version, and it can be upgra
   const programs = new SystemPrograms({ PATH: process.env.PATH })
   const goBack = async (): Promise<void> => {
     const facts = await collectFacts({ role: 'agent', root, isLive: false }, programs)
-    const settings = { values: {} }
-    const wishes = { role: 'agent', settings, isPackaged: false } as const
-    const steps = planGoingBack(facts, { ...wishes, isToStart: true, isToEnable: false })
+    const steps = planGoingBack(facts, WISHES)
     const options = { root, limits: READINESS_LIMITS, pollMs: 1 }
     const files = steps.filter((step) => step.do !== 'systemctl')
     await new Performer(options, programs, () => {}).perform(files)
