@@ -7,9 +7,10 @@ import { dirname, join } from 'node:path'
 import { flush } from '../../shared/runtime/flush.ts'
 import { INVENTORY_FILE, restoreModes } from '../package/inventory.ts'
 import { partialOf, writeWhole } from '../whole-file.ts'
+import { isSound } from './facts.ts'
 import { failedOf, unprovenOf } from './places.ts'
 import type { SystemPrograms } from './system-programs.ts'
-import { badTree, problemsOf } from './tree.ts'
+import { badTree, problemsOf, readTree } from './tree.ts'
 import { copyTree } from './tree-copy.ts'
 
 export interface Placing {
@@ -47,7 +48,12 @@ export async function restoreTree(
   to: string,
   programs: SystemPrograms,
 ): Promise<void> {
+  const failed = readTree(to)
+  // A damaged one is no way back by itself.
+  if (isSound(failed)) writeWhole(unprovenOf(to), failed.inventory, 0o644)
   await replace(from, to, programs)
+  flush(dirname(to))
+  rmSync(unprovenOf(to), { force: true })
 }
 
 /** `copy` takes the place of `to`. What was there is `previous` from then on, and never has the name of litter. */
