@@ -24,6 +24,8 @@ interface StoredMessage extends RetainedMessage {
   readonly payload: Buffer
   readonly qos: Qos
   readonly isForeign: boolean
+  /** Grows with each change. */
+  readonly number: number
 }
 
 /** Told of each change to what others have left. */
@@ -43,6 +45,7 @@ export class RetainedStore {
   readonly #messages = new Map<string, StoredMessage>()
   #foreignMessages = 0
   #foreignBytes = 0
+  #lastNumber = 0
   #onChange: Changed = () => {}
 
   constructor(bounds: RetainedBounds) {
@@ -61,6 +64,12 @@ export class RetainedStore {
     return this.#messages.get(topic)
   }
 
+  /** That of the newest change. */
+  get lastNumber(): number {
+    return this.#lastNumber
+  }
+
+  /** By their numbers: what changes goes to the end. */
   messages(): Iterable<StoredMessage> {
     return this.#messages.values()
   }
@@ -86,7 +95,8 @@ export class RetainedStore {
     // A copy, so that a few bytes do not keep the whole chunk they came in alive.
     const payload = Buffer.allocUnsafeSlow(message.payload.length)
     payload.set(message.payload)
-    const stored: StoredMessage = { topic, payload, qos, isForeign }
+    const number = ++this.#lastNumber
+    const stored: StoredMessage = { topic, payload, qos, isForeign, number }
     this.#messages.set(topic, stored)
     if (!isForeign) return true
     this.#foreignMessages++
@@ -141,6 +151,11 @@ interface Granted {
   readonly qos: Qos
 }
 
+/** With the newest change before it: what comes later is delivered as it comes. */
+interface Pending extends Granted {
+  readonly upTo: number
+}
+
 /** How many stored topics are looked up before others have their turn. */
 const TURN = 64
 
@@ -154,7 +169,7 @@ export class RetainedDelivery {
   readonly #store: RetainedStore
   readonly #source: RetainedSource | undefined
   readonly #logger: Logger | undefined
-  readonly #pending = new Map<string, Granted>()
+  readonly #pending = new Map<string, Pending>()
   #isRunning = false
 
   constructor(
@@ -170,7 +185,8 @@ export class RetainedDelivery {
   }
 
   add(granted: readonly Granted[]): void {
-    for (const one of granted) this.#pending.set(one.topic, one)
+    const upTo = this.#store.lastNumber
+    for (const one of granted) this.#pending.set(one.topic, { ...one, upTo })
     if (this.#isRunning || this.#pending.size === 0) return
     this.#isRunning = true
     this.#run()
@@ -184,7 +200,7 @@ export class RetainedDelivery {
     while (this.#pending.size > 0) {
       const granted = new Map(this.#pending)
       this.#pending.clear()
-      const filters = new FilterTrie<Granted>()
+      const filters = new FilterTrie<Pending>()
       for (const one of granted.values()) filters.set(one.topic, one)
       await this.#sendStored(granted, filters)
       await this.#sendFromSource(granted, filters)
@@ -192,23 +208,27 @@ export class RetainedDelivery {
   }
 
   async #sendStored(
-    granted: ReadonlyMap<string, Granted>,
-    filters: FilterTrie<Granted>,
+    granted: ReadonlyMap<string, Pending>,
+    filters: FilterTrie<Pending>,
   ): Promise<void> {
+    const send = async (message: StoredMessage): Promise<void> => {
+      const matching = filters.matching(message.topic).filter(({ upTo }) => message.number <= upTo)
+      if (matching.length > 0) await this.#send(message, matching)
+    }
     let hasWildcard = false
-    for (const filter of granted.keys()) {
+    let newest = 0
+    for (const [filter, { upTo }] of granted) {
       hasWildcard ||= /[+#]/.test(filter)
+      newest = Math.max(newest, upTo)
       const message = this.#store.get(filter)
-      if (message !== undefined) await this.#send(message, filters.matching(message.topic))
+      if (message !== undefined) await send(message)
     }
     if (!hasWildcard) return
     let lookedUp = 0
     for (const message of this.#store.messages()) {
-      if (this.#client.closed) return
+      if (this.#client.closed || message.number > newest) return
       if (++lookedUp % TURN === 0) await new Promise(setImmediate)
-      if (granted.has(message.topic)) continue
-      const matching = filters.matching(message.topic)
-      if (matching.length > 0) await this.#send(message, matching)
+      if (!granted.has(message.topic)) await send(message)
     }
   }
 

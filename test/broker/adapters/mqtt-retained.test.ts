@@ -212,3 +212,33 @@ t.test('a topic that changes often is written seldom', async (t) => {
   t.ok(ledger.writes.length < 100, `${ledger.writes.length} writes`)
   await broker.close()
 })
+
+t.test('what changes while retained messages are sent comes once, and they end', async (t) => {
+  const { mqtt } = await brokerBench(t)
+  const publisher = await mqtt()
+  const publish = (topic: string, payload: string) =>
+    publisher.publishAsync(topic, payload, { qos: 1, retain: true })
+  const topics = Array.from({ length: 200 }, (_, n) => `a/${n}`)
+  await Promise.all(topics.map((topic) => publish(topic, 'old')))
+  const reader = await mqtt()
+  const heard = listen(reader)
+  const changes: Promise<unknown>[] = []
+  reader.on('message', (topic, _payload, { retain }) => {
+    if (retain && changes.length < 2000) changes.push(publish(topic, `${changes.length}`))
+  })
+  await reader.subscribeAsync('#', { qos: 1 })
+  await until(() => changes.length >= topics.length)
+  await Promise.all(changes)
+  await publish('b', 'last')
+  await until(() => heard.includes('b last'))
+  t.same(
+    heard.filter((line) => line.endsWith(' R')).toSorted(),
+    topics.map((topic) => `${topic} old R`).toSorted(),
+  )
+  t.equal(new Set(heard).size, heard.length, 'nothing twice')
+  t.equal(heard.length, 2 * topics.length + 1)
+  heard.length = 0
+  await reader.subscribeAsync('b', { qos: 1 })
+  await until(() => heard.length > 0)
+  t.equal(heard[0], 'b last R', 'a later subscription gets what was new to the first')
+})
