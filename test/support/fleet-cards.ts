@@ -31,7 +31,9 @@ export class FleetCards {
 
   /** Whether all that a node has is also on another holder's disk. */
   maySpare(node: SimulatedNode): boolean {
-    const { view } = this.#fleet.gateway
+    const { view, isFrozen } = this.#fleet.gateway
+    // A frozen gateway may still have a hello of this card to take, and place tiles on it.
+    if (isFrozen) return false
     if (view === undefined || view.node(node.id as NodeId)?.state === 'alive') return false
     const isRestored = ({ id, card }: SimulatedNode): boolean =>
       this.#restored.has(id) && this.#restored.get(id) === card.storeId

@@ -75,6 +75,10 @@ export class SimulatedGateway {
     return this.#process.isUp
   }
 
+  get isFrozen(): boolean {
+    return this.#process.isFrozen
+  }
+
   get life(): number {
     return this.#process.life
   }

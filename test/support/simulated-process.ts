@@ -36,6 +36,11 @@ export class SimulatedProcess {
     return this.#isUp
   }
 
+  /** It stands still, and has not taken yet what came to it. */
+  get isFrozen(): boolean {
+    return this.#waiting !== undefined
+  }
+
   get life(): number {
     return this.#life
   }
