@@ -330,6 +330,7 @@ export class Fleet {
     this.#tasks.reads.withdrawFrom(member)
     this.#changed()
     this.#tasks.rebalancer.wake()
+    this.#tasks.writes.returned(member)
     this.#tasks.writes.pump(member)
     this.#tasks.tryWaiting()
   }
@@ -344,6 +345,7 @@ export class Fleet {
     })
     this.#changed()
     this.#tasks.rebalancer.wake()
+    this.#tasks.writes.returned(member)
     this.#tasks.writes.pump(member)
     this.#tasks.tryWaiting()
   }
@@ -355,6 +357,7 @@ export class Fleet {
     this.#context.notice('info', 'replica-resumed', `node ${member.id} applies its stream again`, {
       node: member.id,
     })
+    this.#tasks.writes.returned(member)
     this.#tasks.rebalancer.wake()
     this.#tasks.tryWaiting()
   }

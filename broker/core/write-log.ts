@@ -65,6 +65,17 @@ export class WriteLog {
     return [...this.#open.values()]
   }
 
+  /** Those that wait for the member, ascending. Its own entries tell, but for the writes that come with a page. */
+  waitingFor(member: Member): OpenWrite[] {
+    const { entries } = member.stream
+    const isAdopting = entries.some(({ order }) => order?.op === '$adopt')
+    const seqs = isAdopting ? this.#open.keys() : entries.map(({ seq }) => seq)
+    return [...new Set(seqs)]
+      .flatMap((seq) => this.#open.get(seq) ?? [])
+      .filter(({ waitingFor }) => waitingFor.has(member.index))
+      .sort((a, b) => a.seq - b.seq)
+  }
+
   find(seq: number): OpenWrite | undefined {
     return this.#open.get(seq)
   }

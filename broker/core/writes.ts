@@ -186,7 +186,7 @@ export class Writes {
         finished.add(write)
       }
     }
-    for (const write of finished) this.#evaluate(write)
+    for (const write of finished) this.#reconsider(write)
     if (wasLagging && !member.stream.isLagging) {
       this.#context.notice('info', 'replica-in-sync', `node ${member.id} caught up`, {
         node: member.id,
@@ -263,14 +263,24 @@ export class Writes {
     endTask(context, task, 'failed', { nodes: 0 })
   }
 
-  /** A member left in-sync or came back: writes that waited for it may be done, others may start. */
+  /** A member left in-sync: writes that waited for it may be done, others may start. */
   reconsider(member: Member): void {
-    for (const write of this.#log.all) {
-      if (!write.waitingFor.has(member.index)) continue
-      this.#evaluate(write)
-      if (!isEnded(write.task.state)) this.#context.taskWaits(write.task, this.#waitOf(write))
-    }
+    for (const write of this.#log.waitingFor(member)) this.#reconsider(write)
     this.sequenceWaiting()
+  }
+
+  /** A member gets on again: what waits for it says so no more. */
+  returned(member: Member): void {
+    for (const write of this.#log.waitingFor(member)) this.#tellWait(write)
+  }
+
+  #reconsider(write: OpenWrite): void {
+    this.#evaluate(write)
+    this.#tellWait(write)
+  }
+
+  #tellWait(write: OpenWrite): void {
+    if (!isEnded(write.task.state)) this.#context.taskWaits(write.task, this.#waitOf(write))
   }
 
   /** Why none of those that it waits for gets on, if none does. */
@@ -278,7 +288,7 @@ export class Writes {
     const members = [...waitingFor.keys()].map((index) => this.#context.members.at(index))
     const stopped = members.find(({ stopReason }) => stopReason !== undefined)
     if (stopped !== undefined) return stopped.stopReason!.code
-    return members.every(({ session }) => session === undefined) ? 'holders-away' : undefined
+    return members.every(({ state }) => state !== 'alive') ? 'holders-away' : undefined
   }
 
   /** The member's copies are gone: nothing waits for it any more, and its stream ends here. */
@@ -310,7 +320,7 @@ export class Writes {
 
   /** The members that were expected back had their time. */
   endGrace(): void {
-    for (const write of this.#log.all) this.#evaluate(write)
+    for (const write of this.#log.all) this.#reconsider(write)
   }
 
   #evaluate(write: OpenWrite): void {

@@ -9,7 +9,7 @@ import { WaitingWrites } from '../../../broker/core/waiting-writes.ts'
 import type { TaskId } from '../../../shared/core/ids.ts'
 import { Random } from '../../../shared/core/random.ts'
 import { Geometry, type Region } from '../../../shared/grid/geometry.ts'
-import { BENCH_OPTIONS, GatewayBench } from '../../support/gateway-bench.ts'
+import { BENCH_OPTIONS, GatewayBench, settledPair } from '../../support/gateway-bench.ts'
 import { check } from '../../support/property.ts'
 
 /** Squares of 4 × 4 on a grid of 4 × 2 tiles. */
@@ -92,6 +92,42 @@ t.test('what waits says what for, and what runs does not', async (t) => {
   bench.apply(here, bench.entriesTo(here))
   bench.hello(away)
   for (const id of ['wide', 'later', 'read', 'full', 'fuller']) t.equal(waitOf(id), undefined, id)
+})
+
+t.test('a write that has its place says what it waits for, and only while it does', async (t) => {
+  for (const isAppliedFirst of [true, false]) {
+    const bench = settledPair({ minInSync: 2, lagMs: 1e6 })
+    const waitOf = () => bench.view.task('w' as TaskId)?.waiting_for
+    const args = { fields: { value: 1 } }
+    bench.submit({ id: 'w', op: 'set', args, region: tileAt(0), deadline_ms: 3_600_000 })
+    const entries = bench.entriesTo('a')
+    if (isAppliedFirst) bench.apply('a', entries)
+    bench.close('b')
+    if (!isAppliedFirst) {
+      t.equal(waitOf(), undefined, 'the other is at work')
+      bench.apply('a', entries)
+    }
+    t.equal(waitOf(), 'holders-away')
+    bench.hello('b')
+    t.equal(waitOf(), undefined, 'admitted')
+    const { position, chain } = bench.node('b')
+    bench.say('b', { t: 'stopped', position, code: 'store-full', message: 'full' })
+    t.equal(waitOf(), 'store-full')
+    bench.say('b', { t: 'gap', position, chain })
+    t.equal(waitOf(), undefined, 'resumed')
+    bench.live(bench.options.suspectAfterMs, ['a'])
+    t.equal(waitOf(), 'holders-away')
+    bench.beat('b')
+    t.equal(waitOf(), undefined, 'heard again')
+    bench.start()
+    t.equal(waitOf(), undefined, 'nobody could be here yet')
+    bench.wait(bench.options.returnGraceMs)
+    t.equal(waitOf(), 'holders-away')
+    bench.hello('b')
+    t.equal(waitOf(), undefined)
+    bench.apply('b', bench.entriesTo('b'))
+    t.match(bench.task('w'), { state: 'completed' })
+  }
 })
 
 t.test('what stood behind a write goes on when that is cancelled or expires', async (t) => {
