@@ -34,7 +34,9 @@ async function compiled(path) {
   const source = await readFile(path)
   const key = createHash('sha256').update(JSON.stringify([COMPILER.version, OPTIONS, path]))
   const mark = `\n//# ${key.update(source).digest('hex')}\n`
-  const file = join(FOLDER, `${relative(ROOT, path)}.js`)
+  // A file from elsewhere is kept by its whole path.
+  const place = path.startsWith(ROOT) ? relative(ROOT, path) : join('elsewhere', path)
+  const file = join(FOLDER, `${place}.js`)
   const kept = await readFile(file, 'utf8').catch(() => '')
   if (kept.endsWith(mark)) return kept
   // Only here: most processes have nothing to compile.
