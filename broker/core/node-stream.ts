@@ -32,8 +32,11 @@ export class NodeStream {
   #acked: { position: number; chain: Uint8Array; seq: number }
   #sent: number
   #headChain: Uint8Array
-  /** It got on with nothing for longer than the lag allows and has not reached the head since. */
-  #isLagging = false
+  /**
+   * Set while it lags: it got on with nothing for longer than the lag allows. A head that it had to reach,
+   * and when that was the head: the head itself moves on for ever where something is always written.
+   */
+  #lagging: { head: number; notedMs: number } | undefined
   /** When it last acknowledged something, monotonic ms. */
   #progressMs = Number.NEGATIVE_INFINITY
 
@@ -66,7 +69,7 @@ export class NodeStream {
   }
 
   get isLagging(): boolean {
-    return this.#isLagging
+    return this.#lagging !== undefined
   }
 
   get record(): StreamRecord {
@@ -117,8 +120,11 @@ export class NodeStream {
     return this.#entries[position - this.#acked.position - 1]
   }
 
-  /** The node has everything up to `position` on disk; returns the entries that this frees. */
-  acknowledge(position: number, nowMs: number): LogEntry[] {
+  /**
+   * The node has everything up to `position` on disk; returns the entries that this frees. One that lagged
+   * has caught up when it has all that there was less than `lagMs` ago.
+   */
+  acknowledge(position: number, nowMs: number, lagMs: number): LogEntry[] {
     assert(position >= this.acked && position <= this.head, 'acknowledged position is in the log')
     const freed = this.#entries.splice(0, position - this.acked)
     const last = freed.at(-1)
@@ -127,8 +133,15 @@ export class NodeStream {
       this.#sent = Math.max(this.#sent, position)
       this.#progressMs = nowMs
     }
-    if (this.isAtHead) this.#isLagging = false
+    this.#endLag(nowMs, lagMs)
     return freed
+  }
+
+  #endLag(nowMs: number, lagMs: number): void {
+    if (this.#lagging === undefined) return
+    const isRecent = nowMs - this.#lagging.notedMs < lagMs
+    if (this.isAtHead || (isRecent && this.acked >= this.#lagging.head)) this.#lagging = undefined
+    else if (!isRecent) this.#lagging = { head: this.head, notedMs: nowMs }
   }
 
   /** Forgets what was sent: a new connection, a gap, or nothing heard of it for too long. */
@@ -160,8 +173,8 @@ export class NodeStream {
    */
   checkLag(nowMs: number, lagMs: number): boolean {
     const { idleSinceMs } = this
-    if (this.#isLagging || idleSinceMs === undefined || nowMs - idleSinceMs < lagMs) return false
-    this.#isLagging = true
+    if (this.isLagging || idleSinceMs === undefined || nowMs - idleSinceMs < lagMs) return false
+    this.#lagging = { head: this.head, notedMs: nowMs }
     return true
   }
 

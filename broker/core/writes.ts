@@ -172,7 +172,8 @@ export class Writes {
   acknowledge(member: Member, position: number, results: Applied['results'] = []): void {
     const wasLagging = member.stream.isLagging
     this.#checkResults(member, results)
-    const freed = member.stream.acknowledge(position, this.#context.nowMs)
+    const { nowMs, options } = this.#context
+    const freed = member.stream.acknowledge(position, nowMs, options.lagMs)
     if (freed.length > 0) this.#context.streamChanged(member)
     const finished = new Set<OpenWrite>()
     for (const entry of freed) {

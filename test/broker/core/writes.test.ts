@@ -172,10 +172,46 @@ t.test('a replica that lags leaves in-sync, and returns at the head', async (t) 
   const nextToB = bench.entriesTo('b')
   bench.apply('a', bench.entriesTo('a'))
   t.equal(bench.task('x')?.state, 'completed', 'it holds up nobody')
+  bench.live(bench.options.lagMs, ['a', 'b'])
   bench.apply('b', toB)
   t.same(bench.notices('replica-in-sync'), [])
   bench.apply('b', nextToB)
   t.match(bench.notices('replica-in-sync'), [{ node: 'b' }])
+})
+
+t.test('a replica that lagged is in sync again although something is always written', async (t) => {
+  const bench = settledPair()
+  const { lagMs } = bench.options
+  const toB: ReturnType<typeof bench.entriesTo> = []
+  const write = (id: string): void => {
+    bench.submit({ id, ...ADD, region: TILE_0 })
+    toB.push(...bench.entriesTo('b'))
+    bench.apply('a', bench.entriesTo('a'))
+  }
+  const applyNext = (): void => {
+    bench.apply('b', toB.splice(0, 1))
+  }
+  write('w0')
+  bench.wait(lagMs)
+  t.match(bench.notices('replica-lagging'), [{ node: 'b' }])
+  // From now on it is as fast as the other, but a write is always under way.
+  bench.live(lagMs, ['a', 'b'])
+  write('w1')
+  write('w2')
+  applyNext()
+  t.same(bench.notices('replica-in-sync'), [], 'what it has is all that there was, but long ago')
+  write('w3')
+  applyNext()
+  t.same(bench.notices('replica-in-sync'), [], 'it has not reached the head of just now')
+  write('w4')
+  applyNext()
+  t.match(bench.notices('replica-in-sync'), [{ node: 'b' }])
+  bench.submit({ id: 'last', ...ADD, region: TILE_0 })
+  toB.push(...bench.entriesTo('b'))
+  bench.apply('a', bench.entriesTo('a'))
+  t.equal(bench.task('last')?.state, 'running', 'it counts again')
+  bench.apply('b', toB)
+  t.equal(bench.task('last')?.state, 'completed')
 })
 
 t.test('what is not acknowledged is sent again, also after a gap', async (t) => {
