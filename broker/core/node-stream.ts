@@ -3,7 +3,8 @@
  * The log of recovery.md, seen from one replica: entries stay until the node acknowledged them, with
  * the chain that the node must show at each position (log matching).
  *
- * Invariants: acked ≤ sent ≤ head; `entries` holds exactly the positions acked+1 … head.
+ * Invariants: acked ≤ sent ≤ head; `entries` holds exactly the positions acked+1 … head; `inFlight` is the bytes
+ * of the positions acked+1 … sent.
  */
 import { assert } from '../../shared/core/assert.ts'
 import { equalBytes } from '../../shared/core/hash.ts'
@@ -31,6 +32,8 @@ export class NodeStream {
   #entries: LogEntry[] = []
   #acked: { position: number; chain: Uint8Array; seq: number }
   #sent: number
+  /** Bytes of what is sent and not acknowledged. */
+  #inFlight = 0
   #headChain: Uint8Array
   /**
    * Set while it lags: it got on with nothing for longer than the lag allows. A head that it had to reach,
@@ -102,6 +105,7 @@ export class NodeStream {
   replace(position: number, part: Omit<LogEntry, 'position' | 'chain'>): void {
     const later = this.#entries.splice(position - this.acked - 1)
     this.#headChain = this.#entries.at(-1)?.chain ?? this.#acked.chain
+    for (const { position: at, bytes } of later) if (at <= this.#sent) this.#inFlight -= bytes
     this.#sent = Math.min(this.#sent, position - 1)
     this.append(part)
     for (const { position: _position, chain: _chain, ...rest } of later.slice(1)) this.append(rest)
@@ -127,6 +131,7 @@ export class NodeStream {
   acknowledge(position: number, nowMs: number, lagMs: number): LogEntry[] {
     assert(position >= this.acked && position <= this.head, 'acknowledged position is in the log')
     const freed = this.#entries.splice(0, position - this.acked)
+    for (const { position: at, bytes } of freed) if (at <= this.#sent) this.#inFlight -= bytes
     const last = freed.at(-1)
     if (last !== undefined) {
       this.#acked = { position, chain: last.chain, seq: last.seq }
@@ -147,20 +152,17 @@ export class NodeStream {
   /** Forgets what was sent: a new connection, a gap, or nothing heard of it for too long. */
   rewind(): void {
     this.#sent = this.acked
+    this.#inFlight = 0
   }
 
   /** The next entries to send within a window of bytes in flight; marks them as sent. */
   takeSendable(windowBytes: number): LogEntry[] {
-    let inFlight = 0
-    for (let position = this.acked + 1; position <= this.#sent; position++) {
-      inFlight += this.entryAt(position)!.bytes
-    }
     const taken: LogEntry[] = []
     for (;;) {
       const entry = this.entryAt(this.#sent + 1)
       if (entry === undefined) break
-      if (inFlight > 0 && inFlight + entry.bytes > windowBytes) break
-      inFlight += entry.bytes
+      if (this.#inFlight > 0 && this.#inFlight + entry.bytes > windowBytes) break
+      this.#inFlight += entry.bytes
       this.#sent += 1
       taken.push(entry)
     }
