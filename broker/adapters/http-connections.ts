@@ -1,10 +1,12 @@
 /**
  * The connections of the HTTP port. Each has one request worked on at a time, whatever it sends ahead
  * (RFC 9112 §9.3.2), and each request has a turn of the event loop to itself. A full house makes room
- * for the next one by closing whoever has been silent for longest: nothing asked, or not yet all of it.
+ * for the next one by closing whoever has been silent for longest: nothing asked, or not yet all of it;
+ * then whoever has taken nothing of his answer for longest.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { AnswersHeld } from './http-answers.ts'
 import type { Turns } from './turns.ts'
 
 export interface HttpConnectionBounds {
@@ -13,6 +15,10 @@ export interface HttpConnectionBounds {
   readonly aheadMax: number
   /** The same, over all connections. */
   readonly aheadTotalMax: number
+  /** How long a reader may take nothing of his answer. */
+  readonly answerStallMs: number
+  /** Of large answers that wait for their readers, over all connections; one alone may be larger. */
+  readonly answersBytesMax: number
 }
 
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void
@@ -26,7 +32,15 @@ interface Exchange {
 interface Connection {
   current: Exchange | undefined
   readonly ahead: Exchange[]
+  /** A large one that is on its way. */
+  answer: Buffer | undefined
+  /** Bytes of answers that were given to the socket, and since when it is no more. */
+  given: number
+  givenMs: number
 }
+
+/** How often it is looked whether answers are taken. */
+const LOOK_MS = 1000
 
 export class HttpConnections {
   readonly #bounds: HttpConnectionBounds
@@ -35,12 +49,20 @@ export class HttpConnections {
   readonly #open = new Map<Socket, Connection>()
   /** The longest silent first. */
   readonly #silent = new Set<Socket>()
+  readonly #answers = new AnswersHeld()
+  readonly #looking: NodeJS.Timeout
   #aheadTotal = 0
 
   constructor(bounds: HttpConnectionBounds, turns: Turns, onRefused: (reason: string) => void) {
     this.#bounds = bounds
     this.#turns = turns
     this.#onRefused = onRefused
+    const lookMs = Math.min(LOOK_MS, bounds.answerStallMs)
+    this.#looking = setInterval(() => this.#endStalled(), lookMs).unref()
+  }
+
+  close(): void {
+    clearInterval(this.#looking)
   }
 
   accept(socket: Socket): void {
@@ -48,7 +70,13 @@ export class HttpConnections {
       this.#refuse(socket, 'connections-full')
       return
     }
-    this.#open.set(socket, { current: undefined, ahead: [] })
+    this.#open.set(socket, {
+      current: undefined,
+      ahead: [],
+      answer: undefined,
+      given: 0,
+      givenMs: performance.now(),
+    })
     this.#silent.add(socket)
     socket.once('close', () => this.#forget(socket))
   }
@@ -77,6 +105,21 @@ export class HttpConnections {
     this.#aheadTotal += 1
   }
 
+  /** Counts a large answer until its reader has it; false if the reader has gone. */
+  holdAnswer(socket: Socket, answer: Buffer): boolean {
+    const connection = this.#open.get(socket)
+    if (connection === undefined) return false
+    this.#releaseAnswer(connection)
+    connection.answer = answer
+    this.#answers.add(answer)
+    while (this.#answers.bytes > this.#bounds.answersBytesMax) {
+      const [longest] = this.#answering().filter(([other]) => other !== socket)
+      if (longest === undefined) break
+      this.#refuse(longest[0], 'answers-full')
+    }
+    return true
+  }
+
   #begin(socket: Socket, connection: Connection, exchange: Exchange): void {
     const { request, response, handler } = exchange
     connection.current = exchange
@@ -94,6 +137,7 @@ export class HttpConnections {
 
   #next(socket: Socket, connection: Connection): void {
     connection.current = undefined
+    this.#releaseAnswer(connection)
     if (!this.#open.has(socket)) return
     const exchange = connection.ahead.shift()
     if (exchange === undefined) {
@@ -106,10 +150,32 @@ export class HttpConnections {
   }
 
   #makeRoom(): boolean {
-    const [longest] = this.#silent
+    const [silent] = this.#silent
+    const longest = silent ?? this.#answering()[0]?.[0]
     if (longest === undefined) return false
     this.#refuse(longest, 'silent')
     return true
+  }
+
+  /** Those with an answer on its way, the one that has taken nothing for longest first. */
+  #answering(): [Socket, Connection][] {
+    const nowMs = performance.now()
+    const answering = [...this.#open].filter(([, connection]) => isAnswering(connection))
+    for (const [socket, connection] of answering) {
+      const given = socket.bytesWritten
+      if (given === connection.given) continue
+      connection.given = given
+      connection.givenMs = nowMs
+    }
+    return answering.sort(([, a], [, b]) => a.givenMs - b.givenMs)
+  }
+
+  #endStalled(): void {
+    const sinceMs = performance.now() - this.#bounds.answerStallMs
+    for (const [socket, { givenMs }] of this.#answering()) {
+      if (givenMs > sinceMs) return
+      this.#refuse(socket, 'unread')
+    }
   }
 
   #refuse(socket: Socket, reason: string): void {
@@ -119,10 +185,22 @@ export class HttpConnections {
   }
 
   #forget(socket: Socket): void {
-    this.#aheadTotal -= this.#open.get(socket)?.ahead.length ?? 0
+    const connection = this.#open.get(socket)
+    if (connection === undefined) return
+    this.#aheadTotal -= connection.ahead.length
+    this.#releaseAnswer(connection)
     this.#open.delete(socket)
     this.#silent.delete(socket)
   }
+
+  #releaseAnswer(connection: Connection): void {
+    if (connection.answer !== undefined) this.#answers.remove(connection.answer)
+    connection.answer = undefined
+  }
+}
+
+function isAnswering({ current, answer }: Connection): boolean {
+  return answer !== undefined || current?.response.writableEnded === true
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

@@ -5,6 +5,7 @@ import { SUBMISSION_BYTES_MAX, SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared
 import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
+import { sendInPieces } from './http-answers.ts'
 import { HttpConnections } from './http-connections.ts'
 import { EventStreams } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
@@ -27,11 +28,19 @@ export interface HttpServerOptions {
   readonly connectionsMax?: number
   /** For the header of a request, and from the start of a connection. */
   readonly headersTimeoutMs?: number
+  readonly answerStallMs?: number
+  readonly answersBytesMax?: number
 }
 
 const KIB = 1024
 
-const CONNECTION_BOUNDS = { connectionsMax: 1024, aheadMax: 100, aheadTotalMax: 1000 }
+const CONNECTION_BOUNDS = {
+  connectionsMax: 1024,
+  aheadMax: 100,
+  aheadTotalMax: 1000,
+  answerStallMs: 10_000,
+  answersBytesMax: 64 * KIB * KIB,
+}
 /** Long enough for a slow client, and looked at that often. */
 const EVENT_STREAMS_MAX = 64
 const SERVER_OPTIONS = {
@@ -49,17 +58,18 @@ export class HttpServer {
   readonly #app: FastifyInstance
   readonly #events: EventStreams
   readonly #log: Logger
+  readonly #connections: HttpConnections
   readonly #refused = new Tally()
 
   constructor(options: HttpServerOptions, port: HttpPort, log: Logger) {
     this.#options = options
     this.#log = log
-    const { connectionsMax = CONNECTION_BOUNDS.connectionsMax } = options
     const { headersTimeoutMs: headersTimeout = SERVER_OPTIONS.headersTimeout } = options
     const serverOptions = { ...SERVER_OPTIONS, headersTimeout }
     const turns = new Turns()
-    const bounds = { ...CONNECTION_BOUNDS, connectionsMax }
+    const bounds = { ...CONNECTION_BOUNDS, ...options }
     const connections = new HttpConnections(bounds, turns, (reason) => this.#refused.add(reason))
+    this.#connections = connections
     this.#app = fastify({
       logger: false,
       bodyLimit: SUBMISSION_BYTES_MAX,
@@ -81,6 +91,7 @@ export class HttpServer {
       port,
     )
     this.#prepare()
+    sendInPieces(this.#app, connections)
     const paths = collectPaths(this.#app)
     registerTaskRoutes(this.#app, port, turns, new Paced(PACE))
     registerFleetRoutes(this.#app, port, () => new Paced(PACE))
@@ -113,6 +124,7 @@ export class HttpServer {
   async close(): Promise<void> {
     this.#events.close()
     await this.#app.close()
+    this.#connections.close()
   }
 
   #prepare(): void {
@@ -184,7 +196,7 @@ function registerHealthRoutes(app: FastifyInstance, port: HttpPort, paced: Paced
   app.get('/healthz', async (_request, reply) => sendHealth(reply, port.health()))
   app.get('/readyz', async (_request, reply) => sendHealth(reply, port.ready()))
   app.get('/metrics', async (_request, reply) => {
-    const text = await paced.get('metrics', () => port.metrics())
+    const text = await paced.get('metrics', async () => Buffer.from(await port.metrics()))
     return text === undefined
       ? sendProblem(reply, ASKED_TOO_OFTEN)
       : reply.type('text/plain; version=0.0.4; charset=utf-8').send(text)

@@ -179,16 +179,16 @@ export function sendJson(reply: FastifyReply, value: unknown): FastifyReply {
   return reply.type(JSON_TYPE).send(toJsonText(value))
 }
 
-/** For what is dear to make: its text is shared by all who ask for the same at that time. */
+/** For what is dear to make: its bytes are shared by all who ask for the same at that time. */
 export async function sendPaced(
   reply: FastifyReply,
   paced: Paced,
   key: string,
   make: () => unknown,
 ): Promise<FastifyReply> {
-  const text = await paced.get(key, () => toJsonText(make()))
-  if (text === undefined) return sendProblem(reply, ASKED_TOO_OFTEN)
-  return reply.type(JSON_TYPE).send(text)
+  const bytes = await paced.get(key, () => Buffer.from(toJsonText(make())))
+  if (bytes === undefined) return sendProblem(reply, ASKED_TOO_OFTEN)
+  return reply.type(JSON_TYPE).send(bytes)
 }
 
 const TOO_MANY: ProblemAnswer = {

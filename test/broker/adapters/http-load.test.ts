@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { serve } from '../../support/recorded-http-port.ts'
+import { AnswersHeld } from '../../../broker/adapters/http-answers.ts'
+import type { HttpPort } from '../../../broker/adapters/http-server.ts'
+import { NODE, type Recorded, serve } from '../../support/recorded-http-port.ts'
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`
 
@@ -51,4 +53,105 @@ t.test('of an unknown query, as much is told as of an unknown body', async (t) =
     t.match(message, `there is no parameter "${path}"`)
     t.notMatch(message, names[number])
   }
+})
+
+/** Far more than the buffers of both sockets hold. */
+const LARGE_BYTES = 16 * 1024 * 1024
+
+function answerAtLength(recorded: Recorded): void {
+  const text = 'x'.repeat(LARGE_BYTES)
+  ;(recorded.port as { nodes: HttpPort['nodes'] }).nodes = () => [{ ...NODE, text } as typeof NODE]
+}
+
+/** Asks for a large answer and takes only its beginning; `rest` takes what else comes, and counts it all. */
+async function leaveUnread(t: Test, port: number) {
+  const socket = await open(t, port)
+  let bytes = 0
+  socket.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > LARGE_BYTES) socket.end()
+  })
+  await ask(socket, get('/api/nodes'))
+  socket.pause()
+  const rest = async (): Promise<number> => {
+    const closed = once(socket, 'close')
+    socket.resume()
+    await closed
+    return bytes
+  }
+  return { rest }
+}
+
+t.test('a full house makes room by closing who does not take his answer', async (t) => {
+  const { recorded, server, port } = await serve(t, { connectionsMax: 2 })
+  answerAtLength(recorded)
+  const readers = [await leaveUnread(t, port), await leaveUnread(t, port)]
+  t.match(await ask(await open(t, port), get('/healthz')), /^HTTP\/1.1 200 /)
+  t.same(server.refused, { silent: 1 })
+  const taken = await Promise.all(readers.map((reader) => reader.rest()))
+  t.equal(taken.filter((bytes) => bytes > LARGE_BYTES).length, 1, 'the other one has it all')
+})
+
+t.test('who takes nothing of his answer is let go, and who only asked is not', async (t) => {
+  const { recorded, server, base, port } = await serve(t, { answerStallMs: 1 })
+  answerAtLength(recorded)
+  const events = await open(t, port)
+  await ask(events, get('/api/events'))
+  const reader = await leaveUnread(t, port)
+  while (server.refused.unread === undefined) await fetch(`${base}/healthz`)
+  t.ok((await reader.rest()) < LARGE_BYTES)
+  t.same(server.refused, { unread: 1 })
+  t.equal(recorded.listeners.size, 1)
+})
+
+t.test('answers that wait are bounded together, and one alone is not', async (t) => {
+  const answersBytesMax = 1.5 * LARGE_BYTES
+  const { recorded, server, port } = await serve(t, { answersBytesMax })
+  answerAtLength(recorded)
+  const readers = [await leaveUnread(t, port)]
+  t.same(server.refused, {})
+  readers.push(await leaveUnread(t, port))
+  t.same(server.refused, { 'answers-full': 1 })
+  const [first, second] = await Promise.all(readers.map((reader) => reader.rest()))
+  t.ok(first! < LARGE_BYTES, 'who has taken nothing for longest is let go')
+  t.ok(second! > LARGE_BYTES)
+  t.ok((await (await leaveUnread(t, port)).rest()) > LARGE_BYTES)
+  t.same(server.refused, { 'answers-full': 1 }, 'what was taken, or will not be, counts no more')
+})
+
+t.test('who leaves while his large answer is made costs nothing', async (t) => {
+  const { recorded, server, base, port } = await serve(t, { answersBytesMax: 1 })
+  const text = 'x'.repeat(LARGE_BYTES)
+  let answer: (text: string) => void = () => {}
+  const asked = new Promise<void>((resolve) => {
+    ;(recorded.port as { metrics: HttpPort['metrics'] }).metrics = () => {
+      resolve()
+      return new Promise((made) => {
+        answer = made
+      })
+    }
+  })
+  const socket = await open(t, port)
+  socket.write(get('/metrics'))
+  await asked
+  socket.destroy()
+  await ask(await open(t, port), get('/healthz'))
+  answer(text)
+  t.equal((await fetch(`${base}/healthz`)).status, 200)
+  t.same(server.refused, {})
+  t.same(recorded.logged, [])
+})
+
+t.test('an answer that many wait for is there once', (t) => {
+  const held = new AnswersHeld()
+  const answer = Buffer.alloc(9)
+  held.add(answer)
+  held.add(answer)
+  held.add(Buffer.alloc(9))
+  t.equal(held.bytes, 18)
+  held.remove(answer)
+  t.equal(held.bytes, 18)
+  held.remove(answer)
+  t.equal(held.bytes, 9)
+  t.end()
 })
