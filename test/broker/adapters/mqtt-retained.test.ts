@@ -224,7 +224,8 @@ t.test('what changes while retained messages are sent comes once, and they end',
   const heard = listen(reader)
   const changes: Promise<unknown>[] = []
   reader.on('message', (topic, _payload, { retain }) => {
-    if (retain && changes.length < 2000) changes.push(publish(topic, `${changes.length}`))
+    if (retain && topic !== 'b' && changes.length < 2000)
+      changes.push(publish(topic, `${changes.length}`))
   })
   await reader.subscribeAsync('#', { qos: 1 })
   await until(() => changes.length >= topics.length)
