@@ -16,6 +16,8 @@ type PublishDone = (error?: Error | null) => void
 
 export class Publishes {
   readonly #parts: BrokerParts
+  /** Retained messages at QoS 2 that wait for their flush, by client and packet id. */
+  readonly #waiting = new Set<string>()
   #isClosing = false
 
   constructor(parts: BrokerParts) {
@@ -101,10 +103,12 @@ export class Publishes {
     done: PublishDone,
   ): void {
     const { dropped, journal, retained } = this.#parts
-    const { topic, qos } = packet
+    const { topic, qos, messageId } = packet
+    const key = `${messageId} ${client.id}`
+    const isRepeated = qos === 2 && packet.dup && this.#waiting.has(key)
     const hasRoom = payload.length === 0 || (journal?.hasRoom ?? true)
     const kept = { topic, payload: hasRoom ? payload : EMPTY, qos, isForeign: true }
-    if (!retained.store(kept) || !hasRoom) {
+    if (!isRepeated && !(retained.store(kept) && hasRoom)) {
       packet.retain = false
       dropped.add('retained-full')
       journal?.refuse()
@@ -113,7 +117,11 @@ export class Publishes {
       done()
       return
     }
-    const answered = connection.hold('forward', payload.length, done)
+    if (qos === 2) this.#waiting.add(key)
+    const answered = connection.hold('forward', payload.length, () => {
+      this.#waiting.delete(key)
+      done()
+    })
     // What cannot be written ends the process: it is not to be acknowledged.
     if (qos > 0 && journal !== undefined) journal.flushed().then(answered, () => {})
     else answered()

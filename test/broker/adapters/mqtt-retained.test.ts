@@ -142,6 +142,34 @@ t.test('a repetition at QoS 2 changes nothing that is retained', async (t) => {
   t.same(ledger.kept(), ['a newest 2'], 'after its PUBREL the id is free for another')
 })
 
+t.test('nor does a repetition of what still waits for its flush', async (t) => {
+  const ledger = await ledgerOf(t, t.testdir())
+  const { raw, mqtt } = await brokerBench(t, { retainedLedger: ledger })
+  const reader = await mqtt()
+  const heard = listen(reader)
+  await reader.subscribeAsync('a')
+  const persistent = { clientId: 'sender', flags: 0 }
+  const letGo = ledger.holdBack()
+  const client = await raw(persistent)
+  client.send(publishPacket('a', 'old', { qos: 2, id: 7, flags: 1 }))
+  await client.ping()
+  client.end()
+  await client.closed
+  const other = await raw({ clientId: 'other' })
+  other.send(publishPacket('a', 'new', { flags: 1 }))
+  await other.ping()
+  const again = await raw(persistent)
+  again.send(publishPacket('a', 'old', { qos: 2, id: 7, flags: 9 }))
+  await again.ping()
+  letGo()
+  t.same((await again.next(5)).body, Buffer.from([0, 7]))
+  other.send(publishPacket('a', 'last', {}))
+  await until(() => heard.includes('a last'))
+  t.same(heard.toSorted(), ['a last', 'a new', 'a old'])
+  await until(() => ledger.kept().length > 0)
+  t.same(ledger.kept(), ['a new 0'])
+})
+
 t.test(
   'what is retained is there again, with what it was sent at, and no more than fits',
   async (t) => {
