@@ -89,7 +89,10 @@ export class WaitingWrites {
     const woken: Waiting[] = []
     const isSettled = this.#context.isSettled()
     for (const [tile, waiting] of this.#byTile) {
-      if (!this.#isReady(tile, isSettled)) continue
+      if (!this.#isReady(tile, isSettled)) {
+        this.#retell(tile, waiting)
+        continue
+      }
       for (const one of waiting) {
         one.tile = undefined
         woken.push(one)
@@ -98,6 +101,15 @@ export class WaitingWrites {
     }
     woken.sort((a, b) => a.task.order - b.task.order)
     for (const one of woken) this.#due.push(one)
+  }
+
+  /** What waits for a tile does so for one reason, which may be another one now. */
+  #retell(tile: number, waiting: ReadonlySet<Waiting>): void {
+    for (const { task } of waiting) {
+      const reason = this.#reasonAt(tile, task.op)
+      if (reason === task.waitingFor) return
+      this.#context.taskWaits(task, reason)
+    }
   }
 
   /** The next write that can get its place now; it waits no more. */

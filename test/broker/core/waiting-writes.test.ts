@@ -130,6 +130,23 @@ t.test('a write that has its place says what it waits for, and only while it doe
   }
 })
 
+t.test('a write without a place says what it waits for now', async (t) => {
+  const bench = settledPair({ minInSync: 2 })
+  const args = { fields: { value: 1 } }
+  const ids = ['w', 'x'] as TaskId[]
+  const waits = () => ids.map((id) => bench.view.task(id)?.waiting_for)
+  bench.close('b')
+  for (const id of ids) bench.submit({ id, op: 'set', args, region: tileAt(0) }, { client: id })
+  t.same(waits(), ['holders-away', 'holders-away'])
+  const { position, chain } = bench.node('a')
+  bench.say('a', { t: 'stopped', position, code: 'store-full', message: 'full' })
+  t.same(waits(), ['store-full', 'store-full'])
+  bench.say('a', { t: 'gap', position, chain })
+  t.same(waits(), ['holders-away', 'holders-away'])
+  bench.hello('b')
+  t.same(waits(), [undefined, undefined])
+})
+
 t.test('what stood behind a write goes on when that is cancelled or expires', async (t) => {
   for (const how of ['cancel', 'expire']) {
     const { bench, away, here, held } = fleet()
