@@ -98,8 +98,13 @@ class TaskRoutes {
     const { values, faults } = parseQuery(request.query, LIST_RULES)
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
     const { limit = TASKS_LISTED_DEFAULT, state } = values
-    const query = state === undefined ? { limit } : { limit, state }
-    return sendPaced(reply, this.#lists, `${limit} ${state}`, () => this.#port.tasks(query))
+    const query = { limit: TASKS_LISTED_MAX, ...(state === undefined ? {} : { state }) }
+    // One for all limits: or a few clients, each with another limit, had all the turns.
+    const texts = await this.#lists.get(`${state}`, () =>
+      this.#port.tasks(query).map((task) => toJsonText(task)),
+    )
+    if (texts === undefined) return sendProblem(reply, ASKED_TOO_OFTEN)
+    return reply.type(JSON_TYPE).send(`[${texts.slice(0, limit).join(',')}]`)
   }
 
   async show(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -155,3 +155,21 @@ t.test('an answer that many wait for is there once', (t) => {
   t.equal(held.bytes, 9)
   t.end()
 })
+
+t.test('clients that each ask for another number of tasks leave room for others', async (t) => {
+  const { recorded, base } = await serve(t)
+  const [task] = recorded.port.tasks({ limit: 1 })
+  const tasks = ({ limit }: { limit: number }) => Array.from({ length: limit }, () => task!)
+  Object.assign(recorded.port, { tasks })
+  const limits = Array.from({ length: 150 }, (_, number) => number + 1)
+  const responses = await Promise.all(
+    limits.map((limit) => fetch(`${base}/api/tasks?limit=${limit}`)),
+  )
+  const lists = await Promise.all(responses.map((response) => response.json()))
+  t.same(
+    lists.map((list) => (list as unknown[]).length),
+    limits,
+  )
+  const unasked = (await (await fetch(`${base}/api/tasks`)).json()) as unknown[]
+  t.equal(unasked.length, 100)
+})
