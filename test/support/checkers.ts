@@ -59,9 +59,10 @@ export class Checkers {
     return [...this.#lastDone]
   }
 
-  /** A ledger is rebuilt: what nobody brought is not to be seen any more. */
+  /** A ledger is rebuilt, or a tile made anew: what nobody brought is not to be seen any more. */
   forget(tile: number, seq: number): void {
     this.#lastDone[tile] = Math.min(this.#lastDone[tile]!, seq)
+    this.#stories.forgetWrites(tile, seq)
   }
 
   /** The ledger is about to take these. */

@@ -12,8 +12,8 @@ export interface TaskStory {
   readonly isWrite: boolean
   /** Once the ledger has it. */
   id: string | undefined
-  /** By tile: the last write that was seen as done when this was first submitted. */
-  readonly mustSee: readonly number[]
+  /** By tile: the last write that was seen as done when this was first submitted, as far as it was not lost since. */
+  readonly mustSee: number[]
   state: string | undefined
   effect: string | undefined
   /** When the gateway said so first. */
@@ -57,7 +57,7 @@ export class TaskStories {
       hash: hashBody(encodeBody(parsed.submission.body)),
       isWrite: findOperation(plain.op)!.kind === 'write',
       id: undefined,
-      mustSee,
+      mustSee: [...mustSee],
       state: undefined,
       effect: undefined,
       endedMs: undefined,
@@ -71,6 +71,11 @@ export class TaskStories {
     if (this.#byHash.has(story.hash)) throw new Error('every task of the test has its own body')
     this.#byHash.set(story.hash, story)
     return story
+  }
+
+  /** What came after `seq` on this tile is gone: whoever asked before that will not see it either. */
+  forgetWrites(tile: number, seq: number): void {
+    for (const { mustSee } of this.#byHash.values()) mustSee[tile] = Math.min(mustSee[tile]!, seq)
   }
 
   /** The ledger is lost: what had not ended is no task any more. */
