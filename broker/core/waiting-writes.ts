@@ -6,15 +6,34 @@
  * own submitter sends there afterwards, never others.
  *
  * Work: a write is looked at when it comes, and when what it waits for has changed; nothing else that
- * waits is. Invariant: one that is not in `#due` waits for `behind` or for `tile`, and is listed there.
+ * waits is. What stands before a small write is found by its tiles, not among all that its submitter has
+ * waiting. Invariant: one that is not in `#due` waits for `behind` or for `tile`, and is listed there.
  */
 import type { Region } from '../../shared/grid/geometry.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { NO_HOLDER } from './placement.ts'
 import type { Task, WaitReason } from './task-ledger.ts'
 
+/** As many as a small region at a corner touches; a write of more is not listed by each of its tiles. */
+const SMALL_TILES_MAX = 4
+
+/** A small write in the line of its lane at one of its tiles. */
+interface Place {
+  readonly waiting: Waiting
+  readonly tile: number
+  earlier: Place | undefined
+  later: Place | undefined
+}
+
+/** How much may be looked at before others get their turn. */
+export interface Looks {
+  left: number
+}
+
 interface Waiting {
   readonly task: Task
+  /** Of a small one, for each of its tiles; no others have any. */
+  readonly places: Place[]
   /** Of one submitter, in the order in which they came; those that are gone are swept now and then. */
   readonly lane: Lane
   readonly followers: Waiting[]
@@ -26,6 +45,9 @@ interface Waiting {
 interface Lane {
   readonly submitter: string
   entries: Waiting[]
+  /** Those of the entries that are not small. */
+  large: Waiting[]
+  readonly lastAt: Map<number, Place>
   gone: number
 }
 
@@ -56,12 +78,14 @@ export class WaitingWrites {
     const waiting: Waiting = {
       task,
       lane,
+      places: [],
       followers: [],
       behind: undefined,
       tile: undefined,
       isGone: false,
     }
     lane.entries.push(waiting)
+    this.#queue(waiting)
     this.#byTask.set(task, waiting)
     this.#due.push(waiting)
   }
@@ -74,6 +98,7 @@ export class WaitingWrites {
     waiting.isGone = true
     task.waitingFor = undefined
     this.#unlist(waiting)
+    for (const place of waiting.places) leave(waiting.lane, place)
     this.#leaveLane(waiting.lane)
     for (const follower of waiting.followers) {
       if (follower.behind !== waiting) continue
@@ -112,16 +137,24 @@ export class WaitingWrites {
     }
   }
 
-  /** The next write that can get its place now; it waits no more. */
-  take(): Task | undefined {
-    for (let at = 0; at < this.#due.length; at++) {
+  /** Some are to be looked at. */
+  get hasDue(): boolean {
+    return this.#due.length > 0
+  }
+
+  /** The next write that can get its place now; it waits no more. None also when the looks are used up. */
+  take(looks: Looks): Task | undefined {
+    let at = 0
+    while (at < this.#due.length && looks.left > 0) {
       const waiting = this.#due[at]!
-      if (waiting.isGone || this.#isHeldUp(waiting)) continue
-      this.#due.splice(0, at + 1)
+      at += 1
+      looks.left -= 1
+      if (waiting.isGone || this.#isHeldUp(waiting, looks)) continue
+      this.#due.splice(0, at)
       this.remove(waiting.task)
       return waiting.task
     }
-    this.#due = []
+    this.#due.splice(0, at)
     return undefined
   }
 
@@ -132,8 +165,8 @@ export class WaitingWrites {
     return waiting?.tile === undefined ? undefined : { tile: waiting.tile }
   }
 
-  #isHeldUp(waiting: Waiting): boolean {
-    const earlier = this.#predecessorOf(waiting)
+  #isHeldUp(waiting: Waiting, looks: Looks): boolean {
+    const earlier = this.#predecessorOf(waiting, looks)
     if (earlier !== undefined) {
       this.#context.taskWaits(waiting.task, 'earlier-write')
       waiting.behind = earlier
@@ -150,15 +183,40 @@ export class WaitingWrites {
     return true
   }
 
-  /** The last one before it: whatever stands before that one holds that one up. */
-  #predecessorOf({ task, lane }: Waiting): Waiting | undefined {
+  #queue(waiting: Waiting): void {
     const { geometry } = this.#context.options.grid
-    for (let at = lane.entries.length - 1; at >= 0; at--) {
-      const earlier = lane.entries[at]!
-      if (earlier.isGone || earlier.task.order >= task.order) continue
+    const { lane, places, task } = waiting
+    const region = regionOf(task)
+    if (geometry.countTilesOf(region) > SMALL_TILES_MAX) {
+      lane.large.push(waiting)
+      return
+    }
+    for (const tile of geometry.tilesOf(region)) {
+      const earlier = lane.lastAt.get(tile)
+      const place: Place = { waiting, tile, earlier, later: undefined }
+      if (earlier !== undefined) earlier.later = place
+      lane.lastAt.set(tile, place)
+      places.push(place)
+    }
+  }
+
+  /** The last one before it: whatever stands before that one holds that one up. */
+  #predecessorOf({ task, lane, places }: Waiting, looks: Looks): Waiting | undefined {
+    const { geometry } = this.#context.options.grid
+    let last: Waiting | undefined
+    for (const { earlier } of places) {
+      if (earlier === undefined) continue
+      if (last === undefined || earlier.waiting.task.order > last.task.order) last = earlier.waiting
+    }
+    const others = places.length > 0 ? lane.large : lane.entries
+    for (let at = countBefore(others, task) - 1; at >= 0; at--) {
+      const earlier = others[at]!
+      if (last !== undefined && earlier.task.order < last.task.order) break
+      looks.left -= 1
+      if (earlier.isGone) continue
       if (geometry.shareTile(regionOf(earlier.task), regionOf(task))) return earlier
     }
-    return undefined
+    return last
   }
 
   #blockedTileOf(task: Task): number | undefined {
@@ -218,7 +276,7 @@ export class WaitingWrites {
     const name = submitter ?? `task/${id}`
     let lane = this.#lanes.get(name)
     if (lane === undefined) {
-      lane = { submitter: name, entries: [], gone: 0 }
+      lane = { submitter: name, entries: [], large: [], lastAt: new Map(), gone: 0 }
       this.#lanes.set(name, lane)
     }
     return lane
@@ -229,8 +287,27 @@ export class WaitingWrites {
     if (lane.gone === lane.entries.length) this.#lanes.delete(lane.submitter)
     if (lane.gone * 2 < lane.entries.length) return
     lane.entries = lane.entries.filter(({ isGone }) => !isGone)
+    lane.large = lane.large.filter(({ isGone }) => !isGone)
     lane.gone = 0
   }
+}
+
+function leave({ lastAt }: Lane, { tile, earlier, later }: Place): void {
+  if (earlier !== undefined) earlier.later = later
+  if (later !== undefined) later.earlier = earlier
+  else if (earlier !== undefined) lastAt.set(tile, earlier)
+  else lastAt.delete(tile)
+}
+
+/** How many of them, which are in order, came before a task. */
+function countBefore(entries: readonly Waiting[], { order }: Task): number {
+  let [low, high] = [0, entries.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (entries[middle]!.task.order < order) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 function regionOf(task: Task): Region {

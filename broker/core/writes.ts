@@ -28,6 +28,9 @@ import type { OpenWrite, Rows, WriteLog } from './write-log.ts'
 /** At a time: a tile may come back for which thousands wait. */
 const SEQUENCED_MAX = 256
 
+/** Waiting writes that are looked at before others get their turn: after a start, all are due. */
+const LOOKS_MAX = 1024
+
 /** What a node says of an entry that it will never be able to apply, nor any other. */
 const NEVER_APPLIED = ['entry-invalid', 'unknown-operation']
 
@@ -98,11 +101,13 @@ export class Writes {
   }
 
   #sequenceDue(): void {
+    const looks = { left: LOOKS_MAX }
     for (let count = 0; count < SEQUENCED_MAX; count++) {
-      const task = this.#waiting.take()
-      if (task === undefined) return
+      const task = this.#waiting.take(looks)
+      if (task === undefined) break
       this.#sequence(task)
     }
+    if (!this.#waiting.hasDue) return
     const { deadlines, nowMs } = this.#context
     deadlines.set('sequence', nowMs, () => this.#sequenceDue())
   }

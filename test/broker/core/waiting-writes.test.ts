@@ -281,6 +281,57 @@ t.test('an acknowledgement costs the same, however many writes wait for other no
   t.equal(costOf(300), costOf(0))
 })
 
+/** So many writes of one client wait, each at its own tile: nobody is there. */
+function deserted(geometry: Geometry, waiting: number): GatewayBench {
+  const grid = { ...BENCH_OPTIONS.grid, geometry }
+  const bench = new GatewayBench({ grid, tasksMax: 3000 })
+  bench.join('a')
+  bench.close('a')
+  for (let at = 0; at < waiting; at++) set(bench, 'me', `w${at}`, tileAt(at % 64, at >> 6))
+  return bench
+}
+
+t.test('a write costs the same, however many of its client wait at other tiles', async (t) => {
+  const costOf = (waiting: number): number => {
+    const geometry = new CountingGeometry({ width: 256, height: 256, tile: 4 })
+    const bench = deserted(geometry, waiting)
+    geometry.looks = 0
+    set(bench, 'me', 'last', tileAt(63, 63))
+    return geometry.looks
+  }
+  t.equal(costOf(300), costOf(1))
+})
+
+t.test('what is due is looked at in slices', async (t) => {
+  const identity = newIdentity(BENCH_OPTIONS, 'ledger')
+  const context = new CoordinatorContext(BENCH_OPTIONS, new Random(1), identity)
+  const waiting = new WaitingWrites(context)
+  const tasks = [0, 1, 2].map((tile) => {
+    const body = { op: 'scale', region: tileAt(tile), args: {}, deadlineMs: 1000 }
+    const accepted = { ts: 0, deadlineMs: 1000, isNamed: true, submitter: 'me' }
+    const task = context.tasks.accept(`w${tile}` as TaskId, body, encodeBody(body), accepted)
+    waiting.add(task)
+    return task
+  })
+  const reasons = () => tasks.map((task) => waiting.reasonOf(task))
+  t.equal(waiting.take({ left: 2 }), undefined, 'nobody has joined')
+  t.ok(waiting.hasDue)
+  t.same(reasons(), [{ tile: 0 }, { tile: 1 }, undefined])
+  t.equal(waiting.take({ left: 2 }), undefined)
+  t.notOk(waiting.hasDue)
+  t.same(reasons(), [{ tile: 0 }, { tile: 1 }, { tile: 2 }])
+})
+
+t.test('after a start, others have their turn before all that waits is looked at', async (t) => {
+  const geometry = new CountingGeometry({ width: 256, height: 256, tile: 4 })
+  const bench = deserted(geometry, 2500)
+  bench.start()
+  const waits = () => bench.view.task('w2499' as TaskId)?.waiting_for
+  t.equal(waits(), undefined)
+  bench.wait(0)
+  t.equal(waits(), 'settling')
+})
+
 t.test('each write that waits has something that it waits for', async (t) => {
   const identity = newIdentity(BENCH_OPTIONS, 'ledger')
   const context = new CoordinatorContext(BENCH_OPTIONS, new Random(1), identity)
@@ -292,13 +343,13 @@ t.test('each write that waits has something that it waits for', async (t) => {
     waiting.add(task)
     return task
   })
-  t.equal(waiting.take(), undefined, 'nobody has joined')
+  t.equal(waiting.take({ left: 9 }), undefined, 'nobody has joined')
   t.same(waiting.reasonOf(first!), { tile: 1 })
   t.equal(waiting.reasonOf(second!)?.behind, first)
   t.equal(waiting.reasonOf(last!)?.behind, second)
   t.ok(waiting.remove(second!))
   t.notOk(waiting.remove(second!), 'it does not wait any more')
-  t.equal(waiting.take(), undefined)
+  t.equal(waiting.take({ left: 9 }), undefined)
   t.equal(waiting.reasonOf(second!), undefined)
   t.equal(waiting.reasonOf(last!)?.behind, first, 'the next before it')
   t.equal(waiting.size, 2)
