@@ -48,15 +48,21 @@ export async function runCommand(
 
 /** `help node rm` asks for what `node rm --help` does. A command that is not there has no help, and is said. */
 function asAsked(program: Command, argv: readonly string[]): string[] {
-  const isHelp = (word: string): boolean => word === '--help' || word === '-h'
-  const asked = argv.findIndex((word) => word === 'help' || word.startsWith('-'))
-  const words = argv[asked] === 'help' ? [...argv.toSpliced(asked, 1), '--help'] : [...argv]
+  const words = [...argv]
   let command = program
-  for (const word of words) {
+  for (let at = 0; at < words.length; ) {
+    const word = words[at]!
+    // What comes then are arguments, which may be called help.
     if (word.startsWith('-') || command.commands.length === 0) break
+    if (word === 'help') {
+      words.splice(at, 1)
+      words.push('--help')
+      continue
+    }
     const next = command.commands.find((each) => each.name() === word)
-    if (next === undefined) return words.filter((each) => !isHelp(each))
+    if (next === undefined) return words.filter((each) => each !== '--help' && each !== '-h')
     command = next
+    at += 1
   }
   return words
 }

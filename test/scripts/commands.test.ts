@@ -581,6 +581,8 @@ t.test('help and version are data', async (t) => {
   t.match(submit.stdout, '--deadline <seconds>')
   t.same(await run(['help', 'task', 'submit']), submit)
   t.same(await run(['task', 'help', 'submit']), submit)
+  const task = await run(['task', 'state', 'help', '--http', 'http://127.0.0.1:9'])
+  t.match(task, { code: 69, stdout: '' }, 'a task may have that name')
 })
 
 async function freePort(): Promise<number> {
