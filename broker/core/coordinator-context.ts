@@ -154,11 +154,15 @@ export class CoordinatorContext {
     return false
   }
 
+  /** Nobody is away who may come back. */
+  get isComplete(): boolean {
+    return this.members.all.every((member) => member.state !== 'suspect')
+  }
+
   /** When it has, if nothing changes until then. */
   get settledMs(): number {
-    const isComplete = this.members.all.every((member) => member.state !== 'suspect')
     const quietMs = this.lastJoinMs + this.options.settleMs
-    return isComplete ? quietMs : Math.max(quietMs, this.graceEndMs)
+    return this.isComplete ? quietMs : Math.max(quietMs, this.graceEndMs)
   }
 
   onSettled: () => void = () => {}

@@ -255,7 +255,7 @@ function wantOfRoom(context: CoordinatorContext, tiles: Uint32Array): string | u
   const { unborn } = placement.divide(tiles)
   if (unborn.length === 0) return undefined
   const tileBytes = createLayout(fields, geometry.tile ** 2).bytes
-  const isComplete = context.isSettled() && members.all.every(({ state }) => state !== 'suspect')
+  const isComplete = context.isSettled() && context.isComplete
   const counts = new Map<number, number>()
   for (const tile of isComplete ? unborn : []) {
     for (const index of placement.holdersOf(tile)) counts.set(index, (counts.get(index) ?? 0) + 1)
