@@ -39,6 +39,11 @@ export class LostTiles {
     return this.#tiles.size > 0
   }
 
+  /** Whether a tile is made anew, and the ledger's disk has not taken that yet. */
+  isAwaited(tile: number): boolean {
+    return this.#recreated.some(({ tiles }) => tiles.includes(tile))
+  }
+
   /** Whether a task has to do with one of them. */
   concern({ plain }: TaskStory): boolean {
     if (this.#tiles.size === 0 || plain.items !== undefined) return false

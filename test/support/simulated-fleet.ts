@@ -105,7 +105,8 @@ export class SimulatedFleet {
     this.#handOffs = new HandOffChecker({
       tiles: grid.geometry.tiles,
       lastDone: () => this.#checkers.lastDone,
-      holdersOf: (tile) => this.gateway.view?.holdersOf(tile),
+      // Those of a tile that is made anew count from when the ledger's disk has taken that.
+      holdersOf: (tile) => (this.lost.isAwaited(tile) ? [] : this.gateway.view?.holdersOf(tile)),
       dueAt: (tile) => this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq,
       atOf: (node, tile) => this.nodes.find(({ id }) => id === node)!.card.at(tile),
       lostAt: (node, tile) => this.cards.lostAt(node, tile),
