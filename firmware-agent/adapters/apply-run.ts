@@ -1,8 +1,8 @@
 /**
  * Applies jobs of entries one after the other, in batches that each go to disk in one transaction.
  * While a batch is flushed the next is computed; a job is settled when its last entry is on disk. An
- * entry that cannot be applied stops its job and, by the gap it leaves, all jobs behind it; what
- * came before it goes to disk first.
+ * entry that cannot be applied, or has no room, stops its job and, by the gap it leaves, all jobs behind
+ * it; what came before it goes to disk first.
  */
 import type { Entry } from '../../shared/protocol/messages.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
@@ -44,6 +44,12 @@ interface Progress {
 interface Stage {
   batch: WriteBatch
   readonly owners: Progress[]
+}
+
+/** One entry of a stage. */
+interface Step {
+  readonly checked: CheckedEntry
+  readonly owner: Progress
 }
 
 const ENTRIES_PER_BATCH_MAX = 512
@@ -156,17 +162,59 @@ export class ApplyRun {
     const { stage, trouble } = this.#flushing
     const error = await trouble
     this.#flushing = undefined
-    if (error !== undefined) {
-      const behind = this.#filling?.owners ?? []
-      this.#filling = undefined
-      this.#position = this.#store.mark.position
-      this.#fail([...stage.owners, ...behind], error)
+    if (error === undefined) {
+      this.#settleThoseIn(stage)
       return
     }
-    stage.owners.forEach((progress, index) => {
-      progress.results.push(stage.batch.results[index]!)
-      const { entry } = stage.batch.entries[index]!
-      if (entry === progress.job.entries.at(-1)) settle(progress, stage.batch.marks[index]!)
+    // The batch behind was computed on pages that are not on disk.
+    const steps = [
+      ...stepsOf(stage),
+      ...(this.#filling === undefined ? [] : stepsOf(this.#filling)),
+    ]
+    this.#filling = undefined
+    const remaining = await this.#applyInParts(steps, error)
+    this.#position = this.#store.mark.position
+    if (remaining === undefined) return
+    const owners = steps.map(({ owner }) => owner)
+    this.#fail(owners, remaining)
+  }
+
+  /**
+   * What has no room at once may have it in parts: all goes in up to the first entry that has none by
+   * itself. Returns the trouble that remains.
+   */
+  async #applyInParts(steps: readonly Step[], trouble: unknown): Promise<unknown> {
+    const isFull = trouble instanceof AppError && trouble.code === 'store-full'
+    if (!isFull || steps.length === 1) return trouble
+    const middle = Math.ceil(steps.length / 2)
+    for (const part of [steps.slice(0, middle), steps.slice(middle)]) {
+      const again = await this.#applyAtOnce(part)
+      const remaining = again === undefined ? undefined : await this.#applyInParts(part, again)
+      if (remaining !== undefined) return remaining
+    }
+    return undefined
+  }
+
+  /** In one transaction, while no other is under way. Returns the trouble if it has no effect. */
+  async #applyAtOnce(steps: readonly Step[]): Promise<unknown> {
+    const batch = new WriteBatch(this.#store, this.#store.grid!, this.#nextArena(), undefined)
+    try {
+      for (const { checked } of steps) await batch.add(checked, this.#pace)
+      await batch.seal(this.#pace)
+      await batch.commit(() => {})
+    } catch (error) {
+      return error
+    }
+    this.#settleThoseIn({ batch, owners: steps.map(({ owner }) => owner) })
+    return undefined
+  }
+
+  /** The stage is on disk. */
+  #settleThoseIn({ batch, owners }: Stage): void {
+    owners.forEach((progress, index) => {
+      progress.results.push(batch.results[index]!)
+      const { entry } = batch.entries[index]!
+      if (entry === progress.job.entries.at(-1)) settle(progress, batch.marks[index]!)
     })
   }
 
@@ -192,4 +240,8 @@ export class ApplyRun {
 function settle(progress: Progress, mark: StreamMark): void {
   progress.isSettled = true
   progress.job.settle({ mark, results: progress.results })
+}
+
+function stepsOf({ batch, owners }: Stage): Step[] {
+  return owners.map((owner, index) => ({ owner, checked: batch.entries[index]! }))
 }

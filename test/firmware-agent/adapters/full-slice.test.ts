@@ -1,6 +1,7 @@
 /** A slice that takes no more tiles still rewrites all that it has, whatever its bound. */
 import { join } from 'node:path'
 import t from 'tap'
+import type { ApplyError } from '../../../firmware-agent/adapters/apply-run.ts'
 import { OperationRunner } from '../../../firmware-agent/adapters/operation-runner.ts'
 import { SliceStore } from '../../../firmware-agent/adapters/slice-store.ts'
 import { Random } from '../../../shared/core/random.ts'
@@ -49,6 +50,23 @@ for (const { tile, boundMib } of [
     await t.rejects(fill(), { code: 'store-full' })
     position = store.mark.position
     t.ok(filled > 0)
+    const first = { x: 0, y: 0, w: width, h: tile }
+    const [fits, fitsToo] = [write(first), write(first)]
+    const end = position
+    const rest = [...fitsToo, ...write({ ...first, y: filled * tile, h: 2 * tile })]
+    const outcomes = await Promise.allSettled(
+      [fits, rest, write(first)].map((job) => runner.apply(job)),
+    )
+    t.match(outcomes, [
+      { status: 'fulfilled', value: { mark: { position: end - fitsToo.length } } },
+      { status: 'rejected', reason: { code: 'store-full' } },
+      { status: 'rejected' },
+    ])
+    const { applied } = (outcomes[1] as PromiseRejectedResult).reason as ApplyError
+    t.ok(applied.mark.position >= end, 'what fits is not held back by what does not')
+    t.equal(applied.results.length, applied.mark.position - (end - fitsToo.length))
+    t.same(store.mark, applied.mark)
+    position = store.mark.position
     for (let round = 0; round < 12; round++) {
       const [row, column] = [random.integer(filled), random.integer(COLUMNS)]
       const all = { x: 0, y: 0, w: width, h: filled * tile }
