@@ -18,6 +18,7 @@ import type { GatewayEffect } from './effects.ts'
 import type { ConnectionId, GatewayEvent, Instant } from './events.ts'
 import { Fleet } from './fleet.ts'
 import type { IdentityRecord, LedgerContents } from './ledger-records.ts'
+import { LostCopies } from './lost-copies.ts'
 import type { Member } from './membership.ts'
 import { Moves } from './moves.ts'
 import { Reads } from './reads.ts'
@@ -42,6 +43,7 @@ export class Coordinator {
   readonly #reads: Reads
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
+  readonly #copies: LostCopies
   readonly #scrubber: Scrubber
   readonly #recovery: Recovery
   readonly #submissions: Submissions
@@ -67,9 +69,8 @@ export class Coordinator {
     this.#rebalancer = new Rebalancer(this.#context, this.#moves, (member) =>
       this.#fleet.letGo(member),
     )
-    this.#scrubber = new Scrubber(this.#context, (member, tile, why) =>
-      this.#fleet.loseCopy(member, tile, why),
-    )
+    this.#copies = new LostCopies(this.#context, this.#moves, this.#rebalancer)
+    this.#scrubber = new Scrubber(this.#context, this.#copies)
     this.#submissions = new Submissions(this.#context, {
       begin: (task) => this.#begin(task),
       cancel: (task) => this.#cancel(task),
@@ -90,6 +91,7 @@ export class Coordinator {
     }
     this.#fleet = new Fleet(this.#context, {
       ...parts,
+      copies: this.#copies,
       recovery: this.#recovery,
       tryWaiting: () => this.#tryWaiting(),
     })
@@ -173,7 +175,7 @@ export class Coordinator {
         this.#submissions.cancel(event)
         break
       case 'recreate-requested':
-        this.#fleet.recreateMissing()
+        this.#copies.recreateMissing()
         this.#tryWaiting()
         break
       case 'drain-requested': {
@@ -267,7 +269,7 @@ export class Coordinator {
       case 'applied':
         if (this.#stands(member, message.position, message.chain)) {
           if (message.broken !== undefined) {
-            this.#fleet.loseTiles(member, message.broken, message.position)
+            this.#copies.noteBroken(member, message.broken, message.position)
           }
           const wasInSync = member.isInSync
           const { epoch } = this.#context.placement

@@ -4,18 +4,18 @@
  * admission.ts's.
  */
 import type { NodeId } from '../../shared/core/ids.ts'
-import { unpackTiles } from '../../shared/operations/columns.ts'
 import { type Hello, PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { gridShapeOf, judge, type Verdict } from './admission.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { ringOf } from './coordinator-view.ts'
 import type { ConnectionId } from './events.ts'
+import type { LostCopies } from './lost-copies.ts'
 import { type Member, NO_STORE } from './membership.ts'
 import type { Moves } from './moves.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import type { Recovery } from './recovery.ts'
-import { removalProblem, soleTilesOf } from './removal.ts'
+import { removalProblem, soleTiles } from './removal.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import type { Writes } from './writes.ts'
 
@@ -24,6 +24,7 @@ export interface TasksOfFleet {
   readonly writes: Writes
   readonly reads: Reads
   readonly moves: Moves
+  readonly copies: LostCopies
   readonly rebalancer: Rebalancer
   readonly recovery: Recovery
   /** Somebody came, caught up or settled. */
@@ -109,7 +110,7 @@ export class Fleet {
         }
         // First: what is acknowledged must not be taken for a copy where the page is damaged.
         if (hello.broken !== undefined) {
-          this.loseTiles(verdict.member, hello.broken, hello.position)
+          this.#tasks.copies.noteBroken(verdict.member, hello.broken, hello.position)
         }
         this.#tasks.writes.acknowledge(verdict.member, hello.position)
         this.#admit(verdict.member, connection, hello)
@@ -185,7 +186,9 @@ export class Fleet {
     const behind = this.#context.members.all
       .filter((member) => !member.isInSync && !member.isClosed && !member.stream.isAtHead)
       .sort((a, b) => a.stream.record.ackedSeq - b.stream.record.ackedSeq)
-    const first = behind.find((member) => soleTilesOf(this.#context, member) === 0)
+    if (behind.length === 0) return false
+    const sole = soleTiles(this.#context)
+    const first = behind.find(({ index }) => !sole.has(index))
     if (first !== undefined) this.closeStream(first, 'the log has reached its bound')
     return first !== undefined
   }
@@ -247,58 +250,6 @@ export class Fleet {
       this.#tasks.moves.giveUpOn(member, 'target-leaves')
     } else context.notice('info', 'drain-ended', `node ${node} stays`, { node })
     this.#changed()
-    this.#tasks.rebalancer.wake()
-  }
-
-  /** Pages of the member are damaged: it holds these tiles no more. */
-  loseTiles(member: Member, broken: Uint8Array, position: number): void {
-    const { moves, options } = this.#context
-    for (const tile of unpackTiles(broken)) {
-      if (tile >= options.grid.geometry.tiles) continue
-      const move = moves.of(tile)
-      const isAdopted = move?.stage === 'catching-up' && position >= move.adopted
-      if (move?.to === member.index && isAdopted) this.#tasks.moves.rollBack(move, 'page-damaged')
-      this.loseCopy(member, tile, 'page-damaged')
-    }
-  }
-
-  /**
-   * Tiles without any copy are given up; they read as zeros again and are born with their next write. What a
-   * node is about to hold is no such tile; a copy that is still asked for will not come.
-   */
-  recreateMissing(): void {
-    const { placement, moves } = this.#context
-    const missing = placement
-      .missingTiles()
-      .filter((tile) => moves.of(tile)?.stage !== 'catching-up')
-    if (missing.length === 0) return
-    for (const tile of missing) {
-      const move = moves.of(tile)
-      if (move !== undefined) this.#tasks.moves.rollBack(move, 'recreated')
-    }
-    placement.unbear(missing)
-    const message = `${missing.length} tiles whose every copy was lost begin anew, as zeros`
-    this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })
-  }
-
-  /** A copy of a tile is none: the tile gets another. */
-  loseCopy(member: Member, tile: number, why: 'page-damaged' | 'drift'): void {
-    const { placement, moves } = this.#context
-    if (!placement.isHolder(tile, member.index)) return
-    placement.dropHolder(tile, member.index)
-    this.#tasks.moves.drop(member, [tile])
-    const move = moves.of(tile)
-    if (move?.from === member.index) move.from = undefined
-    const what = why === 'drift' ? 'differs from that of another' : 'is damaged'
-    const message = `the page of tile ${tile} on node ${member.id} ${what}`
-    const fields = { node: member.id, tile }
-    if (placement.holdersOf(tile).length === 0) {
-      const lost = `${message}, and it was the last copy`
-      this.#context.notice('error', 'tile-lost', lost, fields)
-    } else {
-      const level = why === 'drift' ? 'error' : 'warn'
-      this.#context.notice(level, why, `${message}; it gets a new copy`, fields)
-    }
     this.#tasks.rebalancer.wake()
   }
 

@@ -10,14 +10,23 @@ export interface RemovalProblem {
   readonly message: string
 }
 
-/** How many born tiles of a member have no other holder that is in sync. */
-export function soleTilesOf({ placement, members }: CoordinatorContext, member: Member): number {
-  const sole = placement.bornTilesOf(member.index).filter((tile) =>
-    placement.holdersOf(tile).every((index) => {
-      return index === member.index || !members.at(index).isInSync
-    }),
-  )
-  return sole.length
+/** By member index: how many born tiles have no other holder that is in sync. */
+export function soleTiles({
+  placement,
+  members,
+  options,
+}: CoordinatorContext): Map<number, number> {
+  const counts = new Map<number, number>()
+  for (let tile = 0; tile < options.grid.geometry.tiles; tile++) {
+    if (!placement.isBorn(tile)) continue
+    const holders = placement.holdersOf(tile)
+    const inSync = holders.filter((index) => members.at(index).isInSync)
+    if (inSync.length > 1) continue
+    for (const index of inSync.length === 1 ? inSync : holders) {
+      counts.set(index, (counts.get(index) ?? 0) + 1)
+    }
+  }
+  return counts
 }
 
 /** Why a member may not be forgotten. */
@@ -25,7 +34,7 @@ export function removalProblem(
   context: CoordinatorContext,
   member: Member,
 ): RemovalProblem | undefined {
-  const { id, state } = member
+  const { id, index, state } = member
   if (state === 'alive') {
     const message = `node ${id} is alive: drain it first, or end its agent for good`
     return { reason: 'node-alive', message }
@@ -34,7 +43,7 @@ export function removalProblem(
     const message = `node ${id} is suspect and may come back: it can be forgotten once it is dead`
     return { reason: 'node-alive', message }
   }
-  const sole = soleTilesOf(context, member)
+  const sole = soleTiles(context).get(index) ?? 0
   if (sole === 0) return undefined
   const tiles = sole === 1 ? '1 tile' : `${sole} tiles`
   const message = `node ${id} has ${tiles} of which no other copy is here and up to date: they would be lost`

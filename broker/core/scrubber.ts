@@ -10,6 +10,7 @@ import { DIGEST_BYTES, equalBytes } from '../../shared/core/hash.ts'
 import { packTiles, unpackTiles } from '../../shared/operations/columns.ts'
 import type { Up } from '../../shared/protocol/messages.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import type { LostCopies } from './lost-copies.ts'
 import type { Member } from './membership.ts'
 
 /** Tiles of one look. */
@@ -23,19 +24,15 @@ interface Copy {
 
 export class Scrubber {
   readonly #context: CoordinatorContext
-  readonly #lose: (member: Member, tile: number, why: 'page-damaged' | 'drift') => void
+  readonly #lost: LostCopies
   #next = 0
   /** What holders say of the tiles of the present look. */
   readonly #copies = new Map<number, Copy[]>()
   readonly counters = { examined: 0, drifted: 0 }
 
-  /** `lose` is told of copies that are none. */
-  constructor(
-    context: CoordinatorContext,
-    lose: (member: Member, tile: number, why: 'page-damaged' | 'drift') => void,
-  ) {
+  constructor(context: CoordinatorContext, lost: LostCopies) {
     this.#context = context
-    this.#lose = lose
+    this.#lost = lost
   }
 
   start(): void {
@@ -76,6 +73,7 @@ export class Scrubber {
     const tiles = unpackTiles(message.tiles)
     if (message.ats.length !== tiles.length) return
     if (message.digests.length !== tiles.length * DIGEST_BYTES) return
+    const damaged: number[] = []
     tiles.forEach((tile, index) => {
       const copies = this.#copies.get(tile)
       const isHolder = placement.isHolder(tile, member.index) && moves.of(tile) === undefined
@@ -84,9 +82,10 @@ export class Scrubber {
       const at = message.ats[index]!
       const start = index * DIGEST_BYTES
       const digest = message.digests.slice(start, start + DIGEST_BYTES)
-      if (at === 0) this.#lose(member, tile, 'page-damaged')
+      if (at === 0) damaged.push(tile)
       else this.#compare(tile, copies, { member: member.index, at, digest })
     })
+    this.#lost.lose(member, damaged, 'page-damaged')
   }
 
   #compare(tile: number, copies: Copy[], copy: Copy): void {
@@ -100,6 +99,6 @@ export class Scrubber {
     if (!order.includes(loser.member)) return
     copies.splice(copies.indexOf(loser), 1)
     this.counters.drifted += 1
-    this.#lose(members.at(loser.member), tile, 'drift')
+    this.#lost.lose(members.at(loser.member), [tile], 'drift')
   }
 }

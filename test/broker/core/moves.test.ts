@@ -1,56 +1,18 @@
 /** Tiles on their way to other nodes: hand-off, and what may go wrong in it. */
 import t from 'tap'
-import type { Move } from '../../../broker/core/move-table.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
-import type { Entry } from '../../../shared/protocol/messages.ts'
 import { ADD, EMPTY_STORE, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
-
-const DIGEST = new Uint8Array(8).fill(7)
-const page = (at: number): { tile: number; at: number; digest: Uint8Array } => ({
-  tile: 0,
-  at,
-  digest: DIGEST,
-})
-const opsOf = (entries: readonly Entry[]): string[] =>
-  entries.map(({ op, position, seq }) => `${position} ${op} ${seq}`)
-
-interface Asked {
-  readonly bench: GatewayBench
-  /** The number of the move of tile 0, and who was asked for the page. */
-  readonly move: Move['id']
-  readonly source: string
-}
-
-/** `a` and `b` hold tile 0, `c` has joined, `a` is drained: a copy for `c` was asked for. */
-function draining(options: Partial<GatewayBench['options']> = {}): Asked {
-  const bench = settledPair(options)
-  bench.join('c')
-  drain(bench, 'a')
-  bench.wait(bench.options.settleMs)
-  return { bench, ...asked(bench) }
-}
-
-function drain(bench: GatewayBench, node: string, isWanted = true): void {
-  bench.step({ type: 'drain-requested', node: node as NodeId, isWanted })
-}
-
-function asked(bench: GatewayBench): { move: number; source: string } {
-  const sources = [...bench.nodes.keys()].filter((name) => {
-    return bench.sent('copy', bench.node(name).connection).length > 0
-  })
-  if (sources.length !== 1) throw new Error(`${sources.length} nodes are asked`)
-  const [copy] = bench.sent('copy')
-  return { move: copy!.move, source: sources[0]! }
-}
-
-/** As `draining`, and the page is adopted by an entry that is on its way to `c`. */
-function catchingUp(options: Partial<GatewayBench['options']> = {}): Asked & { toC: Entry[] } {
-  const all = draining(options)
-  all.bench.say('c', { t: 'staged', move: all.move, ...page(1) })
-  return { ...all, toC: all.bench.entriesTo('c') }
-}
-
-const holdersOf = (bench: GatewayBench): string[] => [...bench.view.holdersOf(0)].sort()
+import {
+  type Asked,
+  asked,
+  catchingUp,
+  DIGEST,
+  drain,
+  draining,
+  holdersOf,
+  opsOf,
+  page,
+} from '../../support/moving-tile.ts'
 
 t.test('a tile moves under a write that comes between copy and adoption', async (t) => {
   const { bench, move, source } = draining()
@@ -305,63 +267,6 @@ t.test('a drain that is taken back ends when it does', async (t) => {
   bench.apply('c', bench.entriesTo('c'))
   t.same(holdersOf(bench), ['b', 'c'], 'the move that was under way has ended')
   t.match(bench.view.nodes()[0], { id: 'a', state: 'alive' })
-})
-
-t.test('a damaged page', async (t) => {
-  const broken = new Uint8Array(Uint32Array.of(0).buffer)
-
-  t.test('is known before what the hello acknowledges counts', async (t) => {
-    const bench = settledPair()
-    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
-    const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
-    bench.close('a')
-    bench.close('b')
-    const { position, chain, seq } = toB[0]!
-    bench.hello('b', { broken, position, chain, seq })
-    t.match(bench.notices('page-damaged'), [{ node: 'b', tile: 0 }])
-    t.equal(bench.task('w')?.state, 'running', 'a damaged page is no copy')
-    t.same(holdersOf(bench), ['a'])
-    bench.hello('a')
-    bench.apply('a', toA)
-    t.equal(bench.task('w')?.state, 'completed')
-    t.same(opsOf(bench.entriesTo('b')), [])
-    bench.wait(bench.options.settleMs)
-    t.equal(asked(bench).source, 'a', 'and it gets a new one')
-  })
-
-  t.test('is dropped by an entry, and said again without harm', async (t) => {
-    const bench = settledPair()
-    const { position, chain } = bench.node('b')
-    bench.say('b', { t: 'applied', position, chain, results: [], broken })
-    t.same(opsOf(bench.entriesTo('b')), ['2 $drop 2'])
-    bench.say('b', { t: 'applied', position, chain, results: [], broken })
-    t.same(bench.entriesTo('b'), [])
-    t.same(bench.notices('page-damaged'), [])
-  })
-
-  t.test('of the target ends the move, once it is that page', async (t) => {
-    const { bench, toC } = catchingUp()
-    const start = { position: 0, chain: new Uint8Array(8) }
-    bench.say('c', { t: 'applied', ...start, results: [], broken })
-    t.same(bench.notices('move-rolled-back'), [], 'an older one is no matter')
-    const { position, chain } = toC[0]!
-    bench.say('c', { t: 'applied', position, chain, results: [], broken })
-    t.match(bench.notices('move-rolled-back'), [{ node: 'c', reason: 'page-damaged' }])
-    t.same(holdersOf(bench), ['a', 'b'])
-  })
-
-  t.test('that was the last copy makes the tile lost, which is said and refused', async (t) => {
-    const bench = new GatewayBench({ replicas: 1 })
-    bench.join('a')
-    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
-    bench.apply('a', bench.entriesTo('a'))
-    const { position, chain } = bench.node('a')
-    bench.say('a', { t: 'applied', position, chain, results: [], broken })
-    t.match(bench.notices('tile-lost'), [{ node: 'a', tile: 0 }])
-    const refused = { ok: false, refusal: { code: 'tile-missing' } }
-    t.match(bench.submit({ id: 'x', ...ADD, region: TILE_0 }), refused)
-    t.match(bench.submit({ id: 'r', op: 'get', region: TILE_0 }), refused, 'not zeros')
-  })
 })
 
 t.test(
