@@ -60,10 +60,10 @@ export class LostTiles {
     const { view } = this.#fleet.gateway
     const isTaken = (id: string): boolean => taken.some((node) => node.id === id)
     for (let tile = 0; tile < this.#model.grid.geometry.tiles; tile++) {
-      const at = atOf(taken, tile)
-      if (at > atOf(others, tile) || (at > 0 && view?.holdersOf(tile).every(isTaken))) {
-        this.#tiles.add(tile)
-      }
+      // Or the only holder never had it: its first write is on the way.
+      const isBorn = this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq > 0
+      const isGone = atOf(taken, tile) > atOf(others, tile)
+      if (isGone || (isBorn && view?.holdersOf(tile).every(isTaken))) this.#tiles.add(tile)
     }
     this.#recreateLater()
   }
