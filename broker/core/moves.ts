@@ -126,11 +126,11 @@ export class Moves {
   }
 
   /** Its target must get on with its stream; how long that is, only it knows. */
-  #watchCatchUp(move: Move): void {
-    const { members, options, nowMs, deadlines } = this.#context
-    const { acked } = members.at(move.to).stream
-    deadlines.set(`move/${move.tile}`, nowMs + options.moveDeadlineMs, () => {
-      if (members.at(move.to).stream.acked > acked) this.#watchCatchUp(move)
+  #watchCatchUp(move: Move, fromMs: number = this.#context.nowMs): void {
+    const { members, options, deadlines } = this.#context
+    const sinceMs = Math.max(fromMs, members.at(move.to).stream.progressMs)
+    deadlines.set(`move/${move.tile}`, sinceMs + options.moveDeadlineMs, () => {
+      if (members.at(move.to).stream.progressMs > sinceMs) this.#watchCatchUp(move, sinceMs)
       else this.rollBack(move, 'no-progress')
     })
   }

@@ -71,6 +71,10 @@ export class NodeStream {
     return this.#entries
   }
 
+  get progressMs(): number {
+    return this.#progressMs
+  }
+
   get isLagging(): boolean {
     return this.#lagging !== undefined
   }
