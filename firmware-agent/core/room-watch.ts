@@ -1,7 +1,7 @@
 /**
  * Whether the store has room: looked at all the time, since a full disk is to be said before a write comes
  * that it stops. A stream that stopped for want of room goes on by itself once there is some; each stop
- * again makes the wait before the next attempt longer.
+ * after an attempt makes the wait before the next one longer.
  */
 import { Backoff } from '../../shared/core/backoff.ts'
 import type { Random } from '../../shared/core/random.ts'
@@ -47,9 +47,10 @@ export class RoomWatch {
 
   /** The stream stopped for want of room; that is said with the stop. */
   stopped(nowMs: number): void {
+    // Again in each new session, it is the same stop as long as nobody has seen room.
+    if (!this.#isFull) this.#resumeMs = nowMs + this.#backoff.nextMs()
     this.#isFull = true
     this.#isStopped = true
-    this.#resumeMs = nowMs + this.#backoff.nextMs()
   }
 
   /** Entries were applied: the next stop is another one. */

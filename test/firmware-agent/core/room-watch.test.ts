@@ -39,6 +39,17 @@ t.test('a stream that stopped for want of room asks for what follows once there 
   t.end()
 })
 
+t.test('a stop in each of many sessions, with no room meanwhile, is one stop', (t) => {
+  const room = new RoomWatch(new Random(1))
+  for (let session = 0; session < 30; session++) {
+    room.restarted()
+    room.stopped(session)
+    t.equal(room.looked(session, false).mayResume, false)
+  }
+  t.equal(room.looked(30_000, true).mayResume, true)
+  t.end()
+})
+
 t.test('each stop again makes the wait longer, up to five minutes', (t) => {
   const room = new RoomWatch(new Random(1))
   const waits: number[] = []
