@@ -69,8 +69,6 @@ export class Coordinator {
     this.#rebalancer = new Rebalancer(this.#context, this.#moves, (member) =>
       this.#fleet.letGo(member),
     )
-    this.#copies = new LostCopies(this.#context, this.#moves, this.#rebalancer)
-    this.#scrubber = new Scrubber(this.#context, this.#copies)
     this.#submissions = new Submissions(this.#context, {
       begin: (task) => this.#begin(task),
       cancel: (task) => this.#cancel(task),
@@ -89,6 +87,8 @@ export class Coordinator {
       moves: this.#moves,
       rebalancer: this.#rebalancer,
     }
+    this.#copies = new LostCopies(this.#context, parts)
+    this.#scrubber = new Scrubber(this.#context, this.#copies)
     this.#fleet = new Fleet(this.#context, {
       ...parts,
       copies: this.#copies,

@@ -7,16 +7,25 @@ import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
 import type { Moves } from './moves.ts'
 import type { Rebalancer } from './rebalancer.ts'
+import type { Writes } from './writes.ts'
+
+interface TasksOfCopies {
+  readonly writes: Writes
+  readonly moves: Moves
+  readonly rebalancer: Rebalancer
+}
 
 type Reason = 'page-damaged' | 'drift'
 
 export class LostCopies {
   readonly #context: CoordinatorContext
+  readonly #writes: Writes
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
 
-  constructor(context: CoordinatorContext, moves: Moves, rebalancer: Rebalancer) {
+  constructor(context: CoordinatorContext, { writes, moves, rebalancer }: TasksOfCopies) {
     this.#context = context
+    this.#writes = writes
     this.#moves = moves
     this.#rebalancer = rebalancer
   }
@@ -79,6 +88,7 @@ export class LostCopies {
       const move = moves.of(tile)
       if (move !== undefined) this.#moves.rollBack(move, 'recreated')
     }
+    this.#writes.giveUp(missing)
     placement.unbear(missing)
     const message = `${missing.length} tiles whose every copy was lost begin anew, as zeros`
     this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })

@@ -370,6 +370,16 @@ export class Writes {
     endTask(this.#context, task, 'failed', { nodes: 0 }, this.#log.needs(task))
   }
 
+  /** These tiles begin anew, without what was on its way to them. */
+  giveUp(tiles: readonly number[]): void {
+    const given = new Set(tiles)
+    for (const write of this.#log.all) {
+      if (write.isDone || !this.#tilesOf(write.task).some((tile) => given.has(tile))) continue
+      this.#lose(write)
+      this.#evaluate(write)
+    }
+  }
+
   #tilesOf(task: Task): Uint32Array {
     return this.#context.options.grid.geometry.tilesOf(task.body!.region!)
   }
