@@ -2,7 +2,8 @@
  * The connections of the HTTP port. Each has one request worked on at a time, whatever it sends ahead
  * (RFC 9112 §9.3.2), and each request has a turn of the event loop to itself. A full house makes room
  * for the next one by closing whoever has been silent for longest: nothing asked, or not yet all of it;
- * then whoever has taken nothing of his answer for longest.
+ * then whoever has taken nothing of his answer for longest; then whoever may wait long to be told what
+ * can be asked for again.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -49,6 +50,8 @@ export class HttpConnections {
   readonly #open = new Map<Socket, Connection>()
   /** The longest silent first. */
   readonly #silent = new Set<Socket>()
+  /** Those that lose nothing when they are closed, the longest first. */
+  readonly #mayClose = new Set<Socket>()
   readonly #answers = new AnswersHeld()
   readonly #looking: NodeJS.Timeout
   #aheadTotal = 0
@@ -105,6 +108,11 @@ export class HttpConnections {
     this.#aheadTotal += 1
   }
 
+  /** What this one asks for now may take long, and can be asked for again. */
+  mayClose(socket: Socket): void {
+    if (this.#open.has(socket)) this.#mayClose.add(socket)
+  }
+
   /** Counts a large answer until its reader has it; false if the reader has gone. */
   holdAnswer(socket: Socket, answer: Buffer): boolean {
     const connection = this.#open.get(socket)
@@ -137,6 +145,7 @@ export class HttpConnections {
 
   #next(socket: Socket, connection: Connection): void {
     connection.current = undefined
+    this.#mayClose.delete(socket)
     this.#releaseAnswer(connection)
     if (!this.#open.has(socket)) return
     const exchange = connection.ahead.shift()
@@ -151,7 +160,8 @@ export class HttpConnections {
 
   #makeRoom(): boolean {
     const [silent] = this.#silent
-    const longest = silent ?? this.#answering()[0]?.[0]
+    const [waiting] = this.#mayClose
+    const longest = silent ?? this.#answering()[0]?.[0] ?? waiting
     if (longest === undefined) return false
     this.#refuse(longest, 'silent')
     return true
@@ -191,6 +201,7 @@ export class HttpConnections {
     this.#releaseAnswer(connection)
     this.#open.delete(socket)
     this.#silent.delete(socket)
+    this.#mayClose.delete(socket)
   }
 
   #releaseAnswer(connection: Connection): void {

@@ -14,7 +14,7 @@ import type { HttpPort } from './http-port.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
 import { Tally } from './mqtt-figures.ts'
 import { Paced } from './paced.ts'
-import { ASKED_TOO_OFTEN, type ProblemAnswer, sendProblem } from './problem-json.ts'
+import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 import { Turns } from './turns.ts'
 
 export type { HttpPort } from './http-port.ts'
@@ -50,7 +50,7 @@ const SERVER_OPTIONS = {
   connectionsCheckingInterval: 1000,
 }
 /** Of what is dear to make, each kind by itself. */
-const PACE = { intervalMs: 100, waitingMax: 64 }
+const PACE_MS = 100
 
 /** The HTTP door of the gateway. Bodies are never logged: they are what users compute on. */
 export class HttpServer {
@@ -93,9 +93,10 @@ export class HttpServer {
     this.#prepare()
     sendInPieces(this.#app, connections)
     const paths = collectPaths(this.#app)
-    registerTaskRoutes(this.#app, port, turns, new Paced(PACE))
-    registerFleetRoutes(this.#app, port, () => new Paced(PACE))
-    registerHealthRoutes(this.#app, port, new Paced(PACE))
+    const newPaced = (): Paced => new Paced(PACE_MS, connections)
+    registerTaskRoutes(this.#app, port, turns, newPaced())
+    registerFleetRoutes(this.#app, port, newPaced)
+    registerHealthRoutes(this.#app, port, newPaced())
     this.#events.register(this.#app)
     refuseOtherMethods(this.#app, paths)
   }
@@ -196,10 +197,8 @@ function registerHealthRoutes(app: FastifyInstance, port: HttpPort, paced: Paced
   app.get('/healthz', async (_request, reply) => sendHealth(reply, port.health()))
   app.get('/readyz', async (_request, reply) => sendHealth(reply, port.ready()))
   app.get('/metrics', async (_request, reply) => {
-    const text = await paced.get('metrics', async () => Buffer.from(await port.metrics()))
-    return text === undefined
-      ? sendProblem(reply, ASKED_TOO_OFTEN)
-      : reply.type('text/plain; version=0.0.4; charset=utf-8').send(text)
+    const text = await paced.get(reply, '', async () => Buffer.from(await port.metrics()))
+    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text)
   })
 }
 

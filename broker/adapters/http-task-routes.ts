@@ -7,7 +7,6 @@ import type { HttpClient, HttpPort } from './http-port.ts'
 import { negotiateFormat, parseQuery, type ResultFormat, WAIT_RULE } from './http-request.ts'
 import type { Paced } from './paced.ts'
 import {
-  ASKED_TOO_OFTEN,
   type ProblemAnswer,
   problemOfRefusal,
   type RequestFault,
@@ -100,10 +99,9 @@ class TaskRoutes {
     const { limit = TASKS_LISTED_DEFAULT, state } = values
     const query = { limit: TASKS_LISTED_MAX, ...(state === undefined ? {} : { state }) }
     // One for all limits: or a few clients, each with another limit, had all the turns.
-    const texts = await this.#lists.get(`${state}`, () =>
+    const texts = await this.#lists.get(reply, `${state}`, () =>
       this.#port.tasks(query).map((task) => toJsonText(task)),
     )
-    if (texts === undefined) return sendProblem(reply, ASKED_TOO_OFTEN)
     return reply.type(JSON_TYPE).send(`[${texts.slice(0, limit).join(',')}]`)
   }
 
@@ -191,8 +189,7 @@ export async function sendPaced(
   key: string,
   make: () => unknown,
 ): Promise<FastifyReply> {
-  const bytes = await paced.get(key, () => Buffer.from(toJsonText(make())))
-  if (bytes === undefined) return sendProblem(reply, ASKED_TOO_OFTEN)
+  const bytes = await paced.get(reply, key, () => Buffer.from(toJsonText(make())))
   return reply.type(JSON_TYPE).send(bytes)
 }
 

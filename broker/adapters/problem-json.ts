@@ -53,12 +53,6 @@ const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
   'tile-missing': 503,
 }
 
-export const ASKED_TOO_OFTEN: ProblemAnswer = {
-  status: 503,
-  code: 'overloaded',
-  detail: 'too many others ask for lists of this kind, each for another one',
-}
-
 /** Seconds after which trying again makes sense. */
 const RETRY_AFTER_SECONDS: Readonly<Record<number, string>> = { 429: '1', 503: '5' }
 

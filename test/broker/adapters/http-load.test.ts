@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { AnswersHeld } from '../../../broker/adapters/http-answers.ts'
 import type { HttpPort } from '../../../broker/adapters/http-server.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
 import { NODE, type Recorded, serve } from '../../support/recorded-http-port.ts'
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`
@@ -172,4 +173,55 @@ t.test('clients that each ask for another number of tasks leave room for others'
   )
   const unasked = (await (await fetch(`${base}/api/tasks`)).json()) as unknown[]
   t.equal(unasked.length, 100)
+})
+
+/** Asks for a plan of each of these, on a connection of its own; resolves when all were heard. */
+async function askForPlans(
+  t: Test,
+  { recorded, port }: Awaited<ReturnType<typeof serve>>,
+  ids: readonly string[],
+): Promise<Socket[]> {
+  const unheard = new Set<string>(ids)
+  const { node } = recorded.port
+  const heard = new Promise<void>((resolve) => {
+    const hear = (id: NodeId) => {
+      unheard.delete(id)
+      if (unheard.size === 0) resolve()
+      return node(id)
+    }
+    Object.assign(recorded.port, { node: hear })
+  })
+  const sockets = await Promise.all(ids.map(() => open(t, port)))
+  for (const [at, socket] of sockets.entries()) socket.write(get(`/api/ring/plan?join=${ids[at]}`))
+  await heard
+  return sockets
+}
+
+const numbered = (count: number): string[] =>
+  Array.from({ length: count }, (_, number) => `new-${number}`)
+
+t.test('plans are not made for those who have left, and none is refused', async (t) => {
+  const served = await serve(t)
+  for (const socket of await askForPlans(t, served, numbered(100))) socket.destroy()
+  t.equal((await fetch(`${served.base}/api/ring/plan?join=last`)).status, 200)
+  const made = served.recorded.calls.filter(([call]) => call === 'plan').length
+  t.ok(made < 100, `${made} were made for 101 questions`)
+})
+
+t.test('a plan is made as long as one of those who asked for it waits', async (t) => {
+  const served = await serve(t)
+  const first = await askForPlans(t, served, numbered(20))
+  const [second] = await askForPlans(t, served, ['new-19'])
+  const answered = once(second!, 'data')
+  first.at(-1)!.destroy()
+  t.match(String((await answered)[0]), /^HTTP\/1.1 200 /)
+})
+
+t.test('a full house of plans that are waited for makes room', async (t) => {
+  const served = await serve(t, { connectionsMax: 100 })
+  await askForPlans(t, served, numbered(100))
+  for (let listeners = 0; listeners < 20; listeners++) {
+    t.match(await ask(await open(t, served.port), get('/api/events')), /^HTTP\/1.1 200 /)
+  }
+  t.same(served.server.refused, { silent: 20 })
 })
