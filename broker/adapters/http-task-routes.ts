@@ -151,7 +151,8 @@ class TaskRoutes {
     if (hasEnded && this.#port.result(task) !== undefined) return true
     // An end that is decided is told once it is on disk, with its result.
     if (hasEnded) timeoutMs = Math.max(timeoutMs, FLUSH_MS)
-    if (timeoutMs === 0 || this.#waits >= WAITS_MAX) return false
+    // Who left while his task was accepted is not told of by 'close' any more.
+    if (timeoutMs === 0 || this.#waits >= WAITS_MAX || reply.raw.destroyed) return false
     this.#waits += 1
     const left = new AbortController()
     const leave = (): void => left.abort()

@@ -225,3 +225,32 @@ t.test('a full house of plans that are waited for makes room', async (t) => {
   }
   t.same(served.server.refused, { silent: 20 })
 })
+
+t.test('who leaves before his task is accepted waits for no end', async (t) => {
+  const { recorded, base, port } = await serve(t, { connectionsMax: 1 })
+  let accept: () => void = () => {}
+  const submitted = new Promise<void>((resolve) => {
+    Object.assign(recorded.port, {
+      submit: () => {
+        resolve()
+        return new Promise((accepted) => {
+          accept = () => accepted(recorded.answer)
+        })
+      },
+    })
+  })
+  const socket = await open(t, port)
+  const fields = 'host: localhost\r\ncontent-type: application/json\r\ncontent-length: 2'
+  socket.write(`POST /process?wait=300s HTTP/1.1\r\n${fields}\r\n\r\n{}`)
+  await submitted
+  socket.destroy()
+  const isAnswered = (): Promise<boolean> =>
+    fetch(`${base}/healthz`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+  while (!(await isAnswered())) {}
+  accept()
+  t.ok(await isAnswered())
+  t.same(recorded.calls, [])
+})
