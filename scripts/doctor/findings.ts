@@ -147,7 +147,7 @@ function unseenFindings(facts: DoctorFacts): Finding[] {
     .filter(({ path }) => !hidden.includes(path))
     .map(({ path, fault }) => {
       const isDamaged = fault.exitCode === EXIT_BAD_INPUT
-      const again = `sudo obelisk install --role ${facts.role} --from <unpacked package>`
+      const again = installCommand(facts.role)
       return fail('files', fault.message, isDamaged ? again : `ls -ld ${path}`)
     })
   if (hidden.length === 0) return findings
@@ -191,7 +191,7 @@ function architectureFinding(facts: DoctorFacts): Finding {
 
 function treeFinding({ treeProblems, role }: DoctorFacts): Finding[] {
   if (treeProblems.length === 0) return []
-  const fix = `sudo obelisk install --role ${role} --from <unpacked package>`
+  const fix = installCommand(role)
   return [fail('files', `not as packaged: ${treeProblems.slice(0, 3).join('; ')}`, fix)]
 }
 
@@ -301,14 +301,14 @@ export function meaningOfExit(code: number): string {
   return `it ended with ${code}`
 }
 
+function installCommand(role: DoctorFacts['role']): string {
+  return `sudo obelisk install --role ${role} --from <unpacked package>`
+}
+
 function unitFinding({ unit, role }: DoctorFacts): Finding {
   const name = placesOf(role).unit
   if (unit === undefined || !unit.isLoaded) {
-    return fail(
-      'unit',
-      `${name} is not installed`,
-      `sudo obelisk install --role ${role} --from <tree>`,
-    )
+    return fail('unit', `${name} is not installed`, installCommand(role))
   }
   const { activeState, exitStatus, statusText, isEnabled } = unit
   const log = `journalctl -u ${name} -n 20`
@@ -343,7 +343,7 @@ function unitFinding({ unit, role }: DoctorFacts): Finding {
   return fail('unit', `${name} is ${activeState}: ${meaningOfExit(exitStatus)}`, log)
 }
 
-function gatewayFinding({ gateway, gatewayAddress, role }: DoctorFacts): Finding {
+function gatewayFinding({ gateway, gatewayAddress, role, unit }: DoctorFacts): Finding {
   const check = 'gateway'
   const at = gatewayAddress
   if (gateway.kind === 'reached') {
@@ -353,7 +353,8 @@ function gatewayFinding({ gateway, gatewayAddress, role }: DoctorFacts): Finding
   const setUrl = `sudo obelisk install --role ${role} --gateway mqtt://<host>:1883`
   if (kind === 'not-asked') return warn(check, `not tried, as only root may: ${detail}`, AS_ROOT)
   if (role === 'gateway') {
-    const fix = 'sudo systemctl restart obelisk-gateway'
+    const fix =
+      unit?.isLoaded === true ? 'sudo systemctl restart obelisk-gateway' : installCommand(role)
     return fail(check, `${at} does not answer as a gateway (${detail})`, fix)
   }
   switch (kind) {

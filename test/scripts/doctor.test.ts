@@ -208,6 +208,17 @@ const CASES: readonly (readonly [
     /does not answer/,
     /restart/,
   ],
+  [
+    'gateway',
+    {
+      role: 'gateway',
+      unit: { ...UNIT, isLoaded: false },
+      gateway: { kind: 'refused', detail: 'ECONNREFUSED' },
+    },
+    'fail',
+    /does not answer/,
+    /^sudo obelisk install --role gateway --from/,
+  ],
   ['name', { unit: { ...UNIT, activeState: 'failed' } }, 'fail', /online as edge-1/, /--id/],
 ]
 
