@@ -22,6 +22,12 @@ export type Verdict =
   | { readonly kind: 'collect' }
   | { readonly kind: 'rebase'; readonly member: Member }
 
+const FLEET_FULL: Verdict = {
+  kind: 'refuse',
+  code: 'fleet-full',
+  message: 'no more nodes are taken',
+}
+
 export type RefusedCode =
   | 'protocol-version'
   | 'grid-mismatch'
@@ -75,9 +81,7 @@ export function judge(
     return refuse('boot-behind', `an older copy of the store that node ${hello.node} works on`)
   }
   const owner = context.members.ownerOfStore(hello.storeId)
-  if (owner !== undefined && owner !== member) {
-    return refuse('store-cloned', `the store is a copy of that of node ${owner.id}`)
-  }
+  if (owner !== undefined && owner !== member) return storeCloned(owner.id)
   if (member === undefined) {
     if (hello.position > 0) {
       return refuse(
@@ -85,9 +89,7 @@ export function judge(
         'the store has writes of a node that this ledger does not know',
       )
     }
-    if (context.members.nextIndex >= MEMBERS_MAX)
-      return refuse('fleet-full', 'no more nodes are taken')
-    return { kind: 'join' }
+    return isFleetFull(context) ? FLEET_FULL : { kind: 'join' }
   }
   if (member.leaving === 'left') {
     return refuse('node-left', `node ${hello.node} was drained and has left`)
@@ -95,9 +97,23 @@ export function judge(
   return judgeStore(member, hello)
 }
 
+/** Two devices with the same store are one copy. */
+export function storeCloned(owner: string): Extract<Verdict, { kind: 'refuse' }> {
+  const message = `the store is a copy of that of node ${owner}`
+  return { kind: 'refuse', code: 'store-cloned', message }
+}
+
+function isFleetFull({ members }: CoordinatorContext): boolean {
+  return members.nextIndex >= MEMBERS_MAX
+}
+
 function judgeLost(context: CoordinatorContext, hello: Hello): Verdict {
   const member = context.members.find(hello.node as Member['id'])
-  if (member === undefined) return { kind: 'collect' }
+  if (member === undefined) {
+    const owner = context.members.ownerOfStore(hello.storeId)
+    if (owner !== undefined) return storeCloned(owner.id)
+    return isFleetFull(context) ? FLEET_FULL : { kind: 'collect' }
+  }
   const stands = member.stream.storeId === hello.storeId && member.rebaseFrom === hello.position
   if (stands) return { kind: 'rebase', member }
   return { kind: 'wipe', member, reason: 'it is not the store that the ledger was rebuilt from' }

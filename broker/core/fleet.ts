@@ -5,7 +5,7 @@
  */
 import type { NodeId } from '../../shared/core/ids.ts'
 import { type Hello, PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
-import { gridShapeOf, judge, type Verdict } from './admission.ts'
+import { gridShapeOf, judge, storeCloned, type Verdict } from './admission.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { ringOf } from './coordinator-view.ts'
 import type { ConnectionId } from './events.ts'
@@ -94,9 +94,12 @@ export class Fleet {
         this.#beginProbation(verdict.member)
         this.#admit(verdict.member, connection, hello)
         break
-      case 'collect':
-        this.#tasks.recovery.collect(connection, hello)
+      case 'collect': {
+        const twin = this.#tasks.recovery.twinOf(hello)
+        if (twin !== undefined) this.#refuse(connection, hello, storeCloned(twin))
+        else this.#tasks.recovery.collect(connection, hello)
         break
+      }
       case 'rebase':
         this.#tasks.recovery.rebase(verdict.member, connection)
         break

@@ -48,6 +48,14 @@ export class Recovery {
     this.#outcome = outcome
   }
 
+  /** The other node that has shown the same store. */
+  twinOf({ node, storeId }: Hello): string | undefined {
+    for (const { hello } of this.#inventories.values()) {
+      if (hello.storeId === storeId && hello.node !== node) return hello.node
+    }
+    return undefined
+  }
+
   /** A node with a store of the lost ledger, or with an empty one, says hello. */
   collect(connection: ConnectionId, hello: Hello): void {
     const known = this.#inventories.get(hello.node)

@@ -85,6 +85,21 @@ t.test('a new ledger gives each tile to those with its highest `at`', async (t) 
   t.ok(bench.submit({ ...GET, region: { x: 12, y: 4, w: 4, h: 4 } }).ok)
 })
 
+t.test('the copy of a store counts as no node of its own', async (t) => {
+  const bench = recovering(2)
+  const a = hello(bench, 'a', 3)
+  held(bench, a, { position: 3, tiles: [0], ats: [5] })
+  const copy = { ledgerId: 'lost', position: 3, chain: CHAIN, storeId: 'store-a' }
+  bench.hello('copy', copy)
+  t.match(bench.sent('refused'), [{ code: 'store-cloned', message: /copy of that of node a$/ }])
+  t.same(bench.notices('recovered'), [])
+  const b = hello(bench, 'b', 2)
+  held(bench, b, { position: 2, tiles: [1], ats: [4] })
+  t.match(bench.notices('recovered'), [{ nodes: 2 }])
+  bench.hello('copy', copy)
+  t.match(bench.sent('refused'), [{ code: 'store-cloned' }], 'nor when it comes late')
+})
+
 t.test('a node of the lost ledger that comes late gives what nobody has', async (t) => {
   const bench = recovering(1)
   held(bench, hello(bench, 'a', 3), { position: 3, tiles: [0], ats: [20] })
