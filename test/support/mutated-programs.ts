@@ -1,11 +1,10 @@
 /**
- * The programs with some lines changed: compiled from the sources into a directory of their own, so that a
- * mutant and the real thing can run side by side.
+ * The programs with some lines changed, loaded beside those that ship. What does not import a changed file is the same
+ * for both: it is loaded, and made fast by the engine, only once.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import ts from 'typescript'
 import { type Programs, SOURCES } from './programs.ts'
 
 /** Replaces `from`, which must stand there exactly once, by `to`. */
@@ -16,23 +15,34 @@ export interface Edit {
 }
 
 const ROOT = new URL('../../', import.meta.url)
+const IMPORTS = /^import (?!type )(?:[^'"]* from )?'(\.[^']*)'/gm
 
-/** What compiling gave, by source. */
-const compiled = new Map<string, string>()
+/** What each file of the programs imports. */
+const imports = new Map<string, readonly string[]>()
 
-function compile(source: string): string {
-  const compilerOptions = {
-    target: ts.ScriptTarget.ES2023,
-    module: ts.ModuleKind.ESNext,
-    verbatimModuleSyntax: true,
-    rewriteRelativeImportExtensions: true,
+function importsOf(file: string): readonly string[] {
+  let found = imports.get(file)
+  if (found === undefined) {
+    const source = readFileSync(new URL(file, ROOT), 'utf8')
+    const folder = posix.dirname(file)
+    found = [...source.matchAll(IMPORTS)].map(([, path]) => posix.join(folder, path!))
+    imports.set(file, found)
   }
-  let output = compiled.get(source)
-  if (output === undefined) {
-    output = ts.transpileModule(source, { compilerOptions }).outputText
-    compiled.set(source, output)
+  return found
+}
+
+/** The changed files, and all of the programs that lead to one. */
+function affectedBy(changed: ReadonlySet<string>): string[] {
+  const isAffected = new Map([...changed].map((file) => [file, true]))
+  const look = (file: string): boolean => {
+    const known = isAffected.get(file)
+    if (known !== undefined) return known
+    const found = importsOf(file).map(look).includes(true)
+    isAffected.set(file, found)
+    return found
   }
-  return output
+  for (const file of Object.values(SOURCES)) look(file)
+  return [...isAffected].filter(([, isSo]) => isSo).map(([file]) => file)
 }
 
 function edited(file: string, edits: readonly Edit[]): string {
@@ -45,23 +55,22 @@ function edited(file: string, edits: readonly Edit[]): string {
   return source
 }
 
-/** Compiles what the programs consist of, with these edits, into `directory`, and loads it from there. */
+/** Writes into `directory` what hooks.js needs for programs with these edits, and loads them. */
 export async function loadMutated(directory: string, edits: readonly Edit[]): Promise<Programs> {
-  const files = new Set(Object.values(SOURCES))
-  for (const file of files) {
-    const output = compile(edited(file, edits))
-    const path = join(directory, file.replace(/\.ts$/, '.js'))
+  const changed = new Set(edits.map(({ file }) => file))
+  for (const file of changed) {
+    const path = join(directory, file)
     mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, output)
-    for (const [, imported] of output.matchAll(/ from ["'](\.[^"']*)\.js["']/g)) {
-      files.add(posix.join(posix.dirname(file), `${imported}.ts`))
-    }
+    writeFileSync(path, edited(file, edits))
   }
-  const strange = edits.find(({ file }) => !files.has(file))
-  if (strange !== undefined) throw new Error(`no program has ${strange.file}`)
+  const affected = affectedBy(changed)
+  writeFileSync(join(directory, 'affected.json'), JSON.stringify(affected))
   const loaded = Object.entries(SOURCES).map(async ([name, file]) => {
-    const url = pathToFileURL(join(directory, file.replace(/\.ts$/, '.js'))).href
-    return [name, (await import(url))[name]]
+    const url = new URL(file, ROOT)
+    if (affected.includes(file)) {
+      url.searchParams.set('instead', pathToFileURL(`${directory}/`).href)
+    }
+    return [name, (await import(url.href))[name]]
   })
   return Object.fromEntries(await Promise.all(loaded)) as Programs
 }

@@ -1,7 +1,8 @@
 /**
  * Node's hooks for TypeScript. Each file is compiled once, and what came out is kept in `.tap/compiled/` for all
  * processes and runs until the file changes. Paths stay those of the sources: nothing has to know of it. Types
- * are not looked at; `npm run lint` does that.
+ * are not looked at; `npm run lint` does that. A module that is imported with `?instead=` and the URL of a directory
+ * is taken from there where the directory has its file, and so is what it imports, of the files in `affected.json`.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
@@ -21,12 +22,61 @@ const OPTIONS = {
   tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true, useDefineForClassFields: true } },
 }
 
+/** @type {import('node:module').ResolveHook} */
+export async function resolve(specifier, context, next) {
+  const resolved = await next(specifier, context)
+  const directory = directoryInstead(context.parentURL)
+  if (directory === undefined || !specifier.startsWith('.')) return resolved
+  const url = new URL(resolved.url)
+  const file = relative(ROOT, fileURLToPath(url))
+  if ((await affectedIn(directory)).has(file)) url.searchParams.set('instead', directory)
+  return { ...resolved, url: url.href }
+}
+
 /** @type {import('node:module').LoadHook} */
 export async function load(url, context, next) {
   if (!url.startsWith('file:')) return await next(url, context)
   const path = fileURLToPath(url)
   if (!path.endsWith('.ts')) return await next(url, context)
-  return { format: 'module', source: await compiled(path), shortCircuit: true }
+  const source = (await sourceInstead(url, path)) ?? (await compiled(path))
+  return { format: 'module', source, shortCircuit: true }
+}
+
+/** @param {string | undefined} url */
+function directoryInstead(url) {
+  return url?.includes('?instead=') ? new URL(url).searchParams.get('instead') : undefined
+}
+
+/** @type {Map<string, Promise<Set<string>>>} */
+const affected = new Map()
+
+/** @param {string} directory */
+function affectedIn(directory) {
+  const read = () => readFile(new URL('affected.json', directory), 'utf8')
+  if (!affected.has(directory)) {
+    affected.set(
+      directory,
+      read().then((text) => new Set(JSON.parse(text))),
+    )
+  }
+  return affected.get(directory)
+}
+
+/** @param {string} url @param {string} path */
+async function sourceInstead(url, path) {
+  const directory = directoryInstead(url)
+  if (directory === undefined) return undefined
+  const file = new URL(relative(ROOT, path), directory)
+  const source = await readFile(file, 'utf8').catch(() => undefined)
+  return source === undefined ? undefined : await compile(source, path)
+}
+
+/** @param {string | Buffer} source @param {string} path */
+async function compile(source, path) {
+  // Only here: most processes have nothing to compile.
+  const { transform } = await import('esbuild')
+  const { code } = await transform(source, { ...OPTIONS, sourcefile: path })
+  return code
 }
 
 /** @param {string} path */
@@ -39,9 +89,7 @@ async function compiled(path) {
   const file = join(FOLDER, `${place}.js`)
   const kept = await readFile(file, 'utf8').catch(() => '')
   if (kept.endsWith(mark)) return kept
-  // Only here: most processes have nothing to compile.
-  const { transform } = await import('esbuild')
-  const { code } = await transform(source, { ...OPTIONS, sourcefile: path })
+  const code = await compile(source, path)
   await mkdir(dirname(file), { recursive: true })
   // Another process may write or read the same at this moment.
   await writeFile(`${file}.${process.pid}`, code + mark)
