@@ -281,9 +281,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'damaged pages count as copies',
     edits: [
       {
-        file: 'broker/core/fleet.ts',
-        from: 'if (!placement.isHolder(tile, member.index)) return',
-        to: 'if (why !== undefined) return',
+        file: 'broker/core/lost-copies.ts',
+        from: 'if (held.length === 0) return',
+        to: 'if (held.length >= 0) return',
       },
     ],
   },
@@ -366,8 +366,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a tile that begins anew goes on moving',
     edits: [
       {
-        file: 'broker/core/fleet.ts',
-        from: "if (move !== undefined) this.#tasks.moves.rollBack(move, 'recreated')",
+        file: 'broker/core/lost-copies.ts',
+        from: "if (move !== undefined) this.#moves.rollBack(move, 'recreated')",
         to: '',
       },
     ],
