@@ -1,11 +1,17 @@
 import { type IncomingMessage, METHODS, maxHeaderSize } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify'
-import { SUBMISSION_BYTES_MAX, SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared/protocol/limits.ts'
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify'
+import { SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared/protocol/limits.ts'
 import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
 import { sendInPieces } from './http-answers.ts'
+import { BodyRefused, HttpBodies } from './http-bodies.ts'
 import { HttpConnections } from './http-connections.ts'
 import { EventStreams } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
@@ -30,6 +36,7 @@ export interface HttpServerOptions {
   readonly headersTimeoutMs?: number
   readonly answerStallMs?: number
   readonly answersBytesMax?: number
+  readonly bodiesBytesMax?: number
 }
 
 const KIB = 1024
@@ -41,6 +48,8 @@ const CONNECTION_BOUNDS = {
   answerStallMs: 10_000,
   answersBytesMax: 64 * KIB * KIB,
 }
+/** Of requests, on their way. */
+const BODIES_BYTES_MAX = 64 * KIB * KIB
 /** Long enough for a slow client, and looked at that often. */
 const EVENT_STREAMS_MAX = 64
 const SERVER_OPTIONS = {
@@ -72,7 +81,6 @@ export class HttpServer {
     this.#connections = connections
     this.#app = fastify({
       logger: false,
-      bodyLimit: SUBMISSION_BYTES_MAX,
       forceCloseConnections: true,
       // What is no id of anything is for the routes to say, whatever its length.
       routerOptions: { maxParamLength: maxHeaderSize },
@@ -90,11 +98,11 @@ export class HttpServer {
       },
       port,
     )
-    this.#prepare()
+    this.#prepare(new HttpBodies(options.bodiesBytesMax ?? BODIES_BYTES_MAX, turns))
     sendInPieces(this.#app, connections)
     const paths = collectPaths(this.#app)
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
-    registerTaskRoutes(this.#app, port, turns, newPaced())
+    registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
     registerHealthRoutes(this.#app, port, newPaced())
     this.#events.register(this.#app)
@@ -128,7 +136,7 @@ export class HttpServer {
     this.#connections.close()
   }
 
-  #prepare(): void {
+  #prepare(bodies: HttpBodies): void {
     const app = this.#app
     // Whatever HTTP knows as a method is refused as one that a path does not take.
     for (const method of METHODS.filter((name) => name !== 'CONNECT')) {
@@ -136,9 +144,9 @@ export class HttpServer {
     }
     app.removeAllContentTypeParsers()
     for (const type of ['application/json', 'application/cbor']) {
-      app.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => {
-        done(null, body)
-      })
+      app.addContentTypeParser(type, (_request: FastifyRequest, payload: IncomingMessage) =>
+        bodies.receive(payload),
+      )
     }
     app.setNotFoundHandler((request, reply) => {
       const path = request.url.split('?')[0]!.slice(0, 128)
@@ -150,6 +158,8 @@ export class HttpServer {
       const problem = problemOfError(error)
       if (problem.status === 500) this.#log.error({ err: error }, 'an HTTP request failed')
       if (problem.status === 413) await skipRest(request.raw)
+      // The rest is read away beside the answer, or a client that still sends could miss that.
+      if (problem.status === 503) reply.removeHeader('connection')
       return sendProblem(reply, problem)
     })
   }
@@ -174,10 +184,7 @@ async function skipRest(body: IncomingMessage): Promise<void> {
 }
 
 function problemOfError(error: FastifyError): ProblemAnswer {
-  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    const detail = `a body has at most ${SUBMISSION_BYTES_MAX} bytes`
-    return { status: 413, code: 'too-large', detail }
-  }
+  if (error instanceof BodyRefused) return error.problem
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     const detail = 'a task is application/json or application/cbor, by Content-Type'
     return { status: 415, code: 'unsupported-media-type', detail }

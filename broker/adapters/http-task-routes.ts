@@ -12,7 +12,6 @@ import {
   type RequestFault,
   sendProblem,
 } from './problem-json.ts'
-import type { Turns } from './turns.ts'
 
 const TASKS_LISTED_DEFAULT = 100
 const TASKS_LISTED_MAX = 1000
@@ -45,13 +44,8 @@ const LIST_RULES = {
 type IdRequest = FastifyRequest<{ Params: { id: string } }>
 
 /** Submitting, looking at and cancelling tasks. */
-export function registerTaskRoutes(
-  app: FastifyInstance,
-  port: HttpPort,
-  turns: Turns,
-  paced: Paced,
-): void {
-  const routes = new TaskRoutes(port, turns, paced)
+export function registerTaskRoutes(app: FastifyInstance, port: HttpPort, paced: Paced): void {
+  const routes = new TaskRoutes(port, paced)
   app.post('/process', (request, reply) => routes.submit(request, reply))
   app.get('/api/tasks', (request, reply) => routes.list(request, reply))
   app.get('/api/tasks/:id', (request: IdRequest, reply) => routes.show(request, reply))
@@ -61,13 +55,11 @@ export function registerTaskRoutes(
 
 class TaskRoutes {
   readonly #port: HttpPort
-  readonly #turns: Turns
   readonly #lists: Paced
   #waits = 0
 
-  constructor(port: HttpPort, turns: Turns, lists: Paced) {
+  constructor(port: HttpPort, lists: Paced) {
     this.#port = port
-    this.#turns = turns
     this.#lists = lists
   }
 
@@ -80,8 +72,6 @@ class TaskRoutes {
     if ('status' in body) return sendProblem(reply, body)
     if (values.wait !== undefined && this.#waits >= WAITS_MAX) return sendProblem(reply, TOO_MANY)
     const client = clientOf(request)
-    // Many bodies may have come to their end in this turn.
-    await this.#turns.next()
     const outcome = await this.#port.submit(body.payload, client)
     if (!outcome.ok) return sendProblem(reply, problemOfRefusal(outcome.refusal, outcome.task))
     const { task, state } = outcome

@@ -1,9 +1,15 @@
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { IncomingMessage } from 'node:http'
+import { connect, Socket } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { AnswersHeld } from '../../../broker/adapters/http-answers.ts'
+import { HttpBodies } from '../../../broker/adapters/http-bodies.ts'
 import type { HttpPort } from '../../../broker/adapters/http-server.ts'
+import { Turns } from '../../../broker/adapters/turns.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
+import { SUBMISSION_BYTES_MAX } from '../../../shared/protocol/limits.ts'
 import { NODE, type Recorded, serve } from '../../support/recorded-http-port.ts'
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`
@@ -253,4 +259,56 @@ t.test('who leaves before his task is accepted waits for no end', async (t) => {
   accept()
   t.ok(await isAnswered())
   t.same(recorded.calls, [])
+})
+
+/** A submission of 2,000 bytes, of which so many come. */
+function submission(bytes = 2000): string {
+  const fields = 'host: localhost\r\ncontent-type: application/json\r\ncontent-length: 2000'
+  return `POST /process HTTP/1.1\r\n${fields}\r\n\r\n${'{}'.padEnd(2000).slice(0, bytes)}`
+}
+
+t.test('bodies are bounded together, and the one that brings nothing is refused', async (t) => {
+  const { recorded, base, port } = await serve(t, { bodiesBytesMax: 3000 })
+  const slow = await open(t, port)
+  let refusal = ''
+  slow.on('data', (chunk) => {
+    refusal += chunk
+  })
+  slow.write(submission(1900))
+  const submit = () =>
+    fetch(`${base}/process`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{}'.padEnd(2000),
+    })
+  let accepted = 0
+  for (; accepted < 5 || (refusal === '' && accepted < 100); accepted++) {
+    t.equal((await submit()).status, 202)
+  }
+  t.match(refusal, /^HTTP\/1.1 503 .*\r\nretry-after: 5\r\n.*"code":"overloaded"/s)
+  t.equal(recorded.calls.length, accepted, 'nothing of it was submitted')
+  t.match(await ask(slow, ' '.repeat(100) + submission()), /^HTTP\/1.1 202 /, 'it can be repeated')
+  t.equal(recorded.calls.length, accepted + 1)
+})
+
+t.test('a body that comes byte by byte takes no more memory than another one', async (t) => {
+  const bodies = new HttpBodies(2 * SUBMISSION_BYTES_MAX, new Turns())
+  const request = new IncomingMessage(new Socket())
+  const received = bodies.receive(request)
+  await new Promise(setImmediate)
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const bytesUsed = (): number => {
+    collect()
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external
+  }
+  const before = bytesUsed()
+  const bytes = 200_000
+  for (let at = 0; at < bytes; at++) request.push(Buffer.allocUnsafeSlow(1).fill(at))
+  const used = bytesUsed() - before
+  t.ok(used < 10 * bytes, `${used} bytes for ${bytes}`)
+  request.push(null)
+  const body = await received
+  t.same([body.length, body[1], body.at(-1)], [bytes, 1, (bytes - 1) & 0xff])
 })
