@@ -303,8 +303,8 @@ export class Reads {
       task: read.task.id,
       error: error.code,
     })
-    // It was asked while it held all of them: others do now.
-    if (error.code === 'tile-missing' && this.#lacksBornTile(part, member)) {
+    // It was asked while it held all of them. Others do now, and it may be sound for the rest.
+    if (this.#lacksBornTile(part, member)) {
       if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
       return
     }

@@ -93,6 +93,28 @@ t.test('a damaged page is no trouble of unborn tiles that go with it', async (t)
   t.match(again, { attempt: 2 })
 })
 
+t.test(
+  'nor is it one of other tiles of the part, of which the node has the only copy',
+  async (t) => {
+    const bench = settledPair()
+    const both = { x: 0, y: 0, w: 8, h: 4 }
+    bench.submit({ id: 'w', ...ADD, region: both })
+    for (const name of ['a', 'b']) bench.apply(name, bench.entriesTo(name))
+    const broken = (tile: number) => new Uint8Array(Uint32Array.of(tile).buffer)
+    bench.close('b')
+    bench.submit({ id: 'r', op: 'get', region: both })
+    const [read] = bench.readsTo('a')
+    t.equal(read?.grid?.tiles.length, 8, 'one node is asked for both')
+    bench.hello('b', { broken: broken(1) })
+    const { position, chain } = bench.node('a')
+    bench.say('a', { t: 'applied', position, chain, results: [], broken: broken(0) })
+    bench.answer('a', read!, { error: { code: 'page-damaged', message: 'tile 0' } })
+    t.equal(bench.task('r')?.state, 'running')
+    const tilesTo = (name: string) => [...bench.readsTo(name)].map(({ grid }) => grid!.tiles[0])
+    t.same([tilesTo('a'), tilesTo('b')], [[1], [0]])
+  },
+)
+
 t.test('an answer that is not of what was asked goes to the other holder', async (t) => {
   const { status, columns } = cells(0, 1) as { status: Uint8Array; columns: Uint8Array[] }
   const wrong: Record<string, unknown>[] = [
