@@ -307,7 +307,7 @@ export class Writes {
       write.parts = write.parts.filter((part) => part.member !== member.index)
       write.waitingFor.delete(member.index)
       this.#log.persist(write)
-      this.#evaluate(write)
+      this.#reconsider(write)
     }
   }
 
