@@ -73,7 +73,7 @@ export async function armv6Native(abi: keyof typeof TARGETS): Promise<Buffer> {
     key.update(lockedOf(name).integrity)
   for (const tool of [`${target.compiler}g++`, ARMEL_GCC])
     key.update(await run(tool, ['--version']))
-  const cached = join(CHECKOUT, CACHE, `lmdb-${abi}-${key.digest('hex').slice(0, 16)}.node`)
+  const cached = join(CACHE, `lmdb-${abi}-${key.digest('hex').slice(0, 16)}.node`)
   if (!existsSync(cached)) {
     const bytes = await build(target)
     mkdirSync(dirname(cached), { recursive: true })

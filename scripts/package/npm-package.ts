@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { own } from '../../shared/core/own.ts'
@@ -10,8 +11,8 @@ import { CHECKOUT } from './checkout.ts'
 import { PackagingError } from './packaging-error.ts'
 import { readTarFile } from './tar.ts'
 
-/** What was fetched or compiled, from the top of the checkout. */
-export const CACHE = 'node_modules/.cache/obelisk-package'
+/** What was fetched or compiled, by what it was made of: `npm ci` takes all of node_modules away. */
+export const CACHE = join(homedir(), '.cache/obelisk-package')
 
 interface Locked {
   readonly version: string
@@ -25,7 +26,7 @@ export function readNpmFile(name: string, path: string): Buffer {
   if (existsSync(join(installed, path)) && versionIn(installed) === version) {
     return readFileSync(join(installed, path))
   }
-  const archive = join(CHECKOUT, CACHE, `${name.replaceAll('/', '+')}-${version}.tgz`)
+  const archive = join(CACHE, `${name.replaceAll('/', '+')}-${version}.tgz`)
   if (!existsSync(archive)) download(name, version, archive)
   const bytes = readFileSync(archive)
   if (!isIntact(bytes, integrity)) {
@@ -55,8 +56,8 @@ function versionIn(directory: string): string | undefined {
 
 /** The whole file or none, for several may ask for it at once. */
 function download(name: string, version: string, archive: string): void {
-  mkdirSync(join(CHECKOUT, CACHE), { recursive: true })
-  const directory = mkdtempSync(join(CHECKOUT, CACHE, 'download-'))
+  mkdirSync(CACHE, { recursive: true })
+  const directory = mkdtempSync(join(CACHE, 'download-'))
   try {
     const { status, stdout, stderr, error } = spawnSync(
       'npm',
