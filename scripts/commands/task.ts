@@ -50,10 +50,12 @@ export class TaskCommands {
       this.#print(flags, accepted, () => `${accepted.id} ${accepted.state}\n`)
       return EXIT_DONE
     }
-    this.#say(`task ${accepted.id} accepted`)
     const { id } = accepted
     const goesOn = `task ${id} goes on; this ends it: obelisk task cancel ${id}`
-    const state = await interruptible(goesOn, (signal) => this.#waitForEnd(id, seconds, signal))
+    const state = await interruptible(goesOn, (signal) => {
+      this.#say(`task ${id} accepted`)
+      return this.#waitForEnd(id, seconds, signal)
+    })
     await this.#printResult(id, flags)
     return exitCodeOf(state)
   }
