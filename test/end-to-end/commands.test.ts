@@ -5,6 +5,8 @@ import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import cbor from 'cbor'
 import t, { type Test } from 'tap'
+import { runCommand } from '../../scripts/commands/program.ts'
+import { VERSION } from '../../shared/runtime/version.ts'
 import { eventually, Fleet, freePort, PROGRAM, type Run, within } from '../support/processes.ts'
 import { killAgent } from '../support/replicas.ts'
 import { BASE, HttpClient, type Json, WireClient } from '../support/wire-client.ts'
@@ -13,6 +15,7 @@ const fleet = new Fleet(t)
 const gateway = await fleet.gateway('--grid', '64x64', '--fields', 'precip:f32,visits:i32')
 const http = new HttpClient(gateway.http)
 const agents = await fleet.agents(['edge-1', 'edge-2'], gateway.url, '--telemetry-interval', '1')
+const HTTP = ['--http', gateway.http]
 const wire = await WireClient.connect(gateway.url, `${BASE}/task/#`)
 t.teardown(() => wire.close())
 
@@ -22,7 +25,30 @@ interface Said {
   readonly stderr: string
 }
 
+/** Those that were run as programs. */
+const ran = new Set<string>()
+
+/** A command is the program the first time; what else it is asked is asked in this process, for a tenth of the cost. */
 async function said(...argv: readonly string[]): Promise<Said> {
+  const command = argv.slice(0, 2).join(' ')
+  if (!ran.has(command)) {
+    ran.add(command)
+    return await program(...argv)
+  }
+  const text = { stdout: '', stderr: '' }
+  const to = (name: keyof typeof text) => ({
+    write: (more: string | Uint8Array) => {
+      text[name] += Buffer.from(more).toString()
+    },
+  })
+  const streams = { stdout: to('stdout'), stderr: to('stderr'), stdin: nothing(), environment: {} }
+  return { code: await runCommand(argv, streams, VERSION), ...text }
+}
+
+async function* nothing(): AsyncGenerator<string> {}
+
+/** As a program of its own, which has an exit code. */
+async function program(...argv: readonly string[]): Promise<Said> {
   const run = fleet.start(argv)
   const { code } = await within(`the end of obelisk ${argv.join(' ')}`, run.exited)
   return { code, stdout: run.stdout, stderr: run.stderr }
@@ -30,7 +56,7 @@ async function said(...argv: readonly string[]): Promise<Said> {
 
 /** Over HTTP to the gateway of this test. */
 async function obelisk(...argv: readonly string[]): Promise<Said> {
-  return await said(...argv, '--http', gateway.http)
+  return await said(...argv, ...HTTP)
 }
 
 /** The one JSON text on stdout. */
@@ -106,7 +132,7 @@ t.test('a task may be a file, and items may be one', async (t) => {
 
 t.test('what the gateway refuses is exit code 1, with every problem', async (t) => {
   const wrong = ['task', 'submit', 'add', '--args', '{"field":"rain","speed":1}']
-  const refused = await obelisk(...wrong)
+  const refused = await program(...wrong, ...HTTP)
   t.same([refused.code, refused.stdout], [1, ''])
   for (const path of ['args.field', 'args.value', 'args.speed']) t.match(refused.stderr, path)
   const again = await obelisk('task', 'submit', 'scale', '--id', 'adds')
@@ -149,8 +175,8 @@ t.test('sub prints what is published, CBOR as JSON', async (t) => {
     const [topic, ...rest] = one.split(' ')
     t.match(JSON.parse(rest.join(' ')), { v: 1, node: topic!.split('/')[3], lsus: 4096 })
   }
-  const nothing = await said('sub', 'nobody/publishes/here', '-n', '1', '--timeout', '0.3', ...to)
-  t.match(nothing, { code: 75, stdout: '' })
+  const none = await program('sub', 'nobody/publishes/here', '-n', '1', '--timeout', '0.3', ...to)
+  t.match(none, { code: 75, stdout: '' })
 })
 
 /** The end of a command that is interrupted once it has said something. */
@@ -193,10 +219,10 @@ t.test('an image that is interrupted leaves nothing behind', async (t) => {
 })
 
 t.test('the help of a word to the gateway is its own', async (t) => {
-  const help = await said('gateway', 'recover', '--help')
+  const help = await program('gateway', 'recover', '--help')
   t.match(help, { code: 0, stdout: /^Usage: obelisk gateway recover/ })
-  t.match(await said('help', 'gateway', 'recover'), help)
-  t.match(await said('gateway', '--help'), {
+  t.match(await program('help', 'gateway', 'recover'), help)
+  t.match(await program('gateway', '--help'), {
     code: 0,
     stdout: /^Usage: obelisk gateway \[options\]/,
   })
@@ -222,7 +248,7 @@ t.test(
 t.test('a wait that ends too early is 75, and a task that ends badly is 1', async (t) => {
   for (const agent of agents) await killAgent(http, agent)
   const waits = ['task', 'submit', 'scale', '--id', 'waits', '--wait', '0.3']
-  const late = await obelisk(...waits)
+  const late = await program(...waits, ...HTTP)
   t.same([late.code, late.stdout], [75, ''])
   t.match(late.stderr, 'waits')
   const ended = await interrupted('accepted', ...waits.slice(0, -1))
@@ -242,7 +268,7 @@ t.test('nobody at the address is 69, and what cannot be understood is 2', async 
     ['node', 'info', 'edge-1', '--http', `http://127.0.0.1:${port}`],
     ['sub', 'a/b', '--url', `mqtt://127.0.0.1:${port}`],
   ]) {
-    const answer = await said(...argv)
+    const answer = await program(...argv)
     t.same([answer.code, answer.stdout], [69, ''], argv.join(' '))
     t.match(answer.stderr, String(port), 'it says where it looked')
     t.notMatch(answer.stderr, /\n\s+at /)

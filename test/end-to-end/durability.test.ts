@@ -9,6 +9,7 @@ import { Random } from '../../shared/core/random.ts'
 import { Additions, allCompleted, PATIENT } from '../support/additions.ts'
 import { type Agent, eventually, Fleet, within } from '../support/processes.ts'
 import { caughtUp, killAgent, withEachAway } from '../support/replicas.ts'
+import { areOnDisk } from '../support/stored-copies.ts'
 import {
   BASE,
   HttpClient,
@@ -100,7 +101,7 @@ t.test(
     t.notOk(wire.of('task/rejected').length, 'all of them are known')
     await sums.areDone(t, http)
     await areHere(http, agents)
-    await withEachAway(http, agents, (away) => sums.areHeld(t, http, `once, without ${away}`))
+    await areOnDisk(t, agents, sums.cells)
   },
 )
 
@@ -136,7 +137,7 @@ t.test(
     await sums.send(wire)
     await sums.areDone(t, http)
     await areHere(http, agents)
-    await withEachAway(http, agents, (away) => sums.areHeld(t, http, `once, without ${away}`))
+    await areOnDisk(t, agents, sums.cells)
   },
 )
 

@@ -2,13 +2,15 @@
  * Agents, clients and gateways that are killed, frozen, stopped, doubled or set up wrongly, and what
  * everybody else notices of it.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import t, { type Test } from 'tap'
 import { Random } from '../../shared/core/random.ts'
 import { Additions } from '../support/additions.ts'
 import { MqttRelay } from '../support/mqtt-relay.ts'
 import { type Agent, eventually, Fleet, freePort, loadPause, within } from '../support/processes.ts'
 import { connectPacket, RawMqttClient, subscribePacket } from '../support/raw-mqtt-client.ts'
-import { caughtUp, killAgent, withEachAway } from '../support/replicas.ts'
+import { caughtUp, killAgent } from '../support/replicas.ts'
+import { areOnDisk } from '../support/stored-copies.ts'
 import { BASE, HttpClient, type Json, WireClient } from '../support/wire-client.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
@@ -73,8 +75,11 @@ t.test(
   { buffered: true },
   async (t) => {
     const fleet = new Fleet(t)
-    // No lease ends in here: what is answered elsewhere is so because its node was seen to be gone.
-    const gateway = await fleet.gateway(...GRID, '--lease-ms', '600000')
+    // No lease ends in here, and nobody lags or is silent for too long: what is answered elsewhere is so because its
+    // node was seen to be gone.
+    const patience = ['--lease-ms', '600000', '--lag-ms', '600000', '--heartbeat-ms', '20000']
+    const silence = ['--suspect-after-ms', '120000', '--dead-after-ms', '240000']
+    const gateway = await fleet.gateway(...GRID, ...patience, ...silence)
     const http = new HttpClient(gateway.http)
     const agents = await fleet.agents(['a', 'b', 'c', 'd'], gateway.url)
     const victim = agents[1]!
@@ -108,7 +113,7 @@ t.test(
     await load.more(20)
     await load.stop(t)
     for (const { id } of agents) await caughtUp(http, id)
-    await withEachAway(http, agents, (away) => load.additions.areHeld(t, http, `without ${away}`))
+    await areOnDisk(t, agents, load.additions.cells)
   },
 )
 
@@ -124,7 +129,13 @@ t.test(
     const wire = await WireClient.connect(gateway.url, `${BASE}/gateway/event`)
     t.teardown(() => wire.close())
     const add = { op: 'add', args: { field: 'n', value: 1 } }
-    t.match(await http.run(add), { state: 'completed', copies: 2 })
+    /** On a busy machine a node that is not frozen may lag, too, and comes back. */
+    const bothTakePart = async (): Promise<void> => {
+      const nothing = { op: 'add', args: { field: 'n', value: 0 } }
+      await eventually('both have a write', async () => (await http.run(nothing)).copies === 2)
+    }
+    t.match(await http.run(add), { state: 'completed' })
+    await bothTakePart()
 
     frozen.run.signal('SIGSTOP')
     const first = await timed(() => http.run(add))
@@ -151,7 +162,8 @@ t.test(
     await caughtUp(http, frozen.id)
     const isBack = ({ code, node }: Json): boolean => code === 'replica-in-sync' && node === 'a'
     await wire.nextJson('gateway/event', isBack)
-    t.match(await http.run(add), { copies: 2 })
+    t.match(await http.run(add), { state: 'completed' })
+    await bothTakePart()
     await killAgent(http, other)
     const { value } = await http.run({ op: 'stat', args: { field: 'n' } })
     t.match(value, { min: 7, max: 7 }, 'it has every add once')
@@ -276,8 +288,9 @@ t.test(
     t.teardown(() => again.close())
     await load.additions.send(again)
     await load.additions.areDone(t, http)
-    await withEachAway(http, agents, (away) => load.additions.areHeld(t, http, `without ${away}`))
+    for (const { id } of agents) await caughtUp(http, id)
     t.match(await agents[1]!.run.end('SIGINT'), { code: 0, signal: null }, 'by SIGINT too')
+    await areOnDisk(t, agents, load.additions.cells)
   },
 )
 
@@ -294,7 +307,18 @@ t.test('an agent answers within 50 ms while it scales 512,000 LSUs', async (t) =
   t.teardown(() => user.end())
   await user.next(2)
 
-  const measure = async (): Promise<{ agent: number[]; gateway: number[]; tookMs: number }> => {
+  const own = monitorEventLoopDelay({ resolution: 1 })
+  own.enable()
+  t.teardown(() => own.disable())
+  interface Waits {
+    readonly agent: number[]
+    readonly gateway: number[]
+    readonly tookMs: number
+    /** The longest that this process, which does next to nothing, had to wait for the machine. */
+    readonly ownMs: number
+  }
+  const measure = async (): Promise<Waits> => {
+    own.reset()
     const beganMs = performance.now()
     const waits = { agent: [] as number[], gateway: [] as number[] }
     let isDone = false
@@ -312,18 +336,19 @@ t.test('an agent answers within 50 ms while it scales 512,000 LSUs', async (t) =
     t.match(await scaling, { state: 'completed', value: { lsus: 512_000 } })
     const tookMs = performance.now() - beganMs
     await within('the last answers', asking)
-    return { ...waits, tookMs }
+    return { ...waits, tookMs, ownMs: own.max / 1e6 }
   }
   // Others may work on this machine too: one undisturbed run shows what the programs can do.
-  const worst: { agent: number; gateway: number; tookMs: number }[] = []
+  const worst: { agent: number; gateway: number; tookMs: number; ownMs: number }[] = []
   const isShort = (one: (typeof worst)[number]): boolean => {
-    // On a machine that does much else all of it takes longer.
-    return Math.max(one.agent, one.gateway) <= Math.max(LIMIT_MS, one.tookMs / 20)
+    // On a machine that does much else all of it takes longer, and each of four processes on the way has to wait.
+    const limitMs = Math.max(LIMIT_MS, one.tookMs / 20, 4 * one.ownMs)
+    return Math.max(one.agent, one.gateway) <= limitMs
   }
   for (let run = 0; run < 10 && !worst.some(isShort); run++) {
-    const { agent, gateway, tookMs } = await measure()
+    const { agent, gateway, tookMs, ownMs } = await measure()
     t.ok(agent.length >= 5 && gateway.length >= 5, `${agent.length} and ${gateway.length} pings`)
-    worst.push({ agent: Math.max(...agent), gateway: Math.max(...gateway), tookMs })
+    worst.push({ agent: Math.max(...agent), gateway: Math.max(...gateway), tookMs, ownMs })
   }
   t.ok(worst.some(isShort), `longest waits, ms: ${JSON.stringify(worst)}`)
 })
@@ -384,7 +409,7 @@ t.test('what is wrong with the set-up is said at once, all of it', async (t) => 
         t.ok(run.stderr.includes(name), `${argv.join(' ')}: ${name} is named`)
     }),
   )
-  const asked = [[], ['gateway'], ['agent'], ['task'], ['task', 'submit'], ['node'], ['sub']]
+  const asked = [[], ['gateway'], ['agent'], ['task', 'submit']]
   await Promise.all(
     asked.map(async (words) => {
       const run = fleet.start([...words, '--help'])

@@ -6,9 +6,10 @@ import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Random } from '../../shared/core/random.ts'
-import { Additions } from '../support/additions.ts'
+import { Additions, allCompleted } from '../support/additions.ts'
 import { eventually, Fleet, within } from '../support/processes.ts'
-import { caughtUp, withEachAway } from '../support/replicas.ts'
+import { caughtUp } from '../support/replicas.ts'
+import { areOnDisk } from '../support/stored-copies.ts'
 import { HttpClient, WireClient } from '../support/wire-client.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
@@ -64,9 +65,11 @@ t.test('a lost ledger is rebuilt from the nodes', { buffered: true }, async (t) 
 
   const later = await WireClient.connect(gateway.url)
   t.teardown(() => later.close())
-  for (let count = 0; count < 20; count++) additions.next()
+  const ids = Array.from({ length: 20 }, () => additions.next().id)
   await additions.send(later)
-  await withEachAway(http, agents, (away) => additions.areHeld(t, http, `without ${away}`))
+  await allCompleted(t, http, ids)
+  for (const { id } of agents) await caughtUp(http, id)
+  await areOnDisk(t, agents, additions.cells)
 })
 
 t.test('a ledger that is there is not rebuilt', { buffered: true }, async (t) => {

@@ -580,6 +580,9 @@ t.test('help and version are data', async (t) => {
   const submit = await run(['task', 'submit', '--help'])
   t.match(submit.stdout, '--deadline <seconds>')
   t.same(await run(['help', 'task', 'submit']), submit)
+  for (const name of ['task', 'node', 'sub']) {
+    t.match(await run([name, '--help']), { code: 0, stdout: /usage/i, stderr: '' })
+  }
   t.same(await run(['task', 'help', 'submit']), submit)
   const task = await run(['task', 'state', 'help', '--http', 'http://127.0.0.1:9'])
   t.match(task, { code: 69, stdout: '' }, 'a task may have that name')

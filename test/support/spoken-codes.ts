@@ -24,8 +24,15 @@ const UNIONS: Readonly<Record<string, string>> = {
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']
 
+/** By path, of the text that was there last: most files are looked at again and again. */
+const collected = new Map<string, { text: string; codes: SpokenCode[] }>()
+
 export function collectCodes(path: string, text: string): SpokenCode[] {
-  return new Collector(path, text).collect()
+  const known = collected.get(path)
+  if (known?.text === text) return known.codes
+  const codes = new Collector(path, text).collect()
+  collected.set(path, { text, codes })
+  return codes
 }
 
 class Collector {

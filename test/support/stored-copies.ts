@@ -1,6 +1,8 @@
 /** Opens the stores of agents that do not run, and holds every copy of every tile against a count. */
+import type { Test } from 'tap'
 import { SliceStore } from '../../firmware-agent/adapters/slice-store.ts'
 import { Random } from '../../shared/core/random.ts'
+import type { Agent } from './processes.ts'
 
 const LIMITS = { sliceBytesMax: 64 * 1024 * 1024, outboxBytesMax: 4 * 1024 * 1024 }
 const PROBLEMS_MAX = 20
@@ -57,6 +59,22 @@ export async function compareStoredCopies(
     problems.push(`tile ${tile} has copies at [${found}], not ${copies} at the same`)
   }
   return { lsus, problems: problems.slice(0, PROBLEMS_MAX) }
+}
+
+/**
+ * Kills these agents, which have caught up: what each has on its disk is this count. Two hold each tile. It looks at
+ * every copy without starting anything again.
+ */
+export async function areOnDisk(
+  t: Test,
+  agents: readonly Agent[],
+  cells: readonly number[],
+): Promise<void> {
+  await Promise.all(agents.map(({ run }) => run.kill()))
+  const directories = agents.map(({ directory }) => directory)
+  const { lsus, problems } = await compareStoredCopies(directories, cells, 2)
+  t.same(problems, [], 'every write once, on each disk')
+  t.equal(lsus, 2 * cells.length, 'every copy was looked at')
 }
 
 async function openStore(directory: string): Promise<SliceStore> {

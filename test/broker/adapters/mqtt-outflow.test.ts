@@ -31,6 +31,8 @@ t.test('what waits is kept as bytes, and arrives whole and in order', async (t) 
     held: () => {},
     stalled: () => t.fail('it does not stall'),
   })
+  // Its timer would hold this process.
+  t.teardown(() => outflow.close())
   const filler = Buffer.alloc(100_000, 1)
   let sent = 0
   while (outflow.waitingBytes === 0) {

@@ -51,10 +51,14 @@ t.test('busy is what happened since the sample before', async (t) => {
   metrics.sample()
   compute(100)
   const computing = metrics.sample().loop_busy_percent
-  // The loop waits while a child sleeps.
-  await promisify(execFile)('sleep', ['0.5'])
-  const waiting = metrics.sample().loop_busy_percent
   t.ok(computing > 80, `${computing} % while it computes`)
+  let waiting = computing
+  // What others do not let run counts as busy: on a busy machine it takes more than one look.
+  for (let tries = 0; tries < 20 && waiting >= computing / 2; tries++) {
+    // The loop waits while a child sleeps.
+    await promisify(execFile)('sleep', ['0.5'])
+    waiting = metrics.sample().loop_busy_percent
+  }
   t.ok(waiting < computing / 2, `${waiting} % while it waits`)
 })
 
