@@ -1,12 +1,7 @@
-/**
- * Runs all tests of some folders in this process: to start one costs more than most tests of pure code do. Each file
- * runs by itself, too: `npx tap run <file>`.
- */
-import { readdirSync } from 'node:fs'
+/** Runs the test files that are its arguments in this process: to start one costs more than most light tests do. */
+import { pathToFileURL } from 'node:url'
 
-export async function runInOneProcess(...folders: readonly URL[]): Promise<void> {
-  for (const folder of folders) {
-    const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'))
-    for (const file of files.sort()) await import(new URL(file, folder).href)
-  }
-}
+const [, ...files] = process.argv.splice(1)
+// tap names its directories by the program and its arguments.
+process.argv.push(files[0]!)
+for (const file of files) await import(pathToFileURL(file).href)

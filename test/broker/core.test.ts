@@ -1,3 +1,0 @@
-import { runInOneProcess } from '../support/one-process.ts'
-
-await runInOneProcess(new URL('core/', import.meta.url))

@@ -1,0 +1,140 @@
+/**
+ * `npm test`: runs all test files, those that take longest first, as many at a time as fit. Each is a process of its
+ * own, but for light ones, to start which costs more than to run them. Says of each file how it ended, and shows what
+ * failed. With arguments, only the files whose paths hold one: `npm test -- shared/grid failure`.
+ *
+ * `tap run` would do the same, at the cost of 1.6 s of processor time a file for its loaders.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { excerptOf, type Totals, totalsOf } from './support/tap-output.ts'
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
+const LOGS = join(ROOT, '.tap/logs')
+/** More than a small machine has cores: many tests wait for processes, disks and limits of time. */
+const JOBS = 2 * availableParallelism()
+/** For machines that do much else at the same time; tests have limits of their own below that. */
+const FILE_LIMIT_MS = 1_200_000
+const END_LIMIT_MS = 10_000
+
+/** What runs in one process each: patterns of paths. */
+const TOGETHER: readonly RegExp[] = [
+  /^test\/broker\/(core\/|driver|ledger-shape)/,
+  /^test\/firmware-agent\/(core\/|driver)/,
+  /^test\/shared\/(core|grid|operations|protocol)\//,
+  /^test\/shared\/runtime\/(?!lmdb|exclusive-lock)/,
+  /^test\/broker\/adapters\/(?!event-log|http-|mqtt-(broker|connections))/,
+  /^test\/broker\/adapters\/(http-server|mqtt-broker)/,
+  /^test\/firmware-agent\/adapters\/(?!idle|device-metrics|operation-runner|slice-store)/,
+  /^test\/scripts\/(demo|doctor|footprint|least-squares|unit-command|package\/inventory)/,
+  /^test\/(simulation\/(checkers|scenarios)|tidy|docs|systemd)/,
+]
+
+/** What takes longest, so that nothing long is left at the end. */
+const FIRST = [
+  ...['end-to-end/hand-off', 'end-to-end/failure', 'end-to-end/commands', 'end-to-end/chaos'],
+  ...['end-to-end/durability', 'simulation/fleet', 'simulation/mutants', 'scripts/package.'],
+  ...['end-to-end/disk-full', 'end-to-end/wire', 'scripts/install', 'scripts/first-boot'],
+  ...['end-to-end/power-cut', 'scripts/flash', 'end-to-end/'],
+]
+
+/** The files of one process. */
+type Lot = readonly string[]
+
+function lots(wanted: readonly string[]): Lot[] {
+  const files = readdirSync(join(ROOT, 'test'), { recursive: true })
+    .map((path) => `test/${path}`)
+    .filter((path) => path.endsWith('.test.ts'))
+    .filter((path) => wanted.length === 0 || wanted.some((part) => path.includes(part)))
+    .sort()
+  const byName = new Map<string, string[]>()
+  for (const file of files) {
+    const name = TOGETHER.find((pattern) => pattern.test(file))?.source ?? file
+    byName.set(name, [...(byName.get(name) ?? []), file])
+  }
+  const place = ([file]: Lot): number => {
+    const index = FIRST.findIndex((part) => file!.startsWith(`test/${part}`))
+    return index === -1 ? FIRST.length : index
+  }
+  return [...byName.values()].sort((a, b) => place(a) - place(b))
+}
+
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill()
+})
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => process.exit(1))
+
+interface Ended extends Totals {
+  readonly output: string
+  readonly isGood: boolean
+}
+
+async function run(lot: Lot): Promise<Ended> {
+  const program = lot.length === 1 ? lot : ['test/support/one-process.ts', ...lot]
+  const child = spawn(
+    process.execPath,
+    ['--import=./test/support/typescript/register.js', '--enable-source-maps', ...program],
+    {
+      cwd: ROOT,
+      env: { ...process.env, TAP_TIMEOUT: '600' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
+  running.add(child)
+  const chunks: Buffer[] = []
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+  }
+  const late = setTimeout(() => {
+    chunks.push(Buffer.from(`\nnot ok - not within ${FILE_LIMIT_MS} ms\n`))
+    child.kill()
+    setTimeout(() => child.kill('SIGKILL'), END_LIMIT_MS).unref()
+  }, FILE_LIMIT_MS)
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  clearTimeout(late)
+  running.delete(child)
+  const output = Buffer.concat(chunks).toString()
+  const totals = totalsOf(output)
+  // A process that ends in the middle has said nothing of what it did not do.
+  const isGood = code === 0 && totals !== undefined && totals.fail === 0
+  const { total, pass, fail, skip } = totals ?? { total: 0, pass: 0, fail: 0, skip: 0 }
+  return { output, isGood, total, pass, skip, fail: isGood ? 0 : Math.max(1, fail) }
+}
+
+const left = lots(process.argv.slice(2))
+const startMs = performance.now()
+const sums = { total: 0, pass: 0, fail: 0, skip: 0 }
+const bad: string[] = []
+
+async function work(): Promise<void> {
+  for (let lot = left.shift(); lot !== undefined; lot = left.shift()) {
+    const beganMs = performance.now()
+    const ended = await run(lot)
+    for (const name of ['total', 'pass', 'fail', 'skip'] as const) sums[name] += ended[name]
+    const seconds = ((performance.now() - beganMs) / 1000).toFixed(1)
+    const others = lot.length === 1 ? '' : ` and ${lot.length - 1} more`
+    const name = `${lot[0]}${others}`
+    const log = join(LOGS, `${lot[0]}.tap`)
+    mkdirSync(dirname(log), { recursive: true })
+    writeFileSync(log, ended.output)
+    process.stdout.write(`${ended.isGood ? 'ok' : 'not ok'} ${name}, ${seconds} s\n`)
+    if (ended.isGood) continue
+    bad.push(name)
+    process.stdout.write(`${excerptOf(ended.output)}\n  all of it: ${log}\n`)
+  }
+}
+
+await Promise.all(Array.from({ length: JOBS }, work))
+for (const name of bad) process.stdout.write(`not ok ${name}\n`)
+const { total, pass, fail, skip } = sums
+process.stdout.write(`# { total: ${total}, pass: ${pass}, fail: ${fail}, skip: ${skip} }\n`)
+process.stdout.write(`# ${((performance.now() - startMs) / 1000).toFixed(1)} s\n`)
+process.exitCode = bad.length === 0 && total > 0 ? 0 : 1
