@@ -10,8 +10,14 @@ import type { ConnectionId } from './events.ts'
 import type { Member } from './membership.ts'
 import { MEMBERS_MAX } from './placement.ts'
 
+export interface Refusal {
+  readonly kind: 'refuse'
+  readonly code: RefusedCode
+  readonly message: string
+}
+
 export type Verdict =
-  | { readonly kind: 'refuse'; readonly code: RefusedCode; readonly message: string }
+  | Refusal
   /** Its store holds nothing of use: it is to begin with an empty one. */
   | { readonly kind: 'wipe'; readonly member: Member; readonly reason: string }
   | { readonly kind: 'join' }
@@ -22,7 +28,7 @@ export type Verdict =
   | { readonly kind: 'collect' }
   | { readonly kind: 'rebase'; readonly member: Member }
 
-const FLEET_FULL: Verdict = {
+const FLEET_FULL: Refusal = {
   kind: 'refuse',
   code: 'fleet-full',
   message: 'no more nodes are taken',
@@ -98,7 +104,7 @@ export function judge(
 }
 
 /** Two devices with the same store are one copy. */
-export function storeCloned(owner: string): Extract<Verdict, { kind: 'refuse' }> {
+export function storeCloned(owner: string): Refusal {
   const message = `the store is a copy of that of node ${owner}`
   return { kind: 'refuse', code: 'store-cloned', message }
 }
@@ -116,6 +122,11 @@ function judgeLost(context: CoordinatorContext, hello: Hello): Verdict {
   }
   const stands = member.stream.storeId === hello.storeId && member.rebaseFrom === hello.position
   if (stands) return { kind: 'rebase', member }
+  if (member.stream.storeId !== hello.storeId) {
+    // What it holds may be nowhere else.
+    const message = `another device has become node ${hello.node}: this one needs another id, or an empty store`
+    return { kind: 'refuse', code: 'id-taken', message }
+  }
   return { kind: 'wipe', member, reason: 'it is not the store that the ledger was rebuilt from' }
 }
 

@@ -94,7 +94,7 @@ export class CoordinatorContext {
   readonly #records: LedgerRecord[] = []
   readonly #changedTasks = new Set<Task>()
   readonly #changedStreams = new Set<Member>()
-  /** Tasks of which more parts are done than was published. */
+  /** Tasks that have come on, or wait for something else, since their state was published. */
   readonly #progressed = new Set<Task>()
   #isIdentityChanged = false
 
@@ -202,7 +202,10 @@ export class CoordinatorContext {
    * published with the end.
    */
   progressed(task: Task): void {
-    if (isEnded(task.state)) return
+    if (!isEnded(task.state)) this.#publishLater(task)
+  }
+
+  #publishLater(task: Task): void {
     this.#progressed.add(task)
     if (this.deadlines.has('progress')) return
     this.deadlines.set('progress', this.nowMs + PROGRESS_MS, () => this.#publishProgress())
@@ -275,11 +278,14 @@ export class CoordinatorContext {
     this.publishState(task)
   }
 
-  /** Says so where that is news; a task that was accepted in this step is published at its end. */
+  /**
+   * Says so soon where that is news: thousands may wait for one node that comes and goes. A task that was
+   * accepted in this step is published at its end.
+   */
   taskWaits(task: Task, reason: WaitReason | undefined): void {
     if (task.waitingFor === reason) return
     task.waitingFor = reason
-    if (!this.#changedTasks.has(task)) this.publishState(task)
+    if (!this.#changedTasks.has(task)) this.#publishLater(task)
   }
 
   publishState(task: Task): void {

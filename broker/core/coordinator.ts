@@ -9,7 +9,7 @@
 import { unreachable } from '../../shared/core/assert.ts'
 import { type NodeId, randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
-import type { Up } from '../../shared/protocol/messages.ts'
+import type { Applied, Up } from '../../shared/protocol/messages.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import { ControlLog } from './control-log.ts'
 import { CoordinatorContext, type CoordinatorOptions } from './coordinator-context.ts'
@@ -271,24 +271,14 @@ export class Coordinator {
           if (message.broken !== undefined) {
             this.#copies.noteBroken(member, message.broken, message.position)
           }
-          const wasInSync = member.isInSync
-          const { epoch } = this.#context.placement
-          this.#writes.acknowledge(member, message.position, message.results)
-          this.#moves.acknowledged(member)
-          this.#rebalancer.acknowledged(member)
-          if (!wasInSync && member.isInSync) this.#rebalancer.wake()
-          // Nothing else that an acknowledgement changes is waited for.
-          if (wasInSync !== member.isInSync || this.#context.placement.epoch !== epoch) {
-            this.#tryWaiting()
-          }
+          this.#acknowledge(member, message.position, message.results)
         }
         break
       case 'gap':
         if (this.#stands(member, message.position, message.chain)) {
           stream.rewind()
           this.#fleet.resumed(member)
-          this.#writes.acknowledge(member, message.position)
-          this.#rebalancer.acknowledged(member)
+          this.#acknowledge(member, message.position)
         }
         break
       case 'stopped': {
@@ -329,6 +319,20 @@ export class Coordinator {
         break
       default:
         unreachable(message)
+    }
+  }
+
+  /** A node has its stream on disk up to `position`. */
+  #acknowledge(member: Member, position: number, results?: Applied['results']): void {
+    const wasInSync = member.isInSync
+    const { epoch } = this.#context.placement
+    this.#writes.acknowledge(member, position, results)
+    this.#moves.acknowledged(member)
+    this.#rebalancer.acknowledged(member)
+    if (!wasInSync && member.isInSync) this.#rebalancer.wake()
+    // Nothing else that an acknowledgement changes is waited for.
+    if (wasInSync !== member.isInSync || this.#context.placement.epoch !== epoch) {
+      this.#tryWaiting()
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import type { NodeId } from '../../shared/core/ids.ts'
 import { type Hello, PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
-import { gridShapeOf, judge, storeCloned, type Verdict } from './admission.ts'
+import { gridShapeOf, judge, type Refusal } from './admission.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { ringOf } from './coordinator-view.ts'
 import type { ConnectionId } from './events.ts'
@@ -95,8 +95,8 @@ export class Fleet {
         this.#admit(verdict.member, connection, hello)
         break
       case 'collect': {
-        const twin = this.#tasks.recovery.twinOf(hello)
-        if (twin !== undefined) this.#refuse(connection, hello, storeCloned(twin))
+        const problem = this.#tasks.recovery.problemOf(hello)
+        if (problem !== undefined) this.#refuse(connection, hello, problem)
         else this.#tasks.recovery.collect(connection, hello)
         break
       }
@@ -130,11 +130,7 @@ export class Fleet {
     deadlines.set(`probation/${member.index}`, untilMs, () => this.#tasks.rebalancer.wake())
   }
 
-  #refuse(
-    connection: ConnectionId,
-    hello: Hello,
-    { code, message }: Extract<Verdict, { kind: 'refuse' }>,
-  ): void {
+  #refuse(connection: ConnectionId, hello: Hello, { code, message }: Refusal): void {
     this.#context.notice('error', 'node-refused', `node ${hello.node}: ${message}`, {
       node: hello.node,
       reason: code,

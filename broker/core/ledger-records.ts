@@ -99,6 +99,8 @@ export interface TaskRecord {
 /** The parts of one write: `tiles` are packed u32. */
 export interface WriteRecord {
   readonly task: string
+  /** A tile of it has no copy any more: whoever acknowledges it, it is not done. */
+  readonly isLost?: boolean
   readonly parts: readonly {
     readonly node: string
     readonly position: number

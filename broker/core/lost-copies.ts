@@ -32,14 +32,18 @@ export class LostCopies {
 
   /** Pages of the member are damaged where its stream is at `position`: it holds these tiles no more. */
   noteBroken(member: Member, broken: Uint8Array, position: number): void {
-    const { moves, options } = this.#context
+    const { moves, placement, options } = this.#context
     const tiles = [...unpackTiles(broken)].filter((tile) => tile < options.grid.geometry.tiles)
     for (const tile of tiles) {
       const move = moves.of(tile)
       const isAdopted = move?.stage === 'catching-up' && position >= move.adopted
       if (move?.to === member.index && isAdopted) this.#moves.rollBack(move, 'page-damaged')
     }
-    this.lose(member, tiles, 'page-damaged')
+    const held = tiles.filter((tile) => placement.isHolder(tile, member.index))
+    if (held.length === 0) return
+    const dropped = droppedAfter(member, position)
+    const lost = held.filter((tile) => !dropped.has(tile))
+    this.lose(member, lost, 'page-damaged')
   }
 
   /** The member's copies of these tiles are none: the tiles get others. */
@@ -93,6 +97,14 @@ export class LostCopies {
     const message = `${missing.length} tiles whose every copy was lost begin anew, as zeros`
     this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })
   }
+}
+
+/** Tiles that the member drops further on in its stream: if it holds them again, it is by another page. */
+function droppedAfter({ stream }: Member, position: number): Set<number> {
+  const drops = stream.entries.filter((entry) => {
+    return entry.position > position && entry.order?.op === '$drop'
+  })
+  return new Set(drops.flatMap(({ tiles }) => [...tiles]))
 }
 
 function describe(tiles: readonly number[], node: string, why: Reason): string {

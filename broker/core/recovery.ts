@@ -12,6 +12,7 @@
 import type { NodeId } from '../../shared/core/ids.ts'
 import { packTileBits, packTiles, unpackTiles } from '../../shared/operations/columns.ts'
 import type { Hello, Up } from '../../shared/protocol/messages.ts'
+import { type Refusal, storeCloned } from './admission.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { ConnectionId } from './events.ts'
 import type { Member } from './membership.ts'
@@ -25,6 +26,7 @@ type Held = Extract<Up, { t: 'held' }>
 interface Inventory {
   readonly hello: Hello
   connection: ConnectionId
+  isHere: boolean
   readonly tiles: number[]
   readonly ats: number[]
   next: number | null
@@ -48,10 +50,18 @@ export class Recovery {
     this.#outcome = outcome
   }
 
-  /** The other node that has shown the same store. */
-  twinOf({ node, storeId }: Hello): string | undefined {
-    for (const { hello } of this.#inventories.values()) {
-      if (hello.storeId === storeId && hello.node !== node) return hello.node
+  /** Why what a node has is not to be looked at: one like it has come before. */
+  problemOf(hello: Hello): Refusal | undefined {
+    const known = this.#inventories.get(hello.node)?.hello
+    if (known !== undefined && known.ledgerId !== null && known.storeId !== hello.storeId) {
+      const message = `another device has shown what it holds as node ${hello.node}`
+      return { kind: 'refuse', code: 'id-taken', message }
+    }
+    for (const [node, { hello: other, isHere }] of this.#inventories) {
+      if (other.storeId !== hello.storeId || node === hello.node) continue
+      if (isHere) return storeCloned(node)
+      // It was this one, under another name.
+      this.#inventories.delete(node)
     }
     return undefined
   }
@@ -62,12 +72,13 @@ export class Recovery {
     const isSame = known?.hello.storeId === hello.storeId && known.hello.position === hello.position
     if (known !== undefined && isSame && known.next === null) {
       known.connection = connection
+      known.isHere = true
       this.#settle(known)
       return
     }
     const isEmpty = hello.ledgerId === null
     const next = isEmpty ? null : 0
-    const inventory: Inventory = { hello, connection, tiles: [], ats: [], next }
+    const inventory: Inventory = { hello, connection, isHere: true, tiles: [], ats: [], next }
     this.#inventories.set(hello.node, inventory)
     if (isEmpty) this.#settle(inventory)
     else this.#context.emit({ type: 'send', connection, message: { t: 'list-tiles', from: 0 } })
@@ -100,9 +111,10 @@ export class Recovery {
 
   /** Nobody goes on with what was shown on it. While the fleet is waited for, the hello that follows sees to that. */
   closed(connection: ConnectionId): void {
-    if (this.#context.identity.isRecovering === true) return
     for (const [node, inventory] of this.#inventories) {
-      if (inventory.connection === connection) this.#inventories.delete(node)
+      if (inventory.connection !== connection) continue
+      if (this.#context.identity.isRecovering === true) inventory.isHere = false
+      else this.#inventories.delete(node)
     }
   }
 
@@ -122,7 +134,10 @@ export class Recovery {
       this.#takeLate(inventory)
       return
     }
-    const complete = [...this.#inventories.values()].filter(({ next }) => next === null)
+    // A board with a new card shows nothing: another may be the one that has what is waited for.
+    const complete = [...this.#inventories.values()].filter(({ next, hello }) => {
+      return next === null && hello.ledgerId !== null
+    })
     this.#context.notice(
       'info',
       'recovery-progress',
@@ -138,9 +153,7 @@ export class Recovery {
   #recover(inventories: readonly Inventory[]): void {
     const context = this.#context
     const { placement } = context
-    const filled = inventories
-      .filter(({ hello }) => hello.ledgerId !== null)
-      .sort((a, b) => (a.hello.node < b.hello.node ? -1 : 1))
+    const filled = [...inventories].sort((a, b) => (a.hello.node < b.hello.node ? -1 : 1))
     const former = new Set(filled.map(({ hello }) => hello.ledgerId!))
     this.#raiseSequence(filled)
     context.changeIdentity({ isRecovering: false, formerLedgerIds: [...former].sort() })

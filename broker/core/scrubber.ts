@@ -26,6 +26,8 @@ export class Scrubber {
   readonly #context: CoordinatorContext
   readonly #lost: LostCopies
   #next = 0
+  /** Of the placement, when nodes were asked. */
+  #epoch = 0
   /** What holders say of the tiles of the present look. */
   readonly #copies = new Map<number, Copy[]>()
   readonly counters = { examined: 0, drifted: 0 }
@@ -46,6 +48,7 @@ export class Scrubber {
   #look(): void {
     const { placement, members, options, moves } = this.#context
     const { tiles } = options.grid.geometry
+    this.#epoch = placement.epoch
     this.#copies.clear()
     const asked = new Map<number, number[]>()
     for (let seen = 0; seen < tiles && this.#copies.size < TILES_PER_LOOK; seen++) {
@@ -82,8 +85,9 @@ export class Scrubber {
       const at = message.ats[index]!
       const start = index * DIGEST_BYTES
       const digest = message.digests.slice(start, start + DIGEST_BYTES)
-      if (at === 0) damaged.push(tile)
-      else this.#compare(tile, copies, { member: member.index, at, digest })
+      // None where it is a holder since: it was asked before it had the page.
+      if (at === 0 && placement.epoch === this.#epoch) damaged.push(tile)
+      else if (at > 0) this.#compare(tile, copies, { member: member.index, at, digest })
     })
     this.#lost.lose(member, damaged, 'page-damaged')
   }

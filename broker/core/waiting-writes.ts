@@ -128,12 +128,12 @@ export class WaitingWrites {
     for (const one of woken) this.#due.push(one)
   }
 
-  /** What waits for a tile does so for one reason, which may be another one now. */
+  /** What waits for a tile may do so for another reason now; those of one operation have the same. */
   #retell(tile: number, waiting: ReadonlySet<Waiting>): void {
+    const reasons = new Map<string, WaitReason>()
     for (const { task } of waiting) {
-      const reason = this.#reasonAt(tile, task.op)
-      if (reason === task.waitingFor) return
-      this.#context.taskWaits(task, reason)
+      if (!reasons.has(task.op)) reasons.set(task.op, this.#reasonAt(tile, task.op))
+      this.#context.taskWaits(task, reasons.get(task.op))
     }
   }
 

@@ -33,7 +33,8 @@ export interface OpenWrite {
   parts: WritePart[]
   /** Holders that have not acknowledged all of their parts, with the position of the last one. */
   readonly waitingFor: Map<number, number>
-  isDone: boolean
+  /** Done: on disk with all who had to have it. Lost: a tile of it has no copy any more, so that it never will be. */
+  outcome: 'open' | 'done' | 'lost'
   /** How many moves may still have to catch up with it. */
   retained: number
   /** It was open already when the gateway started. */
@@ -137,8 +138,10 @@ export class WriteLog {
   owes(member: Member, tile: number): boolean {
     const { geometry } = this.#context.options.grid
     return this.all.some(
-      ({ isDone, waitingFor, task }) =>
-        isDone && waitingFor.has(member.index) && geometry.touches(tile, task.body!.region!),
+      ({ outcome, waitingFor, task }) =>
+        outcome === 'done' &&
+        waitingFor.has(member.index) &&
+        geometry.touches(tile, task.body!.region!),
     )
   }
 
@@ -157,6 +160,7 @@ export class WriteLog {
   #recordOf(write: OpenWrite): WriteRecord {
     return {
       task: write.task.id,
+      ...(write.outcome === 'lost' ? { isLost: true } : {}),
       parts: write.parts.map(({ member, position, tiles }) => ({
         node: this.#context.members.at(member).id,
         position,
@@ -270,14 +274,19 @@ export class WriteLog {
       assert(member !== undefined, 'a part of the log has its member')
       return { member: member.index, position: part.position, tiles: unpackTiles(part.tiles) }
     })
-    const done = parts.filter(({ member, position }) => position <= members.at(member).stream.acked)
-    task.shards.done = Math.min(task.shards.total, done.length)
+    const isLost = value.isLost === true
+    if (!isLost) {
+      const { length } = parts.filter(({ member, position }) => {
+        return position <= members.at(member).stream.acked
+      })
+      task.shards.done = Math.min(task.shards.total, length)
+    }
     return {
       seq,
       task,
       parts,
       waitingFor: new Map(),
-      isDone: task.effect === 'done',
+      outcome: isLost ? 'lost' : task.effect === 'done' ? 'done' : 'open',
       retained: 0,
       isRestored: true,
     }

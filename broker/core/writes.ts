@@ -128,7 +128,7 @@ export class Writes {
       task,
       parts: [],
       waitingFor: new Map(),
-      isDone: false,
+      outcome: 'open',
       retained: 0,
       isRestored: false,
     }
@@ -185,7 +185,7 @@ export class Writes {
       if (entry.order !== undefined) this.#controls.forget(entry)
       for (const write of this.#log.givenBy(member, entry)) {
         const { shards } = write.task
-        shards.done = Math.min(shards.total, shards.done + 1)
+        if (write.outcome !== 'lost') shards.done = Math.min(shards.total, shards.done + 1)
         this.#context.progressed(write.task)
         if (write.waitingFor.get(member.index) !== entry.position) continue
         write.waitingFor.delete(member.index)
@@ -235,7 +235,7 @@ export class Writes {
     const { members } = this.#context
     const next = member.stream.entryAt(member.stream.acked + 1)
     const write = next?.order === undefined ? this.#log.find(next?.seq ?? 0) : undefined
-    if (write === undefined || write.isDone) return []
+    if (write === undefined || write.outcome === 'done') return []
     const first = new Map<number, number>()
     for (const part of write.parts) {
       first.set(part.member, Math.min(part.position, first.get(part.member) ?? part.position))
@@ -307,7 +307,7 @@ export class Writes {
       write.parts = write.parts.filter((part) => part.member !== member.index)
       write.waitingFor.delete(member.index)
       this.#log.persist(write)
-      this.#evaluate(write)
+      this.#reconsider(write)
     }
   }
 
@@ -332,20 +332,20 @@ export class Writes {
   #evaluate(write: OpenWrite): void {
     const { options } = this.#context
     const { waitingFor, task } = write
-    if (!write.isDone && !this.#isHeldUp(write)) {
+    if (write.outcome === 'open' && !this.#isHeldUp(write)) {
       const copies = this.#log.copiesOf(write)
       if (copies >= Math.max(1, options.minInSync)) this.#finish(write, copies)
       else if (waitingFor.size === 0 && copies === 0) this.#lose(write)
     }
     // Not done with all parts acknowledged: a copy was lost, and the new one will have it.
-    if (!write.isDone || waitingFor.size > 0 || write.retained > 0) return
+    if (write.outcome === 'open' || waitingFor.size > 0 || write.retained > 0) return
     this.#log.remove(write)
     if (isEnded(task.state)) releaseBody(this.#context, task)
   }
 
   #finish(write: OpenWrite, copies: number): void {
     const { task } = write
-    write.isDone = true
+    write.outcome = 'done'
     task.effect = 'done'
     if (isEnded(task.state)) {
       this.#context.taskChanged(task)
@@ -363,7 +363,8 @@ export class Writes {
   /** The last copy of one of its tiles went before it was acknowledged. */
   #lose(write: OpenWrite): void {
     const { task } = write
-    write.isDone = true
+    write.outcome = 'lost'
+    this.#log.persist(write)
     if (isEnded(task.state)) return
     task.error = { code: 'tile-missing', message: 'every replica of a tile was lost' }
     task.shards.failed = task.shards.total - task.shards.done
@@ -372,9 +373,11 @@ export class Writes {
 
   /** These tiles begin anew, without what was on its way to them. */
   giveUp(tiles: readonly number[]): void {
-    const given = new Set(tiles)
+    const { geometry } = this.#context.options.grid
     for (const write of this.#log.all) {
-      if (write.isDone || !this.#tilesOf(write.task).some((tile) => given.has(tile))) continue
+      const region = write.task.body!.region!
+      const isHit = (tile: number): boolean => geometry.touches(tile, region)
+      if (write.outcome !== 'open' || !tiles.some(isHit)) continue
       this.#lose(write)
       this.#evaluate(write)
     }

@@ -75,14 +75,20 @@ export async function flash(wishes: FlashWishes, tools: FlashTools): Promise<voi
     else {
       // It may have come while we worked.
       if (!isAsked) await askToReplace(target.path, wishes)
-      const [ours, found] = await Promise.all([handle.stat(), lstat(path)])
-      if (ours.ino !== found.ino) throw deviceRefused(`somebody else makes ${path}, too`)
+      if (!(await isOurs(path, handle))) throw deviceRefused(`somebody else makes ${path}, too`)
       await finish(path, target.path)
     }
   } finally {
+    const mayGo = work !== undefined || (await isOurs(path, handle))
     await handle.close()
-    await rm(work ?? path, { recursive: true, force: true })
+    if (mayGo) await rm(work ?? path, { recursive: true, force: true })
   }
+}
+
+/** Whether the file there is the one that we have open. */
+async function isOurs(path: string, handle: FileHandle): Promise<boolean> {
+  const [ours, found] = await Promise.all([handle.stat(), lstat(path).catch(() => undefined)])
+  return found?.dev === ours.dev && found.ino === ours.ino
 }
 
 /** Says whether it had to ask. Throws AppError for a file that has to stay. */

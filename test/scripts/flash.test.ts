@@ -11,6 +11,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -33,6 +34,11 @@ import {
 } from '../../scripts/image/board-files.ts'
 import { type CardFacts, cardProblem, readCard } from '../../scripts/image/card.ts'
 import { editCommandLine, FIRST_BOOT_WORDS, wordsOf } from '../../scripts/image/command-line.ts'
+import {
+  type FlashTools,
+  type FlashWishes,
+  flash as flashImage,
+} from '../../scripts/image/flash.ts'
 import { outputFile } from '../../scripts/image/output-file.ts'
 import { isFat, readPartitionTable } from '../../scripts/image/partition-table.ts'
 import { Progress } from '../../scripts/image/progress.ts'
@@ -289,6 +295,29 @@ t.test('a card is written and read back; one that lies is found out', async (t) 
     exitCode: 74,
     message: /something else than was written/,
   })
+})
+
+t.test('an image that somebody else makes meanwhile in the same place stays', skip, async (t) => {
+  const directory = t.testdir({})
+  const image = join(directory, 'in.img')
+  writeFileSync(image, Buffer.alloc(2 ** 20))
+  const path = join(directory, 'out.img')
+  const partial = `${path}.partial`
+  const write = (): boolean => {
+    rmSync(partial, { force: true })
+    writeFileSync(partial, 'of somebody else')
+    return true
+  }
+  const wishes = {
+    ...{ image, sha256: undefined, package: undefined, node: undefined, board: {} },
+    ...{ target: { kind: 'file', path }, confirm: async () => true },
+  } as unknown as FlashWishes
+  const tools = {
+    ...{ programs: new SystemPrograms(process.env), output: { write, isTTY: false } },
+    ...{ system: {}, signal: new AbortController().signal },
+  } as unknown as FlashTools
+  await t.rejects(flashImage(wishes, tools))
+  t.equal(readFileSync(partial, 'utf8'), 'of somebody else')
 })
 
 t.test('bad input is refused by name, and nothing is left', skip, async (t) => {

@@ -95,4 +95,77 @@ t.test('a damaged page', async (t) => {
     t.match(bench.task('x'), { state: 'completed', effect: 'done' })
     t.equal(bench.ledger.count('write'), 0)
   })
+  t.test('that was dropped is not that of the tile that was born again', async (t) => {
+    const bench = new GatewayBench({ replicas: 1 })
+    bench.join('a')
+    bench.submit({ id: 'v', ...ADD, region: TILE_0 })
+    bench.apply('a', bench.entriesTo('a'))
+    const { position, chain } = bench.node('a')
+    bench.say('a', { t: 'applied', position, chain, results: [], broken })
+    bench.step({ type: 'recreate-requested' })
+    bench.notices('tile-lost')
+    bench.submit({ id: 'x', ...ADD, region: TILE_0 })
+    bench.close('a')
+    bench.hello('a', { broken })
+    t.same(bench.notices('tile-lost'), [])
+    const toA = bench.entriesTo('a')
+    t.same(opsOf(toA), ['2 $drop 2', '3 add 3'])
+    bench.apply('a', toA)
+    t.match(bench.task('x'), { state: 'completed', effect: 'done' })
+  })
+})
+
+/** `w` is on its way to `a` and `b`; a tile of it that only `a` has is damaged and begins anew. */
+function givenUp() {
+  const bench = new GatewayBench({ replicas: 1 })
+  const whole = { x: 0, y: 0, w: 16, h: 8 }
+  bench.join('a', 'b')
+  bench.submit({ id: 'v', ...ADD, region: whole })
+  const first = ['a', 'b'].map((name) => bench.entriesTo(name))
+  bench.apply('a', first[0]!)
+  bench.apply('b', first[1]!)
+  bench.submit({ id: 'w', ...ADD, region: whole })
+  const toA = bench.entriesTo('a')
+  const { position, chain } = bench.node('a')
+  const broken = new Uint8Array(first[0]![0]!.tiles.slice(0, 4))
+  return {
+    bench,
+    giveUp: () => {
+      bench.say('a', { t: 'applied', position, chain, results: [], broken })
+      toA.push(...bench.entriesTo('a'))
+      bench.step({ type: 'recreate-requested' })
+    },
+    toA,
+  }
+}
+
+t.test('a write that was given up', async (t) => {
+  t.test('is not done after a start either', async (t) => {
+    const { bench, giveUp, toA } = givenUp()
+    bench.close('b')
+    giveUp()
+    t.match(bench.task('w'), { state: 'failed', shards: { done: 0, failed: 2 } })
+    bench.apply('a', toA)
+    t.match(bench.task('w'), { shards: { done: 0, failed: 2 } })
+    bench.start()
+    bench.hello('a')
+    bench.hello('b')
+    bench.apply('b', bench.entriesTo('b'))
+    t.match(bench.task('w'), { state: 'failed', effect: 'pending', shards: { done: 0, failed: 2 } })
+    t.equal(bench.ledger.count('write'), 0)
+  })
+
+  t.test('is voided where no replica can apply it', async (t) => {
+    const { bench, giveUp } = givenUp()
+    const stop = (name: string): void => {
+      const { position } = bench.node(name)
+      bench.say(name, { t: 'stopped', position, code: 'entry-invalid', message: 'no' })
+    }
+    stop('b')
+    giveUp()
+    stop('a')
+    t.match(bench.notices('write-voided'), [{ task: 'w' }])
+    bench.hello('b')
+    t.match(bench.entriesTo('b'), [{ op: '$void' }])
+  })
 })

@@ -100,6 +100,44 @@ t.test('the copy of a store counts as no node of its own', async (t) => {
   t.match(bench.sent('refused'), [{ code: 'store-cloned' }], 'nor when it comes late')
 })
 
+t.test('a board with an empty store counts as no node that is waited for', async (t) => {
+  const bench = recovering(2)
+  held(bench, hello(bench, 'b', 2), { position: 2, tiles: [0], ats: [20] })
+  bench.hello('new', EMPTY_STORE)
+  t.match(bench.notices('recovered'), [])
+  held(bench, hello(bench, 'a', 3), { position: 3, tiles: [0], ats: [30] })
+  t.match(bench.notices('recovered'), [{ nodes: 2 }])
+  t.same(bench.view.holdersOf(0), ['a'])
+})
+
+t.test('no other device takes the place of one that has shown what it holds', async (t) => {
+  const bench = recovering(2)
+  held(bench, hello(bench, 'a', 3), { position: 3, tiles: [0], ats: [30] })
+  bench.hello('a', { ...EMPTY_STORE, storeId: 'another' })
+  t.match(bench.sent('refused'), [{ code: 'id-taken' }])
+  held(bench, hello(bench, 'b', 2), { position: 2, tiles: [1], ats: [20] })
+  t.match(bench.notices('recovered'), [{ nodes: 2, tiles: 2 }])
+  bench.hello('a', { ledgerId: 'lost', position: 9, chain: CHAIN, storeId: 'third' })
+  t.match(bench.sent('refused'), [{ code: 'id-taken' }], 'and none loses its store for that')
+  t.same(bench.sent('wipe'), [])
+})
+
+t.test('a node that gets another name while the fleet is waited for is the same', async (t) => {
+  const bench = recovering(2)
+  const a = hello(bench, 'a', 3)
+  held(bench, a, { position: 3, tiles: [0], ats: [30] })
+  bench.step({ type: 'connection-closed', connection: a })
+  bench.hello('c', { ledgerId: 'lost', position: 3, chain: CHAIN, storeId: 'store-a' })
+  t.same(bench.sent('refused'), [])
+  bench.receive(`c-${bench.connections}`, 'c', {
+    ...{ t: 'held', storeId: 'store-a', position: 3, from: 0, next: null },
+    tiles: packTiles([0]),
+    ats: [30],
+  })
+  held(bench, hello(bench, 'b', 2), { position: 2, tiles: [1], ats: [20] })
+  t.same(bench.view.holdersOf(0), ['c'])
+})
+
 t.test('a node of the lost ledger that comes late gives what nobody has', async (t) => {
   const bench = recovering(1)
   held(bench, hello(bench, 'a', 3), { position: 3, tiles: [0], ats: [20] })

@@ -1,7 +1,7 @@
 /** Copies that are looked at: what is damaged, gone, or not as the others. */
 import t from 'tap'
 import { packTiles } from '../../../shared/operations/columns.ts'
-import { ADD, type GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
+import { ADD, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
 
 const SCRUB_MS = 500
 
@@ -79,6 +79,22 @@ t.test('a page that is gone is none', async (t) => {
   t.match(bench.notices('page-damaged'), [{ node: first, tile: 0 }])
   examined(bench, second, { at: 1, value: 1 })
   t.same(bench.view.holdersOf(0), [second])
+})
+
+t.test('a page that is there since is not gone', async (t) => {
+  const bench = new GatewayBench({ replicas: 1, scrubMs: SCRUB_MS })
+  bench.join('a')
+  bench.submit({ id: 'v', ...ADD, region: TILE_0 })
+  bench.apply('a', bench.entriesTo('a'))
+  bench.wait(SCRUB_MS)
+  const { position, chain } = bench.node('a')
+  const broken = packTiles([0])
+  bench.say('a', { t: 'applied', position, chain, results: [], broken })
+  bench.step({ type: 'recreate-requested' })
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  examined(bench, 'a', { at: 0, value: 0 })
+  t.same(bench.notices('page-damaged'), [])
+  t.same(bench.view.holdersOf(0), ['a'])
 })
 
 t.test('what nobody asked for, or is not whole, is no evidence', async (t) => {

@@ -354,3 +354,14 @@ t.test('each write that waits has something that it waits for', async (t) => {
   t.equal(waiting.reasonOf(last!)?.behind, first, 'the next before it')
   t.equal(waiting.size, 2)
 })
+
+t.test('writes of two operations that wait for a tile each say their own reason', async (t) => {
+  const bench = settledPair({ minInSync: 2 })
+  bench.close('a')
+  bench.close('b')
+  set(bench, '1', 'setting', tileAt(0))
+  bench.submit({ id: 'scaling', op: 'scale', region: tileAt(0) }, { client: '2' })
+  bench.hello('a', { operations: ['set', 'get'] })
+  t.match(bench.task('setting'), { waiting_for: 'holders-away' })
+  t.match(bench.task('scaling'), { waiting_for: 'unknown-operation' })
+})

@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { GatewayEffect } from '../../../broker/core/effects.ts'
 import { ADD, EMPTY_STORE, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
 
 t.test(
@@ -272,4 +273,33 @@ t.test('tiles are born only once the fleet has settled', async (t) => {
   bench.wait(bench.options.settleMs)
   t.equal(bench.task('w')?.state, 'running')
   t.same([...bench.view.holdersOf(0)].sort(), ['a', 'b'])
+})
+
+t.test('thousands of writes say now and then that their node is away, or back', async (t) => {
+  const bench = new GatewayBench({ replicas: 1 })
+  bench.join('a')
+  for (let write = 0; write < 1000; write++)
+    bench.submit({ id: `w${write}`, ...ADD, region: TILE_0 })
+  const states = (effects: readonly GatewayEffect[]): number =>
+    effects.filter((effect) => effect.type === 'publish' && effect.topic.kind === 'task-state')
+      .length
+  t.equal(states(bench.close('a')), 0)
+  t.match(bench.task('w999'), { waiting_for: 'holders-away' })
+  t.equal(states(bench.wait(500)), 100)
+  t.equal(states(bench.hello('a')), 0)
+})
+
+t.test('a node that catches up and says so by a gap lets others go on', async (t) => {
+  const bench = new GatewayBench({ replicas: 1 })
+  bench.join('a')
+  bench.submit({ id: 'v', ...ADD, region: TILE_0 })
+  bench.apply('a', bench.entriesTo('a'))
+  bench.submit({ id: 'p', ...ADD, region: TILE_0 })
+  const [first] = bench.entriesTo('a')
+  bench.live(3 * bench.options.lagMs)
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  t.match(bench.task('w'), { state: 'accepted', waiting_for: 'holders-away' })
+  bench.say('a', { t: 'gap', position: first!.position, chain: first!.chain })
+  t.equal(bench.task('p')?.state, 'completed')
+  t.equal(bench.task('w')?.state, 'running')
 })
