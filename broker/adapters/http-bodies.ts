@@ -37,6 +37,7 @@ interface Body {
   /** One piece of memory: bytes that come one by one would take hundreds each. */
   held: Buffer
   bytes: number
+  readonly bytesMax: number
   refuse(problem: ProblemAnswer): void
 }
 
@@ -54,13 +55,15 @@ export class HttpBodies {
 
   /** Resolves when it is this one's turn. */
   async receive(request: IncomingMessage): Promise<Buffer> {
-    const body: Body = { held: NOTHING, bytes: 0, refuse: () => {} }
+    const declared = Number(request.headers['content-length'] ?? SUBMISSION_BYTES_MAX)
+    const bytesMax = Math.min(declared, SUBMISSION_BYTES_MAX)
+    const body: Body = { held: NOTHING, bytes: 0, bytesMax, refuse: () => {} }
     const add = (chunk: Buffer): void => this.#add(body, chunk)
     this.#underWay.add(body)
     try {
       await new Promise<void>((resolve, reject) => {
         body.refuse = (problem) => reject(new BodyRefused(problem))
-        if (Number(request.headers['content-length']) > SUBMISSION_BYTES_MAX) body.refuse(TOO_LARGE)
+        if (declared > SUBMISSION_BYTES_MAX) body.refuse(TOO_LARGE)
         request.once('end', resolve)
         request.once('close', () => body.refuse(CUT_OFF))
         request.on('data', add)
@@ -76,12 +79,12 @@ export class HttpBodies {
 
   #add(body: Body, chunk: Buffer): void {
     const bytes = body.bytes + chunk.length
-    if (bytes > SUBMISSION_BYTES_MAX) {
+    if (bytes > body.bytesMax) {
       body.refuse(TOO_LARGE)
       return
     }
     if (bytes > body.held.length) {
-      const size = Math.min(SUBMISSION_BYTES_MAX, Math.max(bytes, 2 * body.held.length))
+      const size = Math.min(body.bytesMax, Math.max(bytes, 2 * body.held.length))
       const held = Buffer.allocUnsafeSlow(size)
       body.held.copy(held)
       this.#bytesHeld += held.length - body.held.length

@@ -6,7 +6,7 @@
  * can be asked for again.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { AnswersHeld } from './http-answers.ts'
 import type { Turns } from './turns.ts'
 
@@ -21,6 +21,8 @@ export interface HttpConnectionBounds {
   /** Of large answers that wait for their readers, over all connections; one alone may be larger. */
   readonly answersBytesMax: number
 }
+
+export type HttpSocket = Duplex & { readonly bytesWritten: number }
 
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -47,11 +49,11 @@ export class HttpConnections {
   readonly #bounds: HttpConnectionBounds
   readonly #turns: Turns
   readonly #onRefused: (reason: string) => void
-  readonly #open = new Map<Socket, Connection>()
+  readonly #open = new Map<HttpSocket, Connection>()
   /** The longest silent first. */
-  readonly #silent = new Set<Socket>()
+  readonly #silent = new Set<HttpSocket>()
   /** Those that lose nothing when they are closed, the longest first. */
-  readonly #mayClose = new Set<Socket>()
+  readonly #mayClose = new Set<HttpSocket>()
   readonly #answers = new AnswersHeld()
   readonly #looking: NodeJS.Timeout
   #aheadTotal = 0
@@ -68,7 +70,7 @@ export class HttpConnections {
     clearInterval(this.#looking)
   }
 
-  accept(socket: Socket): void {
+  accept(socket: HttpSocket): void {
     if (this.#open.size >= this.#bounds.connectionsMax && !this.#makeRoom()) {
       this.#refuse(socket, 'connections-full')
       return
@@ -109,12 +111,12 @@ export class HttpConnections {
   }
 
   /** What this one asks for now may take long, and can be asked for again. */
-  mayClose(socket: Socket): void {
+  mayClose(socket: HttpSocket): void {
     if (this.#open.has(socket)) this.#mayClose.add(socket)
   }
 
   /** Counts a large answer until its reader has it; false if the reader has gone. */
-  holdAnswer(socket: Socket, answer: Buffer): boolean {
+  holdAnswer(socket: HttpSocket, answer: Buffer): boolean {
     const connection = this.#open.get(socket)
     if (connection === undefined) return false
     this.#releaseAnswer(connection)
@@ -128,7 +130,7 @@ export class HttpConnections {
     return true
   }
 
-  #begin(socket: Socket, connection: Connection, exchange: Exchange): void {
+  #begin(socket: HttpSocket, connection: Connection, exchange: Exchange): void {
     const { request, response, handler } = exchange
     connection.current = exchange
     const isAsked = (): void => {
@@ -143,7 +145,7 @@ export class HttpConnections {
     })
   }
 
-  #next(socket: Socket, connection: Connection): void {
+  #next(socket: HttpSocket, connection: Connection): void {
     connection.current = undefined
     this.#mayClose.delete(socket)
     this.#releaseAnswer(connection)
@@ -168,7 +170,7 @@ export class HttpConnections {
   }
 
   /** Those with an answer on its way, the one that has taken nothing for longest first. */
-  #answering(): [Socket, Connection][] {
+  #answering(): [HttpSocket, Connection][] {
     const nowMs = performance.now()
     const answering = [...this.#open].filter(([, connection]) => isAnswering(connection))
     for (const [socket, connection] of answering) {
@@ -188,13 +190,13 @@ export class HttpConnections {
     }
   }
 
-  #refuse(socket: Socket, reason: string): void {
+  #refuse(socket: HttpSocket, reason: string): void {
     this.#onRefused(reason)
     this.#forget(socket)
     socket.destroy()
   }
 
-  #forget(socket: Socket): void {
+  #forget(socket: HttpSocket): void {
     const connection = this.#open.get(socket)
     if (connection === undefined) return
     this.#aheadTotal -= connection.ahead.length

@@ -14,6 +14,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { HttpConnections, HttpHandler } from './http-connections.ts'
 import { hostOf, isLoopbackHost } from './http-host.ts'
+import { SlicedSocket, SliceTurns } from './http-sliced-socket.ts'
 import {
   EVERY_ANSWER,
   endWithProblem,
@@ -44,7 +45,14 @@ export function createListener(
     const detail = `"${request.headers.expect?.slice(0, 64)}" is nothing that can be expected here`
     endWithProblem(response, problemOfHost(request) ?? expectationFailed(detail))
   })
-  server.on('connection', (socket: Socket) => connections.accept(socket))
+  const turns = new SliceTurns()
+  const [serve] = server.listeners('connection')
+  server.removeAllListeners('connection')
+  server.on('connection', (bare: Socket) => {
+    const socket = new SlicedSocket(bare, turns)
+    connections.accept(socket)
+    serve!.call(server, socket)
+  })
   server.on('connect', (request: IncomingMessage, socket: Duplex) => {
     endSocket(socket, problemOfHost(request) ?? NO_PROXY)
   })

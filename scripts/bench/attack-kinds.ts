@@ -16,6 +16,7 @@ export interface Target {
 export const ATTACKS: Readonly<Record<string, (target: Target) => Promise<void>>> = {
   'requests-ahead': (target) => sendRequestsAhead(target, 1),
   'requests-ahead-20': (target) => sendRequestsAhead(target, 20),
+  'requests-ahead-again': sendRequestsAheadAgain,
   'silent-http': (target) => openSilent(target, 1024),
   pings: sendPings,
   'absent-readers': leaveUnread,
@@ -48,14 +49,29 @@ async function openMqtt({ port }: Target, clientId: string): Promise<Socket> {
   return socket
 }
 
+const METRICS = 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n'
+
 async function sendRequestsAhead(target: Target, connections: number): Promise<void> {
-  const request = 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n'
   for (let opened = 0; opened < connections; opened++) {
     const socket = await openHttp(target)
     socket.resume()
-    socket.write(request.repeat(1000))
+    socket.write(METRICS.repeat(1000))
   }
   await sleep(target.seconds * 1000)
+}
+
+/** The same on 20 connections, and on new ones where they are closed. */
+async function sendRequestsAheadAgain(target: Target): Promise<void> {
+  const untilMs = clockMs() + target.seconds * 1000
+  const send = async (): Promise<void> => {
+    while (clockMs() < untilMs) {
+      const socket = await openHttp(target)
+      socket.resume()
+      socket.write(METRICS.repeat(1000))
+      if (!socket.closed) await Promise.race([once(socket, 'close'), sleep(untilMs - clockMs())])
+    }
+  }
+  await Promise.all(Array.from({ length: 20 }, send))
 }
 
 /** As many as there may be, silent, and new ones where they are closed. */
