@@ -14,7 +14,7 @@ export interface HttpConnectionBounds {
   readonly connectionsMax: number
   /** Requests of one connection that wait for the one before. */
   readonly aheadMax: number
-  /** The same, over all connections. */
+  /** The same, over all connections; beyond, the one with most of them is closed. */
   readonly aheadTotalMax: number
   /** How long a reader may take nothing of his answer. */
   readonly answerStallMs: number
@@ -100,14 +100,19 @@ export class HttpConnections {
       this.#begin(socket, connection, exchange)
       return
     }
-    const { aheadMax, aheadTotalMax } = this.#bounds
-    if (connection.ahead.length >= aheadMax || this.#aheadTotal >= aheadTotalMax) {
-      for (const each of [...connection.ahead, exchange]) each.request.destroy()
-      this.#refuse(socket, 'requests-ahead')
-      return
-    }
     connection.ahead.push(exchange)
     this.#aheadTotal += 1
+    const { aheadMax, aheadTotalMax } = this.#bounds
+    if (connection.ahead.length > aheadMax) this.#refuseAhead(socket, connection)
+    else if (this.#aheadTotal > aheadTotalMax) {
+      const [most] = [...this.#open].sort(([, a], [, b]) => b.ahead.length - a.ahead.length)
+      this.#refuseAhead(...most!)
+    }
+  }
+
+  #refuseAhead(socket: HttpSocket, { ahead }: Connection): void {
+    for (const { request } of ahead) request.destroy()
+    this.#refuse(socket, 'requests-ahead')
   }
 
   /** What this one asks for now may take long, and can be asked for again. */

@@ -261,6 +261,21 @@ t.test('who leaves before his task is accepted waits for no end', async (t) => {
   t.same(recorded.calls, [])
 })
 
+t.test('who sends little ahead is not closed for the sake of those who send much', async (t) => {
+  const { server, base, port } = await serve(t)
+  const crowd = await Promise.all(Array.from({ length: 11 }, () => open(t, port)))
+  const closed = Promise.race(crowd.map((socket) => once(socket, 'close')))
+  for (const [number, socket] of crowd.entries()) {
+    await ask(socket, get('/api/events'))
+    // The last one waits for the others' to be read, and is one too many.
+    if (number === 10) await fetch(`${base}/healthz`)
+    socket.write(get('/healthz').repeat(number === 10 ? 1 : 100))
+  }
+  await closed
+  t.same(server.refused, { 'requests-ahead': 1 })
+  t.notOk(crowd[10]!.destroyed)
+})
+
 /** A submission of 2,000 bytes, of which so many come. */
 function submission(bytes = 2000): string {
   const fields = 'host: localhost\r\ncontent-type: application/json\r\ncontent-length: 2000'
