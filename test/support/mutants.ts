@@ -282,8 +282,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/lost-copies.ts',
-        from: 'if (held.length === 0) return',
-        to: 'if (held.length >= 0) return',
+        from: "this.lose(member, lost, 'page-damaged')",
+        to: '',
       },
     ],
   },
