@@ -52,7 +52,8 @@ export class GatewayDriver {
   /** Steps whose effects have not left; the first ones' records may be on their way to the disk. */
   #queue: Batch[] = []
   #flush: Promise<void> | undefined
-  #isLeaving = false
+  /** As if something were on its way, until `begin`: what comes before waits for the start's records. */
+  #isLeaving = true
   #stopTimer: () => void = () => {}
   #isStopped = false
   /** When the coordinator last took a step, monotonic ms. */
@@ -70,9 +71,12 @@ export class GatewayDriver {
     this.#onFatal = onFatal
   }
 
-  /** Performs the effects of the coordinator's start. */
+  /** Performs the effects of the coordinator's start, and then those of what has come meanwhile. */
   begin(effects: readonly GatewayEffect[]): void {
-    this.#perform(effects)
+    this.#queue.unshift(this.#batchOf(effects))
+    this.#isLeaving = false
+    this.#leave()
+    this.#setTimer()
   }
 
   /** Resolves when nothing waits for the disk. */
@@ -196,6 +200,12 @@ export class GatewayDriver {
   }
 
   #perform(effects: readonly GatewayEffect[], left?: () => void): void {
+    this.#queue.push(this.#batchOf(effects, left))
+    this.#leave()
+    this.#setTimer()
+  }
+
+  #batchOf(effects: readonly GatewayEffect[], left?: () => void): Batch {
     const batch: Batch = { records: [], effects: [], left }
     for (const effect of effects) {
       if (effect.type !== 'persist') {
@@ -206,9 +216,7 @@ export class GatewayDriver {
       // Not spread into one call: arguments lie on the stack.
       for (const record of effect.records) batch.records.push(record)
     }
-    this.#queue.push(batch)
-    this.#leave()
-    this.#setTimer()
+    return batch
   }
 
   /**

@@ -31,7 +31,7 @@ export function withShapeOf(
     const [has, asked] = [format(held[name]), format(config[name])]
     if (has === asked) return []
     return [
-      `--${name}: the ledger in ${config.data} was made with ${has}, not with ${asked}; without it that is taken`,
+      `--${name}: the ledger in ${config.data} was made with ${has}, not with ${asked}; leave the option out to go on with that, or name another directory with --data (or remove ${config.data}, if nothing in it is needed)`,
     ]
   })
   const { grid, tile, fields, replicas } = held

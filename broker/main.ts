@@ -220,13 +220,6 @@ async function start(
     broker.publish({ topic, payload: 'offline', qos: 1, retain: true })
     await broker.close()
   })
-  const probe = new MqttProbe({ host: config.host, port: broker.port, id: probeId }, log, (beat) =>
-    driver.probeReturned(beat),
-  )
-  shutdown.add('probe', () => probe.close())
-  driver.begin(begin)
-  shutdown.add('disk watch', () => disk.close())
-  await disk.start()
   const http: HttpServer = new HttpServer(
     { host: config.httpHost, port: config.httpPort },
     calls,
@@ -234,6 +227,14 @@ async function start(
   )
   const { port: httpPort } = await http.listen()
   shutdown.add('http', () => http.close())
+  const probe = new MqttProbe({ host: config.host, port: broker.port, id: probeId }, log, (beat) =>
+    driver.probeReturned(beat),
+  )
+  shutdown.add('probe', () => probe.close())
+  // Only now, with both ports: a start that fails must not make a ledger, which fixes the grid.
+  driver.begin(begin)
+  shutdown.add('disk watch', () => disk.close())
+  await disk.start()
   await driver.idle()
   process.stderr.write(
     `ready mqtt=${config.host}:${broker.port} http=${config.httpHost}:${httpPort}\n`,
@@ -278,12 +279,12 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
 function assertRecovery(known: IdentityRecord, { recoverNodes, data }: GatewayConfig): void {
   if (known.isRecovering === true && recoverNodes === 0) {
     throw new ConfigError([
-      `--recover-nodes: the ledger in ${data} is being rebuilt; say how many nodes to wait for`,
+      `the ledger in ${data} is being rebuilt; say how many nodes to wait for: obelisk gateway recover --nodes <n>`,
     ])
   }
   const wasRebuilt = (known.formerLedgerIds ?? []).length > 0
   if (recoverNodes === 0 || known.isRecovering === true || wasRebuilt) return
   throw new ConfigError([
-    `--recover-nodes: there is a ledger in ${data}; to rebuild it from the nodes, move it away first`,
+    `there is a ledger in ${data} already; to rebuild it from the nodes, move it away first`,
   ])
 }

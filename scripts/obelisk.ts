@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { EXIT_USAGE } from '../shared/runtime/errors.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { isProgram, programPath } from './programs.ts'
 import { type Main, runMain } from './run-main.ts'
@@ -30,16 +29,14 @@ async function run(argv: readonly string[]): Promise<number> {
   return code
 }
 
-/** The gateway with the one option that an operator must not leave out when a ledger is lost. */
 async function runRecovery(argv: readonly string[]): Promise<number> {
-  const given = argv.map((word) => word.replace(/^--nodes(?==|$)/, '--recover-nodes'))
-  if (given.some((word) => word.startsWith('--recover-nodes'))) {
-    return runProgram('gateway', given)
+  const { recoveryArguments } = await import('./commands/recover.ts')
+  const load = async (): Promise<Main> => {
+    const given = recoveryArguments(argv)
+    const gateway = (await import(programPath('gateway'))) as Main
+    return { run: (_argv, environment) => gateway.run(given, environment) }
   }
-  process.stderr.write(
-    'obelisk gateway recover: say how many nodes there are, with --nodes <n>: so many are waited for\n',
-  )
-  return EXIT_USAGE
+  return await runMain('gateway recover', load, [])
 }
 
 async function runProgram(name: string, argv: readonly string[]): Promise<number> {

@@ -76,8 +76,9 @@ class FleetRoutes {
     if (!isForced && !demands(request.body, { drain: true })) {
       return sendProblem(reply, otherDemand('{"drain":true}, perhaps with "force":true'))
     }
-    const detail = isNodeId(id) && !isForced ? this.#port.drainProblem(id) : undefined
-    if (detail !== undefined) {
+    const problem = isNodeId(id) && !isForced ? this.#port.drainProblem(id) : undefined
+    if (problem !== undefined) {
+      const detail = `${problem}; ${OR_BY_FORCE}`
       return sendProblem(reply, { status: 409, code: 'too-few-nodes', detail })
     }
     return this.#setDrain(id, true, reply)
@@ -127,6 +128,9 @@ class FleetRoutes {
     return sendPaced(reply, this.#plans, key, () => this.#port.plan({ join, leave }))
   }
 }
+
+const OR_BY_FORCE =
+  'start another agent first, or force it (--force, "force":true): it drains as far as that goes, and leaves once another node is there'
 
 /**
  * A demand has a body, whose type a page of another origin cannot give without being asked about it

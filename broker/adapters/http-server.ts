@@ -115,7 +115,12 @@ export class HttpServer {
     try {
       await this.#app.listen({ host, port })
     } catch (error) {
-      throw new AppError('http-listen-failed', `HTTP ${host}:${port}: ${messageOf(error)}`, {
+      const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+      const help = isTaken
+        ? '; another program has it: end that, or take another one with --http-port'
+        : ''
+      const message = `HTTP ${host}:${port}: ${messageOf(error)}${help}`
+      throw new AppError('http-listen-failed', message, {
         cause: error,
         exitCode: EXIT_SOFTWARE,
       })
@@ -155,7 +160,7 @@ export class HttpServer {
       sendProblem(reply, { status: 404, code: 'not-found', detail })
     })
     app.setErrorHandler(async (error: FastifyError, request, reply) => {
-      const problem = problemOfError(error)
+      const problem = problemOfError(error, request.routeOptions.url)
       if (problem.status === 500) this.#log.error({ err: error }, 'an HTTP request failed')
       if (problem.status === 413) await skipRest(request.raw)
       // The rest is read away beside the answer, or a client that still sends could miss that.
@@ -183,10 +188,13 @@ async function skipRest(body: IncomingMessage): Promise<void> {
   })
 }
 
-function problemOfError(error: FastifyError): ProblemAnswer {
+function problemOfError(error: FastifyError, route?: string): ProblemAnswer {
   if (error instanceof BodyRefused) return error.problem
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
-    const detail = 'a task is application/json or application/cbor, by Content-Type'
+    const detail =
+      route === '/process'
+        ? 'a task is application/json or application/cbor, by Content-Type'
+        : 'the body of this request is application/json, by Content-Type'
     return { status: 415, code: 'unsupported-media-type', detail }
   }
   if (error.code === 'FST_ERR_BAD_URL') {

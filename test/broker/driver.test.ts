@@ -2,17 +2,16 @@ import t from 'tap'
 import { Coordinator, newIdentity } from '../../broker/core/coordinator.ts'
 import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import { GatewayDriver, type GatewayPorts } from '../../broker/driver.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import { BENCH_OPTIONS } from '../support/gateway-bench.ts'
 
-t.test('one step may have more records than a call has room for arguments', async (t) => {
-  const written: LedgerRecord[] = []
+/** A driver of a new gateway, whose ports note what is done, in order. */
+function newDriver(done: Partial<GatewayPorts>): GatewayDriver {
   const ignore = (): void => {}
   const ports: GatewayPorts = {
-    write: async (records) => {
-      for (const record of records) written.push(record)
-    },
+    write: async () => {},
     send: ignore,
     admit: ignore,
     disconnect: ignore,
@@ -20,14 +19,24 @@ t.test('one step may have more records than a call has room for arguments', asyn
     publish: ignore,
     notice: ignore,
     clock: SYSTEM_CLOCK,
+    ...done,
   }
   const coordinator = new Coordinator(
     BENCH_OPTIONS,
     newIdentity(BENCH_OPTIONS, 'ledger'),
     new Random(1),
   )
-  const driver = new GatewayDriver(coordinator, BENCH_OPTIONS.grid, ports, (error) => {
+  return new GatewayDriver(coordinator, BENCH_OPTIONS.grid, ports, (error) => {
     throw error
+  })
+}
+
+t.test('one step may have more records than a call has room for arguments', async (t) => {
+  const written: LedgerRecord[] = []
+  const driver = newDriver({
+    write: async (records) => {
+      for (const record of records) written.push(record)
+    },
   })
   const records: LedgerRecord[] = Array.from({ length: 500_000 }, (_, at) => ({
     table: 'task',
@@ -37,4 +46,28 @@ t.test('one step may have more records than a call has room for arguments', asyn
   driver.begin([{ type: 'persist', records }])
   await driver.stop()
   t.equal(written.length, records.length)
+})
+
+t.test('what comes before the start has its records is kept for after it', async (t) => {
+  const done: string[] = []
+  const driver = newDriver({
+    write: async (records) => {
+      done.push(...records.map(({ key }) => `wrote ${key}`))
+    },
+    notice: ({ code }) => done.push(code),
+  })
+  const drained = driver.drain('nobody' as NodeId, true).then(() => done.push('answered'))
+  await driver.idle()
+  await new Promise(setImmediate)
+  t.same(done, [], 'nothing has left')
+  driver.begin([
+    {
+      type: 'persist',
+      records: [{ table: 'task', key: 'first', value: undefined }],
+    },
+    { type: 'notice', notice: { level: 'info', code: 'gateway-started', message: '' } },
+  ])
+  await drained
+  await driver.stop()
+  t.same(done, ['wrote first', 'gateway-started', 'answered'])
 })

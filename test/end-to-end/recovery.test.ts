@@ -40,9 +40,12 @@ t.test('a lost ledger is rebuilt from the nodes', { buffered: true }, async (t) 
   renameSync(ledger, `${ledger}.lost`)
   const ports = ['--port', `${gateway.port}`, '--http-port', `${gateway.httpPort}`]
   const all = [...ports, '--data', gateway.directory, ...GRID]
-  const unsure = fleet.start(['gateway', 'recover', ...all])
-  t.match(await within('its end', unsure.exited), { code: 2 }, 'how many nodes must be said')
-  t.match(unsure.stderr, '--nodes')
+  for (const words of [[], ['--nodes', '0']]) {
+    const unsure = fleet.start(['gateway', 'recover', ...words, ...all])
+    t.match(await within('its end', unsure.exited), { code: 2 }, 'how many nodes must be said')
+    t.match(unsure.stderr, '--nodes')
+  }
+  t.notOk(existsSync(ledger), 'no new ledger')
 
   const first = fleet.start(['gateway', 'recover', '--nodes', '3', ...all])
   await first.line('ready ')
@@ -52,7 +55,7 @@ t.test('a lost ledger is rebuilt from the nodes', { buffered: true }, async (t) 
     () => true,
     () => false,
   )
-  if (!(await isRebuilt)) t.match(careless.stderr, '--recover-nodes', 'it is no ledger yet')
+  if (!(await isRebuilt)) t.match(careless.stderr, 'recover --nodes', 'it is no ledger yet')
   await careless.kill()
   const again = fleet.start(['gateway', 'recover', '--nodes', '3', ...all])
   await again.line('ready ')

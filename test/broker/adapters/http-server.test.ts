@@ -266,7 +266,10 @@ t.test('doubts are shown, and ended only by the word for it', async (t) => {
   for (const body of ['', '{', 'null', '{"trust":false}', '{"trust":true,"more":1}']) {
     await problemOf(t, await say(body), 400, 'malformed')
   }
-  await problemOf(t, await say('{"trust":true}', 'text/plain'), 415, 'unsupported-media-type')
+  const foreign = await say('{"trust":true}', 'text/plain')
+  t.match(await problemOf(t, foreign, 415, 'unsupported-media-type'), {
+    detail: /^the body of this request is application\/json,/,
+  })
   t.same(recorded.doubts, doubts)
   const trusted = await say(' {"trust": true}')
   t.equal(trusted.status, 200)
@@ -327,7 +330,9 @@ t.test('a node that can never be emptied is drained only by force', async (t) =>
       body: JSON.stringify(demand),
     })
   const refused = await say('pi-1', { drain: true })
-  t.match(await problemOf(t, refused, 409, 'too-few-nodes'), { detail: recorded.drainProblem })
+  t.match(await problemOf(t, refused, 409, 'too-few-nodes'), {
+    detail: `${recorded.drainProblem}; start another agent first, or force it`,
+  })
   await problemOf(t, await say('pi-1', { drain: true, force: false }), 400, 'malformed')
   t.same(recorded.calls, [])
   t.equal((await say('pi-1', { drain: true, force: true })).status, 202)
