@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { MovesView, NodeView } from '../../broker/core/views.ts'
-import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
-import { type GatewayClient, RefusedError } from './gateway-client.ts'
+import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import type { GatewayClient } from './gateway-client.ts'
 import { interruptible } from './interruption.ts'
+import { Patience } from './patience.ts'
 import { progressOf, stallLines } from './ring.ts'
 import { type Colour, printable, type Streams, table, when } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
@@ -116,10 +117,12 @@ export async function drainNode(
     ? await gateway.json<NodeView>({ method: 'DELETE', path: `${path}/drain` })
     : await demandDrain(gateway, path, force === true)
   if (wait !== undefined) {
-    const goesOn = `${id} still drains; this ends that: obelisk node drain ${id} --undo`
-    node = await interruptible(goesOn, (signal) =>
-      waitUntilLeft({ gateway, streams, path, limitSeconds, signal }),
-    )
+    const interrupted = `${id} still drains; this ends that: obelisk node drain ${id} --undo`
+    const goesOn = `node ${id} still drains; this shows it: obelisk node info ${id}`
+    node = await interruptible(interrupted, (signal) => {
+      const patience = new Patience({ limitSeconds, streams, signal, goesOn })
+      return waitUntilLeft({ gateway, streams, path, patience, signal })
+    })
   } else if (node.draining) {
     const moves = await gateway.json<MovesView>({ path: '/api/ring/moves' })
     for (const line of stallLines(moves, node.id)) streams.stderr.write(`${line}\n`)
@@ -135,42 +138,35 @@ async function demandDrain(
   isForced: boolean,
 ): Promise<NodeView> {
   const demand = isForced ? { drain: true, force: true } : { drain: true }
-  const body = Buffer.from(JSON.stringify(demand))
-  const contentType = 'application/json'
-  try {
-    return await gateway.json<NodeView>({
-      method: 'POST',
-      path: `${path}/drain`,
-      contentType,
-      body,
-    })
-  } catch (error) {
-    if (!(error instanceof RefusedError) || error.code !== 'too-few-nodes') throw error
-    const message = `${error.message}\n  start another agent first; or --force: it drains as far as that goes, and leaves once another node is there`
-    throw new AppError(error.code, message, { cause: error, exitCode: error.exitCode })
-  }
+  return await gateway.json<NodeView>({
+    method: 'POST',
+    path: `${path}/drain`,
+    contentType: 'application/json',
+    body: Buffer.from(JSON.stringify(demand)),
+  })
 }
 
 interface Waiting {
   readonly gateway: GatewayClient
   readonly streams: Streams
   readonly path: string
-  readonly limitSeconds: number
+  readonly patience: Patience
   readonly signal: AbortSignal
 }
 
 async function waitUntilLeft(waiting: Waiting): Promise<NodeView> {
-  const { gateway, streams, path, limitSeconds, signal } = waiting
-  const untilMs = performance.now() + limitSeconds * 1000
+  const { gateway, streams, path, patience, signal } = waiting
   const said = new Set<string>()
   for (let last = ''; ; ) {
-    const node = await gateway.json<NodeView>({ path, signal })
+    const node = await patience.ask(() => gateway.json<NodeView>({ path, signal }))
     if (node.state === 'left') return node
     if (!node.draining) {
       const message = `node ${node.id} is to stay after all: somebody else said so`
       throw new AppError('drain-undone', message, { exitCode: EXIT_FAILED })
     }
-    const moves = await gateway.json<MovesView>({ path: '/api/ring/moves', signal })
+    const moves = await patience.ask(() =>
+      gateway.json<MovesView>({ path: '/api/ring/moves', signal }),
+    )
     const progress = `${node.id} has ${node.tiles} tiles; ${progressOf(moves)}`
     if (progress !== last) streams.stderr.write(`${printable(progress)}\n`)
     last = progress
@@ -178,11 +174,8 @@ async function waitUntilLeft(waiting: Waiting): Promise<NodeView> {
       if (!said.has(line)) streams.stderr.write(`${line}\n`)
       said.add(line)
     }
-    const leftMs = untilMs - performance.now()
-    if (leftMs <= 0) {
-      const message = `node ${node.id} has not left within ${limitSeconds} s; it still drains`
-      throw new AppError('timed-out', message, { exitCode: EXIT_TIMED_OUT })
-    }
+    const { leftMs } = patience
+    if (leftMs === 0) throw patience.over(`node ${node.id} has not left`)
     await pause(Math.min(ASK_AGAIN_MS, leftMs), undefined, { signal })
   }
 }

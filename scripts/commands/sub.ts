@@ -24,18 +24,27 @@ export interface SubscribeOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
+const CONNECT_AGAIN_MS = 500
 /** MQTT 3.1.1 [MQTT-3.2.2-6]: bad user name or password, not authorized. */
 const REFUSALS_OF_RIGHTS = [4, 5]
 /** SUBACK's failure code (MQTT 3.1.1, 3.9.3). */
 const SUBSCRIPTION_FAILED = 0x80
+/** What mqtt.js says of a SUBSCRIBE whose connection ended before its answer. */
+const CUT_OFF = 'Connection closed'
 
-/** `sub <topic>`: prints what arrives, decoded, until the count or the time is reached. */
+/**
+ * `sub <topic>`: prints what arrives, decoded, until the count or the time is reached. A gateway that was
+ * there may start again meanwhile.
+ */
 export async function subscribe(options: SubscribeOptions, streams: Streams): Promise<number> {
   const { connect } = await import('mqtt')
   const client = connect(options.url, {
     clientId: `obelisk-sub-${randomId(new SystemRandom())}`,
     connectTimeout: CONNECT_TIMEOUT_MS,
     reconnectPeriod: 0,
+    reconnectOnConnackError: true,
+    // We do, at each connection.
+    resubscribe: false,
   })
   try {
     return await new Promise<number>((resolve, reject) => {
@@ -58,6 +67,7 @@ class Subscription {
   readonly #settle: Settle
   #timer: NodeJS.Timeout | undefined
   #received = 0
+  #link: 'new' | 'up' | 'away' | 'over' = 'new'
 
   constructor(options: SubscribeOptions, streams: Streams, client: MqttClient, settle: Settle) {
     this.#options = options
@@ -69,13 +79,28 @@ class Subscription {
   start(): void {
     const { url, timeoutMs } = this.#options
     if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.#onTimeout(), timeoutMs)
-    this.#client.on('error', (error) => this.#fail(failureOf(error, url)))
+    this.#client.on('error', (error) => this.#onFailure(failureOf(error, url)))
     this.#client.on('close', () => {
       const message = `no gateway at ${url}, or it closed the connection; --url says where`
-      this.#fail(new AppError('unreachable', message, { exitCode: EXIT_UNAVAILABLE }))
+      this.#onFailure(new AppError('unreachable', message, { exitCode: EXIT_UNAVAILABLE }))
     })
     this.#client.on('message', (topic, payload, packet) => this.#onMessage(topic, payload, packet))
-    this.#client.on('connect', () => this.#subscribe())
+    this.#client.on('connect', () => {
+      if (this.#link === 'away') this.#streams.stderr.write('the gateway is back\n')
+      this.#link = 'up'
+      this.#client.options.reconnectPeriod = CONNECT_AGAIN_MS
+      this.#subscribe()
+    })
+  }
+
+  #onFailure(failure: AppError): void {
+    if (this.#link === 'over') return
+    if (failure.code !== 'unreachable' || this.#link === 'new') {
+      this.#fail(failure)
+      return
+    }
+    if (this.#link === 'up') this.#streams.stderr.write(`${failure.message}; trying again\n`)
+    this.#link = 'away'
   }
 
   #subscribe(): void {
@@ -85,7 +110,7 @@ class Subscription {
       if (isRefused || /unspecified error|not authorized/i.test(error?.message ?? '')) {
         const message = `the gateway does not let us read ${topic}`
         this.#fail(new AppError('login-refused', message, { exitCode: EXIT_NOT_ALLOWED }))
-      } else if (error) {
+      } else if (error && error.message !== CUT_OFF) {
         const message = `${topic}: ${error.message}`
         this.#fail(
           new AppError('subscribe-failed', message, { cause: error, exitCode: EXIT_FAILED }),
@@ -107,19 +132,31 @@ class Subscription {
   }
 
   #onTimeout(): void {
+    const { count, timeoutMs, url } = this.#options
     // Watching for a while is done when the while is over; waiting for messages is not.
-    const isEnough = this.#options.count === undefined && this.#received > 0
-    this.#finish(isEnough ? EXIT_DONE : EXIT_TIMED_OUT)
+    if (this.#link === 'up' && count === undefined && this.#received > 0) {
+      this.#finish(EXIT_DONE)
+      return
+    }
+    const came = count === undefined ? this.#received : `${this.#received} of ${count}`
+    const where = this.#link === 'up' ? '' : `; no gateway at ${url}`
+    const message = `timed out after ${timeoutMs! / 1000} s; messages: ${came}${where}`
+    this.#fail(new AppError('timed-out', message, { exitCode: EXIT_TIMED_OUT }))
   }
 
   #finish(code: number): void {
-    clearTimeout(this.#timer)
+    this.#end()
     this.#settle.resolve(code)
   }
 
   #fail(error: AppError): void {
-    clearTimeout(this.#timer)
+    this.#end()
     this.#settle.reject(error)
+  }
+
+  #end(): void {
+    clearTimeout(this.#timer)
+    this.#link = 'over'
   }
 }
 
@@ -129,6 +166,10 @@ function failureOf(error: Error & { code?: unknown }, url: string): AppError {
     const message = `the gateway does not let us in: ${error.message}`
     return new AppError('login-refused', message, { cause: error, exitCode: EXIT_NOT_ALLOWED })
   }
-  const message = `no gateway at ${url} (${code ?? messageOf(error)}); --url says where`
+  // What mqtt.js cannot read has no code.
+  const isForeign = code === undefined && !/timeout/i.test(error.message)
+  const message = isForeign
+    ? `what answers at ${url} is no MQTT broker (${messageOf(error)}); --url says where`
+    : `no gateway at ${url} (${code ?? messageOf(error)}); --url says where`
   return new AppError('unreachable', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
 }

@@ -3,9 +3,10 @@ import { writeFile } from 'node:fs/promises'
 import type { TaskView } from '../../broker/core/views.ts'
 import { own } from '../../shared/core/own.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
-import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import type { GatewayClient } from './gateway-client.ts'
 import { interruptible } from './interruption.ts'
+import { Patience } from './patience.ts'
 import { type Colour, paint, printable, type Streams, table, when } from './streams.ts'
 import { parseSeconds, readTaskRequest, type SubmitFlags } from './task-request.ts'
 
@@ -51,13 +52,20 @@ export class TaskCommands {
       return EXIT_DONE
     }
     const { id } = accepted
-    const goesOn = `task ${id} goes on; this ends it: obelisk task cancel ${id}`
-    const state = await interruptible(goesOn, (signal) => {
+    const interrupted = `task ${id} goes on; this ends it: obelisk task cancel ${id}`
+    const goesOn = `task ${id} goes on without us; this shows it: obelisk task state ${id}`
+    return await interruptible(interrupted, async (signal) => {
       this.#say(`task ${id} accepted`)
-      return this.#waitForEnd(id, seconds, signal)
+      const patience = new Patience({
+        limitSeconds: seconds,
+        streams: this.#streams,
+        signal,
+        goesOn,
+      })
+      const state = await this.#waitForEnd(id, patience)
+      await patience.ask(() => this.#printResult(id, flags))
+      return exitCodeOf(state)
     })
-    await this.#printResult(id, flags)
-    return exitCodeOf(state)
   }
 
   async state(id: string, flags: JsonFlag): Promise<number> {
@@ -109,20 +117,18 @@ export class TaskCommands {
     return EXIT_DONE
   }
 
-  async #waitForEnd(id: string, seconds: number, signal: AbortSignal): Promise<TaskView['state']> {
-    const untilMs = performance.now() + seconds * 1000
+  async #waitForEnd(id: string, patience: Patience): Promise<TaskView['state']> {
     while (true) {
-      const leftSeconds = Math.max(0, (untilMs - performance.now()) / 1000)
-      const step = Math.min(WAIT_STEP_SECONDS, leftSeconds)
-      const view = await this.#gateway.json<TaskView>({
-        path: `${taskPath(id)}?wait=${Math.ceil(step * 1000)}ms`,
-        timeoutMs: step * 1000 + ANSWER_SLACK_MS,
-        signal,
+      const view = await patience.ask((signal) => {
+        const stepMs = Math.min(WAIT_STEP_SECONDS * 1000, Math.ceil(patience.leftMs))
+        return this.#gateway.json<TaskView>({
+          path: `${taskPath(id)}?wait=${stepMs}ms`,
+          timeoutMs: stepMs + ANSWER_SLACK_MS,
+          signal,
+        })
       })
       if (isEnded(view.state)) return view.state
-      if (performance.now() < untilMs) continue
-      const message = `task ${id} is ${view.state} after ${seconds} s; it goes on without us`
-      throw new AppError('timed-out', message, { exitCode: EXIT_TIMED_OUT })
+      if (patience.leftMs === 0) throw patience.over(`task ${id} is ${view.state}`)
     }
   }
 

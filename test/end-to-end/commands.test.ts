@@ -147,6 +147,25 @@ t.test('what the gateway refuses is exit code 1, with every problem', async (t) 
   t.match(await obelisk('node', 'info', 'nobody'), { code: 1, stderr: /unknown-node/ })
 })
 
+t.test('a start that finds a port taken leaves no ledger, which would fix the grid', async (t) => {
+  const data = join(fleet.directory, 'other')
+  const [port, httpPort] = [`${await freePort()}`, `${await freePort()}`]
+  const other = ['gateway', '--data', data] as const
+  for (const [flag, ports] of [
+    ['--http-port', ['--port', port, '--http-port', `${gateway.httpPort}`]],
+    ['--port', ['--port', `${gateway.port}`, '--http-port', httpPort]],
+  ] as const) {
+    const refused = await program(...other, ...ports)
+    t.match(refused, { code: 70, stderr: `take another one with ${flag}` })
+    t.notMatch(refused.stderr, 'gateway-started')
+  }
+  const run = fleet.start([...other, '--port', port, '--http-port', httpPort, '--grid', '32x32'])
+  await run.line('ready ')
+  t.match(await run.end('SIGTERM'), { code: 0 })
+  const larger = await program(...other, '--port', port, '--http-port', httpPort, '--grid', '64x64')
+  t.match(larger, { code: 78, stderr: /made with 32x32, not with 64x64.*--data \(or remove / })
+})
+
 t.test('the nodes are shown', async (t) => {
   const nodes = await json(t, 0, 'node', 'ls')
   t.strictSame(idsOf(nodes), ['edge-1', 'edge-2'])
@@ -176,7 +195,7 @@ t.test('sub prints what is published, CBOR as JSON', async (t) => {
     t.match(JSON.parse(rest.join(' ')), { v: 1, node: topic!.split('/')[3], lsus: 4096 })
   }
   const none = await program('sub', 'nobody/publishes/here', '-n', '1', '--timeout', '0.3', ...to)
-  t.match(none, { code: 75, stdout: '' })
+  t.match(none, { code: 75, stdout: '', stderr: 'timed out after 0.3 s; messages: 0 of 1' })
 })
 
 /** The end of a command that is interrupted once it has said something. */
@@ -304,18 +323,49 @@ t.test('in a checkout, npx finds the command', async (t) => {
   t.strictSame(idsOf(JSON.parse(run.stdout)), ['edge-1', 'edge-2'])
 })
 
-t.test('a gateway that goes away ends a subscription with 69', async (t) => {
-  const run = fleet.start(['sub', `${BASE}/#`, '--json', '--url', gateway.url])
-  await eventually('it is subscribed', () => run.stdout.includes('gateway/state'))
+t.test('commands that wait outlast a restart of the gateway', async (t) => {
+  for (const agent of agents) await killAgent(http, agent)
+  const submit = ['task', 'submit', 'add', '--args', '{"field":"visits","value":1}', '--wait']
+  const task = fleet.start([...submit, '--id', 'outlasts', '--http', gateway.http])
+  await eventually('it is accepted', () => task.stderr.includes('accepted'))
+  const drain = fleet.start([
+    ...['node', 'drain', 'edge-1', '--force', '--wait', '--http', gateway.http],
+  ])
+  await eventually('it waits', () => drain.stderr.includes('too-few-nodes'))
+  const sub = fleet.start(['sub', `${BASE}/gateway/state`, '--json', '--url', gateway.url])
+  await eventually('it is subscribed', () => sub.stdout.includes('online'))
+
   t.match(await gateway.run.end('SIGTERM'), { code: 0 })
-  t.match(await within('its end', run.exited), { code: 69 })
-  const lines = run.stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Json)
-  const states = lines.filter(({ topic }) => topic === `${BASE}/gateway/state`)
+  for (const run of [task, drain, sub]) {
+    await eventually('it is missed', () => run.stderr.includes('trying again'))
+    t.notOk(run.hasExited)
+    t.equal(run.stderr.split('trying again').length, 2, 'said once')
+  }
+  await gateway.restart()
+  await Promise.all(agents.map((agent) => agent.restart()))
+  t.match(await within('the end of the task', task.exited), { code: 0 }, task.stderr)
+  t.match(JSON.parse(task.stdout), { id: 'outlasts', state: 'completed' })
+  await eventually('it goes on', () => drain.stderr.includes('the gateway is back'))
+  await drain.end('SIGINT')
+  t.match(await obelisk('node', 'drain', 'edge-1', '--undo'), { code: 0 })
+  await eventually('it is subscribed again', () => sub.stdout.split('\n').length > 3)
+  await sub.end('SIGINT')
+  const states = sub.stdout.trimEnd().split('\n')
   t.strictSame(
-    states.map(({ payload }) => payload),
-    ['online', 'offline'],
+    states.map((line) => (JSON.parse(line) as Json).payload),
+    ['online', 'offline', 'online'],
   )
+})
+
+t.test('a gateway that does not come back ends a wait as its time being over', async (t) => {
+  for (const agent of agents) await killAgent(http, agent)
+  const submit = ['task', 'submit', 'scale', '--id', 'orphan', '--http', gateway.http]
+  const task = fleet.start([...submit, '--wait', '2'])
+  const sub = fleet.start(['sub', `${BASE}/gateway/state`, '--timeout', '2', '--url', gateway.url])
+  await eventually('both are there', () => task.stderr.includes('accepted') && sub.stdout !== '')
+  await gateway.run.kill()
+  t.match(await within('its end', task.exited), { code: 75 })
+  t.match(task.stderr, /no gateway at .* after 2 s; task orphan .*obelisk task state orphan/)
+  t.match(await within('its end', sub.exited), { code: 75 })
+  t.match(sub.stderr, /timed out after 2 s; messages: 1; no gateway at mqtt:/)
 })

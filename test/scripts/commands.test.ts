@@ -10,6 +10,7 @@ import type { Outcome } from '../../broker/core/effects.ts'
 import type { MovesView, NodeView, PlanView, TaskView } from '../../broker/core/views.ts'
 import { decodePayload } from '../../scripts/commands/payload.ts'
 import { runCommand } from '../../scripts/commands/program.ts'
+import { recoveryArguments } from '../../scripts/commands/recover.ts'
 import { CHECKOUT } from '../../scripts/package/checkout.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
@@ -383,7 +384,11 @@ t.test('node drain waits until the node has left, and says how far it is', async
   const progress = '1 on the way, 250 planned, about 3 s left, waiting: paced 249, on-probation 1'
   t.equal(ran.stderr, `pi-1 has 26 tiles; ${progress}\n`)
   const late = await run([...argv, '0.01'])
-  t.match(late, { code: 75, stdout: '', stderr: /has not left within 0\.01 s; it still drains/ })
+  t.match(late, {
+    code: 75,
+    stdout: '',
+    stderr: /has not left after 0\.01 s; .*still drains; .*node info pi-1/,
+  })
   control.story = [draining, NODE]
   t.match(await run(argv), { code: 1, stdout: '', stderr: /to stay after all/ })
 })
@@ -408,7 +413,7 @@ t.test(
     t.match(refused, {
       code: 1,
       stdout: '',
-      stderr: /^error: too-few-nodes: 26 tiles.*\n {2}start/,
+      stderr: /^error: too-few-nodes: 26 tiles.*; start another agent first, or force it/,
     })
     t.equal(control.node.draining, undefined)
     control.moves = { ...NO_MOVES, stalled: [STALL, { ...STALL, node: 'pi-2' as NodeId }] }
@@ -603,11 +608,14 @@ t.test('a gateway that is not there is exit 69, over HTTP and MQTT', async (t) =
   t.match(http, { code: 69, stdout: '', stderr: /no gateway at .*ECONNREFUSED/ })
   const mqtt = await run(['sub', 'a/#', '--url', `mqtt://127.0.0.1:${port}`])
   t.match(mqtt, { code: 69, stdout: '', stderr: /no gateway at .*ECONNREFUSED/ })
+  const { http: door } = await serve(t)
+  const other = await run(['sub', 'a/#', '--url', door.replace('http', 'mqtt')])
+  t.match(other, { code: 69, stdout: '', stderr: /what answers at mqtt:.* is no MQTT broker/ })
 })
 
-async function startBroker(t: Test) {
+async function startBroker(t: Test, at = 0) {
   const broker = await Aedes.createBroker()
-  const server = createServer(broker.handle).listen(0, '127.0.0.1')
+  const server = createServer(broker.handle).listen(at, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(async () => {
     await new Promise<void>((resolve) => broker.close(resolve))
@@ -621,7 +629,7 @@ async function startBroker(t: Test) {
         error ? reject(error) : resolve(),
       )
     })
-  return { broker, publish, url: `mqtt://127.0.0.1:${port}` }
+  return { broker, server, publish, url: `mqtt://127.0.0.1:${port}` }
 }
 
 t.test('sub prints what arrives, decoded', async (t) => {
@@ -668,13 +676,33 @@ t.test('sub that is not let in, or not let read, is exit 77', async (t) => {
   t.match(await run(['sub', 'a', '--url', url]), { code: 77, stderr: /does not let us in/ })
 })
 
-t.test('sub says when the gateway goes away', async (t) => {
+t.test('sub goes on with a gateway that starts again', async (t) => {
+  const first = await startBroker(t)
+  first.broker.once('subscribe', () => {
+    void first.publish('a', 'last words', false).then(() => first.broker.close())
+  })
+  const running = run(['sub', 'a', '-n', '2', '--url', first.url])
+  await once(first.broker, 'closed')
+  first.server.close()
+  await once(first.server, 'close')
+  const second = await startBroker(t, Number(new URL(first.url).port))
+  second.broker.once('subscribe', () => void second.publish('a', 'back', false))
+  const ran = await running
+  t.match(ran, { code: 0, stdout: 'a "last words"\na "back"\n' })
+  t.match(ran.stderr, /^no gateway at .*, or it closed the connection.*trying again\n.* is back\n$/)
+})
+
+t.test('sub ends in its time where the gateway does not come back', async (t) => {
   const { broker, publish, url } = await startBroker(t)
   broker.once('subscribe', () => {
     void publish('a', 'last words', false).then(() => broker.close())
   })
-  const ran = await run(['sub', 'a', '--url', url])
-  t.match(ran, { code: 69, stdout: 'a "last words"\n', stderr: /closed the connection/ })
+  const ran = await run(['sub', 'a', '--url', url, '--timeout', '1'])
+  t.match(ran, {
+    code: 75,
+    stdout: 'a "last words"\n',
+    stderr: /timed out after 1 s; messages: 1;/,
+  })
 })
 
 t.test('payloads are told by topic, then by their first bytes', async (t) => {
@@ -704,3 +732,15 @@ t.test(
     t.notOk(existsSync(join(cache, '_npx')))
   },
 )
+
+t.test('a recovery is told of at least one node, by the flag that was typed', (t) => {
+  t.same(recoveryArguments(['--port', '0', '--nodes', '3']), ['--recover-nodes=3', '--port', '0'])
+  t.same(recoveryArguments(['--nodes=2']), ['--recover-nodes=2'])
+  t.same(recoveryArguments(['--recover-nodes', '2']), ['--recover-nodes=2'])
+  for (const words of [['0'], ['-1'], ['x'], ['65535'], ['1.5'], [], ['--port', '0']]) {
+    const refused = { code: 'usage', exitCode: 2, message: /^--nodes/ }
+    t.throws(() => recoveryArguments(['--nodes', ...words]), refused, words[0] ?? 'nothing')
+  }
+  t.throws(() => recoveryArguments(['--port', '0']), { exitCode: 2, message: '--nodes <n>' })
+  t.end()
+})

@@ -1,0 +1,63 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { AppError, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
+import { RefusedError } from './gateway-client.ts'
+import { printable, type Streams } from './streams.ts'
+
+const ASK_AGAIN_MS = 500
+/** A gateway that is about to end, or a proxy before one that has. */
+const AWAY_STATUSES = [502, 503, 504]
+
+export interface PatienceOptions {
+  readonly limitSeconds: number
+  readonly streams: Streams
+  readonly signal: AbortSignal
+  /** What goes on without us, and how to look at it. */
+  readonly goesOn: string
+}
+
+/** A wait for what a gateway does: one that was there may start again meanwhile. */
+export class Patience {
+  readonly #options: PatienceOptions
+  readonly #untilMs: number
+  #isAway = false
+
+  constructor(options: PatienceOptions) {
+    this.#options = options
+    this.#untilMs = performance.now() + options.limitSeconds * 1000
+  }
+
+  get leftMs(): number {
+    return Math.max(0, this.#untilMs - performance.now())
+  }
+
+  /** Asks until there is an answer, or the wait is over. */
+  async ask<T>(question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { signal, streams } = this.#options
+    while (true) {
+      try {
+        const answer = await question(signal)
+        if (this.#isAway) streams.stderr.write('the gateway is back\n')
+        this.#isAway = false
+        return answer
+      } catch (error) {
+        if (!isAway(error)) throw error
+        if (this.leftMs === 0) throw this.over(error.message, error)
+        if (!this.#isAway) streams.stderr.write(`${printable(error.message)}; trying again\n`)
+        this.#isAway = true
+      }
+      await pause(Math.min(ASK_AGAIN_MS, this.leftMs), undefined, { signal })
+    }
+  }
+
+  /** The end of a wait that saw no end. */
+  over(state: string, cause?: unknown): AppError {
+    const { limitSeconds, goesOn } = this.#options
+    const message = `${state} after ${limitSeconds} s; ${goesOn}`
+    return new AppError('timed-out', message, { cause, exitCode: EXIT_TIMED_OUT })
+  }
+}
+
+function isAway(error: unknown): error is AppError {
+  if (error instanceof RefusedError) return AWAY_STATUSES.includes(error.status)
+  return error instanceof AppError && ['unreachable', 'timed-out'].includes(error.code)
+}
