@@ -1,5 +1,6 @@
 /** The commands of a board's life on the command line: made, installed, examined, removed. */
 import type { Command } from 'commander'
+import { HTTP_DEFAULT } from './gateway-client.ts'
 import type { Streams } from './streams.ts'
 
 type Done = (code: number) => void
@@ -57,7 +58,15 @@ function addDoctor(program: Command, streams: Streams, done: Done): void {
     .command('doctor')
     .description('examine this machine, and say how to mend what is wrong')
     .option('--role <role>', 'agent or gateway (default: what is installed)')
-    .option('--http <url>', "the gateway's HTTP address", 'http://127.0.0.1:8025')
+    .option(
+      '--config <file>',
+      'the configuration that the program is started with (OBELISK_CONFIG)',
+    )
+    .option('--url <url>', 'the gateway that the agent is started with (OBELISK_URL)')
+    .option(
+      '--http <url>',
+      `the gateway's HTTP address (OBELISK_HTTP; default: that of its configuration, ${HTTP_DEFAULT})`,
+    )
     .option('--json', 'print JSON')
     .action(async (flags) => {
       const { doctor } = await import('./doctor.ts')

@@ -11,7 +11,9 @@ import { usage } from './task-request.ts'
 
 export interface DoctorFlags {
   readonly role?: string
-  readonly http: string
+  readonly config?: string
+  readonly url?: string
+  readonly http?: string
   readonly json?: boolean
 }
 
@@ -24,7 +26,9 @@ export async function doctor(flags: DoctorFlags, streams: Streams): Promise<numb
   let hasFailed = false
   const reports: { role: Role; findings: Finding[] }[] = []
   for (const role of roles) {
-    const facts = await examine({ role, http: flags.http, timeoutMs: TIMEOUT_MS }, programs)
+    const { config, url, http } = flags
+    const asked = { config, url, http, environment: streams.environment }
+    const facts = await examine({ role, ...asked, timeoutMs: TIMEOUT_MS }, programs)
     const findings = judge(facts)
     hasFailed ||= findings.some(({ level }) => level === 'fail')
     reports.push({ role, findings })

@@ -29,6 +29,7 @@ interface Problem {
   readonly errors?: readonly { readonly path: string; readonly message: string }[]
 }
 
+export const HTTP_DEFAULT = 'http://127.0.0.1:8025'
 const TIMEOUT_MS = 10_000
 
 /** An answer that is a refusal; `status` and `code` are the gateway's. */

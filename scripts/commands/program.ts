@@ -8,14 +8,13 @@ import {
 } from '../../shared/runtime/errors.ts'
 import { addBoardCommands } from './board.ts'
 import { trust } from './detector.ts'
-import { GatewayClient } from './gateway-client.ts'
+import { GatewayClient, HTTP_DEFAULT } from './gateway-client.ts'
 import { drainNode, listNodes, removeNode, showNode } from './node.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
 import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
 import { parseSeconds, usage } from './task-request.ts'
 
-export const HTTP_DEFAULT = 'http://127.0.0.1:8025'
 export const MQTT_DEFAULT = 'mqtt://127.0.0.1:1883'
 
 /** Commands that read their own arguments; they never reach commander but in its help. */
@@ -127,7 +126,7 @@ function gatewayFor(flags: HttpFlags, streams: Streams): GatewayClient {
   return new GatewayClient(checkUrl(url, ['http:', 'https:'], '--http'))
 }
 
-function checkUrl(url: string, protocols: readonly string[], label: string): string {
+export function checkUrl(url: string, protocols: readonly string[], label: string): string {
   if (URL.canParse(url) && protocols.includes(new URL(url).protocol)) return url
   throw usage(`${label}: "${url}" is not a URL that begins with ${protocols.join('// or ')}//`)
 }

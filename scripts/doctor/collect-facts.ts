@@ -1,10 +1,21 @@
 /** What the doctor looks at. Every look may fail, and then says less instead of ending the visit. */
-import { existsSync, lstatSync, readFileSync, type Stats, statfsSync, statSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  type Stats,
+  statfsSync,
+  statSync,
+} from 'node:fs'
 import { loginOf } from '../../firmware-agent/config.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
-import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
+import { ConfigError, type Loaded, loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
+import type { Environment, OptionTable } from '../../shared/runtime/option-table.ts'
+import { HTTP_DEFAULT } from '../commands/gateway-client.ts'
 import { collectFacts, findNode } from '../install/collect-facts.ts'
 import type { Facts } from '../install/facts.ts'
 import { NODE_RANGE, placesOf, programOf, under } from '../install/places.ts'
@@ -14,29 +25,41 @@ import type { Unseen } from '../path-faults.ts'
 import type { DoctorFacts, FileFacts, GatewayProbe } from './findings.ts'
 import { probeGateway } from './gateway-probe.ts'
 
-export interface DoctorOptions {
+/** Where somebody says that the program has its configuration from; the rest is as the program itself has it. */
+export interface Asked {
+  readonly config?: string | undefined
+  /** Of the gateway, for the agent. */
+  readonly url?: string | undefined
+  readonly environment: Environment
+}
+
+export interface DoctorOptions extends Asked {
   readonly role: Role
   /** Of the gateway, for its clock and, on its own machine, for whether it serves. */
-  readonly http: string
+  readonly http?: string | undefined
   readonly timeoutMs: number
 }
 
 export async function examine(
-  { role, http, timeoutMs }: DoctorOptions,
+  options: DoctorOptions,
   programs: SystemPrograms,
 ): Promise<DoctorFacts> {
+  const { role, timeoutMs, environment } = options
   const places = placesOf(role)
   const isRunning = existsSync('/run/systemd/system')
   const installed = await installationOf(role, isRunning, programs)
   const isHidden = (path: string): boolean => installed.unseen.some((one) => one.path === path)
-  const isConfigurationHidden = isHidden(places.configuration)
-  const { values, problems } = await configurationOf(role, isConfigurationHidden)
+  const configurationFile = options.config ?? (environment.OBELISK_CONFIG || places.configuration)
+  const isConfigurationHidden = isHidden(configurationFile)
+  const { values, problems } = await configurationOf(role, configurationFile, options)
   const { id, url, topicBase = TOPIC_BASE_DEFAULT, username } = values as Record<string, string>
+  const credential = (values.passwordFile as string | undefined) ?? places.credential
+  const http = options.http ?? (environment.OBELISK_HTTP || httpOf(values))
   const gateway =
     role === 'agent'
       ? isConfigurationHidden
         ? { probe: notAsked('its address is in the configuration'), offsetMs: undefined }
-        : await askBroker({ url: url!, id: id!, topicBase, username, timeoutMs }, places.credential)
+        : await askBroker({ url: url!, id: id!, topicBase, username, timeoutMs }, credential)
       : { probe: await askHttp(http, timeoutMs), offsetMs: undefined }
   return {
     role,
@@ -56,10 +79,14 @@ export async function examine(
     },
     disk: diskOf(existsSync(places.state) ? places.state : '/var/lib'),
     files: [
-      fileOf(places.configuration, { isSecret: false, isRequired: true }),
-      fileOf(places.credential, { isSecret: true, isRequired: false }),
+      fileOf(configurationFile, {
+        isSecret: false,
+        isRequired: configurationFile === places.configuration,
+      }),
+      fileOf(credential, { isSecret: true, isRequired: false }),
     ],
     unit: isRunning ? await askUnitState(places.unit, programs) : undefined,
+    configurationFile,
     configurationProblems: problems,
     gatewayAddress: role === 'agent' ? (url ?? '') : http,
     gateway:
@@ -92,18 +119,46 @@ function notAsked(detail: string): GatewayProbe {
   return { kind: 'not-asked', detail }
 }
 
-async function configurationOf(role: Role, isHidden: boolean) {
+/** As the program reads it: a file that was named, the environment, and `--url`. */
+async function configurationOf(
+  role: Role,
+  file: string,
+  { config, url, environment }: Asked,
+): Promise<{ values: Record<string, unknown>; problems: readonly string[] }> {
   const program = programOf(role)
-  const file = placesOf(role).configuration
-  const argv = existsSync(file) && !isHidden ? ['--config', file] : ['--config', '/dev/null']
+  const isNamed = config !== undefined || Boolean(environment.OBELISK_CONFIG)
+  const argv = [
+    '--config',
+    isNamed || isReadable(file) ? file : '/dev/null',
+    ...(url === undefined || role === 'gateway' ? [] : ['--url', url]),
+  ]
   try {
-    const loaded = await loadConfig(program, argv, {})
-    return { values: loaded.kind === 'options' ? loaded.values : {}, problems: [] }
+    return { values: valuesOf(await loadConfig(program, argv, environment)), problems: [] }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const loaded = await loadConfig(program, ['--config', '/dev/null'], {})
-    return { values: loaded.kind === 'options' ? loaded.values : {}, problems: error.problems }
+    const values = valuesOf(await loadConfig(program, ['--config', '/dev/null'], {}))
+    return { values, problems: error.problems }
   }
+}
+
+function valuesOf(loaded: Loaded<OptionTable>): Record<string, unknown> {
+  return loaded.kind === 'options' ? loaded.values : {}
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Where the gateway of this configuration has its HTTP door; that of an agent says nothing of it. */
+function httpOf({ httpHost, httpPort }: Record<string, unknown>): string {
+  if (httpPort === undefined) return HTTP_DEFAULT
+  const host = String(httpHost)
+  return `http://${host.includes(':') ? `[${host}]` : host}:${httpPort}`
 }
 
 interface BrokerQuestion {
@@ -122,7 +177,7 @@ async function askBroker(
   const node = id as NodeId
   const state = buildTopic(topicBase, { kind: 'node-state', node })
   const telemetry = buildTopic(topicBase, { kind: 'node-telemetry-json', node })
-  const password = username === undefined ? undefined : textOf(credential)
+  const password = username === undefined ? undefined : textOf(credential)?.replace(/\r?\n$/, '')
   const topics = [state, telemetry]
   const { probe, retained } = await probeGateway({ url, username, password, topics, timeoutMs })
   const isNodeOnline = retained.get(state) === 'online'

@@ -89,6 +89,8 @@ export interface DoctorFacts {
         readonly statusText: string
       }
     | undefined
+  /** Where the program is configured, whether or not it is there. */
+  readonly configurationFile: string
   readonly configurationProblems: readonly string[]
   readonly gatewayAddress: string
   readonly gateway: GatewayProbe
@@ -282,12 +284,12 @@ function fileFindings(facts: DoctorFacts): Finding[] {
 }
 
 function configurationFinding(facts: DoctorFacts): Finding {
-  const { configurationProblems, role } = facts
-  if (hiddenPaths(facts).includes(placesOf(role).configuration)) {
+  const { configurationProblems, configurationFile } = facts
+  if (hiddenPaths(facts).includes(configurationFile)) {
     return warn('configuration', 'not known, as only root may read it', AS_ROOT)
   }
   if (configurationProblems.length === 0) return ok('configuration', 'sound')
-  const fix = `sudo editor ${placesOf(role).configuration}`
+  const fix = `sudo editor ${configurationFile}`
   return fail('configuration', configurationProblems.join('; '), fix)
 }
 

@@ -41,6 +41,7 @@ const WELL: DoctorFacts = {
     exitStatus: 0,
     statusText: 'joined mqtt://gw as edge-1',
   },
+  configurationFile: '/etc/obelisk/agent.toml',
   configurationProblems: [],
   gatewayAddress: 'mqtt://gw:1883',
   gateway: { kind: 'reached', roundTripMs: 4, isNodeOnline: true },
@@ -350,12 +351,12 @@ t.test('a gateway is reached, and its troubles are told apart', async (t) => {
   )
 })
 
-t.test('the command prints its findings, and ends with 1 when something fails', async (t) => {
-  const run = async (...words: string[]) => {
+function runIn(variables: Record<string, string>) {
+  return async (...words: string[]): Promise<{ code: number; out: string }> => {
     let out = ''
     const stdout = { write: (text: string | Uint8Array) => (out += text) }
     const stdin = (async function* () {})()
-    const environment = { PATH: process.env.PATH }
+    const environment = { PATH: process.env.PATH, ...variables }
     const code = await runCommand(
       ['doctor', ...words],
       { stdout, stderr: stdout, stdin, environment },
@@ -363,6 +364,41 @@ t.test('the command prints its findings, and ends with 1 when something fails', 
     )
     return { code, out }
   }
+}
+
+t.test('it looks at the gateway that the program would be started with', async (t) => {
+  const file = join(t.testdir(), 'any.toml')
+  const at = async (
+    role: string,
+    variables: Record<string, string>,
+    ...words: string[]
+  ): Promise<string> => {
+    const { out } = await runIn(variables)('--role', role, '--json', ...words)
+    const [{ findings }] = JSON.parse(out) as [{ findings: Finding[] }]
+    t.match(
+      findings.find(({ check }) => check === 'configuration'),
+      { level: 'ok' },
+    )
+    return findings.find(({ check }) => check === 'gateway')!.message
+  }
+  writeFileSync(file, 'url = "mqtt://127.0.0.1:2"\n')
+  const named = { OBELISK_CONFIG: file }
+  const url = 'mqtt://127.0.0.1:3'
+  t.match(await at('agent', { OBELISK_URL: url }), url)
+  t.match(await at('agent', named), 'mqtt://127.0.0.1:2')
+  t.match(await at('agent', {}, '--config', file), 'mqtt://127.0.0.1:2')
+  t.match(await at('agent', { ...named, OBELISK_URL: url }), url, 'as the agent: it wins')
+  t.match(await at('agent', { OBELISK_URL: url }, '--url', 'mqtt://127.0.0.1:4'), ':4')
+
+  writeFileSync(file, 'http_port = 2\n')
+  t.match(await at('gateway', named), 'http://127.0.0.1:2 ')
+  t.match(await at('gateway', { OBELISK_HTTP_PORT: '3' }, '--config', file), ':3 ')
+  t.match(await at('gateway', { ...named, OBELISK_HTTP: 'http://127.0.0.1:4' }), ':4 ')
+  t.match(await at('gateway', named, '--http', 'http://127.0.0.1:5'), ':5 ')
+})
+
+t.test('the command prints its findings, and ends with 1 when something fails', async (t) => {
+  const run = runIn({})
   const url = 'http://127.0.0.1:1'
   const { code, out } = await run('--role', 'gateway', '--http', url, '--json')
   const [report] = JSON.parse(out) as [{ role: string; findings: Finding[] }]
