@@ -287,6 +287,10 @@ export function minInSyncProblem({
 export const GATEWAY: Program<typeof GATEWAY_OPTIONS> = {
   name: 'gateway',
   about: 'Runs the gateway: the MQTT broker, the coordinator of the fleet, and the HTTP door.',
+  words: {
+    recover: 'Runs the gateway, and rebuilds a lost ledger from what the nodes hold.',
+    trust: 'Tells a gateway that runs that what it sees of the fleet is true.',
+  },
   options: GATEWAY_OPTIONS,
   relations: [
     { of: ['host'], check: ({ host }) => loopbackOnly('host', host) },

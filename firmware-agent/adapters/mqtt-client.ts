@@ -41,6 +41,8 @@ export interface OutgoingMessage {
 
 const CONNECT_TIMEOUT_MS = 10_000
 const CLOSE_TIMEOUT_MS = 2000
+/** The first byte that a broker sends [MQTT-3.2.0-1]. */
+const CONNACK = 0x20
 const INCOMING_BYTES_MAX = 2 * 1024 * 1024
 
 export class MqttLink {
@@ -104,7 +106,7 @@ class Connection {
   constructor(options: MqttLinkOptions, port: MqttLinkPort) {
     this.#socket = openSocket(new URL(options.url))
     this.#socket.setNoDelay(true)
-    this.#guardSize()
+    this.#guard()
     this.#client = new MqttClient(() => this.#socket, clientOptions(options))
     this.#client.on('error', (error) => this.destroy(messageOf(error)))
     this.#client.on('connect', () => this.#subscribe(options, port))
@@ -177,8 +179,11 @@ class Connection {
     })
   }
 
-  #guardSize(): void {
+  #guard(): void {
     const guard = new PacketSizeGuard({ bytesMax: INCOMING_BYTES_MAX })
+    this.#socket.once('data', (chunk: Buffer) => {
+      if (chunk[0] !== CONNACK) this.destroy('what answers there is no MQTT broker')
+    })
     this.#socket.on('data', (chunk: Buffer) => {
       if (!guard.accepts(chunk)) this.destroy(`a packet of more than ${INCOMING_BYTES_MAX} bytes`)
     })

@@ -32,6 +32,8 @@ export interface Program<T extends OptionTable> {
   /** `gateway`: the command, and the name of its file. */
   readonly name: string
   readonly about: string
+  /** What may stand after the name instead of options, and what it does. */
+  readonly words?: Readonly<Record<string, string>>
   readonly options: T
   readonly relations: readonly Relation<T>[]
 }
@@ -74,7 +76,7 @@ export async function loadConfig<T extends OptionTable>(
   environment: Environment,
 ): Promise<Loaded<T>> {
   const loading = new Loading(program, environment)
-  const flags = parseFlags(program.options, argv)
+  const flags = parseFlags(program.options, argv, Object.keys(program.words ?? {}))
   if (flags.isHelpAsked) return { kind: 'help' }
   for (const problem of flags.problems) loading.misused(problem)
   const file = await loading.readFile(flags.file)
@@ -156,7 +158,7 @@ class Loading<T extends OptionTable> {
       const name = variables.get(variable)
       if (name !== undefined) this.takeText(name, text, 'environment')
       else if (!KNOWN_VARIABLES.includes(variable)) {
-        const hint = didYouMean(variable, [...variables.keys()])
+        const hint = didYouMean(variable, [...variables.keys(), CONFIG_VARIABLE])
         this.#problems.push(`unknown variable ${variable}${hint}`)
       }
     }

@@ -12,7 +12,11 @@ export interface Flags {
 }
 
 /** Reads the command line by the table; each value is still the text that was given. */
-export function parseFlags(table: OptionTable, argv: readonly string[]): Flags {
+export function parseFlags(
+  table: OptionTable,
+  argv: readonly string[],
+  words: readonly string[] = [],
+): Flags {
   const names = new Map(Object.keys(table).map((name) => [flagOf(name, table[name]!), name]))
   const isSwitch = (flag: string): boolean => table[names.get(flag) ?? '']?.type.placeholder === ''
   const known = [...names.keys(), 'config', 'help']
@@ -35,7 +39,9 @@ export function parseFlags(table: OptionTable, argv: readonly string[]): Flags {
   let file: string | undefined
   let isHelpAsked = false
   for (const token of tokens) {
-    if (token.kind === 'positional') problems.push(`unexpected argument "${token.value}"`)
+    if (token.kind === 'positional') {
+      problems.push(`unexpected argument "${token.value}"${didYouMean(token.value, words)}`)
+    }
     if (token.kind !== 'option') continue
     const flag = token.name
     const negated = flag.startsWith('no-') && isSwitch(flag.slice(3)) ? flag.slice(3) : undefined

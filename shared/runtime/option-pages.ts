@@ -25,16 +25,24 @@ export function renderHelp<T extends OptionTable>(program: Program<T>): string {
   const file = `Configuration file (default: ${defaultFile(program.name)}, if it is there)`
   rows.push({ flags: '--config <file>', about: file })
   rows.push({ flags: '-h, --help', about: 'Shows this help' })
+  const words = Object.entries(program.words ?? {}).map(([word, about]) => ({ word, about }))
   const width = Math.max(...rows.map((row) => row.flags.length))
+  const [[name, option]] = Object.entries<Option<unknown>>(program.options) as [
+    [string, Option<unknown>],
+  ]
   return [
     `Usage: obelisk ${program.name} [options]`,
+    ...words.map(({ word }) => `       obelisk ${program.name} ${word} [options]`),
     '',
     program.about,
     '',
+    ...(words.length === 0 ? [] : ['Commands:']),
+    ...words.map(({ word, about }) => helpLines(word, about, width)),
+    ...(words.length === 0 ? [] : ['']),
     'Options:',
     ...rows.map((row) => helpLines(row.flags, row.about, width)),
     '',
-    'Each option is also a variable (OBELISK_HOST for --host) and a key of the file (host).',
+    `Each option is also a variable (${variableOf(name, option)} for --${flagOf(name, option)}) and a key of the file (${keyOf(name, option)}).`,
     'Flags win over the environment, and the environment over the file.',
     '',
   ].join('\n')

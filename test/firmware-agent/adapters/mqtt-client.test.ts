@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { Aedes, type Client } from 'aedes'
 import t, { type Test } from 'tap'
@@ -158,7 +159,9 @@ t.test('a closed port, a refusal and a silent peer are each told once', async (t
   const { broker, url } = await startBroker(t)
   broker.authenticate = (_client, _username, _password, done) => done(null, false)
   const silentUrl = await listen(t, createServer())
+  const httpUrl = await listen(t, createHttpServer())
   const cases: [string, RegExp][] = [
+    [httpUrl, /what answers there is no MQTT broker$/],
     [closedUrl, /ECONNREFUSED/],
     [url, /Not authorized/],
     [silentUrl, /connack timeout/],

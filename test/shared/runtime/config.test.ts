@@ -329,7 +329,14 @@ t.test('help is asked for even on a wrong command line, and names every option',
       t.ok(help.includes(`--${flagOf(name, option)}`), name)
       t.ok(help.includes(option.about), name)
     }
+    const [, variable, flag] = /variable \(OBELISK_(\w+) for --([\w-]+)\)/.exec(help)!
+    t.equal(variable, flag!.replaceAll('-', '_').toUpperCase())
+    const flags = Object.entries(program.options).map(([name, option]) => flagOf(name, option))
+    t.ok(flags.includes(flag!), 'an option that this program has')
   }
+  t.match(renderHelp(GATEWAY), /^ {7}obelisk gateway recover .*^ {2}trust {2}/ms)
+  const { problems } = await problemsOf(GATEWAY, ['recovr'])
+  t.same(problems, ['unexpected argument "recovr", did you mean recover?'])
 })
 
 t.test('secrets come from a file or from the service manager', async (t) => {
