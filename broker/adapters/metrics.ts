@@ -114,7 +114,11 @@ export class Metrics {
       registers,
     })
     this.#nodeUp = new Gauge({ name: 'obelisk_node_up', help: 'Whether it is alive.', ...node })
-    this.#nodeTiles = new Gauge({ name: 'obelisk_node_tiles', help: 'Tiles it holds.', ...node })
+    this.#nodeTiles = new Gauge({
+      name: 'obelisk_node_tiles',
+      help: 'Tiles of the grid that are its part, written or not.',
+      ...node,
+    })
     this.#nodeBehind = new Gauge({
       name: 'obelisk_node_behind_entries',
       help: 'Entries of its stream that it has not acknowledged.',

@@ -13,7 +13,15 @@ import type { Rebalancer } from './rebalancer.ts'
 import { type RemovalProblem, removalProblem } from './removal.ts'
 import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
-import type { DetectorView, MovesView, NodeView, PlanView, RingView, TaskView } from './views.ts'
+import type {
+  DetectorView,
+  MovesView,
+  NodeView,
+  PlanView,
+  ProbationView,
+  RingView,
+  TaskView,
+} from './views.ts'
 import type { Writes } from './writes.ts'
 
 /** Planned moves that are listed one by one. */
@@ -62,9 +70,11 @@ export class CoordinatorView {
 
   nodes(): NodeView[] {
     const counts = this.#context.placement.tileCounts()
-    return this.#context.members.all.map((member) =>
-      this.#nodeView(member, counts.get(member.index) ?? 0),
-    )
+    const written = this.#context.placement.tileCounts('written')
+    return this.#context.members.all.map((member) => {
+      const { index } = member
+      return this.#nodeView(member, counts.get(index) ?? 0, written.get(index) ?? 0)
+    })
   }
 
   detector(): DetectorView {
@@ -124,6 +134,7 @@ export class CoordinatorView {
       planned_bytes: plannedBytes,
       waiting,
       ...(pausedFor === undefined ? {} : { paused_for: pausedFor }),
+      probation: this.#onProbation(),
       stalled: this.#rebalancer.stallsFor(),
       ...(isGoing ? { eta_seconds: pace.secondsFor(left) } : {}),
       ended_total: this.#moves.counters.ended,
@@ -153,6 +164,7 @@ export class CoordinatorView {
       bytes,
       seconds: this.#moves.pace.secondsFor({ tiles: found.length, bytes }),
       moves: [...counts.values()].sort((a, b) => b.tiles - a.tiles || (a.to < b.to ? -1 : 1)),
+      probation: this.#onProbation(),
       stalled: this.#rebalancer.stallsFor({ join: join.length, leave }),
     }
   }
@@ -205,11 +217,21 @@ export class CoordinatorView {
     }
   }
 
-  #nodeView(member: Member, tiles: number): NodeView {
+  #onProbation(): ProbationView[] {
+    const { members, nowMs } = this.#context
+    return members.all
+      .filter((member) => member.state === 'alive' && member.isOnProbation(nowMs))
+      .map((member) => ({ node: member.id, seconds: probationSeconds(member, nowMs) }))
+  }
+
+  #nodeView(member: Member, tiles: number, written: number): NodeView {
     const { nowMs, doubt, options } = this.#context
     const suspicion = phi(doubt.clockMs - member.silentSinceMs, member.arrivals, options)
     return {
-      ...nodeView(member, tiles),
+      ...nodeView(member, tiles, written),
+      ...(member.isOnProbation(nowMs)
+        ? { probation_seconds: probationSeconds(member, nowMs) }
+        : {}),
       may_take_tiles: member.mayTakeTiles(nowMs),
       quarantined: member.steadiness.isQuarantined,
       ...(suspicion === undefined ? {} : { phi: Math.round(suspicion * 100) / 100 }),
@@ -227,7 +249,11 @@ export class CoordinatorView {
   }
 }
 
-function nodeView(member: Member, tiles: number): NodeView {
+function probationSeconds({ steadiness }: Member, nowMs: number): number {
+  return Math.ceil(steadiness.probationLeftMs(nowMs) / 1000)
+}
+
+function nodeView(member: Member, tiles: number, written: number): NodeView {
   return {
     id: member.id,
     state: member.state,
@@ -236,6 +262,7 @@ function nodeView(member: Member, tiles: number): NodeView {
     ...(member.stopReason === undefined ? {} : { stopped: member.stopReason }),
     weight: member.weight,
     tiles,
+    tiles_written: written,
     incarnation: member.boot,
     joined_ts: member.joinedTs,
     operations: [...member.operations].sort(),

@@ -264,10 +264,15 @@ export class Placement {
     this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
   }
 
-  /** Tiles that each member holds, by member index; floating ones too. */
-  tileCounts(): Map<number, number> {
+  /** Tiles that each member has, by member index: floating ones too, or only those that were written. */
+  tileCounts(of: 'all' | 'written' = 'all'): Map<number, number> {
     const counts = new Uint32Array(MEMBERS_MAX + 1)
-    for (const slot of this.slots) counts[slot] = counts[slot]! + 1
+    const { slots } = this
+    const { replicas } = this.#options
+    for (let at = 0; at < slots.length; at++) {
+      if (of === 'written' && this.#born[Math.floor(at / replicas)] === 0) continue
+      counts[slots[at]!]! += 1
+    }
     const byMember = new Map<number, number>()
     counts.forEach((count, slot) => {
       if (slot !== NO_HOLDER && count > 0) byMember.set(slot - 1, count)

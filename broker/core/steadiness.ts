@@ -24,6 +24,11 @@ export class Steadiness {
     return nowMs < this.#probationUntilMs
   }
 
+  /** Of its probation; 0 when it is over. */
+  probationLeftMs(nowMs: number): number {
+    return Math.max(0, this.#probationUntilMs - nowMs)
+  }
+
   beginProbation(untilMs: number): void {
     this.#probationUntilMs = untilMs
   }

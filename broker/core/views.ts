@@ -31,7 +31,12 @@ export interface NodeView {
   /** Why it takes no more of its stream, by its own word: a full disk, a damaged entry. */
   readonly stopped?: { readonly code: string; readonly message: string }
   readonly weight: number
+  /** Its part of the grid; tiles that were never written follow the ring, and take no room. */
   readonly tiles: number
+  /** Those of them that were written: what it has on its disk, or is to have. */
+  readonly tiles_written: number
+  /** So long it is given no tiles of others; absent when that is over. */
+  readonly probation_seconds?: number
   /** How often its store was started. */
   readonly incarnation: number
   readonly joined_ts?: number
@@ -88,6 +93,12 @@ export interface MoveView {
   readonly seconds?: number
 }
 
+/** A node that gets no tiles of others yet, and for how long. */
+export interface ProbationView {
+  readonly node: NodeId
+  readonly seconds: number
+}
+
 /** The JSON of `GET /api/ring/moves`. */
 export interface MovesView {
   readonly open: readonly MoveView[]
@@ -99,6 +110,8 @@ export interface MovesView {
   readonly waiting: Readonly<Partial<Record<string, number>>>
   /** Why none is planned at this moment. */
   readonly paused_for?: 'doubting' | 'unsettled'
+  /** Who is left out of what is planned, for a while. */
+  readonly probation: readonly ProbationView[]
   /** What can never leave its node as the fleet is. */
   readonly stalled: readonly Stall[]
   /** For all that is left, by the rate of the last half minute; absent while nothing gets on. */
@@ -114,6 +127,8 @@ export interface PlanView {
   readonly bytes: number
   readonly seconds: number
   readonly moves: readonly { readonly from?: string; readonly to: string; readonly tiles: number }[]
+  /** Who would be left out at this moment. */
+  readonly probation: readonly ProbationView[]
   /** What could never leave its node. */
   readonly stalled: readonly Stall[]
 }

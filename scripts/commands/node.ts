@@ -35,6 +35,7 @@ export async function listNodes(
       { title: 'ID', text: (node) => node.id },
       { title: 'STATE', text: stateOf, colour: colourOf },
       { title: 'TILES', text: (node) => String(node.tiles), isNumber: true },
+      { title: 'WRITTEN', text: (node) => String(node.tiles_written), isNumber: true },
       { title: 'WEIGHT', text: (node) => String(node.weight), isNumber: true },
       { title: 'BEHIND', text: behindOf, isNumber: true },
       { title: 'STARTS', text: (node) => String(node.incarnation), isNumber: true },
@@ -46,8 +47,10 @@ export async function listNodes(
   return EXIT_DONE
 }
 
-function stateOf({ state, draining, stopped, quarantined }: NodeView): string {
+function stateOf(node: NodeView): string {
+  const { state, draining, stopped, quarantined, probation_seconds: probation } = node
   const more = [
+    ...(state === 'alive' && probation !== undefined ? [`on probation for ${probation} s`] : []),
     ...(draining ? ['draining'] : []),
     ...(stopped === undefined ? [] : [`stopped: ${stopped.code}`]),
     ...(quarantined ? ['quarantined'] : []),

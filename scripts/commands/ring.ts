@@ -31,6 +31,7 @@ function describeMoves(moves: MovesView, streams: Streams): string {
       : [`planned: ${bytes(moves.planned_bytes)}, ${timeLeft(moves)}`]),
     ...waitingLine(moves.waiting),
     ...pausedLine(moves),
+    ...probationLines(moves),
     ...stallLines(moves),
     `since the gateway started: ${moves.ended_total} ended, ${moves.rolled_back_total} given up, ${bytes(moves.copied_bytes_total)} copied`,
   ]
@@ -75,6 +76,13 @@ function pausedLine({ paused_for }: MovesView): string[] {
   return paused_for === undefined ? [] : [PAUSES[paused_for]]
 }
 
+/** A node that has just come looks forgotten otherwise. */
+function probationLines({ probation }: Pick<MovesView, 'probation'>): string[] {
+  return probation.map(({ node, seconds: left }) =>
+    printable(`on-probation: node ${node} is given tiles of others in ${seconds(left)}`),
+  )
+}
+
 /** What never leaves its node as the fleet is, of one node or of all. */
 export function stallLines({ stalled }: Pick<MovesView, 'stalled'>, node?: string): string[] {
   return stalled
@@ -112,7 +120,8 @@ export async function showPlan(
   if (flags.json) streams.stdout.write(`${JSON.stringify(plan)}\n`)
   else {
     const text = plan.tiles === 0 ? 'nothing would move\n' : describePlan(plan, streams)
-    streams.stdout.write([text, ...stallLines(plan).map((line) => `${line}\n`)].join(''))
+    const notes = [...probationLines(plan), ...stallLines(plan)]
+    streams.stdout.write([text, ...notes.map((line) => `${line}\n`)].join(''))
   }
   return EXIT_DONE
 }

@@ -27,6 +27,7 @@ const NODE: NodeView = {
   connected: true,
   weight: 1,
   tiles: 26,
+  tiles_written: 20,
   incarnation: 3,
   joined_ts: 1_700_000_000_000,
   operations: ['add', 'stat'],
@@ -39,6 +40,7 @@ const NO_MOVES: MovesView = {
   planned_tiles: 0,
   planned_bytes: 0,
   waiting: {},
+  probation: [],
   stalled: [],
   eta_seconds: 0,
   ended_total: 5,
@@ -109,7 +111,7 @@ async function serve(t: Test) {
     isTrusted: false,
     node: NODE,
     moves: NO_MOVES,
-    plan: { tiles: 0, bytes: 0, seconds: 0, moves: [], stalled: [] },
+    plan: { tiles: 0, bytes: 0, seconds: 0, moves: [], probation: [], stalled: [] },
     story: [],
     drainProblem: undefined,
     removalProblem: undefined,
@@ -140,6 +142,7 @@ async function serve(t: Test) {
       NODE,
       { ...NODE, id: 'pi-2\u001b[31m' as NodeId, state: 'dead' },
       { ...NODE, id: 'pi-3' as NodeId, draining: true, stopped: FULL, quarantined: true },
+      { ...NODE, id: 'pi-4' as NodeId, tiles: 0, tiles_written: 0, probation_seconds: 43 },
     ],
     node: (id) => {
       if (id !== NODE.id) return undefined
@@ -346,8 +349,9 @@ t.test('node ls and info', async (t) => {
   const env = { OBELISK_HTTP: http }
   const list = await run(['node', 'ls'], { env })
   const lines = list.stdout.split('\n')
-  t.match(lines[0], /^ID +STATE +TILES +WEIGHT +BEHIND +STARTS +JOINED$/)
-  t.match(lines[1], /^pi-1 +alive +26 +1 +2 +3 +2023-11-14 22:13:20Z$/)
+  t.match(lines[0], /^ID +STATE +TILES +WRITTEN +WEIGHT +BEHIND +STARTS +JOINED$/)
+  t.match(lines[1], /^pi-1 +alive +26 +20 +1 +2 +3 +2023-11-14 22:13:20Z$/)
+  t.match(lines[4], /^pi-4 +alive, on probation for 43 s +0 +0 /)
   t.match(lines[3], /^pi-3 +alive, draining, stopped: store-full, quarantined +26 /)
   t.notMatch(list.stdout, '\u001b', 'neither colours nor the escapes of a node')
   const info = await run(['node', 'info', 'pi-1'], { env })
@@ -434,7 +438,13 @@ t.test(
     )
     control.moves = { ...NO_MOVES, paused_for: 'doubting' }
     t.match((await run(['ring', 'moves', '--http', http])).stdout, /nothing is planned while/)
-    control.plan = { tiles: 0, bytes: 0, seconds: 0, moves: [], stalled: [STALL] }
+    const newcomer = [{ node: 'pi-2' as NodeId, seconds: 43 }]
+    const waits = 'on-probation: node pi-2 is given tiles of others in 43 s\n'
+    control.moves = { ...NO_MOVES, probation: newcomer }
+    t.match((await run(['ring', 'moves', '--http', http])).stdout, `0 planned\n${waits}since`)
+    control.plan = { tiles: 0, bytes: 0, seconds: 0, moves: [], probation: newcomer, stalled: [] }
+    t.match((await run(['ring', 'plan', '--http', http])).stdout, `nothing would move\n${waits}`)
+    control.plan = { tiles: 0, bytes: 0, seconds: 0, moves: [], probation: [], stalled: [STALL] }
     const plan = await run(['ring', 'plan', '--leave', 'pi-1', '--http', http])
     t.match(plan, { code: 0, stdout: `nothing would move\n${STALLED}` })
     t.match(await run([...argv, '--undo', '--force']), { code: 2, stderr: /--force is for/ })
@@ -492,6 +502,7 @@ t.test('ring plan says who would give how much to whom', async (t) => {
     tiles: 31,
     bytes: 1024,
     seconds: 1,
+    probation: [],
     stalled: [],
     moves: [
       { from: 'pi-1', to: 'pi-2', tiles: 30 },

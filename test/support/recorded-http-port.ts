@@ -34,6 +34,7 @@ export const NODE: NodeView = {
   connected: true,
   weight: 1,
   tiles: 26,
+  tiles_written: 20,
   incarnation: 3,
 }
 
@@ -55,6 +56,7 @@ export const MOVES: MovesView = {
   planned_tiles: 0,
   planned_bytes: 0,
   waiting: {},
+  probation: [],
   stalled: [],
   eta_seconds: 0,
   ended_total: 1,
@@ -67,6 +69,7 @@ export const PLAN: PlanView = {
   bytes: 99,
   seconds: 1,
   moves: [{ to: 'pi-3', tiles: 1 }],
+  probation: [],
   stalled: [],
 }
 

@@ -11,7 +11,15 @@ const NONE: GatewaySnapshot = {
 }
 
 function node(id: string, state: NodeView['state'], stream?: NodeView['stream']): NodeView {
-  const view = { id: id as NodeId, state, connected: true, weight: 1, tiles: 5, incarnation: 1 }
+  const view = {
+    id: id as NodeId,
+    state,
+    connected: true,
+    weight: 1,
+    tiles: 5,
+    tiles_written: 2,
+    incarnation: 1,
+  }
   return stream === undefined ? view : { ...view, stream }
 }
 

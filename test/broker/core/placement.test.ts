@@ -191,6 +191,17 @@ t.test('weights are respected', async (t) => {
   }
 })
 
+t.test('tiles that were written are counted apart', (t) => {
+  const options = { tiles: 8, replicas: 2, virtualNodes: 16, loadBound: 2 }
+  const placement = placed(options, [{ index: 0, id: 'a', weight: 1 }])
+  t.same([...placement.tileCounts()], [[0, 8]])
+  t.same([...placement.tileCounts('written')], [])
+  placement.bear(Uint32Array.of(3, 5))
+  t.same([...placement.tileCounts('written')], [[0, 2]])
+  t.same([...placement.tileCounts()], [[0, 8]])
+  t.end()
+})
+
 t.test('a member that goes moves little but its own floating tiles', async (t) => {
   const of = Array.from({ length: 20 }, (_, index) => ({ index, id: `n${index}`, weight: 1 }))
   const options = { tiles: 5000, replicas: 2, virtualNodes: 64, loadBound: 1.25 }

@@ -139,8 +139,14 @@ t.test('a node that is new gets nothing by balance before its probation is over'
   const bench = written({ probationMs: 5000, movesMax: 1 })
   bench.live(4000)
   t.same(bench.sent('copy'), [])
+  const probation = [{ node: 'c', seconds: 1 }]
+  t.match(bench.view.moves(), { planned_tiles: 0, probation })
+  t.match(bench.view.plan({ join: [], leave: [] }), { tiles: 0, probation })
+  t.match(bench.view.node('c' as NodeId), { tiles: 0, probation_seconds: 1 })
   bench.live(2000)
   t.equal(bench.sent('copy').length, 1)
+  t.same(bench.view.moves().probation, [])
+  t.equal(bench.view.node('c' as NodeId)?.probation_seconds, undefined)
   t.match(bench.view.counts(), { movesOpen: 1 })
 })
 
