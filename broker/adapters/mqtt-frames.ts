@@ -6,6 +6,7 @@
 import type { ByteBudget } from './mqtt-limits.ts'
 import {
   PUBLISH,
+  PUBREL,
   readFixedHeader,
   readPublishHead,
   SUBSCRIBE,
@@ -218,13 +219,19 @@ export class FrameReader {
 
 /** Follows the packets in what leaves, so that they are counted and acknowledgements are seen. */
 export class SentPackets {
-  readonly #onPacket: (type: number) => void
+  readonly #onPacket: (type: number, qos: number, id: number) => void
   #type = 0
+  #qos = 0
   /** Weight of the next byte of the length; 0 where a packet begins. */
   #weight = 0
   #bodyBytesLeft = 0
+  /** Where the next byte stands in the body. */
+  #bodyAt = 0
+  #topicBytes = 0
+  #id = 0
 
-  constructor(onPacket: (type: number) => void) {
+  /** `id` is 0 but for PUBLISH above QoS 0, and PUBREL. */
+  constructor(onPacket: (type: number, qos: number, id: number) => void) {
     this.#onPacket = onPacket
   }
 
@@ -232,8 +239,7 @@ export class SentPackets {
     let at = 0
     while (at < chunk.length) {
       if (this.#type === 0) {
-        this.#type = chunk[at++]! >> 4
-        this.#weight = 1
+        this.#begin(chunk[at++]!)
         continue
       }
       if (this.#weight > 0) {
@@ -242,13 +248,44 @@ export class SentPackets {
         this.#weight = byte >= 0x80 ? this.#weight * 128 : 0
       } else {
         const bytes = Math.min(this.#bodyBytesLeft, chunk.length - at)
+        if (this.#qos > 0 || this.#type === PUBREL) this.#readId(chunk.subarray(at, at + bytes))
         this.#bodyBytesLeft -= bytes
+        this.#bodyAt += bytes
         at += bytes
       }
       if (this.#weight === 0 && this.#bodyBytesLeft === 0) {
-        this.#onPacket(this.#type)
+        this.#onPacket(this.#type, this.#qos, this.#id)
         this.#type = 0
       }
     }
+  }
+
+  #begin(first: number): void {
+    this.#type = first >> 4
+    this.#qos = this.#type === PUBLISH ? (first >> 1) & 3 : 0
+    this.#weight = 1
+    this.#bodyAt = 0
+    this.#topicBytes = 0
+    this.#id = 0
+  }
+
+  /** Behind the topic in a PUBLISH, whose length comes first; first in a PUBREL. */
+  #readId(bytes: Uint8Array): void {
+    if (this.#type === PUBREL) {
+      this.#id = this.#number(this.#id, 0, bytes)
+      return
+    }
+    this.#topicBytes = this.#number(this.#topicBytes, 0, bytes)
+    this.#id = this.#number(this.#id, 2 + this.#topicBytes, bytes)
+  }
+
+  /** A number of two bytes that begins at `start` of the body, with what of it is among these bytes. */
+  #number(before: number, start: number, bytes: Uint8Array): number {
+    const end = this.#bodyAt + bytes.length
+    let number = before
+    for (let place = Math.max(start, this.#bodyAt); place < Math.min(start + 2, end); place++) {
+      number = number * 256 + bytes[place - this.#bodyAt]!
+    }
+    return number
   }
 }

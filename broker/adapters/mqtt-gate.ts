@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { Acknowledgements } from './mqtt-acknowledgements.ts'
 import { AssemblyDeadline } from './mqtt-assembly-deadline.ts'
 import type { Traffic } from './mqtt-figures.ts'
 import { type Frame, type FrameBounds, FrameReader, SentPackets } from './mqtt-frames.ts'
@@ -18,6 +19,7 @@ import {
   denialOf,
   type PacketBounds,
   PUBLISH,
+  packetIdOf,
   returnCodeOf,
   SUBACK,
   SUBSCRIBE,
@@ -73,6 +75,7 @@ export class Gate extends Duplex {
   readonly #packetRate: TokenBucket
   readonly #share: ConnectionShare
   readonly #skipped = new SkippedPayloads()
+  readonly #acknowledgements = new Acknowledgements()
   #isRoomWanted = false
   #state: GateState = 'awaiting-connect'
   #isWanted = false
@@ -102,7 +105,7 @@ export class Gate extends Duplex {
     this.#share = new ConnectionShare(turns, () => this.#pump())
     this.#port = port
     this.#frames = new FrameReader(options.frameBounds, budget)
-    this.#sent = new SentPackets((type) => this.#onSent(type))
+    this.#sent = new SentPackets((type, qos, id) => this.#onSent(type, qos, id))
     this.#outflow = new Outflow(socket, options, {
       emptied: () => this.#drain(),
       held: () => this.#drain(),
@@ -243,8 +246,9 @@ export class Gate extends Duplex {
     this.#outflow.send(chunks)
   }
 
-  #onSent(type: number): void {
+  #onSent(type: number, qos: number, id: number): void {
     this.#traffic.packetsSent++
+    if (id > 0) this.#acknowledgements.sent(type, qos, id)
     if (type === PUBLISH) this.#traffic.publishesSent++
     if (type === CONNACK && this.#state === 'awaiting-connack') {
       this.#state = 'open'
@@ -321,6 +325,10 @@ export class Gate extends Duplex {
     const body = buffer.subarray(bodyStart, end)
     const problem = checkPacket(type, flags, body, this.#options.packetBounds)
     if (problem !== undefined) return this.#refuse(problem)
+    // It would count as the one that was due [MQTT-4.8.0-1].
+    if (!this.#acknowledgements.take(type, packetIdOf(body))) {
+      return this.#refuse('acknowledgement-kind')
+    }
     if (type === CONNECT) {
       clearTimeout(this.#connectTimer)
       if (!this.#port.connectArrived(this, clientIdOf(body))) {

@@ -7,10 +7,10 @@ import { generate } from 'mqtt-packet'
 export const CONNECT = 1
 export const CONNACK = 2
 export const PUBLISH = 3
-const PUBACK = 4
-const PUBREC = 5
-const PUBREL = 6
-const PUBCOMP = 7
+export const PUBACK = 4
+export const PUBREC = 5
+export const PUBREL = 6
+export const PUBCOMP = 7
 export const SUBSCRIBE = 8
 export const SUBACK = 9
 export const UNSUBSCRIBE = 10
@@ -351,6 +351,11 @@ function checkText(bytes: Uint8Array, start: number, end: number): PacketProblem
     return 'text-encoding' // [MQTT-1.5.3-1]
   }
   return REFUSED_BEYOND_ASCII.test(text) ? 'text-control-character' : undefined
+}
+
+/** Of a checked packet that begins with its id. */
+export function packetIdOf(body: Uint8Array): number {
+  return readUint16(body, 0)
 }
 
 /** The end of a field with a two-byte length, or nothing if it is cut. */

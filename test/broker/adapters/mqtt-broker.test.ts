@@ -356,6 +356,44 @@ t.test('wills of others follow the rules of their publishes', async (t) => {
   )
 })
 
+t.test('the wrong acknowledgement is none, and ends the connection', async (t) => {
+  const { broker, raw, mqtt } = await bench(t)
+  const options = { clientId: 'mistaken', flags: 0 }
+  const reader = await raw(options)
+  reader.send(subscribePacket(['one'], 1), subscribePacket(['two'], 2))
+  await reader.next(9)
+  await reader.next(9)
+  const publisher = await mqtt()
+  await publisher.publishAsync('one', '1', { qos: 1 })
+  await publisher.publishAsync('two', '2', { qos: 2 })
+  const ids = await Promise.all([1, 2].map(async () => (await reader.next(3)).body.subarray(5, 7)))
+  const [one, two] = ids as [Buffer, Buffer]
+  const again = async (after: RawMqttClient): Promise<RawMqttClient> => {
+    await after.closed
+    return await raw(options)
+  }
+  let client = reader
+  const wrong = [packet(5, 0, one), packet(7, 0, one), packet(4, 0, two), packet(7, 0, two)]
+  for (const packet of wrong) {
+    client.send(packet)
+    client = await again(client)
+    t.equal((await client.next(3)).flags, 8 | 2, 'both are sent again')
+    t.equal((await client.next(3)).flags, 8 | 4)
+  }
+  client.send(packet(5, 0, two))
+  t.same((await client.next(6)).body, two)
+  client.send(packet(4, 0, two))
+  client = await again(client)
+  t.same((await client.next(6)).body, two, 'and so is what was half done')
+  client.send(packet(4, 0, one), packet(7, 0, two))
+  await client.ping()
+  client.end()
+  client = await again(client)
+  await client.ping()
+  t.same(client.received, [], 'the right ones count')
+  t.equal(broker.counters().refused['acknowledgement-kind'], 5)
+})
+
 t.test('a persistent session keeps a bounded rest while its client is away', async (t) => {
   const { broker, raw, mqtt } = await bench(t, { queueMessagesMax: 5 })
   const options = { clientId: 'keeps', flags: 0 }
