@@ -16,8 +16,13 @@ export interface HttpConnectionBounds {
   readonly aheadMax: number
   /** The same, over all connections; beyond, the one with most of them is closed. */
   readonly aheadTotalMax: number
-  /** How long a reader may take nothing of his answer. */
+  /**
+   * How long a reader may take nothing of his answer. Not short: a kernel takes no more of it until a third of its
+   * own buffer, which grows to megabytes, is free, and that lasts minutes on a slow link.
+   */
   readonly answerStallMs: number
+  /** After so long he is closed where there is no room for somebody else. */
+  readonly answerStallLeastMs: number
   /** Of large answers that wait for their readers, over all connections; one alone may be larger. */
   readonly answersBytesMax: number
 }
@@ -57,6 +62,7 @@ export class HttpConnections {
   readonly #answers = new AnswersHeld()
   readonly #looking: NodeJS.Timeout
   #aheadTotal = 0
+  #lookedMs = performance.now()
 
   constructor(bounds: HttpConnectionBounds, turns: Turns, onRefused: (reason: string) => void) {
     this.#bounds = bounds
@@ -167,11 +173,18 @@ export class HttpConnections {
 
   #makeRoom(): boolean {
     const [silent] = this.#silent
-    const [waiting] = this.#mayClose
-    const longest = silent ?? this.#answering()[0]?.[0] ?? waiting
+    const [unread] = silent === undefined ? this.#stalledFor(this.#bounds.answerStallLeastMs) : []
+    const waiting = [...this.#mayClose].find((socket) => !isAnswering(this.#open.get(socket)!))
+    const longest = silent ?? unread ?? waiting
     if (longest === undefined) return false
-    this.#refuse(longest, 'silent')
+    this.#refuse(longest, longest === unread ? 'unread' : 'silent')
     return true
+  }
+
+  #stalledFor(ms: number): HttpSocket[] {
+    const answering = this.#answering()
+    const sinceMs = performance.now() - ms
+    return answering.filter(([, { givenMs }]) => givenMs <= sinceMs).map(([socket]) => socket)
   }
 
   /** Those with an answer on its way, the one that has taken nothing for longest first. */
@@ -188,11 +201,16 @@ export class HttpConnections {
   }
 
   #endStalled(): void {
-    const sinceMs = performance.now() - this.#bounds.answerStallMs
-    for (const [socket, { givenMs }] of this.#answering()) {
-      if (givenMs > sinceMs) return
-      this.#refuse(socket, 'unread')
+    const nowMs = performance.now()
+    const lateMs = nowMs - this.#lookedMs - 2 * LOOK_MS
+    this.#lookedMs = nowMs
+    if (lateMs > 0) {
+      // We stood still, and not they.
+      for (const connection of this.#open.values()) connection.givenMs = nowMs
+      return
     }
+    for (const socket of this.#stalledFor(this.#bounds.answerStallMs))
+      this.#refuse(socket, 'unread')
   }
 
   #refuse(socket: HttpSocket, reason: string): void {

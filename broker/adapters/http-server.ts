@@ -35,6 +35,7 @@ export interface HttpServerOptions {
   /** For the header of a request, and from the start of a connection. */
   readonly headersTimeoutMs?: number
   readonly answerStallMs?: number
+  readonly answerStallLeastMs?: number
   readonly answersBytesMax?: number
   readonly bodiesBytesMax?: number
 }
@@ -45,7 +46,8 @@ const CONNECTION_BOUNDS = {
   connectionsMax: 1024,
   aheadMax: 100,
   aheadTotalMax: 1000,
-  answerStallMs: 10_000,
+  answerStallMs: 300_000,
+  answerStallLeastMs: 10_000,
   answersBytesMax: 64 * KIB * KIB,
 }
 /** Of requests, on their way. */

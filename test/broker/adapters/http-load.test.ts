@@ -90,13 +90,34 @@ async function leaveUnread(t: Test, port: number) {
 }
 
 t.test('a full house makes room by closing who does not take his answer', async (t) => {
-  const { recorded, server, port } = await serve(t, { connectionsMax: 2 })
+  const { recorded, server, port } = await serve(t, { connectionsMax: 2, answerStallLeastMs: 0 })
   answerAtLength(recorded)
   const readers = [await leaveUnread(t, port), await leaveUnread(t, port)]
   t.match(await ask(await open(t, port), get('/healthz')), /^HTTP\/1.1 200 /)
-  t.same(server.refused, { silent: 1 })
+  t.same(server.refused, { unread: 1 })
   const taken = await Promise.all(readers.map((reader) => reader.rest()))
   t.equal(taken.filter((bytes) => bytes > LARGE_BYTES).length, 1, 'the other one has it all')
+})
+
+t.test('a full house of those who take their answers closes none of them', async (t) => {
+  const { recorded, server, port } = await serve(t, { connectionsMax: 2 })
+  answerAtLength(recorded)
+  const readers = [await leaveUnread(t, port), await leaveUnread(t, port)]
+  const late = connect(port, '127.0.0.1').resume()
+  await once(late, 'close')
+  t.same(server.refused, { 'connections-full': 1 })
+  const taken = await Promise.all(readers.map((reader) => reader.rest()))
+  t.ok(taken.every((bytes) => bytes > LARGE_BYTES))
+})
+
+t.test('who could take nothing since the gateway stood still is not let go for that', async (t) => {
+  const { recorded, server, base, port } = await serve(t, { answerStallMs: 2500 })
+  answerAtLength(recorded)
+  const reader = await leaveUnread(t, port)
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000)
+  await fetch(`${base}/healthz`)
+  t.ok((await reader.rest()) > LARGE_BYTES)
+  t.same(server.refused, {})
 })
 
 t.test('who takes nothing of his answer is let go, and who only asked is not', async (t) => {
