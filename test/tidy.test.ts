@@ -299,9 +299,10 @@ const tablesTakeAnyName = eachSource((source) => {
 
 const processEndsInOnePlace = eachSource((source) => {
   if (isTest(source.path)) return []
-  const mayEnd = /^((broker|firmware-agent)\/main|scripts\/(obelisk|run-main))\.ts$/.test(
-    source.path,
-  )
+  const mayEnd =
+    /^((broker|firmware-agent)\/main|scripts\/(obelisk|run-main|bench\/bench-options))\.ts$/.test(
+      source.path,
+    )
   const mayRead = /(^|\/)config\.ts$|^scripts\/((obelisk|run-main)\.ts$|commands\/)/.test(
     source.path,
   )

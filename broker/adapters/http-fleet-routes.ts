@@ -16,7 +16,7 @@ const NODES_RULE: QueryRule<readonly NodeId[]> = {
     const isList = ids.length <= PLAN_NODES_MAX && new Set(ids).size === ids.length
     return isList && ids.every(isNodeId) ? ids : undefined
   },
-  expected: `at most ${PLAN_NODES_MAX} different ids of nodes, with commas between them`,
+  expected: `at most ${PLAN_NODES_MAX} different ids of nodes, with a comma and no space between them`,
 }
 
 const RING_RULES = { holders: FLAG_RULE }

@@ -37,6 +37,8 @@ type DiskChecked = Extract<GatewayEvent, { type: 'disk-checked' }>
 type Submitted = Extract<GatewayEvent, { type: 'task-submitted' }>
 type CancelRequested = Extract<GatewayEvent, { type: 'cancel-requested' }>
 
+const NO_NODE = 'no node has ever joined this gateway: start an agent (obelisk agent --id <name>)'
+
 export class Submissions {
   readonly #context: CoordinatorContext
   readonly #runner: TaskRunner
@@ -145,7 +147,7 @@ export class Submissions {
       return { code: 'recovering', message: 'the ledger is being rebuilt from the nodes' }
     }
     if (members.size === 0) {
-      return { code: 'no-node', message: 'no node has ever joined this gateway' }
+      return { code: 'no-node', message: NO_NODE }
     }
     if (this.#disk === 'full' || bytes > this.#diskRoomBytes) {
       return { code: 'disk-full', message: 'the disk of the gateway has no room for more tasks' }

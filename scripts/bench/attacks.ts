@@ -11,8 +11,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { ATTACKS, attack } from './attack-kinds.ts'
+import { benchOptions } from './bench-options.ts'
 import { BenchProcesses } from './bench-processes.ts'
 import { clockMs, PacketSocket } from './light-node.ts'
 import { describeMachine, formatMs, formatTable, quantile } from './measure.ts'
@@ -22,16 +22,19 @@ const HEALTH_MS = 250
 const MEMORY_MS = 100
 const TOPIC = 'bench/attacks'
 
-const { values: flags } = parseArgs({
-  options: {
-    only: { type: 'string', default: '' },
-    seconds: { type: 'string', default: '8' },
-    gateway: { type: 'string' },
-    /** Of the attacking process. */
-    attack: { type: 'string' },
-    ports: { type: 'string', default: '' },
+const { values: flags } = benchOptions(
+  'attacks.js [--only pings,wildcards] [--seconds 8] [--gateway <obelisk.js>]',
+  {
+    options: {
+      only: { type: 'string', default: '' },
+      seconds: { type: 'string', default: '8' },
+      gateway: { type: 'string' },
+      /** Of the attacking process. */
+      attack: { type: 'string' },
+      ports: { type: 'string', default: '' },
+    },
   },
-})
+)
 
 /** What others meet: ages of messages and answers, and the memory of the gateway, since the last `take`. */
 class Bystander {

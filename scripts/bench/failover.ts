@@ -11,10 +11,10 @@
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry, type Region } from '../../shared/grid/geometry.ts'
+import { benchOptions } from './bench-options.ts'
 import { BenchProcesses, cpuSecondsOf, waitedSecondsOf } from './bench-processes.ts'
 import { clockMs, LightNode, type Received } from './light-node.ts'
 import { describeMachine, formatMs, formatTable, quantile } from './measure.ts'
@@ -41,18 +41,21 @@ const STEP_LIMIT_MS = 30_000
 const REISSUE_GOAL_MS = 50
 const DETECTION_GOAL_MS = 10
 
-const { values: flags } = parseArgs({
-  options: {
-    kills: { type: 'string', default: '150' },
-    nodes: { type: 'string', default: '1000' },
-    'grid-side': { type: 'string', default: '2048' },
-    rate: { type: 'string', default: '20' },
-    held: { type: 'string', default: '2' },
-    seconds: { type: 'string', default: '300' },
-    seed: { type: 'string', default: '1' },
-    'gateway-flags': { type: 'string', default: '' },
+const { values: flags } = benchOptions(
+  'failover.js [--kills 150] [--nodes 1000] [--grid-side 2048] [--rate 20] [--held 2] [--seconds 300] [--seed 1] [--gateway-flags="--cpu-prof"]',
+  {
+    options: {
+      kills: { type: 'string', default: '150' },
+      nodes: { type: 'string', default: '1000' },
+      'grid-side': { type: 'string', default: '2048' },
+      rate: { type: 'string', default: '20' },
+      held: { type: 'string', default: '2' },
+      seconds: { type: 'string', default: '300' },
+      seed: { type: 'string', default: '1' },
+      'gateway-flags': { type: 'string', default: '' },
+    },
   },
-})
+)
 const numberOf = (name: Exclude<keyof typeof flags, 'gateway-flags'>): number => Number(flags[name])
 const side = numberOf('grid-side')
 const geometry = new Geometry({ width: side, height: side, tile: TILE })

@@ -6,11 +6,11 @@
  * nothing of says after each failure whether all of them were given to others. After `npm run build`:
  * `node dist/scripts/bench/failures.js [--failures 1000000] [--seconds 300] [--grid-side 1024] [--seed 1]`.
  */
-import { parseArgs } from 'node:util'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
 import { Random } from '../../shared/core/random.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
 import { type Applied, decodeUp, encodeMessage, type Read } from '../../shared/protocol/messages.ts'
+import { benchOptions } from './bench-options.ts'
 import { connectionOf, FleetInMemory } from './fleet-in-memory.ts'
 import { LeaseBook } from './lease-book.ts'
 import { describeMachine, formatTable } from './measure.ts'
@@ -28,14 +28,17 @@ const FAILURES_A_READ = 1000
 const FAILURES_A_BEAT = 20_000
 const FAILURES_A_FLOOR = 20
 
-const { values: flags } = parseArgs({
-  options: {
-    failures: { type: 'string', default: String(GOAL_FAILURES) },
-    seconds: { type: 'string', default: '300' },
-    'grid-side': { type: 'string', default: '1024' },
-    seed: { type: 'string', default: '1' },
+const { values: flags } = benchOptions(
+  'failures.js [--failures 1000000] [--seconds 300] [--grid-side 1024] [--seed 1]',
+  {
+    options: {
+      failures: { type: 'string', default: String(GOAL_FAILURES) },
+      seconds: { type: 'string', default: '300' },
+      'grid-side': { type: 'string', default: '1024' },
+      seed: { type: 'string', default: '1' },
+    },
   },
-})
+)
 const [failures, seconds, side, seed] = [
   flags.failures,
   flags.seconds,

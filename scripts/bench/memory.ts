@@ -5,8 +5,8 @@
  * [--bare] [--no-bound]`: the agent of a package, Node without flags, without the run below a bound.
  */
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { describeAgentMemory, measureAgent } from './agent-memory.ts'
+import { benchOptions, misused } from './bench-options.ts'
 import { BenchProcesses } from './bench-processes.ts'
 import { describeMachine, formatTable } from './measure.ts'
 import { MemoryBound } from './memory-bound.ts'
@@ -19,17 +19,20 @@ const BOUND_SECONDS = 5
 const ROUNDS = 5
 const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 
-const { values: flags } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '60' },
-    agent: { type: 'string' },
-    bare: { type: 'boolean', default: false },
-    bound: { type: 'boolean', default: true },
+const { values: flags } = benchOptions(
+  'memory.js [--seconds 60] [--agent <tree>/agent.mjs] [--bare] [--no-bound]',
+  {
+    options: {
+      seconds: { type: 'string', default: '60' },
+      agent: { type: 'string' },
+      bare: { type: 'boolean', default: false },
+      bound: { type: 'boolean', default: true },
+    },
+    allowNegative: true,
   },
-  allowNegative: true,
-})
+)
 const seconds = Number(flags.seconds)
-if (!Number.isInteger(seconds) || seconds < 1) throw new Error('--seconds: a whole number above 0')
+if (!Number.isInteger(seconds) || seconds < 1) misused('--seconds: a whole number above 0')
 const setup = flags.bare ? NO_SETUP : agentUnitSetup()
 const command = agentCommand(setup, PROGRAM, flags.agent)
 const common = { gatewayProgram: PROGRAM, rounds: ROUNDS }

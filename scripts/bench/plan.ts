@@ -21,6 +21,7 @@ import { Geometry } from '../../shared/grid/geometry.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import type { ReadOperation, WriteOperation } from '../../shared/operations/operation.ts'
 import { type Applied, type Down, encodeMessage } from '../../shared/protocol/messages.ts'
+import { benchOptions, misused } from './bench-options.ts'
 import { FleetInMemory, nodeIdOf } from './fleet-in-memory.ts'
 import {
   describeMachine,
@@ -313,7 +314,12 @@ const sections = {
   items: benchItems,
   coordinator: benchCoordinator,
 }
-const asked = process.argv.slice(2)
+const { positionals: asked } = benchOptions('plan.js [placement] [plans] [items] [coordinator]', {
+  allowPositionals: true,
+})
+const stranger = asked.find((name) => !Object.hasOwn(sections, name))
+if (stranger !== undefined)
+  misused(`"${stranger}" is not one of ${Object.keys(sections).join(', ')}`)
 console.log(describeMachine())
 for (const [name, run] of Object.entries(sections)) {
   if (asked.length === 0 || asked.includes(name)) run()

@@ -23,6 +23,7 @@ import {
 } from '../../shared/operations/operation.ts'
 import { decodeDown, type Entry, encodeMessage } from '../../shared/protocol/messages.ts'
 import { databasePath, openDatabase } from '../../shared/runtime/lmdb.ts'
+import { benchOptions } from './bench-options.ts'
 
 const GRID = { width: 800, height: 640, tile: 16, fields: 'value:f64' }
 const FIELDS = [{ name: 'value', type: 'f64' }] as const
@@ -106,7 +107,9 @@ function memory(): string {
   return `Rss ${(kib('Rss') / 1024).toFixed(1)} MiB, Anonymous ${(kib('Anonymous') / 1024).toFixed(1)} MiB`
 }
 
-const base = mkdtempSync(join(process.argv[2] ?? tmpdir(), 'obelisk-bench-'))
+const { positionals } = benchOptions('slice-store.js [directory]', { allowPositionals: true })
+const [directory] = positionals
+const base = mkdtempSync(join(directory ?? tmpdir(), 'obelisk-bench-'))
 const onFatal = (error: Error): void => {
   throw error
 }

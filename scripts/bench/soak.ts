@@ -11,8 +11,8 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { Random } from '../../shared/core/random.ts'
+import { benchOptions, misused } from './bench-options.ts'
 import { BenchProcesses } from './bench-processes.ts'
 import { leastSquares } from './least-squares.ts'
 import { describeMachine, formatTable, median } from './measure.ts'
@@ -38,18 +38,21 @@ const MB = 1e6
 const TELEMETRY_GOAL_PERCENT = 0.2
 const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 
-const { values: flags } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '10' },
-    agents: { type: 'string', default: '3' },
-    'tasks-per-second': { type: 'string', default: '4' },
-    'telemetry-interval': { type: 'string', default: '10' },
-    seed: { type: 'string', default: '1' },
-    agent: { type: 'string' },
+const { values: flags } = benchOptions(
+  'soak.js [--minutes 10] [--agents 3] [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1] [--agent <tree>/agent.mjs]',
+  {
+    options: {
+      minutes: { type: 'string', default: '10' },
+      agents: { type: 'string', default: '3' },
+      'tasks-per-second': { type: 'string', default: '4' },
+      'telemetry-interval': { type: 'string', default: '10' },
+      seed: { type: 'string', default: '1' },
+      agent: { type: 'string' },
+    },
   },
-})
+)
 const minutes = Number(flags.minutes)
-if (!(minutes >= 2)) throw new Error('--minutes: at least 2')
+if (!(minutes >= 2)) misused('--minutes: at least 2')
 const agent = agentCommand(agentUnitSetup(), PROGRAM, flags.agent)
 const random = new Random(Number(flags.seed))
 const processes = new BenchProcesses()

@@ -12,7 +12,10 @@ import { createLayout } from '../../shared/grid/page-layout.ts'
 import { TilePage } from '../../shared/grid/tile-page.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import { type ReadOperation, windowOf } from '../../shared/operations/operation.ts'
+import { benchOptions } from './bench-options.ts'
 import { describeMachine, formatTable, timeRuns } from './measure.ts'
+
+benchOptions('stat.js', {})
 
 const LSUS = 1024 * 1024
 const RUNS = { warmUps: 5, runs: 30 }

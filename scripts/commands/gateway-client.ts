@@ -110,10 +110,16 @@ function refusalOf({ status, body }: GatewayAnswer): RefusedError {
     detail = `the gateway answered ${status}`,
     errors = [],
   } = problem
+  // The detail of several is all of them in one line.
+  const isRepeated = errors.length > 1 && errors.every(({ message }) => detail.includes(message))
+  const head = isRepeated ? `${errors.length} problems` : detail
   const lines = errors
-    .filter((error) => error.message !== detail)
-    .map((error) => `\n  ${error.path === '' ? 'the whole' : error.path}: ${error.message}`)
-  return new RefusedError(status, code, `${code}: ${detail}${lines.join('')}`, exitCodeOf(status))
+    .filter(({ message }) => message !== head)
+    .map(({ path, message }) => {
+      const isNamed = path !== '' && message.startsWith(path)
+      return isNamed ? `\n  ${message}` : `\n  ${path === '' ? 'the whole' : path}: ${message}`
+    })
+  return new RefusedError(status, code, `${code}: ${head}${lines.join('')}`, exitCodeOf(status))
 }
 
 function exitCodeOf(status: number): number {

@@ -143,7 +143,10 @@ function addTaskCommands(program: Command, streams: Streams, done: (code: number
     .option('--file <file>', 'the whole task, JSON or CBOR; - is the standard input')
     .option('--id <id>', 'its id (default: a random one)')
     .option('--deadline <seconds>', 'when it has to end, from now on')
-    .option('--wait [seconds]', 'wait for its end, and print the result')
+    .option(
+      '--wait [seconds]',
+      'wait for its end, without a number as long as that takes, and print the result',
+    )
     .action(async (op, flags) => done(await commands(flags).submit(op, flags)))
   withHttp(task.command('state <id>'))
     .description('show how far a task is')
@@ -179,7 +182,7 @@ function addNodeCommands(program: Command, streams: Streams, done: (code: number
     .description('take all tiles from a node, so that it can go')
     .option('--undo', 'let it stay after all')
     .option('--force', 'even if it can never leave as the fleet is')
-    .option('--wait [seconds]', 'wait until it has left')
+    .option('--wait [seconds]', 'wait until it has left, without a number as long as that takes')
     .action(async (id, flags) => {
       done(await drainNode(gatewayFor(flags, streams), streams, id, flags))
     })
@@ -214,7 +217,7 @@ function addSub(program: Command, streams: Streams, done: (code: number) => void
     .option('--url <url>', `the gateway's MQTT address (OBELISK_URL; default ${MQTT_DEFAULT})`)
     .option('--json', 'print an object a message: topic, payload, qos, retain')
     .option('-n, --count <n>', 'end after this many messages')
-    .option('--timeout <seconds>', 'end after this time')
+    .option('--timeout <seconds>', 'end after this time (default: never)')
     .action(async (topic: string, flags: Record<string, string | undefined>) => {
       const url = flags.url ?? (streams.environment.OBELISK_URL || MQTT_DEFAULT)
       const { count, timeout } = flags

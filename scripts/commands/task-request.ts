@@ -21,6 +21,18 @@ export function usage(message: string): AppError {
   return new AppError('usage', message, { exitCode: EXIT_USAGE })
 }
 
+/** Of a region that is none, whatever the size of the grid, which only the gateway knows. */
+export class RegionError extends AppError {
+  constructor(text: string) {
+    const message = `--region: "${text}" is not x,y,w,h: four whole numbers from 0`
+    super('usage', message, { exitCode: EXIT_USAGE })
+  }
+
+  of({ width, height }: { readonly width: number; readonly height: number }): AppError {
+    return usage(`${this.message}, in a grid of ${width}x${height}`)
+  }
+}
+
 /** Without an id a client that sends twice may run a task twice; `newId` makes one. */
 export async function readTaskRequest(
   op: string | undefined,
@@ -69,7 +81,7 @@ function isText(body: Buffer): boolean {
 
 function parseRegion(text: string): { x: number; y: number; w: number; h: number } {
   const match = /^(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})$/.exec(text)
-  if (!match) throw usage(`--region: "${text}" is not x,y,w,h`)
+  if (!match) throw new RegionError(text)
   const [x, y, w, h] = match.slice(1).map(Number) as [number, number, number, number]
   return { x, y, w, h }
 }

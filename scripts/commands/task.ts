@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import type { TaskView } from '../../broker/core/views.ts'
+import type { RingView, TaskView } from '../../broker/core/views.ts'
 import { own } from '../../shared/core/own.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
@@ -8,7 +8,13 @@ import type { GatewayClient } from './gateway-client.ts'
 import { interruptible } from './interruption.ts'
 import { Patience } from './patience.ts'
 import { type Colour, paint, printable, type Streams, table, when } from './streams.ts'
-import { parseSeconds, readTaskRequest, type SubmitFlags } from './task-request.ts'
+import {
+  parseSeconds,
+  RegionError,
+  readTaskRequest,
+  type SubmitFlags,
+  type TaskRequest,
+} from './task-request.ts'
 
 interface JsonFlag {
   readonly json?: boolean
@@ -16,6 +22,8 @@ interface JsonFlag {
 
 /** One wait of many: short enough for any proxy between. */
 const WAIT_STEP_SECONDS = 30
+/** An error is not to wait for it for long. */
+const GRID_MS = 1000
 /** What an answer may take beyond the wait that it was asked for. */
 const ANSWER_SLACK_MS = 10_000
 
@@ -44,7 +52,7 @@ export class TaskCommands {
     // Without a number: until the task ends, which its deadline bounds.
     const seconds =
       typeof flags.wait === 'string' ? parseSeconds(flags.wait, '--wait') : Number.POSITIVE_INFINITY
-    const { contentType, body } = await readTaskRequest(op, flags, this.#streams, randomUUID)
+    const { contentType, body } = await this.#readRequest(op, flags)
     const request = { method: 'POST', path: '/process', contentType, body } as const
     const accepted = await this.#gateway.json<{ id: string; state: string }>(request)
     if (flags.wait === undefined) {
@@ -115,6 +123,18 @@ export class TaskCommands {
       ),
     )
     return EXIT_DONE
+  }
+
+  /** Who mistakes the form of a region wants to know the grid, too; if it can be had. */
+  async #readRequest(op: string | undefined, flags: SubmitFlags): Promise<TaskRequest> {
+    try {
+      return await readTaskRequest(op, flags, this.#streams, randomUUID)
+    } catch (error) {
+      if (!(error instanceof RegionError)) throw error
+      const request = { path: '/api/ring', timeoutMs: GRID_MS }
+      const ring = await this.#gateway.json<RingView>(request).catch(() => undefined)
+      throw ring === undefined ? error : error.of(ring.grid)
+    }
   }
 
   async #waitForEnd(id: string, patience: Patience): Promise<TaskView['state']> {

@@ -265,6 +265,15 @@ t.test('task submit takes items and whole tasks from files', async (t) => {
   t.equal(piped.stdout, 's1 accepted\n')
 })
 
+t.test('a region that is none is told with the form and the size of the grid', async (t) => {
+  const { http } = await serve(t)
+  const argv = ['task', 'submit', 'scale', '--region', '-1,0,2,2', '--http']
+  const form = '--region: "-1,0,2,2" is not x,y,w,h: four whole numbers from 0'
+  t.match(await run([...argv, http]), { code: 2, stderr: `${form}, in a grid of 1x1\n` })
+  const alone = await run([...argv, `http://127.0.0.1:${await freePort()}`])
+  t.match(alone, { code: 2, stderr: `${form}\n` })
+})
+
 t.test('task submit --wait prints the result, and fails with the task', async (t) => {
   const { http, control, waits } = await serve(t)
   const env = { OBELISK_HTTP: http }
@@ -297,8 +306,19 @@ t.test('a refusal names every problem and exits with 1', async (t) => {
   t.match(ran, { code: 1, stdout: '' })
   t.equal(
     ran.stderr,
-    'error: invalid: 2 problems\n  op: there is no operation "x"\n  region: region lies outside\n',
+    'error: invalid: 2 problems\n  op: there is no operation "x"\n  region lies outside\n',
   )
+  const joined = errors.map(({ message }) => message).join('; ')
+  control.outcome = { ok: false, refusal: { code: 'invalid', message: joined, errors } }
+  t.equal((await run(['task', 'submit', 'x', '--http', http])).stderr, ran.stderr, 'each once')
+  const [path, message] = ['region.x', 'region.x is -1, expected a whole number from 0 to 63']
+  const refusal = {
+    code: 'outside-grid',
+    message: 'no',
+    errors: [{ path, code: 'outside-grid', message }],
+  }
+  control.outcome = { ok: false, refusal } as Outcome
+  t.match(await run(['task', 'submit', 'x', '--http', http]), { stderr: `no\n  ${message}\n` })
   control.outcome = { ok: false, refusal: { code: 'no-node', message: 'no node is known' } }
   t.equal((await run(['task', 'submit', 'x', '--http', http])).code, 1)
 })
@@ -743,6 +763,27 @@ t.test(
     t.notOk(existsSync(join(cache, '_npx')))
   },
 )
+
+t.test('a benchmark says how it is used, to whoever asks and to whoever errs', (t) => {
+  const at = (name: string): string => join(CHECKOUT, name)
+  const page = readFileSync(at('docs/performance.md'), 'utf8')
+  const named = new Set(
+    [...page.matchAll(/node dist\/(scripts\/bench\/[\w-]+)\.js/g)].map((m) => m[1]!),
+  )
+  t.ok(named.size > 5)
+  for (const name of named) t.match(readFileSync(at(`${name}.ts`), 'utf8'), 'benchOptions(', name)
+  const asked = (flag: string) => {
+    const register = at('test/support/typescript/register.js')
+    const argv = [`--import=${register}`, at('scripts/bench/memory.ts'), flag]
+    return spawnSync(process.execPath, argv, { encoding: 'utf8' })
+  }
+  const usage = 'Usage: node dist/scripts/bench/memory.js [--seconds 60]'
+  t.match(asked('--help'), { status: 0, stdout: usage, stderr: '' })
+  const wrong = asked('--nonsense')
+  t.match(wrong, { status: 2, stdout: '', stderr: usage })
+  t.notMatch(wrong.stderr, /\n\s+at /)
+  t.end()
+})
 
 t.test('a recovery is told of at least one node, by the flag that was typed', (t) => {
   t.same(recoveryArguments(['--port', '0', '--nodes', '3']), ['--recover-nodes=3', '--port', '0'])
