@@ -197,6 +197,8 @@ t.test(
 
     await killAgent(http, other)
     for (let round = 0; round < 2; round++) {
+      // Frozen, so that it surely has not answered when it is killed.
+      victim.run.signal('SIGSTOP')
       const read = http.run({ op: 'stat', args: { field: 'n', bins: 7 }, ...PATIENT })
       await eventually(
         'the read has begun',
