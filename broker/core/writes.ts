@@ -291,6 +291,8 @@ export class Writes {
 
   /** Why none of those that it waits for gets on, if none does. */
   #waitOf({ waitingFor }: OpenWrite): WaitReason | undefined {
+    // A copy was lost, and is made anew.
+    if (waitingFor.size === 0) return undefined
     const members = [...waitingFor.keys()].map((index) => this.#context.members.at(index))
     const stopped = members.find(({ stopReason }) => stopReason !== undefined)
     if (stopped !== undefined) return stopped.stopReason!.code

@@ -303,3 +303,16 @@ t.test('a node that catches up and says so by a gap lets others go on', async (t
   t.equal(bench.task('p')?.state, 'completed')
   t.equal(bench.task('w')?.state, 'running')
 })
+
+t.test(
+  'a write that lacks a copy, and waits for nobody, does not say that somebody is away',
+  async (t) => {
+    const bench = settledPair({ minInSync: 2 })
+    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+    bench.apply('a', bench.entriesTo('a'))
+    bench.close('b')
+    bench.hello('b', EMPTY_STORE)
+    t.equal(bench.task('w')?.state, 'running')
+    t.notMatch(bench.task('w'), { waiting_for: 'holders-away' })
+  },
+)
