@@ -13,6 +13,7 @@ import {
   until,
 } from '../../support/raw-mqtt-client.ts'
 
+const PUBREL = 6
 const PUBLISH = 3
 const SUBACK = 9
 const UNSUBACK = 11
@@ -166,7 +167,9 @@ t.test('one that is away has one message waiting, and gives back all that it too
   const { flags, body } = await second.next(PUBLISH)
   t.equal(flags, 2 << 1)
   const id = body.subarray(5, 7)
-  second.send(packet(5, 0, id), packet(7, 0, id))
+  second.send(packet(5, 0, id))
+  await second.next(PUBREL)
+  second.send(packet(7, 0, id))
   t.same(await heardBy(second, publisher), [])
   t.equal(broker.counters().queuedBytes, 0)
 })
