@@ -49,13 +49,16 @@ export class LostCopies {
   /** The member's copies of these tiles are none: the tiles get others. */
   lose(member: Member, tiles: readonly number[], why: Reason): void {
     const { placement, moves } = this.#context
-    const held = tiles.filter((tile) => placement.isHolder(tile, member.index))
-    if (held.length === 0) return
-    for (const tile of held) {
+    const held: number[] = []
+    for (const tile of tiles) {
+      // One at a time: a node may name a tile twice.
+      if (!placement.isHolder(tile, member.index)) continue
+      held.push(tile)
       placement.dropHolder(tile, member.index)
       const move = moves.of(tile)
       if (move?.from === member.index) move.from = undefined
     }
+    if (held.length === 0) return
     this.#moves.drop(member, held)
     this.#tell(member, held, why)
     this.#rebalancer.wake()

@@ -3,6 +3,15 @@ import t from 'tap'
 import { ADD, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
 import { asked, catchingUp, holdersOf, opsOf } from '../../support/moving-tile.ts'
 
+/** `a` alone holds tile 0; and where its stream stands. */
+function onlyCopy() {
+  const bench = new GatewayBench({ replicas: 1 })
+  bench.join('a')
+  bench.submit({ id: 'v', ...ADD, region: TILE_0 })
+  bench.apply('a', bench.entriesTo('a'))
+  return { bench, ...bench.node('a') }
+}
+
 t.test('a damaged page', async (t) => {
   const broken = new Uint8Array(Uint32Array.of(0).buffer)
 
@@ -37,7 +46,7 @@ t.test('a damaged page', async (t) => {
 
   t.test('and many at once are one entry and one notice', async (t) => {
     const bench = settledPair()
-    const many = new Uint8Array(Uint32Array.of(0, 1, 3, 1000).buffer)
+    const many = new Uint8Array(Uint32Array.of(0, 1, 1, 3, 1000).buffer)
     bench.submit({ id: 'w', ...ADD, region: { x: 0, y: 0, w: 16, h: 8 } })
     for (const name of ['a', 'b']) bench.apply(name, bench.entriesTo(name))
     bench.notices('page-damaged')
@@ -64,23 +73,16 @@ t.test('a damaged page', async (t) => {
   })
 
   t.test('that was the last copy makes the tile lost, which is said and refused', async (t) => {
-    const bench = new GatewayBench({ replicas: 1 })
-    bench.join('a')
-    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
-    bench.apply('a', bench.entriesTo('a'))
-    const { position, chain } = bench.node('a')
+    const { bench, position, chain } = onlyCopy()
     bench.say('a', { t: 'applied', position, chain, results: [], broken })
     t.match(bench.notices('tile-lost'), [{ node: 'a', tile: 0 }])
     const refused = { ok: false, refusal: { code: 'tile-missing' } }
     t.match(bench.submit({ id: 'x', ...ADD, region: TILE_0 }), refused)
     t.match(bench.submit({ id: 'r', op: 'get', region: TILE_0 }), refused, 'not zeros')
   })
+
   t.test('and begins anew without the writes that were on their way to it', async (t) => {
-    const bench = new GatewayBench({ replicas: 1 })
-    bench.join('a')
-    bench.submit({ id: 'v', ...ADD, region: TILE_0 })
-    bench.apply('a', bench.entriesTo('a'))
-    const { position, chain } = bench.node('a')
+    const { bench, position, chain } = onlyCopy()
     bench.submit({ id: 'w', ...ADD, region: TILE_0 })
     const toA = bench.entriesTo('a')
     bench.say('a', { t: 'applied', position, chain, results: [], broken })
@@ -95,12 +97,9 @@ t.test('a damaged page', async (t) => {
     t.match(bench.task('x'), { state: 'completed', effect: 'done' })
     t.equal(bench.ledger.count('write'), 0)
   })
+
   t.test('that was dropped is not that of the tile that was born again', async (t) => {
-    const bench = new GatewayBench({ replicas: 1 })
-    bench.join('a')
-    bench.submit({ id: 'v', ...ADD, region: TILE_0 })
-    bench.apply('a', bench.entriesTo('a'))
-    const { position, chain } = bench.node('a')
+    const { bench, position, chain } = onlyCopy()
     bench.say('a', { t: 'applied', position, chain, results: [], broken })
     bench.step({ type: 'recreate-requested' })
     bench.notices('tile-lost')
