@@ -1,5 +1,5 @@
 /** What a ledger was made with stays: its tiles lie on the nodes in that shape. */
-import { formatFields } from '../shared/grid/fields.ts'
+import { fieldTypeOf, formatFields } from '../shared/grid/fields.ts'
 import { ConfigError, type Source } from '../shared/runtime/config.ts'
 import { type GATEWAY_OPTIONS, type GatewayConfig, minInSyncProblem } from './config.ts'
 import type { IdentityRecord } from './core/ledger-records.ts'
@@ -43,5 +43,6 @@ export function withShapeOf(
 }
 
 function shapeOf({ grid: { width, height, tile }, fields, replicas }: IdentityRecord): Shape {
-  return { grid: { width, height }, tile, fields, replicas }
+  const own = fields.map(({ name, type }) => ({ name, type: fieldTypeOf(type) ?? type }))
+  return { grid: { width, height }, tile, fields: own, replicas }
 }

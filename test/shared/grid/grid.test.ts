@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import {
@@ -486,5 +487,26 @@ t.test('a page of another size or another LSU count is not opened', (t) => {
   t.equal(TilePage.open(layout, Uint8Array.from([...sealed, 0])), 'wrong-size')
   t.equal(TilePage.open(layout, new Uint8Array(0)), 'wrong-size')
   t.equal(TilePage.open(createLayout(fields, 4), sealed), 'wrong-size')
+  t.end()
+})
+
+t.test('the types of fields are strings of the program, not those that came in', (t) => {
+  // V8 prints a literal, and what else is interned, with a `#`.
+  const printed = execFileSync(process.execPath, [
+    '--allow-natives-syntax',
+    '--import=./test/support/typescript/register.js',
+    '--input-type=module',
+    '--eval',
+    `import { parseFields } from './shared/grid/fields.ts'
+     import { withShapeOf } from './broker/ledger-shape.ts'
+     const decoded = () => Buffer.from('i32').toString('latin1')
+     const parsed = parseFields('n:' + decoded())
+     const grid = { width: 8, height: 8, tile: 4 }
+     const ledger = { grid, fields: [{ name: 'n', type: decoded() }], replicas: 1 }
+     const shape = withShapeOf(ledger, { minInSync: 1 }, { grid: 'default', tile: 'default', fields: 'default', replicas: 'default' })
+     for (const text of [decoded(), parsed.fields[0].type, shape.fields[0].type]) %DebugPrint(text)`,
+  ])
+  const texts = [...printed.toString().matchAll(/^DebugPrint: .*: (.+)$/gm)].map(([, text]) => text)
+  t.same(texts, ['"i32"', '#i32', '#i32'])
   t.end()
 })
