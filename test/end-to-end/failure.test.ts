@@ -85,6 +85,8 @@ t.test(
     const victim = agents[1]!
     const wire = await WireClient.connect(gateway.url, `${BASE}/#`)
     t.teardown(() => wire.close())
+    // Random adds may spare a tile, which then has no copies.
+    await http.run({ op: 'scale' })
     const load = new Load(wire, http, new Random(seed))
     await load.more(10)
 
@@ -259,6 +261,7 @@ t.test(
     const http = new HttpClient(gateway.http)
     const agents = await fleet.agents(['a', 'b'], gateway.url)
     const wire = await WireClient.connect(gateway.url, `${BASE}/+/state`, `${BASE}/node/+/state`)
+    await http.run({ op: 'scale' })
     const load = new Load(wire, http, new Random(seed + 1))
     await load.more(10)
     t.match(await agents[0]!.run.end('SIGTERM'), { code: 0, signal: null }, 'the agent')
