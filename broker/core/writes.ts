@@ -367,7 +367,11 @@ export class Writes {
     const { task } = write
     write.outcome = 'lost'
     this.#log.persist(write)
-    if (isEnded(task.state)) return
+    if (isEnded(task.state)) {
+      const message = `part of the write of task ${task.id} is lost with the last copy of a tile`
+      this.#context.notice('error', 'effect-lost', message, { task: task.id })
+      return
+    }
     task.error = { code: 'tile-missing', message: 'every replica of a tile was lost' }
     task.shards.failed = task.shards.total - task.shards.done
     endTask(this.#context, task, 'failed', { nodes: 0 }, this.#log.needs(task))

@@ -115,7 +115,7 @@ t.test('a damaged page', async (t) => {
 })
 
 /** `w` is on its way to `a` and `b`; a tile of it that only `a` has is damaged and begins anew. */
-function givenUp() {
+function givenUp(deadline_ms = 60_000) {
   const bench = new GatewayBench({ replicas: 1 })
   const whole = { x: 0, y: 0, w: 16, h: 8 }
   bench.join('a', 'b')
@@ -123,8 +123,8 @@ function givenUp() {
   const first = ['a', 'b'].map((name) => bench.entriesTo(name))
   bench.apply('a', first[0]!)
   bench.apply('b', first[1]!)
-  bench.submit({ id: 'w', ...ADD, region: whole })
-  const toA = bench.entriesTo('a')
+  bench.submit({ id: 'w', ...ADD, region: whole, deadline_ms })
+  const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
   const { position, chain } = bench.node('a')
   const broken = new Uint8Array(first[0]![0]!.tiles.slice(0, 4))
   return {
@@ -135,6 +135,7 @@ function givenUp() {
       bench.step({ type: 'recreate-requested' })
     },
     toA,
+    toB,
   }
 }
 
@@ -151,6 +152,19 @@ t.test('a write that was given up', async (t) => {
     bench.hello('b')
     bench.apply('b', bench.entriesTo('b'))
     t.match(bench.task('w'), { state: 'failed', effect: 'pending', shards: { done: 0, failed: 2 } })
+    t.equal(bench.ledger.count('write'), 0)
+  })
+
+  t.test('is said to be lost if its task has ended', async (t) => {
+    const { bench, giveUp, toA, toB } = givenUp(500)
+    bench.wait(500)
+    t.match(bench.task('w'), { state: 'expired', effect: 'pending' })
+    giveUp()
+    t.match(bench.notices('effect-lost'), [{ task: 'w' }])
+    bench.apply('a', toA)
+    bench.apply('b', toB)
+    t.match(bench.task('w'), { state: 'expired', effect: 'pending' })
+    t.same(bench.notices('effect-done'), [])
     t.equal(bench.ledger.count('write'), 0)
   })
 
