@@ -3,11 +3,12 @@
  * processes and runs until the file changes. Paths stay those of the sources: nothing has to know of it. Types
  * are not looked at; `npm run lint` does that. A module that is imported with `?instead=` and the URL of a directory
  * is taken from there where the directory has its file, and so is what it imports, of the files in `affected.json`.
+ * tap is made one file in the same way: to look for its 250 takes as long as most light tests do.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const FOLDER = join(ROOT, '.tap/compiled')
@@ -24,6 +25,7 @@ const OPTIONS = {
 
 /** @type {import('node:module').ResolveHook} */
 export async function resolve(specifier, context, next) {
+  if (specifier === 'tap') return { url: await bundledTap(), shortCircuit: true }
   const resolved = await next(specifier, context)
   const directory = directoryInstead(context.parentURL)
   if (directory === undefined || !specifier.startsWith('.')) return resolved
@@ -90,9 +92,52 @@ async function compiled(path) {
   const kept = await readFile(file, 'utf8').catch(() => '')
   if (kept.endsWith(mark)) return kept
   const code = await compile(source, path)
+  await keep(file, code + mark)
+  return code + mark
+}
+
+/** @param {string} file @param {string | Uint8Array} text */
+async function keep(file, text) {
   await mkdir(dirname(file), { recursive: true })
   // Another process may write or read the same at this moment.
-  await writeFile(`${file}.${process.pid}`, code + mark)
+  await writeFile(`${file}.${process.pid}`, text)
   await rename(`${file}.${process.pid}`, file)
-  return code + mark
+}
+
+/** The URL of the file. It lies in a folder of the name that tap leaves out of the stacks that it shows. */
+async function bundledTap() {
+  const versions = await Promise.all(
+    ['tap', '@tapjs/core', '@tapjs/test'].map(async (name) => {
+      const about = await readFile(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')
+      return JSON.parse(about).version
+    }),
+  )
+  const folder = [COMPILER.version, ...versions].join('-')
+  const file = join(FOLDER, folder, 'node_modules/@tapjs/tap.mjs')
+  const isKept = await access(file).then(
+    () => true,
+    () => false,
+  )
+  if (!isKept) await keep(file, await bundleOf('tap'))
+  return pathToFileURL(file).href
+}
+
+/** @param {string} name */
+async function bundleOf(name) {
+  const { build } = await import('esbuild')
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `export * from '${name}'\nexport { default } from '${name}'`,
+      resolveDir: ROOT,
+    },
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    banner: {
+      js: "import { createRequire as bundled } from 'node:module'\nconst require = bundled(import.meta.url)",
+    },
+  })
+  return outputFiles[0].contents
 }
