@@ -64,7 +64,7 @@ t.test(
     await http.run({ op: 'scale' })
     const sums = new Additions(SIDE, random)
     const ends = new Ends()
-    const ROUNDS = isLong ? 7 : 3
+    const ROUNDS = isLong ? 7 : 2
     let acknowledgedInAll = 0
     for (let round = 0; round < ROUNDS; round++) {
       // Every other time tasks are on their way to the agents when it comes; else they only wait.
@@ -116,7 +116,7 @@ t.test(
     const agents = await fleet.agents(['a', 'b'], gateway.url)
     await http.run({ op: 'scale' })
     const sums = new Additions(SIDE, random)
-    for (let round = 0; round < (isLong ? 4 : 2); round++) {
+    for (let round = 0; round < (isLong ? 4 : 1); round++) {
       await areHere(http, agents)
       const wire = await WireClient.connect(gateway.url)
       for (let count = 0; count < 40; count++) sums.next()
@@ -178,7 +178,7 @@ t.test(
     const startMs = performance.now()
     await caughtUp(http, victim.id)
     let workMs = performance.now() - startMs
-    const HITS = isLong ? 4 : 2
+    const HITS = isLong ? 4 : 1
     let hits = 0
     for (let round = 1; round <= 15 && hits < HITS; round++) {
       const ids = await giveWork(round)
@@ -196,7 +196,7 @@ t.test(
     await withEachAway(http, agents, (away) => allEqual(`every add once, without ${away}`))
 
     await killAgent(http, other)
-    for (let round = 0; round < 2; round++) {
+    for (let round = 0; round < (isLong ? 2 : 1); round++) {
       // Frozen, so that it surely has not answered when it is killed.
       victim.run.signal('SIGSTOP')
       const read = http.run({ op: 'stat', args: { field: 'n', bins: 7 }, ...PATIENT })
@@ -284,17 +284,13 @@ t.test('a ledger is of one grid, and of one gateway', { buffered: true }, async 
   t.match(await gateway.run.end('SIGTERM'), { code: 0 })
   const made = { '--grid': '64x48', '--tile': '16', '--fields': 'n:i32,d:f64' }
   const others = { '--grid': '48x64', '--tile': '8', '--fields': 'n:i32' }
-  for (const [flag, value] of Object.entries(others)) {
-    const changed = { ...made, [flag]: value }
-    const run = fleet.start([...again, ...Object.entries(changed).flat()])
-    t.match(await within('its end', run.exited), { code: 78 }, `${flag} is another`)
-    t.notMatch(run.stderr, /^ready/m)
-    for (const part of [flag, value, made[flag as keyof typeof made]]) t.match(run.stderr, part)
-    t.notMatch(run.stderr, /\n\s+at /, 'a sentence, no stack')
-  }
   const all = fleet.start([...again, ...Object.entries(others).flat()])
   t.match(await within('its end', all.exited), { code: 78 })
-  for (const part of Object.entries(others).flat()) t.match(all.stderr, part, 'all at once')
+  t.notMatch(all.stderr, /^ready/m)
+  t.notMatch(all.stderr, /\n\s+at /, 'a sentence, no stack')
+  for (const [flag, value] of Object.entries(others)) {
+    for (const part of [flag, value, made[flag as keyof typeof made]]) t.match(all.stderr, part)
+  }
   // Nothing of it said again: as it was made.
   const { port, httpPort, directory } = gateway
   const ports = ['--port', `${port}`, '--http-port', `${httpPort}`]
