@@ -1,0 +1,177 @@
+/**
+ * Who may be which node: the right is the hash of a public key that stands here, not the certificate that
+ * carries it, so that taking it out ends the right at once (security.md, 4, 7 and 12). A token gives a key its place, once:
+ * the same key may ask again until the token expires, since the answer may be lost; no other key ever. A key that
+ * was taken out stays as a tombstone and never comes back, whatever token it has.
+ *
+ * All of it is decisions on records, which the store keeps; each gives the changes of one transaction.
+ */
+import { assert } from '../../shared/core/assert.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
+import type { EnrolmentRefusal } from '../../shared/protocol/enrolment.ts'
+
+export interface NodeIdentity {
+  /** At most two: one that works, and one that is to take its place when it is first used. */
+  readonly keys: readonly NodeKey[]
+  /** Unix ms. */
+  readonly createdTs: number
+  /** SHA-256 of the board's serial number, hexadecimal. */
+  readonly board?: string
+  readonly revokedTs?: number
+}
+
+export interface NodeKey {
+  /** Of its SubjectPublicKeyInfo, hexadecimal. */
+  readonly sha256: string
+  readonly addedTs: number
+  readonly state: 'active' | 'pending'
+}
+
+/** What a key is, or was. */
+export interface KeyRecord {
+  readonly node: NodeId
+  /** It is a tombstone. */
+  readonly removedTs?: number
+}
+
+export interface NodeToken {
+  /** SHA-256 of its secret. */
+  readonly sha256: Uint8Array
+  /** Null for any one that nobody has heard of yet. */
+  readonly node: NodeId | null
+  /** Its node may have a key, whose place the new one takes. */
+  readonly replaces: boolean
+  readonly untilTs: number
+  readonly createdTs: number
+  readonly by: string
+  /** The key that used it. */
+  readonly usedBy?: string
+  readonly usedTs?: number
+  readonly revokedTs?: number
+}
+
+export type RegistryChange =
+  | { readonly table: 'identity'; readonly key: NodeId; readonly value: NodeIdentity }
+  | { readonly table: 'key'; readonly key: string; readonly value: KeyRecord }
+  | { readonly table: 'token'; readonly key: string; readonly value: NodeToken }
+
+export interface EnrolmentFacts {
+  readonly node: NodeId
+  readonly board: string | undefined
+  /** Nothing if there is none with this id, or its secret is another: nobody learns which. */
+  readonly token: { readonly id: string; readonly value: NodeToken } | undefined
+  /** Nothing if it is no key that we take. */
+  readonly key: string | undefined
+  /** The board has the private key, and signed on this very connection. */
+  readonly isProven: boolean
+  readonly keyRecord: KeyRecord | undefined
+  readonly identity: NodeIdentity | undefined
+  /** The ledger has, or had, a node of this name. */
+  readonly isNameKnown: boolean
+}
+
+export type Judgement =
+  | { readonly ok: true; readonly changes: readonly RegistryChange[] }
+  | { readonly ok: false; readonly code: EnrolmentRefusal }
+
+export function judgeEnrolment(nowTs: number, facts: EnrolmentFacts): Judgement {
+  const { node, token, key, keyRecord, identity } = facts
+  const code = refusalOf(nowTs, facts)
+  if (code !== undefined) return { ok: false, code }
+  const { id, value } = token!
+  const changes: RegistryChange[] = []
+  if (value.usedBy === undefined) {
+    const used: NodeToken = { ...value, node, usedBy: key!, usedTs: nowTs }
+    changes.push({ table: 'token', key: id, value: used })
+  }
+  if (keyRecord === undefined) changes.push(...withKey(nowTs, key!, facts))
+  else assertHas(identity, key!)
+  return { ok: true, changes }
+}
+
+function refusalOf(nowTs: number, facts: EnrolmentFacts): EnrolmentRefusal | undefined {
+  const { node, key, keyRecord, identity } = facts
+  if (facts.token === undefined) return 'token-unknown'
+  const { value: token } = facts.token
+  if (token.revokedTs !== undefined) return 'token-revoked'
+  if (nowTs > token.untilTs) return 'token-expired'
+  if (token.node !== null && token.node !== node) return 'token-other-node'
+  if (key === undefined) return 'key-unsuitable'
+  if (!facts.isProven) return 'proof-wrong'
+  if (token.usedBy !== undefined && token.usedBy !== key) return 'token-used'
+  if (keyRecord?.removedTs !== undefined) return 'key-revoked'
+  if (keyRecord !== undefined) return keyRecord.node === node ? undefined : 'key-unsuitable'
+  // It had its place, and somebody took that without a word of this key: a registry that was restored.
+  if (token.usedBy === key) return 'key-revoked'
+  if (token.node === null && (identity !== undefined || facts.isNameKnown)) return 'node-exists'
+  const hasKey = identity !== undefined && identity.keys.length > 0
+  return hasKey && !token.replaces ? 'node-exists' : undefined
+}
+
+function withKey(nowTs: number, key: string, facts: EnrolmentFacts): RegistryChange[] {
+  const { node, identity, board } = facts
+  const active = identity?.keys.filter(({ state }) => state === 'active') ?? []
+  const state = active.length === 0 ? 'active' : 'pending'
+  const value: NodeIdentity = {
+    createdTs: identity?.createdTs ?? nowTs,
+    ...(board === undefined ? {} : { board }),
+    keys: [...active, { sha256: key, addedTs: nowTs, state }],
+  }
+  return [
+    { table: 'identity', key: node, value },
+    { table: 'key', key, value: { node } },
+    ...tombstones(nowTs, node, identity, value),
+  ]
+}
+
+/** A node connected with this key, which is one of its own: if it is the new one, the old one goes. */
+export function keyUsed(
+  nowTs: number,
+  node: NodeId,
+  identity: NodeIdentity,
+  sha256: string,
+): RegistryChange[] {
+  const key = identity.keys.find((one) => one.sha256 === sha256)
+  if (key?.state !== 'pending') return []
+  const value: NodeIdentity = { ...identity, keys: [{ ...key, state: 'active' }] }
+  return [{ table: 'identity', key: node, value }, ...tombstones(nowTs, node, identity, value)]
+}
+
+/** Nothing that was given to the node works from then on: not its keys, nor tokens that it may still have. */
+export function revokeNode(
+  nowTs: number,
+  node: NodeId,
+  identity: NodeIdentity,
+  tokens: Iterable<readonly [id: string, NodeToken]>,
+): RegistryChange[] {
+  const value: NodeIdentity = { ...identity, keys: [], revokedTs: nowTs }
+  const changes: RegistryChange[] = [
+    { table: 'identity', key: node, value },
+    ...tombstones(nowTs, node, identity, value),
+  ]
+  for (const [id, token] of tokens) {
+    if (token.node !== node || token.revokedTs !== undefined) continue
+    changes.push({ table: 'token', key: id, value: { ...token, revokedTs: nowTs } })
+  }
+  return changes
+}
+
+/** For keys that an identity had and has no longer. */
+function tombstones(
+  nowTs: number,
+  node: NodeId,
+  before: NodeIdentity | undefined,
+  after: NodeIdentity,
+): RegistryChange[] {
+  const kept = new Set(after.keys.map(({ sha256 }) => sha256))
+  const gone = (before?.keys ?? []).filter(({ sha256 }) => !kept.has(sha256))
+  return gone.map(({ sha256 }) => ({
+    table: 'key',
+    key: sha256,
+    value: { node, removedTs: nowTs },
+  }))
+}
+
+function assertHas(identity: NodeIdentity | undefined, key: string): void {
+  assert(identity?.keys.some(({ sha256 }) => sha256 === key) === true, 'the key is its node’s')
+}

@@ -1,0 +1,252 @@
+import { deepEqual, ok } from 'node:assert/strict'
+import fc from 'fast-check'
+import t from 'tap'
+import {
+  type EnrolmentFacts,
+  type Judgement,
+  judgeEnrolment,
+  type KeyRecord,
+  keyUsed,
+  type NodeIdentity,
+  type NodeToken,
+  type RegistryChange,
+  revokeNode,
+} from '../../../broker/core/registry.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
+import { check } from '../../support/property.ts'
+
+const SECRET = new Uint8Array(32)
+
+/** The records, as the store keeps them. */
+class Records {
+  readonly identity = new Map<string, NodeIdentity>()
+  readonly key = new Map<string, KeyRecord>()
+  readonly token = new Map<string, NodeToken>()
+  readonly known = new Set<string>()
+  nowTs = 1000
+
+  put(changes: readonly RegistryChange[]): void {
+    for (const { table, key, value } of changes) {
+      const records = this[table] as Map<string, unknown>
+      records.set(key, value)
+    }
+  }
+
+  create(id: string, node: string | null, more: Partial<NodeToken> = {}): void {
+    const { nowTs } = this
+    this.token.set(id, {
+      ...{ sha256: SECRET, node: node as NodeId | null, replaces: false, by: 'admin' },
+      ...{ untilTs: nowTs + 100, createdTs: nowTs },
+      ...more,
+    })
+  }
+
+  enrol(id: string, node: string, key: string, more: Partial<EnrolmentFacts> = {}): Judgement {
+    const value = this.token.get(id)
+    const judgement = judgeEnrolment(this.nowTs, {
+      node: node as NodeId,
+      board: undefined,
+      token: value && { id, value },
+      key,
+      isProven: true,
+      keyRecord: this.key.get(key),
+      identity: this.identity.get(node),
+      isNameKnown: this.known.has(node),
+      ...more,
+    })
+    if (judgement.ok) this.put(judgement.changes)
+    return judgement
+  }
+
+  /** Whether a connection with this key is let in, and as whom. */
+  connect(key: string): string | undefined {
+    const record = this.key.get(key)
+    if (record === undefined || record.removedTs !== undefined) return undefined
+    this.put(keyUsed(this.nowTs, record.node, this.identity.get(record.node)!, key))
+    return record.node
+  }
+
+  revoke(node: string): void {
+    const identity = this.identity.get(node)
+    if (identity === undefined) return
+    this.put(revokeNode(this.nowTs, node as NodeId, identity, this.token))
+  }
+}
+
+const refused = (code: string) => ({ ok: false, code })
+
+t.test('a token gives one key its place, and gives it again after a lost answer', (t) => {
+  const records = new Records()
+  records.create('t1', 'n1')
+  t.match(records.enrol('t1', 'n1', 'k1', { board: 'b1' }), { ok: true })
+  t.match(records.identity.get('n1'), { keys: [{ sha256: 'k1', state: 'active' }], board: 'b1' })
+  t.match(records.token.get('t1'), { usedBy: 'k1', usedTs: 1000 })
+  t.same(records.enrol('t1', 'n1', 'k1'), { ok: true, changes: [] }, 'the same key, nothing new')
+  t.equal(records.connect('k1'), 'n1')
+  t.same(records.enrol('t1', 'n1', 'k2'), refused('token-used'), 'a second card, or a thief')
+  t.equal(records.connect('k2'), undefined)
+  t.end()
+})
+
+t.test('what is refused changes nothing, and says why in this order', (t) => {
+  const records = new Records()
+  records.create('gone', 'n1', { revokedTs: 900, untilTs: 1 })
+  records.create('old', 'n1', { untilTs: 999 })
+  records.create('good', 'n1')
+  records.create('any', null)
+  const before = structuredClone({ ...records })
+  t.same(records.enrol('none', 'n1', 'k1'), refused('token-unknown'))
+  t.same(records.enrol('gone', 'n1', 'k1'), refused('token-revoked'))
+  t.same(records.enrol('old', 'n1', 'k1', { isProven: false }), refused('token-expired'))
+  const stranger = { key: undefined, isProven: false }
+  t.same(records.enrol('good', 'n2', 'k1', stranger), refused('token-other-node'))
+  t.same(records.enrol('good', 'n1', 'k1', stranger), refused('key-unsuitable'))
+  t.same(records.enrol('good', 'n1', 'k1', { isProven: false }), refused('proof-wrong'))
+  t.same(records.enrol('any', 'n9', 'k1', { isNameKnown: true }), refused('node-exists'))
+  t.same({ ...records }, before)
+  t.end()
+})
+
+t.test('a node with a key gets another one only with a token that replaces', (t) => {
+  const records = new Records()
+  records.create('t1', 'n1')
+  records.enrol('t1', 'n1', 'k1')
+  records.create('t2', 'n1')
+  t.same(records.enrol('t2', 'n1', 'k2'), refused('node-exists'))
+  records.create('t3', 'n1', { replaces: true })
+  t.match(records.enrol('t3', 'n1', 'k2'), { ok: true })
+  t.equal(records.connect('k1'), 'n1', 'the old one works until the new one was used')
+  t.equal(records.connect('k2'), 'n1')
+  t.equal(records.connect('k1'), undefined)
+  t.same(records.enrol('t1', 'n1', 'k1'), refused('key-revoked'), 'nor by its old token')
+  t.equal(records.connect('k2'), 'n1')
+  t.end()
+})
+
+t.test('of two that replace, the later one counts', (t) => {
+  const records = new Records()
+  records.create('t1', 'n1')
+  records.enrol('t1', 'n1', 'k1')
+  for (const [id, key] of [
+    ['t2', 'k2'],
+    ['t3', 'k3'],
+  ] as const) {
+    records.create(id, 'n1', { replaces: true })
+    t.match(records.enrol(id, 'n1', key), { ok: true })
+  }
+  t.equal(records.connect('k2'), undefined)
+  t.equal(records.connect('k1'), 'n1')
+  t.equal(records.connect('k3'), 'n1')
+  t.equal(records.connect('k1'), undefined)
+  t.end()
+})
+
+t.test('a revoked node is out, and neither its key nor its tokens bring it back', (t) => {
+  const records = new Records()
+  records.create('t1', 'n1')
+  records.create('spare', 'n1', { replaces: true })
+  records.create('other', 'n2')
+  records.enrol('t1', 'n1', 'k1')
+  records.revoke('n1')
+  t.equal(records.connect('k1'), undefined)
+  t.same(records.enrol('t1', 'n1', 'k1'), refused('token-revoked'))
+  t.same(records.enrol('spare', 'n1', 'k2'), refused('token-revoked'))
+  t.match(records.enrol('other', 'n2', 'k3'), { ok: true }, 'that of another node is as it was')
+  records.create('new', 'n1')
+  t.same(records.enrol('new', 'n1', 'k1'), refused('key-revoked'))
+  t.match(records.enrol('new', 'n1', 'k4'), { ok: true }, 'a new key with a new token')
+  t.equal(records.connect('k4'), 'n1')
+  t.end()
+})
+
+t.test('a token for any node takes the first name, and none that anybody has heard of', (t) => {
+  const records = new Records()
+  records.create('any', null)
+  records.known.add('of-ledger')
+  t.same(records.enrol('any', 'of-ledger', 'k1'), refused('node-exists'))
+  t.match(records.enrol('any', 'n1', 'k1'), { ok: true })
+  t.equal(records.token.get('any')?.node, 'n1')
+  t.same(records.enrol('any', 'n2', 'k1'), refused('token-other-node'))
+  records.revoke('n1')
+  records.create('any2', null)
+  t.same(records.enrol('any2', 'n1', 'k2'), refused('node-exists'), 'nor one that was revoked')
+  t.end()
+})
+
+t.test('a key is one node’s', (t) => {
+  const records = new Records()
+  records.create('t1', 'n1')
+  records.create('t2', 'n2')
+  records.enrol('t1', 'n1', 'k1')
+  t.same(records.enrol('t2', 'n2', 'k1'), refused('key-unsuitable'))
+  t.equal(records.connect('k1'), 'n1')
+  t.end()
+})
+
+const node = fc.constantFrom('n1', 'n2')
+const key = fc.constantFrom('k1', 'k2', 'k3', 'k4')
+type Step =
+  | { readonly create: readonly [node: string | null, replaces: boolean] }
+  | { readonly enrol: readonly [token: number, node: string, key: string] }
+  | { readonly connect: string }
+  | { readonly revoke: string }
+  | { readonly pass: number }
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ create: fc.tuple(fc.option(node), fc.boolean()) }),
+  { weight: 3, arbitrary: fc.record({ enrol: fc.tuple(fc.nat(5), node, key) }) },
+  { weight: 2, arbitrary: fc.record({ connect: key }) },
+  fc.record({ revoke: node }),
+  fc.record({ pass: fc.integer({ min: 1, max: 60 }) }),
+)
+
+t.test('whatever happens, a key that was out stays out, and a node has one identity', (t) => {
+  check(
+    t,
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const records = new Records()
+      const out = new Set<string>()
+      const userOf = new Map<string, string>()
+      for (const one of steps) {
+        if ('create' in one) {
+          records.create(`t${records.token.size}`, one.create[0], { replaces: one.create[1] })
+        } else if ('enrol' in one) {
+          const [index, name, sha256] = one.enrol
+          const id = `t${index}`
+          const { ok: isGiven } = records.enrol(id, name, sha256)
+          if (isGiven) {
+            ok(!out.has(sha256), 'a tombstone came back')
+            ok((userOf.get(id) ?? sha256) === sha256, 'two keys used one token')
+            userOf.set(id, sha256)
+          }
+        } else if ('connect' in one) {
+          ok(!out.has(one.connect) || records.connect(one.connect) === undefined)
+          const name = records.connect(one.connect)
+          if (name !== undefined) {
+            const used = records.identity.get(name)!.keys.find((k) => k.sha256 === one.connect)
+            ok(used?.state === 'active', 'a key that was used is no longer pending')
+          }
+        } else if ('revoke' in one) {
+          records.revoke(one.revoke)
+          ok((records.identity.get(one.revoke)?.keys.length ?? 0) === 0)
+        } else records.nowTs += one.pass
+
+        const keys = [...records.identity].flatMap(([name, { keys }]) =>
+          keys.map(({ sha256 }) => [sha256, { node: name }] as const),
+        )
+        const live = [...records.key].filter(([, { removedTs }]) => removedTs === undefined)
+        deepEqual(new Map(keys), new Map(live), 'both tables say the same')
+        ok(keys.length === new Set(keys.map(([sha256]) => sha256)).size, 'a key is one node’s')
+        for (const { keys } of records.identity.values()) {
+          ok(keys.length <= 2 && keys.filter(({ state }) => state === 'active').length <= 1)
+          ok(keys.length === 0 || keys.some(({ state }) => state === 'active'))
+        }
+        for (const [sha256, { removedTs }] of records.key) {
+          if (removedTs !== undefined) out.add(sha256)
+          else ok(!out.has(sha256))
+        }
+      }
+    }),
+    500,
+  )
+  t.end()
+})
