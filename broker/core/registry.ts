@@ -50,6 +50,9 @@ export interface NodeToken {
   readonly revokedTs?: number
 }
 
+/** How long what is over is kept, so that whoever comes with it hears why it is none. */
+const TOKEN_KEPT_MS = 30 * 24 * 3600 * 1000
+
 export type RegistryChange =
   | { readonly table: 'identity'; readonly key: NodeId; readonly value: NodeIdentity }
   | { readonly table: 'key'; readonly key: string; readonly value: KeyRecord }
@@ -154,6 +157,11 @@ export function revokeNode(
     changes.push({ table: 'token', key: id, value: { ...token, revokedTs: nowTs } })
   }
   return changes
+}
+
+/** The token has been over, or revoked, for so long that nobody is told any more what it was. */
+export function isForgotten(nowTs: number, { untilTs, revokedTs }: NodeToken): boolean {
+  return Math.min(untilTs, revokedTs ?? untilTs) < nowTs - TOKEN_KEPT_MS
 }
 
 /** For keys that an identity had and has no longer. */

@@ -1,0 +1,121 @@
+/**
+ * The registry on disk, in a store of its own: identities outlive a ledger that is lost. It keeps records and knows
+ * nothing of their meaning. What is written can be read at once, also while it is on its way to the disk, so
+ * that each decision sees the one before.
+ */
+import type { NodeId } from '../../shared/core/ids.ts'
+import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
+import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
+import { openDatabase } from '../../shared/runtime/lmdb.ts'
+import type { Table, Tables } from '../../shared/runtime/tables.ts'
+import type { KeyRecord, NodeIdentity, NodeToken, RegistryChange } from '../core/registry.ts'
+
+/** Address space, not a cap. */
+const MAP_BYTES = 64 * 1024 * 1024
+const RECORD_LIMITS = { bytesMax: 64 * 1024, depthMax: 8, itemsMax: 1024 }
+const TABLES = ['identity', 'key', 'token'] as const
+type TableName = (typeof TABLES)[number]
+
+export class IdentityStore {
+  readonly #database: Tables
+  readonly #tables: Readonly<Record<TableName, Table<string>>>
+  /** What is on its way to the disk, by table and key. */
+  readonly #coming = new Map<string, RegistryChange>()
+  /** Ids of tokens by the node that they are for; '' for any. */
+  readonly #tokensOf = new Map<string, Set<string>>()
+  #tokenCount = 0
+
+  /** Who is whom stands nowhere else: a store that cannot be opened is an error, never an empty one. */
+  static async open(directory: string, onFatal: (error: AppError) => void): Promise<IdentityStore> {
+    const options = { mapSizeBytes: MAP_BYTES, maxDbs: TABLES.length, isIrreplaceable: true }
+    return new IdentityStore(await openDatabase(directory, options, onFatal))
+  }
+
+  constructor(database: Tables) {
+    this.#database = database
+    const tables = TABLES.map((name) => [name, database.table<string>(name, 'ordered-binary')])
+    this.#tables = Object.fromEntries(tables) as Record<TableName, Table<string>>
+    for (const id of database.read(() => [...this.#tables.token.getKeys()])) {
+      this.#list(id, this.token(id)!.node)
+    }
+  }
+
+  identity(node: NodeId): NodeIdentity | undefined {
+    return this.#get('identity', node) as NodeIdentity | undefined
+  }
+
+  /** `sha256` is hexadecimal. */
+  key(sha256: string): KeyRecord | undefined {
+    return this.#get('key', sha256) as KeyRecord | undefined
+  }
+
+  token(id: string): NodeToken | undefined {
+    return this.#get('token', id) as NodeToken | undefined
+  }
+
+  get tokenCount(): number {
+    return this.#tokenCount
+  }
+
+  /** Those of one node, or all, by id. */
+  *tokens(node?: NodeId): Generator<readonly [id: string, NodeToken]> {
+    const some =
+      node === undefined ? [...this.#tokensOf.values()] : [this.#tokensOf.get(node) ?? []]
+    for (const id of some.flatMap((ids) => [...ids]).sort()) yield [id, this.token(id)!]
+  }
+
+  /** Resolves once all that was written so far is on disk. */
+  async write(changes: readonly RegistryChange[]): Promise<void> {
+    const encoded = changes.map((change) => ({ change, bytes: encodeCbor(change.value) }))
+    for (const change of changes) {
+      if (change.table === 'token') {
+        this.#list(change.key, change.value.node, this.token(change.key))
+      }
+      this.#coming.set(nameOf(change.table, change.key), change)
+    }
+    await this.#database.write(() => {
+      for (const { change, bytes } of encoded)
+        void this.#tables[change.table].put(change.key, bytes)
+    })
+    for (const change of changes) {
+      const name = nameOf(change.table, change.key)
+      if (this.#coming.get(name) === change) this.#coming.delete(name)
+    }
+  }
+
+  /** Resolves once these tokens are gone from the disk. */
+  async removeTokens(ids: readonly string[]): Promise<void> {
+    for (const id of ids) {
+      if (this.#tokensOf.get(this.token(id)?.node ?? '')?.delete(id)) this.#tokenCount -= 1
+    }
+    await this.#database.write(() => {
+      for (const id of ids) void this.#tables.token.remove(id)
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close()
+  }
+
+  #list(id: string, node: NodeId | null, before?: NodeToken): void {
+    if (before === undefined) this.#tokenCount += 1
+    else this.#tokensOf.get(before.node ?? '')!.delete(id)
+    const ids = this.#tokensOf.get(node ?? '') ?? new Set()
+    this.#tokensOf.set(node ?? '', ids.add(id))
+  }
+
+  #get(table: TableName, key: string): unknown {
+    const coming = this.#coming.get(nameOf(table, key))
+    if (coming !== undefined) return coming.value
+    const bytes = this.#database.read(() => this.#tables[table].getBinary(key))
+    if (bytes === undefined) return undefined
+    const decoded = decodeCbor(bytes, RECORD_LIMITS)
+    if (decoded.ok) return decoded.value
+    const message = `the ${table} of ${key} is damaged: ${decoded.message}`
+    throw new AppError('store-damaged', message, { exitCode: EXIT_CONFIG })
+  }
+}
+
+function nameOf(table: TableName, key: string): string {
+  return `${table} ${key}`
+}

@@ -1,0 +1,109 @@
+/**
+ * Who is whom, for all that ask: joins the registry's decisions with the store of its records, and decides
+ * nothing. What is given, or taken, is on disk before anybody hears of it.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { NodeId } from '../shared/core/ids.ts'
+import { AppError, EXIT_NO_ROOM } from '../shared/runtime/errors.ts'
+import type { IdentityStore } from './adapters/identity-store.ts'
+import {
+  type EnrolmentFacts,
+  isForgotten,
+  type Judgement,
+  judgeEnrolment,
+  keyUsed,
+  type NodeToken,
+  revokeNode,
+} from './core/registry.ts'
+
+export interface IdentitiesOptions {
+  /** Tokens at a time, those of the last 30 days that were used or are over included. */
+  readonly tokensMax?: number
+}
+
+/** What a board shows of itself, and what the ledger knows of its name. */
+export interface ShownByBoard
+  extends Pick<EnrolmentFacts, 'node' | 'board' | 'key' | 'isProven' | 'isNameKnown'> {
+  readonly tokenId: string
+  readonly secret: Uint8Array
+}
+
+const TOKENS_MAX = 20_000
+
+export class Identities {
+  readonly #tokensMax: number
+  readonly #store: IdentityStore
+
+  constructor({ tokensMax = TOKENS_MAX }: IdentitiesOptions, store: IdentityStore) {
+    this.#tokensMax = tokensMax
+    this.#store = store
+  }
+
+  /** The node whose key this is now. `sha256` is hexadecimal. */
+  ownerOf(sha256: string): NodeId | undefined {
+    const record = this.#store.key(sha256)
+    return record?.removedTs === undefined ? record?.node : undefined
+  }
+
+  /** Resolves with the judgement once what it changes is on disk. */
+  async enrol(nowTs: number, shown: ShownByBoard): Promise<Judgement> {
+    const { tokenId, secret, ...facts } = shown
+    const value = this.#store.token(tokenId)
+    const judgement = judgeEnrolment(nowTs, {
+      ...facts,
+      token: value && isSecretOf(value, secret) ? { id: tokenId, value } : undefined,
+      keyRecord: facts.key === undefined ? undefined : this.#store.key(facts.key),
+      identity: this.#store.identity(facts.node),
+    })
+    // Without changes too: what the answer rests on may not be on disk yet.
+    if (judgement.ok) await this.#store.write(judgement.changes)
+    return judgement
+  }
+
+  /** Resolves once it is on disk that this key of the node was used; then the one before it is gone. */
+  async keyUsed(nowTs: number, node: NodeId, sha256: string): Promise<void> {
+    const identity = this.#store.identity(node)
+    if (identity === undefined) return
+    const changes = keyUsed(nowTs, node, identity, sha256)
+    if (changes.length > 0) await this.#store.write(changes)
+  }
+
+  /** Resolves once it is on disk; false if nobody has heard of the node. */
+  async revoke(nowTs: number, node: NodeId): Promise<boolean> {
+    const tokens = [...this.#store.tokens(node)]
+    const identity = this.#store.identity(node)
+    if (identity === undefined && tokens.length === 0) return false
+    const known = identity ?? { keys: [], createdTs: nowTs }
+    await this.#store.write(revokeNode(nowTs, node, known, tokens))
+    return true
+  }
+
+  /** Resolves once the token is on disk; `tokens-full` leaves everything as it was. */
+  async addToken(nowTs: number, id: string, token: NodeToken): Promise<void> {
+    if (this.#store.tokenCount >= this.#tokensMax) {
+      const over = [...this.#store.tokens()].filter(([, one]) => isForgotten(nowTs, one))
+      await this.#store.removeTokens(over.map(([old]) => old))
+    }
+    if (this.#store.tokenCount >= this.#tokensMax) {
+      const message = `there are ${this.#tokensMax} tokens, and each is kept 30 days after its end`
+      throw new AppError('tokens-full', message, { exitCode: EXIT_NO_ROOM })
+    }
+    if (this.#store.token(id) !== undefined) {
+      throw new AppError('token-exists', `there is a token ${id} already`)
+    }
+    await this.#store.write([{ table: 'token', key: id, value: token }])
+  }
+
+  /** Resolves once it is on disk; false if there is no such token. */
+  async revokeToken(nowTs: number, id: string): Promise<boolean> {
+    const token = this.#store.token(id)
+    if (token === undefined) return false
+    const value = { ...token, revokedTs: token.revokedTs ?? nowTs }
+    await this.#store.write([{ table: 'token', key: id, value }])
+    return true
+  }
+}
+
+function isSecretOf({ sha256 }: NodeToken, secret: Uint8Array): boolean {
+  return timingSafeEqual(createHash('sha256').update(secret).digest(), sha256)
+}
