@@ -2,7 +2,7 @@
  * Every stable code that the programs say to somebody, collected from the syntax of their sources: what
  * is refused, reported, logged or thrown. A code is taken where it becomes one: a member of a union of
  * codes, the code of an error or notice, or whatever is named `code`. `said` is how operations.md
- * tells it: `problem`, `node refused`, `event warn`, `log error`, `error`, `HTTP 404`, `task`,
+ * tells it: `problem`, `node refused`, `enrolment`, `event warn`, `log error`, `error`, `HTTP 404`, `task`,
  * `disconnect`, `connection`.
  */
 import ts from 'typescript'
@@ -18,6 +18,7 @@ const UNIONS: Readonly<Record<string, string>> = {
   ProblemCode: 'problem',
   RefusalCode: 'refusal',
   RefusedCode: 'node refused',
+  EnrolmentRefusal: 'enrolment',
   PacketProblem: 'connection',
   FrameProblem: 'connection',
 }

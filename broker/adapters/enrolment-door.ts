@@ -1,0 +1,147 @@
+/**
+ * Where boards get their identity: TLS connections that asked for the enrolment's own protocol. One line each
+ * way, bounded in bytes, time and number; a place is taken by a whole line, not by waiting. The proof that a board
+ * has its key is made on this connection and holds on no other [RFC 8446 §7.5].
+ */
+import { verify } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
+import type { NodeId } from '../../shared/core/ids.ts'
+import {
+  decodeRequest,
+  type EnrolmentAnswer,
+  type EnrolmentRefusal,
+  EXPORTER_BYTES,
+  EXPORTER_LABEL,
+  encodeAnswer,
+  provenBytes,
+  REQUEST_BYTES_MAX,
+} from '../../shared/protocol/enrolment.ts'
+import { fingerprint, parsePublicKey } from '../../shared/runtime/public-keys.ts'
+
+export interface EnrolmentDoorOptions {
+  /** Lines that are worked on at a time. */
+  readonly places?: number
+  /** For a line, and for the board to take the answer. */
+  readonly timeoutMs?: number
+}
+
+/** What a line says, and what is true of it. */
+export interface Applicant {
+  readonly tokenId: string
+  readonly secret: Uint8Array
+  readonly node: NodeId
+  readonly spki: Uint8Array
+  /** SHA-256 of the key, hexadecimal; nothing if it is none that we take. */
+  readonly key: string | undefined
+  readonly isProven: boolean
+  readonly board: string | undefined
+  readonly version: string
+}
+
+export interface EnrolmentDoorPort {
+  /** Resolves with the certificate and the authority's, once the right to them is on disk. */
+  enrol(
+    applicant: Applicant,
+  ): Promise<
+    Extract<EnrolmentAnswer, { ok: true }> | { readonly ok: false; readonly code: EnrolmentRefusal }
+  >
+  /** `node` is left out where nobody said a name that is one. */
+  refused(code: EnrolmentRefusal, source: string, node?: NodeId): void
+  failed(error: unknown): void
+}
+
+const PLACES = 4
+const TIMEOUT_MS = 10_000
+const LINE_END = 0x0a
+
+const MESSAGES: Readonly<Record<EnrolmentRefusal, string>> = {
+  'token-unknown': 'there is no such token',
+  'token-expired': 'the token has expired: make another one',
+  'token-revoked': 'the token was revoked: make another one',
+  'token-other-node': 'the token is for another node',
+  'token-used': 'another key has used the token: if that was not you, revoke the node',
+  'node-exists': 'the node has a key already: a new card needs a token that replaces it',
+  'key-revoked': 'this key was taken out for good: make another one',
+  'key-unsuitable': 'the key is none of P-256, or is that of another node',
+  'proof-wrong': 'the key was not proven on this connection',
+  malformed: 'that is no line of an enrolment',
+  busy: 'others enrol at this moment: try again',
+}
+
+export class EnrolmentDoor {
+  readonly #places: number
+  readonly #timeoutMs: number
+  readonly #port: EnrolmentDoorPort
+  #taken = 0
+
+  constructor(
+    { places = PLACES, timeoutMs = TIMEOUT_MS }: EnrolmentDoorOptions,
+    port: EnrolmentDoorPort,
+  ) {
+    this.#places = places
+    this.#timeoutMs = timeoutMs
+    this.#port = port
+  }
+
+  /** Owns the socket from now on. */
+  take(socket: TLSSocket): void {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    // Absolute: a byte now and then does not keep it.
+    const timer = setTimeout(() => socket.destroy(), this.#timeoutMs)
+    socket.once('close', () => clearTimeout(timer))
+    socket.on('error', () => socket.destroy())
+    const onData = (chunk: Buffer): void => {
+      const end = chunk.indexOf(LINE_END)
+      const part = end < 0 ? chunk : chunk.subarray(0, end)
+      bytes += part.length
+      if (bytes > REQUEST_BYTES_MAX) {
+        socket.off('data', onData)
+        this.#refuse(socket, 'malformed')
+        return
+      }
+      chunks.push(part)
+      if (end < 0) return
+      socket.off('data', onData)
+      void this.#answer(socket, Buffer.concat(chunks).toString())
+    }
+    socket.on('data', onData)
+  }
+
+  async #answer(socket: TLSSocket, line: string): Promise<void> {
+    const request = decodeRequest(line)
+    if (request === undefined) return this.#refuse(socket, 'malformed')
+    const { tokenId, secret, node, spki, signature, board, version } = request
+    if (this.#taken >= this.#places) return this.#refuse(socket, 'busy', node)
+    this.#taken += 1
+    try {
+      const key = parsePublicKey(spki)
+      const exported = socket.exportKeyingMaterial(EXPORTER_BYTES, EXPORTER_LABEL, Buffer.alloc(0))
+      const proven = provenBytes(exported, node, spki)
+      const isProven =
+        key !== undefined && verify('sha256', proven, { key, dsaEncoding: 'ieee-p1363' }, signature)
+      const sha256 = key && Buffer.from(fingerprint(spki)).toString('hex')
+      const named = { tokenId, secret, node, spki, board, version }
+      const outcome = await this.#port.enrol({ ...named, key: sha256, isProven })
+      if (outcome.ok) end(socket, outcome)
+      else this.#refuse(socket, outcome.code, node)
+    } catch (error) {
+      socket.destroy()
+      this.#port.failed(error)
+    } finally {
+      this.#taken -= 1
+    }
+  }
+
+  #refuse(socket: TLSSocket, code: EnrolmentRefusal, node?: NodeId): void {
+    this.#port.refused(code, socket.remoteAddress ?? '', node)
+    end(socket, { ok: false, code, message: MESSAGES[code] })
+  }
+}
+
+function end(socket: TLSSocket, answer: EnrolmentAnswer): void {
+  if (socket.destroyed) return
+  // What still comes is thrown away, so that the end is seen.
+  socket.resume()
+  socket.end(`${encodeAnswer(answer)}\n`)
+}

@@ -1,0 +1,329 @@
+/** Boards and others at the door of a gateway: real TLS, the real store, the client that ships. */
+import { createHash, generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { connect, createServer, type TLSSocket } from 'node:tls'
+import t, { type Test } from 'tap'
+import {
+  type Authority,
+  certifyAuthority,
+  certifyNode,
+  certifyServer,
+} from '../../../broker/adapters/certificates.ts'
+import {
+  EnrolmentDoor,
+  type EnrolmentDoorOptions,
+} from '../../../broker/adapters/enrolment-door.ts'
+import { IdentityStore } from '../../../broker/adapters/identity-store.ts'
+import { Identities } from '../../../broker/identities.ts'
+import { type Enrolled, enrol } from '../../../firmware-agent/adapters/enrolment-client.ts'
+import { toBase32 } from '../../../shared/core/base32.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
+import {
+  decodeAnswer,
+  ENROLMENT_PROTOCOL,
+  type EnrolmentRequest,
+  EXPORTER_LABEL,
+  encodeRequest,
+  GATEWAY_SERVER_NAME,
+  provenBytes,
+} from '../../../shared/protocol/enrolment.ts'
+import type { Token } from '../../../shared/protocol/tokens.ts'
+import {
+  fingerprint,
+  type KeyPair,
+  newKeyPair,
+  spkiOf,
+} from '../../../shared/runtime/public-keys.ts'
+import { shortDirectory } from '../../support/short-directory.ts'
+
+const n1 = 'n1' as NodeId
+
+interface Fleet {
+  readonly port: number
+  readonly identities: Identities
+  readonly authority: Authority
+  readonly pin: Uint8Array
+  readonly refusals: string[]
+  token(node: NodeId | null, more?: { ttlMs?: number; replaces?: boolean }): Promise<Token>
+}
+
+async function newAuthority(): Promise<Authority & { readonly pin: Uint8Array }> {
+  const { privateKey, publicKey } = newKeyPair()
+  const certificate = await certifyAuthority(privateKey, publicKey)
+  return { privateKey, certificate, pin: fingerprint(spkiOf(publicKey)) }
+}
+
+/** Listens as a gateway does; `shown` is the certificate of the authority that it sends along. */
+async function listen(
+  t: Test,
+  authority: Authority,
+  shown: string,
+  onSocket: (socket: TLSSocket) => void,
+): Promise<number> {
+  const { privateKey, publicKey } = newKeyPair()
+  const leaf = await certifyServer(authority, publicKey, { names: [GATEWAY_SERVER_NAME] })
+  const server = createServer(
+    {
+      key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+      cert: `${leaf}${shown}`,
+      minVersion: 'TLSv1.3',
+      ALPNProtocols: ['mqtt', ENROLMENT_PROTOCOL],
+    },
+    onSocket,
+  ).listen(0, '127.0.0.1')
+  server.on('tlsClientError', (_error, socket) => socket.destroy())
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+async function fleet(t: Test, options: EnrolmentDoorOptions = {}): Promise<Fleet> {
+  const directory = shortDirectory()
+  const store = await IdentityStore.open(directory, (error) => {
+    throw error
+  })
+  t.teardown(async () => {
+    await store.close()
+    rmSync(directory, { recursive: true, force: true })
+  })
+  const authority = await newAuthority()
+  const identities = new Identities({}, store)
+  const refusals: string[] = []
+  const door = new EnrolmentDoor(options, {
+    async enrol({ spki, version: _version, ...applicant }) {
+      const judgement = await identities.enrol(Date.now(), { ...applicant, isNameKnown: false })
+      if (!judgement.ok) return judgement
+      const certificate = await certifyNode(authority, spki, applicant.node)
+      return { ok: true, certificate, ca: authority.certificate, ts: Date.now() }
+    },
+    refused: (code) => refusals.push(code),
+    failed: (error) => t.fail(String(error)),
+  })
+  const port = await listen(t, authority, authority.certificate, (socket) => door.take(socket))
+  return {
+    ...{ port, identities, authority, refusals, pin: authority.pin },
+    async token(node, { ttlMs = 60_000, replaces = false } = {}) {
+      const [id, secret] = [toBase32(randomBytes(5)), randomBytes(16)]
+      const sha256 = createHash('sha256').update(secret).digest()
+      const nowTs = Date.now()
+      const times = { untilTs: nowTs + ttlMs, createdTs: nowTs }
+      await identities.addToken(nowTs, id, { node, replaces, sha256, by: 'test', ...times })
+      return { kind: 'node', id, secret, pin: authority.pin }
+    },
+  }
+}
+
+const ask = async (
+  { port }: { readonly port: number },
+  token: Token,
+  pair: KeyPair,
+  node = n1,
+): Promise<Enrolled> => {
+  return await enrol({ host: '127.0.0.1', port, node, version: '0.1.0' }, token, pair)
+}
+
+/** One line on a connection of one's own. */
+async function say(
+  { port, authority }: Fleet,
+  line: (socket: TLSSocket) => string | Buffer,
+): Promise<ReturnType<typeof decodeAnswer>> {
+  const socket = connect({
+    ...{ host: '127.0.0.1', port, ca: authority.certificate, servername: GATEWAY_SERVER_NAME },
+    ...{ ALPNProtocols: [ENROLMENT_PROTOCOL], minVersion: 'TLSv1.3' },
+  })
+  await once(socket, 'secureConnect')
+  socket.write(line(socket))
+  let text = ''
+  for await (const chunk of socket) text += chunk
+  return decodeAnswer(text.trimEnd())
+}
+
+function request(
+  socket: TLSSocket,
+  { id, secret }: Token,
+  pair: KeyPair,
+  change: Partial<EnrolmentRequest> = {},
+): string {
+  const spki = spkiOf(pair.publicKey)
+  const proven = provenBytes(
+    socket.exportKeyingMaterial(32, EXPORTER_LABEL, Buffer.alloc(0)),
+    n1,
+    spki,
+  )
+  const signature = sign('sha256', proven, { key: pair.privateKey, dsaEncoding: 'ieee-p1363' })
+  const named = { tokenId: id, secret, node: n1, spki, signature, version: '0.1.0' }
+  return `${encodeRequest({ ...named, ...change })}\n`
+}
+
+t.test('a board with a token gets an identity of its own', async (t) => {
+  const gateway = await fleet(t)
+  const pair = newKeyPair()
+  const { certificate, ca } = await ask(gateway, await gateway.token(n1), pair)
+  const given = new X509Certificate(certificate)
+  t.ok(given.publicKey.equals(pair.publicKey))
+  t.equal(ca, gateway.authority.certificate)
+  const key = Buffer.from(fingerprint(spkiOf(pair.publicKey))).toString('hex')
+  t.equal(gateway.identities.ownerOf(key), n1)
+  t.same(gateway.refusals, [])
+})
+
+t.test('an answer that was lost comes again for the same key, and for no other', async (t) => {
+  const gateway = await fleet(t)
+  const token = await gateway.token(n1)
+  const pair = newKeyPair()
+  await say(gateway, (socket) => {
+    const line = request(socket, token, pair)
+    setImmediate(() => socket.destroy())
+    return line
+  }).catch(() => {})
+  await ask(gateway, token, pair)
+  await ask(gateway, token, pair)
+  await t.rejects(ask(gateway, token, newKeyPair()), { code: 'token-used', exitCode: 78 })
+})
+
+t.test('whoever is not to get in does not, and hears why', async (t) => {
+  const gateway = await fleet(t)
+  const token = await gateway.token(n1)
+  const wrong = { ...token, secret: randomBytes(16) }
+  await t.rejects(ask(gateway, wrong, newKeyPair()), { code: 'token-unknown', exitCode: 78 })
+  const expired = await gateway.token(n1, { ttlMs: -1 })
+  await t.rejects(ask(gateway, expired, newKeyPair()), { code: 'token-expired' })
+  const revoked = await gateway.token(n1)
+  await gateway.identities.revokeToken(Date.now(), revoked.id)
+  await t.rejects(ask(gateway, revoked, newKeyPair()), { code: 'token-revoked' })
+  await t.rejects(ask(gateway, token, newKeyPair(), 'n2' as NodeId), { code: 'token-other-node' })
+  const curve = generateKeyPairSync('ec', { namedCurve: 'P-384' })
+  const other = await say(gateway, (socket) =>
+    request(socket, token, newKeyPair(), { spki: spkiOf(curve.publicKey) }),
+  )
+  t.match(other, { code: 'key-unsuitable' })
+
+  const pair = newKeyPair()
+  await ask(gateway, token, pair)
+  const second = await gateway.token(n1)
+  await t.rejects(ask(gateway, second, newKeyPair()), { code: 'node-exists' })
+  await ask(gateway, await gateway.token(n1, { replaces: true }), newKeyPair())
+  await gateway.identities.revoke(Date.now(), n1)
+  await t.rejects(ask(gateway, token, pair), { code: 'token-revoked' })
+  await t.rejects(ask(gateway, await gateway.token(n1), pair), { code: 'key-revoked' })
+  t.same(gateway.refusals, [
+    ...['token-unknown', 'token-expired', 'token-revoked', 'token-other-node', 'key-unsuitable'],
+    ...['node-exists', 'token-revoked', 'key-revoked'],
+  ])
+})
+
+t.test('a proof holds on its own connection, for its own key and name', async (t) => {
+  const gateway = await fleet(t)
+  const token = await gateway.token(n1)
+  const pair = newKeyPair()
+  let recorded = ''
+  await say(
+    { ...gateway, port: await listen(t, gateway.authority, '', (s) => s.end('\n')) },
+    (s) => {
+      recorded = request(s, token, pair)
+      return recorded
+    },
+  )
+  t.match(await say(gateway, () => recorded), { code: 'proof-wrong' }, 'replayed')
+  const theirs = { spki: spkiOf(newKeyPair().publicKey) }
+  const stolen = await say(gateway, (socket) => request(socket, token, pair, theirs))
+  t.match(stolen, { code: 'proof-wrong' }, 'the key of somebody else')
+  const any = await gateway.token(null)
+  const renamed = await say(gateway, (socket) =>
+    request(socket, any, pair, { node: 'n2' as NodeId }),
+  )
+  t.match(renamed, { code: 'proof-wrong' }, 'another name than was signed')
+})
+
+t.test('a gateway that is not the token’s hears nothing', async (t) => {
+  const gateway = await fleet(t)
+  const token = await gateway.token(n1)
+  const theirs = await newAuthority()
+  let heard = 0
+  const listening = (socket: TLSSocket): void => {
+    socket.on('error', () => {})
+    socket.on('data', ({ length }) => {
+      heard += length
+    })
+  }
+  const other = await listen(t, theirs, theirs.certificate, listening)
+  const refused = { code: 'gateway-not-pinned', exitCode: 78 }
+  await t.rejects(ask({ port: other }, token, newKeyPair()), refused, 'an authority of its own')
+  const ours = gateway.authority.certificate
+  const posing = await listen(t, theirs, ours, listening)
+  await t.rejects(ask({ port: posing }, token, newKeyPair()), refused, 'our certificate, its leaf')
+  t.equal(heard, 0)
+  await ask(gateway, token, newKeyPair())
+})
+
+t.test(
+  'an address where nobody is, or somebody else, is no reason to give the token up',
+  async (t) => {
+    const gateway = await fleet(t)
+    const token = await gateway.token(n1)
+    const unreachable = { code: 'gateway-unreachable', exitCode: 69 }
+    await t.rejects(ask({ port: 1 }, token, newKeyPair()), unreachable)
+    const silent = await listen(t, gateway.authority, gateway.authority.certificate, (socket) => {
+      socket.on('error', () => {})
+      socket.on('data', () => socket.destroy())
+    })
+    await t.rejects(ask({ port: silent }, token, newKeyPair()), unreachable)
+    const wordy = await listen(t, gateway.authority, gateway.authority.certificate, (socket) => {
+      socket.on('error', () => {})
+      socket.write(Buffer.alloc(100_000, 'x'))
+    })
+    await t.rejects(ask({ port: wordy }, token, newKeyPair()), unreachable)
+  },
+)
+
+t.test('what is no line gets one answer, and a long one no more room', async (t) => {
+  const gateway = await fleet(t)
+  const lines: (string | Buffer)[] = [
+    ...['\n', '{}\n', '{"v":1}\n', `${'['.repeat(1000)}\n`, 'GET / HTTP/1.1\r\n\r\n'],
+    ...[`${'x'.repeat(4096)}\n`, 'y'.repeat(100_000), Buffer.from([0x10, 0xff, 0x0a])],
+  ]
+  for (const line of lines) {
+    t.match(await say(gateway, () => line), { ok: false, code: 'malformed' })
+  }
+  t.equal(gateway.refusals.length, lines.length)
+})
+
+t.test('who says nothing is let go, and takes nobody’s place', async (t) => {
+  const gateway = await fleet(t, { places: 1, timeoutMs: 300 })
+  const token = await gateway.token(n1)
+  const silent = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const socket = connect({
+        ...{ host: '127.0.0.1', port: gateway.port, ca: gateway.authority.certificate },
+        ...{ servername: GATEWAY_SERVER_NAME, ALPNProtocols: [ENROLMENT_PROTOCOL] },
+      })
+      await once(socket, 'secureConnect')
+      socket.write('{')
+      return { closed: once(socket.resume(), 'close') }
+    }),
+  )
+  await ask(gateway, token, newKeyPair())
+  await Promise.all(silent.map(({ closed }) => closed))
+  t.pass('each was closed')
+})
+
+t.test('boards that come together wait for nobody, or hear that it is busy', async (t) => {
+  const gateway = await fleet(t, { places: 2 })
+  const tokens = await Promise.all(Array.from({ length: 12 }, () => gateway.token(null)))
+  const outcomes = await Promise.all(
+    tokens.map(async (token, index) => {
+      const node = `m${index}` as NodeId
+      return await ask(gateway, token, newKeyPair(), node).then(
+        () => 'in',
+        ({ code, exitCode }) => `${code} ${exitCode}`,
+      )
+    }),
+  )
+  t.ok(outcomes.includes('in'))
+  t.same(
+    [...new Set(outcomes)].filter((outcome) => outcome !== 'in' && outcome !== 'busy 69'),
+    [],
+  )
+})
