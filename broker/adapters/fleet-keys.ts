@@ -1,0 +1,89 @@
+/**
+ * The keys and certificates of a gateway that is secured, in `security/` of its data: those of the fleet's
+ * authority, and those that it shows to agents. Both are made at once and for good; what a browser sees has bounds
+ * and is made anew, elsewhere.
+ */
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
+import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
+import {
+  beginFolder,
+  finishFolder,
+  putPrivate,
+  readPrivate,
+  unfinished,
+} from '../../shared/runtime/private-folder.ts'
+import { fingerprint, type KeyPair, newKeyPair, spkiOf } from '../../shared/runtime/public-keys.ts'
+import { type Authority, certifyAuthority, certifyServer } from './certificates.ts'
+
+export interface FleetKeys {
+  readonly authority: Authority
+  /** SHA-256 of the authority's public key: tokens carry it. */
+  readonly pin: Uint8Array
+  /** PEM: shown to agents. */
+  readonly agents: { readonly key: string; readonly certificate: string }
+}
+
+const AUTHORITY_KEY = 'ca.key'
+const AUTHORITY = 'ca.crt'
+const AGENTS_KEY = 'agents.key'
+const AGENTS = 'agents.crt'
+
+/** Makes them; resolves once all are on disk. There must be none. */
+export async function makeFleetKeys(folder: string): Promise<FleetKeys> {
+  // Of one that was cut off nobody has seen anything.
+  rmSync(unfinished(folder), { recursive: true, force: true })
+  const own = newKeyPair()
+  const certificate = await certifyAuthority(own.privateKey, own.publicKey)
+  const authority = { privateKey: own.privateKey, certificate }
+  const agents = newKeyPair()
+  const names = { names: [GATEWAY_SERVER_NAME] }
+  const shown = await certifyServer(authority, agents.publicKey, names)
+  beginFolder(folder)
+  putPrivate(folder, AUTHORITY_KEY, pemOf(own))
+  putPrivate(folder, AUTHORITY, certificate)
+  putPrivate(folder, AGENTS_KEY, pemOf(agents))
+  putPrivate(folder, AGENTS, shown)
+  finishFolder(folder)
+  return loadFleetKeys(folder)!
+}
+
+/** Nothing if the gateway is not secured. Fails with `security-broken` if what is there is not whole. */
+export function loadFleetKeys(folder: string): FleetKeys | undefined {
+  if (!existsSync(folder)) return undefined
+  const read = (name: string): string => {
+    const text = readPrivate(join(folder, name))
+    if (text === undefined) throw broken(folder, `${name} is missing`)
+    return text
+  }
+  const [authorityKey, certificate] = [read(AUTHORITY_KEY), read(AUTHORITY)]
+  const agents = { key: read(AGENTS_KEY), certificate: read(AGENTS) }
+  let isSound: boolean
+  try {
+    const privateKey = createPrivateKey(authorityKey)
+    const authority = new X509Certificate(certificate)
+    const leaf = new X509Certificate(agents.certificate)
+    isSound =
+      authority.checkPrivateKey(privateKey) &&
+      leaf.checkPrivateKey(createPrivateKey(agents.key)) &&
+      leaf.verify(authority.publicKey)
+    if (isSound) {
+      const pin = fingerprint(spkiOf(createPublicKey(privateKey)))
+      return { authority: { privateKey, certificate }, pin, agents }
+    }
+  } catch (error) {
+    throw broken(folder, 'a file is no key or certificate', error)
+  }
+  throw broken(folder, 'keys and certificates do not belong together')
+}
+
+function pemOf({ privateKey }: KeyPair): string {
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+}
+
+function broken(folder: string, why: string, cause?: unknown): AppError {
+  const message = `${folder}: ${why}; restore it from a backup`
+  return new AppError('security-broken', message, { cause, exitCode: EXIT_CONFIG })
+}

@@ -1,0 +1,85 @@
+/**
+ * A folder of secrets that is whole or not there: it is made beside its place, flushed, and renamed. Files in it are
+ * their owner's alone, and are refused when they are read if that has changed.
+ */
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { AppError, EXIT_CONFIG } from './errors.ts'
+import { flush } from './flush.ts'
+import { makeDirectory } from './make-directory.ts'
+
+const OTHERS = 0o077
+/** Keys, certificates and tokens are far smaller. */
+const FILE_BYTES_MAX = 64 * 1024
+
+/** Where a folder is made before it has its place. */
+export function unfinished(path: string): string {
+  return `${path}.new`
+}
+
+/** Makes the unfinished folder if there is none; what is in it from before stays. */
+export function beginFolder(path: string): void {
+  makeDirectory(dirname(path))
+  if (!existsSync(unfinished(path))) mkdirSync(unfinished(path), { mode: 0o700 })
+  flush(dirname(path))
+}
+
+/** Returns once the file is on disk, in the unfinished folder, whole or not at all. */
+export function putPrivate(path: string, name: string, content: string | Uint8Array): void {
+  const folder = unfinished(path)
+  const temporary = join(folder, `.${name}`)
+  rmSync(temporary, { force: true })
+  const file = openSync(temporary, 'wx', 0o600)
+  try {
+    writeFileSync(file, content)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(temporary, join(folder, name))
+  flush(folder)
+}
+
+/** Gives the unfinished folder its place. There must be none. */
+export function finishFolder(path: string): void {
+  renameSync(unfinished(path), path)
+  flush(dirname(path))
+}
+
+/** The file's content; nothing if there is none. `key-exposed` if others can read it, or it is somebody else's. */
+export function readPrivate(path: string): string | undefined {
+  let file: number
+  try {
+    file = openSync(path, 'r')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const { mode, uid, size } = fstatSync(file)
+    const user = process.geteuid?.()
+    if ((mode & OTHERS) !== 0) throw exposed(path, `others can read it: chmod 600 ${path}`)
+    if (user !== undefined && uid !== user) {
+      throw exposed(path, `user ${uid} owns it, and this process is user ${user}`)
+    }
+    if (size > FILE_BYTES_MAX) throw exposed(path, `it has ${size} bytes, and is no key of ours`)
+    return readFileSync(file, 'utf8')
+  } finally {
+    closeSync(file)
+  }
+}
+
+function exposed(path: string, why: string): AppError {
+  return new AppError('key-exposed', `${path}: ${why}`, { exitCode: EXIT_CONFIG })
+}
