@@ -1,0 +1,21 @@
+/**
+ * Where a connection comes from, as limits count it: an IPv4 address, or the 64 bits of an IPv6 address that a
+ * network gives to one host or house [RFC 4291 §2.5.4]; whoever has these has all that are below.
+ */
+
+/** `address` is as sockets say it; what is none is a source of its own. */
+export function sourceOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
+  if (mapped !== null) return mapped[1]!
+  if (!address.includes(':')) return address
+  const [text = ''] = address.split('%')
+  const [head = '', tail] = text.toLowerCase().split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length)
+  const groups = [...before, ...new Array<string>(zeros).fill('0'), ...after]
+  return `${groups
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':')}::/64`
+}

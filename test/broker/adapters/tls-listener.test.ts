@@ -1,0 +1,241 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import t, { type Test } from 'tap'
+import {
+  type Authority,
+  certifyAuthority,
+  certifyNode,
+  certifyServer,
+} from '../../../broker/adapters/certificates.ts'
+import { TlsListener, type TlsListenerOptions } from '../../../broker/adapters/tls-listener.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
+import { ENROLMENT_PROTOCOL, GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
+import { newKeyPair, spkiOf } from '../../../shared/runtime/public-keys.ts'
+import { eventually } from '../../support/processes.ts'
+
+interface Listening {
+  readonly port: number
+  readonly listener: TlsListener
+  readonly authority: Authority
+  readonly secured: TLSSocket[]
+  readonly refused: string[]
+}
+
+async function newAuthority(): Promise<Authority> {
+  const { privateKey, publicKey } = newKeyPair()
+  return { privateKey, certificate: await certifyAuthority(privateKey, publicKey) }
+}
+
+async function listen(t: Test, options: TlsListenerOptions = {}): Promise<Listening> {
+  const authority = await newAuthority()
+  const own = newKeyPair()
+  const names = { names: [GATEWAY_SERVER_NAME] }
+  const leaf = await certifyServer(authority, own.publicKey, names)
+  const keys = {
+    key: own.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    certificate: `${leaf}${authority.certificate}`,
+    ca: authority.certificate,
+  }
+  const secured: TLSSocket[] = []
+  const refused: string[] = []
+  const listener = new TlsListener(options, keys, {
+    secured: (socket) => {
+      socket.on('error', () => {})
+      secured.push(socket)
+      socket.pipe(socket)
+    },
+    refused: (fault, source) => refused.push(`${fault} ${source}`),
+  })
+  const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
+    listener.accept(socket)
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => {
+    server.close()
+    listener.close()
+    for (const socket of secured) socket.destroy()
+  })
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return { port, listener, authority, secured, refused }
+}
+
+function client(t: Test, { port, authority }: Listening, more: ConnectionOptions = {}): TLSSocket {
+  const socket = connect({
+    ...{ host: '127.0.0.1', port, ca: authority.certificate, servername: GATEWAY_SERVER_NAME },
+    ...more,
+  })
+  socket.on('error', () => {})
+  t.teardown(() => socket.destroy())
+  return socket
+}
+
+/** An error before it is no surprise here. */
+async function closed(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => socket.once('close', () => resolve()))
+}
+
+async function echo(socket: TLSSocket): Promise<string> {
+  socket.write('hello')
+  const [chunk] = (await once(socket, 'data')) as [Buffer]
+  return chunk.toString()
+}
+
+function raw(t: Test, { port }: Listening): Socket {
+  const socket = connectTcp({ host: '127.0.0.1', port })
+  socket.on('error', () => {})
+  t.teardown(() => socket.destroy())
+  return socket
+}
+
+/** The first bytes that a client of TLS says. */
+async function helloOf(t: Test): Promise<Buffer> {
+  const server = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const accepted = once(server, 'connection') as Promise<[Socket]>
+  const { port } = server.address() as AddressInfo
+  const socket = connect({ host: '127.0.0.1', port, servername: GATEWAY_SERVER_NAME })
+  socket.on('error', () => {})
+  const [other] = await accepted
+  const [hello] = (await once(other, 'data')) as [Buffer]
+  socket.destroy()
+  other.destroy()
+  return hello
+}
+
+t.test('clients are let through, with or without a certificate of ours', async (t) => {
+  const listening = await listen(t)
+  const plain = client(t, listening)
+  t.equal(await echo(plain), 'hello')
+  t.equal(plain.getProtocol(), 'TLSv1.3')
+  t.notOk(listening.secured[0]!.authorized)
+  t.equal(listening.secured[0]!.getPeerX509Certificate(), undefined)
+
+  const pair = newKeyPair()
+  const spki = spkiOf(pair.publicKey)
+  const key = pair.privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const cert = await certifyNode(listening.authority, spki, 'n1' as NodeId)
+  const node = client(t, listening, { key, cert, ALPNProtocols: ['mqtt'] })
+  t.equal(await echo(node), 'hello')
+  t.ok(listening.secured[1]!.authorized)
+  t.ok(listening.secured[1]!.getPeerX509Certificate()!.publicKey.equals(pair.publicKey))
+
+  const foreign = await certifyNode(await newAuthority(), spki, 'n1' as NodeId)
+  t.equal(await echo(client(t, listening, { key, cert: foreign })), 'hello')
+  t.notOk(listening.secured[2]!.authorized)
+  t.ok(listening.secured[2]!.getPeerX509Certificate(), 'it showed one, which is to be judged')
+
+  const board = client(t, listening, { ALPNProtocols: [ENROLMENT_PROTOCOL] })
+  t.equal(await echo(board), 'hello')
+  t.equal(listening.secured[3]!.alpnProtocol, ENROLMENT_PROTOCOL)
+  t.equal(listening.listener.unfinished, 0)
+  t.same(listening.refused, [])
+})
+
+t.test('what is no TLS 1.3 ends, is counted, and leaves nothing', async (t) => {
+  const listening = await listen(t)
+  const old = client(t, listening, { maxVersion: 'TLSv1.2' })
+  await closed(old)
+  const unknown = client(t, listening, { ALPNProtocols: ['h2'] })
+  await closed(unknown)
+  const hello = await helloOf(t)
+  const broken = Buffer.from(hello)
+  broken[5] = 0xff
+  for (const bytes of [
+    Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+    Buffer.from([0x10, 12, 0, 4, 77, 81, 84, 84, 4, 2, 0, 60]),
+    Buffer.from([22, 3, 1, 0xff, 0xff]),
+    broken,
+    Buffer.concat([hello, Buffer.from('and no more of it')]),
+  ]) {
+    const socket = raw(t, listening)
+    socket.resume().write(bytes)
+    await closed(socket)
+  }
+  t.same(listening.refused, new Array(7).fill('handshake-failed 127.0.0.1'))
+  t.equal(listening.listener.unfinished, 0)
+  t.same(listening.secured, [])
+})
+
+t.test('a first message in pieces is one', async (t) => {
+  const listening = await listen(t)
+  const hello = await helloOf(t)
+  const socket = raw(t, listening)
+  for (const byte of hello) {
+    await new Promise<void>((written) => {
+      socket.write(Uint8Array.of(byte), () => written())
+    })
+  }
+  const [answer] = (await once(socket, 'data')) as [Buffer]
+  t.equal(answer[0], 22, 'the server’s own')
+})
+
+t.test('who is silent at any point is let go, and holds up nobody', async (t) => {
+  const listening = await listen(t, { timeoutMs: 500 })
+  const hello = await helloOf(t)
+  const silent = [0, 1, 5, hello.length - 1, hello.length].flatMap((bytes) =>
+    Array.from({ length: 10 }, () => {
+      const socket = raw(t, listening)
+      socket.resume().write(hello.subarray(0, bytes))
+      return { left: closed(socket) }
+    }),
+  )
+  t.equal(await echo(client(t, listening)), 'hello')
+  await Promise.all(silent.map(({ left }) => left))
+  t.same([...new Set(listening.refused)], ['handshake-timeout 127.0.0.1'])
+  t.equal(listening.refused.length, silent.length)
+  t.equal(listening.listener.unfinished, 0)
+})
+
+t.test('one that leaves on its way leaves nothing', async (t) => {
+  const listening = await listen(t)
+  const hello = await helloOf(t)
+  for (const bytes of [0, 3, hello.length]) {
+    const socket = raw(t, listening)
+    await once(socket, 'connect')
+    socket.end(hello.subarray(0, bytes))
+    socket.resume()
+    await closed(socket)
+    const reset = raw(t, listening)
+    await once(reset, 'connect')
+    reset.write(hello.subarray(0, bytes), () => reset.resetAndDestroy())
+    await closed(reset)
+  }
+  await eventually('all have left', () => listening.listener.unfinished === 0)
+  t.equal(await echo(client(t, listening)), 'hello')
+})
+
+t.test('those that do not finish are bounded, for all and for one source', async (t) => {
+  const one = await listen(t, { unfinishedPerSourceMax: 5 })
+  const waiting = Array.from({ length: 5 }, () => raw(t, one))
+  await eventually('all are there', () => one.listener.unfinished === 5)
+  const sixth = raw(t, one)
+  await closed(sixth.resume())
+  t.same(one.refused, ['handshakes-full 127.0.0.1'])
+  waiting[0]!.destroy()
+  await eventually('one has left', () => one.listener.unfinished === 4)
+  t.equal(await echo(client(t, one)), 'hello')
+
+  const all = await listen(t, { unfinishedMax: 3 })
+  const [oldest] = [raw(t, all)]
+  await eventually('it is there', () => all.listener.unfinished === 1)
+  for (let count = 2; count <= 3; count++) {
+    raw(t, all)
+    await eventually('the next is there', () => all.listener.unfinished === count)
+  }
+  const gone = closed(oldest!.resume())
+  t.equal(await echo(client(t, all)), 'hello', 'the oldest makes room')
+  await gone
+  t.same(all.refused, ['handshakes-full 127.0.0.1'])
+})
+
+t.test('many that come at once all get in', async (t) => {
+  const listening = await listen(t)
+  const COUNT = 200
+  const sockets = Array.from({ length: COUNT }, () => client(t, listening))
+  const answers = await Promise.all(sockets.map(echo))
+  t.same([...new Set(answers)], ['hello'])
+  t.equal(listening.secured.length, COUNT)
+  t.equal(listening.listener.unfinished, 0)
+})
