@@ -9,7 +9,9 @@ import type { IClientOptions } from 'mqtt'
 // The client alone: the package's entry would load WebSocket and SOCKS too, 7 MB that an agent lacks.
 import mqttClient from 'mqtt/lib/client'
 import { assert } from '../../shared/core/assert.ts'
+import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
+import type { Identity } from './identity-files.ts'
 import { PacketSizeGuard } from './packet-size-guard.ts'
 
 export interface MqttLinkOptions {
@@ -18,6 +20,8 @@ export interface MqttLinkOptions {
   readonly clientId: string
   readonly username?: string
   readonly password?: string
+  /** Who we are, and whom alone we take for the gateway, whatever its address is. */
+  readonly identity?: Identity
   readonly will: { readonly topic: string; readonly payload: string | Uint8Array }
   readonly keepaliveSeconds: number
   readonly subscriptions: readonly { readonly topic: string; readonly qos: 0 | 1 }[]
@@ -48,6 +52,7 @@ const INCOMING_BYTES_MAX = 2 * 1024 * 1024
 export class MqttLink {
   readonly #options: MqttLinkOptions
   readonly #port: MqttLinkPort
+  readonly #tickets = new Tickets()
   #connection: Connection | undefined
 
   constructor(options: MqttLinkOptions, port: MqttLinkPort) {
@@ -67,7 +72,7 @@ export class MqttLink {
   /** Makes one attempt. The attempt before must have ended. */
   connect(): void {
     assert(this.#connection === undefined, 'one connection at a time')
-    const connection: Connection = new Connection(this.#options, {
+    const connection: Connection = new Connection(this.#options, this.#tickets, {
       onConnected: () => this.#port.onConnected(),
       onDisconnected: (reason) => {
         this.#connection = undefined
@@ -103,8 +108,8 @@ class Connection {
   #state: 'connecting' | 'up' | 'ending' = 'connecting'
   #reason = 'connection closed'
 
-  constructor(options: MqttLinkOptions, port: MqttLinkPort) {
-    this.#socket = openSocket(new URL(options.url))
+  constructor(options: MqttLinkOptions, tickets: Tickets, port: MqttLinkPort) {
+    this.#socket = openSocket(options, tickets)
     this.#socket.setNoDelay(true)
     this.#guard()
     this.#client = new MqttClient(() => this.#socket, clientOptions(options))
@@ -190,12 +195,31 @@ class Connection {
   }
 }
 
-function openSocket(url: URL): Socket {
+/** What makes the next handshake with the same gateway cheaper, for both. In memory only. */
+class Tickets {
+  last: Buffer | undefined
+}
+
+function openSocket({ url: text, identity }: MqttLinkOptions, tickets: Tickets): Socket {
+  const url = new URL(text)
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
-  if (url.protocol === 'mqtts:') {
-    return connectTls({ host, port: Number(url.port || 8883) })
-  }
-  return connectTcp({ host, port: Number(url.port || 1883) })
+  if (url.protocol !== 'mqtts:') return connectTcp({ host, port: Number(url.port || 1883) })
+  const at = { host, port: Number(url.port || 8883) }
+  if (identity === undefined) return connectTls(at)
+  const { key, certificate: cert, ca } = identity
+  const socket = connectTls({
+    ...at,
+    ...{ key, cert, ca, servername: GATEWAY_SERVER_NAME },
+    ...{ minVersion: 'TLSv1.3', ALPNProtocols: ['mqtt'], session: tickets.last },
+  })
+  socket.on('session', (ticket) => {
+    tickets.last = ticket
+  })
+  // One that came to nothing may be why.
+  socket.on('error', () => {
+    tickets.last = undefined
+  })
+  return socket
 }
 
 function clientOptions(options: MqttLinkOptions): IClientOptions {
