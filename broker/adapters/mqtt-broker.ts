@@ -19,6 +19,7 @@ import { gateOptionsFor, MQTT_LIMITS, type MqttLimits } from './mqtt-options.ts'
 import { BoundedPersistence } from './mqtt-persistence.ts'
 import { type RetainedSource, RetainedStore } from './mqtt-retained.ts'
 import { RetainedJournal, type RetainedLedger } from './mqtt-retained-journal.ts'
+import { SecureDoor, type SecureDoorOptions } from './mqtt-secure-door.ts'
 import { Subscribers } from './mqtt-subscribers.ts'
 import { TurnShare } from './mqtt-turn-share.ts'
 
@@ -35,6 +36,8 @@ export interface MqttBrokerOptions extends Partial<MqttLimits> {
   readonly retainedLedger?: RetainedLedger
   /** The client id of the gateway's own client (mqtt-probe.ts). */
   readonly probeId?: string
+  /** Asks everybody who he is. Without it, anybody may do anything. */
+  readonly secure?: SecureDoorOptions
 }
 
 export interface BrokerMessage {
@@ -67,6 +70,7 @@ export class MqttBroker {
   readonly #subscribers = new Subscribers<Connection>()
   readonly #hooks: BrokerHooks
   readonly #aedes: Aedes
+  readonly #door: SecureDoor | undefined
   readonly #server: Server
   readonly #traffic = newTraffic()
   readonly #dropped = new Tally()
@@ -144,9 +148,19 @@ export class MqttBroker {
       },
     }
     this.#aedes = this.#createAedes()
+    const { secure } = options
+    this.#door = secure && this.#openDoor(secure)
+    const pauseOnConnect = secure !== undefined
     this.#server = createServer(
-      { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 },
-      (socket) => this.#accept(socket),
+      {
+        ...{ allowHalfOpen: true, noDelay: true, pauseOnConnect },
+        ...{ keepAlive: true, keepAliveInitialDelay: 60_000 },
+      },
+      (socket) => {
+        if (this.#closing !== undefined) socket.destroy()
+        else if (this.#door === undefined) this.#accept(socket)
+        else this.#door.accept(socket)
+      },
     )
   }
 
@@ -200,6 +214,11 @@ export class MqttBroker {
     found.gate.leave()
   }
 
+  /** Ends all connections that keys of this node have opened: they are no longer its own. */
+  endConnectionsOf(node: NodeId): void {
+    this.#connections.endOf(node)
+  }
+
   counters(): BrokerCounters {
     const { absentCount } = this.#persistence
     const { connectedCount, connectedMaximum } = this.#connections
@@ -231,6 +250,7 @@ export class MqttBroker {
 
   async #close(): Promise<void> {
     clearInterval(this.#lookTimer)
+    this.#door?.close()
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     for (const gate of this.#connections.waiting()) gate.destroy()
     const deadlineMs = performance.now() + CLOSE_TIMEOUT_MS
@@ -281,14 +301,23 @@ export class MqttBroker {
     this.#lookTimer = setInterval(() => this.#look(), LOOK_INTERVAL_MS)
   }
 
-  #accept(socket: Socket): void {
-    if (this.#closing !== undefined) {
-      socket.destroy()
-      return
-    }
+  #openDoor(options: SecureDoorOptions): SecureDoor {
+    return new SecureDoor(options, {
+      entered: (socket, node) => {
+        if (this.#closing !== undefined) socket.destroy()
+        else this.#accept(socket, node)
+      },
+      denied: (reason, remote) => {
+        this.#refused.add(reason)
+        this.#logger?.debug({ reason, remote }, 'MQTT connection refused')
+      },
+    })
+  }
+
+  #accept(socket: Socket, principal?: NodeId): void {
     if (this.#connections.makeRoom()) this.#refused.add('pre-connect-full')
     const gate = new Gate(socket, this.#gateOptions, this.#gateShared, this.#gatePort)
-    const connection = this.#connections.add(gate)
+    const connection = this.#connections.add(gate, principal)
     this.#aedes.handle(gate)
     // In the next turn Aedes has seen that, too.
     gate.once('close', () => setImmediate(() => this.#hooks.connectionEnded(connection)))

@@ -19,6 +19,8 @@ interface Held {
 
 export class Connection implements Speaker {
   readonly gate: Gate
+  /** Whose key opened the connection, where keys are asked for. */
+  readonly principal: NodeId | undefined
   /** Set once Aedes has registered the client. */
   client: DeliveringClient | undefined
   node: NodeId | undefined
@@ -37,8 +39,9 @@ export class Connection implements Speaker {
   #heldForwards = 0
   #isHolding = false
 
-  constructor(gate: Gate) {
+  constructor(gate: Gate, principal?: NodeId) {
     this.gate = gate
+    this.principal = principal
     let setLeft = (): void => {}
     this.left = new Promise((resolve) => {
       setLeft = resolve

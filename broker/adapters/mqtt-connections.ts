@@ -68,8 +68,8 @@ export class Connections {
     return false
   }
 
-  add(gate: Gate): Connection {
-    const connection = new Connection(gate)
+  add(gate: Gate, principal?: NodeId): Connection {
+    const connection = new Connection(gate, principal)
     this.#waiting.set(gate, performance.now())
     this.#byGate.set(gate, connection)
     return connection
@@ -117,6 +117,13 @@ export class Connections {
     if (id === undefined || this.#nodes.get(id) !== connection) return undefined
     this.#nodes.delete(id)
     return id
+  }
+
+  /** Ends all that this node's keys opened. */
+  endOf(principal: NodeId): void {
+    for (const [gate, connection] of this.#byGate) {
+      if (connection.principal === principal) gate.destroy()
+    }
   }
 
   of(client: Client | null): Connection | undefined {

@@ -57,6 +57,7 @@ export interface BrokerParts {
 
 /** Aedes' own note of the QoS 2 publishes that are under way: the persistence has it. */
 const NOT_KEPT = { size: 0, has: () => false, add() {}, delete() {} }
+const IDENTIFIER_REJECTED = 2
 const SERVER_UNAVAILABLE = 3
 const PACKET_ID_MAX = 65_535
 /** A client that is far behind for this long is not merely busy. */
@@ -108,6 +109,13 @@ export class BrokerHooks {
   authenticate(client: Client, done: AuthenticateDone): void {
     const connection = this.#parts.connections.of(client)
     if (connection === undefined) return
+    // First: whoever may not have this id must not end the connection that has it.
+    if (!isOwnId(connection, client)) {
+      this.#parts.refused.add('client-id-not-own')
+      const error = new Error('this client id is not its own')
+      done(Object.assign(error, { returnCode: IDENTIFIER_REJECTED }), false)
+      return
+    }
     const free = this.#parts.connections.takeOver(client.id, connection)
     if (free === undefined) this.#begin(client, connection, done)
     else free.then(() => this.#begin(client, connection, done))
@@ -156,6 +164,9 @@ export class BrokerHooks {
       subscribers.set(connection, topic, qos)
       return true
     }
+    if (connection.principal !== undefined && topic !== this.#downTopicOf(connection.principal)) {
+      return deny('filter-not-own')
+    }
     const wanted = isShared(topic) ? filterOfShared(topic) : topic
     if (wanted === undefined) return deny('filter-share')
     if (!maySubscribe(wanted)) return deny('filter-reserved')
@@ -195,8 +206,12 @@ export class BrokerHooks {
     return notNow
   }
 
+  #downTopicOf(node: NodeId): string {
+    return buildTopic(this.#parts.base, { kind: 'node-down', node })
+  }
+
   #registered(aedes: Aedes, client: Client): void {
-    const { base, connections } = this.#parts
+    const { connections } = this.#parts
     const connection = connections.of(client)
     if (connection === undefined || connection.isGone) {
       // It went while Aedes was at its CONNECT, and Aedes would keep it for ever.
@@ -208,7 +223,7 @@ export class BrokerHooks {
     const node = parseNodeClientId(client.id)
     if (node === undefined) return
     connection.node = node
-    connection.downTopic = encodeTopic(buildTopic(base, { kind: 'node-down', node }))
+    connection.downTopic = encodeTopic(this.#downTopicOf(node))
     connections.setNode(client.id, connection)
   }
 
@@ -240,6 +255,11 @@ export class BrokerHooks {
     connection.retained ??= new RetainedDelivery(client, retained, source, logger)
     connection.retained.add(granted)
   }
+}
+
+/** A node is one node, and leaves no session behind; where no keys are asked for, any id will do. */
+function isOwnId({ principal }: Connection, client: Client): boolean {
+  return principal === undefined || (parseNodeClientId(client.id) === principal && client.clean)
 }
 
 /**

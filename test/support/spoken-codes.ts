@@ -21,6 +21,8 @@ const UNIONS: Readonly<Record<string, string>> = {
   EnrolmentRefusal: 'enrolment',
   PacketProblem: 'connection',
   FrameProblem: 'connection',
+  HandshakeFault: 'connection',
+  Denial: 'connection',
 }
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']

@@ -5,20 +5,15 @@ import { connect, createServer, type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import {
   type Authority,
-  certifyAuthority,
   certifyNode,
   certifyServer,
 } from '../../../broker/adapters/certificates.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
 import { type KeyPair, newKeyPair, spkiOf } from '../../../shared/runtime/public-keys.ts'
+import { newAuthority, pemOf } from '../../support/certified.ts'
 
 const NODE = 'n7' as NodeId
-
-async function newAuthority(): Promise<Authority> {
-  const { privateKey, publicKey } = newKeyPair()
-  return { privateKey, certificate: await certifyAuthority(privateKey, publicKey) }
-}
 
 interface Shown {
   readonly pair: KeyPair
@@ -36,9 +31,6 @@ async function gateway(authority: Authority): Promise<Shown> {
   return { pair, certificate: await certifyServer(authority, pair.publicKey, names) }
 }
 
-const pem = ({ pair }: Shown): string =>
-  pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-
 /** How the two ends see each other: `undefined` means that all is well. */
 async function meet(
   t: Test,
@@ -50,7 +42,7 @@ async function meet(
   const options = { ca, minVersion: 'TLSv1.3' } as const
   const listener = createServer({
     ...options,
-    key: pem(server),
+    key: pemOf(server.pair),
     cert: server.certificate,
     requestCert: true,
     rejectUnauthorized: false,
@@ -60,7 +52,7 @@ async function meet(
   const accepted = once(listener, 'secureConnection') as Promise<[TLSSocket]>
   const socket = connect({
     ...options,
-    ...{ key: pem(client), cert: client.certificate, servername: GATEWAY_SERVER_NAME },
+    ...{ key: pemOf(client.pair), cert: client.certificate, servername: GATEWAY_SERVER_NAME },
     ...{ host: '127.0.0.1', port: (listener.address() as AddressInfo).port },
     rejectUnauthorized: false,
   })

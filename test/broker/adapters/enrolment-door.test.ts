@@ -7,7 +7,6 @@ import { connect, createServer, type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import {
   type Authority,
-  certifyAuthority,
   certifyNode,
   certifyServer,
 } from '../../../broker/adapters/certificates.ts'
@@ -36,6 +35,7 @@ import {
   newKeyPair,
   spkiOf,
 } from '../../../shared/runtime/public-keys.ts'
+import { newAuthority, pemOf } from '../../support/certified.ts'
 import { shortDirectory } from '../../support/short-directory.ts'
 
 const n1 = 'n1' as NodeId
@@ -49,12 +49,6 @@ interface Fleet {
   token(node: NodeId | null, more?: { ttlMs?: number; replaces?: boolean }): Promise<Token>
 }
 
-async function newAuthority(): Promise<Authority & { readonly pin: Uint8Array }> {
-  const { privateKey, publicKey } = newKeyPair()
-  const certificate = await certifyAuthority(privateKey, publicKey)
-  return { privateKey, certificate, pin: fingerprint(spkiOf(publicKey)) }
-}
-
 /** Listens as a gateway does; `shown` is the certificate of the authority that it sends along. */
 async function listen(
   t: Test,
@@ -62,11 +56,11 @@ async function listen(
   shown: string,
   onSocket: (socket: TLSSocket) => void,
 ): Promise<number> {
-  const { privateKey, publicKey } = newKeyPair()
-  const leaf = await certifyServer(authority, publicKey, { names: [GATEWAY_SERVER_NAME] })
+  const pair = newKeyPair()
+  const leaf = await certifyServer(authority, pair.publicKey, { names: [GATEWAY_SERVER_NAME] })
   const server = createServer(
     {
-      key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+      key: pemOf(pair),
       cert: `${leaf}${shown}`,
       minVersion: 'TLSv1.3',
       ALPNProtocols: ['mqtt', ENROLMENT_PROTOCOL],

@@ -2,17 +2,14 @@ import { once } from 'node:events'
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
-import {
-  type Authority,
-  certifyAuthority,
-  certifyNode,
-  certifyServer,
-} from '../../../broker/adapters/certificates.ts'
+import type { Authority } from '../../../broker/adapters/certificates.ts'
 import { TlsListener, type TlsListenerOptions } from '../../../broker/adapters/tls-listener.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { ENROLMENT_PROTOCOL, GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
-import { newKeyPair, spkiOf } from '../../../shared/runtime/public-keys.ts'
+import { gatewayKeys, identityFor, newAuthority } from '../../support/certified.ts'
 import { eventually } from '../../support/processes.ts'
+
+const n1 = 'n1' as NodeId
 
 interface Listening {
   readonly port: number
@@ -22,21 +19,9 @@ interface Listening {
   readonly refused: string[]
 }
 
-async function newAuthority(): Promise<Authority> {
-  const { privateKey, publicKey } = newKeyPair()
-  return { privateKey, certificate: await certifyAuthority(privateKey, publicKey) }
-}
-
 async function listen(t: Test, options: TlsListenerOptions = {}): Promise<Listening> {
   const authority = await newAuthority()
-  const own = newKeyPair()
-  const names = { names: [GATEWAY_SERVER_NAME] }
-  const leaf = await certifyServer(authority, own.publicKey, names)
-  const keys = {
-    key: own.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    certificate: `${leaf}${authority.certificate}`,
-    ca: authority.certificate,
-  }
+  const keys = await gatewayKeys(authority)
   const secured: TLSSocket[] = []
   const refused: string[] = []
   const listener = new TlsListener(options, keys, {
@@ -112,17 +97,15 @@ t.test('clients are let through, with or without a certificate of ours', async (
   t.notOk(listening.secured[0]!.authorized)
   t.equal(listening.secured[0]!.getPeerX509Certificate(), undefined)
 
-  const pair = newKeyPair()
-  const spki = spkiOf(pair.publicKey)
-  const key = pair.privateKey.export({ type: 'pkcs8', format: 'pem' })
-  const cert = await certifyNode(listening.authority, spki, 'n1' as NodeId)
+  const { key, certificate: cert } = await identityFor(listening.authority, n1)
   const node = client(t, listening, { key, cert, ALPNProtocols: ['mqtt'] })
   t.equal(await echo(node), 'hello')
   t.ok(listening.secured[1]!.authorized)
-  t.ok(listening.secured[1]!.getPeerX509Certificate()!.publicKey.equals(pair.publicKey))
+  t.equal(listening.secured[1]!.getPeerX509Certificate()!.toString(), cert)
 
-  const foreign = await certifyNode(await newAuthority(), spki, 'n1' as NodeId)
-  t.equal(await echo(client(t, listening, { key, cert: foreign })), 'hello')
+  const foreign = await identityFor(await newAuthority(), n1)
+  const other = client(t, listening, { key: foreign.key, cert: foreign.certificate })
+  t.equal(await echo(other), 'hello')
   t.notOk(listening.secured[2]!.authorized)
   t.ok(listening.secured[2]!.getPeerX509Certificate(), 'it showed one, which is to be judged')
 

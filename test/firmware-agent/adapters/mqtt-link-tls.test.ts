@@ -4,18 +4,13 @@ import { type AddressInfo, createServer } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
-import {
-  type Authority,
-  certifyAuthority,
-  certifyNode,
-  certifyServer,
-} from '../../../broker/adapters/certificates.ts'
+import type { Authority } from '../../../broker/adapters/certificates.ts'
 import { TlsListener } from '../../../broker/adapters/tls-listener.ts'
 import type { Identity } from '../../../firmware-agent/adapters/identity-files.ts'
 import { MqttLink } from '../../../firmware-agent/adapters/mqtt-client.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
-import { newKeyPair, spkiOf } from '../../../shared/runtime/public-keys.ts'
+import { gatewayKeys, identityFor, newAuthority } from '../../support/certified.ts'
 
 const n1 = 'n1' as NodeId
 
@@ -24,31 +19,13 @@ interface Gateway {
   readonly secured: TLSSocket[]
 }
 
-async function newAuthority(): Promise<Authority> {
-  const { privateKey, publicKey } = newKeyPair()
-  return { privateKey, certificate: await certifyAuthority(privateKey, publicKey) }
-}
-
-async function identityOf(authority: Authority): Promise<Identity> {
-  const { privateKey, publicKey } = newKeyPair()
-  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-  const certificate = await certifyNode(authority, spkiOf(publicKey), n1)
-  return { key, certificate, ca: authority.certificate }
-}
-
 async function gatewayOf(
   t: Test,
   authority: Authority,
   name = GATEWAY_SERVER_NAME,
 ): Promise<Gateway> {
   const broker = await Aedes.createBroker()
-  const own = newKeyPair()
-  const leaf = await certifyServer(authority, own.publicKey, { names: [name] })
-  const keys = {
-    key: own.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    certificate: `${leaf}${authority.certificate}`,
-    ca: authority.certificate,
-  }
+  const keys = await gatewayKeys(authority, name)
   const secured: TLSSocket[] = []
   const listener = new TlsListener({}, keys, {
     secured: (socket) => {
@@ -110,7 +87,7 @@ function linkTo(t: Test, url: string, identity: Identity): Linked {
 t.test('an agent shows who it is, and comes back at less cost', async (t) => {
   const authority = await newAuthority()
   const gateway = await gatewayOf(t, authority)
-  const { link, next } = linkTo(t, gateway.url, await identityOf(authority))
+  const { link, next } = linkTo(t, gateway.url, await identityFor(authority, n1))
   for (const isResumed of [false, true, true]) {
     link.connect()
     t.equal(await next(), 'connected')
@@ -125,7 +102,7 @@ t.test('an agent shows who it is, and comes back at less cost', async (t) => {
 
 t.test('it takes nobody else for its gateway', async (t) => {
   const [ours, theirs] = [await newAuthority(), await newAuthority()]
-  const identity = await identityOf(ours)
+  const identity = await identityFor(ours, n1)
   const others = [
     await gatewayOf(t, theirs),
     await gatewayOf(t, ours, 'gw.local'),
@@ -142,7 +119,7 @@ t.test('it takes nobody else for its gateway', async (t) => {
 t.test('after a gateway that fails it begins with a whole handshake', async (t) => {
   const authority = await newAuthority()
   const first = await gatewayOf(t, authority)
-  const identity = await identityOf(authority)
+  const identity = await identityFor(authority, n1)
   const { link, next } = linkTo(t, first.url, identity)
   link.connect()
   t.equal(await next(), 'connected')

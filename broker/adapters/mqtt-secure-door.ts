@@ -1,0 +1,85 @@
+/**
+ * Who comes in where the gateway is secured: boards that ask for an identity go to the enrolment, nodes whose key
+ * stands in the registry go on, and everybody else goes away. The registry is asked at every connection, at a
+ * resumed one too: a certificate opens nothing by itself.
+ */
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { NodeId } from '../../shared/core/ids.ts'
+import { ENROLMENT_PROTOCOL } from '../../shared/protocol/enrolment.ts'
+import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
+import type { EnrolmentDoor } from './enrolment-door.ts'
+import {
+  type HandshakeFault,
+  type TlsKeys,
+  TlsListener,
+  type TlsListenerOptions,
+} from './tls-listener.ts'
+
+export interface SecureDoorOptions extends TlsListenerOptions {
+  readonly keys: TlsKeys
+  readonly enrolment: EnrolmentDoor
+  /** The node whose key this is now; `sha256` is hexadecimal. */
+  ownerOf(sha256: string): NodeId | undefined
+  /** A node came in with this key. */
+  keyUsed(node: NodeId, sha256: string): void
+}
+
+export type Denial = HandshakeFault | 'no-identity' | 'certificate-refused'
+
+export interface SecureDoorPort {
+  entered(socket: TLSSocket, node: NodeId): void
+  denied(reason: Denial, remote: string): void
+}
+
+export class SecureDoor {
+  readonly #options: SecureDoorOptions
+  readonly #port: SecureDoorPort
+  readonly #listener: TlsListener
+
+  constructor(options: SecureDoorOptions, port: SecureDoorPort) {
+    this.#options = options
+    this.#port = port
+    this.#listener = new TlsListener(options, options.keys, {
+      secured: (socket) => this.#judge(socket),
+      refused: (fault, source) => port.denied(fault, source),
+    })
+  }
+
+  /** Owns the socket, which nobody has read from. */
+  accept(socket: Socket): void {
+    this.#listener.accept(socket)
+  }
+
+  /** Ends what has not come in. */
+  close(): void {
+    this.#listener.close()
+  }
+
+  #judge(socket: TLSSocket): void {
+    if (socket.alpnProtocol === ENROLMENT_PROTOCOL) {
+      this.#options.enrolment.take(socket)
+      return
+    }
+    // Its absence alone says that none was shown: `authorizationError` does not.
+    const shown = socket.getPeerX509Certificate()
+    if (shown === undefined) {
+      this.#deny(socket, 'no-identity')
+      return
+    }
+    const sha256 = Buffer.from(fingerprint(spkiOf(shown.publicKey))).toString('hex')
+    const node = socket.authorized ? this.#options.ownerOf(sha256) : undefined
+    if (node === undefined) {
+      this.#deny(socket, 'certificate-refused')
+      return
+    }
+    this.#options.keyUsed(node, sha256)
+    this.#port.entered(socket, node)
+  }
+
+  #deny(socket: TLSSocket, reason: Denial): void {
+    this.#port.denied(reason, socket.remoteAddress ?? '')
+    socket.on('error', () => {})
+    socket.destroy()
+  }
+}

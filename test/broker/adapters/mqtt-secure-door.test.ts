@@ -1,0 +1,236 @@
+/** The broker of a secured gateway, and who tries to come in: real TLS, the link of an agent, the broker that ships. */
+import { once } from 'node:events'
+import { connect as connectTcp } from 'node:net'
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import t, { type Test } from 'tap'
+import { EnrolmentDoor } from '../../../broker/adapters/enrolment-door.ts'
+import { MqttBroker } from '../../../broker/adapters/mqtt-broker.ts'
+import { MqttLink } from '../../../firmware-agent/adapters/mqtt-client.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
+import { ENROLMENT_PROTOCOL, GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
+import { buildTopic, nodeClientId } from '../../../shared/protocol/topics.ts'
+import { Gateway } from '../../support/broker-bench.ts'
+import {
+  gatewayKeys,
+  identityFor,
+  type NewAuthority,
+  type NewIdentity,
+  newAuthority,
+} from '../../support/certified.ts'
+import { eventually } from '../../support/processes.ts'
+import { connectPacket, publishPacket, subscribePacket } from '../../support/raw-mqtt-client.ts'
+
+const BASE = 'obelisk/v1'
+const n1 = 'n1' as NodeId
+const n2 = 'n2' as NodeId
+
+class Secured {
+  readonly authority: NewAuthority
+  readonly broker: MqttBroker
+  readonly gateway: Gateway
+  readonly owners: Map<string, NodeId>
+  readonly used: string[]
+  readonly #t: Test
+
+  static async start(t: Test): Promise<Secured> {
+    const authority = await newAuthority()
+    const owners = new Map<string, NodeId>()
+    const used: string[] = []
+    const gateway = new Gateway()
+    const enrolment = new EnrolmentDoor(
+      {},
+      {
+        enrol: async () => ({ ok: false, code: 'token-unknown' }),
+        refused: () => {},
+        failed: (error) => t.fail(String(error)),
+      },
+    )
+    const secure = {
+      enrolment,
+      keys: await gatewayKeys(authority),
+      ownerOf: (sha256: string) => owners.get(sha256),
+      keyUsed: (node: NodeId, sha256: string) => used.push(`${node} ${sha256}`),
+    }
+    const broker = await MqttBroker.start({ port: 0, topicBase: BASE, secure }, gateway)
+    t.teardown(() => broker.close())
+    return new Secured(t, { authority, broker, gateway, owners, used })
+  }
+
+  private constructor(
+    t: Test,
+    parts: Pick<Secured, 'authority' | 'broker' | 'gateway' | 'owners' | 'used'>,
+  ) {
+    this.#t = t
+    this.authority = parts.authority
+    this.broker = parts.broker
+    this.gateway = parts.gateway
+    this.owners = parts.owners
+    this.used = parts.used
+  }
+
+  async node(node: NodeId): Promise<NewIdentity> {
+    const identity = await identityFor(this.authority, node)
+    this.owners.set(identity.sha256, node)
+    return identity
+  }
+
+  dial(more: ConnectionOptions = {}): TLSSocket {
+    const socket = connect({
+      ...{ host: '127.0.0.1', port: this.broker.port, servername: GATEWAY_SERVER_NAME },
+      ...{ ca: this.authority.certificate, ...more },
+    })
+    socket.on('error', () => {})
+    this.#t.teardown(() => socket.destroy())
+    return socket
+  }
+
+  /** Says these bytes as a node, and hears all that comes until the end, or so many bytes. */
+  async say(
+    { key, certificate }: NewIdentity,
+    bytes: Uint8Array,
+    count = Number.POSITIVE_INFINITY,
+  ): Promise<{ readonly socket: TLSSocket; readonly answer: number[] }> {
+    const socket = this.dial({ key, cert: certificate })
+    socket.write(bytes)
+    return { socket, answer: await hear(socket, count) }
+  }
+
+  get refused(): Readonly<Record<string, number>> {
+    return this.broker.counters().refused
+  }
+}
+
+async function hear(socket: TLSSocket, count: number): Promise<number[]> {
+  const answer: number[] = []
+  await new Promise<void>((resolve) => {
+    socket.on('close', () => resolve())
+    socket.on('data', (chunk: Buffer) => {
+      answer.push(...chunk)
+      if (answer.length >= count) resolve()
+    })
+  })
+  return answer
+}
+
+const CONNACK = 4
+const idOf = (node: NodeId): string => nodeClientId(node, 'x')
+const down = (node: NodeId): string => buildTopic(BASE, { kind: 'node-down', node })
+const up = (node: NodeId): string => buildTopic(BASE, { kind: 'node-up', node })
+
+t.test('a node whose key is registered comes in, and speaks for itself', async (t) => {
+  const secured = await Secured.start(t)
+  const identity = await secured.node(n1)
+  const heard: string[] = []
+  let connected = (): void => {}
+  const isConnected = new Promise<void>((resolve) => {
+    connected = resolve
+  })
+  const link = new MqttLink(
+    {
+      ...{ url: `mqtts://127.0.0.1:${secured.broker.port}`, clientId: idOf(n1), identity },
+      will: { topic: buildTopic(BASE, { kind: 'node-state', node: n1 }), payload: 'offline' },
+      ...{ keepaliveSeconds: 60, subscriptions: [{ topic: down(n1), qos: 0 }] },
+    },
+    {
+      onConnected: () => connected(),
+      onDisconnected: (reason) => heard.push(reason),
+      onMessage: (topic, payload) => heard.push(`${topic} ${Buffer.from(payload)}`),
+    },
+  )
+  t.teardown(() => link.close())
+  link.connect()
+  await isConnected
+  t.same(secured.used, [`n1 ${identity.sha256}`])
+  link.publish({ topic: up(n1), payload: 'hello', qos: 0, retain: false })
+  await eventually('it is heard', () => secured.gateway.nodeMessages.includes('n1 hello'))
+  t.ok(secured.broker.sendToNode(idOf(n1), Buffer.from('work')))
+  await eventually('it hears', () => heard.includes(`${down(n1)} work`))
+
+  secured.owners.clear()
+  secured.broker.endConnectionsOf(n1)
+  await eventually('it is out', () => heard.length === 2)
+  await eventually('and is said to be', () => secured.gateway.closed.includes(idOf(n1)))
+  link.connect()
+  await eventually('and stays out', () => heard.length === 3)
+  t.equal(secured.refused['certificate-refused'], 1)
+})
+
+t.test('nobody else comes in', async (t) => {
+  const secured = await Secured.start(t)
+  const closed = async (socket: TLSSocket): Promise<number[]> => await hear(socket, 1)
+  const connecting = connectPacket({ clientId: idOf(n1) })
+
+  const plain = connectTcp({ host: '127.0.0.1', port: secured.broker.port })
+  plain.on('error', () => {})
+  plain.resume().write(connecting)
+  await once(plain, 'close')
+  const nobody = secured.dial()
+  nobody.write(connecting)
+  t.same(await closed(nobody), [], 'without a certificate')
+  const unknown = await identityFor(secured.authority, n1)
+  t.same((await secured.say(unknown, connecting)).answer, [], 'not registered')
+  const foreign = await identityFor(await newAuthority(), n1)
+  secured.owners.set(foreign.sha256, n1)
+  t.same((await secured.say(foreign, connecting)).answer, [], 'of another authority')
+  t.match(secured.refused, {
+    ...{ 'handshake-failed': 1, 'no-identity': 1, 'certificate-refused': 2 },
+  })
+  t.same(secured.used, [])
+  t.equal(secured.broker.counters().clientsMaximum, 0)
+})
+
+t.test('a node takes no other id, and pushes nobody off', async (t) => {
+  const secured = await Secured.start(t)
+  const [one, two] = [await secured.node(n1), await secured.node(n2)]
+  const first = await secured.say(one, connectPacket({ clientId: idOf(n1) }), CONNACK)
+  t.same(first.answer, [0x20, 2, 0, 0])
+  const rejected = [0x20, 2, 0, 2]
+  for (const clientId of [idOf(n1), 'user', 'obelisk-node:n2', 'obelisk-node:n2:x:y', '']) {
+    const { answer } = await secured.say(two, connectPacket({ clientId }))
+    t.same(answer, rejected, clientId)
+  }
+  const kept = await secured.say(two, connectPacket({ clientId: idOf(n2), flags: 0 }))
+  t.same(kept.answer, rejected, 'nor a session')
+  t.notOk(first.socket.destroyed)
+  t.equal(secured.refused['client-id-not-own'], 6)
+  t.equal((await secured.say(two, connectPacket({ clientId: idOf(n2) }), CONNACK)).answer[3], 0)
+})
+
+t.test('a node hears what is for it, and says what is its own', async (t) => {
+  const secured = await Secured.start(t)
+  const { socket } = await secured.say(
+    await secured.node(n1),
+    connectPacket({ clientId: idOf(n1) }),
+    CONNACK,
+  )
+  const filters = [
+    '#',
+    '+/#',
+    `${BASE}/node/+/down`,
+    down(n2),
+    `${BASE}/task/#`,
+    '$SYS/#',
+    down(n1),
+  ]
+  socket.write(subscribePacket(filters))
+  const answer = await hear(socket, 4 + filters.length)
+  t.same(answer.slice(4), [...new Array(6).fill(0x80), 0])
+  t.equal(secured.refused['filter-not-own'], 6)
+  for (const topic of [up(n2), `${BASE}/task/submit`, 'home/lamp', down(n2)]) {
+    socket.write(publishPacket(topic, 'x'))
+  }
+  socket.write(publishPacket(up(n1), 'last'))
+  await eventually('the last is heard', () => secured.gateway.nodeMessages.length > 0)
+  t.same(secured.gateway.nodeMessages, ['n1 last'])
+  t.same(secured.gateway.submissions, [])
+  t.equal(secured.broker.counters().dropped['topic-not-allowed'], 4)
+})
+
+t.test('boards that ask for an identity are led to where there are some', async (t) => {
+  const secured = await Secured.start(t)
+  const socket = secured.dial({ ALPNProtocols: [ENROLMENT_PROTOCOL] })
+  socket.write('{"v":1}\n')
+  const answer = Buffer.from(await hear(socket, Number.POSITIVE_INFINITY)).toString()
+  t.match(JSON.parse(answer), { error: { code: 'malformed' } })
+  t.equal(secured.broker.counters().clientsMaximum, 0)
+})
