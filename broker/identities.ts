@@ -49,8 +49,12 @@ export class Identities {
   async enrol(nowTs: number, shown: ShownByBoard): Promise<Judgement> {
     const { tokenId, secret, ...facts } = shown
     const value = this.#store.token(tokenId)
+    // A name that a token was made for is somebody's already, who may come later.
+    const isNameKnown =
+      facts.isNameKnown || [...this.#store.tokens(facts.node)].some(([id]) => id !== tokenId)
     const judgement = judgeEnrolment(nowTs, {
       ...facts,
+      isNameKnown,
       token: value && isSecretOf(value, secret) ? { id: tokenId, value } : undefined,
       keyRecord: facts.key === undefined ? undefined : this.#store.key(facts.key),
       identity: this.#store.identity(facts.node),

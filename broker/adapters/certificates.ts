@@ -189,5 +189,9 @@ async function library(): Promise<typeof import('@peculiar/x509')> {
     x509.cryptoProvider.set(webcrypto as unknown as Crypto)
     return x509
   })
+  // Another time there may be file descriptors again.
+  loading.catch(() => {
+    loading = undefined
+  })
   return await loading
 }

@@ -10,6 +10,7 @@ import {
   decodeRequest,
   type EnrolmentAnswer,
   type EnrolmentRefusal,
+  type EnrolmentRequest,
   EXPORTER_BYTES,
   EXPORTER_LABEL,
   encodeAnswer,
@@ -21,6 +22,8 @@ import { fingerprint, parsePublicKey } from '../../shared/runtime/public-keys.ts
 export interface EnrolmentDoorOptions {
   /** Lines that are worked on at a time. */
   readonly places?: number
+  /** Connections that have not been answered; the one that has been silent for longest makes room. */
+  readonly waitingMax?: number
   /** For a line, and for the board to take the answer. */
   readonly timeoutMs?: number
 }
@@ -46,11 +49,12 @@ export interface EnrolmentDoorPort {
     Extract<EnrolmentAnswer, { ok: true }> | { readonly ok: false; readonly code: EnrolmentRefusal }
   >
   /** `node` is left out where nobody said a name that is one. */
-  refused(code: EnrolmentRefusal, source: string, node?: NodeId): void
+  refused(code: EnrolmentRefusal, remote: string, node?: NodeId): void
   failed(error: unknown): void
 }
 
 const PLACES = 4
+const WAITING_MAX = 256
 const TIMEOUT_MS = 10_000
 const LINE_END = 0x0a
 
@@ -70,26 +74,39 @@ const MESSAGES: Readonly<Record<EnrolmentRefusal, string>> = {
 
 export class EnrolmentDoor {
   readonly #places: number
+  readonly #waitingMax: number
   readonly #timeoutMs: number
   readonly #port: EnrolmentDoorPort
+  /** The oldest first. */
+  readonly #waiting = new Set<TLSSocket>()
   #taken = 0
 
   constructor(
-    { places = PLACES, timeoutMs = TIMEOUT_MS }: EnrolmentDoorOptions,
+    { places = PLACES, waitingMax = WAITING_MAX, timeoutMs = TIMEOUT_MS }: EnrolmentDoorOptions,
     port: EnrolmentDoorPort,
   ) {
     this.#places = places
+    this.#waitingMax = waitingMax
     this.#timeoutMs = timeoutMs
     this.#port = port
   }
 
-  /** Owns the socket from now on. */
-  take(socket: TLSSocket): void {
+  /** Owns the socket from now on; `remote` is the address that it came from. */
+  take(socket: TLSSocket, remote: string): void {
+    if (this.#waiting.size >= this.#waitingMax) {
+      const [oldest] = this.#waiting
+      oldest!.destroy()
+      this.#waiting.delete(oldest!)
+    }
+    this.#waiting.add(socket)
     const chunks: Buffer[] = []
     let bytes = 0
     // Absolute: a byte now and then does not keep it.
     const timer = setTimeout(() => socket.destroy(), this.#timeoutMs)
-    socket.once('close', () => clearTimeout(timer))
+    socket.once('close', () => {
+      clearTimeout(timer)
+      this.#waiting.delete(socket)
+    })
     socket.on('error', () => socket.destroy())
     const onData = (chunk: Buffer): void => {
       const end = chunk.indexOf(LINE_END)
@@ -97,22 +114,32 @@ export class EnrolmentDoor {
       bytes += part.length
       if (bytes > REQUEST_BYTES_MAX) {
         socket.off('data', onData)
-        this.#refuse(socket, 'malformed')
+        this.#refuse(socket, remote, 'malformed')
         return
       }
       chunks.push(part)
       if (end < 0) return
       socket.off('data', onData)
-      void this.#answer(socket, Buffer.concat(chunks).toString())
+      void this.#answer(socket, remote, Buffer.concat(chunks).toString())
     }
     socket.on('data', onData)
   }
 
-  async #answer(socket: TLSSocket, line: string): Promise<void> {
-    const request = decodeRequest(line)
-    if (request === undefined) return this.#refuse(socket, 'malformed')
+  async #answer(socket: TLSSocket, remote: string, line: string): Promise<void> {
+    this.#waiting.delete(socket)
+    try {
+      const request = decodeRequest(line)
+      if (request === undefined) this.#refuse(socket, remote, 'malformed')
+      else if (this.#taken >= this.#places) this.#refuse(socket, remote, 'busy', request.node)
+      else if (!socket.destroyed) await this.#judge(socket, remote, request)
+    } catch (error) {
+      socket.destroy()
+      this.#port.failed(error)
+    }
+  }
+
+  async #judge(socket: TLSSocket, remote: string, request: EnrolmentRequest): Promise<void> {
     const { tokenId, secret, node, spki, signature, board, version } = request
-    if (this.#taken >= this.#places) return this.#refuse(socket, 'busy', node)
     this.#taken += 1
     try {
       const key = parsePublicKey(spki)
@@ -124,17 +151,15 @@ export class EnrolmentDoor {
       const named = { tokenId, secret, node, spki, board, version }
       const outcome = await this.#port.enrol({ ...named, key: sha256, isProven })
       if (outcome.ok) end(socket, outcome)
-      else this.#refuse(socket, outcome.code, node)
-    } catch (error) {
-      socket.destroy()
-      this.#port.failed(error)
+      else this.#refuse(socket, remote, outcome.code, node)
     } finally {
       this.#taken -= 1
     }
   }
 
-  #refuse(socket: TLSSocket, code: EnrolmentRefusal, node?: NodeId): void {
-    this.#port.refused(code, socket.remoteAddress ?? '', node)
+  #refuse(socket: TLSSocket, remote: string, code: EnrolmentRefusal, node?: NodeId): void {
+    this.#waiting.delete(socket)
+    this.#port.refused(code, remote, node)
     end(socket, { ok: false, code, message: MESSAGES[code] })
   }
 }

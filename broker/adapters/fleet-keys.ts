@@ -4,13 +4,14 @@
  * and is made anew, elsewhere.
  */
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
-import { existsSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import {
   beginFolder,
   finishFolder,
+  isThere,
   putPrivate,
   readPrivate,
   unfinished,
@@ -52,7 +53,7 @@ export async function makeFleetKeys(folder: string): Promise<FleetKeys> {
 
 /** Nothing if the gateway is not secured. Fails with `security-broken` if what is there is not whole. */
 export function loadFleetKeys(folder: string): FleetKeys | undefined {
-  if (!existsSync(folder)) return undefined
+  if (!isThere(folder)) return undefined
   const read = (name: string): string => {
     const text = readPrivate(join(folder, name))
     if (text === undefined) throw broken(folder, `${name} is missing`)

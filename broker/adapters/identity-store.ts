@@ -19,8 +19,8 @@ type TableName = (typeof TABLES)[number]
 export class IdentityStore {
   readonly #database: Tables
   readonly #tables: Readonly<Record<TableName, Table<string>>>
-  /** What is on its way to the disk, by table and key. */
-  readonly #coming = new Map<string, RegistryChange>()
+  /** What is on its way to the disk, by table and key: a change, or that a token goes. */
+  readonly #coming = new Map<string, RegistryChange | 'gone'>()
   /** Ids of tokens by the node that they are for; '' for any. */
   readonly #tokensOf = new Map<string, Set<string>>()
   #tokenCount = 0
@@ -87,10 +87,15 @@ export class IdentityStore {
   async removeTokens(ids: readonly string[]): Promise<void> {
     for (const id of ids) {
       if (this.#tokensOf.get(this.token(id)?.node ?? '')?.delete(id)) this.#tokenCount -= 1
+      this.#coming.set(nameOf('token', id), 'gone')
     }
     await this.#database.write(() => {
       for (const id of ids) void this.#tables.token.remove(id)
     })
+    for (const id of ids) {
+      const name = nameOf('token', id)
+      if (this.#coming.get(name) === 'gone') this.#coming.delete(name)
+    }
   }
 
   async close(): Promise<void> {
@@ -106,6 +111,7 @@ export class IdentityStore {
 
   #get(table: TableName, key: string): unknown {
     const coming = this.#coming.get(nameOf(table, key))
+    if (coming === 'gone') return undefined
     if (coming !== undefined) return coming.value
     const bytes = this.#database.read(() => this.#tables[table].getBinary(key))
     if (bytes === undefined) return undefined

@@ -41,8 +41,8 @@ export class SecureDoor {
     this.#options = options
     this.#port = port
     this.#listener = new TlsListener(options, options.keys, {
-      secured: (socket) => this.#judge(socket),
-      refused: (fault, source) => port.denied(fault, source),
+      secured: (socket, remote) => this.#judge(socket, remote),
+      refused: (fault, remote) => port.denied(fault, remote),
     })
   }
 
@@ -56,29 +56,29 @@ export class SecureDoor {
     this.#listener.close()
   }
 
-  #judge(socket: TLSSocket): void {
+  #judge(socket: TLSSocket, remote: string): void {
     if (socket.alpnProtocol === ENROLMENT_PROTOCOL) {
-      this.#options.enrolment.take(socket)
+      this.#options.enrolment.take(socket, remote)
       return
     }
     // Its absence alone says that none was shown: `authorizationError` does not.
     const shown = socket.getPeerX509Certificate()
     if (shown === undefined) {
-      this.#deny(socket, 'no-identity')
+      this.#deny(socket, remote, 'no-identity')
       return
     }
     const sha256 = Buffer.from(fingerprint(spkiOf(shown.publicKey))).toString('hex')
     const node = socket.authorized ? this.#options.ownerOf(sha256) : undefined
     if (node === undefined) {
-      this.#deny(socket, 'certificate-refused')
+      this.#deny(socket, remote, 'certificate-refused')
       return
     }
     this.#options.keyUsed(node, sha256)
     this.#port.entered(socket, node)
   }
 
-  #deny(socket: TLSSocket, reason: Denial): void {
-    this.#port.denied(reason, socket.remoteAddress ?? '')
+  #deny(socket: TLSSocket, remote: string, reason: Denial): void {
+    this.#port.denied(reason, remote)
     socket.on('error', () => {})
     socket.destroy()
   }

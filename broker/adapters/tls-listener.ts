@@ -1,17 +1,19 @@
 /**
  * TLS before the gate. A handshake costs the gateway two milliseconds of computing, all at once, when the client's
  * first message is whole: so only whole ones wait for their turn, and one is taken in a turn of the event loop.
- * Who says nothing, or half of it, costs memory, which is bounded for all and for each source, and time.
+ * Who says nothing, or half of it, costs memory, which is bounded for all and for each source, and time; where
+ * there is no room the oldest of these makes some, that of the source that has most.
  */
 import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { sourceOf } from '../../shared/core/source.ts'
 import { ENROLMENT_PROTOCOL } from '../../shared/protocol/enrolment.ts'
+import { ClientHello } from './client-hello.ts'
 
 export interface TlsListenerOptions {
-  /** From the first byte that could come to the end of the handshake. */
+  /** From the connection to the end of the handshake. */
   readonly timeoutMs?: number
-  /** Handshakes that are not finished; of all, and of one source. */
+  /** Handshakes that are not finished: of all, and of one source. */
   readonly unfinishedMax?: number
   readonly unfinishedPerSourceMax?: number
 }
@@ -26,26 +28,34 @@ export interface TlsKeys {
 
 export type HandshakeFault = 'handshake-timeout' | 'handshake-failed' | 'handshakes-full'
 
+/** `remote` is the address that the connection came from: later a socket may not know it any more. */
 export interface TlsListenerPort {
   /** Whether it is a client's certificate that we trust is `authorized`; whose it is, the registry knows. */
-  secured(socket: TLSSocket): void
-  refused(fault: HandshakeFault, source: string): void
+  secured(socket: TLSSocket, remote: string): void
+  refused(fault: HandshakeFault, remote: string): void
 }
 
 interface Unfinished {
   readonly peer: string
-  readonly source: string
+  readonly remote: string
+  readonly source: Source
   readonly timer: NodeJS.Timeout
 }
 
+/** The connections of one source that have not finished. */
+interface Source {
+  readonly name: string
+  /** Those whose first message is not whole, the oldest first. */
+  readonly silent: Set<Socket>
+  count: number
+}
+
 const TIMEOUT_MS = 10_000
-const UNFINISHED_MAX = 1024
-const UNFINISHED_PER_SOURCE_MAX = 256
-/** Type, version and length [RFC 8446 §5.1]. */
-const HEADER_BYTES = 5
-const HANDSHAKE = 22
-/** More than any ClientHello of one record has. */
-const RECORD_BYTES_MAX = 16_384
+const UNFINISHED_MAX = 4096
+/** A whole fleet behind one address may come back at once. */
+const UNFINISHED_PER_SOURCE_MAX = 2048
+/** For tickets: after a day there is one whole handshake. */
+const SESSION_SECONDS = 86_400
 
 export class TlsListener {
   readonly #timeoutMs: number
@@ -53,11 +63,10 @@ export class TlsListener {
   readonly #perSourceMax: number
   readonly #port: TlsListenerPort
   readonly #server: Server
-  /** The oldest first. */
   readonly #unfinished = new Map<Socket, Unfinished>()
-  /** By address and port: a socket of TLS does not tell over which one it was made. */
+  /** By both addresses and ports: a socket of TLS does not tell over which one it was made. */
   readonly #byPeer = new Map<string, Socket>()
-  readonly #bySource = new Map<string, number>()
+  readonly #sources = new Map<string, Source>()
   readonly #turns: Socket[] = []
   #isScheduled = false
 
@@ -68,7 +77,7 @@ export class TlsListener {
     this.#port = port
     this.#server = createServer({
       ...{ key: keys.key, cert: keys.certificate, ca: keys.ca, minVersion: 'TLSv1.3' },
-      ...{ ALPNProtocols: ['mqtt', ENROLMENT_PROTOCOL] },
+      ...{ ALPNProtocols: ['mqtt', ENROLMENT_PROTOCOL], sessionTimeout: SESSION_SECONDS },
       // Users show none. That of a node is judged by who asks the registry.
       ...{ requestCert: true, rejectUnauthorized: false },
       // Our own is absolute, and begins before the first byte.
@@ -76,8 +85,9 @@ export class TlsListener {
     })
     this.#server.on('secureConnection', (socket) => {
       const bare = this.#byPeer.get(peerOf(socket))
-      if (bare !== undefined) this.#finish(bare)
-      this.#port.secured(socket)
+      const remote = bare && this.#finish(bare)
+      if (remote === undefined) socket.destroy()
+      else this.#port.secured(socket, remote)
     })
     this.#server.on('tlsClientError', (_error, socket) => {
       const bare = this.#byPeer.get(peerOf(socket))
@@ -94,23 +104,28 @@ export class TlsListener {
 
   /** Owns the socket, which nobody has read from, until it is secured. */
   accept(socket: Socket): void {
-    const source = sourceOf(socket.remoteAddress ?? '')
-    const count = this.#bySource.get(source) ?? 0
-    if (count >= this.#perSourceMax) {
-      this.#port.refused('handshakes-full', source)
+    const remote = socket.remoteAddress
+    // It has gone already.
+    if (remote === undefined) {
       socket.destroy()
       return
     }
-    const [oldest] = this.#unfinished.keys()
-    if (this.#unfinished.size >= this.#unfinishedMax) this.#refuse(oldest!, 'handshakes-full')
+    const source = this.#sourceOf(remote)
+    if (!this.#makeRoom(source)) {
+      this.#port.refused('handshakes-full', remote)
+      socket.destroy()
+      this.#forget(source)
+      return
+    }
     const timer = setTimeout(() => this.#refuse(socket, 'handshake-timeout'), this.#timeoutMs)
     const peer = peerOf(socket)
-    this.#unfinished.set(socket, { peer, source, timer })
+    this.#unfinished.set(socket, { peer, remote, source, timer })
     this.#byPeer.set(peer, socket)
-    this.#bySource.set(source, count + 1)
+    source.silent.add(socket)
+    source.count += 1
     socket.on('error', () => socket.destroy())
     socket.once('close', () => this.#finish(socket))
-    this.#awaitHello(socket)
+    this.#awaitHello(socket, source)
   }
 
   /** Ends all that is under way. */
@@ -118,20 +133,19 @@ export class TlsListener {
     for (const socket of [...this.#unfinished.keys()]) socket.destroy()
   }
 
-  #awaitHello(socket: Socket): void {
-    const chunks: Buffer[] = []
+  #awaitHello(socket: Socket, source: Source): void {
+    const hello = new ClientHello()
     const onData = (chunk: Buffer): void => {
-      chunks.push(chunk)
-      const seen = chunks.length === 1 ? chunk : Buffer.concat(chunks)
-      const state = helloIn(seen)
+      const state = hello.add(chunk)
       if (state === 'incomplete') return
       socket.off('data', onData)
+      source.silent.delete(socket)
       if (state === 'none') {
         this.#refuse(socket, 'handshake-failed')
         return
       }
       socket.pause()
-      socket.unshift(seen)
+      socket.unshift(hello.bytes)
       this.#turns.push(socket)
       this.#schedule()
     }
@@ -154,34 +168,57 @@ export class TlsListener {
     })
   }
 
+  /** False if there is none to be had for this source: all of its own have said what they had to. */
+  #makeRoom(source: Source): boolean {
+    if (source.count >= this.#perSourceMax) return this.#giveUpOldest(source)
+    if (this.#unfinished.size < this.#unfinishedMax) return true
+    let most = source
+    for (const other of this.#sources.values()) {
+      if (other.silent.size > most.silent.size) most = other
+    }
+    return this.#giveUpOldest(most)
+  }
+
+  #giveUpOldest({ silent }: Source): boolean {
+    const [oldest] = silent
+    if (oldest !== undefined) this.#refuse(oldest, 'handshakes-full')
+    return oldest !== undefined
+  }
+
+  #sourceOf(remote: string): Source {
+    const name = sourceOf(remote)
+    const known = this.#sources.get(name)
+    if (known !== undefined) return known
+    const source = { name, silent: new Set<Socket>(), count: 0 }
+    this.#sources.set(name, source)
+    return source
+  }
+
   #refuse(socket: Socket, fault: HandshakeFault): void {
-    const known = this.#unfinished.get(socket)
-    if (known !== undefined) this.#port.refused(fault, known.source)
+    const remote = this.#finish(socket)
+    if (remote !== undefined) this.#port.refused(fault, remote)
     socket.destroy()
-    this.#finish(socket)
   }
 
-  #finish(socket: Socket): void {
+  /** The address that it came from, the first time. */
+  #finish(socket: Socket): string | undefined {
     const known = this.#unfinished.get(socket)
-    if (known === undefined) return
+    if (known === undefined) return undefined
+    const { peer, remote, source, timer } = known
+    clearTimeout(timer)
     this.#unfinished.delete(socket)
-    this.#byPeer.delete(known.peer)
-    clearTimeout(known.timer)
-    const count = this.#bySource.get(known.source)! - 1
-    if (count > 0) this.#bySource.set(known.source, count)
-    else this.#bySource.delete(known.source)
+    if (this.#byPeer.get(peer) === socket) this.#byPeer.delete(peer)
+    source.silent.delete(socket)
+    source.count -= 1
+    this.#forget(source)
+    return remote
+  }
+
+  #forget({ name, count }: Source): void {
+    if (count === 0) this.#sources.delete(name)
   }
 }
 
-/** Whether these bytes begin with a whole record of a handshake. */
-function helloIn(bytes: Buffer): 'whole' | 'incomplete' | 'none' {
-  if (bytes.length > 0 && bytes[0] !== HANDSHAKE) return 'none'
-  if (bytes.length < HEADER_BYTES) return 'incomplete'
-  const length = bytes.readUInt16BE(3)
-  if (length > RECORD_BYTES_MAX) return 'none'
-  return bytes.length >= HEADER_BYTES + length ? 'whole' : 'incomplete'
-}
-
-function peerOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`
+function peerOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
 }

@@ -7,6 +7,7 @@ import { sign, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import type { NodeId } from '../../shared/core/ids.ts'
+import { own } from '../../shared/core/own.ts'
 import {
   ANSWER_BYTES_MAX,
   decodeAnswer,
@@ -18,7 +19,13 @@ import {
   provenBytes,
 } from '../../shared/protocol/enrolment.ts'
 import type { Token } from '../../shared/protocol/tokens.ts'
-import { AppError, EXIT_CONFIG, EXIT_UNAVAILABLE, messageOf } from '../../shared/runtime/errors.ts'
+import {
+  AppError,
+  EXIT_CONFIG,
+  EXIT_SOFTWARE,
+  EXIT_UNAVAILABLE,
+  messageOf,
+} from '../../shared/runtime/errors.ts'
 import { fingerprint, type KeyPair, spkiOf } from '../../shared/runtime/public-keys.ts'
 
 export interface EnrolmentOptions {
@@ -41,8 +48,11 @@ export interface Enrolled {
 const TIMEOUT_MS = 20_000
 /** The gateway's certificate and the authority's; a longer chain is not ours. */
 const CHAIN_MAX = 2
-/** Answers after which the same token may still do. */
-const PASSING: readonly string[] = ['busy']
+/** What other refusals mean is that another token is needed. */
+const EXIT_CODES: Readonly<Record<string, number>> = {
+  busy: EXIT_UNAVAILABLE,
+  ...{ 'proof-wrong': EXIT_SOFTWARE, 'key-unsuitable': EXIT_SOFTWARE, malformed: EXIT_SOFTWARE },
+}
 
 /**
  * Asks once. Fails with `gateway-unreachable` or `busy`, after which it may be asked again, with
@@ -67,7 +77,7 @@ export async function enrol(
   const answer = decodeAnswer(line)
   if (answer === undefined) throw unreachable('its answer is none of an enrolment')
   if (!answer.ok) {
-    const exitCode = PASSING.includes(answer.code) ? EXIT_UNAVAILABLE : EXIT_CONFIG
+    const exitCode = own(EXIT_CODES, answer.code) ?? EXIT_CONFIG
     throw new AppError(answer.code, `the gateway refuses: ${answer.message}`, { exitCode })
   }
   const { certificate } = answer
@@ -81,7 +91,10 @@ async function pinnedAuthority(options: EnrolmentOptions, token: Token): Promise
     let top = socket.getPeerX509Certificate()
     for (let length = 1; length < CHAIN_MAX; length++) top = top?.issuerCertificate ?? top
     const found = top === undefined ? new Uint8Array(0) : fingerprint(spkiOf(top.publicKey))
-    if (top === undefined || !Buffer.from(found).equals(token.pin)) throw notPinned()
+    const isPinned = Buffer.from(found).equals(token.pin)
+    // TLS takes a trusted certificate at its word: somebody in the middle could give the key another end.
+    const isOwn = top?.checkIssued(top) && top.verify(top.publicKey)
+    if (top === undefined || !isPinned || !isOwn) throw notPinned()
     return top.toString()
   })
 }

@@ -4,13 +4,13 @@
  * it is there. Its PEM is what TLS takes.
  */
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import {
   beginFolder,
   finishFolder,
+  isThere,
   putPrivate,
   readPrivate,
   unfinished,
@@ -29,7 +29,7 @@ const AUTHORITY = 'ca.pem'
 
 /** Nothing if the board has none yet. Fails with `identity-broken` if it is not whole, or not this node's. */
 export function loadIdentity(folder: string, node: NodeId): Identity | undefined {
-  if (!existsSync(folder)) return undefined
+  if (!isThere(folder)) return undefined
   const [key, certificate, ca] = [KEY, CERTIFICATE, AUTHORITY].map((name) =>
     readPrivate(join(folder, name)),
   )
@@ -53,10 +53,11 @@ export function loadIdentity(folder: string, node: NodeId): Identity | undefined
 
 /** The key to enrol with: that of before, if an enrolment was cut off. Returns once it is on disk. */
 export function keyToEnrol(folder: string): KeyPair {
+  // Also where the key is there: what the process before it did may not have come to the disk.
+  beginFolder(folder)
   const before = keyIn(readPrivate(join(unfinished(folder), KEY)))
   if (before !== undefined) return before
   const pair = newKeyPair()
-  beginFolder(folder)
   putPrivate(folder, KEY, pemOf(pair))
   return pair
 }

@@ -1,6 +1,7 @@
 /**
  * Where a connection comes from, as limits count it: an IPv4 address, or the 64 bits of an IPv6 address that a
- * network gives to one host or house [RFC 4291 §2.5.4]; whoever has these has all that are below.
+ * network gives to one host or house [RFC 4291 §2.5.4]: whoever has these has all that are below. Neighbours in a
+ * house share them, so addresses that are good there alone count for themselves.
  */
 
 /** `address` is as sockets say it; what is none is a source of its own. */
@@ -14,8 +15,8 @@ export function sourceOf(address: string): string {
   const after = tail === undefined || tail === '' ? [] : tail.split(':')
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length)
   const groups = [...before, ...new Array<string>(zeros).fill('0'), ...after]
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
-    .join(':')}::/64`
+  const plain = groups.map((group) => group.replace(/^0+(?=.)/, ''))
+  // Of these whole networks have one prefix: fe80::/10, fc00::/7 [RFC 4291 §2.5.6, RFC 4193].
+  const isLocal = /^(fe[89ab]|f[cd])/.test((plain[0] ?? '').padStart(4, '0'))
+  return isLocal ? plain.join(':') : `${plain.slice(0, 4).join(':')}::/64`
 }

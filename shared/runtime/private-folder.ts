@@ -4,9 +4,9 @@
  */
 import {
   closeSync,
-  existsSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -28,10 +28,16 @@ export function unfinished(path: string): string {
   return `${path}.new`
 }
 
-/** Makes the unfinished folder if there is none; what is in it from before stays. */
+/** Whether there is anything of this name: an error that hides it is no sign that there is not. */
+export function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}
+
+/** Makes the unfinished folder if there is none; what is in it from before stays, and is on disk. */
 export function beginFolder(path: string): void {
   makeDirectory(dirname(path))
-  if (!existsSync(unfinished(path))) mkdirSync(unfinished(path), { mode: 0o700 })
+  if (!isThere(unfinished(path))) mkdirSync(unfinished(path), { mode: 0o700 })
+  flush(unfinished(path))
   flush(dirname(path))
 }
 

@@ -166,3 +166,15 @@ t.test('tokens have a bound, which those that are long over do not count for', a
   await t.rejects(give(store, n2), { code: 'tokens-full' })
   t.notOk([...store.store.tokens()].some(([id]) => id === old.tokenId))
 })
+
+t.test('a token that is being forgotten is none', async (t) => {
+  const path = directory(t)
+  const opened = await open(t, path)
+  const { tokenId } = await give(opened, n1)
+  const going = opened.store.removeTokens([tokenId])
+  t.equal(await opened.revokeToken(NOW, tokenId), false)
+  await going
+  t.equal(opened.store.tokenCount, 0)
+  await opened.store.close()
+  t.same([...(await open(t, path)).store.tokens()], [])
+})

@@ -1,9 +1,18 @@
 /** Boards and others at the door of a gateway: real TLS, the real store, the client that ships. */
-import { createHash, generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto'
+import 'reflect-metadata'
+import {
+  createHash,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  webcrypto,
+  X509Certificate,
+} from 'node:crypto'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect as connectTcp, createServer as createTcpServer } from 'node:net'
 import { connect, createServer, type TLSSocket } from 'node:tls'
+import * as x509 from '@peculiar/x509'
 import t, { type Test } from 'tap'
 import {
   type Authority,
@@ -46,6 +55,8 @@ interface Fleet {
   readonly authority: Authority
   readonly pin: Uint8Array
   readonly refusals: string[]
+  /** Once somebody was let as far as to the registry. */
+  readonly isAsked: Promise<void>
   token(node: NodeId | null, more?: { ttlMs?: number; replaces?: boolean }): Promise<Token>
 }
 
@@ -73,7 +84,11 @@ async function listen(
   return (server.address() as AddressInfo).port
 }
 
-async function fleet(t: Test, options: EnrolmentDoorOptions = {}): Promise<Fleet> {
+async function fleet(
+  t: Test,
+  options: EnrolmentDoorOptions = {},
+  hold = async (): Promise<void> => {},
+): Promise<Fleet> {
   const directory = shortDirectory()
   const store = await IdentityStore.open(directory, (error) => {
     throw error
@@ -85,8 +100,14 @@ async function fleet(t: Test, options: EnrolmentDoorOptions = {}): Promise<Fleet
   const authority = await newAuthority()
   const identities = new Identities({}, store)
   const refusals: string[] = []
+  let asked = (): void => {}
+  const isAsked = new Promise<void>((resolve) => {
+    asked = resolve
+  })
   const door = new EnrolmentDoor(options, {
     async enrol({ spki, version: _version, ...applicant }) {
+      asked()
+      await hold()
       const judgement = await identities.enrol(Date.now(), { ...applicant, isNameKnown: false })
       if (!judgement.ok) return judgement
       const certificate = await certifyNode(authority, spki, applicant.node)
@@ -95,9 +116,11 @@ async function fleet(t: Test, options: EnrolmentDoorOptions = {}): Promise<Fleet
     refused: (code) => refusals.push(code),
     failed: (error) => t.fail(String(error)),
   })
-  const port = await listen(t, authority, authority.certificate, (socket) => door.take(socket))
+  const port = await listen(t, authority, authority.certificate, (socket) => {
+    door.take(socket, '127.0.0.1')
+  })
   return {
-    ...{ port, identities, authority, refusals, pin: authority.pin },
+    ...{ port, identities, authority, refusals, isAsked, pin: authority.pin },
     async token(node, { ttlMs = 60_000, replaces = false } = {}) {
       const [id, secret] = [toBase32(randomBytes(5)), randomBytes(16)]
       const sha256 = createHash('sha256').update(secret).digest()
@@ -303,21 +326,88 @@ t.test('who says nothing is let go, and takes nobody’s place', async (t) => {
   t.pass('each was closed')
 })
 
-t.test('boards that come together wait for nobody, or hear that it is busy', async (t) => {
-  const gateway = await fleet(t, { places: 2 })
-  const tokens = await Promise.all(Array.from({ length: 12 }, () => gateway.token(null)))
-  const outcomes = await Promise.all(
-    tokens.map(async (token, index) => {
-      const node = `m${index}` as NodeId
-      return await ask(gateway, token, newKeyPair(), node).then(
-        () => 'in',
-        ({ code, exitCode }) => `${code} ${exitCode}`,
-      )
-    }),
-  )
-  t.ok(outcomes.includes('in'))
-  t.same(
-    [...new Set(outcomes)].filter((outcome) => outcome !== 'in' && outcome !== 'busy 69'),
-    [],
-  )
+t.test('those that wait are bounded: the oldest makes room', async (t) => {
+  const gateway = await fleet(t, { waitingMax: 2 })
+  const silent = []
+  for (const _ of [1, 2, 3]) {
+    const socket = connect({
+      ...{ host: '127.0.0.1', port: gateway.port, ca: gateway.authority.certificate },
+      ...{ servername: GATEWAY_SERVER_NAME, ALPNProtocols: [ENROLMENT_PROTOCOL] },
+    })
+    socket.on('error', () => {})
+    t.teardown(() => socket.destroy())
+    const closed = new Promise((resolve) => socket.resume().once('close', resolve))
+    await once(socket, 'secureConnect')
+    silent.push({ socket, closed })
+  }
+  await silent[0]!.closed
+  t.notOk(silent[2]!.socket.destroyed)
+})
+
+t.test('more than are worked on at a time hear that it is busy', async (t) => {
+  let go = (): void => {}
+  const held = new Promise<void>((resolve) => {
+    go = resolve
+  })
+  const gateway = await fleet(t, { places: 1 }, () => held)
+  const first = ask(gateway, await gateway.token(n1), newKeyPair())
+  const second = await gateway.token('n2' as NodeId)
+  await gateway.isAsked
+  await t.rejects(ask(gateway, second, newKeyPair(), 'n2' as NodeId), {
+    code: 'busy',
+    exitCode: 69,
+  })
+  go()
+  t.ok((await first).certificate)
+  t.ok((await ask(gateway, second, newKeyPair(), 'n2' as NodeId)).certificate)
+})
+
+t.test('a token for any node takes no name that another token is for', async (t) => {
+  const gateway = await fleet(t)
+  const [any, named] = [await gateway.token(null), await gateway.token(n1)]
+  await t.rejects(ask(gateway, any, newKeyPair()), { code: 'node-exists' })
+  await ask(gateway, named, newKeyPair())
+  await ask(gateway, any, newKeyPair(), 'n2' as NodeId)
+})
+
+/** The name and the key of an authority, with an end, by somebody who has not that key. */
+async function forge({ certificate }: Authority): Promise<string> {
+  x509.cryptoProvider.set(webcrypto as unknown as Crypto)
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+  const theirs = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const real = new x509.X509Certificate(certificate)
+  const publicKey = await real.publicKey.export()
+  const made = await x509.X509CertificateGenerator.create({
+    ...{ subject: real.subject, issuer: real.subject, publicKey, signingKey: theirs.privateKey },
+    ...{ notBefore: new Date(0), notAfter: new Date(Date.now() + 3_600_000) },
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
+    ],
+  })
+  return `${made.toString('pem')}\n`
+}
+
+t.test('a certificate of the pinned key that somebody else signed is not kept', async (t) => {
+  const gateway = await fleet(t)
+  const token = await gateway.token(n1)
+  const forged = await forge(gateway.authority)
+  // In the middle of the first connection alone; the second one reaches the gateway.
+  let count = 0
+  const inTheMiddle = await listen(t, gateway.authority, forged, (socket) => {
+    socket.on('error', () => {})
+  })
+  const relay = createTcpServer((socket) => {
+    count += 1
+    const other = connectTcp({ port: count === 1 ? inTheMiddle : gateway.port, host: '127.0.0.1' })
+    for (const one of [socket, other]) one.on('error', () => {})
+    socket.pipe(other).pipe(socket)
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => relay.close())
+  await once(relay, 'listening')
+  const { port } = relay.address() as AddressInfo
+  await t.rejects(ask({ port }, token, newKeyPair()), { code: 'gateway-not-pinned' })
+  t.equal(count, 1)
 })

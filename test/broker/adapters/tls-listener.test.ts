@@ -129,6 +129,10 @@ t.test('what is no TLS 1.3 ends, is counted, and leaves nothing', async (t) => {
     Buffer.from('GET / HTTP/1.1\r\n\r\n'),
     Buffer.from([0x10, 12, 0, 4, 77, 81, 84, 84, 4, 2, 0, 60]),
     Buffer.from([22, 3, 1, 0xff, 0xff]),
+    Buffer.from([22, 3, 1, 0, 0]),
+    // One byte of the message in a record of its own: it would take a turn, and its time later.
+    Buffer.concat([Buffer.from([22, 3, 1, 0, 1]), hello.subarray(5)]),
+    Buffer.concat([Buffer.from([22, 3, 1, 0, 4, 1, 0, 1, 0]), hello.subarray(9)]),
     broken,
     Buffer.concat([hello, Buffer.from('and no more of it')]),
   ]) {
@@ -136,7 +140,7 @@ t.test('what is no TLS 1.3 ends, is counted, and leaves nothing', async (t) => {
     socket.resume().write(bytes)
     await closed(socket)
   }
-  t.same(listening.refused, new Array(7).fill('handshake-failed 127.0.0.1'))
+  t.same(listening.refused, new Array(10).fill('handshake-failed 127.0.0.1'))
   t.equal(listening.listener.unfinished, 0)
   t.same(listening.secured, [])
 })
@@ -189,28 +193,43 @@ t.test('one that leaves on its way leaves nothing', async (t) => {
   t.equal(await echo(client(t, listening)), 'hello')
 })
 
-t.test('those that do not finish are bounded, for all and for one source', async (t) => {
+t.test('those that do not finish are bounded, and the oldest of them make room', async (t) => {
   const one = await listen(t, { unfinishedPerSourceMax: 5 })
-  const waiting = Array.from({ length: 5 }, () => raw(t, one))
-  await eventually('all are there', () => one.listener.unfinished === 5)
-  const sixth = raw(t, one)
-  await closed(sixth.resume())
-  t.same(one.refused, ['handshakes-full 127.0.0.1'])
-  waiting[0]!.destroy()
-  await eventually('one has left', () => one.listener.unfinished === 4)
+  const waiting = []
+  for (let count = 1; count <= 5; count++) {
+    waiting.push(raw(t, one))
+    await eventually('the next is there', () => one.listener.unfinished === count)
+  }
+  const gone = closed(waiting[0]!.resume())
   t.equal(await echo(client(t, one)), 'hello')
+  await gone
+  t.same(one.refused, ['handshakes-full 127.0.0.1'])
+  t.ok(waiting.slice(1).every(({ destroyed }) => !destroyed))
 
   const all = await listen(t, { unfinishedMax: 3 })
-  const [oldest] = [raw(t, all)]
-  await eventually('it is there', () => all.listener.unfinished === 1)
-  for (let count = 2; count <= 3; count++) {
-    raw(t, all)
+  const oldest = raw(t, all)
+  for (let count = 1; count <= 3; count++) {
+    if (count > 1) raw(t, all)
     await eventually('the next is there', () => all.listener.unfinished === count)
   }
-  const gone = closed(oldest!.resume())
+  const left = closed(oldest.resume())
   t.equal(await echo(client(t, all)), 'hello', 'the oldest makes room')
-  await gone
+  await left
   t.same(all.refused, ['handshakes-full 127.0.0.1'])
+})
+
+t.test('where all have said what they had to, one more has to wait outside', async (t) => {
+  const listening = await listen(t, { unfinishedPerSourceMax: 2 })
+  const hello = await helloOf(t)
+  for (const _ of [1, 2]) {
+    const socket = raw(t, listening)
+    socket.write(hello)
+    await once(socket, 'data')
+  }
+  const third = raw(t, listening)
+  await closed(third.resume())
+  t.same(listening.refused, ['handshakes-full 127.0.0.1'])
+  t.equal(listening.listener.unfinished, 2)
 })
 
 t.test('many that come at once all get in', async (t) => {

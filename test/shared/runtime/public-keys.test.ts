@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import {
@@ -37,5 +38,29 @@ t.test('any other bytes are none', (t) => {
   ]) {
     t.equal(parsePublicKey(bytes), undefined, Buffer.from(bytes).toString('hex').slice(0, 60))
   }
+  t.end()
+})
+
+t.test('keys that end a process of Node which asks about them are none', (t) => {
+  const dsa = generateKeyPairSync('dsa', { modulusLength: 1024, divisorLength: 160 })
+  const odd = [
+    // P-256, with the point at infinity.
+    '3019301306072a8648ce3d020106082a8648ce3d03010703020000',
+    `3059301306072a8648ce3d020106082a8648ce3d03010703420004${'00'.repeat(64)}`,
+    `3059301306072a8648ce3d020106082a8648ce3d03010703420004${'ff'.repeat(64)}`,
+    Buffer.from(spkiOf(dsa.publicKey)).toString('hex'),
+  ]
+  // An abort would end this one.
+  const printed = execFileSync(process.execPath, [
+    '--import=./test/support/typescript/register.js',
+    '--input-type=module',
+    '--eval',
+    `import { parsePublicKey } from './shared/runtime/public-keys.ts'
+     for (const hex of ${JSON.stringify(odd)}) console.log(parsePublicKey(Buffer.from(hex, 'hex')))`,
+  ])
+  t.same(
+    printed.toString().trim().split('\n'),
+    odd.map(() => 'undefined'),
+  )
   t.end()
 })
