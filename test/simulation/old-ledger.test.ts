@@ -1,5 +1,5 @@
 /**
- * A gateway that starts on an old ledger: hundreds of thousands of tasks whose deadlines are over, or that were kept
+ * A gateway that starts on an old ledger: tens of thousands of tasks whose deadlines are over, or that were kept
  * for long enough, fall due at once. No step may make work without a bound; others are answered meanwhile.
  * `TASKS=200000` is the long form.
  */
@@ -19,7 +19,7 @@ import { SimulatedNetwork } from '../support/simulated-network.ts'
 t.setTimeout(600_000)
 
 const HOUR_MS = 3600 * 1000
-const TASKS = Number(process.env.TASKS ?? 80_000)
+const TASKS = Number(process.env.TASKS ?? 40_000)
 const OPEN = Math.round(0.3 * TASKS)
 const ENDED = TASKS - OPEN
 const KEPT = 10
