@@ -37,10 +37,6 @@ Gateway=10.0.2.2
 LinkLocalAddressing=no
 `
 
-const FSTAB = `/dev/root / ext4 defaults 0 1
-LABEL=bootfs /boot/firmware vfat defaults,nofail 0 2
-`
-
 const TREE: DebianTree = {
   architecture: 'amd64',
   packages: [
@@ -51,7 +47,7 @@ const TREE: DebianTree = {
     'usr/local/sbin/ear': { text: EAR, mode: 0o755 },
     'etc/systemd/system/ear.service': { text: EAR_UNIT },
     'etc/systemd/network/10-eth0.network': { text: NETWORK },
-    'etc/fstab': { text: FSTAB },
+    'etc/fstab': { text: '/dev/root / ext4 defaults 0 1\n' },
     'etc/hostname': { text: 'guest\n' },
     'etc/hosts': { text: '127.0.0.1 localhost\n' },
     'boot/firmware/.keep': { text: '' },
@@ -67,7 +63,13 @@ const TREE: DebianTree = {
         'apt-daily-upgrade.timer',
       ],
       ...['dpkg-db-backup.timer', 'systemd-networkd-wait-online.service'],
+      ...['getty@tty1.service', 'systemd-logind.service'],
     ],
+    // What a first boot would do, emulated.
+    ['ldconfig'],
+    ['journalctl', '--update-catalog'],
+    ['systemd-sysusers'],
+    ['touch', '-r', '/usr', '/etc/.updated', '/var/.updated'],
   ],
 }
 

@@ -1,6 +1,7 @@
 /**
  * A virtual machine of QEMU with 256 MB, emulated throughout, and a channel on which it runs commands. Its
  * disk lives on in a file when it is cut off from power; what it had not written is lost with its memory.
+ * It is of a kind that Debian's kernel for clouds has built in, so that there is no initial file system.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,7 +12,13 @@ import { createInterface } from 'node:readline'
 import { eventually, within } from '../support/processes.ts'
 import { CHANNEL } from './guest-tree.ts'
 
+/** What the kernel calls the disk, and its second partition. */
+export const DISK = '/dev/nvme0n1'
+export const DISK_PART_2 = `${DISK}p2`
+
 const MEMORY_MIB = 256
+/** Without that which makes udev load the modules of a hypervisor. */
+const PROCESSOR = 'qemu64,-svm'
 const BOOT_MS_MAX = 900_000
 const COMMAND_MS_MAX = 900_000
 /** What is emulated beside much else takes its time. */
@@ -23,11 +30,12 @@ const KERNEL_OPTIONS = [
 const SERIAL_LINES_SHOWN = 60
 
 export interface GuestOptions {
-  /** Where its kernel and its initial file system are. */
+  /** Where its kernel is. */
   readonly tree: string
   readonly disk: string
   /** The kernel's command line, but for the console. */
   readonly commandLine: string
+  readonly processors: number
   /** For the socket and the log of its console. */
   readonly directory: string
 }
@@ -49,17 +57,17 @@ export class Guest {
   constructor(options: GuestOptions) {
     this.#options = options
     const boot = join(options.tree, 'boot')
-    const file = (start: string): string =>
-      join(boot, readdirSync(boot).find((name) => name.startsWith(start))!)
-    const drive = `file=${options.disk},format=raw,if=virtio,cache=writeback`
+    const kernel = readdirSync(boot).find((name) => name.startsWith('vmlinuz'))!
+    const drive = `file=${options.disk},format=raw,if=none,id=disk,cache=writeback`
     this.#process = spawn(
       'qemu-system-x86_64',
       [
-        ...['-accel', 'tcg', '-m', `${MEMORY_MIB}`, '-smp', '1', '-display', 'none'],
-        ...['-monitor', 'none', '-no-reboot', '-nodefaults'],
-        ...['-kernel', file('vmlinuz'), '-initrd', file('initrd.img')],
+        ...['-accel', 'tcg', '-cpu', PROCESSOR, '-smp', `${options.processors}`],
+        ...['-m', `${MEMORY_MIB}`, '-display', 'none', '-monitor', 'none'],
+        ...['-no-reboot', '-nodefaults', '-kernel', join(boot, kernel)],
         ...['-append', [options.commandLine, ...KERNEL_OPTIONS].join(' ')],
-        ...['-drive', drive, '-device', 'virtio-rng-pci'],
+        ...['-drive', drive, '-device', 'nvme,drive=disk,serial=disk'],
+        ...['-device', 'virtio-rng-pci'],
         ...['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='],
         ...['-serial', `file:${this.#serialPath}`, '-device', 'virtio-serial-pci'],
         ...['-chardev', `socket,id=channel,path=${this.#socketPath},server=on,wait=off`],
