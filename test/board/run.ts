@@ -2,12 +2,16 @@
  * `npm run test:vm`, `test:arm` and `test:boards`, which is both beside each other: sees to what the tests of
  * packages need, makes the packages, and runs the tests. Ends with 80 when it cannot, and says what is missing: a
  * skip is no success. With `prepare` it does all but the tests.
+ *
+ * `tap run` would have every process of a test, emulated ones too, load its hooks and record coverage.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { armv6Native } from '../../scripts/package/armhf-native.ts'
 import { EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { type Totals, totalsOf } from '../support/tap-output.ts'
 import { armTree } from './arm-trees.ts'
 import { guestTree } from './guest-tree.ts'
 
@@ -103,13 +107,39 @@ function pack(suites: readonly Suite[]): void {
   run('node', ['dist/scripts/package/main.js', ...argv])
 }
 
+/** Runs the file of that name, and shows each line as it comes. */
+async function test(name: string): Promise<Totals> {
+  const child = spawn(process.execPath, [...process.execArgv, `test/board/${name}.ts`], {
+    cwd: ROOT,
+    env: { ...process.env, TAP_TIMEOUT: '3600' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  process.once('exit', () => child.kill())
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  // Who waits for it below sees it.
+  ended.catch(() => {})
+  let output = ''
+  for await (const line of createInterface({ input: child.stdout })) {
+    output += `${line}\n`
+    process.stdout.write(`${name}: ${line}\n`)
+  }
+  const code = await ended
+  const totals = totalsOf(output) ?? { total: 0, pass: 0, fail: 0, skip: 0 }
+  // One that ends in the middle has said nothing of what it did not do.
+  const isGood = code === 0 && totals.total > 0 && totals.fail === 0
+  return isGood ? totals : { ...totals, fail: Math.max(1, totals.fail) }
+}
+
 const words = process.argv.slice(2)
 const isPreparation = words[0] === 'prepare'
 if (isPreparation) words.shift()
 const names = words.filter((word) => Object.hasOwn(SUITES, word))
 if (names.length === 0) {
   const all = Object.keys(SUITES).join(' | ')
-  process.stderr.write(`usage: run.ts [prepare] (${all})... [options of tap]\n`)
+  process.stderr.write(`usage: run.ts [prepare] (${all})...\n`)
   process.exit(EXIT_USAGE)
 }
 provide(names.map((name) => SUITES[name]!))
@@ -123,7 +153,11 @@ pack(able.map((name) => SUITES[name]!))
 if (isPreparation) {
   for (const name of able) await SUITES[name]!.prepare()
 } else {
-  const options = words.filter((word) => !names.includes(word))
-  const files = able.map((name) => `test/board/${name}.ts`)
-  run('npx', ['tap', 'run', '--timeout=3600', `--jobs=${files.length}`, ...options, ...files])
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => process.exit(1))
+  const results = await Promise.all(able.map(test))
+  const sum = (key: keyof Totals): number => results.reduce((of, one) => of + one[key], 0)
+  const keys = ['total', 'pass', 'fail', 'skip'] as const
+  process.stdout.write(`# { ${keys.map((key) => `${key}: ${sum(key)}`).join(', ')} }\n`)
+  process.exitCode = sum('fail') === 0 ? 0 : 1
 }
