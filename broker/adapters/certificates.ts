@@ -8,8 +8,9 @@
 import { type KeyObject, randomBytes, webcrypto, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { NodeId } from '../../shared/core/ids.ts'
+import { nodeUri } from '../../shared/protocol/enrolment.ts'
 import { AppError, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
-import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
+import { fingerprintText, spkiOf } from '../../shared/runtime/public-keys.ts'
 
 /** Who signs: the fleet's own authority. */
 export interface Authority {
@@ -44,7 +45,7 @@ export async function certifyAuthority(
 ): Promise<string> {
   const x509 = await library()
   const spki = spkiOf(publicKey)
-  const name = `CN=Obelisk fleet ${Buffer.from(fingerprint(spki)).toString('hex').slice(0, 16)}`
+  const name = `CN=Obelisk fleet ${fingerprintText(spki).slice(0, 16)}`
   const keys = { privateKey: await signer(privateKey), publicKey: await verifier(spki) }
   const made = await x509.X509CertificateGenerator.createSelfSigned({
     ...boundsOf(WITHOUT_BOUNDS),
@@ -92,7 +93,7 @@ export async function certifyNode(
     subject: node,
     usage: CLIENT_AUTH,
     validity: WITHOUT_BOUNDS,
-    alternatives: [{ type: 'url', value: `urn:obelisk:node:${node}` }],
+    alternatives: [{ type: 'url', value: nodeUri(node) }],
   })
 }
 
@@ -144,11 +145,8 @@ function readBack(
   const issuer = new X509Certificate(issuerPem)
   const alternatives = found.subjectAltName?.split(', ') ?? []
   const isNamed = (name: string): boolean => {
-    const kind = isIP(name) > 0 ? 'IP Address' : name.startsWith('urn:') ? 'URI' : 'DNS'
-    const written = isIP(name) === 6 ? undefined : `${kind}:${name}`
-    return written === undefined
-      ? found.checkIP(name) !== undefined
-      : alternatives.includes(written)
+    if (isIP(name) > 0) return found.checkIP(name) !== undefined
+    return alternatives.includes(`${name.startsWith('urn:') ? 'URI' : 'DNS'}:${name}`)
   }
   const isSound =
     found.checkIssued(issuer) &&

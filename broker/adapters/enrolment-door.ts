@@ -17,7 +17,7 @@ import {
   provenBytes,
   REQUEST_BYTES_MAX,
 } from '../../shared/protocol/enrolment.ts'
-import { fingerprint, parsePublicKey } from '../../shared/runtime/public-keys.ts'
+import { fingerprintText, parsePublicKey } from '../../shared/runtime/public-keys.ts'
 
 export interface EnrolmentDoorOptions {
   /** Lines that are worked on at a time. */
@@ -147,7 +147,7 @@ export class EnrolmentDoor {
       const proven = provenBytes(exported, node, spki)
       const isProven =
         key !== undefined && verify('sha256', proven, { key, dsaEncoding: 'ieee-p1363' }, signature)
-      const sha256 = key && Buffer.from(fingerprint(spki)).toString('hex')
+      const sha256 = key && fingerprintText(spki)
       const named = { tokenId, secret, node, spki, board, version }
       const outcome = await this.#port.enrol({ ...named, key: sha256, isProven })
       if (outcome.ok) end(socket, outcome)

@@ -3,7 +3,7 @@
  * authority, and those that it shows to agents. Both are made at once and for good; what a browser sees has bounds
  * and is made anew, elsewhere.
  */
-import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
@@ -16,7 +16,7 @@ import {
   readPrivate,
   unfinished,
 } from '../../shared/runtime/private-folder.ts'
-import { fingerprint, type KeyPair, newKeyPair, spkiOf } from '../../shared/runtime/public-keys.ts'
+import { fingerprint, newKeyPair, pemOf, spkiOf } from '../../shared/runtime/public-keys.ts'
 import { type Authority, certifyAuthority, certifyServer } from './certificates.ts'
 
 export interface FleetKeys {
@@ -61,27 +61,22 @@ export function loadFleetKeys(folder: string): FleetKeys | undefined {
   }
   const [authorityKey, certificate] = [read(AUTHORITY_KEY), read(AUTHORITY)]
   const agents = { key: read(AGENTS_KEY), certificate: read(AGENTS) }
-  let isSound: boolean
   try {
     const privateKey = createPrivateKey(authorityKey)
     const authority = new X509Certificate(certificate)
     const leaf = new X509Certificate(agents.certificate)
-    isSound =
+    const isSound =
       authority.checkPrivateKey(privateKey) &&
       leaf.checkPrivateKey(createPrivateKey(agents.key)) &&
       leaf.verify(authority.publicKey)
     if (isSound) {
-      const pin = fingerprint(spkiOf(createPublicKey(privateKey)))
+      const pin = fingerprint(spkiOf(authority.publicKey))
       return { authority: { privateKey, certificate }, pin, agents }
     }
   } catch (error) {
     throw broken(folder, 'a file is no key or certificate', error)
   }
   throw broken(folder, 'keys and certificates do not belong together')
-}
-
-function pemOf({ privateKey }: KeyPair): string {
-  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 }
 
 function broken(folder: string, why: string, cause?: unknown): AppError {

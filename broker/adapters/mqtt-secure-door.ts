@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { ENROLMENT_PROTOCOL } from '../../shared/protocol/enrolment.ts'
-import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
+import { fingerprintText, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { EnrolmentDoor } from './enrolment-door.ts'
 import {
   type HandshakeFault,
@@ -67,7 +67,7 @@ export class SecureDoor {
       this.#deny(socket, remote, 'no-identity')
       return
     }
-    const sha256 = Buffer.from(fingerprint(spkiOf(shown.publicKey))).toString('hex')
+    const sha256 = fingerprintText(spkiOf(shown.publicKey))
     const node = socket.authorized ? this.#options.ownerOf(sha256) : undefined
     if (node === undefined) {
       this.#deny(socket, remote, 'certificate-refused')

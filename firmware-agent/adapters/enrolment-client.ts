@@ -3,7 +3,7 @@
  * connection only fetches the certificate of the authority, whose key has to be the token's pin, and the second
  * one is verified against that certificate alone. The secret of the token leaves the board on that one.
  */
-import { sign, X509Certificate } from 'node:crypto'
+import { sign } from 'node:crypto'
 import { once } from 'node:events'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -26,7 +26,8 @@ import {
   EXIT_UNAVAILABLE,
   messageOf,
 } from '../../shared/runtime/errors.ts'
-import { fingerprint, type KeyPair, spkiOf } from '../../shared/runtime/public-keys.ts'
+import { fingerprint, type KeyPair, pemOf, spkiOf } from '../../shared/runtime/public-keys.ts'
+import { type Enrolled, faultOf } from './identity-files.ts'
 
 export interface EnrolmentOptions {
   readonly host: string
@@ -37,12 +38,6 @@ export interface EnrolmentOptions {
   readonly board?: string
   /** For each of the two connections. */
   readonly timeoutMs?: number
-}
-
-/** PEM. */
-export interface Enrolled {
-  readonly certificate: string
-  readonly ca: string
 }
 
 const TIMEOUT_MS = 20_000
@@ -80,9 +75,11 @@ export async function enrol(
     const exitCode = own(EXIT_CODES, answer.code) ?? EXIT_CONFIG
     throw new AppError(answer.code, `the gateway refuses: ${answer.message}`, { exitCode })
   }
-  const { certificate } = answer
-  requireOurs(certificate, ca, pair, options.node)
-  return { certificate, ca }
+  const enrolled = { certificate: answer.certificate, ca }
+  // Else we would keep something that opens nothing.
+  const fault = faultOf(enrolled, pemOf(pair), options.node)
+  if (fault !== undefined) throw unreachable(`what it gave is not ours: ${fault}`)
+  return enrolled
 }
 
 /** The certificate of the authority, PEM, whose key the token names. Nothing is said. */
@@ -132,23 +129,6 @@ async function lineOf(socket: TLSSocket): Promise<string> {
     if (text.length > ANSWER_BYTES_MAX) throw unreachable('its answer has no end')
   }
   throw unreachable('it closed the connection without an answer')
-}
-
-/** What the gateway gave has to be of use: else we would keep something that opens nothing. */
-function requireOurs(certificate: string, ca: string, pair: KeyPair, node: NodeId): void {
-  try {
-    const given = new X509Certificate(certificate)
-    const authority = new X509Certificate(ca)
-    const isOurs =
-      given.publicKey.equals(pair.publicKey) &&
-      given.checkIssued(authority) &&
-      given.verify(authority.publicKey) &&
-      given.subjectAltName === `URI:urn:obelisk:node:${node}`
-    if (isOurs) return
-  } catch {
-    // It is none at all.
-  }
-  throw unreachable('the certificate that it gave is not ours')
 }
 
 /** OpenSSL's words for a certificate that it does not trust. */

@@ -6,6 +6,7 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import type { NodeId } from '../../shared/core/ids.ts'
+import { nodeUri } from '../../shared/protocol/enrolment.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import {
   beginFolder,
@@ -15,8 +16,13 @@ import {
   readPrivate,
   unfinished,
 } from '../../shared/runtime/private-folder.ts'
-import { type KeyPair, newKeyPair } from '../../shared/runtime/public-keys.ts'
-import type { Enrolled } from './enrolment-client.ts'
+import { type KeyPair, newKeyPair, pemOf } from '../../shared/runtime/public-keys.ts'
+
+/** PEM. */
+export interface Enrolled {
+  readonly certificate: string
+  readonly ca: string
+}
 
 /** PEM. */
 export interface Identity extends Enrolled {
@@ -36,19 +42,28 @@ export function loadIdentity(folder: string, node: NodeId): Identity | undefined
   if (key === undefined || certificate === undefined || ca === undefined) {
     throw broken(folder, 'a file is missing')
   }
-  let why: string | undefined
-  try {
-    const given = new X509Certificate(certificate)
-    if (!given.checkPrivateKey(createPrivateKey(key))) why = 'its certificate is of another key'
-    else if (!given.verify(new X509Certificate(ca).publicKey)) why = 'its authority did not sign it'
-    else if (given.subjectAltName !== `URI:urn:obelisk:node:${node}`) {
-      why = `it is that of ${given.subjectAltName?.slice(0, 128)}, and this is node ${node}`
-    }
-  } catch (error) {
-    throw broken(folder, 'a file is none of it', error)
-  }
+  const why = faultOf({ certificate, ca }, key, node)
   if (why !== undefined) throw broken(folder, why)
   return { key, certificate, ca }
+}
+
+/** Why a certificate is of no use to this node with its key, PEM; nothing if it is. */
+export function faultOf(
+  { certificate, ca }: Enrolled,
+  key: string,
+  node: NodeId,
+): string | undefined {
+  try {
+    const given = new X509Certificate(certificate)
+    const authority = new X509Certificate(ca)
+    const isSigned = given.checkIssued(authority) && given.verify(authority.publicKey)
+    if (!given.checkPrivateKey(createPrivateKey(key))) return 'its certificate is of another key'
+    if (!isSigned) return 'its authority did not sign it'
+    if (given.subjectAltName === `URI:${nodeUri(node)}`) return undefined
+    return `it is that of ${given.subjectAltName?.slice(0, 128)}, and this is node ${node}`
+  } catch {
+    return 'there is no key or certificate where one should be'
+  }
 }
 
 /** The key to enrol with: that of before, if an enrolment was cut off. Returns once it is on disk. */
@@ -85,11 +100,7 @@ export function keepIdentity(
   return { key: pemOf(pair), certificate, ca }
 }
 
-function pemOf({ privateKey }: KeyPair): string {
-  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-}
-
-function broken(folder: string, why: string, cause?: unknown): AppError {
+function broken(folder: string, why: string): AppError {
   const message = `${folder}: ${why}; enrol again with a new token`
-  return new AppError('identity-broken', message, { cause, exitCode: EXIT_CONFIG })
+  return new AppError('identity-broken', message, { exitCode: EXIT_CONFIG })
 }

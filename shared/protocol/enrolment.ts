@@ -19,7 +19,7 @@ export const EXPORTER_BYTES = 32
 export const REQUEST_BYTES_MAX = 2048
 export const ANSWER_BYTES_MAX = 16 * 1024
 
-/** An uncompressed point of P-256 in a SubjectPublicKeyInfo has 91 bytes; others are judged by who asks OpenSSL. */
+/** The keys that are taken have 91 bytes; whoever brings another hears that it is `key-unsuitable`. */
 const KEY_BYTES_MAX = 1024
 /** IEEE P1363: r and s of 32 bytes each. */
 export const SIGNATURE_BYTES = 64
@@ -56,15 +56,13 @@ export type EnrolmentAnswer =
 
 /** What the signature is over: the channel, the name and the key. */
 export function provenBytes(exported: Uint8Array, node: NodeId, spki: Uint8Array): Uint8Array {
-  const text = new TextEncoder()
-  const parts = [text.encode(`${ENROLMENT_PROTOCOL}\0`), exported, text.encode(`${node}\0`), spki]
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
+  const [head, name] = [Buffer.from(`${ENROLMENT_PROTOCOL}\0`), Buffer.from(`${node}\0`)]
+  return Buffer.concat([head, exported, name, spki])
+}
+
+/** The name that the certificate of a node carries. */
+export function nodeUri(node: NodeId): string {
+  return `urn:obelisk:node:${node}`
 }
 
 const base64 = (bytesMax: number) =>

@@ -20,6 +20,16 @@ export function fingerprint(spki: Uint8Array): Uint8Array {
   return createHash('sha256').update(spki).digest()
 }
 
+/** Hexadecimal, as the registry has it. */
+export function fingerprintText(spki: Uint8Array): string {
+  return Buffer.from(fingerprint(spki)).toString('hex')
+}
+
+/** The private key as TLS takes it, and as it lies in files. */
+export function pemOf({ privateKey }: KeyPair): string {
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+}
+
 /** SubjectPublicKeyInfo of an uncompressed point of P-256 [RFC 5480 §2], up to the point's own 64 bytes. */
 const P256_HEAD = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d03010703420004', 'hex')
 const P256_BYTES = P256_HEAD.length + 64

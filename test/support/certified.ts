@@ -10,7 +10,13 @@ import type { TlsKeys } from '../../broker/adapters/tls-listener.ts'
 import type { Identity } from '../../firmware-agent/adapters/identity-files.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
-import { fingerprint, type KeyPair, newKeyPair, spkiOf } from '../../shared/runtime/public-keys.ts'
+import {
+  fingerprint,
+  fingerprintText,
+  newKeyPair,
+  pemOf,
+  spkiOf,
+} from '../../shared/runtime/public-keys.ts'
 
 export interface NewAuthority extends Authority {
   readonly pin: Uint8Array
@@ -42,10 +48,6 @@ export async function identityFor(authority: Authority, node: NodeId): Promise<N
   const pair = newKeyPair()
   const spki = spkiOf(pair.publicKey)
   const certificate = await certifyNode(authority, spki, node)
-  const sha256 = Buffer.from(fingerprint(spki)).toString('hex')
+  const sha256 = fingerprintText(spki)
   return { key: pemOf(pair), certificate, ca: authority.certificate, sha256 }
-}
-
-export function pemOf({ privateKey }: KeyPair): string {
-  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 }

@@ -10,8 +10,8 @@ import {
 } from '../../../broker/adapters/certificates.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
-import { type KeyPair, newKeyPair, spkiOf } from '../../../shared/runtime/public-keys.ts'
-import { newAuthority, pemOf } from '../../support/certified.ts'
+import { type KeyPair, newKeyPair, pemOf, spkiOf } from '../../../shared/runtime/public-keys.ts'
+import { newAuthority } from '../../support/certified.ts'
 
 const NODE = 'n7' as NodeId
 

@@ -25,7 +25,8 @@ import {
 } from '../../../broker/adapters/enrolment-door.ts'
 import { IdentityStore } from '../../../broker/adapters/identity-store.ts'
 import { Identities } from '../../../broker/identities.ts'
-import { type Enrolled, enrol } from '../../../firmware-agent/adapters/enrolment-client.ts'
+import { enrol } from '../../../firmware-agent/adapters/enrolment-client.ts'
+import type { Enrolled } from '../../../firmware-agent/adapters/identity-files.ts'
 import { toBase32 } from '../../../shared/core/base32.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import {
@@ -39,12 +40,13 @@ import {
 } from '../../../shared/protocol/enrolment.ts'
 import type { Token } from '../../../shared/protocol/tokens.ts'
 import {
-  fingerprint,
+  fingerprintText,
   type KeyPair,
   newKeyPair,
+  pemOf,
   spkiOf,
 } from '../../../shared/runtime/public-keys.ts'
-import { newAuthority, pemOf } from '../../support/certified.ts'
+import { newAuthority } from '../../support/certified.ts'
 import { shortDirectory } from '../../support/short-directory.ts'
 
 const n1 = 'n1' as NodeId
@@ -181,7 +183,7 @@ t.test('a board with a token gets an identity of its own', async (t) => {
   const given = new X509Certificate(certificate)
   t.ok(given.publicKey.equals(pair.publicKey))
   t.equal(ca, gateway.authority.certificate)
-  const key = Buffer.from(fingerprint(spkiOf(pair.publicKey))).toString('hex')
+  const key = fingerprintText(spkiOf(pair.publicKey))
   t.equal(gateway.identities.ownerOf(key), n1)
   t.same(gateway.refusals, [])
 })

@@ -2,8 +2,8 @@ import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } f
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { certifyAuthority, certifyNode } from '../../../broker/adapters/certificates.ts'
-import type { Enrolled } from '../../../firmware-agent/adapters/enrolment-client.ts'
 import {
+  type Enrolled,
   keepIdentity,
   keyToEnrol,
   loadIdentity,
