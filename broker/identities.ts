@@ -48,14 +48,15 @@ export class Identities {
   /** Resolves with the judgement once what it changes is on disk. */
   async enrol(nowTs: number, shown: ShownByBoard): Promise<Judgement> {
     const { tokenId, secret, ...facts } = shown
-    const value = this.#store.token(tokenId)
+    const found = this.#store.token(tokenId)
+    const value = found && isSecretOf(found, secret) ? found : undefined
     // A name that a token was made for is somebody's already, who may come later.
     const isNameKnown =
-      facts.isNameKnown || [...this.#store.tokens(facts.node)].some(([id]) => id !== tokenId)
+      facts.isNameKnown || (value !== undefined && this.#store.hasTokenBeside(facts.node, tokenId))
     const judgement = judgeEnrolment(nowTs, {
       ...facts,
       isNameKnown,
-      token: value && isSecretOf(value, secret) ? { id: tokenId, value } : undefined,
+      token: value && { id: tokenId, value },
       keyRecord: facts.key === undefined ? undefined : this.#store.key(facts.key),
       identity: this.#store.identity(facts.node),
     })

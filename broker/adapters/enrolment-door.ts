@@ -22,7 +22,7 @@ import { fingerprintText, parsePublicKey } from '../../shared/runtime/public-key
 export interface EnrolmentDoorOptions {
   /** Lines that are worked on at a time. */
   readonly places?: number
-  /** Connections that have not been answered; the one that has been silent for longest makes room. */
+  /** Connections, but for those that are worked on; the one that has been silent for longest makes room. */
   readonly waitingMax?: number
   /** For a line, and for the board to take the answer. */
   readonly timeoutMs?: number
@@ -91,6 +91,11 @@ export class EnrolmentDoor {
     this.#port = port
   }
 
+  /** Connections that have not said a line, or not taken their answer. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
   /** Owns the socket from now on; `remote` is the address that it came from. */
   take(socket: TLSSocket, remote: string): void {
     if (this.#waiting.size >= this.#waitingMax) {
@@ -150,7 +155,7 @@ export class EnrolmentDoor {
       const sha256 = key && fingerprintText(spki)
       const named = { tokenId, secret, node, spki, board, version }
       const outcome = await this.#port.enrol({ ...named, key: sha256, isProven })
-      if (outcome.ok) end(socket, outcome)
+      if (outcome.ok) this.#end(socket, outcome)
       else this.#refuse(socket, remote, outcome.code, node)
     } finally {
       this.#taken -= 1
@@ -158,15 +163,16 @@ export class EnrolmentDoor {
   }
 
   #refuse(socket: TLSSocket, remote: string, code: EnrolmentRefusal, node?: NodeId): void {
-    this.#waiting.delete(socket)
     this.#port.refused(code, remote, node)
-    end(socket, { ok: false, code, message: MESSAGES[code] })
+    this.#end(socket, { ok: false, code, message: MESSAGES[code] })
   }
-}
 
-function end(socket: TLSSocket, answer: EnrolmentAnswer): void {
-  if (socket.destroyed) return
-  // What still comes is thrown away, so that the end is seen.
-  socket.resume()
-  socket.end(`${encodeAnswer(answer)}\n`)
+  /** Who does not take the answer makes room as those do who say nothing. */
+  #end(socket: TLSSocket, answer: EnrolmentAnswer): void {
+    if (socket.destroyed) return
+    this.#waiting.add(socket)
+    // What still comes is thrown away, so that the end is seen.
+    socket.resume()
+    socket.end(`${encodeAnswer(answer)}\n`)
+  }
 }

@@ -57,6 +57,12 @@ export class IdentityStore {
     return this.#tokenCount
   }
 
+  /** Whether there is one for the node that has another id. */
+  hasTokenBeside(node: NodeId, id: string): boolean {
+    const ids = this.#tokensOf.get(node)
+    return ids !== undefined && ids.size > (ids.has(id) ? 1 : 0)
+  }
+
   /** Those of one node, or all, by id. */
   *tokens(node?: NodeId): Generator<readonly [id: string, NodeToken]> {
     const some =

@@ -311,6 +311,7 @@ export class MqttBroker {
         this.#refused.add(reason)
         this.#logger?.debug({ reason, remote }, 'MQTT connection refused')
       },
+      failed: (error) => this.#logger?.error({ error }, 'nobody knows whose connection it is'),
     })
   }
 

@@ -30,6 +30,8 @@ export type Denial = HandshakeFault | 'no-identity' | 'certificate-refused'
 export interface SecureDoorPort {
   entered(socket: TLSSocket, node: NodeId): void
   denied(reason: Denial, remote: string): void
+  /** Nobody was let in for it. */
+  failed(error: unknown): void
 }
 
 export class SecureDoor {
@@ -41,7 +43,14 @@ export class SecureDoor {
     this.#options = options
     this.#port = port
     this.#listener = new TlsListener(options, options.keys, {
-      secured: (socket, remote) => this.#judge(socket, remote),
+      secured: (socket, remote) => {
+        try {
+          this.#judge(socket, remote)
+        } catch (error) {
+          socket.destroy()
+          port.failed(error)
+        }
+      },
       refused: (fault, remote) => port.denied(fault, remote),
     })
   }
@@ -67,9 +76,10 @@ export class SecureDoor {
       this.#deny(socket, remote, 'no-identity')
       return
     }
-    const sha256 = fingerprintText(spkiOf(shown.publicKey))
-    const node = socket.authorized ? this.#options.ownerOf(sha256) : undefined
-    if (node === undefined) {
+    // First: Node throws at, or ends of, some keys that a stranger may show.
+    const sha256 = socket.authorized ? fingerprintText(spkiOf(shown.publicKey)) : undefined
+    const node = sha256 === undefined ? undefined : this.#options.ownerOf(sha256)
+    if (sha256 === undefined || node === undefined) {
       this.#deny(socket, remote, 'certificate-refused')
       return
     }

@@ -47,6 +47,7 @@ import {
   spkiOf,
 } from '../../../shared/runtime/public-keys.ts'
 import { newAuthority } from '../../support/certified.ts'
+import { eventually } from '../../support/processes.ts'
 import { shortDirectory } from '../../support/short-directory.ts'
 
 const n1 = 'n1' as NodeId
@@ -59,6 +60,7 @@ interface Fleet {
   readonly refusals: string[]
   /** Once somebody was let as far as to the registry. */
   readonly isAsked: Promise<void>
+  readonly door: EnrolmentDoor
   token(node: NodeId | null, more?: { ttlMs?: number; replaces?: boolean }): Promise<Token>
 }
 
@@ -122,7 +124,7 @@ async function fleet(
     door.take(socket, '127.0.0.1')
   })
   return {
-    ...{ port, identities, authority, refusals, isAsked, pin: authority.pin },
+    ...{ port, identities, authority, refusals, isAsked, door, pin: authority.pin },
     async token(node, { ttlMs = 60_000, replaces = false } = {}) {
       const [id, secret] = [toBase32(randomBytes(5)), randomBytes(16)]
       const sha256 = createHash('sha256').update(secret).digest()
@@ -412,4 +414,21 @@ t.test('a certificate of the pinned key that somebody else signed is not kept', 
   const { port } = relay.address() as AddressInfo
   await t.rejects(ask({ port }, token, newKeyPair()), { code: 'gateway-not-pinned' })
   t.equal(count, 1)
+})
+
+t.test('who does not take its answer counts, and makes room too', async (t) => {
+  const gateway = await fleet(t, { waitingMax: 2 })
+  for (let count = 1; count <= 3; count++) {
+    const socket = connect({
+      ...{ host: '127.0.0.1', port: gateway.port, ca: gateway.authority.certificate },
+      ...{ servername: GATEWAY_SERVER_NAME, ALPNProtocols: [ENROLMENT_PROTOCOL] },
+    })
+    socket.on('error', () => {})
+    t.teardown(() => socket.destroy())
+    await once(socket, 'secureConnect')
+    socket.pause()
+    socket.write('\n')
+    await eventually('it is answered', () => gateway.refusals.length === count)
+    t.equal(gateway.door.waiting, Math.min(count, 2))
+  }
 })

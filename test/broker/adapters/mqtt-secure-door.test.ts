@@ -30,6 +30,8 @@ class Secured {
   readonly gateway: Gateway
   readonly owners: Map<string, NodeId>
   readonly used: string[]
+  /** The key whose record cannot be read. */
+  readonly damaged: { sha256: string }
   readonly #t: Test
 
   static async start(t: Test): Promise<Secured> {
@@ -37,6 +39,7 @@ class Secured {
     const owners = new Map<string, NodeId>()
     const used: string[] = []
     const gateway = new Gateway()
+    const damaged = { sha256: '' }
     const enrolment = new EnrolmentDoor(
       {},
       {
@@ -48,17 +51,20 @@ class Secured {
     const secure = {
       enrolment,
       keys: await gatewayKeys(authority),
-      ownerOf: (sha256: string) => owners.get(sha256),
+      ownerOf: (sha256: string) => {
+        if (sha256 === damaged.sha256) throw new Error('the store is damaged')
+        return owners.get(sha256)
+      },
       keyUsed: (node: NodeId, sha256: string) => used.push(`${node} ${sha256}`),
     }
     const broker = await MqttBroker.start({ port: 0, topicBase: BASE, secure }, gateway)
     t.teardown(() => broker.close())
-    return new Secured(t, { authority, broker, gateway, owners, used })
+    return new Secured(t, { authority, broker, gateway, owners, used, damaged })
   }
 
   private constructor(
     t: Test,
-    parts: Pick<Secured, 'authority' | 'broker' | 'gateway' | 'owners' | 'used'>,
+    parts: Pick<Secured, 'authority' | 'broker' | 'gateway' | 'owners' | 'used' | 'damaged'>,
   ) {
     this.#t = t
     this.authority = parts.authority
@@ -66,6 +72,7 @@ class Secured {
     this.gateway = parts.gateway
     this.owners = parts.owners
     this.used = parts.used
+    this.damaged = parts.damaged
   }
 
   async node(node: NodeId): Promise<NewIdentity> {
@@ -234,3 +241,14 @@ t.test('boards that ask for an identity are led to where there are some', async 
   t.match(JSON.parse(answer), { error: { code: 'malformed' } })
   t.equal(secured.broker.counters().clientsMaximum, 0)
 })
+
+t.test(
+  'whose key it is may be beyond telling: then nobody comes in, and the others do',
+  async (t) => {
+    const secured = await Secured.start(t)
+    const [one, two] = [await secured.node(n1), await secured.node(n2)]
+    secured.damaged.sha256 = one.sha256
+    t.same((await secured.say(one, connectPacket({ clientId: idOf(n1) }))).answer, [])
+    t.equal((await secured.say(two, connectPacket({ clientId: idOf(n2) }), CONNACK)).answer[3], 0)
+  },
+)
