@@ -4,13 +4,15 @@
  */
 import type { Random } from '../../shared/core/random.ts'
 import { Additions } from './additions.ts'
-import { eventually } from './processes.ts'
+import { eventually, within } from './processes.ts'
 import { BASE, HttpClient, type Json, WireClient } from './wire-client.ts'
 
 /** Of one client, that wait for their acknowledgement. */
 const IN_FLIGHT = 6
 const RETRY_AFTER_MS = 150
 const ACKNOWLEDGED_WITHIN_MS = 120_000
+/** A connection that says nothing for longer may have been ended by a packet that was lost. */
+const ANSWERED_WITHIN_MS = 10_000
 
 /** One way to submit, over connections that may break at any moment. */
 export interface Door {
@@ -35,13 +37,11 @@ export class MqttDoor implements Door {
   async submit(task: Json): Promise<boolean> {
     const format = this.#random.integer(2) === 0 ? 'json' : 'cbor'
     const connecting = (this.#wire ??= this.#connect())
-    try {
-      const wire = await connecting
-      if (await wire.submit(task, format)) return true
-    } catch {
-      // There is no gateway at the moment.
-    }
+    const answer = connecting.then((wire) => wire.submit(task, format))
+    // There may be no gateway at the moment.
+    if (await within('an answer', answer, ANSWERED_WITHIN_MS).catch(() => false)) return true
     if (this.#wire === connecting) this.#wire = undefined
+    void connecting.then(({ client }) => client.end(true)).catch(() => {})
     return false
   }
 
@@ -68,7 +68,7 @@ export class HttpDoor implements Door {
   readonly #rejections: Json[] = []
 
   constructor(base: string) {
-    this.#http = new HttpClient(base)
+    this.#http = new HttpClient(base, ANSWERED_WITHIN_MS)
   }
 
   async submit(task: Json): Promise<boolean> {

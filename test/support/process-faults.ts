@@ -4,7 +4,8 @@
  * ends without having been killed is a finding of its own.
  */
 import type { Random } from '../../shared/core/random.ts'
-import type { Agent, Gateway, Run } from './processes.ts'
+import { EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
+import type { Agent, Exit, Gateway, Run } from './processes.ts'
 import type { TcpRelay } from './tcp-relay.ts'
 
 export interface FaultTargets {
@@ -67,7 +68,7 @@ export class ProcessFaults {
   /** Nothing is broken any more. */
   async over(): Promise<void> {
     while (this.#pending.length > 0) await Promise.all(this.#pending.splice(0))
-    for (const victim of this.#all) await victim.ready(READY_WITHIN_MS)
+    for (const victim of this.#all) await this.#ready(victim)
   }
 
   /** Kills everything at one moment; not counted. */
@@ -80,6 +81,17 @@ export class ProcessFaults {
   async startAll(): Promise<void> {
     for (const victim of this.#all) this.#start(victim)
     for (const victim of this.#all) await victim.ready(READY_WITHIN_MS)
+  }
+
+  /** The last packet of a killed agent may be lost: its id is taken then for a while, and its unit tries again. */
+  async #ready(victim: Victim): Promise<void> {
+    try {
+      await victim.ready(READY_WITHIN_MS)
+    } catch (error) {
+      if (!victim.run.hasExited || !hasIdTaken(await victim.run.exited)) throw error
+      this.#start(victim)
+      await this.#ready(victim)
+    }
   }
 
   get #all(): Victim[] {
@@ -125,7 +137,7 @@ export class ProcessFaults {
 
   #watch({ run }: Victim): void {
     void run.exited.then((exit) => {
-      if (this.#killed.has(run)) return
+      if (this.#killed.has(run) || hasIdTaken(exit)) return
       const last = run.stderr.split('\n').slice(-5).join('\n')
       this.ownEnds.push(
         `${run.name} (${run.pid}) ended by itself: ${JSON.stringify(exit)}\n${last}`,
@@ -137,4 +149,8 @@ export class ProcessFaults {
     const done = new Promise<void>((resolve) => setTimeout(resolve, afterMs)).then(act)
     this.#pending.push(done)
   }
+}
+
+function hasIdTaken({ code }: Exit): boolean {
+  return code === EXIT_NOT_ALLOWED
 }

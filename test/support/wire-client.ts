@@ -158,9 +158,11 @@ export interface HttpAnswer {
 /** The HTTP door. */
 export class HttpClient {
   readonly #base: string
+  readonly #limitMs: number
 
-  constructor(base: string) {
+  constructor(base: string, limitMs = 2 * LIMIT_MS) {
     this.#base = base
+    this.#limitMs = limitMs
   }
 
   async request(
@@ -171,7 +173,7 @@ export class HttpClient {
     const response = await fetch(`${this.#base}${path}`, {
       ...rest,
       ...(body === undefined ? {} : { body: new Uint8Array(body) }),
-      signal: AbortSignal.timeout(2 * LIMIT_MS),
+      signal: AbortSignal.timeout(this.#limitMs),
     })
     const bytes = Buffer.from(await response.arrayBuffer())
     const type = response.headers.get('content-type') ?? ''
