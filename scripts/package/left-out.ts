@@ -47,6 +47,10 @@ const STAND_INS: readonly StandIn[] = [
   // Fastify loads these when its own logger is on, and for `inject`.
   { file: /\/fastify\/lib\/logger-pino\.js$/, text: '' },
   { module: /^light-my-request$/, text: '' },
+  // Its schemas and plugins: we have neither.
+  { module: /^(@fastify\/(ajv|fast-json-stringify)-compiler|semver)$/, text: '' },
+  // Traces, where prom-client is asked for exemplars.
+  { module: /^@opentelemetry\/api$/, text: '' },
   // lmdb's native part lies beside the bundle.
   {
     module: /^node-gyp-build-optional-packages$/,
