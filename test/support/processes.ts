@@ -4,9 +4,9 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
 import { packagedProgram } from './packaged-programs.ts'
 import { shortDirectory } from './short-directory.ts'
@@ -268,7 +268,7 @@ export class Fleet {
 
   /** Runs `obelisk` with these arguments. */
   start(argv: readonly string[]): Run {
-    return this.#track(new Run(`obelisk ${argv[0]}`, process.execPath, [PROGRAM, ...argv]))
+    return this.#track(new Run(`obelisk ${argv[0]}`, process.execPath, commandLine(argv)))
   }
 
   /** Runs another program in the checkout, with these environment variables besides ours. */
@@ -308,6 +308,15 @@ export class Fleet {
     void run.exited.finally(() => running.delete(run)).catch(() => {})
     return run
   }
+}
+
+/** A gateway or an agent by itself, as its unit starts it, without `obelisk`, which takes as long to read. */
+function commandLine(argv: readonly string[]): readonly string[] {
+  const [name = '', ...rest] = argv
+  const alone = join(dirname(PROGRAM), `${name}.mjs`)
+  const isWord = rest[0] !== undefined && !rest[0].startsWith('-')
+  const isAlone = ['gateway', 'agent'].includes(name) && !isWord && existsSync(alone)
+  return isAlone ? [alone, ...rest] : [PROGRAM, ...argv]
 }
 
 function endOf({ name, pid, stderr }: Run): string {
