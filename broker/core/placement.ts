@@ -266,17 +266,17 @@ export class Placement {
 
   /** Tiles that each member has, by member index: floating ones too, or only those that were written. */
   tileCounts(of: 'all' | 'written' = 'all'): Map<number, number> {
-    const counts = new Uint32Array(MEMBERS_MAX + 1)
     const { slots } = this
     const { replicas } = this.#options
+    const counts = new Uint32Array(1 + slots.reduce((last, slot) => Math.max(last, slot), 0))
     for (let at = 0; at < slots.length; at++) {
       if (of === 'written' && this.#born[Math.floor(at / replicas)] === 0) continue
       counts[slots[at]!]! += 1
     }
     const byMember = new Map<number, number>()
-    counts.forEach((count, slot) => {
-      if (slot !== NO_HOLDER && count > 0) byMember.set(slot - 1, count)
-    })
+    for (let slot = NO_HOLDER + 1; slot < counts.length; slot++) {
+      if (counts[slot]! > 0) byMember.set(slot - 1, counts[slot]!)
+    }
     return byMember
   }
 
@@ -341,7 +341,7 @@ export class Placement {
     const copies = Math.min(replicas, members.length)
     const slots = new Uint32Array(tiles * replicas)
     if (copies === 0) return slots
-    const room = new Int32Array(MEMBERS_MAX)
+    const room = new Int32Array(1 + members.reduce((last, { index }) => Math.max(last, index), 0))
     const weights = members.reduce((sum, { weight }) => sum + weight, 0)
     for (const { index, weight } of members) {
       room[index] = Math.ceil((loadBound * tiles * copies * weight) / weights)
