@@ -69,7 +69,9 @@ async function sourceInstead(url, path) {
   const directory = directoryInstead(url)
   if (directory === undefined) return undefined
   const file = new URL(relative(ROOT, path), directory)
-  const source = await readFile(file, 'utf8').catch(() => undefined)
+  const source = await readFile(file, 'utf8').catch((error) => {
+    if (error.code !== 'ENOENT') throw error
+  })
   return source === undefined ? undefined : await compile(source, path)
 }
 
