@@ -28,6 +28,7 @@ import { decodeCbor } from '../shared/protocol/cbor.ts'
 import * as limits from '../shared/protocol/limits.ts'
 import { downSchema, upSchema } from '../shared/protocol/messages.ts'
 import { PROBLEMS_MAX } from '../shared/protocol/problems.ts'
+import { SECURITY_EVENTS } from '../shared/protocol/security-events.ts'
 import { MEMBER_STATES, TASK_STATES } from '../shared/protocol/states.ts'
 import { parseSubmission } from '../shared/protocol/task.ts'
 import { TELEMETRY_NUMBERS } from '../shared/protocol/telemetry.ts'
@@ -377,6 +378,21 @@ const codesAreExplained: Check = (files) => {
     problems.push(...bothWays(`code ${code}`, documented, [...(known.get(code) ?? [])]))
   })
   return problems
+}
+
+/** What the table of the security log says of each event. */
+const securityEventsAreNamed: Check = (files) => {
+  const rows = files.page(OPERATIONS).section('Security log').rows()
+  const said = rows.map(([event = '', level, weight]) => `${codesIn(event)[0]} ${level} ${weight}`)
+  const known = Object.entries(SECURITY_EVENTS).map(
+    ([event, { level, weight }]) => `${event} ${level} ${weight}`,
+  )
+  return [
+    ...bothWays('security events', said, known),
+    ...rows
+      .filter(([, , , when]) => !when)
+      .map(([event]) => `security events: ${event} is not explained`),
+  ]
 }
 
 const connectionReasonsAreNamed: Check = (files) => {
@@ -760,7 +776,17 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
         '',
         "class A extends AppError { constructor() { super('new', '') } }",
       ],
+      ['broker/new.ts', '', "log.tell({ event: 'login-failed', who, code: 'wrong-hat' })"],
       ['broker/core/new.ts', '', "emit({ type: 'disconnect', connection, reason: 'bored' })"],
+    ],
+  ],
+  [
+    'every event of the security log is named, with its level and weight',
+    securityEventsAreNamed,
+    [
+      [OPERATIONS, '| `enrolled` |', '| `enroled` |'],
+      [OPERATIONS, '| `locked` | warn |', '| `locked` | alarm |'],
+      [OPERATIONS, '| `node-revoked` | warn | takes |', '| `node-revoked` | warn | grants |'],
     ],
   ],
   [

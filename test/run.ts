@@ -29,7 +29,7 @@ const TOGETHER: readonly RegExp[] = [
   /^test\/firmware-agent\/(core\/|driver)/,
   /^test\/shared\/(core|grid|operations|protocol)\//,
   /^test\/shared\/runtime\/(?!lmdb|exclusive-lock)/,
-  /^test\/broker\/adapters\/(?!event-log|http-|mqtt-(broker|connections))/,
+  /^test\/broker\/adapters\/(?!event-log|security-log|http-|mqtt-(broker|connections))/,
   /^test\/broker\/adapters\/(http-server|mqtt-broker)/,
   /^test\/firmware-agent\/adapters\/(?!idle|device-metrics|operation-runner|slice-store)/,
   /^test\/scripts\/(demo|doctor|footprint|least-squares|unit-command|package\/inventory)/,

@@ -3,7 +3,7 @@
  * is refused, reported, logged or thrown. A code is taken where it becomes one: a member of a union of
  * codes, the code of an error or notice, or whatever is named `code`. `said` is how operations.md
  * tells it: `problem`, `node refused`, `enrolment`, `event warn`, `log error`, `error`, `HTTP 404`, `task`,
- * `disconnect`, `connection`.
+ * `disconnect`, `connection`, `security`.
  */
 import ts from 'typescript'
 
@@ -146,6 +146,7 @@ class Collector {
       )?.[1]
       if (level !== undefined) return [`log ${level}`]
     }
+    if (members.has('event')) return ['security']
     const status = members.get('status')
     if (status !== undefined) return this.#numbers(status).map((number) => `HTTP ${number}`)
     if (members.has('level')) {
