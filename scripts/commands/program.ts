@@ -11,6 +11,7 @@ import { trust } from './detector.ts'
 import { GatewayClient, HTTP_DEFAULT } from './gateway-client.ts'
 import { drainNode, listNodes, removeNode, showNode } from './node.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
+import { addSecurityCommands } from './security.ts'
 import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
 import { parseSeconds, usage } from './task-request.ts'
@@ -90,6 +91,7 @@ function buildProgram(streams: Streams, version: string, done: (code: number) =>
   addNodeCommands(program, streams, done)
   addRingCommands(program, streams, done)
   addSub(program, streams, done)
+  addSecurityCommands(program, streams, done)
   addBoardCommands(program, streams, done)
   return program
 }
