@@ -15,6 +15,7 @@ import {
 } from '../../shared/protocol/security-log.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_UNREADABLE } from '../../shared/runtime/errors.ts'
 import {
+  readSecurityLog,
   type SecurityLogReport,
   verifySecurityLog,
 } from '../../shared/runtime/security-log-files.ts'
@@ -101,7 +102,9 @@ async function readLog(
   onLine?: (line: SecurityLine, bytes: Buffer) => void,
 ): Promise<SecurityLogReport> {
   try {
-    return await verifySecurityLog(folder, expected, onLine === undefined ? {} : { onLine })
+    return await (onLine === undefined
+      ? verifySecurityLog(folder, expected)
+      : readSecurityLog(folder, expected, { onLine }))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT') throw faultOf(error, folder, 'looked at')

@@ -43,7 +43,6 @@ export interface SecurityLogReport {
 
 export interface VerifyOptions {
   readonly filesKept?: number
-  readonly onLine?: (line: SecurityLine, bytes: Buffer) => void
 }
 
 /**
@@ -53,17 +52,25 @@ export interface VerifyOptions {
 export async function verifySecurityLog(
   folder: string,
   expected?: SecurityHead,
-  { filesKept = SECURITY_FILES_KEPT, onLine }: VerifyOptions = {},
+  options: VerifyOptions = {},
 ): Promise<SecurityLogReport> {
+  const report = await readSecurityLog(folder, expected, options)
+  // What a gateway caused that put a file aside meanwhile, or cut back a write that failed, is gone then.
+  return report.isWhole ? report : await readSecurityLog(folder, expected, options)
+}
+
+/** The same in one go, for which a gateway that writes may look like a fault; each line is handed on. */
+export async function readSecurityLog(
+  folder: string,
+  expected: SecurityHead | undefined,
+  options: VerifyOptions & Pick<WalkOptions, 'onLine'>,
+): Promise<SecurityLogReport> {
+  const { filesKept = SECURITY_FILES_KEPT } = options
   const files = await openSecurityLog(folder, filesKept)
   try {
-    const walk = await walkFiles(files.toReversed(), {
-      expected,
-      filesKept,
-      ...(onLine && { onLine }),
-    })
+    const walk = await walkFiles(files.toReversed(), { ...options, expected })
     const { chain, faults, lines, tornBytes } = walk
-    for (const fault of await strangeFiles(folder, files, filesKept)) faults.add(fault)
+    for (const fault of await strangeFiles(folder, filesKept)) faults.add(fault)
     return {
       isWhole: faults.count === 0,
       files: files.length,
@@ -102,10 +109,9 @@ export async function openSecurityLog(
       }
       const { ino, size } = await file.stat({ bigint: true })
       await found.get(ino)?.file.close()
-      const before = found.get(ino)?.size ?? Number(size)
-      // Taken anew, so that it stands where its number says.
+      // Taken anew, with what was written to it until it was put aside, so that it stands where its number says.
       found.delete(ino)
-      found.set(ino, { name, number, file, size: before })
+      found.set(ino, { name, number, file, size: Number(size) })
     }
     if (found.size === 0) throw missing
     return [...found.values()]
@@ -126,18 +132,14 @@ export function nameOf(number: number): string {
 /** Where a file is made before it takes the place of the one that is put aside. */
 export const NEXT_NAME = `${SECURITY_LOG_NAME}.next`
 
-async function strangeFiles(
-  folder: string,
-  files: readonly SecurityLogFile[],
-  filesKept: number,
-): Promise<SecurityFault[]> {
+async function strangeFiles(folder: string, filesKept: number): Promise<SecurityFault[]> {
   const names = (await readdir(folder)).filter((name) => name.startsWith(SECURITY_LOG_NAME)).sort()
   const known = Array.from({ length: filesKept + 1 }, (_, number) => nameOf(number))
   const faults: SecurityFault[] = names
     .filter((name) => name !== NEXT_NAME && !known.includes(name))
     .map((file) => ({ kind: 'file', file, message: 'is no file of the log' }))
   // While a file is put aside there is the next one.
-  if (!files.some(({ number }) => number === 0) && !names.includes(NEXT_NAME)) {
+  if (!names.includes(SECURITY_LOG_NAME) && !names.includes(NEXT_NAME)) {
     const message = 'is missing, and with it the newest lines'
     faults.push({ kind: 'missing', file: SECURITY_LOG_NAME, message })
   }
@@ -180,9 +182,7 @@ export async function findSecurityLog(
       isPart: true,
     })
     const [newest] = files
-    const lost = (await strangeFiles(folder, files, filesKept)).filter(
-      ({ kind }) => kind === 'missing',
-    )
+    const lost = (await strangeFiles(folder, filesKept)).filter(({ kind }) => kind === 'missing')
     return {
       head: chain.head,
       ...(newest!.number === 0 && { wholeBytes: newest!.size - tornBytes }),
@@ -230,6 +230,8 @@ class Faults {
 
 interface WalkOptions extends VerifyOptions {
   readonly expected: SecurityHead | undefined
+  /** The bytes are lent. */
+  readonly onLine?: (line: SecurityLine, bytes: Buffer) => void
   /** Older files are left out. */
   readonly isPart?: boolean
 }

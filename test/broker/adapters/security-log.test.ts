@@ -13,6 +13,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
 import t from 'tap'
 import { Random } from '../../../shared/core/random.ts'
 import {
@@ -23,6 +25,7 @@ import {
 } from '../../../shared/protocol/security-log.ts'
 import { verifySecurityLog } from '../../../shared/runtime/security-log-files.ts'
 import { within } from '../../support/processes.ts'
+import { checkAsync } from '../../support/property.ts'
 import {
   eventsIn,
   grantOf,
@@ -39,6 +42,7 @@ import { TYPESCRIPT } from '../../support/typescript/node-options.ts'
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/broker/adapters/security-log.test.ts`)
 
+const WRITER = fileURLToPath(new URL('../../support/security-log-writer.ts', import.meta.url))
 const WRONG = { event: 'login-failed', who: 'user/anna', source: '10.0.0.1', via: 'mqtt' } as const
 
 t.test('what is appended is on disk, in a chain that verifies', async (t) => {
@@ -219,11 +223,10 @@ t.test(
   async (t) => {
     const random = new Random(seed)
     const folder = join(t.testdir(), 'security')
-    const program = new URL('../../support/security-log-writer.ts', import.meta.url).pathname
     let head = NO_HEAD
     let files = 0
     for (let kill = 0; kill < 12; kill++) {
-      const argv = [TYPESCRIPT, program, folder, formatHead(head)]
+      const argv = [TYPESCRIPT, WRITER, folder, formatHead(head)]
       const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] })
       const exit = once(child, 'exit')
       let left = 1 + random.integer(120)
@@ -242,6 +245,74 @@ t.test(
     t.equal(files, 4, 'files were put aside meanwhile')
   },
 )
+
+t.test('a log verifies at any moment while it is written', async (t) => {
+  const folder = join(t.testdir(), 'security')
+  await (await openLog(folder)).close()
+  const child = spawn(process.execPath, [TYPESCRIPT, WRITER, folder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exit = once(child, 'exit')
+  const lines = createInterface({ input: child.stdout })
+  await once(lines, 'line')
+  let head = NO_HEAD
+  lines.on('line', (line) => {
+    head = parseHead(line) ?? head
+  })
+  const seqs = new Set<number>()
+  for (let look = 0; look < 150; look++) {
+    const report = await verifySecurityLog(folder, head, { filesKept: 3 })
+    if (!report.isWhole) t.same(report.faults, [])
+    seqs.add(report.head.seq)
+  }
+  child.kill('SIGKILL')
+  await within('it ends', exit)
+  t.ok(seqs.size > 20, `it was written meanwhile: ${seqs.size}`)
+})
+
+t.test('whatever sectors a power cut leaves of the last write, the log goes on', async (t) => {
+  const folder = join(t.testdir(), 'security')
+  const path = join(folder, 'security.jsonl')
+  const property = fc.asyncProperty(
+    fc.record({
+      acknowledged: fc.nat(12),
+      waiting: fc.integer({ min: 1, max: 30 }),
+      sectors: fc.infiniteStream(fc.boolean()),
+      isSizeKept: fc.boolean(),
+    }),
+    async ({ acknowledged, waiting, sectors, isSizeKept }) => {
+      rmSync(folder, { recursive: true, force: true })
+      const before = await openLog(folder)
+      for (let number = 0; number < acknowledged; number++) await before.append(grantOf(number))
+      const { head } = before
+      const { size } = statSync(path)
+      await Promise.all(
+        Array.from({ length: waiting }, (_, number) => before.append(grantOf(number))),
+      )
+      await before.close()
+      const bytes = readFileSync(path)
+      let end = size
+      for (let from = size; from < bytes.length; ) {
+        const to = Math.min(bytes.length, 512 * Math.floor(from / 512 + 1))
+        if (sectors.next().value) end = to
+        else bytes.fill(0, from, to)
+        from = to
+      }
+      writeFileSync(path, isSizeKept ? bytes : bytes.subarray(0, end))
+      const found = await verifySecurityLog(folder, head)
+      if (!found.isWhole) throw new Error(`it does not verify: ${JSON.stringify(found.faults)}`)
+      const after = await openLog(folder, { expectedHead: head })
+      await after.append(grantOf('after'))
+      await after.close()
+      const report = await verifySecurityLog(folder, after.head)
+      if (!report.isWhole || report.tornBytes > 0) throw new Error('it does not go on')
+      if (eventsIn(folder).includes('log-broken')) throw new Error('it is taken for a change')
+      const isTorn = found.tornBytes > 0
+      if (eventsIn(folder).includes('log-torn') !== isTorn) throw new Error('it is not said')
+    },
+  )
+  await checkAsync(t, property, 150)
+})
 
 t.test(
   'attempt 65: with a full disk nothing is granted, what is taken away is, and it comes back',

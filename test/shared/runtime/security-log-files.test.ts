@@ -178,7 +178,7 @@ for (const [name, attempt] of Object.entries(ATTEMPTS)) {
       }
       rmSync(copy, { recursive: true })
     })
-    await checkAsync(t, property, 50)
+    await checkAsync(t, property, 30)
   })
 }
 
