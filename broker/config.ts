@@ -49,13 +49,23 @@ export const GATEWAY_OPTIONS = {
   host: {
     type: text({ placeholder: '<address>' }),
     default: '127.0.0.1',
-    about: 'Address that the MQTT port listens on; only loopback while there are no access rules.',
+    about:
+      'Address that the MQTT port listens on; any but loopback needs a gateway that is secured.',
   },
-  port: { type: port, default: 1883, about: 'MQTT port; 0 takes any free one.' },
+  port: {
+    type: port,
+    defaultText: '`1883`, secured `8883`',
+    about: 'MQTT port; 0 takes any free one.',
+  },
   httpHost: {
     type: text({ placeholder: '<address>' }),
     default: '127.0.0.1',
-    about: 'Address that the HTTP port listens on; only loopback while there are no access rules.',
+    about: 'Address that the HTTP port listens on, if it is open.',
+  },
+  security: {
+    type: choice(['auto', 'on', 'off']),
+    default: 'auto' as const,
+    about: 'Whether to ask everybody who he is; `auto` does so once the gateway was secured.',
   },
   httpPort: { type: port, default: 8025, about: 'HTTP port; 0 takes any free one.' },
   data: {
@@ -271,9 +281,13 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 }
 
-function loopbackOnly(flag: string, host: string): string | undefined {
-  if (isLoopback(host)) return undefined
-  return `--${flag}: "${host}" is not a loopback address, and without access rules, which this version does not have, everyone who reaches it could command the fleet`
+function openOnLoopbackOnly(
+  flag: string,
+  host: string,
+  security: GatewayConfig['security'],
+): string | undefined {
+  if (security !== 'off' || isLoopback(host)) return undefined
+  return `--${flag}: "${host}" is not a loopback address, and with --security off everyone who reaches it could command the fleet`
 }
 
 export function minInSyncProblem({
@@ -289,12 +303,19 @@ export const GATEWAY: Program<typeof GATEWAY_OPTIONS> = {
   about: 'Runs the gateway: the MQTT broker, the coordinator of the fleet, and the HTTP door.',
   words: {
     recover: 'Runs the gateway, and rebuilds a lost ledger from what the nodes hold.',
+    secure: 'Makes the keys with which a gateway may listen beyond this machine.',
     trust: 'Tells a gateway that runs that what it sees of the fleet is true.',
   },
   options: GATEWAY_OPTIONS,
   relations: [
-    { of: ['host'], check: ({ host }) => loopbackOnly('host', host) },
-    { of: ['httpHost'], check: ({ httpHost }) => loopbackOnly('http-host', httpHost) },
+    {
+      of: ['host', 'security'],
+      check: ({ host, security }) => openOnLoopbackOnly('host', host, security),
+    },
+    {
+      of: ['httpHost', 'security'],
+      check: ({ httpHost, security }) => openOnLoopbackOnly('http-host', httpHost, security),
+    },
     {
       of: ['port', 'httpPort', 'host', 'httpHost'],
       check: (values) =>

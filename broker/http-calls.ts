@@ -1,7 +1,7 @@
 /** What the HTTP door calls, answered by the driver, the coordinator's view and the ledger. */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import { isEnded, type TaskState } from '../shared/protocol/states.ts'
-import type { HttpClient, HttpPort } from './adapters/http-port.ts'
+import type { HttpClient, HttpPort, SecurityPort } from './adapters/http-port.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
@@ -23,6 +23,7 @@ export interface HttpSources {
   readonly view: CoordinatorView
   readonly ledger: LedgerStore
   readonly metrics: Metrics
+  readonly security: SecurityPort | undefined
   /** The last telemetry of a node. */
   telemetry(node: NodeId): Readonly<Record<string, unknown>> | undefined
   health(): Health
@@ -36,6 +37,10 @@ export class HttpCalls implements HttpPort {
 
   constructor(sources: HttpSources) {
     this.#sources = sources
+  }
+
+  get security(): SecurityPort | undefined {
+    return this.#sources.security
   }
 
   /** Tells all who follow `/api/events`. */

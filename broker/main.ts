@@ -1,4 +1,5 @@
 /** The gateway's composition root: ledger, coordinator, broker, HTTP; signals; the exit code. */
+import { join } from 'node:path'
 import { type NodeId, randomId } from '../shared/core/ids.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
@@ -33,8 +34,13 @@ import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
 import { DISK_FREE_BYTES_MIN } from './core/submissions.ts'
 import { GatewayDriver } from './driver.ts'
 import { HttpCalls } from './http-calls.ts'
+import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
+import { isSecured, Security } from './security.ts'
 
+const PORT = 1883
+const SECURE_PORT = 8883
+const ADMIN_SOCKET = 'admin.sock'
 const RESEND_MS = 3000
 /** Long enough for boards that start together; a task waits this long for the last of them. */
 const SETTLE_MS = 500
@@ -57,13 +63,23 @@ const PROBE_MAX_MS = 60_000
 
 /** Runs the gateway until it is told to stop; resolves with the exit code. */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
-  return await runProgram(GATEWAY, argv, environment, start)
+  if (argv[0] === 'keys') return await makeKeys(argv.slice(1), environment)
+  return await runProgram(GATEWAY, argv, environment, (config, running) =>
+    start(config, running, adminSocket(environment, config.data)),
+  )
+}
+
+/** Where the owner of a secured gateway talks to it: in the directory that the service manager made for that. */
+function adminSocket(environment: Environment, data: string): string {
+  return join(environment.RUNTIME_DIRECTORY?.split(':')[0] || data, ADMIN_SOCKET)
 }
 
 async function start(
   config: GatewayConfig,
   { sources, log, shutdown, fatal, failure, notify }: Running<typeof GATEWAY_OPTIONS>,
+  adminPath: string,
 ): Promise<void> {
+  const hasDoor = isSecured(config, sources.security)
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
   const onLook = tellOfLook(notify, log)
@@ -87,6 +103,23 @@ async function start(
   )
   const view = coordinator.view()
   const begin = coordinator.start(SYSTEM_CLOCK.now(), contents)
+
+  const security = hasDoor
+    ? await Security.open(config.data, {
+        isNameKnown: (node) => view.node(node) !== undefined,
+        hasLeft: (node) => view.node(node)?.state === 'left',
+        async revoked(node) {
+          broker.endConnectionsOf(node)
+          if (view.node(node) !== undefined) await driver.drain(node, true)
+        },
+        log,
+        fatal,
+      })
+    : undefined
+  if (security !== undefined) shutdown.add('identities', () => security.close())
+  else if (sources.security === 'flag' && config.security === 'off') {
+    log.warn({ code: 'security-off' }, 'whoever reaches this gateway may command the fleet')
+  }
 
   const telemetry = new Map<NodeId, Record<string, unknown>>()
   const metrics = new Metrics({ version: VERSION }, () => ({
@@ -142,6 +175,7 @@ async function start(
     view,
     ledger,
     metrics,
+    security,
     telemetry: (node) => telemetry.get(node),
     health: () => {
       const reason = failure()
@@ -159,7 +193,8 @@ async function start(
   const broker = await MqttBroker.start(
     {
       host: config.host,
-      port: config.port,
+      port: config.port ?? (security === undefined ? PORT : SECURE_PORT),
+      ...(security === undefined ? {} : { secure: security.door }),
       topicBase: config.topicBase,
       connectionsMax: config.connectionsMax,
       packetsPerSecond: config.packetsPerSecond,
@@ -220,15 +255,17 @@ async function start(
     broker.publish({ topic, payload: 'offline', qos: 1, retain: true })
     await broker.close()
   })
-  const http: HttpServer = new HttpServer(
-    { host: config.httpHost, port: config.httpPort },
-    calls,
-    log,
-  )
-  const { port: httpPort } = await http.listen()
+  const { host, httpHost } = config
+  // Where everybody is asked who he is, nobody is but its owner until there are users.
+  const place =
+    security === undefined ? { host: httpHost, port: config.httpPort } : { path: adminPath }
+  const http: HttpServer = new HttpServer(place, calls, log)
+  await http.listen()
   shutdown.add('http', () => http.close())
-  const probe = new MqttProbe({ host: config.host, port: broker.port, id: probeId }, log, (beat) =>
-    driver.probeReturned(beat),
+  const probe = new MqttProbe(
+    { host, port: broker.port, id: probeId, ...(security && { identity: security.probe }) },
+    log,
+    (beat) => driver.probeReturned(beat),
   )
   shutdown.add('probe', () => probe.close())
   // Only now, with both ports: a start that fails must not make a ledger, which fixes the grid.
@@ -236,10 +273,14 @@ async function start(
   shutdown.add('disk watch', () => disk.close())
   await disk.start()
   await driver.idle()
+  const mqttAt = `${host}:${broker.port}`
+  const httpAt = 'path' in place ? place.path : `${place.host}:${http.port}`
   process.stderr.write(
-    `ready mqtt=${config.host}:${broker.port} http=${config.httpHost}:${httpPort}\n`,
+    security === undefined
+      ? `ready mqtt=${mqttAt} http=${httpAt}\n`
+      : `ready mqtts=${mqttAt} admin=${httpAt}\n`,
   )
-  const serves = `MQTT on ${config.host}:${broker.port}, HTTP on ${config.httpHost}:${httpPort}`
+  const serves = `MQTT ${security === undefined ? '' : 'over TLS '}on ${mqttAt}, HTTP on ${httpAt}`
   notify.tell({ READY: '1', STATUS: serves })
   const unwatch = keepWatch(notify, log, () => [
     { what: 'the coordinator is overdue', sinceMs: driver.overdueSinceMs, limitMs: OVERDUE_MAX_MS },

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import { isNodeId, type NodeId } from '../shared/core/ids.ts'
 import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
 import { ConfigError, type Program } from '../shared/runtime/config.ts'
@@ -100,6 +101,16 @@ export const AGENT_OPTIONS = {
       stateDirectory(environment) ?? `./obelisk-agent-${values.id}`,
     defaultText: '`$STATE_DIRECTORY`, else `./obelisk-agent-<id>`',
     about: 'Directory of the slice and the outbox.',
+  },
+  identity: {
+    type: text({ placeholder: '<directory>' }),
+    default: ({ values }: DefaultContext) => join(`${values.data}`, 'identity'),
+    defaultText: '`identity` in the data',
+    about: 'Directory of the key and certificate that a secured gateway knows this node by.',
+  },
+  enrollTokenFile: {
+    type: text({ placeholder: '<file>' }),
+    about: 'File with the token for a first identity; else the credential enroll-token.',
   },
   telemetryIntervalSeconds: {
     type: duration({ min: 1, max: 3600, unit: 's' }),

@@ -21,9 +21,10 @@ import { IdleCollection, ownHeap } from './adapters/idle-collection.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
 import { SliceStore } from './adapters/slice-store.ts'
-import { AGENT, type AgentConfig, idDoubt, loginOf } from './config.ts'
+import { AGENT, type AGENT_OPTIONS, type AgentConfig, idDoubt, loginOf } from './config.ts'
 import { Agent } from './core/agent.ts'
 import { AgentDriver } from './driver.ts'
+import { enrolUntilDone, identityAtHand, isSecure, notEnrolled, tokenAtHand } from './enrolment.ts'
 
 const ANSWER_TIMEOUT_MS = 10_000
 const BACKOFF = { baseMs: 1000, capMs: 60_000 }
@@ -37,17 +38,19 @@ export async function run(argv: readonly string[], environment: Environment): Pr
   // The young generation stays small: it is worth 15 MB after work on a whole slice.
   setFlagsFromString('--semi-space-growth-factor=1')
   return await runProgram(AGENT, argv, environment, (config, running) =>
-    start(config, running, readSecret(config.passwordFile, 'mqtt-password', environment)),
+    start(config, running, environment),
   )
 }
 
 async function start(
   config: AgentConfig,
-  { sources, log, shutdown, fatal, notify }: Running,
-  password: string | undefined,
+  running: Running<typeof AGENT_OPTIONS>,
+  environment: Environment,
 ): Promise<void> {
+  const { sources, log, shutdown, fatal, notify } = running
   const node = config.id
   assert(isNodeId(node), 'the configuration checks the id')
+  const password = readSecret(config.passwordFile, 'mqtt-password', environment)
   const login = loginOf(config, password)
   const doubt = sources.id === 'default' ? idDoubt(hostname()) : undefined
   if (doubt !== undefined) {
@@ -57,6 +60,16 @@ async function start(
 
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
+  let identity = identityAtHand(config, node)
+  const token = identity === undefined ? tokenAtHand(config, environment) : undefined
+  if (token !== undefined) {
+    const pace = { backoff: BACKOFF, random }
+    identity = await enrolUntilDone(config, node, token, running, pace)
+    if (identity === undefined) return
+  }
+  if (identity === undefined && isSecure(config) && login.username === undefined) {
+    throw notEnrolled(config)
+  }
   const { sliceBytesMax, outboxBytesMax } = config
   const bounds = { sliceBytesMax, outboxBytesMax, onLook: tellOfLook(notify, log) }
   const store = await SliceStore.open(config.data, bounds, random, fatal)
@@ -118,6 +131,7 @@ async function start(
       url: config.url,
       clientId: nodeClientId(node, processId),
       ...login,
+      ...(identity === undefined ? {} : { identity }),
       will: {
         topic: buildTopic(config.topicBase, { kind: 'node-state', node }),
         payload: 'offline',

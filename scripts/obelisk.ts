@@ -13,7 +13,7 @@ async function run(argv: readonly string[]): Promise<number> {
   // A word to a gateway that runs is a user command, and so is the help of one that starts it.
   const isRecovery = name === 'gateway' && asked === 'recover'
   const isHelp = isRecovery && rest.some((word) => word === '--help' || word === '-h')
-  const isWord = isHelp || (name === 'gateway' && asked === 'trust')
+  const isWord = isHelp || (name === 'gateway' && ['trust', 'secure'].includes(asked))
   if (isRecovery && !isHelp) return runRecovery(rest.slice(1))
   if (isProgram(name) && !isWord) return runProgram(name, rest)
   if (name === 'help' && isProgram(asked) && rest.length === 1) return runProgram(asked, ['--help'])
@@ -23,7 +23,12 @@ async function run(argv: readonly string[]): Promise<number> {
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? 0 : 1)
   })
-  const code = await runCommand(argv, { stdout, stderr, stdin, environment: env }, VERSION)
+  const makeKeys = async (data: string): Promise<number> => {
+    const gateway = (await import(programPath('gateway'))) as Main
+    return await gateway.run(['keys', '--data', data], env)
+  }
+  const streams = { stdout, stderr, stdin, environment: env }
+  const code = await runCommand(argv, streams, VERSION, makeKeys)
   // Or whoever could still type keeps the process.
   if (stdin.readableFlowing !== null) stdin.destroy()
   return code

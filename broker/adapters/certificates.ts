@@ -89,11 +89,20 @@ export async function certifyNode(
   spki: Uint8Array,
   node: NodeId,
 ): Promise<string> {
+  return await certifyClient(authority, spki, { name: node, uri: nodeUri(node) })
+}
+
+/** Of whoever connects to the gateway with the key `spki`. PEM. */
+export async function certifyClient(
+  authority: Authority,
+  spki: Uint8Array,
+  { name, uri }: { readonly name: string; readonly uri: string },
+): Promise<string> {
   return await certify(authority, spki, {
-    subject: node,
+    subject: name,
     usage: CLIENT_AUTH,
     validity: WITHOUT_BOUNDS,
-    alternatives: [{ type: 'url', value: nodeUri(node) }],
+    alternatives: [{ type: 'url', value: uri }],
   })
 }
 

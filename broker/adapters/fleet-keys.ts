@@ -11,29 +11,43 @@ import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import {
   beginFolder,
   finishFolder,
+  giveFolder,
   isThere,
+  type Owner,
   putPrivate,
   readPrivate,
   unfinished,
 } from '../../shared/runtime/private-folder.ts'
 import { fingerprint, newKeyPair, pemOf, spkiOf } from '../../shared/runtime/public-keys.ts'
-import { type Authority, certifyAuthority, certifyServer } from './certificates.ts'
+import { type Authority, certifyAuthority, certifyClient, certifyServer } from './certificates.ts'
 
 export interface FleetKeys {
   readonly authority: Authority
   /** SHA-256 of the authority's public key: tokens carry it. */
   readonly pin: Uint8Array
-  /** PEM: shown to agents. */
-  readonly agents: { readonly key: string; readonly certificate: string }
+  /** Shown to agents. */
+  readonly agents: Certified
+  /** The gateway's own, as a client of itself (mqtt-probe.ts). */
+  readonly probe: Certified
+}
+
+/** PEM. */
+export interface Certified {
+  readonly key: string
+  readonly certificate: string
 }
 
 const AUTHORITY_KEY = 'ca.key'
 const AUTHORITY = 'ca.crt'
 const AGENTS_KEY = 'agents.key'
 const AGENTS = 'agents.crt'
+const PROBE_KEY = 'probe.key'
+const PROBE = 'probe.crt'
+/** Its key is known, whatever its certificate says. */
+const PROBE_NAMES = { name: 'probe', uri: 'urn:obelisk:gateway:probe' }
 
-/** Makes them; resolves once all are on disk. There must be none. */
-export async function makeFleetKeys(folder: string): Promise<FleetKeys> {
+/** Makes them; resolves once all are on disk, and `owner`'s where it is given. There must be none. */
+export async function makeFleetKeys(folder: string, owner?: Owner): Promise<FleetKeys> {
   // Of one that was cut off nobody has seen anything.
   rmSync(unfinished(folder), { recursive: true, force: true })
   const own = newKeyPair()
@@ -42,11 +56,16 @@ export async function makeFleetKeys(folder: string): Promise<FleetKeys> {
   const agents = newKeyPair()
   const names = { names: [GATEWAY_SERVER_NAME] }
   const shown = await certifyServer(authority, agents.publicKey, names)
+  const probe = newKeyPair()
+  const probing = await certifyClient(authority, spkiOf(probe.publicKey), PROBE_NAMES)
   beginFolder(folder)
   putPrivate(folder, AUTHORITY_KEY, pemOf(own))
   putPrivate(folder, AUTHORITY, certificate)
   putPrivate(folder, AGENTS_KEY, pemOf(agents))
   putPrivate(folder, AGENTS, shown)
+  putPrivate(folder, PROBE_KEY, pemOf(probe))
+  putPrivate(folder, PROBE, probing)
+  if (owner !== undefined) giveFolder(folder, owner)
   finishFolder(folder)
   return loadFleetKeys(folder)!
 }
@@ -61,17 +80,17 @@ export function loadFleetKeys(folder: string): FleetKeys | undefined {
   }
   const [authorityKey, certificate] = [read(AUTHORITY_KEY), read(AUTHORITY)]
   const agents = { key: read(AGENTS_KEY), certificate: read(AGENTS) }
+  const probe = { key: read(PROBE_KEY), certificate: read(PROBE) }
   try {
     const privateKey = createPrivateKey(authorityKey)
     const authority = new X509Certificate(certificate)
-    const leaf = new X509Certificate(agents.certificate)
-    const isSound =
-      authority.checkPrivateKey(privateKey) &&
-      leaf.checkPrivateKey(createPrivateKey(agents.key)) &&
-      leaf.verify(authority.publicKey)
-    if (isSound) {
+    const isOwn = ({ key, certificate }: Certified): boolean => {
+      const leaf = new X509Certificate(certificate)
+      return leaf.checkPrivateKey(createPrivateKey(key)) && leaf.verify(authority.publicKey)
+    }
+    if (authority.checkPrivateKey(privateKey) && isOwn(agents) && isOwn(probe)) {
       const pin = fingerprint(spkiOf(authority.publicKey))
-      return { authority: { privateKey, certificate }, pin, agents }
+      return { authority: { privateKey, certificate }, pin, agents, probe }
     }
   } catch (error) {
     throw broken(folder, 'a file is no key or certificate', error)

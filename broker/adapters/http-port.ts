@@ -1,6 +1,7 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Outcome } from '../core/effects.ts'
+import type { NodeIdentity, NodeToken } from '../core/registry.ts'
 import type { RemovalProblem } from '../core/removal.ts'
 import type {
   DetectorView,
@@ -18,8 +19,41 @@ export interface HttpClient {
   readonly connection: string
 }
 
+export interface TokenWish {
+  /** Null for any that nobody has heard of. */
+  readonly node: NodeId | null
+  /** The node may have a key, whose place the new one takes. */
+  readonly replaces: boolean
+  readonly ttlMs: number
+  readonly by: string
+}
+
+/** A token without what proves it. */
+export interface TokenView extends Omit<NodeToken, 'sha256'> {
+  readonly id: string
+}
+
+export interface NodeIdentityView extends NodeIdentity {
+  readonly node: NodeId
+}
+
+/** What the HTTP door calls of a gateway that is secured. */
+export interface SecurityPort {
+  /** Resolves with the token, which nobody will see again, once it is on disk. */
+  createToken(wish: TokenWish): Promise<{ readonly token: string; readonly view: TokenView }>
+  /** The newest first. */
+  tokens(): readonly TokenView[]
+  /** False for a stranger. */
+  revokeToken(id: string): Promise<boolean>
+  identity(node: NodeId): NodeIdentityView | undefined
+  /** Takes from the node all that it was given; false for a stranger. */
+  revokeNode(node: NodeId): Promise<boolean>
+}
+
 /** What the HTTP door calls. */
 export interface HttpPort {
+  /** Nothing where the gateway is open. */
+  readonly security?: SecurityPort | undefined
   submit(payload: Uint8Array, client: HttpClient): Promise<Outcome>
   cancel(task: TaskId, client: HttpClient): Promise<Outcome>
   /** Whether the task had ended before the time was over, or nobody waits any more. */

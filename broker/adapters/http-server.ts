@@ -1,3 +1,4 @@
+import { chmodSync, rmSync } from 'node:fs'
 import { type IncomingMessage, METHODS, maxHeaderSize } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fastify, {
@@ -7,7 +8,7 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify'
 import { SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared/protocol/limits.ts'
-import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_CONFIG, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
 import { sendInPieces } from './http-answers.ts'
@@ -17,6 +18,7 @@ import { EventStreams } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
 import { answerBrokenRequest, createListener } from './http-listener.ts'
 import type { HttpPort } from './http-port.ts'
+import { registerSecurityRoutes } from './http-security-routes.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
 import { Tally } from './mqtt-figures.ts'
 import { Paced } from './paced.ts'
@@ -25,10 +27,12 @@ import { Turns } from './turns.ts'
 
 export type { HttpPort } from './http-port.ts'
 
-export interface HttpServerOptions {
-  readonly host: string
-  /** 0 takes any free port. */
-  readonly port: number
+/** An address, whose port 0 is any free one, or the path of a socket that is its owner's alone. */
+export type HttpPlace = { readonly host: string; readonly port: number } | { readonly path: string }
+
+export type HttpServerOptions = HttpPlace & HttpServerSettings
+
+export interface HttpServerSettings {
   readonly eventHeartbeatMs?: number
   readonly eventBytesMax?: number
   readonly connectionsMax?: number
@@ -41,6 +45,9 @@ export interface HttpServerOptions {
 }
 
 const KIB = 1024
+/** Of `sun_path` on Linux, without its end (unix(7)). */
+const SOCKET_PATH_BYTES_MAX = 107
+const OWNER_ALONE = 0o600
 
 const CONNECTION_BOUNDS = {
   connectionsMax: 1024,
@@ -110,29 +117,38 @@ export class HttpServer {
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
     registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
+    registerSecurityRoutes(this.#app, port)
     registerHealthRoutes(this.#app, port, newPaced())
     this.#events.register(this.#app)
     refuseOtherMethods(this.#app, paths)
   }
 
-  /** Resolves with the address once connections are taken. */
-  async listen(): Promise<{ host: string; port: number }> {
-    const { host, port } = this.#options
+  /** Resolves once connections are taken. */
+  async listen(): Promise<void> {
+    const place = placeOf(this.#options)
     try {
-      await this.#app.listen({ host, port })
+      if ('path' in place) {
+        // Of a gateway that was killed. Whoever is alive has the lock of the data.
+        rmSync(place.path, { force: true })
+        await this.#app.listen(place)
+        chmodSync(place.path, OWNER_ALONE)
+      } else await this.#app.listen(place)
     } catch (error) {
       const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
       const help = isTaken
         ? '; another program has it: end that, or take another one with --http-port'
         : ''
-      const message = `HTTP ${host}:${port}: ${messageOf(error)}${help}`
-      throw new AppError('http-listen-failed', message, {
+      const at = 'path' in place ? place.path : `${place.host}:${place.port}`
+      throw new AppError('http-listen-failed', `HTTP ${at}: ${messageOf(error)}${help}`, {
         cause: error,
         exitCode: EXIT_SOFTWARE,
       })
     }
-    const address = this.#app.server.address() as AddressInfo
-    return { host: address.address, port: address.port }
+  }
+
+  /** Of an address. */
+  get port(): number {
+    return (this.#app.server.address() as AddressInfo).port
   }
 
   /** Connections that were closed or not taken, by reason. */
@@ -178,6 +194,14 @@ export class HttpServer {
 
 function refuseSchema(): never {
   throw new Error('assertion failed: a route has a schema, and there is no compiler for it')
+}
+
+function placeOf(options: HttpServerOptions): HttpPlace {
+  if (!('path' in options)) return { host: options.host, port: options.port }
+  const bytes = Buffer.byteLength(options.path)
+  if (bytes <= SOCKET_PATH_BYTES_MAX) return { path: options.path }
+  const message = `${options.path}: the path of a socket has at most ${SOCKET_PATH_BYTES_MAX} bytes, and this has ${bytes}`
+  throw new AppError('path-too-long', message, { exitCode: EXIT_CONFIG })
 }
 
 /**

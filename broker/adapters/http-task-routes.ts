@@ -229,6 +229,14 @@ function withoutLeadingSpace(body: Buffer): Buffer {
   return body.subarray(at)
 }
 
+/** Who comes by the socket that only the gateway's owner can open. */
+const ADMIN = 'admin'
+const numbers = new WeakMap<object, number>()
+let lastNumber = 0
+
 function clientOf({ ip, socket }: FastifyRequest): HttpClient {
-  return { address: ip, connection: `${ip}/${socket.remotePort}` }
+  const number = numbers.get(socket) ?? ++lastNumber
+  numbers.set(socket, number)
+  // A socket with a path has no address.
+  return { address: ip ?? ADMIN, connection: `${number}` }
 }

@@ -2,10 +2,13 @@
  * The gateway's own MQTT client: sends a beat through the broker, over a socket as everybody does, and
  * says when it came back. It connects again by itself; that it cannot is not worse than a late beat.
  */
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import mqttClient from 'mqtt/lib/client'
+import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
+import type { Certified } from './fleet-keys.ts'
 import { probeTopicOf } from './mqtt-access.ts'
 
 export interface MqttProbeOptions {
@@ -13,6 +16,8 @@ export interface MqttProbeOptions {
   readonly port: number
   /** The client id that the broker was told. */
   readonly id: string
+  /** Where the gateway is secured: how it knows this client, and the client it. */
+  readonly identity?: Certified & { readonly ca: string }
 }
 
 const RECONNECT_MS = 1000
@@ -26,9 +31,9 @@ export class MqttProbe {
   #unansweredMs: number | undefined
 
   constructor(options: MqttProbeOptions, log: Logger, returned: (beat: number) => void) {
-    const { host, port, id } = options
+    const { id } = options
     this.#topic = probeTopicOf(id)
-    this.#client = new MqttClient(() => connect(port, host).setNoDelay(true), {
+    this.#client = new MqttClient(() => openSocket(options), {
       clientId: id,
       protocolVersion: 4,
       clean: true,
@@ -61,4 +66,12 @@ export class MqttProbe {
   async close(): Promise<void> {
     await this.#client.endAsync(true)
   }
+}
+
+function openSocket({ host, port, identity }: MqttProbeOptions): Socket {
+  if (identity === undefined) return connect(port, host).setNoDelay(true)
+  const { key, certificate: cert, ca } = identity
+  const servername = GATEWAY_SERVER_NAME
+  const options = { host, port, key, cert, ca, servername, ALPNProtocols: ['mqtt'] }
+  return connectTls(options).setNoDelay(true)
 }

@@ -35,15 +35,29 @@ const AUTHORITY = 'ca.pem'
 
 /** Nothing if the board has none yet. Fails with `identity-broken` if it is not whole, or not this node's. */
 export function loadIdentity(folder: string, node: NodeId): Identity | undefined {
-  if (!isThere(folder)) return undefined
+  if (!isThere(folder)) return finishCutOff(folder, node)
+  const identity = filesIn(folder)
+  if (identity === undefined) throw broken(folder, 'a file is missing')
+  const why = faultOf(identity, identity.key, node)
+  if (why !== undefined) throw broken(folder, why)
+  return identity
+}
+
+/** An enrolment that was cut off when all was there: nobody has to be asked again. */
+function finishCutOff(folder: string, node: NodeId): Identity | undefined {
+  const identity = filesIn(unfinished(folder))
+  if (identity === undefined || faultOf(identity, identity.key, node) !== undefined)
+    return undefined
+  finishFolder(folder)
+  return identity
+}
+
+/** Nothing if one is missing. */
+function filesIn(folder: string): Identity | undefined {
   const [key, certificate, ca] = [KEY, CERTIFICATE, AUTHORITY].map((name) =>
     readPrivate(join(folder, name)),
   )
-  if (key === undefined || certificate === undefined || ca === undefined) {
-    throw broken(folder, 'a file is missing')
-  }
-  const why = faultOf({ certificate, ca }, key, node)
-  if (why !== undefined) throw broken(folder, why)
+  if (key === undefined || certificate === undefined || ca === undefined) return undefined
   return { key, certificate, ca }
 }
 

@@ -1,3 +1,7 @@
+import { statSync } from 'node:fs'
+import { request as httpRequest, type RequestOptions } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { resolve } from 'node:path'
 import {
   AppError,
   EXIT_FAILED,
@@ -30,7 +34,24 @@ interface Problem {
 }
 
 export const HTTP_DEFAULT = 'http://127.0.0.1:8025'
+/** Where a gateway that is secured waits for its owner: that of the unit, and one started by hand. */
+const OWNERS_SOCKETS = ['/run/obelisk-gateway/admin.sock', './obelisk-gateway/admin.sock']
 const TIMEOUT_MS = 10_000
+
+/** Where commands go that were not told. */
+export function gatewayAtHand(): string {
+  const socket = OWNERS_SOCKETS.find(isThere)
+  return socket === undefined ? HTTP_DEFAULT : `unix:${resolve(socket)}`
+}
+
+/** What cannot be looked at is there. */
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return true
+  }
+}
 
 /** An answer that is a refusal; `status` and `code` are the gateway's. */
 export class RefusedError extends AppError {
@@ -45,28 +66,42 @@ export class RefusedError extends AppError {
 /** Talks to the gateway's HTTP door, and turns what goes wrong into exit codes. */
 export class GatewayClient {
   readonly #base: string
+  readonly #send: typeof httpRequest
+  readonly #place: RequestOptions
+  readonly #prefix: string
 
+  /** `http://host:port`, `https://…`, or `unix:/path` of the socket of a gateway's owner. */
   constructor(base: string) {
     this.#base = base.replace(/\/+$/, '')
+    const url = new URL(this.#base)
+    this.#send = url.protocol === 'https:' ? httpsRequest : httpRequest
+    if (url.protocol === 'unix:') {
+      this.#place = { socketPath: decodeURIComponent(url.pathname) }
+      this.#prefix = ''
+      return
+    }
+    const { hostname, port, username, password } = url
+    const auth = username === '' ? {} : { auth: `${username}:${password}` }
+    this.#place = { hostname: hostname.replace(/^\[(.*)\]$/, '$1'), port, ...auth }
+    this.#prefix = url.pathname === '/' ? '' : url.pathname
   }
 
   async request(request: GatewayRequest): Promise<GatewayAnswer> {
-    const { method = 'GET', path, body, contentType, accept = 'application/json' } = request
     const timeoutMs = Math.ceil(request.timeoutMs ?? TIMEOUT_MS)
     const timeout = AbortSignal.timeout(timeoutMs)
     const { signal } = request
+    const until = signal === undefined ? timeout : AbortSignal.any([timeout, signal])
     try {
-      const response = await fetch(`${this.#base}${path}`, {
-        method,
-        headers: { accept, ...(contentType ? { 'content-type': contentType } : {}) },
-        ...(body === undefined ? {} : { body: Buffer.from(body) }),
-        signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
-      })
-      const answer = { status: response.status, body: Buffer.from(await response.arrayBuffer()) }
-      if (!response.ok) throw refusalOf(answer)
+      const answer = await this.#exchange(request, until)
+      if (answer.status < 200 || answer.status > 299) throw refusalOf(answer)
       return answer
     } catch (error) {
-      throw error instanceof AppError ? error : this.#failureOf(error, timeoutMs)
+      if (error instanceof AppError) throw error
+      if (timeout.aborted) {
+        const message = `no answer from ${this.#base} within ${timeoutMs / 1000} s`
+        throw new AppError('timed-out', message, { cause: error, exitCode: EXIT_TIMED_OUT })
+      }
+      throw this.#failureOf(error)
     }
   }
 
@@ -75,16 +110,33 @@ export class GatewayClient {
     return parseAnswer(body) as T
   }
 
-  #failureOf(error: unknown, timeoutMs: number): Error {
-    if ((error as Error).name === 'TimeoutError') {
-      const message = `no answer from ${this.#base} within ${timeoutMs / 1000} s`
-      return new AppError('timed-out', message, { cause: error, exitCode: EXIT_TIMED_OUT })
+  #exchange(request: GatewayRequest, signal: AbortSignal): Promise<GatewayAnswer> {
+    const { method = 'GET', path, body, contentType, accept = 'application/json' } = request
+    const headers = { accept, ...(contentType ? { 'content-type': contentType } : {}) }
+    const options = { ...this.#place, method, path: `${this.#prefix}${path}`, headers, signal }
+    return new Promise((resolve, reject) => {
+      const asking = this.#send(options, (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.once('end', () => {
+          resolve({ status: response.statusCode!, body: Buffer.concat(chunks) })
+        })
+        response.once('error', reject)
+      })
+      asking.once('error', reject)
+      asking.end(body)
+    })
+  }
+
+  /** What the network did; anything else is a bug of ours and keeps its own words. */
+  #failureOf(error: unknown): unknown {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined || (error as Error).name === 'AbortError') return error
+    if (code === 'EACCES') {
+      const message = `${this.#base} is its owner's alone: run it as root, sudo obelisk …`
+      return new AppError('not-permitted', message, { cause: error, exitCode: EXIT_NOT_ALLOWED })
     }
-    // fetch wraps what the network did; anything else is a bug of ours and keeps its own words.
-    const { cause } = error as { cause?: unknown }
-    if (!(error instanceof TypeError) || cause === undefined) return error as Error
-    const reason = (cause as { code?: string }).code ?? (cause as Error).message
-    const message = `no gateway at ${this.#base} (${reason}); is it running? --http says where`
+    const message = `no gateway at ${this.#base} (${code}); is it running? --http says where`
     return new AppError('unreachable', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
   }
 }

@@ -8,13 +8,15 @@ import {
 } from '../../shared/runtime/errors.ts'
 import { addBoardCommands } from './board.ts'
 import { trust } from './detector.ts'
-import { GatewayClient, HTTP_DEFAULT } from './gateway-client.ts'
+import { GatewayClient, gatewayAtHand, HTTP_DEFAULT } from './gateway-client.ts'
 import { drainNode, listNodes, removeNode, showNode } from './node.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
+import type { MakeKeys } from './secure.ts'
 import { addSecurityCommands } from './security.ts'
 import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
 import { parseSeconds, usage } from './task-request.ts'
+import { createTokens, listTokens, revokeNode, revokeToken } from './token.ts'
 
 export const MQTT_DEFAULT = 'mqtt://127.0.0.1:1883'
 
@@ -30,9 +32,10 @@ export async function runCommand(
   argv: readonly string[],
   streams: Streams,
   version: string,
+  makeKeys: MakeKeys = withoutGateway,
 ): Promise<number> {
   let code: number = EXIT_DONE
-  const program = buildProgram(streams, version, (result) => {
+  const program = buildProgram(streams, { version, makeKeys }, (result) => {
     code = result
   })
   try {
@@ -44,6 +47,10 @@ export async function runCommand(
     streams.stderr.write(`error: ${messageLines(messageOf(error))}\n`)
     return error instanceof AppError ? error.exitCode : EXIT_FAILED
   }
+}
+
+async function withoutGateway(): Promise<never> {
+  throw new AppError('not-installed', 'the gateway is not on this machine')
 }
 
 /** `help node rm` asks for what `node rm --help` does. A command that is not there has no help, and is said. */
@@ -71,7 +78,11 @@ function messageLines(message: string): string {
   return message.split('\n').map(printable).join('\n')
 }
 
-function buildProgram(streams: Streams, version: string, done: (code: number) => void): Command {
+function buildProgram(
+  streams: Streams,
+  { version, makeKeys }: { readonly version: string; readonly makeKeys: MakeKeys },
+  done: (code: number) => void,
+): Command {
   const program = new Command('obelisk')
     .description('An embedded runtime for fleets of low-power devices: the work follows the data.')
     .version(version)
@@ -85,11 +96,13 @@ function buildProgram(streams: Streams, version: string, done: (code: number) =>
     if (name === 'gateway') {
       addTrust(command, streams, done)
       addRecover(command)
+      addSecure(command, streams, makeKeys, done)
     } else command.helpOption(false).allowUnknownOption()
   }
   addTaskCommands(program, streams, done)
   addNodeCommands(program, streams, done)
   addRingCommands(program, streams, done)
+  addTokenCommands(program, streams, done)
   addSub(program, streams, done)
   addSecurityCommands(program, streams, done)
   addBoardCommands(program, streams, done)
@@ -112,25 +125,45 @@ function addRecover(gateway: Command): void {
     .allowUnknownOption()
 }
 
+function addSecure(
+  gateway: Command,
+  streams: Streams,
+  makeKeys: MakeKeys,
+  done: (code: number) => void,
+): void {
+  gateway
+    .command('secure')
+    .description('make the keys with which a gateway may listen beyond this machine')
+    .option('--host <address>', 'where it is to listen: 0.0.0.0 for everywhere')
+    .option('--data <directory>', 'of a gateway that is no service of this machine')
+    .action(async (flags) => {
+      const { secure } = await import('./secure.ts')
+      done(await secure(flags, streams, makeKeys))
+    })
+}
+
 interface HttpFlags {
   readonly http?: string
   readonly json?: boolean
 }
 
+const DEFAULT = `the socket of a gateway on this machine that is secured, else ${HTTP_DEFAULT}`
+
 function withHttp(command: Command): Command {
   return command
-    .option('--http <url>', `the gateway's HTTP address (OBELISK_HTTP; default ${HTTP_DEFAULT})`)
+    .option('--http <url>', `the gateway's HTTP address (OBELISK_HTTP; default ${DEFAULT})`)
     .option('--json', 'print JSON')
 }
 
 function gatewayFor(flags: HttpFlags, streams: Streams): GatewayClient {
-  const url = flags.http ?? (streams.environment.OBELISK_HTTP || HTTP_DEFAULT)
-  return new GatewayClient(checkUrl(url, ['http:', 'https:'], '--http'))
+  const url = flags.http ?? (streams.environment.OBELISK_HTTP || gatewayAtHand())
+  return new GatewayClient(checkUrl(url, ['http:', 'https:', 'unix:'], '--http'))
 }
 
 export function checkUrl(url: string, protocols: readonly string[], label: string): string {
   if (URL.canParse(url) && protocols.includes(new URL(url).protocol)) return url
-  throw usage(`${label}: "${url}" is not a URL that begins with ${protocols.join('// or ')}//`)
+  const begins = protocols.map((one) => (one === 'unix:' ? 'unix:/' : `${one}//`))
+  throw usage(`${label}: "${url}" is not a URL that begins with ${begins.join(' or ')}`)
 }
 
 function addTaskCommands(program: Command, streams: Streams, done: (code: number) => void): void {
@@ -188,10 +221,39 @@ function addNodeCommands(program: Command, streams: Streams, done: (code: number
     .action(async (id, flags) => {
       done(await drainNode(gatewayFor(flags, streams), streams, id, flags))
     })
+  withHttp(node.command('revoke <id>'))
+    .description('take its identity from a node that was lost or stolen, and its tiles')
+    .action(async (id, flags) => {
+      done(await revokeNode(gatewayFor(flags, streams), streams, id, flags))
+    })
   withHttp(node.command('rm <id>'))
     .description('forget a node that has left, or is dead and nobody needs')
     .action(async (id, flags) => {
       done(await removeNode(gatewayFor(flags, streams), streams, id, flags))
+    })
+}
+
+function addTokenCommands(program: Command, streams: Streams, done: (code: number) => void): void {
+  const token = program
+    .command('token')
+    .description('make tokens that give boards an identity, and look at them')
+  withHttp(token.command('create [node]'))
+    .description('make a token for a node; it is shown this once')
+    .option('--any-node', 'for any node that the fleet has not heard of: it says its name itself')
+    .option('--replace', 'the node has an identity, whose place the new one takes')
+    .option('--ttl <time>', 'how long it can be used: 30m, 24h or 7d (default 24h)')
+    .option('--count <n>', 'make so many, for nodes with numbers; one a line, with its node')
+    .option('--prefix <name>', 'what comes before the number')
+    .action(async (node, flags) => {
+      done(await createTokens(gatewayFor(flags, streams), streams, node, flags))
+    })
+  withHttp(token.command('ls'))
+    .description('list the tokens, the newest first')
+    .action(async (flags) => done(await listTokens(gatewayFor(flags, streams), streams, flags)))
+  withHttp(token.command('revoke <id>'))
+    .description('make a token worthless')
+    .action(async (id, flags) => {
+      done(await revokeToken(gatewayFor(flags, streams), streams, id, flags))
     })
 }
 

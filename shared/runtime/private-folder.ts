@@ -6,9 +6,11 @@ import {
   closeSync,
   fstatSync,
   fsyncSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -57,6 +59,19 @@ export function putPrivate(path: string, name: string, content: string | Uint8Ar
   flush(folder)
 }
 
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** Gives the unfinished folder, and what is in it, to somebody else; for root alone. */
+export function giveFolder(path: string, { uid, gid }: Owner): void {
+  const folder = unfinished(path)
+  for (const name of readdirSync(folder)) lchownSync(join(folder, name), uid, gid)
+  lchownSync(folder, uid, gid)
+  flush(folder)
+}
+
 /** Gives the unfinished folder its place. There must be none. */
 export function finishFolder(path: string): void {
   renameSync(unfinished(path), path)
@@ -76,7 +91,8 @@ export function readPrivate(path: string): string | undefined {
     const { mode, uid, size } = fstatSync(file)
     const user = process.geteuid?.()
     if ((mode & OTHERS) !== 0) throw exposed(path, `others can read it: chmod 600 ${path}`)
-    if (user !== undefined && uid !== user) {
+    // Root may be asked about what a service owns.
+    if (user !== undefined && user !== 0 && uid !== user) {
       throw exposed(path, `user ${uid} owns it, and this process is user ${user}`)
     }
     if (size > FILE_BYTES_MAX) throw exposed(path, `it has ${size} bytes, and is no key of ours`)

@@ -176,9 +176,9 @@ async function serve(t: Test) {
     metrics: async () => '',
   }
   const server = new HttpServer({ host: '127.0.0.1', port: 0 }, port, silent)
-  const address = await server.listen()
+  await server.listen()
   t.teardown(() => server.close())
-  return { submitted, waits, planned, control, http: `http://127.0.0.1:${address.port}` }
+  return { submitted, waits, planned, control, http: `http://127.0.0.1:${server.port}` }
 }
 
 interface Ran {

@@ -176,8 +176,8 @@ export async function serve(t: Test, options: Omit<HttpServerOptions, 'host' | '
     error: at('error'),
   }
   const server = new HttpServer({ host: '127.0.0.1', port: 0, ...options }, recorded.port, log)
-  const address = await server.listen()
+  await server.listen()
   t.teardown(() => server.close())
-  const base = `http://127.0.0.1:${address.port}`
-  return { recorded, server, base, port: address.port }
+  const base = `http://127.0.0.1:${server.port}`
+  return { recorded, server, base, port: server.port }
 }

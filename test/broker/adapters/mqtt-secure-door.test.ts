@@ -51,6 +51,7 @@ class Secured {
     const secure = {
       enrolment,
       keys: await gatewayKeys(authority),
+      probe: 'none',
       ownerOf: (sha256: string) => {
         if (sha256 === damaged.sha256) throw new Error('the store is damaged')
         return owners.get(sha256)

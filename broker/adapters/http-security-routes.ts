@@ -1,0 +1,121 @@
+/** Tokens, and who is whom, of a gateway that is secured. Secrets leave here once, in the answer that makes them. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import * as v from 'valibot'
+import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
+import { isTokenId } from '../../shared/protocol/tokens.ts'
+import { AppError } from '../../shared/runtime/errors.ts'
+import type { HttpPort, SecurityPort } from './http-port.ts'
+import { sendJson } from './http-task-routes.ts'
+import { type ProblemAnswer, sendProblem } from './problem-json.ts'
+
+type IdRequest = FastifyRequest<{ Params: { id: string } }>
+
+const HOUR_MS = 3_600_000
+const TTL_HOURS_MAX = 90 * 24
+const TTL_HOURS = 24
+
+const wishSchema = v.strictObject({
+  /** Left out or null: for any node that nobody has heard of. */
+  node: v.optional(v.nullable(v.custom<NodeId>(isNodeId, 'is not a name of a node')), null),
+  replace: v.optional(v.boolean('must be true or false'), false),
+  ttl_hours: v.optional(
+    v.pipe(
+      v.number(`must be a number of hours, at most ${TTL_HOURS_MAX}`),
+      v.minValue(0.01, 'must be 0.01 at least'),
+      v.maxValue(TTL_HOURS_MAX, `must be ${TTL_HOURS_MAX} at most`),
+    ),
+    TTL_HOURS,
+  ),
+})
+
+/** Why there is no token; what else goes wrong is a fault of ours. */
+const REFUSALS: readonly string[] = ['node-left', 'tokens-full']
+
+const NOT_SECURED: ProblemAnswer = {
+  status: 409,
+  code: 'not-secured',
+  detail: 'this gateway asks nobody who he is: obelisk gateway secure',
+}
+
+export function registerSecurityRoutes(app: FastifyInstance, port: HttpPort): void {
+  const secured = <R extends FastifyRequest>(
+    answer: (security: SecurityPort, request: R, reply: FastifyReply) => Promise<FastifyReply>,
+  ) => {
+    return async (request: R, reply: FastifyReply): Promise<FastifyReply> => {
+      const { security } = port
+      if (security === undefined) return sendProblem(reply, NOT_SECURED)
+      return await answer(security, request, reply)
+    }
+  }
+  app.get(
+    '/api/tokens',
+    secured(async (security, _request, reply) => sendJson(reply, security.tokens())),
+  )
+  app.post('/api/tokens', secured(createToken))
+  app.delete(
+    '/api/tokens/:id',
+    secured(async (security, { params: { id } }: IdRequest, reply) => {
+      const isKnown = isTokenId(id) && (await security.revokeToken(id))
+      if (!isKnown) return sendProblem(reply, unknown('token', id))
+      return sendJson(reply, { id, revoked: true })
+    }),
+  )
+  app.get(
+    '/api/identities/node/:id',
+    secured(async (security, { params: { id } }: IdRequest, reply) => {
+      const identity = isNodeId(id) ? security.identity(id) : undefined
+      if (identity === undefined) return sendProblem(reply, unknown('node', id))
+      return sendJson(reply, identity)
+    }),
+  )
+  app.delete(
+    '/api/identities/node/:id',
+    secured(async (security, { params: { id } }: IdRequest, reply) => {
+      const isKnown = isNodeId(id) && (await security.revokeNode(id))
+      if (!isKnown) return sendProblem(reply, unknown('node', id))
+      return sendJson(reply, { node: id, revoked: true })
+    }),
+  )
+}
+
+async function createToken(
+  security: SecurityPort,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const wish = v.safeParse(wishSchema, jsonOf(request.body))
+  if (!wish.success) {
+    const errors = wish.issues.map((issue) => {
+      const path = v.getDotPath(issue) ?? ''
+      const message = path === '' ? 'the body is not a JSON object' : `${path} ${issue.message}`
+      return { path, code: 'malformed', message }
+    })
+    const detail = errors.map(({ message }) => message).join('; ')
+    return sendProblem(reply, { status: 400, code: 'malformed', detail, errors })
+  }
+  const { node, replace: replaces, ttl_hours: hours } = wish.output
+  const asked = { node, replaces, ttlMs: Math.round(hours * HOUR_MS), by: 'admin' }
+  try {
+    const { token, view } = await security.createToken(asked)
+    return sendJson(reply.code(201), { token, ...view })
+  } catch (error) {
+    if (!(error instanceof AppError) || !REFUSALS.includes(error.code)) throw error
+    return sendProblem(reply, { status: 409, code: error.code, detail: error.message })
+  }
+}
+
+function jsonOf(body: unknown): unknown {
+  try {
+    return JSON.parse(String(body))
+  } catch {
+    return undefined
+  }
+}
+
+function unknown(what: 'token' | 'node', id: string): ProblemAnswer {
+  const detail =
+    what === 'token'
+      ? `there is no token "${id.slice(0, 64)}"`
+      : `nobody has given node "${id.slice(0, 64)}" an identity, or a token for one`
+  return { status: 404, code: `unknown-${what}`, detail }
+}

@@ -1,0 +1,179 @@
+/**
+ * What a gateway that is secured has beside an open one: its keys, the registry of who is whom, and the door that
+ * asks both. It lies in `security/` of the gateway's data; where that is, the gateway is secured, and beyond
+ * loopback it never is anything else.
+ */
+import { createHash, randomBytes, X509Certificate } from 'node:crypto'
+import { join } from 'node:path'
+import { toBase32 } from '../shared/core/base32.ts'
+import type { NodeId } from '../shared/core/ids.ts'
+import { formatToken, TOKEN_ID_BYTES, TOKEN_SECRET_BYTES } from '../shared/protocol/tokens.ts'
+import type { Source } from '../shared/runtime/config.ts'
+import { AppError, EXIT_CONFIG } from '../shared/runtime/errors.ts'
+import type { Logger } from '../shared/runtime/logger.ts'
+import { isThere } from '../shared/runtime/private-folder.ts'
+import { fingerprintText, spkiOf } from '../shared/runtime/public-keys.ts'
+import { certifyNode } from './adapters/certificates.ts'
+import { EnrolmentDoor } from './adapters/enrolment-door.ts'
+import { type Certified, type FleetKeys, loadFleetKeys } from './adapters/fleet-keys.ts'
+import type { NodeIdentityView, SecurityPort, TokenView, TokenWish } from './adapters/http-port.ts'
+import { IdentityStore } from './adapters/identity-store.ts'
+import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
+import { type GatewayConfig, isLoopback } from './config.ts'
+import type { NodeToken } from './core/registry.ts'
+import { Identities } from './identities.ts'
+
+/** What it asks of the rest of the gateway. */
+export interface SecurityContext {
+  /** The ledger has a node of this name. */
+  isNameKnown(node: NodeId): boolean
+  /** The ledger says that it was drained, and is not to come back. */
+  hasLeft(node: NodeId): boolean
+  /** Its keys are gone: nothing that they opened is to stay, and its tiles need another place. */
+  revoked(node: NodeId): Promise<void>
+  readonly log: Logger
+  fatal(error: unknown): void
+}
+
+const FOLDER = 'security'
+const IDENTITIES = 'identities'
+
+export function securityFolder(data: string): string {
+  return join(data, FOLDER)
+}
+
+/** Whether the gateway is to be secured. Fails where it would be open to others, or has been secured and is not told to forget it. */
+export function isSecured(
+  config: Pick<GatewayConfig, 'data' | 'host' | 'httpHost' | 'security'>,
+  source: Source,
+): boolean {
+  const hasKeys = isThere(securityFolder(config.data))
+  if (config.security === 'off') {
+    if (!hasKeys || source === 'flag') return false
+    const message = `${config.data} is secured: only --security off on the command line opens it`
+    throw new AppError('secured', message, { exitCode: EXIT_CONFIG })
+  }
+  const isMeantToBe = config.security === 'on' || ![config.host, config.httpHost].every(isLoopback)
+  if (isMeantToBe && !hasKeys) {
+    const message = `${config.data} is not secured yet: obelisk gateway secure --host ${config.host}`
+    throw new AppError('not-secured', message, { exitCode: EXIT_CONFIG })
+  }
+  return hasKeys
+}
+
+export class Security implements SecurityPort {
+  readonly #keys: FleetKeys
+  readonly #store: IdentityStore
+  readonly #identities: Identities
+  readonly #context: SecurityContext
+
+  static async open(data: string, context: SecurityContext): Promise<Security> {
+    const folder = securityFolder(data)
+    const keys = loadFleetKeys(folder)!
+    const store = await IdentityStore.open(join(folder, IDENTITIES), context.fatal)
+    return new Security(keys, store, context)
+  }
+
+  private constructor(keys: FleetKeys, store: IdentityStore, context: SecurityContext) {
+    this.#keys = keys
+    this.#store = store
+    this.#identities = new Identities({}, store)
+    this.#context = context
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close()
+  }
+
+  /** How the gateway's own client shows who it is. */
+  get probe(): Certified & { readonly ca: string } {
+    return { ...this.#keys.probe, ca: this.#keys.authority.certificate }
+  }
+
+  get door(): SecureDoorOptions {
+    const { agents, authority, probe } = this.#keys
+    const { log, fatal } = this.#context
+    const ca = authority.certificate
+    return {
+      keys: { key: agents.key, certificate: `${agents.certificate}${ca}`, ca },
+      enrolment: this.#enrolment(),
+      probe: fingerprintText(spkiOf(new X509Certificate(probe.certificate).publicKey)),
+      ownerOf: (sha256) => this.#identities.ownerOf(sha256),
+      keyUsed: (node, sha256) => {
+        this.#identities.keyUsed(Date.now(), node, sha256).catch(fatal)
+        log.debug({ node }, 'a node came in with its key')
+      },
+    }
+  }
+
+  async createToken({ node, replaces, ttlMs, by }: TokenWish): Promise<{
+    readonly token: string
+    readonly view: TokenView
+  }> {
+    if (node !== null && this.#context.hasLeft(node)) {
+      throw new AppError(
+        'node-left',
+        `node ${node} was drained and has left: obelisk node rm ${node}`,
+      )
+    }
+    const [nowTs, secret] = [Date.now(), randomBytes(TOKEN_SECRET_BYTES)]
+    const id = toBase32(randomBytes(TOKEN_ID_BYTES))
+    const sha256 = createHash('sha256').update(secret).digest()
+    const untilTs = nowTs + ttlMs
+    const value: NodeToken = { sha256, node, replaces, untilTs, createdTs: nowTs, by }
+    await this.#identities.addToken(nowTs, id, value)
+    const token = formatToken({ kind: 'node', id, secret, pin: this.#keys.pin })
+    return { token, view: viewOf(id, value) }
+  }
+
+  tokens(): readonly TokenView[] {
+    return [...this.#store.tokens()]
+      .map(([id, value]) => viewOf(id, value))
+      .sort((a, b) => b.createdTs - a.createdTs)
+  }
+
+  async revokeToken(id: string): Promise<boolean> {
+    return await this.#identities.revokeToken(Date.now(), id)
+  }
+
+  identity(node: NodeId): NodeIdentityView | undefined {
+    const identity = this.#store.identity(node)
+    return identity && { node, ...identity }
+  }
+
+  async revokeNode(node: NodeId): Promise<boolean> {
+    const isKnown = await this.#identities.revoke(Date.now(), node)
+    if (isKnown) await this.#context.revoked(node)
+    return isKnown
+  }
+
+  #enrolment(): EnrolmentDoor {
+    const { log, isNameKnown } = this.#context
+    return new EnrolmentDoor(
+      {},
+      {
+        enrol: async (applicant) => {
+          const { node, spki, version } = applicant
+          const shown = { ...applicant, isNameKnown: isNameKnown(node) }
+          const judgement = await this.#identities.enrol(Date.now(), shown)
+          if (!judgement.ok) return judgement
+          const certificate = await certifyNode(this.#keys.authority, spki, node)
+          log.info({ code: 'enrolled', node, version }, `node ${node} has an identity`)
+          const ca = this.#keys.authority.certificate
+          return { ok: true, certificate, ca, ts: Date.now() }
+        },
+        refused: (code, remote, node) => {
+          log.warn(
+            { code: 'enroll-refused', reason: code, remote, node },
+            'an enrolment is refused',
+          )
+        },
+        failed: (error) => log.error({ err: error }, 'an enrolment failed'),
+      },
+    )
+  }
+}
+
+function viewOf(id: string, { sha256: _secret, ...rest }: NodeToken): TokenView {
+  return { id, ...rest }
+}

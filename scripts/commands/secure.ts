@@ -1,0 +1,92 @@
+/** `gateway secure`: keys for a gateway, its configuration, and what a person does next. */
+import { X509Certificate } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { toBase32 } from '../../shared/core/base32.ts'
+import { AppError, EXIT_DONE, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
+import { isThere } from '../../shared/runtime/private-folder.ts'
+import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
+import { placesOf } from '../install/places.ts'
+import { configurationText } from '../install/settings.ts'
+import { SystemPrograms } from '../install/system-programs.ts'
+import { faultOf } from '../path-faults.ts'
+import { writeWhole } from '../whole-file.ts'
+import type { Streams } from './streams.ts'
+
+export interface SecureFlags {
+  readonly host?: string
+  readonly data?: string
+}
+
+/** Has the gateway's program make keys in a directory; resolves with its exit code. */
+export type MakeKeys = (data: string) => Promise<number>
+
+const PORT = 8883
+/** Where a gateway that is started by hand has its data. */
+const DATA = './obelisk-gateway'
+const READABLE = 0o644
+
+export async function secure(
+  { host, data: given }: SecureFlags,
+  streams: Streams,
+  makeKeys: MakeKeys,
+): Promise<number> {
+  const { unit, unitFile, packagedUnitFile, state, configuration } = placesOf('gateway')
+  const isService = given === undefined && [unitFile, packagedUnitFile].some(existsSync)
+  const data = given ?? (isService ? state : DATA)
+  const folder = join(data, 'security')
+  const isNew = !isThere(folder)
+  if (isNew) {
+    const code = await makeKeys(data)
+    if (code !== EXIT_DONE) return code
+  }
+  streams.stdout.write(`${isNew ? 'made' : 'there are'} the keys of this fleet: ${folder}\n`)
+  streams.stdout.write(`its pin, which every token carries: ${pinOf(folder)}\n`)
+  if (isService) {
+    configure(configuration, host)
+    await restart(unit, streams)
+  } else {
+    const where = host === undefined ? '' : ` --host ${host}`
+    streams.stdout.write(`\nstart it:       obelisk gateway --data ${data}${where}\n`)
+  }
+  const at = `mqtts://${hostname()}.local:${PORT}`
+  const sudo = isService ? 'sudo ' : ''
+  streams.stdout.write(
+    [
+      `then a token:   ${sudo}obelisk token create n7`,
+      `and on a board: sudo obelisk install --role agent --id n7 --gateway ${at} --token-file -`,
+      '',
+    ].join('\n'),
+  )
+  return EXIT_DONE
+}
+
+function pinOf(folder: string): string {
+  const path = join(folder, 'ca.crt')
+  try {
+    const { publicKey } = new X509Certificate(readFileSync(path))
+    return toBase32(fingerprint(spkiOf(publicKey)))
+  } catch (error) {
+    throw faultOf(error, path, 'looked at')
+  }
+}
+
+/** From now on it never starts without its keys. */
+function configure(path: string, host: string | undefined): void {
+  const values = { security: 'on', ...(host === undefined ? {} : { host }) }
+  try {
+    const present = existsSync(path) ? readFileSync(path, 'utf8') : undefined
+    writeWhole(path, configurationText('gateway', { values }, present), READABLE)
+  } catch (error) {
+    throw faultOf(error, path, 'changed')
+  }
+}
+
+async function restart(unit: string, streams: Streams): Promise<void> {
+  const programs = new SystemPrograms(streams.environment)
+  const { code, stderr } = await programs.run('systemctl', ['try-restart', unit])
+  if (code === 0) return
+  const message = `${unit} did not start again: ${stderr.trim()}`
+  throw new AppError('restart-failed', message, { exitCode: EXIT_SOFTWARE })
+}

@@ -1,0 +1,131 @@
+/** Tokens for boards, and the end of what they gave. */
+import type { TokenView } from '../../broker/adapters/http-port.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import type { GatewayClient } from './gateway-client.ts'
+import { printable, type Streams, table, when } from './streams.ts'
+import { usage } from './task-request.ts'
+
+export interface CreateFlags {
+  readonly anyNode?: boolean
+  readonly replace?: boolean
+  readonly ttl?: string
+  readonly count?: string
+  readonly prefix?: string
+  readonly json?: boolean
+}
+
+interface Created extends TokenView {
+  readonly token: string
+}
+
+const HOURS = { m: 1 / 60, h: 1, d: 24 } as const
+const COUNT_MAX = 1000
+/** The gateway makes one after the other, and has each on disk. */
+const TIMEOUT_MS = 30_000
+
+/** `token create`. The token alone goes to the standard output, so that it can be piped. */
+export async function createTokens(
+  gateway: GatewayClient,
+  streams: Streams,
+  node: string | undefined,
+  flags: CreateFlags,
+): Promise<number> {
+  const nodes = nodesOf(node, flags)
+  const hours = flags.ttl === undefined ? undefined : hoursOf(flags.ttl)
+  for (const one of nodes) {
+    const wish = { node: one, replace: flags.replace === true, ttl_hours: hours }
+    const created = await gateway.json<Created>({
+      method: 'POST',
+      path: '/api/tokens',
+      contentType: 'application/json',
+      body: Buffer.from(JSON.stringify(wish)),
+      timeoutMs: TIMEOUT_MS,
+    })
+    const name = flags.count === undefined ? '' : `${one} `
+    streams.stdout.write(`${flags.json ? JSON.stringify(created) : `${name}${created.token}`}\n`)
+  }
+  return EXIT_DONE
+}
+
+function nodesOf(node: string | undefined, flags: CreateFlags): (string | null)[] {
+  const { anyNode = false, count, prefix } = flags
+  if ((count === undefined) !== (prefix === undefined)) {
+    throw usage('--count and --prefix go together: --count 10 --prefix n makes n1 to n10')
+  }
+  const given = [node !== undefined, anyNode, count !== undefined].filter(Boolean).length
+  if (given !== 1) {
+    throw usage('say for which node: token create <node>, or --any-node, or --count and --prefix')
+  }
+  if (count === undefined) return [node ?? null]
+  const wanted = /^\d{1,4}$/.test(count) ? Number(count) : 0
+  if (wanted < 1 || wanted > COUNT_MAX) throw usage(`--count: 1 to ${COUNT_MAX} are made at a time`)
+  return Array.from({ length: wanted }, (_, index) => `${prefix}${index + 1}`)
+}
+
+function hoursOf(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([mhd])$/.exec(text)
+  if (match === null) throw usage(`--ttl: "${text}" is not a time like 30m, 24h or 7d`)
+  return Number(match[1]) * HOURS[match[2] as keyof typeof HOURS]
+}
+
+/** `token ls`. */
+export async function listTokens(
+  gateway: GatewayClient,
+  streams: Streams,
+  flags: { readonly json?: boolean },
+): Promise<number> {
+  const tokens = await gateway.json<TokenView[]>({ path: '/api/tokens' })
+  if (flags.json) {
+    streams.stdout.write(`${JSON.stringify(tokens)}\n`)
+    return EXIT_DONE
+  }
+  const text = table(
+    streams,
+    [
+      { title: 'ID', text: ({ id }) => id },
+      { title: 'NODE', text: ({ node }) => node ?? 'any' },
+      { title: 'STATE', text: (token) => stateOf(token, Date.now()) },
+      { title: 'UNTIL', text: ({ untilTs }) => when(untilTs) },
+      { title: 'MADE', text: ({ createdTs }) => when(createdTs) },
+      { title: 'BY', text: ({ by }) => by },
+    ],
+    tokens,
+  )
+  streams.stdout.write(text)
+  return EXIT_DONE
+}
+
+function stateOf({ revokedTs, usedTs, untilTs, replaces }: TokenView, nowTs: number): string {
+  if (revokedTs !== undefined) return `revoked ${when(revokedTs)}`
+  if (usedTs !== undefined) return `used ${when(usedTs)}`
+  if (nowTs > untilTs) return 'expired'
+  return replaces ? 'open, replaces' : 'open'
+}
+
+/** `token revoke`. */
+export async function revokeToken(
+  gateway: GatewayClient,
+  streams: Streams,
+  id: string,
+  flags: { readonly json?: boolean },
+): Promise<number> {
+  const path = `/api/tokens/${encodeURIComponent(id)}`
+  const answer = await gateway.json({ method: 'DELETE', path })
+  const said = `token ${printable(id)} is worth nothing now`
+  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : said}\n`)
+  return EXIT_DONE
+}
+
+/** `node revoke`. */
+export async function revokeNode(
+  gateway: GatewayClient,
+  streams: Streams,
+  id: string,
+  flags: { readonly json?: boolean },
+): Promise<number> {
+  const path = `/api/identities/node/${encodeURIComponent(id)}`
+  const answer = await gateway.json({ method: 'DELETE', path })
+  const said = `node ${printable(id)} has no identity any more: it cannot come back, and its tiles move away`
+  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : said}\n`)
+  return EXIT_DONE
+}
