@@ -14,9 +14,13 @@ import { Repeats, repeatKey } from '../shared/runtime/repeats.ts'
 import { SystemRandom } from '../shared/runtime/system-random.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
+import { certifyNode } from './adapters/certificates.ts'
 import { DiskWatch } from './adapters/disk-watch.ts'
+import { EnrolmentDoor } from './adapters/enrolment-door.ts'
 import { EventLog } from './adapters/event-log.ts'
+import { loadFleetKeys } from './adapters/fleet-keys.ts'
 import { HttpServer } from './adapters/http-server.ts'
+import { IdentityStore } from './adapters/identity-store.ts'
 import { LedgerStore } from './adapters/ledger-store.ts'
 import { Metrics } from './adapters/metrics.ts'
 import { MqttBroker } from './adapters/mqtt-broker.ts'
@@ -36,7 +40,7 @@ import { GatewayDriver } from './driver.ts'
 import { HttpCalls } from './http-calls.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
-import { isSecured, Security } from './security.ts'
+import { isSecured, Security, securityFolder } from './security.ts'
 
 const PORT = 1883
 const SECURE_PORT = 8883
@@ -88,6 +92,12 @@ async function start(
   const events = await EventLog.open({ directory: config.data }, log)
   shutdown.add('event log', () => events.close())
 
+  const openIdentities = async (folder: string): Promise<IdentityStore> => {
+    const store = await IdentityStore.open(join(folder, 'identities'), fatal)
+    shutdown.add('identities', () => store.close())
+    return store
+  }
+
   const contents = ledger.load()
   const random = new SystemRandom()
   const known = contents.meta.find(({ key }) => key === 'identity')?.value
@@ -104,8 +114,13 @@ async function start(
   const view = coordinator.view()
   const begin = coordinator.start(SYSTEM_CLOCK.now(), contents)
 
-  const security = hasDoor
-    ? await Security.open(config.data, {
+  const folder = securityFolder(config.data)
+  const keys = hasDoor ? loadFleetKeys(folder) : undefined
+  const security =
+    keys &&
+    new Security(
+      { keys, certifyNode, store: await openIdentities(folder) },
+      {
         isNameKnown: (node) => view.node(node) !== undefined,
         hasLeft: (node) => view.node(node)?.state === 'left',
         async revoked(node) {
@@ -114,10 +129,9 @@ async function start(
         },
         log,
         fatal,
-      })
-    : undefined
-  if (security !== undefined) shutdown.add('identities', () => security.close())
-  else if (sources.security === 'flag' && config.security === 'off') {
+      },
+    )
+  if (security === undefined && sources.security === 'flag' && config.security === 'off') {
     log.warn({ code: 'security-off' }, 'whoever reaches this gateway may command the fleet')
   }
 
@@ -194,7 +208,9 @@ async function start(
     {
       host: config.host,
       port: config.port ?? (security === undefined ? PORT : SECURE_PORT),
-      ...(security === undefined ? {} : { secure: security.door }),
+      ...(security && {
+        secure: { ...security.door, enrolment: new EnrolmentDoor({}, security.enrolment) },
+      }),
       topicBase: config.topicBase,
       connectionsMax: config.connectionsMax,
       packetsPerSecond: config.packetsPerSecond,

@@ -13,11 +13,10 @@ import { AppError, EXIT_CONFIG } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
 import { isThere } from '../shared/runtime/private-folder.ts'
 import { fingerprintText, spkiOf } from '../shared/runtime/public-keys.ts'
-import { certifyNode } from './adapters/certificates.ts'
-import { EnrolmentDoor } from './adapters/enrolment-door.ts'
-import { type Certified, type FleetKeys, loadFleetKeys } from './adapters/fleet-keys.ts'
+import type { EnrolmentDoorPort } from './adapters/enrolment-door.ts'
+import type { Certified, FleetKeys } from './adapters/fleet-keys.ts'
 import type { NodeIdentityView, SecurityPort, TokenView, TokenWish } from './adapters/http-port.ts'
-import { IdentityStore } from './adapters/identity-store.ts'
+import type { IdentityStore } from './adapters/identity-store.ts'
 import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
 import { type GatewayConfig, isLoopback } from './config.ts'
 import type { NodeToken } from './core/registry.ts'
@@ -36,8 +35,8 @@ export interface SecurityContext {
 }
 
 const FOLDER = 'security'
-const IDENTITIES = 'identities'
 
+/** Of the keys, and of the registry in `identities`. */
 export function securityFolder(data: string): string {
   return join(data, FOLDER)
 }
@@ -61,48 +60,64 @@ export function isSecured(
   return hasKeys
 }
 
+export interface SecurityParts {
+  readonly keys: FleetKeys
+  readonly store: IdentityStore
+  /** Resolves with a certificate, PEM. */
+  certifyNode(authority: FleetKeys['authority'], spki: Uint8Array, node: NodeId): Promise<string>
+}
+
 export class Security implements SecurityPort {
-  readonly #keys: FleetKeys
-  readonly #store: IdentityStore
+  readonly #parts: SecurityParts
   readonly #identities: Identities
   readonly #context: SecurityContext
 
-  static async open(data: string, context: SecurityContext): Promise<Security> {
-    const folder = securityFolder(data)
-    const keys = loadFleetKeys(folder)!
-    const store = await IdentityStore.open(join(folder, IDENTITIES), context.fatal)
-    return new Security(keys, store, context)
-  }
-
-  private constructor(keys: FleetKeys, store: IdentityStore, context: SecurityContext) {
-    this.#keys = keys
-    this.#store = store
-    this.#identities = new Identities({}, store)
+  constructor(parts: SecurityParts, context: SecurityContext) {
+    this.#parts = parts
+    this.#identities = new Identities({}, parts.store)
     this.#context = context
-  }
-
-  async close(): Promise<void> {
-    await this.#store.close()
   }
 
   /** How the gateway's own client shows who it is. */
   get probe(): Certified & { readonly ca: string } {
-    return { ...this.#keys.probe, ca: this.#keys.authority.certificate }
+    const { probe, authority } = this.#parts.keys
+    return { ...probe, ca: authority.certificate }
   }
 
-  get door(): SecureDoorOptions {
-    const { agents, authority, probe } = this.#keys
+  /** Who comes in. */
+  get door(): Omit<SecureDoorOptions, 'enrolment'> {
+    const { agents, authority, probe } = this.#parts.keys
     const { log, fatal } = this.#context
     const ca = authority.certificate
     return {
       keys: { key: agents.key, certificate: `${agents.certificate}${ca}`, ca },
-      enrolment: this.#enrolment(),
       probe: fingerprintText(spkiOf(new X509Certificate(probe.certificate).publicKey)),
       ownerOf: (sha256) => this.#identities.ownerOf(sha256),
       keyUsed: (node, sha256) => {
         this.#identities.keyUsed(Date.now(), node, sha256).catch(fatal)
         log.debug({ node }, 'a node came in with its key')
       },
+    }
+  }
+
+  /** Who gets an identity. */
+  get enrolment(): EnrolmentDoorPort {
+    const { log, isNameKnown } = this.#context
+    const { authority } = this.#parts.keys
+    return {
+      enrol: async (applicant) => {
+        const { node, spki, version } = applicant
+        const shown = { ...applicant, isNameKnown: isNameKnown(node) }
+        const judgement = await this.#identities.enrol(Date.now(), shown)
+        if (!judgement.ok) return judgement
+        const certificate = await this.#parts.certifyNode(authority, spki, node)
+        log.info({ code: 'enrolled', node, version }, `node ${node} has an identity`)
+        return { ok: true, certificate, ca: authority.certificate, ts: Date.now() }
+      },
+      refused: (code, remote, node) => {
+        log.warn({ code: 'enroll-refused', reason: code, remote, node }, 'an enrolment is refused')
+      },
+      failed: (error) => log.error({ err: error }, 'an enrolment failed'),
     }
   }
 
@@ -122,12 +137,12 @@ export class Security implements SecurityPort {
     const untilTs = nowTs + ttlMs
     const value: NodeToken = { sha256, node, replaces, untilTs, createdTs: nowTs, by }
     await this.#identities.addToken(nowTs, id, value)
-    const token = formatToken({ kind: 'node', id, secret, pin: this.#keys.pin })
+    const token = formatToken({ kind: 'node', id, secret, pin: this.#parts.keys.pin })
     return { token, view: viewOf(id, value) }
   }
 
   tokens(): readonly TokenView[] {
-    return [...this.#store.tokens()]
+    return [...this.#parts.store.tokens()]
       .map(([id, value]) => viewOf(id, value))
       .sort((a, b) => b.createdTs - a.createdTs)
   }
@@ -137,7 +152,7 @@ export class Security implements SecurityPort {
   }
 
   identity(node: NodeId): NodeIdentityView | undefined {
-    const identity = this.#store.identity(node)
+    const identity = this.#parts.store.identity(node)
     return identity && { node, ...identity }
   }
 
@@ -145,32 +160,6 @@ export class Security implements SecurityPort {
     const isKnown = await this.#identities.revoke(Date.now(), node)
     if (isKnown) await this.#context.revoked(node)
     return isKnown
-  }
-
-  #enrolment(): EnrolmentDoor {
-    const { log, isNameKnown } = this.#context
-    return new EnrolmentDoor(
-      {},
-      {
-        enrol: async (applicant) => {
-          const { node, spki, version } = applicant
-          const shown = { ...applicant, isNameKnown: isNameKnown(node) }
-          const judgement = await this.#identities.enrol(Date.now(), shown)
-          if (!judgement.ok) return judgement
-          const certificate = await certifyNode(this.#keys.authority, spki, node)
-          log.info({ code: 'enrolled', node, version }, `node ${node} has an identity`)
-          const ca = this.#keys.authority.certificate
-          return { ok: true, certificate, ca, ts: Date.now() }
-        },
-        refused: (code, remote, node) => {
-          log.warn(
-            { code: 'enroll-refused', reason: code, remote, node },
-            'an enrolment is refused',
-          )
-        },
-        failed: (error) => log.error({ err: error }, 'an enrolment failed'),
-      },
-    )
   }
 }
 

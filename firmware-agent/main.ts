@@ -17,6 +17,13 @@ import { SystemRandom } from '../shared/runtime/system-random.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DeviceMetrics } from './adapters/device-metrics.ts'
+import {
+  enrolUntilDone,
+  identityAtHand,
+  isSecure,
+  notEnrolled,
+  tokenAtHand,
+} from './adapters/enrolment.ts'
 import { IdleCollection, ownHeap } from './adapters/idle-collection.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
@@ -24,7 +31,6 @@ import { SliceStore } from './adapters/slice-store.ts'
 import { AGENT, type AGENT_OPTIONS, type AgentConfig, idDoubt, loginOf } from './config.ts'
 import { Agent } from './core/agent.ts'
 import { AgentDriver } from './driver.ts'
-import { enrolUntilDone, identityAtHand, isSecure, notEnrolled, tokenAtHand } from './enrolment.ts'
 
 const ANSWER_TIMEOUT_MS = 10_000
 const BACKOFF = { baseMs: 1000, capMs: 60_000 }

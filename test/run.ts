@@ -40,7 +40,13 @@ const TOGETHER: readonly RegExp[] = [
 const FIRST = [
   ...['end-to-end/hand-off', 'end-to-end/failure', 'end-to-end/commands', 'end-to-end/chaos'],
   ...['end-to-end/durability', 'simulation/fleet', 'simulation/mutants', 'scripts/package.'],
-  ...['end-to-end/disk-full', 'end-to-end/wire', 'scripts/install', 'scripts/first-boot'],
+  ...[
+    'end-to-end/disk-full',
+    'end-to-end/secured',
+    'end-to-end/wire',
+    'scripts/install',
+    'scripts/first-boot',
+  ],
   ...['end-to-end/power-cut', 'scripts/flash', 'end-to-end/'],
 ]
 

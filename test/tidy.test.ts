@@ -96,7 +96,11 @@ const LAYERS: readonly { from: RegExp; code: RegExp; types?: RegExp }[] = [
   { from: SHARED_PURE, code: SHARED_PURE },
   { from: /^shared\//, code: /^shared\// },
   ...['broker', 'firmware-agent'].flatMap((program) => [
-    { from: new RegExp(`^${program}/main\\.ts$`), code: new RegExp(`^(${program}|shared)/`) },
+    // What is run; the gateway's keys are made by a program of their own.
+    {
+      from: new RegExp(`^${program}/(main|keys)\\.ts$`),
+      code: new RegExp(`^(${program}|shared)/`),
+    },
     { from: new RegExp(`^${program}/config\\.ts$`), code: /^shared\// },
     {
       from: new RegExp(`^${program}/core/`),

@@ -38,44 +38,40 @@ const NOT_SECURED: ProblemAnswer = {
 }
 
 export function registerSecurityRoutes(app: FastifyInstance, port: HttpPort): void {
-  const secured = <R extends FastifyRequest>(
-    answer: (security: SecurityPort, request: R, reply: FastifyReply) => Promise<FastifyReply>,
-  ) => {
-    return async (request: R, reply: FastifyReply): Promise<FastifyReply> => {
+  const secured =
+    <R extends FastifyRequest>(answer: Answer<R>) =>
+    async (request: R, reply: FastifyReply): Promise<FastifyReply> => {
       const { security } = port
       if (security === undefined) return sendProblem(reply, NOT_SECURED)
       return await answer(security, request, reply)
     }
-  }
-  app.get(
-    '/api/tokens',
-    secured(async (security, _request, reply) => sendJson(reply, security.tokens())),
-  )
+  app.get('/api/tokens', secured(listTokens))
   app.post('/api/tokens', secured(createToken))
-  app.delete(
-    '/api/tokens/:id',
-    secured(async (security, { params: { id } }: IdRequest, reply) => {
-      const isKnown = isTokenId(id) && (await security.revokeToken(id))
-      if (!isKnown) return sendProblem(reply, unknown('token', id))
-      return sendJson(reply, { id, revoked: true })
-    }),
-  )
-  app.get(
-    '/api/identities/node/:id',
-    secured(async (security, { params: { id } }: IdRequest, reply) => {
-      const identity = isNodeId(id) ? security.identity(id) : undefined
-      if (identity === undefined) return sendProblem(reply, unknown('node', id))
-      return sendJson(reply, identity)
-    }),
-  )
-  app.delete(
-    '/api/identities/node/:id',
-    secured(async (security, { params: { id } }: IdRequest, reply) => {
-      const isKnown = isNodeId(id) && (await security.revokeNode(id))
-      if (!isKnown) return sendProblem(reply, unknown('node', id))
-      return sendJson(reply, { node: id, revoked: true })
-    }),
-  )
+  app.delete('/api/tokens/:id', secured(revokeToken))
+  app.get('/api/identities/node/:id', secured(showNode))
+  app.delete('/api/identities/node/:id', secured(revokeNode))
+}
+
+type Answer<R> = (security: SecurityPort, request: R, reply: FastifyReply) => Promise<FastifyReply>
+
+const listTokens: Answer<FastifyRequest> = async (security, _request, reply) =>
+  sendJson(reply, security.tokens())
+
+const revokeToken: Answer<IdRequest> = async (security, { params: { id } }, reply) => {
+  const isKnown = isTokenId(id) && (await security.revokeToken(id))
+  return isKnown ? sendJson(reply, { id, revoked: true }) : sendProblem(reply, unknownToken(id))
+}
+
+const showNode: Answer<IdRequest> = async (security, { params: { id } }, reply) => {
+  const identity = isNodeId(id) ? security.identity(id) : undefined
+  return identity ? sendJson(reply, identity) : sendProblem(reply, unknownNode(id))
+}
+
+const revokeNode: Answer<IdRequest> = async (security, { params: { id } }, reply) => {
+  const isKnown = isNodeId(id) && (await security.revokeNode(id))
+  return isKnown
+    ? sendJson(reply, { node: id, revoked: true })
+    : sendProblem(reply, unknownNode(id))
 }
 
 async function createToken(
@@ -112,10 +108,11 @@ function jsonOf(body: unknown): unknown {
   }
 }
 
-function unknown(what: 'token' | 'node', id: string): ProblemAnswer {
-  const detail =
-    what === 'token'
-      ? `there is no token "${id.slice(0, 64)}"`
-      : `nobody has given node "${id.slice(0, 64)}" an identity, or a token for one`
-  return { status: 404, code: `unknown-${what}`, detail }
+function unknownToken(id: string): ProblemAnswer {
+  return { status: 404, code: 'unknown-token', detail: `there is no token "${id.slice(0, 64)}"` }
+}
+
+function unknownNode(id: string): ProblemAnswer {
+  const detail = `nobody has given node "${id.slice(0, 64)}" an identity, or a token for one`
+  return { status: 404, code: 'unknown-node', detail }
 }

@@ -25,7 +25,14 @@ t.test('keys are made once, and are the same at every start', async (t) => {
   const again = loadFleetKeys(folder)!
   t.ok(again.authority.privateKey.equals(made.authority.privateKey))
   t.same([again.pin, again.agents], [made.pin, made.agents])
-  t.same(readdirSync(folder).sort(), ['agents.crt', 'agents.key', 'ca.crt', 'ca.key'])
+  t.same(readdirSync(folder).sort(), [
+    'agents.crt',
+    'agents.key',
+    'ca.crt',
+    'ca.key',
+    'probe.crt',
+    'probe.key',
+  ])
   for (const name of readdirSync(folder)) {
     t.equal(statSync(join(folder, name)).mode & 0o777, 0o600, name)
   }

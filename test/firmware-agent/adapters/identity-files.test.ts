@@ -61,7 +61,17 @@ t.test('an enrolment that was cut off anywhere goes on with the same key', async
   t.equal(loadIdentity(folder, n1), undefined)
   t.ok(key(keyToEnrol(folder)).equals(key(first)), 'with a certificate already')
   putPrivate(folder, 'ca.pem', given.ca)
-  t.equal(loadIdentity(folder, n1), undefined, 'all but in its place')
+  t.match(loadIdentity(folder, n1), given, 'all but in its place')
+  t.notOk(existsSync(`${folder}.new`))
+})
+
+t.test('what was cut off and is not ours is asked for again', async (t) => {
+  const folder = folderOf(t)
+  const first = keyToEnrol(folder)
+  const given = await enrolled(first)
+  putPrivate(folder, 'cert.pem', given.certificate)
+  putPrivate(folder, 'ca.pem', given.ca)
+  t.equal(loadIdentity(folder, 'n2' as NodeId), undefined)
   keepIdentity(folder, keyToEnrol(folder), given)
   t.match(loadIdentity(folder, n1), given)
 })

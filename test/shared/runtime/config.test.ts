@@ -53,7 +53,8 @@ t.test('the gateway starts from defaults alone', async (t) => {
   const { values, sources, file } = await load(GATEWAY, [])
   t.match(values, {
     host: '127.0.0.1',
-    port: 1883,
+    port: undefined,
+    security: 'auto',
     httpPort: 8025,
     data: './obelisk-gateway',
     grid: { width: 1024, height: 1024 },
@@ -202,12 +203,13 @@ t.test('options that do not fit together are refused', async (t) => {
   t.equal((await load(GATEWAY, ['--min-in-sync=3'])).values.minInSync, 3)
 })
 
-t.test('only loopback addresses are listened on while there are no access rules', async (t) => {
-  for (const host of ['0.0.0.0', '::', '192.168.1.4', 'gateway.local', '127.evil.example', '']) {
-    if (host === '') continue
-    const error = await problemsOf(GATEWAY, ['--host', host, '--http-host', host])
+t.test('a gateway that asks nobody who he is listens on loopback alone', async (t) => {
+  for (const host of ['0.0.0.0', '::', '192.168.1.4', 'gateway.local', '127.evil.example']) {
+    const hosts = ['--host', host, '--http-host', host]
+    const error = await problemsOf(GATEWAY, [...hosts, '--security', 'off'])
     t.equal(error.exitCode, 78, host)
-    t.match(error.problems, [/^--host: .*access rules/, /^--http-host: .*access rules/])
+    t.match(error.problems, [/^--host: .*command the fleet/, /^--http-host: .*command the fleet/])
+    t.equal((await load(GATEWAY, hosts)).values.host, host)
   }
   for (const host of ['127.0.0.1', '127.8.9.1', '::1', 'localhost']) {
     t.equal((await load(GATEWAY, ['--host', host])).values.host, host)

@@ -4,28 +4,35 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { Backoff, type BackoffOptions } from '../shared/core/backoff.ts'
-import type { NodeId } from '../shared/core/ids.ts'
-import type { Random } from '../shared/core/random.ts'
-import { parseToken, type Token } from '../shared/protocol/tokens.ts'
-import { readSecret } from '../shared/runtime/config.ts'
+import { Backoff, type BackoffOptions } from '../../shared/core/backoff.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
+import type { Random } from '../../shared/core/random.ts'
+import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
+import { readSecret } from '../../shared/runtime/config.ts'
 import {
   AppError,
   EXIT_BAD_INPUT,
   EXIT_CONFIG,
   EXIT_UNAVAILABLE,
-} from '../shared/runtime/errors.ts'
-import type { Environment } from '../shared/runtime/option-table.ts'
-import type { Running } from '../shared/runtime/program.ts'
-import { VERSION } from '../shared/runtime/version.ts'
-import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
-import { type Identity, keepIdentity, keyToEnrol, loadIdentity } from './adapters/identity-files.ts'
-import type { AgentConfig } from './config.ts'
+} from '../../shared/runtime/errors.ts'
+import type { Environment } from '../../shared/runtime/option-table.ts'
+import type { Running } from '../../shared/runtime/program.ts'
+import { VERSION } from '../../shared/runtime/version.ts'
+import { keepWatch } from '../../shared/runtime/watchdog-timer.ts'
+import { type Identity, keepIdentity, keyToEnrol, loadIdentity } from './identity-files.ts'
+
+/** Of the agent's configuration. */
+export interface EnrolmentConfig {
+  readonly url: string
+  /** Folder. */
+  readonly identity: string
+  readonly enrollTokenFile: string | undefined
+}
 
 const SECURE_PORT = 8883
 
 /** Nothing where the gateway asks nobody who he is. Fails with what another start would not mend. */
-export function identityAtHand(config: AgentConfig, node: NodeId): Identity | undefined {
+export function identityAtHand(config: EnrolmentConfig, node: NodeId): Identity | undefined {
   const identity = loadIdentity(config.identity, node)
   if (identity !== undefined && !isSecure(config)) {
     throw notSecure(`${config.identity} is there: this node shows who it is over mqtts:// alone`)
@@ -34,7 +41,7 @@ export function identityAtHand(config: AgentConfig, node: NodeId): Identity | un
 }
 
 /** The token of a board that has no identity yet. */
-export function tokenAtHand(config: AgentConfig, environment: Environment): Token | undefined {
+export function tokenAtHand(config: EnrolmentConfig, environment: Environment): Token | undefined {
   const text = readSecret(config.enrollTokenFile, 'enroll-token', environment)
   if (text === undefined) return undefined
   if (!isSecure(config)) throw notSecure('a token is shown over mqtts:// alone')
@@ -49,7 +56,7 @@ export function tokenAtHand(config: AgentConfig, environment: Environment): Toke
 
 /** Asks until there is an answer. Resolves with nothing if the program is told to stop before that. */
 export async function enrolUntilDone(
-  config: AgentConfig,
+  config: EnrolmentConfig,
   node: NodeId,
   token: Token,
   { log, notify, shutdown }: Pick<Running, 'log' | 'notify' | 'shutdown'>,
@@ -59,7 +66,7 @@ export async function enrolUntilDone(
   const at = { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port || SECURE_PORT) }
   const backoff = new Backoff(pace.backoff, pace.random)
   // Loaded here: whoever has an identity never needs it.
-  const { enrol } = await import('./adapters/enrolment-client.ts')
+  const { enrol } = await import('./enrolment-client.ts')
   const pair = keyToEnrol(config.identity)
   const stop = new AbortController()
   shutdown.add('enrolment', () => stop.abort())
@@ -85,12 +92,12 @@ export async function enrolUntilDone(
 }
 
 /** A node that dials a secured gateway with nothing to show. */
-export function notEnrolled({ identity }: AgentConfig): AppError {
+export function notEnrolled({ identity }: EnrolmentConfig): AppError {
   const message = `a node without an identity needs a token: obelisk token create on the gateway, then --enroll-token-file (${identity} is not there)`
   return new AppError('not-enrolled', message, { exitCode: EXIT_CONFIG })
 }
 
-export function isSecure({ url }: Pick<AgentConfig, 'url'>): boolean {
+export function isSecure({ url }: Pick<EnrolmentConfig, 'url'>): boolean {
   return new URL(url).protocol === 'mqtts:'
 }
 

@@ -1,0 +1,273 @@
+/**
+ * A fleet whose gateway is secured, as a person makes one: keys, tokens, boards on other machines, which are
+ * network namespaces here. Nothing but the commands and the packaged programs.
+ */
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { GatewayClient } from '../../scripts/commands/gateway-client.ts'
+import { Random } from '../../shared/core/random.ts'
+import { NetworkNamespaces } from '../support/network-namespaces.ts'
+import {
+  Agent,
+  type Exit,
+  eventually,
+  Fleet,
+  freePort,
+  PROGRAM,
+  type Run,
+  within,
+} from '../support/processes.ts'
+
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
+t.comment(`SEED=${seed} npx tap run test/end-to-end/secured.test.ts`)
+
+const GRID = ['--grid', '64x64', '--fields', 'n:i32', '--replicas', '2']
+/** A node that was revoked counts as dead before its tiles get other copies. */
+const TIMES = ['--suspect-after-ms', '5000', '--dead-after-ms', '6000']
+const ANYWHERE = '0.0.0.0'
+
+type Json = Record<string, unknown>
+/** Runs `obelisk` somewhere. */
+type Obelisk = (...argv: readonly string[]) => Run
+
+class Secured {
+  readonly fleet: Fleet
+  readonly data: string
+  readonly port: number
+  readonly admin: GatewayClient
+  readonly #here: Obelisk
+  gateway: Run
+
+  /** Keys, and a gateway that is ready. */
+  static async start(fleet: Fleet, here: Obelisk, host: string): Promise<Secured> {
+    const data = join(fleet.directory, 'gateway')
+    const made = here('gateway', 'secure', '--host', host, '--data', data)
+    const { code } = await within('its keys', made.exited)
+    if (code !== 0) throw new Error(`gateway secure: ${made.stderr}`)
+    const secured = new Secured(fleet, data, here, host, await freePort())
+    await secured.gateway.line('ready mqtts=')
+    return secured
+  }
+
+  readonly #argv: string[]
+
+  private constructor(fleet: Fleet, data: string, here: Obelisk, host: string, port: number) {
+    this.fleet = fleet
+    this.data = data
+    this.port = port
+    this.#here = here
+    this.admin = new GatewayClient(`unix:${join(data, 'admin.sock')}`)
+    this.#argv = ['gateway', '--data', data, '--host', host, '--port', `${port}`]
+    this.#argv.push(...GRID, ...TIMES)
+    this.gateway = here(...this.#argv)
+  }
+
+  async restart(): Promise<void> {
+    await this.gateway.kill()
+    this.gateway = this.#here(...this.#argv)
+    await this.gateway.line('ready mqtts=')
+  }
+
+  /** Runs a command to its end, as the gateway's owner. */
+  async command(
+    ...argv: readonly string[]
+  ): Promise<{ exit: Exit; stdout: string; stderr: string }> {
+    const http = ['--http', `unix:${join(this.data, 'admin.sock')}`]
+    const run = this.fleet.start([...argv, ...http])
+    return {
+      exit: await within(argv.join(' '), run.exited),
+      stdout: run.stdout,
+      stderr: run.stderr,
+    }
+  }
+
+  /** The file of a new token. */
+  async token(...argv: readonly string[]): Promise<string> {
+    const { exit, stdout, stderr } = await this.command('token', 'create', ...argv)
+    if (exit.code !== 0) throw new Error(`token create: ${stderr}`)
+    const path = join(this.fleet.directory, `token-${Math.random().toString(36).slice(2)}`)
+    writeFileSync(path, stdout)
+    return path
+  }
+
+  board(id: string, there: Obelisk, host: string, ...argv: readonly string[]): Agent {
+    const directory = join(this.fleet.directory, `board-${id}`)
+    const url = ['--url', `mqtts://${host}:${this.port}`]
+    const own = ['agent', '--id', id, ...url, '--data', directory, ...argv]
+    return new Agent(id, directory, () => there(...own))
+  }
+
+  async run(task: Json): Promise<Json> {
+    return await this.admin.json<Json>({
+      method: 'POST',
+      path: '/process?wait=60s',
+      contentType: 'application/json',
+      body: Buffer.from(JSON.stringify(task)),
+      timeoutMs: 70_000,
+    })
+  }
+
+  async states(): Promise<Record<string, string>> {
+    const nodes = await this.admin.json<{ id: string; state: string }[]>({ path: '/api/nodes' })
+    return Object.fromEntries(nodes.map(({ id, state }) => [id, state]))
+  }
+
+  async keysOf(node: string): Promise<string[]> {
+    const path = `/api/identities/node/${node}`
+    const { keys } = await this.admin.json<{ keys: { sha256: string }[] }>({ path })
+    return keys.map(({ sha256 }) => sha256)
+  }
+}
+
+const noNetwork = NetworkNamespaces.obstacle() ?? false
+
+t.test('boards on other machines join with a token each', { skip: noNetwork }, async (t) => {
+  const network = NetworkNamespaces.open(t)
+  const fleet = new Fleet(t)
+  for (const name of ['n7', 'n8', 'n9', 'stranger']) network.spoke(name)
+  const runIn =
+    (name: string): Obelisk =>
+    (...argv) => {
+      const [program, ...rest] = network.command(name)
+      return fleet.command(program, [...rest, process.execPath, PROGRAM, ...argv])
+    }
+  const secured = await Secured.start(fleet, runIn('hub'), ANYWHERE)
+  const boards = await Promise.all(
+    ['n7', 'n8', 'n9'].map(async (id) => {
+      const token = ['--enroll-token-file', await secured.token(id)]
+      return await secured.board(id, runIn(id), network.hubAddress, ...token).ready()
+    }),
+  )
+  const [n7, ...others] = boards as [Agent, Agent, Agent]
+  t.same(await secured.states(), { n7: 'alive', n8: 'alive', n9: 'alive' })
+  await secured.run({ op: 'set', args: { fields: { n: 3 } } })
+  t.match(await secured.run({ op: 'stat', args: { field: 'n' } }), { value: { sum: 3 * 64 * 64 } })
+
+  await secured.restart()
+  await n7.run.kill()
+  n7.start()
+  await n7.ready()
+  t.match(await secured.run({ op: 'stat', args: { field: 'n' } }), { value: { sum: 3 * 64 * 64 } })
+
+  const plain = secured.board('n10', runIn('stranger'), network.hubAddress)
+  t.match(await within('its end', plain.run.exited), { code: 78 }, 'nobody without a token')
+  const sub = runIn('stranger')(
+    'sub',
+    '#',
+    '--url',
+    `mqtt://${network.hubAddress}:${secured.port}`,
+    '-t',
+    '3',
+  )
+  t.not((await within('its end', sub.exited)).code, 0, 'nor in clear')
+
+  t.match(await secured.command('node', 'revoke', 'n7'), { exit: { code: 0 } })
+  await eventually('n7 has left', async () => (await secured.states()).n7 === 'left')
+  t.same(await secured.keysOf('n7'), [])
+  t.match(await secured.run({ op: 'stat', args: { field: 'n' } }), {
+    value: { sum: 3 * 64 * 64 },
+  })
+  await eventually('n7 tries in vain', async () => {
+    const { body } = await secured.admin.request({ path: '/metrics' })
+    return /reason="certificate-refused"\} [1-9]/.test(body.toString())
+  })
+  t.same(await secured.states(), { n7: 'left', n8: 'alive', n9: 'alive' })
+  t.notOk(others.some(({ run }) => run.hasExited))
+})
+
+t.test('kills at any moment of an enrolment leave one identity', async (t) => {
+  const KILLS = 12
+  const fleet = new Fleet(t)
+  const random = new Random(seed)
+  const here: Obelisk = (...argv) => fleet.start(argv)
+  const secured = await Secured.start(fleet, here, '127.0.0.1')
+  const token = await secured.token('n7')
+  const board = secured.board('n7', here, '127.0.0.1', '--enroll-token-file', token)
+  for (let kills = 0; kills < KILLS; kills++) {
+    // An enrolment takes some 300 ms from the start of the process on a quiet machine.
+    await new Promise((resolve) => setTimeout(resolve, random.between(50, 500)))
+    await board.run.kill()
+    if (random.integer(3) === 0) await secured.restart()
+    board.start()
+  }
+  await board.ready()
+  t.equal((await secured.keysOf('n7')).length, 1)
+  t.same(readdirSync(join(board.directory, 'identity')).sort(), ['ca.pem', 'cert.pem', 'key.pem'])
+  t.notOk(existsSync(join(board.directory, 'identity.new')))
+
+  const other = new Agent('n7', join(fleet.directory, 'thief'), () =>
+    here(
+      ...['agent', '--id', 'n7', '--url', `mqtts://127.0.0.1:${secured.port}`],
+      ...['--data', join(fleet.directory, 'thief'), '--enroll-token-file', token],
+    ),
+  )
+  t.match(await within('its end', other.run.exited), { code: 78 })
+  t.match(other.run.stderr, /another key has used the token/)
+  t.equal((await secured.keysOf('n7')).length, 1)
+})
+
+t.test('what a board cannot be known by is said, and nothing is left of it', async (t) => {
+  const fleet = new Fleet(t)
+  const here: Obelisk = (...argv) => fleet.start(argv)
+  const secured = await Secured.start(fleet, here, '127.0.0.1')
+  const file = (text: string): string => {
+    const path = join(fleet.directory, `given-${Math.random().toString(36).slice(2)}`)
+    writeFileSync(path, text)
+    return path
+  }
+  const url = `mqtts://127.0.0.1:${secured.port}`
+  const good = await secured.token('n1', '--ttl', '1m')
+  const [revoked, other] = [await secured.token('n1'), await secured.token('n2')]
+  const { stdout } = await secured.command('token', 'ls', '--json')
+  const tokens = JSON.parse(stdout) as { id: string }[]
+  await secured.command('token', 'revoke', tokens[1]!.id)
+  const elsewhere = await Secured.start(new Fleet(t), here, '127.0.0.1')
+  const cases: readonly [name: string, argv: string[], code: number, said: RegExp][] = [
+    ['no token', ['--url', url], 78, /needs a token/],
+    ['no such thing', ['--url', url, '--enroll-token-file', file('obk1-abc')], 65, /is none/],
+    ['empty', ['--url', url, '--enroll-token-file', file('')], 78, /empty/],
+    ['revoked', ['--url', url, '--enroll-token-file', revoked], 78, /was revoked/],
+    ['of another node', ['--url', url, '--enroll-token-file', other], 78, /for another node/],
+    ['in clear', ['--url', 'mqtt://127.0.0.1:1', '--enroll-token-file', good], 78, /mqtts/],
+    [
+      'another fleet',
+      ['--url', `mqtts://127.0.0.1:${elsewhere.port}`, '--enroll-token-file', good],
+      ...([78, /not the one of this token/] as const),
+    ],
+  ]
+  for (const [name, argv, code, said] of cases) {
+    const data = join(fleet.directory, `bad-${name.replaceAll(' ', '-')}`)
+    const run = here('agent', '--id', 'n1', '--data', data, ...argv)
+    t.match(await within(name, run.exited), { code }, name)
+    t.match(run.stderr, said, name)
+    t.notOk(existsSync(join(data, 'identity')), name)
+  }
+  await t.rejects(secured.keysOf('n1'), { code: 'unknown-node' })
+})
+
+t.test('a gateway is not open beyond its machine', async (t: Test) => {
+  const fleet = new Fleet(t)
+  const data = join(fleet.directory, 'gateway')
+  const at = ['gateway', '--data', data, '--port', '0', '--http-port', '0']
+  const said = async (argv: readonly string[]): Promise<string> => {
+    const run = fleet.start([...at, ...argv])
+    t.match(await within('its end', run.exited), { code: 78 }, argv.join(' '))
+    return run.stderr
+  }
+  t.match(await said(['--host', ANYWHERE]), /is not secured yet: obelisk gateway secure/)
+  t.match(await said(['--http-host', ANYWHERE]), /is not secured yet/)
+  t.match(await said(['--host', ANYWHERE, '--security', 'off']), /could command the fleet/)
+  t.match(await said(['--security', 'on']), /is not secured yet/)
+  const made = fleet.start(['gateway', 'secure', '--data', data])
+  t.match(await within('its keys', made.exited), { code: 0 })
+  const again = fleet.start(['gateway', 'secure', '--data', data])
+  t.match(await within('the same again', again.exited), { code: 0 })
+  t.match(again.stdout, /there are the keys of this fleet/)
+  t.equal(again.stdout.split('\n')[1], made.stdout.split('\n')[1], 'the same pin')
+  const forgotten = fleet.command(process.execPath, [PROGRAM, ...at], { OBELISK_SECURITY: 'off' })
+  t.match(await within('its end', forgotten.exited), { code: 78 })
+  const open = fleet.start([...at, '--security', 'off'])
+  await open.line('ready mqtt=')
+  t.match(open.stderr, /security-off/)
+})
