@@ -45,24 +45,38 @@ export class Identities {
     return record?.removedTs === undefined ? record?.node : undefined
   }
 
-  /** Resolves with the judgement once what it changes is on disk. */
-  async enrol(nowTs: number, shown: ShownByBoard): Promise<Judgement> {
+  /**
+   * Resolves with the judgement once what it changes is on disk. Nothing is given that `announce` has not come back
+   * for; what has changed meanwhile is looked at again.
+   */
+  async enrol(
+    nowTs: number,
+    shown: ShownByBoard,
+    announce: () => Promise<void> = async () => {},
+  ): Promise<Judgement> {
+    const first = this.#judge(nowTs, shown)
+    if (!first.ok) return first
+    if (first.changes.length > 0) await announce()
+    const judgement = this.#judge(nowTs, shown)
+    // Without changes too: what the answer rests on may not be on disk yet.
+    if (judgement.ok) await this.#store.write(judgement.changes)
+    return judgement
+  }
+
+  #judge(nowTs: number, shown: ShownByBoard): Judgement {
     const { tokenId, secret, ...facts } = shown
     const found = this.#store.token(tokenId)
     const value = found && isSecretOf(found, secret) ? found : undefined
     // A name that a token was made for is somebody's already, who may come later.
     const isNameKnown =
       facts.isNameKnown || (value !== undefined && this.#store.hasTokenBeside(facts.node, tokenId))
-    const judgement = judgeEnrolment(nowTs, {
+    return judgeEnrolment(nowTs, {
       ...facts,
       isNameKnown,
       token: value && { id: tokenId, value },
       keyRecord: facts.key === undefined ? undefined : this.#store.key(facts.key),
       identity: this.#store.identity(facts.node),
     })
-    // Without changes too: what the answer rests on may not be on disk yet.
-    if (judgement.ok) await this.#store.write(judgement.changes)
-    return judgement
   }
 
   /** Resolves once it is on disk that this key of the node was used; then the one before it is gone. */

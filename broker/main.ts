@@ -2,13 +2,15 @@
 import { join } from 'node:path'
 import { type NodeId, randomId } from '../shared/core/ids.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
+import type { SecurityHead } from '../shared/protocol/security-log.ts'
 import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
-import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
+import { type Clock, SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
+import { isThere } from '../shared/runtime/private-folder.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
 import { Repeats, repeatKey } from '../shared/runtime/repeats.ts'
 import { SystemRandom } from '../shared/runtime/system-random.ts'
@@ -25,6 +27,7 @@ import { LedgerStore } from './adapters/ledger-store.ts'
 import { Metrics } from './adapters/metrics.ts'
 import { MqttBroker } from './adapters/mqtt-broker.ts'
 import { MqttProbe } from './adapters/mqtt-probe.ts'
+import { SecurityLog } from './adapters/security-log.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import {
@@ -92,10 +95,20 @@ async function start(
   const events = await EventLog.open({ directory: config.data }, log)
   shutdown.add('event log', () => events.close())
 
-  const openIdentities = async (folder: string): Promise<IdentityStore> => {
+  const openRegistry = async (
+    folder: string,
+  ): Promise<{ store: IdentityStore; log: SecurityLog }> => {
     const store = await IdentityStore.open(join(folder, 'identities'), fatal)
     shutdown.add('identities', () => store.close())
-    return store
+    const onHead = (head: SecurityHead): void => store.keepMeta({ head })
+    const now = (): ReturnType<Clock['now']> => SYSTEM_CLOCK.now()
+    const expectedHead = store.meta.head
+    const securityLog = await SecurityLog.open({ folder, now, expectedHead, onHead }, log)
+    shutdown.add('security log', () => securityLog.close())
+    if (store.meta.floorTs === undefined) {
+      await securityLog.append({ event: 'secured', who: 'admin', via: 'gateway' })
+    }
+    return { store, log: securityLog }
   }
 
   const contents = ledger.load()
@@ -119,7 +132,7 @@ async function start(
   const security =
     keys &&
     new Security(
-      { keys, certifyNode, store: await openIdentities(folder) },
+      { keys, certifyNode, ...(await openRegistry(folder)) },
       {
         isNameKnown: (node) => view.node(node) !== undefined,
         hasLeft: (node) => view.node(node)?.state === 'left',
@@ -127,12 +140,17 @@ async function start(
           broker.endConnectionsOf(node)
           if (view.node(node) !== undefined) await driver.drain(node, true)
         },
-        log,
+        clock: SYSTEM_CLOCK,
+        logger: log,
         fatal,
       },
     )
   if (security === undefined && sources.security === 'flag' && config.security === 'off') {
     log.warn({ code: 'security-off' }, 'whoever reaches this gateway may command the fleet')
+    if (isThere(folder)) {
+      const { log: securityLog } = await openRegistry(folder)
+      await securityLog.append({ event: 'security-off', who: 'gateway', via: 'gateway' })
+    }
   }
 
   const telemetry = new Map<NodeId, Record<string, unknown>>()

@@ -7,7 +7,9 @@ import { createHash, randomBytes, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { toBase32 } from '../shared/core/base32.ts'
 import type { NodeId } from '../shared/core/ids.ts'
+import { named, SECURITY_FOLDER } from '../shared/protocol/security-log.ts'
 import { formatToken, TOKEN_ID_BYTES, TOKEN_SECRET_BYTES } from '../shared/protocol/tokens.ts'
+import type { Clock } from '../shared/runtime/clock.ts'
 import type { Source } from '../shared/runtime/config.ts'
 import { AppError, EXIT_CONFIG } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
@@ -18,6 +20,7 @@ import type { Certified, FleetKeys } from './adapters/fleet-keys.ts'
 import type { NodeIdentityView, SecurityPort, TokenView, TokenWish } from './adapters/http-port.ts'
 import type { IdentityStore } from './adapters/identity-store.ts'
 import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
+import type { SecurityLog } from './adapters/security-log.ts'
 import { type GatewayConfig, isLoopback } from './config.ts'
 import type { NodeToken } from './core/registry.ts'
 import { Identities } from './identities.ts'
@@ -30,15 +33,18 @@ export interface SecurityContext {
   hasLeft(node: NodeId): boolean
   /** Its keys are gone: nothing that they opened is to stay, and its tiles need another place. */
   revoked(node: NodeId): Promise<void>
-  readonly log: Logger
+  readonly clock: Clock
+  readonly logger: Logger
   fatal(error: unknown): void
 }
 
-const FOLDER = 'security'
+/** Who comes by the socket of the gateway's owner. */
+const BY_OWNER = { who: 'admin', via: 'socket' } as const
+const CLOCK_BEHIND_MS = 3_600_000
 
 /** Of the keys, and of the registry in `identities`. */
 export function securityFolder(data: string): string {
-  return join(data, FOLDER)
+  return join(data, SECURITY_FOLDER)
 }
 
 /** Whether the gateway is to be secured. Fails where it would be open to others, or has been secured and is not told to forget it. */
@@ -63,6 +69,7 @@ export function isSecured(
 export interface SecurityParts {
   readonly keys: FleetKeys
   readonly store: IdentityStore
+  readonly log: SecurityLog
   /** Resolves with a certificate, PEM. */
   certifyNode(authority: FleetKeys['authority'], spki: Uint8Array, node: NodeId): Promise<string>
 }
@@ -87,37 +94,47 @@ export class Security implements SecurityPort {
   /** Who comes in. */
   get door(): Omit<SecureDoorOptions, 'enrolment'> {
     const { agents, authority, probe } = this.#parts.keys
-    const { log, fatal } = this.#context
+    const { logger, fatal } = this.#context
     const ca = authority.certificate
     return {
       keys: { key: agents.key, certificate: `${agents.certificate}${ca}`, ca },
       probe: fingerprintText(spkiOf(new X509Certificate(probe.certificate).publicKey)),
       ownerOf: (sha256) => this.#identities.ownerOf(sha256),
       keyUsed: (node, sha256) => {
-        this.#identities.keyUsed(Date.now(), node, sha256).catch(fatal)
-        log.debug({ node }, 'a node came in with its key')
+        this.#identities.keyUsed(this.#nowTs(), node, sha256).catch(fatal)
+        logger.debug({ node }, 'a node came in with its key')
       },
     }
   }
 
   /** Who gets an identity. */
   get enrolment(): EnrolmentDoorPort {
-    const { log, isNameKnown } = this.#context
-    const { authority } = this.#parts.keys
+    const { logger, isNameKnown } = this.#context
+    const { log, keys } = this.#parts
+    const { authority } = keys
     return {
       enrol: async (applicant) => {
-        const { node, spki, version } = applicant
+        const { node, spki, version, remote: source, tokenId } = applicant
         const shown = { ...applicant, isNameKnown: isNameKnown(node) }
-        const judgement = await this.#identities.enrol(Date.now(), shown)
+        const who = named('node', node)
+        const what = named('token', tokenId)
+        const announce = () => log.append({ event: 'enrolled', who, what, source, via: 'enrol' })
+        const judgement = await this.#identities.enrol(this.#nowTs(), shown, announce)
         if (!judgement.ok) return judgement
         const certificate = await this.#parts.certifyNode(authority, spki, node)
-        log.info({ code: 'enrolled', node, version }, `node ${node} has an identity`)
+        logger.info({ code: 'enrolled', node, version }, `node ${node} has an identity`)
         return { ok: true, certificate, ca: authority.certificate, ts: Date.now() }
       },
-      refused: (code, remote, node) => {
-        log.warn({ code: 'enroll-refused', reason: code, remote, node }, 'an enrolment is refused')
+      refused: (code, source, node) => {
+        const who = node === undefined ? 'nobody' : named('node', node)
+        const event = code === 'token-used' ? 'token-used-twice' : 'enroll-refused'
+        log.tell({ event, who, source, via: 'enrol', code })
+        logger.warn(
+          { code: 'enroll-refused', reason: code, remote: source, node },
+          'an enrolment is refused',
+        )
       },
-      failed: (error) => log.error({ err: error }, 'an enrolment failed'),
+      failed: (error) => logger.error({ err: error }, 'an enrolment failed'),
     }
   }
 
@@ -131,11 +148,13 @@ export class Security implements SecurityPort {
         `node ${node} was drained and has left: obelisk node rm ${node}`,
       )
     }
-    const [nowTs, secret] = [Date.now(), randomBytes(TOKEN_SECRET_BYTES)]
+    const [nowTs, secret] = [this.#nowTs(), randomBytes(TOKEN_SECRET_BYTES)]
     const id = toBase32(randomBytes(TOKEN_ID_BYTES))
     const sha256 = createHash('sha256').update(secret).digest()
     const untilTs = nowTs + ttlMs
     const value: NodeToken = { sha256, node, replaces, untilTs, createdTs: nowTs, by }
+    const what = node === null ? named('token', id) : named('node', node)
+    await this.#parts.log.append({ event: 'token-created', who: by, what, via: 'socket' })
     await this.#identities.addToken(nowTs, id, value)
     const token = formatToken({ kind: 'node', id, secret, pin: this.#parts.keys.pin })
     return { token, view: viewOf(id, value) }
@@ -148,7 +167,10 @@ export class Security implements SecurityPort {
   }
 
   async revokeToken(id: string): Promise<boolean> {
-    return await this.#identities.revokeToken(Date.now(), id)
+    const isKnown = await this.#identities.revokeToken(this.#nowTs(), id)
+    const what = named('token', id)
+    if (isKnown) await this.#parts.log.append({ event: 'token-revoked', ...BY_OWNER, what })
+    return isKnown
   }
 
   identity(node: NodeId): NodeIdentityView | undefined {
@@ -157,9 +179,24 @@ export class Security implements SecurityPort {
   }
 
   async revokeNode(node: NodeId): Promise<boolean> {
-    const isKnown = await this.#identities.revoke(Date.now(), node)
-    if (isKnown) await this.#context.revoked(node)
-    return isKnown
+    const isKnown = await this.#identities.revoke(this.#nowTs(), node)
+    if (!isKnown) return false
+    await this.#context.revoked(node)
+    const what = named('node', node)
+    await this.#parts.log.append({ event: 'node-revoked', ...BY_OWNER, what })
+    return true
+  }
+
+  /** Unix ms that do not go back: what was over does not begin again where the clock is set. */
+  #nowTs(): number {
+    const { wallMs } = this.#context.clock.now()
+    const { floorTs = 0 } = this.#parts.store.meta
+    if (wallMs < floorTs - CLOCK_BEHIND_MS) {
+      this.#parts.log.tell({ event: 'clock-behind', who: 'gateway', via: 'gateway' })
+    }
+    const nowTs = Math.max(wallMs, floorTs)
+    this.#parts.store.keepMeta({ floorTs: nowTs })
+    return nowTs
   }
 }
 

@@ -39,6 +39,8 @@ export interface Applicant {
   readonly isProven: boolean
   readonly board: string | undefined
   readonly version: string
+  /** The address that it came from. */
+  readonly remote: string
 }
 
 export interface EnrolmentDoorPort {
@@ -153,7 +155,7 @@ export class EnrolmentDoor {
       const isProven =
         key !== undefined && verify('sha256', proven, { key, dsaEncoding: 'ieee-p1363' }, signature)
       const sha256 = key && fingerprintText(spki)
-      const named = { tokenId, secret, node, spki, board, version }
+      const named = { tokenId, secret, node, spki, board, version, remote }
       const outcome = await this.#port.enrol({ ...named, key: sha256, isProven })
       if (outcome.ok) this.#end(socket, outcome)
       else this.#refuse(socket, remote, outcome.code, node)

@@ -5,6 +5,7 @@
  */
 import type { NodeId } from '../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
+import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { openDatabase } from '../../shared/runtime/lmdb.ts'
 import type { Table, Tables } from '../../shared/runtime/tables.ts'
@@ -13,8 +14,18 @@ import type { KeyRecord, NodeIdentity, NodeToken, RegistryChange } from '../core
 /** Address space, not a cap. */
 const MAP_BYTES = 64 * 1024 * 1024
 const RECORD_LIMITS = { bytesMax: 64 * 1024, depthMax: 8, itemsMax: 1024 }
-const TABLES = ['identity', 'key', 'token'] as const
+const TABLES = ['identity', 'key', 'token', 'meta'] as const
 type TableName = (typeof TABLES)[number]
+
+/** What is kept beside the records, and goes to the disk with the next of them. */
+export interface StoreMeta {
+  /** The latest time that anything was decided at: the clock has been there. Unix ms. */
+  readonly floorTs?: number
+  /** That of the security log. */
+  readonly head?: SecurityHead
+}
+
+const META = 'meta'
 
 export class IdentityStore {
   readonly #database: Tables
@@ -24,6 +35,8 @@ export class IdentityStore {
   /** Ids of tokens by the node that they are for; '' for any. */
   readonly #tokensOf = new Map<string, Set<string>>()
   #tokenCount = 0
+  #meta: StoreMeta
+  #isMetaKept = true
 
   /** Who is whom stands nowhere else: a store that cannot be opened is an error, never an empty one. */
   static async open(directory: string, onFatal: (error: AppError) => void): Promise<IdentityStore> {
@@ -35,6 +48,7 @@ export class IdentityStore {
     this.#database = database
     const tables = TABLES.map((name) => [name, database.table<string>(name, 'ordered-binary')])
     this.#tables = Object.fromEntries(tables) as Record<TableName, Table<string>>
+    this.#meta = (this.#get('meta', META) ?? {}) as StoreMeta
     for (const id of database.read(() => [...this.#tables.token.getKeys()])) {
       this.#list(id, this.token(id)!.node)
     }
@@ -51,6 +65,15 @@ export class IdentityStore {
 
   token(id: string): NodeToken | undefined {
     return this.#get('token', id) as NodeToken | undefined
+  }
+
+  get meta(): StoreMeta {
+    return this.#meta
+  }
+
+  keepMeta(meta: StoreMeta): void {
+    this.#meta = { ...this.#meta, ...meta }
+    this.#isMetaKept = false
   }
 
   get tokenCount(): number {
@@ -82,6 +105,7 @@ export class IdentityStore {
     await this.#database.write(() => {
       for (const { change, bytes } of encoded)
         void this.#tables[change.table].put(change.key, bytes)
+      this.#putMeta()
     })
     for (const change of changes) {
       const name = nameOf(change.table, change.key)
@@ -105,7 +129,14 @@ export class IdentityStore {
   }
 
   async close(): Promise<void> {
+    if (!this.#isMetaKept) await this.#database.write(() => this.#putMeta())
     await this.#database.close()
+  }
+
+  #putMeta(): void {
+    if (this.#isMetaKept) return
+    this.#isMetaKept = true
+    void this.#tables.meta.put(META, encodeCbor(this.#meta))
   }
 
   #list(id: string, node: NodeId | null, before?: NodeToken): void {

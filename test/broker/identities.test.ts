@@ -178,3 +178,34 @@ t.test('a token that is being forgotten is none', async (t) => {
   await opened.store.close()
   t.same([...(await open(t, path)).store.tokens()], [])
 })
+
+t.test('nothing is given that could not be announced, or was taken back meanwhile', async (t) => {
+  const store = await open(t, directory(t))
+  const [given, other] = [await give(store, n1), await give(store, n2)]
+  const key = newKey()
+  const full = async (): Promise<void> => {
+    throw new Error('the disk is full')
+  }
+  await t.rejects(store.enrol(NOW, shown(given, n1, key), full), { message: 'the disk is full' })
+  t.equal(store.ownerOf(key), undefined)
+  t.match(await store.enrol(NOW, shown(given, n1, key)), { ok: true }, 'and it may be tried again')
+  const revoke = async (): Promise<void> => {
+    await store.revokeToken(NOW, other.tokenId)
+  }
+  const late = newKey()
+  t.match(await store.enrol(NOW, shown(other, n2, late), revoke), { code: 'token-revoked' })
+  t.equal(store.ownerOf(late), undefined)
+})
+
+t.test('what is kept beside the records goes with the next of them, and at the end', async (t) => {
+  const path = directory(t)
+  const first = await open(t, path)
+  t.same(first.store.meta, {})
+  first.store.keepMeta({ floorTs: NOW })
+  await give(first, n1)
+  first.store.keepMeta({ head: { seq: 3, hash: 'a'.repeat(32) } })
+  t.same(first.store.meta, { floorTs: NOW, head: { seq: 3, hash: 'a'.repeat(32) } })
+  await first.store.close()
+  const again = await open(t, path)
+  t.same(again.store.meta, { floorTs: NOW, head: { seq: 3, hash: 'a'.repeat(32) } })
+})

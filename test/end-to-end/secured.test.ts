@@ -113,6 +113,17 @@ class Secured {
     return Object.fromEntries(nodes.map(({ id, state }) => [id, state]))
   }
 
+  /** What the security log says, oldest first, and that nothing of it was changed. */
+  async events(t: Test): Promise<string[]> {
+    const at = ['--data', this.data]
+    const verified = this.fleet.start(['security', 'log', '--verify', ...at])
+    t.match(await within('its verification', verified.exited), { code: 0 }, verified.stderr)
+    const told = this.fleet.start(['security', 'log', '--json', ...at])
+    t.match(await within('the log', told.exited), { code: 0 })
+    const lines = told.stdout.trim().split('\n')
+    return lines.map((line) => JSON.parse(line) as Json).map(({ event, who }) => `${event} ${who}`)
+  }
+
   async keysOf(node: string): Promise<string[]> {
     const path = `/api/identities/node/${node}`
     const { keys } = await this.admin.json<{ keys: { sha256: string }[] }>({ path })
@@ -174,6 +185,11 @@ t.test('boards on other machines join with a token each', { skip: noNetwork }, a
   })
   t.same(await secured.states(), { n7: 'left', n8: 'alive', n9: 'alive' })
   t.notOk(others.some(({ run }) => run.hasExited))
+  const events = await secured.events(t)
+  t.equal(events[1], 'secured admin')
+  t.equal(events.filter((event) => event === 'token-created admin').length, 3)
+  for (const { id } of boards) t.ok(events.includes(`enrolled node/${id}`), id)
+  t.ok(events.includes('node-revoked admin'))
 })
 
 t.test('kills at any moment of an enrolment leave one identity', async (t) => {
@@ -204,6 +220,9 @@ t.test('kills at any moment of an enrolment leave one identity', async (t) => {
   )
   t.match(await within('its end', other.run.exited), { code: 78 })
   t.match(other.run.stderr, /another key has used the token/)
+  await secured.gateway.end('SIGTERM')
+  t.ok((await secured.events(t)).includes('token-used-twice node/n7'))
+  await secured.restart()
   t.equal((await secured.keysOf('n7')).length, 1)
 })
 
