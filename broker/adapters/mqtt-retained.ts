@@ -114,37 +114,6 @@ export class RetainedStore {
   }
 }
 
-/** Whether a filter matches a topic [MQTT 3.1.1 §4.7]. */
-export function filterMatches(filter: string, topic: string): boolean {
-  // [MQTT-4.7.2-1]
-  if (topic.startsWith('$') && !filter.startsWith('$')) return false
-  let f = 0
-  let t = 0
-  for (;;) {
-    const wildcard = filter.charCodeAt(f)
-    if (wildcard === 35) return true // #
-    const filterEnd = endOfLevel(filter, f)
-    const topicEnd = endOfLevel(topic, t)
-    if (wildcard !== 43 /* + */) {
-      if (filterEnd - f !== topicEnd - t) return false
-      if (!topic.startsWith(filter.slice(f, filterEnd), t)) return false
-    }
-    const isFilterDone = filterEnd === filter.length
-    if (topicEnd === topic.length) {
-      // `a/#` matches `a` as well.
-      return isFilterDone || filter.slice(filterEnd) === '/#'
-    }
-    if (isFilterDone) return false
-    f = filterEnd + 1
-    t = topicEnd + 1
-  }
-}
-
-function endOfLevel(text: string, from: number): number {
-  const at = text.indexOf('/', from)
-  return at < 0 ? text.length : at
-}
-
 interface Granted {
   /** The filter. */
   readonly topic: string

@@ -1,9 +1,9 @@
 import { connectAsync, type MqttClient } from 'mqtt'
 import t from 'tap'
 import { MqttBroker } from '../../../broker/adapters/mqtt-broker.ts'
-import { filterMatches } from '../../../broker/adapters/mqtt-retained.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { Random } from '../../../shared/core/random.ts'
+import { filterMatches } from '../../../shared/protocol/topic-filters.ts'
 import { nodeClientId } from '../../../shared/protocol/topics.ts'
 import { brokerBench as bench, Gateway, listen } from '../../support/broker-bench.ts'
 import {
