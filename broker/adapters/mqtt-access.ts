@@ -1,13 +1,16 @@
 /**
- * What a client may publish and read while no access rules are configured (wire.md): anyone may
- * submit, cancel, and use the topics outside the base; a node speaks for itself, and only while it
- * is admitted. What is not allowed is dropped and counted; it is no reason to disconnect.
+ * What becomes of a publish (wire.md): who may publish what says access.ts, and a node speaks for itself only
+ * while it is admitted. What is not allowed is dropped and counted; it is no reason to disconnect.
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { mayPublish, type OwnerOf, type Principal } from '../../shared/protocol/access.ts'
 import { isBelowBase, parseTopic } from '../../shared/protocol/topics.ts'
 
 /** Who publishes. */
 export interface Speaker {
+  readonly principal: Principal
+  /** It was taken from whoever opened the connection, or is less than it was: it has no last word. */
+  readonly isRevoked: boolean
   /** Set for the connection of a node. */
   readonly node: NodeId | undefined
   /** It is the one connection that speaks for the node. */
@@ -27,6 +30,7 @@ export type DropReason =
   | 'topic-not-allowed'
   | 'node-not-admitted'
   | 'will-superseded'
+  | 'will-revoked'
   | 'node-payload-too-large'
 
 export type PublishDecision =
@@ -51,11 +55,14 @@ export function decidePublish(
   speaker: Speaker,
   request: PublishRequest,
   levelsMax: number,
+  ownerOf: OwnerOf,
 ): PublishDecision {
   const { topic } = request
   if (levelsOf(topic) > levelsMax) return drop('topic-too-deep')
   if (topic.startsWith('$')) return drop('topic-reserved')
+  if (request.isWill && speaker.isRevoked) return drop('will-revoked')
   if (speaker.node !== undefined) return decideNode(base, speaker.node, speaker, request)
+  if (!mayPublish(base, speaker.principal, topic, ownerOf)) return drop('topic-not-allowed')
   if (!isBelowBase(base, topic)) {
     return { verdict: 'forward', retain: request.retain, isForeign: true }
   }
@@ -116,14 +123,4 @@ export function levelsOf(topic: string): number {
 /** Where the gateway's own client hears itself. Nobody else may use a topic that begins with `$`. */
 export function probeTopicOf(clientId: string): string {
   return `$probe/${clientId}`
-}
-
-/** Of the topics that begin with `$`, only the broker's own figures can be subscribed to. */
-export function maySubscribe(filter: string): boolean {
-  return !filter.startsWith('$') || filter.startsWith('$SYS/')
-}
-
-/** Aedes tells itself about each client below `$SYS/<its id>`: that is nobody else's business. */
-export function mayReceive(topic: string): boolean {
-  return !topic.startsWith('$') || topic.startsWith('$SYS/broker/')
 }

@@ -4,6 +4,8 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { Aedes } from 'aedes'
 import { writeToStream } from 'mqtt-packet'
 import type { NodeId } from '../../shared/core/ids.ts'
+import { sourceOf } from '../../shared/core/source.ts'
+import { ANYONE, identityOf, type Principal } from '../../shared/protocol/access.ts'
 import { buildTopic, isBelowBase, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
@@ -19,6 +21,7 @@ import { gateOptionsFor, MQTT_LIMITS, type MqttLimits } from './mqtt-options.ts'
 import { BoundedPersistence } from './mqtt-persistence.ts'
 import { type RetainedSource, RetainedStore } from './mqtt-retained.ts'
 import { RetainedJournal, type RetainedLedger } from './mqtt-retained-journal.ts'
+import { Rights } from './mqtt-rights.ts'
 import { SecureDoor, type SecureDoorOptions } from './mqtt-secure-door.ts'
 import { Subscribers } from './mqtt-subscribers.ts'
 import { TurnShare } from './mqtt-turn-share.ts'
@@ -45,6 +48,8 @@ export interface BrokerMessage {
   readonly payload: string | Uint8Array
   readonly qos: 0 | 1
   readonly retain: boolean
+  /** The identity that it concerns, where its topic does not say so. */
+  readonly owner?: string
 }
 
 const LOOK_INTERVAL_MS = 1000
@@ -56,8 +61,10 @@ const CLOSE_TIMEOUT_MS = 1000
 
 export class MqttBroker {
   readonly #limits: MqttLimits
+  readonly #base: string
   readonly #version: string
   readonly #logger: Logger | undefined
+  readonly #port: MqttBrokerPort
   readonly #gateOptions: GateOptions
   readonly #gateShared: GateShared
   readonly #gatePort: GatePort
@@ -68,6 +75,7 @@ export class MqttBroker {
   readonly #persistence: BoundedPersistence
   readonly #connections: Connections
   readonly #subscribers = new Subscribers<Connection>()
+  readonly #rights: Rights
   readonly #hooks: BrokerHooks
   readonly #aedes: Aedes
   readonly #door: SecureDoor | undefined
@@ -99,9 +107,11 @@ export class MqttBroker {
   ) {
     const base = options.topicBase ?? TOPIC_BASE_DEFAULT
     const limits: MqttLimits = { ...MQTT_LIMITS, ...options }
+    this.#base = base
     this.#limits = limits
     this.#version = options.version ?? '0'
     this.#logger = logger
+    this.#port = port
     this.#gateOptions = gateOptionsFor(limits, buildTopic(base, { kind: 'task-submit' }))
     this.#buffered = new ByteBudget(limits.bufferedBytesMax)
     const turns = new TurnShare()
@@ -114,12 +124,14 @@ export class MqttBroker {
     })
     const isForeign = (topic: string): boolean =>
       !topic.startsWith('$') && !isBelowBase(base, topic)
+    this.#rights = new Rights(base, (task) => port.ownerOf?.(task))
     this.#journal = this.#keepRetained(options.retainedLedger, isForeign)
     this.#persistence = new BoundedPersistence(limits, {
       retained: this.#retained,
       source: options.retainedSource,
       budget: this.#queued,
       isForeign,
+      rights: this.#rights,
       onDrop: (reason) => this.#dropped.add(reason),
     })
     this.#hooks = new BrokerHooks({
@@ -129,6 +141,8 @@ export class MqttBroker {
       connections: this.#connections,
       subscribers: this.#subscribers,
       persistence: this.#persistence,
+      rights: this.#rights,
+      login: options.secure?.login,
       retained: this.#retained,
       journal: this.#journal,
       source: options.retainedSource,
@@ -158,7 +172,7 @@ export class MqttBroker {
       },
       (socket) => {
         if (this.#closing !== undefined) socket.destroy()
-        else if (this.#door === undefined) this.#accept(socket)
+        else if (this.#door === undefined) this.#accept(socket, ANYONE)
         else this.#door.accept(socket)
       },
     )
@@ -175,6 +189,7 @@ export class MqttBroker {
       typeof payload === 'string'
         ? Buffer.from(payload)
         : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+    if (message.owner !== undefined) this.#rights.setOwner(bytes, message.owner)
     this.#publishing++
     this.#aedes.publish(
       { cmd: 'publish', topic, payload: bytes, qos, retain, dup: false },
@@ -216,7 +231,24 @@ export class MqttBroker {
 
   /** Ends all connections that keys of this node have opened: they are no longer its own. */
   endConnectionsOf(node: NodeId): void {
-    this.#connections.endOf(node)
+    this.endIdentity(identityOf({ kind: 'node', node }))
+  }
+
+  /**
+   * What this identity may do has changed, or it is none any more: its connections end without a word of theirs,
+   * and what waits for it is given up.
+   */
+  endIdentity(identity: string): void {
+    this.#persistence.endSessionsOf(identity)
+    for (const { isAdmitted, node } of this.#connections.endOf(identity)) {
+      // In place of its will.
+      if (isAdmitted && node !== undefined) this.#sayOffline(node)
+    }
+  }
+
+  #sayOffline(node: NodeId): void {
+    const topic = buildTopic(this.#base, { kind: 'node-state', node })
+    this.publish({ topic, payload: 'offline', qos: 1, retain: true })
   }
 
   counters(): BrokerCounters {
@@ -303,19 +335,23 @@ export class MqttBroker {
 
   #openDoor(options: SecureDoorOptions): SecureDoor {
     return new SecureDoor(options, {
-      entered: (socket, node) => {
+      entered: (socket, principal) => {
         if (this.#closing !== undefined) socket.destroy()
-        else this.#accept(socket, node)
+        else this.#accept(socket, principal)
       },
       denied: (reason, remote) => {
         this.#refused.add(reason)
+        if (reason === 'certificate-refused') {
+          const source = sourceOf(remote)
+          this.#port.onSecurityEvent?.({ event: reason, who: '?', source, code: reason })
+        }
         this.#logger?.debug({ reason, remote }, 'MQTT connection refused')
       },
       failed: (error) => this.#logger?.error({ error }, 'nobody knows whose connection it is'),
     })
   }
 
-  #accept(socket: Socket, principal?: NodeId): void {
+  #accept(socket: Socket, principal: Principal): void {
     if (this.#connections.makeRoom()) this.#refused.add('pre-connect-full')
     const gate = new Gate(socket, this.#gateOptions, this.#gateShared, this.#gatePort)
     const connection = this.#connections.add(gate, principal)
@@ -329,6 +365,7 @@ export class MqttBroker {
     const aedes: Aedes = new Aedes({
       mq: new Delivery(this.#subscribers, {
         sessions: this.#persistence,
+        mayReceive: ({ principal }, packet) => this.#rights.mayReceive(principal, packet),
         behindBytes: this.#limits.backlogDropBytes,
         nextNumber: () => ++(aedes as Aedes & { counter: number }).counter,
       }),
@@ -341,7 +378,8 @@ export class MqttBroker {
       maxInflightInbound: 0,
       maxTopicLevels: this.#gateOptions.packetBounds.topicLevelsMax,
       persistence: this.#persistence,
-      authenticate: (client, _name, _password, done) => hooks.authenticate(client, done),
+      authenticate: (client, name, password, done) =>
+        hooks.entrance.authenticate(client, name, password, done),
       authorizePublish: (client, packet, done) => hooks.publishes.authorize(client, packet, done),
       // Aedes would send a message for `a` at the QoS of the filter `a`, where `#` was granted more. What it
       // grants is what was asked for.

@@ -1,5 +1,6 @@
 /** What the broker knows of one connection besides what Aedes knows. */
 import type { NodeId } from '../../shared/core/ids.ts'
+import { identityOf, type Principal } from '../../shared/protocol/access.ts'
 import type { Speaker } from './mqtt-access.ts'
 import type { DeliveringClient } from './mqtt-delivery.ts'
 import type { Gate } from './mqtt-gate.ts'
@@ -19,8 +20,11 @@ interface Held {
 
 export class Connection implements Speaker {
   readonly gate: Gate
-  /** Whose key opened the connection, where keys are asked for. */
-  readonly principal: NodeId | undefined
+  /** Who is there: whose key opened it, or who said name and password. */
+  principal: Principal
+  /** Where it came from, as limits count it (source.ts); empty where nobody counts. */
+  readonly source: string
+  isRevoked = false
   /** Set once Aedes has registered the client. */
   client: DeliveringClient | undefined
   node: NodeId | undefined
@@ -39,14 +43,26 @@ export class Connection implements Speaker {
   #heldForwards = 0
   #isHolding = false
 
-  constructor(gate: Gate, principal?: NodeId) {
+  constructor(gate: Gate, principal: Principal, source: string) {
     this.gate = gate
     this.principal = principal
+    this.source = source
     let setLeft = (): void => {}
     this.left = new Promise((resolve) => {
       setLeft = resolve
     })
     this.setLeft = setLeft
+  }
+
+  /** What its client id and its session belong to. */
+  get identity(): string {
+    return identityOf(this.principal)
+  }
+
+  /** As the security log says it. */
+  get shownIdentity(): string {
+    const { kind } = this.principal
+    return kind === 'node' || kind === 'user' ? this.identity : '?'
   }
 
   get isGone(): boolean {

@@ -1,6 +1,8 @@
 /** All connections: who waits with its CONNECT, who is a node, and who speaks for which node. */
 import type { Client } from 'aedes'
 import type { NodeId } from '../../shared/core/ids.ts'
+import { sourceOf } from '../../shared/core/source.ts'
+import { ANYONE, GATEWAY, type Principal } from '../../shared/protocol/access.ts'
 import type { ConnectionId } from '../core/events.ts'
 import { Connection } from './mqtt-connection.ts'
 import type { Gate } from './mqtt-gate.ts'
@@ -68,8 +70,10 @@ export class Connections {
     return false
   }
 
-  add(gate: Gate, principal?: NodeId): Connection {
-    const connection = new Connection(gate, principal)
+  add(gate: Gate, principal: Principal): Connection {
+    // It may be gone when it is asked for.
+    const source = principal === ANYONE ? '' : sourceOf(gate.remoteAddress)
+    const connection = new Connection(gate, principal, source)
     this.#waiting.set(gate, performance.now())
     this.#byGate.set(gate, connection)
     return connection
@@ -78,7 +82,9 @@ export class Connections {
   /** False when there is no room for one more client. */
   connectArrived(gate: Gate, clientId: string): boolean {
     this.#waiting.delete(gate)
-    if (clientId === this.#bounds.probeId) {
+    const connection = this.#byGate.get(gate)
+    if (connection !== undefined && this.#isOwnClient(connection, clientId)) {
+      connection.principal = GATEWAY
       this.#probe = gate
       return true
     }
@@ -88,12 +94,24 @@ export class Connections {
     return true
   }
 
+  /** Where nobody is asked who he is, nobody else can know its id. */
+  #isOwnClient({ principal }: Connection, clientId: string): boolean {
+    if (clientId !== this.#bounds.probeId) return false
+    return principal === ANYONE || principal.kind === 'gateway'
+  }
+
   /** The peer is at its end; Aedes may still have to do with the client, its will for one. */
   closed(gate: Gate): Connection | undefined {
     this.#waiting.delete(gate)
     this.#connected.delete(gate)
     if (this.#probe === gate) this.#probe = undefined
     return this.#byGate.get(gate)
+  }
+
+  /** Whether a connection that is there, or still on its way out, has this client id by another right. */
+  isHeldByOther(clientId: string, identity: string): boolean {
+    const holder = this.#holders.get(clientId)
+    return holder !== undefined && holder.connection.identity !== identity
   }
 
   /**
@@ -119,11 +137,14 @@ export class Connections {
     return id
   }
 
-  /** Ends all that this node's keys opened. */
-  endOf(principal: NodeId): void {
-    for (const [gate, connection] of this.#byGate) {
-      if (connection.principal === principal) gate.destroy()
+  /** Ends all that are there by this identity, without a word of theirs; returns them. */
+  endOf(identity: string): Connection[] {
+    const ended = [...this.#byGate.values()].filter((one) => one.identity === identity)
+    for (const connection of ended) {
+      connection.isRevoked = true
+      connection.gate.destroy()
     }
+    return ended
   }
 
   of(client: Client | null): Connection | undefined {

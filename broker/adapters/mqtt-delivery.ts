@@ -18,7 +18,8 @@ export interface DeliveringClient extends Client {
 type ThereConnection = Connection & { readonly client: DeliveringClient }
 
 export interface DeliveryParts {
-  readonly sessions: Pick<BoundedPersistence, 'groupsFor' | 'outgoingEnqueue'>
+  readonly sessions: Pick<BoundedPersistence, 'groupsFor' | 'mayReceive' | 'outgoingEnqueue'>
+  readonly mayReceive: (connection: Connection, packet: StoredPacket) => boolean
   /** Who has not taken this much is passed over where others share a subscription with it. */
   readonly behindBytes: number
   /** Aedes' number of a message, by which a session tells one from another. */
@@ -75,12 +76,13 @@ export class Delivery {
 
   /** Finds one of each group. A session that is away gets a message only where nobody is there. */
   #share(packet: StoredPacket, give: (connection: ThereConnection, qos: Qos) => void): void {
-    const { sessions, behindBytes, nextNumber } = this.#parts
+    const { sessions, behindBytes, mayReceive, nextNumber } = this.#parts
     const given = new Set<string>()
     for (const group of this.#subscribers.groupsFor(packet.topic)) {
+      const isAble = (one: Connection): boolean => isThere(one) && mayReceive(one, packet)
       const keepsUp = (one: Connection): boolean =>
-        isThere(one) && one.gate.backlogBytes <= behindBytes
-      const next = group.next(keepsUp) ?? group.next(isThere)
+        isAble(one) && one.gate.backlogBytes <= behindBytes
+      const next = group.next(keepsUp) ?? group.next(isAble)
       if (next === undefined) continue
       given.add(group.name)
       const [connection, granted] = next
@@ -89,7 +91,7 @@ export class Delivery {
     if (packet.qos === 0) return
     for (const group of sessions.groupsFor(packet.topic)) {
       if (given.has(group.name)) continue
-      const next = group.next((_, qos) => qos > 0)
+      const next = group.next((id, qos) => qos > 0 && sessions.mayReceive(id, packet))
       if (next === undefined) continue
       const [clientId, granted] = next
       const qos = Math.min(granted, packet.qos) as Qos

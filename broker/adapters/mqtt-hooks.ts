@@ -1,20 +1,22 @@
 /** What happens where Aedes asks: who may connect, publish, subscribe and receive. */
-import type { Aedes, AedesOptions, Client, PublishPacket } from 'aedes'
+import type { Aedes, Client, PublishPacket } from 'aedes'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
 import { buildTopic, parseNodeClientId } from '../../shared/protocol/topics.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId, Submitter } from '../core/events.ts'
-import { levelsOf, mayReceive, maySubscribe, probeTopicOf } from './mqtt-access.ts'
+import { levelsOf, probeTopicOf } from './mqtt-access.ts'
 import { type Connection, encodeTopic } from './mqtt-connection.ts'
 import type { Connections } from './mqtt-connections.ts'
 import type { DeliveringClient } from './mqtt-delivery.ts'
+import { Entrance, type Login } from './mqtt-entrance.ts'
 import type { Tally } from './mqtt-figures.ts'
 import type { MqttLimits } from './mqtt-options.ts'
 import type { BoundedPersistence } from './mqtt-persistence.ts'
 import { Publishes } from './mqtt-publishes.ts'
 import { RetainedDelivery, type RetainedSource, type RetainedStore } from './mqtt-retained.ts'
 import type { RetainedJournal } from './mqtt-retained-journal.ts'
+import type { Rights } from './mqtt-rights.ts'
 import { filterOfShared, isShared } from './mqtt-share-groups.ts'
 import type { Qos, Subscribers } from './mqtt-subscribers.ts'
 
@@ -23,6 +25,22 @@ export interface Submission {
   /** The payload was too large and not kept: it had this many bytes. */
   readonly skippedBytes?: number
   readonly submitter: Submitter
+}
+
+/** What the security log is told: who, as `node/n1` or `user/anna`, or `?`. */
+export interface BrokerSecurityEvent {
+  readonly event:
+    | 'login'
+    | 'login-failed'
+    | 'locked'
+    | 'certificate-refused'
+    | 'client-id-taken'
+    | 'publish-refused'
+    | 'subscribe-refused'
+  readonly who: string
+  /** The address, as limits count it (source.ts). */
+  readonly source: string
+  readonly code?: string
 }
 
 /** What the broker calls; none of it may throw. */
@@ -38,6 +56,9 @@ export interface MqttBrokerPort {
   onTelemetry(message: { readonly node: NodeId; readonly payload: Uint8Array }): void
   /** Once for a node's connection, at the first sign of its end. */
   onNodeConnectionClosed(connection: ConnectionId): void
+  /** The identity that submitted a task, where everybody is asked who he is. */
+  ownerOf?(task: TaskId): string | undefined
+  onSecurityEvent?(event: BrokerSecurityEvent): void
 }
 
 export interface BrokerParts {
@@ -47,6 +68,9 @@ export interface BrokerParts {
   readonly connections: Connections
   readonly subscribers: Subscribers<Connection>
   readonly persistence: BoundedPersistence
+  readonly rights: Rights
+  /** Of who shows no certificate; without it, nobody comes in so. */
+  readonly login: Login | undefined
   readonly retained: RetainedStore
   readonly journal: RetainedJournal | undefined
   readonly source: RetainedSource | undefined
@@ -57,20 +81,17 @@ export interface BrokerParts {
 
 /** Aedes' own note of the QoS 2 publishes that are under way: the persistence has it. */
 const NOT_KEPT = { size: 0, has: () => false, add() {}, delete() {} }
-const IDENTIFIER_REJECTED = 2
-const SERVER_UNAVAILABLE = 3
-const PACKET_ID_MAX = 65_535
 /** A client that is far behind for this long is not merely busy. */
 const BEHIND_MS = 1000
 
-type AuthenticateDone = Parameters<NonNullable<AedesOptions['authenticate']>>[3]
-
 export class BrokerHooks {
   readonly #parts: BrokerParts
+  readonly entrance: Entrance
   readonly publishes: Publishes
 
   constructor(parts: BrokerParts) {
     this.#parts = parts
+    this.entrance = new Entrance(parts)
     this.publishes = new Publishes(parts)
   }
 
@@ -106,37 +127,6 @@ export class BrokerHooks {
     })
   }
 
-  authenticate(client: Client, done: AuthenticateDone): void {
-    const connection = this.#parts.connections.of(client)
-    if (connection === undefined) return
-    // First: whoever may not have this id must not end the connection that has it.
-    if (!isOwnId(connection, client)) {
-      this.#parts.refused.add('client-id-not-own')
-      const error = new Error('this client id is not its own')
-      done(Object.assign(error, { returnCode: IDENTIFIER_REJECTED }), false)
-      return
-    }
-    const free = this.#parts.connections.takeOver(client.id, connection)
-    if (free === undefined) this.#begin(client, connection, done)
-    else free.then(() => this.#begin(client, connection, done))
-  }
-
-  #begin(client: Client, connection: Connection, done: AuthenticateDone): void {
-    const { persistence, refused } = this.#parts
-    if (connection.isGone) return
-    if (!client.clean) {
-      if (!persistence.openSession(client.id)) {
-        refused.add('sessions-full')
-        const error = new Error('no room for one more session')
-        done(Object.assign(error, { returnCode: SERVER_UNAVAILABLE }), false)
-        return
-      }
-      connection.sessionId = client.id
-    }
-    numberFromOne(client, (id) => persistence.hasOutgoing(client.id, id))
-    done(null, true)
-  }
-
   /** The peer of a connection is at its end: what has come from it may still be worked on. */
   connectionClosed(connection: Connection): void {
     this.#endNode(connection)
@@ -150,26 +140,30 @@ export class BrokerHooks {
   }
 
   authorizeSubscribe(client: Client, subscription: { topic: string; qos: Qos }): boolean {
-    const { connections, limits, persistence, refused, subscribers } = this.#parts
+    const { connections, limits, persistence, refused, rights, subscribers } = this.#parts
     const connection = connections.of(client)
     const { topic, qos } = subscription
     const deny = (reason: string): false => {
       refused.add(reason)
       persistence.deny(subscription)
+      if (reason.startsWith('filter-not')) this.#tellOfRefused(client, reason)
       return false
     }
     if (connection === undefined) return false
+    const { principal } = connection
     if (connections.isProbe(connection)) {
       if (topic !== probeTopicOf(client.id)) return false
       subscribers.set(connection, topic, qos)
       return true
     }
-    if (connection.principal !== undefined && topic !== this.#downTopicOf(connection.principal)) {
+    if (principal.kind === 'node' && !rights.maySubscribe(principal, topic)) {
       return deny('filter-not-own')
     }
     const wanted = isShared(topic) ? filterOfShared(topic) : topic
     if (wanted === undefined) return deny('filter-share')
-    if (!maySubscribe(wanted)) return deny('filter-reserved')
+    if (!rights.maySubscribe(principal, wanted)) {
+      return deny(principal.kind === 'user' ? 'filter-not-allowed' : 'filter-reserved')
+    }
     if (topic.length > limits.filterBytesMax) return deny('filter-too-long')
     if (levelsOf(wanted) > limits.topicLevelsMax) return deny('filter-too-deep')
     const filters = subscribers.filtersOf(connection)
@@ -185,12 +179,12 @@ export class BrokerHooks {
   }
 
   authorizeForward<P extends PublishPacket>(client: Client, packet: P): P | null {
-    const { connections, dropped, limits } = this.#parts
+    const { connections, dropped, limits, rights } = this.#parts
     const connection = connections.of(client)
     // What is refused here Aedes takes out of the session. What cannot be written it does not.
     const notNow = client.clean || packet.qos === 0 ? null : packet
     if (client.closed || connection === undefined) return notNow
-    if (!mayReceive(packet.topic) && !connections.isProbe(connection)) return null
+    if (!rights.mayReceive(connection.principal, packet)) return null
     const { gate } = connection
     const { backlogBytes } = gate
     if (backlogBytes <= limits.backlogDropBytes) return packet
@@ -204,6 +198,13 @@ export class BrokerHooks {
     if (!isTooFar) return packet
     gate.abandon('subscriber-backlog')
     return notNow
+  }
+
+  #tellOfRefused(client: Client, code: string): void {
+    const connection = this.#parts.connections.of(client)
+    if (connection === undefined) return
+    const { shownIdentity: who, source } = connection
+    this.#parts.port.onSecurityEvent?.({ event: 'subscribe-refused', who, source, code })
   }
 
   #downTopicOf(node: NodeId): string {
@@ -249,34 +250,14 @@ export class BrokerHooks {
   }
 
   #deliverRetained(client: Client, granted: readonly { topic: string; qos: Qos }[]): void {
-    const { connections, logger, retained, source } = this.#parts
+    const { connections, logger, retained, rights, source } = this.#parts
     const connection = connections.of(client)
     if (connection === undefined) return
-    connection.retained ??= new RetainedDelivery(client, retained, source, logger)
+    connection.retained ??= new RetainedDelivery(client, retained, source, logger, (message) =>
+      rights.mayReceive(connection.principal, message),
+    )
     connection.retained.add(granted)
   }
-}
-
-/** A node is one node, and leaves no session behind; where no keys are asked for, any id will do. */
-function isOwnId({ principal }: Connection, client: Client): boolean {
-  return principal === undefined || (parseNodeClientId(client.id) === principal && client.clean)
-}
-
-/**
- * Aedes counts the packet ids to a client from a random one, and would give one again that a message
- * of the session still waits under [MQTT-2.3.1-4].
- */
-function numberFromOne(client: Client, isTaken: (id: number) => boolean): void {
-  let next = 1
-  Object.defineProperty(client, '_nextId', {
-    get: () => {
-      while (isTaken(next)) next = next >= PACKET_ID_MAX ? 1 : next + 1
-      return next
-    },
-    set: (id: number) => {
-      next = id
-    },
-  })
 }
 
 function unregister(aedes: Aedes, client: Client): void {

@@ -4,10 +4,11 @@
  * what must, is in the ledger.
  */
 import { Readable } from 'node:stream'
-import { mayReceive } from './mqtt-access.ts'
+import { identityOf, type Principal } from '../../shared/protocol/access.ts'
 import type { ByteBudget } from './mqtt-limits.ts'
 import { PacketIds } from './mqtt-packet-ids.ts'
 import type { RetainedSource, RetainedStore } from './mqtt-retained.ts'
+import type { LeavingMessage, Rights } from './mqtt-rights.ts'
 import { SessionQueue } from './mqtt-session-queue.ts'
 import type { ShareGroup } from './mqtt-share-groups.ts'
 import { type Qos, Subscribers } from './mqtt-subscribers.ts'
@@ -43,6 +44,8 @@ export interface StoredPacket {
 
 interface Session {
   connections: number
+  /** Whose it is: nobody else may use its client id. */
+  principal: Principal
   readonly queue: SessionQueue
 }
 
@@ -52,6 +55,7 @@ export class BoundedPersistence {
   readonly #source: RetainedSource | undefined
   readonly #budget: ByteBudget
   readonly #isForeign: (topic: string) => boolean
+  readonly #rights: Rights
   readonly #onDrop: (reason: string) => void
   /** Client ids, of sessions that there are. */
   readonly #subscribers = new Subscribers<string>()
@@ -70,6 +74,7 @@ export class BoundedPersistence {
       /** Of all that waits for absent clients. */
       budget: ByteBudget
       isForeign: (topic: string) => boolean
+      rights: Rights
       onDrop: (reason: string) => void
     },
   ) {
@@ -78,6 +83,7 @@ export class BoundedPersistence {
     this.#source = dependencies.source
     this.#budget = dependencies.budget
     this.#isForeign = dependencies.isForeign
+    this.#rights = dependencies.rights
     this.#onDrop = dependencies.onDrop
   }
 
@@ -94,17 +100,37 @@ export class BoundedPersistence {
   async destroy(): Promise<void> {}
 
   /** A client with a persistent session is here; false if there is no room for its session. */
-  openSession(clientId: string): boolean {
+  openSession(clientId: string, principal: Principal): boolean {
     let session = this.#sessions.get(clientId)
     if (session === undefined) {
       if (this.#sessions.size >= this.#bounds.sessionsMax && !this.#evict()) return false
       const queue = new SessionQueue(this.#bounds, this.#budget, this.#onDrop)
-      session = { connections: 0, queue }
+      session = { connections: 0, principal, queue }
       this.#sessions.set(clientId, session)
     }
+    session.principal = principal
     session.connections++
     this.#absent.delete(clientId)
     return true
+  }
+
+  /** Whether the session of this client id is of another identity. */
+  isHeldByOther(clientId: string, identity: string): boolean {
+    const session = this.#sessions.get(clientId)
+    return session !== undefined && identityOf(session.principal) !== identity
+  }
+
+  /** Gives up all sessions of an identity, with what waits in them. */
+  endSessionsOf(identity: string): void {
+    for (const [clientId, { principal }] of [...this.#sessions]) {
+      if (identityOf(principal) === identity) this.#forget(clientId)
+    }
+  }
+
+  /** Whether whose session this is may have a message. */
+  mayReceive(clientId: string, packet: LeavingMessage): boolean {
+    const session = this.#sessions.get(clientId)
+    return session !== undefined && this.#rights.mayReceive(session.principal, packet)
   }
 
   /** It is gone; its session stays if it has anything to keep. */
@@ -201,9 +227,11 @@ export class BoundedPersistence {
     subscriptions: readonly { clientId: string; qos: Qos }[],
     packet: StoredPacket,
   ): Promise<void> {
-    if (subscriptions.length === 0 || !mayReceive(packet.topic)) return
+    const allowed = subscriptions.filter(({ clientId }) => this.mayReceive(clientId, packet))
+    if (allowed.length === 0) return
     const payload = Buffer.from(packet.payload)
-    for (const { clientId, qos } of subscriptions) {
+    this.#rights.copyOwner(packet.payload, payload)
+    for (const { clientId, qos } of allowed) {
       this.#sessions.get(clientId)?.queue.add(packet, payload, qos)
     }
   }

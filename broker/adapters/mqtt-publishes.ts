@@ -30,7 +30,7 @@ export class Publishes {
   }
 
   authorize(client: Client | null, packet: PublishPacket, done: PublishDone): void {
-    const { base, connections, dropped, limits, persistence, port } = this.#parts
+    const { base, connections, dropped, limits, persistence, port, rights } = this.#parts
     const connection = connections.of(client)
     if (this.#isClosing || client === null || connection === undefined) {
       done(new Error('the connection is gone'))
@@ -56,7 +56,8 @@ export class Publishes {
       return
     }
     const request = { topic, payloadBytes: payload.length, retain, isWill }
-    const decision = decidePublish(base, connection, request, limits.topicLevelsMax)
+    const { topicLevelsMax } = limits
+    const decision = decidePublish(base, connection, request, topicLevelsMax, rights.ownerOf)
     switch (decision.verdict) {
       case 'submission':
         packet.retain = false
@@ -64,7 +65,7 @@ export class Publishes {
         return
       case 'cancel':
         packet.retain = false
-        port.onCancel({ task: decision.task, submitter: { via: 'mqtt', client: client.id } })
+        port.onCancel({ task: decision.task, submitter: submitterOf(connection, client) })
         break
       case 'node-message':
         // It has reached whom it is for.
@@ -86,9 +87,17 @@ export class Publishes {
         return
       case 'drop':
         dropped.add(decision.reason)
+        this.#tellOfRefused(connection, decision.reason)
         sendNowhere(packet)
     }
     done()
+  }
+
+  /** Only what somebody did who is known: in the open mode nobody is. */
+  #tellOfRefused(connection: Connection, code: string): void {
+    if (connection.shownIdentity === '?') return
+    const { shownIdentity: who, source } = connection
+    this.#parts.port.onSecurityEvent?.({ event: 'publish-refused', who, source, code })
   }
 
   /**
@@ -139,8 +148,7 @@ export class Publishes {
     const { messageId } = packet
     const skippedBytes = connection.gate.takeSkipped(payload)
     const submitter: Submitter = {
-      via: 'mqtt',
-      client: client.id,
+      ...submitterOf(connection, client),
       ...(packet.qos > 0 && messageId !== undefined && !isWill
         ? { packetId: messageId, isDuplicate: packet.dup }
         : {}),
@@ -156,6 +164,11 @@ export class Publishes {
     this.#parts.port.onSubmission(submission, answered)
     if (connection.heldCount > 0) readOn(client)
   }
+}
+
+function submitterOf({ principal }: Connection, { id }: Client): Submitter {
+  const submitter = { via: 'mqtt', client: id } as const
+  return principal.kind === 'user' ? { ...submitter, user: principal } : submitter
 }
 
 function sendNowhere(packet: PublishPacket): void {

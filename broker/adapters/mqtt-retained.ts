@@ -3,6 +3,7 @@ import type { Client } from 'aedes'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { DeliveringClient } from './mqtt-delivery.ts'
 import { FilterTrie } from './mqtt-filter-trie.ts'
+import type { LeavingMessage } from './mqtt-rights.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
 /** Topics whose retained messages are kept elsewhere, so that they are not kept here too. */
@@ -138,6 +139,7 @@ export class RetainedDelivery {
   readonly #store: RetainedStore
   readonly #source: RetainedSource | undefined
   readonly #logger: Logger | undefined
+  readonly #mayReceive: (message: LeavingMessage) => boolean
   readonly #pending = new Map<string, Pending>()
   #isRunning = false
 
@@ -146,11 +148,13 @@ export class RetainedDelivery {
     store: RetainedStore,
     source: RetainedSource | undefined,
     logger: Logger | undefined,
+    mayReceive: (message: LeavingMessage) => boolean,
   ) {
     this.#client = client as DeliveringClient
     this.#store = store
     this.#source = source
     this.#logger = logger
+    this.#mayReceive = mayReceive
   }
 
   add(granted: readonly Granted[]): void {
@@ -226,6 +230,7 @@ export class RetainedDelivery {
     matching: readonly Granted[],
   ): Promise<void> {
     const { topic, payload } = message
+    if (!this.#mayReceive(message)) return Promise.resolve()
     const qos = Math.min(message.qos, Math.max(...matching.map((one) => one.qos)))
     return new Promise((resolve) => {
       // Without a `brokerId` it is not taken for a repetition of the live message.

@@ -1,14 +1,22 @@
 /**
- * Who comes in where the gateway is secured: boards that ask for an identity go to the enrolment, nodes whose key
- * stands in the registry go on, and everybody else goes away. The registry is asked at every connection, at a
+ * Who comes in where the gateway is secured: boards that ask for an identity go to the enrolment, nodes and users whose
+ * key stands in the registry go on, so do who shows no certificate and is asked for name and password, and everybody
+ * else goes away: whoever shows a certificate that is not known is asked for nothing. The registry is asked at every connection, at a
  * resumed one too: a certificate opens nothing by itself.
  */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { NodeId } from '../../shared/core/ids.ts'
+import {
+  GATEWAY,
+  type Principal,
+  STRANGER,
+  type UserPrincipal,
+} from '../../shared/protocol/access.ts'
 import { ENROLMENT_PROTOCOL } from '../../shared/protocol/enrolment.ts'
 import { fingerprintText, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { EnrolmentDoor } from './enrolment-door.ts'
+import type { Login } from './mqtt-entrance.ts'
 import {
   type HandshakeFault,
   type TlsKeys,
@@ -25,13 +33,16 @@ export interface SecureDoorOptions extends TlsListenerOptions {
   ownerOf(sha256: string): NodeId | undefined
   /** A node came in with this key. */
   keyUsed(node: NodeId, sha256: string): void
+  /** The user whose key this is now. */
+  userOf?(sha256: string): UserPrincipal | undefined
+  /** Of who shows no certificate, with his CONNECT; without it, they stay outside. */
+  readonly login?: Login
 }
 
 export type Denial = HandshakeFault | 'no-identity' | 'certificate-refused'
 
 export interface SecureDoorPort {
-  /** Without a node it is the gateway's own client. */
-  entered(socket: TLSSocket, node?: NodeId): void
+  entered(socket: TLSSocket, principal: Principal): void
   denied(reason: Denial, remote: string): void
   /** Nobody was let in for it. */
   failed(error: unknown): void
@@ -76,22 +87,23 @@ export class SecureDoor {
     // Its absence alone says that none was shown: `authorizationError` does not.
     const shown = socket.getPeerX509Certificate()
     if (shown === undefined) {
-      this.#deny(socket, remote, 'no-identity')
+      if (this.#options.login === undefined) this.#deny(socket, remote, 'no-identity')
+      else this.#port.entered(socket, STRANGER)
       return
     }
     // First: Node throws at, or ends of, some keys that a stranger may show.
     const sha256 = socket.authorized ? fingerprintText(spkiOf(shown.publicKey)) : undefined
-    if (sha256 === this.#options.probe) {
-      this.#port.entered(socket)
-      return
-    }
-    const node = sha256 === undefined ? undefined : this.#options.ownerOf(sha256)
-    if (sha256 === undefined || node === undefined) {
-      this.#deny(socket, remote, 'certificate-refused')
-      return
-    }
+    const principal = sha256 === undefined ? undefined : this.#ownerOf(sha256)
+    if (principal === undefined) this.#deny(socket, remote, 'certificate-refused')
+    else this.#port.entered(socket, principal)
+  }
+
+  #ownerOf(sha256: string): Principal | undefined {
+    if (sha256 === this.#options.probe) return GATEWAY
+    const node = this.#options.ownerOf(sha256)
+    if (node === undefined) return this.#options.userOf?.(sha256)
     this.#options.keyUsed(node, sha256)
-    this.#port.entered(socket, node)
+    return { kind: 'node', node }
   }
 
   #deny(socket: TLSSocket, remote: string, reason: Denial): void {

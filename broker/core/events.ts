@@ -3,6 +3,7 @@
  * before they come here.
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { UserPrincipal } from '../../shared/protocol/access.ts'
 import type { Up } from '../../shared/protocol/messages.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'
 
@@ -17,6 +18,8 @@ export interface Submitter {
   readonly via: 'mqtt' | 'http'
   /** The MQTT client id, or the remote address of the HTTP client. */
   readonly client: string
+  /** Who it is, where everybody is asked. */
+  readonly user?: UserPrincipal
   /** The connection of an HTTP client; an MQTT client is its id, on whatever connection. */
   readonly connection?: string
   /**

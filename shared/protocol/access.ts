@@ -48,6 +48,10 @@ export type Principal =
   | { readonly kind: 'node'; readonly node: NodeId }
   | UserPrincipal
 
+export const ANYONE: Principal = { kind: 'anyone' }
+export const GATEWAY: Principal = { kind: 'gateway' }
+export const STRANGER: Principal = { kind: 'stranger' }
+
 /** Of a task's topic, or of what was rejected: the identity that it concerns. */
 export type OwnerOf = (topic: Topic) => string | undefined
 

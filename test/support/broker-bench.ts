@@ -75,8 +75,7 @@ export async function brokerBench(t: Test, options: MqttBrokerOptions = {}): Pro
 }
 
 /** What a client receives, as `topic payload`, with `R` for retained. */
-export function listen(client: MqttClient): string[] {
-  const heard: string[] = []
+export function listen(client: MqttClient, heard: string[] = []): string[] {
   client.on('message', (topic, payload, { retain }) => {
     heard.push(`${topic} ${payload.length > 80 ? payload.length : payload}${retain ? ' R' : ''}`)
   })

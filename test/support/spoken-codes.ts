@@ -23,6 +23,7 @@ const UNIONS: Readonly<Record<string, string>> = {
   FrameProblem: 'connection',
   HandshakeFault: 'connection',
   Denial: 'connection',
+  LoginRefusal: 'connection',
 }
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']

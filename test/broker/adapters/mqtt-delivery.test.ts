@@ -45,8 +45,10 @@ function connectionOf(name: string, delivered: string[], backlogBytes = 0): Conn
 
 function deliveryTo(subscribers: Subscribers<Connection>): Delivery {
   let number = 0
-  const sessions = { groupsFor: () => [], outgoingEnqueue: async () => {} }
-  return new Delivery(subscribers, { sessions, behindBytes: 1000, nextNumber: () => ++number })
+  const mayReceive = (): boolean => true
+  const sessions = { groupsFor: () => [], mayReceive, outgoingEnqueue: async () => {} }
+  const nextNumber = (): number => ++number
+  return new Delivery(subscribers, { sessions, mayReceive, behindBytes: 1000, nextNumber })
 }
 
 const MESSAGE = { cmd: 'publish', payload: Buffer.from('x'), qos: 2, retain: false } as const
