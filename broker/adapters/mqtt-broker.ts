@@ -10,7 +10,7 @@ import { buildTopic, isBelowBase, TOPIC_BASE_DEFAULT } from '../../shared/protoc
 import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId } from '../core/events.ts'
-import { type Connection, encodePublish } from './mqtt-connection.ts'
+import { type Connection, encodePublish, NOBODY } from './mqtt-connection.ts'
 import { Connections } from './mqtt-connections.ts'
 import { Delivery } from './mqtt-delivery.ts'
 import { type BrokerCounters, figuresOf, newTraffic, Tally } from './mqtt-figures.ts'
@@ -343,7 +343,7 @@ export class MqttBroker {
         this.#refused.add(reason)
         if (reason === 'certificate-refused') {
           const source = sourceOf(remote)
-          this.#port.onSecurityEvent?.({ event: reason, who: '?', source, code: reason })
+          this.#port.onSecurityEvent?.({ event: reason, who: NOBODY, source, via: 'mqtt' })
         }
         this.#logger?.debug({ reason, remote }, 'MQTT connection refused')
       },

@@ -7,6 +7,8 @@ import type { Gate } from './mqtt-gate.ts'
 import type { RetainedDelivery } from './mqtt-retained.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
+/** As the security log says it. */
+export const NOBODY = 'nobody'
 /** Publishes of one client that are not to be acknowledged yet; beyond, it is not read. */
 const HELD_MAX = 1000
 const HELD_BYTES_MAX = 4 * 1024 * 1024
@@ -62,7 +64,7 @@ export class Connection implements Speaker {
   /** As the security log says it. */
   get shownIdentity(): string {
     const { kind } = this.principal
-    return kind === 'node' || kind === 'user' ? this.identity : '?'
+    return kind === 'node' || kind === 'user' ? this.identity : NOBODY
   }
 
   get isGone(): boolean {

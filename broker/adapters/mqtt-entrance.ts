@@ -155,12 +155,8 @@ export class Entrance {
     who = connection.shownIdentity,
   ): void {
     const { source } = connection
-    this.#parts.port.onSecurityEvent?.({
-      event,
-      who,
-      source,
-      ...(code === undefined ? {} : { code }),
-    })
+    const told = { event, who, source, via: 'mqtt' } as const
+    this.#parts.port.onSecurityEvent?.(code === undefined ? told : { ...told, code })
   }
 }
 

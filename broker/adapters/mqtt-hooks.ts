@@ -2,6 +2,7 @@
 import type { Aedes, Client, PublishPacket } from 'aedes'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
+import type { SecurityEvent, ToldEvent } from '../../shared/protocol/security-events.ts'
 import { buildTopic, parseNodeClientId } from '../../shared/protocol/topics.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId, Submitter } from '../core/events.ts'
@@ -27,22 +28,6 @@ export interface Submission {
   readonly submitter: Submitter
 }
 
-/** What the security log is told: who, as `node/n1` or `user/anna`, or `?`. */
-export interface BrokerSecurityEvent {
-  readonly event:
-    | 'login'
-    | 'login-failed'
-    | 'locked'
-    | 'certificate-refused'
-    | 'client-id-taken'
-    | 'publish-refused'
-    | 'subscribe-refused'
-  readonly who: string
-  /** The address, as limits count it (source.ts). */
-  readonly source: string
-  readonly code?: string
-}
-
 /** What the broker calls; none of it may throw. */
 export interface MqttBrokerPort {
   /** `done` lets the acknowledgement leave. It is to be called once, whatever the answer is. */
@@ -58,7 +43,7 @@ export interface MqttBrokerPort {
   onNodeConnectionClosed(connection: ConnectionId): void
   /** The identity that submitted a task, where everybody is asked who he is. */
   ownerOf?(task: TaskId): string | undefined
-  onSecurityEvent?(event: BrokerSecurityEvent): void
+  onSecurityEvent?(event: SecurityEvent<ToldEvent>): void
 }
 
 export interface BrokerParts {
@@ -204,7 +189,13 @@ export class BrokerHooks {
     const connection = this.#parts.connections.of(client)
     if (connection === undefined) return
     const { shownIdentity: who, source } = connection
-    this.#parts.port.onSecurityEvent?.({ event: 'subscribe-refused', who, source, code })
+    this.#parts.port.onSecurityEvent?.({
+      event: 'subscribe-refused',
+      who,
+      source,
+      via: 'mqtt',
+      code,
+    })
   }
 
   #downTopicOf(node: NodeId): string {

@@ -5,7 +5,7 @@
 import type { Client, PublishPacket } from 'aedes'
 import type { Submitter } from '../core/events.ts'
 import { decidePublish, probeTopicOf } from './mqtt-access.ts'
-import type { Connection } from './mqtt-connection.ts'
+import { type Connection, NOBODY } from './mqtt-connection.ts'
 import type { BrokerParts, Submission } from './mqtt-hooks.ts'
 
 /** Where a publish goes that is acknowledged and reaches nobody. */
@@ -95,9 +95,9 @@ export class Publishes {
 
   /** Only what somebody did who is known: in the open mode nobody is. */
   #tellOfRefused(connection: Connection, code: string): void {
-    if (connection.shownIdentity === '?') return
+    if (connection.shownIdentity === NOBODY) return
     const { shownIdentity: who, source } = connection
-    this.#parts.port.onSecurityEvent?.({ event: 'publish-refused', who, source, code })
+    this.#parts.port.onSecurityEvent?.({ event: 'publish-refused', who, source, via: 'mqtt', code })
   }
 
   /**

@@ -5,10 +5,10 @@ import type { Test } from 'tap'
 import { EnrolmentDoor } from '../../broker/adapters/enrolment-door.ts'
 import { MqttBroker, type MqttBrokerOptions } from '../../broker/adapters/mqtt-broker.ts'
 import type { Login } from '../../broker/adapters/mqtt-entrance.ts'
-import type { BrokerSecurityEvent } from '../../broker/adapters/mqtt-hooks.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
+import type { SecurityEvent } from '../../shared/protocol/security-events.ts'
 import { nodeClientId } from '../../shared/protocol/topics.ts'
 import { Gateway, listen } from './broker-bench.ts'
 import {
@@ -28,13 +28,13 @@ export interface SecuredOptions extends IClientOptions {
 
 export class SecuredGateway extends Gateway {
   readonly owners = new Map<TaskId, string>()
-  readonly events: BrokerSecurityEvent[] = []
+  readonly events: SecurityEvent[] = []
 
   ownerOf(task: TaskId): string | undefined {
     return this.owners.get(task)
   }
 
-  onSecurityEvent(event: BrokerSecurityEvent): void {
+  onSecurityEvent(event: SecurityEvent): void {
     this.events.push(event)
   }
 
@@ -76,7 +76,7 @@ export class SecuredBench {
     const byName: Login = ({ name, password }, answer) => {
       const who = users.get(name)
       if (who !== undefined && Buffer.from(password).toString() === name) answer({ ok: true, who })
-      else answer({ ok: false, code: 'wrong-password', who: who ? `user/${name}` : '?' })
+      else answer({ ok: false, code: 'wrong-password', who: who ? `user/${name}` : 'nobody' })
     }
     const { login = byName, ...rest } = options
     const secure = {

@@ -46,7 +46,7 @@ t.test('attempt 31: nobody comes in without a name', async (t) => {
   t.equal(await codeOf(bench.connect()), 4)
   t.equal(await codeOf(bench.connect({ username: 'anna' })), 4)
   t.equal(bench.refused['no-identity'], 2)
-  t.equal(bench.gateway.told('login-failed', '?', 'no-identity'), 2)
+  t.equal(bench.gateway.told('login-failed', 'nobody', 'no-identity'), 2)
   await eventually('they are gone', () => bench.broker.counters().clientsConnected === 0)
 })
 
@@ -58,7 +58,7 @@ t.test('a user comes in with his password, or with his key', async (t) => {
   t.equal(await codeOf(bench.connect({ username: 'nobody', password: 'x' })), 4)
   t.equal(bench.refused['wrong-password'], 2)
   t.equal(bench.gateway.told('login-failed', 'user/anna', 'wrong-password'), 1)
-  t.equal(bench.gateway.told('login-failed', '?', 'wrong-password'), 1)
+  t.equal(bench.gateway.told('login-failed', 'nobody', 'wrong-password'), 1)
 
   const identity = await bench.identity(n1)
   bench.nodes.clear()
