@@ -25,6 +25,7 @@ import { Rights } from './mqtt-rights.ts'
 import { SecureDoor, type SecureDoorOptions } from './mqtt-secure-door.ts'
 import { Subscribers } from './mqtt-subscribers.ts'
 import { TurnShare } from './mqtt-turn-share.ts'
+import type { TlsKeys } from './tls-listener.ts'
 
 export type { MqttBrokerPort, Submission } from './mqtt-hooks.ts'
 
@@ -227,6 +228,11 @@ export class MqttBroker {
     // Its will would say `offline` of a node that nobody is to hear of any more.
     if (reason === 'node-left') found.isAdmitted = false
     found.gate.leave()
+  }
+
+  /** What a secured gateway shows to others than agents from now on. */
+  renew(hosts: TlsKeys): void {
+    this.#door?.renew(hosts)
   }
 
   /** Ends all connections that keys of this node have opened: they are no longer its own. */

@@ -13,7 +13,7 @@ import {
   STRANGER,
   type UserPrincipal,
 } from '../../shared/protocol/access.ts'
-import { ENROLMENT_PROTOCOL } from '../../shared/protocol/enrolment.ts'
+import { ENROLMENT_PROTOCOL, GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { fingerprintText, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { EnrolmentDoor } from './enrolment-door.ts'
 import type { Login } from './mqtt-entrance.ts'
@@ -25,7 +25,10 @@ import {
 } from './tls-listener.ts'
 
 export interface SecureDoorOptions extends TlsListenerOptions {
+  /** Shown to agents. */
   readonly keys: TlsKeys
+  /** Shown to others, who ask for a name of this machine or for none. */
+  readonly hosts?: TlsKeys
   readonly enrolment: EnrolmentDoor
   /** SHA-256 of the key of the gateway's own client, hexadecimal. */
   readonly probe: string
@@ -56,7 +59,10 @@ export class SecureDoor {
   constructor(options: SecureDoorOptions, port: SecureDoorPort) {
     this.#options = options
     this.#port = port
-    this.#listener = new TlsListener(options, options.keys, {
+    const { keys, hosts = keys } = options
+    const named = { [GATEWAY_SERVER_NAME]: keys }
+    const face = { keys: hosts, named, protocols: ['mqtt', ENROLMENT_PROTOCOL] }
+    this.#listener = new TlsListener(options, face, {
       secured: (socket, remote) => {
         try {
           this.#judge(socket, remote)
@@ -67,6 +73,11 @@ export class SecureDoor {
       },
       refused: (fault, remote) => port.denied(fault, remote),
     })
+  }
+
+  /** What is shown to others than agents from now on. */
+  renew(hosts: TlsKeys): void {
+    this.#listener.renew(hosts)
   }
 
   /** Owns the socket, which nobody has read from. */

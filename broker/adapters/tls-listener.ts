@@ -5,9 +5,8 @@
  * there is no room the oldest of these makes some, that of the source that has most.
  */
 import type { Socket } from 'node:net'
-import { createServer, type Server, type TLSSocket } from 'node:tls'
+import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls'
 import { sourceOf } from '../../shared/core/source.ts'
-import { ENROLMENT_PROTOCOL } from '../../shared/protocol/enrolment.ts'
 import { ClientHello } from './client-hello.ts'
 
 export interface TlsListenerOptions {
@@ -24,6 +23,15 @@ export interface TlsKeys {
   /** With that of the authority behind it. */
   readonly certificate: string
   readonly ca: string
+}
+
+/** What the server shows, and speaks. */
+export interface TlsFace {
+  /** To whoever asks for no name, or one that is not below. */
+  readonly keys: TlsKeys
+  /** By the name that is asked for. */
+  readonly named?: Readonly<Record<string, TlsKeys>>
+  readonly protocols: readonly string[]
 }
 
 export type HandshakeFault = 'handshake-timeout' | 'handshake-failed' | 'handshakes-full'
@@ -70,19 +78,22 @@ export class TlsListener {
   readonly #turns: Socket[] = []
   #isScheduled = false
 
-  constructor(options: TlsListenerOptions, keys: TlsKeys, port: TlsListenerPort) {
+  constructor(options: TlsListenerOptions, face: TlsFace, port: TlsListenerPort) {
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     this.#unfinishedMax = options.unfinishedMax ?? UNFINISHED_MAX
     this.#perSourceMax = options.unfinishedPerSourceMax ?? UNFINISHED_PER_SOURCE_MAX
     this.#port = port
     this.#server = createServer({
-      ...{ key: keys.key, cert: keys.certificate, ca: keys.ca, minVersion: 'TLSv1.3' },
-      ...{ ALPNProtocols: ['mqtt', ENROLMENT_PROTOCOL], sessionTimeout: SESSION_SECONDS },
+      ...{ ...contextOf(face.keys), minVersion: 'TLSv1.3' },
+      ...{ ALPNProtocols: [...face.protocols], sessionTimeout: SESSION_SECONDS },
       // Users show none. That of a node is judged by who asks the registry.
       ...{ requestCert: true, rejectUnauthorized: false },
       // Our own is absolute, and begins before the first byte.
       handshakeTimeout: 2 * this.#timeoutMs,
     })
+    for (const [name, keys] of Object.entries(face.named ?? {})) {
+      this.#server.addContext(name, contextOf(keys))
+    }
     this.#server.on('secureConnection', (socket) => {
       const bare = this.#byPeer.get(peerOf(socket))
       const remote = bare && this.#finish(bare)
@@ -95,6 +106,11 @@ export class TlsListener {
       // Node leaves it open after a time-out.
       socket.destroy()
     })
+  }
+
+  /** From now on these are shown to whoever asks for no name of another's. No connection ends for it. */
+  renew(keys: TlsKeys): void {
+    this.#server.setSecureContext({ ...contextOf(keys), minVersion: 'TLSv1.3' })
   }
 
   /** Handshakes that are under way, or have not begun. */
@@ -217,6 +233,11 @@ export class TlsListener {
   #forget({ name, count }: Source): void {
     if (count === 0) this.#sources.delete(name)
   }
+}
+
+/** Without the authority a client's certificate is one that nobody signed, whichever context is taken. */
+function contextOf({ key, certificate: cert, ca }: TlsKeys): SecureContextOptions {
+  return { key, cert, ca }
 }
 
 function peerOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {

@@ -45,7 +45,11 @@ export function beginFolder(path: string): void {
 
 /** Returns once the file is on disk, in the unfinished folder, whole or not at all. */
 export function putPrivate(path: string, name: string, content: string | Uint8Array): void {
-  const folder = unfinished(path)
+  replacePrivate(unfinished(path), name, content)
+}
+
+/** Returns once the file is on disk, whole; if it does not, what was there is there. */
+export function replacePrivate(folder: string, name: string, content: string | Uint8Array): void {
   const temporary = join(folder, `.${name}`)
   rmSync(temporary, { force: true })
   const file = openSync(temporary, 'wx', 0o600)

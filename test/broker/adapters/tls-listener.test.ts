@@ -24,7 +24,8 @@ async function listen(t: Test, options: TlsListenerOptions = {}): Promise<Listen
   const keys = await gatewayKeys(authority)
   const secured: TLSSocket[] = []
   const refused: string[] = []
-  const listener = new TlsListener(options, keys, {
+  const face = { keys, protocols: ['mqtt', ENROLMENT_PROTOCOL] }
+  const listener = new TlsListener(options, face, {
     secured: (socket) => {
       socket.on('error', () => {})
       secured.push(socket)
@@ -240,4 +241,49 @@ t.test('many that come at once all get in', async (t) => {
   t.same([...new Set(answers)], ['hello'])
   t.equal(listening.secured.length, COUNT)
   t.equal(listening.listener.unfinished, 0)
+})
+
+t.test('each name has its own certificate, and that of others can be made anew', async (t) => {
+  const authority = await newAuthority()
+  const [agents, hosts, renewed] = await Promise.all(
+    [GATEWAY_SERVER_NAME, 'gw.local', 'gw.example'].map((name) => gatewayKeys(authority, name)),
+  )
+  const secured: TLSSocket[] = []
+  const face = { keys: hosts!, named: { [GATEWAY_SERVER_NAME]: agents! }, protocols: ['mqtt'] }
+  const listener = new TlsListener({}, face, {
+    secured: (socket) => {
+      socket.on('error', () => {})
+      secured.push(socket)
+      socket.pipe(socket)
+    },
+    refused: () => {},
+  })
+  const server = createServer({ pauseOnConnect: true }, (socket) => listener.accept(socket))
+  server.listen(0, '127.0.0.1')
+  t.teardown(() => {
+    server.close()
+    for (const socket of secured) socket.destroy()
+  })
+  await once(server, 'listening')
+  const identity = await identityFor(authority, n1)
+  const seen = async (servername: string): Promise<TLSSocket> => {
+    const { port } = server.address() as AddressInfo
+    const own = { key: identity.key, cert: identity.certificate, ca: authority.certificate }
+    const socket = connect({
+      ...{ host: '127.0.0.1', port, servername, ALPNProtocols: ['mqtt'], ...own },
+    })
+    t.teardown(() => socket.destroy())
+    await once(socket, 'secureConnect')
+    t.equal(socket.alpnProtocol, 'mqtt')
+    return socket
+  }
+  await seen(GATEWAY_SERVER_NAME)
+  const before = await seen('gw.local')
+  await t.rejects(seen('gw.example'), /altnames/)
+  listener.renew(renewed!)
+  t.equal(await echo(before), 'hello', 'who is in stays in')
+  await seen(GATEWAY_SERVER_NAME)
+  await seen('gw.example')
+  await t.rejects(seen('gw.local'), /altnames/)
+  t.ok(secured.every(({ authorized }) => authorized))
 })

@@ -27,14 +27,18 @@ async function gatewayOf(
   const broker = await Aedes.createBroker()
   const keys = await gatewayKeys(authority, name)
   const secured: TLSSocket[] = []
-  const listener = new TlsListener({}, keys, {
-    secured: (socket) => {
-      socket.on('error', () => {})
-      secured.push(socket)
-      broker.handle(socket)
+  const listener = new TlsListener(
+    {},
+    { keys, protocols: ['mqtt'] },
+    {
+      secured: (socket) => {
+        socket.on('error', () => {})
+        secured.push(socket)
+        broker.handle(socket)
+      },
+      refused: () => {},
     },
-    refused: () => {},
-  })
+  )
   const server = createServer({ pauseOnConnect: true }, (socket) => listener.accept(socket))
   server.listen(0, '127.0.0.1')
   t.teardown(() => {
