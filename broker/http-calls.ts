@@ -48,15 +48,15 @@ export class HttpCalls implements HttpPort {
     for (const listener of this.#listeners) listener(event)
   }
 
-  submit(payload: Uint8Array, { address, connection }: HttpClient): Promise<Outcome> {
-    const submitter = { via: 'http', client: address, connection } as const
+  submit(payload: Uint8Array, { address, ...rest }: HttpClient): Promise<Outcome> {
+    const submitter = { via: 'http', client: address, ...rest } as const
     return new Promise((resolve) => {
       this.#sources.driver.submit(payload, submitter, undefined, resolve)
     })
   }
 
-  cancel(task: TaskId, { address }: HttpClient): Promise<Outcome> {
-    const submitter = { via: 'http', client: address } as const
+  cancel(task: TaskId, { address, ...rest }: HttpClient): Promise<Outcome> {
+    const submitter = { via: 'http', client: address, ...rest } as const
     return new Promise((resolve) => this.#sources.driver.cancel(task, submitter, resolve))
   }
 
@@ -83,6 +83,10 @@ export class HttpCalls implements HttpPort {
 
   task(id: TaskId): TaskView | undefined {
     return this.#sources.view.task(id)
+  }
+
+  ownerOf(_task: TaskId): string | undefined {
+    return undefined
   }
 
   tasks(query: { limit: number; state?: TaskState }): readonly TaskView[] {

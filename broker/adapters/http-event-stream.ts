@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
+import { rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
 import { sendProblem } from './problem-json.ts'
 
@@ -28,6 +29,7 @@ export class EventStreams {
       method: 'GET',
       url: '/api/events',
       exposeHeadRoute: false,
+      ...rightOf('read'),
       handler: (_request, reply) => this.#start(reply),
     })
   }

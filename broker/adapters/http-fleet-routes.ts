@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
+import { rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
 import { FLAG_RULE, parseQuery, type QueryRule } from './http-request.ts'
 import { badQuery, sendJson, sendPaced } from './http-task-routes.ts'
@@ -22,6 +23,9 @@ const NODES_RULE: QueryRule<readonly NodeId[]> = {
 const RING_RULES = { holders: FLAG_RULE }
 const PLAN_RULES = { join: NODES_RULE, leave: NODES_RULE }
 
+const READ = rightOf('read')
+const OPERATE = rightOf('operate')
+
 type IdRequest = FastifyRequest<{ Params: { id: string } }>
 
 /** The nodes, what lies on them, and what moves between them. */
@@ -33,22 +37,30 @@ export function registerFleetRoutes(
   const routes = new FleetRoutes(port, newPaced)
   const nodes = newPaced()
   const moves = newPaced()
-  app.get('/api/nodes', (_request, reply) => sendPaced(reply, nodes, '', () => port.nodes()))
-  app.get('/api/nodes/:id', (request: IdRequest, reply) => routes.node(request, reply))
-  app.delete('/api/nodes/:id', (request: IdRequest, reply) => routes.remove(request, reply))
-  app.post('/api/nodes/:id/drain', (request: IdRequest, reply) => routes.drain(request, reply))
-  app.delete('/api/nodes/:id/drain', (request: IdRequest, reply) => routes.keep(request, reply))
-  app.get('/api/ring', (request, reply) => routes.ring(request, reply))
-  app.get('/api/ring/moves', (_request, reply) => sendPaced(reply, moves, '', () => port.moves()))
-  app.get('/api/ring/plan', (request, reply) => routes.plan(request, reply))
-  app.post('/api/ring/recreate', async (request, reply) => {
+  app.get('/api/nodes', READ, (_request, reply) => sendPaced(reply, nodes, '', () => port.nodes()))
+  app.get('/api/nodes/:id', READ, (request: IdRequest, reply) => routes.node(request, reply))
+  app.delete('/api/nodes/:id', OPERATE, (request: IdRequest, reply) =>
+    routes.remove(request, reply),
+  )
+  app.post('/api/nodes/:id/drain', OPERATE, (request: IdRequest, reply) =>
+    routes.drain(request, reply),
+  )
+  app.delete('/api/nodes/:id/drain', OPERATE, (request: IdRequest, reply) =>
+    routes.keep(request, reply),
+  )
+  app.get('/api/ring', READ, (request, reply) => routes.ring(request, reply))
+  app.get('/api/ring/moves', READ, (_request, reply) =>
+    sendPaced(reply, moves, '', () => port.moves()),
+  )
+  app.get('/api/ring/plan', READ, (request, reply) => routes.plan(request, reply))
+  app.post('/api/ring/recreate', OPERATE, async (request, reply) => {
     if (!demands(request.body, { recreate: 'missing' })) {
       return sendProblem(reply, otherDemand('{"recreate":"missing"}'))
     }
     return sendJson(reply, { tiles: await port.recreate() })
   })
-  app.get('/api/detector', async (_request, reply) => sendJson(reply, port.detector()))
-  app.post('/api/detector', async (request, reply) => {
+  app.get('/api/detector', READ, async (_request, reply) => sendJson(reply, port.detector()))
+  app.post('/api/detector', OPERATE, async (request, reply) => {
     if (demands(request.body, { trust: true })) return sendJson(reply, port.trust())
     return sendProblem(reply, otherDemand('{"trust":true}'))
   })

@@ -12,7 +12,7 @@ import {
 } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { HttpConnections, HttpHandler } from './http-connections.ts'
+import type { HttpConnections, HttpHandler, HttpSocket } from './http-connections.ts'
 import { hostOf, isLoopbackHost } from './http-host.ts'
 import { SlicedSocket, SliceTurns } from './http-sliced-socket.ts'
 import {
@@ -22,12 +22,21 @@ import {
   problemResponse,
 } from './problem-json.ts'
 
-/** A server whose handler only gets requests that are for this gateway, one at a time of a connection. */
+/** Takes a bare socket, and gives it back once it is secured, if it ever is. */
+export type Secure = (bare: Socket, enter: (secured: Socket) => HttpSocket) => void
+
+/**
+ * A server whose handler only gets requests that are for this gateway, one at a time of a connection. Where everybody is
+ * asked who he is, a host is nothing that a request could be known by.
+ */
 export function createListener(
   options: ServerOptions,
   connections: HttpConnections,
   handler: HttpHandler,
+  secure?: Secure,
 ): Server {
+  const hostProblem = (request: IncomingMessage): ProblemAnswer | undefined =>
+    problemOfHost(request, secure === undefined)
   // Without a body, Node's own answer to a missing host would be no problem.
   const server = createServer({ ...options, requireHostHeader: false })
   const listen = (event: 'request' | 'checkExpectation', answer: HttpHandler): void => {
@@ -37,24 +46,29 @@ export function createListener(
     })
   }
   listen('request', (request, response) => {
-    const problem = problemOfHost(request)
+    const problem = hostProblem(request)
     if (problem === undefined) handler(request, response)
     else endWithProblem(response, problem)
   })
   listen('checkExpectation', (request, response) => {
     const detail = `"${request.headers.expect?.slice(0, 64)}" is nothing that can be expected here`
-    endWithProblem(response, problemOfHost(request) ?? expectationFailed(detail))
+    endWithProblem(response, hostProblem(request) ?? expectationFailed(detail))
   })
   const turns = new SliceTurns()
   const [serve] = server.listeners('connection')
   server.removeAllListeners('connection')
+  const enter = (socket: Socket): HttpSocket => {
+    const sliced = new SlicedSocket(socket, turns)
+    connections.accept(sliced)
+    serve!.call(server, sliced)
+    return sliced
+  }
   server.on('connection', (bare: Socket) => {
-    const socket = new SlicedSocket(bare, turns)
-    connections.accept(socket)
-    serve!.call(server, socket)
+    if (secure === undefined) enter(bare)
+    else secure(bare, enter)
   })
   server.on('connect', (request: IncomingMessage, socket: Duplex) => {
-    endSocket(socket, problemOfHost(request) ?? NO_PROXY)
+    endSocket(socket, hostProblem(request) ?? NO_PROXY)
   })
   return server
 }
@@ -65,13 +79,16 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: Du
   else endSocket(socket, problemOfBroken(error.code))
 }
 
-function problemOfHost(request: IncomingMessage): ProblemAnswer | undefined {
+function problemOfHost(
+  request: IncomingMessage,
+  isLoopbackOnly: boolean,
+): ProblemAnswer | undefined {
   const host = hostOf(request)
   if (host === undefined) {
     if (request.httpVersion === '1.0') return undefined
     return { status: 400, code: 'malformed', detail: 'a request of HTTP/1.1 has a Host' }
   }
-  if (isLoopbackHost(host)) return undefined
+  if (!isLoopbackOnly || isLoopbackHost(host)) return undefined
   const detail = `this gateway is not "${host.slice(0, 128)}": it answers loopback names and addresses`
   return { status: 421, code: 'wrong-host', detail }
 }

@@ -1,4 +1,5 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { UserPrincipal } from '../../shared/protocol/access.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Outcome } from '../core/effects.ts'
 import type { NodeIdentity, NodeToken } from '../core/registry.ts'
@@ -17,6 +18,8 @@ export interface HttpClient {
   readonly address: string
   /** Of all connections that are open now, this one's. */
   readonly connection: string
+  /** Where everybody is asked who he is. */
+  readonly user?: UserPrincipal
 }
 
 export interface TokenWish {
@@ -59,6 +62,8 @@ export interface HttpPort {
   /** Whether the task had ended before the time was over, or nobody waits any more. */
   waitForEnd(task: TaskId, timeoutMs: number, left: AbortSignal): Promise<boolean>
   task(id: TaskId): TaskView | undefined
+  /** Who submitted it, as `identityOf` says; nothing where nobody was asked. */
+  ownerOf(task: TaskId): string | undefined
   /** Newest first. */
   tasks(query: { limit: number; state?: TaskState }): readonly TaskView[]
   /** The CBOR of `task/<task>/result`. */

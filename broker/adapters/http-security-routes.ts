@@ -2,11 +2,15 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import * as v from 'valibot'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
+import { identityOf } from '../../shared/protocol/access.ts'
 import { isTokenId } from '../../shared/protocol/tokens.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
+import { rightOf } from './http-access.ts'
 import type { HttpPort, SecurityPort } from './http-port.ts'
 import { sendJson } from './http-task-routes.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
+
+const OPERATE = rightOf('operate')
 
 type IdRequest = FastifyRequest<{ Params: { id: string } }>
 
@@ -45,11 +49,11 @@ export function registerSecurityRoutes(app: FastifyInstance, port: HttpPort): vo
       if (security === undefined) return sendProblem(reply, NOT_SECURED)
       return await answer(security, request, reply)
     }
-  app.get('/api/tokens', secured(listTokens))
-  app.post('/api/tokens', secured(createToken))
-  app.delete('/api/tokens/:id', secured(revokeToken))
-  app.get('/api/identities/node/:id', secured(showNode))
-  app.delete('/api/identities/node/:id', secured(revokeNode))
+  app.get('/api/tokens', OPERATE, secured(listTokens))
+  app.post('/api/tokens', OPERATE, secured(createToken))
+  app.delete('/api/tokens/:id', OPERATE, secured(revokeToken))
+  app.get('/api/identities/node/:id', OPERATE, secured(showNode))
+  app.delete('/api/identities/node/:id', OPERATE, secured(revokeNode))
 }
 
 type Answer<R> = (security: SecurityPort, request: R, reply: FastifyReply) => Promise<FastifyReply>
@@ -90,7 +94,8 @@ async function createToken(
     return sendProblem(reply, { status: 400, code: 'malformed', detail, errors })
   }
   const { node, replace: replaces, ttl_hours: hours } = wish.output
-  const asked = { node, replaces, ttlMs: Math.round(hours * HOUR_MS), by: 'admin' }
+  const by = request.who.kind === 'user' ? identityOf(request.who) : 'admin'
+  const asked = { node, replaces, ttlMs: Math.round(hours * HOUR_MS), by }
   try {
     const { token, view } = await security.createToken(asked)
     return sendJson(reply.code(201), { token, ...view })

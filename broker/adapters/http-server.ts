@@ -7,10 +7,13 @@ import fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify'
+import type { Principal } from '../../shared/protocol/access.ts'
+import { mayAsk } from '../../shared/protocol/http-rights.ts'
 import { SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared/protocol/limits.ts'
 import { AppError, EXIT_CONFIG, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
+import { guardRoutes, type HttpAccessPort, rightOf } from './http-access.ts'
 import { sendInPieces } from './http-answers.ts'
 import { BodyRefused, HttpBodies } from './http-bodies.ts'
 import { HttpConnections } from './http-connections.ts'
@@ -18,11 +21,13 @@ import { EventStreams } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
 import { answerBrokenRequest, createListener } from './http-listener.ts'
 import type { HttpPort } from './http-port.ts'
+import { HttpSecureDoor } from './http-secure-door.ts'
 import { registerSecurityRoutes } from './http-security-routes.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
 import { Tally } from './mqtt-figures.ts'
 import { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
+import type { TlsKeys } from './tls-listener.ts'
 import { Turns } from './turns.ts'
 
 export type { HttpPort } from './http-port.ts'
@@ -33,6 +38,8 @@ export type HttpPlace = { readonly host: string; readonly port: number } | { rea
 export type HttpServerOptions = HttpPlace & HttpServerSettings
 
 export interface HttpServerSettings {
+  /** Asks everybody who he is, over TLS. Without it, anybody may do anything. */
+  readonly secure?: { readonly keys: TlsKeys; readonly access: HttpAccessPort }
   readonly eventHeartbeatMs?: number
   readonly eventBytesMax?: number
   readonly connectionsMax?: number
@@ -81,6 +88,7 @@ export class HttpServer {
   readonly #log: Logger
   readonly #connections: HttpConnections
   readonly #refused = new Tally()
+  readonly #door: HttpSecureDoor | undefined
 
   constructor(options: HttpServerOptions, port: HttpPort, log: Logger) {
     this.#options = options
@@ -91,13 +99,23 @@ export class HttpServer {
     const bounds = { ...CONNECTION_BOUNDS, ...options }
     const connections = new HttpConnections(bounds, turns, (reason) => this.#refused.add(reason))
     this.#connections = connections
+    const { secure } = options
+    const door =
+      secure && new HttpSecureDoor({}, secure.keys, (reason) => this.#refused.add(reason))
+    this.#door = door
     this.#app = fastify({
       logger: false,
       forceCloseConnections: true,
       // What is no id of anything is for the routes to say, whatever its length.
       routerOptions: { maxParamLength: maxHeaderSize },
       schemaController: { compilersFactory: NO_SCHEMAS },
-      serverFactory: (handler) => createListener(serverOptions, connections, handler),
+      serverFactory: (handler) =>
+        createListener(
+          serverOptions,
+          connections,
+          handler,
+          door && ((bare, enter) => door.accept(bare, enter)),
+        ),
       clientErrorHandler: answerBrokenRequest,
       frameworkErrors: (error, _request, reply) => {
         void sendProblem(reply, problemOfError(error))
@@ -113,6 +131,10 @@ export class HttpServer {
     )
     this.#prepare(new HttpBodies(options.bodiesBytesMax ?? BODIES_BYTES_MAX, turns))
     sendInPieces(this.#app, connections)
+    guardRoutes(
+      this.#app,
+      secure && door && { port: secure.access, clientOf: (socket) => door.clientOf(socket) },
+    )
     const paths = collectPaths(this.#app)
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
     registerTaskRoutes(this.#app, port, newPaced())
@@ -156,9 +178,15 @@ export class HttpServer {
     return this.#refused.toRecord()
   }
 
+  /** What a secured server shows from now on. */
+  renew(keys: TlsKeys): void {
+    this.#door?.renew(keys)
+  }
+
   /** Ends event streams and waiting requests too. */
   async close(): Promise<void> {
     this.#events.close()
+    this.#door?.close()
     await this.#app.close()
     this.#connections.close()
   }
@@ -241,11 +269,13 @@ function problemOfError(error: FastifyError, route?: string): ProblemAnswer {
 }
 
 function registerHealthRoutes(app: FastifyInstance, port: HttpPort, paced: Paced): void {
-  const sendHealth = (reply: FastifyReply, health: Health): FastifyReply =>
-    sendJson(reply.code(health.ok ? 200 : 503), health)
-  app.get('/healthz', async (_request, reply) => sendHealth(reply, port.health()))
-  app.get('/readyz', async (_request, reply) => sendHealth(reply, port.ready()))
-  app.get('/metrics', async (_request, reply) => {
+  // What is wrong is told to those who may see it.
+  const sendHealth = (reply: FastifyReply, who: Principal, health: Health): FastifyReply =>
+    sendJson(reply.code(health.ok ? 200 : 503), mayAsk(who, 'read') ? health : { ok: health.ok })
+  const open = rightOf('none')
+  app.get('/healthz', open, async ({ who }, reply) => sendHealth(reply, who, port.health()))
+  app.get('/readyz', open, async ({ who }, reply) => sendHealth(reply, who, port.ready()))
+  app.get('/metrics', rightOf('read'), async (_request, reply) => {
     const text = await paced.get(reply, '', async () => Buffer.from(await port.metrics()))
     return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text)
   })
@@ -271,6 +301,7 @@ function refuseOtherMethods(app: FastifyInstance, paths: Paths): void {
     app.route({
       method: others,
       url,
+      ...rightOf('none'),
       onRequest: (request, reply, _done) => {
         const detail = `${request.method} is not taken here, only ${allowed}`
         reply.header('allow', allowed)

@@ -1,8 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isTaskId, type TaskId } from '../../shared/core/ids.ts'
+import { identityOf, readsAll } from '../../shared/protocol/access.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { isEnded, TASK_STATES, type TaskState } from '../../shared/protocol/states.ts'
+import { isReadBy, rightOf } from './http-access.ts'
 import type { HttpClient, HttpPort } from './http-port.ts'
 import { negotiateFormat, parseQuery, type ResultFormat, WAIT_RULE } from './http-request.ts'
 import type { Paced } from './paced.ts'
@@ -43,14 +45,19 @@ const LIST_RULES = {
 
 type IdRequest = FastifyRequest<{ Params: { id: string } }>
 
+const SUBMIT = rightOf('submit')
+const TASKS = rightOf('tasks')
+
 /** Submitting, looking at and cancelling tasks. */
 export function registerTaskRoutes(app: FastifyInstance, port: HttpPort, paced: Paced): void {
   const routes = new TaskRoutes(port, paced)
-  app.post('/process', (request, reply) => routes.submit(request, reply))
-  app.get('/api/tasks', (request, reply) => routes.list(request, reply))
-  app.get('/api/tasks/:id', (request: IdRequest, reply) => routes.show(request, reply))
-  app.delete('/api/tasks/:id', (request: IdRequest, reply) => routes.cancel(request, reply))
-  app.get('/api/tasks/:id/result', (request: IdRequest, reply) => routes.result(request, reply))
+  app.post('/process', SUBMIT, (request, reply) => routes.submit(request, reply))
+  app.get('/api/tasks', TASKS, (request, reply) => routes.list(request, reply))
+  app.get('/api/tasks/:id', TASKS, (request: IdRequest, reply) => routes.show(request, reply))
+  app.delete('/api/tasks/:id', SUBMIT, (request: IdRequest, reply) => routes.cancel(request, reply))
+  app.get('/api/tasks/:id/result', TASKS, (request: IdRequest, reply) =>
+    routes.result(request, reply),
+  )
 }
 
 class TaskRoutes {
@@ -89,8 +96,13 @@ class TaskRoutes {
     const { limit = TASKS_LISTED_DEFAULT, state } = values
     const query = { limit: TASKS_LISTED_MAX, ...(state === undefined ? {} : { state }) }
     // One for all limits: or a few clients, each with another limit, had all the turns.
-    const texts = await this.#lists.get(reply, `${state}`, () =>
-      this.#port.tasks(query).map((task) => toJsonText(task)),
+    const { who } = request
+    const whose = who.kind === 'user' && !readsAll(who) ? identityOf(who) : ''
+    const texts = await this.#lists.get(reply, `${state} ${whose}`, () =>
+      this.#port
+        .tasks(query)
+        .filter(({ id }) => isReadBy(who, this.#port.ownerOf(id)))
+        .map((task) => toJsonText(task)),
     )
     return reply.type(JSON_TYPE).send(`[${texts.slice(0, limit).join(',')}]`)
   }
@@ -98,7 +110,7 @@ class TaskRoutes {
   async show(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { values, faults } = parseQuery(request.query, { wait: WAIT_RULE })
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
-    const task = this.#find(request.params.id)
+    const task = this.#find(request)
     if (task === undefined) return sendProblem(reply, unknownTask(request.params.id))
     if (values.wait !== undefined) await this.#ends(reply, task.id, task.state, values.wait)
     return sendJson(reply, this.#port.task(task.id) ?? task)
@@ -109,7 +121,7 @@ class TaskRoutes {
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
     const format = negotiateFormat(request.headers.accept)
     if (format === undefined) return sendProblem(reply, NOT_ACCEPTABLE)
-    const task = this.#find(request.params.id)
+    const task = this.#find(request)
     if (task === undefined) return sendProblem(reply, unknownTask(request.params.id))
     if (!(await this.#ends(reply, task.id, task.state, values.wait ?? 0))) {
       const { state = task.state } = this.#port.task(task.id) ?? {}
@@ -127,8 +139,10 @@ class TaskRoutes {
     return sendJson(reply, { id: outcome.task, state: outcome.state })
   }
 
-  #find(id: string) {
-    return isTaskId(id) ? this.#port.task(id) : undefined
+  /** One that is not his is nothing that he could know of. */
+  #find({ params: { id }, who }: IdRequest) {
+    if (!isTaskId(id) || !isReadBy(who, this.#port.ownerOf(id))) return undefined
+    return this.#port.task(id)
   }
 
   async #ends(
@@ -234,9 +248,10 @@ const ADMIN = 'admin'
 const numbers = new WeakMap<object, number>()
 let lastNumber = 0
 
-function clientOf({ ip, socket }: FastifyRequest): HttpClient {
+function clientOf({ ip, socket, who }: FastifyRequest): HttpClient {
   const number = numbers.get(socket) ?? ++lastNumber
   numbers.set(socket, number)
+  const user = who.kind === 'user' ? { user: who } : {}
   // A socket with a path has no address.
-  return { address: ip ?? ADMIN, connection: `${number}` }
+  return { address: ip ?? ADMIN, connection: `${number}`, ...user }
 }

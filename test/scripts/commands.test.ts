@@ -132,6 +132,7 @@ async function serve(t: Test) {
       tasks.set(task, taskView(task, control.endsAs))
       return isEnded(control.endsAs)
     },
+    ownerOf: () => undefined,
     task: (id) => tasks.get(id),
     tasks: ({ limit }) => [...tasks.values()].slice(0, limit),
     result: (id) => {

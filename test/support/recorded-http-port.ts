@@ -117,6 +117,7 @@ export function record(): Recorded {
         if (recorded.endsInTime) tasks.set(task, taskView(task, 'completed'))
         return recorded.endsInTime
       },
+      ownerOf: () => undefined,
       task: (id) => tasks.get(id),
       tasks: (query) => {
         recorded.calls.push(['tasks', query])

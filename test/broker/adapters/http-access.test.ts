@@ -1,0 +1,213 @@
+/** Every role and every route of a secured HTTP port, over real TLS; the table is the one of the design. */
+import { readFileSync } from 'node:fs'
+import { request } from 'node:https'
+import t, { type Test } from 'tap'
+import type { HttpAccessPort, Identified, Shown } from '../../../broker/adapters/http-access.ts'
+import { HttpServer } from '../../../broker/adapters/http-server.ts'
+import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
+import type { Role, UserPrincipal } from '../../../shared/protocol/access.ts'
+import {
+  gatewayKeys,
+  identityFor,
+  type NewAuthority,
+  type NewIdentity,
+  newAuthority,
+} from '../../support/certified.ts'
+import { record } from '../../support/recorded-http-port.ts'
+
+const PROTOCOL = new URL('../../../docs/protocol.md', import.meta.url)
+
+const HOST = 'gw.local'
+const ROLES: readonly Role[] = ['viewer', 'submitter', 'operator', 'admin']
+
+/** `-` is nobody who said who he is; `node` shows the certificate of a node. */
+type Who = Role | '-' | 'node'
+const EVERYBODY: readonly Who[] = ['-', 'node', ...ROLES]
+
+/** Security.md, 9: who may. The task `open` is the submitter's own, `done` is not. */
+const MATRIX: readonly [method: string, path: string, who: readonly Who[]][] = [
+  ['GET', '/healthz', EVERYBODY],
+  ['GET', '/readyz', EVERYBODY],
+  ['POST', '/process', ['submitter', 'operator', 'admin']],
+  ['GET', '/api/tasks', ROLES],
+  ['GET', '/api/tasks/open', ROLES],
+  ['GET', '/api/tasks/done', ['viewer', 'operator', 'admin']],
+  ['GET', '/api/tasks/done/result', ['viewer', 'operator', 'admin']],
+  ['DELETE', '/api/tasks/open', ['submitter', 'operator', 'admin']],
+  ...['/api/nodes', '/api/nodes/pi-1', '/api/ring', '/api/ring/moves', '/api/ring/plan'].map(
+    (path): [string, string, Who[]] => ['GET', path, ['viewer', 'operator', 'admin']],
+  ),
+  ['GET', '/api/detector', ['viewer', 'operator', 'admin']],
+  ['GET', '/metrics', ['viewer', 'operator', 'admin']],
+  ['DELETE', '/api/nodes/pi-1', ['operator', 'admin']],
+  ['POST', '/api/nodes/pi-1/drain', ['operator', 'admin']],
+  ['DELETE', '/api/nodes/pi-1/drain', ['operator', 'admin']],
+  ['POST', '/api/ring/recreate', ['operator', 'admin']],
+  ['POST', '/api/detector', ['operator', 'admin']],
+  ['GET', '/api/tokens', ['operator', 'admin']],
+  ['POST', '/api/tokens', ['operator', 'admin']],
+  ['DELETE', '/api/tokens/abcdefgh', ['operator', 'admin']],
+  ['GET', '/api/identities/node/n1', ['operator', 'admin']],
+  ['DELETE', '/api/identities/node/n1', ['operator', 'admin']],
+]
+
+const DENIED = [401, 403]
+
+interface Served {
+  readonly server: HttpServer
+  readonly authority: NewAuthority
+  readonly node: NewIdentity
+  readonly refused: string[]
+  readonly calls: readonly unknown[]
+  ask(
+    method: string,
+    path: string,
+    more?: {
+      readonly headers?: Readonly<Record<string, string>>
+      readonly body?: string
+      readonly key?: string
+      readonly cert?: string
+    },
+  ): Promise<{ readonly status: number; readonly body: string; readonly headers: object }>
+}
+
+function user(role: Role): UserPrincipal {
+  return { kind: 'user', name: `the-${role}`, roles: [role], topics: [] }
+}
+
+async function serve(t: Test): Promise<Served> {
+  const authority = await newAuthority()
+  const keys = await gatewayKeys(authority, HOST)
+  const node = await identityFor(authority, 'n1' as NodeId)
+  const refused: string[] = []
+  const identify = async ({ key, authorization }: Shown): Promise<Identified> => {
+    if (key === node.sha256) return { ok: true, who: { kind: 'node', node: 'n1' as NodeId } }
+    const role = ROLES.find((one) => authorization === `Bearer ${one}`)
+    if (role === undefined) return { ok: false, code: 'unauthenticated' }
+    return { ok: true, who: user(role) }
+  }
+  const access: HttpAccessPort = {
+    identify,
+    refused: (who, _remote, code) => refused.push(`${who.kind} ${code}`),
+  }
+  const recorded = record()
+  const port = {
+    ...recorded.port,
+    ownerOf: (task: TaskId) => (task === 'open' ? 'user/the-submitter' : 'user/another'),
+  }
+  const secure = { keys, access }
+  const silent = { debug() {}, info() {}, warn() {}, error() {} }
+  const server = new HttpServer({ host: '127.0.0.1', port: 0, secure }, port, silent)
+  await server.listen()
+  t.teardown(() => server.close())
+  return {
+    ...{ server, authority, node, refused, calls: recorded.calls },
+    ask: (method, path, { headers = {}, body, ...shown } = {}) =>
+      new Promise((resolve, reject) => {
+        const asking = request(
+          {
+            ...{ host: '127.0.0.1', port: server.port, servername: HOST, method, path },
+            ...{ headers, ca: authority.certificate, agent: false, ...shown },
+          },
+          (response) => {
+            const chunks: Buffer[] = []
+            response.on('data', (chunk: Buffer) => chunks.push(chunk))
+            response.on('end', () => {
+              const text = Buffer.concat(chunks).toString()
+              resolve({ status: response.statusCode!, body: text, headers: response.headers })
+            })
+          },
+        )
+        asking.on('error', reject)
+        asking.end(body)
+      }),
+  }
+}
+
+t.test('attempt 51: each role and each route', async (t) => {
+  const { ask, node, refused } = await serve(t)
+  for (const [method, path, allowed] of MATRIX) {
+    for (const who of EVERYBODY) {
+      const isUser = who !== '-' && who !== 'node'
+      const headers = {
+        ...(isUser ? { authorization: `Bearer ${who}` } : {}),
+        ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
+      }
+      const before = refused.length
+      const { status } = await ask(method, path, {
+        headers,
+        ...(method === 'POST' ? { body: '{}' } : {}),
+        ...(who === 'node' ? { key: node.key, cert: node.certificate } : {}),
+      })
+      const name = `${who}: ${method} ${path} is ${status}`
+      // A task of somebody else is none.
+      const isOwnTask = who === 'submitter' && path.includes('/tasks/done')
+      if (allowed.includes(who)) t.notOk(DENIED.includes(status), name)
+      else if (isOwnTask) t.equal(status, 404, name)
+      else t.equal(status, who === '-' ? 401 : 403, name)
+      if (!isOwnTask) t.equal(refused.length - before, allowed.includes(who) ? 0 : 1, name)
+    }
+  }
+})
+
+t.test('every route that the protocol names is in that table', (t) => {
+  const known = new Set(MATRIX.map(([method, path]) => `${method} ${path}`))
+  const rows = readFileSync(PROTOCOL, 'utf8').matchAll(/^\| `(GET|POST|DELETE) (\/\S*)` \|/gm)
+  let count = 0
+  for (const [, method, url] of rows) {
+    count += 1
+    const path = url!
+      .replace('/api/tasks/:id', method === 'DELETE' ? '/api/tasks/open' : '/api/tasks/done')
+      .replace('/api/tokens/:id', '/api/tokens/abcdefgh')
+      .replace('/api/identities/node/:id', '/api/identities/node/n1')
+      .replace('/api/nodes/:id', '/api/nodes/pi-1')
+    t.ok(known.has(`${method} ${path}`) || url === '/api/events', `${method} ${url}`)
+  }
+  t.ok(count > 20)
+  t.end()
+})
+
+t.test('attempt 51, a stream: events are for those who may look at all', async (t) => {
+  const { ask } = await serve(t)
+  t.equal((await ask('GET', '/api/events')).status, 401)
+  const headers = { authorization: 'Bearer submitter' }
+  t.equal((await ask('GET', '/api/events', { headers })).status, 403)
+})
+
+t.test('attempt 52 and 53: what is shown and wrong is never ignored', async (t) => {
+  const { ask } = await serve(t)
+  for (const authorization of ['Bearer nonsense', 'Basic YTpi', 'Basic', 'nonsense', ' ']) {
+    const { status, body } = await ask('GET', '/healthz', { headers: { authorization } })
+    t.equal(status, 401, authorization)
+    t.match(JSON.parse(body), { code: 'unauthenticated' })
+  }
+})
+
+t.test('a stranger hears whether it is healthy, and not what is wrong', async (t) => {
+  const { ask } = await serve(t)
+  t.same(JSON.parse((await ask('GET', '/healthz')).body), { ok: true })
+  const headers = { authorization: 'Bearer viewer' }
+  t.match(JSON.parse((await ask('GET', '/healthz', { headers })).body), { ok: true, checks: {} })
+})
+
+t.test('attempt 57: an address that a request says it comes from is none', async (t) => {
+  const { ask, calls } = await serve(t)
+  const headers = {
+    ...{ authorization: 'Bearer operator', 'x-forwarded-for': '203.0.113.9' },
+    'content-type': 'application/json',
+  }
+  await ask('POST', '/process', { headers, body: '{"op":"stat"}' })
+  t.match(calls.at(-1), ['submit', Buffer, { address: '127.0.0.1', user: user('operator') }])
+})
+
+t.test('attempts 7, 8 and 10: a certificate that is not ours, or of no one known', async (t) => {
+  const { ask, authority, server } = await serve(t)
+  const foreign = await identityFor(await newAuthority(), 'n1' as NodeId)
+  const { key, certificate: cert } = foreign
+  const headers = { authorization: 'Bearer admin' }
+  await t.rejects(ask('GET', '/api/nodes', { headers, key, cert }), 'not even with a password')
+  t.match(server.refused, { 'certificate-refused': 1 })
+  const unknown = await identityFor(authority, 'n2' as NodeId)
+  const { status } = await ask('GET', '/api/nodes', { key: unknown.key, cert: unknown.certificate })
+  t.equal(status, 401)
+})
