@@ -10,11 +10,12 @@ import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { openDatabase } from '../../shared/runtime/lmdb.ts'
 import type { Table, Tables } from '../../shared/runtime/tables.ts'
 import type { KeyRecord, NodeIdentity, NodeToken, RegistryChange } from '../core/registry.ts'
+import type { UserRecord, UserTokenRecord } from '../core/users.ts'
 
 /** Address space, not a cap. */
 const MAP_BYTES = 64 * 1024 * 1024
 const RECORD_LIMITS = { bytesMax: 64 * 1024, depthMax: 8, itemsMax: 1024 }
-const TABLES = ['identity', 'key', 'token', 'meta'] as const
+const TABLES = ['identity', 'key', 'token', 'user', 'user-token', 'meta'] as const
 type TableName = (typeof TABLES)[number]
 
 /** What is kept beside the records, and goes to the disk with the next of them. */
@@ -67,6 +68,23 @@ export class IdentityStore {
     return this.#get('token', id) as NodeToken | undefined
   }
 
+  user(name: string): UserRecord | undefined {
+    return this.#get('user', name) as UserRecord | undefined
+  }
+
+  /** By name, those that were removed too. */
+  users(): (readonly [name: string, UserRecord])[] {
+    const names = new Set(this.#database.read(() => [...this.#tables.user.getKeys()]))
+    for (const change of this.#coming.values()) {
+      if (change !== 'gone' && change.table === 'user') names.add(change.key)
+    }
+    return [...names].sort().map((name) => [name, this.user(name)!])
+  }
+
+  userToken(id: string): UserTokenRecord | undefined {
+    return this.#get('user-token', id) as UserTokenRecord | undefined
+  }
+
   get meta(): StoreMeta {
     return this.#meta
   }
@@ -95,7 +113,10 @@ export class IdentityStore {
 
   /** Resolves once all that was written so far is on disk. */
   async write(changes: readonly RegistryChange[]): Promise<void> {
-    const encoded = changes.map((change) => ({ change, bytes: encodeCbor(change.value) }))
+    const encoded = changes.map((change) => ({
+      change,
+      bytes: change.value === undefined ? undefined : encodeCbor(change.value),
+    }))
     for (const change of changes) {
       if (change.table === 'token') {
         this.#list(change.key, change.value.node, this.token(change.key))
@@ -103,8 +124,10 @@ export class IdentityStore {
       this.#coming.set(nameOf(change.table, change.key), change)
     }
     await this.#database.write(() => {
-      for (const { change, bytes } of encoded)
-        void this.#tables[change.table].put(change.key, bytes)
+      for (const { change, bytes } of encoded) {
+        const table = this.#tables[change.table]
+        void (bytes === undefined ? table.remove(change.key) : table.put(change.key, bytes))
+      }
       this.#putMeta()
     })
     for (const change of changes) {

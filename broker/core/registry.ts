@@ -9,6 +9,7 @@
 import { assert } from '../../shared/core/assert.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { EnrolmentRefusal } from '../../shared/protocol/enrolment.ts'
+import type { UserRecord, UserTokenRecord } from './users.ts'
 
 export interface NodeIdentity {
   /** At most two: one that works, and one that is to take its place when it is first used. */
@@ -29,7 +30,9 @@ export interface NodeKey {
 
 /** What a key is, or was. */
 export interface KeyRecord {
-  readonly node: NodeId
+  /** Whose it is, or was: of one of the two. */
+  readonly node?: NodeId
+  readonly user?: string
   /** It is a tombstone. */
   readonly removedTs?: number
 }
@@ -57,6 +60,13 @@ export type RegistryChange =
   | { readonly table: 'identity'; readonly key: NodeId; readonly value: NodeIdentity }
   | { readonly table: 'key'; readonly key: string; readonly value: KeyRecord }
   | { readonly table: 'token'; readonly key: string; readonly value: NodeToken }
+  | { readonly table: 'user'; readonly key: string; readonly value: UserRecord }
+  /** Without a value it goes. */
+  | {
+      readonly table: 'user-token'
+      readonly key: string
+      readonly value: UserTokenRecord | undefined
+    }
 
 export interface EnrolmentFacts {
   readonly node: NodeId

@@ -22,6 +22,8 @@ class Records {
   readonly identity = new Map<string, NodeIdentity>()
   readonly key = new Map<string, KeyRecord>()
   readonly token = new Map<string, NodeToken>()
+  readonly user = new Map<string, unknown>()
+  readonly 'user-token' = new Map<string, unknown>()
   readonly known = new Set<string>()
   nowTs = 1000
 
@@ -61,9 +63,10 @@ class Records {
   /** Whether a connection with this key is let in, and as whom. */
   connect(key: string): string | undefined {
     const record = this.key.get(key)
-    if (record === undefined || record.removedTs !== undefined) return undefined
-    this.put(keyUsed(this.nowTs, record.node, this.identity.get(record.node)!, key))
-    return record.node
+    const node = record?.removedTs === undefined ? record?.node : undefined
+    if (node === undefined) return undefined
+    this.put(keyUsed(this.nowTs, node, this.identity.get(node)!, key))
+    return node
   }
 
   revoke(node: string): void {

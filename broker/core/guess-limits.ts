@@ -1,0 +1,182 @@
+/**
+ * How often somebody may guess (security.md, 10). A source has some wrong tries free, and then waits twice as long after
+ * each; a user whose name is tried from one source is locked there; and where very many tries of one user are wrong,
+ * wherever they come from, each takes longer, but he is never locked out as a whole: else anybody could do that to him.
+ *
+ * A try counts as wrong from its beginning, until it is known to be right, so that nobody gains by many at a time. Times
+ * are monotonic ms. Memory is fixed: of each kind so many are remembered, the latest.
+ */
+
+export interface GuessBounds {
+  /** Sources, users at sources, and users that are remembered, of each so many. */
+  readonly remembered: number
+}
+
+/** One that is looked at. */
+export interface Try {
+  readonly ok: true
+  readonly name: string
+  readonly source: string
+  /** It is to wait this long first. */
+  readonly delayMs: number
+  /** Until when others wait from there, for this one. */
+  readonly sourceUntilMs: number
+  readonly pairUntilMs: number
+}
+
+export type Admission =
+  | Try
+  /** Nobody looks at it before then. */
+  | { readonly ok: false; readonly untilMs: number }
+
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+
+const SOURCE_FREE = 10
+const SOURCE_LOCK_MAX_MS = 15 * MINUTE
+const USER_FREE = 5
+const USER_LOCK_MS = MINUTE
+const USER_LOCK_MAX_MS = HOUR
+const USER_PER_HOUR = 100
+const SLOW_MS = SECOND
+/** Longer than any lock. */
+const FORGOTTEN_MS = 2 * HOUR
+const OVER = Number.NEGATIVE_INFINITY
+
+export class GuessLimits {
+  readonly #sources: Recent
+  /** By name and source. */
+  readonly #pairs: Recent
+  readonly #users: Recent
+
+  constructor({ remembered }: GuessBounds = { remembered: 4096 }) {
+    this.#sources = new Recent(remembered)
+    this.#pairs = new Recent(remembered)
+    this.#users = new Recent(remembered)
+  }
+
+  /** Whether a try is looked at. `name` is an id, or one name for all that are none. */
+  begin(nowMs: number, name: string, source: string): Admission {
+    const [atSource, atPair] = [
+      this.#sources.slotOf(source),
+      this.#pairs.slotOf(pairOf(name, source)),
+    ]
+    this.#sources.forget(atSource, nowMs, FORGOTTEN_MS)
+    this.#pairs.forget(atPair, nowMs, FORGOTTEN_MS)
+    const untilMs = Math.max(this.#sources.untilMs[atSource]!, this.#pairs.untilMs[atPair]!)
+    if (untilMs > nowMs) return { ok: false, untilMs }
+    const fromSource = this.#sources.add(atSource, nowMs) - SOURCE_FREE
+    const sourceUntilMs =
+      fromSource > 0 ? nowMs + doubled(SECOND, fromSource, SOURCE_LOCK_MAX_MS) : OVER
+    const ofPair = this.#pairs.add(atPair, nowMs) - USER_FREE
+    const pairUntilMs = ofPair >= 0 ? nowMs + doubled(USER_LOCK_MS, ofPair, USER_LOCK_MAX_MS) : OVER
+    this.#sources.untilMs[atSource] = sourceUntilMs
+    this.#pairs.untilMs[atPair] = pairUntilMs
+    const delayMs = this.#countUser(nowMs, name) > USER_PER_HOUR ? SLOW_MS : 0
+    return { ok: true, name, source, delayMs, sourceUntilMs, pairUntilMs }
+  }
+
+  /** The try was right: what it counted is taken back, and what came before it from there is forgotten. */
+  right(one: Try): void {
+    this.#takeBack(one)
+    this.#pairs.clear(pairOf(one.name, one.source))
+  }
+
+  /** Nobody has looked at it: it was no try. */
+  unjudged(one: Try): void {
+    this.#takeBack(one)
+    this.#pairs.takeBack(pairOf(one.name, one.source), one.pairUntilMs)
+  }
+
+  #takeBack({ name, source, sourceUntilMs }: Try): void {
+    this.#sources.takeBack(source, sourceUntilMs)
+    this.#users.takeBack(name, undefined)
+  }
+
+  /** Within the hour that began with the first. */
+  #countUser(nowMs: number, name: string): number {
+    const at = this.#users.slotOf(name)
+    if (this.#users.untilMs[at]! <= nowMs) {
+      this.#users.counts[at] = 0
+      this.#users.untilMs[at] = nowMs + HOUR
+    }
+    return this.#users.add(at, nowMs)
+  }
+}
+
+/** No id, and no source, has a space. */
+function pairOf(name: string, source: string): string {
+  return `${name} ${source}`
+}
+
+function doubled(firstMs: number, times: number, maxMs: number): number {
+  return Math.min(firstMs * 2 ** Math.min(times, 30), maxMs)
+}
+
+/** Counts by name, of the names that were used last. */
+class Recent {
+  readonly #max: number
+  /** Slots; the name that was used longest ago first. */
+  readonly #slots = new Map<string, number>()
+  readonly counts: Uint32Array
+  readonly untilMs: Float64Array
+  readonly #lastMs: Float64Array
+
+  constructor(max: number) {
+    this.#max = max
+    this.counts = new Uint32Array(max)
+    this.untilMs = new Float64Array(max)
+    this.#lastMs = new Float64Array(max)
+  }
+
+  slotOf(name: string): number {
+    const known = this.#slots.get(name)
+    if (known !== undefined) {
+      this.#slots.delete(name)
+      this.#slots.set(name, known)
+      return known
+    }
+    const slot = this.#slots.size < this.#max ? this.#slots.size : this.#giveUpOldest()
+    this.#slots.set(name, slot)
+    this.#reset(slot)
+    return slot
+  }
+
+  add(slot: number, nowMs: number): number {
+    this.counts[slot]! += 1
+    this.#lastMs[slot] = nowMs
+    return this.counts[slot]!
+  }
+
+  /** A lock that came after that of this try stays. */
+  takeBack(name: string, untilMs: number | undefined): void {
+    const slot = this.#slots.get(name)
+    if (slot === undefined) return
+    if (this.counts[slot]! > 0) this.counts[slot]! -= 1
+    if (this.untilMs[slot] === untilMs) this.untilMs[slot] = OVER
+  }
+
+  clear(name: string): void {
+    const slot = this.#slots.get(name)
+    if (slot !== undefined) this.#reset(slot)
+  }
+
+  /** Nothing came of it for so long. */
+  forget(slot: number, nowMs: number, afterMs: number): void {
+    if (nowMs - this.#lastMs[slot]! > afterMs) this.#reset(slot)
+  }
+
+  #reset(slot: number): void {
+    this.counts[slot] = 0
+    this.untilMs[slot] = OVER
+    this.#lastMs[slot] = OVER
+  }
+
+  #giveUpOldest(): number {
+    const [oldest] = this.#slots
+    const [name, slot] = oldest!
+    this.#slots.delete(name)
+    return slot
+  }
+}

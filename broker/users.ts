@@ -1,0 +1,307 @@
+/**
+ * The users of a secured gateway, for all that ask: joins the decisions on their records with the store of these, the
+ * passwords and the limits of guessing. What is given is on disk before anybody hears of it; what is taken is gone from
+ * whoever has it at once.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { isId } from '../shared/core/ids.ts'
+import { identityOf, type UserPrincipal } from '../shared/protocol/access.ts'
+import { parseToken } from '../shared/protocol/tokens.ts'
+import type { Clock } from '../shared/runtime/clock.ts'
+import { AppError, EXIT_NO_ROOM } from '../shared/runtime/errors.ts'
+import type { IdentityStore } from './adapters/identity-store.ts'
+import type { LoginAnswer, LoginAttempt, LoginRefusal } from './adapters/mqtt-entrance.ts'
+import type { Passwords } from './adapters/passwords.ts'
+import { GuessLimits, type Try } from './core/guess-limits.ts'
+import {
+  addUser,
+  addUserKey,
+  addUserToken,
+  changeUser,
+  isThere,
+  principalOf,
+  removeUser,
+  removeUserKey,
+  removeUserToken,
+  tokenOf,
+  type UserDecision,
+  type UserKey,
+  type UserRecord,
+  type UserRefusal,
+  type UserToken,
+  type UserWish,
+} from './core/users.ts'
+
+export interface UsersOptions {
+  readonly usersMax?: number
+}
+
+export interface UsersParts {
+  readonly store: IdentityStore
+  readonly passwords: Passwords
+  readonly clock: Clock
+  /** Unix ms that do not go back. */
+  nowTs(): number
+  /** What this identity may do has changed: whoever is there by it is not any more. */
+  changed(identity: string): void
+}
+
+/** A wish with the password as it was said. */
+export interface UserRequest extends Omit<UserWish, 'password'> {
+  readonly password?: string | null
+}
+
+/** Comes back once the security log has it: before that nothing is given. */
+export type Announce = () => Promise<void>
+
+/** For HTTP: a token says by itself whose it is. */
+export type TokenAttempt = Omit<LoginAttempt, 'name' | 'password'> & { readonly token: string }
+
+type Answer = (answer: LoginAnswer) => void
+
+const USERS_MAX = 1000
+const PASSWORD_BYTES_MIN = 8
+const PASSWORD_BYTES_MAX = 1024
+/** Tries that wait a second each. */
+const SLOW_MAX = 32
+/** Stands for all names that are none. */
+const NO_NAME = '?'
+const NOBODY = 'nobody'
+
+const MESSAGES: Readonly<Record<UserRefusal, string>> = {
+  'user-name-wrong': 'a name has 1 to 64 letters, digits, "_" or "-"',
+  'user-exists': 'there is a user of this name',
+  'user-unknown': 'there is no user of this name',
+  'topic-filter-wrong': 'at most 32 filters of MQTT, of 256 bytes, none that begins with $',
+  'user-keys-full': 'a user has at most 4 keys',
+  'user-tokens-full': 'a user has at most 16 tokens that are good',
+  'key-known': 'this key is, or was, of somebody already',
+}
+
+export class Users {
+  readonly #usersMax: number
+  readonly #parts: UsersParts
+  readonly #limits = new GuessLimits()
+  /** Tries under way by what they say and from where: more of the same are the same try. */
+  readonly #underWay = new Map<string, Promise<LoginRefusal | 'right'>>()
+  #slow = 0
+  /** Counts what has changed of any user. */
+  #version = 0
+
+  constructor({ usersMax = USERS_MAX }: UsersOptions, parts: UsersParts) {
+    this.#usersMax = usersMax
+    this.#parts = parts
+  }
+
+  /** The user whose key this is now, if he may do anything. `sha256` is hexadecimal. */
+  userOf(sha256: string): UserPrincipal | undefined {
+    const record = this.#parts.store.key(sha256)
+    if (record?.user === undefined || record.removedTs !== undefined) return undefined
+    return this.principal(record.user)
+  }
+
+  principal(name: string): UserPrincipal | undefined {
+    return principalOf(name, this.#parts.store.user(name))
+  }
+
+  record(name: string): UserRecord | undefined {
+    const record = this.#parts.store.user(name)
+    return isThere(record) ? record : undefined
+  }
+
+  records(): (readonly [name: string, UserRecord])[] {
+    return this.#parts.store.users().filter(([, record]) => isThere(record))
+  }
+
+  /** Who says a name, and a password or a token of his. Answers in the moment in which it is decided. */
+  login(attempt: LoginAttempt, answer: Answer): void {
+    const { password, source, isGone } = attempt
+    const name = isId(attempt.name) ? attempt.name : NO_NAME
+    const token = parseToken(Buffer.from(password).toString('latin1'))
+    if (token?.kind === 'user') {
+      answer(this.#judgeToken(name, token.id, token.secret, source))
+      return
+    }
+    const version = this.#version
+    this.#judgePassword(name, password, source, isGone).then(
+      (verdict) => {
+        // It was right for what stood there before: he may try again.
+        const isOld = verdict === 'right' && version !== this.#version
+        answer(this.#answerFor(name, isOld ? 'logins-busy' : verdict))
+      },
+      () => answer(this.#answerFor(name, 'logins-busy')),
+    )
+  }
+
+  /** Who shows a token, and says no name. */
+  loginByToken({ token: text, source }: TokenAttempt, answer: Answer): void {
+    const token = parseToken(text)
+    const id = token?.kind === 'user' ? token.id : undefined
+    const name = id === undefined ? undefined : this.#parts.store.userToken(id)?.user
+    answer(this.#judgeToken(name ?? NO_NAME, id ?? '', token?.secret ?? new Uint8Array(), source))
+  }
+
+  async add(
+    name: string,
+    request: UserRequest & { readonly by: string },
+    announce?: Announce,
+  ): Promise<void> {
+    const wish = { ...(await this.#wishOf(request)), by: request.by }
+    await this.#change(name, announce, (before) => {
+      if (this.records().length >= this.#usersMax) throw usersFull(this.#usersMax)
+      return addUser(this.#parts.nowTs(), name, before, wish)
+    })
+  }
+
+  async set(name: string, request: UserRequest, announce?: Announce): Promise<void> {
+    const wish = await this.#wishOf(request)
+    const nowTs = this.#parts.nowTs()
+    await this.#change(name, announce, (before) => changeUser(nowTs, name, before, wish))
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#change(name, undefined, (before) => removeUser(this.#parts.nowTs(), name, before))
+  }
+
+  async addKey(name: string, key: UserKey, announce?: Announce): Promise<void> {
+    await this.#change(name, announce, (before) =>
+      addUserKey(name, before, key, this.#parts.store.key(key.sha256)),
+    )
+  }
+
+  async removeKey(name: string, sha256: string): Promise<void> {
+    const nowTs = this.#parts.nowTs()
+    await this.#change(name, undefined, (before) => removeUserKey(nowTs, name, before, sha256))
+  }
+
+  async addToken(name: string, token: UserToken, announce?: Announce): Promise<void> {
+    const nowTs = this.#parts.nowTs()
+    await this.#change(name, announce, (before) => addUserToken(nowTs, name, before, token))
+  }
+
+  async removeToken(name: string, id: string): Promise<void> {
+    await this.#change(name, undefined, (before) => removeUserToken(name, before, id))
+  }
+
+  /** Resolves once it is on disk. Whoever is there by what was before is out before that. */
+  async #change(
+    name: string,
+    announce: Announce | undefined,
+    decide: (before: UserRecord | undefined) => UserDecision,
+  ): Promise<void> {
+    const { store } = this.#parts
+    const judge = (): Extract<UserDecision, { ok: true }> => {
+      const decision = decide(store.user(name))
+      if (decision.ok) return decision
+      throw new AppError(decision.code, `user ${name.slice(0, 64)}: ${MESSAGES[decision.code]}`)
+    }
+    judge()
+    // What has changed meanwhile is looked at again.
+    await announce?.()
+    const { changes } = judge()
+    if (changes.length === 0) return
+    this.#version += 1
+    const written = store.write(changes)
+    this.#parts.changed(identityOf({ kind: 'user', name, roles: [], topics: [] }))
+    await written
+  }
+
+  async #wishOf({ password, ...wish }: UserRequest): Promise<UserWish> {
+    if (password === undefined || password === null)
+      return { ...wish, ...(password === null ? { password } : {}) }
+    const bytes = Buffer.from(password)
+    if (bytes.length < PASSWORD_BYTES_MIN || bytes.length > PASSWORD_BYTES_MAX) {
+      const message = `a password has ${PASSWORD_BYTES_MIN} to ${PASSWORD_BYTES_MAX} bytes`
+      throw new AppError('password-unsuitable', message)
+    }
+    return { ...wish, password: await this.#parts.passwords.make(bytes) }
+  }
+
+  #judgeToken(name: string, id: string, secret: Uint8Array, source: string): LoginAnswer {
+    const admission = this.#limits.begin(this.#nowMs(), name, source)
+    if (!admission.ok) return this.#answerFor(name, 'user-locked')
+    const token = tokenOf(this.#parts.nowTs(), this.#parts.store.user(name), id)
+    const shown = createHash('sha256').update(secret).digest()
+    if (token === undefined || !timingSafeEqual(shown, token.sha256)) {
+      return this.#answerFor(name, 'wrong-password')
+    }
+    this.#limits.right(admission)
+    return this.#answerFor(name, 'right')
+  }
+
+  async #judgePassword(
+    name: string,
+    password: Uint8Array,
+    source: string,
+    isGone: () => boolean,
+  ): Promise<LoginRefusal | 'right'> {
+    const from = `${this.#version} ${name} ${source} `
+    const what = createHash('sha256').update(from).update(password).digest('hex')
+    const same = this.#underWay.get(what)
+    if (same !== undefined) return await same
+    const admission = this.#limits.begin(this.#nowMs(), name, source)
+    if (!admission.ok) return 'user-locked'
+    const verdict = this.#try(admission, password, isGone)
+    this.#underWay.set(what, verdict)
+    try {
+      return await verdict
+    } finally {
+      this.#underWay.delete(what)
+    }
+  }
+
+  async #try(
+    admission: Try,
+    password: Uint8Array,
+    isGone: () => boolean,
+  ): Promise<LoginRefusal | 'right'> {
+    const { passwords } = this.#parts
+    const record = this.record(admission.name)?.password
+    if (passwords.isRemembered(record, password)) {
+      this.#limits.right(admission)
+      return 'right'
+    }
+    if (!(await this.#waitIfSlow(admission))) {
+      this.#limits.unjudged(admission)
+      return 'logins-busy'
+    }
+    const verdict = await passwords.judge(record, password, isGone)
+    if (verdict === 'right') {
+      this.#limits.right(admission)
+      return 'right'
+    }
+    if (verdict === 'wrong') return 'wrong-password'
+    this.#limits.unjudged(admission)
+    return 'logins-busy'
+  }
+
+  /** False if there is no room to wait. */
+  async #waitIfSlow({ delayMs }: Try): Promise<boolean> {
+    if (delayMs === 0) return true
+    if (this.#slow >= SLOW_MAX) return false
+    this.#slow += 1
+    await new Promise<void>((resolve) => {
+      this.#parts.clock.after(delayMs, resolve)
+    })
+    this.#slow -= 1
+    return true
+  }
+
+  /** By what the user may do now. */
+  #answerFor(name: string, verdict: LoginRefusal | 'right'): LoginAnswer {
+    const isKnown = this.record(name) !== undefined
+    const who = isKnown ? `user/${name}` : NOBODY
+    const refused = (code: LoginRefusal): LoginAnswer => ({ ok: false, code, who })
+    if (verdict !== 'right') return refused(verdict)
+    const principal = this.principal(name)
+    return principal === undefined ? refused('user-not-allowed') : { ok: true, who: principal }
+  }
+
+  #nowMs(): number {
+    return this.#parts.clock.now().monotonicMs
+  }
+}
+
+function usersFull(max: number): AppError {
+  return new AppError('users-full', `there are ${max} users`, { exitCode: EXIT_NO_ROOM })
+}

@@ -1,0 +1,124 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { type Admission, GuessLimits, type Try } from '../../../broker/core/guess-limits.ts'
+import { check } from '../../support/property.ts'
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+/** Tries as soon as it may, so many times; says how long each had to wait. */
+function waits(limits: GuessLimits, count: number, names: (n: number) => string): number[] {
+  let nowMs = 0
+  return Array.from({ length: count }, (_, n) => {
+    const startMs = nowMs
+    let admission: Admission
+    for (;;) {
+      admission = limits.begin(nowMs, names(n), 'a')
+      if (admission.ok) return nowMs - startMs
+      nowMs = admission.untilMs
+    }
+  })
+}
+
+t.test('a user is locked where he was tried: a minute, and twice as long each time', (t) => {
+  const limits = new GuessLimits()
+  const minutes = waits(limits, 13, () => 'anna').map((ms) => ms / MINUTE)
+  t.same(minutes, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60])
+  t.ok(limits.begin(0, 'anna', 'b').ok, 'attempt 33: elsewhere he is not')
+  t.end()
+})
+
+t.test('a source has ten free, and then waits twice as long each time', (t) => {
+  const seconds = waits(new GuessLimits(), 23, (n) => `user${n}`).map((ms) => ms / 1000)
+  const free = new Array(11).fill(0)
+  t.same(seconds, [...free, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900])
+  t.end()
+})
+
+t.test('a user tried from everywhere is slow, and never locked', (t) => {
+  const limits = new GuessLimits()
+  const at = (nowMs: number, n: number): Admission => limits.begin(nowMs, 'anna', `source${n}`)
+  for (let n = 0; n < 100; n++) t.match(at(n, n), { ok: true, delayMs: 0 })
+  for (let n = 100; n < 3000; n++) {
+    const admission = at(n, n)
+    if (!admission.ok || admission.delayMs !== 1000) t.fail(`${n}`)
+  }
+  t.match(at(HOUR + 1, 5000), { ok: true, delayMs: 0 }, 'an hour later it is over')
+  t.end()
+})
+
+t.test('many at a time gain nothing, and one that was right costs nothing', (t) => {
+  const limits = new GuessLimits()
+  const begun = Array.from({ length: 20 }, () => limits.begin(0, 'anna', 'a'))
+  t.equal(begun.filter(({ ok }) => ok).length, 5)
+  limits.right(begun[0] as Try)
+  t.ok(limits.begin(0, 'anna', 'a').ok, 'it was he')
+  for (let n = 0; n < 1000; n++) {
+    const admission = limits.begin(0, 'bert', 'b')
+    if (!admission.ok) return t.fail('locked by right ones')
+    limits.right(admission)
+  }
+  t.end()
+})
+
+t.test('what nobody looked at was no try', (t) => {
+  const limits = new GuessLimits()
+  for (let n = 0; n < 100; n++) {
+    const admission = limits.begin(0, 'anna', 'a')
+    if (!admission.ok) return t.fail('locked')
+    limits.unjudged(admission)
+  }
+  t.end()
+})
+
+t.test('somebody’s own right password does not lift what others are locked for', (t) => {
+  const limits = new GuessLimits()
+  for (let n = 0; n < 9; n++) limits.begin(0, `user${n}`, 'a')
+  const own = limits.begin(0, 'me', 'a') as Try
+  limits.begin(0, 'user9', 'a')
+  limits.begin(0, 'user10', 'a')
+  limits.right(own)
+  t.match(limits.begin(0, 'user11', 'a'), { ok: false, untilMs: 2000 })
+  t.end()
+})
+
+t.test('what is long ago is forgotten', (t) => {
+  const limits = new GuessLimits()
+  for (let n = 0; n < 5; n++) limits.begin(0, 'anna', 'a')
+  t.notOk(limits.begin(MINUTE - 1, 'anna', 'a').ok)
+  for (let n = 0; n < 4; n++) t.ok(limits.begin(3 * HOUR, 'anna', 'a').ok)
+  t.end()
+})
+
+t.test(
+  'attempt 17: names and sources beyond number take no room, and the latest are known',
+  (t) => {
+    const limits = new GuessLimits({ remembered: 8 })
+    for (let n = 0; n < 5; n++) limits.begin(0, 'anna', 'a')
+    for (let n = 0; n < 7; n++) limits.begin(0, `user${n}`, `source${n}`)
+    t.notOk(limits.begin(0, 'anna', 'a').ok, 'it is used, so it stays')
+    for (let n = 0; n < 8; n++) limits.begin(0, `user${n}`, `source${n}`)
+    t.ok(limits.begin(0, 'anna', 'a').ok, 'eight others came since')
+    t.end()
+  },
+)
+
+t.test('who waits as he is told is looked at, and who does not is not', (t) => {
+  const law = fc.property(
+    fc.array(fc.tuple(fc.nat({ max: 3 }), fc.nat({ max: 3 }), fc.nat({ max: 5 * MINUTE }))),
+    (list) => {
+      const limits = new GuessLimits()
+      let nowMs = 0
+      for (const [name, source, waitMs] of list) {
+        nowMs += waitMs
+        const admission = limits.begin(nowMs, `user${name}`, `${source}`)
+        if (admission.ok) continue
+        if (admission.untilMs <= nowMs || admission.untilMs > nowMs + HOUR) return false
+        if (limits.begin(admission.untilMs - 1, `user${name}`, `${source}`).ok) return false
+      }
+      return true
+    },
+  )
+  check(t, law, 500)
+  t.end()
+})
