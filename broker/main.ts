@@ -192,8 +192,9 @@ async function start(
       admit: (connection, node) => broker.admit(connection, node),
       disconnect: (connection, reason) => broker.disconnect(connection, reason),
       probe: (beat) => probe.send(beat),
-      publish({ topic, payload, qos, retain }) {
-        broker.publish({ topic: buildTopic(config.topicBase, topic), payload, qos, retain })
+      publish({ topic, payload, qos, retain, owner }) {
+        const named = { topic: buildTopic(config.topicBase, topic), payload, qos, retain }
+        broker.publish(owner === undefined ? named : { ...named, owner })
         if (topic.kind === 'node-telemetry-json') telemetry.delete(topic.node)
         if (topic.kind !== 'task-state' || payload.length === 0) return
         calls.announce({ type: 'task-state', ...JSON.parse(payload.toString()) })
@@ -279,6 +280,7 @@ async function start(
         broker.publish({ topic, payload: JSON.stringify(fields), qos: 0, retain: true })
       },
       onNodeConnectionClosed: (connection) => driver.connectionClosed(connection),
+      ownerOf: (task) => view.ownerOf(task),
     },
     log,
   )

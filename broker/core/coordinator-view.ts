@@ -55,6 +55,11 @@ export class CoordinatorView {
     return task === undefined || task.isCleared ? undefined : this.#taskView(task)
   }
 
+  /** The identity that a task is of, also one whose state is cleared. */
+  ownerOf(id: TaskId): string | undefined {
+    return this.#context.tasks.find(id)?.by
+  }
+
   /** Newest first. */
   tasks({ limit, state }: { limit: number; state?: string }): TaskView[] {
     return this.#context.tasks.all

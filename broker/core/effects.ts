@@ -21,6 +21,7 @@ export type RefusalCode =
   | 'too-late'
   | 'unknown-task'
   | 'overloaded'
+  | 'rate-limited'
   | 'ledger-full'
   | 'disk-full'
   | 'store-full'
@@ -60,6 +61,8 @@ export type GatewayEffect =
       readonly payload: string | Uint8Array
       readonly qos: 0 | 1
       readonly retain: boolean
+      /** The identity that it concerns, where its topic does not say so. */
+      readonly owner?: string
     }
   | { readonly type: 'answer'; readonly ticket: Ticket; readonly outcome: Outcome }
   /** The task reached one of its ends, and its result is in the ledger. */

@@ -74,6 +74,8 @@ export interface TaskRecord {
   readonly isNamed?: false
   /** Who sent it, as long as it waits for its place in the order. */
   readonly submitter?: string
+  /** The identity that it is of, where everybody is asked who he is. */
+  readonly by?: string
   readonly op: string
   /** Hex SHA-256 of the normal form. */
   readonly hash: string

@@ -6,12 +6,20 @@
 import { isTaskId, randomId, type TaskId } from '../../shared/core/ids.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
+import {
+  identityOf,
+  readsAll,
+  submitsAny,
+  type UserPrincipal,
+} from '../../shared/protocol/access.ts'
 import { PROBLEMS_MAX, type Problem } from '../../shared/protocol/problems.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { Submission } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Refusal, RefusalCode } from './effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from './events.ts'
+import { ungranted } from './grants.ts'
+import { SubmissionRates } from './submission-rates.ts'
 import { encodeBody, hashBody, type Task } from './task-ledger.ts'
 
 export interface TaskRunner {
@@ -42,6 +50,7 @@ const NO_NODE = 'no node has ever joined this gateway: start an agent (obelisk a
 export class Submissions {
   readonly #context: CoordinatorContext
   readonly #runner: TaskRunner
+  readonly #rates = new SubmissionRates()
   readonly #recentPackets = new Map<string, TaskId>()
   #disk: 'roomy' | 'full' = 'roomy'
   /** No stream could be spared; until then none is looked for. */
@@ -55,16 +64,30 @@ export class Submissions {
   }
 
   submit({ ticket, submitter, result }: Submitted): void {
+    const { user } = submitter
+    if (user !== undefined && !this.#rates.take(this.#context.nowMs, user)) {
+      const message = 'more tasks a second than this user may submit'
+      const id = result.ok ? result.submission.id : result.id
+      this.#refuse(ticket, submitter, id, { code: 'rate-limited', message })
+      return
+    }
     if (!result.ok) {
       this.#refuse(ticket, submitter, result.id, refusalOf(result.problems))
       return
     }
     const { submission } = result
+    const denied =
+      user === undefined ? [] : ungranted(user, submission.body, this.#context.options.grid)
+    if (denied.length > 0) {
+      this.#refuse(ticket, submitter, submission.id, refusalOf(denied))
+      return
+    }
     const encoded = encodeBody(submission.body)
     const hash = hashBody(encoded)
     const known = this.#findRepeat(submission, submitter, hash)
     if (known !== undefined) {
-      if (known.hash === hash) {
+      // Whose state one may not see, one is not told of: it is as if the body were another.
+      if (known.hash === hash && maySee(submitter, known)) {
         this.#context.publishState(known)
         this.#accepted(ticket, known)
       } else {
@@ -73,7 +96,7 @@ export class Submissions {
       }
       return
     }
-    const refusal = this.#capacityRefusal(submission, encoded.length)
+    const refusal = this.#openRefusal(user) ?? this.#capacityRefusal(submission, encoded.length)
     if (refusal !== undefined) {
       this.#refuse(ticket, submitter, submission.id, refusal)
       return
@@ -84,6 +107,7 @@ export class Submissions {
       deadlineMs: this.#context.nowMs + submission.body.deadlineMs,
       isNamed: submission.id !== undefined,
       submitter: nameOf(submitter),
+      ...(user === undefined ? {} : { by: identityOf(user) }),
     })
     this.#diskRoomBytes -= encoded.length
     if (submission.id === undefined) this.#remember(submitter, id)
@@ -95,7 +119,7 @@ export class Submissions {
 
   cancel({ ticket, submitter, task: id }: CancelRequested): void {
     const task = this.#context.tasks.find(id)
-    if (task === undefined || task.isCleared) {
+    if (task === undefined || task.isCleared || !maySee(submitter, task)) {
       const message = `there is no task ${id}`
       this.#refuse(ticket, submitter, id, { code: 'unknown-task', message })
       return
@@ -139,6 +163,13 @@ export class Submissions {
     if (this.#recentPackets.size <= RECENT_PACKETS_MAX) return
     const [oldest] = this.#recentPackets.keys()
     this.#recentPackets.delete(oldest!)
+  }
+
+  #openRefusal(user: UserPrincipal | undefined): Refusal | undefined {
+    const openMax = user?.grant?.openTasksMax
+    if (user === undefined || openMax === undefined || submitsAny(user)) return undefined
+    if (this.#context.tasks.openOf(identityOf(user)) < openMax) return undefined
+    return { code: 'rate-limited', message: `${openMax} tasks of ${user.name} have not ended` }
   }
 
   #capacityRefusal({ body }: Submission, bytes: number): Refusal | undefined {
@@ -207,6 +238,7 @@ export class Submissions {
       client: submitter.client,
       via: submitter.via,
       reason: refusal.code,
+      ...(submitter.user === undefined ? {} : { by: identityOf(submitter.user) }),
       ...named,
     })
     if (submitter.via !== 'mqtt') return
@@ -224,6 +256,7 @@ export class Submissions {
       }),
       qos: 1,
       retain: false,
+      ...(submitter.user === undefined ? {} : { owner: identityOf(submitter.user) }),
     })
   }
 }
@@ -242,8 +275,12 @@ function nameOf({ via, client, connection }: Submitter): string {
   return `${via}/${connection ?? client}`
 }
 
-function packetName({ client, packetId }: Submitter): string {
-  return `${packetId}/${client}`
+function packetName({ client, packetId, user }: Submitter): string {
+  return `${packetId}/${user === undefined ? '' : identityOf(user)}/${client}`
+}
+
+function maySee({ user }: Submitter, task: Task): boolean {
+  return user === undefined || readsAll(user) || task.by === identityOf(user)
 }
 
 /**

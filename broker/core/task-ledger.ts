@@ -29,6 +29,8 @@ export interface Task {
   readonly isNamed: boolean
   /** Who sent it: writes of one submitter over a common tile keep their order (waiting-writes.ts). */
   readonly submitter: string | undefined
+  /** The identity that it is of. */
+  readonly by: string | undefined
   readonly op: string
   readonly hash: string
   readonly order: number
@@ -96,6 +98,8 @@ export class TaskLedger {
   readonly #options: TaskLedgerOptions
   readonly #tasks = new Map<TaskId, Task>()
   readonly #retention: Retention
+  /** Of tasks that have not ended, by whose they are. */
+  readonly #open = new Map<string, number>()
   #orders = 0
   #openBytes = 0
   #logBytes = 0
@@ -127,6 +131,18 @@ export class TaskLedger {
     return this.#tasks.get(id)
   }
 
+  /** How many tasks of an identity have not ended. */
+  openOf(by: string): number {
+    return this.#open.get(by) ?? 0
+  }
+
+  #countOpen({ by }: Task, change: 1 | -1): void {
+    if (by === undefined) return
+    const count = this.openOf(by) + change
+    if (count === 0) this.#open.delete(by)
+    else this.#open.set(by, count)
+  }
+
   /** All tasks that still show state, in order of acceptance. */
   get all(): Task[] {
     return [...this.#tasks.values()].filter((task) => !task.isCleared)
@@ -136,7 +152,7 @@ export class TaskLedger {
     id: TaskId,
     body: TaskBody,
     encoded: Uint8Array,
-    at: { ts: number; deadlineMs: number; isNamed: boolean; submitter?: string },
+    at: { ts: number; deadlineMs: number; isNamed: boolean; submitter?: string; by?: string },
   ): Task {
     assert(!this.#tasks.has(id), 'a task is accepted once')
     this.#orders += 1
@@ -144,6 +160,7 @@ export class TaskLedger {
       id,
       isNamed: at.isNamed,
       submitter: at.submitter,
+      by: at.by,
       op: body.op,
       hash: hashBody(encoded),
       order: this.#orders,
@@ -162,6 +179,7 @@ export class TaskLedger {
       isCleared: false,
     }
     this.#tasks.set(id, task)
+    this.#countOpen(task, 1)
     this.#openBytes += encoded.length
     return task
   }
@@ -170,6 +188,7 @@ export class TaskLedger {
   end(task: Task, state: EndState, { ts, ledgerMs }: { ts: number; ledgerMs: number }): void {
     assert(!isEnded(task.state), `task ${task.id} ends once`)
     task.state = state
+    this.#countOpen(task, -1)
     task.endedTs = ts
     task.endedMs = ledgerMs
     if (task.body !== undefined) {
@@ -212,6 +231,7 @@ export class TaskLedger {
       ...(task.submitter === undefined || task.state !== 'accepted'
         ? {}
         : { submitter: task.submitter }),
+      ...(task.by === undefined ? {} : { by: task.by }),
       op: task.op,
       hash: task.hash,
       state: task.state,
@@ -239,6 +259,7 @@ export class TaskLedger {
         id: key as TaskId,
         isNamed: value.isNamed ?? true,
         submitter: value.submitter,
+        by: value.by,
         op: value.op,
         hash: value.hash,
         order: value.order,
@@ -258,6 +279,7 @@ export class TaskLedger {
         isCleared: value.isCleared,
       }
       this.#tasks.set(task.id, task)
+      if (!isEnded(task.state)) this.#countOpen(task, 1)
       if (isEnded(task.state)) this.#logBytes += task.bodyBytes
       else this.#openBytes += task.bodyBytes
       this.#orders = Math.max(this.#orders, task.order)

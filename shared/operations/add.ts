@@ -28,6 +28,7 @@ export const add: WriteOperation = {
     const normal: AddArgs = { field: context.fields.indexOf(field), value }
     return { ok: true, value: normal }
   },
+  fieldsOf: (args) => [(args as AddArgs).field],
   argumentBytesPerTile: () => 0,
   cut: (args) => args,
   run(args, context) {

@@ -67,6 +67,7 @@ export const get: ReadOperation = {
     if (problems.length > 0) return { ok: false, problems }
     return { ok: true, value: { fields: indexes } satisfies GetArgs }
   },
+  fieldsOf: (args) => (args as GetArgs).fields,
   resultBytesPerTile(args, context) {
     const perLsu = selected(args as GetArgs, context.fields).reduce(
       (sum, field) => sum + FIELD_BYTES[field.type],

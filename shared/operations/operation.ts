@@ -56,6 +56,8 @@ export interface WriteOperation {
    * what depends on its size is not checked.
    */
   parse(args: unknown, region: Region | undefined, context: GridContext): Parsed<Wire>
+  /** The indexes of the fields that it goes over, of arguments in their normal form. */
+  fieldsOf(args: Wire): readonly number[] | 'all'
   /** Bytes of arguments that one tile adds to a part. */
   argumentBytesPerTile(args: Wire, context: GridContext): number
   /** The arguments of a part that covers `tiles` of the region. */
@@ -76,6 +78,8 @@ export interface ReadOperation {
   readonly kind: 'read'
   readonly name: string
   parse(args: unknown, region: Region | undefined, context: GridContext): Parsed<Wire>
+  /** As of a write. */
+  fieldsOf(args: Wire): readonly number[] | 'all'
   /** The most bytes that one tile adds to a part's partial result. */
   resultBytesPerTile(args: Wire, context: GridContext): number
   run(args: Wire, context: GridContext): ReadRun

@@ -64,6 +64,7 @@ export const put: WriteOperation = {
     }
     return { ok: true, value: normal }
   },
+  fieldsOf: (args) => [(args as PutArgs).field],
   argumentBytesPerTile(args, context) {
     const { type } = context.fields[(args as PutArgs).field]!
     return FIELD_BYTES[type] * context.geometry.tile ** 2

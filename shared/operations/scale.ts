@@ -7,6 +7,10 @@ export const scale: WriteOperation = {
   kind: 'write',
   name: 'scale',
   parse: (args, _region, context) => parseFieldValues(args, context.fields, { required: false }),
+  fieldsOf(args) {
+    const { fields } = args as FieldValues
+    return fields.length === 0 ? 'all' : fields
+  },
   argumentBytesPerTile: () => 0,
   cut: (args) => args,
   run: (args) => ({

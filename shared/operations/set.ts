@@ -6,6 +6,7 @@ export const set: WriteOperation = {
   kind: 'write',
   name: 'set',
   parse: (args, _region, context) => parseFieldValues(args, context.fields, { required: true }),
+  fieldsOf: (args) => (args as FieldValues).fields,
   argumentBytesPerTile: () => 0,
   cut: (args) => args,
   run: (args) => ({

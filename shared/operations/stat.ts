@@ -64,6 +64,7 @@ export const stat: ReadOperation = {
     const index = context.fields.indexOf(field)
     return { ok: true, value: bins === undefined ? { field: index } : { field: index, bins } }
   },
+  fieldsOf: (args) => [(args as StatArgs).field],
   resultBytesPerTile: () => 4,
   run(args, context) {
     const { range } = args as StatArgs

@@ -28,6 +28,7 @@ export type ProblemCode =
   | 'too-large'
   | 'duplicate'
   | 'not-allowed'
+  | 'not-granted'
 
 export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: Problem[] }
 

@@ -141,8 +141,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/submissions.ts',
-        from: 'if (known.hash === hash) {',
-        to: 'if (known !== undefined) {',
+        from: 'if (known.hash === hash && ',
+        to: 'if (',
       },
     ],
   },

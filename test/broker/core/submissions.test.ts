@@ -1,4 +1,6 @@
 import t from 'tap'
+import type { TaskId } from '../../../shared/core/ids.ts'
+import type { UserPrincipal } from '../../../shared/protocol/access.ts'
 import {
   ADD,
   EMPTY_STORE,
@@ -201,4 +203,86 @@ t.test('what is accepted between two looks at the disk uses up its room', async 
   const outcomes = [1, 2, 3, 4].map(() => bench.submit({ ...ADD, region: TILE_0 }).ok)
   t.equal(outcomes[0], true)
   t.equal(outcomes.at(-1), false)
+})
+
+function user(name: string, more: Partial<UserPrincipal> = {}): { readonly user: UserPrincipal } {
+  const grant = { ops: '*', regions: '*', fields: '*' } as const
+  return { user: { kind: 'user', name, roles: ['submitter'], topics: [], grant, ...more } }
+}
+
+t.test('a task is of who submitted it, also after a start', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 }, user('anna'))
+  t.equal(bench.view.ownerOf('w' as TaskId), 'user/anna')
+  bench.submit({ id: 'x', ...ADD, region: TILE_0 })
+  t.equal(bench.view.ownerOf('x' as TaskId), undefined)
+  bench.start()
+  t.equal(bench.view.ownerOf('w' as TaskId), 'user/anna')
+})
+
+t.test('attempt 45: a submitter learns nothing by the id of another’s task', async (t) => {
+  const bench = settledPair()
+  const task = { id: 'w', ...ADD, region: TILE_0 }
+  bench.submit(task, user('anna'))
+  const conflict = { ok: false, refusal: { code: 'task-id-conflict' } }
+  const same = bench.submit(task, user('bert'))
+  t.match(same, conflict)
+  t.same(bench.submit({ ...task, deadline_ms: 7 }, user('bert')), same, 'nor what it asks for')
+  const shown = bench.effects.filter(({ type }) => type === 'publish')
+  t.match(shown, [{ topic: { kind: 'task-rejected' }, owner: 'user/bert' }])
+  t.match(bench.submit(task, user('anna')), { ok: true, task: 'w' })
+  t.match(bench.submit(task, user('root', { roles: ['operator'] })), { ok: true, task: 'w' })
+  t.match(bench.submit(task), { ok: true, task: 'w' })
+})
+
+t.test('a resent packet is known again for the user who sent it', async (t) => {
+  const bench = settledPair()
+  const task = { ...ADD, region: TILE_0 }
+  const first = bench.submit(task, { packetId: 7, ...user('anna') })
+  const again = { packetId: 7, isDuplicate: true }
+  t.same(bench.submit(task, { ...again, ...user('anna') }), first)
+  t.not(bench.submit(task, { ...again, ...user('bert') }).task, first.task)
+})
+
+t.test('attempt 44: a task of somebody else is none to be cancelled', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'r', ...GET, region: TILE_0 }, user('anna'))
+  const cancel = (submitter: object): unknown => {
+    const ticket = 1000
+    const who = { via: 'http', client: 'x', ...submitter } as const
+    bench.step({ type: 'cancel-requested', ticket, submitter: who, task: 'r' as TaskId })
+    const answer = bench.effects.find(({ type }) => type === 'answer')
+    return answer?.type === 'answer' ? answer.outcome : undefined
+  }
+  t.match(cancel(user('bert')), { ok: false, refusal: { code: 'unknown-task' } })
+  t.match(cancel(user('anna')), { ok: true })
+})
+
+t.test('what is not granted is refused before anything is told of it', async (t) => {
+  const bench = settledPair()
+  const grant = { ops: ['get'], regions: '*', fields: '*' } as const
+  const outcome = bench.submit({ id: 'w', ...ADD, region: TILE_0 }, user('anna', { grant }))
+  t.match(outcome, {
+    ok: false,
+    task: 'w',
+    refusal: { code: 'not-granted', errors: [{ path: 'op', code: 'not-granted' }] },
+  })
+  t.equal(bench.view.ownerOf('w' as TaskId), undefined)
+})
+
+t.test('a user has so many tasks a second, and so many that have not ended', async (t) => {
+  const bench = settledPair()
+  const all = { ops: '*', regions: '*', fields: '*' } as const
+  const read = (id: string): object => ({ id, ...GET, region: TILE_0 })
+  const submit = (id: string, grant: object): unknown =>
+    bench.submit({ ...read(id) }, user('anna', { grant: { ...all, ...grant } }))
+  t.match(submit('1', { openTasksMax: 2 }), { ok: true })
+  t.match(submit('2', { openTasksMax: 2 }), { ok: true })
+  t.match(submit('3', { openTasksMax: 2 }), { ok: false, refusal: { code: 'rate-limited' } })
+  t.match(submit('2', { openTasksMax: 2 }), { ok: true }, 'a repeat is none more')
+  t.match(bench.cancel('1'), { ok: true })
+  t.match(submit('3', { openTasksMax: 2 }), { ok: true })
+  const codes = Array.from({ length: 1100 }, () => bench.submit({ op: 'no' }, user('bert')))
+  const limited = codes.filter((one) => !one.ok && one.refusal.code === 'rate-limited')
+  t.equal(limited.length, 100)
 })
