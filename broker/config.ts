@@ -3,6 +3,7 @@ import { type Field, formatFields, parseFields } from '../shared/grid/fields.ts'
 import { GRID_SIDE_MAX, TILE_SIDE_MAX, TILE_SIDE_MIN } from '../shared/grid/geometry.ts'
 import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
 import type { Program } from '../shared/runtime/config.ts'
+import { isHostName } from '../shared/runtime/host-names.ts'
 import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
 import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
@@ -44,6 +45,19 @@ const fields = text<readonly Field[]>({
   format: formatFields,
 })
 
+const hostNames = text<readonly string[]>({
+  placeholder: '<name,…>',
+  range: 'host names and addresses',
+  parse(given) {
+    const names = given.split(',').map((name) => name.trim())
+    const bad = names.find((name) => !isHostName(name))
+    return bad === undefined
+      ? { ok: true, value: Object.freeze(names) }
+      : { ok: false, fault: 'malformed', message: `"${bad}" is no host name and no address` }
+  },
+  format: (names) => names.join(','),
+})
+
 /** Every option of the gateway. */
 export const GATEWAY_OPTIONS = {
   host: {
@@ -60,7 +74,14 @@ export const GATEWAY_OPTIONS = {
   httpHost: {
     type: text({ placeholder: '<address>' }),
     default: '127.0.0.1',
-    about: 'Address that the HTTP port listens on, if it is open.',
+    about:
+      'Address that the HTTP port listens on; any but loopback needs a gateway that is secured.',
+  },
+  tlsNames: {
+    type: hostNames,
+    default: Object.freeze([]) as readonly string[],
+    about:
+      'Names and addresses that a secured gateway is reached by, besides those of this machine.',
   },
   security: {
     type: choice(['auto', 'on', 'off']),

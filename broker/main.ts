@@ -2,10 +2,9 @@
 import { join } from 'node:path'
 import { type NodeId, randomId } from '../shared/core/ids.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
-import type { SecurityHead } from '../shared/protocol/security-log.ts'
 import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
-import { type Clock, SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
+import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
@@ -16,18 +15,13 @@ import { Repeats, repeatKey } from '../shared/runtime/repeats.ts'
 import { SystemRandom } from '../shared/runtime/system-random.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
-import { certifyNode } from './adapters/certificates.ts'
 import { DiskWatch } from './adapters/disk-watch.ts'
-import { EnrolmentDoor } from './adapters/enrolment-door.ts'
 import { EventLog } from './adapters/event-log.ts'
-import { loadFleetKeys } from './adapters/fleet-keys.ts'
 import { HttpServer } from './adapters/http-server.ts'
-import { IdentityStore } from './adapters/identity-store.ts'
 import { LedgerStore } from './adapters/ledger-store.ts'
 import { Metrics } from './adapters/metrics.ts'
 import { MqttBroker } from './adapters/mqtt-broker.ts'
 import { MqttProbe } from './adapters/mqtt-probe.ts'
-import { SecurityLog } from './adapters/security-log.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import {
@@ -43,7 +37,8 @@ import { GatewayDriver } from './driver.ts'
 import { HttpCalls } from './http-calls.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
-import { isSecured, Security, securityFolder } from './security.ts'
+import { openSecured, saySecurityIsOff, watchHosts } from './secured.ts'
+import { isSecured, securityFolder } from './security.ts'
 
 const PORT = 1883
 const SECURE_PORT = 8883
@@ -95,22 +90,6 @@ async function start(
   const events = await EventLog.open({ directory: config.data }, log)
   shutdown.add('event log', () => events.close())
 
-  const openRegistry = async (
-    folder: string,
-  ): Promise<{ store: IdentityStore; log: SecurityLog }> => {
-    const store = await IdentityStore.open(join(folder, 'identities'), fatal)
-    shutdown.add('identities', () => store.close())
-    const onHead = (head: SecurityHead): void => store.keepMeta({ head })
-    const now = (): ReturnType<Clock['now']> => SYSTEM_CLOCK.now()
-    const expectedHead = store.meta.head
-    const securityLog = await SecurityLog.open({ folder, now, expectedHead, onHead }, log)
-    shutdown.add('security log', () => securityLog.close())
-    if (store.meta.floorTs === undefined) {
-      await securityLog.append({ event: 'secured', who: 'admin', via: 'gateway' })
-    }
-    return { store, log: securityLog }
-  }
-
   const contents = ledger.load()
   const random = new SystemRandom()
   const known = contents.meta.find(({ key }) => key === 'identity')?.value
@@ -127,30 +106,20 @@ async function start(
   const view = coordinator.view()
   const begin = coordinator.start(SYSTEM_CLOCK.now(), contents)
 
-  const folder = securityFolder(config.data)
-  const keys = hasDoor ? loadFleetKeys(folder) : undefined
-  const security =
-    keys &&
-    new Security(
-      { keys, certifyNode, ...(await openRegistry(folder)) },
-      {
+  const context = { log, fatal, shutdown }
+  const secured = hasDoor
+    ? await openSecured(config, context, {
         isNameKnown: (node) => view.node(node) !== undefined,
         hasLeft: (node) => view.node(node)?.state === 'left',
         async revoked(node) {
           broker.endConnectionsOf(node)
           if (view.node(node) !== undefined) await driver.drain(node, true)
         },
-        clock: SYSTEM_CLOCK,
-        logger: log,
-        fatal,
-      },
-    )
-  if (security === undefined && sources.security === 'flag' && config.security === 'off') {
+      })
+    : undefined
+  if (!hasDoor && isThere(securityFolder(config.data))) {
     log.warn({ code: 'security-off' }, 'whoever reaches this gateway may command the fleet')
-    if (isThere(folder)) {
-      const { log: securityLog } = await openRegistry(folder)
-      await securityLog.append({ event: 'security-off', who: 'gateway', via: 'gateway' })
-    }
+    await saySecurityIsOff(config.data, context)
   }
 
   const telemetry = new Map<NodeId, Record<string, unknown>>()
@@ -208,7 +177,7 @@ async function start(
     view,
     ledger,
     metrics,
-    security,
+    security: secured?.security,
     telemetry: (node) => telemetry.get(node),
     health: () => {
       const reason = failure()
@@ -226,10 +195,8 @@ async function start(
   const broker = await MqttBroker.start(
     {
       host: config.host,
-      port: config.port ?? (security === undefined ? PORT : SECURE_PORT),
-      ...(security && {
-        secure: { ...security.door, enrolment: new EnrolmentDoor({}, security.enrolment) },
-      }),
+      port: config.port ?? (secured === undefined ? PORT : SECURE_PORT),
+      ...(secured && { secure: secured.door }),
       topicBase: config.topicBase,
       connectionsMax: config.connectionsMax,
       packetsPerSecond: config.packetsPerSecond,
@@ -292,14 +259,23 @@ async function start(
     await broker.close()
   })
   const { host, httpHost } = config
-  // Where everybody is asked who he is, nobody is but its owner until there are users.
-  const place =
-    security === undefined ? { host: httpHost, port: config.httpPort } : { path: adminPath }
-  const http: HttpServer = new HttpServer(place, calls, log)
+  const address = { host: httpHost, port: config.httpPort }
+  const secure = secured && { keys: secured.hosts.keys, access: secured.security.access }
+  const http: HttpServer = new HttpServer({ ...address, ...(secure && { secure }) }, calls, log)
   await http.listen()
   shutdown.add('http', () => http.close())
+  if (secured !== undefined) {
+    // Who can open it needs no name.
+    const admin = new HttpServer({ path: adminPath }, calls, log)
+    await admin.listen()
+    shutdown.add('admin socket', () => admin.close())
+    watchHosts(secured, context, (keys) => {
+      broker.renew(keys)
+      http.renew(keys)
+    })
+  }
   const probe = new MqttProbe(
-    { host, port: broker.port, id: probeId, ...(security && { identity: security.probe }) },
+    { host, port: broker.port, id: probeId, ...(secured && { identity: secured.security.probe }) },
     log,
     (beat) => driver.probeReturned(beat),
   )
@@ -309,14 +285,14 @@ async function start(
   shutdown.add('disk watch', () => disk.close())
   await disk.start()
   await driver.idle()
-  const mqttAt = `${host}:${broker.port}`
-  const httpAt = 'path' in place ? place.path : `${place.host}:${http.port}`
+  const [mqttAt, httpAt] = [`${host}:${broker.port}`, `${httpHost}:${http.port}`]
   process.stderr.write(
-    security === undefined
+    secured === undefined
       ? `ready mqtt=${mqttAt} http=${httpAt}\n`
-      : `ready mqtts=${mqttAt} admin=${httpAt}\n`,
+      : `ready mqtts=${mqttAt} https=${httpAt} admin=${adminPath}\n`,
   )
-  const serves = `MQTT ${security === undefined ? '' : 'over TLS '}on ${mqttAt}, HTTP on ${httpAt}`
+  const how = secured === undefined ? '' : ' over TLS'
+  const serves = `MQTT on ${mqttAt}, HTTP on ${httpAt}${how}`
   notify.tell({ READY: '1', STATUS: serves })
   const unwatch = keepWatch(notify, log, () => [
     { what: 'the coordinator is overdue', sinceMs: driver.overdueSinceMs, limitMs: OVERDUE_MAX_MS },

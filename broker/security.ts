@@ -7,6 +7,8 @@ import { createHash, randomBytes, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { toBase32 } from '../shared/core/base32.ts'
 import type { NodeId } from '../shared/core/ids.ts'
+import { sourceOf } from '../shared/core/source.ts'
+import { identityOf } from '../shared/protocol/access.ts'
 import { named, SECURITY_FOLDER } from '../shared/protocol/security-log.ts'
 import { formatToken, TOKEN_ID_BYTES, TOKEN_SECRET_BYTES } from '../shared/protocol/tokens.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
@@ -17,6 +19,7 @@ import { isThere } from '../shared/runtime/private-folder.ts'
 import { fingerprintText, spkiOf } from '../shared/runtime/public-keys.ts'
 import type { EnrolmentDoorPort } from './adapters/enrolment-door.ts'
 import type { Certified, FleetKeys } from './adapters/fleet-keys.ts'
+import type { HttpAccessPort } from './adapters/http-access.ts'
 import type { NodeIdentityView, SecurityPort, TokenView, TokenWish } from './adapters/http-port.ts'
 import type { IdentityStore } from './adapters/identity-store.ts'
 import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
@@ -101,7 +104,7 @@ export class Security implements SecurityPort {
       probe: fingerprintText(spkiOf(new X509Certificate(probe.certificate).publicKey)),
       ownerOf: (sha256) => this.#identities.ownerOf(sha256),
       keyUsed: (node, sha256) => {
-        this.#identities.keyUsed(this.#nowTs(), node, sha256).catch(fatal)
+        this.#identities.keyUsed(this.nowTs(), node, sha256).catch(fatal)
         logger.debug({ node }, 'a node came in with its key')
       },
     }
@@ -119,7 +122,7 @@ export class Security implements SecurityPort {
         const who = named('node', node)
         const what = named('token', tokenId)
         const announce = () => log.append({ event: 'enrolled', who, what, source, via: 'enrol' })
-        const judgement = await this.#identities.enrol(this.#nowTs(), shown, announce)
+        const judgement = await this.#identities.enrol(this.nowTs(), shown, announce)
         if (!judgement.ok) return judgement
         const certificate = await this.#parts.certifyNode(authority, spki, node)
         logger.info({ code: 'enrolled', node, version }, `node ${node} has an identity`)
@@ -138,6 +141,23 @@ export class Security implements SecurityPort {
     }
   }
 
+  /** Who asks over HTTP. */
+  get access(): HttpAccessPort {
+    const { log } = this.#parts
+    return {
+      identify: async ({ key }) => {
+        const node = key === undefined ? undefined : this.#identities.ownerOf(key)
+        if (node === undefined) return { ok: false, code: 'unauthenticated' }
+        return { ok: true, who: { kind: 'node', node } }
+      },
+      refused: (who, remote, code) => {
+        const source = sourceOf(remote)
+        const told = who.kind === 'stranger' ? 'nobody' : identityOf(who)
+        log.tell({ event: 'request-refused', who: told, source, via: 'http', code })
+      },
+    }
+  }
+
   async createToken({ node, replaces, ttlMs, by }: TokenWish): Promise<{
     readonly token: string
     readonly view: TokenView
@@ -148,7 +168,7 @@ export class Security implements SecurityPort {
         `node ${node} was drained and has left: obelisk node rm ${node}`,
       )
     }
-    const [nowTs, secret] = [this.#nowTs(), randomBytes(TOKEN_SECRET_BYTES)]
+    const [nowTs, secret] = [this.nowTs(), randomBytes(TOKEN_SECRET_BYTES)]
     const id = toBase32(randomBytes(TOKEN_ID_BYTES))
     const sha256 = createHash('sha256').update(secret).digest()
     const untilTs = nowTs + ttlMs
@@ -167,7 +187,7 @@ export class Security implements SecurityPort {
   }
 
   async revokeToken(id: string): Promise<boolean> {
-    const isKnown = await this.#identities.revokeToken(this.#nowTs(), id)
+    const isKnown = await this.#identities.revokeToken(this.nowTs(), id)
     const what = named('token', id)
     if (isKnown) await this.#parts.log.append({ event: 'token-revoked', ...BY_OWNER, what })
     return isKnown
@@ -179,7 +199,7 @@ export class Security implements SecurityPort {
   }
 
   async revokeNode(node: NodeId): Promise<boolean> {
-    const isKnown = await this.#identities.revoke(this.#nowTs(), node)
+    const isKnown = await this.#identities.revoke(this.nowTs(), node)
     if (!isKnown) return false
     await this.#context.revoked(node)
     const what = named('node', node)
@@ -187,8 +207,12 @@ export class Security implements SecurityPort {
     return true
   }
 
+  leafRenewed(): void {
+    this.#parts.log.tell({ event: 'leaf-renewed', who: 'gateway', via: 'gateway' })
+  }
+
   /** Unix ms that do not go back: what was over does not begin again where the clock is set. */
-  #nowTs(): number {
+  nowTs(): number {
     const { wallMs } = this.#context.clock.now()
     const { floorTs = 0 } = this.#parts.store.meta
     if (wallMs < floorTs - CLOCK_BEHIND_MS) {

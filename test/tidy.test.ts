@@ -96,9 +96,9 @@ const LAYERS: readonly { from: RegExp; code: RegExp; types?: RegExp }[] = [
   { from: SHARED_PURE, code: SHARED_PURE },
   { from: /^shared\//, code: /^shared\// },
   ...['broker', 'firmware-agent'].flatMap((program) => [
-    // What is run; the gateway's keys are made by a program of their own.
+    // What joins the others: what is run, and what it opens where a gateway is secured.
     {
-      from: new RegExp(`^${program}/(main|keys)\\.ts$`),
+      from: new RegExp(`^${program}/(main|keys|secured)\\.ts$`),
       code: new RegExp(`^(${program}|shared)/`),
     },
     { from: new RegExp(`^${program}/config\\.ts$`), code: /^shared\// },

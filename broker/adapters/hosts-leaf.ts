@@ -7,6 +7,7 @@ import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
+import { isHostName } from '../../shared/runtime/host-names.ts'
 import { readPrivate, replacePrivate } from '../../shared/runtime/private-folder.ts'
 import { newKeyPair, pemOf } from '../../shared/runtime/public-keys.ts'
 import { type Authority, certifyServer } from './certificates.ts'
@@ -22,8 +23,6 @@ const BACKDATED_MS = DAY_MS
 const LEFT_MS = 132 * DAY_MS
 const KEY = 'hosts.key'
 const CERTIFICATE = 'hosts.crt'
-const DNS_NAME =
-  /^(?=.{1,253}$)[a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i
 
 export interface HostsLeafOptions {
   readonly folder: string
@@ -103,6 +102,6 @@ function namesOfMachine(): readonly string[] {
   // An address of one link names an interface of the client, too: nobody dials it by a certificate.
   const dialled = addresses.map(({ address }) => address).filter((one) => !one.startsWith('fe80:'))
   return [...new Set([hostname(), `${name}.local`, 'localhost', '127.0.0.1', '::1', ...dialled])]
-    .filter((one) => isIP(one) > 0 || DNS_NAME.test(one))
+    .filter(isHostName)
     .sort()
 }

@@ -33,9 +33,12 @@ export interface Shown {
   readonly remote: string
 }
 
+/** Why nobody knows who it is, or that he may do nothing. */
+export type Unidentified = 'unauthenticated' | 'forbidden' | 'locked' | 'overloaded'
+
 export type Identified =
   | { readonly ok: true; readonly who: Principal }
-  | { readonly ok: false; readonly code: 'unauthenticated' | 'locked' | 'overloaded' }
+  | { readonly ok: false; readonly code: Unidentified }
 
 export interface HttpAccessPort {
   /** Who it is; a stranger shows nothing, and one who shows something that is wrong is no stranger. */
@@ -108,16 +111,19 @@ function refuse(
 }
 
 function problemOfRight(who: Principal): ProblemAnswer {
-  if (who.kind === 'stranger') return PROBLEMS.unauthenticated
-  const detail = 'you are known, and may not do that; an admin can change your role'
-  return { status: 403, code: 'forbidden', detail }
+  return who.kind === 'stranger' ? PROBLEMS.unauthenticated : PROBLEMS.forbidden
 }
 
-const PROBLEMS: Readonly<Record<'unauthenticated' | 'locked' | 'overloaded', ProblemAnswer>> = {
+const PROBLEMS: Readonly<Record<Unidentified, ProblemAnswer>> = {
   unauthenticated: {
     status: 401,
     code: 'unauthenticated',
     detail: 'say who you are: name and password, a token, or a certificate of this fleet',
+  },
+  forbidden: {
+    status: 403,
+    code: 'forbidden',
+    detail: 'you are known, and may not do that; an admin can change your role',
   },
   locked: { status: 429, code: 'locked', detail: 'too many wrong passwords: wait, then try again' },
   overloaded: {

@@ -59,6 +59,7 @@ class Secured {
     this.#here = here
     this.admin = new GatewayClient(`unix:${join(data, 'admin.sock')}`)
     this.#argv = ['gateway', '--data', data, '--host', host, '--port', `${port}`]
+    this.#argv.push('--http-port', '0')
     this.#argv.push(...GRID, ...TIMES)
     this.gateway = here(...this.#argv)
   }

@@ -1,0 +1,92 @@
+/** Opens what a gateway that is secured has on disk, and joins it: part of the composition root (main.ts). */
+import { join } from 'node:path'
+import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
+import type { Running } from '../shared/runtime/program.ts'
+import { certifyNode } from './adapters/certificates.ts'
+import { EnrolmentDoor } from './adapters/enrolment-door.ts'
+import { loadFleetKeys } from './adapters/fleet-keys.ts'
+import { HostsLeaf } from './adapters/hosts-leaf.ts'
+import { IdentityStore } from './adapters/identity-store.ts'
+import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
+import { SecurityLog } from './adapters/security-log.ts'
+import type { TlsKeys } from './adapters/tls-listener.ts'
+import type { GatewayConfig } from './config.ts'
+import { Security, type SecurityContext, securityFolder } from './security.ts'
+
+type Context = Pick<Running, 'log' | 'fatal' | 'shutdown'>
+
+const LOOK_MS = 60_000
+
+export interface Secured {
+  readonly security: Security
+  readonly door: SecureDoorOptions
+  /** What clients see that check names; looked at every minute, by `watchHosts`. */
+  readonly hosts: HostsLeaf
+}
+
+/** The registry and the security log, which keep each other. */
+async function openRegistry(
+  folder: string,
+  { log, fatal, shutdown }: Context,
+): Promise<{ readonly store: IdentityStore; readonly log: SecurityLog }> {
+  const store = await IdentityStore.open(join(folder, 'identities'), fatal)
+  shutdown.add('identities', () => store.close())
+  const { head: expectedHead, floorTs } = store.meta
+  const securityLog = await SecurityLog.open(
+    {
+      folder,
+      expectedHead,
+      onHead: (head) => store.keepMeta({ head }),
+      now: () => SYSTEM_CLOCK.now(),
+    },
+    log,
+  )
+  shutdown.add('security log', () => securityLog.close())
+  if (floorTs === undefined) {
+    await securityLog.append({ event: 'secured', who: 'admin', via: 'gateway' })
+  }
+  return { store, log: securityLog }
+}
+
+export async function openSecured(
+  { data, tlsNames: names }: GatewayConfig,
+  context: Context,
+  calls: Pick<SecurityContext, 'isNameKnown' | 'hasLeft' | 'revoked'>,
+): Promise<Secured> {
+  const folder = securityFolder(data)
+  const keys = loadFleetKeys(folder)!
+  const { log: logger, fatal } = context
+  const parts = { keys, certifyNode, ...(await openRegistry(folder, context)) }
+  const security = new Security(parts, { ...calls, clock: SYSTEM_CLOCK, logger, fatal })
+  const now = (): number => security.nowTs()
+  const hosts = HostsLeaf.open({ folder, authority: keys.authority, names, now })
+  await hosts.look()
+  const enrolment = new EnrolmentDoor({}, security.enrolment)
+  return { security, hosts, door: { ...security.door, enrolment, hosts: hosts.keys } }
+}
+
+/** Has the certificate made anew when that is due, and gives it to those who show it. */
+export function watchHosts(
+  { hosts, security }: Secured,
+  { log, shutdown }: Context,
+  renew: (keys: TlsKeys) => void,
+): void {
+  const look = async (): Promise<void> => {
+    try {
+      if (!(await hosts.look())) return
+      renew(hosts.keys)
+      security.leafRenewed()
+      log.info({ code: 'leaf-renewed' }, 'browsers and other clients see a new certificate')
+    } catch (error) {
+      log.error({ err: error, code: 'leaf-not-renewed' }, 'the certificate for browsers stays')
+    }
+  }
+  const timer = setInterval(look, LOOK_MS)
+  shutdown.add('certificates', () => clearInterval(timer))
+}
+
+/** A gateway that has keys is started without them: that is said where nobody can take it back. */
+export async function saySecurityIsOff(data: string, context: Context): Promise<void> {
+  const { log } = await openRegistry(securityFolder(data), context)
+  await log.append({ event: 'security-off', who: 'gateway', via: 'gateway' })
+}
