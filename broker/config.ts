@@ -79,7 +79,6 @@ export const GATEWAY_OPTIONS = {
   },
   tlsNames: {
     type: hostNames,
-    default: Object.freeze([]) as readonly string[],
     about:
       'Names and addresses that a secured gateway is reached by, besides those of this machine.',
   },

@@ -85,8 +85,8 @@ export class HttpCalls implements HttpPort {
     return this.#sources.view.task(id)
   }
 
-  ownerOf(_task: TaskId): string | undefined {
-    return undefined
+  ownerOf(task: TaskId): string | undefined {
+    return this.#sources.view.ownerOf(task)
   }
 
   tasks(query: { limit: number; state?: TaskState }): readonly TaskView[] {

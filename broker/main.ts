@@ -115,6 +115,7 @@ async function start(
           broker.endConnectionsOf(node)
           if (view.node(node) !== undefined) await driver.drain(node, true)
         },
+        identityChanged: (identity) => broker.endIdentity(identity),
       })
     : undefined
   if (!hasDoor && isThere(securityFolder(config.data))) {
@@ -248,6 +249,7 @@ async function start(
       },
       onNodeConnectionClosed: (connection) => driver.connectionClosed(connection),
       ownerOf: (task) => view.ownerOf(task),
+      ...(secured && { onSecurityEvent: (event) => secured.security.tell(event) }),
     },
     log,
   )

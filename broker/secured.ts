@@ -2,16 +2,19 @@
 import { join } from 'node:path'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import type { Running } from '../shared/runtime/program.ts'
-import { certifyNode } from './adapters/certificates.ts'
+import { certifyNode, certifyUser } from './adapters/certificates.ts'
 import { EnrolmentDoor } from './adapters/enrolment-door.ts'
 import { loadFleetKeys } from './adapters/fleet-keys.ts'
 import { HostsLeaf } from './adapters/hosts-leaf.ts'
 import { IdentityStore } from './adapters/identity-store.ts'
 import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
+import { Passwords } from './adapters/passwords.ts'
 import { SecurityLog } from './adapters/security-log.ts'
 import type { TlsKeys } from './adapters/tls-listener.ts'
 import type { GatewayConfig } from './config.ts'
 import { Security, type SecurityContext, securityFolder } from './security.ts'
+import { UserCalls } from './user-calls.ts'
+import { Users } from './users.ts'
 
 type Context = Pick<Running, 'log' | 'fatal' | 'shutdown'>
 
@@ -49,15 +52,29 @@ async function openRegistry(
 }
 
 export async function openSecured(
-  { data, tlsNames: names }: GatewayConfig,
+  { data, tlsNames: names = [] }: GatewayConfig,
   context: Context,
-  calls: Pick<SecurityContext, 'isNameKnown' | 'hasLeft' | 'revoked'>,
+  calls: Pick<SecurityContext, 'isNameKnown' | 'hasLeft' | 'revoked'> & {
+    /** What it may do is not what it was. */
+    identityChanged(identity: string): void
+  },
 ): Promise<Secured> {
   const folder = securityFolder(data)
   const keys = loadFleetKeys(folder)!
   const { log: logger, fatal } = context
-  const parts = { keys, certifyNode, ...(await openRegistry(folder, context)) }
-  const security = new Security(parts, { ...calls, clock: SYSTEM_CLOCK, logger, fatal })
+  const clock = SYSTEM_CLOCK
+  const registry = await openRegistry(folder, context)
+  const passwords = new Passwords()
+  const users = new Users(
+    {},
+    {
+      ...{ store: registry.store, passwords, clock, nowTs: () => security.nowTs() },
+      changed: calls.identityChanged,
+    },
+  )
+  const userCalls = new UserCalls({ users, log: registry.log, keys, clock, certifyUser })
+  const parts = { keys, certifyNode, users, userCalls, ...registry }
+  const security: Security = new Security(parts, { ...calls, clock, logger, fatal })
   const now = (): number => security.nowTs()
   const hosts = HostsLeaf.open({ folder, authority: keys.authority, names, now })
   await hosts.look()

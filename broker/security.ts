@@ -9,6 +9,7 @@ import { toBase32 } from '../shared/core/base32.ts'
 import type { NodeId } from '../shared/core/ids.ts'
 import { sourceOf } from '../shared/core/source.ts'
 import { identityOf } from '../shared/protocol/access.ts'
+import type { SecurityEvent, ToldEvent } from '../shared/protocol/security-events.ts'
 import { named, SECURITY_FOLDER } from '../shared/protocol/security-log.ts'
 import { formatToken, TOKEN_ID_BYTES, TOKEN_SECRET_BYTES } from '../shared/protocol/tokens.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
@@ -19,14 +20,23 @@ import { isThere } from '../shared/runtime/private-folder.ts'
 import { fingerprintText, spkiOf } from '../shared/runtime/public-keys.ts'
 import type { EnrolmentDoorPort } from './adapters/enrolment-door.ts'
 import type { Certified, FleetKeys } from './adapters/fleet-keys.ts'
-import type { HttpAccessPort } from './adapters/http-access.ts'
-import type { NodeIdentityView, SecurityPort, TokenView, TokenWish } from './adapters/http-port.ts'
+import type { HttpAccessPort, Identified, Unidentified } from './adapters/http-access.ts'
+import type {
+  Asker,
+  NodeIdentityView,
+  SecurityPort,
+  TokenView,
+  TokenWish,
+  UserPort,
+} from './adapters/http-port.ts'
 import type { IdentityStore } from './adapters/identity-store.ts'
+import type { LoginAnswer, LoginRefusal } from './adapters/mqtt-entrance.ts'
 import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
 import type { SecurityLog } from './adapters/security-log.ts'
 import { type GatewayConfig, isLoopback } from './config.ts'
 import type { NodeToken } from './core/registry.ts'
 import { Identities } from './identities.ts'
+import type { Users } from './users.ts'
 
 /** What it asks of the rest of the gateway. */
 export interface SecurityContext {
@@ -41,8 +51,15 @@ export interface SecurityContext {
   fatal(error: unknown): void
 }
 
-/** Who comes by the socket of the gateway's owner. */
-const BY_OWNER = { who: 'admin', via: 'socket' } as const
+/** What is shown says nobody. */
+const UNKNOWN: Unidentified = 'unauthenticated'
+/** Why somebody does not come in, in words of HTTP. */
+const CODES: Readonly<Record<LoginRefusal, Unidentified>> = {
+  'wrong-password': 'unauthenticated',
+  'user-not-allowed': 'forbidden',
+  'user-locked': 'locked',
+  'logins-busy': 'overloaded',
+}
 const CLOCK_BEHIND_MS = 3_600_000
 
 /** Of the keys, and of the registry in `identities`. */
@@ -73,6 +90,8 @@ export interface SecurityParts {
   readonly keys: FleetKeys
   readonly store: IdentityStore
   readonly log: SecurityLog
+  readonly users: Users
+  readonly userCalls: UserPort
   /** Resolves with a certificate, PEM. */
   certifyNode(authority: FleetKeys['authority'], spki: Uint8Array, node: NodeId): Promise<string>
 }
@@ -103,6 +122,8 @@ export class Security implements SecurityPort {
       keys: { key: agents.key, certificate: `${agents.certificate}${ca}`, ca },
       probe: fingerprintText(spkiOf(new X509Certificate(probe.certificate).publicKey)),
       ownerOf: (sha256) => this.#identities.ownerOf(sha256),
+      userOf: (sha256) => this.#parts.users.userOf(sha256),
+      login: (attempt, answer) => this.#parts.users.login(attempt, answer),
       keyUsed: (node, sha256) => {
         this.#identities.keyUsed(this.nowTs(), node, sha256).catch(fatal)
         logger.debug({ node }, 'a node came in with its key')
@@ -143,12 +164,18 @@ export class Security implements SecurityPort {
 
   /** Who asks over HTTP. */
   get access(): HttpAccessPort {
-    const { log } = this.#parts
+    const { log, users } = this.#parts
     return {
-      identify: async ({ key }) => {
-        const node = key === undefined ? undefined : this.#identities.ownerOf(key)
-        if (node === undefined) return { ok: false, code: 'unauthenticated' }
-        return { ok: true, who: { kind: 'node', node } }
+      identify: async ({ key, authorization, remote }, isGone) => {
+        if (authorization === undefined) return this.#identifyKey(key)
+        const source = sourceOf(remote)
+        const answer = await loginBy(users, authorization, source, isGone)
+        if (answer?.ok) return answer
+        const who = answer === undefined ? 'nobody' : answer.who
+        const code = answer === undefined ? UNKNOWN : CODES[answer.code]
+        const event = code === 'locked' ? 'locked' : 'login-failed'
+        log.tell({ event, who, source, via: 'http', code: answer?.code ?? code })
+        return { ok: false, code }
       },
       refused: (who, remote, code) => {
         const source = sourceOf(remote)
@@ -158,7 +185,30 @@ export class Security implements SecurityPort {
     }
   }
 
-  async createToken({ node, replaces, ttlMs, by }: TokenWish): Promise<{
+  #identifyKey(key: string | undefined): Identified {
+    const node = key === undefined ? undefined : this.#identities.ownerOf(key)
+    if (node !== undefined) return { ok: true, who: { kind: 'node', node } }
+    const who = key === undefined ? undefined : this.#parts.users.userOf(key)
+    return who === undefined ? { ok: false, code: UNKNOWN } : { ok: true, who }
+  }
+
+  get users(): UserPort {
+    return this.#parts.userCalls
+  }
+
+  get authority(): string {
+    return this.#parts.keys.authority.certificate
+  }
+
+  /** What only tells, of those who come over MQTT. */
+  tell(event: SecurityEvent<ToldEvent>): void {
+    this.#parts.log.tell(event)
+  }
+
+  async createToken(
+    { node, replaces, ttlMs }: TokenWish,
+    asker: Asker,
+  ): Promise<{
     readonly token: string
     readonly view: TokenView
   }> {
@@ -172,9 +222,9 @@ export class Security implements SecurityPort {
     const id = toBase32(randomBytes(TOKEN_ID_BYTES))
     const sha256 = createHash('sha256').update(secret).digest()
     const untilTs = nowTs + ttlMs
-    const value: NodeToken = { sha256, node, replaces, untilTs, createdTs: nowTs, by }
+    const value: NodeToken = { sha256, node, replaces, untilTs, createdTs: nowTs, by: asker.who }
     const what = node === null ? named('token', id) : named('node', node)
-    await this.#parts.log.append({ event: 'token-created', who: by, what, via: 'socket' })
+    await this.#parts.log.append({ event: 'token-created', what, ...asker })
     await this.#identities.addToken(nowTs, id, value)
     const token = formatToken({ kind: 'node', id, secret, pin: this.#parts.keys.pin })
     return { token, view: viewOf(id, value) }
@@ -186,10 +236,10 @@ export class Security implements SecurityPort {
       .sort((a, b) => b.createdTs - a.createdTs)
   }
 
-  async revokeToken(id: string): Promise<boolean> {
+  async revokeToken(id: string, asker: Asker): Promise<boolean> {
     const isKnown = await this.#identities.revokeToken(this.nowTs(), id)
     const what = named('token', id)
-    if (isKnown) await this.#parts.log.append({ event: 'token-revoked', ...BY_OWNER, what })
+    if (isKnown) await this.#parts.log.append({ event: 'token-revoked', ...asker, what })
     return isKnown
   }
 
@@ -198,12 +248,12 @@ export class Security implements SecurityPort {
     return identity && { node, ...identity }
   }
 
-  async revokeNode(node: NodeId): Promise<boolean> {
+  async revokeNode(node: NodeId, asker: Asker): Promise<boolean> {
     const isKnown = await this.#identities.revoke(this.nowTs(), node)
     if (!isKnown) return false
     await this.#context.revoked(node)
     const what = named('node', node)
-    await this.#parts.log.append({ event: 'node-revoked', ...BY_OWNER, what })
+    await this.#parts.log.append({ event: 'node-revoked', ...asker, what })
     return true
   }
 
@@ -222,6 +272,30 @@ export class Security implements SecurityPort {
     this.#parts.store.keepMeta({ floorTs: nowTs })
     return nowTs
   }
+}
+
+/** Nothing where the header says neither name and password [RFC 7617] nor a token [RFC 6750]. */
+function loginBy(
+  users: Users,
+  authorization: string,
+  source: string,
+  isGone: () => boolean,
+): Promise<LoginAnswer | undefined> {
+  const [, scheme = '', given = ''] = /^(\S+) +(\S+) *$/.exec(authorization) ?? []
+  return new Promise((resolve) => {
+    if (scheme.toLowerCase() === 'bearer') {
+      users.loginByToken({ token: given, source, isGone }, resolve)
+      return
+    }
+    const pair = Buffer.from(given, 'base64')
+    const colon = pair.indexOf(0x3a)
+    if (scheme.toLowerCase() !== 'basic' || colon < 0) {
+      resolve(undefined)
+      return
+    }
+    const [name, password] = [pair.subarray(0, colon).toString(), pair.subarray(colon + 1)]
+    users.login({ name, password, source, isGone }, resolve)
+  })
 }
 
 function viewOf(id: string, { sha256: _secret, ...rest }: NodeToken): TokenView {

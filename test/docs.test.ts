@@ -499,9 +499,11 @@ const commandsExist: Check = async (files) => {
   const named = new Set<string>()
   for (const path of pagesOf(files)) {
     for (const words of invocationsOf(files.page(path))) {
+      const heads = [3, 2, 1].map((count) => words.slice(0, count).join(' '))
       const [first = '', second = ''] = words
-      const isBelow = groups.has(first) || commands.has(`${first} ${second}`)
-      const command = isBelow && second !== '' ? `${first} ${second}` : first
+      const isBelow = groups.has(first) && second !== ''
+      const isKnown = (head: string): boolean => commands.has(head)
+      const command = heads.find(isKnown) ?? (isBelow ? `${first} ${second}` : first)
       named.add(command)
       const flags = commands.get(command)
       if (flags === undefined && !groups.has(command)) {

@@ -92,6 +92,15 @@ export async function certifyNode(
   return await certifyClient(authority, spki, { name: node, uri: nodeUri(node) })
 }
 
+/** Of a user, whose key is `spki`. PEM. */
+export async function certifyUser(
+  authority: Authority,
+  spki: Uint8Array,
+  name: string,
+): Promise<string> {
+  return await certifyClient(authority, spki, { name, uri: `urn:obelisk:user:${name}` })
+}
+
 /** Of whoever connects to the gateway with the key `spki`. PEM. */
 export async function certifyClient(
   authority: Authority,

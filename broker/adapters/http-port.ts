@@ -1,9 +1,10 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
-import type { UserPrincipal } from '../../shared/protocol/access.ts'
+import type { Grant, Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Outcome } from '../core/effects.ts'
 import type { NodeIdentity, NodeToken } from '../core/registry.ts'
 import type { RemovalProblem } from '../core/removal.ts'
+import type { UserRecord } from '../core/users.ts'
 import type {
   DetectorView,
   Health,
@@ -28,7 +29,6 @@ export interface TokenWish {
   /** The node may have a key, whose place the new one takes. */
   readonly replaces: boolean
   readonly ttlMs: number
-  readonly by: string
 }
 
 /** A token without what proves it. */
@@ -40,17 +40,68 @@ export interface NodeIdentityView extends NodeIdentity {
   readonly node: NodeId
 }
 
+/** What a user is to be; what is left out stays, and null takes away. */
+export interface UserOrder {
+  readonly roles?: readonly Role[]
+  readonly grant?: Grant | null
+  readonly topics?: readonly string[]
+  readonly password?: string | null
+  readonly isDisabled?: boolean
+}
+
+/** A user without what proves him. */
+export interface UserView extends Omit<UserRecord, 'password' | 'tokens'> {
+  readonly name: string
+  readonly hasPassword: boolean
+  readonly tokens: readonly Omit<UserRecord['tokens'][number], 'sha256'>[]
+}
+
+/** Who asks, as the security log names him, and by which way. */
+export interface Asker {
+  readonly who: string
+  readonly via: 'http' | 'socket'
+}
+
+/** Each is rejected with an AppError where it is refused. */
+export interface UserPort {
+  users(): readonly UserView[]
+  user(name: string): UserView | undefined
+  add(name: string, order: UserOrder, asker: Asker): Promise<void>
+  set(name: string, order: UserOrder, asker: Asker): Promise<void>
+  remove(name: string, asker: Asker): Promise<void>
+  /** Resolves with the token, which nobody will see again. */
+  addToken(
+    name: string,
+    wish: { readonly label: string; readonly ttlMs: number },
+    asker: Asker,
+  ): Promise<{ readonly token: string; readonly id: string; readonly untilTs: number }>
+  removeToken(name: string, id: string, asker: Asker): Promise<void>
+  /** Resolves with a certificate for the key, PEM. */
+  addKey(
+    name: string,
+    wish: { readonly label: string; readonly spki: Uint8Array },
+    asker: Asker,
+  ): Promise<string>
+  removeKey(name: string, sha256: string, asker: Asker): Promise<void>
+}
+
 /** What the HTTP door calls of a gateway that is secured. */
 export interface SecurityPort {
+  readonly users: UserPort
+  /** The certificate of the fleet's authority, PEM. */
+  readonly authority: string
   /** Resolves with the token, which nobody will see again, once it is on disk. */
-  createToken(wish: TokenWish): Promise<{ readonly token: string; readonly view: TokenView }>
+  createToken(
+    wish: TokenWish,
+    asker: Asker,
+  ): Promise<{ readonly token: string; readonly view: TokenView }>
   /** The newest first. */
   tokens(): readonly TokenView[]
   /** False for a stranger. */
-  revokeToken(id: string): Promise<boolean>
+  revokeToken(id: string, asker: Asker): Promise<boolean>
   identity(node: NodeId): NodeIdentityView | undefined
   /** Takes from the node all that it was given; false for a stranger. */
-  revokeNode(node: NodeId): Promise<boolean>
+  revokeNode(node: NodeId, asker: Asker): Promise<boolean>
 }
 
 /** What the HTTP door calls. */

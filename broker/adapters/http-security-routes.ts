@@ -2,11 +2,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import * as v from 'valibot'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
+import { own } from '../../shared/core/own.ts'
 import { identityOf } from '../../shared/protocol/access.ts'
 import { isTokenId } from '../../shared/protocol/tokens.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { rightOf } from './http-access.ts'
-import type { HttpPort, SecurityPort } from './http-port.ts'
+import type { Asker, HttpPort, SecurityPort } from './http-port.ts'
 import { sendJson } from './http-task-routes.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 
@@ -32,10 +33,26 @@ const wishSchema = v.strictObject({
   ),
 })
 
-/** Why there is no token; what else goes wrong is a fault of ours. */
-const REFUSALS: readonly string[] = ['node-left', 'tokens-full']
+const CONFLICT = 409
+const UNSUITABLE = 422
+/** The status of what is refused. */
+const REFUSALS: Readonly<Record<string, number>> = {
+  'node-left': CONFLICT,
+  'tokens-full': CONFLICT,
+  'user-exists': CONFLICT,
+  'user-unknown': 404,
+  'user-name-wrong': UNSUITABLE,
+  'topic-filter-wrong': UNSUITABLE,
+  'user-keys-full': CONFLICT,
+  'user-tokens-full': CONFLICT,
+  'users-full': CONFLICT,
+  'key-known': CONFLICT,
+  'key-unsuitable': UNSUITABLE,
+  'password-unsuitable': UNSUITABLE,
+  'log-broken': 503,
+}
 
-const NOT_SECURED: ProblemAnswer = {
+export const NOT_SECURED: ProblemAnswer = {
   status: 409,
   code: 'not-secured',
   detail: 'this gateway asks nobody who he is: obelisk gateway secure',
@@ -49,6 +66,7 @@ export function registerSecurityRoutes(app: FastifyInstance, port: HttpPort): vo
       if (security === undefined) return sendProblem(reply, NOT_SECURED)
       return await answer(security, request, reply)
     }
+  app.get('/ca.crt', rightOf('none'), secured(sendAuthority))
   app.get('/api/tokens', OPERATE, secured(listTokens))
   app.post('/api/tokens', OPERATE, secured(createToken))
   app.delete('/api/tokens/:id', OPERATE, secured(revokeToken))
@@ -58,11 +76,16 @@ export function registerSecurityRoutes(app: FastifyInstance, port: HttpPort): vo
 
 type Answer<R> = (security: SecurityPort, request: R, reply: FastifyReply) => Promise<FastifyReply>
 
+/** What clients that check names are told to trust; it is no secret. */
+const sendAuthority: Answer<FastifyRequest> = async ({ authority }, _request, reply) =>
+  reply.type('application/x-pem-file').send(authority)
+
 const listTokens: Answer<FastifyRequest> = async (security, _request, reply) =>
   sendJson(reply, security.tokens())
 
-const revokeToken: Answer<IdRequest> = async (security, { params: { id } }, reply) => {
-  const isKnown = isTokenId(id) && (await security.revokeToken(id))
+const revokeToken: Answer<IdRequest> = async (security, request, reply) => {
+  const { id } = request.params
+  const isKnown = isTokenId(id) && (await security.revokeToken(id, askerOf(request)))
   return isKnown ? sendJson(reply, { id, revoked: true }) : sendProblem(reply, unknownToken(id))
 }
 
@@ -71,38 +94,50 @@ const showNode: Answer<IdRequest> = async (security, { params: { id } }, reply) 
   return identity ? sendJson(reply, identity) : sendProblem(reply, unknownNode(id))
 }
 
-const revokeNode: Answer<IdRequest> = async (security, { params: { id } }, reply) => {
-  const isKnown = isNodeId(id) && (await security.revokeNode(id))
+const revokeNode: Answer<IdRequest> = async (security, request, reply) => {
+  const { id } = request.params
+  const isKnown = isNodeId(id) && (await security.revokeNode(id, askerOf(request)))
   return isKnown
     ? sendJson(reply, { node: id, revoked: true })
     : sendProblem(reply, unknownNode(id))
 }
 
-async function createToken(
-  security: SecurityPort,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const wish = v.safeParse(wishSchema, jsonOf(request.body))
-  if (!wish.success) {
-    const errors = wish.issues.map((issue) => {
-      const path = v.getDotPath(issue) ?? ''
-      const message = path === '' ? 'the body is not a JSON object' : `${path} ${issue.message}`
-      return { path, code: 'malformed', message }
-    })
-    const detail = errors.map(({ message }) => message).join('; ')
-    return sendProblem(reply, { status: 400, code: 'malformed', detail, errors })
-  }
-  const { node, replace: replaces, ttl_hours: hours } = wish.output
-  const by = request.who.kind === 'user' ? identityOf(request.who) : 'admin'
-  const asked = { node, replaces, ttlMs: Math.round(hours * HOUR_MS), by }
+const createToken: Answer<FastifyRequest> = async (security, request, reply) => {
+  const wish = bodyOf(wishSchema, request, reply)
+  if (wish === undefined) return reply
+  const { node, replace: replaces, ttl_hours: hours } = wish
+  const asked = { node, replaces, ttlMs: Math.round(hours * HOUR_MS) }
   try {
-    const { token, view } = await security.createToken(asked)
+    const { token, view } = await security.createToken(asked, askerOf(request))
     return sendJson(reply.code(201), { token, ...view })
   } catch (error) {
-    if (!(error instanceof AppError) || !REFUSALS.includes(error.code)) throw error
-    return sendProblem(reply, { status: 409, code: error.code, detail: error.message })
+    return sendRefusal(reply, error)
   }
+}
+
+/** Who asks: over the socket that only the gateway's owner can open nobody has a name. */
+export function askerOf({ who }: FastifyRequest): Asker {
+  return who.kind === 'user'
+    ? { who: identityOf(who), via: 'http' }
+    : { who: 'admin', via: 'socket' }
+}
+
+/** What the body says; nothing where the problem with it has been sent. */
+export function bodyOf<T extends v.GenericSchema>(
+  schema: T,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): v.InferOutput<T> | undefined {
+  const parsed = v.safeParse(schema, jsonOf(request.body))
+  if (parsed.success) return parsed.output
+  const errors = parsed.issues.map((issue) => {
+    const path = v.getDotPath(issue) ?? ''
+    const message = path === '' ? 'the body is not a JSON object' : `${path}: ${issue.message}`
+    return { path, code: 'malformed', message }
+  })
+  const detail = errors.map(({ message }) => message).join('; ')
+  sendProblem(reply, { status: 400, code: 'malformed', detail, errors })
+  return undefined
 }
 
 function jsonOf(body: unknown): unknown {
@@ -111,6 +146,14 @@ function jsonOf(body: unknown): unknown {
   } catch {
     return undefined
   }
+}
+
+/** What is not to be had, as a problem; anything else is a fault of ours, and thrown on. */
+export function sendRefusal(reply: FastifyReply, error: unknown): FastifyReply {
+  const code = error instanceof AppError ? own(REFUSALS, error.code) : undefined
+  if (code === undefined) throw error
+  const { code: name, message: detail } = error as AppError
+  return sendProblem(reply, { status: code, code: name, detail })
 }
 
 function unknownToken(id: string): ProblemAnswer {

@@ -24,6 +24,7 @@ import type { HttpPort } from './http-port.ts'
 import { HttpSecureDoor } from './http-secure-door.ts'
 import { registerSecurityRoutes } from './http-security-routes.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
+import { registerUserRoutes } from './http-user-routes.ts'
 import { Tally } from './mqtt-figures.ts'
 import { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
@@ -140,6 +141,7 @@ export class HttpServer {
     registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
     registerSecurityRoutes(this.#app, port)
+    registerUserRoutes(this.#app, port)
     registerHealthRoutes(this.#app, port, newPaced())
     this.#events.register(this.#app)
     refuseOtherMethods(this.#app, paths)

@@ -16,7 +16,7 @@ export interface GatewayAnswer {
 }
 
 export interface GatewayRequest {
-  readonly method?: 'GET' | 'POST' | 'DELETE'
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly path: string
   readonly contentType?: string
   readonly body?: Uint8Array

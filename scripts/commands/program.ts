@@ -17,6 +17,7 @@ import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
 import { parseSeconds, usage } from './task-request.ts'
 import { createTokens, listTokens, revokeNode, revokeToken } from './token.ts'
+import { addUserCommands } from './user.ts'
 
 export const MQTT_DEFAULT = 'mqtt://127.0.0.1:1883'
 
@@ -103,6 +104,7 @@ function buildProgram(
   addNodeCommands(program, streams, done)
   addRingCommands(program, streams, done)
   addTokenCommands(program, streams, done)
+  addUserCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
   addSub(program, streams, done)
   addSecurityCommands(program, streams, done)
   addBoardCommands(program, streams, done)

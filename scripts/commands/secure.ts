@@ -56,6 +56,7 @@ export async function secure(
     [
       `then a token:   ${sudo}obelisk token create n7`,
       `and on a board: sudo obelisk install --role agent --id n7 --gateway ${at} --token-file -`,
+      `people, too:    ${sudo}obelisk user add ann --role operator`,
       '',
     ].join('\n'),
   )

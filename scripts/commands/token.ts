@@ -62,7 +62,8 @@ function nodesOf(node: string | undefined, flags: CreateFlags): (string | null)[
   return Array.from({ length: wanted }, (_, index) => `${prefix}${index + 1}`)
 }
 
-function hoursOf(text: string): number {
+/** `30m`, `24h` or `7d` in hours. */
+export function hoursOf(text: string): number {
   const match = /^(\d+(?:\.\d+)?)([mhd])$/.exec(text)
   if (match === null) throw usage(`--ttl: "${text}" is not a time like 30m, 24h or 7d`)
   return Number(match[1]) * HOURS[match[2] as keyof typeof HOURS]

@@ -2,11 +2,13 @@
  * A fleet whose gateway is secured, as a person makes one: keys, tokens, boards on other machines, which are
  * network namespaces here. Nothing but the commands and the packaged programs.
  */
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import t, { type Test } from 'tap'
 import { GatewayClient } from '../../scripts/commands/gateway-client.ts'
 import { Random } from '../../shared/core/random.ts'
+import { newKeyPair, pemOf } from '../../shared/runtime/public-keys.ts'
 import { NetworkNamespaces } from '../support/network-namespaces.ts'
 import {
   Agent,
@@ -264,6 +266,106 @@ t.test('what a board cannot be known by is said, and nothing is left of it', asy
     t.notOk(existsSync(join(data, 'identity')), name)
   }
   await t.rejects(secured.keysOf('n1'), { code: 'unknown-node' })
+})
+
+t.test('people and programs come in by password, token and certificate', async (t) => {
+  const fleet = new Fleet(t)
+  const here: Obelisk = (...argv) => fleet.start(argv)
+  const secured = await Secured.start(fleet, here, '127.0.0.1')
+  const file = (name: string, text: string): string => {
+    const path = join(fleet.directory, name)
+    writeFileSync(path, text)
+    return path
+  }
+  const done = async (...argv: readonly string[]): Promise<string> => {
+    const { exit, stdout, stderr } = await secured.command(...argv)
+    t.match(exit, { code: 0 }, `${argv.join(' ')} ${stderr}`)
+    return stdout.trim()
+  }
+  const password = ['--password-file', file('password', 'correct horse\n')]
+  await done('user', 'add', 'ann', '--role', 'operator', ...password)
+  await done('user', 'add', 'bob', '--role', 'viewer', '--no-password')
+  const token = await done('user', 'token', 'create', 'bob')
+  const pair = newKeyPair()
+  const publicKey = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  await done('user', 'add', 'bridge', '--role', 'viewer', '--no-password')
+  const certificate = await done('user', 'key', 'add', 'bridge', file('bridge.pub', publicKey))
+  const ca = readFileSync(join(secured.data, 'security', 'ca.crt'))
+
+  const client = async (more: IClientOptions): Promise<MqttClient> => {
+    const url = `mqtts://localhost:${secured.port}`
+    const options = { ca, reconnectPeriod: 0, ...more }
+    const connected = connectAsync(url, options)
+    const made = await within('its answer', connected)
+    t.teardown(() => made.end(true))
+    return made
+  }
+  const hears = async (one: MqttClient, topic: string): Promise<string> => {
+    const message = new Promise<string>((resolve) => {
+      one.once('message', (_topic, payload) => resolve(payload.toString()))
+    })
+    await one.subscribeAsync(topic, { qos: 1 })
+    return await within(`a message on ${topic}`, message)
+  }
+  const ann = await client({ username: 'ann', password: 'correct horse' })
+  t.equal(await hears(ann, 'obelisk/v1/gateway/state'), 'online')
+  const bob = await client({ username: 'bob', password: token })
+  t.equal(await hears(bob, 'obelisk/v1/gateway/state'), 'online')
+  const bridge = await client({ key: pemOf(pair), cert: certificate })
+  t.equal(await hears(bridge, 'obelisk/v1/gateway/state'), 'online')
+  for (const more of [
+    {},
+    { username: 'ann', password: 'wrong horse' },
+    { username: 'nobody', password: 'correct horse' },
+    { username: 'ann', password: token },
+  ]) {
+    await t.rejects(client(more), { code: 4 }, JSON.stringify(more))
+  }
+
+  // A viewer may look, and nothing more.
+  const rejected = new Promise<string>((resolve) => {
+    ann.on('message', (topic, payload) => {
+      if (topic.endsWith('task/rejected')) resolve(payload.toString())
+    })
+  })
+  await ann.subscribeAsync('obelisk/v1/task/rejected', { qos: 1 })
+  const submit = 'obelisk/v1/task/submit'
+  await bob.publishAsync(submit, '{"op":"nonsense","id":"of-bob"}', { qos: 1 })
+  await ann.publishAsync(submit, '{"op":"nonsense","id":"of-ann"}', { qos: 1 })
+  t.match(await within('a refusal', rejected), /of-ann/, 'what bob submits is not even refused')
+
+  // A submitter gets what it was granted, and knows of nothing else.
+  await done('user', 'add', 'sam', '--role', 'submitter', '--region', '0,0,8,8', ...password)
+  const sam = await client({ username: 'sam', password: 'correct horse' })
+  const said = new Promise<Json>((resolve) => {
+    sam.on('message', (topic, payload) => {
+      if (topic.endsWith('task/rejected')) resolve(JSON.parse(payload.toString()) as Json)
+    })
+  })
+  await sam.subscribeAsync('#', { qos: 1 })
+  const wide = { op: 'stat', id: 'wide', args: { field: 'n' }, region: { x: 0, y: 0, w: 9, h: 8 } }
+  await sam.publishAsync(submit, JSON.stringify(wide), { qos: 1 })
+  t.match(await within('a refusal', said), { id: 'wide', code: 'not-granted' })
+
+  const ended = (one: MqttClient): Promise<void> =>
+    new Promise((resolve) => one.once('close', () => resolve()))
+  const ends = [ann, bob].map(ended)
+  await done('user', 'rm', 'bob')
+  await done('user', 'set', 'ann', '--role', 'viewer')
+  await within('the end of both', Promise.all(ends))
+  await t.rejects(client({ username: 'bob', password: token }), { code: 4 })
+  t.ok(bridge.connected)
+  const users = JSON.parse(await done('user', 'ls', '--json')) as Json[]
+  t.match(users, [
+    { name: 'ann', roles: ['viewer'] },
+    { name: 'bridge', roles: ['viewer'] },
+    { name: 'sam', roles: ['submitter'] },
+  ])
+  const events = await secured.events(t)
+  for (const event of ['user-added', 'user-changed', 'user-removed', 'token-created']) {
+    t.ok(events.includes(`${event} admin`), event)
+  }
+  t.ok(events.includes('login user/ann'))
 })
 
 t.test('a gateway is not open beyond its machine', async (t: Test) => {

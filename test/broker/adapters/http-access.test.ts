@@ -49,6 +49,17 @@ const MATRIX: readonly [method: string, path: string, who: readonly Who[]][] = [
   ['DELETE', '/api/tokens/abcdefgh', ['operator', 'admin']],
   ['GET', '/api/identities/node/n1', ['operator', 'admin']],
   ['DELETE', '/api/identities/node/n1', ['operator', 'admin']],
+  ['GET', '/api/identities/user', ['admin']],
+  ['GET', '/api/identities/user/ann', ['admin']],
+  ['POST', '/api/identities/user/ann', ['admin']],
+  ['PUT', '/api/identities/user/ann', ['admin']],
+  ['DELETE', '/api/identities/user/ann', ['admin']],
+  ['POST', '/api/identities/user/ann/tokens', ['admin']],
+  ['DELETE', '/api/identities/user/ann/tokens/abcdefgh', ['admin']],
+  ['POST', '/api/identities/user/ann/keys', ['admin']],
+  ['DELETE', '/api/identities/user/ann/keys/abcdefgh', ['admin']],
+  ['GET', '/api/whoami', ROLES],
+  ['GET', '/ca.crt', EVERYBODY],
 ]
 
 const DENIED = [401, 403]
@@ -131,12 +142,12 @@ t.test('attempt 51: each role and each route', async (t) => {
       const isUser = who !== '-' && who !== 'node'
       const headers = {
         ...(isUser ? { authorization: `Bearer ${who}` } : {}),
-        ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
+        ...(method === 'POST' || method === 'PUT' ? { 'content-type': 'application/json' } : {}),
       }
       const before = refused.length
       const { status } = await ask(method, path, {
         headers,
-        ...(method === 'POST' ? { body: '{}' } : {}),
+        ...(method === 'POST' || method === 'PUT' ? { body: '{}' } : {}),
         ...(who === 'node' ? { key: node.key, cert: node.certificate } : {}),
       })
       const name = `${who}: ${method} ${path} is ${status}`
@@ -152,7 +163,7 @@ t.test('attempt 51: each role and each route', async (t) => {
 
 t.test('every route that the protocol names is in that table', (t) => {
   const known = new Set(MATRIX.map(([method, path]) => `${method} ${path}`))
-  const rows = readFileSync(PROTOCOL, 'utf8').matchAll(/^\| `(GET|POST|DELETE) (\/\S*)` \|/gm)
+  const rows = readFileSync(PROTOCOL, 'utf8').matchAll(/^\| `(GET|POST|PUT|DELETE) (\/\S*)` \|/gm)
   let count = 0
   for (const [, method, url] of rows) {
     count += 1
@@ -161,9 +172,11 @@ t.test('every route that the protocol names is in that table', (t) => {
       .replace('/api/tokens/:id', '/api/tokens/abcdefgh')
       .replace('/api/identities/node/:id', '/api/identities/node/n1')
       .replace('/api/nodes/:id', '/api/nodes/pi-1')
+      .replace('/api/identities/user/:name', '/api/identities/user/ann')
+      .replace(':id', 'abcdefgh')
     t.ok(known.has(`${method} ${path}`) || url === '/api/events', `${method} ${url}`)
   }
-  t.ok(count > 20)
+  t.ok(count > 30)
   t.end()
 })
 

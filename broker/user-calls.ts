@@ -1,0 +1,109 @@
+/** What an admin asks of users over HTTP: what is given is in the security log first, and what is taken is said there. */
+import { createHash, randomBytes } from 'node:crypto'
+import { toBase32 } from '../shared/core/base32.ts'
+import { named } from '../shared/protocol/security-log.ts'
+import { formatToken, TOKEN_ID_BYTES, TOKEN_SECRET_BYTES } from '../shared/protocol/tokens.ts'
+import type { Clock } from '../shared/runtime/clock.ts'
+import { AppError } from '../shared/runtime/errors.ts'
+import { fingerprintText, parsePublicKey } from '../shared/runtime/public-keys.ts'
+import type { FleetKeys } from './adapters/fleet-keys.ts'
+import type { Asker, UserOrder, UserPort, UserView } from './adapters/http-port.ts'
+import type { SecurityLog } from './adapters/security-log.ts'
+import type { UserRecord } from './core/users.ts'
+import type { Users } from './users.ts'
+
+export interface UserParts {
+  readonly users: Users
+  readonly log: SecurityLog
+  readonly keys: FleetKeys
+  readonly clock: Clock
+  /** Resolves with a certificate, PEM. */
+  certifyUser(authority: FleetKeys['authority'], spki: Uint8Array, name: string): Promise<string>
+}
+
+export class UserCalls implements UserPort {
+  readonly #parts: UserParts
+
+  constructor(parts: UserParts) {
+    this.#parts = parts
+  }
+
+  users(): readonly UserView[] {
+    return this.#parts.users.records().map(([name, record]) => viewOf(name, record))
+  }
+
+  user(name: string): UserView | undefined {
+    const record = this.#parts.users.record(name)
+    return record && viewOf(name, record)
+  }
+
+  async add(name: string, order: UserOrder, asker: Asker): Promise<void> {
+    const announce = this.#announce('user-added', name, asker)
+    await this.#parts.users.add(name, { ...order, by: asker.who }, announce)
+  }
+
+  async set(name: string, order: UserOrder, asker: Asker): Promise<void> {
+    await this.#parts.users.set(name, order, this.#announce('user-changed', name, asker))
+  }
+
+  async remove(name: string, asker: Asker): Promise<void> {
+    await this.#parts.users.remove(name)
+    const event = { event: 'user-removed', what: named('user', name), ...asker } as const
+    await this.#parts.log.append(event)
+  }
+
+  async addToken(
+    name: string,
+    { label, ttlMs }: { readonly label: string; readonly ttlMs: number },
+    asker: Asker,
+  ): Promise<{ readonly token: string; readonly id: string; readonly untilTs: number }> {
+    const { users, keys, clock } = this.#parts
+    const [secret, createdTs] = [randomBytes(TOKEN_SECRET_BYTES), clock.now().wallMs]
+    const id = toBase32(randomBytes(TOKEN_ID_BYTES))
+    const sha256 = createHash('sha256').update(secret).digest()
+    const untilTs = createdTs + ttlMs
+    const token = { id, sha256, label, createdTs, untilTs }
+    await users.addToken(name, token, this.#announce('token-created', name, asker))
+    return { token: formatToken({ kind: 'user', id, secret, pin: keys.pin }), id, untilTs }
+  }
+
+  async removeToken(name: string, id: string, asker: Asker): Promise<void> {
+    await this.#parts.users.removeToken(name, id)
+    const event = { event: 'token-revoked', what: named('token', id), ...asker } as const
+    await this.#parts.log.append(event)
+  }
+
+  async addKey(
+    name: string,
+    { spki, label }: { readonly spki: Uint8Array; readonly label: string },
+    asker: Asker,
+  ): Promise<string> {
+    const { users, keys, clock, certifyUser } = this.#parts
+    if (parsePublicKey(spki) === undefined) {
+      throw new AppError('key-unsuitable', 'the key is not one of P-256, as openssl writes it')
+    }
+    const key = { sha256: fingerprintText(spki), label, addedTs: clock.now().wallMs }
+    await users.addKey(name, key, this.#announce('user-changed', name, asker))
+    return await certifyUser(keys.authority, spki, name)
+  }
+
+  async removeKey(name: string, sha256: string, asker: Asker): Promise<void> {
+    await this.#parts.users.removeKey(name, sha256)
+    const event = { event: 'user-changed', what: named('user', name), ...asker } as const
+    await this.#parts.log.append(event).catch(() => {})
+  }
+
+  #announce(
+    event: 'user-added' | 'user-changed' | 'token-created',
+    name: string,
+    asker: Asker,
+  ): () => Promise<void> {
+    return () => this.#parts.log.append({ event, what: named('user', name), ...asker })
+  }
+}
+
+function viewOf(name: string, record: UserRecord): UserView {
+  const { password, tokens, ...rest } = record
+  const shown = tokens.map(({ sha256: _secret, ...token }) => token)
+  return { name, ...rest, tokens: shown, hasPassword: password !== undefined }
+}

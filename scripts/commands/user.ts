@@ -1,0 +1,288 @@
+/** Users of a secured gateway: who they are, what they may do, and what proves them. */
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import type { Command } from 'commander'
+import type { UserView } from '../../broker/adapters/http-port.ts'
+import { AppError, EXIT_DONE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { faultOf } from '../path-faults.ts'
+import type { GatewayClient } from './gateway-client.ts'
+import { printable, type Streams, table, when } from './streams.ts'
+import { usage } from './task-request.ts'
+import { hoursOf } from './token.ts'
+
+type Done = (code: number) => void
+
+interface Common {
+  readonly json?: boolean
+}
+
+interface RightsFlags extends Common {
+  readonly role?: readonly string[]
+  readonly op?: readonly string[]
+  readonly region?: readonly string[]
+  readonly field?: readonly string[]
+  readonly topic?: readonly string[]
+  readonly passwordFile?: string
+  readonly noPassword?: boolean
+  readonly disable?: boolean
+  readonly enable?: boolean
+}
+
+const JSON_TYPE = 'application/json'
+/** scrypt waits its turn. */
+const TIMEOUT_MS = 30_000
+
+const more = (text: string, before: readonly string[] = []): string[] => [
+  ...before,
+  ...text.split(/[,\s]+/).filter((part) => part !== ''),
+]
+const whole = (text: string, before: readonly string[] = []): string[] => [...before, text]
+
+export function addUserCommands(
+  program: Command,
+  streams: Streams,
+  withHttp: (command: Command) => Command,
+  gatewayFor: (flags: object) => GatewayClient,
+  done: Done,
+): void {
+  const user = program
+    .command('user')
+    .description('people and programs that may use a secured gateway')
+  const rights = (command: Command): Command =>
+    command
+      .option('--role <roles>', 'viewer, submitter, operator, admin; several add up', more)
+      .option('--op <names>', 'operations that a submitter may ask for (default: all)', more)
+      .option('--region <x,y,w,h>', 'LSUs that its tasks lie in; several (default: all)', whole)
+      .option('--field <names>', 'fields that its tasks use (default: all)', more)
+      .option('--topic <filter>', 'MQTT topics outside the base that it may use; several', whole)
+      .option('--password-file <file>', 'its password; - is the standard input')
+  withHttp(rights(user.command('add <name>')))
+    .description('add a user, and ask for its password')
+    .option('--no-password', 'it will have a token, or a key')
+    .action(async (name, flags) => done(await addUser(gatewayFor(flags), streams, name, flags)))
+  withHttp(rights(user.command('set <name>')))
+    .description('change what a user may do; it is logged out for that')
+    .option('--disable', 'it may do nothing')
+    .option('--enable', 'it may do again what it may')
+    .action(async (name, flags) => done(await setUser(gatewayFor(flags), streams, name, flags)))
+  withHttp(user.command('passwd <name>'))
+    .description('give a user another password')
+    .option('--password-file <file>', 'the password; - is the standard input')
+    .action(async (name, flags) => done(await passwd(gatewayFor(flags), streams, name, flags)))
+  withHttp(user.command('rm <name>'))
+    .description('remove a user, with its tokens and keys')
+    .action(async (name, flags) => {
+      const answer = await gatewayFor(flags).json({ method: 'DELETE', path: pathOf(name) })
+      done(say(streams, flags, answer, `user ${name} is removed`))
+    })
+  withHttp(user.command('ls'))
+    .description('list the users')
+    .action(async (flags) => done(await listUsers(gatewayFor(flags), streams, flags)))
+  addProofs(user, streams, withHttp, gatewayFor, done)
+}
+
+function addProofs(
+  user: Command,
+  streams: Streams,
+  withHttp: (command: Command) => Command,
+  gatewayFor: (flags: object) => GatewayClient,
+  done: Done,
+): void {
+  const token = user.command('token').description('tokens of programs, in place of a password')
+  withHttp(token.command('create <name>'))
+    .description('make one; it is shown this once')
+    .option('--ttl <time>', 'how long it is good: 24h or 90d (default 90d)')
+    .option('--label <text>', 'what it is for')
+    .action(async (name, flags) => {
+      const ttl = flags.ttl === undefined ? {} : { ttl_hours: hoursOf(flags.ttl) }
+      const wish = { label: flags.label ?? '', ...ttl }
+      const made = await post<{ token: string }>(gatewayFor(flags), `${pathOf(name)}/tokens`, wish)
+      done(say(streams, flags, made, made.token))
+    })
+  withHttp(token.command('revoke <name> <id>'))
+    .description('make one worthless')
+    .action(async (name, id, flags) => {
+      const path = `${pathOf(name)}/tokens/${encodeURIComponent(id)}`
+      const answer = await gatewayFor(flags).json({ method: 'DELETE', path })
+      done(say(streams, flags, answer, `token ${id} is worth nothing now`))
+    })
+  const key = user.command('key').description('keys of certificates, in place of a password')
+  withHttp(key.command('add <name> <public.pem>'))
+    .description('know a user by a P-256 key, and print the certificate for it')
+    .option('--label <text>', 'what it is for')
+    .action(async (name, file, flags) => {
+      const wish = { label: flags.label ?? '', key: textOf(file) }
+      const made = await post<{ certificate: string }>(
+        gatewayFor(flags),
+        `${pathOf(name)}/keys`,
+        wish,
+      )
+      done(say(streams, flags, made, made.certificate.trimEnd()))
+    })
+  withHttp(key.command('rm <name> <sha256>'))
+    .description('forget one for good')
+    .action(async (name, sha256, flags) => {
+      const path = `${pathOf(name)}/keys/${encodeURIComponent(sha256)}`
+      const answer = await gatewayFor(flags).json({ method: 'DELETE', path })
+      done(say(streams, flags, answer, `the key opens nothing now`))
+    })
+}
+
+async function addUser(
+  gateway: GatewayClient,
+  streams: Streams,
+  name: string,
+  flags: RightsFlags & { readonly password?: boolean },
+): Promise<number> {
+  if (flags.role === undefined && flags.topic === undefined) {
+    throw usage('--role: say what it may do: viewer, submitter, operator or admin')
+  }
+  const wanted = flags.password !== false
+  const password = wanted ? await passwordOf(flags, streams, name) : undefined
+  const order = { ...orderOf(flags), ...(password === undefined ? {} : { password }) }
+  const view = await post<UserView>(gateway, pathOf(name), order)
+  return say(streams, flags, view, `user ${name} is ${view.roles.join(' and ') || 'added'}`)
+}
+
+async function setUser(
+  gateway: GatewayClient,
+  streams: Streams,
+  name: string,
+  flags: RightsFlags,
+): Promise<number> {
+  const isOne = flags.disable === true && flags.enable === true
+  if (isOne) throw usage('--disable and --enable: say one of them')
+  const password =
+    flags.passwordFile === undefined ? {} : { password: await passwordOf(flags, streams, name) }
+  const disabled = flags.disable ? { disabled: true } : flags.enable ? { disabled: false } : {}
+  const order = { ...orderOf(flags), ...password, ...disabled }
+  if (Object.keys(order).length === 0) throw usage('say what is to change: see --help')
+  const view = await put<UserView>(gateway, pathOf(name), order)
+  return say(streams, flags, view, `user ${name} is ${view.roles.join(' and ') || 'changed'}`)
+}
+
+async function passwd(
+  gateway: GatewayClient,
+  streams: Streams,
+  name: string,
+  flags: Common & { readonly passwordFile?: string },
+): Promise<number> {
+  const password = await passwordOf(flags, streams, name)
+  const view = await put<UserView>(gateway, pathOf(name), { password })
+  return say(streams, flags, view, `user ${name} has another password`)
+}
+
+async function listUsers(gateway: GatewayClient, streams: Streams, flags: Common): Promise<number> {
+  const users = await gateway.json<UserView[]>({ path: '/api/identities/user' })
+  const text = table(
+    streams,
+    [
+      { title: 'NAME', text: ({ name }) => name },
+      { title: 'ROLES', text: ({ roles }) => roles.join(',') },
+      { title: 'BY', text: proofsOf },
+      { title: 'STATE', text: ({ disabledTs }) => (disabledTs === undefined ? 'on' : 'off') },
+      { title: 'ADDED', text: ({ createdTs }) => when(createdTs) },
+    ],
+    users,
+  )
+  streams.stdout.write(flags.json ? `${JSON.stringify(users)}\n` : text)
+  return EXIT_DONE
+}
+
+function proofsOf({ hasPassword, tokens, keys }: UserView): string {
+  const some = [
+    ...(hasPassword ? ['password'] : []),
+    ...(tokens.length > 0 ? [`${tokens.length} tokens`] : []),
+    ...(keys.length > 0 ? [`${keys.length} keys`] : []),
+  ]
+  return some.join(', ') || 'nothing'
+}
+
+/** What the flags say; what they do not stays. */
+function orderOf({ role, op, region, field, topic }: RightsFlags): object {
+  const isGranted = [op, region, field].some((one) => one !== undefined)
+  const isNewSubmitter = role?.includes('submitter') === true
+  const grant = { ops: op ?? '*', regions: region?.map(regionOf) ?? '*', fields: field ?? '*' }
+  return {
+    ...(role === undefined ? {} : { roles: role }),
+    ...(isGranted || isNewSubmitter ? { grant } : {}),
+    ...(topic === undefined ? {} : { topics: topic }),
+  }
+}
+
+function regionOf(text: string): { x: number; y: number; w: number; h: number } {
+  const match = /^(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})$/.exec(text)
+  if (match === null) throw usage(`--region: "${text}" is not <x>,<y>,<w>,<h>`)
+  const [x, y, w, h] = match.slice(1).map(Number) as [number, number, number, number]
+  return { x, y, w, h }
+}
+
+async function passwordOf(
+  { passwordFile }: { readonly passwordFile?: string },
+  streams: Streams,
+  name: string,
+): Promise<string> {
+  if (passwordFile !== undefined && passwordFile !== '-') {
+    return textOf(passwordFile).replace(/\r?\n$/, '')
+  }
+  const isTyped =
+    (streams.stdin as { isTTY?: boolean }).isTTY === true && passwordFile === undefined
+  if (!isTyped) return await lineOf(streams, '')
+  const first = await lineOf(streams, `password of ${name}: `)
+  const second = await lineOf(streams, 'again: ')
+  if (first === second) return first
+  throw new AppError('usage', 'that was not the same password twice', { exitCode: EXIT_USAGE })
+}
+
+/** A line that is not shown while it is typed. */
+async function lineOf(streams: Streams, question: string): Promise<string> {
+  streams.stderr.write(question)
+  const input = streams.stdin as NodeJS.ReadStream
+  const nowhere = new Writable({ write: (_chunk, _encoding, written) => written() })
+  const lines = createInterface({ input, output: nowhere, terminal: input.isTTY === true })
+  try {
+    for await (const line of lines) return line
+  } finally {
+    lines.close()
+    if (question !== '') streams.stderr.write('\n')
+  }
+  throw usage('there is no password: type one, or give it with --password-file')
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw faultOf(error, path, 'looked at')
+  }
+}
+
+function pathOf(name: string): string {
+  return `/api/identities/user/${encodeURIComponent(name)}`
+}
+
+async function post<T>(gateway: GatewayClient, path: string, body: object): Promise<T> {
+  return await send<T>(gateway, 'POST', path, body)
+}
+
+async function put<T>(gateway: GatewayClient, path: string, body: object): Promise<T> {
+  return await send<T>(gateway, 'PUT', path, body)
+}
+
+async function send<T>(
+  gateway: GatewayClient,
+  method: 'POST' | 'PUT',
+  path: string,
+  body: object,
+): Promise<T> {
+  const bytes = Buffer.from(JSON.stringify(body))
+  const timeoutMs = TIMEOUT_MS
+  return await gateway.json<T>({ method, path, contentType: JSON_TYPE, body: bytes, timeoutMs })
+}
+
+function say(streams: Streams, flags: Common, answer: unknown, text: string): number {
+  const shown = text.split('\n').map(printable).join('\n')
+  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : shown}\n`)
+  return EXIT_DONE
+}
