@@ -47,6 +47,7 @@ export interface InstallFlags extends CommonFlags {
   readonly gateway?: string
   readonly username?: string
   readonly passwordFile?: string
+  readonly tokenFile?: string
   /** Commander's name of `--no-start`. */
   readonly start?: boolean
   readonly startTimeout?: string

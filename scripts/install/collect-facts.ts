@@ -57,7 +57,7 @@ export async function collectFacts(
   )
   const credential = textOf(places.credential)
   const kept = [
-    ...[places.configuration, places.credential, places.state, places.privateState],
+    ...[places.configuration, places.credential, places.token, places.state, places.privateState],
   ].filter(isThere)
   const unit = isLive ? await askUnit(places.unit, programs) : undefined
   const isMasked = isMask(at(places.unitFile))

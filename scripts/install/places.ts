@@ -22,6 +22,8 @@ export function programOf(role: Role): Program<OptionTable> {
 
 /** Name of the systemd credential file; relative in the unit, so that a missing one is no failure. */
 export const CREDENTIAL = 'obelisk-mqtt-password'
+/** The same of the token for an identity; it goes once the node has that. */
+export const TOKEN_CREDENTIAL = 'obelisk-enroll-token'
 
 /** Where a Node may be, the best first: ours, which flash puts there, then those of the system. */
 export const NODE_PATHS = [
@@ -44,6 +46,7 @@ export interface Places {
   readonly configuration: string
   readonly configurationDirectory: string
   readonly credential: string
+  readonly token: string
   readonly credentialDirectory: string
   readonly unitFile: string
   readonly packagedUnitFile: string
@@ -66,6 +69,7 @@ export function placesOf(role: Role): Places {
     configuration: defaultFile(role),
     configurationDirectory: '/etc/obelisk',
     credential: `/etc/credstore/${CREDENTIAL}`,
+    token: `/etc/credstore/${TOKEN_CREDENTIAL}`,
     credentialDirectory: '/etc/credstore',
     unitFile: `/etc/systemd/system/${unit}`,
     packagedUnitFile: `/lib/systemd/system/${unit}`,
@@ -84,8 +88,9 @@ export function leftoversOf(places: Places): {
   trees: readonly string[]
   files: readonly string[]
 } {
-  const { configuration, credential, unitFile, dropIn, wants, command, tree, previous } = places
-  const files = [configuration, credential, unitFile, dropIn, wants, command]
+  const { configuration, credential, token, unitFile, dropIn, wants, command } = places
+  const { tree, previous } = places
+  const files = [configuration, credential, token, unitFile, dropIn, wants, command]
   return {
     trees: [partialOf(tree), failedOf(tree), partialOf(previous)],
     files: [...files.map(partialOf), unprovenOf(tree), partialOf(unprovenOf(tree))],

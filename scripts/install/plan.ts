@@ -51,8 +51,12 @@ export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
     // Without --no-block systemctl would wait for READY itself, and say less.
     steps.push({ do: 'systemctl', words: ['reset-failed', places.unit], mayFail: true })
     steps.push({ do: 'systemctl', words: ['--no-block', 'restart', places.unit] })
-    const mustJoin = isUnconfirmed && isRunning && hasJoined(facts.unit!.statusText)
-    steps.push({ do: 'watch', unit: places.unit, mustJoin })
+    const hadJoined = isUnconfirmed && isRunning && hasJoined(facts.unit!.statusText)
+    const hasToken = wishes.settings.token !== undefined
+    steps.push({ do: 'watch', unit: places.unit, mustJoin: hadJoined || hasToken })
+    if (hasToken) {
+      steps.push({ do: 'remove', path: places.token, about: 'the node has its identity' })
+    }
   }
   if (isUnconfirmed) {
     steps.push({ do: 'remove', path: places.previous, about: 'the version before' })
@@ -215,7 +219,14 @@ function configurationSteps(facts: Facts, { role, settings }: InstallWishes): St
     const about = keys.length === 0 ? 'the configuration' : `sets ${keys.join(', ')}`
     steps.push({ do: 'write-file', path: places.configuration, text, mode: 0o644, about })
   }
-  const { password } = settings
+  const { password, token } = settings
+  if (token !== undefined) {
+    if (!own(facts.directories, places.credentialDirectory)) {
+      steps.push({ do: 'make-directory', path: places.credentialDirectory, mode: 0o700 })
+    }
+    const about = 'the token for an identity'
+    steps.push({ do: 'write-file', path: places.token, text: token, mode: 0o600, about })
+  }
   if (password === undefined) return steps
   const { credential } = facts
   if (credential?.text === password && credential.mode === 0o600) return steps

@@ -64,9 +64,7 @@ export class Readiness {
       )
     }
     if (!isJoined && nowMs >= joinMs) {
-      return failed(
-        `it had joined before, and did not within ${joinMs / 1000} s (${seen.statusText})`,
-      )
+      return failed(`it did not join within ${joinMs / 1000} s (${seen.statusText})`)
     }
     return { kind: 'wait' }
   }

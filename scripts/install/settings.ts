@@ -5,8 +5,16 @@
 
 import { readFileSync } from 'node:fs'
 import { own } from '../../shared/core/own.ts'
+import { parseToken } from '../../shared/protocol/tokens.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
-import { AppError, EXIT_UNREADABLE, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
+import {
+  AppError,
+  EXIT_BAD_INPUT,
+  EXIT_CONFIG,
+  EXIT_UNREADABLE,
+  EXIT_USAGE,
+  messageOf,
+} from '../../shared/runtime/errors.ts'
 import { parseFlags } from '../../shared/runtime/flags.ts'
 import { flagOf, keyOf, type Option } from '../../shared/runtime/option-table.ts'
 import type { Role } from '../package/architectures.ts'
@@ -19,6 +27,8 @@ export interface Settings {
   readonly values: Readonly<Record<string, TomlValue>>
   /** The MQTT password, which goes to the service manager's credential and not to the file. */
   readonly password?: string
+  /** For an identity; it goes to a credential, too, and goes away once the node has joined. */
+  readonly token?: string
 }
 
 export interface SettingsFlags {
@@ -26,6 +36,8 @@ export interface SettingsFlags {
   readonly gateway?: string | undefined
   readonly username?: string | undefined
   readonly passwordFile?: string | undefined
+  /** `-` is the standard input. */
+  readonly tokenFile?: string | undefined
   /** Further options of the program, as it takes them on its command line. */
   readonly others: readonly string[]
 }
@@ -34,6 +46,8 @@ export interface SettingsFlags {
 const NOT_TAKEN: Readonly<Record<string, string>> = {
   data: 'the unit keeps the data in its StateDirectory',
   passwordFile: 'give it as --password-file: it becomes a credential of the unit',
+  enrollTokenFile: 'give it as --token-file: it becomes a credential of the unit',
+  identity: 'the unit keeps it in its StateDirectory',
 }
 
 /** Throws ConfigError, which names every problem at once. */
@@ -67,10 +81,17 @@ export async function readSettings(
     const option = program.options[name]!
     if (name !== 'passwordFile') values.set(keyOf(name, option), tomlValue(option, text))
   }
-  const { passwordFile } = flags
+  const { passwordFile, tokenFile } = flags
+  const token = tokenFile === undefined ? undefined : readToken(tokenFile)
+  const url = values.get('url')
+  if (token !== undefined && url !== undefined && !`${url}`.startsWith('mqtts:')) {
+    const message = `--gateway: a token is shown over mqtts:// alone`
+    throw new AppError('url-not-secure', message, { exitCode: EXIT_CONFIG })
+  }
   return {
     values: Object.fromEntries(values),
     ...(passwordFile === undefined ? {} : { password: readPassword(passwordFile) }),
+    ...(token === undefined ? {} : { token }),
   }
 }
 
@@ -78,6 +99,9 @@ function argvOf(role: Role, flags: SettingsFlags): string[] {
   const { id, gateway, username, passwordFile, others } = flags
   const named = { id, url: gateway, username, 'password-file': passwordFile }
   const given = Object.entries(named).filter(([, value]) => value !== undefined)
+  if (role === 'gateway' && flags.tokenFile !== undefined) {
+    throw new AppError('usage', '--token-file: only for --role agent', { exitCode: EXIT_USAGE })
+  }
   if (role === 'gateway' && given.length > 0) {
     const names = given.map(([name]) => (name === 'url' ? '--gateway' : `--${name}`)).join(', ')
     throw new AppError('usage', `${names}: only for --role agent`, { exitCode: EXIT_USAGE })
@@ -110,6 +134,20 @@ function tomlValue(option: Option<unknown>, text: string): TomlValue {
   // With a unit behind it, it stays a text: `30s`.
   if (kind === 'number' && Number.isFinite(Number(text))) return Number(text)
   return text
+}
+
+/** Whole, and one for a node: nothing is touched for another. */
+function readToken(path: string): string {
+  let text: string
+  try {
+    text = readFileSync(path === '-' ? 0 : path, 'utf8').trim()
+  } catch (error) {
+    const message = `--token-file: ${messageOf(error)}`
+    throw new AppError('unreadable', message, { cause: error, exitCode: EXIT_UNREADABLE })
+  }
+  if (parseToken(text)?.kind === 'node') return text
+  const message = '--token-file: that is no token for a node, as obelisk token create prints it'
+  throw new AppError('token-malformed', message, { exitCode: EXIT_BAD_INPUT })
 }
 
 function readPassword(path: string): string {

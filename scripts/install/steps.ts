@@ -49,7 +49,7 @@ export function describe(step: Step, root: string): string {
     case 'systemctl':
       return `systemctl ${step.words.join(' ')}`
     case 'watch':
-      return `wait until ${step.unit} is ready${step.mustJoin ? ' and has joined again' : ''}`
+      return `wait until ${step.unit} is ready${step.mustJoin ? ' and has joined' : ''}`
   }
 }
 

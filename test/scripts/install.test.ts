@@ -34,6 +34,7 @@ import { describe } from '../../scripts/install/steps.ts'
 import { SystemPrograms } from '../../scripts/install/system-programs.ts'
 import { setKeys } from '../../scripts/install/toml-edit.ts'
 import { commandText, dropInText } from '../../scripts/install/unit-text.ts'
+import { formatToken } from '../../shared/protocol/tokens.ts'
 import type { AppError } from '../../shared/runtime/errors.ts'
 import { makeKey, makeTree } from '../support/packaged-tree.ts'
 import { SmallDisk } from '../support/small-disk.ts'
@@ -41,6 +42,13 @@ import { withoutRights } from '../support/without-rights.ts'
 
 const UNIT =
   '[Service]\nExecStart=/usr/bin/node --max-old-space-size=64 /usr/lib/obelisk-agent/agent.mjs\n'
+
+const TOKEN = formatToken({
+  kind: 'node',
+  id: 'abcdefgh',
+  secret: new Uint8Array(16),
+  pin: new Uint8Array(32),
+})
 
 const TREE: TreeFacts = {
   path: '/tmp/tree',
@@ -212,7 +220,7 @@ t.test('only what differs is changed', (t) => {
 t.test('an upgrade waits for what was there before: a node that had joined joins again', (t) => {
   const offered = { ...TREE, version: '2.0.0', inventory: 'two' }
   const upgrade = lines({ ...INSTALLED, offered })
-  t.ok(upgrade.includes('wait until obelisk-agent.service is ready and has joined again'))
+  t.ok(upgrade.includes('wait until obelisk-agent.service is ready and has joined'))
   t.equal(upgrade.at(-1), 'remove /usr/lib/obelisk-agent.previous: the version before')
   const alone = { ...INSTALLED.unit!, statusText: 'waiting for mqtt://gw:1883' }
   t.ok(
@@ -224,8 +232,57 @@ t.test('an upgrade waits for what was there before: a node that had joined joins
     { ...INSTALLED, offered: undefined, unitFile: undefined, isOwnedByDpkg: true, previous: TREE },
     { isPackaged: true },
   )
-  t.ok(packaged.includes('wait until obelisk-agent.service is ready and has joined again'))
+  t.ok(packaged.includes('wait until obelisk-agent.service is ready and has joined'))
   t.end()
+})
+
+t.test('a token is there until the node has joined, and no longer', (t) => {
+  const settings = { values: { url: 'mqtts://gw.local:8883' }, token: TOKEN }
+  const plan = lines({ ...INSTALLED, offered: undefined }, { settings })
+  t.match(plan, [
+    'write /etc/obelisk/agent.toml (0644): sets url',
+    'make /etc/credstore (0700)',
+    'write /etc/credstore/obelisk-enroll-token (0600): the token for an identity',
+    'systemctl reset-failed obelisk-agent.service',
+    'systemctl --no-block restart obelisk-agent.service',
+    'wait until obelisk-agent.service is ready and has joined',
+    'remove /etc/credstore/obelisk-enroll-token: the node has its identity',
+  ])
+  t.notMatch(plan.join('\n'), TOKEN)
+  const image = lines(
+    {
+      ...BARE,
+      isLive: false,
+      unit: undefined,
+      tree: TREE,
+      offered: undefined,
+      isOwnedByDpkg: true,
+    },
+    { settings, isPackaged: true, isToEnable: true },
+  )
+  t.match(image.join('\n'), /write \/etc\/credstore\/obelisk-enroll-token/)
+  t.notMatch(image.join('\n'), /remove/, 'a board that has not started needs it')
+  t.end()
+})
+
+t.test('what is no token for a node is refused before anything is touched', async (t) => {
+  const directory = t.testdir({ good: `${TOKEN}\n`, user: TOKEN.replace('obk1', 'obu1'), bad: 'x' })
+  const read = (name: string, gateway = 'mqtts://gw.local:8883') =>
+    readSettings(
+      'agent',
+      { tokenFile: join(directory, name), gateway, others: [] },
+      join(directory, 'none.toml'),
+    )
+  t.match(await read('good'), { values: { url: 'mqtts://gw.local:8883' }, token: TOKEN })
+  for (const name of ['user', 'bad']) {
+    await t.rejects(read(name), { code: 'token-malformed', exitCode: 65 }, name)
+  }
+  await t.rejects(read('missing'), { code: 'unreadable', exitCode: 66 })
+  await t.rejects(read('good', 'mqtt://127.0.0.1:1883'), { code: 'url-not-secure', exitCode: 78 })
+  const others = { tokenFile: join(directory, 'good'), others: [] }
+  await t.rejects(readSettings('gateway', others, join(directory, 'none.toml')), {
+    code: 'usage',
+  })
 })
 
 t.test('a unit that a person has disabled or masked stays so', (t) => {
@@ -841,7 +898,7 @@ t.test('an upgrade that does not become ready is taken back', async (t) => {
   const version = (): string => readFileSync(at('usr/lib/obelisk-agent/agent.mjs'), 'utf8')
 
   for (const [next, reason] of [
-    ['2.0.0', /had joined before/],
+    ['2.0.0', /did not join within/],
     ['3.0.0', /ended with 78/],
   ] as const) {
     const upgrade = facts(next, installed)
