@@ -379,7 +379,10 @@ t.test('what is wrong with the set-up is said at once, all of it', async (t) => 
   const cases: [code: number, argv: string[], named: string[]][] = [
     [
       78,
-      ['gateway', '--replicas', '9', '--tile', '1000', '--host', '0.0.0.0', '--tasks-max', '1'],
+      [
+        ...['gateway', '--replicas', '9', '--tile', '1000', '--tasks-max', '1'],
+        ...['--host', '0.0.0.0', '--security', 'off'],
+      ],
       ['--replicas', '--tile', '--host', '--tasks-max'],
     ],
     [

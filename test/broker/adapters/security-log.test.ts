@@ -260,14 +260,15 @@ t.test('a log verifies at any moment while it is written', async (t) => {
     head = parseHead(line) ?? head
   })
   const seqs = new Set<number>()
-  for (let look = 0; look < 150; look++) {
+  // However slow the writer is on this machine.
+  for (let look = 0; look < 150 || seqs.size <= 20; look++) {
     const report = await verifySecurityLog(folder, head, { filesKept: 3 })
     if (!report.isWhole) t.same(report.faults, [])
     seqs.add(report.head.seq)
   }
   child.kill('SIGKILL')
   await within('it ends', exit)
-  t.ok(seqs.size > 20, `it was written meanwhile: ${seqs.size}`)
+  t.pass(`it was written meanwhile: ${seqs.size}`)
 })
 
 t.test('whatever sectors a power cut leaves of the last write, the log goes on', async (t) => {
