@@ -115,7 +115,10 @@ async function start(
           broker.endConnectionsOf(node)
           if (view.node(node) !== undefined) await driver.drain(node, true)
         },
-        identityChanged: (identity) => broker.endIdentity(identity),
+        identityChanged(identity) {
+          broker.endIdentity(identity)
+          http.endIdentity(identity)
+        },
       })
     : undefined
   if (!hasDoor && isThere(securityFolder(config.data))) {

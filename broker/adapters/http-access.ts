@@ -2,6 +2,8 @@
  * Who a request is from, and whether he may ask for that. Where everybody is asked who he is, every route has to say
  * what it takes, or the gateway does not start: one that nobody thought of would be open.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import {
   ANYONE,
@@ -58,11 +60,38 @@ export function isReadBy(who: Principal, owner: string | undefined): boolean {
   return readsAll(who) || owner === identityOf(who)
 }
 
+/** Who has something open: an answer that is on its way, a stream, a wait. */
+export class OpenRequests {
+  readonly #sockets = new Map<string, Set<Socket>>()
+
+  add(who: Principal, { socket }: IncomingMessage, response: ServerResponse): void {
+    const identity = identityOf(who)
+    const sockets = this.#sockets.get(identity) ?? new Set()
+    this.#sockets.set(identity, sockets.add(socket))
+    response.once('close', () => {
+      // Another request of the connection is begun when this one is over, and not before.
+      sockets.delete(socket)
+      if (sockets.size === 0 && this.#sockets.get(identity) === sockets) {
+        this.#sockets.delete(identity)
+      }
+    })
+  }
+
+  /** What this identity may do is not what it was when it asked. */
+  endOf(identity: string): void {
+    for (const socket of this.#sockets.get(identity) ?? []) socket.destroy()
+  }
+}
+
 /** Without a port everybody may do everything. */
 export function guardRoutes(
   app: FastifyInstance,
   access:
-    | { readonly port: HttpAccessPort; readonly clientOf: (socket: object) => SecuredClient }
+    | {
+        readonly port: HttpAccessPort
+        readonly open: OpenRequests
+        readonly clientOf: (socket: object) => SecuredClient
+      }
     | undefined,
 ): void {
   app.decorateRequest('who')
@@ -78,7 +107,7 @@ export function guardRoutes(
     })
     return
   }
-  const { port, clientOf } = access
+  const { port, open, clientOf } = access
   app.addHook('onRequest', async (request, reply) => {
     const { key, remote } = clientOf(request.raw.socket)
     const { authorization } = request.headers
@@ -90,6 +119,7 @@ export function guardRoutes(
     const { right } = request.routeOptions.config
     if (identified.ok && (right === undefined || mayAsk(who, right))) {
       request.who = who
+      if (who.kind === 'user') open.add(who, request.raw, reply.raw)
       return
     }
     const problem = identified.ok ? problemOfRight(who) : PROBLEMS[identified.code]

@@ -13,7 +13,7 @@ import { SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared/protocol/limits.ts'
 import { AppError, EXIT_CONFIG, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
-import { guardRoutes, type HttpAccessPort, rightOf } from './http-access.ts'
+import { guardRoutes, type HttpAccessPort, OpenRequests, rightOf } from './http-access.ts'
 import { sendInPieces } from './http-answers.ts'
 import { BodyRefused, HttpBodies } from './http-bodies.ts'
 import { HttpConnections } from './http-connections.ts'
@@ -90,6 +90,7 @@ export class HttpServer {
   readonly #connections: HttpConnections
   readonly #refused = new Tally()
   readonly #door: HttpSecureDoor | undefined
+  readonly #open = new OpenRequests()
 
   constructor(options: HttpServerOptions, port: HttpPort, log: Logger) {
     this.#options = options
@@ -134,7 +135,11 @@ export class HttpServer {
     sendInPieces(this.#app, connections)
     guardRoutes(
       this.#app,
-      secure && door && { port: secure.access, clientOf: (socket) => door.clientOf(socket) },
+      secure &&
+        door && {
+          ...{ port: secure.access, open: this.#open },
+          clientOf: (socket) => door.clientOf(socket),
+        },
     )
     const paths = collectPaths(this.#app)
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
@@ -183,6 +188,11 @@ export class HttpServer {
   /** What a secured server shows from now on. */
   renew(keys: TlsKeys): void {
     this.#door?.renew(keys)
+  }
+
+  /** Ends what this identity has open: it may no longer be told what it asked for. */
+  endIdentity(identity: string): void {
+    this.#open.endOf(identity)
   }
 
   /** Ends event streams and waiting requests too. */

@@ -1,5 +1,7 @@
 /** Every role and every route of a secured HTTP port, over real TLS; the table is the one of the design. */
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import t, { type Test } from 'tap'
 import type { HttpAccessPort, Identified, Shown } from '../../../broker/adapters/http-access.ts'
@@ -13,6 +15,7 @@ import {
   type NewIdentity,
   newAuthority,
 } from '../../support/certified.ts'
+import { eventually, within } from '../../support/processes.ts'
 import { record } from '../../support/recorded-http-port.ts'
 
 const PROTOCOL = new URL('../../../docs/protocol.md', import.meta.url)
@@ -104,6 +107,11 @@ async function serve(t: Test): Promise<Served> {
   const recorded = record()
   const port = {
     ...recorded.port,
+    waitForEnd: async (task: TaskId, _timeoutMs: number, left: AbortSignal) => {
+      recorded.calls.push(['waitForEnd', task])
+      await once(left, 'abort')
+      return false
+    },
     ownerOf: (task: TaskId) => (task === 'open' ? 'user/the-submitter' : 'user/another'),
   }
   const secure = { keys, access }
@@ -223,4 +231,24 @@ t.test('attempts 7, 8 and 10: a certificate that is not ours, or of no one known
   const unknown = await identityFor(authority, 'n2' as NodeId)
   const { status } = await ask('GET', '/api/nodes', { key: unknown.key, cert: unknown.certificate })
   t.equal(status, 401)
+})
+
+t.test('attempt 58: a stream, and a wait, end with the right to them', async (t) => {
+  const { server, authority, calls } = await serve(t)
+  const open = (path: string): Promise<IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      const headers = { authorization: 'Bearer viewer' }
+      const at = { host: '127.0.0.1', port: server.port, servername: HOST, path, headers }
+      const asking = request({ ...at, ca: authority.certificate, agent: false }, resolve)
+      asking.on('error', reject)
+      asking.end()
+    })
+  const stream = await open('/api/events')
+  const streamEnds = new Promise((resolve) => stream.once('close', resolve))
+  stream.on('error', () => {})
+  const wait = t.rejects(open('/api/tasks/open?wait=60s'), { code: 'ECONNRESET' })
+  await eventually('it waits', () => calls.some((call) => (call as string[])[0] === 'waitForEnd'))
+  server.endIdentity('user/the-admin')
+  server.endIdentity('user/the-viewer')
+  await within('both ends', Promise.all([streamEnds, wait]))
 })
