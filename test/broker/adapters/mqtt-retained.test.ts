@@ -1,5 +1,7 @@
+import type { Client } from 'aedes'
 import t, { type Test } from 'tap'
 import { LedgerStore } from '../../../broker/adapters/ledger-store.ts'
+import { RetainedDelivery, RetainedStore } from '../../../broker/adapters/mqtt-retained.ts'
 import type { KeptMessage, RetainedLedger } from '../../../broker/adapters/mqtt-retained-journal.ts'
 import { brokerBench, listen } from '../../support/broker-bench.ts'
 import { packet, publishPacket, until } from '../../support/raw-mqtt-client.ts'
@@ -270,4 +272,35 @@ t.test('what changes while retained messages are sent comes once, and they end',
   await reader.subscribeAsync('b', { qos: 1 })
   await until(() => heard.length > 0)
   t.equal(heard[0], 'b last R', 'a later subscription gets what was new to the first')
+})
+
+t.test('what a subscriber may not have is not even handed on', async (t) => {
+  const store = new RetainedStore({ foreignMessagesMax: 10, foreignBytesMax: 1000 })
+  for (const topic of ['a/mine', 'a/other']) {
+    store.store({ topic, payload: Buffer.from('x'), qos: 1, isForeign: true })
+  }
+  const source = {
+    owns: () => true,
+    match: () => ['b/mine', 'b/other'].map((topic) => ({ topic, payload: Buffer.from('x') })),
+  }
+  const handedOn: string[] = []
+  const client = {
+    closed: false,
+    deliverQoS({ topic }: { topic: string }, done: () => void) {
+      handedOn.push(topic)
+      done()
+    },
+  }
+  const mayReceive = ({ topic }: { topic: string }): boolean => topic.endsWith('mine')
+  const delivery = new RetainedDelivery(
+    client as unknown as Client,
+    store,
+    source,
+    undefined,
+    mayReceive,
+  )
+  delivery.add([{ topic: '#', qos: 1 }])
+  await until(() => handedOn.length >= 2)
+  await new Promise(setImmediate)
+  t.same(handedOn, ['a/mine', 'b/mine'])
 })

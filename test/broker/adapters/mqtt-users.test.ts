@@ -5,7 +5,12 @@ import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
 import { nodeClientId } from '../../../shared/protocol/topics.ts'
 import { listen } from '../../support/broker-bench.ts'
 import { eventually } from '../../support/processes.ts'
-import { connectPacket, field } from '../../support/raw-mqtt-client.ts'
+import {
+  connectPacket,
+  field,
+  publishPacket,
+  subscribePacket,
+} from '../../support/raw-mqtt-client.ts'
 import { keyOf, SecuredBench } from '../../support/secured-bench.ts'
 
 const BASE = 'obelisk/v1'
@@ -152,6 +157,8 @@ t.test('attempt 40: a node hears nothing but what is for it', async (t) => {
 t.test('attempt 41: a submitter hears of its own tasks alone, by each way', async (t) => {
   const state = (task: string): string => `${BASE}/task/${task}/state`
   const bench = await SecuredBench.start(t, {
+    // What is not for it takes no room there.
+    queueMessagesMax: 3,
     retainedSource: {
       owns: (topic) => topic.endsWith('/result'),
       match: () =>
@@ -351,4 +358,27 @@ t.test('attempt 50: names and passwords that are none', async (t) => {
   t.same(await bench.say(connecting(text('__proto__'), text('constructor'))), wrong)
   t.same(await bench.say(connecting(text(''), text(''))), wrong)
   t.equal(bench.refused['wrong-password'], 3)
+})
+
+t.test('what somebody says behind a CONNECT that is refused is not heard', async (t) => {
+  const bench = await SecuredBench.start(t)
+  bench.user('anna', ['admin'])
+  const packets = [
+    connectPacket({
+      ...{ clientId: 'x', flags: 0xc6 },
+      rest: Buffer.concat(['home/will', 'last', 'anna', 'wrong'].map((text) => field(text))),
+    }),
+    publishPacket(`${BASE}/task/submit`, '{}'),
+    publishPacket('home/lamp', 'on', { flags: 1 }),
+    subscribePacket(['#']),
+  ]
+  const heard: string[] = []
+  const anna = await bench.as('anna', { heard })
+  t.equal(await askedFor(anna, '#'), 1)
+  t.same(await bench.say(Buffer.concat(packets)), [0x20, 2, 0, 4])
+  await eventually('it is gone', () => bench.broker.counters().clientsConnected === 1)
+  await anna.publishAsync('last', 'x')
+  await eventually('the last is heard', () => heard.length > 0)
+  t.same(heard, ['last x'])
+  t.same(bench.gateway.submissions, [])
 })
