@@ -152,6 +152,16 @@ async function start(
     const { level, code, message, fields } = notice
     log[level]({ code, ...fields }, message)
     metrics.recordNotice(notice)
+    if (fields?.reason === 'not-granted') {
+      const via = fields.via === 'http' ? 'http' : 'mqtt'
+      const told = {
+        event: 'grant-refused',
+        who: `${fields.by}`,
+        via,
+        code: fields.reason,
+      } as const
+      secured?.security.tell(told)
+    }
     const { kind, key } = repeatKey(level, code, fields)
     told.take(notice, kind, key)
   }

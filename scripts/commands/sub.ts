@@ -39,7 +39,8 @@ const CUT_OFF = 'Connection closed'
 export async function subscribe(options: SubscribeOptions, streams: Streams): Promise<number> {
   const { connect } = await import('mqtt')
   const client = connect(options.url, {
-    clientId: `obelisk-sub-${randomId(new SystemRandom())}`,
+    // What begins with `obelisk-` is for boards, where the gateway is secured.
+    clientId: `sub-${randomId(new SystemRandom())}`,
     connectTimeout: CONNECT_TIMEOUT_MS,
     reconnectPeriod: 0,
     reconnectOnConnackError: true,

@@ -366,6 +366,8 @@ t.test('people and programs come in by password, token and certificate', async (
     t.ok(events.includes(`${event} admin`), event)
   }
   t.ok(events.includes('login user/ann'))
+  t.ok(events.includes('grant-refused user/sam'))
+  t.ok(events.includes('publish-refused user/bob'))
 })
 
 t.test('a gateway is not open beyond its machine', async (t: Test) => {
