@@ -9,6 +9,7 @@ import { toBase32 } from '../shared/core/base32.ts'
 import type { NodeId } from '../shared/core/ids.ts'
 import { sourceOf } from '../shared/core/source.ts'
 import { identityOf } from '../shared/protocol/access.ts'
+import type { EnrolmentRefusal } from '../shared/protocol/enrolment.ts'
 import type { SecurityEvent, ToldEvent } from '../shared/protocol/security-events.ts'
 import { named, SECURITY_FOLDER } from '../shared/protocol/security-log.ts'
 import { formatToken, TOKEN_ID_BYTES, TOKEN_SECRET_BYTES } from '../shared/protocol/tokens.ts'
@@ -34,6 +35,7 @@ import type { LoginAnswer, LoginRefusal } from './adapters/mqtt-entrance.ts'
 import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
 import type { SecurityLog } from './adapters/security-log.ts'
 import { type GatewayConfig, isLoopback } from './config.ts'
+import { EnrolmentLimits } from './core/guess-limits.ts'
 import type { NodeToken } from './core/registry.ts'
 import { Identities } from './identities.ts'
 import type { Users } from './users.ts'
@@ -96,9 +98,13 @@ export interface SecurityParts {
   certifyNode(authority: FleetKeys['authority'], spki: Uint8Array, node: NodeId): Promise<string>
 }
 
+/** What a board is told for which it is too early. */
+const BUSY: EnrolmentRefusal = 'busy'
+
 export class Security implements SecurityPort {
   readonly #parts: SecurityParts
   readonly #identities: Identities
+  readonly #enrolments = new EnrolmentLimits()
   readonly #context: SecurityContext
 
   constructor(parts: SecurityParts, context: SecurityContext) {
@@ -139,12 +145,17 @@ export class Security implements SecurityPort {
     return {
       enrol: async (applicant) => {
         const { node, spki, version, remote: source, tokenId } = applicant
+        const from = sourceOf(source)
+        if (!this.#enrolments.begin(this.#context.clock.monotonicMs, from)) {
+          return { ok: false, code: BUSY }
+        }
         const shown = { ...applicant, isNameKnown: isNameKnown(node) }
         const who = named('node', node)
         const what = named('token', tokenId)
         const announce = () => log.append({ event: 'enrolled', who, what, source, via: 'enrol' })
         const judgement = await this.#identities.enrol(this.nowTs(), shown, announce)
         if (!judgement.ok) return judgement
+        this.#enrolments.right(from)
         const certificate = await this.#parts.certifyNode(authority, spki, node)
         logger.info({ code: 'enrolled', node, version }, `node ${node} has an identity`)
         return { ok: true, certificate, ca: authority.certificate, ts: Date.now() }

@@ -97,11 +97,40 @@ export class GuessLimits {
   /** Within the hour that began with the first. */
   #countUser(nowMs: number, name: string): number {
     const at = this.#users.slotOf(name)
-    if (this.#users.untilMs[at]! <= nowMs) {
-      this.#users.counts[at] = 0
-      this.#users.untilMs[at] = nowMs + HOUR
-    }
+    this.#users.beginWindow(at, nowMs, HOUR)
     return this.#users.add(at, nowMs)
+  }
+}
+
+const ENROLMENTS_PER_SECOND = 50
+const ENROLMENTS_WRONG_PER_MINUTE = 10
+
+/** Of boards that ask for an identity: so many a second in all, and so many a minute of a source that are refused. */
+export class EnrolmentLimits {
+  readonly #sources: Recent
+  #room = ENROLMENTS_PER_SECOND
+  #atMs = OVER
+
+  constructor({ remembered }: GuessBounds = { remembered: 4096 }) {
+    this.#sources = new Recent(remembered)
+  }
+
+  /** Whether one is looked at. It counts as refused until it is known not to be. */
+  begin(nowMs: number, source: string): boolean {
+    const slot = this.#sources.slotOf(source)
+    this.#sources.beginWindow(slot, nowMs, MINUTE)
+    if (this.#sources.counts[slot]! >= ENROLMENTS_WRONG_PER_MINUTE) return false
+    const refilled = this.#room + ((nowMs - this.#atMs) / SECOND) * ENROLMENTS_PER_SECOND
+    this.#room = Math.min(ENROLMENTS_PER_SECOND, refilled)
+    this.#atMs = nowMs
+    if (this.#room < 1) return false
+    this.#room -= 1
+    this.#sources.add(slot, nowMs)
+    return true
+  }
+
+  right(source: string): void {
+    this.#sources.takeBack(source, undefined)
   }
 }
 
@@ -141,6 +170,13 @@ class Recent {
     this.#slots.set(name, slot)
     this.#reset(slot)
     return slot
+  }
+
+  /** Where the one before is over, another begins now, and counts from nothing. */
+  beginWindow(slot: number, nowMs: number, windowMs: number): void {
+    if (this.untilMs[slot]! > nowMs) return
+    this.counts[slot] = 0
+    this.untilMs[slot] = nowMs + windowMs
   }
 
   add(slot: number, nowMs: number): number {

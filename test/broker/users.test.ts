@@ -188,6 +188,26 @@ t.test('a password that changes while it is judged is not right any more', async
   t.equal(codeOf(await login(users, 'anna', PASSWORD)), 'wrong-password')
 })
 
+t.test('what could not be judged locks nobody', async (t) => {
+  const { store } = await open(t, directory(t))
+  let verdict = 'busy'
+  const passwords = { isRemembered: () => false, judge: async () => verdict }
+  const users = new Users(
+    {},
+    {
+      ...{ store, clock: SYSTEM_CLOCK, nowTs: () => NOW, changed: () => {} },
+      passwords: passwords as unknown as Passwords,
+    },
+  )
+  await users.add('anna', { roles: ['viewer'], by })
+  for (let n = 0; n < 20; n++) {
+    verdict = n % 2 === 0 ? 'busy' : 'gone'
+    t.equal(codeOf(await login(users, 'anna', PASSWORD)), 'logins-busy')
+  }
+  verdict = 'right'
+  t.equal(codeOf(await login(users, 'anna', PASSWORD)), 'right')
+})
+
 /** A secured broker that asks them. */
 async function gatewayWith(t: Test, { users, changed }: Opened): Promise<SecuredBench> {
   const bench = await SecuredBench.start(t, {

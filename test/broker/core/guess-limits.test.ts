@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type Admission, GuessLimits, type Try } from '../../../broker/core/guess-limits.ts'
+import {
+  type Admission,
+  EnrolmentLimits,
+  GuessLimits,
+  type Try,
+} from '../../../broker/core/guess-limits.ts'
 import { check } from '../../support/property.ts'
 
 const MINUTE = 60_000
@@ -120,5 +125,31 @@ t.test('who waits as he is told is looked at, and who does not is not', (t) => {
     },
   )
   check(t, law, 500)
+  t.end()
+})
+
+t.test('attempt 17: a source that fails ten times has to wait for its minute to end', (t) => {
+  const limits = new EnrolmentLimits()
+  const begun = (nowMs: number, source: string, count: number): number => {
+    let sum = 0
+    for (let n = 0; n < count; n++) if (limits.begin(nowMs, source)) sum++
+    return sum
+  }
+  t.equal(begun(0, 'a', 10_000), 10)
+  t.equal(begun(MINUTE - 1, 'a', 10), 0)
+  t.equal(begun(MINUTE - 1, 'b', 1), 1)
+  t.equal(begun(MINUTE, 'a', 99), 10)
+  t.end()
+})
+
+t.test('boards whose tokens are good come in fifty a second, from one source too', (t) => {
+  const limits = new EnrolmentLimits()
+  let count = 0
+  for (let nowMs = 0; nowMs < 10_000; nowMs += 10) {
+    if (!limits.begin(nowMs, 'a')) continue
+    limits.right('a')
+    count++
+  }
+  t.ok(count >= 500 && count <= 550, `${count}`)
   t.end()
 })
