@@ -2,12 +2,16 @@
  * A fleet whose gateway is secured, as a person makes one: keys, tokens, boards on other machines, which are
  * network namespaces here. Nothing but the commands and the packaged programs.
  */
+import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import t, { type Test } from 'tap'
+import { enrol } from '../../firmware-agent/adapters/enrolment-client.ts'
 import { GatewayClient } from '../../scripts/commands/gateway-client.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
+import { parseToken } from '../../shared/protocol/tokens.ts'
 import { newKeyPair, pemOf } from '../../shared/runtime/public-keys.ts'
 import { NetworkNamespaces } from '../support/network-namespaces.ts'
 import {
@@ -266,6 +270,20 @@ t.test('what a board cannot be known by is said, and nothing is left of it', asy
     t.notOk(existsSync(join(data, 'identity')), name)
   }
   await t.rejects(secured.keysOf('n1'), { code: 'unknown-node' })
+})
+
+t.test('attempts 16 and 17: whoever guesses tokens is not looked at for a while', async (t) => {
+  const fleet = new Fleet(t)
+  const here: Obelisk = (...argv) => fleet.start(argv)
+  const secured = await Secured.start(fleet, here, '127.0.0.1')
+  const [at, version] = [{ host: '127.0.0.1', port: secured.port }, '0']
+  const node = 'n1' as NodeId
+  const good = parseToken(readFileSync(await secured.token('n1'), 'utf8'))!
+  const guess = (): Promise<unknown> =>
+    enrol({ ...at, node, version }, { ...good, secret: randomBytes(16) }, newKeyPair())
+  for (let tries = 0; tries < 10; tries++) await t.rejects(guess(), { code: 'token-unknown' })
+  await t.rejects(guess(), { code: 'busy', exitCode: 69 })
+  t.ok((await secured.events(t)).some((event) => event.startsWith('enroll-refused ')))
 })
 
 t.test('people and programs come in by password, token and certificate', async (t) => {
