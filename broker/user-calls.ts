@@ -43,7 +43,14 @@ export class UserCalls implements UserPort {
   }
 
   async set(name: string, order: UserOrder, asker: Asker): Promise<void> {
-    await this.#parts.users.set(name, order, this.#announce('user-changed', name, asker))
+    const announce = this.#announce('user-changed', name, asker)
+    if (!takesOnly(order)) {
+      await this.#parts.users.set(name, order, announce)
+      return
+    }
+    // A disk that is full must not keep anybody in.
+    await this.#parts.users.set(name, order)
+    await announce().catch(() => {})
   }
 
   async remove(name: string, asker: Asker): Promise<void> {
@@ -100,6 +107,12 @@ export class UserCalls implements UserPort {
   ): () => Promise<void> {
     return () => this.#parts.log.append({ event, what: named('user', name), ...asker })
   }
+}
+
+/** It disables, or takes a password away, and gives nothing. */
+function takesOnly({ roles, grant, topics, password, isDisabled }: UserOrder): boolean {
+  const gives = [roles, grant, topics].some((one) => one !== undefined)
+  return !gives && isDisabled !== false && (password === undefined || password === null)
 }
 
 function viewOf(name: string, record: UserRecord): UserView {
