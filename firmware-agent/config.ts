@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { isNodeId, type NodeId } from '../shared/core/ids.ts'
 import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
-import { ConfigError, type Program } from '../shared/runtime/config.ts'
+import type { Program } from '../shared/runtime/config.ts'
 import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
 import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
@@ -53,34 +53,12 @@ const brokerUrl = text({
     if (!url || !['mqtt:', 'mqtts:'].includes(url.protocol) || url.hostname === '') {
       return malformed('not a URL of the form mqtt://host:port or mqtts://host:port')
     }
-    if (url.password !== '') {
-      return malformed('a password does not belong in the URL; use password-file')
-    }
-    if (userOf(given) === undefined && url.username !== '') {
-      return malformed('its user name is not percent-encoded UTF-8')
+    if (url.username !== '' || url.password !== '') {
+      return malformed('neither a user name nor a password belongs in the URL')
     }
     return { ok: true, value: given }
   },
 })
-
-/** The user name that stands in a URL, if there is a sound one. */
-function userOf(url: string): string | undefined {
-  try {
-    return decodeURIComponent(new URL(url).username) || undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** What the broker is told of who comes. MQTT has no password without a user name [MQTT-3.1.2-22]. */
-export function loginOf(
-  { url, username = userOf(url) }: { readonly url: string; readonly username?: string | undefined },
-  password: string | undefined,
-): { readonly username?: string; readonly password?: string } {
-  if (username !== undefined) return password === undefined ? { username } : { username, password }
-  if (password === undefined) return {}
-  throw new ConfigError(['the credential mqtt-password: a password needs a user name (--username)'])
-}
 
 /** Every option of the agent. */
 export const AGENT_OPTIONS = {
@@ -93,7 +71,7 @@ export const AGENT_OPTIONS = {
   url: {
     type: brokerUrl,
     default: 'mqtt://127.0.0.1:1883',
-    about: 'The gateway; a user name may stand in it.',
+    about: 'The gateway; one on another machine is spoken to over mqtts:// alone.',
   },
   data: {
     type: text({ placeholder: '<directory>' }),
@@ -143,14 +121,6 @@ export const AGENT_OPTIONS = {
     default: 4 * MIB,
     about: 'Answers that wait on disk for the gateway.',
   },
-  username: {
-    type: text({ placeholder: '<name>' }),
-    about: 'MQTT user name.',
-  },
-  passwordFile: {
-    type: text({ placeholder: '<file>' }),
-    about: 'File with the MQTT password; else the credential mqtt-password of the service manager.',
-  },
   logLevel: {
     type: choice(LOG_LEVELS),
     default: 'info' as const,
@@ -160,29 +130,22 @@ export const AGENT_OPTIONS = {
 
 export type AgentConfig = Values<typeof AGENT_OPTIONS>
 
+const NO_USER_NAME =
+  'agents have no user name any more: sudo obelisk install --role agent takes it out; a secured gateway gives tokens (obelisk token create)'
+
 export const AGENT: Program<typeof AGENT_OPTIONS> = {
   name: 'agent',
   about: 'Runs the agent: holds a slice of the grid and works on it for the gateway.',
   options: AGENT_OPTIONS,
+  gone: {
+    username: NO_USER_NAME,
+    password_file: NO_USER_NAME,
+  },
   relations: [
     {
       of: ['sliceBytesMax'],
       check: ({ sliceBytesMax }) =>
         sliceBytesMax > MIB ? undefined : '--slice-bytes-max: must be more than 1 MiB',
-    },
-    {
-      of: ['username', 'passwordFile', 'url'],
-      check: ({ username, passwordFile, url }) =>
-        passwordFile !== undefined && username === undefined && userOf(url) === undefined
-          ? '--password-file: a password needs a user name (--username)'
-          : undefined,
-    },
-    {
-      of: ['username', 'url'],
-      check: ({ username, url }) =>
-        username !== undefined && ![undefined, username].includes(userOf(url))
-          ? `--username: "${username}" is not the user in --url`
-          : undefined,
     },
   ],
 }

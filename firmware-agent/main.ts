@@ -8,7 +8,6 @@ import { isNodeId, randomId } from '../shared/core/ids.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
 import { buildTopic, nodeClientId } from '../shared/protocol/topics.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
-import { readSecret } from '../shared/runtime/config.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
@@ -28,7 +27,7 @@ import { IdleCollection, ownHeap } from './adapters/idle-collection.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
 import { SliceStore } from './adapters/slice-store.ts'
-import { AGENT, type AGENT_OPTIONS, type AgentConfig, idDoubt, loginOf } from './config.ts'
+import { AGENT, type AGENT_OPTIONS, type AgentConfig, idDoubt } from './config.ts'
 import { Agent } from './core/agent.ts'
 import { AgentDriver } from './driver.ts'
 
@@ -56,8 +55,6 @@ async function start(
   const { sources, log, shutdown, fatal, notify } = running
   const node = config.id
   assert(isNodeId(node), 'the configuration checks the id')
-  const password = readSecret(config.passwordFile, 'mqtt-password', environment)
-  const login = loginOf(config, password)
   const doubt = sources.id === 'default' ? idDoubt(hostname()) : undefined
   if (doubt !== undefined) {
     log.warn({ code: 'id-not-given', node }, `${doubt}: give this node an --id of its own`)
@@ -73,9 +70,7 @@ async function start(
     identity = await enrolUntilDone(config, node, token, running, pace)
     if (identity === undefined) return
   }
-  if (identity === undefined && isSecure(config) && login.username === undefined) {
-    throw notEnrolled(config)
-  }
+  if (identity === undefined && isSecure(config)) throw notEnrolled(config)
   const { sliceBytesMax, outboxBytesMax } = config
   const bounds = { sliceBytesMax, outboxBytesMax, onLook: tellOfLook(notify, log) }
   const store = await SliceStore.open(config.data, bounds, random, fatal)
@@ -136,7 +131,6 @@ async function start(
     {
       url: config.url,
       clientId: nodeClientId(node, processId),
-      ...login,
       ...(identity === undefined ? {} : { identity }),
       will: {
         topic: buildTopic(config.topicBase, { kind: 'node-state', node }),

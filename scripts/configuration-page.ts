@@ -22,8 +22,8 @@ values out of range, and options that do not fit together. The exit code is then
 line itself is misused (an unknown flag, a flag that is not what it must be). A unit with
 \`RestartPreventExitStatus=78\` is not started again into the same fault.
 
-The MQTT password of an agent is read from \`password_file\`, or from the credential \`mqtt-password\`
-(\`LoadCredential=mqtt-password:…\`); never from the environment or a flag, which others can see.
+The token of an agent is read from \`enroll_token_file\`, or from the credential \`enroll-token\`
+(\`LoadCredential=enroll-token:…\`); never from the environment or a flag, which others can see.
 
 ## Gateway
 
@@ -39,7 +39,7 @@ ${renderOptionsMarkdown(GATEWAY)}
 
 \`\`\`toml
 # /etc/obelisk/agent.toml
-url = "mqtt://gateway.local:1883"
+url = "mqtts://gateway.local:8883"
 telemetry_interval = 30
 \`\`\`
 

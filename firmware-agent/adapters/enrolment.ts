@@ -45,6 +45,11 @@ export function tokenAtHand(config: EnrolmentConfig, environment: Environment): 
   const text = readSecret(config.enrollTokenFile, 'enroll-token', environment)
   if (text === undefined) return undefined
   if (!isSecure(config)) throw notSecure('a token is shown over mqtts:// alone')
+  return nodeTokenIn(text)
+}
+
+/** Throws AppError: it is none, or not one of a node. */
+export function nodeTokenIn(text: string): Token {
   const token = parseToken(text)
   if (token?.kind === 'node') return token
   const message =
@@ -105,7 +110,7 @@ function isForLater(error: unknown): error is AppError {
   return error instanceof AppError && error.exitCode === EXIT_UNAVAILABLE
 }
 
-function notSecure(message: string): AppError {
+export function notSecure(message: string): AppError {
   return new AppError('url-not-secure', message, { exitCode: EXIT_CONFIG })
 }
 

@@ -18,8 +18,6 @@ export interface MqttLinkOptions {
   /** `mqtt://host:port` or `mqtts://host:port`. */
   readonly url: string
   readonly clientId: string
-  readonly username?: string
-  readonly password?: string
   /** Who we are, and whom alone we take for the gateway, whatever its address is. */
   readonly identity?: Identity
   readonly will: { readonly topic: string; readonly payload: string | Uint8Array }
@@ -223,11 +221,9 @@ function openSocket({ url: text, identity }: MqttLinkOptions, tickets: Tickets):
 }
 
 function clientOptions(options: MqttLinkOptions): IClientOptions {
-  const { clientId, username, password, will } = options
+  const { clientId, will } = options
   return {
     clientId,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
     protocolVersion: 4,
     clean: true,
     keepalive: options.keepaliveSeconds,

@@ -19,9 +19,7 @@ function addInstall(program: Command, streams: Streams, done: Done): void {
     .option('--from <tree>', 'an unpacked package; without it, what is installed already')
     .option('--id <id>', 'the name of the node in the fleet')
     .option('--gateway <url>', 'where the gateway is: mqtts://host:8883')
-    .option('--token-file <file>', 'a token of obelisk token create; - is the standard input')
-    .option('--username <name>', 'MQTT user name')
-    .option('--password-file <file>', 'the MQTT password; it becomes a credential of the unit')
+    .option('--token-file <file>', 'the token for a first identity, "-" reads it from stdin')
     .option('--enable', 'also where somebody has disabled the unit')
     .option('--packaged', 'the files are those of a Debian package')
     .option('--no-start', 'enable it only: it starts with the next boot')
@@ -107,9 +105,8 @@ function addImage(program: Command, streams: Streams, done: Done): void {
 function withBoard(command: Command): Command {
   return command
     .option('--id <id>', 'the name of the node in the fleet')
-    .option('--gateway <url>', 'where the gateway is: mqtt://host:port')
-    .option('--username <name>', 'MQTT user name')
-    .option('--password-file <file>', 'the MQTT password')
+    .option('--gateway <url>', 'where the gateway is: mqtts://host:8883')
+    .option('--token-file <file>', 'the token for its identity, "-" reads it from stdin')
     .option('--hostname <name>', 'the name of the machine (default: made from the id)')
     .option('--ssh-key <file>', "a public key that may log in as the board's first user")
 }

@@ -2,15 +2,17 @@
 import { createInterface } from 'node:readline/promises'
 import { Readable } from 'node:stream'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
-import { type BoardFlags, readBoardWishes } from '../image/board-wishes.ts'
+import { type BoardFlags, readBoardWishes, type TokenSources } from '../image/board-wishes.ts'
 import { cloudConfig } from '../image/cloud-config.ts'
 import { type FlashTarget, flash } from '../image/flash.ts'
 import { outputFile } from '../image/output-file.ts'
 import { UNUSABLE } from '../image/write-card.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
+import { GatewayClient, gatewayAtHand } from './gateway-client.ts'
 import { interruptible } from './interruption.ts'
 import type { Streams } from './streams.ts'
 import { usage } from './task-request.ts'
+import { createToken } from './token.ts'
 
 export interface FlashFlags extends BoardFlags {
   readonly image?: string
@@ -30,7 +32,7 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
   }
   checkDigest(sha256)
   const file = output === undefined ? undefined : await placeOf(output, flags)
-  const board = await readBoardWishes(flags)
+  const board = await readBoardWishes(flags, tokenSources(streams))
   const target: FlashTarget =
     file === undefined ? { kind: 'device', path: device! } : { kind: 'file', path: file }
   const left =
@@ -57,6 +59,22 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
   )
   streams.stderr.write(`${output ?? device} is ready: ${board.id} joins ${board.gateway}\n`)
   return EXIT_DONE
+}
+
+/** Long enough for a card that lies on a desk, or is in the post. */
+const TOKEN_HOURS = 7 * 24
+
+function tokenSources({ stdin, stderr }: Streams): TokenSources {
+  return {
+    input: stdin,
+    create: async (id) => {
+      const at = gatewayAtHand()
+      if (!at.startsWith('unix:')) return undefined
+      const token = await createToken(new GatewayClient(at), { node: id, hours: TOKEN_HOURS })
+      stderr.write(`made a token for ${id}, for ${TOKEN_HOURS / 24} days\n`)
+      return token
+    },
+  }
 }
 
 function checkDigest(sha256: string | undefined): void {
@@ -95,7 +113,7 @@ const PACKAGE_DEFAULT = 'obelisk-agent.tar.gz'
 
 export async function printCloudConfig(flags: CloudConfigFlags, streams: Streams): Promise<number> {
   checkDigest(flags.sha256)
-  const board = await readBoardWishes(flags)
+  const board = await readBoardWishes(flags, tokenSources(streams))
   if (board.wifi !== undefined) {
     throw usage('--wifi: cloud-init has the network in its network-config; set it in the Imager')
   }

@@ -45,8 +45,6 @@ export interface InstallFlags extends CommonFlags {
   readonly releaseKey?: string
   readonly id?: string
   readonly gateway?: string
-  readonly username?: string
-  readonly passwordFile?: string
   readonly tokenFile?: string
   /** Commander's name of `--no-start`. */
   readonly start?: boolean
@@ -73,7 +71,7 @@ export async function install(
 ): Promise<number> {
   const { role, root } = target(flags)
   const configuration = under(root, placesOf(role).configuration)
-  const settings = await readSettings(role, { ...flags, others }, configuration)
+  const settings = await readSettings(role, { ...flags, others }, configuration, streams.stdin)
   const limits = limitsOf(flags)
   const isLive = checkPlace(root, flags)
   const { from, releaseKey } = flags

@@ -33,18 +33,34 @@ export async function createTokens(
   const nodes = nodesOf(node, flags)
   const hours = flags.ttl === undefined ? undefined : hoursOf(flags.ttl)
   for (const one of nodes) {
-    const wish = { node: one, replace: flags.replace === true, ttl_hours: hours }
-    const created = await gateway.json<Created>({
-      method: 'POST',
-      path: '/api/tokens',
-      contentType: 'application/json',
-      body: Buffer.from(JSON.stringify(wish)),
-      timeoutMs: TIMEOUT_MS,
-    })
+    const created = await create(gateway, { node: one, replace: flags.replace === true, hours })
     const name = flags.count === undefined ? '' : `${one} `
     streams.stdout.write(`${flags.json ? JSON.stringify(created) : `${name}${created.token}`}\n`)
   }
   return EXIT_DONE
+}
+
+interface TokenWish {
+  readonly node: string | null
+  readonly replace?: boolean
+  readonly hours: number | undefined
+}
+
+export async function createToken(gateway: GatewayClient, wish: TokenWish): Promise<string> {
+  return (await create(gateway, wish)).token
+}
+
+async function create(
+  gateway: GatewayClient,
+  { node, replace = false, hours }: TokenWish,
+): Promise<Created> {
+  return await gateway.json<Created>({
+    method: 'POST',
+    path: '/api/tokens',
+    contentType: 'application/json',
+    body: Buffer.from(JSON.stringify({ node, replace, ttl_hours: hours })),
+    timeoutMs: TIMEOUT_MS,
+  })
 }
 
 function nodesOf(node: string | undefined, flags: CreateFlags): (string | null)[] {

@@ -9,7 +9,6 @@ import {
   statfsSync,
   statSync,
 } from 'node:fs'
-import { loginOf } from '../../firmware-agent/config.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 import { ConfigError, type Loaded, loadConfig } from '../../shared/runtime/config.ts'
@@ -52,14 +51,13 @@ export async function examine(
   const configurationFile = options.config ?? (environment.OBELISK_CONFIG || places.configuration)
   const isConfigurationHidden = isHidden(configurationFile)
   const { values, problems } = await configurationOf(role, configurationFile, options)
-  const { id, url, topicBase = TOPIC_BASE_DEFAULT, username } = values as Record<string, string>
-  const credential = (values.passwordFile as string | undefined) ?? places.credential
+  const { id, url, topicBase = TOPIC_BASE_DEFAULT } = values as Record<string, string>
   const http = options.http ?? (environment.OBELISK_HTTP || httpOf(values))
   const gateway =
     role === 'agent'
       ? isConfigurationHidden
         ? { probe: notAsked('its address is in the configuration'), offsetMs: undefined }
-        : await askBroker({ url: url!, id: id!, topicBase, username, timeoutMs }, credential)
+        : await askBroker({ url: url!, id: id!, topicBase, timeoutMs })
       : { probe: await askHttp(http, timeoutMs), offsetMs: undefined }
   return {
     role,
@@ -83,16 +81,13 @@ export async function examine(
         isSecret: false,
         isRequired: configurationFile === places.configuration,
       }),
-      fileOf(credential, { isSecret: true, isRequired: false }),
+      fileOf(places.credential, { isSecret: true, isRequired: false }),
     ],
     unit: isRunning ? await askUnitState(places.unit, programs) : undefined,
     configurationFile,
     configurationProblems: problems,
     gatewayAddress: role === 'agent' ? (url ?? '') : http,
-    gateway:
-      gateway.probe.kind === 'not-authorised' && isHidden(places.credential)
-        ? notAsked('it wants the password')
-        : gateway.probe,
+    gateway: gateway.probe,
     id,
   }
 }
@@ -165,21 +160,15 @@ interface BrokerQuestion {
   readonly url: string
   readonly id: string
   readonly topicBase: string
-  readonly username: string | undefined
   readonly timeoutMs: number
 }
 
-async function askBroker(
-  { url, id, topicBase, timeoutMs, ...given }: BrokerQuestion,
-  credential: string,
-) {
-  const { username } = loginOf({ url, username: given.username }, undefined)
+async function askBroker({ url, id, topicBase, timeoutMs }: BrokerQuestion) {
   const node = id as NodeId
   const state = buildTopic(topicBase, { kind: 'node-state', node })
   const telemetry = buildTopic(topicBase, { kind: 'node-telemetry-json', node })
-  const password = username === undefined ? undefined : textOf(credential)?.replace(/\r?\n$/, '')
   const topics = [state, telemetry]
-  const { probe, retained } = await probeGateway({ url, username, password, topics, timeoutMs })
+  const { probe, retained } = await probeGateway({ url, topics, timeoutMs })
   const isNodeOnline = retained.get(state) === 'online'
   return {
     probe: probe.kind === 'reached' ? { ...probe, isNodeOnline } : probe,

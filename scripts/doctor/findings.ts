@@ -279,7 +279,7 @@ function fileFindings(facts: DoctorFacts): Finding[] {
   })
   if (problems.length > 0) return problems
   const seen = files.filter(({ path }) => !hidden.includes(path))
-  const what = seen.length === files.length ? 'configuration and password' : 'what may be looked at'
+  const what = seen.length === files.length ? 'configuration and token' : 'what may be looked at'
   return [ok('permissions', `of ${what} are as they should be`)]
 }
 
@@ -297,7 +297,7 @@ function configurationFinding(facts: DoctorFacts): Finding {
 export function meaningOfExit(code: number): string {
   if (code === EXIT_CONFIG) return 'its configuration is wrong'
   if (code === EXIT_NOT_ALLOWED) {
-    return 'the gateway does not take it: its id is taken by another node, or its password is wrong'
+    return 'the gateway does not take it: its id is taken by another node'
   }
   if (code === EXIT_LEFT) return 'it was drained and has left'
   return `it ended with ${code}`
@@ -377,8 +377,8 @@ function gatewayFinding({ gateway, gatewayAddress, role, unit }: DoctorFacts): F
     case 'not-authorised':
       return fail(
         check,
-        `${at} does not take the user name or password (${detail})`,
-        `sudo obelisk install --role ${role} --username <name> --password-file <file>`,
+        `${at} does not take this node (${detail})`,
+        `obelisk node ls; sudo obelisk install --role ${role} --id <another>`,
       )
     case 'not-a-gateway':
       return fail(check, `${at} is not an MQTT broker (${detail})`, setUrl)

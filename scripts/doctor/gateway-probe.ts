@@ -13,8 +13,6 @@ import type { GatewayProbe } from './findings.ts'
 export interface ProbeOptions {
   /** `mqtt://host:port` or `mqtts://…` */
   readonly url: string
-  readonly username: string | undefined
-  readonly password: string | undefined
   /** Text topics whose retained messages are wanted. */
   readonly topics: readonly string[]
   readonly timeoutMs: number
@@ -53,7 +51,7 @@ export async function probeGateway(options: ProbeOptions): Promise<ProbeResult> 
     }, options.timeoutMs)
     socket.on('error', (error) => end(failureOf(error)))
     socket.on('close', () => end({ kind: 'not-a-gateway', detail: 'it closed the connection' }))
-    socket.on(isTls ? 'secureConnect' : 'connect', () => socket.write(connectPacket(options)))
+    socket.on(isTls ? 'secureConnect' : 'connect', () => socket.write(connectPacket()))
     const packets = parser()
     packets.on('error', (error) => end({ kind: 'not-a-gateway', detail: messageOf(error) }))
     packets.on('packet', (packet: Packet) => {
@@ -77,7 +75,7 @@ export async function probeGateway(options: ProbeOptions): Promise<ProbeResult> 
   })
 }
 
-function connectPacket({ username, password }: ProbeOptions): Buffer {
+function connectPacket(): Buffer {
   return generate({
     cmd: 'connect',
     protocolId: 'MQTT',
@@ -85,8 +83,6 @@ function connectPacket({ username, password }: ProbeOptions): Buffer {
     clean: true,
     keepalive: 30,
     clientId: `obelisk-doctor-${randomId(new SystemRandom())}`,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password: Buffer.from(password) }),
   })
 }
 

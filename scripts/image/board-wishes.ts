@@ -1,16 +1,18 @@
 /** What a board is to be, checked before anything is touched: for a card and for user-data alike. */
 import { readFile } from 'node:fs/promises'
+import { isSecure, notSecure } from '../../firmware-agent/adapters/enrolment.ts'
 import { AGENT } from '../../firmware-agent/config.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
-import { EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_CONFIG, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
+import { readNodeToken, type TokenInput } from '../node-token.ts'
 import { hostnameOf, isHostname, type Wifi, wifiProblems } from './board-files.ts'
 import { unreadable } from './image-error.ts'
 
 export interface BoardFlags {
   readonly id?: string
   readonly gateway?: string
-  readonly username?: string
-  readonly passwordFile?: string
+  /** `-` for the standard input. */
+  readonly tokenFile?: string
   readonly hostname?: string
   readonly wifi?: string
   readonly wifiPasswordFile?: string
@@ -21,18 +23,26 @@ export interface BoardFlags {
 export interface BoardWishes {
   readonly id: string
   readonly gateway: string
-  readonly username: string | undefined
-  readonly password: string | undefined
+  /** For the identity of a node of a secured gateway. */
+  readonly token: string | undefined
   readonly hostname: string | undefined
   readonly wifi: Wifi | undefined
   /** Public keys, one a line. */
   readonly sshKeys: string | undefined
 }
 
+export interface TokenSources {
+  readonly input: TokenInput
+  /** Makes one, where the gateway's own machine is this; nothing elsewhere. */
+  readonly create: (id: string) => Promise<string | undefined>
+}
+
 /** Throws ConfigError with every problem at once, or AppError for a file that cannot be read. */
-export async function readBoardWishes(flags: BoardFlags): Promise<BoardWishes> {
+export async function readBoardWishes(
+  flags: BoardFlags,
+  tokens: TokenSources,
+): Promise<BoardWishes> {
   const problems = [...missing(flags), ...(await agentProblems(flags))]
-  const password = await secretOf(flags.passwordFile, '--password-file')
   const wifiPassword = await secretOf(flags.wifiPasswordFile, '--wifi-password-file')
   const sshKeys = await textOf(flags.sshKey, '--ssh-key')
   let wifi: Wifi | undefined
@@ -53,19 +63,35 @@ export async function readBoardWishes(flags: BoardFlags): Promise<BoardWishes> {
   return {
     id,
     gateway,
-    username: flags.username,
-    password,
+    token: await tokenOf(id, gateway, flags.tokenFile, tokens),
     hostname: hostname ?? hostnameOf(id),
     wifi,
     sshKeys,
   }
 }
 
+async function tokenOf(
+  id: string,
+  gateway: string,
+  file: string | undefined,
+  { input, create }: TokenSources,
+): Promise<string | undefined> {
+  const given = file === undefined ? undefined : await readNodeToken(file, input)
+  if (!isSecure({ url: gateway })) {
+    if (given === undefined) return undefined
+    throw notSecure('a token is shown over mqtts:// alone')
+  }
+  const token = given ?? (await create(id))
+  if (token !== undefined) return token
+  const message = `${gateway} asks a board for a token: obelisk token create ${id} on the gateway, then --token-file`
+  throw new AppError('not-enrolled', message, { exitCode: EXIT_CONFIG })
+}
+
 function missing(flags: BoardFlags): string[] {
   const problems: string[] = []
   if (flags.id === undefined) problems.push('--id: say how the board is called in the fleet')
   if (flags.gateway === undefined)
-    problems.push('--gateway: say where the gateway is, as mqtt://host:1883')
+    problems.push('--gateway: say where the gateway is, as mqtts://host:8883')
   if (flags.wifi !== undefined && flags.country === undefined) {
     problems.push('--country: the Wi-Fi needs the country that the board is in, like DE')
   }
@@ -76,8 +102,8 @@ function missing(flags: BoardFlags): string[] {
 
 /** By the table that the agent itself reads. */
 async function agentProblems(flags: BoardFlags): Promise<string[]> {
-  const { id, gateway, username, passwordFile } = flags
-  const given = { id, url: gateway, username, 'password-file': passwordFile }
+  const { id, gateway } = flags
+  const given = { id, url: gateway }
   const argv = Object.entries(given)
     .filter(([, value]) => value !== undefined)
     .map(([flag, value]) => `--${flag}=${value}`)
@@ -109,10 +135,7 @@ function arePublicKeys(text: string): boolean {
   return lines.length > 0 && lines.every((line) => key.test(line))
 }
 
-/** Words of `obelisk install` on the board; the password goes there as a file of its own. */
-export function installArguments({ id, gateway, username }: BoardWishes): string[] {
-  return [
-    ...['--id', id, '--gateway', gateway],
-    ...(username === undefined ? [] : ['--username', username]),
-  ]
+/** Words of `obelisk install` on the board; the token goes there as a file of its own. */
+export function installArguments({ id, gateway }: BoardWishes): string[] {
+  return ['--id', id, '--gateway', gateway]
 }

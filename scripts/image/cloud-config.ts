@@ -3,6 +3,7 @@
  * text is YAML whose every value is a JSON text, which YAML 1.2 takes as it is. Pure.
  */
 import { basename } from 'node:path'
+import { CREDENTIAL } from '../install/places.ts'
 import { quoted } from './board-files.ts'
 import type { BoardWishes } from './board-wishes.ts'
 import { installArguments } from './board-wishes.ts'
@@ -17,7 +18,7 @@ export interface Payload {
 const SCRIPT = '/usr/local/sbin/obelisk-first-boot'
 
 export function cloudConfig(board: BoardWishes, payload: Payload): string {
-  const { hostname, sshKeys, password } = board
+  const { hostname, sshKeys, token } = board
   const lines = ['#cloud-config']
   if (hostname !== undefined) lines.push(`hostname: ${text(hostname)}`, 'manage_etc_hosts: true')
   if (sshKeys !== undefined) {
@@ -25,8 +26,8 @@ export function cloudConfig(board: BoardWishes, payload: Payload): string {
     lines.push('ssh_authorized_keys:', ...keys.map((key) => `  - ${text(key.trim())}`))
   }
   lines.push('write_files:')
-  if (password !== undefined) {
-    lines.push(...file('/etc/credstore/obelisk-mqtt-password', '0600', password))
+  if (token !== undefined) {
+    lines.push(...file(`/etc/credstore/${CREDENTIAL}`, '0600', token))
   }
   lines.push(...file(SCRIPT, '0700', script(board, payload)))
   lines.push('runcmd:', `  - [${text(SCRIPT)}]`)

@@ -165,7 +165,7 @@ set_agent() {
   unpacked=$root/usr/lib/.obelisk-first-boot
   rm -rf "$unpacked" && mkdir -p "$unpacked" &&
     tar -xf "$here/agent.tar.gz" -C "$unpacked" --strip-components=1 --no-same-owner || return 1
-  [ ! -f "$root/etc/credstore/obelisk-mqtt-password" ] ||
+  [ ! -f "$root/etc/credstore/obelisk-enroll-token" ] ||
     chmod 700 "$root/etc/credstore"
   "$node" "$unpacked/obelisk.mjs" install --role agent --from "$unpacked" --no-start \
     ${root:+--root "$root"} "$@" || return 1
@@ -175,8 +175,8 @@ set_agent() {
 [ -f "$here/settings.sh" ] || fail "settings.sh is missing beside the script"
 if [ ! -f "$here/done" ]; then
   . "$here/settings.sh"
-  take 600 mqtt-password "$root/etc/credstore/obelisk-mqtt-password" ||
-    fail "the MQTT password could not be put into /etc/credstore (is the card full?)"
+  take 600 enroll-token "$root/etc/credstore/obelisk-enroll-token" ||
+    fail "the token could not be put into /etc/credstore (is the card full?)"
   set_wifi || fail "the Wi-Fi could not be set"
   set_hostname || fail "the host name could not be set"
   set_ssh_key || fail "the ssh key could not be put in place"

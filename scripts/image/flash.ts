@@ -167,11 +167,11 @@ async function putPayload(
 }
 
 function boardFiles(board: BoardWishes): Record<string, string> {
-  const { hostname, wifi, password, sshKeys } = board
+  const { hostname, wifi, token, sshKeys } = board
   return {
     'first-boot.sh': firstBootScript(),
     'settings.sh': firstBootSettings({ hostname, installArguments: installArguments(board) }),
-    ...(password === undefined ? {} : { 'mqtt-password': password }),
+    ...(token === undefined ? {} : { 'enroll-token': token }),
     ...(sshKeys === undefined ? {} : { authorized_keys: sshKeys }),
     ...(wifi === undefined
       ? {}

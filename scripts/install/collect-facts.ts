@@ -57,7 +57,8 @@ export async function collectFacts(
   )
   const credential = textOf(places.credential)
   const kept = [
-    ...[places.configuration, places.credential, places.token, places.state, places.privateState],
+    ...[places.configuration, places.credential, places.oldCredential],
+    ...[places.state, places.privateState],
   ].filter(isThere)
   const unit = isLive ? await askUnit(places.unit, programs) : undefined
   const isMasked = isMask(at(places.unitFile))
@@ -82,6 +83,8 @@ export async function collectFacts(
       credential === undefined
         ? undefined
         : { text: credential, mode: statSync(at(places.credential)).mode & 0o7777 },
+    hasOldCredential: role === 'agent' && isThere(places.oldCredential),
+    hasIdentity: role === 'agent' && places.identities.some((path) => existsSync(at(path))),
     unitFile: isMasked ? undefined : textOf(places.unitFile),
     dropIn: textOf(places.dropIn),
     isWanted: isThere(places.wants),

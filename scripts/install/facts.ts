@@ -50,7 +50,12 @@ export interface Facts {
   readonly isOwnedByDpkg: boolean
   readonly directories: Readonly<Record<string, boolean>>
   readonly configuration: string | undefined
+  /** The token of an agent. */
   readonly credential: { readonly text: string; readonly mode: number } | undefined
+  /** The password of an agent, as there was one. */
+  readonly hasOldCredential: boolean
+  /** Of an agent: a secured gateway knows it, and it needs no token any more. */
+  readonly hasIdentity: boolean
   readonly unitFile: string | undefined
   readonly dropIn: string | undefined
   readonly isWanted: boolean

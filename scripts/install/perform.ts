@@ -1,7 +1,8 @@
 /** Carries steps out, one after the other, each a whole change: nothing is left half-written. */
 import { chmodSync, lstatSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { AppError } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_CONFIG, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
+import { isThere } from '../../shared/runtime/private-folder.ts'
 import { faultOf } from '../path-faults.ts'
 import { linkWhole, writeWhole } from '../whole-file.ts'
 import { askUnit } from './collect-facts.ts'
@@ -90,6 +91,9 @@ export class Performer {
       case 'watch':
         await this.#watch(step.unit, step.mustJoin)
         break
+      case 'forget-token':
+        await this.#forgetToken(step.unit, at(step.path), step.identities.map(at))
+        break
     }
   }
 
@@ -98,6 +102,28 @@ export class Performer {
     if (code !== 0 && !mayFail) {
       throw new NotReadyError(`systemctl ${words.join(' ')}: ${stderr.trim()}`, 1)
     }
+  }
+
+  async #forgetToken(unit: string, path: string, identities: readonly string[]): Promise<void> {
+    const startMs = performance.now()
+    while (!identities.some(isThere)) {
+      const { activeState, exitStatus, statusText } = await askUnit(unit, this.#programs)
+      if (activeState === 'failed') {
+        const why = `it ended with ${exitStatus}`
+        throw new NotReadyError(`${unit} got no identity: ${why}; ${hintOf(unit)}`, EXIT_CONFIG)
+      }
+      if (performance.now() - startMs >= this.#options.limits.joinMs) {
+        this.#say(`${unit} has no identity yet (${statusText}); it goes on asking`)
+        this.#say(`its token stays in ${path}: once it has joined, the same command removes it`)
+        return
+      }
+      await this.#pause()
+    }
+    remove(path)
+  }
+
+  async #pause(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, this.#options.pollMs))
   }
 
   async #watch(unit: string, mustJoin: boolean): Promise<void> {
@@ -111,12 +137,16 @@ export class Performer {
         return
       }
       if (verdict.kind === 'failed') {
-        const hint = `journalctl -u ${unit} -n 20 says why`
-        throw new NotReadyError(`${unit} is not ready: ${verdict.reason}; ${hint}`, 70)
+        const message = `${unit} is not ready: ${verdict.reason}; ${hintOf(unit)}`
+        throw new NotReadyError(message, EXIT_SOFTWARE)
       }
-      await new Promise((resolve) => setTimeout(resolve, this.#options.pollMs))
+      await this.#pause()
     }
   }
+}
+
+function hintOf(unit: string): string {
+  return `journalctl -u ${unit} -n 20 says why`
 }
 
 /** Parents too, as everyone may read; the last has the mode. A parent that fails is named itself. */

@@ -21,9 +21,7 @@ export function programOf(role: Role): Program<OptionTable> {
 }
 
 /** Name of the systemd credential file; relative in the unit, so that a missing one is no failure. */
-export const CREDENTIAL = 'obelisk-mqtt-password'
-/** The same of the token for an identity; it goes once the node has that. */
-export const TOKEN_CREDENTIAL = 'obelisk-enroll-token'
+export const CREDENTIAL = 'obelisk-enroll-token'
 
 /** Where a Node may be, the best first: ours, which flash puts there, then those of the system. */
 export const NODE_PATHS = [
@@ -46,8 +44,11 @@ export interface Places {
   readonly configuration: string
   readonly configurationDirectory: string
   readonly credential: string
-  readonly token: string
   readonly credentialDirectory: string
+  /** Of agents that had a password. */
+  readonly oldCredential: string
+  /** Where an agent has its identity, with and without a user of its own. */
+  readonly identities: readonly string[]
   readonly unitFile: string
   readonly packagedUnitFile: string
   readonly dropIn: string
@@ -69,8 +70,9 @@ export function placesOf(role: Role): Places {
     configuration: defaultFile(role),
     configurationDirectory: '/etc/obelisk',
     credential: `/etc/credstore/${CREDENTIAL}`,
-    token: `/etc/credstore/${TOKEN_CREDENTIAL}`,
     credentialDirectory: '/etc/credstore',
+    oldCredential: '/etc/credstore/obelisk-mqtt-password',
+    identities: [`/var/lib/private/${name}/identity`, `/var/lib/${name}/identity`],
     unitFile: `/etc/systemd/system/${unit}`,
     packagedUnitFile: `/lib/systemd/system/${unit}`,
     dropIn: `/etc/systemd/system/${unit}.d/10-install.conf`,
@@ -88,9 +90,8 @@ export function leftoversOf(places: Places): {
   trees: readonly string[]
   files: readonly string[]
 } {
-  const { configuration, credential, token, unitFile, dropIn, wants, command } = places
-  const { tree, previous } = places
-  const files = [configuration, credential, token, unitFile, dropIn, wants, command]
+  const { configuration, credential, unitFile, dropIn, wants, command, tree, previous } = places
+  const files = [configuration, credential, unitFile, dropIn, wants, command]
   return {
     trees: [partialOf(tree), failedOf(tree), partialOf(previous)],
     files: [...files.map(partialOf), unprovenOf(tree), partialOf(unprovenOf(tree))],

@@ -2,8 +2,9 @@
  * The steps of an installation, from what is there and what is wished. A decision without memory: it
  * reads no file and runs nothing. What is as it should be gives no step, so a second run has none.
  */
+import { isSecure } from '../../firmware-agent/adapters/enrolment.ts'
 import { own } from '../../shared/core/own.ts'
-import { AppError, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_CONFIG, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import type { Role } from '../package/architectures.ts'
 import { checkSeen, type Entry, type Facts, isSound, type TreeFacts } from './facts.ts'
 import { NODE_PATHS, placesOf, SYSTEMD_LEAST, under } from './places.ts'
@@ -44,6 +45,7 @@ export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
     steps.push({ do: 'systemctl', words: ['daemon-reload'] })
   }
   if (isPackaged) steps.push(...enableSteps(facts, wishes))
+  checkEnrolment(facts, wishes)
   const isUnconfirmed = wayBackOf(facts, wishes) !== undefined
   const isRunning = facts.unit?.activeState === 'active'
   const isToStart = facts.isLive && wishes.isToStart && (isRunning || !isResting(facts, wishes))
@@ -51,17 +53,38 @@ export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
     // Without --no-block systemctl would wait for READY itself, and say less.
     steps.push({ do: 'systemctl', words: ['reset-failed', places.unit], mayFail: true })
     steps.push({ do: 'systemctl', words: ['--no-block', 'restart', places.unit] })
-    const hadJoined = isUnconfirmed && isRunning && hasJoined(facts.unit!.statusText)
-    const hasToken = wishes.settings.token !== undefined
-    steps.push({ do: 'watch', unit: places.unit, mustJoin: hadJoined || hasToken })
-    if (hasToken) {
-      steps.push({ do: 'remove', path: places.token, about: 'the node has its identity' })
-    }
+    const mustJoin = isUnconfirmed && isRunning && hasJoined(facts.unit!.statusText)
+    steps.push({ do: 'watch', unit: places.unit, mustJoin })
   }
   if (isUnconfirmed) {
     steps.push({ do: 'remove', path: places.previous, about: 'the version before' })
   }
+  steps.push(...secretSteps(facts, wishes, isToStart))
   return steps
+}
+
+/** Secrets that have done what they were for. After all that can go back to a version that needs them. */
+function secretSteps(facts: Facts, wishes: InstallWishes, isToStart: boolean): Step[] {
+  const { unit, credential: path, oldCredential, identities } = placesOf(wishes.role)
+  const steps: Step[] = []
+  const isThere = facts.credential !== undefined
+  if (facts.hasIdentity) {
+    if (isThere) steps.push({ do: 'remove', path, about: 'the agent has its identity' })
+  } else if (isToStart && (isThere || wishes.settings.token !== undefined)) {
+    steps.push({ do: 'forget-token', unit, path, identities })
+  }
+  if (facts.hasOldCredential) {
+    steps.push({ do: 'remove', path: oldCredential, about: 'agents have no password any more' })
+  }
+  return steps
+}
+
+function checkEnrolment(facts: Facts, { settings }: InstallWishes): void {
+  const { url, token } = settings
+  if (url === undefined || !isSecure({ url })) return
+  if (facts.hasIdentity || token !== undefined || facts.credential !== undefined) return
+  const message = `${url} asks a node who it is, and this one has neither an identity nor a token: obelisk token create <id> on the gateway, then --token-file`
+  throw new AppError('not-enrolled', message, { exitCode: EXIT_CONFIG })
 }
 
 /** The version that can be gone back to while this plan is carried out: one with problems cannot. */
@@ -124,8 +147,8 @@ export function planGoingBack(facts: Facts, wishes: InstallWishes): Step[] {
   }
   steps.push(...restored(facts.configuration, places.configuration, 0o644, 'the configuration'))
   const { credential } = facts
-  if (wishes.settings.password !== undefined) {
-    steps.push(...restored(credential?.text, places.credential, 0o600, 'the MQTT password'))
+  if (wishes.settings.token !== undefined) {
+    steps.push(...restored(credential?.text, places.credential, 0o600, 'the token'))
   }
   steps.push(...restored(facts.dropIn, places.dropIn, 0o644, 'what depends on this machine'))
   steps.push({ do: 'systemctl', words: ['daemon-reload'] })
@@ -219,25 +242,16 @@ function configurationSteps(facts: Facts, { role, settings }: InstallWishes): St
     const about = keys.length === 0 ? 'the configuration' : `sets ${keys.join(', ')}`
     steps.push({ do: 'write-file', path: places.configuration, text, mode: 0o644, about })
   }
-  const { password, token } = settings
-  if (token !== undefined) {
-    if (!own(facts.directories, places.credentialDirectory)) {
-      steps.push({ do: 'make-directory', path: places.credentialDirectory, mode: 0o700 })
-    }
-    const about = 'the token for an identity'
-    steps.push({ do: 'write-file', path: places.token, text: token, mode: 0o600, about })
-  }
-  if (password === undefined) return steps
+  const { token } = settings
+  // Whoever has an identity never looks at a token.
+  if (token === undefined || facts.hasIdentity) return steps
   const { credential } = facts
-  if (credential?.text === password && credential.mode === 0o600) return steps
+  if (credential?.text === token && credential.mode === 0o600) return steps
   if (!own(facts.directories, places.credentialDirectory)) {
     steps.push({ do: 'make-directory', path: places.credentialDirectory, mode: 0o700 })
   }
-  const about = 'the MQTT password'
-  return [
-    ...steps,
-    { do: 'write-file', path: places.credential, text: password, mode: 0o600, about },
-  ]
+  const about = 'the token for a first identity'
+  return [...steps, { do: 'write-file', path: places.credential, text: token, mode: 0o600, about }]
 }
 
 function planUnit(facts: Facts, wishes: InstallWishes, tree: TreeFacts, node: string): Step[] {

@@ -29,6 +29,13 @@ export type Step =
   | { readonly do: 'systemctl'; readonly words: readonly string[]; readonly mayFail?: boolean }
   /** Waits until the unit is ready; the steps that follow are only for one that is. */
   | { readonly do: 'watch'; readonly unit: string; readonly mustJoin: boolean }
+  /** Waits for an identity, and removes the token that gave it; without one it stays for later. */
+  | {
+      readonly do: 'forget-token'
+      readonly unit: string
+      readonly path: string
+      readonly identities: readonly string[]
+    }
 
 /** In paths as they are on this machine: below the root. */
 export function describe(step: Step, root: string): string {
@@ -50,6 +57,8 @@ export function describe(step: Step, root: string): string {
       return `systemctl ${step.words.join(' ')}`
     case 'watch':
       return `wait until ${step.unit} is ready${step.mustJoin ? ' and has joined' : ''}`
+    case 'forget-token':
+      return `remove ${at(step.path)}, once ${step.unit} has its identity`
   }
 }
 

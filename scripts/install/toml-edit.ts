@@ -20,6 +20,22 @@ export function setKeys(text: string, values: Readonly<Record<string, TomlValue>
   return edited
 }
 
+/** Takes whole lines out, with what stands behind a value. `text` must be TOML that parses. */
+export function removeKeys(text: string, keys: readonly string[]): string {
+  const found = placesOfValues(text).filter(({ key }) => keys.includes(key))
+  let edited = text
+  for (const { from, to } of found.reverse()) {
+    const start = edited.lastIndexOf('\n', from - 1) + 1
+    const end = edited.indexOf('\n', to)
+    edited = edited.slice(0, start) + (end === -1 ? '' : edited.slice(end + 1))
+  }
+  const wanted = Object.fromEntries(
+    Object.entries(parse(text)).filter(([key]) => !keys.includes(key)),
+  )
+  assert(isSame(parse(edited), wanted), 'an edited file lacks what was taken out, and nothing else')
+  return edited
+}
+
 function isSame(a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>) {
   const keys = Object.keys(a)
   return (

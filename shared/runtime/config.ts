@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { didYouMean } from '../core/near-match.ts'
+import { own } from '../core/own.ts'
 import { AppError, EXIT_CONFIG, EXIT_USAGE, messageOf } from './errors.ts'
 import { parseFlags } from './flags.ts'
 import { KNOWN_VARIABLES } from './known-variables.ts'
@@ -35,6 +36,8 @@ export interface Program<T extends OptionTable> {
   /** What may stand after the name instead of options, and what it does. */
   readonly words?: Readonly<Record<string, string>>
   readonly options: T
+  /** Keys of a file that there were, and what to do about each. */
+  readonly gone?: Readonly<Record<string, string>>
   readonly relations: readonly Relation<T>[]
 }
 
@@ -69,17 +72,18 @@ export function defaultFile(programName: string): string {
   return `/etc/obelisk/${programName}.toml`
 }
 
-/** Reads the configuration. Throws ConfigError. */
+/** Reads the configuration; with `mayHaveGone` as if keys that there were had been taken out. Throws ConfigError. */
 export async function loadConfig<T extends OptionTable>(
   program: Program<T>,
   argv: readonly string[],
   environment: Environment,
+  { mayHaveGone = false } = {},
 ): Promise<Loaded<T>> {
   const loading = new Loading(program, environment)
   const flags = parseFlags(program.options, argv, Object.keys(program.words ?? {}))
   if (flags.isHelpAsked) return { kind: 'help' }
   for (const problem of flags.problems) loading.misused(problem)
-  const file = await loading.readFile(flags.file)
+  const file = await loading.readFile(flags.file, mayHaveGone)
   loading.readEnvironment()
   for (const { name, text } of flags.given) loading.takeText(name, text, 'flag')
   return { kind: 'options', ...loading.finish(), file }
@@ -106,7 +110,7 @@ class Loading<T extends OptionTable> {
     this.#problems.push(problem)
   }
 
-  async readFile(fromFlag: string | undefined): Promise<string | undefined> {
+  async readFile(fromFlag: string | undefined, mayHaveGone: boolean): Promise<string | undefined> {
     const named = fromFlag ?? (this.#environment[CONFIG_VARIABLE] || undefined)
     const path = named ?? defaultFile(this.#program.name)
     if (named === undefined && !existsSync(path)) return undefined
@@ -122,7 +126,10 @@ class Loading<T extends OptionTable> {
     const keys = new Map(this.#names.map((name) => [keyOf(name, this.#option(name)), name]))
     for (const [key, value] of Object.entries(content)) {
       const name = keys.get(key)
-      if (name === undefined) {
+      const gone = name === undefined ? own(this.#program.gone ?? {}, key) : undefined
+      if (gone !== undefined) {
+        if (!mayHaveGone) this.#problems.push(`${path}: ${key}: ${gone}`)
+      } else if (name === undefined) {
         const label = `${path}: unknown key "${key}"`
         this.#problems.push(`${label}${didYouMean(key, [...keys.keys()])}`)
       } else {

@@ -24,7 +24,14 @@ import {
   tool,
   unpackBoot,
 } from '../support/board-image.ts'
-import { BOARD, makeNodeArchive, makePackage, obelisk } from '../support/card-bench.ts'
+import {
+  BOARD,
+  makeNodeArchive,
+  makePackage,
+  obelisk,
+  SECURED_BOARD,
+  TOKEN,
+} from '../support/card-bench.ts'
 import { SmallDisk } from '../support/small-disk.ts'
 
 const withoutTools = missingTools()
@@ -32,7 +39,7 @@ const skip = withoutTools === undefined ? {} : { skip: withoutTools }
 
 t.test('a flashed image boots into an agent, by its own script', skip, async (t) => {
   const directory = t.testdir({
-    pw: 'mqtt secret\n',
+    token: `${TOKEN}\n`,
     wifi: 'wifi secret\n',
     key: `ssh-ed25519 ${'A'.repeat(68)} me\n`,
   })
@@ -51,20 +58,11 @@ t.test('a flashed image boots into an agent, by its own script', skip, async (t)
     `${image}.xz`,
     '--sha256',
     sha256,
-    ...BOARD,
+    ...SECURED_BOARD,
     '--package',
     agent,
   ]
-  const secrets = [
-    '--username',
-    'u',
-    '--password-file',
-    at('pw'),
-    '--wifi',
-    'home',
-    '--country',
-    'DE',
-  ]
+  const secrets = ['--token-file', at('token'), '--wifi', 'home', '--country', 'DE']
   const rest = ['--wifi-password-file', at('wifi'), '--ssh-key', at('key'), '--output', flashed]
   const made = await obelisk([...words, ...secrets, ...rest])
   t.equal(made.code, 0, made.err)
@@ -86,10 +84,10 @@ t.test('a flashed image boots into an agent, by its own script', skip, async (t)
     t.match(log, /first boot: done/, log)
     t.match(
       board.text('etc/obelisk/agent.toml'),
-      /id = "edge-042"\nurl = "mqtt:\/\/gw\.local:1883"\nusername = "u"/,
+      /id = "edge-042"\nurl = "mqtts:\/\/gw\.local:8883"\n/,
     )
-    t.equal(board.text('etc/credstore/obelisk-mqtt-password'), 'mqtt secret')
-    t.equal(board.mode('etc/credstore/obelisk-mqtt-password'), 0o600)
+    t.equal(board.text('etc/credstore/obelisk-enroll-token'), TOKEN)
+    t.equal(board.mode('etc/credstore/obelisk-enroll-token'), 0o600)
     t.match(
       board.text('etc/NetworkManager/system-connections/obelisk.nmconnection'),
       /psk=wifi secret/,
@@ -145,22 +143,12 @@ function bootBoard(_t: Test, image: string, root: string, boot: string) {
 }
 
 t.test('power that fails in the first boot, wherever it is, does no harm', skip, async (t) => {
-  const directory = t.testdir({ pw: 'mqtt secret\n' })
+  const directory = t.testdir({ token: `${TOKEN}\n` })
   const at = (name: string): string => join(directory, name)
   const image = makeImage(at('raspios.img'))
   const agent = makePackage(directory, 'arm64')
   const flashed = at('card.img')
-  const words = [
-    'image',
-    'flash',
-    '--image',
-    image,
-    ...BOARD,
-    '--username',
-    'u',
-    '--password-file',
-    at('pw'),
-  ]
+  const words = ['image', 'flash', '--image', image, ...SECURED_BOARD, '--token-file', at('token')]
   t.equal((await obelisk([...words, '--package', agent, '--output', flashed])).code, 0)
   // `sync` and `mv` stand between the parts; the script is cut off at one after the other.
   const bin = at('bin')
@@ -195,8 +183,8 @@ t.test('power that fails in the first boot, wherever it is, does no harm', skip,
     if (/systemd\.run=/.test(line)) t.equal(board.run().status, 0)
     t.notMatch(board.text('boot/firmware/cmdline.txt'), /systemd\.run/)
     t.ok(board.has('etc/systemd/system/obelisk-agent.service'), `cut ${count}`)
-    t.equal(board.text('etc/credstore/obelisk-mqtt-password'), 'mqtt secret')
-    t.notOk(board.has('boot/firmware/obelisk/mqtt-password'), 'no secret stays on the card')
+    t.equal(board.text('etc/credstore/obelisk-enroll-token'), TOKEN)
+    t.notOk(board.has('boot/firmware/obelisk/enroll-token'), 'no secret stays on the card')
     t.notOk(board.has('boot/firmware/obelisk-first-boot-failed.txt'))
     rmSync(at('board'), { recursive: true })
     if (!wasCut) break

@@ -54,7 +54,14 @@ import {
   readFromImage,
   tool,
 } from '../support/board-image.ts'
-import { BOARD, makeNodeArchive, makePackage, obelisk } from '../support/card-bench.ts'
+import {
+  BOARD,
+  makeNodeArchive,
+  makePackage,
+  obelisk,
+  SECURED_BOARD,
+  TOKEN,
+} from '../support/card-bench.ts'
 import { PROGRAM } from '../support/processes.ts'
 import { SmallDisk } from '../support/small-disk.ts'
 
@@ -389,7 +396,7 @@ t.test('bad input is refused by name, and nothing is left', skip, async (t) => {
     await flash(image, '--wifi', 'h', '--country', 'DE', '--wifi-password-file', at('pw')),
     /^2 .*[\s\S]*8 to 63/,
   )
-  t.match(await flash(image, '--password-file', at('none')), /^66|^2/)
+  t.match(await flash(image, '--token-file', at('none')), /^66|^2/)
   t.match(await flash(image, '--sha256', 'abc'), /^2 /)
   t.match(
     (await obelisk(['image', 'flash', '--image', image, ...BOARD])).err,
@@ -593,18 +600,10 @@ t.test('without mtools or xz the package is named', skip, async (t) => {
 
 t.test('user-data is YAML that says it all', async (t) => {
   const directory = t.testdir({
-    pw: 'a "quoted" secret\n',
+    token: `${TOKEN}\n`,
     key: `ssh-ed25519 ${'A'.repeat(68)} me\n`,
   })
-  const words = [
-    'image',
-    'user-data',
-    ...BOARD,
-    '--username',
-    'u',
-    '--password-file',
-    join(directory, 'pw'),
-  ]
+  const words = ['image', 'user-data', ...SECURED_BOARD, '--token-file', join(directory, 'token')]
   const sha256 = 'a'.repeat(64)
   const url = 'https://example.org/obelisk-agent.tar.gz'
   const { code, out, err } = await obelisk([
@@ -634,7 +633,7 @@ t.test('user-data is YAML that says it all', async (t) => {
   )
   if (python.status === 0) {
     const read = JSON.parse(python.stdout.toString())
-    t.equal(read.write_files[0].content, 'a "quoted" secret')
+    t.equal(read.write_files[0].content, TOKEN)
     t.equal(read.write_files[1].content, text)
   } else t.comment('python3-yaml is not installed; YAML not read back')
   const local = await obelisk([...words, '--package', './packages/agent.tar.gz'])

@@ -34,7 +34,7 @@ import { describe } from '../../scripts/install/steps.ts'
 import { SystemPrograms } from '../../scripts/install/system-programs.ts'
 import { setKeys } from '../../scripts/install/toml-edit.ts'
 import { commandText, dropInText } from '../../scripts/install/unit-text.ts'
-import { formatToken } from '../../shared/protocol/tokens.ts'
+import { formatToken, type TokenKind } from '../../shared/protocol/tokens.ts'
 import type { AppError } from '../../shared/runtime/errors.ts'
 import { makeKey, makeTree } from '../support/packaged-tree.ts'
 import { SmallDisk } from '../support/small-disk.ts'
@@ -42,13 +42,6 @@ import { withoutRights } from '../support/without-rights.ts'
 
 const UNIT =
   '[Service]\nExecStart=/usr/bin/node --max-old-space-size=64 /usr/lib/obelisk-agent/agent.mjs\n'
-
-const TOKEN = formatToken({
-  kind: 'node',
-  id: 'abcdefgh',
-  secret: new Uint8Array(16),
-  pin: new Uint8Array(32),
-})
 
 const TREE: TreeFacts = {
   path: '/tmp/tree',
@@ -76,6 +69,8 @@ const BARE: Facts = {
   directories: {},
   configuration: undefined,
   credential: undefined,
+  hasOldCredential: false,
+  hasIdentity: false,
   unitFile: undefined,
   dropIn: undefined,
   isWanted: false,
@@ -87,6 +82,11 @@ const BARE: Facts = {
   kept: [],
   unseen: [],
 }
+
+const token = (kind: TokenKind): string =>
+  formatToken({ kind, id: 'aaaaaaaa', secret: new Uint8Array(16), pin: new Uint8Array(32) })
+const TOKEN = token('node')
+const USERS_TOKEN = token('user')
 
 const WISHES: InstallWishes = {
   role: 'agent',
@@ -195,12 +195,12 @@ t.test('only what differs is changed', (t) => {
       ],
     ],
     [
-      'the password, where others may read it',
+      'the token, where others may read it',
       { ...INSTALLED, credential: { text: 'secret', mode: 0o644 } },
-      { isToStart: false, settings: { values: {}, password: 'secret' } },
+      { isToStart: false, settings: { values: {}, token: 'secret' } },
       [
         'make /etc/credstore (0700)',
-        'write /etc/credstore/obelisk-mqtt-password (0600): the MQTT password',
+        'write /etc/credstore/obelisk-enroll-token (0600): the token for a first identity',
       ],
     ],
     [
@@ -242,11 +242,11 @@ t.test('a token is there until the node has joined, and no longer', (t) => {
   t.match(plan, [
     'write /etc/obelisk/agent.toml (0644): sets url',
     'make /etc/credstore (0700)',
-    'write /etc/credstore/obelisk-enroll-token (0600): the token for an identity',
+    'write /etc/credstore/obelisk-enroll-token (0600): the token for a first identity',
     'systemctl reset-failed obelisk-agent.service',
     'systemctl --no-block restart obelisk-agent.service',
-    'wait until obelisk-agent.service is ready and has joined',
-    'remove /etc/credstore/obelisk-enroll-token: the node has its identity',
+    'wait until obelisk-agent.service is ready',
+    'remove /etc/credstore/obelisk-enroll-token, once obelisk-agent.service has its identity',
   ])
   t.notMatch(plan.join('\n'), TOKEN)
   const image = lines(
@@ -272,6 +272,7 @@ t.test('what is no token for a node is refused before anything is touched', asyn
       'agent',
       { tokenFile: join(directory, name), gateway, others: [] },
       join(directory, 'none.toml'),
+      piped(''),
     )
   t.match(await read('good'), { values: { url: 'mqtts://gw.local:8883' }, token: TOKEN })
   for (const name of ['user', 'bad']) {
@@ -280,7 +281,7 @@ t.test('what is no token for a node is refused before anything is touched', asyn
   await t.rejects(read('missing'), { code: 'unreadable', exitCode: 66 })
   await t.rejects(read('good', 'mqtt://127.0.0.1:1883'), { code: 'url-not-secure', exitCode: 78 })
   const others = { tokenFile: join(directory, 'good'), others: [] }
-  await t.rejects(readSettings('gateway', others, join(directory, 'none.toml')), {
+  await t.rejects(readSettings('gateway', others, join(directory, 'none.toml'), piped('')), {
     code: 'usage',
   })
 })
@@ -349,7 +350,7 @@ t.test('a package in an image, where nothing runs, is enabled and not started', 
 t.test('going back restores the tree and every file as it was', (t) => {
   const offered = { ...TREE, version: '2.0.0', inventory: 'two', unitText: '[Service]\n' }
   const facts = { ...INSTALLED, offered, credential: { text: 'old', mode: 0o600 } }
-  const wishes = { ...WISHES, settings: { values: { id: 'b' }, password: 'new' } }
+  const wishes = { ...WISHES, settings: { values: { id: 'b' }, token: 'new' } }
   const steps = planGoingBack(facts, wishes)
   t.match(steps[0], { do: 'restore-tree', to: '/usr/lib/obelisk-agent' })
   const written = Object.fromEntries(
@@ -358,7 +359,7 @@ t.test('going back restores the tree and every file as it was', (t) => {
   t.same(written, {
     '/etc/systemd/system/obelisk-agent.service': UNIT,
     '/etc/obelisk/agent.toml': CONFIGURATION,
-    '/etc/credstore/obelisk-mqtt-password': 'old',
+    '/etc/credstore/obelisk-enroll-token': 'old',
   })
   t.match(steps.at(-1), { do: 'systemctl', words: ['--no-block', 'restart'] })
   t.end()
@@ -557,34 +558,34 @@ function sorted(values: Readonly<Record<string, unknown>>): [string, unknown][] 
 }
 
 t.test('settings are checked by the table of the program, all at once', async (t) => {
-  const directory = t.testdir({ 'agent.toml': 'weight = 2\n', pw: 'secret\n', empty: '' })
+  const directory = t.testdir({ 'agent.toml': 'weight = 2\n', token: `${TOKEN}\n`, empty: '' })
   const file = join(directory, 'agent.toml')
   const others = ['--weight', '0.5', '--telemetry-interval=30s', '--keepalive-seconds', '20']
   const settings = await readSettings(
     'agent',
     {
       id: 'edge-1',
-      gateway: 'mqtt://gw:1883',
-      username: 'u',
-      passwordFile: join(directory, 'pw'),
+      gateway: 'mqtts://gw:8883',
+      tokenFile: join(directory, 'token'),
       others,
     },
     file,
+    piped(''),
   )
   t.same(settings, {
     values: {
       id: 'edge-1',
-      url: 'mqtt://gw:1883',
-      username: 'u',
+      url: 'mqtts://gw:8883',
       weight: 0.5,
       telemetry_interval: '30s',
       keepalive_seconds: 20,
     },
-    password: 'secret',
+    url: 'mqtts://gw:8883',
+    token: TOKEN,
   })
-  const refused = async (flags: object): Promise<string> => {
+  const refused = async (flags: object, input = ''): Promise<string> => {
     try {
-      await readSettings('agent', { others: [], ...flags }, file)
+      await readSettings('agent', { others: [], ...flags }, file, piped(input))
       return ''
     } catch (error) {
       return `${(error as AppError).exitCode} ${(error as Error).message}`
@@ -599,19 +600,31 @@ t.test('settings are checked by the table of the program, all at once', async (t
   t.match(await refused({ others: ['--weight', '1000'] }), /^78 .*[\s\S]*out of range/)
   t.match(await refused({ others: ['--data', '/x'] }), /^2 --data/)
   t.match(await refused({ others: ['--colour', 'red'] }), /^2 .*[\s\S]*unknown flag --colour/)
-  t.match(
-    await refused({ username: 'u', passwordFile: join(directory, 'none') }),
-    /^66 --password-file/,
-  )
-  t.match(await refused({ username: 'u', passwordFile: join(directory, 'empty') }), /^66 .*empty/)
+  const gateway = 'mqtts://gw'
+  t.match(await refused({ gateway, tokenFile: join(directory, 'none') }), /^66 --token-file/)
+  t.match(await refused({ gateway, tokenFile: join(directory, 'empty') }), /^66 .*empty/)
+  t.match(await refused({ gateway, tokenFile: '-' }), /^66 .*standard input is empty/)
+  t.equal(await refused({ gateway, tokenFile: '-' }, `${TOKEN}\n`), '')
+  t.match(await refused({ gateway, tokenFile: '-' }, 'hunter2'), /^65 .*is none/)
+  t.match(await refused({ gateway, tokenFile: '-' }, USERS_TOKEN), /^65 .*of a user/)
+  const open = { gateway: 'mqtt://127.0.0.1', tokenFile: '-' }
+  t.match(await refused(open, TOKEN), /^78 .*mqtts:\/\/ alone/)
+  writeFileSync(file, 'username = "u"\npassword_file = "p"\n')
+  t.equal(await refused({ id: 'a' }), '', 'what there was before is no reason')
   writeFileSync(file, 'wait = 2\n')
   t.match(
     await refused({ id: 'a' }),
     /^78 .*[\s\S]*unknown key "wait"/,
     'a file that is wrong already',
   )
-  await t.rejects(readSettings('gateway', { id: 'a', others: [] }, file), { code: 'usage' })
+  await t.rejects(readSettings('gateway', { id: 'a', others: [] }, file, piped('')), {
+    code: 'usage',
+  })
 })
+
+async function* piped(text: string): AsyncIterable<string> {
+  yield text
+}
 
 interface Outcome {
   code: number
@@ -620,8 +633,12 @@ interface Outcome {
 }
 
 async function obelisk(...argv: string[]): Promise<Outcome> {
+  return await obeliskGiven('', ...argv)
+}
+
+async function obeliskGiven(input: string, ...argv: string[]): Promise<Outcome> {
   const outcome: Outcome = { code: 0, out: '', err: '' }
-  const stdin = (async function* () {})()
+  const stdin = piped(input)
   const stdout = { write: (text: string | Uint8Array) => (outcome.out += text) }
   const stderr = { write: (text: string | Uint8Array) => (outcome.err += text) }
   const environment = { PATH: process.env.PATH }
@@ -631,7 +648,7 @@ async function obelisk(...argv: string[]): Promise<Outcome> {
 
 /** A root with a Node, and a tree to install. */
 function makeRoot(t: Test) {
-  const directory = t.testdir({ root: { usr: { bin: { node: '' } } }, pw: 'secret\n' })
+  const directory = t.testdir({ root: { usr: { bin: { node: '' } } }, token: `${TOKEN}\n` })
   const root = join(directory, 'root')
   const key = makeKey()
   const tree = join(directory, 'tree')
@@ -643,19 +660,22 @@ function makeRoot(t: Test) {
 t.test('another root: installed, again, changed, removed', async (t) => {
   const { directory, root, tree, at } = makeRoot(t)
   const words = ['install', '--role', 'agent', '--root', root, '--from', tree]
-  const wishes = ['--id', 'edge-1', '--gateway', 'mqtt://gw:1883', '--username', 'u']
-  const all = [...words, ...wishes, '--password-file', join(directory, 'pw')]
+  const wishes = ['--id', 'edge-1', '--gateway', 'mqtts://gw:8883']
+  const all = [...words, ...wishes, '--token-file', join(directory, 'token')]
   const dry = await obelisk(...all, '--dry-run')
   t.equal(dry.code, 0)
   t.match(dry.out, /^would put version 1\.0\.0/)
   t.same(readdirSync(root), ['usr'], 'a dry run changes nothing')
-  t.notMatch(dry.out, /secret/)
+  t.notMatch(dry.out, TOKEN)
+  const tokenless = await obelisk(...words, ...wishes)
+  t.equal(tokenless.code, 78)
+  t.match(tokenless.err, /not-enrolled|neither an identity nor a token/)
 
   const first = await obelisk(...all)
   t.equal(first.code, 0, first.err)
   t.equal(statSync(at('etc/obelisk/agent.toml')).mode & 0o777, 0o644)
-  t.equal(readFileSync(at('etc/credstore/obelisk-mqtt-password'), 'utf8'), 'secret')
-  t.equal(statSync(at('etc/credstore/obelisk-mqtt-password')).mode & 0o777, 0o600)
+  t.equal(readFileSync(at('etc/credstore/obelisk-enroll-token'), 'utf8'), TOKEN)
+  t.equal(statSync(at('etc/credstore/obelisk-enroll-token')).mode & 0o777, 0o600)
   t.equal(statSync(at('etc/credstore')).mode & 0o777, 0o700)
   t.ok(
     lstatSync(
@@ -675,7 +695,18 @@ t.test('another root: installed, again, changed, removed', async (t) => {
     /^# mine[\s\S]*id = "edge-2"[\s\S]*weight = 2 # heavy\nkeepalive_seconds = 30\n$/,
   )
 
-  mkdirSync(at('var/lib/obelisk-agent'), { recursive: true })
+  mkdirSync(at('var/lib/obelisk-agent/identity'), { recursive: true })
+  writeFileSync(at('etc/credstore/obelisk-mqtt-password'), 'secret')
+  writeFileSync(file, `username = "u" # old\n${readFileSync(file, 'utf8')}password_file = "p"\n`)
+  const enrolled = await obelisk(...words)
+  t.equal(enrolled.code, 0, enrolled.err)
+  t.notMatch(readFileSync(file, 'utf8'), /username|password|old/)
+  t.match(readFileSync(file, 'utf8'), /^# mine[\s\S]*keepalive_seconds = 30\n$/)
+  t.same(readdirSync(at('etc/credstore')), [], 'no token that gave an identity, no password')
+  t.equal((await obelisk(...words)).out, 'nothing to do: the agent is installed as wished\n')
+  const again = await obeliskGiven(TOKEN, ...words, '--token-file', '-')
+  t.match(again.out, /nothing to do/, 'with an identity a token is not looked at')
+
   const removed = await obelisk('uninstall', '--role', 'agent', '--root', root)
   t.equal(removed.code, 0, removed.err)
   t.match(removed.out, `kept (--purge removes it): ${file}`)

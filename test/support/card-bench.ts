@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runCommand } from '../../scripts/commands/program.ts'
+import { formatToken } from '../../shared/protocol/tokens.ts'
 import { makeKey, makeTree } from './packaged-tree.ts'
 
 export interface Outcome {
@@ -23,7 +24,14 @@ export async function obelisk(argv: readonly string[], input = ''): Promise<Outc
   return outcome
 }
 
-export const BOARD = ['--id', 'edge-042', '--gateway', 'mqtt://gw.local:1883']
+const ID = ['--id', 'edge-042']
+/** Of a gateway that lends the board its port. */
+export const BOARD = [...ID, '--gateway', 'mqtt://127.0.0.1:1883']
+export const SECURED_BOARD = [...ID, '--gateway', 'mqtts://gw.local:8883']
+export const TOKEN = formatToken({
+  ...{ kind: 'node', id: 'aaaaaaaa' },
+  ...{ secret: new Uint8Array(16).fill(1), pin: new Uint8Array(32).fill(2) },
+})
 
 /** A package for boards of that architecture. */
 export function makePackage(directory: string, architecture: string, role = 'agent'): string {

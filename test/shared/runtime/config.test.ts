@@ -1,15 +1,8 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { GATEWAY, GATEWAY_OPTIONS } from '../../../broker/config.ts'
-import {
-  AGENT,
-  AGENT_OPTIONS,
-  idDoubt,
-  idFromHostname,
-  loginOf,
-} from '../../../firmware-agent/config.ts'
-import { run } from '../../../firmware-agent/main.ts'
+import { AGENT, AGENT_OPTIONS, idDoubt, idFromHostname } from '../../../firmware-agent/config.ts'
 import { renderConfigurationPage } from '../../../scripts/configuration-page.ts'
 import { closest, editDistance } from '../../../shared/core/near-match.ts'
 import {
@@ -231,7 +224,7 @@ t.test('the agent finds its id and directory by itself', async (t) => {
   const { values } = await load(AGENT, [])
   t.match(values.id, /^[A-Za-z0-9_-]{1,64}$/)
   t.equal(values.data, `./obelisk-agent-${values.id}`)
-  t.equal(values.username, undefined)
+  t.equal(values.enrollTokenFile, undefined)
   t.equal(values.telemetryIntervalSeconds, 10)
   const named = await load(AGENT, ['--id', 'pi-1', '--telemetry-interval', '1'])
   t.equal(named.values.data, './obelisk-agent-pi-1')
@@ -264,7 +257,6 @@ t.test('the agent refuses ids, addresses and sizes that cannot work', async (t) 
     error.problems.map((problem) => problem.split(':')[0]),
     ['--id', '--url', '--weight', '--slice-bytes-max'],
   )
-  t.match((await problemsOf(AGENT, ['--password-file=/etc/secret'])).problems, [/user name/])
   const secret = await problemsOf(AGENT, ['--url=mqtt://me:hunter2@host'])
   t.notMatch(secret.message, 'hunter2', 'a password is not repeated')
   for (const url of ['mqtt://host', 'mqtts://host:8883', 'mqtt://[::1]:1883']) {
@@ -272,29 +264,23 @@ t.test('the agent refuses ids, addresses and sizes that cannot work', async (t) 
   }
 })
 
-t.test('the user of the agent stands in its URL or beside it', async (t) => {
-  const url = 'mqtt://pi%40home@host'
-  t.same(loginOf({ url }, undefined), { username: 'pi@home' })
-  t.same(loginOf({ url: 'mqtt://host', username: 'pi' }, 'secret'), {
-    username: 'pi',
-    password: 'secret',
-  })
-  t.same(loginOf({ url }, 'secret'), { username: 'pi@home', password: 'secret' })
-  t.same(loginOf({ url: 'mqtt://host' }, undefined), {})
-  t.throws(() => loginOf({ url: 'mqtt://host' }, 'secret'), { exitCode: 78, message: /--username/ })
-  await load(AGENT, ['--url', url, '--password-file=/etc/secret'])
-  await load(AGENT, ['--url', url, '--username=pi@home'])
-  for (const argv of [['--url', url, '--username=other'], ['--url=mqtt://%ff@host']]) {
-    t.equal((await problemsOf(AGENT, argv)).problems.length, 1, argv.join(' '))
-  }
-})
-
-t.test('an agent with a password and no user name ends, and says what is missing', async (t) => {
-  const directory = t.testdir({ credentials: { 'mqtt-password': 'secret' } })
-  const environment = { CREDENTIALS_DIRECTORY: join(directory, 'credentials') }
-  t.equal(await run(['--data', join(directory, 'data'), '--id=a'], environment), 78)
-  t.notOk(existsSync(join(directory, 'data')), 'before anything was made')
-})
+t.test(
+  'an agent has neither user name nor password, and a file of before is told what to do',
+  async (t) => {
+    for (const url of ['mqtt://pi@host', 'mqtt://pi:secret@host', 'mqtt://%ff@host']) {
+      t.match((await problemsOf(AGENT, ['--url', url])).problems, [/^--url: neither a user name/])
+    }
+    const file = join(
+      t.testdir({ 'agent.toml': 'username = "pi"\npassword_file = "p"\n' }),
+      'agent.toml',
+    )
+    const { exitCode, problems } = await problemsOf(AGENT, ['--config', file])
+    t.equal(exitCode, 78)
+    t.match(problems, [/: username: .*obelisk install/, /: password_file: .*obelisk install/])
+    const loaded = await loadConfig(AGENT, ['--config', file], {}, { mayHaveGone: true })
+    t.match(loaded, { kind: 'options', values: { weight: 1 } })
+  },
+)
 
 t.test('switches and lists', async (t) => {
   const program: Program<{
