@@ -30,6 +30,7 @@ export interface EnrolmentConfig {
 }
 
 const SECURE_PORT = 8883
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i
 
 /** Nothing where the gateway asks nobody who he is. Fails with what another start would not mend. */
 export function identityAtHand(config: EnrolmentConfig, node: NodeId): Identity | undefined {
@@ -104,6 +105,11 @@ export function notEnrolled({ identity }: EnrolmentConfig): AppError {
 
 export function isSecure({ url }: Pick<EnrolmentConfig, 'url'>): boolean {
   return new URL(url).protocol === 'mqtts:'
+}
+
+/** Where everything would go over a network in the clear. */
+export function isOpenBeyondLoopback(url: string): boolean {
+  return !isSecure({ url }) && !LOOPBACK.test(new URL(url).hostname)
 }
 
 function isForLater(error: unknown): error is AppError {

@@ -9,20 +9,26 @@ import {
   statfsSync,
   statSync,
 } from 'node:fs'
+import { join } from 'node:path'
+import { isOpenBeyondLoopback, isSecure } from '../../firmware-agent/adapters/enrolment.ts'
+import type { Identity } from '../../firmware-agent/adapters/identity-files.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 import { ConfigError, type Loaded, loadConfig } from '../../shared/runtime/config.ts'
-import { AppError, messageOf } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_NOT_ALLOWED, messageOf } from '../../shared/runtime/errors.ts'
 import type { Environment, OptionTable } from '../../shared/runtime/option-table.ts'
-import { HTTP_DEFAULT } from '../commands/gateway-client.ts'
+import { GatewayClient, gatewayAtHand, HTTP_DEFAULT } from '../commands/gateway-client.ts'
 import { collectFacts, findNode } from '../install/collect-facts.ts'
 import type { Facts } from '../install/facts.ts'
 import { NODE_RANGE, placesOf, programOf, under } from '../install/places.ts'
 import type { SystemPrograms } from '../install/system-programs.ts'
 import { architectureOf, type Role } from '../package/architectures.ts'
 import type { Unseen } from '../path-faults.ts'
-import type { DoctorFacts, FileFacts, GatewayProbe } from './findings.ts'
+import type { DoctorFacts, FileFacts } from './findings.ts'
+import type { GatewayProbe } from './gateway-finding.ts'
 import { probeGateway } from './gateway-probe.ts'
+import { type Seen, seeGatewayKeys, seeIdentity } from './security-facts.ts'
+import type { SecurityFacts } from './security-findings.ts'
 
 /** Where somebody says that the program has its configuration from; the rest is as the program itself has it. */
 export interface Asked {
@@ -52,12 +58,18 @@ export async function examine(
   const isConfigurationHidden = isHidden(configurationFile)
   const { values, problems } = await configurationOf(role, configurationFile, options)
   const { id, url, topicBase = TOPIC_BASE_DEFAULT } = values as Record<string, string>
-  const http = options.http ?? (environment.OBELISK_HTTP || httpOf(values))
+  const owner = role === 'gateway' ? gatewayAtHand() : ''
+  const isOwned = owner.startsWith('unix:')
+  const http = options.http ?? (environment.OBELISK_HTTP || (isOwned ? owner : httpOf(values)))
+  const seen = seeSecurity(role, values)
+
   const gateway =
     role === 'agent'
       ? isConfigurationHidden
         ? { probe: notAsked('its address is in the configuration'), offsetMs: undefined }
-        : await askBroker({ url: url!, id: id!, topicBase, timeoutMs })
+        : seen.facts.kind === 'hidden' && isSecure({ url: url! })
+          ? { probe: notAsked('it asks for the key of this node'), offsetMs: undefined }
+          : await askBroker({ url: url!, id: id!, topicBase, timeoutMs, identity: seen.identity })
       : { probe: await askHttp(http, timeoutMs), offsetMs: undefined }
   return {
     role,
@@ -88,6 +100,7 @@ export async function examine(
     configurationProblems: problems,
     gatewayAddress: role === 'agent' ? (url ?? '') : http,
     gateway: gateway.probe,
+    security: securityOf(role, seen, values, isOwned ? owner.slice('unix:'.length) : undefined),
     id,
   }
 }
@@ -161,14 +174,15 @@ interface BrokerQuestion {
   readonly id: string
   readonly topicBase: string
   readonly timeoutMs: number
+  readonly identity: Identity | undefined
 }
 
-async function askBroker({ url, id, topicBase, timeoutMs }: BrokerQuestion) {
+async function askBroker({ url, id, topicBase, timeoutMs, identity }: BrokerQuestion) {
   const node = id as NodeId
   const state = buildTopic(topicBase, { kind: 'node-state', node })
   const telemetry = buildTopic(topicBase, { kind: 'node-telemetry-json', node })
   const topics = [state, telemetry]
-  const { probe, retained } = await probeGateway({ url, topics, timeoutMs })
+  const { probe, retained } = await probeGateway({ url, topics, timeoutMs, identity })
   const isNodeOnline = retained.get(state) === 'online'
   return {
     probe: probe.kind === 'reached' ? { ...probe, isNodeOnline } : probe,
@@ -190,13 +204,51 @@ function offsetIn(telemetry: string | undefined): number | undefined {
 async function askHttp(base: string, timeoutMs: number): Promise<GatewayProbe> {
   const startMs = performance.now()
   try {
+    if (base.startsWith('unix:')) {
+      await new GatewayClient(base).request({ path: '/readyz', timeoutMs })
+      return { kind: 'reached', roundTripMs: performance.now() - startMs }
+    }
     const signal = AbortSignal.timeout(timeoutMs)
     const { status } = await fetch(`${base}/readyz`, { signal })
     if (status === 200) return { kind: 'reached', roundTripMs: performance.now() - startMs }
     return { kind: 'not-a-gateway', detail: `/readyz says ${status}` }
   } catch (error) {
+    if (error instanceof AppError && error.exitCode === EXIT_NOT_ALLOWED) {
+      return notAsked("its owner's socket is its owner's alone")
+    }
     const cause = (error as { cause?: { code?: string } }).cause?.code
     return { kind: 'refused', detail: cause ?? messageOf(error) }
+  }
+}
+
+function seeSecurity(role: Role, values: Record<string, unknown>): Seen & { folder: string } {
+  const { identities, state } = placesOf(role)
+  if (role === 'gateway') {
+    const folder = join(state, 'security')
+    return { folder, ...seeGatewayKeys(folder) }
+  }
+  const named = values.identity
+  const [first] = identities
+  const isService = existsSync(state)
+  const folder = isService ? (identities.find((path) => existsSync(path)) ?? first!) : String(named)
+  return { folder, ...seeIdentity(folder, values.id as NodeId) }
+}
+
+function securityOf(
+  role: Role,
+  { folder, facts, exposed }: Seen & { folder: string },
+  values: Record<string, unknown>,
+  socket: string | undefined,
+): SecurityFacts {
+  const { credential } = placesOf(role)
+  const url = role === 'agent' ? String(values.url) : undefined
+  const { host, port } = values
+  return {
+    ...{ folder, identity: facts, exposed, socket },
+    isUrlSecure: url !== undefined && isSecure({ url }),
+    isOpenBeyondLoopback: url !== undefined && isOpenBeyondLoopback(url),
+    token: role === 'agent' && existsSync(credential) ? credential : undefined,
+    listens: role === 'gateway' && host !== undefined ? `${host} port ${port}` : undefined,
   }
 }
 

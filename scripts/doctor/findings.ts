@@ -12,16 +12,9 @@ import { placesOf, SYSTEMD_LEAST } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
 import type { Role } from '../package/architectures.ts'
 import type { Unseen } from '../path-faults.ts'
-
-export type Level = 'ok' | 'warn' | 'fail'
-
-export interface Finding {
-  readonly check: string
-  readonly level: Level
-  readonly message: string
-  /** A command, or what to do by hand. */
-  readonly fix?: string
-}
+import { AS_ROOT, type Finding, fail, installCommand, ok, warn } from './finding.ts'
+import { type GatewayProbe, gatewayFinding, nameFinding } from './gateway-finding.ts'
+import { type SecurityFacts, securityFindings } from './security-findings.ts'
 
 export interface FileFacts {
   readonly path: string
@@ -32,19 +25,6 @@ export interface FileFacts {
   readonly isRequired: boolean
   readonly isSecret: boolean
 }
-
-export type GatewayProbe =
-  | { readonly kind: 'reached'; readonly roundTripMs: number; readonly isNodeOnline?: boolean }
-  | {
-      readonly kind:
-        | 'name'
-        | 'refused'
-        | 'silent'
-        | 'not-authorised'
-        | 'not-a-gateway'
-        | 'not-asked'
-      readonly detail: string
-    }
 
 export interface DoctorFacts {
   readonly role: Role
@@ -95,9 +75,9 @@ export interface DoctorFacts {
   readonly gatewayAddress: string
   readonly gateway: GatewayProbe
   readonly id: string | undefined
+  readonly security: SecurityFacts
 }
 
-const AS_ROOT = 'sudo obelisk doctor'
 const MIB = 1024 * 1024
 const DISK_FAIL_BYTES = 32 * MIB
 const DISK_WARN_BYTES = 256 * MIB
@@ -121,21 +101,10 @@ export function judge(facts: DoctorFacts): Finding[] {
     ...fileFindings(facts),
     configurationFinding(facts),
     unitFinding(facts),
+    ...securityFindings(facts),
     gatewayFinding(facts),
     ...nameFinding(facts),
   ]
-}
-
-function ok(check: string, message: string): Finding {
-  return { check, level: 'ok', message }
-}
-
-function warn(check: string, message: string, fix: string): Finding {
-  return { check, level: 'warn', message, fix }
-}
-
-function fail(check: string, message: string, fix: string): Finding {
-  return { check, level: 'fail', message, fix }
 }
 
 function hiddenPaths({ unseen }: DoctorFacts): string[] {
@@ -303,10 +272,6 @@ export function meaningOfExit(code: number): string {
   return `it ended with ${code}`
 }
 
-function installCommand(role: DoctorFacts['role']): string {
-  return `sudo obelisk install --role ${role} --from <unpacked package>`
-}
-
 function unitFinding({ unit, role }: DoctorFacts): Finding {
   const name = placesOf(role).unit
   if (unit === undefined || !unit.isLoaded) {
@@ -343,54 +308,4 @@ function unitFinding({ unit, role }: DoctorFacts): Finding {
     return fail('unit', `${name} does not run`, `sudo systemctl start ${name}`)
   }
   return fail('unit', `${name} is ${activeState}: ${meaningOfExit(exitStatus)}`, log)
-}
-
-function gatewayFinding({ gateway, gatewayAddress, role, unit }: DoctorFacts): Finding {
-  const check = 'gateway'
-  const at = gatewayAddress
-  if (gateway.kind === 'reached') {
-    return ok(check, `${at} answers in ${Math.round(gateway.roundTripMs)} ms`)
-  }
-  const { kind, detail } = gateway
-  const setUrl = `sudo obelisk install --role ${role} --gateway mqtt://<host>:1883`
-  if (kind === 'not-asked') return warn(check, `not tried, as only root may: ${detail}`, AS_ROOT)
-  if (role === 'gateway') {
-    const fix =
-      unit?.isLoaded === true ? 'sudo systemctl restart obelisk-gateway' : installCommand(role)
-    return fail(check, `${at} does not answer as a gateway (${detail})`, fix)
-  }
-  switch (kind) {
-    case 'name':
-      return fail(check, `the name in ${at} is not known (${detail})`, setUrl)
-    case 'refused':
-      return fail(
-        check,
-        `nothing listens at ${at}`,
-        'on the gateway: sudo systemctl start obelisk-gateway; its port is on loopback, so mind the tunnel: ssh -N -R 1883:127.0.0.1:1883 <board>',
-      )
-    case 'silent':
-      return fail(
-        check,
-        `${at} does not answer (${detail})`,
-        'ip route; ping the host: a firewall or the network',
-      )
-    case 'not-authorised':
-      return fail(
-        check,
-        `${at} does not take this node (${detail})`,
-        `obelisk node ls; sudo obelisk install --role ${role} --id <another>`,
-      )
-    case 'not-a-gateway':
-      return fail(check, `${at} is not an MQTT broker (${detail})`, setUrl)
-  }
-}
-
-/** Somebody else is online under our name while our unit is not. */
-function nameFinding({ gateway, unit, id, role }: DoctorFacts): Finding[] {
-  if (role !== 'agent' || gateway.kind !== 'reached' || id === undefined) return []
-  if (unit?.activeState === 'active' || gateway.isNodeOnline !== true) {
-    return [ok('name', id)]
-  }
-  const fix = `obelisk node info ${id}; sudo obelisk install --role agent --id <another>`
-  return [fail('name', `another node is online as ${id}`, fix)]
 }

@@ -3,12 +3,13 @@
  * what it retains of this node. A client library would try again and hide which of these it was.
  */
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import { generate, type Packet, parser } from 'mqtt-packet'
+import type { Identity } from '../../firmware-agent/adapters/identity-files.ts'
 import { randomId } from '../../shared/core/ids.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
-import type { GatewayProbe } from './findings.ts'
+import type { GatewayProbe } from './gateway-finding.ts'
+import { probeSecured } from './secure-probe.ts'
 
 export interface ProbeOptions {
   /** `mqtt://host:port` or `mqtts://…` */
@@ -16,6 +17,8 @@ export interface ProbeOptions {
   /** Text topics whose retained messages are wanted. */
   readonly topics: readonly string[]
   readonly timeoutMs: number
+  /** Of this node, for a gateway that is secured. */
+  readonly identity?: Identity | undefined
 }
 
 export interface ProbeResult {
@@ -37,7 +40,11 @@ export async function probeGateway(options: ProbeOptions): Promise<ProbeResult> 
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: Number(url.port || (isTls ? 8883 : 1883)),
   }
-  const socket: Socket = isTls ? connectTls(address) : connect(address)
+  if (isTls) {
+    const { identity, timeoutMs } = options
+    return { probe: await probeSecured({ ...address, identity, timeoutMs }, failureOf), retained }
+  }
+  const socket: Socket = connect(address)
   return await new Promise((resolve) => {
     let roundTripMs = 0
     const end = (probe: GatewayProbe): void => {
@@ -51,7 +58,7 @@ export async function probeGateway(options: ProbeOptions): Promise<ProbeResult> 
     }, options.timeoutMs)
     socket.on('error', (error) => end(failureOf(error)))
     socket.on('close', () => end({ kind: 'not-a-gateway', detail: 'it closed the connection' }))
-    socket.on(isTls ? 'secureConnect' : 'connect', () => socket.write(connectPacket()))
+    socket.on('connect', () => socket.write(connectPacket()))
     const packets = parser()
     packets.on('error', (error) => end({ kind: 'not-a-gateway', detail: messageOf(error) }))
     packets.on('packet', (packet: Packet) => {

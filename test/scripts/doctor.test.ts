@@ -7,7 +7,8 @@ import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
 import { armVersionIn, cgroupOf, fileOf } from '../../scripts/doctor/collect-facts.ts'
-import { type DoctorFacts, type Finding, judge } from '../../scripts/doctor/findings.ts'
+import type { Finding } from '../../scripts/doctor/finding.ts'
+import { type DoctorFacts, judge } from '../../scripts/doctor/findings.ts'
 import { probeGateway } from '../../scripts/doctor/gateway-probe.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { withoutRights } from '../support/without-rights.ts'
@@ -46,6 +47,11 @@ const WELL: DoctorFacts = {
   gatewayAddress: 'mqtt://gw:1883',
   gateway: { kind: 'reached', roundTripMs: 4, isNodeOnline: true },
   id: 'edge-1',
+  security: {
+    ...{ folder: '/var/lib/obelisk-agent/identity', identity: { kind: 'none' }, exposed: [] },
+    ...{ isOpenBeyondLoopback: false, isUrlSecure: false, token: undefined },
+    ...{ listens: undefined, socket: undefined },
+  },
 }
 
 const FILE = WELL.files[0]!
@@ -192,8 +198,8 @@ const CASES: readonly (readonly [
     'gateway',
     { gateway: { kind: 'not-authorised', detail: '' } },
     'fail',
-    /does not take this node/,
-    /--id/,
+    /refuses this node/,
+    /security log/,
   ],
   [
     'gateway',

@@ -1,0 +1,78 @@
+/** What asking the gateway said. */
+import { AS_ROOT, type Finding, fail, installCommand, ok, warn } from './finding.ts'
+import type { DoctorFacts } from './findings.ts'
+
+export type GatewayProbe =
+  | { readonly kind: 'reached'; readonly roundTripMs: number; readonly isNodeOnline?: boolean }
+  | {
+      readonly kind:
+        | 'name'
+        | 'refused'
+        | 'silent'
+        | 'not-authorised'
+        | 'not-a-gateway'
+        /** Nothing that can be said is TLS. */
+        | 'not-tls'
+        /** Its authority is not that of the identity here. */
+        | 'other-fleet'
+        | 'not-asked'
+      readonly detail: string
+    }
+
+export function gatewayFinding({ gateway, gatewayAddress, role, unit }: DoctorFacts): Finding {
+  const check = 'gateway'
+  const at = gatewayAddress
+  if (gateway.kind === 'reached') {
+    return ok(check, `${at} answers in ${Math.round(gateway.roundTripMs)} ms`)
+  }
+  const { kind, detail } = gateway
+  const setUrl = `sudo obelisk install --role ${role} --gateway mqtts://<host>:8883`
+  if (kind === 'not-asked') return warn(check, `not tried, as only root may: ${detail}`, AS_ROOT)
+  if (role === 'gateway') {
+    const fix =
+      unit?.isLoaded === true ? 'sudo systemctl restart obelisk-gateway' : installCommand(role)
+    return fail(check, `${at} does not answer as a gateway (${detail})`, fix)
+  }
+  switch (kind) {
+    case 'name':
+      return fail(check, `the name in ${at} is not known (${detail})`, setUrl)
+    case 'refused':
+      return fail(
+        check,
+        `nothing listens at ${at}`,
+        'on the gateway: sudo systemctl start obelisk-gateway; its port is on loopback, so mind the tunnel: ssh -N -R 1883:127.0.0.1:1883 <board>',
+      )
+    case 'silent':
+      return fail(
+        check,
+        `${at} does not answer (${detail})`,
+        'ip route; ping the host: a firewall or the network',
+      )
+    case 'not-authorised':
+      return fail(
+        check,
+        `${at} refuses this node (${detail})`,
+        'on the gateway: obelisk node ls; obelisk security log says why; a node that was revoked needs a new token',
+      )
+    case 'not-tls':
+      return fail(check, `what listens at ${at} does not speak TLS (${detail})`, setUrl)
+    case 'other-fleet':
+      return fail(
+        check,
+        `the gateway at ${at} is another fleet's: ${detail}`,
+        `${setUrl}; for a new gateway a new token: obelisk token create`,
+      )
+    case 'not-a-gateway':
+      return fail(check, `${at} is not an MQTT broker (${detail})`, setUrl)
+  }
+}
+
+/** Somebody else is online under our name while our unit is not. */
+export function nameFinding({ gateway, unit, id, role }: DoctorFacts): Finding[] {
+  if (role !== 'agent' || gateway.kind !== 'reached' || id === undefined) return []
+  if (unit?.activeState === 'active' || gateway.isNodeOnline !== true) {
+    return [ok('name', id)]
+  }
+  const fix = `obelisk node info ${id}; sudo obelisk install --role agent --id <another>`
+  return [fail('name', `another node is online as ${id}`, fix)]
+}

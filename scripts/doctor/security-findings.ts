@@ -1,0 +1,104 @@
+/** Whether an agent has what its gateway knows it by, and a gateway its keys, and nobody else. */
+import type { Role } from '../package/architectures.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+
+export type IdentityFacts =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'hidden' }
+  | { readonly kind: 'broken'; readonly why: string }
+  | {
+      readonly kind: 'there'
+      /** Of the fleet's authority, base 32. */
+      readonly pin: string
+      readonly sinceMs: number
+    }
+
+export interface SecurityFacts {
+  /** Where the identity is, or the gateway's keys. */
+  readonly folder: string
+  readonly identity: IdentityFacts
+  /** Keys that others may read. */
+  readonly exposed: readonly string[]
+  /** Of an agent: the URL of its gateway goes over the network in the clear. */
+  readonly isOpenBeyondLoopback: boolean
+  readonly isUrlSecure: boolean
+  /** The file of the token, if it is there. */
+  readonly token: string | undefined
+  /** Of a gateway: where it listens, and the socket of its owner if there is one. */
+  readonly listens: string | undefined
+  readonly socket: string | undefined
+}
+
+export interface Facts {
+  readonly role: Role
+  readonly id: string | undefined
+  readonly security: SecurityFacts
+}
+
+const CHECK = 'identity'
+
+export function securityFindings(facts: Facts): Finding[] {
+  const { role, security } = facts
+  const exposed = security.exposed.map((path) =>
+    fail('permissions', `others may read ${path}`, `sudo chmod 600 ${path}`),
+  )
+  const findings = role === 'agent' ? agentFindings(facts) : gatewayFindings(facts)
+  return [...exposed, ...findings]
+}
+
+function agentFindings({ id, security }: Facts): Finding[] {
+  const { identity, token, folder, isUrlSecure } = security
+  const findings: Finding[] = []
+  if (security.isOpenBeyondLoopback) {
+    const fix =
+      'sudo obelisk install --role agent --gateway mqtts://<host>:8883 --token-file <file>'
+    findings.push(fail('url', 'mqtt:// to another machine shows everything to the network', fix))
+  }
+  switch (identity.kind) {
+    case 'hidden':
+      break
+    case 'broken':
+      findings.push(fail(CHECK, identity.why, 'on the gateway: obelisk token create --replace'))
+      break
+    case 'none':
+      if (isUrlSecure && token === undefined) {
+        const fix = `on the gateway: obelisk token create ${id ?? '<id>'}; here: sudo obelisk install --role agent --token-file <file>`
+        findings.push(fail(CHECK, 'there is none, and no token to get one with', fix))
+      } else if (isUrlSecure) {
+        const fix = 'journalctl -u obelisk-agent -n 20'
+        findings.push(warn(CHECK, 'there is none yet: the agent has a token and asks for one', fix))
+      } else if (token !== undefined) {
+        const fix = 'sudo obelisk install --role agent --gateway mqtts://<host>:8883'
+        findings.push(fail(CHECK, 'there is a token, which is shown over mqtts:// alone', fix))
+      }
+      break
+    case 'there': {
+      const since = new Date(identity.sinceMs).toISOString().slice(0, 10)
+      findings.push(ok(CHECK, `that of ${id} in ${folder}, since ${since}; pin ${identity.pin}`))
+      if (token !== undefined) {
+        const message = `${token} is still there, and no longer needed`
+        findings.push(warn('token', message, 'sudo obelisk install --role agent'))
+      }
+    }
+  }
+  return findings
+}
+
+function gatewayFindings({ security }: Facts): Finding[] {
+  const { identity, listens, socket } = security
+  const check = 'security'
+  const where = listens === undefined ? '' : `; it listens on ${listens}`
+  switch (identity.kind) {
+    case 'hidden':
+      return []
+    case 'broken':
+      return [fail(check, identity.why, 'ls -l /var/lib/obelisk-gateway/security')]
+    case 'none':
+      return [ok(check, `not secured: it asks nobody who he is${where}`)]
+    case 'there': {
+      const door =
+        socket === undefined ? "its owner's socket is not there" : `owner's socket ${socket}`
+      return [ok(check, `secured, pin ${identity.pin}${where}; ${door}`)]
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/** What the doctor says of identities and keys; real gateways over TLS, and files as they are. */
+import { chmodSync, readdirSync } from 'node:fs'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { certifyNode } from '../../broker/adapters/certificates.ts'
+import { keepIdentity, keyToEnrol } from '../../firmware-agent/adapters/identity-files.ts'
+import { probeGateway } from '../../scripts/doctor/gateway-probe.ts'
+import { pinOf, seeGatewayKeys, seeIdentity } from '../../scripts/doctor/security-facts.ts'
+import { type SecurityFacts, securityFindings } from '../../scripts/doctor/security-findings.ts'
+import { toBase32 } from '../../shared/core/base32.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
+import { spkiOf } from '../../shared/runtime/public-keys.ts'
+import { newAuthority } from '../support/certified.ts'
+import { SecuredBench } from '../support/secured-bench.ts'
+
+const n7 = 'n7' as NodeId
+
+async function listening(t: Test, server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  return `mqtts://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+t.test('a secured gateway is asked over TLS, and its troubles are told apart', async (t) => {
+  const bench = await SecuredBench.start(t)
+  const url = `mqtts://127.0.0.1:${bench.broker.port}`
+  const identity = await bench.identity(n7)
+  const kind = async (asked: object): Promise<string> =>
+    (await probeGateway({ url, topics: ['a'], timeoutMs: 2000, ...asked })).probe.kind
+  t.equal(await kind({ identity }), 'reached')
+  t.equal(await kind({}), 'reached', 'also by who has no identity yet')
+  bench.nodes.clear()
+  t.equal(await kind({ identity }), 'not-authorised', 'a key that was revoked')
+  const other = await (await SecuredBench.start(t)).identity(n7)
+  t.equal(await kind({ identity: other }), 'other-fleet')
+  t.equal(await kind({ url: 'mqtts://127.0.0.1:1' }), 'refused')
+  t.equal(await kind({ url: 'mqtts://no-such-host.invalid' }), 'name')
+  const plain = createServer((socket) => socket.end('HTTP/1.1 400\r\n\r\n'))
+  t.equal(await kind({ url: await listening(t, plain) }), 'not-tls')
+  const deaf = createServer((socket) => socket.resume())
+  t.equal(await kind({ url: await listening(t, deaf), timeoutMs: 200 }), 'silent')
+})
+
+t.test('an identity is seen as it is, and nothing is changed', async (t) => {
+  const folder = join(t.testdir(), 'identity')
+  t.match(seeIdentity(folder, n7), { facts: { kind: 'none' }, exposed: [] })
+  const authority = await newAuthority()
+  const pair = keyToEnrol(folder)
+  const certificate = await certifyNode(authority, spkiOf(pair.publicKey), n7)
+  t.match(seeIdentity(folder, n7), { facts: { kind: 'none' } }, 'one that is not finished')
+  keepIdentity(folder, pair, { certificate, ca: authority.certificate })
+  const files = readdirSync(folder)
+  const pin = toBase32(authority.pin)
+  t.match(seeIdentity(folder, n7), { facts: { kind: 'there', pin }, exposed: [] })
+  t.equal(pinOf(authority.certificate), pin)
+  t.match(seeIdentity(folder, 'n8' as NodeId).facts, { kind: 'broken', why: /this is node n8/ })
+  chmodSync(join(folder, 'key.pem'), 0o644)
+  t.match(seeIdentity(folder, n7), { exposed: [join(folder, 'key.pem')] })
+  t.same(readdirSync(folder), files)
+  t.match(seeGatewayKeys(join(folder, 'none')), { facts: { kind: 'none' } })
+})
+
+const WELL: SecurityFacts = {
+  folder: '/var/lib/obelisk-agent/identity',
+  identity: { kind: 'there', pin: 'abc', sinceMs: Date.UTC(2026, 10, 27) },
+  exposed: [],
+  isOpenBeyondLoopback: false,
+  isUrlSecure: true,
+  token: undefined,
+  listens: undefined,
+  socket: undefined,
+}
+
+t.test('each trouble is told, with what mends it', (t) => {
+  const said = (changes: Partial<SecurityFacts>, role: 'agent' | 'gateway' = 'agent') =>
+    securityFindings({ role, id: 'n7', security: { ...WELL, ...changes } })
+  const none = { kind: 'none' } as const
+  t.match(said({}), [{ level: 'ok', message: /n7 in .*since 2026-11-27; pin abc/ }])
+  t.match(said({ identity: none }), [{ level: 'fail', fix: /token create n7/ }])
+  t.match(said({ identity: none, token: '/t' }), [{ level: 'warn', fix: /journalctl/ }])
+  t.match(said({ identity: none, isUrlSecure: false, token: '/t' }), [{ level: 'fail' }])
+  t.same(said({ identity: none, isUrlSecure: false }), [], 'an open gateway of this machine')
+  t.match(said({ token: '/t' }), [{ level: 'ok' }, { check: 'token', level: 'warn' }])
+  t.match(said({ exposed: ['/k'] })[0], { level: 'fail', fix: 'sudo chmod 600 /k' })
+  t.match(said({ isOpenBeyondLoopback: true })[0], { check: 'url', level: 'fail', fix: /mqtts/ })
+  t.match(said({ identity: { kind: 'broken', why: 'why' } }), [{ level: 'fail', message: 'why' }])
+  const listens = '0.0.0.0 port 8883'
+  t.match(said({ listens, socket: '/s' }, 'gateway'), [
+    {
+      level: 'ok',
+      message: "secured, pin abc; it listens on 0.0.0.0 port 8883; owner's socket /s",
+    },
+  ])
+  t.match(said({ identity: none, listens }, 'gateway'), [{ level: 'ok', message: /not secured/ }])
+  t.end()
+})
