@@ -224,7 +224,8 @@ async function askHttp(base: string, timeoutMs: number): Promise<GatewayProbe> {
 function seeSecurity(role: Role, values: Record<string, unknown>): Seen & { folder: string } {
   const { identities, state } = placesOf(role)
   if (role === 'gateway') {
-    const folder = join(state, 'security')
+    const data = existsSync(state) ? state : String(values.data)
+    const folder = join(data, 'security')
     return { folder, ...seeGatewayKeys(folder) }
   }
   const named = values.identity
@@ -242,7 +243,7 @@ function securityOf(
 ): SecurityFacts {
   const { credential } = placesOf(role)
   const url = role === 'agent' ? String(values.url) : undefined
-  const { host, port } = values
+  const { host, port = facts.kind === 'there' ? 8883 : 1883 } = values
   return {
     ...{ folder, identity: facts, exposed, socket },
     isUrlSecure: url !== undefined && isSecure({ url }),
