@@ -17,6 +17,7 @@ import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DeviceMetrics } from './adapters/device-metrics.ts'
 import {
+  checkUrl,
   enrolUntilDone,
   identityAtHand,
   isSecure,
@@ -55,6 +56,7 @@ async function start(
   const { sources, log, shutdown, fatal, notify } = running
   const node = config.id
   assert(isNodeId(node), 'the configuration checks the id')
+  checkUrl(config.url)
   const doubt = sources.id === 'default' ? idDoubt(hostname()) : undefined
   if (doubt !== undefined) {
     log.warn({ code: 'id-not-given', node }, `${doubt}: give this node an --id of its own`)

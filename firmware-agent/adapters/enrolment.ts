@@ -107,6 +107,12 @@ export function isSecure({ url }: Pick<EnrolmentConfig, 'url'>): boolean {
   return new URL(url).protocol === 'mqtts:'
 }
 
+/** Throws AppError for a gateway that everything would go to in the clear. */
+export function checkUrl(url: string): void {
+  if (!isOpenBeyondLoopback(url)) return
+  throw notSecure(`${url}: mqtt:// is for a gateway on this machine; over a network it is mqtts://`)
+}
+
 /** Where everything would go over a network in the clear. */
 export function isOpenBeyondLoopback(url: string): boolean {
   return !isSecure({ url }) && !LOOPBACK.test(new URL(url).hostname)

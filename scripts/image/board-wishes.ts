@@ -1,6 +1,6 @@
 /** What a board is to be, checked before anything is touched: for a card and for user-data alike. */
 import { readFile } from 'node:fs/promises'
-import { isSecure, notSecure } from '../../firmware-agent/adapters/enrolment.ts'
+import { checkUrl, isSecure, notSecure } from '../../firmware-agent/adapters/enrolment.ts'
 import { AGENT } from '../../firmware-agent/config.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, EXIT_CONFIG, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
@@ -60,6 +60,7 @@ export async function readBoardWishes(
     problems.push(`--ssh-key: ${flags.sshKey} ${what}`)
   }
   if (problems.length > 0) throw new ConfigError(problems, EXIT_USAGE)
+  checkUrl(gateway)
   return {
     id,
     gateway,

@@ -4,7 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs'
-import { isSecure, notSecure } from '../../firmware-agent/adapters/enrolment.ts'
+import { checkUrl, isSecure, notSecure } from '../../firmware-agent/adapters/enrolment.ts'
 import { assert } from '../../shared/core/assert.ts'
 import { own } from '../../shared/core/own.ts'
 import { ConfigError, type Loaded, loadConfig } from '../../shared/runtime/config.ts'
@@ -79,6 +79,7 @@ export async function readSettings(
   if (role === 'gateway') return settings
   assert(loaded.kind === 'options', 'nobody asked for help')
   const url = String(loaded.values.url)
+  checkUrl(url)
   const { tokenFile } = flags
   if (tokenFile === undefined) return { ...settings, url }
   const token = await readNodeToken(tokenFile, input)
