@@ -85,7 +85,10 @@ export async function enrolUntilDone(
         log.info({ code: 'enrolled', node }, `the gateway knows this node as ${node} now`)
         return keepIdentity(config.identity, pair, enrolled)
       } catch (error) {
-        if (!isForLater(error)) throw error
+        if (!isForLater(error)) {
+          if (error instanceof AppError) notify.tell({ STATUS: `refused: ${error.code}` })
+          throw error
+        }
         const waitMs = backoff.nextMs()
         log.warn({ code: error.code, waitMs: Math.round(waitMs) }, error.message)
         await sleep(waitMs, stop.signal)

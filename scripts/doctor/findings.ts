@@ -289,6 +289,10 @@ function unitFinding({ unit, role }: DoctorFacts): Finding {
     }
     return ok('unit', `${name} runs${statusText === '' ? '' : `: ${statusText}`}`)
   }
+  if (statusText.startsWith('refused: ')) {
+    const fix = `${log}; on the gateway: obelisk token create <id> --replace`
+    return fail('unit', `${name}: the gateway gave it no identity (${statusText})`, fix)
+  }
   if (exitStatus === EXIT_CONFIG) {
     return fail(
       'unit',

@@ -7,7 +7,7 @@ import { faultOf } from '../path-faults.ts'
 import { linkWhole, writeWhole } from '../whole-file.ts'
 import { askUnit } from './collect-facts.ts'
 import { under } from './places.ts'
-import { Readiness, type ReadinessLimits } from './readiness.ts'
+import { endOf, Readiness, type ReadinessLimits } from './readiness.ts'
 import { describe, type Step } from './steps.ts'
 import type { SystemPrograms } from './system-programs.ts'
 import { placeTree, restoreTree } from './tree-swap.ts'
@@ -107,10 +107,11 @@ export class Performer {
   async #forgetToken(unit: string, path: string, identities: readonly string[]): Promise<void> {
     const startMs = performance.now()
     while (!identities.some(isThere)) {
-      const { activeState, exitStatus, statusText } = await askUnit(unit, this.#programs)
+      const seen = await askUnit(unit, this.#programs)
+      const { activeState, statusText } = seen
       if (activeState === 'failed') {
-        const why = `it ended with ${exitStatus}`
-        throw new NotReadyError(`${unit} got no identity: ${why}; ${hintOf(unit)}`, EXIT_CONFIG)
+        const message = `${unit} got no identity: ${endOf(seen)}; ${hintOf(unit)}`
+        throw new NotReadyError(message, EXIT_CONFIG)
       }
       if (performance.now() - startMs >= this.#options.limits.joinMs) {
         this.#say(`${unit} has no identity yet (${statusText}); it goes on asking`)

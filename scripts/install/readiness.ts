@@ -48,7 +48,7 @@ export class Readiness {
   judge(nowMs: number, seen: Observation): Verdict {
     const { startMs, steadyMs, joinMs } = this.#limits
     const failed = (reason: string): Verdict => ({ kind: 'failed', reason })
-    if (seen.activeState === 'failed') return failed(`it ended with ${seen.exitStatus}`)
+    if (seen.activeState === 'failed') return failed(endOf(seen))
     if (seen.restarts > this.#restarts || seen.activeState !== 'active') {
       this.#restarts = seen.restarts
       this.#activeSinceMs = undefined
@@ -68,4 +68,13 @@ export class Readiness {
     }
     return { kind: 'wait' }
   }
+}
+
+/** How a unit ended; of an agent that the gateway refused, why. */
+export function endOf({
+  exitStatus,
+  statusText,
+}: Pick<Observation, 'exitStatus' | 'statusText'>): string {
+  const why = statusText.startsWith('refused: ') ? ` (${statusText})` : ''
+  return `it ended with ${exitStatus}${why}`
 }

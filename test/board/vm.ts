@@ -4,12 +4,12 @@
  *
  * `npm run test:vm`, and with LONG=1 all of it; what it needs, and what it says when that is missing, is in docs/testing.md.
  */
-import { rmSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Random } from '../../shared/core/random.ts'
 import { Additions, allCompleted } from '../support/additions.ts'
-import { eventually, Fleet, type Gateway } from '../support/processes.ts'
+import { eventually, Fleet, freePort } from '../support/processes.ts'
 import { HttpClient, WireClient } from '../support/wire-client.ts'
 import { artifact } from './artifacts.ts'
 import { DISK, DISK_PART_2, Guest } from './guest.ts'
@@ -30,6 +30,8 @@ const SIDE = 64
 const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32', '--replicas', '1']
 const ROOT_ON_DISK = `root=${DISK} rw rootwait`
 const UNIT = 'obelisk-agent'
+/** Of this machine's loopback, as a guest sees it. */
+const HOST = '10.0.2.2'
 /** Everything in there is emulated. */
 const JOIN_MS_MAX = 900_000
 
@@ -60,6 +62,19 @@ async function joined(http: HttpClient, id: string): Promise<void> {
 
 async function property(guest: Guest, name: string): Promise<string> {
   return await guest.run(`systemctl show ${UNIT} --property=${name} --value`)
+}
+
+/** A gateway that is not secured is on loopback alone, for the guest too. */
+async function lendPort(guest: Guest, port: number): Promise<string> {
+  const relay = `require("net").createServer((a) => { const b = require("net").connect(${port}, "${HOST}"); a.on("error", () => b.destroy()); b.on("error", () => a.destroy()); a.pipe(b).pipe(a) }).listen(${port}, "127.0.0.1")`
+  const unit = `[Service]\nExecStart=/usr/bin/node /root/relay.js\nRestart=always\n[Install]\nWantedBy=multi-user.target\n`
+  const put = (text: string, path: string): string =>
+    `echo ${Buffer.from(text).toString('base64')} | base64 -d > ${path}`
+  await guest.run(
+    `${put(relay, '/root/relay.js')} && ${put(unit, '/etc/systemd/system/relay.service')}`,
+  )
+  await guest.run('systemctl daemon-reload && systemctl enable --now relay')
+  return `mqtt://127.0.0.1:${port}`
 }
 
 const DROP_IN = `/run/systemd/system/${UNIT}.service.d`
@@ -123,7 +138,7 @@ t.test('a board runs the package as a service', { buffered: true }, async (t) =>
   await t.test('the package installs, and the service joins', async (t) => {
     await shortenWatchdog(guest)
     await guest.run('dpkg -i /root/agent.deb')
-    const url = `mqtt://10.0.2.2:${gateway.port}`
+    const url = await lendPort(guest, gateway.port)
     await guest.run(`obelisk install --role agent --packaged --id edge-7 --gateway ${url}`)
     await joined(http, 'edge-7')
     t.equal(await property(guest, 'ActiveState'), 'active')
@@ -266,40 +281,71 @@ t.test('a gateway runs as a service too, beside an agent', { skip, buffered: tru
   await guest.run('ls /var/lib/obelisk-gateway/state-64')
 })
 
-t.test('a flashed card becomes a node with its identity', { skip, buffered: true }, async (t) => {
-  const fleet = new Fleet(t)
-  const gateway: Gateway = await fleet.gateway(...GRID)
-  const http = new HttpClient(gateway.http)
-  const image = join(fleet.directory, 'os.img')
-  const card = join(fleet.directory, 'card.img')
-  makeCardImage(image, tree, `root=${DISK_PART_2} rw rootwait`)
-  const flash = fleet.command('scripts/flash', [
-    ...['--image', image, '--output', card, '--id', 'edge-042', '--yes'],
-    ...['--gateway', `mqtt://10.0.2.2:${gateway.port}`],
-    ...['--package', artifact('agent', 'tar.gz')],
-  ])
-  const { code } = await flash.exited
-  t.equal(code, 0, flash.stderr)
-  rmSync(image)
-  t.match(commandLineOf(card), /cgroup_enable=memory/)
-  let guest: Guest | undefined
-  watch(t, () => guest)
-  // Each boot reads the command line from the card, as the firmware of a board does.
-  const start = (): Guest =>
-    new Guest({
-      ...{ tree, disk: card, commandLine: commandLineOf(card), processors },
-      directory: fleet.directory,
-    })
-  const first = start()
-  guest = first
-  await first.off()
-  t.notMatch(commandLineOf(card), /systemd\./, 'the first boot takes itself away')
-  t.notMatch(bootFilesOf(card), /firstrun|agent\.toml|password/i, 'and what it was told')
-  guest = await start().booted()
-  await joined(http, 'edge-042')
-  t.equal(await guest.run('hostname'), 'edge-042')
-  t.match(await property(guest, 'StatusText'), /joined .* as edge-042/)
-})
+/** The command, to its end; what it printed. */
+async function obelisk(fleet: Fleet, ...argv: readonly string[]): Promise<string> {
+  const run = fleet.start(argv)
+  const { code } = await run.exited
+  if (code !== 0) throw new Error(`obelisk ${argv.join(' ')}: ${run.stderr}`)
+  return run.stdout
+}
+
+t.test(
+  'a flashed card enrols, and joins a secured gateway',
+  { skip, buffered: true },
+  async (t) => {
+    const fleet = new Fleet(t)
+    const data = join(fleet.directory, 'gateway')
+    const port = await freePort()
+    await obelisk(fleet, 'gateway', 'secure', '--data', data)
+    const listens = [
+      '--host',
+      '127.0.0.1',
+      '--port',
+      `${port}`,
+      '--http-port',
+      `${await freePort()}`,
+    ]
+    await fleet.start(['gateway', '--data', data, ...listens, ...GRID]).line('ready mqtts=')
+    const owner = ['--http', `unix:${join(data, 'admin.sock')}`]
+    const token = join(fleet.directory, 'token')
+    writeFileSync(token, await obelisk(fleet, 'token', 'create', 'edge-042', ...owner))
+    const image = join(fleet.directory, 'os.img')
+    const card = join(fleet.directory, 'card.img')
+    makeCardImage(image, tree, `root=${DISK_PART_2} rw rootwait`)
+    const flash = fleet.command('scripts/flash', [
+      ...['--image', image, '--output', card, '--id', 'edge-042', '--yes'],
+      ...['--gateway', `mqtts://${HOST}:${port}`, '--token-file', token],
+      ...['--package', artifact('agent', 'tar.gz')],
+    ])
+    const { code } = await flash.exited
+    t.equal(code, 0, flash.stderr)
+    rmSync(image)
+    t.match(commandLineOf(card), /cgroup_enable=memory/)
+    let guest: Guest | undefined
+    watch(t, () => guest)
+    // Each boot reads the command line from the card, as the firmware of a board does.
+    const start = (): Guest =>
+      new Guest({
+        ...{ tree, disk: card, commandLine: commandLineOf(card), processors },
+        directory: fleet.directory,
+      })
+    const first = start()
+    guest = first
+    await first.off()
+    t.notMatch(commandLineOf(card), /systemd\./, 'the first boot takes itself away')
+    t.notMatch(bootFilesOf(card), /firstrun|agent\.toml|token/i, 'and what it was told')
+    guest = await start().booted()
+    const isAlive = async (): Promise<boolean> =>
+      /edge-042 +alive/.test(await obelisk(fleet, 'node', 'ls', ...owner))
+    await eventually('edge-042 has joined', isAlive, JOIN_MS_MAX)
+    t.equal(await guest.run('hostname'), 'edge-042')
+    t.match(await property(guest, 'StatusText'), /joined mqtts:.* as edge-042/)
+    const credential = '/etc/credstore/obelisk-enroll-token'
+    t.equal(await guest.run(`stat -c %a ${credential}`), '600')
+    await guest.run('obelisk install --role agent')
+    t.not((await guest.try(`ls ${credential}`)).code, 0, 'done its work')
+  },
+)
 
 t.test('on systemd 252, with a Node that is brought along', { skip, buffered: true }, async (t) => {
   const olderTree = await olderTreeToCome!
@@ -315,7 +361,8 @@ t.test('on systemd 252, with a Node that is brought along', { skip, buffered: tr
   watch(t, () => guest)
   t.match(await guest.run('systemctl --version'), /systemd 252/)
   await guest.run('mkdir agent && tar -xf /root/agent.tar.gz -C agent --strip-components=1')
-  const install = `./agent/install.sh --id edge-5 --gateway mqtt://10.0.2.2:${gateway.port}`
+  const url = await lendPort(guest, gateway.port)
+  const install = `./agent/install.sh --id edge-5 --gateway ${url}`
   const early = await guest.try(install)
   t.equal(early.code, 21)
   t.match(early.text, /Node 20\.\d+ or newer is needed.*; \/usr\/bin\/node is v18/)

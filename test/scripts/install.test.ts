@@ -509,6 +509,40 @@ t.test('readiness', (t) => {
   t.end()
 })
 
+t.test('a token goes once there is an identity, and stays while there is none', async (t) => {
+  const directory = t.testdir({ bin: {}, credstore: { token: TOKEN }, identity: {} })
+  const at = (name: string): string => join(directory, name)
+  const say = (state: string): void => {
+    const text = `#!/bin/sh\nprintf '${state}'\n`
+    writeFileSync(at('bin/systemctl'), text, { mode: 0o755 })
+  }
+  const said: string[] = []
+  const limits = { startMs: 50, steadyMs: 10, joinMs: 50 }
+  const programs = new SystemPrograms({ PATH: `${at('bin')}:${process.env.PATH}` })
+  const performer = new Performer({ root: '/', limits, pollMs: 5 }, programs, (line) => {
+    said.push(line)
+  })
+  const forget = (identity: string): Promise<void> =>
+    performer.perform([
+      {
+        ...{ do: 'forget-token', unit: 'obelisk-agent.service', path: at('credstore/token') },
+        identities: [at('none'), at(identity)],
+      },
+    ])
+  say('ActiveState=active\\nStatusText=waiting for an identity from mqtts://gw\\n')
+  await forget('other')
+  t.match(said.join('\n'), /no identity yet \(waiting for an identity/)
+  t.ok(existsSync(at('credstore/token')))
+  say('ActiveState=failed\\nExecMainStatus=78\\nStatusText=refused: token-used\\n')
+  await t.rejects(forget('other'), {
+    exitCode: 78,
+    message: /ended with 78 \(refused: token-used\)/,
+  })
+  t.ok(existsSync(at('credstore/token')))
+  await forget('identity')
+  t.notOk(existsSync(at('credstore/token')))
+})
+
 t.test('keys are set in place, and nothing else changes', (t) => {
   const text = `# the board in the cellar
 id = "old" # its name
@@ -609,6 +643,7 @@ t.test('settings are checked by the table of the program, all at once', async (t
   t.match(await refused({ gateway, tokenFile: '-' }, USERS_TOKEN), /^65 .*of a user/)
   const open = { gateway: 'mqtt://127.0.0.1', tokenFile: '-' }
   t.match(await refused(open, TOKEN), /^78 .*mqtts:\/\/ alone/)
+  t.match(await refused({ gateway: 'mqtt://gw:1883' }), /^78 .*mqtt:\/\/ is for a gateway on this/)
   writeFileSync(file, 'username = "u"\npassword_file = "p"\n')
   t.equal(await refused({ id: 'a' }), '', 'what there was before is no reason')
   writeFileSync(file, 'wait = 2\n')
