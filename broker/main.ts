@@ -275,7 +275,9 @@ async function start(
   })
   const { host, httpHost } = config
   const address = { host: httpHost, port: config.httpPort }
-  const secure = secured && { keys: secured.hosts.keys, access: secured.security.access }
+  const secure = secured && {
+    ...{ keys: secured.hosts.keys, access: secured.security.access, shut: secured.security.shut },
+  }
   const http: HttpServer = new HttpServer({ ...address, ...(secure && { secure }) }, calls, log)
   await http.listen()
   shutdown.add('http', () => http.close())

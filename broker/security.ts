@@ -34,8 +34,9 @@ import type { IdentityStore } from './adapters/identity-store.ts'
 import type { LoginAnswer, LoginRefusal } from './adapters/mqtt-entrance.ts'
 import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
 import type { SecurityLog } from './adapters/security-log.ts'
+import type { ShutSourcesPort } from './adapters/tls-listener.ts'
 import { type GatewayConfig, isLoopback } from './config.ts'
-import { EnrolmentLimits } from './core/guess-limits.ts'
+import { EnrolmentLimits, ShutSources } from './core/guess-limits.ts'
 import type { NodeToken } from './core/registry.ts'
 import { Identities } from './identities.ts'
 import type { Users } from './users.ts'
@@ -105,6 +106,7 @@ export class Security implements SecurityPort {
   readonly #parts: SecurityParts
   readonly #identities: Identities
   readonly #enrolments = new EnrolmentLimits()
+  readonly #shut = new ShutSources()
   readonly #context: SecurityContext
 
   constructor(parts: SecurityParts, context: SecurityContext) {
@@ -119,12 +121,22 @@ export class Security implements SecurityPort {
     return { ...probe, ca: authority.certificate }
   }
 
+  /** Sources that no door listens to for a while. */
+  get shut(): ShutSourcesPort {
+    const now = (): number => this.#context.clock.monotonicMs
+    return {
+      isShut: (source) => this.#shut.isShut(now(), source),
+      shut: (source) => this.#shut.shut(now(), source),
+    }
+  }
+
   /** Who comes in. */
   get door(): Omit<SecureDoorOptions, 'enrolment'> {
     const { agents, authority, probe } = this.#parts.keys
     const { logger, fatal } = this.#context
     const ca = authority.certificate
     return {
+      shut: this.shut,
       keys: { key: agents.key, certificate: `${agents.certificate}${ca}`, ca },
       probe: fingerprintText(spkiOf(new X509Certificate(probe.certificate).publicKey)),
       ownerOf: (sha256) => this.#identities.ownerOf(sha256),
@@ -178,8 +190,14 @@ export class Security implements SecurityPort {
     const { log, users } = this.#parts
     return {
       identify: async ({ key, authorization, remote }, isGone) => {
-        if (authorization === undefined) return this.#identifyKey(key)
         const source = sourceOf(remote)
+        const byKey = this.#identifyKey(key)
+        // A certificate that is nobody's is not mended by a password.
+        if (key !== undefined && !byKey.ok) {
+          log.tell({ event: 'certificate-refused', who: 'nobody', source, via: 'http' })
+          return byKey
+        }
+        if (authorization === undefined) return byKey
         const answer = await loginBy(users, authorization, source, isGone)
         if (answer?.ok) return answer
         const who = answer === undefined ? 'nobody' : answer.who
@@ -187,6 +205,10 @@ export class Security implements SecurityPort {
         const event = code === 'locked' ? 'locked' : 'login-failed'
         log.tell({ event, who, source, via: 'http', code: answer?.code ?? code })
         return { ok: false, code }
+      },
+      certificateRefused: (code, remote) => {
+        const source = sourceOf(remote)
+        log.tell({ event: 'certificate-refused', who: 'nobody', source, via: 'http', code })
       },
       refused: (who, remote, code) => {
         const source = sourceOf(remote)

@@ -45,6 +45,8 @@ export type Identified =
 export interface HttpAccessPort {
   /** Who it is; a stranger shows nothing, and one who shows something that is wrong is no stranger. */
   identify(shown: Shown, isGone: () => boolean): Promise<Identified>
+  /** Somebody did not come in for the certificates that he showed. */
+  certificateRefused(code: string, remote: string): void
   /** Somebody may not have what he asked for. */
   refused(who: Principal, remote: string, code: string): void
 }

@@ -6,7 +6,12 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { fingerprintText, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { HttpSocket } from './http-connections.ts'
-import { type TlsKeys, TlsListener, type TlsListenerOptions } from './tls-listener.ts'
+import {
+  type HandshakeFault,
+  type TlsKeys,
+  TlsListener,
+  type TlsListenerOptions,
+} from './tls-listener.ts'
 
 /** What is known of a client since its handshake. */
 export interface SecuredClient {
@@ -24,7 +29,7 @@ export class HttpSecureDoor {
   constructor(
     options: TlsListenerOptions,
     keys: TlsKeys,
-    refused: (reason: string, remote: string) => void,
+    refused: (reason: HandshakeFault | 'certificate-refused', remote: string) => void,
   ) {
     this.#listener = new TlsListener(
       options,

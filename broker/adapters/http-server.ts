@@ -28,7 +28,7 @@ import { registerUserRoutes } from './http-user-routes.ts'
 import { Tally } from './mqtt-figures.ts'
 import { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
-import type { TlsKeys } from './tls-listener.ts'
+import { isOfCertificates, type TlsKeys, type TlsListenerOptions } from './tls-listener.ts'
 import { Turns } from './turns.ts'
 
 export type { HttpPort } from './http-port.ts'
@@ -40,7 +40,7 @@ export type HttpServerOptions = HttpPlace & HttpServerSettings
 
 export interface HttpServerSettings {
   /** Asks everybody who he is, over TLS. Without it, anybody may do anything. */
-  readonly secure?: { readonly keys: TlsKeys; readonly access: HttpAccessPort }
+  readonly secure?: TlsListenerOptions & { readonly keys: TlsKeys; readonly access: HttpAccessPort }
   readonly eventHeartbeatMs?: number
   readonly eventBytesMax?: number
   readonly connectionsMax?: number
@@ -103,7 +103,11 @@ export class HttpServer {
     this.#connections = connections
     const { secure } = options
     const door =
-      secure && new HttpSecureDoor({}, secure.keys, (reason) => this.#refused.add(reason))
+      secure &&
+      new HttpSecureDoor(secure, secure.keys, (reason, remote) => {
+        this.#refused.add(reason)
+        if (isOfCertificates(reason)) secure.access.certificateRefused(reason, remote)
+      })
     this.#door = door
     this.#app = fastify({
       logger: false,

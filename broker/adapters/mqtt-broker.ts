@@ -25,7 +25,7 @@ import { Rights } from './mqtt-rights.ts'
 import { SecureDoor, type SecureDoorOptions } from './mqtt-secure-door.ts'
 import { Subscribers } from './mqtt-subscribers.ts'
 import { TurnShare } from './mqtt-turn-share.ts'
-import type { TlsKeys } from './tls-listener.ts'
+import { isOfCertificates, type TlsKeys } from './tls-listener.ts'
 
 export type { MqttBrokerPort, Submission } from './mqtt-hooks.ts'
 
@@ -347,9 +347,9 @@ export class MqttBroker {
       },
       denied: (reason, remote) => {
         this.#refused.add(reason)
-        if (reason === 'certificate-refused') {
-          const source = sourceOf(remote)
-          this.#port.onSecurityEvent?.({ event: reason, who: NOBODY, source, via: 'mqtt' })
+        if (reason !== 'no-identity' && isOfCertificates(reason)) {
+          const told = { event: 'certificate-refused', who: NOBODY, via: 'mqtt' } as const
+          this.#port.onSecurityEvent?.({ ...told, source: sourceOf(remote), code: reason })
         }
         this.#logger?.debug({ reason, remote }, 'MQTT connection refused')
       },

@@ -3,6 +3,9 @@
  * first message is whole: so only whole ones wait for their turn, and one is taken in a turn of the event loop.
  * Who says nothing, or half of it, costs memory, which is bounded for all and for each source, and time; where
  * there is no room the oldest of these makes some, that of the source that has most.
+ *
+ * A client's certificates are verified in one go, and Node asks nobody before: a chain of 72 of a dear kind takes a
+ * second. A source whose client shows more than anybody needs, and nothing of ours, is shut out for a while.
  */
 import type { Socket } from 'node:net'
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls'
@@ -15,6 +18,14 @@ export interface TlsListenerOptions {
   /** Handshakes that are not finished: of all, and of one source. */
   readonly unfinishedMax?: number
   readonly unfinishedPerSourceMax?: number
+  /** Sources that are not heard for what they cost; listeners may have one for all. */
+  readonly shut?: ShutSourcesPort
+}
+
+/** By source, as `sourceOf` names it. */
+export interface ShutSourcesPort {
+  isShut(source: string): boolean
+  shut(source: string): void
 }
 
 /** PEM. */
@@ -34,7 +45,17 @@ export interface TlsFace {
   readonly protocols: readonly string[]
 }
 
-export type HandshakeFault = 'handshake-timeout' | 'handshake-failed' | 'handshakes-full'
+export type HandshakeFault =
+  | 'handshake-timeout'
+  | 'handshake-failed'
+  | 'handshakes-full'
+  | 'handshake-dear'
+  | 'source-shut'
+
+/** Whether somebody is refused for the certificates that he showed. */
+export function isOfCertificates(reason: HandshakeFault | 'certificate-refused'): boolean {
+  return reason === 'certificate-refused' || reason === 'handshake-dear'
+}
 
 /** `remote` is the address that the connection came from: later a socket may not know it any more. */
 export interface TlsListenerPort {
@@ -48,6 +69,8 @@ interface Unfinished {
   readonly remote: string
   readonly source: Source
   readonly timer: NodeJS.Timeout
+  /** Of its first message, once that is whole. */
+  helloBytes: number
 }
 
 /** The connections of one source that have not finished. */
@@ -55,6 +78,8 @@ interface Source {
   readonly name: string
   /** Those whose first message is not whole, the oldest first. */
   readonly silent: Set<Socket>
+  /** Those that were answered, and have said nothing that ends it, the oldest first. */
+  readonly answered: Set<Socket>
   count: number
 }
 
@@ -64,11 +89,14 @@ const UNFINISHED_MAX = 4096
 const UNFINISHED_PER_SOURCE_MAX = 2048
 /** For tickets: after a day there is one whole handshake. */
 const SESSION_SECONDS = 86_400
+/** After the first hello: perhaps another, then two or three certificates, a signature and a MAC have some 4 KB. */
+const ANSWER_BYTES_MAX = 8192
 
 export class TlsListener {
   readonly #timeoutMs: number
   readonly #unfinishedMax: number
   readonly #perSourceMax: number
+  readonly #shut: ShutSourcesPort | undefined
   readonly #port: TlsListenerPort
   readonly #server: Server
   readonly #unfinished = new Map<Socket, Unfinished>()
@@ -82,6 +110,7 @@ export class TlsListener {
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     this.#unfinishedMax = options.unfinishedMax ?? UNFINISHED_MAX
     this.#perSourceMax = options.unfinishedPerSourceMax ?? UNFINISHED_PER_SOURCE_MAX
+    this.#shut = options.shut
     this.#port = port
     this.#server = createServer({
       ...{ ...contextOf(face.keys), minVersion: 'TLSv1.3' },
@@ -96,13 +125,20 @@ export class TlsListener {
     }
     this.#server.on('secureConnection', (socket) => {
       const bare = this.#byPeer.get(peerOf(socket))
+      // What one of ours shows beside its own is not looked at; and its first request may be there already.
+      const isForeign = !socket.authorized && socket.getPeerX509Certificate() !== undefined
+      if (bare !== undefined && isForeign) this.#shutIfDear(bare)
       const remote = bare && this.#finish(bare)
+      // Not the bare one: Node ends if that goes from under it here.
       if (remote === undefined) socket.destroy()
       else this.#port.secured(socket, remote)
     })
     this.#server.on('tlsClientError', (_error, socket) => {
       const bare = this.#byPeer.get(peerOf(socket))
-      if (bare !== undefined) this.#refuse(bare, 'handshake-failed')
+      if (bare !== undefined) {
+        this.#shutIfDear(bare)
+        this.#refuse(bare, 'handshake-failed')
+      }
       // Node leaves it open after a time-out.
       socket.destroy()
     })
@@ -126,6 +162,11 @@ export class TlsListener {
       socket.destroy()
       return
     }
+    if (this.#shut?.isShut(sourceOf(remote))) {
+      this.#port.refused('source-shut', remote)
+      socket.destroy()
+      return
+    }
     const source = this.#sourceOf(remote)
     if (!this.#makeRoom(source)) {
       this.#port.refused('handshakes-full', remote)
@@ -135,7 +176,7 @@ export class TlsListener {
     }
     const timer = setTimeout(() => this.#refuse(socket, 'handshake-timeout'), this.#timeoutMs)
     const peer = peerOf(socket)
-    this.#unfinished.set(socket, { peer, remote, source, timer })
+    this.#unfinished.set(socket, { peer, remote, source, timer, helloBytes: Infinity })
     this.#byPeer.set(peer, socket)
     source.silent.add(socket)
     source.count += 1
@@ -161,6 +202,7 @@ export class TlsListener {
         return
       }
       socket.pause()
+      this.#unfinished.get(socket)!.helloBytes = hello.bytes.length
       socket.unshift(hello.bytes)
       this.#turns.push(socket)
       this.#schedule()
@@ -179,24 +221,29 @@ export class TlsListener {
       this.#isScheduled = false
       let socket = this.#turns.shift()
       while (socket?.destroyed) socket = this.#turns.shift()
-      if (socket !== undefined) this.#server.emit('connection', socket)
+      if (socket !== undefined) {
+        this.#unfinished.get(socket)!.source.answered.add(socket)
+        this.#server.emit('connection', socket)
+      }
       if (this.#turns.length > 0) this.#schedule()
     })
   }
 
-  /** False if there is none to be had for this source: all of its own have said what they had to. */
+  /** False if there is none to be had for this source: all of its own wait for their turn. */
   #makeRoom(source: Source): boolean {
-    if (source.count >= this.#perSourceMax) return this.#giveUpOldest(source)
+    if (source.count >= this.#perSourceMax) return this.#giveUpOldest([source])
     if (this.#unfinished.size < this.#unfinishedMax) return true
-    let most = source
-    for (const other of this.#sources.values()) {
-      if (other.silent.size > most.silent.size) most = other
-    }
-    return this.#giveUpOldest(most)
+    return this.#giveUpOldest(this.#sources.values())
   }
 
-  #giveUpOldest({ silent }: Source): boolean {
-    const [oldest] = silent
+  /** Of the silent, else of those that were answered: that of the source that has most of them. */
+  #giveUpOldest(sources: Iterable<Source>): boolean {
+    let [silent, answered]: Set<Socket>[] = []
+    for (const one of sources) {
+      if (one.silent.size > (silent?.size ?? 0)) silent = one.silent
+      if (one.answered.size > (answered?.size ?? 0)) answered = one.answered
+    }
+    const [oldest] = silent ?? answered ?? []
     if (oldest !== undefined) this.#refuse(oldest, 'handshakes-full')
     return oldest !== undefined
   }
@@ -205,7 +252,7 @@ export class TlsListener {
     const name = sourceOf(remote)
     const known = this.#sources.get(name)
     if (known !== undefined) return known
-    const source = { name, silent: new Set<Socket>(), count: 0 }
+    const source = { name, silent: new Set<Socket>(), answered: new Set<Socket>(), count: 0 }
     this.#sources.set(name, source)
     return source
   }
@@ -214,6 +261,14 @@ export class TlsListener {
     const remote = this.#finish(socket)
     if (remote !== undefined) this.#port.refused(fault, remote)
     socket.destroy()
+  }
+
+  /** Refuses all of its source for a while, if this one had us verify too much. Who calls ends the socket. */
+  #shutIfDear(socket: Socket): void {
+    const { source, helloBytes = 0 } = this.#unfinished.get(socket) ?? {}
+    if (source === undefined || socket.bytesRead - helloBytes <= ANSWER_BYTES_MAX) return
+    this.#shut?.shut(source.name)
+    this.#port.refused('handshake-dear', this.#finish(socket)!)
   }
 
   /** The address that it came from, the first time. */
@@ -225,6 +280,7 @@ export class TlsListener {
     this.#unfinished.delete(socket)
     if (this.#byPeer.get(peer) === socket) this.#byPeer.delete(peer)
     source.silent.delete(socket)
+    source.answered.delete(socket)
     source.count -= 1
     this.#forget(source)
     return remote

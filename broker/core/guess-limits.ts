@@ -134,6 +134,30 @@ export class EnrolmentLimits {
   }
 }
 
+const SHUT_MS = MINUTE
+const SHUT_MAX_MS = HOUR
+
+/** Sources that had the gateway compute what nobody who means well asks for: shut out at once, and twice as long each time. */
+export class ShutSources {
+  readonly #sources: Recent
+
+  constructor({ remembered }: GuessBounds = { remembered: 4096 }) {
+    this.#sources = new Recent(remembered)
+  }
+
+  shut(nowMs: number, source: string): void {
+    const slot = this.#sources.slotOf(source)
+    this.#sources.forget(slot, nowMs, FORGOTTEN_MS)
+    const times = this.#sources.add(slot, nowMs) - 1
+    this.#sources.untilMs[slot] = nowMs + doubled(SHUT_MS, times, SHUT_MAX_MS)
+  }
+
+  /** To ask makes nobody known. */
+  isShut(nowMs: number, source: string): boolean {
+    return this.#sources.untilOf(source) > nowMs
+  }
+}
+
 /** No id, and no source, has a space. */
 function pairOf(name: string, source: string): string {
   return `${name} ${source}`
@@ -170,6 +194,11 @@ class Recent {
     this.#slots.set(name, slot)
     this.#reset(slot)
     return slot
+  }
+
+  untilOf(name: string): number {
+    const slot = this.#slots.get(name)
+    return slot === undefined ? OVER : this.untilMs[slot]!
   }
 
   /** Where the one before is over, another begins now, and counts from nothing. */

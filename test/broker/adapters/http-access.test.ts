@@ -102,6 +102,7 @@ async function serve(t: Test): Promise<Served> {
   }
   const access: HttpAccessPort = {
     identify,
+    certificateRefused: (code) => refused.push(code),
     refused: (who, _remote, code) => refused.push(`${who.kind} ${code}`),
   }
   const recorded = record()
@@ -222,12 +223,13 @@ t.test('attempt 57: an address that a request says it comes from is none', async
 })
 
 t.test('attempts 7, 8 and 10: a certificate that is not ours, or of no one known', async (t) => {
-  const { ask, authority, server } = await serve(t)
+  const { ask, authority, server, refused } = await serve(t)
   const foreign = await identityFor(await newAuthority(), 'n1' as NodeId)
   const { key, certificate: cert } = foreign
   const headers = { authorization: 'Bearer admin' }
   await t.rejects(ask('GET', '/api/nodes', { headers, key, cert }), 'not even with a password')
   t.match(server.refused, { 'certificate-refused': 1 })
+  t.same(refused, ['certificate-refused'])
   const unknown = await identityFor(authority, 'n2' as NodeId)
   const { status } = await ask('GET', '/api/nodes', { key: unknown.key, cert: unknown.certificate })
   t.equal(status, 401)

@@ -3,7 +3,12 @@ import { type AddressInfo, connect as connectTcp, createServer, type Socket } fr
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import type { Authority } from '../../../broker/adapters/certificates.ts'
-import { TlsListener, type TlsListenerOptions } from '../../../broker/adapters/tls-listener.ts'
+import {
+  type ShutSourcesPort,
+  TlsListener,
+  type TlsListenerOptions,
+} from '../../../broker/adapters/tls-listener.ts'
+import type { Identity } from '../../../firmware-agent/adapters/identity-files.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { ENROLMENT_PROTOCOL, GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
 import { gatewayKeys, identityFor, newAuthority } from '../../support/certified.ts'
@@ -219,18 +224,89 @@ t.test('those that do not finish are bounded, and the oldest of them make room',
   t.same(all.refused, ['handshakes-full 127.0.0.1'])
 })
 
-t.test('where all have said what they had to, one more has to wait outside', async (t) => {
-  const listening = await listen(t, { unfinishedPerSourceMax: 2 })
-  const hello = await helloOf(t)
-  for (const _ of [1, 2]) {
-    const socket = raw(t, listening)
-    socket.write(hello)
-    await once(socket, 'data')
+t.test('where all have been answered, the one that was answered first makes room', async (t) => {
+  for (const options of [{ unfinishedPerSourceMax: 2 }, { unfinishedMax: 2 }]) {
+    const listening = await listen(t, options)
+    const hello = await helloOf(t)
+    const answered = []
+    for (const _ of [1, 2]) {
+      const socket = raw(t, listening)
+      socket.write(hello)
+      await once(socket, 'data')
+      answered.push(socket)
+    }
+    const left = closed(answered[0]!.resume())
+    t.equal(await echo(client(t, listening)), 'hello')
+    await left
+    t.same(listening.refused, ['handshakes-full 127.0.0.1'])
+    t.equal(listening.listener.unfinished, 1)
   }
-  const third = raw(t, listening)
-  await closed(third.resume())
-  t.same(listening.refused, ['handshakes-full 127.0.0.1'])
-  t.equal(listening.listener.unfinished, 2)
+})
+
+/** As the gateway has it, but for time. */
+function shutSources(): ShutSourcesPort & { readonly names: Set<string> } {
+  const names = new Set<string>()
+  return { names, isShut: (source) => names.has(source), shut: (source) => names.add(source) }
+}
+
+/** More than fits into a handshake that anybody needs. */
+async function longChain({ key, certificate }: Identity): Promise<ConnectionOptions> {
+  const { certificate: other } = await newAuthority()
+  return { key, cert: [certificate, ...new Array<string>(20).fill(other)].join('') }
+}
+
+/** What a client says is broken at the end of all that comes at once, but for its first message. */
+async function spoilingRelay(t: Test, { port }: Listening): Promise<number> {
+  const server = createServer((near) => {
+    const far = connectTcp({ host: '127.0.0.1', port })
+    for (const socket of [near, far]) socket.on('error', () => socket.destroy())
+    far.pipe(near)
+    let isFirst = true
+    near.on('data', (chunk: Buffer) => {
+      if (!isFirst) chunk[chunk.length - 1]! ^= 1
+      isFirst = false
+      far.write(chunk)
+    })
+    near.once('close', () => far.destroy())
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+t.test('a source whose certificates are dear to look at is shut out', async (t) => {
+  const foreign = await longChain(await identityFor(await newAuthority(), n1))
+  for (const isBroken of [false, true]) {
+    const shut = shutSources()
+    const listening = await listen(t, { shut })
+    const port = isBroken ? await spoilingRelay(t, listening) : listening.port
+    await closed(client(t, listening, { ...foreign, port }).resume())
+    t.same(listening.refused, ['handshake-dear 127.0.0.1'])
+    t.same([...shut.names], ['127.0.0.1'])
+
+    await closed(client(t, listening))
+    t.same(listening.refused.slice(1), ['source-shut 127.0.0.1'])
+    shut.names.clear()
+    t.equal(await echo(client(t, listening)), 'hello')
+    t.equal(listening.secured.length, 1)
+  }
+})
+
+t.test('what comes with the end of a handshake costs nobody his place', async (t) => {
+  const shut = shutSources()
+  const listening = await listen(t, { shut })
+  const much = Buffer.alloc(100_000)
+  const node = await longChain(await identityFor(listening.authority, n1))
+  for (const options of [{}, node]) {
+    const socket = client(t, listening, options)
+    let received = 0
+    socket.on('data', (chunk: Buffer) => {
+      received += chunk.length
+    })
+    socket.write(much)
+    await eventually('all is there', () => received === much.length)
+  }
+  t.same([listening.refused, [...shut.names]], [[], []])
 })
 
 t.test('many that come at once all get in', async (t) => {

@@ -4,6 +4,7 @@ import {
   type Admission,
   EnrolmentLimits,
   GuessLimits,
+  ShutSources,
   type Try,
 } from '../../../broker/core/guess-limits.ts'
 import { check } from '../../support/property.ts'
@@ -151,5 +152,25 @@ t.test('boards whose tokens are good come in fifty a second, from one source too
     count++
   }
   t.ok(count >= 500 && count <= 550, `${count}`)
+  t.end()
+})
+
+t.test('a source is shut at once, for twice as long each time, and asking costs no place', (t) => {
+  const sources = new ShutSources({ remembered: 2 })
+  t.notOk(sources.isShut(0, 'a'))
+  const minutes: number[] = []
+  let nowMs = 0
+  for (let times = 0; times < 8; times++) {
+    sources.shut(nowMs, 'a')
+    const startMs = nowMs
+    while (sources.isShut(nowMs, 'a')) nowMs += MINUTE
+    minutes.push((nowMs - startMs) / MINUTE)
+  }
+  t.same(minutes, [1, 2, 4, 8, 16, 32, 60, 60])
+  sources.shut(nowMs, 'b')
+  for (let n = 0; n < 10; n++) sources.isShut(nowMs, `source${n}`)
+  t.ok(sources.isShut(nowMs, 'b'))
+  sources.shut(nowMs + 3 * HOUR, 'b')
+  t.notOk(sources.isShut(nowMs + 3 * HOUR + MINUTE, 'b'), 'what is long ago is forgotten')
   t.end()
 })
