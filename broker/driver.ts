@@ -172,6 +172,13 @@ export class GatewayDriver {
     })
   }
 
+  /** A node may not come back; its tiles go elsewhere at once. Resolves once that is on disk. */
+  revoke(node: NodeId): Promise<void> {
+    return new Promise((resolve) => {
+      this.#deliver({ type: 'node-revoked', node }, resolve)
+    })
+  }
+
   /** A node that may be forgotten is. Resolves once that is on disk. */
   remove(node: NodeId): Promise<void> {
     return new Promise((resolve) => {

@@ -45,6 +45,12 @@ export class Identities {
     return record?.removedTs === undefined ? record?.node : undefined
   }
 
+  /** The node whose key this was, if it was taken out. */
+  formerOwnerOf(sha256: string): NodeId | undefined {
+    const record = this.#store.key(sha256)
+    return record?.removedTs === undefined ? undefined : record.node
+  }
+
   /**
    * Resolves with the judgement once what it changes is on disk. Nothing is given that `announce` has not come back
    * for; what has changed meanwhile is looked at again.

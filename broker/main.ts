@@ -113,7 +113,7 @@ async function start(
         hasLeft: (node) => view.node(node)?.state === 'left',
         async revoked(node) {
           broker.endConnectionsOf(node)
-          if (view.node(node) !== undefined) await driver.drain(node, true)
+          if (view.node(node) !== undefined) await driver.revoke(node)
         },
         identityChanged(identity) {
           broker.endIdentity(identity)

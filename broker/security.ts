@@ -140,6 +140,7 @@ export class Security implements SecurityPort {
       keys: { key: agents.key, certificate: `${agents.certificate}${ca}`, ca },
       probe: fingerprintText(spkiOf(new X509Certificate(probe.certificate).publicKey)),
       ownerOf: (sha256) => this.#identities.ownerOf(sha256),
+      formerOwnerOf: (sha256) => this.#identities.formerOwnerOf(sha256),
       userOf: (sha256) => this.#parts.users.userOf(sha256),
       login: (attempt, answer) => this.#parts.users.login(attempt, answer),
       keyUsed: (node, sha256) => {

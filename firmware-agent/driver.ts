@@ -19,6 +19,7 @@ import type { SliceStore } from './adapters/slice-store.ts'
 import type { Agent } from './core/agent.ts'
 import type { AgentEffect } from './core/effects.ts'
 import type { AgentEvent } from './core/events.ts'
+import type { Standing } from './core/session.ts'
 
 export interface AgentDriverOptions {
   readonly node: NodeId
@@ -44,8 +45,8 @@ export interface AgentOutcome {
   /** Is shown each effect before it is performed. */
   performing?(effect: AgentEffect): void
   ready(): void
-  /** Whether it is admitted, when that changes. */
-  link(isJoined: boolean): void
+  /** How it stands with the gateway, when that changes. */
+  link(standing: Standing): void
   exit(code: number, reason: string): void
   fatal(error: unknown): void
 }
@@ -185,7 +186,7 @@ export class AgentDriver {
         this.#outcome.ready()
         return
       case 'report-link':
-        this.#outcome.link(effect.isJoined)
+        this.#outcome.link(effect.standing)
         return
       case 'keep-time':
         this.#beside(store.keepTime())

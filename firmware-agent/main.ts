@@ -30,6 +30,7 @@ import { OperationRunner } from './adapters/operation-runner.ts'
 import { SliceStore } from './adapters/slice-store.ts'
 import { AGENT, type AGENT_OPTIONS, type AgentConfig, idDoubt } from './config.ts'
 import { Agent } from './core/agent.ts'
+import type { Standing } from './core/session.ts'
 import { AgentDriver } from './driver.ts'
 
 const ANSWER_TIMEOUT_MS = 10_000
@@ -121,7 +122,7 @@ async function start(
     { clock: SYSTEM_CLOCK, store, runner, metrics, log },
     {
       ready: () => process.stderr.write(`ready node=${node} url=${config.url}\n`),
-      link: (isJoined) => notify.tell({ STATUS: statusOf(config, isJoined) }),
+      link: (standing) => notify.tell({ STATUS: statusOf(config, standing) }),
       exit(code, reason) {
         stopped()
         void shutdown.begin(reason, code)
@@ -143,7 +144,8 @@ async function start(
     },
     {
       onConnected: () => driver.deliver({ type: 'connected' }),
-      onDisconnected: (reason) => driver.deliver({ type: 'disconnected', reason }),
+      onDisconnected: (reason, isRevoked) =>
+        driver.deliver({ type: 'disconnected', reason, isRevoked }),
       onMessage: (_topic, payload) => driver.received(payload),
     },
   )
@@ -156,7 +158,7 @@ async function start(
   log.info({ node, data: config.data, boot: store.identity.boot }, 'agent started')
   driver.begin(link)
   // A board without a gateway has started: it looks for one.
-  notify.tell({ READY: '1', STATUS: statusOf(config, false) })
+  notify.tell({ READY: '1', STATUS: statusOf(config, 'waiting') })
   const unwatch = keepWatch(notify, log, () => [
     { what: 'the link has not moved', sinceMs: driver.overdueSinceMs, limitMs: OVERDUE_MAX_MS },
     {
@@ -168,8 +170,10 @@ async function start(
   shutdown.add('watchdog', unwatch)
 }
 
-function statusOf({ id, url }: AgentConfig, isJoined: boolean): string {
-  return isJoined ? `joined ${url} as ${id}` : `waiting for ${url}`
+function statusOf({ id, url }: AgentConfig, standing: Standing): string {
+  if (standing === 'joined') return `joined ${url} as ${id}`
+  if (standing === 'waiting') return `waiting for ${url}`
+  return `refused: revoked; to have it back: a new token, then obelisk agent enroll --again`
 }
 
 function birthFacts(): Record<string, unknown> {

@@ -64,7 +64,7 @@ export class Connection implements Speaker {
   /** As the security log says it. */
   get shownIdentity(): string {
     const { kind } = this.principal
-    return kind === 'node' || kind === 'user' ? this.identity : NOBODY
+    return kind === 'node' || kind === 'revoked' || kind === 'user' ? this.identity : NOBODY
   }
 
   get isGone(): boolean {

@@ -14,6 +14,9 @@ type Done = Parameters<NonNullable<AedesOptions['authenticate']>>[3]
 /** Why somebody who says name and password does not come in. */
 export type LoginRefusal = 'wrong-password' | 'user-not-allowed' | 'user-locked' | 'logins-busy'
 
+/** Why a certificate of ours does not let in. */
+export type KeyRefusal = 'key-revoked'
+
 export type LoginAnswer =
   | { readonly ok: true; readonly who: Principal }
   | { readonly ok: false; readonly code: LoginRefusal; readonly who: string }
@@ -42,6 +45,9 @@ const RETURN_CODES: Readonly<Record<LoginRefusal, number>> = {
   'user-locked': SERVER_UNAVAILABLE,
   'logins-busy': SERVER_UNAVAILABLE,
 }
+type Denied = 'login-failed' | 'locked' | 'client-id-taken' | 'certificate-refused'
+
+const REVOKED: KeyRefusal = 'key-revoked'
 /** What only the gateway gives out, to its boards. */
 const RESERVED_ID = 'obelisk-'
 const PACKET_ID_MAX = 65_535
@@ -61,7 +67,12 @@ export class Entrance {
   ): void {
     const connection = this.#parts.connections.of(client)
     if (connection === undefined) return
-    if (connection.principal.kind !== 'stranger') {
+    const { kind } = connection.principal
+    if (kind === 'revoked') {
+      this.#deny(connection, 'certificate-refused', REVOKED, NOT_AUTHORIZED, done)
+      return
+    }
+    if (kind !== 'stranger') {
       this.#identified(client, connection, done)
       return
     }
@@ -137,7 +148,7 @@ export class Entrance {
 
   #deny(
     connection: Connection,
-    event: 'login-failed' | 'locked' | 'client-id-taken',
+    event: Denied,
     code: string,
     returnCode: number,
     done: Done,
@@ -150,7 +161,7 @@ export class Entrance {
 
   #tell(
     connection: Connection,
-    event: 'login' | 'login-failed' | 'locked' | 'client-id-taken',
+    event: 'login' | Denied,
     code: string | undefined,
     who = connection.shownIdentity,
   ): void {

@@ -1,8 +1,8 @@
 /**
  * Who comes in where the gateway is secured: boards that ask for an identity go to the enrolment, nodes and users whose
  * key stands in the registry go on, so do who shows no certificate and is asked for name and password, and everybody
- * else goes away: whoever shows a certificate that is not known is asked for nothing. The registry is asked at every connection, at a
- * resumed one too: a certificate opens nothing by itself.
+ * else goes away: whoever shows a certificate that is not known is asked for nothing, and whose key was taken out is told
+ * so. The registry is asked at every connection, at a resumed one too: a certificate opens nothing by itself.
  */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -34,6 +34,8 @@ export interface SecureDoorOptions extends TlsListenerOptions {
   readonly probe: string
   /** The node whose key this is now; `sha256` is hexadecimal. */
   ownerOf(sha256: string): NodeId | undefined
+  /** The node whose key this was until it was taken out. */
+  formerOwnerOf?(sha256: string): NodeId | undefined
   /** A node came in with this key. */
   keyUsed(node: NodeId, sha256: string): void
   /** The user whose key this is now. */
@@ -112,9 +114,13 @@ export class SecureDoor {
   #ownerOf(sha256: string): Principal | undefined {
     if (sha256 === this.#options.probe) return GATEWAY
     const node = this.#options.ownerOf(sha256)
-    if (node === undefined) return this.#options.userOf?.(sha256)
-    this.#options.keyUsed(node, sha256)
-    return { kind: 'node', node }
+    if (node !== undefined) {
+      this.#options.keyUsed(node, sha256)
+      return { kind: 'node', node }
+    }
+    const former = this.#options.formerOwnerOf?.(sha256)
+    if (former !== undefined) return { kind: 'revoked', node: former }
+    return this.#options.userOf?.(sha256)
   }
 
   #deny(socket: TLSSocket, remote: string, reason: Denial): void {

@@ -183,6 +183,11 @@ export class Coordinator {
         if (member !== undefined) this.#fleet.drain(member, event.isWanted)
         break
       }
+      case 'node-revoked': {
+        const member = this.#context.members.find(event.node)
+        if (member !== undefined) this.#fleet.revoke(member)
+        break
+      }
       case 'removal-requested': {
         const member = this.#context.members.find(event.node)
         if (member !== undefined) this.#fleet.remove(member)

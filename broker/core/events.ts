@@ -55,6 +55,8 @@ export type GatewayEvent =
   | { readonly type: 'recreate-requested' }
   /** An operator wants a known node emptied, or takes that back. */
   | { readonly type: 'drain-requested'; readonly node: NodeId; readonly isWanted: boolean }
+  /** The node has no right to be one any more; nothing it says from now on comes here. */
+  | { readonly type: 'node-revoked'; readonly node: NodeId }
   /** An operator wants a node forgotten that is dead or has left. */
   | { readonly type: 'removal-requested'; readonly node: NodeId }
   /** A beat of the gateway's own client came back through the broker. */

@@ -252,6 +252,19 @@ export class Fleet {
     this.#tasks.rebalancer.wake()
   }
 
+  /** Who has no right to come back is not waited for; its tiles go elsewhere. */
+  revoke(member: Member): void {
+    if (member.leaving === undefined) this.drain(member, true)
+    if (member.state === 'left' || member.state === 'dead') return
+    if (member.state === 'alive') {
+      member.state = 'suspect'
+      this.#withdrawFrom(member)
+    }
+    this.#die(member, 'revoked')
+    // Its silence says nothing of the gateway's own health.
+    this.silence.forget(member)
+  }
+
   #admit(member: Member, connection: ConnectionId, hello: Hello): void {
     const context = this.#context
     const { term } = context.identity
@@ -312,11 +325,14 @@ export class Fleet {
     this.#tasks.tryWaiting()
   }
 
-  #die(member: Member): void {
+  #die(member: Member, reason?: 'revoked'): void {
     if (member.state === 'alive') this.#suspect(member, 'it fell silent')
     member.state = 'dead'
-    if (member.session !== undefined) this.disconnect(member, 'silent')
-    this.#context.notice('error', 'node-dead', `node ${member.id} is dead`, { node: member.id })
+    if (member.session !== undefined)
+      this.disconnect(member, reason === undefined ? 'silent' : 'revoked')
+    const { id: node } = member
+    const [more, fields] = reason === undefined ? ['', {}] : [`: it is ${reason}`, { reason }]
+    this.#context.notice('error', 'node-dead', `node ${node} is dead${more}`, { node, ...fields })
     this.#tasks.moves.giveUpOn(member, 'target-dead')
     this.#changed()
     this.#tasks.rebalancer.wake()
@@ -330,6 +346,10 @@ export class Fleet {
     })
     this.silence.suspected(member)
     this.#changed()
+    this.#withdrawFrom(member)
+  }
+
+  #withdrawFrom(member: Member): void {
     this.#tasks.reads.withdrawFrom(member)
     this.#tasks.moves.withdrawFrom(member)
     this.#tasks.writes.reconsider(member)

@@ -29,8 +29,11 @@ export interface MqttLinkOptions {
 export interface MqttLinkPort {
   /** Connected, and subscribed to everything. */
   onConnected(): void
-  /** Once for each `connect`, whether or not it ever came to `onConnected`. */
-  onDisconnected(reason: string): void
+  /**
+   * Once for each `connect`, whether or not it ever came to `onConnected`. It is revoked if the gateway knows
+   * the identity that was shown, and has taken it back.
+   */
+  onDisconnected(reason: string, isRevoked: boolean): void
   onMessage(topic: string, payload: Uint8Array): void
 }
 
@@ -45,6 +48,8 @@ const CONNECT_TIMEOUT_MS = 10_000
 const CLOSE_TIMEOUT_MS = 2000
 /** The first byte that a broker sends [MQTT-3.2.0-1]. */
 const CONNACK = 0x20
+/** [MQTT-3.2.2.3]: to an identity that was shown, a gateway says it of a key that it has taken out. */
+const NOT_AUTHORIZED = 5
 const INCOMING_BYTES_MAX = 2 * 1024 * 1024
 
 export class MqttLink {
@@ -72,9 +77,9 @@ export class MqttLink {
     assert(this.#connection === undefined, 'one connection at a time')
     const connection: Connection = new Connection(this.#options, this.#tickets, {
       onConnected: () => this.#port.onConnected(),
-      onDisconnected: (reason) => {
+      onDisconnected: (reason, isRevoked) => {
         this.#connection = undefined
-        this.#port.onDisconnected(reason)
+        this.#port.onDisconnected(reason, isRevoked)
       },
       onMessage: (topic, payload) => this.#port.onMessage(topic, payload),
     })
@@ -105,13 +110,18 @@ class Connection {
   readonly #closed: Promise<void>
   #state: 'connecting' | 'up' | 'ending' = 'connecting'
   #reason = 'connection closed'
+  #isRevoked = false
 
   constructor(options: MqttLinkOptions, tickets: Tickets, port: MqttLinkPort) {
     this.#socket = openSocket(options, tickets)
     this.#socket.setNoDelay(true)
     this.#guard()
     this.#client = new MqttClient(() => this.#socket, clientOptions(options))
-    this.#client.on('error', (error) => this.destroy(messageOf(error)))
+    this.#client.on('error', (error) => {
+      const code = (error as { code?: unknown }).code
+      this.#isRevoked = options.identity !== undefined && code === NOT_AUTHORIZED
+      this.destroy(messageOf(error))
+    })
     this.#client.on('connect', () => this.#subscribe(options, port))
     this.#client.on('message', (topic, payload) => {
       if (this.#state === 'up') port.onMessage(topic, payload)
@@ -121,7 +131,7 @@ class Connection {
       this.#socket.once('close', () => {
         this.#note('')
         this.#client.end(true)
-        port.onDisconnected(this.#reason)
+        port.onDisconnected(this.#reason, this.#isRevoked)
         resolve()
       })
     })

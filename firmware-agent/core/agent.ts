@@ -19,7 +19,7 @@ import { announce, eventOf, stateOf } from './presence.ts'
 import { Pulse } from './pulse.ts'
 import { ReadQueue } from './read-queue.ts'
 import { type RoomLooked, RoomWatch, STORE_FULL } from './room-watch.ts'
-import { FINAL_REFUSALS, Session, SILENT_BEATS } from './session.ts'
+import { FINAL_REFUSALS, REVOKED, Session, SILENT_BEATS } from './session.ts'
 import { ShardStream } from './shard-stream.ts'
 import { effectsOfOrder } from './store-orders.ts'
 import type { StoredState, StoreFacts } from './stored-state.ts'
@@ -109,7 +109,7 @@ export class Agent {
         this.#hello()
         break
       case 'disconnected':
-        this.#disconnected(event.reason)
+        this.#disconnected(event)
         break
       case 'message-received':
         this.#receive(event.message)
@@ -185,12 +185,14 @@ export class Agent {
     this.#send(helloOf(this.#options, stands))
   }
 
-  #disconnected(reason: string): void {
+  #disconnected({ reason, isRevoked }: Extract<AgentEvent, { type: 'disconnected' }>): void {
     if (this.#session.state === 'stopped') return
-    const wasAdmitted = this.isAdmitted
-    const isNews = this.#session.disconnected(this.#nowMs, reason)
-    if (wasAdmitted) this.#emit({ type: 'report-link', isJoined: false })
-    if (wasAdmitted) this.#log('warn', 'disconnected', reason)
+    const before = this.#session.standing
+    const isNews = this.#session.disconnected(this.#nowMs, reason, isRevoked === true)
+    const { standing } = this.#session
+    if (standing !== before) this.#emit({ type: 'report-link', standing })
+    if (before === 'joined') this.#log('warn', 'disconnected', reason)
+    else if (isRevoked) this.#log(isNews ? 'error' : 'debug', 'revoked', REVOKED)
     else this.#log(isNews ? 'warn' : 'debug', 'not-connected', `no gateway yet: ${reason}`)
     this.#stream.forgetQueue()
     this.#transfers.disconnected()
@@ -266,15 +268,14 @@ export class Agent {
     this.#acknowledge()
     for (const answer of this.#outbox.answers) this.#send(answer)
     this.#pulse.start(this.#nowMs, message.heartbeatMs)
-    this.#emit({ type: 'report-link', isJoined: true })
+    this.#emit({ type: 'report-link', standing: 'joined' })
     if (this.#wasReady) this.#log('info', 'reconnected', `session ${message.session}`)
     else this.#emit({ type: 'report-ready' })
     this.#wasReady = true
   }
 
   #answered({ beat, ts }: Extract<Down, { t: 'beat' }>): void {
-    const now = { nowMs: this.#nowMs, wallMs: this.#systemMs }
-    const gatewayMs = this.#pulse.answered(beat, ts, now)
+    const gatewayMs = this.#pulse.answered(beat, ts, { nowMs: this.#nowMs, wallMs: this.#systemMs })
     if (gatewayMs !== undefined) this.#clock.set(gatewayMs)
   }
 
@@ -440,9 +441,8 @@ export class Agent {
 
   #stop(): void {
     if (this.#session.state === 'stopped') return
-    const wasAdmitted = this.isAdmitted
     this.#storeAnswers()
-    if (wasAdmitted) this.#emit(stateOf(this.#options.node, 'offline'))
+    if (this.isAdmitted) this.#emit(stateOf(this.#options.node, 'offline'))
     this.#session.stop()
     this.#emit({ type: 'disconnect', reason: 'stopping' })
     this.#emit({ type: 'exit', code: 0, reason: 'stopped' })

@@ -4,6 +4,7 @@
  */
 import type { Answer, Copy, Entry, GridShape, Read, Up } from '../../shared/protocol/messages.ts'
 import type { Topic } from '../../shared/protocol/topics.ts'
+import type { Standing } from './session.ts'
 
 /** The page of a tile that moves here, as the replica that gave it had it. */
 export interface IncomingPage {
@@ -55,7 +56,7 @@ export type AgentEffect =
   /** Connected and admitted for the first time: the `ready` line. */
   | { readonly type: 'report-ready' }
   /** Admitted, or no more: STATUS to systemd. */
-  | { readonly type: 'report-link'; readonly isJoined: boolean }
+  | { readonly type: 'report-link'; readonly standing: Standing }
   /** Looks whether the store has room; comes back as `room-looked`. */
   | { readonly type: 'look-for-room' }
   /** Stores the time, with nothing else. */

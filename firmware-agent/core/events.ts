@@ -49,7 +49,12 @@ export type TransferEvent =
 export type AgentEvent =
   | TransferEvent
   | { readonly type: 'connected' }
-  | { readonly type: 'disconnected'; readonly reason: string }
+  | {
+      readonly type: 'disconnected'
+      readonly reason: string
+      /** The gateway knows the key, and has taken it out. */
+      readonly isRevoked?: boolean
+    }
   | { readonly type: 'message-received'; readonly message: Down }
   /** The entries up to `mark` are on disk, with their results. */
   | {

@@ -5,6 +5,8 @@
  *   waiting ─▶ connecting ─▶ greeting ─▶ admitted
  *      ▲            │            │           │
  *      └────────────┴────────────┴───────────┘   disconnected, refused, or silent for too long
+ *
+ * A node whose key was revoked goes on asking, but rarely: only an operator can change the answer.
  */
 import { Backoff, type BackoffOptions } from '../../shared/core/backoff.ts'
 import type { Random } from '../../shared/core/random.ts'
@@ -24,7 +26,16 @@ export interface SessionOptions {
   readonly answerTimeoutMs: number
 }
 
+/** What a person is told of the link. */
+export type Standing = 'joined' | 'waiting' | 'revoked'
+
 export type SessionState = 'waiting' | 'connecting' | 'greeting' | 'admitted' | 'stopped'
+
+/** The waits of who was revoked. */
+const REVOKED_BACKOFF: BackoffOptions = { baseMs: 60_000, capMs: 3_600_000 }
+
+export const REVOKED =
+  'the gateway has revoked the key of this node: what it holds stays, and it asks again, once an hour at most'
 
 /** It took the connection, and nobody behind it took the hello. */
 const NO_GATEWAY =
@@ -40,10 +51,18 @@ export class Session {
   #givenUpMs: number | undefined
   /** Why the last attempt failed. */
   #reason: string | undefined
+  readonly #revokedBackoff: Backoff
+  #isRevoked = false
 
   constructor(options: SessionOptions, random: Random) {
     this.#options = options
     this.#backoff = new Backoff(options.backoff, random)
+    this.#revokedBackoff = new Backoff(REVOKED_BACKOFF, random)
+  }
+
+  get standing(): Standing {
+    if (this.#state === 'admitted') return 'joined'
+    return this.#isRevoked ? 'revoked' : 'waiting'
   }
 
   get state(): SessionState {
@@ -89,6 +108,8 @@ export class Session {
     this.#silenceMs = session.silenceMs
     this.#deadlineMs = nowMs + session.silenceMs
     this.#backoff.reset()
+    this.#revokedBackoff.reset()
+    this.#isRevoked = false
     this.#reason = undefined
   }
 
@@ -106,11 +127,14 @@ export class Session {
    * The connection is gone; the next attempt comes after a wait with jitter. Says whether the reason is
    * another than that of the attempt before.
    */
-  disconnected(nowMs: number, reason: string): boolean {
+  disconnected(nowMs: number, reason: string, isRevoked: boolean): boolean {
     this.#givenUpMs = undefined
     if (this.#state === 'stopped') return false
     this.#state = 'waiting'
-    this.#deadlineMs = nowMs + this.#backoff.nextMs()
+    // A gateway that cannot be reached has not changed its mind.
+    this.#isRevoked ||= isRevoked
+    const backoff = this.#isRevoked ? this.#revokedBackoff : this.#backoff
+    this.#deadlineMs = nowMs + backoff.nextMs()
     const isNews = reason !== this.#reason
     this.#reason = reason
     return isNews

@@ -287,6 +287,11 @@ function unitFinding({ unit, role }: DoctorFacts): Finding {
         `sudo systemctl enable ${name}`,
       )
     }
+    if (statusText.startsWith('refused: ')) {
+      const fix =
+        'on the gateway: obelisk token create <id> --replace; here: sudo obelisk agent enroll --again'
+      return fail('unit', `${name} runs, and the gateway does not take it (${statusText})`, fix)
+    }
     return ok('unit', `${name} runs${statusText === '' ? '' : `: ${statusText}`}`)
   }
   if (statusText.startsWith('refused: ')) {

@@ -43,6 +43,8 @@ export type Principal =
   | { readonly kind: 'anyone' }
   /** Whose name and password are still to come. */
   | { readonly kind: 'stranger' }
+  /** Whose key was that of a node, and was taken out: he is told so, and nothing else. */
+  | { readonly kind: 'revoked'; readonly node: NodeId }
   /** The gateway's own client. */
   | { readonly kind: 'gateway' }
   | { readonly kind: 'node'; readonly node: NodeId }
@@ -57,7 +59,7 @@ export type OwnerOf = (topic: Topic) => string | undefined
 
 /** Nodes and users have name spaces of their own, and no two principals have the same. */
 export function identityOf(who: Principal): string {
-  if (who.kind === 'node') return `node/${who.node}`
+  if (who.kind === 'node' || who.kind === 'revoked') return `node/${who.node}`
   return who.kind === 'user' ? `user/${who.name}` : who.kind
 }
 
@@ -82,6 +84,7 @@ const isForeign = (base: string, text: string): boolean =>
 export function mayPublish(base: string, who: Principal, text: string, ownerOf: OwnerOf): boolean {
   switch (who.kind) {
     case 'stranger':
+    case 'revoked':
       return false
     case 'gateway':
       return text.startsWith('$probe/')
@@ -132,6 +135,7 @@ function mayUseOutside(who: UserPrincipal, text: string): boolean {
 export function mayReceive(base: string, who: Principal, text: string, ownerOf: OwnerOf): boolean {
   switch (who.kind) {
     case 'stranger':
+    case 'revoked':
       return false
     case 'gateway':
       return text.startsWith('$probe/')
@@ -191,6 +195,7 @@ function downTopicOf(base: string, node: NodeId): string {
 export function maySubscribe(base: string, who: Principal, filter: string): boolean {
   switch (who.kind) {
     case 'stranger':
+    case 'revoked':
       return false
     case 'gateway':
       return filter.startsWith('$probe/')

@@ -26,6 +26,7 @@ export const MUST_HAPPEN: readonly string[] = [
     'card-restored',
     'rot',
     'drain',
+    'revoke',
     'ledger-lost',
     'stall-one-way',
     'clock-jump',

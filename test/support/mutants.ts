@@ -107,6 +107,16 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a revoked node is waited for as one that is silent',
+    edits: [
+      {
+        file: 'broker/core/fleet.ts',
+        from: "this.#die(member, 'revoked')",
+        to: '',
+      },
+    ],
+  },
+  {
     name: 'a drained node that had something to apply is not looked at again',
     edits: [
       {

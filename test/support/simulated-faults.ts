@@ -44,6 +44,7 @@ export class SimulatedFaults {
   readonly #strikes = new Map<string, number>()
   readonly #drained = new Set<string>()
   readonly #everDrained = new Set<string>()
+  readonly #everRevoked = new Set<string>()
   /** Nodes that nobody starts. */
   readonly #away = new Set<string>()
   readonly #cards: CardFaults
@@ -140,6 +141,10 @@ export class SimulatedFaults {
     if (!hasLeft()) violated(`node ${node.id} was drained and has not left in ${withinMs} ms`)
     // Its farewell goes out, and is checked as all else.
     await clock.run(clock.nowMs + REST_CHECK_MS)
+  }
+
+  wasRevoked(node: string): boolean {
+    return this.#everRevoked.has(node)
   }
 
   /** Takes a node down until it is brought back. */
@@ -351,10 +356,13 @@ export class SimulatedFaults {
   }
 
   /** An operator empties a node, and thinks better of it some time later. */
-  #drain({ id }: SimulatedNode): string | undefined {
+  #drain(node: SimulatedNode): string | undefined {
+    const { id } = node
     const { gateway } = this.#fleet
     if (!gateway.isUp || this.#drained.size > 0) return undefined
-    gateway.drain(id, true)
+    // Without a draw of its own: who goes on is as it was.
+    if (this.#everDrained.size % 2 === 1) this.#revoke(node)
+    else gateway.drain(id, true)
     this.#drained.add(id)
     this.#everDrained.add(id)
     if (this.#options.losesTiles) this.#cards.takeAllCards()
@@ -366,12 +374,27 @@ export class SimulatedFaults {
     return 'drain'
   }
 
-  #takeBackDrain(id: string): void {
+  /** A node loses its key: it is out at once, and comes back with another key when somebody wants it back. */
+  #revoke(node: SimulatedNode): void {
     const { gateway } = this.#fleet
+    this.#fleet.count('fault-revoke')
+    this.takeAway(node)
+    this.#everRevoked.add(node.id)
+    gateway.revoke(node.id, () => {
+      const state = gateway.view?.node(node.id as NodeId)?.state
+      if (state !== undefined && state !== 'dead' && state !== 'left') {
+        violated(`node ${node.id} was revoked and is ${state}`)
+      }
+    })
+  }
+
+  #takeBackDrain(id: string): void {
+    const { gateway, nodes } = this.#fleet
     if (!this.#drained.has(id)) return
     if (gateway.isUp) {
       gateway.drain(id, false)
       this.#drained.delete(id)
+      if (this.#away.has(id)) this.bringBack(nodes.find((one) => one.id === id)!)
     } else this.#later(500, 500, () => this.#takeBackDrain(id))
   }
 

@@ -409,7 +409,9 @@ export class SimulatedFleet {
     this.#rebuild.noticed(code, String(fields?.node))
     if (PATHS.includes(code)) this.count(code)
     if (code.startsWith('doubt-')) this.count(`${code}-${fields?.reason}`)
-    if (code === 'node-dead') {
+    if (code === 'node-dead' && fields?.reason === 'revoked') {
+      if (!this.#faults.wasRevoked(String(fields.node))) violated(`node ${fields.node} has its key`)
+    } else if (code === 'node-dead') {
       this.#heard.checkDeath(String(fields?.node), this.gateway.awakeMs, this.#options.deadAfterMs)
     }
   }

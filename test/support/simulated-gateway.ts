@@ -177,6 +177,16 @@ export class SimulatedGateway {
     this.#process.own(() => void driver.drain(node as NodeId, isWanted))()
   }
 
+  /** `done` is called once the coordinator has decided. */
+  revoke(node: string, done: () => void): void {
+    const driver = this.#driver
+    if (driver === undefined) return
+    this.#process.own(() => {
+      void driver.revoke(node as NodeId)
+      done()
+    })()
+  }
+
   #timing(): { nowMs: number; begin(act: () => void): void; flush(act: () => void): void } {
     const { clock, random } = this.#harness
     const { flushMinMs, flushMaxMs } = this.#setUp

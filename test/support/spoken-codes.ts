@@ -24,6 +24,7 @@ const UNIONS: Readonly<Record<string, string>> = {
   HandshakeFault: 'connection',
   Denial: 'connection',
   LoginRefusal: 'connection',
+  KeyRefusal: 'connection',
   UserRefusal: 'error',
 }
 

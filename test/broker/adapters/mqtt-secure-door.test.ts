@@ -9,7 +9,6 @@ import { MqttLink } from '../../../firmware-agent/adapters/mqtt-client.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { ENROLMENT_PROTOCOL, GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
 import { buildTopic, nodeClientId } from '../../../shared/protocol/topics.ts'
-import { Gateway } from '../../support/broker-bench.ts'
 import {
   gatewayKeys,
   identityFor,
@@ -19,6 +18,7 @@ import {
 } from '../../support/certified.ts'
 import { eventually } from '../../support/processes.ts'
 import { connectPacket, publishPacket, subscribePacket } from '../../support/raw-mqtt-client.ts'
+import { SecuredGateway } from '../../support/secured-bench.ts'
 
 const BASE = 'obelisk/v1'
 const n1 = 'n1' as NodeId
@@ -27,8 +27,9 @@ const n2 = 'n2' as NodeId
 class Secured {
   readonly authority: NewAuthority
   readonly broker: MqttBroker
-  readonly gateway: Gateway
+  readonly gateway: SecuredGateway
   readonly owners: Map<string, NodeId>
+  readonly former: Map<string, NodeId>
   readonly used: string[]
   /** The key whose record cannot be read. */
   readonly damaged: { sha256: string }
@@ -37,8 +38,9 @@ class Secured {
   static async start(t: Test): Promise<Secured> {
     const authority = await newAuthority()
     const owners = new Map<string, NodeId>()
+    const former = new Map<string, NodeId>()
     const used: string[] = []
-    const gateway = new Gateway()
+    const gateway = new SecuredGateway()
     const damaged = { sha256: '' }
     const enrolment = new EnrolmentDoor(
       {},
@@ -56,22 +58,27 @@ class Secured {
         if (sha256 === damaged.sha256) throw new Error('the store is damaged')
         return owners.get(sha256)
       },
+      formerOwnerOf: (sha256: string) => former.get(sha256),
       keyUsed: (node: NodeId, sha256: string) => used.push(`${node} ${sha256}`),
     }
     const broker = await MqttBroker.start({ port: 0, topicBase: BASE, secure }, gateway)
     t.teardown(() => broker.close())
-    return new Secured(t, { authority, broker, gateway, owners, used, damaged })
+    return new Secured(t, { authority, broker, gateway, owners, former, used, damaged })
   }
 
   private constructor(
     t: Test,
-    parts: Pick<Secured, 'authority' | 'broker' | 'gateway' | 'owners' | 'used' | 'damaged'>,
+    parts: Pick<
+      Secured,
+      'authority' | 'broker' | 'gateway' | 'owners' | 'former' | 'used' | 'damaged'
+    >,
   ) {
     this.#t = t
     this.authority = parts.authority
     this.broker = parts.broker
     this.gateway = parts.gateway
     this.owners = parts.owners
+    this.former = parts.former
     this.used = parts.used
     this.damaged = parts.damaged
   }
@@ -253,3 +260,64 @@ t.test(
     t.equal((await secured.say(two, connectPacket({ clientId: idOf(n2) }), CONNACK)).answer[3], 0)
   },
 )
+
+t.test(
+  'whose key was taken out is told so, whatever else he says, and gets no further',
+  async (t) => {
+    const secured = await Secured.start(t)
+    const [one, two] = [await secured.node(n1), await secured.node(n2)]
+    const live = await secured.say(two, connectPacket({ clientId: idOf(n2) }), CONNACK)
+    secured.owners.delete(one.sha256)
+    secured.former.set(one.sha256, n1)
+    const notAuthorized = [0x20, 2, 0, 5]
+    const user = { username: 'ann', password: 'ann' }
+    for (const connecting of [
+      { clientId: idOf(n1) },
+      { clientId: idOf(n2) },
+      { clientId: 'x', ...user },
+    ]) {
+      const { answer } = await secured.say(one, connectPacket(connecting))
+      t.same(answer, notAuthorized, connecting.clientId)
+    }
+    const both = [connectPacket({ clientId: idOf(n1) }), publishPacket(up(n1), 'x')]
+    t.same((await secured.say(one, Buffer.concat(both))).answer, notAuthorized)
+    t.notOk(live.socket.destroyed)
+    t.same(secured.gateway.nodeMessages, [])
+    t.equal(secured.refused['key-revoked'], 4)
+    t.equal(secured.gateway.told('certificate-refused', 'node/n1', 'key-revoked'), 4)
+    const foreign = await identityFor(await newAuthority(), n1)
+    secured.former.set(foreign.sha256, n1)
+    t.same((await secured.say(foreign, connectPacket({ clientId: idOf(n1) }))).answer, [])
+  },
+)
+
+t.test('the link of an agent knows that it was revoked, and nothing else for it', async (t) => {
+  const secured = await Secured.start(t)
+  const identity = await secured.node(n1)
+  const ended: [reason: string, isRevoked: boolean][] = []
+  const link = new MqttLink(
+    {
+      ...{ url: `mqtts://127.0.0.1:${secured.broker.port}`, clientId: idOf(n1), identity },
+      will: { topic: buildTopic(BASE, { kind: 'node-state', node: n1 }), payload: 'offline' },
+      ...{ keepaliveSeconds: 60, subscriptions: [{ topic: down(n1), qos: 0 }] },
+    },
+    {
+      onConnected: () => secured.broker.endConnectionsOf(n1),
+      onDisconnected: (...end) => ended.push(end),
+      onMessage: () => {},
+    },
+  )
+  t.teardown(() => link.close())
+  link.connect()
+  await eventually('it is cut off', () => ended.length === 1)
+  secured.owners.clear()
+  link.connect()
+  await eventually('nobody knows it', () => ended.length === 2)
+  secured.former.set(identity.sha256, n1)
+  link.connect()
+  await eventually('it is revoked', () => ended.length === 3)
+  t.same(
+    ended.map(([, isRevoked]) => isRevoked),
+    [false, false, true],
+  )
+})

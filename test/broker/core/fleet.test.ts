@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { NodeId } from '../../../shared/core/ids.ts'
 import { CHAIN_START } from '../../../shared/protocol/stream-chain.ts'
 import { ADD, EMPTY_STORE, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
 
@@ -147,4 +148,30 @@ t.test('a dead member keeps no tile from being born, a suspect one does', async 
   t.match(bench.view.nodes()[2], { id: 'c', state: 'dead' })
   t.equal(bench.task('w')?.state, 'running')
   t.same([...bench.view.holdersOf(0)].sort(), ['a', 'b'])
+})
+
+t.test('a revoked member is dead at once, and that is no silence', async (t) => {
+  const bench = settledPair()
+  bench.hello('c')
+  bench.hello('d')
+  bench.wait(bench.options.settleMs)
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  for (const name of ['a', 'b']) bench.apply(name, bench.entriesTo(name))
+  const { connection } = bench.node('a')
+  bench.step({ type: 'node-revoked', node: 'a' as NodeId })
+  t.match(bench.view.nodes()[0], { id: 'a', state: 'dead', draining: true })
+  t.match(bench.notices('node-dead'), [{ node: 'a', reason: 'revoked' }])
+  t.same(bench.notices('node-suspect'), [])
+  t.same(bench.disconnects(), [`${connection} revoked`])
+  bench.step({ type: 'node-revoked', node: 'a' as NodeId })
+  t.same(bench.effects, [], 'once')
+  bench.close('c')
+  bench.step({ type: 'node-revoked', node: 'c' as NodeId })
+  t.match(bench.view.nodes()[2], { id: 'c', state: 'dead' }, 'away or not')
+  bench.step({ type: 'node-revoked', node: 'nobody' as NodeId })
+  t.same(bench.notices('doubt-began'), [])
+  t.same(bench.view.detector().doubts, [])
+  const { reconnectMs, suspectAfterMs } = bench.options
+  bench.live(reconnectMs + suspectAfterMs, ['b', 'd'])
+  t.same(bench.notices('doubt-began'), [])
 })

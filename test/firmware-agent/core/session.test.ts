@@ -1,6 +1,11 @@
 import t from 'tap'
 import { AgentBench, GRID, HEARTBEAT_MS, readOf, SESSION } from '../../support/agent-bench.ts'
 
+const WELCOME = {
+  ...({ t: 'welcome', version: 1, session: SESSION, ledgerId: 'ledger', grid: GRID } as const),
+  ...{ heartbeatMs: HEARTBEAT_MS, confirmed: 0 },
+}
+
 t.test('it connects at once, and says who it is and where its store stands', async (t) => {
   const bench = new AgentBench()
   bench.step({ type: 'deadline-reached' })
@@ -182,9 +187,43 @@ t.test('the state of the link is told when it changes, and only then', async (t)
   t.same(bench.of('report-link'), [], 'it was not joined')
   bench.wait(5000)
   bench.admit()
-  t.match(bench.of('report-link'), [{ isJoined: true }])
+  t.match(bench.of('report-link'), [{ standing: 'joined' }])
   bench.disconnect()
-  t.match(bench.of('report-link'), [{ isJoined: false }])
+  t.match(bench.of('report-link'), [{ standing: 'waiting' }])
+})
+
+t.test('who is revoked says so, asks rarely, and comes in as soon as he may', async (t) => {
+  const bench = new AgentBench()
+  bench.admit()
+  bench.disconnect()
+  const refuse = (reason = 'not authorized', isRevoked = true): number => {
+    const fromMs = bench.nowMs
+    bench.step({ type: 'disconnected', reason, isRevoked })
+    const effects = [...bench.effects]
+    do {
+      bench.nowMs = bench.agent.nextDeadlineMs()!
+      bench.step({ type: 'deadline-reached' })
+    } while (bench.of('connect').length === 0)
+    bench.effects = effects
+    return bench.nowMs - fromMs
+  }
+  bench.wait(10_000)
+  t.ok(refuse() >= 60_000)
+  t.match(bench.of('report-link'), [{ standing: 'revoked' }])
+  t.match(bench.of('log'), [{ level: 'error', code: 'revoked' }])
+  const waits = Array.from({ length: 30 }, () => refuse())
+  t.same(bench.of('report-link'), [])
+  t.match(bench.of('log'), [{ level: 'debug' }], 'told once')
+  t.ok(Math.max(...waits) <= 3_600_000)
+  t.ok(waits.reduce((a, b) => a + b) / waits.length > 15 * 60_000)
+  t.ok(refuse('no route', false) >= 60_000, 'a gateway that is not there changes nothing')
+  t.same(bench.of('report-link'), [])
+  bench.step({ type: 'connected' })
+  bench.receive({ ...WELCOME })
+  t.match(bench.of('report-link'), [{ standing: 'joined' }])
+  bench.step({ type: 'disconnected', reason: 'cut' })
+  t.match(bench.of('report-link'), [{ standing: 'waiting' }])
+  t.ok(bench.agent.nextDeadlineMs()! - bench.nowMs < 60_000)
 })
 
 t.test('stop: answers to disk, offline, disconnect, exit; and then nothing more', async (t) => {
