@@ -1,12 +1,11 @@
 /** Users of a secured gateway: who they are, what they may do, and what proves them. */
 import { readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
-import { Writable } from 'node:stream'
 import type { Command } from 'commander'
 import type { UserView } from '../../broker/adapters/http-port.ts'
 import { AppError, EXIT_DONE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { faultOf } from '../path-faults.ts'
 import type { GatewayClient } from './gateway-client.ts'
+import { isTyped, secretLine } from './secret-input.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { usage } from './task-request.ts'
 import { hoursOf } from './token.ts'
@@ -226,27 +225,16 @@ async function passwordOf(
   if (passwordFile !== undefined && passwordFile !== '-') {
     return textOf(passwordFile).replace(/\r?\n$/, '')
   }
-  const isTyped =
-    (streams.stdin as { isTTY?: boolean }).isTTY === true && passwordFile === undefined
-  if (!isTyped) return await lineOf(streams, '')
+  if (!isTyped(streams) || passwordFile !== undefined) return await lineOf(streams, '')
   const first = await lineOf(streams, `password of ${name}: `)
   const second = await lineOf(streams, 'again: ')
   if (first === second) return first
   throw new AppError('usage', 'that was not the same password twice', { exitCode: EXIT_USAGE })
 }
 
-/** A line that is not shown while it is typed. */
 async function lineOf(streams: Streams, question: string): Promise<string> {
-  streams.stderr.write(question)
-  const input = streams.stdin as NodeJS.ReadStream
-  const nowhere = new Writable({ write: (_chunk, _encoding, written) => written() })
-  const lines = createInterface({ input, output: nowhere, terminal: input.isTTY === true })
-  try {
-    for await (const line of lines) return line
-  } finally {
-    lines.close()
-    if (question !== '') streams.stderr.write('\n')
-  }
+  const line = await secretLine(streams, question)
+  if (line !== undefined) return line
   throw usage('there is no password: type one, or give it with --password-file')
 }
 

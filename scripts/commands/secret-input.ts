@@ -1,0 +1,23 @@
+/** Secrets that are typed, or come through a pipe. */
+import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import type { Streams } from './streams.ts'
+
+export function isTyped({ stdin }: Streams): boolean {
+  return (stdin as { readonly isTTY?: boolean }).isTTY === true
+}
+
+/** A line that is not shown while it is typed; nothing if there is none. */
+export async function secretLine(streams: Streams, question: string): Promise<string | undefined> {
+  streams.stderr.write(question)
+  const input = streams.stdin as NodeJS.ReadStream
+  const nowhere = new Writable({ write: (_chunk, _encoding, written) => written() })
+  const lines = createInterface({ input, output: nowhere, terminal: input.isTTY === true })
+  try {
+    for await (const line of lines) return line
+  } finally {
+    lines.close()
+    if (question !== '') streams.stderr.write('\n')
+  }
+  return undefined
+}
