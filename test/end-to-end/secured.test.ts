@@ -8,135 +8,16 @@ import { join } from 'node:path'
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import t, { type Test } from 'tap'
 import { enrol } from '../../firmware-agent/adapters/enrolment-client.ts'
-import { GatewayClient } from '../../scripts/commands/gateway-client.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { parseToken } from '../../shared/protocol/tokens.ts'
 import { newKeyPair, pemOf } from '../../shared/runtime/public-keys.ts'
 import { NetworkNamespaces } from '../support/network-namespaces.ts'
-import {
-  Agent,
-  type Exit,
-  eventually,
-  Fleet,
-  freePort,
-  PROGRAM,
-  type Run,
-  within,
-} from '../support/processes.ts'
+import { Agent, eventually, Fleet, PROGRAM, within } from '../support/processes.ts'
+import { ANYWHERE, type Json, type Obelisk, Secured } from '../support/secured-fleet.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/secured.test.ts`)
-
-const GRID = ['--grid', '64x64', '--fields', 'n:i32', '--replicas', '2']
-/** None is dead by its silence alone while a test lasts. */
-const TIMES = ['--dead-after-ms', '600000']
-const ANYWHERE = '0.0.0.0'
-
-type Json = Record<string, unknown>
-/** Runs `obelisk` somewhere. */
-type Obelisk = (...argv: readonly string[]) => Run
-
-class Secured {
-  readonly fleet: Fleet
-  readonly data: string
-  readonly port: number
-  readonly admin: GatewayClient
-  readonly #here: Obelisk
-  gateway: Run
-
-  /** Keys, and a gateway that is ready. */
-  static async start(fleet: Fleet, here: Obelisk, host: string): Promise<Secured> {
-    const data = join(fleet.directory, 'gateway')
-    const made = here('gateway', 'secure', '--host', host, '--data', data)
-    const { code } = await within('its keys', made.exited)
-    if (code !== 0) throw new Error(`gateway secure: ${made.stderr}`)
-    const secured = new Secured(fleet, data, here, host, await freePort())
-    await secured.gateway.line('ready mqtts=')
-    return secured
-  }
-
-  readonly #argv: string[]
-
-  private constructor(fleet: Fleet, data: string, here: Obelisk, host: string, port: number) {
-    this.fleet = fleet
-    this.data = data
-    this.port = port
-    this.#here = here
-    this.admin = new GatewayClient(`unix:${join(data, 'admin.sock')}`)
-    this.#argv = ['gateway', '--data', data, '--host', host, '--port', `${port}`]
-    this.#argv.push('--http-port', '0')
-    this.#argv.push(...GRID, ...TIMES)
-    this.gateway = here(...this.#argv)
-  }
-
-  async restart(): Promise<void> {
-    await this.gateway.kill()
-    this.gateway = this.#here(...this.#argv)
-    await this.gateway.line('ready mqtts=')
-  }
-
-  /** Runs a command to its end, as the gateway's owner. */
-  async command(
-    ...argv: readonly string[]
-  ): Promise<{ exit: Exit; stdout: string; stderr: string }> {
-    const http = ['--http', `unix:${join(this.data, 'admin.sock')}`]
-    const run = this.fleet.start([...argv, ...http])
-    return {
-      exit: await within(argv.join(' '), run.exited),
-      stdout: run.stdout,
-      stderr: run.stderr,
-    }
-  }
-
-  /** The file of a new token. */
-  async token(...argv: readonly string[]): Promise<string> {
-    const { exit, stdout, stderr } = await this.command('token', 'create', ...argv)
-    if (exit.code !== 0) throw new Error(`token create: ${stderr}`)
-    const path = join(this.fleet.directory, `token-${Math.random().toString(36).slice(2)}`)
-    writeFileSync(path, stdout)
-    return path
-  }
-
-  board(id: string, there: Obelisk, host: string, ...argv: readonly string[]): Agent {
-    const directory = join(this.fleet.directory, `board-${id}`)
-    const url = ['--url', `mqtts://${host}:${this.port}`]
-    const own = ['agent', '--id', id, ...url, '--data', directory, ...argv]
-    return new Agent(id, directory, () => there(...own))
-  }
-
-  async run(task: Json): Promise<Json> {
-    return await this.admin.json<Json>({
-      method: 'POST',
-      path: '/process?wait=60s',
-      contentType: 'application/json',
-      body: Buffer.from(JSON.stringify(task)),
-      timeoutMs: 70_000,
-    })
-  }
-
-  async states(): Promise<Record<string, string>> {
-    const nodes = await this.admin.json<{ id: string; state: string }[]>({ path: '/api/nodes' })
-    return Object.fromEntries(nodes.map(({ id, state }) => [id, state]))
-  }
-
-  /** What the security log says, oldest first, and that nothing of it was changed. */
-  async events(t: Test): Promise<string[]> {
-    const at = ['--data', this.data]
-    const verified = this.fleet.start(['security', 'log', '--verify', ...at])
-    t.match(await within('its verification', verified.exited), { code: 0 }, verified.stderr)
-    const told = this.fleet.start(['security', 'log', '--json', ...at])
-    t.match(await within('the log', told.exited), { code: 0 })
-    const lines = told.stdout.trim().split('\n')
-    return lines.map((line) => JSON.parse(line) as Json).map(({ event, who }) => `${event} ${who}`)
-  }
-
-  async keysOf(node: string): Promise<string[]> {
-    const path = `/api/identities/node/${node}`
-    const { keys } = await this.admin.json<{ keys: { sha256: string }[] }>({ path })
-    return keys.map(({ sha256 }) => sha256)
-  }
-}
 
 const noNetwork = NetworkNamespaces.obstacle() ?? false
 
