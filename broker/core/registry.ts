@@ -4,6 +4,16 @@
  * the same key may ask again until the token expires, since the answer may be lost; no other key ever. A key that
  * was taken out stays as a tombstone and never comes back, whatever token it has.
  *
+ * A node's keys stand in the order in which they count: the active one, that which it has made to follow it (a rotation),
+ * those that tokens gave (replacements), the oldest first. All of them work, and the first use of one takes out
+ * those before it and no other. So whoever has a key that works has one until a later one was used:
+ *
+ *   none ─▶ [a] ─▶ [a, r?, p, q?]      a token, or a rotation of a, adds one
+ *           [a, r, p, q] ─▶ [r, p, q]  r is used: a is out, and who replaces the board may still come
+ *           [a, r, p, q] ─▶ [p, q]     p is used: a and r are out; of two replacements the later one stays
+ *           [a, r, p, q] ─▶ [q]        q is used: p, which never was, is out
+ *   any ─▶ none                        the node is revoked
+ *
  * All of it is decisions on records, which the store keeps; each gives the changes of one transaction.
  */
 import { assert } from '../../shared/core/assert.ts'
@@ -12,13 +22,15 @@ import type { EnrolmentRefusal } from '../../shared/protocol/enrolment.ts'
 import type { UserRecord, UserTokenRecord } from './users.ts'
 
 export interface NodeIdentity {
-  /** At most two: one that works, and one that is to take its place when it is first used. */
+  /** At most four, in the order in which they count; the first is the active one. */
   readonly keys: readonly NodeKey[]
   /** Unix ms. */
   readonly createdTs: number
   /** SHA-256 of the board's serial number, hexadecimal. */
   readonly board?: string
   readonly revokedTs?: number
+  /** An operator wants a key that is newer than this. */
+  readonly rotateTs?: number
 }
 
 export interface NodeKey {
@@ -26,6 +38,8 @@ export interface NodeKey {
   readonly sha256: string
   readonly addedTs: number
   readonly state: 'active' | 'pending'
+  /** The key that it is to follow, of the same board: a rotation. */
+  readonly follows?: string
 }
 
 /** What a key is, or was. */
@@ -52,6 +66,9 @@ export interface NodeToken {
   readonly usedTs?: number
   readonly revokedTs?: number
 }
+
+/** Keys of tokens that have not been used yet; one more, and the oldest of them is out. */
+const REPLACEMENTS_MAX = 2
 
 /** How long what is over is kept, so that whoever comes with it hears why it is none. */
 const TOKEN_KEPT_MS = 30 * 24 * 3600 * 1000
@@ -123,12 +140,15 @@ function refusalOf(nowTs: number, facts: EnrolmentFacts): EnrolmentRefusal | und
 
 function withKey(nowTs: number, key: string, facts: EnrolmentFacts): RegistryChange[] {
   const { node, identity, board } = facts
-  const active = identity?.keys.filter(({ state }) => state === 'active') ?? []
-  const state = active.length === 0 ? 'active' : 'pending'
+  const keys = identity?.keys ?? []
+  const state = keys.length === 0 ? 'active' : 'pending'
+  const replacements = keys.filter((one) => one.state === 'pending' && one.follows === undefined)
+  const [oldest] = replacements.length < REPLACEMENTS_MAX ? [] : replacements
   const value: NodeIdentity = {
     createdTs: identity?.createdTs ?? nowTs,
     ...(board === undefined ? {} : { board }),
-    keys: [...active, { sha256: key, addedTs: nowTs, state }],
+    ...(identity?.rotateTs === undefined ? {} : { rotateTs: identity.rotateTs }),
+    keys: [...keys.filter((one) => one !== oldest), { sha256: key, addedTs: nowTs, state }],
   }
   return [
     { table: 'identity', key: node, value },
@@ -137,16 +157,82 @@ function withKey(nowTs: number, key: string, facts: EnrolmentFacts): RegistryCha
   ]
 }
 
-/** A node connected with this key, which is one of its own: if it is the new one, the old one goes. */
+export interface RotationFacts {
+  readonly node: NodeId
+  readonly identity: NodeIdentity | undefined
+  /** The key that the connection was opened with. */
+  readonly current: string
+  /** The one that is to follow it; nothing if it is no key that we take. */
+  readonly next: string | undefined
+  readonly isProven: boolean
+  readonly keyRecord: KeyRecord | undefined
+}
+
+export type RotationRefusal = 'key-revoked' | 'key-unsuitable' | 'proof-wrong'
+
+export type RotationJudgement =
+  | { readonly ok: true; readonly changes: readonly RegistryChange[] }
+  | { readonly ok: false; readonly code: RotationRefusal }
+
+/** A board shows the key that is to follow the one that it is here with. The same one may be shown again. */
+export function judgeRotation(nowTs: number, facts: RotationFacts): RotationJudgement {
+  const { node, identity, current, next, isProven, keyRecord } = facts
+  const active = identity?.keys.find(({ state }) => state === 'active')
+  if (identity === undefined || active?.sha256 !== current)
+    return { ok: false, code: 'key-revoked' }
+  if (next === undefined) return { ok: false, code: 'key-unsuitable' }
+  if (!isProven) return { ok: false, code: 'proof-wrong' }
+  if (keyRecord?.removedTs !== undefined) return { ok: false, code: 'key-revoked' }
+  if (keyRecord !== undefined) {
+    const isKnown = identity.keys.some(
+      ({ sha256, follows }) => sha256 === next && follows === current,
+    )
+    return isKnown ? { ok: true, changes: [] } : { ok: false, code: 'key-unsuitable' }
+  }
+  const others = identity.keys.filter((one) => one !== active && one.follows === undefined)
+  const following: NodeKey = { sha256: next, addedTs: nowTs, state: 'pending', follows: current }
+  const value: NodeIdentity = { ...identity, keys: [active, following, ...others] }
+  const changes: RegistryChange[] = [
+    { table: 'identity', key: node, value },
+    { table: 'key', key: next, value: { node } },
+    ...tombstones(nowTs, node, identity, value),
+  ]
+  return { ok: true, changes }
+}
+
+/** Whether the node is to make another key: an operator says so, or the one it has is older than that. */
+export function isRotationDue(
+  nowTs: number,
+  { keys, rotateTs }: NodeIdentity,
+  afterMs = Number.POSITIVE_INFINITY,
+): boolean {
+  const active = keys.find(({ state }) => state === 'active')
+  if (active === undefined) return false
+  return (rotateTs !== undefined && active.addedTs <= rotateTs) || nowTs - active.addedTs > afterMs
+}
+
+/** The next key that the node makes counts as asked for; nothing to be written if it has none. */
+export function wantRotation(
+  nowTs: number,
+  node: NodeId,
+  identity: NodeIdentity,
+): RegistryChange[] {
+  if (identity.keys.length === 0) return []
+  return [{ table: 'identity', key: node, value: { ...identity, rotateTs: nowTs } }]
+}
+
+/** A node connected with this key, which is one of its own: those before it are out, if it is a new one. */
 export function keyUsed(
   nowTs: number,
   node: NodeId,
   identity: NodeIdentity,
   sha256: string,
 ): RegistryChange[] {
-  const key = identity.keys.find((one) => one.sha256 === sha256)
-  if (key?.state !== 'pending') return []
-  const value: NodeIdentity = { ...identity, keys: [{ ...key, state: 'active' }] }
+  const at = identity.keys.findIndex((one) => one.sha256 === sha256)
+  if (identity.keys[at]?.state !== 'pending') return []
+  const { addedTs } = identity.keys[at]
+  const keys: NodeKey[] = [{ sha256, addedTs, state: 'active' }, ...identity.keys.slice(at + 1)]
+  const value: NodeIdentity = { ...identity, keys }
   return [{ table: 'identity', key: node, value }, ...tombstones(nowTs, node, identity, value)]
 }
 
@@ -157,7 +243,8 @@ export function revokeNode(
   identity: NodeIdentity,
   tokens: Iterable<readonly [id: string, NodeToken]>,
 ): RegistryChange[] {
-  const value: NodeIdentity = { ...identity, keys: [], revokedTs: nowTs }
+  const { rotateTs: _over, ...rest } = identity
+  const value: NodeIdentity = { ...rest, keys: [], revokedTs: nowTs }
   const changes: RegistryChange[] = [
     { table: 'identity', key: node, value },
     ...tombstones(nowTs, node, identity, value),

@@ -3,14 +3,18 @@ import fc from 'fast-check'
 import t from 'tap'
 import {
   type EnrolmentFacts,
+  isRotationDue,
   type Judgement,
   judgeEnrolment,
+  judgeRotation,
   type KeyRecord,
   keyUsed,
   type NodeIdentity,
   type NodeToken,
   type RegistryChange,
+  type RotationJudgement,
   revokeNode,
+  wantRotation,
 } from '../../../broker/core/registry.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { check } from '../../support/property.ts'
@@ -67,6 +71,32 @@ class Records {
     if (node === undefined) return undefined
     this.put(keyUsed(this.nowTs, node, this.identity.get(node)!, key))
     return node
+  }
+
+  /** With a token of its own, which replaces whatever there is. */
+  enrolWith(node: string, key: string): void {
+    const id = `own-${key}`
+    this.create(id, node, { replaces: true })
+    this.enrol(id, node, key)
+  }
+
+  rotate(node: string, current: string, next?: string, isProven = true): RotationJudgement {
+    const judgement = judgeRotation(this.nowTs, {
+      node: node as NodeId,
+      identity: this.identity.get(node),
+      keyRecord: next === undefined ? undefined : this.key.get(next),
+      ...{ current, next, isProven },
+    })
+    if (judgement.ok) this.put(judgement.changes)
+    return judgement
+  }
+
+  want(node: string): void {
+    this.put(wantRotation(this.nowTs, node as NodeId, this.identity.get(node)!))
+  }
+
+  keysOf(node: string): string[] {
+    return this.identity.get(node)!.keys.map(({ sha256, state }) => `${sha256} ${state}`)
   }
 
   revoke(node: string): void {
@@ -126,21 +156,110 @@ t.test('a node with a key gets another one only with a token that replaces', (t)
   t.end()
 })
 
-t.test('of two that replace, the later one counts', (t) => {
+t.test('of two that replace, both work until the later one was used', (t) => {
   const records = new Records()
-  records.create('t1', 'n1')
-  records.enrol('t1', 'n1', 'k1')
-  for (const [id, key] of [
-    ['t2', 'k2'],
-    ['t3', 'k3'],
-  ] as const) {
-    records.create(id, 'n1', { replaces: true })
-    t.match(records.enrol(id, 'n1', key), { ok: true })
-  }
-  t.equal(records.connect('k2'), undefined)
-  t.equal(records.connect('k1'), 'n1')
-  t.equal(records.connect('k3'), 'n1')
+  records.enrolWith('n1', 'k1')
+  records.enrolWith('n1', 'k2')
+  records.enrolWith('n1', 'k3')
+  t.same(records.keysOf('n1'), ['k1 active', 'k2 pending', 'k3 pending'])
+  t.equal(records.connect('k2'), 'n1', 'the use of the second token took nothing from the first')
+  t.same(records.keysOf('n1'), ['k2 active', 'k3 pending'])
   t.equal(records.connect('k1'), undefined)
+  t.equal(records.connect('k3'), 'n1')
+  t.same(records.keysOf('n1'), ['k3 active'])
+  t.equal(records.connect('k2'), undefined)
+  t.end()
+})
+
+t.test('a replacement that comes first leaves no room for one that was given before', (t) => {
+  const records = new Records()
+  for (const key of ['k1', 'k2', 'k3']) records.enrolWith('n1', key)
+  t.equal(records.connect('k3'), 'n1')
+  t.equal(records.connect('k2'), undefined, 'or an older card would push a newer one out')
+  t.same(records.keysOf('n1'), ['k3 active'])
+  t.end()
+})
+
+t.test('replacements that nobody uses have a bound, which touches no other key', (t) => {
+  const records = new Records()
+  for (const key of ['k1', 'k2', 'k3']) records.enrolWith('n1', key)
+  t.match(records.rotate('n1', 'k1', 'r1'), { ok: true })
+  records.enrolWith('n1', 'k4')
+  t.same(records.keysOf('n1'), ['k1 active', 'r1 pending', 'k3 pending', 'k4 pending'])
+  t.same(records.connect('k2'), undefined)
+  t.end()
+})
+
+t.test(
+  'a key follows the one that the board is here with, and nobody else loses his for it',
+  (t) => {
+    const records = new Records()
+    records.enrolWith('n1', 'k1')
+    records.enrolWith('n1', 'new-card')
+    t.match(records.rotate('n1', 'k1', 'r1'), { ok: true })
+    t.same(records.rotate('n1', 'k1', 'r1'), { ok: true, changes: [] }, 'after a lost answer')
+    t.same(records.keysOf('n1'), ['k1 active', 'r1 pending', 'new-card pending'])
+    t.equal(records.connect('k1'), 'n1')
+    t.equal(records.connect('r1'), 'n1')
+    t.same(records.keysOf('n1'), ['r1 active', 'new-card pending'])
+    t.equal(records.connect('k1'), undefined)
+    t.same(records.rotate('n1', 'k1', 'r9'), refused('key-revoked'), 'on a connection of before')
+    t.match(records.rotate('n1', 'r1', 'r2'), { ok: true })
+    t.match(records.rotate('n1', 'r1', 'r3'), { ok: true }, 'the board has lost the one before')
+    t.same(records.keysOf('n1'), ['r1 active', 'r3 pending', 'new-card pending'])
+    t.equal(records.connect('new-card'), 'n1')
+    t.same(records.keysOf('n1'), ['new-card active'])
+    t.same(records.rotate('n1', 'r1', 'r4'), refused('key-revoked'))
+    t.end()
+  },
+)
+
+t.test('what is no key of the board’s own follows nothing', (t) => {
+  const records = new Records()
+  for (const [name, key] of [
+    ['n1', 'k1'],
+    ['n1', 'p1'],
+    ['n2', 'k2'],
+  ] as const) {
+    records.enrolWith(name, key)
+  }
+  records.rotate('n1', 'k1', 'r1')
+  records.connect('r1')
+  const before = records.keysOf('n1')
+  t.same(records.rotate('n1', 'r1', undefined), refused('key-unsuitable'))
+  t.same(records.rotate('n1', 'r1', 'x', false), refused('proof-wrong'))
+  t.same(records.rotate('n1', 'r1', 'k2'), refused('key-unsuitable'), 'another node’s')
+  t.same(records.rotate('n1', 'r1', 'r1'), refused('key-unsuitable'), 'itself')
+  t.same(records.rotate('n1', 'r1', 'p1'), refused('key-unsuitable'), 'another card’s')
+  t.same(records.rotate('n1', 'r1', 'k1'), refused('key-revoked'), 'one that was out')
+  t.same(records.rotate('n1', 'p1', 'x'), refused('key-revoked'), 'nor before it was used')
+  t.same(records.rotate('nobody', 'r1', 'x'), refused('key-revoked'))
+  t.same(records.keysOf('n1'), before)
+  t.end()
+})
+
+t.test('a rotation is due until there is a newer key, or once the key is old', (t) => {
+  const records = new Records()
+  records.enrolWith('n1', 'k1')
+  const isDue = (afterMs?: number): boolean =>
+    isRotationDue(records.nowTs, records.identity.get('n1')!, afterMs)
+  t.notOk(isDue())
+  records.nowTs += 10
+  t.ok(isDue(9))
+  t.notOk(isDue(10))
+  records.want('n1')
+  t.ok(isDue())
+  records.nowTs += 1
+  records.rotate('n1', 'k1', 'r1')
+  t.ok(isDue(), 'the old one may be all that the board has')
+  records.connect('r1')
+  t.notOk(isDue())
+  records.want('n1')
+  records.revoke('n1')
+  t.notOk(isDue())
+  t.same(records.want('n1'), undefined)
+  records.enrolWith('n1', 'k9')
+  t.notOk(isDue())
   t.end()
 })
 
@@ -187,17 +306,19 @@ t.test('a key is one node’s', (t) => {
 })
 
 const node = fc.constantFrom('n1', 'n2')
-const key = fc.constantFrom('k1', 'k2', 'k3', 'k4')
+const key = fc.constantFrom('k1', 'k2', 'k3', 'k4', 'k5', 'k6')
 type Step =
   | { readonly create: readonly [node: string | null, replaces: boolean] }
   | { readonly enrol: readonly [token: number, node: string, key: string] }
   | { readonly connect: string }
+  | { readonly rotate: readonly [node: string, current: string, next: string] }
   | { readonly revoke: string }
   | { readonly pass: number }
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ create: fc.tuple(fc.option(node), fc.boolean()) }),
   { weight: 3, arbitrary: fc.record({ enrol: fc.tuple(fc.nat(5), node, key) }) },
   { weight: 2, arbitrary: fc.record({ connect: key }) },
+  { weight: 2, arbitrary: fc.record({ rotate: fc.tuple(node, key, key) }) },
   fc.record({ revoke: node }),
   fc.record({ pass: fc.integer({ min: 1, max: 60 }) }),
 )
@@ -210,6 +331,7 @@ t.test('whatever happens, a key that was out stays out, and a node has one ident
       const out = new Set<string>()
       const userOf = new Map<string, string>()
       for (const one of steps) {
+        const before = new Map(records.identity)
         if ('create' in one) {
           records.create(`t${records.token.size}`, one.create[0], { replaces: one.create[1] })
         } else if ('enrol' in one) {
@@ -228,6 +350,13 @@ t.test('whatever happens, a key that was out stays out, and a node has one ident
             const used = records.identity.get(name)!.keys.find((k) => k.sha256 === one.connect)
             ok(used?.state === 'active', 'a key that was used is no longer pending')
           }
+        } else if ('rotate' in one) {
+          const [name, current, next] = one.rotate
+          const { ok: isTaken } = records.rotate(name, current, next)
+          ok(
+            !isTaken || (!out.has(next) && !out.has(current)),
+            'a tombstone follows, or is followed',
+          )
         } else if ('revoke' in one) {
           records.revoke(one.revoke)
           ok((records.identity.get(one.revoke)?.keys.length ?? 0) === 0)
@@ -240,8 +369,25 @@ t.test('whatever happens, a key that was out stays out, and a node has one ident
         deepEqual(new Map(keys), new Map(live), 'both tables say the same')
         ok(keys.length === new Set(keys.map(([sha256]) => sha256)).size, 'a key is one node’s')
         for (const { keys } of records.identity.values()) {
-          ok(keys.length <= 2 && keys.filter(({ state }) => state === 'active').length <= 1)
-          ok(keys.length === 0 || keys.some(({ state }) => state === 'active'))
+          ok(keys.length <= 4)
+          const active = keys.filter(({ state }) => state === 'active')
+          deepEqual(active, keys.slice(0, 1), 'the first one, and no other, is active')
+        }
+        // What a key loses its place for, and that nobody is left without one.
+        for (const [name, { keys: had }] of before) {
+          const has = records.identity.get(name)!.keys
+          const gone = had.filter(({ sha256 }) => !has.some((k) => k.sha256 === sha256))
+          if ('revoke' in one && one.revoke === name) ok(has.length === 0)
+          else ok(has.length > 0 || had.length === 0, 'at every moment a key works')
+          if ('connect' in one && gone.length > 0) {
+            const at = had.findIndex(({ sha256 }) => sha256 === one.connect)
+            deepEqual(gone, had.slice(0, at), 'those before it, and no other')
+          }
+          if ('rotate' in one) ok(gone.every(({ follows }) => follows !== undefined))
+          if ('enrol' in one) {
+            ok(gone.every(({ state, follows }) => state === 'pending' && follows === undefined))
+            ok(gone.length === 0 || had.filter((k) => k.follows === undefined).length === 3)
+          }
         }
         for (const [sha256, { removedTs }] of records.key) {
           if (removedTs !== undefined) out.add(sha256)
