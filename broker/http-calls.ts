@@ -24,6 +24,7 @@ export interface HttpSources {
   readonly ledger: LedgerStore
   readonly metrics: Metrics
   readonly security: SecurityPort | undefined
+  mqttPort(): number
   /** The last telemetry of a node. */
   telemetry(node: NodeId): Readonly<Record<string, unknown>> | undefined
   health(): Health
@@ -41,6 +42,10 @@ export class HttpCalls implements HttpPort {
 
   get security(): SecurityPort | undefined {
     return this.#sources.security
+  }
+
+  get mqttPort(): number {
+    return this.#sources.mqttPort()
   }
 
   /** Tells all who follow `/api/events`. */

@@ -192,6 +192,7 @@ async function start(
     ledger,
     metrics,
     security: secured?.security,
+    mqttPort: () => broker.port,
     telemetry: (node) => telemetry.get(node),
     health: () => {
       const reason = failure()
@@ -276,7 +277,8 @@ async function start(
   const { host, httpHost } = config
   const address = { host: httpHost, port: config.httpPort }
   const secure = secured && {
-    ...{ keys: secured.hosts.keys, access: secured.security.access, shut: secured.security.shut },
+    ...{ keys: secured.hosts.keys, commands: secured.door.keys },
+    ...{ access: secured.security.access, shut: secured.security.shut },
   }
   const http: HttpServer = new HttpServer({ ...address, ...(secure && { secure }) }, calls, log)
   await http.listen()

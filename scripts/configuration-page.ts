@@ -48,7 +48,7 @@ ${renderOptionsMarkdown(AGENT)}
 
 | Flag | Variable | Default | |
 |---|---|---|---|
-| \`--http\` | \`OBELISK_HTTP\` | \`http://127.0.0.1:8025\` | The gateway's HTTP address, for \`task\` and \`node\`. |
-| \`--url\` | \`OBELISK_URL\` | \`mqtt://127.0.0.1:1883\` | The gateway's MQTT address, for \`sub\`. |
+| \`--http\` | \`OBELISK_HTTP\` | the socket of a secured gateway on this machine, else that of the login, else \`http://127.0.0.1:8025\` | The gateway's HTTP address, for all commands that ask it something. |
+| \`--url\` | \`OBELISK_URL\` | that of the login, else \`mqtt://127.0.0.1:1883\` | The gateway's MQTT address, for \`sub\`. |
 `
 }

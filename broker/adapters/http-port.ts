@@ -108,6 +108,8 @@ export interface SecurityPort {
 export interface HttpPort {
   /** Nothing where the gateway is open. */
   readonly security?: SecurityPort | undefined
+  /** Where MQTT is spoken. */
+  readonly mqttPort?: number
   submit(payload: Uint8Array, client: HttpClient): Promise<Outcome>
   cancel(task: TaskId, client: HttpClient): Promise<Outcome>
   /** Whether the task had ended before the time was over, or nobody waits any more. */

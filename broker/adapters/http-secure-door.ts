@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { fingerprintText, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { HttpSocket } from './http-connections.ts'
 import {
@@ -28,12 +29,13 @@ export class HttpSecureDoor {
 
   constructor(
     options: TlsListenerOptions,
-    keys: TlsKeys,
+    { keys, commands }: { readonly keys: TlsKeys; readonly commands?: TlsKeys },
     refused: (reason: HandshakeFault | 'certificate-refused', remote: string) => void,
   ) {
+    const named = commands && { [GATEWAY_SERVER_NAME]: commands }
     this.#listener = new TlsListener(
       options,
-      { keys, protocols: ['http/1.1'] },
+      { keys, ...(named && { named }), protocols: ['http/1.1'] },
       {
         secured: (socket, remote) => {
           const key = keyOf(socket)

@@ -40,7 +40,12 @@ export type HttpServerOptions = HttpPlace & HttpServerSettings
 
 export interface HttpServerSettings {
   /** Asks everybody who he is, over TLS. Without it, anybody may do anything. */
-  readonly secure?: TlsListenerOptions & { readonly keys: TlsKeys; readonly access: HttpAccessPort }
+  readonly secure?: TlsListenerOptions & {
+    readonly keys: TlsKeys
+    /** Shown to who asks for the fixed name of gateways, as agents do: it has no bounds in time. */
+    readonly commands?: TlsKeys
+    readonly access: HttpAccessPort
+  }
   readonly eventHeartbeatMs?: number
   readonly eventBytesMax?: number
   readonly connectionsMax?: number
@@ -104,7 +109,7 @@ export class HttpServer {
     const { secure } = options
     const door =
       secure &&
-      new HttpSecureDoor(secure, secure.keys, (reason, remote) => {
+      new HttpSecureDoor(secure, secure, (reason, remote) => {
         this.#refused.add(reason)
         if (isOfCertificates(reason)) secure.access.certificateRefused(reason, remote)
       })

@@ -1,6 +1,6 @@
 /** The commands of a board's life on the command line: made, installed, examined, removed. */
 import type { Command } from 'commander'
-import { HTTP_DEFAULT } from './gateway-client.ts'
+import { HTTP_DEFAULT } from './gateway-at-hand.ts'
 import type { Streams } from './streams.ts'
 
 type Done = (code: number) => void

@@ -1,9 +1,9 @@
-import { statSync } from 'node:fs'
 import { request as httpRequest, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { resolve } from 'node:path'
+import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import {
   AppError,
+  EXIT_CONFIG,
   EXIT_FAILED,
   EXIT_NOT_ALLOWED,
   EXIT_TIMED_OUT,
@@ -13,6 +13,8 @@ import {
 export interface GatewayAnswer {
   readonly status: number
   readonly body: Buffer
+  /** Seconds, as the gateway says it. */
+  readonly retryAfter?: string | undefined
 }
 
 export interface GatewayRequest {
@@ -33,25 +35,16 @@ interface Problem {
   readonly errors?: readonly { readonly path: string; readonly message: string }[]
 }
 
-export const HTTP_DEFAULT = 'http://127.0.0.1:8025'
-/** Where a gateway that is secured waits for its owner: that of the unit, and one started by hand. */
-const OWNERS_SOCKETS = ['/run/obelisk-gateway/admin.sock', './obelisk-gateway/admin.sock']
+/** What a login gives: whom to trust, and what proves us to him. */
+export interface Credentials {
+  /** PEM. */
+  readonly ca: string
+  readonly token: string
+}
+
 const TIMEOUT_MS = 10_000
-
-/** Where commands go that were not told. */
-export function gatewayAtHand(): string {
-  const socket = OWNERS_SOCKETS.find(isThere)
-  return socket === undefined ? HTTP_DEFAULT : `unix:${resolve(socket)}`
-}
-
-/** What cannot be looked at is there. */
-function isThere(path: string): boolean {
-  try {
-    return statSync(path, { throwIfNoEntry: false }) !== undefined
-  } catch {
-    return true
-  }
-}
+/** Refusals that are over by themselves, and say when. */
+const PASSING = ['locked', 'rate-limited']
 
 /** An answer that is a refusal; `status` and `code` are the gateway's. */
 export class RefusedError extends AppError {
@@ -69,9 +62,11 @@ export class GatewayClient {
   readonly #send: typeof httpRequest
   readonly #place: RequestOptions
   readonly #prefix: string
+  readonly #credentials: Credentials | undefined
 
   /** `http://host:port`, `https://…`, or `unix:/path` of the socket of a gateway's owner. */
-  constructor(base: string) {
+  constructor(base: string, credentials?: Credentials) {
+    this.#credentials = credentials
     this.#base = base.replace(/\/+$/, '')
     const url = new URL(this.#base)
     this.#send = url.protocol === 'https:' ? httpsRequest : httpRequest
@@ -82,8 +77,16 @@ export class GatewayClient {
     }
     const { hostname, port, username, password } = url
     const auth = username === '' ? {} : { auth: `${username}:${password}` }
-    this.#place = { hostname: hostname.replace(/^\[(.*)\]$/, '$1'), port, ...auth }
+    const trust = credentials && {
+      ...{ ca: credentials.ca, servername: GATEWAY_SERVER_NAME, minVersion: 'TLSv1.3' as const },
+    }
+    this.#place = { hostname: hostname.replace(/^\[(.*)\]$/, '$1'), port, ...auth, ...trust }
     this.#prefix = url.pathname === '/' ? '' : url.pathname
+  }
+
+  /** Without what may stand in it before the host. */
+  get address(): string {
+    return this.#base.replace(/\/\/[^@/]*@/, '//')
   }
 
   async request(request: GatewayRequest): Promise<GatewayAnswer> {
@@ -93,12 +96,12 @@ export class GatewayClient {
     const until = signal === undefined ? timeout : AbortSignal.any([timeout, signal])
     try {
       const answer = await this.#exchange(request, until)
-      if (answer.status < 200 || answer.status > 299) throw refusalOf(answer)
+      if (answer.status < 200 || answer.status > 299) throw this.#refusalOf(answer)
       return answer
     } catch (error) {
       if (error instanceof AppError) throw error
       if (timeout.aborted) {
-        const message = `no answer from ${this.#base} within ${timeoutMs / 1000} s`
+        const message = `no answer from ${this.address} within ${timeoutMs / 1000} s`
         throw new AppError('timed-out', message, { cause: error, exitCode: EXIT_TIMED_OUT })
       }
       throw this.#failureOf(error)
@@ -112,14 +115,21 @@ export class GatewayClient {
 
   #exchange(request: GatewayRequest, signal: AbortSignal): Promise<GatewayAnswer> {
     const { method = 'GET', path, body, contentType, accept = 'application/json' } = request
-    const headers = { accept, ...(contentType ? { 'content-type': contentType } : {}) }
+    const token = this.#credentials?.token
+    const headers = {
+      accept,
+      ...(contentType ? { 'content-type': contentType } : {}),
+      ...(token ? { authorization: `Bearer ${token}` } : {}),
+    }
     const options = { ...this.#place, method, path: `${this.#prefix}${path}`, headers, signal }
     return new Promise((resolve, reject) => {
       const asking = this.#send(options, (response) => {
         const chunks: Buffer[] = []
         response.on('data', (chunk: Buffer) => chunks.push(chunk))
         response.once('end', () => {
-          resolve({ status: response.statusCode!, body: Buffer.concat(chunks) })
+          const { statusCode, headers } = response
+          const body = Buffer.concat(chunks)
+          resolve({ status: statusCode!, body, retryAfter: headers['retry-after'] })
         })
         response.once('error', reject)
       })
@@ -133,12 +143,37 @@ export class GatewayClient {
     const { code } = error as NodeJS.ErrnoException
     if (code === undefined || (error as Error).name === 'AbortError') return error
     if (code === 'EACCES') {
-      const message = `${this.#base} is its owner's alone: run it as root, sudo obelisk …`
+      const message = `${this.#base} is its owner's alone: run it as root, sudo obelisk …, or log in`
       return new AppError('not-permitted', message, { cause: error, exitCode: EXIT_NOT_ALLOWED })
     }
-    const message = `no gateway at ${this.#base} (${code}); is it running? --http says where`
+    if (isOfTrust(code)) return this.#untrusted(error, code)
+    const message = `no gateway at ${this.address} (${code}); is it running? --http says where, or obelisk login`
     return new AppError('unreachable', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
   }
+
+  #untrusted(error: unknown, code: string): AppError {
+    const message =
+      this.#credentials === undefined
+        ? `this machine does not trust what answers at ${this.address} (${code}): obelisk login ${this.address}`
+        : `what answers at ${this.address} is not the gateway of the login (${code}), and was told nothing; if the gateway got new keys, log in again`
+    return new AppError('gateway-not-pinned', message, { cause: error, exitCode: EXIT_CONFIG })
+  }
+
+  #refusalOf(answer: GatewayAnswer): RefusedError {
+    const refusal = refusalOf(answer)
+    if (answer.status !== 401) return refusal
+    const { status, code, exitCode } = refusal
+    const message =
+      this.#credentials === undefined
+        ? `${code}: not logged in; obelisk login ${this.address}`
+        : `${code}: the gateway does not take the token of the login any more: it is over, or was revoked; log in with another: obelisk login ${this.address}`
+    return new RefusedError(status, code, message, exitCode)
+  }
+}
+
+/** OpenSSL's words for a certificate that it does not trust. */
+export function isOfTrust(code: string): boolean {
+  return /CERT|SIGNED|VERIFY|INVALID_(CA|PURPOSE)|ALTNAME/.test(code)
 }
 
 function parseAnswer(body: Buffer): unknown {
@@ -150,7 +185,7 @@ function parseAnswer(body: Buffer): unknown {
   }
 }
 
-function refusalOf({ status, body }: GatewayAnswer): RefusedError {
+function refusalOf({ status, body, retryAfter }: GatewayAnswer): RefusedError {
   let problem: Problem = {}
   try {
     problem = JSON.parse(body.toString('utf8')) as Problem
@@ -171,10 +206,13 @@ function refusalOf({ status, body }: GatewayAnswer): RefusedError {
       const isNamed = path !== '' && message.startsWith(path)
       return isNamed ? `\n  ${message}` : `\n  ${path === '' ? 'the whole' : path}: ${message}`
     })
-  return new RefusedError(status, code, `${code}: ${head}${lines.join('')}`, exitCodeOf(status))
+  const isPassing = PASSING.includes(code) && retryAfter !== undefined
+  const pause = isPassing ? `; again in ${retryAfter} s` : ''
+  const message = `${code}: ${head}${pause}${lines.join('')}`
+  return new RefusedError(status, code, message, exitCodeOf(status, code))
 }
 
-function exitCodeOf(status: number): number {
-  if (status === 401 || status === 403) return EXIT_NOT_ALLOWED
+function exitCodeOf(status: number, code: string): number {
+  if (status === 401 || status === 403 || code === 'locked') return EXIT_NOT_ALLOWED
   return status === 408 || status === 504 ? EXIT_TIMED_OUT : EXIT_FAILED
 }

@@ -8,7 +8,7 @@ import { type FlashTarget, flash } from '../image/flash.ts'
 import { outputFile } from '../image/output-file.ts'
 import { UNUSABLE } from '../image/write-card.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
-import { GatewayClient, gatewayAtHand } from './gateway-client.ts'
+import { clientAtHand } from './gateway-at-hand.ts'
 import { interruptible } from './interruption.ts'
 import type { Streams } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -64,13 +64,13 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
 /** Long enough for a card that lies on a desk, or is in the post. */
 const TOKEN_HOURS = 7 * 24
 
-function tokenSources({ stdin, stderr }: Streams): TokenSources {
+function tokenSources({ stdin, stderr, environment }: Streams): TokenSources {
   return {
     input: stdin,
     create: async (id) => {
-      const at = gatewayAtHand()
-      if (!at.startsWith('unix:')) return undefined
-      const token = await createToken(new GatewayClient(at), { node: id, hours: TOKEN_HOURS })
+      const gateway = clientAtHand(environment)
+      if (gateway === undefined) return undefined
+      const token = await createToken(gateway, { node: id, hours: TOKEN_HOURS })
       stderr.write(`made a token for ${id}, for ${TOKEN_HOURS / 24} days\n`)
       return token
     },

@@ -8,7 +8,9 @@ import {
 } from '../../shared/runtime/errors.ts'
 import { addBoardCommands } from './board.ts'
 import { trust } from './detector.ts'
-import { GatewayClient, gatewayAtHand, HTTP_DEFAULT } from './gateway-client.ts'
+import { checkUrl, clientFor, HTTP_DEFAULT, loginFor } from './gateway-at-hand.ts'
+import type { GatewayClient } from './gateway-client.ts'
+import { addLoginCommands } from './login.ts'
 import { drainNode, listNodes, removeNode, showNode } from './node.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
 import type { MakeKeys } from './secure.ts'
@@ -105,6 +107,7 @@ function buildProgram(
   addRingCommands(program, streams, done)
   addTokenCommands(program, streams, done)
   addUserCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
+  addLoginCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
   addSub(program, streams, done)
   addSecurityCommands(program, streams, done)
   addBoardCommands(program, streams, done)
@@ -149,7 +152,7 @@ interface HttpFlags {
   readonly json?: boolean
 }
 
-const DEFAULT = `the socket of a gateway on this machine that is secured, else ${HTTP_DEFAULT}`
+const DEFAULT = `the socket of a secured gateway on this machine, else that of the login, else ${HTTP_DEFAULT}`
 
 function withHttp(command: Command): Command {
   return command
@@ -158,14 +161,7 @@ function withHttp(command: Command): Command {
 }
 
 function gatewayFor(flags: HttpFlags, streams: Streams): GatewayClient {
-  const url = flags.http ?? (streams.environment.OBELISK_HTTP || gatewayAtHand())
-  return new GatewayClient(checkUrl(url, ['http:', 'https:', 'unix:'], '--http'))
-}
-
-export function checkUrl(url: string, protocols: readonly string[], label: string): string {
-  if (URL.canParse(url) && protocols.includes(new URL(url).protocol)) return url
-  const begins = protocols.map((one) => (one === 'unix:' ? 'unix:/' : `${one}//`))
-  throw usage(`${label}: "${url}" is not a URL that begins with ${begins.join(' or ')}`)
+  return clientFor(flags.http, streams.environment)
 }
 
 function addTaskCommands(program: Command, streams: Streams, done: (code: number) => void): void {
@@ -280,12 +276,17 @@ function addSub(program: Command, streams: Streams, done: (code: number) => void
   program
     .command('sub <topic>')
     .description('subscribe to a topic, and print what arrives, CBOR as JSON')
-    .option('--url <url>', `the gateway's MQTT address (OBELISK_URL; default ${MQTT_DEFAULT})`)
+    .option(
+      '--url <url>',
+      `the gateway's MQTT address (OBELISK_URL; default: that of the login, else ${MQTT_DEFAULT})`,
+    )
     .option('--json', 'print an object a message: topic, payload, qos, retain')
     .option('-n, --count <n>', 'end after this many messages')
     .option('--timeout <seconds>', 'end after this time (default: never)')
     .action(async (topic: string, flags: Record<string, string | undefined>) => {
-      const url = flags.url ?? (streams.environment.OBELISK_URL || MQTT_DEFAULT)
+      const given = flags.url ?? (streams.environment.OBELISK_URL || undefined)
+      const login = loginFor(given, streams.environment)
+      const url = given ?? login?.mqtt ?? MQTT_DEFAULT
       const { count, timeout } = flags
       if (count !== undefined && !/^[1-9]\d{0,8}$/.test(count)) {
         throw usage(`--count: "${count}" is not a whole number above 0`)
@@ -294,6 +295,7 @@ function addSub(program: Command, streams: Streams, done: (code: number) => void
       const options = {
         url: checkUrl(url, ['mqtt:', 'mqtts:'], '--url'),
         topic,
+        ...(login && { login }),
         isJson: flags.json !== undefined,
         ...(count === undefined ? {} : { count: Number(count) }),
         ...(timeout === undefined ? {} : { timeoutMs: parseSeconds(timeout, '--timeout') * 1000 }),

@@ -1,8 +1,10 @@
 import type { IConnackPacket, IPublishPacket, MqttClient } from 'mqtt'
 import { randomId } from '../../shared/core/ids.ts'
+import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
 import {
   AppError,
+  EXIT_CONFIG,
   EXIT_DONE,
   EXIT_FAILED,
   EXIT_NOT_ALLOWED,
@@ -11,11 +13,14 @@ import {
   messageOf,
 } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
+import { isOfTrust } from './gateway-client.ts'
 import { decodePayload } from './payload.ts'
 import { printable, type Streams } from './streams.ts'
 
 export interface SubscribeOptions {
   readonly url: string
+  /** Of whoever logged in at this gateway. */
+  readonly login?: { readonly user: string; readonly token: string; readonly ca: string }
   readonly topic: string
   readonly isJson: boolean
   /** Ends after this many messages; without it, never. */
@@ -40,6 +45,7 @@ export async function subscribe(options: SubscribeOptions, streams: Streams): Pr
   const { connect } = await import('mqtt')
   const client = connect(options.url, {
     // What begins with `obelisk-` is for boards, where the gateway is secured.
+    ...(options.login && credentialsOf(options.login)),
     clientId: `sub-${randomId(new SystemRandom())}`,
     connectTimeout: CONNECT_TIMEOUT_MS,
     reconnectPeriod: 0,
@@ -54,6 +60,11 @@ export async function subscribe(options: SubscribeOptions, streams: Streams): Pr
   } finally {
     await client.endAsync(true)
   }
+}
+
+/** The name that agents check, too: the address may be any by which the gateway is reached. */
+function credentialsOf({ user, token, ca }: NonNullable<SubscribeOptions['login']>): object {
+  return { username: user, password: token, ca, servername: GATEWAY_SERVER_NAME }
 }
 
 interface Settle {
@@ -166,6 +177,10 @@ function failureOf(error: Error & { code?: unknown }, url: string): AppError {
   if (typeof code === 'number' && REFUSALS_OF_RIGHTS.includes(code)) {
     const message = `the gateway does not let us in: ${error.message}`
     return new AppError('login-refused', message, { cause: error, exitCode: EXIT_NOT_ALLOWED })
+  }
+  if (typeof code === 'string' && isOfTrust(code)) {
+    const message = `what answers at ${url} is not the gateway of the login, or this machine does not trust it (${code})`
+    return new AppError('gateway-not-pinned', message, { cause: error, exitCode: EXIT_CONFIG })
   }
   // What mqtt.js cannot read has no code.
   const isForeign = code === undefined && !/timeout/i.test(error.message)

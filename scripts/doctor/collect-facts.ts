@@ -17,7 +17,8 @@ import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 import { ConfigError, type Loaded, loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, EXIT_NOT_ALLOWED, messageOf } from '../../shared/runtime/errors.ts'
 import type { Environment, OptionTable } from '../../shared/runtime/option-table.ts'
-import { GatewayClient, gatewayAtHand, HTTP_DEFAULT } from '../commands/gateway-client.ts'
+import { HTTP_DEFAULT, ownersSocket } from '../commands/gateway-at-hand.ts'
+import { GatewayClient } from '../commands/gateway-client.ts'
 import { collectFacts, findNode } from '../install/collect-facts.ts'
 import type { Facts } from '../install/facts.ts'
 import { NODE_RANGE, placesOf, programOf, under } from '../install/places.ts'
@@ -58,9 +59,8 @@ export async function examine(
   const isConfigurationHidden = isHidden(configurationFile)
   const { values, problems } = await configurationOf(role, configurationFile, options)
   const { id, url, topicBase = TOPIC_BASE_DEFAULT } = values as Record<string, string>
-  const owner = role === 'gateway' ? gatewayAtHand() : ''
-  const isOwned = owner.startsWith('unix:')
-  const http = options.http ?? (environment.OBELISK_HTTP || (isOwned ? owner : httpOf(values)))
+  const owner = role === 'gateway' ? ownersSocket() : undefined
+  const http = options.http ?? (environment.OBELISK_HTTP || (owner ?? httpOf(values)))
   const seen = seeSecurity(role, values)
 
   const gateway =
@@ -100,7 +100,7 @@ export async function examine(
     configurationProblems: problems,
     gatewayAddress: role === 'agent' ? (url ?? '') : http,
     gateway: gateway.probe,
-    security: securityOf(role, seen, values, isOwned ? owner.slice('unix:'.length) : undefined),
+    security: securityOf(role, seen, values, owner?.slice('unix:'.length)),
     id,
   }
 }

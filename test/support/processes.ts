@@ -68,6 +68,8 @@ const ENVIRONMENT: NodeJS.ProcessEnv = {
     Object.entries(process.env).filter(([name]) => !name.startsWith('OBELISK_')),
   ),
   OBELISK_CONFIG: '/dev/null',
+  // Where nobody has logged in.
+  XDG_CONFIG_HOME: '/nonexistent',
 }
 
 type Variables = Readonly<Record<string, string>>

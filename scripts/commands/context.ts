@@ -1,0 +1,91 @@
+/**
+ * What `obelisk login` keeps: which gateway, what it is known by, and the token of who logged in. One file, its owner's
+ * alone, whole or not there.
+ */
+import { mkdirSync, rmSync } from 'node:fs'
+import { dirname, isAbsolute, join } from 'node:path'
+import * as v from 'valibot'
+import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
+import type { Environment } from '../../shared/runtime/option-table.ts'
+import { readPrivate } from '../../shared/runtime/private-folder.ts'
+import { faultOf } from '../path-faults.ts'
+import { writeWhole } from '../whole-file.ts'
+
+const contextSchema = v.object({
+  /** `https://host:port`. */
+  url: v.string(),
+  /** `mqtts://host:port`, if the gateway said it. */
+  mqtt: v.optional(v.string()),
+  /** The certificate of the fleet's authority, PEM. */
+  ca: v.string(),
+  user: v.string(),
+  token: v.string(),
+})
+export type Context = v.InferOutput<typeof contextSchema>
+
+const OWNER_ALONE = 0o600
+/** What comes out of a place where there is no such file, or no folder for one. */
+const NOT_THERE = ['ENOENT', 'ENOTDIR']
+
+/** Nothing where the environment has no place for one (XDG Base Directory Specification). */
+export function contextPath({ XDG_CONFIG_HOME, HOME }: Environment): string | undefined {
+  const isGiven = XDG_CONFIG_HOME !== undefined && isAbsolute(XDG_CONFIG_HOME)
+  const folder = isGiven ? XDG_CONFIG_HOME : HOME && join(HOME, '.config')
+  return folder ? join(folder, 'obelisk', 'context.json') : undefined
+}
+
+/** Nothing if nobody has logged in. `key-exposed` if others can read it. */
+export function readContext(environment: Environment): Context | undefined {
+  const path = contextPath(environment)
+  const text = path && readText(path)
+  if (text === undefined || text === '') return undefined
+  const parsed = v.safeParse(contextSchema, jsonOf(text))
+  if (parsed.success) return parsed.output
+  const message = `${path} is not what obelisk login wrote: log in again`
+  throw new AppError('context-broken', message, { exitCode: EXIT_CONFIG })
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readPrivate(path)
+  } catch (error) {
+    if (NOT_THERE.includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw faultOf(error, path, 'looked at')
+  }
+}
+
+/** On disk when this returns. */
+export function writeContext(environment: Environment, context: Context): void {
+  const path = contextPath(environment)
+  if (path === undefined) {
+    const message = 'there is no place to keep it: neither HOME nor XDG_CONFIG_HOME is set'
+    throw new AppError('no-home', message, { exitCode: EXIT_CONFIG })
+  }
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    writeWhole(path, `${JSON.stringify(context, undefined, 2)}\n`, OWNER_ALONE)
+  } catch (error) {
+    throw faultOf(error, path, 'changed')
+  }
+}
+
+/** False if there was none. */
+export function removeContext(environment: Environment): boolean {
+  const path = contextPath(environment)
+  try {
+    if (path === undefined) return false
+    rmSync(path)
+    return true
+  } catch (error) {
+    if (NOT_THERE.includes((error as NodeJS.ErrnoException).code ?? '')) return false
+    throw faultOf(error, path!, 'changed')
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Which gateway a command talks to that was not told: the one whose owner's socket this process can open, else the one
+ * that somebody logged in at, else the one that is open on this machine.
+ */
+import { accessSync, constants, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Environment } from '../../shared/runtime/option-table.ts'
+import { type Context, readContext } from './context.ts'
+import { GatewayClient } from './gateway-client.ts'
+import { usage } from './task-request.ts'
+
+export const HTTP_DEFAULT = 'http://127.0.0.1:8025'
+/** Where a gateway that is secured waits for its owner: that of the unit, and one started by hand. */
+const OWNERS_SOCKETS = ['/run/obelisk-gateway/admin.sock', './obelisk-gateway/admin.sock']
+const PROTOCOLS = ['http:', 'https:', 'unix:']
+
+/** The socket of a gateway on this machine. What cannot be looked at is there. */
+export function ownersSocket(): string | undefined {
+  const socket = OWNERS_SOCKETS.find(isThere)
+  return socket === undefined ? undefined : `unix:${resolve(socket)}`
+}
+
+/** The gateway at this address; without one, the one at hand. */
+export function clientFor(given: string | undefined, environment: Environment): GatewayClient {
+  const url = given ?? (environment.OBELISK_HTTP || undefined)
+  if (url === undefined) return clientAtHand(environment) ?? new GatewayClient(HTTP_DEFAULT)
+  const checked = checkUrl(url, PROTOCOLS, '--http')
+  const context = checked.startsWith('https:') ? readContext(environment) : undefined
+  const isThat = context !== undefined && new URL(checked).href === new URL(context.url).href
+  return new GatewayClient(checked, isThat ? context : undefined)
+}
+
+/** One that knows who asks, if there is any. */
+export function clientAtHand(environment: Environment): GatewayClient | undefined {
+  const opened = OWNERS_SOCKETS.find(mayBeOpened)
+  if (opened !== undefined) return new GatewayClient(`unix:${resolve(opened)}`)
+  const context = readContext(environment)
+  if (context !== undefined) return clientOf(context)
+  const socket = ownersSocket()
+  return socket === undefined ? undefined : new GatewayClient(socket)
+}
+
+export function clientOf(context: Context): GatewayClient {
+  return new GatewayClient(context.url, context)
+}
+
+/** What somebody logged in with, for MQTT at this address, or for whichever there is. */
+export function loginFor(given: string | undefined, environment: Environment): Context | undefined {
+  if (given !== undefined && !given.startsWith('mqtts:')) return undefined
+  const context = readContext(environment)
+  if (context?.mqtt === undefined) return undefined
+  if (given === undefined) return context
+  const isThat = URL.canParse(given) && new URL(given).href === new URL(context.mqtt).href
+  return isThat ? context : undefined
+}
+
+export function checkUrl(url: string, protocols: readonly string[], label: string): string {
+  if (URL.canParse(url) && protocols.includes(new URL(url).protocol)) return url
+  const begins = protocols.map((one) => (one === 'unix:' ? 'unix:/' : `${one}//`))
+  throw usage(`${label}: "${url}" is not a URL that begins with ${begins.join(' or ')}`)
+}
+
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return true
+  }
+}
+
+function mayBeOpened(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,172 @@
+/** `login`, `logout` and `whoami`: how commands on another machine come to be allowed something. */
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import type { Grant, Role } from '../../shared/protocol/access.ts'
+import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
+import { AppError, EXIT_BAD_INPUT, EXIT_CONFIG, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { faultOf } from '../path-faults.ts'
+import { type Context, removeContext, writeContext } from './context.ts'
+import { clientAtHand, clientOf } from './gateway-at-hand.ts'
+import type { GatewayClient } from './gateway-client.ts'
+import { pinnedAuthority } from './pinned-authority.ts'
+import { isTyped, secretLine } from './secret-input.ts'
+import { printable, type Streams } from './streams.ts'
+import { usage } from './task-request.ts'
+
+type Done = (code: number) => void
+
+interface LoginFlags {
+  readonly tokenFile?: string
+  readonly json?: boolean
+}
+
+/** What `GET /api/whoami` says. */
+interface Whoami {
+  /** Null for the owner of a gateway, and where nobody is asked. */
+  readonly user: string | null
+  readonly roles: readonly Role[]
+  readonly grant?: Grant
+  readonly topics?: readonly string[]
+  readonly mqttPort?: number
+}
+
+const HTTPS_PORT = 8025
+
+export function addLoginCommands(
+  program: Command,
+  streams: Streams,
+  withHttp: (command: Command) => Command,
+  gatewayFor: (flags: object) => GatewayClient,
+  done: Done,
+): void {
+  program
+    .command('login <url>')
+    .description('let the commands on this machine talk to a secured gateway elsewhere')
+    .option('--token-file <file>', 'a token of obelisk user token create; - is the standard input')
+    .option('--json', 'print JSON')
+    .action(async (url, flags) => done(await login(url, flags, streams)))
+  program
+    .command('logout')
+    .description('forget that gateway, and the token')
+    .option('--json', 'print JSON')
+    .action((flags) => done(logout(flags, streams)))
+  withHttp(program.command('whoami'))
+    .description('show which gateway the commands talk to, as whom, and what he may do')
+    .action(async (flags) => done(await whoami(gatewayFor(flags), streams, flags)))
+}
+
+async function login(given: string, flags: LoginFlags, streams: Streams): Promise<number> {
+  const url = gatewayUrl(given)
+  const text = await tokenText(flags, streams)
+  const token = userTokenIn(text)
+  const ca = await pinnedAuthority(url, token.pin)
+  const said = { url: url.origin, ca, token: text.trim() }
+  const who = await clientOf({ ...said, user: '' }).json<Whoami>({ path: '/api/whoami' })
+  if (who.user === null) {
+    const message = `${url.origin} asks nobody who he is, and needs no login`
+    throw new AppError('not-secured', message, { exitCode: EXIT_CONFIG })
+  }
+  const mqtt = who.mqttPort === undefined ? {} : { mqtt: mqttUrl(url, who.mqttPort) }
+  const context: Context = { ...said, ...mqtt, user: who.user }
+  writeContext(streams.environment, context)
+  const shown = { gateway: context.url, ...who, mqtt: context.mqtt }
+  const line = `logged in at ${url.origin} as ${who.user} (${who.roles.join(', ') || 'no role'})`
+  streams.stdout.write(`${flags.json ? JSON.stringify(shown) : printable(line)}\n`)
+  const { OBELISK_HTTP } = streams.environment
+  const first = OBELISK_HTTP || clientAtHand(streams.environment)?.address
+  if (first !== undefined && first !== context.url) {
+    streams.stderr.write(`commands on this machine talk to ${printable(first)} all the same\n`)
+  }
+  return EXIT_DONE
+}
+
+function logout(flags: LoginFlags, { stdout, environment }: Streams): number {
+  const wasThere = removeContext(environment)
+  const text = wasThere
+    ? `logged out; the token is as good as before: obelisk user token revoke`
+    : 'nobody is logged in'
+  stdout.write(`${flags.json ? JSON.stringify({ loggedOut: wasThere }) : text}\n`)
+  return EXIT_DONE
+}
+
+async function whoami(
+  gateway: GatewayClient,
+  streams: Streams,
+  flags: { readonly json?: boolean },
+): Promise<number> {
+  const who = await gateway.json<Whoami>({ path: '/api/whoami' })
+  const { address } = gateway
+  if (flags.json) {
+    streams.stdout.write(`${JSON.stringify({ gateway: address, ...who })}\n`)
+    return EXIT_DONE
+  }
+  const nobody = address.startsWith('unix:') ? 'its owner' : 'anybody: it asks nobody who he is'
+  const rows: readonly (readonly [string, string])[] = [
+    ['gateway', address],
+    ['user', who.user ?? nobody],
+    ['roles', who.roles.join(', ') || 'none'],
+    ...(who.grant === undefined ? [] : ([['granted', grantText(who.grant)]] as const)),
+    ...(who.topics?.length ? ([['topics', who.topics.join(' ')]] as const) : []),
+  ]
+  for (const [name, text] of rows) {
+    streams.stdout.write(`${name.padEnd(9)}${printable(text)}\n`)
+  }
+  return EXIT_DONE
+}
+
+function grantText({ ops, regions, fields, tasksPerSecond, openTasksMax }: Grant): string {
+  const list = (some: readonly string[] | '*'): string => (some === '*' ? 'all' : some.join(' '))
+  const boxes = regions === '*' ? '*' : regions.map(({ x, y, w, h }) => `${x},${y},${w},${h}`)
+  return [
+    `operations: ${list(ops)}`,
+    `LSUs: ${list(boxes)}`,
+    `fields: ${list(fields)}`,
+    ...(tasksPerSecond === undefined ? [] : [`${tasksPerSecond} tasks a second`]),
+    ...(openTasksMax === undefined ? [] : [`${openTasksMax} open`]),
+  ].join('; ')
+}
+
+/** `gw.local` is `https://gw.local:8025`. */
+function gatewayUrl(given: string): URL {
+  const text = given.includes('://') ? given : `https://${given}`
+  if (!URL.canParse(text)) throw usage(`"${given}" is not a URL like https://gw.local:8025`)
+  const url = new URL(text)
+  if (url.protocol !== 'https:') {
+    const message = 'a token is shown over https:// alone'
+    throw new AppError('url-not-secure', message, { exitCode: EXIT_CONFIG })
+  }
+  const isBare = url.pathname === '/' && url.search === '' && url.username === ''
+  if (!isBare) throw usage(`"${given}" has more than a host and a port`)
+  if (url.port === '' && !/:443\/?$/.test(text)) url.port = `${HTTPS_PORT}`
+  return url
+}
+
+/** By the same name or address. */
+function mqttUrl({ hostname }: URL, port: number): string {
+  return `mqtts://${hostname}:${port}`
+}
+
+async function tokenText({ tokenFile }: LoginFlags, streams: Streams): Promise<string> {
+  if (tokenFile !== undefined && tokenFile !== '-') {
+    try {
+      return readFileSync(tokenFile, 'utf8')
+    } catch (error) {
+      throw faultOf(error, tokenFile, 'looked at')
+    }
+  }
+  const isAsked = tokenFile === undefined && isTyped(streams)
+  const line = await secretLine(streams, isAsked ? 'token: ' : '')
+  if (line !== undefined) return line
+  throw usage('there is no token: type one, or give it with --token-file')
+}
+
+function userTokenIn(text: string): Token {
+  const token = parseToken(text)
+  if (token?.kind === 'user') return token
+  const make = 'on the gateway: obelisk user token create <name>'
+  const message =
+    token === undefined
+      ? `that is no token; ${make}`
+      : `that token gives a board its identity, and is none of a user; ${make}`
+  throw new AppError('token-malformed', message, { exitCode: EXIT_BAD_INPUT })
+}

@@ -1,0 +1,176 @@
+/** Commands on another machine, with a login at a secured gateway that is a process of its own. */
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import t, { type Test } from 'tap'
+import { parseToken } from '../../shared/protocol/tokens.ts'
+import { PROGRAM, within } from '../support/processes.ts'
+import { command, type Said, SecuredGateway } from '../support/secured-gateway.ts'
+
+interface Person {
+  readonly file: string
+  readonly environment: Readonly<Record<string, string>>
+  run(...argv: readonly string[]): Promise<Said>
+  login(token: string, url: string): Promise<Said>
+}
+
+let people = 0
+
+/** Somebody with a home of his own. */
+function person(gateway: SecuredGateway): Person {
+  const home = join(gateway.fleet.directory, `home-${++people}`)
+  const environment = { XDG_CONFIG_HOME: home }
+  return {
+    ...{ file: join(home, 'obelisk', 'context.json'), environment },
+    run: (...argv) => command(argv, environment),
+    login: (token, url) => command(['login', url], environment, Readable.from([`${token}\n`])),
+  }
+}
+
+t.test('who logs in may what he may, by each command, and no more', async (t) => {
+  const gateway = await SecuredGateway.start(t)
+  const token = await gateway.user('ann', 'operator')
+  const ann = person(gateway)
+  t.match(await ann.run('whoami'), { code: 69, stderr: /no gateway at http:.*obelisk login/ })
+
+  const logged = await ann.login(token, gateway.url)
+  t.match(logged, {
+    code: 0,
+    stdout: `logged in at ${gateway.url} as ann (operator)\n`,
+    stderr: '',
+  })
+  t.equal(statSync(ann.file).mode & 0o777, 0o600)
+  t.equal(statSync(join(ann.file, '..')).mode & 0o777, 0o700)
+  t.match(JSON.parse(readFileSync(ann.file, 'utf8')), {
+    ...{ url: gateway.url, mqtt: `mqtts://localhost:${gateway.port}`, user: 'ann', token },
+    ca: gateway.ca,
+  })
+
+  t.match(await ann.run('whoami'), {
+    code: 0,
+    stdout: `gateway  ${gateway.url}\nuser     ann\nroles    operator\n`,
+  })
+  t.same(JSON.parse((await ann.run('whoami', '--json')).stdout), {
+    ...{ gateway: gateway.url, user: 'ann', roles: ['operator'], topics: [] },
+    mqttPort: gateway.port,
+  })
+  for (const argv of [
+    ['task', 'ls'],
+    ['node', 'ls'],
+    ['ring', 'moves'],
+    ['gateway', 'trust'],
+    ['token', 'create', 'n1'],
+    ['token', 'ls'],
+  ]) {
+    t.match(await ann.run(...argv, '--json'), { code: 0, stderr: '' }, argv.join(' '))
+  }
+  const sub = await ann.run('sub', 'obelisk/v1/gateway/state', '-n', '1')
+  t.match(sub, { code: 0, stdout: 'obelisk/v1/gateway/state "online"\n' })
+  const url = ['--url', `mqtts://localhost:${gateway.port}`]
+  t.match(await ann.run('sub', 'obelisk/v1/gateway/state', '-n', '1', ...url), { code: 0 })
+  t.match(await ann.run('user', 'ls'), { code: 77, stderr: /^error: forbidden: / })
+
+  const owner = await gateway.owner('whoami')
+  t.match(owner, { code: 0, stdout: /^gateway {2}unix:.*\nuser {5}its owner\nroles {4}admin\n$/ })
+  t.match(await ann.run('whoami', '--http', gateway.url), { code: 0, stdout: /ann/ }, 'the same')
+  const byAddress = `https://127.0.0.1:${gateway.httpPort}`
+  t.match(await ann.run('whoami', '--http', byAddress), { code: 78, stderr: /does not trust/ })
+  t.match(await ann.login(token, byAddress), { code: 0 }, 'by any address')
+  t.match(await ann.run('node', 'ls'), { code: 0 })
+
+  t.match(await ann.run('logout'), { code: 0, stdout: /^logged out/ })
+  t.notOk(existsSync(ann.file))
+  t.match(await ann.run('logout', '--json'), { code: 0, stdout: '{"loggedOut":false}\n' })
+  t.match(await ann.run('whoami'), { code: 69 })
+})
+
+t.test('as programs, with the token in a file', async (t) => {
+  const gateway = await SecuredGateway.start(t)
+  const file = join(gateway.fleet.directory, 'token')
+  writeFileSync(file, `${await gateway.user('ann', 'submitter', '--op', 'add')}\n`)
+  const { environment } = person(gateway)
+  const program = async (...argv: readonly string[]): Promise<Said> => {
+    const run = gateway.fleet.command(process.execPath, [PROGRAM, ...argv], environment)
+    const { code } = await within(argv.join(' '), run.exited)
+    return { code: code ?? -1, stdout: run.stdout, stderr: run.stderr }
+  }
+  const logged = await program('login', gateway.url, '--token-file', file, '--json')
+  t.match(logged, { code: 0 }, logged.stderr)
+  t.match(JSON.parse(logged.stdout), { user: 'ann', roles: ['submitter'], grant: { ops: ['add'] } })
+  t.notMatch(logged.stdout, /obu1-/)
+  t.match((await program('whoami')).stdout, /^granted {2}operations: add; LSUs: all; fields: all$/m)
+  t.match(await program('node', 'ls'), { code: 77, stderr: /forbidden/ })
+  const submitted = await program('task', 'submit', 'stat', '--args', '{"field":"value"}')
+  t.match(submitted, { code: 77, stderr: /not-granted/ })
+  t.match(await program('logout'), { code: 0 })
+})
+
+t.test('what cannot be a login is said, and nothing is kept of it', async (t) => {
+  const [gateway, other] = await Promise.all([SecuredGateway.start(t), SecuredGateway.start(t)])
+  const token = await gateway.user('ann', 'viewer')
+  const board = await gateway.done('token', 'create', 'n1')
+  const { id } = parseToken(token)!
+  const cases: readonly [name: string, token: string, url: string, code: number, said: RegExp][] = [
+    ['another gateway', token, other.url, 78, /is not the gateway of this token; nothing was said/],
+    ['in clear', token, gateway.url.replace('https', 'http'), 78, /https:\/\/ alone/],
+    ['of a board', board, gateway.url, 65, /gives a board its identity/],
+    ['none', 'obu1-nonsense', gateway.url, 65, /that is no token/],
+    ['with a path', token, `${gateway.url}/api`, 2, /more than a host and a port/],
+    ['nobody there', token, 'https://127.0.0.1:1', 69, /no secured gateway at/],
+    ['an MQTT port', token, `https://127.0.0.1:${gateway.port}`, 69, /no secured gateway at/],
+  ]
+  for (const [name, text, url, code, said] of cases) {
+    const ann = person(gateway)
+    t.match(await ann.login(text, url), { code, stdout: '', stderr: said }, name)
+    t.notOk(existsSync(ann.file), name)
+  }
+  const ann = person(gateway)
+  t.match(await command(['login', gateway.url], ann.environment), { code: 2, stderr: /no token/ })
+  t.match(await command(['login', gateway.url], {}, Readable.from([token])), {
+    ...{ code: 78, stderr: /neither HOME nor XDG_CONFIG_HOME/ },
+  })
+  await gateway.done('user', 'token', 'revoke', 'ann', id)
+  t.match(await ann.login(token, gateway.url), { code: 77, stderr: /^error: unauthenticated: / })
+  t.notOk(existsSync(ann.file))
+  const log = await command(['security', 'log', '--json', '--data', other.data])
+  t.notMatch(log.stdout, /login-failed/, 'the other gateway was told nothing')
+})
+
+t.test('a login that opens nothing any more', async (t: Test) => {
+  const gateway = await SecuredGateway.start(t)
+  const token = await gateway.user('ann', 'viewer')
+  const ann = person(gateway)
+  await ann.login(token, gateway.url)
+
+  chmodSync(ann.file, 0o640)
+  for (const argv of [['node', 'ls'], ['sub', '#'], ['whoami']]) {
+    t.match(await ann.run(...argv), { code: 78, stderr: /others can read it: chmod 600/ })
+  }
+  t.match(await ann.run('node', 'ls', '--http', 'http://127.0.0.1:1'), { code: 69 }, 'nobody asked')
+  chmodSync(ann.file, 0o600)
+  t.match(await ann.run('node', 'ls'), { code: 0 })
+
+  const context = readFileSync(ann.file, 'utf8')
+  const other = await SecuredGateway.start(t)
+  writeFileSync(ann.file, context.replaceAll(`${gateway.httpPort}`, `${other.httpPort}`))
+  t.match(await ann.run('node', 'ls'), { code: 78, stderr: /not the gateway of the login/ })
+  writeFileSync(
+    ann.file,
+    context.replace(/mqtts:\/\/localhost:\d+/, `mqtts://localhost:${other.port}`),
+  )
+  t.match(await ann.run('sub', '#'), { code: 78, stderr: /not the gateway of the login/ })
+  writeFileSync(ann.file, '{}')
+  t.match(await ann.run('node', 'ls'), { code: 78, stderr: /not what obelisk login wrote/ })
+  writeFileSync(ann.file, context)
+
+  await gateway.done('user', 'rm', 'ann')
+  t.match(await ann.run('node', 'ls'), {
+    code: 77,
+    stderr: /unauthenticated: the gateway does not/,
+  })
+  t.match(await ann.run('sub', '#'), { code: 77, stderr: /does not let us in/ })
+  const plain = ['--http', `http://127.0.0.1:${gateway.httpPort}`]
+  t.match(await ann.run('node', 'ls', ...plain), { code: 69 })
+  await gateway.run.end('SIGTERM')
+  t.match(await ann.run('node', 'ls'), { code: 69, stderr: /no gateway at https:/ })
+})
