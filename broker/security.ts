@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { toBase32 } from '../shared/core/base32.ts'
 import type { NodeId } from '../shared/core/ids.ts'
 import { sourceOf } from '../shared/core/source.ts'
-import { identityOf } from '../shared/protocol/access.ts'
 import type { EnrolmentRefusal } from '../shared/protocol/enrolment.ts'
 import type { SecurityEvent, ToldEvent } from '../shared/protocol/security-events.ts'
 import { named, SECURITY_FOLDER } from '../shared/protocol/security-log.ts'
@@ -21,7 +20,7 @@ import { isThere } from '../shared/runtime/private-folder.ts'
 import { fingerprintText, spkiOf } from '../shared/runtime/public-keys.ts'
 import type { EnrolmentDoorPort } from './adapters/enrolment-door.ts'
 import type { Certified, FleetKeys } from './adapters/fleet-keys.ts'
-import type { HttpAccessPort, Identified, Unidentified } from './adapters/http-access.ts'
+import type { HttpAccessPort } from './adapters/http-access.ts'
 import type {
   Asker,
   NodeIdentityView,
@@ -31,13 +30,13 @@ import type {
   UserPort,
 } from './adapters/http-port.ts'
 import type { IdentityStore } from './adapters/identity-store.ts'
-import type { LoginAnswer, LoginRefusal } from './adapters/mqtt-entrance.ts'
 import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
 import type { SecurityLog } from './adapters/security-log.ts'
 import type { ShutSourcesPort } from './adapters/tls-listener.ts'
 import { type GatewayConfig, isLoopback } from './config.ts'
 import { EnrolmentLimits, ShutSources } from './core/guess-limits.ts'
 import type { NodeToken } from './core/registry.ts'
+import { HttpLogins } from './http-logins.ts'
 import { Identities } from './identities.ts'
 import type { Users } from './users.ts'
 
@@ -54,15 +53,6 @@ export interface SecurityContext {
   fatal(error: unknown): void
 }
 
-/** What is shown says nobody. */
-const UNKNOWN: Unidentified = 'unauthenticated'
-/** Why somebody does not come in, in words of HTTP. */
-const CODES: Readonly<Record<LoginRefusal, Unidentified>> = {
-  'wrong-password': 'unauthenticated',
-  'user-not-allowed': 'forbidden',
-  'user-locked': 'locked',
-  'logins-busy': 'overloaded',
-}
 const CLOCK_BEHIND_MS = 3_600_000
 
 /** Of the keys, and of the registry in `identities`. */
@@ -189,41 +179,7 @@ export class Security implements SecurityPort {
   /** Who asks over HTTP. */
   get access(): HttpAccessPort {
     const { log, users } = this.#parts
-    return {
-      identify: async ({ key, authorization, remote }, isGone) => {
-        const source = sourceOf(remote)
-        const byKey = this.#identifyKey(key)
-        // A certificate that is nobody's is not mended by a password.
-        if (key !== undefined && !byKey.ok) {
-          log.tell({ event: 'certificate-refused', who: 'nobody', source, via: 'http' })
-          return byKey
-        }
-        if (authorization === undefined) return byKey
-        const answer = await loginBy(users, authorization, source, isGone)
-        if (answer?.ok) return answer
-        const who = answer === undefined ? 'nobody' : answer.who
-        const code = answer === undefined ? UNKNOWN : CODES[answer.code]
-        const event = code === 'locked' ? 'locked' : 'login-failed'
-        log.tell({ event, who, source, via: 'http', code: answer?.code ?? code })
-        return { ok: false, code }
-      },
-      certificateRefused: (code, remote) => {
-        const source = sourceOf(remote)
-        log.tell({ event: 'certificate-refused', who: 'nobody', source, via: 'http', code })
-      },
-      refused: (who, remote, code) => {
-        const source = sourceOf(remote)
-        const told = who.kind === 'stranger' ? 'nobody' : identityOf(who)
-        log.tell({ event: 'request-refused', who: told, source, via: 'http', code })
-      },
-    }
-  }
-
-  #identifyKey(key: string | undefined): Identified {
-    const node = key === undefined ? undefined : this.#identities.ownerOf(key)
-    if (node !== undefined) return { ok: true, who: { kind: 'node', node } }
-    const who = key === undefined ? undefined : this.#parts.users.userOf(key)
-    return who === undefined ? { ok: false, code: UNKNOWN } : { ok: true, who }
+    return new HttpLogins({ log, users, ownerOf: (key) => this.#identities.ownerOf(key) })
   }
 
   get users(): UserPort {
@@ -306,30 +262,6 @@ export class Security implements SecurityPort {
     this.#parts.store.keepMeta({ floorTs: nowTs })
     return nowTs
   }
-}
-
-/** Nothing where the header says neither name and password [RFC 7617] nor a token [RFC 6750]. */
-function loginBy(
-  users: Users,
-  authorization: string,
-  source: string,
-  isGone: () => boolean,
-): Promise<LoginAnswer | undefined> {
-  const [, scheme = '', given = ''] = /^(\S+) +(\S+) *$/.exec(authorization) ?? []
-  return new Promise((resolve) => {
-    if (scheme.toLowerCase() === 'bearer') {
-      users.loginByToken({ token: given, source, isGone }, resolve)
-      return
-    }
-    const pair = Buffer.from(given, 'base64')
-    const colon = pair.indexOf(0x3a)
-    if (scheme.toLowerCase() !== 'basic' || colon < 0) {
-      resolve(undefined)
-      return
-    }
-    const [name, password] = [pair.subarray(0, colon).toString(), pair.subarray(colon + 1)]
-    users.login({ name, password, source, isGone }, resolve)
-  })
 }
 
 function viewOf(id: string, { sha256: _secret, ...rest }: NodeToken): TokenView {
