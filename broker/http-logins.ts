@@ -50,7 +50,7 @@ export class HttpLogins implements HttpAccessPort {
     const code = answer === undefined ? UNKNOWN : CODES[answer.code]
     const event = code === 'locked' ? 'locked' : 'login-failed'
     log.tell({ event, who, source, via: 'http', code: answer?.code ?? code })
-    return { ok: false, code }
+    return { ok: false, code, retryMs: answer?.retryMs }
   }
 
   certificateRefused(code: string, remote: string): void {

@@ -59,6 +59,11 @@ export type TokenAttempt = Omit<LoginAttempt, 'name' | 'password'> & { readonly 
 
 type Answer = (answer: LoginAnswer) => void
 
+interface Verdict {
+  readonly word: LoginRefusal | 'right'
+  readonly retryMs?: number
+}
+
 const USERS_MAX = 1000
 const PASSWORD_BYTES_MIN = 8
 const PASSWORD_BYTES_MAX = 1024
@@ -66,6 +71,10 @@ const PASSWORD_BYTES_MAX = 1024
 const SLOW_MAX = 32
 /** Stands for all names that are none. */
 const NO_NAME = '?'
+const RIGHT: Verdict = { word: 'right' }
+const WRONG: Verdict = { word: 'wrong-password' }
+const NOT_ALLOWED: Verdict = { word: 'user-not-allowed' }
+const BUSY: Verdict = { word: 'logins-busy' }
 const NOBODY = 'nobody'
 
 const MESSAGES: Readonly<Record<UserRefusal, string>> = {
@@ -83,7 +92,7 @@ export class Users {
   readonly #parts: UsersParts
   readonly #limits = new GuessLimits()
   /** Tries under way by what they say and from where: more of the same are the same try. */
-  readonly #underWay = new Map<string, Promise<LoginRefusal | 'right'>>()
+  readonly #underWay = new Map<string, Promise<Verdict>>()
   #slow = 0
   /** Counts what has changed of any user. */
   #version = 0
@@ -126,10 +135,10 @@ export class Users {
     this.#judgePassword(name, password, source, isGone).then(
       (verdict) => {
         // It was right for what stood there before: he may try again.
-        const isOld = verdict === 'right' && version !== this.#version
-        answer(this.#answerFor(name, isOld ? 'logins-busy' : verdict))
+        const isOld = verdict.word === 'right' && version !== this.#version
+        answer(this.#answerFor(name, isOld ? BUSY : verdict))
       },
-      () => answer(this.#answerFor(name, 'logins-busy')),
+      () => answer(this.#answerFor(name, BUSY)),
     )
   }
 
@@ -219,14 +228,14 @@ export class Users {
 
   #judgeToken(name: string, id: string, secret: Uint8Array, source: string): LoginAnswer {
     const admission = this.#limits.begin(this.#nowMs(), name, source)
-    if (!admission.ok) return this.#answerFor(name, 'user-locked')
+    if (!admission.ok) return this.#answerFor(name, this.#locked(admission.untilMs))
     const token = tokenOf(this.#parts.nowTs(), this.#parts.store.user(name), id)
     const shown = createHash('sha256').update(secret).digest()
     if (token === undefined || !timingSafeEqual(shown, token.sha256)) {
-      return this.#answerFor(name, 'wrong-password')
+      return this.#answerFor(name, WRONG)
     }
     this.#limits.right(admission)
-    return this.#answerFor(name, 'right')
+    return this.#answerFor(name, RIGHT)
   }
 
   async #judgePassword(
@@ -234,13 +243,13 @@ export class Users {
     password: Uint8Array,
     source: string,
     isGone: () => boolean,
-  ): Promise<LoginRefusal | 'right'> {
+  ): Promise<Verdict> {
     const from = `${this.#version} ${name} ${source} `
     const what = createHash('sha256').update(from).update(password).digest('hex')
     const same = this.#underWay.get(what)
     if (same !== undefined) return await same
     const admission = this.#limits.begin(this.#nowMs(), name, source)
-    if (!admission.ok) return 'user-locked'
+    if (!admission.ok) return this.#locked(admission.untilMs)
     const verdict = this.#try(admission, password, isGone)
     this.#underWay.set(what, verdict)
     try {
@@ -250,29 +259,25 @@ export class Users {
     }
   }
 
-  async #try(
-    admission: Try,
-    password: Uint8Array,
-    isGone: () => boolean,
-  ): Promise<LoginRefusal | 'right'> {
+  async #try(admission: Try, password: Uint8Array, isGone: () => boolean): Promise<Verdict> {
     const { passwords } = this.#parts
     const record = this.record(admission.name)?.password
     if (passwords.isRemembered(record, password)) {
       this.#limits.right(admission)
-      return 'right'
+      return RIGHT
     }
     if (!(await this.#waitIfSlow(admission))) {
       this.#limits.unjudged(admission)
-      return 'logins-busy'
+      return BUSY
     }
     const verdict = await passwords.judge(record, password, isGone)
     if (verdict === 'right') {
       this.#limits.right(admission)
-      return 'right'
+      return RIGHT
     }
-    if (verdict === 'wrong') return 'wrong-password'
+    if (verdict === 'wrong') return WRONG
     this.#limits.unjudged(admission)
-    return 'logins-busy'
+    return BUSY
   }
 
   /** False if there is no room to wait. */
@@ -288,13 +293,17 @@ export class Users {
   }
 
   /** By what the user may do now. */
-  #answerFor(name: string, verdict: LoginRefusal | 'right'): LoginAnswer {
+  #answerFor(name: string, { word: code, ...more }: Verdict): LoginAnswer {
     const isKnown = this.record(name) !== undefined
     const who = isKnown ? `user/${name}` : NOBODY
-    const refused = (code: LoginRefusal): LoginAnswer => ({ ok: false, code, who })
-    if (verdict !== 'right') return refused(verdict)
+    if (code !== 'right') return { ok: false, code, who, ...more }
     const principal = this.principal(name)
-    return principal === undefined ? refused('user-not-allowed') : { ok: true, who: principal }
+    if (principal !== undefined) return { ok: true, who: principal }
+    return this.#answerFor(name, NOT_ALLOWED)
+  }
+
+  #locked(untilMs: number): Verdict {
+    return { word: 'user-locked', retryMs: untilMs - this.#nowMs() }
   }
 
   #nowMs(): number {

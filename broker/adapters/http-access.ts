@@ -40,7 +40,7 @@ export type Unidentified = 'unauthenticated' | 'forbidden' | 'locked' | 'overloa
 
 export type Identified =
   | { readonly ok: true; readonly who: Principal }
-  | { readonly ok: false; readonly code: Unidentified }
+  | { readonly ok: false; readonly code: Unidentified; readonly retryMs?: number | undefined }
 
 export interface HttpAccessPort {
   /** Who it is; a stranger shows nothing, and one who shows something that is wrong is no stranger. */
@@ -124,7 +124,7 @@ export function guardRoutes(
       if (who.kind === 'user') open.add(who, request.raw, reply.raw)
       return
     }
-    const problem = identified.ok ? problemOfRight(who) : PROBLEMS[identified.code]
+    const problem = identified.ok ? problemOfRight(who) : problemOfLogin(identified)
     port.refused(who, remote, problem.code)
     return refuse(request, reply, problem)
   })
@@ -140,6 +140,13 @@ function refuse(
   // What he still sends is not read.
   if (request.headers['content-length'] !== undefined) reply.header('connection', 'close')
   return sendProblem(reply, problem)
+}
+
+export function problemOfLogin({
+  code,
+  retryMs,
+}: Extract<Identified, { readonly ok: false }>): ProblemAnswer {
+  return retryMs === undefined ? PROBLEMS[code] : { ...PROBLEMS[code], retryMs }
 }
 
 function problemOfRight(who: Principal): ProblemAnswer {

@@ -19,7 +19,13 @@ export type KeyRefusal = 'key-revoked'
 
 export type LoginAnswer =
   | { readonly ok: true; readonly who: Principal }
-  | { readonly ok: false; readonly code: LoginRefusal; readonly who: string }
+  | {
+      readonly ok: false
+      readonly code: LoginRefusal
+      readonly who: string
+      /** When the next try is looked at. */
+      readonly retryMs?: number
+    }
 
 export interface LoginAttempt {
   readonly name: string

@@ -16,6 +16,8 @@ export interface ProblemAnswer {
   readonly code: string
   readonly detail: string
   readonly errors?: readonly RequestFault[]
+  /** After which trying again makes sense, where that is known. */
+  readonly retryMs?: number
   /** Members of its own, as RFC 9457 §3.2 allows. */
   readonly extra?: Readonly<Record<string, unknown>>
 }
@@ -59,7 +61,7 @@ const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
 const RETRY_AFTER_SECONDS: Readonly<Record<number, string>> = { 429: '1', 503: '5' }
 
 export function problemOfRefusal(refusal: Refusal, task: string | undefined): ProblemAnswer {
-  const { code, message, errors } = refusal
+  const { code, message, errors, retryMs } = refusal
   // A body that cannot be read at all is refused as `invalid` too, with one problem of the whole.
   const whole = errors?.find((error) => error.path === '')
   const status = code === 'invalid' && whole ? STATUS_OF_REFUSAL[whole.code] : undefined
@@ -68,6 +70,7 @@ export function problemOfRefusal(refusal: Refusal, task: string | undefined): Pr
     code,
     detail: message,
     ...(errors === undefined ? {} : { errors }),
+    ...(retryMs === undefined ? {} : { retryMs }),
     ...(task === undefined ? {} : { extra: { id: task } }),
   }
 }
@@ -86,9 +89,14 @@ export function problemText(problem: ProblemAnswer): string {
 }
 
 export function sendProblem(reply: FastifyReply, problem: ProblemAnswer): FastifyReply {
-  const retryAfter = RETRY_AFTER_SECONDS[problem.status]
+  const retryAfter = retryAfterOf(problem)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   return reply.code(problem.status).type(PROBLEM_TYPE).send(problemText(problem))
+}
+
+function retryAfterOf({ status, retryMs }: ProblemAnswer): string | undefined {
+  if (retryMs === undefined) return RETRY_AFTER_SECONDS[status]
+  return `${Math.max(1, Math.ceil(retryMs / 1000))}`
 }
 
 /** Answers a request that no route has seen, and ends its connection. */

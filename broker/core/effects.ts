@@ -32,6 +32,8 @@ export interface Refusal {
   readonly code: RefusalCode
   readonly message: string
   readonly errors?: readonly Problem[]
+  /** When it makes sense to try again, where that is known. */
+  readonly retryMs?: number
 }
 
 /** The answer to whoever holds a ticket. */

@@ -16,8 +16,8 @@ interface Measure {
 export class SubmissionRates {
   readonly #measures = new Map<string, Measure>()
 
-  /** False, and nothing is taken, where it would be more than that. */
-  take(nowMs: number, { name, grant }: UserPrincipal): boolean {
+  /** Takes one, and returns 0; or takes nothing, and returns in how many ms there will be one. */
+  take(nowMs: number, { name, grant }: UserPrincipal): number {
     const perSecond = grant?.tasksPerSecond ?? PER_SECOND
     const most = Math.max(1, perSecond * BURST_SECONDS)
     const { tokens, atMs } = this.#measures.get(name) ?? { tokens: most, atMs: nowMs }
@@ -29,6 +29,6 @@ export class SubmissionRates {
       const [oldest] = this.#measures.keys()
       this.#measures.delete(oldest!)
     }
-    return isThere
+    return isThere ? 0 : ((1 - now) * 1000) / perSecond
   }
 }

@@ -65,10 +65,11 @@ export class Submissions {
 
   submit({ ticket, submitter, result }: Submitted): void {
     const { user } = submitter
-    if (user !== undefined && !this.#rates.take(this.#context.nowMs, user)) {
+    const retryMs = user === undefined ? 0 : this.#rates.take(this.#context.nowMs, user)
+    if (retryMs > 0) {
       const message = 'more tasks a second than this user may submit'
       const id = result.ok ? result.submission.id : result.id
-      this.#refuse(ticket, submitter, id, { code: 'rate-limited', message })
+      this.#refuse(ticket, submitter, id, { code: 'rate-limited', message, retryMs })
       return
     }
     if (!result.ok) {

@@ -174,6 +174,10 @@ t.test('many programs of one user at once are one try, and a wrong one is not ri
   const codes = (await Promise.all(guesses)).map(codeOf)
   t.equal(codes.filter((code) => code === 'wrong-password').length, 5)
   t.equal(codes.filter((code) => code === 'user-locked').length, 25)
+  const locked = await login(users, 'anna', PASSWORD, 'c')
+  t.match(locked, { ok: false, code: 'user-locked' })
+  const { retryMs = 0 } = locked as { retryMs?: number }
+  t.ok(retryMs > 30_000 && retryMs <= 60_000, 'a minute, or what is left of it')
 })
 
 t.test('a password that changes while it is judged is not right any more', async (t) => {

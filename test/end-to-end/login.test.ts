@@ -174,3 +174,41 @@ t.test('a login that opens nothing any more', async (t: Test) => {
   await gateway.run.end('SIGTERM')
   t.match(await ann.run('node', 'ls'), { code: 69, stderr: /no gateway at https:/ })
 })
+
+t.test('who has to wait is told how long', async (t) => {
+  const gateway = await SecuredGateway.start(t)
+  const file = join(gateway.fleet.directory, 'password')
+  writeFileSync(file, 'correct horse')
+  await gateway.done('user', 'add', 'ann', '--role', 'viewer', '--password-file', file)
+  const basic = (password: string): { headers: Record<string, string> } => {
+    const pair = Buffer.from(`ann:${password}`).toString('base64')
+    return { headers: { authorization: `Basic ${pair}` } }
+  }
+  for (let tries = 0; tries < 5; tries++) {
+    t.match(await gateway.ask('/api/nodes', basic(`wrong ${tries}`)), { status: 401 })
+  }
+  const locked = await gateway.ask('/api/nodes', basic('correct horse'))
+  t.match(locked, { status: 429, body: /"code":"locked"/ })
+  const seconds = Number(locked.headers['retry-after'])
+  t.ok(seconds > 30 && seconds <= 60, `${seconds}`)
+  const elsewhere = { ...basic('correct horse'), localAddress: '127.0.0.2' }
+  t.match(await gateway.ask('/api/nodes', elsewhere), { status: 200 }, 'attempt 33')
+  const url = `${gateway.url.replace('//', '//ann:correct%20horse@')}/`
+  const ann = person(gateway)
+  const token = await gateway.done('user', 'token', 'create', 'ann')
+  t.match(await ann.login(token, gateway.url), { code: 77, stderr: /locked: .*; again in \d+ s/ })
+  t.notMatch(await ann.run('whoami', '--http', url), { stderr: /correct/ }, 'no password is shown')
+})
+
+t.test('more tasks than granted, with the time until the next', async (t) => {
+  const gateway = await SecuredGateway.start(t)
+  const token = await gateway.user('sam', 'submitter')
+  const grant = { ops: '*', regions: '*', fields: '*', tasksPerSecond: 0.1 }
+  await gateway.put('/api/identities/user/sam', { grant })
+  const ask = { method: 'POST', headers: { authorization: `Bearer ${token}` }, body: { op: 'x' } }
+  t.match(await gateway.ask('/process', ask), { status: 422 }, 'one is taken, and is none')
+  const refused = await gateway.ask('/process', ask)
+  t.match(refused, { status: 429, body: /"code":"rate-limited"/ })
+  const seconds = Number(refused.headers['retry-after'])
+  t.ok(seconds > 5 && seconds <= 10, `${seconds}`)
+})

@@ -4,6 +4,7 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { Test } from 'tap'
+import { GatewayClient } from '../../scripts/commands/gateway-client.ts'
 import { runCommand } from '../../scripts/commands/program.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { Fleet, freePort, type Run, within } from './processes.ts'
@@ -92,6 +93,13 @@ export class SecuredGateway {
   async user(name: string, role: string, ...more: readonly string[]): Promise<string> {
     await this.done('user', 'add', name, '--role', role, '--no-password', ...more)
     return await this.done('user', 'token', 'create', name)
+  }
+
+  /** As the gateway's owner, over its socket. */
+  async put(path: string, body: object): Promise<void> {
+    const owner = new GatewayClient(`unix:${join(this.data, 'admin.sock')}`)
+    const bytes = Buffer.from(JSON.stringify(body))
+    await owner.request({ method: 'PUT', path, contentType: 'application/json', body: bytes })
   }
 
   /** Over HTTPS, on a connection of its own. */

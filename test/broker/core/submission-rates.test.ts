@@ -11,7 +11,7 @@ function user(name: string, tasksPerSecond?: number): UserPrincipal {
 /** How many of so many are taken at this moment. */
 function taken(rates: SubmissionRates, nowMs: number, who: UserPrincipal, count: number): number {
   let sum = 0
-  for (let n = 0; n < count; n++) if (rates.take(nowMs, who)) sum++
+  for (let n = 0; n < count; n++) if (rates.take(nowMs, who) === 0) sum++
   return sum
 }
 
@@ -30,6 +30,7 @@ t.test('as a grant says', (t) => {
   t.equal(taken(rates, 0, user('a', 2), 99), 10)
   t.equal(taken(rates, 1000, user('a', 2), 99), 2)
   t.equal(taken(rates, 0, user('b', 0.1), 99), 1)
+  t.equal(rates.take(4000, user('b', 0.1)), 6000, 'in ms')
   t.equal(taken(rates, 9000, user('b', 0.1), 99), 0)
   t.equal(taken(rates, 20_000, user('b', 0.1), 99), 1)
   t.end()
