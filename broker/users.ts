@@ -58,6 +58,7 @@ export type Announce = () => Promise<void>
 export type TokenAttempt = Omit<LoginAttempt, 'name' | 'password'> & { readonly token: string }
 
 type Answer = (answer: LoginAnswer) => void
+type Decide = (before: UserRecord | undefined) => UserDecision
 
 interface Verdict {
   readonly word: LoginRefusal | 'right'
@@ -173,9 +174,9 @@ export class Users {
   }
 
   async addKey(name: string, key: UserKey, announce?: Announce): Promise<void> {
-    await this.#change(name, announce, (before) =>
-      addUserKey(name, before, key, this.#parts.store.key(key.sha256)),
-    )
+    const decide = (before: UserRecord | undefined): UserDecision =>
+      addUserKey(name, before, key, this.#parts.store.key(key.sha256))
+    await this.#write(name, announce, decide)
   }
 
   async removeKey(name: string, sha256: string): Promise<void> {
@@ -185,7 +186,7 @@ export class Users {
 
   async addToken(name: string, token: UserToken, announce?: Announce): Promise<void> {
     const nowTs = this.#parts.nowTs()
-    await this.#change(name, announce, (before) => addUserToken(nowTs, name, before, token))
+    await this.#write(name, announce, (before) => addUserToken(nowTs, name, before, token))
   }
 
   async removeToken(name: string, id: string): Promise<void> {
@@ -193,10 +194,19 @@ export class Users {
   }
 
   /** Resolves once it is on disk. Whoever is there by what was before is out before that. */
-  async #change(
+  async #change(name: string, announce: Announce | undefined, decide: Decide): Promise<void> {
+    await this.#write(name, announce, decide, () => {
+      this.#version += 1
+      this.#parts.changed(identityOf({ kind: 'user', name, roles: [], topics: [] }))
+    })
+  }
+
+  /** Resolves once it is on disk. What it adds takes nothing from anybody. */
+  async #write(
     name: string,
     announce: Announce | undefined,
-    decide: (before: UserRecord | undefined) => UserDecision,
+    decide: Decide,
+    changing = () => {},
   ): Promise<void> {
     const { store } = this.#parts
     const judge = (): Extract<UserDecision, { ok: true }> => {
@@ -209,9 +219,8 @@ export class Users {
     await announce?.()
     const { changes } = judge()
     if (changes.length === 0) return
-    this.#version += 1
     const written = store.write(changes)
-    this.#parts.changed(identityOf({ kind: 'user', name, roles: [], topics: [] }))
+    changing()
     await written
   }
 

@@ -135,11 +135,14 @@ const key = (sha256: string): { sha256: string; label: string; addedTs: number }
 })
 
 t.test('tokens: his own, good, and no other', async (t) => {
-  const { users, time } = await open(t, directory(t))
+  const { users, time, changed } = await open(t, directory(t))
   await users.add('anna', { roles: ['viewer'], by })
   await users.add('bert', { roles: ['viewer'], by })
   const [one, other] = [newToken(), newToken()]
+  changed.length = 0
   await users.addToken('anna', one.token)
+  await users.addKey('anna', key('k1'))
+  t.same(changed, [], 'whoever is there stays')
   const byToken = (token: string, source = 't'): Promise<LoginAnswer> =>
     new Promise((resolve) => users.loginByToken({ token, source, isGone: () => false }, resolve))
   t.equal(codeOf(await login(users, 'anna', one.text)), 'right')

@@ -212,3 +212,17 @@ t.test('more tasks than granted, with the time until the next', async (t) => {
   const seconds = Number(refused.headers['retry-after'])
   t.ok(seconds > 5 && seconds <= 10, `${seconds}`)
 })
+
+t.test('an admin changes himself from elsewhere, and hears of it', async (t) => {
+  const gateway = await SecuredGateway.start(t)
+  const token = await gateway.user('ann', 'admin')
+  const ann = person(gateway)
+  await ann.login(token, gateway.url)
+  const sub = ann.run('sub', 'obelisk/v1/gateway/state', '-n', '9')
+  t.match(await ann.run('user', 'token', 'create', 'ann'), { code: 0, stdout: /^obu1-/ })
+  t.match(await ann.run('user', 'set', 'ann', '--topic', 'own/#'), { code: 0, stderr: '' })
+  t.match(await ann.run('user', 'set', 'ann', '--role', 'viewer'), { code: 0, stderr: '' })
+  t.match(await ann.run('user', 'ls'), { code: 77, stderr: /forbidden/ })
+  await gateway.done('user', 'rm', 'ann')
+  t.match(await sub, { code: 77 })
+})
