@@ -49,6 +49,13 @@ export class BenchProcesses {
     throw new Error(`${name} is not ready:\n${readFileSync(log, 'utf8')}`)
   }
 
+  /** Runs a script with Node to its end, which is to be a good one. */
+  async finish(argv: readonly string[]): Promise<void> {
+    const child = spawn(NODE.path, argv, { stdio: ['ignore', 'ignore', 'inherit'] })
+    const [code] = await once(child, 'exit')
+    if (code !== 0) throw new Error(`${argv.join(' ')} ended with ${code}`)
+  }
+
   async close(): Promise<void> {
     for (const child of this.#children.toReversed()) {
       if (child.exitCode !== null || child.signalCode !== null) continue

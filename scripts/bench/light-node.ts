@@ -37,8 +37,10 @@ export class PacketSocket {
   readonly #parser = parser()
   #readMs = 0
 
-  constructor(port: number, onPacket: (packet: Packet, readMs: number) => void) {
-    this.socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  /** To a port of this machine, or over a socket that was made for it. */
+  constructor(to: number | Socket, onPacket: (packet: Packet, readMs: number) => void) {
+    this.socket =
+      typeof to === 'number' ? connect({ port: to, host: '127.0.0.1', noDelay: true }) : to
     this.socket.on('error', () => {})
     this.#parser.on('packet', (packet) => onPacket(packet, this.#readMs))
     this.socket.on('data', (chunk: Buffer) => {
@@ -51,16 +53,19 @@ export class PacketSocket {
     if (!this.socket.destroyed) this.socket.write(generate(packet))
   }
 
-  connect(clientId: string, will?: NonNullable<IConnectPacket['will']>): void {
-    const packet: IConnectPacket = {
+  connect(
+    clientId: string,
+    more: Pick<IConnectPacket, 'will' | 'username' | 'password'> = {},
+  ): void {
+    this.send({
       cmd: 'connect',
       protocolId: 'MQTT',
       protocolVersion: 4,
       clean: true,
       clientId,
       keepalive: 0,
-    }
-    this.send(will === undefined ? packet : { ...packet, will })
+      ...more,
+    })
   }
 
   /** At QoS 1 where it has a message id. */
@@ -75,6 +80,8 @@ export interface LightNodeOptions {
   readonly id: NodeId
   readonly port: number
   readonly geometry: Geometry
+  /** Where a connection is more than a port. */
+  readonly open?: () => Socket
 }
 
 /** A part of a read that a node was sent, and when its bytes were read. */
@@ -114,13 +121,14 @@ export class LightNode {
     this.isHolding = false
     this.held = []
     this.#early = []
-    const packets = new PacketSocket(this.#options.port, (packet, readMs) => {
+    const { port, open } = this.#options
+    const packets = new PacketSocket(open?.() ?? port, (packet, readMs) => {
       if (packets === this.#packets) this.#take(packet, readMs)
     })
     this.#packets = packets
     const topic = buildTopic(TOPIC_BASE_DEFAULT, { kind: 'node-state', node: this.id })
     const will = { topic, payload: Buffer.from('offline'), qos: 1, retain: true } as const
-    packets.connect(nodeClientId(this.id, String(this.#connections)), will)
+    packets.connect(nodeClientId(this.id, String(this.#connections)), { will })
     return new Promise((resolve) => {
       this.#welcomed = resolve
     })

@@ -1,0 +1,296 @@
+/**
+ * What it costs that a gateway is secured: an open and a secured one side by side, each thing done to both in turn.
+ * After `npm run build`: `node dist/scripts/bench/secured.js [--only agents,connections,messages,enrolments,revocations]
+ * [--count 1000] [--seconds 60] [--agent <tree>/agent.mjs]`. `connections` are nodes that come all at once, each with a
+ * whole handshake, and stay.
+ */
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { NodeId } from '../../shared/core/ids.ts'
+import { Geometry } from '../../shared/grid/geometry.ts'
+import { createToken } from '../commands/token.ts'
+import { benchOptions, misused } from './bench-options.ts'
+import { BenchProcesses } from './bench-processes.ts'
+import { type Footprints, footprintOf, sampleFootprints } from './footprint.ts'
+import { LightNode, PacketSocket } from './light-node.ts'
+import { describeMachine, formatMs, formatTable, median, quantile } from './measure.ts'
+import { BenchGateway, type Shown } from './secured-gateway.ts'
+import { AGENT_OPTIONS } from './slice-load.ts'
+import { agentCommand, agentUnitSetup } from './unit-command.ts'
+
+const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
+/** As the gateway's flags have it. */
+const GEOMETRY = new Geometry({ width: 64, height: 64, tile: 16 })
+const WARM_UP_MS = 15_000
+const SETTLE_MS = 3000
+const MESSAGES = 40_000
+const MESSAGE_BYTES = 100
+/** So many are on their way at most. */
+const WINDOW = 200
+const ROUNDS = 7
+const REVOKED = 50
+const TOPIC = 'bench/secured'
+
+const { values: flags } = benchOptions(
+  'secured.js [--only agents,connections,messages,enrolments,revocations] [--count 1000] [--seconds 60] [--agent <tree>/agent.mjs]',
+  {
+    options: {
+      only: { type: 'string', default: '' },
+      count: { type: 'string', default: '1000' },
+      seconds: { type: 'string', default: '60' },
+      agent: { type: 'string' },
+    },
+  },
+)
+const [count, seconds] = [Number(flags.count), Number(flags.seconds)]
+if (!Number.isInteger(count) || count < 1) misused('--count: a whole number above 0')
+if (!Number.isInteger(seconds) || seconds < 1) misused('--seconds: a whole number above 0')
+
+interface Gateways {
+  readonly processes: BenchProcesses
+  readonly open: BenchGateway
+  readonly secured: BenchGateway
+}
+
+/** What, open, secured, their ratio or difference, goal, verdict. */
+type Row = readonly string[]
+
+const HEAD: Row = ['What', 'open', 'secured', 'secured ÷ open', 'Goal', 'Verdict']
+
+function row(
+  what: string,
+  [open, secured]: readonly number[],
+  format: (one: number) => string,
+  goal?: number,
+): Row {
+  const cells = [what, format(open!), format(secured!), (secured! / open!).toFixed(2)]
+  return goal === undefined ? cells : [...cells, `≤ ${format(goal)}`, verdict(secured! <= goal)]
+}
+
+function verdict(holds: boolean): string {
+  return holds ? 'holds' : 'missed'
+}
+
+const inMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
+const inKilobytes = (bytes: number): string => `${(bytes / 1e3).toFixed(1)} KB`
+const inMs = (ms: number): string => `${formatMs(ms)} ms`
+const inMicroseconds = (s: number): string => `${(s * 1e6).toFixed(1)} µs`
+
+/** A packaged agent at each, idle. */
+async function measureAgents({ processes, open, secured }: Gateways): Promise<Row[]> {
+  const command = agentCommand(agentUnitSetup(), PROGRAM, flags.agent)
+  const start = async (gateway: BenchGateway, more: readonly string[]): Promise<number> => {
+    const name = `agent-${gateway.isSecured ? 'secured' : 'open'}`
+    const data = ['--data', join(processes.directory, name), '--log-level', 'error']
+    const argv = ['--id', name, '--url', gateway.url, ...data, ...AGENT_OPTIONS, ...more]
+    return (await processes.start(name, argv, command)).child.pid!
+  }
+  const token = join(processes.directory, 'token')
+  writeFileSync(
+    token,
+    await createToken(secured.owner, { node: 'agent-secured', hours: undefined }),
+    { mode: 0o600 },
+  )
+  const pids = [await start(open, []), await start(secured, ['--enroll-token-file', token])]
+  await sleep(WARM_UP_MS)
+  const looks = pids.map((pid) =>
+    sampleFootprints(
+      () => footprintOf(pid),
+      (samples) => samples === seconds,
+    ),
+  )
+  const idle = await Promise.all(looks)
+  const each = (of: keyof Footprints): number[] => idle.map((one) => one[of])
+  return [
+    row('idle agent: Rss', each('rss'), inMegabytes, 55e6),
+    row('idle agent: Anonymous', each('anonymous'), inMegabytes, 15e6),
+  ]
+}
+
+function nodeNames(prefix: string, length: number): NodeId[] {
+  return Array.from({ length }, (_, n) => `${prefix}${n}` as NodeId)
+}
+
+/** All of them come at once, and stay. */
+async function storm(gateway: BenchGateway, shown: ReadonlyMap<NodeId, Shown>) {
+  const nodes = [...shown].map(
+    ([id, keys]) =>
+      new LightNode(
+        { id, port: gateway.port, geometry: GEOMETRY, open: () => gateway.open(keys) },
+        () => {},
+      ),
+  )
+  const before = await gateway.anonymous()
+  const cpu = gateway.cpuSeconds
+  const startMs = performance.now()
+  await Promise.all(nodes.map((node) => node.connect()))
+  const tookMs = performance.now() - startMs
+  const { p99Ms, maxMs } = await gateway.loopDelay()
+  await sleep(SETTLE_MS)
+  const cpuEach = (gateway.cpuSeconds - cpu) / nodes.length
+  const bytesEach = ((await gateway.anonymous()) - before) / nodes.length
+  return { nodes, tookMs, p99Ms, maxMs, cpuEach, bytesEach }
+}
+
+async function measureConnections({ open, secured }: Gateways): Promise<Row[]> {
+  const names = nodeNames('c', count)
+  const { shown } = await secured.enrolAll(names)
+  const first = await storm(open, new Map(names.map((name) => [name, {}])))
+  const second = await storm(secured, shown)
+  const each = (of: 'tookMs' | 'p99Ms' | 'maxMs' | 'cpuEach' | 'bytesEach'): number[] => [
+    first[of],
+    second[of],
+  ]
+  for (const node of [...first.nodes, ...second.nodes]) node.cut('fin')
+  await sleep(SETTLE_MS)
+  return [
+    row(`${count} nodes at once: event loop, p99`, each('p99Ms'), inMs, 150),
+    row('the same, worst', each('maxMs'), inMs),
+    row('the same, until all are admitted', each('tookMs'), inMs),
+    row('processor time a node', each('cpuEach'), inMicroseconds),
+    row('memory a node that is connected', each('bytesEach'), inKilobytes, 70e3),
+  ]
+}
+
+/** Processor time of the gateway for a message from one client to another, s. */
+class Messenger {
+  readonly #gateway: BenchGateway
+  readonly #from: PacketSocket
+  #received = 0
+  #more: () => void = () => {}
+
+  static async connect(
+    gateway: BenchGateway,
+    login: { username?: string; password?: Buffer },
+  ): Promise<Messenger> {
+    const messenger = new Messenger(gateway)
+    await new Promise<void>((ready) => {
+      const to: PacketSocket = new PacketSocket(gateway.open(), ({ cmd }) => {
+        const subscriptions = [{ topic: TOPIC, qos: 0 as const }]
+        if (cmd === 'connack') to.send({ cmd: 'subscribe', messageId: 1, subscriptions })
+        if (cmd === 'suback') ready()
+        if (cmd === 'publish') messenger.#take()
+      })
+      to.connect('bench-to', login)
+    })
+    messenger.#from.connect('bench-from', login)
+    return messenger
+  }
+
+  private constructor(gateway: BenchGateway) {
+    this.#gateway = gateway
+    this.#from = new PacketSocket(gateway.open(), () => {})
+  }
+
+  #take(): void {
+    this.#received += 1
+    if (this.#received % WINDOW === 0) this.#more()
+  }
+
+  async round(): Promise<number> {
+    const payload = Buffer.alloc(MESSAGE_BYTES)
+    const cpu = this.#gateway.cpuSeconds
+    for (let sent = 0; sent < MESSAGES; sent += WINDOW) {
+      const arrived = new Promise<void>((resolve) => {
+        this.#more = resolve
+      })
+      this.#from.socket.cork()
+      for (let one = 0; one < WINDOW; one++) this.#from.publish(TOPIC, payload)
+      this.#from.socket.uncork()
+      await arrived
+    }
+    return (this.#gateway.cpuSeconds - cpu) / MESSAGES
+  }
+}
+
+async function measureMessages({ open, secured }: Gateways): Promise<Row[]> {
+  const password = 'a long password for a benchmark'
+  await secured.owner.request({
+    ...{ method: 'POST', path: '/api/identities/user/bench', contentType: 'application/json' },
+    body: Buffer.from(JSON.stringify({ roles: ['operator'], password, topics: ['bench/#'] })),
+  })
+  const login = { username: 'bench', password: Buffer.from(password) }
+  const messengers = [await Messenger.connect(open, {}), await Messenger.connect(secured, login)]
+  const each: number[][] = [[], []]
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [which, messenger] of messengers.entries()) {
+      const cpu = await messenger.round()
+      // The first is for the compiler.
+      if (round > 0) each[which]!.push(cpu)
+    }
+  }
+  const [bare = 0, kept = 0] = each.map((one) => median(one))
+  return [
+    [
+      ...row(
+        `processor time a message of ${MESSAGE_BYTES} B, TLS and rights`,
+        [bare, kept],
+        inMicroseconds,
+      ),
+      ...['≤ 1.10 times', verdict(kept <= 1.1 * bare)],
+    ],
+  ]
+}
+
+async function measureEnrolments({ secured }: Gateways): Promise<Row[]> {
+  const cpu = secured.cpuSeconds
+  const taken = await secured.enrolAll(nodeNames('e', count))
+  const rate = count / taken.seconds
+  const each = (secured.cpuSeconds - cpu) / count
+  return [
+    [`enrolments a second, ${count} boards`, '', rate.toFixed(1), '', '≥ 50', verdict(rate >= 50)],
+    ['processor time a board, with its token', '', inMs(each * 1000)],
+  ]
+}
+
+async function measureRevocations({ secured }: Gateways): Promise<Row[]> {
+  const { shown } = await secured.enrolAll(nodeNames('r', REVOKED))
+  const times: number[] = []
+  for (const [id, keys] of shown) {
+    const socket = secured.open(keys)
+    const open = { id, port: secured.port, geometry: GEOMETRY, open: () => socket }
+    await new LightNode(open, () => {}).connect()
+    const closed = once(socket, 'close')
+    const startMs = performance.now()
+    const asked = secured.owner.request({ method: 'DELETE', path: `/api/identities/node/${id}` })
+    await closed
+    times.push(performance.now() - startMs)
+    await asked
+  }
+  const [p50, worst] = [median(times), quantile(times, 1)]
+  return [
+    [`revocation, to the end of the connection: p50 of ${REVOKED}`, '', inMs(p50)],
+    ['the same, worst', '', inMs(worst), '', '≤ 100 ms', verdict(worst <= 100)],
+  ]
+}
+
+const MEASURES = {
+  agents: measureAgents,
+  connections: measureConnections,
+  messages: measureMessages,
+  enrolments: measureEnrolments,
+  revocations: measureRevocations,
+}
+
+async function measureAll(): Promise<void> {
+  const rows: Row[] = [HEAD]
+  for (const [name, measure] of Object.entries(MEASURES)) {
+    if (flags.only !== '' && !flags.only.split(',').includes(name)) continue
+    const processes = new BenchProcesses()
+    try {
+      const open = await BenchGateway.start(processes, 'open')
+      const secured = await BenchGateway.start(processes, 'secured')
+      const made = await measure({ processes, open, secured })
+      for (const one of made) process.stderr.write(`${one.join('  ')}\n`)
+      rows.push(...made)
+    } finally {
+      await processes.close()
+    }
+  }
+  process.stdout.write(`${describeMachine()}\n\n${formatTable(rows)}\n`)
+}
+
+await measureAll()
