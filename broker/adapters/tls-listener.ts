@@ -195,7 +195,8 @@ export class TlsListener {
     const onData = (chunk: Buffer): void => {
       const state = hello.add(chunk)
       if (state === 'incomplete') return
-      socket.off('data', onData)
+      // Both would keep the message as long as the connection lasts.
+      socket.off('data', onData).off('end', onEnd)
       source.silent.delete(socket)
       if (state === 'none') {
         this.#refuse(socket, 'handshake-failed')
@@ -207,11 +208,10 @@ export class TlsListener {
       this.#turns.push(socket)
       this.#schedule()
     }
-    socket.on('data', onData)
-    socket.once('end', () => {
-      if (this.#unfinished.has(socket)) socket.destroy()
-    })
-    socket.resume()
+    const onEnd = (): void => {
+      socket.destroy()
+    }
+    socket.on('data', onData).on('end', onEnd).resume()
   }
 
   #schedule(): void {

@@ -10,7 +10,7 @@ import { benchOptions, misused } from './bench-options.ts'
 import { BenchProcesses } from './bench-processes.ts'
 import { describeMachine, formatTable } from './measure.ts'
 import { MemoryBound } from './memory-bound.ts'
-import { agentCommand, agentUnitSetup, NO_SETUP } from './unit-command.ts'
+import { agentCommand, NO_SETUP, unitSetup } from './unit-command.ts'
 
 const MIB = 1024 * 1024
 /** `MemoryMax=` of the unit. */
@@ -33,7 +33,7 @@ const { values: flags } = benchOptions(
 )
 const seconds = Number(flags.seconds)
 if (!Number.isInteger(seconds) || seconds < 1) misused('--seconds: a whole number above 0')
-const setup = flags.bare ? NO_SETUP : agentUnitSetup()
+const setup = flags.bare ? NO_SETUP : unitSetup('agent')
 const command = agentCommand(setup, PROGRAM, flags.agent)
 const common = { gatewayProgram: PROGRAM, rounds: ROUNDS }
 

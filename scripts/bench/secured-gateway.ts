@@ -17,6 +17,7 @@ import { createToken } from '../commands/token.ts'
 import { type BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
 import { footprintOf } from './footprint.ts'
 import type { LoopDelay } from './loop-probe.ts'
+import { unitSetup } from './unit-command.ts'
 
 const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 const PROBE = fileURLToPath(new URL('loop-probe.js', import.meta.url))
@@ -38,11 +39,13 @@ export class BenchGateway {
 
   static async start(processes: BenchProcesses, kind: 'open' | 'secured'): Promise<BenchGateway> {
     const data = join(processes.directory, kind)
+    // Again, where one was here before.
     if (kind === 'secured') await processes.finish([PROGRAM, 'gateway', 'secure', '--data', data])
     const ports = ['--port', '0', '--http-port', '0', '--data', data]
-    const { child, ready } = await processes.start(kind, [
-      ...['--expose-gc', '--import', PROBE, PROGRAM, 'gateway', ...ports, ...FLAGS],
-    ])
+    const { environment } = unitSetup('gateway')
+    const probed = ['--expose-gc', '--import', PROBE, PROGRAM, 'gateway']
+    const command = { path: process.execPath, argv: probed, environment }
+    const { child, ready } = await processes.start(kind, [...ports, ...FLAGS], command)
     const [, port] = /mqtts?=\S+:(\d+)/.exec(ready) ?? []
     if (port === undefined) throw new Error(`not as expected: ${ready}`)
     return new BenchGateway(child, data, Number(port), kind === 'secured')
@@ -53,6 +56,12 @@ export class BenchGateway {
     this.data = data
     this.port = port
     this.#ca = isSecured ? readFileSync(join(data, 'security', 'ca.crt'), 'utf8') : undefined
+  }
+
+  async end(): Promise<void> {
+    const exited = once(this.#child, 'exit')
+    this.#child.kill('SIGTERM')
+    await exited
   }
 
   get isSecured(): boolean {

@@ -6,6 +6,7 @@
  */
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -19,13 +20,14 @@ import { LightNode, PacketSocket } from './light-node.ts'
 import { describeMachine, formatMs, formatTable, median, quantile } from './measure.ts'
 import { BenchGateway, type Shown } from './secured-gateway.ts'
 import { AGENT_OPTIONS } from './slice-load.ts'
-import { agentCommand, agentUnitSetup } from './unit-command.ts'
+import { agentCommand, unitSetup } from './unit-command.ts'
 
 const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 /** As the gateway's flags have it. */
 const GEOMETRY = new Geometry({ width: 64, height: 64, tile: 16 })
 const WARM_UP_MS = 15_000
 const SETTLE_MS = 3000
+const GROUP = 50
 const MESSAGES = 40_000
 const MESSAGE_BYTES = 100
 /** So many are on their way at most. */
@@ -81,7 +83,7 @@ const inMicroseconds = (s: number): string => `${(s * 1e6).toFixed(1)} µs`
 
 /** A packaged agent at each, idle. */
 async function measureAgents({ processes, open, secured }: Gateways): Promise<Row[]> {
-  const command = agentCommand(agentUnitSetup(), PROGRAM, flags.agent)
+  const command = agentCommand(unitSetup('agent'), PROGRAM, flags.agent)
   const start = async (gateway: BenchGateway, more: readonly string[]): Promise<number> => {
     const name = `agent-${gateway.isSecured ? 'secured' : 'open'}`
     const data = ['--data', join(processes.directory, name), '--log-level', 'error']
@@ -114,44 +116,69 @@ function nodeNames(prefix: string, length: number): NodeId[] {
   return Array.from({ length }, (_, n) => `${prefix}${n}` as NodeId)
 }
 
-/** All of them come at once, and stay. */
-async function storm(gateway: BenchGateway, shown: ReadonlyMap<NodeId, Shown>) {
-  const nodes = [...shown].map(
-    ([id, keys]) =>
-      new LightNode(
-        { id, port: gateway.port, geometry: GEOMETRY, open: () => gateway.open(keys) },
-        () => {},
-      ),
-  )
-  const before = await gateway.anonymous()
+interface Cost {
+  readonly bytesEach: number
+  readonly tookMs: number
+  readonly p99Ms: number
+  readonly maxMs: number
+  readonly cpuEach: number
+}
+
+/** First they come one group after the other, and those of the second half count; then all at once. */
+async function connectAll(gateway: BenchGateway, shown: ReadonlyMap<NodeId, Shown>): Promise<Cost> {
+  const { port } = gateway
+  const nodes = [...shown].map(([id, keys]) => {
+    const open = (): Socket => gateway.open(keys)
+    return new LightNode({ id, port, geometry: GEOMETRY, open }, () => {})
+  })
+  const leave = async (some: readonly LightNode[]): Promise<void> => {
+    for (const node of some) node.cut('fin')
+    await sleep(SETTLE_MS)
+  }
+  const half = Math.floor(nodes.length / 2)
+  const join = async (some: readonly LightNode[]): Promise<number> => {
+    for (let at = 0; at < some.length; at += GROUP) {
+      await Promise.all(some.slice(at, at + GROUP).map((node) => node.connect()))
+    }
+    await sleep(SETTLE_MS)
+    return await gateway.anonymous()
+  }
+  const before = await join(nodes.slice(0, half))
+  const after = await join(nodes.slice(half))
+  const bytesEach = (after - before) / (nodes.length - half)
+  await leave(nodes)
+
+  await gateway.loopDelay()
   const cpu = gateway.cpuSeconds
   const startMs = performance.now()
   await Promise.all(nodes.map((node) => node.connect()))
   const tookMs = performance.now() - startMs
   const { p99Ms, maxMs } = await gateway.loopDelay()
-  await sleep(SETTLE_MS)
   const cpuEach = (gateway.cpuSeconds - cpu) / nodes.length
-  const bytesEach = ((await gateway.anonymous()) - before) / nodes.length
-  return { nodes, tookMs, p99Ms, maxMs, cpuEach, bytesEach }
+  await leave(nodes)
+  return { bytesEach, tookMs, p99Ms, maxMs, cpuEach }
 }
 
-async function measureConnections({ open, secured }: Gateways): Promise<Row[]> {
+async function measureConnections({ processes, open, secured }: Gateways): Promise<Row[]> {
   const names = nodeNames('c', count)
   const { shown } = await secured.enrolAll(names)
-  const first = await storm(open, new Map(names.map((name) => [name, {}])))
-  const second = await storm(secured, shown)
-  const each = (of: 'tookMs' | 'p99Ms' | 'maxMs' | 'cpuEach' | 'bytesEach'): number[] => [
-    first[of],
-    second[of],
+  // What the enrolments took is no memory of connections.
+  await secured.end()
+  const again = await BenchGateway.start(processes, 'secured')
+  const costs = [
+    await connectAll(open, new Map(names.map((name) => [name, {}]))),
+    await connectAll(again, shown),
   ]
-  for (const node of [...first.nodes, ...second.nodes]) node.cut('fin')
-  await sleep(SETTLE_MS)
+  const each = (of: keyof Cost): number[] => costs.map((one) => one[of])
+  const [bare = 0, kept = 0] = each('bytesEach')
+  const tls = kept - bare
   return [
+    row('memory a node that is connected', each('bytesEach'), inKilobytes),
+    ['of it for TLS', '', inKilobytes(tls), '', `≤ ${inKilobytes(70e3)}`, verdict(tls <= 70e3)],
     row(`${count} nodes at once: event loop, p99`, each('p99Ms'), inMs, 150),
     row('the same, worst', each('maxMs'), inMs),
     row('the same, until all are admitted', each('tookMs'), inMs),
     row('processor time a node', each('cpuEach'), inMicroseconds),
-    row('memory a node that is connected', each('bytesEach'), inKilobytes, 70e3),
   ]
 }
 

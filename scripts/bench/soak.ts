@@ -17,7 +17,7 @@ import { BenchProcesses } from './bench-processes.ts'
 import { leastSquares } from './least-squares.ts'
 import { describeMachine, formatTable, median } from './measure.ts'
 import { TaskClient } from './task-client.ts'
-import { agentCommand, agentUnitSetup } from './unit-command.ts'
+import { agentCommand, unitSetup } from './unit-command.ts'
 
 /** As many LSUs as a board is made for, on each agent when there are two replicas. */
 const WIDTH = 640
@@ -53,7 +53,7 @@ const { values: flags } = benchOptions(
 )
 const minutes = Number(flags.minutes)
 if (!(minutes >= 2)) misused('--minutes: at least 2')
-const agent = agentCommand(agentUnitSetup(), PROGRAM, flags.agent)
+const agent = agentCommand(unitSetup('agent'), PROGRAM, flags.agent)
 const random = new Random(Number(flags.seed))
 const processes = new BenchProcesses()
 

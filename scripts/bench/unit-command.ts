@@ -9,13 +9,11 @@ export interface NodeSetup {
 
 export const NO_SETUP: NodeSetup = { flags: [], environment: {} }
 
-const AGENT_UNIT = new URL('../../../systemd/obelisk-agent.service', import.meta.url)
-const AGENT_UNIT_OF_SOURCES = new URL('../../systemd/obelisk-agent.service', import.meta.url)
-
 /** Of the unit of this checkout, whether this runs from its sources or built. */
-export function agentUnitSetup(): NodeSetup {
+export function unitSetup(role: 'agent' | 'gateway'): NodeSetup {
   const isBuilt = new URL('.', import.meta.url).pathname.endsWith('/dist/scripts/bench/')
-  return setupOf(readFileSync(isBuilt ? AGENT_UNIT : AGENT_UNIT_OF_SOURCES, 'utf8'))
+  const root = new URL(isBuilt ? '../../../' : '../../', import.meta.url)
+  return setupOf(readFileSync(new URL(`systemd/obelisk-${role}.service`, root), 'utf8'))
 }
 
 /** The agent of a package, or without its file that of `program`, the `obelisk` command. */

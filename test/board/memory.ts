@@ -12,7 +12,7 @@ import { describeAgentMemory, measureAgent } from '../../scripts/bench/agent-mem
 import { BenchProcesses } from '../../scripts/bench/bench-processes.ts'
 import type { AddressWindow } from '../../scripts/bench/footprint.ts'
 import { describeMachine } from '../../scripts/bench/measure.ts'
-import { agentUnitSetup } from '../../scripts/bench/unit-command.ts'
+import { unitSetup } from '../../scripts/bench/unit-command.ts'
 import { armTree } from './arm-trees.ts'
 import type { ArmArchitecture } from './debian-tree.ts'
 import { BOARDS, unpackAgent } from './emulated-board.ts'
@@ -40,7 +40,7 @@ async function measure(architecture: ArmArchitecture): Promise<string> {
   const processes = new BenchProcesses()
   try {
     const tree = await armTree(architecture)
-    const setup = agentUnitSetup()
+    const setup = unitSetup('agent')
     const bytes = WINDOW_BYTES[architecture === 'arm64' ? 64 : 32]
     const window: AddressWindow = { start: WINDOW_START, bytes }
     const emulator = {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { agentUnitSetup, setupOf } from '../../scripts/bench/unit-command.ts'
+import { setupOf, unitSetup } from '../../scripts/bench/unit-command.ts'
 
 t.test('flags and variables are those of the unit', async (t) => {
   const unit = [
@@ -20,7 +20,7 @@ t.test('a unit that starts no program is refused', async (t) => {
 })
 
 t.test('the unit of this checkout bounds the heap', async (t) => {
-  const { flags, environment } = agentUnitSetup()
+  const { flags, environment } = unitSetup('agent')
   t.ok(flags.some((flag) => flag.startsWith('--max-old-space-size=')))
   t.ok(Number(environment.MALLOC_TRIM_THRESHOLD_) > 0)
 })
