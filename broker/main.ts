@@ -40,6 +40,9 @@ import { withShapeOf } from './ledger-shape.ts'
 import { openSecured, saySecurityIsOff, watchHosts } from './secured.ts'
 import { isSecured, securityFolder } from './security.ts'
 
+/** For `ca restore`. */
+export { restoreFleet } from './restore.ts'
+
 const PORT = 1883
 const SECURE_PORT = 8883
 const ADMIN_SOCKET = 'admin.sock'

@@ -4,13 +4,14 @@ import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import type { Running } from '../shared/runtime/program.ts'
 import { certifyNode, certifyUser } from './adapters/certificates.ts'
 import { EnrolmentDoor } from './adapters/enrolment-door.ts'
-import { loadFleetKeys } from './adapters/fleet-keys.ts'
+import { loadFleetKeys, readKeyFiles } from './adapters/fleet-keys.ts'
 import { HostsLeaf } from './adapters/hosts-leaf.ts'
 import { IdentityStore } from './adapters/identity-store.ts'
 import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
 import { Passwords } from './adapters/passwords.ts'
 import { SecurityLog } from './adapters/security-log.ts'
 import type { TlsKeys } from './adapters/tls-listener.ts'
+import { AuthorityCalls } from './authority-calls.ts'
 import type { GatewayConfig } from './config.ts'
 import { Security, type SecurityContext, securityFolder } from './security.ts'
 import { UserCalls } from './user-calls.ts'
@@ -73,10 +74,15 @@ export async function openSecured(
     },
   )
   const userCalls = new UserCalls({ users, log: registry.log, keys, clock, certifyUser })
-  const parts = { keys, certifyNode, users, userCalls, ...registry }
+  const authorityCalls = new AuthorityCalls({
+    ...{ ...registry, keys, folder, nowTs: () => security.nowTs() },
+    files: () => readKeyFiles(folder),
+    hostsCertificate: () => hosts.keys.certificate,
+  })
+  const parts = { keys, certifyNode, users, userCalls, authorityCalls, ...registry }
   const security: Security = new Security(parts, { ...calls, clock, logger, fatal })
   const now = (): number => security.nowTs()
-  const hosts = HostsLeaf.open({ folder, authority: keys.authority, names, now })
+  const hosts: HostsLeaf = HostsLeaf.open({ folder, authority: keys.authority, names, now })
   await hosts.look()
   const enrolment = new EnrolmentDoor({}, security.enrolment)
   return { security, hosts, door: { ...security.door, enrolment, hosts: hosts.keys } }

@@ -23,6 +23,7 @@ import type { Certified, FleetKeys } from './adapters/fleet-keys.ts'
 import type { HttpAccessPort } from './adapters/http-access.ts'
 import type {
   Asker,
+  AuthorityPort,
   NodeIdentityView,
   SecurityPort,
   TokenView,
@@ -85,6 +86,7 @@ export interface SecurityParts {
   readonly log: SecurityLog
   readonly users: Users
   readonly userCalls: UserPort
+  readonly authorityCalls: AuthorityPort
   /** Resolves with a certificate, PEM. */
   certifyNode(authority: FleetKeys['authority'], spki: Uint8Array, node: NodeId): Promise<string>
 }
@@ -188,6 +190,10 @@ export class Security implements SecurityPort {
 
   get authority(): string {
     return this.#parts.keys.authority.certificate
+  }
+
+  get authorityCalls(): AuthorityPort {
+    return this.#parts.authorityCalls
   }
 
   /** What only tells, of those who come over MQTT. */

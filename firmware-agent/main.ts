@@ -16,7 +16,14 @@ import { SystemRandom } from '../shared/runtime/system-random.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DeviceMetrics } from './adapters/device-metrics.ts'
-import { checkUrl, comeByIdentity, isSecure, notEnrolled } from './adapters/enrolment.ts'
+import {
+  checkUrl,
+  enrolUntilDone,
+  identityAtHand,
+  isSecure,
+  notEnrolled,
+  tokenAtHand,
+} from './adapters/enrolment.ts'
 import { IdleCollection, ownHeap } from './adapters/idle-collection.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
@@ -35,10 +42,6 @@ const DISK_MAX_MS = 45_000
 
 /** Runs the agent until it is told to stop; resolves with the exit code. */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
-  if (argv[0] === 'enroll') {
-    const { enrolByHand } = await import('./enroll.ts')
-    return await enrolByHand(argv.slice(1), environment)
-  }
   // The young generation stays small: it is worth 15 MB after work on a whole slice.
   setFlagsFromString('--semi-space-growth-factor=1')
   return await runProgram(AGENT, argv, environment, (config, running) =>
@@ -63,9 +66,13 @@ async function start(
 
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
-  const pace = { backoff: BACKOFF, random }
-  const identity = await comeByIdentity({ config, node, environment, running, pace })
-  if (shutdown.isClosing) return
+  let identity = identityAtHand(config, node)
+  const token = identity === undefined ? tokenAtHand(config, environment) : undefined
+  if (token !== undefined) {
+    const pace = { backoff: BACKOFF, random }
+    identity = await enrolUntilDone(config, node, token, running, pace)
+    if (identity === undefined) return
+  }
   if (identity === undefined && isSecure(config)) throw notEnrolled(config)
   const { sliceBytesMax, outboxBytesMax } = config
   const bounds = { sliceBytesMax, outboxBytesMax, onLook: tellOfLook(notify, log) }
@@ -115,10 +122,7 @@ async function start(
     { clock: SYSTEM_CLOCK, store, runner, metrics, log },
     {
       ready: () => process.stderr.write(`ready node=${node} url=${config.url}\n`),
-      link(standing) {
-        if (standing === 'joined') identity?.admitted()
-        notify.tell({ STATUS: statusOf(config, standing) })
-      },
+      link: (standing) => notify.tell({ STATUS: statusOf(config, standing) }),
       exit(code, reason) {
         stopped()
         void shutdown.begin(reason, code)
@@ -130,7 +134,7 @@ async function start(
     {
       url: config.url,
       clientId: nodeClientId(node, processId),
-      ...(identity === undefined ? {} : { identity: () => identity.shown }),
+      ...(identity === undefined ? {} : { identity }),
       will: {
         topic: buildTopic(config.topicBase, { kind: 'node-state', node }),
         payload: 'offline',
@@ -140,10 +144,8 @@ async function start(
     },
     {
       onConnected: () => driver.deliver({ type: 'connected' }),
-      onDisconnected: (reason, isRefused) => {
-        const isRevoked = isRefused && !identity?.refused()
-        driver.deliver({ type: 'disconnected', reason, isRevoked })
-      },
+      onDisconnected: (reason, isRevoked) =>
+        driver.deliver({ type: 'disconnected', reason, isRevoked }),
       onMessage: (_topic, payload) => driver.received(payload),
     },
   )

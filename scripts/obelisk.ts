@@ -1,8 +1,12 @@
 #!/usr/bin/env node
-import type { Environment } from '../shared/runtime/option-table.ts'
 import { VERSION } from '../shared/runtime/version.ts'
+import type { GatewayParts } from './commands/gateway-parts.ts'
 import { isProgram, programPath } from './programs.ts'
-import { type Main, runMain } from './run-main.ts'
+import { asOurs, type Main, runMain } from './run-main.ts'
+
+interface GatewayMain extends Main {
+  readonly restoreFleet: GatewayParts['restore']
+}
 
 /**
  * The `obelisk` command. The long-running programs are told apart before anything else is loaded:
@@ -14,10 +18,7 @@ async function run(argv: readonly string[]): Promise<number> {
   // A word to a gateway that runs is a user command, and so is the help of one that starts it.
   const isRecovery = name === 'gateway' && asked === 'recover'
   const isHelp = isRecovery && rest.some((word) => word === '--help' || word === '-h')
-  const isWord =
-    isHelp ||
-    (name === 'gateway' && ['trust', 'secure'].includes(asked)) ||
-    (name === 'agent' && asked === 'enroll')
+  const isWord = isHelp || (name === 'gateway' && ['trust', 'secure'].includes(asked))
   if (isRecovery && !isHelp) return runRecovery(rest.slice(1))
   if (isProgram(name) && !isWord) return runProgram(name, rest)
   if (name === 'help' && isProgram(asked) && rest.length === 1) return runProgram(asked, ['--help'])
@@ -27,16 +28,14 @@ async function run(argv: readonly string[]): Promise<number> {
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? 0 : 1)
   })
-  const makeKeys = async (data: string): Promise<number> => {
-    const gateway = (await import(programPath('gateway'))) as Main
-    return await gateway.run(['keys', '--data', data], env)
-  }
-  const enrol = async (given: readonly string[], environment: Environment): Promise<number> => {
-    const agent = (await import(programPath('agent'))) as Main
-    return await agent.run(['enroll', ...given], environment as NodeJS.ProcessEnv)
+  const gateway = async (): Promise<GatewayMain> =>
+    (await import(programPath('gateway'))) as GatewayMain
+  const gatewayParts: GatewayParts = {
+    makeKeys: async (data) => (await gateway()).run(['keys', '--data', data], env),
+    restore: (order) => asOurs(async () => (await gateway()).restoreFleet(order)),
   }
   const streams = { stdout, stderr, stdin, environment: env }
-  const code = await runCommand(argv, streams, VERSION, { makeKeys, enrol })
+  const code = await runCommand(argv, streams, VERSION, gatewayParts)
   // Or whoever could still type keeps the process.
   if (stdin.readableFlowing !== null) stdin.destroy()
   return code

@@ -33,6 +33,17 @@ export async function exitCodeOf(
   }
 }
 
+/** Runs a part of a program that is a bundle by itself: so its errors are of a class of its own, and become ours. */
+export async function asOurs<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const { code, exitCode, message } = error as Partial<AppError>
+    if (typeof code !== 'string' || typeof exitCode !== 'number') throw error
+    throw new AppError(code, `${message}`, { cause: error, exitCode })
+  }
+}
+
 /** Whether this process was started with the module of this URL, maybe through a link. */
 export function isStarted(moduleUrl: string): boolean {
   const [, script] = process.argv

@@ -11,16 +11,19 @@ import {
 import { dirname } from 'node:path'
 import { flush } from '../shared/runtime/flush.ts'
 
+const PRIVATE = 0o600
+
 /** On disk when this returns. */
 export function writeWhole(path: string, content: string | Uint8Array, mode: number): void {
   replace(path, (temporary) => {
-    const descriptor = openSync(temporary, 'wx', 0o600)
+    const descriptor = openSync(temporary, 'wx', PRIVATE)
     try {
       writeFileSync(descriptor, content, { flush: true })
     } finally {
       closeSync(descriptor)
     }
-    chmodSync(temporary, mode)
+    // Some file systems have no modes, and refuse to be given one.
+    if (mode !== PRIVATE) chmodSync(temporary, mode)
   })
   flush(dirname(path))
 }

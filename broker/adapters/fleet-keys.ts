@@ -16,9 +16,11 @@ import {
   type Owner,
   putPrivate,
   readPrivate,
+  readPrivateBytes,
   unfinished,
 } from '../../shared/runtime/private-folder.ts'
 import { fingerprint, newKeyPair, pemOf, spkiOf } from '../../shared/runtime/public-keys.ts'
+import type { KeyFile } from '../core/backup.ts'
 import { type Authority, certifyAuthority, certifyClient, certifyServer } from './certificates.ts'
 
 export interface FleetKeys {
@@ -43,6 +45,9 @@ const AGENTS_KEY = 'agents.key'
 const AGENTS = 'agents.crt'
 const PROBE_KEY = 'probe.key'
 const PROBE = 'probe.crt'
+/** Made when it is first needed. */
+const SEAL_KEY = 'seal.key'
+const FILES = [AUTHORITY_KEY, AUTHORITY, AGENTS_KEY, AGENTS, PROBE_KEY, PROBE]
 /** Its key is known, whatever its certificate says. */
 const PROBE_NAMES = { name: 'probe', uri: 'urn:obelisk:gateway:probe' }
 
@@ -68,6 +73,24 @@ export async function makeFleetKeys(folder: string, owner?: Owner): Promise<Flee
   if (owner !== undefined) giveFolder(folder, owner)
   finishFolder(folder)
   return loadFleetKeys(folder)!
+}
+
+/** What a backup has of the folder: what cannot be made anew without each board being told. */
+export function readKeyFiles(folder: string): KeyFile[] {
+  const files: KeyFile[] = []
+  for (const name of [...FILES, SEAL_KEY]) {
+    const bytes = readPrivateBytes(join(folder, name))
+    if (bytes !== undefined) files.push({ name, bytes })
+    else if (name !== SEAL_KEY) throw broken(folder, `${name} is missing`)
+  }
+  return files
+}
+
+/** Puts them into the unfinished folder. False if there is one that this version does not know. */
+export function putKeyFiles(folder: string, files: readonly KeyFile[]): boolean {
+  if (!files.every(({ name }) => [...FILES, SEAL_KEY].includes(name))) return false
+  for (const { name, bytes } of files) putPrivate(folder, name, bytes)
+  return true
 }
 
 /** Nothing if the gateway is not secured. Fails with `security-broken` if what is there is not whole. */

@@ -85,11 +85,40 @@ export interface UserPort {
   removeKey(name: string, sha256: string, asker: Asker): Promise<void>
 }
 
+/** A certificate of the gateway itself. */
+export interface LeafView {
+  /** Who sees it. */
+  readonly of: 'agents' | 'hosts'
+  readonly names: readonly string[]
+  /** Unix ms. */
+  readonly fromTs: number
+  readonly untilTs: number
+}
+
+export interface AuthorityView {
+  /** SHA-256 of its public key, as tokens carry it. */
+  readonly pin: string
+  readonly subject: string
+  readonly fromTs: number
+  readonly untilTs: number
+  readonly leaves: readonly LeafView[]
+  /** When the last backup was given, Unix ms. */
+  readonly backupTs?: number
+}
+
+/** The authority of the fleet, for admins. Each is rejected with an AppError where it is refused. */
+export interface AuthorityPort {
+  view(): AuthorityView
+  /** Resolves with a file that the passphrase opens. */
+  backup(passphrase: string, asker: Asker): Promise<Uint8Array>
+}
+
 /** What the HTTP door calls of a gateway that is secured. */
 export interface SecurityPort {
   readonly users: UserPort
   /** The certificate of the fleet's authority, PEM. */
   readonly authority: string
+  readonly authorityCalls: AuthorityPort
   /** Resolves with the token, which nobody will see again, once it is on disk. */
   createToken(
     wish: TokenWish,

@@ -37,6 +37,8 @@ const CONFLICT = 409
 const UNSUITABLE = 422
 /** The status of what is refused. */
 const REFUSALS: Readonly<Record<string, number>> = {
+  'backup-under-way': CONFLICT,
+  'passphrase-unsuitable': UNSUITABLE,
   'node-left': CONFLICT,
   'tokens-full': CONFLICT,
   'user-exists': CONFLICT,

@@ -15,6 +15,7 @@ import type { Logger } from '../../shared/runtime/logger.ts'
 import type { Health } from '../core/views.ts'
 import { guardRoutes, type HttpAccessPort, OpenRequests, rightOf } from './http-access.ts'
 import { sendInPieces } from './http-answers.ts'
+import { registerAuthorityRoutes } from './http-authority-routes.ts'
 import { BodyRefused, HttpBodies } from './http-bodies.ts'
 import { HttpConnections } from './http-connections.ts'
 import { EventStreams } from './http-event-stream.ts'
@@ -155,6 +156,7 @@ export class HttpServer {
     registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
     registerSecurityRoutes(this.#app, port)
+    registerAuthorityRoutes(this.#app, port)
     registerUserRoutes(this.#app, port)
     registerHealthRoutes(this.#app, port, newPaced())
     this.#events.register(this.#app)

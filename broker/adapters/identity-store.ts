@@ -9,6 +9,7 @@ import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { openDatabase } from '../../shared/runtime/lmdb.ts'
 import type { Table, Tables } from '../../shared/runtime/tables.ts'
+import type { StoredRecord } from '../core/backup.ts'
 import type { KeyRecord, NodeIdentity, NodeToken, RegistryChange } from '../core/registry.ts'
 import type { UserRecord, UserTokenRecord } from '../core/users.ts'
 
@@ -83,6 +84,22 @@ export class IdentityStore {
 
   userToken(id: string): UserTokenRecord | undefined {
     return this.#get('user-token', id) as UserTokenRecord | undefined
+  }
+
+  /**
+   * All records as they are on the disk, of one moment: so all at once, and into memory. Of what is still on its way
+   * nobody has been told.
+   */
+  stored(): StoredRecord[] {
+    const records: StoredRecord[] = []
+    this.#database.read(() => {
+      for (const table of TABLES) {
+        for (const { key, value } of this.#tables[table].getRange()) {
+          records.push({ table, key, value: new Uint8Array(value) })
+        }
+      }
+    })
+    return records
   }
 
   get meta(): StoreMeta {

@@ -7,14 +7,14 @@ import {
   messageOf,
 } from '../../shared/runtime/errors.ts'
 import { addBoardCommands } from './board.ts'
+import { addCaCommands } from './ca.ts'
 import { trust } from './detector.ts'
-import type { Enrol } from './enroll.ts'
 import { checkUrl, clientFor, HTTP_DEFAULT, loginFor } from './gateway-at-hand.ts'
 import type { GatewayClient } from './gateway-client.ts'
+import type { GatewayParts } from './gateway-parts.ts'
 import { addLoginCommands } from './login.ts'
 import { drainNode, listNodes, removeNode, showNode } from './node.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
-import type { MakeKeys } from './secure.ts'
 import { addSecurityCommands } from './security.ts'
 import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
@@ -23,12 +23,6 @@ import { createTokens, listTokens, revokeNode, revokeToken } from './token.ts'
 import { addUserCommands } from './user.ts'
 
 export const MQTT_DEFAULT = 'mqtt://127.0.0.1:1883'
-
-/** What a command has another program of this machine do. */
-export interface OwnPrograms {
-  readonly makeKeys: MakeKeys
-  readonly enrol: Enrol
-}
 
 /** Commands that read their own arguments; they never reach commander but in its help. */
 export const PROGRAMS = {
@@ -42,10 +36,10 @@ export async function runCommand(
   argv: readonly string[],
   streams: Streams,
   version: string,
-  programs: OwnPrograms = { makeKeys: notHere, enrol: notHere },
+  gatewayParts: GatewayParts = { makeKeys: withoutGateway, restore: withoutGateway },
 ): Promise<number> {
   let code: number = EXIT_DONE
-  const program = buildProgram(streams, { version, ...programs }, (result) => {
+  const program = buildProgram(streams, { version, gatewayParts }, (result) => {
     code = result
   })
   try {
@@ -59,8 +53,8 @@ export async function runCommand(
   }
 }
 
-async function notHere(): Promise<never> {
-  throw new AppError('not-installed', 'that program is not on this machine')
+async function withoutGateway(): Promise<never> {
+  throw new AppError('not-installed', 'the gateway is not on this machine')
 }
 
 /** `help node rm` asks for what `node rm --help` does. A command that is not there has no help, and is said. */
@@ -90,7 +84,7 @@ function messageLines(message: string): string {
 
 function buildProgram(
   streams: Streams,
-  { version, makeKeys, enrol }: OwnPrograms & { readonly version: string },
+  { version, gatewayParts }: { readonly version: string; readonly gatewayParts: GatewayParts },
   done: (code: number) => void,
 ): Command {
   const program = new Command('obelisk')
@@ -106,9 +100,8 @@ function buildProgram(
     if (name === 'gateway') {
       addTrust(command, streams, done)
       addRecover(command)
-      addSecure(command, streams, makeKeys, done)
-    } else if (name === 'agent') addEnroll(command, streams, enrol, done)
-    else command.helpOption(false).allowUnknownOption()
+      addSecure(command, streams, gatewayParts, done)
+    } else command.helpOption(false).allowUnknownOption()
   }
   addTaskCommands(program, streams, done)
   addNodeCommands(program, streams, done)
@@ -116,6 +109,10 @@ function buildProgram(
   addTokenCommands(program, streams, done)
   addUserCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
   addLoginCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
+  addCaCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), {
+    restore: gatewayParts.restore,
+    done,
+  })
   addSub(program, streams, done)
   addSecurityCommands(program, streams, done)
   addBoardCommands(program, streams, done)
@@ -138,31 +135,10 @@ function addRecover(gateway: Command): void {
     .allowUnknownOption()
 }
 
-function addEnroll(
-  agent: Command,
-  streams: Streams,
-  enrol: Enrol,
-  done: (code: number) => void,
-): void {
-  agent
-    .command('enroll')
-    .description('give the agent of this machine its identity, or another one')
-    .usage('[options] [options of the agent]')
-    .option('--token-file <file>', 'of obelisk token create, "-" reads it from stdin')
-    .option('--again', 'it has one, whose place the new one takes')
-    .option('--data <directory>', 'of an agent that is no service of this machine')
-    .allowUnknownOption()
-    .allowExcessArguments()
-    .action(async (flags, command: Command) => {
-      const { enroll } = await import('./enroll.ts')
-      done(await enroll(flags, command.args, streams, enrol))
-    })
-}
-
 function addSecure(
   gateway: Command,
   streams: Streams,
-  makeKeys: MakeKeys,
+  { makeKeys }: GatewayParts,
   done: (code: number) => void,
 ): void {
   gateway

@@ -12,15 +12,13 @@ import { configurationText } from '../install/settings.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { faultOf } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
+import type { GatewayParts } from './gateway-parts.ts'
 import type { Streams } from './streams.ts'
 
 export interface SecureFlags {
   readonly host?: string
   readonly data?: string
 }
-
-/** Has the gateway's program make keys in a directory; resolves with its exit code. */
-export type MakeKeys = (data: string) => Promise<number>
 
 const PORT = 8883
 /** Where a gateway that is started by hand has its data. */
@@ -30,11 +28,10 @@ const READABLE = 0o644
 export async function secure(
   { host, data: given }: SecureFlags,
   streams: Streams,
-  makeKeys: MakeKeys,
+  makeKeys: GatewayParts['makeKeys'],
 ): Promise<number> {
-  const { unit, unitFile, packagedUnitFile, state, configuration } = placesOf('gateway')
-  const isService = given === undefined && [unitFile, packagedUnitFile].some(existsSync)
-  const data = given ?? (isService ? state : DATA)
+  const { unit, configuration } = placesOf('gateway')
+  const { data, isService } = placeOfGateway(given)
   const folder = join(data, 'security')
   const isNew = !isThere(folder)
   if (isNew) {
@@ -57,10 +54,21 @@ export async function secure(
       `then a token:   ${sudo}obelisk token create n7`,
       `and on a board: sudo obelisk install --role agent --id n7 --gateway ${at} --token-file -`,
       `people, too:    ${sudo}obelisk user add ann --role operator`,
+      `and keep them:  ${sudo}obelisk ca backup <file>, or each board needs a new token when this disk dies`,
       '',
     ].join('\n'),
   )
   return EXIT_DONE
+}
+
+/** Of the service of this machine, or of one that is started by hand. */
+export function placeOfGateway(given: string | undefined): {
+  readonly data: string
+  readonly isService: boolean
+} {
+  const { unitFile, packagedUnitFile, state } = placesOf('gateway')
+  const isService = given === undefined && [unitFile, packagedUnitFile].some(existsSync)
+  return { data: given ?? (isService ? state : DATA), isService }
 }
 
 function pinOf(folder: string): string {
@@ -74,7 +82,7 @@ function pinOf(folder: string): string {
 }
 
 /** From now on it never starts without its keys. */
-function configure(path: string, host: string | undefined): void {
+export function configure(path: string, host: string | undefined): void {
   const values = { security: 'on', ...(host === undefined ? {} : { host }) }
   try {
     const present = existsSync(path) ? readFileSync(path, 'utf8') : undefined

@@ -2,9 +2,10 @@
 import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Identity, readIdentity } from '../../firmware-agent/adapters/identity-files.ts'
+import { type Identity, loadIdentity } from '../../firmware-agent/adapters/identity-files.ts'
 import { toBase32 } from '../../shared/core/base32.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
+import { lastBackupTs } from '../../shared/runtime/backup-mark.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { IdentityFacts } from './security-findings.ts'
@@ -20,23 +21,27 @@ export interface Seen {
 /** `folder` is one of those where an agent may have it. */
 export function seeIdentity(folder: string, id: NodeId): Seen {
   return see(folder, ['key.pem', 'cert.pem'], () => {
-    const identity = readIdentity(folder, id)
+    const identity = loadIdentity(folder, id)
     if (identity === undefined) return undefined
     return { ca: identity.ca, identity }
   })
 }
 
 export function seeGatewayKeys(folder: string): Seen {
-  return see(folder, ['ca.key', 'agents.key', 'hosts.key'], () => ({
-    ca: readFileSync(join(folder, 'ca.crt'), 'utf8'),
-  }))
+  return see(folder, ['ca.key', 'agents.key', 'hosts.key'], () => {
+    const backupTs = lastBackupTs(folder)
+    const ca = readFileSync(join(folder, 'ca.crt'), 'utf8')
+    return { ca, ...(backupTs === undefined ? {} : { backupTs }) }
+  })
 }
 
-function see(
-  folder: string,
-  secrets: readonly string[],
-  load: () => { ca: string; identity?: Identity } | undefined,
-): Seen {
+interface Loaded {
+  readonly ca: string
+  readonly identity?: Identity
+  readonly backupTs?: number
+}
+
+function see(folder: string, secrets: readonly string[], load: () => Loaded | undefined): Seen {
   try {
     const { birthtimeMs } = statSync(folder)
     const exposed = secrets
@@ -45,9 +50,9 @@ function see(
     if (exposed.length > 0) return { facts: { kind: 'hidden' }, exposed }
     const loaded = load()
     if (loaded === undefined) return { facts: { kind: 'none' }, exposed }
-    const { ca, identity } = loaded
+    const { ca, identity, ...more } = loaded
     const pin = pinOf(ca)
-    const facts = { kind: 'there', pin, sinceMs: birthtimeMs } as const
+    const facts = { kind: 'there', pin, sinceMs: birthtimeMs, ...more } as const
     return { facts, exposed, ...(identity === undefined ? {} : { identity }) }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException

@@ -11,6 +11,8 @@ export type IdentityFacts =
       /** Of the fleet's authority, base 32. */
       readonly pin: string
       readonly sinceMs: number
+      /** Of a gateway: when the last backup of its keys was made. */
+      readonly backupTs?: number
     }
 
 export interface SecurityFacts {
@@ -73,7 +75,7 @@ function agentFindings({ id, security }: Facts): Finding[] {
       }
       break
     case 'there': {
-      const since = new Date(identity.sinceMs).toISOString().slice(0, 10)
+      const since = dayOf(identity.sinceMs)
       findings.push(ok(CHECK, `that of ${id} in ${folder}, since ${since}; pin ${identity.pin}`))
       if (token !== undefined) {
         const message = `${token} is still there, and no longer needed`
@@ -98,7 +100,19 @@ function gatewayFindings({ security }: Facts): Finding[] {
     case 'there': {
       const door =
         socket === undefined ? "its owner's socket is not there" : `owner's socket ${socket}`
-      return [ok(check, `secured, pin ${identity.pin}${where}; ${door}`)]
+      const secured = ok(check, `secured, pin ${identity.pin}${where}; ${door}`)
+      return [secured, backupFinding(identity.backupTs)]
     }
   }
+}
+
+function backupFinding(ts: number | undefined): Finding {
+  const check = 'backup'
+  if (ts !== undefined) return ok(check, `of keys and identities: ${dayOf(ts)}`)
+  const message = 'there is none of the keys: when this disk dies, each board needs a new token'
+  return warn(check, message, 'sudo obelisk ca backup <file>')
+}
+
+function dayOf(ts: number): string {
+  return new Date(ts).toISOString().slice(0, 10)
 }

@@ -4,7 +4,6 @@
  */
 import {
   closeSync,
-  fchownSync,
   fstatSync,
   fsyncSync,
   lchownSync,
@@ -31,48 +30,31 @@ export function unfinished(path: string): string {
   return `${path}.new`
 }
 
-/** Where what had the place before stays until the new one has shown that it works. */
-export function formerOf(path: string): string {
-  return `${path}.old`
-}
-
 /** Whether there is anything of this name: an error that hides it is no sign that there is not. */
 export function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
 /** Makes the unfinished folder if there is none; what is in it from before stays, and is on disk. */
-export function beginFolder(path: string, owner?: Owner): void {
+export function beginFolder(path: string): void {
   makeDirectory(dirname(path))
   if (!isThere(unfinished(path))) mkdirSync(unfinished(path), { mode: 0o700 })
-  if (owner !== undefined) lchownSync(unfinished(path), owner.uid, owner.gid)
   flush(unfinished(path))
   flush(dirname(path))
 }
 
 /** Returns once the file is on disk, in the unfinished folder, whole or not at all. */
-export function putPrivate(
-  path: string,
-  name: string,
-  content: string | Uint8Array,
-  owner?: Owner,
-): void {
-  replacePrivate(unfinished(path), name, content, owner)
+export function putPrivate(path: string, name: string, content: string | Uint8Array): void {
+  replacePrivate(unfinished(path), name, content)
 }
 
 /** Returns once the file is on disk, whole; if it does not, what was there is there. */
-export function replacePrivate(
-  folder: string,
-  name: string,
-  content: string | Uint8Array,
-  owner?: Owner,
-): void {
+export function replacePrivate(folder: string, name: string, content: string | Uint8Array): void {
   const temporary = join(folder, `.${name}`)
   rmSync(temporary, { force: true })
   const file = openSync(temporary, 'wx', 0o600)
   try {
     writeFileSync(file, content)
-    if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
     fsyncSync(file)
   } finally {
     closeSync(file)
@@ -86,56 +68,27 @@ export interface Owner {
   readonly gid: number
 }
 
-/** Gives the unfinished folder, and what is in it, to somebody else; for root alone. */
+/** Gives the unfinished folder, and all that is in it, to somebody else; for root alone. */
 export function giveFolder(path: string, { uid, gid }: Owner): void {
   const folder = unfinished(path)
-  for (const name of readdirSync(folder)) lchownSync(join(folder, name), uid, gid)
+  const names = readdirSync(folder, { recursive: true }) as string[]
+  for (const name of names) lchownSync(join(folder, name), uid, gid)
   lchownSync(folder, uid, gid)
   flush(folder)
 }
 
-/** Gives the unfinished folder its place. There must be none. */
+/** Gives the unfinished folder its place. There must be none, or an empty one. */
 export function finishFolder(path: string): void {
   renameSync(unfinished(path), path)
   flush(dirname(path))
 }
 
-/**
- * Gives the unfinished folder the place of another one, which is kept beside it. Where one is kept already, that
- * one stays: what comes after it has not shown that it works.
- */
-export function replaceFolder(path: string): void {
-  if (isThere(path)) {
-    if (isThere(formerOf(path))) rmSync(path, { recursive: true })
-    else renameSync(path, formerOf(path))
-    flush(dirname(path))
-  }
-  finishFolder(path)
-}
-
-/** What had the place before is there no more. */
-export function forgetFormer(path: string): void {
-  if (!isThere(formerOf(path))) return
-  rmSync(formerOf(path), { recursive: true })
-  flush(dirname(path))
-}
-
-/** What had the place before has it again. */
-export function bringBackFormer(path: string): void {
-  rmSync(path, { recursive: true, force: true })
-  renameSync(formerOf(path), path)
-  flush(dirname(path))
-}
-
-/** What was begun is given up. */
-export function forgetUnfinished(path: string): void {
-  if (!isThere(unfinished(path))) return
-  rmSync(unfinished(path), { recursive: true })
-  flush(dirname(path))
-}
-
 /** The file's content; nothing if there is none. `key-exposed` if others can read it, or it is somebody else's. */
 export function readPrivate(path: string): string | undefined {
+  return readPrivateBytes(path)?.toString('utf8')
+}
+
+export function readPrivateBytes(path: string): Buffer | undefined {
   let file: number
   try {
     file = openSync(path, 'r')
@@ -152,7 +105,7 @@ export function readPrivate(path: string): string | undefined {
       throw exposed(path, `user ${uid} owns it, and this process is user ${user}`)
     }
     if (size > FILE_BYTES_MAX) throw exposed(path, `it has ${size} bytes, and is no key of ours`)
-    return readFileSync(file, 'utf8')
+    return readFileSync(file)
   } finally {
     closeSync(file)
   }

@@ -4,12 +4,14 @@ import { type AddressInfo, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { certifyNode } from '../../broker/adapters/certificates.ts'
+import { makeFleetKeys } from '../../broker/adapters/fleet-keys.ts'
 import { keepIdentity, keyToEnrol } from '../../firmware-agent/adapters/identity-files.ts'
 import { probeGateway } from '../../scripts/doctor/gateway-probe.ts'
 import { pinOf, seeGatewayKeys, seeIdentity } from '../../scripts/doctor/security-facts.ts'
 import { type SecurityFacts, securityFindings } from '../../scripts/doctor/security-findings.ts'
 import { toBase32 } from '../../shared/core/base32.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
+import { keepLastBackup } from '../../shared/runtime/backup-mark.ts'
 import { spkiOf } from '../../shared/runtime/public-keys.ts'
 import { newAuthority } from '../support/certified.ts'
 import { SecuredBench } from '../support/secured-bench.ts'
@@ -59,6 +61,12 @@ t.test('an identity is seen as it is, and nothing is changed', async (t) => {
   t.match(seeIdentity(folder, n7), { exposed: [join(folder, 'key.pem')] })
   t.same(readdirSync(folder), files)
   t.match(seeGatewayKeys(join(folder, 'none')), { facts: { kind: 'none' } })
+
+  const keys = join(t.testdir(), 'security')
+  await makeFleetKeys(keys)
+  t.equal('backupTs' in seeGatewayKeys(keys).facts, false)
+  keepLastBackup(keys, 5)
+  t.match(seeGatewayKeys(keys).facts, { kind: 'there', backupTs: 5 })
 })
 
 const WELL: SecurityFacts = {
@@ -91,7 +99,13 @@ t.test('each trouble is told, with what mends it', (t) => {
       level: 'ok',
       message: "secured, pin abc; it listens on 0.0.0.0 port 8883; owner's socket /s",
     },
+    { check: 'backup', level: 'warn', fix: 'sudo obelisk ca backup <file>' },
   ])
+  const backupTs = Date.UTC(2026, 10, 28)
+  t.match(said({ identity: { kind: 'there', pin: 'abc', sinceMs: 0, backupTs } }, 'gateway')[1], {
+    level: 'ok',
+    message: /2026-11-28/,
+  })
   t.match(said({ identity: none, listens }, 'gateway'), [{ level: 'ok', message: /not secured/ }])
   t.end()
 })

@@ -14,6 +14,19 @@ export type Json = Record<string, unknown>
 /** Runs `obelisk` somewhere. */
 export type Obelisk = (...argv: readonly string[]) => Run
 
+interface Place {
+  readonly host: string
+  readonly port: number
+  readonly data: string
+  /** Behind `gateway`. */
+  readonly words: readonly string[]
+}
+
+function argvOf({ host, port, data, words }: Place): string[] {
+  const at = ['--data', data, '--host', host, '--port', `${port}`, '--http-port', '0']
+  return ['gateway', ...words, ...at, ...GRID, ...TIMES]
+}
+
 export class Secured {
   readonly fleet: Fleet
   readonly data: string
@@ -28,28 +41,33 @@ export class Secured {
     const made = here('gateway', 'secure', '--host', host, '--data', data)
     const { code } = await within('its keys', made.exited)
     if (code !== 0) throw new Error(`gateway secure: ${made.stderr}`)
-    const secured = new Secured(fleet, data, here, host, await freePort())
+    const secured = new Secured(fleet, here, { host, port: await freePort(), data, words: [] })
     await secured.gateway.line('ready mqtts=')
     return secured
   }
 
-  readonly #argv: string[]
+  readonly #at: Place
 
-  private constructor(fleet: Fleet, data: string, here: Obelisk, host: string, port: number) {
+  private constructor(fleet: Fleet, here: Obelisk, at: Place) {
     this.fleet = fleet
-    this.data = data
-    this.port = port
+    this.data = at.data
+    this.port = at.port
     this.#here = here
-    this.admin = new GatewayClient(`unix:${join(data, 'admin.sock')}`)
-    this.#argv = ['gateway', '--data', data, '--host', host, '--port', `${port}`]
-    this.#argv.push('--http-port', '0')
-    this.#argv.push(...GRID, ...TIMES)
-    this.gateway = here(...this.#argv)
+    this.#at = at
+    this.admin = new GatewayClient(`unix:${join(at.data, 'admin.sock')}`)
+    this.gateway = here(...argvOf(at))
+  }
+
+  /** After its end: another box under the same address, where the gateway is started with these words. */
+  async replaced(data: string, words: readonly string[]): Promise<Secured> {
+    const other = new Secured(this.fleet, this.#here, { ...this.#at, data, words })
+    await other.gateway.line('ready mqtts=')
+    return other
   }
 
   async restart(): Promise<void> {
     await this.gateway.kill()
-    this.gateway = this.#here(...this.#argv)
+    this.gateway = this.#here(...argvOf(this.#at))
     await this.gateway.line('ready mqtts=')
   }
 

@@ -61,6 +61,8 @@ const MATRIX: readonly [method: string, path: string, who: readonly Who[]][] = [
   ['DELETE', '/api/identities/user/ann/tokens/abcdefgh', ['admin']],
   ['POST', '/api/identities/user/ann/keys', ['admin']],
   ['DELETE', '/api/identities/user/ann/keys/abcdefgh', ['admin']],
+  ['GET', '/api/security/ca', ['admin']],
+  ['POST', '/api/security/backup', ['admin']],
   ['GET', '/api/whoami', ROLES],
   ['GET', '/ca.crt', EVERYBODY],
 ]

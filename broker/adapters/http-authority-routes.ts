@@ -1,0 +1,31 @@
+/** The authority of a secured fleet, for admins: what it is, and a backup of all that cannot be made anew. */
+import type { FastifyInstance } from 'fastify'
+import * as v from 'valibot'
+import { rightOf } from './http-access.ts'
+import type { HttpPort } from './http-port.ts'
+import { askerOf, bodyOf, NOT_SECURED, sendRefusal } from './http-security-routes.ts'
+import { sendJson } from './http-task-routes.ts'
+import { sendProblem } from './problem-json.ts'
+
+const backupSchema = v.strictObject({ passphrase: v.string('must be a text') })
+
+export function registerAuthorityRoutes(app: FastifyInstance, port: HttpPort): void {
+  const administer = rightOf('administer')
+  app.get('/api/security/ca', administer, async (_request, reply) => {
+    const { security } = port
+    if (security === undefined) return sendProblem(reply, NOT_SECURED)
+    return sendJson(reply, security.authorityCalls.view())
+  })
+  app.post('/api/security/backup', administer, async (request, reply) => {
+    const { security } = port
+    if (security === undefined) return sendProblem(reply, NOT_SECURED)
+    const wish = bodyOf(backupSchema, request, reply)
+    if (wish === undefined) return reply
+    try {
+      const file = await security.authorityCalls.backup(wish.passphrase, askerOf(request))
+      return reply.type('application/octet-stream').send(file)
+    } catch (error) {
+      return sendRefusal(reply, error)
+    }
+  })
+}

@@ -1,0 +1,87 @@
+/** What an admin asks of the fleet's authority over HTTP: a look at it, and a backup, which is in the security log first. */
+import { X509Certificate } from 'node:crypto'
+import { isIPv6, SocketAddress } from 'node:net'
+import { toBase32 } from '../shared/core/base32.ts'
+import { keepLastBackup, lastBackupTs } from '../shared/runtime/backup-mark.ts'
+import { AppError } from '../shared/runtime/errors.ts'
+import { passphraseFault, sealFile } from '../shared/runtime/sealed-file.ts'
+import type { FleetKeys } from './adapters/fleet-keys.ts'
+import type { Asker, AuthorityPort, AuthorityView, LeafView } from './adapters/http-port.ts'
+import type { IdentityStore } from './adapters/identity-store.ts'
+import type { SecurityLog } from './adapters/security-log.ts'
+import { type KeyFile, writeBackup } from './core/backup.ts'
+
+export interface AuthorityParts {
+  readonly keys: FleetKeys
+  readonly store: IdentityStore
+  readonly log: SecurityLog
+  /** Of the keys. */
+  readonly folder: string
+  /** Those that cannot be made anew. */
+  files(): readonly KeyFile[]
+  /** What clients that check names see, PEM. */
+  hostsCertificate(): string
+  /** Unix ms that do not go back. */
+  nowTs(): number
+}
+
+export class AuthorityCalls implements AuthorityPort {
+  readonly #parts: AuthorityParts
+  /** One at a time: it takes 64 MiB for half a second, and all identities for as long as it takes. */
+  #isUnderWay = false
+
+  constructor(parts: AuthorityParts) {
+    this.#parts = parts
+  }
+
+  view(): AuthorityView {
+    const { keys, folder, hostsCertificate } = this.#parts
+    const { subject, validFrom, validTo } = new X509Certificate(keys.authority.certificate)
+    const backupTs = lastBackupTs(folder)
+    return {
+      ...{ pin: toBase32(keys.pin), subject },
+      ...{ fromTs: Date.parse(validFrom), untilTs: Date.parse(validTo) },
+      leaves: [leafOf('agents', keys.agents.certificate), leafOf('hosts', hostsCertificate())],
+      ...(backupTs === undefined ? {} : { backupTs }),
+    }
+  }
+
+  async backup(passphrase: string, asker: Asker): Promise<Uint8Array> {
+    const fault = passphraseFault(passphrase)
+    if (fault !== undefined) throw new AppError('passphrase-unsuitable', fault)
+    if (this.#isUnderWay) {
+      throw new AppError('backup-under-way', 'a backup is being made: try again when it is')
+    }
+    this.#isUnderWay = true
+    try {
+      return await this.#make(passphrase, asker)
+    } finally {
+      this.#isUnderWay = false
+    }
+  }
+
+  async #make(passphrase: string, asker: Asker): Promise<Uint8Array> {
+    const { keys, store, log, folder, files, nowTs } = this.#parts
+    // Whatever somebody has been told is on the disk then.
+    await store.write([])
+    const moment = { ts: nowTs(), log: log.head }
+    const content = writeBackup(moment, files(), store.stored())
+    const head = { ts: moment.ts, pin: toBase32(keys.pin) }
+    const file = await sealFile(head, passphrase, content)
+    await log.append({ event: 'ca-backup', ...asker })
+    keepLastBackup(folder, moment.ts)
+    return file
+  }
+}
+
+/** Of the first certificate in the text. */
+function leafOf(of: LeafView['of'], pem: string): LeafView {
+  const { subjectAltName = '', validFrom, validTo } = new X509Certificate(pem)
+  const names = subjectAltName.split(', ').map((name) => shortest(name.replace(/^[^:]*:/, '')))
+  return { of, names, fromTs: Date.parse(validFrom), untilTs: Date.parse(validTo) }
+}
+
+/** OpenSSL writes the zeros of IPv6 out. */
+function shortest(name: string): string {
+  return isIPv6(name) ? new SocketAddress({ family: 'ipv6', address: name }).address : name
+}

@@ -1,0 +1,158 @@
+/** The authority of a secured fleet: a look at it, its certificate, and a backup of what cannot be made anew. */
+import { accessSync, constants, existsSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { AuthorityView } from '../../broker/adapters/http-port.ts'
+import { AppError, EXIT_DONE, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
+import { openSealed, passphraseFault } from '../../shared/runtime/sealed-file.ts'
+import { faultOf } from '../path-faults.ts'
+import { writeWhole } from '../whole-file.ts'
+import type { GatewayClient } from './gateway-client.ts'
+import type { GatewayParts } from './gateway-parts.ts'
+import { passphraseOf } from './passphrase.ts'
+import { restore } from './restore.ts'
+import { printable, type Streams, when } from './streams.ts'
+import { usage } from './task-request.ts'
+
+interface BackupFlags {
+  readonly passphraseFile?: string
+  readonly force?: boolean
+  readonly json?: boolean
+}
+
+const PRIVATE = 0o600
+/** The key is made from the passphrase at a price. */
+const TIMEOUT_MS = 120_000
+const PASSPHRASE = 'where the passphrase is; - is the standard input'
+
+export function addCaCommands(
+  program: Command,
+  streams: Streams,
+  withHttp: (command: Command) => Command,
+  gatewayFor: (flags: object) => GatewayClient,
+  { restore: restoreFleet, done }: Pick<GatewayParts, 'restore'> & { done(code: number): void },
+): void {
+  const ca = program
+    .command('ca')
+    .description("the fleet's authority, and a backup of its keys and identities")
+  withHttp(ca.command('show'))
+    .description('show its pin, the certificates of the gateway, and when the last backup was made')
+    .action(async (flags) => done(await show(gatewayFor(flags), streams, flags)))
+  withHttp(ca.command('export'))
+    .description('print its certificate, for clients that are to trust it')
+    .action(async (flags) => done(await exportCertificate(gatewayFor(flags), streams, flags)))
+  withHttp(ca.command('backup <file>'))
+    .description('write keys and identities into a file that a passphrase opens; - prints it')
+    .option('--passphrase-file <file>', PASSPHRASE)
+    .option('--force', 'over a file that is there')
+    .action(async (file, flags) => done(await backup(gatewayFor(flags), streams, file, flags)))
+  ca.command('restore <file>')
+    .description('give a new gateway, which does not run, the keys and identities of a backup')
+    .option('--passphrase-file <file>', PASSPHRASE)
+    .option('--revoke <names>', 'who lost his right since the backup: n3,user/ann', listed)
+    .option('--none-revoked', 'nobody did')
+    .option('--host <address>', 'where the gateway is to listen: 0.0.0.0 for everywhere')
+    .option('--data <directory>', 'of a gateway that is no service of this machine')
+    .option('--json', 'print JSON')
+    .action(async (file, flags) => done(await restore(file, flags, streams, restoreFleet)))
+}
+
+const listed = (text: string, before: readonly string[] = []): string[] => [
+  ...before,
+  ...text.split(/[,\s]+/).filter((name) => name !== ''),
+]
+
+async function show(
+  gateway: GatewayClient,
+  streams: Streams,
+  flags: { readonly json?: boolean },
+): Promise<number> {
+  const view = await gateway.json<AuthorityView>({ path: '/api/security/ca' })
+  if (flags.json) {
+    streams.stdout.write(`${JSON.stringify(view)}\n`)
+    return EXIT_DONE
+  }
+  const bounds = (fromTs: number, untilTs: number): string =>
+    `${when(fromTs).slice(0, 10)} to ${when(untilTs).slice(0, 10)}`
+  const rows = [
+    ['pin', view.pin],
+    ['authority', `${view.subject}, ${bounds(view.fromTs, view.untilTs)}`],
+    ...view.leaves.map(({ of, names, fromTs, untilTs }) => [
+      `for ${of}`,
+      `${names.join(', ')}, ${bounds(fromTs, untilTs)}`,
+    ]),
+    ['backup', view.backupTs === undefined ? 'none: obelisk ca backup' : when(view.backupTs)],
+  ] as const
+  for (const [name, value] of rows) {
+    streams.stdout.write(`${name!.padEnd(12)}${printable(value!)}\n`)
+  }
+  return EXIT_DONE
+}
+
+async function exportCertificate(
+  gateway: GatewayClient,
+  streams: Streams,
+  flags: { readonly json?: boolean },
+): Promise<number> {
+  const { body } = await gateway.request({ path: '/ca.crt' })
+  const certificate = body.toString('utf8')
+  streams.stdout.write(flags.json ? `${JSON.stringify({ certificate })}\n` : certificate)
+  return EXIT_DONE
+}
+
+async function backup(
+  gateway: GatewayClient,
+  streams: Streams,
+  file: string,
+  flags: BackupFlags,
+): Promise<number> {
+  const isPiped = file === '-'
+  if (isPiped && streams.stdout.isTTY) {
+    throw usage('a backup is no text: send it somewhere, or name a file')
+  }
+  if (!isPiped) assertFree(file, flags.force === true)
+  const passphrase = await newPassphrase(flags, streams)
+  const { body } = await gateway.request({
+    ...{ method: 'POST', path: '/api/security/backup', contentType: 'application/json' },
+    body: Buffer.from(JSON.stringify({ passphrase })),
+    timeoutMs: TIMEOUT_MS,
+  })
+  // One that does not open is none, and this is the last moment at which that helps.
+  const { head } = await openSealed(body, passphrase)
+  if (isPiped) streams.stdout.write(body)
+  else write(file, body)
+  const said = flags.json
+    ? JSON.stringify({ ...(isPiped ? {} : { file: resolve(file) }), bytes: body.length, ...head })
+    : `keys and identities of the fleet with pin ${head.pin}: ${body.length} bytes, and nobody reads them without the passphrase\nkeep both away from this machine, and from each other`
+  const out = isPiped ? streams.stderr : streams.stdout
+  out.write(`${said}\n`)
+  return EXIT_DONE
+}
+
+/** Before anybody is asked for a passphrase, and the gateway says that it gave a backup. */
+function assertFree(path: string, isForced: boolean): void {
+  const folder = dirname(resolve(path))
+  try {
+    accessSync(folder, constants.W_OK)
+  } catch (error) {
+    throw faultOf(error, folder, 'changed')
+  }
+  if (isForced || !existsSync(path)) return
+  const message = `${path} is there already: name another file, or say --force`
+  throw new AppError('file-exists', message, { exitCode: EXIT_NOT_ALLOWED })
+}
+
+function write(path: string, content: Uint8Array): void {
+  try {
+    writeWhole(path, content, PRIVATE)
+  } catch (error) {
+    throw faultOf(error, path, 'changed')
+  }
+}
+
+async function newPassphrase(flags: BackupFlags, streams: Streams): Promise<string> {
+  const passphrase = await passphraseOf(flags, streams, { isNew: true })
+  const fault = passphraseFault(passphrase)
+  if (fault !== undefined) throw usage(fault)
+  return passphrase
+}

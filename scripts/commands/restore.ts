@@ -1,0 +1,171 @@
+/** `ca restore`: asks what a backup cannot know, and says what a person does next. */
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import type { BackupNames } from '../../broker/core/backup.ts'
+import type { Restored } from '../../broker/restore.ts'
+import { formatHead } from '../../shared/protocol/security-log.ts'
+import {
+  AppError,
+  EXIT_BAD_INPUT,
+  EXIT_DONE,
+  EXIT_UNREADABLE,
+} from '../../shared/runtime/errors.ts'
+import { headOf } from '../../shared/runtime/sealed-file.ts'
+import { placesOf } from '../install/places.ts'
+import { faultOf } from '../path-faults.ts'
+import type { GatewayParts } from './gateway-parts.ts'
+import { passphraseOf } from './passphrase.ts'
+import { isTyped } from './secret-input.ts'
+import { configure, placeOfGateway } from './secure.ts'
+import { printable, type Streams, when } from './streams.ts'
+import { usage } from './task-request.ts'
+
+export interface RestoreFlags {
+  readonly passphraseFile?: string
+  readonly revoke?: readonly string[]
+  readonly noneRevoked?: boolean
+  readonly host?: string
+  readonly data?: string
+  readonly json?: boolean
+}
+
+/** One of 100,000 nodes has a fifth of it. */
+const BYTES_MAX = 256 * 1024 * 1024
+const NAMES_SHOWN = 20
+const DAY_MS = 86_400_000
+
+export async function restore(
+  file: string,
+  flags: RestoreFlags,
+  streams: Streams,
+  restoreFleet: GatewayParts['restore'],
+): Promise<number> {
+  assertClear(file, flags)
+  const { data, isService } = placeOfGateway(flags.data)
+  const backup = await bytesOf(file, streams)
+  const { ts } = headOf(backup)
+  const restored = await restoreFleet({
+    ...{ data, backup },
+    passphrase: () => passphraseOf(flags, streams, { isNew: false }),
+    revoked: (found) => revokedSince(ts, found, flags, streams),
+  })
+  const { unit, configuration } = placesOf('gateway')
+  if (isService) configure(configuration, flags.host)
+  const host = flags.host === undefined ? '' : ` --host ${flags.host}`
+  const start = isService ? `sudo systemctl start ${unit}` : `obelisk gateway --data ${data}${host}`
+  if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
+  else streams.stdout.write(textOf(restored, start))
+  return EXIT_DONE
+}
+
+function textOf({ ts, pin, nodes, users, revoked, log }: Restored, start: string): string {
+  const out = revoked.length === 0 ? '' : `; ${revoked.join(', ')} stay out`
+  return [
+    `restored as of ${when(ts)}: ${count(nodes, 'node')} and ${count(users, 'user')}${out}`,
+    `pin: ${pin}`,
+    'no token is worth anything any more: those of boards and of users are to be made anew',
+    `the security log begins anew; that of before ended with ${formatHead(log)}`,
+    '',
+    `start it:   ${start}`,
+    'where its ledger is lost, too: obelisk gateway recover --nodes <n>, see docs/operations.md',
+    'boards come back by themselves under the same name or address; those that are newer than the backup need a token each',
+    '',
+  ].join('\n')
+}
+
+function assertClear(file: string, { revoke, noneRevoked, passphraseFile }: RestoreFlags): void {
+  if (revoke !== undefined && noneRevoked === true) {
+    throw usage('--revoke and --none-revoked: say one of them')
+  }
+  if (file === '-' && passphraseFile === '-') {
+    throw usage('the backup and the passphrase cannot both be the standard input')
+  }
+}
+
+/** What came later nobody but a person knows: without a word of his, nothing is restored. */
+async function revokedSince(
+  ts: number,
+  { nodes, users }: BackupNames,
+  { revoke, noneRevoked }: RestoreFlags,
+  streams: Streams,
+): Promise<readonly string[]> {
+  if (revoke !== undefined) return revoke
+  if (noneRevoked === true) return []
+  const since = when(ts)
+  if (!isTyped(streams)) {
+    throw usage(
+      `the backup is of ${since}: say who was revoked since then, with --revoke n3,user/ann, or --none-revoked`,
+    )
+  }
+  const days = Math.floor((Date.now() - ts) / DAY_MS)
+  streams.stderr.write(
+    [
+      `the backup is of ${since}, ${count(days, 'day')} ago, and has`,
+      `  ${count(nodes.length, 'node')}: ${some(nodes)}`,
+      `  ${count(users.length, 'user')}: ${some(users)}`,
+      'Of what was taken away later it knows nothing: a node that was revoked since then, or whose key was',
+      'replaced, and a user who was removed or got another password, would come in again by what they had.',
+      '',
+    ].join('\n'),
+  )
+  const line = await askedFor(
+    streams,
+    `who lost his right since ${since}? (n3,user/ann; Enter for nobody) `,
+  )
+  return line.split(/[,\s]+/).filter((name) => name !== '')
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+function some(names: readonly string[]): string {
+  const shown = names.slice(0, NAMES_SHOWN).map(printable).join(', ')
+  return names.length > NAMES_SHOWN ? `${shown} and ${names.length - NAMES_SHOWN} more` : shown
+}
+
+/** A line that is seen while it is typed. An end of input is no answer. */
+async function askedFor(streams: Streams, question: string): Promise<string> {
+  streams.stderr.write(question)
+  const lines = createInterface({ input: streams.stdin as NodeJS.ReadStream, terminal: false })
+  try {
+    for await (const line of lines) return line
+  } finally {
+    lines.close()
+  }
+  throw usage('nothing is restored: nobody said who was revoked since')
+}
+
+/** A file, or the standard input. */
+async function bytesOf(path: string, streams: Streams): Promise<Buffer> {
+  if (path !== '-') return fileBytes(path)
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of streams.stdin) {
+    chunks.push(Buffer.from(chunk as Uint8Array))
+    bytes += chunk.length
+    if (bytes > BYTES_MAX) throw tooLarge('the standard input')
+  }
+  return Buffer.concat(chunks)
+}
+
+function fileBytes(path: string): Buffer {
+  try {
+    const file = openSync(path, 'r')
+    try {
+      if (fstatSync(file).size > BYTES_MAX) throw tooLarge(path)
+      return readFileSync(file)
+    } finally {
+      closeSync(file)
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw faultOf(error, path, 'looked at')
+    const message = `${path} is not there`
+    throw new AppError('unreadable', message, { cause: error, exitCode: EXIT_UNREADABLE })
+  }
+}
+
+function tooLarge(what: string): AppError {
+  const message = `${what} has more than ${BYTES_MAX / 2 ** 20} MiB: this is no backup of the keys of a gateway`
+  return new AppError('backup-malformed', message, { exitCode: EXIT_BAD_INPUT })
+}

@@ -1,0 +1,17 @@
+/** When the last backup of a gateway's keys was given: in a file beside them, for the doctor looks at a gateway that is down, too. */
+import { join } from 'node:path'
+import { readPrivate, replacePrivate } from './private-folder.ts'
+
+const NAME = 'last-backup.json'
+
+/** Unix ms; nothing if there was none, or nobody can tell. */
+export function lastBackupTs(folder: string): number | undefined {
+  const text = readPrivate(join(folder, NAME))
+  const match = /^\{"ts":(\d{1,15})\}\n$/.exec(text ?? '')
+  return match === null ? undefined : Number(match[1])
+}
+
+/** On disk when it returns. */
+export function keepLastBackup(folder: string, ts: number): void {
+  replacePrivate(folder, NAME, `${JSON.stringify({ ts })}\n`)
+}
