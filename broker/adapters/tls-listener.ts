@@ -125,9 +125,7 @@ export class TlsListener {
     }
     this.#server.on('secureConnection', (socket) => {
       const bare = this.#byPeer.get(peerOf(socket))
-      // What one of ours shows beside its own is not looked at; and its first request may be there already.
-      const isForeign = !socket.authorized && socket.getPeerX509Certificate() !== undefined
-      if (bare !== undefined && isForeign) this.#shutIfDear(bare)
+      if (bare !== undefined) this.#shutIfDear(bare, socket)
       const remote = bare && this.#finish(bare)
       // Not the bare one: Node ends if that goes from under it here.
       if (remote === undefined) socket.destroy()
@@ -136,7 +134,7 @@ export class TlsListener {
     this.#server.on('tlsClientError', (_error, socket) => {
       const bare = this.#byPeer.get(peerOf(socket))
       if (bare !== undefined) {
-        this.#shutIfDear(bare)
+        this.#shutIfDear(bare, socket)
         this.#refuse(bare, 'handshake-failed')
       }
       // Node leaves it open after a time-out.
@@ -264,11 +262,13 @@ export class TlsListener {
   }
 
   /** Refuses all of its source for a while, if this one had us verify too much. Who calls ends the socket. */
-  #shutIfDear(socket: Socket): void {
-    const { source, helloBytes = 0 } = this.#unfinished.get(socket) ?? {}
-    if (source === undefined || socket.bytesRead - helloBytes <= ANSWER_BYTES_MAX) return
+  #shutIfDear(bare: Socket, socket: TLSSocket): void {
+    const { source, helloBytes = 0 } = this.#unfinished.get(bare) ?? {}
+    if (source === undefined || bare.bytesRead - helloBytes <= ANSWER_BYTES_MAX) return
+    // Bytes alone are cheap: nonsense, or a request that is there already. So is what one of ours shows beside its own.
+    if (socket.authorized || socket.getPeerX509Certificate() === undefined) return
     this.#shut?.shut(source.name)
-    this.#port.refused('handshake-dear', this.#finish(socket)!)
+    this.#port.refused('handshake-dear', this.#finish(bare)!)
   }
 
   /** The address that it came from, the first time. */

@@ -307,6 +307,14 @@ t.test('what comes with the end of a handshake costs nobody his place', async (t
     await eventually('all is there', () => received === much.length)
   }
   t.same([listening.refused, [...shut.names]], [[], []])
+
+  const hello = await helloOf(t)
+  const nonsense = raw(t, listening)
+  nonsense.resume().write(hello)
+  await once(nonsense, 'data')
+  nonsense.write(Buffer.concat([Buffer.from([23, 3, 3, 0x40, 0]), Buffer.alloc(0x4000, 1)]))
+  await closed(nonsense)
+  t.same([listening.refused, [...shut.names]], [['handshake-failed 127.0.0.1'], []])
 })
 
 t.test('many that come at once all get in', async (t) => {
