@@ -16,14 +16,7 @@ import { SystemRandom } from '../shared/runtime/system-random.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DeviceMetrics } from './adapters/device-metrics.ts'
-import {
-  checkUrl,
-  enrolUntilDone,
-  identityAtHand,
-  isSecure,
-  notEnrolled,
-  tokenAtHand,
-} from './adapters/enrolment.ts'
+import { checkUrl, comeByIdentity, isSecure, notEnrolled } from './adapters/enrolment.ts'
 import { IdleCollection, ownHeap } from './adapters/idle-collection.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
@@ -42,6 +35,10 @@ const DISK_MAX_MS = 45_000
 
 /** Runs the agent until it is told to stop; resolves with the exit code. */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
+  if (argv[0] === 'enroll') {
+    const { enrolByHand } = await import('./enroll.ts')
+    return await enrolByHand(argv.slice(1), environment)
+  }
   // The young generation stays small: it is worth 15 MB after work on a whole slice.
   setFlagsFromString('--semi-space-growth-factor=1')
   return await runProgram(AGENT, argv, environment, (config, running) =>
@@ -66,13 +63,9 @@ async function start(
 
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
-  let identity = identityAtHand(config, node)
-  const token = identity === undefined ? tokenAtHand(config, environment) : undefined
-  if (token !== undefined) {
-    const pace = { backoff: BACKOFF, random }
-    identity = await enrolUntilDone(config, node, token, running, pace)
-    if (identity === undefined) return
-  }
+  const pace = { backoff: BACKOFF, random }
+  const identity = await comeByIdentity({ config, node, environment, running, pace })
+  if (shutdown.isClosing) return
   if (identity === undefined && isSecure(config)) throw notEnrolled(config)
   const { sliceBytesMax, outboxBytesMax } = config
   const bounds = { sliceBytesMax, outboxBytesMax, onLook: tellOfLook(notify, log) }
@@ -122,7 +115,10 @@ async function start(
     { clock: SYSTEM_CLOCK, store, runner, metrics, log },
     {
       ready: () => process.stderr.write(`ready node=${node} url=${config.url}\n`),
-      link: (standing) => notify.tell({ STATUS: statusOf(config, standing) }),
+      link(standing) {
+        if (standing === 'joined') identity?.admitted()
+        notify.tell({ STATUS: statusOf(config, standing) })
+      },
       exit(code, reason) {
         stopped()
         void shutdown.begin(reason, code)
@@ -134,7 +130,7 @@ async function start(
     {
       url: config.url,
       clientId: nodeClientId(node, processId),
-      ...(identity === undefined ? {} : { identity }),
+      ...(identity === undefined ? {} : { identity: () => identity.shown }),
       will: {
         topic: buildTopic(config.topicBase, { kind: 'node-state', node }),
         payload: 'offline',
@@ -144,8 +140,10 @@ async function start(
     },
     {
       onConnected: () => driver.deliver({ type: 'connected' }),
-      onDisconnected: (reason, isRevoked) =>
-        driver.deliver({ type: 'disconnected', reason, isRevoked }),
+      onDisconnected: (reason, isRefused) => {
+        const isRevoked = isRefused && !identity?.refused()
+        driver.deliver({ type: 'disconnected', reason, isRevoked })
+      },
       onMessage: (_topic, payload) => driver.received(payload),
     },
   )

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import type { Environment } from '../shared/runtime/option-table.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import type { GatewayParts } from './commands/gateway-parts.ts'
 import { isProgram, programPath } from './programs.ts'
@@ -18,7 +19,10 @@ async function run(argv: readonly string[]): Promise<number> {
   // A word to a gateway that runs is a user command, and so is the help of one that starts it.
   const isRecovery = name === 'gateway' && asked === 'recover'
   const isHelp = isRecovery && rest.some((word) => word === '--help' || word === '-h')
-  const isWord = isHelp || (name === 'gateway' && ['trust', 'secure'].includes(asked))
+  const isWord =
+    isHelp ||
+    (name === 'gateway' && ['trust', 'secure'].includes(asked)) ||
+    (name === 'agent' && asked === 'enroll')
   if (isRecovery && !isHelp) return runRecovery(rest.slice(1))
   if (isProgram(name) && !isWord) return runProgram(name, rest)
   if (name === 'help' && isProgram(asked) && rest.length === 1) return runProgram(asked, ['--help'])
@@ -34,8 +38,12 @@ async function run(argv: readonly string[]): Promise<number> {
     makeKeys: async (data) => (await gateway()).run(['keys', '--data', data], env),
     restore: (order) => asOurs(async () => (await gateway()).restoreFleet(order)),
   }
+  const enrol = async (given: readonly string[], environment: Environment): Promise<number> => {
+    const agent = (await import(programPath('agent'))) as Main
+    return await agent.run(['enroll', ...given], environment as NodeJS.ProcessEnv)
+  }
   const streams = { stdout, stderr, stdin, environment: env }
-  const code = await runCommand(argv, streams, VERSION, gatewayParts)
+  const code = await runCommand(argv, streams, VERSION, gatewayParts, enrol)
   // Or whoever could still type keeps the process.
   if (stdin.readableFlowing !== null) stdin.destroy()
   return code

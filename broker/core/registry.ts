@@ -168,7 +168,10 @@ export interface RotationFacts {
   readonly keyRecord: KeyRecord | undefined
 }
 
-export type RotationRefusal = 'key-revoked' | 'key-unsuitable' | 'proof-wrong'
+export type RotationRefusal = Extract<
+  EnrolmentRefusal,
+  'key-revoked' | 'key-unsuitable' | 'proof-wrong'
+>
 
 export type RotationJudgement =
   | { readonly ok: true; readonly changes: readonly RegistryChange[] }
@@ -176,28 +179,38 @@ export type RotationJudgement =
 
 /** A board shows the key that is to follow the one that it is here with. The same one may be shown again. */
 export function judgeRotation(nowTs: number, facts: RotationFacts): RotationJudgement {
-  const { node, identity, current, next, isProven, keyRecord } = facts
-  const active = identity?.keys.find(({ state }) => state === 'active')
-  if (identity === undefined || active?.sha256 !== current)
-    return { ok: false, code: 'key-revoked' }
-  if (next === undefined) return { ok: false, code: 'key-unsuitable' }
-  if (!isProven) return { ok: false, code: 'proof-wrong' }
-  if (keyRecord?.removedTs !== undefined) return { ok: false, code: 'key-revoked' }
-  if (keyRecord !== undefined) {
-    const isKnown = identity.keys.some(
-      ({ sha256, follows }) => sha256 === next && follows === current,
-    )
-    return isKnown ? { ok: true, changes: [] } : { ok: false, code: 'key-unsuitable' }
-  }
-  const others = identity.keys.filter((one) => one !== active && one.follows === undefined)
-  const following: NodeKey = { sha256: next, addedTs: nowTs, state: 'pending', follows: current }
-  const value: NodeIdentity = { ...identity, keys: [active, following, ...others] }
+  const { node, identity, next, keyRecord } = facts
+  const code = rotationRefusalOf(facts)
+  if (code !== undefined) return { ok: false, code }
+  if (keyRecord !== undefined) return { ok: true, changes: [] }
+  const { keys } = identity!
+  const active = activeOf(keys)!
+  const others = keys.filter((one) => one !== active && one.follows === undefined)
+  const follows = active.sha256
+  const following: NodeKey = { sha256: next!, addedTs: nowTs, state: 'pending', follows }
+  const value: NodeIdentity = { ...identity!, keys: [active, following, ...others] }
   const changes: RegistryChange[] = [
     { table: 'identity', key: node, value },
-    { table: 'key', key: next, value: { node } },
+    { table: 'key', key: next!, value: { node } },
     ...tombstones(nowTs, node, identity, value),
   ]
   return { ok: true, changes }
+}
+
+function rotationRefusalOf(facts: RotationFacts): RotationRefusal | undefined {
+  const { identity, current, next, isProven, keyRecord } = facts
+  const keys = identity?.keys ?? []
+  if (activeOf(keys)?.sha256 !== current) return 'key-revoked'
+  if (next === undefined) return 'key-unsuitable'
+  if (!isProven) return 'proof-wrong'
+  if (keyRecord === undefined) return undefined
+  if (keyRecord.removedTs !== undefined) return 'key-revoked'
+  const isKnown = keys.some(({ sha256, follows }) => sha256 === next && follows === current)
+  return isKnown ? undefined : 'key-unsuitable'
+}
+
+function activeOf(keys: readonly NodeKey[]): NodeKey | undefined {
+  return keys.find(({ state }) => state === 'active')
 }
 
 /** Whether the node is to make another key: an operator says so, or the one it has is older than that. */
@@ -206,7 +219,7 @@ export function isRotationDue(
   { keys, rotateTs }: NodeIdentity,
   afterMs = Number.POSITIVE_INFINITY,
 ): boolean {
-  const active = keys.find(({ state }) => state === 'active')
+  const active = activeOf(keys)
   if (active === undefined) return false
   return (rotateTs !== undefined && active.addedTs <= rotateTs) || nowTs - active.addedTs > afterMs
 }

@@ -2,7 +2,7 @@
  * How an agent comes by what a secured gateway knows it by: from its own files, else with a token, before its store
  * is opened. A board that has an identity needs no token any more, and says nothing but over TLS.
  */
-import { createHash } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Backoff, type BackoffOptions } from '../../shared/core/backoff.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -16,10 +16,13 @@ import {
   EXIT_UNAVAILABLE,
 } from '../../shared/runtime/errors.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
+import { forgetUnfinished, type Owner } from '../../shared/runtime/private-folder.ts'
 import type { Running } from '../../shared/runtime/program.ts'
+import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { keepWatch } from '../../shared/runtime/watchdog-timer.ts'
-import { type Identity, keepIdentity, keyToEnrol, loadIdentity } from './identity-files.ts'
+import { keepIdentity, keyToEnrol } from './identity-files.ts'
+import { OwnIdentity } from './own-identity.ts'
 
 /** Of the agent's configuration. */
 export interface EnrolmentConfig {
@@ -29,12 +32,16 @@ export interface EnrolmentConfig {
   readonly enrollTokenFile: string | undefined
 }
 
+/** Where a person can put a token who has the card of a board in a PC. */
+const BOOT_FILES: readonly string[] = ['/boot/firmware', '/boot'].map(
+  (boot) => `${boot}/obelisk/enroll-token`,
+)
 const SECURE_PORT = 8883
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i
 
 /** Nothing where the gateway asks nobody who he is. Fails with what another start would not mend. */
-export function identityAtHand(config: EnrolmentConfig, node: NodeId): Identity | undefined {
-  const identity = loadIdentity(config.identity, node)
+export function identityAtHand(config: EnrolmentConfig, node: NodeId): OwnIdentity | undefined {
+  const identity = OwnIdentity.load(config.identity, node)
   if (identity !== undefined && !isSecure(config)) {
     throw notSecure(`${config.identity} is there: this node shows who it is over mqtts:// alone`)
   }
@@ -42,11 +49,45 @@ export function identityAtHand(config: EnrolmentConfig, node: NodeId): Identity 
 }
 
 /** The token of a board that has no identity yet. */
-export function tokenAtHand(config: EnrolmentConfig, environment: Environment): Token | undefined {
-  const text = readSecret(config.enrollTokenFile, 'enroll-token', environment)
+export function tokenAtHand(
+  config: EnrolmentConfig,
+  environment: Environment,
+  bootFiles = BOOT_FILES,
+): Token | undefined {
+  const given = readSecret(config.enrollTokenFile, 'enroll-token', environment)
+  const text = given ?? bootFiles.map(tokenText).find((one) => one !== undefined)
   if (text === undefined) return undefined
   if (!isSecure(config)) throw notSecure('a token is shown over mqtts:// alone')
   return nodeTokenIn(text)
+}
+
+/**
+ * For a board that has an identity: a token that names another authority than that of its identity. Its fleet has lost
+ * its keys, and somebody gives it back. Any other token is none of its business, whatever it is.
+ */
+export function tokenOfOtherFleet(
+  config: EnrolmentConfig,
+  environment: Environment,
+  { shown }: OwnIdentity,
+  bootFiles = BOOT_FILES,
+): Token | undefined {
+  let token: Token | undefined
+  try {
+    token = tokenAtHand(config, environment, bootFiles)
+  } catch {
+    return undefined
+  }
+  const pin = fingerprint(spkiOf(new X509Certificate(shown.ca).publicKey))
+  return token !== undefined && Buffer.compare(pin, token.pin) !== 0 ? token : undefined
+}
+
+/** What is there and cannot be read is for somebody else. */
+function tokenText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim() || undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Throws AppError: it is none, or not one of a node. */
@@ -60,20 +101,89 @@ export function nodeTokenIn(text: string): Token {
   throw new AppError('token-malformed', message, { exitCode: EXIT_BAD_INPUT })
 }
 
-/** Asks until there is an answer. Resolves with nothing if the program is told to stop before that. */
-export async function enrolUntilDone(
-  config: EnrolmentConfig,
-  node: NodeId,
-  token: Token,
-  { log, notify, shutdown }: Pick<Running, 'log' | 'notify' | 'shutdown'>,
-  pace: { readonly backoff: BackoffOptions; readonly random: Random },
-): Promise<Identity | undefined> {
+export interface Pace {
+  readonly backoff: BackoffOptions
+  readonly random: Random
+}
+
+export interface EnrolmentWish {
+  readonly config: EnrolmentConfig
+  readonly node: NodeId
+  readonly token: Token
+  /** The board has an identity: it gets another key with each token. */
+  readonly isAgain?: boolean
+  /** Whose the files are to be, where root makes them. */
+  readonly owner?: Owner
+}
+
+/** Asks once; resolves when the identity has its place. */
+export async function enrolOnce({
+  config,
+  node,
+  token,
+  isAgain = false,
+  owner,
+}: EnrolmentWish): Promise<void> {
   const { hostname: host, port } = new URL(config.url)
   const at = { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port || SECURE_PORT) }
-  const backoff = new Backoff(pace.backoff, pace.random)
   // Loaded here: whoever has an identity never needs it.
   const { enrol } = await import('./enrolment-client.ts')
-  const pair = keyToEnrol(config.identity)
+  const pair = keyToEnrol(config.identity, isAgain ? `token ${token.id}` : undefined, owner)
+  try {
+    const enrolled = await enrol({ ...at, node, version: VERSION, ...boardHint() }, token, pair)
+    keepIdentity(config.identity, pair, enrolled, owner)
+  } catch (error) {
+    // It never will be anything again; the next token is for another one.
+    if (error instanceof AppError && error.code === 'key-revoked') forgetUnfinished(config.identity)
+    throw error
+  }
+}
+
+/**
+ * The identity that is there, or the one that a token gives, asked for until there is an answer. Nothing where there is
+ * neither, or the program is told to stop first.
+ */
+export async function comeByIdentity({
+  config,
+  node,
+  environment,
+  running,
+  pace,
+}: {
+  readonly config: EnrolmentConfig
+  readonly node: NodeId
+  readonly environment: Environment
+  readonly running: Pick<Running, 'log' | 'notify' | 'shutdown'>
+  readonly pace: Pace
+}): Promise<OwnIdentity | undefined> {
+  const identity = identityAtHand(config, node)
+  if (identity === undefined) {
+    const token = tokenAtHand(config, environment)
+    if (token === undefined) return undefined
+    await enrolUntilDone({ config, node, token }, running, pace)
+    return identityAtHand(config, node)
+  }
+  const token = tokenOfOtherFleet(config, environment, identity)
+  if (token === undefined) return identity
+  try {
+    await enrolUntilDone({ config, node, token, isAgain: true }, running, pace)
+    return identityAtHand(config, node)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    const { code, message } = error
+    running.log.error({ code }, `${message}; this node keeps the identity that it has`)
+    return identity
+  }
+}
+
+/** Asks until there is an answer. False if the program is told to stop before that. */
+export async function enrolUntilDone(
+  wish: EnrolmentWish,
+  { log, notify, shutdown }: Pick<Running, 'log' | 'notify' | 'shutdown'>,
+  pace: Pace,
+): Promise<boolean> {
+  const { config, node } = wish
+  const backoff = new Backoff(pace.backoff, pace.random)
   const stop = new AbortController()
   shutdown.add('enrolment', () => stop.abort())
   notify.tell({ READY: '1', STATUS: `waiting for an identity from ${config.url}` })
@@ -81,9 +191,9 @@ export async function enrolUntilDone(
   try {
     while (!stop.signal.aborted) {
       try {
-        const enrolled = await enrol({ ...at, node, version: VERSION, ...boardHint() }, token, pair)
+        await enrolOnce(wish)
         log.info({ code: 'enrolled', node }, `the gateway knows this node as ${node} now`)
-        return keepIdentity(config.identity, pair, enrolled)
+        return true
       } catch (error) {
         if (!isForLater(error)) {
           if (error instanceof AppError) notify.tell({ STATUS: `refused: ${error.code}` })
@@ -94,7 +204,7 @@ export async function enrolUntilDone(
         await sleep(waitMs, stop.signal)
       }
     }
-    return undefined
+    return false
   } finally {
     unwatch()
   }

@@ -2,6 +2,10 @@
  * What a board is known by, beside its store: its key, the certificate, and that of the authority. The key is on disk
  * before it is sent to anybody, so that after a cut the same key asks again; the folder has its place once all of
  * it is there. Its PEM is what TLS takes.
+ *
+ * A board that has an identity gets another in the same way: made in `.new`, put in its place, and the one
+ * before kept in `.old` until the gateway has let the board in with the new one. Whatever is cut off when,
+ * one of them is whole, and the next start goes on from there.
  */
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
@@ -10,10 +14,14 @@ import { nodeUri } from '../../shared/protocol/enrolment.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import {
   beginFolder,
-  finishFolder,
+  bringBackFormer,
+  forgetUnfinished,
+  formerOf,
   isThere,
+  type Owner,
   putPrivate,
   readPrivate,
+  replaceFolder,
   unfinished,
 } from '../../shared/runtime/private-folder.ts'
 import { type KeyPair, newKeyPair, pemOf } from '../../shared/runtime/public-keys.ts'
@@ -32,10 +40,32 @@ export interface Identity extends Enrolled {
 const KEY = 'key.pem'
 const CERTIFICATE = 'cert.pem'
 const AUTHORITY = 'ca.pem'
+/** What the key in an unfinished folder was made for. */
+const PURPOSE = 'purpose'
 
-/** Nothing if the board has none yet. Fails with `identity-broken` if it is not whole, or not this node's. */
-export function loadIdentity(folder: string, node: NodeId): Identity | undefined {
-  if (!isThere(folder)) return finishCutOff(folder, node)
+export interface OwnIdentities {
+  readonly current: Identity
+  /** That of before, as long as nobody has been let in with the current one. */
+  readonly former?: Identity
+}
+
+/**
+ * Nothing if the board has none yet. Finishes what was cut off when all was there: nobody has to be asked again.
+ * Fails with `identity-broken` if it is not whole, or not this node's.
+ */
+export function loadIdentities(folder: string, node: NodeId): OwnIdentities | undefined {
+  if (soundIn(unfinished(folder), node) !== undefined) replaceFolder(folder)
+  const kept = soundIn(formerOf(folder), node)
+  const isLeft = kept !== undefined && soundIn(folder, node) === undefined
+  if (isLeft) bringBackFormer(folder)
+  const current = readIdentity(folder, node)
+  if (current === undefined) return undefined
+  return kept === undefined || isLeft ? { current } : { current, former: kept }
+}
+
+/** As `loadIdentities`, and touches nothing: what is not in its place is none. */
+export function readIdentity(folder: string, node: NodeId): Identity | undefined {
+  if (!isThere(folder)) return undefined
   const identity = filesIn(folder)
   if (identity === undefined) throw broken(folder, 'a file is missing')
   const why = faultOf(identity, identity.key, node)
@@ -43,13 +73,10 @@ export function loadIdentity(folder: string, node: NodeId): Identity | undefined
   return identity
 }
 
-/** An enrolment that was cut off when all was there: nobody has to be asked again. */
-function finishCutOff(folder: string, node: NodeId): Identity | undefined {
-  const identity = filesIn(unfinished(folder))
-  if (identity === undefined || faultOf(identity, identity.key, node) !== undefined)
-    return undefined
-  finishFolder(folder)
-  return identity
+function soundIn(folder: string, node: NodeId): Identity | undefined {
+  const identity = filesIn(folder)
+  const isSound = identity !== undefined && faultOf(identity, identity.key, node) === undefined
+  return isSound ? identity : undefined
 }
 
 /** Nothing if one is missing. */
@@ -80,14 +107,21 @@ export function faultOf(
   }
 }
 
-/** The key to enrol with: that of before, if an enrolment was cut off. Returns once it is on disk. */
-export function keyToEnrol(folder: string): KeyPair {
+/**
+ * The key to ask with: that of before, if asking was cut off. With a purpose, that of another purpose is given up.
+ * Returns once it is on disk. Root says whose it is to be.
+ */
+export function keyToEnrol(folder: string, purpose?: string, owner?: Owner): KeyPair {
+  if (purpose !== undefined && readPrivate(join(unfinished(folder), PURPOSE)) !== purpose) {
+    forgetUnfinished(folder)
+  }
   // Also where the key is there: what the process before it did may not have come to the disk.
-  beginFolder(folder)
+  beginFolder(folder, owner)
   const before = keyIn(readPrivate(join(unfinished(folder), KEY)))
   if (before !== undefined) return before
+  if (purpose !== undefined) putPrivate(folder, PURPOSE, purpose, owner)
   const pair = newKeyPair()
-  putPrivate(folder, KEY, pemOf(pair))
+  putPrivate(folder, KEY, pemOf(pair), owner)
   return pair
 }
 
@@ -107,10 +141,11 @@ export function keepIdentity(
   folder: string,
   pair: KeyPair,
   { certificate, ca }: Enrolled,
+  owner?: Owner,
 ): Identity {
-  putPrivate(folder, CERTIFICATE, certificate)
-  putPrivate(folder, AUTHORITY, ca)
-  finishFolder(folder)
+  putPrivate(folder, CERTIFICATE, certificate, owner)
+  putPrivate(folder, AUTHORITY, ca, owner)
+  replaceFolder(folder)
   return { key: pemOf(pair), certificate, ca }
 }
 

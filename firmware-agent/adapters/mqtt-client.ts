@@ -18,8 +18,8 @@ export interface MqttLinkOptions {
   /** `mqtt://host:port` or `mqtts://host:port`. */
   readonly url: string
   readonly clientId: string
-  /** Who we are, and whom alone we take for the gateway, whatever its address is. */
-  readonly identity?: Identity
+  /** Who we are, and whom alone we take for the gateway, whatever its address is; asked for at each attempt. */
+  readonly identity?: () => Identity
   readonly will: { readonly topic: string; readonly payload: string | Uint8Array }
   readonly keepaliveSeconds: number
   readonly subscriptions: readonly { readonly topic: string; readonly qos: 0 | 1 }[]
@@ -205,27 +205,39 @@ class Connection {
 
 /** What makes the next handshake with the same gateway cheaper, for both. In memory only. */
 class Tickets {
-  last: Buffer | undefined
+  #last: Buffer | undefined
+  /** It stands for this one: another is to be shown, not the ticket. */
+  #identity: Identity | undefined
+
+  of(identity: Identity): Buffer | undefined {
+    return this.#identity === identity ? this.#last : undefined
+  }
+
+  keep(identity: Identity, ticket: Buffer | undefined): void {
+    this.#identity = identity
+    this.#last = ticket
+  }
 }
 
-function openSocket({ url: text, identity }: MqttLinkOptions, tickets: Tickets): Socket {
+function openSocket({ url: text, identity: own }: MqttLinkOptions, tickets: Tickets): Socket {
   const url = new URL(text)
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   if (url.protocol !== 'mqtts:') return connectTcp({ host, port: Number(url.port || 1883) })
   const at = { host, port: Number(url.port || 8883) }
-  if (identity === undefined) return connectTls(at)
+  if (own === undefined) return connectTls(at)
+  const identity = own()
   const { key, certificate: cert, ca } = identity
   const socket = connectTls({
     ...at,
     ...{ key, cert, ca, servername: GATEWAY_SERVER_NAME },
-    ...{ minVersion: 'TLSv1.3', ALPNProtocols: ['mqtt'], session: tickets.last },
+    ...{ minVersion: 'TLSv1.3', ALPNProtocols: ['mqtt'], session: tickets.of(identity) },
   })
   socket.on('session', (ticket) => {
-    tickets.last = ticket
+    tickets.keep(identity, ticket)
   })
   // One that came to nothing may be why.
   socket.on('error', () => {
-    tickets.last = undefined
+    tickets.keep(identity, undefined)
   })
   return socket
 }

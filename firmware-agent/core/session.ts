@@ -35,7 +35,7 @@ export type SessionState = 'waiting' | 'connecting' | 'greeting' | 'admitted' | 
 const REVOKED_BACKOFF: BackoffOptions = { baseMs: 60_000, capMs: 3_600_000 }
 
 export const REVOKED =
-  'the gateway has revoked the key of this node: what it holds stays, and it asks again, once an hour at most'
+  'the gateway has revoked the key of this node: what it holds stays, and it asks again, once an hour at most; a new token and obelisk agent enroll --again let it in'
 
 /** It took the connection, and nobody behind it took the hello. */
 const NO_GATEWAY =

@@ -9,6 +9,7 @@ import {
 import { addBoardCommands } from './board.ts'
 import { addCaCommands } from './ca.ts'
 import { trust } from './detector.ts'
+import type { Enrol } from './enroll.ts'
 import { checkUrl, clientFor, HTTP_DEFAULT, loginFor } from './gateway-at-hand.ts'
 import type { GatewayClient } from './gateway-client.ts'
 import type { GatewayParts } from './gateway-parts.ts'
@@ -24,6 +25,13 @@ import { addUserCommands } from './user.ts'
 
 export const MQTT_DEFAULT = 'mqtt://127.0.0.1:1883'
 
+/** What a command has another program of this machine do. */
+interface OwnPrograms {
+  readonly version: string
+  readonly gatewayParts: GatewayParts
+  readonly enrol: Enrol
+}
+
 /** Commands that read their own arguments; they never reach commander but in its help. */
 export const PROGRAMS = {
   gateway: 'run the gateway (obelisk gateway --help)',
@@ -36,10 +44,11 @@ export async function runCommand(
   argv: readonly string[],
   streams: Streams,
   version: string,
-  gatewayParts: GatewayParts = { makeKeys: withoutGateway, restore: withoutGateway },
+  gatewayParts: GatewayParts = { makeKeys: notHere, restore: notHere },
+  enrol: Enrol = notHere,
 ): Promise<number> {
   let code: number = EXIT_DONE
-  const program = buildProgram(streams, { version, gatewayParts }, (result) => {
+  const program = buildProgram(streams, { version, gatewayParts, enrol }, (result) => {
     code = result
   })
   try {
@@ -53,8 +62,8 @@ export async function runCommand(
   }
 }
 
-async function withoutGateway(): Promise<never> {
-  throw new AppError('not-installed', 'the gateway is not on this machine')
+async function notHere(): Promise<never> {
+  throw new AppError('not-installed', 'that program is not on this machine')
 }
 
 /** `help node rm` asks for what `node rm --help` does. A command that is not there has no help, and is said. */
@@ -84,7 +93,7 @@ function messageLines(message: string): string {
 
 function buildProgram(
   streams: Streams,
-  { version, gatewayParts }: { readonly version: string; readonly gatewayParts: GatewayParts },
+  { version, gatewayParts, enrol }: OwnPrograms,
   done: (code: number) => void,
 ): Command {
   const program = new Command('obelisk')
@@ -101,7 +110,8 @@ function buildProgram(
       addTrust(command, streams, done)
       addRecover(command)
       addSecure(command, streams, gatewayParts, done)
-    } else command.helpOption(false).allowUnknownOption()
+    } else if (name === 'agent') addEnroll(command, streams, enrol, done)
+    else command.helpOption(false).allowUnknownOption()
   }
   addTaskCommands(program, streams, done)
   addNodeCommands(program, streams, done)
@@ -133,6 +143,27 @@ function addRecover(gateway: Command): void {
     .description('run the gateway, and rebuild a lost ledger from what the nodes hold')
     .option('--nodes <n>', 'how many nodes there are: so many are waited for')
     .allowUnknownOption()
+}
+
+function addEnroll(
+  agent: Command,
+  streams: Streams,
+  enrol: Enrol,
+  done: (code: number) => void,
+): void {
+  agent
+    .command('enroll')
+    .description('give the agent of this machine its identity, or another one')
+    .usage('[options] [options of the agent]')
+    .option('--token-file <file>', 'of obelisk token create, "-" reads it from stdin')
+    .option('--again', 'it has one, whose place the new one takes')
+    .option('--data <directory>', 'of an agent that is no service of this machine')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(async (flags, command: Command) => {
+      const { enroll } = await import('./enroll.ts')
+      done(await enroll(flags, command.args, streams, enrol))
+    })
 }
 
 function addSecure(

@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Identity, loadIdentity } from '../../firmware-agent/adapters/identity-files.ts'
+import { type Identity, readIdentity } from '../../firmware-agent/adapters/identity-files.ts'
 import { toBase32 } from '../../shared/core/base32.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { lastBackupTs } from '../../shared/runtime/backup-mark.ts'
@@ -21,7 +21,7 @@ export interface Seen {
 /** `folder` is one of those where an agent may have it. */
 export function seeIdentity(folder: string, id: NodeId): Seen {
   return see(folder, ['key.pem', 'cert.pem'], () => {
-    const identity = loadIdentity(folder, id)
+    const identity = readIdentity(folder, id)
     if (identity === undefined) return undefined
     return { ca: identity.ca, identity }
   })

@@ -4,6 +4,7 @@
  */
 import {
   closeSync,
+  fchownSync,
   fstatSync,
   fsyncSync,
   lchownSync,
@@ -30,31 +31,48 @@ export function unfinished(path: string): string {
   return `${path}.new`
 }
 
+/** Where what had the place before stays until the new one has shown that it works. */
+export function formerOf(path: string): string {
+  return `${path}.old`
+}
+
 /** Whether there is anything of this name: an error that hides it is no sign that there is not. */
 export function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
 /** Makes the unfinished folder if there is none; what is in it from before stays, and is on disk. */
-export function beginFolder(path: string): void {
+export function beginFolder(path: string, owner?: Owner): void {
   makeDirectory(dirname(path))
   if (!isThere(unfinished(path))) mkdirSync(unfinished(path), { mode: 0o700 })
+  if (owner !== undefined) lchownSync(unfinished(path), owner.uid, owner.gid)
   flush(unfinished(path))
   flush(dirname(path))
 }
 
 /** Returns once the file is on disk, in the unfinished folder, whole or not at all. */
-export function putPrivate(path: string, name: string, content: string | Uint8Array): void {
-  replacePrivate(unfinished(path), name, content)
+export function putPrivate(
+  path: string,
+  name: string,
+  content: string | Uint8Array,
+  owner?: Owner,
+): void {
+  replacePrivate(unfinished(path), name, content, owner)
 }
 
 /** Returns once the file is on disk, whole; if it does not, what was there is there. */
-export function replacePrivate(folder: string, name: string, content: string | Uint8Array): void {
+export function replacePrivate(
+  folder: string,
+  name: string,
+  content: string | Uint8Array,
+  owner?: Owner,
+): void {
   const temporary = join(folder, `.${name}`)
   rmSync(temporary, { force: true })
   const file = openSync(temporary, 'wx', 0o600)
   try {
     writeFileSync(file, content)
+    if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
     fsyncSync(file)
   } finally {
     closeSync(file)
@@ -80,6 +98,40 @@ export function giveFolder(path: string, { uid, gid }: Owner): void {
 /** Gives the unfinished folder its place. There must be none, or an empty one. */
 export function finishFolder(path: string): void {
   renameSync(unfinished(path), path)
+  flush(dirname(path))
+}
+
+/**
+ * Gives the unfinished folder the place of another one, which is kept beside it. Where one is kept already, that
+ * one stays: what comes after it has not shown that it works.
+ */
+export function replaceFolder(path: string): void {
+  if (isThere(path)) {
+    if (isThere(formerOf(path))) rmSync(path, { recursive: true })
+    else renameSync(path, formerOf(path))
+    flush(dirname(path))
+  }
+  finishFolder(path)
+}
+
+/** What had the place before is there no more. */
+export function forgetFormer(path: string): void {
+  if (!isThere(formerOf(path))) return
+  rmSync(formerOf(path), { recursive: true })
+  flush(dirname(path))
+}
+
+/** What had the place before has it again. */
+export function bringBackFormer(path: string): void {
+  rmSync(path, { recursive: true, force: true })
+  renameSync(formerOf(path), path)
+  flush(dirname(path))
+}
+
+/** What was begun is given up. */
+export function forgetUnfinished(path: string): void {
+  if (!isThere(unfinished(path))) return
+  rmSync(unfinished(path), { recursive: true })
   flush(dirname(path))
 }
 

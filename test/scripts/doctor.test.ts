@@ -179,6 +179,13 @@ const CASES: readonly (readonly [
   ],
   [
     'unit',
+    { unit: { ...UNIT, statusText: 'refused: revoked; to have it back: a new token' } },
+    'fail',
+    /does not take it \(refused: revoked/,
+    /enroll --again/,
+  ],
+  [
+    'unit',
     { unit: { ...UNIT, activeState: 'inactive' } },
     'fail',
     /does not run/,

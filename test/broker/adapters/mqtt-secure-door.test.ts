@@ -142,7 +142,11 @@ t.test('a node whose key is registered comes in, and speaks for itself', async (
   })
   const link = new MqttLink(
     {
-      ...{ url: `mqtts://127.0.0.1:${secured.broker.port}`, clientId: idOf(n1), identity },
+      ...{
+        url: `mqtts://127.0.0.1:${secured.broker.port}`,
+        clientId: idOf(n1),
+        identity: () => identity,
+      },
       will: { topic: buildTopic(BASE, { kind: 'node-state', node: n1 }), payload: 'offline' },
       ...{ keepaliveSeconds: 60, subscriptions: [{ topic: down(n1), qos: 0 }] },
     },
@@ -297,7 +301,11 @@ t.test('the link of an agent knows that it was revoked, and nothing else for it'
   const ended: [reason: string, isRevoked: boolean][] = []
   const link = new MqttLink(
     {
-      ...{ url: `mqtts://127.0.0.1:${secured.broker.port}`, clientId: idOf(n1), identity },
+      ...{
+        url: `mqtts://127.0.0.1:${secured.broker.port}`,
+        clientId: idOf(n1),
+        identity: () => identity,
+      },
       will: { topic: buildTopic(BASE, { kind: 'node-state', node: n1 }), payload: 'offline' },
       ...{ keepaliveSeconds: 60, subscriptions: [{ topic: down(n1), qos: 0 }] },
     },

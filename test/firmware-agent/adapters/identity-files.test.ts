@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { certifyAuthority, certifyNode } from '../../../broker/adapters/certificates.ts'
@@ -6,14 +15,18 @@ import {
   type Enrolled,
   keepIdentity,
   keyToEnrol,
-  loadIdentity,
+  loadIdentities,
+  readIdentity,
 } from '../../../firmware-agent/adapters/identity-files.ts'
+import { OwnIdentity } from '../../../firmware-agent/adapters/own-identity.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { putPrivate } from '../../../shared/runtime/private-folder.ts'
 import { type KeyPair, newKeyPair, spkiOf } from '../../../shared/runtime/public-keys.ts'
 import { shortDirectory } from '../../support/short-directory.ts'
 
 const n1 = 'n1' as NodeId
+
+const loadIdentity = (folder: string, node: NodeId) => loadIdentities(folder, node)?.current
 
 function folderOf(t: Test): string {
   const directory = shortDirectory()
@@ -113,4 +126,151 @@ t.test('what is not whole, not ours or open to others is not taken', async (t) =
   const foreign = await whole(t)
   writeFileSync(join(foreign, 'ca.pem'), other.ca)
   t.throws(load(foreign), refused, 'of another authority')
+})
+
+/** Another identity in the place of the one that is there. */
+async function renewed(folder: string, purpose = 'again'): Promise<OwnIdentity> {
+  const pair = keyToEnrol(folder, purpose)
+  keepIdentity(folder, pair, await enrolled(pair))
+  return OwnIdentity.load(folder, n1)!
+}
+
+t.test('a new identity is shown first, and the one before goes when it was let in', async (t) => {
+  const folder = await whole(t)
+  const before = loadIdentity(folder, n1)
+  const own = await renewed(folder)
+  t.not(own.shown.key, before!.key)
+  t.match(loadIdentities(folder, n1), { current: own.shown, former: before })
+  own.admitted()
+  t.same(loadIdentities(folder, n1), { current: own.shown })
+  t.notOk(existsSync(`${folder}.old`))
+  t.notOk(own.refused(), 'there is no other to be shown')
+  own.admitted()
+  t.same(loadIdentities(folder, n1), { current: own.shown })
+})
+
+t.test(
+  'a new identity that is refused gives way to the one before, if that is let in',
+  async (t) => {
+    const folder = await whole(t)
+    const before = loadIdentity(folder, n1)
+    const own = await renewed(folder)
+    const fresh = own.shown
+    t.ok(own.refused())
+    t.same(own.shown, before)
+    t.notOk(own.refused(), 'both were')
+    t.same(own.shown, fresh)
+    t.ok(own.refused())
+    own.admitted()
+    t.same(own.shown, before)
+    t.same(loadIdentities(folder, n1), { current: before })
+  },
+)
+
+t.test('what was never let in is not kept for what comes after it', async (t) => {
+  const folder = await whole(t)
+  const before = loadIdentity(folder, n1)
+  const first = (await renewed(folder, 'first')).shown
+  const second = (await renewed(folder, 'second')).shown
+  t.not(first.key, second.key)
+  t.same(loadIdentities(folder, n1), { current: second, former: before })
+})
+
+t.test('a key is asked with again for the same purpose, and for no other', async (t) => {
+  const folder = await whole(t)
+  const spki = (purpose?: string): string =>
+    Buffer.from(spkiOf(keyToEnrol(folder, purpose).publicKey)).toString('hex')
+  const first = spki('token a')
+  t.equal(spki('token a'), first)
+  const second = spki('token b')
+  t.not(second, first)
+  t.equal(spki('token b'), second)
+  t.equal(spki(), second)
+})
+
+t.test('whatever was cut off when, one identity is whole', async (t) => {
+  const folder = await whole(t)
+  const before = loadIdentity(folder, n1)!
+  const pair = keyToEnrol(folder, 'again')
+  const given = await enrolled(pair)
+  const [fresh, old] = [`${folder}.new`, `${folder}.old`]
+  t.same(loadIdentity(folder, n1), before, 'with a key')
+  putPrivate(folder, 'cert.pem', given.certificate)
+  t.same(loadIdentity(folder, n1), before, 'with a certificate')
+  putPrivate(folder, 'ca.pem', given.ca)
+  const kept = join(folder, '..', 'kept')
+  const reset = (): void => {
+    for (const path of [folder, fresh, old]) rmSync(path, { recursive: true, force: true })
+    for (const [from, to] of [
+      ['identity', folder],
+      ['identity.new', fresh],
+    ] as const) {
+      cpSync(join(kept, from), to, { recursive: true })
+    }
+  }
+  cpSync(folder, join(kept, 'identity'), { recursive: true })
+  cpSync(fresh, join(kept, 'identity.new'), { recursive: true })
+  const cuts: readonly [name: string, cut: () => void, current: object, former?: object][] = [
+    ['all is there', () => {}, given, before],
+    ['the one before is put aside', () => renameSync(folder, old), given, before],
+    [
+      'one that was never let in is on its way out',
+      () => {
+        cpSync(folder, old, { recursive: true })
+        rmSync(join(folder, 'key.pem'))
+      },
+      ...([given, before] as const),
+    ],
+    [
+      'the one before is on its way out',
+      () => {
+        renameSync(folder, old)
+        renameSync(fresh, folder)
+        rmSync(join(old, 'key.pem'))
+      },
+      given,
+    ],
+    [
+      'the one before is on its way back',
+      () => {
+        renameSync(folder, old)
+        renameSync(fresh, folder)
+        rmSync(join(folder, 'cert.pem'))
+      },
+      before,
+    ],
+    [
+      'the one before is nearly back',
+      () => {
+        renameSync(folder, old)
+        rmSync(fresh, { recursive: true })
+      },
+      before,
+    ],
+  ]
+  for (const [name, cut, current, former] of cuts) {
+    reset()
+    cut()
+    const seen = existsSync(folder) && readdirSync(folder).length
+    try {
+      readIdentity(folder, n1)
+    } catch (error) {
+      t.match(error, { code: 'identity-broken' })
+    }
+    t.equal(
+      existsSync(folder) && readdirSync(folder).length,
+      seen,
+      `${name}: looking changes nothing`,
+    )
+    for (const time of ['first', 'second']) {
+      const loaded = loadIdentities(folder, n1)!
+      t.match(loaded.current, current, `${name}, the ${time} time`)
+      t.match(loaded.former, former ?? undefined, name)
+      t.equal(loaded.former === undefined, former === undefined, name)
+    }
+    const own = OwnIdentity.load(folder, n1)!
+    own.admitted()
+    t.match(loadIdentities(folder, n1), { current })
+    t.notOk(existsSync(old), name)
+  }
 })

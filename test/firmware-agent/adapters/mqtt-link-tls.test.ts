@@ -67,7 +67,14 @@ function linkTo(t: Test, url: string, identity: Identity): Linked {
   const will = { topic: 'obelisk/v1/node/n1/state', payload: 'offline' }
   const subscriptions = [{ topic: 'obelisk/v1/node/n1/down', qos: 0 }] as const
   const link = new MqttLink(
-    { url, clientId: 'obelisk-node:n1:x', identity, will, keepaliveSeconds: 60, subscriptions },
+    {
+      url,
+      clientId: 'obelisk-node:n1:x',
+      identity: () => identity,
+      will,
+      keepaliveSeconds: 60,
+      subscriptions,
+    },
     {
       onConnected: () => say('connected'),
       onDisconnected: (reason) => say(reason),

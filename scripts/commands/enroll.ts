@@ -1,0 +1,70 @@
+/** `agent enroll`: has the agent of this machine, a service or one that is started by hand, take an identity. */
+import { existsSync } from 'node:fs'
+import { AppError, EXIT_DONE, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
+import type { Environment } from '../../shared/runtime/option-table.ts'
+import { type Places, placesOf } from '../install/places.ts'
+import { SystemPrograms } from '../install/system-programs.ts'
+import { readNodeToken } from '../node-token.ts'
+import type { Streams } from './streams.ts'
+
+export interface EnrolFlags {
+  readonly tokenFile?: string
+  readonly again?: boolean
+  readonly data?: string
+}
+
+/** Has the agent's program enrol; rejects with an AppError where that fails. */
+export type Enrol = (argv: readonly string[], environment: Environment) => Promise<number>
+
+export interface EnrolPlace {
+  readonly places: Places
+  readonly programs: SystemPrograms
+}
+
+/** States of a unit in which somebody wants it to run. */
+const WANTED: readonly string[] = ['active', 'activating', 'reloading', 'failed']
+
+export async function enroll(
+  flags: EnrolFlags,
+  others: readonly string[],
+  streams: Streams,
+  enrol: Enrol,
+  at: EnrolPlace = {
+    places: placesOf('agent'),
+    programs: new SystemPrograms(streams.environment),
+  },
+): Promise<number> {
+  const { tokenFile, again, data } = flags
+  // First: somebody may have to type it.
+  const token = tokenFile === undefined ? undefined : await readNodeToken(tokenFile, streams.stdin)
+  const argv = [
+    ...(again ? ['--again'] : []),
+    ...(token === undefined ? [] : [`--token=${token}`]),
+    ...(data === undefined ? [] : ['--data', data]),
+    ...others,
+  ]
+  const { unit, unitFile, packagedUnitFile, state } = at.places
+  const isService = data === undefined && [unitFile, packagedUnitFile].some(existsSync)
+  if (!isService) {
+    const code = await enrol(argv, streams.environment)
+    if (code === EXIT_DONE) streams.stdout.write('an agent that runs shows it at its next start\n')
+    return code
+  }
+  const { stdout } = await at.programs.run('systemctl', ['show', '-p', 'ActiveState', unit])
+  const isWanted = WANTED.includes(stdout.trim().replace('ActiveState=', ''))
+  // It has the store's lock, and may make a key itself.
+  if (isWanted) await systemctl(at, ['stop'])
+  try {
+    return await enrol(argv, { ...streams.environment, STATE_DIRECTORY: state })
+  } finally {
+    // Also where it got nothing: it had an identity before.
+    if (isWanted) await systemctl(at, ['--no-block', 'start'])
+  }
+}
+
+async function systemctl({ places, programs }: EnrolPlace, words: string[]): Promise<void> {
+  const { code, stderr } = await programs.run('systemctl', [...words, places.unit])
+  if (code === 0) return
+  const message = `systemctl ${words.join(' ')} ${places.unit}: ${stderr.trim()}`
+  throw new AppError('not-ready', message, { exitCode: EXIT_SOFTWARE })
+}
