@@ -120,8 +120,9 @@ async function start(
         },
         identityChanged(identity) {
           broker.endIdentity(identity)
-          http.endIdentity(identity)
+          http.endOf(identity)
         },
+        sessionEnded: (session) => http.endOf(session),
       })
     : undefined
   if (!hasDoor && isThere(securityFolder(config.data))) {

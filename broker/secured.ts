@@ -55,7 +55,7 @@ async function openRegistry(
 export async function openSecured(
   { data, tlsNames: names = [] }: GatewayConfig,
   context: Context,
-  calls: Pick<SecurityContext, 'isNameKnown' | 'hasLeft' | 'revoked'> & {
+  calls: Pick<SecurityContext, 'isNameKnown' | 'hasLeft' | 'revoked' | 'sessionEnded'> & {
     /** What it may do is not what it was. */
     identityChanged(identity: string): void
   },
@@ -70,7 +70,10 @@ export async function openSecured(
     {},
     {
       ...{ store: registry.store, passwords, clock, nowTs: () => security.nowTs() },
-      changed: calls.identityChanged,
+      changed: (identity) => {
+        security.access.endOf(identity)
+        calls.identityChanged(identity)
+      },
     },
   )
   const userCalls = new UserCalls({ users, log: registry.log, keys, clock, certifyUser })
@@ -95,6 +98,7 @@ export function watchHosts(
   renew: (keys: TlsKeys) => void,
 ): void {
   const look = async (): Promise<void> => {
+    security.access.endOver()
     try {
       if (!(await hosts.look())) return
       renew(hosts.keys)

@@ -20,7 +20,6 @@ import { isThere } from '../shared/runtime/private-folder.ts'
 import { fingerprintText, spkiOf } from '../shared/runtime/public-keys.ts'
 import type { EnrolmentDoorPort } from './adapters/enrolment-door.ts'
 import type { Certified, FleetKeys } from './adapters/fleet-keys.ts'
-import type { HttpAccessPort } from './adapters/http-access.ts'
 import type {
   Asker,
   AuthorityPort,
@@ -49,6 +48,8 @@ export interface SecurityContext {
   hasLeft(node: NodeId): boolean
   /** Its keys are gone: nothing that they opened is to stay, and its tiles need another place. */
   revoked(node: NodeId): Promise<void>
+  /** Nothing that was asked in it may be answered any more. */
+  sessionEnded(session: string): void
   readonly clock: Clock
   readonly logger: Logger
   fatal(error: unknown): void
@@ -97,6 +98,7 @@ const BUSY: EnrolmentRefusal = 'busy'
 export class Security implements SecurityPort {
   readonly #parts: SecurityParts
   readonly #identities: Identities
+  readonly #logins: HttpLogins
   readonly #enrolments = new EnrolmentLimits()
   readonly #shut = new ShutSources()
   readonly #context: SecurityContext
@@ -105,6 +107,10 @@ export class Security implements SecurityPort {
     this.#parts = parts
     this.#identities = new Identities({}, parts.store)
     this.#context = context
+    const { log, users } = parts
+    const { clock, sessionEnded } = context
+    const ownerOf = (key: string): NodeId | undefined => this.#identities.ownerOf(key)
+    this.#logins = new HttpLogins({ log, users, ownerOf, clock, sessionEnded })
   }
 
   /** How the gateway's own client shows who it is. */
@@ -180,9 +186,8 @@ export class Security implements SecurityPort {
   }
 
   /** Who asks over HTTP. */
-  get access(): HttpAccessPort {
-    const { log, users } = this.#parts
-    return new HttpLogins({ log, users, ownerOf: (key) => this.#identities.ownerOf(key) })
+  get access(): HttpLogins {
+    return this.#logins
   }
 
   get users(): UserPort {

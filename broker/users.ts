@@ -114,6 +114,11 @@ export class Users {
     return principalOf(name, this.#parts.store.user(name))
   }
 
+  /** Whether this token of his is good now. */
+  hasToken(name: string, id: string): boolean {
+    return tokenOf(this.#parts.nowTs(), this.#parts.store.user(name), id) !== undefined
+  }
+
   record(name: string): UserRecord | undefined {
     const record = this.#parts.store.user(name)
     return isThere(record) ? record : undefined

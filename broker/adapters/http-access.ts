@@ -11,8 +11,10 @@ import {
   type Principal,
   readsAll,
   STRANGER,
+  type UserPrincipal,
 } from '../../shared/protocol/access.ts'
 import { type HttpRight, mayAsk } from '../../shared/protocol/http-rights.ts'
+import { cookieOf, isOfOwnPage } from './http-cookies.ts'
 import type { SecuredClient } from './http-secure-door.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 
@@ -31,6 +33,8 @@ export interface Shown {
   readonly key: string | undefined
   /** `Authorization`, as it came. */
   readonly authorization: string | undefined
+  /** What a browser was given at a login. */
+  readonly cookie: string | undefined
   /** The address that it came from. */
   readonly remote: string
 }
@@ -39,8 +43,36 @@ export interface Shown {
 export type Unidentified = 'unauthenticated' | 'forbidden' | 'locked' | 'overloaded'
 
 export type Identified =
-  | { readonly ok: true; readonly who: Principal }
+  | {
+      readonly ok: true
+      readonly who: Principal
+      /** What he has open by it ends with it. */
+      readonly session?: string
+    }
   | { readonly ok: false; readonly code: Unidentified; readonly retryMs?: number | undefined }
+
+/** Who logs in with a browser, and where. */
+export type LoginWish = { readonly remote: string } & (
+  | { readonly name: string; readonly password: string }
+  | { readonly token: string }
+)
+
+export type LoggedIn =
+  | {
+      readonly ok: true
+      readonly who: UserPrincipal
+      /** For the browser. */
+      readonly secret: string
+      readonly seconds: number
+    }
+  | Extract<Identified, { readonly ok: false }>
+
+/** Of a server that asks who comes. */
+export interface HttpAccess {
+  readonly port: HttpAccessPort
+  readonly open: OpenRequests
+  readonly clientOf: (socket: object) => SecuredClient
+}
 
 export interface HttpAccessPort {
   /** Who it is; a stranger shows nothing, and one who shows something that is wrong is no stranger. */
@@ -49,6 +81,9 @@ export interface HttpAccessPort {
   certificateRefused(code: string, remote: string): void
   /** Somebody may not have what he asked for. */
   refused(who: Principal, remote: string, code: string): void
+  login(wish: LoginWish, isGone: () => boolean): Promise<LoggedIn>
+  /** False if the browser was logged out already. */
+  logout(secret: string): boolean
 }
 
 /** The option of a route. */
@@ -66,36 +101,30 @@ export function isReadBy(who: Principal, owner: string | undefined): boolean {
 export class OpenRequests {
   readonly #sockets = new Map<string, Set<Socket>>()
 
-  add(who: Principal, { socket }: IncomingMessage, response: ServerResponse): void {
-    const identity = identityOf(who)
-    const sockets = this.#sockets.get(identity) ?? new Set()
-    this.#sockets.set(identity, sockets.add(socket))
+  /** `name` is an identity, or a session. */
+  add(name: string, { socket }: IncomingMessage, response: ServerResponse): void {
+    const sockets = this.#sockets.get(name) ?? new Set()
+    this.#sockets.set(name, sockets.add(socket))
     response.once('close', () => {
       // Another request of the connection is begun when this one is over, and not before.
       sockets.delete(socket)
-      if (sockets.size === 0 && this.#sockets.get(identity) === sockets) {
-        this.#sockets.delete(identity)
-      }
+      if (sockets.size === 0 && this.#sockets.get(name) === sockets) this.#sockets.delete(name)
     })
   }
 
-  /** What this identity may do is not what it was when it asked. */
-  endOf(identity: string): void {
-    for (const socket of this.#sockets.get(identity) ?? []) socket.destroy()
+  /** What this connection asks now is answered in any case. */
+  release(socket: Socket): void {
+    for (const sockets of this.#sockets.values()) sockets.delete(socket)
+  }
+
+  /** What was asked by this name may not be answered any more. */
+  endOf(name: string): void {
+    for (const socket of this.#sockets.get(name) ?? []) socket.destroy()
   }
 }
 
 /** Without a port everybody may do everything. */
-export function guardRoutes(
-  app: FastifyInstance,
-  access:
-    | {
-        readonly port: HttpAccessPort
-        readonly open: OpenRequests
-        readonly clientOf: (socket: object) => SecuredClient
-      }
-    | undefined,
-): void {
+export function guardRoutes(app: FastifyInstance, access: HttpAccess | undefined): void {
   app.decorateRequest('who')
   app.addHook('onRoute', ({ url, method, config }) => {
     if (config?.right === undefined) {
@@ -113,19 +142,28 @@ export function guardRoutes(
   app.addHook('onRequest', async (request, reply) => {
     const { key, remote } = clientOf(request.raw.socket)
     const { authorization } = request.headers
-    const isStranger = key === undefined && authorization === undefined
+    const cookie = cookieOf(request.headers.cookie)
+    const isStranger = key === undefined && authorization === undefined && cookie === undefined
     const identified: Identified = isStranger
       ? { ok: true, who: STRANGER }
-      : await port.identify({ key, authorization, remote }, () => reply.raw.destroyed)
+      : await port.identify({ key, authorization, cookie, remote }, () => reply.raw.destroyed)
     const who = identified.ok ? identified.who : STRANGER
+    const session = identified.ok ? identified.session : undefined
     const { right } = request.routeOptions.config
-    if (identified.ok && (right === undefined || mayAsk(who, right))) {
+    const isFromElsewhere = session !== undefined && !isOfOwnPage(request.raw)
+    if (identified.ok && !isFromElsewhere && (right === undefined || mayAsk(who, right))) {
       request.who = who
       // Who changes what he himself may do is to hear that it is done; none of it is long.
-      if (who.kind === 'user' && right !== 'administer') open.add(who, request.raw, reply.raw)
+      if (who.kind !== 'user' || right === 'administer') return
+      open.add(identityOf(who), request.raw, reply.raw)
+      if (session !== undefined) open.add(session, request.raw, reply.raw)
       return
     }
-    const problem = identified.ok ? problemOfRight(who) : problemOfLogin(identified)
+    const problem = isFromElsewhere
+      ? WRONG_ORIGIN
+      : identified.ok
+        ? problemOfRight(who)
+        : problemOfLogin(identified)
     port.refused(who, remote, problem.code)
     return refuse(request, reply, problem)
   })
@@ -136,11 +174,19 @@ function refuse(
   reply: FastifyReply,
   problem: ProblemAnswer,
 ): FastifyReply {
-  if (problem.status === 401)
-    reply.header('www-authenticate', 'Basic realm="obelisk", charset="UTF-8"')
+  challenge(request, reply, problem.code)
   // What he still sends is not read.
   if (request.headers['content-length'] !== undefined) reply.header('connection', 'close')
   return sendProblem(reply, problem)
+}
+
+/** By which ways somebody may say who he is. A script of a page is to ask in the page, not by the browser's own window. */
+export function challenge(request: FastifyRequest, reply: FastifyReply, code: string): void {
+  if (code !== 'unauthenticated') return
+  const mode = request.headers['sec-fetch-mode']
+  const isScript = mode !== undefined && mode !== 'navigate'
+  const scheme = isScript ? 'Bearer realm="obelisk"' : 'Basic realm="obelisk", charset="UTF-8"'
+  reply.header('www-authenticate', scheme)
 }
 
 export function problemOfLogin({
@@ -152,6 +198,12 @@ export function problemOfLogin({
 
 function problemOfRight(who: Principal): ProblemAnswer {
   return who.kind === 'stranger' ? PROBLEMS.unauthenticated : PROBLEMS.forbidden
+}
+
+export const WRONG_ORIGIN: ProblemAnswer = {
+  status: 403,
+  code: 'wrong-origin',
+  detail: 'with its cookie a browser may only ask that from a page of this gateway',
 }
 
 const PROBLEMS: Readonly<Record<Unidentified, ProblemAnswer>> = {

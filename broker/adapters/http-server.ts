@@ -21,6 +21,7 @@ import { HttpConnections } from './http-connections.ts'
 import { EventStreams } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
 import { answerBrokenRequest, createListener } from './http-listener.ts'
+import { registerLoginRoutes } from './http-login-routes.ts'
 import type { HttpPort } from './http-port.ts'
 import { HttpSecureDoor } from './http-secure-door.ts'
 import { registerSecurityRoutes } from './http-security-routes.ts'
@@ -143,14 +144,12 @@ export class HttpServer {
     )
     this.#prepare(new HttpBodies(options.bodiesBytesMax ?? BODIES_BYTES_MAX, turns))
     sendInPieces(this.#app, connections)
-    guardRoutes(
-      this.#app,
-      secure &&
-        door && {
-          ...{ port: secure.access, open: this.#open },
-          clientOf: (socket) => door.clientOf(socket),
-        },
-    )
+    const access = secure &&
+      door && {
+        ...{ port: secure.access, open: this.#open },
+        clientOf: (socket: object) => door.clientOf(socket),
+      }
+    guardRoutes(this.#app, access)
     const paths = collectPaths(this.#app)
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
     registerTaskRoutes(this.#app, port, newPaced())
@@ -158,6 +157,7 @@ export class HttpServer {
     registerSecurityRoutes(this.#app, port)
     registerAuthorityRoutes(this.#app, port)
     registerUserRoutes(this.#app, port)
+    registerLoginRoutes(this.#app, access)
     registerHealthRoutes(this.#app, port, newPaced())
     this.#events.register(this.#app)
     refuseOtherMethods(this.#app, paths)
@@ -201,9 +201,9 @@ export class HttpServer {
     this.#door?.renew(keys)
   }
 
-  /** Ends what this identity has open: it may no longer be told what it asked for. */
-  endIdentity(identity: string): void {
-    this.#open.endOf(identity)
+  /** Ends what this identity, or session, has open: it may no longer be told what it asked for. */
+  endOf(name: string): void {
+    this.#open.endOf(name)
   }
 
   /** Ends event streams and waiting requests too. */

@@ -4,7 +4,7 @@
  * end the connection of somebody else, or take over what waits for him.
  */
 import type { AedesOptions, Client } from 'aedes'
-import type { Principal } from '../../shared/protocol/access.ts'
+import type { UserPrincipal } from '../../shared/protocol/access.ts'
 import { parseNodeClientId } from '../../shared/protocol/topics.ts'
 import type { Connection } from './mqtt-connection.ts'
 import type { BrokerParts } from './mqtt-hooks.ts'
@@ -18,7 +18,7 @@ export type LoginRefusal = 'wrong-password' | 'user-not-allowed' | 'user-locked'
 export type KeyRefusal = 'key-revoked'
 
 export type LoginAnswer =
-  | { readonly ok: true; readonly who: Principal }
+  | { readonly ok: true; readonly who: UserPrincipal }
   | {
       readonly ok: false
       readonly code: LoginRefusal

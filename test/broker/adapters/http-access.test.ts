@@ -64,6 +64,8 @@ const MATRIX: readonly [method: string, path: string, who: readonly Who[]][] = [
   ['GET', '/api/security/ca', ['admin']],
   ['POST', '/api/security/backup', ['admin']],
   ['GET', '/api/whoami', ROLES],
+  ['POST', '/api/login', EVERYBODY],
+  ['POST', '/api/logout', ROLES],
   ['GET', '/ca.crt', EVERYBODY],
 ]
 
@@ -106,6 +108,8 @@ async function serve(t: Test): Promise<Served> {
     identify,
     certificateRefused: (code) => refused.push(code),
     refused: (who, _remote, code) => refused.push(`${who.kind} ${code}`),
+    login: async () => ({ ok: false, code: 'unauthenticated' }),
+    logout: () => false,
   }
   const recorded = record()
   const port = {
@@ -252,7 +256,7 @@ t.test('attempt 58: a stream, and a wait, end with the right to them', async (t)
   stream.on('error', () => {})
   const wait = t.rejects(open('/api/tasks/open?wait=60s'), { code: 'ECONNRESET' })
   await eventually('it waits', () => calls.some((call) => (call as string[])[0] === 'waitForEnd'))
-  server.endIdentity('user/the-admin')
-  server.endIdentity('user/the-viewer')
+  server.endOf('user/the-admin')
+  server.endOf('user/the-viewer')
   await within('both ends', Promise.all([streamEnds, wait]))
 })
