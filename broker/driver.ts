@@ -7,10 +7,12 @@
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
 import { decodeUp, encodeMessage } from '../shared/protocol/messages.ts'
+import type { Sealed } from '../shared/protocol/sealed.ts'
 import { parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
+import { AppError, messageOf } from '../shared/runtime/errors.ts'
 import type { Coordinator } from './core/coordinator.ts'
-import type { GatewayEffect, GatewayNotice, Outcome } from './core/effects.ts'
+import type { GatewayEffect, GatewayNotice, Outcome, SealingOrder } from './core/effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from './core/events.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
 
@@ -23,6 +25,9 @@ export interface GatewayPorts {
   admit(connection: string, node: NodeId): void
   disconnect(connection: string, reason: string): void
   probe(beat: number): void
+  isRecipient(name: string): boolean
+  /** Resolves with the value sealed to the recipient; rejects with an error that has a code. */
+  seal(order: SealingOrder): Promise<Sealed>
   publish(effect: Extract<GatewayEffect, { type: 'publish' }>): void
   notice(notice: GatewayNotice): void
   /** Is shown each effect before it is performed. */
@@ -106,7 +111,11 @@ export class GatewayDriver {
               { path: '', code: 'too-large', message: `${skippedBytes} bytes are too many` },
             ],
           }
-    this.#deliver({ type: 'task-submitted', ticket: this.#ticketFor(answer), submitter, result })
+    const ticket = this.#ticketFor(answer)
+    const to = result.ok ? result.submission.body.seal : undefined
+    const lacks = to !== undefined && !this.#ports.isRecipient(to)
+    const recipient = lacks ? { lacksRecipient: true } : {}
+    this.#deliver({ type: 'task-submitted', ticket, submitter, result, ...recipient })
   }
 
   cancel(task: TaskId, submitter: Submitter, answer?: (outcome: Outcome) => void): void {
@@ -278,6 +287,9 @@ export class GatewayDriver {
       case 'publish':
         this.#ports.publish(effect)
         break
+      case 'seal':
+        this.#seal(effect.order)
+        break
       case 'answer': {
         const answer = this.#answers.get(effect.ticket)
         this.#answers.delete(effect.ticket)
@@ -297,6 +309,18 @@ export class GatewayDriver {
         this.#ports.probe(effect.beat)
         break
     }
+  }
+
+  #seal(order: SealingOrder): void {
+    const { task } = order
+    this.#ports.seal(order).then(
+      (sealed) => this.#deliver({ type: 'task-sealed', task, sealed }),
+      (error: unknown) => {
+        const code = error instanceof AppError ? error.code : 'seal-failed'
+        const message = messageOf(error)
+        this.#deliver({ type: 'sealing-failed', task, error: { code, message } })
+      },
+    )
   }
 
   #setTimer(): void {

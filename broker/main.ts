@@ -6,6 +6,7 @@ import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
+import { AppError } from '../shared/runtime/errors.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
@@ -179,6 +180,11 @@ async function start(
       admit: (connection, node) => broker.admit(connection, node),
       disconnect: (connection, reason) => broker.disconnect(connection, reason),
       probe: (beat) => probe.send(beat),
+      isRecipient: (name) => secured?.recipients.has(name) ?? false,
+      seal: async (order) => {
+        if (secured !== undefined) return await secured.recipients.seal(order)
+        throw new AppError('unknown-recipient', 'only a gateway that is secured seals results')
+      },
       publish({ topic, payload, qos, retain, owner }) {
         const named = { topic: buildTopic(config.topicBase, topic), payload, qos, retain }
         broker.publish(owner === undefined ? named : { ...named, owner })

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import type { Running } from '../shared/runtime/program.ts'
+import { fingerprintText } from '../shared/runtime/public-keys.ts'
 import { certifyNode, certifyUser } from './adapters/certificates.ts'
 import { EnrolmentDoor } from './adapters/enrolment-door.ts'
 import { loadFleetKeys, readKeyFiles } from './adapters/fleet-keys.ts'
@@ -9,10 +10,13 @@ import { HostsLeaf } from './adapters/hosts-leaf.ts'
 import { IdentityStore } from './adapters/identity-store.ts'
 import type { SecureDoorOptions } from './adapters/mqtt-secure-door.ts'
 import { Passwords } from './adapters/passwords.ts'
+import { loadSealKey } from './adapters/seal-key.ts'
+import { Sealer } from './adapters/sealer.ts'
 import { SecurityLog } from './adapters/security-log.ts'
 import type { TlsKeys } from './adapters/tls-listener.ts'
 import { AuthorityCalls } from './authority-calls.ts'
 import type { GatewayConfig } from './config.ts'
+import { Recipients } from './recipients.ts'
 import { Security, type SecurityContext, securityFolder } from './security.ts'
 import { UserCalls } from './user-calls.ts'
 import { Users } from './users.ts'
@@ -24,6 +28,8 @@ const LOOK_MS = 60_000
 export interface Secured {
   readonly security: Security
   readonly door: SecureDoorOptions
+  /** To whom results can be sealed, and the sealing of them. */
+  readonly recipients: Recipients
   /** What clients see that check names; looked at every minute, by `watchHosts`. */
   readonly hosts: HostsLeaf
 }
@@ -82,13 +88,20 @@ export async function openSecured(
     files: () => readKeyFiles(folder),
     hostsCertificate: () => hosts.keys.certificate,
   })
-  const parts = { keys, certifyNode, users, userCalls, authorityCalls, ...registry }
+  const sealer = new Sealer()
+  context.shutdown.add('sealer', () => sealer.close())
+  const recipients = new Recipients({
+    ...{ ...registry, sealer, nowTs: () => security.nowTs() },
+    signer: () => loadSealKey(folder),
+    fingerprint: fingerprintText,
+  })
+  const parts = { keys, certifyNode, users, userCalls, authorityCalls, recipients, ...registry }
   const security: Security = new Security(parts, { ...calls, clock, logger, fatal })
   const now = (): number => security.nowTs()
   const hosts: HostsLeaf = HostsLeaf.open({ folder, authority: keys.authority, names, now })
   await hosts.look()
   const enrolment = new EnrolmentDoor({}, security.enrolment)
-  return { security, hosts, door: { ...security.door, enrolment, hosts: hosts.keys } }
+  return { security, recipients, hosts, door: { ...security.door, enrolment, hosts: hosts.keys } }
 }
 
 /** Has the certificate made anew when that is due, and gives it to those who show it. */

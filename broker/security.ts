@@ -24,6 +24,7 @@ import type {
   Asker,
   AuthorityPort,
   NodeIdentityView,
+  RecipientPort,
   SecurityPort,
   TokenView,
   TokenWish,
@@ -88,6 +89,7 @@ export interface SecurityParts {
   readonly users: Users
   readonly userCalls: UserPort
   readonly authorityCalls: AuthorityPort
+  readonly recipients: RecipientPort
   /** Resolves with a certificate, PEM. */
   certifyNode(authority: FleetKeys['authority'], spki: Uint8Array, node: NodeId): Promise<string>
 }
@@ -192,6 +194,10 @@ export class Security implements SecurityPort {
 
   get users(): UserPort {
     return this.#parts.userCalls
+  }
+
+  get recipients(): RecipientPort {
+    return this.#parts.recipients
   }
 
   get authority(): string {

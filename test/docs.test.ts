@@ -203,6 +203,7 @@ const resultsAreNamed: Check = (files) => {
     region,
     items: 1,
     nodes: 1,
+    sealed: {},
   }
   const decoded = decodeCbor(encodeResult(task, facts as never, 1), limits.MESSAGE_LIMITS)
   const result = decoded.ok ? (decoded.value as object) : {}

@@ -22,6 +22,7 @@ import {
 import { fingerprint, newKeyPair, pemOf, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { KeyFile } from '../core/backup.ts'
 import { type Authority, certifyAuthority, certifyClient, certifyServer } from './certificates.ts'
+import { SEAL_KEY } from './seal-key.ts'
 
 export interface FleetKeys {
   readonly authority: Authority
@@ -45,8 +46,6 @@ const AGENTS_KEY = 'agents.key'
 const AGENTS = 'agents.crt'
 const PROBE_KEY = 'probe.key'
 const PROBE = 'probe.crt'
-/** Made when it is first needed. */
-const SEAL_KEY = 'seal.key'
 const FILES = [AUTHORITY_KEY, AUTHORITY, AGENTS_KEY, AGENTS, PROBE_KEY, PROBE]
 /** Its key is known, whatever its certificate says. */
 const PROBE_NAMES = { name: 'probe', uri: 'urn:obelisk:gateway:probe' }

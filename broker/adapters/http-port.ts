@@ -113,9 +113,28 @@ export interface AuthorityPort {
   backup(passphrase: string, asker: Asker): Promise<Uint8Array>
 }
 
+export interface RecipientView {
+  readonly name: string
+  /** Of its public key, hexadecimal. */
+  readonly sha256: string
+  /** Unix ms. */
+  readonly addedTs: number
+  readonly by: string
+}
+
+/** To whom results can be sealed. Each is rejected with an AppError where it is refused. */
+export interface RecipientPort {
+  recipients(): readonly RecipientView[]
+  add(name: string, key: Uint8Array, asker: Asker): Promise<void>
+  remove(name: string, asker: Asker): Promise<void>
+  /** Resolves with the public key that verifies what the gateway sealed. */
+  signer(): Promise<Uint8Array>
+}
+
 /** What the HTTP door calls of a gateway that is secured. */
 export interface SecurityPort {
   readonly users: UserPort
+  readonly recipients: RecipientPort
   /** The certificate of the fleet's authority, PEM. */
   readonly authority: string
   readonly authorityCalls: AuthorityPort

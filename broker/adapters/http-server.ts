@@ -23,6 +23,7 @@ import { registerFleetRoutes } from './http-fleet-routes.ts'
 import { answerBrokenRequest, createListener } from './http-listener.ts'
 import { registerLoginRoutes } from './http-login-routes.ts'
 import type { HttpPort } from './http-port.ts'
+import { registerRecipientRoutes } from './http-recipient-routes.ts'
 import { HttpSecureDoor } from './http-secure-door.ts'
 import { registerSecurityRoutes } from './http-security-routes.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
@@ -158,6 +159,7 @@ export class HttpServer {
     registerAuthorityRoutes(this.#app, port)
     registerUserRoutes(this.#app, port)
     registerLoginRoutes(this.#app, access)
+    registerRecipientRoutes(this.#app, port)
     registerHealthRoutes(this.#app, port, newPaced())
     this.#events.register(this.#app)
     refuseOtherMethods(this.#app, paths)

@@ -10,13 +10,19 @@ import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { openDatabase } from '../../shared/runtime/lmdb.ts'
 import type { Table, Tables } from '../../shared/runtime/tables.ts'
 import type { StoredRecord } from '../core/backup.ts'
-import type { KeyRecord, NodeIdentity, NodeToken, RegistryChange } from '../core/registry.ts'
+import type {
+  KeyRecord,
+  NodeIdentity,
+  NodeToken,
+  RecipientRecord,
+  RegistryChange,
+} from '../core/registry.ts'
 import type { UserRecord, UserTokenRecord } from '../core/users.ts'
 
 /** Address space, not a cap. */
 const MAP_BYTES = 64 * 1024 * 1024
 const RECORD_LIMITS = { bytesMax: 64 * 1024, depthMax: 8, itemsMax: 1024 }
-const TABLES = ['identity', 'key', 'token', 'user', 'user-token', 'meta'] as const
+const TABLES = ['identity', 'key', 'token', 'user', 'user-token', 'recipient', 'meta'] as const
 type TableName = (typeof TABLES)[number]
 
 /** What is kept beside the records, and goes to the disk with the next of them. */
@@ -75,11 +81,28 @@ export class IdentityStore {
 
   /** By name, those that were removed too. */
   users(): (readonly [name: string, UserRecord])[] {
-    const names = new Set(this.#database.read(() => [...this.#tables.user.getKeys()]))
+    return this.#rows('user') as (readonly [string, UserRecord])[]
+  }
+
+  recipient(name: string): RecipientRecord | undefined {
+    return this.#get('recipient', name) as RecipientRecord | undefined
+  }
+
+  /** By name. */
+  recipients(): (readonly [name: string, RecipientRecord])[] {
+    return this.#rows('recipient') as (readonly [string, RecipientRecord])[]
+  }
+
+  /** What a table has and will have, by key. */
+  #rows(table: TableName): (readonly [key: string, value: unknown])[] {
+    const keys = new Set(this.#database.read(() => [...this.#tables[table].getKeys()]))
     for (const change of this.#coming.values()) {
-      if (change !== 'gone' && change.table === 'user') names.add(change.key)
+      if (change !== 'gone' && change.table === table) keys.add(change.key)
     }
-    return [...names].sort().map((name) => [name, this.user(name)!])
+    return [...keys]
+      .sort()
+      .map((key) => [key, this.#get(table, key)] as const)
+      .filter(([, value]) => value !== undefined)
   }
 
   userToken(id: string): UserTokenRecord | undefined {

@@ -43,6 +43,7 @@ const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
   duplicate: INVALID,
   'not-allowed': INVALID,
   'not-granted': 403,
+  'unknown-recipient': INVALID,
   invalid: INVALID,
   'task-id-conflict': 409,
   'no-node': 503,

@@ -51,7 +51,7 @@ const LENGTH_BYTES = 4
 const ROW_LIMITS = { bytesMax: 128 * 1024, depthMax: 4, itemsMax: 64 }
 const RECORD_LIMITS = { bytesMax: 64 * 1024, depthMax: 8, itemsMax: 1024 }
 /** Tokens of users stand in their users' records, and are worth nothing. */
-const RESTORED = ['identity', 'key', 'token', 'user'] as const
+const RESTORED = ['identity', 'key', 'token', 'user', 'recipient'] as const
 const LEFT_OUT: readonly string[] = ['user-token', 'meta']
 
 export function* writeBackup(

@@ -14,6 +14,7 @@ import type { IdentityRecord, LedgerContents, LedgerRecord } from './ledger-reco
 import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
 import { Placement } from './placement.ts'
+import { Sealing } from './sealing.ts'
 import { SelfDoubt } from './self-doubt.ts'
 import { type Task, TaskLedger, type WaitReason } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
@@ -82,6 +83,7 @@ export class CoordinatorContext {
   readonly placement: Placement
   readonly tasks: TaskLedger
   readonly moves = new MoveTable()
+  readonly sealing = new Sealing()
   readonly deadlines = new Deadlines()
   identity: IdentityRecord
   now: Instant = { monotonicMs: 0, wallMs: 0 }

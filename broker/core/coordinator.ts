@@ -27,7 +27,7 @@ import { Recovery } from './recovery.ts'
 import { SWEPT_MAX } from './retention.ts'
 import { Scrubber } from './scrubber.ts'
 import { Submissions } from './submissions.ts'
-import { endTask } from './task-endings.ts'
+import { endSealed, endTask } from './task-endings.ts'
 import { operationOf, type Task } from './task-ledger.ts'
 import { WriteLog } from './write-log.ts'
 import { Writes } from './writes.ts'
@@ -126,7 +126,8 @@ export class Coordinator {
       // A write may be done now that nobody is here to hold it up.
       if (isEnded(task.state)) continue
       this.#watchDeadline(task)
-      if (!isWrite(task)) {
+      if (isWrite(task)) this.#writes.sealAgain(task)
+      else {
         task.shards = { total: 0, done: 0, failed: 0 }
         this.#reads.submit(task, { isRestored: true })
       }
@@ -173,6 +174,10 @@ export class Coordinator {
         break
       case 'cancel-requested':
         this.#submissions.cancel(event)
+        break
+      case 'task-sealed':
+      case 'sealing-failed':
+        endSealed(this.#context, event, (task) => this.#writes.needs(task))
         break
       case 'recreate-requested':
         this.#copies.recreateMissing()
@@ -223,6 +228,11 @@ export class Coordinator {
 
   #watchDeadline(task: Task): void {
     this.#context.deadlines.set(`task/${task.id}`, task.deadlineMs, () => {
+      if (this.#context.sealing.has(task.id)) {
+        task.error = { code: 'deadline', message: 'its value was not sealed before the deadline' }
+        endTask(this.#context, task, 'expired', { nodes: 0 }, this.#writes.needs(task))
+        return
+      }
       if (operationOf(task).kind === 'write') {
         this.#writes.expire(task)
         return

@@ -50,6 +50,16 @@ export interface GatewayNotice {
   readonly fields?: Readonly<Record<string, string | number | boolean>>
 }
 
+/** What is to be sealed, and what is said of it in clear. */
+export interface SealingOrder {
+  readonly task: TaskId
+  readonly op: string
+  readonly to: string
+  readonly ts: number
+  /** CBOR. */
+  readonly value: Uint8Array
+}
+
 export type GatewayEffect =
   | { readonly type: 'persist'; readonly records: readonly LedgerRecord[] }
   | { readonly type: 'send'; readonly connection: ConnectionId; readonly message: Down }
@@ -66,6 +76,8 @@ export type GatewayEffect =
       /** The identity that it concerns, where its topic does not say so. */
       readonly owner?: string
     }
+  /** Seals the value of a task to its recipient; `task-sealed` or `sealing-failed` follows. It is written nowhere. */
+  | { readonly type: 'seal'; readonly order: SealingOrder }
   | { readonly type: 'answer'; readonly ticket: Ticket; readonly outcome: Outcome }
   /** The task reached one of its ends, and its result is in the ledger. */
   | { readonly type: 'announce-end'; readonly task: TaskId; readonly state: TaskState }

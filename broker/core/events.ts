@@ -5,6 +5,7 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { UserPrincipal } from '../../shared/protocol/access.ts'
 import type { Up } from '../../shared/protocol/messages.ts'
+import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'
 
 /** One MQTT connection of a node: its client id. */
@@ -43,6 +44,8 @@ export type GatewayEvent =
       readonly ticket: Ticket
       readonly submitter: Submitter
       readonly result: SubmissionResult
+      /** It is to be sealed to somebody whom nobody knows. */
+      readonly lacksRecipient?: boolean
     }
   | {
       readonly type: 'cancel-requested'
@@ -50,6 +53,12 @@ export type GatewayEvent =
       readonly ticket?: Ticket
       readonly submitter: Submitter
       readonly task: TaskId
+    }
+  | { readonly type: 'task-sealed'; readonly task: TaskId; readonly sealed: Sealed }
+  | {
+      readonly type: 'sealing-failed'
+      readonly task: TaskId
+      readonly error: { readonly code: string; readonly message: string }
     }
   /** An operator gives up all tiles whose every copy was lost: they begin anew, as zeros. */
   | { readonly type: 'recreate-requested' }

@@ -92,10 +92,18 @@ export interface TaskRecord {
   readonly remainingMs: number
   /** Of a sequenced write. */
   readonly seq: number | null
+  /** The write is done, and its value is not sealed yet. A read in that place is done once more after a start. */
+  readonly sealing?: SealingRecord
   readonly shards: { readonly total: number; readonly done: number; readonly failed: number }
   readonly error: { readonly code: string; readonly message: string } | null
   /** State and result are gone; id and hash still know a repeat. */
   readonly isCleared: boolean
+}
+
+/** What the result of a write says in clear beside its value. */
+export interface SealingRecord {
+  readonly copies: number
+  readonly nodes: number
 }
 
 /** The parts of one write: `tiles` are packed u32. */

@@ -19,7 +19,7 @@ import { mergeAll } from './merge.ts'
 import { OpenParts } from './open-parts.ts'
 import { regionsTouch } from './planner.ts'
 import { extentOf, planRound, type ReadPart } from './read-plan.ts'
-import { endTask } from './task-endings.ts'
+import { completeTask, endTask } from './task-endings.ts'
 import { operationOf, type Task } from './task-ledger.ts'
 
 interface OpenRead {
@@ -354,13 +354,13 @@ export class Reads {
     this.#close(read)
     const nodes = read.nodes.size
     if (operation.kind === 'items') {
-      endTask(this.#context, task, 'completed', { value, nodes })
+      completeTask(this.#context, task, { value, nodes })
       return
     }
     const consistent = read.low < read.high
     const range: [number, number] = [Math.min(read.low, read.high), Math.max(read.low, read.high)]
     const facts = consistent ? { value, nodes, consistent } : { value, nodes, consistent, range }
-    endTask(this.#context, task, 'completed', facts)
+    completeTask(this.#context, task, facts)
   }
 
   /** Ends a read that nobody waits for any more; nodes drop what they have not begun. */

@@ -73,6 +73,15 @@ const REPLACEMENTS_MAX = 2
 /** How long what is over is kept, so that whoever comes with it hears why it is none. */
 const TOKEN_KEPT_MS = 30 * 24 * 3600 * 1000
 
+/** Somebody to whom results can be sealed. */
+export interface RecipientRecord {
+  /** Of X-Wing. */
+  readonly key: Uint8Array
+  /** Unix ms. */
+  readonly addedTs: number
+  readonly by: string
+}
+
 export type RegistryChange =
   | { readonly table: 'identity'; readonly key: NodeId; readonly value: NodeIdentity }
   | { readonly table: 'key'; readonly key: string; readonly value: KeyRecord }
@@ -83,6 +92,11 @@ export type RegistryChange =
       readonly table: 'user-token'
       readonly key: string
       readonly value: UserTokenRecord | undefined
+    }
+  | {
+      readonly table: 'recipient'
+      readonly key: string
+      readonly value: RecipientRecord | undefined
     }
 
 export interface EnrolmentFacts {

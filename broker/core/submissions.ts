@@ -63,7 +63,7 @@ export class Submissions {
     this.#runner = runner
   }
 
-  submit({ ticket, submitter, result }: Submitted): void {
+  submit({ ticket, submitter, result, lacksRecipient }: Submitted): void {
     const { user } = submitter
     const retryMs = user === undefined ? 0 : this.#rates.take(this.#context.nowMs, user)
     if (retryMs > 0) {
@@ -95,6 +95,13 @@ export class Submissions {
         const message = `task ${known.id} was accepted with another body`
         this.#refuse(ticket, submitter, known.id, { code: 'task-id-conflict', message })
       }
+      return
+    }
+    if (lacksRecipient === true) {
+      const { seal } = submission.body
+      const message = `there is no recipient "${seal}": obelisk seal recipient add, on a gateway that is secured`
+      const problem = { path: 'seal', code: 'unknown-recipient', message } as const
+      this.#refuse(ticket, submitter, submission.id, refusalOf([problem]))
       return
     }
     const refusal = this.#openRefusal(user) ?? this.#capacityRefusal(submission, encoded.length)
@@ -174,7 +181,7 @@ export class Submissions {
   }
 
   #capacityRefusal({ body }: Submission, bytes: number): Refusal | undefined {
-    const { members, tasks, options, placement } = this.#context
+    const { members, tasks, options, placement, sealing } = this.#context
     if (this.#context.identity.isRecovering === true) {
       return { code: 'recovering', message: 'the ledger is being rebuilt from the nodes' }
     }
@@ -191,6 +198,12 @@ export class Submissions {
     if (tasks.openBytes + bytes > options.openBytesMax) {
       const message = 'the tasks that wait or run take all the room there is for them'
       return { code: 'overloaded', message }
+    }
+    if (body.seal !== undefined && sealing.isBusy) {
+      return {
+        code: 'overloaded',
+        message: 'the results that wait to be sealed take all the room there is',
+      }
     }
     if (body.region === undefined) return undefined
     const isWrite = findOperation(body.op)?.kind === 'write'

@@ -2,11 +2,62 @@
  * How a task ends: its state and result, the messages about it, and what may be forgotten then. Both
  * kinds of tasks end here, so that no end can leave one of them out.
  */
+import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { mirrorOf } from '../../shared/protocol/result-mirror.ts'
 import type { EndState } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import type { GatewayEvent } from './events.ts'
 import type { Task } from './task-ledger.ts'
 import { encodeResult, type ResultFacts } from './task-messages.ts'
+
+/** The task has its value: it ends with that, or with what becomes of it for its recipient. */
+export function completeTask(
+  context: CoordinatorContext,
+  task: Task,
+  facts: ResultFacts,
+  keepBody = false,
+): void {
+  const { sealing } = context
+  const to = task.body?.seal
+  if (to === undefined) {
+    endTask(context, task, 'completed', facts, keepBody)
+    return
+  }
+  const { value: plain, ...inClear } = facts
+  const value = encodeCbor(plain)
+  const { copies, nodes } = facts
+  if (copies !== undefined) {
+    task.sealing = { copies, nodes }
+    context.taskChanged(task)
+  } else if (!sealing.hasRoom(value.length)) {
+    task.error = { code: 'overloaded', message: 'too much waits to be sealed: submit it again' }
+    endTask(context, task, 'failed', { nodes })
+    return
+  }
+  sealing.add(task.id, inClear, value.length)
+  context.taskWaits(task, 'sealing')
+  context.emit({ type: 'seal', order: { task: task.id, op: task.op, to, ts: context.ts, value } })
+}
+
+type Sealed = Extract<GatewayEvent, { type: 'task-sealed' | 'sealing-failed' }>
+
+/** What became of the value of a task; it may have ended before that. */
+export function endSealed(
+  context: CoordinatorContext,
+  event: Sealed,
+  needsBody: (task: Task) => boolean,
+): void {
+  const task = context.tasks.find(event.task)
+  const facts = context.sealing.take(event.task)
+  if (task === undefined || facts === undefined) return
+  if (event.type === 'task-sealed') {
+    const { sealed } = event
+    endTask(context, task, 'completed', { ...facts, sealed }, needsBody(task))
+    return
+  }
+  task.error = event.error
+  endTask(context, task, 'failed', facts, needsBody(task))
+}
 
 /**
  * Ends the task. Its body stays when `keepBody` says that the log still needs it. The result is
@@ -20,6 +71,7 @@ export function endTask(
   keepBody = false,
 ): void {
   context.tasks.end(task, state, context)
+  context.sealing.take(task.id)
   task.waitingFor = undefined
   context.deadlines.clear(`task/${task.id}`)
   context.taskChanged(task)

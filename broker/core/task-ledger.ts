@@ -14,14 +14,14 @@ import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { SUBMISSION_LIMITS } from '../../shared/protocol/limits.ts'
 import { type EndState, isEnded, type TaskState } from '../../shared/protocol/states.ts'
 import type { TaskBody } from '../../shared/protocol/task.ts'
-import type { TaskRecord } from './ledger-records.ts'
+import type { SealingRecord, TaskRecord } from './ledger-records.ts'
 import { Retention, type RetentionOptions } from './retention.ts'
 
 /**
  * What a task waits for: nodes that are away, a fleet that has just come together, an earlier write of its
- * submitter, or a node that stopped, by the code that it gave (`store-full`, `disk-full`).
+ * submitter, its value to be sealed, or a node that stopped, by the code that it gave (`store-full`, `disk-full`).
  */
-export type WaitReason = 'holders-away' | 'settling' | 'earlier-write' | (string & {})
+export type WaitReason = 'holders-away' | 'settling' | 'earlier-write' | 'sealing' | (string & {})
 
 export interface Task {
   readonly id: TaskId
@@ -48,6 +48,8 @@ export interface Task {
   deadlineMs: number
   /** Of a sequenced write. */
   seq: number | undefined
+  /** Of a write that is done and whose value is not sealed yet: what its result says in clear. */
+  sealing: SealingRecord | undefined
   /** There until the task ended and the log needs it no more. */
   body: TaskBody | undefined
   bodyBytes: number
@@ -61,13 +63,14 @@ export interface TaskLedgerOptions extends RetentionOptions {
 
 /** The bytes whose SHA-256 says whether two submissions are the same task. */
 export function encodeBody(body: TaskBody): Uint8Array {
-  const { op, region, items, args, deadlineMs } = body
+  const { op, region, items, args, deadlineMs, seal } = body
   return encodeCbor({
     op,
     ...(region === undefined ? {} : { region: [region.x, region.y, region.w, region.h] }),
     ...(items === undefined ? {} : { items }),
     args,
     deadlineMs,
+    ...(seal === undefined ? {} : { seal }),
   })
 }
 
@@ -174,6 +177,7 @@ export class TaskLedger {
       endedMs: undefined,
       deadlineMs: at.deadlineMs,
       seq: undefined,
+      sealing: undefined,
       body,
       bodyBytes: encoded.length,
       isCleared: false,
@@ -188,6 +192,7 @@ export class TaskLedger {
   end(task: Task, state: EndState, { ts, ledgerMs }: { ts: number; ledgerMs: number }): void {
     assert(!isEnded(task.state), `task ${task.id} ends once`)
     task.state = state
+    task.sealing = undefined
     this.#countOpen(task, -1)
     task.endedTs = ts
     task.endedMs = ledgerMs
@@ -242,6 +247,7 @@ export class TaskLedger {
       ...(task.endedMs === undefined ? {} : { endedMs: task.endedMs }),
       remainingMs: isEnded(task.state) ? 0 : Math.max(0, Math.round(task.deadlineMs - nowMs)),
       seq: task.seq ?? null,
+      ...(task.sealing === undefined ? {} : { sealing: task.sealing }),
       shards: { ...task.shards },
       error: task.error ?? null,
       isCleared: task.isCleared,
@@ -274,6 +280,7 @@ export class TaskLedger {
         endedMs: isEnded(value.state) ? (value.endedMs ?? ledgerMs) : undefined,
         deadlineMs: nowMs + value.remainingMs,
         seq: value.seq ?? undefined,
+        sealing: value.sealing,
         body: encoded === undefined ? undefined : decodeBody(encoded),
         bodyBytes: encoded?.length ?? 0,
         isCleared: value.isCleared,

@@ -4,6 +4,7 @@
  */
 import type { Region } from '../../shared/grid/geometry.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
+import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { Task } from './task-ledger.ts'
 
 /** The payload of `task/<task>/state`. */
@@ -22,6 +23,8 @@ export function stateOf(task: Task, ts: number): Record<string, unknown> {
 
 export interface ResultFacts {
   readonly value?: unknown
+  /** In the place of the value. */
+  readonly sealed?: Sealed
   /** The fewest durable copies of a write when it completed. */
   readonly copies?: number
   /** Of a read over the grid: no write came between its parts. */
@@ -35,12 +38,13 @@ export interface ResultFacts {
 
 /** The payload of `task/<task>/result`. */
 export function encodeResult(task: Task, facts: ResultFacts, ts: number): Uint8Array {
-  const { value, copies, consistent, range, region, items, nodes } = facts
+  const { value, sealed, copies, consistent, range, region, items, nodes } = facts
   return encodeCbor({
     id: task.id,
     op: task.op,
     state: task.state,
     ...(value === undefined ? {} : { value }),
+    ...(sealed === undefined ? {} : { sealed }),
     effect: task.effect,
     ...(copies === undefined ? {} : { copies }),
     ...(consistent === undefined ? {} : { consistent }),

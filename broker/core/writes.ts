@@ -15,12 +15,12 @@ import type { Applied } from '../../shared/protocol/messages.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { ControlLog } from './control-log.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import type { ControlRecord, WriteRecord } from './ledger-records.ts'
+import type { ControlRecord, SealingRecord, WriteRecord } from './ledger-records.ts'
 import type { Member } from './membership.ts'
 import type { Move } from './move-table.ts'
 import { partsOf, planWrites, writeTilesMax } from './planner.ts'
 import { StreamSender } from './stream-sender.ts'
-import { endTask, releaseBody } from './task-endings.ts'
+import { completeTask, endTask, releaseBody } from './task-endings.ts'
 import { operationOf, type Task, type WaitReason } from './task-ledger.ts'
 import { WaitingWrites } from './waiting-writes.ts'
 import type { OpenWrite, Rows, WriteLog } from './write-log.ts'
@@ -286,7 +286,9 @@ export class Writes {
   }
 
   #tellWait(write: OpenWrite): void {
-    if (!isEnded(write.task.state)) this.#context.taskWaits(write.task, this.#waitOf(write))
+    const { task } = write
+    if (isEnded(task.state) || task.sealing !== undefined) return
+    this.#context.taskWaits(task, this.#waitOf(write))
   }
 
   /** Why none of those that it waits for gets on, if none does. */
@@ -356,10 +358,19 @@ export class Writes {
       })
       return
     }
-    const { w, h } = task.body!.region!
     const nodes = new Set(write.parts.map((part) => part.member)).size - write.waitingFor.size
-    const facts = { value: { lsus: w * h }, copies, nodes }
-    endTask(this.#context, task, 'completed', facts, this.#log.needs(task))
+    this.#complete(task, { copies, nodes })
+  }
+
+  #complete(task: Task, facts: SealingRecord): void {
+    const { w, h } = task.body!.region!
+    const value = { lsus: w * h }
+    completeTask(this.#context, task, { value, ...facts }, this.needs(task))
+  }
+
+  /** Its body, too: the log is not done with it. */
+  needs(task: Task): boolean {
+    return this.#log.needs(task)
   }
 
   /** The last copy of one of its tiles went before it was acknowledged. */
@@ -403,5 +414,10 @@ export class Writes {
     for (const task of waiting) this.#waiting.add(task)
     this.#sequenceDue()
     for (const write of this.#log.all) this.#evaluate(write)
+  }
+
+  /** A write that was done before the start; its value was not sealed. */
+  sealAgain(task: Task): void {
+    if (task.sealing !== undefined) this.#complete(task, task.sealing)
   }
 }

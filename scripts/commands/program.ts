@@ -16,6 +16,7 @@ import type { GatewayParts } from './gateway-parts.ts'
 import { addLoginCommands } from './login.ts'
 import { drainNode, listNodes, removeNode, showNode } from './node.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
+import { addSealCommands } from './seal.ts'
 import { addSecurityCommands } from './security.ts'
 import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
@@ -123,6 +124,7 @@ function buildProgram(
     restore: gatewayParts.restore,
     done,
   })
+  addSealCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
   addSub(program, streams, done)
   addSecurityCommands(program, streams, done)
   addBoardCommands(program, streams, done)
@@ -212,6 +214,7 @@ function addTaskCommands(program: Command, streams: Streams, done: (code: number
     .option('--file <file>', 'the whole task, JSON or CBOR; - is the standard input')
     .option('--id <id>', 'its id (default: a random one)')
     .option('--deadline <seconds>', 'when it has to end, from now on')
+    .option('--seal <recipient>', 'who alone can read its value (obelisk seal recipient ls)')
     .option(
       '--wait [seconds]',
       'wait for its end, without a number as long as that takes, and print the result',

@@ -10,6 +10,7 @@ export interface SubmitFlags {
   readonly file?: string
   readonly id?: string
   readonly deadline?: string
+  readonly seal?: string
 }
 
 export interface TaskRequest {
@@ -41,8 +42,8 @@ export async function readTaskRequest(
   newId: () => string,
 ): Promise<TaskRequest> {
   if (flags.file !== undefined) {
-    const { region, args, items, id, deadline } = flags
-    if ([op, region, args, items, id, deadline].some((value) => value !== undefined)) {
+    const { region, args, items, id, deadline, seal } = flags
+    if ([op, region, args, items, id, deadline, seal].some((value) => value !== undefined)) {
       throw usage('--file holds the whole task: no operation and no other flags of it')
     }
     const body = await readInput(flags.file, streams)
@@ -58,6 +59,7 @@ export async function readTaskRequest(
       ? {}
       : { items: parseItems(await readInput(flags.items, streams)) }),
     ...(flags.deadline === undefined ? {} : { deadline_ms: parseDeadline(flags.deadline) }),
+    ...(flags.seal === undefined ? {} : { seal: flags.seal }),
   }
   return { contentType: 'application/json', body: Buffer.from(JSON.stringify(task)) }
 }

@@ -27,9 +27,13 @@ const SHARED_ENTRIES: readonly Entry[] = [
   { output: 'lmdb.cjs', source: 'node_modules/lmdb/node-index.js', mode: 0o644 },
 ]
 
-const MAINS: Readonly<Record<Role, Entry>> = {
-  agent: { output: 'agent.mjs', source: 'scripts/package/agent.ts', mode: 0o644 },
-  gateway: { output: 'gateway.mjs', source: 'scripts/package/gateway.ts', mode: 0o644 },
+const OWN_ENTRIES: Readonly<Record<Role, readonly Entry[]>> = {
+  agent: [{ output: 'agent.mjs', source: 'scripts/package/agent.ts', mode: 0o644 }],
+  gateway: [
+    { output: 'gateway.mjs', source: 'scripts/package/gateway.ts', mode: 0o644 },
+    // Results are sealed in threads of their own.
+    { output: 'sealer.mjs', source: 'broker/adapters/seal-worker.ts', mode: 0o644 },
+  ],
 }
 
 /** Code of CommonJS packages asks for Node's modules by `require`, which a module lacks. */
@@ -38,7 +42,7 @@ const require = makeRequire(import.meta.url);`
 const CJS_HEAD = "const moduleUrl = require('node:url').pathToFileURL(__filename).href;"
 
 export async function bundle(role: Role): Promise<Bundles> {
-  const built = await Promise.all([MAINS[role], ...SHARED_ENTRIES].map(bundleEntry))
+  const built = await Promise.all([...OWN_ENTRIES[role], ...SHARED_ENTRIES].map(bundleEntry))
   return {
     files: built.map(({ file }) => file),
     packages: [...new Set(built.flatMap(({ inputs }) => inputs.flatMap(packageOf)))].sort(),
@@ -110,9 +114,10 @@ const installedPrograms: Plugin = {
         ? { path: join(CHECKOUT, 'scripts/package/programs.ts') }
         : undefined,
     )
-    build.onResolve({ filter: /\/lmdb-library\.ts$/ }, () => ({
-      path: join(CHECKOUT, 'scripts/package/lmdb-library.ts'),
-    }))
+    for (const name of ['lmdb-library.ts', 'seal-program.ts']) {
+      const filter = new RegExp(`/${name.replace('.', '\\.')}$`)
+      build.onResolve({ filter }, () => ({ path: join(CHECKOUT, 'scripts/package', name) }))
+    }
   },
 }
 

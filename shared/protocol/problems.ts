@@ -29,6 +29,7 @@ export type ProblemCode =
   | 'duplicate'
   | 'not-allowed'
   | 'not-granted'
+  | 'unknown-recipient'
 
 export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: Problem[] }
 

@@ -1,6 +1,6 @@
 /**
  * The payload of `task/<task>/result/json`: the CBOR result as JSON, bytes as base64, or only where the
- * whole is when it would pass 64 KiB (wire.md, Task).
+ * whole is when it would pass 64 KiB (wire.md, Task). What is sealed it does not have.
  */
 import { decodeCbor } from './cbor.ts'
 import { toJsonText } from './json-text.ts'
@@ -19,6 +19,7 @@ export function mirrorOf(
   const link = JSON.stringify({ id, op, state, href: `/api/tasks/${id}/result` })
   const decoded = decodeCbor(result, RESULT_LIMITS)
   if (!decoded.ok) return link
-  const json = toJsonText(decoded.value)
+  const { sealed: _sealed, ...shown } = decoded.value as Record<string, unknown>
+  const json = toJsonText(shown)
   return Buffer.byteLength(json) > JSON_MIRROR_BYTES_MAX ? link : json
 }

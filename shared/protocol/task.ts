@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import * as v from 'valibot'
-import { isTaskId, type TaskId } from '../core/ids.ts'
+import { isId, isTaskId, type TaskId } from '../core/ids.ts'
 import type { Region } from '../grid/geometry.ts'
 import { findOperation, OPERATION_NAMES } from '../operations/catalog.ts'
 import type { GridContext, Operation, Wire } from '../operations/operation.ts'
@@ -41,6 +41,8 @@ export interface TaskBody {
   readonly items?: Items | undefined
   readonly args: Wire
   readonly deadlineMs: number
+  /** The recipient that its value is sealed to. */
+  readonly seal?: string | undefined
 }
 
 export interface Submission {
@@ -61,6 +63,9 @@ export const submissionSchema = v.strictObject({
   items: v.optional(v.custom<unknown[]>(Array.isArray, 'a list')),
   args: v.optional(v.unknown()),
   deadline_ms: v.optional(wholeWithin(1, DEADLINE_MS_MAX), DEADLINE_MS_DEFAULT),
+  seal: v.optional(
+    v.custom<string>(isId, 'the name of a recipient, 1 to 64 letters, digits, "_" or "-"'),
+  ),
 })
 
 /** Parses the payload of `task/submit` or the body of `POST /process`. */
@@ -118,11 +123,13 @@ function checkSubmission(input: unknown, context: GridContext): SubmissionResult
   const args = parseArgs(operation, loose, checked, context)
   if (!args.ok) problems.push(...args.problems)
   if (!shape.ok || !args.ok || over === undefined || problems.length > 0) return fail(problems)
+  const { seal, deadline_ms: deadlineMs } = shape.value
   const body: TaskBody = {
     op: operation.name,
     ...over,
     args: args.value,
-    deadlineMs: shape.value.deadline_ms,
+    deadlineMs,
+    ...(seal === undefined ? {} : { seal }),
   }
   return { ok: true, submission: id === undefined ? { body } : { id, body } }
 }

@@ -16,6 +16,8 @@ function newDriver(done: Partial<GatewayPorts>): GatewayDriver {
     admit: ignore,
     disconnect: ignore,
     probe: ignore,
+    isRecipient: () => false,
+    seal: () => Promise.reject(new Error('nothing is sealed here')),
     publish: ignore,
     notice: ignore,
     clock: SYSTEM_CLOCK,

@@ -157,12 +157,21 @@ export class Checkers {
     const story = this.#stories.find(id)
     if (story === undefined) violated(`there is a result of the unknown task ${id}`)
     const result = decodeResult(bytes)
+    this.#checkSeal(story, result)
     if (story.result !== undefined) violated(`task ${id} has two results`)
     story.result = result
     if (result.state !== story.state) violated(`the result of task ${id} says ${result.state}`)
     if (story.state === 'completed' && !story.isWrite && !story.isExcused) {
       this.#options.count(checkRead(this.#model, story))
     }
+  }
+
+  /** What somebody alone may read is written nowhere in clear. */
+  #checkSeal({ plain, id }: TaskStory, { isSealed, value }: Record<string, unknown>): void {
+    if (plain.seal === undefined && isSealed === true) violated(`task ${id} was sealed`)
+    if (plain.seal === undefined || value === undefined) return
+    if (isSealed !== true) violated(`the result of task ${id} is written in clear`)
+    this.#options.count('sealed')
   }
 
   /** Somebody who waits is told that the task is taken. */
@@ -279,8 +288,14 @@ function equalNumbers(left: ArrayLike<number>, right: ArrayLike<number>): boolea
   return true
 }
 
+/** With its value, also where that is sealed, as the simulated gateway does it. */
 export function decodeResult(bytes: Uint8Array): Record<string, unknown> {
   const decoded = decodeCbor(bytes, RESULT_LIMITS)
   if (!decoded.ok) violated(`a result does not decode: ${decoded.message}`)
-  return decoded.value as Record<string, unknown>
+  const { sealed, ...result } = decoded.value as Record<string, unknown>
+  if (sealed === undefined) return result
+  const { body } = sealed as { body: Uint8Array }
+  const value = decodeCbor(body, RESULT_LIMITS)
+  if (!value.ok) violated(`a sealed value does not decode: ${value.message}`)
+  return { ...result, isSealed: true, value: value.value }
 }

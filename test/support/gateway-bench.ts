@@ -263,7 +263,11 @@ export class GatewayBench {
     return this.receive(connection, name, answer)
   }
 
-  submit(task: Record<string, unknown>, submitter: Partial<Submitter> = {}): Outcome {
+  submit(
+    task: Record<string, unknown>,
+    submitter: Partial<Submitter> = {},
+    more: { readonly lacksRecipient?: boolean } = {},
+  ): Outcome {
     this.#tickets += 1
     const payload = Buffer.from(JSON.stringify(task))
     this.step({
@@ -271,6 +275,7 @@ export class GatewayBench {
       ticket: this.#tickets,
       submitter: { via: 'mqtt', client: 'tester', ...submitter },
       result: parseSubmission(payload, this.options.grid),
+      ...more,
     })
     return this.#outcome()
   }

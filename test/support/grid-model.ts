@@ -26,6 +26,7 @@ export interface PlainTask {
     readonly bins?: number
   }
   readonly deadline_ms: number
+  readonly seal?: string
 }
 
 /** Cells of a tile, row-major. */

@@ -46,7 +46,7 @@ export const MUST_HAPPEN: readonly string[] = [
     ['doubt-ended-probe-late', 'doubt-began-mass-silence', 'doubt-ended-mass-silence'],
     ['move-copying', 'move-catching-up', 'move-ended', 'move-rolled-back', 'move-under-write'],
     ['stream-closed', 'page-damaged', 'drain-began', 'node-left', 'recovered', 'tiles-recreated'],
-    ['late-node', 'late-tile', 'result-cleared'],
+    ['late-node', 'late-tile', 'result-cleared', 'sealed'],
   )
 
 /** What one seed of a thousand nodes must have met. */

@@ -77,6 +77,16 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a value is written before it is sealed',
+    edits: [
+      {
+        file: 'broker/core/task-endings.ts',
+        from: "if (to === undefined) {\n    endTask(context, task, 'completed', facts, keepBody)",
+        to: "if (to !== '') {\n    endTask(context, task, 'completed', facts, keepBody)",
+      },
+    ],
+  },
+  {
     name: 'done on an empty in-sync set',
     edits: [
       {

@@ -30,6 +30,9 @@ const SUBMITTER = { via: 'mqtt', client: 'tester' } as const
 /** What a client may be told at any time, and then tries again. */
 const PASSING = ['no-node', 'overloaded', 'ledger-full', 'recovering', 'tile-missing']
 
+/** One of so many tasks is sealed. */
+const SEALED_EVERY = 5
+
 /** Share of tasks on the whole grid, where regions are bounded. */
 const WHOLE_SHARE = 0.1
 
@@ -178,7 +181,9 @@ export class SimulatedClients {
     const { random } = this.#around
     this.#tasks += 1
     const id = random.unit() < 0.85 ? { id: `task-${this.#tasks}` } : {}
-    const head = { ...id, deadline_ms: this.#drawDeadline() }
+    // Not drawn: the others stay as they were.
+    const seal = this.#tasks % SEALED_EVERY === 0 ? { seal: 'somebody' } : {}
+    const head = { ...id, deadline_ms: this.#drawDeadline(), ...seal }
     const draw = random.unit()
     const region = this.#drawRegion()
     const number = (): number => 1 + random.integer(999)

@@ -15,6 +15,7 @@ import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
 import { decodeUp } from '../../shared/protocol/messages.ts'
+import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { Clock } from '../../shared/runtime/clock.ts'
 import type { Programs } from './programs.ts'
 import type { SimulatedClock } from './simulated-clock.ts'
@@ -55,6 +56,7 @@ export interface GatewaySetUp {
 }
 
 const WALL_START_MS = 1_750_000_000_000
+const SEALING_MS = 20
 
 export class SimulatedGateway {
   readonly #setUp: GatewaySetUp
@@ -223,6 +225,8 @@ export class SimulatedGateway {
       probe: (beat) => {
         if (isMine()) this.#probe(beat)
       },
+      isRecipient: () => true,
+      seal: ({ value }) => this.#seal(value),
       publish(effect) {
         if (isMine()) witness.published(effect)
       },
@@ -240,6 +244,20 @@ export class SimulatedGateway {
         if (effect.type === 'announce-end') witness.announced(effect.task, effect.state)
       },
     }
+  }
+
+  /** Takes a moment, in which all may end; whoever looks at it can open it. */
+  #seal(value: Uint8Array): Promise<Sealed> {
+    const { clock } = this.#harness
+    const none = new Uint8Array()
+    const sealed = { head: none, kem: none, body: new Uint8Array(value), sig: none }
+    return new Promise((resolve) => {
+      const done = this.#process.own(() => {
+        clock.stir()
+        resolve(sealed)
+      })
+      clock.after(SEALING_MS, done)
+    })
   }
 
   #receive(connection: string, node: NodeId, payload: Uint8Array): void {

@@ -47,6 +47,10 @@ const MATRIX: readonly [method: string, path: string, who: readonly Who[]][] = [
   ['DELETE', '/api/nodes/pi-1/drain', ['operator', 'admin']],
   ['POST', '/api/ring/recreate', ['operator', 'admin']],
   ['POST', '/api/detector', ['operator', 'admin']],
+  ['GET', '/api/seal', ['viewer', 'submitter', 'operator', 'admin']],
+  ['GET', '/api/seal/recipients', ['operator', 'admin']],
+  ['POST', '/api/seal/recipients/alice', ['operator', 'admin']],
+  ['DELETE', '/api/seal/recipients/alice', ['operator', 'admin']],
   ['GET', '/api/tokens', ['operator', 'admin']],
   ['POST', '/api/tokens', ['operator', 'admin']],
   ['DELETE', '/api/tokens/abcdefgh', ['operator', 'admin']],
@@ -186,6 +190,7 @@ t.test('every route that the protocol names is in that table', (t) => {
       .replace('/api/tasks/:id', method === 'DELETE' ? '/api/tasks/open' : '/api/tasks/done')
       .replace('/api/tokens/:id', '/api/tokens/abcdefgh')
       .replace('/api/identities/node/:id', '/api/identities/node/n1')
+      .replace('/api/seal/recipients/:name', '/api/seal/recipients/alice')
       .replace('/api/nodes/:id', '/api/nodes/pi-1')
       .replace('/api/identities/user/:name', '/api/identities/user/ann')
       .replace(':id', 'abcdefgh')

@@ -46,19 +46,27 @@ function contentOf(bytes: Uint8Array) {
 }
 
 t.test('what is written is read, and what a later version puts in is said', (t) => {
-  const records: RegistryChange[] = [{ table: 'user', key: 'ann', value: USER }]
+  const recipient = { key: new Uint8Array(1216).fill(7), addedTs: 1, by: 'admin' }
+  const records: RegistryChange[] = [
+    { table: 'user', key: 'ann', value: USER },
+    { table: 'recipient', key: 'alice', value: recipient },
+  ]
   const more = [
     { table: 'user-token', key: 't', value: encodeCbor({ user: 'ann' }) },
     { table: 'meta', key: 'meta', value: encodeCbor({ floorTs: 5 }) },
   ]
   const bytes = written(MOMENT, FILES, [...stored(records), ...more])
   const { moment, files, records: read } = contentOf(bytes)
-  t.same([moment, read], [MOMENT, records])
+  t.same(moment, MOMENT)
+  t.same(
+    read.map(({ table, key, value }) => [table, key, encodeCbor(value)]),
+    records.map(({ table, key, value }) => [table, key, encodeCbor(value)]),
+  )
   t.same(
     files.map(({ name, bytes }) => [name, Buffer.from(bytes)]),
     FILES.map(({ name, bytes }) => [name, bytes]),
   )
-  const later = [{ table: 'recipient', key: 'x', value: encodeCbor({}) }]
+  const later = [{ table: 'unheard-of', key: 'x', value: encodeCbor({}) }]
   t.same(readBackup(written(MOMENT, FILES, later)), { ok: false, problem: 'later' })
   t.same(readBackup(Buffer.alloc(0)), { ok: false, problem: 'malformed' })
   for (const cut of [1, 3, 4, 5, bytes.length - 1]) {

@@ -27,6 +27,7 @@ class Records {
   readonly key = new Map<string, KeyRecord>()
   readonly token = new Map<string, NodeToken>()
   readonly user = new Map<string, unknown>()
+  readonly recipient = new Map<string, unknown>()
   readonly 'user-token' = new Map<string, unknown>()
   readonly known = new Set<string>()
   nowTs = 1000

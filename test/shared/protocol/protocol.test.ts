@@ -743,6 +743,7 @@ const TELEMETRY_FIELDS =
 /** What stands beside the messages: one realistic payload for each rule of the outside. */
 const OUTSIDE: Record<string, Record<string, unknown>> = {
   submission: SUBMISSION,
+  'seal-head': { v: 1, task: 'task_001', op: 'stat', to: 'alice', ts: 1_700_000_000_000 },
   'short-submission': { Id: 'task_002', Data: 'digest', items: [{ key: 'a', data: 'text' }] },
   'task-result': {
     id: 'task_001',
@@ -827,6 +828,7 @@ t.test('the frozen bytes are of their CDDL rule, and of no rule once changed', (
 
 t.test('the CDDL is read whole: no rule is unused and no name is unknown', (t) => {
   const used = new Set(['submission', 'short-submission', 'task-result', 'telemetry'])
+  used.add('seal-head')
   used.add('up-message').add('down-message')
   const visit = (type: Type): void => {
     if (type.kind === 'name') used.add(type.name)
@@ -1212,7 +1214,7 @@ t.test('a problem says what is taken, and guesses what was meant', (t) => {
     ],
     [
       { op: 'stat', regoin: 1, args: { field: 'level' } },
-      'regoin is not a known key, did you mean region? (id, op, region, items, args, deadline_ms)',
+      'regoin is not a known key, did you mean region? (id, op, region, items, args, deadline_ms, seal)',
     ],
     [
       { op: 'scale', region: [1, 2, 3, 4] },

@@ -25,3 +25,15 @@ t.test('a mirror that would pass 64 KiB says where the whole is', async (t) => {
   t.same(mirror('é'.repeat(JSON_MIRROR_BYTES_MAX / 2)), LINK, 'bytes count, not characters')
   t.same(mirror(new Uint8Array(5 * JSON_MIRROR_BYTES_MAX)), LINK, 'far larger is not even decoded')
 })
+
+t.test('a mirror has nothing of what is sealed', async (t) => {
+  const sealed = {
+    head: Buffer.of(1),
+    kem: Buffer.of(2),
+    body: Buffer.alloc(1000),
+    sig: Buffer.of(3),
+  }
+  t.same(JSON.parse(mirrorOf(TASK, encodeCbor({ ...TASK, lsus: 4, sealed }))), { ...TASK, lsus: 4 })
+  const large = { ...sealed, body: Buffer.alloc(5 * JSON_MIRROR_BYTES_MAX) }
+  t.same(JSON.parse(mirrorOf(TASK, encodeCbor({ ...TASK, sealed: large }))), LINK)
+})

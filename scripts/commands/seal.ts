@@ -1,0 +1,258 @@
+/** Results that one recipient alone can read: his keys, his name at the gateway, and the opening of what he got. */
+import { createHash, randomBytes } from 'node:crypto'
+import { closeSync, fsyncSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { RecipientView } from '../../broker/adapters/http-port.ts'
+import { decodeCbor } from '../../shared/protocol/cbor.ts'
+import { toJsonText } from '../../shared/protocol/json-text.ts'
+import {
+  RECIPIENT_SEED_BYTES,
+  type Sealed,
+  SIGNER_KEY_BYTES,
+} from '../../shared/protocol/sealed.ts'
+import {
+  AppError,
+  EXIT_BAD_INPUT,
+  EXIT_DONE,
+  EXIT_UNREADABLE,
+  messageOf,
+} from '../../shared/runtime/errors.ts'
+import { flush } from '../../shared/runtime/flush.ts'
+import { readPrivate } from '../../shared/runtime/private-folder.ts'
+import type { GatewayClient } from './gateway-client.ts'
+import { printable, type Streams, table, when } from './streams.ts'
+import { usage } from './task-request.ts'
+
+interface Common {
+  readonly json?: boolean
+}
+
+interface OpenFlags extends Common {
+  readonly key?: string
+  readonly signer?: string
+  readonly cbor?: boolean
+}
+
+const PATH = '/api/seal/recipients'
+/** A thread may begin for it, and loads what it needs. */
+const TIMEOUT_MS = 30_000
+const RESULT_LIMITS = { bytesMax: 256 * 1024 * 1024, depthMax: 16, itemsMax: 50_000_000 }
+const PARTS = ['head', 'kem', 'body', 'sig'] as const
+/** Of a key on one line: no path looks like that. */
+const KEY_TEXT = /^[A-Za-z0-9+/]{1024,}={0,2}$/
+
+export function addSealCommands(
+  program: Command,
+  streams: Streams,
+  withHttp: (command: Command) => Command,
+  gatewayFor: (flags: object) => GatewayClient,
+  done: (code: number) => void,
+): void {
+  const seal = program
+    .command('seal')
+    .description('results that one recipient alone can read (task submit --seal)')
+  seal
+    .command('keygen <file>')
+    .description('make a key: the secret goes to the file, the public key is printed')
+    .option('--json', 'print JSON')
+    .action(async (file, flags) => done(await keygen(file, flags, streams)))
+  seal
+    .command('open <result>')
+    .description('open a result, JSON or CBOR, and print its value; - is the standard input')
+    .option('--key <file>', 'what seal keygen wrote')
+    .option('--signer <key>', 'what seal signer prints, or a file of it: only what it signed')
+    .option('--cbor', 'print CBOR')
+    .action(async (file, flags) => done(await openResult(file, flags, streams)))
+  withHttp(seal.command('signer'))
+    .description('print the public key that tells what this gateway sealed')
+    .action(async (flags) => {
+      const answer = await gatewayFor(flags).json<{ signer: string }>({
+        path: '/api/seal',
+        timeoutMs: TIMEOUT_MS,
+      })
+      done(say(streams, flags, answer, answer.signer))
+    })
+  const recipient = seal.command('recipient').description('whom the gateway can seal to')
+  withHttp(recipient.command('add <name> [public]'))
+    .description('name a public key, or a file of it; without one, the standard input')
+    .action(async (name, key, flags) => {
+      const text = await keyTextOf(key, streams)
+      const view = await gatewayFor(flags).json<RecipientView>({
+        method: 'POST',
+        path: `${PATH}/${encodeURIComponent(name)}`,
+        contentType: 'application/json',
+        body: Buffer.from(JSON.stringify({ key: text })),
+        timeoutMs: TIMEOUT_MS,
+      })
+      done(say(streams, flags, view, `recipient ${name} has the key of SHA-256 ${view.sha256}`))
+    })
+  withHttp(recipient.command('ls'))
+    .description('list them')
+    .action(async (flags) => done(await list(gatewayFor(flags), streams, flags)))
+  withHttp(recipient.command('rm <name>'))
+    .description('seal nothing more to one')
+    .action(async (name, flags) => {
+      const path = `${PATH}/${encodeURIComponent(name)}`
+      const answer = await gatewayFor(flags).json({ method: 'DELETE', path })
+      done(say(streams, flags, answer, `nothing more is sealed to ${name}`))
+    })
+}
+
+async function list(gateway: GatewayClient, streams: Streams, flags: Common): Promise<number> {
+  const recipients = await gateway.json<RecipientView[]>({ path: PATH })
+  const text = table(
+    streams,
+    [
+      { title: 'NAME', text: ({ name }) => name },
+      { title: 'ADDED', text: ({ addedTs }) => when(addedTs) },
+      { title: 'BY', text: ({ by }) => by },
+      { title: 'SHA-256', text: ({ sha256 }) => sha256 },
+    ],
+    recipients,
+  )
+  streams.stdout.write(flags.json ? `${JSON.stringify(recipients)}\n` : text)
+  return EXIT_DONE
+}
+
+async function keygen(file: string, flags: Common, streams: Streams): Promise<number> {
+  const { xWingPublicKey } = await import('../../shared/runtime/x-wing.ts')
+  const seed = randomBytes(RECIPIENT_SEED_BYTES)
+  const key = Buffer.from(await xWingPublicKey(seed))
+  writeSecret(file, `${seed.toString('base64')}\n`)
+  const sha256 = createHash('sha256').update(key).digest('hex')
+  const answer = { public: key.toString('base64'), sha256 }
+  streams.stderr.write(`${printable(file)} is the secret: who has it can open what is sealed\n`)
+  return say(streams, flags, answer, answer.public)
+}
+
+/** On disk, and its owner's alone. What is there already may be the only key to something. */
+function writeSecret(file: string, content: string): void {
+  let descriptor: number | undefined
+  try {
+    descriptor = openSync(file, 'wx', 0o600)
+    writeFileSync(descriptor, content)
+    fsyncSync(descriptor)
+    flush(resolve(file, '..'))
+  } catch (error) {
+    throw new AppError('output-failed', `${file}: ${messageOf(error)}`, { cause: error })
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor)
+  }
+}
+
+async function openResult(file: string, flags: OpenFlags, streams: Streams): Promise<number> {
+  if (flags.key === undefined) throw usage('--key: name the file that seal keygen wrote')
+  const { open } = await import('../../shared/runtime/sealing.ts')
+  const seed = await seedOf(flags.key)
+  const signer = flags.signer === undefined ? undefined : await signerOf(flags.signer, streams)
+  const { sealed, id, op } = sealedIn(await inputOf(file, streams))
+  const { head, value } = await open(sealed, seed, signer)
+  if (head.task !== id || head.op !== op) {
+    throw broken(`what is sealed belongs to the result of task ${head.task}`)
+  }
+  const decoded = decodeCbor(value, RESULT_LIMITS)
+  if (!decoded.ok) throw broken(`the value in it is none: ${decoded.message}`)
+  if (signer === undefined) {
+    const warning = 'warning: anybody can have sealed it: --signer checks that the gateway did'
+    streams.stderr.write(`${warning}\n`)
+  }
+  streams.stderr.write(
+    printable(`task ${head.task} (${head.op}), for ${head.to}, ${when(head.ts)}`).concat('\n'),
+  )
+  streams.stdout.write(flags.cbor ? value : `${toJsonText(decoded.value)}\n`)
+  return EXIT_DONE
+}
+
+async function seedOf(path: string): Promise<Uint8Array> {
+  let text: string | undefined
+  try {
+    text = readPrivate(path)
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw unreadable(`--key: ${messageOf(error)}`, error)
+  }
+  if (text === undefined) throw unreadable(`--key: there is no file ${path}`)
+  const seed = Buffer.from(text.trim(), 'base64')
+  if (seed.length === RECIPIENT_SEED_BYTES) return seed
+  const message = `--key: ${path} is not what seal keygen wrote`
+  throw new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
+}
+
+async function signerOf(given: string, streams: Streams): Promise<Uint8Array> {
+  const key = Buffer.from(await keyTextOf(given, streams), 'base64')
+  if (key.length === SIGNER_KEY_BYTES) return key
+  const message = '--signer: that is not what seal signer prints'
+  throw new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
+}
+
+/** A key as it stands, or of a file, or of the standard input. */
+async function keyTextOf(given: string | undefined, streams: Streams): Promise<string> {
+  if (given !== undefined && KEY_TEXT.test(given)) return given
+  return (await inputOf(given ?? '-', streams)).toString('utf8').trim()
+}
+
+async function inputOf(path: string, streams: Streams): Promise<Buffer> {
+  try {
+    if (path !== '-') return readFileSync(path)
+    const chunks: Buffer[] = []
+    for await (const chunk of streams.stdin) chunks.push(Buffer.from(chunk))
+    return Buffer.concat(chunks)
+  } catch (error) {
+    throw unreadable(`${path}: ${messageOf(error)}`, error)
+  }
+}
+
+interface SealedResult {
+  readonly sealed: Sealed
+  readonly id: unknown
+  readonly op: unknown
+}
+
+/** Of a result as HTTP gives it, or MQTT. */
+function sealedIn(bytes: Buffer): SealedResult {
+  const result = decode(bytes) as Record<string, unknown> | null | undefined
+  const { sealed, id, op } = result ?? {}
+  if (sealed === undefined) throw broken('it is no result with something sealed in it')
+  const given = sealed as Record<string, unknown>
+  const parts = PARTS.map((name) => bytesOf(given[name]))
+  const isWhole = parts.every((part) => part !== undefined)
+  if (!isWhole || Object.keys(given).length !== PARTS.length)
+    throw broken('a part of it is missing')
+  const [head, kem, body, sig] = parts as [Uint8Array, Uint8Array, Uint8Array, Uint8Array]
+  return { sealed: { head, kem, body, sig }, id, op }
+}
+
+function decode(bytes: Buffer): unknown {
+  const text = bytes.subarray(0, 64).toString('latin1').trimStart()
+  if (!text.startsWith('{')) {
+    const decoded = decodeCbor(bytes, RESULT_LIMITS)
+    return decoded.ok ? decoded.value : undefined
+  }
+  try {
+    return JSON.parse(bytes.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+/** In JSON they are base64, which has one form. */
+function bytesOf(part: unknown): Uint8Array | undefined {
+  if (part instanceof Uint8Array) return part
+  if (typeof part !== 'string') return undefined
+  const bytes = Buffer.from(part, 'base64')
+  return bytes.toString('base64') === part ? bytes : undefined
+}
+
+function broken(why: string): AppError {
+  return new AppError('seal-broken', `it cannot be opened: ${why}`, { exitCode: EXIT_BAD_INPUT })
+}
+
+function unreadable(message: string, cause?: unknown): AppError {
+  return new AppError('unreadable', message, { cause, exitCode: EXIT_UNREADABLE })
+}
+
+function say(streams: Streams, flags: Common, answer: unknown, text: string): number {
+  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : printable(text)}\n`)
+  return EXIT_DONE
+}

@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { loadSealKey, SEAL_KEY } from '../../../broker/adapters/seal-key.ts'
+import { Sealer } from '../../../broker/adapters/sealer.ts'
+import { encodeHead } from '../../../shared/protocol/sealed.ts'
+import { open } from '../../../shared/runtime/sealing.ts'
+import { xWingPublicKey } from '../../../shared/runtime/x-wing.ts'
+import { eventually } from '../../support/processes.ts'
+
+const alice = randomBytes(32)
+const signer = randomBytes(32)
+const publicKey = await xWingPublicKey(alice)
+const HEAD = { op: 'get', to: 'alice', ts: 1 }
+
+t.test('many are sealed, two at a time, and the threads go when they have rested', async (t) => {
+  const sealer = new Sealer({ restMs: 20 })
+  t.teardown(() => sealer.close())
+  t.equal(sealer.size, 0, 'none before it is needed')
+  const values = Array.from({ length: 12 }, () => randomBytes(70_000))
+  const sealed = values.map((value, index) => {
+    const head = encodeHead({ ...HEAD, task: `t${index}` })
+    // A part of something larger.
+    const part = Buffer.concat([Buffer.alloc(9), value, Buffer.alloc(9)]).subarray(9, 70_009)
+    return sealer.seal({ head, value: part, publicKey, signer })
+  })
+  t.equal(sealer.size, 2)
+  const key = await sealer.publicKeyOf(signer)
+  for (const [index, one] of (await Promise.all(sealed)).entries()) {
+    const { head, value } = await open(one, alice, key)
+    t.equal(head.task, `t${index}`)
+    t.ok(values[index]!.equals(value))
+  }
+  await eventually('the threads have ended', () => sealer.size === 0)
+  await sealer.try(publicKey)
+  t.equal(sealer.size, 1, 'and come again')
+})
+
+t.test('a key that is none fails alone', async (t) => {
+  const sealer = new Sealer()
+  t.teardown(() => sealer.close())
+  const none = Buffer.alloc(publicKey.length)
+  const order = { head: encodeHead({ ...HEAD, task: 't' }), value: randomBytes(5), signer }
+  await t.rejects(sealer.try(none), { code: 'seal-failed' })
+  await t.rejects(sealer.seal({ ...order, publicKey: none }), { code: 'seal-failed' })
+  await t.resolves(sealer.seal({ ...order, publicKey }))
+})
+
+t.test('whoever waits when it stops is told so', async (t) => {
+  const sealer = new Sealer()
+  const order = { head: encodeHead({ ...HEAD, task: 't' }), value: randomBytes(5), signer }
+  const all = Array.from({ length: 6 }, () => sealer.seal({ ...order, publicKey }))
+  const ends = Promise.allSettled(all)
+  await sealer.close()
+  for (const { status } of await ends) t.equal(status, 'rejected')
+  await t.rejects(sealer.try(publicKey), { code: 'seal-failed', message: /stops/ })
+})
+
+t.test('the key that signs is made once, and is its owner’s alone', (t) => {
+  const folder = join(t.testdir(), 'security')
+  mkdirSync(folder)
+  const seed = loadSealKey(folder)
+  t.equal(seed.length, 32)
+  const path = join(folder, SEAL_KEY)
+  t.equal(statSync(path).mode & 0o777, 0o600)
+  t.same(Buffer.from(loadSealKey(folder)), Buffer.from(seed))
+  writeFileSync(path, readFileSync(path, 'utf8').slice(4))
+  t.throws(() => loadSealKey(folder), { code: 'security-broken' })
+  t.end()
+})
