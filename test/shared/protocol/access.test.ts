@@ -1,4 +1,5 @@
 /** The matrix of security.md, written down here once more, against what the code decides. */
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
@@ -13,9 +14,11 @@ import {
 } from '../../../shared/protocol/access.ts'
 import { filterMatches } from '../../../shared/protocol/topic-filters.ts'
 import type { Topic } from '../../../shared/protocol/topics.ts'
+import { codesIn, Markdown } from '../../support/markdown.ts'
 import { check } from '../../support/property.ts'
 
 const BASE = 'obelisk/v1'
+const PROTOCOL = new URL('../../../docs/protocol.md', import.meta.url)
 
 function user(name: string, roles: readonly Role[], topics: readonly string[] = []): UserPrincipal {
   return { kind: 'user', name, roles, topics }
@@ -90,6 +93,38 @@ const MATRIX: readonly (readonly [topic: string, ...cells: string[]])[] = [
   ['office', '-', '-', '-', 'PR', 'PR', '-', '-', '-', '-', '-', 'PR'],
   ['obelisk/v2/task/submit', '-', '-', '-', 'PR', 'PR', '-', '-', '-', '-', '-', 'PR'],
 ]
+
+/** The table of docs/protocol.md: `own` is the node n1, or a task of `me`. */
+const DOCUMENTED = new Markdown(readFileSync(PROTOCOL, 'utf8'))
+  .section('Rights')
+  .rows()
+  .filter(([named, ...cells]) => cells.length === 4 && /^`(task|node|gateway)/.test(named!))
+
+t.test('attempts 38 to 42: the page says the same of each role and topic', (t) => {
+  const COLUMNS = ['node', 'viewer', 'submitter', 'operator'] as const
+  const topics = DOCUMENTED.flatMap(([named]) => codesIn(named!))
+  t.equal(topics.length, 16)
+  for (const [named, ...cells] of DOCUMENTED) {
+    const tested = codesIn(named!).flatMap((code) =>
+      ['mine', 'other'].map((task) => {
+        const node = task === 'mine' ? 'n1' : 'n2'
+        const text = `${BASE}/${code.replace('<task>', task).replace('<node>', node)}`
+        // Of whom a refusal is, its receiver alone knows.
+        return { text, isOwn: task === 'mine' || code === 'task/rejected' }
+      }),
+    )
+    for (const { text, isOwn } of tested) {
+      cells.forEach((cell, at) => {
+        const who = WHO[COLUMNS[at]!]!
+        const may = (letter: string): boolean =>
+          cell.startsWith(letter) && (isOwn || !cell.endsWith(' own'))
+        t.equal(mayPublish(BASE, who, text, ownerOf), may('P'), `${COLUMNS[at]} → ${text}`)
+        t.equal(mayReceive(BASE, who, text, ownerOf), may('R'), `${COLUMNS[at]} ← ${text}`)
+      })
+    }
+  }
+  t.end()
+})
 
 t.test('each role, each topic, each action', (t) => {
   for (const [topic, ...cells] of MATRIX) {
