@@ -1,8 +1,6 @@
 /** `gateway keys`, which `gateway secure` runs: makes the keys of a fleet, in the data of its gateway. */
-import { statSync } from 'node:fs'
 import { loadConfig } from '../shared/runtime/config.ts'
 import { AppError, EXIT_CONFIG, EXIT_DONE } from '../shared/runtime/errors.ts'
-import { makeDirectory } from '../shared/runtime/make-directory.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { isThere } from '../shared/runtime/private-folder.ts'
 import { makeFleetKeys } from './adapters/fleet-keys.ts'
@@ -17,9 +15,7 @@ export async function makeKeys(argv: readonly string[], environment: Environment
   if (isThere(folder)) {
     throw new AppError('secured', `${data} is secured already`, { exitCode: EXIT_CONFIG })
   }
-  makeDirectory(data)
-  const { uid, gid } = statSync(data)
   // A service has a user of its own, who has to read them.
-  await makeFleetKeys(folder, process.geteuid!() === 0 ? { uid, gid } : undefined)
+  await makeFleetKeys(folder)
   return EXIT_DONE
 }

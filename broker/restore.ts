@@ -1,20 +1,15 @@
 /** Which `ca restore` runs: gives a new gateway the keys and identities of one that is lost, whole or not at all. */
-import { readdirSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase32 } from '../shared/core/base32.ts'
 import { named, type SecurityHead } from '../shared/protocol/security-log.ts'
+import { asOwnerOfPlace } from '../shared/runtime/as-owner.ts'
 import { keepLastBackup } from '../shared/runtime/backup-mark.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { AppError, EXIT_CONFIG, EXIT_USAGE } from '../shared/runtime/errors.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
-import {
-  beginFolder,
-  finishFolder,
-  giveFolder,
-  isThere,
-  unfinished,
-} from '../shared/runtime/private-folder.ts'
+import { beginFolder, finishFolder, isThere, unfinished } from '../shared/runtime/private-folder.ts'
 import { damaged, newer, openSealed } from '../shared/runtime/sealed-file.ts'
 import { loadFleetKeys, putKeyFiles } from './adapters/fleet-keys.ts'
 import { IdentityStore } from './adapters/identity-store.ts'
@@ -116,20 +111,20 @@ interface Wanted {
 
 /** On disk and in its place when it resolves; of one that failed nothing is left. */
 async function place(data: string, wanted: Wanted): Promise<void> {
-  const folder = securityFolder(data)
-  const unmade = unfinished(folder)
-  // Of one that was cut off nobody has seen anything.
-  rmSync(unmade, { recursive: true, force: true })
-  try {
-    beginFolder(folder)
-    await make(folder, wanted)
-    // A service has a user of its own, who has to read them.
-    if (process.geteuid!() === 0) giveFolder(folder, statSync(data))
-    finishFolder(folder)
-  } catch (error) {
+  // A service has a user of its own, who has to read them.
+  await asOwnerOfPlace(securityFolder(data), async (folder) => {
+    const unmade = unfinished(folder)
+    // Of one that was cut off nobody has seen anything.
     rmSync(unmade, { recursive: true, force: true })
-    throw error
-  }
+    try {
+      beginFolder(folder)
+      await make(folder, wanted)
+      finishFolder(folder)
+    } catch (error) {
+      rmSync(unmade, { recursive: true, force: true })
+      throw error
+    }
+  })
 }
 
 async function make(folder: string, wanted: Wanted): Promise<void> {

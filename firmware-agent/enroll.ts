@@ -1,12 +1,9 @@
 /** `agent enroll`: gives a board its identity by hand, or another one; the store of its slice is not touched. */
-import { statSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { assert } from '../shared/core/assert.ts'
 import { isNodeId, type NodeId } from '../shared/core/ids.ts'
 import { loadConfig } from '../shared/runtime/config.ts'
 import { AppError, EXIT_CONFIG, EXIT_DONE } from '../shared/runtime/errors.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
-import { makeDirectory } from '../shared/runtime/make-directory.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import {
   enrolOnce,
@@ -41,7 +38,7 @@ export async function enrolByHand(
   const lock = await ExclusiveLock.acquire(data)
   try {
     if (!isAgain) refuseSecond(folder, node)
-    await enrolOnce({ config, node, token, isAgain, ...ownerOf(folder) })
+    await enrolOnce({ config, node, token, isAgain })
   } finally {
     await lock.release()
   }
@@ -53,12 +50,4 @@ function refuseSecond(folder: string, node: NodeId): void {
   if (readIdentity(folder, node) === undefined) return
   const message = `${folder} is there: --again gives node ${node} another identity in its place`
   throw new AppError('identity-there', message, { exitCode: EXIT_CONFIG })
-}
-
-/** The service has a user of its own, who has to read what root makes. */
-function ownerOf(folder: string): { owner?: { uid: number; gid: number } } {
-  if (process.geteuid!() !== 0) return {}
-  makeDirectory(dirname(folder))
-  const { uid, gid } = statSync(dirname(folder))
-  return { owner: { uid, gid } }
 }

@@ -7,13 +7,12 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
+import { asOwnerOfPlace } from '../../shared/runtime/as-owner.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import {
   beginFolder,
   finishFolder,
-  giveFolder,
   isThere,
-  type Owner,
   putPrivate,
   readPrivate,
   readPrivateBytes,
@@ -50,10 +49,8 @@ const FILES = [AUTHORITY_KEY, AUTHORITY, AGENTS_KEY, AGENTS, PROBE_KEY, PROBE]
 /** Its key is known, whatever its certificate says. */
 const PROBE_NAMES = { name: 'probe', uri: 'urn:obelisk:gateway:probe' }
 
-/** Makes them; resolves once all are on disk, and `owner`'s where it is given. There must be none. */
-export async function makeFleetKeys(folder: string, owner?: Owner): Promise<FleetKeys> {
-  // Of one that was cut off nobody has seen anything.
-  rmSync(unfinished(folder), { recursive: true, force: true })
+/** Makes them, for the owner of the data where root does; resolves once all are on disk. There must be none. */
+export async function makeFleetKeys(path: string): Promise<FleetKeys> {
   const own = newKeyPair()
   const certificate = await certifyAuthority(own.privateKey, own.publicKey)
   const authority = { privateKey: own.privateKey, certificate }
@@ -62,16 +59,19 @@ export async function makeFleetKeys(folder: string, owner?: Owner): Promise<Flee
   const shown = await certifyServer(authority, agents.publicKey, names)
   const probe = newKeyPair()
   const probing = await certifyClient(authority, spkiOf(probe.publicKey), PROBE_NAMES)
-  beginFolder(folder)
-  putPrivate(folder, AUTHORITY_KEY, pemOf(own))
-  putPrivate(folder, AUTHORITY, certificate)
-  putPrivate(folder, AGENTS_KEY, pemOf(agents))
-  putPrivate(folder, AGENTS, shown)
-  putPrivate(folder, PROBE_KEY, pemOf(probe))
-  putPrivate(folder, PROBE, probing)
-  if (owner !== undefined) giveFolder(folder, owner)
-  finishFolder(folder)
-  return loadFleetKeys(folder)!
+  return await asOwnerOfPlace(path, (folder) => {
+    // Of one that was cut off nobody has seen anything.
+    rmSync(unfinished(folder), { recursive: true, force: true })
+    beginFolder(folder)
+    putPrivate(folder, AUTHORITY_KEY, pemOf(own))
+    putPrivate(folder, AUTHORITY, certificate)
+    putPrivate(folder, AGENTS_KEY, pemOf(agents))
+    putPrivate(folder, AGENTS, shown)
+    putPrivate(folder, PROBE_KEY, pemOf(probe))
+    putPrivate(folder, PROBE, probing)
+    finishFolder(folder)
+    return loadFleetKeys(folder)!
+  })
 }
 
 /** What a backup has of the folder: what cannot be made anew without each board being told. */

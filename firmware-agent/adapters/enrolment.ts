@@ -8,6 +8,7 @@ import { Backoff, type BackoffOptions } from '../../shared/core/backoff.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
+import { asOwnerOfPlace } from '../../shared/runtime/as-owner.ts'
 import { readSecret } from '../../shared/runtime/config.ts'
 import {
   AppError,
@@ -16,7 +17,7 @@ import {
   EXIT_UNAVAILABLE,
 } from '../../shared/runtime/errors.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
-import { forgetUnfinished, type Owner } from '../../shared/runtime/private-folder.ts'
+import { forgetUnfinished } from '../../shared/runtime/private-folder.ts'
 import type { Running } from '../../shared/runtime/program.ts'
 import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
@@ -112,8 +113,6 @@ export interface EnrolmentWish {
   readonly token: Token
   /** The board has an identity: it gets another key with each token. */
   readonly isAgain?: boolean
-  /** Whose the files are to be, where root makes them. */
-  readonly owner?: Owner
 }
 
 /** Asks once; resolves when the identity has its place. */
@@ -122,19 +121,23 @@ export async function enrolOnce({
   node,
   token,
   isAgain = false,
-  owner,
 }: EnrolmentWish): Promise<void> {
   const { hostname: host, port } = new URL(config.url)
   const at = { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port || SECURE_PORT) }
   // Loaded here: whoever has an identity never needs it.
   const { enrol } = await import('./enrolment-client.ts')
-  const pair = keyToEnrol(config.identity, isAgain ? `token ${token.id}` : undefined, owner)
+  const purpose = isAgain ? `token ${token.id}` : undefined
+  const { identity } = config
+  // The service has a user of its own, who has to read what root makes.
+  const pair = await asOwnerOfPlace(identity, (folder) => keyToEnrol(folder, purpose))
   try {
     const enrolled = await enrol({ ...at, node, version: VERSION, ...boardHint() }, token, pair)
-    keepIdentity(config.identity, pair, enrolled, owner)
+    await asOwnerOfPlace(identity, (folder) => keepIdentity(folder, pair, enrolled))
   } catch (error) {
     // It never will be anything again; the next token is for another one.
-    if (error instanceof AppError && error.code === 'key-revoked') forgetUnfinished(config.identity)
+    if (error instanceof AppError && error.code === 'key-revoked') {
+      await asOwnerOfPlace(identity, forgetUnfinished)
+    }
     throw error
   }
 }

@@ -18,7 +18,6 @@ import {
   forgetUnfinished,
   formerOf,
   isThere,
-  type Owner,
   putPrivate,
   readPrivate,
   replaceFolder,
@@ -109,19 +108,19 @@ export function faultOf(
 
 /**
  * The key to ask with: that of before, if asking was cut off. With a purpose, that of another purpose is given up.
- * Returns once it is on disk. Root says whose it is to be.
+ * Returns once it is on disk.
  */
-export function keyToEnrol(folder: string, purpose?: string, owner?: Owner): KeyPair {
+export function keyToEnrol(folder: string, purpose?: string): KeyPair {
   if (purpose !== undefined && readPrivate(join(unfinished(folder), PURPOSE)) !== purpose) {
     forgetUnfinished(folder)
   }
   // Also where the key is there: what the process before it did may not have come to the disk.
-  beginFolder(folder, owner)
+  beginFolder(folder)
   const before = keyIn(readPrivate(join(unfinished(folder), KEY)))
   if (before !== undefined) return before
-  if (purpose !== undefined) putPrivate(folder, PURPOSE, purpose, owner)
+  if (purpose !== undefined) putPrivate(folder, PURPOSE, purpose)
   const pair = newKeyPair()
-  putPrivate(folder, KEY, pemOf(pair), owner)
+  putPrivate(folder, KEY, pemOf(pair))
   return pair
 }
 
@@ -141,10 +140,9 @@ export function keepIdentity(
   folder: string,
   pair: KeyPair,
   { certificate, ca }: Enrolled,
-  owner?: Owner,
 ): Identity {
-  putPrivate(folder, CERTIFICATE, certificate, owner)
-  putPrivate(folder, AUTHORITY, ca, owner)
+  putPrivate(folder, CERTIFICATE, certificate)
+  putPrivate(folder, AUTHORITY, ca)
   replaceFolder(folder)
   return { key: pemOf(pair), certificate, ca }
 }

@@ -4,14 +4,11 @@
  */
 import {
   closeSync,
-  fchownSync,
   fstatSync,
   fsyncSync,
-  lchownSync,
   lstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -42,56 +39,35 @@ export function isThere(path: string): boolean {
 }
 
 /** Makes the unfinished folder if there is none; what is in it from before stays, and is on disk. */
-export function beginFolder(path: string, owner?: Owner): void {
+export function beginFolder(path: string): void {
   makeDirectory(dirname(path))
-  if (!isThere(unfinished(path))) mkdirSync(unfinished(path), { mode: 0o700 })
-  if (owner !== undefined) lchownSync(unfinished(path), owner.uid, owner.gid)
+  try {
+    mkdirSync(unfinished(path), { mode: 0o700 })
+  } catch (error) {
+    // A link to one is none.
+    if (lstatSync(unfinished(path), { throwIfNoEntry: false })?.isDirectory() !== true) throw error
+  }
   flush(unfinished(path))
   flush(dirname(path))
 }
 
 /** Returns once the file is on disk, in the unfinished folder, whole or not at all. */
-export function putPrivate(
-  path: string,
-  name: string,
-  content: string | Uint8Array,
-  owner?: Owner,
-): void {
-  replacePrivate(unfinished(path), name, content, owner)
+export function putPrivate(path: string, name: string, content: string | Uint8Array): void {
+  replacePrivate(unfinished(path), name, content)
 }
 
 /** Returns once the file is on disk, whole; if it does not, what was there is there. */
-export function replacePrivate(
-  folder: string,
-  name: string,
-  content: string | Uint8Array,
-  owner?: Owner,
-): void {
+export function replacePrivate(folder: string, name: string, content: string | Uint8Array): void {
   const temporary = join(folder, `.${name}`)
   rmSync(temporary, { force: true })
   const file = openSync(temporary, 'wx', 0o600)
   try {
     writeFileSync(file, content)
-    if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
     fsyncSync(file)
   } finally {
     closeSync(file)
   }
   renameSync(temporary, join(folder, name))
-  flush(folder)
-}
-
-export interface Owner {
-  readonly uid: number
-  readonly gid: number
-}
-
-/** Gives the unfinished folder, and all that is in it, to somebody else; for root alone. */
-export function giveFolder(path: string, { uid, gid }: Owner): void {
-  const folder = unfinished(path)
-  const names = readdirSync(folder, { recursive: true }) as string[]
-  for (const name of names) lchownSync(join(folder, name), uid, gid)
-  lchownSync(folder, uid, gid)
   flush(folder)
 }
 
