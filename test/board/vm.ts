@@ -342,7 +342,7 @@ t.test(
     t.match(await property(guest, 'StatusText'), /joined mqtts:.* as edge-042/)
     const credential = '/etc/credstore/obelisk-enroll-token'
     t.equal(await guest.run(`stat -c %a ${credential}`), '600')
-    await guest.run('obelisk install --role agent')
+    await guest.run(`systemctl restart ${UNIT}`)
     t.not((await guest.try(`ls ${credential}`)).code, 0, 'done its work')
   },
 )
