@@ -158,9 +158,9 @@ export class Security implements SecurityPort {
     const { authority } = keys
     return {
       enrol: async (applicant) => {
-        const { node, spki, version, remote: source, tokenId } = applicant
-        const from = sourceOf(source)
-        if (!this.#enrolments.begin(this.#context.clock.monotonicMs, from)) {
+        const { node, spki, version, remote, tokenId } = applicant
+        const source = sourceOf(remote)
+        if (!this.#enrolments.begin(this.#context.clock.monotonicMs, source)) {
           return { ok: false, code: BUSY }
         }
         const shown = { ...applicant, isNameKnown: isNameKnown(node) }
@@ -169,17 +169,17 @@ export class Security implements SecurityPort {
         const announce = () => log.append({ event: 'enrolled', who, what, source, via: 'enrol' })
         const judgement = await this.#identities.enrol(this.nowTs(), shown, announce)
         if (!judgement.ok) return judgement
-        this.#enrolments.right(from)
+        this.#enrolments.right(source)
         const certificate = await this.#parts.certifyNode(authority, spki, node)
         logger.info({ code: 'enrolled', node, version }, `node ${node} has an identity`)
         return { ok: true, certificate, ca: authority.certificate, ts: Date.now() }
       },
-      refused: (code, source, node) => {
+      refused: (code, remote, node) => {
         const who = node === undefined ? 'nobody' : named('node', node)
         const event = code === 'token-used' ? 'token-used-twice' : 'enroll-refused'
-        log.tell({ event, who, source, via: 'enrol', code })
+        log.tell({ event, who, source: sourceOf(remote), via: 'enrol', code })
         logger.warn(
-          { code: 'enroll-refused', reason: code, remote: source, node },
+          { code: 'enroll-refused', reason: code, remote, node },
           'an enrolment is refused',
         )
       },

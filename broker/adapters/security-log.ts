@@ -178,10 +178,10 @@ export class SecurityLog {
   }
 
   #enqueue(waiting: Waiting): boolean {
-    const { weight } = meaningOf(waiting.event.event)
+    const { weight, level } = meaningOf(waiting.event.event)
     const { waitingMax } = this.#options
     // What anybody can cause leaves room for what matters.
-    const room = weight === 'tells' ? waitingMax / 2 : waitingMax
+    const room = weight === 'tells' && level !== 'alarm' ? waitingMax / 2 : waitingMax
     if (this.#isClosed || this.#waiting.length >= room) {
       this.#lost += waiting.count
       return false

@@ -1,11 +1,10 @@
 /**
  * What of the events that anybody can cause becomes a line of the security log, and when. The first of an event,
  * of somebody, from somewhere, is told at once; what repeats within the interval is one line at its end. A
- * flood of names or addresses meets two bounds: so many lines a second, and so many of one event an hour, so that
- * it can neither take the disk's time nor push what was logged before out of the files. What is beyond them is
- * one line an interval that says how many.
+ * flood of addresses meets two bounds of that event: so many lines a second, and so many an hour, so that it can
+ * neither take the disk's time nor push what was logged before out of the files. What is beyond them is one line an
+ * interval that says how many. Each event has bounds of its own: no flood of one hides another.
  */
-import { assert } from '../../shared/core/assert.ts'
 import type { SecurityEvent, ToldEvent } from '../../shared/protocol/security-events.ts'
 
 export interface CountedEvent {
@@ -13,20 +12,24 @@ export interface CountedEvent {
   readonly count: number
 }
 
+/** Of one event. */
 export interface SampleBounds {
   readonly intervalMs: number
   readonly keysMax: number
   readonly perSecondMax: number
-  /** Of one event. At 200 bytes a line, 17 MB a day. */
+  /** At 200 bytes a line, 17 MB a day. */
   readonly perHourMax: number
 }
 
 export const SAMPLE_BOUNDS: SampleBounds = {
   intervalMs: 10_000,
-  keysMax: 1024,
-  perSecondMax: 100,
+  keysMax: 512,
+  perSecondMax: 50,
   perHourMax: 3600,
 }
+
+/** Who did it is what a stranger said, any number of names: from one source they are one. */
+const OF_STRANGERS: ReadonlySet<ToldEvent> = new Set(['login-failed', 'locked', 'enroll-refused'])
 
 interface Repeated {
   last: SecurityEvent<ToldEvent>
@@ -59,107 +62,134 @@ class Allowance {
   }
 }
 
+/** Those of one event. */
+class Samples {
+  /** In the order of their ends. */
+  readonly repeated = new Map<string, Repeated>()
+  suppressed = 0
+  suppressedUntilMs = 0
+  readonly #bounds: SampleBounds
+  readonly #allowances: readonly Allowance[]
+
+  constructor(bounds: SampleBounds) {
+    this.#bounds = bounds
+    const { perSecondMax, perHourMax } = bounds
+    this.#allowances = [new Allowance(perSecondMax, 1000), new Allowance(perHourMax, 3_600_000)]
+  }
+
+  get nextMs(): number {
+    const [first] = this.repeated.values()
+    const suppressedMs = this.suppressed > 0 ? this.suppressedUntilMs : Number.POSITIVE_INFINITY
+    return Math.min(first?.untilMs ?? Number.POSITIVE_INFINITY, suppressedMs)
+  }
+
+  take(nowMs: number, event: SecurityEvent<ToldEvent>): CountedEvent[] {
+    const who = OF_STRANGERS.has(event.event) ? '' : event.who
+    const key = `${who} ${event.source ?? ''}`
+    const repeated = this.repeated.get(key)
+    if (repeated !== undefined) {
+      repeated.held += 1
+      repeated.last = event
+      return []
+    }
+    if (this.repeated.size >= this.#bounds.keysMax || !this.#isAllowed(nowMs)) {
+      this.#suppress(nowMs, 1)
+      return []
+    }
+    this.#hold(nowMs, key, event)
+    return [{ event, count: 1 }]
+  }
+
+  due(nowMs: number): CountedEvent[] {
+    const lines: CountedEvent[] = []
+    for (const [key, { untilMs, held, last }] of this.repeated) {
+      if (untilMs > nowMs) break
+      this.repeated.delete(key)
+      if (held === 0) continue
+      if (!this.#isAllowed(nowMs)) {
+        this.#suppress(nowMs, held)
+        continue
+      }
+      lines.push({ event: last, count: held })
+      this.#hold(nowMs, key, last)
+    }
+    return lines
+  }
+
+  #hold(nowMs: number, key: string, last: SecurityEvent<ToldEvent>): void {
+    this.repeated.set(key, { last, held: 0, untilMs: nowMs + this.#bounds.intervalMs })
+  }
+
+  #isAllowed(nowMs: number): boolean {
+    // Each is looked at, so that each begins its window.
+    const spent = this.#allowances.filter((allowance) => allowance.isSpent(nowMs))
+    if (spent.length > 0) return false
+    for (const allowance of this.#allowances) allowance.take()
+    return true
+  }
+
+  #suppress(nowMs: number, count: number): void {
+    if (this.suppressed === 0) this.suppressedUntilMs = nowMs + this.#bounds.intervalMs
+    this.suppressed += count
+  }
+}
+
 export class SecuritySamples {
   readonly #bounds: SampleBounds
-  /** In the order of their ends. */
-  readonly #repeated = new Map<string, Repeated>()
-  readonly #suppressed = new Map<ToldEvent, number>()
-  readonly #hourly = new Map<ToldEvent, Allowance>()
-  readonly #secondly: Allowance
-  #suppressedUntilMs = 0
+  readonly #byEvent = new Map<ToldEvent, Samples>()
 
   constructor(bounds: SampleBounds = SAMPLE_BOUNDS) {
     this.#bounds = bounds
-    this.#secondly = new Allowance(bounds.perSecondMax, 1000)
   }
 
   /** When `due` has something to say next. Times are of a clock that never goes back. */
   get nextMs(): number | undefined {
-    const [first] = this.#repeated.values()
-    const ends = first === undefined ? [] : [first.untilMs]
-    if (this.#suppressed.size > 0) ends.push(this.#suppressedUntilMs)
-    return ends.length === 0 ? undefined : Math.min(...ends)
+    const nextMs = Math.min(...[...this.#byEvent.values()].map((samples) => samples.nextMs))
+    return nextMs === Number.POSITIVE_INFINITY ? undefined : nextMs
   }
 
   /** What is to be written now. */
   take(nowMs: number, event: SecurityEvent<ToldEvent>): CountedEvent[] {
     const lines = this.due(nowMs)
-    const key = `${event.event} ${event.who} ${event.source ?? ''}`
-    const repeated = this.#repeated.get(key)
-    if (repeated !== undefined) {
-      repeated.held += 1
-      repeated.last = event
-      return lines
+    let samples = this.#byEvent.get(event.event)
+    if (samples === undefined) {
+      samples = new Samples(this.#bounds)
+      this.#byEvent.set(event.event, samples)
     }
-    if (this.#repeated.size >= this.#bounds.keysMax || !this.#isAllowed(nowMs, event.event)) {
-      this.#suppress(nowMs, event.event, 1)
-      return lines
-    }
-    this.#repeated.set(key, { last: event, held: 0, untilMs: nowMs + this.#bounds.intervalMs })
-    lines.push({ event, count: 1 })
+    lines.push(...samples.take(nowMs, event))
     return lines
   }
 
   /** What was held until now. */
   due(nowMs: number): CountedEvent[] {
-    const lines: CountedEvent[] = []
-    for (const [key, repeated] of this.#repeated) {
-      if (repeated.untilMs > nowMs) break
-      this.#repeated.delete(key)
-      const { held, last } = repeated
-      if (held === 0) continue
-      if (!this.#isAllowed(nowMs, last.event)) {
-        this.#suppress(nowMs, last.event, held)
-        continue
-      }
-      lines.push({ event: last, count: held })
-      this.#repeated.set(key, { last, held: 0, untilMs: nowMs + this.#bounds.intervalMs })
-    }
-    if (this.#suppressed.size > 0 && nowMs >= this.#suppressedUntilMs) {
-      lines.push(...this.#takeSuppressed())
-    }
-    return lines
+    const lines = [...this.#byEvent.values()].flatMap((samples) => samples.due(nowMs))
+    return [...lines, ...this.#takeSuppressed(nowMs)]
   }
 
   /** All that is held, whenever it would be due. */
   flush(): CountedEvent[] {
     const lines: CountedEvent[] = []
-    for (const { held, last } of this.#repeated.values()) {
-      if (held > 0) lines.push({ event: last, count: held })
+    for (const { repeated } of this.#byEvent.values()) {
+      for (const { held, last } of repeated.values()) {
+        if (held > 0) lines.push({ event: last, count: held })
+      }
+      repeated.clear()
     }
-    this.#repeated.clear()
-    lines.push(...this.#takeSuppressed())
+    lines.push(...this.#takeSuppressed(Number.POSITIVE_INFINITY))
     return lines
   }
 
-  #isAllowed(nowMs: number, event: ToldEvent): boolean {
-    let hourly = this.#hourly.get(event)
-    if (hourly === undefined) {
-      hourly = new Allowance(this.#bounds.perHourMax, 3_600_000)
-      this.#hourly.set(event, hourly)
-    }
-    // Both are looked at, so that both begin their windows.
-    const isSpent = [this.#secondly.isSpent(nowMs), hourly.isSpent(nowMs)].includes(true)
-    if (isSpent) return false
-    this.#secondly.take()
-    hourly.take()
-    return true
-  }
-
-  #suppress(nowMs: number, event: ToldEvent, count: number): void {
-    if (this.#suppressed.size === 0) this.#suppressedUntilMs = nowMs + this.#bounds.intervalMs
-    this.#suppressed.set(event, (this.#suppressed.get(event) ?? 0) + count)
-  }
-
-  #takeSuppressed(): CountedEvent[] {
-    const lines = [...this.#suppressed].map(([event, count]): CountedEvent => {
-      assert(count > 0, 'nothing is suppressed in vain')
-      return {
-        event: { event: 'log-suppressed', who: 'gateway', via: 'gateway', code: event },
+  #takeSuppressed(nowMs: number): CountedEvent[] {
+    const lines: CountedEvent[] = []
+    for (const [code, samples] of this.#byEvent) {
+      const { suppressed: count, suppressedUntilMs } = samples
+      if (count === 0 || nowMs < suppressedUntilMs) continue
+      samples.suppressed = 0
+      lines.push({
+        event: { event: 'log-suppressed', who: 'gateway', via: 'gateway', code },
         count,
-      }
-    })
-    this.#suppressed.clear()
+      })
+    }
     return lines
   }
 }

@@ -31,20 +31,53 @@ t.test('the first is told at once, and what follows with its count', (t) => {
   t.end()
 })
 
-t.test('more than 100 lines a second become one, which says of which event', (t) => {
+t.test('more than 50 lines a second of an event become one, which says of which', (t) => {
   const samples = new SecuritySamples()
   let told = 0
   for (let number = 0; number < 500; number++) {
     told += samples.take(number, refusal(`user/u${number}`)).length
   }
-  t.equal(told, 100)
-  samples.take(501, refusal('user/x', 'login'))
-  t.same(samples.due(10_099), [])
-  t.match(samples.due(10_100), [
-    { event: { event: 'log-suppressed', code: 'request-refused' }, count: 400 },
-    { event: { event: 'log-suppressed', code: 'login' }, count: 1 },
+  t.equal(told, 50)
+  t.match(samples.take(501, refusal('user/x', 'login')), [{ event: { event: 'login' } }])
+  t.same(samples.due(10_049), [])
+  t.match(samples.due(10_050), [
+    { event: { event: 'log-suppressed', code: 'request-refused' }, count: 450 },
   ])
   t.match(samples.take(11_000, refusal('user/y')), [{ count: 1 }], 'the next second has its own')
+  t.end()
+})
+
+t.test('a stranger from one source has one line, whatever names he says', (t) => {
+  const samples = new SecuritySamples()
+  const lines: CountedEvent[] = []
+  for (let nowMs = 0; nowMs < 60_000; nowMs += 6) {
+    lines.push(...samples.take(nowMs, refusal(`node/x${nowMs}`, 'enroll-refused')))
+    if (nowMs !== 30_000) continue
+    for (const event of ['token-used-twice', 'identity-twice', 'login', 'locked'] as const) {
+      t.match(samples.take(nowMs, refusal('user/a', event)), [{ event: { event }, count: 1 }])
+    }
+  }
+  lines.push(...samples.flush())
+  t.ok(lines.length <= 8, `${lines.length} lines of 10,000 refusals in a minute`)
+  t.equal(
+    lines.reduce((sum, { count }) => sum + count, 0),
+    10_000,
+  )
+  const elsewhere = { ...refusal('node/x', 'enroll-refused'), source: '10.0.0.2' }
+  t.match(samples.take(60_000, elsewhere), [{ count: 1 }], 'another source has its own')
+  t.end()
+})
+
+t.test('many sources with one event hide no other', (t) => {
+  const samples = new SecuritySamples()
+  for (let number = 0; number < 5000; number++) {
+    samples.take(0, {
+      ...refusal('node/x', 'enroll-refused'),
+      source: `10.0.${number >> 8}.${number & 255}`,
+    })
+  }
+  t.match(samples.take(0, refusal('node/n7', 'token-used-twice')), [{ count: 1 }])
+  t.match(samples.take(0, refusal('user/a', 'login')), [{ count: 1 }])
   t.end()
 })
 
@@ -69,7 +102,11 @@ t.test('a flood of an event fills no files, and hides no other event', (t) => {
 t.test('whatever comes, each event is counted in one line, and little is remembered', (t) => {
   const bounds = { intervalMs: 100, keysMax: 8, perSecondMax: 5, perHourMax: 40 }
   const steps = fc.array(
-    fc.record({ waitMs: fc.nat(60), who: fc.nat(20), event: fc.constantFrom('login', 'locked') }),
+    fc.record({
+      waitMs: fc.nat(60),
+      who: fc.nat(20),
+      event: fc.constantFrom('login', 'request-refused', 'locked'),
+    }),
     { maxLength: 300 },
   )
   const property = fc.property(steps, (taken) => {
