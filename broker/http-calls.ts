@@ -1,7 +1,7 @@
 /** What the HTTP door calls, answered by the driver, the coordinator's view and the ledger. */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import { isEnded, type TaskState } from '../shared/protocol/states.ts'
-import type { HttpClient, HttpPort, SecurityPort } from './adapters/http-port.ts'
+import type { HttpClient, HttpPort, Listeners, SecurityPort } from './adapters/http-port.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
@@ -24,7 +24,7 @@ export interface HttpSources {
   readonly ledger: LedgerStore
   readonly metrics: Metrics
   readonly security: SecurityPort | undefined
-  mqttPort(): number
+  listeners(): Listeners
   /** The last telemetry of a node. */
   telemetry(node: NodeId): Readonly<Record<string, unknown>> | undefined
   health(): Health
@@ -44,8 +44,8 @@ export class HttpCalls implements HttpPort {
     return this.#sources.security
   }
 
-  get mqttPort(): number {
-    return this.#sources.mqttPort()
+  get listeners(): Listeners {
+    return this.#sources.listeners()
   }
 
   /** Tells all who follow `/api/events`. */

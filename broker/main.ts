@@ -202,7 +202,11 @@ async function start(
     ledger,
     metrics,
     security: secured?.security,
-    mqttPort: () => broker.port,
+    listeners: () => ({
+      mqtt: { host, port: broker.port },
+      http: { host: httpHost, port: http.port },
+      ...(secured && { admin: adminPath }),
+    }),
     telemetry: (node) => telemetry.get(node),
     health: () => {
       const reason = failure()

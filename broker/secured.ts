@@ -16,6 +16,7 @@ import { SecurityLog } from './adapters/security-log.ts'
 import type { TlsKeys } from './adapters/tls-listener.ts'
 import { AuthorityCalls } from './authority-calls.ts'
 import type { GatewayConfig } from './config.ts'
+import { RecentRefusals } from './core/recent-refusals.ts'
 import { Recipients } from './recipients.ts'
 import { Security, type SecurityContext, securityFolder } from './security.ts'
 import { UserCalls } from './user-calls.ts'
@@ -34,19 +35,24 @@ export interface Secured {
   readonly hosts: HostsLeaf
 }
 
+interface Registry {
+  readonly store: IdentityStore
+  readonly log: SecurityLog
+  readonly refusals: RecentRefusals
+}
+
 /** The registry and the security log, which keep each other. */
-async function openRegistry(
-  folder: string,
-  { log, fatal, shutdown }: Context,
-): Promise<{ readonly store: IdentityStore; readonly log: SecurityLog }> {
+async function openRegistry(folder: string, { log, fatal, shutdown }: Context): Promise<Registry> {
   const store = await IdentityStore.open(join(folder, 'identities'), fatal)
   shutdown.add('identities', () => store.close())
   const { head: expectedHead, floorTs } = store.meta
+  const refusals = new RecentRefusals()
   const securityLog = await SecurityLog.open(
     {
       folder,
       expectedHead,
       onHead: (head) => store.keepMeta({ head }),
+      onTold: (ts, event) => refusals.take(ts, event),
       now: () => SYSTEM_CLOCK.now(),
     },
     log,
@@ -55,7 +61,7 @@ async function openRegistry(
   if (floorTs === undefined) {
     await securityLog.append({ event: 'secured', who: 'admin', via: 'gateway' })
   }
-  return { store, log: securityLog }
+  return { store, log: securityLog, refusals }
 }
 
 export async function openSecured(
@@ -95,7 +101,8 @@ export async function openSecured(
     signer: () => loadSealKey(folder),
     fingerprint: fingerprintText,
   })
-  const parts = { keys, certifyNode, users, userCalls, authorityCalls, recipients, ...registry }
+  const calling = { userCalls, authorityCalls, recipients }
+  const parts = { folder, keys, certifyNode, users, ...calling, ...registry }
   const security: Security = new Security(parts, { ...calls, clock, logger, fatal })
   const now = (): number => security.nowTs()
   const hosts: HostsLeaf = HostsLeaf.open({ folder, authority: keys.authority, names, now })

@@ -26,6 +26,7 @@ import type {
   NodeIdentityView,
   RecipientPort,
   SecurityPort,
+  SecurityStatus,
   TokenView,
   TokenWish,
   UserPort,
@@ -36,9 +37,11 @@ import type { SecurityLog } from './adapters/security-log.ts'
 import type { ShutSourcesPort } from './adapters/tls-listener.ts'
 import { type GatewayConfig, isLoopback } from './config.ts'
 import { EnrolmentLimits, ShutSources } from './core/guess-limits.ts'
+import type { RecentRefusals } from './core/recent-refusals.ts'
 import type { NodeToken } from './core/registry.ts'
 import { HttpLogins } from './http-logins.ts'
 import { Identities } from './identities.ts'
+import { statusOf } from './security-status.ts'
 import type { Users } from './users.ts'
 
 /** What it asks of the rest of the gateway. */
@@ -90,6 +93,8 @@ export interface SecurityParts {
   readonly userCalls: UserPort
   readonly authorityCalls: AuthorityPort
   readonly recipients: RecipientPort
+  readonly folder: string
+  readonly refusals: RecentRefusals
   /** Resolves with a certificate, PEM. */
   certifyNode(authority: FleetKeys['authority'], spki: Uint8Array, node: NodeId): Promise<string>
 }
@@ -198,6 +203,15 @@ export class Security implements SecurityPort {
 
   get recipients(): RecipientPort {
     return this.#parts.recipients
+  }
+
+  status(): SecurityStatus {
+    const { clock } = this.#context
+    return statusOf({
+      ...{ ...this.#parts, clock, nowTs: () => this.nowTs() },
+      authority: () => this.#parts.authorityCalls.view(),
+      shut: () => this.#shut.locks(clock.monotonicMs),
+    })
   }
 
   get authority(): string {

@@ -12,7 +12,7 @@ import { AppError, EXIT_NO_ROOM } from '../shared/runtime/errors.ts'
 import type { IdentityStore } from './adapters/identity-store.ts'
 import type { LoginAnswer, LoginAttempt, LoginRefusal } from './adapters/mqtt-entrance.ts'
 import type { Passwords } from './adapters/passwords.ts'
-import { GuessLimits, type Try } from './core/guess-limits.ts'
+import { GuessLimits, type Lock, type Try } from './core/guess-limits.ts'
 import {
   addUser,
   addUserKey,
@@ -30,6 +30,7 @@ import {
   type UserRefusal,
   type UserToken,
   type UserWish,
+  used,
 } from './core/users.ts'
 
 export interface UsersOptions {
@@ -107,11 +108,18 @@ export class Users {
   userOf(sha256: string): UserPrincipal | undefined {
     const record = this.#parts.store.key(sha256)
     if (record?.user === undefined || record.removedTs !== undefined) return undefined
-    return this.principal(record.user)
+    const who = this.principal(record.user)
+    if (who !== undefined) this.#used(record.user, { key: sha256 })
+    return who
   }
 
   principal(name: string): UserPrincipal | undefined {
     return principalOf(name, this.#parts.store.user(name))
+  }
+
+  /** Who is not looked at now. */
+  locks(): readonly Lock[] {
+    return this.#limits.locks(this.#nowMs())
   }
 
   /** Whether this token of his is good now. */
@@ -249,7 +257,7 @@ export class Users {
       return this.#answerFor(name, WRONG)
     }
     this.#limits.right(admission)
-    return this.#answerFor(name, RIGHT)
+    return this.#answerFor(name, RIGHT, id)
   }
 
   async #judgePassword(
@@ -307,13 +315,23 @@ export class Users {
   }
 
   /** By what the user may do now. */
-  #answerFor(name: string, { word: code, ...more }: Verdict): LoginAnswer {
+  #answerFor(name: string, { word: code, ...more }: Verdict, token?: string): LoginAnswer {
     const isKnown = this.record(name) !== undefined
     const who = isKnown ? `user/${name}` : NOBODY
     if (code !== 'right') return { ok: false, code, who, ...more }
     const principal = this.principal(name)
-    if (principal !== undefined) return { ok: true, who: principal }
+    if (principal !== undefined) {
+      this.#used(name, token === undefined ? {} : { token })
+      return { ok: true, who: principal }
+    }
     return this.#answerFor(name, NOT_ALLOWED)
+  }
+
+  /** Nobody waits for that, and a store that fails says so by itself. */
+  #used(name: string, by: { readonly token?: string; readonly key?: string }): void {
+    const { store, nowTs } = this.#parts
+    const changes = used(nowTs(), name, store.user(name), by)
+    if (changes.length > 0) store.write(changes).catch(() => {})
   }
 
   #locked(untilMs: number): Verdict {

@@ -164,7 +164,8 @@ export function guardRoutes(app: FastifyInstance, access: HttpAccess | undefined
       : identified.ok
         ? problemOfRight(who)
         : problemOfLogin(identified)
-    port.refused(who, remote, problem.code)
+    // Who did not come in is told of already.
+    if (identified.ok) port.refused(who, remote, problem.code)
     return refuse(request, reply, problem)
   })
 }

@@ -1,7 +1,9 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Grant, Role, UserPrincipal } from '../../shared/protocol/access.ts'
+import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Outcome } from '../core/effects.ts'
+import type { RefusalView } from '../core/recent-refusals.ts'
 import type { NodeIdentity, NodeToken } from '../core/registry.ts'
 import type { RemovalProblem } from '../core/removal.ts'
 import type { UserRecord } from '../core/users.ts'
@@ -131,6 +133,47 @@ export interface RecipientPort {
   signer(): Promise<Uint8Array>
 }
 
+/** Who is not looked at for a while. */
+export interface LockView {
+  /** With this name alone, `?` for one that is none; nothing for any. */
+  readonly user?: string
+  readonly source: string
+  readonly seconds: number
+}
+
+export interface SecurityStatus {
+  readonly authority: AuthorityView
+  readonly users: {
+    readonly count: number
+    readonly byRole: Readonly<Record<string, number>>
+    readonly disabled: number
+    /** Nobody came as one of these for 90 days; the first of them. */
+    readonly unused: readonly string[]
+    readonly unusedCount: number
+  }
+  /** Of boards, that can be used. */
+  readonly openTokens: number
+  /** The first of them. */
+  readonly locked: readonly LockView[]
+  readonly lockedCount: number
+  /** Since the start of the gateway, the newest first. */
+  readonly refused: readonly RefusalView[]
+  readonly log: {
+    readonly folder: string
+    readonly head: SecurityHead
+    /** The disk takes no line. */
+    readonly isBroken: boolean
+  }
+}
+
+/** Where the gateway is spoken to. */
+export interface Listeners {
+  readonly mqtt: { readonly host: string; readonly port: number }
+  readonly http: { readonly host: string; readonly port: number }
+  /** The socket of its owner. */
+  readonly admin?: string
+}
+
 /** What the HTTP door calls of a gateway that is secured. */
 export interface SecurityPort {
   readonly users: UserPort
@@ -138,6 +181,7 @@ export interface SecurityPort {
   /** The certificate of the fleet's authority, PEM. */
   readonly authority: string
   readonly authorityCalls: AuthorityPort
+  status(): SecurityStatus
   /** Resolves with the token, which nobody will see again, once it is on disk. */
   createToken(
     wish: TokenWish,
@@ -156,8 +200,7 @@ export interface SecurityPort {
 export interface HttpPort {
   /** Nothing where the gateway is open. */
   readonly security?: SecurityPort | undefined
-  /** Where MQTT is spoken. */
-  readonly mqttPort?: number
+  readonly listeners?: Listeners
   submit(payload: Uint8Array, client: HttpClient): Promise<Outcome>
   cancel(task: TaskId, client: HttpClient): Promise<Outcome>
   /** Whether the task had ended before the time was over, or nobody waits any more. */

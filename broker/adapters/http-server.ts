@@ -26,6 +26,7 @@ import type { HttpPort } from './http-port.ts'
 import { registerRecipientRoutes } from './http-recipient-routes.ts'
 import { HttpSecureDoor } from './http-secure-door.ts'
 import { registerSecurityRoutes } from './http-security-routes.ts'
+import { registerStatusRoutes } from './http-status-routes.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
 import { registerUserRoutes } from './http-user-routes.ts'
 import { Tally } from './mqtt-figures.ts'
@@ -160,6 +161,7 @@ export class HttpServer {
     registerUserRoutes(this.#app, port)
     registerLoginRoutes(this.#app, access)
     registerRecipientRoutes(this.#app, port)
+    registerStatusRoutes(this.#app, port)
     registerHealthRoutes(this.#app, port, newPaced())
     this.#events.register(this.#app)
     refuseOtherMethods(this.#app, paths)

@@ -72,7 +72,7 @@ export function registerUserRoutes(app: FastifyInstance, port: HttpPort): void {
   app.post('/api/identities/user/:name/keys', ADMINISTER, secured(addKey))
   app.delete('/api/identities/user/:name/keys/:id', ADMINISTER, secured(removeKey))
   app.get('/api/whoami', rightOf('known'), async ({ who }, reply) => {
-    const { mqttPort } = port
+    const mqttPort = port.listeners?.mqtt.port
     if (who.kind !== 'user') return sendJson(reply, { user: null, roles: ['admin'], mqttPort })
     const { kind: _kind, name: user, ...rest } = who
     return sendJson(reply, { user, ...rest, mqttPort })

@@ -34,6 +34,8 @@ export interface SecurityLogOptions {
   readonly expectedHead?: SecurityHead | undefined
   /** Is told each head once it is on disk, in order; it must not throw. */
   readonly onHead?: (head: SecurityHead) => void
+  /** Hears of each event that only tells; it must not throw. */
+  readonly onTold?: (ts: number, event: SecurityEvent) => void
   readonly now: () => { readonly monotonicMs: number; readonly wallMs: number }
   readonly fileBytesMax?: number
   readonly filesKept?: number
@@ -96,10 +98,12 @@ export class SecurityLog {
     file: SecurityLogFile,
     head: SecurityHead,
   ) {
-    const { folder, now, onHead = () => {}, samples = SAMPLE_BOUNDS } = options
+    const { folder, now, onHead = () => {}, onTold = () => {} } = options
+    const { samples = SAMPLE_BOUNDS } = options
     const { fileBytesMax = SECURITY_FILE_BYTES_MAX, filesKept = SECURITY_FILES_KEPT } = options
     const { waitingMax = 1000, retryMs = 5000 } = options
-    this.#options = { folder, now, onHead, fileBytesMax, filesKept, waitingMax, retryMs }
+    const bounds = { fileBytesMax, filesKept, waitingMax, retryMs }
+    this.#options = { folder, now, onHead, onTold, ...bounds }
     this.#log = log
     this.#file = file
     this.#head = head
@@ -131,6 +135,7 @@ export class SecurityLog {
   /** Of what only tells. It never waits and never throws; repeats become one line. */
   tell(event: SecurityEvent<ToldEvent>): void {
     const { monotonicMs, wallMs } = this.#options.now()
+    this.#options.onTold(wallMs, event)
     this.#enqueueAll(this.#samples.take(monotonicMs, event), wallMs)
     this.#arm()
   }

@@ -29,6 +29,14 @@ export type Admission =
   /** Nobody looks at it before then. */
   | { readonly ok: false; readonly untilMs: number }
 
+/** Somebody who is not looked at for a while. */
+export interface Lock {
+  /** Only with this name; nothing for any. */
+  readonly name?: string
+  readonly source: string
+  readonly untilMs: number
+}
+
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
@@ -81,6 +89,16 @@ export class GuessLimits {
   right(one: Try): void {
     this.#takeBack(one)
     this.#pairs.clear(pairOf(one.name, one.source))
+  }
+
+  /** Those that are locked now. */
+  locks(nowMs: number): readonly Lock[] {
+    const pairs = this.#pairs.locked(nowMs).map(([pair, untilMs]) => {
+      const [name = '', source = ''] = pair.split(' ')
+      return { name, source, untilMs }
+    })
+    const sources = this.#sources.locked(nowMs)
+    return [...pairs, ...sources.map(([source, untilMs]) => ({ source, untilMs }))]
   }
 
   /** Nobody has looked at it: it was no try. */
@@ -152,6 +170,11 @@ export class ShutSources {
     this.#sources.untilMs[slot] = nowMs + doubled(SHUT_MS, times, SHUT_MAX_MS)
   }
 
+  /** Those that are shut out now. */
+  locks(nowMs: number): readonly Lock[] {
+    return this.#sources.locked(nowMs).map(([source, untilMs]) => ({ source, untilMs }))
+  }
+
   /** To ask makes nobody known. */
   isShut(nowMs: number, source: string): boolean {
     return this.#sources.untilOf(source) > nowMs
@@ -199,6 +222,12 @@ class Recent {
   untilOf(name: string): number {
     const slot = this.#slots.get(name)
     return slot === undefined ? OVER : this.untilMs[slot]!
+  }
+
+  locked(nowMs: number): readonly (readonly [name: string, untilMs: number])[] {
+    return [...this.#slots]
+      .map(([name, slot]) => [name, this.untilMs[slot]!] as const)
+      .filter(([, untilMs]) => untilMs > nowMs)
   }
 
   /** Where the one before is over, another begins now, and counts from nothing. */

@@ -26,6 +26,8 @@ export interface UserToken {
   readonly label: string
   readonly createdTs: number
   readonly untilTs: number
+  /** The day in which it was used last. Unix ms. */
+  readonly lastTs?: number
 }
 
 export interface UserKey {
@@ -33,6 +35,8 @@ export interface UserKey {
   readonly sha256: string
   readonly label: string
   readonly addedTs: number
+  /** Likewise. */
+  readonly lastTs?: number
 }
 
 export interface UserRecord {
@@ -46,6 +50,8 @@ export interface UserRecord {
   /** Unix ms. */
   readonly createdTs: number
   readonly by: string
+  /** The day in which he came last, by whatever. */
+  readonly lastTs?: number
   readonly disabledTs?: number
   /** It was removed; what was its own is nobody's. */
   readonly revokedTs?: number
@@ -81,6 +87,8 @@ export type UserDecision =
 export const USER_TOKENS_MAX = 16
 export const USER_KEYS_MAX = 4
 const TOPICS_MAX = 32
+const DAY_MS = 86_400_000
+const UNUSED_MS = 90 * DAY_MS
 const TOPIC_BYTES_MAX = 256
 
 export function addUser(
@@ -196,6 +204,34 @@ export function removeUserToken(
   if (tokens.length === before.tokens.length) return { ok: true, changes: [] }
   const changes: RegistryChange[] = [{ table: 'user', key: name, value: { ...before, tokens } }]
   return { ok: true, changes: [...changes, withoutToken(id)] }
+}
+
+/** He came, by a token or a key if it is named. A day is as exact as it gets: not every use is to be written. */
+export function used(
+  nowTs: number,
+  name: string,
+  before: UserRecord | undefined,
+  by: { readonly token?: string; readonly key?: string },
+): readonly RegistryChange[] {
+  if (!isThere(before)) return []
+  const isKnown = ({ lastTs }: { readonly lastTs?: number }): boolean =>
+    lastTs !== undefined && nowTs - lastTs < DAY_MS
+  const stamp = <T extends { readonly lastTs?: number }>(one: T, isThis: boolean): T =>
+    isThis && !isKnown(one) ? { ...one, lastTs: nowTs } : one
+  const tokens = before.tokens.map((one) => stamp(one, one.id === by.token))
+  const keys = before.keys.map((one) => stamp(one, one.sha256 === by.key))
+  const isSame =
+    isKnown(before) &&
+    tokens.every((one, at) => one === before.tokens[at]) &&
+    keys.every((one, at) => one === before.keys[at])
+  if (isSame) return []
+  const value = { ...stamp(before, true), tokens, keys }
+  return [{ table: 'user', key: name, value }]
+}
+
+/** Nobody has come as this user for so long, or ever. */
+export function isUnused(nowTs: number, { lastTs, createdTs }: UserRecord): boolean {
+  return nowTs - (lastTs ?? createdTs) > UNUSED_MS
 }
 
 /** What a user may do now; nothing if that is nothing at all. */

@@ -126,7 +126,7 @@ function buildProgram(
   })
   addSealCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
   addSub(program, streams, done)
-  addSecurityCommands(program, streams, done)
+  addSecurityCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
   addBoardCommands(program, streams, done)
   return program
 }

@@ -1,15 +1,24 @@
 /** The commands for who is let in, on the command line. */
 import type { Command } from 'commander'
+import type { GatewayClient } from './gateway-client.ts'
 import type { Streams } from './streams.ts'
 
 export function addSecurityCommands(
   program: Command,
   streams: Streams,
+  withHttp: (command: Command) => Command,
+  gatewayFor: (flags: object) => GatewayClient,
   done: (code: number) => void,
 ): void {
   const security = program
     .command('security')
     .description('look at who was let in, and who was not')
+  withHttp(security.command('status'))
+    .description('show whether a gateway is secured, and how it stands with who may come in')
+    .action(async (flags) => {
+      const { showSecurityStatus } = await import('./security-status.ts')
+      done(await showSecurityStatus(gatewayFor(flags), streams, flags))
+    })
   security
     .command('log')
     .description('print the security log of the gateway on this machine, or verify it')

@@ -182,6 +182,7 @@ async function listUsers(gateway: GatewayClient, streams: Streams, flags: Common
       { title: 'BY', text: proofsOf },
       { title: 'STATE', text: ({ disabledTs }) => (disabledTs === undefined ? 'on' : 'off') },
       { title: 'ADDED', text: ({ createdTs }) => when(createdTs) },
+      { title: 'LAST', text: ({ lastTs }) => dayOf(lastTs) },
     ],
     users,
   )
@@ -196,6 +197,11 @@ function proofsOf({ hasPassword, tokens, keys }: UserView): string {
     ...(keys.length > 0 ? [`${keys.length} keys`] : []),
   ]
   return some.join(', ') || 'nothing'
+}
+
+/** It is known by the day. */
+function dayOf(lastTs: number | undefined): string {
+  return lastTs === undefined ? 'never' : when(lastTs).slice(0, 10)
 }
 
 /** What the flags say; what they do not stays. */

@@ -67,6 +67,7 @@ const MATRIX: readonly [method: string, path: string, who: readonly Who[]][] = [
   ['DELETE', '/api/identities/user/ann/keys/abcdefgh', ['admin']],
   ['GET', '/api/security/ca', ['admin']],
   ['POST', '/api/security/backup', ['admin']],
+  ['GET', '/api/security/status', ['admin']],
   ['GET', '/api/whoami', ROLES],
   ['POST', '/api/login', EVERYBODY],
   ['POST', '/api/logout', ROLES],

@@ -6,6 +6,7 @@ import {
   addUserKey,
   addUserToken,
   changeUser,
+  isUnused,
   principalOf,
   removeUser,
   removeUserKey,
@@ -17,6 +18,7 @@ import {
   type UserRecord,
   type UserToken,
   type UserTokenRecord,
+  used,
 } from '../../../broker/core/users.ts'
 import { check } from '../../support/property.ts'
 
@@ -128,6 +130,41 @@ t.test('tokens that are over make room, and good ones never', (t) => {
   t.same([...records.tokens], [['new', { user: 'anna' }]])
   t.equal(records.put(removeUserToken('anna', records.users.get('anna'), 'new')), 'ok')
   t.same([...records.tokens], [])
+  t.end()
+})
+
+t.test('a use is written once a day, with the token or key that it was by', (t) => {
+  const DAY = 86_400_000
+  const records = new Records()
+  records.put(addUser(NOW, 'anna', undefined, { by: 'admin' }))
+  const now = (): UserRecord => records.users.get('anna')!
+  for (const id of ['a', 'b'])
+    records.put(addUserToken(NOW, 'anna', now(), tokenFor(id, NOW + DAY)))
+  records.put(addUserKey('anna', now(), { sha256: 'k', label: '', addedTs: NOW }, undefined))
+  const use = (ts: number, by: object): number => {
+    const changes = used(ts, 'anna', now(), by)
+    records.put({ ok: true, changes })
+    return changes.length
+  }
+  t.notOk(isUnused(NOW + 90 * DAY, now()))
+  t.ok(isUnused(NOW + 90 * DAY + 1, now()), 'since it was made')
+  t.equal(use(NOW + 1, {}), 1)
+  t.equal(use(NOW + 2, { token: 'a' }), 1)
+  t.equal(use(NOW + 3, { key: 'k' }), 1)
+  for (const by of [{}, { token: 'a' }, { key: 'k' }, { token: 'none' }]) {
+    t.equal(use(NOW + DAY, by), 0, 'the same day')
+  }
+  const ofTokens = (): unknown[] => now().tokens.map(({ lastTs }) => lastTs)
+  t.same(
+    [now().lastTs, ...ofTokens(), now().keys[0]!.lastTs],
+    [NOW + 1, NOW + 2, undefined, NOW + 3],
+  )
+  t.equal(use(NOW + DAY + 2, { token: 'a' }), 1)
+  t.same([now().lastTs, ...ofTokens()], [NOW + DAY + 2, NOW + DAY + 2, undefined])
+  t.ok(isUnused(NOW + 92 * DAY, now()))
+  records.put(removeUser(NOW, 'anna', now()))
+  t.equal(use(NOW + 99 * DAY, {}), 0)
+  t.equal(used(NOW, 'bert', undefined, {}).length, 0)
   t.end()
 })
 
