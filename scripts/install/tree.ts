@@ -2,7 +2,8 @@
 import { lstatSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError, EXIT_BAD_INPUT, messageOf } from '../../shared/runtime/errors.ts'
-import { INVENTORY_FILE, isPublicKey, PUBLIC_KEY_FILE, verifyTree } from '../package/inventory.ts'
+import { INVENTORY_FILE, PUBLIC_KEY_FILE, verifyTree } from '../package/inventory.ts'
+import { parsePublicKeys } from '../package/signing-keys.ts'
 import { faultOf } from '../path-faults.ts'
 import type { TreeFacts } from './facts.ts'
 import { isRole, NODE_RANGE } from './places.ts'
@@ -80,7 +81,7 @@ function parseManifest(text: string) {
  */
 export function trustedKeyOf(directories: readonly string[]): string | undefined {
   const keys = directories.map(readKey).filter((key) => key !== undefined)
-  const sound = keys.find(isPublicKey)
+  const sound = keys.find((text) => parsePublicKeys(text) !== undefined)
   if (sound !== undefined || keys.length === 0) return sound
   const [path] = directories.map((directory) => join(directory, PUBLIC_KEY_FILE))
   const message = `${path} is damaged: name the public key to trust with --release-key`

@@ -12,6 +12,8 @@ export interface PackageConfig {
   /** Those that were asked for by name must be made; of all others, what can be. */
   readonly isChosen: boolean
   readonly keyFile: string | undefined
+  /** A key is to be made there, and nothing else. */
+  readonly newKeyFile: string | undefined
   readonly outputDirectory: string
   /** The time of every packaged file, in seconds since 1970. */
   readonly seconds: number
@@ -21,6 +23,7 @@ export const PACKAGE_FLAGS = {
   role: { type: 'string' },
   architecture: { type: 'string' },
   key: { type: 'string' },
+  'new-key': { type: 'string' },
   output: { type: 'string' },
   help: { type: 'boolean' },
 } as const
@@ -31,7 +34,8 @@ Makes packages of this checkout: for each role and architecture a .deb and a tar
 
   --role <roles>                  ${ROLES.join(',')} (default: both)
   --architecture <architectures>  ${ARCHITECTURES.join(',')} (default: all that can be made here)
-  --key <file>                    private release key: Ed25519, PEM (default: one for development)
+  --key <file>                    private release key (default: one for development)
+  --new-key <file>                make a release key, or add what an older one lacks, and no package
   --output <directory>            (default: packages)
 `
 
@@ -47,6 +51,7 @@ export function readPackageConfig(
     architectures: listOf('--architecture', values.architecture, ARCHITECTURES),
     isChosen: values.architecture !== undefined,
     keyFile: values.key,
+    newKeyFile: values['new-key'],
     outputDirectory: resolve(values.output ?? 'packages'),
     seconds: sourceSeconds(process.env.SOURCE_DATE_EPOCH, checkout),
   }

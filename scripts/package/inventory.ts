@@ -1,16 +1,31 @@
 /**
- * The inventory of a packaged tree: every file with its size, digest and mode, and an Ed25519 signature
- * over the bytes of the list. A tree is sound when the list is signed by the key that is trusted and
- * holds exactly the files that are there. Node's own modules only: a board checks with this.
+ * The inventory of a packaged tree: every file with its size, digest and mode, and two signatures over the list. A tree
+ * is sound when the list is signed by both keys that are trusted and holds exactly the files that are there.
+ *
+ * `inventory.sig` is by Ed25519, over the bytes of the list: what versions before the second signature look at. To them each
+ * file that is not listed is one too many, so the second signature, by ML-DSA-65, is listed itself; it is over the list
+ * without its own entry. Where only Ed25519 is trusted, as by those versions, the second key is the one that the tree brings:
+ * the first vouches for it, and from then on both are trusted.
  */
-import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { chmodSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '../../shared/runtime/errors.ts'
+import {
+  isSignedByEd25519,
+  isSignedByMlDsa65,
+  type PrivateKeys,
+  type PublicKeys,
+  parsePublicKeys,
+  signEd25519,
+  signMlDsa65,
+} from './signing-keys.ts'
 
 export const INVENTORY_FILE = 'inventory.json'
 export const SIGNATURE_FILE = 'inventory.sig'
-/** The public key that a tree was signed with, as PEM. It is one of the listed files. */
+/** Over the list without the entry of this file. */
+export const SECOND_SIGNATURE_FILE = 'inventory.mldsa.sig'
+/** The public keys that a tree was signed with, as PEM. It is one of the listed files. */
 export const PUBLIC_KEY_FILE = 'release-key.pem'
 
 export interface InventoryFile {
@@ -61,15 +76,21 @@ export function encodeInventory(inventory: Inventory): Buffer {
   return Buffer.from(`${JSON.stringify({ ...inventory, files }, null, 2)}\n`)
 }
 
-/** The content of `inventory.sig`. */
-export function signInventory(inventory: Uint8Array, privateKey: KeyObject): Buffer {
-  return Buffer.from(`${sign(null, inventory, privateKey).toString('base64')}\n`)
-}
+const SIGNATURE_MODE = 0o644
 
-/** SHA-256 of the public key's DER, hexadecimal: what people compare. */
-export function fingerprintOf(publicKey: KeyObject | string): string {
-  const key = typeof publicKey === 'string' ? createPublicKey(publicKey) : publicKey
-  return digestOf(key.export({ type: 'spki', format: 'der' }))
+/** The list, and what signs it; without a second key as it was before there was one. */
+export function signedInventory(inventory: Inventory, keys: PrivateKeys): TreeFile[] {
+  const fileOf = (path: string, bytes: Uint8Array): TreeFile => {
+    return { path, bytes, mode: SIGNATURE_MODE }
+  }
+  const { mlDsa65: seed } = keys
+  const second =
+    seed === undefined
+      ? []
+      : [fileOf(SECOND_SIGNATURE_FILE, signMlDsa65(encodeInventory(inventory), seed))]
+  const files = [...inventory.files, ...second.map(listed)]
+  const list = encodeInventory({ ...inventory, files })
+  return [...second, fileOf(INVENTORY_FILE, list), fileOf(SIGNATURE_FILE, signEd25519(list, keys))]
 }
 
 /** The inventory of a tree, unchecked. Throws when there is none that can be read. */
@@ -77,23 +98,60 @@ export function readInventory(directory: string): Inventory {
   return parseInventory(readFileSync(join(directory, INVENTORY_FILE)))
 }
 
-/** Everything that is wrong with a tree; nothing if it is what the owner of the key has signed. */
-export function verifyTree(directory: string, publicKey: KeyObject | string): Problem[] {
+/** Everything that is wrong with a tree; nothing if it is what the owner of the keys has signed. `trusted` is PEM. */
+export function verifyTree(directory: string, trusted: string): Problem[] {
   let bytes: Buffer
+  const keys = parsePublicKeys(trusted)
   try {
+    if (keys === undefined)
+      throw new Error('the trusted key is not an Ed25519 key, alone or with one of ML-DSA-65')
     bytes = readFileSync(join(directory, INVENTORY_FILE))
     const signature = readFileSync(join(directory, SIGNATURE_FILE), 'latin1')
-    if (!isSigned(bytes, signature, publicKey)) {
+    if (!isSignedByEd25519(bytes, signature, keys)) {
       return [{ path: SIGNATURE_FILE, message: 'is not a signature by the trusted key' }]
     }
   } catch (error) {
     return [{ path: INVENTORY_FILE, message: `cannot be checked: ${messageOf(error)}` }]
   }
   try {
-    return compareTree(directory, parseInventory(bytes))
+    const inventory = parseInventory(bytes)
+    const problem = secondProblem(directory, inventory, bytes, keys)
+    return problem === undefined ? compareTree(directory, inventory) : [problem]
   } catch (error) {
     return [{ path: INVENTORY_FILE, message: messageOf(error) }]
   }
+}
+
+/** What is wrong with the second signature. Only where nobody knows of a second key there is none. */
+function secondProblem(
+  directory: string,
+  inventory: Inventory,
+  bytes: Uint8Array,
+  trusted: PublicKeys,
+): Problem | undefined {
+  const files = inventory.files.filter(({ path }) => path !== SECOND_SIGNATURE_FILE)
+  const isListed = files.length < inventory.files.length
+  const key = trusted.mlDsa65 ?? ownKeys(directory)?.mlDsa65
+  if (key === undefined && !isListed) return undefined
+  const told = (message: string): Problem => ({ path: SECOND_SIGNATURE_FILE, message })
+  if (key === undefined) return told('is by a key that is not there')
+  const signature = isListed ? readIfThere(join(directory, SECOND_SIGNATURE_FILE)) : undefined
+  if (signature === undefined) return told('is missing: a package is signed by both keys')
+  // What is signed is made of the list again, so the list must be nothing but what is read in it.
+  const isWhole = encodeInventory(inventory).equals(bytes)
+  const isSigned = isSignedByMlDsa65(encodeInventory({ ...inventory, files }), signature, key)
+  return isWhole && isSigned ? undefined : told('is not a signature by the trusted key')
+}
+
+/** The keys that a tree comes with. That they are what is listed is looked at with all files. */
+function ownKeys(directory: string): PublicKeys | undefined {
+  const text = readIfThere(join(directory, PUBLIC_KEY_FILE))
+  return text === undefined ? undefined : parsePublicKeys(text)
+}
+
+function readIfThere(path: string): string | undefined {
+  const isFile = lstatSync(path, { throwIfNoEntry: false })?.isFile() === true
+  return isFile ? readFileSync(path, 'latin1') : undefined
 }
 
 /**
@@ -109,21 +167,6 @@ export function restoreModes(directory: string): void {
   for (const { path, mode } of readInventory(directory).files) {
     chmodSync(join(directory, path), Number.parseInt(mode, 8))
   }
-}
-
-/** Whether the text is a key that a tree can be signed by. */
-export function isPublicKey(text: string): boolean {
-  try {
-    return createPublicKey(text).asymmetricKeyType === 'ed25519'
-  } catch {
-    return false
-  }
-}
-
-function isSigned(bytes: Buffer, signature: string, publicKey: KeyObject | string): boolean {
-  const key = typeof publicKey === 'string' ? createPublicKey(publicKey) : publicKey
-  if (key.asymmetricKeyType !== 'ed25519') throw new Error('the trusted key is not an Ed25519 key')
-  return verify(null, bytes, key, Buffer.from(signature.trim(), 'base64'))
 }
 
 function parseInventory(bytes: Buffer): Inventory {

@@ -2,7 +2,6 @@
  * `npm run package`: one .deb and one tarball for each role and architecture, signed. Two runs over the
  * same checkout write the same bytes.
  */
-import { createPublicKey, type KeyObject } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
@@ -13,11 +12,16 @@ import { type Bundles, bundle } from './bundles.ts'
 import { CHECKOUT } from './checkout.ts'
 import { PACKAGE_HELP, type PackageConfig, readPackageConfig } from './config.ts'
 import { writeDeb } from './deb.ts'
-import { fingerprintOf } from './inventory.ts'
 import { type NativePart, nativePart } from './native-part.ts'
 import { makeOutput, writeOutput } from './output.ts'
 import { PackagingError, usage } from './packaging-error.ts'
-import { DEVELOPMENT_KEY_FILE, developmentKey, readReleaseKey } from './release-key.ts'
+import {
+  DEVELOPMENT_KEY_FILE,
+  developmentKey,
+  makeReleaseKey,
+  readReleaseKey,
+} from './release-key.ts'
+import { fingerprintOf, type PrivateKeys, publicHalfOf } from './signing-keys.ts'
 import { compress, writeTar } from './tar.ts'
 import { thirdPartyOf } from './third-party.ts'
 import { assembleTree } from './tree.ts'
@@ -34,6 +38,11 @@ export async function makePackages(
     const config = readPackageConfig(argv, CHECKOUT)
     if (config === 'help') {
       say(PACKAGE_HELP)
+      return EXIT_DONE
+    }
+    if (config.newKeyFile !== undefined) {
+      const key = makeReleaseKey(config.newKeyFile)
+      say(`${config.newKeyFile} holds the release key ${fingerprintOf(publicHalfOf(key))}`)
       return EXIT_DONE
     }
     const key = releaseKey(config, say)
@@ -57,12 +66,12 @@ export async function makePackages(
   }
 }
 
-function releaseKey({ keyFile }: PackageConfig, say: Say): KeyObject {
+function releaseKey({ keyFile }: PackageConfig, say: Say): PrivateKeys {
   const key = keyFile === undefined ? developmentKey(CHECKOUT) : readReleaseKey(keyFile)
   if (keyFile === undefined) {
     say(`warning: signed with ${DEVELOPMENT_KEY_FILE}, which is for development: --key <file>`)
   }
-  say(`release key: ${fingerprintOf(createPublicKey(key))}`)
+  say(`release key: ${fingerprintOf(publicHalfOf(key))}`)
   return key
 }
 
@@ -97,7 +106,7 @@ interface PackageParts {
   readonly architecture: Architecture
   readonly native: NativePart
   readonly bundles: Bundles
-  readonly key: KeyObject
+  readonly key: PrivateKeys
 }
 
 function writePackage(parts: PackageParts, config: PackageConfig, say: Say): void {

@@ -1,6 +1,6 @@
-/** The key that inventories are signed with: one that is given, or one for development. */
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+/** The keys that inventories are signed with: those that are given, or some for development. */
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   AppError,
@@ -8,42 +8,53 @@ import {
   EXIT_UNREADABLE,
   messageOf,
 } from '../../shared/runtime/errors.ts'
+import { writeWhole } from '../whole-file.ts'
+import { formatPrivateKeys, type PrivateKeys, parsePrivateKeys } from './signing-keys.ts'
 
 /** In the checkout, out of git. */
 export const DEVELOPMENT_KEY_FILE = '.release-key.pem'
+const SEED_BYTES = 32
+const OWNER_ALONE = 0o600
 
-/** A private key in PKCS #8, as PEM: `openssl genpkey -algorithm ed25519`. */
-export function readReleaseKey(path: string): KeyObject {
+/** The file of `makeReleaseKey`. One that has Ed25519 alone signs nothing: boards that know both take both. */
+export function readReleaseKey(path: string): PrivateKeys {
+  const keys = readKeys(path, '--key')
+  if (keys.mlDsa65 !== undefined) return keys
+  const remedy = `npm run package -- --new-key ${path} adds the other one`
+  throw badKey(`--key: ${path}: it has the Ed25519 key alone: ${remedy}`)
+}
+
+/** On disk, whole, when this returns. What is there stays: an Ed25519 key gets the other one beside it. */
+export function makeReleaseKey(path: string): PrivateKeys {
+  const known = existsSync(path) ? readKeys(path, '--new-key') : undefined
+  if (known?.mlDsa65 !== undefined) throw badKey(`--new-key: ${path}: it has both keys already`)
+  const ed25519 = known?.ed25519 ?? generateKeyPairSync('ed25519').privateKey
+  const keys = { ed25519, mlDsa65: randomBytes(SEED_BYTES) }
+  writeWhole(path, formatPrivateKeys(keys), OWNER_ALONE)
+  return keys
+}
+
+/** Made when there is none yet, and kept: boards that trust it take the next package too. */
+export function developmentKey(checkout: string): PrivateKeys {
+  const path = join(checkout, DEVELOPMENT_KEY_FILE)
+  if (!existsSync(path)) return makeReleaseKey(path)
+  const keys = readKeys(path, '--key')
+  return keys.mlDsa65 === undefined ? makeReleaseKey(path) : keys
+}
+
+function readKeys(path: string, flag: string): PrivateKeys {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     const options = { cause: error, exitCode: EXIT_UNREADABLE }
-    throw new AppError('unreadable', `--key: ${path}: ${messageOf(error)}`, options)
+    throw new AppError('unreadable', `${flag}: ${path}: ${messageOf(error)}`, options)
   }
-  const key = keyOf(text)
-  if (typeof key !== 'string') return key
-  throw new AppError('bad-key', `--key: ${path}: ${key}`, { exitCode: EXIT_BAD_INPUT })
+  const keys = parsePrivateKeys(text)
+  if (keys !== undefined) return keys
+  throw badKey(`${flag}: ${path}: not a release key: npm run package -- --new-key <file> makes one`)
 }
 
-/** The key, or why the text is none. */
-function keyOf(text: string): KeyObject | string {
-  try {
-    const key = createPrivateKey(text)
-    const { asymmetricKeyType: type } = key
-    return type === 'ed25519' ? key : `not an Ed25519 key but ${type}`
-  } catch (error) {
-    return messageOf(error)
-  }
-}
-
-/** Made when there is none yet, and kept: boards that trust it take the next package too. */
-export function developmentKey(checkout: string): KeyObject {
-  const path = join(checkout, DEVELOPMENT_KEY_FILE)
-  if (!existsSync(path)) {
-    const { privateKey } = generateKeyPairSync('ed25519')
-    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' })
-    writeFileSync(path, pem, { mode: 0o600, flag: 'wx' })
-  }
-  return readReleaseKey(path)
+function badKey(message: string): AppError {
+  return new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
 }

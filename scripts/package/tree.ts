@@ -1,20 +1,12 @@
 /** The files of a package: what is installed as `/usr/lib/obelisk-<role>`, and signed. */
-import { createPublicKey, type KeyObject } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Architecture, Role } from './architectures.ts'
 import type { Bundles } from './bundles.ts'
 import { CHECKOUT } from './checkout.ts'
-import {
-  encodeInventory,
-  INVENTORY_FILE,
-  listed,
-  PUBLIC_KEY_FILE,
-  SIGNATURE_FILE,
-  signInventory,
-  type TreeFile,
-} from './inventory.ts'
+import { listed, PUBLIC_KEY_FILE, signedInventory, type TreeFile } from './inventory.ts'
 import type { NativePart } from './native-part.ts'
+import { formatPublicKeys, type PrivateKeys, publicHalfOf } from './signing-keys.ts'
 import type { ThirdParty } from './third-party.ts'
 
 export interface TreeParts {
@@ -24,7 +16,7 @@ export interface TreeParts {
   readonly bundles: Bundles
   readonly native: NativePart
   readonly thirdParty: ThirdParty
-  readonly key: KeyObject
+  readonly key: PrivateKeys
 }
 
 const PLAIN = 0o644
@@ -33,7 +25,6 @@ const PROGRAM = 0o755
 export function assembleTree(parts: TreeParts): TreeFile[] {
   const { role, architecture, version, bundles, native, thirdParty, key } = parts
   const unit = `systemd/obelisk-${role}.service`
-  const publicKey = createPublicKey(key).export({ type: 'spki', format: 'pem' })
   const files: TreeFile[] = [
     ...bundles.files,
     { path: 'lmdb.node', bytes: native.bytes, mode: PLAIN },
@@ -45,20 +36,16 @@ export function assembleTree(parts: TreeParts): TreeFile[] {
     copied('NOTICE', 'NOTICE'),
     copied('operations.md', 'docs/operations.md'),
     plainFile('THIRD-PARTY.txt', thirdParty.text),
-    plainFile(PUBLIC_KEY_FILE, publicKey.toString()),
+    plainFile(PUBLIC_KEY_FILE, formatPublicKeys(publicHalfOf(key))),
   ]
-  const inventory = encodeInventory({
+  const inventory = {
     version,
     role,
     architecture,
     files: files.map(listed),
     packages: thirdParty.packages,
-  })
-  return [
-    ...files,
-    { path: INVENTORY_FILE, bytes: inventory, mode: PLAIN },
-    { path: SIGNATURE_FILE, bytes: signInventory(inventory, key), mode: PLAIN },
-  ]
+  }
+  return [...files, ...signedInventory(inventory, key)]
 }
 
 function describePackage({ role, architecture, version, native }: TreeParts): string {

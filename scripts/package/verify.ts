@@ -1,10 +1,11 @@
 /**
  * The entry of `verify.mjs`: `node verify.mjs <tree> <key file>` says on stderr what is wrong with a
- * tree, one problem a line, and on stdout the fingerprint of the key. Ends with 0 when it is sound.
+ * tree, one problem a line, and on stdout the fingerprint of the keys. Ends with 0 when it is sound.
  */
 import { readFileSync } from 'node:fs'
 import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
-import { fingerprintOf, verifyTree } from './inventory.ts'
+import { verifyTree } from './inventory.ts'
+import { fingerprintOf, parsePublicKeys } from './signing-keys.ts'
 
 function verify([directory, keyFile]: readonly string[]): number {
   if (directory === undefined || keyFile === undefined) {
@@ -13,7 +14,9 @@ function verify([directory, keyFile]: readonly string[]): number {
   }
   try {
     const key = readFileSync(keyFile, 'utf8')
-    process.stdout.write(`${fingerprintOf(key)}\n`)
+    const keys = parsePublicKeys(key)
+    if (keys === undefined) throw new Error('it holds no public key of a release')
+    process.stdout.write(`${fingerprintOf(keys)}\n`)
     const problems = verifyTree(directory, key)
     for (const { path, message } of problems) process.stderr.write(`${path} ${message}\n`)
     return problems.length === 0 ? EXIT_DONE : EXIT_FAILED

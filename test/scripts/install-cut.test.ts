@@ -42,7 +42,7 @@ const WISHES: InstallWishes = {
 }
 
 const key = makeKey()
-const publicKey = key.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+const { publicKey } = key
 
 /** A directory with two versions and a root, of which each try has a copy. In memory, where that can be. */
 function bench(t: Test) {

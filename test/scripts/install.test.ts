@@ -36,7 +36,7 @@ import { setKeys } from '../../scripts/install/toml-edit.ts'
 import { commandText, dropInText } from '../../scripts/install/unit-text.ts'
 import { formatToken, type TokenKind } from '../../shared/protocol/tokens.ts'
 import type { AppError } from '../../shared/runtime/errors.ts'
-import { makeKey, makeTree } from '../support/packaged-tree.ts'
+import { makeKey, makeOldKey, makeTree } from '../support/packaged-tree.ts'
 import { SmallDisk } from '../support/small-disk.ts'
 import { withoutRights } from '../support/without-rights.ts'
 
@@ -786,6 +786,45 @@ t.test('a tree that is not sound is refused, and nothing is left of it', async (
   t.equal(code, 0, err)
   t.notOk(existsSync(at('usr/lib/obelisk-agent.previous')))
 })
+
+t.test(
+  'a version from before the second signature is upgraded, and does not come back',
+  async (t) => {
+    const { root, directory, at, key } = makeRoot(t)
+    const words = ['install', '--role', 'agent', '--root', root, '--from']
+    const attempt = async (path: string, ...more: string[]): Promise<string> => {
+      const { code, err } = await obelisk(...words, path, ...more)
+      return `${code} ${err}`
+    }
+    const make = (version: string, owner: typeof key): string => {
+      const options = { version, architecture: 'arm64', key: owner }
+      return makeTree(join(directory, `v${version}`), options)
+    }
+    const installed = (): string => readFileSync(at('usr/lib/obelisk-agent/package.json'), 'utf8')
+    const before = make('1.0.0', makeOldKey(key))
+    t.match(await attempt(before), /^0 /)
+    // Who brings another second key has to have the first one.
+    const stranger = { ...makeKey().privateKey, ed25519: makeOldKey().privateKey.ed25519 }
+    t.match(
+      await attempt(make('1.5.0', { ...key, privateKey: stranger })),
+      /^65 [\s\S]*trusted key/,
+    )
+    const half = make('1.6.0', key)
+    rmSync(join(half, 'inventory.mldsa.sig'))
+    t.match(await attempt(half), /^65 [\s\S]*inventory\.mldsa\.sig is missing/)
+    t.match(installed(), /1\.0\.0/)
+
+    t.match(await attempt(make('2.0.0', key)), /^0 /)
+    t.match(installed(), /2\.0\.0/)
+    t.match(await attempt(before), /^65 [\s\S]*inventory\.mldsa\.sig is missing: a package is sig/)
+    const otherSecond = { ...makeKey().privateKey, ed25519: key.privateKey.ed25519 }
+    const forged = make('2.5.0', { ...key, privateKey: otherSecond })
+    t.match(await attempt(forged), /^65 [\s\S]*inventory\.mldsa\.sig is not a signature by the tr/)
+    t.match(installed(), /2\.0\.0/)
+    t.match(await attempt(before, '--release-key', join(before, 'release-key.pem')), /^0 /)
+    t.match(installed(), /1\.0\.0/)
+  },
+)
 
 t.test('a Node of the other root that Debian packaged is asked its version there', async (t) => {
   const { root, tree, at } = makeRoot(t)

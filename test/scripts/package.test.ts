@@ -3,7 +3,7 @@
  * and that their programs run where there is no node_modules.
  */
 import { spawnSync } from 'node:child_process'
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import {
   appendFileSync,
   chmodSync,
@@ -26,9 +26,20 @@ import {
   ROLES,
   type Role,
 } from '../../scripts/package/architectures.ts'
-import { fingerprintOf, readInventory, verifyTree } from '../../scripts/package/inventory.ts'
+import {
+  readInventory,
+  SECOND_SIGNATURE_FILE,
+  verifyTree,
+} from '../../scripts/package/inventory.ts'
 import { makePackages } from '../../scripts/package/package.ts'
-import { developmentKey } from '../../scripts/package/release-key.ts'
+import { developmentKey, makeReleaseKey } from '../../scripts/package/release-key.ts'
+import {
+  fingerprintOf,
+  formatPrivateKeys,
+  formatPublicKeys,
+  parsePrivateKeys,
+  publicHalfOf,
+} from '../../scripts/package/signing-keys.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { Fleet, freePort } from '../support/processes.ts'
 import { SmallDisk } from '../support/small-disk.ts'
@@ -40,11 +51,11 @@ const CHECKOUT_PROGRAM = new URL('../../dist/scripts/obelisk.js', import.meta.ur
 const WORK = mkdtempSync(join(tmpdir(), 'obelisk-package-'))
 t.teardown(() => rmSync(WORK, { recursive: true, force: true }))
 
-const { privateKey, publicKey } = generateKeyPairSync('ed25519')
 const KEY = join(WORK, 'release.pem')
-writeFileSync(KEY, privateKey.export({ type: 'pkcs8', format: 'pem' }))
+const publicKeys = publicHalfOf(makeReleaseKey(KEY))
+const publicKey = formatPublicKeys(publicKeys)
 const PUBLIC_KEY = join(WORK, 'release-public.pem')
-writeFileSync(PUBLIC_KEY, publicKey.export({ type: 'spki', format: 'pem' }))
+writeFileSync(PUBLIC_KEY, publicKey)
 
 const nameOf = (role: Role): string => `obelisk-${role}-${VERSION}-${architecture}`
 const debOf = (role: Role): string => `obelisk-${role}_${VERSION}_${architecture}.deb`
@@ -75,7 +86,7 @@ t.test('both wrappings of every role are there, and the key is told', (t) => {
     readdirSync(OUTPUT).sort(),
     roles.flatMap((role) => [`${nameOf(role)}.tar.gz`, debOf(role)]).sort(),
   )
-  t.equal(said[0], `release key: ${fingerprintOf(publicKey)}`)
+  t.equal(said[0], `release key: ${fingerprintOf(publicKeys)}`)
   t.end()
 })
 
@@ -327,8 +338,8 @@ t.test(
   },
   (t) => {
     const tree = unpack('agent', join(WORK, 'changed'))
-    const theirs = createPublicKey(developmentKey(WORK)).export({ type: 'spki', format: 'pem' })
-    writeFileSync(join(WORK, 'other.pem'), theirs)
+    const theirs = publicHalfOf(developmentKey(WORK))
+    writeFileSync(join(WORK, 'other.pem'), formatPublicKeys(theirs))
     t.match(install(tree, ['--key', join(WORK, 'other.pem')]), {
       status: 65,
       stderr: /trusted key/,
@@ -337,6 +348,13 @@ t.test(
     t.match(install(tree, ['--key', PUBLIC_KEY], { id: '1000' }), {
       status: 77,
       stderr: /only root/,
+    })
+    // A good Ed25519 key is not enough where the other one is trusted, too.
+    const half = { ed25519: publicKeys.ed25519, mlDsa65: theirs.mlDsa65! }
+    writeFileSync(join(WORK, 'half.pem'), formatPublicKeys(half))
+    t.match(install(tree, ['--key', join(WORK, 'half.pem')]), {
+      status: 65,
+      stderr: new RegExp(`${SECOND_SIGNATURE_FILE} is not a signature by the trusted key`),
     })
     appendFileSync(join(tree, 'obelisk.mjs'), '\n')
     const refused = install(tree, ['--key', PUBLIC_KEY], { id: '1000' })
@@ -362,7 +380,7 @@ t.test('what cannot be packaged is said', async (t) => {
   t.match(await told(['--key', PUBLIC_KEY]), [65, /--key/])
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
   writeFileSync(join(WORK, 'rsa.pem'), rsa.export({ type: 'pkcs8', format: 'pem' }))
-  t.match(await told(['--key', join(WORK, 'rsa.pem')]), [65, /not an Ed25519 key/])
+  t.match(await told(['--key', join(WORK, 'rsa.pem')]), [65, /not a release key/])
   const gatewayOnly = ['--role', 'gateway', '--architecture', 'armhf', '--key', KEY]
   t.match(await told(gatewayOnly), [
     2,
@@ -403,9 +421,43 @@ t.test('a key for development is made once, for its owner only', (t) => {
   const directory = t.testdir()
   const made = developmentKey(directory)
   t.equal(statSync(join(directory, '.release-key.pem')).mode & 0o777, 0o600)
-  t.equal(
-    fingerprintOf(createPublicKey(developmentKey(directory))),
-    fingerprintOf(createPublicKey(made)),
-  )
+  const printOf = (key: typeof made): string => fingerprintOf(publicHalfOf(key))
+  t.equal(printOf(developmentKey(directory)), printOf(made))
+  // One of before gets the other key, and keeps its own: boards trust that.
+  const { ed25519 } = made
+  writeFileSync(join(directory, '.release-key.pem'), formatPrivateKeys({ ed25519 }))
+  const both = developmentKey(directory)
+  t.ok(both.mlDsa65)
+  t.equal(printOf({ ed25519: both.ed25519 }), printOf({ ed25519 }))
+  t.equal(printOf(developmentKey(directory)), printOf(both))
   t.end()
+})
+
+t.test('a release key is made by a word, and one of before signs nothing', async (t) => {
+  const path = join(t.testdir(), 'release.pem')
+  const words = async (...argv: string[]): Promise<[number, string]> => {
+    const said: string[] = []
+    const code = await makePackages(argv, (line) => said.push(line))
+    return [code, said.join('\n')]
+  }
+  const [code, told] = await words('--new-key', path)
+  t.equal(code, 0)
+  t.equal(statSync(path).mode & 0o777, 0o600)
+  const text = readFileSync(path, 'utf8')
+  const made = parsePrivateKeys(text)!
+  t.match(told, new RegExp(fingerprintOf(publicHalfOf(made))))
+  t.match(await words('--new-key', path), [65, /has both keys already/])
+  t.equal(readFileSync(path, 'utf8'), text)
+
+  writeFileSync(path, formatPrivateKeys({ ed25519: made.ed25519 }))
+  t.match(await words('--key', path), [65, /the Ed25519 key alone: npm run package -- --new-key/])
+  t.match(await words('--new-key', path), [0, /holds the release key/])
+  const added = parsePrivateKeys(readFileSync(path, 'utf8'))!
+  t.same(added.ed25519.export({ format: 'jwk' }), made.ed25519.export({ format: 'jwk' }))
+  for (const damaged of ['', 'no key', text.slice(0, -40), `${text}more`, text + text]) {
+    writeFileSync(path, damaged)
+    t.match(await words('--key', path), [65, /not a release key/])
+    t.match(await words('--new-key', path), [65, /not a release key/])
+    t.equal(readFileSync(path, 'utf8'), damaged)
+  }
 })

@@ -21,7 +21,7 @@ import { obelisk } from '../support/card-bench.ts'
 import { makeKey, makeTree } from '../support/packaged-tree.ts'
 
 const key = makeKey()
-const publicKey = key.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+const { publicKey } = key
 const UNIT = 'systemd/obelisk-agent.service'
 const READS = ['cpSync', 'lstatSync', 'openSync', 'readFileSync', 'readdirSync', 'statSync']
 

@@ -1,15 +1,13 @@
 /** Small packaged trees with a real inventory and signature, whose `obelisk.mjs` is the built command. */
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { listed, PUBLIC_KEY_FILE, signedInventory } from '../../scripts/package/inventory.ts'
 import {
-  encodeInventory,
-  INVENTORY_FILE,
-  listed,
-  PUBLIC_KEY_FILE,
-  SIGNATURE_FILE,
-  signInventory,
-} from '../../scripts/package/inventory.ts'
+  formatPublicKeys,
+  type PrivateKeys,
+  publicHalfOf,
+} from '../../scripts/package/signing-keys.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 
@@ -23,12 +21,26 @@ export interface TreeOptions {
 }
 
 export interface KeyPair {
-  readonly publicKey: KeyObject
-  readonly privateKey: KeyObject
+  /** PEM. */
+  readonly publicKey: string
+  readonly privateKey: PrivateKeys
 }
 
 export function makeKey(): KeyPair {
-  return generateKeyPairSync('ed25519')
+  return pairOf({ ...newOldKey(), mlDsa65: randomBytes(32) })
+}
+
+/** As versions before the second signature had one; or that of `key`, before the other was added. */
+export function makeOldKey(key?: KeyPair): KeyPair {
+  return pairOf(key === undefined ? newOldKey() : { ed25519: key.privateKey.ed25519 })
+}
+
+function newOldKey(): PrivateKeys {
+  return { ed25519: generateKeyPairSync('ed25519').privateKey }
+}
+
+function pairOf(privateKey: PrivateKeys): KeyPair {
+  return { privateKey, publicKey: formatPublicKeys(publicHalfOf(privateKey)) }
 }
 
 /** Writes the tree to `directory`, which is made anew. */
@@ -51,7 +63,7 @@ export function makeTree(directory: string, options: TreeOptions): string {
       Buffer.concat([unit, Buffer.from(`# ${version}\n`)]),
       0o644,
     ],
-    [PUBLIC_KEY_FILE, key.publicKey.export({ type: 'spki', format: 'pem' }), 0o644],
+    [PUBLIC_KEY_FILE, key.publicKey, 0o644],
     ...Object.entries(more).map(([path, text]) => [path, text, 0o644] as [string, string, number]),
   ]
   rmSync(directory, { recursive: true, force: true })
@@ -61,8 +73,9 @@ export function makeTree(directory: string, options: TreeOptions): string {
     writeFileSync(join(directory, path), bytes, { mode })
     return listed({ path, bytes, mode })
   })
-  const inventory = encodeInventory({ version, role, architecture, files, packages: [] })
-  writeFileSync(join(directory, INVENTORY_FILE), inventory)
-  writeFileSync(join(directory, SIGNATURE_FILE), signInventory(inventory, key.privateKey))
+  const inventory = { version, role, architecture, files, packages: [] }
+  for (const { path, bytes, mode } of signedInventory(inventory, key.privateKey)) {
+    writeFileSync(join(directory, path), bytes, { mode })
+  }
   return directory
 }

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { createHash, createPublicKey, generateKeyPairSync, randomBytes, verify } from 'node:crypto'
 import {
   appendFileSync,
   chmodSync,
@@ -13,36 +13,57 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import {
   encodeInventory,
-  fingerprintOf,
   INVENTORY_FILE,
+  type InventoryFile,
   listed,
+  PUBLIC_KEY_FILE,
   readInventory,
   restoreModes,
+  SECOND_SIGNATURE_FILE,
   SIGNATURE_FILE,
-  signInventory,
+  signedInventory,
   type TreeFile,
   verifyTree,
 } from '../../../scripts/package/inventory.ts'
+import {
+  fingerprintOf,
+  formatPublicKeys,
+  type PrivateKeys,
+  parsePublicKeys,
+  publicHalfOf,
+  signEd25519,
+} from '../../../scripts/package/signing-keys.ts'
 import { writeTree } from '../../../scripts/package/tree.ts'
 
-const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-const PEM = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+const newKeys = (): Required<PrivateKeys> => ({
+  ed25519: generateKeyPairSync('ed25519').privateKey,
+  mlDsa65: randomBytes(32),
+})
+const pemOf = (keys: PrivateKeys): string => formatPublicKeys(publicHalfOf(keys))
+
+const KEYS = newKeys()
+const PEM = pemOf(KEYS)
+/** What versions of before the second signature know. */
+const OLD_KEYS: PrivateKeys = { ed25519: KEYS.ed25519 }
+const OLD_PEM = pemOf(OLD_KEYS)
 
 const FILES: readonly TreeFile[] = [
+  { path: PUBLIC_KEY_FILE, bytes: Buffer.from(PEM), mode: 0o644 },
   { path: 'agent.mjs', bytes: Buffer.from('a program'), mode: 0o644 },
   { path: 'install.sh', bytes: Buffer.from('a script'), mode: 0o755 },
   { path: 'systemd/obelisk-agent.service', bytes: Buffer.from('a unit'), mode: 0o644 },
 ]
 
-function signed(files: readonly TreeFile[]): TreeFile[] {
-  const facts = { version: '1.0.0', role: 'agent', architecture: 'arm64', packages: [] }
-  const inventory = encodeInventory({ ...facts, files: files.map(listed) })
-  return [
-    ...files,
-    { path: INVENTORY_FILE, bytes: inventory, mode: 0o644 },
-    { path: SIGNATURE_FILE, bytes: signInventory(inventory, privateKey), mode: 0o644 },
-  ]
+const FACTS = { version: '1.0.0', role: 'agent', architecture: 'arm64', packages: [] }
+
+function signed(files: readonly TreeFile[], keys: PrivateKeys = KEYS): TreeFile[] {
+  return [...files, ...signedInventory({ ...FACTS, files: files.map(listed) }, keys)]
 }
+
+/** As they were packaged before there was a second signature. */
+const OLD_FILES: readonly TreeFile[] = FILES.map((file) =>
+  file.path === PUBLIC_KEY_FILE ? { ...file, bytes: Buffer.from(OLD_PEM) } : file,
+)
 
 /** A sound tree in a directory of its own. */
 function treeFor(test: Test, files = signed(FILES)): string {
@@ -54,8 +75,7 @@ function treeFor(test: Test, files = signed(FILES)): string {
 t.test('a tree as it was signed has no problem', (t) => {
   const directory = treeFor(t)
   t.same(verifyTree(directory, PEM), [])
-  t.same(verifyTree(directory, publicKey), [])
-  t.equal(readInventory(directory).files.length, FILES.length)
+  t.equal(readInventory(directory).files.length, FILES.length + 1)
   t.end()
 })
 
@@ -146,10 +166,10 @@ t.test('all problems are told at once', (t) => {
 
 t.test('a tree that another key signed is refused, and so is a key of another kind', (t) => {
   const directory = treeFor(t)
-  const other = generateKeyPairSync('ed25519').publicKey
-  t.match(verifyTree(directory, other), [{ path: SIGNATURE_FILE }])
+  t.match(verifyTree(directory, pemOf(newKeys())), [{ path: SIGNATURE_FILE }])
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey
-  t.match(verifyTree(directory, rsa), [{ message: /not an Ed25519 key/ }])
+  const theirs = rsa.export({ type: 'spki', format: 'pem' }).toString()
+  t.match(verifyTree(directory, theirs), [{ message: /not an Ed25519 key/ }])
   t.match(verifyTree(directory, 'no key'), [{ message: /cannot be checked/ }])
   t.end()
 })
@@ -176,8 +196,131 @@ t.test('what was unpacked under a strict umask is sound, and gets its modes back
   t.end()
 })
 
-t.test('a fingerprint is that of the key, in whichever form', (t) => {
-  t.match(fingerprintOf(PEM), /^[0-9a-f]{64}$/)
-  t.equal(fingerprintOf(PEM), fingerprintOf(createPublicKey(privateKey)))
+t.test('a fingerprint is that of all keys', (t) => {
+  const print = fingerprintOf(parsePublicKeys(PEM)!)
+  t.match(print, /^[0-9a-f]{64}$/)
+  t.equal(print, fingerprintOf(publicHalfOf(KEYS)))
+  // Of the first alone it is what it always was.
+  const spki = createPublicKey(KEYS.ed25519).export({ type: 'spki', format: 'der' })
+  const known = createHash('sha256').update(spki).digest('hex')
+  t.equal(fingerprintOf(parsePublicKeys(OLD_PEM)!), known)
+  t.not(print, known)
+  t.end()
+})
+
+const SECOND_CHANGES: readonly [name: string, change: (directory: string) => void][] = [
+  ['it is another one', (at) => replaceSecond(at, signed(FILES, { ...newKeys(), ...OLD_KEYS }))],
+  ['a bit of it', (at) => writeFileSync(join(at, SECOND_SIGNATURE_FILE), flippedSecond(at))],
+  ['it is cut', (at) => writeFileSync(join(at, SECOND_SIGNATURE_FILE), 'AAAA')],
+  ['it is missing', (at) => rmSync(join(at, SECOND_SIGNATURE_FILE))],
+]
+
+function replaceSecond(directory: string, files: readonly TreeFile[]): void {
+  const { bytes } = files.find(({ path }) => path === SECOND_SIGNATURE_FILE)!
+  writeFileSync(join(directory, SECOND_SIGNATURE_FILE), bytes)
+}
+
+function flippedSecond(directory: string): string {
+  const line = readFileSync(join(directory, SECOND_SIGNATURE_FILE), 'utf8')
+  const bytes = Buffer.from(line, 'base64')
+  bytes[100]! ^= 1
+  return `${bytes.toString('base64')}\n`
+}
+
+/** Whoever can make Ed25519 signatures lists what he likes. */
+function forged(directory: string, change: (files: InventoryFile[]) => InventoryFile[]): void {
+  const inventory = readInventory(directory)
+  const list = encodeInventory({ ...inventory, files: change([...inventory.files]) })
+  writeFileSync(join(directory, INVENTORY_FILE), list)
+  writeFileSync(join(directory, SIGNATURE_FILE), signEd25519(list, KEYS))
+}
+
+for (const [name, change] of SECOND_CHANGES) {
+  t.test(`the second signature counts: ${name}`, (t) => {
+    for (const trusted of [PEM, OLD_PEM]) {
+      const directory = treeFor(t)
+      change(directory)
+      t.match(verifyTree(directory, trusted), [{ path: SECOND_SIGNATURE_FILE }])
+      // With the first one forged it is still there.
+      forged(directory, (files) => {
+        const others = files.filter(({ path }) => path !== SECOND_SIGNATURE_FILE)
+        if (name === 'it is missing') return others
+        const bytes = readFileSync(join(directory, SECOND_SIGNATURE_FILE))
+        return [...others, listed({ path: SECOND_SIGNATURE_FILE, bytes, mode: 0o644 })]
+      })
+      t.match(verifyTree(directory, trusted), [{ path: SECOND_SIGNATURE_FILE }])
+    }
+    t.end()
+  })
+}
+
+t.test('who can forge the first signature changes nothing where both are trusted', (t) => {
+  const directory = treeFor(t)
+  writeFileSync(join(directory, 'agent.mjs'), 'an evil one')
+  forged(directory, (files) =>
+    files.map((file) =>
+      file.path === 'agent.mjs'
+        ? listed({ path: file.path, bytes: Buffer.from('an evil one'), mode: 0o644 })
+        : file,
+    ),
+  )
+  t.match(verifyTree(directory, PEM), [
+    { path: SECOND_SIGNATURE_FILE, message: /not a signature by the trusted key/ },
+  ])
+  const list = readFileSync(join(directory, INVENTORY_FILE), 'utf8').replace('{', '{ "more": 1,')
+  writeFileSync(join(directory, INVENTORY_FILE), list)
+  writeFileSync(join(directory, SIGNATURE_FILE), signEd25519(Buffer.from(list), KEYS))
+  t.match(verifyTree(directory, PEM), [{ path: SECOND_SIGNATURE_FILE }])
+  t.end()
+})
+
+t.test('a package of before is sound for who knows the first key alone', (t) => {
+  const directory = treeFor(t, signed(OLD_FILES, OLD_KEYS))
+  t.same(verifyTree(directory, OLD_PEM), [])
+  t.match(verifyTree(directory, PEM), [
+    { path: SECOND_SIGNATURE_FILE, message: /is missing: a package is signed by both keys/ },
+  ])
+  t.end()
+})
+
+t.test('who knows the first key alone takes the other from the package, if that is whole', (t) => {
+  const directory = treeFor(t)
+  t.same(verifyTree(directory, OLD_PEM), [])
+  const own = join(directory, PUBLIC_KEY_FILE)
+  writeFileSync(own, OLD_PEM)
+  t.match(verifyTree(directory, OLD_PEM), [
+    { path: SECOND_SIGNATURE_FILE, message: /by a key that is not there/ },
+  ])
+  writeFileSync(own, pemOf({ ...newKeys(), ...OLD_KEYS }))
+  t.match(verifyTree(directory, OLD_PEM), [{ path: SECOND_SIGNATURE_FILE }])
+  t.end()
+})
+
+t.test('versions of before find nothing wrong with it', (t) => {
+  const directory = treeFor(t)
+  // What they do: one signature over the list, and each file but these two is listed.
+  const bytes = readFileSync(join(directory, INVENTORY_FILE))
+  const signature = Buffer.from(readFileSync(join(directory, SIGNATURE_FILE), 'latin1'), 'base64')
+  t.ok(verify(null, bytes, createPublicKey(OLD_PEM), signature))
+  t.ok(verify(null, bytes, createPublicKey(PEM), signature), 'they read the first key of two')
+  const files = new Map(readInventory(directory).files.map((file) => [file.path, file]))
+  for (const path of [PUBLIC_KEY_FILE, SECOND_SIGNATURE_FILE, 'agent.mjs', 'install.sh']) {
+    const content = readFileSync(join(directory, path))
+    t.equal(files.get(path)?.sha256, createHash('sha256').update(content).digest('hex'), path)
+  }
+  t.end()
+})
+
+t.test('a file of keys that was cut is damaged, not one of before', (t) => {
+  t.ok(parsePublicKeys(PEM)?.mlDsa65)
+  t.equal(parsePublicKeys(OLD_PEM)?.mlDsa65, undefined)
+  const boundary = OLD_PEM.trimEnd().length
+  for (let length = 0; length < PEM.trimEnd().length; length += length > 200 ? 97 : 1) {
+    if (length >= boundary && length <= boundary + 1) continue
+    t.equal(parsePublicKeys(PEM.slice(0, length)), undefined, `${length} characters`)
+  }
+  t.equal(parsePublicKeys(PEM + OLD_PEM), undefined)
+  t.equal(parsePublicKeys(OLD_PEM + OLD_PEM), undefined)
+  t.equal(parsePublicKeys(`${OLD_PEM}\nmore`), undefined)
   t.end()
 })
