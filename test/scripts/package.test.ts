@@ -150,7 +150,7 @@ t.test('what no program of ours reaches is in no bundle', (t) => {
     for (const name of ['mqtt', 'lmdb', 'liblmdb', 'cbor-x']) t.ok(bundled.includes(name), name)
   }
   const agent = readFileSync(join(treeOf('agent'), 'agent.mjs'))
-  t.ok(agent.length < 620_000, `agent.mjs has ${agent.length} bytes`)
+  t.ok(agent.length < 640_000, `agent.mjs has ${agent.length} bytes`)
   t.ok(
     agent.every((byte) => byte < 128),
     'one byte a character',
