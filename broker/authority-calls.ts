@@ -68,7 +68,10 @@ export class AuthorityCalls implements AuthorityPort {
     const content = writeBackup(moment, files(), store.stored())
     const head = { ts: moment.ts, pin: toBase32(keys.pin) }
     const file = await sealFile(head, passphrase, content)
-    await log.append({ event: 'ca-backup', ...asker })
+    const { who, via } = asker
+    asker.assertMay()
+    await log.append({ event: 'ca-backup', who, via })
+    asker.assertMay()
     keepLastBackup(folder, moment.ts)
     return file
   }

@@ -15,6 +15,7 @@ import {
   type NodeToken,
   revokeNode,
 } from './core/registry.ts'
+import type { Order } from './users.ts'
 
 export interface IdentitiesOptions {
   /** Tokens at a time, those of the last 30 days that were used or are over included. */
@@ -104,7 +105,8 @@ export class Identities {
   }
 
   /** Resolves once the token is on disk; `tokens-full` leaves everything as it was. */
-  async addToken(nowTs: number, id: string, token: NodeToken): Promise<void> {
+  async addToken(nowTs: number, id: string, token: NodeToken, order?: Order): Promise<void> {
+    await order?.announce?.()
     if (this.#store.tokenCount >= this.#tokensMax) {
       const over = [...this.#store.tokens()].filter(([, one]) => isForgotten(nowTs, one))
       await this.#store.removeTokens(over.map(([old]) => old))
@@ -116,6 +118,7 @@ export class Identities {
     if (this.#store.token(id) !== undefined) {
       throw new AppError('token-exists', `there is a token ${id} already`)
     }
+    order?.assertMay()
     await this.#store.write([{ table: 'token', key: id, value: token }])
   }
 

@@ -54,18 +54,19 @@ export class Recipients implements RecipientPort {
     await sealer.try(key).catch(() => {
       throw unsuitable('nothing can be sealed to it')
     })
-    this.#judge(name)
-    await log.append({ event: 'recipient-added', what: named('recipient', name), ...asker })
-    // Another may have come meanwhile.
-    this.#judge(name)
-    const value = { key, addedTs: nowTs(), by: asker.who }
+    const { who, via } = asker
+    this.#judge(name, asker)
+    await log.append({ event: 'recipient-added', what: named('recipient', name), who, via })
+    // Another may have come meanwhile, and he may have lost his right.
+    this.#judge(name, asker)
+    const value = { key, addedTs: nowTs(), by: who }
     await store.write([{ table: 'recipient', key: name, value }])
   }
 
-  async remove(name: string, asker: Asker): Promise<void> {
+  async remove(name: string, { who, via }: Asker): Promise<void> {
     if (!this.has(name)) throw unknown(name)
     await this.#parts.store.write([{ table: 'recipient', key: name, value: undefined }])
-    const event = { event: 'recipient-removed', what: named('recipient', name), ...asker } as const
+    const event = { event: 'recipient-removed', what: named('recipient', name), who, via } as const
     await this.#parts.log.append(event)
   }
 
@@ -91,7 +92,8 @@ export class Recipients implements RecipientPort {
     return this.#signer
   }
 
-  #judge(name: string): void {
+  #judge(name: string, asker: Asker): void {
+    asker.assertMay()
     if (this.has(name)) {
       throw new AppError('recipient-exists', `there is a recipient ${name}: remove it first`)
     }

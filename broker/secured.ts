@@ -88,7 +88,9 @@ export async function openSecured(
       },
     },
   )
-  const userCalls = new UserCalls({ users, log: registry.log, keys, clock, certifyUser })
+  const userCalls = new UserCalls({
+    ...{ users, log: registry.log, keys, certifyUser, nowTs: () => security.nowTs() },
+  })
   const authorityCalls = new AuthorityCalls({
     ...{ ...registry, keys, folder, nowTs: () => security.nowTs() },
     files: () => readKeyFiles(folder),

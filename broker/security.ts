@@ -246,8 +246,11 @@ export class Security implements SecurityPort {
     const untilTs = nowTs + ttlMs
     const value: NodeToken = { sha256, node, replaces, untilTs, createdTs: nowTs, by: asker.who }
     const what = node === null ? named('token', id) : named('node', node)
-    await this.#parts.log.append({ event: 'token-created', what, ...asker })
-    await this.#identities.addToken(nowTs, id, value)
+    const { who, via } = asker
+    await this.#identities.addToken(nowTs, id, value, {
+      announce: () => this.#parts.log.append({ event: 'token-created', what, who, via }),
+      assertMay: () => asker.assertMay(),
+    })
     const token = formatToken({ kind: 'node', id, secret, pin: this.#parts.keys.pin })
     return { token, view: viewOf(id, value) }
   }
@@ -258,10 +261,10 @@ export class Security implements SecurityPort {
       .sort((a, b) => b.createdTs - a.createdTs)
   }
 
-  async revokeToken(id: string, asker: Asker): Promise<boolean> {
+  async revokeToken(id: string, { who, via }: Asker): Promise<boolean> {
     const isKnown = await this.#identities.revokeToken(this.nowTs(), id)
     const what = named('token', id)
-    if (isKnown) await this.#parts.log.append({ event: 'token-revoked', ...asker, what })
+    if (isKnown) await this.#parts.log.append({ event: 'token-revoked', who, via, what })
     return isKnown
   }
 
@@ -270,12 +273,12 @@ export class Security implements SecurityPort {
     return identity && { node, ...identity }
   }
 
-  async revokeNode(node: NodeId, asker: Asker): Promise<boolean> {
+  async revokeNode(node: NodeId, { who, via }: Asker): Promise<boolean> {
     const isKnown = await this.#identities.revoke(this.nowTs(), node)
     if (!isKnown) return false
     await this.#context.revoked(node)
     const what = named('node', node)
-    await this.#parts.log.append({ event: 'node-revoked', ...asker, what })
+    await this.#parts.log.append({ event: 'node-revoked', who, via, what })
     return true
   }
 

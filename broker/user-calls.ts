@@ -3,20 +3,22 @@ import { createHash, randomBytes } from 'node:crypto'
 import { toBase32 } from '../shared/core/base32.ts'
 import { named } from '../shared/protocol/security-log.ts'
 import { formatToken, TOKEN_ID_BYTES, TOKEN_SECRET_BYTES } from '../shared/protocol/tokens.ts'
-import type { Clock } from '../shared/runtime/clock.ts'
 import { AppError } from '../shared/runtime/errors.ts'
 import { fingerprintText, parsePublicKey } from '../shared/runtime/public-keys.ts'
 import type { FleetKeys } from './adapters/fleet-keys.ts'
 import type { Asker, UserOrder, UserPort, UserView } from './adapters/http-port.ts'
 import type { SecurityLog } from './adapters/security-log.ts'
 import type { UserRecord } from './core/users.ts'
-import type { Users } from './users.ts'
+import type { Order, Users } from './users.ts'
+
+type Said = 'user-added' | 'user-changed' | 'user-removed' | 'token-created' | 'token-revoked'
 
 export interface UserParts {
   readonly users: Users
   readonly log: SecurityLog
   readonly keys: FleetKeys
-  readonly clock: Clock
+  /** Unix ms that do not go back. */
+  nowTs(): number
   /** Resolves with a certificate, PEM. */
   certifyUser(authority: FleetKeys['authority'], spki: Uint8Array, name: string): Promise<string>
 }
@@ -38,25 +40,24 @@ export class UserCalls implements UserPort {
   }
 
   async add(name: string, order: UserOrder, asker: Asker): Promise<void> {
-    const announce = this.#announce('user-added', name, asker)
-    await this.#parts.users.add(name, { ...order, by: asker.who }, announce)
+    const grants = this.#grants('user-added', name, asker)
+    await this.#parts.users.add(name, { ...order, by: asker.who }, grants)
   }
 
   async set(name: string, order: UserOrder, asker: Asker): Promise<void> {
-    const announce = this.#announce('user-changed', name, asker)
+    const grants = this.#grants('user-changed', name, asker)
     if (!takesOnly(order)) {
-      await this.#parts.users.set(name, order, announce)
+      await this.#parts.users.set(name, order, grants)
       return
     }
     // A disk that is full must not keep anybody in.
-    await this.#parts.users.set(name, order)
-    await announce().catch(() => {})
+    await this.#parts.users.set(name, order, asker)
+    await grants.announce().catch(() => {})
   }
 
   async remove(name: string, asker: Asker): Promise<void> {
-    await this.#parts.users.remove(name)
-    const event = { event: 'user-removed', what: named('user', name), ...asker } as const
-    await this.#parts.log.append(event)
+    await this.#parts.users.remove(name, asker)
+    await this.#append('user-removed', named('user', name), asker)
   }
 
   async addToken(
@@ -64,20 +65,19 @@ export class UserCalls implements UserPort {
     { label, ttlMs }: { readonly label: string; readonly ttlMs: number },
     asker: Asker,
   ): Promise<{ readonly token: string; readonly id: string; readonly untilTs: number }> {
-    const { users, keys, clock } = this.#parts
-    const [secret, createdTs] = [randomBytes(TOKEN_SECRET_BYTES), clock.now().wallMs]
+    const { users, keys, nowTs } = this.#parts
+    const [secret, createdTs] = [randomBytes(TOKEN_SECRET_BYTES), nowTs()]
     const id = toBase32(randomBytes(TOKEN_ID_BYTES))
     const sha256 = createHash('sha256').update(secret).digest()
     const untilTs = createdTs + ttlMs
     const token = { id, sha256, label, createdTs, untilTs }
-    await users.addToken(name, token, this.#announce('token-created', name, asker))
+    await users.addToken(name, token, this.#grants('token-created', name, asker))
     return { token: formatToken({ kind: 'user', id, secret, pin: keys.pin }), id, untilTs }
   }
 
   async removeToken(name: string, id: string, asker: Asker): Promise<void> {
-    await this.#parts.users.removeToken(name, id)
-    const event = { event: 'token-revoked', what: named('token', id), ...asker } as const
-    await this.#parts.log.append(event)
+    await this.#parts.users.removeToken(name, id, asker)
+    await this.#append('token-revoked', named('token', id), asker)
   }
 
   async addKey(
@@ -85,27 +85,27 @@ export class UserCalls implements UserPort {
     { spki, label }: { readonly spki: Uint8Array; readonly label: string },
     asker: Asker,
   ): Promise<string> {
-    const { users, keys, clock, certifyUser } = this.#parts
+    const { users, keys, nowTs, certifyUser } = this.#parts
     if (parsePublicKey(spki) === undefined) {
       throw new AppError('key-unsuitable', 'the key is not one of P-256, as openssl writes it')
     }
-    const key = { sha256: fingerprintText(spki), label, addedTs: clock.now().wallMs }
-    await users.addKey(name, key, this.#announce('user-changed', name, asker))
+    const key = { sha256: fingerprintText(spki), label, addedTs: nowTs() }
+    await users.addKey(name, key, this.#grants('user-changed', name, asker))
     return await certifyUser(keys.authority, spki, name)
   }
 
   async removeKey(name: string, sha256: string, asker: Asker): Promise<void> {
-    await this.#parts.users.removeKey(name, sha256)
-    const event = { event: 'user-changed', what: named('user', name), ...asker } as const
-    await this.#parts.log.append(event).catch(() => {})
+    await this.#parts.users.removeKey(name, sha256, asker)
+    await this.#append('user-changed', named('user', name), asker)
   }
 
-  #announce(
-    event: 'user-added' | 'user-changed' | 'token-created',
-    name: string,
-    asker: Asker,
-  ): () => Promise<void> {
-    return () => this.#parts.log.append({ event, what: named('user', name), ...asker })
+  #grants(event: Said, name: string, asker: Asker): Required<Order> {
+    const announce = (): Promise<void> => this.#append(event, named('user', name), asker)
+    return { announce, assertMay: () => asker.assertMay() }
+  }
+
+  #append(event: Said, what: string, { who, via }: Asker): Promise<void> {
+    return this.#parts.log.append({ event, what, who, via })
   }
 }
 

@@ -13,6 +13,7 @@ import type { IdentityStore } from './adapters/identity-store.ts'
 import type { LoginAnswer, LoginAttempt, LoginRefusal } from './adapters/mqtt-entrance.ts'
 import type { Passwords } from './adapters/passwords.ts'
 import { GuessLimits, type Lock, type Try } from './core/guess-limits.ts'
+import type { RegistryChange } from './core/registry.ts'
 import {
   addUser,
   addUserKey,
@@ -52,8 +53,13 @@ export interface UserRequest extends Omit<UserWish, 'password'> {
   readonly password?: string | null
 }
 
-/** Comes back once the security log has it: before that nothing is given. */
-export type Announce = () => Promise<void>
+/** That something is changed. Left out where that is nobody's order. */
+export interface Order {
+  /** Comes back once the security log has it: before that nothing is given. */
+  announce?(): Promise<void>
+  /** Throws where whoever ordered it may not any more. Asked in the turn in which it happens. */
+  assertMay(): void
+}
 
 /** For HTTP: a token says by itself whose it is. */
 export type TokenAttempt = Omit<LoginAttempt, 'name' | 'password'> & { readonly token: string }
@@ -166,49 +172,66 @@ export class Users {
 
   async add(
     name: string,
-    request: UserRequest & { readonly by: string },
-    announce?: Announce,
+    { password, ...wish }: UserRequest & { readonly by: string },
+    order?: Order,
   ): Promise<void> {
-    const wish = { ...(await this.#wishOf(request)), by: request.by }
-    await this.#change(name, announce, (before) => {
+    const nowTs = this.#parts.nowTs()
+    await this.#changeWith(name, password, order, (before, made) => {
       if (this.records().length >= this.#usersMax) throw usersFull(this.#usersMax)
-      return addUser(this.#parts.nowTs(), name, before, wish)
+      return addUser(nowTs, name, before, { ...wish, ...made })
     })
   }
 
-  async set(name: string, request: UserRequest, announce?: Announce): Promise<void> {
-    const wish = await this.#wishOf(request)
+  async set(name: string, { password, ...wish }: UserRequest, order?: Order): Promise<void> {
     const nowTs = this.#parts.nowTs()
-    await this.#change(name, announce, (before) => changeUser(nowTs, name, before, wish))
+    await this.#changeWith(name, password, order, (before, made) =>
+      changeUser(nowTs, name, before, { ...wish, ...made }),
+    )
   }
 
-  async remove(name: string): Promise<void> {
-    await this.#change(name, undefined, (before) => removeUser(this.#parts.nowTs(), name, before))
+  async remove(name: string, order?: Order): Promise<void> {
+    await this.#change(name, order, (before) => removeUser(this.#parts.nowTs(), name, before))
   }
 
-  async addKey(name: string, key: UserKey, announce?: Announce): Promise<void> {
+  async addKey(name: string, key: UserKey, order?: Order): Promise<void> {
     const decide = (before: UserRecord | undefined): UserDecision =>
       addUserKey(name, before, key, this.#parts.store.key(key.sha256))
-    await this.#write(name, announce, decide)
+    await this.#write(name, order, decide)
   }
 
-  async removeKey(name: string, sha256: string): Promise<void> {
+  async removeKey(name: string, sha256: string, order?: Order): Promise<void> {
     const nowTs = this.#parts.nowTs()
-    await this.#change(name, undefined, (before) => removeUserKey(nowTs, name, before, sha256))
+    await this.#change(name, order, (before) => removeUserKey(nowTs, name, before, sha256))
   }
 
-  async addToken(name: string, token: UserToken, announce?: Announce): Promise<void> {
+  async addToken(name: string, token: UserToken, order?: Order): Promise<void> {
     const nowTs = this.#parts.nowTs()
-    await this.#write(name, announce, (before) => addUserToken(nowTs, name, before, token))
+    await this.#write(name, order, (before) => addUserToken(nowTs, name, before, token))
   }
 
-  async removeToken(name: string, id: string): Promise<void> {
-    await this.#change(name, undefined, (before) => removeUserToken(name, before, id))
+  async removeToken(name: string, id: string, order?: Order): Promise<void> {
+    await this.#change(name, order, (before) => removeUserToken(name, before, id))
+  }
+
+  /** What is refused in any case costs no scrypt; what is decided meanwhile holds. */
+  async #changeWith(
+    name: string,
+    password: string | null | undefined,
+    order: Order | undefined,
+    decide: (before: UserRecord | undefined, made: Pick<UserWish, 'password'>) => UserDecision,
+  ): Promise<void> {
+    let made: Pick<UserWish, 'password'> = password === null ? { password } : {}
+    if (typeof password === 'string') {
+      const bytes = bytesOf(password)
+      this.#judge(name, order, (before) => decide(before, made))
+      made = { password: await this.#parts.passwords.make(bytes) }
+    }
+    await this.#change(name, order, (before) => decide(before, made))
   }
 
   /** Resolves once it is on disk. Whoever is there by what was before is out before that. */
-  async #change(name: string, announce: Announce | undefined, decide: Decide): Promise<void> {
-    await this.#write(name, announce, decide, () => {
+  async #change(name: string, order: Order | undefined, decide: Decide): Promise<void> {
+    await this.#write(name, order, decide, () => {
       this.#version += 1
       this.#parts.changed(identityOf({ kind: 'user', name, roles: [], topics: [] }))
     })
@@ -217,35 +240,25 @@ export class Users {
   /** Resolves once it is on disk. What it adds takes nothing from anybody. */
   async #write(
     name: string,
-    announce: Announce | undefined,
+    order: Order | undefined,
     decide: Decide,
     changing = () => {},
   ): Promise<void> {
-    const { store } = this.#parts
-    const judge = (): Extract<UserDecision, { ok: true }> => {
-      const decision = decide(store.user(name))
-      if (decision.ok) return decision
-      throw new AppError(decision.code, `user ${name.slice(0, 64)}: ${MESSAGES[decision.code]}`)
-    }
-    judge()
+    this.#judge(name, order, decide)
     // What has changed meanwhile is looked at again.
-    await announce?.()
-    const { changes } = judge()
+    await order?.announce?.()
+    const changes = this.#judge(name, order, decide)
     if (changes.length === 0) return
-    const written = store.write(changes)
+    const written = this.#parts.store.write(changes)
     changing()
     await written
   }
 
-  async #wishOf({ password, ...wish }: UserRequest): Promise<UserWish> {
-    if (password === undefined || password === null)
-      return { ...wish, ...(password === null ? { password } : {}) }
-    const bytes = Buffer.from(password)
-    if (bytes.length < PASSWORD_BYTES_MIN || bytes.length > PASSWORD_BYTES_MAX) {
-      const message = `a password has ${PASSWORD_BYTES_MIN} to ${PASSWORD_BYTES_MAX} bytes`
-      throw new AppError('password-unsuitable', message)
-    }
-    return { ...wish, password: await this.#parts.passwords.make(bytes) }
+  #judge(name: string, order: Order | undefined, decide: Decide): readonly RegistryChange[] {
+    order?.assertMay()
+    const decision = decide(this.#parts.store.user(name))
+    if (decision.ok) return decision.changes
+    throw new AppError(decision.code, `user ${name.slice(0, 64)}: ${MESSAGES[decision.code]}`)
   }
 
   #judgeToken(name: string, id: string, secret: Uint8Array, source: string): LoginAnswer {
@@ -341,6 +354,13 @@ export class Users {
   #nowMs(): number {
     return this.#parts.clock.now().monotonicMs
   }
+}
+
+function bytesOf(password: string): Uint8Array {
+  const bytes = Buffer.from(password)
+  if (bytes.length >= PASSWORD_BYTES_MIN && bytes.length <= PASSWORD_BYTES_MAX) return bytes
+  const message = `a password has ${PASSWORD_BYTES_MIN} to ${PASSWORD_BYTES_MAX} bytes`
+  throw new AppError('password-unsuitable', message)
 }
 
 function usersFull(max: number): AppError {

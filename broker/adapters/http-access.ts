@@ -2,8 +2,6 @@
  * Who a request is from, and whether he may ask for that. Where everybody is asked who he is, every route has to say
  * what it takes, or the gateway does not start: one that nobody thought of would be open.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import {
   ANYONE,
@@ -24,6 +22,8 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     who: Principal
+    /** Who asks may do less than when he asked, or proved himself by what is worth nothing now. */
+    isOver: boolean
   }
 }
 
@@ -97,35 +97,39 @@ export function isReadBy(who: Principal, owner: string | undefined): boolean {
   return readsAll(who) || owner === identityOf(who)
 }
 
-/** Who has something open: an answer that is on its way, a stream, a wait. */
+/** Who has something open: an order, an answer that is on its way, a stream, a wait. */
 export class OpenRequests {
-  readonly #sockets = new Map<string, Set<Socket>>()
+  readonly #requests = new Map<string, Set<FastifyRequest>>()
 
   /** `name` is an identity, or a session. */
-  add(name: string, { socket }: IncomingMessage, response: ServerResponse): void {
-    const sockets = this.#sockets.get(name) ?? new Set()
-    this.#sockets.set(name, sockets.add(socket))
-    response.once('close', () => {
-      // Another request of the connection is begun when this one is over, and not before.
-      sockets.delete(socket)
-      if (sockets.size === 0 && this.#sockets.get(name) === sockets) this.#sockets.delete(name)
+  add(name: string, request: FastifyRequest, { raw }: FastifyReply): void {
+    const requests = this.#requests.get(name) ?? new Set()
+    this.#requests.set(name, requests.add(request))
+    raw.once('close', () => {
+      requests.delete(request)
+      if (requests.size === 0 && this.#requests.get(name) === requests) this.#requests.delete(name)
     })
   }
 
-  /** What this connection asks now is answered in any case. */
-  release(socket: Socket): void {
-    for (const sockets of this.#sockets.values()) sockets.delete(socket)
+  /** It is answered in any case. */
+  release(request: FastifyRequest): void {
+    for (const requests of this.#requests.values()) requests.delete(request)
   }
 
   /** What was asked by this name may not be answered any more. */
   endOf(name: string): void {
-    for (const socket of this.#sockets.get(name) ?? []) socket.destroy()
+    for (const request of this.#requests.get(name) ?? []) {
+      request.isOver = true
+      // Who changes what he himself may do is to hear that it is done; none of it is long.
+      if (request.routeOptions.config.right !== 'administer') request.raw.socket.destroy()
+    }
   }
 }
 
 /** Without a port everybody may do everything. */
 export function guardRoutes(app: FastifyInstance, access: HttpAccess | undefined): void {
   app.decorateRequest('who')
+  app.decorateRequest('isOver', false)
   app.addHook('onRoute', ({ url, method, config }) => {
     if (config?.right === undefined) {
       throw new Error(`assertion failed: ${method} ${url} does not say who may ask for it`)
@@ -153,10 +157,8 @@ export function guardRoutes(app: FastifyInstance, access: HttpAccess | undefined
     const isFromElsewhere = session !== undefined && !isOfOwnPage(request.raw)
     if (identified.ok && !isFromElsewhere && (right === undefined || mayAsk(who, right))) {
       request.who = who
-      // Who changes what he himself may do is to hear that it is done; none of it is long.
-      if (who.kind !== 'user' || right === 'administer') return
-      open.add(identityOf(who), request.raw, reply.raw)
-      if (session !== undefined) open.add(session, request.raw, reply.raw)
+      if (who.kind === 'user') open.add(identityOf(who), request, reply)
+      if (session !== undefined) open.add(session, request, reply)
       return
     }
     const problem = isFromElsewhere
@@ -167,6 +169,11 @@ export function guardRoutes(app: FastifyInstance, access: HttpAccess | undefined
     // Who did not come in is told of already.
     if (identified.ok) port.refused(who, remote, problem.code)
     return refuse(request, reply, problem)
+  })
+  // Its body came later than he was asked who he is.
+  app.addHook('preHandler', (request, reply, done) => {
+    if (request.isOver) refuse(request, reply, PROBLEMS.forbidden)
+    else done()
   })
 }
 

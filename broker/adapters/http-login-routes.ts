@@ -53,7 +53,7 @@ export function registerLoginRoutes(app: FastifyInstance, access: HttpAccess | u
   })
   app.post('/api/logout', rightOf('known'), async (request, reply) => {
     const secret = cookieOf(request.headers.cookie)
-    open.release(request.raw.socket)
+    open.release(request)
     reply.header('set-cookie', clearCookie())
     return sendJson(reply, { loggedOut: secret !== undefined && port.logout(secret) })
   })

@@ -62,6 +62,8 @@ export interface UserView extends Omit<UserRecord, 'password' | 'tokens'> {
 export interface Asker {
   readonly who: string
   readonly via: 'http' | 'socket'
+  /** Throws once he may not ask for it any more: to be called in the turn in which it happens. */
+  assertMay(): void
 }
 
 /** Each is rejected with an AppError where it is refused. */

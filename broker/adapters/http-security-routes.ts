@@ -38,6 +38,7 @@ const UNSUITABLE = 422
 /** The status of what is refused. */
 const REFUSALS: Readonly<Record<string, number>> = {
   'backup-under-way': CONFLICT,
+  forbidden: 403,
   'passphrase-unsuitable': UNSUITABLE,
   'node-left': CONFLICT,
   'tokens-full': CONFLICT,
@@ -121,10 +122,20 @@ const createToken: Answer<FastifyRequest> = async (security, request, reply) => 
 }
 
 /** Who asks: over the socket that only the gateway's owner can open nobody has a name. */
-export function askerOf({ who }: FastifyRequest): Asker {
-  return who.kind === 'user'
-    ? { who: identityOf(who), via: 'http' }
-    : { who: 'admin', via: 'socket' }
+export function askerOf(request: FastifyRequest): Asker {
+  const { who } = request
+  const named = who.kind === 'user' ? identityOf(who) : 'admin'
+  return {
+    who: named,
+    via: who.kind === 'user' ? 'http' : 'socket',
+    assertMay() {
+      if (!request.isOver) return
+      throw new AppError(
+        'forbidden',
+        `what ${named} may do, or is known by, has changed: ask again`,
+      )
+    },
+  }
 }
 
 /** What the body says; nothing where the problem with it has been sent. */

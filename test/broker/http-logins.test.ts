@@ -85,10 +85,10 @@ t.test('a session is over after an hour without use, after twelve, and says so',
 t.test('by a token it is over with the token', async (t) => {
   const { users, time, ended, login, who, clock, log } = await open(t)
   const calls = new UserCalls({
-    ...{ users, log, clock, keys: { pin: Buffer.alloc(32) } },
+    ...{ users, log, keys: { pin: Buffer.alloc(32) }, nowTs: () => clock.now().wallMs },
     certifyUser: async () => '',
   } as unknown as ConstructorParameters<typeof UserCalls>[0])
-  const asker = { who: 'admin', via: 'socket' } as const
+  const asker = { who: 'admin', via: 'socket', assertMay() {} } as const
   const wish = { label: '', ttlMs: 60_000 }
   const { token } = await calls.addToken('anna', wish, asker)
   const [byToken, asPassword] = [

@@ -11,7 +11,7 @@ import { open } from '../../shared/runtime/sealing.ts'
 import { xWingPublicKey } from '../../shared/runtime/x-wing.ts'
 import { shortDirectory } from '../support/short-directory.ts'
 
-const ASKER = { who: 'user/ann', via: 'http' } as const
+const ASKER = { who: 'user/ann', via: 'http', assertMay() {} } as const
 const NOW = 1_800_000_000_000
 const alice = randomBytes(32)
 const key = await xWingPublicKey(alice)
@@ -84,4 +84,16 @@ t.test('with a full disk nobody is added, and who is to go goes', async (t) => {
   t.equal(recipients.has('bob'), false)
   await t.rejects(recipients.remove('alice', ASKER), { message: 'log-broken' })
   t.equal(recipients.has('alice'), false)
+})
+
+t.test('who may not any more adds none, also where the log had said so', async (t) => {
+  const { recipients, disk } = await opened(t)
+  const asker = {
+    ...ASKER,
+    assertMay() {
+      if (disk.events.length > 0) throw new Error('forbidden')
+    },
+  }
+  await t.rejects(recipients.add('alice', key, asker), { message: 'forbidden' })
+  t.same(recipients.recipients(), [])
 })

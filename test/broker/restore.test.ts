@@ -30,7 +30,7 @@ import { TYPESCRIPT } from '../support/typescript/node-options.ts'
 
 const PASSPHRASE = 'correct horse battery'
 const NOW = Date.now()
-const BY_ADMIN = { who: 'admin', via: 'socket' } as const
+const BY_ADMIN = { who: 'admin', via: 'socket', assertMay() {} } as const
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const n1 = 'n1' as NodeId
 const n2 = 'n2' as NodeId

@@ -7,34 +7,48 @@ import type { SecurityLog } from '../../broker/adapters/security-log.ts'
 import { UserCalls } from '../../broker/user-calls.ts'
 import { Users } from '../../broker/users.ts'
 import { SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
+import { AppError } from '../../shared/runtime/errors.ts'
+import { fingerprintText, newKeyPair, spkiOf } from '../../shared/runtime/public-keys.ts'
 import { newAuthority } from '../support/certified.ts'
 import { shortDirectory } from '../support/short-directory.ts'
 
-const ASKER = { who: 'admin', via: 'socket' } as const
+const ASKER = { who: 'admin', via: 'socket', assertMay() {} } as const
 
 async function callsOf(t: Test) {
   const folder = shortDirectory()
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const store = await IdentityStore.open(folder, (error) => t.fail(error.message))
   t.teardown(() => store.close())
-  const disk = { isFull: false, events: [] as string[] }
+  const disk = { isFull: false, events: [] as string[], onAppend() {} }
   const log = {
     append: async ({ event }: { event: string }) => {
+      disk.onAppend()
       if (disk.isFull) throw new Error('log-broken')
       disk.events.push(event)
     },
   } as unknown as SecurityLog
   const clock = SYSTEM_CLOCK
+  const time = { nowTs: Date.now() }
+  const nowTs = (): number => time.nowTs
   const users = new Users(
     {},
-    {
-      ...{ store, clock, passwords: new Passwords({ n: 1024 }), nowTs: () => Date.now() },
-      changed: () => {},
-    },
+    { ...{ store, clock, passwords: new Passwords({ n: 1024 }), nowTs }, changed: () => {} },
   )
   const authority = await newAuthority()
   const keys = { authority, pin: authority.pin } as never
-  return { disk, calls: new UserCalls({ users, log, keys, clock, certifyUser: async () => '' }) }
+  const calls = new UserCalls({ users, log, keys, nowTs, certifyUser: async () => 'PEM' })
+  return { disk, calls, store, time }
+}
+
+/** One who may until somebody takes that from him. */
+function askerUntil() {
+  const asker = {
+    ...({ who: 'user/mallory', via: 'http', may: true } as const),
+    assertMay() {
+      if (!asker.may) throw new AppError('forbidden', 'not any more')
+    },
+  }
+  return asker as { may: boolean; who: string; via: 'http'; assertMay(): void }
 }
 
 t.test('with a full disk nobody gets more, and whoever is to have less has less', async (t) => {
@@ -53,4 +67,67 @@ t.test('with a full disk nobody gets more, and whoever is to have less has less'
   await calls.set('ann', { isDisabled: false }, ASKER)
   t.equal(calls.user('ann')?.disabledTs, undefined)
   t.same(disk.events, ['user-added', 'user-changed'])
+})
+
+t.test('an order of one who may not any more does nothing, however far it had come', async (t) => {
+  const { calls, disk, store } = await callsOf(t)
+  await calls.add('ann', { roles: ['viewer'] }, ASKER)
+  const spki = spkiOf(newKeyPair().publicKey)
+  const password = 'correct horse'
+  const gone = { code: 'forbidden' }
+  const orders: Record<string, (asker: ReturnType<typeof askerUntil>) => Promise<unknown>> = {
+    add: (asker) => calls.add('back', { roles: ['admin'], password }, asker),
+    set: (asker) => calls.set('ann', { roles: ['admin'], password }, asker),
+    passwd: (asker) => calls.set('ann', { password }, asker),
+    addToken: (asker) => calls.addToken('ann', { label: '', ttlMs: 1000 }, asker),
+    addKey: (asker) => calls.addKey('ann', { label: '', spki }, asker),
+    disable: (asker) => calls.set('ann', { isDisabled: true }, asker),
+    remove: (asker) => calls.remove('ann', asker),
+    removeToken: (asker) => calls.removeToken('ann', 'abcdefgh', asker),
+    removeKey: (asker) => calls.removeKey('ann', fingerprintText(spki), asker),
+  }
+  const before = store.users()
+  const said = disk.events.length
+  for (const [name, order] of Object.entries(orders)) {
+    const late = askerUntil()
+    late.may = false
+    await t.rejects(order(late), gone, `${name}, before it begins`)
+  }
+  for (const name of ['add', 'set', 'passwd']) {
+    const asker = askerUntil()
+    const under = order(name)(asker)
+    asker.may = false
+    await t.rejects(under, gone, `${name}, while scrypt works`)
+  }
+  t.equal(disk.events.length, said, 'of none of that the log says that it was')
+  for (const name of ['add', 'set', 'passwd', 'addToken', 'addKey']) {
+    const asker = askerUntil()
+    disk.onAppend = () => {
+      asker.may = false
+    }
+    await t.rejects(order(name)(asker), gone, `${name}, while the log is written`)
+  }
+  t.same(store.users(), before)
+  function order(name: string): (asker: ReturnType<typeof askerUntil>) => Promise<unknown> {
+    return orders[name]!
+  }
+})
+
+t.test('what is refused in any case costs no scrypt', async (t) => {
+  const { calls } = await callsOf(t)
+  await calls.add('ann', { roles: ['viewer'] }, ASKER)
+  const password = 'correct horse'
+  const making = t.capture(Passwords.prototype, 'make')
+  await t.rejects(calls.add('ann', { password }, ASKER), { code: 'user-exists' })
+  await t.rejects(calls.add('#', { password }, ASKER), { code: 'user-name-wrong' })
+  await t.rejects(calls.set('bob', { password }, ASKER), { code: 'user-unknown' })
+  t.equal(making().length, 0)
+})
+
+t.test('tokens of users, too, go by a time that does not go back', async (t) => {
+  const { calls, time } = await callsOf(t)
+  await calls.add('ann', { roles: ['viewer'] }, ASKER)
+  time.nowTs += 10 * 365 * 24 * 3_600_000
+  const { untilTs } = await calls.addToken('ann', { label: '', ttlMs: 1000 }, ASKER)
+  t.equal(untilTs, time.nowTs + 1000)
 })

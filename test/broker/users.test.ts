@@ -7,7 +7,7 @@ import { IdentityStore } from '../../broker/adapters/identity-store.ts'
 import type { LoginAnswer } from '../../broker/adapters/mqtt-entrance.ts'
 import { Passwords } from '../../broker/adapters/passwords.ts'
 import type { UserToken } from '../../broker/core/users.ts'
-import { Users } from '../../broker/users.ts'
+import { type Order, Users } from '../../broker/users.ts'
 import { toBase32 } from '../../shared/core/base32.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { formatToken } from '../../shared/protocol/tokens.ts'
@@ -120,16 +120,17 @@ t.test('what is not possible is said, and changes nothing', async (t) => {
 t.test('nothing is given that could not be announced', async (t) => {
   const { users } = await open(t, directory(t))
   const full = (): Promise<void> => Promise.reject(new Error('the disk is full'))
-  await t.rejects(users.add('anna', { by }, full), /disk is full/)
+  await t.rejects(users.add('anna', { by }, announcing(full)), /disk is full/)
   t.same(users.records(), [])
   await users.add('anna', { by })
-  const both = [users.addKey('anna', key('k1'), turn), users.addKey('anna', key('k1'), turn)]
+  const both = [1, 2].map(() => users.addKey('anna', key('k1'), announcing(turn)))
   const [one, other] = await Promise.allSettled(both)
   t.equal(one?.status, 'fulfilled')
   t.match(other, { status: 'rejected', reason: { code: 'key-known' } })
 })
 
 const turn = (): Promise<void> => new Promise(setImmediate)
+const announcing = (announce: () => Promise<void>): Order => ({ announce, assertMay() {} })
 const key = (sha256: string): { sha256: string; label: string; addedTs: number } => ({
   ...{ sha256, label: '', addedTs: NOW },
 })

@@ -226,3 +226,19 @@ t.test('an admin changes himself from elsewhere, and hears of it', async (t) => 
   await gateway.done('user', 'rm', 'ann')
   t.match(await sub, { code: 77 })
 })
+
+t.test('who is no admin any more makes none, however many orders he has under way', async (t) => {
+  const gateway = await SecuredGateway.start(t)
+  const headers = { authorization: `Bearer ${await gateway.user('mallory', 'admin')}` }
+  const order = { method: 'POST', headers, body: { roles: ['admin'], password: 'a back door' } }
+  const orders = Array.from({ length: 12 }, (_, n) =>
+    gateway.ask(`/api/identities/user/back${n}`, order).then(({ status }) => status),
+  )
+  t.equal(await Promise.race(orders), 201)
+  await gateway.done('user', 'rm', 'mallory')
+  const users = await gateway.done('user', 'ls', '--json')
+  const answers = await Promise.all(orders)
+  t.equal(await gateway.done('user', 'ls', '--json'), users)
+  t.ok(answers.includes(403), `${answers}`)
+  t.equal(answers.filter((status) => status === 201).length, JSON.parse(users).length)
+})

@@ -81,6 +81,8 @@ interface Served {
   readonly authority: NewAuthority
   readonly node: NewIdentity
   readonly refused: string[]
+  /** What was shown, of each who was asked who he is. */
+  readonly identified: (string | undefined)[]
   readonly calls: readonly unknown[]
   ask(
     method: string,
@@ -103,7 +105,9 @@ async function serve(t: Test): Promise<Served> {
   const keys = await gatewayKeys(authority, HOST)
   const node = await identityFor(authority, 'n1' as NodeId)
   const refused: string[] = []
+  const identified: (string | undefined)[] = []
   const identify = async ({ key, authorization }: Shown): Promise<Identified> => {
+    identified.push(authorization)
     if (key === node.sha256) return { ok: true, who: { kind: 'node', node: 'n1' as NodeId } }
     const role = ROLES.find((one) => authorization === `Bearer ${one}`)
     if (role === undefined) return { ok: false, code: 'unauthenticated' }
@@ -132,7 +136,7 @@ async function serve(t: Test): Promise<Served> {
   await server.listen()
   t.teardown(() => server.close())
   return {
-    ...{ server, authority, node, refused, calls: recorded.calls },
+    ...{ server, authority, node, refused, identified, calls: recorded.calls },
     ask: (method, path, { headers = {}, body, ...shown } = {}) =>
       new Promise((resolve, reject) => {
         const asking = request(
@@ -265,4 +269,30 @@ t.test('attempt 58: a stream, and a wait, end with the right to them', async (t)
   server.endOf('user/the-admin')
   server.endOf('user/the-viewer')
   await within('both ends', Promise.all([streamEnds, wait]))
+})
+
+t.test('a body that comes after the right has gone does nothing', async (t) => {
+  const { server, authority, calls, identified } = await serve(t)
+  const headers = { 'content-type': 'application/json', 'content-length': '2' }
+  for (const [method, path, allowed] of MATRIX) {
+    if (method === 'GET' || method === 'DELETE') continue
+    const [role] = allowed.slice(-1)
+    const before = calls.length
+    const asking = request({
+      ...{ host: '127.0.0.1', port: server.port, servername: HOST, path, method },
+      ...{ headers: { ...headers, authorization: `Bearer ${role}` }, ca: authority.certificate },
+      agent: false,
+    })
+    const status = new Promise((resolve) => {
+      asking.once('response', ({ statusCode }) => resolve(statusCode))
+      asking.once('error', () => resolve(403))
+    })
+    asking.write('{')
+    await eventually('it is known who asks', () => identified.includes(`Bearer ${role}`))
+    server.endOf(`user/the-${role}`)
+    identified.length = 0
+    asking.end('}')
+    t.equal(await within('it is over', status), 403, `${method} ${path}`)
+    t.equal(calls.length, before)
+  }
 })
