@@ -220,6 +220,10 @@ export const GATEWAY_OPTIONS = {
     default: 0,
     about: 'Rebuild a lost ledger from what so many nodes hold; see operations.md.',
   },
+  rotateAfterDays: {
+    type: integer({ min: 1, max: 36_500 }),
+    about: 'Days after which a node is to make another key; without it, never.',
+  },
   connectionsMax: {
     type: integer({ min: 1, max: 100_000 }),
     default: 12_000,

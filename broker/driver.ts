@@ -6,7 +6,7 @@
  */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
-import { decodeUp, encodeMessage } from '../shared/protocol/messages.ts'
+import { decodeUp, encodeMessage, isKeyUp, type KeyUp } from '../shared/protocol/messages.ts'
 import type { Sealed } from '../shared/protocol/sealed.ts'
 import { parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
@@ -30,6 +30,8 @@ export interface GatewayPorts {
   seal(order: SealingOrder): Promise<Sealed>
   publish(effect: Extract<GatewayEffect, { type: 'publish' }>): void
   notice(notice: GatewayNotice): void
+  /** A node shows its next key, which the coordinator knows nothing of. */
+  key?(connection: string, node: NodeId, message: KeyUp): void
   /** Is shown each effect before it is performed. */
   performing?(effect: GatewayEffect): void
 }
@@ -144,7 +146,9 @@ export class GatewayDriver {
       malformed(node, decoded.problem)
       return
     }
-    this.#deliver({ type: 'node-message-received', connection, node, message: decoded.message })
+    const { message } = decoded
+    if (isKeyUp(message)) this.#ports.key?.(connection, node, message)
+    else this.#deliver({ type: 'node-message-received', connection, node, message })
   }
 
   /**

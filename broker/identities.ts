@@ -9,11 +9,16 @@ import type { IdentityStore } from './adapters/identity-store.ts'
 import {
   type EnrolmentFacts,
   isForgotten,
+  isRotationDue,
   type Judgement,
   judgeEnrolment,
+  judgeRotation,
   keyUsed,
   type NodeToken,
+  type RotationFacts,
+  type RotationJudgement,
   revokeNode,
+  wantRotation,
 } from './core/registry.ts'
 import type { Order } from './users.ts'
 
@@ -86,12 +91,56 @@ export class Identities {
     })
   }
 
-  /** Resolves once it is on disk that this key of the node was used; then the one before it is gone. */
-  async keyUsed(nowTs: number, node: NodeId, sha256: string): Promise<void> {
+  /**
+   * Resolves once it is on disk that this key of the node was used. Those before it are gone: `out` is told which,
+   * at once.
+   */
+  async keyUsed(
+    nowTs: number,
+    node: NodeId,
+    sha256: string,
+    out: (keys: readonly string[]) => void = () => {},
+  ): Promise<void> {
     const identity = this.#store.identity(node)
     if (identity === undefined) return
     const changes = keyUsed(nowTs, node, identity, sha256)
-    if (changes.length > 0) await this.#store.write(changes)
+    if (changes.length === 0) return
+    const written = this.#store.write(changes)
+    out(changes.flatMap(({ table, key }) => (table === 'key' ? [key] : [])))
+    await written
+  }
+
+  isRotationDue(nowTs: number, node: NodeId, afterMs: number | undefined): boolean {
+    const identity = this.#store.identity(node)
+    return identity !== undefined && isRotationDue(nowTs, identity, afterMs)
+  }
+
+  /** Resolves once it is on disk that the node is to make another key; false if it has none. */
+  async wantRotation(nowTs: number, node: NodeId): Promise<boolean> {
+    const identity = this.#store.identity(node)
+    const changes = identity === undefined ? [] : wantRotation(nowTs, node, identity)
+    await this.#store.write(changes)
+    return changes.length > 0
+  }
+
+  /** As `enrol`, for the key that is to follow the one that a board is here with. */
+  async rotate(
+    nowTs: number,
+    shown: Pick<RotationFacts, 'node' | 'current' | 'next' | 'isProven'>,
+    announce: () => Promise<void>,
+  ): Promise<RotationJudgement> {
+    const judge = (): RotationJudgement =>
+      judgeRotation(nowTs, {
+        ...shown,
+        identity: this.#store.identity(shown.node),
+        keyRecord: shown.next === undefined ? undefined : this.#store.key(shown.next),
+      })
+    const first = judge()
+    if (!first.ok) return first
+    if (first.changes.length > 0) await announce()
+    const judgement = judge()
+    if (judgement.ok) await this.#store.write(judgement.changes)
+    return judgement
   }
 
   /** Resolves once it is on disk; false if nobody has heard of the node. */

@@ -2,6 +2,8 @@
 import { join } from 'node:path'
 import { type NodeId, randomId } from '../shared/core/ids.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
+import { encodeMessage } from '../shared/protocol/messages.ts'
+import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
 import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
@@ -119,6 +121,9 @@ async function start(
           broker.endConnectionsOf(node)
           if (view.node(node) !== undefined) await driver.revoke(node)
         },
+        keysOut: (node, keys) => broker.endKeys(node, keys),
+        sendKey: (connection, message) => broker.sendToNode(connection, encodeMessage(message)),
+        channelOf: (connection) => broker.channelOf(connection, REKEY_LABEL, REKEY_EXPORTER_BYTES),
         identityChanged(identity) {
           broker.endIdentity(identity)
           http.endOf(identity)
@@ -177,7 +182,12 @@ async function start(
       clock: SYSTEM_CLOCK,
       write: (records) => ledger.write(records),
       send: (connection, payload) => broker.sendToNode(connection, payload),
-      admit: (connection, node) => broker.admit(connection, node),
+      admit(connection, node) {
+        broker.admit(connection, node)
+        secured?.security.rotations.admitted(connection, node)
+      },
+      key: (connection, node, message) =>
+        secured?.security.rotations.take(connection, node, message),
       disconnect: (connection, reason) => broker.disconnect(connection, reason),
       probe: (beat) => probe.send(beat),
       isRecipient: (name) => secured?.recipients.has(name) ?? false,
@@ -275,7 +285,10 @@ async function start(
         const topic = buildTopic(config.topicBase, { kind: 'node-telemetry-json', node })
         broker.publish({ topic, payload: JSON.stringify(fields), qos: 0, retain: true })
       },
-      onNodeConnectionClosed: (connection) => driver.connectionClosed(connection),
+      onNodeConnectionClosed(connection) {
+        secured?.security.rotations.closed(connection)
+        driver.connectionClosed(connection)
+      },
       ownerOf: (task) => view.ownerOf(task),
       ...(secured && { onSecurityEvent: (event) => secured.security.tell(event) }),
     },

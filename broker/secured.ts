@@ -25,6 +25,8 @@ import { Users } from './users.ts'
 type Context = Pick<Running, 'log' | 'fatal' | 'shutdown'>
 
 const LOOK_MS = 60_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 
 export interface Secured {
   readonly security: Security
@@ -65,9 +67,9 @@ async function openRegistry(folder: string, { log, fatal, shutdown }: Context): 
 }
 
 export async function openSecured(
-  { data, tlsNames: names = [] }: GatewayConfig,
+  { data, tlsNames: names = [], rotateAfterDays }: GatewayConfig,
   context: Context,
-  calls: Pick<SecurityContext, 'isNameKnown' | 'hasLeft' | 'revoked' | 'sessionEnded'> & {
+  calls: Omit<SecurityContext, 'clock' | 'logger' | 'fatal' | 'rotateAfterMs'> & {
     /** What it may do is not what it was. */
     identityChanged(identity: string): void
   },
@@ -105,7 +107,13 @@ export async function openSecured(
   })
   const calling = { userCalls, authorityCalls, recipients }
   const parts = { folder, keys, certifyNode, users, ...calling, ...registry }
-  const security: Security = new Security(parts, { ...calls, clock, logger, fatal })
+  const rotateAfterMs = rotateAfterDays === undefined ? undefined : rotateAfterDays * DAY_MS
+  const security: Security = new Security(parts, { ...calls, rotateAfterMs, clock, logger, fatal })
+  const looks = setInterval(() => security.rotations.look(), HOUR_MS)
+  context.shutdown.add('rotations', () => {
+    clearInterval(looks)
+    security.rotations.close()
+  })
   const now = (): number => security.nowTs()
   const hosts: HostsLeaf = HostsLeaf.open({ folder, authority: keys.authority, names, now })
   await hosts.look()

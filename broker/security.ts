@@ -41,6 +41,7 @@ import type { RecentRefusals } from './core/recent-refusals.ts'
 import type { NodeToken } from './core/registry.ts'
 import { HttpLogins } from './http-logins.ts'
 import { Identities } from './identities.ts'
+import { type RotationPort, Rotations } from './rotations.ts'
 import { statusOf } from './security-status.ts'
 import type { Users } from './users.ts'
 
@@ -54,6 +55,12 @@ export interface SecurityContext {
   revoked(node: NodeId): Promise<void>
   /** Nothing that was asked in it may be answered any more. */
   sessionEnded(session: string): void
+  /** These keys of a node are gone, and others are there: whoever is here by one of them is to go. */
+  keysOut(node: NodeId, keys: readonly string[]): void
+  sendKey: RotationPort['send']
+  channelOf: RotationPort['channelOf']
+  /** How old the key of a node may become. */
+  readonly rotateAfterMs?: number | undefined
   readonly clock: Clock
   readonly logger: Logger
   fatal(error: unknown): void
@@ -110,14 +117,29 @@ export class Security implements SecurityPort {
   readonly #shut = new ShutSources()
   readonly #context: SecurityContext
 
+  readonly rotations: Rotations
+
   constructor(parts: SecurityParts, context: SecurityContext) {
+    const { log, keys, certifyNode, users } = parts
+    const {
+      logger,
+      clock,
+      sessionEnded,
+      sendKey: send,
+      channelOf,
+      rotateAfterMs: afterMs,
+    } = context
     this.#parts = parts
     this.#identities = new Identities({}, parts.store)
     this.#context = context
-    const { log, users } = parts
-    const { clock, sessionEnded } = context
     const ownerOf = (key: string): NodeId | undefined => this.#identities.ownerOf(key)
     this.#logins = new HttpLogins({ log, users, ownerOf, clock, sessionEnded })
+    this.rotations = new Rotations({ afterMs }, this.#identities, {
+      ...{ logger, send, channelOf, nowTs: () => this.nowTs() },
+      certify: (spki, node) => certifyNode(keys.authority, spki, node),
+      append: (event) => log.append(event),
+      tell: (event) => log.tell(event),
+    })
   }
 
   /** How the gateway's own client shows who it is. */
@@ -150,7 +172,8 @@ export class Security implements SecurityPort {
       userOf: (sha256) => this.#parts.users.userOf(sha256),
       login: (attempt, answer) => this.#parts.users.login(attempt, answer),
       keyUsed: (node, sha256) => {
-        this.#identities.keyUsed(this.nowTs(), node, sha256).catch(fatal)
+        const out = (keys: readonly string[]): void => this.#context.keysOut(node, keys)
+        this.#identities.keyUsed(this.nowTs(), node, sha256, out).catch(fatal)
         logger.debug({ node }, 'a node came in with its key')
       },
     }
@@ -280,6 +303,10 @@ export class Security implements SecurityPort {
     const what = named('node', node)
     await this.#parts.log.append({ event: 'node-revoked', who, via, what })
     return true
+  }
+
+  async rotateNode(node: NodeId): Promise<boolean> {
+    return await this.rotations.want(node)
   }
 
   leafRenewed(): void {

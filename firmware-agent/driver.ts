@@ -5,7 +5,13 @@
  */
 
 import type { NodeId } from '../shared/core/ids.ts'
-import { decodeDown, encodeMessage } from '../shared/protocol/messages.ts'
+import {
+  decodeDown,
+  encodeMessage,
+  isKeyDown,
+  type KeyDown,
+  type KeyUp,
+} from '../shared/protocol/messages.ts'
 import { encodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
@@ -47,6 +53,8 @@ export interface AgentOutcome {
   ready(): void
   /** How it stands with the gateway, when that changes. */
   link(standing: Standing): void
+  /** The gateway has to do with this node's key, which the core knows nothing of. */
+  key(message: KeyDown, answer: (shown: KeyUp) => void): void
   exit(code: number, reason: string): void
   fatal(error: unknown): void
 }
@@ -86,8 +94,18 @@ export class AgentDriver {
 
   received(payload: Uint8Array): void {
     const decoded = decodeDown(payload)
-    if (decoded.ok) this.deliver({ type: 'message-received', message: decoded.message })
-    else this.#devices.log.warn({ code: 'malformed-message' }, decoded.problem)
+    if (!decoded.ok) {
+      this.#devices.log.warn({ code: 'malformed-message' }, decoded.problem)
+      return
+    }
+    const { message } = decoded
+    if (!isKeyDown(message)) {
+      this.deliver({ type: 'message-received', message })
+      return
+    }
+    this.#outcome.key(message, (shown) => {
+      this.#publish(this.#topic('node-up'), encodeMessage(shown), 0, false)
+    })
   }
 
   deliver(event: AgentEvent): void {

@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { assert } from '../shared/core/assert.ts'
 import { isNodeId, randomId } from '../shared/core/ids.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
+import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
 import { buildTopic, nodeClientId } from '../shared/protocol/topics.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
@@ -18,6 +19,7 @@ import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DeviceMetrics } from './adapters/device-metrics.ts'
 import { checkUrl, comeByIdentity, isSecure, notEnrolled } from './adapters/enrolment.ts'
 import { IdleCollection, ownHeap } from './adapters/idle-collection.ts'
+import { KeyRotation } from './adapters/key-rotation.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
 import { SliceStore } from './adapters/slice-store.ts'
@@ -115,10 +117,8 @@ async function start(
     { clock: SYSTEM_CLOCK, store, runner, metrics, log },
     {
       ready: () => process.stderr.write(`ready node=${node} url=${config.url}\n`),
-      link(standing) {
-        if (standing === 'joined') identity?.admitted()
-        notify.tell({ STATUS: statusOf(config, standing) })
-      },
+      link: (standing) => notify.tell({ STATUS: statusOf(config, standing) }),
+      key: (message, answer) => rotation?.receive(message, answer),
       exit(code, reason) {
         stopped()
         void shutdown.begin(reason, code)
@@ -139,7 +139,10 @@ async function start(
       subscriptions: [{ topic: buildTopic(config.topicBase, { kind: 'node-down', node }), qos: 0 }],
     },
     {
-      onConnected: () => driver.deliver({ type: 'connected' }),
+      onConnected() {
+        identity?.admitted()
+        driver.deliver({ type: 'connected' })
+      },
       onDisconnected: (reason, isRefused) => {
         const isRevoked = isRefused && !identity?.refused()
         driver.deliver({ type: 'disconnected', reason, isRevoked })
@@ -147,6 +150,11 @@ async function start(
       onMessage: (_topic, payload) => driver.received(payload),
     },
   )
+  const channel = {
+    exported: () => link.exported(REKEY_LABEL, REKEY_EXPORTER_BYTES),
+    disconnect: (reason: string) => link.disconnect(reason),
+  }
+  const rotation = identity && new KeyRotation(node, identity, channel, log)
   shutdown.add('connection', async () => {
     driver.deliver({ type: 'stop-requested' })
     await hasStopped

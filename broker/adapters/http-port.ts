@@ -196,6 +196,8 @@ export interface SecurityPort {
   identity(node: NodeId): NodeIdentityView | undefined
   /** Takes from the node all that it was given; false for a stranger. */
   revokeNode(node: NodeId, asker: Asker): Promise<boolean>
+  /** Has the node make another key, as soon as it is here; false if it has none. */
+  rotateNode(node: NodeId): Promise<boolean>
 }
 
 /** What the HTTP door calls. */

@@ -78,6 +78,7 @@ export function registerSecurityRoutes(app: FastifyInstance, port: HttpPort): vo
   app.delete('/api/tokens/:id', OPERATE, secured(revokeToken))
   app.get('/api/identities/node/:id', OPERATE, secured(showNode))
   app.delete('/api/identities/node/:id', OPERATE, secured(revokeNode))
+  app.post('/api/identities/node/:id/rotate', OPERATE, secured(rotateNode))
 }
 
 type Answer<R> = (security: SecurityPort, request: R, reply: FastifyReply) => Promise<FastifyReply>
@@ -105,6 +106,13 @@ const revokeNode: Answer<IdRequest> = async (security, request, reply) => {
   const isKnown = isNodeId(id) && (await security.revokeNode(id, askerOf(request)))
   return isKnown
     ? sendJson(reply, { node: id, revoked: true })
+    : sendProblem(reply, unknownNode(id))
+}
+
+const rotateNode: Answer<IdRequest> = async (security, { params: { id } }, reply) => {
+  const isKnown = isNodeId(id) && (await security.rotateNode(id))
+  return isKnown
+    ? sendJson(reply, { node: id, rotating: true })
     : sendProblem(reply, unknownNode(id))
 }
 

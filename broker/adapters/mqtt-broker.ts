@@ -240,21 +240,39 @@ export class MqttBroker {
     this.endIdentity(identityOf({ kind: 'node', node }))
   }
 
+  /** Ends those of them that these keys have opened. */
+  endKeys(node: NodeId, keys: readonly string[]): void {
+    this.#sayOffline(this.#connections.endOf(identityOf({ kind: 'node', node }), keys))
+  }
+
+  /** By which key a node is here, and keying material of its connection alone [RFC 8446 §7.5]. */
+  channelOf(
+    connection: ConnectionId,
+    label: string,
+    bytes: number,
+  ): { readonly key: string; readonly exported: Uint8Array; readonly source: string } | undefined {
+    const found = this.#connections.node(connection)
+    const exported = found?.gate.exported(label, bytes)
+    if (found?.key === undefined || exported === undefined) return undefined
+    return { key: found.key, exported, source: found.source }
+  }
+
   /**
    * What this identity may do has changed, or it is none any more: its connections end without a word of theirs,
    * and what waits for it is given up.
    */
   endIdentity(identity: string): void {
     this.#persistence.endSessionsOf(identity)
-    for (const { isAdmitted, node } of this.#connections.endOf(identity)) {
-      // In place of its will.
-      if (isAdmitted && node !== undefined) this.#sayOffline(node)
-    }
+    this.#sayOffline(this.#connections.endOf(identity))
   }
 
-  #sayOffline(node: NodeId): void {
-    const topic = buildTopic(this.#base, { kind: 'node-state', node })
-    this.publish({ topic, payload: 'offline', qos: 1, retain: true })
+  /** In place of wills. */
+  #sayOffline(ended: readonly Connection[]): void {
+    for (const { isAdmitted, node } of ended) {
+      if (!isAdmitted || node === undefined) continue
+      const topic = buildTopic(this.#base, { kind: 'node-state', node })
+      this.publish({ topic, payload: 'offline', qos: 1, retain: true })
+    }
   }
 
   counters(): BrokerCounters {

@@ -61,6 +61,11 @@ export class Connection implements Speaker {
     return identityOf(this.principal)
   }
 
+  /** Of a node: SHA-256 of the key that opened it, hexadecimal. */
+  get key(): string | undefined {
+    return this.principal.kind === 'node' ? this.principal.key : undefined
+  }
+
   /** As the security log says it. */
   get shownIdentity(): string {
     const { kind } = this.principal

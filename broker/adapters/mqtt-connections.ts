@@ -137,9 +137,11 @@ export class Connections {
     return id
   }
 
-  /** Ends all that are there by this identity, without a word of theirs; returns them. */
-  endOf(identity: string): Connection[] {
-    const ended = [...this.#byGate.values()].filter((one) => one.identity === identity)
+  /** Ends all that are there by this identity, or by these keys of it, without a word of theirs; returns them. */
+  endOf(identity: string, keys?: readonly string[]): Connection[] {
+    const ended = [...this.#byGate.values()].filter(
+      (one) => one.identity === identity && (keys === undefined || keys.includes(one.key ?? '')),
+    )
     for (const connection of ended) {
       connection.isRevoked = true
       connection.gate.destroy()

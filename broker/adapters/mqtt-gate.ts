@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { Acknowledgements } from './mqtt-acknowledgements.ts'
 import { AssemblyDeadline } from './mqtt-assembly-deadline.ts'
 import type { Traffic } from './mqtt-figures.ts'
@@ -137,6 +138,13 @@ export class Gate extends Duplex {
   /** What was written and is not with the kernel yet. */
   get backlogBytes(): number {
     return this.writableLength + this.#outflow.waitingBytes + this.#socket.writableLength
+  }
+
+  /** Keying material of this connection alone; nothing where it has none. */
+  exported(label: string, bytes: number): Uint8Array | undefined {
+    const socket = this.#socket
+    if (!(socket instanceof TLSSocket) || socket.destroyed) return undefined
+    return socket.exportKeyingMaterial(bytes, label, Buffer.alloc(0))
   }
 
   /** How long the peer has not kept up with what is written to it. */

@@ -116,7 +116,7 @@ export class SecureDoor {
     const node = this.#options.ownerOf(sha256)
     if (node !== undefined) {
       this.#options.keyUsed(node, sha256)
-      return { kind: 'node', node }
+      return { kind: 'node', node, key: sha256 }
     }
     const former = this.#options.formerOwnerOf?.(sha256)
     if (former !== undefined) return { kind: 'revoked', node: former }

@@ -9,7 +9,7 @@
 import { unreachable } from '../../shared/core/assert.ts'
 import { type NodeId, randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
-import type { Applied, Up } from '../../shared/protocol/messages.ts'
+import type { Applied, CoreUp } from '../../shared/protocol/messages.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import { ControlLog } from './control-log.ts'
 import { CoordinatorContext, type CoordinatorOptions } from './coordinator-context.ts'
@@ -254,7 +254,7 @@ export class Coordinator {
     return true
   }
 
-  #receive(connection: ConnectionId, node: NodeId, message: Up): void {
+  #receive(connection: ConnectionId, node: NodeId, message: CoreUp): void {
     if (message.t === 'hello') {
       if (message.node === node) this.#fleet.greet(connection, message)
       return

@@ -4,7 +4,7 @@
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { UserPrincipal } from '../../shared/protocol/access.ts'
-import type { Up } from '../../shared/protocol/messages.ts'
+import type { CoreUp } from '../../shared/protocol/messages.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'
 
@@ -36,7 +36,7 @@ export type GatewayEvent =
       readonly type: 'node-message-received'
       readonly connection: ConnectionId
       readonly node: NodeId
-      readonly message: Up
+      readonly message: CoreUp
     }
   | { readonly type: 'connection-closed'; readonly connection: ConnectionId }
   | {

@@ -29,7 +29,7 @@ export interface NodeIdentity {
   /** SHA-256 of the board's serial number, hexadecimal. */
   readonly board?: string
   readonly revokedTs?: number
-  /** An operator wants a key that is newer than this. */
+  /** When an operator wanted another key; until one is used. No order of times is asked for: clocks stand still. */
   readonly rotateTs?: number
 }
 
@@ -235,10 +235,10 @@ export function isRotationDue(
 ): boolean {
   const active = activeOf(keys)
   if (active === undefined) return false
-  return (rotateTs !== undefined && active.addedTs <= rotateTs) || nowTs - active.addedTs > afterMs
+  return rotateTs !== undefined || nowTs - active.addedTs > afterMs
 }
 
-/** The next key that the node makes counts as asked for; nothing to be written if it has none. */
+/** The node is to make another key; nothing to be written if it has none. */
 export function wantRotation(
   nowTs: number,
   node: NodeId,
@@ -259,7 +259,8 @@ export function keyUsed(
   if (identity.keys[at]?.state !== 'pending') return []
   const { addedTs } = identity.keys[at]
   const keys: NodeKey[] = [{ sha256, addedTs, state: 'active' }, ...identity.keys.slice(at + 1)]
-  const value: NodeIdentity = { ...identity, keys }
+  const { rotateTs: _done, ...rest } = identity
+  const value: NodeIdentity = { ...rest, keys }
   return [{ table: 'identity', key: node, value }, ...tombstones(nowTs, node, identity, value)]
 }
 

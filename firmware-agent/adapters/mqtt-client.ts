@@ -4,7 +4,7 @@
  * as an old one may suppress its `connect` event for packets that were never acknowledged.
  */
 import { connect as connectTcp, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, TLSSocket } from 'node:tls'
 import type { IClientOptions } from 'mqtt'
 // The client alone: the package's entry would load WebSocket and SOCKS too, 7 MB that an agent lacks.
 import mqttClient from 'mqtt/lib/client'
@@ -91,6 +91,11 @@ export class MqttLink {
     return this.#connection?.publish(message) === true
   }
 
+  /** Keying material of this connection alone [RFC 8446 §7.5]; nothing where it has none. */
+  exported(label: string, bytes: number): Uint8Array | undefined {
+    return this.#connection?.exported(label, bytes)
+  }
+
   /** Cuts the connection; `onDisconnected` follows. */
   disconnect(reason: string): void {
     this.#connection?.destroy(reason)
@@ -143,6 +148,12 @@ class Connection {
 
   get backlogBytes(): number {
     return this.#socket.writableLength
+  }
+
+  exported(label: string, bytes: number): Uint8Array | undefined {
+    const socket = this.#socket
+    if (this.#state !== 'up' || !(socket instanceof TLSSocket) || socket.destroyed) return undefined
+    return socket.exportKeyingMaterial(bytes, label, Buffer.alloc(0))
   }
 
   publish({ topic, payload, qos, retain }: OutgoingMessage): boolean {

@@ -8,7 +8,7 @@ import { unreachable } from '../../shared/core/assert.ts'
 import { own } from '../../shared/core/own.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { packTiles } from '../../shared/operations/columns.ts'
-import type { Answer, Down, Up } from '../../shared/protocol/messages.ts'
+import type { Answer, CoreDown, Up } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import type { AgentCounts, AgentOptions } from './agent-options.ts'
 import type { AgentEffect } from './effects.ts'
@@ -199,7 +199,7 @@ export class Agent {
     this.#storeAnswers()
   }
 
-  #receive(message: Down): void {
+  #receive(message: CoreDown): void {
     if (message.t === 'welcome') {
       this.#welcomed(message)
       return
@@ -253,7 +253,7 @@ export class Agent {
     }
   }
 
-  #welcomed(message: Extract<Down, { t: 'welcome' }>): void {
+  #welcomed(message: Extract<CoreDown, { t: 'welcome' }>): void {
     if (this.#session.state !== 'greeting') return
     const silenceMs = message.heartbeatMs * SILENT_BEATS
     this.#session.admitted(this.#nowMs, { number: message.session, silenceMs })
@@ -274,7 +274,7 @@ export class Agent {
     this.#wasReady = true
   }
 
-  #answered({ beat, ts }: Extract<Down, { t: 'beat' }>): void {
+  #answered({ beat, ts }: Extract<CoreDown, { t: 'beat' }>): void {
     const gatewayMs = this.#pulse.answered(beat, ts, { nowMs: this.#nowMs, wallMs: this.#systemMs })
     if (gatewayMs !== undefined) this.#clock.set(gatewayMs)
   }
@@ -307,7 +307,7 @@ export class Agent {
     this.#send(heldOf(this.#store.storeId, position, { from, pages, next }))
   }
 
-  #receiveEntries(entries: Extract<Down, { t: 'entries' }>['entries']): void {
+  #receiveEntries(entries: Extract<CoreDown, { t: 'entries' }>['entries']): void {
     if (this.#isStreamStopped) return
     const { mark } = this.#stream
     switch (this.#stream.receive(entries)) {

@@ -2,7 +2,7 @@
  * What happens to the agent, in the past tense: the only input of its core. Bytes are decoded before
  * they come here.
  */
-import type { Answer, Copy, Down } from '../../shared/protocol/messages.ts'
+import type { Answer, Copy, CoreDown } from '../../shared/protocol/messages.ts'
 import type { IncomingPage } from './effects.ts'
 
 /** Where a stream stands on this node's disk. */
@@ -55,7 +55,7 @@ export type AgentEvent =
       /** The gateway knows the key, and has taken it out. */
       readonly isRevoked?: boolean
     }
-  | { readonly type: 'message-received'; readonly message: Down }
+  | { readonly type: 'message-received'; readonly message: CoreDown }
   /** The entries up to `mark` are on disk, with their results. */
   | {
       readonly type: 'entries-applied'

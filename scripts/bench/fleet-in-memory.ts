@@ -19,11 +19,11 @@ import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import {
   type Applied,
+  type CoreUp,
   decodeUp,
   encodeMessage,
   type Hello,
   PROTOCOL_VERSION,
-  type Up,
 } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import { parseSubmission, type SubmissionResult } from '../../shared/protocol/task.ts'
@@ -141,7 +141,7 @@ export class FleetInMemory {
     return this.#step({ type: 'connection-closed', connection: connectionOf(index) })
   }
 
-  receive(index: number, message: Up): GatewayEffect[] {
+  receive(index: number, message: CoreUp): GatewayEffect[] {
     const decoded = decodeUp(encodeMessage(message))
     if (!decoded.ok) throw new Error(decoded.problem)
     if (message.t === 'applied') this.#marks.set(index, message)
@@ -149,7 +149,7 @@ export class FleetInMemory {
       type: 'node-message-received',
       connection: connectionOf(index),
       node: nodeIdOf(index),
-      message: decoded.message,
+      message: decoded.message as CoreUp,
     })
   }
 

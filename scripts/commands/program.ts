@@ -21,7 +21,7 @@ import { addSecurityCommands } from './security.ts'
 import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
 import { parseSeconds, usage } from './task-request.ts'
-import { createTokens, listTokens, revokeNode, revokeToken } from './token.ts'
+import { createTokens, listTokens, revokeNode, revokeToken, rotateKeys } from './token.ts'
 import { addUserCommands } from './user.ts'
 
 export const MQTT_DEFAULT = 'mqtt://127.0.0.1:1883'
@@ -262,6 +262,12 @@ function addNodeCommands(program: Command, streams: Streams, done: (code: number
     .description('take its identity from a node that was lost or stolen, and its tiles')
     .action(async (id, flags) => {
       done(await revokeNode(gatewayFor(flags, streams), streams, id, flags))
+    })
+  withHttp(node.command('rotate-key [id]'))
+    .description('have a node make another key; the old one works until the new one was used')
+    .option('--all', 'every node that has one')
+    .action(async (id, flags) => {
+      done(await rotateKeys(gatewayFor(flags, streams), streams, id, flags))
     })
   withHttp(node.command('rm <id>'))
     .description('forget a node that has left, or is dead and nobody needs')

@@ -1,6 +1,7 @@
 /** Tokens for boards, and the end of what they gave. */
 import type { TokenView } from '../../broker/adapters/http-port.ts'
-import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import type { NodeView } from '../../broker/core/views.ts'
+import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import type { GatewayClient } from './gateway-client.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -145,4 +146,38 @@ export async function revokeNode(
   const said = `node ${printable(id)} has no identity any more: it cannot come back, and its tiles move away`
   streams.stdout.write(`${flags.json ? JSON.stringify(answer) : said}\n`)
   return EXIT_DONE
+}
+
+/** `node rotate-key`. */
+export async function rotateKeys(
+  gateway: GatewayClient,
+  streams: Streams,
+  id: string | undefined,
+  flags: { readonly json?: boolean; readonly all?: boolean },
+): Promise<number> {
+  if ((id === undefined) !== (flags.all === true)) throw usage('say which node, or --all')
+  const ids = id === undefined ? await nodesWithKeys(gateway) : [id]
+  for (const one of ids) {
+    const path = `/api/identities/node/${encodeURIComponent(one)}/rotate`
+    const answer = await gateway.json({ method: 'POST', path, timeoutMs: TIMEOUT_MS })
+    const said = `node ${printable(one)} makes another key, as soon as it is here`
+    streams.stdout.write(`${flags.json ? JSON.stringify(answer) : said}\n`)
+  }
+  return EXIT_DONE
+}
+
+async function nodesWithKeys(gateway: GatewayClient): Promise<string[]> {
+  const nodes = await gateway.json<NodeView[]>({ path: '/api/nodes' })
+  const ids: string[] = []
+  for (const { id } of nodes) {
+    const path = `/api/identities/node/${encodeURIComponent(id)}`
+    try {
+      const { keys } = await gateway.json<{ keys: readonly unknown[] }>({ path })
+      if (keys.length > 0) ids.push(id)
+    } catch (error) {
+      // Of before the gateway was secured.
+      if (!(error instanceof AppError && error.code === 'unknown-node')) throw error
+    }
+  }
+  return ids
 }

@@ -47,7 +47,8 @@ export type Principal =
   | { readonly kind: 'revoked'; readonly node: NodeId }
   /** The gateway's own client. */
   | { readonly kind: 'gateway' }
-  | { readonly kind: 'node'; readonly node: NodeId }
+  /** By the key whose SHA-256 that is, hexadecimal. */
+  | { readonly kind: 'node'; readonly node: NodeId; readonly key?: string }
   | UserPrincipal
 
 export const ANYONE: Principal = { kind: 'anyone' }

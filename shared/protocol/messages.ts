@@ -11,11 +11,17 @@ import * as v from 'valibot'
 import { DIGEST_BYTES } from '../core/hash.ts'
 import { isId } from '../core/ids.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
+import { SIGNATURE_BYTES } from './enrolment.ts'
 import { MESSAGE_LIMITS } from './limits.ts'
 import { isPlainObject, parseWith } from './problems.ts'
 
 /** Of the internal messages; a gateway refuses a node that speaks another. */
 export const PROTOCOL_VERSION = 1
+
+/** The keys that are taken have 91 bytes; whoever shows another hears why. */
+const REKEY_KEY_BYTES_MAX = 1024
+/** Ours have some 700. */
+const CERTIFICATE_LENGTH_MAX = 8192
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER))
 const id = v.custom<string>(isId, 'an id')
@@ -165,6 +171,20 @@ const held = v.strictObject({
   next: v.nullable(count),
 })
 
+/** The key that is to follow the one of this connection, and the proof that it is the node's (rekey.ts). */
+const nextKey = v.strictObject({
+  t: v.literal('next-key'),
+  /** A SubjectPublicKeyInfo, DER. */
+  key: v.pipe(
+    bytes,
+    v.check((given) => given.length <= REKEY_KEY_BYTES_MAX, 'a key'),
+  ),
+  sig: v.pipe(
+    bytes,
+    v.check((given) => given.length === SIGNATURE_BYTES, `${SIGNATURE_BYTES} bytes`),
+  ),
+})
+
 export const upSchema = v.variant('t', [
   hello,
   heartbeat,
@@ -177,6 +197,7 @@ export const upSchema = v.variant('t', [
   staged,
   examined,
   held,
+  nextKey,
 ])
 
 /** The answer to a hello: the node is admitted. */
@@ -301,6 +322,15 @@ const rebase = v.strictObject({
   keepAs: v.optional(v.literal('bits')),
 })
 
+/** Make another key, and show it. */
+const rekey = v.strictObject({ t: v.literal('rekey') })
+
+/** The key that was shown counts from its first use on; PEM. */
+const rekeyed = v.strictObject({
+  t: v.literal('rekeyed'),
+  cert: v.pipe(v.string(), v.minLength(1), v.maxLength(CERTIFICATE_LENGTH_MAX)),
+})
+
 export const downSchema = v.variant('t', [
   welcome,
   refused,
@@ -316,10 +346,18 @@ export const downSchema = v.variant('t', [
   examine,
   listTiles,
   rebase,
+  rekey,
+  rekeyed,
 ])
 
 export type Up = v.InferOutput<typeof upSchema>
 export type Down = v.InferOutput<typeof downSchema>
+/** About the node's key: between the adapters of both sides, which know of keys; the cores do not. */
+export type KeyUp = Extract<Up, { t: 'next-key' }>
+export type KeyDown = Extract<Down, { t: 'rekey' | 'rekeyed' }>
+/** What the cores say to each other. */
+export type CoreUp = Exclude<Up, KeyUp>
+export type CoreDown = Exclude<Down, KeyDown>
 export type Hello = Extract<Up, { t: 'hello' }>
 export type Applied = Extract<Up, { t: 'applied' }>
 export type Answer = Extract<Up, { t: 'answer' }>
@@ -330,6 +368,14 @@ export type Copy = Extract<Down, { t: 'copy' }>
 export type GridShape = v.InferOutput<typeof gridShape>
 
 export type Decoded<T> = { ok: true; message: T } | { ok: false; problem: string }
+
+export function isKeyUp(message: Up): message is KeyUp {
+  return message.t === 'next-key'
+}
+
+export function isKeyDown(message: Down): message is KeyDown {
+  return message.t === 'rekey' || message.t === 'rekeyed'
+}
 
 export function encodeMessage(message: Up | Down): Uint8Array {
   return encodeCbor(message)

@@ -33,6 +33,7 @@ t.test('unconfirmed answers share a transaction, which nothing waits for', async
     {
       ready() {},
       link() {},
+      key() {},
       exit() {
         isWrittenAtExit = store.waitingSinceMs === undefined
       },

@@ -6,7 +6,7 @@ import type { AgentEvent, StreamMark } from '../../firmware-agent/core/events.ts
 import type { StoredState } from '../../firmware-agent/core/stored-state.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
-import type { Answer, Down, Entry, Read, Up } from '../../shared/protocol/messages.ts'
+import type { Answer, CoreDown, Entry, Read, Up } from '../../shared/protocol/messages.ts'
 import { CHAIN_START, extendChain } from '../../shared/protocol/stream-chain.ts'
 
 export const GRID = { width: 16, height: 8, tile: 4, fields: 'value:f64' }
@@ -71,7 +71,7 @@ export class AgentBench {
     return effects
   }
 
-  receive(message: Down): AgentEffect[] {
+  receive(message: CoreDown): AgentEffect[] {
     return this.step({ type: 'message-received', message })
   }
 

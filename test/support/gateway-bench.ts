@@ -12,6 +12,7 @@ import { Geometry } from '../../shared/grid/geometry.ts'
 import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import {
   type Answer,
+  type CoreUp,
   type Down,
   type Hello,
   PROTOCOL_VERSION,
@@ -209,7 +210,7 @@ export class GatewayBench {
     this.wait(this.options.settleMs)
   }
 
-  receive(connection: string, node: string, message: Up): GatewayEffect[] {
+  receive(connection: string, node: string, message: CoreUp): GatewayEffect[] {
     return this.step({
       type: 'node-message-received',
       connection,
@@ -219,9 +220,9 @@ export class GatewayBench {
   }
 
   /** On the node's present session. */
-  say(name: string, message: Unsaid<Up>): GatewayEffect[] {
+  say(name: string, message: Unsaid<CoreUp>): GatewayEffect[] {
     const { connection, session } = this.node(name)
-    return this.receive(connection, name, { ...message, session } as Up)
+    return this.receive(connection, name, { ...message, session } as CoreUp)
   }
 
   /** Time passes, and these nodes are heard in it. */

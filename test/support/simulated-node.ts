@@ -243,6 +243,7 @@ export class SimulatedNode {
       },
       ready() {},
       link() {},
+      key() {},
       exit: (code) => {
         if (!isMine()) return
         this.crash()

@@ -56,6 +56,7 @@ const MATRIX: readonly [method: string, path: string, who: readonly Who[]][] = [
   ['DELETE', '/api/tokens/abcdefgh', ['operator', 'admin']],
   ['GET', '/api/identities/node/n1', ['operator', 'admin']],
   ['DELETE', '/api/identities/node/n1', ['operator', 'admin']],
+  ['POST', '/api/identities/node/n1/rotate', ['operator', 'admin']],
   ['GET', '/api/identities/user', ['admin']],
   ['GET', '/api/identities/user/ann', ['admin']],
   ['POST', '/api/identities/user/ann', ['admin']],

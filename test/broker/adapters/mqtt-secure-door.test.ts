@@ -329,3 +329,31 @@ t.test('the link of an agent knows that it was revoked, and nothing else for it'
     [false, false, true],
   )
 })
+
+t.test('a connection is that of a key: by it it ends, and proves what is made on it', async (t) => {
+  const secured = await Secured.start(t)
+  const [old, fresh, other] = [
+    await secured.node(n1),
+    await secured.node(n1),
+    await secured.node(n2),
+  ]
+  const ids = ['obelisk-node:n1:old', 'obelisk-node:n1:fresh', idOf(n2)] as const
+  const [first, second, third] = await Promise.all(
+    [old, fresh, other].map((identity, index) =>
+      secured.say(identity, connectPacket({ clientId: ids[index]! }), CONNACK),
+    ),
+  )
+  const channels = ids.map((id) => secured.broker.channelOf(id, 'EXPORTER-test', 32))
+  t.match(channels, [{ key: old.sha256 }, { key: fresh.sha256 }, { key: other.sha256 }])
+  for (const [index, one] of [first, second, third].entries()) {
+    const exported = one!.socket.exportKeyingMaterial(32, 'EXPORTER-test', Buffer.alloc(0))
+    t.ok(exported.equals(channels[index]!.exported), ids[index]!)
+  }
+  t.equal(secured.broker.channelOf('nobody', 'EXPORTER-test', 32), undefined)
+  secured.broker.endKeys(n1, [old.sha256, other.sha256])
+  await once(first!.socket, 'close')
+  await eventually('it is said', () => secured.gateway.closed.length > 0)
+  t.same(secured.gateway.closed, [ids[0]], 'no other')
+  t.notOk(second!.socket.destroyed || third!.socket.destroyed)
+  t.equal(secured.broker.channelOf(ids[0], 'EXPORTER-test', 32), undefined)
+})

@@ -274,3 +274,33 @@ t.test('whatever was cut off when, one identity is whole', async (t) => {
     t.notOk(existsSync(old), name)
   }
 })
+
+t.test('a key follows another by its certificate, and by no other', async (t) => {
+  const folder = folderOf(t)
+  const authority = newKeyPair()
+  const ca = await certifyAuthority(authority.privateKey, authority.publicKey)
+  const signer = { privateKey: authority.privateKey, certificate: ca }
+  const certify = async ({ publicKey }: KeyPair, node = n1): Promise<string> =>
+    await certifyNode(signer, spkiOf(publicKey), node)
+  const pair = keyToEnrol(folder)
+  keepIdentity(folder, pair, { certificate: await certify(pair), ca })
+  const own = OwnIdentity.load(folder, n1)!
+  const before = own.shown
+  const next = own.nextKey()
+  t.same(spkiOf(own.nextKey().publicKey), spkiOf(next.publicKey), 'asked twice')
+  const unsuitable = { code: 'certificate-unsuitable' }
+  const [stale, foreign] = [await certify(pair), (await enrolled(next)).certificate]
+  for (const certificate of [stale, foreign, await certify(next, 'n2' as NodeId), 'nonsense']) {
+    t.throws(() => own.renew(certificate), unsuitable)
+    t.same(own.shown, before)
+  }
+  own.renew(await certify(next))
+  t.not(own.shown.key, before.key)
+  t.same(loadIdentities(folder, n1), { current: own.shown, former: before })
+  const another = own.nextKey()
+  t.notSame(spkiOf(another.publicKey), spkiOf(next.publicKey))
+  own.admitted()
+  own.renew(await certify(another))
+  own.admitted()
+  t.same(loadIdentities(folder, n1), { current: own.shown })
+})

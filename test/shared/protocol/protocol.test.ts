@@ -551,6 +551,7 @@ const UP: { [T in Up['t']]: Extract<Up, { t: T }> } = {
     ats: [9000],
     next: 2048,
   },
+  'next-key': { t: 'next-key', key: new Uint8Array(91).fill(4), sig: new Uint8Array(64).fill(5) },
 }
 
 const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
@@ -614,6 +615,8 @@ const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
     ledgerId: 'l4h7j2k9m5n8p3q6',
     keep: Uint8Array.of(5, 0, 0, 0),
   },
+  rekey: { t: 'rekey' },
+  rekeyed: { t: 'rekeyed', cert: '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n' },
 }
 
 const MESSAGES = [
