@@ -135,7 +135,7 @@ const key = (sha256: string): { sha256: string; label: string; addedTs: number }
   ...{ sha256, label: '', addedTs: NOW },
 })
 
-t.test('tokens: his own, good, and no other', async (t) => {
+t.test('attempt 52: tokens: his own, good, and no other', async (t) => {
   const { users, time, changed } = await open(t, directory(t))
   await users.add('anna', { roles: ['viewer'], by })
   await users.add('bert', { roles: ['viewer'], by })

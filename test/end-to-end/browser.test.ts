@@ -122,7 +122,7 @@ t.test('a browser logs in by password or token, and out', async (t) => {
 
   await gateway.restart()
   t.equal(await browsers.status(byToken), 401, 'none outlives the gateway')
-  t.ok((await browsers.events()).includes('login user/ann http'))
+  t.ok((await browsers.events()).includes('login user/ann http'), 'closing writes what waits')
 })
 
 t.test('what is no login is refused, and counts as guessing', async (t) => {
@@ -159,9 +159,9 @@ t.test('what is no login is refused, and counts as guessing', async (t) => {
   const locked = await browsers.login({ name: 'ann', password: PASSWORD })
   t.match(locked, { status: 429, body: /"code":"locked"/ })
   t.ok(Number(locked.headers['retry-after']) > 10)
-  const events = await browsers.events()
-  t.ok(events.includes('login-failed user/ann wrong-password http'))
-  t.ok(events.includes('locked user/ann user-locked http'))
+  for (const event of ['login-failed user/ann wrong-password', 'locked user/ann user-locked']) {
+    await eventually(event, async () => (await browsers.events()).includes(`${event} http`))
+  }
 })
 
 t.test('attempt 53: a wrong Bearer beside a right cookie', async (t) => {
@@ -210,7 +210,8 @@ t.test('attempt 54: what a page of another origin asks with the cookie', async (
   t.match(await ask('POST', '/api/tokens', { origin: `https://${host}` }), { status: 201 })
   const upper = `HTTPS://${host!.toUpperCase()}`
   t.match(await ask('POST', '/api/tokens', { origin: upper }), { status: 201 })
-  t.ok((await browsers.events()).includes('request-refused user/ann wrong-origin http'))
+  const told = 'request-refused user/ann wrong-origin http'
+  await eventually(told, async () => (await browsers.events()).includes(told))
 })
 
 t.test('a session ends with what it rests on', async (t) => {

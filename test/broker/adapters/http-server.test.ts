@@ -646,7 +646,7 @@ t.test('every error is a problem, whatever asks', async (t) => {
   t.same(recorded.calls, [])
 })
 
-t.test('a host that is not this machine gets nothing, whatever it asks', async (t) => {
+t.test('attempt 55: a host that is not this machine gets nothing, whatever it asks', async (t) => {
   const { port, recorded } = await serve(t)
   const ask = (line: string, host: string) =>
     exchange(t, port, `${line} HTTP/1.1\r\nhost: ${host}\r\norigin: http://${host}\r\n\r\n`)
