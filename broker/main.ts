@@ -4,6 +4,7 @@ import { type NodeId, randomId } from '../shared/core/ids.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { encodeMessage } from '../shared/protocol/messages.ts'
 import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
+import { formatHead } from '../shared/protocol/security-log.ts'
 import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
@@ -40,7 +41,7 @@ import { GatewayDriver } from './driver.ts'
 import { HttpCalls } from './http-calls.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
-import { openSecured, saySecurityIsOff, watchHosts } from './secured.ts'
+import { openSecured, saySecurityIsOff, watchHosts, watchSecurity } from './secured.ts'
 import { isSecured, securityFolder } from './security.ts'
 
 /** For `ca restore`. */
@@ -318,6 +319,10 @@ async function start(
     watchHosts(secured, context, (keys) => {
       broker.renew(keys)
       http.renew(keys)
+    })
+    watchSecurity(secured, context, (head) => {
+      const message = 'so far the security log goes: a later one has this line'
+      notice({ level: 'info', code: 'security-head', message, fields: { head: formatHead(head) } })
     })
   }
   const probe = new MqttProbe(

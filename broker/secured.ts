@@ -1,5 +1,6 @@
 /** Opens what a gateway that is secured has on disk, and joins it: part of the composition root (main.ts). */
 import { join } from 'node:path'
+import type { SecurityHead } from '../shared/protocol/security-log.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import type { Running } from '../shared/runtime/program.ts'
 import { fingerprintText } from '../shared/runtime/public-keys.ts'
@@ -27,6 +28,8 @@ type Context = Pick<Running, 'log' | 'fatal' | 'shutdown'>
 const LOOK_MS = 60_000
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
+/** How far the end of the log that is kept in the store may be behind: a store is flushed no more often than that. */
+const HEAD_MS = 1000
 
 export interface Secured {
   readonly security: Security
@@ -49,19 +52,32 @@ async function openRegistry(folder: string, { log, fatal, shutdown }: Context): 
   shutdown.add('identities', () => store.close())
   const { head: expectedHead, floorTs } = store.meta
   const refusals = new RecentRefusals()
+  let timer: NodeJS.Timeout | undefined
+  const keep = (): void => {
+    timer = undefined
+    store.flushMeta().catch(fatal)
+  }
   const securityLog = await SecurityLog.open(
     {
       folder,
       expectedHead,
-      onHead: (head) => store.keepMeta({ head }),
       onTold: (ts, event) => refusals.take(ts, event),
+      onHead(head) {
+        store.keepMeta({ head })
+        timer ??= setTimeout(keep, HEAD_MS).unref()
+      },
       now: () => SYSTEM_CLOCK.now(),
     },
     log,
   )
-  shutdown.add('security log', () => securityLog.close())
+  shutdown.add('security log', async () => {
+    await securityLog.close()
+    clearTimeout(timer)
+  })
   if (floorTs === undefined) {
     await securityLog.append({ event: 'secured', who: 'admin', via: 'gateway' })
+    store.keepMeta({ floorTs: SYSTEM_CLOCK.now().wallMs })
+    await store.flushMeta()
   }
   return { store, log: securityLog, refusals }
 }
@@ -114,7 +130,8 @@ export async function openSecured(
     clearInterval(looks)
     security.rotations.close()
   })
-  const now = (): number => security.nowTs()
+  // Its clients have clocks of their own, which are right where this one is.
+  const now = (): number => clock.now().wallMs
   const hosts: HostsLeaf = HostsLeaf.open({ folder, authority: keys.authority, names, now })
   await hosts.look()
   const enrolment = new EnrolmentDoor({}, security.enrolment)
@@ -140,6 +157,22 @@ export function watchHosts(
   }
   const timer = setInterval(look, LOOK_MS)
   shutdown.add('certificates', () => clearInterval(timer))
+}
+
+/** Has the time that passes kept, and says once a day where the security log ends, where others can keep that. */
+export function watchSecurity(
+  { security }: Secured,
+  { fatal, shutdown }: Context,
+  tell: (head: SecurityHead) => void,
+): void {
+  let hours = 0
+  const look = (): void => {
+    if (hours++ % (DAY_MS / HOUR_MS) === 0) tell(security.logHead)
+    security.keepTime().catch(fatal)
+  }
+  const timer = setInterval(look, HOUR_MS)
+  shutdown.add('time', () => clearInterval(timer))
+  look()
 }
 
 /** A gateway that has keys is started without them: that is said where nobody can take it back. */

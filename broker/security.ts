@@ -10,7 +10,7 @@ import type { NodeId } from '../shared/core/ids.ts'
 import { sourceOf } from '../shared/core/source.ts'
 import type { EnrolmentRefusal } from '../shared/protocol/enrolment.ts'
 import type { SecurityEvent, ToldEvent } from '../shared/protocol/security-events.ts'
-import { named, SECURITY_FOLDER } from '../shared/protocol/security-log.ts'
+import { named, SECURITY_FOLDER, type SecurityHead } from '../shared/protocol/security-log.ts'
 import { formatToken, TOKEN_ID_BYTES, TOKEN_SECRET_BYTES } from '../shared/protocol/tokens.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
 import type { Source } from '../shared/runtime/config.ts'
@@ -39,6 +39,7 @@ import { type GatewayConfig, isLoopback } from './config.ts'
 import { EnrolmentLimits, ShutSources } from './core/guess-limits.ts'
 import type { RecentRefusals } from './core/recent-refusals.ts'
 import type { NodeToken } from './core/registry.ts'
+import { TimeFloor } from './core/time-floor.ts'
 import { HttpLogins } from './http-logins.ts'
 import { Identities } from './identities.ts'
 import { type RotationPort, Rotations } from './rotations.ts'
@@ -65,8 +66,6 @@ export interface SecurityContext {
   readonly logger: Logger
   fatal(error: unknown): void
 }
-
-const CLOCK_BEHIND_MS = 3_600_000
 
 /** Of the keys, and of the registry in `identities`. */
 export function securityFolder(data: string): string {
@@ -115,6 +114,7 @@ export class Security implements SecurityPort {
   readonly #logins: HttpLogins
   readonly #enrolments = new EnrolmentLimits()
   readonly #shut = new ShutSources()
+  readonly #floor: TimeFloor
   readonly #context: SecurityContext
 
   readonly rotations: Rotations
@@ -132,6 +132,7 @@ export class Security implements SecurityPort {
     this.#parts = parts
     this.#identities = new Identities({}, parts.store)
     this.#context = context
+    this.#floor = new TimeFloor(parts.store.meta.floorTs, clock.now())
     const ownerOf = (key: string): NodeId | undefined => this.#identities.ownerOf(key)
     this.#logins = new HttpLogins({ log, users, ownerOf, clock, sessionEnded })
     this.rotations = new Rotations({ afterMs }, this.#identities, {
@@ -315,14 +316,24 @@ export class Security implements SecurityPort {
 
   /** Unix ms that do not go back: what was over does not begin again where the clock is set. */
   nowTs(): number {
-    const { wallMs } = this.#context.clock.now()
-    const { floorTs = 0 } = this.#parts.store.meta
-    if (wallMs < floorTs - CLOCK_BEHIND_MS) {
+    const moment = this.#context.clock.now()
+    const floorTs = this.#floor.move(moment)
+    if (this.#floor.isAhead(moment)) {
       this.#parts.log.tell({ event: 'clock-behind', who: 'gateway', via: 'gateway' })
     }
-    const nowTs = Math.max(wallMs, floorTs)
-    this.#parts.store.keepMeta({ floorTs: nowTs })
-    return nowTs
+    this.#parts.store.keepMeta({ floorTs })
+    return Math.max(moment.wallMs, floorTs)
+  }
+
+  /** Where the security log ends: whoever keeps that sees when lines are missing. */
+  get logHead(): SecurityHead {
+    return this.#parts.log.head
+  }
+
+  /** Resolves once the time that has passed is on disk. */
+  async keepTime(): Promise<void> {
+    this.nowTs()
+    await this.#parts.store.flushMeta()
   }
 }
 

@@ -191,8 +191,13 @@ export class IdentityStore {
     }
   }
 
-  async close(): Promise<void> {
+  /** Resolves once what is kept beside the records is on disk. */
+  async flushMeta(): Promise<void> {
     if (!this.#isMetaKept) await this.#database.write(() => this.#putMeta())
+  }
+
+  async close(): Promise<void> {
+    await this.flushMeta()
     await this.#database.close()
   }
 

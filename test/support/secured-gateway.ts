@@ -65,6 +65,11 @@ export class SecuredGateway {
 
   async restart(): Promise<void> {
     await this.run.end('SIGTERM')
+    await this.startAgain()
+  }
+
+  /** Once it has ended. */
+  async startAgain(): Promise<void> {
     this.run = this.fleet.start(this.#argv)
     await this.run.line('ready mqtts=')
   }

@@ -1,0 +1,65 @@
+/** A secured gateway's own parts, as main.ts opens them. */
+import { X509Certificate } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { makeFleetKeys } from '../../broker/adapters/fleet-keys.ts'
+import type { GatewayConfig } from '../../broker/config.ts'
+import { openSecured, type Secured } from '../../broker/secured.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
+import type { Running } from '../../shared/runtime/program.ts'
+import { shortDirectory } from '../support/short-directory.ts'
+
+const DAY_MS = 24 * 3_600_000
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** From a start to an orderly end. */
+async function run(t: Test, data: string, use: (secured: Secured) => Promise<void>): Promise<void> {
+  const closings: (() => unknown)[] = []
+  const shutdown = { add: (_name: string, close: () => unknown) => closings.unshift(close) }
+  const context = { log: SILENT, shutdown, fatal: (error: unknown) => t.fail(String(error)) }
+  const secured = await openSecured(
+    { data, tlsNames: [] } as unknown as GatewayConfig,
+    context as unknown as Pick<Running, 'log' | 'fatal' | 'shutdown'>,
+    {
+      isNameKnown: () => false,
+      hasLeft: () => false,
+      revoked: async () => {},
+      sessionEnded: () => {},
+      keysOut: () => {},
+      sendKey: () => {},
+      channelOf: () => undefined,
+      identityChanged: () => {},
+    },
+  )
+  await use(secured)
+  for (const close of closings) await close()
+}
+
+t.test('a clock that was in the future leaves nothing behind', async (t) => {
+  const data = shortDirectory()
+  t.teardown(() => rmSync(data, { recursive: true, force: true }))
+  await makeFleetKeys(join(data, 'security'))
+  const real = Date.now
+  t.teardown(() => {
+    Date.now = real
+  })
+  const look = async ({ hosts, security }: Secured): Promise<void> => {
+    await hosts.look()
+    await security.keepTime()
+  }
+  await run(t, data, look)
+  Date.now = () => Date.UTC(2091, 0, 1)
+  await run(t, data, look)
+  Date.now = real
+  await run(t, data, async ({ hosts, security }) => {
+    const { validFrom, validTo } = new X509Certificate(hosts.keys.certificate)
+    t.ok(Date.parse(validFrom) < Date.now() && Date.now() < Date.parse(validTo), validFrom)
+    const wish = { node: 'n1' as NodeId, replaces: false, ttlMs: DAY_MS }
+    const { view } = await security.createToken(wish, {
+      ...{ who: 'admin', via: 'socket' as const },
+      assertMay: () => {},
+    })
+    t.ok(view.untilTs < Date.now() + 2 * DAY_MS, new Date(view.untilTs).toISOString())
+  })
+})
