@@ -4,8 +4,10 @@ import { closeSync, fsyncSync, openSync, readFileSync, writeFileSync } from 'nod
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { RecipientView } from '../../broker/adapters/http-port.ts'
+import { own } from '../../shared/core/own.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
+import { isPlainObject } from '../../shared/protocol/problems.ts'
 import {
   RECIPIENT_SEED_BYTES,
   type Sealed,
@@ -211,11 +213,11 @@ interface SealedResult {
 
 /** Of a result as HTTP gives it, or MQTT. */
 function sealedIn(bytes: Buffer): SealedResult {
-  const result = decode(bytes) as Record<string, unknown> | null | undefined
-  const { sealed, id, op } = result ?? {}
-  if (sealed === undefined) throw broken('it is no result with something sealed in it')
-  const given = sealed as Record<string, unknown>
-  const parts = PARTS.map((name) => bytesOf(given[name]))
+  const result = decode(bytes)
+  const { sealed, id, op } = isPlainObject(result) ? result : {}
+  if (!isPlainObject(sealed)) throw broken('it is no result with something sealed in it')
+  const given: Readonly<Record<string, unknown>> = sealed
+  const parts = PARTS.map((name) => bytesOf(own(given, name)))
   const isWhole = parts.every((part) => part !== undefined)
   if (!isWhole || Object.keys(given).length !== PARTS.length)
     throw broken('a part of it is missing')

@@ -147,6 +147,10 @@ t.test('a result is sealed to one who can open it, and to nobody else', async (t
   writeFileSync(path('other.json'), JSON.stringify({ ...sealed, id: 'yours' }))
   t.match((await open(path('other.json'), ...signer)).stderr, /belongs to the result of task mine/)
 
+  const words = ['task', 'submit', 'get', '--region', '0,0,4,2', '--seal', 'alice', '--wait']
+  writeFileSync(path('told.json'), await at.done(...words))
+  t.same(JSON.parse((await open(path('told.json'), ...signer)).stdout), plain.value)
+
   // Whoever follows it over MQTT sees no more, now or later.
   writeFileSync(path('password'), 'correct horse\n')
   await at.done('user', 'add', 'eve', '--role', 'viewer', '--password-file', path('password'))
