@@ -178,6 +178,7 @@ function addSecure(
     .command('secure')
     .description('make the keys with which a gateway may listen beyond this machine')
     .option('--host <address>', 'where it is to listen: 0.0.0.0 for everywhere')
+    .option('--http-host <address>', 'where HTTP is to, for commands and browsers elsewhere')
     .option('--data <directory>', 'of a gateway that is no service of this machine')
     .action(async (flags) => {
       const { secure } = await import('./secure.ts')

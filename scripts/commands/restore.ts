@@ -50,7 +50,7 @@ export async function restore(
     revoked: (found) => revokedSince(ts, found, flags, streams),
   })
   const { unit, configuration } = placesOf('gateway')
-  if (isService) configure(configuration, flags.host)
+  if (isService) configure(configuration, flags)
   const host = flags.host === undefined ? '' : ` --host ${flags.host}`
   const start = isService ? `sudo systemctl start ${unit}` : `obelisk gateway --data ${data}${host}`
   if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)

@@ -17,16 +17,18 @@ import type { Streams } from './streams.ts'
 
 export interface SecureFlags {
   readonly host?: string
+  readonly httpHost?: string
   readonly data?: string
 }
 
 const PORT = 8883
+const HTTP_PORT = 8025
 /** Where a gateway that is started by hand has its data. */
 const DATA = './obelisk-gateway'
 const READABLE = 0o644
 
 export async function secure(
-  { host, data: given }: SecureFlags,
+  { host, httpHost, data: given }: SecureFlags,
   streams: Streams,
   makeKeys: GatewayParts['makeKeys'],
 ): Promise<number> {
@@ -41,19 +43,24 @@ export async function secure(
   streams.stdout.write(`${isNew ? 'made' : 'there are'} the keys of this fleet: ${folder}\n`)
   streams.stdout.write(`its pin, which every token carries: ${pinOf(folder)}\n`)
   if (isService) {
-    configure(configuration, host)
+    configure(configuration, { host, httpHost })
     await restart(unit, streams)
   } else {
     const where = host === undefined ? '' : ` --host ${host}`
-    streams.stdout.write(`\nstart it:       obelisk gateway --data ${data}${where}\n`)
+    const httpWhere = httpHost === undefined ? '' : ` --http-host ${httpHost}`
+    streams.stdout.write(`\nstart it:       obelisk gateway --data ${data}${where}${httpWhere}\n`)
   }
-  const at = `mqtts://${hostname()}.local:${PORT}`
+  const own = `${hostname()}.local`
+  const at = `mqtts://${own}:${PORT}`
   const sudo = isService ? 'sudo ' : ''
   streams.stdout.write(
     [
       `then a token:   ${sudo}obelisk token create n7`,
       `and on a board: sudo obelisk install --role agent --id n7 --gateway ${at} --token-file -`,
-      `people, too:    ${sudo}obelisk user add ann --role operator`,
+      `people, too:    ${sudo}obelisk user add ann --role operator; ${sudo}obelisk user token create ann`,
+      ...(httpHost === undefined
+        ? []
+        : [`from elsewhere: obelisk login https://${own}:${HTTP_PORT}`]),
       `and keep them:  ${sudo}obelisk ca backup <file>, or each board needs a new token when this disk dies`,
       '',
     ].join('\n'),
@@ -82,8 +89,17 @@ function pinOf(folder: string): string {
 }
 
 /** From now on it never starts without its keys. */
-export function configure(path: string, host: string | undefined): void {
-  const values = { security: 'on', ...(host === undefined ? {} : { host }) }
+export function configure(
+  path: string,
+  {
+    host,
+    httpHost,
+  }: { readonly host?: string | undefined; readonly httpHost?: string | undefined },
+): void {
+  const values = {
+    ...{ security: 'on', ...(host === undefined ? {} : { host }) },
+    ...(httpHost === undefined ? {} : { http_host: httpHost }),
+  }
   try {
     const present = existsSync(path) ? readFileSync(path, 'utf8') : undefined
     writeWhole(path, configurationText('gateway', { values }, present), READABLE)

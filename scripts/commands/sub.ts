@@ -175,7 +175,7 @@ class Subscription {
 function failureOf(error: Error & { code?: unknown }, url: string): AppError {
   const code = error.code as IConnackPacket['returnCode'] | string | undefined
   if (typeof code === 'number' && REFUSALS_OF_RIGHTS.includes(code)) {
-    const message = `the gateway does not let us in: ${error.message}`
+    const message = `the gateway does not let us in: ${error.message}; obelisk login says who we are`
     return new AppError('login-refused', message, { cause: error, exitCode: EXIT_NOT_ALLOWED })
   }
   if (typeof code === 'string' && isOfTrust(code)) {

@@ -1,0 +1,43 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { configure, secure } from '../../scripts/commands/secure.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { command } from '../support/secured-gateway.ts'
+
+t.test('what a configuration has stays, and where the gateway listens is put in', (t) => {
+  const path = join(t.testdir(), 'gateway.toml')
+  writeFileSync(path, '# ours\ngrid = "32x32"\nhost = "127.0.0.1"\n')
+  configure(path, { host: '0.0.0.0' })
+  t.match(readFileSync(path, 'utf8'), /^# ours\ngrid = "32x32"\nhost = "0\.0\.0\.0"\n/)
+  t.match(readFileSync(path, 'utf8'), /^security = "on"$/m)
+  configure(path, { httpHost: '0.0.0.0' })
+  t.match(readFileSync(path, 'utf8'), /^http_host = "0\.0\.0\.0"$/m)
+  t.match(readFileSync(path, 'utf8'), /^host = "0\.0\.0\.0"$/m)
+  t.end()
+})
+
+t.test('a gateway that is no service is said how to start', async (t) => {
+  const data = join(t.testdir(), 'gateway')
+  const text = { stdout: '' }
+  const stdout = { write: (more: string | Uint8Array) => void (text.stdout += more) }
+  const streams = { stdout, stderr: stdout, stdin: nothing(), environment: {} }
+  const makeKeys = async (at: string): Promise<number> => {
+    const { makeFleetKeys } = await import('../../broker/adapters/fleet-keys.ts')
+    await makeFleetKeys(join(at, 'security'))
+    return EXIT_DONE
+  }
+  const flags = { data, host: '0.0.0.0', httpHost: '::' }
+  t.equal(await secure(flags, streams, makeKeys), EXIT_DONE)
+  t.match(
+    text.stdout,
+    `start it:       obelisk gateway --data ${data} --host 0.0.0.0 --http-host ::\n`,
+  )
+  t.match(text.stdout, /^from elsewhere: obelisk login https:\/\/\S+\.local:8025$/m)
+  text.stdout = ''
+  await secure({ data }, streams, makeKeys)
+  t.notMatch(text.stdout, /obelisk login/, 'where HTTP stays on loopback')
+  t.match(await command(['gateway', 'secure', '--help']), { stdout: /--http-host/ })
+})
+
+async function* nothing(): AsyncGenerator<string> {}
