@@ -43,6 +43,9 @@ export interface RotationPort {
 }
 
 const PAUSE_MS = 200
+/** Keys that a board may show one after the other and use none of, and how long it is left alone then. */
+const UNUSED_MAX = 3
+const UNUSED_REST_MS = 3_600_000
 
 export class Rotations {
   readonly #afterMs: number | undefined
@@ -55,6 +58,8 @@ export class Rotations {
   readonly #asked = new Set<ConnectionId>()
   /** The first is next. */
   readonly #waiting = new Set<ConnectionId>()
+  /** How many keys a node has shown since it last used one: each is kept for ever, so there is an end of it. */
+  readonly #unused = new Map<NodeId, { readonly count: number; readonly lastTs: number }>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(
@@ -78,6 +83,11 @@ export class Rotations {
     this.#here.delete(connection)
     this.#asked.delete(connection)
     this.#waiting.delete(connection)
+  }
+
+  /** A node came in with a key that is new. */
+  used(node: NodeId): void {
+    this.#unused.delete(node)
   }
 
   /** Looks whose key has become too old. */
@@ -112,7 +122,10 @@ export class Rotations {
 
   #consider(connection: ConnectionId, node: NodeId): void {
     if (this.#asked.has(connection) || this.#waiting.has(connection)) return
-    if (!this.#identities.isRotationDue(this.#port.nowTs(), node, this.#afterMs)) return
+    const nowTs = this.#port.nowTs()
+    if (!this.#identities.isRotationDue(nowTs, node, this.#afterMs)) return
+    const { count = 0, lastTs = 0 } = this.#unused.get(node) ?? {}
+    if (count >= UNUSED_MAX && nowTs - lastTs < UNUSED_REST_MS) return
     this.#waiting.add(connection)
     if (this.#timer === undefined) this.#askNext()
   }
@@ -149,6 +162,10 @@ export class Rotations {
         'the next key of a node is refused',
       )
       return
+    }
+    if (judgement.changes.length > 0) {
+      const { count = 0 } = this.#unused.get(node) ?? {}
+      this.#unused.set(node, { count: count + 1, lastTs: this.#port.nowTs() })
     }
     const cert = await this.#port.certify(spki, node)
     logger.info({ code: 'key-rotated', node }, `node ${node} has another key, which it is to use`)

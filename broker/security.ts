@@ -173,7 +173,10 @@ export class Security implements SecurityPort {
       userOf: (sha256) => this.#parts.users.userOf(sha256),
       login: (attempt, answer) => this.#parts.users.login(attempt, answer),
       keyUsed: (node, sha256) => {
-        const out = (keys: readonly string[]): void => this.#context.keysOut(node, keys)
+        const out = (keys: readonly string[]): void => {
+          this.rotations.used(node)
+          this.#context.keysOut(node, keys)
+        }
         this.#identities.keyUsed(this.nowTs(), node, sha256, out).catch(fatal)
         logger.debug({ node }, 'a node came in with its key')
       },

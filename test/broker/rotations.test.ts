@@ -199,3 +199,42 @@ t.test('keys that are too old are followed, one after the other', async (t) => {
   await bench.hears('c-m4 rekey')
   t.same(bench.said, ['c-m0 rekey', 'c-m2 rekey', 'c-m3 rekey', 'c-m4 rekey'])
 })
+
+t.test('a node that shows keys and uses none is left alone for a while', async (t) => {
+  const bench = await Bench.open(t)
+  const before = await bench.enrol(n1, 'c0')
+  await bench.rotations.want(n1)
+  let last = ''
+  const round = async (index: number): Promise<void> => {
+    const connection = `c${index}`
+    if (index > 0) bench.here(n1, connection, before)
+    await bench.hears(`${connection} rekey`)
+    const { message, sha256 } = bench.shown(n1, connection)
+    bench.rotations.take(connection, n1, message)
+    await bench.hears(`${connection} rekeyed n1 ${sha256}`)
+    bench.rotations.closed(connection)
+    last = sha256
+  }
+  for (let index = 0; index < 3; index++) await round(index)
+  /** Asked later than it, another one has been. */
+  const isAsked = async (connection: string): Promise<boolean> => {
+    bench.here(n1, connection, before)
+    const other = `after-${connection}` as NodeId
+    await bench.enrol(other, other)
+    await bench.rotations.want(other)
+    await bench.hears(`${other} rekey`)
+    bench.rotations.closed(connection)
+    return bench.said.includes(`${connection} rekey`)
+  }
+  t.notOk(await isAsked('c3'))
+  bench.nowTs += 3_599_999
+  t.notOk(await isAsked('c4'))
+  bench.nowTs += 1
+  await round(5)
+  t.notOk(await isAsked('c6'))
+  await bench.identities.keyUsed(bench.nowTs, n1, last)
+  bench.rotations.used(n1)
+  await bench.rotations.want(n1)
+  bench.here(n1, 'c7', last)
+  await bench.hears('c7 rekey')
+})

@@ -357,3 +357,30 @@ t.test('a connection is that of a key: by it it ends, and proves what is made on
   t.notOk(second!.socket.destroyed || third!.socket.destroyed)
   t.equal(secured.broker.channelOf(ids[0], 'EXPORTER-test', 32), undefined)
 })
+
+t.test('attempt 15: a ticket of before a revocation opens nothing', async (t) => {
+  const secured = await Secured.start(t)
+  const { sha256, ...identity } = await secured.node(n1)
+  const { key, certificate: cert } = identity
+  const first = secured.dial({ key, cert, ALPNProtocols: ['mqtt'] })
+  const ticket = once(first, 'session') as Promise<[Buffer]>
+  first.write(connectPacket({ clientId: idOf(n1) }))
+  t.same(await hear(first, CONNACK), [0x20, 2, 0, 0])
+  const [session] = await ticket
+  const again = async (): Promise<number[]> => {
+    const socket = secured.dial({ key, cert, session, ALPNProtocols: ['mqtt'] })
+    socket.write(connectPacket({ clientId: idOf(n1) }))
+    socket.once('secureConnect', () => t.ok(socket.isSessionReused()))
+    const answer = await hear(socket, CONNACK)
+    socket.destroy()
+    return answer
+  }
+  t.same(await again(), [0x20, 2, 0, 0], 'until then it does')
+  secured.owners.delete(sha256)
+  secured.broker.endConnectionsOf(n1)
+  t.same(await again(), [])
+  t.equal(secured.refused['certificate-refused'], 1)
+  secured.former.set(sha256, n1)
+  t.same(await again(), [0x20, 2, 0, 5])
+  t.equal(secured.gateway.told('certificate-refused', 'node/n1', 'key-revoked'), 1)
+})
