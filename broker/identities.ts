@@ -143,11 +143,16 @@ export class Identities {
     return judgement
   }
 
-  /** Resolves once it is on disk; false if nobody has heard of the node. */
-  async revoke(nowTs: number, node: NodeId): Promise<boolean> {
+  /** Resolves once it is on disk: whether there was anything to take, or nothing if nobody has heard of the node. */
+  async revoke(nowTs: number, node: NodeId): Promise<boolean | undefined> {
     const tokens = [...this.#store.tokens(node)]
     const identity = this.#store.identity(node)
-    if (identity === undefined && tokens.length === 0) return false
+    if (identity === undefined && tokens.length === 0) return undefined
+    const isOut = identity?.revokedTs !== undefined && identity.keys.length === 0
+    if (isOut && tokens.every(([, { revokedTs }]) => revokedTs !== undefined)) {
+      await this.#store.write([])
+      return false
+    }
     const known = identity ?? { keys: [], createdTs: nowTs }
     await this.#store.write(revokeNode(nowTs, node, known, tokens))
     return true
@@ -155,15 +160,13 @@ export class Identities {
 
   /** Resolves once the token is on disk; `tokens-full` leaves everything as it was. */
   async addToken(nowTs: number, id: string, token: NodeToken, order?: Order): Promise<void> {
-    await order?.announce?.()
     if (this.#store.tokenCount >= this.#tokensMax) {
       const over = [...this.#store.tokens()].filter(([, one]) => isForgotten(nowTs, one))
       await this.#store.removeTokens(over.map(([old]) => old))
     }
-    if (this.#store.tokenCount >= this.#tokensMax) {
-      const message = `there are ${this.#tokensMax} tokens, and each is kept 30 days after its end`
-      throw new AppError('tokens-full', message, { exitCode: EXIT_NO_ROOM })
-    }
+    this.#assertRoom()
+    await order?.announce?.()
+    this.#assertRoom()
     if (this.#store.token(id) !== undefined) {
       throw new AppError('token-exists', `there is a token ${id} already`)
     }
@@ -171,11 +174,21 @@ export class Identities {
     await this.#store.write([{ table: 'token', key: id, value: token }])
   }
 
-  /** Resolves once it is on disk; false if there is no such token. */
-  async revokeToken(nowTs: number, id: string): Promise<boolean> {
+  #assertRoom(): void {
+    if (this.#store.tokenCount < this.#tokensMax) return
+    const message = `there are ${this.#tokensMax} tokens, and each is kept 30 days after its end`
+    throw new AppError('tokens-full', message, { exitCode: EXIT_NO_ROOM })
+  }
+
+  /** Resolves once it is on disk: whether the token was not revoked before, or nothing if there is none. */
+  async revokeToken(nowTs: number, id: string): Promise<boolean | undefined> {
     const token = this.#store.token(id)
-    if (token === undefined) return false
-    const value = { ...token, revokedTs: token.revokedTs ?? nowTs }
+    if (token === undefined) return undefined
+    if (token.revokedTs !== undefined) {
+      await this.#store.write([])
+      return false
+    }
+    const value = { ...token, revokedTs: nowTs }
     await this.#store.write([{ table: 'token', key: id, value }])
     return true
   }

@@ -289,10 +289,10 @@ export class Security implements SecurityPort {
   }
 
   async revokeToken(id: string, { who, via }: Asker): Promise<boolean> {
-    const isKnown = await this.#identities.revokeToken(this.nowTs(), id)
+    const isChange = await this.#identities.revokeToken(this.nowTs(), id)
     const what = named('token', id)
-    if (isKnown) await this.#parts.log.append({ event: 'token-revoked', who, via, what })
-    return isKnown
+    if (isChange) await this.#parts.log.append({ event: 'token-revoked', who, via, what })
+    return isChange !== undefined
   }
 
   identity(node: NodeId): NodeIdentityView | undefined {
@@ -301,11 +301,11 @@ export class Security implements SecurityPort {
   }
 
   async revokeNode(node: NodeId, { who, via }: Asker): Promise<boolean> {
-    const isKnown = await this.#identities.revoke(this.nowTs(), node)
-    if (!isKnown) return false
+    const isChange = await this.#identities.revoke(this.nowTs(), node)
+    if (isChange === undefined) return false
     await this.#context.revoked(node)
     const what = named('node', node)
-    await this.#parts.log.append({ event: 'node-revoked', who, via, what })
+    if (isChange) await this.#parts.log.append({ event: 'node-revoked', who, via, what })
     return true
   }
 

@@ -56,6 +56,7 @@ const REFUSALS: Readonly<Record<string, number>> = {
   'key-unsuitable': UNSUITABLE,
   'password-unsuitable': UNSUITABLE,
   'log-broken': 503,
+  'rate-limited': 429,
 }
 
 export const NOT_SECURED: ProblemAnswer = {

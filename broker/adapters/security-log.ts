@@ -14,7 +14,7 @@ import {
   SECURITY_WRITE_BYTES_MAX,
   type SecurityHead,
 } from '../../shared/protocol/security-log.ts'
-import { AppError, messageOf } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_UNAVAILABLE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import { makeDirectory } from '../../shared/runtime/make-directory.ts'
 import { isThere } from '../../shared/runtime/private-folder.ts'
@@ -46,6 +46,9 @@ export interface SecurityLogOptions {
   readonly retryMs?: number
 }
 
+const HOUR_MS = 3_600_000
+/** Of one asker, an hour. */
+const GRANTS_MAX = SAMPLE_BOUNDS.perHourMax
 const OURS = { who: 'gateway', via: 'gateway' } as const
 
 interface Waiting {
@@ -71,6 +74,9 @@ export class SecurityLog {
   #writing: Promise<void> | undefined
   #isFailing = false
   #isClosed = false
+  /** Lines of what grants, by who asked, within this hour. */
+  readonly #grants = new Map<string, number>()
+  #grantsUntilMs = 0
   /** Events without a line since the disk failed. */
   #lost = 0
   /** Where the file stands that has only its beginning. */
@@ -122,11 +128,16 @@ export class SecurityLog {
 
   /**
    * Resolves when the line is on disk. Of what grants something it is rejected with `log-broken` when the disk
-   * takes no line: then it must not be granted. Of what takes something away it is resolved all the same, and the
-   * line is written once there is room.
+   * takes no line, and with `rate-limited` when somebody who is known by a name asks for too many: then it must not be
+   * granted. Of what takes something away it is resolved all the same, and the line is written once there is room.
    */
   append(event: SecurityEvent<WeighedEvent>): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (meaningOf(event.event).weight === 'grants' && !this.#mayGrant(event.who)) {
+        const message = `${event.who} has ${GRANTS_MAX} changes in the security log of this hour: go on later`
+        reject(new AppError('rate-limited', message, { exitCode: EXIT_UNAVAILABLE }))
+        return
+      }
       const waiting = { event, ts: this.#wallMs(), count: 1, settle: { resolve, reject } }
       if (!this.#enqueue(waiting)) this.#giveUp(waiting, 'it has no room for another line')
     })
@@ -172,6 +183,19 @@ export class SecurityLog {
     }
     if (changed > 0 || isCut) this.#log.error({ changed, isCut }, 'the security log was changed')
     await this.#settled()
+  }
+
+  /** Or one who may do little could push what was logged before out of the files. Root could do that anyhow. */
+  #mayGrant(who: string): boolean {
+    if (who === 'admin' || who === OURS.who) return true
+    const { monotonicMs } = this.#options.now()
+    if (monotonicMs >= this.#grantsUntilMs) {
+      this.#grants.clear()
+      this.#grantsUntilMs = monotonicMs + HOUR_MS
+    }
+    const count = (this.#grants.get(who) ?? 0) + 1
+    this.#grants.set(who, count)
+    return count <= GRANTS_MAX
   }
 
   #wallMs(): number {

@@ -122,7 +122,10 @@ t.test('revoked is revoked, at once and after a start', async (t) => {
   t.match(await again.enrol(NOW + 2, shown(any, n1, newKey())), { code: 'node-exists' })
   const later = await give(again, n1)
   t.match(await again.enrol(NOW + 2, shown(later, n1, key)), { code: 'key-revoked' })
-  t.equal(await again.revoke(NOW + 3, 'nobody' as NodeId), false)
+  t.equal(await again.revoke(NOW + 3, 'nobody' as NodeId), undefined)
+  t.equal(await again.revoke(NOW + 3, n1), true, 'there was a later token')
+  t.equal(await again.revoke(NOW + 4, n1), false, 'there is nothing more to take')
+  t.equal(again.store.identity(n1)!.revokedTs, NOW + 3)
 })
 
 t.test('a node that was never here can be revoked while it has a token', async (t) => {
@@ -149,7 +152,9 @@ t.test('a token can be revoked, and has one id', async (t) => {
   const store = await open(t, directory(t))
   const given = await give(store, n1)
   t.equal(await store.revokeToken(NOW, given.tokenId), true)
-  t.equal(await store.revokeToken(NOW, 'aaaaaaaa'), false)
+  t.equal(await store.revokeToken(NOW + 1, given.tokenId), false, 'it is revoked already')
+  t.equal(store.store.token(given.tokenId)!.revokedTs, NOW)
+  t.equal(await store.revokeToken(NOW, 'aaaaaaaa'), undefined)
   t.match(await store.enrol(NOW, shown(given, n1, newKey())), { code: 'token-revoked' })
   const twice = store.addToken(NOW, given.tokenId, [...store.store.tokens()][0]![1])
   await t.rejects(twice, { code: 'token-exists' })
@@ -172,7 +177,7 @@ t.test('a token that is being forgotten is none', async (t) => {
   const opened = await open(t, path)
   const { tokenId } = await give(opened, n1)
   const going = opened.store.removeTokens([tokenId])
-  t.equal(await opened.revokeToken(NOW, tokenId), false)
+  t.equal(await opened.revokeToken(NOW, tokenId), undefined)
   await going
   t.equal(opened.store.tokenCount, 0)
   await opened.store.close()

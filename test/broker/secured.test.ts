@@ -1,6 +1,6 @@
 /** A secured gateway's own parts, as main.ts opens them. */
 import { X509Certificate } from 'node:crypto'
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { makeFleetKeys } from '../../broker/adapters/fleet-keys.ts'
@@ -36,6 +36,29 @@ async function run(t: Test, data: string, use: (secured: Secured) => Promise<voi
   for (const close of closings) await close()
 }
 
+const ann = { ...{ who: 'user/ann', via: 'http' as const }, assertMay: () => {} }
+
+t.test('what changes nothing is no line of the security log', async (t) => {
+  const data = shortDirectory()
+  t.teardown(() => rmSync(data, { recursive: true, force: true }))
+  await makeFleetKeys(join(data, 'security'))
+  await run(t, data, async ({ security }) => {
+    const wish = { node: 'n1' as NodeId, replaces: false, ttlMs: DAY_MS }
+    const { view } = await security.createToken(wish, ann)
+    for (let count = 0; count < 3; count++) t.ok(await security.revokeToken(view.id, ann))
+    t.notOk(await security.revokeToken('aaaaaaaa', ann))
+    for (let count = 0; count < 3; count++) t.ok(await security.revokeNode('n1' as NodeId, ann))
+    t.notOk(await security.revokeNode('n2' as NodeId, ann))
+  })
+  const lines = readFileSync(join(data, 'security', 'security.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+  t.same(
+    lines.map((line) => JSON.parse(line).event),
+    ['log-begun', 'secured', 'token-created', 'token-revoked', 'node-revoked'],
+  )
+})
+
 t.test('a clock that was in the future leaves nothing behind', async (t) => {
   const data = shortDirectory()
   t.teardown(() => rmSync(data, { recursive: true, force: true }))
@@ -56,10 +79,7 @@ t.test('a clock that was in the future leaves nothing behind', async (t) => {
     const { validFrom, validTo } = new X509Certificate(hosts.keys.certificate)
     t.ok(Date.parse(validFrom) < Date.now() && Date.now() < Date.parse(validTo), validFrom)
     const wish = { node: 'n1' as NodeId, replaces: false, ttlMs: DAY_MS }
-    const { view } = await security.createToken(wish, {
-      ...{ who: 'admin', via: 'socket' as const },
-      assertMay: () => {},
-    })
+    const { view } = await security.createToken(wish, ann)
     t.ok(view.untilTs < Date.now() + 2 * DAY_MS, new Date(view.untilTs).toISOString())
   })
 })

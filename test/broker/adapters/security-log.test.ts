@@ -437,6 +437,24 @@ t.test('lines that wait for the disk are bounded, and those of strangers leave r
   t.match(await verifySecurityLog(folder, log.head), { isWhole: true })
 })
 
+t.test('nobody but root writes the log over, however much he may', async (t) => {
+  const folder = t.testdir()
+  const now = { monotonicMs: 0, wallMs: 1000 }
+  const log = await openLog(folder, { now: () => now, waitingMax: 10_000 })
+  const by = (who: string) => log.append({ event: 'token-created', who, via: 'http' })
+  await Promise.all(Array.from({ length: 3600 }, () => by('user/ann')))
+  await t.rejects(by('user/ann'), { code: 'rate-limited' })
+  await log.append({ event: 'token-revoked', who: 'user/ann', via: 'http' })
+  await by('user/bob')
+  await by('admin')
+  await Promise.all(Array.from({ length: 3600 }, () => by('admin')))
+  await by('admin')
+  now.monotonicMs += 3_600_000
+  await by('user/ann')
+  await log.close()
+  t.equal(linesIn(folder).filter(({ who }) => who === 'user/ann').length, 3602)
+})
+
 t.test('what strangers repeat becomes one line, what grants is written each time', async (t) => {
   const folder = t.testdir()
   const now = { monotonicMs: 0, wallMs: 1000 }
