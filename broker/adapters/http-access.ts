@@ -12,7 +12,7 @@ import {
   type UserPrincipal,
 } from '../../shared/protocol/access.ts'
 import { type HttpRight, mayAsk } from '../../shared/protocol/http-rights.ts'
-import { cookieOf, isOfOwnPage } from './http-cookies.ts'
+import { cookieOf, isFromElsewhere } from './http-cookies.ts'
 import type { SecuredClient } from './http-secure-door.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 
@@ -154,14 +154,14 @@ export function guardRoutes(app: FastifyInstance, access: HttpAccess | undefined
     const who = identified.ok ? identified.who : STRANGER
     const session = identified.ok ? identified.session : undefined
     const { right } = request.routeOptions.config
-    const isFromElsewhere = session !== undefined && !isOfOwnPage(request.raw)
-    if (identified.ok && !isFromElsewhere && (right === undefined || mayAsk(who, right))) {
+    const isAllowed = identified.ok && (right === undefined || mayAsk(who, right))
+    if (isAllowed && !isFromElsewhere(request.raw, session !== undefined)) {
       request.who = who
       if (who.kind === 'user') open.add(identityOf(who), request, reply)
       if (session !== undefined) open.add(session, request, reply)
       return
     }
-    const problem = isFromElsewhere
+    const problem = isAllowed
       ? WRONG_ORIGIN
       : identified.ok
         ? problemOfRight(who)
@@ -208,10 +208,10 @@ function problemOfRight(who: Principal): ProblemAnswer {
   return who.kind === 'stranger' ? PROBLEMS.unauthenticated : PROBLEMS.forbidden
 }
 
-export const WRONG_ORIGIN: ProblemAnswer = {
+const WRONG_ORIGIN: ProblemAnswer = {
   status: 403,
   code: 'wrong-origin',
-  detail: 'with its cookie a browser may only ask that from a page of this gateway',
+  detail: 'a browser may only ask that from a page of this gateway',
 }
 
 const PROBLEMS: Readonly<Record<Unidentified, ProblemAnswer>> = {

@@ -9,7 +9,8 @@ const NAME = '__Host-obelisk'
 /** 256 bits, base64url. */
 const FORM = /^[A-Za-z0-9_-]{43}$/
 const ATTRIBUTES = 'Path=/; Secure; HttpOnly; SameSite=Strict'
-const HARMLESS = ['GET', 'HEAD']
+/** [RFC 9110 §9.2.1] */
+const SAFE = ['GET', 'HEAD', 'OPTIONS', 'TRACE']
 
 /** What the browser was given, if it shows anything like it. */
 export function cookieOf(header: string | undefined): string | undefined {
@@ -26,15 +27,14 @@ export function clearCookie(): string {
   return setCookie('', 0)
 }
 
-/** A browser says where each request comes from that could change something, and a page elsewhere cannot say otherwise. */
-export function isOfOwnPage(request: IncomingMessage): boolean {
-  return HARMLESS.includes(request.method ?? '') || isOwn(request, request.headers.origin)
-}
-
-/** Whether no page of another origin made it; who is no browser says nothing. */
-export function isOfNoOtherPage(request: IncomingMessage): boolean {
+/**
+ * Whether a page of another origin may have made this request, and it could change something. What a browser brings by
+ * itself is not only a cookie: it keeps passwords and certificates, too. Who is no browser says nothing of an origin.
+ */
+export function isFromElsewhere(request: IncomingMessage, hasCookie: boolean): boolean {
   const { origin } = request.headers
-  return origin === undefined || isOwn(request, origin)
+  if (SAFE.includes(request.method ?? '') || (origin === undefined && !hasCookie)) return false
+  return !isOwn(request, origin)
 }
 
 function isOwn(request: IncomingMessage, origin: string | undefined): boolean {

@@ -1,8 +1,8 @@
 /** How browsers log in and out. What they keep is a cookie, and worth nothing after the gateway has started again. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import * as v from 'valibot'
-import { challenge, type HttpAccess, problemOfLogin, rightOf, WRONG_ORIGIN } from './http-access.ts'
-import { clearCookie, cookieOf, isOfNoOtherPage, setCookie } from './http-cookies.ts'
+import { challenge, type HttpAccess, problemOfLogin, rightOf } from './http-access.ts'
+import { clearCookie, cookieOf, setCookie } from './http-cookies.ts'
 import { bodyOf } from './http-security-routes.ts'
 import { sendJson } from './http-task-routes.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
@@ -34,12 +34,14 @@ export function registerLoginRoutes(app: FastifyInstance, access: HttpAccess | u
     return
   }
   const { port, open, clientOf } = access
+  /** What the browser had until now; this request is answered all the same. */
+  const endShown = (request: FastifyRequest): boolean => {
+    const secret = cookieOf(request.headers.cookie)
+    open.release(request)
+    return secret !== undefined && port.logout(secret)
+  }
   app.post('/api/login', rightOf('none'), async (request, reply) => {
     const { remote } = clientOf(request.raw.socket)
-    if (!isOfNoOtherPage(request.raw)) {
-      port.refused(request.who, remote, WRONG_ORIGIN.code)
-      return sendProblem(reply, WRONG_ORIGIN)
-    }
     const shown = bodyOf(loginSchema, request, reply)
     if (shown === undefined) return reply
     const answer = await port.login({ ...shown, remote }, () => reply.raw.destroyed)
@@ -48,13 +50,12 @@ export function registerLoginRoutes(app: FastifyInstance, access: HttpAccess | u
       return sendProblem(reply, problemOfLogin(answer))
     }
     const { who, secret, seconds } = answer
+    endShown(request)
     reply.header('set-cookie', setCookie(secret, seconds))
     return sendJson(reply, { user: who.name, roles: who.roles })
   })
   app.post('/api/logout', rightOf('known'), async (request, reply) => {
-    const secret = cookieOf(request.headers.cookie)
-    open.release(request)
     reply.header('set-cookie', clearCookie())
-    return sendJson(reply, { loggedOut: secret !== undefined && port.logout(secret) })
+    return sendJson(reply, { loggedOut: endShown(request) })
   })
 }

@@ -119,6 +119,9 @@ t.test('a browser logs in by password or token, and out', async (t) => {
   t.notOk(other.destroyed)
   t.equal(await browsers.status(ann, '/healthz'), 200, 'a cookie that is over counts as none')
   t.match(await browsers.login({ token }, { ...own, ...ann }), { status: 200 })
+  const again = await browsers.cookie({ token })
+  t.match(await browsers.login({ token }, { ...own, ...again }), { status: 200 })
+  t.equal(await browsers.status(again), 401, 'who logs in anew is out by what he had')
 
   await gateway.restart()
   t.equal(await browsers.status(byToken), 401, 'none outlives the gateway')
@@ -208,6 +211,16 @@ t.test('attempt 54: what a page of another origin asks with the cookie', async (
   }
   t.equal(await browsers.status({ ...ann, origin: 'https://evil.example' }), 200, 'reads nothing')
   t.match(await ask('POST', '/api/tokens', { origin: `https://${host}` }), { status: 201 })
+  const pair = Buffer.from(`ann:${PASSWORD}`).toString('base64')
+  const token = await gateway.done('user', 'token', 'create', 'ann')
+  for (const authorization of [`Basic ${pair}`, `Bearer ${token}`]) {
+    const post = async (origin: object): Promise<number> => {
+      const headers = { authorization, ...origin }
+      return (await gateway.ask('/api/tokens', { method: 'POST', headers, body: {} })).status
+    }
+    t.equal(await post({ origin: 'https://evil.example' }), 403, 'a browser keeps passwords, too')
+    t.equal(await post({}), 201, 'who is no browser says none')
+  }
   const upper = `HTTPS://${host!.toUpperCase()}`
   t.match(await ask('POST', '/api/tokens', { origin: upper }), { status: 201 })
   const told = 'request-refused user/ann wrong-origin http'
