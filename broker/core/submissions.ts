@@ -8,6 +8,7 @@ import { createLayout } from '../../shared/grid/page-layout.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import {
   identityOf,
+  mayCancel,
   readsAll,
   submitsAny,
   type UserPrincipal,
@@ -130,6 +131,11 @@ export class Submissions {
     if (task === undefined || task.isCleared || !maySee(submitter, task)) {
       const message = `there is no task ${id}`
       this.#refuse(ticket, submitter, id, { code: 'unknown-task', message })
+      return
+    }
+    if (submitter.user !== undefined && !mayCancel(submitter.user, task.by)) {
+      const message = `task ${id} is not his to cancel`
+      this.#refuse(ticket, submitter, id, { code: 'not-granted', message })
       return
     }
     if (isEnded(task.state) || !this.#runner.cancel(task)) {

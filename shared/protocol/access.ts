@@ -78,6 +78,11 @@ export function submits(who: UserPrincipal): boolean {
   return submitsAny(who) || who.roles.includes('submitter')
 }
 
+/** Any task, or his own: to see one gives no right to end it. */
+export function mayCancel(who: UserPrincipal, owner: string | undefined): boolean {
+  return submitsAny(who) || (submits(who) && owner === identityOf(who))
+}
+
 /** Outside the base nothing is ours. */
 const isForeign = (base: string, text: string): boolean =>
   !text.startsWith('$') && !isBelowBase(base, text)
@@ -107,7 +112,7 @@ function mayUserPublish(base: string, who: UserPrincipal, text: string, ownerOf:
   const topic = parseTopic(base, text)
   if (topic?.kind === 'task-submit') return submits(who)
   if (topic?.kind !== 'task-cancel') return false
-  return submitsAny(who) || (submits(who) && ownerOf(topic) === identityOf(who))
+  return mayCancel(who, ownerOf(topic))
 }
 
 function isTaskOrder(topic: Topic | undefined): boolean {

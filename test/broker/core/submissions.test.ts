@@ -255,7 +255,12 @@ t.test('attempt 44: a task of somebody else is none to be cancelled', async (t) 
     return answer?.type === 'answer' ? answer.outcome : undefined
   }
   t.match(cancel(user('bert')), { ok: false, refusal: { code: 'unknown-task' } })
-  t.match(cancel(user('anna')), { ok: true })
+  const seen = { ok: false, refusal: { code: 'not-granted' } }
+  t.match(cancel(user('bert', { roles: ['viewer'] })), seen)
+  t.match(cancel(user('bert', { roles: ['viewer', 'submitter'] })), seen, 'who may only see it')
+  t.match(cancel(user('anna', { roles: ['viewer'] })), seen, 'who submits nothing any more')
+  t.match(bench.task('r'), { state: 'running' })
+  t.match(cancel(user('anna', { roles: ['viewer', 'submitter'] })), { ok: true })
 })
 
 t.test('what is not granted is refused before anything is told of it', async (t) => {
