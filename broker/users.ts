@@ -90,7 +90,9 @@ const MESSAGES: Readonly<Record<UserRefusal, string>> = {
   'user-exists': 'there is a user of this name',
   'user-unknown': 'there is no user of this name',
   'topic-filter-wrong': 'at most 32 filters of MQTT, of 256 bytes, none that begins with $',
+  'user-key-unknown': 'he has no key of this SHA-256',
   'user-keys-full': 'a user has at most 4 keys',
+  'user-token-unknown': 'he has no token of this id',
   'user-tokens-full': 'a user has at most 16 tokens that are good',
   'key-known': 'this key is, or was, of somebody already',
 }
@@ -244,13 +246,13 @@ export class Users {
     decide: Decide,
     changing = () => {},
   ): Promise<void> {
-    this.#judge(name, order, decide)
+    const first = this.#judge(name, order, decide)
+    if (first.length > 0) await order?.announce?.()
     // What has changed meanwhile is looked at again.
-    await order?.announce?.()
     const changes = this.#judge(name, order, decide)
-    if (changes.length === 0) return
+    // Without changes too: what the answer rests on may not be on disk yet.
     const written = this.#parts.store.write(changes)
-    changing()
+    if (changes.length > 0) changing()
     await written
   }
 

@@ -76,7 +76,9 @@ export type UserRefusal =
   | 'user-exists'
   | 'user-unknown'
   | 'topic-filter-wrong'
+  | 'user-key-unknown'
   | 'user-keys-full'
+  | 'user-token-unknown'
   | 'user-tokens-full'
   | 'key-known'
 
@@ -143,7 +145,7 @@ export function removeUser(
   return { ok: true, changes }
 }
 
-/** `known` is what stands of this key already. */
+/** `known` is what stands of this key already. The answer to the first time may be lost: he may say it again. */
 export function addUserKey(
   name: string,
   before: UserRecord | undefined,
@@ -151,6 +153,7 @@ export function addUserKey(
   known: KeyRecord | undefined,
 ): UserDecision {
   if (!isThere(before)) return refuse('user-unknown')
+  if (known?.user === name && known.removedTs === undefined) return { ok: true, changes: [] }
   if (known !== undefined) return refuse('key-known')
   if (before.keys.length >= USER_KEYS_MAX) return refuse('user-keys-full')
   const value = { ...before, keys: [...before.keys, key] }
@@ -168,7 +171,7 @@ export function removeUserKey(
 ): UserDecision {
   if (!isThere(before)) return refuse('user-unknown')
   const keys = before.keys.filter((key) => key.sha256 !== sha256)
-  if (keys.length === before.keys.length) return { ok: true, changes: [] }
+  if (keys.length === before.keys.length) return refuse('user-key-unknown')
   const value = { ...before, keys }
   const changes: RegistryChange[] = [{ table: 'user', key: name, value }]
   return { ok: true, changes: [...changes, tombstone(nowTs, name, sha256)] }
@@ -201,7 +204,7 @@ export function removeUserToken(
 ): UserDecision {
   if (!isThere(before)) return refuse('user-unknown')
   const tokens = before.tokens.filter((token) => token.id !== id)
-  if (tokens.length === before.tokens.length) return { ok: true, changes: [] }
+  if (tokens.length === before.tokens.length) return refuse('user-token-unknown')
   const changes: RegistryChange[] = [{ table: 'user', key: name, value: { ...before, tokens } }]
   return { ok: true, changes: [...changes, withoutToken(id)] }
 }

@@ -131,3 +131,47 @@ t.test('tokens of users, too, go by a time that does not go back', async (t) => 
   const { untilTs } = await calls.addToken('ann', { label: '', ttlMs: 1000 }, ASKER)
   t.equal(untilTs, time.nowTs + 1000)
 })
+
+t.test('what is not there to be taken is said, and not that it was', async (t) => {
+  const { calls, disk } = await callsOf(t)
+  await calls.add('ann', { roles: ['viewer'] }, ASKER)
+  await calls.add('bob', { roles: ['viewer'] }, ASKER)
+  const spki = spkiOf(newKeyPair().publicKey)
+  await calls.addKey('ann', { label: '', spki }, ASKER)
+  const { id } = await calls.addToken('ann', { label: '', ttlMs: 1000 }, ASKER)
+  const said = disk.events.length
+  const unknown = { code: 'user-token-unknown' }
+  await t.rejects(calls.removeToken('ann', 'abcdefgh', ASKER), unknown)
+  await t.rejects(calls.removeToken('bob', id, ASKER), unknown, 'another has it')
+  const sha256 = fingerprintText(spki)
+  await t.rejects(calls.removeKey('ann', 'ab', ASKER), { code: 'user-key-unknown' })
+  await t.rejects(calls.removeKey('bob', sha256, ASKER), { code: 'user-key-unknown' })
+  t.equal(disk.events.length, said)
+  await calls.removeToken('ann', id, ASKER)
+  await calls.removeKey('ann', sha256, ASKER)
+  await t.rejects(calls.removeToken('ann', id, ASKER), unknown, 'a second time')
+  t.same(disk.events.slice(said), ['token-revoked', 'user-changed'])
+})
+
+t.test(
+  'a key may be added again until it is taken out, and gets its certificate again',
+  async (t) => {
+    const { calls, disk } = await callsOf(t)
+    await calls.add('ann', { roles: ['viewer'] }, ASKER)
+    await calls.add('bob', { roles: ['viewer'] }, ASKER)
+    const spki = spkiOf(newKeyPair().publicKey)
+    const both = [
+      calls.addKey('ann', { label: 'a', spki }, ASKER),
+      calls.addKey('ann', { label: 'b', spki }, ASKER),
+    ]
+    t.same(await Promise.all(both), ['PEM', 'PEM'])
+    const said = disk.events.length
+    t.equal(await calls.addKey('ann', { label: '', spki }, ASKER), 'PEM')
+    t.equal(disk.events.length, said, 'nothing has changed')
+    t.match(calls.user('ann')?.keys, [{ label: 'a' }])
+    t.equal(calls.user('ann')?.keys.length, 1)
+    await t.rejects(calls.addKey('bob', { label: '', spki }, ASKER), { code: 'key-known' })
+    await calls.removeKey('ann', fingerprintText(spki), ASKER)
+    await t.rejects(calls.addKey('ann', { label: '', spki }, ASKER), { code: 'key-known' })
+  },
+)
