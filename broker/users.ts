@@ -90,6 +90,7 @@ const MESSAGES: Readonly<Record<UserRefusal, string>> = {
   'user-exists': 'there is a user of this name',
   'user-unknown': 'there is no user of this name',
   'topic-filter-wrong': 'at most 32 filters of MQTT, of 256 bytes, none that begins with $',
+  'grant-incomplete': 'he has no grant yet: say operations, regions and fields, * for all',
   'user-key-unknown': 'he has no key of this SHA-256',
   'user-keys-full': 'a user has at most 4 keys',
   'user-token-unknown': 'he has no token of this id',

@@ -1,12 +1,12 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
-import type { Grant, Role, UserPrincipal } from '../../shared/protocol/access.ts'
+import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Outcome } from '../core/effects.ts'
 import type { RefusalView } from '../core/recent-refusals.ts'
 import type { NodeIdentity, NodeToken } from '../core/registry.ts'
 import type { RemovalProblem } from '../core/removal.ts'
-import type { UserRecord } from '../core/users.ts'
+import type { GrantWish, UserRecord } from '../core/users.ts'
 import type {
   DetectorView,
   Health,
@@ -45,7 +45,7 @@ export interface NodeIdentityView extends NodeIdentity {
 /** What a user is to be; what is left out stays, and null takes away. */
 export interface UserOrder {
   readonly roles?: readonly Role[]
-  readonly grant?: Grant | null
+  readonly grant?: GrantWish | null
   readonly topics?: readonly string[]
   readonly password?: string | null
   readonly isDisabled?: boolean

@@ -46,6 +46,7 @@ const REFUSALS: Readonly<Record<string, number>> = {
   'user-unknown': 404,
   'user-name-wrong': UNSUITABLE,
   'topic-filter-wrong': UNSUITABLE,
+  'grant-incomplete': UNSUITABLE,
   'user-key-unknown': 404,
   'user-token-unknown': 404,
   'user-keys-full': CONFLICT,

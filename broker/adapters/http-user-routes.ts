@@ -17,25 +17,29 @@ const TOKEN_HOURS = 90 * 24
 const TOKEN_HOURS_MAX = 10 * 365 * 24
 const LIST_MAX = 64
 
-const side = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const from = (least: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(least))
 const label = v.optional(v.pipe(v.string(), v.maxLength(64)), '')
-const names = v.pipe(v.array(v.pipe(v.string(), v.maxLength(64))), v.maxLength(LIST_MAX))
+const some = <T extends v.GenericSchema>(one: T) =>
+  v.pipe(v.array(one), v.minLength(1), v.maxLength(LIST_MAX))
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(64))
 const orEverything = <T extends v.GenericSchema>(some: T) => v.union([v.literal('*'), some])
 
 const grantSchema = v.strictObject({
-  ops: orEverything(names),
-  regions: orEverything(
-    v.pipe(v.array(v.strictObject({ x: side, y: side, w: side, h: side })), v.maxLength(LIST_MAX)),
+  ops: v.optional(orEverything(some(name))),
+  regions: v.optional(
+    orEverything(some(v.strictObject({ x: from(0), y: from(0), w: from(1), h: from(1) }))),
   ),
-  fields: orEverything(names),
-  tasksPerSecond: v.optional(v.pipe(v.number(), v.minValue(0.001), v.maxValue(100_000))),
-  openTasksMax: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1))),
+  fields: v.optional(orEverything(some(name))),
+  tasksPerSecond: v.optional(
+    v.nullable(v.pipe(v.number(), v.minValue(0.001), v.maxValue(100_000))),
+  ),
+  openTasksMax: v.optional(v.nullable(from(1))),
 })
 
 const orderSchema = v.strictObject({
   roles: v.optional(v.pipe(v.array(v.picklist(ROLES)), v.maxLength(ROLES.length))),
   grant: v.optional(v.nullable(grantSchema)),
-  topics: v.optional(names),
+  topics: v.optional(v.pipe(v.array(v.pipe(v.string(), v.maxLength(64))), v.maxLength(LIST_MAX))),
   password: v.optional(v.nullable(v.string())),
   disabled: v.optional(v.boolean()),
 })

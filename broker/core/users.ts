@@ -62,10 +62,16 @@ export interface UserTokenRecord {
   readonly user: string
 }
 
+/** What of a grant is to be another: what is left out stays, and a rate that is null goes. */
+export interface GrantWish extends Partial<Pick<Grant, 'ops' | 'regions' | 'fields'>> {
+  readonly tasksPerSecond?: number | null
+  readonly openTasksMax?: number | null
+}
+
 /** What of a user can be changed; null takes it away. */
 export interface UserWish {
   readonly roles?: readonly Role[]
-  readonly grant?: Grant | null
+  readonly grant?: GrantWish | null
   readonly topics?: readonly string[]
   readonly password?: PasswordRecord | null
   readonly isDisabled?: boolean
@@ -76,6 +82,7 @@ export type UserRefusal =
   | 'user-exists'
   | 'user-unknown'
   | 'topic-filter-wrong'
+  | 'grant-incomplete'
   | 'user-key-unknown'
   | 'user-keys-full'
   | 'user-token-unknown'
@@ -117,17 +124,34 @@ export function changeUser(
     return refuse('topic-filter-wrong')
   }
   if ((wish.topics?.length ?? 0) > TOPICS_MAX) return refuse('topic-filter-wrong')
-  const { grant, password, disabledTs, ...rest } = before
+  const { grant: _before, password, disabledTs, ...rest } = before
+  const grant = grantAfter(before.grant, wish.grant)
+  if (grant !== undefined && !isWhole(grant)) return refuse('grant-incomplete')
   const disabled = { disabledTs: disabledTs ?? nowTs }
   const value: UserRecord = {
     ...rest,
     roles: wish.roles ?? before.roles,
     topics: wish.topics ?? before.topics,
-    ...optional('grant', wish.grant === undefined ? grant : wish.grant),
+    ...optional('grant', grant),
     ...optional('password', wish.password === undefined ? password : wish.password),
     ...((wish.isDisabled ?? disabledTs !== undefined) ? disabled : {}),
   }
   return { ok: true, changes: [{ table: 'user', key: name, value }] }
+}
+
+/** Nothing becomes more than it was because somebody said something else of it. */
+function grantAfter(
+  before: Grant | undefined,
+  wish: GrantWish | null | undefined,
+): Partial<Grant> | undefined {
+  if (wish === undefined) return before
+  if (wish === null) return undefined
+  const all = Object.entries({ ...before, ...wish })
+  return Object.fromEntries(all.filter(([, value]) => value !== null && value !== undefined))
+}
+
+function isWhole(grant: Partial<Grant>): grant is Grant {
+  return [grant.ops, grant.regions, grant.fields].every((one) => one !== undefined)
 }
 
 /** Nothing of it proves anything from then on. */

@@ -1,6 +1,6 @@
 /** Users of a secured gateway: who they are, what they may do, and what proves them. */
 import { readFileSync } from 'node:fs'
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { UserView } from '../../broker/adapters/http-port.ts'
 import { AppError, EXIT_DONE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { faultOf } from '../path-faults.ts'
@@ -32,10 +32,11 @@ const JSON_TYPE = 'application/json'
 /** scrypt waits its turn. */
 const TIMEOUT_MS = 30_000
 
-const more = (text: string, before: readonly string[] = []): string[] => [
-  ...before,
-  ...text.split(/[,\s]+/).filter((part) => part !== ''),
-]
+function more(text: string, before: readonly string[] = []): string[] {
+  const parts = text.split(/[,\s]+/).filter((part) => part !== '')
+  if (parts.length > 0) return [...before, ...parts]
+  throw new InvalidArgumentError('it names nothing.')
+}
 const whole = (text: string, before: readonly string[] = []): string[] => [...before, text]
 
 export function addUserCommands(
@@ -51,17 +52,17 @@ export function addUserCommands(
   const rights = (command: Command): Command =>
     command
       .option('--role <roles>', 'viewer, submitter, operator, admin; several add up', more)
-      .option('--op <names>', 'operations that a submitter may ask for (default: all)', more)
-      .option('--region <x,y,w,h>', 'LSUs that its tasks lie in; several (default: all)', whole)
-      .option('--field <names>', 'fields that its tasks use (default: all)', more)
+      .option('--op <names>', 'operations that a submitter may ask for; * is all', more)
+      .option('--region <x,y,w,h>', 'LSUs that its tasks lie in; several; * is all', whole)
+      .option('--field <names>', 'fields that its tasks use; * is all', more)
       .option('--topic <filter>', 'MQTT topics outside the base that it may use; several', whole)
       .option('--password-file <file>', 'its password; - is the standard input')
   withHttp(rights(user.command('add <name>')))
-    .description('add a user, and ask for its password')
+    .description('add a user, and ask for its password; a submitter may do all that is not said')
     .option('--no-password', 'it will have a token, or a key')
     .action(async (name, flags) => done(await addUser(gatewayFor(flags), streams, name, flags)))
   withHttp(rights(user.command('set <name>')))
-    .description('change what a user may do; it is logged out for that')
+    .description('change what a user may do; it is logged out for that, and what is not said stays')
     .option('--disable', 'it may do nothing')
     .option('--enable', 'it may do again what it may')
     .action(async (name, flags) => done(await setUser(gatewayFor(flags), streams, name, flags)))
@@ -139,7 +140,14 @@ async function addUser(
   }
   const wanted = flags.password !== false
   const password = wanted ? await passwordOf(flags, streams, name) : undefined
-  const order = { ...orderOf(flags), ...(password === undefined ? {} : { password }) }
+  const { grant = {}, ...rest } = orderOf(flags)
+  const isSubmitter = flags.role?.includes('submitter') === true
+  const whole = { ops: '*', regions: '*', fields: '*', ...grant }
+  const order = {
+    ...rest,
+    ...(isSubmitter || Object.keys(grant).length > 0 ? { grant: whole } : {}),
+    ...(password === undefined ? {} : { password }),
+  }
   const view = await post<UserView>(gateway, pathOf(name), order)
   return say(streams, flags, view, `user ${name} is ${view.roles.join(' and ') || 'added'}`)
 }
@@ -158,7 +166,10 @@ async function setUser(
   const order = { ...orderOf(flags), ...password, ...disabled }
   if (Object.keys(order).length === 0) throw usage('say what is to change: see --help')
   const view = await put<UserView>(gateway, pathOf(name), order)
-  return say(streams, flags, view, `user ${name} is ${view.roles.join(' and ') || 'changed'}`)
+  const isIdle = view.roles.includes('submitter') && view.grant === undefined
+  const but = isIdle ? ', and may submit nothing yet: --op, --region and --field say what' : ''
+  const what = view.roles.join(' and ') || 'changed'
+  return say(streams, flags, view, `user ${name} is ${what}${but}`)
 }
 
 async function passwd(
@@ -204,23 +215,36 @@ function dayOf(lastTs: number | undefined): string {
   return lastTs === undefined ? 'never' : when(lastTs).slice(0, 10)
 }
 
+interface Order {
+  readonly roles?: readonly string[]
+  readonly topics?: readonly string[]
+  readonly grant?: object
+}
+
 /** What the flags say; what they do not stays. */
-function orderOf({ role, op, region, field, topic }: RightsFlags): object {
+function orderOf({ role, op, region, field, topic }: RightsFlags): Order {
   const isGranted = [op, region, field].some((one) => one !== undefined)
-  const isNewSubmitter = role?.includes('submitter') === true
-  const grant = { ops: op ?? '*', regions: region?.map(regionOf) ?? '*', fields: field ?? '*' }
+  const grant = {
+    ...(op === undefined ? {} : { ops: orAll(op, (name) => name) }),
+    ...(region === undefined ? {} : { regions: orAll(region, regionOf) }),
+    ...(field === undefined ? {} : { fields: orAll(field, (name) => name) }),
+  }
   return {
     ...(role === undefined ? {} : { roles: role }),
-    ...(isGranted || isNewSubmitter ? { grant } : {}),
+    ...(isGranted ? { grant } : {}),
     ...(topic === undefined ? {} : { topics: topic }),
   }
 }
 
+function orAll<T>(texts: readonly string[], read: (text: string) => T): '*' | T[] {
+  return texts.includes('*') ? '*' : texts.map(read)
+}
+
 function regionOf(text: string): { x: number; y: number; w: number; h: number } {
   const match = /^(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})$/.exec(text)
-  if (match === null) throw usage(`--region: "${text}" is not <x>,<y>,<w>,<h>`)
-  const [x, y, w, h] = match.slice(1).map(Number) as [number, number, number, number]
-  return { x, y, w, h }
+  const [x = 0, y = 0, w = 0, h = 0] = match?.slice(1).map(Number) ?? []
+  if (w > 0 && h > 0) return { x, y, w, h }
+  throw usage(`--region: "${text}" is not <x>,<y>,<w>,<h>, of one LSU at least`)
 }
 
 async function passwordOf(

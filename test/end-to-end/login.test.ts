@@ -242,3 +242,39 @@ t.test('who is no admin any more makes none, however many orders he has under wa
   t.ok(answers.includes(403), `${answers}`)
   t.equal(answers.filter((status) => status === 201).length, JSON.parse(users).length)
 })
+
+t.test('what a user may do is changed by what is said, and by nothing else', async (t) => {
+  const gateway = await SecuredGateway.start(t)
+  const grant = async (): Promise<unknown> => {
+    const [sub] = JSON.parse(await gateway.done('user', 'ls', '--json'))
+    return sub.grant
+  }
+  const set = async (...argv: readonly string[]): Promise<string> =>
+    await gateway.done('user', 'set', 'sub', ...argv)
+  await gateway.user('sub', 'submitter', '--op', 'get', '--region', '0,0,4,4')
+  const regions = [{ x: 0, y: 0, w: 4, h: 4 }]
+  await gateway.put('/api/identities/user/sub', { grant: { tasksPerSecond: 2 } })
+  await set('--role', 'viewer,submitter')
+  await set('--field', 'value')
+  t.same(await grant(), { ops: ['get'], regions, fields: ['value'], tasksPerSecond: 2 })
+  await set('--region', '*')
+  await gateway.put('/api/identities/user/sub', { grant: { tasksPerSecond: null } })
+  t.same(await grant(), { ops: ['get'], regions: '*', fields: ['value'] })
+  await gateway.put('/api/identities/user/sub', { grant: null })
+  t.match(await set('--role', 'submitter'), /may submit nothing yet/)
+  const wanting = await gateway.owner('user', 'set', 'sub', '--region', '0,0,4,4')
+  t.match(wanting, { code: 1, stderr: /^error: grant-incomplete: / })
+  await set('--region', '0,0,4,4', '--op', '*', '--field', '*')
+  t.same(await grant(), { ops: '*', regions, fields: '*' })
+
+  for (const option of ['--role', '--op', '--field', '--region']) {
+    for (const text of option === '--region' ? ['', '0,0,0,0', '0,0,1,0', '1,2,3'] : ['', ',']) {
+      const argv = ['user', 'add', 'bob', '--role', 'viewer', '--no-password', option, text]
+      t.match(await gateway.owner(...argv), { code: 2 }, `${option} "${text}"`)
+    }
+  }
+  for (const grant of [{ ops: [] }, { fields: [] }, { regions: [] }, { ops: [''] }]) {
+    const put = gateway.put('/api/identities/user/sub', { grant })
+    await t.rejects(put, { code: 'malformed' }, JSON.stringify(grant))
+  }
+})

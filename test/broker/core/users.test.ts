@@ -93,6 +93,47 @@ t.test('a user is what was asked for, and what it was changed to', (t) => {
   t.end()
 })
 
+t.test('of a grant nothing grows that nobody has said: each part is what was said last', (t) => {
+  const list = fc.constantFrom<readonly string[] | '*'>(['add'], ['get', 'stat'], '*')
+  const rect = { x: 0, y: 0, w: 4, h: 4 }
+  const wish = fc.record(
+    {
+      ops: list,
+      fields: list,
+      regions: fc.constantFrom<'*' | (typeof rect)[]>([rect], '*'),
+      tasksPerSecond: fc.constantFrom(1, 2, null),
+      openTasksMax: fc.constantFrom(3, null),
+    },
+    { requiredKeys: [] },
+  )
+  const roles = fc.constantFrom(['submitter'], ['viewer', 'submitter'])
+  const change = fc.record({ roles, grant: fc.option(wish) }, { requiredKeys: [] })
+  const property = fc.property(fc.array(change, { maxLength: 8 }), (changes) => {
+    let record = { ...fresh(), roles: [] } as UserRecord
+    let said: Record<string, unknown> = {}
+    for (const change of changes) {
+      const decision = changeUser(NOW, 'anna', record, change as never)
+      const after: Record<string, unknown> =
+        change.grant === null ? {} : { ...said, ...change.grant }
+      for (const key of Object.keys(after)) if (after[key] === null) delete after[key]
+      const isWhole = ['ops', 'regions', 'fields'].every((key) => key in after)
+      const isNone = Object.keys(said).length === 0 && !change.grant
+      if (decision.ok !== (isWhole || isNone || change.grant === null)) return false
+      if (!decision.ok) continue
+      said = after
+      record = (decision.changes[0] as { value: UserRecord }).value
+    }
+    const shown = JSON.stringify(Object.entries(record.grant ?? {}).sort())
+    return shown === JSON.stringify(Object.entries(said).sort())
+  })
+  check(t, property)
+  t.end()
+})
+
+function fresh(): UserRecord {
+  return { roles: [], topics: [], tokens: [], keys: [], createdTs: NOW, by: 'admin' }
+}
+
 t.test('filters are outside the base, and are filters', (t) => {
   const records = new Records()
   for (const filter of ['$SYS/#', '$share/a/b', 'a#', 'a/#/b', '', `a\0`, 'x'.repeat(257)]) {
