@@ -28,6 +28,7 @@ import type { Unseen } from '../path-faults.ts'
 import type { DoctorFacts, FileFacts } from './findings.ts'
 import type { GatewayProbe } from './gateway-finding.ts'
 import { probeGateway } from './gateway-probe.ts'
+import { askStatus } from './security-ask.ts'
 import { type Seen, seeGatewayKeys, seeIdentity } from './security-facts.ts'
 import type { SecurityFacts } from './security-findings.ts'
 
@@ -100,7 +101,10 @@ export async function examine(
     configurationProblems: problems,
     gatewayAddress: role === 'agent' ? (url ?? '') : http,
     gateway: gateway.probe,
-    security: securityOf(role, seen, values, owner?.slice('unix:'.length)),
+    security: {
+      ...securityOf(role, seen, values, owner?.slice('unix:'.length)),
+      status: owner === http ? await askStatus(http, timeoutMs) : undefined,
+    },
     id,
   }
 }

@@ -1,6 +1,7 @@
 /** Whether an agent has what its gateway knows it by, and a gateway its keys, and nobody else. */
 import type { Role } from '../package/architectures.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
+import { type AskedStatus, statusFindings } from './security-ask.ts'
 
 export type IdentityFacts =
   | { readonly kind: 'none' }
@@ -29,6 +30,8 @@ export interface SecurityFacts {
   /** Of a gateway: where it listens, and the socket of its owner if there is one. */
   readonly listens: string | undefined
   readonly socket: string | undefined
+  /** What a gateway says over that. */
+  readonly status?: AskedStatus | undefined
 }
 
 export interface Facts {
@@ -87,7 +90,7 @@ function agentFindings({ id, security }: Facts): Finding[] {
 }
 
 function gatewayFindings({ security }: Facts): Finding[] {
-  const { identity, listens, socket } = security
+  const { identity, listens, socket, status } = security
   const check = 'security'
   const where = listens === undefined ? '' : `; it listens on ${listens}`
   switch (identity.kind) {
@@ -101,7 +104,8 @@ function gatewayFindings({ security }: Facts): Finding[] {
       const door =
         socket === undefined ? "its owner's socket is not there" : `owner's socket ${socket}`
       const secured = ok(check, `secured, pin ${identity.pin}${where}; ${door}`)
-      return [secured, backupFinding(identity.backupTs)]
+      const said = status === undefined ? [] : statusFindings(status, Date.now())
+      return [secured, backupFinding(identity.backupTs), ...said]
     }
   }
 }

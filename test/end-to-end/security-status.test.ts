@@ -2,6 +2,7 @@
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { askStatus, statusFindings } from '../../scripts/doctor/security-ask.ts'
 import { Fleet } from '../support/processes.ts'
 import { command, SecuredGateway } from '../support/secured-gateway.ts'
 
@@ -58,6 +59,10 @@ t.test('who may come in, who did not, and whether the log is whole', async (t) =
   ]) {
     t.match(text.stdout, line)
   }
+
+  const asked = await askStatus(`unix:${join(gateway.data, 'admin.sock')}`, 10_000)
+  t.match(statusFindings(asked!, Date.now()), [{ check: 'certificate', level: 'ok' }])
+  t.equal(await askStatus('unix:/none', 1000), undefined)
 
   const environment = { XDG_CONFIG_HOME: join(gateway.fleet.directory, 'home') }
   const tokenFile = join(gateway.fleet.directory, 'token')

@@ -7,6 +7,7 @@ import { certifyNode } from '../../broker/adapters/certificates.ts'
 import { makeFleetKeys } from '../../broker/adapters/fleet-keys.ts'
 import { keepIdentity, keyToEnrol } from '../../firmware-agent/adapters/identity-files.ts'
 import { probeGateway } from '../../scripts/doctor/gateway-probe.ts'
+import { statusFindings } from '../../scripts/doctor/security-ask.ts'
 import { pinOf, seeGatewayKeys, seeIdentity } from '../../scripts/doctor/security-facts.ts'
 import { type SecurityFacts, securityFindings } from '../../scripts/doctor/security-findings.ts'
 import { toBase32 } from '../../shared/core/base32.ts'
@@ -107,5 +108,42 @@ t.test('each trouble is told, with what mends it', (t) => {
     message: /2026-11-28/,
   })
   t.match(said({ identity: none, listens }, 'gateway'), [{ level: 'ok', message: /not secured/ }])
+  t.end()
+})
+
+t.test('what a gateway says of itself is judged', (t) => {
+  const now = Date.UTC(2026, 10, 28)
+  const DAY = 86_400_000
+  const leaf = { of: 'hosts', names: ['gw'], fromTs: 0, untilTs: now + DAY } as const
+  const authority = { pin: 'abc', subject: '', fromTs: 0, untilTs: 0, leaves: [leaf] }
+  const users = { count: 1, byRole: {}, disabled: 0, unused: [] as string[], unusedCount: 0 }
+  const log = { folder: '/f', head: { seq: 1, hash: 'a' }, isBroken: false }
+  const well = { authority, users, log, refused: [] }
+  const certificate = { check: 'certificate', level: 'ok', message: /ends 2026-11-29/ }
+  t.match(statusFindings(well, now), [certificate])
+  t.equal(statusFindings(well, now).length, 1)
+  t.match(statusFindings(well, now + 2 * DAY), [
+    { level: 'fail', message: /over since 2026-11-29/ },
+  ])
+  const unused = { ...users, unused: ['ann', 'bert'], unusedCount: 3 }
+  const behind = { ts: 0, event: 'clock-behind', who: 'gateway', via: 'gateway', count: 1 }
+  const ill = { ...well, users: unused, refused: [behind], log: { ...log, isBroken: true } }
+  t.match(statusFindings(ill, now), [
+    certificate,
+    {
+      check: 'users',
+      level: 'warn',
+      message: 'nobody has come as ann, bert and 1 more for 90 days',
+    },
+    { check: 'security log', level: 'fail', fix: 'df -h /f' },
+    { check: 'clock', level: 'warn' },
+  ])
+  const status = { ...ill, authority: { ...authority, leaves: [] } }
+  const security = { ...WELL, listens: undefined, socket: '/s', status }
+  const levels = securityFindings({ role: 'gateway', id: undefined, security })
+  t.same(
+    levels.map(({ check }) => check),
+    ['security', 'backup', 'users', 'security log', 'clock'],
+  )
   t.end()
 })

@@ -1,0 +1,50 @@
+/** What a secured gateway says of itself to its owner, and what of it a person should know. */
+import type { SecurityStatus } from '../../broker/adapters/http-port.ts'
+import { GatewayClient } from '../commands/gateway-client.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+
+export type AskedStatus = Pick<SecurityStatus, 'authority' | 'users' | 'refused' | 'log'>
+
+/** Nothing where it cannot be asked: the finding of the gateway says why. */
+export async function askStatus(
+  socket: string,
+  timeoutMs: number,
+): Promise<AskedStatus | undefined> {
+  try {
+    const path = '/api/security/status'
+    const status = await new GatewayClient(socket).json<AskedStatus>({ path, timeoutMs })
+    return status.authority === undefined ? undefined : status
+  } catch {
+    return undefined
+  }
+}
+
+export function statusFindings(
+  { authority, users, refused, log }: AskedStatus,
+  nowTs: number,
+): Finding[] {
+  const hosts = authority.leaves.find((leaf) => leaf.of === 'hosts')
+  const isClockBehind = refused.some(({ event }) => event === 'clock-behind')
+  return [
+    ...(hosts === undefined ? [] : [leafFinding(hosts.untilTs, nowTs)]),
+    ...(users.unusedCount > 0 ? [unusedFinding(users)] : []),
+    ...(log.isBroken ? [fail('security log', LOG_BROKEN, `df -h ${log.folder}`)] : []),
+    ...(isClockBehind ? [warn('clock', CLOCK_BEHIND, 'timedatectl')] : []),
+  ]
+}
+
+const LOG_BROKEN = 'the disk takes no line, so nothing new is granted'
+const CLOCK_BEHIND = 'it is more than an hour behind what the gateway has seen before'
+
+function leafFinding(untilTs: number, nowTs: number): Finding {
+  const day = new Date(untilTs).toISOString().slice(0, 10)
+  if (untilTs > nowTs) return ok('certificate', `browsers and clients see one that ends ${day}`)
+  const fix = 'journalctl -u obelisk-gateway | grep leaf-not-renewed'
+  return fail('certificate', `what browsers and clients see is over since ${day}`, fix)
+}
+
+function unusedFinding({ unused, unusedCount }: SecurityStatus['users']): Finding {
+  const more = unusedCount > unused.length ? ` and ${unusedCount - unused.length} more` : ''
+  const message = `nobody has come as ${unused.join(', ')}${more} for 90 days`
+  return warn('users', message, 'if nobody needs them: sudo obelisk user rm <name>')
+}
