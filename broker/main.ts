@@ -43,6 +43,7 @@ import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
 import { openSecured, saySecurityIsOff, watchHosts, watchSecurity } from './secured.ts'
 import { isSecured, securityFolder } from './security.ts'
+import { securityEventOf } from './security-notices.ts'
 
 /** For `ca restore`. */
 export { restoreFleet } from './restore.ts'
@@ -142,6 +143,7 @@ async function start(
     nodes: view.nodes(),
     mqtt: broker.counters(),
     httpRefused: http.refused,
+    security: secured?.security.counts ?? {},
     counts: {
       ...view.counts(),
       connections: broker.counters().clientsConnected,
@@ -163,16 +165,8 @@ async function start(
     const { level, code, message, fields } = notice
     log[level]({ code, ...fields }, message)
     metrics.recordNotice(notice)
-    if (fields?.reason === 'not-granted') {
-      const via = fields.via === 'http' ? 'http' : 'mqtt'
-      const told = {
-        event: 'grant-refused',
-        who: `${fields.by}`,
-        via,
-        code: fields.reason,
-      } as const
-      secured?.security.tell(told)
-    }
+    const event = secured && securityEventOf(notice, (node) => broker.sourcesOf(node))
+    if (event !== undefined) secured?.security.tell(event)
     const { kind, key } = repeatKey(level, code, fields)
     told.take(notice, kind, key)
   }

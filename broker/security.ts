@@ -254,6 +254,11 @@ export class Security implements SecurityPort {
     this.#parts.log.tell(event)
   }
 
+  /** Events since the start, by their names. */
+  get counts(): Readonly<Record<string, number>> {
+    return this.#parts.log.counts
+  }
+
   async createToken(
     { node, replaces, ttlMs }: TokenWish,
     asker: Asker,

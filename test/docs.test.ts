@@ -415,7 +415,8 @@ const exitCodesAreNamed: Check = (files) => {
 // -------------------------------------------------------------------- metrics
 
 const metricsAreNamed: Check = async (files) => {
-  const nothing = { nodes: [], counts: {}, mqtt: { dropped: {}, refused: {} }, httpRefused: {} }
+  const mqtt = { dropped: {}, refused: {} }
+  const nothing = { nodes: [], counts: {}, mqtt, httpRefused: {}, security: {} }
   const text = await new Metrics({ version: '0' }, () => nothing).render()
   const known = [...text.matchAll(/^# TYPE (obelisk_\w+) /gm)].map((match) => match[1]!)
   return [

@@ -33,7 +33,7 @@ const TOGETHER: readonly RegExp[] = [
   /^test\/broker\/adapters\/(http-server|mqtt-broker)/,
   /^test\/firmware-agent\/adapters\/(?!idle|device-metrics|operation-runner|slice-store)/,
   /^test\/scripts\/(demo|doctor|footprint|least-squares|unit-command|package\/inventory)/,
-  /^test\/(simulation\/(checkers|scenarios)|tidy|docs|systemd)/,
+  /^test\/(simulation\/(checkers|scenarios)|tidy|docs|attempts|systemd)/,
 ]
 
 /** What takes longest, so that nothing long is left at the end. */

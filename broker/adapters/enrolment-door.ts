@@ -55,6 +55,13 @@ export interface EnrolmentDoorPort {
   failed(error: unknown): void
 }
 
+interface Waiting {
+  /** The address that it came from. */
+  readonly remote: string
+  /** It has only to take its answer. */
+  readonly isAnswered: boolean
+}
+
 const PLACES = 4
 const WAITING_MAX = 256
 const TIMEOUT_MS = 10_000
@@ -80,7 +87,7 @@ export class EnrolmentDoor {
   readonly #timeoutMs: number
   readonly #port: EnrolmentDoorPort
   /** The oldest first. */
-  readonly #waiting = new Set<TLSSocket>()
+  readonly #waiting = new Map<TLSSocket, Waiting>()
   #taken = 0
 
   constructor(
@@ -101,15 +108,14 @@ export class EnrolmentDoor {
   /** Owns the socket from now on; `remote` is the address that it came from. */
   take(socket: TLSSocket, remote: string): void {
     if (this.#waiting.size >= this.#waitingMax) {
-      const [oldest] = this.#waiting
-      oldest!.destroy()
-      this.#waiting.delete(oldest!)
+      const [oldest] = this.#waiting.keys()
+      this.#giveUp(oldest!, 'busy')
     }
-    this.#waiting.add(socket)
+    this.#waiting.set(socket, { remote, isAnswered: false })
     const chunks: Buffer[] = []
     let bytes = 0
     // Absolute: a byte now and then does not keep it.
-    const timer = setTimeout(() => socket.destroy(), this.#timeoutMs)
+    const timer = setTimeout(() => this.#giveUp(socket, 'malformed'), this.#timeoutMs)
     socket.once('close', () => {
       clearTimeout(timer)
       this.#waiting.delete(socket)
@@ -157,7 +163,7 @@ export class EnrolmentDoor {
       const sha256 = key && fingerprintText(spki)
       const named = { tokenId, secret, node, spki, board, version, remote }
       const outcome = await this.#port.enrol({ ...named, key: sha256, isProven })
-      if (outcome.ok) this.#end(socket, outcome)
+      if (outcome.ok) this.#end(socket, remote, outcome)
       else this.#refuse(socket, remote, outcome.code, node)
     } finally {
       this.#taken -= 1
@@ -166,13 +172,21 @@ export class EnrolmentDoor {
 
   #refuse(socket: TLSSocket, remote: string, code: EnrolmentRefusal, node?: NodeId): void {
     this.#port.refused(code, remote, node)
-    this.#end(socket, { ok: false, code, message: MESSAGES[code] })
+    this.#end(socket, remote, { ok: false, code, message: MESSAGES[code] })
+  }
+
+  /** Without an answer: who has said no line does not wait for one. */
+  #giveUp(socket: TLSSocket, code: EnrolmentRefusal): void {
+    const waiting = this.#waiting.get(socket)
+    this.#waiting.delete(socket)
+    if (waiting?.isAnswered === false) this.#port.refused(code, waiting.remote)
+    socket.destroy()
   }
 
   /** Who does not take the answer makes room as those do who say nothing. */
-  #end(socket: TLSSocket, answer: EnrolmentAnswer): void {
+  #end(socket: TLSSocket, remote: string, answer: EnrolmentAnswer): void {
     if (socket.destroyed) return
-    this.#waiting.add(socket)
+    this.#waiting.set(socket, { remote, isAnswered: true })
     // What still comes is thrown away, so that the end is seen.
     socket.resume()
     socket.end(`${encodeAnswer(answer)}\n`)

@@ -30,7 +30,7 @@ export class HttpSecureDoor {
   constructor(
     options: TlsListenerOptions,
     { keys, commands }: { readonly keys: TlsKeys; readonly commands?: TlsKeys },
-    refused: (reason: HandshakeFault | 'certificate-refused', remote: string) => void,
+    refused: (reason: HandshakeFault, remote: string) => void,
   ) {
     const named = commands && { [GATEWAY_SERVER_NAME]: commands }
     this.#listener = new TlsListener(

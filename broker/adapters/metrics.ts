@@ -15,6 +15,8 @@ export interface GatewaySnapshot {
   }
   /** HTTP connections that were closed or not taken, by reason. */
   readonly httpRefused: Readonly<Record<string, number>>
+  /** Events of the security log. */
+  readonly security: Readonly<Record<string, number>>
 }
 
 /** What each count is called outside. A name that ends in `_total` only grows. */
@@ -81,6 +83,7 @@ export class Metrics {
   readonly #counts = new Map<string, Gauge | Counter>()
   readonly #mqtt: Readonly<Record<'dropped' | 'refused', Counter<'reason'>>>
   readonly #httpRefused: Counter<'reason'>
+  readonly #security: Counter<'event'>
 
   constructor(options: { readonly version: string }, snapshot: () => GatewaySnapshot) {
     this.#snapshot = snapshot
@@ -147,6 +150,12 @@ export class Metrics {
       help: 'HTTP connections that were closed or not taken.',
       ...reason,
     })
+    this.#security = new Counter({
+      name: 'obelisk_security_events_total',
+      help: 'Events of a gateway that is secured, as in its security log.',
+      labelNames: ['event'],
+      registers,
+    })
     for (const [count, { name, help }] of Object.entries(COUNTS)) {
       const isGrowing = name.endsWith('_total')
       const metric = { name, help, registers }
@@ -171,10 +180,12 @@ export class Metrics {
 
   /** Prometheus text. */
   async render(): Promise<string> {
-    const { nodes, counts, mqtt, httpRefused } = this.#snapshot()
+    const { nodes, counts, mqtt, httpRefused, security } = this.#snapshot()
     setAll(this.#mqtt.dropped, mqtt.dropped)
     setAll(this.#mqtt.refused, mqtt.refused)
     setAll(this.#httpRefused, httpRefused)
+    this.#security.reset()
+    for (const [event, count] of Object.entries(security)) this.#security.inc({ event }, count)
     for (const state of MEMBER_STATES) {
       this.#nodes.set({ state }, nodes.filter((node) => node.state === state).length)
     }

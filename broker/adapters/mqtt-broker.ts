@@ -266,6 +266,10 @@ export class MqttBroker {
     this.#sayOffline(this.#connections.endOf(identity))
   }
 
+  sourcesOf(node: NodeId): { readonly source?: string; readonly other?: string } {
+    return this.#connections.sourcesOf(identityOf({ kind: 'node', node }))
+  }
+
   /** In place of wills. */
   #sayOffline(ended: readonly Connection[]): void {
     for (const { isAdmitted, node } of ended) {

@@ -149,6 +149,17 @@ export class Connections {
     return ended
   }
 
+  /** `other` is admitted, `source` is the last that is not. */
+  sourcesOf(identity: string): { readonly source?: string; readonly other?: string } {
+    const all = [...this.#byGate.values()].filter((one) => one.identity === identity)
+    const [admitted] = all.filter(({ isAdmitted }) => isAdmitted)
+    const last = all.filter(({ isAdmitted }) => !isAdmitted).at(-1)
+    return {
+      ...(last && { source: last.source }),
+      ...(admitted && { other: admitted.source }),
+    }
+  }
+
   of(client: Client | null): Connection | undefined {
     return client === null ? undefined : this.#byGate.get(client.conn as Gate)
   }

@@ -44,7 +44,7 @@ export interface SecureDoorOptions extends TlsListenerOptions {
   readonly login?: Login
 }
 
-export type Denial = HandshakeFault | 'no-identity' | 'certificate-refused'
+export type Denial = HandshakeFault | 'no-identity'
 
 export interface SecureDoorPort {
   entered(socket: TLSSocket, principal: Principal): void

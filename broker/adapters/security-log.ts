@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import {
   meaningOf,
   type SecurityEvent,
+  type SecurityEventName,
   type ToldEvent,
   type WeighedEvent,
 } from '../../shared/protocol/security-events.ts'
@@ -79,6 +80,7 @@ export class SecurityLog {
   #grantsUntilMs = 0
   /** Events without a line since the disk failed. */
   #lost = 0
+  readonly #counts = new Map<SecurityEventName, number>()
   /** Where the file stands that has only its beginning. */
   #beginBytes = 0
   #timer: NodeJS.Timeout | undefined
@@ -126,12 +128,18 @@ export class SecurityLog {
     return this.#isFailing
   }
 
+  /** What happened since the start, by its event, whether it got a line of its own or not. */
+  get counts(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counts)
+  }
+
   /**
    * Resolves when the line is on disk. Of what grants something it is rejected with `log-broken` when the disk
    * takes no line, and with `rate-limited` when somebody who is known by a name asks for too many: then it must not be
    * granted. Of what takes something away it is resolved all the same, and the line is written once there is room.
    */
   append(event: SecurityEvent<WeighedEvent>): Promise<void> {
+    this.#count(event)
     return new Promise((resolve, reject) => {
       if (meaningOf(event.event).weight === 'grants' && !this.#mayGrant(event.who)) {
         const message = `${event.who} has ${GRANTS_MAX} changes in the security log of this hour: go on later`
@@ -145,6 +153,7 @@ export class SecurityLog {
 
   /** Of what only tells. It never waits and never throws; repeats become one line. */
   tell(event: SecurityEvent<ToldEvent>): void {
+    this.#count(event)
     const { monotonicMs, wallMs } = this.#options.now()
     this.#options.onTold(wallMs, event)
     this.#enqueueAll(this.#samples.take(monotonicMs, event), wallMs)
@@ -196,6 +205,10 @@ export class SecurityLog {
     const count = (this.#grants.get(who) ?? 0) + 1
     this.#grants.set(who, count)
     return count <= GRANTS_MAX
+  }
+
+  #count({ event }: SecurityEvent): void {
+    this.#counts.set(event, (this.#counts.get(event) ?? 0) + 1)
   }
 
   #wallMs(): number {

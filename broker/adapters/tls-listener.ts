@@ -51,9 +51,10 @@ export type HandshakeFault =
   | 'handshakes-full'
   | 'handshake-dear'
   | 'source-shut'
+  | 'certificate-refused'
 
 /** Whether somebody is refused for the certificates that he showed. */
-export function isOfCertificates(reason: HandshakeFault | 'certificate-refused'): boolean {
+export function isOfCertificates(reason: HandshakeFault): boolean {
   return reason === 'certificate-refused' || reason === 'handshake-dear'
 }
 
@@ -135,7 +136,9 @@ export class TlsListener {
       const bare = this.#byPeer.get(peerOf(socket))
       if (bare !== undefined) {
         this.#shutIfDear(bare, socket)
-        this.#refuse(bare, 'handshake-failed')
+        // One that names us as who signed it, and was not signed by us, is an error already.
+        const hasShown = socket.getPeerX509Certificate() !== undefined
+        this.#refuse(bare, hasShown ? 'certificate-refused' : 'handshake-failed')
       }
       // Node leaves it open after a time-out.
       socket.destroy()

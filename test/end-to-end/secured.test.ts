@@ -82,7 +82,7 @@ t.test('boards on other machines join with a token each', { skip: noNetwork }, a
   t.ok(events.includes('certificate-refused node/n7'))
 })
 
-t.test('kills at any moment of an enrolment leave one identity', async (t) => {
+t.test('attempts 22 and 30: kills at any moment of an enrolment leave one identity', async (t) => {
   const KILLS = 12
   const fleet = new Fleet(t)
   const random = new Random(seed)
@@ -116,7 +116,7 @@ t.test('kills at any moment of an enrolment leave one identity', async (t) => {
   t.equal((await secured.keysOf('n7')).length, 1)
 })
 
-t.test('what a board cannot be known by is said, and nothing is left of it', async (t) => {
+t.test('attempts 13, 20 and 21: what a board cannot be known by leaves nothing', async (t) => {
   const fleet = new Fleet(t)
   const here: Obelisk = (...argv) => fleet.start(argv)
   const secured = await Secured.start(fleet, here, '127.0.0.1')
@@ -169,7 +169,7 @@ t.test('attempts 16 and 17: whoever guesses tokens is not looked at for a while'
   t.ok((await secured.events(t)).some((event) => event.startsWith('enroll-refused ')))
 })
 
-t.test('people and programs come in by password, token and certificate', async (t) => {
+t.test('attempts 32, 42 and 43: people and programs come in, each as he may', async (t) => {
   const fleet = new Fleet(t)
   const here: Obelisk = (...argv) => fleet.start(argv)
   const secured = await Secured.start(fleet, here, '127.0.0.1')
@@ -271,7 +271,7 @@ t.test('people and programs come in by password, token and certificate', async (
   t.ok(events.includes('publish-refused user/bob'))
 })
 
-t.test('a gateway is not open beyond its machine', async (t: Test) => {
+t.test('attempt 60: a gateway is not open beyond its machine', async (t: Test) => {
   const fleet = new Fleet(t)
   const data = join(fleet.directory, 'gateway')
   const at = ['gateway', '--data', data, '--port', '0', '--http-port', '0']

@@ -71,13 +71,13 @@ t.test('a gateway and a node of one fleet take each other', async (t) => {
   t.same(await meet(t, server, client, authority), { server: undefined, client: undefined })
 })
 
-t.test('those of another fleet do not', async (t) => {
+t.test('attempts 7 and 13: those of another fleet do not', async (t) => {
   const [ours, theirs] = [await newAuthority(), await newAuthority()]
   const seen = await meet(t, await gateway(theirs), await node(theirs), ours)
   t.match(seen, { server: /\w/, client: /\w/ })
 })
 
-t.test('a certificate serves for what it was made for, and no more', async (t) => {
+t.test('attempts 11 and 12: a certificate serves for what it was made for alone', async (t) => {
   const authority = await newAuthority()
   const [server, client] = [await gateway(authority), await node(authority)]
   t.same(await meet(t, client, server, authority), {

@@ -1,18 +1,9 @@
 /** Boards and others at the door of a gateway: real TLS, the real store, the client that ships. */
-import 'reflect-metadata'
-import {
-  createHash,
-  generateKeyPairSync,
-  randomBytes,
-  sign,
-  webcrypto,
-  X509Certificate,
-} from 'node:crypto'
+import { createHash, generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { type AddressInfo, connect as connectTcp, createServer as createTcpServer } from 'node:net'
-import { connect, createServer, type TLSSocket } from 'node:tls'
-import * as x509 from '@peculiar/x509'
+import { createServer, type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import {
   type Authority,
@@ -30,13 +21,9 @@ import type { Enrolled } from '../../../firmware-agent/adapters/identity-files.t
 import { toBase32 } from '../../../shared/core/base32.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import {
-  decodeAnswer,
   ENROLMENT_PROTOCOL,
-  type EnrolmentRequest,
-  EXPORTER_LABEL,
-  encodeRequest,
+  type EnrolmentAnswer,
   GATEWAY_SERVER_NAME,
-  provenBytes,
 } from '../../../shared/protocol/enrolment.ts'
 import type { Token } from '../../../shared/protocol/tokens.ts'
 import {
@@ -47,6 +34,8 @@ import {
   spkiOf,
 } from '../../../shared/runtime/public-keys.ts'
 import { newAuthority } from '../../support/certified.ts'
+import { dial, requestLine, say as sayTo } from '../../support/enrolment-lines.ts'
+import { forgedAuthority } from '../../support/odd-certificates.ts'
 import { eventually } from '../../support/processes.ts'
 import { shortDirectory } from '../../support/short-directory.ts'
 
@@ -145,37 +134,12 @@ const ask = async (
   return await enrol({ host: '127.0.0.1', port, node, version: '0.1.0' }, token, pair)
 }
 
-/** One line on a connection of one's own. */
+/** One line on a connection of one’s own. */
 async function say(
-  { port, authority }: Fleet,
+  { port, authority }: Pick<Fleet, 'port' | 'authority'>,
   line: (socket: TLSSocket) => string | Buffer,
-): Promise<ReturnType<typeof decodeAnswer>> {
-  const socket = connect({
-    ...{ host: '127.0.0.1', port, ca: authority.certificate, servername: GATEWAY_SERVER_NAME },
-    ...{ ALPNProtocols: [ENROLMENT_PROTOCOL], minVersion: 'TLSv1.3' },
-  })
-  await once(socket, 'secureConnect')
-  socket.write(line(socket))
-  let text = ''
-  for await (const chunk of socket) text += chunk
-  return decodeAnswer(text.trimEnd())
-}
-
-function request(
-  socket: TLSSocket,
-  { id, secret }: Token,
-  pair: KeyPair,
-  change: Partial<EnrolmentRequest> = {},
-): string {
-  const spki = spkiOf(pair.publicKey)
-  const proven = provenBytes(
-    socket.exportKeyingMaterial(32, EXPORTER_LABEL, Buffer.alloc(0)),
-    n1,
-    spki,
-  )
-  const signature = sign('sha256', proven, { key: pair.privateKey, dsaEncoding: 'ieee-p1363' })
-  const named = { tokenId: id, secret, node: n1, spki, signature, version: '0.1.0' }
-  return `${encodeRequest({ ...named, ...change })}\n`
+): Promise<EnrolmentAnswer | undefined> {
+  return await sayTo({ port, ca: authority.certificate }, line)
 }
 
 t.test('a board with a token gets an identity of its own', async (t) => {
@@ -190,75 +154,84 @@ t.test('a board with a token gets an identity of its own', async (t) => {
   t.same(gateway.refusals, [])
 })
 
-t.test('an answer that was lost comes again for the same key, and for no other', async (t) => {
-  const gateway = await fleet(t)
-  const token = await gateway.token(n1)
-  const pair = newKeyPair()
-  await say(gateway, (socket) => {
-    const line = request(socket, token, pair)
-    setImmediate(() => socket.destroy())
-    return line
-  }).catch(() => {})
-  await ask(gateway, token, pair)
-  await ask(gateway, token, pair)
-  await t.rejects(ask(gateway, token, newKeyPair()), { code: 'token-used', exitCode: 78 })
-})
+t.test(
+  'attempts 22 and 23: an answer that was lost comes again for the same key, and for no other',
+  async (t) => {
+    const gateway = await fleet(t)
+    const token = await gateway.token(n1)
+    const pair = newKeyPair()
+    await say(gateway, (socket) => {
+      const line = requestLine(socket, token, pair)
+      setImmediate(() => socket.destroy())
+      return line
+    }).catch(() => {})
+    await ask(gateway, token, pair)
+    await ask(gateway, token, pair)
+    await t.rejects(ask(gateway, token, newKeyPair()), { code: 'token-used', exitCode: 78 })
+  },
+)
 
-t.test('whoever is not to get in does not, and hears why', async (t) => {
-  const gateway = await fleet(t)
-  const token = await gateway.token(n1)
-  const wrong = { ...token, secret: randomBytes(16) }
-  await t.rejects(ask(gateway, wrong, newKeyPair()), { code: 'token-unknown', exitCode: 78 })
-  const expired = await gateway.token(n1, { ttlMs: -1 })
-  await t.rejects(ask(gateway, expired, newKeyPair()), { code: 'token-expired' })
-  const revoked = await gateway.token(n1)
-  await gateway.identities.revokeToken(Date.now(), revoked.id)
-  await t.rejects(ask(gateway, revoked, newKeyPair()), { code: 'token-revoked' })
-  await t.rejects(ask(gateway, token, newKeyPair(), 'n2' as NodeId), { code: 'token-other-node' })
-  const curve = generateKeyPairSync('ec', { namedCurve: 'P-384' })
-  const other = await say(gateway, (socket) =>
-    request(socket, token, newKeyPair(), { spki: spkiOf(curve.publicKey) }),
-  )
-  t.match(other, { code: 'key-unsuitable' })
+t.test(
+  'attempts 16, 18, 20, 21 and 29: whoever is not to get in does not, and hears why',
+  async (t) => {
+    const gateway = await fleet(t)
+    const token = await gateway.token(n1)
+    const wrong = { ...token, secret: randomBytes(16) }
+    await t.rejects(ask(gateway, wrong, newKeyPair()), { code: 'token-unknown', exitCode: 78 })
+    const expired = await gateway.token(n1, { ttlMs: -1 })
+    await t.rejects(ask(gateway, expired, newKeyPair()), { code: 'token-expired' })
+    const revoked = await gateway.token(n1)
+    await gateway.identities.revokeToken(Date.now(), revoked.id)
+    await t.rejects(ask(gateway, revoked, newKeyPair()), { code: 'token-revoked' })
+    await t.rejects(ask(gateway, token, newKeyPair(), 'n2' as NodeId), { code: 'token-other-node' })
+    const curve = generateKeyPairSync('ec', { namedCurve: 'P-384' })
+    const other = await say(gateway, (socket) =>
+      requestLine(socket, token, newKeyPair(), { spki: spkiOf(curve.publicKey) }),
+    )
+    t.match(other, { code: 'key-unsuitable' })
 
-  const pair = newKeyPair()
-  await ask(gateway, token, pair)
-  const second = await gateway.token(n1)
-  await t.rejects(ask(gateway, second, newKeyPair()), { code: 'node-exists' })
-  await ask(gateway, await gateway.token(n1, { replaces: true }), newKeyPair())
-  await gateway.identities.revoke(Date.now(), n1)
-  await t.rejects(ask(gateway, token, pair), { code: 'token-revoked' })
-  await t.rejects(ask(gateway, await gateway.token(n1), pair), { code: 'key-revoked' })
-  t.same(gateway.refusals, [
-    ...['token-unknown', 'token-expired', 'token-revoked', 'token-other-node', 'key-unsuitable'],
-    ...['node-exists', 'token-revoked', 'key-revoked'],
-  ])
-})
+    const pair = newKeyPair()
+    await ask(gateway, token, pair)
+    const second = await gateway.token(n1)
+    await t.rejects(ask(gateway, second, newKeyPair()), { code: 'node-exists' })
+    await ask(gateway, await gateway.token(n1, { replaces: true }), newKeyPair())
+    await gateway.identities.revoke(Date.now(), n1)
+    await t.rejects(ask(gateway, token, pair), { code: 'token-revoked' })
+    await t.rejects(ask(gateway, await gateway.token(n1), pair), { code: 'key-revoked' })
+    t.same(gateway.refusals, [
+      ...['token-unknown', 'token-expired', 'token-revoked', 'token-other-node', 'key-unsuitable'],
+      ...['node-exists', 'token-revoked', 'key-revoked'],
+    ])
+  },
+)
 
-t.test('a proof holds on its own connection, for its own key and name', async (t) => {
-  const gateway = await fleet(t)
-  const token = await gateway.token(n1)
-  const pair = newKeyPair()
-  let recorded = ''
-  await say(
-    { ...gateway, port: await listen(t, gateway.authority, '', (s) => s.end('\n')) },
-    (s) => {
-      recorded = request(s, token, pair)
-      return recorded
-    },
-  )
-  t.match(await say(gateway, () => recorded), { code: 'proof-wrong' }, 'replayed')
-  const theirs = { spki: spkiOf(newKeyPair().publicKey) }
-  const stolen = await say(gateway, (socket) => request(socket, token, pair, theirs))
-  t.match(stolen, { code: 'proof-wrong' }, 'the key of somebody else')
-  const any = await gateway.token(null)
-  const renamed = await say(gateway, (socket) =>
-    request(socket, any, pair, { node: 'n2' as NodeId }),
-  )
-  t.match(renamed, { code: 'proof-wrong' }, 'another name than was signed')
-})
+t.test(
+  'attempts 24 and 25: a proof holds on its own connection, for its own key and name',
+  async (t) => {
+    const gateway = await fleet(t)
+    const token = await gateway.token(n1)
+    const pair = newKeyPair()
+    let recorded = ''
+    await say(
+      { ...gateway, port: await listen(t, gateway.authority, '', (s) => s.end('\n')) },
+      (s) => {
+        recorded = requestLine(s, token, pair)
+        return recorded
+      },
+    )
+    t.match(await say(gateway, () => recorded), { code: 'proof-wrong' }, 'replayed')
+    const theirs = { spki: spkiOf(newKeyPair().publicKey) }
+    const stolen = await say(gateway, (socket) => requestLine(socket, token, pair, theirs))
+    t.match(stolen, { code: 'proof-wrong' }, 'the key of somebody else')
+    const any = await gateway.token(null)
+    const renamed = await say(gateway, (socket) =>
+      requestLine(socket, any, pair, { node: 'n2' as NodeId }),
+    )
+    t.match(renamed, { code: 'proof-wrong' }, 'another name than was signed')
+  },
+)
 
-t.test('a gateway that is not the token’s hears nothing', async (t) => {
+t.test('attempts 27 and 28: a gateway that is not the token’s hears nothing', async (t) => {
   const gateway = await fleet(t)
   const token = await gateway.token(n1)
   const theirs = await newAuthority()
@@ -299,11 +272,12 @@ t.test(
   },
 )
 
-t.test('what is no line gets one answer, and a long one no more room', async (t) => {
+t.test('attempt 26: what is no line gets one answer, and a long one no more room', async (t) => {
   const gateway = await fleet(t)
   const lines: (string | Buffer)[] = [
     ...['\n', '{}\n', '{"v":1}\n', `${'['.repeat(1000)}\n`, 'GET / HTTP/1.1\r\n\r\n'],
     ...[`${'x'.repeat(4096)}\n`, 'y'.repeat(100_000), Buffer.from([0x10, 0xff, 0x0a])],
+    ...[`{"v":1,"token":"${'a'.repeat(4000)}"}\n`, `${'{"v":'.repeat(400)}1${'}'.repeat(400)}\n`],
   ]
   for (const line of lines) {
     t.match(await say(gateway, () => line), { ok: false, code: 'malformed' })
@@ -311,41 +285,60 @@ t.test('what is no line gets one answer, and a long one no more room', async (t)
   t.equal(gateway.refusals.length, lines.length)
 })
 
-t.test('who says nothing is let go, and takes nobody’s place', async (t) => {
+t.test('attempt 26: a key of another form is none, whatever the token', async (t) => {
+  const gateway = await fleet(t)
+  const token = await gateway.token(n1)
+  const pair = newKeyPair()
+  const spki = Buffer.from(spkiOf(pair.publicKey))
+  const parity = Uint8Array.of(2 + (spki[90]! & 1))
+  const hex = (text: string): Buffer => Buffer.from(text, 'hex')
+  const compressed = hex('3039301306072a8648ce3d020106082a8648ce3d030107032200')
+  const forms: Readonly<Record<string, Uint8Array>> = {
+    'P-384': spkiOf(generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey),
+    RSA: spkiOf(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey),
+    Ed25519: spkiOf(generateKeyPairSync('ed25519').publicKey),
+    'its own point, compressed': Buffer.concat([compressed, parity, spki.subarray(27, 59)]),
+    'the point at infinity': hex('3019301306072a8648ce3d020106082a8648ce3d03010703020000'),
+    'a byte more': Buffer.concat([spki, Buffer.of(0)]),
+    'nothing at all': Buffer.alloc(0),
+  }
+  for (const [name, form] of Object.entries(forms)) {
+    const answer = await say(gateway, (s) => requestLine(s, token, pair, { spki: form }))
+    t.match(answer, { ok: false, code: 'key-unsuitable' }, name)
+  }
+  t.same(gateway.refusals, new Array(Object.keys(forms).length).fill('key-unsuitable'))
+  t.ok((await ask(gateway, token, pair)).certificate, 'and it is still good for a right one')
+})
+
+t.test('attempt 26: who ends no line is let go, counted, and takes nobody’s place', async (t) => {
   const gateway = await fleet(t, { places: 1, timeoutMs: 300 })
   const token = await gateway.token(n1)
   const silent = await Promise.all(
-    Array.from({ length: 20 }, async () => {
-      const socket = connect({
-        ...{ host: '127.0.0.1', port: gateway.port, ca: gateway.authority.certificate },
-        ...{ servername: GATEWAY_SERVER_NAME, ALPNProtocols: [ENROLMENT_PROTOCOL] },
-      })
-      await once(socket, 'secureConnect')
-      socket.write('{')
+    Array.from({ length: 20 }, async (_, index) => {
+      const socket = await dial({ port: gateway.port, ca: gateway.authority.certificate })
+      if (index % 2 === 0) socket.write('{')
       return { closed: once(socket.resume(), 'close') }
     }),
   )
   await ask(gateway, token, newKeyPair())
   await Promise.all(silent.map(({ closed }) => closed))
-  t.pass('each was closed')
+  await eventually('each was counted', () => gateway.refusals.length === silent.length)
+  t.same([...new Set(gateway.refusals)], ['malformed'])
 })
 
 t.test('those that wait are bounded: the oldest makes room', async (t) => {
   const gateway = await fleet(t, { waitingMax: 2 })
   const silent = []
   for (const _ of [1, 2, 3]) {
-    const socket = connect({
-      ...{ host: '127.0.0.1', port: gateway.port, ca: gateway.authority.certificate },
-      ...{ servername: GATEWAY_SERVER_NAME, ALPNProtocols: [ENROLMENT_PROTOCOL] },
-    })
+    const socket = await dial({ port: gateway.port, ca: gateway.authority.certificate })
     socket.on('error', () => {})
     t.teardown(() => socket.destroy())
     const closed = new Promise((resolve) => socket.resume().once('close', resolve))
-    await once(socket, 'secureConnect')
     silent.push({ socket, closed })
   }
   await silent[0]!.closed
   t.notOk(silent[2]!.socket.destroyed)
+  t.same(gateway.refusals, ['busy'])
 })
 
 t.test('more than are worked on at a time hear that it is busy', async (t) => {
@@ -374,30 +367,10 @@ t.test('a token for any node takes no name that another token is for', async (t)
   await ask(gateway, any, newKeyPair(), 'n2' as NodeId)
 })
 
-/** The name and the key of an authority, with an end, by somebody who has not that key. */
-async function forge({ certificate }: Authority): Promise<string> {
-  x509.cryptoProvider.set(webcrypto as unknown as Crypto)
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
-  const theirs = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
-  const real = new x509.X509Certificate(certificate)
-  const publicKey = await real.publicKey.export()
-  const made = await x509.X509CertificateGenerator.create({
-    ...{ subject: real.subject, issuer: real.subject, publicKey, signingKey: theirs.privateKey },
-    ...{ notBefore: new Date(0), notAfter: new Date(Date.now() + 3_600_000) },
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(publicKey),
-    ],
-  })
-  return `${made.toString('pem')}\n`
-}
-
 t.test('a certificate of the pinned key that somebody else signed is not kept', async (t) => {
   const gateway = await fleet(t)
   const token = await gateway.token(n1)
-  const forged = await forge(gateway.authority)
+  const forged = await forgedAuthority(gateway.authority)
   // In the middle of the first connection alone; the second one reaches the gateway.
   let count = 0
   const inTheMiddle = await listen(t, gateway.authority, forged, (socket) => {
@@ -419,16 +392,13 @@ t.test('a certificate of the pinned key that somebody else signed is not kept', 
 t.test('who does not take its answer counts, and makes room too', async (t) => {
   const gateway = await fleet(t, { waitingMax: 2 })
   for (let count = 1; count <= 3; count++) {
-    const socket = connect({
-      ...{ host: '127.0.0.1', port: gateway.port, ca: gateway.authority.certificate },
-      ...{ servername: GATEWAY_SERVER_NAME, ALPNProtocols: [ENROLMENT_PROTOCOL] },
-    })
+    const socket = await dial({ port: gateway.port, ca: gateway.authority.certificate })
     socket.on('error', () => {})
     t.teardown(() => socket.destroy())
-    await once(socket, 'secureConnect')
     socket.pause()
     socket.write('\n')
     await eventually('it is answered', () => gateway.refusals.length === count)
     t.equal(gateway.door.waiting, Math.min(count, 2))
   }
+  t.same(gateway.refusals, new Array(3).fill('malformed'), 'once each')
 })

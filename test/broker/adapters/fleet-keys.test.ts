@@ -50,7 +50,7 @@ t.test('what was cut off while it was made is begun anew', async (t) => {
   t.ok(loadFleetKeys(folder))
 })
 
-t.test('what is not whole, or open to others, is not taken', async (t) => {
+t.test('attempt 62: what is not whole, or open to others, is not taken', async (t) => {
   const [one, other] = [folderOf(t), folderOf(t)]
   await makeFleetKeys(one)
   await makeFleetKeys(other)

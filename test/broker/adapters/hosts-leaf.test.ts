@@ -55,7 +55,7 @@ t.test('it has every name, and a life that systems take', async (t) => {
 })
 
 t.test(
-  'it is made anew for another name, an end that comes, and a clock that was wrong',
+  'attempt 68: it is made anew for another name, an end that comes, and a clock that was wrong',
   async (t) => {
     const box = await boxOf(t)
     const leaf = box.open()

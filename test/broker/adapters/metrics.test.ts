@@ -8,6 +8,7 @@ const NONE: GatewaySnapshot = {
   counts: {},
   mqtt: { dropped: {}, refused: {} },
   httpRefused: {},
+  security: {},
 }
 
 function node(id: string, state: NodeView['state'], stream?: NodeView['stream']): NodeView {
@@ -29,6 +30,7 @@ t.test('gauges show the moment of the scrape', async (t) => {
     counts: { openBytes: 12, readsReissued: 3, movesOpen: 2, movedBytes: 4096 },
     mqtt: { dropped: { 'topic-not-allowed': 2 }, refused: { 'filters-full': 1 } },
     httpRefused: { silent: 3 },
+    security: { 'enroll-refused': 4 },
   }
   const metrics = new Metrics({ version: '1.2.3' }, () => snapshot)
   const text = await metrics.render()
@@ -50,6 +52,7 @@ t.test('gauges show the moment of the scrape', async (t) => {
     'obelisk_mqtt_dropped_total{reason="topic-not-allowed"} 2',
     'obelisk_mqtt_refused_total{reason="filters-full"} 1',
     'obelisk_http_refused_total{reason="silent"} 3',
+    'obelisk_security_events_total{event="enroll-refused"} 4',
   ]) {
     t.ok(text.includes(`${line}\n`), line)
   }

@@ -174,7 +174,7 @@ t.test('a node whose key is registered comes in, and speaks for itself', async (
   t.equal(secured.refused['certificate-refused'], 1)
 })
 
-t.test('nobody else comes in', async (t) => {
+t.test('attempts 1, 7, 10 and 31: nobody else comes in', async (t) => {
   const secured = await Secured.start(t)
   const closed = async (socket: TLSSocket): Promise<number[]> => await hear(socket, 1)
   const connecting = connectPacket({ clientId: idOf(n1) })
@@ -198,7 +198,7 @@ t.test('nobody else comes in', async (t) => {
   t.equal(secured.broker.counters().clientsMaximum, 0)
 })
 
-t.test('a node takes no other id, and pushes nobody off', async (t) => {
+t.test('attempts 34 and 36: a node takes no other id, and pushes nobody off', async (t) => {
   const secured = await Secured.start(t)
   const [one, two] = [await secured.node(n1), await secured.node(n2)]
   const first = await secured.say(one, connectPacket({ clientId: idOf(n1) }), CONNACK)
@@ -215,7 +215,7 @@ t.test('a node takes no other id, and pushes nobody off', async (t) => {
   t.equal((await secured.say(two, connectPacket({ clientId: idOf(n2) }), CONNACK)).answer[3], 0)
 })
 
-t.test('a node hears what is for it, and says what is its own', async (t) => {
+t.test('attempts 38 and 40: a node hears what is for it, and says what is its own', async (t) => {
   const secured = await Secured.start(t)
   const { socket } = await secured.say(
     await secured.node(n1),

@@ -13,6 +13,7 @@ import type { NodeId } from '../../../shared/core/ids.ts'
 import { ENROLMENT_PROTOCOL, GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
 import { gatewayKeys, identityFor, newAuthority } from '../../support/certified.ts'
 import { eventually } from '../../support/processes.ts'
+import { helloOfTls10 } from '../../support/tls-hello.ts'
 
 const n1 = 'n1' as NodeId
 
@@ -122,34 +123,38 @@ t.test('clients are let through, with or without a certificate of ours', async (
   t.same(listening.refused, [])
 })
 
-t.test('what is no TLS 1.3 ends, is counted, and leaves nothing', async (t) => {
-  const listening = await listen(t)
-  const old = client(t, listening, { maxVersion: 'TLSv1.2' })
-  await closed(old)
-  const unknown = client(t, listening, { ALPNProtocols: ['h2'] })
-  await closed(unknown)
-  const hello = await helloOf(t)
-  const broken = Buffer.from(hello)
-  broken[5] = 0xff
-  for (const bytes of [
-    Buffer.from('GET / HTTP/1.1\r\n\r\n'),
-    Buffer.from([0x10, 12, 0, 4, 77, 81, 84, 84, 4, 2, 0, 60]),
-    Buffer.from([22, 3, 1, 0xff, 0xff]),
-    Buffer.from([22, 3, 1, 0, 0]),
-    // One byte of the message in a record of its own: it would take a turn, and its time later.
-    Buffer.concat([Buffer.from([22, 3, 1, 0, 1]), hello.subarray(5)]),
-    Buffer.concat([Buffer.from([22, 3, 1, 0, 4, 1, 0, 1, 0]), hello.subarray(9)]),
-    broken,
-    Buffer.concat([hello, Buffer.from('and no more of it')]),
-  ]) {
-    const socket = raw(t, listening)
-    socket.resume().write(bytes)
-    await closed(socket)
-  }
-  t.same(listening.refused, new Array(10).fill('handshake-failed 127.0.0.1'))
-  t.equal(listening.listener.unfinished, 0)
-  t.same(listening.secured, [])
-})
+t.test(
+  'attempts 1, 2, 3 and 4: what is no TLS 1.3 ends, is counted, and leaves nothing',
+  async (t) => {
+    const listening = await listen(t)
+    const old = client(t, listening, { maxVersion: 'TLSv1.2' })
+    await closed(old)
+    const unknown = client(t, listening, { ALPNProtocols: ['h2'] })
+    await closed(unknown)
+    const hello = await helloOf(t)
+    const broken = Buffer.from(hello)
+    broken[5] = 0xff
+    for (const bytes of [
+      Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+      Buffer.from([0x10, 12, 0, 4, 77, 81, 84, 84, 4, 2, 0, 60]),
+      helloOfTls10(),
+      Buffer.from([22, 3, 1, 0xff, 0xff]),
+      Buffer.from([22, 3, 1, 0, 0]),
+      // One byte of the message in a record of its own: it would take a turn, and its time later.
+      Buffer.concat([Buffer.from([22, 3, 1, 0, 1]), hello.subarray(5)]),
+      Buffer.concat([Buffer.from([22, 3, 1, 0, 4, 1, 0, 1, 0]), hello.subarray(9)]),
+      broken,
+      Buffer.concat([hello, Buffer.from('and no more of it')]),
+    ]) {
+      const socket = raw(t, listening)
+      socket.resume().write(bytes)
+      await closed(socket)
+    }
+    t.same(listening.refused, new Array(11).fill('handshake-failed 127.0.0.1'))
+    t.equal(listening.listener.unfinished, 0)
+    t.same(listening.secured, [])
+  },
+)
 
 t.test('a first message in pieces is one', async (t) => {
   const listening = await listen(t)
@@ -179,6 +184,34 @@ t.test('who is silent at any point is let go, and holds up nobody', async (t) =>
   t.same([...new Set(listening.refused)], ['handshake-timeout 127.0.0.1'])
   t.equal(listening.refused.length, silent.length)
   t.equal(listening.listener.unfinished, 0)
+})
+
+t.test('attempt 5: two thousand that begin nothing, or stop half way', async (t) => {
+  const [COUNT, AT_ONCE, MAX] = [2000, 200, 1000]
+  const listening = await listen(t, { timeoutMs: 5000, unfinishedPerSourceMax: MAX })
+  const { listener, refused } = listening
+  const hello = await helloOf(t)
+  const halves = [5, 100, hello.length - 1, hello.length]
+  const silent: Promise<void>[] = []
+  let most = 0
+  while (silent.length < COUNT) {
+    for (let index = 0; index < AT_ONCE; index++) {
+      const socket = raw(t, listening).resume()
+      silent.push(closed(socket))
+      socket.write(hello.subarray(0, index % 2 === 0 ? 0 : halves[(index >> 1) % halves.length]))
+    }
+    // More than the system holds for a listener, and each try again takes it seconds.
+    await eventually('all have come', () => {
+      most = Math.max(most, listener.unfinished)
+      return listener.unfinished + refused.length >= silent.length
+    })
+    t.equal(await echo(client(t, listening)), 'hello')
+  }
+  await Promise.all(silent)
+  t.ok(most <= MAX, `at most ${most}`)
+  t.equal(listener.unfinished, 0)
+  t.equal(refused.length, COUNT, 'each is counted')
+  t.ok(refused.includes('handshakes-full 127.0.0.1'), 'some had to make room')
 })
 
 t.test('one that leaves on its way leaves nothing', async (t) => {
@@ -371,3 +404,49 @@ t.test('each name has its own certificate, and that of others can be made anew',
   await t.rejects(seen('gw.local'), /altnames/)
   t.ok(secured.every(({ authorized }) => authorized))
 })
+
+/** The tag of a member of a session of OpenSSL (SSL_SESSION_ASN1), which is left out where it is 0. */
+const MAX_EARLY_DATA = 0xaf
+
+/** The tags of what such a session has, which is one sequence of DER. */
+function membersOf(session: Buffer): number[] {
+  const tags: number[] = []
+  const lengthAt = (at: number): { readonly head: number; readonly body: number } => {
+    const first = session[at + 1]!
+    if (first < 0x80) return { head: 2, body: first }
+    const bytes = first & 0x7f
+    return { head: 2 + bytes, body: session.readUIntBE(at + 2, bytes) }
+  }
+  for (let at = lengthAt(0).head; at < session.length; ) {
+    tags.push(session[at]!)
+    const { head, body } = lengthAt(at)
+    at += head + body
+  }
+  return tags
+}
+
+t.test(
+  'attempt 14: nothing is changed once it is agreed, and nothing said before it is',
+  async (t) => {
+    const listening = await listen(t)
+    const { key, certificate: cert } = await identityFor(listening.authority, n1)
+    const socket = client(t, listening, { key, cert })
+    const session = once(socket, 'session') as Promise<[Buffer]>
+    t.equal(await echo(socket), 'hello')
+    const before = listening.secured[0]!.getPeerX509Certificate()!.fingerprint256
+    const asking = new Promise<Error | null>((resolve) => socket.renegotiate({}, resolve))
+    t.match(
+      await asking,
+      { library: 'SSL routines' },
+      'TLS 1.3 has no renegotiation [RFC 8446 §1.2]',
+    )
+    t.equal(listening.secured[0]!.getPeerX509Certificate()!.fingerprint256, before)
+
+    // A client may say something early where a ticket says how much [RFC 8446 §4.2.10].
+    const [ticket] = await session
+    t.notOk(membersOf(ticket).includes(MAX_EARLY_DATA))
+    const early = Buffer.concat([ticket.subarray(4), Buffer.of(MAX_EARLY_DATA, 4, 2, 2, 0x40, 0)])
+    const length = Buffer.of(0x30, 0x82, early.length >> 8, early.length & 0xff)
+    t.ok(membersOf(Buffer.concat([length, early])).includes(MAX_EARLY_DATA), 'it would be seen')
+  },
+)

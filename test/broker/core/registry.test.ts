@@ -109,7 +109,7 @@ class Records {
 
 const refused = (code: string) => ({ ok: false, code })
 
-t.test('a token gives one key its place, and gives it again after a lost answer', (t) => {
+t.test('attempts 22 and 23: a token gives one key its place, and gives it again', (t) => {
   const records = new Records()
   records.create('t1', 'n1')
   t.match(records.enrol('t1', 'n1', 'k1', { board: 'b1' }), { ok: true })

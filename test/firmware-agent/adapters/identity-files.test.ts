@@ -100,7 +100,7 @@ t.test('a key that was cut off while it was written is none', (t) => {
   t.end()
 })
 
-t.test('what is not whole, not ours or open to others is not taken', async (t) => {
+t.test('attempt 62: what is not whole, not ours or open to others is not taken', async (t) => {
   const refused = { code: 'identity-broken', exitCode: 78 }
   const load =
     (folder: string, node = n1) =>

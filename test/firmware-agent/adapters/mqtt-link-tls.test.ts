@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
 import type { Authority } from '../../../broker/adapters/certificates.ts'
-import { TlsListener } from '../../../broker/adapters/tls-listener.ts'
+import { type TlsKeys, TlsListener } from '../../../broker/adapters/tls-listener.ts'
 import type { Identity } from '../../../firmware-agent/adapters/identity-files.ts'
 import { MqttLink } from '../../../firmware-agent/adapters/mqtt-client.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
@@ -22,10 +22,10 @@ interface Gateway {
 async function gatewayOf(
   t: Test,
   authority: Authority,
-  name = GATEWAY_SERVER_NAME,
+  shown: string | TlsKeys = GATEWAY_SERVER_NAME,
 ): Promise<Gateway> {
   const broker = await Aedes.createBroker()
-  const keys = await gatewayKeys(authority, name)
+  const keys = typeof shown === 'string' ? await gatewayKeys(authority, shown) : shown
   const secured: TLSSocket[] = []
   const listener = new TlsListener(
     {},
@@ -111,19 +111,28 @@ t.test('an agent shows who it is, and comes back at less cost', async (t) => {
   }
 })
 
-t.test('it takes nobody else for its gateway', async (t) => {
+/** A node that poses as the gateway of its own fleet. */
+async function shownByNode(authority: Authority): Promise<TlsKeys> {
+  const { key, certificate } = await identityFor(authority, 'n2' as NodeId)
+  const ca = authority.certificate
+  return { key, certificate: `${certificate}${ca}`, ca }
+}
+
+t.test('attempts 12 and 13: it takes nobody else for its gateway', async (t) => {
   const [ours, theirs] = [await newAuthority(), await newAuthority()]
   const identity = await identityFor(ours, n1)
   const others = [
     await gatewayOf(t, theirs),
     await gatewayOf(t, ours, 'gw.local'),
     await gatewayOf(t, theirs, 'gw.local'),
+    await gatewayOf(t, ours, await shownByNode(ours)),
   ]
   for (const { url, secured } of others) {
     const { link, next } = linkTo(t, url, identity)
     link.connect()
-    t.match(await next(), /certificate|altnames/i)
-    t.ok(secured.every(({ authorized }) => !authorized || url === others[1]!.url))
+    t.match(await next(), /certificate|altnames|purpose/i)
+    const isOurs = [others[1]!.url, others[3]!.url].includes(url)
+    t.ok(secured.every(({ authorized }) => !authorized || isOurs))
   }
 })
 

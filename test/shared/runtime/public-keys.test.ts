@@ -16,7 +16,7 @@ t.test('a key of P-256 is taken as it was written, and has one fingerprint', (t)
   t.end()
 })
 
-t.test('any other bytes are none', (t) => {
+t.test('attempt 26: any other bytes are none', (t) => {
   const spki = Buffer.from(spkiOf(newKeyPair().publicKey))
   const others = [
     generateKeyPairSync('ec', { namedCurve: 'P-384' }),
@@ -41,7 +41,7 @@ t.test('any other bytes are none', (t) => {
   t.end()
 })
 
-t.test('keys that end a process of Node which asks about them are none', (t) => {
+t.test('attempt 26: keys that end a process of Node which asks about them are none', (t) => {
   const dsa = generateKeyPairSync('dsa', { modulusLength: 1024, divisorLength: 160 })
   const odd = [
     // P-256, with the point at infinity.

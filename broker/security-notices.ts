@@ -1,0 +1,32 @@
+/** What the coordinator notices that belongs into the security log. */
+import type { NodeId } from '../shared/core/ids.ts'
+import type { SecurityEvent, ToldEvent } from '../shared/protocol/security-events.ts'
+import { named } from '../shared/protocol/security-log.ts'
+import type { RefusedCode } from './core/admission.ts'
+import type { GatewayNotice } from './core/effects.ts'
+
+/** Where the connections of a node come from. */
+export interface NodeSources {
+  /** Of the one that has come, and speaks for nobody yet. */
+  readonly source?: string
+  /** Of the one that speaks for the node. */
+  readonly other?: string
+}
+
+/** Two boards go by one name, and the gateway lets nobody in who has not a key of it. */
+const TWICE: readonly RefusedCode[] = ['id-taken', 'boot-behind', 'store-cloned']
+
+export function securityEventOf(
+  { code, fields = {} }: Pick<GatewayNotice, 'code' | 'fields'>,
+  sourcesOf: (node: NodeId) => NodeSources,
+): SecurityEvent<ToldEvent> | undefined {
+  const { reason, node, by, via } = fields
+  if (reason === 'not-granted') {
+    const told = { event: 'grant-refused', who: `${by}`, code: reason } as const
+    return { ...told, via: via === 'http' ? 'http' : 'mqtt' }
+  }
+  const twice = code === 'node-refused' ? reason : code
+  if (!TWICE.some((one) => one === twice)) return undefined
+  const told = { event: 'identity-twice', who: named('node', node), code: `${twice}` } as const
+  return { ...told, via: 'mqtt', ...sourcesOf(node as NodeId) }
+}
