@@ -62,17 +62,18 @@ export class AuthorityCalls implements AuthorityPort {
 
   async #make(passphrase: string, asker: Asker): Promise<Uint8Array> {
     const { keys, store, log, folder, files, nowTs } = this.#parts
-    // Whatever somebody has been told is on the disk then.
+    const ts = nowTs()
+    // Whatever was decided until then is on the disk.
     await store.write([])
-    const moment = { ts: nowTs(), log: log.head }
+    const moment = { ts, log: log.head }
     const content = writeBackup(moment, files(), store.stored())
-    const head = { ts: moment.ts, pin: toBase32(keys.pin) }
+    const head = { ts, pin: toBase32(keys.pin) }
     const file = await sealFile(head, passphrase, content)
     const { who, via } = asker
     asker.assertMay()
     await log.append({ event: 'ca-backup', who, via })
     asker.assertMay()
-    keepLastBackup(folder, moment.ts)
+    keepLastBackup(folder, ts)
     return file
   }
 }

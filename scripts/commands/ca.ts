@@ -3,7 +3,12 @@ import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { AuthorityView } from '../../broker/adapters/http-port.ts'
-import { AppError, EXIT_DONE, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
+import {
+  AppError,
+  EXIT_DONE,
+  EXIT_NOT_ALLOWED,
+  EXIT_UNREADABLE,
+} from '../../shared/runtime/errors.ts'
 import { openSealed, passphraseFault } from '../../shared/runtime/sealed-file.ts'
 import { faultOf } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
@@ -135,7 +140,9 @@ function assertFree(path: string, isForced: boolean): void {
   try {
     accessSync(folder, constants.W_OK)
   } catch (error) {
-    throw faultOf(error, folder, 'changed')
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw faultOf(error, folder, 'changed')
+    const options = { cause: error, exitCode: EXIT_UNREADABLE }
+    throw new AppError('unreadable', `there is no directory ${folder}`, options)
   }
   if (isForced || !existsSync(path)) return
   const message = `${path} is there already: name another file, or say --force`

@@ -104,15 +104,15 @@ async function revokedSince(
       `  ${count(nodes.length, 'node')}: ${some(nodes)}`,
       `  ${count(users.length, 'user')}: ${some(users)}`,
       'Of what was taken away later it knows nothing: a node that was revoked since then, or whose key was',
-      'replaced, and a user who was removed or got another password, would come in again by what they had.',
+      'replaced, and a user who was removed, lost a role or got another password, would be let in as before.',
       '',
     ].join('\n'),
   )
   const line = await askedFor(
     streams,
-    `who lost his right since ${since}? (n3,user/ann; Enter for nobody) `,
+    `who lost his right since ${since}? (n3,user/ann; none if nobody did) `,
   )
-  return line.split(/[,\s]+/).filter((name) => name !== '')
+  return line.trim() === 'none' ? [] : line.split(/[,\s]+/).filter((name) => name !== '')
 }
 
 function count(number: number, noun: string): string {
@@ -124,12 +124,12 @@ function some(names: readonly string[]): string {
   return names.length > NAMES_SHOWN ? `${shown} and ${names.length - NAMES_SHOWN} more` : shown
 }
 
-/** A line that is seen while it is typed. An end of input is no answer. */
+/** A line that is seen while it is typed. An empty one, or the end of input, is no answer. */
 async function askedFor(streams: Streams, question: string): Promise<string> {
   streams.stderr.write(question)
   const lines = createInterface({ input: streams.stdin as NodeJS.ReadStream, terminal: false })
   try {
-    for await (const line of lines) return line
+    for await (const line of lines) if (line.trim() !== '') return line
   } finally {
     lines.close()
   }

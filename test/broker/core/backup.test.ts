@@ -66,8 +66,12 @@ t.test('what is written is read, and what a later version puts in is said', (t) 
     files.map(({ name, bytes }) => [name, Buffer.from(bytes)]),
     FILES.map(({ name, bytes }) => [name, bytes]),
   )
-  const later = [{ table: 'unheard-of', key: 'x', value: encodeCbor({}) }]
-  t.same(readBackup(written(MOMENT, FILES, later)), { ok: false, problem: 'later' })
+  const later = { table: 'unheard-of', key: 'x', value: encodeCbor({}) }
+  t.throws(() => written(MOMENT, FILES, [later]), 'a table that nobody thought of')
+  const row = encodeCbor(later)
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(row.length)
+  t.same(readBackup(Buffer.concat([bytes, length, row])), { ok: false, problem: 'later' })
   t.same(readBackup(Buffer.alloc(0)), { ok: false, problem: 'malformed' })
   for (const cut of [1, 3, 4, 5, bytes.length - 1]) {
     t.same(readBackup(bytes.subarray(0, cut)), { ok: false, problem: 'malformed' })

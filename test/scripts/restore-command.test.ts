@@ -1,0 +1,74 @@
+/** What `ca restore` asks, and takes for an answer. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import t, { type Test } from 'tap'
+import type { BackupNames } from '../../broker/core/backup.ts'
+import type { Restored, RestoreOrder } from '../../broker/restore.ts'
+import { type RestoreFlags, restore } from '../../scripts/commands/restore.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
+import { sealFile } from '../../shared/runtime/sealed-file.ts'
+
+const HEAD = { ts: Date.UTC(2026, 10, 20), pin: 'a'.repeat(52) }
+const FOUND: BackupNames = { nodes: ['n1', 'n2'] as NodeId[], users: ['ann'] }
+
+const file = t.testdir()
+const backup = join(file, 'backup')
+writeFileSync(backup, await sealFile(HEAD, '', [], async () => Buffer.alloc(64)))
+writeFileSync(join(file, 'passphrase'), 'correct horse\n')
+
+interface Asked {
+  readonly code: number
+  readonly passphrase: string
+  readonly revoked: readonly string[]
+  readonly said: string
+}
+
+async function ask(
+  t: Test,
+  flags: RestoreFlags,
+  { typed, path = backup }: { readonly typed?: string; readonly path?: string | undefined } = {},
+): Promise<Asked> {
+  const stdin = Object.assign(new PassThrough(), { isTTY: typed !== undefined })
+  let said = ''
+  const output = { write: (text: string | Uint8Array) => (said += String(text)) }
+  const streams = { stdout: output, stderr: output, stdin, environment: {} }
+  const asked: { passphrase: string; revoked: readonly string[] } = { passphrase: '', revoked: [] }
+  const restoreFleet = async (order: RestoreOrder): Promise<Restored> => {
+    asked.passphrase = await order.passphrase()
+    stdin.end(typed)
+    asked.revoked = await order.revoked(FOUND)
+    const log = { seq: 1, hash: '0'.repeat(32) }
+    return { ...HEAD, nodes: 2, users: 1, revoked: asked.revoked, log }
+  }
+  const given = { data: t.testdir(), passphraseFile: join(file, 'passphrase'), ...flags }
+  const code = await restore(path, given, streams, restoreFleet)
+  return { code, ...asked, said }
+}
+
+t.test('whoever restores says who is to stay out', async (t) => {
+  const named = await ask(t, { revoke: ['n1', 'user/ann'] })
+  t.match(named, { code: 0, passphrase: 'correct horse', revoked: ['n1', 'user/ann'] })
+  t.match(named.said, /restored as of 2026-11-20 00:00:00Z.*n1, user\/ann stay out/)
+  t.same((await ask(t, { noneRevoked: true })).revoked, [])
+  const typed = await ask(t, {}, { typed: 'n1, user/ann\n' })
+  t.same(typed.revoked, ['n1', 'user/ann'])
+  t.match(typed.said, /backup is of 2026-11-20.*2 nodes: n1, n2\n.*1 user: ann\n/s)
+  t.same((await ask(t, {}, { typed: ' none \n' })).revoked, [])
+})
+
+t.test('no word is no answer', async (t) => {
+  const usage = { code: 'usage', exitCode: 2 }
+  await t.rejects(ask(t, {}), { ...usage, message: /2026-11-20 00:00:00Z: say who was revoked/ })
+  await t.rejects(ask(t, {}, { typed: '\n\n' }), usage, 'nor is Enter')
+  t.same((await ask(t, {}, { typed: '\n\nn2\n' })).revoked, ['n2'], 'which may be left of a paste')
+  await t.rejects(ask(t, { revoke: ['n1'], noneRevoked: true }), usage)
+  await t.rejects(ask(t, { passphraseFile: '-', noneRevoked: true }, { path: '-' }), usage)
+})
+
+t.test('what is no backup is said before anybody is asked', async (t) => {
+  const path = join(file, 'passphrase')
+  await t.rejects(ask(t, {}, { path }), { code: 'backup-malformed', exitCode: 65 })
+  const missing = join(file, 'nowhere')
+  await t.rejects(ask(t, {}, { path: missing }), { code: 'unreadable', exitCode: 66 })
+})
