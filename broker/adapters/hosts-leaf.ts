@@ -98,10 +98,19 @@ function isDue(certificate: string, names: readonly string[], nowTs: number): bo
 /** By which others may reach this machine. */
 function namesOfMachine(): readonly string[] {
   const [name] = hostname().split('.')
-  const addresses = Object.values(networkInterfaces()).flatMap((some) => some ?? [])
+  const addresses = Object.values(interfaces()).flatMap((some) => some ?? [])
   // An address of one link names an interface of the client, too: nobody dials it by a certificate.
   const dialled = addresses.map(({ address }) => address).filter((one) => !one.startsWith('fe80:'))
   return [...new Set([hostname(), `${name}.local`, 'localhost', '127.0.0.1', '::1', ...dialled])]
     .filter(isHostName)
     .sort()
+}
+
+/** None where a service may not ask: better a certificate without addresses than no gateway. */
+function interfaces(): ReturnType<typeof networkInterfaces> {
+  try {
+    return networkInterfaces()
+  } catch {
+    return {}
+  }
 }

@@ -26,6 +26,8 @@ const HTTP_PORT = 8025
 /** Where a gateway that is started by hand has its data. */
 const DATA = './obelisk-gateway'
 const READABLE = 0o644
+/** States in which a unit is meant to run. */
+const WANTED: readonly string[] = ['active', 'activating', 'reloading', 'failed']
 
 export async function secure(
   { host, httpHost, data: given }: SecureFlags,
@@ -36,16 +38,16 @@ export async function secure(
   const { data, isService } = placeOfGateway(given)
   const folder = join(data, 'security')
   const isNew = !isThere(folder)
-  if (isNew) {
-    const code = await makeKeys(data)
-    if (code !== EXIT_DONE) return code
+  const make = async (): Promise<number> => {
+    const code = isNew ? await makeKeys(data) : EXIT_DONE
+    if (code === EXIT_DONE && isService) configure(configuration, { host, httpHost })
+    return code
   }
+  const code = isService ? await whileDown(unit, streams, make) : await make()
+  if (code !== EXIT_DONE) return code
   streams.stdout.write(`${isNew ? 'made' : 'there are'} the keys of this fleet: ${folder}\n`)
   streams.stdout.write(`its pin, which every token carries: ${pinOf(folder)}\n`)
-  if (isService) {
-    configure(configuration, { host, httpHost })
-    await restart(unit, streams)
-  } else {
+  if (!isService) {
     const where = host === undefined ? '' : ` --host ${host}`
     const httpWhere = httpHost === undefined ? '' : ` --http-host ${httpHost}`
     streams.stdout.write(`\nstart it:       obelisk gateway --data ${data}${where}${httpWhere}\n`)
@@ -108,10 +110,33 @@ export function configure(
   }
 }
 
-async function restart(unit: string, streams: Streams): Promise<void> {
+/**
+ * The gateway is down meanwhile, and has the keys when it is up: where it has a user of its own, nothing of his is to run
+ * while root makes files for him.
+ */
+async function whileDown(
+  unit: string,
+  streams: Streams,
+  work: () => Promise<number>,
+): Promise<number> {
   const programs = new SystemPrograms(streams.environment)
-  const { code, stderr } = await programs.run('systemctl', ['try-restart', unit])
-  if (code === 0) return
-  const message = `${unit} did not start again: ${stderr.trim()}`
-  throw new AppError('restart-failed', message, { exitCode: EXIT_SOFTWARE })
+  const systemctl = async (words: readonly string[]): Promise<void> => {
+    const { code, stderr } = await programs.run('systemctl', [...words, unit])
+    if (code === 0) return
+    const message = `systemctl ${words.join(' ')} ${unit}: ${stderr.trim()}`
+    throw new AppError('restart-failed', message, { exitCode: EXIT_SOFTWARE })
+  }
+  const { stdout } = await programs.run('systemctl', ['show', '-p', 'ActiveState', unit])
+  const isWanted = WANTED.includes(stdout.trim().replace('ActiveState=', ''))
+  if (isWanted) await systemctl(['stop'])
+  let isStarted = false
+  try {
+    const code = await work()
+    if (isWanted) await systemctl(['start'])
+    isStarted = true
+    return code
+  } finally {
+    // The error that is on its way says more than one of this.
+    if (isWanted && !isStarted) await systemctl(['--no-block', 'start']).catch(() => {})
+  }
 }

@@ -2,9 +2,21 @@
  * What root does in a directory of somebody else, who may have put anything there, and may do so at any moment: it is
  * done as that somebody, so that a link leads no further than he could go himself, and all that is made is his.
  */
-import { closeSync, constants, fstatSync, openSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lchownSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  type Stats,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { AppError, EXIT_NOT_ALLOWED } from './errors.ts'
 import { makeDirectory } from './make-directory.ts'
+import { formerOf, unfinished } from './private-folder.ts'
 
 const { O_RDONLY, O_DIRECTORY } = constants
 
@@ -24,7 +36,9 @@ export async function asOwnerOfPlace<T>(
   try {
     const { uid, gid } = fstatSync(held)
     if (uid === 0) return await work(path)
-    return await as({ uid, gid }, async () => await work(`/proc/self/fd/${held}/${name}`))
+    const at = `/proc/self/fd/${held}/${name}`
+    if (maySwitch()) return await as({ uid, gid }, async () => await work(at))
+    return await giving({ uid, gid, directory }, at, async () => await work(at))
   } catch (error) {
     if (error instanceof Error) {
       error.message = error.message.replaceAll(`/proc/self/fd/${held}`, directory)
@@ -35,10 +49,23 @@ export async function asOwnerOfPlace<T>(
   }
 }
 
-async function as<T>(
-  { uid, gid }: { readonly uid: number; readonly gid: number },
-  work: () => Promise<T>,
-): Promise<T> {
+interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** The Node of Debian 13 lets no process change its user, since io_uring could outlive that (CVE-2024-22017). */
+function maySwitch(): boolean {
+  try {
+    process.seteuid!(0)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_INVALID_STATE') return false
+    throw error
+  }
+}
+
+async function as<T>({ uid, gid }: Owner, work: () => Promise<T>): Promise<T> {
   const [ownGid, groups] = [process.getegid!(), process.getgroups!()]
   process.setgroups!([gid])
   process.setegid!(gid)
@@ -50,4 +77,65 @@ async function as<T>(
     process.setegid!(ownGid)
     process.setgroups!(groups)
   }
+}
+
+/**
+ * Where root has to do it: while the owner has no process that could put a link in the way, past the links that
+ * are there, and giving him what was made.
+ */
+async function giving<T>(
+  owner: Owner & { readonly directory: string },
+  path: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const { uid, directory } = owner
+  if (hasProcess(uid)) {
+    const message = `user ${uid}, to whom ${directory} belongs, has processes: stop the service that uses it first`
+    throw new AppError('owner-busy', message, { exitCode: EXIT_NOT_ALLOWED })
+  }
+  const trees = [path, unfinished(path), formerOf(path)]
+  for (const tree of trees) refuseLinks(tree)
+  try {
+    return await work()
+  } finally {
+    for (const tree of trees) giveTree(tree, owner)
+  }
+}
+
+function hasProcess(uid: number): boolean {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .some((name) => isOf(name, uid))
+}
+
+/** By any of its four ids; the directory in /proc is root's, where a process is not to be looked at. */
+function isOf(pid: string, uid: number): boolean {
+  try {
+    const [, ids = ''] = /^Uid:\t(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+    return ids.split('\t').includes(`${uid}`)
+  } catch {
+    // It has ended meanwhile.
+    return false
+  }
+}
+
+function refuseLinks(path: string): void {
+  for (const { at, stats } of treeOf(path)) {
+    const isOne = stats.isDirectory() || (stats.isFile() && stats.nlink === 1)
+    if (isOne) continue
+    const message = `${at} is a link, or no file at all, where root is to write: take it away`
+    throw new AppError('not-permitted', message, { exitCode: EXIT_NOT_ALLOWED })
+  }
+}
+
+function giveTree(path: string, { uid, gid }: Owner): void {
+  for (const { at, stats } of treeOf(path)) if (stats.uid === 0) lchownSync(at, uid, gid)
+}
+
+/** What is there, without following a link. */
+function* treeOf(path: string): Generator<{ readonly at: string; readonly stats: Stats }> {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) return
+  if (stats.isDirectory()) for (const name of readdirSync(path)) yield* treeOf(join(path, name))
+  yield { at: path, stats }
 }

@@ -6,12 +6,15 @@ import {
   closeSync,
   fstatSync,
   fsyncSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -73,8 +76,21 @@ export function replacePrivate(folder: string, name: string, content: string | U
 
 /** Gives the unfinished folder its place. There must be none, or an empty one. */
 export function finishFolder(path: string): void {
+  giveToOwnerOfPlace(path)
   renameSync(unfinished(path), path)
   flush(dirname(path))
+}
+
+/** Where root made it: whoever the directory around it belongs to has to read it from the moment in which it is there. */
+function giveToOwnerOfPlace(path: string): void {
+  if (process.geteuid?.() !== 0) return
+  const { uid, gid } = statSync(dirname(path))
+  const folder = unfinished(path)
+  for (const name of readdirSync(folder, { recursive: true }) as string[]) {
+    lchownSync(join(folder, name), uid, gid)
+  }
+  lchownSync(folder, uid, gid)
+  flush(folder)
 }
 
 /**

@@ -100,14 +100,14 @@ async function thawed(t: Test, guest: Guest, http: HttpClient, id: string): Prom
 }
 
 /** What the guest said is shown when the test failed, and it is switched off. */
-function watch(t: Test, guest: () => Guest | undefined): void {
+function watch(t: Test, guest: () => Guest | undefined, unit = UNIT): void {
   t.teardown(async () => {
     const last = guest()
     if (last === undefined) return
     if (!t.passing()) {
       t.comment(last.console)
       if (!last.hasExited) {
-        const journal = `journalctl -b -u ${UNIT} --no-pager -n 60`
+        const journal = `journalctl -b -u ${unit} --no-pager -n 60`
         t.comment((await last.try(journal, 60_000).catch(() => undefined))?.text ?? '')
       }
     }
@@ -257,7 +257,7 @@ t.test('a gateway runs as a service too, beside an agent', { skip, buffered: tru
   }
   const options = { tree, disk, commandLine: ROOT_ON_DISK, processors, directory: fleet.directory }
   const guest = await new Guest(options).booted()
-  watch(t, () => guest)
+  watch(t, () => guest, 'obelisk-gateway')
   await guest.run('dpkg -i /root/gateway.deb', UPGRADE_MS_MAX)
   const show = 'systemctl show obelisk-gateway --value --property'
   await eventually(
@@ -277,9 +277,39 @@ t.test('a gateway runs as a service too, beside an agent', { skip, buffered: tru
   )
   t.match(list, /edge-9/)
   t.match(await guest.run('obelisk task submit scale --region 0,0,64,64 --wait 60'), /completed/)
+  await t.test('secured, its keys outlive its disk', (t) => secured(t, guest))
   await guest.run('dpkg -r obelisk-agent obelisk-gateway', UPGRADE_MS_MAX)
   await guest.run('ls /var/lib/obelisk-gateway/state-64')
 })
+
+/** The gateway has a user of its own, who has to read what root makes for it. */
+async function secured(t: Test, guest: Guest): Promise<void> {
+  const isAlive = async (): Promise<boolean> => {
+    const { code, text } = await guest.try('obelisk node ls')
+    return code === 0 && /edge-9 +alive/.test(text)
+  }
+  const owners = 'stat -c %u /var/lib/private/obelisk-gateway/security'
+  await guest.run('obelisk gateway secure', UPGRADE_MS_MAX)
+  await guest.run('obelisk token create edge-9 > /root/token')
+  const url = 'mqtts://127.0.0.1:8883'
+  const install = `obelisk install --role agent --packaged --gateway ${url} --token-file /root/token`
+  await guest.run(install, UPGRADE_MS_MAX)
+  await eventually('edge-9 has joined with its key', isAlive, JOIN_MS_MAX)
+  t.not(await guest.run(owners), '0')
+
+  const passphrase = '--passphrase-file /root/passphrase'
+  await guest.run('echo correct horse battery > /root/passphrase')
+  await guest.run(`obelisk ca backup /root/keys.backup ${passphrase}`)
+  t.match(await guest.run('obelisk doctor --role gateway; true'), /backup: of keys/)
+  await guest.run('systemctl stop obelisk-gateway')
+  await guest.run('find /var/lib/private/obelisk-gateway -mindepth 1 -delete')
+  await guest.run('echo OBELISK_RECOVER_NODES=1 > /etc/default/obelisk-gateway')
+  await guest.run(`obelisk ca restore /root/keys.backup ${passphrase} --none-revoked`)
+  t.not(await guest.run(`${owners}/identities/state-64/data.mdb`), '0')
+  await guest.run('systemctl start obelisk-gateway', UPGRADE_MS_MAX)
+  await eventually('edge-9 is back by itself', isAlive, JOIN_MS_MAX)
+  t.match(await guest.run('obelisk security log --verify'), /^ok/m)
+}
 
 /** The command, to its end; what it printed. */
 async function obelisk(fleet: Fleet, ...argv: readonly string[]): Promise<string> {

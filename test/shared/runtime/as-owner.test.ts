@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -11,6 +14,7 @@ import {
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { makeFleetKeys } from '../../../broker/adapters/fleet-keys.ts'
+import { keyToEnrol } from '../../../firmware-agent/adapters/identity-files.ts'
 import { enrolByHand } from '../../../firmware-agent/enroll.ts'
 import { asOwnerOfPlace } from '../../../shared/runtime/as-owner.ts'
 import { shortDirectory } from '../../support/short-directory.ts'
@@ -71,4 +75,63 @@ t.test('nor the key of a board', { skip: notRoot }, async (t) => {
   await t.rejects(enrolByHand([...argv, `--token=${token}`], {}), { code: 'EEXIST' })
   t.same(readdirSync(other), [])
   t.equal(lstatSync(other).uid, 0)
+})
+
+/** As the Node of Debian 13 answers. */
+function withoutSwitching(t: Test): void {
+  const { seteuid } = process
+  process.seteuid = () => {
+    const error = new Error('seteuid() disabled: io_uring may be enabled. See CVE-2024-22017.')
+    throw Object.assign(error, { code: 'ERR_INVALID_STATE' })
+  }
+  t.teardown(() => {
+    process.seteuid = seteuid!
+  })
+}
+
+t.test(
+  'where no process may change its user, root gives what it made',
+  { skip: notRoot },
+  async (t) => {
+    withoutSwitching(t)
+    const { data, other } = places(t)
+    const folder = join(data, 'security')
+    await makeFleetKeys(folder)
+    t.same(readdirSync(data), ['security'])
+    for (const name of ['.', ...readdirSync(folder)]) {
+      const { uid, gid, mode } = lstatSync(join(folder, name))
+      t.same([uid, gid, mode & 0o077], [OWNER, OWNER, 0], name)
+    }
+    await asOwnerOfPlace(join(data, 'identity'), keyToEnrol)
+    t.equal(lstatSync(join(data, 'identity.new', 'key.pem')).uid, OWNER, 'what is unfinished, too')
+
+    const linked = places(t)
+    const refused = { code: 'not-permitted', exitCode: 77 }
+    for (const name of ['security', 'security.new', 'security.old']) {
+      symlinkSync(other, join(linked.data, name))
+      await t.rejects(makeFleetKeys(join(linked.data, 'security')), refused, name)
+      rmSync(join(linked.data, name))
+    }
+    mkdirSync(join(linked.data, 'security.new'))
+    writeFileSync(join(other, 'shadow'), 'a secret')
+    linkSync(join(other, 'shadow'), join(linked.data, 'security.new', 'ca.key'))
+    await t.rejects(makeFleetKeys(join(linked.data, 'security')), refused, 'nor a second name')
+    t.same(readdirSync(other), ['shadow'])
+    t.equal(lstatSync(join(other, 'shadow')).uid, 0)
+  },
+)
+
+t.test('and only while its owner has no process', { skip: notRoot }, async (t) => {
+  withoutSwitching(t)
+  const { data } = places(t)
+  const child = spawn('/bin/sleep', ['600'], { uid: OWNER, gid: OWNER, stdio: 'ignore' })
+  await once(child, 'spawn')
+  const ended = once(child, 'exit')
+  const busy = { code: 'owner-busy', exitCode: 77, message: /stop the service/ }
+  await t.rejects(makeFleetKeys(join(data, 'security')), busy)
+  t.same(readdirSync(data), [])
+  child.kill('SIGKILL')
+  await ended
+  await makeFleetKeys(join(data, 'security'))
+  t.same(readdirSync(data), ['security'])
 })
