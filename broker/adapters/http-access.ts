@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import {
   ANYONE,
   identityOf,
+  ownerNameOf,
   type Principal,
   readsAll,
   STRANGER,
@@ -94,7 +95,7 @@ export function rightOf(right: HttpRight): { readonly config: { readonly right: 
 /** Whether a task of this owner may be shown to him. */
 export function isReadBy(who: Principal, owner: string | undefined): boolean {
   if (who.kind !== 'user') return who.kind === 'anyone'
-  return readsAll(who) || owner === identityOf(who)
+  return readsAll(who) || owner === ownerNameOf(who)
 }
 
 /** Who has something open: an order, an answer that is on its way, a stream, a wait. */

@@ -210,7 +210,7 @@ export interface HttpPort {
   /** Whether the task had ended before the time was over, or nobody waits any more. */
   waitForEnd(task: TaskId, timeoutMs: number, left: AbortSignal): Promise<boolean>
   task(id: TaskId): TaskView | undefined
-  /** Who submitted it, as `identityOf` says; nothing where nobody was asked. */
+  /** Who submitted it, as `ownerNameOf` says; nothing where nobody was asked. */
   ownerOf(task: TaskId): string | undefined
   /** Newest first. */
   tasks(query: { limit: number; state?: TaskState }): readonly TaskView[]

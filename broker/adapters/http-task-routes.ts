@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isTaskId, type TaskId } from '../../shared/core/ids.ts'
-import { identityOf, readsAll } from '../../shared/protocol/access.ts'
+import { ownerNameOf, readsAll } from '../../shared/protocol/access.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { isEnded, TASK_STATES, type TaskState } from '../../shared/protocol/states.ts'
@@ -97,7 +97,7 @@ class TaskRoutes {
     const query = { limit: TASKS_LISTED_MAX, ...(state === undefined ? {} : { state }) }
     // One for all limits: or a few clients, each with another limit, had all the turns.
     const { who } = request
-    const whose = who.kind === 'user' && !readsAll(who) ? identityOf(who) : ''
+    const whose = who.kind === 'user' && !readsAll(who) ? ownerNameOf(who) : ''
     const texts = await this.#lists.get(reply, `${state} ${whose}`, () =>
       this.#port
         .tasks(query)

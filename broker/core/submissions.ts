@@ -9,6 +9,7 @@ import { findOperation } from '../../shared/operations/catalog.ts'
 import {
   identityOf,
   mayCancel,
+  ownerNameOf,
   readsAll,
   submitsAny,
   type UserPrincipal,
@@ -116,7 +117,7 @@ export class Submissions {
       deadlineMs: this.#context.nowMs + submission.body.deadlineMs,
       isNamed: submission.id !== undefined,
       submitter: nameOf(submitter),
-      ...(user === undefined ? {} : { by: identityOf(user) }),
+      ...(user === undefined ? {} : { by: ownerNameOf(user) }),
     })
     this.#diskRoomBytes -= encoded.length
     if (submission.id === undefined) this.#remember(submitter, id)
@@ -182,7 +183,7 @@ export class Submissions {
   #openRefusal(user: UserPrincipal | undefined): Refusal | undefined {
     const openMax = user?.grant?.openTasksMax
     if (user === undefined || openMax === undefined || submitsAny(user)) return undefined
-    if (this.#context.tasks.openOf(identityOf(user)) < openMax) return undefined
+    if (this.#context.tasks.openOf(ownerNameOf(user)) < openMax) return undefined
     return { code: 'rate-limited', message: `${openMax} tasks of ${user.name} have not ended` }
   }
 
@@ -276,7 +277,7 @@ export class Submissions {
       }),
       qos: 1,
       retain: false,
-      ...(submitter.user === undefined ? {} : { owner: identityOf(submitter.user) }),
+      ...(submitter.user === undefined ? {} : { owner: ownerNameOf(submitter.user) }),
     })
   }
 }
@@ -296,11 +297,11 @@ function nameOf({ via, client, connection }: Submitter): string {
 }
 
 function packetName({ client, packetId, user }: Submitter): string {
-  return `${packetId}/${user === undefined ? '' : identityOf(user)}/${client}`
+  return `${packetId}/${user === undefined ? '' : ownerNameOf(user)}/${client}`
 }
 
 function maySee({ user }: Submitter, task: Task): boolean {
-  return user === undefined || readsAll(user) || task.by === identityOf(user)
+  return user === undefined || readsAll(user) || task.by === ownerNameOf(user)
 }
 
 /**

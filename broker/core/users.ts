@@ -55,6 +55,8 @@ export interface UserRecord {
   readonly disabledTs?: number
   /** It was removed; what was its own is nobody's. */
   readonly revokedTs?: number
+  /** How many of this name there were before. */
+  readonly generation?: number
 }
 
 /** Which user a token is of. */
@@ -107,9 +109,11 @@ export function addUser(
   wish: UserWish & { readonly by: string },
 ): UserDecision {
   if (!isId(name)) return refuse('user-name-wrong')
+  const generation = before === undefined ? {} : { generation: (before.generation ?? 0) + 1 }
   if (isThere(before)) return refuse('user-exists')
   const { by, ...changes } = wish
-  const fresh: UserRecord = { roles: [], topics: [], tokens: [], keys: [], createdTs: nowTs, by }
+  const none = { roles: [], topics: [], tokens: [], keys: [] }
+  const fresh: UserRecord = { ...none, createdTs: nowTs, by, ...generation }
   return changeUser(nowTs, name, fresh, changes)
 }
 
@@ -267,9 +271,10 @@ export function principalOf(
   record: UserRecord | undefined,
 ): UserPrincipal | undefined {
   if (!isThere(record) || record.disabledTs !== undefined) return undefined
-  const { roles, topics, grant } = record
+  const { roles, topics, grant, generation } = record
   if (roles.length === 0 && topics.length === 0) return undefined
-  return { kind: 'user', name, roles, topics, ...optional('grant', grant) }
+  const more = { ...optional('grant', grant), ...optional('generation', generation) }
+  return { kind: 'user', name, roles, topics, ...more }
 }
 
 /** A user's token of this id that is not over. */

@@ -5,7 +5,7 @@
  * - A topic is parsed, and its ids are compared: no name is ever put into a filter, where `+` or `#` would mean more.
  * - A subscription is granted if its filter matches anything at all that the principal may receive; what of it is
  *   delivered is decided for each message.
- * - Where it matters whose a task is, its owner is asked for: who submitted it, as `identityOf` says.
+ * - Where it matters whose a task is, its owner is asked for: who submitted it, as `ownerNameOf` says.
  */
 import { isId, type NodeId } from '../core/ids.ts'
 import { commonFilter, filterMatches } from './topic-filters.ts'
@@ -36,6 +36,8 @@ export interface UserPrincipal {
   readonly grant?: Grant
   /** Filters of what it may use outside the base. */
   readonly topics: readonly string[]
+  /** How many of this name there were before, and were removed. */
+  readonly generation?: number
 }
 
 export type Principal =
@@ -64,6 +66,12 @@ export function identityOf(who: Principal): string {
   return who.kind === 'user' ? `user/${who.name}` : who.kind
 }
 
+/** Whose his tasks are: of who was removed nobody inherits anything by having his name. */
+export function ownerNameOf(who: UserPrincipal): string {
+  const { generation = 0 } = who
+  return generation === 0 ? identityOf(who) : `${identityOf(who)}.${generation + 1}`
+}
+
 /** It reads everything: tasks with their results, nodes, events, figures. */
 export function readsAll({ roles }: UserPrincipal): boolean {
   return roles.some((role) => role !== 'submitter')
@@ -80,7 +88,7 @@ export function submits(who: UserPrincipal): boolean {
 
 /** Any task, or his own: to see one gives no right to end it. */
 export function mayCancel(who: UserPrincipal, owner: string | undefined): boolean {
-  return submitsAny(who) || (submits(who) && owner === identityOf(who))
+  return submitsAny(who) || (submits(who) && owner === ownerNameOf(who))
 }
 
 /** Outside the base nothing is ours. */
@@ -169,7 +177,7 @@ function mayUserReceive(base: string, who: UserPrincipal, text: string, ownerOf:
   }
   if (isReader) return isReadByAll(topic)
   if (!submits(who)) return false
-  return topic.kind === 'gateway-state' || (isOfTask(topic) && ownerOf(topic) === identityOf(who))
+  return topic.kind === 'gateway-state' || (isOfTask(topic) && ownerOf(topic) === ownerNameOf(who))
 }
 
 /** What stands below the base beside the topics of topics.ts. */

@@ -10,6 +10,7 @@ import type { UserToken } from '../../broker/core/users.ts'
 import { type Order, Users } from '../../broker/users.ts'
 import { toBase32 } from '../../shared/core/base32.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
+import { ownerNameOf } from '../../shared/protocol/access.ts'
 import { formatToken } from '../../shared/protocol/tokens.ts'
 import { SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import { eventually } from '../support/processes.ts'
@@ -115,6 +116,18 @@ t.test('what is not possible is said, and changes nothing', async (t) => {
   await users.remove('bert')
   await users.add('carl', { by })
   t.same(changed, ['user/anna', 'user/bert', 'user/bert', 'user/carl'])
+})
+
+t.test('a name that is taken again is of another user, each time', async (t) => {
+  const { users } = await open(t, directory(t), 2)
+  const owners: (string | undefined)[] = []
+  for (let n = 0; n < 3; n++) {
+    await users.add('anna', { roles: ['viewer'], by })
+    await users.set('anna', { roles: ['submitter'] })
+    owners.push(ownerNameOf(users.principal('anna')!))
+    await users.remove('anna')
+  }
+  t.same(owners, ['user/anna', 'user/anna.2', 'user/anna.3'])
 })
 
 t.test('nothing is given that could not be announced', async (t) => {

@@ -1,6 +1,12 @@
 import t from 'tap'
+import { isReadBy } from '../../../broker/adapters/http-access.ts'
 import type { TaskId } from '../../../shared/core/ids.ts'
-import type { UserPrincipal } from '../../../shared/protocol/access.ts'
+import {
+  mayCancel,
+  mayReceive,
+  ownerNameOf,
+  type UserPrincipal,
+} from '../../../shared/protocol/access.ts'
 import {
   ADD,
   EMPTY_STORE,
@@ -233,6 +239,29 @@ t.test('attempt 45: a submitter learns nothing by the id of another’s task', a
   t.match(bench.submit(task, user('anna')), { ok: true, task: 'w' })
   t.match(bench.submit(task, user('root', { roles: ['operator'] })), { ok: true, task: 'w' })
   t.match(bench.submit(task), { ok: true, task: 'w' })
+})
+
+t.test('who has the name of a user that was removed has none of his tasks', async (t) => {
+  const bench = settledPair()
+  const task = { id: 'w', ...GET, region: TILE_0 }
+  bench.submit(task, user('anna'))
+  const second = user('anna', { generation: 1 })
+  t.match(bench.submit(task, second), { ok: false, refusal: { code: 'task-id-conflict' } })
+  t.match(bench.submit({ ...task, id: 'x' }, second), { ok: true })
+  const owners = ['w', 'x'].map((id) => bench.view.ownerOf(id as TaskId))
+  t.same(owners, ['user/anna', 'user/anna.2'])
+  for (const one of [user('anna').user, second.user]) {
+    for (const owner of owners) {
+      const isHis = owner === ownerNameOf(one)
+      t.equal(mayCancel(one, owner), isHis)
+      t.equal(isReadBy(one, owner), isHis)
+      const topic = 'obelisk/v1/task/w/result'
+      t.equal(
+        mayReceive('obelisk/v1', one, topic, () => owner),
+        isHis,
+      )
+    }
+  }
 })
 
 t.test('a resent packet is known again for the user who sent it', async (t) => {
