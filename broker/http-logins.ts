@@ -132,7 +132,8 @@ export class HttpLogins implements HttpAccessPort {
     const { user, token } = session
     const who = users.principal(user)
     if (who !== undefined && (token === undefined || users.hasToken(user, token))) {
-      return { ok: true, who, session: nameOf(id) }
+      const shown = token === undefined ? who : { ...who, token }
+      return { ok: true, who: shown, session: nameOf(id) }
     }
     this.logout(secret)
     return { ok: true, who: STRANGER }

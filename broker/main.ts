@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { type NodeId, randomId } from '../shared/core/ids.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
+import { identityOf } from '../shared/protocol/access.ts'
 import { encodeMessage } from '../shared/protocol/messages.ts'
 import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
 import { formatHead } from '../shared/protocol/security-log.ts'
@@ -123,12 +124,13 @@ async function start(
           broker.endConnectionsOf(node)
           if (view.node(node) !== undefined) await driver.revoke(node)
         },
-        keysOut: (node, keys) => broker.endKeys(node, keys),
+        keysOut: (node, keys) => broker.endKeys(identityOf({ kind: 'node', node }), keys),
         sendKey: (connection, message) => broker.sendToNode(connection, encodeMessage(message)),
         channelOf: (connection) => broker.channelOf(connection, REKEY_LABEL, REKEY_EXPORTER_BYTES),
-        identityChanged(identity) {
-          broker.endIdentity(identity)
-          http.endOf(identity)
+        identityChanged(identity, token) {
+          if (token === undefined) broker.endIdentity(identity)
+          else broker.endKeys(identity, [token])
+          http.endOf(token === undefined ? identity : `token/${token}`)
         },
         sessionEnded: (session) => http.endOf(session),
       })

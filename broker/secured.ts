@@ -26,6 +26,7 @@ import { Users } from './users.ts'
 type Context = Pick<Running, 'log' | 'fatal' | 'shutdown'>
 
 const LOOK_MS = 60_000
+const SECOND_MS = 1000
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 /** How far the end of the log that is kept in the store may be behind: a store is flushed no more often than that. */
@@ -86,8 +87,8 @@ export async function openSecured(
   { data, tlsNames: names = [], rotateAfterDays }: GatewayConfig,
   context: Context,
   calls: Omit<SecurityContext, 'clock' | 'logger' | 'fatal' | 'rotateAfterMs'> & {
-    /** What it may do is not what it was. */
-    identityChanged(identity: string): void
+    /** What it may do is not what it was; or this token of it is over, and so is what was opened by that. */
+    identityChanged(identity: string, token?: string): void
   },
 ): Promise<Secured> {
   const folder = securityFolder(data)
@@ -100,9 +101,9 @@ export async function openSecured(
     {},
     {
       ...{ store: registry.store, passwords, clock, nowTs: () => security.nowTs() },
-      changed: (identity) => {
-        security.access.endOf(identity)
-        calls.identityChanged(identity)
+      changed: (identity, token) => {
+        if (token === undefined) security.access.endOf(identity)
+        calls.identityChanged(identity, token)
       },
     },
   )
@@ -126,7 +127,9 @@ export async function openSecured(
   const rotateAfterMs = rotateAfterDays === undefined ? undefined : rotateAfterDays * DAY_MS
   const security: Security = new Security(parts, { ...calls, rotateAfterMs, clock, logger, fatal })
   const looks = setInterval(() => security.rotations.look(), HOUR_MS)
+  const ends = setInterval(() => users.endOver(), SECOND_MS)
   context.shutdown.add('rotations', () => {
+    clearInterval(ends)
     clearInterval(looks)
     security.rotations.close()
   })

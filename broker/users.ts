@@ -44,8 +44,8 @@ export interface UsersParts {
   readonly clock: Clock
   /** Unix ms that do not go back. */
   nowTs(): number
-  /** What this identity may do has changed: whoever is there by it is not any more. */
-  changed(identity: string): void
+  /** What this identity may do has changed, or the token of it is over: whoever is there by it, or by that, is not any more. */
+  changed(identity: string, token?: string): void
 }
 
 /** A wish with the password as it was said. */
@@ -105,6 +105,8 @@ export class Users {
   /** Tries under way by what they say and from where: more of the same are the same try. */
   readonly #underWay = new Map<string, Promise<Verdict>>()
   #slow = 0
+  /** Tokens that somebody came in with, with whose they are, and until when they are good. */
+  readonly #shown = new Map<string, { readonly name: string; readonly untilTs: number }>()
   /** Counts what has changed of any user. */
   #version = 0
 
@@ -134,6 +136,17 @@ export class Users {
   /** Whether this token of his is good now. */
   hasToken(name: string, id: string): boolean {
     return tokenOf(this.#parts.nowTs(), this.#parts.store.user(name), id) !== undefined
+  }
+
+  /** Ends what is there by tokens that are over. To be called often. */
+  endOver(): void {
+    if (this.#shown.size === 0) return
+    const nowTs = this.#parts.nowTs()
+    for (const [token, { name, untilTs }] of this.#shown) {
+      if (untilTs >= nowTs) continue
+      this.#shown.delete(token)
+      this.#parts.changed(userIdentity(name), token)
+    }
   }
 
   record(name: string): UserRecord | undefined {
@@ -236,7 +249,7 @@ export class Users {
   async #change(name: string, order: Order | undefined, decide: Decide): Promise<void> {
     await this.#write(name, order, decide, () => {
       this.#version += 1
-      this.#parts.changed(identityOf({ kind: 'user', name, roles: [], topics: [] }))
+      this.#parts.changed(userIdentity(name))
     })
   }
 
@@ -273,6 +286,7 @@ export class Users {
       return this.#answerFor(name, WRONG)
     }
     this.#limits.right(admission)
+    this.#shown.set(id, { name, untilTs: token.untilTs })
     return this.#answerFor(name, RIGHT, id)
   }
 
@@ -338,7 +352,7 @@ export class Users {
     const principal = this.principal(name)
     if (principal !== undefined) {
       this.#used(name, token === undefined ? {} : { token })
-      return { ok: true, who: principal }
+      return { ok: true, who: token === undefined ? principal : { ...principal, token } }
     }
     return this.#answerFor(name, NOT_ALLOWED)
   }
@@ -357,6 +371,10 @@ export class Users {
   #nowMs(): number {
     return this.#parts.clock.now().monotonicMs
   }
+}
+
+function userIdentity(name: string): string {
+  return identityOf({ kind: 'user', name, roles: [], topics: [] })
 }
 
 function bytesOf(password: string): Uint8Array {

@@ -102,7 +102,7 @@ export function isReadBy(who: Principal, owner: string | undefined): boolean {
 export class OpenRequests {
   readonly #requests = new Map<string, Set<FastifyRequest>>()
 
-  /** `name` is an identity, or a session. */
+  /** `name` is an identity, a session, or a token. */
   add(name: string, request: FastifyRequest, { raw }: FastifyReply): void {
     const requests = this.#requests.get(name) ?? new Set()
     this.#requests.set(name, requests.add(request))
@@ -159,6 +159,9 @@ export function guardRoutes(app: FastifyInstance, access: HttpAccess | undefined
     if (isAllowed && !isFromElsewhere(request.raw, session !== undefined)) {
       request.who = who
       if (who.kind === 'user') open.add(identityOf(who), request, reply)
+      if (who.kind === 'user' && who.token !== undefined) {
+        open.add(`token/${who.token}`, request, reply)
+      }
       if (session !== undefined) open.add(session, request, reply)
       return
     }

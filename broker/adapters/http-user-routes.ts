@@ -78,8 +78,8 @@ export function registerUserRoutes(app: FastifyInstance, port: HttpPort): void {
   app.get('/api/whoami', rightOf('known'), async ({ who }, reply) => {
     const mqttPort = port.listeners?.mqtt.port
     if (who.kind !== 'user') return sendJson(reply, { user: null, roles: ['admin'], mqttPort })
-    const { kind: _kind, generation: _generation, name: user, ...rest } = who
-    return sendJson(reply, { user, ...rest, mqttPort })
+    const { name: user, roles, grant, topics } = who
+    return sendJson(reply, { user, roles, ...(grant && { grant }), topics, mqttPort })
   })
 }
 

@@ -240,9 +240,9 @@ export class MqttBroker {
     this.endIdentity(identityOf({ kind: 'node', node }))
   }
 
-  /** Ends those of them that these keys have opened. */
-  endKeys(node: NodeId, keys: readonly string[]): void {
-    this.#sayOffline(this.#connections.endOf(identityOf({ kind: 'node', node }), keys))
+  /** Ends those of an identity that these keys, or tokens, of it have opened. */
+  endKeys(identity: string, keys: readonly string[]): void {
+    this.#sayOffline(this.#connections.endOf(identity, keys))
   }
 
   /** By which key a node is here, and keying material of its connection alone [RFC 8446 §7.5]. */

@@ -61,9 +61,11 @@ export class Connection implements Speaker {
     return identityOf(this.principal)
   }
 
-  /** Of a node: SHA-256 of the key that opened it, hexadecimal. */
+  /** What opened it and may end before its identity: of a node SHA-256 of its key, hexadecimal, of a user a token. */
   get key(): string | undefined {
-    return this.principal.kind === 'node' ? this.principal.key : undefined
+    const { principal } = this
+    if (principal.kind === 'user') return principal.token
+    return principal.kind === 'node' ? principal.key : undefined
   }
 
   /** As the security log says it. */

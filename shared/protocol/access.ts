@@ -38,6 +38,8 @@ export interface UserPrincipal {
   readonly topics: readonly string[]
   /** How many of this name there were before, and were removed. */
   readonly generation?: number
+  /** By which token he is here: it may end before he does. */
+  readonly token?: string
 }
 
 export type Principal =

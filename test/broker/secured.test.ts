@@ -8,13 +8,19 @@ import type { GatewayConfig } from '../../broker/config.ts'
 import { openSecured, type Secured } from '../../broker/secured.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Running } from '../../shared/runtime/program.ts'
+import { eventually } from '../support/processes.ts'
 import { shortDirectory } from '../support/short-directory.ts'
 
 const DAY_MS = 24 * 3_600_000
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** From a start to an orderly end. */
-async function run(t: Test, data: string, use: (secured: Secured) => Promise<void>): Promise<void> {
+async function run(
+  t: Test,
+  data: string,
+  use: (secured: Secured) => Promise<void>,
+  identityChanged: (identity: string, token?: string) => void = () => {},
+): Promise<void> {
   const closings: (() => unknown)[] = []
   const shutdown = { add: (_name: string, close: () => unknown) => closings.unshift(close) }
   const context = { log: SILENT, shutdown, fatal: (error: unknown) => t.fail(String(error)) }
@@ -29,7 +35,7 @@ async function run(t: Test, data: string, use: (secured: Secured) => Promise<voi
       keysOut: () => {},
       sendKey: () => {},
       channelOf: () => undefined,
-      identityChanged: () => {},
+      identityChanged,
     },
   )
   await use(secured)
@@ -82,4 +88,22 @@ t.test('a clock that was in the future leaves nothing behind', async (t) => {
     const { view } = await security.createToken(wish, ann)
     t.ok(view.untilTs < Date.now() + 2 * DAY_MS, new Date(view.untilTs).toISOString())
   })
+})
+
+t.test('what is open by a token ends with it, by itself', async (t) => {
+  const data = shortDirectory()
+  t.teardown(() => rmSync(data, { recursive: true, force: true }))
+  await makeFleetKeys(join(data, 'security'))
+  const ended: string[] = []
+  const use = async ({ security }: Secured): Promise<void> => {
+    await security.users.add('bob', { roles: ['viewer'] }, ann)
+    const { id, token } = await security.users.addToken('bob', { label: '', ttlMs: 300 }, ann)
+    const shown = { authorization: `Bearer ${token}`, key: undefined, cookie: undefined }
+    const who = await security.access.identify({ ...shown, remote: '::1' }, () => false)
+    t.match(who, { ok: true, who: { name: 'bob', token: id } })
+    ended.length = 0
+    await eventually('it is told', () => ended.length > 0)
+    t.same(ended, [`user/bob ${id}`])
+  }
+  await run(t, data, use, (identity, token) => ended.push(`${identity} ${token}`))
 })

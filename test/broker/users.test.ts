@@ -27,6 +27,7 @@ interface Opened {
   /** Whose rights have changed. */
   readonly changed: string[]
   readonly time: { nowTs: number }
+  onChange(identity: string, token: string | undefined): void
 }
 
 async function open(t: Test, path: string, usersMax = 10): Promise<Opened> {
@@ -43,10 +44,14 @@ async function open(t: Test, path: string, usersMax = 10): Promise<Opened> {
       passwords: new Passwords({ n: 1024 }),
       clock: SYSTEM_CLOCK,
       nowTs: () => time.nowTs,
-      changed: (identity) => changed.push(identity),
+      changed(identity, token) {
+        changed.push(token === undefined ? identity : `${identity} by ${token}`)
+        opened.onChange(identity, token)
+      },
     },
   )
-  return { users, store, changed, time }
+  const opened: Opened = { users, store, changed, time, onChange() {} }
+  return opened
 }
 
 function directory(t: Test): string {
@@ -94,7 +99,7 @@ t.test('what stands of a user is there again after a start', async (t) => {
   t.same(users.principal('anna'), anna)
   t.same(users.userOf('k1'), anna)
   t.same(await login(users, 'anna', PASSWORD), { ok: true, who: anna })
-  t.same(await login(users, 'anna', text), { ok: true, who: anna })
+  t.same(await login(users, 'anna', text), { ok: true, who: { ...anna, token: token.id } })
   t.same(await login(users, 'anna', 'wrong'), {
     ok: false,
     code: 'wrong-password',
@@ -231,13 +236,13 @@ t.test('what could not be judged locks nobody', async (t) => {
 })
 
 /** A secured broker that asks them. */
-async function gatewayWith(t: Test, { users, changed }: Opened): Promise<SecuredBench> {
+async function gatewayWith(t: Test, opened: Opened): Promise<SecuredBench> {
   const bench = await SecuredBench.start(t, {
-    login: (attempt, answer) => users.login(attempt, answer),
+    login: (attempt, answer) => opened.users.login(attempt, answer),
   })
-  changed.push = (identity: string): number => {
-    bench.broker.endIdentity(identity)
-    return 0
+  opened.onChange = (identity, over) => {
+    if (over === undefined) bench.broker.endIdentity(identity)
+    else bench.broker.endKeys(identity, [over])
   }
   return bench
 }
@@ -316,4 +321,35 @@ t.test('more than can be judged hear so, and the others come in', async (t) => {
   t.equal(codes.filter((code) => code !== 4 && code !== 3).length, 0)
   t.equal(await connackOf(bench, { username: 'anna', password: PASSWORD }), 0)
   await eventually('all are gone', () => bench.broker.counters().clientsConnected === 0)
+})
+
+t.test('who is here by a token is out when that is over, and nobody else is', async (t) => {
+  const opened = await open(t, directory(t))
+  const { users, time, changed } = opened
+  await users.add('anna', { roles: ['viewer'], password: PASSWORD, by })
+  const [short, long] = [newToken(NOW + 1000), newToken(NOW + 2000)]
+  await users.addToken('anna', short.token)
+  await users.addToken('anna', long.token)
+  const bench = await gatewayWith(t, opened)
+  const enter = async (password: string): Promise<MqttClient> =>
+    await bench.connect({ username: 'anna', password })
+  const clients = [await enter(short.text), await enter(long.text), await enter(PASSWORD)]
+  const closed: number[] = []
+  for (const [at, client] of clients.entries()) client.once('close', () => closed.push(at))
+  changed.length = 0
+  time.nowTs = NOW + 1000
+  users.endOver()
+  t.same(changed, [], 'it is good until then')
+  time.nowTs = NOW + 1001
+  users.endOver()
+  t.same(changed, [`user/anna by ${short.token.id}`])
+  await eventually('the first is out', () => closed.length > 0)
+  time.nowTs = NOW + 5000
+  users.endOver()
+  users.endOver()
+  await eventually('the second is out', () => closed.length > 1)
+  t.same(closed, [0, 1])
+  t.ok(clients[2]?.connected)
+  t.equal(changed.length, 2, 'each once')
+  t.equal(await connackOf(bench, { username: 'anna', password: long.text }), 4)
 })

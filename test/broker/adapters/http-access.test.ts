@@ -83,7 +83,7 @@ interface Served {
   readonly refused: string[]
   /** What was shown, of each who was asked who he is. */
   readonly identified: (string | undefined)[]
-  readonly calls: readonly unknown[]
+  readonly calls: unknown[]
   ask(
     method: string,
     path: string,
@@ -97,7 +97,7 @@ interface Served {
 }
 
 function user(role: Role): UserPrincipal {
-  return { kind: 'user', name: `the-${role}`, roles: [role], topics: [] }
+  return { kind: 'user', name: `the-${role}`, roles: [role], topics: [], token: `t-${role}` }
 }
 
 async function serve(t: Test): Promise<Served> {
@@ -248,14 +248,18 @@ t.test('attempt 58: a stream, and a wait, end with the right to them', async (t)
       asking.on('error', reject)
       asking.end()
     })
-  const stream = await open('/api/events')
-  const streamEnds = new Promise((resolve) => stream.once('close', resolve))
-  stream.on('error', () => {})
-  const wait = t.rejects(open('/api/tasks/open?wait=60s'), { code: 'ECONNRESET' })
-  await eventually('it waits', () => calls.some((call) => (call as string[])[0] === 'waitForEnd'))
-  server.endOf('user/the-admin')
-  server.endOf('user/the-viewer')
-  await within('both ends', Promise.all([streamEnds, wait]))
+  for (const name of ['user/the-viewer', 'token/t-viewer']) {
+    calls.length = 0
+    const stream = await open('/api/events')
+    const streamEnds = new Promise((resolve) => stream.once('close', resolve))
+    stream.on('error', () => {})
+    const wait = t.rejects(open('/api/tasks/open?wait=60s'), { code: 'ECONNRESET' })
+    await eventually('it waits', () => calls.some((call) => (call as string[])[0] === 'waitForEnd'))
+    server.endOf('user/the-admin')
+    server.endOf('token/t-admin')
+    server.endOf(name)
+    await within('both ends', Promise.all([streamEnds, wait]))
+  }
 })
 
 t.test('a body that comes after the right has gone does nothing', async (t) => {

@@ -350,7 +350,7 @@ t.test('a connection is that of a key: by it it ends, and proves what is made on
     t.ok(exported.equals(channels[index]!.exported), ids[index]!)
   }
   t.equal(secured.broker.channelOf('nobody', 'EXPORTER-test', 32), undefined)
-  secured.broker.endKeys(n1, [old.sha256, other.sha256])
+  secured.broker.endKeys('node/n1', [old.sha256, other.sha256])
   await once(first!.socket, 'close')
   await eventually('it is said', () => secured.gateway.closed.length > 0)
   t.same(secured.gateway.closed, [ids[0]], 'no other')
