@@ -55,9 +55,10 @@ export class RebuiltLedger {
       this.#late = random.unit() < 0.5 ? this.#drawLate(random) : this.#holdersOfLast()
       const longestMs = random.unit() < 0.5 ? LATE_MS_MAX : LATE_MS_MAX / 20
       this.#waitsMs = this.#late.map(() => random.between(0, longestMs))
-      for (const node of this.#late) this.#faults.takeAway(node)
+      for (const node of this.#late) this.#faults.takeAway(node, 'late')
     }
-    return nodes.length - this.#late.length
+    // An operator does not count a board whose card is a new one: nothing comes from it.
+    return nodes.filter((node) => node.card.isOfLedger && !this.#late.includes(node)).length
   }
 
   #drawLate(random: Random): SimulatedNode[] {
@@ -96,7 +97,7 @@ export class RebuiltLedger {
     }
     this.#continueFrom(this.#fleet.ledger.get<IdentityRecord>('meta', 'identity')!)
     this.#late.forEach((node, index) => {
-      clock.after(this.#waitsMs[index]!, () => this.#faults.bringBack(node))
+      clock.after(this.#waitsMs[index]!, () => this.#faults.bringBack(node, 'late'))
     })
     this.#recreateLater()
   }

@@ -35,6 +35,9 @@ type Fault = (node: SimulatedNode) => string | undefined
 
 const flushOf = (node: string): string => `${node}/flush`
 
+/** Why a node is away: its key is gone, or it comes late to a ledger that is rebuilt. */
+type Absence = 'revoked' | 'late'
+
 export class SimulatedFaults {
   readonly #options: FaultOptions
   readonly #fleet: SimulatedFleet
@@ -45,8 +48,8 @@ export class SimulatedFaults {
   readonly #drained = new Set<string>()
   readonly #everDrained = new Set<string>()
   readonly #everRevoked = new Set<string>()
-  /** Nodes that nobody starts. */
-  readonly #away = new Set<string>()
+  /** Nodes that nobody starts, and all that keeps them. */
+  readonly #away = new Map<string, Set<Absence>>()
   readonly #cards: CardFaults
   #slowsTarget = false
   #isOver = false
@@ -147,15 +150,16 @@ export class SimulatedFaults {
     return this.#everRevoked.has(node)
   }
 
-  /** Takes a node down until it is brought back. */
-  takeAway(node: SimulatedNode): void {
-    this.#away.add(node.id)
+  /** Takes a node down until it is brought back from all that it was taken for. */
+  takeAway(node: SimulatedNode, why: Absence): void {
+    this.#away.set(node.id, (this.#away.get(node.id) ?? new Set()).add(why))
     node.crash()
   }
 
-  bringBack(node: SimulatedNode): void {
-    this.#away.delete(node.id)
-    if (!node.isUp) node.start()
+  bringBack(node: SimulatedNode, why: Absence): void {
+    const kept = this.#away.get(node.id)
+    if (kept?.delete(why) && kept.size === 0) this.#away.delete(node.id)
+    if (!node.isUp && !this.#away.has(node.id)) node.start()
   }
 
   /** Whether the process dies at this effect. */
@@ -378,7 +382,7 @@ export class SimulatedFaults {
   #revoke(node: SimulatedNode): void {
     const { gateway } = this.#fleet
     this.#fleet.count('fault-revoke')
-    this.takeAway(node)
+    this.takeAway(node, 'revoked')
     this.#everRevoked.add(node.id)
     gateway.revoke(node.id, () => {
       const state = gateway.view?.node(node.id as NodeId)?.state
@@ -394,7 +398,9 @@ export class SimulatedFaults {
     if (gateway.isUp) {
       gateway.drain(id, false)
       this.#drained.delete(id)
-      if (this.#away.has(id)) this.bringBack(nodes.find((one) => one.id === id)!)
+      if (this.#away.get(id)?.has('revoked')) {
+        this.bringBack(nodes.find((one) => one.id === id)!, 'revoked')
+      }
     } else this.#later(500, 500, () => this.#takeBackDrain(id))
   }
 

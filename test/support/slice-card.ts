@@ -28,6 +28,11 @@ export class SliceCard {
     return this.#record<SliceIdentity>('identity')?.storeId
   }
 
+  /** Whether its node was ever admitted with it. */
+  get isOfLedger(): boolean {
+    return (this.#record<SliceIdentity>('identity')?.ledgerId ?? null) !== null
+  }
+
   get position(): number {
     return this.#record<StreamMark>('mark')?.position ?? 0
   }
