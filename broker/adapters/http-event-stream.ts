@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { Principal } from '../../shared/protocol/access.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
+import { Places } from './places.ts'
 import { sendProblem } from './problem-json.ts'
 
 export interface EventStreamOptions {
@@ -18,10 +20,12 @@ export class EventStreams {
   readonly #options: EventStreamOptions
   readonly #port: HttpPort
   readonly #open = new Set<EventStream>()
+  readonly #places: Places
 
   constructor(options: EventStreamOptions, port: HttpPort) {
     this.#options = options
     this.#port = port
+    this.#places = new Places(options.streamsMax)
   }
 
   register(app: FastifyInstance): void {
@@ -30,7 +34,7 @@ export class EventStreams {
       url: '/api/events',
       exposeHeadRoute: false,
       ...rightOf('read'),
-      handler: (_request, reply) => this.#start(reply),
+      handler: ({ who }, reply) => this.#start(who, reply),
     })
   }
 
@@ -39,16 +43,18 @@ export class EventStreams {
     for (const stream of this.#open) stream.end()
   }
 
-  #start(reply: FastifyReply): FastifyReply {
-    if (this.#open.size >= this.#options.streamsMax) {
-      const detail = `${this.#options.streamsMax} event streams are open, no more are taken`
+  #start(who: Principal, reply: FastifyReply): FastifyReply {
+    if (!this.#places.hasRoom(who)) {
+      const detail = `so many event streams are open that no more are taken: ${this.#options.streamsMax}, or half of them by one user`
       return sendProblem(reply, { status: 503, code: 'overloaded', detail })
     }
     reply.hijack()
     const stream = new EventStream(this.#options, this.#port, reply.raw)
     this.#open.add(stream)
+    const leave = this.#places.take(who)
     reply.raw.once('close', () => {
       stream.end()
+      leave()
       this.#open.delete(stream)
     })
     return reply

@@ -8,6 +8,7 @@ import { isReadBy, rightOf } from './http-access.ts'
 import type { HttpClient, HttpPort } from './http-port.ts'
 import { negotiateFormat, parseQuery, type ResultFormat, WAIT_RULE } from './http-request.ts'
 import type { Paced } from './paced.ts'
+import { Places } from './places.ts'
 import {
   type ProblemAnswer,
   problemOfRefusal,
@@ -63,7 +64,7 @@ export function registerTaskRoutes(app: FastifyInstance, port: HttpPort, paced: 
 class TaskRoutes {
   readonly #port: HttpPort
   readonly #lists: Paced
-  #waits = 0
+  readonly #waits = new Places(WAITS_MAX)
 
   constructor(port: HttpPort, lists: Paced) {
     this.#port = port
@@ -77,7 +78,9 @@ class TaskRoutes {
     if (format === undefined) return sendProblem(reply, NOT_ACCEPTABLE)
     const body = readBody(request)
     if ('status' in body) return sendProblem(reply, body)
-    if (values.wait !== undefined && this.#waits >= WAITS_MAX) return sendProblem(reply, TOO_MANY)
+    if (values.wait !== undefined && !this.#waits.hasRoom(request.who)) {
+      return sendProblem(reply, TOO_MANY)
+    }
     const client = clientOf(request)
     const outcome = await this.#port.submit(body.payload, client)
     if (!outcome.ok) return sendProblem(reply, problemOfRefusal(outcome.refusal, outcome.task))
@@ -156,8 +159,9 @@ class TaskRoutes {
     // An end that is decided is told once it is on disk, with its result.
     if (hasEnded) timeoutMs = Math.max(timeoutMs, FLUSH_MS)
     // Who left while his task was accepted is not told of by 'close' any more.
-    if (timeoutMs === 0 || this.#waits >= WAITS_MAX || reply.raw.destroyed) return false
-    this.#waits += 1
+    const { who } = reply.request
+    if (timeoutMs === 0 || !this.#waits.hasRoom(who) || reply.raw.destroyed) return false
+    const leaveWaits = this.#waits.take(who)
     const left = new AbortController()
     const leave = (): void => left.abort()
     reply.raw.once('close', leave)
@@ -165,7 +169,7 @@ class TaskRoutes {
       return await this.#port.waitForEnd(task, timeoutMs, left.signal)
     } finally {
       reply.raw.off('close', leave)
-      this.#waits -= 1
+      leaveWaits()
     }
   }
 
@@ -201,7 +205,7 @@ export async function sendPaced(
 const TOO_MANY: ProblemAnswer = {
   status: 429,
   code: 'overloaded',
-  detail: `${WAITS_MAX} requests wait for tasks already; submit without ?wait`,
+  detail: `so many requests wait for tasks already: ${WAITS_MAX}, or half of them by one user; submit without ?wait`,
 }
 
 const NOT_ACCEPTABLE: ProblemAnswer = {

@@ -75,7 +75,7 @@ export class MqttBroker {
   readonly #journal: RetainedJournal | undefined
   readonly #persistence: BoundedPersistence
   readonly #connections: Connections
-  readonly #subscribers = new Subscribers<Connection>()
+  readonly #subscribers = new Subscribers<Connection>(({ identity }) => identity)
   readonly #rights: Rights
   readonly #hooks: BrokerHooks
   readonly #aedes: Aedes

@@ -6,6 +6,7 @@ import { ANYONE, GATEWAY, type Principal } from '../../shared/protocol/access.ts
 import type { ConnectionId } from '../core/events.ts'
 import { Connection } from './mqtt-connection.ts'
 import type { Gate } from './mqtt-gate.ts'
+import { shareOf } from './places.ts'
 
 export interface ConnectionBounds {
   readonly connectionsMax: number
@@ -19,6 +20,7 @@ export interface ConnectionBounds {
 
 /** A pool of young sockets may grow to this many times its size. */
 const STORM_FACTOR = 4
+const NODE_CONNECTIONS_MAX = 4
 
 export class Connections {
   readonly #bounds: ConnectionBounds
@@ -31,6 +33,8 @@ export class Connections {
   readonly #admitted = new Map<NodeId, Connection>()
   /** By client id: the last one that came, and when it and all before it have left. */
   readonly #holders = new Map<string, { connection: Connection; left: Promise<unknown> }>()
+  /** By identity, of those who are known by a name; the oldest first. */
+  readonly #named = new Map<string, Set<Connection>>()
   #probe: Gate | undefined
   #connectedMaximum = 0
 
@@ -94,6 +98,28 @@ export class Connections {
     return true
   }
 
+  /**
+   * It is known now who this is; false if he has his share of connections. A node needs one: of more it keeps the
+   * latest, since those before may have been cut off without a word.
+   */
+  identified(connection: Connection, clientId: string): boolean {
+    const { identity, principal } = connection
+    const { kind } = principal
+    if (kind !== 'user' && kind !== 'node') return true
+    const own = this.#named.get(identity) ?? new Set()
+    const before = this.#holders.get(clientId)?.connection
+    // That one goes for it.
+    const others = own.size - (before !== undefined && own.has(before) ? 1 : 0)
+    if (kind === 'user' && others >= shareOf(this.#bounds.connectionsMax, principal)) return false
+    this.#named.set(identity, own.add(connection))
+    const [oldest] = own
+    if (kind === 'node' && own.size > NODE_CONNECTIONS_MAX) {
+      own.delete(oldest!)
+      oldest!.gate.destroy()
+    }
+    return true
+  }
+
   /** Where nobody is asked who he is, nobody else can know its id. */
   #isOwnClient({ principal }: Connection, clientId: string): boolean {
     if (clientId !== this.#bounds.probeId) return false
@@ -105,7 +131,15 @@ export class Connections {
     this.#waiting.delete(gate)
     this.#connected.delete(gate)
     if (this.#probe === gate) this.#probe = undefined
-    return this.#byGate.get(gate)
+    const connection = this.#byGate.get(gate)
+    if (connection !== undefined) this.#leave(connection)
+    return connection
+  }
+
+  #leave(connection: Connection): void {
+    const own = this.#named.get(connection.identity)
+    own?.delete(connection)
+    if (own?.size === 0) this.#named.delete(connection.identity)
   }
 
   /** Whether a connection that is there, or still on its way out, has this client id by another right. */

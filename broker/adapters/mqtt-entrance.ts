@@ -117,6 +117,11 @@ export class Entrance {
       this.#deny(connection, 'client-id-taken', 'client-id-taken', IDENTIFIER_REJECTED, done)
       return
     }
+    if (!connections.identified(connection, client.id)) {
+      this.#parts.refused.add('connections-of-one')
+      done(refusal('so many connections of one user', SERVER_UNAVAILABLE), false)
+      return
+    }
     const free = connections.takeOver(client.id, connection)
     if (free === undefined) this.#begin(client, connection, done)
     else free.then(() => this.#begin(client, connection, done))

@@ -20,6 +20,7 @@ import type { RetainedJournal } from './mqtt-retained-journal.ts'
 import type { Rights } from './mqtt-rights.ts'
 import { filterOfShared, isShared } from './mqtt-share-groups.ts'
 import type { Qos, Subscribers } from './mqtt-subscribers.ts'
+import { shareOf } from './places.ts'
 
 export interface Submission {
   readonly payload: Uint8Array
@@ -156,6 +157,7 @@ export class BrokerHooks {
       const isFull =
         filters.size >= limits.filtersPerClientMax ||
         subscribers.count >= limits.filtersTotalMax ||
+        subscribers.countOf(connection.identity) >= shareOf(limits.filtersTotalMax, principal) ||
         (!client.clean && !persistence.hasRoomForFilter(client.id, topic))
       if (isFull) return deny('filters-full')
     }

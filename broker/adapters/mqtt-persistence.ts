@@ -12,6 +12,7 @@ import type { LeavingMessage, Rights } from './mqtt-rights.ts'
 import { SessionQueue } from './mqtt-session-queue.ts'
 import type { ShareGroup } from './mqtt-share-groups.ts'
 import { type Qos, Subscribers } from './mqtt-subscribers.ts'
+import { shareOf } from './places.ts'
 
 export interface PersistenceBounds {
   readonly sessionsMax: number
@@ -46,6 +47,7 @@ interface Session {
   connections: number
   /** Whose it is: nobody else may use its client id. */
   principal: Principal
+  readonly identity: string
   readonly queue: SessionQueue
 }
 
@@ -58,10 +60,12 @@ export class BoundedPersistence {
   readonly #rights: Rights
   readonly #onDrop: (reason: string) => void
   /** Client ids, of sessions that there are. */
-  readonly #subscribers = new Subscribers<string>()
+  readonly #subscribers = new Subscribers<string>((id) => this.#sessions.get(id)!.identity)
   readonly #sessions = new Map<string, Session>()
-  /** Sessions without a connection, the longest away first. */
-  readonly #absent = new Set<string>()
+  /** Client ids by identity. */
+  readonly #owned = new Map<string, Set<string>>()
+  /** Those without a connection, the longest away first. */
+  readonly #absent = new Map<string, Set<string>>()
   readonly #incoming = new Map<string, PacketIds>()
   readonly #denied = new WeakSet<object>()
   readonly #adding = new WeakMap<object, Promise<void>>()
@@ -92,7 +96,7 @@ export class BoundedPersistence {
   }
 
   get absentCount(): number {
-    return this.#absent.size
+    return [...this.#absent.values()].reduce((sum, { size }) => sum + size, 0)
   }
 
   async setup(): Promise<void> {}
@@ -103,28 +107,28 @@ export class BoundedPersistence {
   openSession(clientId: string, principal: Principal): boolean {
     let session = this.#sessions.get(clientId)
     if (session === undefined) {
-      if (this.#sessions.size >= this.#bounds.sessionsMax && !this.#evict()) return false
+      const identity = identityOf(principal)
+      if (!this.#makeRoom(identity, principal)) return false
       const queue = new SessionQueue(this.#bounds, this.#budget, this.#onDrop)
-      session = { connections: 0, principal, queue }
+      session = { connections: 0, principal, identity, queue }
       this.#sessions.set(clientId, session)
+      put(this.#owned, identity, clientId)
     }
     session.principal = principal
     session.connections++
-    this.#absent.delete(clientId)
+    drop(this.#absent, session.identity, clientId)
     return true
   }
 
   /** Whether the session of this client id is of another identity. */
   isHeldByOther(clientId: string, identity: string): boolean {
     const session = this.#sessions.get(clientId)
-    return session !== undefined && identityOf(session.principal) !== identity
+    return session !== undefined && session.identity !== identity
   }
 
   /** Gives up all sessions of an identity, with what waits in them. */
   endSessionsOf(identity: string): void {
-    for (const [clientId, { principal }] of [...this.#sessions]) {
-      if (identityOf(principal) === identity) this.#forget(clientId)
-    }
+    for (const clientId of [...(this.#owned.get(identity) ?? [])]) this.#forget(clientId)
   }
 
   /** Whether whose session this is may have a message. */
@@ -141,8 +145,8 @@ export class BoundedPersistence {
       this.#subscribers.filtersOf(clientId).size === 0 &&
       session.queue.size === 0 &&
       !this.#incoming.has(clientId)
-    if (isEmpty) this.#sessions.delete(clientId)
-    else this.#absent.add(clientId)
+    if (isEmpty) this.#forget(clientId)
+    else put(this.#absent, session.identity, clientId)
   }
 
   /**
@@ -151,7 +155,13 @@ export class BoundedPersistence {
    */
   hasRoomForFilter(clientId: string, filter: string): boolean {
     if (this.#subscribers.filtersOf(clientId).has(filter)) return true
-    while (this.#subscribers.count >= this.#bounds.filtersTotalMax) if (!this.#evict()) return false
+    const session = this.#sessions.get(clientId)
+    const { filtersTotalMax } = this.#bounds
+    const share =
+      session === undefined ? filtersTotalMax : shareOf(filtersTotalMax, session.principal)
+    const own = session === undefined ? '' : session.identity
+    while (this.#subscribers.countOf(own) >= share) if (!this.#evict(own)) return false
+    while (this.#subscribers.count >= filtersTotalMax) if (!this.#evict()) return false
     return true
   }
 
@@ -317,21 +327,47 @@ export class BoundedPersistence {
     return Readable.from([])
   }
 
-  /** Gives up the session that has been away for longest. */
-  #evict(): boolean {
-    for (const clientId of this.#absent) {
-      this.#onDrop('session-evicted')
-      this.#forget(clientId)
-      return true
-    }
-    return false
+  /** For one session more of this identity, which does not push out those of others beyond its own share. */
+  #makeRoom(identity: string, principal: Principal): boolean {
+    const { sessionsMax } = this.#bounds
+    const own = this.#owned.get(identity)?.size ?? 0
+    if (own >= shareOf(sessionsMax, principal) && !this.#evict(identity)) return false
+    return this.#sessions.size < sessionsMax || this.#evict()
+  }
+
+  /** Gives up the session that has been away for longest, of this identity or of that which has most of them. */
+  #evict(identity?: string): boolean {
+    const most = [...this.#absent].reduce(
+      (before, next) => (next[1].size > before[1].size ? next : before),
+      ['', new Set<string>()],
+    )
+    const [clientId] = identity === undefined ? most[1] : (this.#absent.get(identity) ?? [])
+    if (clientId === undefined) return false
+    this.#onDrop('session-evicted')
+    this.#forget(clientId)
+    return true
   }
 
   #forget(clientId: string): void {
-    this.#sessions.get(clientId)?.queue.clear()
+    const session = this.#sessions.get(clientId)
+    if (session !== undefined) {
+      session.queue.clear()
+      drop(this.#owned, session.identity, clientId)
+      drop(this.#absent, session.identity, clientId)
+    }
     this.#sessions.delete(clientId)
-    this.#absent.delete(clientId)
     this.#incoming.delete(clientId)
     this.#subscribers.clear(clientId)
   }
+}
+
+function put(sets: Map<string, Set<string>>, key: string, member: string): void {
+  const set = sets.get(key) ?? new Set()
+  sets.set(key, set.add(member))
+}
+
+function drop(sets: Map<string, Set<string>>, key: string, member: string): void {
+  const set = sets.get(key)
+  set?.delete(member)
+  if (set?.size === 0) sets.delete(key)
 }

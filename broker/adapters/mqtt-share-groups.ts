@@ -1,6 +1,7 @@
 /**
  * Shared subscriptions: of those who have subscribed to `$share/<group>/<filter>`, one gets each message,
- * in turn [MQTT 5.0 §4.8.2]. The same name over another filter is another group.
+ * in turn [MQTT 5.0 §4.8.2]. The same name over another filter is another group, and so is it by another identity:
+ * nobody takes a part of what is for somebody else.
  */
 import { FilterTrie } from './mqtt-filter-trie.ts'
 import type { Qos } from './mqtt-subscribers.ts'
@@ -21,7 +22,7 @@ export function filterOfShared(shared: string): string | undefined {
 }
 
 export class ShareGroup<Member> {
-  /** `$share/<group>/<filter>` */
+  /** Whose it is, and `$share/<group>/<filter>`. */
   readonly name: string
   /** Whose turn is next comes first. */
   readonly #members = new Map<Member, Qos>()
@@ -58,8 +59,8 @@ export class ShareGroups<Member> {
   /** By the filter, then by the name. */
   readonly #groups = new FilterTrie<Map<string, ShareGroup<Member>>>()
 
-  set(member: Member, name: string, qos: Qos): void {
-    const filter = filterOfShared(name)!
+  set(member: Member, owner: string, shared: string, qos: Qos): void {
+    const [filter, name] = [filterOfShared(shared)!, nameOf(owner, shared)]
     let groups = this.#groups.get(filter)
     if (groups === undefined) {
       groups = new Map()
@@ -73,8 +74,8 @@ export class ShareGroups<Member> {
     group.set(member, qos)
   }
 
-  delete(member: Member, name: string): void {
-    const filter = filterOfShared(name)!
+  delete(member: Member, owner: string, shared: string): void {
+    const [filter, name] = [filterOfShared(shared)!, nameOf(owner, shared)]
     const groups = this.#groups.get(filter)!
     const group = groups.get(name)!
     group.delete(member)
@@ -85,4 +86,9 @@ export class ShareGroups<Member> {
   matching(topic: string): ShareGroup<Member>[] {
     return this.#groups.matching(topic).flatMap((groups) => [...groups.values()])
   }
+}
+
+/** No identity has a space in it. */
+function nameOf(owner: string, shared: string): string {
+  return `${owner} ${shared}`
 }

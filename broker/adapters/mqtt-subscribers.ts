@@ -8,6 +8,7 @@ const NONE: ReadonlyMap<never, never> = new Map<never, never>()
 
 interface Entry<Subscriber> {
   readonly subscriber: Subscriber
+  readonly owner: string
   readonly filters: Map<string, Qos>
   /** The last look-up that found it, and the highest QoS so far in that. */
   lookUp: number
@@ -18,12 +19,24 @@ export class Subscribers<Subscriber> {
   readonly #entries = new Map<Subscriber, Entry<Subscriber>>()
   readonly #byFilter = new FilterTrie<Map<Entry<Subscriber>, Qos>>()
   readonly #shared = new ShareGroups<Subscriber>()
+  readonly #ownerOf: (subscriber: Subscriber) => string
+  readonly #countBy = new Map<string, number>()
   #count = 0
   #lookUps = 0
+
+  /** `ownerOf`: the identity by which somebody subscribes. */
+  constructor(ownerOf: (subscriber: Subscriber) => string = () => '') {
+    this.#ownerOf = ownerOf
+  }
 
   /** Of all filters of all subscribers. */
   get count(): number {
     return this.#count
+  }
+
+  /** Of all of one identity. */
+  countOf(owner: string): number {
+    return this.#countBy.get(owner) ?? 0
   }
 
   filtersOf(subscriber: Subscriber): ReadonlyMap<string, Qos> {
@@ -34,13 +47,14 @@ export class Subscribers<Subscriber> {
   set(subscriber: Subscriber, filter: string, qos: Qos): void {
     let entry = this.#entries.get(subscriber)
     if (entry === undefined) {
-      entry = { subscriber, filters: new Map(), lookUp: 0, highest: 0 }
+      const owner = this.#ownerOf(subscriber)
+      entry = { subscriber, owner, filters: new Map(), lookUp: 0, highest: 0 }
       this.#entries.set(subscriber, entry)
     }
-    if (!entry.filters.has(filter)) this.#count++
+    if (!entry.filters.has(filter)) this.#add(entry.owner, 1)
     entry.filters.set(filter, qos)
     if (isShared(filter)) {
-      this.#shared.set(subscriber, filter, qos)
+      this.#shared.set(subscriber, entry.owner, filter, qos)
       return
     }
     const entries = this.#byFilter.get(filter)
@@ -52,14 +66,21 @@ export class Subscribers<Subscriber> {
     const entry = this.#entries.get(subscriber)
     if (!entry?.filters.delete(filter)) return
     if (entry.filters.size === 0) this.#entries.delete(subscriber)
-    this.#count--
+    this.#add(entry.owner, -1)
     if (isShared(filter)) {
-      this.#shared.delete(subscriber, filter)
+      this.#shared.delete(subscriber, entry.owner, filter)
       return
     }
     const entries = this.#byFilter.get(filter)!
     entries.delete(entry)
     if (entries.size === 0) this.#byFilter.delete(filter)
+  }
+
+  #add(owner: string, more: number): void {
+    this.#count += more
+    const own = this.countOf(owner) + more
+    if (own === 0) this.#countBy.delete(owner)
+    else this.#countBy.set(owner, own)
   }
 
   clear(subscriber: Subscriber): void {

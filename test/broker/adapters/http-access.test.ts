@@ -262,6 +262,26 @@ t.test('attempt 58: a stream, and a wait, end with the right to them', async (t)
   }
 })
 
+t.test('one user takes half of the event streams at most', async (t) => {
+  const { server, authority } = await serve(t)
+  const open = (role: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const headers = { authorization: `Bearer ${role}` }
+      const at = { host: '127.0.0.1', port: server.port, servername: HOST, path: '/api/events' }
+      const options = { ...at, headers, ca: authority.certificate, agent: false }
+      const asking = request(options, ({ statusCode }) => resolve(statusCode))
+      t.teardown(() => asking.destroy())
+      asking.on('error', reject)
+      asking.end()
+    })
+  const statuses = await Promise.all(Array.from({ length: 33 }, () => open('viewer')))
+  t.same(
+    statuses.filter((status) => status !== 200),
+    [503],
+  )
+  t.equal(await open('operator'), 200)
+})
+
 t.test('a body that comes after the right has gone does nothing', async (t) => {
   const { server, authority, calls, identified } = await serve(t)
   const headers = { 'content-type': 'application/json', 'content-length': '2' }

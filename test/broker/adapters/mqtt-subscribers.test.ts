@@ -65,7 +65,9 @@ t.test('each who subscribed is found once, with the highest QoS of its filters',
           if (!isShared(name) || !filterMatches(filterOfShared(name)!, topic)) continue
           groups.set(name, (groups.get(name) ?? 0) + 1)
         }
-        const found = subscribers.groupsFor(topic).map(({ name, size }) => [name, size] as const)
+        const found = subscribers
+          .groupsFor(topic)
+          .map(({ name, size }) => [name.trim(), size] as const)
         t.equal(found.length, groups.size)
         t.same(Object.fromEntries(found), Object.fromEntries(groups), topic)
       }

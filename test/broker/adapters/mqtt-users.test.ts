@@ -382,3 +382,72 @@ t.test('what somebody says behind a CONNECT that is refused is not heard', async
   t.same(heard, ['last x'])
   t.same(bench.gateway.submissions, [])
 })
+
+t.test('nobody takes a part of what a group of somebody else shares', async (t) => {
+  const bench = await SecuredBench.start(t)
+  for (const name of ['anna', 'eve']) bench.user(name, ['viewer'])
+  const heard: Record<string, string[]> = { anna: [], away: [], eve: [] }
+  const filter = `$share/pool/${BASE}/gateway/event`
+  const anna = await bench.as('anna', { heard: heard.anna! })
+  await anna.subscribeAsync(filter, { qos: 1 })
+  const eve = await bench.as('eve', { heard: heard.eve! })
+  await eve.subscribeAsync(filter, { qos: 1 })
+  const away = { clientId: 'away', ...PERSISTENT }
+  const early = await bench.as('eve', away)
+  await early.subscribeAsync(filter, { qos: 1 })
+  await early.endAsync()
+  for (let number = 0; number < 10; number++) publish(bench, 'gateway/event', `${number}`)
+  await eventually('each has all', () => heard.anna!.length === 10 && heard.eve!.length === 10)
+})
+
+t.test('no user takes all connections, sessions or filters', async (t) => {
+  const bench = await SecuredBench.start(t, {
+    ...{ connectionsMax: 8, sessionsMax: 6, filtersTotalMax: 20 },
+  })
+  for (const name of ['eve', 'olga']) bench.user(name, ['operator'])
+  const olga = await bench.as('olga', { clientId: 'olga', ...PERSISTENT })
+  await olga.subscribeAsync(`${BASE}/gateway/event`, { qos: 1 })
+  await olga.endAsync()
+  for (let number = 0; number < 9; number++) {
+    const session = await bench.as('eve', { clientId: `eve-${number}`, ...PERSISTENT })
+    await session.subscribeAsync(`${BASE}/gateway/state`, { qos: 1 })
+    await session.endAsync()
+  }
+  publish(bench, 'gateway/event', 'kept')
+  const heard: string[] = []
+  const back = await bench.as('olga', { clientId: 'olga', ...PERSISTENT, heard })
+  await eventually('her session has it', () => heard.length === 1)
+
+  const eves: MqttClient[] = []
+  for (let number = 0; number < 3; number++) {
+    eves.push(await bench.as('eve', { clientId: `eve-${number}`, ...PERSISTENT }))
+  }
+  t.equal(
+    await codeOf(bench.as('eve', { clientId: 'eve-3', ...PERSISTENT })),
+    3,
+    'her sessions are here',
+  )
+  eves.push(await bench.as('eve', { clientId: 'eve-3' }))
+  t.equal(await codeOf(bench.as('eve', { clientId: 'eve-4' })), 3)
+  t.equal(bench.refused['connections-of-one'], 1)
+  eves[3] = await bench.as('eve', { clientId: 'eve-3' })
+  const asked = Array.from({ length: 15 }, (_, number) => `x/${number}`)
+  const granted = await Promise.all(asked.map((filter) => askedFor(eves[0]!, filter)))
+  t.ok(granted.includes(0x80) && granted.includes(1), granted.join())
+  t.equal(await askedFor(back, 'y'), 1)
+  const plain = await Promise.all(asked.map((filter) => askedFor(eves[3]!, filter)))
+  t.ok(plain.includes(0x80), plain.join())
+  t.equal(await askedFor(await bench.as('olga'), 'y'), 1)
+})
+
+t.test('of more connections than a node needs the oldest ends', async (t) => {
+  const bench = await SecuredBench.start(t)
+  const identity = await bench.identity(n1)
+  const as = (nonce: string) =>
+    bench.connect({ ...keyOf(identity), clientId: nodeClientId(n1, nonce) })
+  const first = await as('0')
+  const closed = closeOf(first)
+  for (const nonce of ['1', '2', '3', '4']) t.equal(await codeOf(as(nonce)), 0)
+  await closed
+  await eventually('four are left', () => bench.broker.counters().clientsConnected === 4)
+})
