@@ -116,6 +116,7 @@ async function backup(
     throw usage('a backup is no text: send it somewhere, or name a file')
   }
   if (!isPiped) assertFree(file, flags.force === true)
+  gateway.assertHidden()
   const passphrase = await newPassphrase(flags, streams)
   const { body } = await gateway.request({
     ...{ method: 'POST', path: '/api/security/backup', contentType: 'application/json' },

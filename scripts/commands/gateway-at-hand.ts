@@ -2,28 +2,32 @@
  * Which gateway a command talks to that was not told: the one whose owner's socket this process can open, else the one
  * that somebody logged in at, else the one that is open on this machine.
  */
-import { accessSync, constants, statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { accessSync, constants, lstatSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { AppError, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
 import { type Context, readContext } from './context.ts'
 import { GatewayClient } from './gateway-client.ts'
 import { usage } from './task-request.ts'
 
 export const HTTP_DEFAULT = 'http://127.0.0.1:8025'
-/** Where a gateway that is secured waits for its owner: that of the unit, and one started by hand. */
-const OWNERS_SOCKETS = ['/run/obelisk-gateway/admin.sock', './obelisk-gateway/admin.sock']
+/** Where a gateway that is secured waits for its owner: that of the unit, which only root could have made… */
+const UNITS_SOCKET = '/run/obelisk-gateway/admin.sock'
+/** …and that of one that is started by hand, wherever a person happens to be. */
+const OWN_SOCKET = './obelisk-gateway/admin.sock'
+const STICKY = 0o1000
 const PROTOCOLS = ['http:', 'https:', 'unix:']
 
 /** The socket of a gateway on this machine. What cannot be looked at is there. */
 export function ownersSocket(): string | undefined {
-  const socket = OWNERS_SOCKETS.find(isThere)
+  const socket = isThere(UNITS_SOCKET) ? UNITS_SOCKET : isOurs(OWN_SOCKET) ? OWN_SOCKET : undefined
   return socket === undefined ? undefined : `unix:${resolve(socket)}`
 }
 
 /** The gateway at this address; without one, the one at hand. */
 export function clientFor(given: string | undefined, environment: Environment): GatewayClient {
   const url = given ?? (environment.OBELISK_HTTP || undefined)
-  if (url === undefined) return clientAtHand(environment) ?? new GatewayClient(HTTP_DEFAULT)
+  if (url === undefined) return clientAtHand(environment) ?? openAtHand()
   const checked = checkUrl(url, PROTOCOLS, '--http')
   const context = checked.startsWith('https:') ? readContext(environment) : undefined
   const isThat = context !== undefined && new URL(checked).href === new URL(context.url).href
@@ -32,12 +36,23 @@ export function clientFor(given: string | undefined, environment: Environment): 
 
 /** One that knows who asks, if there is any. */
 export function clientAtHand(environment: Environment): GatewayClient | undefined {
-  const opened = OWNERS_SOCKETS.find(mayBeOpened)
+  const opened = mayBeOpened(UNITS_SOCKET)
+    ? UNITS_SOCKET
+    : isOurs(OWN_SOCKET)
+      ? OWN_SOCKET
+      : undefined
   if (opened !== undefined) return new GatewayClient(`unix:${resolve(opened)}`)
   const context = readContext(environment)
   if (context !== undefined) return clientOf(context)
   const socket = ownersSocket()
   return socket === undefined ? undefined : new GatewayClient(socket)
+}
+
+function openAtHand(): GatewayClient {
+  if (!isThere(OWN_SOCKET)) return new GatewayClient(HTTP_DEFAULT)
+  const socket = resolve(OWN_SOCKET)
+  const message = `${socket} is not this user's alone, and may be anybody's: --http unix:${socket} if it is meant`
+  throw new AppError('not-permitted', message, { exitCode: EXIT_NOT_ALLOWED })
 }
 
 export function clientOf(context: Context): GatewayClient {
@@ -66,6 +81,34 @@ function isThere(path: string): boolean {
   } catch {
     return true
   }
+}
+
+/**
+ * Whether nobody else can have put it there: it, its folder and the folder above are this user's, of which the last may be
+ * root's. Whoever is asked for a password at a socket of somebody else tells it to him.
+ */
+function isOurs(path: string): boolean {
+  const user = process.geteuid!()
+  try {
+    const [socket, folder, above] = [path, dirname(path), dirname(dirname(path))].map((one) =>
+      lstatSync(one === '.' ? process.cwd() : one),
+    )
+    // Where only owners may rename what is theirs, as in /tmp, anybody may write.
+    const isKept = (above!.mode & STICKY) !== 0 || (above!.mode & othersWrite(user)) === 0
+    return (
+      isKept &&
+      [user, 0].includes(above!.uid) &&
+      socket!.isSocket() &&
+      [socket, folder].every((one) => one!.uid === user)
+    )
+  } catch {
+    return false
+  }
+}
+
+/** A person's group is often his alone. */
+function othersWrite(user: number): number {
+  return user === 0 ? 0o022 : 0o002
 }
 
 function mayBeOpened(path: string): boolean {

@@ -43,6 +43,8 @@ export interface Credentials {
 }
 
 const TIMEOUT_MS = 10_000
+/** A host of this machine, as a URL has it. */
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/
 /** Refusals that are over by themselves, and say when. */
 const PASSING = ['locked', 'rate-limited']
 
@@ -76,7 +78,10 @@ export class GatewayClient {
       return
     }
     const { hostname, port, username, password } = url
-    const auth = username === '' ? {} : { auth: `${username}:${password}` }
+    const isShown = url.protocol === 'http:' && !LOOPBACK.test(hostname)
+    if (username !== '' && isShown) throw notHidden(this.address)
+    const [name, secret] = [username, password].map(decodeURIComponent)
+    const auth = username === '' ? {} : { auth: `${name}:${secret}` }
     const trust = credentials && {
       ...{ ca: credentials.ca, servername: GATEWAY_SERVER_NAME, minVersion: 'TLSv1.3' as const },
     }
@@ -87,6 +92,14 @@ export class GatewayClient {
   /** Without what may stand in it before the host. */
   get address(): string {
     return this.#base.replace(/\/\/[^@/]*@/, '//')
+  }
+
+  /**
+   * Before a secret goes there, or comes from there: over `http://` whoever has the port may be anybody, also on this
+   * machine, and a gateway that knows secrets is not spoken to like that.
+   */
+  assertHidden(): void {
+    if (this.#base.startsWith('http:')) throw notHidden(this.address)
   }
 
   async request(request: GatewayRequest): Promise<GatewayAnswer> {
@@ -169,6 +182,11 @@ export class GatewayClient {
         : `${code}: the gateway does not take the token of the login any more: it is over, or was revoked; log in with another: obelisk login ${this.address}`
     return new RefusedError(status, code, message, exitCode)
   }
+}
+
+function notHidden(address: string): AppError {
+  const message = `no secret goes to ${address}: only to the socket of a gateway's owner (as root, on its machine), or over https:// (obelisk login)`
+  return new AppError('url-not-secure', message, { exitCode: EXIT_CONFIG })
 }
 
 /** OpenSSL's words for a certificate that it does not trust. */

@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { toBase32 } from '../../shared/core/base32.ts'
 import { AppError, EXIT_DONE, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
+import { isHostName } from '../../shared/runtime/host-names.ts'
 import { isThere } from '../../shared/runtime/private-folder.ts'
 import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
 import { placesOf } from '../install/places.ts'
@@ -14,6 +15,7 @@ import { faultOf } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import type { Streams } from './streams.ts'
+import { usage } from './task-request.ts'
 
 export interface SecureFlags {
   readonly host?: string
@@ -34,6 +36,11 @@ export async function secure(
   streams: Streams,
   makeKeys: GatewayParts['makeKeys'],
 ): Promise<number> {
+  for (const [flag, given] of Object.entries({ '--host': host, '--http-host': httpHost })) {
+    if (given !== undefined && !isHostName(given)) {
+      throw usage(`${flag}: "${given}" is no host name and no address`)
+    }
+  }
   const { unit, configuration } = placesOf('gateway')
   const { data, isService } = placeOfGateway(given)
   const folder = join(data, 'security')

@@ -55,13 +55,16 @@ async function create(
   gateway: GatewayClient,
   { node, replace = false, hours }: TokenWish,
 ): Promise<Created> {
-  return await gateway.json<Created>({
+  const created = await gateway.json<Created>({
     method: 'POST',
     path: '/api/tokens',
     contentType: 'application/json',
     body: Buffer.from(JSON.stringify({ node, replace, ttl_hours: hours })),
     timeoutMs: TIMEOUT_MS,
   })
+  // Its pin says whom a board trusts.
+  gateway.assertHidden()
+  return created
 }
 
 function nodesOf(node: string | undefined, flags: CreateFlags): (string | null)[] {

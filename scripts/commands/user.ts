@@ -97,7 +97,9 @@ function addProofs(
     .action(async (name, flags) => {
       const ttl = flags.ttl === undefined ? {} : { ttl_hours: hoursOf(flags.ttl) }
       const wish = { label: flags.label ?? '', ...ttl }
-      const made = await post<{ token: string }>(gatewayFor(flags), `${pathOf(name)}/tokens`, wish)
+      const gateway = gatewayFor(flags)
+      const made = await post<{ token: string }>(gateway, `${pathOf(name)}/tokens`, wish)
+      gateway.assertHidden()
       done(say(streams, flags, made, made.token))
     })
   withHttp(token.command('revoke <name> <id>'))
@@ -139,6 +141,7 @@ async function addUser(
     throw usage('--role: say what it may do: viewer, submitter, operator or admin')
   }
   const wanted = flags.password !== false
+  if (wanted) gateway.assertHidden()
   const password = wanted ? await passwordOf(flags, streams, name) : undefined
   const { grant = {}, ...rest } = orderOf(flags)
   const isSubmitter = flags.role?.includes('submitter') === true
@@ -160,6 +163,7 @@ async function setUser(
 ): Promise<number> {
   const isOne = flags.disable === true && flags.enable === true
   if (isOne) throw usage('--disable and --enable: say one of them')
+  if (flags.passwordFile !== undefined) gateway.assertHidden()
   const password =
     flags.passwordFile === undefined ? {} : { password: await passwordOf(flags, streams, name) }
   const disabled = flags.disable ? { disabled: true } : flags.enable ? { disabled: false } : {}
@@ -178,6 +182,7 @@ async function passwd(
   name: string,
   flags: Common & { readonly passwordFile?: string },
 ): Promise<number> {
+  gateway.assertHidden()
   const password = await passwordOf(flags, streams, name)
   const view = await put<UserView>(gateway, pathOf(name), { password })
   return say(streams, flags, view, `user ${name} has another password`)

@@ -1,10 +1,18 @@
 /** Commands on another machine, with a login at a secured gateway that is a process of its own. */
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { parseToken } from '../../shared/protocol/tokens.ts'
-import { PROGRAM, within } from '../support/processes.ts'
+import { Fleet, PROGRAM, within } from '../support/processes.ts'
 import { command, type Said, SecuredGateway } from '../support/secured-gateway.ts'
 
 interface Person {
@@ -277,4 +285,69 @@ t.test('what a user may do is changed by what is said, and by nothing else', asy
     const put = gateway.put('/api/identities/user/sub', { grant })
     await t.rejects(put, { code: 'malformed' }, JSON.stringify(grant))
   }
+})
+
+t.test(
+  'a socket in the working directory counts where nobody else can have put it there',
+  async (t) => {
+    const fleet = new Fleet(t)
+    const here = join(fleet.directory, 'here')
+    mkdirSync(here, { mode: 0o755 })
+    const folder = join(here, 'obelisk-gateway')
+    const made = fleet.start(['gateway', 'secure', '--data', folder])
+    t.match(await within('its keys', made.exited), { code: 0 })
+    const ports = ['--port', '0', '--http-port', '0']
+    const gateway = fleet.start(['gateway', '--data', folder, ...ports])
+    await gateway.line('ready mqtts=')
+    const whoami = async (): Promise<Said> => {
+      const line = 'cd "$0" && exec "$@"'
+      const run = fleet.command('sh', ['-c', line, here, process.execPath, PROGRAM, 'whoami'])
+      const { code } = await within('whoami', run.exited)
+      return { code: code ?? -1, stdout: run.stdout, stderr: run.stderr }
+    }
+    t.match(await whoami(), { code: 0, stdout: /^user {5}its owner$/m })
+    chmodSync(here, 0o777)
+    t.match(await whoami(), { code: 77, stdout: '', stderr: /may be anybody's: --http unix:/ })
+    chmodSync(here, 0o1777)
+    t.match(await whoami(), { code: 0 }, 'where only owners may rename')
+    chmodSync(here, 0o755)
+    if (process.geteuid!() !== 0) return
+    for (const path of [join(folder, 'admin.sock'), folder, here]) {
+      lchownSync(path, 65_534, 65_534)
+      t.match(await whoami(), { code: 77 }, `${path} of somebody else`)
+      lchownSync(path, 0, 0)
+    }
+    t.match(await whoami(), { code: 0 })
+  },
+)
+
+t.test('no secret goes where anybody may listen', async (t) => {
+  const gateway = await SecuredGateway.start(t)
+  const { run } = person(gateway)
+  const open = await new Fleet(t).gateway()
+  const file = join(gateway.fleet.directory, 'password')
+  writeFileSync(file, 'correct horse')
+  const password = ['--password-file', file]
+  for (const argv of [
+    ['user', 'add', 'ann', '--role', 'viewer', ...password],
+    ['user', 'passwd', 'ann', ...password],
+    ['user', 'set', 'ann', ...password],
+    ['ca', 'backup', join(gateway.fleet.directory, 'backup'), '--passphrase-file', file],
+  ]) {
+    const said = await run(...argv, '--http', open.http)
+    t.match(said, { code: 78, stderr: /no secret goes to http:/ }, argv.join(' '))
+  }
+  const named = open.http.replace('//', '//ann:secret@')
+  t.match(await run('node', 'ls', '--http', named), { code: 0 }, 'on this machine')
+  const away = await run('node', 'ls', '--http', 'http://ann:secret@192.0.2.1:8025')
+  t.match(away, { code: 78, stderr: /^error: no secret goes to http:\/\/192\.0\.2\.1:8025/ })
+  const odd = 'p@ss:/%'
+  writeFileSync(file, odd.padEnd(8, '!'))
+  await gateway.done('user', 'add', 'odd', '--role', 'viewer', ...password)
+  const url = gateway.url.replace('//', `//odd:${encodeURIComponent(odd.padEnd(8, '!'))}@`)
+  const asked = gateway.fleet.command(process.execPath, [PROGRAM, 'whoami', '--http', url], {
+    NODE_EXTRA_CA_CERTS: join(gateway.data, 'security', 'ca.crt'),
+  })
+  t.match(await within('whoami', asked.exited), { code: 0 }, asked.stderr)
+  t.match(asked.stdout, /^user {5}odd$/m)
 })

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { configure, secure } from '../../scripts/commands/secure.ts'
@@ -37,6 +37,9 @@ t.test('a gateway that is no service is said how to start', async (t) => {
   text.stdout = ''
   await secure({ data }, streams, makeKeys)
   t.notMatch(text.stdout, /obelisk login/, 'where HTTP stays on loopback')
+  const bad = { data: `${data}2`, httpHost: '0.0.0.0:80' }
+  await t.rejects(secure(bad, streams, makeKeys), { code: 'usage', message: /no host name/ })
+  t.notOk(existsSync(bad.data), 'before anything is made')
   t.match(await command(['gateway', 'secure', '--help']), { stdout: /--http-host/ })
 })
 
