@@ -43,6 +43,7 @@ const FIRST = [
   ...[
     'end-to-end/disk-full',
     'end-to-end/secured',
+    'end-to-end/clocks',
     'end-to-end/wire',
     'scripts/install',
     'scripts/first-boot',

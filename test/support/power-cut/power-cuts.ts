@@ -1,5 +1,5 @@
 /** Records one run of a store and has the images of many power cuts judged, each in a child process. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,13 +7,13 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Random } from '../../../shared/core/random.ts'
 import { databasePath } from '../../../shared/runtime/lmdb.ts'
+import { buildShim } from '../preloaded.ts'
 import { TYPESCRIPT } from '../typescript/node-options.ts'
 import { imageAt } from './disk-image.ts'
 import { type DiskRecord, readRecording } from './recording.ts'
 
 const PROGRAM = fileURLToPath(new URL('process.ts', import.meta.url))
 const SHIM_SOURCE = fileURLToPath(new URL('shim.c', import.meta.url))
-const COMPILERS = ['cc', 'gcc', 'clang']
 /** An image that takes longer hangs. */
 const IMAGE_LIMIT_MS = 60_000
 const OTHER_BOOT_ID = '5a5a5a5a-0000-4000-8000-5a5a5a5a5a5a\n'
@@ -47,22 +47,13 @@ export class PowerCuts {
 
   /** Nothing, and why, if the library cannot be built or preloaded here. */
   static prepare(directory?: string): PowerCuts | string {
-    if (process.platform !== 'linux') return 'LD_PRELOAD is of Linux'
-    if (/^(arm|ia32|mips|ppc)/.test(process.arch) && process.arch !== 'arm64') {
-      return 'the preloaded library is for 64-bit systems'
-    }
     const made = directory ?? mkdtempSync(join(tmpdir(), 'obelisk-power-cut-'))
     mkdirSync(made, { recursive: true })
     const shim = join(made, 'shim.so')
-    for (const compiler of COMPILERS) {
-      const argv = ['-shared', '-fPIC', '-O1', '-o', shim, SHIM_SOURCE, '-ldl', '-lpthread']
-      const { status, error, stderr } = spawnSync(compiler, argv, { encoding: 'utf8' })
-      if (error !== undefined) continue
-      if (status !== 0) throw new Error(`${compiler}: ${stderr}`)
-      return new PowerCuts(made, shim)
-    }
-    rmSync(made, { recursive: true, force: true })
-    return `there is no C compiler here (${COMPILERS.join(', ')})`
+    const obstacle = buildShim(SHIM_SOURCE, shim)
+    if (obstacle === undefined) return new PowerCuts(made, shim)
+    if (directory === undefined) rmSync(made, { recursive: true, force: true })
+    return obstacle
   }
 
   private constructor(directory: string, shim: string) {
