@@ -5,6 +5,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { isId } from '../shared/core/ids.ts'
+import { networkOf } from '../shared/core/source.ts'
 import { identityOf, type UserPrincipal } from '../shared/protocol/access.ts'
 import { parseToken } from '../shared/protocol/tokens.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
@@ -278,14 +279,15 @@ export class Users {
   }
 
   #judgeToken(name: string, id: string, secret: Uint8Array, source: string): LoginAnswer {
-    const admission = this.#limits.begin(this.#nowMs(), name, source)
+    const admission = this.#limits.begin(this.#nowMs(), name, networkOf(source))
     if (!admission.ok) return this.#answerFor(name, this.#locked(admission.untilMs))
     const token = tokenOf(this.#parts.nowTs(), this.#parts.store.user(name), id)
     const shown = createHash('sha256').update(secret).digest()
     if (token === undefined || !timingSafeEqual(shown, token.sha256)) {
+      this.#limits.wrong(this.#nowMs(), admission)
       return this.#answerFor(name, WRONG)
     }
-    this.#limits.right(admission)
+    this.#limits.right(this.#nowMs(), admission)
     this.#shown.set(id, { name, untilTs: token.untilTs })
     return this.#answerFor(name, RIGHT, id)
   }
@@ -300,7 +302,7 @@ export class Users {
     const what = createHash('sha256').update(from).update(password).digest('hex')
     const same = this.#underWay.get(what)
     if (same !== undefined) return await same
-    const admission = this.#limits.begin(this.#nowMs(), name, source)
+    const admission = this.#limits.begin(this.#nowMs(), name, networkOf(source))
     if (!admission.ok) return this.#locked(admission.untilMs)
     const verdict = this.#try(admission, password, isGone)
     this.#underWay.set(what, verdict)
@@ -315,19 +317,22 @@ export class Users {
     const { passwords } = this.#parts
     const record = this.record(admission.name)?.password
     if (passwords.isRemembered(record, password)) {
-      this.#limits.right(admission)
+      this.#limits.right(this.#nowMs(), admission)
       return RIGHT
     }
     if (!(await this.#waitIfSlow(admission))) {
       this.#limits.unjudged(admission)
       return BUSY
     }
-    const verdict = await passwords.judge(record, password, isGone)
+    const verdict = await passwords.judge(record, password, isGone, admission.isKnown)
     if (verdict === 'right') {
-      this.#limits.right(admission)
+      this.#limits.right(this.#nowMs(), admission)
       return RIGHT
     }
-    if (verdict === 'wrong') return WRONG
+    if (verdict === 'wrong') {
+      this.#limits.wrong(this.#nowMs(), admission)
+      return WRONG
+    }
     this.#limits.unjudged(admission)
     return BUSY
   }

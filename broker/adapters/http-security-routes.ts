@@ -59,6 +59,7 @@ const REFUSALS: Readonly<Record<string, number>> = {
   'key-unsuitable': UNSUITABLE,
   'password-unsuitable': UNSUITABLE,
   'log-broken': 503,
+  overloaded: 503,
   'rate-limited': 429,
 }
 

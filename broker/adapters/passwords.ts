@@ -5,12 +5,16 @@
  * another one there.
  */
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { AppError } from '../../shared/runtime/errors.ts'
 import type { PasswordRecord } from '../core/users.ts'
 
 export interface PasswordsOptions {
   readonly n?: number
   readonly atATime?: number
+  /** Tries that wait; a quarter of the places is for those who are known. */
   readonly waitingMax?: number
+  /** Passwords that are set at a time. */
+  readonly makingMax?: number
   readonly rememberedMax?: number
   readonly rememberedMs?: number
 }
@@ -28,6 +32,7 @@ export class Passwords {
   readonly #n: number
   readonly #atATime: number
   readonly #waitingMax: number
+  readonly #makingMax: number
   readonly #rememberedMax: number
   readonly #rememberedMs: number
   readonly #key = randomBytes(32)
@@ -37,24 +42,32 @@ export class Passwords {
   readonly #nobodys: PasswordRecord
   readonly #waiting: (() => void)[] = []
   #running = 0
+  #making = 0
+  #judging = 0
 
   constructor(options: PasswordsOptions = {}) {
     this.#n = options.n ?? N
     this.#atATime = options.atATime ?? 2
     this.#waitingMax = options.waitingMax ?? 32
+    this.#makingMax = options.makingMax ?? 16
     this.#rememberedMax = options.rememberedMax ?? 1024
     this.#rememberedMs = options.rememberedMs ?? 600_000
     const [salt, hash] = [randomBytes(SALT_BYTES), randomBytes(HASH_BYTES)]
     this.#nobodys = { n: this.#n, r: R, p: P, salt, hash }
   }
 
-  /** Rejects with nothing but what scrypt rejects with: who sets a password waits for his turn. */
+  /** Who sets a password waits for his turn, and is refused where too many do. */
   async make(password: Uint8Array): Promise<PasswordRecord> {
+    if (this.#making >= this.#makingMax) {
+      throw new AppError('overloaded', 'others set passwords at this moment: try again')
+    }
+    this.#making += 1
     const wanted = { n: this.#n, r: R, p: P, salt: randomBytes(SALT_BYTES) }
     await this.#turn()
     try {
       return { ...wanted, hash: await hashOf(password, wanted) }
     } finally {
+      this.#making -= 1
       this.#next()
     }
   }
@@ -71,8 +84,11 @@ export class Passwords {
     record: PasswordRecord | undefined,
     password: Uint8Array,
     isGone: () => boolean,
+    isKnown = true,
   ): Promise<PasswordVerdict> {
-    if (this.#waiting.length >= this.#waitingMax) return 'busy'
+    const waitingMax = isKnown ? this.#waitingMax : (this.#waitingMax * 3) / 4
+    if (this.#judging >= this.#atATime + waitingMax) return 'busy'
+    this.#judging += 1
     await this.#turn()
     try {
       if (isGone()) return 'gone'
@@ -82,6 +98,7 @@ export class Passwords {
       this.#remember(this.#nameOf(record, password))
       return 'right'
     } finally {
+      this.#judging -= 1
       this.#next()
     }
   }

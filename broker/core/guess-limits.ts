@@ -3,8 +3,10 @@
  * each; a user whose name is tried from one source is locked there; and where very many tries of one user are wrong,
  * wherever they come from, each takes longer, but he is never locked out as a whole: else anybody could do that to him.
  *
- * A try counts as wrong from its beginning, until it is known to be right, so that nobody gains by many at a time. Times
- * are monotonic ms. Memory is fixed: of each kind so many are remembered, the latest.
+ * Of a user at a source a try counts as wrong from its beginning, until it is known to be right, so that nobody gains by
+ * many at a time; of the source alone it counts once it was wrong, since many users may come from one at once. Who was
+ * right there lately is not kept out by what others there do. Times are monotonic ms. Memory is fixed: of each kind so
+ * many are remembered, the latest.
  */
 
 export interface GuessBounds {
@@ -19,8 +21,9 @@ export interface Try {
   readonly source: string
   /** It is to wait this long first. */
   readonly delayMs: number
-  /** Until when others wait from there, for this one. */
-  readonly sourceUntilMs: number
+  /** He was right from there lately. */
+  readonly isKnown: boolean
+  /** Until when others wait that say this name from there, for this one. */
   readonly pairUntilMs: number
 }
 
@@ -48,6 +51,7 @@ const USER_LOCK_MS = MINUTE
 const USER_LOCK_MAX_MS = HOUR
 const USER_PER_HOUR = 100
 const SLOW_MS = SECOND
+const KNOWN_MS = 24 * HOUR
 /** Longer than any lock. */
 const FORGOTTEN_MS = 2 * HOUR
 const OVER = Number.NEGATIVE_INFINITY
@@ -57,8 +61,11 @@ export class GuessLimits {
   /** By name and source. */
   readonly #pairs: Recent
   readonly #users: Recent
+  /** Pairs that were right, and until when that counts. */
+  readonly #known: Recent
 
   constructor({ remembered }: GuessBounds = { remembered: 4096 }) {
+    this.#known = new Recent(remembered)
     this.#sources = new Recent(remembered)
     this.#pairs = new Recent(remembered)
     this.#users = new Recent(remembered)
@@ -66,29 +73,43 @@ export class GuessLimits {
 
   /** Whether a try is looked at. `name` is an id, or one name for all that are none. */
   begin(nowMs: number, name: string, source: string): Admission {
-    const [atSource, atPair] = [
-      this.#sources.slotOf(source),
-      this.#pairs.slotOf(pairOf(name, source)),
-    ]
+    const pair = pairOf(name, source)
+    const isKnown = this.#known.untilOf(pair) > nowMs
+    const [atSource, atPair] = [this.#sources.slotOf(source), this.#pairs.slotOf(pair)]
     this.#sources.forget(atSource, nowMs, FORGOTTEN_MS)
     this.#pairs.forget(atPair, nowMs, FORGOTTEN_MS)
-    const untilMs = Math.max(this.#sources.untilMs[atSource]!, this.#pairs.untilMs[atPair]!)
+    const sourceUntilMs = isKnown ? OVER : this.#sources.untilMs[atSource]!
+    const untilMs = Math.max(sourceUntilMs, this.#pairs.untilMs[atPair]!)
     if (untilMs > nowMs) return { ok: false, untilMs }
-    const fromSource = this.#sources.add(atSource, nowMs) - SOURCE_FREE
-    const sourceUntilMs =
-      fromSource > 0 ? nowMs + doubled(SECOND, fromSource, SOURCE_LOCK_MAX_MS) : OVER
     const ofPair = this.#pairs.add(atPair, nowMs) - USER_FREE
     const pairUntilMs = ofPair >= 0 ? nowMs + doubled(USER_LOCK_MS, ofPair, USER_LOCK_MAX_MS) : OVER
-    this.#sources.untilMs[atSource] = sourceUntilMs
     this.#pairs.untilMs[atPair] = pairUntilMs
-    const delayMs = this.#countUser(nowMs, name) > USER_PER_HOUR ? SLOW_MS : 0
-    return { ok: true, name, source, delayMs, sourceUntilMs, pairUntilMs }
+    const isSlow = this.#countUser(nowMs, name) > USER_PER_HOUR
+    return {
+      ok: true,
+      name,
+      source,
+      isKnown,
+      delayMs: isSlow && !isKnown ? SLOW_MS : 0,
+      pairUntilMs,
+    }
   }
 
-  /** The try was right: what it counted is taken back, and what came before it from there is forgotten. */
-  right(one: Try): void {
-    this.#takeBack(one)
-    this.#pairs.clear(pairOf(one.name, one.source))
+  wrong(nowMs: number, { source }: Try): void {
+    const slot = this.#sources.slotOf(source)
+    this.#sources.forget(slot, nowMs, FORGOTTEN_MS)
+    const count = this.#sources.add(slot, nowMs) - SOURCE_FREE
+    if (count > 0) {
+      this.#sources.untilMs[slot] = nowMs + doubled(SECOND, count, SOURCE_LOCK_MAX_MS)
+    }
+  }
+
+  /** What the try counted is taken back, and what came before it from there is forgotten. */
+  right(nowMs: number, { name, source }: Try): void {
+    const pair = pairOf(name, source)
+    this.#users.takeBack(name, undefined)
+    this.#pairs.clear(pair)
+    this.#known.untilMs[this.#known.slotOf(pair)] = nowMs + KNOWN_MS
   }
 
   /** Those that are locked now. */
@@ -102,14 +123,9 @@ export class GuessLimits {
   }
 
   /** Nobody has looked at it: it was no try. */
-  unjudged(one: Try): void {
-    this.#takeBack(one)
-    this.#pairs.takeBack(pairOf(one.name, one.source), one.pairUntilMs)
-  }
-
-  #takeBack({ name, source, sourceUntilMs }: Try): void {
-    this.#sources.takeBack(source, sourceUntilMs)
+  unjudged({ name, source, pairUntilMs }: Try): void {
     this.#users.takeBack(name, undefined)
+    this.#pairs.takeBack(pairOf(name, source), pairUntilMs)
   }
 
   /** Within the hour that began with the first. */

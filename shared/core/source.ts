@@ -20,3 +20,12 @@ export function sourceOf(address: string): string {
   const isLocal = /^(fe[89ab]|f[cd])/.test((plain[0] ?? '').padStart(4, '0'))
   return isLocal ? plain.join(':') : `${plain.slice(0, 4).join(':')}::/64`
 }
+
+/**
+ * The same where a whole network counts as one, of addresses that are good there alone too: who guesses passwords has as
+ * many of these as he likes.
+ */
+export function networkOf(source: string): string {
+  const groups = source.split(':')
+  return groups.length === 8 ? `${groups.slice(0, 4).join(':')}::/64` : source
+}

@@ -67,3 +67,18 @@ t.test('for who is gone when his turn comes nothing is computed', async (t) => {
   isGone = true
   t.same(await Promise.all([first, second]), ['right', 'gone'])
 })
+
+t.test('strangers leave a quarter of the places, and who sets passwords takes none', async (t) => {
+  const passwords = new Passwords({ n: 2 ** 14, waitingMax: 4, makingMax: 3 })
+  const record = await passwords.make(text('right'))
+  const made = Promise.allSettled(Array.from({ length: 5 }, () => passwords.make(text('another'))))
+  const judge = (isKnown: boolean) => passwords.judge(record, text('right'), here, isKnown)
+  const strangers = Array.from({ length: 20 }, () => judge(false))
+  const known = [judge(true), judge(true)]
+  const verdicts = await Promise.all(strangers)
+  t.equal(verdicts.filter((one) => one === 'right').length, 5)
+  t.same(await Promise.all(known), ['right', 'busy'])
+  const refused = (await made).filter((one) => one.status === 'rejected')
+  t.match(refused, [{ reason: { code: 'overloaded' } }, { reason: { code: 'overloaded' } }])
+  await passwords.make(text('and then it goes on'))
+})

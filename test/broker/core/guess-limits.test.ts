@@ -12,6 +12,13 @@ import { check } from '../../support/property.ts'
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 
+/** A try that is wrong. */
+function guess(limits: GuessLimits, nowMs: number, name: string, source: string): Admission {
+  const admission = limits.begin(nowMs, name, source)
+  if (admission.ok) limits.wrong(nowMs, admission)
+  return admission
+}
+
 /** Tries as soon as it may, so many times; says how long each had to wait. */
 function waits(limits: GuessLimits, count: number, names: (n: number) => string): number[] {
   let nowMs = 0
@@ -19,7 +26,7 @@ function waits(limits: GuessLimits, count: number, names: (n: number) => string)
     const startMs = nowMs
     let admission: Admission
     for (;;) {
-      admission = limits.begin(nowMs, names(n), 'a')
+      admission = guess(limits, nowMs, names(n), 'a')
       if (admission.ok) return nowMs - startMs
       nowMs = admission.untilMs
     }
@@ -43,7 +50,7 @@ t.test('a source has ten free, and then waits twice as long each time', (t) => {
 
 t.test('a user tried from everywhere is slow, and never locked', (t) => {
   const limits = new GuessLimits()
-  const at = (nowMs: number, n: number): Admission => limits.begin(nowMs, 'anna', `source${n}`)
+  const at = (nowMs: number, n: number): Admission => guess(limits, nowMs, 'anna', `source${n}`)
   for (let n = 0; n < 100; n++) t.match(at(n, n), { ok: true, delayMs: 0 })
   for (let n = 100; n < 3000; n++) {
     const admission = at(n, n)
@@ -57,13 +64,37 @@ t.test('many at a time gain nothing, and one that was right costs nothing', (t) 
   const limits = new GuessLimits()
   const begun = Array.from({ length: 20 }, () => limits.begin(0, 'anna', 'a'))
   t.equal(begun.filter(({ ok }) => ok).length, 5)
-  limits.right(begun[0] as Try)
+  limits.right(0, begun[0] as Try)
   t.ok(limits.begin(0, 'anna', 'a').ok, 'it was he')
   for (let n = 0; n < 1000; n++) {
     const admission = limits.begin(0, 'bert', 'b')
     if (!admission.ok) return t.fail('locked by right ones')
-    limits.right(admission)
+    limits.right(0, admission)
   }
+  t.end()
+})
+
+t.test('many users of one source at once are locked by none that was not wrong', (t) => {
+  const limits = new GuessLimits()
+  const begun = Array.from({ length: 200 }, (_, n) => limits.begin(0, `user${n}`, 'a'))
+  t.ok(begun.every(({ ok }) => ok))
+  for (const one of begun.slice(0, 10)) limits.wrong(0, one as Try)
+  for (const one of begun.slice(10, 100)) limits.right(0, one as Try)
+  t.ok(limits.begin(0, 'other', 'a').ok, 'ten are free')
+  for (const one of begun.slice(100)) limits.wrong(0, one as Try)
+  t.match(limits.begin(0, 'other', 'a'), { ok: false, untilMs: 15 * MINUTE })
+  t.end()
+})
+
+t.test('who was right is known for a day, and guessed at as others are', (t) => {
+  const limits = new GuessLimits()
+  limits.right(0, limits.begin(0, 'anna', 'a') as Try)
+  for (let n = 0; n < 30; n++) guess(limits, 0, `user${n}`, 'a')
+  for (let n = 0; n < 200; n++) guess(limits, 0, 'anna', `source${n}`)
+  t.match(limits.begin(0, 'anna', 'a'), { ok: true, isKnown: true, delayMs: 0 })
+  for (let n = 0; n < 4; n++) t.ok(guess(limits, 0, 'anna', 'a').ok)
+  t.match(limits.begin(0, 'anna', 'a'), { ok: false, untilMs: MINUTE })
+  t.match(limits.begin(24 * HOUR, 'anna', 'a'), { ok: true, isKnown: false })
   t.end()
 })
 
@@ -79,12 +110,14 @@ t.test('what nobody looked at was no try', (t) => {
 
 t.test('somebody’s own right password does not lift what others are locked for', (t) => {
   const limits = new GuessLimits()
-  for (let n = 0; n < 9; n++) limits.begin(0, `user${n}`, 'a')
+  for (let n = 0; n < 9; n++) guess(limits, 0, `user${n}`, 'a')
   const own = limits.begin(0, 'me', 'a') as Try
-  limits.begin(0, 'user9', 'a')
-  limits.begin(0, 'user10', 'a')
-  limits.right(own)
+  guess(limits, 0, 'user9', 'a')
+  guess(limits, 0, 'user10', 'a')
+  limits.right(0, own)
   t.match(limits.begin(0, 'user11', 'a'), { ok: false, untilMs: 2000 })
+  t.match(limits.begin(0, 'me', 'a'), { ok: true, isKnown: true }, 'nor do others lock him')
+  t.match(limits.begin(0, 'me', 'b'), { isKnown: false }, 'as he is known there')
   t.end()
 })
 
@@ -117,7 +150,7 @@ t.test('who waits as he is told is looked at, and who does not is not', (t) => {
       let nowMs = 0
       for (const [name, source, waitMs] of list) {
         nowMs += waitMs
-        const admission = limits.begin(nowMs, `user${name}`, `${source}`)
+        const admission = guess(limits, nowMs, `user${name}`, `${source}`)
         if (admission.ok) continue
         if (admission.untilMs <= nowMs || admission.untilMs > nowMs + HOUR) return false
         if (limits.begin(admission.untilMs - 1, `user${name}`, `${source}`).ok) return false

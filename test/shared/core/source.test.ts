@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { sourceOf } from '../../../shared/core/source.ts'
+import { networkOf, sourceOf } from '../../../shared/core/source.ts'
 import { check } from '../../support/property.ts'
 
 t.test('a source is an IPv4 address, or 64 bits of one of IPv6', (t) => {
@@ -47,5 +47,20 @@ t.test('all ways to write an address of IPv6 are one source', (t) => {
       )
     }),
   )
+  t.end()
+})
+
+t.test('who guesses has no sources of his own in addresses that he can choose', (t) => {
+  const table: Readonly<Record<string, string>> = {
+    '192.168.1.9': '192.168.1.9',
+    '2001:db8:1:2:3:4:5:6': '2001:db8:1:2::/64',
+    'fe80::1:2:3%eth0': 'fe80:0:0:0::/64',
+    'fd00:1:2:3:4:5:6:7': 'fd00:1:2:3::/64',
+    '::1': '0:0:0:0::/64',
+    '': '',
+  }
+  for (const [address, network] of Object.entries(table)) {
+    t.equal(networkOf(sourceOf(address)), network, address)
+  }
   t.end()
 })
