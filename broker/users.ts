@@ -126,7 +126,7 @@ export class Users {
   }
 
   principal(name: string): UserPrincipal | undefined {
-    return principalOf(name, this.#parts.store.user(name))
+    return principalOf(name, this.#find(name))
   }
 
   /** Who is not looked at now. */
@@ -136,7 +136,7 @@ export class Users {
 
   /** Whether this token of his is good now. */
   hasToken(name: string, id: string): boolean {
-    return tokenOf(this.#parts.nowTs(), this.#parts.store.user(name), id) !== undefined
+    return tokenOf(this.#parts.nowTs(), this.#find(name), id) !== undefined
   }
 
   /** Ends what is there by tokens that are over. To be called often. */
@@ -151,7 +151,7 @@ export class Users {
   }
 
   record(name: string): UserRecord | undefined {
-    const record = this.#parts.store.user(name)
+    const record = this.#find(name)
     return isThere(record) ? record : undefined
   }
 
@@ -271,9 +271,14 @@ export class Users {
     await written
   }
 
+  /** What can be no name is nobody's, and no key of the store. */
+  #find(name: string): UserRecord | undefined {
+    return isId(name) ? this.#parts.store.user(name) : undefined
+  }
+
   #judge(name: string, order: Order | undefined, decide: Decide): readonly RegistryChange[] {
     order?.assertMay()
-    const decision = decide(this.#parts.store.user(name))
+    const decision = decide(this.#find(name))
     if (decision.ok) return decision.changes
     throw new AppError(decision.code, `user ${name.slice(0, 64)}: ${MESSAGES[decision.code]}`)
   }
@@ -281,7 +286,7 @@ export class Users {
   #judgeToken(name: string, id: string, secret: Uint8Array, source: string): LoginAnswer {
     const admission = this.#limits.begin(this.#nowMs(), name, networkOf(source))
     if (!admission.ok) return this.#answerFor(name, this.#locked(admission.untilMs))
-    const token = tokenOf(this.#parts.nowTs(), this.#parts.store.user(name), id)
+    const token = tokenOf(this.#parts.nowTs(), this.#find(name), id)
     const shown = createHash('sha256').update(secret).digest()
     if (token === undefined || !timingSafeEqual(shown, token.sha256)) {
       this.#limits.wrong(this.#nowMs(), admission)
@@ -365,7 +370,7 @@ export class Users {
   /** Nobody waits for that, and a store that fails says so by itself. */
   #used(name: string, by: { readonly token?: string; readonly key?: string }): void {
     const { store, nowTs } = this.#parts
-    const changes = used(nowTs(), name, store.user(name), by)
+    const changes = used(nowTs(), name, this.#find(name), by)
     if (changes.length > 0) store.write(changes).catch(() => {})
   }
 

@@ -147,6 +147,10 @@ export function guardRoutes(app: FastifyInstance, access: HttpAccess | undefined
   app.addHook('onRequest', async (request, reply) => {
     const { key, remote } = clientOf(request.raw.socket)
     const { authorization } = request.headers
+    // Of two Node would hide the second.
+    if ((request.raw.headersDistinct.authorization?.length ?? 0) > 1) {
+      return refuse(request, reply, TWICE)
+    }
     const cookie = cookieOf(request.headers.cookie)
     const isStranger = key === undefined && authorization === undefined && cookie === undefined
     const identified: Identified = isStranger
@@ -210,6 +214,12 @@ export function problemOfLogin({
 
 function problemOfRight(who: Principal): ProblemAnswer {
   return who.kind === 'stranger' ? PROBLEMS.unauthenticated : PROBLEMS.forbidden
+}
+
+const TWICE: ProblemAnswer = {
+  status: 400,
+  code: 'malformed',
+  detail: 'there are two Authorization headers: say once who you are',
 }
 
 const WRONG_ORIGIN: ProblemAnswer = {

@@ -175,3 +175,15 @@ t.test(
     await t.rejects(calls.addKey('ann', { label: '', spki }, ASKER), { code: 'key-known' })
   },
 )
+
+t.test('what can be no name is the name of nobody', async (t) => {
+  const { calls } = await callsOf(t)
+  for (const name of ['a'.repeat(65), 'a'.repeat(5000), '', 'a b', '../x', '\0', '\ud800']) {
+    t.equal(calls.user(name), undefined)
+    await t.rejects(calls.add(name, {}, ASKER), { code: 'user-name-wrong' })
+    await t.rejects(calls.set(name, {}, ASKER), { code: 'user-unknown' })
+    await t.rejects(calls.remove(name, ASKER), { code: 'user-unknown' })
+    await t.rejects(calls.removeToken(name, 'x', ASKER), { code: 'user-unknown' })
+    await t.rejects(calls.addToken(name, { label: '', ttlMs: 1 }, ASKER), { code: 'user-unknown' })
+  }
+})

@@ -208,6 +208,17 @@ t.test('attempt 52 and 53: what is shown and wrong is never ignored', async (t) 
   }
 })
 
+t.test('who says twice who he is is asked to say it once', async (t) => {
+  const { ask, identified } = await serve(t)
+  for (const other of ['Bearer nonsense', 'Bearer viewer']) {
+    const headers = { authorization: ['Bearer viewer', other] } as never
+    const { status, body } = await ask('GET', '/api/nodes', { headers })
+    t.equal(status, 400, other)
+    t.match(JSON.parse(body), { code: 'malformed' })
+  }
+  t.same(identified, [])
+})
+
 t.test('a stranger hears whether it is healthy, and not what is wrong', async (t) => {
   const { ask } = await serve(t)
   t.same(JSON.parse((await ask('GET', '/healthz')).body), { ok: true })
