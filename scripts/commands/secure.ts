@@ -50,7 +50,8 @@ export async function secure(
     if (code === EXIT_DONE && isService) configure(configuration, { host, httpHost })
     return code
   }
-  const code = isService ? await whileDown(unit, streams, make) : await make()
+  const programs = new SystemPrograms(streams.environment)
+  const code = isService ? await whileDown(programs, unit, make) : await make()
   if (code !== EXIT_DONE) return code
   streams.stdout.write(`${isNew ? 'made' : 'there are'} the keys of this fleet: ${folder}\n`)
   streams.stdout.write(`its pin, which every token carries: ${pinOf(folder)}\n`)
@@ -121,12 +122,11 @@ export function configure(
  * The gateway is down meanwhile, and has the keys when it is up: where it has a user of its own, nothing of his is to run
  * while root makes files for him.
  */
-async function whileDown(
+export async function whileDown(
+  programs: Pick<SystemPrograms, 'run'>,
   unit: string,
-  streams: Streams,
   work: () => Promise<number>,
 ): Promise<number> {
-  const programs = new SystemPrograms(streams.environment)
   const systemctl = async (words: readonly string[]): Promise<void> => {
     const { code, stderr } = await programs.run('systemctl', [...words, unit])
     if (code === 0) return
