@@ -18,6 +18,7 @@ const ROUNDS: readonly Round[] = [
   tap({ SEEDS: '400' }, 'test/simulation/mutants.test.ts'),
   tap({ TASKS: '200000' }, 'test/simulation/old-ledger.test.ts'),
   tap({ RUNS: '200000' }, 'test/fuzz/decoders.test.ts'),
+  tap({ RUNS: '50000' }, 'test/fuzz/doors.test.ts'),
   tap({ IMAGES: '5000' }, 'test/end-to-end/power-cut.test.ts'),
   tap({ LONG: '1' }, 'test/end-to-end/durability.test.ts'),
   tap({ HAND_OFF_MB: '64' }, 'test/end-to-end/hand-off.test.ts'),

@@ -12,6 +12,7 @@ import { type FleetKeys, makeFleetKeys } from '../../broker/adapters/fleet-keys.
 import { IdentityStore } from '../../broker/adapters/identity-store.ts'
 import { MqttBroker } from '../../broker/adapters/mqtt-broker.ts'
 import { SecurityLog } from '../../broker/adapters/security-log.ts'
+import type { TlsListenerOptions } from '../../broker/adapters/tls-listener.ts'
 import { Security, type SecurityParts } from '../../broker/security.ts'
 import { Users } from '../../broker/users.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -54,7 +55,11 @@ export class SecurityBench {
   readonly #t: Test
   #sources = 1
 
-  static async start(t: Test, door: EnrolmentDoorOptions = {}): Promise<SecurityBench> {
+  static async start(
+    t: Test,
+    door: EnrolmentDoorOptions = {},
+    tls: TlsListenerOptions = {},
+  ): Promise<SecurityBench> {
     const data = shortDirectory()
     const folder = join(data, 'security')
     const time: BenchTime = { passedMs: 0, wallMs: Date.now() }
@@ -85,7 +90,7 @@ export class SecurityBench {
     const gateway = new SecuredGateway()
     gateway.onSecurityEvent = (event) => security.tell(event as never)
     const enrolment = new EnrolmentDoor(door, security.enrolment)
-    const secure = { ...security.door, enrolment }
+    const secure = { ...tls, ...security.door, enrolment }
     const broker: MqttBroker = await MqttBroker.start({ port: 0, secure }, gateway)
     t.teardown(async () => {
       await broker.close()

@@ -1,5 +1,9 @@
-/** First messages of TLS that no library makes any more, byte by byte. */
+/** First messages of TLS: as this Node says it, and one that no library makes any more. */
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { connect } from 'node:tls'
+import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 
 const HANDSHAKE = 22
 const CLIENT_HELLO = 1
@@ -23,4 +27,20 @@ export function helloOfTls10(): Buffer {
   const message = Buffer.concat([Uint8Array.of(CLIENT_HELLO, 0, 0, body.length), body])
   const length = Uint8Array.of(message.length >> 8, message.length & 0xff)
   return Buffer.concat([Uint8Array.of(HANDSHAKE), VERSION, length, message])
+}
+
+/** The first bytes that a client of a gateway says. */
+export async function newHello(): Promise<Buffer> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const accepted = once(server, 'connection') as Promise<[Socket]>
+  const { port } = server.address() as AddressInfo
+  const socket = connect({ host: '127.0.0.1', port, servername: GATEWAY_SERVER_NAME })
+  socket.on('error', () => {})
+  const [other] = await accepted
+  const [hello] = (await once(other, 'data')) as [Buffer]
+  socket.destroy()
+  other.destroy()
+  server.close()
+  return hello
 }

@@ -13,7 +13,7 @@ import type { NodeId } from '../../../shared/core/ids.ts'
 import { ENROLMENT_PROTOCOL, GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
 import { gatewayKeys, identityFor, newAuthority } from '../../support/certified.ts'
 import { eventually } from '../../support/processes.ts'
-import { helloOfTls10 } from '../../support/tls-hello.ts'
+import { helloOfTls10, newHello } from '../../support/tls-hello.ts'
 
 const n1 = 'n1' as NodeId
 
@@ -80,22 +80,6 @@ function raw(t: Test, { port }: Listening): Socket {
   return socket
 }
 
-/** The first bytes that a client of TLS says. */
-async function helloOf(t: Test): Promise<Buffer> {
-  const server = createServer().listen(0, '127.0.0.1')
-  t.teardown(() => server.close())
-  await once(server, 'listening')
-  const accepted = once(server, 'connection') as Promise<[Socket]>
-  const { port } = server.address() as AddressInfo
-  const socket = connect({ host: '127.0.0.1', port, servername: GATEWAY_SERVER_NAME })
-  socket.on('error', () => {})
-  const [other] = await accepted
-  const [hello] = (await once(other, 'data')) as [Buffer]
-  socket.destroy()
-  other.destroy()
-  return hello
-}
-
 t.test('clients are let through, with or without a certificate of ours', async (t) => {
   const listening = await listen(t)
   const plain = client(t, listening)
@@ -131,7 +115,7 @@ t.test(
     await closed(old)
     const unknown = client(t, listening, { ALPNProtocols: ['h2'] })
     await closed(unknown)
-    const hello = await helloOf(t)
+    const hello = await newHello()
     const broken = Buffer.from(hello)
     broken[5] = 0xff
     for (const bytes of [
@@ -158,7 +142,7 @@ t.test(
 
 t.test('a first message in pieces is one', async (t) => {
   const listening = await listen(t)
-  const hello = await helloOf(t)
+  const hello = await newHello()
   const socket = raw(t, listening)
   for (const byte of hello) {
     await new Promise<void>((written) => {
@@ -171,7 +155,7 @@ t.test('a first message in pieces is one', async (t) => {
 
 t.test('who is silent at any point is let go, and holds up nobody', async (t) => {
   const listening = await listen(t, { timeoutMs: 500 })
-  const hello = await helloOf(t)
+  const hello = await newHello()
   const silent = [0, 1, 5, hello.length - 1, hello.length].flatMap((bytes) =>
     Array.from({ length: 10 }, () => {
       const socket = raw(t, listening)
@@ -190,7 +174,7 @@ t.test('attempt 5: two thousand that begin nothing, or stop half way', async (t)
   const [COUNT, AT_ONCE, MAX] = [2000, 200, 1000]
   const listening = await listen(t, { timeoutMs: 5000, unfinishedPerSourceMax: MAX })
   const { listener, refused } = listening
-  const hello = await helloOf(t)
+  const hello = await newHello()
   const halves = [5, 100, hello.length - 1, hello.length]
   const silent: Promise<void>[] = []
   let most = 0
@@ -216,7 +200,7 @@ t.test('attempt 5: two thousand that begin nothing, or stop half way', async (t)
 
 t.test('one that leaves on its way leaves nothing', async (t) => {
   const listening = await listen(t)
-  const hello = await helloOf(t)
+  const hello = await newHello()
   for (const bytes of [0, 3, hello.length]) {
     const socket = raw(t, listening)
     await once(socket, 'connect')
@@ -260,7 +244,7 @@ t.test('those that do not finish are bounded, and the oldest of them make room',
 t.test('where all have been answered, the one that was answered first makes room', async (t) => {
   for (const options of [{ unfinishedPerSourceMax: 2 }, { unfinishedMax: 2 }]) {
     const listening = await listen(t, options)
-    const hello = await helloOf(t)
+    const hello = await newHello()
     const answered = []
     for (const _ of [1, 2]) {
       const socket = raw(t, listening)
@@ -341,7 +325,7 @@ t.test('what comes with the end of a handshake costs nobody his place', async (t
   }
   t.same([listening.refused, [...shut.names]], [[], []])
 
-  const hello = await helloOf(t)
+  const hello = await newHello()
   const nonsense = raw(t, listening)
   nonsense.resume().write(hello)
   await once(nonsense, 'data')
