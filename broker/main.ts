@@ -309,7 +309,8 @@ async function start(
   shutdown.add('http', () => http.close())
   if (secured !== undefined) {
     // Who can open it needs no name.
-    const admin = new HttpServer({ path: adminPath }, calls, log)
+    const opened = (): void => secured.security.socketOpened()
+    const admin = new HttpServer({ path: adminPath, opened }, calls, log)
     await admin.listen()
     shutdown.add('admin socket', () => admin.close())
     watchHosts(secured, context, (keys) => {

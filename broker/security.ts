@@ -199,9 +199,13 @@ export class Security implements SecurityPort {
         const who = named('node', node)
         const what = named('token', tokenId)
         const announce = () => log.append({ event: 'enrolled', who, what, source, via: 'enrol' })
+        const before = this.#parts.store.identity(node)?.board
         const judgement = await this.#identities.enrol(this.nowTs(), shown, announce)
         if (!judgement.ok) return judgement
         this.#enrolments.right(source)
+        if (before !== undefined && before !== (applicant.board ?? before)) {
+          log.tell({ event: 'board-changed', who, source, via: 'enrol' })
+        }
         const certificate = await this.#parts.certifyNode(authority, spki, node)
         logger.info({ code: 'enrolled', node, version }, `node ${node} has an identity`)
         return { ok: true, certificate, ca: authority.certificate, ts: Date.now() }
@@ -316,6 +320,11 @@ export class Security implements SecurityPort {
 
   async rotateNode(node: NodeId): Promise<boolean> {
     return await this.rotations.want(node)
+  }
+
+  /** Whoever could open it needs no name. */
+  socketOpened(): void {
+    this.#parts.log.tell({ event: 'admin-socket', who: 'admin', via: 'socket' })
   }
 
   leafRenewed(): void {

@@ -38,7 +38,10 @@ import { Turns } from './turns.ts'
 export type { HttpPort } from './http-port.ts'
 
 /** An address, whose port 0 is any free one, or the path of a socket that is its owner's alone. */
-export type HttpPlace = { readonly host: string; readonly port: number } | { readonly path: string }
+export type HttpPlace =
+  | { readonly host: string; readonly port: number }
+  /** `opened`: somebody has come through it. */
+  | { readonly path: string; opened?(): void }
 
 export type HttpServerOptions = HttpPlace & HttpServerSettings
 
@@ -174,7 +177,9 @@ export class HttpServer {
       if ('path' in place) {
         // Of a gateway that was killed. Whoever is alive has the lock of the data.
         rmSync(place.path, { force: true })
-        await this.#app.listen(place)
+        if (place.opened !== undefined) this.#app.server.on('connection', place.opened)
+        // Until then the umask of the program keeps others out.
+        await this.#app.listen({ path: place.path })
         chmodSync(place.path, OWNER_ALONE)
       } else await this.#app.listen(place)
     } catch (error) {
@@ -254,7 +259,7 @@ function refuseSchema(): never {
 function placeOf(options: HttpServerOptions): HttpPlace {
   if (!('path' in options)) return { host: options.host, port: options.port }
   const bytes = Buffer.byteLength(options.path)
-  if (bytes <= SOCKET_PATH_BYTES_MAX) return { path: options.path }
+  if (bytes <= SOCKET_PATH_BYTES_MAX) return options
   const message = `${options.path}: the path of a socket has at most ${SOCKET_PATH_BYTES_MAX} bytes, and this has ${bytes}`
   throw new AppError('path-too-long', message, { exitCode: EXIT_CONFIG })
 }

@@ -51,10 +51,10 @@ echo "first boot: $(date -u '+%Y-%m-%d %H:%M:%S') (a board without a clock may b
 
 say() { echo "first boot: $*"; }
 
-# A whole file or none, flushed before it gets its name.
+# A whole file or none, flushed before it gets its name; nobody reads it before it has its mode.
 put() { # <mode> <from> <to>
   mkdir -p "$(dirname "$3")" &&
-    cp "$2" "$3.new" &&
+    (umask 077 && cp "$2" "$3.new") &&
     chmod "$1" "$3.new" &&
     sync "$3.new" &&
     mv "$3.new" "$3"

@@ -4,6 +4,7 @@
  */
 import {
   closeSync,
+  constants,
   fstatSync,
   fsyncSync,
   lchownSync,
@@ -135,13 +136,16 @@ export function readPrivate(path: string): string | undefined {
 export function readPrivateBytes(path: string): Buffer | undefined {
   let file: number
   try {
-    file = openSync(path, 'r')
+    // Whoever made a pipe of this name is not waited for.
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
   try {
-    const { mode, uid, size } = fstatSync(file)
+    const found = fstatSync(file)
+    const { mode, uid, size } = found
+    if (!found.isFile()) throw exposed(path, 'it is no file')
     const user = process.geteuid?.()
     if ((mode & OTHERS) !== 0) throw exposed(path, `others can read it: chmod 600 ${path}`)
     // Root may be asked about what a service owns.

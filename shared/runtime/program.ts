@@ -14,6 +14,9 @@ import { Shutdown } from './shutdown.ts'
 /** Below the TimeoutStopSec of the units. */
 export const SHUTDOWN_DEADLINE_MS = 8000
 
+/** What a program makes is read by its user alone. */
+const OTHERS = 0o077
+
 export interface Running<T extends OptionTable = OptionTable> {
   /** Where each option has its value from. */
   readonly sources: Readonly<Record<keyof T, Source>>
@@ -38,6 +41,8 @@ export async function runProgram<T extends OptionTable>(
     process.stdout.write(renderHelp(program))
     return EXIT_DONE
   }
+  // Of one that is started by hand: its unit says the same.
+  process.umask(OTHERS)
   const lines = createLineLogger({
     name: program.name,
     level: (loaded.values as { logLevel: LogLevel }).logLevel,

@@ -117,7 +117,7 @@ export async function openSecurityLog(
       const name = nameOf(number)
       let file: FileHandle
       try {
-        file = await open(join(folder, name), constants.O_RDONLY | constants.O_NOFOLLOW)
+        file = await openFile(join(folder, name))
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
         missing = error
@@ -135,6 +135,15 @@ export async function openSecurityLog(
     await closeAll([...found.values()])
     throw error
   }
+}
+
+/** Never waits for whoever made a pipe of this name. */
+async function openFile(path: string): Promise<FileHandle> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  if ((await file.stat()).isFile()) return file
+  await file.close()
+  throw new Error(`${path} is no file`)
 }
 
 export async function closeAll(files: readonly SecurityLogFile[]): Promise<void> {

@@ -99,6 +99,21 @@ t.test(
   },
 )
 
+t.test('a node that enrols on another board than before is told of', async (t) => {
+  const bench = await SecurityBench.start(t)
+  const { port } = bench.place
+  const on = async (board: string): Promise<void> => {
+    const token = await bench.token(n1, { replaces: true })
+    const at = { host: '127.0.0.1', port, node: n1, version: '0', board: board.repeat(64) }
+    await enrol(at, token, newKeyPair())
+  }
+  await on('a')
+  await on('a')
+  t.notMatch((await bench.lines()).join('\n'), /board-changed/)
+  await on('b')
+  t.match((await bench.lines()).join('\n'), /^board-changed node\/n1 /m)
+})
+
 t.test('attempt 15: a ticket from before a revocation opens nothing', async (t) => {
   const bench = await SecurityBench.start(t)
   const shown = await board(bench)

@@ -111,6 +111,20 @@ t.test('a flashed image boots into an agent, by its own script', skip, async (t)
   }
 })
 
+t.test('nobody reads a secret while it is put in its place', (t) => {
+  const script = readFileSync('scripts/image/first-boot.sh', 'utf8')
+  const put = script.slice(script.indexOf('put() {'))
+  const folder = t.testdir({ token: 'secret' })
+  const program = `
+    umask 022
+    ${put.slice(0, put.indexOf('\n}\n') + 3)}
+    chmod() { stat -c %a "$2" && command chmod "$@"; }
+    put 600 "$0/token" "$0/a/b" && stat -c %a "$0/a" "$0/a/b"`
+  const { stdout } = spawnSync('sh', ['-c', program, folder], { encoding: 'utf8' })
+  t.equal(stdout, '600\n755\n600\n')
+  t.end()
+})
+
 /** A board: a root of its own with what a system has, and the boot partition of the image in it. */
 function bootBoard(_t: Test, image: string, root: string, boot: string) {
   for (const path of ['usr/bin', 'etc/NetworkManager', 'home/pi', 'var/lib/systemd/rfkill']) {

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process'
 import { appendFileSync, chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
 import { formatHead } from '../../shared/protocol/security-log.ts'
+import { readPrivate } from '../../shared/runtime/private-folder.ts'
 import { grantOf, openLog, REVOKED } from '../support/security-logs.ts'
 import { withoutRights } from '../support/without-rights.ts'
 
@@ -158,4 +160,16 @@ t.test('whatever stands in the files does not steer the terminal', async (t) => 
   )
   const { stdout } = await run('--data', data)
   for (const control of ['\u001b', '\u009b']) t.notOk(stdout.includes(control))
+})
+
+t.test('a pipe where a file should be is not waited for', async (t) => {
+  const data = t.testdir({ security: {} })
+  const path = join(data, 'security', 'security.jsonl')
+  execFileSync('mkfifo', ['-m', '600', path])
+  for (const more of [[], ['--verify']]) {
+    const { code, stderr } = await run('--data', data, ...more)
+    t.not(code, 0)
+    t.match(stderr, /security.jsonl is no file/)
+  }
+  t.throws(() => readPrivate(path), { code: 'key-exposed', message: /it is no file/ })
 })
