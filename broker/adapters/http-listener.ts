@@ -22,6 +22,9 @@ import {
   problemResponse,
 } from './problem-json.ts'
 
+/** Misdirected Request [RFC 9110 §15.5.20]. */
+const WRONG_HOST_STATUS = 421
+
 /** Takes a bare socket, and gives it back once it is secured, if it ever is. */
 export type Secure = (bare: Socket, enter: (secured: Socket) => HttpSocket) => void
 
@@ -33,10 +36,14 @@ export function createListener(
   options: ServerOptions,
   connections: HttpConnections,
   handler: HttpHandler,
+  refused: (reason: string) => void,
   secure?: Secure,
 ): Server {
-  const hostProblem = (request: IncomingMessage): ProblemAnswer | undefined =>
-    problemOfHost(request, secure === undefined)
+  const hostProblem = (request: IncomingMessage): ProblemAnswer | undefined => {
+    const problem = problemOfHost(request, secure === undefined)
+    if (problem?.status === WRONG_HOST_STATUS) refused(problem.code)
+    return problem
+  }
   // Without a body, Node's own answer to a missing host would be no problem.
   const server = createServer({ ...options, requireHostHeader: false })
   const listen = (event: 'request' | 'checkExpectation', answer: HttpHandler): void => {
@@ -90,7 +97,7 @@ function problemOfHost(
   }
   if (!isLoopbackOnly || isLoopbackHost(host)) return undefined
   const detail = `this gateway is not "${host.slice(0, 128)}": it answers loopback names and addresses`
-  return { status: 421, code: 'wrong-host', detail }
+  return { status: WRONG_HOST_STATUS, code: 'wrong-host', detail }
 }
 
 function problemOfBroken(code: string | undefined): ProblemAnswer {

@@ -111,7 +111,8 @@ export class HttpServer {
     const serverOptions = { ...SERVER_OPTIONS, headersTimeout }
     const turns = new Turns()
     const bounds = { ...CONNECTION_BOUNDS, ...options }
-    const connections = new HttpConnections(bounds, turns, (reason) => this.#refused.add(reason))
+    const refused = (reason: string): void => this.#refused.add(reason)
+    const connections = new HttpConnections(bounds, turns, refused)
     this.#connections = connections
     const { secure } = options
     const door =
@@ -132,6 +133,7 @@ export class HttpServer {
           serverOptions,
           connections,
           handler,
+          refused,
           door && ((bare, enter) => door.accept(bare, enter)),
         ),
       clientErrorHandler: answerBrokenRequest,

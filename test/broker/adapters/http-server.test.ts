@@ -647,7 +647,7 @@ t.test('every error is a problem, whatever asks', async (t) => {
 })
 
 t.test('attempt 55: a host that is not this machine gets nothing, whatever it asks', async (t) => {
-  const { port, recorded } = await serve(t)
+  const { port, recorded, server } = await serve(t)
   const ask = (line: string, host: string) =>
     exchange(t, port, `${line} HTTP/1.1\r\nhost: ${host}\r\norigin: http://${host}\r\n\r\n`)
   const paths = ['GET /api/nodes', 'GET /api/events', 'POST /process', 'GET /none', 'CONNECT a:1']
@@ -681,6 +681,7 @@ t.test('attempt 55: a host that is not this machine gets nothing, whatever it as
   const absolute = await ask('GET http://evil.example/healthz', 'localhost')
   t.equal(absolute.status, 421, 'the target names the host where it names one')
   t.equal((await exchange(t, port, 'GET /healthz HTTP/1.0\r\n\r\n')).status, 200)
+  t.same(server.refused, { 'wrong-host': 17 }, 'each is counted')
   t.same(recorded.calls, [])
 })
 
