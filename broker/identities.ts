@@ -35,10 +35,14 @@ export interface ShownByBoard
 }
 
 const TOKENS_MAX = 20_000
+const FORGET_MS = 3_600_000
 
 export class Identities {
   readonly #tokensMax: number
   readonly #store: IdentityStore
+  /** Those that are long over are looked for where there is no room, and not each time. */
+  #forgetting: Promise<void> | undefined
+  #forgetAgainTs = Number.NEGATIVE_INFINITY
 
   constructor({ tokensMax = TOKENS_MAX }: IdentitiesOptions, store: IdentityStore) {
     this.#tokensMax = tokensMax
@@ -160,10 +164,11 @@ export class Identities {
 
   /** Resolves once the token is on disk; `tokens-full` leaves everything as it was. */
   async addToken(nowTs: number, id: string, token: NodeToken, order?: Order): Promise<void> {
-    if (this.#store.tokenCount >= this.#tokensMax) {
-      const over = [...this.#store.tokens()].filter(([, one]) => isForgotten(nowTs, one))
-      await this.#store.removeTokens(over.map(([old]) => old))
+    if (this.#store.tokenCount >= this.#tokensMax && nowTs >= this.#forgetAgainTs) {
+      this.#forgetAgainTs = nowTs + FORGET_MS
+      this.#forgetting = this.#forget(nowTs)
     }
+    await this.#forgetting
     this.#assertRoom()
     await order?.announce?.()
     this.#assertRoom()
@@ -172,6 +177,13 @@ export class Identities {
     }
     order?.assertMay()
     await this.#store.write([{ table: 'token', key: id, value: token }])
+  }
+
+  async #forget(nowTs: number): Promise<void> {
+    const over: string[] = []
+    for await (const [id, one] of this.#store.eachToken())
+      if (isForgotten(nowTs, one)) over.push(id)
+    await this.#store.removeTokens(over)
   }
 
   #assertRoom(): void {

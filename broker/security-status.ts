@@ -25,7 +25,7 @@ export interface StatusParts {
 /** There may be thousands of either. */
 const LISTED_MAX = 50
 
-export function statusOf(parts: StatusParts): SecurityStatus {
+export async function statusOf(parts: StatusParts): Promise<SecurityStatus> {
   const { folder, log, users, refusals, nowTs, store } = parts
   const now = nowTs()
   const records = users.records()
@@ -35,7 +35,7 @@ export function statusOf(parts: StatusParts): SecurityStatus {
   const unused = records.filter(([, record]) => isUnused(now, record)).map(([name]) => name)
   const locks = [...users.locks(), ...parts.shut()]
   let openTokens = 0
-  for (const [, { revokedTs, usedTs, untilTs }] of store.tokens()) {
+  for await (const [, { revokedTs, usedTs, untilTs }] of store.eachToken()) {
     if (revokedTs === undefined && usedTs === undefined && untilTs >= now) openTokens += 1
   }
   return {

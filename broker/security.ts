@@ -236,9 +236,9 @@ export class Security implements SecurityPort {
     return this.#parts.recipients
   }
 
-  status(): SecurityStatus {
+  async status(): Promise<SecurityStatus> {
     const { clock } = this.#context
-    return statusOf({
+    return await statusOf({
       ...{ ...this.#parts, clock, nowTs: () => this.nowTs() },
       authority: () => this.#parts.authorityCalls.view(),
       shut: () => this.#shut.locks(clock.monotonicMs),
@@ -291,10 +291,10 @@ export class Security implements SecurityPort {
     return { token, view: viewOf(id, value) }
   }
 
-  tokens(): readonly TokenView[] {
-    return [...this.#parts.store.tokens()]
-      .map(([id, value]) => viewOf(id, value))
-      .sort((a, b) => b.createdTs - a.createdTs)
+  async tokens(): Promise<readonly TokenView[]> {
+    const views: TokenView[] = []
+    for await (const [id, value] of this.#parts.store.eachToken()) views.push(viewOf(id, value))
+    return views.sort((a, b) => b.createdTs - a.createdTs)
   }
 
   async revokeToken(id: string, { who, via }: Asker): Promise<boolean> {

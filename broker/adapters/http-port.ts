@@ -183,14 +183,14 @@ export interface SecurityPort {
   /** The certificate of the fleet's authority, PEM. */
   readonly authority: string
   readonly authorityCalls: AuthorityPort
-  status(): SecurityStatus
+  status(): Promise<SecurityStatus>
   /** Resolves with the token, which nobody will see again, once it is on disk. */
   createToken(
     wish: TokenWish,
     asker: Asker,
   ): Promise<{ readonly token: string; readonly view: TokenView }>
   /** The newest first. */
-  tokens(): readonly TokenView[]
+  tokens(): Promise<readonly TokenView[]>
   /** False for a stranger. */
   revokeToken(id: string, asker: Asker): Promise<boolean>
   identity(node: NodeId): NodeIdentityView | undefined

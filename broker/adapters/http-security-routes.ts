@@ -1,14 +1,17 @@
 /** Tokens, and who is whom, of a gateway that is secured. Secrets leave here once, in the answer that makes them. */
+import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import * as v from 'valibot'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
 import { identityOf } from '../../shared/protocol/access.ts'
+import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { isTokenId } from '../../shared/protocol/tokens.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { rightOf } from './http-access.ts'
 import type { Asker, HttpPort, SecurityPort } from './http-port.ts'
-import { sendJson } from './http-task-routes.ts'
+import { JSON_TYPE, sendJson } from './http-task-routes.ts'
+import type { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 
 const OPERATE = rightOf('operate')
@@ -18,6 +21,7 @@ type IdRequest = FastifyRequest<{ Params: { id: string } }>
 const HOUR_MS = 3_600_000
 const TTL_HOURS_MAX = 90 * 24
 const TTL_HOURS = 24
+const SLICE_TOKENS = 256
 
 const wishSchema = v.strictObject({
   /** Left out or null: for any node that nobody has heard of. */
@@ -69,7 +73,7 @@ export const NOT_SECURED: ProblemAnswer = {
   detail: 'this gateway asks nobody who he is: obelisk gateway secure',
 }
 
-export function registerSecurityRoutes(app: FastifyInstance, port: HttpPort): void {
+export function registerSecurityRoutes(app: FastifyInstance, port: HttpPort, paced: Paced): void {
   const secured =
     <R extends FastifyRequest>(answer: Answer<R>) =>
     async (request: R, reply: FastifyReply): Promise<FastifyReply> => {
@@ -78,7 +82,7 @@ export function registerSecurityRoutes(app: FastifyInstance, port: HttpPort): vo
       return await answer(security, request, reply)
     }
   app.get('/ca.crt', rightOf('none'), secured(sendAuthority))
-  app.get('/api/tokens', OPERATE, secured(listTokens))
+  app.get('/api/tokens', OPERATE, secured(listTokens(paced)))
   app.post('/api/tokens', OPERATE, secured(createToken))
   app.delete('/api/tokens/:id', OPERATE, secured(revokeToken))
   app.get('/api/identities/node/:id', OPERATE, secured(showNode))
@@ -92,8 +96,20 @@ type Answer<R> = (security: SecurityPort, request: R, reply: FastifyReply) => Pr
 const sendAuthority: Answer<FastifyRequest> = async ({ authority }, _request, reply) =>
   reply.type('application/x-pem-file').send(authority)
 
-const listTokens: Answer<FastifyRequest> = async (security, _request, reply) =>
-  sendJson(reply, security.tokens())
+/** There may be 20,000: once for all who ask, and in slices. */
+const listTokens =
+  (paced: Paced): Answer<FastifyRequest> =>
+  async (security, _request, reply) => {
+    const bytes = await paced.get(reply, '', async () => {
+      const texts: string[] = []
+      for (const view of await security.tokens()) {
+        if (texts.length % SLICE_TOKENS === SLICE_TOKENS - 1) await setImmediate()
+        texts.push(toJsonText(view))
+      }
+      return Buffer.from(`[${texts.join(',')}]`)
+    })
+    return reply.type(JSON_TYPE).send(bytes)
+  }
 
 const revokeToken: Answer<IdRequest> = async (security, request, reply) => {
   const { id } = request.params

@@ -161,7 +161,7 @@ export class HttpServer {
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
     registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
-    registerSecurityRoutes(this.#app, port)
+    registerSecurityRoutes(this.#app, port, newPaced())
     registerAuthorityRoutes(this.#app, port)
     registerUserRoutes(this.#app, port)
     registerLoginRoutes(this.#app, access)

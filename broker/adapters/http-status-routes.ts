@@ -8,6 +8,6 @@ export function registerStatusRoutes(app: FastifyInstance, port: HttpPort): void
   app.get('/api/security/status', rightOf('administer'), async (_request, reply) => {
     const { security, listeners } = port
     if (security === undefined) return sendJson(reply, { mode: 'open', listeners })
-    return sendJson(reply, { mode: 'secured', listeners, ...security.status() })
+    return sendJson(reply, { mode: 'secured', listeners, ...(await security.status()) })
   })
 }

@@ -21,7 +21,7 @@ const TASKS_LISTED_MAX = 1000
 /** Half of the connections: those that only ask something find room beside those that wait. */
 const WAITS_MAX = 512
 const FLUSH_MS = 2000
-const JSON_TYPE = 'application/json; charset=utf-8'
+export const JSON_TYPE = 'application/json; charset=utf-8'
 
 /** Results are our own bytes: only their shape is checked, not their size. */
 const RESULT_LIMITS = {

@@ -3,6 +3,7 @@
  * nothing of their meaning. What is written can be read at once, also while it is on its way to the disk, so
  * that each decision sees the one before.
  */
+import { setImmediate } from 'node:timers/promises'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
@@ -34,6 +35,8 @@ export interface StoreMeta {
 }
 
 const META = 'meta'
+/** About a millisecond of decoding. */
+const SLICE_TOKENS = 64
 
 export class IdentityStore {
   readonly #database: Tables
@@ -149,6 +152,16 @@ export class IdentityStore {
     const some =
       node === undefined ? [...this.#tokensOf.values()] : [this.#tokensOf.get(node) ?? []]
     for (const id of some.flatMap((ids) => [...ids]).sort()) yield [id, this.token(id)!]
+  }
+
+  /** All, in slices: others have turns between them, and what they add or remove may be missed. */
+  async *eachToken(): AsyncGenerator<readonly [id: string, NodeToken]> {
+    const ids = [...this.#tokensOf.values()].flatMap((some) => [...some])
+    for (const [at, id] of ids.entries()) {
+      if (at % SLICE_TOKENS === SLICE_TOKENS - 1) await setImmediate()
+      const token = this.token(id)
+      if (token !== undefined) yield [id, token]
+    }
   }
 
   /** Resolves once all that was written so far is on disk. */

@@ -214,3 +214,41 @@ t.test('what is kept beside the records goes with the next of them, and at the e
   const again = await open(t, path)
   t.same(again.store.meta, { floorTs: NOW, head: { seq: 3, hash: 'a'.repeat(32) } })
 })
+
+t.test(
+  'thousands of tokens are gone through in slices, and not for each one that is one too many',
+  async (t) => {
+    const count = 3000
+    const { store, ...opened } = await open(t, directory(t), count).then((one) => ({
+      store: one.store,
+      add: () => give(one, n2),
+    }))
+    const token = { replaces: false, untilTs: NOW + 1000, createdTs: NOW, by: 'admin' }
+    const tokens = Array.from({ length: count }, (_, n) => ({
+      ...{ table: 'token' as const, key: `token${n}` },
+      value: { ...token, sha256: randomBytes(32), node: `n${n % 500}` as NodeId },
+    }))
+    await store.write(tokens)
+    let turns = 0
+    let isListing = true
+    const others = async (): Promise<void> => {
+      while (isListing) {
+        await new Promise(setImmediate)
+        turns += 1
+      }
+    }
+    const counted = others()
+    const ids = new Set<string>()
+    for await (const [id] of store.eachToken()) ids.add(id)
+    isListing = false
+    await counted
+    t.equal(ids.size, count)
+    t.ok(turns > count / 100, `${turns} turns`)
+
+    const looked = t.capture(store, 'token', store.token)
+    await t.rejects(opened.add(), { code: 'tokens-full' })
+    t.ok(looked().length >= count, 'the first looks for those that are over')
+    await t.rejects(opened.add(), { code: 'tokens-full' })
+    t.ok(looked().length < 10)
+  },
+)
