@@ -1,6 +1,6 @@
 /**
  * Who is logged in by a browser (security.md, 9). A session lives twelve hours, and one hour without a request; so many
- * are kept, those used last, and none outlives the gateway: whoever is asked again only loses time. A session says who
+ * are kept, where there is no more room of each user the same, those used last, and none outlives the gateway: whoever is asked again only loses time. A session says who
  * it is, never what he may do: that is read anew each time.
  *
  * Sessions are known by the SHA-256 of what the browser shows. Times are monotonic ms.
@@ -43,14 +43,24 @@ export class WebSessions {
     return this.#kept.size
   }
 
-  /** Returns the one that had to make room. */
+  /** Returns the one that had to make room: of the user who has most, the one that was not used for longest. */
   begin(nowMs: number, id: string, session: WebSession): string | undefined {
     const { sessionsMax, lifeMs, idleMs } = this.#bounds
     this.#kept.set(id, { session, untilMs: nowMs + lifeMs, idleUntilMs: nowMs + idleMs })
     if (this.#kept.size <= sessionsMax) return undefined
-    const [oldest] = this.#kept.keys()
-    this.#kept.delete(oldest!)
+    const oldest = this.#oldestOfMost()
+    this.#kept.delete(oldest)
     return oldest
+  }
+
+  #oldestOfMost(): string {
+    const oldest = new Map<string, { readonly id: string; count: number }>()
+    for (const [id, { session }] of this.#kept) {
+      const own = oldest.get(session.user) ?? { id, count: 0 }
+      own.count += 1
+      oldest.set(session.user, own)
+    }
+    return [...oldest.values()].reduce((most, own) => (own.count > most.count ? own : most)).id
   }
 
   /** It is used now; nothing if it is over, or none. */

@@ -37,6 +37,15 @@ t.test('the one that was not used for longest makes room', (t) => {
   t.end()
 })
 
+t.test('nobody puts others out by logging in often', (t) => {
+  const sessions = new WebSessions()
+  sessions.begin(0, 'boss', { user: 'boss' })
+  for (let n = 0; n < 1000; n++) sessions.begin(1 + n, `s${n}`, anna)
+  t.same(sessions.use(1001, 'boss'), { user: 'boss' })
+  t.equal(sessions.size, 256)
+  t.end()
+})
+
 t.test('all of a user end together, and no other', (t) => {
   const sessions = new WebSessions()
   sessions.begin(0, 'a', anna)
