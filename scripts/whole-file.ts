@@ -13,9 +13,14 @@ import { flush } from '../shared/runtime/flush.ts'
 
 const PRIVATE = 0o600
 
-/** On disk when this returns. */
-export function writeWhole(path: string, content: string | Uint8Array, mode: number): void {
-  replace(path, (temporary) => {
+/** On disk when this returns. Whatever has the name of the temporary file goes: in a person's own directory, take one that nobody has. */
+export function writeWhole(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+  temporary = partialOf(path),
+): void {
+  replace(path, temporary, () => {
     const descriptor = openSync(temporary, 'wx', PRIVATE)
     try {
       writeFileSync(descriptor, content, { flush: true })
@@ -29,7 +34,8 @@ export function writeWhole(path: string, content: string | Uint8Array, mode: num
 }
 
 export function linkWhole(path: string, target: string): void {
-  replace(path, (temporary) => symlinkSync(target, temporary))
+  const temporary = partialOf(path)
+  replace(path, temporary, () => symlinkSync(target, temporary))
   flush(dirname(path))
 }
 
@@ -38,11 +44,10 @@ export function partialOf(path: string): string {
   return `${path}.new`
 }
 
-function replace(path: string, make: (temporary: string) => void): void {
-  const temporary = partialOf(path)
+function replace(path: string, temporary: string, make: () => void): void {
   try {
     rmSync(temporary, { force: true })
-    make(temporary)
+    make()
     renameSync(temporary, path)
   } catch (error) {
     discard(temporary)

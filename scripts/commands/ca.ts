@@ -1,6 +1,7 @@
 /** The authority of a secured fleet: a look at it, its certificate, and a backup of what cannot be made anew. */
-import { accessSync, constants, existsSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { accessSync, constants, lstatSync, type Stats } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { AuthorityView } from '../../broker/adapters/http-port.ts'
 import {
@@ -105,8 +106,8 @@ async function exportCertificate(
   return EXIT_DONE
 }
 
-async function backup(
-  gateway: GatewayClient,
+export async function backup(
+  gateway: Pick<GatewayClient, 'assertHidden' | 'request'>,
   streams: Streams,
   file: string,
   flags: BackupFlags,
@@ -145,14 +146,29 @@ function assertFree(path: string, isForced: boolean): void {
     const options = { cause: error, exitCode: EXIT_UNREADABLE }
     throw new AppError('unreadable', `there is no directory ${folder}`, options)
   }
-  if (isForced || !existsSync(path)) return
+  const found = seen(path)
+  if (found === undefined || (isForced && found.isFile())) return
+  if (!found.isFile()) {
+    const message = `${path} is a directory, a link or a device, and no file: name another one, or - for the standard output`
+    throw new AppError('not-a-file', message, { exitCode: EXIT_NOT_ALLOWED })
+  }
   const message = `${path} is there already: name another file, or say --force`
   throw new AppError('file-exists', message, { exitCode: EXIT_NOT_ALLOWED })
 }
 
-function write(path: string, content: Uint8Array): void {
+function seen(path: string): Stats | undefined {
   try {
-    writeWhole(path, content, PRIVATE)
+    return lstatSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    throw faultOf(error, path, 'looked at')
+  }
+}
+
+function write(path: string, content: Uint8Array): void {
+  // A name that no file of anybody has.
+  const temporary = join(dirname(path), `.obelisk-${randomBytes(8).toString('hex')}`)
+  try {
+    writeWhole(path, content, PRIVATE, temporary)
   } catch (error) {
     throw faultOf(error, path, 'changed')
   }
