@@ -42,7 +42,7 @@ t.test('two of one value have nothing in common but the head', async (t) => {
   for (const part of ['kem', 'body', 'sig'] as const) t.notSame(one[part], other[part], part)
 })
 
-t.test('any bit that is changed keeps it shut', async (t) => {
+t.test('attempt 70: any bit that is changed keeps it shut', async (t) => {
   const random = new Random(seed)
   const one = await sealed(randomBytes(500))
   for (const part of PARTS) {
@@ -75,7 +75,7 @@ t.test('parts of two do not open as one', async (t) => {
   }
 })
 
-t.test('another recipient, and another gateway, are refused', async (t) => {
+t.test('attempt 70: another recipient, and another gateway, are refused', async (t) => {
   const one = await sealed(randomBytes(500))
   await t.rejects(open(one, randomBytes(32), signer), /this key does not open it: .* to alice/)
   const stranger = await mlDsa65().publicKeyOf(randomBytes(32))
