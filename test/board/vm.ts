@@ -335,7 +335,8 @@ t.test(
       '--http-port',
       `${await freePort()}`,
     ]
-    await fleet.start(['gateway', '--data', data, ...listens, ...GRID]).line('ready mqtts=')
+    const gateway = fleet.start(['gateway', '--data', data, ...listens, ...GRID])
+    await gateway.line('ready mqtts=')
     const owner = ['--http', `unix:${join(data, 'admin.sock')}`]
     const token = join(fleet.directory, 'token')
     writeFileSync(token, await obelisk(fleet, 'token', 'create', 'edge-042', ...owner))
@@ -374,6 +375,50 @@ t.test(
     t.equal(await guest.run(`stat -c %a ${credential}`), '600')
     await guest.run(`systemctl restart ${UNIT}`)
     t.not((await guest.try(`ls ${credential}`)).code, 0, 'done its work')
+
+    // Another key, by the gateway and by hand; root makes what the service's own user has to read.
+    const identity = '/var/lib/private/obelisk-agent/identity'
+    const board = guest
+    const keyOf = async (): Promise<string | undefined> => {
+      const { code, text } = await board.try(`sha256sum ${identity}/key.pem`)
+      return code === 0 ? text : undefined
+    }
+    const keys: (string | undefined)[] = [await keyOf()]
+    const hasAnother = async (): Promise<boolean> => {
+      const key = await keyOf()
+      if (key === undefined || keys.includes(key)) return false
+      keys.push(key)
+      return true
+    }
+    const isOwn = async (): Promise<boolean> => {
+      const owners = await board.run(`stat -c %u ${identity} ${identity}/*.pem ${identity}/..`)
+      return new Set(owners.trim().split(/\s+/)).size === 1
+    }
+    await obelisk(fleet, 'node', 'rotate-key', 'edge-042', ...owner)
+    await eventually('it has another key', hasAnother, JOIN_MS_MAX)
+    await eventually('and only that', async () => {
+      return (await board.run(`ls -d ${identity}*`)) === identity
+    })
+    const again = await obelisk(fleet, 'token', 'create', 'edge-042', '--replace', ...owner)
+    const command = 'obelisk agent enroll --again --token-file -'
+    t.match(await board.run(`echo ${again.trim()} | ${command}`), /another identity/)
+    await eventually('it has a third one', hasAnother)
+    await eventually('and joins by it', isAlive, JOIN_MS_MAX)
+    t.ok(await isOwn())
+
+    // The gateway comes back with other keys, and a token is put on the card.
+    await gateway.kill()
+    const other = join(fleet.directory, 'other')
+    await obelisk(fleet, 'gateway', 'secure', '--data', other)
+    await fleet.start(['gateway', '--data', other, ...listens, ...GRID]).line('ready mqtts=')
+    const newOwner = ['--http', `unix:${join(other, 'admin.sock')}`]
+    const last = await obelisk(fleet, 'token', 'create', 'edge-042', ...newOwner)
+    await board.run(
+      `mkdir -p /boot/firmware/obelisk && echo ${last.trim()} >/boot/firmware/obelisk/enroll-token`,
+    )
+    await board.run(`systemctl restart ${UNIT}`)
+    await eventually('it is enrolled anew', hasAnother, JOIN_MS_MAX)
+    t.ok(await isOwn())
   },
 )
 
