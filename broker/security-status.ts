@@ -6,6 +6,7 @@ import type { IdentityStore } from './adapters/identity-store.ts'
 import type { SecurityLog } from './adapters/security-log.ts'
 import type { Lock } from './core/guess-limits.ts'
 import type { RecentRefusals } from './core/recent-refusals.ts'
+import { isOver } from './core/time-floor.ts'
 import { isUnused } from './core/users.ts'
 import type { Users } from './users.ts'
 
@@ -35,8 +36,9 @@ export async function statusOf(parts: StatusParts): Promise<SecurityStatus> {
   const unused = records.filter(([, record]) => isUnused(now, record)).map(([name]) => name)
   const locks = [...users.locks(), ...parts.shut()]
   let openTokens = 0
-  for await (const [, { revokedTs, usedTs, untilTs }] of store.eachToken()) {
-    if (revokedTs === undefined && usedTs === undefined && untilTs >= now) openTokens += 1
+  for await (const [, token] of store.eachToken()) {
+    const { revokedTs, usedTs } = token
+    if (revokedTs === undefined && usedTs === undefined && !isOver(now, token)) openTokens += 1
   }
   return {
     authority: parts.authority(),

@@ -19,6 +19,7 @@
 import { assert } from '../../shared/core/assert.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { EnrolmentRefusal } from '../../shared/protocol/enrolment.ts'
+import { isOver } from './time-floor.ts'
 import type { UserRecord, UserTokenRecord } from './users.ts'
 
 export interface NodeIdentity {
@@ -138,7 +139,7 @@ function refusalOf(nowTs: number, facts: EnrolmentFacts): EnrolmentRefusal | und
   if (facts.token === undefined) return 'token-unknown'
   const { value: token } = facts.token
   if (token.revokedTs !== undefined) return 'token-revoked'
-  if (nowTs > token.untilTs) return 'token-expired'
+  if (isOver(nowTs, token)) return 'token-expired'
   if (token.node !== null && token.node !== node) return 'token-other-node'
   if (key === undefined) return 'key-unsuitable'
   if (!facts.isProven) return 'proof-wrong'

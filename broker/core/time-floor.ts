@@ -40,3 +40,11 @@ export class TimeFloor {
     return wallMs < this.#floorTs - BEHIND_MS
   }
 }
+
+/** Whether something is over that was given for a time; so it is where the clock was in the future when it was given. */
+export function isOver(
+  nowTs: number,
+  { createdTs, untilTs }: { readonly createdTs: number; readonly untilTs: number },
+): boolean {
+  return untilTs < nowTs || createdTs > nowTs + BEHIND_MS
+}

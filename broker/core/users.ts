@@ -9,6 +9,7 @@ import { isId } from '../../shared/core/ids.ts'
 import type { Grant, Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import { isFilter } from '../../shared/protocol/topic-filters.ts'
 import type { KeyRecord, RegistryChange } from './registry.ts'
+import { isOver } from './time-floor.ts'
 
 /** What scrypt made of a password, and of what [RFC 7914]. */
 export interface PasswordRecord {
@@ -213,7 +214,7 @@ export function addUserToken(
   token: UserToken,
 ): UserDecision {
   if (!isThere(before)) return refuse('user-unknown')
-  const good = before.tokens.filter(({ untilTs }) => untilTs >= nowTs)
+  const good = before.tokens.filter((one) => !isOver(nowTs, one))
   if (good.length >= USER_TOKENS_MAX) return refuse('user-tokens-full')
   const over = before.tokens.filter((one) => !good.includes(one))
   const value = { ...before, tokens: [...good, token] }
@@ -284,7 +285,7 @@ export function tokenOf(
   id: string,
 ): UserToken | undefined {
   if (!isThere(record)) return undefined
-  return record.tokens.find((token) => token.id === id && token.untilTs >= nowTs)
+  return record.tokens.find((token) => token.id === id && !isOver(nowTs, token))
 }
 
 export function isThere(record: UserRecord | undefined): record is UserRecord {

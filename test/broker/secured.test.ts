@@ -79,11 +79,17 @@ t.test('a clock that was in the future leaves nothing behind', async (t) => {
   }
   await run(t, data, look)
   Date.now = () => Date.UTC(2091, 0, 1)
-  await run(t, data, look)
+  const short = { node: 'n2' as NodeId, replaces: false, ttlMs: DAY_MS }
+  await run(t, data, async (secured) => {
+    await look(secured)
+    await secured.security.createToken(short, ann)
+    t.equal((await secured.security.status()).openTokens, 1)
+  })
   Date.now = real
   await run(t, data, async ({ hosts, security }) => {
     const { validFrom, validTo } = new X509Certificate(hosts.keys.certificate)
     t.ok(Date.parse(validFrom) < Date.now() && Date.now() < Date.parse(validTo), validFrom)
+    t.equal((await security.status()).openTokens, 0, 'a token of then is over')
     const wish = { node: 'n1' as NodeId, replaces: false, ttlMs: DAY_MS }
     const { view } = await security.createToken(wish, ann)
     t.ok(view.untilTs < Date.now() + 2 * DAY_MS, new Date(view.untilTs).toISOString())
