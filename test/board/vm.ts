@@ -12,6 +12,7 @@ import { Additions, allCompleted } from '../support/additions.ts'
 import { eventually, Fleet, freePort } from '../support/processes.ts'
 import { HttpClient, WireClient } from '../support/wire-client.ts'
 import { artifact } from './artifacts.ts'
+import { BoardKeys } from './board-keys.ts'
 import { DISK, DISK_PART_2, Guest } from './guest.ts'
 import { bootFilesOf, commandLineOf, copyInto, makeCardImage, makeRootDisk } from './guest-disk.ts'
 import { guestTree, olderGuestTree } from './guest-tree.ts'
@@ -377,34 +378,17 @@ t.test(
     t.not((await guest.try(`ls ${credential}`)).code, 0, 'done its work')
 
     // Another key, by the gateway and by hand; root makes what the service's own user has to read.
-    const identity = '/var/lib/private/obelisk-agent/identity'
     const board = guest
-    const keyOf = async (): Promise<string | undefined> => {
-      const { code, text } = await board.try(`sha256sum ${identity}/key.pem`)
-      return code === 0 ? text : undefined
-    }
-    const keys: (string | undefined)[] = [await keyOf()]
-    const hasAnother = async (): Promise<boolean> => {
-      const key = await keyOf()
-      if (key === undefined || keys.includes(key)) return false
-      keys.push(key)
-      return true
-    }
-    const isOwn = async (): Promise<boolean> => {
-      const owners = await board.run(`stat -c %u ${identity} ${identity}/*.pem ${identity}/..`)
-      return new Set(owners.trim().split(/\s+/)).size === 1
-    }
+    const keys = await BoardKeys.of(board)
     await obelisk(fleet, 'node', 'rotate-key', 'edge-042', ...owner)
-    await eventually('it has another key', hasAnother, JOIN_MS_MAX)
-    await eventually('and only that', async () => {
-      return (await board.run(`ls -d ${identity}*`)) === identity
-    })
+    await eventually('it has another key', () => keys.hasAnother(), JOIN_MS_MAX)
+    await eventually('and only that', () => keys.isAlone())
     const again = await obelisk(fleet, 'token', 'create', 'edge-042', '--replace', ...owner)
     const command = 'obelisk agent enroll --again --token-file -'
     t.match(await board.run(`echo ${again.trim()} | ${command}`), /another identity/)
-    await eventually('it has a third one', hasAnother)
+    await eventually('it has a third one', () => keys.hasAnother())
     await eventually('and joins by it', isAlive, JOIN_MS_MAX)
-    t.ok(await isOwn())
+    t.ok(await keys.isOwn())
 
     // The gateway comes back with other keys, and a token is put on the card.
     await gateway.kill()
@@ -417,8 +401,8 @@ t.test(
       `mkdir -p /boot/firmware/obelisk && echo ${last.trim()} >/boot/firmware/obelisk/enroll-token`,
     )
     await board.run(`systemctl restart ${UNIT}`)
-    await eventually('it is enrolled anew', hasAnother, JOIN_MS_MAX)
-    t.ok(await isOwn())
+    await eventually('it is enrolled anew', () => keys.hasAnother(), JOIN_MS_MAX)
+    t.ok(await keys.isOwn())
   },
 )
 
