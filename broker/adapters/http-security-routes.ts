@@ -1,5 +1,4 @@
 /** Tokens, and who is whom, of a gateway that is secured. Secrets leave here once, in the answer that makes them. */
-import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import * as v from 'valibot'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
@@ -10,7 +9,8 @@ import { isTokenId } from '../../shared/protocol/tokens.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { rightOf } from './http-access.ts'
 import type { Asker, HttpPort, SecurityPort } from './http-port.ts'
-import { JSON_TYPE, sendJson } from './http-task-routes.ts'
+import { parseQuery } from './http-request.ts'
+import { badQuery, JSON_TYPE, LIMIT_RULE, LISTED_MAX, sendJson } from './http-task-routes.ts'
 import type { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 
@@ -21,7 +21,6 @@ type IdRequest = FastifyRequest<{ Params: { id: string } }>
 const HOUR_MS = 3_600_000
 const TTL_HOURS_MAX = 90 * 24
 const TTL_HOURS = 24
-const SLICE_TOKENS = 256
 
 const wishSchema = v.strictObject({
   /** Left out or null: for any node that nobody has heard of. */
@@ -96,19 +95,17 @@ type Answer<R> = (security: SecurityPort, request: R, reply: FastifyReply) => Pr
 const sendAuthority: Answer<FastifyRequest> = async ({ authority }, _request, reply) =>
   reply.type('application/x-pem-file').send(authority)
 
-/** There may be 20,000: once for all who ask, and in slices. */
+/** There may be 20,000: they are gone through once for all who ask, and the newest are shown. */
 const listTokens =
   (paced: Paced): Answer<FastifyRequest> =>
-  async (security, _request, reply) => {
-    const bytes = await paced.get(reply, '', async () => {
-      const texts: string[] = []
-      for (const view of await security.tokens()) {
-        if (texts.length % SLICE_TOKENS === SLICE_TOKENS - 1) await setImmediate()
-        texts.push(toJsonText(view))
-      }
-      return Buffer.from(`[${texts.join(',')}]`)
-    })
-    return reply.type(JSON_TYPE).send(bytes)
+  async (security, request, reply) => {
+    const { values, faults } = parseQuery(request.query, { limit: LIMIT_RULE })
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    const { limit = LISTED_MAX } = values
+    const texts = await paced.get(reply, '', async () =>
+      (await security.tokens()).slice(0, LISTED_MAX).map((view) => toJsonText(view)),
+    )
+    return reply.type(JSON_TYPE).send(`[${texts.slice(0, limit).join(',')}]`)
   }
 
 const revokeToken: Answer<IdRequest> = async (security, request, reply) => {

@@ -6,7 +6,13 @@ import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { isEnded, TASK_STATES, type TaskState } from '../../shared/protocol/states.ts'
 import { isReadBy, rightOf } from './http-access.ts'
 import type { HttpClient, HttpPort } from './http-port.ts'
-import { negotiateFormat, parseQuery, type ResultFormat, WAIT_RULE } from './http-request.ts'
+import {
+  negotiateFormat,
+  parseQuery,
+  type QueryRule,
+  type ResultFormat,
+  WAIT_RULE,
+} from './http-request.ts'
 import type { Paced } from './paced.ts'
 import { Places } from './places.ts'
 import {
@@ -17,7 +23,7 @@ import {
 } from './problem-json.ts'
 
 const TASKS_LISTED_DEFAULT = 100
-const TASKS_LISTED_MAX = 1000
+export const LISTED_MAX = 1000
 /** Half of the connections: those that only ask something find room beside those that wait. */
 const WAITS_MAX = 512
 const FLUSH_MS = 2000
@@ -30,14 +36,17 @@ const RESULT_LIMITS = {
   itemsMax: Number.MAX_SAFE_INTEGER,
 }
 
-const LIST_RULES = {
-  limit: {
-    read: (text: string) => {
-      const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0
-      return limit >= 1 && limit <= TASKS_LISTED_MAX ? limit : undefined
-    },
-    expected: `a whole number from 1 to ${TASKS_LISTED_MAX}`,
+/** Of a list that has its newest first. */
+export const LIMIT_RULE: QueryRule<number> = {
+  read: (text) => {
+    const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0
+    return limit >= 1 && limit <= LISTED_MAX ? limit : undefined
   },
+  expected: `a whole number from 1 to ${LISTED_MAX}`,
+}
+
+const LIST_RULES = {
+  limit: LIMIT_RULE,
   state: {
     read: (text: string) => TASK_STATES.find((state) => state === text),
     expected: `one of ${TASK_STATES.join(', ')}`,
@@ -97,7 +106,7 @@ class TaskRoutes {
     const { values, faults } = parseQuery(request.query, LIST_RULES)
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
     const { limit = TASKS_LISTED_DEFAULT, state } = values
-    const query = { limit: TASKS_LISTED_MAX, ...(state === undefined ? {} : { state }) }
+    const query = { limit: LISTED_MAX, ...(state === undefined ? {} : { state }) }
     // One for all limits: or a few clients, each with another limit, had all the turns.
     const { who } = request
     const whose = who.kind === 'user' && !readsAll(who) ? ownerNameOf(who) : ''

@@ -22,6 +22,8 @@ interface Created extends TokenView {
 const HOURS = { m: 1 / 60, h: 1, d: 24 } as const
 const COUNT_MAX = 1000
 /** The gateway makes one after the other, and has each on disk. */
+/** What the gateway lists at most. */
+const LISTED_MAX = 1000
 const TIMEOUT_MS = 30_000
 
 /** `token create`. The token alone goes to the standard output, so that it can be piped. */
@@ -96,6 +98,7 @@ export async function listTokens(
   flags: { readonly json?: boolean },
 ): Promise<number> {
   const tokens = await gateway.json<TokenView[]>({ path: '/api/tokens' })
+  if (tokens.length >= LISTED_MAX) streams.stderr.write(`only the newest ${LISTED_MAX} are shown\n`)
   if (flags.json) {
     streams.stdout.write(`${JSON.stringify(tokens)}\n`)
     return EXIT_DONE

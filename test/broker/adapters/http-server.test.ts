@@ -776,3 +776,26 @@ t.test('a port that is taken is an error with a code', async (t) => {
   t.teardown(() => second.close())
   await t.rejects(second.listen(), { code: 'http-listen-failed', exitCode: 70 })
 })
+
+t.test(
+  'tokens are gone through once for all who ask at once, and the newest are shown',
+  async (t) => {
+    const { recorded, base } = await serve(t)
+    let count = 0
+    const tokens = async () => {
+      count += 1
+      return Array.from({ length: 3000 }, (_, n) => ({ id: `t${n}` }))
+    }
+    Object.assign(recorded.port, { security: { tokens } })
+    const ask = async (query: string): Promise<{ readonly id: string }[]> =>
+      (await fetch(`${base}/api/tokens${query}`)).json()
+    t.match(await Promise.all([ask(''), ask('?limit=2')]), [
+      { length: 1000 },
+      [{ id: 't0' }, { id: 't1' }],
+    ])
+    const before = count
+    await Promise.all(Array.from({ length: 20 }, () => ask('?limit=1000')))
+    t.ok(count - before <= 3, `${count - before}`)
+    t.equal((await fetch(`${base}/api/tokens?limit=1001`)).status, 400)
+  },
+)
