@@ -55,7 +55,7 @@ const RECORDS = 1000
 export async function restoreFleet(order: RestoreOrder): Promise<Restored> {
   const before = process.umask(OWN)
   try {
-    const lock = await ExclusiveLock.acquire(order.data)
+    const lock = await ExclusiveLock.acquireAsOwner(order.data)
     try {
       return await restore(order)
     } finally {

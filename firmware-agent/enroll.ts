@@ -35,7 +35,7 @@ export async function enrolByHand(
   if (!isSecure(config)) throw notSecure(`${url}: an identity is for a gateway over mqtts://`)
   const token = text === undefined ? tokenAtHand(config, environment) : nodeTokenIn(text)
   if (token === undefined) throw notEnrolled(config)
-  const lock = await ExclusiveLock.acquire(data)
+  const lock = await ExclusiveLock.acquireAsOwner(data)
   try {
     if (!isAgain) refuseSecond(folder, node)
     await enrolOnce({ config, node, token, isAgain })

@@ -8,17 +8,21 @@ import {
   fstatSync,
   lchownSync,
   lstatSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   type Stats,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { AppError, EXIT_NOT_ALLOWED } from './errors.ts'
-import { makeDirectory } from './make-directory.ts'
 import { formerOf, unfinished } from './private-folder.ts'
 
-const { O_RDONLY, O_DIRECTORY } = constants
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants
+/** As many as the kernel follows. */
+const LINKS_MAX = 40
+const OTHERS_WRITE = 0o022
 
 /**
  * Has the work done that has to do with `path`, by the owner of the directory that it is in. The work gets a path that leads
@@ -31,22 +35,88 @@ export async function asOwnerOfPlace<T>(
 ): Promise<T> {
   if (process.geteuid!() !== 0) return await work(path)
   const [directory, name] = [dirname(path), basename(path)]
-  makeDirectory(directory)
-  const held = openSync(directory, O_RDONLY | O_DIRECTORY)
+  const held = openPlace(directory)
   try {
     const { uid, gid } = fstatSync(held)
-    if (uid === 0) return await work(path)
-    const at = `/proc/self/fd/${held}/${name}`
+    const at = `${below(held)}/${name}`
+    if (uid === 0) return await work(at)
     if (maySwitch()) return await as({ uid, gid }, async () => await work(at))
     return await giving({ uid, gid, directory }, at, async () => await work(at))
   } catch (error) {
     if (error instanceof Error) {
-      error.message = error.message.replaceAll(`/proc/self/fd/${held}`, directory)
+      error.message = error.message.replaceAll(below(held), directory)
     }
     throw error
   } finally {
     closeSync(held)
   }
+}
+
+function below(directory: number): string {
+  return `/proc/self/fd/${directory}`
+}
+
+/**
+ * Opens a directory for root, which makes it where there is none, one part of its path after the other: what is on the way
+ * is held, so that nobody can put another thing in its place, and only links of root's own are followed.
+ */
+function openPlace(path: string): number {
+  const names = partsOf(resolve(path))
+  let [held, shown] = [openSync('/', O_RDONLY | O_DIRECTORY), '/']
+  try {
+    for (let links = 0; names.length > 0; ) {
+      const name = names.shift()!
+      const here = fstatSync(held)
+      const at = `${below(held)}/${name}`
+      const target = linkAt(at)
+      if (target === undefined) {
+        const next = openOrMake(at)
+        closeSync(held)
+        ;[held, shown] = [next, join(shown, name)]
+        const { uid } = fstatSync(held)
+        const isForeign = uid !== 0 && here.uid !== 0 && uid !== here.uid
+        if (isForeign) throw led(`${shown} of user ${uid} is in the directory of user ${here.uid}`)
+        continue
+      }
+      const isOfRoot = target.uid === 0 && here.uid === 0 && (here.mode & OTHERS_WRITE) === 0
+      links += 1
+      if (!isOfRoot || links > LINKS_MAX) throw led(`${join(shown, name)} is a link`)
+      names.unshift(...partsOf(target.to))
+      if (!target.to.startsWith('/')) continue
+      closeSync(held)
+      ;[held, shown] = [openSync('/', O_RDONLY | O_DIRECTORY), '/']
+    }
+    return held
+  } catch (error) {
+    closeSync(held)
+    if (error instanceof Error) error.message = error.message.replaceAll(below(held), shown)
+    throw error
+  }
+}
+
+function partsOf(path: string): string[] {
+  return path.split('/').filter((name) => name !== '')
+}
+
+function linkAt(path: string): { readonly to: string; readonly uid: number } | undefined {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  return stats?.isSymbolicLink() ? { to: readlinkSync(path), uid: stats.uid } : undefined
+}
+
+function openOrMake(path: string): number {
+  const open = (): number => openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  try {
+    return open()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    mkdirSync(path)
+    return open()
+  }
+}
+
+function led(what: string): AppError {
+  const message = `${what}, where root is to write: name the directory itself, or do it as the user whose it is`
+  return new AppError('not-permitted', message, { exitCode: EXIT_NOT_ALLOWED })
 }
 
 interface Owner {
@@ -121,7 +191,7 @@ function isOf(pid: string, uid: number): boolean {
 
 function refuseLinks(path: string): void {
   for (const { at, stats } of treeOf(path)) {
-    const isOne = stats.isDirectory() || (stats.isFile() && stats.nlink === 1)
+    const isOne = stats.isDirectory() || ((stats.isFile() || stats.isSocket()) && stats.nlink === 1)
     if (isOne) continue
     const message = `${at} is a link, or no file at all, where root is to write: take it away`
     throw new AppError('not-permitted', message, { exitCode: EXIT_NOT_ALLOWED })

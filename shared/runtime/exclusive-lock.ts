@@ -6,8 +6,9 @@
  */
 import { closeSync, openSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { own } from '../core/own.ts'
+import { asOwnerOfPlace } from './as-owner.ts'
 import {
   AppError,
   EXIT_CONFIG,
@@ -44,6 +45,17 @@ export class ExclusiveLock {
     this.#directory = directory
   }
 
+  /** As `acquire`, for what root does in a directory that may be somebody else's. */
+  static async acquireAsOwner(path: string): Promise<ExclusiveLock> {
+    try {
+      const socket = join(path, SOCKET_NAME)
+      return await asOwnerOfPlace(socket, (at) => ExclusiveLock.acquire(dirname(at)))
+    } catch (error) {
+      if (error instanceof AppError) throw error
+      throw unusable(path, 'use', error as NodeJS.ErrnoException)
+    }
+  }
+
   /** Takes the directory, making it if needed; fails with `data-directory-in-use` or `-unusable`. */
   static async acquire(path: string): Promise<ExclusiveLock> {
     const { dev, ino, directory } = openDirectory(path)
@@ -51,8 +63,9 @@ export class ExclusiveLock {
     try {
       servers.push(await listen(`\0obelisk-lock:${dev}:${ino}`, path))
       const file = join(path, SOCKET_NAME)
+      // Below /proc it is the descriptor of somebody who may close it before this is released.
       const address =
-        Buffer.byteLength(file) <= SOCKET_PATH_BYTES_MAX
+        Buffer.byteLength(file) <= SOCKET_PATH_BYTES_MAX && !file.startsWith('/proc/')
           ? file
           : `/proc/self/fd/${directory}/${SOCKET_NAME}`
       if (await answers(address)) throw inUse(path)

@@ -7,6 +7,7 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -14,9 +15,11 @@ import {
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { makeFleetKeys } from '../../../broker/adapters/fleet-keys.ts'
+import { restoreFleet } from '../../../broker/restore.ts'
 import { keyToEnrol } from '../../../firmware-agent/adapters/identity-files.ts'
 import { enrolByHand } from '../../../firmware-agent/enroll.ts'
 import { asOwnerOfPlace } from '../../../shared/runtime/as-owner.ts'
+import { ExclusiveLock } from '../../../shared/runtime/exclusive-lock.ts'
 import { shortDirectory } from '../../support/short-directory.ts'
 
 const OWNER = 54_321
@@ -32,6 +35,14 @@ function places(t: Test): { data: string; other: string } {
   chmodSync(dirname(data), 0o700)
   chownSync(data, OWNER, OWNER)
   return { data, other }
+}
+
+/** To a gateway that does not answer. */
+function enrolArgs(data: string): string[] {
+  const token = `obk1-aaaaaaaa-${'a'.repeat(26)}-${'a'.repeat(52)}`
+  const identity = join(data, 'identity')
+  const at = ['--url', 'mqtts://127.0.0.1:1', '--data', data, '--identity', identity]
+  return ['--id', 'n1', ...at, `--token=${token}`]
 }
 
 t.test('work in a directory of somebody else is his', { skip: notRoot }, async (t) => {
@@ -69,13 +80,84 @@ t.test('a link in its data leads no gateway’s keys away', { skip: notRoot }, a
 t.test('nor the key of a board', { skip: notRoot }, async (t) => {
   const { data, other } = places(t)
   symlinkSync(other, join(data, 'identity.new'))
-  const token = `obk1-aaaaaaaa-${'a'.repeat(26)}-${'a'.repeat(52)}`
-  const url = 'mqtts://127.0.0.1:1'
-  const argv = ['--id', 'n1', '--url', url, '--data', data, '--identity', join(data, 'identity')]
-  await t.rejects(enrolByHand([...argv, `--token=${token}`], {}), { code: 'EEXIST' })
+  await t.rejects(enrolByHand(enrolArgs(data), {}), { code: 'EEXIST' })
   t.same(readdirSync(other), [])
   t.equal(lstatSync(other).uid, 0)
 })
+
+t.test(
+  'no link leads root to another directory than the one it was told',
+  { skip: notRoot },
+  async (t) => {
+    const { data, other } = places(t)
+    const refused = { code: 'not-permitted', exitCode: 77 }
+    const noBackup = {
+      ...{ backup: Buffer.alloc(0), passphrase: async () => '', revoked: async () => [] },
+    }
+    const led = join(data, 'gateway')
+    for (const to of [other, '../../etc']) {
+      symlinkSync(to, led)
+      for (const at of [led, join(led, 'below')]) {
+        await t.rejects(makeFleetKeys(join(at, 'security')), refused, at)
+        await t.rejects(enrolByHand(enrolArgs(at), {}), refused, at)
+        await t.rejects(restoreFleet({ data: at, ...noBackup }), refused, at)
+      }
+      rmSync(led)
+    }
+    mkdirSync(led)
+    chownSync(led, OWNER + 1, OWNER + 1)
+    await t.rejects(makeFleetKeys(join(led, 'security')), refused, 'of a third user')
+    t.same(readdirSync(other), [])
+    // As /var/lib has them for services with a user of their own.
+    const alias = join(dirname(other), 'alias')
+    symlinkSync('private/data', alias)
+    await makeFleetKeys(join(alias, 'security'))
+    t.equal(lstatSync(join(data, 'security')).uid, OWNER, 'but a link of root’s own does')
+    chmodSync(dirname(other), 0o777)
+    await t.rejects(
+      makeFleetKeys(join(alias, 'security')),
+      refused,
+      'unless others can put it there',
+    )
+  },
+)
+
+t.test(
+  'nor does one that comes meanwhile, where the directory is root’s',
+  { skip: notRoot },
+  async (t) => {
+    const { data, other } = places(t)
+    const own = join(data, 'own')
+    await asOwnerOfPlace(join(own, 'a'), (path) => {
+      renameSync(own, join(data, 'moved'))
+      symlinkSync(other, own)
+      writeFileSync(path, '')
+    })
+    t.same(readdirSync(other), [])
+    t.same(readdirSync(join(data, 'moved')), ['a'])
+  },
+)
+
+t.test(
+  'the lock in a directory of somebody else is his, and is given back',
+  { skip: notRoot },
+  async (t) => {
+    const { data } = places(t)
+    const socket = join(data, 'lock.sock')
+    const lock = await ExclusiveLock.acquireAsOwner(data)
+    t.equal(lstatSync(socket).uid, OWNER)
+    const inUse = { code: 'data-directory-in-use', message: `another process uses ${data}` }
+    await t.rejects(ExclusiveLock.acquireAsOwner(data), inUse)
+    await lock.release()
+    t.same(readdirSync(data), [])
+    withoutSwitching(t)
+    const given = await ExclusiveLock.acquireAsOwner(data)
+    t.equal(lstatSync(socket).uid, OWNER)
+    await t.rejects(ExclusiveLock.acquireAsOwner(data), inUse)
+    await given.release()
+    t.same(readdirSync(data), [])
+  },
+)
 
 /** As the Node of Debian 13 answers. */
 function withoutSwitching(t: Test): void {
