@@ -26,8 +26,11 @@ export interface GatewayPorts {
   disconnect(connection: string, reason: string): void
   probe(beat: number): void
   isRecipient(name: string): boolean
-  /** Resolves with the value sealed to the recipient; rejects with an error that has a code. */
-  seal(order: SealingOrder): Promise<Sealed>
+  /**
+   * Resolves with the value sealed to the recipient; rejects with an error that has a code. With `unwanted` it need not
+   * be sealed any more; it settles when nothing holds the value.
+   */
+  seal(order: SealingOrder, unwanted: AbortSignal): Promise<Sealed>
   publish(effect: Extract<GatewayEffect, { type: 'publish' }>): void
   notice(notice: GatewayNotice): void
   /** A node shows its next key, which the coordinator knows nothing of. */
@@ -55,6 +58,7 @@ export class GatewayDriver {
   readonly #onFatal: (error: unknown) => void
   readonly #answers = new Map<Ticket, (outcome: Outcome) => void>()
   readonly #endings = new Map<TaskId, Set<() => void>>()
+  readonly #sealing = new Map<TaskId, AbortController>()
   #tickets = 0
   /** Steps whose effects have not left; the first ones' records may be on their way to the disk. */
   #queue: Batch[] = []
@@ -294,6 +298,9 @@ export class GatewayDriver {
       case 'seal':
         this.#seal(effect.order)
         break
+      case 'unseal':
+        this.#sealing.get(effect.task)?.abort()
+        break
       case 'answer': {
         const answer = this.#answers.get(effect.ticket)
         this.#answers.delete(effect.ticket)
@@ -317,9 +324,15 @@ export class GatewayDriver {
 
   #seal(order: SealingOrder): void {
     const { task } = order
-    this.#ports.seal(order).then(
-      (sealed) => this.#deliver({ type: 'task-sealed', task, sealed }),
+    const unwanted = new AbortController()
+    this.#sealing.set(task, unwanted)
+    this.#ports.seal(order, unwanted.signal).then(
+      (sealed) => {
+        this.#sealing.delete(task)
+        this.#deliver({ type: 'task-sealed', task, sealed })
+      },
       (error: unknown) => {
+        this.#sealing.delete(task)
         const code = error instanceof AppError ? error.code : 'seal-failed'
         const message = messageOf(error)
         this.#deliver({ type: 'sealing-failed', task, error: { code, message } })

@@ -188,8 +188,8 @@ async function start(
       disconnect: (connection, reason) => broker.disconnect(connection, reason),
       probe: (beat) => probe.send(beat),
       isRecipient: (name) => secured?.recipients.has(name) ?? false,
-      seal: async (order) => {
-        if (secured !== undefined) return await secured.recipients.seal(order)
+      seal: async (order, unwanted) => {
+        if (secured !== undefined) return await secured.recipients.seal(order, unwanted)
         throw new AppError('unknown-recipient', 'only a gateway that is secured seals results')
       },
       publish({ topic, payload, qos, retain, owner }) {

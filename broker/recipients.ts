@@ -79,12 +79,13 @@ export class Recipients implements RecipientPort {
     return await this.#signerKey
   }
 
-  async seal({ task, op, to, ts, value }: SealingOrder): Promise<Sealed> {
+  async seal({ task, op, to, ts, value }: SealingOrder, unwanted?: AbortSignal): Promise<Sealed> {
     const { store, sealer } = this.#parts
     const record = store.recipient(to)
     if (record === undefined) throw new AppError('unknown-recipient', `recipient ${to} was removed`)
     const head = encodeHead({ task, op, to, ts })
-    return await sealer.seal({ head, value, publicKey: record.key, signer: this.#seed() })
+    const order = { head, value, publicKey: record.key, signer: this.#seed() }
+    return await sealer.seal(order, unwanted)
   }
 
   #seed(): Uint8Array {

@@ -14,6 +14,8 @@ export interface SealerOptions {
   readonly atATime?: number
   /** A thread with nothing to do ends after this. */
   readonly restMs?: number
+  /** Throws where there is no memory for a thread. */
+  readonly newWorker?: () => Worker
 }
 
 /** The largest result is some 19 MB: `get` of all fields that a grid can have. */
@@ -34,13 +36,19 @@ interface Thread {
 export class Sealer {
   readonly #atATime: number
   readonly #restMs: number
+  readonly #newWorker: () => Worker
   readonly #threads = new Set<Thread>()
   #waiting: Job[] = []
   #isClosed = false
 
-  constructor({ atATime = 2, restMs = 60_000 }: SealerOptions = {}) {
+  constructor({
+    atATime = 2,
+    restMs = 60_000,
+    newWorker = () => new Worker(sealProgram()),
+  }: SealerOptions = {}) {
     this.#atATime = atATime
     this.#restMs = restMs
+    this.#newWorker = newWorker
   }
 
   /** Threads that are there. */
@@ -48,8 +56,9 @@ export class Sealer {
     return this.#threads.size
   }
 
-  async seal(order: SealOrder): Promise<Sealed> {
-    return (await this.#ask({ what: 'seal', order })) as Sealed
+  /** Rejects if it becomes `unwanted` before a thread has it. */
+  async seal(order: SealOrder, unwanted?: AbortSignal): Promise<Sealed> {
+    return (await this.#ask({ what: 'seal', order }, unwanted)) as Sealed
   }
 
   /** Rejects if nothing can be sealed to this key. */
@@ -68,20 +77,40 @@ export class Sealer {
     await Promise.all([...this.#threads].map(({ worker }) => worker.terminate()))
   }
 
-  #ask(order: Order): Promise<unknown> {
+  #ask(order: Order, unwanted?: AbortSignal): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) {
         reject(failed('the gateway stops'))
         return
       }
-      this.#waiting.push({ order, resolve, reject })
+      const job = { order, resolve, reject }
+      this.#waiting.push(job)
+      unwanted?.addEventListener('abort', () => this.#drop(job))
       this.#next()
     })
   }
 
+  #drop(job: Job): void {
+    const place = this.#waiting.indexOf(job)
+    if (place === -1) return
+    this.#waiting.splice(place, 1)
+    job.reject(failed('nobody wants it any more'))
+    // For the one behind it there may be room.
+    this.#next()
+  }
+
   #next(): void {
     for (let [job] = this.#waiting; job !== undefined; [job] = this.#waiting) {
-      const thread = this.#threadFor(job)
+      let thread: Thread | undefined
+      try {
+        thread = this.#threadFor(job)
+      } catch (error) {
+        // Another thread takes it when it is done; without one nobody would.
+        if (this.#threads.size > 0) return
+        this.#waiting.shift()
+        job.reject(failed(`no thread begins: ${messageOf(error)}`))
+        continue
+      }
       if (thread === undefined) return
       this.#waiting.shift()
       thread.job = job
@@ -106,7 +135,7 @@ export class Sealer {
   }
 
   #begin(): Thread {
-    const thread: Thread = { worker: new Worker(sealProgram()), job: undefined, rest: undefined }
+    const thread: Thread = { worker: this.#newWorker(), job: undefined, rest: undefined }
     this.#threads.add(thread)
     const { worker } = thread
     worker.on('message', (answer: Answer) => {

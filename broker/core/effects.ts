@@ -78,6 +78,8 @@ export type GatewayEffect =
     }
   /** Seals the value of a task to its recipient; `task-sealed` or `sealing-failed` follows. It is written nowhere. */
   | { readonly type: 'seal'; readonly order: SealingOrder }
+  /** Nobody wants that any more. One of the two events follows all the same: then its value is let go. */
+  | { readonly type: 'unseal'; readonly task: TaskId }
   | { readonly type: 'answer'; readonly ticket: Ticket; readonly outcome: Outcome }
   /** The task reached one of its ends, and its result is in the ledger. */
   | { readonly type: 'announce-end'; readonly task: TaskId; readonly state: TaskState }

@@ -4,7 +4,8 @@
  * clear, whenever the gateway dies: a read is then done once more, and of a write its record says what the result had.
  *
  * What waits is bounded by bytes and by number: beyond that no such task is accepted, and beyond twice as many bytes a
- * read fails, since what was accepted before may all end at once. The value of a write is too small to count.
+ * read fails, since what was accepted before may all end at once. What the world still holds counts, also if its task
+ * has ended. The value of a write is too small to count.
  */
 import type { TaskId } from '../../shared/core/ids.ts'
 import type { ResultFacts } from './task-messages.ts'
@@ -48,7 +49,7 @@ export class Sealing {
     return this.#waiting.has(task)
   }
 
-  /** Nothing if the task has ended meanwhile. */
+  /** It is not held any more, sealed or not. A task that ended meanwhile counts until then. */
   take(task: TaskId): ResultFacts | undefined {
     const waiting = this.#waiting.get(task)
     if (waiting === undefined) return undefined

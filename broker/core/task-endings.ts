@@ -4,7 +4,7 @@
  */
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { mirrorOf } from '../../shared/protocol/result-mirror.ts'
-import type { EndState } from '../../shared/protocol/states.ts'
+import { type EndState, isEnded } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { GatewayEvent } from './events.ts'
 import type { Task } from './task-ledger.ts'
@@ -49,7 +49,7 @@ export function endSealed(
 ): void {
   const task = context.tasks.find(event.task)
   const facts = context.sealing.take(event.task)
-  if (task === undefined || facts === undefined) return
+  if (task === undefined || facts === undefined || isEnded(task.state)) return
   if (event.type === 'task-sealed') {
     const { sealed } = event
     endTask(context, task, 'completed', { ...facts, sealed }, needsBody(task))
@@ -71,7 +71,8 @@ export function endTask(
   keepBody = false,
 ): void {
   context.tasks.end(task, state, context)
-  context.sealing.take(task.id)
+  // What it takes is given back when the world has let go of it.
+  if (context.sealing.has(task.id)) context.emit({ type: 'unseal', task: task.id })
   task.waitingFor = undefined
   context.deadlines.clear(`task/${task.id}`)
   context.taskChanged(task)

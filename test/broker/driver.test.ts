@@ -2,7 +2,7 @@ import t from 'tap'
 import { Coordinator, newIdentity } from '../../broker/core/coordinator.ts'
 import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import { GatewayDriver, type GatewayPorts } from '../../broker/driver.ts'
-import type { NodeId } from '../../shared/core/ids.ts'
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import { BENCH_OPTIONS } from '../support/gateway-bench.ts'
@@ -72,4 +72,26 @@ t.test('what comes before the start has its records is kept for after it', async
   await drained
   await driver.stop()
   t.same(done, ['wrote first', 'gateway-started', 'answered'])
+})
+
+t.test('what is to be sealed is called off once nobody wants it', async (t) => {
+  const asked: AbortSignal[] = []
+  const driver = newDriver({
+    seal: async (_order, unwanted) => {
+      asked.push(unwanted)
+      return await new Promise(() => {})
+    },
+  })
+  const NONE = { op: 'get', to: 'alice', ts: 1, value: new Uint8Array() }
+  const [first, second] = ['r', 's'].map((name) => ({ ...NONE, task: name as TaskId }))
+  driver.begin([
+    { type: 'seal', order: first! },
+    { type: 'seal', order: second! },
+    { type: 'unseal', task: first!.task },
+  ])
+  await driver.stop()
+  t.same(
+    asked.map(({ aborted }) => aborted),
+    [true, false],
+  )
 })

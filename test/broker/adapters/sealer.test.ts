@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { loadSealKey, SEAL_KEY } from '../../../broker/adapters/seal-key.ts'
+import { sealProgram } from '../../../broker/adapters/seal-program.ts'
 import { Sealer } from '../../../broker/adapters/sealer.ts'
 import { encodeHead } from '../../../shared/protocol/sealed.ts'
 import { open } from '../../../shared/runtime/sealing.ts'
@@ -46,6 +48,44 @@ t.test('a key that is none fails alone', async (t) => {
   await t.rejects(sealer.seal({ ...order, publicKey: none }), { code: 'seal-failed' })
   await t.resolves(sealer.seal({ ...order, publicKey }))
 })
+
+t.test('what nobody wants any more is not sealed, unless a thread has it', async (t) => {
+  const sealer = new Sealer({ atATime: 1 })
+  t.teardown(() => sealer.close())
+  const order = {
+    head: encodeHead({ ...HEAD, task: 't' }),
+    value: randomBytes(5),
+    signer,
+    publicKey,
+  }
+  const [unwanted, late] = [new AbortController(), new AbortController()]
+  const first = sealer.seal(order, late.signal)
+  const dropped = [1, 2].map(() => sealer.seal(order, unwanted.signal))
+  const last = sealer.seal(order)
+  unwanted.abort()
+  late.abort()
+  for (const one of dropped) await t.rejects(one, { code: 'seal-failed', message: /nobody wants/ })
+  await t.resolves(first)
+  await t.resolves(last)
+})
+
+t.test(
+  'without memory for a thread a value fails alone, or waits for the thread that is there',
+  async (t) => {
+    const room = { threads: 0 }
+    const newWorker = (): Worker => {
+      if (room.threads === 0) throw new Error('ERR_WORKER_INIT_FAILED')
+      room.threads -= 1
+      return new Worker(sealProgram())
+    }
+    const sealer = new Sealer({ newWorker })
+    t.teardown(() => sealer.close())
+    await t.rejects(sealer.try(publicKey), { code: 'seal-failed', message: /no thread begins/ })
+    room.threads = 1
+    await t.resolves(Promise.all([sealer.try(publicKey), sealer.try(publicKey)]))
+    t.equal(sealer.size, 1)
+  },
+)
 
 t.test('whoever waits when it stops is told so', async (t) => {
   const sealer = new Sealer()

@@ -137,9 +137,26 @@ t.test('a task that ends meanwhile has ended', async (t) => {
   answered(taken)
   t.match(taken.cancel('r'), { ok: true })
   for (const bench of [late, taken]) {
+    t.match(
+      bench.effects.filter(({ type }) => type === 'unseal'),
+      [{ task: 'r' }],
+    )
     t.same(bench.step({ type: 'task-sealed', task: 'r' as TaskId, sealed: SEALED }), [])
     t.notOk('sealed' in result(bench, 'r')!)
   }
+})
+
+t.test('the value of a task that has ended counts until it is let go', async (t) => {
+  const bench = settledPair()
+  for (let count = 0; count < 256; count++) {
+    answered(bench, `r${count}`)
+    bench.cancel(`r${count}`)
+  }
+  const task = { ...GET, seal: 'alice' }
+  t.match(bench.submit(task), { ok: false, refusal: { code: 'overloaded' } })
+  const error = { code: 'seal-failed', message: 'nobody wants it any more' }
+  t.same(bench.step({ type: 'sealing-failed', task: 'r0' as TaskId, error }), [])
+  t.match(bench.submit(task), { ok: true })
 })
 
 t.test('a recipient that nobody knows is refused, but for what was accepted before', async (t) => {
