@@ -42,7 +42,13 @@ import { GatewayDriver } from './driver.ts'
 import { HttpCalls } from './http-calls.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
-import { openSecured, saySecurityIsOff, watchHosts, watchSecurity } from './secured.ts'
+import {
+  forgetLeftOver,
+  openSecured,
+  saySecurityIsOff,
+  watchHosts,
+  watchSecurity,
+} from './secured.ts'
 import { isSecured, securityFolder } from './security.ts'
 import { securityEventOf } from './security-notices.ts'
 
@@ -93,6 +99,7 @@ async function start(
   const hasDoor = isSecured(config, sources.security)
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
+  forgetLeftOver(config.data, { log })
   const onLook = tellOfLook(notify, log)
   const ledger = await LedgerStore.open(config.data, LEDGER_TABLES, fatal, onLook)
   shutdown.add('ledger', () => ledger.close())

@@ -11,6 +11,7 @@ import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
 import { beginFolder, finishFolder, isThere, unfinished } from '../shared/runtime/private-folder.ts'
 import { damaged, newer, openSealed } from '../shared/runtime/sealed-file.ts'
+import { tidied } from '../shared/runtime/tidied.ts'
 import { loadFleetKeys, putKeyFiles } from './adapters/fleet-keys.ts'
 import { IdentityStore } from './adapters/identity-store.ts'
 import { SecurityLog } from './adapters/security-log.ts'
@@ -109,21 +110,19 @@ interface Wanted {
   readonly revoked: Revoked
 }
 
-/** On disk and in its place when it resolves; of one that failed nothing is left. */
+/** On disk and in its place when it resolves; of one that failed, or was interrupted, nothing is left. */
 async function place(data: string, wanted: Wanted): Promise<void> {
   // A service has a user of its own, who has to read them.
   await asOwnerOfPlace(securityFolder(data), async (folder) => {
     const unmade = unfinished(folder)
-    // Of one that was cut off nobody has seen anything.
-    rmSync(unmade, { recursive: true, force: true })
-    try {
+    const tidy = (): void => rmSync(unmade, { recursive: true, force: true })
+    // Of one that was killed nobody has seen anything.
+    tidy()
+    await tidied(tidy, async () => {
       beginFolder(folder)
       await make(folder, wanted)
       finishFolder(folder)
-    } catch (error) {
-      rmSync(unmade, { recursive: true, force: true })
-      throw error
-    }
+    })
   })
 }
 

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { SecurityHead } from '../shared/protocol/security-log.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
+import { forgetUnfinished, isThere, unfinished } from '../shared/runtime/private-folder.ts'
 import type { Running } from '../shared/runtime/program.ts'
 import { fingerprintText } from '../shared/runtime/public-keys.ts'
 import { certifyNode, certifyUser } from './adapters/certificates.ts'
@@ -182,4 +183,18 @@ export function watchSecurity(
 export async function saySecurityIsOff(data: string, context: Context): Promise<void> {
   const { log } = await openRegistry(securityFolder(data), context)
   await log.append({ event: 'security-off', who: 'gateway', via: 'gateway' })
+}
+
+/** What a restore that was killed has left has the keys of a fleet, and nobody needs it. */
+export function forgetLeftOver(data: string, { log }: Pick<Context, 'log'>): void {
+  const folder = securityFolder(data)
+  const path = unfinished(folder)
+  try {
+    if (!isThere(path)) return
+    forgetUnfinished(folder)
+    log.warn({ code: 'keys-left-over', path }, 'keys that a restore left behind are removed')
+  } catch (error) {
+    const said = 'keys that a restore left behind cannot be removed: remove them'
+    log.warn({ err: error, code: 'keys-left-over', path }, said)
+  }
 }

@@ -10,6 +10,7 @@ import {
   EXIT_WENT_BACK,
   messageOf,
 } from '../../shared/runtime/errors.ts'
+import { tidied } from '../../shared/runtime/tidied.ts'
 import { checkFrom, collectFacts } from '../install/collect-facts.ts'
 import { type Facts, isSound } from '../install/facts.ts'
 import { Performer } from '../install/perform.ts'
@@ -28,7 +29,6 @@ import { describe, type Step } from '../install/steps.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { PrivateCopy } from '../install/tree-copy.ts'
 import { ROLES, type Role } from '../package/architectures.ts'
-import { tidied } from './interruption.ts'
 import type { Streams } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
 

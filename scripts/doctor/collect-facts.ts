@@ -29,7 +29,7 @@ import type { DoctorFacts, FileFacts } from './findings.ts'
 import type { GatewayProbe } from './gateway-finding.ts'
 import { probeGateway } from './gateway-probe.ts'
 import { askStatus } from './security-ask.ts'
-import { type Seen, seeGatewayKeys, seeIdentity } from './security-facts.ts'
+import { leftOverOf, type Seen, seeGatewayKeys, seeIdentity } from './security-facts.ts'
 import type { SecurityFacts } from './security-findings.ts'
 
 /** Where somebody says that the program has its configuration from; the rest is as the program itself has it. */
@@ -253,6 +253,7 @@ function securityOf(
     isUrlSecure: url !== undefined && isSecure({ url }),
     isOpenBeyondLoopback: url !== undefined && isOpenBeyondLoopback(url),
     token: role === 'agent' && existsSync(credential) ? credential : undefined,
+    leftOver: role === 'gateway' ? leftOverOf(folder) : undefined,
     listens: role === 'gateway' && host !== undefined ? `${host} port ${port}` : undefined,
   }
 }

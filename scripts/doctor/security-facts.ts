@@ -7,6 +7,7 @@ import { toBase32 } from '../../shared/core/base32.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { lastBackupTs } from '../../shared/runtime/backup-mark.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
+import { unfinished } from '../../shared/runtime/private-folder.ts'
 import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { IdentityFacts } from './security-findings.ts'
 
@@ -25,6 +26,12 @@ export function seeIdentity(folder: string, id: NodeId): Seen {
     if (identity === undefined) return undefined
     return { ca: identity.ca, identity }
   })
+}
+
+/** What a restore that was killed has left, or one that runs is making. */
+export function leftOverOf(folder: string): string | undefined {
+  const path = unfinished(folder)
+  return existsSync(path) ? path : undefined
 }
 
 export function seeGatewayKeys(folder: string): Seen {

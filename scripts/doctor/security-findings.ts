@@ -22,6 +22,8 @@ export interface SecurityFacts {
   readonly identity: IdentityFacts
   /** Keys that others may read. */
   readonly exposed: readonly string[]
+  /** Of a gateway: a folder of keys that are in no use. */
+  readonly leftOver?: string | undefined
   /** Of an agent: the URL of its gateway goes over the network in the clear. */
   readonly isOpenBeyondLoopback: boolean
   readonly isUrlSecure: boolean
@@ -48,7 +50,13 @@ export function securityFindings(facts: Facts): Finding[] {
     fail('permissions', `others may read ${path}`, `sudo chmod 600 ${path}`),
   )
   const findings = role === 'agent' ? agentFindings(facts) : gatewayFindings(facts)
-  return [...exposed, ...findings]
+  return [...exposed, ...leftOver(security), ...findings]
+}
+
+function leftOver({ leftOver: path }: SecurityFacts): Finding[] {
+  if (path === undefined) return []
+  const message = `${path} has the keys of a fleet: a restore was cut off, or is still at it`
+  return [warn('permissions', message, `where no restore runs: sudo rm -r ${path}`)]
 }
 
 function agentFindings({ id, security }: Facts): Finding[] {

@@ -20,6 +20,8 @@ import { AuthorityCalls } from '../../broker/authority-calls.ts'
 import { addUser } from '../../broker/core/users.ts'
 import { Identities } from '../../broker/identities.ts'
 import { type RestoreOrder, restoreFleet } from '../../broker/restore.ts'
+import { forgetLeftOver } from '../../broker/secured.ts'
+import { leftOverOf } from '../../scripts/doctor/security-facts.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { lastBackupTs } from '../../shared/runtime/backup-mark.ts'
@@ -279,18 +281,18 @@ function moduleOf(name: string): string {
   return new URL(`../../broker/adapters/${name}.ts`, import.meta.url).href
 }
 
-/** Restores, and kills itself before the call to the file system of a number; says how many there were. */
+/** Restores, and gives itself a signal before the call to the file system of a number; says how many there were. */
 const KILLED = `
   import fs from 'node:fs'
   import { syncBuiltinESMExports } from 'node:module'
-  const [, file, data, step] = process.argv
+  const [, file, data, step, signal] = process.argv
   const { restoreFleet } = await import(${JSON.stringify(new URL('../../broker/restore.ts', import.meta.url).href)})
   let calls = 0
   const passphrase = async () => {
     for (const name of ['openSync', 'writeFileSync', 'fsyncSync', 'mkdirSync', 'rmSync', 'renameSync', 'lchownSync']) {
       const real = fs[name]
       fs[name] = (...given) => {
-        if (calls++ === Number(step)) process.kill(process.pid, 'SIGKILL')
+        if (calls++ === Number(step)) process.kill(process.pid, signal)
         return real(...given)
       }
     }
@@ -299,6 +301,35 @@ const KILLED = `
   }
   await restoreFleet({ data, backup: fs.readFileSync(file), passphrase, revoked: async () => [] })
   console.log(calls)`
+
+function killed(file: string, data: string, step: number, signal: NodeJS.Signals) {
+  const argv = [TYPESCRIPT, '--input-type=module', '-e', KILLED, file, data, `${step}`, signal]
+  return spawnSync(process.execPath, argv, { encoding: 'utf8', timeout: 120_000 })
+}
+
+t.test('interrupted, it leaves no keys; after a kill the gateway removes them', async (t) => {
+  const box = await Box.make(t)
+  const file = join(place(t), 'backup')
+  writeFileSync(file, await box.calls.backup(PASSPHRASE, BY_ADMIN))
+  // Some of the files of keys are there.
+  const STEP = 24
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    const data = place(t)
+    t.equal(killed(file, data, STEP, signal).signal, signal)
+    t.notOk(existsSync(join(data, 'security.new')), signal)
+  }
+  const data = place(t)
+  killed(file, data, STEP, 'SIGKILL')
+  const left = join(data, 'security.new')
+  t.ok(readdirSync(left).includes('ca.key'))
+  t.equal(leftOverOf(join(data, 'security')), left, 'the doctor sees it')
+  const said: object[] = []
+  forgetLeftOver(data, { log: { ...silent, warn: (what: object) => said.push(what) } })
+  t.notOk(existsSync(left))
+  forgetLeftOver(data, { log: { ...silent, warn: (what: object) => said.push(what) } })
+  t.same(said, [{ code: 'keys-left-over', path: left }])
+  t.equal(leftOverOf(join(data, 'security')), undefined)
+})
 
 t.test('killed at any step, all of it is there or nothing', async (t) => {
   const KILLS = 8
@@ -309,12 +340,7 @@ t.test('killed at any step, all of it is there or nothing', async (t) => {
   await box.enrol(n1, 'key-1', await box.token(n1))
   const file = join(place(t), 'backup')
   writeFileSync(file, await box.calls.backup(PASSPHRASE, BY_ADMIN))
-  const run = (data: string, step: number) =>
-    spawnSync(
-      process.execPath,
-      [TYPESCRIPT, '--input-type=module', '-e', KILLED, file, data, `${step}`],
-      { encoding: 'utf8', timeout: 120_000 },
-    )
+  const run = (data: string, step: number) => killed(file, data, step, 'SIGKILL')
   const whole = run(place(t), -1)
   const calls = Number(whole.stdout)
   t.ok(calls > 40, `${calls} calls ${whole.stderr}`)

@@ -92,6 +92,7 @@ t.test('each trouble is told, with what mends it', (t) => {
   t.same(said({ identity: none, isUrlSecure: false }), [], 'an open gateway of this machine')
   t.match(said({ token: '/t' }), [{ level: 'ok' }, { check: 'token', level: 'warn' }])
   t.match(said({ exposed: ['/k'] })[0], { level: 'fail', fix: 'sudo chmod 600 /k' })
+  t.match(said({ leftOver: '/d/security.new' }, 'gateway')[0], { level: 'warn', fix: /rm -r \/d/ })
   t.match(said({ isOpenBeyondLoopback: true })[0], { check: 'url', level: 'fail', fix: /mqtts/ })
   t.match(said({ identity: { kind: 'broken', why: 'why' } }), [{ level: 'fail', message: 'why' }])
   const listens = '0.0.0.0 port 8883'
