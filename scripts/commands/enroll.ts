@@ -1,11 +1,12 @@
 /** `agent enroll`: has the agent of this machine, a service or one that is started by hand, take an identity. */
 import { existsSync } from 'node:fs'
-import { AppError, EXIT_DONE, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
 import { type Places, placesOf } from '../install/places.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { readNodeToken } from '../node-token.ts'
 import type { Streams } from './streams.ts'
+import { whileDown } from './while-down.ts'
 
 export interface EnrolFlags {
   readonly tokenFile?: string
@@ -20,9 +21,6 @@ export interface EnrolPlace {
   readonly places: Places
   readonly programs: SystemPrograms
 }
-
-/** States of a unit in which somebody wants it to run. */
-const WANTED: readonly string[] = ['active', 'activating', 'reloading', 'failed']
 
 export async function enroll(
   flags: EnrolFlags,
@@ -50,21 +48,7 @@ export async function enroll(
     if (code === EXIT_DONE) streams.stdout.write('an agent that runs shows it at its next start\n')
     return code
   }
-  const { stdout } = await at.programs.run('systemctl', ['show', '-p', 'ActiveState', unit])
-  const isWanted = WANTED.includes(stdout.trim().replace('ActiveState=', ''))
-  // It has the store's lock, and may make a key itself.
-  if (isWanted) await systemctl(at, ['stop'])
-  try {
-    return await enrol(argv, { ...streams.environment, STATE_DIRECTORY: state })
-  } finally {
-    // Also where it got nothing: it had an identity before.
-    if (isWanted) await systemctl(at, ['--no-block', 'start'])
-  }
-}
-
-async function systemctl({ places, programs }: EnrolPlace, words: string[]): Promise<void> {
-  const { code, stderr } = await programs.run('systemctl', [...words, places.unit])
-  if (code === 0) return
-  const message = `systemctl ${words.join(' ')} ${places.unit}: ${stderr.trim()}`
-  throw new AppError('not-ready', message, { exitCode: EXIT_SOFTWARE })
+  const own = { ...streams.environment, STATE_DIRECTORY: state }
+  // It has the store's lock, and may make a key itself. Up again also where it got nothing: it had an identity before.
+  return await whileDown(at.programs, unit, () => enrol(argv, own), { isAwaited: false })
 }

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { toBase32 } from '../../shared/core/base32.ts'
-import { AppError, EXIT_DONE, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { isHostName } from '../../shared/runtime/host-names.ts'
 import { isThere } from '../../shared/runtime/private-folder.ts'
 import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
@@ -16,6 +16,7 @@ import { writeWhole } from '../whole-file.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import type { Streams } from './streams.ts'
 import { usage } from './task-request.ts'
+import { whileDown } from './while-down.ts'
 
 export interface SecureFlags {
   readonly host?: string
@@ -28,8 +29,6 @@ const HTTP_PORT = 8025
 /** Where a gateway that is started by hand has its data. */
 const DATA = './obelisk-gateway'
 const READABLE = 0o644
-/** States in which a unit is meant to run. */
-const WANTED: readonly string[] = ['active', 'activating', 'reloading', 'failed']
 
 export async function secure(
   { host, httpHost, data: given }: SecureFlags,
@@ -51,6 +50,7 @@ export async function secure(
     return code
   }
   const programs = new SystemPrograms(streams.environment)
+  // Where it has a user of its own, nothing of his is to run while root makes files for him.
   const code = isService ? await whileDown(programs, unit, make) : await make()
   if (code !== EXIT_DONE) return code
   streams.stdout.write(`${isNew ? 'made' : 'there are'} the keys of this fleet: ${folder}\n`)
@@ -115,35 +115,5 @@ export function configure(
     writeWhole(path, configurationText('gateway', { values }, present), READABLE)
   } catch (error) {
     throw faultOf(error, path, 'changed')
-  }
-}
-
-/**
- * The gateway is down meanwhile, and has the keys when it is up: where it has a user of its own, nothing of his is to run
- * while root makes files for him.
- */
-export async function whileDown(
-  programs: Pick<SystemPrograms, 'run'>,
-  unit: string,
-  work: () => Promise<number>,
-): Promise<number> {
-  const systemctl = async (words: readonly string[]): Promise<void> => {
-    const { code, stderr } = await programs.run('systemctl', [...words, unit])
-    if (code === 0) return
-    const message = `systemctl ${words.join(' ')} ${unit}: ${stderr.trim()}`
-    throw new AppError('restart-failed', message, { exitCode: EXIT_SOFTWARE })
-  }
-  const { stdout } = await programs.run('systemctl', ['show', '-p', 'ActiveState', unit])
-  const isWanted = WANTED.includes(stdout.trim().replace('ActiveState=', ''))
-  if (isWanted) await systemctl(['stop'])
-  let isStarted = false
-  try {
-    const code = await work()
-    if (isWanted) await systemctl(['start'])
-    isStarted = true
-    return code
-  } finally {
-    // The error that is on its way says more than one of this.
-    if (isWanted && !isStarted) await systemctl(['--no-block', 'start']).catch(() => {})
   }
 }

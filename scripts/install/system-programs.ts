@@ -1,6 +1,6 @@
 /** Runs programs of the system, and says which Debian package one that is missing comes from. */
 
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
 import { own } from '../../shared/core/own.ts'
 import { AppError, EXIT_PROGRAM_MISSING } from '../../shared/runtime/errors.ts'
 
@@ -57,6 +57,11 @@ export class SystemPrograms {
       child.on('error', (error) => reject(startFailure(name, error)))
       child.on('close', (code) => resolve({ code: code ?? 1, ...texts }))
     })
+  }
+
+  /** As `run`, for whoever may not be there any more when it ends. */
+  runNow(name: string, argv: readonly string[]): void {
+    spawnSync(name, [...argv], { stdio: 'ignore', env: this.#environment })
   }
 
   start(name: string, argv: readonly string[], options: SpawnOptions): ChildProcess {

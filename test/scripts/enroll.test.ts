@@ -22,6 +22,7 @@ function bench(t: Test, state: string, isService = true): Bench {
   const places = { ...placesOf('agent'), unitFile, packagedUnitFile: unitFile, state: '/state' }
   const done: string[] = []
   const programs = {
+    runNow: (name: string, argv: readonly string[]) => void done.push(`${name} ${argv.join(' ')}`),
     run: async (name: string, argv: readonly string[]) => {
       if (argv[0] !== 'show') done.push(`${name} ${argv.join(' ')}`)
       return { code: 0, stdout: `ActiveState=${state}\n`, stderr: '' }
