@@ -43,6 +43,7 @@ export interface Restored {
   readonly ts: number
   readonly nodes: number
   readonly users: number
+  readonly recipients: number
   readonly revoked: readonly string[]
   /** The end of the security log of before, when the backup was made. */
   readonly log: SecurityHead
@@ -79,11 +80,15 @@ async function restore(order: RestoreOrder): Promise<Restored> {
   const nowTs = Math.max(SYSTEM_CLOCK.now().wallMs, moment.ts)
   const changes = restoredRecords(nowTs, records, revoked)
   await place(order.data, { pin: head.pin, nowTs, changes, revoked, content })
-  const { nodes, users } = namesIn(changes)
+  const { nodes, users, recipients } = namesIn(changes)
   return {
     ...{ pin: head.pin, ts: moment.ts, log: moment.log },
-    ...{ nodes: nodes.length, users: users.length },
-    revoked: [...revoked.nodes, ...revoked.users.map((name) => `user/${name}`)],
+    ...{ nodes: nodes.length, users: users.length, recipients: recipients.length },
+    revoked: [
+      ...revoked.nodes,
+      ...revoked.users.map((name) => `user/${name}`),
+      ...revoked.recipients.map((name) => `recipient/${name}`),
+    ],
   }
 }
 
@@ -96,7 +101,11 @@ function assertFree(data: string): void {
 
 async function whoIsOut(order: RestoreOrder, records: readonly RegistryChange[]): Promise<Revoked> {
   const revoked = revokedBy(await order.revoked(namesIn(records)), records)
-  const { unknown } = revoked
+  const { unknown, ambiguous } = revoked
+  if (ambiguous.length > 0) {
+    const message = `the backup has more than one of the name ${ambiguous.join(', ')}: say node/…, user/… or recipient/…`
+    throw new AppError('name-ambiguous', message, { exitCode: EXIT_USAGE })
+  }
   if (unknown.length === 0) return revoked
   const message = `the backup has nobody of the name ${unknown.join(', ')}; who is not in it stays out in any case`
   throw new AppError('not-in-backup', message, { exitCode: EXIT_USAGE })
@@ -153,7 +162,7 @@ async function beginLog(
   folder: string,
   store: IdentityStore,
   ts: number,
-  { nodes, users }: Revoked,
+  { nodes, users, recipients }: Revoked,
 ): Promise<void> {
   const now = (): { monotonicMs: number; wallMs: number } => SYSTEM_CLOCK.now()
   const onHead = (head: SecurityHead): void => store.keepMeta({ head })
@@ -167,6 +176,9 @@ async function beginLog(
     }
     for (const user of users) {
       await log.append({ event: 'user-removed', what: named('user', user), ...by })
+    }
+    for (const recipient of recipients) {
+      await log.append({ event: 'recipient-removed', what: named('recipient', recipient), ...by })
     }
     if (log.isBroken) throw new AppError('log-broken', 'the security log cannot be written')
   } finally {

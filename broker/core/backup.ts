@@ -5,7 +5,7 @@
  * for what a later version may have put in.
  *
  * A registry of yesterday knows nothing of what was taken away since. So no token of it is worth anything any more,
- * and whoever restores says which nodes and users have lost their right since then. Tombstones stay.
+ * and whoever restores says which nodes, users and recipients have lost their right since then. Tombstones stay.
  */
 import { assert } from '../../shared/core/assert.ts'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
@@ -120,49 +120,58 @@ function isRestored(table: unknown): boolean {
 export interface BackupNames {
   readonly nodes: readonly NodeId[]
   readonly users: readonly string[]
+  /** To whom results can be sealed. */
+  readonly recipients: readonly string[]
 }
 
 export function namesIn(records: readonly RegistryChange[]): BackupNames {
   const nodes: NodeId[] = []
   const users: string[] = []
+  const recipients: string[] = []
   for (const record of records) {
     if (record.table === 'identity' && record.value.keys.length > 0) nodes.push(record.key)
     if (record.table === 'user' && isThere(record.value)) users.push(record.key)
+    if (record.table === 'recipient') recipients.push(record.key)
   }
-  return { nodes: nodes.sort(), users: users.sort() }
+  return { nodes: nodes.sort(), users: users.sort(), recipients: recipients.sort() }
 }
 
-/** Some of them: nodes by `n3` or `node/n3`, users by `user/ann`. */
-export interface Revoked {
-  readonly nodes: readonly NodeId[]
-  readonly users: readonly string[]
+/** Some of them: nodes by `n3` or `node/n3`, users by `user/ann`, recipients by `recipient/alice`. */
+export interface Revoked extends BackupNames {
   /** Names that the backup has nobody of. */
   readonly unknown: readonly string[]
+  /** Those without a kind that may be meant for another than the node. */
+  readonly ambiguous: readonly string[]
 }
 
+/** The table of each kind of name. */
+const KINDS = { node: 'identity', user: 'user', recipient: 'recipient' } as const
+type Kind = keyof typeof KINDS
+
 export function revokedBy(names: readonly string[], records: readonly RegistryChange[]): Revoked {
-  const known = new Set<string>()
-  for (const { table, key } of records) {
-    if (table === 'identity') known.add(`node/${key}`)
-    if (table === 'user') known.add(`user/${key}`)
-  }
-  const nodes = new Set<NodeId>()
-  const users = new Set<string>()
+  const known = new Set(records.map(({ table, key }) => `${table}/${key}`))
+  const has = (kind: Kind, name: string): boolean => known.has(`${KINDS[kind]}/${name}`)
+  const out: Record<Kind, Set<string>> = { node: new Set(), user: new Set(), recipient: new Set() }
   const unknown: string[] = []
+  const ambiguous: string[] = []
   for (const given of names) {
-    const [, kind = 'node', name = ''] = /^(?:(node|user)\/)?(.*)$/s.exec(given)!
-    if (!isNodeId(name) || !known.has(`${kind}/${name}`)) unknown.push(given)
-    else if (kind === 'node') nodes.add(name)
-    else users.add(name)
+    const [, said, name = ''] = /^(?:(node|user|recipient)\/)?(.*)$/s.exec(given)!
+    const kind = (said ?? 'node') as Kind
+    if (!isNodeId(name) || !has(kind, name)) unknown.push(given)
+    else if (said === undefined && (has('user', name) || has('recipient', name))) {
+      ambiguous.push(given)
+    } else out[kind].add(name)
   }
-  return { nodes: [...nodes].sort(), users: [...users].sort(), unknown }
+  const nodes = [...out.node].sort() as NodeId[]
+  const [users, recipients] = [[...out.user].sort(), [...out.recipient].sort()]
+  return { nodes, users, recipients, unknown, ambiguous }
 }
 
 /** The records of the registry that goes on from the backup: with every token void, and without those revoked. */
 export function restoredRecords(
   nowTs: number,
   records: readonly RegistryChange[],
-  { nodes, users }: Omit<Revoked, 'unknown'>,
+  { nodes, users, recipients }: BackupNames,
 ): RegistryChange[] {
   const restored = new Map<string, RegistryChange>()
   const put = (change: RegistryChange): void => {
@@ -183,6 +192,7 @@ export function restoredRecords(
     // One that was removed already stays so.
     if (decision.ok) for (const change of decision.changes) put(change)
   }
+  for (const name of recipients) restored.delete(`recipient ${name}`)
   return [...restored.values()]
 }
 

@@ -55,7 +55,11 @@ export function addCaCommands(
   ca.command('restore <file>')
     .description('give a new gateway, which does not run, the keys and identities of a backup')
     .option('--passphrase-file <file>', PASSPHRASE)
-    .option('--revoke <names>', 'who lost his right since the backup: n3,user/ann', listed)
+    .option(
+      '--revoke <names>',
+      'who lost his right since the backup: n3,user/ann,recipient/bob',
+      listed,
+    )
     .option('--none-revoked', 'nobody did')
     .option('--host <address>', 'where the gateway is to listen: 0.0.0.0 for everywhere')
     .option('--data <directory>', 'of a gateway that is no service of this machine')

@@ -58,10 +58,13 @@ export async function restore(
   return EXIT_DONE
 }
 
-function textOf({ ts, pin, nodes, users, revoked, log }: Restored, start: string): string {
+function textOf(
+  { ts, pin, nodes, users, recipients, revoked, log }: Restored,
+  start: string,
+): string {
   const out = revoked.length === 0 ? '' : `; ${revoked.join(', ')} stay out`
   return [
-    `restored as of ${when(ts)}: ${count(nodes, 'node')} and ${count(users, 'user')}${out}`,
+    `restored as of ${when(ts)}: ${count(nodes, 'node')}, ${count(users, 'user')} and ${count(recipients, 'recipient')}${out}`,
     `pin: ${pin}`,
     'no token is worth anything any more: those of boards and of users are to be made anew',
     `the security log begins anew; that of before ended with ${formatHead(log)}`,
@@ -85,7 +88,7 @@ function assertClear(file: string, { revoke, noneRevoked, passphraseFile }: Rest
 /** What came later nobody but a person knows: without a word of his, nothing is restored. */
 async function revokedSince(
   ts: number,
-  { nodes, users }: BackupNames,
+  { nodes, users, recipients }: BackupNames,
   { revoke, noneRevoked }: RestoreFlags,
   streams: Streams,
 ): Promise<readonly string[]> {
@@ -94,7 +97,7 @@ async function revokedSince(
   const since = when(ts)
   if (!isTyped(streams)) {
     throw usage(
-      `the backup is of ${since}: say who was revoked since then, with --revoke n3,user/ann, or --none-revoked`,
+      `the backup is of ${since}: say who was revoked since then, with --revoke n3,user/ann,recipient/bob, or --none-revoked`,
     )
   }
   const days = Math.floor((Date.now() - ts) / DAY_MS)
@@ -103,14 +106,16 @@ async function revokedSince(
       `the backup is of ${since}, ${count(days, 'day')} ago, and has`,
       `  ${count(nodes.length, 'node')}: ${some(nodes)}`,
       `  ${count(users.length, 'user')}: ${some(users)}`,
+      `  ${count(recipients.length, 'recipient')}: ${some(recipients)}`,
       'Of what was taken away later it knows nothing: a node that was revoked since then, or whose key was',
-      'replaced, and a user who was removed, lost a role or got another password, would be let in as before.',
+      'replaced, and a user who was removed, lost a role or got another password, would be let in as before; and',
+      'results would be sealed again to a recipient who was removed.',
       '',
     ].join('\n'),
   )
   const line = await askedFor(
     streams,
-    `who lost his right since ${since}? (n3,user/ann; none if nobody did) `,
+    `who lost his right since ${since}? (n3,user/ann,recipient/bob; none if nobody did) `,
   )
   return line.trim() === 'none' ? [] : line.split(/[,\s]+/).filter((name) => name !== '')
 }

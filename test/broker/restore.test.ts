@@ -136,7 +136,7 @@ t.test('attempt 69: a new box has the keys, and no token or tombstone comes back
   const data = place(t)
   const restored = await restoring(data, backup, {
     async revoked(found) {
-      t.same(found, { nodes: ['n1'], users: ['ann'] })
+      t.same(found, { nodes: ['n1'], users: ['ann'], recipients: [] })
       return []
     },
   })
@@ -182,12 +182,20 @@ t.test('who was revoked since stays out, in the registry and in the log', async 
   await box.enrol(n2, 'key-2', await box.token(n2))
   const ann = addUser(NOW, 'ann', undefined, { by: 'admin', roles: ['admin'] })
   if (ann.ok) await box.store.write(ann.changes)
+  const recipient = { key: randomBytes(1216), addedTs: NOW, by: 'admin' }
+  const recipients = ['alice', 'n2', 'bob']
+  await box.store.write(
+    recipients.map((key) => ({ table: 'recipient', key, value: recipient }) as const),
+  )
   const backup = await box.calls.backup(PASSPHRASE, BY_ADMIN)
   const data = place(t)
   const unknown = { code: 'not-in-backup', exitCode: 2, message: /n3/ }
   await t.rejects(restoring(data, backup, { revoked: async () => ['n1', 'n3'] }), unknown)
+  const ambiguous = { code: 'name-ambiguous', exitCode: 2, message: /n2/ }
+  await t.rejects(restoring(data, backup, { revoked: async () => ['n2'] }), ambiguous)
   t.same(readdirSync(data), [], 'nothing of that is there')
-  await restoring(data, backup, { revoked: async () => ['n1', 'user/ann'] })
+  const out = ['n1', 'user/ann', 'recipient/alice']
+  t.match(await restoring(data, backup, { revoked: async () => out }), { revoked: out })
   const again = await Box.open(t, data)
   t.equal(again.identities.ownerOf('key-1'), undefined)
   t.equal(again.identities.ownerOf('key-2'), n2)
@@ -196,7 +204,13 @@ t.test('who was revoked since stays out, in the registry and in the log', async 
   const onLine = ({ event, what = '' }: { event: string; what?: string }) =>
     events.push(`${event} ${what}`)
   await readSecurityLog(join(data, 'security'), undefined, { onLine })
-  t.same(events.slice(2), ['node-revoked node/n1', 'user-removed user/ann'])
+  t.same(events.slice(2), [
+    ...['node-revoked node/n1', 'user-removed user/ann', 'recipient-removed recipient/alice'],
+  ])
+  t.same(
+    again.store.recipients().map(([name]) => name),
+    ['bob', 'n2'],
+  )
 })
 
 t.test('what cannot be restored leaves everything as it was', async (t) => {

@@ -10,7 +10,7 @@ import type { NodeId } from '../../shared/core/ids.ts'
 import { sealFile } from '../../shared/runtime/sealed-file.ts'
 
 const HEAD = { ts: Date.UTC(2026, 10, 20), pin: 'a'.repeat(52) }
-const FOUND: BackupNames = { nodes: ['n1', 'n2'] as NodeId[], users: ['ann'] }
+const FOUND: BackupNames = { nodes: ['n1', 'n2'] as NodeId[], users: ['ann'], recipients: ['bob'] }
 
 const file = t.testdir()
 const backup = join(file, 'backup')
@@ -39,7 +39,7 @@ async function ask(
     stdin.end(typed)
     asked.revoked = await order.revoked(FOUND)
     const log = { seq: 1, hash: '0'.repeat(32) }
-    return { ...HEAD, nodes: 2, users: 1, revoked: asked.revoked, log }
+    return { ...HEAD, nodes: 2, users: 1, recipients: 1, revoked: asked.revoked, log }
   }
   const given = { data: t.testdir(), passphraseFile: join(file, 'passphrase'), ...flags }
   const code = await restore(path, given, streams, restoreFleet)
@@ -53,7 +53,10 @@ t.test('whoever restores says who is to stay out', async (t) => {
   t.same((await ask(t, { noneRevoked: true })).revoked, [])
   const typed = await ask(t, {}, { typed: 'n1, user/ann\n' })
   t.same(typed.revoked, ['n1', 'user/ann'])
-  t.match(typed.said, /backup is of 2026-11-20.*2 nodes: n1, n2\n.*1 user: ann\n/s)
+  t.match(
+    typed.said,
+    /backup is of 2026-11-20.*2 nodes: n1, n2\n.*1 user: ann\n.*1 recipient: bob\n/s,
+  )
   t.same((await ask(t, {}, { typed: ' none \n' })).revoked, [])
 })
 

@@ -32,6 +32,8 @@ const USER: UserRecord = {
   tokens: [{ id: 't', sha256: new Uint8Array(32), label: '', createdTs: 1, untilTs: NOW * 2 }],
 }
 
+const RECIPIENT = { key: new Uint8Array(1216).fill(7), addedTs: 1, by: 'admin' }
+
 const stored = (records: readonly RegistryChange[]) =>
   records.map(({ table, key, value }) => ({ table, key, value: encodeCbor(value) }))
 
@@ -46,10 +48,9 @@ function contentOf(bytes: Uint8Array) {
 }
 
 t.test('what is written is read, and what a later version puts in is said', (t) => {
-  const recipient = { key: new Uint8Array(1216).fill(7), addedTs: 1, by: 'admin' }
   const records: RegistryChange[] = [
     { table: 'user', key: 'ann', value: USER },
-    { table: 'recipient', key: 'alice', value: recipient },
+    { table: 'recipient', key: 'alice', value: RECIPIENT },
   ]
   const more = [
     { table: 'user-token', key: 't', value: encodeCbor({ user: 'ann' }) },
@@ -91,21 +92,32 @@ t.test('who is named is out, and who is not known is said', (t) => {
     { table: 'user', key: 'ann', value: USER },
     { table: 'key', key: 'aa', value: { user: 'ann' } },
     { table: 'user', key: 'bob', value: { ...USER, keys: [], tokens: [], revokedTs: 3 } },
+    { table: 'recipient', key: 'alice', value: RECIPIENT },
+    { table: 'recipient', key: 'carl', value: RECIPIENT },
   ]
-  t.same(namesIn(records), { nodes: ['n1'], users: ['ann'] })
-  const revoked = revokedBy(['n1', 'node/n2', 'user/ann', 'user/bob'], records)
-  t.same(revoked, { nodes: ['n1', 'n2'], users: ['ann', 'bob'], unknown: [] })
+  t.same(namesIn(records), { nodes: ['n1'], users: ['ann'], recipients: ['alice', 'carl'] })
+  const names = ['n1', 'node/n2', 'user/ann', 'user/bob', 'recipient/alice']
+  const revoked = revokedBy(names, records)
+  const out = { nodes: ['n1', 'n2'], users: ['ann', 'bob'], recipients: ['alice'] }
+  t.same(revoked, { ...out, unknown: [], ambiguous: [] })
+  const twice: RegistryChange[] = [
+    { table: 'user', key: 'n1', value: USER },
+    { table: 'recipient', key: 'n2', value: RECIPIENT },
+  ]
+  t.same(revokedBy(['n1', 'n2', 'node/n1', 'user/n1'], [...records, ...twice]), {
+    ...{ nodes: ['n1'], users: ['n1'], recipients: [], unknown: [], ambiguous: ['n1', 'n2'] },
+  })
   t.same(revokedBy(['n9', 'ann', 'user/n1', '', 'node/', '__proto__'], records).unknown, [
     ...['n9', 'ann', 'user/n1', '', 'node/', '__proto__'],
   ])
   const restored = restoredRecords(LATER, records, revoked)
   const of = (key: string) => restored.find((one) => one.key === key)!.value
-  t.same(namesIn(restored), { nodes: [], users: [] })
+  t.same(namesIn(restored), { nodes: [], users: [], recipients: ['carl'] })
   t.same(of('bb'), { node: 'n1', removedTs: LATER })
   t.same(of('aa'), { user: 'ann', removedTs: LATER })
   t.match(of('bob'), { revokedTs: 3 }, 'since then')
-  const kept = restoredRecords(LATER, records, { nodes: [], users: [] })
-  t.same(namesIn(kept), { nodes: ['n1'], users: ['ann'] })
+  const kept = restoredRecords(LATER, records, { nodes: [], users: [], recipients: [] })
+  t.same(namesIn(kept), { nodes: ['n1'], users: ['ann'], recipients: ['alice', 'carl'] })
   t.same(kept.find(({ key }) => key === 'ann')!.value, { ...USER, tokens: [] })
   t.end()
 })
@@ -189,7 +201,7 @@ t.test('after any history no old token gives anything, and no tombstone comes ba
     const { records } = contentOf(written(MOMENT, FILES, stored(registry.records)))
     const known = names.filter((name) => registry.identities.has(name))
     const again = new Registry()
-    again.apply(restoredRecords(LATER, records, { nodes: known, users: [] }))
+    again.apply(restoredRecords(LATER, records, { nodes: known, users: [], recipients: [] }))
     for (const key of KEYS) {
       const before = registry.ownerOf(key)
       const isOut = before !== undefined && known.includes(before)
