@@ -2,10 +2,11 @@
  * What `obelisk login` keeps: which gateway, what it is known by, and the token of who logged in. One file, its owner's
  * alone, whole or not there.
  */
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import * as v from 'valibot'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
+import { makeDirectory } from '../../shared/runtime/make-directory.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
 import { faultOf } from '../path-faults.ts'
@@ -62,7 +63,7 @@ export function writeContext(environment: Environment, context: Context): void {
     throw new AppError('no-home', message, { exitCode: EXIT_CONFIG })
   }
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeDirectory(dirname(path), 0o700)
     writeWhole(path, `${JSON.stringify(context, undefined, 2)}\n`, OWNER_ALONE)
   } catch (error) {
     throw faultOf(error, path, 'changed')
