@@ -416,8 +416,9 @@ export class Writes {
     for (const write of this.#log.all) this.#evaluate(write)
   }
 
-  /** A write that was done before the start; its value was not sealed. */
+  /** A write that was done before the start; its value was not sealed. One that the start itself completed is on its way. */
   sealAgain(task: Task): void {
-    if (task.sealing !== undefined) this.#complete(task, task.sealing)
+    const isOnItsWay = this.#context.sealing.has(task.id)
+    if (task.sealing !== undefined && !isOnItsWay) this.#complete(task, task.sealing)
   }
 }

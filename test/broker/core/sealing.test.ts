@@ -104,6 +104,17 @@ t.test('after a start a read is done once more, and a write says what it said', 
   t.match(result(bench, 'r'), { state: 'completed', sealed: {} })
 })
 
+t.test('a write that the start itself completes is sealed once', async (t) => {
+  const bench = settledPair({ returnGraceMs: 0 })
+  bench.submit({ id: 'w', ...ADD, region: TILE_0, seal: 'alice' })
+  bench.apply('a', bench.entriesTo('a'))
+  t.same(ordersOf(bench), [], 'b is in sync and lacks it')
+  bench.start()
+  t.match(bench.task('w'), { effect: 'done', waiting_for: 'sealing' })
+  t.match(ordersOf(bench), [{ task: 'w', to: 'alice' }])
+  t.equal(ordersOf(bench).length, 1)
+})
+
 t.test('a write that a replica still lacks keeps its body until that has it', async (t) => {
   const bench = settledPair({ lagMs: 0 })
   bench.close('b')
