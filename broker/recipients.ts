@@ -16,8 +16,8 @@ export interface RecipientsParts {
   readonly store: IdentityStore
   readonly log: SecurityLog
   readonly sealer: Sealer
-  /** The seed of the key that signs; it is made when it is first asked for. */
-  signer(): Uint8Array
+  /** The seed of the key that signs. */
+  readonly signer: Uint8Array
   /** Unix ms that do not go back. */
   nowTs(): number
   /** SHA-256, hexadecimal. */
@@ -29,7 +29,6 @@ const RECIPIENTS_MAX = 1000
 export class Recipients implements RecipientPort {
   readonly #parts: RecipientsParts
   readonly #max: number
-  #signer: Uint8Array | undefined
   #signerKey: Promise<Uint8Array> | undefined
 
   constructor(parts: RecipientsParts, { max = RECIPIENTS_MAX }: { readonly max?: number } = {}) {
@@ -72,25 +71,22 @@ export class Recipients implements RecipientPort {
 
   /** The public key of the gateway, by which others know what it sealed. */
   async signer(): Promise<Uint8Array> {
-    this.#signerKey ??= this.#parts.sealer.publicKeyOf(this.#seed()).catch((error: unknown) => {
-      this.#signerKey = undefined
-      throw error
-    })
+    this.#signerKey ??= this.#parts.sealer
+      .publicKeyOf(this.#parts.signer)
+      .catch((error: unknown) => {
+        this.#signerKey = undefined
+        throw error
+      })
     return await this.#signerKey
   }
 
   async seal({ task, op, to, ts, value }: SealingOrder, unwanted?: AbortSignal): Promise<Sealed> {
-    const { store, sealer } = this.#parts
+    const { store, sealer, signer } = this.#parts
     const record = store.recipient(to)
     if (record === undefined) throw new AppError('unknown-recipient', `recipient ${to} was removed`)
     const head = encodeHead({ task, op, to, ts })
-    const order = { head, value, publicKey: record.key, signer: this.#seed() }
+    const order = { head, value, publicKey: record.key, signer }
     return await sealer.seal(order, unwanted)
-  }
-
-  #seed(): Uint8Array {
-    this.#signer ??= this.#parts.signer()
-    return this.#signer
   }
 
   #judge(name: string, asker: Asker): void {

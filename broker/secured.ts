@@ -120,7 +120,7 @@ export async function openSecured(
   context.shutdown.add('sealer', () => sealer.close())
   const recipients = new Recipients({
     ...{ ...registry, sealer, nowTs: () => security.nowTs() },
-    signer: () => loadSealKey(folder),
+    signer: loadSealKey(folder),
     fingerprint: fingerprintText,
   })
   const calling = { userCalls, authorityCalls, recipients }

@@ -21,7 +21,7 @@ import {
 import { fingerprint, newKeyPair, pemOf, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { KeyFile } from '../core/backup.ts'
 import { type Authority, certifyAuthority, certifyClient, certifyServer } from './certificates.ts'
-import { SEAL_KEY } from './seal-key.ts'
+import { newSealKey, SEAL_KEY } from './seal-key.ts'
 
 export interface FleetKeys {
   readonly authority: Authority
@@ -69,6 +69,7 @@ export async function makeFleetKeys(path: string): Promise<FleetKeys> {
     putPrivate(folder, AGENTS, shown)
     putPrivate(folder, PROBE_KEY, pemOf(probe))
     putPrivate(folder, PROBE, probing)
+    putPrivate(folder, SEAL_KEY, newSealKey())
     finishFolder(folder)
     return loadFleetKeys(folder)!
   })

@@ -7,14 +7,18 @@ import { readPrivate, replacePrivate } from '../../shared/runtime/private-folder
 
 export const SEAL_KEY = 'seal.key'
 
-/** Made, and on disk, when there is none yet. */
+/** What the file of a new one has in it. */
+export function newSealKey(): string {
+  return `${randomBytes(SIGNER_SEED_BYTES).toString('base64')}\n`
+}
+
+/** Made, and on disk, where there is none: versions of before made it when it was first needed, so backups can lack it. */
 export function loadSealKey(folder: string): Uint8Array {
   const path = join(folder, SEAL_KEY)
-  const text = readPrivate(path)
+  let text = readPrivate(path)
   if (text === undefined) {
-    const seed = randomBytes(SIGNER_SEED_BYTES)
-    replacePrivate(folder, SEAL_KEY, `${seed.toString('base64')}\n`)
-    return seed
+    text = newSealKey()
+    replacePrivate(folder, SEAL_KEY, text)
   }
   const seed = Buffer.from(text.trim(), 'base64')
   if (seed.length === SIGNER_SEED_BYTES) return seed

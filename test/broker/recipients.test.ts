@@ -34,7 +34,7 @@ async function opened(t: Test, folder = shortDirectory()) {
     },
   } as unknown as SecurityLog
   const signer = randomBytes(32)
-  const parts = { store, sealer, log, signer: () => signer, nowTs: () => NOW }
+  const parts = { store, sealer, log, signer, nowTs: () => NOW }
   const recipients = new Recipients({ ...parts, fingerprint: fingerprintText }, { max: 2 })
   return { folder, store, recipients, disk }
 }

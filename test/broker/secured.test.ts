@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { makeFleetKeys } from '../../broker/adapters/fleet-keys.ts'
+import { makeFleetKeys, readKeyFiles } from '../../broker/adapters/fleet-keys.ts'
 import type { GatewayConfig } from '../../broker/config.ts'
 import { openSecured, type Secured } from '../../broker/secured.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -93,6 +93,22 @@ t.test('a clock that was in the future leaves nothing behind', async (t) => {
     const wish = { node: 'n1' as NodeId, replaces: false, ttlMs: DAY_MS }
     const { view } = await security.createToken(wish, ann)
     t.ok(view.untilTs < Date.now() + 2 * DAY_MS, new Date(view.untilTs).toISOString())
+  })
+})
+
+t.test('the key that signs results is there from the start on, as a backup needs it', async (t) => {
+  const data = shortDirectory()
+  t.teardown(() => rmSync(data, { recursive: true, force: true }))
+  const folder = join(data, 'security')
+  await makeFleetKeys(folder)
+  const path = join(folder, 'seal.key')
+  const made = readFileSync(path, 'utf8')
+  await run(t, data, async () => {
+    t.equal(readFileSync(path, 'utf8'), made)
+  })
+  rmSync(path)
+  await run(t, data, async () => {
+    t.ok(readKeyFiles(folder).some(({ name }) => name === 'seal.key'))
   })
 })
 

@@ -32,6 +32,7 @@ t.test('keys are made once, and are the same at every start', async (t) => {
     'ca.key',
     'probe.crt',
     'probe.key',
+    'seal.key',
   ])
   for (const name of readdirSync(folder)) {
     t.equal(statSync(join(folder, name)).mode & 0o777, 0o600, name)
