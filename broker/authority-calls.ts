@@ -29,6 +29,8 @@ export class AuthorityCalls implements AuthorityPort {
   readonly #parts: AuthorityParts
   /** One at a time: it takes 64 MiB for half a second, and all identities for as long as it takes. */
   #isUnderWay = false
+  /** When those were made that were given since the start. */
+  readonly #givenTs = new Set<number>()
 
   constructor(parts: AuthorityParts) {
     this.#parts = parts
@@ -61,7 +63,7 @@ export class AuthorityCalls implements AuthorityPort {
   }
 
   async #make(passphrase: string, asker: Asker): Promise<Uint8Array> {
-    const { keys, store, log, folder, files, nowTs } = this.#parts
+    const { keys, store, log, files, nowTs } = this.#parts
     const ts = nowTs()
     // Whatever was decided until then is on the disk.
     await store.write([])
@@ -73,8 +75,16 @@ export class AuthorityCalls implements AuthorityPort {
     asker.assertMay()
     await log.append({ event: 'ca-backup', who, via })
     asker.assertMay()
-    keepLastBackup(folder, ts)
+    this.#givenTs.add(ts)
     return file
+  }
+
+  kept(ts: number): void {
+    if (!this.#givenTs.has(ts)) {
+      throw new AppError('unknown-backup', 'no backup of that time was given since the start')
+    }
+    const { folder } = this.#parts
+    if (ts > (lastBackupTs(folder) ?? 0)) keepLastBackup(folder, ts)
   }
 }
 

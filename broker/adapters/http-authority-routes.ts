@@ -8,6 +8,9 @@ import { sendJson } from './http-task-routes.ts'
 import { sendProblem } from './problem-json.ts'
 
 const backupSchema = v.strictObject({ passphrase: v.string('must be a text') })
+const keptSchema = v.strictObject({
+  ts: v.pipe(v.number('must be a number'), v.safeInteger('must be whole')),
+})
 
 export function registerAuthorityRoutes(app: FastifyInstance, port: HttpPort): void {
   const administer = rightOf('administer')
@@ -24,6 +27,18 @@ export function registerAuthorityRoutes(app: FastifyInstance, port: HttpPort): v
     try {
       const file = await security.authorityCalls.backup(wish.passphrase, askerOf(request))
       return reply.type('application/octet-stream').send(file)
+    } catch (error) {
+      return sendRefusal(reply, error)
+    }
+  })
+  app.post('/api/security/backup/kept', administer, async (request, reply) => {
+    const { security } = port
+    if (security === undefined) return sendProblem(reply, NOT_SECURED)
+    const said = bodyOf(keptSchema, request, reply)
+    if (said === undefined) return reply
+    try {
+      security.authorityCalls.kept(said.ts)
+      return reply.code(204).send()
     } catch (error) {
       return sendRefusal(reply, error)
     }

@@ -115,6 +115,8 @@ export interface AuthorityPort {
   view(): AuthorityView
   /** Resolves with a file that the passphrase opens. */
   backup(passphrase: string, asker: Asker): Promise<Uint8Array>
+  /** Whoever has the backup that was made then says that it is where it is to stay. Unix ms. */
+  kept(ts: number): void
 }
 
 export interface RecipientView {

@@ -45,6 +45,7 @@ const REFUSALS: Readonly<Record<string, number>> = {
   'passphrase-unsuitable': UNSUITABLE,
   'node-left': CONFLICT,
   'tokens-full': CONFLICT,
+  'unknown-backup': 404,
   'user-exists': CONFLICT,
   'user-unknown': 404,
   'user-name-wrong': UNSUITABLE,

@@ -9,6 +9,7 @@ import {
   EXIT_DONE,
   EXIT_NOT_ALLOWED,
   EXIT_UNREADABLE,
+  messageOf,
 } from '../../shared/runtime/errors.ts'
 import { openSealed, passphraseFault } from '../../shared/runtime/sealed-file.ts'
 import { faultOf } from '../path-faults.ts'
@@ -42,7 +43,7 @@ export function addCaCommands(
     .command('ca')
     .description("the fleet's authority, and a backup of its keys and identities")
   withHttp(ca.command('show'))
-    .description('show its pin, the certificates of the gateway, and when the last backup was made')
+    .description('show its pin, the certificates of the gateway, and when the last backup was kept')
     .action(async (flags) => done(await show(gatewayFor(flags), streams, flags)))
   withHttp(ca.command('export'))
     .description('print its certificate, for clients that are to trust it')
@@ -132,12 +133,30 @@ export async function backup(
   const { head } = await openSealed(body, passphrase)
   if (isPiped) streams.stdout.write(body)
   else write(file, body)
+  await sayKept(gateway, head.ts, streams)
   const said = flags.json
     ? JSON.stringify({ ...(isPiped ? {} : { file: resolve(file) }), bytes: body.length, ...head })
     : `keys and identities of the fleet with pin ${head.pin}: ${body.length} bytes, and nobody reads them without the passphrase\nkeep both away from this machine, and from each other`
   const out = isPiped ? streams.stderr : streams.stdout
   out.write(`${said}\n`)
   return EXIT_DONE
+}
+
+/** Until then the gateway counts none: a disk may be full, and a command killed. The backup is there in any case. */
+async function sayKept(
+  gateway: Pick<GatewayClient, 'request'>,
+  ts: number,
+  streams: Streams,
+): Promise<void> {
+  try {
+    await gateway.request({
+      ...{ method: 'POST', path: '/api/security/backup/kept', contentType: 'application/json' },
+      body: Buffer.from(JSON.stringify({ ts })),
+    })
+  } catch (error) {
+    const why = printable(messageOf(error))
+    streams.stderr.write(`the backup is there, but the gateway does not know that: ${why}\n`)
+  }
 }
 
 /** Before anybody is asked for a passphrase, and the gateway says that it gave a backup. */

@@ -1,4 +1,4 @@
-/** When the last backup of a gateway's keys was given: in a file beside them, for the doctor looks at a gateway that is down, too. */
+/** When the last backup of a gateway's keys that was kept was made: in a file beside them, for the doctor looks at a gateway that is down, too. */
 import { join } from 'node:path'
 import { readPrivate, replacePrivate } from './private-folder.ts'
 

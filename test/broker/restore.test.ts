@@ -125,6 +125,9 @@ t.test('attempt 69: a new box has the keys, and no token or tombstone comes back
   if (ann.ok) await box.store.write(ann.changes)
   t.equal(box.calls.view().backupTs, undefined)
   const backup = await box.calls.backup(PASSPHRASE, BY_ADMIN)
+  t.equal(box.calls.view().backupTs, undefined, 'nobody has it yet')
+  t.throws(() => box.calls.kept(NOW + 1), { code: 'unknown-backup' })
+  box.calls.kept(NOW)
   t.equal(box.calls.view().backupTs, NOW)
   t.notOk(Buffer.from(backup).includes('PRIVATE KEY'))
   const said: string[] = []

@@ -26,8 +26,11 @@ class FakeGateway {
 
   assertHidden(): void {}
 
+  isDeaf = false
+
   async request({ path }: { readonly path: string }) {
     this.paths.push(path)
+    if (this.isDeaf && path.endsWith('/kept')) throw new Error('gone')
     return { status: 200, body: sealed, headers: {}, contentType: '' }
   }
 }
@@ -91,4 +94,24 @@ t.test('a backup takes the place of a file, and of nothing else', async (t) => {
     readdirSync(asking.folder).filter((name) => name.startsWith('.')),
     [],
   )
+})
+
+t.test('the gateway hears of a backup that is kept, and of no other', async (t) => {
+  const asking = new Asking(t)
+  const file = asking.at('keys')
+  t.equal(await asking.ask(file), 0)
+  const [given, kept] = ['/api/security/backup', '/api/security/backup/kept']
+  t.same(asking.gateway.paths, [given, kept])
+  // What cannot be written over comes in the way only after the look at it.
+  const request = asking.gateway.request.bind(asking.gateway)
+  asking.gateway.request = async (order) => {
+    if (order.path === given) mkdirSync(asking.at('late'))
+    return await request(order)
+  }
+  await t.rejects(asking.ask(asking.at('late')))
+  t.same(asking.gateway.paths, [given, kept, given])
+  asking.gateway.request = request
+  asking.gateway.isDeaf = true
+  t.equal(await asking.ask(asking.at('again')), 0)
+  t.match(asking.said, /the gateway does not know that: gone/)
 })
