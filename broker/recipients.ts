@@ -48,14 +48,15 @@ export class Recipients implements RecipientPort {
   }
 
   async add(name: string, key: Uint8Array, asker: Asker): Promise<void> {
-    const { store, log, sealer, nowTs } = this.#parts
+    const { store, log, sealer, nowTs, fingerprint } = this.#parts
     if (key.length !== RECIPIENT_KEY_BYTES) throw unsuitable(`${key.length} bytes`)
     await sealer.try(key).catch(() => {
       throw unsuitable('nothing can be sealed to it')
     })
     const { who, via } = asker
     this.#judge(name, asker)
-    await log.append({ event: 'recipient-added', what: named('recipient', name), who, via })
+    const what = named('recipient', name)
+    await log.append({ event: 'recipient-added', what, who, via, code: fingerprint(key) })
     // Another may have come meanwhile, and he may have lost his right.
     this.#judge(name, asker)
     const value = { key, addedTs: nowTs(), by: who }

@@ -28,9 +28,9 @@ async function opened(t: Test, folder = shortDirectory()) {
   })
   const disk = { isFull: false, events: [] as string[] }
   const log = {
-    append: async ({ event, what, who }: Record<string, string>) => {
+    append: async ({ event, what, who, code }: Record<string, string>) => {
       if (disk.isFull) throw new Error('log-broken')
-      disk.events.push(`${event} ${what} ${who}`)
+      disk.events.push([event, what, who, code].join(' ').trim())
     },
   } as unknown as SecurityLog
   const signer = randomBytes(32)
@@ -70,8 +70,8 @@ t.test('a name has one key, until it is removed', async (t) => {
   const long = 'x'.repeat(5000)
   await t.rejects(recipients.remove(long, ASKER), { code: 'recipient-unknown' })
   t.same(disk.events, [
-    'recipient-added recipient/alice user/ann',
-    'recipient-added recipient/bob user/ann',
+    `recipient-added recipient/alice user/ann ${fingerprintText(key)}`,
+    `recipient-added recipient/bob user/ann ${fingerprintText(key)}`,
     'recipient-removed recipient/alice user/ann',
   ])
 })

@@ -183,7 +183,7 @@ t.test('a result is sealed to one who can open it, and to nobody else', async (t
   const log = await at.run('security', 'log', '--data', at.data)
   t.match(
     log.stdout,
-    /recipient-added .*recipient\/alice[\s\S]*recipient-removed .*recipient\/alice/,
+    /recipient-added .*recipient\/alice.*[0-9a-f]{64}[\s\S]*recipient-removed .*recipient\/alice/,
   )
 })
 
