@@ -1,6 +1,6 @@
 /** The units, as systemd itself reads them: without a word of complaint, confined, and as promised. */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { EXIT_CONFIG, EXIT_LEFT, EXIT_NOT_ALLOWED } from '../shared/runtime/errors.ts'
@@ -116,3 +116,22 @@ for (const role of ROLES) {
     if (role === 'agent') t.equal(one('MemoryMax'), '128M')
   })
 }
+
+t.test('obelisk-agent: a token goes once the agent has named it, and no other', (t) => {
+  const [before = ''] = valuesOf(read('agent'), 'ExecStartPre')
+  const [, script = ''] = /^\+-\/bin\/sh -c '(.*)'$/.exec(before) ?? []
+  const root = t.testdir({ 'obelisk-agent': { identity: { 'cert.pem': '' } } })
+  const token = join(root, 'obelisk-enroll-token')
+  const start = (): boolean => {
+    const text = script.replaceAll('%S', root).replaceAll('/etc/credstore', root)
+    spawnSync('/bin/sh', ['-c', text])
+    return existsSync(token)
+  }
+  writeFileSync(token, 'obk1-abcdefgh-aaaa-bbbb\n')
+  t.ok(start(), 'an identity alone may be of a fleet that is lost')
+  writeFileSync(join(root, 'obelisk-agent/spent-token'), 'obk1-hgfedcba-\n')
+  t.ok(start(), 'another one')
+  writeFileSync(join(root, 'obelisk-agent/spent-token'), 'obk1-abcdefgh-\n')
+  t.notOk(start())
+  t.end()
+})

@@ -4,6 +4,7 @@
  */
 import { createHash, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { Backoff, type BackoffOptions } from '../../shared/core/backoff.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
@@ -17,7 +18,7 @@ import {
   EXIT_UNAVAILABLE,
 } from '../../shared/runtime/errors.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
-import { forgetUnfinished } from '../../shared/runtime/private-folder.ts'
+import { forgetUnfinished, replacePrivate } from '../../shared/runtime/private-folder.ts'
 import type { Running } from '../../shared/runtime/program.ts'
 import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
@@ -37,6 +38,8 @@ export interface EnrolmentConfig {
 const BOOT_FILES: readonly string[] = ['/boot/firmware', '/boot'].map(
   (boot) => `${boot}/obelisk/enroll-token`,
 )
+/** Beside the identity. */
+const SPENT = 'spent-token'
 const SECURE_PORT = 8883
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i
 
@@ -80,6 +83,20 @@ export function tokenOfOtherFleet(
   }
   const pin = fingerprint(spkiOf(new X509Certificate(shown.ca).publicKey))
   return token !== undefined && Buffer.compare(pin, token.pin) !== 0 ? token : undefined
+}
+
+/** Names the token that gave this identity, or is not needed beside it: the unit removes it before the next start. */
+function nameSpent({ identity }: EnrolmentConfig, spent: () => Token | undefined): void {
+  try {
+    const token = spent()
+    if (token === undefined) return
+    const folder = dirname(identity)
+    const name = `obk1-${token.id}-`
+    if (tokenText(join(folder, SPENT)) === name) return
+    replacePrivate(folder, SPENT, `${name}\n`)
+  } catch {
+    // What is none nobody has used; and where the disk is full, it lies there until another start.
+  }
 }
 
 /** What is there and cannot be read is for somebody else. */
@@ -163,13 +180,18 @@ export async function comeByIdentity({
   if (identity === undefined) {
     const token = tokenAtHand(config, environment)
     if (token === undefined) return undefined
-    await enrolUntilDone({ config, node, token }, running, pace)
+    const isDone = await enrolUntilDone({ config, node, token }, running, pace)
+    if (isDone) nameSpent(config, () => token)
     return identityAtHand(config, node)
   }
   const token = tokenOfOtherFleet(config, environment, identity)
-  if (token === undefined) return identity
+  if (token === undefined) {
+    nameSpent(config, () => tokenAtHand(config, environment))
+    return identity
+  }
   try {
-    await enrolUntilDone({ config, node, token, isAgain: true }, running, pace)
+    const isDone = await enrolUntilDone({ config, node, token, isAgain: true }, running, pace)
+    if (isDone) nameSpent(config, () => token)
     return identityAtHand(config, node)
   } catch (error) {
     if (!(error instanceof AppError)) throw error

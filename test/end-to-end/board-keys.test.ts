@@ -113,6 +113,10 @@ t.test('a node that was revoked comes back with another key, and what it holds',
   t.notOk(n2.run.hasExited)
 })
 
+function spentTokenOf(board: Agent): string {
+  return readFileSync(join(board.directory, 'spent-token'), 'utf8').trim()
+}
+
 t.test('a fleet that has lost its keys gets its boards back by a token each', async (t) => {
   const bench = await start(t)
   const { here } = bench
@@ -129,6 +133,7 @@ t.test('a fleet that has lost its keys gets its boards back by a token each', as
   await eventually('it is enrolled', () => run.stderr.includes('"code":"enrolled"'))
   await eventually('the new ledger has not heard of it', () => run.stderr.includes('ledger'))
   t.not(keyOf(board), before)
+  t.ok(readFileSync(token, 'utf8').startsWith(spentTokenOf(board)), 'it names the token')
   await run.end('SIGTERM')
 
   const used = await Secured.start(new Fleet(t), here, '127.0.0.1')

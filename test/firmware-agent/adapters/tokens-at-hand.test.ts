@@ -1,10 +1,11 @@
 /** Which token a board looks at: its first one, or one that says that its fleet has other keys now. */
 import { randomBytes } from 'node:crypto'
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { certifyNode } from '../../../broker/adapters/certificates.ts'
 import {
+  comeByIdentity,
   type EnrolmentConfig,
   tokenAtHand,
   tokenOfOtherFleet,
@@ -60,6 +61,29 @@ t.test('a token of another fleet is taken, from the card too', async (t) => {
     writeFileSync(boot[0]!, nonsense)
     if (nonsense !== '') t.equal(look(), undefined, 'whatever it is')
   }
+})
+
+t.test('a token that is not needed is named, for the unit to remove, and no other', async (t) => {
+  const { config, authority } = await board(t)
+  const [file, named] = [`${config.identity}-given`, join(config.identity, '../spent-token')]
+  // Refused at once: another fleet, over a port that nobody listens on, until it is told to stop.
+  const running = {
+    ...{ log: { info() {}, warn() {}, error() {}, debug() {} }, notify: { tell() {} } },
+    shutdown: { add: (_name: string, stop: () => void) => stop() },
+  } as unknown as Parameters<typeof comeByIdentity>[0]['running']
+  const pace = { backoff: { baseMs: 1, capMs: 1 }, random: { unit: () => 0 } as never }
+  const come = async (token: string) => {
+    writeFileSync(file, token)
+    const wish = { ...config, enrollTokenFile: file }
+    const found = await comeByIdentity({ config: wish, node: n1, environment: {}, running, pace })
+    t.ok(found)
+  }
+  for (const token of ['nonsense', tokenFor(randomBytes(32))]) {
+    await come(token)
+    t.notOk(existsSync(named), 'one of another fleet may be of use at the next start')
+  }
+  await come(tokenFor(authority.pin))
+  t.equal(readFileSync(named, 'utf8'), 'obk1-abcdefgh-\n')
 })
 
 t.test('a first token may lie on the card, behind the one that was given', async (t) => {
