@@ -6,9 +6,17 @@ const NAME = 'last-backup.json'
 
 /** Unix ms; nothing if there was none, or nobody can tell. */
 export function lastBackupTs(folder: string): number | undefined {
-  const text = readPrivate(join(folder, NAME))
-  const match = /^\{"ts":(\d{1,15})\}\n$/.exec(text ?? '')
+  const match = /^\{"ts":(\d{1,15})\}\n$/.exec(textIn(folder) ?? '')
   return match === null ? undefined : Number(match[1])
+}
+
+function textIn(folder: string): string | undefined {
+  try {
+    return readPrivate(join(folder, NAME))
+  } catch {
+    // It is no secret, and not worth an error: whoever can write it could say anything.
+    return undefined
+  }
 }
 
 /** On disk when it returns. */

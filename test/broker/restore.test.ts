@@ -2,6 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import {
+  chmodSync,
   chownSync,
   existsSync,
   lstatSync,
@@ -129,6 +130,10 @@ t.test('attempt 69: a new box has the keys, and no token or tombstone comes back
   t.throws(() => box.calls.kept(NOW + 1), { code: 'unknown-backup' })
   box.calls.kept(NOW)
   t.equal(box.calls.view().backupTs, NOW)
+  const mark = join(box.data, 'security', 'last-backup.json')
+  chmodSync(mark, 0o644)
+  t.equal(box.calls.view().backupTs, undefined, 'nobody can tell')
+  chmodSync(mark, 0o600)
   t.notOk(Buffer.from(backup).includes('PRIVATE KEY'))
   const said: string[] = []
   await readSecurityLog(join(box.data, 'security'), undefined, {
