@@ -130,13 +130,17 @@ function secondProblem(
   trusted: PublicKeys,
 ): Problem | undefined {
   const files = inventory.files.filter(({ path }) => path !== SECOND_SIGNATURE_FILE)
-  const isListed = files.length < inventory.files.length
+  const entry = inventory.files.find(({ path }) => path === SECOND_SIGNATURE_FILE)
+  const isListed = entry !== undefined
   const key = trusted.mlDsa65 ?? ownKeys(directory)?.mlDsa65
   if (key === undefined && !isListed) return undefined
   const told = (message: string): Problem => ({ path: SECOND_SIGNATURE_FILE, message })
   if (key === undefined) return told('is by a key that is not there')
   const signature = isListed ? readIfThere(join(directory, SECOND_SIGNATURE_FILE)) : undefined
   if (signature === undefined) return told('is missing: a package is signed by both keys')
+  const listedMode = formatMode(SIGNATURE_MODE)
+  if (entry?.mode !== listedMode)
+    return told(`is listed with mode ${entry?.mode}, not ${listedMode}`)
   // What is signed is made of the list again, so the list must be nothing but what is read in it.
   const isWhole = encodeInventory(inventory).equals(bytes)
   const isSigned = isSignedByMlDsa65(encodeInventory({ ...inventory, files }), signature, key)

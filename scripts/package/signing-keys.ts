@@ -100,6 +100,8 @@ export function isSignedByEd25519(
 export function isSignedByMlDsa65(bytes: Uint8Array, line: string, key: Uint8Array): boolean {
   const signature = Buffer.from(line.trim(), 'base64')
   if (signature.length !== ml_dsa65.lengths.signature) return false
+  // This file is not under the signature itself: nothing but what was written is in it.
+  if (!lineOf(signature).equals(Buffer.from(line, 'latin1'))) return false
   try {
     return ml_dsa65.verify(signature, bytes, key)
   } catch {

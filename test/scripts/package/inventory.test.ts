@@ -212,6 +212,10 @@ const SECOND_CHANGES: readonly [name: string, change: (directory: string) => voi
   ['it is another one', (at) => replaceSecond(at, signed(FILES, { ...newKeys(), ...OLD_KEYS }))],
   ['a bit of it', (at) => writeFileSync(join(at, SECOND_SIGNATURE_FILE), flippedSecond(at))],
   ['it is cut', (at) => writeFileSync(join(at, SECOND_SIGNATURE_FILE), 'AAAA')],
+  [
+    'something stands in it',
+    (at) => appendFileSync(join(at, SECOND_SIGNATURE_FILE), '#!/bin/sh\n'),
+  ],
   ['it is missing', (at) => rmSync(join(at, SECOND_SIGNATURE_FILE))],
 ]
 
@@ -253,6 +257,18 @@ for (const [name, change] of SECOND_CHANGES) {
     t.end()
   })
 }
+
+t.test('the second signature is no program, whoever forged the first', (t) => {
+  const directory = treeFor(t)
+  chmodSync(join(directory, SECOND_SIGNATURE_FILE), 0o755)
+  forged(directory, (files) =>
+    files.map((file) => {
+      return file.path === SECOND_SIGNATURE_FILE ? { ...file, mode: '0755' } : file
+    }),
+  )
+  t.match(verifyTree(directory, PEM), [{ path: SECOND_SIGNATURE_FILE, message: /mode 0755/ }])
+  t.end()
+})
 
 t.test('who can forge the first signature changes nothing where both are trusted', (t) => {
   const directory = treeFor(t)
