@@ -37,7 +37,8 @@ export class AuthorityCalls implements AuthorityPort {
   }
 
   view(): AuthorityView {
-    const { keys, folder, hostsCertificate } = this.#parts
+    const { keys, folder, hostsCertificate, store } = this.#parts
+    const { changedTs } = store.meta
     const { subject, validFrom, validTo } = new X509Certificate(keys.authority.certificate)
     const backupTs = lastBackupTs(folder)
     return {
@@ -45,6 +46,7 @@ export class AuthorityCalls implements AuthorityPort {
       ...{ fromTs: Date.parse(validFrom), untilTs: Date.parse(validTo) },
       leaves: [leafOf('agents', keys.agents.certificate), leafOf('hosts', hostsCertificate())],
       ...(backupTs === undefined ? {} : { backupTs }),
+      ...(changedTs === undefined ? {} : { changedTs }),
     }
   }
 

@@ -106,8 +106,10 @@ export interface AuthorityView {
   readonly fromTs: number
   readonly untilTs: number
   readonly leaves: readonly LeafView[]
-  /** When the last backup was given, Unix ms. */
+  /** When the last backup that was kept was made, Unix ms. */
   readonly backupTs?: number
+  /** When a key or a recipient last came or went, where that is known: Unix ms. */
+  readonly changedTs?: number
 }
 
 /** The authority of the fleet, for admins. Each is rejected with an AppError where it is refused. */

@@ -30,6 +30,8 @@ type TableName = (typeof TABLES)[number]
 export interface StoreMeta {
   /** The latest time that anything was decided at: the clock has been there. Unix ms. */
   readonly floorTs?: number
+  /** When somebody last got or lost a key, or became or ceased to be a recipient: a backup of before does not have it. Unix ms. */
+  readonly changedTs?: number
   /** That of the security log. */
   readonly head?: SecurityHead
 }
@@ -170,6 +172,9 @@ export class IdentityStore {
       change,
       bytes: change.value === undefined ? undefined : encodeCbor(change.value),
     }))
+    const { floorTs } = this.#meta
+    const isChange = changes.some(({ table }) => table === 'key' || table === 'recipient')
+    if (isChange && floorTs !== undefined) this.keepMeta({ changedTs: floorTs })
     for (const change of changes) {
       if (change.table === 'token') {
         this.#list(change.key, change.value.node, this.token(change.key))

@@ -68,6 +68,7 @@ function textOf(
     `pin: ${pin}`,
     'no token is worth anything any more: those of boards and of users are to be made anew',
     `the security log begins anew; that of before ended with ${formatHead(log)}`,
+    'a key that was replaced after that is good again, and the new one is unknown: a board with another key needs a token, with --replace, which puts the old key out',
     '',
     `start it:   ${start}`,
     'where its ledger is lost, too: obelisk gateway recover --nodes <n>, see docs/operations.md',

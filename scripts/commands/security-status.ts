@@ -3,6 +3,7 @@ import type { Listeners, SecurityStatus } from '../../broker/adapters/http-port.
 import { formatHead } from '../../shared/protocol/security-log.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { verifySecurityLog } from '../../shared/runtime/security-log-files.ts'
+import { isBehind } from '../doctor/security-ask.ts'
 import type { GatewayClient } from './gateway-client.ts'
 import { paint, printable, type Streams, when } from './streams.ts'
 
@@ -91,7 +92,7 @@ function securedRows(
     ['users', `${users.count}${some.length > 0 ? ` (${some.join(', ')})` : ''}`],
     ...(unusedCount > 0 ? [['unused 90 days', listText(unused, unusedCount)] as const] : []),
     ['open tokens', `${openTokens}`],
-    ['backup', authority.backupTs === undefined ? NO_BACKUP : when(authority.backupTs)],
+    ['backup', backupText(authority)],
     ['log head', `${formatHead(log.head)}, ${logText(log.isBroken, verdict, streams)}`],
   ]
   for (const { user, source, seconds } of locked) {
@@ -106,7 +107,13 @@ function securedRows(
   return rows
 }
 
-const NO_BACKUP = 'none yet: obelisk ca backup'
+function backupText(authority: NonNullable<SecurityStatus['authority']>): string {
+  if (authority.backupTs === undefined) return 'none yet: obelisk ca backup'
+  const behind = isBehind(authority)
+    ? '; keys or recipients have changed since: obelisk ca backup'
+    : ''
+  return `${when(authority.backupTs)}${behind}`
+}
 
 function logText(isBroken: boolean, verdict: Verdict, streams: Streams): string {
   if (isBroken) return paint(streams, 'red', 'the disk takes no line: nothing is granted')

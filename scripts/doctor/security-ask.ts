@@ -27,12 +27,19 @@ export function statusFindings(
   const isClockBehind = refused.some(({ event }) => event === 'clock-behind')
   return [
     ...(hosts === undefined ? [] : [leafFinding(hosts.untilTs, nowTs)]),
+    ...(isBehind(authority) ? [warn('backup', BEHIND, 'sudo obelisk ca backup <file>')] : []),
     ...(users.unusedCount > 0 ? [unusedFinding(users)] : []),
     ...(log.isBroken ? [fail('security log', LOG_BROKEN, `df -h ${log.folder}`)] : []),
     ...(isClockBehind ? [warn('clock', CLOCK_BEHIND, 'timedatectl')] : []),
   ]
 }
 
+/** What came after the last backup is not in it: with it a board that has another key stays out, and its old key is in. */
+export function isBehind({ backupTs, changedTs = 0 }: SecurityStatus['authority']): boolean {
+  return backupTs !== undefined && changedTs > backupTs
+}
+
+const BEHIND = 'keys or recipients have changed since the last one'
 const LOG_BROKEN = 'the disk takes no line, so nothing new is granted'
 const CLOCK_BEHIND = 'it is more than an hour behind what the gateway has seen before'
 

@@ -186,7 +186,11 @@ t.test('attempt 69: a new box has the keys, and no token or tombstone comes back
 
 t.test('who was revoked since stays out, in the registry and in the log', async (t) => {
   const box = await Box.make(t)
+  box.store.keepMeta({ floorTs: NOW - 1 })
+  await box.token(n1)
+  t.equal(box.calls.view().changedTs, undefined, 'a token is no key')
   await box.enrol(n1, 'key-1', await box.token(n1))
+  t.equal(box.calls.view().changedTs, NOW - 1)
   await box.enrol(n2, 'key-2', await box.token(n2))
   const ann = addUser(NOW, 'ann', undefined, { by: 'admin', roles: ['admin'] })
   if (ann.ok) await box.store.write(ann.changes)

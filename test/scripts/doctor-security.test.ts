@@ -126,6 +126,9 @@ t.test('what a gateway says of itself is judged', (t) => {
   t.match(statusFindings(well, now + 2 * DAY), [
     { level: 'fail', message: /over since 2026-11-29/ },
   ])
+  const since = { ...authority, backupTs: 5, changedTs: 6 }
+  t.match(statusFindings({ ...well, authority: since }, now)[1], { check: 'backup', level: 'warn' })
+  t.equal(statusFindings({ ...well, authority: { ...since, changedTs: 5 } }, now).length, 1)
   const unused = { ...users, unused: ['ann', 'bert'], unusedCount: 3 }
   const behind = { ts: 0, event: 'clock-behind', who: 'gateway', via: 'gateway', count: 1 }
   const ill = { ...well, users: unused, refused: [behind], log: { ...log, isBroken: true } }
