@@ -101,7 +101,7 @@ t.test('keys that are none are refused before anything is read', async (t) => {
   const by = (file: string): Promise<Outcome> =>
     obelisk(input, 'seal', 'open', '-', '--key', file, '--signer', signerKey)
   t.match(await by(join(directory, 'none')), { code: 66, err: /there is no file/ })
-  t.match(await by(directory), { err: /--key|others can read/ })
+  t.match(await by(directory), { err: /it is no file/ })
   writeFileSync(other, 'no key', { mode: 0o600 })
   t.match(await by(other), { code: 65, err: /is not what seal keygen wrote/ })
   chmodSync(key, 0o644)
