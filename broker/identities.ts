@@ -15,6 +15,7 @@ import {
   judgeRotation,
   keyUsed,
   type NodeToken,
+  type RegistryChange,
   type RotationFacts,
   type RotationJudgement,
   revokeNode,
@@ -120,9 +121,15 @@ export class Identities {
   }
 
   /** Resolves once it is on disk that the node is to make another key; false if it has none. */
-  async wantRotation(nowTs: number, node: NodeId): Promise<boolean> {
-    const identity = this.#store.identity(node)
-    const changes = identity === undefined ? [] : wantRotation(nowTs, node, identity)
+  async wantRotation(nowTs: number, node: NodeId, announce: () => Promise<void>): Promise<boolean> {
+    const wanted = (): readonly RegistryChange[] => {
+      const identity = this.#store.identity(node)
+      return identity === undefined ? [] : wantRotation(nowTs, node, identity)
+    }
+    if (wanted().length === 0) return false
+    await announce()
+    // It may have been revoked meanwhile.
+    const changes = wanted()
     await this.#store.write(changes)
     return changes.length > 0
   }

@@ -11,6 +11,7 @@ import type { SecurityEvent, ToldEvent, WeighedEvent } from '../shared/protocol/
 import { named } from '../shared/protocol/security-log.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
 import { fingerprintText, parsePublicKey } from '../shared/runtime/public-keys.ts'
+import type { Asker } from './adapters/http-port.ts'
 import type { ConnectionId } from './core/events.ts'
 import type { Identities } from './identities.ts'
 
@@ -96,8 +97,10 @@ export class Rotations {
   }
 
   /** Resolves once it is on disk that the node is to make another key; false if it has none. */
-  async want(node: NodeId): Promise<boolean> {
-    if (!(await this.#identities.wantRotation(this.#port.nowTs(), node))) return false
+  async want(node: NodeId, { who, via }: Pick<Asker, 'who' | 'via'>): Promise<boolean> {
+    const announce = (): Promise<void> =>
+      this.#port.append({ event: 'rotation-wanted', who, via, what: named('node', node) })
+    if (!(await this.#identities.wantRotation(this.#port.nowTs(), node, announce))) return false
     for (const [connection, one] of this.#here) if (one === node) this.#consider(connection, node)
     return true
   }

@@ -318,8 +318,8 @@ export class Security implements SecurityPort {
     return true
   }
 
-  async rotateNode(node: NodeId): Promise<boolean> {
-    return await this.rotations.want(node)
+  async rotateNode(node: NodeId, asker: Asker): Promise<boolean> {
+    return await this.rotations.want(node, asker)
   }
 
   /** Whoever could open it needs no name. */

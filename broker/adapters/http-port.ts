@@ -201,7 +201,7 @@ export interface SecurityPort {
   /** Takes from the node all that it was given; false for a stranger. */
   revokeNode(node: NodeId, asker: Asker): Promise<boolean>
   /** Has the node make another key, as soon as it is here; false if it has none. */
-  rotateNode(node: NodeId): Promise<boolean>
+  rotateNode(node: NodeId, asker: Asker): Promise<boolean>
 }
 
 /** What the HTTP door calls. */

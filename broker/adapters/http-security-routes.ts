@@ -128,11 +128,16 @@ const revokeNode: Answer<IdRequest> = async (security, request, reply) => {
     : sendProblem(reply, unknownNode(id))
 }
 
-const rotateNode: Answer<IdRequest> = async (security, { params: { id } }, reply) => {
-  const isKnown = isNodeId(id) && (await security.rotateNode(id))
-  return isKnown
-    ? sendJson(reply, { node: id, rotating: true })
-    : sendProblem(reply, unknownNode(id))
+const rotateNode: Answer<IdRequest> = async (security, request, reply) => {
+  const { id } = request.params
+  try {
+    const isKnown = isNodeId(id) && (await security.rotateNode(id, askerOf(request)))
+    return isKnown
+      ? sendJson(reply, { node: id, rotating: true })
+      : sendProblem(reply, unknownNode(id))
+  } catch (error) {
+    return sendRefusal(reply, error)
+  }
 }
 
 const createToken: Answer<FastifyRequest> = async (security, request, reply) => {

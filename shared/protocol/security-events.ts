@@ -21,6 +21,7 @@ export const SECURITY_EVENTS = {
   secured: { level: 'info', weight: 'grants' },
   'token-created': { level: 'info', weight: 'grants' },
   enrolled: { level: 'info', weight: 'grants' },
+  'rotation-wanted': { level: 'info', weight: 'grants' },
   'key-rotated': { level: 'info', weight: 'grants' },
   'user-added': { level: 'info', weight: 'grants' },
   'user-changed': { level: 'info', weight: 'grants' },

@@ -16,6 +16,8 @@ const n1 = 'n1' as NodeId
 const DAY_MS = 86_400_000
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
+const ANN = { who: 'user/ann', via: 'http' } as const
+
 class Bench {
   readonly identities: Identities
   readonly rotations: Rotations
@@ -25,6 +27,8 @@ class Bench {
   readonly said: string[] = []
   nowTs = 1_800_000_000_000
   isLogFull = false
+
+  readonly wanted: string[] = []
 
   static async open(t: Test, options: RotationOptions = {}): Promise<Bench> {
     const directory = shortDirectory()
@@ -52,9 +56,10 @@ class Bench {
       send: (connection, message) =>
         this.said.push(`${connection} ${message.t}${'cert' in message ? ` ${message.cert}` : ''}`),
       channelOf: (connection) => this.channels.get(connection),
-      append: async ({ event, who }) => {
+      append: async ({ event, who, via, what }) => {
         if (this.isLogFull) throw new Error('the disk is full')
-        this.said.push(`${event} ${who}`)
+        if (event === 'rotation-wanted') this.wanted.push(`${who} ${via} ${what}`)
+        else this.said.push(`${event} ${who}`)
       },
       tell: ({ event, who, code }) => this.said.push(`${event} ${who} ${code}`),
       logger: { ...silent, info: log('info'), warn: log('warn'), error: log('error') } as never,
@@ -102,7 +107,7 @@ t.test(
     const bench = await Bench.open(t)
     const before = await bench.enrol(n1, 'c1')
     t.same(bench.said, [])
-    t.equal(await bench.rotations.want(n1), true)
+    t.equal(await bench.rotations.want(n1, ANN), true)
     await bench.hears('c1 rekey')
     const { message, sha256 } = bench.shown(n1, 'c1')
     bench.rotations.take('c1', n1, message)
@@ -121,16 +126,29 @@ t.test(
     bench.here(n1, 'c2', sha256)
     bench.rotations.look()
     t.equal(bench.said.length, 4, 'nobody wants more')
-    t.equal(await bench.rotations.want('nobody' as NodeId), false)
+    t.equal(await bench.rotations.want('nobody' as NodeId, ANN), false)
   },
 )
+
+t.test('who wants another key is logged before the node is asked', async (t) => {
+  const bench = await Bench.open(t)
+  await bench.enrol(n1, 'c1')
+  bench.isLogFull = true
+  await t.rejects(bench.rotations.want(n1, ANN), { message: /disk is full/ })
+  t.notOk(bench.identities.isRotationDue(bench.nowTs, n1, undefined), 'not wanted either')
+  bench.isLogFull = false
+  t.ok(await bench.rotations.want(n1, ANN))
+  t.same(bench.wanted, ['user/ann http node/n1'])
+  await bench.rotations.want('nobody' as NodeId, ANN)
+  t.equal(bench.wanted.length, 1)
+})
 
 t.test('nothing is taken that was not asked for, nor a second time', async (t) => {
   const bench = await Bench.open(t)
   const before = await bench.enrol(n1, 'c1')
   bench.rotations.take('c1', n1, bench.shown(n1, 'c1').message)
   t.same(bench.said, ['warn rekey-unasked'])
-  await bench.rotations.want(n1)
+  await bench.rotations.want(n1, ANN)
   await bench.hears('c1 rekey')
   const { message, sha256 } = bench.shown(n1, 'c1')
   bench.rotations.take('c1', n1, message)
@@ -143,7 +161,7 @@ t.test('nothing is taken that was not asked for, nor a second time', async (t) =
 t.test('what is shown on another connection, or is no key, is refused', async (t) => {
   const bench = await Bench.open(t)
   const before = await bench.enrol(n1, 'c1')
-  await bench.rotations.want(n1)
+  await bench.rotations.want(n1, ANN)
   await bench.hears('c1 rekey')
   const recorded = bench.shown(n1, 'c1').message
   for (const [connection, shown, code] of [
@@ -167,8 +185,8 @@ t.test('what is shown on another connection, or is no key, is refused', async (t
 t.test('nothing is given that could not be logged, or to whom has gone', async (t) => {
   const bench = await Bench.open(t)
   const before = await bench.enrol(n1, 'c1')
+  await bench.rotations.want(n1, ANN)
   bench.isLogFull = true
-  await bench.rotations.want(n1)
   await bench.hears('c1 rekey')
   bench.rotations.take('c1', n1, bench.shown(n1, 'c1').message)
   await bench.hears('error rekey-failed')
@@ -203,7 +221,7 @@ t.test('keys that are too old are followed, one after the other', async (t) => {
 t.test('a node that shows keys and uses none is left alone for a while', async (t) => {
   const bench = await Bench.open(t)
   const before = await bench.enrol(n1, 'c0')
-  await bench.rotations.want(n1)
+  await bench.rotations.want(n1, ANN)
   let last = ''
   const round = async (index: number): Promise<void> => {
     const connection = `c${index}`
@@ -221,7 +239,7 @@ t.test('a node that shows keys and uses none is left alone for a while', async (
     bench.here(n1, connection, before)
     const other = `after-${connection}` as NodeId
     await bench.enrol(other, other)
-    await bench.rotations.want(other)
+    await bench.rotations.want(other, ANN)
     await bench.hears(`${other} rekey`)
     bench.rotations.closed(connection)
     return bench.said.includes(`${connection} rekey`)
@@ -234,7 +252,7 @@ t.test('a node that shows keys and uses none is left alone for a while', async (
   t.notOk(await isAsked('c6'))
   await bench.identities.keyUsed(bench.nowTs, n1, last)
   bench.rotations.used(n1)
-  await bench.rotations.want(n1)
+  await bench.rotations.want(n1, ANN)
   bench.here(n1, 'c7', last)
   await bench.hears('c7 rekey')
 })
