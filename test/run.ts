@@ -23,12 +23,12 @@ const { NODE_EXTRA_CA_CERTS: _certificates, ...ENVIRONMENT } = process.env
 const FILE_LIMIT_MS = 1_200_000
 const END_LIMIT_MS = 10_000
 
-/** What runs in one process each: patterns of paths. */
+/** What runs in one process each: patterns of paths. Not what changes its user, for others could not write then. */
 const TOGETHER: readonly RegExp[] = [
   /^test\/broker\/(core\/|driver|ledger-shape)/,
   /^test\/firmware-agent\/(core\/|driver)/,
   /^test\/shared\/(core|grid|operations|protocol)\//,
-  /^test\/shared\/runtime\/(?!lmdb|exclusive-lock)/,
+  /^test\/shared\/runtime\/(?!lmdb|exclusive-lock|as-owner)/,
   /^test\/broker\/adapters\/(?!event-log|security-log|http-|mqtt-(broker|connections))/,
   /^test\/broker\/adapters\/(http-server|mqtt-broker)/,
   /^test\/firmware-agent\/adapters\/(?!idle|device-metrics|operation-runner|slice-store)/,
