@@ -1,30 +1,19 @@
 /** How a board loses its identity and gets another: nothing but the commands and the packaged programs. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { type Agent, eventually, Fleet, PROGRAM, type Run, within } from '../support/processes.ts'
-import { type Json, type Obelisk, Secured } from '../support/secured-fleet.ts'
-
-interface Bench {
-  readonly fleet: Fleet
-  readonly here: Obelisk
-  readonly secured: Secured
-}
-
-async function start(t: Test): Promise<Bench> {
-  const fleet = new Fleet(t)
-  const here: Obelisk = (...argv) => fleet.start(argv)
-  return { fleet, here, secured: await Secured.start(fleet, here, '127.0.0.1') }
-}
-
-async function joined({ secured, here }: Bench, id: string): Promise<Agent> {
-  const token = ['--enroll-token-file', await secured.token(id)]
-  return await secured.board(id, here, '127.0.0.1', ...token).ready()
-}
+import {
+  type Json,
+  joined,
+  Secured,
+  type SecuredHere,
+  securedHere,
+} from '../support/secured-fleet.ts'
 
 /** As a person types it. */
 async function enroll(
-  { fleet }: Bench,
+  { fleet }: SecuredHere,
   board: Agent,
   secured: Secured,
   ...argv: readonly string[]
@@ -47,7 +36,7 @@ const SUM = { op: 'stat', args: { field: 'n' } }
 const ALL = { value: { sum: 3 * 64 * 64 } }
 
 t.test('a board is enrolled by hand, and gets another key with --again', async (t) => {
-  const bench = await start(t)
+  const bench = await securedHere(t)
   const { secured, here } = bench
   const file = await secured.token('n7')
   const board = secured.board('n7', here, '127.0.0.1')
@@ -85,7 +74,7 @@ t.test('a board is enrolled by hand, and gets another key with --again', async (
 })
 
 t.test('a node that was revoked comes back with another key, and what it holds', async (t) => {
-  const bench = await start(t)
+  const bench = await securedHere(t)
   const { secured } = bench
   const [n1, n2] = [await joined(bench, 'n1'), await joined(bench, 'n2')]
   await secured.run({ op: 'set', args: { fields: { n: 3 } } })
@@ -118,7 +107,7 @@ function spentTokenOf(board: Agent): string {
 }
 
 t.test('a fleet that has lost its keys gets its boards back by a token each', async (t) => {
-  const bench = await start(t)
+  const bench = await securedHere(t)
   const { here } = bench
   const board = await joined(bench, 'n1')
   await bench.secured.run({ op: 'set', args: { fields: { n: 3 } } })

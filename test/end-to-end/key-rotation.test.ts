@@ -1,30 +1,13 @@
 /** Keys of boards that are followed by others, while the fleet works: nothing but the commands and the packaged programs. */
 import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { Random } from '../../shared/core/random.ts'
-import { type Agent, eventually, Fleet } from '../support/processes.ts'
-import { type Obelisk, Secured } from '../support/secured-fleet.ts'
+import { type Agent, eventually } from '../support/processes.ts'
+import { joined, type Secured, securedHere } from '../support/secured-fleet.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/key-rotation.test.ts`)
-
-interface Bench {
-  readonly fleet: Fleet
-  readonly here: Obelisk
-  readonly secured: Secured
-}
-
-async function start(t: Test): Promise<Bench> {
-  const fleet = new Fleet(t)
-  const here: Obelisk = (...argv) => fleet.start(argv)
-  return { fleet, here, secured: await Secured.start(fleet, here, '127.0.0.1') }
-}
-
-async function joined({ secured, here }: Bench, id: string): Promise<Agent> {
-  const token = ['--enroll-token-file', await secured.token(id)]
-  return await secured.board(id, here, '127.0.0.1', ...token).ready()
-}
 
 const keyOf = ({ directory }: Agent): string =>
   readFileSync(join(directory, 'identity', 'key.pem'), 'utf8')
@@ -49,7 +32,7 @@ const ALL = { value: { sum: 3 * 64 * 64 } }
 t.test(
   'a node makes another key when it is told to, and the old one is worth nothing',
   async (t) => {
-    const bench = await start(t)
+    const bench = await securedHere(t)
     const { fleet, here, secured } = bench
     const [n1, n2] = [await joined(bench, 'n1'), await joined(bench, 'n2')]
     await secured.run({ op: 'set', args: { fields: { n: 3 } } })
@@ -93,7 +76,7 @@ t.test(
 
 t.test('kills at any moment of a rotation leave a key that works, and then one', async (t) => {
   const KILLS = 14
-  const bench = await start(t)
+  const bench = await securedHere(t)
   const { secured } = bench
   const random = new Random(seed)
   const board = await joined(bench, 'n1')

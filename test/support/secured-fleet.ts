@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { GatewayClient } from '../../scripts/commands/gateway-client.ts'
-import { Agent, type Exit, type Fleet, freePort, type Run, within } from './processes.ts'
+import { Agent, type Exit, Fleet, freePort, type Run, within } from './processes.ts'
 
 const GRID = ['--grid', '64x64', '--fields', 'n:i32', '--replicas', '2']
 /** None is dead by its silence alone while a test lasts. */
@@ -131,4 +131,23 @@ export class Secured {
     const { keys } = await this.admin.json<{ keys: { sha256: string }[] }>({ path })
     return keys.map(({ sha256 }) => sha256)
   }
+}
+
+/** A secured gateway on this machine alone, and what starts programs beside it. */
+export interface SecuredHere {
+  readonly fleet: Fleet
+  readonly here: Obelisk
+  readonly secured: Secured
+}
+
+export async function securedHere(t: Test): Promise<SecuredHere> {
+  const fleet = new Fleet(t)
+  const here: Obelisk = (...argv) => fleet.start(argv)
+  return { fleet, here, secured: await Secured.start(fleet, here, '127.0.0.1') }
+}
+
+/** A board of this name that has enrolled and joined. */
+export async function joined({ secured, here }: SecuredHere, id: string): Promise<Agent> {
+  const token = ['--enroll-token-file', await secured.token(id)]
+  return await secured.board(id, here, '127.0.0.1', ...token).ready()
 }
