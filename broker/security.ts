@@ -273,7 +273,7 @@ export class Security implements SecurityPort {
     if (node !== null && this.#context.hasLeft(node)) {
       throw new AppError(
         'node-left',
-        `node ${node} was drained and has left: obelisk node rm ${node}`,
+        `node ${node} has left: obelisk node drain ${node} --undo lets it come back`,
       )
     }
     const [nowTs, secret] = [this.nowTs(), randomBytes(TOKEN_SECRET_BYTES)]

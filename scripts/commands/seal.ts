@@ -80,6 +80,11 @@ export function addSealCommands(
     .description('name a public key, or a file of it; without one, the standard input')
     .action(async (name, key, flags) => {
       const text = await keyTextOf(key, streams)
+      // A secret does not leave this machine, whatever the gateway would say of it.
+      if (!KEY_TEXT.test(text)) {
+        const message = 'that is no public key as seal keygen prints it'
+        throw new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
+      }
       const view = await gatewayFor(flags).json<RecipientView>({
         method: 'POST',
         path: `${PATH}/${encodeURIComponent(name)}`,

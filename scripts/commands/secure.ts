@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { toBase32 } from '../../shared/core/base32.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { isHostName } from '../../shared/runtime/host-names.ts'
@@ -63,15 +63,18 @@ export async function secure(
   const own = `${hostname()}.local`
   const at = `mqtts://${own}:${PORT}`
   const sudo = isService ? 'sudo ' : ''
+  // Elsewhere no command looks for the owner's socket by itself.
+  const isFound = isService || resolve(data) === resolve(DATA)
+  const http = isFound ? '' : ` --http unix:${resolve(data, 'admin.sock')}`
   streams.stdout.write(
     [
-      `then a token:   ${sudo}obelisk token create n7`,
+      `then a token:   ${sudo}obelisk token create n7${http}`,
       `and on a board: sudo obelisk install --role agent --id n7 --gateway ${at} --token-file -`,
-      `people, too:    ${sudo}obelisk user add ann --role operator; ${sudo}obelisk user token create ann`,
+      `people, too:    ${sudo}obelisk user add ann --role operator${http}; ${sudo}obelisk user token create ann${http}`,
       ...(httpHost === undefined
         ? []
         : [`from elsewhere: obelisk login https://${own}:${HTTP_PORT}`]),
-      `and keep them:  ${sudo}obelisk ca backup <file>, or each board needs a new token when this disk dies`,
+      `and keep them:  ${sudo}obelisk ca backup <file>${http}, or each board needs a new token when this disk dies`,
       '',
     ].join('\n'),
   )

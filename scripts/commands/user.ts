@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { UserView } from '../../broker/adapters/http-port.ts'
-import { AppError, EXIT_DONE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_BAD_INPUT, EXIT_DONE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { faultOf } from '../path-faults.ts'
 import type { GatewayClient } from './gateway-client.ts'
 import { isTyped, secretLine } from './secret-input.ts'
@@ -114,7 +114,7 @@ function addProofs(
     .description('know a user by a P-256 key, and print the certificate for it')
     .option('--label <text>', 'what it is for')
     .action(async (name, file, flags) => {
-      const wish = { label: flags.label ?? '', key: textOf(file) }
+      const wish = { label: flags.label ?? '', key: publicKeyOf(file) }
       const made = await post<{ certificate: string }>(
         gatewayFor(flags),
         `${pathOf(name)}/keys`,
@@ -271,6 +271,14 @@ async function lineOf(streams: Streams, question: string): Promise<string> {
   const line = await secretLine(streams, question)
   if (line !== undefined) return line
   throw usage('there is no password: type one, or give it with --password-file')
+}
+
+/** PEM. A secret does not leave this machine, whatever the gateway would say of it. */
+function publicKeyOf(path: string): string {
+  const text = textOf(path)
+  if (!text.includes('PRIVATE KEY')) return text
+  const message = `${path} is the private half: give the public one, as openssl ec -pubout writes it`
+  throw new AppError('key-unsuitable', message, { exitCode: EXIT_BAD_INPUT })
 }
 
 function textOf(path: string): string {

@@ -9,6 +9,7 @@ import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { encodeHead } from '../../shared/protocol/sealed.ts'
 import { mlDsa65 } from '../../shared/runtime/post-quantum.ts'
+import { newKeyPair, pemOf } from '../../shared/runtime/public-keys.ts'
 import { seal } from '../../shared/runtime/sealing.ts'
 
 interface Outcome {
@@ -115,4 +116,15 @@ t.test('keys that are none are refused before anything is read', async (t) => {
   t.match(again, { code: 1, err: /EEXIST/ })
   t.equal(again.out.length, 0, 'a public key of nothing is not printed')
   t.match(await by(key), { code: 0 }, 'the key that was there is there')
+})
+
+t.test('the secret half of a key goes to no gateway', async (t) => {
+  const { directory, key } = await bench(t)
+  const nowhere = ['--http', 'https://127.0.0.1:9']
+  const sealing = await obelisk('', 'seal', 'recipient', 'add', 'bob', key, ...nowhere)
+  t.match(sealing, { code: 65, err: /no public key/ })
+  const pem = join(directory, 'bridge.key')
+  writeFileSync(pem, pemOf(newKeyPair()))
+  const user = await obelisk('', 'user', 'key', 'add', 'bridge', pem, ...nowhere)
+  t.match(user, { code: 65, err: /the private half/ })
 })

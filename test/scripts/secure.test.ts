@@ -33,6 +33,7 @@ t.test('a gateway that is no service is said how to start', async (t) => {
     text.stdout,
     `start it:       obelisk gateway --data ${data} --host 0.0.0.0 --http-host ::\n`,
   )
+  t.match(text.stdout, `obelisk token create n7 --http unix:${data}/admin.sock\n`)
   t.match(text.stdout, /^from elsewhere: obelisk login https:\/\/\S+\.local:8025$/m)
   text.stdout = ''
   await secure({ data }, streams, makeKeys)
