@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto'
 import { accessSync, constants, lstatSync, type Stats } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import type { Command } from 'commander'
 import type { AuthorityView } from '../../broker/adapters/http-port.ts'
 import {
   AppError,
@@ -14,6 +13,7 @@ import {
 import { openSealed, passphraseFault } from '../../shared/runtime/sealed-file.ts'
 import { faultOf } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
+import type { CommandPlace } from './command-place.ts'
 import type { GatewayClient } from './gateway-client.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
@@ -33,11 +33,8 @@ const TIMEOUT_MS = 120_000
 const PASSPHRASE = 'where the passphrase is; - is the standard input'
 
 export function addCaCommands(
-  program: Command,
-  streams: Streams,
-  withHttp: (command: Command) => Command,
-  gatewayFor: (flags: object) => GatewayClient,
-  { restore: restoreFleet, done }: Pick<GatewayParts, 'restore'> & { done(code: number): void },
+  { program, streams, withHttp, gatewayFor, done }: CommandPlace,
+  { restore: restoreFleet }: Pick<GatewayParts, 'restore'>,
 ): void {
   const ca = program
     .command('ca')

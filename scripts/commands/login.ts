@@ -1,10 +1,10 @@
 /** `login`, `logout` and `whoami`: how commands on another machine come to be allowed something. */
 import { readFileSync } from 'node:fs'
-import type { Command } from 'commander'
 import type { Grant, Role } from '../../shared/protocol/access.ts'
 import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_CONFIG, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { faultOf } from '../path-faults.ts'
+import type { CommandPlace } from './command-place.ts'
 import { type Context, removeContext, writeContext } from './context.ts'
 import { clientAtHand, clientOf } from './gateway-at-hand.ts'
 import type { GatewayClient } from './gateway-client.ts'
@@ -12,8 +12,6 @@ import { pinnedAuthority } from './pinned-authority.ts'
 import { isTyped, secretLine } from './secret-input.ts'
 import { printable, type Streams } from './streams.ts'
 import { usage } from './task-request.ts'
-
-type Done = (code: number) => void
 
 interface LoginFlags {
   readonly tokenFile?: string
@@ -32,13 +30,8 @@ interface Whoami {
 
 const HTTPS_PORT = 8025
 
-export function addLoginCommands(
-  program: Command,
-  streams: Streams,
-  withHttp: (command: Command) => Command,
-  gatewayFor: (flags: object) => GatewayClient,
-  done: Done,
-): void {
+export function addLoginCommands(place: CommandPlace): void {
+  const { program, streams, withHttp, gatewayFor, done } = place
   program
     .command('login <url>')
     .description('let the commands on this machine talk to a secured gateway elsewhere')

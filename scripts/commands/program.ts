@@ -8,6 +8,7 @@ import {
 } from '../../shared/runtime/errors.ts'
 import { addBoardCommands } from './board.ts'
 import { addCaCommands } from './ca.ts'
+import type { CommandPlace } from './command-place.ts'
 import { trust } from './detector.ts'
 import type { Enrol } from './enroll.ts'
 import { checkUrl, clientFor, HTTP_DEFAULT, loginFor } from './gateway-at-hand.ts'
@@ -114,19 +115,20 @@ function buildProgram(
     } else if (name === 'agent') addEnroll(command, streams, enrol, done)
     else command.helpOption(false).allowUnknownOption()
   }
+  const place: CommandPlace = {
+    ...{ program, streams, withHttp, done },
+    gatewayFor: (flags) => gatewayFor(flags, streams),
+  }
   addTaskCommands(program, streams, done)
   addNodeCommands(program, streams, done)
   addRingCommands(program, streams, done)
   addTokenCommands(program, streams, done)
-  addUserCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
-  addLoginCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
-  addCaCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), {
-    restore: gatewayParts.restore,
-    done,
-  })
-  addSealCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
+  addUserCommands(place)
+  addLoginCommands(place)
+  addCaCommands(place, gatewayParts)
+  addSealCommands(place)
   addSub(program, streams, done)
-  addSecurityCommands(program, streams, withHttp, (flags) => gatewayFor(flags, streams), done)
+  addSecurityCommands(place)
   addBoardCommands(program, streams, done)
   return program
 }

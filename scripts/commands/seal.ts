@@ -2,7 +2,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { Command } from 'commander'
 import type { RecipientView } from '../../broker/adapters/http-port.ts'
 import { own } from '../../shared/core/own.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
@@ -22,6 +21,7 @@ import {
 } from '../../shared/runtime/errors.ts'
 import { flush } from '../../shared/runtime/flush.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
+import type { CommandPlace } from './command-place.ts'
 import type { GatewayClient } from './gateway-client.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -44,13 +44,8 @@ const PARTS = ['head', 'kem', 'body', 'sig'] as const
 /** Of a key on one line: no path looks like that. */
 const KEY_TEXT = /^[A-Za-z0-9+/]{1024,}={0,2}$/
 
-export function addSealCommands(
-  program: Command,
-  streams: Streams,
-  withHttp: (command: Command) => Command,
-  gatewayFor: (flags: object) => GatewayClient,
-  done: (code: number) => void,
-): void {
+export function addSealCommands(place: CommandPlace): void {
+  const { program, streams, withHttp, gatewayFor, done } = place
   const seal = program
     .command('seal')
     .description('results that one recipient alone can read (task submit --seal)')

@@ -1,15 +1,8 @@
 /** The commands for who is let in, on the command line. */
-import type { Command } from 'commander'
-import type { GatewayClient } from './gateway-client.ts'
-import type { Streams } from './streams.ts'
+import type { CommandPlace } from './command-place.ts'
 
-export function addSecurityCommands(
-  program: Command,
-  streams: Streams,
-  withHttp: (command: Command) => Command,
-  gatewayFor: (flags: object) => GatewayClient,
-  done: (code: number) => void,
-): void {
+export function addSecurityCommands(place: CommandPlace): void {
+  const { program, streams, withHttp, gatewayFor, done } = place
   const security = program
     .command('security')
     .description('look at who was let in, and who was not')

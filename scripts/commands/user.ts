@@ -4,13 +4,12 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { UserView } from '../../broker/adapters/http-port.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_DONE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { faultOf } from '../path-faults.ts'
+import type { CommandPlace } from './command-place.ts'
 import type { GatewayClient } from './gateway-client.ts'
 import { isTyped, secretLine } from './secret-input.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { usage } from './task-request.ts'
 import { hoursOf } from './token.ts'
-
-type Done = (code: number) => void
 
 interface Common {
   readonly json?: boolean
@@ -39,13 +38,8 @@ function more(text: string, before: readonly string[] = []): string[] {
 }
 const whole = (text: string, before: readonly string[] = []): string[] => [...before, text]
 
-export function addUserCommands(
-  program: Command,
-  streams: Streams,
-  withHttp: (command: Command) => Command,
-  gatewayFor: (flags: object) => GatewayClient,
-  done: Done,
-): void {
+export function addUserCommands(place: CommandPlace): void {
+  const { program, streams, withHttp, gatewayFor, done } = place
   const user = program
     .command('user')
     .description('people and programs that may use a secured gateway')
@@ -79,16 +73,10 @@ export function addUserCommands(
   withHttp(user.command('ls'))
     .description('list the users')
     .action(async (flags) => done(await listUsers(gatewayFor(flags), streams, flags)))
-  addProofs(user, streams, withHttp, gatewayFor, done)
+  addProofs(user, place)
 }
 
-function addProofs(
-  user: Command,
-  streams: Streams,
-  withHttp: (command: Command) => Command,
-  gatewayFor: (flags: object) => GatewayClient,
-  done: Done,
-): void {
+function addProofs(user: Command, { streams, withHttp, gatewayFor, done }: CommandPlace): void {
   const token = user.command('token').description('tokens of programs, in place of a password')
   withHttp(token.command('create <name>'))
     .description('make one; it is shown this once')
