@@ -80,6 +80,24 @@ t.test('boards on other machines join with a token each', { skip: noNetwork }, a
   for (const { id } of boards) t.ok(events.includes(`enrolled node/${id}`), id)
   t.ok(events.includes('node-revoked admin'))
   t.ok(events.includes('certificate-refused node/n7'))
+
+  // Its box is lost: another one under the same address has its keys from a backup.
+  const at = (name: string): string => join(fleet.directory, name)
+  writeFileSync(at('passphrase'), 'correct horse battery')
+  const passphrase = ['--passphrase-file', at('passphrase')]
+  const backup = await secured.command('ca', 'backup', at('keys.backup'), ...passphrase)
+  t.match(backup.exit, { code: 0 }, backup.stderr)
+  await secured.gateway.kill()
+  const words = [at('keys.backup'), '--data', at('other'), ...passphrase, '--none-revoked']
+  const restore = runIn('hub')('ca', 'restore', ...words)
+  t.match(await within('the restore', restore.exited), { code: 0 }, restore.stderr)
+  const other = await secured.replaced(at('other'), ['recover', '--nodes', '2'])
+  await eventually('the others are back by themselves', async () => {
+    const { n8, n9 } = await other.states()
+    return n8 === 'alive' && n9 === 'alive'
+  })
+  t.match(await other.run({ op: 'stat', args: { field: 'n' } }), { value: { sum: 3 * 64 * 64 } })
+  t.same(await other.keysOf('n7'), [], 'who was revoked stays out')
 })
 
 t.test('attempts 22 and 30: kills at any moment of an enrolment leave one identity', async (t) => {
