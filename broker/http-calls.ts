@@ -7,6 +7,7 @@ import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
 import type { Outcome } from './core/effects.ts'
 import type { RemovalProblem } from './core/removal.ts'
+import type { RingTiles, TileArea } from './core/ring-tiles.ts'
 import type {
   DetectorView,
   Health,
@@ -113,6 +114,10 @@ export class HttpCalls implements HttpPort {
 
   ring(query: { withHolders: boolean }): RingView {
     return this.#sources.view.ring(query)
+  }
+
+  ringTiles(area: TileArea): RingTiles {
+    return this.#sources.view.ringTiles(area)
   }
 
   async recreate(): Promise<number> {

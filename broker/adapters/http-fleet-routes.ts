@@ -1,6 +1,8 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
+import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
 import { FLAG_RULE, parseQuery, type QueryRule } from './http-request.ts'
@@ -22,6 +24,12 @@ const NODES_RULE: QueryRule<readonly NodeId[]> = {
 
 const RING_RULES = { holders: FLAG_RULE }
 const PLAN_RULES = { join: NODES_RULE, leave: NODES_RULE }
+
+const TILE_RULE: QueryRule<number> = {
+  read: (text) => (/^\d{1,6}$/.test(text) ? Number(text) : undefined),
+  expected: 'a whole number of tiles',
+}
+const AREA_RULES = { x: TILE_RULE, y: TILE_RULE, w: TILE_RULE, h: TILE_RULE }
 
 const READ = rightOf('read')
 const OPERATE = rightOf('operate')
@@ -49,6 +57,7 @@ export function registerFleetRoutes(
     routes.keep(request, reply),
   )
   app.get('/api/ring', READ, (request, reply) => routes.ring(request, reply))
+  app.get('/api/ring/tiles', READ, (request, reply) => routes.tiles(request, reply))
   app.get('/api/ring/moves', READ, (_request, reply) =>
     sendPaced(reply, moves, '', () => port.moves()),
   )
@@ -70,11 +79,13 @@ class FleetRoutes {
   readonly #port: HttpPort
   readonly #rings: Paced
   readonly #plans: Paced
+  readonly #tiles: Paced
 
   constructor(port: HttpPort, newPaced: () => Paced) {
     this.#port = port
     this.#rings = newPaced()
     this.#plans = newPaced()
+    this.#tiles = newPaced()
   }
 
   async node({ params: { id } }: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -125,6 +136,23 @@ class FleetRoutes {
     return sendPaced(reply, this.#rings, `${withHolders}`, () => this.#port.ring({ withHolders }))
   }
 
+  /** CBOR whatever is accepted: as JSON it would be four times as much, and dear to make. */
+  async tiles(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { values, faults } = parseQuery(request.query, AREA_RULES)
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    const { x, y, w, h } = values
+    const read = this.#port.ringTiles(values)
+    if (!read.ok) {
+      const { code, message: detail } = read.problem
+      return sendProblem(reply, { status: 422, code, detail })
+    }
+    const bytes = await this.#tiles.get(reply, `${x} ${y} ${w} ${h}`, async () => {
+      const { buffer, byteOffset, length } = encodeCbor(await inTurns(read.slices))
+      return Buffer.from(buffer, byteOffset, length)
+    })
+    return reply.type('application/cbor').send(bytes)
+  }
+
   async plan(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { values, faults } = parseQuery(request.query, PLAN_RULES)
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
@@ -138,6 +166,15 @@ class FleetRoutes {
     }
     const key = `${join}/${leave}`
     return sendPaced(reply, this.#plans, key, () => this.#port.plan({ join, leave }))
+  }
+}
+
+/** The event loop goes round between two slices. */
+async function inTurns<T>(slices: Generator<void, T>): Promise<T> {
+  for (;;) {
+    const slice = slices.next()
+    if (slice.done === true) return slice.value
+    await nextTurn()
   }
 }
 

@@ -6,6 +6,7 @@ import type { Outcome } from '../core/effects.ts'
 import type { RefusalView } from '../core/recent-refusals.ts'
 import type { NodeIdentity, NodeToken } from '../core/registry.ts'
 import type { RemovalProblem } from '../core/removal.ts'
+import type { RingTiles, TileArea } from '../core/ring-tiles.ts'
 import type { GrantWish, UserRecord } from '../core/users.ts'
 import type {
   DetectorView,
@@ -229,6 +230,7 @@ export interface HttpPort {
   /** Forgets a known node; answers, once that is on disk, or with what speaks against it. */
   remove(node: NodeId): Promise<RemovalProblem | undefined>
   ring(query: { withHolders: boolean }): RingView
+  ringTiles(area: TileArea): RingTiles
   /** Tiles whose every copy is lost begin anew, as zeros; answers, once that is on disk, how many. */
   recreate(): Promise<number>
   moves(): MovesView

@@ -11,6 +11,7 @@ import type { Moves } from './moves.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import { type RemovalProblem, removalProblem } from './removal.ts'
+import { type RingTiles, readRingTiles, type TileArea } from './ring-tiles.ts'
 import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 import type {
@@ -104,6 +105,11 @@ export class CoordinatorView {
         placement.holdersOf(tile).map((index) => places.get(index)!),
       ),
     }
+  }
+
+  /** Who holds the tiles of a part of the grid. */
+  ringTiles(area: TileArea): RingTiles {
+    return readRingTiles(this.#context, area)
   }
 
   /** Tiles on their way to other nodes, and those that are to follow. */

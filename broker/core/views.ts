@@ -82,6 +82,22 @@ export interface RingView {
   readonly holders?: readonly (readonly number[])[]
 }
 
+/** The CBOR of `GET /api/ring/tiles`: a rectangle of tiles, row by row. */
+export interface RingTilesView {
+  readonly epoch: number
+  readonly x: number
+  readonly y: number
+  readonly w: number
+  readonly h: number
+  readonly replicas: number
+  /** Those that hold some tile here. */
+  readonly members: readonly string[]
+  /** Of each tile `replicas` times where its holder stands in `members`, from 1 on, or 0: u32, little-endian. */
+  readonly holders: Uint8Array
+  /** Of each tile a byte: 0 never written, 1 written, 2 missing, since every copy is lost. */
+  readonly state: Uint8Array
+}
+
 export interface MoveView {
   readonly tile: number
   readonly reason: 'repair' | 'drain' | 'balance'

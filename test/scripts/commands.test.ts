@@ -164,6 +164,9 @@ async function serve(t: Test) {
       return control.plan
     },
     ring: () => ({ epoch: 0, replicas: 2, tile: 16, grid: { width: 1, height: 1 }, members: [] }),
+    ringTiles: () => {
+      throw new Error('no command asks for them')
+    },
     detector: () => ({
       doubts: control.isTrusted ? [] : [{ reason: 'mass-silence', since_ts: 1 }],
     }),

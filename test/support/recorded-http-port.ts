@@ -6,9 +6,17 @@ import {
   type HttpServerOptions,
 } from '../../broker/adapters/http-server.ts'
 import type { Outcome } from '../../broker/core/effects.ts'
-import type { MovesView, NodeView, PlanView, RingView, TaskView } from '../../broker/core/views.ts'
+import type {
+  MovesView,
+  NodeView,
+  PlanView,
+  RingTilesView,
+  RingView,
+  TaskView,
+} from '../../broker/core/views.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
+import type { Problem } from '../../shared/protocol/problems.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 
@@ -48,6 +56,25 @@ export const RING: RingView = {
   members: [{ id: NODE.id, state: 'alive', weight: 1, tiles: 2 }],
 }
 
+export const TILES: RingTilesView = {
+  epoch: 7,
+  ...{ x: 0, y: 0, w: 2, h: 1 },
+  replicas: 2,
+  members: [NODE.id],
+  holders: Uint8Array.from([1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]),
+  state: Uint8Array.from([1, 0]),
+}
+
+const OUTSIDE: Problem = { path: '', code: 'outside-grid', message: 'not all in it' }
+
+function* ringTiles(turns: readonly (() => void)[]): Generator<void, RingTilesView> {
+  for (const turn of turns) {
+    turn()
+    yield
+  }
+  return TILES
+}
+
 export const MOVES: MovesView = {
   open: [
     { tile: 3, reason: 'drain', from: NODE.id, to: 'pi-3' as NodeId, stage: 'copying', seconds: 2 },
@@ -83,6 +110,8 @@ export interface Recorded {
   doubts: { reason: string; since_ts: number }[]
   endsInTime: boolean
   drainProblem: string | undefined
+  /** Each is called before a slice of the tiles is made. */
+  turns: (() => void)[]
   removalProblem: Awaited<ReturnType<HttpPort['remove']>>
 }
 
@@ -103,6 +132,7 @@ export function record(): Recorded {
     endsInTime: true,
     drainProblem: undefined,
     removalProblem: undefined,
+    turns: [],
     port: {
       submit: async (payload, client) => {
         recorded.calls.push(['submit', Buffer.from(payload), client])
@@ -151,6 +181,10 @@ export function record(): Recorded {
         return { doubts: [] }
       },
       ring: ({ withHolders }) => (withHolders ? { ...RING, holders: [[1, 0], []] } : RING),
+      ringTiles(area) {
+        if ((area.x ?? 0) > 1) return { ok: false, problem: OUTSIDE }
+        return { ok: true, slices: ringTiles(recorded.turns) }
+      },
       health: () => ({ ok: recorded.isHealthy, checks: { ledger: { ok: recorded.isHealthy } } }),
       ready: () => ({ ok: recorded.isHealthy, checks: {} }),
       subscribeEvents: (listener) => {

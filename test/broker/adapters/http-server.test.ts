@@ -17,6 +17,7 @@ import {
   RING,
   record,
   serve,
+  TILES,
   taskView,
 } from '../../support/recorded-http-port.ts'
 
@@ -271,6 +272,28 @@ t.test('doubts are shown, and ended only by the word for it', async (t) => {
   t.equal(trusted.status, 200)
   t.same(await trusted.json(), { doubts: [] })
   t.same(recorded.doubts, [])
+})
+
+t.test('who holds which tiles is told packed, and others are served meanwhile', async (t) => {
+  const { recorded, base } = await serve(t)
+  const rounds: number[] = []
+  let round = 0
+  const goRound = (): void => {
+    round += 1
+    if (rounds.length < 3) setImmediate(goRound)
+  }
+  setImmediate(goRound)
+  recorded.turns = [1, 2, 3].map(() => () => void rounds.push(round))
+  const response = await fetch(`${base}/api/ring/tiles?x=0&w=2`)
+  t.equal(response.status, 200)
+  t.equal(response.headers.get('content-type'), 'application/cbor')
+  const decoded = decodeCbor(new Uint8Array(await response.arrayBuffer()), MESSAGE_LIMITS)
+  t.match(decoded, { ok: true, value: TILES })
+  t.equal(new Set(rounds).size, 3, 'no two slices in one turn of the event loop')
+  await problemOf(t, await fetch(`${base}/api/ring/tiles?x=2`), 422, 'outside-grid')
+  for (const query of ['?x=-1', '?w=1.5', '?h=', '?tile=3', '?y=1&y=2']) {
+    await problemOf(t, await fetch(`${base}/api/ring/tiles${query}`), 400, 'malformed')
+  }
 })
 
 t.test('the ring tells who holds each tile, if asked', async (t) => {
