@@ -58,6 +58,24 @@ const hostNames = text<readonly string[]>({
   format: (names) => names.join(','),
 })
 
+const FRAME_SOURCE = /^('none'|'self'|https?:\/\/(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?)$/
+
+/** The sources of a policy of content [CSP3 §6.4.2]: nobody, this host, origins. */
+const frameAncestors = text<string>({
+  placeholder: '<sources>',
+  range: "'none', 'self' and origins such as https://home.example",
+  parse(given) {
+    const sources = given.trim().split(/\s+/)
+    const bad = sources.find((one) => !FRAME_SOURCE.test(one))
+    if (bad === undefined && !(sources.includes("'none'") && sources.length > 1)) {
+      return { ok: true, value: sources.join(' ') }
+    }
+    const message = `"${bad ?? given}" is neither 'self' nor an origin, and not 'none' alone`
+    return { ok: false, fault: 'malformed', message }
+  },
+  format: (sources) => sources,
+})
+
 /** Every option of the gateway. */
 export const GATEWAY_OPTIONS = {
   host: {
@@ -86,6 +104,11 @@ export const GATEWAY_OPTIONS = {
     type: choice(['auto', 'on', 'off']),
     default: 'auto' as const,
     about: 'Whether to ask everybody who he is; `auto` does so once the gateway was secured.',
+  },
+  httpFrameAncestors: {
+    type: frameAncestors,
+    default: "'none'",
+    about: 'Whose pages may show this one within them, as `frame-ancestors` of a policy says it.',
   },
   httpPort: { type: port, default: 8025, about: 'HTTP port; 0 takes any free one.' },
   data: {

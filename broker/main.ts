@@ -1,5 +1,6 @@
 /** The gateway's composition root: ledger, coordinator, broker, HTTP; signals; the exit code. */
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type NodeId, randomId } from '../shared/core/ids.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { identityOf } from '../shared/protocol/access.ts'
@@ -22,6 +23,7 @@ import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DiskWatch } from './adapters/disk-watch.ts'
 import { EventLog } from './adapters/event-log.ts'
+import { readPage } from './adapters/http-page.ts'
 import { HttpServer } from './adapters/http-server.ts'
 import { LedgerStore } from './adapters/ledger-store.ts'
 import { Metrics } from './adapters/metrics.ts'
@@ -306,7 +308,9 @@ async function start(
     await broker.close()
   })
   const { host, httpHost } = config
-  const address = { host: httpHost, port: config.httpPort }
+  const page = readPage(fileURLToPath(new URL('./dashboard/', import.meta.url)))
+  const settings = { page, frameAncestors: config.httpFrameAncestors }
+  const address = { host: httpHost, port: config.httpPort, ...settings }
   const secure = secured && {
     ...{ keys: secured.hosts.keys, commands: secured.door.keys },
     ...{ access: secured.security.access, shut: secured.security.shut },
@@ -317,7 +321,7 @@ async function start(
   if (secured !== undefined) {
     // Who can open it needs no name.
     const opened = (): void => secured.security.socketOpened()
-    const admin = new HttpServer({ path: adminPath, opened }, calls, log)
+    const admin = new HttpServer({ path: adminPath, opened, ...settings }, calls, log)
     await admin.listen()
     shutdown.add('admin socket', () => admin.close())
     watchHosts(secured, context, (keys) => {

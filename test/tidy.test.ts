@@ -95,6 +95,12 @@ const LAYERS: readonly { from: RegExp; code: RegExp; types?: RegExp }[] = [
   { from: /^shared\/core\//, code: /^shared\/core\// },
   { from: SHARED_PURE, code: SHARED_PURE },
   { from: /^shared\//, code: /^shared\// },
+  {
+    // It runs in a browser, where there is nothing of Node's.
+    from: /^broker\/dashboard\//,
+    code: new RegExp(`^broker/dashboard/|^shared/client/|${SHARED_PURE.source}`),
+    types: /^(broker\/dashboard|shared)\//,
+  },
   ...['broker', 'firmware-agent'].flatMap((program) => [
     // What joins the others: what is run, and what it opens where a gateway is secured.
     {
@@ -327,7 +333,7 @@ const words = (name: string): string[] => name.split(/[-_.]|(?<=[a-z0-9])(?=[A-Z
 
 const namesSayWhat = eachSource((source) => {
   const problems: string[] = []
-  const base = posix.basename(source.path).replace(/(\.test)?\.ts$/, '')
+  const base = posix.basename(source.path).replace(/(\.test)?\.tsx?$/, '')
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(base)) problems.push(`${source.path} is not kebab-case`)
   if (words(base).some((word) => BANNED.test(word))) problems.push(`${source.path} has no noun`)
   for (const statement of source.tree.statements) {
@@ -348,6 +354,28 @@ function declaredNames(statement: ts.Statement): string[] {
   const { name } = statement as { name?: ts.Node }
   return name === undefined ? [] : [name.getText()]
 }
+
+const MARKUP_MADE_OF_TEXT =
+  /^(dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|write(ln)?|eval|Function|srcdoc)$/
+
+/** What comes from boards and users is text and stays text; and nothing is asked of anybody but the gateway. */
+const pageIsSafe = eachSource((source) => {
+  if (!source.path.startsWith('broker/dashboard/')) return []
+  const problems: string[] = []
+  source.each((node) => {
+    if (ts.isIdentifier(node) && MARKUP_MADE_OF_TEXT.test(node.text)) {
+      problems.push(`${source.line(node)} has ${node.text}`)
+    }
+    const isText = ts.isStringLiteralLike(node) || ts.isJsxText(node)
+    if (isText && /\bhttps?:/.test(node.text)) problems.push(`${source.line(node)} has an address`)
+    if (ts.isJsxAttribute(node) && node.name.getText() === 'style') {
+      if (node.initializer && ts.isStringLiteral(node.initializer)) {
+        problems.push(`${source.line(node)} has a style in its markup`)
+      }
+    }
+  })
+  return problems
+})
 
 const nothingIsLeftOpen = eachSource((source) =>
   source.text.split('\n').flatMap((line, index) => {
@@ -447,12 +475,15 @@ const RULES: readonly [name: string, rule: Rule, broken: Source[][], kept: Sourc
       [sample('shared/core/x.ts', "import { a } from '../grid/a.ts'")],
       [sample('shared/protocol/x.ts', "const a = import('../runtime/a.ts')")],
       [sample('broker/main.ts', "import { a } from '../test/support/a.ts'")],
+      [sample('broker/dashboard/x.tsx', "import { a } from '../../shared/runtime/a.ts'")],
+      [sample('broker/dashboard/x.ts', "import { a } from '../core/views.ts'")],
       [sample('elsewhere/x.ts', '')],
     ],
     [
       [sample('broker/adapters/x.ts', "import type { View } from '../core/views.ts'")],
       [sample('broker/driver.ts', "import type { MqttBroker } from './adapters/mqtt-broker.ts'")],
       [sample('broker/core/x.ts', "import { a } from '../../shared/grid/a.ts'\nimport 'valibot'")],
+      [sample('broker/dashboard/x.tsx', "import { a } from '../../shared/protocol/a.ts'")],
     ],
   ],
   [
@@ -610,6 +641,22 @@ const RULES: readonly [name: string, rule: Rule, broken: Source[][], kept: Sourc
     [[sample('shared/core/x.ts', 'const data = 1\nexport const dataDirectory = data')]],
   ],
   [
+    'the page makes no markup of text, and asks nobody else',
+    pageIsSafe,
+    [
+      [sample('broker/dashboard/x.tsx', 'element.innerHTML = text')],
+      [sample('broker/dashboard/x.tsx', '<p dangerouslySetInnerHTML={{ __html: text }} />')],
+      [sample('broker/dashboard/x.tsx', 'document.write(text)')],
+      [sample('broker/dashboard/x.tsx', '<p style="color: red">a</p>')],
+      [sample('broker/dashboard/x.tsx', '<img src="https://example.org/a.png" />')],
+      [sample('broker/dashboard/x.ts', "fetch('http://example.org/')")],
+    ],
+    [
+      [sample('broker/dashboard/x.tsx', '<p style={{ color }}>{text}</p>')],
+      [sample('broker/adapters/x.ts', "const a = 'https://example.org'")],
+    ],
+  ],
+  [
     'nothing is left open',
     nothingIsLeftOpen,
     [
@@ -660,7 +707,7 @@ const tree = ['shared', 'broker', 'firmware-agent', 'scripts', 'test']
   .map((path) => new Source(path, readFileSync(new URL(path, ROOT), 'utf8')))
 
 function listed(folder: string): string[] {
-  const found = ts.sys.readDirectory(new URL(folder, ROOT).pathname, ['.ts'])
+  const found = ts.sys.readDirectory(new URL(folder, ROOT).pathname, ['.ts', '.tsx'])
   return found.map((path) => posix.relative(ROOT.pathname, path)).sort()
 }
 

@@ -22,6 +22,7 @@ import { EventStreams } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
 import { answerBrokenRequest, createListener } from './http-listener.ts'
 import { registerLoginRoutes } from './http-login-routes.ts'
+import { type Page, registerPageRoutes } from './http-page.ts'
 import type { HttpPort } from './http-port.ts'
 import { registerRecipientRoutes } from './http-recipient-routes.ts'
 import { HttpSecureDoor } from './http-secure-door.ts'
@@ -53,6 +54,10 @@ export interface HttpServerSettings {
     readonly commands?: TlsKeys
     readonly access: HttpAccessPort
   }
+  /** Left out where none was built. */
+  readonly page?: Page | undefined
+  /** Who may show the page within another one: nobody, unless given. */
+  readonly frameAncestors?: string
   readonly eventHeartbeatMs?: number
   readonly eventBytesMax?: number
   readonly connectionsMax?: number
@@ -168,6 +173,7 @@ export class HttpServer {
     registerRecipientRoutes(this.#app, port)
     registerStatusRoutes(this.#app, port)
     registerHealthRoutes(this.#app, port, newPaced())
+    registerPageRoutes(this.#app, options.page, options.frameAncestors ?? "'none'")
     this.#events.register(this.#app)
     refuseOtherMethods(this.#app, paths)
   }
@@ -239,8 +245,7 @@ export class HttpServer {
     }
     app.setNotFoundHandler((request, reply) => {
       const path = request.url.split('?')[0]!.slice(0, 128)
-      const hint = path === '/' ? ': the web page is not part of this version, see /api/nodes' : ''
-      const detail = `there is nothing at ${path}${hint}`
+      const detail = `there is nothing at ${path}`
       sendProblem(reply, { status: 404, code: 'not-found', detail })
     })
     app.setErrorHandler(async (error: FastifyError, request, reply) => {

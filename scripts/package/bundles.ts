@@ -7,6 +7,8 @@ import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
 import { leaveOut } from './left-out.ts'
 import { PackagingError } from './packaging-error.ts'
+import { bundlePage, type PageBundle } from './page.ts'
+import { packageOf } from './third-party.ts'
 
 export interface Bundles {
   readonly files: readonly TreeFile[]
@@ -36,6 +38,8 @@ const OWN_ENTRIES: Readonly<Record<Role, readonly Entry[]>> = {
   ],
 }
 
+const NO_PAGE: PageBundle = { files: [], packages: [] }
+
 /** Code of CommonJS packages asks for Node's modules by `require`, which a module lacks. */
 const ESM_HEAD = `import { createRequire as makeRequire } from 'node:module'
 const require = makeRequire(import.meta.url);`
@@ -43,9 +47,15 @@ const CJS_HEAD = "const moduleUrl = require('node:url').pathToFileURL(__filename
 
 export async function bundle(role: Role): Promise<Bundles> {
   const built = await Promise.all([...OWN_ENTRIES[role], ...SHARED_ENTRIES].map(bundleEntry))
+  const page = role === 'gateway' ? await bundlePage() : NO_PAGE
+  const packages = built.flatMap(({ inputs }) => inputs.flatMap(packageOf))
   return {
-    files: built.map(({ file }) => file),
-    packages: [...new Set(built.flatMap(({ inputs }) => inputs.flatMap(packageOf)))].sort(),
+    files: [
+      ...built.map(({ file }) => file),
+      // Where the gateway looks for it: beside its own code.
+      ...page.files.map((file) => ({ ...file, path: `dashboard/${file.path}` })),
+    ],
+    packages: [...new Set([...packages, ...page.packages])].sort(),
   }
 }
 
@@ -119,10 +129,4 @@ const installedPrograms: Plugin = {
       build.onResolve({ filter }, () => ({ path: join(CHECKOUT, 'scripts/package', name) }))
     }
   },
-}
-
-/** `node_modules/a/node_modules/@b/c` of a file below it; nothing of one of ours. */
-function packageOf(path: string): string[] {
-  const found = /^(.*\/)?node_modules\/(@[^/]+\/)?[^/]+/.exec(path)
-  return found === null ? [] : [found[0]]
 }

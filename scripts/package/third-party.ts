@@ -25,6 +25,12 @@ const NATIVE_PACKAGES: readonly string[] = ['node_modules/node-addon-api']
 
 const RULE = '='.repeat(78)
 
+/** `node_modules/a/node_modules/@b/c` of a file below it; nothing of one of ours. */
+export function packageOf(path: string): string[] {
+  const found = /^(.*\/)?node_modules\/(@[^/]+\/)?[^/]+/.exec(path)
+  return found === null ? [] : [found[0]]
+}
+
 /** `folders` are those of the bundled packages, from the top of the checkout. */
 export function thirdPartyOf(folders: readonly string[]): ThirdParty {
   const found = [...new Set([...folders, ...NATIVE_PACKAGES])].map((folder) => ({

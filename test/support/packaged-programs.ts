@@ -3,15 +3,7 @@
  * many files of a checkout take. Kept in `.tap/programs/` for all processes and runs until a source changes.
  */
 import { createHash } from 'node:crypto'
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hostArchitecture, isPackaged, ROLES } from '../../scripts/package/architectures.ts'
@@ -31,13 +23,14 @@ export async function packagedProgram(): Promise<string> {
     // Only here: most processes have nothing to make.
     const { bundle } = await import('../../scripts/package/bundles.ts')
     const { nativePart } = await import('../../scripts/package/native-part.ts')
+    const { writeTree } = await import('../../scripts/package/tree.ts')
     const bundles = await Promise.all(ROLES.map(bundle))
     const { bytes } = await nativePart(architecture)
     const own = `${folder}.${process.pid}`
-    mkdirSync(own, { recursive: true })
-    for (const file of bundles.flatMap(({ files }) => files)) {
-      writeFileSync(join(own, file.path), file.bytes, { mode: file.mode })
-    }
+    writeTree(
+      own,
+      bundles.flatMap(({ files }) => files),
+    )
     writeFileSync(join(own, 'lmdb.node'), bytes)
     putInPlace(own, folder)
   }

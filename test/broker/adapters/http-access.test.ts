@@ -48,6 +48,7 @@ const EXAMPLES: readonly (readonly [start: string, example: string])[] = [
   ['/api/seal/recipients/:name', '/api/seal/recipients/alice'],
   ['/tokens/:id', '/tokens/abcdefgh'],
   ['/keys/:id', '/keys/abcdefgh'],
+  ['/page/:file', '/page/main.js'],
 ]
 
 type Row = readonly [method: string, path: string, who: readonly Who[]]

@@ -571,7 +571,7 @@ t.test('a wait ends with its client', async (t) => {
 t.test('paths and methods that are not there', async (t) => {
   const { base } = await serve(t)
   const root = await problemOf(t, await fetch(`${base}/`), 404, 'not-found')
-  t.match(root.detail, /web page/)
+  t.match(root.detail, /without its web page/)
   await problemOf(t, await fetch(`${base}/api/none`), 404, 'not-found')
   const cases: [string, string, string][] = [
     ['/process', 'GET', 'POST'],
@@ -641,7 +641,7 @@ t.test('every error is a problem, whatever asks', async (t) => {
       'method-not-allowed',
     ],
     ['a proxy', `CONNECT a:1 HTTP/1.1\r\n${host}\r\n`, 405, 'method-not-allowed'],
-    ['no path', `OPTIONS * HTTP/1.1\r\n${host}\r\n`, 404, 'not-found'],
+    ['no path', `OPTIONS * HTTP/1.1\r\n${host}\r\n`, 405, 'method-not-allowed'],
     ['no host', 'GET /healthz HTTP/1.1\r\n\r\n', 400, 'malformed'],
     ['no percent-encoding', `GET /api/tasks/%ff HTTP/1.1\r\n${host}\r\n`, 400, 'malformed'],
     ['the same', `DELETE /api/tasks/%e0%a4%a HTTP/1.1\r\n${host}\r\n`, 400, 'malformed'],

@@ -1,0 +1,137 @@
+/** What stands around each view: where the fleet is, who looks at it, and the way to the other views. */
+import { computed, signal } from '@preact/signals'
+import type { ComponentType } from 'preact'
+import { useEffect } from 'preact/hooks'
+import { formatAge } from './format.ts'
+import { doubts, heardTs, isLoaded, link, nodes } from './live.ts'
+import { Login } from './login.tsx'
+import { now } from './now.ts'
+import { route } from './route.ts'
+import { isAsked, isReader, logout, may, who } from './session.ts'
+import { VIEWS, type View } from './views.ts'
+
+const shownViews = computed(() => VIEWS.filter(({ right }) => may(right)))
+const view = computed(
+  () => shownViews.value.find(({ id }) => id === route.value.view) ?? shownViews.value[0],
+)
+/** By id, once they are loaded. */
+const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map())
+const failed = signal(false)
+
+async function loadView({ id, load }: View): Promise<void> {
+  if (loaded.peek().has(id)) return
+  try {
+    const component = await load()
+    loaded.value = new Map([...loaded.peek(), [id, component]])
+  } catch {
+    // A gateway of another version has other files.
+    failed.value = true
+  }
+}
+
+export function App() {
+  const current = view.value
+  useEffect(() => {
+    if (current === undefined) return
+    document.title = `${current.title} · Obelisk`
+    void loadView(current)
+  }, [current])
+  const Content = current && loaded.value.get(current.id)
+  return (
+    <>
+      <Header />
+      <main class={link.value === 'lost' ? 'stale' : ''}>
+        {failed.value && <Reload />}
+        {Content && <Content />}
+      </main>
+      {isAsked.value && <Login />}
+    </>
+  )
+}
+
+function Header() {
+  return (
+    <header>
+      <div class="bar">
+        <a class="brand" href="#fleet">
+          <img src="icon.svg" alt="" width="24" height="24" />
+          <h1>Obelisk</h1>
+        </a>
+        <Status />
+        <Person />
+      </div>
+      <nav aria-label="Views">
+        {shownViews.value.map(({ id, title }) => (
+          <a key={id} href={`#${id}`} aria-current={view.value?.id === id ? 'page' : undefined}>
+            {title}
+          </a>
+        ))}
+      </nav>
+    </header>
+  )
+}
+
+/** Said by a screen reader when it changes; how old it all is changes each second, and is not. */
+function Status() {
+  const state = link.value
+  return (
+    <p class={`status ${state}`}>
+      <span class="dot" aria-hidden="true" />
+      <span role="status">{wordsOf()}</span>
+      {state === 'lost' && heardTs.value > 0 && (
+        <span class="soft"> · shown as of {formatAge(now.value - heardTs.value)} ago</span>
+      )}
+    </p>
+  )
+}
+
+function wordsOf(): string {
+  switch (link.value) {
+    case 'lost':
+      return 'gateway does not answer, trying again'
+    case 'connecting':
+      return 'connecting'
+    case 'paused':
+      return 'paused while nobody looks'
+    case 'live':
+      return isReader.value && isLoaded.value ? fleetWords() : 'connected'
+  }
+}
+
+function fleetWords(): string {
+  const members = nodes.value.filter(({ state }) => state !== 'left')
+  const alive = members.filter(({ state }) => state === 'alive').length
+  const behind = members.reduce((sum, { stream }) => {
+    return sum + (stream === undefined ? 0 : stream.head - stream.acked)
+  }, 0)
+  const parts = [`${alive} of ${members.length} alive`]
+  if (doubts.value.length > 0) parts.push(`${doubts.value.length} doubt`)
+  if (behind > 0) parts.push(`${behind} behind`)
+  return parts.join(' · ')
+}
+
+function Person() {
+  const user = who.value?.user
+  if (user === undefined || user === null) return null
+  return (
+    <p class="person">
+      <span>
+        {user} <span class="soft">{who.value?.roles.join(', ')}</span>
+      </span>
+      <button type="button" class="quiet" onClick={() => void logout()}>
+        log out
+      </button>
+    </p>
+  )
+}
+
+function Reload() {
+  return (
+    <p class="note bad" role="alert">
+      A part of the page could not be loaded: the gateway may be of another version now.{' '}
+      <button type="button" onClick={() => location.reload()}>
+        load the page anew
+      </button>
+    </p>
+  )
+}

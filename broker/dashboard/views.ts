@@ -1,0 +1,15 @@
+/** The views, by who may have them. Each but the first is loaded when it is wanted. */
+import type { ComponentType } from 'preact'
+import type { HttpRight } from '../../shared/protocol/http-rights.ts'
+import { Fleet } from './fleet.tsx'
+
+export interface View {
+  readonly id: string
+  readonly title: string
+  readonly right: HttpRight
+  load(): ComponentType | Promise<ComponentType>
+}
+
+export const VIEWS: readonly View[] = [
+  { id: 'fleet', title: 'Fleet', right: 'read', load: () => Fleet },
+]

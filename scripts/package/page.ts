@@ -1,0 +1,87 @@
+/**
+ * The web page as files: what stands in `broker/dashboard/` in one piece for what is shown at once, and one for each
+ * view that is loaded when it is wanted. Names carry a hash of what is inside, and each file has itself compressed
+ * beside it. The same sources give the same bytes.
+ */
+import { readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { build, type Metafile } from 'esbuild'
+import { CHECKOUT } from './checkout.ts'
+import type { TreeFile } from './inventory.ts'
+import { PackagingError } from './packaging-error.ts'
+import { packageOf } from './third-party.ts'
+
+export interface PageBundle {
+  /** Paths from the top of the page. */
+  readonly files: readonly TreeFile[]
+  /** Folders of packages whose code is inside, from the top of the checkout. */
+  readonly packages: readonly string[]
+}
+
+const SOURCE = 'broker/dashboard'
+const MODE = 0o644
+
+export async function bundlePage(): Promise<PageBundle> {
+  const { outputFiles, metafile, warnings } = await build({
+    absWorkingDir: CHECKOUT,
+    entryPoints: [`${SOURCE}/main.tsx`, `${SOURCE}/page.css`],
+    outdir: 'page',
+    entryNames: '[name]-[hash]',
+    chunkNames: '[name]-[hash]',
+    write: false,
+    bundle: true,
+    splitting: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    legalComments: 'none',
+    metafile: true,
+    logLevel: 'silent',
+  })
+  const [warning] = warnings
+  if (warning !== undefined) {
+    throw new PackagingError(`the page: ${warning.location?.file}: ${warning.text}`)
+  }
+  const made = outputFiles.map(({ path, contents }) =>
+    plainFile(`page/${basename(path)}`, contents),
+  )
+  const files = [
+    ...made,
+    plainFile('icon.svg', readFileSync(join(CHECKOUT, SOURCE, 'icon.svg'))),
+    plainFile('index.html', Buffer.from(indexOf(metafile))),
+  ]
+  return {
+    files: files.flatMap((file) => [file, compressed(file)]),
+    packages: [...new Set(Object.keys(metafile.inputs).flatMap(packageOf))].sort(),
+  }
+}
+
+function plainFile(path: string, bytes: Uint8Array): TreeFile {
+  return { path, bytes, mode: MODE }
+}
+
+function compressed({ path, bytes }: TreeFile): TreeFile {
+  return plainFile(`${path}.gz`, gzipSync(bytes, { level: 9 }))
+}
+
+/** Names what is loaded at once, so that the browser need not read the first file to know of the next. */
+function indexOf({ outputs }: Metafile): string {
+  const outputOf = (source: string): string => {
+    const found = Object.entries(outputs).find(([, { entryPoint }]) => entryPoint === source)
+    if (found === undefined) throw new PackagingError(`the page has nothing of ${source}`)
+    return found[0]
+  }
+  const script = outputOf(`${SOURCE}/main.tsx`)
+  const preloads = outputs[script]!.imports.filter(({ kind }) => kind === 'import-statement').map(
+    ({ path }) => `<link rel="modulepreload" href="${path}">\n    `,
+  )
+  const text = readFileSync(join(CHECKOUT, SOURCE, 'index.html'), 'utf8')
+  return text
+    .replace('page.css', outputOf(`${SOURCE}/page.css`))
+    .replace('<script', `${preloads.join('')}<script`)
+    .replace('main.tsx', script)
+}
