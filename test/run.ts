@@ -25,7 +25,7 @@ const END_LIMIT_MS = 10_000
 
 /** What runs in one process each: patterns of paths. Not what changes its user, for others could not write then. */
 const TOGETHER: readonly RegExp[] = [
-  /^test\/broker\/(core\/|driver|ledger-shape)/,
+  /^test\/broker\/(core\/|dashboard\/|driver|ledger-shape)/,
   /^test\/firmware-agent\/(core\/|driver)/,
   /^test\/shared\/(core|grid|operations|protocol)\//,
   /^test\/shared\/runtime\/(?!lmdb|exclusive-lock|as-owner)/,

@@ -1,0 +1,143 @@
+/**
+ * Who holds each tile, and whether it was ever written, as `GET /api/ring/tiles` tells it. Runs of tiles are
+ * rectangles one tile high, so that layers of a grid of 262,144 tiles are drawn as a few hundred.
+ */
+import type { Geometry, Region } from '../../../shared/grid/geometry.ts'
+import { overlapOf } from './regions.ts'
+
+export const TILE_UNBORN = 0
+export const TILE_BORN = 1
+/** Every copy is lost. */
+export const TILE_MISSING = 2
+
+/** The gateway shows no more at a time. */
+export const TILES_SHOWN_MAX = 262_144
+
+export interface TileMap {
+  readonly epoch: number
+  /** Which tiles, counted in tiles. */
+  readonly area: Region
+  readonly members: readonly string[]
+  /** Holders a tile at most. */
+  readonly replicas: number
+  /** `replicas` numbers a tile: 0 for nobody, else the place in `members`, from 1 on. */
+  readonly holders: Uint32Array
+  /** One number a tile. */
+  readonly state: Uint8Array
+}
+
+/** What the gateway sent, if it is a map of tiles. */
+export function readTileMap(answer: unknown): TileMap | undefined {
+  const { epoch, x, y, w, h, members, replicas, holders, state } = answer as Record<string, unknown>
+  if (!(holders instanceof Uint8Array && state instanceof Uint8Array)) return undefined
+  const area = { x, y, w, h } as Region
+  const tiles = area.w * area.h
+  if (state.length !== tiles || holders.length !== tiles * Number(replicas) * 4) return undefined
+  return {
+    ...{ epoch: Number(epoch), area, replicas: Number(replicas), state },
+    members: members as readonly string[],
+    // A copy of its own: numbers of four bytes must lie at a multiple of four.
+    holders: new Uint32Array(new Uint8Array(holders).buffer),
+  }
+}
+
+/** The part of the grid to ask for, in tiles: all, else what is in sight; nothing if that is too much. */
+export function tilesToAsk(geometry: Geometry, visible: Region): Region | undefined {
+  const { tilesAcross, tilesDown, tiles } = geometry
+  if (tiles <= TILES_SHOWN_MAX) return { x: 0, y: 0, w: tilesAcross, h: tilesDown }
+  const area = tilesOf(visible, geometry)
+  return area.w * area.h <= TILES_SHOWN_MAX ? area : undefined
+}
+
+/** The tiles that a region of cells touches, counted in tiles. */
+export function tilesOf({ x, y, w, h }: Region, { tile }: Geometry): Region {
+  const left = Math.floor(x / tile)
+  const top = Math.floor(y / tile)
+  return {
+    x: left,
+    y: top,
+    w: Math.ceil((x + w) / tile) - left,
+    h: Math.ceil((y + h) / tile) - top,
+  }
+}
+
+/** Where a tile stands in the lists of `map`. */
+function placeOf({ area }: TileMap, x: number, y: number): number | undefined {
+  const isInside = x >= area.x && y >= area.y && x < area.x + area.w && y < area.y + area.h
+  return isInside ? (y - area.y) * area.w + x - area.x : undefined
+}
+
+export interface TileView {
+  readonly holders: readonly string[]
+  readonly state: number
+}
+
+/** A tile by its place in the grid, if the map has it. */
+export function tileView(map: TileMap, x: number, y: number): TileView | undefined {
+  const place = placeOf(map, x, y)
+  if (place === undefined) return undefined
+  const slots = map.holders.subarray(place * map.replicas, (place + 1) * map.replicas)
+  const holders = [...slots].filter((slot) => slot > 0).map((slot) => map.members[slot - 1]!)
+  return { holders, state: map.state[place]! }
+}
+
+/** Whether some of these cells are of a tile that was never written as far as the map knows. */
+export function hasUnborn(map: TileMap, cells: Region, geometry: Geometry): boolean {
+  const seen = overlapOf(tilesOf(cells, geometry), map.area)
+  if (seen === undefined) return false
+  for (let y = seen.y; y < seen.y + seen.h; y++) {
+    const start = placeOf(map, seen.x, y)!
+    if (map.state.subarray(start, start + seen.w).includes(TILE_UNBORN)) return true
+  }
+  return false
+}
+
+export interface Run {
+  readonly kind: number
+  /** In cells. */
+  readonly region: Region
+}
+
+/** By the state of tiles. */
+export const byState =
+  (map: TileMap, state: number) =>
+  (place: number): number =>
+    map.state[place] === state ? 1 : 0
+
+/** By who stands first among the holders: 0 for nobody, else the place in `members`, from 1 on. */
+export const byHolder =
+  (map: TileMap) =>
+  (place: number): number =>
+    map.holders[place * map.replicas]!
+
+/** Tiles in sight that are beside each other and of one kind, as rectangles; those of kind 0 are left out. */
+export function runsOf(
+  map: TileMap,
+  { geometry, visible }: { readonly geometry: Geometry; readonly visible: Region },
+  kindOf: (place: number) => number,
+): Run[] {
+  const seen = overlapOf(tilesOf(visible, geometry), map.area)
+  const runs: Run[] = []
+  if (seen === undefined) return runs
+  const { tile: side, width, height } = geometry
+  for (let row = seen.y; row < seen.y + seen.h; row++) {
+    const y = row * side
+    const h = Math.min(side, height - y)
+    const first = placeOf(map, seen.x, row)!
+    let start = 0
+    for (let column = 1; column <= seen.w; column++) {
+      const kind = kindOf(first + start)
+      if (column < seen.w && kindOf(first + column) === kind) continue
+      const x = (seen.x + start) * side
+      const right = Math.min(width, (seen.x + column) * side)
+      if (kind !== 0) runs.push({ kind, region: { x, y, w: right - x, h } })
+      start = column
+    }
+  }
+  return runs
+}
+
+/** Hues apart from each other for any number of nodes: each is a golden angle from the one before. */
+export function hueOf(member: number): number {
+  return Math.round((member * 137.508) % 360)
+}

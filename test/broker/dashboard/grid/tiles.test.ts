@@ -1,0 +1,105 @@
+import t from 'tap'
+import {
+  byHolder,
+  byState,
+  hasUnborn,
+  hueOf,
+  readTileMap,
+  runsOf,
+  TILE_MISSING,
+  TILE_UNBORN,
+  type TileMap,
+  tilesOf,
+  tilesToAsk,
+  tileView,
+} from '../../../../broker/dashboard/grid/tiles.ts'
+import { Geometry } from '../../../../shared/grid/geometry.ts'
+
+// 4 × 3 tiles; the last column is 2 cells wide, the last row 1 high.
+const geometry = new Geometry({ width: 14, height: 9, tile: 4 })
+const HOLDERS = [
+  ...[1, 2, 1, 2, 2, 1, 2, 0],
+  ...[1, 2, 0, 0, 0, 0, 2, 1],
+  ...[1, 3, 3, 1, 3, 1, 1, 3],
+]
+const STATE = [1, 1, 1, 0, 1, 2, 2, 1, 0, 0, 1, 1]
+
+function answer(): Record<string, unknown> {
+  const bytes = new Uint8Array(1 + HOLDERS.length * 4)
+  bytes.set(new Uint8Array(Uint32Array.from(HOLDERS).buffer), 1)
+  return {
+    ...{ epoch: 7, x: 0, y: 0, w: 4, h: 3, replicas: 2, members: ['a', 'b', 'c'] },
+    // Where in the answer a byte string begins is by chance.
+    ...{ holders: bytes.subarray(1), state: Uint8Array.from(STATE) },
+  }
+}
+const map = readTileMap(answer())!
+const whole = { geometry, visible: geometry.whole }
+
+t.test('a map is read, or refused when its lists are of another size', (t) => {
+  t.same([...map.holders], HOLDERS)
+  t.equal(map.epoch, 7)
+  for (const change of [{ w: 5 }, { replicas: 3 }, { state: new Uint8Array() }, { holders: [] }]) {
+    t.equal(readTileMap({ ...answer(), ...change }), undefined)
+  }
+  t.end()
+})
+
+t.test('a tile has its holders by name, and its state', (t) => {
+  t.same(tileView(map, 0, 0), { holders: ['a', 'b'], state: 1 })
+  t.same(tileView(map, 3, 0), { holders: ['b'], state: 0 })
+  t.same(tileView(map, 1, 1), { holders: [], state: TILE_MISSING })
+  t.equal(tileView(map, 4, 0), undefined)
+  t.equal(tileView(map, 0, 3), undefined)
+  t.end()
+})
+
+t.test('tiles that are beside each other are one rectangle, cut at the edge of the grid', (t) => {
+  t.same(runsOf(map, whole, byState(map, TILE_MISSING)), [
+    { kind: 1, region: { x: 4, y: 4, w: 8, h: 4 } },
+  ])
+  t.same(runsOf(map, whole, byState(map, TILE_UNBORN)), [
+    { kind: 1, region: { x: 12, y: 0, w: 2, h: 4 } },
+    { kind: 1, region: { x: 0, y: 8, w: 8, h: 1 } },
+  ])
+  t.same(runsOf(map, { geometry, visible: { x: 5, y: 0, w: 5, h: 5 } }, byHolder(map)), [
+    { kind: 1, region: { x: 4, y: 0, w: 4, h: 4 } },
+    { kind: 2, region: { x: 8, y: 0, w: 4, h: 4 } },
+  ])
+  t.end()
+})
+
+t.test('a map of a part of the grid knows its part', (t) => {
+  const part: TileMap = {
+    ...map,
+    area: { x: 2, y: 1, w: 2, h: 2 },
+    holders: Uint32Array.from([1, 2, 2, 1, 3, 1, 1, 3]),
+    state: Uint8Array.from([0, 1, 1, 0]),
+  }
+  t.equal(tileView(part, 1, 1), undefined)
+  t.same(tileView(part, 2, 2), { holders: ['c', 'a'], state: 1 })
+  t.same(runsOf(part, whole, byState(part, TILE_UNBORN)), [
+    { kind: 1, region: { x: 8, y: 4, w: 4, h: 4 } },
+    { kind: 1, region: { x: 12, y: 8, w: 2, h: 1 } },
+  ])
+  t.ok(hasUnborn(part, { x: 13, y: 8, w: 1, h: 1 }, geometry))
+  t.notOk(hasUnborn(part, { x: 13, y: 5, w: 1, h: 1 }, geometry))
+  t.notOk(hasUnborn(part, { x: 0, y: 0, w: 4, h: 4 }, geometry))
+  t.end()
+})
+
+t.test('of a grid with too many tiles only what is in sight is asked for', (t) => {
+  const huge = new Geometry({ width: 8192, height: 8192, tile: 4 })
+  t.same(tilesToAsk(geometry, { x: 0, y: 0, w: 1, h: 1 }), { x: 0, y: 0, w: 4, h: 3 })
+  t.same(tilesToAsk(huge, { x: 5, y: 7, w: 2000, h: 1000 }), { x: 1, y: 1, w: 501, h: 251 })
+  t.equal(tilesToAsk(huge, huge.whole), undefined)
+  t.same(tilesOf({ x: 4, y: 3, w: 4, h: 2 }, geometry), { x: 1, y: 0, w: 1, h: 2 })
+  t.end()
+})
+
+t.test('nodes that are few have colours that are far apart', (t) => {
+  const hues = Array.from({ length: 8 }, (_, member) => hueOf(member)).sort((a, b) => a - b)
+  const gaps = hues.map((hue, index) => (hues[index + 1] ?? hues[0]! + 360) - hue)
+  t.ok(Math.min(...gaps) >= 20, gaps.join(' '))
+  t.end()
+})
