@@ -8,11 +8,17 @@ import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
 import { decodeUp, encodeMessage, isKeyUp, type KeyUp } from '../shared/protocol/messages.ts'
 import type { Sealed } from '../shared/protocol/sealed.ts'
-import { parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
+import { checkSubmission, parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
 import { AppError, messageOf } from '../shared/runtime/errors.ts'
 import type { Coordinator } from './core/coordinator.ts'
-import type { GatewayEffect, GatewayNotice, Outcome, SealingOrder } from './core/effects.ts'
+import type {
+  GatewayEffect,
+  GatewayNotice,
+  LookOutcome,
+  Outcome,
+  SealingOrder,
+} from './core/effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from './core/events.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
 
@@ -57,6 +63,7 @@ export class GatewayDriver {
   readonly #ports: GatewayPorts
   readonly #onFatal: (error: unknown) => void
   readonly #answers = new Map<Ticket, (outcome: Outcome) => void>()
+  readonly #looks = new Map<Ticket, (outcome: LookOutcome) => void>()
   readonly #endings = new Map<TaskId, Set<() => void>>()
   readonly #sealing = new Map<TaskId, AbortController>()
   #tickets = 0
@@ -127,6 +134,18 @@ export class GatewayDriver {
   cancel(task: TaskId, submitter: Submitter, answer?: (outcome: Outcome) => void): void {
     const ticket = answer === undefined ? {} : { ticket: this.#ticketFor(answer) }
     this.#deliver({ type: 'cancel-requested', ...ticket, submitter, task })
+  }
+
+  /** `wish` is a submission, of a read. Returns what takes it back, once it was not answered. */
+  look(wish: object, client: string, answer: (outcome: LookOutcome) => void): () => void {
+    this.#tickets += 1
+    const ticket = this.#tickets
+    this.#looks.set(ticket, answer)
+    const result = checkSubmission(wish, this.#grid)
+    this.#deliver({ type: 'look-requested', ticket, client, result })
+    return () => {
+      if (this.#looks.delete(ticket)) this.#deliver({ type: 'look-cancelled', ticket })
+    }
   }
 
   /** Calls `ended` once, when the task's result may be read; returns what takes it back. */
@@ -304,6 +323,12 @@ export class GatewayDriver {
       case 'answer': {
         const answer = this.#answers.get(effect.ticket)
         this.#answers.delete(effect.ticket)
+        answer?.(effect.outcome)
+        break
+      }
+      case 'answer-look': {
+        const answer = this.#looks.get(effect.ticket)
+        this.#looks.delete(effect.ticket)
         answer?.(effect.outcome)
         break
       }

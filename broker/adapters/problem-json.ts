@@ -51,6 +51,7 @@ const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
   'unknown-task': 404,
   overloaded: 429,
   'rate-limited': 429,
+  'too-many-looks': 429,
   recovering: 503,
   'ledger-full': 503,
   'disk-full': 503,

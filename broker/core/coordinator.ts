@@ -18,9 +18,11 @@ import type { GatewayEffect } from './effects.ts'
 import type { ConnectionId, GatewayEvent, Instant } from './events.ts'
 import { Fleet } from './fleet.ts'
 import type { IdentityRecord, LedgerContents } from './ledger-records.ts'
+import { Looks } from './looks.ts'
 import { LostCopies } from './lost-copies.ts'
 import type { Member } from './membership.ts'
 import { Moves } from './moves.ts'
+import { TaskRead } from './read-asker.ts'
 import { Reads } from './reads.ts'
 import { Rebalancer } from './rebalancer.ts'
 import { Recovery } from './recovery.ts'
@@ -41,6 +43,7 @@ export class Coordinator {
   readonly #context: CoordinatorContext
   readonly #writes: Writes
   readonly #reads: Reads
+  readonly #looks: Looks
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
   readonly #copies: LostCopies
@@ -56,12 +59,14 @@ export class Coordinator {
     const controls = new ControlLog(this.#context)
     const log = new WriteLog(this.#context, controls)
     const logs = { writes: log, controls }
-    this.#writes = new Writes(this.#context, logs, (region, seq) =>
-      this.#reads.noteWrite(region, seq),
-    )
+    this.#writes = new Writes(this.#context, logs, (region, seq) => {
+      this.#reads.noteWrite(region, seq)
+      this.#looks.noteWrite(region)
+    })
     this.#reads = new Reads(this.#context, (member, position, region) =>
       log.nextTouching(member, position, region),
     )
+    this.#looks = new Looks(this.#context, this.#reads)
     this.#moves = new Moves(this.#context, logs, this.#writes, {
       ended: () => this.#rebalancer.proceed(),
       rolledBack: (tile, reason) => this.#rebalancer.pause(tile, reason),
@@ -129,7 +134,7 @@ export class Coordinator {
       if (isWrite(task)) this.#writes.sealAgain(task)
       else {
         task.shards = { total: 0, done: 0, failed: 0 }
-        this.#reads.submit(task, { isRestored: true })
+        this.#reads.submit(new TaskRead(context, task), { isRestored: true })
       }
     }
     context.deadlines.set('return-grace', context.returnGraceEndMs, () => {
@@ -174,6 +179,12 @@ export class Coordinator {
         break
       case 'cancel-requested':
         this.#submissions.cancel(event)
+        break
+      case 'look-requested':
+        this.#looks.request(event)
+        break
+      case 'look-cancelled':
+        this.#looks.cancel(event.ticket)
         break
       case 'task-sealed':
       case 'sealing-failed':
@@ -223,7 +234,7 @@ export class Coordinator {
   #begin(task: Task): void {
     this.#watchDeadline(task)
     if (operationOf(task).kind === 'write') this.#writes.submit(task)
-    else this.#reads.submit(task)
+    else this.#reads.submit(new TaskRead(this.#context, task))
   }
 
   #watchDeadline(task: Task): void {
@@ -237,7 +248,7 @@ export class Coordinator {
         this.#writes.expire(task)
         return
       }
-      this.#reads.abandon(task)
+      this.#reads.abandon(task.id)
       task.error = { code: 'deadline', message: 'not every part was answered before the deadline' }
       endTask(this.#context, task, 'expired', { nodes: 0 })
     })
@@ -248,7 +259,7 @@ export class Coordinator {
     if (operationOf(task).kind === 'write') {
       if (!this.#writes.withdraw(task)) return false
     } else {
-      this.#reads.abandon(task)
+      this.#reads.abandon(task.id)
     }
     endTask(this.#context, task, 'cancelled', { nodes: 0 })
     return true

@@ -27,6 +27,7 @@ export type RefusalCode =
   | 'store-full'
   | 'tile-missing'
   | 'recovering'
+  | 'too-many-looks'
 
 export interface Refusal {
   readonly code: RefusalCode
@@ -40,6 +41,18 @@ export interface Refusal {
 export type Outcome =
   | { readonly ok: true; readonly task: TaskId; readonly state: TaskState }
   | { readonly ok: false; readonly task?: TaskId; readonly refusal: Refusal }
+
+/** What a look has come to; nobody changes the value, which others are given, too. */
+export type LookOutcome =
+  | {
+      readonly ok: true
+      readonly value: unknown
+      readonly consistent: boolean
+      /** Two values of the same look with the same tag are the same. */
+      readonly tag?: string
+    }
+  | { readonly ok: false; readonly refusal: Refusal }
+  | { readonly ok: false; readonly error: { readonly code: string; readonly message: string } }
 
 /** Facts for the event log, the `gateway/event` topic and the counters. */
 export interface GatewayNotice {
@@ -81,6 +94,7 @@ export type GatewayEffect =
   /** Nobody wants that any more. One of the two events follows all the same: then its value is let go. */
   | { readonly type: 'unseal'; readonly task: TaskId }
   | { readonly type: 'answer'; readonly ticket: Ticket; readonly outcome: Outcome }
+  | { readonly type: 'answer-look'; readonly ticket: Ticket; readonly outcome: LookOutcome }
   /** The task reached one of its ends, and its result is in the ledger. */
   | { readonly type: 'announce-end'; readonly task: TaskId; readonly state: TaskState }
   | { readonly type: 'notice'; readonly notice: GatewayNotice }

@@ -54,6 +54,16 @@ export type GatewayEvent =
       readonly submitter: Submitter
       readonly task: TaskId
     }
+  | {
+      readonly type: 'look-requested'
+      readonly ticket: Ticket
+      /** Of whom only so many are taken at a time. */
+      readonly client: string
+      /** A read of the grid; its id and its deadline are not looked at. */
+      readonly result: SubmissionResult
+    }
+  /** Whoever has the ticket does not wait any more. */
+  | { readonly type: 'look-cancelled'; readonly ticket: Ticket }
   | { readonly type: 'task-sealed'; readonly task: TaskId; readonly sealed: Sealed }
   | {
       readonly type: 'sealing-failed'

@@ -6,11 +6,11 @@
 import { digest } from '../../shared/core/hash.ts'
 import type { ReadOperation, Wire } from '../../shared/operations/operation.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
-import type { Items } from '../../shared/protocol/task.ts'
+import type { Items, TaskBody } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { NO_HOLDER } from './placement.ts'
 import { cutItems, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
-import { operationOf, type Task } from './task-ledger.ts'
+import { operationOf } from './task-ledger.ts'
 
 /** Exactly one of `tiles` and `items` is there. */
 export interface ReadPart {
@@ -31,16 +31,15 @@ const NOBODY: ReadPart['failed'] = new Map()
 
 type Extent = Pick<ReadPart, 'tiles' | 'items'>
 
-/** What a part covers, for all or part of a task. */
+/** What a part covers, for all or part of a read. */
 export interface RoundExtent {
   readonly round: number
   readonly args: Wire
   readonly extent: Extent
 }
 
-/** The whole extent of a task. */
-export function extentOf(context: CoordinatorContext, task: Task): Extent {
-  const { region, items } = task.body!
+/** The whole extent of a read. */
+export function extentOf(context: CoordinatorContext, { region, items }: TaskBody): Extent {
   if (region !== undefined) return { tiles: context.options.grid.geometry.tilesOf(region) }
   return { items: items! }
 }
@@ -48,7 +47,7 @@ export function extentOf(context: CoordinatorContext, task: Task): Extent {
 /** Splits an extent among the members that `accepts`; what nobody can take becomes a part without a member. */
 export function planRound(
   context: CoordinatorContext,
-  task: Task,
+  body: TaskBody,
   { round, args, extent }: RoundExtent,
   accepts: (member: number) => boolean,
 ): ReadPart[] {
@@ -64,14 +63,14 @@ export function planRound(
   })
   return extent.tiles === undefined
     ? planItemParts(context, extent.items!, accepts, create)
-    : planTileParts(context, task, args, extent.tiles, accepts, create)
+    : planTileParts(context, body, args, extent.tiles, accepts, create)
 }
 
 type Create = (part: Extent, member: number | undefined) => ReadPart
 
 function planTileParts(
   context: CoordinatorContext,
-  task: Task,
+  body: TaskBody,
   args: Wire,
   tiles: Uint32Array,
   accepts: (member: number) => boolean,
@@ -81,7 +80,7 @@ function planTileParts(
   const { slots, replicas } = placement
   const usable = usableOf(context, tiles, accepts)
   const plan = planReads({ tiles, slots, replicas }, usable)
-  const tilesMax = readTilesMax(operationOf(task) as ReadOperation, args, options.grid)
+  const tilesMax = readTilesMax(operationOf(body) as ReadOperation, args, options.grid)
   const parts = [...partsOf(plan, tilesMax)].map((part) =>
     create({ tiles: part.tiles }, part.member),
   )

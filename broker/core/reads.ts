@@ -10,20 +10,26 @@
  * has not seen.
  */
 
+import type { TaskId } from '../../shared/core/ids.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
-import type { ItemsOperation, ReadOperation, Wire } from '../../shared/operations/operation.ts'
+import type {
+  ItemsOperation,
+  Operation,
+  ReadOperation,
+  Wire,
+} from '../../shared/operations/operation.ts'
 import type { Answer, Read } from '../../shared/protocol/messages.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
 import { mergeAll } from './merge.ts'
 import { OpenParts } from './open-parts.ts'
 import { regionsTouch } from './planner.ts'
+import type { ReadAsker } from './read-asker.ts'
 import { extentOf, planRound, type ReadPart } from './read-plan.ts'
-import { completeTask, endTask } from './task-endings.ts'
-import { operationOf, type Task } from './task-ledger.ts'
+import { operationOf } from './task-ledger.ts'
 
 interface OpenRead {
-  readonly task: Task
+  readonly asker: ReadAsker
   /** Taken up at a start: nodes may bring answers to what was asked before. */
   readonly isRestored: boolean
   readonly operation: ReadOperation | ItemsOperation
@@ -53,7 +59,7 @@ type NextTouching = (member: Member, position: number, region: Region) => number
 export class Reads {
   readonly #context: CoordinatorContext
   readonly #nextTouching: NextTouching
-  readonly #open = new Map<Task, OpenRead>()
+  readonly #open = new Map<string, OpenRead>()
   readonly counters: ReadCounters = { reissued: 0, lateAnswers: 0, badAnswers: 0 }
 
   /** `nextTouching` gives the first sequence after a stream position that touches a region. */
@@ -66,12 +72,12 @@ export class Reads {
     return this.#open.size
   }
 
-  submit(task: Task, { isRestored = false } = {}): void {
+  submit(asker: ReadAsker, { isRestored = false } = {}): void {
     const read: OpenRead = {
-      task,
+      asker,
       isRestored,
-      operation: operationOf(task) as ReadOperation | ItemsOperation,
-      args: task.body!.args,
+      operation: operationOf(asker.body) as ReadOperation | ItemsOperation,
+      args: asker.body.args,
       rounds: [],
       parts: new OpenParts(),
       partials: [],
@@ -81,83 +87,78 @@ export class Reads {
       hasUnborn: false,
       leases: [],
     }
-    this.#open.set(task, read)
+    this.#open.set(asker.id, read)
     this.#startRound(read)
   }
 
   #startRound(read: OpenRead): void {
-    const { task, args, rounds } = read
-    const extent = extentOf(this.#context, task)
+    const { asker, args, rounds } = read
+    const extent = extentOf(this.#context, asker.body)
     const round = { round: rounds.length, args, extent }
-    const parts = planRound(this.#context, task, round, (index) => this.#mayAnswer(read, index))
+    const parts = planRound(this.#context, asker.body, round, (index) =>
+      this.#mayAnswer(read, index),
+    )
     read.partials = []
     read.parts = new OpenParts(parts)
-    task.shards = { ...task.shards, total: task.shards.total + parts.length }
+    asker.shards.total += parts.length
     this.#issue(read, parts)
   }
 
   /** In sync now; or expected back from a restart of the gateway, perhaps with the answer. */
-  #mayAnswer({ task, isRestored }: OpenRead, index: number): boolean {
+  #mayAnswer({ operation, isRestored }: OpenRead, index: number): boolean {
     const { members, nowMs, returnGraceEndMs } = this.#context
     const member = members.at(index)
-    if (this.#isReady(task, member)) return true
+    if (isReady(operation, member)) return true
     return isRestored && member.state === 'suspect' && nowMs < returnGraceEndMs
-  }
-
-  #isReady(task: Task, member: Member): boolean {
-    return member.isInSync && member.operations.has(task.op)
   }
 
   /** Sends parts to those of their members that can answer now; the others wait. */
   #issue(read: OpenRead, parts: readonly ReadPart[]): void {
     const { members, nowMs, options, deadlines } = this.#context
-    const { task, leases } = read
-    const leaseMs = Math.max(1, Math.min(options.leaseMs, Math.ceil(task.deadlineMs - nowMs)))
+    const { asker, operation, leases } = read
+    const leaseMs = Math.max(1, Math.min(options.leaseMs, Math.ceil(asker.deadlineMs - nowMs)))
     const leased = parts.filter(({ member }) => {
-      return member !== undefined && this.#isReady(task, members.at(member))
+      return member !== undefined && isReady(operation, members.at(member))
     })
-    if (leased.length < parts.length) this.#context.taskWaits(task, 'holders-away')
+    if (leased.length < parts.length) asker.waits('holders-away')
     if (leased.length === 0) return
     for (const part of leased) this.#send(read, part, leaseMs)
     // One deadline for all: a task on the whole fleet has thousands of leases that end together.
-    const name = `lease/${task.id}/${leases.length}`
+    const name = `lease/${asker.id}/${leases.length}`
     leases.push(name)
     deadlines.set(name, nowMs + leaseMs, () => {
       for (const part of leased) if (read.parts.has(part)) this.#endLease(read, part)
     })
     if (leased.length === parts.length && !read.parts.isAnyWaiting) {
-      this.#context.taskWaits(task, undefined)
+      asker.waits(undefined)
     }
-    if (task.state === 'accepted') {
-      task.state = 'running'
-      this.#context.taskChanged(task)
-    }
+    asker.begun()
   }
 
   #endLease(read: OpenRead, part: ReadPart): void {
     const { id, index } = this.#context.members.at(part.member!)
-    this.#context.notice('warn', 'lease-ended', `node ${id} did not answer in time`, {
+    read.asker.notice('warn', 'lease-ended', `node ${id} did not answer in time`, {
       node: id,
-      task: read.task.id,
+      task: read.asker.id,
     })
     this.#issue(read, this.#replan(read, part, index))
   }
 
   #send(read: OpenRead, part: ReadPart, leaseMs: number): void {
-    const { task } = read
+    const { asker } = read
     const member = this.#context.members.at(part.member!)
     part.attempt += 1
     read.parts.lease(part)
-    if (part.attempt > 1) this.#noteReissue(task, part, member)
+    if (part.attempt > 1) this.#noteReissue(asker, part, member)
     const message: Read = {
       t: 'read',
       session: member.session!.number,
-      task: task.id,
+      task: asker.id,
       part: part.id,
       attempt: part.attempt,
       leaseMs,
       after: member.stream.head,
-      op: task.op,
+      op: asker.body.op,
       args: read.args,
       ...(part.items === undefined
         ? { grid: this.#gridOf(read, part.tiles!) }
@@ -166,15 +167,15 @@ export class Reads {
     this.#context.send(member, message)
   }
 
-  #noteReissue(task: Task, part: ReadPart, member: Member): void {
+  #noteReissue(asker: ReadAsker, part: ReadPart, member: Member): void {
     this.counters.reissued += 1
-    const message = `part ${part.id} of task ${task.id} goes to node ${member.id}`
-    const fields = { task: task.id, part: part.id, node: member.id, attempt: part.attempt }
-    this.#context.notice('info', 'read-reissued', message, fields)
+    const message = `part ${part.id} of task ${asker.id} goes to node ${member.id}`
+    const fields = { task: asker.id, part: part.id, node: member.id, attempt: part.attempt }
+    asker.notice('info', 'read-reissued', message, fields)
   }
 
   #gridOf(read: OpenRead, tiles: Uint32Array): NonNullable<Read['grid']> {
-    const { x, y, w, h } = read.task.body!.region!
+    const { x, y, w, h } = read.asker.body.region!
     const { born, unborn } = this.#context.placement.divide(tiles)
     if (unborn.length > 0) read.hasUnborn = true
     return { region: [x, y, w, h], tiles: bytesOfTiles(born), unborn: bytesOfTiles(unborn) }
@@ -182,15 +183,15 @@ export class Reads {
 
   /** Puts others in the place of a part, away from `avoid` where there is another choice. */
   #replan(read: OpenRead, part: ReadPart, avoid: number | undefined): ReadPart[] {
-    const { task, rounds, args } = read
+    const { asker, operation, rounds, args } = read
     const plan = (accepts: (index: number) => boolean): ReadPart[] =>
-      planRound(this.#context, task, { round: rounds.length, args, extent: part }, accepts)
+      planRound(this.#context, asker.body, { round: rounds.length, args, extent: part }, accepts)
     const ready = (index: number): boolean =>
-      !part.failed.has(index) && this.#isReady(task, this.#context.members.at(index))
+      !part.failed.has(index) && isReady(operation, this.#context.members.at(index))
     let parts = plan((index) => index !== avoid && ready(index))
     if (avoid !== undefined && parts.some(({ member }) => member === undefined)) parts = plan(ready)
     read.parts.remove(part)
-    task.shards.total += parts.length - 1
+    asker.shards.total += parts.length - 1
     for (const next of parts) {
       next.attempt = part.attempt
       next.failed = part.failed
@@ -214,9 +215,9 @@ export class Reads {
     for (const read of [...this.#open.values()]) {
       for (const part of read.parts.waiting()) {
         const member = part.member === undefined ? undefined : members.at(part.member)
-        const isReady = member !== undefined && this.#isReady(read.task, member)
-        if (isReady && !this.#lacksBornTile(part, member)) this.#issue(read, [part])
-        else if (isReady || member === undefined || nowMs >= returnGraceEndMs) {
+        const canAnswer = member !== undefined && isReady(read.operation, member)
+        if (canAnswer && !this.#lacksBornTile(part, member)) this.#issue(read, [part])
+        else if (canAnswer || member === undefined || nowMs >= returnGraceEndMs) {
           this.#issue(read, this.#replan(read, part, undefined))
         }
       }
@@ -229,15 +230,14 @@ export class Reads {
    */
   noteWrite(region: Region, seq: number): void {
     for (const read of this.#open.values()) {
-      const own = read.task.body!.region
+      const own = read.asker.body.region
       if (own === undefined || !regionsTouch(own, region)) continue
       if (read.hasUnborn || read.nodes.size > 0) read.high = Math.min(read.high, seq)
     }
   }
 
   receive(member: Member, answer: Answer): void {
-    const task = this.#context.tasks.find(answer.task as Task['id'])
-    const read = task && this.#open.get(task)
+    const read = this.#open.get(answer.task)
     const part = read?.parts.find(answer.part)
     if (read === undefined || part === undefined) {
       this.counters.lateAnswers += 1
@@ -253,10 +253,10 @@ export class Reads {
     read.parts.remove(part)
     read.partials.push(value)
     read.nodes.add(member.index)
-    read.task.shards.done += 1
-    this.#context.progressed(read.task)
+    read.asker.shards.done += 1
+    read.asker.progressed()
     member.tasksDone += 1
-    const { region } = read.task.body!
+    const { region } = read.asker.body
     if (region !== undefined) {
       const next = this.#nextTouching(member, answer.position, region)
       read.low = Math.max(read.low, answer.seq)
@@ -269,13 +269,13 @@ export class Reads {
   }
 
   /** What keeps a partial result from being that of a part: other code may have made it, or none of ours. */
-  #faultOf({ operation, args, task }: OpenRead, part: ReadPart, value: Wire): string | undefined {
+  #faultOf({ operation, args, asker }: OpenRead, part: ReadPart, value: Wire): string | undefined {
     if (operation.kind === 'items') return operation.faultOf(value, part.items!.keys)
     const { grid } = this.#context.options
     const tiles = part.tiles!
     let lsus = 0
     for (const tile of tiles) {
-      const { w, h } = grid.geometry.overlap(tile, task.body!.region!)
+      const { w, h } = grid.geometry.overlap(tile, asker.body.region!)
       lsus += w * h
     }
     return operation.faultOf(value, { args, tiles, lsus }, grid)
@@ -298,9 +298,9 @@ export class Reads {
     error: { code: string; message: string },
   ): void {
     const { placement, members } = this.#context
-    this.#context.notice('warn', 'read-refused', `node ${member.id}: ${error.message}`, {
+    read.asker.notice('warn', 'read-refused', `node ${member.id}: ${error.message}`, {
       node: member.id,
-      task: read.task.id,
+      task: read.asker.id,
       error: error.code,
     })
     // It was asked while it held all of them. Others do now, and it may be sound for the rest.
@@ -320,7 +320,7 @@ export class Reads {
       if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
       return
     }
-    read.task.shards.failed += 1
+    read.asker.shards.failed += 1
     this.#fail(read, error)
   }
 
@@ -331,13 +331,12 @@ export class Reads {
   }
 
   #fail(read: OpenRead, error: { code: string; message: string }): void {
-    read.task.error = error
     this.#close(read)
-    endTask(this.#context, read.task, 'failed', { nodes: read.nodes.size })
+    read.asker.failed(error, read.nodes.size)
   }
 
   #finishRound(read: OpenRead): void {
-    const { operation, task } = read
+    const { operation, asker } = read
     const { grid } = this.#context.options
     const total = mergeAll(read.partials, operation.merge)
     read.rounds.push(total)
@@ -349,23 +348,23 @@ export class Reads {
     }
     const value =
       operation.kind === 'read'
-        ? operation.finish(read.rounds, task.body!.args, task.body!.region!, grid)
+        ? operation.finish(read.rounds, asker.body.args, asker.body.region!, grid)
         : operation.finish(total)
     this.#close(read)
     const nodes = read.nodes.size
     if (operation.kind === 'items') {
-      completeTask(this.#context, task, { value, nodes })
+      asker.completed({ value, nodes })
       return
     }
     const consistent = read.low < read.high
     const range: [number, number] = [Math.min(read.low, read.high), Math.max(read.low, read.high)]
     const facts = consistent ? { value, nodes, consistent } : { value, nodes, consistent, range }
-    completeTask(this.#context, task, facts)
+    asker.completed(facts)
   }
 
   /** Ends a read that nobody waits for any more; nodes drop what they have not begun. */
-  abandon(task: Task): void {
-    const read = this.#open.get(task)
+  abandon(id: TaskId): void {
+    const read = this.#open.get(id)
     if (read !== undefined) this.#close(read)
   }
 
@@ -376,10 +375,14 @@ export class Reads {
       const member = members.at(index)
       if (member.session === undefined) continue
       const { number } = member.session
-      this.#context.send(member, { t: 'cancel', session: number, task: read.task.id })
+      this.#context.send(member, { t: 'cancel', session: number, task: read.asker.id })
     }
-    this.#open.delete(read.task)
+    this.#open.delete(read.asker.id)
   }
+}
+
+function isReady(operation: Operation, member: Member): boolean {
+  return member.isInSync && member.operations.has(operation.name)
 }
 
 function bytesOfTiles(tiles: Uint32Array): Uint8Array {

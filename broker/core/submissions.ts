@@ -4,6 +4,7 @@
  */
 
 import { isTaskId, randomId, type TaskId } from '../../shared/core/ids.ts'
+import type { Region } from '../../shared/grid/geometry.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import {
@@ -16,7 +17,7 @@ import {
 } from '../../shared/protocol/access.ts'
 import { PROBLEMS_MAX, type Problem } from '../../shared/protocol/problems.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
-import type { Submission } from '../../shared/protocol/task.ts'
+import type { Submission, TaskBody } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Refusal, RefusalCode } from './effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from './events.ts'
@@ -188,13 +189,9 @@ export class Submissions {
   }
 
   #capacityRefusal({ body }: Submission, bytes: number): Refusal | undefined {
-    const { members, tasks, options, placement, sealing } = this.#context
-    if (this.#context.identity.isRecovering === true) {
-      return { code: 'recovering', message: 'the ledger is being rebuilt from the nodes' }
-    }
-    if (members.size === 0) {
-      return { code: 'no-node', message: NO_NODE }
-    }
+    const { tasks, options, sealing } = this.#context
+    const absence = fleetRefusal(this.#context)
+    if (absence !== undefined) return absence
     if (this.#disk === 'full' || bytes > this.#diskRoomBytes) {
       return { code: 'disk-full', message: 'the disk of the gateway has no room for more tasks' }
     }
@@ -220,12 +217,9 @@ export class Submissions {
         'writes that nodes have not caught up with take all the room there is for them'
       return { code: 'ledger-full', message }
     }
-    const tiles = options.grid.geometry.tilesOf(body.region)
-    const missing = placement.findMissing(tiles)
-    if (missing !== undefined) {
-      return { code: 'tile-missing', message: `every copy of tile ${missing} was lost` }
-    }
-    const message = isWrite ? wantOfRoom(this.#context, tiles) : undefined
+    const lost = tilesRefusal(this.#context, body)
+    if (lost !== undefined || !isWrite) return lost
+    const message = wantOfRoom(this.#context, body.region)
     return message === undefined ? undefined : { code: 'store-full', message }
   }
 
@@ -291,6 +285,24 @@ export function refusalOf(problems: readonly Problem[]): Refusal {
   return { code, message: message.slice(0, 1000), errors: problems.slice(0, PROBLEMS_MAX) }
 }
 
+/** There is no fleet that could do anything. */
+export function fleetRefusal({ identity, members }: CoordinatorContext): Refusal | undefined {
+  if (identity.isRecovering === true) {
+    return { code: 'recovering', message: 'the ledger is being rebuilt from the nodes' }
+  }
+  return members.size === 0 ? { code: 'no-node', message: NO_NODE } : undefined
+}
+
+/** Some tile of what is asked for is nowhere any more. */
+export function tilesRefusal(
+  { options, placement }: CoordinatorContext,
+  { region }: TaskBody,
+): Refusal | undefined {
+  const missing = region && placement.findMissing(options.grid.geometry.tilesOf(region))
+  if (missing === undefined) return undefined
+  return { code: 'tile-missing', message: `every copy of tile ${missing} was lost` }
+}
+
 /** Whose writes keep their order. */
 function nameOf({ via, client, connection }: Submitter): string {
   return `${via}/${connection ?? client}`
@@ -309,10 +321,10 @@ function maySee({ user }: Submitter, task: Task): boolean {
  * wait until its deadline. Born tiles are on disk already, and may move. A node that has not said its bound has room
  * for all. What one node would hold is known once nobody is awaited.
  */
-function wantOfRoom(context: CoordinatorContext, tiles: Uint32Array): string | undefined {
+function wantOfRoom(context: CoordinatorContext, region: Region): string | undefined {
   const { members, placement, options } = context
   const { geometry, fields } = options.grid
-  const { unborn } = placement.divide(tiles)
+  const { unborn } = placement.divide(geometry.tilesOf(region))
   if (unborn.length === 0) return undefined
   const tileBytes = createLayout(fields, geometry.tile ** 2).bytes
   const isComplete = context.isSettled() && context.isComplete

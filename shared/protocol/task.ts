@@ -99,7 +99,8 @@ function decodeMap(payload: Uint8Array): ReturnType<typeof decodeCbor> {
   return decoded.ok ? decoded : { ok: false, message: `not CBOR as taken here: ${decoded.message}` }
 }
 
-function checkSubmission(input: unknown, context: GridContext): SubmissionResult {
+/** What was decoded already, or made here of what somebody asked for in another way. */
+export function checkSubmission(input: unknown, context: GridContext): SubmissionResult {
   const shape = parseWith(submissionSchema, fromShortForm(input))
   const given = input as { id?: unknown; Id?: unknown }
   const id = isTaskId(given.id) ? given.id : isTaskId(given.Id) ? given.Id : undefined

@@ -3,7 +3,7 @@
  * step is held to the order of effects.ts: one `persist`, and before anything that may be seen.
  */
 import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
-import type { GatewayEffect, Outcome } from '../../broker/core/effects.ts'
+import type { GatewayEffect, LookOutcome, Outcome } from '../../broker/core/effects.ts'
 import type { GatewayEvent, Submitter } from '../../broker/core/events.ts'
 import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
@@ -19,7 +19,7 @@ import {
   type Up,
 } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
-import { parseSubmission } from '../../shared/protocol/task.ts'
+import { checkSubmission, parseSubmission } from '../../shared/protocol/task.ts'
 import { LedgerDisk } from './ledger-disk.ts'
 
 export const BENCH_OPTIONS: CoordinatorOptions = {
@@ -287,6 +287,23 @@ export class GatewayBench {
     const ticket = this.#tickets
     this.step({ type: 'cancel-requested', ticket, submitter, task: task as TaskId })
     return this.#outcome()
+  }
+
+  /** Returns the ticket: what is answered, now or later, stands among the effects. */
+  look(wish: object, client = 'tester'): number {
+    this.#tickets += 1
+    const result = checkSubmission(wish, this.options.grid)
+    this.step({ type: 'look-requested', ticket: this.#tickets, client, result })
+    return this.#tickets
+  }
+
+  /** What the last step answered to a look. */
+  shown(ticket: number): LookOutcome | undefined {
+    const answers = this.effects.flatMap((effect) =>
+      effect.type === 'answer-look' && effect.ticket === ticket ? [effect.outcome] : [],
+    )
+    if (answers.length > 1) throw new Error(`${answers.length} answers to one look`)
+    return answers[0]
   }
 
   task(id: string): { state: string; effect?: string; error?: { code: string } } | undefined {
