@@ -771,6 +771,11 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
       ['broker/core/effects.ts', "| 'tile-missing'", "| 'tile-missing' | 'tile-busy'"],
       ['broker/core/new.ts', '', "context.notice('info', 'moon-rose', 'it did')"],
       ['shared/runtime/new.ts', '', "throw new AppError('fell-over', 'it did')"],
+      [
+        'shared/client/new.ts',
+        '',
+        "throw new ObeliskError({ code: 'fell-out', detail: 'it did' })",
+      ],
       ['firmware-agent/new.ts', '', "log.warn({ code: 'rained' }, 'it did')"],
       ['broker/core/new.ts', '', "task.error = { code: 'too-wet', message: '' }"],
       ['broker/adapters/new.ts', '', "send({ status: 418, code: 'teapot', detail: '' })"],

@@ -196,6 +196,27 @@ const gatewayHoldsNoCell: Rule = (sources) => {
   return problems
 }
 
+const NAMES_OF_NODE: readonly string[] = ['process', 'Buffer', 'require', 'global', 'setImmediate']
+
+/** Pages load it, too: nothing of Node, and nothing that would make them heavy. */
+const clientRunsInBrowsers: Rule = (sources) => {
+  const byPath = new Map(sources.map((source) => [source.path, source]))
+  const own = [...byPath.keys()].filter((path) => path.startsWith('shared/client/'))
+  return [...loadedBy(sources, own)].flatMap((path) => {
+    const source = byPath.get(path)!
+    const declared = declaredIn(source)
+    const problems = source.imports
+      .filter(({ target, isTypeOnly }) => !isTypeOnly && !isOurs(target))
+      .map(({ target }) => `${path} imports ${target}`)
+    source.each((node) => {
+      const isGlobal = ts.isIdentifier(node) && isValue(node) && !declared.has(node.text)
+      if (!isGlobal || !NAMES_OF_NODE.includes(node.text)) return
+      problems.push(`${source.line(node)} has ${node.text}`)
+    })
+    return problems
+  })
+}
+
 // --------------------------------------------------------------------- purity
 
 const FORBIDDEN_NAMES: readonly string[] = [
@@ -531,6 +552,25 @@ const RULES: readonly [name: string, rule: Rule, broken: Source[][], kept: Sourc
         sample('broker/main.ts', "import type { TilePage } from '../shared/grid/tile-page.ts'"),
         sample('shared/grid/tile-page.ts', ''),
         sample('broker/adapters/a.ts', 'transaction.run(1)'),
+      ],
+    ],
+  ],
+  [
+    'the client runs in browsers, too',
+    clientRunsInBrowsers,
+    [
+      [sample('shared/client/x.ts', "import { request } from 'node:http'")],
+      [sample('shared/client/x.ts', "import { connect } from 'mqtt'")],
+      [sample('shared/client/x.ts', 'const a = Buffer.from(b)')],
+      [
+        sample('shared/client/x.ts', "import { a } from '../core/a.ts'"),
+        sample('shared/core/a.ts', 'const a = process.pid'),
+      ],
+    ],
+    [
+      [
+        sample('shared/client/x.ts', "import type { A } from '../core/a.ts'\nfetch(a)"),
+        sample('shared/core/a.ts', "import 'node:crypto'"),
       ],
     ],
   ],

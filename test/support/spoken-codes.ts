@@ -143,6 +143,7 @@ class Collector {
       }
     }
     const call = object.parent
+    if (ts.isNewExpression(call) && call.expression.getText() === 'ObeliskError') return ['error']
     if (ts.isCallExpression(call) && call.arguments[0] === object) {
       const level = /(?:^|\.|#)log(?:ger)?\??\.(debug|info|warn|error)$/.exec(
         call.expression.getText(),

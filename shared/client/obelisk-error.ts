@@ -1,0 +1,67 @@
+/** One thing that is wrong with what was sent. */
+export interface Fault {
+  /** Where it stands, as `args.field`; empty for the whole. */
+  readonly path: string
+  readonly code: string
+  readonly message: string
+}
+
+export interface ObeliskErrorOptions {
+  readonly code: string
+  readonly detail: string
+  readonly errors?: readonly Fault[]
+  /** Of an HTTP answer. */
+  readonly status?: number | undefined
+  /** After which trying again makes sense, milliseconds, where the gateway says so. */
+  readonly retryAfterMs?: number | undefined
+  readonly cause?: unknown
+}
+
+/** Answers of a gateway that is about to end, or of a proxy before one that has. */
+const AWAY_STATUSES = [502, 503, 504]
+
+/**
+ * What a gateway refused, with its `code` (docs/operations.md), or why there was no answer: `unreachable`, `timed-out`,
+ * `not-a-gateway`, and in Node `gateway-not-pinned`, `not-permitted`. `message` is the detail, and a line a fault.
+ */
+export class ObeliskError extends Error {
+  readonly code: string
+  readonly detail: string
+  readonly errors: readonly Fault[]
+  readonly status: number | undefined
+  readonly retryAfterMs: number | undefined
+
+  constructor({ code, detail, errors = [], status, retryAfterMs, cause }: ObeliskErrorOptions) {
+    super(messageOf(detail, errors), cause === undefined ? undefined : { cause })
+    this.name = 'ObeliskError'
+    this.code = code
+    this.detail = detail
+    this.errors = errors
+    this.status = status
+    this.retryAfterMs = retryAfterMs
+  }
+
+  /** Whether nobody has answered: the gateway is away, starts again, or cannot be reached. */
+  get isAway(): boolean {
+    if (this.status !== undefined) return AWAY_STATUSES.includes(this.status)
+    return this.code === 'unreachable' || this.code === 'timed-out'
+  }
+
+  /** Whether the same may be answered later: the gateway is away, or has no room or no node now. */
+  get isPassing(): boolean {
+    return this.isAway || this.status === 429
+  }
+}
+
+function messageOf(detail: string, errors: readonly Fault[]): string {
+  // The detail of several is all of them in one line.
+  const isRepeated = errors.length > 1 && errors.every(({ message }) => detail.includes(message))
+  const head = isRepeated ? `${errors.length} problems` : detail
+  const lines = errors
+    .filter(({ message }) => message !== head)
+    .map(({ path, message }) => {
+      const isNamed = path !== '' && message.startsWith(path)
+      return isNamed ? `\n  ${message}` : `\n  ${path === '' ? 'the whole' : path}: ${message}`
+    })
+  return `${head}${lines.join('')}`
+}
