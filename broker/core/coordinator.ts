@@ -29,7 +29,7 @@ import { Recovery } from './recovery.ts'
 import { SWEPT_MAX } from './retention.ts'
 import { Scrubber } from './scrubber.ts'
 import { Submissions } from './submissions.ts'
-import { endSealed, endTask } from './task-endings.ts'
+import { endSealed, endTask, UNANSWERED } from './task-endings.ts'
 import { operationOf, type Task } from './task-ledger.ts'
 import { WriteLog } from './write-log.ts'
 import { Writes } from './writes.ts'
@@ -249,7 +249,7 @@ export class Coordinator {
         return
       }
       this.#reads.abandon(task.id)
-      task.error = { code: 'deadline', message: 'not every part was answered before the deadline' }
+      task.error = UNANSWERED
       endTask(this.#context, task, 'expired', { nodes: 0 })
     })
   }

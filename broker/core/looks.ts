@@ -17,6 +17,7 @@ import { regionsTouch } from './planner.ts'
 import type { ReadAsker } from './read-asker.ts'
 import type { Reads } from './reads.ts'
 import { fleetRefusal, refusalOf, tilesRefusal } from './submissions.ts'
+import { UNANSWERED } from './task-endings.ts'
 import { encodeBody, hashBody, operationOf } from './task-ledger.ts'
 import type { ResultFacts } from './task-messages.ts'
 
@@ -132,8 +133,7 @@ export class Looks {
     this.#open.add(look)
     deadlines.set(`look/${look.id}`, look.deadlineMs, () => {
       this.#reads.abandon(look.id)
-      const message = 'not every part was answered before the deadline'
-      this.#end(look, { ok: false, error: { code: 'deadline', message } })
+      this.#end(look, { ok: false, error: UNANSWERED })
     })
     this.#reads.submit(look)
   }

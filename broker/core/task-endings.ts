@@ -10,6 +10,12 @@ import type { GatewayEvent } from './events.ts'
 import type { Task } from './task-ledger.ts'
 import { encodeResult, type ResultFacts } from './task-messages.ts'
 
+/** Of a read that came to its deadline. */
+export const UNANSWERED = {
+  code: 'deadline',
+  message: 'not every part was answered before the deadline',
+}
+
 /** The task has its value: it ends with that, or with what becomes of it for its recipient. */
 export function completeTask(
   context: CoordinatorContext,

@@ -28,6 +28,8 @@ const UNIONS: Readonly<Record<string, string>> = {
   UserRefusal: 'error',
 }
 
+/** What they say with a code alone is why somebody is not served. */
+const REFUSING = ['broker/core/submissions.ts', 'broker/core/looks.ts']
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']
 
 /** By path, of the text that was there last: most files are looked at again and again. */
@@ -87,7 +89,7 @@ class Collector {
   #saidHere(): string {
     if (this.#path === 'shared/protocol/problems.ts') return 'problem'
     if (this.#path === 'firmware-agent/driver.ts') return 'error'
-    return this.#path === 'broker/core/submissions.ts' ? 'refusal' : 'task'
+    return REFUSING.includes(this.#path) ? 'refusal' : 'task'
   }
 
   #lookAtUnion(node: ts.TypeAliasDeclaration): void {
