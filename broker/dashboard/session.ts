@@ -32,10 +32,15 @@ export const isReader = computed(() => may('read'))
 
 /** The answer's JSON. Throws a Problem, or Unreachable. */
 export async function ask<T>(path: string, order?: Order): Promise<T> {
+  const answer = await answerTo(path, order)
+  return answer.status === 204 ? (undefined as T) : ((await answer.json()) as T)
+}
+
+/** The same for what is no JSON. */
+export async function answerTo(path: string, order?: Order): Promise<Response> {
   for (;;) {
     try {
-      const answer = await request(path, order)
-      return answer.status === 204 ? (undefined as T) : ((await answer.json()) as T)
+      return await request(path, order)
     } catch (error) {
       const isStranger = error instanceof Problem && error.status === 401
       if (!isStranger || !(await loggedIn())) throw error
