@@ -6,6 +6,7 @@ import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
 import type { Outcome } from './core/effects.ts'
+import type { LiveEvents } from './core/live-events.ts'
 import type { RemovalProblem } from './core/removal.ts'
 import type { RingTiles, TileArea } from './core/ring-tiles.ts'
 import type {
@@ -24,6 +25,7 @@ export interface HttpSources {
   readonly view: CoordinatorView
   readonly ledger: LedgerStore
   readonly metrics: Metrics
+  readonly live: LiveEvents
   readonly security: SecurityPort | undefined
   listeners(): Listeners
   /** The last telemetry of a node. */
@@ -31,11 +33,8 @@ export interface HttpSources {
   health(): Health
 }
 
-type Listener = (event: object) => void
-
 export class HttpCalls implements HttpPort {
   readonly #sources: HttpSources
-  readonly #listeners = new Set<Listener>()
 
   constructor(sources: HttpSources) {
     this.#sources = sources
@@ -49,9 +48,8 @@ export class HttpCalls implements HttpPort {
     return this.#sources.listeners()
   }
 
-  /** Tells all who follow `/api/events`. */
-  announce(event: object): void {
-    for (const listener of this.#listeners) listener(event)
+  get live(): LiveEvents {
+    return this.#sources.live
   }
 
   submit(payload: Uint8Array, { address, ...rest }: HttpClient): Promise<Outcome> {
@@ -105,6 +103,11 @@ export class HttpCalls implements HttpPort {
 
   nodes(): readonly NodeView[] {
     return this.#sources.view.nodes().map((node) => this.#withTelemetry(node))
+  }
+
+  /** Some of them, in an order that stays. */
+  nodesFrom(first: number, count: number): readonly NodeView[] {
+    return this.#sources.view.nodesFrom(first, count).map((node) => this.#withTelemetry(node))
   }
 
   node(id: NodeId): NodeView | undefined {
@@ -166,11 +169,6 @@ export class HttpCalls implements HttpPort {
 
   ready(): Health {
     return this.#sources.health()
-  }
-
-  subscribeEvents(listener: Listener): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
   }
 
   metrics(): Promise<string> {

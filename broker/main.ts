@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { type NodeId, randomId } from '../shared/core/ids.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { identityOf } from '../shared/protocol/access.ts'
+import { withMembers } from '../shared/protocol/json-text.ts'
 import { encodeMessage } from '../shared/protocol/messages.ts'
 import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
 import { formatHead } from '../shared/protocol/security-log.ts'
@@ -31,6 +32,7 @@ import { MqttBroker } from './adapters/mqtt-broker.ts'
 import { MqttProbe } from './adapters/mqtt-probe.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
+import { ChangedRows } from './core/changed-rows.ts'
 import {
   Coordinator,
   type CoordinatorOptions,
@@ -39,8 +41,10 @@ import {
 } from './core/coordinator.ts'
 import type { GatewayNotice } from './core/effects.ts'
 import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
+import { LiveEvents } from './core/live-events.ts'
 import { DISK_FREE_BYTES_MIN } from './core/submissions.ts'
 import { GatewayDriver } from './driver.ts'
+import { FleetWatch } from './fleet-watch.ts'
 import { HttpCalls } from './http-calls.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
@@ -73,6 +77,10 @@ const MOVE_DEADLINE_MS = 300_000
 /** An agent sleeps a minute at most before it connects again; the rest is for that. */
 const RECONNECT_MS = 65_000
 const HOUR_MS = 3_600_000
+/** What who was away a moment can be told. */
+const KEPT_EVENTS = { keptMax: 500, keptBytesMax: 1024 * 1024 }
+/** A page shows a hundred rows at a time. */
+const CHANGED_ROWS = { rowsMax: 200, windowMs: 5000, restMs: 5000, pieceMax: 500 }
 /** A loop that was busy meets its deadlines a little later. */
 const OVERDUE_MAX_MS = 10_000
 /** A flush takes seconds at the most, even on a card that erases blocks. */
@@ -149,6 +157,7 @@ async function start(
     await saySecurityIsOff(config.data, context)
   }
 
+  const live = new LiveEvents({ ...KEPT_EVENTS, start: randomId(random) })
   const telemetry = new Map<NodeId, Record<string, unknown>>()
   const metrics = new Metrics({ version: VERSION }, () => ({
     nodes: view.nodes(),
@@ -168,9 +177,10 @@ async function start(
     const { level, code, message } = notice
     events.append(ts, { ...notice, ...(fields === undefined ? {} : { fields }) })
     const event = { level, code, message, ...fields, ts }
-    calls.announce({ type: 'event', ...event })
+    const payload = JSON.stringify(event)
+    live.happened('event', payload)
     const topic = buildTopic(config.topicBase, { kind: 'gateway-event' })
-    broker.publish({ topic, payload: JSON.stringify(event), qos: 0, retain: false })
+    broker.publish({ topic, payload, qos: 0, retain: false })
   })
   const notice = (notice: GatewayNotice): void => {
     const { level, code, message, fields } = notice
@@ -201,12 +211,13 @@ async function start(
         if (secured !== undefined) return await secured.recipients.seal(order, unwanted)
         throw new AppError('unknown-recipient', 'only a gateway that is secured seals results')
       },
-      publish({ topic, payload, qos, retain, owner }) {
+      publish({ topic, payload, qos, retain, owner, touches }) {
         const named = { topic: buildTopic(config.topicBase, topic), payload, qos, retain }
         broker.publish(owner === undefined ? named : { ...named, owner })
         if (topic.kind === 'node-telemetry-json') telemetry.delete(topic.node)
         if (topic.kind !== 'task-state' || payload.length === 0) return
-        calls.announce({ type: 'task-state', ...JSON.parse(payload.toString()) })
+        const state = withMembers(payload.toString(), touches)
+        live.happened('task-state', state, view.ownerOf(topic.task))
       },
       notice,
     },
@@ -217,6 +228,7 @@ async function start(
     view,
     ledger,
     metrics,
+    live,
     security: secured?.security,
     listeners: () => ({
       mqtt: { host, port: broker.port },
@@ -234,6 +246,13 @@ async function start(
     },
   })
 
+  const fleetWatch = new FleetWatch(live, new ChangedRows(CHANGED_ROWS), {
+    nodeCount: () => view.nodeCount,
+    nodesFrom: (first, count) => calls.nodesFrom(first, count),
+    areMovesUnderWay: () => view.areMovesUnderWay,
+    moves: () => calls.moves(),
+  })
+  shutdown.add('fleet watch', () => fleetWatch.close())
   const disk = new DiskWatch({ directory: config.data }, (free) => driver.diskChecked(free))
   // Nobody else can know it.
   const probeId = `probe-${randomId(random)}`

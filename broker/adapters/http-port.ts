@@ -3,6 +3,7 @@ import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Outcome } from '../core/effects.ts'
+import type { LiveEvents } from '../core/live-events.ts'
 import type { RefusalView } from '../core/recent-refusals.ts'
 import type { NodeIdentity, NodeToken } from '../core/registry.ts'
 import type { RemovalProblem } from '../core/removal.ts'
@@ -242,8 +243,8 @@ export interface HttpPort {
   trust(): DetectorView
   health(): Health
   ready(): Health
-  /** Returns what ends the subscription. */
-  subscribeEvents(listener: (event: object) => void): () => void
+  /** What happens, for those who follow it. */
+  readonly live: LiveEvents
   /** Prometheus text. */
   metrics(): Promise<string>
 }

@@ -297,6 +297,12 @@ export class CoordinatorContext {
       payload: JSON.stringify(stateOf(task, this.ts)),
       qos: 1,
       retain: true,
+      ...touchesOf(task),
     })
   }
+}
+
+function touchesOf({ touches: region, seq }: Task) {
+  if (region === undefined) return {}
+  return { touches: { region, ...(seq === undefined ? {} : { seq }) } }
 }

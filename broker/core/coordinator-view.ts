@@ -28,12 +28,20 @@ import type { Writes } from './writes.ts'
 /** Planned moves that are listed one by one. */
 const MOVES_SHOWN_MAX = 100
 
+interface TileCounts {
+  readonly epoch: number
+  /** By member index. */
+  readonly all: ReadonlyMap<number, number>
+  readonly written: ReadonlyMap<number, number>
+}
+
 export class CoordinatorView {
   readonly #context: CoordinatorContext
   readonly #writes: Writes
   readonly #reads: Reads
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
+  #counted: TileCounts | undefined
 
   constructor(
     context: CoordinatorContext,
@@ -75,12 +83,35 @@ export class CoordinatorView {
   }
 
   nodes(): NodeView[] {
-    const counts = this.#context.placement.tileCounts()
-    const written = this.#context.placement.tileCounts('written')
-    return this.#context.members.all.map((member) => {
+    return this.nodesFrom(0, this.nodeCount)
+  }
+
+  get nodeCount(): number {
+    return this.#context.members.size
+  }
+
+  /** Some of them, in the order in which they joined. */
+  nodesFrom(first: number, count: number): NodeView[] {
+    const { all, written } = this.#tileCounts()
+    return this.#context.members.all.slice(first, first + count).map((member) => {
       const { index } = member
-      return this.#nodeView(member, counts.get(index) ?? 0, written.get(index) ?? 0)
+      return this.#nodeView(member, all.get(index) ?? 0, written.get(index) ?? 0)
     })
+  }
+
+  /** They are counted once for each version of the placement: there may be very many tiles. */
+  #tileCounts(): TileCounts {
+    const { placement } = this.#context
+    const known = this.#counted
+    const { epoch } = placement
+    if (known?.epoch === epoch) return known
+    const counted = { epoch, all: placement.tileCounts(), written: placement.tileCounts('written') }
+    this.#counted = counted
+    return counted
+  }
+
+  get areMovesUnderWay(): boolean {
+    return this.#context.moves.size > 0 || this.#rebalancer.queue.length > 0
   }
 
   detector(): DetectorView {

@@ -5,6 +5,7 @@
  * `persist` that fails stops the process.
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { Region } from '../../shared/grid/geometry.ts'
 import type { Down } from '../../shared/protocol/messages.ts'
 import type { Problem } from '../../shared/protocol/problems.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
@@ -88,6 +89,8 @@ export type GatewayEffect =
       readonly retain: boolean
       /** The identity that it concerns, where its topic does not say so. */
       readonly owner?: string
+      /** Of the state of a write: what it changes, for those who watch the grid. */
+      readonly touches?: { readonly region: Region; readonly seq?: number }
     }
   /** Seals the value of a task to its recipient; `task-sealed` or `sealing-failed` follows. It is written nowhere. */
   | { readonly type: 'seal'; readonly order: SealingOrder }

@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto'
 import { assert } from '../../shared/core/assert.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
+import type { Region } from '../../shared/grid/geometry.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import type { Operation } from '../../shared/operations/operation.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
@@ -48,6 +49,8 @@ export interface Task {
   deadlineMs: number
   /** Of a sequenced write. */
   seq: number | undefined
+  /** Of a write over the grid, as long as its body was there since the start. */
+  readonly touches: Region | undefined
   /** Of a write that is done and whose value is not sealed yet: what its result says in clear. */
   sealing: SealingRecord | undefined
   /** There until the task ended and the log needs it no more. */
@@ -177,6 +180,7 @@ export class TaskLedger {
       endedMs: undefined,
       deadlineMs: at.deadlineMs,
       seq: undefined,
+      touches: touchedBy(body),
       sealing: undefined,
       body,
       bodyBytes: encoded.length,
@@ -261,6 +265,7 @@ export class TaskLedger {
   ): void {
     for (const { key, value } of [...records].sort((a, b) => a.value.order - b.value.order)) {
       const encoded = bodies.get(key)
+      const body = encoded === undefined ? undefined : decodeBody(encoded)
       const task: Task = {
         id: key as TaskId,
         isNamed: value.isNamed ?? true,
@@ -280,8 +285,9 @@ export class TaskLedger {
         endedMs: isEnded(value.state) ? (value.endedMs ?? ledgerMs) : undefined,
         deadlineMs: nowMs + value.remainingMs,
         seq: value.seq ?? undefined,
+        touches: body && touchedBy(body),
         sealing: value.sealing,
-        body: encoded === undefined ? undefined : decodeBody(encoded),
+        body,
         bodyBytes: encoded?.length ?? 0,
         isCleared: value.isCleared,
       }
@@ -295,6 +301,10 @@ export class TaskLedger {
     ended.sort((a, b) => a.endedMs! - b.endedMs!)
     for (const task of ended) this.#retention.add(task)
   }
+}
+
+function touchedBy(body: TaskBody): Region | undefined {
+  return findOperation(body.op)?.kind === 'write' ? body.region : undefined
 }
 
 /** The 8 bytes by which stream chains know a body. */

@@ -13,3 +13,9 @@ export function toJsonText(value: unknown, indent?: number): string {
   }
   return JSON.stringify(value, replace, indent)
 }
+
+/** The JSON text of an object that has some members, with others behind them. */
+export function withMembers(text: string, members: object | undefined): string {
+  if (members === undefined) return text
+  return `${text.slice(0, -1)},${JSON.stringify(members).slice(1)}`
+}

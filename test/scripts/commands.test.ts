@@ -7,6 +7,7 @@ import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
 import { type HttpPort, HttpServer } from '../../broker/adapters/http-server.ts'
 import type { Outcome } from '../../broker/core/effects.ts'
+import { LiveEvents } from '../../broker/core/live-events.ts'
 import type { MovesView, NodeView, PlanView, TaskView } from '../../broker/core/views.ts'
 import { decodePayload } from '../../scripts/commands/payload.ts'
 import { runCommand } from '../../scripts/commands/program.ts'
@@ -176,7 +177,7 @@ async function serve(t: Test) {
     },
     health: () => ({ ok: true, checks: {} }),
     ready: () => ({ ok: true, checks: {} }),
-    subscribeEvents: () => () => {},
+    live: new LiveEvents({ start: 'test', keptMax: 9, keptBytesMax: 999 }),
     metrics: async () => '',
   }
   const server = new HttpServer({ host: '127.0.0.1', port: 0 }, port, silent)

@@ -6,6 +6,7 @@ import {
   type HttpServerOptions,
 } from '../../broker/adapters/http-server.ts'
 import type { Outcome } from '../../broker/core/effects.ts'
+import { LiveEvents } from '../../broker/core/live-events.ts'
 import type {
   MovesView,
   NodeView,
@@ -103,7 +104,6 @@ export const PLAN: PlanView = {
 export interface Recorded {
   readonly port: HttpPort
   readonly calls: unknown[][]
-  readonly listeners: Set<(event: object) => void>
   readonly logged: unknown[][]
   answer: Outcome
   isHealthy: boolean
@@ -124,7 +124,6 @@ export function record(): Recorded {
   ])
   const recorded: Recorded = {
     calls: [],
-    listeners: new Set(),
     logged: [],
     answer: { ok: true, task: 'open' as TaskId, state: 'accepted' },
     isHealthy: true,
@@ -187,10 +186,7 @@ export function record(): Recorded {
       },
       health: () => ({ ok: recorded.isHealthy, checks: { ledger: { ok: recorded.isHealthy } } }),
       ready: () => ({ ok: recorded.isHealthy, checks: {} }),
-      subscribeEvents: (listener) => {
-        recorded.listeners.add(listener)
-        return () => recorded.listeners.delete(listener)
-      },
+      live: new LiveEvents({ start: 'test', keptMax: 9, keptBytesMax: 100_000_000 }),
       metrics: async () => 'obelisk_up 1\n',
     },
   }

@@ -6,6 +6,7 @@ import { request } from 'node:https'
 import t, { type Test } from 'tap'
 import type { HttpAccessPort, Identified, Shown } from '../../../broker/adapters/http-access.ts'
 import { HttpServer } from '../../../broker/adapters/http-server.ts'
+import type { LiveEvents } from '../../../broker/core/live-events.ts'
 import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
 import type { Role, UserPrincipal } from '../../../shared/protocol/access.ts'
 import {
@@ -15,6 +16,7 @@ import {
   type NewIdentity,
   newAuthority,
 } from '../../support/certified.ts'
+import { EventReader } from '../../support/event-stream.ts'
 import { Markdown } from '../../support/markdown.ts'
 import { eventually, within } from '../../support/processes.ts'
 import { record } from '../../support/recorded-http-port.ts'
@@ -85,6 +87,9 @@ interface Served {
   /** What was shown, of each who was asked who he is. */
   readonly identified: (string | undefined)[]
   readonly calls: unknown[]
+  readonly live: LiveEvents
+  /** What somebody of this role is told, who follows this. */
+  stream(role: Role, path: string): Promise<EventReader>
   ask(
     method: string,
     path: string,
@@ -137,7 +142,18 @@ async function serve(t: Test): Promise<Served> {
   await server.listen()
   t.teardown(() => server.close())
   return {
-    ...{ server, authority, node, refused, identified, calls: recorded.calls },
+    ...{ server, authority, node, refused, identified, calls: recorded.calls, live: port.live },
+    stream: (role, path) =>
+      new Promise((resolve, reject) => {
+        const headers = { authorization: `Bearer ${role}` }
+        const at = { host: '127.0.0.1', port: server.port, servername: HOST, path, headers }
+        const asking = request({ ...at, ca: authority.certificate, agent: false }, (response) =>
+          resolve(new EventReader(response)),
+        )
+        asking.on('error', reject)
+        t.teardown(() => asking.destroy())
+        asking.end()
+      }),
     ask: (method, path, { headers = {}, body, ...shown } = {}) =>
       new Promise((resolve, reject) => {
         const asking = request(
@@ -193,12 +209,41 @@ t.test('attempt 51: each role and each route', async (t) => {
   }
 })
 
-t.test('attempt 51, a stream: events are for those who may look at all', async (t) => {
-  const { ask } = await serve(t)
-  t.equal((await ask('GET', '/api/events')).status, 401)
-  const headers = { authorization: 'Bearer submitter' }
-  t.equal((await ask('GET', '/api/events', { headers })).status, 403)
-})
+t.test(
+  'attempt 51, a stream: all is for those who may look at all, and to others their own',
+  async (t) => {
+    const { ask, live, stream } = await serve(t)
+    t.equal((await ask('GET', '/api/events')).status, 401)
+    const headers = { authorization: 'Bearer submitter' }
+    for (const kind of ['event', 'nodes', 'moves', 'task-state,nodes']) {
+      const { status, body } = await ask('GET', `/api/events?kinds=${kind}`, { headers })
+      t.equal(status, 403, kind)
+      t.match(JSON.parse(body), { code: 'forbidden' })
+    }
+    const happen = (n: number): void => {
+      live.happened('task-state', `{"id":"hers-${n}"}`, 'user/another')
+      live.happened('task-state', `{"id":"open-${n}"}`, 'user/the-submitter')
+      live.happened('task-state', `{"id":"nobodys-${n}"}`)
+      live.happened('event', `{"code":"node-joined-${n}"}`)
+    }
+    const own = await stream('submitter', '/api/events')
+    const { id } = await own.next('opened')
+    happen(1)
+    t.match((await own.next()).data, { id: 'open-1' })
+    happen(2)
+    t.match((await own.next()).data, { id: 'open-2' })
+    const again = await stream('submitter', `/api/events?after=${id}`)
+    t.match((await again.next('opened')).data, { kinds: ['task-state'] })
+    t.match((await again.next()).data, { id: 'open-1' }, 'what was missed is no more')
+    t.match((await again.next()).data, { id: 'open-2' })
+    const all = await stream('viewer', `/api/events?after=${id}`)
+    await all.next('opened')
+    for (const name of ['hers-1', 'open-1', 'nobodys-1', 'node-joined-1', 'hers-2']) {
+      const { data } = await all.next()
+      t.equal(data.id ?? data.code, name)
+    }
+  },
+)
 
 t.test('attempt 52 and 53: what is shown and wrong is never ignored', async (t) => {
   const { ask } = await serve(t)

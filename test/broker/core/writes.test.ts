@@ -316,3 +316,29 @@ t.test(
     t.notMatch(bench.task('w'), { waiting_for: 'holders-away' })
   },
 )
+
+t.test(
+  'the state of a write says what it touches, to its end; that of a read does not',
+  async (t) => {
+    const bench = settledPair()
+    const touches = (effects: readonly GatewayEffect[]): unknown[] =>
+      effects.flatMap((effect) =>
+        effect.type === 'publish' && effect.topic.kind === 'task-state' ? [effect.touches] : [],
+      )
+    const submit = (task: {
+      id: string
+      op: string
+      args?: object
+      region?: object
+    }): unknown[] => {
+      bench.submit(task)
+      return touches(bench.effects)
+    }
+    t.same(submit({ id: 'w', ...ADD, region: TILE_0 }), [{ region: TILE_0, seq: 2 }])
+    const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+    const ended = [...bench.apply('a', toA), ...bench.apply('b', toB)]
+    t.same(touches(ended), [{ region: TILE_0, seq: 2 }])
+    t.equal(bench.task('w')?.state, 'completed')
+    t.same(submit({ id: 'r', op: 'get', region: TILE_0 }), [undefined])
+  },
+)
