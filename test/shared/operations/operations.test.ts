@@ -5,7 +5,6 @@ import { Random } from '../../../shared/core/random.ts'
 import {
   createColumn,
   type Field,
-  type FieldType,
   saturate,
   takes,
   withoutNegativeZero,
@@ -24,10 +23,20 @@ import {
   windowOf,
 } from '../../../shared/operations/operation.ts'
 import { edgesOf, STAT_BINS_MAX } from '../../../shared/operations/stat.ts'
-import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
-import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
-import { type Parsed, PROBLEMS_MAX } from '../../../shared/protocol/problems.ts'
+import { encodeCbor } from '../../../shared/protocol/cbor.ts'
+import { PROBLEMS_MAX } from '../../../shared/protocol/problems.ts'
 import { exactOf, isHeld, isRight } from '../../support/exact-statistics.ts'
+import {
+  accepted,
+  joinRandomly,
+  overTheWire,
+  Pages,
+  partition,
+  problemsOf,
+  randomValue,
+  readOf,
+  writeOf,
+} from '../../support/operation-parts.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/shared/operations/operations.test.ts`)
@@ -38,8 +47,6 @@ const check = (t: Test, property: fc.IRawProperty<unknown>, numRuns = 120): void
   t.pass(`${numRuns} runs`)
 }
 
-const writeOf = (name: string): WriteOperation => findOperation(name) as WriteOperation
-const readOf = (name: string): ReadOperation => findOperation(name) as ReadOperation
 const digest = findOperation('digest') as ItemsOperation
 
 const FIELDS: readonly Field[] = [
@@ -53,78 +60,6 @@ const context: GridContext = {
   fields: FIELDS,
 }
 const WHOLE = context.geometry.whole
-
-/** What a message does to arguments and partial results: CBOR there and back, as a Buffer. */
-function overTheWire(value: Wire): Wire {
-  const bytes = Buffer.concat([Buffer.of(0), encodeCbor(value)]).subarray(1)
-  const decoded = decodeCbor(bytes, MESSAGE_LIMITS)
-  if (!decoded.ok) throw new Error(decoded.message)
-  return decoded.value as Wire
-}
-
-function accepted(parsed: Parsed<Wire>): Wire {
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
-  return parsed.value
-}
-
-function problemsOf(parsed: Parsed<Wire>): string[] {
-  return parsed.ok ? [] : parsed.problems.map((problem) => `${problem.code} ${problem.path}`)
-}
-
-/** The nodes' side: pages of all tiles. */
-class Pages {
-  readonly #pages: TilePage[]
-  readonly #context: GridContext
-
-  constructor(context: GridContext) {
-    this.#context = context
-    this.#pages = Array.from({ length: context.geometry.tiles }, (_, tile) =>
-      TilePage.empty(createLayout(context.fields, context.geometry.tileLsus(tile))),
-    )
-  }
-
-  write(name: string, args: Wire, region: Region, parts: readonly Uint32Array[]): void {
-    const operation = writeOf(name)
-    for (const tiles of parts) {
-      const cut = overTheWire(operation.cut(args, region, tiles, this.#context))
-      const run = operation.run(cut, this.#context)
-      let cellsBefore = 0
-      for (const tile of tiles) {
-        const window = windowOf(this.#context.geometry, tile, region)
-        run.act(this.#pages[tile]!, window, cellsBefore)
-        cellsBefore += window.w * window.h
-      }
-    }
-  }
-
-  partial(name: string, args: Wire, region: Region, tiles: Uint32Array): Wire {
-    const run = readOf(name).run(overTheWire(args), this.#context)
-    for (const tile of tiles) {
-      run.visit(this.#pages[tile]!, windowOf(this.#context.geometry, tile, region))
-    }
-    return run.finish()
-  }
-
-  /** A whole read: each round over all parts, joined in the order that `join` makes. */
-  read(
-    name: string,
-    args: Wire,
-    region: Region,
-    parts: readonly Uint32Array[],
-    join: (partials: Wire[]) => Wire,
-  ): unknown {
-    const rounds: Wire[] = []
-    for (let round: Wire | undefined = args; round !== undefined; ) {
-      const roundArgs: Wire = round
-      const partials = parts.map((tiles) =>
-        overTheWire(this.partial(name, roundArgs, region, tiles)),
-      )
-      rounds.push(join(partials))
-      round = readOf(name).nextRound?.(rounds.at(-1)!, roundArgs)
-    }
-    return readOf(name).finish(rounds, args, region, this.#context)
-  }
-}
 
 /** The model: one array a field over the whole grid, and one of status. */
 class Model {
@@ -187,46 +122,10 @@ const anyRegion: fc.Arbitrary<Region> = fc
       .map(({ w, h }) => ({ x, y, w, h })),
   )
 
-/** The tiles of a region dealt to up to `nodes` parts, ascending in each. */
-function partition(region: Region, random: Random, nodes: number): Uint32Array[] {
-  const parts = Array.from({ length: nodes }, (): number[] => [])
-  for (const tile of context.geometry.tilesOf(region)) parts[random.integer(nodes)]!.push(tile)
-  return parts.filter((part) => part.length > 0).map((part) => Uint32Array.from(part))
-}
-
-/** Joins in a random order and a random bracketing. */
-function joinRandomly(operation: ReadOperation | ItemsOperation, random: Random) {
-  return (partials: Wire[]): Wire => {
-    const left = [...partials]
-    for (let at = left.length - 1; at > 0; at--) {
-      const other = random.integer(at + 1)
-      ;[left[at], left[other]] = [left[other]!, left[at]!]
-    }
-    while (left.length > 1) {
-      const at = random.integer(left.length - 1)
-      left.splice(at, 2, operation.merge(left[at]!, left[at + 1]!))
-    }
-    return left[0]!
-  }
-}
-
 const inOrder =
   (operation: ReadOperation) =>
   (partials: Wire[]): Wire =>
     partials.reduce((left, right) => operation.merge(left, right))
-
-function randomValue(type: FieldType, random: Random): number {
-  switch (type) {
-    case 'u8':
-      return random.integer(256)
-    case 'i32':
-      return random.integer(2 ** 32) - 2 ** 31
-    case 'f32':
-      return Math.fround(random.between(-1000, 1000))
-    case 'f64':
-      return random.between(-1e6, 1e6)
-  }
-}
 
 function randomArgs(name: string, region: Region, random: Random): UserArgs {
   const field = FIELDS[random.integer(FIELDS.length)]!
@@ -267,10 +166,10 @@ t.test('any writes over any partition leave what an array would hold', (t) => {
         const random = new Random(from)
         const user = randomArgs(name, region, random)
         const args = accepted(writeOf(name).parse(user, region, context))
-        pages.write(name, args, region, partition(region, random, nodes))
+        pages.write(name, args, region, partition(context, region, random, nodes))
         model.write(name, user, region)
       }
-      const parts = partition(view, new Random(seed), 4)
+      const parts = partition(context, view, new Random(seed), 4)
       const args = accepted(readOf('get').parse({}, view, context))
       const join = joinRandomly(readOf('get'), new Random(seed))
       const value = pages.read('get', args, view, parts, join) as {
@@ -398,7 +297,7 @@ t.test('stat equals a plain computation, exactly where numbers are small and who
         const pages = filled(field, values, region)
         const user = bins === undefined ? { field: field.name } : { field: field.name, bins }
         const args = accepted(readOf('stat').parse(user, region, context))
-        const parts = partition(region, random, 5)
+        const parts = partition(context, region, random, 5)
         const join = joinRandomly(readOf('stat'), random)
         const found = pages.read('stat', args, region, parts, join) as Stat
         const plain = statOf(values)
@@ -463,7 +362,7 @@ t.test('sum, mean and variance are those of exact fractions, whatever the number
         )
         const pages = filled(field, values, region)
         const args = accepted(readOf('stat').parse({ field: field.name }, region, context))
-        const parts = partition(region, random, 5)
+        const parts = partition(context, region, random, 5)
         const join = joinRandomly(readOf('stat'), random)
         const value = pages.read('stat', args, region, parts, join) as Stat
         const exact = exactOf(values)
@@ -497,7 +396,7 @@ t.test('a read has the same bits whatever the parts, their order and their brack
     const whole = [context.geometry.tilesOf(region)]
     const reference = encodeCbor(pages.read(name, args, region, whole, inOrder(readOf(name))))
     for (let run = 0; run < 40; run++) {
-      const parts = partition(region, random, 1 + random.integer(9))
+      const parts = partition(context, region, random, 1 + random.integer(9))
       const value = pages.read(name, args, region, parts, joinRandomly(readOf(name), random))
       if (Buffer.compare(encodeCbor(value), reference) !== 0) return t.fail(`${name}, run ${run}`)
     }
