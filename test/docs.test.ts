@@ -23,6 +23,7 @@ import { Geometry } from '../shared/grid/geometry.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
 import { GET_LSUS_MAX } from '../shared/operations/get.ts'
 import { PART_BYTES_MAX } from '../shared/operations/operation.ts'
+import { SQUARES_MAX } from '../shared/operations/squares.ts'
 import { STAT_BINS_MAX } from '../shared/operations/stat.ts'
 import { decodeCbor } from '../shared/protocol/cbor.ts'
 import * as limits from '../shared/protocol/limits.ts'
@@ -233,6 +234,7 @@ const LIMITS: readonly (readonly [row: RegExp, ...values: number[]])[] = [
   [/^`deadline_ms`/, limits.DEADLINE_MS_MAX, limits.DEADLINE_MS_DEFAULT],
   [/`get` reads$/, GET_LSUS_MAX],
   [/^bins/, STAT_BINS_MAX],
+  [/^squares/, SQUARES_MAX],
   [/^problems/, PROBLEMS_MAX],
   [/^JSON mirror/, limits.JSON_MIRROR_BYTES_MAX],
   [/^message between/, limits.MESSAGE_BYTES_MAX],

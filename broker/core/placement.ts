@@ -107,6 +107,15 @@ export class Placement {
     return undefined
   }
 
+  /** Those that are not missing. */
+  withoutMissing(tiles: Uint32Array): Uint32Array {
+    const { replicas } = this.#options
+    if (this.findMissing(tiles) === undefined) return tiles
+    return tiles.filter(
+      (tile) => this.#born[tile] === 0 || this.#slots[tile * replicas] !== NO_HOLDER,
+    )
+  }
+
   hasUnborn(tiles: Uint32Array): boolean {
     return tiles.some((tile) => this.#born[tile] === 0)
   }

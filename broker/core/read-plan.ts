@@ -72,15 +72,17 @@ function planTileParts(
   context: CoordinatorContext,
   body: TaskBody,
   args: Wire,
-  tiles: Uint32Array,
+  asked: Uint32Array,
   accepts: (member: number) => boolean,
   create: Create,
 ): ReadPart[] {
   const { placement, options } = context
   const { slots, replicas } = placement
+  const operation = operationOf(body) as ReadOperation
+  const tiles = operation.leavesHoles?.(args) ? placement.withoutMissing(asked) : asked
   const usable = usableOf(context, tiles, accepts)
   const plan = planReads({ tiles, slots, replicas }, usable)
-  const tilesMax = readTilesMax(operationOf(body) as ReadOperation, args, options.grid)
+  const tilesMax = readTilesMax(operation, args, options.grid)
   const parts = [...partsOf(plan, tilesMax)].map((part) =>
     create({ tiles: part.tiles }, part.member),
   )

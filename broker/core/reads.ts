@@ -114,6 +114,11 @@ export class Reads {
 
   /** Sends parts to those of their members that can answer now; the others wait. */
   #issue(read: OpenRead, parts: readonly ReadPart[]): void {
+    // All that was still to be answered for is lost, and may be left out.
+    if (read.parts.size === 0) {
+      this.#finishRound(read)
+      return
+    }
     const { members, nowMs, options, deadlines } = this.#context
     const { asker, operation, leases } = read
     const leaseMs = Math.max(1, Math.min(options.leaseMs, Math.ceil(asker.deadlineMs - nowMs)))
@@ -273,12 +278,13 @@ export class Reads {
     if (operation.kind === 'items') return operation.faultOf(value, part.items!.keys)
     const { grid } = this.#context.options
     const tiles = part.tiles!
+    const region = asker.body.region!
     let lsus = 0
     for (const tile of tiles) {
-      const { w, h } = grid.geometry.overlap(tile, asker.body.region!)
+      const { w, h } = grid.geometry.overlap(tile, region)
       lsus += w * h
     }
-    return operation.faultOf(value, { args, tiles, lsus }, grid)
+    return operation.faultOf(value, { args, tiles, region, lsus }, grid)
   }
 
   /** Since the part was planned, one of its tiles was born on other nodes. */

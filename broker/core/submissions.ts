@@ -293,11 +293,13 @@ export function fleetRefusal({ identity, members }: CoordinatorContext): Refusal
   return members.size === 0 ? { code: 'no-node', message: NO_NODE } : undefined
 }
 
-/** Some tile of what is asked for is nowhere any more. */
+/** Some tile of what is asked for is nowhere any more, and may not be left out. */
 export function tilesRefusal(
   { options, placement }: CoordinatorContext,
-  { region }: TaskBody,
+  { op, args, region }: TaskBody,
 ): Refusal | undefined {
+  const operation = findOperation(op)
+  if (operation?.kind === 'read' && operation.leavesHoles?.(args)) return undefined
   const missing = region && placement.findMissing(options.grid.geometry.tilesOf(region))
   if (missing === undefined) return undefined
   return { code: 'tile-missing', message: `every copy of tile ${missing} was lost` }

@@ -3,12 +3,13 @@ import { add } from './add.ts'
 import { digest } from './digest.ts'
 import { get } from './get.ts'
 import type { Operation } from './operation.ts'
+import { overview } from './overview.ts'
 import { put } from './put.ts'
 import { scale } from './scale.ts'
 import { set } from './set.ts'
 import { stat } from './stat.ts'
 
-const OPERATIONS: readonly Operation[] = [scale, put, set, add, get, stat, digest]
+const OPERATIONS: readonly Operation[] = [scale, put, set, add, get, stat, overview, digest]
 
 const byName: ReadonlyMap<string, Operation> = new Map(
   OPERATIONS.map((operation) => [operation.name, operation]),

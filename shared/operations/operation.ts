@@ -89,6 +89,8 @@ export interface ReadOperation {
   merge(left: Wire, right: Wire): Wire
   /** Arguments for one more round over the same tiles, or nothing when the result is complete. */
   nextRound?(total: Wire, args: Wire): Wire | undefined
+  /** Whether tiles of which every copy is lost are left out instead of refused. */
+  leavesHoles?(args: Wire): boolean
   /** Shapes the value; `rounds` holds the merged partial result of each round. */
   finish(rounds: readonly Wire[], args: Wire, region: Region, context: GridContext): unknown
 }
@@ -98,6 +100,7 @@ export interface AskedTiles {
   readonly args: Wire
   /** Ascending. */
   readonly tiles: Uint32Array
+  readonly region: Region
   /** Of the region, in these tiles. */
   readonly lsus: number
 }

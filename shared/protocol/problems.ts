@@ -109,7 +109,7 @@ function isUnknownKey(issue: v.BaseIssue<unknown>): boolean {
 }
 
 /** Of a choice, this many are named. */
-const CHOICE_SHOWN_MAX = 8
+const CHOICE_SHOWN_MAX = 12
 
 /** The end of a complaint about an unknown word: what was meant, and what there is. */
 export function choiceOf(given: string, known: readonly string[]): string {

@@ -49,6 +49,10 @@ export class Pages {
     )
   }
 
+  page(tile: number): TilePage {
+    return this.#pages[tile]!
+  }
+
   write(name: string, args: Wire, region: Region, parts: readonly Uint32Array[]): void {
     const operation = writeOf(name)
     for (const tiles of parts) {

@@ -94,6 +94,7 @@ t.test('every operation says what fields it goes over', (t) => {
     set: { op: 'set', args: { fields: { snow: 1 } } },
     scale: { op: 'scale', args: { fields: { snow: 1 } } },
     get: { op: 'get', args: { fields: ['snow'] } },
+    overview: { op: 'overview', args: { field: 'snow' } },
   }
   for (const [name, task] of Object.entries(tasks)) {
     t.same(refused({ ...ALL, fields: ['rain'] }, task), ['args: field snow'], name)

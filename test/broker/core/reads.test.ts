@@ -1,8 +1,10 @@
 import t from 'tap'
+import { packTiles } from '../../../shared/operations/columns.ts'
 import { packInteger } from '../../../shared/operations/exact-sums.ts'
 import {
   ADD,
   cells,
+  EMPTY_STORE,
   GatewayBench,
   GET,
   readerOf,
@@ -201,4 +203,56 @@ t.test('items go to nodes by key and come back as one', async (t) => {
     bench.answer(name, read, { value: { keys: read.items!.keys, sha256 } })
   }
   t.equal(bench.task('d')?.state, 'completed')
+})
+
+/** One replica; tile 0 has been written on `a`, and is lost if `isLost`. */
+function withOneCopy({ isLost }: { isLost: boolean }): GatewayBench {
+  const bench = new GatewayBench({ replicas: 1 })
+  bench.join('a')
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.apply('a', bench.entriesTo('a'))
+  if (isLost) {
+    bench.close('a')
+    bench.hello('a', EMPTY_STORE)
+  }
+  return bench
+}
+
+const LOOK = { op: 'overview', args: { field: 'value', step: 4, holes: true } }
+const BOTH = { x: 0, y: 0, w: 8, h: 4 }
+
+function squaresOf(bench: GatewayBench): { mean: number[]; count: number[] } {
+  const { value } = JSON.parse(resultShown(bench) as string)
+  const floats = (base64: string): number[] => [
+    ...new Float32Array(new Uint8Array(Buffer.from(base64, 'base64')).buffer),
+  ]
+  return { mean: floats(value.mean), count: floats(value.count) }
+}
+
+t.test('a read that may have holes asks nobody for a tile without a copy', async (t) => {
+  const bench = withOneCopy({ isLost: true })
+  bench.submit({ id: 'o', ...LOOK, region: BOTH })
+  const [read] = bench.readsTo('a')
+  t.same([read?.grid?.tiles.length, read?.grid?.unborn], [0, packTiles([1])])
+  const mean = new Uint8Array(Float32Array.of(0.5).buffer)
+  bench.answer('a', read!, { value: { tiles: packTiles([1]), mean } })
+  t.same(squaresOf(bench), { mean: [Number.NaN, 0.5], count: [0, 16] })
+})
+
+t.test('and ends at once where there is nobody to ask', async (t) => {
+  const bench = withOneCopy({ isLost: true })
+  bench.submit({ id: 'o', ...LOOK, region: TILE_0 })
+  t.match(bench.task('o'), { state: 'completed', shards: { total: 0, done: 0 } })
+  t.same(squaresOf(bench), { mean: [Number.NaN], count: [0] })
+})
+
+t.test('or where what it waited for is lost meanwhile', async (t) => {
+  const bench = withOneCopy({ isLost: false })
+  bench.submit({ id: 'o', ...LOOK, region: TILE_0 })
+  t.equal(bench.readsTo('a').length, 1)
+  bench.close('a')
+  t.equal(bench.task('o')?.state, 'running', 'its holder may come back')
+  bench.hello('a', EMPTY_STORE)
+  t.match(bench.task('o'), { state: 'completed' })
+  t.same(squaresOf(bench), { mean: [Number.NaN], count: [0] })
 })

@@ -145,6 +145,8 @@ t.test('a tile whose every copy was lost is refused, never read as zeros', async
   t.match(bench.submit({ id: 'x', ...ADD }), { refusal: { code: 'tile-missing' } })
   const elsewhere = { x: 4, y: 0, w: 4, h: 4 }
   t.ok(bench.submit({ id: 's', ...GET, region: elsewhere }).ok)
+  const look = { op: 'overview', region: TILE_0, args: { field: 'value', step: 4 } }
+  t.match(bench.submit({ id: 'o', ...look }), { refusal: { code: 'tile-missing' } })
 })
 
 t.test(

@@ -12,6 +12,7 @@ t.test('a partial result is held to what was asked for', async (t) => {
   const asked = (args: Wire, tiles: number[], lsus: number): AskedTiles => ({
     args,
     tiles: Uint32Array.from(tiles),
+    region: geometry.whole,
     lsus,
   })
   const sums = { sum: packInteger(3n), squares: packInteger(3n) }

@@ -143,7 +143,9 @@ function randomArgs(name: string, region: Region, random: Random): UserArgs {
 }
 
 t.test('the catalogue holds the operations of wire.md', (t) => {
-  t.same([...OPERATION_NAMES].sort(), ['add', 'digest', 'get', 'put', 'scale', 'set', 'stat'])
+  t.same([...OPERATION_NAMES].sort(), [
+    ...['add', 'digest', 'get', 'overview', 'put', 'scale', 'set', 'stat'],
+  ])
   for (const name of OPERATION_NAMES) t.equal(findOperation(name)?.name, name)
   t.equal(findOperation('toString'), undefined)
   t.equal(findOperation(''), undefined)

@@ -1197,7 +1197,7 @@ t.test('a problem says what is taken, and guesses what was meant', (t) => {
   const table: [unknown, string][] = [
     [
       { op: 'Stat' },
-      'there is no operation "Stat", did you mean stat? (scale, put, set, add, get, stat, digest)',
+      'there is no operation "Stat", did you mean stat? (scale, put, set, add, get, stat, overview, digest)',
     ],
     [
       { op: 'stat', args: { field: 'elevatoin' } },

@@ -1,0 +1,138 @@
+/**
+ * A node's part of `overview`: the squares of each tile, folded row by row. A tile that is no larger
+ * than a square is one record; else it has one for each square that the region touches in it.
+ */
+import { bytesOfColumn, type Column, type FieldType, RANGES, saturate } from '../grid/fields.ts'
+import { packNumbers, packTiles } from './columns.ts'
+import type { GridContext, ReadRun, TileWindow, Wire } from './operation.ts'
+
+/** What can be asked of a square, in the order of the normal form. */
+export const ANSWERS = ['mean', 'min', 'max'] as const
+export type Answer = (typeof ANSWERS)[number]
+
+/** What a node gives of it. */
+export type Source = Answer | 'sum'
+
+/** Where a square has several tiles, each gives its sum for the mean. */
+export function sourceOf(answer: Answer, hasSeveral: boolean): Source {
+  return answer === 'mean' && hasSeveral ? 'sum' : answer
+}
+
+/** Squares of one tile after the other in the order of `tiles`, row-major inside each: f32, but for sums (f64). */
+export interface OverviewPartial extends Wire {
+  readonly tiles: Uint8Array
+  readonly mean?: Uint8Array
+  readonly sum?: Uint8Array
+  readonly min?: Uint8Array
+  readonly max?: Uint8Array
+}
+
+/** LSUs of a tile, from `left` to before `right` in the rows from `top` to before `bottom`. */
+interface Cells {
+  readonly column: Column
+  readonly stride: number
+  readonly left: number
+  readonly right: number
+  readonly top: number
+  readonly bottom: number
+}
+
+export function runOverview(
+  { field, step, of }: { field: number; step: number; of: readonly Answer[] },
+  { fields, geometry }: GridContext,
+): ReadRun {
+  const sumOf = sumFor(fields[field]!.type)
+  const hasSeveral = step > geometry.tile
+  const tiles: number[] = []
+  // Its own words, not those that came with the message (decision 0017).
+  const folds = ANSWERS.filter((answer) => of.includes(answer)).map((answer) => {
+    return { source: sourceOf(answer, hasSeveral), into: [] as number[] }
+  })
+  const visitSquare = (cells: Cells): void => {
+    for (const { source, into } of folds) {
+      if (source === 'min') into.push(leastOf(cells))
+      else if (source === 'max') into.push(greatestOf(cells))
+      else {
+        const lsus = (cells.right - cells.left) * (cells.bottom - cells.top)
+        into.push(source === 'sum' ? sumOf(cells) : sumOf(cells) / lsus)
+      }
+    }
+  }
+  return {
+    visit(cells, window) {
+      tiles.push(window.tile)
+      eachSquare(cells.column(field), window, step, visitSquare)
+    },
+    finish(): OverviewPartial {
+      const columns = folds.map(({ source, into }) => [source, pack(source, into)])
+      return { tiles: packTiles(tiles), ...Object.fromEntries(columns) }
+    },
+  }
+}
+
+function pack(source: Source, numbers: readonly number[]): Uint8Array {
+  if (source === 'sum') return packNumbers(numbers)
+  return bytesOfColumn(Float32Array.from(numbers, (number) => saturate('f32', number)))
+}
+
+/** The squares of a tile that the window touches, row-major, each cut to it. */
+function eachSquare(
+  column: Column,
+  { stride, left: start, top: first, w, h }: TileWindow,
+  step: number,
+  visit: (cells: Cells) => void,
+): void {
+  const [end, last] = [start + w, first + h]
+  for (let top = first; top < last; ) {
+    const bottom = Math.min(last, top - (top % step) + step)
+    for (let left = start; left < end; ) {
+      const right = Math.min(end, left - (left % step) + step)
+      visit({ column, stride, left, right, top, bottom })
+      left = right
+    }
+    top = bottom
+  }
+}
+
+/** Only f64 has numbers beyond those of f32. */
+function sumFor(type: FieldType): (cells: Cells) => number {
+  return type === 'f64' ? boundedSumOf : plainSumOf
+}
+
+function plainSumOf({ column, stride, left, right, top, bottom }: Cells): number {
+  let sum = 0
+  for (let row = top * stride; row < bottom * stride; row += stride) {
+    for (let at = row + left; at < row + right; at++) sum += column[at]!
+  }
+  return sum
+}
+
+function boundedSumOf({ column, stride, left, right, top, bottom }: Cells): number {
+  const { min, max } = RANGES.f32
+  let sum = 0
+  for (let row = top * stride; row < bottom * stride; row += stride) {
+    for (let at = row + left; at < row + right; at++) {
+      const value = column[at]!
+      sum += value > max ? max : value < min ? min : value
+    }
+  }
+  return sum
+}
+
+function leastOf({ column, stride, left, right, top, bottom }: Cells): number {
+  let least = Number.POSITIVE_INFINITY
+  for (let row = top * stride; row < bottom * stride; row += stride) {
+    for (let at = row + left; at < row + right; at++) if (column[at]! < least) least = column[at]!
+  }
+  return least
+}
+
+function greatestOf({ column, stride, left, right, top, bottom }: Cells): number {
+  let greatest = Number.NEGATIVE_INFINITY
+  for (let row = top * stride; row < bottom * stride; row += stride) {
+    for (let at = row + left; at < row + right; at++) {
+      if (column[at]! > greatest) greatest = column[at]!
+    }
+  }
+  return greatest
+}
