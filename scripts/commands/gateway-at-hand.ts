@@ -6,7 +6,7 @@ import { accessSync, constants, lstatSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { AppError, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
-import { type Context, readContext } from './context.ts'
+import { type Context, readContext } from '../client/context.ts'
 import { GatewayClient } from './gateway-client.ts'
 import { usage } from './task-request.ts'
 

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import t from 'tap'
-import { contextPath, readContext, writeContext } from '../../scripts/commands/context.ts'
+import { contextPath, readContext, writeContext } from '../../../scripts/client/context.ts'
 
 const context = { url: 'https://gw.local:8025', ca: 'none', user: 'ann', token: 'obu1-none' }
 
