@@ -8,11 +8,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectionOptions, connect as connectSecured } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { enrol } from '../../firmware-agent/adapters/enrolment-client.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
 import { newKeyPair, pemOf } from '../../shared/runtime/public-keys.ts'
-import { GatewayClient } from '../commands/gateway-client.ts'
+import { gatewayClient } from '../client/node-carrier.ts'
 import { createToken } from '../commands/token.ts'
 import { type BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
 import { footprintOf } from './footprint.ts'
@@ -74,7 +75,7 @@ export class BenchGateway {
 
   /** As its owner. */
   get owner(): GatewayClient {
-    return new GatewayClient(`unix:${join(this.data, 'admin.sock')}`)
+    return gatewayClient(`unix:${join(this.data, 'admin.sock')}`)
   }
 
   /** A connection that nobody has said anything over; secured, its handshake is a whole one each time. */

@@ -236,8 +236,9 @@ class Messenger {
 async function measureMessages({ open, secured }: Gateways): Promise<Row[]> {
   const password = 'a long password for a benchmark'
   await secured.owner.request({
-    ...{ method: 'POST', path: '/api/identities/user/bench', contentType: 'application/json' },
-    body: Buffer.from(JSON.stringify({ roles: ['operator'], password, topics: ['bench/#'] })),
+    method: 'POST',
+    path: '/api/identities/user/bench',
+    body: { roles: ['operator'], password, topics: ['bench/#'] },
   })
   const login = { username: 'bench', password: Buffer.from(password) }
   const messengers = [await Messenger.connect(open, {}), await Messenger.connect(secured, login)]

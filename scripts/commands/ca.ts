@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { accessSync, constants, lstatSync, type Stats } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { AuthorityView } from '../../broker/adapters/http-port.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import {
   AppError,
   EXIT_DONE,
@@ -11,10 +12,10 @@ import {
   messageOf,
 } from '../../shared/runtime/errors.ts'
 import { openSealed, passphraseFault } from '../../shared/runtime/sealed-file.ts'
+import { assertHidden } from '../client/node-carrier.ts'
 import { faultOf } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 import type { CommandPlace } from './command-place.ts'
-import type { GatewayClient } from './gateway-client.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
 import { restore } from './restore.ts'
@@ -102,14 +103,13 @@ async function exportCertificate(
   streams: Streams,
   flags: { readonly json?: boolean },
 ): Promise<number> {
-  const { body } = await gateway.request({ path: '/ca.crt' })
-  const certificate = body.toString('utf8')
+  const certificate = await gateway.text({ path: '/ca.crt' })
   streams.stdout.write(flags.json ? `${JSON.stringify({ certificate })}\n` : certificate)
   return EXIT_DONE
 }
 
 export async function backup(
-  gateway: Pick<GatewayClient, 'assertHidden' | 'request'>,
+  gateway: Pick<GatewayClient, 'address' | 'request'>,
   streams: Streams,
   file: string,
   flags: BackupFlags,
@@ -119,11 +119,12 @@ export async function backup(
     throw usage('a backup is no text: send it somewhere, or name a file')
   }
   if (!isPiped) assertFree(file, flags.force === true)
-  gateway.assertHidden()
+  assertHidden(gateway)
   const passphrase = await newPassphrase(flags, streams)
   const { body } = await gateway.request({
-    ...{ method: 'POST', path: '/api/security/backup', contentType: 'application/json' },
-    body: Buffer.from(JSON.stringify({ passphrase })),
+    method: 'POST',
+    path: '/api/security/backup',
+    body: { passphrase },
     timeoutMs: TIMEOUT_MS,
   })
   // One that does not open is none, and this is the last moment at which that helps.
@@ -147,8 +148,9 @@ async function sayKept(
 ): Promise<void> {
   try {
     await gateway.request({
-      ...{ method: 'POST', path: '/api/security/backup/kept', contentType: 'application/json' },
-      body: Buffer.from(JSON.stringify({ ts })),
+      method: 'POST',
+      path: '/api/security/backup/kept',
+      body: { ts },
     })
   } catch (error) {
     const why = printable(messageOf(error))

@@ -1,6 +1,6 @@
 /** Where the commands of one kind are put into the program, and what they have to do with. */
 import type { Command } from 'commander'
-import type { GatewayClient } from './gateway-client.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import type { Streams } from './streams.ts'
 
 export interface CommandPlace {

@@ -1,6 +1,6 @@
 import type { DetectorView } from '../../broker/core/views.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
-import type { GatewayClient } from './gateway-client.ts'
 import { printable, type Streams } from './streams.ts'
 
 /** `gateway trust`. */
@@ -13,8 +13,7 @@ export async function trust(
   const after = await gateway.json<DetectorView>({
     method: 'POST',
     path: '/api/detector',
-    contentType: 'application/json',
-    body: Buffer.from('{"trust":true}'),
+    body: { trust: true },
   })
   const reasons = before.doubts.map(({ reason }) => printable(reason)).join(', ')
   const text = reasons === '' ? 'there was no doubt' : `no more doubt for ${reasons}`

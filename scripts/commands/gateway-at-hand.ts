@@ -4,10 +4,11 @@
  */
 import { accessSync, constants, lstatSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import { AppError, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
 import { type Context, readContext } from '../client/context.ts'
-import { GatewayClient } from './gateway-client.ts'
+import { gatewayClient } from '../client/node-carrier.ts'
 import { usage } from './task-request.ts'
 
 export const HTTP_DEFAULT = 'http://127.0.0.1:8025'
@@ -31,7 +32,7 @@ export function clientFor(given: string | undefined, environment: Environment): 
   const checked = checkUrl(url, PROTOCOLS, '--http')
   const context = checked.startsWith('https:') ? readContext(environment) : undefined
   const isThat = context !== undefined && new URL(checked).href === new URL(context.url).href
-  return new GatewayClient(checked, isThat ? context : undefined)
+  return gatewayClient(checked, isThat ? context : undefined)
 }
 
 /** One that knows who asks, if there is any. */
@@ -41,22 +42,22 @@ export function clientAtHand(environment: Environment): GatewayClient | undefine
     : isOurs(OWN_SOCKET)
       ? OWN_SOCKET
       : undefined
-  if (opened !== undefined) return new GatewayClient(`unix:${resolve(opened)}`)
+  if (opened !== undefined) return gatewayClient(`unix:${resolve(opened)}`)
   const context = readContext(environment)
   if (context !== undefined) return clientOf(context)
   const socket = ownersSocket()
-  return socket === undefined ? undefined : new GatewayClient(socket)
+  return socket === undefined ? undefined : gatewayClient(socket)
 }
 
 function openAtHand(): GatewayClient {
-  if (!isThere(OWN_SOCKET)) return new GatewayClient(HTTP_DEFAULT)
+  if (!isThere(OWN_SOCKET)) return gatewayClient(HTTP_DEFAULT)
   const socket = resolve(OWN_SOCKET)
   const message = `${socket} is not this user's alone, and may be anybody's: --http unix:${socket} if it is meant`
   throw new AppError('not-permitted', message, { exitCode: EXIT_NOT_ALLOWED })
 }
 
 export function clientOf(context: Context): GatewayClient {
-  return new GatewayClient(context.url, context)
+  return gatewayClient(context.url, context)
 }
 
 /** What somebody logged in with, for MQTT at this address, or for whichever there is. */

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { MovesView, NodeView } from '../../broker/core/views.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
-import type { GatewayClient } from './gateway-client.ts'
 import { interruptible } from './interruption.ts'
 import { Patience } from './patience.ts'
 import { progressOf, stallLines } from './ring.ts'
@@ -144,8 +144,7 @@ async function demandDrain(
   return await gateway.json<NodeView>({
     method: 'POST',
     path: `${path}/drain`,
-    contentType: 'application/json',
-    body: Buffer.from(JSON.stringify(demand)),
+    body: demand,
   })
 }
 

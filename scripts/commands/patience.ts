@@ -1,11 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { AppError, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
-import { RefusedError } from './gateway-client.ts'
+import { wordsOf } from './refusal.ts'
 import { printable, type Streams } from './streams.ts'
 
 const ASK_AGAIN_MS = 500
-/** A gateway that is about to end, or a proxy before one that has. */
-const AWAY_STATUSES = [502, 503, 504]
 
 export interface PatienceOptions {
   readonly limitSeconds: number
@@ -40,9 +39,9 @@ export class Patience {
         this.#isAway = false
         return answer
       } catch (error) {
-        if (!isAway(error)) throw error
-        if (this.leftMs === 0) throw this.over(error.message, error)
-        if (!this.#isAway) streams.stderr.write(`${printable(error.message)}; trying again\n`)
+        if (!(error instanceof ObeliskError && error.isAway)) throw error
+        if (this.leftMs === 0) throw this.over(wordsOf(error), error)
+        if (!this.#isAway) streams.stderr.write(`${printable(wordsOf(error))}; trying again\n`)
         this.#isAway = true
       }
       await pause(Math.min(ASK_AGAIN_MS, this.leftMs), undefined, { signal })
@@ -55,9 +54,4 @@ export class Patience {
     const message = `${state} after ${limitSeconds} s; ${goesOn}`
     return new AppError('timed-out', message, { cause, exitCode: EXIT_TIMED_OUT })
   }
-}
-
-function isAway(error: unknown): error is AppError {
-  if (error instanceof RefusedError) return AWAY_STATUSES.includes(error.status)
-  return error instanceof AppError && ['unreachable', 'timed-out'].includes(error.code)
 }

@@ -1,4 +1,6 @@
 import { Command, CommanderError } from 'commander'
+import type { GatewayClient } from '../../shared/client/http.ts'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import {
   AppError,
   EXIT_DONE,
@@ -12,10 +14,10 @@ import type { CommandPlace } from './command-place.ts'
 import { trust } from './detector.ts'
 import type { Enrol } from './enroll.ts'
 import { checkUrl, clientFor, HTTP_DEFAULT, loginFor } from './gateway-at-hand.ts'
-import type { GatewayClient } from './gateway-client.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { addLoginCommands } from './login.ts'
 import { drainNode, listNodes, removeNode, showNode } from './node.ts'
+import { exitCodeOf, wordsOf } from './refusal.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
 import { addSealCommands } from './seal.ts'
 import { addSecurityCommands } from './security.ts'
@@ -59,7 +61,10 @@ export async function runCommand(
   } catch (error) {
     // Commander has said what is wrong already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE
-    streams.stderr.write(`error: ${messageLines(messageOf(error))}\n`)
+    const isRefused = error instanceof ObeliskError
+    const words = isRefused ? wordsOf(error) : messageOf(error)
+    streams.stderr.write(`error: ${messageLines(words)}\n`)
+    if (isRefused) return exitCodeOf(error)
     return error instanceof AppError ? error.exitCode : EXIT_FAILED
   }
 }

@@ -1,6 +1,6 @@
 import type { MovesView, MoveView, PlanView } from '../../broker/core/views.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
-import type { GatewayClient } from './gateway-client.ts'
 import { printable, type Streams, table } from './streams.ts'
 
 interface JsonFlag {
@@ -99,8 +99,7 @@ export async function recreateMissing(
   const answer = await gateway.json<{ tiles: number }>({
     method: 'POST',
     path: '/api/ring/recreate',
-    contentType: 'application/json',
-    body: Buffer.from('{"recreate":"missing"}'),
+    body: { recreate: 'missing' },
   })
   const text = `${tiles(answer.tiles)} begin anew, as zeros`
   streams.stdout.write(`${flags.json ? JSON.stringify(answer) : text}\n`)

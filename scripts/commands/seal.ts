@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { RecipientView } from '../../broker/adapters/http-port.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import { own } from '../../shared/core/own.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
@@ -22,7 +23,6 @@ import {
 import { flush } from '../../shared/runtime/flush.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
 import type { CommandPlace } from './command-place.ts'
-import type { GatewayClient } from './gateway-client.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
@@ -83,8 +83,7 @@ export function addSealCommands(place: CommandPlace): void {
       const view = await gatewayFor(flags).json<RecipientView>({
         method: 'POST',
         path: `${PATH}/${encodeURIComponent(name)}`,
-        contentType: 'application/json',
-        body: Buffer.from(JSON.stringify({ key: text })),
+        body: { key: text },
         timeoutMs: TIMEOUT_MS,
       })
       done(say(streams, flags, view, `recipient ${name} has the key of SHA-256 ${view.sha256}`))

@@ -1,10 +1,10 @@
 /** `obelisk security status`: how it stands with who may come in, at a glance. */
 import type { Listeners, SecurityStatus } from '../../broker/adapters/http-port.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import { formatHead } from '../../shared/protocol/security-log.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { verifySecurityLog } from '../../shared/runtime/security-log-files.ts'
 import { isBehind } from '../doctor/security-ask.ts'
-import type { GatewayClient } from './gateway-client.ts'
 import { paint, printable, type Streams, when } from './streams.ts'
 
 type Status =

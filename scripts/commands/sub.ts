@@ -13,7 +13,7 @@ import {
   messageOf,
 } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
-import { isOfTrust } from './gateway-client.ts'
+import { isOfTrust } from '../client/node-carrier.ts'
 import { decodePayload } from './payload.ts'
 import { printable, type Streams } from './streams.ts'
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import type { RingView, TaskView } from '../../broker/core/views.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import { own } from '../../shared/core/own.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
-import type { GatewayClient } from './gateway-client.ts'
 import { interruptible } from './interruption.ts'
 import { Patience } from './patience.ts'
 import { type Colour, paint, printable, type Streams, table, when } from './streams.ts'
@@ -159,7 +159,7 @@ export class TaskCommands {
     const accept = flags.cbor ? 'application/cbor' : 'application/json'
     const path = `${taskPath(id)}/result`
     const { body } = await this.#gateway.request({ path, accept, timeoutMs: 6 * ANSWER_SLACK_MS })
-    const content = flags.cbor || flags.json ? body : indented(body)
+    const content = flags.cbor || flags.json ? Buffer.from(body) : indented(body)
     const isLine = !flags.cbor && content.at(-1) !== 0x0a
     const bytes = isLine ? Buffer.concat([content, Buffer.from('\n')]) : content
     if (flags.output === undefined || flags.output === '-') {
@@ -214,8 +214,8 @@ function exitCodeOf(state: TaskView['state']): number {
 }
 
 /** Lists of numbers stay on one line: a result of cells would be a line a cell. */
-function indented(json: Buffer): Buffer {
-  const text = JSON.stringify(JSON.parse(json.toString('utf8')), null, 2)
+function indented(json: Uint8Array): Buffer {
+  const text = JSON.stringify(JSON.parse(new TextDecoder().decode(json)), null, 2)
   return Buffer.from(text.replace(/\[\n\s+(-?[\d.eE+-]+(?:,\n\s+-?[\d.eE+-]+)*)\n\s+\]/g, joined))
 }
 

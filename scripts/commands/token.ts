@@ -1,8 +1,11 @@
 /** Tokens for boards, and the end of what they gave. */
+
 import type { TokenView } from '../../broker/adapters/http-port.ts'
 import type { NodeView } from '../../broker/core/views.ts'
-import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
-import type { GatewayClient } from './gateway-client.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { assertHidden } from '../client/node-carrier.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
@@ -60,12 +63,11 @@ async function create(
   const created = await gateway.json<Created>({
     method: 'POST',
     path: '/api/tokens',
-    contentType: 'application/json',
-    body: Buffer.from(JSON.stringify({ node, replace, ttl_hours: hours })),
+    body: { node, replace, ttl_hours: hours },
     timeoutMs: TIMEOUT_MS,
   })
   // Its pin says whom a board trusts.
-  gateway.assertHidden()
+  assertHidden(gateway)
   return created
 }
 
@@ -182,7 +184,7 @@ async function nodesWithKeys(gateway: GatewayClient): Promise<string[]> {
       if (keys.length > 0) ids.push(id)
     } catch (error) {
       // Of before the gateway was secured.
-      if (!(error instanceof AppError && error.code === 'unknown-node')) throw error
+      if (!(error instanceof ObeliskError && error.code === 'unknown-node')) throw error
     }
   }
   return ids

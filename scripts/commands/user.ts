@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { UserView } from '../../broker/adapters/http-port.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_DONE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { assertHidden } from '../client/node-carrier.ts'
 import { faultOf } from '../path-faults.ts'
 import type { CommandPlace } from './command-place.ts'
-import type { GatewayClient } from './gateway-client.ts'
 import { isTyped, secretLine } from './secret-input.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -27,7 +28,6 @@ interface RightsFlags extends Common {
   readonly enable?: boolean
 }
 
-const JSON_TYPE = 'application/json'
 /** scrypt waits its turn. */
 const TIMEOUT_MS = 30_000
 
@@ -87,7 +87,7 @@ function addProofs(user: Command, { streams, withHttp, gatewayFor, done }: Comma
       const wish = { label: flags.label ?? '', ...ttl }
       const gateway = gatewayFor(flags)
       const made = await post<{ token: string }>(gateway, `${pathOf(name)}/tokens`, wish)
-      gateway.assertHidden()
+      assertHidden(gateway)
       done(say(streams, flags, made, made.token))
     })
   withHttp(token.command('revoke <name> <id>'))
@@ -129,7 +129,7 @@ async function addUser(
     throw usage('--role: say what it may do: viewer, submitter, operator or admin')
   }
   const wanted = flags.password !== false
-  if (wanted) gateway.assertHidden()
+  if (wanted) assertHidden(gateway)
   const password = wanted ? await passwordOf(flags, streams, name) : undefined
   const { grant = {}, ...rest } = orderOf(flags)
   const isSubmitter = flags.role?.includes('submitter') === true
@@ -151,7 +151,7 @@ async function setUser(
 ): Promise<number> {
   const isOne = flags.disable === true && flags.enable === true
   if (isOne) throw usage('--disable and --enable: say one of them')
-  if (flags.passwordFile !== undefined) gateway.assertHidden()
+  if (flags.passwordFile !== undefined) assertHidden(gateway)
   const password =
     flags.passwordFile === undefined ? {} : { password: await passwordOf(flags, streams, name) }
   const disabled = flags.disable ? { disabled: true } : flags.enable ? { disabled: false } : {}
@@ -170,7 +170,7 @@ async function passwd(
   name: string,
   flags: Common & { readonly passwordFile?: string },
 ): Promise<number> {
-  gateway.assertHidden()
+  assertHidden(gateway)
   const password = await passwordOf(flags, streams, name)
   const view = await put<UserView>(gateway, pathOf(name), { password })
   return say(streams, flags, view, `user ${name} has another password`)
@@ -282,22 +282,11 @@ function pathOf(name: string): string {
 }
 
 async function post<T>(gateway: GatewayClient, path: string, body: object): Promise<T> {
-  return await send<T>(gateway, 'POST', path, body)
+  return await gateway.json<T>({ method: 'POST', path, body, timeoutMs: TIMEOUT_MS })
 }
 
 async function put<T>(gateway: GatewayClient, path: string, body: object): Promise<T> {
-  return await send<T>(gateway, 'PUT', path, body)
-}
-
-async function send<T>(
-  gateway: GatewayClient,
-  method: 'POST' | 'PUT',
-  path: string,
-  body: object,
-): Promise<T> {
-  const bytes = Buffer.from(JSON.stringify(body))
-  const timeoutMs = TIMEOUT_MS
-  return await gateway.json<T>({ method, path, contentType: JSON_TYPE, body: bytes, timeoutMs })
+  return await gateway.json<T>({ method: 'PUT', path, body, timeoutMs: TIMEOUT_MS })
 }
 
 function say(streams: Streams, flags: Common, answer: unknown, text: string): number {

@@ -12,13 +12,15 @@ import {
 import { join } from 'node:path'
 import { isOpenBeyondLoopback, isSecure } from '../../firmware-agent/adapters/enrolment.ts'
 import type { Identity } from '../../firmware-agent/adapters/identity-files.ts'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 import { ConfigError, type Loaded, loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, EXIT_NOT_ALLOWED, messageOf } from '../../shared/runtime/errors.ts'
 import type { Environment, OptionTable } from '../../shared/runtime/option-table.ts'
+import { gatewayClient } from '../client/node-carrier.ts'
 import { HTTP_DEFAULT, ownersSocket } from '../commands/gateway-at-hand.ts'
-import { GatewayClient } from '../commands/gateway-client.ts'
+import { exitCodeOf } from '../commands/refusal.ts'
 import { collectFacts, findNode } from '../install/collect-facts.ts'
 import type { Facts } from '../install/facts.ts'
 import { NODE_RANGE, placesOf, programOf, under } from '../install/places.ts'
@@ -209,7 +211,7 @@ async function askHttp(base: string, timeoutMs: number): Promise<GatewayProbe> {
   const startMs = performance.now()
   try {
     if (base.startsWith('unix:')) {
-      await new GatewayClient(base).request({ path: '/readyz', timeoutMs })
+      await gatewayClient(base).request({ path: '/readyz', timeoutMs })
       return { kind: 'reached', roundTripMs: performance.now() - startMs }
     }
     const signal = AbortSignal.timeout(timeoutMs)
@@ -217,7 +219,7 @@ async function askHttp(base: string, timeoutMs: number): Promise<GatewayProbe> {
     if (status === 200) return { kind: 'reached', roundTripMs: performance.now() - startMs }
     return { kind: 'not-a-gateway', detail: `/readyz says ${status}` }
   } catch (error) {
-    if (error instanceof AppError && error.exitCode === EXIT_NOT_ALLOWED) {
+    if (error instanceof ObeliskError && exitCodeOf(error) === EXIT_NOT_ALLOWED) {
       return notAsked("its owner's socket is its owner's alone")
     }
     const cause = (error as { cause?: { code?: string } }).cause?.code

@@ -1,6 +1,6 @@
 /** What a secured gateway says of itself to its owner, and what of it a person should know. */
 import type { SecurityStatus } from '../../broker/adapters/http-port.ts'
-import { GatewayClient } from '../commands/gateway-client.ts'
+import { gatewayClient } from '../client/node-carrier.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
 export type AskedStatus = Pick<SecurityStatus, 'authority' | 'users' | 'refused' | 'log'>
@@ -12,7 +12,7 @@ export async function askStatus(
 ): Promise<AskedStatus | undefined> {
   try {
     const path = '/api/security/status'
-    const status = await new GatewayClient(socket).json<AskedStatus>({ path, timeoutMs })
+    const status = await gatewayClient(socket).json<AskedStatus>({ path, timeoutMs })
     return status.authority === undefined ? undefined : status
   } catch {
     return undefined

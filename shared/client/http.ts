@@ -60,7 +60,7 @@ export class GatewayClient {
   /** `https://host:port`; empty for the gateway that a page came from. */
   constructor(address: string, options: GatewayOptions = {}) {
     const base = address.replace(/\/+$/, '')
-    this.address = base.replace(/\/\/[^@/]*@/, '//')
+    this.address = shown(base)
     this.#token = options.token
     this.#carrier = options.carrier ?? ((path, question) => fetch(`${base}${path}`, question))
     this.#explain = options.explain ?? ((error) => error)
@@ -83,11 +83,17 @@ export class GatewayClient {
     }
   }
 
+  /** The answer as UTF-8. */
+  async text(question: Question): Promise<string> {
+    const { body } = await this.request(question)
+    return new TextDecoder().decode(body)
+  }
+
   /** The answer as JSON. */
   async json<T>(question: Question): Promise<T> {
-    const { body } = await this.request(question)
+    const text = await this.text(question)
     try {
-      return JSON.parse(new TextDecoder().decode(body)) as T
+      return JSON.parse(text) as T
     } catch (cause) {
       const detail = 'the answer is not JSON; is that address the gateway?'
       throw this.#explain(new ObeliskError({ code: 'not-a-gateway', detail, cause }))
@@ -127,6 +133,11 @@ export class GatewayClient {
     const detail = `no gateway at ${this.address || 'this address'} (${wordsOf(error)})`
     return this.#explain(new ObeliskError({ code: 'unreachable', detail, cause: error }))
   }
+}
+
+/** Without the secret that may stand before the host. */
+export function shown(address: string): string {
+  return address.replace(/\/\/[^@/]*@/, '//')
 }
 
 function bodyOf({ body, contentType }: Question): {

@@ -83,7 +83,7 @@ t.test('attempt 6: a thousand clients at once get in, and no node is suspected',
   }
   const all = Array.from({ length: COUNT }, enter)
   await within('all of them', Promise.all(all))
-  const text = (await secured.admin.request({ path: '/metrics' })).body.toString()
+  const text = await secured.admin.text({ path: '/metrics' })
   t.comment(/^nodejs_eventloop_lag_p99_seconds .*/m.exec(text)?.[0])
   const unwanted = /^obelisk_.*"(handshakes-full|source-shut|node-suspect|doubt-began)".*/m
   t.same(unwanted.exec(text)?.[0], undefined)
@@ -172,9 +172,9 @@ t.test('attempt 66: of a card that was copied one board is in, and it is told', 
   t.notOk(first.run.hasExited)
   t.equal((await secured.keysOf('n1')).length, 1)
   await eventually('both are counted', async () => {
-    const { body } = await secured.admin.request({ path: '/metrics' })
+    const text = await secured.admin.text({ path: '/metrics' })
     return ['token-used-twice', 'identity-twice'].every((event) =>
-      body.toString().includes(`obelisk_security_events_total{event="${event}"} 1\n`),
+      text.includes(`obelisk_security_events_total{event="${event}"} 1\n`),
     )
   })
   await secured.gateway.end('SIGTERM')

@@ -4,7 +4,9 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectAsync } from 'mqtt'
 import t, { type Test } from 'tap'
-import { GatewayClient, RefusedError } from '../../scripts/commands/gateway-client.ts'
+import { gatewayClient } from '../../scripts/client/node-carrier.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { Agent, eventually, Fleet, freePort, type Run, within } from '../support/processes.ts'
 
@@ -42,7 +44,7 @@ class Sealed {
     this.fleet = fleet
     this.data = data
     this.port = port
-    this.admin = new GatewayClient(`unix:${join(data, 'admin.sock')}`)
+    this.admin = gatewayClient(`unix:${join(data, 'admin.sock')}`)
     this.gateway = this.#begin()
   }
 
@@ -175,7 +177,7 @@ t.test('a result is sealed to one who can open it, and to nobody else', async (t
   }
 
   await t.rejects(at.submit({ op: 'get', region, seal: 'nobody' }), {
-    ...{ constructor: RefusedError, status: 422, code: 'unknown-recipient' },
+    ...{ constructor: ObeliskError, status: 422, code: 'unknown-recipient' },
   })
   await at.done('seal', 'recipient', 'rm', 'alice')
   await t.rejects(at.submit({ op: 'get', region, seal: 'alice' }), { code: 'unknown-recipient' })
@@ -205,12 +207,11 @@ t.test('a gateway that is killed shows no value in clear, and seals what it owes
   t.match(await at.submit(clear), { state: 'completed' })
   t.ok(at.holds(hexOf('no secret')), 'what is not sealed is found')
   for (const [index, data] of secrets.entries()) {
-    const { body } = await at.admin.request({
-      ...{ path: `/api/tasks/d${index}/result?wait=60s`, timeoutMs: 70_000 },
-    })
+    const path = `/api/tasks/d${index}/result?wait=60s`
+    const text = await at.admin.text({ path, timeoutMs: 70_000 })
     const file = join(at.fleet.directory, 'result.json')
-    writeFileSync(file, body)
-    t.match(JSON.parse(body.toString()), { state: 'completed', sealed: {} })
+    writeFileSync(file, text)
+    t.match(JSON.parse(text), { state: 'completed', sealed: {} })
     t.notOk(at.holds(hexOf(data)), data)
     if (index % 10 !== 0) continue
     const opened = await at.run('seal', 'open', file, '--key', key, '--signer', signer)

@@ -68,8 +68,8 @@ t.test('boards on other machines join with a token each', { skip: noNetwork }, a
     value: { sum: 3 * 64 * 64 },
   })
   await eventually('n7 tries in vain', async () => {
-    const { body } = await secured.admin.request({ path: '/metrics' })
-    return /reason="key-revoked"\} [1-9]/.test(body.toString())
+    const text = await secured.admin.text({ path: '/metrics' })
+    return /reason="key-revoked"\} [1-9]/.test(text)
   })
   await eventually('and knows why', () => n7.run.stderr.includes('"code":"revoked"'))
   t.same(await secured.states(), { n7: 'left', n8: 'alive', n9: 'alive' })

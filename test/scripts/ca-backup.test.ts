@@ -24,7 +24,7 @@ const sealed = Buffer.from(await sealFile(HEAD, PASSPHRASE, [Buffer.from('keys')
 class FakeGateway {
   readonly paths: string[] = []
 
-  assertHidden(): void {}
+  readonly address = 'unix:/gateway'
 
   isDeaf = false
 

@@ -2,7 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { GatewayClient } from '../../scripts/commands/gateway-client.ts'
+import { gatewayClient } from '../../scripts/client/node-carrier.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
 import { Agent, type Exit, Fleet, freePort, type Run, within } from './processes.ts'
 
 const GRID = ['--grid', '64x64', '--fields', 'n:i32', '--replicas', '2']
@@ -54,7 +55,7 @@ export class Secured {
     this.port = at.port
     this.#here = here
     this.#at = at
-    this.admin = new GatewayClient(`unix:${join(at.data, 'admin.sock')}`)
+    this.admin = gatewayClient(`unix:${join(at.data, 'admin.sock')}`)
     this.gateway = here(...argvOf(at))
   }
 

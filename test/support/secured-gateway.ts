@@ -4,7 +4,7 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { Test } from 'tap'
-import { GatewayClient } from '../../scripts/commands/gateway-client.ts'
+import { gatewayClient } from '../../scripts/client/node-carrier.ts'
 import { runCommand } from '../../scripts/commands/program.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { Fleet, freePort, type Run, within } from './processes.ts'
@@ -102,9 +102,8 @@ export class SecuredGateway {
 
   /** As the gateway's owner, over its socket. */
   async put(path: string, body: object): Promise<void> {
-    const owner = new GatewayClient(`unix:${join(this.data, 'admin.sock')}`)
-    const bytes = Buffer.from(JSON.stringify(body))
-    await owner.request({ method: 'PUT', path, contentType: 'application/json', body: bytes })
+    const owner = gatewayClient(`unix:${join(this.data, 'admin.sock')}`)
+    await owner.request({ method: 'PUT', path, body })
   }
 
   /** Over HTTPS, on a connection of its own. */
