@@ -39,8 +39,10 @@ const KINDS_RULE: QueryRule<readonly LiveKind[]> = {
 }
 const AFTER_RULE: QueryRule<string> = {
   read: (text) => (/^[\w-]{3,80}$/.test(text) ? text : undefined),
-  expected: 'the id of an event, as the stream gave it',
+  expected: '"all", or the id of an event, as the stream gave it',
 }
+/** Instead of an id: everything that is kept. */
+const ALL = 'all'
 const RULES = { kinds: KINDS_RULE, after: AFTER_RULE }
 
 export class EventStreams {
@@ -82,7 +84,8 @@ export class EventStreams {
     }
     reply.hijack()
     // A browser that connects again by itself says it in the header, beside the address that it was given once.
-    const after = [headers['last-event-id']].flat()[0] ?? values.after
+    const named = [headers['last-event-id']].flat()[0] ?? values.after
+    const after = named === ALL ? this.#port.live.firstId : named
     const wish = { who, kinds: new Set(kinds), after }
     const stream = new EventStream(this.#options, this.#port, wish, reply.raw)
     this.#open.add(stream)

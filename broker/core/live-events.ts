@@ -49,6 +49,11 @@ export class LiveEvents {
     return `${this.#options.start}-${this.#last}`
   }
 
+  /** One after which everything that is kept has come. */
+  get firstId(): string {
+    return `${this.#options.start}-${this.#last - this.#kept.length}`
+  }
+
   /** What has happened, which is kept. `json` is an object of some members on one line, without `type`. */
   happened(kind: 'task-state' | 'event', json: string, owner?: string): void {
     this.#last += 1

@@ -3,9 +3,11 @@ import { computed, signal } from '@preact/signals'
 import type { ComponentType } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { formatAge } from './format.ts'
-import { doubts, heardTs, isLoaded, link, nodes } from './live.ts'
+import { link, lostTs } from './link.ts'
+import { doubts, isLoaded, members } from './live.ts'
 import { Login } from './login.tsx'
 import { now } from './now.ts'
+import { Confirmation } from './parts/confirm.tsx'
 import { route } from './route.ts'
 import { isAsked, isReader, logout, may, who } from './session.ts'
 import { VIEWS, type View } from './views.ts'
@@ -44,6 +46,7 @@ export function App() {
         {failed.value && <Reload />}
         {Content && <Content />}
       </main>
+      <Confirmation />
       {isAsked.value && <Login />}
     </>
   )
@@ -78,8 +81,8 @@ function Status() {
     <p class={`status ${state}`}>
       <span class="dot" aria-hidden="true" />
       <span role="status">{wordsOf()}</span>
-      {state === 'lost' && heardTs.value > 0 && (
-        <span class="soft"> · shown as of {formatAge(now.value - heardTs.value)} ago</span>
+      {state === 'lost' && isLoaded.value && (
+        <span class="soft"> · shown as of {formatAge(now.value - lostTs.value)} ago</span>
       )}
     </p>
   )
@@ -99,12 +102,11 @@ function wordsOf(): string {
 }
 
 function fleetWords(): string {
-  const members = nodes.value.filter(({ state }) => state !== 'left')
-  const alive = members.filter(({ state }) => state === 'alive').length
-  const behind = members.reduce((sum, { stream }) => {
+  const alive = members.value.filter(({ state }) => state === 'alive').length
+  const behind = members.value.reduce((sum, { stream }) => {
     return sum + (stream === undefined ? 0 : stream.head - stream.acked)
   }, 0)
-  const parts = [`${alive} of ${members.length} alive`]
+  const parts = [`${alive} of ${members.value.length} alive`]
   if (doubts.value.length > 0) parts.push(`${doubts.value.length} doubt`)
   if (behind > 0) parts.push(`${behind} behind`)
   return parts.join(' · ')

@@ -1,115 +1,136 @@
-/**
- * What the gateway tells of by itself, kept as signals. One stream of events, opened again when it breaks; some
- * requests beside it. A page that nobody looks at closes its stream: a browser has six connections to a host, and
- * forgotten pages would take them all.
- */
-import { batch, signal } from '@preact/signals'
-import { Backoff } from '../../shared/core/backoff.ts'
-import type { MemberState } from '../../shared/protocol/states.ts'
-import { BrowserRandom } from './browser-random.ts'
-import { ask, isReader, learnWho } from './session.ts'
+/** What the gateway tells of the fleet, kept as signals: read when the stream opens, and changed by what comes with it. */
+import { batch, computed, signal } from '@preact/signals'
+import { isEnded } from '../../shared/protocol/states.ts'
+import type { Doubt, Happening, Moves, NodeRow, Region, TaskRow } from './answers.ts'
+import { Link } from './link.ts'
+import { ask, may } from './session.ts'
 
-export interface Node {
-  readonly id: string
-  readonly state: MemberState
-  readonly connected: boolean
-  readonly draining?: true
-  readonly quarantined?: boolean
-  readonly stopped?: { readonly code: string; readonly message: string }
-  readonly tiles: number
-  readonly tiles_written: number
-  readonly stream?: { readonly head: number; readonly acked: number }
-  readonly telemetry?: Readonly<Record<string, number | null>>
-}
-
-export interface Doubt {
-  readonly reason: string
-  readonly since_ts: number
-}
-
-export type Link = 'connecting' | 'live' | 'lost' | 'paused'
-
-export const link = signal<Link>('connecting')
-/** Unix ms of the last word of the gateway. */
-export const heardTs = signal(0)
-export const nodes = signal<readonly Node[]>([])
+export const nodes = signal<readonly NodeRow[]>([])
+export const moves = signal<Moves | undefined>(undefined)
 export const doubts = signal<readonly Doubt[]>([])
+/** The newest first. */
+export const tasks = signal<readonly TaskRow[]>([])
+/** The newest first. */
+export const happenings = signal<readonly Happening[]>([])
 /** Whether what is shown is what the gateway has, and not the nothing of the beginning. */
 export const isLoaded = signal(false)
 
-const POLL_MS = 5000
-const HIDDEN_MS = 60_000
-const backoff = new Backoff({ baseMs: 500, capMs: 15_000 }, new BrowserRandom())
+/** Those that belong to the fleet. */
+export const members = computed(() => nodes.value.filter(({ state }) => state !== 'left'))
 
-let stream: EventSource | undefined
-let again: ReturnType<typeof setTimeout> | undefined
-let hiding: ReturnType<typeof setTimeout> | undefined
+const TASKS_KEPT = 200
+const HAPPENINGS_KEPT = 500
 
-async function connect(): Promise<void> {
-  try {
-    await learnWho()
-    if (!isReader.peek()) {
-      link.value = 'live'
-      heardTs.value = Date.now()
-      return
+type WriteListener = (region: Region | undefined) => void
+const writeListeners = new Set<WriteListener>()
+
+/** Called with the region of each write that is in the cells, and with nothing when any may have changed. */
+export function onWrite(listener: WriteListener): () => void {
+  writeListeners.add(listener)
+  return () => writeListeners.delete(listener)
+}
+
+const told = (region?: Region): void => {
+  for (const listener of writeListeners) listener(region)
+}
+
+const link = new Link({
+  async opened(isWhole, ts) {
+    readTs = isWhole ? 0 : ts
+    if (!isWhole) happenings.value = []
+    const [list] = await Promise.all([
+      isWhole ? undefined : ask<readonly TaskRow[]>(`api/tasks?limit=${TASKS_KEPT}`),
+      may('read') ? readFleet() : undefined,
+    ])
+    batch(() => {
+      if (list !== undefined) tasks.value = list
+      isLoaded.value = true
+    })
+    if (!isWhole) told()
+  },
+  message(value) {
+    switch (value.type) {
+      case 'task-state':
+        return takeTask(value as unknown as TaskRow & { region?: Region })
+      case 'event':
+        return takeHappening(value as unknown as Happening)
+      case 'nodes':
+        return takeRows(value.nodes as readonly (NodeRow & { removed?: true })[])
+      case 'moves':
+        moves.value = value as unknown as Moves
     }
-    await load()
+  },
+  missed() {
+    void refresh()
+    told()
+  },
+})
+
+export function start(): void {
+  link.start()
+}
+
+/** After something was changed from here, or missed. */
+export async function refresh(): Promise<void> {
+  try {
+    const [list] = await Promise.all([
+      ask<readonly TaskRow[]>(`api/tasks?limit=${TASKS_KEPT}`),
+      may('read') ? readFleet() : undefined,
+    ])
+    tasks.value = list
   } catch {
-    lose()
-    return
+    // The stream breaks as well, and all is read when it is back.
   }
-  stream = new EventSource('api/events')
-  stream.onopen = () => {
-    backoff.reset()
-    link.value = 'live'
-    heardTs.value = Date.now()
-  }
-  stream.onmessage = () => {
-    heardTs.value = Date.now()
-  }
-  stream.onerror = lose
 }
 
-function lose(): void {
-  stream?.close()
-  stream = undefined
-  link.value = 'lost'
-  clearTimeout(again)
-  again = setTimeout(connect, backoff.nextMs())
-}
-
-async function load(): Promise<void> {
-  const [list, detector] = await Promise.all([
-    ask<readonly Node[]>('api/nodes'),
-    ask<{ doubts: readonly Doubt[] }>('api/detector'),
+async function readFleet(): Promise<void> {
+  const [rows, moving, detector] = await Promise.all([
+    ask<readonly NodeRow[]>('api/nodes'),
+    ask<Moves>('api/ring/moves'),
+    ask<{ readonly doubts: readonly Doubt[] }>('api/detector'),
   ])
   batch(() => {
-    nodes.value = list
+    nodes.value = rows
+    moves.value = moving
     doubts.value = detector.doubts
-    heardTs.value = Date.now()
-    isLoaded.value = true
   })
 }
 
-function hide(): void {
-  clearTimeout(hiding)
-  if (document.hidden) {
-    hiding = setTimeout(() => {
-      stream?.close()
-      stream = undefined
-      clearTimeout(again)
-      link.value = 'paused'
-    }, HIDDEN_MS)
-  } else if (link.peek() === 'paused') {
-    link.value = 'connecting'
-    void connect()
+/** What of tasks happened before that, by the gateway's clock, was read. */
+let readTs = 0
+
+function takeTask({ region, ...row }: TaskRow & { readonly region?: Region }): void {
+  if (row.ts < readTs) return
+  const known = tasks.peek().find(({ id }) => id === row.id)
+  const times = {
+    accepted_ts: known?.accepted_ts ?? row.ts,
+    ...(isEnded(row.state) ? { ended_ts: known?.ended_ts ?? row.ts } : {}),
   }
+  const task = { ...known, ...times, ...row }
+  tasks.value =
+    known === undefined
+      ? [task, ...tasks.peek()].slice(0, TASKS_KEPT)
+      : tasks.peek().map((one) => (one === known ? task : one))
+  if (row.effect === 'done') told(region)
 }
 
-export function start(): void {
-  document.addEventListener('visibilitychange', hide)
-  setInterval(() => {
-    if (link.peek() === 'live' && isReader.peek() && !document.hidden) load().catch(lose)
-  }, POLL_MS)
-  void connect()
+function takeHappening(happening: Happening): void {
+  happenings.value = [happening, ...happenings.peek()].slice(0, HAPPENINGS_KEPT)
+  // What it doubts comes and goes with its events.
+  if (happening.code.startsWith('doubt') && may('read')) void readDoubts()
+}
+
+async function readDoubts(): Promise<void> {
+  const detector = await ask<{ readonly doubts: readonly Doubt[] }>('api/detector').catch(() => {})
+  if (detector) doubts.value = detector.doubts
+}
+
+function takeRows(rows: readonly (NodeRow & { readonly removed?: true })[]): void {
+  const changed = new Map(rows.map((row) => [row.id, row]))
+  const kept = nodes.peek().flatMap((row) => {
+    const now = changed.get(row.id) ?? row
+    changed.delete(row.id)
+    return 'removed' in now ? [] : [now]
+  })
+  nodes.value = [...kept, ...[...changed.values()].filter((row) => !('removed' in row))]
 }

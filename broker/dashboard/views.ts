@@ -1,7 +1,7 @@
 /** The views, by who may have them. Each but the first is loaded when it is wanted. */
 import type { ComponentType } from 'preact'
 import type { HttpRight } from '../../shared/protocol/http-rights.ts'
-import { Fleet } from './fleet.tsx'
+import { Fleet } from './fleet/fleet.tsx'
 
 export interface View {
   readonly id: string

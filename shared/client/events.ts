@@ -19,9 +19,9 @@ export type StreamItem =
   | Message
   /**
    * The stream is open. `isWhole`: everything that is kept and came since the last message follows; else what one shows
-   * is read anew.
+   * is read anew. `ts` is the gateway's time, Unix ms.
    */
-  | { readonly kind: 'open'; readonly isWhole: boolean }
+  | { readonly kind: 'open'; readonly isWhole: boolean; readonly ts: number }
   /** Some messages will not come: what one shows is read anew. */
   | { readonly kind: 'missed' }
   | { readonly kind: 'away'; readonly error: ObeliskError; readonly againMs: number }
@@ -64,7 +64,8 @@ export async function* follow(
         lastId = block.id ?? lastId
         waits.reset()
         if (block.event === 'opened') {
-          yield { kind: 'open', isWhole: isAgain && jsonOf(block).missed === undefined }
+          const { ts, missed } = jsonOf(block)
+          yield { kind: 'open', isWhole: isAgain && missed === undefined, ts }
         } else if (block.event === 'left-out') yield { kind: 'missed' }
         else if (block.event === undefined && block.data !== undefined) {
           yield { kind: 'message', id: block.id, value: jsonOf(block) }
@@ -160,7 +161,7 @@ function withLine(block: Block, line: string): Block {
   return block
 }
 
-function jsonOf({ data }: Block): { readonly missed?: string } {
+function jsonOf({ data }: Block): { readonly ts: number; readonly missed?: string } {
   try {
     return JSON.parse(data!)
   } catch (cause) {

@@ -49,6 +49,9 @@ t.test('who was away is told what he missed', async (t) => {
     t.match(await reader.next(), { id: 'test-2', data: { code: 'b' } })
     t.match(await reader.next(), { id: 'test-3', data: { code: 'c' } })
   }
+  const all = await open(t, base, '?after=all')
+  t.match(all.opened, { id: 'test-0' })
+  t.match(await all.reader.next(), { id: 'test-1', data: { code: 'a' } }, 'or is told all')
   const { opened } = await open(t, base, '?after=test-3')
   t.match(opened, { id: 'test-3' })
 })

@@ -49,6 +49,7 @@ t.test('what is kept is bounded in bytes, too', async (t) => {
   for (let n = 0; n < 10; n++) live.happened('event', JSON.stringify({ filler: 'x'.repeat(80) }))
   t.equal(live.after('s-1-7'), 'too-old')
   t.equal(live.after('s-1-8').length, 2)
+  t.equal(live.firstId, 's-1-8')
   live.happened('event', JSON.stringify({ filler: 'x'.repeat(400) }))
   t.equal(live.after('s-1-10'), 'too-old', 'one that is larger than all room is not kept')
   t.same(live.after('s-1-11'), [])

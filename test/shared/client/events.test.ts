@@ -71,7 +71,7 @@ t.test(
       stream(text, 'stay')(request, response)
     })
     t.strictSame(await until(gateway, isMessage('é')), [
-      { kind: 'open', isWhole: false },
+      { kind: 'open', isWhole: false, ts: 1 },
       { kind: 'message', id: 'a-1', value: { x: 1 } },
       { kind: 'message', id: undefined, value: [2] },
       { kind: 'missed' },

@@ -1,0 +1,115 @@
+/** What the gateway answers, as far as the page shows it (docs/protocol.md, HTTP). Times are Unix ms. */
+import type { Role } from '../../shared/protocol/access.ts'
+import type { MemberState, TaskState } from '../../shared/protocol/states.ts'
+
+export interface Region {
+  readonly x: number
+  readonly y: number
+  readonly w: number
+  readonly h: number
+}
+
+export interface Stopped {
+  readonly code: string
+  readonly message: string
+}
+
+export interface NodeRow {
+  readonly id: string
+  readonly state: MemberState
+  readonly connected: boolean
+  readonly draining?: true
+  readonly quarantined?: boolean
+  readonly stopped?: Stopped
+  readonly weight: number
+  readonly tiles: number
+  readonly tiles_written: number
+  readonly probation_seconds?: number
+  readonly incarnation: number
+  readonly joined_ts?: number
+  readonly heard_ts?: number
+  readonly operations?: readonly string[]
+  readonly stream?: { readonly head: number; readonly acked: number }
+  readonly info?: Readonly<Record<string, unknown>>
+  readonly telemetry?: Readonly<Record<string, number | null>>
+}
+
+export interface TaskRow {
+  readonly id: string
+  readonly op: string
+  readonly state: TaskState
+  readonly effect?: 'none' | 'pending' | 'done'
+  readonly shards: { readonly total: number; readonly done: number; readonly failed: number }
+  readonly error?: { readonly code: string; readonly message: string }
+  readonly waiting_for?: string
+  readonly ts: number
+  readonly accepted_ts?: number
+  readonly ended_ts?: number
+  readonly deadline_ts?: number
+}
+
+export interface Happening {
+  readonly ts: number
+  readonly level: 'info' | 'warn' | 'error'
+  readonly code: string
+  readonly message: string
+  readonly node?: string
+  readonly count?: number
+}
+
+export interface Stall {
+  readonly node: string
+  readonly reason: string
+  readonly tiles: number
+  readonly message: string
+}
+
+export interface Move {
+  readonly tile: number
+  readonly reason: 'repair' | 'drain' | 'balance'
+  readonly from?: string
+  readonly to: string
+  readonly stage: 'planned' | 'copying' | 'catching-up'
+}
+
+export interface Moves {
+  readonly open: readonly Move[]
+  readonly planned: readonly Move[]
+  readonly planned_tiles: number
+  readonly planned_bytes: number
+  readonly waiting: Readonly<Record<string, number>>
+  readonly paused_for?: string
+  readonly stalled: readonly Stall[]
+  readonly eta_seconds?: number
+}
+
+export interface Plan {
+  readonly tiles: number
+  readonly bytes: number
+  readonly seconds: number
+  readonly moves: readonly { readonly from?: string; readonly to: string; readonly tiles: number }[]
+  readonly stalled: readonly Stall[]
+}
+
+export interface Doubt {
+  readonly reason: string
+  readonly since_ts: number
+}
+
+export interface UserRow {
+  readonly name: string
+  readonly roles: readonly Role[]
+  readonly isDisabled?: boolean
+  readonly hasPassword: boolean
+  readonly grant?: unknown
+  readonly tokens: readonly {
+    readonly id: string
+    readonly label: string
+    readonly untilTs: number
+  }[]
+}
+
+export interface TokenRow {
+  readonly id: string
+  readonly node: string | null
+}
