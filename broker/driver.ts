@@ -18,9 +18,11 @@ import type {
   LookOutcome,
   Outcome,
   SealingOrder,
+  UpgradeChange,
 } from './core/effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from './core/events.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
+import type { UpgradeWish } from './core/upgrades.ts'
 
 /** What the driver performs effects on. */
 export interface GatewayPorts {
@@ -39,6 +41,8 @@ export interface GatewayPorts {
   seal(order: SealingOrder, unwanted: AbortSignal): Promise<Sealed>
   publish(effect: Extract<GatewayEffect, { type: 'publish' }>): void
   notice(notice: GatewayNotice): void
+  /** Tells who follows that an upgrade has come on. */
+  upgrade?(change: UpgradeChange): void
   /** A node shows its next key, which the coordinator knows nothing of. */
   key?(connection: string, node: NodeId, message: KeyUp): void
   /** Is shown each effect before it is performed. */
@@ -203,30 +207,39 @@ export class GatewayDriver {
 
   /** A node is to be emptied, or not any more. Resolves once that is on disk. */
   drain(node: NodeId, isWanted: boolean): Promise<void> {
-    return new Promise((resolve) => {
-      this.#deliver({ type: 'drain-requested', node, isWanted }, resolve)
-    })
+    return this.#done({ type: 'drain-requested', node, isWanted })
   }
 
   /** A node may not come back; its tiles go elsewhere at once. Resolves once that is on disk. */
   revoke(node: NodeId): Promise<void> {
-    return new Promise((resolve) => {
-      this.#deliver({ type: 'node-revoked', node }, resolve)
-    })
+    return this.#done({ type: 'node-revoked', node })
   }
 
   /** A node that may be forgotten is. Resolves once that is on disk. */
   remove(node: NodeId): Promise<void> {
-    return new Promise((resolve) => {
-      this.#deliver({ type: 'removal-requested', node }, resolve)
-    })
+    return this.#done({ type: 'removal-requested', node })
+  }
+
+  /** Begins an upgrade that can begin. Resolves once that is on disk. */
+  upgrade(wish: UpgradeWish): Promise<void> {
+    return this.#done({ type: 'upgrade-requested', wish })
+  }
+
+  stopUpgrade(): Promise<void> {
+    return this.#done({ type: 'upgrade-stop-requested' })
+  }
+
+  resumeUpgrade(): Promise<void> {
+    return this.#done({ type: 'upgrade-resume-requested' })
   }
 
   /** Tiles without any copy begin anew. Resolves once that is on disk. */
   recreate(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#deliver({ type: 'recreate-requested' }, resolve)
-    })
+    return this.#done({ type: 'recreate-requested' })
+  }
+
+  #done(event: GatewayEvent): Promise<void> {
+    return new Promise((resolve) => this.#deliver(event, resolve))
   }
 
   #ticketFor(answer: (outcome: Outcome) => void): Ticket {
@@ -338,6 +351,9 @@ export class GatewayDriver {
         for (const ended of waiting ?? []) ended()
         break
       }
+      case 'announce-upgrade':
+        this.#ports.upgrade?.(effect.change)
+        break
       case 'notice':
         this.#ports.notice(effect.notice)
         break

@@ -220,6 +220,7 @@ async function start(
         live.happened('task-state', state, view.ownerOf(topic.task))
       },
       notice,
+      upgrade: (change) => calls.announce({ type: 'upgrade', ...change, ts: Date.now() }),
     },
     fatal,
   )

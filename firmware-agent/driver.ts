@@ -14,6 +14,7 @@ import {
 } from '../shared/protocol/messages.ts'
 import { encodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
+import type { UpgradeOrder, UpgradeUp } from '../shared/protocol/upgrade-messages.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
 import { AppError, messageOf } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
@@ -55,6 +56,8 @@ export interface AgentOutcome {
   link(standing: Standing): void
   /** The gateway has to do with this node's key, which the core knows nothing of. */
   key(message: KeyDown, answer: (shown: KeyUp) => void): void
+  /** The gateway has a version for this board, which the core knows nothing of either. */
+  upgrade?(order: UpgradeOrder, answer: (said: UpgradeUp) => void): void
   exit(code: number, reason: string): void
   fatal(error: unknown): void
 }
@@ -99,13 +102,12 @@ export class AgentDriver {
       return
     }
     const { message } = decoded
-    if (!isKeyDown(message)) {
-      this.deliver({ type: 'message-received', message })
-      return
+    const answer = (said: KeyUp | UpgradeUp): void => {
+      this.#publish(this.#topic('node-up'), encodeMessage(said), 0, false)
     }
-    this.#outcome.key(message, (shown) => {
-      this.#publish(this.#topic('node-up'), encodeMessage(shown), 0, false)
-    })
+    if (message.t === 'upgrade') this.#outcome.upgrade?.(message, answer)
+    else if (isKeyDown(message)) this.#outcome.key(message, answer)
+    else this.deliver({ type: 'message-received', message })
   }
 
   deliver(event: AgentEvent): void {

@@ -14,6 +14,7 @@ import { type RemovalProblem, removalProblem } from './removal.ts'
 import { type RingTiles, readRingTiles, type TileArea } from './ring-tiles.ts'
 import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
+import type { UpgradeProblem, Upgrades, UpgradeWish } from './upgrades.ts'
 import type {
   DetectorView,
   MovesView,
@@ -22,6 +23,8 @@ import type {
   ProbationView,
   RingView,
   TaskView,
+  UpgradePlanRow,
+  UpgradeView,
 } from './views.ts'
 import type { Writes } from './writes.ts'
 
@@ -42,6 +45,7 @@ export class CoordinatorView {
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
   #counted: TileCounts | undefined
+  readonly #upgrades: Upgrades
 
   constructor(
     context: CoordinatorContext,
@@ -50,6 +54,7 @@ export class CoordinatorView {
       readonly reads: Reads
       readonly moves: Moves
       readonly rebalancer: Rebalancer
+      readonly upgrades: Upgrades
     },
   ) {
     this.#context = context
@@ -57,6 +62,7 @@ export class CoordinatorView {
     this.#reads = parts.reads
     this.#moves = parts.moves
     this.#rebalancer = parts.rebalancer
+    this.#upgrades = parts.upgrades
   }
 
   task(id: TaskId): TaskView | undefined {
@@ -211,6 +217,34 @@ export class CoordinatorView {
     }
   }
 
+  /** The boards' next version, and how far it has come; nothing if there never was one. */
+  upgrade(): UpgradeView | undefined {
+    const { table, hindrance } = this.#upgrades
+    const { latest, targets } = table
+    if (latest === undefined) return undefined
+    const counts = new Map<string, number>()
+    for (const [, { state }] of targets) counts.set(state, (counts.get(state) ?? 0) + 1)
+    const { id, version, state, stopped, wave, packages } = latest
+    return {
+      ...{ id, version, state },
+      ...(stopped === undefined ? {} : { stopped }),
+      ...(hindrance === undefined ? {} : { waits_for: hindrance }),
+      ...{ wave, pause_seconds: latest.pauseMs / 1000, canary_done: latest.isCanaryDone },
+      ...{ started_ts: latest.startedTs, packages, counts: Object.fromEntries(counts) },
+      nodes: targets.map(([node, { state, code }]) => {
+        return { node, state, ...(code === undefined ? {} : { code }) }
+      }),
+    }
+  }
+
+  upgradeProblem(wish: Pick<UpgradeWish, 'mayBeAway'>): UpgradeProblem | undefined {
+    return this.#upgrades.problemOf(wish)
+  }
+
+  upgradePlan(wish: UpgradeWish): UpgradePlanRow[] {
+    return this.#upgrades.planFor(wish)
+  }
+
   /** Why a node may not be forgotten. */
   removalProblem(id: NodeId): RemovalProblem | undefined {
     const member = this.#context.members.find(id)
@@ -302,6 +336,8 @@ function nodeView(member: Member, tiles: number, written: number): NodeView {
     connected: member.session !== undefined,
     ...(member.leaving === 'draining' ? { draining: true } : {}),
     ...(member.stopReason === undefined ? {} : { stopped: member.stopReason }),
+    ...(member.isUpgrading ? { upgrading: true } : {}),
+    ...(member.program === undefined ? {} : { version: member.program.version }),
     weight: member.weight,
     tiles,
     tiles_written: written,

@@ -31,6 +31,7 @@ import { Scrubber } from './scrubber.ts'
 import { Submissions } from './submissions.ts'
 import { endSealed, endTask, UNANSWERED } from './task-endings.ts'
 import { operationOf, type Task } from './task-ledger.ts'
+import { Upgrades } from './upgrades.ts'
 import { WriteLog } from './write-log.ts'
 import { Writes } from './writes.ts'
 
@@ -50,6 +51,7 @@ export class Coordinator {
   readonly #scrubber: Scrubber
   readonly #recovery: Recovery
   readonly #submissions: Submissions
+  readonly #upgrades: Upgrades
   readonly #fleet: Fleet
   readonly #view: CoordinatorView
 
@@ -74,6 +76,7 @@ export class Coordinator {
     this.#rebalancer = new Rebalancer(this.#context, this.#moves, (member) =>
       this.#fleet.letGo(member),
     )
+    this.#upgrades = new Upgrades(this.#context, this.#rebalancer)
     this.#submissions = new Submissions(this.#context, {
       begin: (task) => this.#begin(task),
       cancel: (task) => this.#cancel(task),
@@ -91,6 +94,7 @@ export class Coordinator {
       reads: this.#reads,
       moves: this.#moves,
       rebalancer: this.#rebalancer,
+      upgrades: this.#upgrades,
     }
     this.#copies = new LostCopies(this.#context, parts)
     this.#scrubber = new Scrubber(this.#context, this.#copies)
@@ -148,6 +152,7 @@ export class Coordinator {
       qos: 1,
       retain: true,
     })
+    this.#upgrades.restore(contents)
     this.#fleet.start()
     this.#rebalancer.wake()
     this.#scrubber.start()
@@ -209,6 +214,15 @@ export class Coordinator {
         if (member !== undefined) this.#fleet.remove(member)
         break
       }
+      case 'upgrade-requested':
+        this.#upgrades.start(event.wish)
+        break
+      case 'upgrade-stop-requested':
+        this.#upgrades.stop()
+        break
+      case 'upgrade-resume-requested':
+        this.#upgrades.resume()
+        break
       case 'probe-returned':
         this.#fleet.silence.probeReturned(event.beat)
         break
@@ -334,6 +348,12 @@ export class Coordinator {
         break
       case 'examined':
         this.#scrubber.receive(member, message)
+        break
+      case 'fetched':
+        this.#upgrades.fetched(member, message)
+        break
+      case 'upgraded':
+        this.#upgrades.upgraded(member, message.outcome)
         break
       case 'answer':
         this.#reads.receive(member, message)

@@ -64,6 +64,15 @@ export interface GatewayNotice {
   readonly fields?: Readonly<Record<string, string | number | boolean>>
 }
 
+/** Of an upgrade, or of one node of it. */
+export interface UpgradeChange {
+  readonly upgrade: string
+  readonly state: string
+  readonly version?: string
+  readonly node?: NodeId
+  readonly code?: string
+}
+
 /** What is to be sealed, and what is said of it in clear. */
 export interface SealingOrder {
   readonly task: TaskId
@@ -100,6 +109,8 @@ export type GatewayEffect =
   | { readonly type: 'answer-look'; readonly ticket: Ticket; readonly outcome: LookOutcome }
   /** The task reached one of its ends, and its result is in the ledger. */
   | { readonly type: 'announce-end'; readonly task: TaskId; readonly state: TaskState }
+  /** An upgrade, or a node of it, has another state. */
+  | { readonly type: 'announce-upgrade'; readonly change: UpgradeChange }
   | { readonly type: 'notice'; readonly notice: GatewayNotice }
   /** Sends a beat through the broker, as a client does; `probe-returned` tells that it came back. */
   | { readonly type: 'probe'; readonly beat: number }

@@ -17,6 +17,7 @@ import type { Rebalancer } from './rebalancer.ts'
 import type { Recovery } from './recovery.ts'
 import { removalProblem, soleTiles } from './removal.ts'
 import { SilenceWatch } from './silence-watch.ts'
+import type { Upgrades } from './upgrades.ts'
 import type { Writes } from './writes.ts'
 
 /** What the fleet tells of its changes. */
@@ -27,6 +28,7 @@ export interface TasksOfFleet {
   readonly copies: LostCopies
   readonly rebalancer: Rebalancer
   readonly recovery: Recovery
+  readonly upgrades: Upgrades
   /** Somebody came, caught up or settled. */
   tryWaiting(): void
 }
@@ -221,6 +223,7 @@ export class Fleet {
     if (!member.isClosed) this.closeStream(member, 'it is forgotten')
     this.silence.forget(member)
     this.#context.deadlines.clear(`probation/${member.index}`)
+    this.#tasks.upgrades.forget(member)
     this.#context.forget(member)
     this.#clearTopics(member)
     this.#context.notice('info', 'node-removed', `node ${node} is forgotten`, { node })
@@ -296,6 +299,7 @@ export class Fleet {
     this.#tasks.writes.returned(member)
     this.#tasks.writes.pump(member)
     this.#tasks.tryWaiting()
+    this.#tasks.upgrades.greeted(member, hello)
   }
 
   heard(member: Member): void {
@@ -334,17 +338,22 @@ export class Fleet {
     const [more, fields] = reason === undefined ? ['', {}] : [`: it is ${reason}`, { reason }]
     this.#context.notice('error', 'node-dead', `node ${node} is dead${more}`, { node, ...fields })
     this.#tasks.moves.giveUpOn(member, 'target-dead')
+    this.#tasks.upgrades.died(member)
     this.#changed()
     this.#tasks.rebalancer.wake()
   }
 
   #suspect(member: Member, reason: string): void {
     member.state = 'suspect'
-    this.#context.notice('warn', 'node-suspect', `node ${member.id}: ${reason}`, {
-      node: member.id,
-      reason,
-    })
-    this.silence.suspected(member)
+    // Who was sent away is not suspected for being away.
+    if (member.isUpgrading) this.silence.expect(member)
+    else {
+      this.#context.notice('warn', 'node-suspect', `node ${member.id}: ${reason}`, {
+        node: member.id,
+        reason,
+      })
+      this.silence.suspected(member)
+    }
     this.#changed()
     this.#withdrawFrom(member)
   }

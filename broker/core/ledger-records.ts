@@ -12,6 +12,8 @@
  *   control    sequence       an order about tiles that a node does not have yet
  *   move       tile           a node that is becoming a holder, and whose copy is dropped for it
  *   result     task id        the CBOR result, as published
+ *   upgrade    'latest'       the boards' next version, and how far it has come
+ *   upgradeNode node id       what became of a node in the last upgrade that it was a target of
  */
 import type { FieldType } from '../../shared/grid/fields.ts'
 import type { ControlOrder } from '../../shared/protocol/control-entries.ts'
@@ -137,6 +139,57 @@ export interface MoveRecord {
   readonly adopted: number
 }
 
+export interface PackageRef {
+  /** Hexadecimal: its name. */
+  readonly sha256: string
+  readonly bytes: number
+}
+
+/** How many nodes may be away at a time, or what share of the targets. */
+export type WaveSize = { readonly nodes: number } | { readonly percent: number }
+
+export interface UpgradeRecord {
+  readonly id: string
+  readonly version: string
+  /** By the architecture, as Debian names it. */
+  readonly packages: Readonly<Record<string, PackageRef>>
+  readonly wave: WaveSize
+  /** Between waves. */
+  readonly pauseMs: number
+  /** Also to nodes that run a newer version: its inventory says so. */
+  readonly isDowngrade: boolean
+  /** Tiles may be away with their only copy. */
+  readonly mayBeAway: boolean
+  readonly state: 'running' | 'stopped' | 'done'
+  readonly isCanaryDone: boolean
+  /** Unix ms. */
+  readonly startedTs: number
+  readonly stopped?: { readonly code: string; readonly node?: string }
+}
+
+export type UpgradeNodeState =
+  /** It has not fetched the package, or is away. */
+  | 'waiting'
+  | 'fetching'
+  /** The package lies on its disk. */
+  | 'fetched'
+  | 'installing'
+  | 'done'
+  /** It runs the version of before. */
+  | 'went-back'
+  /** It did not come back, or not in time. */
+  | 'lost'
+  | 'skipped'
+
+export interface UpgradeNodeRecord {
+  /** The id of the upgrade. */
+  readonly upgrade: string
+  readonly state: UpgradeNodeState
+  readonly code?: string
+  /** Packages that did not come to run on it, the latest last. */
+  readonly failed?: readonly string[]
+}
+
 export interface LedgerTables {
   meta: IdentityRecord
   member: MemberRecord
@@ -148,6 +201,8 @@ export interface LedgerTables {
   control: ControlRecord
   move: MoveRecord
   result: Uint8Array
+  upgrade: UpgradeRecord
+  upgradeNode: UpgradeNodeRecord
 }
 
 export type LedgerTable = keyof LedgerTables
@@ -163,6 +218,8 @@ export const LEDGER_TABLES: readonly LedgerTable[] = [
   'control',
   'move',
   'result',
+  'upgrade',
+  'upgradeNode',
 ]
 
 /** One change; a `value` of undefined deletes. */

@@ -39,6 +39,10 @@ export class Member {
   /** The most that the file of its slice may grow to; unknown until it has said so. */
   sliceBytesMax: number | undefined
   operations: ReadonlySet<string> = new Set()
+  /** What it runs, if it takes versions from its gateway and was here since the start. */
+  program: { readonly version: string; readonly architecture: string } | undefined
+  /** It was told to install another version, and has not been here with it for long enough. */
+  isUpgrading = false
   stream: NodeStream
   lastHeardMs: number
   /** When it was last heard, on the clock that stands still while the gateway doubts itself. */
@@ -87,7 +91,8 @@ export class Member {
   /** Whether it may be given more tiles to hold than it has. */
   mayTakeTiles(nowMs: number): boolean {
     const { isQuarantined } = this.steadiness
-    return this.state === 'alive' && !isQuarantined && !this.isOnProbation(nowMs)
+    const isSteady = !isQuarantined && !this.isUpgrading && !this.isOnProbation(nowMs)
+    return this.state === 'alive' && isSteady
   }
 
   isOnProbation(nowMs: number): boolean {
@@ -119,6 +124,9 @@ export class Member {
     this.weight = hello.weight
     this.sliceBytesMax = hello.sliceBytesMax
     this.operations = new Set(hello.operations)
+    const { version, architecture } = hello.upgrade ?? {}
+    const isKnown = version !== undefined && architecture !== undefined
+    this.program = isKnown ? { version, architecture } : undefined
   }
 }
 

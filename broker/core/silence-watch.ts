@@ -9,6 +9,9 @@ import type { Member } from './membership.ts'
 import type { DoubtChange } from './self-doubt.ts'
 import { STABLE_MS } from './steadiness.ts'
 
+/** A board that installs a version starts anew, perhaps twice, and has 90 s each time to join. */
+const UPGRADE_AWAY_MS = 180_000
+
 export interface Verdicts {
   suspect(member: Member, reason: string): void
   die(member: Member): void
@@ -35,7 +38,9 @@ export class SilenceWatch {
   /** It is to come back: its silence counts only once it had the time for that. */
   expect(member: Member): void {
     const { doubt, options } = this.#context
-    member.silentSinceMs = doubt.clockMs + options.reconnectMs
+    const { reconnectMs, deadAfterMs } = options
+    const awayMs = member.isUpgrading ? UPGRADE_AWAY_MS - deadAfterMs : 0
+    member.silentSinceMs = doubt.clockMs + Math.max(reconnectMs, awayMs)
     this.watch(member)
   }
 

@@ -47,6 +47,10 @@ export interface NodeView {
   readonly may_take_tiles?: boolean
   /** It comes and goes. */
   readonly quarantined?: boolean
+  /** It installs another version: nobody wonders where it is. */
+  readonly upgrading?: true
+  /** What it runs; absent where its gateway cannot upgrade it, or has not heard it since the start. */
+  readonly version?: string
   /** Entries put into its stream, and how many of them it has on disk. */
   readonly stream?: { readonly head: number; readonly acked: number }
   /** Answers to reads that it gave up for want of room, since its start. */
@@ -54,6 +58,29 @@ export interface NodeView {
   /** The node's birth message and its last telemetry, as it sent them. */
   readonly info?: Readonly<Record<string, unknown>>
   readonly telemetry?: Readonly<Record<string, unknown>>
+}
+
+export interface UpgradePlanRow {
+  readonly node: NodeId
+  readonly state: string
+  readonly code?: string
+}
+
+/** The JSON of `GET /api/upgrades`. */
+export interface UpgradeView {
+  readonly id: string
+  readonly version: string
+  readonly state: 'running' | 'stopped' | 'done'
+  /** Why it stopped, and at which node. */
+  readonly stopped?: { readonly code: string; readonly node?: string }
+  readonly waits_for?: string
+  readonly wave: { readonly nodes: number } | { readonly percent: number }
+  readonly pause_seconds: number
+  readonly canary_done: boolean
+  readonly started_ts: number
+  readonly packages: Readonly<Record<string, { readonly sha256: string; readonly bytes: number }>>
+  readonly counts: Readonly<Record<string, number>>
+  readonly nodes: readonly UpgradePlanRow[]
 }
 
 /** Whether the gateway trusts what it sees of the fleet. */

@@ -2,9 +2,17 @@
  * What the core of the agent is told when it is made, and what it tells of itself for telemetry.
  * Neither changes what the other side sees: that is in the messages.
  */
+import type { UpgradeOutcome } from '../../shared/protocol/upgrade-messages.ts'
 import type { OutboxCounts } from './outbox.ts'
 import type { Presence } from './presence.ts'
 import type { SessionOptions } from './session.ts'
+
+export interface Upgradeable {
+  readonly version: string
+  readonly architecture: string
+  /** What became of the last package, as far as that is known now. */
+  readonly outcome: UpgradeOutcome | undefined
+}
 
 export interface AgentOptions extends SessionOptions, Presence {
   /** Random, new for each process. */
@@ -12,6 +20,8 @@ export interface AgentOptions extends SessionOptions, Presence {
   readonly weight: number
   /** What the hello says of the bound of its slice, if anything. */
   readonly sliceBytesMax?: number
+  /** Of a node that takes versions from its gateway. */
+  readonly upgrade?: Upgradeable
   readonly telemetryIntervalMs: number
   readonly outboxBytesMax: number
   /** Of a page that goes to another node; tests want small ones. */

@@ -3,13 +3,13 @@
  * that the gateway knows what to send, or refuses it (recovery.md, Identity).
  */
 import { packTiles } from '../../shared/operations/columns.ts'
-import { PROTOCOL_VERSION, type Up } from '../../shared/protocol/messages.ts'
-import type { AgentOptions } from './agent-options.ts'
+import { type Hello, PROTOCOL_VERSION, type Up } from '../../shared/protocol/messages.ts'
+import type { AgentOptions, Upgradeable } from './agent-options.ts'
 import type { ExaminedPage, StreamMark } from './events.ts'
 import type { StoreFacts } from './stored-state.ts'
 
 export function helloOf(
-  { node, process, weight, sliceBytesMax, operations }: AgentOptions,
+  { node, process, weight, sliceBytesMax, operations, upgrade }: AgentOptions,
   stands: {
     readonly store: StoreFacts
     readonly mark: StreamMark
@@ -37,7 +37,12 @@ export function helloOf(
     operations: [...operations],
     grid,
     ...broken,
+    ...(upgrade === undefined ? {} : { upgrade: programOf(upgrade) }),
   }
+}
+
+function programOf({ version, architecture, outcome }: Upgradeable): Hello['upgrade'] {
+  return { version, architecture, ...(outcome === undefined ? {} : { outcome }) }
 }
 
 /** What the store holds from a tile on, for a gateway that builds a ledger. */

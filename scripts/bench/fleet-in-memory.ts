@@ -71,6 +71,8 @@ export class FleetInMemory {
       write: [],
       control: [],
       move: [],
+      upgrade: [],
+      upgradeNode: [],
     }
     this.coordinator.start(this.#now, empty)
     // Past the grace after a start: from here on, who is away is known to be away.

@@ -14,6 +14,7 @@ import { decodeCbor, encodeCbor } from './cbor.ts'
 import { SIGNATURE_BYTES } from './enrolment.ts'
 import { MESSAGE_LIMITS } from './limits.ts'
 import { isPlainObject, parseWith } from './problems.ts'
+import { fetched, program, type UpgradeOrder, upgrade, upgraded } from './upgrade-messages.ts'
 
 /** Of the internal messages; a gateway refuses a node that speaks another. */
 export const PROTOCOL_VERSION = 1
@@ -65,6 +66,8 @@ const hello = v.strictObject({
   grid: v.nullable(gridShape),
   /** Tiles whose page is damaged: packed u32. They count as not held. */
   broken: v.optional(bytes),
+  /** Of a node that takes versions from its gateway: what it runs, and what became of the last one. */
+  upgrade: v.optional(program),
 })
 
 const heartbeat = v.strictObject({
@@ -198,6 +201,8 @@ export const upSchema = v.variant('t', [
   examined,
   held,
   nextKey,
+  fetched,
+  upgraded,
 ])
 
 /** The answer to a hello: the node is admitted. */
@@ -348,6 +353,7 @@ export const downSchema = v.variant('t', [
   rebase,
   rekey,
   rekeyed,
+  upgrade,
 ])
 
 export type Up = v.InferOutput<typeof upSchema>
@@ -357,7 +363,7 @@ export type KeyUp = Extract<Up, { t: 'next-key' }>
 export type KeyDown = Extract<Down, { t: 'rekey' | 'rekeyed' }>
 /** What the cores say to each other. */
 export type CoreUp = Exclude<Up, KeyUp>
-export type CoreDown = Exclude<Down, KeyDown>
+export type CoreDown = Exclude<Down, KeyDown | UpgradeOrder>
 export type Hello = Extract<Up, { t: 'hello' }>
 export type Applied = Extract<Up, { t: 'applied' }>
 export type Answer = Extract<Up, { t: 'answer' }>

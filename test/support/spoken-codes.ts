@@ -3,7 +3,7 @@
  * is refused, reported, logged or thrown. A code is taken where it becomes one: a member of a union of
  * codes, the code of an error or notice, or whatever is named `code`. `said` is how operations.md
  * tells it: `problem`, `node refused`, `enrolment`, `event warn`, `log error`, `error`, `HTTP 404`, `task`,
- * `disconnect`, `connection`, `security`.
+ * `disconnect`, `connection`, `security`, `upgrade`.
  */
 import ts from 'typescript'
 
@@ -89,6 +89,7 @@ class Collector {
   #saidHere(): string {
     if (this.#path === 'shared/protocol/problems.ts') return 'problem'
     if (this.#path === 'firmware-agent/driver.ts') return 'error'
+    if (/^broker\/core\/upgrade(s|-table)\.ts$/.test(this.#path)) return 'upgrade'
     return REFUSING.includes(this.#path) ? 'refusal' : 'task'
   }
 
@@ -125,6 +126,9 @@ class Collector {
       for (const level of this.#literals(first)) {
         if (LEVELS.includes(level)) this.#take(second, `${said} ${level}`)
       }
+    }
+    if (/^this\.#(skip|fail)$/.test(name) && this.#saidHere() === 'upgrade') {
+      this.#take(node.arguments.at(name.endsWith('fail') ? 2 : 1)!, 'upgrade')
     }
     if (name === 'this.#stopStream') this.#take(first, 'log error')
     if (name === 'this.#refuse' && this.#path.includes('mqtt-gate')) this.#take(first, 'connection')

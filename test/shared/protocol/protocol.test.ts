@@ -41,6 +41,7 @@ import {
   parseTopic,
   type Topic,
 } from '../../../shared/protocol/topics.ts'
+import { isPackageName } from '../../../shared/protocol/upgrade-messages.ts'
 import { faultOf, readCddl, resolve, type Type } from '../../support/cddl.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
@@ -475,6 +476,8 @@ t.test('a key that would reach a prototype reaches none', (t) => {
 const chain = Uint8Array.of(0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4)
 const grid = { width: 1024, height: 1024, tile: 16, fields: 'elevation:f64,level:u8' }
 
+const PACKAGE = 'a1'.repeat(32)
+
 /** Of a page on its way to another node. */
 const piece = {
   move: 8_589_934_593,
@@ -552,6 +555,11 @@ const UP: { [T in Up['t']]: Extract<Up, { t: T }> } = {
     next: 2048,
   },
   'next-key': { t: 'next-key', key: new Uint8Array(91).fill(4), sig: new Uint8Array(64).fill(5) },
+  fetched: { t: 'fetched', sha256: PACKAGE },
+  upgraded: {
+    t: 'upgraded',
+    outcome: { sha256: PACKAGE, outcome: 'went-back', code: 'upgrade-went-back' },
+  },
 }
 
 const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
@@ -617,6 +625,13 @@ const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
   },
   rekey: { t: 'rekey' },
   rekeyed: { t: 'rekeyed', cert: '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n' },
+  upgrade: {
+    t: 'upgrade',
+    version: '0.2.0',
+    sha256: PACKAGE,
+    bytes: 545_000,
+    next: 'wait',
+  },
 }
 
 const MESSAGES = [
@@ -1362,6 +1377,14 @@ t.test('the largest submissions are parsed in a bounded time', (t) => {
     const { user } = process.cpuUsage(started)
     t.equal(result.ok, isTaken, result.ok ? name : result.problems[0]!.message)
     t.ok(user < 3_000_000, `${name}: ${Math.round(user / 1000)} ms`)
+  }
+  t.end()
+})
+
+t.test('a package is named by 64 small hexadecimal digits', (t) => {
+  t.ok(isPackageName(PACKAGE))
+  for (const name of [PACKAGE.toUpperCase(), `${PACKAGE}0`, '../etc', '', 7]) {
+    t.notOk(isPackageName(name), `${name}`)
   }
   t.end()
 })

@@ -1,0 +1,52 @@
+/**
+ * What gateway and node say to each other of another version of the agent (messages.ts). The package itself does not come
+ * by MQTT: the node fetches it at the door of `obelisk-fetch/1`. The core of the agent knows nothing of all this.
+ */
+import * as v from 'valibot'
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER))
+const text = v.pipe(v.string(), v.maxLength(1024))
+
+export function isPackageName(input: unknown): input is string {
+  return typeof input === 'string' && /^[0-9a-f]{64}$/.test(input)
+}
+
+/** The SHA-256 of its bytes, hexadecimal. */
+const packageName = v.custom<string>(isPackageName, 'the name of a package')
+
+/** What became of a package that the node was told to install; `code` says why it does not run. */
+export const upgradeOutcome = v.strictObject({
+  sha256: packageName,
+  outcome: v.picklist(['ready', 'went-back', 'refused']),
+  code: v.optional(text),
+})
+
+/** In the hello of a node that takes versions from its gateway: what it runs, and what became of the last package. */
+export const program = v.strictObject({
+  version: text,
+  architecture: text,
+  outcome: v.optional(upgradeOutcome),
+})
+
+/** The package lies on the node's disk, whole; or it cannot be had, and why. */
+export const fetched = v.strictObject({
+  t: v.literal('fetched'),
+  sha256: packageName,
+  error: v.optional(v.strictObject({ code: text, message: text })),
+})
+
+/** What became of a package, where the process that was told to install it still runs. */
+export const upgraded = v.strictObject({ t: v.literal('upgraded'), outcome: upgradeOutcome })
+
+/** Get this package, then wait for more, or have it installed. */
+export const upgrade = v.strictObject({
+  t: v.literal('upgrade'),
+  version: text,
+  sha256: packageName,
+  bytes: count,
+  next: v.picklist(['wait', 'install']),
+})
+
+export type UpgradeOutcome = v.InferOutput<typeof upgradeOutcome>
+export type UpgradeOrder = v.InferOutput<typeof upgrade>
+export type UpgradeUp = v.InferOutput<typeof fetched> | v.InferOutput<typeof upgraded>
