@@ -22,7 +22,7 @@ import type {
 } from './core/effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from './core/events.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
-import type { UpgradeWish } from './core/upgrades.ts'
+import type { UpgradeDemand } from './core/upgrades.ts'
 
 /** What the driver performs effects on. */
 export interface GatewayPorts {
@@ -220,17 +220,9 @@ export class GatewayDriver {
     return this.#done({ type: 'removal-requested', node })
   }
 
-  /** Begins an upgrade that can begin. Resolves once that is on disk. */
-  upgrade(wish: UpgradeWish): Promise<void> {
-    return this.#done({ type: 'upgrade-requested', wish })
-  }
-
-  stopUpgrade(): Promise<void> {
-    return this.#done({ type: 'upgrade-stop-requested' })
-  }
-
-  resumeUpgrade(): Promise<void> {
-    return this.#done({ type: 'upgrade-resume-requested' })
+  /** Resolves once what follows is on disk. */
+  upgrade(demand: UpgradeDemand): Promise<void> {
+    return this.#done({ type: 'upgrade-demanded', demand })
   }
 
   /** Tiles without any copy begin anew. Resolves once that is on disk. */

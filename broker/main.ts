@@ -220,7 +220,7 @@ async function start(
         live.happened('task-state', state, view.ownerOf(topic.task))
       },
       notice,
-      upgrade: (change) => calls.announce({ type: 'upgrade', ...change, ts: Date.now() }),
+      upgrade: (change) => live.is('upgrade', JSON.stringify(change)),
     },
     fatal,
   )

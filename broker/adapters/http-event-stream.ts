@@ -24,6 +24,7 @@ const KINDS: Readonly<Record<LiveKind, 'readers' | 'own'>> = {
   event: 'readers',
   nodes: 'readers',
   moves: 'readers',
+  upgrade: 'readers',
 }
 const KIND_NAMES = Object.keys(KINDS) as LiveKind[]
 /** Of a reader who names none: what there was before kinds could be named. */

@@ -214,14 +214,8 @@ export class Coordinator {
         if (member !== undefined) this.#fleet.remove(member)
         break
       }
-      case 'upgrade-requested':
-        this.#upgrades.start(event.wish)
-        break
-      case 'upgrade-stop-requested':
-        this.#upgrades.stop()
-        break
-      case 'upgrade-resume-requested':
-        this.#upgrades.resume()
+      case 'upgrade-demanded':
+        this.#upgrades.obey(event.demand)
         break
       case 'probe-returned':
         this.#fleet.silence.probeReturned(event.beat)
@@ -350,10 +344,8 @@ export class Coordinator {
         this.#scrubber.receive(member, message)
         break
       case 'fetched':
-        this.#upgrades.fetched(member, message)
-        break
       case 'upgraded':
-        this.#upgrades.upgraded(member, message.outcome)
+        this.#upgrades.receive(member, message)
         break
       case 'answer':
         this.#reads.receive(member, message)

@@ -7,7 +7,7 @@ import type { UserPrincipal } from '../../shared/protocol/access.ts'
 import type { CoreUp } from '../../shared/protocol/messages.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'
-import type { UpgradeWish } from './upgrades.ts'
+import type { UpgradeDemand } from './upgrades.ts'
 
 /** One MQTT connection of a node: its client id. */
 export type ConnectionId = string
@@ -77,10 +77,8 @@ export type GatewayEvent =
   | { readonly type: 'drain-requested'; readonly node: NodeId; readonly isWanted: boolean }
   /** The node has no right to be one any more; nothing it says from now on comes here. */
   | { readonly type: 'node-revoked'; readonly node: NodeId }
-  /** An operator has the nodes brought to another version. */
-  | { readonly type: 'upgrade-requested'; readonly wish: UpgradeWish }
-  | { readonly type: 'upgrade-stop-requested' }
-  | { readonly type: 'upgrade-resume-requested' }
+  /** An operator has the nodes brought to another version, or that stopped, or taken up again. */
+  | { readonly type: 'upgrade-demanded'; readonly demand: UpgradeDemand }
   /** An operator wants a node forgotten that is dead or has left. */
   | { readonly type: 'removal-requested'; readonly node: NodeId }
   /** A beat of the gateway's own client came back through the broker. */

@@ -7,7 +7,7 @@
  */
 
 /** In the order in which they are shown. `task-state` and `event` are kept; the others say what is, and are made anew. */
-export const LIVE_KINDS = ['task-state', 'event', 'nodes', 'moves'] as const
+export const LIVE_KINDS = ['task-state', 'event', 'nodes', 'moves', 'upgrade'] as const
 export type LiveKind = (typeof LIVE_KINDS)[number]
 
 export interface LiveEvent {
@@ -69,7 +69,7 @@ export class LiveEvents {
   }
 
   /** How something is now. */
-  is(kind: 'nodes' | 'moves', json: string): void {
+  is(kind: 'nodes' | 'moves' | 'upgrade', json: string): void {
     this.#tell({ kind, text: withType(kind, json) })
   }
 

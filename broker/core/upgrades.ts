@@ -11,7 +11,11 @@
  */
 import { type NodeId, randomId } from '../../shared/core/ids.ts'
 import type { Hello } from '../../shared/protocol/messages.ts'
-import type { UpgradeOrder, UpgradeOutcome } from '../../shared/protocol/upgrade-messages.ts'
+import type {
+  UpgradeOrder,
+  UpgradeOutcome,
+  UpgradeUp,
+} from '../../shared/protocol/upgrade-messages.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { LedgerContents, PackageRef, UpgradeRecord, WaveSize } from './ledger-records.ts'
 import type { Member } from './membership.ts'
@@ -33,6 +37,8 @@ export interface UpgradeWish {
   /** All, unless they are named. */
   readonly only?: readonly NodeId[]
 }
+
+export type UpgradeDemand = 'stop' | 'resume' | { readonly start: UpgradeWish }
 
 export interface UpgradeProblem {
   readonly code: 'upgrade-running' | 'sole-copies'
@@ -113,6 +119,13 @@ export class Upgrades {
     return undefined
   }
 
+  /** One that cannot be obeyed any more is none. */
+  obey(demand: UpgradeDemand): void {
+    if (demand === 'resume') this.#resume()
+    else if (demand !== 'stop') this.#start(demand.start)
+    else if (this.#table.latest?.state === 'running') this.#halt({ code: 'by-operator' })
+  }
+
   /** What would become of each target, as far as that is known: of who is away nothing is. */
   planFor(wish: UpgradeWish): UpgradePlanRow[] {
     return this.#membersFor(wish).map((member) => {
@@ -122,7 +135,7 @@ export class Upgrades {
     })
   }
 
-  start(wish: UpgradeWish): void {
+  #start(wish: UpgradeWish): void {
     if (this.problemOf(wish) !== undefined) return
     const context = this.#context
     const { version, packages, wave, pauseMs, isDowngrade, mayBeAway, again } = wish
@@ -142,11 +155,7 @@ export class Upgrades {
     this.#advance()
   }
 
-  stop(): void {
-    if (this.#table.latest?.state === 'running') this.#halt({ code: 'by-operator' })
-  }
-
-  resume(): void {
+  #resume(): void {
     const { latest } = this.#table
     if (latest?.state !== 'stopped') return
     const { stopped: _, ...rest } = latest
@@ -172,11 +181,14 @@ export class Upgrades {
     this.#advanceSoon()
   }
 
-  /** The node says that it has the package, or why not. */
-  fetched(
-    member: Member,
-    { sha256, error }: { sha256: string; error?: { code: string; message: string } | undefined },
-  ): void {
+  /** What a node says of a package. */
+  receive(member: Member, message: UpgradeUp): void {
+    if (message.t === 'fetched') this.#fetched(member, message)
+    else this.#upgraded(member, message.outcome)
+  }
+
+  /** The node has the package, or cannot have it. */
+  #fetched(member: Member, { sha256, error }: Extract<UpgradeUp, { t: 'fetched' }>): void {
     const isOfTarget = this.#table.find(member.id)?.state === 'fetching'
     if (!isOfTarget || this.#packageOf(member)?.sha256 !== sha256) return
     this.#fetching.delete(member.id)
@@ -187,7 +199,7 @@ export class Upgrades {
   }
 
   /** The package was not installed, or did not stay: the process that says so is the one that was told to. */
-  upgraded(member: Member, outcome: UpgradeOutcome): void {
+  #upgraded(member: Member, outcome: UpgradeOutcome): void {
     const isOfTarget = this.#table.find(member.id)?.state === 'installing'
     if (!isOfTarget || !this.#isOf(member, outcome)) return
     this.#ended(member, outcome)

@@ -72,7 +72,7 @@ class UpgradeStory {
         this.#tilesOf.set(name, [...(this.#tilesOf.get(name) ?? []), tile])
       }
     })
-    this.bench.step({ type: 'upgrade-requested', wish: WISH })
+    this.bench.step({ type: 'upgrade-demanded', demand: { start: WISH } })
     this.obey()
   }
 

@@ -48,7 +48,7 @@ class UpgradeBench extends GatewayBench {
   }
 
   upgrade(wish: Partial<UpgradeWish> = {}): void {
-    this.step({ type: 'upgrade-requested', wish: { ...WISH, ...wish } })
+    this.step({ type: 'upgrade-demanded', demand: { start: { ...WISH, ...wish } } })
   }
 
   /** Of the last step: who was told to get it, or to install it. */
@@ -149,7 +149,7 @@ t.test('the canary goes back: nobody else is touched, and it is not offered agai
   t.same(bench.states(), { a: 'went-back', b: 'fetched', c: 'fetched' })
   t.same(bench.told('install'), [])
 
-  bench.step({ type: 'upgrade-resume-requested' })
+  bench.step({ type: 'upgrade-demanded', demand: 'resume' })
   t.same(bench.told('install'), ['b'], 'what failed is skipped')
   bench.comeBack('b', NEW)
   bench.minute()
@@ -286,7 +286,7 @@ t.test(
     const before = bench.view.upgrade()!.id
     t.match(bench.view.upgradeProblem(WISH), { code: 'upgrade-running' })
     bench.fetchAll()
-    bench.step({ type: 'upgrade-stop-requested' })
+    bench.step({ type: 'upgrade-demanded', demand: 'stop' })
     t.match(bench.view.upgrade(), { state: 'stopped', stopped: { code: 'by-operator' } })
     bench.upgrade()
     t.equal(bench.view.upgrade()!.id, before, 'one still installs')
