@@ -1,16 +1,18 @@
 /** What the HTTP door calls, answered by the driver, the coordinator's view and the ledger. */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
+import { identityOf } from '../shared/protocol/access.ts'
 import { isEnded, type TaskState } from '../shared/protocol/states.ts'
 import type { HttpClient, HttpPort, Listeners, SecurityPort } from './adapters/http-port.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
-import type { Outcome } from './core/effects.ts'
+import type { LookOutcome, Outcome } from './core/effects.ts'
 import type { LiveEvents } from './core/live-events.ts'
 import type { RemovalProblem } from './core/removal.ts'
 import type { RingTiles, TileArea } from './core/ring-tiles.ts'
 import type {
   DetectorView,
+  GridView,
   Health,
   MovesView,
   NodeView,
@@ -99,6 +101,19 @@ export class HttpCalls implements HttpPort {
 
   result(id: TaskId): Uint8Array | undefined {
     return this.#sources.view.task(id) === undefined ? undefined : this.#sources.ledger.result(id)
+  }
+
+  grid(): GridView {
+    return this.#sources.view.grid()
+  }
+
+  look(wish: object, { address, user }: HttpClient, left: AbortSignal): Promise<LookOutcome> {
+    const client = user === undefined ? address : identityOf(user)
+    return new Promise((resolve) => {
+      if (left.aborted) return
+      const takeBack = this.#sources.driver.look(wish, client, resolve)
+      left.addEventListener('abort', takeBack, { once: true })
+    })
   }
 
   nodes(): readonly NodeView[] {

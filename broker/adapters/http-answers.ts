@@ -26,7 +26,8 @@ export function sendInPieces(app: FastifyInstance, connections: HttpConnections)
   })
 }
 
-function* piecesOf(answer: Buffer): Generator<Buffer> {
+/** What is given to a connection at a time. */
+export function* piecesOf(answer: Buffer): Generator<Buffer> {
   for (let at = 0; at < answer.length; at += PIECE_BYTES) {
     yield answer.subarray(at, at + PIECE_BYTES)
   }

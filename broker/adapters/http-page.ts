@@ -8,6 +8,7 @@ import { extname, join } from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { own } from '../../shared/core/own.ts'
 import { rightOf } from './http-access.ts'
+import { namesTag } from './http-request.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 
 interface PageFile {
@@ -90,7 +91,7 @@ export function registerPageRoutes(
       vary: 'accept-encoding',
       etag: tag,
     })
-    if (names(request.headers['if-none-match'], tag)) return reply.code(304).send()
+    if (namesTag(request.headers['if-none-match'], tag)) return reply.code(304).send()
     reply.type(file.type)
     if (!isCompressed) return reply.send(file.plain)
     return reply.header('content-encoding', 'gzip').send(file.gzip)
@@ -115,10 +116,4 @@ function policyOf(frameAncestors: string): string {
 /** [RFC 9110 §12.5.3]; `q=0` is a no. */
 function takesGzip(header: string | string[] | undefined): boolean {
   return /(^|,)\s*(gzip|\*)\s*(;\s*q=(0\.\d*[1-9]\d*|1(\.0*)?)\s*)?(,|$)/i.test(`${header ?? ''}`)
-}
-
-/** Whether a list of entity tags has this one, by weak comparison [RFC 9110 §13.1.2]. */
-function names(header: string | undefined, tag: string): boolean {
-  const listed = (header ?? '').split(',').map((one) => one.trim().replace(/^W\//, ''))
-  return listed.includes(tag) || listed.includes('*')
 }

@@ -2,7 +2,7 @@ import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
-import type { Outcome } from '../core/effects.ts'
+import type { LookOutcome, Outcome } from '../core/effects.ts'
 import type { LiveEvents } from '../core/live-events.ts'
 import type { RefusalView } from '../core/recent-refusals.ts'
 import type { NodeIdentity, NodeToken } from '../core/registry.ts'
@@ -11,6 +11,7 @@ import type { RingTiles, TileArea } from '../core/ring-tiles.ts'
 import type { GrantWish, UserRecord } from '../core/users.ts'
 import type {
   DetectorView,
+  GridView,
   Health,
   MovesView,
   NodeView,
@@ -222,6 +223,9 @@ export interface HttpPort {
   tasks(query: { limit: number; state?: TaskState }): readonly TaskView[]
   /** The CBOR of `task/<task>/result`. */
   result(id: TaskId): Uint8Array | undefined
+  grid(): GridView
+  /** `wish` is a submission of a read. Never settles for one who left. */
+  look(wish: object, client: HttpClient, left: AbortSignal): Promise<LookOutcome>
   nodes(): readonly NodeView[]
   node(id: NodeId): NodeView | undefined
   /** Why a node can never be emptied as the fleet is. */

@@ -36,6 +36,16 @@ export const FLAG_RULE: QueryRule<boolean> = {
   expected: 'true or false',
 }
 
+export function wholeRule(min: number, max: number): QueryRule<number> {
+  return {
+    read(text) {
+      const value = /^\d{1,6}$/.test(text) ? Number(text) : -1
+      return value >= min && value <= max ? value : undefined
+    },
+    expected: `a whole number from ${min} to ${max}`,
+  }
+}
+
 /** Reads a query by its rules; an unknown parameter is a fault, as a misspelt one is silent. */
 export function parseQuery<R extends Record<string, QueryRule<unknown>>>(
   query: unknown,
@@ -61,6 +71,12 @@ export function parseQuery<R extends Record<string, QueryRule<unknown>>>(
     else faults.push({ path: name, code: 'malformed', message: `${name} must be ${rule.expected}` })
   }
   return { values: Object.fromEntries(values) as QueryValues<R>, faults }
+}
+
+/** Whether a list of entity tags has this one, by weak comparison [RFC 9110 §13.1.2]. */
+export function namesTag(header: string | undefined, tag: string): boolean {
+  const listed = (header ?? '').split(',').map((one) => one.trim().replace(/^W\//, ''))
+  return listed.includes(tag) || listed.includes('*')
 }
 
 export type ResultFormat = 'json' | 'cbor'

@@ -20,6 +20,7 @@ import { BodyRefused, HttpBodies } from './http-bodies.ts'
 import { HttpConnections } from './http-connections.ts'
 import { EventStreams } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
+import { registerGridRoutes } from './http-grid-routes.ts'
 import { answerBrokenRequest, createListener } from './http-listener.ts'
 import { registerLoginRoutes } from './http-login-routes.ts'
 import { type Page, registerPageRoutes } from './http-page.ts'
@@ -166,6 +167,7 @@ export class HttpServer {
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
     registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
+    registerGridRoutes(this.#app, port, connections)
     registerSecurityRoutes(this.#app, port, newPaced())
     registerAuthorityRoutes(this.#app, port)
     registerUserRoutes(this.#app, port)

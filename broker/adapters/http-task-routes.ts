@@ -261,7 +261,7 @@ const ADMIN = 'admin'
 const numbers = new WeakMap<object, number>()
 let lastNumber = 0
 
-function clientOf({ ip, socket, who }: FastifyRequest): HttpClient {
+export function clientOf({ ip, socket, who }: FastifyRequest): HttpClient {
   const number = numbers.get(socket) ?? ++lastNumber
   numbers.set(socket, number)
   const user = who.kind === 'user' ? { user: who } : {}

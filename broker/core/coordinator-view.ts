@@ -17,6 +17,7 @@ import { stateOf } from './task-messages.ts'
 import type { UpgradeProblem, Upgrades, UpgradeWish } from './upgrades.ts'
 import type {
   DetectorView,
+  GridView,
   MovesView,
   NodeView,
   PlanView,
@@ -127,6 +128,18 @@ export class CoordinatorView {
         reason,
         since_ts: Math.round(ts + beganMs - nowMs),
       })),
+    }
+  }
+
+  grid(): GridView {
+    const { options, placement, identity } = this.#context
+    const { width, height, tile } = options.grid.geometry
+    return {
+      ...{ width, height, tile },
+      fields: options.grid.fields,
+      replicas: options.replicas,
+      epoch: placement.epoch,
+      ledger: identity.ledgerId,
     }
   }
 

@@ -3,6 +3,7 @@
  * the wire (wire.md), so that a task reads the same over MQTT and over HTTP.
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { Field } from '../../shared/grid/fields.ts'
 import type { MemberState, TaskState } from '../../shared/protocol/states.ts'
 import type { Stall } from './stalls.ts'
 
@@ -91,6 +92,18 @@ export interface DetectorView {
 export interface Health {
   readonly ok: boolean
   readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail?: string }>>
+}
+
+/** The JSON of `GET /api/grid`. */
+export interface GridView {
+  readonly width: number
+  readonly height: number
+  readonly tile: number
+  readonly fields: readonly Field[]
+  readonly replicas: number
+  readonly epoch: number
+  /** The id of the ledger: another one holds other values. */
+  readonly ledger: string
 }
 
 /** The JSON of `gateway/ring`. */

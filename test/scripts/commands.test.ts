@@ -19,6 +19,7 @@ import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
+import { LooksInMemory } from '../support/looks-in-memory.ts'
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -117,6 +118,9 @@ async function serve(t: Test) {
     drainProblem: undefined,
     removalProblem: undefined,
   }
+  const looks = new LooksInMemory({ width: 64, height: 64, tile: 16 }, [
+    { name: 'value', type: 'f64' },
+  ])
   const port: HttpPort = {
     submit: async (payload) => {
       submitted.push(Buffer.from(payload))
@@ -128,6 +132,8 @@ async function serve(t: Test) {
       return { ok: true, task: id as TaskId, state: 'accepted' }
     },
     cancel: async (task) => ({ ok: true, task, state: 'cancelled' }),
+    grid: () => looks.view(),
+    look: (...asked) => looks.look(...asked),
     waitForEnd: async (task, timeoutMs) => {
       waits.push(timeoutMs)
       tasks.set(task, taskView(task, control.endsAs))

@@ -21,6 +21,8 @@ import type { Problem } from '../../shared/protocol/problems.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 
+import { LooksInMemory } from './looks-in-memory.ts'
+
 export const RESULT = {
   id: 'done',
   op: 'stat',
@@ -113,6 +115,7 @@ export interface Recorded {
   /** Each is called before a slice of the tiles is made. */
   turns: (() => void)[]
   removalProblem: Awaited<ReturnType<HttpPort['remove']>>
+  looks: LooksInMemory
 }
 
 /** A gateway of recorded answers: the port is the boundary that is tested against. */
@@ -132,6 +135,7 @@ export function record(): Recorded {
     drainProblem: undefined,
     removalProblem: undefined,
     turns: [],
+    looks: new LooksInMemory({ width: 32, height: 16, tile: 16 }, [{ name: 'value', type: 'f64' }]),
     port: {
       submit: async (payload, client) => {
         recorded.calls.push(['submit', Buffer.from(payload), client])
@@ -153,6 +157,8 @@ export function record(): Recorded {
         return [...tasks.values()]
       },
       result: (id) => (id === 'old' ? undefined : encodeCbor({ ...RESULT, id })),
+      grid: () => recorded.looks.view(),
+      look: (...asked) => recorded.looks.look(...asked),
       nodes: () => [NODE],
       node: (id) => {
         if (id === GONE.id) return GONE

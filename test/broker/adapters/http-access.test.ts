@@ -51,6 +51,7 @@ const EXAMPLES: readonly (readonly [start: string, example: string])[] = [
   ['/tokens/:id', '/tokens/abcdefgh'],
   ['/keys/:id', '/keys/abcdefgh'],
   ['/page/:file', '/page/main.js'],
+  ['/api/grid/:field.:form', '/api/grid/value.f32'],
 ]
 
 type Row = readonly [method: string, path: string, who: readonly Who[]]
