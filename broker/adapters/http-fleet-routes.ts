@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
@@ -9,6 +8,7 @@ import { FLAG_RULE, parseQuery, type QueryRule } from './http-request.ts'
 import { badQuery, sendJson, sendPaced } from './http-task-routes.ts'
 import type { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
+import { inTurns } from './turns.ts'
 
 /** Each node is many points on a ring that is made for the question. */
 const PLAN_NODES_MAX = 64
@@ -166,15 +166,6 @@ class FleetRoutes {
     }
     const key = `${join}/${leave}`
     return sendPaced(reply, this.#plans, key, () => this.#port.plan({ join, leave }))
-  }
-}
-
-/** The event loop goes round between two slices. */
-async function inTurns<T>(slices: Generator<void, T>): Promise<T> {
-  for (;;) {
-    const slice = slices.next()
-    if (slice.done === true) return slice.value
-    await nextTurn()
   }
 }
 

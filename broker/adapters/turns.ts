@@ -2,6 +2,8 @@
  * Work in the order that it came, one piece a turn of the event loop: sockets, timers and everybody else
  * have theirs between two pieces, however many wait.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
 export class Turns {
   #waiting: (() => void)[] = []
   #isRunning = false
@@ -27,5 +29,14 @@ export class Turns {
     if (this.#waiting.length > 0) setImmediate(() => this.#run())
     else this.#isRunning = false
     work()
+  }
+}
+
+/** The event loop goes round between two slices. */
+export async function inTurns<T>(slices: Generator<void, T>): Promise<T> {
+  for (;;) {
+    const slice = slices.next()
+    if (slice.done === true) return slice.value
+    await nextTurn()
   }
 }
