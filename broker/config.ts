@@ -208,6 +208,11 @@ export const GATEWAY_OPTIONS = {
     default: 10_000,
     about: 'How many ended tasks are kept at least, whatever their age.',
   },
+  historyBytesMax: {
+    type: integer({ min: 0, max: 1024 * MIB, unit: 'bytes' }),
+    default: 16 * MIB,
+    about: 'What the figures of the last day that charts show take of memory; 0 keeps none.',
+  },
   tasksMax: {
     type: integer({ min: 100, max: 10_000_000 }),
     default: 200_000,

@@ -7,6 +7,7 @@ import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
 import type { LookOutcome, Outcome } from './core/effects.ts'
+import type { History, HistoryQuery, HistoryView } from './core/history.ts'
 import type { LiveEvents } from './core/live-events.ts'
 import type { RemovalProblem } from './core/removal.ts'
 import type { RingTiles, TileArea } from './core/ring-tiles.ts'
@@ -28,6 +29,7 @@ export interface HttpSources {
   readonly ledger: LedgerStore
   readonly metrics: Metrics
   readonly live: LiveEvents
+  readonly history: History
   readonly security: SecurityPort | undefined
   listeners(): Listeners
   /** The last telemetry of a node. */
@@ -184,6 +186,10 @@ export class HttpCalls implements HttpPort {
 
   ready(): Health {
     return this.#sources.health()
+  }
+
+  history(query: HistoryQuery): Generator<void, HistoryView> {
+    return this.#sources.history.read(query)
   }
 
   metrics(): Promise<string> {

@@ -40,11 +40,13 @@ import {
   newLedgerId,
 } from './core/coordinator.ts'
 import type { GatewayNotice } from './core/effects.ts'
+import { History } from './core/history.ts'
 import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
 import { LiveEvents } from './core/live-events.ts'
 import { DISK_FREE_BYTES_MIN } from './core/submissions.ts'
 import { GatewayDriver } from './driver.ts'
 import { FleetWatch } from './fleet-watch.ts'
+import { HistoryWatch } from './history-watch.ts'
 import { HttpCalls } from './http-calls.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
@@ -158,6 +160,7 @@ async function start(
   }
 
   const live = new LiveEvents({ ...KEPT_EVENTS, start: randomId(random) })
+  const history = new History(config.historyBytesMax)
   const telemetry = new Map<NodeId, Record<string, unknown>>()
   const metrics = new Metrics({ version: VERSION }, () => ({
     nodes: view.nodes(),
@@ -230,6 +233,7 @@ async function start(
     ledger,
     metrics,
     live,
+    history,
     security: secured?.security,
     listeners: () => ({
       mqtt: { host, port: broker.port },
@@ -247,9 +251,17 @@ async function start(
     },
   })
 
-  const fleetWatch = new FleetWatch(live, new ChangedRows(CHANGED_ROWS), {
+  const rows = {
     nodeCount: () => view.nodeCount,
-    nodesFrom: (first, count) => calls.nodesFrom(first, count),
+    nodesFrom: (first: number, count: number) => calls.nodesFrom(first, count),
+  }
+  const historyWatch = new HistoryWatch(history, {
+    ...{ ...rows, clock: SYSTEM_CLOCK },
+    isKnown: (node) => view.isMember(node),
+  })
+  shutdown.add('history', () => historyWatch.close())
+  const fleetWatch = new FleetWatch(live, new ChangedRows(CHANGED_ROWS), {
+    ...rows,
     areMovesUnderWay: () => view.areMovesUnderWay,
     moves: () => calls.moves(),
   })

@@ -4,7 +4,7 @@ import { type Principal, readsAll } from '../../shared/protocol/access.ts'
 import type { LiveEvent, LiveKind, Missed } from '../core/live-events.ts'
 import { isReadBy, rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
-import { parseQuery, type QueryRule } from './http-request.ts'
+import { oneOrMoreOf, parseQuery, type QueryRule } from './http-request.ts'
 import { badQuery } from './http-task-routes.ts'
 import { Places } from './places.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
@@ -30,21 +30,13 @@ const KIND_NAMES = Object.keys(KINDS) as LiveKind[]
 /** Of a reader who names none: what there was before kinds could be named. */
 const KINDS_DEFAULT: readonly LiveKind[] = ['task-state', 'event']
 
-const KINDS_RULE: QueryRule<readonly LiveKind[]> = {
-  read(text) {
-    const named = text.split(',')
-    const kinds = KIND_NAMES.filter((kind) => named.includes(kind))
-    return kinds.length === named.length ? kinds : undefined
-  },
-  expected: `different ones of ${KIND_NAMES.join(', ')}, with a comma between them`,
-}
 const AFTER_RULE: QueryRule<string> = {
   read: (text) => (/^[\w-]{3,80}$/.test(text) ? text : undefined),
   expected: '"all", or the id of an event, as the stream gave it',
 }
 /** Instead of an id: everything that is kept. */
 const ALL = 'all'
-const RULES = { kinds: KINDS_RULE, after: AFTER_RULE }
+const RULES = { kinds: oneOrMoreOf(KIND_NAMES), after: AFTER_RULE }
 
 export class EventStreams {
   readonly #options: EventStreamOptions

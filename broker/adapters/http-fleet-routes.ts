@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
+import { isNodeId } from '../../shared/core/ids.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
-import { FLAG_RULE, parseQuery, type QueryRule } from './http-request.ts'
+import { FLAG_RULE, listRule, parseQuery, type QueryRule } from './http-request.ts'
 import { badQuery, sendJson, sendPaced } from './http-task-routes.ts'
 import type { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
@@ -13,14 +13,7 @@ import { inTurns } from './turns.ts'
 /** Each node is many points on a ring that is made for the question. */
 const PLAN_NODES_MAX = 64
 
-const NODES_RULE: QueryRule<readonly NodeId[]> = {
-  read(text) {
-    const ids = text === '' ? [] : text.split(',')
-    const isList = ids.length <= PLAN_NODES_MAX && new Set(ids).size === ids.length
-    return isList && ids.every(isNodeId) ? ids : undefined
-  },
-  expected: `at most ${PLAN_NODES_MAX} different ids of nodes, with a comma and no space between them`,
-}
+const NODES_RULE = listRule(isNodeId, PLAN_NODES_MAX, 'ids of nodes')
 
 const RING_RULES = { holders: FLAG_RULE }
 const PLAN_RULES = { join: NODES_RULE, leave: NODES_RULE }

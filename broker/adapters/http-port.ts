@@ -3,6 +3,7 @@ import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { LookOutcome, Outcome } from '../core/effects.ts'
+import type { HistoryQuery, HistoryView } from '../core/history.ts'
 import type { LiveEvents } from '../core/live-events.ts'
 import type { RefusalView } from '../core/recent-refusals.ts'
 import type { NodeIdentity, NodeToken } from '../core/registry.ts'
@@ -249,6 +250,8 @@ export interface HttpPort {
   ready(): Health
   /** What happens, for those who follow it. */
   readonly live: LiveEvents
+  /** How nodes were doing, in slices. */
+  history(query: HistoryQuery): Generator<void, HistoryView>
   /** Prometheus text. */
   metrics(): Promise<string>
 }

@@ -46,6 +46,41 @@ export function wholeRule(min: number, max: number): QueryRule<number> {
   }
 }
 
+export function oneOf<T extends string>(choices: readonly T[]): QueryRule<T> {
+  return {
+    read: (text) => choices.find((choice) => choice === text),
+    expected: `one of ${choices.join(', ')}`,
+  }
+}
+
+/** A list; nothing in it is there twice. */
+export function listRule<T extends string>(
+  isOne: (text: string) => text is T,
+  max: number,
+  what: string,
+): QueryRule<readonly T[]> {
+  return {
+    read(text) {
+      const list = text === '' ? [] : text.split(',')
+      const isList = list.length <= max && new Set(list).size === list.length
+      return isList && list.every(isOne) ? list : undefined
+    },
+    expected: `at most ${max} different ${what}, with a comma and no space between them`,
+  }
+}
+
+/** In the order of the choices. */
+export function oneOrMoreOf<T extends string>(choices: readonly T[]): QueryRule<readonly T[]> {
+  return {
+    read(text) {
+      const named = text.split(',')
+      const found = choices.filter((choice) => named.includes(choice))
+      return found.length === named.length ? found : undefined
+    },
+    expected: `different ones of ${choices.join(', ')}, with a comma and no space between them`,
+  }
+}
+
 /** Reads a query by its rules; an unknown parameter is a fault, as a misspelt one is silent. */
 export function parseQuery<R extends Record<string, QueryRule<unknown>>>(
   query: unknown,

@@ -21,6 +21,7 @@ import { HttpConnections } from './http-connections.ts'
 import { EventStreams } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
 import { registerGridRoutes } from './http-grid-routes.ts'
+import { registerHistoryRoutes } from './http-history-routes.ts'
 import { answerBrokenRequest, createListener } from './http-listener.ts'
 import { registerLoginRoutes } from './http-login-routes.ts'
 import { type Page, registerPageRoutes } from './http-page.ts'
@@ -174,6 +175,7 @@ export class HttpServer {
     registerLoginRoutes(this.#app, access)
     registerRecipientRoutes(this.#app, port)
     registerStatusRoutes(this.#app, port)
+    registerHistoryRoutes(this.#app, port, newPaced())
     registerHealthRoutes(this.#app, port, newPaced())
     registerPageRoutes(this.#app, options.page, options.frameAncestors ?? "'none'")
     this.#events.register(this.#app)

@@ -8,10 +8,11 @@ import { isReadBy, rightOf } from './http-access.ts'
 import type { HttpClient, HttpPort } from './http-port.ts'
 import {
   negotiateFormat,
+  oneOf,
   parseQuery,
-  type QueryRule,
   type ResultFormat,
   WAIT_RULE,
+  wholeRule,
 } from './http-request.ts'
 import type { Paced } from './paced.ts'
 import { Places } from './places.ts'
@@ -37,20 +38,11 @@ const RESULT_LIMITS = {
 }
 
 /** Of a list that has its newest first. */
-export const LIMIT_RULE: QueryRule<number> = {
-  read: (text) => {
-    const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0
-    return limit >= 1 && limit <= LISTED_MAX ? limit : undefined
-  },
-  expected: `a whole number from 1 to ${LISTED_MAX}`,
-}
+export const LIMIT_RULE = wholeRule(1, LISTED_MAX)
 
 const LIST_RULES = {
   limit: LIMIT_RULE,
-  state: {
-    read: (text: string) => TASK_STATES.find((state) => state === text),
-    expected: `one of ${TASK_STATES.join(', ')}`,
-  },
+  state: oneOf(TASK_STATES),
 }
 
 type IdRequest = FastifyRequest<{ Params: { id: string } }>
@@ -217,7 +209,7 @@ const TOO_MANY: ProblemAnswer = {
   detail: `so many requests wait for tasks already: ${WAITS_MAX}, or half of them by one user; submit without ?wait`,
 }
 
-const NOT_ACCEPTABLE: ProblemAnswer = {
+export const NOT_ACCEPTABLE: ProblemAnswer = {
   status: 406,
   code: 'not-acceptable',
   detail: 'answers are application/json or application/cbor',

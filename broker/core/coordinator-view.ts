@@ -93,6 +93,12 @@ export class CoordinatorView {
     return this.nodesFrom(0, this.nodeCount)
   }
 
+  /** It is known, and has not left. */
+  isMember(id: NodeId): boolean {
+    const member = this.#context.members.find(id)
+    return member !== undefined && member.state !== 'left'
+  }
+
   get nodeCount(): number {
     return this.#context.members.size
   }

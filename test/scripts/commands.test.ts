@@ -184,6 +184,10 @@ async function serve(t: Test) {
     health: () => ({ ok: true, checks: {} }),
     ready: () => ({ ok: true, checks: {} }),
     live: new LiveEvents({ start: 'test', keptMax: 9, keptBytesMax: 999 }),
+    *history() {
+      yield
+      return { ts: 0, stepSeconds: 10, points: 0, nodes: [] }
+    },
     metrics: async () => '',
   }
   const server = new HttpServer({ host: '127.0.0.1', port: 0 }, port, silent)

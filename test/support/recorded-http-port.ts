@@ -6,6 +6,7 @@ import {
   type HttpServerOptions,
 } from '../../broker/adapters/http-server.ts'
 import type { Outcome } from '../../broker/core/effects.ts'
+import type { HistoryQuery, HistoryView } from '../../broker/core/history.ts'
 import { LiveEvents } from '../../broker/core/live-events.ts'
 import type {
   MovesView,
@@ -103,6 +104,16 @@ export const PLAN: PlanView = {
   stalled: [],
 }
 
+/** One node is known; the first metric that is asked for has a gap. */
+function historyOf({ nodes, metrics }: HistoryQuery): HistoryView {
+  const columns = metrics.map((_, at) =>
+    at === 0 ? Float32Array.of(0.1, Number.NaN, 3) : Float32Array.of(7, 8, 9),
+  )
+  const known = nodes.filter((id) => id === NODE.id)
+  const head = { ts: 1_700_000_000_000, stepSeconds: 60, points: 3 }
+  return { ...head, nodes: known.map((id) => ({ id, columns })) }
+}
+
 export interface Recorded {
   readonly port: HttpPort
   readonly calls: unknown[][]
@@ -193,6 +204,11 @@ export function record(): Recorded {
       health: () => ({ ok: recorded.isHealthy, checks: { ledger: { ok: recorded.isHealthy } } }),
       ready: () => ({ ok: recorded.isHealthy, checks: {} }),
       live: new LiveEvents({ start: 'test', keptMax: 9, keptBytesMax: 100_000_000 }),
+      *history(query) {
+        recorded.calls.push(['history', query])
+        yield
+        return historyOf(query)
+      },
       metrics: async () => 'obelisk_up 1\n',
     },
   }
