@@ -13,9 +13,10 @@ export function formatNumber(value: number | null | undefined, digits = 0): stri
 /** Seven digits at most, and no more than the number has: for values whose size nobody knows before. */
 export function formatValue(value: number): string {
   if (!Number.isFinite(value)) return `${value}`
+  if (Number.isSafeInteger(value)) return formatNumber(value)
   const size = Math.abs(value)
-  if (size !== 0 && (size < 1e-4 || size >= 1e15)) return value.toExponential(5)
-  return value.toLocaleString('en', { maximumSignificantDigits: size < 1e6 ? 7 : 15 })
+  if (size < 1e-4 || size >= 1e9) return value.toExponential(5)
+  return value.toLocaleString('en', { maximumSignificantDigits: 7 })
 }
 
 /** `12 s`, `3 min`, `5 h`, `2 d`. */

@@ -20,19 +20,20 @@ export interface Order {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** Sent as JSON. */
   readonly body?: unknown
+  /** The type of the answer; JSON unless given. */
+  readonly accept?: string
   readonly signal?: AbortSignal
 }
 
 /** Throws a Problem, or Unreachable. */
 export async function request(path: string, order: Order = {}): Promise<Response> {
-  const { method = 'GET', body, signal } = order
+  const { method = 'GET', body, accept = 'application/json', signal } = order
   let answer: Response
   try {
     answer = await fetch(path, {
       method,
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      headers: { accept, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal && { signal }),
     })
   } catch (error) {

@@ -12,4 +12,16 @@ export interface View {
 
 export const VIEWS: readonly View[] = [
   { id: 'fleet', title: 'Fleet', right: 'read', load: () => Fleet },
+  {
+    id: 'tasks',
+    title: 'Tasks',
+    right: 'tasks',
+    load: async () => (await import('./tasks/tasks.tsx')).Tasks,
+  },
+  {
+    id: 'events',
+    title: 'Events',
+    right: 'read',
+    load: async () => (await import('./events/events.tsx')).Events,
+  },
 ]

@@ -6,10 +6,11 @@
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { build, type Metafile } from 'esbuild'
+import { build, type Metafile, type Plugin } from 'esbuild'
 import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
 import { PackagingError } from './packaging-error.ts'
+import { remediesIn } from './remedies.ts'
 import { packageOf } from './third-party.ts'
 
 export interface PageBundle {
@@ -39,6 +40,7 @@ export async function bundlePage(): Promise<PageBundle> {
     jsx: 'automatic',
     jsxImportSource: 'preact',
     legalComments: 'none',
+    plugins: [manual],
     metafile: true,
     logLevel: 'silent',
   })
@@ -51,13 +53,27 @@ export async function bundlePage(): Promise<PageBundle> {
   )
   const files = [
     ...made,
-    plainFile('icon.svg', readFileSync(join(CHECKOUT, SOURCE, 'icon.svg'))),
+    plainFile('icon.svg', Buffer.from(textOf(`${SOURCE}/icon.svg`))),
     plainFile('index.html', Buffer.from(indexOf(metafile))),
   ]
   return {
     files: files.flatMap((file) => [file, compressed(file)]),
     packages: [...new Set(Object.keys(metafile.inputs).flatMap(packageOf))].sort(),
   }
+}
+
+const manual: Plugin = {
+  name: 'manual',
+  setup(build) {
+    build.onLoad({ filter: /\/dashboard\/events\/manual\.ts$/ }, () => {
+      const remedies = JSON.stringify(remediesIn(textOf('docs/operations.md')))
+      return { contents: `export const REMEDIES = ${remedies}` }
+    })
+  },
+}
+
+function textOf(path: string): string {
+  return readFileSync(join(CHECKOUT, path), 'utf8')
 }
 
 function plainFile(path: string, bytes: Uint8Array): TreeFile {
@@ -79,8 +95,7 @@ function indexOf({ outputs }: Metafile): string {
   const preloads = outputs[script]!.imports.filter(({ kind }) => kind === 'import-statement').map(
     ({ path }) => `<link rel="modulepreload" href="${path}">\n    `,
   )
-  const text = readFileSync(join(CHECKOUT, SOURCE, 'index.html'), 'utf8')
-  return text
+  return textOf(`${SOURCE}/index.html`)
     .replace('page.css', outputOf(`${SOURCE}/page.css`))
     .replace('<script', `${preloads.join('')}<script`)
     .replace('main.tsx', script)

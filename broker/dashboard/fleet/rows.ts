@@ -1,6 +1,6 @@
 /** Which nodes are shown, in which order, and what is wrong with each: plain functions of the rows. */
 import type { NodeRow } from '../answers.ts'
-import type { Mood, Shape } from '../parts/mark.tsx'
+import type { Condition } from '../parts/condition.ts'
 
 export type SortKey =
   | 'node'
@@ -18,13 +18,6 @@ export interface Choice {
   readonly find: string
   readonly sort: SortKey
   readonly isDown: boolean
-}
-
-/** How a node is, in a word, with the shape that goes with it. */
-export interface Condition {
-  readonly word: string
-  readonly shape: Shape
-  readonly mood: Mood
 }
 
 export function conditionOf(node: NodeRow): Condition {

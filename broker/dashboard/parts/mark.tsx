@@ -1,6 +1,4 @@
-/** A shape and a colour for how something is. The word stands beside it: neither is needed to read it. */
-export type Mood = 'good' | 'mild' | 'bad' | 'none'
-export type Shape = 'disc' | 'half' | 'ring' | 'cross' | 'arrow'
+import type { Mood, Shape } from './condition.ts'
 
 const PATHS: Readonly<Record<Shape, string>> = {
   disc: 'M6 1a5 5 0 1 1 0 10A5 5 0 0 1 6 1Z',
@@ -11,6 +9,7 @@ const PATHS: Readonly<Record<Shape, string>> = {
   arrow: 'M1 5h6L4.6 2.6 6 1.2 10.8 6 6 10.8 4.6 9.4 7 7H1Z',
 }
 
+/** A shape and a colour for how something is. The word stands beside it: neither is needed to read it. */
 export function Mark({ shape, mood }: { readonly shape: Shape; readonly mood: Mood }) {
   return (
     <svg class={`mark ${mood}`} viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">

@@ -1,0 +1,122 @@
+import type { Happening } from '../answers.ts'
+import { formatClock } from '../format.ts'
+import { happenings } from '../live.ts'
+import type { Mood, Shape } from '../parts/condition.ts'
+import { Mark } from '../parts/mark.tsx'
+import { route, setQuery } from '../route.ts'
+import { chosenEvents, codesOf, LEVELS, type Level } from './choice.ts'
+import { remedyOf } from './remedies.ts'
+
+const NAMES: Readonly<Record<Level, string>> = { info: 'all', warn: 'warnings', error: 'errors' }
+const MARKS: Readonly<Record<Level, readonly [Shape, Mood]>> = {
+  info: ['ring', 'none'],
+  warn: ['half', 'mild'],
+  error: ['cross', 'bad'],
+}
+
+/** What the manual says where nothing needs to be done. */
+const NOTHING = 'Nothing.'
+
+export function Events() {
+  const { level, find = '' } = route.value.query
+  const least = LEVELS.find((one) => one === level) ?? 'info'
+  const shown = chosenEvents(happenings.value, { least, find })
+  return (
+    <section aria-labelledby="events">
+      <h2 id="events" class="unseen">
+        Events
+      </h2>
+      <search class="tools">
+        <fieldset class="segments">
+          <legend class="unseen">Which events</legend>
+          {LEVELS.map((one) => (
+            <button
+              key={one}
+              type="button"
+              aria-pressed={least === one}
+              onClick={() => setQuery({ level: one === 'info' ? '' : one })}
+            >
+              {NAMES[one]} {chosenEvents(happenings.value, { least: one, find: '' }).length}
+            </button>
+          ))}
+        </fieldset>
+        <label>
+          <span class="unseen">Find by code, node or words</span>
+          <input
+            type="search"
+            placeholder="find"
+            list="codes"
+            value={find}
+            onInput={(event) => setQuery({ find: event.currentTarget.value })}
+          />
+        </label>
+        <datalist id="codes">
+          {codesOf(happenings.value).map(([code, count]) => (
+            <option key={code} value={code}>
+              {count}
+            </option>
+          ))}
+        </datalist>
+      </search>
+      <div class="panel">
+        {shown.length === 0 ? (
+          <p class="empty">
+            {happenings.value.length === 0
+              ? 'Nothing has happened since the gateway was started.'
+              : 'None is like that.'}
+          </p>
+        ) : (
+          <ol class="events">
+            {shown.map((one) => (
+              <Line key={`${one.ts} ${one.code} ${one.message}`} happening={one} />
+            ))}
+          </ol>
+        )}
+      </div>
+    </section>
+  )
+}
+
+function Line({ happening }: { readonly happening: Happening }) {
+  const { ts, level, code, message, count } = happening
+  const remedy = remedyOf(code)
+  const [shape, mood] = MARKS[level]
+  return (
+    <li>
+      <time dateTime={new Date(ts).toISOString()}>{formatClock(ts, Date.now())}</time>
+      <span class="what">
+        <Mark shape={shape} mood={mood} />
+        <span class="unseen">{level}: </span>
+        {message}
+        {count !== undefined && count > 1 && <span class="soft"> ({count} times)</span>}
+      </span>
+      {remedy === undefined ? (
+        <code>{code}</code>
+      ) : (
+        <details>
+          <summary>
+            <code>{code}</code>
+          </summary>
+          <p>
+            <Coded text={remedy.meaning} />
+          </p>
+          {remedy.remedy !== NOTHING && (
+            <p>
+              <b>What helps:</b> <Coded text={remedy.remedy} />
+            </p>
+          )}
+        </details>
+      )}
+    </li>
+  )
+}
+
+/** What stands between backticks is code. */
+function Coded({ text }: { readonly text: string }) {
+  const parts = text.split('`').map((part, place) => ({ part, place }))
+  return (
+    <>
+      {parts.map(({ part, place }) => (place % 2 === 1 ? <code key={place}>{part}</code> : part))}
+    </>
+  )
+}

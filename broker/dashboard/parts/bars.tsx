@@ -1,0 +1,54 @@
+import { formatNumber, formatValue } from '../format.ts'
+import { barsOf, type Histogram, summaryOf } from './histogram.ts'
+
+/** A histogram: to be looked at, summed up in words, and as a table for who wants the numbers. */
+export function Bars({ histogram }: { readonly histogram: Histogram }) {
+  const { edges, counts } = histogram
+  return (
+    <figure class="bars">
+      <svg
+        viewBox="0 0 1000 120"
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={summaryOf(histogram)}
+      >
+        {barsOf(histogram, { width: 1000, height: 120 }).map(({ x, y, width, height }, index) => (
+          <rect key={x} x={x} y={y} width={width} height={height}>
+            <title>
+              {formatValue(edges[index]!)} to {formatValue(edges[index + 1]!)}: {counts[index]}
+            </title>
+          </rect>
+        ))}
+      </svg>
+      <figcaption>
+        <span>{formatValue(edges[0]!)}</span>
+        <span>{formatValue(edges.at(-1)!)}</span>
+      </figcaption>
+      <details>
+        <summary>as a table</summary>
+        <div class="scroll">
+          <table class="small">
+            <thead>
+              <tr>
+                <th scope="col">from</th>
+                <th scope="col">to</th>
+                <th scope="col" class="number">
+                  count
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {counts.map((count, index) => (
+                <tr key={index}>
+                  <td>{formatValue(edges[index]!)}</td>
+                  <td>{formatValue(edges[index + 1]!)}</td>
+                  <td class="number">{formatNumber(count)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      </details>
+    </figure>
+  )
+}

@@ -1,0 +1,51 @@
+import { counted, formatNumber, formatSpan, formatValue } from '../format.ts'
+import { Bars } from '../parts/bars.tsx'
+import { isHistogram, type NumberRow, numbersOf, textOf } from './values.ts'
+
+export interface TaskResult {
+  readonly value?: unknown
+  readonly sealed?: unknown
+  readonly consistent?: boolean
+  readonly copies?: number
+  readonly lsus?: number
+  readonly nodes?: number
+  readonly ms?: number
+}
+
+/** What a task has found out: its numbers, a histogram as bars, and the rest as it came. */
+export function Result({ result }: { readonly result: TaskResult }) {
+  const { value, sealed, consistent, copies, lsus, nodes, ms } = result
+  const { histogram } = (value ?? {}) as { readonly histogram?: unknown }
+  const { numbers, rest } = numbersOf(value)
+  const about = [
+    ...(lsus === undefined ? [] : [`${formatNumber(lsus)} LSUs`]),
+    ...(nodes === undefined ? [] : [counted(nodes, 'node')]),
+    ...(copies === undefined ? [] : [`${copies} copies on disk`]),
+    ...(ms === undefined ? [] : [formatSpan(ms)]),
+  ]
+  return (
+    <div class="result">
+      <p class="soft">{about.join(' · ')}</p>
+      {consistent === false && (
+        <p class="mild">Writes came between its parts: it is of no single moment.</p>
+      )}
+      {sealed !== undefined && <p>It is sealed: its recipient alone can open it.</p>}
+      {numbers.length > 0 && <Numbers numbers={numbers} />}
+      {isHistogram(histogram) && <Bars histogram={histogram} />}
+      {rest !== undefined && <pre>{textOf(rest)}</pre>}
+    </div>
+  )
+}
+
+function Numbers({ numbers }: { readonly numbers: readonly NumberRow[] }) {
+  return (
+    <dl class="figures">
+      {numbers.map(({ name, value }) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{formatValue(value)}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}

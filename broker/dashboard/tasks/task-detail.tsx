@@ -1,0 +1,119 @@
+import { useEffect, useState } from 'preact/hooks'
+import { isEnded, type TaskState } from '../../../shared/protocol/states.ts'
+import type { TaskRow } from '../answers.ts'
+import { formatTime, UNKNOWN } from '../format.ts'
+import { Problem } from '../http.ts'
+import { refresh } from '../live.ts'
+import { confirm } from '../parts/confirm.tsx'
+import { useOrder } from '../parts/order.ts'
+import { save } from '../parts/save.ts'
+import { answerTo, ask, may } from '../session.ts'
+import { Result, type TaskResult } from './result.tsx'
+
+/** One task with its result. `task` is left out where the list does not have it: it is asked for. */
+export function TaskDetail({ id, task }: { readonly id: string; readonly task?: TaskRow }) {
+  const [found, setFound] = useState<TaskRow | undefined>(task)
+  const [problem, setProblem] = useState('')
+  useEffect(() => {
+    if (task !== undefined) return
+    ask<TaskRow>(`api/tasks/${encodeURIComponent(id)}`).then(setFound, (error: Error) => {
+      setProblem(error.message)
+    })
+  }, [id, task])
+  const shown = task ?? found
+  if (shown === undefined) return <p class="problem">{problem}</p>
+  const { state, error, effect, accepted_ts: accepted, ended_ts: ended, deadline_ts: due } = shown
+  const time = (ts: number | undefined): string => (ts === undefined ? UNKNOWN : formatTime(ts))
+  return (
+    <div class="detail">
+      {error !== undefined && (
+        <p class="bad">
+          {error.message} ({error.code})
+        </p>
+      )}
+      <dl>
+        <div>
+          <dt>accepted</dt>
+          <dd>{time(accepted)}</dd>
+        </div>
+        <div>
+          <dt>{isEnded(state) ? 'ended' : 'must end'}</dt>
+          <dd>{time(isEnded(state) ? ended : due)}</dd>
+        </div>
+        <div>
+          <dt>effect</dt>
+          <dd>{effect ?? UNKNOWN}</dd>
+        </div>
+      </dl>
+      {isEnded(state) ? <Outcome id={id} state={state} /> : may('submit') && <Cancel id={id} />}
+    </div>
+  )
+}
+
+function Outcome({ id, state }: { readonly id: string; readonly state: TaskState }) {
+  const [result, setResult] = useState<TaskResult | undefined>(undefined)
+  const [problem, setProblem] = useState('')
+  useEffect(() => {
+    setProblem('')
+    ask<TaskResult>(`${pathOf(id)}?wait=2s`).then(setResult, (error: Error) => {
+      setProblem(error instanceof Problem ? error.message : 'the result could not be read')
+    })
+  }, [id, state])
+  return (
+    <>
+      {problem !== '' && <p class="soft">{problem}</p>}
+      {result !== undefined && <Result result={result} />}
+      {result !== undefined && <Files id={id} />}
+    </>
+  )
+}
+
+const FORMS = { json: 'application/json', cbor: 'application/cbor' } as const
+
+function Files({ id }: { readonly id: string }) {
+  const { run, isBusy, problem } = useOrder()
+  const fetchAs = (form: keyof typeof FORMS): void => {
+    const accept = FORMS[form]
+    void run(async () => {
+      const answer = await answerTo(pathOf(id), { accept })
+      save(`${id}.${form}`, accept, await answer.arrayBuffer())
+    })
+  }
+  return (
+    <div class="buttons">
+      <button type="button" disabled={isBusy} onClick={() => fetchAs('json')}>
+        save as JSON
+      </button>
+      <button type="button" disabled={isBusy} onClick={() => fetchAs('cbor')}>
+        save as CBOR
+      </button>
+      <span class="problem" role="alert">
+        {problem}
+      </span>
+    </div>
+  )
+}
+
+function Cancel({ id }: { readonly id: string }) {
+  const cancel = (): void =>
+    confirm({
+      title: `Cancel ${id}?`,
+      lines: ['It ends without a result. A write that has its place in the order goes on.'],
+      verb: 'cancel it',
+      run: async () => {
+        await ask(`api/tasks/${encodeURIComponent(id)}`, { method: 'DELETE' })
+        await refresh()
+      },
+    })
+  return (
+    <div class="buttons">
+      <button type="button" onClick={cancel}>
+        cancel…
+      </button>
+    </div>
+  )
+}
+
+function pathOf(id: string): string {
+  return `api/tasks/${encodeURIComponent(id)}/result`
+}

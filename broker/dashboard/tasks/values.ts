@@ -1,0 +1,48 @@
+/** Parts of a task's value: what is a number, what is a histogram, and what is neither. */
+import type { Histogram } from '../parts/histogram.ts'
+
+export interface NumberRow {
+  readonly name: string
+  readonly value: number
+}
+
+const TEXT_MAX = 20_000
+
+/** The numbers at the top of it, and what else there is but a histogram; nothing if that is all. */
+export function numbersOf(value: unknown): {
+  readonly numbers: readonly NumberRow[]
+  readonly rest: unknown
+} {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return { numbers: [], rest: value }
+  }
+  const entries = Object.entries(value)
+  const numbers = entries.flatMap(([name, one]) =>
+    typeof one === 'number' ? [{ name, value: one }] : [],
+  )
+  const others = entries.filter(
+    ([name, one]) => typeof one !== 'number' && !(name === 'histogram' && isHistogram(one)),
+  )
+  return { numbers, rest: others.length === 0 ? undefined : Object.fromEntries(others) }
+}
+
+export function isHistogram(value: unknown): value is Histogram {
+  const { edges, counts } = (value ?? {}) as Partial<Histogram>
+  return (
+    areNumbers(edges) && areNumbers(counts) && counts.length > 0 && edges.length > counts.length
+  )
+}
+
+function areNumbers(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'number')
+}
+
+/** Long lists of numbers on one line each, and an end where it would be too long to look at. */
+export function textOf(value: unknown): string {
+  const flat = (_key: string, one: unknown): unknown =>
+    Array.isArray(one) && one.length > 12 && one.every((item) => typeof item !== 'object')
+      ? `[${one.slice(0, 12).join(', ')}, … ${one.length - 12} more]`
+      : one
+  const text = JSON.stringify(value, flat, 2) ?? 'null'
+  return text.length <= TEXT_MAX ? text : `${text.slice(0, TEXT_MAX)}\n… and so on: save it`
+}
