@@ -334,9 +334,10 @@ const processEndsInOnePlace = eachSource((source) => {
     /^((broker|firmware-agent)\/main|scripts\/(obelisk|run-main|bench\/bench-options))\.ts$/.test(
       source.path,
     )
-  const mayRead = /(^|\/)config\.ts$|^scripts\/((obelisk|run-main)\.ts$|commands\/)/.test(
-    source.path,
-  )
+  const mayRead =
+    /(^|\/)config\.ts$|^scripts\/((obelisk|run-main|client\/connect)\.ts$|commands\/)/.test(
+      source.path,
+    )
   const problems: string[] = []
   source.each((node) => {
     if (!ts.isPropertyAccessExpression(node)) return

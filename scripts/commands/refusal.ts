@@ -24,6 +24,7 @@ export function exitCodeOf({ code, status }: ObeliskError): number {
   if (status === 408 || status === 504) return EXIT_TIMED_OUT
   switch (code) {
     case 'locked':
+    case 'login-refused':
     case 'not-permitted':
       return EXIT_NOT_ALLOWED
     case 'timed-out':

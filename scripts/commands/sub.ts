@@ -1,20 +1,12 @@
-import type { IConnackPacket, IPublishPacket, MqttClient } from 'mqtt'
+import type { IPublishPacket, MqttClient } from 'mqtt'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { randomId } from '../../shared/core/ids.ts'
-import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
-import {
-  AppError,
-  EXIT_CONFIG,
-  EXIT_DONE,
-  EXIT_FAILED,
-  EXIT_NOT_ALLOWED,
-  EXIT_TIMED_OUT,
-  EXIT_UNAVAILABLE,
-  messageOf,
-} from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
-import { isOfTrust } from '../client/node-carrier.ts'
+import { closedBy, isRefusedFilter, mqttFault, mqttLogin } from '../client/mqtt-faults.ts'
 import { decodePayload } from './payload.ts'
+import { wordsOf } from './refusal.ts'
 import { printable, type Streams } from './streams.ts'
 
 export interface SubscribeOptions {
@@ -30,10 +22,6 @@ export interface SubscribeOptions {
 
 const CONNECT_TIMEOUT_MS = 10_000
 const CONNECT_AGAIN_MS = 500
-/** MQTT 3.1.1 [MQTT-3.2.2-6]: bad user name or password, not authorized. */
-const REFUSALS_OF_RIGHTS = [4, 5]
-/** SUBACK's failure code (MQTT 3.1.1, 3.9.3). */
-const SUBSCRIPTION_FAILED = 0x80
 /** What mqtt.js says of a SUBSCRIBE whose connection ended before its answer. */
 const CUT_OFF = 'Connection closed'
 
@@ -45,7 +33,7 @@ export async function subscribe(options: SubscribeOptions, streams: Streams): Pr
   const { connect } = await import('mqtt')
   const client = connect(options.url, {
     // What begins with `obelisk-` is for boards, where the gateway is secured.
-    ...(options.login && credentialsOf(options.login)),
+    ...(options.login && mqttLogin(options.login)),
     clientId: `sub-${randomId(new SystemRandom())}`,
     connectTimeout: CONNECT_TIMEOUT_MS,
     reconnectPeriod: 0,
@@ -62,14 +50,9 @@ export async function subscribe(options: SubscribeOptions, streams: Streams): Pr
   }
 }
 
-/** The name that agents check, too: the address may be any by which the gateway is reached. */
-function credentialsOf({ user, token, ca }: NonNullable<SubscribeOptions['login']>): object {
-  return { username: user, password: token, ca, servername: GATEWAY_SERVER_NAME }
-}
-
 interface Settle {
   resolve(code: number): void
-  reject(error: AppError): void
+  reject(error: Error): void
 }
 
 class Subscription {
@@ -91,11 +74,8 @@ class Subscription {
   start(): void {
     const { url, timeoutMs } = this.#options
     if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.#onTimeout(), timeoutMs)
-    this.#client.on('error', (error) => this.#onFailure(failureOf(error, url)))
-    this.#client.on('close', () => {
-      const message = `no gateway at ${url}, or it closed the connection; --url says where`
-      this.#onFailure(new AppError('unreachable', message, { exitCode: EXIT_UNAVAILABLE }))
-    })
+    this.#client.on('error', (error) => this.#onFailure(mqttFault(error, url)))
+    this.#client.on('close', () => this.#onFailure(closedBy(url)))
     this.#client.on('message', (topic, payload, packet) => this.#onMessage(topic, payload, packet))
     this.#client.on('connect', () => {
       if (this.#link === 'away') this.#streams.stderr.write('the gateway is back\n')
@@ -105,23 +85,22 @@ class Subscription {
     })
   }
 
-  #onFailure(failure: AppError): void {
+  #onFailure(failure: ObeliskError): void {
     if (this.#link === 'over') return
     if (failure.code !== 'unreachable' || this.#link === 'new') {
       this.#fail(failure)
       return
     }
-    if (this.#link === 'up') this.#streams.stderr.write(`${failure.message}; trying again\n`)
+    if (this.#link === 'up') this.#streams.stderr.write(`${wordsOf(failure)}; trying again\n`)
     this.#link = 'away'
   }
 
   #subscribe(): void {
     const { topic } = this.#options
     this.#client.subscribe(topic, { qos: 1 }, (error, granted) => {
-      const isRefused = granted?.some((grant) => (grant.qos as number) === SUBSCRIPTION_FAILED)
-      if (isRefused || /unspecified error|not authorized/i.test(error?.message ?? '')) {
-        const message = `the gateway does not let us read ${topic}`
-        this.#fail(new AppError('login-refused', message, { exitCode: EXIT_NOT_ALLOWED }))
+      if (isRefusedFilter(error, granted)) {
+        const detail = `the gateway does not let us read ${topic}`
+        this.#fail(new ObeliskError({ code: 'login-refused', detail }))
       } else if (error && error.message !== CUT_OFF) {
         const message = `${topic}: ${error.message}`
         this.#fail(
@@ -161,7 +140,7 @@ class Subscription {
     this.#settle.resolve(code)
   }
 
-  #fail(error: AppError): void {
+  #fail(error: Error): void {
     this.#end()
     this.#settle.reject(error)
   }
@@ -170,22 +149,4 @@ class Subscription {
     clearTimeout(this.#timer)
     this.#link = 'over'
   }
-}
-
-function failureOf(error: Error & { code?: unknown }, url: string): AppError {
-  const code = error.code as IConnackPacket['returnCode'] | string | undefined
-  if (typeof code === 'number' && REFUSALS_OF_RIGHTS.includes(code)) {
-    const message = `the gateway does not let us in: ${error.message}; obelisk login says who we are`
-    return new AppError('login-refused', message, { cause: error, exitCode: EXIT_NOT_ALLOWED })
-  }
-  if (typeof code === 'string' && isOfTrust(code)) {
-    const message = `what answers at ${url} is not the gateway of the login, or this machine does not trust it (${code})`
-    return new AppError('gateway-not-pinned', message, { cause: error, exitCode: EXIT_CONFIG })
-  }
-  // What mqtt.js cannot read has no code.
-  const isForeign = code === undefined && !/timeout/i.test(error.message)
-  const message = isForeign
-    ? `what answers at ${url} is no MQTT broker (${messageOf(error)}); --url says where`
-    : `no gateway at ${url} (${code ?? messageOf(error)}); --url says where`
-  return new AppError('unreachable', message, { cause: error, exitCode: EXIT_UNAVAILABLE })
 }

@@ -19,6 +19,11 @@ export interface ObeliskErrorOptions {
 
 /** Answers of a gateway that is about to end, or of a proxy before one that has. */
 const AWAY_STATUSES = [502, 503, 504]
+/** Refusals, over MQTT, of what the same may be taken later. */
+const PASSING = [
+  ...['no-node', 'tile-missing', 'overloaded', 'rate-limited'],
+  ...['recovering', 'ledger-full', 'disk-full'],
+]
 
 /**
  * What a gateway refused, with its `code` (docs/operations.md), or why there was no answer: `unreachable`, `timed-out`,
@@ -49,7 +54,7 @@ export class ObeliskError extends Error {
 
   /** Whether the same may be answered later: the gateway is away, or has no room or no node now. */
   get isPassing(): boolean {
-    return this.isAway || this.status === 429
+    return this.isAway || this.status === 429 || PASSING.includes(this.code)
   }
 }
 

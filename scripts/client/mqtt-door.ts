@@ -1,0 +1,316 @@
+/**
+ * Tasks over MQTT. A connection that breaks is replaced by another, over which every task that has no end is sent again:
+ * the same id is the same task. A task's own topics are listened to once its submission was acknowledged, so that a result
+ * which is retained there is that of this task, and not of another that has its id and conflicts with it.
+ */
+import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt'
+import { writeCbor } from '../../shared/client/cbor-writer.ts'
+import type { Message } from '../../shared/client/events.ts'
+import { type Fault, ObeliskError } from '../../shared/client/obelisk-error.ts'
+import type {
+  Door,
+  RingFacts,
+  RunOptions,
+  Task,
+  TaskResult,
+  WatchOptions,
+} from '../../shared/client/task.ts'
+import { pause, Waits } from '../../shared/client/waits.ts'
+import { parseTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
+import { closedBy, isRefusedFilter, mqttFault } from './mqtt-faults.ts'
+import { resultIn } from './result-form.ts'
+
+const CONNECT_TIMEOUT_MS = 10_000
+/** A gateway whose machine is gone says nothing. */
+const KEEPALIVE_SECONDS = 20
+const RING_TIMEOUT_MS = 10_000
+/** Of a listener that takes none; beyond, the oldest are left out. */
+const HEARD_MAX = 10_000
+const KINDS = ['task-state', 'event']
+
+interface OpenTask {
+  readonly id: string
+  readonly payload: Buffer
+  readonly options: RunOptions
+  readonly waits: Waits
+  readonly resolve: (result: TaskResult) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Listener {
+  readonly filters: readonly string[]
+  readonly hear: (topic: string, payload: Buffer, packet: IPublishPacket) => void
+  /** Another connection: what came meanwhile is lost. */
+  readonly onMissed: () => void
+}
+
+export class MqttDoor implements Door {
+  readonly #url: string
+  readonly #base: string
+  readonly #options: IClientOptions
+  readonly #tasks = new Map<string, OpenTask>()
+  readonly #listeners = new Set<Listener>()
+  readonly #end = new AbortController()
+  #link: MqttClient | undefined
+
+  /** Resolves once it is connected; fails with `unreachable`, `login-refused` or `gateway-not-pinned`. */
+  static async open(
+    url: string,
+    login: object,
+    { base = TOPIC_BASE_DEFAULT }: { readonly base?: string | undefined } = {},
+  ): Promise<MqttDoor> {
+    const door = new MqttDoor(url, login, base)
+    await door.#connect()
+    return door
+  }
+
+  private constructor(url: string, login: object, base: string) {
+    this.#url = url
+    this.#base = base
+    this.#options = {
+      ...login,
+      // What begins with `obelisk-` is for boards, where the gateway is secured.
+      clientId: `client-${crypto.randomUUID().slice(0, 18)}`,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      keepalive: KEEPALIVE_SECONDS,
+      reconnectPeriod: 0,
+      writeCache: false,
+    }
+  }
+
+  run(task: Task & { readonly id: string }, options: RunOptions): Promise<TaskResult> {
+    const { id } = task
+    const { signal } = options
+    if (signal?.aborted) return Promise.reject(signal.reason)
+    return new Promise<TaskResult>((resolve, reject) => {
+      const payload = Buffer.from(writeCbor(task))
+      const open = { id, payload, options, waits: new Waits(), resolve, reject }
+      this.#tasks.set(id, open)
+      signal?.addEventListener('abort', () => this.#cancel(open), { once: true })
+      this.#send(open)
+    })
+  }
+
+  async *watch({
+    kinds = KINDS,
+    signal,
+  }: WatchOptions): AsyncGenerator<Message | { kind: 'missed' }> {
+    const unknown = kinds.find((kind) => !KINDS.includes(kind))
+    if (unknown !== undefined) throw new RangeError(`"${unknown}" is told over HTTP alone`)
+    const heard: (Message | { kind: 'missed' })[] = []
+    let wake = (): void => {}
+    const add = (item: Message | { kind: 'missed' }): void => {
+      heard.push(item)
+      if (heard.length > HEARD_MAX) heard.splice(0, 2, { kind: 'missed' })
+      wake()
+    }
+    const topics = { 'task-state': 'task/+/state', event: 'gateway/event' } as Record<
+      string,
+      string
+    >
+    const listener: Listener = {
+      filters: Object.entries(topics).flatMap(([kind, topic]) =>
+        kinds.includes(kind) ? [this.#topic(topic)] : [],
+      ),
+      hear: (topic, payload, { retain }) => {
+        const kind = parseTopic(this.#base, topic)?.kind
+        const type = kind === 'gateway-event' ? 'event' : kind === 'task-state' ? kind : undefined
+        // What is retained was so before anybody listened.
+        if (type === undefined || retain) return
+        const value = { type, ...JSON.parse(payload.toString()) }
+        add({ kind: 'message', id: undefined, value })
+      },
+      onMissed: () => add({ kind: 'missed' }),
+    }
+    const stop = (): void => wake()
+    signal.addEventListener('abort', stop)
+    try {
+      await this.#listen(listener)
+      while (!signal.aborted) {
+        const item = heard.shift()
+        if (item !== undefined) yield item
+        else await new Promise<void>((resolve) => (wake = resolve))
+      }
+    } finally {
+      signal.removeEventListener('abort', stop)
+      this.#leave(listener)
+    }
+  }
+
+  async ring(): Promise<RingFacts> {
+    const topic = this.#topic('gateway/ring')
+    let listener: Listener | undefined
+    let timer: NodeJS.Timeout | undefined
+    try {
+      return await new Promise<RingFacts>((resolve, reject) => {
+        const detail = `no ring on ${topic} within ${RING_TIMEOUT_MS / 1000} s`
+        const late = new ObeliskError({ code: 'timed-out', detail })
+        timer = setTimeout(() => reject(late), RING_TIMEOUT_MS)
+        const hear = (heard: string, payload: Buffer): void => {
+          if (heard === topic) resolve(JSON.parse(payload.toString()) as RingFacts)
+        }
+        listener = { filters: [topic], hear, onMissed: () => {} }
+        this.#listen(listener).catch(reject)
+      })
+    } finally {
+      clearTimeout(timer)
+      this.#leave(listener!)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#end.abort()
+    const gone = new ObeliskError({ code: 'unreachable', detail: 'the client was closed' })
+    for (const { id, reject } of this.#tasks.values()) {
+      this.#tasks.delete(id)
+      reject(gone)
+    }
+    await this.#link?.endAsync(true)
+  }
+
+  async #connect(): Promise<void> {
+    const link = connect(this.#url, this.#options)
+    link.on('message', (topic, payload, packet) => this.#hear(topic, payload, packet))
+    const filters = [...this.#listeners].flatMap(({ filters }) => filters)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        link.on('connect', () => resolve())
+        link.on('error', (error) => reject(mqttFault(error, this.#url)))
+        link.on('close', () => reject(closedBy(this.#url)))
+      })
+      await this.#subscribe(link, [this.#topic('task/rejected'), ...filters])
+    } catch (error) {
+      link.end(true)
+      throw error
+    }
+    this.#link = link
+    link.on('close', () => void this.#reconnect())
+    // It may have closed before anybody would have heard of it.
+    if (!link.connected) return void this.#reconnect()
+    for (const { onMissed } of this.#listeners) onMissed()
+    for (const open of this.#tasks.values()) this.#send(open)
+  }
+
+  async #reconnect(): Promise<void> {
+    if (this.#link === undefined || this.#end.signal.aborted) return
+    this.#link = undefined
+    const waits = new Waits()
+    while (!this.#end.signal.aborted) {
+      try {
+        return await this.#connect()
+      } catch (cause) {
+        const error = cause as ObeliskError
+        for (const { options, reject, id } of this.#tasks.values()) {
+          if (error.isAway) options.onAway?.(error)
+          else {
+            this.#tasks.delete(id)
+            reject(error)
+          }
+        }
+        await pause(waits.next(error), this.#end.signal).catch(() => {})
+      }
+    }
+  }
+
+  #send({ id, payload, reject }: OpenTask): void {
+    const link = this.#link
+    const topic = this.#topic('task/submit')
+    link?.publish(topic, payload, { qos: 1 }, (error) => {
+      if (error || !this.#tasks.has(id)) return
+      this.#subscribe(link, [this.#topic(`task/${id}/+`)]).catch((error: ObeliskError) => {
+        if (!error.isAway && this.#forget(id)) reject(error)
+      })
+    })
+  }
+
+  #cancel({ id, options, reject }: OpenTask): void {
+    if (!this.#forget(id)) return
+    this.#link?.publish(this.#topic(`task/${id}/cancel`), '', { qos: 1 })
+    reject(options.signal!.reason)
+  }
+
+  /** False if it has ended already. */
+  #forget(id: string): boolean {
+    this.#link?.unsubscribe(this.#topic(`task/${id}/+`))
+    return this.#tasks.delete(id)
+  }
+
+  #hear(text: string, payload: Buffer, packet: IPublishPacket): void {
+    for (const { hear } of this.#listeners) hear(text, payload, packet)
+    const topic = parseTopic(this.#base, text)
+    if (topic?.kind === 'task-rejected') this.#onRejected(payload)
+    if (topic === undefined || !('task' in topic)) return
+    const open = this.#tasks.get(topic.task)
+    if (open === undefined) return
+    if (topic.kind === 'task-result') this.#onResult(open, payload)
+    if (topic.kind === 'task-state') {
+      const { shards } = JSON.parse(payload.toString())
+      open.options.onProgress?.({ done: shards.done, total: shards.total })
+    }
+  }
+
+  #onResult({ id, resolve, reject }: OpenTask, payload: Buffer): void {
+    this.#forget(id)
+    try {
+      resolve(resultIn(payload))
+    } catch (error) {
+      reject(error)
+    }
+  }
+
+  #onRejected(payload: Buffer): void {
+    const refusal = JSON.parse(payload.toString()) as {
+      readonly [key in 'id' | 'client' | 'code' | 'message']: string
+    } & { readonly errors?: readonly Fault[] }
+    const { id, client, code, message: detail, errors = [] } = refusal
+    const open = this.#tasks.get(id)
+    if (open === undefined || client !== this.#options.clientId) return
+    const error = new ObeliskError({ code, detail, errors })
+    if (!error.isPassing) {
+      this.#forget(id)
+      open.reject(error)
+      return
+    }
+    open.options.onAway?.(error)
+    const again = (): void => {
+      if (this.#tasks.has(id)) this.#send(open)
+    }
+    pause(open.waits.next(error), this.#end.signal).then(again, () => {})
+  }
+
+  async #listen(listener: Listener): Promise<void> {
+    this.#listeners.add(listener)
+    if (this.#link !== undefined) await this.#subscribe(this.#link, listener.filters)
+  }
+
+  #leave(listener: Listener): void {
+    this.#listeners.delete(listener)
+    const kept = [...this.#listeners].flatMap(({ filters }) => filters)
+    const left = listener.filters.filter((filter) => !kept.includes(filter))
+    if (left.length > 0) this.#link?.unsubscribe(left)
+  }
+
+  #topic(below: string): string {
+    return `${this.#base}/${below}`
+  }
+
+  /** Resolves with the gateway's answer; a connection that ends before it is `unreachable`. */
+  async #subscribe(link: MqttClient, filters: readonly string[]): Promise<void> {
+    let onClose = (): void => {}
+    try {
+      await new Promise<void>((resolve, reject) => {
+        onClose = () => reject(closedBy(this.#url))
+        link.once('close', onClose)
+        link.subscribe([...filters], { qos: 1 }, (error, granted) => {
+          const detail = `the gateway does not let us read ${filters.join(', ')}`
+          if (isRefusedFilter(error, granted)) {
+            reject(new ObeliskError({ code: 'login-refused', detail }))
+          } else if (error) reject(closedBy(this.#url, error))
+          else resolve()
+        })
+      })
+    } finally {
+      link.off('close', onClose)
+    }
+  }
+}

@@ -1,0 +1,194 @@
+/** A fleet, for programs that use it: in a browser (browser.ts) and in Node (scripts/client/connect.ts). */
+import { type Column, createColumn, fieldTypeOf } from '../grid/fields.ts'
+import type { Region } from '../grid/geometry.ts'
+import { bandsOf, copyBand } from './bands.ts'
+import { Numbers } from './cbor-writer.ts'
+import type { ObeliskError } from './obelisk-error.ts'
+import {
+  completed,
+  type Door,
+  type Progress,
+  type RunOptions,
+  randomTaskId,
+  type Task,
+  type TaskResult,
+} from './task.ts'
+
+export interface Cells {
+  /** Row by row, in the field's own type where one may see the grid, else as `Float64Array`. */
+  readonly data: Column
+  readonly x: number
+  readonly y: number
+  readonly width: number
+  readonly height: number
+}
+
+export interface Overview {
+  readonly step: number
+  readonly x: number
+  readonly y: number
+  readonly columns: number
+  readonly rows: number
+  readonly mean?: Float32Array
+  readonly min?: Float32Array
+  readonly max?: Float32Array
+  readonly count?: Float32Array
+}
+
+export interface OverviewOptions extends RunOptions {
+  readonly region?: Region
+  readonly step?: number
+  readonly width?: number
+  readonly height?: number
+  readonly of?: readonly ('mean' | 'min' | 'max')[]
+}
+
+export interface PutOptions extends RunOptions {
+  /** Tasks are `<id>-<n>`: a `put` that broke off is repeated under the same id, and nothing is written twice. */
+  readonly id?: string
+}
+
+/** Tasks of one `get` or `put` at a time. */
+const OPEN_MAX = 4
+/** Codes for who may not see the grid, over HTTP and MQTT. */
+const NOT_OURS = ['forbidden', 'login-refused']
+
+export class Obelisk {
+  readonly #door: Door
+
+  constructor(door: Door) {
+    this.#door = door
+  }
+
+  /**
+   * Runs a task once, whatever breaks: the same id is sent until there is an answer. Resolves with its result; a task that
+   * failed, expired or was cancelled is an `ObeliskError` with its code, as is one that is refused.
+   */
+  async run(task: Task, options: RunOptions = {}): Promise<TaskResult> {
+    const id = task.id ?? randomTaskId()
+    return completed(await this.#door.run({ ...task, id }, options))
+  }
+
+  /** The cells of a field, the whole grid unless a region is given. */
+  async get(field: string, region?: Region, options: RunOptions = {}): Promise<Cells> {
+    const ring = await this.#ring(region)
+    const { x, y, w, h } = region ?? { x: 0, y: 0, w: ring!.grid.width, h: ring!.grid.height }
+    const { type = 'f64' } = ring?.fields?.find(({ name }) => name === field) ?? {}
+    const data = createColumn(fieldTypeOf(type) ?? 'f64', w * h)
+    const bands = bandsOf({ x, y, w, h })
+    await this.#each(bands, options, async (band, own) => {
+      const { value } = await this.run({ op: 'get', region: band, args: { fields: [field] } }, own)
+      copyBand(value.fields[field], band, data, { x, y, w, h })
+    })
+    return { data, x, y, width: w, height: h }
+  }
+
+  /** Writes `data`, row by row, into a region. Each tile is written whole or not; the region as a whole is not. */
+  async put(
+    field: string,
+    region: Region,
+    data: ArrayLike<number>,
+    options: PutOptions = {},
+  ): Promise<{ readonly id: string; readonly tasks: number; readonly lsus: number }> {
+    const lsus = region.w * region.h
+    if (data.length !== lsus) {
+      throw new RangeError(`${data.length} numbers for a region of ${lsus} LSUs`)
+    }
+    const { id = randomTaskId() } = options
+    const bands = bandsOf(region)
+    await this.#each(bands, options, async (band, own, n) => {
+      const column = columnLike(data, band.w * band.h)
+      copyBand(data, region, column, band)
+      const args = { field, values: new Numbers(column) }
+      await this.run({ id: `${id}-${n}`, op: 'put', region: band, args }, own)
+    })
+    return { id, tasks: bands.length, lsus }
+  }
+
+  /** A field as a picture of squares: their means, and least and greatest if asked for. */
+  async overview(field: string, options: OverviewOptions = {}): Promise<Overview> {
+    const { region, step, width, height, of, ...own } = options
+    const args = { field, step, width, height, of }
+    const { value } = await this.run({ op: 'overview', ...(region && { region }), args }, own)
+    const { mean, min, max, count, ...facts } = value
+    const columns = Object.entries({ mean, min, max, count }).filter(
+      ([, some]) => some !== undefined,
+    )
+    return { ...facts, ...Object.fromEntries(columns.map(([name, some]) => [name, floats(some)])) }
+  }
+
+  /**
+   * What happens from now on, for as long as it is listened to, over breaks: values with a `type` (docs/protocol.md,
+   * Events), and `{type: 'missed'}` where some were.
+   */
+  async *watch(
+    options: { readonly kinds?: readonly string[]; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<{ readonly type: string; readonly [member: string]: unknown }, void> {
+    const stop = new AbortController()
+    const signals = options.signal === undefined ? [] : [options.signal]
+    const signal = AbortSignal.any([stop.signal, ...signals])
+    try {
+      for await (const item of this.#door.watch({ kinds: options.kinds, signal })) {
+        if (item.kind === 'missed') yield { type: 'missed' }
+        else yield item.value as { type: string }
+      }
+    } finally {
+      stop.abort()
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#door.close()
+  }
+
+  /** A submitter may see its own tasks alone, and has no need to see more. */
+  async #ring(region: Region | undefined) {
+    try {
+      return await this.#door.ring()
+    } catch (error) {
+      if (region === undefined || !NOT_OURS.includes((error as ObeliskError).code)) throw error
+      return undefined
+    }
+  }
+
+  /** Some at a time; the first failure ends the others. */
+  async #each(
+    bands: readonly Region[],
+    { onProgress, onAway, signal }: RunOptions,
+    work: (band: Region, own: RunOptions, n: number) => Promise<void>,
+  ): Promise<void> {
+    const failure = new AbortController()
+    const own = { onAway, signal: AbortSignal.any([failure.signal, ...(signal ? [signal] : [])]) }
+    const progress: { -readonly [K in keyof Progress]: number } = { done: 0, total: bands.length }
+    let next = 0
+    const worker = async (): Promise<void> => {
+      while (next < bands.length) {
+        const n = next++
+        await work(bands[n]!, own, n)
+        progress.done += 1
+        onProgress?.({ ...progress })
+      }
+    }
+    const workers = Array.from({ length: OPEN_MAX }, async () => {
+      try {
+        await worker()
+      } catch (error) {
+        failure.abort(error)
+        throw error
+      }
+    })
+    await Promise.all(workers)
+  }
+}
+
+function columnLike(data: ArrayLike<number>, length: number): Column {
+  return data instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+}
+
+/** f32, little-endian; in JSON they are base64. */
+function floats(packed: Uint8Array | string): Float32Array {
+  const bytes =
+    typeof packed === 'string' ? Uint8Array.from(atob(packed), (c) => c.charCodeAt(0)) : packed
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return Float32Array.from({ length: bytes.length / 4 }, (_, n) => view.getFloat32(4 * n, true))
+}
