@@ -42,6 +42,8 @@ export interface TaskRow {
   readonly shards: { readonly total: number; readonly done: number; readonly failed: number }
   readonly error?: { readonly code: string; readonly message: string }
   readonly waiting_for?: string
+  /** Of a write that has its place in the order. */
+  readonly seq?: number
   readonly ts: number
   readonly accepted_ts?: number
   readonly ended_ts?: number

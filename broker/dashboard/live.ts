@@ -24,7 +24,7 @@ const HAPPENINGS_KEPT = 500
 type WriteListener = (region: Region | undefined) => void
 const writeListeners = new Set<WriteListener>()
 
-/** Called with the region of each write that is in the cells, and with nothing when any may have changed. */
+/** Called with the region of each write once it is seen by reads, and with nothing when any may have been. */
 export function onWrite(listener: WriteListener): () => void {
   writeListeners.add(listener)
   return () => writeListeners.delete(listener)
@@ -111,7 +111,8 @@ function takeTask({ region, ...row }: TaskRow & { readonly region?: Region }): v
     known === undefined
       ? [task, ...tasks.peek()].slice(0, TASKS_KEPT)
       : tasks.peek().map((one) => (one === known ? task : one))
-  if (row.effect === 'done') told(region)
+  // From its place in the order on, whatever is read has it.
+  if (row.seq !== undefined && known?.seq === undefined) told(region)
 }
 
 function takeHappening(happening: Happening): void {

@@ -13,6 +13,12 @@ export interface View {
 export const VIEWS: readonly View[] = [
   { id: 'fleet', title: 'Fleet', right: 'read', load: () => Fleet },
   {
+    id: 'grid',
+    title: 'Grid',
+    right: 'read',
+    load: async () => (await import('./grid/grid.tsx')).Grid,
+  },
+  {
     id: 'tasks',
     title: 'Tasks',
     right: 'tasks',

@@ -1,4 +1,6 @@
 /** From values to colours: the range of a legend, its ticks, and how numbers are written. */
+import type { FieldType } from '../../../shared/grid/fields.ts'
+
 export interface Range {
   readonly low: number
   readonly high: number
@@ -76,5 +78,17 @@ export function numberText(value: number): string {
   const size = Math.abs(value)
   const short = Number.isInteger(value) && size < 1e12 ? value : Number(value.toPrecision(6))
   const text = size >= 1e12 || (size !== 0 && size < 1e-4) ? short.toExponential() : String(short)
+  return text.replaceAll('-', '−')
+}
+
+/** The number that a cell holds, with as few digits as tell it from all others of its type. */
+export function exactText(value: number, type: FieldType): string {
+  let text = String(value)
+  for (let digits = 1; type === 'f32' && digits <= 9; digits++) {
+    const shorter = Number(value.toPrecision(digits))
+    if (Math.fround(shorter) !== value) continue
+    text = String(shorter)
+    break
+  }
   return text.replaceAll('-', '−')
 }

@@ -13,8 +13,15 @@ export function valueAt(pieces: readonly Piece[], x: number, y: number): number 
   return undefined
 }
 
-/** At most about `most` numbers of what is in sight, evenly spread. Squares that nobody has are left out. */
-export function sampleOf(pieces: readonly Piece[], visible: Region, most: number): Float32Array {
+/**
+ * At most about `most` numbers of what is in sight, evenly spread. Squares that nobody has are left out, and those that
+ * `isLeftOut` says, by their first cell.
+ */
+export function sampleOf(
+  pieces: readonly Piece[],
+  visible: Region,
+  { most, isLeftOut }: { readonly most: number; isLeftOut?(x: number, y: number): boolean },
+): Float32Array {
   const parts = pieces.map((piece) => windowOf(piece, visible)).filter((part) => part !== undefined)
   const all = parts.reduce((sum, { columns, rows }) => sum + columns * rows, 0)
   // Not a multiple of a usual width, so that it walks through all columns.
@@ -22,10 +29,14 @@ export function sampleOf(pieces: readonly Piece[], visible: Region, most: number
   const found = new Float32Array(Math.ceil(all / stride) + parts.length)
   let count = 0
   for (const { piece, left, top, columns, rows } of parts) {
+    const { region, step, values } = piece
     for (let index = 0; index < columns * rows; index += stride) {
       const row = top + Math.floor(index / columns)
-      const value = piece.values![row * piece.columns + left + (index % columns)]!
-      if (!Number.isNaN(value)) found[count++] = value
+      const column = left + (index % columns)
+      const value = values![row * piece.columns + column]!
+      if (Number.isNaN(value)) continue
+      if (isLeftOut?.(region.x + column * step, region.y + row * step)) continue
+      found[count++] = value
     }
   }
   return found.subarray(0, count)

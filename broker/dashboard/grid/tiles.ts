@@ -67,6 +67,12 @@ function placeOf({ area }: TileMap, x: number, y: number): number | undefined {
   return isInside ? (y - area.y) * area.w + x - area.x : undefined
 }
 
+/** Of a tile by its place in the grid. */
+export function stateOf(map: TileMap, x: number, y: number): number | undefined {
+  const place = placeOf(map, x, y)
+  return place === undefined ? undefined : map.state[place]
+}
+
 export interface TileView {
   readonly holders: readonly string[]
   readonly state: number
@@ -81,15 +87,24 @@ export function tileView(map: TileMap, x: number, y: number): TileView | undefin
   return { holders, state: map.state[place]! }
 }
 
-/** Whether some of these cells are of a tile that was never written as far as the map knows. */
-export function hasUnborn(map: TileMap, cells: Region, geometry: Geometry): boolean {
+/**
+ * The map once these cells are written: tiles that were not before are. Nothing if all of them were, as far as the map
+ * knows.
+ */
+export function written(map: TileMap, cells: Region, geometry: Geometry): TileMap | undefined {
   const seen = overlapOf(tilesOf(cells, geometry), map.area)
-  if (seen === undefined) return false
+  if (seen === undefined) return undefined
+  const state = map.state.slice()
+  let isOther = false
   for (let y = seen.y; y < seen.y + seen.h; y++) {
     const start = placeOf(map, seen.x, y)!
-    if (map.state.subarray(start, start + seen.w).includes(TILE_UNBORN)) return true
+    for (let place = start; place < start + seen.w; place++) {
+      if (state[place] !== TILE_UNBORN) continue
+      state[place] = TILE_BORN
+      isOther = true
+    }
   }
-  return false
+  return isOther ? { ...map, state } : undefined
 }
 
 export interface Run {
@@ -104,11 +119,34 @@ export const byState =
   (place: number): number =>
     map.state[place] === state ? 1 : 0
 
-/** By who stands first among the holders: 0 for nobody, else the place in `members`, from 1 on. */
-export const byHolder =
+/**
+ * By who stands first among the holders: 0 for nobody, else the place in `members`, from 1 on. With a node given,
+ * only tiles of which it has a copy.
+ */
+export function byHolder(map: TileMap, node?: string): (place: number) => number {
+  if (node === undefined) return (place) => map.holders[place * map.replicas]!
+  const slot = map.members.indexOf(node) + 1
+  return (place) => {
+    const start = place * map.replicas
+    const isHolder = slot > 0 && map.holders.subarray(start, start + map.replicas).includes(slot)
+    return isHolder ? slot : 0
+  }
+}
+
+/** By how many hold it. */
+export const byCount =
   (map: TileMap) =>
-  (place: number): number =>
-    map.holders[place * map.replicas]!
+  (place: number): number => {
+    const start = place * map.replicas
+    return map.holders.subarray(start, start + map.replicas).filter((slot) => slot > 0).length
+  }
+
+/** How many tiles each of `members` has copies of, as far as the map goes. */
+export function countsOf(map: TileMap): Uint32Array {
+  const counts = new Uint32Array(map.members.length)
+  for (const slot of map.holders) if (slot > 0) counts[slot - 1]!++
+  return counts
+}
 
 /** Tiles in sight that are beside each other and of one kind, as rectangles; those of kind 0 are left out. */
 export function runsOf(

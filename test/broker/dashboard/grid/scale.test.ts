@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import {
   balanced,
+  exactText,
   middleRange,
   numberText,
   opened,
@@ -81,5 +82,21 @@ t.test('numbers are written to be read', (t) => {
   t.equal(numberText(1234567.8), '1234570')
   t.equal(numberText(-0.00001), '−1e−5')
   t.equal(numberText(Number.NaN), 'missing')
+  t.end()
+})
+
+t.test('the number of a cell has the digits that it needs', (t) => {
+  t.equal(exactText(Math.fround(16.332), 'f32'), '16.332')
+  t.equal(exactText(Math.fround(1 / 3), 'f32'), '0.33333334')
+  t.equal(exactText(-0.1, 'f64'), '−0.1')
+  t.equal(exactText(1 / 3, 'f64'), '0.3333333333333333')
+  t.equal(exactText(2 ** 31 - 1, 'i32'), '2147483647')
+  check(
+    t,
+    fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (value) => {
+      const text = exactText(value, 'f32').replaceAll('−', '-')
+      return Math.fround(Number(text)) === value
+    }),
+  )
   t.end()
 })

@@ -25,12 +25,14 @@ t.test('the value of a cell is that of its square', (t) => {
 
 t.test('a sample has what is in sight, without squares that nobody has', (t) => {
   const all = { x: 0, y: 0, w: 100, h: 100 }
-  t.same([...sampleOf([PIECE], all, 100)], [0, 1, 2, 3, 4, 5])
-  t.same([...sampleOf([PIECE], { x: 13, y: 22, w: 1, h: 1 }, 100)], [4])
-  t.same([...sampleOf([PIECE], { x: 13, y: 0, w: 9, h: 90 }, 100)], [1, 2, 4, 5])
-  t.same([...sampleOf([piece([0, Number.NaN, 2, 3, 4, 5])], all, 100)], [0, 2, 3, 4, 5])
-  t.same([...sampleOf([PIECE], all, 2)], [0, 3])
-  t.same([...sampleOf([piece()], all, 2)], [])
+  t.same([...sampleOf([PIECE], all, { most: 100 })], [0, 1, 2, 3, 4, 5])
+  t.same([...sampleOf([PIECE], { x: 13, y: 22, w: 1, h: 1 }, { most: 100 })], [4])
+  t.same([...sampleOf([PIECE], { x: 13, y: 0, w: 9, h: 90 }, { most: 100 })], [1, 2, 4, 5])
+  t.same([...sampleOf([piece([0, Number.NaN, 2, 3, 4, 5])], all, { most: 100 })], [0, 2, 3, 4, 5])
+  t.same([...sampleOf([PIECE], all, { most: 2 })], [0, 3])
+  const isLeftOut = (x: number, y: number): boolean => x === 12 && y === 20
+  t.same([...sampleOf([PIECE], all, { most: 100, isLeftOut })], [0, 2, 3, 4, 5])
+  t.same([...sampleOf([piece()], all, { most: 2 })], [])
   t.end()
 })
 

@@ -1,17 +1,20 @@
 import t from 'tap'
 import {
+  byCount,
   byHolder,
   byState,
-  hasUnborn,
+  countsOf,
   hueOf,
   readTileMap,
   runsOf,
+  stateOf,
   TILE_MISSING,
   TILE_UNBORN,
   type TileMap,
   tilesOf,
   tilesToAsk,
   tileView,
+  written,
 } from '../../../../broker/dashboard/grid/tiles.ts'
 import { Geometry } from '../../../../shared/grid/geometry.ts'
 
@@ -49,6 +52,8 @@ t.test('a tile has its holders by name, and its state', (t) => {
   t.same(tileView(map, 0, 0), { holders: ['a', 'b'], state: 1 })
   t.same(tileView(map, 3, 0), { holders: ['b'], state: 0 })
   t.same(tileView(map, 1, 1), { holders: [], state: TILE_MISSING })
+  t.equal(stateOf(map, 3, 0), TILE_UNBORN)
+  t.equal(stateOf(map, 4, 0), undefined)
   t.equal(tileView(map, 4, 0), undefined)
   t.equal(tileView(map, 0, 3), undefined)
   t.end()
@@ -62,6 +67,12 @@ t.test('tiles that are beside each other are one rectangle, cut at the edge of t
     { kind: 1, region: { x: 12, y: 0, w: 2, h: 4 } },
     { kind: 1, region: { x: 0, y: 8, w: 8, h: 1 } },
   ])
+  t.same(runsOf(map, whole, byHolder(map, 'c')), [{ kind: 3, region: { x: 0, y: 8, w: 14, h: 1 } }])
+  t.same(runsOf(map, whole, byHolder(map, 'stranger')), [])
+  t.same(runsOf(map, { geometry, visible: { x: 9, y: 5, w: 5, h: 3 } }, byCount(map)), [
+    { kind: 2, region: { x: 12, y: 4, w: 2, h: 4 } },
+  ])
+  t.same([...countsOf(map)], [9, 6, 4])
   t.same(runsOf(map, { geometry, visible: { x: 5, y: 0, w: 5, h: 5 } }, byHolder(map)), [
     { kind: 1, region: { x: 4, y: 0, w: 4, h: 4 } },
     { kind: 2, region: { x: 8, y: 0, w: 4, h: 4 } },
@@ -82,9 +93,10 @@ t.test('a map of a part of the grid knows its part', (t) => {
     { kind: 1, region: { x: 8, y: 4, w: 4, h: 4 } },
     { kind: 1, region: { x: 12, y: 8, w: 2, h: 1 } },
   ])
-  t.ok(hasUnborn(part, { x: 13, y: 8, w: 1, h: 1 }, geometry))
-  t.notOk(hasUnborn(part, { x: 13, y: 5, w: 1, h: 1 }, geometry))
-  t.notOk(hasUnborn(part, { x: 0, y: 0, w: 4, h: 4 }, geometry))
+  t.same([...written(part, { x: 12, y: 7, w: 2, h: 2 }, geometry)!.state], [0, 1, 1, 1])
+  t.same([...part.state], [0, 1, 1, 0], 'the map itself is as it was')
+  t.equal(written(part, { x: 13, y: 5, w: 1, h: 1 }, geometry), undefined)
+  t.equal(written(part, { x: 0, y: 0, w: 4, h: 4 }, geometry), undefined)
   t.end()
 })
 
