@@ -5,9 +5,9 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import { phi } from './failure-detector.ts'
 import type { Member } from './membership.ts'
 import type { Moves } from './moves.ts'
+import { nodeViewOf, probationSeconds } from './node-views.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import { type RemovalProblem, removalProblem } from './removal.ts'
@@ -108,7 +108,10 @@ export class CoordinatorView {
     const { all, written } = this.#tileCounts()
     return this.#context.members.all.slice(first, first + count).map((member) => {
       const { index } = member
-      return this.#nodeView(member, all.get(index) ?? 0, written.get(index) ?? 0)
+      return nodeViewOf(this.#context, member, {
+        tiles: all.get(index) ?? 0,
+        written: written.get(index) ?? 0,
+      })
     })
   }
 
@@ -319,20 +322,6 @@ export class CoordinatorView {
       .map((member) => ({ node: member.id, seconds: probationSeconds(member, nowMs) }))
   }
 
-  #nodeView(member: Member, tiles: number, written: number): NodeView {
-    const { nowMs, doubt, options } = this.#context
-    const suspicion = phi(doubt.clockMs - member.silentSinceMs, member.arrivals, options)
-    return {
-      ...nodeView(member, tiles, written),
-      ...(member.isOnProbation(nowMs)
-        ? { probation_seconds: probationSeconds(member, nowMs) }
-        : {}),
-      may_take_tiles: member.mayTakeTiles(nowMs),
-      quarantined: member.steadiness.isQuarantined,
-      ...(suspicion === undefined ? {} : { phi: Math.round(suspicion * 100) / 100 }),
-    }
-  }
-
   #taskView(task: Task): TaskView {
     const { nowMs, ts } = this.#context
     return {
@@ -341,30 +330,6 @@ export class CoordinatorView {
       ...(task.endedTs === undefined ? {} : { ended_ts: task.endedTs }),
       ...(isEnded(task.state) ? {} : { deadline_ts: Math.round(ts + task.deadlineMs - nowMs) }),
     }
-  }
-}
-
-function probationSeconds({ steadiness }: Member, nowMs: number): number {
-  return Math.ceil(steadiness.probationLeftMs(nowMs) / 1000)
-}
-
-function nodeView(member: Member, tiles: number, written: number): NodeView {
-  return {
-    id: member.id,
-    state: member.state,
-    connected: member.session !== undefined,
-    ...(member.leaving === 'draining' ? { draining: true } : {}),
-    ...(member.stopReason === undefined ? {} : { stopped: member.stopReason }),
-    ...(member.isUpgrading ? { upgrading: true } : {}),
-    ...(member.program === undefined ? {} : { version: member.program.version }),
-    weight: member.weight,
-    tiles,
-    tiles_written: written,
-    incarnation: member.boot,
-    joined_ts: member.joinedTs,
-    operations: [...member.operations].sort(),
-    stream: { head: member.stream.head, acked: member.stream.acked },
-    answers_shed: member.answersShed,
   }
 }
 

@@ -1,0 +1,39 @@
+/** What the coordinator shows of one node. */
+import type { CoordinatorContext } from './coordinator-context.ts'
+import { phi } from './failure-detector.ts'
+import type { Member } from './membership.ts'
+import type { NodeView } from './views.ts'
+
+/** `tiles`: its part of the grid; `written`: those of them that hold data. */
+export function nodeViewOf(
+  { nowMs, doubt, options }: CoordinatorContext,
+  member: Member,
+  { tiles, written }: { readonly tiles: number; readonly written: number },
+): NodeView {
+  const suspicion = phi(doubt.clockMs - member.silentSinceMs, member.arrivals, options)
+  return {
+    id: member.id,
+    state: member.state,
+    connected: member.session !== undefined,
+    ...(member.leaving === 'draining' ? { draining: true } : {}),
+    ...(member.stopReason === undefined ? {} : { stopped: member.stopReason }),
+    ...(member.isUpgrading ? { upgrading: true } : {}),
+    ...(member.program === undefined ? {} : { version: member.program.version }),
+    weight: member.weight,
+    tiles,
+    tiles_written: written,
+    incarnation: member.boot,
+    joined_ts: member.joinedTs,
+    operations: [...member.operations].sort(),
+    stream: { head: member.stream.head, acked: member.stream.acked },
+    answers_shed: member.answersShed,
+    ...(member.isOnProbation(nowMs) ? { probation_seconds: probationSeconds(member, nowMs) } : {}),
+    may_take_tiles: member.mayTakeTiles(nowMs),
+    quarantined: member.steadiness.isQuarantined,
+    ...(suspicion === undefined ? {} : { phi: Math.round(suspicion * 100) / 100 }),
+  }
+}
+
+export function probationSeconds({ steadiness }: Member, nowMs: number): number {
+  return Math.ceil(steadiness.probationLeftMs(nowMs) / 1000)
+}
