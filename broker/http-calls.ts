@@ -1,10 +1,11 @@
 /** What the HTTP door calls, answered by the driver, the coordinator's view and the ledger. */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import { identityOf } from '../shared/protocol/access.ts'
-import { isEnded, type TaskState } from '../shared/protocol/states.ts'
+import { isEnded, type MemberState, type TaskState } from '../shared/protocol/states.ts'
 import type { HttpClient, HttpPort, Listeners, SecurityPort } from './adapters/http-port.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
+import type { NodeReports } from './adapters/node-reports.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
 import type { LookOutcome, Outcome } from './core/effects.ts'
 import type { History, HistoryQuery, HistoryView } from './core/history.ts'
@@ -32,8 +33,7 @@ export interface HttpSources {
   readonly history: History
   readonly security: SecurityPort | undefined
   listeners(): Listeners
-  /** The last telemetry of a node. */
-  telemetry(node: NodeId): Readonly<Record<string, unknown>> | undefined
+  readonly reports: NodeReports
   health(): Health
 }
 
@@ -119,17 +119,24 @@ export class HttpCalls implements HttpPort {
   }
 
   nodes(): readonly NodeView[] {
-    return this.#sources.view.nodes().map((node) => this.#withTelemetry(node))
+    const { reports, view } = this.#sources
+    return view.nodes().map((node) => reports.addTo(node, { isAlone: false }))
   }
 
   /** Some of them, in an order that stays. */
   nodesFrom(first: number, count: number): readonly NodeView[] {
-    return this.#sources.view.nodesFrom(first, count).map((node) => this.#withTelemetry(node))
+    const { reports, view } = this.#sources
+    return view.nodesFrom(first, count).map((node) => reports.addTo(node, { isAlone: false }))
   }
 
   node(id: NodeId): NodeView | undefined {
-    const node = this.#sources.view.node(id)
-    return node === undefined ? undefined : this.#withTelemetry(node)
+    const { reports, view } = this.#sources
+    const node = view.node(id)
+    return node && reports.addTo(node, { isAlone: true })
+  }
+
+  stateOf(id: NodeId): MemberState | undefined {
+    return this.#sources.view.stateOf(id)
   }
 
   ring(query: { withHolders: boolean }): RingView {
@@ -152,7 +159,7 @@ export class HttpCalls implements HttpPort {
   }
 
   async drain(id: NodeId, isWanted: boolean): Promise<NodeView | undefined> {
-    if (this.node(id) === undefined) return undefined
+    if (this.stateOf(id) === undefined) return undefined
     await this.#sources.driver.drain(id, isWanted)
     return this.node(id)
   }
@@ -194,10 +201,5 @@ export class HttpCalls implements HttpPort {
 
   metrics(): Promise<string> {
     return this.#sources.metrics.render()
-  }
-
-  #withTelemetry(node: NodeView): NodeView {
-    const telemetry = this.#sources.telemetry(node.id)
-    return telemetry === undefined ? node : { ...node, telemetry }
   }
 }

@@ -1,14 +1,13 @@
 /** The gateway's composition root: ledger, coordinator, broker, HTTP; signals; the exit code. */
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type NodeId, randomId } from '../shared/core/ids.ts'
+import { randomId } from '../shared/core/ids.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { identityOf } from '../shared/protocol/access.ts'
 import { withMembers } from '../shared/protocol/json-text.ts'
 import { encodeMessage } from '../shared/protocol/messages.ts'
 import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
 import { formatHead } from '../shared/protocol/security-log.ts'
-import { decodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
@@ -30,6 +29,7 @@ import { LedgerStore } from './adapters/ledger-store.ts'
 import { Metrics } from './adapters/metrics.ts'
 import { MqttBroker } from './adapters/mqtt-broker.ts'
 import { MqttProbe } from './adapters/mqtt-probe.ts'
+import { NodeReports } from './adapters/node-reports.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import { ChangedRows } from './core/changed-rows.ts'
@@ -137,11 +137,11 @@ async function start(
   const context = { log, fatal, shutdown }
   const secured = hasDoor
     ? await openSecured(config, context, {
-        isNameKnown: (node) => view.node(node) !== undefined,
-        hasLeft: (node) => view.node(node)?.state === 'left',
+        isNameKnown: (node) => view.stateOf(node) !== undefined,
+        hasLeft: (node) => view.stateOf(node) === 'left',
         async revoked(node) {
           broker.endConnectionsOf(node)
-          if (view.node(node) !== undefined) await driver.revoke(node)
+          if (view.stateOf(node) !== undefined) await driver.revoke(node)
         },
         keysOut: (node, keys) => broker.endKeys(identityOf({ kind: 'node', node }), keys),
         sendKey: (connection, message) => broker.sendToNode(connection, encodeMessage(message)),
@@ -161,7 +161,7 @@ async function start(
 
   const live = new LiveEvents({ ...KEPT_EVENTS, start: randomId(random) })
   const history = new History(config.historyBytesMax)
-  const telemetry = new Map<NodeId, Record<string, unknown>>()
+  const reports = new NodeReports()
   const metrics = new Metrics({ version: VERSION }, () => ({
     nodes: view.nodes(),
     mqtt: broker.counters(),
@@ -217,7 +217,7 @@ async function start(
       publish({ topic, payload, qos, retain, owner, touches }) {
         const named = { topic: buildTopic(config.topicBase, topic), payload, qos, retain }
         broker.publish(owner === undefined ? named : { ...named, owner })
-        if (topic.kind === 'node-telemetry-json') telemetry.delete(topic.node)
+        if (topic.kind === 'node-telemetry-json') reports.forget(topic.node)
         if (topic.kind !== 'task-state' || payload.length === 0) return
         const state = withMembers(payload.toString(), touches)
         live.happened('task-state', state, view.ownerOf(topic.task))
@@ -240,7 +240,7 @@ async function start(
       http: { host: httpHost, port: http.port },
       ...(secured && { admin: adminPath }),
     }),
-    telemetry: (node) => telemetry.get(node),
+    reports,
     health: () => {
       const reason = failure()
       const ledgerCheck = reason === undefined ? { ok: true } : { ok: false, detail: reason }
@@ -313,13 +313,13 @@ async function start(
         driver.receive(connection, node, payload, (from, problem) => {
           log.warn({ code: 'malformed-message', node: from }, problem)
         }),
-      onTelemetry({ node, payload }) {
-        const fields = decodeTelemetry(payload)
+      onReport(report) {
+        const { node, kind } = report
+        const fields = reports.take(report)
         if (fields === undefined) {
-          log.warn({ code: 'malformed-telemetry', node }, 'telemetry that is none')
-          return
+          log.warn({ code: 'malformed-telemetry', node, kind }, 'telemetry or a birth that is none')
         }
-        telemetry.set(node, fields)
+        if (fields === undefined || kind !== 'node-telemetry') return
         const topic = buildTopic(config.topicBase, { kind: 'node-telemetry-json', node })
         broker.publish({ topic, payload: JSON.stringify(fields), qos: 0, retain: true })
       },
@@ -406,6 +406,7 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
   const geometry = new Geometry({ ...grid, tile })
   return {
     ...rest,
+    version: VERSION,
     grid: { geometry, fields },
     retentionMs: retentionHours * HOUR_MS,
     resendMs: RESEND_MS,

@@ -2,10 +2,13 @@ import { isDeepStrictEqual } from 'node:util'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isNodeId } from '../../shared/core/ids.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
+import { toJsonText } from '../../shared/protocol/json-text.ts'
+import type { NodeView } from '../core/views.ts'
 import { rightOf } from './http-access.ts'
+import { NODE_LIST_RULES, selectNodes } from './http-node-list.ts'
 import type { HttpPort } from './http-port.ts'
 import { FLAG_RULE, listRule, parseQuery, type QueryRule } from './http-request.ts'
-import { badQuery, sendJson, sendPaced } from './http-task-routes.ts'
+import { badQuery, JSON_TYPE, sendJson, sendPaced } from './http-task-routes.ts'
 import type { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 import { inTurns } from './turns.ts'
@@ -36,9 +39,8 @@ export function registerFleetRoutes(
   newPaced: () => Paced,
 ): void {
   const routes = new FleetRoutes(port, newPaced)
-  const nodes = newPaced()
   const moves = newPaced()
-  app.get('/api/nodes', READ, (_request, reply) => sendPaced(reply, nodes, '', () => port.nodes()))
+  app.get('/api/nodes', READ, (request, reply) => routes.nodes(request, reply))
   app.get('/api/nodes/:id', READ, (request: IdRequest, reply) => routes.node(request, reply))
   app.delete('/api/nodes/:id', OPERATE, (request: IdRequest, reply) =>
     routes.remove(request, reply),
@@ -68,17 +70,49 @@ export function registerFleetRoutes(
   })
 }
 
+/** How many rows there are, whatever part of them is sent. */
+const TOTAL = 'x-total-count'
+
+class NodeList {
+  readonly nodes: readonly NodeView[]
+  #bytes: Buffer | undefined
+
+  constructor(nodes: readonly NodeView[]) {
+    this.nodes = nodes
+  }
+
+  /** Of all, as JSON. */
+  get bytes(): Buffer {
+    this.#bytes ??= Buffer.from(toJsonText(this.nodes))
+    return this.#bytes
+  }
+}
+
 class FleetRoutes {
   readonly #port: HttpPort
+  readonly #nodes: Paced
   readonly #rings: Paced
   readonly #plans: Paced
   readonly #tiles: Paced
 
   constructor(port: HttpPort, newPaced: () => Paced) {
     this.#port = port
+    this.#nodes = newPaced()
     this.#rings = newPaced()
     this.#plans = newPaced()
     this.#tiles = newPaced()
+  }
+
+  /** Whoever asks for all gets all, as one text that is made for many; a part is found in the same rows. */
+  async nodes(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { values, faults } = parseQuery(request.query, NODE_LIST_RULES)
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    const list = await this.#nodes.get(reply, '', () => new NodeList(this.#port.nodes()))
+    if (Object.keys(values).length === 0) {
+      return reply.header(TOTAL, list.nodes.length).type(JSON_TYPE).send(list.bytes)
+    }
+    const { rows, total } = selectNodes(list.nodes, values)
+    return sendJson(reply.header(TOTAL, total), rows)
   }
 
   async node({ params: { id } }: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -101,7 +135,7 @@ class FleetRoutes {
   }
 
   async remove({ params: { id } }: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
-    if (!isNodeId(id) || this.#port.node(id) === undefined) {
+    if (!isNodeId(id) || this.#port.stateOf(id) === undefined) {
       return sendProblem(reply, unknownNode(id))
     }
     const problem = await this.#port.remove(id)
@@ -150,9 +184,9 @@ class FleetRoutes {
     const { values, faults } = parseQuery(request.query, PLAN_RULES)
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
     const { join = [], leave = [] } = values
-    const stranger = leave.find((id) => this.#port.node(id) === undefined)
+    const stranger = leave.find((id) => this.#port.stateOf(id) === undefined)
     if (stranger !== undefined) return sendProblem(reply, unknownNode(stranger))
-    const member = join.find((id) => (this.#port.node(id)?.state ?? 'left') !== 'left')
+    const member = join.find((id) => (this.#port.stateOf(id) ?? 'left') !== 'left')
     if (member !== undefined) {
       const detail = `node "${member}" has joined already`
       return sendProblem(reply, { status: 409, code: 'known-node', detail })

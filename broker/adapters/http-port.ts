@@ -1,7 +1,7 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
-import type { TaskState } from '../../shared/protocol/states.ts'
+import type { MemberState, TaskState } from '../../shared/protocol/states.ts'
 import type { LookOutcome, Outcome } from '../core/effects.ts'
 import type { HistoryQuery, HistoryView } from '../core/history.ts'
 import type { LiveEvents } from '../core/live-events.ts'
@@ -229,6 +229,8 @@ export interface HttpPort {
   look(wish: object, client: HttpClient, left: AbortSignal): Promise<LookOutcome>
   nodes(): readonly NodeView[]
   node(id: NodeId): NodeView | undefined
+  /** Of a member; cheap. */
+  stateOf(id: NodeId): MemberState | undefined
   /** Why a node can never be emptied as the fleet is. */
   drainProblem(node: NodeId): string | undefined
   /** Empties a node, or keeps it after all; answers once that is on disk, and nothing for a stranger. */

@@ -24,7 +24,7 @@ export interface QueryRule<T> {
   readonly expected: string
 }
 
-type QueryValues<R> = { [K in keyof R]?: R[K] extends QueryRule<infer T> ? T : never }
+export type QueryValues<R> = { [K in keyof R]?: R[K] extends QueryRule<infer T> ? T : never }
 
 export const WAIT_RULE: QueryRule<number> = {
   read: parseWait,

@@ -40,8 +40,8 @@ export type PublishDecision =
   | {
       readonly verdict: 'forward'
       readonly retain: boolean
-      /** The node, if this is its telemetry. */
-      readonly telemetryOf?: NodeId
+      /** Of a node, if the gateway, too, is to know what it says of itself. */
+      readonly report?: { readonly node: NodeId; readonly kind: 'node-info' | 'node-telemetry' }
       /** It counts against the bounds of what others may have retained. */
       readonly isForeign: boolean
     }
@@ -102,7 +102,9 @@ function decideNode(
         verdict: 'forward',
         retain: request.retain && mayRetain,
         isForeign: false,
-        ...(parsed.kind === 'node-telemetry' ? { telemetryOf: node } : {}),
+        ...(parsed.kind === 'node-info' || parsed.kind === 'node-telemetry'
+          ? { report: { node, kind: parsed.kind } }
+          : {}),
       }
     }
     default:

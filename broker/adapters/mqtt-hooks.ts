@@ -20,6 +20,7 @@ import type { RetainedJournal } from './mqtt-retained-journal.ts'
 import type { Rights } from './mqtt-rights.ts'
 import { filterOfShared, isShared } from './mqtt-share-groups.ts'
 import type { Qos, Subscribers } from './mqtt-subscribers.ts'
+import type { NodeReport } from './node-reports.ts'
 import { shareOf } from './places.ts'
 
 export interface Submission {
@@ -39,7 +40,7 @@ export interface MqttBrokerPort {
     readonly node: NodeId
     readonly payload: Uint8Array
   }): void
-  onTelemetry(message: { readonly node: NodeId; readonly payload: Uint8Array }): void
+  onReport(report: NodeReport): void
   /** Once for a node's connection, at the first sign of its end. */
   onNodeConnectionClosed(connection: ConnectionId): void
   /** The identity that submitted a task, where everybody is asked who he is. */

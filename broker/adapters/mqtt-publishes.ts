@@ -76,7 +76,7 @@ export class Publishes {
         break
       case 'forward':
         packet.retain = decision.retain
-        if (decision.telemetryOf) port.onTelemetry({ node: decision.telemetryOf, payload })
+        if (decision.report) port.onReport({ ...decision.report, payload })
         if (packet.retain && decision.isForeign) {
           this.#retain(client, connection, packet, payload, done)
           return

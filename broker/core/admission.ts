@@ -164,7 +164,8 @@ function isTaken(
   const { session } = member
   if (session === undefined || session.connection === connection) return false
   if (session.process === hello.process) return false
-  return context.nowMs - member.lastHeardMs < context.options.suspectAfterMs
+  const heardMs = member.heardMs ?? Number.NEGATIVE_INFINITY
+  return context.nowMs - heardMs < context.options.suspectAfterMs
 }
 
 /** The copy of a card takes no session over from the card, however silent that is. */

@@ -25,6 +25,8 @@ const PROGRESS_TASKS_MAX = 100
 
 export interface CoordinatorOptions {
   readonly grid: GridContext
+  /** Of the program, for those who look at the ring. */
+  readonly version: string
   readonly replicas: number
   readonly virtualNodes: number
   readonly loadBound: number

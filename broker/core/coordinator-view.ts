@@ -3,7 +3,7 @@
  * ring. It reads the tables as they are after the last step.
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
-import { isEnded } from '../../shared/protocol/states.ts'
+import { isEnded, type MemberState } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
 import type { Moves } from './moves.ts'
@@ -87,6 +87,11 @@ export class CoordinatorView {
 
   node(id: NodeId): NodeView | undefined {
     return this.nodes().find((node) => node.id === id)
+  }
+
+  /** For those who need not know more, which costs a look at every tile. */
+  stateOf(id: NodeId): MemberState | undefined {
+    return this.#context.members.find(id)?.state
   }
 
   nodes(): NodeView[] {
@@ -348,6 +353,8 @@ export function ringOf(context: CoordinatorContext): RingView {
     replicas: options.replicas,
     tile,
     grid: { width, height },
+    fields: options.grid.fields,
+    version: options.version,
     members: listed(context).map(({ id, index, state, weight }) => ({
       id,
       state,

@@ -44,7 +44,8 @@ export class Member {
   /** It was told to install another version, and has not been here with it for long enough. */
   isUpgrading = false
   stream: NodeStream
-  lastHeardMs: number
+  /** When it was last heard since the gateway started, monotonic ms. */
+  heardMs: number | undefined
   /** When it was last heard, on the clock that stands still while the gateway doubts itself. */
   silentSinceMs: number
   readonly arrivals = new ArrivalHistory()
@@ -68,7 +69,6 @@ export class Member {
     this.id = id
     this.index = index
     this.joinedTs = options.joinedTs
-    this.lastHeardMs = options.nowMs
     this.silentSinceMs = options.nowMs
     this.stream = new NodeStream(options.storeId)
   }

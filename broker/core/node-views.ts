@@ -1,4 +1,7 @@
-/** What the coordinator shows of one node. */
+/**
+ * What the coordinator shows of one node: read-only, of this moment. Its own word for how it is, its birth and
+ * telemetry, is not known here; the adapters add it.
+ */
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { phi } from './failure-detector.ts'
 import type { Member } from './membership.ts'
@@ -6,7 +9,7 @@ import type { NodeView } from './views.ts'
 
 /** `tiles`: its part of the grid; `written`: those of them that hold data. */
 export function nodeViewOf(
-  { nowMs, doubt, options }: CoordinatorContext,
+  { nowMs, ts, doubt, options }: CoordinatorContext,
   member: Member,
   { tiles, written }: { readonly tiles: number; readonly written: number },
 ): NodeView {
@@ -26,12 +29,21 @@ export function nodeViewOf(
     joined_ts: member.joinedTs,
     operations: [...member.operations].sort(),
     stream: { head: member.stream.head, acked: member.stream.acked },
+    behind: member.stream.head - member.stream.acked,
+    ...(member.heardMs === undefined ? {} : { heard_ts: Math.round(ts + member.heardMs - nowMs) }),
+    ...(isTroubled(member) ? { troubled: true } : {}),
     answers_shed: member.answersShed,
     ...(member.isOnProbation(nowMs) ? { probation_seconds: probationSeconds(member, nowMs) } : {}),
     may_take_tiles: member.mayTakeTiles(nowMs),
     quarantined: member.steadiness.isQuarantined,
     ...(suspicion === undefined ? {} : { phi: Math.round(suspicion * 100) / 100 }),
   }
+}
+
+/** It is away, does not follow the writes, or comes and goes. Nobody misses one that has left, or is away for another version. */
+function isTroubled(member: Member): boolean {
+  if (member.state === 'left' || member.isUpgrading) return false
+  return !member.isInSync || member.steadiness.isQuarantined
 }
 
 export function probationSeconds({ steadiness }: Member, nowMs: number): number {

@@ -61,7 +61,7 @@ export class SilenceWatch {
 
   heard(member: Member): void {
     const { doubt, nowMs } = this.#context
-    member.lastHeardMs = nowMs
+    member.heardMs = nowMs
     member.silentSinceMs = doubt.clockMs
     doubt.heard(member.index)
     this.#tellChanges()

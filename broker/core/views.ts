@@ -50,13 +50,19 @@ export interface NodeView {
   readonly quarantined?: boolean
   /** It installs another version: nobody wonders where it is. */
   readonly upgrading?: true
-  /** What it runs; absent where its gateway cannot upgrade it, or has not heard it since the start. */
+  /** What it runs; absent where the gateway has not heard it since the start. */
   readonly version?: string
   /** Entries put into its stream, and how many of them it has on disk. */
   readonly stream?: { readonly head: number; readonly acked: number }
+  /** The difference of the two. */
+  readonly behind?: number
+  /** Its last word since the gateway started, Unix ms. */
+  readonly heard_ts?: number
+  /** Somebody should look at it. */
+  readonly troubled?: true
   /** Answers to reads that it gave up for want of room, since its start. */
   readonly answers_shed?: number
-  /** The node's birth message and its last telemetry, as it sent them. */
+  /** The node's birth message, where one node is asked for, and its last telemetry, as it sent them. */
   readonly info?: Readonly<Record<string, unknown>>
   readonly telemetry?: Readonly<Record<string, unknown>>
 }
@@ -112,6 +118,9 @@ export interface RingView {
   readonly replicas: number
   readonly tile: number
   readonly grid: { readonly width: number; readonly height: number }
+  readonly fields: readonly Field[]
+  /** Of the gateway. */
+  readonly version: string
   readonly members: readonly {
     readonly id: NodeId
     readonly state: MemberState

@@ -172,6 +172,7 @@ function optionsOf(grid: GridContext, replicas: number): CoordinatorOptions {
   const of = GATEWAY_OPTIONS
   return {
     grid,
+    version: '1',
     replicas,
     virtualNodes: of.virtualNodes.default,
     loadBound: of.loadBound.default,

@@ -157,6 +157,7 @@ async function serve(t: Test) {
       control.node = control.story.shift() ?? control.node
       return control.node
     },
+    stateOf: (id) => (id === NODE.id ? NODE.state : undefined),
     drainProblem: () => control.drainProblem,
     drain: async (id, isWanted) => {
       if (id !== NODE.id) return undefined
@@ -170,7 +171,10 @@ async function serve(t: Test) {
       planned.push(query)
       return control.plan
     },
-    ring: () => ({ epoch: 0, replicas: 2, tile: 16, grid: { width: 1, height: 1 }, members: [] }),
+    ring: () => {
+      const grid = { width: 1, height: 1 }
+      return { epoch: 0, replicas: 2, tile: 16, grid, fields: [], version: '1', members: [] }
+    },
     ringTiles: () => {
       throw new Error('no command asks for them')
     },

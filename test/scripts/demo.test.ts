@@ -29,7 +29,9 @@ function ringOf(states: readonly RingView['members'][number]['state'][]): RingVi
     tiles: 2,
   }))
   const holders = [[0, 1], [1, 2], [2, 0], []]
-  return { epoch: 1, replicas: 2, tile: 4, grid: { width: 16, height: 4 }, members, holders }
+  const fields = [{ name: 'value', type: 'f64' }] as const
+  const grid = { width: 16, height: 4 }
+  return { epoch: 1, replicas: 2, tile: 4, grid, fields, version: '1', members, holders }
 }
 
 t.test('the rain of the world is whole numbers, one for each LSU', async (t) => {

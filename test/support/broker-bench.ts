@@ -1,4 +1,5 @@
 /** A broker on a free port, the gateway behind it, and clients that end with the test. */
+
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import type { Test } from 'tap'
 import {
@@ -7,6 +8,7 @@ import {
   type MqttBrokerPort,
   type Submission,
 } from '../../broker/adapters/mqtt-broker.ts'
+import type { NodeReport } from '../../broker/adapters/node-reports.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { RawMqttClient } from './raw-mqtt-client.ts'
 
@@ -15,7 +17,7 @@ export class Gateway implements MqttBrokerPort {
   readonly submissions: { submission: Submission; done: () => void }[] = []
   readonly cancels: TaskId[] = []
   readonly nodeMessages: string[] = []
-  readonly telemetry: string[] = []
+  readonly reports: string[] = []
   readonly closed: string[] = []
   answersAtOnce = true
 
@@ -32,8 +34,8 @@ export class Gateway implements MqttBrokerPort {
     this.nodeMessages.push(`${message.node} ${Buffer.from(message.payload)}`)
   }
 
-  onTelemetry(message: { node: NodeId; payload: Uint8Array }): void {
-    this.telemetry.push(`${message.node} ${Buffer.from(message.payload)}`)
+  onReport({ node, kind, payload }: NodeReport): void {
+    this.reports.push(`${node} ${kind} ${Buffer.from(payload)}`)
   }
 
   onNodeConnectionClosed(connection: string): void {

@@ -23,6 +23,7 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
   const replicas = 1 + random.integer(3)
   return {
     grid,
+    version: '1',
     replicas,
     virtualNodes: 16,
     loadBound: 1.25,

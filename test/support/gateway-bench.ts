@@ -27,6 +27,7 @@ export const BENCH_OPTIONS: CoordinatorOptions = {
     geometry: new Geometry({ width: 16, height: 8, tile: 4 }),
     fields: [{ name: 'value', type: 'f64' }],
   },
+  version: '1.2.3',
   replicas: 2,
   virtualNodes: 16,
   loadBound: 1.25,

@@ -57,6 +57,8 @@ export const RING: RingView = {
   replicas: 2,
   tile: 16,
   grid: { width: 32, height: 16 },
+  fields: [{ name: 'value', type: 'f64' }],
+  version: '1.2.3',
   members: [{ id: NODE.id, state: 'alive', weight: 1, tiles: 2 }],
 }
 
@@ -123,6 +125,7 @@ export interface Recorded {
   doubts: { reason: string; since_ts: number }[]
   endsInTime: boolean
   drainProblem: string | undefined
+  nodes: NodeView[]
   /** Each is called before a slice of the tiles is made. */
   turns: (() => void)[]
   removalProblem: Awaited<ReturnType<HttpPort['remove']>>
@@ -145,6 +148,7 @@ export function record(): Recorded {
     endsInTime: true,
     drainProblem: undefined,
     removalProblem: undefined,
+    nodes: [NODE],
     turns: [],
     looks: new LooksInMemory({ width: 32, height: 16, tile: 16 }, [{ name: 'value', type: 'f64' }]),
     port: {
@@ -170,11 +174,12 @@ export function record(): Recorded {
       result: (id) => (id === 'old' ? undefined : encodeCbor({ ...RESULT, id })),
       grid: () => recorded.looks.view(),
       look: (...asked) => recorded.looks.look(...asked),
-      nodes: () => [NODE],
+      nodes: () => recorded.nodes,
       node: (id) => {
         if (id === GONE.id) return GONE
         return id === NODE.id ? NODE : undefined
       },
+      stateOf: (id) => (id === GONE.id ? 'left' : id === NODE.id ? NODE.state : undefined),
       drainProblem: () => recorded.drainProblem,
       drain: async (id, isWanted) => {
         recorded.calls.push(['drain', id, isWanted])

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { type HttpPort, HttpServer } from '../../../broker/adapters/http-server.ts'
 import type { RefusalCode } from '../../../broker/core/effects.ts'
 import type { NodeView } from '../../../broker/core/views.ts'
-import type { TaskId } from '../../../shared/core/ids.ts'
+import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
 import type { Logger } from '../../../shared/runtime/logger.ts'
@@ -252,6 +252,29 @@ t.test('nodes, ring, health and metrics', async (t) => {
   const metrics = await fetch(`${base}/metrics`)
   t.match(metrics.headers.get('content-type'), /^text\/plain; version=0\.0\.4/)
   t.equal(await metrics.text(), 'obelisk_up 1\n')
+})
+
+t.test('a part of the nodes is found, put in order and counted', async (t) => {
+  const { recorded, base } = await serve(t)
+  recorded.nodes = ['c', 'a', 'b'].map((name, heard_ts) => ({
+    ...{ ...NODE, id: `edge-${name}` as NodeId, heard_ts },
+    ...(name === 'a' ? { troubled: true } : {}),
+  }))
+  const ask = async (query: string) => {
+    const response = await fetch(`${base}/api/nodes${query}`)
+    const rows = (await response.json()) as NodeView[]
+    return [rows.map(({ id }) => id.slice(5)).join(), response.headers.get('x-total-count')]
+  }
+  t.same(await ask(''), ['c,a,b', '3'])
+  t.same(await ask('?sort=-heard&limit=2'), ['b,a', '3'])
+  t.same(await ask('?sort=id&offset=1'), ['b,c', '3'])
+  t.same(await ask('?troubles=true'), ['a', '1'])
+  t.same(await ask('?q=E-C&state=alive,dead'), ['c', '1'])
+  t.same(await ask('?state=left'), ['', '0'])
+  for (const query of ['?sort=colour', '?state=', '?limit=0', '?offset=-1', '?troubles=1']) {
+    await problemOf(t, await fetch(`${base}/api/nodes${query}`), 400, 'malformed')
+  }
+  await problemOf(t, await fetch(`${base}/api/nodes?q=${'a'.repeat(65)}`), 400, 'malformed')
 })
 
 t.test('doubts are shown, and ended only by the word for it', async (t) => {

@@ -231,7 +231,7 @@ t.test('a node speaks for itself, and beyond its messages only while it is admit
     `${own}/state online`,
     `${own}/telemetry cbor`,
   ])
-  t.same(gateway.telemetry, [`${NODE} cbor`])
+  t.same(gateway.reports, [`${NODE} node-info {}`, `${NODE} node-telemetry cbor`])
   t.same(broker.counters().dropped, {
     'node-not-admitted': 2,
     'node-payload-too-large': 1,

@@ -16,7 +16,7 @@ const nobody = {
   onSubmission: (_submission: unknown, done: () => void) => done(),
   onCancel() {},
   onNodeMessage() {},
-  onTelemetry() {},
+  onReport() {},
   onNodeConnectionClosed() {},
 }
 const silent = { debug() {}, info() {}, warn() {}, error() {} }

@@ -1,6 +1,14 @@
 import t from 'tap'
 import { packInteger } from '../../../shared/operations/exact-sums.ts'
-import { ADD, cells, GET, readerOf, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
+import {
+  ADD,
+  cells,
+  GatewayBench,
+  GET,
+  readerOf,
+  settledPair,
+  TILE_0,
+} from '../../support/gateway-bench.ts'
 
 t.test('an open write goes on where each replica stands', async (t) => {
   const bench = settledPair()
@@ -141,4 +149,10 @@ t.test('what was kept long enough is cleared, and its id is still known', async 
   bench.nowMs += 7 * 24 * 3600 * 1000
   bench.wait(60_000)
   t.notOk(bench.view.counts().tasksKnown! > 1, 'a week later it is forgotten')
+})
+
+t.test('the ring says what cells have, and who says it', async (t) => {
+  const { view } = new GatewayBench()
+  const said = { fields: [{ name: 'value', type: 'f64' }], version: '1.2.3' }
+  t.match(view.ring({ withHolders: false }), said)
 })

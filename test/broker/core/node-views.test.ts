@@ -1,0 +1,42 @@
+import t from 'tap'
+import { newIdentity } from '../../../broker/core/coordinator.ts'
+import { CoordinatorContext } from '../../../broker/core/coordinator-context.ts'
+import { nodeViewOf } from '../../../broker/core/node-views.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
+import { Random } from '../../../shared/core/random.ts'
+import { ADD, BENCH_OPTIONS, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
+
+t.test(
+  'it is told when a node was last heard, how far it is behind, and who is in trouble',
+  async (t) => {
+    const bench = settledPair()
+    const viewOf = (name: string) => bench.view.node(name as NodeId)
+    bench.wait(500)
+    bench.beat('a')
+    const heardTs = 1_750_000_000_000 + bench.nowMs
+    bench.wait(700)
+    bench.submit({ id: 'second', ...ADD, region: TILE_0 })
+    t.match(viewOf('a'), { heard_ts: heardTs, behind: 1, troubled: undefined })
+    bench.close('b')
+    t.match(viewOf('b'), { behind: 1, troubled: true })
+    bench.start()
+    t.match(viewOf('a'), { heard_ts: undefined, troubled: true }, 'not since the gateway started')
+    t.equal(bench.view.stateOf('a' as NodeId), 'suspect')
+    t.equal(bench.view.stateOf('z' as NodeId), undefined)
+  },
+)
+
+t.test('who has left is in no trouble, whoever else is away is', async (t) => {
+  const identity = newIdentity(BENCH_OPTIONS, 'ledger')
+  const context = new CoordinatorContext(BENCH_OPTIONS, new Random(1), identity)
+  const joined = { joinedTs: 1, storeId: 'store', nowMs: 0 }
+  const member = context.members.add('a' as NodeId, joined)
+  const troubled = () => nodeViewOf(context, member, { tiles: 0, written: 0 }).troubled
+  t.equal(troubled(), true)
+  member.state = 'left'
+  t.equal(troubled(), undefined)
+  context.members.open(member, 'a-1', 'process', 1)
+  t.equal(troubled(), undefined)
+  member.stopReason = { code: 'store-full', message: 'no room' }
+  t.equal(troubled(), true)
+})
