@@ -21,8 +21,10 @@ import { PACKAGE_FLAGS } from '../scripts/package/config.ts'
 import { parseFields } from '../shared/grid/fields.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
+import { GATHER_LSUS_MAX } from '../shared/operations/gather.ts'
 import { GET_LSUS_MAX } from '../shared/operations/get.ts'
 import { PART_BYTES_MAX } from '../shared/operations/operation.ts'
+import { SCATTER_LSUS_MAX } from '../shared/operations/scatter.ts'
 import { SQUARES_MAX } from '../shared/operations/squares.ts'
 import { STAT_BINS_MAX } from '../shared/operations/stat.ts'
 import { decodeCbor } from '../shared/protocol/cbor.ts'
@@ -195,13 +197,12 @@ const resultsAreNamed: Check = (files) => {
     shards: { total: 1, done: 0, failed: 1 },
     acceptedTs: 0,
   } as unknown as Task
-  const region = { x: 0, y: 0, w: 1, h: 1 }
   const facts = {
     value: 1,
     copies: 1,
     consistent: false,
     range: [1, 2],
-    region,
+    lsus: 1,
     items: 1,
     nodes: 1,
     sealed: {},
@@ -233,6 +234,8 @@ const LIMITS: readonly (readonly [row: RegExp, ...values: number[]])[] = [
   [/^key of an item/, limits.ITEM_KEY_BYTES_MAX],
   [/^`deadline_ms`/, limits.DEADLINE_MS_MAX, limits.DEADLINE_MS_DEFAULT],
   [/`get` reads$/, GET_LSUS_MAX],
+  [/`scatter` names$/, SCATTER_LSUS_MAX],
+  [/`gather` names$/, GATHER_LSUS_MAX],
   [/^bins/, STAT_BINS_MAX],
   [/^squares/, SQUARES_MAX],
   [/^problems/, PROBLEMS_MAX],

@@ -8,7 +8,6 @@
  * stream of the target, and from then on it gets every write as the holders do. Invariant: at most one
  * move a tile.
  */
-import type { Geometry, Region } from '../../shared/grid/geometry.ts'
 
 /** Why a tile moves: a copy is missing, a node is emptied, or the ring has it elsewhere. */
 export type MoveReason = 'repair' | 'drain' | 'balance'
@@ -65,10 +64,9 @@ export class MoveTable {
     this.#byTile.delete(move.tile)
   }
 
-  /** Those whose tile a region touches. */
-  touching(region: Region, geometry: Geometry): Move[] {
-    if (this.#byTile.size === 0) return []
-    return this.all.filter(({ tile }) => geometry.touches(tile, region))
+  /** Those of the tiles that are `wanted`. */
+  among(wanted: (tile: number) => boolean): Move[] {
+    return this.all.filter(({ tile }) => wanted(tile))
   }
 
   /** Whether a member gets every write to a tile as its holders do. */

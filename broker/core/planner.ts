@@ -140,8 +140,13 @@ export function* partsOf(
   }
 }
 
-export function writeTilesMax(op: WriteOperation, args: Wire, context: GridContext): number {
-  const perTile = TILE_ID_BYTES + op.argumentBytesPerTile(args, context)
+export function writeTilesMax(
+  op: WriteOperation,
+  args: Wire,
+  tiles: Uint32Array,
+  context: GridContext,
+): number {
+  const perTile = TILE_ID_BYTES + op.argumentBytesPerTile(args, context, tiles)
   const page = createLayout(context.fields, context.geometry.tile ** 2).bytes
   return Math.max(
     1,
@@ -149,8 +154,13 @@ export function writeTilesMax(op: WriteOperation, args: Wire, context: GridConte
   )
 }
 
-export function readTilesMax(op: ReadOperation, args: Wire, context: GridContext): number {
-  const perTile = Math.max(TILE_ID_BYTES, op.resultBytesPerTile(args, context))
+export function readTilesMax(
+  op: ReadOperation,
+  args: Wire,
+  tiles: Uint32Array,
+  context: GridContext,
+): number {
+  const perTile = Math.max(TILE_ID_BYTES, op.resultBytesPerTile(args, context, tiles))
   return Math.max(1, Math.floor(PART_BYTES_MAX / perTile))
 }
 

@@ -10,6 +10,7 @@ import type { Items, TaskBody } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { NO_HOLDER } from './placement.ts'
 import { cutItems, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
+import { tilesOf } from './task-extent.ts'
 import { operationOf } from './task-ledger.ts'
 
 /** Exactly one of `tiles` and `items` is there. */
@@ -39,9 +40,9 @@ export interface RoundExtent {
 }
 
 /** The whole extent of a read. */
-export function extentOf(context: CoordinatorContext, { region, items }: TaskBody): Extent {
-  if (region !== undefined) return { tiles: context.options.grid.geometry.tilesOf(region) }
-  return { items: items! }
+export function extentOf(context: CoordinatorContext, body: TaskBody): Extent {
+  if (body.items !== undefined) return { items: body.items }
+  return { tiles: tilesOf(body, context.options.grid) }
 }
 
 /** Splits an extent among the members that `accepts`; what nobody can take becomes a part without a member. */
@@ -82,7 +83,7 @@ function planTileParts(
   const tiles = operation.leavesHoles?.(args) ? placement.withoutMissing(asked) : asked
   const usable = usableOf(context, tiles, accepts)
   const plan = planReads({ tiles, slots, replicas }, usable)
-  const tilesMax = readTilesMax(operation, args, options.grid)
+  const tilesMax = readTilesMax(operation, args, tiles, options.grid)
   const parts = [...partsOf(plan, tilesMax)].map((part) =>
     create({ tiles: part.tiles }, part.member),
   )

@@ -26,6 +26,7 @@ import { OpenParts } from './open-parts.ts'
 import { regionsTouch } from './planner.ts'
 import type { ReadAsker } from './read-asker.ts'
 import { extentOf, planRound, type ReadPart } from './read-plan.ts'
+import { lsusIn } from './task-extent.ts'
 import { operationOf } from './task-ledger.ts'
 
 interface OpenRead {
@@ -164,12 +165,17 @@ export class Reads {
       leaseMs,
       after: member.stream.head,
       op: asker.body.op,
-      args: read.args,
+      args: this.#argsOf(read, part),
       ...(part.items === undefined
         ? { grid: this.#gridOf(read, part.tiles!) }
         : { items: { keys: part.items.keys, values: part.items.values } }),
     }
     this.#context.send(member, message)
+  }
+
+  #argsOf({ operation, args }: OpenRead, { tiles }: ReadPart): Wire {
+    if (operation.kind === 'items' || operation.cut === undefined) return args
+    return operation.cut(args, tiles!, this.#context.options.grid)
   }
 
   #noteReissue(asker: ReadAsker, part: ReadPart, member: Member): void {
@@ -279,11 +285,7 @@ export class Reads {
     const { grid } = this.#context.options
     const tiles = part.tiles!
     const region = asker.body.region!
-    let lsus = 0
-    for (const tile of tiles) {
-      const { w, h } = grid.geometry.overlap(tile, region)
-      lsus += w * h
-    }
+    const lsus = lsusIn(asker.body, tiles, grid)
     return operation.faultOf(value, { args, tiles, region, lsus }, grid)
   }
 

@@ -4,7 +4,6 @@
  */
 
 import { isTaskId, randomId, type TaskId } from '../../shared/core/ids.ts'
-import type { Region } from '../../shared/grid/geometry.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import {
@@ -23,6 +22,7 @@ import type { Refusal, RefusalCode } from './effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from './events.ts'
 import { ungranted } from './grants.ts'
 import { SubmissionRates } from './submission-rates.ts'
+import { tilesOf } from './task-extent.ts'
 import { encodeBody, hashBody, type Task } from './task-ledger.ts'
 
 export interface TaskRunner {
@@ -219,7 +219,7 @@ export class Submissions {
     }
     const lost = tilesRefusal(this.#context, body)
     if (lost !== undefined || !isWrite) return lost
-    const message = wantOfRoom(this.#context, body.region)
+    const message = wantOfRoom(this.#context, body)
     return message === undefined ? undefined : { code: 'store-full', message }
   }
 
@@ -296,11 +296,11 @@ export function fleetRefusal({ identity, members }: CoordinatorContext): Refusal
 /** Some tile of what is asked for is nowhere any more, and may not be left out. */
 export function tilesRefusal(
   { options, placement }: CoordinatorContext,
-  { op, args, region }: TaskBody,
+  body: TaskBody,
 ): Refusal | undefined {
-  const operation = findOperation(op)
-  if (operation?.kind === 'read' && operation.leavesHoles?.(args)) return undefined
-  const missing = region && placement.findMissing(options.grid.geometry.tilesOf(region))
+  const operation = findOperation(body.op)
+  if (operation?.kind === 'read' && operation.leavesHoles?.(body.args)) return undefined
+  const missing = body.region && placement.findMissing(tilesOf(body, options.grid))
   if (missing === undefined) return undefined
   return { code: 'tile-missing', message: `every copy of tile ${missing} was lost` }
 }
@@ -323,10 +323,10 @@ function maySee({ user }: Submitter, task: Task): boolean {
  * wait until its deadline. Born tiles are on disk already, and may move. A node that has not said its bound has room
  * for all. What one node would hold is known once nobody is awaited.
  */
-function wantOfRoom(context: CoordinatorContext, region: Region): string | undefined {
+function wantOfRoom(context: CoordinatorContext, body: TaskBody): string | undefined {
   const { members, placement, options } = context
   const { geometry, fields } = options.grid
-  const { unborn } = placement.divide(geometry.tilesOf(region))
+  const { unborn } = placement.divide(tilesOf(body, options.grid))
   if (unborn.length === 0) return undefined
   const tileBytes = createLayout(fields, geometry.tile ** 2).bytes
   const isComplete = context.isSettled() && context.isComplete

@@ -7,6 +7,7 @@ import { mirrorOf } from '../../shared/protocol/result-mirror.ts'
 import { type EndState, isEnded } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { GatewayEvent } from './events.ts'
+import { lsusOf } from './task-extent.ts'
 import type { Task } from './task-ledger.ts'
 import { encodeResult, type ResultFacts } from './task-messages.ts'
 
@@ -82,8 +83,10 @@ export function endTask(
   task.waitingFor = undefined
   context.deadlines.clear(`task/${task.id}`)
   context.taskChanged(task)
-  const { region, items } = task.body ?? {}
-  const result = encodeResult(task, { ...facts, region, items: items?.keys.length }, context.ts)
+  const { body } = task
+  const lsus = body?.region && lsusOf(body)
+  const items = body?.items?.keys.length
+  const result = encodeResult(task, { ...facts, lsus, items }, context.ts)
   context.persist({ table: 'result', key: task.id, value: result })
   if (!keepBody) releaseBody(context, task)
   publishResult(context, task, result)

@@ -2,7 +2,6 @@
  * What the gateway says about a task: the payloads of `task/<task>/state` and `task/<task>/result`
  * (wire.md), built in this one place.
  */
-import type { Region } from '../../shared/grid/geometry.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { Task } from './task-ledger.ts'
@@ -31,14 +30,15 @@ export interface ResultFacts {
   readonly consistent?: boolean
   /** When not consistent: the sequences between which its parts were taken. */
   readonly range?: readonly [number, number]
-  readonly region?: Region | undefined
+  /** How many it went over. */
+  readonly lsus?: number | undefined
   readonly items?: number | undefined
   readonly nodes: number
 }
 
 /** The payload of `task/<task>/result`. */
 export function encodeResult(task: Task, facts: ResultFacts, ts: number): Uint8Array {
-  const { value, sealed, copies, consistent, range, region, items, nodes } = facts
+  const { value, sealed, copies, consistent, range, lsus, items, nodes } = facts
   return encodeCbor({
     id: task.id,
     op: task.op,
@@ -49,7 +49,7 @@ export function encodeResult(task: Task, facts: ResultFacts, ts: number): Uint8A
     ...(copies === undefined ? {} : { copies }),
     ...(consistent === undefined ? {} : { consistent }),
     ...(range === undefined ? {} : { range }),
-    ...(region === undefined ? {} : { lsus: region.w * region.h }),
+    ...(lsus === undefined ? {} : { lsus }),
     ...(items === undefined ? {} : { items }),
     ...(task.error === undefined ? {} : { error: task.error }),
     shards: task.shards.total,

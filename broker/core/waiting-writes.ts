@@ -12,6 +12,7 @@
 import type { Region } from '../../shared/grid/geometry.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { NO_HOLDER } from './placement.ts'
+import { tilesOf } from './task-extent.ts'
 import type { Task, WaitReason } from './task-ledger.ts'
 
 /** As many as a small region at a corner touches; a write of more is not listed by each of its tiles. */
@@ -225,7 +226,7 @@ export class WaitingWrites {
     const grades = new Uint8Array(members.indexesEnd + 1)
     let isSettled: boolean | undefined
     const { slots, replicas } = placement
-    for (const tile of options.grid.geometry.tilesOf(regionOf(task))) {
+    for (const tile of tilesOf(task.body!, options.grid)) {
       if (!placement.isBorn(tile) && !(isSettled ??= this.#context.isSettled())) return tile
       let copies = 0
       for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {

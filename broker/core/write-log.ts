@@ -18,6 +18,7 @@ import type { Move } from './move-table.ts'
 import type { LogEntry } from './node-stream.ts'
 import { NO_HOLDER } from './placement.ts'
 import { regionsTouch } from './planner.ts'
+import { goesOver, tilesOf } from './task-extent.ts'
 import { bodyMark, operationOf, type Task } from './task-ledger.ts'
 
 /** The entry at `position` gives the member this write: its own, or the adoption of a page that has it. */
@@ -107,7 +108,7 @@ export class WriteLog {
   #entryBytes(task: Task, tiles: Uint32Array): number {
     const operation = operationOf(task) as WriteOperation
     const { grid } = this.#context.options
-    const perTile = operation.argumentBytesPerTile(task.body!.args, grid) + TILE_ID_BYTES
+    const perTile = operation.argumentBytesPerTile(task.body!.args, grid, tiles) + TILE_ID_BYTES
     return ENTRY_OVERHEAD_BYTES + tiles.length * perTile
   }
 
@@ -120,10 +121,10 @@ export class WriteLog {
    * with it, later ones follow in its stream.
    */
   follow(move: Move, { at, adopted }: { at: number; adopted: number }): void {
-    const { geometry } = this.#context.options.grid
+    const { grid } = this.#context.options
     const tiles = Uint32Array.of(move.tile)
     for (const write of this.#open.values()) {
-      if (!geometry.touches(move.tile, write.task.body!.region!)) continue
+      if (!goesOver(write.task.body!, move.tile, grid)) continue
       if (write.seq > at) this.addPart(write, move.to, tiles)
       else {
         write.parts.push({ member: move.to, position: adopted, tiles })
@@ -136,12 +137,10 @@ export class WriteLog {
 
   /** Whether a write to the tile was shown as done that the member does not have. */
   owes(member: Member, tile: number): boolean {
-    const { geometry } = this.#context.options.grid
+    const { grid } = this.#context.options
     return this.all.some(
       ({ outcome, waitingFor, task }) =>
-        outcome === 'done' &&
-        waitingFor.has(member.index) &&
-        geometry.touches(tile, task.body!.region!),
+        outcome === 'done' && waitingFor.has(member.index) && goesOver(task.body!, tile, grid),
     )
   }
 
@@ -208,8 +207,7 @@ export class WriteLog {
     }
     // While a tile moves there is a copy more, which is about to go.
     let fewest = replicas
-    const { region } = write.task.body!
-    for (const tile of options.grid.geometry.tilesOf(region!))
+    for (const tile of tilesOf(write.task.body!, options.grid))
       fewest = Math.min(fewest, counts[tile]!)
     return fewest
   }

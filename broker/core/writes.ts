@@ -21,6 +21,7 @@ import type { Move } from './move-table.ts'
 import { partsOf, planWrites, writeTilesMax } from './planner.ts'
 import { StreamSender } from './stream-sender.ts'
 import { completeTask, endTask, releaseBody } from './task-endings.ts'
+import { goesOver, lsusIn, lsusOf, tilesOf } from './task-extent.ts'
 import { operationOf, type Task, type WaitReason } from './task-ledger.ts'
 import { WaitingWrites } from './waiting-writes.ts'
 import type { OpenWrite, Rows, WriteLog } from './write-log.ts'
@@ -122,7 +123,7 @@ export class Writes {
     placement.bear(tiles)
     this.#onSequenced(task.body.region, seq)
     const plan = planWrites({ tiles, slots: placement.slots, replicas: placement.replicas })
-    const tilesMax = writeTilesMax(operation, task.body.args, options.grid)
+    const tilesMax = writeTilesMax(operation, task.body.args, tiles, options.grid)
     const write: OpenWrite = {
       seq,
       task,
@@ -133,7 +134,8 @@ export class Writes {
       isRestored: false,
     }
     for (const part of partsOf(plan, tilesMax)) this.#log.addPart(write, part.member, part.tiles)
-    for (const move of context.moves.touching(task.body.region, options.grid.geometry)) {
+    const { body } = task
+    for (const move of context.moves.among((tile) => goesOver(body, tile, options.grid))) {
       if (move.stage === 'catching-up') this.#log.addPart(write, move.to, Uint32Array.of(move.tile))
       else {
         move.missed.push(seq)
@@ -203,16 +205,12 @@ export class Writes {
 
   /** What a node says it did must be what the plan asked of it. */
   #checkResults(member: Member, results: Applied['results']): void {
-    const { geometry } = this.#context.options.grid
+    const { grid } = this.#context.options
     for (const { position, lsus } of results) {
       const entry = member.stream.entryAt(position)
-      const region = entry && this.#log.find(entry.seq)?.task.body?.region
-      if (entry === undefined || region === undefined) continue
-      let expected = 0
-      for (const tile of entry.tiles) {
-        const { w, h } = geometry.overlap(tile, region)
-        expected += w * h
-      }
+      const body = entry && this.#log.find(entry.seq)?.task.body
+      if (entry === undefined || body === undefined) continue
+      const expected = lsusIn(body, entry.tiles, grid)
       if (lsus === expected) continue
       this.#context.notice(
         'error',
@@ -363,8 +361,7 @@ export class Writes {
   }
 
   #complete(task: Task, facts: SealingRecord): void {
-    const { w, h } = task.body!.region!
-    const value = { lsus: w * h }
+    const value = { lsus: lsusOf(task.body!) }
     completeTask(this.#context, task, { value, ...facts }, this.needs(task))
   }
 
@@ -390,10 +387,9 @@ export class Writes {
 
   /** These tiles begin anew, without what was on its way to them. */
   giveUp(tiles: readonly number[]): void {
-    const { geometry } = this.#context.options.grid
+    const { grid } = this.#context.options
     for (const write of this.#log.all) {
-      const region = write.task.body!.region!
-      const isHit = (tile: number): boolean => geometry.touches(tile, region)
+      const isHit = (tile: number): boolean => goesOver(write.task.body!, tile, grid)
       if (write.outcome !== 'open' || !tiles.some(isHit)) continue
       this.#lose(write)
       this.#evaluate(write)
@@ -401,7 +397,7 @@ export class Writes {
   }
 
   #tilesOf(task: Task): Uint32Array {
-    return this.#context.options.grid.geometry.tilesOf(task.body!.region!)
+    return tilesOf(task.body!, this.#context.options.grid)
   }
 
   /** Takes up waiting writes and the log after a start. */

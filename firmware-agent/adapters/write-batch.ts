@@ -156,7 +156,7 @@ export class WriteBatch {
       } else if (!this.#pages.has(tile)) {
         this.#arena.giveBack()
       }
-      lsus += window.w * window.h
+      lsus += run.countIn?.(window) ?? window.w * window.h
       if (pace.isDue) await pace.rest()
     }
     return lsus

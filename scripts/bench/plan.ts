@@ -130,11 +130,12 @@ function benchPlans(): void {
   const all = new Uint8Array(NODES).fill(1)
   const most = all.map((_, index) => (index % 100 === 0 ? 0 : 1))
   const many = { warmUps: 100, runs: 1000 }
-  const stat = readTilesMax(findOperation('stat') as ReadOperation, { field: 0 }, context)
-  const get = readTilesMax(findOperation('get') as ReadOperation, { fields: [0] }, context)
+  const stat = readTilesMax(findOperation('stat') as ReadOperation, { field: 0 }, tiles, context)
+  const get = readTilesMax(findOperation('get') as ReadOperation, { fields: [0] }, tiles, context)
   const scale = writeTilesMax(
     findOperation('scale') as WriteOperation,
     { fields: [], values: [] },
+    tiles,
     context,
   )
   report(

@@ -39,10 +39,10 @@ const layout = createLayout(FIELDS, GRID.tile ** 2)
 function entriesOf(op: string, args: Wire, first: { position: number; seq: number }): Entry[] {
   const operation = findOperation(op) as WriteOperation
   const context = { geometry, fields: FIELDS }
-  const perTile = operation.argumentBytesPerTile(args, context)
+  const all = geometry.tilesOf(geometry.whole)
+  const perTile = operation.argumentBytesPerTile(args, context, all)
   const byArguments = perTile === 0 ? Number.POSITIVE_INFINITY : PART_BYTES_MAX / perTile
   const tilesMax = Math.floor(Math.min(byArguments, PAGES_BYTES_MAX / layout.bytes))
-  const all = geometry.tilesOf(geometry.whole)
   const entries: Entry[] = []
   for (let at = 0; at < all.length; at += tilesMax) {
     const tiles = all.subarray(at, at + tilesMax)

@@ -1,15 +1,20 @@
 /** Every operation there is, by name. A node announces the names it can run. */
 import { add } from './add.ts'
 import { digest } from './digest.ts'
+import { gather } from './gather.ts'
 import { get } from './get.ts'
 import type { Operation } from './operation.ts'
 import { overview } from './overview.ts'
 import { put } from './put.ts'
 import { scale } from './scale.ts'
+import { scatter } from './scatter.ts'
 import { set } from './set.ts'
 import { stat } from './stat.ts'
 
-const OPERATIONS: readonly Operation[] = [scale, put, set, add, get, stat, overview, digest]
+const OPERATIONS: readonly Operation[] = [
+  ...[scale, put, set, add, scatter],
+  ...[get, gather, stat, overview, digest],
+]
 
 const byName: ReadonlyMap<string, Operation> = new Map(
   OPERATIONS.map((operation) => [operation.name, operation]),

@@ -1,4 +1,7 @@
-/** `get`: the cells of a region, at most 65,536 LSUs: named fields and status, row-major. */
+/**
+ * `get`: the cells of a region, at most 65,536 LSUs: named fields and status, row-major; as numbers and
+ * names, or as bytes of each field's type and of the status.
+ */
 import * as v from 'valibot'
 import {
   bytesOfColumn,
@@ -20,6 +23,8 @@ export const GET_LSUS_MAX = 65_536
 interface GetArgs extends Wire {
   /** Indexes of the fields, in the order they were asked for. */
   readonly fields: number[]
+  /** The value has bytes instead of numbers. */
+  readonly isPacked?: true
 }
 
 /** Windows one after the other in the order of `tiles`; `columns` as in the arguments. */
@@ -32,6 +37,7 @@ interface GetPartial extends Wire {
 const schema = v.strictObject({
   // Its members are checked one by one below: a long list of wrong ones must not become as many issues.
   fields: v.optional(v.custom<unknown[]>(Array.isArray, 'a list of field names')),
+  as: v.optional(v.picklist(['numbers', 'bytes'], 'numbers or bytes')),
 })
 
 export const get: ReadOperation = {
@@ -64,8 +70,9 @@ export const get: ReadOperation = {
         indexes.push(fieldIndex)
       }
     }
-    if (problems.length > 0) return { ok: false, problems }
-    return { ok: true, value: { fields: indexes } satisfies GetArgs }
+    if (!shape.ok || problems.length > 0) return { ok: false, problems }
+    const packed = shape.value.as === 'bytes' ? ({ isPacked: true } as const) : {}
+    return { ok: true, value: { fields: indexes, ...packed } satisfies GetArgs }
   },
   fieldsOf: (args) => (args as GetArgs).fields,
   resultBytesPerTile(args, context) {
@@ -138,10 +145,14 @@ export const get: ReadOperation = {
         from += window.w
       }
     }
-    const byName = fields.map(({ name }, index) => [name, Array.from(columnsOut[index]!)])
+    const { isPacked } = args as GetArgs
+    const byName = fields.map(({ name }, index) => {
+      const column = columnsOut[index]!
+      return [name, isPacked ? bytesOfColumn(column) : Array.from(column)]
+    })
     return {
       fields: Object.fromEntries(byName),
-      status: Array.from(statusOut, (code) => STATUS_NAMES[code]),
+      status: isPacked ? statusOut : Array.from(statusOut, (code) => STATUS_NAMES[code]),
     }
   },
 }

@@ -58,8 +58,13 @@ export interface WriteOperation {
   parse(args: unknown, region: Region | undefined, context: GridContext): Parsed<Wire>
   /** The indexes of the fields that it goes over, of arguments in their normal form. */
   fieldsOf(args: Wire): readonly number[] | 'all'
-  /** Bytes of arguments that one tile adds to a part. */
-  argumentBytesPerTile(args: Wire, context: GridContext): number
+  /**
+   * The ids of the LSUs that it names one by one, each once, in their order (named-lsus.ts). Such an operation is
+   * given no region: the task's is the box around them. Without this it goes over all of the region.
+   */
+  idsOf?(args: Wire): Uint32Array
+  /** The most bytes of arguments that one of these tiles adds to a part. */
+  argumentBytesPerTile(args: Wire, context: GridContext, tiles: Uint32Array): number
   /** The arguments of a part that covers `tiles` of the region. */
   cut(args: Wire, region: Region, tiles: Uint32Array, context: GridContext): Wire
   /** Prepares to act on a part; `act` is called once a tile, in the order of the part's tiles. */
@@ -68,10 +73,12 @@ export interface WriteOperation {
 
 export interface WriteRun {
   /**
-   * Acts on one tile. `cellsBefore` is how many LSUs of the region the part's earlier tiles hold,
-   * whether or not they were acted on.
+   * Acts on one tile. `cellsBefore` is how many LSUs the part's earlier tiles hold of those that it goes
+   * over, whether or not they were acted on.
    */
   act(cells: TileCells, window: TileWindow, cellsBefore: number): void
+  /** How many LSUs of a tile it names; without this, all of the window. */
+  countIn?(window: TileWindow): number
 }
 
 export interface ReadOperation {
@@ -80,8 +87,12 @@ export interface ReadOperation {
   parse(args: unknown, region: Region | undefined, context: GridContext): Parsed<Wire>
   /** As of a write. */
   fieldsOf(args: Wire): readonly number[] | 'all'
-  /** The most bytes that one tile adds to a part's partial result. */
-  resultBytesPerTile(args: Wire, context: GridContext): number
+  /** As of a write. */
+  idsOf?(args: Wire): Uint32Array
+  /** The most bytes that one of these tiles adds to a part's partial result. */
+  resultBytesPerTile(args: Wire, context: GridContext, tiles: Uint32Array): number
+  /** The arguments of a part; without this, those of the whole. */
+  cut?(args: Wire, tiles: Uint32Array, context: GridContext): Wire
   run(args: Wire, context: GridContext): ReadRun
   /** What keeps a partial result, which comes from outside, from being one of all that was asked for. */
   faultOf(partial: Wire, asked: AskedTiles, context: GridContext): string | undefined
@@ -101,7 +112,7 @@ export interface AskedTiles {
   /** Ascending. */
   readonly tiles: Uint32Array
   readonly region: Region
-  /** Of the region, in these tiles. */
+  /** That it goes over in these tiles. */
   readonly lsus: number
 }
 

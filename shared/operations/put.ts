@@ -4,16 +4,10 @@
  * its tiles, tile after tile, row-major inside each.
  */
 import * as v from 'valibot'
-import {
-  bytesOfColumn,
-  columnFromBytes,
-  createColumn,
-  FIELD_BYTES,
-  held,
-  takes,
-} from '../grid/fields.ts'
-import { PROBLEMS_MAX, type Problem, parseWith } from '../protocol/problems.ts'
-import { namedField, notTaken } from './field-values.ts'
+import { bytesOfColumn, columnFromBytes, FIELD_BYTES } from '../grid/fields.ts'
+import { type Problem, parseWith } from '../protocol/problems.ts'
+import { namedField } from './field-values.ts'
+import { columnOf, describeList, isNumberList, lengthOf, numberListSchema } from './number-list.ts'
 import type { Wire, WriteOperation } from './operation.ts'
 
 interface PutArgs extends Wire {
@@ -23,10 +17,7 @@ interface PutArgs extends Wire {
   readonly values: Uint8Array
 }
 
-const schema = v.strictObject({
-  field: v.string(),
-  values: v.custom<unknown[]>(Array.isArray, 'a list of numbers'),
-})
+const schema = v.strictObject({ field: v.string(), values: numberListSchema })
 
 export const put: WriteOperation = {
   kind: 'write',
@@ -36,25 +27,13 @@ export const put: WriteOperation = {
     const problems: Problem[] = shape.ok ? [] : [...shape.problems]
     const field = namedField(input, context.fields, problems)
     const given = (input as { values?: unknown } | null | undefined)?.values
-    if (!Array.isArray(given)) return { ok: false, problems }
-    const values: unknown[] = given
-    const lsus = region === undefined ? values.length : region.w * region.h
-    if (values.length !== lsus) {
-      const message = `the region has ${lsus} LSUs, but args.values has ${values.length} numbers`
+    if (!isNumberList(given)) return { ok: false, problems }
+    const lsus = region && region.w * region.h
+    if (lsus !== undefined && lengthOf(given, field) !== lsus) {
+      const message = `the region has ${lsus} LSUs, but args.values has ${describeList(given, field)}`
       problems.push({ path: 'args.values', code: 'wrong-count', message })
     }
-    const column = field && createColumn(field.type, values.length)
-    for (let index = 0; index < values.length && problems.length < PROBLEMS_MAX; index++) {
-      const value = values[index]
-      const path = `args.values[${index}]`
-      if (typeof value !== 'number') {
-        problems.push({ path, code: 'wrong-type', message: `${path} must be a number` })
-      } else if (field && !takes(field.type, value)) {
-        problems.push(notTaken(path, field, value))
-      } else if (column) {
-        column[index] = held(field!.type, value)
-      }
-    }
+    const column = columnOf(given, field, 'args.values', problems)
     if (field === undefined || column === undefined || problems.length > 0) {
       return { ok: false, problems }
     }

@@ -8,6 +8,7 @@ import * as v from 'valibot'
 import { isId, isTaskId, type TaskId } from '../core/ids.ts'
 import type { Region } from '../grid/geometry.ts'
 import { findOperation, OPERATION_NAMES } from '../operations/catalog.ts'
+import { boxOfIds } from '../operations/named-lsus.ts'
 import type { GridContext, Operation, Wire } from '../operations/operation.ts'
 import { decodeCbor } from './cbor.ts'
 import {
@@ -117,11 +118,12 @@ export function checkSubmission(input: unknown, context: GridContext): Submissio
     const message = `there is no operation "${loose.op.slice(0, NAME_SHOWN_MAX)}"${choice}`
     problems.push({ path: 'op', code: 'unknown-operation', message })
   }
-  const isOverGrid = operation?.kind !== 'items'
-  const checked = isOverGrid ? regionOf(loose, context, problems) : {}
+  const isOverRegion = operation?.kind !== 'items' && operation?.idsOf === undefined
+  const checked = isOverRegion ? regionOf(loose, context, problems) : {}
   if (operation === undefined) return fail(problems)
-  const over = parseExtent(operation, loose, checked, problems)
   const args = parseArgs(operation, loose, checked, context)
+  const box = args.ok && boxOf(operation, args.value, context)
+  const over = parseExtent(operation, loose, box || checked.region, problems)
   if (!args.ok) problems.push(...args.problems)
   if (!shape.ok || !args.ok || over === undefined || problems.length > 0) return fail(problems)
   const { seal, deadline_ms: deadlineMs } = shape.value
@@ -169,18 +171,26 @@ function parseArgs(
   return operation.parse(args, measured, context)
 }
 
+/** Around the LSUs that are named, for an operation that names them. */
+function boxOf(operation: Operation, args: Wire, { geometry }: GridContext): Region | undefined {
+  if (operation.kind === 'items' || operation.idsOf === undefined) return undefined
+  return boxOfIds(operation.idsOf(args), geometry)
+}
+
 /** The region or the items; pushes what is wrong and then returns nothing. */
 function parseExtent(
   operation: Operation,
   input: Record<string, unknown>,
-  { region }: CheckedRegion,
+  region: Region | undefined,
   problems: Problem[],
 ): { region?: Region; items?: Items } | undefined {
+  const isNamed = operation.kind !== 'items' && operation.idsOf !== undefined
+  if (input.region !== undefined && (operation.kind === 'items' || isNamed)) {
+    const what = isNamed ? 'the LSUs that it names' : 'items'
+    const message = `${operation.name} runs over ${what}, not over a region`
+    problems.push({ path: 'region', code: 'not-allowed', message })
+  }
   if (operation.kind === 'items') {
-    if (input.region !== undefined) {
-      const message = `${operation.name} runs over items, not over a region`
-      problems.push({ path: 'region', code: 'not-allowed', message })
-    }
     if (!Array.isArray(input.items)) {
       if (input.items === undefined) {
         problems.push({ path: 'items', code: 'missing', message: 'items is missing' })
@@ -190,7 +200,7 @@ function parseExtent(
     return parseItems(input.items, problems)
   }
   if (input.items !== undefined) {
-    const message = `${operation.name} runs over a region, not over items`
+    const message = `${operation.name} runs over ${isNamed ? 'the LSUs that it names' : 'a region'}, not over items`
     problems.push({ path: 'items', code: 'not-allowed', message })
   }
   return region && { region }

@@ -9,7 +9,7 @@ import type { LedgerRecord, TaskRecord } from '../../broker/core/ledger-records.
 import type { TilePage } from '../../shared/grid/tile-page.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Down } from '../../shared/protocol/messages.ts'
-import type { GridModel } from './grid-model.ts'
+import { type GridModel, tilesOfPlain } from './grid-model.ts'
 import { checkRead } from './read-checker.ts'
 import type { TaskStories, TaskStory } from './task-stories.ts'
 import { violated } from './violation.ts'
@@ -223,11 +223,11 @@ export class Checkers {
     }
     for (const tile of tiles) this.#lastDone[tile] = Math.max(this.#lastDone[tile]!, seq)
     this.#options.count(`copies-${claimed}`)
+    if (story.plain.op === 'scatter') this.#options.count('scatter-done')
   }
 
   #tilesOf({ plain }: TaskStory): number[] {
-    const { geometry } = this.#model.grid
-    return [...geometry.tilesOf(plain.region ?? geometry.whole)]
+    return tilesOfPlain(plain, this.#model.grid)
   }
 
   announced(task: string, state: string): void {

@@ -24,9 +24,29 @@ export interface PlainTask {
     readonly values?: readonly number[]
     readonly fields?: Readonly<Record<string, number>> | readonly string[]
     readonly bins?: number
+    readonly x?: readonly number[]
+    readonly y?: readonly number[]
+    readonly cells?: readonly (readonly [x: number, y: number])[]
+    readonly step?: number
+    readonly of?: readonly string[]
+    readonly holes?: boolean
   }
   readonly deadline_ms: number
   readonly seal?: string
+}
+
+/** The cells that a task names one by one, if it does. */
+export function namedCells({ args }: PlainTask): readonly (readonly [x: number, y: number])[] {
+  const { x, y, cells } = args ?? {}
+  return cells ?? x?.map((column, index) => [column, y![index]!]) ?? []
+}
+
+/** The tiles that a task has to do with, ascending. */
+export function tilesOfPlain(task: PlainTask, { geometry }: GridContext): number[] {
+  const named = namedCells(task)
+  if (named.length === 0) return [...geometry.tilesOf(task.region ?? geometry.whole)]
+  const tiles = named.map(([x, y]) => geometry.tilesOf({ x, y, w: 1, h: 1 })[0]!)
+  return [...new Set(tiles)].sort((a, b) => a - b)
 }
 
 /** Cells of a tile, row-major. */
@@ -69,6 +89,8 @@ export class GridModel {
     this.sequences.push(seq)
     const { geometry } = this.#grid
     const region = task.region ?? geometry.whole
+    const named = namedCells(task)
+    const places = new Map(named.map(([x, y], index) => [y * geometry.width + x, index]))
     for (let tile = 0; tile < geometry.tiles; tile++) {
       const own = geometry.tileRegion(tile)
       const last = this.#states[tile]!.at(-1)!
@@ -80,8 +102,11 @@ export class GridModel {
         const y = own.y + Math.floor(at / own.w)
         if (x < region.x || x >= region.x + region.w) continue
         if (y < region.y || y >= region.y + region.h) continue
+        const inRegion = (y - region.y) * region.w + (x - region.x)
+        const index = named.length === 0 ? inRegion : places.get(y * geometry.width + x)
+        if (index === undefined) continue
         isTouched = true
-        this.#write(task, columns, status, at, (y - region.y) * region.w + (x - region.x))
+        this.#write(task, columns, status, at, index)
       }
       if (isTouched) this.#states[tile]!.push({ seq, columns, status })
     }
@@ -100,7 +125,7 @@ export class GridModel {
     if (op === 'scale' || op === 'set') {
       for (const [name, value] of Object.entries(args.fields ?? {})) column(name)[at] = value
     }
-    if (op === 'put') column(args.field!)[at] = args.values![index]!
+    if (op === 'put' || op === 'scatter') column(args.field!)[at] = args.values![index]!
     if (op === 'add') {
       const { type } = this.#grid.fields.find(({ name }) => name === args.field)!
       const sum = column(args.field!)[at]! + args.value!

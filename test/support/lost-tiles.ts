@@ -4,7 +4,7 @@
  */
 import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import type { Checkers } from './checkers.ts'
-import type { GridModel } from './grid-model.ts'
+import { type GridModel, tilesOfPlain } from './grid-model.ts'
 import type { SimulatedClock } from './simulated-clock.ts'
 import type { SimulatedGateway } from './simulated-gateway.ts'
 import type { SimulatedNode } from './simulated-node.ts'
@@ -47,8 +47,7 @@ export class LostTiles {
   /** Whether a task has to do with one of them. */
   concern({ plain }: TaskStory): boolean {
     if (this.#tiles.size === 0 || plain.items !== undefined) return false
-    const { geometry } = this.#model.grid
-    return geometry.tilesOf(plain.region ?? geometry.whole).some((tile) => this.#tiles.has(tile))
+    return tilesOfPlain(plain, this.#model.grid).some((tile) => this.#tiles.has(tile))
   }
 
   /** The cards of these nodes are about to go. */

@@ -41,12 +41,13 @@ export const MUST_HAPPEN: readonly string[] = [
     ['end-completed', 'end-completed-done', 'end-cancelled', 'end-cancelled-none', 'end-expired'],
     ['end-expired-none', 'end-expired-pending', 'effect-done', 'refused-no-node', 'digest'],
     ['consistent-get', 'inconsistent-get', 'consistent-stat', 'inconsistent-stat'],
+    ['consistent-gather', 'inconsistent-gather', 'consistent-overview', 'inconsistent-overview'],
     ['copies-1', 'copies-2', 'copies-3'],
     ['doubt-began-loop-lag', 'doubt-ended-loop-lag', 'doubt-began-probe-late'],
     ['doubt-ended-probe-late', 'doubt-began-mass-silence', 'doubt-ended-mass-silence'],
     ['move-copying', 'move-catching-up', 'move-ended', 'move-rolled-back', 'move-under-write'],
     ['stream-closed', 'page-damaged', 'drain-began', 'node-left', 'recovered', 'tiles-recreated'],
-    ['late-node', 'late-tile', 'result-cleared', 'sealed'],
+    ['late-node', 'late-tile', 'result-cleared', 'sealed', 'scatter-done'],
   )
 
 /** What one seed of a thousand nodes must have met. */

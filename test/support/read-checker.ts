@@ -4,7 +4,13 @@
  */
 import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import type { GridModel, PlainRegion, TileState } from './grid-model.ts'
+import {
+  type GridModel,
+  namedCells,
+  type PlainRegion,
+  type TileState,
+  tilesOfPlain,
+} from './grid-model.ts'
 import type { TaskStory } from './task-stories.ts'
 import { violated } from './violation.ts'
 
@@ -21,9 +27,13 @@ export function checkRead(model: GridModel, story: TaskStory): string {
   }
   const region = story.plain.region ?? model.grid.geometry.whole
   const isConsistent = story.result!.consistent === true
-  if (op === 'get') checkTiles(model, story, region)
+  if (op === 'get' || op === 'gather') checkTiles(model, story, region)
   if (isConsistent) checkConsistent(model, story, region)
   return isConsistent ? `consistent-${op}` : `inconsistent-${op}`
+}
+
+interface GatherValue {
+  readonly values: readonly number[]
 }
 
 interface GetValue {
@@ -33,13 +43,12 @@ interface GetValue {
 
 /** Each tile on its own. */
 function checkTiles(model: GridModel, story: TaskStory, region: PlainRegion): void {
-  const value = story.result!.value as GetValue
-  for (const tile of model.grid.geometry.tilesOf(region)) {
+  for (const tile of tilesOfPlain(story.plain, model.grid)) {
     const states = model.statesFrom(tile, story.mustSee[tile]!)
-    if (states.some((state) => showsTile(model, value, region, tile, state))) continue
+    if (states.some((state) => shows(model, story, region, tile, state))) continue
     const older = model
       .statesFrom(tile, 0)
-      .find((state) => showsTile(model, value, region, tile, state))
+      .find((state) => shows(model, story, region, tile, state))
     violated(
       older === undefined
         ? `read ${story.id} shows tile ${tile} as it never was`
@@ -49,6 +58,25 @@ function checkTiles(model: GridModel, story: TaskStory, region: PlainRegion): vo
 }
 
 /** Whether the part of a value that lies in a tile shows this state of it. */
+function shows(
+  model: GridModel,
+  story: TaskStory,
+  region: PlainRegion,
+  tile: number,
+  state: TileState,
+): boolean {
+  const { value } = story.result!
+  if (story.plain.op === 'get') return showsTile(model, value as GetValue, region, tile, state)
+  const { geometry, fields } = model.grid
+  const own = geometry.tileRegion(tile)
+  const index = fields.findIndex(({ name }) => name === story.plain.args!.field)
+  return namedCells(story.plain).every(([x, y], at) => {
+    if (!geometry.touches(tile, { x, y, w: 1, h: 1 })) return true
+    const number = state.columns[index]![(y - own.y) * own.w + (x - own.x)]
+    return (value as GatherValue).values[at] === number
+  })
+}
+
 function showsTile(
   model: GridModel,
   value: GetValue,
@@ -74,16 +102,16 @@ function showsTile(
 
 /** All of it at one place in the order of writes. */
 function checkConsistent(model: GridModel, story: TaskStory, region: PlainRegion): void {
-  const tiles = [...model.grid.geometry.tilesOf(region)]
+  const tiles = tilesOfPlain(story.plain, model.grid)
   const mustSee = Math.max(...tiles.map((tile) => story.mustSee[tile]!))
   const candidates = [0, ...model.sequences].filter((seq) => seq >= mustSee)
-  const shows = (seq: number): boolean =>
-    story.plain.op === 'get'
-      ? tiles.every((tile) =>
-          showsTile(model, story.result!.value as GetValue, region, tile, model.tileAt(tile, seq)),
-        )
-      : showsStat(model, story, region, seq)
-  if (candidates.some(shows)) return
+  const { op } = story.plain
+  const wasLikeThat = (seq: number): boolean => {
+    if (op === 'stat') return showsStat(model, story, region, seq)
+    if (op === 'overview') return showsOverview(model, story, region, seq)
+    return tiles.every((tile) => shows(model, story, region, tile, model.tileAt(tile, seq)))
+  }
+  if (candidates.some(wasLikeThat)) return
   violated(`${story.plain.op} ${story.id} says consistent, but the grid was never like that`)
 }
 
@@ -123,6 +151,40 @@ function showsStat(model: GridModel, story: TaskStory, region: PlainRegion, seq:
     own[bin]! += 1
   }
   return edges[0] === min && edges.at(-1) === max && isDeepStrictEqual(counts, own)
+}
+
+interface OverviewValue {
+  readonly x: number
+  readonly y: number
+  readonly columns: number
+  readonly rows: number
+  readonly mean: Uint8Array
+  readonly max: Uint8Array
+}
+
+/** Each square is what a plain look at its cells gives; whole numbers have exact sums. */
+function showsOverview(
+  model: GridModel,
+  story: TaskStory,
+  region: PlainRegion,
+  seq: number,
+): boolean {
+  const { field, step } = story.plain.args!
+  const { x, y, columns, rows, mean, max } = story.result!.value as OverviewValue
+  const floats = (bytes: Uint8Array) => new Float32Array(new Uint8Array(bytes).buffer)
+  const [means, greatest] = [floats(mean), floats(max)]
+  for (let at = 0; at < columns * rows; at++) {
+    const left = Math.max(region.x, x + (at % columns) * step!)
+    const top = Math.max(region.y, y + Math.floor(at / columns) * step!)
+    const right = Math.min(region.x + region.w, x + ((at % columns) + 1) * step!)
+    const bottom = Math.min(region.y + region.h, y + (Math.floor(at / columns) + 1) * step!)
+    const square = { x: left, y: top, w: right - left, h: bottom - top }
+    const numbers = numbersOf(model, field!, square, seq)
+    const sum = numbers.reduce((total, number) => total + number, 0)
+    if (means[at] !== Math.fround(sum / numbers.length)) return false
+    if (greatest[at] !== Math.fround(Math.max(...numbers))) return false
+  }
+  return true
 }
 
 function numbersOf(model: GridModel, field: string, region: PlainRegion, seq: number): number[] {

@@ -33,6 +33,11 @@ const PASSING = ['no-node', 'overloaded', 'ledger-full', 'recovering', 'tile-mis
 /** One of so many tasks is sealed. */
 const SEALED_EVERY = 5
 
+/** One of so many tasks is of another operation than was drawn, where there is a like one. */
+const VARIED_EVERY = 3
+/** Cells that such a task names at most. */
+const NAMED_MAX = 40
+
 /** Share of tasks on the whole grid, where regions are bounded. */
 const WHOLE_SHARE = 0.1
 
@@ -59,7 +64,7 @@ export class SimulatedClients {
     const waitMs = random.between(0, 2 * everyMs)
     if (clock.nowMs + waitMs > untilMs) return
     clock.after(waitMs, () => {
-      this.submit(this.#drawTask())
+      this.submit(this.#varied(this.#drawTask()))
       this.keepSubmitting(everyMs, untilMs)
     })
   }
@@ -211,6 +216,38 @@ export class SimulatedClients {
       data: `${number()}`,
     }))
     return { ...head, op: 'digest', items }
+  }
+
+  /** Some of the tasks by another operation of the like. Not drawn: the others stay as they were. */
+  #varied(task: PlainTask): PlainTask {
+    const { op, region, args = {}, ...head } = task
+    if (region === undefined || this.#tasks % VARIED_EVERY !== 0) return task
+    const cells = this.#someOf(region)
+    if (op === 'set' || op === 'put') {
+      const value = args.values?.[0] ?? (args.fields as { readonly value: number }).value
+      const [x, y] = [cells.map(([column]) => column), cells.map(([, row]) => row)]
+      const values = cells.map((_, index) => value + index)
+      return { ...head, op: 'scatter', args: { field: 'value', x, y, values } }
+    }
+    if (op === 'get') return { ...head, op: 'gather', args: { field: 'value', cells } }
+    if (op !== 'stat') return task
+    const { tile } = this.#around.grid.geometry
+    const step = [tile / 2, tile, 4 * tile][(this.#tasks / VARIED_EVERY) % 3]!
+    return {
+      ...head,
+      op: 'overview',
+      region,
+      args: { field: 'value', step, of: ['mean', 'max'], holes: false },
+    }
+  }
+
+  /** Its corners, and cells in no line between them. */
+  #someOf({ x, y, w, h }: PlainRegion): (readonly [x: number, y: number])[] {
+    const ends = new Set([0, w * h - 1])
+    for (let at = this.#tasks % 5; at < w * h && ends.size < NAMED_MAX; at += 1 + (at % 11)) {
+      ends.add(at)
+    }
+    return [...ends].map((at) => [x + (at % w), y + Math.floor(at / w)] as const)
   }
 
   /** Also what makes each task's body its own. */

@@ -49,10 +49,10 @@ export class EntryStream {
     const operation = findOperation(op) as WriteOperation
     const parsed = operation.parse(args, region, this.#context)
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
-    const perTile = operation.argumentBytesPerTile(parsed.value, this.#context)
+    const tiles = this.#context.geometry.tilesOf(region)
+    const perTile = operation.argumentBytesPerTile(parsed.value, this.#context, tiles)
     const room = perTile === 0 ? tilesMax : Math.min(tilesMax, PART_BYTES_MAX / perTile)
     const step = Math.max(1, Math.floor(room))
-    const tiles = this.#context.geometry.tilesOf(region)
     const entries: Entry[] = []
     for (let at = 0; at < tiles.length; at += step) {
       entries.push(this.#entry(operation, parsed.value, region, tiles.slice(at, at + step), seq))

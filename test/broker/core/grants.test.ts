@@ -94,6 +94,8 @@ t.test('every operation says what fields it goes over', (t) => {
     set: { op: 'set', args: { fields: { snow: 1 } } },
     scale: { op: 'scale', args: { fields: { snow: 1 } } },
     get: { op: 'get', args: { fields: ['snow'] } },
+    gather: { op: 'gather', args: { field: 'snow', cells: [[1, 1]] } },
+    scatter: { op: 'scatter', args: { field: 'snow', ids: [3], values: [1] } },
     overview: { op: 'overview', args: { field: 'snow' } },
   }
   for (const [name, task] of Object.entries(tasks)) {

@@ -340,3 +340,16 @@ t.test('a tile whose copies are lost while it moves, and is to begin anew', asyn
     t.equal(bench.task('again')?.state, 'completed')
   })
 })
+
+t.test(
+  'a write that names LSUs all around a tile that moves has nothing to do with it',
+  async (t) => {
+    const { bench } = draining()
+    const around = { field: 'value', x: [5, 1], y: [0, 5], values: [1, 2] }
+    bench.submit({ id: 's', op: 'scatter', args: around })
+    const later = ['a', 'b', 'c'].map((name) => [name, bench.entriesTo(name)] as const)
+    for (const [name, entries] of later) if (entries.length > 0) bench.apply(name, entries)
+    t.match(bench.task('s'), { state: 'completed', effect: 'done' })
+    t.equal(bench.ledger.count('write'), 0, 'no move has to catch up with it')
+  },
+)

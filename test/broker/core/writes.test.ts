@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { GatewayEffect } from '../../../broker/core/effects.ts'
+import { packTiles, unpackTiles } from '../../../shared/operations/columns.ts'
 import { ADD, EMPTY_STORE, GatewayBench, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
 
 t.test(
@@ -342,3 +343,67 @@ t.test(
     t.same(submit({ id: 'r', op: 'get', region: TILE_0 }), [undefined])
   },
 )
+
+/** One LSU in tile 0 and two in tile 3; the box around them has the tiles 1 and 2, too. */
+const SCATTER = {
+  op: 'scatter',
+  args: { field: 'value', x: [1, 12, 13], y: [2, 0, 3], values: [5, 6, 7] },
+}
+
+t.test('LSUs that are named one by one take only their own tiles along', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 's', ...SCATTER })
+  const toA = bench.entriesTo('a')
+  t.match(toA, [{ op: 'scatter', region: [1, 0, 13, 4] }])
+  t.same(unpackTiles(toA[0]!.tiles), Uint32Array.of(0, 3))
+  bench.submit({ id: 'between', ...ADD, region: { x: 4, y: 0, w: 4, h: 4 } })
+  const toB = bench.entriesTo('b')
+  bench.apply('a', [...toA, ...bench.entriesTo('a')])
+  bench.apply('b', toB)
+  t.match(bench.task('between'), { state: 'completed' })
+})
+
+t.test(
+  'a result counts the LSUs that were named, and a node must have written as many',
+  async (t) => {
+    const bench = settledPair()
+    bench.submit({ id: 's', ...SCATTER })
+    const [toA, toB] = [bench.entriesTo('a'), bench.entriesTo('b')]
+    const applied = (
+      name: string,
+      { position, chain }: { position: number; chain: Uint8Array },
+      lsus: number,
+    ) => bench.say(name, { t: 'applied', position, chain, results: [{ position, lsus }] })
+    applied('a', toA[0]!, 3)
+    t.same(bench.notices('drift'), [])
+    applied('b', toB[0]!, 52)
+    t.match(bench.notices('drift'), [{ node: 'b' }])
+    const shown = bench.effects.flatMap((effect) =>
+      effect.type === 'publish' && effect.topic.kind === 'task-result-json' ? [effect.payload] : [],
+    )
+    t.match(JSON.parse(String(shown[0])), { value: { lsus: 3 }, lsus: 3, copies: 2 })
+  },
+)
+
+t.test('a task that names its LSUs takes no region; the same ones are the same task', async (t) => {
+  const bench = settledPair()
+  const outcome = bench.submit({ id: 's', ...SCATTER, region: TILE_0 })
+  t.match(outcome, { refusal: { code: 'not-allowed', errors: [{ path: 'region' }] } })
+  t.ok(bench.submit({ id: 's', ...SCATTER }).ok)
+  const { width } = bench.options.grid.geometry
+  const ids = [3 * width + 13, 2 * width + 1, 12]
+  const again = { op: 'scatter', args: { field: 'value', ids, values: [7, 5, 6] } }
+  t.ok(bench.submit({ id: 's', ...again }).ok)
+  const other = { ...again, args: { ...again.args, values: [7, 5, 8] } }
+  t.match(bench.submit({ id: 's', ...other }), { refusal: { code: 'task-id-conflict' } })
+})
+
+t.test('after a restart a part has what it had before', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 's', ...SCATTER })
+  bench.start()
+  bench.hello('a')
+  const again = bench.entriesTo('a')
+  t.same(unpackTiles(again[0]!.tiles), Uint32Array.of(0, 3), 'its own tiles')
+  t.same(again[0]!.args, { field: 0, ids: packTiles([33, 12, 61]), values: again[0]!.args.values })
+})

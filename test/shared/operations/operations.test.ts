@@ -144,7 +144,7 @@ function randomArgs(name: string, region: Region, random: Random): UserArgs {
 
 t.test('the catalogue holds the operations of wire.md', (t) => {
   t.same([...OPERATION_NAMES].sort(), [
-    ...['add', 'digest', 'get', 'overview', 'put', 'scale', 'set', 'stat'],
+    ...['add', 'digest', 'gather', 'get', 'overview', 'put', 'scale', 'scatter', 'set', 'stat'],
   ])
   for (const name of OPERATION_NAMES) t.equal(findOperation(name)?.name, name)
   t.equal(findOperation('toString'), undefined)
@@ -248,6 +248,37 @@ t.test('get gives the named fields in the order asked for', (t) => {
       fields: {},
       status: ['idle', 'idle', 'idle', 'idle'],
     },
+  )
+  t.end()
+})
+
+t.test('bytes stand for numbers in put and get, as a column of the field has them', (t) => {
+  check(
+    t,
+    fc.property(anyRegion, fc.integer(), fc.constantFrom(...FIELDS), (region, from, field) => {
+      const random = new Random(from)
+      const lsus = region.w * region.h
+      const column = createColumn(field.type, lsus)
+      for (let at = 0; at < lsus; at++) column[at] = randomValue(field.type, random)
+      // At an odd place, as what comes out of a message may lie.
+      const bytes = Buffer.concat([Buffer.of(0), new Uint8Array(column.buffer)]).subarray(1)
+      const parsed = writeOf('put').parse({ field: field.name, values: bytes }, region, context)
+      const plain = { field: field.name, values: Array.from(column) }
+      const args = accepted(parsed)
+      const same = accepted(writeOf('put').parse(plain, region, context))
+      if (Buffer.compare(encodeCbor(args), encodeCbor(same)) !== 0) return false
+      const pages = new Pages(context)
+      pages.write('put', args, region, partition(context, region, random, 3))
+      const user = { fields: [field.name], as: 'bytes' }
+      const packed = accepted(readOf('get').parse(user, region, context))
+      const parts = partition(context, region, random, 4)
+      const value = pages.read('get', packed, region, parts, joinRandomly(readOf('get'), random))
+      const { fields, status } = value as { fields: Record<string, Uint8Array>; status: Uint8Array }
+      return (
+        Buffer.compare(fields[field.name]!, bytes) === 0 &&
+        Buffer.compare(status, new Uint8Array(lsus)) === 0
+      )
+    }),
   )
   t.end()
 })
@@ -533,7 +564,7 @@ t.test('the bounds of bytes for each tile hold', (t) => {
     ] as const) {
       const args = accepted(readOf(name).parse(user, { ...region, w: 1, h: 1 }, wide))
       const size = encodeCbor(pages.partial(name, args, region, tiles)).length
-      const bound = readOf(name).resultBytesPerTile(args, wide) * tiles.length + ONCE
+      const bound = readOf(name).resultBytesPerTile(args, wide, tiles) * tiles.length + ONCE
       if (size > bound) t.fail(`${name}: ${size} bytes, bound ${bound}`)
     }
     const values = Array.from({ length: region.w * region.h }, () =>
@@ -547,7 +578,7 @@ t.test('the bounds of bytes for each tile hold', (t) => {
     ] as const) {
       const args = accepted(writeOf(name).parse(user, region, wide))
       const size = encodeCbor(writeOf(name).cut(args, region, tiles, wide)).length
-      const bound = writeOf(name).argumentBytesPerTile(args, wide) * tiles.length + ONCE
+      const bound = writeOf(name).argumentBytesPerTile(args, wide, tiles) * tiles.length + ONCE
       if (size > bound) t.fail(`${name}: ${size} bytes, bound ${bound}`)
     }
   }
@@ -624,7 +655,14 @@ t.test('what is wrong with arguments is named with path and code', (t) => {
       ['unknown-field args.field', 'wrong-count args.values'],
     ],
     ['put', { field: 'level', values: 'ab' }, ['wrong-type args.values']],
-    ['put', { field: 'level', values: Uint8Array.of(1, 2) }, ['wrong-type args.values']],
+    ['put', { field: 'level', values: Uint8Array.of(1, 2) }, []],
+    ['put', { field: 'heat', values: Uint8Array.of(1, 2) }, ['wrong-count args.values']],
+    ['put', { field: 'heat', values: new Uint8Array(9) }, ['wrong-count args.values']],
+    [
+      'put',
+      { field: 'elevation', values: new Uint8Array(Float64Array.of(1, Number.NaN).buffer) },
+      ['out-of-range args.values[1]'],
+    ],
     ['put', { values: [1, 2] }, ['missing args.field']],
     ['get', {}, []],
     ['get', { fields: ['heat'] }, []],
@@ -635,6 +673,9 @@ t.test('what is wrong with arguments is named with path and code', (t) => {
       ['unknown-field args.fields[0]', 'wrong-type args.fields[1]'],
     ],
     ['get', { fields: 'heat' }, ['wrong-type args.fields']],
+    ['get', { as: 'bytes' }, []],
+    ['get', { as: 'numbers' }, []],
+    ['get', { as: 'base64' }, ['wrong-type args.as']],
     ['stat', { field: 'heat' }, []],
     ['stat', { field: 'heat', bins: 1 }, []],
     ['stat', { field: 'heat', bins: STAT_BINS_MAX }, []],

@@ -343,7 +343,7 @@ t.test(
       const asked = { args, tiles, region, lsus: region.w * region.h }
       const partial = pages.partial('overview', args, region, tiles)
       t.equal(overview.faultOf(partial, asked, context), undefined)
-      const bound = overview.resultBytesPerTile(args, context) * tiles.length + 64
+      const bound = overview.resultBytesPerTile(args, context, tiles) * tiles.length + 64
       t.ok(encodeCbor(partial).length <= bound, 'not longer than said')
       const cut = (bytes: unknown): Uint8Array => (bytes as Uint8Array).subarray(1)
       const isSum = 'sum' in partial

@@ -1212,7 +1212,7 @@ t.test('a problem says what is taken, and guesses what was meant', (t) => {
   const table: [unknown, string][] = [
     [
       { op: 'Stat' },
-      'there is no operation "Stat", did you mean stat? (scale, put, set, add, get, stat, overview, digest)',
+      'there is no operation "Stat", did you mean stat? (scale, put, set, add, scatter, get, gather, stat, overview, digest)',
     ],
     [
       { op: 'stat', args: { field: 'elevatoin' } },
