@@ -27,6 +27,9 @@ export interface NodeRow {
   readonly probation_seconds?: number
   readonly incarnation: number
   readonly joined_ts?: number
+  /** What it runs, where its gateway may upgrade it. */
+  readonly version?: string
+  readonly upgrading?: true
   readonly heard_ts?: number
   readonly operations?: readonly string[]
   readonly stream?: { readonly head: number; readonly acked: number }
@@ -101,17 +104,56 @@ export interface Doubt {
 export interface UserRow {
   readonly name: string
   readonly roles: readonly Role[]
-  readonly isDisabled?: boolean
   readonly hasPassword: boolean
-  readonly grant?: unknown
+  readonly disabledTs?: number
+  readonly lastTs?: number
   readonly tokens: readonly {
     readonly id: string
     readonly label: string
     readonly untilTs: number
+    readonly lastTs?: number
   }[]
 }
 
+/** A token that gives a board an identity. */
 export interface TokenRow {
   readonly id: string
+  /** Null for any node that nobody has heard of. */
   readonly node: string | null
+  readonly replaces: boolean
+  readonly createdTs: number
+  readonly untilTs: number
+  readonly by: string
+  readonly usedTs?: number
+  readonly revokedTs?: number
+}
+
+export interface SecurityStatus {
+  readonly mode: 'open' | 'secured'
+  readonly authority: {
+    readonly pin: string
+    readonly untilTs: number
+    readonly backupTs?: number
+    readonly changedTs?: number
+    readonly leaves: readonly {
+      readonly of: string
+      readonly names: readonly string[]
+      readonly untilTs: number
+    }[]
+  }
+  readonly openTokens: number
+  readonly locked: readonly {
+    readonly user?: string
+    readonly source: string
+    readonly seconds: number
+  }[]
+  readonly refused: readonly {
+    readonly ts: number
+    readonly event: string
+    readonly who: string
+    readonly source?: string
+    readonly code?: string
+    readonly count: number
+  }[]
+  readonly log: { readonly folder: string; readonly isBroken: boolean }
 }

@@ -30,4 +30,10 @@ export const VIEWS: readonly View[] = [
     right: 'read',
     load: async () => (await import('./events/events.tsx')).Events,
   },
+  {
+    id: 'care',
+    title: 'Care',
+    right: 'read',
+    load: async () => (await import('./care/care.tsx')).Care,
+  },
 ]

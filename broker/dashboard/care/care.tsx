@@ -1,0 +1,45 @@
+import type { ComponentType } from 'preact'
+import type { HttpRight } from '../../../shared/protocol/http-rights.ts'
+import { route } from '../route.ts'
+import { may } from '../session.ts'
+import { Enrolment } from './enrolment.tsx'
+import { Security } from './security.tsx'
+import { Users } from './users.tsx'
+import { Versions } from './versions.tsx'
+
+interface Part {
+  readonly id: string
+  readonly title: string
+  readonly right: HttpRight
+  readonly Content: ComponentType
+}
+
+const PARTS: readonly Part[] = [
+  { id: 'versions', title: 'Versions', right: 'read', Content: Versions },
+  { id: 'enrolment', title: 'Enrolment', right: 'operate', Content: Enrolment },
+  { id: 'users', title: 'Users', right: 'administer', Content: Users },
+  { id: 'security', title: 'Security', right: 'administer', Content: Security },
+]
+
+/** What keeps the fleet well: who may come in, and which version each board runs. */
+export function Care() {
+  const parts = PARTS.filter(({ right }) => may(right))
+  const shown = parts.find(({ id }) => id === route.value.item) ?? parts[0]
+  if (shown === undefined) return null
+  const { Content } = shown
+  return (
+    <section aria-labelledby="care">
+      <h2 id="care" class="unseen">
+        Care
+      </h2>
+      <nav class="parts" aria-label="Parts of care">
+        {parts.map(({ id, title }) => (
+          <a key={id} href={`#care/${id}`} aria-current={id === shown.id ? 'page' : undefined}>
+            {title}
+          </a>
+        ))}
+      </nav>
+      <Content />
+    </section>
+  )
+}

@@ -1,0 +1,28 @@
+import type { NodeRow } from '../answers.ts'
+
+export interface VersionRow {
+  /** Nothing where the gateway does not know it. */
+  readonly version: string | undefined
+  readonly nodes: readonly NodeRow[]
+}
+
+const COLLATOR = new Intl.Collator('en', { numeric: true })
+
+/** Nodes by what they run: the newest version first, what is not known last. */
+export function versionsOf(rows: readonly NodeRow[]): VersionRow[] {
+  const byVersion = new Map<string | undefined, NodeRow[]>()
+  for (const row of rows) {
+    byVersion.set(row.version, [...(byVersion.get(row.version) ?? []), row])
+  }
+  return [...byVersion]
+    .map(([version, nodes]) => ({
+      version,
+      nodes: nodes.toSorted((a, b) => COLLATOR.compare(a.id, b.id)),
+    }))
+    .sort((a, b) => {
+      if (a.version === undefined || b.version === undefined) {
+        return Number(a.version === undefined) - Number(b.version === undefined)
+      }
+      return COLLATOR.compare(b.version, a.version)
+    })
+}
