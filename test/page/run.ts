@@ -25,7 +25,7 @@ if (chromiumPath() === undefined) {
   const wanted = process.argv.slice(2)
   process.argv.splice(2)
   const files = readdirSync(FOLDER)
-    .filter((name) => name.endsWith('.page.ts'))
+    .filter((name) => name.endsWith('-story.ts'))
     .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))
   for (const name of files.sort()) await import(new URL(name, FOLDER).href)
 }
