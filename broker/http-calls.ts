@@ -1,5 +1,7 @@
 /** What the HTTP door calls, answered by the driver, the coordinator's view and the ledger. */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
+import type { Region } from '../shared/grid/geometry.ts'
+import type { GridContext } from '../shared/operations/operation.ts'
 import { identityOf } from '../shared/protocol/access.ts'
 import { isEnded, type MemberState, type TaskState } from '../shared/protocol/states.ts'
 import type { HttpClient, HttpPort, Listeners, SecurityPort } from './adapters/http-port.ts'
@@ -7,11 +9,13 @@ import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { NodeReports } from './adapters/node-reports.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
-import type { LookOutcome, Outcome } from './core/effects.ts'
+import type { LookOutcome, Outcome, Refusal } from './core/effects.ts'
+import { ungranted } from './core/grants.ts'
 import type { History, HistoryQuery, HistoryView } from './core/history.ts'
 import type { LiveEvents } from './core/live-events.ts'
 import type { RemovalProblem } from './core/removal.ts'
 import type { RingTiles, TileArea } from './core/ring-tiles.ts'
+import { refusalOf } from './core/submissions.ts'
 import type {
   DetectorView,
   GridView,
@@ -25,6 +29,7 @@ import type {
 import type { GatewayDriver } from './driver.ts'
 
 export interface HttpSources {
+  readonly grid: GridContext
   readonly driver: GatewayDriver
   readonly view: CoordinatorView
   readonly ledger: LedgerStore
@@ -107,6 +112,14 @@ export class HttpCalls implements HttpPort {
 
   grid(): GridView {
     return this.#sources.view.grid()
+  }
+
+  putRefusal(field: string, region: Region, { user }: HttpClient): Refusal | undefined {
+    if (user === undefined) return undefined
+    const { grid } = this.#sources
+    const args = { field: grid.fields.findIndex(({ name }) => name === field) }
+    const problems = ungranted(user, { op: 'put', region, args, deadlineMs: 0 }, grid)
+    return problems.length === 0 ? undefined : refusalOf(problems)
   }
 
   look(wish: object, { address, user }: HttpClient, left: AbortSignal): Promise<LookOutcome> {

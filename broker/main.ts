@@ -228,6 +228,7 @@ async function start(
     fatal,
   )
   const calls = new HttpCalls({
+    grid: options.grid,
     driver,
     view,
     ledger,

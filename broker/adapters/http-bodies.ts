@@ -31,6 +31,12 @@ const CROWDED: ProblemAnswer = {
   detail: 'too much is being sent, and this has brought nothing for longest: send it again, later',
 }
 
+const SLOW: ProblemAnswer = {
+  status: 408,
+  code: 'malformed',
+  detail: 'the body took too long to arrive',
+}
+
 const CUT_OFF: ProblemAnswer = { status: 400, code: 'malformed', detail: 'the body was cut off' }
 
 interface Body {
@@ -44,12 +50,15 @@ interface Body {
 export class HttpBodies {
   readonly #bytesMax: number
   readonly #turns: Turns
+  readonly #bodyMs: number
   /** Those that have not come whole; the one that has brought nothing for longest first. */
   readonly #underWay = new Set<Body>()
   #bytesHeld = 0
 
-  constructor(bytesMax: number, turns: Turns) {
+  /** `bodyMs`: so long one may take to come. */
+  constructor(bytesMax: number, bodyMs: number, turns: Turns) {
     this.#bytesMax = bytesMax
+    this.#bodyMs = bodyMs
     this.#turns = turns
   }
 
@@ -60,6 +69,7 @@ export class HttpBodies {
     const body: Body = { held: NOTHING, bytes: 0, bytesMax, refuse: () => {} }
     const add = (chunk: Buffer): void => this.#add(body, chunk)
     this.#underWay.add(body)
+    const slow = setTimeout(() => body.refuse(SLOW), this.#bodyMs)
     try {
       await new Promise<void>((resolve, reject) => {
         body.refuse = (problem) => reject(new BodyRefused(problem))
@@ -72,6 +82,7 @@ export class HttpBodies {
       await this.#turns.next()
       return body.held.subarray(0, body.bytes)
     } finally {
+      clearTimeout(slow)
       request.off('data', add)
       this.#release(body)
     }

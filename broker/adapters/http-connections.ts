@@ -126,6 +126,11 @@ export class HttpConnections {
     if (this.#open.has(socket)) this.#mayClose.add(socket)
   }
 
+  /** What this one brings is used as it comes: it is not silent. */
+  isWorking(socket: HttpSocket): void {
+    this.#silent.delete(socket)
+  }
+
   /** Counts a large answer until its reader has it; false if the reader has gone. */
   holdAnswer(socket: HttpSocket, answer: Buffer): boolean {
     const connection = this.#open.get(socket)

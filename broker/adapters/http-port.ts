@@ -1,8 +1,9 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { Region } from '../../shared/grid/geometry.ts'
 import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import type { MemberState, TaskState } from '../../shared/protocol/states.ts'
-import type { LookOutcome, Outcome } from '../core/effects.ts'
+import type { LookOutcome, Outcome, Refusal } from '../core/effects.ts'
 import type { HistoryQuery, HistoryView } from '../core/history.ts'
 import type { LiveEvents } from '../core/live-events.ts'
 import type { RefusalView } from '../core/recent-refusals.ts'
@@ -225,6 +226,8 @@ export interface HttpPort {
   /** The CBOR of `task/<task>/result`. */
   result(id: TaskId): Uint8Array | undefined
   grid(): GridView
+  /** Why this one may not put numbers into a field there. */
+  putRefusal(field: string, region: Region, client: HttpClient): Refusal | undefined
   /** `wish` is a submission of a read. Never settles for one who left. */
   look(wish: object, client: HttpClient, left: AbortSignal): Promise<LookOutcome>
   nodes(): readonly NodeView[]

@@ -31,6 +31,7 @@ import { HttpSecureDoor } from './http-secure-door.ts'
 import { registerSecurityRoutes } from './http-security-routes.ts'
 import { registerStatusRoutes } from './http-status-routes.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
+import { registerUploadRoutes, takeUploads } from './http-upload-routes.ts'
 import { registerUserRoutes } from './http-user-routes.ts'
 import { Tally } from './mqtt-figures.ts'
 import { Paced } from './paced.ts'
@@ -69,6 +70,8 @@ export interface HttpServerSettings {
   readonly answerStallLeastMs?: number
   readonly answersBytesMax?: number
   readonly bodiesBytesMax?: number
+  /** So long a body may take to come, and a file that is uploaded bring nothing. */
+  readonly bodyMs?: number
 }
 
 const KIB = 1024
@@ -86,11 +89,13 @@ const CONNECTION_BOUNDS = {
 }
 /** Of requests, on their way. */
 const BODIES_BYTES_MAX = 64 * KIB * KIB
+const BODY_MS = 30_000
 /** Long enough for a slow client, and looked at that often. */
 const EVENT_STREAMS_MAX = 64
 const SERVER_OPTIONS = {
   headersTimeout: 10_000,
-  requestTimeout: 30_000,
+  // Of a file that is uploaded; other bodies have their own (http-bodies.ts).
+  requestTimeout: 4 * 3_600_000,
   keepAliveTimeout: 10_000,
   connectionsCheckingInterval: 1000,
 }
@@ -117,6 +122,7 @@ export class HttpServer {
     const { headersTimeoutMs: headersTimeout = SERVER_OPTIONS.headersTimeout } = options
     const serverOptions = { ...SERVER_OPTIONS, headersTimeout }
     const turns = new Turns()
+    const { bodyMs = BODY_MS } = options
     const bounds = { ...CONNECTION_BOUNDS, ...options }
     const refused = (reason: string): void => this.#refused.add(reason)
     const connections = new HttpConnections(bounds, turns, refused)
@@ -156,7 +162,7 @@ export class HttpServer {
       },
       port,
     )
-    this.#prepare(new HttpBodies(options.bodiesBytesMax ?? BODIES_BYTES_MAX, turns))
+    this.#prepare(new HttpBodies(options.bodiesBytesMax ?? BODIES_BYTES_MAX, bodyMs, turns))
     sendInPieces(this.#app, connections)
     const access = secure &&
       door && {
@@ -169,6 +175,7 @@ export class HttpServer {
     registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
     registerGridRoutes(this.#app, port, connections)
+    registerUploadRoutes(this.#app, port, connections, bodyMs)
     registerSecurityRoutes(this.#app, port, newPaced())
     registerAuthorityRoutes(this.#app, port)
     registerUserRoutes(this.#app, port)
@@ -247,6 +254,7 @@ export class HttpServer {
         bodies.receive(payload),
       )
     }
+    takeUploads(app)
     app.setNotFoundHandler((request, reply) => {
       const path = request.url.split('?')[0]!.slice(0, 128)
       const detail = `there is nothing at ${path}`

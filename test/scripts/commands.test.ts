@@ -133,6 +133,7 @@ async function serve(t: Test) {
     },
     cancel: async (task) => ({ ok: true, task, state: 'cancelled' }),
     grid: () => looks.view(),
+    putRefusal: () => undefined,
     look: (...asked) => looks.look(...asked),
     waitForEnd: async (task, timeoutMs) => {
       waits.push(timeoutMs)

@@ -130,6 +130,7 @@ export interface Recorded {
   turns: (() => void)[]
   removalProblem: Awaited<ReturnType<HttpPort['remove']>>
   looks: LooksInMemory
+  putRefusal: ReturnType<HttpPort['putRefusal']>
 }
 
 /** A gateway of recorded answers: the port is the boundary that is tested against. */
@@ -150,6 +151,7 @@ export function record(): Recorded {
     removalProblem: undefined,
     nodes: [NODE],
     turns: [],
+    putRefusal: undefined,
     looks: new LooksInMemory({ width: 32, height: 16, tile: 16 }, [{ name: 'value', type: 'f64' }]),
     port: {
       submit: async (payload, client) => {
@@ -173,6 +175,7 @@ export function record(): Recorded {
       },
       result: (id) => (id === 'old' ? undefined : encodeCbor({ ...RESULT, id })),
       grid: () => recorded.looks.view(),
+      putRefusal: () => recorded.putRefusal,
       look: (...asked) => recorded.looks.look(...asked),
       nodes: () => recorded.nodes,
       node: (id) => {

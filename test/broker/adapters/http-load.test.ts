@@ -328,7 +328,7 @@ t.test('bodies are bounded together, and the one that brings nothing is refused'
 })
 
 t.test('a body that comes byte by byte takes no more memory than another one', async (t) => {
-  const bodies = new HttpBodies(2 * SUBMISSION_BYTES_MAX, new Turns())
+  const bodies = new HttpBodies(2 * SUBMISSION_BYTES_MAX, 30_000, new Turns())
   const request = new IncomingMessage(new Socket())
   const received = bodies.receive(request)
   await new Promise(setImmediate)

@@ -1,0 +1,106 @@
+/**
+ * Numbers out of a stream of bytes, chunk after chunk, however it is cut: packed ones of a type, or lines of text. What
+ * is no number is a `FileProblem`, which says where it is.
+ */
+import type { NumberType } from './npy.ts'
+
+/** The file cannot be taken; the message says what is wrong with it, and where. */
+export class FileProblem extends Error {}
+
+export interface CellReader {
+  /** The numbers that have come whole. */
+  read(chunk: Uint8Array): ArrayLike<number>
+  /** Those that the end makes whole. */
+  end(): ArrayLike<number>
+}
+
+const ARRAYS = {
+  u8: Uint8Array,
+  i8: Int8Array,
+  i16: Int16Array,
+  u16: Uint16Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  f32: Float32Array,
+  f64: Float64Array,
+}
+
+export function numberBytes(type: NumberType): number {
+  return ARRAYS[type].BYTES_PER_ELEMENT
+}
+
+/** Little-endian, as every platform we run on is. */
+export class PackedReader implements CellReader {
+  readonly #type: NumberType
+  #rest = new Uint8Array(0)
+
+  constructor(type: NumberType) {
+    this.#type = type
+  }
+
+  read(chunk: Uint8Array): ArrayLike<number> {
+    const all = new Uint8Array(this.#rest.length + chunk.length)
+    all.set(this.#rest)
+    all.set(chunk, this.#rest.length)
+    const size = numberBytes(this.#type)
+    const count = Math.floor(all.length / size)
+    this.#rest = all.slice(count * size)
+    return new ARRAYS[this.#type](all.buffer, 0, count)
+  }
+
+  end(): ArrayLike<number> {
+    if (this.#rest.length > 0) throw new FileProblem('it ends within a number')
+    return []
+  }
+}
+
+/** Far more than a row of the widest grid takes. */
+const LINE_BYTES_MAX = 512 * 1024
+const SHOWN_MAX = 32
+
+/** Lines of numbers with a comma between them; all have as many as the first. */
+export class TextReader implements CellReader {
+  #rest = ''
+  #rows = 0
+  #columns: number | undefined
+
+  /** Undefined until a line has come. */
+  get columns(): number | undefined {
+    return this.#columns
+  }
+
+  read(chunk: Uint8Array): number[] {
+    this.#rest += new TextDecoder('latin1').decode(chunk)
+    const lines = this.#rest.split('\n')
+    this.#rest = lines.pop()!
+    if (this.#rest.length > LINE_BYTES_MAX) {
+      throw new FileProblem(`row ${this.#rows} has more than ${LINE_BYTES_MAX} bytes`)
+    }
+    return lines.flatMap((line) => this.#numbersOf(line))
+  }
+
+  end(): number[] {
+    const last = this.#rest
+    this.#rest = ''
+    return last.trim() === '' ? [] : this.#numbersOf(last)
+  }
+
+  #numbersOf(line: string): number[] {
+    const row = this.#rows
+    const parts = line.split(',')
+    const numbers = parts.map((part, column) => {
+      const number = part.trim() === '' ? Number.NaN : Number(part)
+      if (Number.isFinite(number)) return number
+      const hint = row === 0 ? '; there is no line of names, and the decimal sign is a point' : ''
+      const shown = part.trim().slice(0, SHOWN_MAX)
+      throw new FileProblem(`row ${row}, column ${column}: "${shown}" is no number${hint}`)
+    })
+    this.#columns ??= numbers.length
+    if (numbers.length !== this.#columns) {
+      const count = `${numbers.length} numbers, and row 0 has ${this.#columns}`
+      throw new FileProblem(`row ${row} has ${count}`)
+    }
+    this.#rows += 1
+    return numbers
+  }
+}
