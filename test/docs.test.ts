@@ -20,7 +20,7 @@ import { PROGRAMS, runCommand } from '../scripts/commands/program.ts'
 import { PACKAGE_FLAGS } from '../scripts/package/config.ts'
 import { parseFields } from '../shared/grid/fields.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
-import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
+import { OPERATION_NAMES, OPERATIONS_SHOWN } from '../shared/operations/catalog.ts'
 import { GATHER_LSUS_MAX } from '../shared/operations/gather.ts'
 import { GET_LSUS_MAX } from '../shared/operations/get.ts'
 import { PART_BYTES_MAX } from '../shared/operations/operation.ts'
@@ -183,6 +183,23 @@ const operationsAreNamed: Check = (files) =>
   [README, PROTOCOL].flatMap((path) =>
     bothWays(path, files.page(path).section('Operations').named(), OPERATION_NAMES),
   )
+
+/** The names that `{…}` of a cell has, those that may be left out with their mark. */
+function argumentsIn(cell: string): string[] {
+  const [, inside = ''] = /^`\{(.*?)\}`/.exec(cell.replace(/: (\{[^}]*\}|\[.*?\]\]?)/g, '')) ?? []
+  return inside.split(', ').filter((name) => name !== '')
+}
+
+const argumentsAreNamed: Check = (files) =>
+  files
+    .page(PROTOCOL)
+    .section('Operations')
+    .rows()
+    .flatMap(([op = '', , cell = '']) => {
+      const known = OPERATIONS_SHOWN.find(({ op: name }) => op === `\`${name}\``)?.args ?? []
+      const names = known.map(({ name, optional }) => `${name}${optional ? '?' : ''}`)
+      return bothWays(op, argumentsIn(cell), names)
+    })
 
 const telemetryIsNamed: Check = (files) =>
   bothWays('telemetry', files.page(PROTOCOL).section('Telemetry').named(), TELEMETRY_NUMBERS)
@@ -705,6 +722,15 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
     [
       [README, '| `digest` |', '| `hash` |'],
       [PROTOCOL, '| `scale` | write |', '| scale | write |'],
+    ],
+  ],
+  [
+    'every argument of an operation is in the protocol',
+    argumentsAreNamed,
+    [
+      [PROTOCOL, '{field, bins?}', '{field, bins}'],
+      [PROTOCOL, '{field, value}', '{field, amount}'],
+      [PROTOCOL, '{fields: {name: number}}', '{field: {name: number}}'],
     ],
   ],
   [

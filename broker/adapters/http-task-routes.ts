@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isTaskId, type TaskId } from '../../shared/core/ids.ts'
+import { OPERATIONS_SHOWN } from '../../shared/operations/catalog.ts'
 import { ownerNameOf, readsAll } from '../../shared/protocol/access.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
@@ -59,6 +60,9 @@ export function registerTaskRoutes(app: FastifyInstance, port: HttpPort, paced: 
   app.delete('/api/tasks/:id', SUBMIT, (request: IdRequest, reply) => routes.cancel(request, reply))
   app.get('/api/tasks/:id/result', TASKS, (request: IdRequest, reply) =>
     routes.result(request, reply),
+  )
+  app.get('/api/operations', rightOf('known'), (_request, reply) =>
+    sendJson(reply, OPERATIONS_SHOWN),
   )
 }
 

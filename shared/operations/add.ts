@@ -16,6 +16,13 @@ const schema = v.strictObject({ field: v.string(), value: v.number() })
 export const add: WriteOperation = {
   kind: 'write',
   name: 'add',
+  about: {
+    does: 'adds a number to a field of every LSU of a region, and stops at the ends of its type',
+    args: [
+      { name: 'field', kind: 'field' },
+      { name: 'value', kind: 'number' },
+    ],
+  },
   parse(input, _region, context) {
     const shape = parseWith(schema, input, 'args')
     const problems = shape.ok ? [] : [...shape.problems]

@@ -16,6 +16,7 @@ interface DigestPartial extends Wire {
 export const digest: ItemsOperation = {
   kind: 'items',
   name: 'digest',
+  about: { does: 'gives the SHA-256 of each item', args: [] },
   parse: (input) => parseWith(v.strictObject({}), input, 'args'),
   run() {
     const keys: string[] = []

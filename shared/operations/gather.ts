@@ -44,6 +44,13 @@ const schema = v.strictObject({
 export const gather: ReadOperation = {
   kind: 'read',
   name: 'gather',
+  about: {
+    does: 'reads a field of single LSUs, in the order in which they are named',
+    args: [
+      { name: 'field', kind: 'field' },
+      { name: 'cells', kind: 'cells', min: 1, max: GATHER_LSUS_MAX },
+    ],
+  },
   parse(input, _region, context) {
     const shape = parseWith(schema, input, 'args')
     const problems: Problem[] = shape.ok ? [] : [...shape.problems]

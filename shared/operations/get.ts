@@ -34,15 +34,24 @@ interface GetPartial extends Wire {
   readonly columns: Uint8Array[]
 }
 
+const FORMS = ['numbers', 'bytes'] as const
+
 const schema = v.strictObject({
   // Its members are checked one by one below: a long list of wrong ones must not become as many issues.
   fields: v.optional(v.custom<unknown[]>(Array.isArray, 'a list of field names')),
-  as: v.optional(v.picklist(['numbers', 'bytes'], 'numbers or bytes')),
+  as: v.optional(v.picklist(FORMS, FORMS.join(' or '))),
 })
 
 export const get: ReadOperation = {
   kind: 'read',
   name: 'get',
+  about: {
+    does: 'reads fields and status of every LSU of a region, row by row',
+    args: [
+      { name: 'fields', kind: 'fields', isOptional: true },
+      { name: 'as', kind: 'choice', isOptional: true, choices: FORMS, default: 'numbers' },
+    ],
+  },
   parse(input, region, context) {
     const shape = parseWith(schema, input, 'args')
     const problems: Problem[] = shape.ok ? [] : [...shape.problems]

@@ -48,9 +48,46 @@ export const ENTRY_PAGE_BYTES_MAX = 1024 * 1024
 /** What a tile's number takes of a part. */
 export const TILE_ID_BYTES = 4
 
+/** What an argument is, for those who make forms and help of it. */
+export type ArgumentKind =
+  /** The name of a field; a list of names; a number for each of some fields, by name. */
+  | 'field'
+  | 'fields'
+  | 'values'
+  | 'number'
+  | 'whole'
+  /** A list of numbers of the field's type; a list of whole numbers. */
+  | 'numbers'
+  | 'wholes'
+  /** One of `choices`; a list of some of them; true or false. */
+  | 'choice'
+  | 'choices'
+  | 'flag'
+  /** A list of places, `[x, y]` each. */
+  | 'cells'
+
+export interface Argument {
+  readonly name: string
+  readonly kind: ArgumentKind
+  readonly isOptional?: true
+  /** Bounds of a number, or of how many a list has. */
+  readonly min?: number
+  readonly max?: number
+  /** What counts if it is left out, where that can be said as a value. */
+  readonly default?: string | number | boolean | readonly string[]
+  readonly choices?: readonly string[]
+}
+
+export interface About {
+  /** One sentence. */
+  readonly does: string
+  readonly args: readonly Argument[]
+}
+
 export interface WriteOperation {
   readonly kind: 'write'
   readonly name: string
+  readonly about: About
   /**
    * Checks user arguments and gives them their normal form. Without a region (it was malformed)
    * what depends on its size is not checked.
@@ -84,6 +121,7 @@ export interface WriteRun {
 export interface ReadOperation {
   readonly kind: 'read'
   readonly name: string
+  readonly about: About
   parse(args: unknown, region: Region | undefined, context: GridContext): Parsed<Wire>
   /** As of a write. */
   fieldsOf(args: Wire): readonly number[] | 'all'
@@ -124,6 +162,7 @@ export interface ReadRun {
 export interface ItemsOperation {
   readonly kind: 'items'
   readonly name: string
+  readonly about: About
   parse(args: unknown): Parsed<Wire>
   run(args: Wire): ItemsRun
   /** As of a read; `keys` are those that the part was asked for, in order. */

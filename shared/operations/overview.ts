@@ -39,6 +39,7 @@ import { countSquares, leastStep, SQUARES_MAX, STEP_MAX, squaresOf, stepsOf } fr
 
 /** Of a picture whose size nobody gave. */
 const PICTURE_SIDE = 512
+const PICTURE_SIDES = { min: 1, max: GRID_SIDE_MAX, default: PICTURE_SIDE }
 
 export interface OverviewArgs extends Wire {
   /** Index of the field. */
@@ -64,6 +65,17 @@ const schema = v.strictObject({
 export const overview: ReadOperation = {
   kind: 'read',
   name: 'overview',
+  about: {
+    does: 'gives a field over a region as squares: what a picture is drawn from',
+    args: [
+      { name: 'field', kind: 'field' },
+      { name: 'step', kind: 'whole', isOptional: true, min: 1, max: STEP_MAX },
+      { name: 'width', kind: 'whole', isOptional: true, ...PICTURE_SIDES },
+      { name: 'height', kind: 'whole', isOptional: true, ...PICTURE_SIDES },
+      { name: 'of', kind: 'choices', isOptional: true, choices: ANSWERS, default: ['mean'] },
+      { name: 'holes', kind: 'flag', isOptional: true, default: false },
+    ],
+  },
   parse(input, region, context) {
     const shape = parseWith(schema, input, 'args')
     const problems = shape.ok ? [] : [...shape.problems]

@@ -22,6 +22,13 @@ const schema = v.strictObject({ field: v.string(), values: numberListSchema })
 export const put: WriteOperation = {
   kind: 'write',
   name: 'put',
+  about: {
+    does: 'gives a field of every LSU of a region its own value, row by row',
+    args: [
+      { name: 'field', kind: 'field' },
+      { name: 'values', kind: 'numbers' },
+    ],
+  },
   parse(input, region, context) {
     const shape = parseWith(schema, input, 'args')
     const problems: Problem[] = shape.ok ? [] : [...shape.problems]

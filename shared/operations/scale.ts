@@ -6,6 +6,10 @@ import type { WriteOperation } from './operation.ts'
 export const scale: WriteOperation = {
   kind: 'write',
   name: 'scale',
+  about: {
+    does: 'makes every LSU of a region scaled, and gives named fields a value',
+    args: [{ name: 'fields', kind: 'values', isOptional: true }],
+  },
   parse: (args, _region, context) => parseFieldValues(args, context.fields, { required: false }),
   fieldsOf(args) {
     const { fields } = args as FieldValues

@@ -37,6 +37,16 @@ const schema = v.strictObject({ field: v.string(), ...PLACES, values: numberList
 export const scatter: WriteOperation = {
   kind: 'write',
   name: 'scatter',
+  about: {
+    does: 'gives a field of single LSUs a value each; they are named by ids, or by x and y',
+    args: [
+      { name: 'field', kind: 'field' },
+      { name: 'ids', kind: 'wholes', isOptional: true, min: 1, max: SCATTER_LSUS_MAX },
+      { name: 'x', kind: 'wholes', isOptional: true, min: 1, max: SCATTER_LSUS_MAX },
+      { name: 'y', kind: 'wholes', isOptional: true, min: 1, max: SCATTER_LSUS_MAX },
+      { name: 'values', kind: 'numbers', min: 1, max: SCATTER_LSUS_MAX },
+    ],
+  },
   parse(input, _region, context) {
     const shape = parseWith(schema, input, 'args')
     const problems: Problem[] = shape.ok ? [] : [...shape.problems]

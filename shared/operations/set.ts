@@ -5,6 +5,10 @@ import type { WriteOperation } from './operation.ts'
 export const set: WriteOperation = {
   kind: 'write',
   name: 'set',
+  about: {
+    does: 'gives named fields one value in every LSU of a region',
+    args: [{ name: 'fields', kind: 'values' }],
+  },
   parse: (args, _region, context) => parseFieldValues(args, context.fields, { required: true }),
   fieldsOf: (args) => (args as FieldValues).fields,
   argumentBytesPerTile: () => 0,

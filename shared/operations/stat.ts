@@ -55,6 +55,13 @@ const schema = v.strictObject({
 export const stat: ReadOperation = {
   kind: 'read',
   name: 'stat',
+  about: {
+    does: 'sums a field up over a region: extremes, mean, variance, and a histogram if bins are asked for',
+    args: [
+      { name: 'field', kind: 'field' },
+      { name: 'bins', kind: 'whole', isOptional: true, min: 1, max: STAT_BINS_MAX },
+    ],
+  },
   parse(input, _region, context) {
     const shape = parseWith(schema, input, 'args')
     const problems = shape.ok ? [] : [...shape.problems]

@@ -5,6 +5,7 @@ import { type HttpPort, HttpServer } from '../../../broker/adapters/http-server.
 import type { RefusalCode } from '../../../broker/core/effects.ts'
 import type { NodeView } from '../../../broker/core/views.ts'
 import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
+import { OPERATION_NAMES } from '../../../shared/operations/catalog.ts'
 import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
 import type { Logger } from '../../../shared/runtime/logger.ts'
@@ -275,6 +276,29 @@ t.test('a part of the nodes is found, put in order and counted', async (t) => {
     await problemOf(t, await fetch(`${base}/api/nodes${query}`), 400, 'malformed')
   }
   await problemOf(t, await fetch(`${base}/api/nodes?q=${'a'.repeat(65)}`), 400, 'malformed')
+})
+
+t.test('operations are told with their arguments', async (t) => {
+  const { base } = await serve(t)
+  const response = await fetch(`${base}/api/operations`)
+  t.equal(response.status, 200)
+  const shown = (await response.json()) as { op: string; over: string; args: object[] }[]
+  t.same(
+    shown.map(({ op }) => op),
+    OPERATION_NAMES,
+  )
+  t.match(
+    shown.find(({ op }) => op === 'stat'),
+    {
+      kind: 'read',
+      over: 'region',
+      args: [
+        { name: 'field', kind: 'field' },
+        { name: 'bins', kind: 'whole', optional: true, min: 1, max: 1024 },
+      ],
+    },
+  )
+  t.match(shown.find(({ op }) => op === 'gather')?.over, 'lsus')
 })
 
 t.test('doubts are shown, and ended only by the word for it', async (t) => {

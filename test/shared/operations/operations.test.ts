@@ -17,6 +17,7 @@ import { GET_LSUS_MAX } from '../../../shared/operations/get.ts'
 import {
   type GridContext,
   type ItemsOperation,
+  type Operation,
   type ReadOperation,
   type Wire,
   type WriteOperation,
@@ -708,6 +709,39 @@ t.test('what is wrong with arguments is named with path and code', (t) => {
     const parsed =
       operation.kind === 'items' ? operation.parse(args) : operation.parse(args, small, context)
     t.same(problemsOf(parsed).sort(), expected.sort(), `${name} ${JSON.stringify(args)}`)
+  }
+  t.end()
+})
+
+t.test('what an operation says of its arguments is what it takes', (t) => {
+  const parse = (operation: Operation, args: unknown) =>
+    operation.kind === 'items' ? operation.parse(args) : operation.parse(args, small, context)
+  for (const name of OPERATION_NAMES) {
+    const operation = findOperation(name)!
+    const { does, args } = operation.about
+    t.match(does, /^[a-z][^.]*$/, name)
+    const junk = parse(operation, { '?': 1 })
+    const told = junk.ok ? '' : junk.problems.find(({ code }) => code === 'unknown-key')?.message
+    const names = args.map((one) => one.name)
+    const known = /\((.*)\)$/.exec(told ?? '')?.[1] ?? ''
+    t.same(known.split(', ').sort(), names.length === 0 ? [''] : [...names].sort(), name)
+    // A scatter needs one of two ways to name LSUs, of which neither is needed.
+    const missing = problemsOf(parse(operation, {})).filter((one) => one !== 'missing args.ids')
+    const needed = args.filter(({ isOptional }) => !isOptional).map((one) => one.name)
+    t.same(missing.sort(), needed.map((one) => `missing args.${one}`).sort(), name)
+    for (const { name: argument, kind, min, max, choices } of args) {
+      const faults = (value: unknown): string[] =>
+        problemsOf(parse(operation, { [argument]: value })).filter((one) =>
+          one.includes(` args.${argument}`),
+        )
+      if (kind === 'whole') {
+        t.same(faults(min! - 1), [`out-of-range args.${argument}`])
+        t.same(faults(max! + 1), [`out-of-range args.${argument}`])
+        t.not(faults(min!).includes(`out-of-range args.${argument}`), true)
+      }
+      if (kind === 'choice') for (const choice of choices!) t.same(faults(choice), [], choice)
+      if (kind === 'choices') t.same(faults(choices), [])
+    }
   }
   t.end()
 })
