@@ -5,7 +5,7 @@ import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
 import type { Program } from '../shared/runtime/config.ts'
 import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
-import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
+import { boolean, choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
 import { topicBase } from '../shared/runtime/topic-base-option.ts'
 
 const KIB = 1024
@@ -120,6 +120,12 @@ export const AGENT_OPTIONS = {
     type: integer({ min: 64 * KIB, max: 1024 * MIB, unit: 'bytes' }),
     default: 4 * MIB,
     about: 'Answers that wait on disk for the gateway.',
+  },
+  upgrade: {
+    type: boolean(),
+    default: true,
+    about:
+      'Whether the gateway may bring this board to another version, where it was installed so.',
   },
   logLevel: {
     type: choice(LOG_LEVELS),

@@ -653,23 +653,29 @@ const unitsAreSound: Check = async (files) => {
       unit,
     )
     if (start === null) return [`${path} starts no program of ours`]
-    const [, role = '', command = '', rest = ''] = start
-    const problems = path.endsWith(`/obelisk-${role}.service`)
+    const [, role = '', program = '', rest = ''] = start
+    const isCommand = program === 'obelisk'
+    const command = isCommand ? rest.trim().split(' ')[0]! : program
+    const problems = posix.basename(path).startsWith(`obelisk-${role}${isCommand ? '-' : '.'}`)
       ? []
       : [`${path} starts a file of obelisk-${role}`]
-    if (role !== command) problems.push(`${path}: ${command}.mjs is not in obelisk-${role}`)
+    if (!isCommand && role !== program) {
+      problems.push(`${path}: ${program}.mjs is not in obelisk-${role}`)
+    }
     const flags = commands.get(command)
     if (flags === undefined) problems.push(`${path}: there is no command ${command}`)
     for (const flag of rest.match(/--[a-z-]+/g) ?? []) {
       if (!flags?.has(flag)) problems.push(`${path}: ${command} has no ${flag}`)
     }
-    for (const code of /^RestartPreventExitStatus=(.*)$/m.exec(unit)?.[1]?.split(' ') ?? ['none']) {
+    const rests = /^RestartPreventExitStatus=(.*)$/m.exec(unit)?.[1]?.split(' ')
+    for (const code of rests ?? (isCommand ? [] : ['none'])) {
       if (!exits.includes(Number(code) as never)) problems.push(`${path}: no exit code ${code}`)
     }
     const page = files.text(OPERATIONS)
     const state = /^StateDirectory=(.*)$/m.exec(unit)?.[1] ?? ''
-    for (const named of [posix.basename(path), `/var/lib/${state}\``]) {
-      if (!page.includes(named)) problems.push(`${OPERATIONS} does not name ${named}`)
+    const named = [posix.basename(path), ...(isCommand ? [] : [`/var/lib/${state}\``])]
+    for (const name of named) {
+      if (!page.includes(name)) problems.push(`${OPERATIONS} does not name ${name}`)
     }
     return problems
   })

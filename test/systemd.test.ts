@@ -135,3 +135,31 @@ t.test('obelisk-agent: a token goes once the agent has named it, and no other', 
   t.notOk(start())
   t.end()
 })
+
+/** What installs versions runs as root: nothing may be wrong with it, and it is confined as far as that goes. */
+t.test('obelisk-agent-upgrade: systemd has nothing to say against it', { skip }, async (t) => {
+  const root = t.testdir({
+    usr: { bin: { node: '' }, lib: { systemd: { system: {} } } },
+    etc: { systemd: { system: {} } },
+  })
+  chmodSync(join(root, 'usr/bin/node'), 0o755)
+  for (const name of ['sysinit', 'basic', 'shutdown', 'multi-user', 'paths']) {
+    writeFileSync(join(root, `usr/lib/systemd/system/${name}.target`), '[Unit]\n')
+  }
+  const units = ['path', 'service'].map((kind) => `obelisk-agent-upgrade.${kind}`)
+  for (const unit of units) cpSync(join(FOLDER, unit), join(root, 'etc/systemd/system', unit))
+  const argv = ['verify', '--man=no', `--root=${root}`, ...units]
+  const { status, stderr } = spawnSync('systemd-analyze', argv, { encoding: 'utf8' })
+  t.same({ status, stderr }, { status: 0, stderr: '' })
+  const service = join(FOLDER, units[1]!)
+  const security = ['security', '--offline=true', '--threshold=35', service]
+  const exposed = spawnSync('systemd-analyze', security, { encoding: 'utf8' })
+  t.equal(
+    exposed.status,
+    0,
+    exposed.stdout
+      .split('\n')
+      .filter((line) => /Overall/.test(line))
+      .join(),
+  )
+})

@@ -465,9 +465,10 @@ const BUNDLED: Readonly<Record<string, string>> = { agent: 'firmware-agent', gat
 
 /** `ExecStart` of a unit names `<program>.mjs`, which is made from the main of that program. */
 function unitProblems(name: string, unit: string, sources: readonly Source[]): string[] {
-  const program = /^ExecStart=.*\/([\w-]+)\.mjs$/m.exec(unit)?.[1]
+  const program = /^ExecStart=.*\/([\w-]+)\.mjs(?: .*)?$/m.exec(unit)?.[1]
   if (program === undefined) return [`${name} starts no script`]
-  const entry = `${BUNDLED[program] ?? program}/main.ts`
+  const entry =
+    program === 'obelisk' ? 'scripts/obelisk.ts' : `${BUNDLED[program] ?? program}/main.ts`
   return sources.some(({ path }) => path === entry)
     ? []
     : [`${name} starts ${entry}, which is not there`]

@@ -20,6 +20,7 @@ function addInstall(program: Command, streams: Streams, done: Done): void {
     .option('--id <id>', 'the name of the node in the fleet')
     .option('--gateway <url>', 'where the gateway is: mqtts://host:8883')
     .option('--token-file <file>', 'the token for a first identity, "-" reads it from stdin')
+    .option('--staged', 'what the gateway has sent, as the unit of an agent has it installed')
     .option('--enable', 'also where somebody has disabled the unit')
     .option('--packaged', 'the files are those of a Debian package')
     .option('--no-start', 'enable it only: it starts with the next boot')
@@ -30,6 +31,11 @@ function addInstall(program: Command, streams: Streams, done: Done): void {
     .allowUnknownOption()
     .allowExcessArguments()
     .action(async (flags, command: Command) => {
+      if (flags.staged === true) {
+        const { installStaged } = await import('./install-staged.ts')
+        done(await installStaged(flags, streams))
+        return
+      }
       const { install } = await import('./install.ts')
       done(await install(flags, command.args, streams))
     })

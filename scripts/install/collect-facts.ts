@@ -1,8 +1,9 @@
 /** Looks at the system, or at the files of one below another root, for the plan to decide on. */
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { architectureOf } from '../../shared/runtime/architecture.ts'
 import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
-import { architectureOf, type Role } from '../package/architectures.ts'
+import type { Role } from '../package/architectures.ts'
 import { Sight } from '../path-faults.ts'
 import { type Entry, type Facts, isSound, type TreeFacts, type UnitFacts } from './facts.ts'
 import {
@@ -87,6 +88,9 @@ export async function collectFacts(
     hasIdentity: role === 'agent' && places.identities.some((path) => existsSync(at(path))),
     unitFile: isMasked ? undefined : textOf(places.unitFile),
     dropIn: textOf(places.dropIn),
+    upgradeUnits: places.upgradeUnits.map(({ file, wants }) => {
+      return { text: textOf(file), isWanted: isThere(wants) }
+    }),
     isWanted: isThere(places.wants),
     isMasked: isMasked || unit?.isMasked === true,
     command: sight.look(at(places.command), () => entryOf(at(places.command), root)) ?? {

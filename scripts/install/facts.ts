@@ -12,6 +12,8 @@ export interface TreeFacts {
   /** Tells two trees apart: the bytes of the inventory. */
   readonly inventory: string
   readonly unitText: string
+  /** Of an agent that takes versions from its gateway: the units that install them, as `upgradeUnitsOf` has their places. */
+  readonly upgradeTexts?: readonly string[]
   /** What is not as the inventory says; of a tree that cannot be read nothing else is known. */
   readonly problems: readonly string[]
 }
@@ -58,6 +60,11 @@ export interface Facts {
   readonly hasIdentity: boolean
   readonly unitFile: string | undefined
   readonly dropIn: string | undefined
+  /** The units that install what the gateway sends: what stands there, and whether it is started with the machine. */
+  readonly upgradeUnits: readonly {
+    readonly text: string | undefined
+    readonly isWanted: boolean
+  }[]
   readonly isWanted: boolean
   /** A person has seen to it that nothing starts the unit. */
   readonly isMasked: boolean

@@ -4,7 +4,7 @@ import { GATEWAY } from '../../broker/config.ts'
 import { AGENT } from '../../firmware-agent/config.ts'
 import { defaultFile, type Program } from '../../shared/runtime/config.ts'
 import type { OptionTable } from '../../shared/runtime/option-table.ts'
-import { ROLES, type Role } from '../package/architectures.ts'
+import { ROLES, type Role, UPGRADE_UNITS } from '../package/architectures.ts'
 import { partialOf } from '../whole-file.ts'
 
 export function isRole(text: unknown): text is Role {
@@ -58,6 +58,21 @@ export interface Places {
   readonly state: string
   readonly privateState: string
   readonly dpkgList: string
+  /** Of an agent: what looks for versions that its gateway sends, and what installs them. */
+  readonly upgradeUnits: readonly UnitPlace[]
+  /** Where that says what became of one. */
+  readonly upgradeRuntime: string
+}
+
+export interface UnitPlace {
+  readonly name: string
+  readonly file: string
+  readonly wants: string
+}
+
+function unitPlace(name: string): UnitPlace {
+  const wants = `/etc/systemd/system/multi-user.target.wants/${name}`
+  return { name, file: `/etc/systemd/system/${name}`, wants }
 }
 
 export function placesOf(role: Role): Places {
@@ -82,6 +97,8 @@ export function placesOf(role: Role): Places {
     state: `/var/lib/${name}`,
     privateState: `/var/lib/private/${name}`,
     dpkgList: `/var/lib/dpkg/info/${name}.list`,
+    upgradeUnits: role === 'agent' ? UPGRADE_UNITS.map(unitPlace) : [],
+    upgradeRuntime: `/run/${name}-upgrade`,
   }
 }
 
@@ -91,7 +108,8 @@ export function leftoversOf(places: Places): {
   files: readonly string[]
 } {
   const { configuration, credential, unitFile, dropIn, wants, command, tree, previous } = places
-  const files = [configuration, credential, unitFile, dropIn, wants, command]
+  const upgrades = places.upgradeUnits.flatMap(({ file, wants: link }) => [file, link])
+  const files = [configuration, credential, unitFile, dropIn, wants, command, ...upgrades]
   return {
     trees: [partialOf(tree), failedOf(tree), partialOf(previous)],
     files: [...files.map(partialOf), unprovenOf(tree), partialOf(unprovenOf(tree))],

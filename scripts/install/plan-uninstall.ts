@@ -3,6 +3,7 @@ import { AppError, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import type { Role } from '../package/architectures.ts'
 import { checkSeen, type Facts } from './facts.ts'
 import { otherRole, placesOf } from './places.ts'
+import { planWithoutUpgrades } from './plan-upgrades.ts'
 import type { Step } from './steps.ts'
 
 export interface UninstallWishes {
@@ -25,6 +26,7 @@ export function planUninstall(facts: Facts, wishes: UninstallWishes): Step[] {
       steps.push({ do: 'systemctl', words: ['stop', places.unit] })
     }
   }
+  if (role === 'agent') steps.push(...planWithoutUpgrades(facts))
   const remove = (isThere: boolean, path: string, about: string): void => {
     if (isThere) steps.push({ do: 'remove', path, about })
   }

@@ -8,6 +8,12 @@ import { AppError, EXIT_CONFIG, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared
 import type { Role } from '../package/architectures.ts'
 import { checkSeen, type Entry, type Facts, isSound, type TreeFacts } from './facts.ts'
 import { NODE_PATHS, placesOf, SYSTEMD_LEAST, under } from './places.ts'
+import {
+  planUpgradeUnits,
+  planWithoutUpgrades,
+  startsLooking,
+  takesUpgrades,
+} from './plan-upgrades.ts'
 import { configurationText, type Settings } from './settings.ts'
 import type { Step } from './steps.ts'
 import { badTree } from './tree.ts'
@@ -44,6 +50,7 @@ export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
   if (facts.isLive && (isReloaded || facts.unit?.needsReload === true)) {
     steps.push({ do: 'systemctl', words: ['daemon-reload'] })
   }
+  if (facts.isLive) steps.push(...startsLooking(unitSteps))
   if (isPackaged) steps.push(...enableSteps(facts, wishes))
   checkEnrolment(facts, wishes)
   const isUnconfirmed = wayBackOf(facts, wishes) !== undefined
@@ -151,6 +158,11 @@ export function planGoingBack(facts: Facts, wishes: InstallWishes): Step[] {
     steps.push(...restored(credential?.text, places.credential, 0o600, 'the token'))
   }
   steps.push(...restored(facts.dropIn, places.dropIn, 0o644, 'what depends on this machine'))
+  places.upgradeUnits.forEach(({ file }, at) => {
+    const { text: before } = facts.upgradeUnits[at]!
+    if (before === undefined && facts.offered?.upgradeTexts === undefined) return
+    steps.push(...restored(before, file, 0o644, 'what installs versions'))
+  })
   steps.push({ do: 'systemctl', words: ['daemon-reload'] })
   steps.push({ do: 'systemctl', words: ['reset-failed', places.unit], mayFail: true })
   steps.push({ do: 'systemctl', words: ['--no-block', 'restart', places.unit] })
@@ -255,7 +267,8 @@ function configurationSteps(facts: Facts, { role, settings }: InstallWishes): St
 }
 
 function planUnit(facts: Facts, wishes: InstallWishes, tree: TreeFacts, node: string): Step[] {
-  const places = placesOf(wishes.role)
+  const { role } = wishes
+  const places = placesOf(role)
   const steps: Step[] = []
   if (wishes.isPackaged) {
     if (facts.unitFile !== undefined) {
@@ -267,7 +280,13 @@ function planUnit(facts: Facts, wishes: InstallWishes, tree: TreeFacts, node: st
     steps.push({ do: 'write-file', path: places.unitFile, text, mode: 0o644, about: 'the unit' })
   }
   const { systemdVersion } = facts
-  const dropIn = dropInText(tree.unitText, { systemdVersion, node })
+  const text = configurationText(role, wishes.settings, facts.configuration)
+  const takes = role === 'agent' && !comesByPackage(facts, wishes) && takesUpgrades(tree, text)
+  const machine = { systemdVersion, node }
+  const upgrades = takes ? { upgrades: places.upgradeRuntime } : {}
+  if (takes) steps.push(...planUpgradeUnits(facts, tree.upgradeTexts!, node))
+  else if (role === 'agent') steps.push(...planWithoutUpgrades(facts))
+  const dropIn = dropInText(tree.unitText, { ...machine, ...upgrades })
   if (dropIn === facts.dropIn) return steps
   if (dropIn === undefined) {
     steps.push({ do: 'remove', path: places.dropIn, about: 'the unit fits as it is' })

@@ -1,7 +1,8 @@
 /** Trees of files as packages bring them: what they say of themselves, and what is wrong with them. */
-import { lstatSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError, EXIT_BAD_INPUT, messageOf } from '../../shared/runtime/errors.ts'
+import { UPGRADE_UNITS } from '../package/architectures.ts'
 import { INVENTORY_FILE, PUBLIC_KEY_FILE, verifyTree } from '../package/inventory.ts'
 import { parsePublicKeys } from '../package/signing-keys.ts'
 import { faultOf } from '../path-faults.ts'
@@ -47,7 +48,12 @@ function contentsOf(directory: string): Omit<TreeFacts, 'problems'> {
     }
   }
   const { version, role, architecture, node } = parseManifest(textOf('package.json'))
+  const upgradeTexts = UPGRADE_UNITS.map((name) => join(directory, 'systemd', name))
+  const hasUpgrades = role === 'agent' && upgradeTexts.every((path) => existsSync(path))
   return {
+    ...(hasUpgrades
+      ? { upgradeTexts: upgradeTexts.map((path) => readFileSync(path, 'utf8')) }
+      : {}),
     path: directory,
     version,
     role,

@@ -7,10 +7,23 @@ const SYSTEMD_WITH_OPEN_FILE = 253
 /** What the unit files say as they are shipped. */
 const SHIPPED_NODE = '/usr/bin/node'
 
+/** What depends on the machine. */
+export interface Machine {
+  readonly systemdVersion: number | undefined
+  readonly node: string
+  /** Where what became of a version is written, of an agent that takes them from its gateway. */
+  readonly upgrades?: string
+}
+
+/** A unit of which nothing else depends on the machine, with the Node that is there. */
+export function withNode(unit: string, node: string): string {
+  return unit.replace(`ExecStart=${SHIPPED_NODE} `, `ExecStart=${node} `)
+}
+
 /** The drop-in, or nothing where the unit fits as it is. */
 export function dropInText(
   unit: string,
-  { systemdVersion, node }: { systemdVersion: number | undefined; node: string },
+  { systemdVersion, node, upgrades }: Machine,
 ): string | undefined {
   const lines: string[] = []
   if (systemdVersion !== undefined && systemdVersion >= SYSTEMD_WITH_OPEN_FILE) {
@@ -21,6 +34,7 @@ export function dropInText(
     const start = /^ExecStart=(\/\S+\/node)( .*)$/m.exec(unit)
     if (start !== null) lines.push('ExecStart=', `ExecStart=${node}${start[2]}`)
   }
+  if (upgrades !== undefined) lines.push(`Environment=UPGRADE_DIRECTORY=${upgrades}`)
   if (lines.length === 0) return undefined
   return `# Written by obelisk install for this machine.\n[Service]\n${lines.join('\n')}\n`
 }

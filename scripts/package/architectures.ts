@@ -1,3 +1,5 @@
+import { architectureOf } from '../../shared/runtime/architecture.ts'
+
 /** What there is a package for. */
 export const ROLES = ['agent', 'gateway'] as const
 export type Role = (typeof ROLES)[number]
@@ -11,10 +13,11 @@ export function isPackaged(role: Role, architecture: Architecture): boolean {
   return role === 'agent' || architecture !== 'armhf'
 }
 
-/** Debian's name of Node's; Node's own, where it is none of ours. */
-export function architectureOf(arch: string): string {
-  return { x64: 'amd64', arm64: 'arm64', arm: 'armhf' }[arch] ?? arch
-}
+/** Of an agent: what looks for versions that its gateway sends, and what installs them. */
+export const UPGRADE_UNITS = [
+  'obelisk-agent-upgrade.path',
+  'obelisk-agent-upgrade.service',
+] as const
 
 /** That of this machine, where it is one of ours. */
 export function hostArchitecture(): Architecture | undefined {

@@ -15,6 +15,8 @@ export interface PackageConfig {
   /** A key is to be made there, and nothing else. */
   readonly newKeyFile: string | undefined
   readonly outputDirectory: string
+  /** Boards that run a newer version may be brought to this one. */
+  readonly isDowngrade: boolean
   /** The time of every packaged file, in seconds since 1970. */
   readonly seconds: number
 }
@@ -25,6 +27,7 @@ export const PACKAGE_FLAGS = {
   key: { type: 'string' },
   'new-key': { type: 'string' },
   output: { type: 'string' },
+  downgrade: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const
 
@@ -37,6 +40,7 @@ Makes packages of this checkout: for each role and architecture a .deb and a tar
   --key <file>                    private release key (default: one for development)
   --new-key <file>                make a release key, or add what an older one lacks, and no package
   --output <directory>            (default: packages)
+  --downgrade                     boards that run a newer version may be brought to this one
 `
 
 /** The words of the command line, or the help that was asked for. Throws on what is wrong. */
@@ -53,6 +57,7 @@ export function readPackageConfig(
     keyFile: values.key,
     newKeyFile: values['new-key'],
     outputDirectory: resolve(values.output ?? 'packages'),
+    isDowngrade: values.downgrade === true,
     seconds: sourceSeconds(process.env.SOURCE_DATE_EPOCH, checkout),
   }
 }

@@ -51,6 +51,10 @@ export interface Inventory {
   readonly architecture: string
   readonly files: readonly InventoryFile[]
   readonly packages: readonly BundledPackage[]
+  /** Of the messages between gateway and node that the program speaks. */
+  readonly protocol?: number
+  /** Its own version, if boards that run a newer one may be brought to it. */
+  readonly downgradeTo?: string
 }
 
 /** What is wrong with a tree; `path` is the file that it is about. */

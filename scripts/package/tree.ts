@@ -1,7 +1,8 @@
 /** The files of a package: what is installed as `/usr/lib/obelisk-<role>`, and signed. */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Architecture, Role } from './architectures.ts'
+import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
+import { type Architecture, type Role, UPGRADE_UNITS } from './architectures.ts'
 import type { Bundles } from './bundles.ts'
 import { CHECKOUT } from './checkout.ts'
 import { listed, PUBLIC_KEY_FILE, signedInventory, type TreeFile } from './inventory.ts'
@@ -17,6 +18,8 @@ export interface TreeParts {
   readonly native: NativePart
   readonly thirdParty: ThirdParty
   readonly key: PrivateKeys
+  /** Boards that run a newer version may be brought to this one. */
+  readonly isDowngrade?: boolean
 }
 
 const PLAIN = 0o644
@@ -30,6 +33,9 @@ export function assembleTree(parts: TreeParts): TreeFile[] {
     { path: 'lmdb.node', bytes: native.bytes, mode: PLAIN },
     plainFile('package.json', describePackage(parts)),
     copied(unit, unit),
+    ...(role === 'agent'
+      ? UPGRADE_UNITS.map((name) => copied(`systemd/${name}`, `systemd/${name}`))
+      : []),
     copied('install.sh', 'scripts/package/install.sh', PROGRAM),
     copied('first-boot.sh', 'scripts/image/first-boot.sh', PROGRAM),
     copied('LICENSE', 'LICENSE'),
@@ -44,6 +50,8 @@ export function assembleTree(parts: TreeParts): TreeFile[] {
     architecture,
     files: files.map(listed),
     packages: thirdParty.packages,
+    protocol: PROTOCOL_VERSION,
+    ...(parts.isDowngrade === true ? { downgradeTo: version } : {}),
   }
   return [...files, ...signedInventory(inventory, key)]
 }

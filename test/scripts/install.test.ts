@@ -73,6 +73,10 @@ const BARE: Facts = {
   hasIdentity: false,
   unitFile: undefined,
   dropIn: undefined,
+  upgradeUnits: [
+    { text: undefined, isWanted: false },
+    { text: undefined, isWanted: false },
+  ],
   isWanted: false,
   isMasked: false,
   command: { kind: 'none' },

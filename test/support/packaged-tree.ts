@@ -18,6 +18,8 @@ export interface TreeOptions {
   readonly key: KeyPair
   /** Files besides, by path. */
   readonly more?: Readonly<Record<string, string>>
+  /** Of the list, beside what every one has. */
+  readonly inventory?: Readonly<Record<string, unknown>>
 }
 
 export interface KeyPair {
@@ -73,7 +75,7 @@ export function makeTree(directory: string, options: TreeOptions): string {
     writeFileSync(join(directory, path), bytes, { mode })
     return listed({ path, bytes, mode })
   })
-  const inventory = { version, role, architecture, files, packages: [] }
+  const inventory = { version, role, architecture, files, packages: [], ...options.inventory }
   for (const { path, bytes, mode } of signedInventory(inventory, key.privateKey)) {
     writeFileSync(join(directory, path), bytes, { mode })
   }

@@ -89,7 +89,10 @@ class Collector {
   #saidHere(): string {
     if (this.#path === 'shared/protocol/problems.ts') return 'problem'
     if (this.#path === 'firmware-agent/driver.ts') return 'error'
-    if (/^broker\/core\/upgrade(s|-table)\.ts$/.test(this.#path)) return 'upgrade'
+    if (
+      /^(broker\/core\/upgrade(s|-table)|scripts\/commands\/install-staged)\.ts$/.test(this.#path)
+    )
+      return 'upgrade'
     return REFUSING.includes(this.#path) ? 'refusal' : 'task'
   }
 
