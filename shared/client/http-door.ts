@@ -3,6 +3,7 @@ import { isEnded, type TaskState } from '../protocol/states.ts'
 import { writeCbor } from './cbor-writer.ts'
 import { follow, type Message } from './events.ts'
 import type { Answer, GatewayClient } from './http.ts'
+import { Looks } from './looks.ts'
 import type { Door, RingFacts, RunOptions, Task, TaskResult, WatchOptions } from './task.ts'
 import { untilAnswered } from './waits.ts'
 
@@ -34,10 +35,12 @@ interface TaskView {
 export class HttpDoor implements Door {
   readonly #gateway: GatewayClient
   readonly #form: ResultForm
+  readonly looks: Looks
 
   constructor(gateway: GatewayClient, form: ResultForm = JSON_FORM) {
     this.#gateway = gateway
     this.#form = form
+    this.looks = new Looks(gateway)
   }
 
   async run(task: Task & { readonly id: string }, options: RunOptions): Promise<TaskResult> {

@@ -17,8 +17,8 @@ export interface ObeliskErrorOptions {
   readonly cause?: unknown
 }
 
-/** Answers of a gateway that is about to end, or of a proxy before one that has. */
-const AWAY_STATUSES = [502, 503, 504]
+/** What a proxy says for a gateway that is away; of the gateway itself these have another code. */
+const PROXY_CODES = ['http-502', 'http-504']
 /** Refusals, over MQTT, of what the same may be taken later. */
 const PASSING = [
   ...['no-node', 'tile-missing', 'overloaded', 'rate-limited'],
@@ -48,7 +48,7 @@ export class ObeliskError extends Error {
 
   /** Whether nobody has answered: the gateway is away, starts again, or cannot be reached. */
   get isAway(): boolean {
-    if (this.status !== undefined) return AWAY_STATUSES.includes(this.status)
+    if (this.status !== undefined) return this.status === 503 || PROXY_CODES.includes(this.code)
     return this.code === 'unreachable' || this.code === 'timed-out'
   }
 

@@ -3,7 +3,8 @@ import { type Column, createColumn, fieldTypeOf } from '../grid/fields.ts'
 import type { Region } from '../grid/geometry.ts'
 import { bandsOf, copyBand } from './bands.ts'
 import { Numbers } from './cbor-writer.ts'
-import type { ObeliskError } from './obelisk-error.ts'
+import type { Looks } from './looks.ts'
+import { ObeliskError } from './obelisk-error.ts'
 import {
   completed,
   type Door,
@@ -32,7 +33,6 @@ export interface Overview {
   readonly mean?: Float32Array
   readonly min?: Float32Array
   readonly max?: Float32Array
-  readonly count?: Float32Array
 }
 
 export interface OverviewOptions extends RunOptions {
@@ -71,6 +71,11 @@ export class Obelisk {
 
   /** The cells of a field, the whole grid unless a region is given. */
   async get(field: string, region?: Region, options: RunOptions = {}): Promise<Cells> {
+    const looked = await this.#looked((looks) => looks.cells(field, region, options))
+    if (looked !== undefined) {
+      const { x, y, columns: width, rows: height } = looked.head
+      return { data: looked.data, x, y, width, height }
+    }
     const ring = await this.#ring(region)
     const { x, y, w, h } = region ?? { x: 0, y: 0, w: ring!.grid.width, h: ring!.grid.height }
     const { type = 'f64' } = ring?.fields?.find(({ name }) => name === field) ?? {}
@@ -105,16 +110,21 @@ export class Obelisk {
     return { id, tasks: bands.length, lsus }
   }
 
-  /** A field as a picture of squares: their means, and least and greatest if asked for. */
+  /** A field as a picture of squares: their means, or least and greatest, of the whole grid unless a region is given. */
   async overview(field: string, options: OverviewOptions = {}): Promise<Overview> {
-    const { region, step, width, height, of, ...own } = options
-    const args = { field, step, width, height, of }
+    const { region, step, width, height, of = ['mean'], ...own } = options
+    const wish = { step, width, height, of }
+    const looked = await this.#looked((looks) => looks.squares(field, { ...region, ...wish }, own))
+    if (looked !== undefined) {
+      const { step, x, y, columns, rows, of: names = [] } = looked.head
+      const planes = names.map((name, n) => [name, looked.planes[n]])
+      return { step, x, y, columns, rows, ...Object.fromEntries(planes) }
+    }
+    const args = { field, ...wish }
     const { value } = await this.run({ op: 'overview', ...(region && { region }), args }, own)
-    const { mean, min, max, count, ...facts } = value
-    const columns = Object.entries({ mean, min, max, count }).filter(
-      ([, some]) => some !== undefined,
-    )
-    return { ...facts, ...Object.fromEntries(columns.map(([name, some]) => [name, floats(some)])) }
+    const planes = of.map((name) => [name, floats(value[name])])
+    const { step: chosen, x, y, columns, rows } = value
+    return { step: chosen, x, y, columns, rows, ...Object.fromEntries(planes) }
   }
 
   /**
@@ -141,12 +151,23 @@ export class Obelisk {
     await this.#door.close()
   }
 
-  /** A submitter may see its own tasks alone, and has no need to see more. */
+  /** Nothing where there are no looks, or not for us: a submitter may see no more than the results of its tasks. */
+  async #looked<T>(look: (looks: Looks) => Promise<T>): Promise<T | undefined> {
+    const { looks } = this.#door
+    try {
+      return looks && (await look(looks))
+    } catch (error) {
+      if (!isNotOurs(error)) throw error
+      return undefined
+    }
+  }
+
+  /** Nothing for who may not see it, and who does not need it. */
   async #ring(region: Region | undefined) {
     try {
       return await this.#door.ring()
     } catch (error) {
-      if (region === undefined || !NOT_OURS.includes((error as ObeliskError).code)) throw error
+      if (region === undefined || !isNotOurs(error)) throw error
       return undefined
     }
   }
@@ -181,12 +202,17 @@ export class Obelisk {
   }
 }
 
+function isNotOurs(error: unknown): boolean {
+  return error instanceof ObeliskError && NOT_OURS.includes(error.code)
+}
+
 function columnLike(data: ArrayLike<number>, length: number): Column {
   return data instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
 }
 
-/** f32, little-endian; in JSON they are base64. */
+/** f32, little-endian. */
 function floats(packed: Uint8Array | string): Float32Array {
+  // In JSON they are base64.
   const bytes =
     typeof packed === 'string' ? Uint8Array.from(atob(packed), (c) => c.charCodeAt(0)) : packed
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -1,6 +1,7 @@
 /** A task and its end, as docs/protocol.md has them, and who carries tasks to a gateway. */
 import type { Region } from '../grid/geometry.ts'
 import type { Message } from './events.ts'
+import type { Looks } from './looks.ts'
 import { ObeliskError } from './obelisk-error.ts'
 
 export interface Task {
@@ -61,6 +62,8 @@ export interface Door {
   /** What happens; `missed` where some of it was. */
   watch(options: WatchOptions): AsyncGenerator<Message | { readonly kind: 'missed' }, void>
   ring(): Promise<RingFacts>
+  /** Where there are any: over HTTP. */
+  readonly looks?: Looks
   close(): Promise<void>
 }
 
