@@ -72,7 +72,11 @@ export function runOverview(
 
 function pack(source: Source, numbers: readonly number[]): Uint8Array {
   if (source === 'sum') return packNumbers(numbers)
-  return bytesOfColumn(Float32Array.from(numbers, (number) => saturate('f32', number)))
+  const column = new Float32Array(numbers.length)
+  numbers.forEach((number, at) => {
+    column[at] = saturate('f32', number)
+  })
+  return bytesOfColumn(column)
 }
 
 /** The squares of a tile that the window touches, row-major, each cut to it. */

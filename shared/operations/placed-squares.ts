@@ -26,27 +26,31 @@ export class PlacedSquares {
     const { starts, total } = startsOf(tiles, across, { step, region, geometry })
     this.#records = new Int32Array(total)
     this.#places = new Int32Array(total)
+    const { counts } = this
+    const records = this.#records
+    const places = this.#places
+    const [end, last] = [region.x + region.w, region.y + region.h]
     let at = 0
-    for (let index = 0; index < starts.length; index++) {
-      let record = starts[index]!
-      if (record === NOT_THERE) continue
-      const tileX = across.x + (index % across.columns) * side
-      const tileY = across.y + Math.floor(index / across.columns) * side
-      const left = Math.max(region.x, tileX)
-      const right = Math.min(region.x + region.w, tileX + side)
-      const bottom = Math.min(region.y + region.h, tileY + side)
-      for (let top = Math.max(region.y, tileY); top < bottom; ) {
-        const lower = Math.min(bottom, top - (top % step) + step)
-        const row = Math.floor((top - squares.y) / step) * columns
-        for (let x = left; x < right; ) {
-          const end = Math.min(right, x - (x % step) + step)
-          const place = row + Math.floor((x - squares.x) / step)
-          this.counts[place]! += (end - x) * (lower - top)
-          this.#records[at] = record++
-          this.#places[at++] = place
-          x = end
+    let index = 0
+    for (let tileY = across.y; tileY < last; tileY += side) {
+      for (let tileX = across.x; tileX < end; tileX += side) {
+        let record = starts[index++]!
+        if (record === NOT_THERE) continue
+        const right = Math.min(end, tileX + side)
+        const bottom = Math.min(last, tileY + side)
+        for (let top = Math.max(region.y, tileY); top < bottom; ) {
+          const lower = Math.min(bottom, top - (top % step) + step)
+          const row = Math.floor((top - squares.y) / step) * columns
+          for (let left = Math.max(region.x, tileX); left < right; ) {
+            const next = Math.min(right, left - (left % step) + step)
+            const place = row + Math.floor((left - squares.x) / step)
+            counts[place]! += (next - left) * (lower - top)
+            records[at] = record++
+            places[at++] = place
+            left = next
+          }
+          top = lower
         }
-        top = lower
       }
     }
   }
@@ -54,31 +58,37 @@ export class PlacedSquares {
   /** Of `numbers`, one a record; NaN where there is no LSU. */
   join(answer: Answer, numbers: ArrayLike<number>): Float32Array {
     const { counts } = this
-    const joined = new Float64Array(counts.length).fill(NOTHING[answer])
+    const joined = this.#fold(answer, numbers)
     const isSum = answer === 'mean' && this.#hasSeveral
-    for (let at = 0; at < this.#records.length; at++) {
-      const place = this.#places[at]!
-      const number = numbers[this.#records[at]!]!
-      const before = joined[place]!
-      if (answer === 'mean') joined[place] = before + number
-      else if (answer === 'min') joined[place] = number < before ? number : before
-      else joined[place] = number > before ? number : before
-    }
-    return Float32Array.from(joined, (number, place) => {
+    const shown = new Float32Array(counts.length)
+    for (let place = 0; place < shown.length; place++) {
       const count = counts[place]!
-      return count === 0 ? Number.NaN : saturate('f32', isSum ? number / count : number)
-    })
+      const number = isSum ? joined[place]! / count : joined[place]!
+      shown[place] = count === 0 ? Number.NaN : saturate('f32', number)
+    }
+    return shown
+  }
+
+  #fold(answer: Answer, numbers: ArrayLike<number>): Float64Array {
+    const records = this.#records
+    const places = this.#places
+    const joined = new Float64Array(this.counts.length)
+    if (answer === 'mean') {
+      for (let at = 0; at < places.length; at++) joined[places[at]!]! += numbers[records[at]!]!
+      return joined
+    }
+    const sign = answer === 'min' ? 1 : -1
+    joined.fill(sign * Number.POSITIVE_INFINITY)
+    for (let at = 0; at < places.length; at++) {
+      const place = places[at]!
+      const number = numbers[records[at]!]!
+      if (sign * number < sign * joined[place]!) joined[place] = number
+    }
+    return joined
   }
 }
 
 const NOT_THERE = -1
-
-/** What a square has before its first record. */
-const NOTHING: Readonly<Record<Answer, number>> = {
-  mean: 0,
-  min: Number.POSITIVE_INFINITY,
-  max: Number.NEGATIVE_INFINITY,
-}
 
 /** The first record of each tile of the region, row-major, or that it is not there; and how many there are. */
 function startsOf(
