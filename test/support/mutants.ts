@@ -278,6 +278,26 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a tile that moves gets what is named around it',
+    edits: [
+      {
+        file: 'broker/core/task-extent.ts',
+        from: 'if (idsOf(body) === undefined) return true',
+        to: 'return true',
+      },
+    ],
+  },
+  {
+    name: 'cells of a tile all get the first value',
+    edits: [
+      {
+        file: 'shared/operations/scatter.ts',
+        from: '= source[at]!',
+        to: '= source[0]!',
+      },
+    ],
+  },
+  {
     name: 'a copy is taken before its place in the stream',
     edits: [
       {

@@ -241,10 +241,11 @@ export class SimulatedClients {
     }
   }
 
-  /** Its corners, and cells in no line between them. */
+  /** Two of its corners, and every other time cells in no line between them. */
   #someOf({ x, y, w, h }: PlainRegion): (readonly [x: number, y: number])[] {
     const ends = new Set([0, w * h - 1])
-    for (let at = this.#tasks % 5; at < w * h && ends.size < NAMED_MAX; at += 1 + (at % 11)) {
+    const most = (this.#tasks / VARIED_EVERY) % 2 === 0 ? NAMED_MAX : 0
+    for (let at = this.#tasks % 5; at < w * h && ends.size < most; at += 1 + (at % 11)) {
       ends.add(at)
     }
     return [...ends].map((at) => [x + (at % w), y + Math.floor(at / w)] as const)
