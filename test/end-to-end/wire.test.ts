@@ -297,6 +297,77 @@ function isStatOf(t: Test, value: Json, cells: readonly number[], bins: number):
   t.strictSame(counts, own, 'counts of the bins')
 }
 
+t.test(
+  'single LSUs, squares and bytes are those of a plain array, through every door',
+  async (t) => {
+    for (let round = 0; round < 24; round++) {
+      const door = DOORS[round % DOORS.length]!
+      const field = randomField()
+      const ids = [...new Set(Array.from({ length: 40 }, () => random.integer(WIDTH * HEIGHT)))]
+      const values = ids.map(() => randomValue(field))
+      const [x, y] = [ids.map((id) => id % WIDTH), ids.map((id) => Math.floor(id / WIDTH))]
+      const places = round % 2 === 0 ? { ids } : { x, y }
+      const packed = door[1] === 'cbor' ? { ids: bytesOf(Uint32Array, ids) } : places
+      const column = door[1] === 'cbor' ? bytesOf(COLUMNS[field], values) : values
+      const written = await run({ op: 'scatter', args: { field, ...packed, values: column } }, door)
+      t.match(written, {
+        state: 'completed',
+        copies: 2,
+        value: { lsus: ids.length },
+        lsus: ids.length,
+      })
+      ids.forEach((id, index) => {
+        model.values[field][id] = values[index]!
+      })
+      const cells = ids.slice(0, 9).map((id) => [id % WIDTH, Math.floor(id / WIDTH)])
+      const gathered = await run({ op: 'gather', args: { field, cells } }, door)
+      t.strictSame(gathered.value, { values: values.slice(0, 9) }, `gather by ${door.join()}`)
+
+      const region = randomRegion(20_000)
+      const read = await run({ op: 'get', region, args: { fields: [field], as: 'bytes' } }, door)
+      const numbers = cellsOf(region).map((cell) => model.values[field][cell]!)
+      t.strictSame([...columnIn(COLUMNS[field], read.value.fields[field])], numbers)
+      const step = [4, 16, 64][round % 3]!
+      const looked = await run({ op: 'overview', region, args: { field, step, of: ['max'] } }, door)
+      t.strictSame([...columnIn(Float32Array, looked.value.max)], greatestOf(region, field, step))
+    }
+    await allHoldsTheModel(t, 'after all of them')
+  },
+)
+
+const COLUMNS = { u: Uint8Array, i: Int32Array, f: Float32Array, d: Float64Array } as const
+type ColumnType = (typeof COLUMNS)[FieldName] | typeof Uint32Array
+
+const bytesOf = (type: ColumnType, numbers: readonly number[]): Uint8Array =>
+  new Uint8Array(type.from(numbers).buffer)
+
+/** Bytes of CBOR, or base64 of JSON. */
+function columnIn(
+  type: ColumnType,
+  bytes: Uint8Array | string,
+): ArrayLike<number> & Iterable<number> {
+  const plain = typeof bytes === 'string' ? Buffer.from(bytes, 'base64') : bytes
+  return new type(new Uint8Array(plain).buffer)
+}
+
+/** The greatest number of each square of the grid, where it lies in the region. */
+function greatestOf({ x, y, w, h }: Region, field: FieldName, step: number): number[] {
+  const squares = new Map<string, number>()
+  for (const cell of cellsOf({ x, y, w, h })) {
+    const [column, row] = [cell % WIDTH, Math.floor(cell / WIDTH)].map((one) =>
+      Math.floor(one / step),
+    )
+    const name = `${row},${column}`
+    const value = model.values[field][cell]!
+    squares.set(name, Math.max(squares.get(name) ?? Number.NEGATIVE_INFINITY, value))
+  }
+  const largest = 3.4028234663852886e38
+  // In the order in which they were met: row by row.
+  return [...squares.values()].map((value) =>
+    Math.fround(Math.min(largest, Math.max(-largest, value))),
+  )
+}
+
 t.test('add saturates at both ends of each type', async (t) => {
   const region = { x: 0, y: 0, w: 20, h: 1 }
   for (const field of FIELDS) {
