@@ -32,6 +32,7 @@ interface Told {
 /** They change with every heartbeat, or with time alone: no reason to tell of a row at once. */
 const FIGURES: readonly string[] = [
   ...['telemetry', 'heard_ts', 'stream', 'behind', 'tiles', 'tiles_written', 'answers_shed'],
+  ...['rate', 'eta_seconds'],
 ]
 /** They grow by themselves. */
 const LEFT_OUT: readonly string[] = ['phi', 'probation_seconds']

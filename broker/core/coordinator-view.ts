@@ -6,6 +6,7 @@ import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { isEnded, type MemberState } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
+import { departuresOf, type MoveParts, movesViewOf } from './move-views.ts'
 import type { Moves } from './moves.ts'
 import { nodeViewOf, probationSeconds } from './node-views.ts'
 import type { Reads } from './reads.ts'
@@ -28,9 +29,6 @@ import type {
   UpgradeView,
 } from './views.ts'
 import type { Writes } from './writes.ts'
-
-/** Planned moves that are listed one by one. */
-const MOVES_SHOWN_MAX = 100
 
 interface TileCounts {
   readonly epoch: number
@@ -111,11 +109,13 @@ export class CoordinatorView {
   /** Some of them, in the order in which they joined. */
   nodesFrom(first: number, count: number): NodeView[] {
     const { all, written } = this.#tileCounts()
+    const departures = departuresOf(this.#moveParts, written)
     return this.#context.members.all.slice(first, first + count).map((member) => {
       const { index } = member
       return nodeViewOf(this.#context, member, {
         tiles: all.get(index) ?? 0,
         written: written.get(index) ?? 0,
+        departure: departures.get(index),
       })
     })
   }
@@ -132,7 +132,7 @@ export class CoordinatorView {
   }
 
   get areMovesUnderWay(): boolean {
-    return this.#context.moves.size > 0 || this.#rebalancer.queue.length > 0
+    return this.#context.moves.size > 0 || this.#rebalancer.plannedCount > 0
   }
 
   detector(): DetectorView {
@@ -178,44 +178,11 @@ export class CoordinatorView {
 
   /** Tiles on their way to other nodes, and those that are to follow. */
   moves(): MovesView {
-    const { moves, members, nowMs } = this.#context
-    const { queue, waiting, pausedFor } = this.#rebalancer
-    const idOf = (index: number): NodeId => members.at(index).id
-    const open = moves.all.map(({ tile, reason, from, to, stage, waitsFor, startedMs }) => ({
-      tile,
-      reason,
-      ...(from === undefined ? {} : { from: idOf(from) }),
-      to: idOf(to),
-      stage,
-      ...(waitsFor === undefined ? {} : { waits_for: waitsFor }),
-      seconds: Math.round((nowMs - startedMs) / 1000),
-    }))
-    const planned = queue.map(({ tile, reason, from, to }) => ({
-      tile,
-      reason,
-      ...(from === undefined ? {} : { from: idOf(from) }),
-      to: idOf(to),
-      stage: 'planned' as const,
-    }))
-    const { pace } = this.#moves
-    const canGoOn = open.length > 0 || queue.length === 0 || waiting.paced !== undefined
-    const isGoing = canGoOn && !(open.length > 0 && pace.standsStill(nowMs))
-    const plannedBytes = queue.reduce((sum, { tile }) => sum + this.#moves.pageBytes(tile), 0)
-    const left = { tiles: open.length + queue.length, bytes: plannedBytes }
-    return {
-      open,
-      planned: planned.slice(0, MOVES_SHOWN_MAX),
-      planned_tiles: queue.length,
-      planned_bytes: plannedBytes,
-      waiting,
-      ...(pausedFor === undefined ? {} : { paused_for: pausedFor }),
-      probation: this.#onProbation(),
-      stalled: this.#rebalancer.stallsFor(),
-      ...(isGoing ? { eta_seconds: pace.secondsFor(left) } : {}),
-      ended_total: this.#moves.counters.ended,
-      rolled_back_total: this.#moves.counters.rolledBack,
-      copied_bytes_total: this.#moves.counters.copiedBytes,
-    }
+    return movesViewOf(this.#moveParts, this.#onProbation())
+  }
+
+  get #moveParts(): MoveParts {
+    return { context: this.#context, moves: this.#moves, rebalancer: this.#rebalancer }
   }
 
   /** What would move if these nodes joined (with a weight of 1) or left; as it is now, if none is named. */
@@ -310,7 +277,7 @@ export class CoordinatorView {
       sequence: identity.seq,
       epoch: placement.epoch,
       movesOpen: this.#context.moves.size,
-      movesPlanned: this.#rebalancer.queue.length,
+      movesPlanned: this.#rebalancer.plannedCount,
       movesEnded: this.#moves.counters.ended,
       movesRolledBack: this.#moves.counters.rolledBack,
       movedBytes: this.#moves.counters.copiedBytes,

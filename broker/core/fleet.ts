@@ -245,6 +245,7 @@ export class Fleet {
     // It has nothing here until it says hello.
     if (!isWanted && member.leaving === 'left') member.state = 'dead'
     member.leaving = isWanted ? 'draining' : undefined
+    member.drainTiles = isWanted ? context.placement.bornTilesOf(member.index).length : undefined
     context.persist({ table: 'member', key: member.id, value: member.record })
     const node = member.id
     if (isWanted) {

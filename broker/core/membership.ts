@@ -54,6 +54,8 @@ export class Member {
   stopReason: { readonly code: string; readonly message: string } | undefined
   /** It is being emptied, or was. */
   leaving: 'draining' | 'left' | undefined
+  /** Written tiles that it held when its drain began; unknown after a start of the gateway. */
+  drainTiles: number | undefined
   /** After a recovery, until the node counts its stream from nothing: where it stood. */
   rebaseFrom: number | undefined
   tasksDone = 0

@@ -43,6 +43,17 @@ export class MovePace {
     this.#measure(nowMs)
   }
 
+  /** Of the last half minute, a second. */
+  rateAt(nowMs: number): number {
+    const sinceMs = Math.min(WINDOW_MS, nowMs - (this.#beganMs ?? nowMs))
+    if (sinceMs <= 0) return 0
+    let count = 0
+    for (const [bucket, ends] of this.#ends) {
+      if ((bucket + 1) * BUCKET_MS > nowMs - WINDOW_MS) count += ends
+    }
+    return Math.round((count * 10_000) / sinceMs) / 10
+  }
+
   /** Whether none has ended for so long that the rate says nothing any more. */
   standsStill(nowMs: number): boolean {
     return this.#beganMs !== undefined && nowMs - this.#lastProgressMs > WINDOW_MS

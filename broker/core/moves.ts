@@ -46,6 +46,8 @@ export class Moves {
   #ids = 0
   readonly counters = { ended: 0, rolledBack: 0, copiedBytes: 0 }
   readonly pace: MovePace
+  /** By how many LSUs a tile has: those at the edges have fewer. */
+  readonly #pageBytes = new Map<number, number>()
 
   constructor(
     context: CoordinatorContext,
@@ -63,7 +65,10 @@ export class Moves {
   /** What goes over the wire for a tile, bytes. */
   pageBytes(tile: number): number {
     const { geometry, fields } = this.#context.options.grid
-    return createLayout(fields, geometry.tileLsus(tile)).bytes
+    const lsus = geometry.tileLsus(tile)
+    const known = this.#pageBytes.get(lsus) ?? createLayout(fields, lsus).bytes
+    this.#pageBytes.set(lsus, known)
+    return known
   }
 
   begin({ tile, to, from, reason }: PlannedMove): void {

@@ -5,20 +5,29 @@
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { phi } from './failure-detector.ts'
 import type { Member } from './membership.ts'
+import type { Departure } from './move-views.ts'
 import type { NodeView } from './views.ts'
 
-/** `tiles`: its part of the grid; `written`: those of them that hold data. */
+export interface NodeParts {
+  /** Its part of the grid, and those of them that hold data. */
+  readonly tiles: number
+  readonly written: number
+  /** Of one that is to give up what it holds. */
+  readonly departure?: Departure | undefined
+}
+
 export function nodeViewOf(
   { nowMs, ts, doubt, options }: CoordinatorContext,
   member: Member,
-  { tiles, written }: { readonly tiles: number; readonly written: number },
+  { tiles, written, departure }: NodeParts,
 ): NodeView {
   const suspicion = phi(doubt.clockMs - member.silentSinceMs, member.arrivals, options)
   return {
     id: member.id,
     state: member.state,
     connected: member.session !== undefined,
-    ...(member.leaving === 'draining' ? { draining: true } : {}),
+    ...(member.leaving === 'draining' ? { draining: true, ...drainOf(member) } : {}),
+    ...(departure === undefined ? {} : progressOf(departure)),
     ...(member.stopReason === undefined ? {} : { stopped: member.stopReason }),
     ...(member.isUpgrading ? { upgrading: true } : {}),
     ...(member.program === undefined ? {} : { version: member.program.version }),
@@ -31,12 +40,24 @@ export function nodeViewOf(
     stream: { head: member.stream.head, acked: member.stream.acked },
     behind: member.stream.head - member.stream.acked,
     ...(member.heardMs === undefined ? {} : { heard_ts: Math.round(ts + member.heardMs - nowMs) }),
-    ...(isTroubled(member) ? { troubled: true } : {}),
+    ...(isTroubled(member) || departure?.waitsFor !== undefined ? { troubled: true } : {}),
     answers_shed: member.answersShed,
     ...(member.isOnProbation(nowMs) ? { probation_seconds: probationSeconds(member, nowMs) } : {}),
     may_take_tiles: member.mayTakeTiles(nowMs),
     quarantined: member.steadiness.isQuarantined,
     ...(suspicion === undefined ? {} : { phi: Math.round(suspicion * 100) / 100 }),
+  }
+}
+
+function drainOf({ drainTiles }: Member): Pick<NodeView, 'drain_tiles'> {
+  return drainTiles === undefined ? {} : { drain_tiles: drainTiles }
+}
+
+function progressOf({ rate, etaSeconds, waitsFor }: Departure) {
+  return {
+    rate,
+    ...(etaSeconds === undefined ? {} : { eta_seconds: etaSeconds }),
+    ...(waitsFor === undefined ? {} : { waits_for: waitsFor }),
   }
 }
 

@@ -39,14 +39,34 @@ export class Rebalancer {
     this.#credit = { bytes: 0, atMs: Number.NEGATIVE_INFINITY }
   }
 
-  /** Planned and not begun, in order. */
-  get queue(): readonly PlannedMove[] {
-    return [...this.#heldUp, ...this.#queue.slice(this.#next)]
+  /** Planned and not begun. */
+  get plannedCount(): number {
+    return this.#heldUp.length + this.#queue.length - this.#next
   }
 
-  /** Why the planned ones wait (operations.md, How tiles move), and how many for each reason. */
-  get waiting(): Partial<Record<string, number>> {
-    return countsOf(this.queue.map((planned) => this.#hindrance(planned) ?? 'paced'))
+  /**
+   * Each that is planned and not begun, in order, and why it waits (operations.md, How tiles move). Of those whose turn
+   * has not come it is not asked whether they could begin: they may be very many.
+   */
+  eachPlanned(visit: (move: PlannedMove, waitsFor: string) => void): void {
+    for (const move of this.#heldUp) visit(move, this.#hindrance(move) ?? 'paced')
+    for (let at = this.#next; at < this.#queue.length; at++) {
+      const move = this.#queue[at]!
+      visit(move, this.#pauseOf(move) ?? 'paced')
+    }
+  }
+
+  /** Whether some tile is to get back a copy that it lacks. */
+  get plansRepairs(): boolean {
+    const isRepair = ({ reason }: PlannedMove): boolean => reason === 'repair'
+    return (
+      this.#heldUp.some(isRepair) || this.#queue.some((m, at) => at >= this.#next && isRepair(m))
+    )
+  }
+
+  /** As they were when something was last planned. */
+  get stalls(): readonly Stall[] {
+    return this.#stalls
   }
 
   /** Why nothing is planned at this moment. */
@@ -246,10 +266,16 @@ export class Rebalancer {
   }
 
   /** One that was given up waits for the reason of that. */
-  #hindrance({ tile, to, reason }: PlannedMove): string | undefined {
-    const { members, placement, nowMs } = this.#context
+  #pauseOf({ tile }: PlannedMove): string | undefined {
     const paused = this.#paused.get(tile)
-    if (paused !== undefined && paused.untilMs > nowMs) return paused.reason
+    return paused !== undefined && paused.untilMs > this.#context.nowMs ? paused.reason : undefined
+  }
+
+  #hindrance(move: PlannedMove): string | undefined {
+    const { tile, to, reason } = move
+    const { members, placement, nowMs } = this.#context
+    const pause = this.#pauseOf(move)
+    if (pause !== undefined) return pause
     const target = members.at(to)
     if (!target.isFollowing || target.leaving !== undefined) return 'target-away'
     // A copy that is missing, or has to go, is worth the risk, and the load on a node that is behind:

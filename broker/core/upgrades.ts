@@ -291,8 +291,8 @@ export class Upgrades {
     if (found.some(isToFetch)) return 'fetching'
     if (nowMs < this.#pausedUntilMs) return 'pause'
     if (doubt.isDoubting) return 'doubting'
-    const planned = [...moves.all, ...this.#rebalancer.queue]
-    if (planned.some(({ reason }) => reason === 'repair')) return 'repairing'
+    const repairs = moves.all.some(({ reason }) => reason === 'repair')
+    if (repairs || this.#rebalancer.plansRepairs) return 'repairing'
     const moving = new Set(moves.all.flatMap(({ from, to }) => [from, to]))
     const ready = found.filter(
       ({ member, state }) => state === 'fetched' && member.isInSync && !moving.has(member.index),

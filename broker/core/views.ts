@@ -29,6 +29,14 @@ export interface NodeView {
   readonly connected: boolean
   /** It is being emptied. */
   readonly draining?: true
+  /** Written tiles that it had when that began; `tiles_written` are left. */
+  readonly drain_tiles?: number
+  /** Of one that is drained or dead: tiles that moves end in a second, those of others among them. */
+  readonly rate?: number
+  /** How long it takes until it holds nothing. */
+  readonly eta_seconds?: number
+  /** Why nothing of it gets on. */
+  readonly waits_for?: string
   /** Why it takes no more of its stream, by its own word: a full disk, a damaged entry. */
   readonly stopped?: { readonly code: string; readonly message: string }
   readonly weight: number
@@ -171,7 +179,7 @@ export interface MovesView {
   readonly planned: readonly MoveView[]
   readonly planned_tiles: number
   readonly planned_bytes: number
-  /** Why planned ones have not begun, and how many. */
+  /** Why planned ones have not begun, and how many; and how many tiles have nowhere to go. */
   readonly waiting: Readonly<Partial<Record<string, number>>>
   /** Why none is planned at this moment. */
   readonly paused_for?: 'doubting' | 'unsettled'
@@ -179,8 +187,12 @@ export interface MovesView {
   readonly probation: readonly ProbationView[]
   /** What can never leave its node as the fleet is. */
   readonly stalled: readonly Stall[]
-  /** For all that is left, by the rate of the last half minute; absent while nothing gets on. */
+  /** Tiles that ended in the last half minute, a second. */
+  readonly rate: number
+  /** For all that is left, by that rate; absent while nothing gets on. */
   readonly eta_seconds?: number
+  /** Why nothing gets on. */
+  readonly stands_still?: string
   readonly ended_total: number
   readonly rolled_back_total: number
   readonly copied_bytes_total: number

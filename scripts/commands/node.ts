@@ -169,7 +169,9 @@ async function waitUntilLeft(waiting: Waiting): Promise<NodeView> {
     const moves = await patience.ask(() =>
       gateway.json<MovesView>({ path: '/api/ring/moves', signal }),
     )
-    const progress = `${node.id} has ${node.tiles} tiles; ${progressOf(moves)}`
+    const { drain_tiles: before } = node
+    const has = before === undefined ? node.tiles : `${node.tiles_written} of ${before}`
+    const progress = `${node.id} has ${has} tiles; ${progressOf(moves, node)}`
     if (progress !== last) streams.stderr.write(`${printable(progress)}\n`)
     last = progress
     for (const line of stallLines(moves, node.id)) {

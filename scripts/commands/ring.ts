@@ -1,4 +1,4 @@
-import type { MovesView, MoveView, PlanView } from '../../broker/core/views.ts'
+import type { MovesView, MoveView, NodeView, PlanView } from '../../broker/core/views.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { printable, type Streams, table } from './streams.ts'
@@ -26,9 +26,7 @@ function describeMoves(moves: MovesView, streams: Streams): string {
   const isCut = moves.planned_tiles > planned.length
   const lines = [
     `${tiles(open.length)} on the way, ${moves.planned_tiles} planned${isCut ? ` (the first ${planned.length} are shown)` : ''}`,
-    ...(moves.planned_tiles === 0
-      ? []
-      : [`planned: ${bytes(moves.planned_bytes)}, ${timeLeft(moves)}`]),
+    ...planLine(moves),
     ...waitingLine(moves.waiting),
     ...pausedLine(moves),
     ...probationLines(moves),
@@ -36,6 +34,12 @@ function describeMoves(moves: MovesView, streams: Streams): string {
     `since the gateway started: ${moves.ended_total} ended, ${moves.rolled_back_total} given up, ${bytes(moves.copied_bytes_total)} copied`,
   ]
   return `${list}${lines.join('\n')}\n`
+}
+
+function planLine(moves: MovesView): string[] {
+  const left = printable(timeLeft(moves))
+  if (moves.planned_tiles > 0) return [`planned: ${bytes(moves.planned_bytes)}, ${left}`]
+  return moves.stands_still === undefined ? [] : [left]
 }
 
 function movesTable(rows: readonly MoveView[], streams: Streams): string {
@@ -138,16 +142,25 @@ function describePlan(plan: PlanView, streams: Streams): string {
   return `${list}\n${tiles(plan.tiles)} would move: ${bytes(plan.bytes)}, about ${seconds(plan.seconds)}\n`
 }
 
-/** `ring moves` in one line, for who waits for them. */
-export function progressOf(moves: MovesView): string {
+/** How far a node is emptied, in one line, for who waits for that. */
+export function progressOf(moves: MovesView, node: NodeView): string {
   const { open, planned_tiles, waiting } = moves
   const reasons = waitingLine(waiting).map((line) => `, ${line}`)
-  const left = open.length + planned_tiles === 0 ? '' : `, ${timeLeft(moves)}`
+  const isTold = node.eta_seconds !== undefined || node.waits_for !== undefined
+  const isOver = open.length + planned_tiles === 0
+  const left = isTold ? `, ${timeLeft(node)}` : isOver ? '' : `, ${timeLeft(moves)}`
   return `${open.length} on the way, ${planned_tiles} planned${left}${reasons.join('')}`
 }
 
-function timeLeft({ eta_seconds }: MovesView): string {
-  return eta_seconds === undefined ? 'nothing gets on' : `about ${seconds(eta_seconds)} left`
+function timeLeft(moves: {
+  readonly rate?: number
+  readonly eta_seconds?: number
+  readonly stands_still?: string
+  readonly waits_for?: string
+}): string {
+  const { rate = 0, eta_seconds: eta, stands_still, waits_for } = moves
+  if (eta === undefined) return `stands still: ${stands_still ?? waits_for ?? 'nothing gets on'}`
+  return `${rate > 0 ? `${rate} tiles/s, ` : ''}about ${seconds(eta)} left`
 }
 
 function tiles(count: number): string {

@@ -44,6 +44,7 @@ const NO_MOVES: MovesView = {
   waiting: {},
   probation: [],
   stalled: [],
+  rate: 0,
   eta_seconds: 0,
   ended_total: 5,
   rolled_back_total: 1,
@@ -471,10 +472,25 @@ t.test(
     const moves = await run(['ring', 'moves', '--http', http])
     t.match(moves.stdout, `0 tiles on the way, 0 planned\n${STALLED}${STALLED}since`)
     const { eta_seconds: _eta, ...still } = MOVES
-    control.moves = still
+    control.moves = { ...still, stands_still: 'target-away' }
     t.match(
       (await run(['ring', 'moves', '--http', http])).stdout,
-      'planned: 2.5 MiB, nothing gets on',
+      'planned: 2.5 MiB, stands still: target-away\n',
+    )
+    control.moves = { ...MOVES, rate: 41.5 }
+    t.match(
+      (await run(['ring', 'moves', '--http', http])).stdout,
+      'planned: 2.5 MiB, 41.5 tiles/s, about 3 s left\n',
+    )
+    const halfway = { ...draining, drain_tiles: 40, rate: 4, eta_seconds: 5 }
+    const stuck = { ...draining, drain_tiles: 40, rate: 0, waits_for: 'no-source' }
+    control.story = [halfway, halfway, stuck, { ...NODE, state: 'left' as const, tiles: 0 }]
+    t.match(
+      (await run([...argv, '--force', '--wait'])).stderr,
+      [
+        'pi-1 has 20 of 40 tiles; 1 on the way, 250 planned, 4 tiles/s, about 5 s left, waiting: ',
+        'pi-1 has 20 of 40 tiles; 1 on the way, 250 planned, stands still: no-source, waiting: ',
+      ].reduce((all, line) => new RegExp(`${all.source}${line}.*\n`, 's'), /^/),
     )
     control.moves = { ...NO_MOVES, paused_for: 'doubting' }
     t.match((await run(['ring', 'moves', '--http', http])).stdout, /nothing is planned while/)

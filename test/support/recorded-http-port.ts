@@ -91,6 +91,7 @@ export const MOVES: MovesView = {
   waiting: {},
   probation: [],
   stalled: [],
+  rate: 0,
   eta_seconds: 0,
   ended_total: 1,
   rolled_back_total: 0,

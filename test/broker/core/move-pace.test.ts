@@ -40,6 +40,16 @@ t.test('after a tenth it tells what the whole takes, whatever bounds it', (t) =>
   t.end()
 })
 
+t.test('the rate is what ended in the last half minute', (t) => {
+  const pace = new MovePace(OPTIONS)
+  t.equal(pace.rateAt(0), 0)
+  const endMs = run(pace, 0, { everyMs: 100, count: 100 })
+  t.equal(pace.rateAt(endMs), 10)
+  t.equal(pace.rateAt(endMs + 10_000), 5)
+  t.equal(pace.rateAt(endMs + 60_000), 0)
+  t.end()
+})
+
 t.test('it follows the last half minute', (t) => {
   const pace = new MovePace(OPTIONS)
   const fastMs = run(pace, 0, { everyMs: 10, count: 1000 })

@@ -170,6 +170,9 @@ t.test(
     drain(bench, 'b')
     t.match(bench.notices('moves-stalled'), [{ node: 'b', reason: 'too-few-nodes', tiles: TILES }])
     t.same(bench.view.moves().stalled, [stall])
+    const still = { stands_still: 'too-few-nodes', eta_seconds: undefined }
+    t.match(bench.view.moves(), { ...still, waiting: { 'too-few-nodes': TILES } })
+    t.match(bench.view.node('b' as NodeId), { waits_for: 'too-few-nodes', drain_tiles: TILES })
     bench.live(60_000)
     t.same(bench.notices('moves-stalled'), [], 'once')
     bench.hello('c')
@@ -202,9 +205,12 @@ t.test(
   async (t) => {
     const bench = written({ movesMax: 1 })
     drain(bench, 'a')
-    t.equal(bench.view.moves().eta_seconds, 1)
+    const node = () => bench.view.node('a' as NodeId)
+    t.match(bench.view.moves(), { eta_seconds: 1, stands_still: undefined, rate: 0 })
+    t.match(node(), { eta_seconds: 1, waits_for: undefined, drain_tiles: node()!.tiles_written })
     bench.live(40_000)
-    t.equal(bench.view.moves().eta_seconds, undefined, 'none has ended')
+    t.match(bench.view.moves(), { eta_seconds: undefined, stands_still: 'copying' }, 'none ended')
+    t.match(node(), { eta_seconds: undefined, waits_for: 'copying', troubled: true })
     const [copy] = bench.sent('copy')
     const { move, tile } = copy ?? { move: 0, tile: 0 }
     bench.say('c', { t: 'copy-failed', move, tile, code: 'store-full', message: 'it is full' })

@@ -1,0 +1,80 @@
+import t from 'tap'
+import { newIdentity } from '../../../broker/core/coordinator.ts'
+import { CoordinatorContext } from '../../../broker/core/coordinator-context.ts'
+import { MovePace } from '../../../broker/core/move-pace.ts'
+import { departuresOf, movesViewOf } from '../../../broker/core/move-views.ts'
+import type { Moves, PlannedMove } from '../../../broker/core/moves.ts'
+import type { Rebalancer } from '../../../broker/core/rebalancer.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
+import { Random } from '../../../shared/core/random.ts'
+import { BENCH_OPTIONS } from '../../support/gateway-bench.ts'
+
+/** Three members, of which `a` and `b` are drained, and these planned moves. */
+function parts(planned: readonly { from: number; waitsFor: string }[]) {
+  const identity = newIdentity(BENCH_OPTIONS, 'ledger')
+  const context = new CoordinatorContext(BENCH_OPTIONS, new Random(1), identity)
+  for (const name of ['a', 'b', 'c']) {
+    const joined = { joinedTs: 1, storeId: `store-${name}`, nowMs: 0 }
+    const member = context.members.add(name as NodeId, joined)
+    if (name !== 'c') member.leaving = 'draining'
+  }
+  const counters = { ended: 0, rolledBack: 0, copiedBytes: 0 }
+  const moves = { pace: new MovePace(BENCH_OPTIONS), pageBytes: () => 10, counters }
+  const rebalancer = {
+    eachPlanned(visit: (move: PlannedMove, waitsFor: string) => void) {
+      planned.forEach(({ from, waitsFor }, tile) => {
+        visit({ tile, from, to: 2, reason: 'drain' }, waitsFor)
+      })
+    },
+    plannedCount: planned.length,
+    stalls: [],
+    stallsFor: () => [],
+    pausedFor: undefined,
+  }
+  return {
+    context,
+    moves: moves as unknown as Moves,
+    rebalancer: rebalancer as unknown as Rebalancer,
+  }
+}
+
+t.test(
+  'a node waits for those that are planned before its last tile, and for no others',
+  async (t) => {
+    const turn = (from: number) => ({ from, waitsFor: 'paced' })
+    // By round trips: four at a time, 60 ms each.
+    const some = parts([...Array.from({ length: 200 }, () => turn(0)), ...[turn(1), turn(1)]])
+    t.match(
+      [...departuresOf(some, new Map())],
+      [
+        [0, { etaSeconds: 3 }],
+        [1, { etaSeconds: 4 }],
+      ],
+    )
+    t.match(movesViewOf(some, []), { planned_tiles: 202, planned_bytes: 2020, eta_seconds: 4 })
+  },
+)
+
+t.test('one that is held up is told why, while the others get on', async (t) => {
+  const held = ['target-away', 'no-source', 'target-away'].map((waitsFor) => ({
+    from: 0,
+    waitsFor,
+  }))
+  const some = parts([...held, { from: 1, waitsFor: 'paced' }])
+  t.match(
+    [...departuresOf(some, new Map())],
+    [
+      [0, { waitsFor: 'target-away', etaSeconds: undefined }],
+      [1, { etaSeconds: 1, waitsFor: undefined }],
+    ],
+  )
+  t.match(movesViewOf(some, []), { eta_seconds: 1, waiting: { 'target-away': 2, paced: 1 } })
+  t.match(movesViewOf(parts(held), []), { stands_still: 'target-away', eta_seconds: undefined })
+})
+
+t.test('an empty one waits for its stream, and one that has tiles for the next plan', async (t) => {
+  const none = parts([])
+  t.same([...departuresOf(none, new Map([[0, 3]]))], [], 'they leave at once')
+  Object.assign(none.rebalancer, { pausedFor: 'unsettled' })
+  t.match([...departuresOf(none, new Map([[0, 3]]))], [[0, { waitsFor: 'unsettled' }]])
+})
