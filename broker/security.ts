@@ -276,6 +276,13 @@ export class Security implements SecurityPort {
         `node ${node} has left: obelisk node drain ${node} --undo lets it come back`,
       )
     }
+    const hasKey = node !== null && (this.#parts.store.identity(node)?.keys.length ?? 0) > 0
+    if (hasKey && !replaces) {
+      throw new AppError(
+        'node-exists',
+        `node ${node} has a key, and a token would not let another board in its place: obelisk token create ${node} --replace makes one that does`,
+      )
+    }
     const [nowTs, secret] = [this.nowTs(), randomBytes(TOKEN_SECRET_BYTES)]
     const id = toBase32(randomBytes(TOKEN_ID_BYTES))
     const sha256 = createHash('sha256').update(secret).digest()

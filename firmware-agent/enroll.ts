@@ -13,7 +13,7 @@ import {
   notSecure,
   tokenAtHand,
 } from './adapters/enrolment.ts'
-import { readIdentity } from './adapters/identity-files.ts'
+import { isBegun, readIdentity } from './adapters/identity-files.ts'
 import { AGENT } from './config.ts'
 
 const AGAIN = '--again'
@@ -35,6 +35,7 @@ export async function enrolByHand(
   if (!isSecure(config)) throw notSecure(`${url}: an identity is for a gateway over mqtts://`)
   const token = text === undefined ? tokenAtHand(config, environment) : nodeTokenIn(text)
   if (token === undefined) throw notEnrolled(config)
+  if (isAgain) assertBegun(folder)
   const lock = await ExclusiveLock.acquireAsOwner(data)
   try {
     if (!isAgain) refuseSecond(folder, node)
@@ -44,6 +45,13 @@ export async function enrolByHand(
   }
   process.stdout.write(`node ${node} has ${isAgain ? 'another' : 'an'} identity: ${folder}\n`)
   return EXIT_DONE
+}
+
+/** Before a token is shown: most likely it is another folder that was meant. */
+function assertBegun(folder: string): void {
+  if (isBegun(folder)) return
+  const message = `${folder}: there is no identity that another could take the place of: is --data right? The first one is taken without --again`
+  throw new AppError('not-enrolled', message, { exitCode: EXIT_CONFIG })
 }
 
 function refuseSecond(folder: string, node: NodeId): void {

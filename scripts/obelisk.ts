@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { EXIT_WRITE_FAILED } from '../shared/runtime/errors.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import type { GatewayParts } from './commands/gateway-parts.ts'
@@ -30,7 +31,9 @@ async function run(argv: readonly string[]): Promise<number> {
   const { stdout, stderr, stdin, env } = process
   // `obelisk task ls | head` closes our output early, and that is no error.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? 0 : 1)
+    if (error.code === 'EPIPE') process.exit(0)
+    stderr.write(`error: what is printed could not be written: ${error.message}\n`)
+    process.exit(EXIT_WRITE_FAILED)
   })
   const gateway = async (): Promise<GatewayMain> =>
     (await import(programPath('gateway'))) as GatewayMain

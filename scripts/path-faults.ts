@@ -25,6 +25,11 @@ export function faultOf(error: unknown, path: string, wish: Wish): unknown {
       const message = 'is on a file system that is read-only: mount it for writing'
       return told('not-permitted', message, EXIT_NOT_ALLOWED)
     }
+    case 'ENOENT': {
+      const message =
+        wish === 'looked at' ? 'is not there' : 'has no directory to be in: make it first'
+      return told('unreadable', message, EXIT_UNREADABLE)
+    }
     case 'EISDIR':
     case 'ERR_FS_EISDIR': {
       const message = 'is a directory, where a file belongs: move it away'

@@ -43,6 +43,7 @@ const REFUSALS: Readonly<Record<string, number>> = {
   'backup-under-way': CONFLICT,
   forbidden: 403,
   'passphrase-unsuitable': UNSUITABLE,
+  'node-exists': CONFLICT,
   'node-left': CONFLICT,
   'tokens-full': CONFLICT,
   'unknown-backup': 404,

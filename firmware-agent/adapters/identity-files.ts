@@ -62,6 +62,11 @@ export function loadIdentities(folder: string, node: NodeId): OwnIdentities | un
   return kept === undefined || isLeft ? { current } : { current, former: kept }
 }
 
+/** Whether there is, or was to be, an identity; a damaged one counts. */
+export function isBegun(folder: string): boolean {
+  return [folder, unfinished(folder), formerOf(folder)].some(isThere)
+}
+
 /** As `loadIdentities`, and touches nothing: what is not in its place is none. */
 export function readIdentity(folder: string, node: NodeId): Identity | undefined {
   if (!isThere(folder)) return undefined

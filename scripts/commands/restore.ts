@@ -4,19 +4,14 @@ import { createInterface } from 'node:readline'
 import type { BackupNames } from '../../broker/core/backup.ts'
 import type { Restored } from '../../broker/restore.ts'
 import { formatHead } from '../../shared/protocol/security-log.ts'
-import {
-  AppError,
-  EXIT_BAD_INPUT,
-  EXIT_DONE,
-  EXIT_UNREADABLE,
-} from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { headOf } from '../../shared/runtime/sealed-file.ts'
 import { placesOf } from '../install/places.ts'
 import { faultOf } from '../path-faults.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
 import { isTyped } from './secret-input.ts'
-import { configure, placeOfGateway } from './secure.ts'
+import { assertHosts, configure, placeOfGateway } from './secure.ts'
 import { printable, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
@@ -77,7 +72,9 @@ function textOf(
   ].join('\n')
 }
 
-function assertClear(file: string, { revoke, noneRevoked, passphraseFile }: RestoreFlags): void {
+function assertClear(file: string, flags: RestoreFlags): void {
+  const { revoke, noneRevoked, passphraseFile, host } = flags
+  assertHosts({ '--host': host })
   if (revoke !== undefined && noneRevoked === true) {
     throw usage('--revoke and --none-revoked: say one of them')
   }
@@ -165,9 +162,7 @@ function fileBytes(path: string): Buffer {
       closeSync(file)
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw faultOf(error, path, 'looked at')
-    const message = `${path} is not there`
-    throw new AppError('unreadable', message, { cause: error, exitCode: EXIT_UNREADABLE })
+    throw faultOf(error, path, 'looked at')
   }
 }
 

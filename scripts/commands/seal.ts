@@ -1,6 +1,14 @@
 /** Results that one recipient alone can read: his keys, his name at the gateway, and the opening of what he got. */
 import { createHash, randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { resolve } from 'node:path'
 import type { RecipientView } from '../../broker/adapters/http-port.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
@@ -22,9 +30,10 @@ import {
 } from '../../shared/runtime/errors.ts'
 import { flush } from '../../shared/runtime/flush.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
+import { faultOf } from '../path-faults.ts'
 import type { CommandPlace } from './command-place.ts'
 import { printable, type Streams, table, when } from './streams.ts'
-import { usage } from './task-request.ts'
+import { assertName, usage } from './task-request.ts'
 
 interface Common {
   readonly json?: boolean
@@ -55,6 +64,11 @@ export function addSealCommands(place: CommandPlace): void {
     .option('--json', 'print JSON')
     .action(async (file, flags) => done(await keygen(file, flags, streams)))
   seal
+    .command('pub <file>')
+    .description('print the public key again, of what seal keygen wrote')
+    .option('--json', 'print JSON')
+    .action(async (file, flags) => done(await showPublic(await seedOf(file), flags, streams)))
+  seal
     .command('open <result>')
     .description('open a result, JSON or CBOR, and print its value; - is the standard input')
     .option('--key <file>', 'what seal keygen wrote')
@@ -74,6 +88,7 @@ export function addSealCommands(place: CommandPlace): void {
   withHttp(recipient.command('add <name> [public]'))
     .description('name a public key, or a file of it; without one, the standard input')
     .action(async (name, key, flags) => {
+      assertName(name, 'a recipient')
       const text = await keyTextOf(key, streams)
       // A secret does not leave this machine, whatever the gateway would say of it.
       if (!KEY_TEXT.test(text)) {
@@ -117,13 +132,23 @@ async function list(gateway: GatewayClient, streams: Streams, flags: Common): Pr
 }
 
 async function keygen(file: string, flags: Common, streams: Streams): Promise<number> {
-  const { xWingPublicKey } = await import('../../shared/runtime/x-wing.ts')
+  if (existsSync(file)) {
+    // The shell has emptied the file that the public key was printed to: it is filled again.
+    await showPublic(await seedOf(file), flags, streams)
+    const message = `${file} is there already, and may be the only key to something: what is printed is its public key, as by seal pub`
+    throw new AppError('output-failed', message)
+  }
   const seed = randomBytes(RECIPIENT_SEED_BYTES)
-  const key = Buffer.from(await xWingPublicKey(seed))
   writeSecret(file, `${seed.toString('base64')}\n`)
+  streams.stderr.write(`${printable(file)} is the secret: who has it can open what is sealed\n`)
+  return await showPublic(seed, flags, streams)
+}
+
+async function showPublic(seed: Uint8Array, flags: Common, streams: Streams): Promise<number> {
+  const { xWingPublicKey } = await import('../../shared/runtime/x-wing.ts')
+  const key = Buffer.from(await xWingPublicKey(seed))
   const sha256 = createHash('sha256').update(key).digest('hex')
   const answer = { public: key.toString('base64'), sha256 }
-  streams.stderr.write(`${printable(file)} is the secret: who has it can open what is sealed\n`)
   return say(streams, flags, answer, answer.public)
 }
 
@@ -136,6 +161,10 @@ function writeSecret(file: string, content: string): void {
     fsyncSync(descriptor)
     flush(resolve(file, '..'))
   } catch (error) {
+    // Half a key is none, and would be in the way of the next.
+    if (descriptor !== undefined) rmSync(file, { force: true })
+    const fault = faultOf(error, file, 'changed')
+    if (fault instanceof AppError) throw fault
     throw new AppError('output-failed', `${file}: ${messageOf(error)}`, { cause: error })
   } finally {
     if (descriptor !== undefined) closeSync(descriptor)
@@ -171,12 +200,12 @@ async function seedOf(path: string): Promise<Uint8Array> {
     text = readPrivate(path)
   } catch (error) {
     if (error instanceof AppError) throw error
-    throw unreadable(`--key: ${messageOf(error)}`, error)
+    throw unreadable(`${messageOf(error)}`, error)
   }
-  if (text === undefined) throw unreadable(`--key: there is no file ${path}`)
+  if (text === undefined) throw unreadable(`there is no file ${path}`)
   const seed = Buffer.from(text.trim(), 'base64')
   if (seed.length === RECIPIENT_SEED_BYTES) return seed
-  const message = `--key: ${path} is not what seal keygen wrote`
+  const message = `${path} is not what seal keygen wrote`
   throw new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
 }
 

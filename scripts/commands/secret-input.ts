@@ -1,6 +1,7 @@
 /** Secrets that are typed, or come through a pipe. */
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
+import { AppError, EXIT_INTERRUPTED } from '../../shared/runtime/errors.ts'
 import type { Streams } from './streams.ts'
 
 export function isTyped({ stdin }: Streams): boolean {
@@ -13,11 +14,18 @@ export async function secretLine(streams: Streams, question: string): Promise<st
   const input = streams.stdin as NodeJS.ReadStream
   const nowhere = new Writable({ write: (_chunk, _encoding, written) => written() })
   const lines = createInterface({ input, output: nowhere, terminal: input.isTTY === true })
+  // A terminal that shows nothing gives no signal for Ctrl-C, only the character.
+  let isInterrupted = false
+  lines.once('SIGINT', () => {
+    isInterrupted = true
+    lines.close()
+  })
   try {
     for await (const line of lines) return line
   } finally {
     lines.close()
     if (question !== '') streams.stderr.write('\n')
   }
-  return undefined
+  if (!isInterrupted) return undefined
+  throw new AppError('interrupted', 'nothing was typed', { exitCode: EXIT_INTERRUPTED })
 }

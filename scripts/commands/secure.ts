@@ -35,11 +35,7 @@ export async function secure(
   streams: Streams,
   makeKeys: GatewayParts['makeKeys'],
 ): Promise<number> {
-  for (const [flag, given] of Object.entries({ '--host': host, '--http-host': httpHost })) {
-    if (given !== undefined && !isHostName(given)) {
-      throw usage(`${flag}: "${given}" is no host name and no address`)
-    }
-  }
+  assertHosts({ '--host': host, '--http-host': httpHost })
   const { unit, configuration } = placesOf('gateway')
   const { data, isService } = placeOfGateway(given)
   const folder = join(data, 'security')
@@ -79,6 +75,13 @@ export async function secure(
     ].join('\n'),
   )
   return EXIT_DONE
+}
+
+export function assertHosts(hosts: Readonly<Record<string, string | undefined>>): void {
+  for (const [flag, given] of Object.entries(hosts)) {
+    if (given === undefined || isHostName(given)) continue
+    throw usage(`${flag}: "${given}" is no host name and no address`)
+  }
 }
 
 /** Of the service of this machine, or of one that is started by hand. */

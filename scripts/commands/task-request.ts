@@ -1,5 +1,6 @@
 /** The body of `task submit`, from its flags or from a file. */
 import { readFile } from 'node:fs/promises'
+import { isId } from '../../shared/core/ids.ts'
 import { AppError, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Streams } from './streams.ts'
 
@@ -20,6 +21,12 @@ export interface TaskRequest {
 
 export function usage(message: string): AppError {
   return new AppError('usage', message, { exitCode: EXIT_USAGE })
+}
+
+/** Before anything is asked of a gateway: of a node, a user, a recipient. */
+export function assertName(name: string, of: string): void {
+  if (isId(name)) return
+  throw usage(`"${name}" is no name of ${of}: letters, digits, - and _, 64 at most`)
 }
 
 /** Of a region that is none, whatever the size of the grid, which only the gateway knows. */

@@ -7,7 +7,7 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { assertHidden } from '../client/node-carrier.ts'
 import { printable, type Streams, table, when } from './streams.ts'
-import { usage } from './task-request.ts'
+import { assertName, usage } from './task-request.ts'
 
 export interface CreateFlags {
   readonly anyNode?: boolean
@@ -24,6 +24,7 @@ interface Created extends TokenView {
 
 const HOURS = { m: 1 / 60, h: 1, d: 24 } as const
 const COUNT_MAX = 1000
+const TTL_HOURS_MIN = 1 / 60
 /** The gateway makes one after the other, and has each on disk. */
 /** What the gateway lists at most. */
 const LISTED_MAX = 1000
@@ -80,9 +81,11 @@ function nodesOf(node: string | undefined, flags: CreateFlags): (string | null)[
   if (given !== 1) {
     throw usage('say for which node: token create <node>, or --any-node, or --count and --prefix')
   }
+  if (node !== undefined) assertName(node, 'a node')
   if (count === undefined) return [node ?? null]
   const wanted = /^\d{1,4}$/.test(count) ? Number(count) : 0
   if (wanted < 1 || wanted > COUNT_MAX) throw usage(`--count: 1 to ${COUNT_MAX} are made at a time`)
+  assertName(`${prefix}${wanted}`, 'a node')
   return Array.from({ length: wanted }, (_, index) => `${prefix}${index + 1}`)
 }
 
@@ -90,7 +93,9 @@ function nodesOf(node: string | undefined, flags: CreateFlags): (string | null)[
 export function hoursOf(text: string): number {
   const match = /^(\d+(?:\.\d+)?)([mhd])$/.exec(text)
   if (match === null) throw usage(`--ttl: "${text}" is not a time like 30m, 24h or 7d`)
-  return Number(match[1]) * HOURS[match[2] as keyof typeof HOURS]
+  const hours = Number(match[1]) * HOURS[match[2] as keyof typeof HOURS]
+  if (hours < TTL_HOURS_MIN) throw usage(`--ttl: "${text}" is too short: a minute at least`)
+  return hours
 }
 
 /** `token ls`. */

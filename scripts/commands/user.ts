@@ -3,13 +3,15 @@ import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { UserView } from '../../broker/adapters/http-port.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
+import { ROLES } from '../../shared/protocol/access.ts'
+import { choiceOf } from '../../shared/protocol/problems.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_DONE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { assertHidden } from '../client/node-carrier.ts'
 import { faultOf } from '../path-faults.ts'
 import type { CommandPlace } from './command-place.ts'
 import { isTyped, secretLine } from './secret-input.ts'
 import { printable, type Streams, table, when } from './streams.ts'
-import { usage } from './task-request.ts'
+import { assertName, usage } from './task-request.ts'
 import { hoursOf } from './token.ts'
 
 interface Common {
@@ -125,13 +127,15 @@ async function addUser(
   name: string,
   flags: RightsFlags & { readonly password?: boolean },
 ): Promise<number> {
+  assertName(name, 'a user')
+  const rights = orderOf(flags)
   if (flags.role === undefined && flags.topic === undefined) {
     throw usage('--role: say what it may do: viewer, submitter, operator or admin')
   }
   const wanted = flags.password !== false
   if (wanted) assertHidden(gateway)
   const password = wanted ? await passwordOf(flags, streams, name) : undefined
-  const { grant = {}, ...rest } = orderOf(flags)
+  const { grant = {}, ...rest } = rights
   const isSubmitter = flags.role?.includes('submitter') === true
   const whole = { ops: '*', regions: '*', fields: '*', ...grant }
   const order = {
@@ -149,13 +153,14 @@ async function setUser(
   name: string,
   flags: RightsFlags,
 ): Promise<number> {
+  const rights = orderOf(flags)
   const isOne = flags.disable === true && flags.enable === true
   if (isOne) throw usage('--disable and --enable: say one of them')
   if (flags.passwordFile !== undefined) assertHidden(gateway)
   const password =
     flags.passwordFile === undefined ? {} : { password: await passwordOf(flags, streams, name) }
   const disabled = flags.disable ? { disabled: true } : flags.enable ? { disabled: false } : {}
-  const order = { ...orderOf(flags), ...password, ...disabled }
+  const order = { ...rights, ...password, ...disabled }
   if (Object.keys(order).length === 0) throw usage('say what is to change: see --help')
   const view = await put<UserView>(gateway, pathOf(name), order)
   const isIdle = view.roles.includes('submitter') && view.grant === undefined
@@ -216,6 +221,10 @@ interface Order {
 
 /** What the flags say; what they do not stays. */
 function orderOf({ role, op, region, field, topic }: RightsFlags): Order {
+  for (const one of role ?? []) {
+    if (ROLES.some((known) => known === one)) continue
+    throw usage(`--role: there is no role "${one}"${choiceOf(one, ROLES)}`)
+  }
   const isGranted = [op, region, field].some((one) => one !== undefined)
   const grant = {
     ...(op === undefined ? {} : { ops: orAll(op, (name) => name) }),

@@ -191,9 +191,10 @@ t.test(
     await once(socket.resume(), 'close')
     said.push(`enroll-refused nobody malformed ${endless.from}`)
 
+    const second = await bench.token(n1)
     await ask(bench.place, token, pair)
     await refused('token-used', (s) => requestLine(s, token, newKeyPair()), 'token-used-twice')
-    const second = await bench.token(n1)
+    await t.rejects(bench.token(n1), { code: 'node-exists', message: /token create n1 --replace/ })
     await refused('node-exists', (s) => requestLine(s, second, newKeyPair()))
     const lines = await bench.lines()
     t.same(

@@ -832,3 +832,37 @@ t.test('a recovery is told of at least one node, by the flag that was typed', (t
   t.throws(() => recoveryArguments(['--port', '0']), { exitCode: 2, message: '--nodes <n>' })
   t.end()
 })
+
+t.test('what a gateway could only refuse is refused in the words of the command', async (t) => {
+  const nowhere = ['--http', `http://127.0.0.1:${await freePort()}`]
+  const refused = async (stderr: RegExp, code: number, ...argv: string[]) =>
+    t.match(await run([...argv, ...nowhere]), { code, stdout: '', stderr })
+  await refused(/^error: --ttl: "0m" is too short/, 2, 'token', 'create', 'n7', '--ttl', '0m')
+  await refused(/^error: "a b" is no name of a node: letters/, 2, 'token', 'create', 'a b')
+  const many = ['token', 'create', '--count', '2', '--prefix', 'a/']
+  await refused(/^error: "a\/2" is no name of a node/, 2, ...many)
+  const king = ['--no-password', '--role', 'king']
+  await refused(
+    /^error: --role: there is no role "king" \(viewer, /,
+    2,
+    'user',
+    'add',
+    'ann',
+    ...king,
+  )
+  const viewer = ['--no-password', '--role', 'viewer']
+  await refused(/^error: "an n" is no name of a user/, 2, 'user', 'add', 'an n', ...viewer)
+  await refused(
+    /--role: there is no role "viewr", did you mean viewer/,
+    2,
+    'user',
+    'set',
+    'ann',
+    '--role',
+    'viewr',
+  )
+  await refused(/^error: "b\/c" is no name of a recipient/, 2, 'seal', 'recipient', 'add', 'b/c')
+  const missing = join(t.testdir(), 'none')
+  const login = await run(['login', 'https://127.0.0.1', '--token-file', missing])
+  t.match(login, { code: 66, stderr: `error: ${missing} is not there\n` })
+})

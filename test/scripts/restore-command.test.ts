@@ -66,6 +66,8 @@ t.test('no word is no answer', async (t) => {
   await t.rejects(ask(t, {}, { typed: '\n\n' }), usage, 'nor is Enter')
   t.same((await ask(t, {}, { typed: '\n\nn2\n' })).revoked, ['n2'], 'which may be left of a paste')
   await t.rejects(ask(t, { revoke: ['n1'], noneRevoked: true }), usage)
+  const host = { ...usage, message: /--host: "ju nk" is no host name/ }
+  await t.rejects(ask(t, { noneRevoked: true, host: 'ju nk' }), host)
   await t.rejects(ask(t, { passphraseFile: '-', noneRevoked: true }, { path: '-' }), usage)
 })
 

@@ -96,7 +96,7 @@ t.test('what is no sealed result is said, and nothing of it printed', async (t) 
 })
 
 t.test('keys that are none are refused before anything is read', async (t) => {
-  const { directory, key, result, signerKey, open } = await bench(t)
+  const { directory, key, made, result, signerKey, open } = await bench(t)
   const input = toJsonText(result)
   const other = join(directory, 'other')
   const by = (file: string): Promise<Outcome> =>
@@ -113,8 +113,16 @@ t.test('keys that are none are refused before anything is read', async (t) => {
   t.match(await open(input, '--signer', join(directory, 'none')), { code: 66 })
   t.match(await obelisk(input, 'seal', 'open', '-'), { code: 2, err: /--key/ })
   const again = await obelisk('', 'seal', 'keygen', key)
-  t.match(again, { code: 1, err: /EEXIST/ })
-  t.equal(again.out.length, 0, 'a public key of nothing is not printed')
+  t.match(again, { code: 1, err: /is there already/, out: made.out }, 'the shell emptied its file')
+  t.match(await obelisk('', 'seal', 'pub', key), { code: 0, err: '', out: made.out })
+  t.match(await obelisk('', 'seal', 'pub', other), { code: 65, err: /not what seal keygen wrote/ })
+  const nowhere = await obelisk('', 'seal', 'keygen', join(directory, 'none', 'key'))
+  t.match(nowhere, { code: 66, err: /has no directory to be in/ })
+  t.equal(nowhere.out.length, 0, 'a public key of nothing is not printed')
+  t.match(await obelisk('', 'seal', 'keygen', join(key, 'key')), {
+    code: 66,
+    err: /a file above it/,
+  })
   t.match(await by(key), { code: 0 }, 'the key that was there is there')
 })
 
