@@ -4,11 +4,13 @@ import type { NodeRow } from '../answers.ts'
 import { counted, formatNumber } from '../format.ts'
 import { doubts, isLoaded, moves, nodes } from '../live.ts'
 import { Age } from '../parts/age.tsx'
+import { Spark } from '../parts/chart.tsx'
 import { Mark } from '../parts/mark.tsx'
 import { route, setQuery } from '../route.ts'
 import { Doubts } from './doubts.tsx'
 import { DrainBar } from './drain-bar.tsx'
 import { Drains } from './drains.ts'
+import { sparks, useSparks } from './history.ts'
 import { MovesLine, WhatIf } from './moves.tsx'
 import { NodeDetail } from './node-detail.tsx'
 import {
@@ -125,6 +127,7 @@ function SortHead({ of }: { readonly of: SortKey }) {
 }
 
 function Table() {
+  useSparks(shown.value.map(({ id }) => id))
   return (
     <div class="panel">
       <table class="nodes">
@@ -152,6 +155,7 @@ function Row({ node, isOpen }: { readonly node: NodeRow; readonly isOpen: boolea
   const { word, shape, mood } = conditionOf(node)
   const behind = behindOf(node)
   const drain = progress.value.get(node.id)
+  const told = sparks.value.get(node.id)
   const toggle = (): void => {
     location.hash = isOpen ? '#fleet' : `#fleet/${encodeURIComponent(node.id)}`
   }
@@ -176,7 +180,8 @@ function Row({ node, isOpen }: { readonly node: NodeRow; readonly isOpen: boolea
           {formatNumber(behind)}
         </td>
         <td class="number" data-title="CPU">
-          <Share value={telemetry?.cpu_percent ?? undefined} />
+          {told?.cpu_percent && <Spark values={told.cpu_percent} least={{ low: 0, high: 100 }} />}
+          {formatNumber(telemetry?.cpu_percent)} <span class="soft">%</span>
         </td>
         <td class="number" data-title="memory">
           <Share value={memoryOf(node)} />
@@ -185,6 +190,9 @@ function Row({ node, isOpen }: { readonly node: NodeRow; readonly isOpen: boolea
           {formatNumber(telemetry?.temp_celsius)}
         </td>
         <td class="number" data-title="trip">
+          {told?.broker_rtt_ms && (
+            <Spark values={told.broker_rtt_ms} least={{ low: 0, high: 10 }} />
+          )}
           {formatNumber(telemetry?.broker_rtt_ms, 1)} <span class="soft">ms</span>
         </td>
       </tr>

@@ -4,6 +4,7 @@ import { Problem } from '../http.ts'
 import { refresh } from '../live.ts'
 import { confirm } from '../parts/confirm.tsx'
 import { ask, may } from '../session.ts'
+import { HistoryCharts } from './history-charts.tsx'
 
 /** What is known of one node, and what can be done with it. */
 export function NodeDetail({ node }: { readonly node: NodeRow }) {
@@ -23,6 +24,7 @@ export function NodeDetail({ node }: { readonly node: NodeRow }) {
         ))}
       </dl>
       {may('operate') && <Orders node={node} />}
+      <HistoryCharts node={node.id} />
     </div>
   )
 }
@@ -34,6 +36,7 @@ function factsOf({ telemetry: told, ...node }: NodeRow): [name: string, value: s
     .map(([name, value]): [string, string] => [name.replaceAll('_', ' '), `${value}`])
   return [
     ['connected', node.connected ? 'yes' : 'no'],
+    ...(node.version === undefined ? [] : [['version', node.version] as [string, string]]),
     ['joined', since(node.joined_ts)],
     ['tiles written', formatNumber(node.tiles_written)],
     ['weight', formatNumber(node.weight)],
