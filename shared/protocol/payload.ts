@@ -1,7 +1,10 @@
-/** What a payload says, told by its topic where that is one of ours, else by its first byte. */
+/**
+ * What a payload says to a person, told by its topic where that is one of ours, else by its first bytes: JSON, text,
+ * CBOR, or bytes of which nothing is known.
+ */
 import { isUtf8 } from 'node:buffer'
-import { decodeCbor } from '../../shared/protocol/cbor.ts'
-import { parseTopic, type Topic } from '../../shared/protocol/topics.ts'
+import { decodeCbor } from './cbor.ts'
+import { parseTopic, type Topic } from './topics.ts'
 
 /** Topics whose payload is CBOR; the others of ours are JSON or plain text. */
 const CBOR_KINDS: ReadonlySet<Topic['kind']> = new Set([
