@@ -7,6 +7,7 @@ import { isEnded, type MemberState, type TaskState } from '../shared/protocol/st
 import type { HttpClient, HttpPort, Listeners, SecurityPort } from './adapters/http-port.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
+import type { TopicViews } from './adapters/mqtt-topic-views.ts'
 import type { NodeReports } from './adapters/node-reports.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
 import type { LookOutcome, Outcome, Refusal } from './core/effects.ts'
@@ -36,6 +37,7 @@ export interface HttpSources {
   readonly metrics: Metrics
   readonly live: LiveEvents
   readonly history: History
+  topics(): TopicViews
   readonly security: SecurityPort | undefined
   listeners(): Listeners
   readonly reports: NodeReports
@@ -206,6 +208,10 @@ export class HttpCalls implements HttpPort {
 
   ready(): Health {
     return this.#sources.health()
+  }
+
+  get topics(): TopicViews {
+    return this.#sources.topics()
   }
 
   history(query: HistoryQuery): Generator<void, HistoryView> {

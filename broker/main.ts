@@ -235,6 +235,7 @@ async function start(
     metrics,
     live,
     history,
+    topics: () => broker.topics,
     security: secured?.security,
     listeners: () => ({
       mqtt: { host, port: broker.port },
@@ -294,6 +295,7 @@ async function start(
       retainedSource: new TaskRetention(config.topicBase, {
         task: (id) => view.task(id),
         tasks: (query) => view.tasks(query),
+        taskIds: () => view.taskIds(),
         result: (id) => ledger.result(id),
       }),
       retainedLedger: {

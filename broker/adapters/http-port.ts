@@ -21,6 +21,7 @@ import type {
   RingView,
   TaskView,
 } from '../core/views.ts'
+import type { TopicViews } from './mqtt-topic-views.ts'
 
 export interface HttpClient {
   readonly address: string
@@ -255,6 +256,8 @@ export interface HttpPort {
   ready(): Health
   /** What happens, for those who follow it. */
   readonly live: LiveEvents
+  /** Topics, as somebody may see them. */
+  readonly topics: Pick<TopicViews, 'page' | 'follow'>
   /** How nodes were doing, in slices. */
   history(query: HistoryQuery): Generator<void, HistoryView>
   /** Prometheus text. */

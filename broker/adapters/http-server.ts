@@ -18,7 +18,7 @@ import { sendInPieces } from './http-answers.ts'
 import { registerAuthorityRoutes } from './http-authority-routes.ts'
 import { BodyRefused, HttpBodies } from './http-bodies.ts'
 import { HttpConnections } from './http-connections.ts'
-import { EventStreams } from './http-event-stream.ts'
+import { registerEventRoutes } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
 import { registerGridRoutes } from './http-grid-routes.ts'
 import { registerHistoryRoutes } from './http-history-routes.ts'
@@ -29,8 +29,10 @@ import type { HttpPort } from './http-port.ts'
 import { registerRecipientRoutes } from './http-recipient-routes.ts'
 import { HttpSecureDoor } from './http-secure-door.ts'
 import { registerSecurityRoutes } from './http-security-routes.ts'
+import { SentEvents } from './http-sent-events.ts'
 import { registerStatusRoutes } from './http-status-routes.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
+import { registerTopicRoutes } from './http-topic-routes.ts'
 import { registerUploadRoutes, takeUploads } from './http-upload-routes.ts'
 import { registerUserRoutes } from './http-user-routes.ts'
 import { Tally } from './mqtt-figures.ts'
@@ -109,7 +111,7 @@ const PACE_MS = 100
 export class HttpServer {
   readonly #options: HttpServerOptions
   readonly #app: FastifyInstance
-  readonly #events: EventStreams
+  readonly #events: SentEvents
   readonly #log: Logger
   readonly #connections: HttpConnections
   readonly #refused = new Tally()
@@ -154,14 +156,11 @@ export class HttpServer {
         void sendProblem(reply, problemOfError(error))
       },
     })
-    this.#events = new EventStreams(
-      {
-        streamsMax: EVENT_STREAMS_MAX,
-        waitingBytesMax: options.eventBytesMax ?? 256 * KIB,
-        heartbeatMs: options.eventHeartbeatMs ?? 15_000,
-      },
-      port,
-    )
+    this.#events = new SentEvents({
+      streamsMax: EVENT_STREAMS_MAX,
+      waitingBytesMax: options.eventBytesMax ?? 256 * KIB,
+      heartbeatMs: options.eventHeartbeatMs ?? 15_000,
+    })
     this.#prepare(new HttpBodies(options.bodiesBytesMax ?? BODIES_BYTES_MAX, bodyMs, turns))
     sendInPieces(this.#app, connections)
     const access = secure &&
@@ -185,7 +184,8 @@ export class HttpServer {
     registerHistoryRoutes(this.#app, port, newPaced())
     registerHealthRoutes(this.#app, port, newPaced())
     registerPageRoutes(this.#app, options.page, options.frameAncestors ?? "'none'")
-    this.#events.register(this.#app)
+    registerEventRoutes(this.#app, port, this.#events)
+    registerTopicRoutes(this.#app, port, newPaced(), this.#events)
     refuseOtherMethods(this.#app, paths)
   }
 

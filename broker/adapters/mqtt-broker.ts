@@ -24,6 +24,7 @@ import { RetainedJournal, type RetainedLedger } from './mqtt-retained-journal.ts
 import { Rights } from './mqtt-rights.ts'
 import { SecureDoor, type SecureDoorOptions } from './mqtt-secure-door.ts'
 import { Subscribers } from './mqtt-subscribers.ts'
+import { TopicViews } from './mqtt-topic-views.ts'
 import { TurnShare } from './mqtt-turn-share.ts'
 import { isOfCertificates, type TlsKeys } from './tls-listener.ts'
 
@@ -77,6 +78,8 @@ export class MqttBroker {
   readonly #connections: Connections
   readonly #subscribers = new Subscribers<Connection>(({ identity }) => identity)
   readonly #rights: Rights
+  /** For those who look at topics without MQTT. */
+  readonly topics: TopicViews
   readonly #hooks: BrokerHooks
   readonly #aedes: Aedes
   readonly #door: SecureDoor | undefined
@@ -126,6 +129,7 @@ export class MqttBroker {
     const isForeign = (topic: string): boolean =>
       !topic.startsWith('$') && !isBelowBase(base, topic)
     this.#rights = new Rights(base, (task) => port.ownerOf?.(task))
+    this.topics = new TopicViews(this.#retained, options.retainedSource, this.#rights)
     this.#journal = this.#keepRetained(options.retainedLedger, isForeign)
     this.#persistence = new BoundedPersistence(limits, {
       retained: this.#retained,
@@ -395,6 +399,7 @@ export class MqttBroker {
         sessions: this.#persistence,
         mayReceive: ({ principal }, packet) => this.#rights.mayReceive(principal, packet),
         behindBytes: this.#limits.backlogDropBytes,
+        onMessage: (packet) => this.topics.published(packet),
         nextNumber: () => ++(aedes as Aedes & { counter: number }).counter,
       }),
       // Listeners on a connection, twice: no bound.
@@ -424,7 +429,7 @@ export class MqttBroker {
 
   /** Now and then: the sum of all backlogs, and the figures below `$SYS`. */
   #look(): void {
-    this.#boundBacklogs()
+    this.#connections.boundBacklogs(this.#limits.backlogTotalMax)
     const nowMs = performance.now()
     this.#journal?.sayRefused(nowMs)
     if (nowMs - this.#figuresAtMs < this.#limits.figuresIntervalMs) return
@@ -433,18 +438,6 @@ export class MqttBroker {
     const figures = figuresOf(this.counters(), this.#dropped.total(), uptimeMs, this.#version)
     for (const [name, payload] of figures) {
       this.publish({ topic: `$SYS/broker/${name}`, payload, qos: 0, retain: true })
-    }
-  }
-
-  #boundBacklogs(): void {
-    const gates = this.#connections.connected()
-    let total = gates.reduce((sum, gate) => sum + gate.backlogBytes, 0)
-    if (total <= this.#limits.backlogTotalMax) return
-    gates.sort((a, b) => b.backlogBytes - a.backlogBytes)
-    for (const gate of gates) {
-      if (total <= this.#limits.backlogTotalMax) return
-      total -= gate.backlogBytes
-      gate.abandon('total-backlog')
     }
   }
 }

@@ -58,6 +58,19 @@ export class Connections {
     return this.#probe === undefined ? [...this.#connected] : [...this.#connected, this.#probe]
   }
 
+  /** Where all together have not taken so many bytes, those furthest behind are closed. */
+  boundBacklogs(totalMax: number): void {
+    const gates = this.connected()
+    let total = gates.reduce((sum, gate) => sum + gate.backlogBytes, 0)
+    if (total <= totalMax) return
+    gates.sort((a, b) => b.backlogBytes - a.backlogBytes)
+    for (const gate of gates) {
+      if (total <= totalMax) return
+      total -= gate.backlogBytes
+      gate.abandon('total-backlog')
+    }
+  }
+
   /**
    * Makes room for one more socket: a full pool gives up the one that has been silent for longest.
    * True if it did. Where many come at once and none has been read yet, that is no silence.

@@ -22,6 +22,8 @@ export interface DeliveryParts {
   readonly mayReceive: (connection: Connection, packet: StoredPacket) => boolean
   /** Who has not taken this much is passed over where others share a subscription with it. */
   readonly behindBytes: number
+  /** Is told of each message that is handed on. */
+  readonly onMessage: (packet: StoredPacket) => void
   /** Aedes' number of a message, by which a session tells one from another. */
   readonly nextNumber: () => number
 }
@@ -51,6 +53,7 @@ export class Delivery {
       done(new Error('the broker is closed'))
       return
     }
+    this.#parts.onMessage(packet)
     let waiting = 1
     const delivered = (): void => {
       if (--waiting === 0) done()

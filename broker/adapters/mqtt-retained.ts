@@ -14,6 +14,8 @@ export interface RetainedSource {
    * left unfinished when the subscriber goes: nothing may stay open from one item to the next.
    */
   match(filter: string): Iterable<RetainedMessage>
+  /** Their topics alone, and perhaps some of which nothing is left: cheap, taken as above. */
+  topics(filter: string): Iterable<string>
 }
 
 export interface RetainedMessage {

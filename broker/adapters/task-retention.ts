@@ -11,6 +11,8 @@ import type { TaskView } from '../core/views.ts'
 export interface TaskSource {
   task(id: TaskId): TaskView | undefined
   tasks(query: { limit: number }): TaskView[]
+  /** Those that `task` knows. */
+  taskIds(): Iterable<TaskId>
   result(id: TaskId): Uint8Array | undefined
 }
 
@@ -59,6 +61,20 @@ export class TaskRetention {
     }
     for (const { id } of this.#source.tasks({ limit: Number.POSITIVE_INFINITY })) {
       yield* this.#one(id, wantedOf(id))
+    }
+  }
+
+  *topics(filter: string): Generator<string> {
+    const exact = parseTopic(this.#base, filter)
+    if (!/[+#]/.test(filter)) {
+      if (exact !== undefined && this.owns(filter)) yield filter
+      return
+    }
+    for (const id of this.#source.taskIds()) {
+      for (const kind of KINDS) {
+        const topic = buildTopic(this.#base, { kind, task: id })
+        if (filterMatches(filter, topic)) yield topic
+      }
     }
   }
 

@@ -83,6 +83,11 @@ export class CoordinatorView {
       .map((task) => this.#taskView(task))
   }
 
+  /** Of all tasks that still show their state. */
+  taskIds(): Iterable<TaskId> {
+    return this.#context.tasks.shownIds()
+  }
+
   node(id: NodeId): NodeView | undefined {
     return this.nodes().find((node) => node.id === id)
   }

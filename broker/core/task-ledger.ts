@@ -154,6 +154,15 @@ export class TaskLedger {
     return [...this.#tasks.values()].filter((task) => !task.isCleared)
   }
 
+  /** Of the same, one by one: what comes or goes meanwhile may be among them. */
+  *shownIds(): Generator<TaskId> {
+    let left = this.#tasks.size
+    for (const [id, { isCleared }] of this.#tasks) {
+      if (left-- === 0) return
+      if (!isCleared) yield id
+    }
+  }
+
   accept(
     id: TaskId,
     body: TaskBody,

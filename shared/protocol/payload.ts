@@ -19,11 +19,27 @@ const LIMITS = { bytesMax: 64 * 1024 * 1024, depthMax: 32, itemsMax: 10_000_000 
 /** A topic base has at most four levels; which one this gateway has, we are not told. */
 const BASE_LEVELS_MAX = 4
 
+export interface DecodedPayload {
+  readonly kind: 'empty' | 'json' | 'text' | 'cbor' | 'bytes'
+  readonly value: unknown
+}
+
 /** The payload as plain data; bytes that are nothing we know stay bytes. */
 export function decodePayload(topic: string, payload: Buffer): unknown {
-  if (payload.length === 0) return null
-  if (isCborTopic(topic)) return cborOf(payload) ?? textOf(payload) ?? payload
-  return jsonOf(payload) ?? textOf(payload) ?? cborOf(payload) ?? payload
+  return readPayload(topic, payload).value
+}
+
+/** The same, and what it was told to be. */
+export function readPayload(topic: string, payload: Buffer): DecodedPayload {
+  if (payload.length === 0) return { kind: 'empty', value: null }
+  const order = isCborTopic(topic)
+    ? (['cbor', 'text'] as const)
+    : (['json', 'text', 'cbor'] as const)
+  for (const kind of order) {
+    const value = READERS[kind](payload)
+    if (value !== undefined) return { kind, value }
+  }
+  return { kind: 'bytes', value: payload }
 }
 
 function isCborTopic(topic: string): boolean {
@@ -56,3 +72,5 @@ function textOf(payload: Buffer): string | undefined {
   const text = payload.toString('utf8')
   return /[^\P{Cc}\t\n\r]/u.test(text) ? undefined : text
 }
+
+const READERS = { json: jsonOf, text: textOf, cbor: cborOf }

@@ -190,6 +190,7 @@ async function serve(t: Test) {
     health: () => ({ ok: true, checks: {} }),
     ready: () => ({ ok: true, checks: {} }),
     live: new LiveEvents({ start: 'test', keptMax: 9, keptBytesMax: 999 }),
+    topics: { page: async () => [], follow: () => () => {} },
     *history() {
       yield
       return { ts: 0, stepSeconds: 10, points: 0, nodes: [] }

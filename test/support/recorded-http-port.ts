@@ -5,6 +5,7 @@ import {
   HttpServer,
   type HttpServerOptions,
 } from '../../broker/adapters/http-server.ts'
+import type { PublishedMessage } from '../../broker/adapters/mqtt-topic-views.ts'
 import type { Outcome } from '../../broker/core/effects.ts'
 import type { HistoryQuery, HistoryView } from '../../broker/core/history.ts'
 import { LiveEvents } from '../../broker/core/live-events.ts'
@@ -121,6 +122,8 @@ export interface Recorded {
   readonly port: HttpPort
   readonly calls: unknown[][]
   readonly logged: unknown[][]
+  retained: { topic: string; payload: Uint8Array }[]
+  readonly tails: Set<(message: PublishedMessage) => void>
   answer: Outcome
   isHealthy: boolean
   doubts: { reason: string; since_ts: number }[]
@@ -144,6 +147,8 @@ export function record(): Recorded {
   const recorded: Recorded = {
     calls: [],
     logged: [],
+    retained: [],
+    tails: new Set(),
     answer: { ok: true, task: 'open' as TaskId, state: 'accepted' },
     isHealthy: true,
     doubts: [{ reason: 'probe-late', since_ts: 5 }],
@@ -213,6 +218,17 @@ export function record(): Recorded {
       health: () => ({ ok: recorded.isHealthy, checks: { ledger: { ok: recorded.isHealthy } } }),
       ready: () => ({ ok: recorded.isHealthy, checks: {} }),
       live: new LiveEvents({ start: 'test', keptMax: 9, keptBytesMax: 100_000_000 }),
+      topics: {
+        page: async (_who, query) => {
+          recorded.calls.push(['topics', query])
+          return recorded.retained
+        },
+        follow(_who, filter, listener) {
+          recorded.calls.push(['follow', filter])
+          recorded.tails.add(listener)
+          return () => recorded.tails.delete(listener)
+        },
+      },
       *history(query) {
         recorded.calls.push(['history', query])
         yield

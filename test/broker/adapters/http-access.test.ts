@@ -55,6 +55,9 @@ const EXAMPLES: readonly (readonly [start: string, example: string])[] = [
   ['/api/grid/:field', '/api/grid/value'],
 ]
 
+/** They have no end: who may follow one is told of its kinds or topics, and tried by itself. */
+const STREAMS = ['/api/events', '/api/topics/live']
+
 type Row = readonly [method: string, path: string, who: readonly Who[]]
 
 /** What the page says of each route, and here has to be so. */
@@ -63,7 +66,7 @@ const MATRIX: readonly Row[] = new Markdown(readFileSync(PROTOCOL, 'utf8'))
   .rows()
   .flatMap(([named, words]): Row[] => {
     const [method, url] = /^`([A-Z]+) (\S+)`$/.exec(named!)?.slice(1) ?? []
-    if (method === undefined || url === undefined || url === '/api/events') return []
+    if (method === undefined || url === undefined || STREAMS.includes(url)) return []
     const who = WHO[words!.replace(THEIR_OWN, '')]
     if (who === undefined) throw new Error(`${method} ${url}: nobody is "${words}"`)
     if (!words!.endsWith(THEIR_OWN)) return [[method, exampleOf(url), who]]
@@ -216,12 +219,15 @@ t.test(
   async (t) => {
     const { ask, live, stream } = await serve(t)
     t.equal((await ask('GET', '/api/events')).status, 401)
+    t.equal((await ask('GET', '/api/topics/live')).status, 401)
     const headers = { authorization: 'Bearer submitter' }
     for (const kind of ['event', 'nodes', 'moves', 'task-state,nodes']) {
       const { status, body } = await ask('GET', `/api/events?kinds=${kind}`, { headers })
       t.equal(status, 403, kind)
       t.match(JSON.parse(body), { code: 'forbidden' })
     }
+    t.equal((await ask('GET', '/api/topics/live', { headers })).status, 403)
+    t.match(await (await stream('viewer', '/api/topics/live')).next(), { name: 'opened' })
     const happen = (n: number): void => {
       live.happened('task-state', `{"id":"hers-${n}"}`, 'user/another')
       live.happened('task-state', `{"id":"open-${n}"}`, 'user/the-submitter')

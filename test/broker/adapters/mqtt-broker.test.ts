@@ -576,6 +576,7 @@ t.test('what the ledger retains is served from there to late subscribers', async
           if (filterMatches(filter, topic)) yield { topic, payload: Buffer.from(payload) }
         }
       },
+      topics: () => ledger.keys(),
     },
   })
   const before = broker.counters().retained

@@ -48,7 +48,9 @@ function deliveryTo(subscribers: Subscribers<Connection>): Delivery {
   const mayReceive = (): boolean => true
   const sessions = { groupsFor: () => [], mayReceive, outgoingEnqueue: async () => {} }
   const nextNumber = (): number => ++number
-  return new Delivery(subscribers, { sessions, mayReceive, behindBytes: 1000, nextNumber })
+  const onMessage = (): void => {}
+  const parts = { sessions, mayReceive, behindBytes: 1000, nextNumber, onMessage }
+  return new Delivery(subscribers, parts)
 }
 
 const MESSAGE = { cmd: 'publish', payload: Buffer.from('x'), qos: 2, retain: false } as const

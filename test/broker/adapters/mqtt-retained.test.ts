@@ -282,6 +282,7 @@ t.test('what a subscriber may not have is not even handed on', async (t) => {
   const source = {
     owns: () => true,
     match: () => ['b/mine', 'b/other'].map((topic) => ({ topic, payload: Buffer.from('x') })),
+    topics: () => [],
   }
   const handedOn: string[] = []
   const client = {

@@ -166,6 +166,7 @@ t.test('attempt 41: a submitter hears of its own tasks alone, by each way', asyn
           topic: `${BASE}/task/${task}/result`,
           payload: Buffer.from(`result of ${task}`),
         })),
+      topics: () => [],
     },
   })
   bench.user('me', ['submitter'])

@@ -17,6 +17,7 @@ function retentionOf(): { retention: TaskRetention; walks: () => number } {
       walks++
       return [...tasks.values()]
     },
+    taskIds: () => tasks.keys(),
     result: () => undefined,
   }
   return { retention: new TaskRetention(BASE, source), walks: () => walks }
@@ -44,6 +45,19 @@ t.test('only a filter that means any task looks at all of them', (t) => {
     t.same(topics(filter), [state1, `${BASE}/task/t2/state`], filter)
   }
   t.equal(walks(), 5)
+  t.end()
+})
+
+t.test('topics are named without a look at what they hold', (t) => {
+  const { retention, walks } = retentionOf()
+  const topics = (filter: string): string[] => [...retention.topics(filter)]
+  const of = (task: string) =>
+    ['state', 'result', 'result/json'].map((kind) => `${BASE}/task/${task}/${kind}`)
+  t.same(topics(`${BASE}/task/+/state`), [`${BASE}/task/t1/state`, `${BASE}/task/t2/state`])
+  t.same(topics('#'), [...of('t1'), ...of('t2')])
+  t.same(topics(`${BASE}/task/t1/state`), [`${BASE}/task/t1/state`])
+  t.same([...topics(`${BASE}/node/#`), ...topics(`${BASE}/node/a/state`), ...topics('home')], [])
+  t.equal(walks(), 0)
   t.end()
 })
 
