@@ -4,7 +4,7 @@ import type { Region } from '../shared/grid/geometry.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
 import { identityOf } from '../shared/protocol/access.ts'
 import { isEnded, type MemberState, type TaskState } from '../shared/protocol/states.ts'
-import type { HttpClient, HttpPort, Listeners, SecurityPort } from './adapters/http-port.ts'
+import type { Asker, HttpClient, HttpPort, Listeners, SecurityPort } from './adapters/http-port.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { TopicViews } from './adapters/mqtt-topic-views.ts'
@@ -179,10 +179,13 @@ export class HttpCalls implements HttpPort {
     return this.node(id)
   }
 
-  async remove(id: NodeId): Promise<RemovalProblem | undefined> {
+  async remove(id: NodeId, asker: Asker): Promise<RemovalProblem | undefined> {
     const problem = this.#sources.view.removalProblem(id)
-    if (problem === undefined) await this.#sources.driver.remove(id)
-    return problem
+    if (problem !== undefined) return problem
+    // First: one that is forgotten and has its key would come back as somebody new.
+    await this.security?.revokeNode(id, asker)
+    await this.#sources.driver.remove(id)
+    return undefined
   }
 
   moves(): MovesView {

@@ -8,6 +8,7 @@ import { rightOf } from './http-access.ts'
 import { NODE_LIST_RULES, selectNodes } from './http-node-list.ts'
 import type { HttpPort } from './http-port.ts'
 import { FLAG_RULE, listRule, parseQuery, type QueryRule } from './http-request.ts'
+import { askerOf } from './http-security-routes.ts'
 import { badQuery, JSON_TYPE, sendJson, sendPaced } from './http-task-routes.ts'
 import type { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
@@ -134,11 +135,12 @@ class FleetRoutes {
     return this.#setDrain(id, true, reply)
   }
 
-  async remove({ params: { id } }: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async remove(request: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { id } = request.params
     if (!isNodeId(id) || this.#port.stateOf(id) === undefined) {
       return sendProblem(reply, unknownNode(id))
     }
-    const problem = await this.#port.remove(id)
+    const problem = await this.#port.remove(id, askerOf(request))
     if (problem === undefined) return sendJson(reply, { id, removed: true })
     const { reason, message: detail } = problem
     return reason === 'node-alive'

@@ -239,8 +239,8 @@ export interface HttpPort {
   drainProblem(node: NodeId): string | undefined
   /** Empties a node, or keeps it after all; answers once that is on disk, and nothing for a stranger. */
   drain(node: NodeId, isWanted: boolean): Promise<NodeView | undefined>
-  /** Forgets a known node; answers, once that is on disk, or with what speaks against it. */
-  remove(node: NodeId): Promise<RemovalProblem | undefined>
+  /** Forgets a known node, and its key is worth nothing; answers, once that is on disk, or with what speaks against it. */
+  remove(node: NodeId, asker: Asker): Promise<RemovalProblem | undefined>
   ring(query: { withHolders: boolean }): RingView
   ringTiles(area: TileArea): RingTiles
   /** Tiles whose every copy is lost begin anew, as zeros; answers, once that is on disk, how many. */

@@ -46,6 +46,6 @@ export function removalProblem(
   const sole = soleTiles(context).get(index) ?? 0
   if (sole === 0) return undefined
   const tiles = sole === 1 ? '1 tile' : `${sole} tiles`
-  const message = `node ${id} has ${tiles} of which no other copy is here and up to date: they would be lost`
+  const message = `node ${id} has ${tiles} of which no other copy is here and up to date: they would be lost; once it is here again, obelisk node drain ${id} brings them elsewhere`
   return { reason: 'node-holds-tiles', message }
 }
