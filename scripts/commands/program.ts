@@ -11,6 +11,7 @@ import {
 import { addBoardCommands } from './board.ts'
 import { addCaCommands } from './ca.ts'
 import type { CommandPlace } from './command-place.ts'
+import { commandTree, type TreeCommand } from './command-tree.ts'
 import { trust } from './detector.ts'
 import type { Enrol } from './enroll.ts'
 import { checkUrl, clientFor, HTTP_DEFAULT, loginFor } from './gateway-at-hand.ts'
@@ -21,6 +22,7 @@ import { exitCodeOf, wordsOf } from './refusal.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
 import { addSealCommands } from './seal.ts'
 import { addSecurityCommands } from './security.ts'
+import { addShellCommands } from './shell.ts'
 import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
 import { parseSeconds, usage } from './task-request.ts'
@@ -68,6 +70,18 @@ export async function runCommand(
     return error instanceof AppError ? error.exitCode : EXIT_FAILED
   }
 }
+
+/** What there is to type. */
+export function ownTree(): TreeCommand {
+  const none = { write: () => {} }
+  const streams = { stdout: none, stderr: none, stdin: nobody(), environment: {} }
+  const parts = { makeKeys: notHere, restore: notHere }
+  return commandTree(
+    buildProgram(streams, { version: '', gatewayParts: parts, enrol: notHere }, none.write),
+  )
+}
+
+async function* nobody(): AsyncGenerator<string> {}
 
 async function notHere(): Promise<never> {
   throw new AppError('not-installed', 'that program is not on this machine')
@@ -135,6 +149,7 @@ function buildProgram(
   addSub(program, streams, done)
   addSecurityCommands(place)
   addBoardCommands(program, streams, done)
+  addShellCommands(place, version)
   return program
 }
 

@@ -9,6 +9,7 @@ import {
   messageOf,
 } from '../../shared/runtime/errors.ts'
 import { colourDepthOf, Ink } from './colours.ts'
+import { DEMO_OPTIONS } from './demo-options.ts'
 import type { Display } from './display.ts'
 import { Fleet } from './fleet.ts'
 import { FleetError, type FleetProcess } from './fleet-process.ts'
@@ -26,9 +27,7 @@ map of the world's rain into their grid, streams tasks over it, kills an agent a
 middle of that, and checks that nothing was lost and nothing happened twice.
 
 Options:
-  --keep           leave the fleet running at the end, and say how to talk to it; Ctrl-C ends it
-  --seconds <n>    how long tasks are streamed, 3 to 600 (default: 8)
-  --seed <n>       of the random regions and of the agent that is killed (default: a new one)
+${DEMO_OPTIONS.map(({ flags, value, about }) => `  ${`${flags} ${value}`.padEnd(15)}  ${about}`).join('\n')}
   -h, --help       show this
 `
 

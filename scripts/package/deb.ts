@@ -4,6 +4,9 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { completionScript, type Shell } from '../commands/completion.ts'
+import { manPage } from '../commands/man-page.ts'
+import { ownTree } from '../commands/program.ts'
 import { NODE_RANGE, SYSTEMD_LEAST } from '../install/places.ts'
 import type { Architecture, Role } from './architectures.ts'
 import { CHECKOUT } from './checkout.ts'
@@ -29,8 +32,8 @@ const SUMMARIES: Readonly<Record<Role, string>> = {
 }
 
 export function writeDeb(parts: DebParts): Buffer {
-  const { role, tree, seconds } = parts
-  const installed = installedFiles(role, tree)
+  const { seconds, role } = parts
+  const installed = installedFiles(parts)
   const control = [
     { path: 'control', bytes: Buffer.from(controlOf(parts, installed)), mode: 0o644 },
     ...SCRIPTS.map((name) => ({ path: name, bytes: scriptOf(name, role), mode: 0o755 })),
@@ -46,7 +49,7 @@ export function writeDeb(parts: DebParts): Buffer {
   )
 }
 
-function installedFiles(role: Role, tree: readonly TreeFile[]): TreeFile[] {
+function installedFiles({ role, tree, version }: DebParts): TreeFile[] {
   const textOf = (path: string): string =>
     Buffer.from(tree.find((file) => file.path === path)!.bytes).toString('utf8')
   const copyright = [textOf('NOTICE'), textOf('LICENSE'), textOf('THIRD-PARTY.txt')].join('\n')
@@ -61,7 +64,24 @@ function installedFiles(role: Role, tree: readonly TreeFile[]): TreeFile[] {
     moved(`lib/systemd/system/${unit}`, `systemd/${unit}`),
     moved(`${documents}/operations.md`, 'operations.md'),
     { path: `${documents}/copyright`, bytes: Buffer.from(copyright), mode: 0o644 },
+    ...shellFiles(role, version),
   ]
+}
+
+/**
+ * The page of the manual and the completions. Both packages have them, under names of their own: which is seen is an
+ * alternative of `obelisk` (debian/postinst).
+ */
+function shellFiles(role: Role, version: string): TreeFile[] {
+  const tree = ownTree()
+  const script = (shell: Shell): Buffer => Buffer.from(completionScript(shell, tree))
+  const files: [path: string, bytes: Buffer][] = [
+    [`man/man1/obelisk-${role}.1.gz`, compress(Buffer.from(manPage(tree, version)))],
+    [`bash-completion/completions/obelisk-${role}`, script('bash')],
+    [`zsh/vendor-completions/_obelisk-${role}`, script('zsh')],
+    [`fish/vendor_completions.d/obelisk-${role}.fish`, script('fish')],
+  ]
+  return files.map(([path, bytes]) => ({ path: `usr/share/${path}`, bytes, mode: 0o644 }))
 }
 
 function controlOf(

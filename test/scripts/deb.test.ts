@@ -77,6 +77,13 @@ function makeSystem(t: Test) {
 
 const hasDpkg = spawnSync('dpkg', ['--force-help']).stdout?.includes('script-chrootless') === true
 const skip = hasDpkg ? {} : { skip: 'dpkg is not here, or an old one' }
+/** Of `obelisk`, whichever package it is from. */
+const WORDS = [
+  'usr/share/man/man1/obelisk.1.gz',
+  'usr/share/bash-completion/completions/obelisk',
+  'usr/share/zsh/vendor-completions/_obelisk',
+  'usr/share/fish/vendor_completions.d/obelisk.fish',
+]
 const INSTALLED = 'install ok installed'
 
 t.test('installed, upgraded, removed, purged', skip, (t) => {
@@ -86,6 +93,7 @@ t.test('installed, upgraded, removed, purged', skip, (t) => {
   t.equal(state(), INSTALLED)
   t.ok(lstatSync(at(WANTS)).isSymbolicLink(), 'the unit is enabled')
   t.ok(lstatSync(at('usr/bin/obelisk')).isSymbolicLink())
+  for (const path of WORDS) t.ok(lstatSync(at(path)).isSymbolicLink(), path)
   rmSync(at(WANTS))
 
   // As an upgrade leaves it whose power failed.
@@ -102,6 +110,7 @@ t.test('installed, upgraded, removed, purged', skip, (t) => {
   t.equal(removed.status, 0, removed.said)
   t.equal(state(), 'deinstall ok config-files')
   t.notOk(existsSync(at(TREE)))
+  for (const path of WORDS) t.notOk(existsSync(at(path)), path)
   t.ok(existsSync(at('etc/obelisk/agent.toml')) && existsSync(at('var/lib/obelisk-agent')))
   const purged = dpkg('-P', NAME)
   t.equal(purged.status, 0, purged.said)
