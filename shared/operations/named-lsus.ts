@@ -5,6 +5,7 @@
 import type { Geometry, Region } from '../grid/geometry.ts'
 
 const ID_BYTES = 4
+const INDEXES = 65_536
 
 /** Without a copy where the bytes lie so that it can be. */
 export function unpackIds(bytes: Uint8Array): Uint32Array {
@@ -36,12 +37,20 @@ export function tileOf(id: number, { width, tile, tilesAcross }: Geometry): numb
 
 /** Indexes of ids, at most 65,536, in the order of the normal form; equal ids in the order they came in. */
 export function orderOfIds(ids: Uint32Array, geometry: Geometry): Uint32Array {
+  const { width, tile: side } = geometry
+  // One number for each: which tile, which LSU in a whole tile (below 2^27 together), and which index (below
+  // 2^16). To sort numbers as they are takes a tenth of sorting by a function.
   const keys = new Float64Array(ids.length)
-  ids.forEach((id, index) => {
-    // No id reaches 2^27, no tile 2^22: the order of tiles, then of ids, then of indexes.
-    keys[index] = tileOf(id, geometry) * 2 ** 27 + id
-  })
-  return Uint32Array.from(ids.keys()).sort((a, b) => keys[a]! - keys[b]! || a - b)
+  for (let index = 0; index < ids.length; index++) {
+    const id = ids[index]!
+    const row = Math.floor(id / width)
+    const cell = (row % side) * side + ((id - row * width) % side)
+    keys[index] = (tileOf(id, geometry) * side * side + cell) * INDEXES + index
+  }
+  keys.sort()
+  const order = new Uint32Array(ids.length)
+  for (let at = 0; at < order.length; at++) order[at] = keys[at]! % INDEXES
+  return order
 }
 
 /** The tiles of ids in their order, ascending. */
