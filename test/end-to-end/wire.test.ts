@@ -147,7 +147,10 @@ t.test('nodes join and say who they are', async (t) => {
   for (const id of NODES) {
     await wire.next(`node/${id}/state`, ({ payload }) => payload.toString() === 'online')
     const birth = await wire.nextJson(`node/${id}/info`)
-    const ops = ['add', 'digest', 'get', 'put', 'scale', 'set', 'stat']
+    const ops = [
+      ...['add', 'digest', 'gather', 'get', 'overview'],
+      ...['put', 'scale', 'scatter', 'set', 'stat'],
+    ]
     t.match(birth, { id, incarnation: 1, version: String, arch: process.arch, cores: Number })
     t.ok(birth.mem_total_bytes > 64 * MIB)
     t.strictSame([...birth.ops].sort(), ops)
@@ -338,8 +341,9 @@ t.test(
 const COLUMNS = { u: Uint8Array, i: Int32Array, f: Float32Array, d: Float64Array } as const
 type ColumnType = (typeof COLUMNS)[FieldName] | typeof Uint32Array
 
-const bytesOf = (type: ColumnType, numbers: readonly number[]): Uint8Array =>
-  new Uint8Array(type.from(numbers).buffer)
+/** A Buffer: other arrays of bytes get a tag by this encoder. */
+const bytesOf = (type: ColumnType, numbers: readonly number[]): Buffer =>
+  Buffer.from(type.from(numbers).buffer)
 
 /** Bytes of CBOR, or base64 of JSON. */
 function columnIn(
