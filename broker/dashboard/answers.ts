@@ -19,6 +19,15 @@ export interface NodeRow {
   readonly state: MemberState
   readonly connected: boolean
   readonly draining?: true
+  /** Written tiles that it had when that began. */
+  readonly drain_tiles?: number
+  /** Tiles that moves end in a second. */
+  readonly rate?: number
+  readonly eta_seconds?: number
+  /** Why nothing of it gets on. */
+  readonly waits_for?: string
+  /** Entries that it has not acknowledged. */
+  readonly behind?: number
   readonly quarantined?: boolean
   readonly stopped?: Stopped
   readonly weight: number
@@ -86,6 +95,8 @@ export interface Moves {
   readonly paused_for?: string
   readonly stalled: readonly Stall[]
   readonly eta_seconds?: number
+  /** Why nothing gets on. */
+  readonly stands_still?: string
 }
 
 export interface Plan {

@@ -9,20 +9,28 @@ interface Props {
   readonly progress: DrainProgress
 }
 
-export function DrainBar({ node, progress: { moved, total, stalledFor, etaSeconds } }: Props) {
+export function DrainBar({
+  node,
+  progress: { moved, total, rate, stalledFor, etaSeconds },
+}: Props) {
   const { run, isBusy, problem } = useOrder()
   const keep = (): Promise<boolean> =>
     run(async () => {
       await ask(`api/nodes/${encodeURIComponent(node)}/drain`, { method: 'DELETE' })
       await refresh()
     })
+  const pace = rate ? ` · ${formatNumber(rate, rate < 10 ? 1 : 0)} tiles/s` : ''
   const left = etaSeconds === undefined ? '' : ` · about ${formatAge(1000 * etaSeconds)} left`
   return (
     <div class="drain">
       <progress max={total || 1} value={moved} aria-label={`${node} is emptied`} />
       <span>
         {formatNumber(moved)} of {formatNumber(total)} tiles moved
-        {stalledFor === undefined ? left : <span class="bad"> · stands still: {stalledFor}</span>}
+        {stalledFor === undefined ? (
+          `${pace}${left}`
+        ) : (
+          <span class="bad"> · stands still: {stalledFor}</span>
+        )}
       </span>
       {may('operate') && (
         <button type="button" disabled={isBusy} onClick={() => void keep()}>

@@ -1,39 +1,27 @@
-/** How far nodes are emptied: what each held when that was first seen, and what it holds now. */
+/** How far a node is emptied, and why moves wait. */
 import type { Moves, NodeRow } from '../answers.ts'
 
 export interface DrainProgress {
   readonly moved: number
   readonly total: number
+  /** Tiles a second, of all that move. */
+  readonly rate?: number
   /** Why it does not get on, if it does not. */
   readonly stalledFor?: string
-  /** Of all that moves; absent while nothing does. */
   readonly etaSeconds?: number
 }
 
-export class Drains {
-  readonly #totals = new Map<string, number>()
-
-  /** Of each node that is being emptied. `moves` are newer than the rows, if only one is. */
-  look(rows: readonly NodeRow[], moves: Moves | undefined): ReadonlyMap<string, DrainProgress> {
-    const draining = rows.filter((row) => row.draining && row.state !== 'left')
-    const ids = new Set(draining.map(({ id }) => id))
-    for (const id of this.#totals.keys()) if (!ids.has(id)) this.#totals.delete(id)
-    return new Map(draining.map((row) => [row.id, this.#progressOf(row, moves, ids.size === 1)]))
-  }
-
-  #progressOf(row: NodeRow, moves: Moves | undefined, isAlone: boolean): DrainProgress {
-    const { open = [], planned_tiles: planned = 0 } = moves ?? {}
-    const isAll = isAlone && open.length > 0 && open.every(({ reason }) => reason === 'drain')
-    const left = isAll ? Math.min(row.tiles, planned + open.length) : row.tiles
-    const total = Math.max(this.#totals.get(row.id) ?? 0, row.tiles)
-    this.#totals.set(row.id, total)
-    const stall = moves?.stalled.find(({ node }) => node === row.id)
-    return {
-      moved: total - left,
-      total,
-      ...(stall && { stalledFor: stall.message }),
-      ...(moves?.eta_seconds !== undefined && { etaSeconds: moves.eta_seconds }),
-    }
+/** Of a node that is being emptied. */
+export function progressOf(row: NodeRow): DrainProgress | undefined {
+  const { draining, state, drain_tiles: total = 0, tiles_written: left } = row
+  if (!draining || state === 'left') return undefined
+  const { rate, eta_seconds: etaSeconds, waits_for: stalledFor } = row
+  return {
+    moved: Math.max(0, total - left),
+    total: Math.max(total, left),
+    ...(rate !== undefined && { rate }),
+    ...(stalledFor !== undefined && { stalledFor: stalledFor.replaceAll('-', ' ') }),
+    ...(etaSeconds !== undefined && { etaSeconds }),
   }
 }
 

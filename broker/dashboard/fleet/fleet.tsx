@@ -2,14 +2,14 @@ import { computed } from '@preact/signals'
 import { Fragment } from 'preact'
 import type { NodeRow } from '../answers.ts'
 import { counted, formatNumber } from '../format.ts'
-import { doubts, isLoaded, moves, nodes } from '../live.ts'
+import { doubts, isLoaded, nodes } from '../live.ts'
 import { Age } from '../parts/age.tsx'
 import { Spark } from '../parts/chart.tsx'
 import { Mark } from '../parts/mark.tsx'
 import { route, setQuery } from '../route.ts'
 import { Doubts } from './doubts.tsx'
 import { DrainBar } from './drain-bar.tsx'
-import { Drains } from './drains.ts'
+import { progressOf } from './drains.ts'
 import { sparks, useSparks } from './history.ts'
 import { MovesLine, WhatIf } from './moves.tsx'
 import { NodeDetail } from './node-detail.tsx'
@@ -24,8 +24,6 @@ import {
   type SortKey,
 } from './rows.ts'
 
-const drains = new Drains()
-const progress = computed(() => drains.look(nodes.value, moves.value))
 const choice = computed(() => choiceOf(route.value.query))
 const shown = computed(() => chosenRows(nodes.value, choice.value))
 const troubled = computed(() => nodes.value.filter(isTroubled).length)
@@ -154,7 +152,7 @@ function Row({ node, isOpen }: { readonly node: NodeRow; readonly isOpen: boolea
   const { telemetry } = node
   const { word, shape, mood } = conditionOf(node)
   const behind = behindOf(node)
-  const drain = progress.value.get(node.id)
+  const drain = progressOf(node)
   const told = sparks.value.get(node.id)
   const toggle = (): void => {
     location.hash = isOpen ? '#fleet' : `#fleet/${encodeURIComponent(node.id)}`

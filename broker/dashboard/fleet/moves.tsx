@@ -10,13 +10,14 @@ import { waitingWords } from './drains.ts'
 export function MovesLine() {
   const now = moves.value
   if (now === undefined) return null
-  const { open, planned_tiles: planned, paused_for: paused, stalled } = now
+  const { open, planned_tiles: planned, paused_for: paused, stands_still: still, stalled } = now
   if (open.length + planned === 0 && stalled.length === 0 && paused === undefined) return null
   const parts = [
     `${formatNumber(open.length)} on the way`,
     `${formatNumber(planned)} planned, ${formatBytes(now.planned_bytes)}`,
     ...waitingWords(now),
     ...(paused === undefined ? [] : [`none is planned: ${paused}`]),
+    ...(still === undefined ? [] : [`stands still: ${still.replaceAll('-', ' ')}`]),
   ]
   return (
     <div class="moves">

@@ -38,8 +38,8 @@ export function isTroubled({ state, stopped, quarantined }: NodeRow): boolean {
 }
 
 /** Entries of its stream that it has not on disk yet. */
-export function behindOf({ stream }: NodeRow): number | undefined {
-  return stream && stream.head - stream.acked
+export function behindOf({ behind, stream }: NodeRow): number | undefined {
+  return behind ?? (stream && stream.head - stream.acked)
 }
 
 /** Percent of the memory that is used. */

@@ -1,47 +1,112 @@
-import { useSignal } from '@preact/signals'
+import { useState } from 'preact/hooks'
+import { useAsked } from '../parts/asked.ts'
 import { useOrder } from '../parts/order.ts'
-import { ask } from '../session.ts'
+import { ask, may } from '../session.ts'
+import { Control, type FieldHead } from './controls.tsx'
+import { type Operation, taskOf, typedIn } from './forms.ts'
 
-const EXAMPLE = `{
-  "op": "stat",
-  "region": { "x": 0, "y": 0, "w": 64, "h": 64 },
-  "args": { "field": "value", "bins": 32 }
-}`
+interface GridHead {
+  readonly width: number
+  readonly height: number
+  readonly fields: readonly FieldHead[]
+}
 
-/** A task as JSON: what it may be stands in docs/protocol.md, Submitting. */
+/** A task: its form is made of what the gateway says of the operation. */
 export function TaskForm() {
-  const text = useSignal(EXAMPLE)
+  return (
+    <details class="new-task">
+      <summary>New task</summary>
+      <Form />
+    </details>
+  )
+}
+
+function Form() {
+  const { value: operations, problem } = useAsked<readonly Operation[]>('api/operations')
+  if (operations === undefined) return <p class="problem">{problem}</p>
+  // Who may not look at the grid has to know it.
+  return may('read') ? <WithGrid operations={operations} /> : <Chosen operations={operations} />
+}
+
+function WithGrid({ operations }: { readonly operations: readonly Operation[] }) {
+  const { value: grid, problem } = useAsked<GridHead>('api/grid')
+  if (grid === undefined) return <p class="problem">{problem}</p>
+  return <Chosen operations={operations} grid={grid} />
+}
+
+interface ChosenProps {
+  readonly operations: readonly Operation[]
+  readonly grid?: GridHead
+}
+
+function Chosen({ operations, grid }: ChosenProps) {
+  const [op, setOp] = useState('stat')
   const { run, isBusy, problem } = useOrder()
+  const operation = operations.find((one) => one.op === op) ?? operations[0]!
   const submit = (event: SubmitEvent): void => {
     event.preventDefault()
+    const form = new FormData(event.currentTarget as HTMLFormElement)
     void run(async () => {
-      const body = JSON.parse(text.value) as object
-      const { id } = await ask<{ id: string }>('process', { method: 'POST', body })
+      const made = taskOf(operation, typedIn(form))
+      if (!made.ok) throw new Error(made.problems.join('\n'))
+      const { id } = await ask<{ id: string }>('process', { method: 'POST', body: made.body })
       location.hash = `#tasks/${encodeURIComponent(id)}`
     })
   }
   return (
-    <details class="new-task">
-      <summary>New task</summary>
-      <form class="panel spaced" onSubmit={submit}>
+    <form class="panel spaced task-form" onSubmit={submit}>
+      <div class="row">
         <label>
-          Task as JSON
-          <textarea
-            rows={7}
-            spellcheck={false}
-            value={text}
-            onInput={(event) => {
-              text.value = event.currentTarget.value
-            }}
-          />
+          does
+          <select value={op} onChange={(event) => setOp(event.currentTarget.value)}>
+            {operations.map((one) => (
+              <option key={one.op}>{one.op}</option>
+            ))}
+          </select>
         </label>
-        <p class="problem" role="alert">
-          {problem}
-        </p>
-        <button type="submit" class="main" disabled={isBusy}>
-          submit
-        </button>
-      </form>
-    </details>
+        <label>
+          id (optional)
+          <input name="id" autocapitalize="none" spellcheck={false} />
+        </label>
+      </div>
+      <p class="soft">It {operation.does}.</p>
+      <div class="row" key={operation.op}>
+        {operation.over === 'region' && <RegionInputs {...(grid && { grid })} />}
+        {operation.args.map((argument) => (
+          <Control key={argument.name} argument={argument} fields={grid?.fields ?? []} />
+        ))}
+        {operation.over === 'items' && (
+          <label class="long">
+            items <span class="soft">a line each: key=data</span>
+            <textarea name="items" rows={4} spellcheck={false} required />
+          </label>
+        )}
+      </div>
+      <p class="problem" role="alert">
+        {problem}
+      </p>
+      <button type="submit" class="main" disabled={isBusy}>
+        submit
+      </button>
+    </form>
+  )
+}
+
+function RegionInputs({ grid }: { readonly grid?: GridHead }) {
+  const parts = [
+    { name: 'x', title: 'x', value: grid && 0 },
+    { name: 'y', title: 'y', value: grid && 0 },
+    { name: 'w', title: 'width', value: grid?.width },
+    { name: 'h', title: 'height', value: grid?.height },
+  ]
+  return (
+    <>
+      {parts.map(({ name, title, value }) => (
+        <label key={name}>
+          {title}
+          <input type="number" name={name} min={0} required defaultValue={value ?? ''} />
+        </label>
+      ))}
+    </>
   )
 }

@@ -1,0 +1,106 @@
+import type { Argument } from './forms.ts'
+
+export interface FieldHead {
+  readonly name: string
+  readonly type: string
+}
+
+interface Props {
+  readonly argument: Argument
+  readonly fields: readonly FieldHead[]
+}
+
+/** What an argument is typed into, by its kind. */
+export function Control({ argument, fields }: Props) {
+  const { name, kind, optional, min, max, choices = [] } = argument
+  const title = optional ? `${name} (optional)` : name
+  const names = fields.map((field) => field.name)
+  switch (kind) {
+    case 'field':
+      return <Select title={title} name={name} options={names} />
+    case 'choice':
+      return <Select title={title} name={name} options={choices} />
+    case 'fields':
+      return <Checks title={title} name={name} options={names} />
+    case 'choices':
+      return <Checks title={title} name={name} options={choices} chosen={argument.default} />
+    case 'flag':
+      return (
+        <label class="check">
+          <input type="checkbox" name={name} /> {title}
+        </label>
+      )
+    case 'values':
+      return (
+        <fieldset class="group">
+          <legend>{title}</legend>
+          {fields.map((field) => (
+            <label key={field.name}>
+              {field.name} <span class="soft">{field.type}</span>
+              <input type="number" step="any" name={`${name}.${field.name}`} />
+            </label>
+          ))}
+        </fieldset>
+      )
+    case 'number':
+    case 'whole':
+      return (
+        <label>
+          {title}
+          <input
+            type="number"
+            name={name}
+            step={kind === 'whole' ? 1 : 'any'}
+            required={!optional}
+            placeholder={argument.default === undefined ? '' : `${argument.default}`}
+            {...(min !== undefined && { min })}
+            {...(max !== undefined && { max })}
+          />
+        </label>
+      )
+    default:
+      return (
+        <label class="long">
+          {title}{' '}
+          <span class="soft">
+            {kind === 'cells' ? 'x,y x,y …' : 'with a space or comma between'}
+          </span>
+          <textarea name={name} rows={2} spellcheck={false} required={!optional} />
+        </label>
+      )
+  }
+}
+
+interface Options {
+  readonly title: string
+  readonly name: string
+  readonly options: readonly string[]
+  readonly chosen?: unknown
+}
+
+function Select({ title, name, options }: Options) {
+  return (
+    <label>
+      {title}
+      <select name={name}>
+        {options.map((one) => (
+          <option key={one}>{one}</option>
+        ))}
+      </select>
+    </label>
+  )
+}
+
+function Checks({ title, name, options, chosen }: Options) {
+  const isChosen = (one: string): boolean => Array.isArray(chosen) && chosen.includes(one)
+  return (
+    <fieldset class="group">
+      <legend>{title}</legend>
+      {options.map((one) => (
+        <label key={one} class="check">
+          <input type="checkbox" name={name} value={one} defaultChecked={isChosen(one)} /> {one}
+        </label>
+      ))}
+    </fieldset>
+  )
+}
