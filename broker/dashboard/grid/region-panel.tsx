@@ -2,11 +2,11 @@
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import type { Region } from '../../../shared/grid/geometry.ts'
-import { formatNumber } from '../format.ts'
+import { formatNumber, formatValue } from '../format.ts'
+import { Bars } from '../parts/bars.tsx'
 import { confirm } from '../parts/confirm.tsx'
 import { useOrder } from '../parts/order.ts'
 import { may } from '../session.ts'
-import { Histogram } from './histogram.tsx'
 import type { GridMap } from './model.ts'
 import { type Statistics, set, stat } from './region-tasks.ts'
 import { regionText, typedRegion } from './regions.ts'
@@ -146,15 +146,15 @@ function Result({ count, sum, min, max, mean, variance, histogram }: Statistics)
   ] as const
   return (
     <>
-      <dl class="facts">
+      <dl class="facts figures">
         {rows.map(([name, value]) => (
           <div key={name}>
             <dt>{name}</dt>
-            <dd>{numberText(value)}</dd>
+            <dd>{formatValue(value)}</dd>
           </div>
         ))}
       </dl>
-      <Histogram {...histogram} />
+      <Bars histogram={histogram} />
     </>
   )
 }

@@ -1,6 +1,7 @@
 /** Tasks over a region that the map gives. */
 import type { Region } from '../../../shared/grid/geometry.ts'
 import { Problem, Unreachable } from '../http.ts'
+import type { Histogram } from '../parts/histogram.ts'
 import { answerTo } from '../session.ts'
 
 export interface Statistics {
@@ -10,7 +11,7 @@ export interface Statistics {
   readonly max: number
   readonly mean: number
   readonly variance: number
-  readonly histogram: { readonly edges: readonly number[]; readonly counts: readonly number[] }
+  readonly histogram: Histogram
 }
 
 const BINS = 32
