@@ -3,17 +3,12 @@
  * gateway and agents. A grid of 1024 × 1024 f32 on three agents, and one of 8192 × 8192 u8 on a single one. After
  * `npm run build`: `node dist/scripts/bench/overview.js [--runs 20] [--only small,large]`.
  */
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Region } from '../../shared/grid/geometry.ts'
-import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { benchOptions, misused } from './bench-options.ts'
 import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
+import { fillGrid, type GridFleet, type GridSetup, runTask, startGridFleet } from './grid-fleet.ts'
 import { describeMachine, formatMs, formatTable, median, quantile } from './measure.ts'
-import { agentCommand, unitSetup } from './unit-command.ts'
 
-const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
-const RESULT_LIMITS = { bytesMax: 64 * 1024 * 1024, depthMax: 8, itemsMax: 1000 }
 const WARM_UPS = 3
 
 const { values: flags } = benchOptions('overview.js [--runs 20] [--only small,large]', {
@@ -29,12 +24,7 @@ interface Look {
   readonly goalMs?: number
 }
 
-interface Setup {
-  readonly name: string
-  readonly side: number
-  readonly type: string
-  readonly agents: number
-  readonly replicas: number
+interface Setup extends GridSetup {
   readonly looks: readonly Look[]
 }
 
@@ -71,61 +61,7 @@ const chosen = SETUPS.filter(
 )
 if (chosen.length === 0) misused('--only: small, large')
 
-interface Fleet {
-  readonly base: string
-  readonly gateway: number
-  readonly agents: readonly number[]
-}
-
-async function startFleet(setup: Setup, processes: BenchProcesses): Promise<Fleet> {
-  const { name, side, type, replicas } = setup
-  const { child, ready } = await processes.start(
-    `${name}-gateway`,
-    [PROGRAM, 'gateway', '--port', '0', '--http-port', '0', '--log-level', 'warn'].concat([
-      ...['--data', join(processes.directory, `${name}-gateway`), '--replicas', String(replicas)],
-      ...['--grid', `${side}x${side}`, '--tile', '16', '--fields', `value:${type}`],
-    ]),
-  )
-  const [, port, http] = /mqtt=\S+:(\d+) http=(\S+)/.exec(ready)!
-  const command = agentCommand(unitSetup('agent'), PROGRAM, undefined)
-  const agents: number[] = []
-  for (let count = 1; count <= setup.agents; count++) {
-    const id = `${name}-${count}`
-    const data = ['--data', join(processes.directory, id), '--slice-bytes-max', String(2 ** 30)]
-    const argv = ['--id', id, '--url', `mqtt://127.0.0.1:${port}`, ...data, '--log-level', 'warn']
-    agents.push((await processes.start(id, argv, command)).child.pid!)
-  }
-  return { base: `http://${http}`, gateway: child.pid!, agents }
-}
-
-/** Submits a task, waits for its end and returns its value and the bytes of its result. */
-async function run(
-  base: string,
-  task: Record<string, unknown>,
-): Promise<{ value: Record<string, unknown>; bytes: number }> {
-  const response = await fetch(`${base}/process?wait=60s`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/cbor' },
-    body: JSON.stringify({ ...task, deadline_ms: 600_000 }),
-  })
-  const body = new Uint8Array(await response.arrayBuffer())
-  const decoded = response.status === 200 ? decodeCbor(body, RESULT_LIMITS) : undefined
-  if (decoded?.ok !== true) throw new Error(`${task.op}: ${response.status}`)
-  const { state, value } = decoded.value as { state: string; value?: Record<string, unknown> }
-  if (state !== 'completed' || value === undefined) throw new Error(`${task.op}: ${state}`)
-  return { value, bytes: body.length }
-}
-
-/** Every tile is written; what a square must show then is known. */
-async function fill({ side }: Setup, base: string): Promise<void> {
-  const rows = side / 4
-  for (let y = 0; y < side; y += rows) {
-    const region = { x: 0, y, w: side, h: rows }
-    await run(base, { op: 'set', region, args: { fields: { value: 1 + y / rows } } })
-  }
-}
-
-async function measureLook(fleet: Fleet, side: number, look: Look): Promise<string[]> {
+async function measureLook(fleet: GridFleet, side: number, look: Look): Promise<string[]> {
   const { step, goalMs } = look
   const region = look.region ?? { x: 0, y: 0, w: side, h: side }
   const walls: number[] = []
@@ -138,7 +74,7 @@ async function measureLook(fleet: Fleet, side: number, look: Look): Promise<stri
       agentSeconds = spent(fleet.agents)
     }
     const startMs = performance.now()
-    const { value, bytes } = await run(fleet.base, {
+    const { value, bytes } = await runTask(fleet.base, {
       op: 'overview',
       region,
       args: { field: 'value', step },
@@ -169,8 +105,8 @@ const rows: string[][] = [
 const processes = new BenchProcesses()
 try {
   for (const setup of chosen) {
-    const fleet = await startFleet(setup, processes)
-    await fill(setup, fleet.base)
+    const fleet = await startGridFleet(setup, processes)
+    await fillGrid(setup, fleet.base)
     for (const look of setup.looks) rows.push(await measureLook(fleet, setup.side, look))
   }
 } finally {
