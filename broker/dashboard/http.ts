@@ -20,6 +20,8 @@ export interface Order {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** Sent as JSON. */
   readonly body?: unknown
+  /** Sent as it is, in its place, with its type. */
+  readonly file?: Blob
   /** The type of the answer; JSON unless given. */
   readonly accept?: string
   readonly signal?: AbortSignal
@@ -27,13 +29,15 @@ export interface Order {
 
 /** Throws a Problem, or Unreachable. */
 export async function request(path: string, order: Order = {}): Promise<Response> {
-  const { method = 'GET', body, accept = 'application/json', signal } = order
+  const { method = 'GET', body, file, accept = 'application/json', signal } = order
+  const type = file === undefined ? 'application/json' : file.type
+  const content = file ?? (body === undefined ? undefined : JSON.stringify(body))
   let answer: Response
   try {
     answer = await fetch(path, {
       method,
-      headers: { accept, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers: { accept, ...(content === undefined ? {} : { 'content-type': type }) },
+      ...(content === undefined ? {} : { body: content }),
       ...(signal && { signal }),
     })
   } catch (error) {

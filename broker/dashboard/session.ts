@@ -3,7 +3,7 @@
  * on, if it is the same person: an order of one user is never given by the next.
  */
 import { computed, signal } from '@preact/signals'
-import type { Role } from '../../shared/protocol/access.ts'
+import type { Grant, Role } from '../../shared/protocol/access.ts'
 import { type HttpRight, mayAsk } from '../../shared/protocol/http-rights.ts'
 import { type Order, Problem, request } from './http.ts'
 
@@ -11,6 +11,7 @@ export interface Who {
   /** Null where nobody is asked who he is. */
   readonly user: string | null
   readonly roles: readonly Role[]
+  readonly grant?: Grant
   readonly mqttPort?: number
 }
 

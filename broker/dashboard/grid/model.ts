@@ -112,6 +112,13 @@ export class GridMap {
     return valueAt(this.shown.peek(), x, y)
   }
 
+  /** Of the tile that has the cell, if that is known. */
+  stateAt({ x, y }: Cell): number | undefined {
+    const map = this.tileMap.peek()
+    const { tile } = this.geometry
+    return map && stateOf(map, Math.floor(x / tile), Math.floor(y / tile))
+  }
+
   /** The canvas has this size from now on. */
   reframe(frame: Frame): void {
     const from = this.stage.peek()
@@ -181,19 +188,12 @@ export class GridMap {
 
   #rescale(): void {
     if (this.rangeMode.peek() !== 'middle') return
+    // Zeros of cells that nobody has written yet would hide what others hold.
     const sample = sampleOf(this.shown.peek(), this.visible.peek(), {
       most: SAMPLE_MAX,
-      isLeftOut: (x, y) => this.#isUnborn(x, y),
+      isLeftOut: (x, y) => this.layers.peek().unborn && this.stateAt({ x, y }) === TILE_UNBORN,
     })
     this.#setRange(middleRange(sample))
-  }
-
-  /** Zeros of cells that nobody has written yet would hide what others hold. */
-  #isUnborn(x: number, y: number): boolean {
-    const map = this.tileMap.peek()
-    const { tile } = this.geometry
-    if (map === undefined || !this.layers.peek().unborn) return false
-    return stateOf(map, Math.floor(x / tile), Math.floor(y / tile)) === TILE_UNBORN
   }
 
   #setRange(found: Range | undefined): void {

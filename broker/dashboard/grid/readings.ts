@@ -72,7 +72,7 @@ export class Readings {
     clearTimeout(this.#rest)
     this.#hovering.abort()
     this.hovered.value = cell && readingOf(this.#map, cell, undefined)
-    if (cell === undefined) return
+    if (cell === undefined || this.#map.stateAt(cell) === TILE_MISSING) return
     const end = (this.#hovering = new AbortController())
     this.#rest = setTimeout(() => {
       askCell(this.#map.field.peek(), cell, end.signal).then(
@@ -91,7 +91,10 @@ export class Readings {
     this.#choosing.abort()
     const { signal } = (this.#choosing = new AbortController())
     this.#readMs = performance.now()
-    const exact = await askCell(this.#map.field.peek(), cell, signal).catch(() => undefined)
+    const isMissing = this.#map.stateAt(cell) === TILE_MISSING
+    const exact = isMissing
+      ? undefined
+      : await askCell(this.#map.field.peek(), cell, signal).catch(() => undefined)
     if (!signal.aborted) this.chosen.value = readingOf(this.#map, cell, exact)
   }
 

@@ -2,13 +2,14 @@
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import type { Region } from '../../../shared/grid/geometry.ts'
-import { formatNumber, formatValue } from '../format.ts'
+import { formatBytes, formatNumber, formatValue } from '../format.ts'
 import { Bars } from '../parts/bars.tsx'
 import { confirm } from '../parts/confirm.tsx'
 import { useOrder } from '../parts/order.ts'
-import { may } from '../session.ts'
+import { who } from '../session.ts'
+import { isGranted } from './granted.ts'
 import type { GridMap } from './model.ts'
-import { type Statistics, set, stat } from './region-tasks.ts'
+import { FILE_TYPES, type Statistics, set, stat, type Upload, upload } from './region-tasks.ts'
 import { regionText, typedRegion } from './regions.ts'
 import { numberText } from './scale.ts'
 import { type FileForm, filePath } from './sources.ts'
@@ -79,6 +80,8 @@ function Acts({ map, region }: { readonly map: GridMap; readonly region: Region 
     ...{ field: map.field.value, region, of: map.of.value },
     ...{ colours: map.colours.value, range: map.range.value },
   }
+  const may = (op: string): boolean =>
+    who.value !== undefined && isGranted(who.value, { op, field: given.field, region })
   return (
     <>
       <p class="soft">
@@ -93,7 +96,7 @@ function Acts({ map, region }: { readonly map: GridMap; readonly region: Region 
           clear
         </button>
       </p>
-      {may('submit') && <Stat map={map} region={region} />}
+      {may('stat') && <Stat map={map} region={region} />}
       <p class="files">
         <span>download</span>
         {FORMS.map((form) => (
@@ -102,7 +105,8 @@ function Acts({ map, region }: { readonly map: GridMap; readonly region: Region 
           </a>
         ))}
       </p>
-      {may('submit') && <SetForm map={map} region={region} />}
+      {may('set') && <SetForm map={map} region={region} />}
+      {may('put') && <UploadForm map={map} region={region} />}
     </>
   )
 }
@@ -199,5 +203,58 @@ function SetForm({ map, region }: { readonly map: GridMap; readonly region: Regi
         {problem.value}
       </p>
     </form>
+  )
+}
+
+function UploadForm({ map, region }: { readonly map: GridMap; readonly region: Region }) {
+  const order = useOrder()
+  const said = useSignal('')
+  const field = map.field.value
+
+  function take(file: File): void {
+    const run = async (): Promise<void> => {
+      const told = ({ rows, rows_total: total }: Upload): void => {
+        said.value = `${formatNumber(rows)}${total === undefined ? '' : ` of ${formatNumber(total)}`} rows`
+      }
+      const { lsus } = await upload(field, { x: region.x, y: region.y }, { file, onProgress: told })
+      said.value = `${formatNumber(lsus)} cells are written`
+    }
+    confirm({
+      title: `Put ${file.name} into ${field}?`,
+      lines: [
+        `Its ${formatBytes(file.size)} go to ${region.x}, ${region.y} and on, as far as the file is wide and high. What is in these cells now is lost.`,
+      ],
+      verb: 'put it there',
+      run: async () => {
+        said.value = 'on its way'
+        void order.run(run).then((isDone) => {
+          if (!isDone) said.value = ''
+        })
+      },
+    })
+  }
+
+  return (
+    <div>
+      <label class="typing">
+        upload here
+        <input
+          type="file"
+          accept={FILE_TYPES.map(([ending]) => ending).join()}
+          disabled={order.isBusy}
+          onChange={(event) => {
+            const [file] = event.currentTarget.files ?? []
+            if (file !== undefined) take(file)
+            event.currentTarget.value = ''
+          }}
+        />
+      </label>
+      <p class="soft" role="status">
+        {said.value}
+      </p>
+      <p class="problem" role="alert">
+        {order.problem}
+      </p>
+    </div>
   )
 }

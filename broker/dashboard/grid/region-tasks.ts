@@ -1,8 +1,10 @@
-/** Tasks over a region that the map gives. */
+/** What the map has done to a region: tasks, and files that are taken in. */
 import type { Region } from '../../../shared/grid/geometry.ts'
 import { Problem, Unreachable } from '../http.ts'
 import type { Histogram } from '../parts/histogram.ts'
-import { answerTo } from '../session.ts'
+import { answerTo, ask } from '../session.ts'
+import type { Cell } from './regions.ts'
+import { pathOf } from './sources.ts'
 
 export interface Statistics {
   readonly count: number
@@ -25,7 +27,45 @@ export function stat(field: string, region: Region): Promise<Statistics> {
 }
 
 export async function set(field: string, region: Region, value: number): Promise<void> {
-  await run({ op: 'set', region, args: { field, value } })
+  await run({ op: 'set', region, args: { fields: { [field]: value } } })
+}
+
+/** How far a file has come. */
+export interface Upload {
+  readonly rows: number
+  readonly rows_total?: number
+  readonly lsus: number
+}
+
+/** The types of files that are taken, by the end of their names. */
+export const FILE_TYPES: readonly (readonly [ending: string, type: string])[] = [
+  ['.npy', 'application/x-npy'],
+  ['.csv', 'text/csv'],
+]
+const LOOK_MS = 1_000
+
+/** Puts a file into a field, its first cell at `at`. Throws what is to be shown. */
+export async function upload(
+  field: string,
+  at: Cell,
+  { file, onProgress }: { readonly file: File; onProgress(upload: Upload): void },
+): Promise<Upload> {
+  const [, type] = FILE_TYPES.find(([ending]) => file.name.toLowerCase().endsWith(ending)) ?? []
+  if (type === undefined) throw new Error('a file whose name ends in .npy or .csv')
+  const id = newId()
+  const looking = setInterval(() => {
+    ask<Upload>(`api/uploads/${id}`).then(onProgress, () => {})
+  }, LOOK_MS)
+  try {
+    const path = pathOf(field, '', { ...at, id })
+    return await ask<Upload>(path, { method: 'PUT', file: file.slice(0, file.size, type) })
+  } finally {
+    clearInterval(looking)
+  }
+}
+
+function newId(): string {
+  return `page-${crypto.getRandomValues(new Uint32Array(3)).join('-')}`
 }
 
 interface Order {
@@ -42,7 +82,7 @@ interface Outcome<T> {
 
 /** The value. It is done once, however often it has to be sent. Throws what is to be shown. */
 async function run<T>(order: Order): Promise<T> {
-  const id = `page-${crypto.getRandomValues(new Uint32Array(3)).join('-')}`
+  const id = newId()
   const path = `process?wait=${WAIT_SECONDS}s`
   for (;;) {
     const answer = await patiently(() => answerTo(path, { method: 'POST', body: { id, ...order } }))

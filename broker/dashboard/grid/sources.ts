@@ -21,9 +21,14 @@ export function askHead(): Promise<GridHead> {
   return ask<GridHead>('api/grid')
 }
 
-function pathOf(field: string, form: string, query: Readonly<Record<string, unknown>>): string {
+/** `form` is the kind of file, with its dot; nothing for the field itself. */
+export function pathOf(
+  field: string,
+  form: string,
+  query: Readonly<Record<string, unknown>>,
+): string {
   const pairs = Object.entries(query).map(([key, value]) => [key, String(value)])
-  return `api/grid/${encodeURIComponent(field)}.${form}?${new URLSearchParams(pairs)}`
+  return `api/grid/${encodeURIComponent(field)}${form}?${new URLSearchParams(pairs)}`
 }
 
 /** The squares of a piece, row by row; NaN where every copy is lost. */
@@ -32,7 +37,7 @@ export async function askSquares(
   signal: AbortSignal,
 ): Promise<Float32Array> {
   const { field, of, step } = request.piece
-  const path = pathOf(field, 'f32', { ...request.region, step, of, holes: true })
+  const path = pathOf(field, '.f32', { ...request.region, step, of, holes: true })
   const answer = await answerTo(path, { signal })
   return new Float32Array(await answer.arrayBuffer())
 }
@@ -43,7 +48,7 @@ export async function askEnds(
   step: number,
   signal: AbortSignal,
 ): Promise<Float32Array> {
-  const path = pathOf(field, 'f32', { step, of: 'min,max', holes: true })
+  const path = pathOf(field, '.f32', { step, of: 'min,max', holes: true })
   const answer = await answerTo(path, { signal })
   return new Float32Array(await answer.arrayBuffer())
 }
@@ -56,7 +61,7 @@ export async function askTiles(area: Region, signal: AbortSignal): Promise<TileM
 
 /** The number that a cell holds, in the field's own type. */
 export async function askCell(field: string, cell: Cell, signal: AbortSignal): Promise<number> {
-  const answer = await answerTo(pathOf(field, 'csv', { ...cell, w: 1, h: 1 }), { signal })
+  const answer = await answerTo(pathOf(field, '.csv', { ...cell, w: 1, h: 1 }), { signal })
   return Number((await answer.text()).trim())
 }
 
@@ -75,5 +80,5 @@ export function filePath(
 ): string {
   const { field, region, of, colours, range } = given
   const picture = { of, colours, low: range.low, high: range.high }
-  return pathOf(field, form, form === 'png' ? { ...region, ...picture } : { ...region })
+  return pathOf(field, `.${form}`, form === 'png' ? { ...region, ...picture } : { ...region })
 }
