@@ -83,10 +83,10 @@ t.test('each role sees what it may do, and the gateway refuses the rest', async 
     })
   }
   t.same(seen, {
-    vera: { views: 'Fleet Tasks Events Care', parts: 'Versions' },
+    vera: { views: 'Fleet Grid Tasks Events Care', parts: 'Versions' },
     sam: { views: 'Tasks', parts: '' },
-    otto: { views: 'Fleet Tasks Events Care', parts: 'Versions Enrolment' },
-    ada: { views: 'Fleet Tasks Events Care', parts: 'Versions Enrolment Users Security' },
+    otto: { views: 'Fleet Grid Tasks Events Care', parts: 'Versions Enrolment' },
+    ada: { views: 'Fleet Grid Tasks Events Care', parts: 'Versions Enrolment Users Security' },
   })
 })
 
