@@ -44,6 +44,15 @@ export function faultOf(error: unknown, path: string, wish: Wish): unknown {
   }
 }
 
+/** Another part of ours changes what is at the path: what the system says of that is told in these words. */
+export async function inWords<T>(path: string, change: () => Promise<T>): Promise<T> {
+  try {
+    return await change()
+  } catch (error) {
+    throw faultOf(error, path, 'changed')
+  }
+}
+
 export function noRoomOr(error: unknown, path: string): unknown {
   const { code } = error as NodeJS.ErrnoException
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return error

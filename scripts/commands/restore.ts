@@ -7,7 +7,7 @@ import { formatHead } from '../../shared/protocol/security-log.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { headOf } from '../../shared/runtime/sealed-file.ts'
 import { placesOf } from '../install/places.ts'
-import { faultOf } from '../path-faults.ts'
+import { faultOf, inWords } from '../path-faults.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
 import { isTyped } from './secret-input.ts'
@@ -39,11 +39,12 @@ export async function restore(
   const { data, isService } = placeOfGateway(flags.data)
   const backup = await bytesOf(file, streams)
   const { ts } = headOf(backup)
-  const restored = await restoreFleet({
+  const order = {
     ...{ data, backup },
     passphrase: () => passphraseOf(flags, streams, { isNew: false }),
-    revoked: (found) => revokedSince(ts, found, flags, streams),
-  })
+    revoked: (found: BackupNames) => revokedSince(ts, found, flags, streams),
+  }
+  const restored = await inWords(data, () => restoreFleet(order))
   const { unit, configuration } = placesOf('gateway')
   if (isService) configure(configuration, flags)
   const host = flags.host === undefined ? '' : ` --host ${flags.host}`

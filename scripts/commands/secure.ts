@@ -11,7 +11,7 @@ import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
 import { placesOf } from '../install/places.ts'
 import { configurationText } from '../install/settings.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
-import { faultOf } from '../path-faults.ts'
+import { faultOf, inWords } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import type { Streams } from './streams.ts'
@@ -41,7 +41,7 @@ export async function secure(
   const folder = join(data, 'security')
   const isNew = !isThere(folder)
   const make = async (): Promise<number> => {
-    const code = isNew ? await makeKeys(data) : EXIT_DONE
+    const code = isNew ? await inWords(data, () => makeKeys(data)) : EXIT_DONE
     if (code === EXIT_DONE && isService) configure(configuration, { host, httpHost })
     return code
   }

@@ -1,7 +1,7 @@
 /** The commands of a user, as programs of their own, against a fleet that runs. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import cbor from 'cbor'
 import t, { type Test } from 'tap'
@@ -355,6 +355,19 @@ t.test('commands that wait outlast a restart of the gateway', async (t) => {
     states.map((line) => (JSON.parse(line) as Json).payload),
     ['online', 'offline', 'online'],
   )
+})
+
+t.test('what cannot be printed is no success', async (t) => {
+  const full = openSync('/dev/full', 'w')
+  const child = spawn(process.execPath, [PROGRAM, 'node', '--help'], {
+    stdio: ['ignore', full, 'pipe'],
+  })
+  closeSync(full)
+  let stderr = ''
+  child.stderr!.on('data', (text: Buffer) => (stderr += text))
+  const [code] = await once(child, 'close')
+  t.equal(code, 74)
+  t.match(stderr, /^error: what is printed could not be written: ENOSPC/)
 })
 
 t.test('a gateway that does not come back ends a wait as its time being over', async (t) => {

@@ -60,6 +60,17 @@ t.test('whoever restores says who is to stay out', async (t) => {
   t.same((await ask(t, {}, { typed: ' none \n' })).revoked, [])
 })
 
+t.test('a disk that takes no keys is told as what it is', async (t) => {
+  const data = join(t.testdir(), 'data')
+  const flags = { data, noneRevoked: true, passphraseFile: join(file, 'passphrase') }
+  const output = { write: () => true }
+  const streams = { stdout: output, stderr: output, stdin: new PassThrough(), environment: {} }
+  const full = async (): Promise<Restored> => {
+    throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
+  }
+  await t.rejects(restore(backup, flags, streams, full), { exitCode: 73, message: /is full/ })
+})
+
 t.test('no word is no answer', async (t) => {
   const usage = { code: 'usage', exitCode: 2 }
   await t.rejects(ask(t, {}), { ...usage, message: /2026-11-20 00:00:00Z: say who was revoked/ })

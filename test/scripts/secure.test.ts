@@ -44,4 +44,22 @@ t.test('a gateway that is no service is said how to start', async (t) => {
   t.match(await command(['gateway', 'secure', '--help']), { stdout: /--http-host/ })
 })
 
+t.test('a disk that takes no keys is told as what it is', async (t) => {
+  const data = join(t.testdir(), 'gateway')
+  const streams = {
+    stdout: process.stderr,
+    stderr: process.stderr,
+    stdin: nothing(),
+    environment: {},
+  }
+  const failing = (code: string) => async (): Promise<number> => {
+    throw Object.assign(new Error(code), { code })
+  }
+  const secured = (code: string) => secure({ data }, streams, failing(code))
+  const message = `the disk of ${data} is full`
+  await t.rejects(secured('ENOSPC'), { code: 'no-room', exitCode: 73, message })
+  await t.rejects(secured('EROFS'), { exitCode: 77, message: /is read-only/ })
+  await t.rejects(secured('EACCES'), { code: 'not-permitted', exitCode: 77 })
+})
+
 async function* nothing(): AsyncGenerator<string> {}
