@@ -47,7 +47,7 @@ export async function listNodes(
   return EXIT_DONE
 }
 
-function stateOf(node: NodeView): string {
+export function stateOf(node: NodeView): string {
   const { state, draining, stopped, quarantined, probation_seconds: probation } = node
   const more = [
     ...(state === 'alive' && probation !== undefined ? [`on probation for ${probation} s`] : []),
@@ -58,7 +58,7 @@ function stateOf(node: NodeView): string {
   return [state, ...more].join(', ')
 }
 
-function colourOf({ state, draining, stopped, quarantined }: NodeView): Colour {
+export function colourOf({ state, draining, stopped, quarantined }: NodeView): Colour {
   const isTroubled = draining || quarantined || stopped !== undefined
   return state === 'alive' && isTroubled ? 'yellow' : COLOUR_OF_STATE[state]
 }
@@ -184,7 +184,7 @@ async function waitUntilLeft(waiting: Waiting): Promise<NodeView> {
   }
 }
 
-function linesOf(prefix: string, value: Record<string, unknown>): string[] {
+export function linesOf(prefix: string, value: Record<string, unknown>): string[] {
   return Object.entries(value).flatMap(([key, member]) => {
     const name = prefix + key
     if (Array.isArray(member)) return line(name, member.join(', '))

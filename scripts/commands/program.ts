@@ -27,6 +27,7 @@ import { printable, type Streams } from './streams.ts'
 import { TaskCommands } from './task.ts'
 import { parseSeconds, usage } from './task-request.ts'
 import { createTokens, listTokens, revokeNode, revokeToken, rotateKeys } from './token.ts'
+import { addTop } from './top.ts'
 import { addUserCommands } from './user.ts'
 
 export const MQTT_DEFAULT = 'mqtt://127.0.0.1:1883'
@@ -149,6 +150,7 @@ function buildProgram(
   addSub(program, streams, done)
   addSecurityCommands(place)
   addBoardCommands(program, streams, done)
+  addTop(place)
   addShellCommands(place, version)
   return program
 }
