@@ -213,6 +213,11 @@ export const GATEWAY_OPTIONS = {
     default: 16 * MIB,
     about: 'What the figures of the last day that charts show take of memory; 0 keeps none.',
   },
+  metricsNodesMax: {
+    type: integer({ min: 0, max: 100_000 }),
+    default: 1000,
+    about: 'Nodes of which `/metrics` shows what they tell of themselves, as CPU and memory.',
+  },
   tasksMax: {
     type: integer({ min: 100, max: 10_000_000 }),
     default: 200_000,

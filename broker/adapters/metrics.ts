@@ -3,6 +3,7 @@ import { own } from '../../shared/core/own.ts'
 import { MEMBER_STATES } from '../../shared/protocol/states.ts'
 import type { GatewayNotice } from '../core/effects.ts'
 import type { NodeView } from '../core/views.ts'
+import { renderNodeMetrics } from './node-metrics.ts'
 
 /** Numbers of the moment, by the names of the coordinator's view and of the broker. */
 export interface GatewaySnapshot {
@@ -71,6 +72,7 @@ const COUNTS: Readonly<Record<string, { readonly name: string; readonly help: st
  */
 export class Metrics {
   readonly #registry = new Registry()
+  readonly #nodesMax: number
   readonly #snapshot: () => GatewaySnapshot
   readonly #events: Counter<'code' | 'level'>
   readonly #tasksEnded: Counter<'state' | 'op'>
@@ -85,8 +87,16 @@ export class Metrics {
   readonly #httpRefused: Counter<'reason'>
   readonly #security: Counter<'event'>
 
-  constructor(options: { readonly version: string }, snapshot: () => GatewaySnapshot) {
+  constructor(
+    options: {
+      readonly version: string
+      /** Of how many nodes what they told of themselves is shown. */
+      readonly nodesMax: number
+    },
+    snapshot: () => GatewaySnapshot,
+  ) {
     this.#snapshot = snapshot
+    this.#nodesMax = options.nodesMax
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     const build = { name: 'obelisk_build_info', help: 'The version that runs.' }
@@ -204,7 +214,8 @@ export class Metrics {
       if (value === undefined) metric.remove()
       else metric.inc(value)
     }
-    return this.#registry.metrics()
+    const shown = nodes.slice(0, this.#nodesMax)
+    return (await this.#registry.metrics()) + renderNodeMetrics(shown, Date.now())
   }
 }
 

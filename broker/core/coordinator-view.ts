@@ -107,6 +107,12 @@ export class CoordinatorView {
     return member !== undefined && member.state !== 'left'
   }
 
+  countByState(): Record<MemberState, number> {
+    const counts = { alive: 0, suspect: 0, dead: 0, left: 0 }
+    for (const { state } of this.#context.members.all) counts[state] += 1
+    return counts
+  }
+
   get nodeCount(): number {
     return this.#context.members.size
   }

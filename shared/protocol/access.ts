@@ -183,7 +183,7 @@ function mayUserReceive(base: string, who: UserPrincipal, text: string, ownerOf:
 }
 
 /** What stands below the base beside the topics of topics.ts. */
-const READ_BESIDE = ['cell/+/+/+/value', 'rule/#', 'gateway/codex', 'gateway/summary']
+const READ_BESIDE = ['cell/+/+/+/value', 'rule/#', 'gateway/codex']
 
 function isReadByAll({ kind }: Topic): boolean {
   return !(
@@ -230,7 +230,7 @@ const SUBMITTER_TOPICS = [
 const READER_TOPICS = [
   ...SUBMITTER_TOPICS,
   ...['node/+/state', 'node/+/info', 'node/+/telemetry', 'node/+/telemetry/json', 'node/+/event'],
-  ...['gateway/ring', 'gateway/event'],
+  ...['gateway/ring', 'gateway/event', 'gateway/summary'],
 ]
 
 function mayUserSubscribe(base: string, who: UserPrincipal, filter: string): boolean {

@@ -34,6 +34,7 @@ const GATEWAY_CHANNELS = {
   state: 'gateway-state',
   ring: 'gateway-ring',
   event: 'gateway-event',
+  summary: 'gateway-summary',
 } as const
 
 type TaskKind = (typeof TASK_CHANNELS)[keyof typeof TASK_CHANNELS]

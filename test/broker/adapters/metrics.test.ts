@@ -32,7 +32,7 @@ t.test('gauges show the moment of the scrape', async (t) => {
     httpRefused: { silent: 3 },
     security: { 'enroll-refused': 4 },
   }
-  const metrics = new Metrics({ version: '1.2.3' }, () => snapshot)
+  const metrics = new Metrics({ version: '1.2.3', nodesMax: 2 }, () => snapshot)
   const text = await metrics.render()
   for (const line of [
     'obelisk_build_info{version="1.2.3"} 1',
@@ -64,7 +64,7 @@ t.test('gauges show the moment of the scrape', async (t) => {
 })
 
 t.test('notices are counted by code, task ends by state, refusals by reason', async (t) => {
-  const metrics = new Metrics({ version: '1' }, () => NONE)
+  const metrics = new Metrics({ version: '1', nodesMax: 2 }, () => NONE)
   const ended = { level: 'info' as const, code: 'task-ended', message: '' }
   metrics.recordNotice({ ...ended, fields: { task: 't1', op: 'stat', state: 'completed' } })
   metrics.recordNotice({ ...ended, fields: { task: 't2', op: 'stat', state: 'completed' } })
@@ -84,10 +84,35 @@ t.test('notices are counted by code, task ends by state, refusals by reason', as
 t.test('two gateways in one process do not share numbers', async (t) => {
   const snapshot = () => NONE
   const [one, two] = [
-    new Metrics({ version: '1' }, snapshot),
-    new Metrics({ version: '1' }, snapshot),
+    new Metrics({ version: '1', nodesMax: 2 }, snapshot),
+    new Metrics({ version: '1', nodesMax: 2 }, snapshot),
   ]
   one.recordNotice({ level: 'info', code: 'node-joined', message: '' })
   t.match(await one.render(), 'node-joined')
   t.notMatch(await two.render(), 'node-joined')
 })
+
+t.test(
+  'what nodes told of themselves has the base units, and no line where it is not known',
+  async (t) => {
+    const telemetry = { cpu_percent: 41, broker_rtt_ms: 6, temp_celsius: null, net_rx_bytes: 7 }
+    const told = ['pi-1', 'pi-2', 'pi-3'].map((id) => ({ ...node(id, 'alive'), telemetry }))
+    const nodes = [{ ...told[0]!, heard_ts: Date.now() - 5000 }, node('pi-2', 'dead'), told[2]!]
+    const text = await new Metrics({ version: '1', nodesMax: 2 }, () => ({
+      ...NONE,
+      nodes,
+    })).render()
+    for (const line of [
+      'obelisk_node_cpu_ratio{node="pi-1"} 0.41',
+      'obelisk_node_round_trip_seconds{node="pi-1"} 0.006',
+      '# TYPE obelisk_node_network_receive_bytes_total counter',
+      'obelisk_node_network_receive_bytes_total{node="pi-1"} 7',
+      '# TYPE obelisk_node_temperature_celsius gauge',
+    ]) {
+      t.ok(text.includes(`${line}\n`), line)
+    }
+    t.match(text, /^obelisk_node_heard_age_seconds\{node="pi-1"\} [56](\.\d+)?$/m)
+    t.notMatch(text, /temperature_celsius\{|cpu_ratio\{node="pi-2"|cpu_ratio\{node="pi-3"/)
+    t.match(text, /^obelisk_node_up\{node="pi-3"\} 1$/m, 'whether it is there is shown of each')
+  },
+)
