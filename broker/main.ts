@@ -59,7 +59,7 @@ import {
 } from './secured.ts'
 import { isSecured, securityFolder } from './security.ts'
 import { securityEventOf } from './security-notices.ts'
-import { SUMMARY_MS, summaryOf } from './summary.ts'
+import { tellSummaries } from './summary.ts'
 
 /** For `ca restore`. */
 export { restoreFleet } from './restore.ts'
@@ -378,19 +378,13 @@ async function start(
   shutdown.add('probe', () => probe.close())
   // Only now, with both ports: a start that fails must not make a ledger, which fixes the grid.
   driver.begin(begin)
-  const summarySources = { countByState: () => view.countByState(), counts: () => view.counts() }
-  const tellSummary = (): void => {
-    const payload = JSON.stringify(
-      summaryOf({ ...summarySources, diskFreeBytes: disk.freeBytes }, Date.now()),
-    )
-    const topic = buildTopic(config.topicBase, { kind: 'gateway-summary' })
-    broker.publish({ topic, payload, qos: 0, retain: true })
-  }
-  const summaries = setInterval(tellSummary, SUMMARY_MS)
-  shutdown.add('summary', () => clearInterval(summaries))
   shutdown.add('disk watch', () => disk.close())
   await disk.start()
-  tellSummary()
+  const summaries = tellSummaries(view, disk, (payload) => {
+    const topic = buildTopic(config.topicBase, { kind: 'gateway-summary' })
+    broker.publish({ topic, payload, qos: 0, retain: true })
+  })
+  shutdown.add('summary', summaries)
   await driver.idle()
   const [mqttAt, httpAt] = [`${host}:${broker.port}`, `${httpHost}:${http.port}`]
   process.stderr.write(

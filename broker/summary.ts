@@ -1,22 +1,33 @@
 /** `gateway/summary`: the fleet in some numbers, for programs that only watch. */
 import type { MemberState } from '../shared/protocol/states.ts'
 
-/** How often it is told. */
-export const SUMMARY_MS = 10_000
+const SUMMARY_MS = 10_000
 
-export interface SummarySources {
+export interface FleetCounts {
   countByState(): Readonly<Record<MemberState, number>>
   counts(): Readonly<Record<string, number | undefined>>
-  readonly diskFreeBytes: number | undefined
+}
+
+/** Tells it now and every 10 s, as JSON; returns what ends that. */
+export function tellSummaries(
+  fleet: FleetCounts,
+  disk: { readonly freeBytes: number | undefined },
+  tell: (payload: string) => void,
+): () => void {
+  const look = (): void => tell(JSON.stringify(summaryOf(fleet, disk.freeBytes, Date.now())))
+  look()
+  const timer = setInterval(look, SUMMARY_MS)
+  return () => clearInterval(timer)
 }
 
 /** Flat; what is not known yet is null. `ts` is Unix ms. */
 export function summaryOf(
-  { countByState, counts, diskFreeBytes }: SummarySources,
+  fleet: FleetCounts,
+  diskFreeBytes: number | undefined,
   ts: number,
 ): Readonly<Record<string, number | null>> {
-  const { alive, suspect, dead } = countByState()
-  const of = counts()
+  const { alive, suspect, dead } = fleet.countByState()
+  const of = fleet.counts()
   const count = (name: string): number | null => of[name] ?? null
   return {
     nodes_alive: alive,
