@@ -10,11 +10,27 @@ interface Props {
   readonly fields: readonly FieldHead[]
 }
 
+/** By kind, how it is typed where nobody knows which fields there are. */
+const TYPED: Readonly<Partial<Record<string, string>>> = {
+  field: '',
+  fields: 'with a space between',
+  values: 'field=number …',
+}
+
 /** What an argument is typed into, by its kind. */
 export function Control({ argument, fields }: Props) {
   const { name, kind, optional, min, max, choices = [] } = argument
   const title = optional ? `${name} (optional)` : name
   const names = fields.map((field) => field.name)
+  // Who may not look at the grid types what its fields are called.
+  if (names.length === 0 && TYPED[kind] !== undefined) {
+    return (
+      <label>
+        {title} <span class="soft">{TYPED[kind]}</span>
+        <input name={name} required={!optional} autocapitalize="none" spellcheck={false} />
+      </label>
+    )
+  }
   switch (kind) {
     case 'field':
       return <Select title={title} name={name} options={names} />

@@ -43,8 +43,10 @@ function argumentOf({ name, kind }: Argument, typed: Typed): unknown {
     case 'flag':
       return text === '' ? undefined : true
     case 'fields':
-    case 'choices':
-      return all.length === 0 ? undefined : all
+    case 'choices': {
+      const names = all.flatMap((one) => one.split(/[\s,]+/)).filter((one) => one !== '')
+      return names.length === 0 ? undefined : names
+    }
     case 'values':
       return numbersByField(name, typed)
     case 'number':
@@ -60,11 +62,15 @@ function argumentOf({ name, kind }: Argument, typed: Typed): unknown {
   }
 }
 
-/** Of controls `fields.rain`, `fields.visits`. */
+/** Of controls `fields.rain`, `fields.visits`, or of one: `rain=1 visits=2`. */
 function numbersByField(name: string, typed: Typed): Record<string, number> | undefined {
-  const given = Object.entries(typed)
+  const inOne = (own(typed, name)?.[0] ?? '').split(/[\s,]+/).map((pair) => pair.split('='))
+  const inMany = Object.entries(typed)
     .filter(([key, [text = '']]) => key.startsWith(`${name}.`) && text.trim() !== '')
-    .map(([key, [text]]): [string, number] => [key.slice(name.length + 1), Number(text)])
+    .map(([key, [text]]) => [key.slice(name.length + 1), text])
+  const given = [...inOne.filter(([field]) => field !== ''), ...inMany].map(
+    ([field, text]): [string, number] => [field!, text ? Number(text) : Number.NaN],
+  )
   return given.length === 0 ? undefined : Object.fromEntries(given)
 }
 

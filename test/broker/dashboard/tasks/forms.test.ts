@@ -91,6 +91,18 @@ t.test('every problem is named at once', async (t) => {
   t.same(taskOf(digest, { items: [' \n'] }), { ok: false, problems: ['there is no item'] })
 })
 
+t.test('who does not know the fields types them', async (t) => {
+  const set: Operation = { ...STAT, op: 'set', args: [{ name: 'fields', kind: 'values' }] }
+  t.match(taskOf(set, { ...REGION, fields: ['rain=1.5, visits=2'] }), {
+    body: { args: { fields: { rain: 1.5, visits: 2 } } },
+  })
+  t.match(taskOf(set, { ...REGION, fields: ['rain'] }), { ok: false })
+  const get: Operation = { ...STAT, op: 'get', args: [{ name: 'fields', kind: 'fields' }] }
+  t.match(taskOf(get, { ...REGION, fields: ['rain visits'] }), {
+    body: { args: { fields: ['rain', 'visits'] } },
+  })
+})
+
 t.test('what is left out is left out, and an id is taken', async (t) => {
   const typed = { ...REGION, field: ['rain'], bins: [' '], id: [' load-7 '] }
   t.same(taskOf(STAT, typed), {
