@@ -6,7 +6,14 @@
  */
 import type { TaskId } from '../../shared/core/ids.ts'
 import { type CellReader, FileProblem } from '../../shared/grid/cell-readers.ts'
-import { type Column, createColumn, type Field, held, takes } from '../../shared/grid/fields.ts'
+import {
+  bytesOfColumn,
+  type Column,
+  createColumn,
+  type Field,
+  held,
+  takes,
+} from '../../shared/grid/fields.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
@@ -190,7 +197,7 @@ export class Upload {
       id: task,
       op: 'put',
       region,
-      args: { field: field.name, values: Array.from(values) },
+      args: { field: field.name, values: bytesOfColumn(values) },
       deadline_ms: DEADLINE_MS,
     })
     const untilMs = performance.now() + PATIENCE_MS

@@ -55,6 +55,16 @@ const SQUARE_RULES = {
     expected: `some of ${ANSWERS.join(', ')}, with a comma and no space between them`,
   },
 }
+const CELLS_RULES = {
+  at: {
+    read(text: string): readonly (readonly number[])[] | undefined {
+      const cells = text.split(';')
+      if (!cells.every((cell) => /^\d{1,5},\d{1,5}$/.test(cell))) return undefined
+      return cells.map((cell) => cell.split(',').map(Number))
+    },
+    expected: 'places of cells, as 3,4 or 3,4;5,6',
+  },
+}
 const NUMBER: QueryRule<number> = {
   read: (text) => (text !== '' && Number.isFinite(Number(text)) ? Number(text) : undefined),
   expected: 'a number',
@@ -70,6 +80,7 @@ const PICTURE_RULES = {
 const RULES = { f32: SQUARE_RULES, npy: SQUARE_RULES, csv: SQUARE_RULES, png: PICTURE_RULES }
 
 type Query = { [K in keyof typeof SQUARE_RULES]?: ReturnType<(typeof SQUARE_RULES)[K]['read']> }
+type CellsRequest = FastifyRequest<{ Params: { field: string } }>
 type GridRequest = FastifyRequest<{ Params: { field: string; form: string } }>
 
 /** The squares of an overview. */
@@ -89,6 +100,9 @@ export function registerGridRoutes(
   const routes = new GridRoutes(port, connections)
   const read = rightOf('read')
   app.get('/api/grid', read, async (_request, reply) => sendJson(reply, port.grid()))
+  app.get('/api/grid/:field/cells', read, (request: CellsRequest, reply) =>
+    routes.cells(request, reply),
+  )
   app.get('/api/grid/:field.:form', read, (request: GridRequest, reply) =>
     routes.show(request, reply),
   )
@@ -134,6 +148,18 @@ class GridRoutes {
     const bytes = squares.planes.map((plane) => bytesOfColumn(plane))
     if (form === 'npy') bytes.unshift(npyHead('f32', squares.rows, squares.columns))
     return reply.type('application/octet-stream').send(Buffer.concat(bytes))
+  }
+
+  /** Some cells by their places. */
+  async cells(request: CellsRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { values, faults } = parseQuery(request.query, CELLS_RULES)
+    if (faults.length > 0) return sendProblem(reply, badQuery(faults))
+    const { field } = request.params
+    const args = { field, cells: values.at ?? [] }
+    const outcome = await this.#look(request, reply, 'gather', undefined, args)
+    if (!outcome.ok) return sendProblem(reply, problemOfLook(outcome))
+    const { type } = findField(this.#port.grid().fields, field)!
+    return sendJson(reply, { field, type, ...(outcome.value as object) })
   }
 
   async #squares(
@@ -236,7 +262,7 @@ class GridRoutes {
     const { tile } = this.#port.grid()
     const cells = createColumn(field?.type ?? 'u8', band.w * band.h)
     for (const piece of field === undefined ? [band] : piecesOf(band, tile)) {
-      const args = { fields: [request.params.field] }
+      const args = { fields: [request.params.field], as: 'bytes' }
       let outcome = await this.#look(request, reply, 'get', piece, args)
       for (let tries = 1; isCrowded(outcome) && tries < CROWDED_TRIES; tries++) {
         await setTimeout(CROWDED_MS)
@@ -244,10 +270,11 @@ class GridRoutes {
       }
       if (!outcome.ok) return problemOfLook(outcome)
       const { fields } = outcome.value as { fields: object }
-      const [given] = Object.values(fields) as [number[]]
+      const [bytes] = Object.values(fields) as [Uint8Array]
+      const given = columnFromBytes(field!.type, bytes)
       for (let row = 0; row < piece.h; row++) {
         const from = row * piece.w
-        cells.set(given.slice(from, from + piece.w), row * band.w + piece.x - band.x)
+        cells.set(given.subarray(from, from + piece.w), row * band.w + piece.x - band.x)
       }
     }
     return cells
@@ -255,7 +282,7 @@ class GridRoutes {
 
   /** Never settles for one who leaves. */
   async #look(
-    request: GridRequest,
+    request: CellsRequest,
     reply: FastifyReply,
     op: string,
     region: Region | undefined,

@@ -1,6 +1,6 @@
 /** Files into fields (grid-upload.ts), streamed: what has come is in tasks before more is read. */
 import type { IncomingMessage } from 'node:http'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { errorCodes, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { isTaskId, randomId } from '../../shared/core/ids.ts'
 import {
   type CellReader,
@@ -63,18 +63,17 @@ interface Known {
 }
 
 type UploadRequest = FastifyRequest<{ Params: { field: string } }>
+type IdRequest = FastifyRequest<{ Params: { id: string } }>
 
 /** Bodies of these types are left to the route of uploads; any other route refuses them. */
 export function takeUploads(app: FastifyInstance): void {
   for (const type of TYPES) {
     app.addContentTypeParser(type, (request, _payload, done) => {
       if (request.routeOptions.url === ROUTE) done(null)
-      else done(Object.assign(new Error(type), UNSUPPORTED) as FastifyError)
+      else done(new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE(type))
     })
   }
 }
-
-const UNSUPPORTED = { statusCode: 415, code: 'FST_ERR_CTP_INVALID_MEDIA_TYPE' }
 
 export function registerUploadRoutes(
   app: FastifyInstance,
@@ -83,11 +82,10 @@ export function registerUploadRoutes(
   idleMs: number,
 ): void {
   const routes = new UploadRoutes(port, connections, idleMs)
-  app.put(ROUTE, rightOf('submit'), (request: UploadRequest, reply) => routes.put(request, reply))
-  app.get(
-    '/api/uploads/:id',
-    rightOf('tasks'),
-    (request: FastifyRequest<{ Params: { id: string } }>, reply) => routes.show(request, reply),
+  const submit = rightOf('submit')
+  app.put('/api/grid/:field', submit, (request: UploadRequest, reply) => routes.put(request, reply))
+  app.get('/api/uploads/:id', rightOf('tasks'), (request: IdRequest, reply) =>
+    routes.show(request, reply),
   )
 }
 
@@ -121,10 +119,7 @@ class UploadRoutes {
     }
   }
 
-  async show(
-    { params: { id }, who }: FastifyRequest<{ Params: { id: string } }>,
-    reply: FastifyReply,
-  ): Promise<FastifyReply> {
+  async show({ params: { id }, who }: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
     const known = this.#known.get(id)
     if (known !== undefined && isReadBy(who, known.owner))
       return sendJson(reply, known.upload.view())

@@ -52,6 +52,7 @@ const EXAMPLES: readonly (readonly [start: string, example: string])[] = [
   ['/keys/:id', '/keys/abcdefgh'],
   ['/page/:file', '/page/main.js'],
   ['/api/grid/:field.:form', '/api/grid/value.f32'],
+  ['/api/grid/:field/cells', '/api/grid/value/cells?at=1,2'],
   ['/api/grid/:field', '/api/grid/value'],
 ]
 

@@ -85,6 +85,11 @@ t.test('cells are given in the own type of their field', async (t) => {
   t.same(headOf(one), {
     ...{ field: 'value', type: 'f64', step: 1, x: 7, y: 3, columns: 1, rows: 1 },
   })
+  const some = await fetch(`${api}/value/cells?at=7,3;39,23;0,0`)
+  t.same(await some.json(), { field: 'value', type: 'f64', values: [307, 2339, 0] })
+  t.match(await (await fetch(`${api}/value/cells?at=40,0`)).json(), { code: 'outside-grid' })
+  t.match(await (await fetch(`${api}/value/cells?at=3.4`)).json(), { code: 'malformed' })
+  t.match(await (await fetch(`${api}/value/cells`)).json(), { status: 422 })
   const corner = await fetch(`${api}/level.csv?x=38&y=22`)
   t.equal(await corner.text(), '38,39\r\n38,39\r\n', 'what is left out goes to the edge')
   const npy = Buffer.from(await (await fetch(`${api}/level.npy?x=1&w=3&h=2`)).arrayBuffer())
