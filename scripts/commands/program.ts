@@ -16,6 +16,7 @@ import { trust } from './detector.ts'
 import type { Enrol } from './enroll.ts'
 import { checkUrl, clientFor, HTTP_DEFAULT, loginFor } from './gateway-at-hand.ts'
 import type { GatewayParts } from './gateway-parts.ts'
+import { drawGrid, getGrid, putGrid } from './grid.ts'
 import { addLoginCommands } from './login.ts'
 import { drainNode, listNodes, removeNode, showNode } from './node.ts'
 import { exitCodeOf, wordsOf } from './refusal.ts'
@@ -142,6 +143,7 @@ function buildProgram(
   addTaskCommands(program, streams, done)
   addNodeCommands(program, streams, done)
   addRingCommands(program, streams, done)
+  addGridCommands(program, streams, done)
   addTokenCommands(program, streams, done)
   addUserCommands(place)
   addLoginCommands(place)
@@ -340,6 +342,31 @@ function addRingCommands(program: Command, streams: Streams, done: (code: number
     .action(async (flags) =>
       done(await recreateMissing(gatewayFor(flags, streams), streams, flags)),
     )
+}
+
+function addGridCommands(program: Command, streams: Streams, done: (code: number) => void): void {
+  const grid = program.command('grid').description('fields to and from files, and as pictures')
+  withHttp(grid.command('get <field> <file>'))
+    .description('fetch the cells of a field into a .npy or .csv file')
+    .option('--region <x,y,w,h>', 'a part of the grid')
+    .action(async (field, file, flags) => {
+      done(await getGrid(gatewayFor(flags, streams), streams, [field, file], flags))
+    })
+  withHttp(grid.command('put <field> <file>'))
+    .description('write a .npy or .csv file into a field')
+    .option('--region <x,y>', 'where its first cell goes (default: 0,0)')
+    .option('--resume <id>', 'send a file again of which a part may have been taken')
+    .action(async (field, file, flags) => {
+      done(await putGrid(gatewayFor(flags, streams), streams, [field, file], flags))
+    })
+  withHttp(grid.command('png <field> <file>'))
+    .description('draw a field as a picture')
+    .option('--region <x,y,w,h>', 'a part of the grid')
+    .option('--size <pixels>', 'at most so wide and so high (default: 512)')
+    .option('--colours <name>', 'viridis, cividis, magma, grey or change (default: viridis)')
+    .action(async (field, file, flags) => {
+      done(await drawGrid(gatewayFor(flags, streams), streams, [field, file], flags))
+    })
 }
 
 function addSub(program: Command, streams: Streams, done: (code: number) => void): void {

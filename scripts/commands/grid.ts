@@ -1,0 +1,152 @@
+/** Fields to and from files: `grid get`, `grid put` and `grid png`. */
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { extname } from 'node:path'
+import type { GatewayClient } from '../../shared/client/http.ts'
+import { isTaskId, randomId } from '../../shared/core/ids.ts'
+import { own } from '../../shared/core/own.ts'
+import { COLOUR_MAPS } from '../../shared/grid/colours.ts'
+import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { SystemRandom } from '../../shared/runtime/system-random.ts'
+import { partialOf, writeWhole } from '../whole-file.ts'
+import { printable, type Streams } from './streams.ts'
+import { usage } from './task-request.ts'
+
+/** A gigabyte, over a slow link. */
+const TRANSFER_MS = 4 * 3_600_000
+const PICTURE_MS = 60_000
+const FILE_MODE = 0o666
+const FILE_BYTES_MAX = 2 ** 30
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.npy': 'application/x-npy',
+  '.csv': 'text/csv',
+}
+
+interface RegionFlag {
+  readonly region?: string
+  readonly json?: boolean
+}
+
+interface UploadAnswer {
+  readonly id: string
+  readonly lsus: number
+  readonly tasks: number
+}
+
+/** `grid get`. */
+export async function getGrid(
+  gateway: GatewayClient,
+  streams: Streams,
+  [field, file]: readonly [field: string, file: string],
+  flags: RegionFlag,
+): Promise<number> {
+  const form = typeOf(file, 'get').suffix.slice(1)
+  const query = new URLSearchParams(flags.region === undefined ? [] : regionOf(flags.region, 4))
+  return await fetchInto(gateway, streams, file, {
+    path: `/api/grid/${encodeURIComponent(field)}.${form}?${query}`,
+    timeoutMs: TRANSFER_MS,
+  })
+}
+
+/** `grid png`. */
+export async function drawGrid(
+  gateway: GatewayClient,
+  streams: Streams,
+  [field, file]: readonly [field: string, file: string],
+  flags: RegionFlag & { readonly size?: string; readonly colours?: string },
+): Promise<number> {
+  const { size = '512', colours = 'viridis' } = flags
+  if (!/^[1-9]\d{0,3}$/.test(size)) throw usage(`--size: "${size}" is no whole number of pixels`)
+  if (!COLOUR_MAPS.some((name) => name === colours)) {
+    throw usage(`--colours: "${colours}" is none of ${COLOUR_MAPS.join(', ')}`)
+  }
+  const region = flags.region === undefined ? [] : regionOf(flags.region, 4)
+  const query = new URLSearchParams([
+    ...region,
+    ...Object.entries({ width: size, height: size, colours }),
+  ])
+  return await fetchInto(gateway, streams, file, {
+    path: `/api/grid/${encodeURIComponent(field)}.png?${query}`,
+    timeoutMs: PICTURE_MS,
+  })
+}
+
+async function fetchInto(
+  gateway: GatewayClient,
+  streams: Streams,
+  file: string,
+  question: { readonly path: string; readonly timeoutMs: number },
+): Promise<number> {
+  const temporary = partialOf(file)
+  if (existsSync(temporary))
+    throw usage(`${temporary} is in the way: move it, or name another file`)
+  const { body, headers } = await gateway.request({ ...question, accept: '*/*' })
+  writeWhole(file, body, FILE_MODE & ~process.umask(), temporary)
+  const { columns, rows } = JSON.parse(headers.get('x-overview')!) as Record<string, number>
+  streams.stdout.write(`${file}: ${columns} × ${rows}, ${body.length} bytes\n`)
+  return EXIT_DONE
+}
+
+/** `grid put`. */
+export async function putGrid(
+  gateway: GatewayClient,
+  streams: Streams,
+  [field, file]: readonly [field: string, file: string],
+  flags: RegionFlag & { readonly resume?: string },
+): Promise<number> {
+  const { type } = typeOf(file, 'put')
+  const { resume = randomId(new SystemRandom()) } = flags
+  if (!isTaskId(resume)) throw usage(`--resume: "${resume}" is no id of an upload`)
+  const region = flags.region === undefined ? [] : regionOf(flags.region, 2)
+  const query = new URLSearchParams([...region, ['id', resume]])
+  const body = contentOf(file)
+  try {
+    const answer = await gateway.json<UploadAnswer>({
+      method: 'PUT',
+      path: `/api/grid/${encodeURIComponent(field)}?${query}`,
+      body,
+      contentType: type,
+      timeoutMs: TRANSFER_MS,
+    })
+    const text = `${answer.lsus} cells of ${field} written by ${answer.tasks} tasks, ${answer.id}`
+    streams.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : `${printable(text)}\n`)
+    return EXIT_DONE
+  } catch (error) {
+    streams.stderr.write(`to send it again: --resume ${resume}\n`)
+    throw error
+  }
+}
+
+function typeOf(file: string, what: string): { readonly suffix: string; readonly type: string } {
+  const suffix = extname(file).toLowerCase()
+  const type = own(TYPES, suffix)
+  if (type !== undefined) return { suffix, type }
+  const tiff =
+    suffix === '.tif' || suffix === '.tiff' ? '; TIFF is not read here, save it as .npy' : ''
+  throw usage(
+    `grid ${what} takes files that end in ${Object.keys(TYPES).join(' or ')}, and not "${file}"${tiff}`,
+  )
+}
+
+function contentOf(file: string): Uint8Array {
+  let bytes: number
+  try {
+    bytes = statSync(file).size
+    if (bytes <= FILE_BYTES_MAX) return readFileSync(file)
+  } catch (error) {
+    throw new AppError('file-unsuitable', `${file}: ${(error as Error).message}`, { cause: error })
+  }
+  const message = `${file} has ${bytes} bytes, and at most 1 GiB is taken: cut it, and give each part its --region x,y`
+  throw new AppError('file-unsuitable', message)
+}
+
+/** `x,y` or `x,y,w,h`. */
+function regionOf(text: string, countLeast: 2 | 4): [string, string][] {
+  const sides = text.split(',')
+  const isWhole = sides.every((side) => /^\d{1,6}$/.test(side))
+  if (!isWhole || sides.length > 4 || sides.length < countLeast || sides.length === 3) {
+    const form = countLeast === 2 ? 'x,y or x,y,w,h' : 'x,y,w,h'
+    throw usage(`--region: "${text}" is not ${form}`)
+  }
+  return sides.map((side, index) => [['x', 'y', 'w', 'h'][index]!, side])
+}

@@ -1,0 +1,90 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { runCommand } from '../../scripts/commands/program.ts'
+import type { TaskId } from '../../shared/core/ids.ts'
+import { npyHead } from '../../shared/grid/npy.ts'
+import { decodeCbor } from '../../shared/protocol/cbor.ts'
+import { SUBMISSION_LIMITS } from '../../shared/protocol/limits.ts'
+import { LooksInMemory } from '../support/looks-in-memory.ts'
+import { serve, taskView } from '../support/recorded-http-port.ts'
+
+async function bench(t: Test) {
+  const { recorded, base } = await serve(t)
+  const looks = new LooksInMemory({ width: 40, height: 24, tile: 8 }, [
+    { name: 'value', type: 'f64' },
+    { name: 'level', type: 'u8' },
+  ])
+  recorded.looks = looks
+  Object.assign(recorded.port, {
+    async submit(payload: Uint8Array) {
+      const decoded = decodeCbor(payload, SUBMISSION_LIMITS) as { value: { id: string } }
+      looks.write(decoded.value)
+      return { ok: true, task: decoded.value.id as TaskId, state: 'accepted' }
+    },
+    task: (id: string) => taskView(id, 'completed'),
+  })
+  const folder = mkdtempSync(join(tmpdir(), 'obelisk-grid-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const run = async (...argv: string[]) => {
+    const out: string[] = []
+    const errors: string[] = []
+    const code = await runCommand(
+      ['grid', ...argv],
+      {
+        stdout: { isTTY: false, write: (text: string | Uint8Array) => out.push(String(text)) },
+        stderr: { write: (text: string) => errors.push(text) },
+        stdin: (async function* () {})(),
+        environment: { OBELISK_HTTP: base },
+      },
+      '9.9.9',
+    )
+    return { code, stdout: out.join(''), stderr: errors.join('') }
+  }
+  return { run, at: (name: string) => join(folder, name) }
+}
+
+t.test('what is put from a file can be got as a file', async (t) => {
+  const { run, at } = await bench(t)
+  writeFileSync(at('in.csv'), '1,2,3\n4,5,6\n')
+  const put = await run('put', 'value', at('in.csv'), '--region', '2,1', '--resume', 'again')
+  t.match(put, { code: 0, stdout: '6 cells of value written by 1 tasks, again\n', stderr: '' })
+  t.match(await run('get', 'value', at('out.csv'), '--region', '2,1,3,2'), {
+    code: 0,
+    stdout: /out\.csv: 3 × 2, 14 bytes\n$/,
+  })
+  t.equal(readFileSync(at('out.csv'), 'latin1'), '1,2,3\r\n4,5,6\r\n')
+  t.equal((await run('get', 'level', at('all.npy'))).code, 0)
+  const npy = readFileSync(at('all.npy'))
+  t.same(npy.subarray(0, 128), Buffer.from(npyHead('u8', 24, 40)))
+  t.equal(npy.length, 128 + 40 * 24)
+  t.equal((await run('put', 'level', at('all.npy'))).code, 0)
+})
+
+t.test('a picture is drawn', async (t) => {
+  const { run, at } = await bench(t)
+  const drawn = await run('png', 'value', at('map.png'), '--size', '20', '--colours', 'magma')
+  t.match(drawn, { code: 0, stdout: /map\.png: 20 × 12, \d+ bytes\n$/ })
+  t.equal(readFileSync(at('map.png')).toString('latin1', 1, 4), 'PNG')
+})
+
+t.test('what cannot be done is said, and no file is left', async (t) => {
+  const { run, at } = await bench(t)
+  writeFileSync(at('in.csv'), 'a,b\n')
+  t.match(await run('put', 'value', at('in.csv')), {
+    code: 1,
+    stderr: /^to send it again: --resume [\w-]+\n.*row 0, column 0: "a" is no number/s,
+  })
+  t.match(await run('put', 'value', at('map.tif')), {
+    code: 2,
+    stderr: /end in \.npy or \.csv, .*TIFF is not read here, save it as \.npy/,
+  })
+  t.match(await run('put', 'value', at('none.npy')), { stderr: /none\.npy: ENOENT/ })
+  t.match(await run('get', 'other', at('x.csv')), { stderr: /no field "other"/ })
+  t.match(await run('get', 'value', at('x.csv'), '--region', '1,2'), { code: 2 })
+  t.match(await run('png', 'value', at('x.png'), '--colours', 'jet'), { code: 2 })
+  t.match(await run('png', 'value', at('x.png'), '--size', '0'), { code: 2 })
+  t.match(await run('put', 'value', at('in.csv'), '--resume', 'a b'), { code: 2 })
+  t.notOk(existsSync(at('x.csv')) || existsSync(at('x.png')))
+})
