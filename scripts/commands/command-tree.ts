@@ -2,6 +2,7 @@
 import type { Command, Option as CommanderOption } from 'commander'
 import { GATEWAY_OPTIONS } from '../../broker/config.ts'
 import { AGENT_OPTIONS } from '../../firmware-agent/config.ts'
+import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import { flagOf, type Option, type OptionTable } from '../../shared/runtime/option-table.ts'
 import { DEMO_OPTIONS } from '../demo/demo-options.ts'
 
@@ -47,7 +48,9 @@ export function commandTree(command: Command, above = ''): TreeCommand {
     given: command.registeredArguments.map((argument) =>
       argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
     ),
-    choices: command.registeredArguments.flatMap(({ argChoices = [] }) => argChoices),
+    choices: command.registeredArguments.flatMap((argument) =>
+      argument.name() === 'op' ? OPERATION_NAMES : (argument.argChoices ?? []),
+    ),
     options: [
       ...command.options.filter(({ hidden }) => !hidden).map(optionOf),
       ...(PROGRAM_OPTIONS.get(path) ?? []),

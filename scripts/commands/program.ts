@@ -19,6 +19,7 @@ import type { GatewayParts } from './gateway-parts.ts'
 import { drawGrid, getGrid, putGrid } from './grid.ts'
 import { addLoginCommands } from './login.ts'
 import { drainNode, listNodes, removeNode, showNode } from './node.ts'
+import { operationsHelp } from './operations-help.ts'
 import { exitCodeOf, wordsOf } from './refusal.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
 import { addSealCommands } from './seal.ts'
@@ -235,6 +236,7 @@ function addTaskCommands(program: Command, streams: Streams, done: (code: number
   const task = program.command('task').description('submit tasks and look at them')
   withHttp(task.command('submit [op]'))
     .description('submit a task')
+    .addHelpText('after', operationsHelp)
     .option('--region <x,y,w,h>', 'the LSUs it runs over (default: the whole grid)')
     .option('--args <json>', 'arguments of the operation')
     .option('--items <file>', 'items, as a JSON list or an object a line; - is the standard input')

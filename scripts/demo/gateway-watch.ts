@@ -1,4 +1,5 @@
 import type { RingView } from '../../broker/core/views.ts'
+import { gatewayClient } from '../client/node-carrier.ts'
 import { GatewayLink, type Notice } from './gateway-link.ts'
 import { TaskClient } from './task-client.ts'
 
@@ -88,10 +89,9 @@ export class GatewayWatch {
   }
 
   async readRing(): Promise<RingView> {
-    const url = `http://127.0.0.1:${this.#http}/api/ring?holders=true`
-    const response = await fetch(url, { signal: AbortSignal.timeout(RING_TIMEOUT_MS) })
-    if (!response.ok) throw new Error(`GET ${url} answered ${response.status}`)
-    const ring = (await response.json()) as RingView
+    const gateway = gatewayClient(`http://127.0.0.1:${this.#http}`)
+    const question = { path: '/api/ring?holders=true', timeoutMs: RING_TIMEOUT_MS }
+    const ring = await gateway.json<RingView>(question)
     this.#ring = ring
     this.onRing(ring)
     return ring

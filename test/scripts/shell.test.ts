@@ -106,6 +106,7 @@ t.test('bash offers what fits', async (t) => {
   t.same(offer('task', 'state', 'x'), [], 'a gateway that is not there offers nothing')
   t.same(offer('task', 'submit', '--file', 'so'), ['some.npy'])
   t.same(offer('task', 'ls', '--limit', ''), [])
+  t.same(offer('task', 'submit', 'sta'), ['stat'])
   t.same(offer('gateway', '--http-p'), ['--http-port'])
   t.same(offer('gateway', 'tr'), ['trust'])
   t.same(offer('completion', 'b'), ['bash'])
