@@ -19,7 +19,7 @@ const FINE_TICKS = 360
 /** Not any length: a fleet that grows node by node would have all rings made anew each time. */
 const COARSE_MINUTES = [1440, 720, 360, 180, 120, 90, 64, 32, 16, 8, 4, 2, 1]
 const HOUR_MINUTES = 60
-const NODES_A_SLICE = 10
+const NODES_A_SLICE = 2
 const POINT_BYTES = HISTORY_METRICS.length * Float32Array.BYTES_PER_ELEMENT
 
 export interface HistoryQuery {
