@@ -11,11 +11,11 @@ interface Props {
 }
 
 /** By kind, how it is typed where nobody knows which fields there are. */
-const TYPED: Readonly<Partial<Record<string, string>>> = {
-  field: '',
-  fields: 'with a space between',
-  values: 'field=number …',
-}
+const TYPED: ReadonlyMap<string, string> = new Map([
+  ['field', ''],
+  ['fields', 'with a space between'],
+  ['values', 'field=number …'],
+])
 
 /** What an argument is typed into, by its kind. */
 export function Control({ argument, fields }: Props) {
@@ -23,10 +23,11 @@ export function Control({ argument, fields }: Props) {
   const title = optional ? `${name} (optional)` : name
   const names = fields.map((field) => field.name)
   // Who may not look at the grid types what its fields are called.
-  if (names.length === 0 && TYPED[kind] !== undefined) {
+  const typed = names.length === 0 ? TYPED.get(kind) : undefined
+  if (typed !== undefined) {
     return (
       <label>
-        {title} <span class="soft">{TYPED[kind]}</span>
+        {title} <span class="soft">{typed}</span>
         <input name={name} required={!optional} autocapitalize="none" spellcheck={false} />
       </label>
     )
