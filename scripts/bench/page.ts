@@ -35,9 +35,10 @@ if (!parts.every((part) => PARTS.includes(part))) misused(`--only: ${PARTS.join(
 
 type Row = readonly string[]
 
-function times(what: string, found: readonly number[], goalMs: number): Row {
+function times(what: string, found: readonly number[], goalMs?: number): Row {
   const middle = median(found)
   const numbers = [quantile(found, 0), middle, quantile(found, 1)].map(formatMs)
+  if (goalMs === undefined) return [what, ...numbers]
   return [what, ...numbers, `< ${goalMs}`, middle < goalMs ? 'holds' : 'missed']
 }
 
@@ -65,7 +66,7 @@ async function measurePaint(browser: Browser, base: string): Promise<Row[]> {
   }
   return [
     times('first paint', paints, 500),
-    times('from another view to the whole map', maps, 1000),
+    times('from another view to the whole map', maps),
     [
       'first load, KiB',
       '',
