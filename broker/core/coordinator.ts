@@ -18,6 +18,7 @@ import type { GatewayEffect } from './effects.ts'
 import type { ConnectionId, GatewayEvent, Instant } from './events.ts'
 import { Fleet } from './fleet.ts'
 import type { IdentityRecord, LedgerContents } from './ledger-records.ts'
+import { LedgerRoom } from './ledger-room.ts'
 import { Looks } from './looks.ts'
 import { LostCopies } from './lost-copies.ts'
 import type { Member } from './membership.ts'
@@ -26,7 +27,7 @@ import { TaskRead } from './read-asker.ts'
 import { Reads } from './reads.ts'
 import { Rebalancer } from './rebalancer.ts'
 import { Recovery } from './recovery.ts'
-import { SWEPT_MAX } from './retention.ts'
+import { sweepRetention } from './retention-sweep.ts'
 import { Scrubber } from './scrubber.ts'
 import { Submissions } from './submissions.ts'
 import { endSealed, endTask, UNANSWERED } from './task-endings.ts'
@@ -36,9 +37,6 @@ import { WriteLog } from './write-log.ts'
 import { Writes } from './writes.ts'
 
 export type { CoordinatorOptions } from './coordinator-context.ts'
-
-/** How often kept tasks are looked through for what may go. */
-const RETENTION_SWEEP_MS = 60_000
 
 export class Coordinator {
   readonly #context: CoordinatorContext
@@ -50,6 +48,7 @@ export class Coordinator {
   readonly #copies: LostCopies
   readonly #scrubber: Scrubber
   readonly #recovery: Recovery
+  readonly #room: LedgerRoom
   readonly #submissions: Submissions
   readonly #upgrades: Upgrades
   readonly #fleet: Fleet
@@ -77,10 +76,10 @@ export class Coordinator {
       this.#fleet.letGo(member),
     )
     this.#upgrades = new Upgrades(this.#context, this.#rebalancer)
-    this.#submissions = new Submissions(this.#context, {
+    this.#room = new LedgerRoom(this.#context, () => this.#fleet.freeLog())
+    this.#submissions = new Submissions(this.#context, this.#room, {
       begin: (task) => this.#begin(task),
       cancel: (task) => this.#cancel(task),
-      freeLog: () => this.#fleet.freeLog(),
     })
     this.#recovery = new Recovery(this.#context, {
       recovered: () => {
@@ -156,7 +155,7 @@ export class Coordinator {
     this.#fleet.start()
     this.#rebalancer.wake()
     this.#scrubber.start()
-    this.#sweepRetention()
+    sweepRetention(context)
     context.notice('info', 'gateway-started', `ledger ${context.identity.ledgerId}`, {
       term: context.identity.term,
       members: context.members.size,
@@ -224,7 +223,7 @@ export class Coordinator {
         this.#fleet.silence.trust()
         break
       case 'disk-checked':
-        this.#submissions.diskChecked(event)
+        this.#room.diskChecked(event)
         break
       case 'deadline-reached':
         break
@@ -396,29 +395,6 @@ export class Coordinator {
     this.#writes.sequenceWaiting()
     this.#reads.issueWaiting()
     this.#moves.retry()
-  }
-
-  #sweepRetention(): void {
-    const { tasks, ledgerMs, nowMs, deadlines } = this.#context
-    const expired = tasks.takeExpiredRetention(ledgerMs)
-    for (const task of expired) {
-      this.#context.persist({ table: 'result', key: task.id, value: undefined })
-      const record = task.isNamed ? tasks.record(task, nowMs) : undefined
-      this.#context.persist({ table: 'task', key: task.id, value: record })
-      for (const kind of ['task-state', 'task-result', 'task-result-json'] as const) {
-        const topic = { kind, task: task.id }
-        this.#context.emit({ type: 'publish', topic, payload: '', qos: 1, retain: true })
-      }
-    }
-    const forgotten = tasks.takeForgotten(ledgerMs)
-    for (const task of forgotten) {
-      this.#context.persist({ table: 'task', key: task.id, value: undefined })
-    }
-    // The ledger's time is written, too, as long as something waits for it.
-    if (tasks.size > 0) this.#context.changeIdentity({})
-    const isDone = expired.length < SWEPT_MAX && forgotten.length < SWEPT_MAX
-    const nextMs = isDone ? nowMs + RETENTION_SWEEP_MS : nowMs
-    deadlines.set('retention', nextMs, () => this.#sweepRetention())
   }
 
   /** Read-only, for HTTP and metrics. */

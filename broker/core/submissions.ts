@@ -21,6 +21,7 @@ import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Refusal, RefusalCode } from './effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from './events.ts'
 import { ungranted } from './grants.ts'
+import type { LedgerRoom } from './ledger-room.ts'
 import { SubmissionRates } from './submission-rates.ts'
 import { tilesOf } from './task-extent.ts'
 import { encodeBody, hashBody, type Task } from './task-ledger.ts'
@@ -29,22 +30,11 @@ export interface TaskRunner {
   begin(task: Task): void
   /** False when it is too late for that. */
   cancel(task: Task): boolean
-  /** Gives up the stream of a node that is far behind; false if none can be spared. */
-  freeLog(): boolean
 }
 
 /** Unnamed submissions of late whose resent packets are known again. */
 const RECENT_PACKETS_MAX = 10_000
 
-const MIB = 1024 * 1024
-/** Left for what was accepted already: results, states, acknowledgements. As on the nodes. */
-export const DISK_FREE_BYTES_MIN = 16 * MIB
-/** Looking for a stream that can be spared goes through all tiles: not for each write of a full log. */
-const LOG_FULL_MS = 1000
-/** A disk that was full has room again from here on, so that it does not change with every write. */
-const DISK_FREE_BYTES_AGAIN = 20 * MIB
-
-type DiskChecked = Extract<GatewayEvent, { type: 'disk-checked' }>
 type Submitted = Extract<GatewayEvent, { type: 'task-submitted' }>
 type CancelRequested = Extract<GatewayEvent, { type: 'cancel-requested' }>
 
@@ -52,17 +42,14 @@ const NO_NODE = 'no node has ever joined this gateway: start an agent (obelisk a
 
 export class Submissions {
   readonly #context: CoordinatorContext
+  readonly #room: LedgerRoom
   readonly #runner: TaskRunner
   readonly #rates = new SubmissionRates()
   readonly #recentPackets = new Map<string, TaskId>()
-  #disk: 'roomy' | 'full' = 'roomy'
-  /** No stream could be spared; until then none is looked for. */
-  #logFullUntilMs = Number.NEGATIVE_INFINITY
-  /** What may be accepted until the disk is looked at again. */
-  #diskRoomBytes = Number.POSITIVE_INFINITY
 
-  constructor(context: CoordinatorContext, runner: TaskRunner) {
+  constructor(context: CoordinatorContext, room: LedgerRoom, runner: TaskRunner) {
     this.#context = context
+    this.#room = room
     this.#runner = runner
   }
 
@@ -120,7 +107,7 @@ export class Submissions {
       submitter: nameOf(submitter),
       ...(user === undefined ? {} : { by: ownerNameOf(user) }),
     })
-    this.#diskRoomBytes -= encoded.length
+    this.#room.take(encoded.length)
     if (submission.id === undefined) this.#remember(submitter, id)
     this.#context.persist({ table: 'body', key: id, value: encoded })
     this.#context.taskChanged(task)
@@ -146,19 +133,6 @@ export class Submissions {
       return
     }
     if (ticket !== undefined) this.#accepted(ticket, task)
-  }
-
-  diskChecked({ freeBytes }: DiskChecked): void {
-    this.#diskRoomBytes = freeBytes - DISK_FREE_BYTES_MIN
-    if (this.#disk === 'roomy' && freeBytes < DISK_FREE_BYTES_MIN) {
-      this.#disk = 'full'
-      const message = 'the disk of the ledger is full: no task is accepted'
-      this.#context.notice('error', 'disk-full', message, { freeBytes })
-    } else if (this.#disk === 'full' && freeBytes >= DISK_FREE_BYTES_AGAIN) {
-      this.#disk = 'roomy'
-      const message = 'the disk of the ledger has room again: tasks are accepted'
-      this.#context.notice('info', 'disk-roomy', message, { freeBytes })
-    }
   }
 
   /** By id; or, without one, a resent packet of the same client (best effort). */
@@ -192,9 +166,8 @@ export class Submissions {
     const { tasks, options, sealing } = this.#context
     const absence = fleetRefusal(this.#context)
     if (absence !== undefined) return absence
-    if (this.#disk === 'full' || bytes > this.#diskRoomBytes) {
-      return { code: 'disk-full', message: 'the disk of the gateway has no room for more tasks' }
-    }
+    const fullDisk = this.#room.diskRefusal(bytes)
+    if (fullDisk !== undefined) return fullDisk
     if (tasks.isFull) {
       const message = `${options.tasksMax} task ids are kept; ended ones are forgotten after 7 days`
       return { code: 'ledger-full', message }
@@ -211,8 +184,7 @@ export class Submissions {
     }
     if (body.region === undefined) return undefined
     const isWrite = findOperation(body.op)?.kind === 'write'
-    while (isWrite && tasks.logBytes + bytes > options.logBytesMax) {
-      if (this.#freeLog()) continue
+    if (isWrite && !this.#room.hasLogRoom(bytes)) {
       const message =
         'writes that nodes have not caught up with take all the room there is for them'
       return { code: 'ledger-full', message }
@@ -221,14 +193,6 @@ export class Submissions {
     if (lost !== undefined || !isWrite) return lost
     const message = wantOfRoom(this.#context, body)
     return message === undefined ? undefined : { code: 'store-full', message }
-  }
-
-  #freeLog(): boolean {
-    const { nowMs } = this.#context
-    if (nowMs < this.#logFullUntilMs) return false
-    const isFreed = this.#runner.freeLog()
-    if (!isFreed) this.#logFullUntilMs = nowMs + LOG_FULL_MS
-    return isFreed
   }
 
   #accepted(ticket: Ticket, task: Task): void {
