@@ -865,7 +865,7 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
     commandsExist,
     [
       [README, 'npx obelisk task ls', 'npx obelisk task list'],
-      [README, 'npx obelisk node ls', 'npx obelisk top'],
+      [README, 'npx obelisk node ls', 'npx obelisk nodes'],
       [README, '--region 0,0,64,64', '--area 0,0,64,64'],
       [README, 'npx obelisk agent --id edge-2', 'npx obelisk agent --name edge-2'],
       ['CHANGELOG.md', ', and `obelisk demo`', ''],
