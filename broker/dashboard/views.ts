@@ -31,6 +31,12 @@ export const VIEWS: readonly View[] = [
     load: async () => (await import('./events/events.tsx')).Events,
   },
   {
+    id: 'topics',
+    title: 'Topics',
+    right: 'read',
+    load: async () => (await import('./topics/topics.tsx')).Topics,
+  },
+  {
     id: 'care',
     title: 'Care',
     right: 'read',

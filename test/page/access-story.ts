@@ -10,6 +10,7 @@ const VIEWS: Readonly<Record<string, string>> = {
   grid: 'what is shown',
   'tasks/stat-1': 'save as CBOR',
   events: 'gateway-started',
+  topics: 'gateway/state',
   'care/versions': 'version',
   'care/users': 'asks nobody',
 }

@@ -83,10 +83,13 @@ t.test('each role sees what it may do, and the gateway refuses the rest', async 
     })
   }
   t.same(seen, {
-    vera: { views: 'Fleet Grid Tasks Events Care', parts: 'Versions' },
+    vera: { views: 'Fleet Grid Tasks Events Topics Care', parts: 'Versions' },
     sam: { views: 'Tasks', parts: '' },
-    otto: { views: 'Fleet Grid Tasks Events Care', parts: 'Versions Enrolment' },
-    ada: { views: 'Fleet Grid Tasks Events Care', parts: 'Versions Enrolment Users Security' },
+    otto: { views: 'Fleet Grid Tasks Events Topics Care', parts: 'Versions Enrolment' },
+    ada: {
+      views: 'Fleet Grid Tasks Events Topics Care',
+      parts: 'Versions Enrolment Users Security',
+    },
   })
 })
 
