@@ -3,10 +3,9 @@ import type { Signal } from '@preact/signals'
 import { formatNumber } from '../format.ts'
 import { RangeChooser } from './legend.tsx'
 import type { GridMap, Layers } from './model.ts'
-import { holderColour } from './painter.ts'
 import { COLOUR_MAPS, type ColourMap } from './palette.ts'
 import type { Of } from './pieces.ts'
-import { countsOf } from './tiles.ts'
+import { colourOf, countsOf } from './tiles.ts'
 
 const OFS: readonly Of[] = ['mean', 'min', 'max']
 
@@ -128,5 +127,11 @@ function Holders({ map }: { readonly map: GridMap }) {
 }
 
 function Swatch({ kind }: { readonly kind: number }) {
-  return <span class="swatch" aria-hidden="true" style={{ background: holderColour(kind) }} />
+  return (
+    <span
+      class="swatch"
+      aria-hidden="true"
+      style={{ background: `rgb(${colourOf(kind).join(' ')})` }}
+    />
+  )
 }

@@ -11,7 +11,7 @@ import {
   byCount,
   byHolder,
   byState,
-  hueOf,
+  colourOf,
   type Run,
   runsOf,
   TILE_MISSING,
@@ -66,6 +66,9 @@ export class Painter {
   readonly #canvas: HTMLCanvasElement
   readonly #pen: CanvasRenderingContext2D
   readonly #pictures = new WeakMap<Piece, Picture>()
+  #tilePicture:
+    | { readonly map: TileMap; readonly what: string; readonly canvas: HTMLCanvasElement }
+    | undefined
   #patterns:
     | { readonly of: string; readonly hatch: CanvasPattern; readonly dots: CanvasPattern }
     | undefined
@@ -149,17 +152,37 @@ export class Painter {
   /** A colour a node, of whoever stands first; of a large fleet, how many hold it. */
   #holders(scene: Scene, map: TileMap): void {
     const isLarge = map.members.length > NODES_MAX
-    const runs = runsOf(map, scene, isLarge ? byCount(map) : byHolder(map, scene.chosenNode))
-    const kinds = [...new Set(runs.map(({ kind }) => kind))]
+    const kindOf = isLarge ? byCount(map) : byHolder(map, scene.chosenNode)
     this.#pen.globalAlpha = 0.88
-    for (const kind of kinds) {
-      this.#fill(
-        scene,
-        runs.filter((run) => run.kind === kind),
-        holderColour(kind),
-      )
-    }
+    this.#pixels(scene, map, `holders ${scene.chosenNode ?? ''}`, (place) => {
+      const kind = kindOf(place)
+      return kind === 0 ? undefined : colourOf(kind)
+    })
     this.#pen.globalAlpha = 1
+  }
+
+  /** A pixel a tile, made once for a map and enlarged: as many tiles as there may be are drawn at once. */
+  #pixels(
+    scene: Scene,
+    map: TileMap,
+    what: string,
+    paint: (place: number) => readonly [number, number, number] | undefined,
+  ): void {
+    const { x, y, w, h } = map.area
+    if (this.#tilePicture?.map !== map || this.#tilePicture.what !== what) {
+      const canvas = Object.assign(document.createElement('canvas'), { width: w, height: h })
+      const pen = canvas.getContext('2d')!
+      const image = pen.createImageData(w, h)
+      for (let place = 0; place < w * h; place++) {
+        const colour = paint(place)
+        if (colour !== undefined) image.data.set([...colour, 255], place * 4)
+      }
+      pen.putImageData(image, 0, 0)
+      this.#tilePicture = { map, what, canvas }
+    }
+    const side = scene.geometry.tile
+    const box = edgesOf(scene.view, { x: x * side, y: y * side, w: w * side, h: h * side })
+    this.#pen.drawImage(this.#tilePicture.canvas, box.x, box.y, box.w, box.h)
   }
 
   #fill(scene: Scene, runs: readonly Run[], style: string | CanvasPattern): void {
@@ -304,11 +327,6 @@ export class Painter {
     paint(canvas.getContext('2d')!, canvas.width)
     return this.#pen.createPattern(canvas, 'repeat')!
   }
-}
-
-/** Of the place of a node among those that hold something, from 1 on. */
-export function holderColour(kind: number): string {
-  return `hsl(${hueOf(kind)} 62% ${kind % 2 === 0 ? 42 : 58}%)`
 }
 
 function cellsOf(column: number, row: number, { tile }: Geometry): Region {

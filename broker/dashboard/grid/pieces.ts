@@ -1,7 +1,8 @@
 /**
  * The pieces of the map that the page has, and which to ask for. Given a time with each call; asks nobody itself.
  *
- * - At most 4 requests are under way. One for a piece that is out of sight is given up when another is wanted.
+ * - At most 3 requests are under way: the gateway lets one client look 4 times at once, and cells are read, too. One for
+ *   a piece that is out of sight is given up when another is wanted, and its place is taken once the gateway knows that.
  * - At most 48 pieces are kept, those that were wanted last.
  * - A write makes the squares stale that it touched. They alone are asked for again, at most every 2 s a piece, and
  *   only while the piece is wanted. The old squares are shown until then.
@@ -11,8 +12,10 @@ import type { GridSize, Region } from '../../../shared/grid/geometry.ts'
 import { pieceRegion } from './levels.ts'
 import { boxOf, overlapOf, wholeSquares } from './regions.ts'
 
-export const REQUESTS_MAX = 4
+export const REQUESTS_MAX = 3
 export const PIECES_MAX = 48
+/** In which the gateway sees that a request was given up. */
+const GIVEN_UP_MS = 60
 const AGAIN_MS = 2_000
 const AGAIN_MAX_MS = 16_000
 
@@ -64,6 +67,8 @@ export class Pieces {
   #turn = 0
   #requests = 0
   #underWay = 0
+  /** Asks for nothing before. */
+  #restsUntilMs = 0
 
   constructor(grid: GridSize) {
     this.#grid = grid
@@ -95,14 +100,16 @@ export class Pieces {
     const unwanted = [...this.#kept.values()].filter(
       ({ underWay, wantedAt }) => underWay !== undefined && wantedAt !== this.#turn,
     )
+    const isCrowded = this.#underWay + waiting.length > REQUESTS_MAX
+    for (const other of isCrowded ? unwanted : []) {
+      drop.push(other.underWay!)
+      this.#end(other, other.underWay)
+      other.notBeforeMs = nowMs
+    }
+    if (drop.length > 0) this.#restsUntilMs = nowMs + GIVEN_UP_MS
+    if (nowMs < this.#restsUntilMs) return { ask, drop }
     for (const piece of waiting) {
-      if (this.#underWay >= REQUESTS_MAX) {
-        const other = unwanted.pop()
-        if (other === undefined) break
-        drop.push(other.underWay!)
-        this.#end(other, other.underWay)
-        other.notBeforeMs = nowMs
-      }
+      if (this.#underWay >= REQUESTS_MAX) break
       const region = wholeSquares(piece.stale!, piece.step, piece.region)
       const request = { number: ++this.#requests, piece, region }
       Object.assign(piece, { stale: undefined, underWay: request, notBeforeMs: nowMs + AGAIN_MS })
@@ -118,7 +125,7 @@ export class Pieces {
     const times = this.#wanted
       .filter(({ stale, underWay }) => stale !== undefined && underWay === undefined)
       .map(({ notBeforeMs }) => notBeforeMs)
-    return times.length === 0 ? undefined : Math.min(...times)
+    return times.length === 0 ? undefined : Math.max(this.#restsUntilMs, Math.min(...times))
   }
 
   /** False when these are not as many squares as were asked for: the request counts as failed then. */

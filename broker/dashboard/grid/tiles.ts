@@ -175,7 +175,18 @@ export function runsOf(
   return runs
 }
 
-/** Hues apart from each other for any number of nodes: each is a golden angle from the one before. */
-export function hueOf(member: number): number {
-  return Math.round((member * 137.508) % 360)
+/**
+ * The colour of a node: red, green and blue, 0 to 255. Hues apart from each other for any number of nodes: each is a golden
+ * angle from the one before, and every other one is darker.
+ */
+export function colourOf(member: number): readonly [red: number, green: number, blue: number] {
+  const hue = (member * 137.508) % 360
+  const light = member % 2 === 0 ? 0.42 : 0.58
+  const spread = 0.62 * Math.min(light, 1 - light)
+  // CSS Color 4, 7.1: a channel by how far the hue is from it.
+  const channel = (start: number): number => {
+    const at = (start + hue / 30) % 12
+    return Math.round(255 * (light - spread * Math.max(-1, Math.min(at - 3, 9 - at, 1))))
+  }
+  return [channel(0), channel(8), channel(4)]
 }

@@ -3,8 +3,8 @@ import {
   byCount,
   byHolder,
   byState,
+  colourOf,
   countsOf,
-  hueOf,
   readTileMap,
   runsOf,
   stateOf,
@@ -110,8 +110,14 @@ t.test('of a grid with too many tiles only what is in sight is asked for', (t) =
 })
 
 t.test('nodes that are few have colours that are far apart', (t) => {
-  const hues = Array.from({ length: 8 }, (_, member) => hueOf(member)).sort((a, b) => a - b)
-  const gaps = hues.map((hue, index) => (hues[index + 1] ?? hues[0]! + 360) - hue)
-  t.ok(Math.min(...gaps) >= 20, gaps.join(' '))
+  const colours = Array.from({ length: 8 }, (_, member) => colourOf(member + 1))
+  const gaps = colours.flatMap((one, index) =>
+    colours
+      .slice(index + 1)
+      .map((other) => Math.hypot(...one.map((channel, at) => channel - other[at]!))),
+  )
+  t.ok(Math.min(...gaps) > 60, `${Math.round(Math.min(...gaps))}`)
+  t.same(colourOf(0), [174, 41, 41], 'red, as hsl(0 62% 42%) is')
+  t.ok(colours.flat().every((channel) => channel >= 0 && channel <= 255))
   t.end()
 })
