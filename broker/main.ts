@@ -432,6 +432,8 @@ function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
 
 /** A ledger that is there is not rebuilt, and one that is being rebuilt is none yet. */
 function assertRecovery(known: IdentityRecord, { recoverNodes, data }: GatewayConfig): void {
+  // A copy knows whom to wait for.
+  if (known.restored !== undefined) return
   if (known.isRecovering === true && recoverNodes === 0) {
     throw new ConfigError([
       `the ledger in ${data} is being rebuilt; say how many nodes to wait for: obelisk gateway recover --nodes <n>`,

@@ -161,6 +161,7 @@ export class Coordinator {
       members: context.members.size,
       openTasks: open.length,
     })
+    this.#recovery.begin()
     return context.takeEffects()
   }
 

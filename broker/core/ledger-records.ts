@@ -35,8 +35,20 @@ export interface IdentityRecord {
   readonly isRecovering?: boolean
   /** The ledgers that it was rebuilt for: their nodes are taken over. */
   readonly formerLedgerIds?: readonly string[]
+  /** What is being rebuilt began as a copy of an older ledger; until it is done. */
+  readonly restored?: RestoredFrom
   /** How long the gateway has run on this ledger, ms; a moment may be missing after a crash. */
   readonly ranMs?: number
+}
+
+/** The copy that a ledger is restored from. */
+export interface RestoredFrom {
+  /** When it was made, Unix ms. */
+  readonly ts: number
+  /** The last sequence that it knows. */
+  readonly seq: number
+  /** Its nodes that may hold something: all of them are waited for. */
+  readonly nodes: readonly string[]
 }
 
 export interface MemberRecord {

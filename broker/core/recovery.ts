@@ -8,6 +8,10 @@
  * A tile that nobody has was never written, or is lost: which, nobody can say, so it is missing until an
  * operator says that it may begin anew. A node of the lost ledger that comes later still gives what is
  * missing. The lost ledger's epoch is not needed: an older copy has a lower `at`, and equal ones are equal.
+ *
+ * A ledger that is restored from a copy goes the same way, however far its nodes are ahead of the copy, and keeps
+ * what it has of tasks. It knows who is to be waited for. Who joined after the copy was made it does not know, so it waits
+ * at least for as long as an agent may sleep before it comes back.
  */
 import type { NodeId } from '../../shared/core/ids.ts'
 import { packTileBits, packTiles, unpackTiles } from '../../shared/operations/columns.ts'
@@ -19,6 +23,9 @@ import type { Member } from './membership.ts'
 
 /** Tiles of a `rebase` that are listed; more go as bits, of which any slice takes at most 512 KiB. */
 export const KEPT_LISTED_MAX = 131_072
+/** In a message. */
+const NAMES_MAX = 10
+const LOOK_MS = 1000
 
 type Held = Extract<Up, { t: 'held' }>
 
@@ -48,6 +55,15 @@ export class Recovery {
   constructor(context: CoordinatorContext, outcome: RecoveryOutcome) {
     this.#context = context
     this.#outcome = outcome
+  }
+
+  /** At each start, until it is done, it is said what is put together from what. */
+  begin(): void {
+    const { restored } = this.#context.identity
+    if (restored === undefined) return
+    const { ts: copyTs, nodes } = restored
+    const message = `this ledger is a copy of an older one, and waits for its ${nodes.length} nodes: tasks accepted later are unknown, and their ids would run again`
+    this.#context.notice('warn', 'restored', message, { copyTs, nodes: nodes.length })
   }
 
   /** Why what a node has is not to be looked at: one like it has come before. */
@@ -129,32 +145,61 @@ export class Recovery {
 
   /** An inventory is complete. */
   #settle(inventory: Inventory): void {
-    const { identity, options } = this.#context
-    if (identity.isRecovering !== true) {
+    if (this.#context.identity.isRecovering !== true) {
       this.#takeLate(inventory)
       return
     }
-    // A board with a new card shows nothing: another may be the one that has what is waited for.
-    const complete = [...this.#inventories.values()].filter(({ next, hello }) => {
+    const { restored } = this.#context.identity
+    const complete = this.#complete
+    const away = this.#away
+    const waited = away.length === 0 ? '' : `; waited for: ${namesOf(away)}`
+    const message = `${complete.length} nodes have shown what they hold${waited}`
+    const { recoverNodes } = this.#context.options
+    const isKnown = restored !== undefined && recoverNodes === 0
+    const expected = isKnown ? complete.length + away.length : recoverNodes
+    this.#context.notice('info', 'recovery-progress', message, { nodes: complete.length, expected })
+    this.#recoverIfAll()
+  }
+
+  /** A board with a new card shows nothing: another may be the one that has what is waited for. */
+  get #complete(): Inventory[] {
+    return [...this.#inventories.values()].filter(({ next, hello }) => {
       return next === null && hello.ledgerId !== null
     })
-    this.#context.notice(
-      'info',
-      'recovery-progress',
-      `${complete.length} nodes have shown what they hold`,
-      {
-        nodes: complete.length,
-        expected: options.recoverNodes,
-      },
+  }
+
+  /** Nodes that the copy knows, unless an operator says how many there are. */
+  get #away(): string[] {
+    const { identity, options } = this.#context
+    if (identity.restored === undefined || options.recoverNodes > 0) return []
+    const here = new Set(this.#complete.map(({ hello }) => hello.node))
+    return identity.restored.nodes.filter((node) => !here.has(node))
+  }
+
+  #recoverIfAll(): void {
+    const { identity, options, startedMs, nowMs, deadlines } = this.#context
+    const complete = this.#complete
+    if (identity.restored === undefined || options.recoverNodes > 0) {
+      if (complete.length >= options.recoverNodes) this.#recover(complete)
+      return
+    }
+    if (this.#away.length > 0 || complete.length === 0) return
+    // Others may have joined after the copy, and hold what nobody else has.
+    const isShowing = [...this.#inventories.values()].some(
+      ({ isHere, next }) => isHere && next !== null,
     )
-    if (complete.length >= options.recoverNodes) this.#recover(complete)
+    const readyMs = Math.max(startedMs + options.reconnectMs, isShowing ? nowMs + LOOK_MS : 0)
+    if (nowMs >= readyMs) this.#recover(complete)
+    else deadlines.set('restore', readyMs, () => this.#recoverIfAll())
   }
 
   #recover(inventories: readonly Inventory[]): void {
     const context = this.#context
     const { placement } = context
     const filled = [...inventories].sort((a, b) => (a.hello.node < b.hello.node ? -1 : 1))
-    const former = new Set(filled.map(({ hello }) => hello.ledgerId!))
+    const { restored, formerLedgerIds = [], ...rest } = context.identity
+    const former = new Set([...formerLedgerIds, ...filled.map(({ hello }) => hello.ledgerId!)])
+    context.identity = rest
     this.#raiseSequence(filled)
     context.changeIdentity({ isRecovering: false, formerLedgerIds: [...former].sort() })
     const members = filled.map((inventory) => this.#addMember(inventory))
@@ -170,11 +215,14 @@ export class Recovery {
       for (const tile of kept) placement.adoptHolder(tile, member)
     })
     const lost = placement.bearAll()
-    const message = `a new ledger from ${members.length} nodes: ${best.size} tiles; nobody has ${lost}`
+    const newer = context.identity.seq - (restored?.seq ?? 0)
+    const ahead = restored === undefined ? '' : `; up to ${newer} writes came after the copy`
+    const message = `a new ledger from ${members.length} nodes: ${best.size} tiles; nobody has ${lost}${ahead}`
     context.notice('warn', 'recovered', message, {
       nodes: members.length,
       tiles: best.size,
       missing: lost,
+      ...(restored === undefined ? {} : { newer }),
     })
     filled.forEach(({ connection }, which) => {
       this.rebase(members[which]!, connection)
@@ -241,4 +289,9 @@ export class Recovery {
     })
     this.rebase(member, inventory.connection)
   }
+}
+
+function namesOf(nodes: readonly string[]): string {
+  const shown = nodes.slice(0, NAMES_MAX).join(', ')
+  return nodes.length > NAMES_MAX ? `${shown} and ${nodes.length - NAMES_MAX} more` : shown
 }

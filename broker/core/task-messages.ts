@@ -37,7 +37,11 @@ export interface ResultFacts {
 }
 
 /** The payload of `task/<task>/result`. */
-export function encodeResult(task: Task, facts: ResultFacts, ts: number): Uint8Array {
+export function encodeResult(
+  task: Pick<Task, 'id' | 'op' | 'state' | 'effect' | 'error' | 'shards' | 'acceptedTs'>,
+  facts: ResultFacts,
+  ts: number,
+): Uint8Array {
   const { value, sealed, copies, consistent, range, lsus, items, nodes } = facts
   return encodeCbor({
     id: task.id,

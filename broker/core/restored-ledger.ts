@@ -1,0 +1,144 @@
+/**
+ * What becomes of a copy of the ledger that is put in the place of one that is lost. A copy knows
+ * nothing of what came after it. So all that says where state lies goes: members, streams, placement, the log. The
+ * nodes say that themselves (recovery.ts), and may be far ahead. What only the gateway knew stays: tasks that have
+ * ended, results, the ids that repeats are known by, what others have retained, upgrades.
+ *
+ * A task that had not ended may have ended since, and nobody can tell. It fails with `restored`: its id stays
+ * taken, so that it never runs a second time.
+ */
+import { unreachable } from '../../shared/core/assert.ts'
+import type { TaskId } from '../../shared/core/ids.ts'
+import { findOperation } from '../../shared/operations/catalog.ts'
+import { isEnded } from '../../shared/protocol/states.ts'
+import type {
+  IdentityRecord,
+  LedgerContents,
+  LedgerRecord,
+  LedgerTable,
+  TaskRecord,
+  UpgradeNodeRecord,
+} from './ledger-records.ts'
+import { NO_STORE } from './membership.ts'
+import { encodeResult } from './task-messages.ts'
+
+export interface RestoreMoment {
+  /** Of the ledger that begins. */
+  readonly ledgerId: string
+  /** Unix ms. */
+  readonly nowTs: number
+  /** When the copy was made, Unix ms. */
+  readonly copyTs: number
+}
+
+const RESTORED = 'restored'
+const UNKNOWN_EFFECT =
+  'the ledger was restored from a copy of before its end: whether it acted is to be seen in the grid'
+const UNKNOWN_VALUE =
+  'the ledger was restored from a copy of before its end: ask again under another id'
+
+/** A table that is new finds its place here, or nothing compiles. */
+const FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'changed'>> = {
+  meta: 'changed',
+  member: 'dropped',
+  stream: 'dropped',
+  placement: 'dropped',
+  task: 'changed',
+  body: 'dropped',
+  write: 'dropped',
+  control: 'dropped',
+  move: 'dropped',
+  result: 'kept',
+  upgrade: 'changed',
+  upgradeNode: 'changed',
+}
+
+/** What is to be changed in the copy, in one transaction. */
+export function* restoredChanges(
+  copy: LedgerContents,
+  moment: RestoreMoment,
+): Generator<LedgerRecord> {
+  for (const table of Object.keys(FATES) as LedgerTable[]) {
+    if (table === 'result' || FATES[table] !== 'dropped') continue
+    for (const { key } of copy[table]) yield { table, key, value: undefined }
+  }
+  for (const { key, value } of copy.meta) {
+    yield { table: 'meta', key, value: restoredIdentity(value, copy, moment) }
+  }
+  for (const { key, value } of copy.task) {
+    if (!isEnded(value.state)) yield* restoredTask(key as TaskId, value, copy, moment)
+  }
+  for (const { key, value } of copy.upgrade) {
+    if (value.state !== 'running') continue
+    yield {
+      table: 'upgrade',
+      key,
+      value: { ...value, state: 'stopped', stopped: { code: RESTORED } },
+    }
+  }
+  for (const { key, value } of copy.upgradeNode) {
+    const state = stateAfter(value.state)
+    if (state !== value.state) yield { table: 'upgradeNode', key, value: { ...value, state } }
+  }
+}
+
+function restoredIdentity(
+  identity: IdentityRecord,
+  { member }: LedgerContents,
+  { ledgerId, copyTs }: RestoreMoment,
+): IdentityRecord {
+  const { ledgerId: lost, formerLedgerIds = [], seq, restored } = identity
+  const nodes = member
+    .filter(({ value: { leaving, storeId } }) => leaving !== 'left' && storeId !== NO_STORE)
+    .map(({ key }) => String(key))
+  return {
+    ...identity,
+    ledgerId,
+    isRecovering: true,
+    formerLedgerIds: [...new Set([...formerLedgerIds, lost])].sort(),
+    // One that was being rebuilt itself has no members yet.
+    restored: { ts: copyTs, seq, nodes: restored?.nodes ?? nodes.sort() },
+  }
+}
+
+function* restoredTask(
+  id: TaskId,
+  record: TaskRecord,
+  { meta }: LedgerContents,
+  { nowTs }: RestoreMoment,
+): Generator<LedgerRecord> {
+  const { submitter: _over, sealing: _unsealed, ...rest } = record
+  const { total, done } = record.shards
+  const isRead = findOperation(record.op)?.kind === 'read'
+  const value: TaskRecord = {
+    ...rest,
+    state: 'failed',
+    effect: isRead || record.effect === 'done' ? record.effect : 'pending',
+    error: { code: RESTORED, message: isRead ? UNKNOWN_VALUE : UNKNOWN_EFFECT },
+    endedTs: nowTs,
+    endedMs: meta[0]?.value.ranMs ?? 0,
+    remainingMs: 0,
+    shards: { total, done, failed: total - done },
+  }
+  yield { table: 'task', key: id, value }
+  const result = encodeResult({ ...value, id, error: value.error! }, { nodes: 0 }, nowTs)
+  yield { table: 'result', key: id, value: result }
+}
+
+/** What it does now is not known; it says so when an upgrade begins. */
+function stateAfter(state: UpgradeNodeRecord['state']): UpgradeNodeRecord['state'] {
+  switch (state) {
+    case 'fetching':
+    case 'fetched':
+    case 'installing':
+      return 'waiting'
+    case 'waiting':
+    case 'done':
+    case 'went-back':
+    case 'lost':
+    case 'skipped':
+      return state
+    default:
+      return unreachable(state)
+  }
+}

@@ -1,0 +1,183 @@
+/** A copy of the ledger in the place of one that is lost: what it keeps, whom it waits for, and who is welcome. */
+import t from 'tap'
+import type { IdentityRecord, LedgerContents } from '../../../broker/core/ledger-records.ts'
+import { restoredChanges } from '../../../broker/core/restored-ledger.ts'
+import { packTiles } from '../../../shared/operations/columns.ts'
+import { decodeCbor } from '../../../shared/protocol/cbor.ts'
+import {
+  ADD,
+  EMPTY_STORE,
+  GatewayBench,
+  GET,
+  settledPair,
+  TILE_0,
+} from '../../support/gateway-bench.ts'
+
+const COPY_TS = 1_750_000_001_000
+const NOW_TS = COPY_TS + 3_600_000
+const MOMENT = { ledgerId: 'second', nowTs: NOW_TS, copyTs: COPY_TS }
+const CHAIN = new Uint8Array(8).fill(7)
+const LIMITS = { bytesMax: 65_536, depthMax: 8, itemsMax: 1024 }
+
+/** A gateway on the copy of another one's ledger. */
+function restored(from: GatewayBench, recoverNodes = 0): GatewayBench {
+  const bench = new GatewayBench({ recoverNodes, reconnectMs: 65_000 })
+  for (const table of Object.keys(from.ledger.load()) as (keyof LedgerContents)[]) {
+    const rows = from.ledger.load()[table]
+    bench.ledger.write(rows.map(({ key, value }) => ({ table, key, value }) as never))
+  }
+  for (const { key } of from.ledger.load().task) {
+    const value = from.ledger.get<Uint8Array>('result', key)
+    if (value !== undefined) bench.ledger.write([{ table: 'result', key, value }])
+  }
+  bench.ledger.write([...restoredChanges(from.ledger.load(), MOMENT)])
+  bench.start()
+  return bench
+}
+
+function show(
+  bench: GatewayBench,
+  name: string,
+  { position, tiles, ats }: { position: number; tiles: number[]; ats: number[] },
+): void {
+  bench.hello(name, { ledgerId: 'ledger', position, chain: CHAIN, seq: Math.max(...ats) })
+  bench.receive(`${name}-${bench.connections}`, name, {
+    ...({ t: 'held', storeId: `store-${name}`, position, from: 0, next: null } as const),
+    ...{ tiles: packTiles(tiles), ats },
+  })
+}
+
+function taskIn(bench: GatewayBench, id: string) {
+  const result = decodeCbor(bench.ledger.get<Uint8Array>('result', id) ?? new Uint8Array(), LIMITS)
+  return { ...bench.view.task(id as never), result: result.ok ? result.value : undefined }
+}
+
+t.test(
+  'what had not ended fails, keeps its id, and never runs; what had ended is as it was',
+  (t) => {
+    const old = settledPair()
+    old.submit({ ...ADD, region: TILE_0, id: 'done' })
+    const [toA, toB] = [old.entriesTo('a'), old.entriesTo('b')]
+    old.apply('a', toA)
+    old.apply('b', toB)
+    old.submit({ ...ADD, region: TILE_0, id: 'sequenced' })
+    old.submit({ ...GET, id: 'asked' })
+    t.equal(old.view.task('done' as never)!.state, 'completed')
+    const result = old.ledger.get('result', 'done')
+    const bench = restored(old)
+    t.same(bench.ledger.get('result', 'done'), result)
+    t.equal(bench.view.task('done' as never)!.effect, 'done')
+    t.match(taskIn(bench, 'sequenced'), {
+      state: 'failed',
+      effect: 'pending',
+      error: { code: 'restored' },
+      result: { id: 'sequenced', state: 'failed', effect: 'pending', error: { code: 'restored' } },
+    })
+    t.match(taskIn(bench, 'asked'), {
+      state: 'failed',
+      effect: 'none',
+      error: { code: 'restored' },
+    })
+    for (const table of [
+      'member',
+      'stream',
+      'placement',
+      'body',
+      'write',
+      'control',
+      'move',
+    ] as const)
+      t.equal(bench.ledger.count(table), 0, table)
+    show(bench, 'a', { position: 9, tiles: [0], ats: [40] })
+    show(bench, 'b', { position: 9, tiles: [0], ats: [40] })
+    bench.wait(bench.options.reconnectMs)
+    for (const name of ['a', 'b']) bench.hello(name, { ledgerId: 'second' })
+    bench.wait(bench.options.graceMs + bench.options.settleMs)
+    t.same(bench.sent('entries'), [], 'nothing of it is on its way')
+    t.match(bench.submit({ ...ADD, region: TILE_0, id: 'sequenced' }), { ok: true })
+    t.same(bench.sent('entries'), [], 'a repeat does not run')
+    t.match(bench.submit({ ...GET, id: 'sequenced' }), { refusal: { code: 'id-conflict' } })
+    t.end()
+  },
+)
+
+t.test('it waits for the nodes of the copy, and for as long as others may sleep', (t) => {
+  const bench = restored(settledPair())
+  t.match(bench.submit({ ...GET }), { refusal: { code: 'recovering' } })
+  show(bench, 'a', { position: 3, tiles: [0], ats: [20] })
+  t.match(bench.notices('recovery-progress'), [{ nodes: 1, expected: 2 }])
+  bench.wait(bench.options.reconnectMs)
+  t.same(bench.notices('recovered'), [], 'not without b')
+  bench.hello('b', EMPTY_STORE)
+  t.same(bench.notices('recovered'), [], 'nor with a card of b that has nothing')
+  show(bench, 'b', { position: 2, tiles: [0, 1], ats: [25, 4] })
+  t.match(bench.notices('recovered'), [{ nodes: 2, tiles: 2, newer: 24 }])
+  t.same(bench.view.holdersOf(0), ['b'])
+  t.same(bench.ledger.get<IdentityRecord>('meta', 'identity'), {
+    ...bench.ledger.get<IdentityRecord>('meta', 'identity')!,
+    ...{ ledgerId: 'second', seq: 25, isRecovering: false, formerLedgerIds: ['ledger'] },
+  })
+  t.notHas(bench.ledger.get('meta', 'identity'), { restored: {} })
+  t.end()
+})
+
+t.test('a node that joined after the copy is waited for as long as it may sleep', (t) => {
+  const bench = restored(settledPair())
+  show(bench, 'a', { position: 3, tiles: [0], ats: [20] })
+  show(bench, 'b', { position: 2, tiles: [1], ats: [4] })
+  bench.wait(bench.options.reconnectMs - 1)
+  t.same(bench.notices('recovered'), [])
+  bench.hello('c', { ledgerId: 'ledger', position: 7, chain: CHAIN, seq: 30, storeId: 'store-c' })
+  bench.wait(1)
+  t.same(bench.notices('recovered'), [], 'it is showing what it holds')
+  bench.receive(`c-${bench.connections}`, 'c', {
+    ...({ t: 'held', storeId: 'store-c', position: 7, from: 0, next: null } as const),
+    ...{ tiles: packTiles([0]), ats: [30] },
+  })
+  t.match(bench.notices('recovered'), [{ nodes: 3 }])
+  t.same(bench.view.holdersOf(0), ['c'])
+  t.end()
+})
+
+t.test('an operator who says how many nodes are left is not made to wait', (t) => {
+  const bench = restored(settledPair(), 1)
+  show(bench, 'b', { position: 2, tiles: [0], ats: [25] })
+  t.match(bench.notices('recovered'), [{ nodes: 1, tiles: 1 }])
+  t.end()
+})
+
+t.test('the copy says what it is at each start, until it is none any more', (t) => {
+  const bench = restored(settledPair())
+  t.match(bench.notices('restored'), [{ copyTs: COPY_TS, nodes: 2 }])
+  bench.start()
+  t.match(bench.notices('restored'), [{ copyTs: COPY_TS, nodes: 2 }])
+  const again = restored(bench)
+  t.match(again.notices('restored'), [{ nodes: 2 }], 'a copy of one that waits knows whom, too')
+  show(bench, 'a', { position: 3, tiles: [0], ats: [20] })
+  show(bench, 'b', { position: 3, tiles: [0], ats: [20] })
+  bench.wait(bench.options.reconnectMs)
+  bench.start()
+  t.same(bench.notices('restored'), [])
+  t.end()
+})
+
+t.test('an upgrade that was under way stands still, and its nodes say what they run', (t) => {
+  const old = settledPair()
+  const upgrade = {
+    ...{ id: 'u1', version: '2.0.0', packages: {}, wave: { nodes: 1 }, pauseMs: 0 },
+    ...{ isDowngrade: false, mayBeAway: false, isCanaryDone: true, startedTs: 1 },
+  }
+  old.ledger.write([
+    { table: 'upgrade', key: 'latest', value: { ...upgrade, state: 'running' } },
+    { table: 'upgradeNode', key: 'a', value: { upgrade: 'u1', state: 'installing' } },
+    { table: 'upgradeNode', key: 'b', value: { upgrade: 'u1', state: 'went-back', failed: ['x'] } },
+  ])
+  const bench = restored(old)
+  t.match(bench.ledger.get('upgrade', 'latest'), {
+    state: 'stopped',
+    stopped: { code: 'restored' },
+  })
+  t.match(bench.ledger.get('upgradeNode', 'a'), { state: 'waiting' })
+  t.match(bench.ledger.get('upgradeNode', 'b'), { state: 'went-back', failed: ['x'] })
+  t.end()
+})
