@@ -13,12 +13,17 @@ type Done = (error?: Error) => void
 export interface DeliveringClient extends Client {
   deliver0(packet: object, done: () => void): void
   deliverQoS(packet: object, done: () => void): void
+  /** The next packet id; see mqtt-entrance.ts. */
+  _nextId: number
 }
 
 type ThereConnection = Connection & { readonly client: DeliveringClient }
 
 export interface DeliveryParts {
-  readonly sessions: Pick<BoundedPersistence, 'groupsFor' | 'mayReceive' | 'outgoingEnqueue'>
+  readonly sessions: Pick<
+    BoundedPersistence,
+    'groupsFor' | 'mayReceive' | 'outgoingEnqueue' | 'outgoingUpdate'
+  >
   readonly mayReceive: (connection: Connection, packet: StoredPacket) => boolean
   /** Who has not taken this much is passed over where others share a subscription with it. */
   readonly behindBytes: number
@@ -62,8 +67,14 @@ export class Delivery {
     for (const [connection, granted] of this.#subscribers.matching(packet.topic)) {
       // For one that comes or goes, what its session keeps is sent to it when it is there.
       if (!isThere(connection)) continue
-      const { client } = connection
       const qos = Math.min(granted, packet.qos) as Qos
+      if (connection.gate.isBridge) {
+        if (packet.clientId === connection.client.id) continue
+        waiting++
+        this.#pass(connection, packet, qos, delivered)
+        continue
+      }
+      const { client } = connection
       // Without a `brokerId` Aedes does not take it for a repetition when a later one has overtaken it.
       copies[qos] ??= { ...packet, qos, retain: false, brokerId: null }
       waiting++
@@ -75,6 +86,20 @@ export class Delivery {
       this.#give(connection, packet, qos, delivered)
     })
     delivered()
+  }
+
+  /** To another broker, with the retain flag as published. */
+  #pass({ client }: ThereConnection, packet: StoredPacket, qos: Qos, done: () => void): void {
+    const copy = { ...packet, qos, brokerId: null }
+    if (qos === 0) client.deliver0(copy, done)
+    else if (client.clean || !copy.retain) client.deliverQoS(copy, done)
+    else {
+      // Aedes takes what has the flag for an answer to a SUBSCRIBE, whose id no session has to know.
+      const messageId = client._nextId
+      client._nextId = messageId + 1
+      void this.#parts.sessions.outgoingUpdate(client, { ...packet, messageId })
+      client.deliverQoS({ ...copy, messageId }, done)
+    }
   }
 
   /** Finds one of each group. A session that is away gets a message only where nobody is there. */

@@ -146,7 +146,7 @@ export class Entrance {
     const { persistence, refused } = this.#parts
     if (connection.isGone) return
     if (!client.clean) {
-      if (!persistence.openSession(client.id, connection.principal)) {
+      if (!persistence.openSession(client.id, connection.principal, connection.gate.isBridge)) {
         refused.add('sessions-full')
         done(refusal('no room for one more session', SERVER_UNAVAILABLE), false)
         return
@@ -198,7 +198,7 @@ function numberFromOne(client: Client, isTaken: (id: number) => boolean): void {
       return next
     },
     set: (id: number) => {
-      next = id
+      next = id > PACKET_ID_MAX ? 1 : id
     },
   })
 }

@@ -18,6 +18,7 @@ import {
   checkPacket,
   clientIdOf,
   denialOf,
+  isOfBridge,
   type PacketBounds,
   PUBLISH,
   packetIdOf,
@@ -78,6 +79,7 @@ export class Gate extends Duplex {
   readonly #skipped = new SkippedPayloads()
   readonly #acknowledgements = new Acknowledgements()
   #isRoomWanted = false
+  #isBridge = false
   #state: GateState = 'awaiting-connect'
   #isWanted = false
   /** The acknowledgement that the last SUBSCRIBE or UNSUBSCRIBE still waits for. */
@@ -133,6 +135,14 @@ export class Gate extends Duplex {
   /** The client is connected, and not being let go. */
   get isOpen(): boolean {
     return this.#state === 'open'
+  }
+
+  /**
+   * Its client is a broker. As one of mosquitto's would have it from another, it gets messages with the retain flag
+   * that they were published with, and none of its own.
+   */
+  get isBridge(): boolean {
+    return this.#isBridge
   }
 
   /** What was written and is not with the kernel yet. */
@@ -339,6 +349,7 @@ export class Gate extends Duplex {
     }
     if (type === CONNECT) {
       clearTimeout(this.#connectTimer)
+      this.#isBridge = isOfBridge(body)
       if (!this.#port.connectArrived(this, clientIdOf(body))) {
         return this.#refuse('connections-full', SERVER_UNAVAILABLE)
       }

@@ -173,6 +173,8 @@ function checkAcknowledgement(body: Uint8Array): PacketProblem | undefined {
 
 const PROTOCOL_NAME = [0x4d, 0x51, 0x54, 0x54] // MQTT
 const PROTOCOL_LEVEL = 4
+/** As bridges say it, mosquitto's first: with the highest bit, which no version of MQTT has. */
+const BRIDGE_LEVEL = 0x80 | PROTOCOL_LEVEL
 
 const RESERVED_FLAG = 0x01
 const CLEAN_SESSION_FLAG = 0x02
@@ -185,7 +187,9 @@ function checkConnect(body: Uint8Array, bounds: PacketBounds): PacketProblem | u
   const nameEnd = endOfField(body, 0)
   if (nameEnd === undefined || body.length < nameEnd + 4) return 'packet-truncated'
   const isNamed = nameEnd === 6 && PROTOCOL_NAME.every((byte, index) => body[2 + index] === byte)
-  if (!isNamed || body[nameEnd] !== PROTOCOL_LEVEL) return 'protocol-version'
+  const level = body[nameEnd]
+  const isKnown = level === PROTOCOL_LEVEL || level === BRIDGE_LEVEL
+  if (!isNamed || !isKnown) return 'protocol-version'
 
   const flags = body[nameEnd + 1]!
   if (flags & RESERVED_FLAG) return 'connect-flags' // [MQTT-3.1.2-3]
@@ -199,6 +203,11 @@ function checkConnect(body: Uint8Array, bounds: PacketBounds): PacketProblem | u
     return 'keepalive'
   }
   return checkConnectFields(body, nameEnd + 4, flags, bounds)
+}
+
+/** Of the body of a CONNECT that was checked: another broker, which passes on what it gets. */
+export function isOfBridge(body: Uint8Array): boolean {
+  return body[endOfField(body, 0)!] === BRIDGE_LEVEL
 }
 
 /** Of the body of a CONNECT that was checked. */

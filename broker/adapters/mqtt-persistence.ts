@@ -41,10 +41,14 @@ export interface StoredPacket {
   readonly brokerId?: string
   readonly brokerCounter?: number
   readonly messageId?: number
+  /** Of whom it came, where that is a bridge. */
+  readonly clientId?: string
 }
 
 interface Session {
   connections: number
+  /** It is that of another broker. */
+  isBridge: boolean
   /** Whose it is: nobody else may use its client id. */
   principal: Principal
   readonly identity: string
@@ -104,17 +108,18 @@ export class BoundedPersistence {
   async destroy(): Promise<void> {}
 
   /** A client with a persistent session is here; false if there is no room for its session. */
-  openSession(clientId: string, principal: Principal): boolean {
+  openSession(clientId: string, principal: Principal, isBridge: boolean): boolean {
     let session = this.#sessions.get(clientId)
     if (session === undefined) {
       const identity = identityOf(principal)
       if (!this.#makeRoom(identity, principal)) return false
       const queue = new SessionQueue(this.#bounds, this.#budget, this.#onDrop)
-      session = { connections: 0, principal, identity, queue }
+      session = { connections: 0, isBridge, principal, identity, queue }
       this.#sessions.set(clientId, session)
       put(this.#owned, identity, clientId)
     }
     session.principal = principal
+    session.isBridge = isBridge
     session.connections++
     drop(this.#absent, session.identity, clientId)
     return true
@@ -237,7 +242,9 @@ export class BoundedPersistence {
     subscriptions: readonly { clientId: string; qos: Qos }[],
     packet: StoredPacket,
   ): Promise<void> {
-    const allowed = subscriptions.filter(({ clientId }) => this.mayReceive(clientId, packet))
+    const allowed = subscriptions.filter(
+      ({ clientId }) => clientId !== packet.clientId && this.mayReceive(clientId, packet),
+    )
     if (allowed.length === 0) return
     const payload = Buffer.from(packet.payload)
     this.#rights.copyOwner(packet.payload, payload)
@@ -258,7 +265,8 @@ export class BoundedPersistence {
   }
 
   outgoingStream(client: ClientRef): Readable {
-    return Readable.from(this.#sessions.get(client.id)?.queue.packets() ?? [])
+    const session = this.#sessions.get(client.id)
+    return Readable.from(session?.queue.packets(session.isBridge) ?? [])
   }
 
   // QoS 2 towards us: that an id was seen is all that is needed until its PUBREL. There is no other

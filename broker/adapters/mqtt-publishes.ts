@@ -41,6 +41,8 @@ export class Publishes {
       done()
       return
     }
+    // By which it is kept from coming back: what a client has published others may be, too.
+    if (connection.gate.isBridge) Object.assign(packet, { clientId: client.id })
     // Nothing but its will comes from a client that is closed.
     const isWill = client.closed
     const payload = bytesOf(packet.payload)

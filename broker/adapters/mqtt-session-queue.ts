@@ -57,7 +57,7 @@ export class SessionQueue {
       brokerId,
       brokerCounter,
       qos: qos < packet.qos ? qos : packet.qos,
-      retain: false,
+      retain: packet.retain,
     }
     this.#entries.set(brokerCounter, { packet: stored, messageId: undefined, bytes })
     this.#bytes += bytes
@@ -97,11 +97,15 @@ export class SessionQueue {
     return entry.packet
   }
 
-  /** Everything, to be sent again: with the id it had, and marked as repeated [MQTT-4.4.0-1]. */
-  packets(): object[] {
+  /**
+   * Everything, to be sent again: with the id it had, and marked as repeated [MQTT-4.4.0-1]. The retain flag is as
+   * published for a bridge, and not set for others [MQTT-3.3.1-9].
+   */
+  packets(isForBridge: boolean): object[] {
     return [...this.#entries.values()].map(({ packet, messageId }) => {
-      if (messageId === undefined || packet.cmd !== 'publish') return packet
-      return { ...packet, messageId, dup: true }
+      if (packet.cmd !== 'publish') return packet
+      const sent = { ...packet, retain: isForBridge && packet.retain }
+      return messageId === undefined ? sent : { ...sent, messageId, dup: true }
     })
   }
 

@@ -341,7 +341,8 @@ export async function freePort(): Promise<number> {
   })
 }
 
-async function isAnswered(port: number): Promise<boolean> {
+/** Whether somebody listens on a port. */
+export async function isAnswered(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')

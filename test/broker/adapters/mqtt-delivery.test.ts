@@ -6,6 +6,7 @@ import { Subscribers } from '../../../broker/adapters/mqtt-subscribers.ts'
 import { brokerBench } from '../../support/broker-bench.ts'
 import {
   packet,
+  publishPacket,
   type RawMqttClient,
   type Received,
   subscribePacket,
@@ -13,6 +14,7 @@ import {
   until,
 } from '../../support/raw-mqtt-client.ts'
 
+const PUBACK = 4
 const PUBREL = 6
 const PUBLISH = 3
 const SUBACK = 9
@@ -46,7 +48,8 @@ function connectionOf(name: string, delivered: string[], backlogBytes = 0): Conn
 function deliveryTo(subscribers: Subscribers<Connection>): Delivery {
   let number = 0
   const mayReceive = (): boolean => true
-  const sessions = { groupsFor: () => [], mayReceive, outgoingEnqueue: async () => {} }
+  const kept = { outgoingEnqueue: async () => {}, outgoingUpdate: async () => {} }
+  const sessions = { groupsFor: () => [], mayReceive, ...kept }
   const nextNumber = (): number => ++number
   const onMessage = (): void => {}
   const parts = { sessions, mayReceive, behindBytes: 1000, nextNumber, onMessage }
@@ -176,4 +179,86 @@ t.test('one that is away has one message waiting, and gives back all that it too
   second.send(packet(7, 0, id))
   t.same(await heardBy(second, publisher), [])
   t.equal(broker.counters().queuedBytes, 0)
+})
+
+const BRIDGE = 0x84
+const RETAIN = 1
+
+for (const [name, flags] of [
+  ['clean', 2],
+  ['persistent', PERSISTENT],
+] as const) {
+  t.test(
+    `a ${name} bridge gets the retain flag as published, and nothing of its own`,
+    async (t) => {
+      const { broker, raw, mqtt } = await brokerBench(t)
+      const publisher = await mqtt()
+      const bridge = await raw({ clientId: 'bridge', flags, level: BRIDGE })
+      const other = await raw({ clientId: 'other', flags })
+      for (const client of [bridge, other]) {
+        client.send(subscribePacket(['#'], 1))
+        await client.next(SUBACK)
+      }
+      const taken = async (client: RawMqttClient): Promise<string> => {
+        const { flags, body } = await client.next(PUBLISH)
+        const topicEnd = 2 + body.readUInt16BE(0)
+        const isKept = (flags & RETAIN) !== 0 ? ' kept' : ''
+        const qos = (flags >> 1) & 3
+        if (qos > 0) client.send(packet(PUBACK, 0, body.subarray(topicEnd, topicEnd + 2)))
+        return `${body.subarray(2, topicEnd)} at QoS ${qos}${isKept}`
+      }
+      const heardBy = async (client: RawMqttClient, ...topics: string[]): Promise<string[]> => {
+        const heard: string[] = []
+        for (const _topic of topics) heard.push(await taken(client))
+        return heard
+      }
+      await publisher.publishAsync('site/a', '1', { qos: 1, retain: true })
+      await publisher.publishAsync('site/b', '2', { qos: 1 })
+      publisher.publish('site/c', '3', { qos: 0, retain: true })
+      await publisher.publishAsync('site/d', '4', { qos: 2, retain: true })
+      const all = ['a', 'b', 'c', 'd']
+      t.same(
+        await heardBy(bridge, ...all),
+        ['a at QoS 1 kept', 'b at QoS 1', 'c at QoS 0 kept', 'd at QoS 1 kept'].map(
+          (line) => `site/${line}`,
+        ),
+      )
+      t.same(
+        await heardBy(other, ...all),
+        ['a at QoS 1', 'b at QoS 1', 'c at QoS 0', 'd at QoS 1'].map((line) => `site/${line}`),
+      )
+      await until(() => broker.counters().queuedBytes === 0)
+
+      bridge.send(publishPacket('site/own', 'x', { qos: 1 }))
+      t.equal(await taken(other), 'site/own at QoS 1')
+      await publisher.publishAsync('site/e', '5', { qos: 1 })
+      t.equal(await taken(bridge), 'site/e at QoS 1', 'its own did not come back')
+      t.equal(await taken(other), 'site/e at QoS 1')
+      await until(() => broker.counters().queuedBytes === 0)
+    },
+  )
+}
+
+t.test('what waited for a bridge that was away has its retain flag', async (t) => {
+  const { broker, raw, mqtt } = await brokerBench(t)
+  const publisher = await mqtt()
+  const parts = { clientId: 'bridge', flags: PERSISTENT, level: BRIDGE }
+  const first = await raw(parts)
+  first.send(subscribePacket(['site/#'], 1))
+  await first.next(SUBACK)
+  // One that was sent and is not acknowledged, one that comes while it is away.
+  await publisher.publishAsync('site/a', '', { qos: 1, retain: true })
+  await publisher.publishAsync('site/b', '1', { qos: 1, retain: true })
+  await first.next(PUBLISH)
+  first.end()
+  await until(() => broker.counters().clientsConnected === 1)
+  await publisher.publishAsync('site/c', '2', { qos: 1 })
+  const second = await raw(parts)
+  const flags: number[] = []
+  for (let n = 0; n < 3; n++) flags.push((await second.next(PUBLISH)).flags & RETAIN)
+  t.same(flags, [RETAIN, RETAIN, 0])
+  second.end()
+  await until(() => broker.counters().clientsConnected === 1)
+  const third = await raw({ ...parts, level: 4 })
+  t.equal((await third.next(PUBLISH)).flags & RETAIN, 0, 'a client that is none does not get it')
 })

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import {
   checkPacket,
+  isOfBridge,
   PACKET_BOUNDS,
   readFixedHeader,
   readPublishHead,
@@ -65,7 +66,8 @@ t.test('what MQTT 3.1.1 allows passes', async (t) => {
 t.test('a CONNECT that breaks a rule is named', async (t) => {
   t.equal(connect({ protocol: 'MQIsdp', level: 3 }), 'protocol-version')
   t.equal(connect({ level: 5 }), 'protocol-version')
-  t.equal(connect({ level: 0x84 }), 'protocol-version')
+  t.equal(connect({ level: 0x85 }), 'protocol-version')
+  t.equal(connect({ protocol: 'MQIsdp', level: 0x83 }), 'protocol-version')
   t.equal(connect({ flags: 3 }), 'connect-flags')
   t.equal(connect({ flags: 2 | 4 | 0x18 }), 'will-qos')
   t.equal(connect({ flags: 2 | 0x08 }), 'will-flags')
@@ -83,6 +85,12 @@ t.test('a CONNECT that breaks a rule is named', async (t) => {
   t.equal(connect({ flags: 2 | 0x80 }), 'packet-truncated')
   t.equal(check(1, 1, connectBody()), 'packet-flags')
   t.equal(check(1, 0, connectBody().subarray(0, 9)), 'packet-truncated')
+})
+
+t.test('another broker says what it is', async (t) => {
+  t.equal(connect({ level: 0x84 }), undefined)
+  t.ok(isOfBridge(connectBody({ level: 0x84 })))
+  t.notOk(isOfBridge(connectBody()))
 })
 
 t.test('a keepalive is bounded only where that is asked for', async (t) => {

@@ -1,0 +1,126 @@
+/** A real Mosquitto beside a gateway, with the lines that docs/integrations.md shows. */
+import { readFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { Markdown } from '../support/markdown.ts'
+import { lacksMosquitto, Mosquitto } from '../support/mosquitto.ts'
+import { type Agent, eventually, Fleet, type Gateway } from '../support/processes.ts'
+import { BASE, HttpClient, isEnd, type Message, WireClient } from '../support/wire-client.ts'
+
+const PAGE = new URL('../../docs/integrations.md', import.meta.url)
+const STAT = { op: 'stat', args: { field: 'value' } }
+
+t.setTimeout(300_000)
+
+interface Site {
+  readonly fleet: Fleet
+  readonly gateway: Gateway
+  readonly agent: Agent
+  readonly mosquitto: Mosquitto
+}
+
+/** The page's lines, as pasted but for name and port. */
+async function bridged(t: Test, lines = ''): Promise<Site> {
+  const fleet = new Fleet(t)
+  const gateway = await fleet.gateway('--replicas', '1', '--grid', '64x64')
+  const agent = await fleet.agent('edge-1', gateway.url, '--telemetry-interval', '1')
+  const { blocks } = new Markdown(readFileSync(PAGE, 'utf8')).section('Mosquitto')
+  const shown = blocks.find(({ language }) => language === 'conf')!.text
+  const here = shown.replace('gw.local:1883', `127.0.0.1:${gateway.port}`)
+  // It would wait up to half a minute before it tries again.
+  const mosquitto = await Mosquitto.start(fleet, `${here}\nrestart_timeout 1\n${lines}`)
+  return { fleet, gateway, agent, mosquitto }
+}
+
+/** What of a topic below the base is retained at a broker. */
+async function retained(url: string, topic: string): Promise<Message | undefined> {
+  const wire = await WireClient.connect(url, `${BASE}/${topic}`, `$SYS/broker/version`)
+  await eventually('what comes behind it', () =>
+    wire.messages.find(({ topic }) => topic.startsWith('$SYS')),
+  )
+  await wire.close()
+  return wire.of(topic).find(({ retain }) => retain)
+}
+
+const isCompleted = async (url: string, task: string): Promise<boolean> => {
+  const message = await retained(url, `task/${task}/state`)
+  if (message === undefined) return false
+  const { state } = JSON.parse(message.payload.toString())
+  if (isEnd(state) && state !== 'completed') throw new Error(`${task} is ${state}`)
+  return state === 'completed'
+}
+
+t.test(
+  'a mosquitto that is a bridge shows the fleet, and keeps what is retained',
+  { skip: lacksMosquitto() },
+  async (t) => {
+    const { gateway, mosquitto } = await bridged(t, 'topic site/# both 1')
+    const early = await WireClient.connect(mosquitto.url, '#')
+    const telemetry = 'node/edge-1/telemetry/json'
+    const { ts } = await early.nextJson(telemetry)
+    await early.nextJson(telemetry, (next) => next.ts > ts + 1000)
+    const late = await retained(mosquitto.url, telemetry)
+    t.ok(JSON.parse(late!.payload.toString()).ts > ts, 'the newest is retained, not the first')
+    t.equal((await retained(mosquitto.url, 'node/edge-1/state'))?.payload.toString(), 'online')
+    t.ok(await retained(mosquitto.url, 'node/edge-1/info'))
+
+    t.ok(await early.submit({ id: 'far', ...STAT }))
+    t.match(await early.end('far'), { state: 'completed' })
+    await early.nextJson('task/far/result/json')
+    const result = await retained(mosquitto.url, 'task/far/result/json')
+    t.ok(result, 'who comes later has the result')
+    await early.submit({ id: 'wrong', op: 'nothing' })
+    t.match(await early.nextJson('task/rejected'), { id: 'wrong' })
+
+    const there = await WireClient.connect(gateway.url, 'site/#')
+    const count = (wire: WireClient, topic: string): number =>
+      wire.messages.filter((one) => one.topic === topic).length
+    for (const [from, to] of [
+      [early, there],
+      [there, early],
+    ] as const) {
+      const name = from === early ? 'from-mosquitto' : 'from-gateway'
+      await from.publish(`site/${name}`, 'once')
+      await eventually('it has come across', () => count(to, `site/${name}`) > 0)
+    }
+    // What goes round would have gone round by now: it is as fast as these.
+    await early.publish('site/mark', '')
+    await eventually('the mark', () => count(there, 'site/mark') > 0)
+    await there.publish('site/mark-back', '')
+    await eventually('the mark on its way back', () => count(early, 'site/mark-back') > 0)
+    for (const wire of [early, there]) {
+      t.equal(count(wire, 'site/from-mosquitto'), 1)
+      t.equal(count(wire, 'site/from-gateway'), 1)
+    }
+    await early.close()
+    await there.close()
+  },
+)
+
+t.test(
+  'over a bridge nothing is lost that was published at QoS 1, whoever is killed',
+  { skip: lacksMosquitto() },
+  async (t) => {
+    const { gateway, agent, mosquitto } = await bridged(t)
+    await eventually('the bridge is there', () => retained(mosquitto.url, 'node/edge-1/state'))
+    const ids = Array.from({ length: 20 }, (_, n) => `away-${n}`)
+    await gateway.run.kill()
+    const user = await WireClient.connect(mosquitto.url, `${BASE}/task/+/state`)
+    for (const id of ids) t.ok(await user.submit({ id, ...STAT }))
+    await gateway.restart()
+    for (const id of ids) t.match(await user.end(id), { state: 'completed' })
+    await user.close()
+    t.notOk(agent.run.hasExited)
+
+    await mosquitto.run.kill()
+    const near = await WireClient.connect(gateway.url, `${BASE}/task/+/state`)
+    const later = ids.map((id) => `later-${id}`)
+    for (const id of later) await near.submit({ id, ...STAT })
+    for (const id of later) await near.end(id)
+    await near.close()
+    await mosquitto.restart()
+    for (const id of [...ids, ...later]) {
+      await eventually(`${id} is retained at mosquitto`, () => isCompleted(mosquitto.url, id))
+    }
+    t.equal((await new HttpClient(gateway.http).get('/api/tasks?limit=100')).length, 40)
+  },
+)
