@@ -31,7 +31,6 @@ export interface RestoreMoment {
   readonly copyTs: number
 }
 
-const RESTORED = 'restored'
 const UNKNOWN_EFFECT =
   'the ledger was restored from a copy of before its end: whether it acted is to be seen in the grid'
 const UNKNOWN_VALUE =
@@ -73,7 +72,7 @@ export function* restoredChanges(
     yield {
       table: 'upgrade',
       key,
-      value: { ...value, state: 'stopped', stopped: { code: RESTORED } },
+      value: { ...value, state: 'stopped', stopped: { code: 'restored' } },
     }
   }
   for (const { key, value } of copy.upgradeNode) {
@@ -114,7 +113,7 @@ function* restoredTask(
     ...rest,
     state: 'failed',
     effect: isRead || record.effect === 'done' ? record.effect : 'pending',
-    error: { code: RESTORED, message: isRead ? UNKNOWN_VALUE : UNKNOWN_EFFECT },
+    error: { code: 'restored', message: isRead ? UNKNOWN_VALUE : UNKNOWN_EFFECT },
     endedTs: nowTs,
     endedMs: meta[0]?.value.ranMs ?? 0,
     remainingMs: 0,

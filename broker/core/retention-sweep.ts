@@ -1,4 +1,7 @@
-/** Takes out of the ledger, now and then, what of ended tasks was kept long enough: its records and what is retained. */
+/**
+ * Takes out of the ledger, now and then, what of ended tasks was kept long enough: their records, and what is retained
+ * of them.
+ */
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { SWEPT_MAX } from './retention.ts'
 

@@ -19,6 +19,11 @@ export interface Ports {
   readonly http: number
 }
 
+/** The web page, at the map of the grid. */
+export function pageOf(httpPort: number): string {
+  return `http://127.0.0.1:${httpPort}/#grid`
+}
+
 const ENTRY = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 
 /** A gateway and agents on this machine, each a process of its own, in a temporary folder. */

@@ -1,4 +1,4 @@
-import type { Ports } from './fleet.ts'
+import { type Ports, pageOf } from './fleet.ts'
 
 /** How to talk to the fleet that is left running, with its ports. */
 export function keepLines({ mqtt, http }: Ports, killed: string): string[] {
@@ -6,7 +6,11 @@ export function keepLines({ mqtt, http }: Ports, killed: string): string[] {
   const task = `{"id":"rain-1","op":"stat","args":{"field":"precip","bins":8}}`
   return [
     '',
-    `The fleet goes on, and ${killed} is back. From another terminal:`,
+    `The fleet goes on, and ${killed} is back. In a browser:`,
+    '',
+    `    ${pageOf(http)}`,
+    '',
+    'From another terminal:',
     '',
     '  watch it',
     `    mosquitto_sub ${at} -v -t 'obelisk/v1/gateway/+' -t 'obelisk/v1/node/+/telemetry/json'`,

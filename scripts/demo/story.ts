@@ -2,7 +2,7 @@ import type { RingView } from '../../broker/core/views.ts'
 import { Random } from '../../shared/core/random.ts'
 import { type Check, checkAll, endOf, type Reading } from './checks.ts'
 import type { Display } from './display.ts'
-import type { Fleet } from './fleet.ts'
+import { type Fleet, pageOf } from './fleet.ts'
 import { GatewayWatch } from './gateway-watch.ts'
 import type { Rain } from './rain.ts'
 import { type Owners, RainMap } from './rain-map.ts'
@@ -92,9 +92,11 @@ export class Story {
     await this.#fleet.startGateway()
     const { mqtt, http } = this.#fleet.ports
     this.#note(`gateway is up: process ${gateway.pid}, MQTT port ${mqtt}, HTTP port ${http}`)
-    this.#display.say('\n  To watch from a second terminal:')
+    this.#display.say(`\n  In a browser:             ${pageOf(http)}`)
     const filters = ['gateway/event', 'task/+/state'].map((topic) => `-t 'obelisk/v1/${topic}'`)
-    this.#display.say(`  mosquitto_sub -h 127.0.0.1 -p ${mqtt} -v ${filters.join(' ')}\n`)
+    this.#display.say(
+      `  From a second terminal:   mosquitto_sub -h 127.0.0.1 -p ${mqtt} -v ${filters.join(' ')}\n`,
+    )
     await this.#watch.connect(this.#fleet.ports)
     await Promise.all(this.#ids.map((id) => this.#fleet.startAgent(id)))
     const pids = [...agents.values()].map(({ pid }) => pid).join(', ')
