@@ -4,9 +4,8 @@
  */
 import { signal } from '@preact/signals'
 import { follow, type StreamItem } from '../../shared/client/events.ts'
-import { GatewayClient } from '../../shared/client/http.ts'
 import { pause, Waits } from '../../shared/client/waits.ts'
-import { learnWho, may } from './session.ts'
+import { gateway, learnWho, may } from './session.ts'
 
 export type LinkState = 'connecting' | 'live' | 'lost' | 'paused'
 
@@ -32,7 +31,6 @@ const READER_KINDS = 'task-state,event,nodes,moves'
 
 export class Link {
   readonly #events: LinkEvents
-  readonly #gateway = new GatewayClient('.')
   #stop = new AbortController()
   #hiding: ReturnType<typeof setTimeout> | undefined
 
@@ -59,7 +57,7 @@ export class Link {
         await learnWho()
         const kinds = may('read') ? READER_KINDS : 'task-state'
         const path = `/api/events?kinds=${kinds}&after=all`
-        for await (const item of follow(this.#gateway, { path, signal })) {
+        for await (const item of follow(gateway, { path, signal })) {
           await this.#take(item)
           if (item.kind === 'open') waits.reset()
         }

@@ -1,4 +1,4 @@
-/** The views, by who may have them. Each but the first is loaded when it is wanted. */
+/** The views, by who may have them. The first is there at once; the map, and the others together, when one is wanted. */
 import type { ComponentType } from 'preact'
 import type { HttpRight } from '../../shared/protocol/http-rights.ts'
 import { Fleet } from './fleet/fleet.tsx'
@@ -22,24 +22,24 @@ export const VIEWS: readonly View[] = [
     id: 'tasks',
     title: 'Tasks',
     right: 'tasks',
-    load: async () => (await import('./tasks/tasks.tsx')).Tasks,
+    load: async () => (await import('./texts.ts')).Tasks,
   },
   {
     id: 'events',
     title: 'Events',
     right: 'read',
-    load: async () => (await import('./events/events.tsx')).Events,
+    load: async () => (await import('./texts.ts')).Events,
   },
   {
     id: 'topics',
     title: 'Topics',
     right: 'read',
-    load: async () => (await import('./topics/topics.tsx')).Topics,
+    load: async () => (await import('./texts.ts')).Topics,
   },
   {
     id: 'care',
     title: 'Care',
     right: 'read',
-    load: async () => (await import('./care/care.tsx')).Care,
+    load: async () => (await import('./texts.ts')).Care,
   },
 ]

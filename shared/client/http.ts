@@ -78,7 +78,7 @@ export class GatewayClient {
       return { status: response.status, headers: response.headers, body }
     } catch (cause) {
       if (signal?.aborted || !timeout.aborted) throw this.#failureOf(cause, signal)
-      const detail = `no answer from ${this.address} within ${timeoutMs / 1000} s`
+      const detail = `no answer from ${this.#name} within ${timeoutMs / 1000} s`
       throw this.#explain(new ObeliskError({ code: 'timed-out', detail, cause }))
     }
   }
@@ -109,6 +109,10 @@ export class GatewayClient {
     }
   }
 
+  get #name(): string {
+    return this.address || 'this address'
+  }
+
   async #carry(question: Question, signal: AbortSignal): Promise<Response> {
     const { method = 'GET', path, accept = JSON_TYPE, headers } = question
     const { type, body } = bodyOf(question)
@@ -130,7 +134,7 @@ export class GatewayClient {
   #failureOf(error: unknown, signal: AbortSignal | undefined): unknown {
     if (signal?.aborted) return signal.reason
     if (error instanceof ObeliskError) return this.#explain(error)
-    const detail = `no gateway at ${this.address || 'this address'} (${wordsOf(error)})`
+    const detail = `no gateway at ${this.#name} (${wordsOf(error)})`
     return this.#explain(new ObeliskError({ code: 'unreachable', detail, cause: error }))
   }
 }

@@ -1,6 +1,6 @@
+import { ObeliskError } from '../../../shared/client/obelisk-error.ts'
 import type { NodeRow } from '../answers.ts'
 import { counted, formatAge, formatBytes, formatNumber, formatTime, UNKNOWN } from '../format.ts'
-import { Problem } from '../http.ts'
 import { refresh } from '../live.ts'
 import { confirm } from '../parts/confirm.tsx'
 import { ask, may } from '../session.ts'
@@ -87,7 +87,7 @@ function drain(id: string, tiles: number, isForced = false): void {
         await ask(path, { method: 'POST', body: { drain: true, ...(isForced && { force: true }) } })
         await refresh()
       } catch (error) {
-        const isStuck = error instanceof Problem && error.code === 'too-few-nodes'
+        const isStuck = error instanceof ObeliskError && error.code === 'too-few-nodes'
         if (!isStuck || isForced) throw error
         // Asked again, as another question with its own words.
         setTimeout(() => drain(id, tiles, true))

@@ -3,9 +3,9 @@
  * whatever draws them does so when they change. It asks for what is missing only while somebody looks.
  */
 import { computed, type Signal, signal } from '@preact/signals'
+import { ObeliskError } from '../../../shared/client/obelisk-error.ts'
 import { type FieldType, findField } from '../../../shared/grid/fields.ts'
 import { Geometry, type Region } from '../../../shared/grid/geometry.ts'
-import { Problem } from '../http.ts'
 import { levelFor, levelsOf, piecesOf } from './levels.ts'
 import type { ColourMap } from './palette.ts'
 import { type Of, type Piece, type PieceRequest, Pieces } from './pieces.ts'
@@ -214,7 +214,7 @@ export class GridMap {
     } catch (error) {
       if (end.signal.aborted) return
       this.#pieces.failed(request, performance.now())
-      this.trouble.value = error instanceof Problem ? error.message : undefined
+      this.trouble.value = error instanceof ObeliskError ? error.message : undefined
     } finally {
       this.#underWay.delete(request)
     }

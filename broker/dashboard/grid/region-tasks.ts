@@ -1,8 +1,8 @@
 /** What the map has done to a region: tasks, and files that are taken in. */
+import { untilAnswered } from '../../../shared/client/waits.ts'
 import type { Region } from '../../../shared/grid/geometry.ts'
-import { Problem, Unreachable } from '../http.ts'
 import type { Histogram } from '../parts/histogram.ts'
-import { answerTo, ask } from '../session.ts'
+import { answerTo, ask, textOf } from '../session.ts'
 import type { Cell } from './regions.ts'
 import { pathOf } from './sources.ts'
 
@@ -20,7 +20,8 @@ const BINS = 32
 const WAIT_SECONDS = 30
 /** A gateway that starts again is there after some seconds. */
 const TRIES = 6
-const TRY_MS = 2_000
+/** A file of 1 GiB over a slow network. */
+const UPLOAD_MS = 86_400_000
 
 export function stat(field: string, region: Region): Promise<Statistics> {
   return run<Statistics>({ op: 'stat', region, args: { field, bins: BINS } })
@@ -58,7 +59,8 @@ export async function upload(
   }, LOOK_MS)
   try {
     const path = pathOf(field, '', { ...at, id })
-    return await ask<Upload>(path, { method: 'PUT', file: file.slice(0, file.size, type) })
+    const typed = file.slice(0, file.size, type)
+    return await ask<Upload>(path, { method: 'PUT', file: typed, timeoutMs: UPLOAD_MS })
   } finally {
     clearInterval(looking)
   }
@@ -85,23 +87,18 @@ async function run<T>(order: Order): Promise<T> {
   const id = newId()
   const path = `process?wait=${WAIT_SECONDS}s`
   for (;;) {
-    const answer = await patiently(() => answerTo(path, { method: 'POST', body: { id, ...order } }))
-    if (answer.status !== 200) continue
-    const { state, value, error } = (await answer.json()) as Outcome<T>
+    let tries = 0
+    const { status, body } = await untilAnswered(
+      () => answerTo(path, { method: 'POST', body: { id, ...order } }),
+      {
+        onAway(error) {
+          if (++tries === TRIES) throw error
+        },
+      },
+    )
+    if (status !== 200) continue
+    const { state, value, error } = JSON.parse(textOf(body)) as Outcome<T>
     if (state === 'completed') return value as T
     throw new Error(error?.message ?? `the task is ${state}`)
-  }
-}
-
-/** Again when nobody answers, or has no room now. */
-async function patiently(ask: () => Promise<Response>): Promise<Response> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await ask()
-    } catch (error) {
-      const isBusy = error instanceof Problem && (error.status === 429 || error.status === 503)
-      if (tries >= TRIES || !(isBusy || error instanceof Unreachable)) throw error
-      await new Promise((resolve) => setTimeout(resolve, TRY_MS))
-    }
   }
 }

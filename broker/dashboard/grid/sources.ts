@@ -1,8 +1,8 @@
-/** What the map asks of the gateway. Each throws a Problem or Unreachable, and ends when its signal does. */
+/** What the map asks of the gateway. Each throws an ObeliskError, and ends when its signal does. */
 import type { Field } from '../../../shared/grid/fields.ts'
 import type { GridSize, Region } from '../../../shared/grid/geometry.ts'
 import { decodeCbor } from '../cbor.ts'
-import { answerTo, ask } from '../session.ts'
+import { answerTo, ask, textOf } from '../session.ts'
 import type { Of, PieceRequest } from './pieces.ts'
 import type { Cell } from './regions.ts'
 import type { Range } from './scale.ts'
@@ -38,8 +38,8 @@ export async function askSquares(
 ): Promise<Float32Array> {
   const { field, of, step } = request.piece
   const path = pathOf(field, '.f32', { ...request.region, step, of, holes: true })
-  const answer = await answerTo(path, { signal })
-  return new Float32Array(await answer.arrayBuffer())
+  const { body } = await answerTo(path, { signal })
+  return new Float32Array(body.buffer)
 }
 
 /** The least numbers of the field in squares of `step`, and after them the greatest. */
@@ -49,20 +49,20 @@ export async function askEnds(
   signal: AbortSignal,
 ): Promise<Float32Array> {
   const path = pathOf(field, '.f32', { step, of: 'min,max', holes: true })
-  const answer = await answerTo(path, { signal })
-  return new Float32Array(await answer.arrayBuffer())
+  const { body } = await answerTo(path, { signal })
+  return new Float32Array(body.buffer)
 }
 
 export async function askTiles(area: Region, signal: AbortSignal): Promise<TileMap | undefined> {
   const query = new URLSearchParams(Object.entries(area).map(([key, side]) => [key, `${side}`]))
-  const answer = await answerTo(`api/ring/tiles?${query}`, { signal })
-  return readTileMap(decodeCbor(new Uint8Array(await answer.arrayBuffer())))
+  const { body } = await answerTo(`api/ring/tiles?${query}`, { signal })
+  return readTileMap(decodeCbor(body))
 }
 
 /** The number that a cell holds, in the field's own type. */
 export async function askCell(field: string, cell: Cell, signal: AbortSignal): Promise<number> {
-  const answer = await answerTo(pathOf(field, '.csv', { ...cell, w: 1, h: 1 }), { signal })
-  return Number((await answer.text()).trim())
+  const { body } = await answerTo(pathOf(field, '.csv', { ...cell, w: 1, h: 1 }), { signal })
+  return Number(textOf(body))
 }
 
 export type FileForm = 'npy' | 'csv' | 'png'

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from 'preact/hooks'
-import { Problem } from '../http.ts'
+import { ObeliskError } from '../../../shared/client/obelisk-error.ts'
 import { link } from '../link.ts'
 import { ask } from '../session.ts'
 
@@ -23,7 +23,7 @@ export function useAsked<T>(path: string): Asked<T> {
       setValue(await ask<T>(path))
       setProblem('')
     } catch (error) {
-      setOpen(error instanceof Problem && error.code === 'not-secured')
+      setOpen(error instanceof ObeliskError && error.code === 'not-secured')
       setProblem((error as Error).message)
     }
   }, [path])

@@ -1,8 +1,8 @@
 import { useEffect, useState } from 'preact/hooks'
+import { ObeliskError } from '../../../shared/client/obelisk-error.ts'
 import { isEnded, type TaskState } from '../../../shared/protocol/states.ts'
 import type { TaskRow } from '../answers.ts'
 import { formatTime, UNKNOWN } from '../format.ts'
-import { Problem } from '../http.ts'
 import { refresh } from '../live.ts'
 import { confirm } from '../parts/confirm.tsx'
 import { useOrder } from '../parts/order.ts'
@@ -56,7 +56,7 @@ function Outcome({ id, state }: { readonly id: string; readonly state: TaskState
   useEffect(() => {
     setProblem('')
     ask<TaskResult>(`${pathOf(id)}?wait=2s`).then(setResult, (error: Error) => {
-      setProblem(error instanceof Problem ? error.message : 'the result could not be read')
+      setProblem(error instanceof ObeliskError ? error.message : 'the result could not be read')
     })
   }, [id, state])
   return (
@@ -75,8 +75,8 @@ function Files({ id }: { readonly id: string }) {
   const fetchAs = (form: keyof typeof FORMS): void => {
     const accept = FORMS[form]
     void run(async () => {
-      const answer = await answerTo(pathOf(id), { accept })
-      save(`${id}.${form}`, accept, await answer.arrayBuffer())
+      const { body } = await answerTo(pathOf(id), { accept })
+      save(`${id}.${form}`, accept, body)
     })
   }
   return (
