@@ -41,8 +41,9 @@ const TEXT_LSUS_MAX = 4096
 const CROWDED_TRIES = 60
 const CROWDED_MS = 500
 
-const SIDE = wholeRule(0, 999_999)
-const REGION_RULES = { x: SIDE, y: SIDE, w: SIDE, h: SIDE }
+const PLACE = wholeRule(0, 999_999)
+const SIDE = wholeRule(1, 999_999)
+const REGION_RULES = { x: PLACE, y: PLACE, w: SIDE, h: SIDE }
 const SQUARE_RULES = {
   ...REGION_RULES,
   ...{ step: SIDE, width: SIDE, height: SIDE, holes: FLAG_RULE },

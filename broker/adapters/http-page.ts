@@ -113,7 +113,7 @@ function policyOf(frameAncestors: string): string {
   ].join('; ')
 }
 
-/** [RFC 9110 §12.5.3]; `q=0` is a no. */
+/** [RFC 9110 §12.5.3]; `q=0` is a no. No digit can be taken in two ways: a stranger writes the header. */
 function takesGzip(header: string | string[] | undefined): boolean {
-  return /(^|,)\s*(gzip|\*)\s*(;\s*q=(0\.\d*[1-9]\d*|1(\.0*)?)\s*)?(,|$)/i.test(`${header ?? ''}`)
+  return /(^|,)\s*(gzip|\*)\s*(;\s*q=(0\.0*[1-9]\d*|1(\.0*)?)\s*)?(,|$)/i.test(`${header ?? ''}`)
 }

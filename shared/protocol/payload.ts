@@ -59,11 +59,18 @@ function cborOf(payload: Buffer): unknown {
 function jsonOf(payload: Buffer): unknown {
   if (payload[0] !== 0x7b && payload[0] !== 0x5b) return undefined
   try {
-    return JSON.parse(payload.toString('utf8'))
+    const value: unknown = JSON.parse(payload.toString('utf8'))
+    return isDeep(value, LIMITS.depthMax) ? undefined : value
   } catch {
     // Something else that begins with a brace; it is shown as what it is.
     return undefined
   }
+}
+
+/** It would be too much for who walks through it, as `JSON.stringify` does: anybody may publish it. */
+function isDeep(value: unknown, depthMax: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return depthMax === 0 || Object.values(value).some((member) => isDeep(member, depthMax - 1))
 }
 
 /** UTF-8 without control characters but white space: a CBOR map or list is hardly ever that. */

@@ -90,6 +90,10 @@ t.test('cells are given in the own type of their field', async (t) => {
   t.match(await (await fetch(`${api}/value/cells?at=40,0`)).json(), { code: 'outside-grid' })
   t.match(await (await fetch(`${api}/value/cells?at=3.4`)).json(), { code: 'malformed' })
   t.match(await (await fetch(`${api}/value/cells`)).json(), { status: 422 })
+  for (const empty of ['w=0', 'h=0', 'w=0&h=0']) {
+    const response = await fetch(`${api}/value.npy?${empty}`)
+    t.match(await response.json(), { status: 400, code: 'malformed' }, empty)
+  }
   const corner = await fetch(`${api}/level.csv?x=38&y=22`)
   t.equal(await corner.text(), '38,39\r\n38,39\r\n', 'what is left out goes to the edge')
   const npy = Buffer.from(await (await fetch(`${api}/level.npy?x=1&w=3&h=2`)).arrayBuffer())

@@ -127,3 +127,13 @@ t.test('a gateway without a page says how it gets one', async (t) => {
     t.match(await answer.json(), { code: 'not-found', detail: /npm run build/ })
   }
 })
+
+t.test('a header of many digits takes no time', async (t) => {
+  const { base } = await served(t)
+  await raw(base)
+  const before = process.cpuUsage()
+  const taken = await raw(base, { 'accept-encoding': `gzip;q=0.${'1'.repeat(15_000)}x` })
+  const { user } = process.cpuUsage(before)
+  t.equal(taken.headers['content-encoding'], undefined)
+  t.ok(user < 100_000, `${user} µs of the processor`)
+})

@@ -39,6 +39,27 @@ t.test('a page of large payloads shows some, and measures all', async (t) => {
   t.equal(rows.filter((row: object) => 'value' in row).length, 17, 'a mebibyte of them')
 })
 
+t.test('lists within lists, which nobody could walk through, are shown as text', async (t) => {
+  const { recorded, base } = await serve(t)
+  const deep = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`
+  const abort = new AbortController()
+  t.teardown(() => abort.abort())
+  const tail = await fetch(`${base}/api/topics/live`, { signal: abort.signal })
+  const reader = new EventReader(tail.body!)
+  await reader.next()
+  for (const [levels, kind] of [
+    [32, 'json'],
+    [33, 'text'],
+    [30_000, 'text'],
+  ] as const) {
+    const message = { topic: 'a', payload: Buffer.from(deep(levels)) }
+    recorded.retained = [message]
+    t.match(await (await fetch(`${base}/api/topics`)).json(), [{ kind }], `${levels}`)
+    for (const listener of recorded.tails) listener({ ...message, retain: false })
+    t.match(await reader.next(), { data: { kind } }, `${levels}, as it comes`)
+  }
+})
+
 t.test('what is no filter, and too much, is said', async (t) => {
   const { base } = await serve(t)
   for (const query of [
