@@ -2,10 +2,12 @@
 import { computed, signal } from '@preact/signals'
 import type { ComponentType } from 'preact'
 import { useEffect } from 'preact/hooks'
-import { formatAge } from './format.ts'
+import type { NodeRow } from './answers.ts'
+import { counted, formatAge, formatNumber } from './format.ts'
 import { link, lostTs } from './link.ts'
-import { doubts, isLoaded, members } from './live.ts'
+import { doubts, isLoaded } from './live.ts'
 import { Login } from './login.tsx'
+import { counts, isLarge, nodes } from './nodes.ts'
 import { now } from './now.ts'
 import { Confirmation } from './parts/confirm.tsx'
 import { route } from './route.ts'
@@ -102,14 +104,16 @@ function wordsOf(): string {
 }
 
 function fleetWords(): string {
-  const alive = members.value.filter(({ state }) => state === 'alive').length
-  const behind = members.value.reduce((sum, { stream }) => {
-    return sum + (stream === undefined ? 0 : stream.head - stream.acked)
-  }, 0)
-  const parts = [`${alive} of ${members.value.length} alive`]
-  if (doubts.value.length > 0) parts.push(`${doubts.value.length} doubt`)
-  if (behind > 0) parts.push(`${behind} behind`)
+  const { alive, members } = counts.value
+  const parts = [`${formatNumber(alive)} of ${formatNumber(members)} alive`]
+  if (doubts.value.length > 0) parts.push(counted(doubts.value.length, 'doubt'))
+  const behind = isLarge.value ? 0 : nodes.value.reduce(plusBehind, 0)
+  if (behind > 0) parts.push(`${formatNumber(behind)} behind`)
   return parts.join(' · ')
+}
+
+function plusBehind(sum: number, { state, stream }: NodeRow): number {
+  return state === 'left' || stream === undefined ? sum : sum + stream.head - stream.acked
 }
 
 function Person() {

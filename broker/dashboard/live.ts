@@ -1,11 +1,11 @@
 /** What the gateway tells of the fleet, kept as signals: read when the stream opens, and changed by what comes with it. */
-import { batch, computed, signal } from '@preact/signals'
+import { batch, signal } from '@preact/signals'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { Doubt, Happening, Moves, NodeRow, Region, TaskRow } from './answers.ts'
 import { Link } from './link.ts'
+import { readNodes, takeNodes } from './nodes.ts'
 import { ask, may } from './session.ts'
 
-export const nodes = signal<readonly NodeRow[]>([])
 export const moves = signal<Moves | undefined>(undefined)
 export const doubts = signal<readonly Doubt[]>([])
 /** The newest first. */
@@ -14,9 +14,6 @@ export const tasks = signal<readonly TaskRow[]>([])
 export const happenings = signal<readonly Happening[]>([])
 /** Whether what is shown is what the gateway has, and not the nothing of the beginning. */
 export const isLoaded = signal(false)
-
-/** Those that belong to the fleet. */
-export const members = computed(() => nodes.value.filter(({ state }) => state !== 'left'))
 
 const TASKS_KEPT = 200
 const HAPPENINGS_KEPT = 500
@@ -55,7 +52,7 @@ const link = new Link({
       case 'event':
         return takeHappening(value as unknown as Happening)
       case 'nodes':
-        return takeRows(value.nodes as readonly (NodeRow & { removed?: true })[])
+        return takeNodes(value.nodes as readonly (NodeRow & { removed?: true })[])
       case 'moves':
         moves.value = value as unknown as Moves
     }
@@ -84,13 +81,12 @@ export async function refresh(): Promise<void> {
 }
 
 async function readFleet(): Promise<void> {
-  const [rows, moving, detector] = await Promise.all([
-    ask<readonly NodeRow[]>('api/nodes'),
+  const [moving, detector] = await Promise.all([
     ask<Moves>('api/ring/moves'),
     ask<{ readonly doubts: readonly Doubt[] }>('api/detector'),
+    readNodes(),
   ])
   batch(() => {
-    nodes.value = rows
     moves.value = moving
     doubts.value = detector.doubts
   })
@@ -124,14 +120,4 @@ function takeHappening(happening: Happening): void {
 async function readDoubts(): Promise<void> {
   const detector = await ask<{ readonly doubts: readonly Doubt[] }>('api/detector').catch(() => {})
   if (detector) doubts.value = detector.doubts
-}
-
-function takeRows(rows: readonly (NodeRow & { readonly removed?: true })[]): void {
-  const changed = new Map(rows.map((row) => [row.id, row]))
-  const kept = nodes.peek().flatMap((row) => {
-    const now = changed.get(row.id) ?? row
-    changed.delete(row.id)
-    return 'removed' in now ? [] : [now]
-  })
-  nodes.value = [...kept, ...[...changed.values()].filter((row) => !('removed' in row))]
 }

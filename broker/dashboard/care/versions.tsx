@@ -1,12 +1,29 @@
+import { useEffect, useState } from 'preact/hooks'
+import type { NodeRow } from '../answers.ts'
 import { conditionOf } from '../fleet/rows.ts'
-import { UNKNOWN } from '../format.ts'
-import { isLoaded, members } from '../live.ts'
+import { formatNumber, UNKNOWN } from '../format.ts'
+import { isLoaded } from '../live.ts'
+import { isLarge, nodes, readEveryNode } from '../nodes.ts'
 import { Mark } from '../parts/mark.tsx'
 import { versionsOf } from './versions.ts'
 
+const NAMED_MAX = 100
+
+/** Of a large fleet as they were when this was opened; nothing until they are here. */
+function useEveryNode(): readonly NodeRow[] | undefined {
+  const [every, setEvery] = useState<readonly NodeRow[] | undefined>(undefined)
+  const isPart = isLarge.value
+  useEffect(() => {
+    if (isPart) readEveryNode().then(setEvery, () => {})
+  }, [isPart])
+  return isPart ? every : nodes.value
+}
+
 /** What each board runs. */
 export function Versions() {
-  if (!isLoaded.value) return null
+  const every = useEveryNode()
+  if (!isLoaded.value || every === undefined) return null
+  const members = every.filter(({ state }) => state !== 'left')
   return (
     <div class="panel">
       <table>
@@ -14,15 +31,19 @@ export function Versions() {
         <thead>
           <tr>
             <th scope="col">version</th>
-            <th scope="col">nodes</th>
+            <th scope="col" class="number">
+              nodes
+            </th>
+            <th scope="col">which</th>
           </tr>
         </thead>
         <tbody>
-          {versionsOf(members.value).map(({ version, nodes }) => (
+          {versionsOf(members).map(({ version, nodes }) => (
             <tr key={version}>
               <th scope="row">{version ?? UNKNOWN}</th>
+              <td class="number">{formatNumber(nodes.length)}</td>
               <td class="wraps">
-                {nodes.map((node) => {
+                {nodes.slice(0, NAMED_MAX).map((node) => {
                   const { shape, mood, word } = conditionOf(node)
                   return (
                     <a key={node.id} class="chip" href={`#fleet/${encodeURIComponent(node.id)}`}>
@@ -31,6 +52,9 @@ export function Versions() {
                     </a>
                   )
                 })}
+                {nodes.length > NAMED_MAX && (
+                  <span class="soft">and {formatNumber(nodes.length - NAMED_MAX)} more</span>
+                )}
               </td>
             </tr>
           ))}

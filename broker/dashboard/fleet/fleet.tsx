@@ -1,32 +1,31 @@
 import { computed } from '@preact/signals'
-import { Fragment } from 'preact'
-import type { NodeRow } from '../answers.ts'
+import { useEffect } from 'preact/hooks'
 import { counted, formatNumber } from '../format.ts'
-import { doubts, isLoaded, nodes } from '../live.ts'
-import { Age } from '../parts/age.tsx'
-import { Spark } from '../parts/chart.tsx'
-import { Mark } from '../parts/mark.tsx'
+import { doubts, isLoaded } from '../live.ts'
+import { counts, found, isLarge, nodes, want } from '../nodes.ts'
 import { route, setQuery } from '../route.ts'
 import { Doubts } from './doubts.tsx'
-import { DrainBar } from './drain-bar.tsx'
-import { progressOf } from './drains.ts'
-import { sparks, useSparks } from './history.ts'
+import { useSparks } from './history.ts'
 import { MovesLine, WhatIf } from './moves.tsx'
-import { NodeDetail } from './node-detail.tsx'
-import {
-  behindOf,
-  choiceOf,
-  chosenRows,
-  conditionOf,
-  isTroubled,
-  memoryOf,
-  SORT_KEYS,
-  type SortKey,
-} from './rows.ts'
+import { Row } from './row.tsx'
+import { choiceOf, chosenRows, PAGE_ROWS, queryOf, SORT_KEYS, type SortKey } from './rows.ts'
 
 const choice = computed(() => choiceOf(route.value.query))
-const shown = computed(() => chosenRows(nodes.value, choice.value))
-const troubled = computed(() => nodes.value.filter(isTroubled).length)
+const chosen = computed(() => (isLarge.value ? [] : chosenRows(nodes.value, choice.value)))
+const total = computed(() => (isLarge.value ? found.value : chosen.value.length))
+const shown = computed(() => {
+  if (isLarge.value) return nodes.value
+  const { item } = route.value
+  const first = choice.value.page * PAGE_ROWS
+  const page = chosen.value.slice(first, first + PAGE_ROWS)
+  // One that was opened by its address is on another page, perhaps.
+  const opened = nodes.value.filter(({ id }) => id === item && !page.some((row) => row.id === id))
+  return [...opened, ...page]
+})
+const isEmpty = computed(() => counts.value.all === 0)
+const query = computed(() => queryOf(choice.value))
+/** Somebody who types does not want what each letter finds. */
+const STILL_MS = 150
 
 export function Fleet() {
   if (!isLoaded.value) return null
@@ -37,11 +36,16 @@ export function Fleet() {
       </h2>
       {doubts.value.length > 0 && <Doubts />}
       <Tools />
-      {nodes.value.length === 0 ? <Nobody /> : <Table />}
+      {isEmpty.value ? <Nobody /> : <Table />}
       <MovesLine />
       <WhatIf />
     </section>
   )
+}
+
+/** Other rows, from the first on. */
+function choose(change: Readonly<Record<string, string>>): void {
+  setQuery({ ...change, page: '' })
 }
 
 function Tools() {
@@ -53,13 +57,13 @@ function Tools() {
         <button
           type="button"
           aria-pressed={troubles}
-          onClick={() => setQuery({ troubles: '1' })}
-          class={troubled.value > 0 ? 'warns' : ''}
+          onClick={() => choose({ troubles: '1' })}
+          class={counts.value.troubled > 0 ? 'warns' : ''}
         >
-          troubles {troubled.value}
+          troubles {formatNumber(counts.value.troubled)}
         </button>
-        <button type="button" aria-pressed={!troubles} onClick={() => setQuery({ troubles: '' })}>
-          all {nodes.value.length}
+        <button type="button" aria-pressed={!troubles} onClick={() => choose({ troubles: '' })}>
+          all {formatNumber(counts.value.all)}
         </button>
       </fieldset>
       <label>
@@ -68,12 +72,12 @@ function Tools() {
           type="search"
           placeholder="find"
           value={find}
-          onInput={(event) => setQuery({ find: event.currentTarget.value })}
+          onInput={(event) => choose({ find: event.currentTarget.value })}
         />
       </label>
       <label class="phone-only">
         <span class="unseen">Sort by</span>
-        <select value={sort} onChange={(e) => setQuery({ sort: e.currentTarget.value })}>
+        <select value={sort} onChange={(e) => choose({ sort: e.currentTarget.value })}>
           {SORT_KEYS.map((key) => (
             <option key={key} value={key}>
               {TITLES[key]}
@@ -85,7 +89,7 @@ function Tools() {
         type="button"
         class="phone-only"
         aria-label={isDown ? 'largest first' : 'smallest first'}
-        onClick={() => setQuery({ down: isDown ? '' : '1' })}
+        onClick={() => choose({ down: isDown ? '' : '1' })}
       >
         {isDown ? '↓' : '↑'}
       </button>
@@ -116,7 +120,7 @@ function SortHead({ of }: { readonly of: SortKey }) {
       class={of === 'node' || of === 'state' ? '' : 'number'}
       aria-sort={isSorted ? direction : 'none'}
     >
-      <button type="button" class="sort" onClick={() => setQuery({ sort: of, down: next })}>
+      <button type="button" class="sort" onClick={() => choose({ sort: of, down: next })}>
         {TITLES[of]}
         <span aria-hidden="true">{isSorted ? (isDown ? ' ↓' : ' ↑') : ''}</span>
       </button>
@@ -124,7 +128,19 @@ function SortHead({ of }: { readonly of: SortKey }) {
   )
 }
 
+/** Has the gateway look for them, where not all are here. */
+function useWanted(): void {
+  const { item: id } = route.value
+  const asked = query.value
+  useEffect(() => {
+    const timer = setTimeout(() => want({ query: asked, id }), STILL_MS)
+    return () => clearTimeout(timer)
+  }, [asked, id])
+  useEffect(() => () => want(undefined), [])
+}
+
 function Table() {
+  useWanted()
   useSparks(shown.value.map(({ id }) => id))
   return (
     <div class="panel">
@@ -144,86 +160,31 @@ function Table() {
         </tbody>
       </table>
       {shown.value.length === 0 && <p class="empty">No node is like that.</p>}
+      {total.value > PAGE_ROWS && <Pages />}
     </div>
   )
 }
 
-function Row({ node, isOpen }: { readonly node: NodeRow; readonly isOpen: boolean }) {
-  const { telemetry } = node
-  const { word, shape, mood } = conditionOf(node)
-  const behind = behindOf(node)
-  const drain = progressOf(node)
-  const told = sparks.value.get(node.id)
-  const toggle = (): void => {
-    location.hash = isOpen ? '#fleet' : `#fleet/${encodeURIComponent(node.id)}`
+function Pages() {
+  const { page } = choice.value
+  const first = page * PAGE_ROWS
+  const last = Math.min(total.value, first + PAGE_ROWS)
+  const turn = (to: number): void => {
+    setQuery({ page: to === 0 ? '' : `${to + 1}` })
+    document.querySelector('.nodes')?.scrollIntoView()
   }
   return (
-    <Fragment>
-      <tr class={isOpen ? 'open' : ''}>
-        <th scope="row">
-          <button type="button" class="row" aria-expanded={isOpen} onClick={toggle}>
-            {node.id}
-          </button>
-        </th>
-        <td class="state">
-          <Mark shape={shape} mood={mood} /> {word}
-        </td>
-        <td class="number" data-title="heard">
-          <Age ts={node.heard_ts ?? telemetry?.ts ?? undefined} />
-        </td>
-        <td class="number" data-title="tiles">
-          {formatNumber(node.tiles)}
-        </td>
-        <td class="number" data-title="behind">
-          {formatNumber(behind)}
-        </td>
-        <td class="number" data-title="CPU">
-          {told?.cpu_percent && <Spark values={told.cpu_percent} least={{ low: 0, high: 100 }} />}
-          {formatNumber(telemetry?.cpu_percent)} <span class="soft">%</span>
-        </td>
-        <td class="number" data-title="memory">
-          <Share value={memoryOf(node)} />
-        </td>
-        <td class="number" data-title="°C">
-          {formatNumber(telemetry?.temp_celsius)}
-        </td>
-        <td class="number" data-title="trip">
-          {told?.broker_rtt_ms && (
-            <Spark values={told.broker_rtt_ms} least={{ low: 0, high: 10 }} />
-          )}
-          {formatNumber(telemetry?.broker_rtt_ms, 1)} <span class="soft">ms</span>
-        </td>
-      </tr>
-      {drain !== undefined && (
-        <tr class="under">
-          <td colSpan={SORT_KEYS.length}>
-            <DrainBar node={node.id} progress={drain} />
-          </td>
-        </tr>
-      )}
-      {isOpen && (
-        <tr class="under">
-          <td colSpan={SORT_KEYS.length}>
-            <NodeDetail node={node} />
-          </td>
-        </tr>
-      )}
-    </Fragment>
-  )
-}
-
-/** A percentage, and the same as a small bar. */
-function Share({ value }: { readonly value: number | undefined }) {
-  return (
-    <span class="share">
-      {value !== undefined && (
-        <svg viewBox="0 0 40 6" width="40" height="6" aria-hidden="true">
-          <rect class="track" width="40" height="6" rx="3" />
-          <rect class="fill" width={Math.max(3, 0.4 * Math.min(100, value))} height="6" rx="3" />
-        </svg>
-      )}
-      {formatNumber(value)} <span class="soft">%</span>
-    </span>
+    <nav class="pages" aria-label="Pages of nodes">
+      <button type="button" disabled={page === 0} onClick={() => turn(page - 1)}>
+        previous
+      </button>
+      <span role="status">
+        {first + 1}–{formatNumber(last)} of {formatNumber(total.value)}
+      </span>
+      <button type="button" disabled={last === total.value} onClick={() => turn(page + 1)}>
+        next
+      </button>
+    </nav>
   )
 }
 

@@ -18,7 +18,11 @@ export interface Choice {
   readonly find: string
   readonly sort: SortKey
   readonly isDown: boolean
+  /** Which hundred, from 0 on. */
+  readonly page: number
 }
+
+export const PAGE_ROWS = 100
 
 export function conditionOf(node: NodeRow): Condition {
   if (node.state === 'dead') return { word: 'dead', shape: 'cross', mood: 'bad' }
@@ -35,6 +39,24 @@ export function conditionOf(node: NodeRow): Condition {
 /** Whether somebody should look at it. */
 export function isTroubled({ state, stopped, quarantined }: NodeRow): boolean {
   return state === 'suspect' || state === 'dead' || stopped !== undefined || quarantined === true
+}
+
+export interface Counts {
+  /** Those that left, too. */
+  readonly all: number
+  readonly members: number
+  readonly alive: number
+  readonly troubled: number
+}
+
+export function countsOf(rows: readonly NodeRow[]): Counts {
+  const inState = (wanted: string): number => rows.filter(({ state }) => state === wanted).length
+  return {
+    all: rows.length,
+    members: rows.length - inState('left'),
+    alive: inState('alive'),
+    troubled: rows.filter(isTroubled).length,
+  }
 }
 
 /** Entries of its stream that it has not on disk yet. */
@@ -95,7 +117,29 @@ function wordsOf(node: NodeRow): string {
 }
 
 export function choiceOf(query: Readonly<Record<string, string>>): Choice {
-  const { troubles, find = '', sort = 'node', down } = query
+  const { troubles, find = '', sort = 'node', down, page = '1' } = query
   const known = SORT_KEYS.find((key) => key === sort) ?? 'node'
-  return { troubles: troubles === '1', find, sort: known, isDown: down === '1' }
+  return {
+    ...{ troubles: troubles === '1', find, sort: known, isDown: down === '1' },
+    page: /^[1-9]\d{0,3}$/.test(page) ? Number(page) - 1 : 0,
+  }
+}
+
+/** As the gateway calls them; with a `-` what it puts the other way round. */
+const COLUMNS: Readonly<Record<SortKey, string>> = {
+  ...{ node: 'id', state: '-state', heard: '-heard', tiles: 'tiles', behind: 'behind' },
+  ...{ cpu: 'cpu', memory: 'memory', temp: 'temperature', trip: 'trip' },
+}
+
+/** The same question for `GET /api/nodes`, which looks for `find` in ids alone. */
+export function queryOf({ troubles, find, sort, isDown, page }: Choice): string {
+  const column = COLUMNS[sort]
+  const turned = column.startsWith('-') ? column.slice(1) : `-${column}`
+  return `${new URLSearchParams({
+    ...(troubles && { troubles: 'true' }),
+    ...(find.trim() !== '' && { q: find.trim().slice(0, 64) }),
+    sort: isDown ? turned : column,
+    limit: `${PAGE_ROWS}`,
+    offset: `${page * PAGE_ROWS}`,
+  })}`
 }

@@ -5,8 +5,10 @@ import {
   choiceOf,
   chosenRows,
   conditionOf,
+  countsOf,
   isTroubled,
   memoryOf,
+  queryOf,
 } from '../../../../broker/dashboard/fleet/rows.ts'
 
 function row(id: string, more: Partial<NodeRow> = {}): NodeRow {
@@ -67,4 +69,16 @@ t.test('figures are taken from what the node told, if it did', async (t) => {
     undefined,
   )
   t.equal(memoryOf(row('a', { telemetry: { mem_total_bytes: 8, mem_available_bytes: 6 } })), 25)
+})
+
+t.test('rows are counted, and asked for in the words of the gateway', async (t) => {
+  const left = row('gone', { state: 'left' })
+  t.same(countsOf([...FLEET, left]), { all: 6, members: 5, alive: 3, troubled: 3 })
+  const asked = (query: Record<string, string>): string => queryOf(choiceOf(query))
+  t.equal(asked({}), 'sort=id&limit=100&offset=0')
+  t.equal(asked({ page: '3', sort: 'temp', down: '1' }), 'sort=-temperature&limit=100&offset=200')
+  t.equal(asked({ sort: 'heard' }), 'sort=-heard&limit=100&offset=0', 'the last that was heard')
+  t.equal(asked({ sort: 'heard', down: '1' }), 'sort=heard&limit=100&offset=0')
+  t.equal(asked({ troubles: '1', find: ' a&b ' }).slice(0, 21), 'troubles=true&q=a%26b')
+  for (const page of ['0', '-1', 'x', '1e3', '99999']) t.equal(choiceOf({ page }).page, 0, page)
 })
