@@ -253,6 +253,11 @@ export const GATEWAY_OPTIONS = {
     default: 0,
     about: 'Rebuild a lost ledger from what so many nodes hold; see operations.md.',
   },
+  packagesBytesMax: {
+    type: integer({ min: MIB, max: 64 * 1024 * MIB, unit: 'bytes' }),
+    default: 256 * MIB,
+    about: 'Packages that boards can be brought to, together.',
+  },
   rotateAfterDays: {
     type: integer({ min: 1, max: 36_500 }),
     about: 'Days after which a node is to make another key; without it, never.',

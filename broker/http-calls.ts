@@ -4,7 +4,14 @@ import type { Region } from '../shared/grid/geometry.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
 import { identityOf } from '../shared/protocol/access.ts'
 import { isEnded, type MemberState, type TaskState } from '../shared/protocol/states.ts'
-import type { Asker, HttpClient, HttpPort, Listeners, SecurityPort } from './adapters/http-port.ts'
+import type {
+  Asker,
+  HttpClient,
+  HttpPort,
+  Listeners,
+  SecurityPort,
+  UpgradePort,
+} from './adapters/http-port.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { TopicViews } from './adapters/mqtt-topic-views.ts'
@@ -39,6 +46,7 @@ export interface HttpSources {
   readonly history: History
   topics(): TopicViews
   readonly security: SecurityPort | undefined
+  readonly upgrades: UpgradePort
   listeners(): Listeners
   readonly reports: NodeReports
   health(): Health
@@ -49,6 +57,10 @@ export class HttpCalls implements HttpPort {
 
   constructor(sources: HttpSources) {
     this.#sources = sources
+  }
+
+  get upgrades(): UpgradePort {
+    return this.#sources.upgrades
   }
 
   get security(): SecurityPort | undefined {

@@ -50,6 +50,7 @@ import { HistoryWatch } from './history-watch.ts'
 import { HttpCalls } from './http-calls.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
+import { openPackages } from './packages.ts'
 import {
   forgetLeftOver,
   openSecured,
@@ -60,6 +61,7 @@ import {
 import { isSecured, securityFolder } from './security.ts'
 import { securityEventOf } from './security-notices.ts'
 import { tellSummaries } from './summary.ts'
+import { UpgradeCalls } from './upgrade-calls.ts'
 
 /** For `ca restore`. */
 export { restoreFleet } from './restore.ts'
@@ -229,7 +231,9 @@ async function start(
     },
     fatal,
   )
+  const { packages, door } = openPackages(config, log)
   const calls = new HttpCalls({
+    upgrades: new UpgradeCalls(packages, driver, view),
     grid: options.grid,
     driver,
     view,
@@ -277,7 +281,7 @@ async function start(
     {
       host: config.host,
       port: config.port ?? (secured === undefined ? PORT : SECURE_PORT),
-      ...(secured && { secure: secured.door }),
+      ...(secured === undefined ? { fetch: door } : { secure: { ...secured.door, fetch: door } }),
       topicBase: config.topicBase,
       connectionsMax: config.connectionsMax,
       packetsPerSecond: config.packetsPerSecond,

@@ -2,12 +2,14 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { arch, availableParallelism, hostname, totalmem } from 'node:os'
+import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { assert } from '../shared/core/assert.ts'
 import { isNodeId, randomId } from '../shared/core/ids.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
 import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
 import { buildTopic, nodeClientId } from '../shared/protocol/topics.ts'
+import { architectureOf } from '../shared/runtime/architecture.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
@@ -23,6 +25,7 @@ import { KeyRotation } from './adapters/key-rotation.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
 import { SliceStore } from './adapters/slice-store.ts'
+import { StagedUpgrades } from './adapters/staged-upgrades.ts'
 import { AGENT, type AGENT_OPTIONS, type AgentConfig, idDoubt } from './config.ts'
 import { Agent } from './core/agent.ts'
 import type { Standing } from './core/session.ts'
@@ -90,6 +93,19 @@ async function start(
     shutdown.add('idle collection', () => collection.close())
   }
 
+  const outcomes = environment.UPGRADE_DIRECTORY
+  const upgrades =
+    config.upgrade && outcomes
+      ? new StagedUpgrades(
+          {
+            ...{ url: config.url, folder: join(config.data, 'upgrade'), outcomes, random },
+            ...{ version: VERSION, architecture: architectureOf(arch()) },
+            ...(identity === undefined ? {} : { identity: () => identity.shown }),
+          },
+          log,
+        )
+      : undefined
+  shutdown.add('upgrades', () => upgrades?.close())
   const processId = randomId(random)
   const agent = new Agent(
     {
@@ -103,6 +119,7 @@ async function start(
       birth: birthFacts(),
       backoff: BACKOFF,
       answerTimeoutMs: ANSWER_TIMEOUT_MS,
+      ...(upgrades === undefined ? {} : { upgrade: upgrades }),
     },
     store.stored,
     random,
@@ -119,6 +136,7 @@ async function start(
       ready: () => process.stderr.write(`ready node=${node} url=${config.url}\n`),
       link: (standing) => notify.tell({ STATUS: statusOf(config, standing) }),
       key: (message, answer) => rotation?.receive(message, answer),
+      upgrade: (order, answer) => upgrades?.take(order, answer),
       exit(code, reason) {
         stopped()
         void shutdown.begin(reason, code)

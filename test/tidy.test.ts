@@ -104,7 +104,7 @@ const LAYERS: readonly { from: RegExp; code: RegExp; types?: RegExp }[] = [
   ...['broker', 'firmware-agent'].flatMap((program) => [
     // What joins the others: what is run, and what it opens where a gateway is secured.
     {
-      from: new RegExp(`^${program}/(main|keys|restore|secured|enroll)\\.ts$`),
+      from: new RegExp(`^${program}/(main|keys|restore|secured|packages|enroll)\\.ts$`),
       code: new RegExp(`^(${program}|shared)/`),
     },
     { from: new RegExp(`^${program}/config\\.ts$`), code: /^shared\// },

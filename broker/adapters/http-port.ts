@@ -10,6 +10,7 @@ import type { RefusalView } from '../core/recent-refusals.ts'
 import type { NodeIdentity, NodeToken } from '../core/registry.ts'
 import type { RemovalProblem } from '../core/removal.ts'
 import type { RingTiles, TileArea } from '../core/ring-tiles.ts'
+import type { UpgradeProblem, UpgradeWish } from '../core/upgrades.ts'
 import type { GrantWish, UserRecord } from '../core/users.ts'
 import type {
   DetectorView,
@@ -20,8 +21,11 @@ import type {
   PlanView,
   RingView,
   TaskView,
+  UpgradePlanRow,
+  UpgradeView,
 } from '../core/views.ts'
 import type { TopicViews } from './mqtt-topic-views.ts'
+import type { PackageView } from './package-store.ts'
 
 export interface HttpClient {
   readonly address: string
@@ -211,7 +215,23 @@ export interface SecurityPort {
 }
 
 /** What the HTTP door calls. */
+export interface UpgradePort {
+  packages(): readonly PackageView[]
+  find(sha256: string): PackageView | undefined
+  /** Rejected with an AppError where it is refused. */
+  takePackage(body: AsyncIterable<Uint8Array>): Promise<PackageView>
+  /** False if there is none. */
+  removePackage(sha256: string): boolean
+  /** Nothing if there never was one. */
+  latest(): UpgradeView | undefined
+  problemOf(wish: UpgradeWish): UpgradeProblem | undefined
+  planFor(wish: UpgradeWish): readonly UpgradePlanRow[]
+  start(wish: UpgradeWish): Promise<UpgradeView>
+  demand(demand: 'stop' | 'resume'): Promise<UpgradeView | undefined>
+}
+
 export interface HttpPort {
+  readonly upgrades: UpgradePort
   /** Nothing where the gateway is open. */
   readonly security?: SecurityPort | undefined
   readonly listeners?: Listeners

@@ -33,6 +33,7 @@ import { SentEvents } from './http-sent-events.ts'
 import { registerStatusRoutes } from './http-status-routes.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
 import { registerTopicRoutes } from './http-topic-routes.ts'
+import { registerUpgradeRoutes, takePackages } from './http-upgrade-routes.ts'
 import { registerUploadRoutes, takeUploads } from './http-upload-routes.ts'
 import { registerUserRoutes } from './http-user-routes.ts'
 import { Tally } from './mqtt-figures.ts'
@@ -181,6 +182,7 @@ export class HttpServer {
     registerLoginRoutes(this.#app, access)
     registerRecipientRoutes(this.#app, port)
     registerStatusRoutes(this.#app, port)
+    registerUpgradeRoutes(this.#app, port)
     registerHistoryRoutes(this.#app, port, newPaced())
     registerHealthRoutes(this.#app, port, newPaced())
     registerPageRoutes(this.#app, options.page, options.frameAncestors ?? "'none'")
@@ -255,6 +257,7 @@ export class HttpServer {
       )
     }
     takeUploads(app)
+    takePackages(app)
     app.setNotFoundHandler((request, reply) => {
       const path = request.url.split('?')[0]!.slice(0, 128)
       const detail = `there is nothing at ${path}`

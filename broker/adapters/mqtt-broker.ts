@@ -17,9 +17,14 @@ import { type BrokerCounters, figuresOf, newTraffic, Tally } from './mqtt-figure
 import { Gate, type GateOptions, type GatePort, type GateShared } from './mqtt-gate.ts'
 import { BrokerHooks, type MqttBrokerPort } from './mqtt-hooks.ts'
 import { ByteBudget } from './mqtt-limits.ts'
-import { gateOptionsFor, MQTT_LIMITS, type MqttLimits } from './mqtt-options.ts'
+import {
+  gateOptionsFor,
+  MQTT_LIMITS,
+  type MqttBrokerOptions,
+  type MqttLimits,
+} from './mqtt-options.ts'
 import { BoundedPersistence } from './mqtt-persistence.ts'
-import { type RetainedSource, RetainedStore } from './mqtt-retained.ts'
+import { RetainedStore } from './mqtt-retained.ts'
 import { RetainedJournal, type RetainedLedger } from './mqtt-retained-journal.ts'
 import { Rights } from './mqtt-rights.ts'
 import { SecureDoor, type SecureDoorOptions } from './mqtt-secure-door.ts'
@@ -29,21 +34,6 @@ import { TurnShare } from './mqtt-turn-share.ts'
 import { isOfCertificates, type TlsKeys } from './tls-listener.ts'
 
 export type { MqttBrokerPort, Submission } from './mqtt-hooks.ts'
-
-export interface MqttBrokerOptions extends Partial<MqttLimits> {
-  readonly host?: string
-  /** 0 takes a free one. */
-  readonly port?: number
-  readonly topicBase?: string
-  readonly version?: string
-  readonly retainedSource?: RetainedSource
-  /** Without one, what others have left is retained as long as the process lives. */
-  readonly retainedLedger?: RetainedLedger
-  /** The client id of the gateway's own client (mqtt-probe.ts). */
-  readonly probeId?: string
-  /** Asks everybody who he is. Without it, anybody may do anything. */
-  readonly secure?: SecureDoorOptions
-}
 
 export interface BrokerMessage {
   readonly topic: string
@@ -155,6 +145,7 @@ export class MqttBroker {
       refused: this.#refused,
       logger,
     })
+    const { secure, fetch } = options
     this.#gatePort = {
       connectArrived: (gate, id) => this.#connections.connectArrived(gate, id),
       refused: (gate, reason) => {
@@ -165,14 +156,13 @@ export class MqttBroker {
         const connection = this.#connections.closed(gate)
         if (connection !== undefined) this.#hooks.connectionClosed(connection)
       },
+      ...(fetch && { handOver: (socket, first) => fetch.take(socket, first) }),
     }
     this.#aedes = this.#createAedes()
-    const { secure } = options
     this.#door = secure && this.#openDoor(secure)
-    const pauseOnConnect = secure !== undefined
     this.#server = createServer(
       {
-        ...{ allowHalfOpen: true, noDelay: true, pauseOnConnect },
+        ...{ allowHalfOpen: true, noDelay: true, pauseOnConnect: secure !== undefined },
         ...{ keepAlive: true, keepAliveInitialDelay: 60_000 },
       },
       (socket) => {

@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
+import { FETCH_FIRST_BYTE } from '../../shared/protocol/fetch.ts'
 import { Acknowledgements } from './mqtt-acknowledgements.ts'
 import { AssemblyDeadline } from './mqtt-assembly-deadline.ts'
 import type { Traffic } from './mqtt-figures.ts'
@@ -54,6 +55,8 @@ export interface GatePort {
   /** A sound CONNECT arrived; false when there is no room for one more client. */
   connectArrived(gate: Gate, clientId: string): boolean
   refused(gate: Gate, reason: string): void
+  /** Takes over what begins with a byte that no packet begins with; it is the gate's no more. */
+  handOver?(socket: Socket, first: Buffer): void
   /** Once, at the first sign that the connection ends. */
   closed(gate: Gate): void
 }
@@ -80,6 +83,8 @@ export class Gate extends Duplex {
   readonly #acknowledgements = new Acknowledgements()
   #isRoomWanted = false
   #isBridge = false
+  #isFirst = true
+  #isHandedOver = false
   #state: GateState = 'awaiting-connect'
   #isWanted = false
   /** The acknowledgement that the last SUBSCRIBE or UNSUBSCRIBE still waits for. */
@@ -241,7 +246,7 @@ export class Gate extends Duplex {
     this.#skipped.clear()
     this.#parked = undefined
     this.#outflow.close()
-    this.#socket.destroy()
+    if (!this.#isHandedOver) this.#socket.destroy()
     this.#reportClosed()
     callback(null)
   }
@@ -280,6 +285,14 @@ export class Gate extends Duplex {
   #onChunk(chunk: Buffer): void {
     this.#traffic.bytesReceived += chunk.length
     if (this.#state === 'leaving' || this.#state === 'closed') return
+    if (this.#isFirst && chunk[0] === FETCH_FIRST_BYTE && this.#port.handOver !== undefined) {
+      this.#isHandedOver = true
+      for (const event of ['data', 'end', 'close', 'error']) this.#socket.removeAllListeners(event)
+      this.#port.handOver(this.#socket, chunk)
+      this.destroy()
+      return
+    }
+    this.#isFirst = false
     if (!this.#frames.add(chunk)) {
       this.#refuse('buffer-budget')
       return

@@ -4,8 +4,12 @@ import {
   SUBMISSION_BYTES_MAX,
   SUBMISSION_BYTES_SKIPPED_MAX,
 } from '../../shared/protocol/limits.ts'
+import type { FetchDoor } from './fetch-door.ts'
 import type { GateOptions } from './mqtt-gate.ts'
 import { PACKET_BOUNDS } from './mqtt-packets.ts'
+import type { RetainedSource } from './mqtt-retained.ts'
+import type { RetainedLedger } from './mqtt-retained-journal.ts'
+import type { SecureDoorOptions } from './mqtt-secure-door.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -51,6 +55,23 @@ export const MQTT_LIMITS = {
 }
 
 export type MqttLimits = { readonly [K in keyof typeof MQTT_LIMITS]: (typeof MQTT_LIMITS)[K] }
+
+export interface MqttBrokerOptions extends Partial<MqttLimits> {
+  readonly host?: string
+  /** 0 takes a free one. */
+  readonly port?: number
+  readonly topicBase?: string
+  readonly version?: string
+  readonly retainedSource?: RetainedSource
+  /** Without one, what others have left is retained as long as the process lives. */
+  readonly retainedLedger?: RetainedLedger
+  /** The client id of the gateway's own client (mqtt-probe.ts). */
+  readonly probeId?: string
+  /** Asks everybody who he is. Without it, anybody may do anything. */
+  readonly secure?: SecureDoorOptions
+  /** Where nodes fetch packages of a gateway that asks nobody who he is. */
+  readonly fetch?: FetchDoor
+}
 
 export function gateOptionsFor(limits: MqttLimits, submitTopic: string): GateOptions {
   const { topicBytesMax } = PACKET_BOUNDS

@@ -14,8 +14,10 @@ import {
   type UserPrincipal,
 } from '../../shared/protocol/access.ts'
 import { ENROLMENT_PROTOCOL, GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
+import { FETCH_PROTOCOL } from '../../shared/protocol/fetch.ts'
 import { fingerprintText, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { EnrolmentDoor } from './enrolment-door.ts'
+import type { FetchDoor } from './fetch-door.ts'
 import type { Login } from './mqtt-entrance.ts'
 import {
   type HandshakeFault,
@@ -30,6 +32,8 @@ export interface SecureDoorOptions extends TlsListenerOptions {
   /** Shown to others, who ask for a name of this machine or for none. */
   readonly hosts?: TlsKeys
   readonly enrolment: EnrolmentDoor
+  /** Where nodes, and nobody else, fetch packages. */
+  readonly fetch?: FetchDoor
   /** SHA-256 of the key of the gateway's own client, hexadecimal. */
   readonly probe: string
   /** The node whose key this is now; `sha256` is hexadecimal. */
@@ -43,6 +47,8 @@ export interface SecureDoorOptions extends TlsListenerOptions {
   /** Of who shows no certificate, with his CONNECT; without it, they stay outside. */
   readonly login?: Login
 }
+
+const PROTOCOLS = ['mqtt', ENROLMENT_PROTOCOL, FETCH_PROTOCOL]
 
 export type Denial = HandshakeFault | 'no-identity'
 
@@ -63,7 +69,7 @@ export class SecureDoor {
     this.#port = port
     const { keys, hosts = keys } = options
     const named = { [GATEWAY_SERVER_NAME]: keys }
-    const face = { keys: hosts, named, protocols: ['mqtt', ENROLMENT_PROTOCOL] }
+    const face = { keys: hosts, named, protocols: PROTOCOLS }
     this.#listener = new TlsListener(options, face, {
       secured: (socket, remote) => {
         try {
@@ -99,15 +105,19 @@ export class SecureDoor {
     }
     // Its absence alone says that none was shown: `authorizationError` does not.
     const shown = socket.getPeerX509Certificate()
+    const isFetch = socket.alpnProtocol === FETCH_PROTOCOL
     if (shown === undefined) {
-      if (this.#options.login === undefined) this.#deny(socket, remote, 'no-identity')
+      if (isFetch || this.#options.login === undefined) this.#deny(socket, remote, 'no-identity')
       else this.#port.entered(socket, STRANGER)
       return
     }
     // First: Node throws at, or ends of, some keys that a stranger may show.
     const sha256 = socket.authorized ? fingerprintText(spkiOf(shown.publicKey)) : undefined
     const principal = sha256 === undefined ? undefined : this.#ownerOf(sha256)
-    if (principal === undefined) this.#deny(socket, remote, 'certificate-refused')
+    if (principal === undefined || (isFetch && principal.kind !== 'node')) {
+      this.#deny(socket, remote, 'certificate-refused')
+    } else if (isFetch && this.#options.fetch !== undefined) this.#options.fetch.take(socket)
+    else if (isFetch) socket.destroy()
     else this.#port.entered(socket, principal)
   }
 

@@ -124,7 +124,7 @@ const installedPrograms: Plugin = {
         ? { path: join(CHECKOUT, 'scripts/package/programs.ts') }
         : undefined,
     )
-    for (const name of ['lmdb-library.ts', 'seal-program.ts']) {
+    for (const name of ['lmdb-library.ts', 'seal-program.ts', 'verify-program.ts']) {
       const filter = new RegExp(`/${name.replace('.', '\\.')}$`)
       build.onResolve({ filter }, () => ({ path: join(CHECKOUT, 'scripts/package', name) }))
     }

@@ -21,6 +21,7 @@ import { isEnded } from '../../shared/protocol/states.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { LooksInMemory } from '../support/looks-in-memory.ts'
+import { NO_UPGRADES } from '../support/recorded-http-port.ts'
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -124,6 +125,7 @@ async function serve(t: Test) {
     { name: 'value', type: 'f64' },
   ])
   const port: HttpPort = {
+    upgrades: NO_UPGRADES,
     submit: async (payload) => {
       submitted.push(Buffer.from(payload))
       if (control.outcome !== undefined) return control.outcome

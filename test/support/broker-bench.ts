@@ -4,10 +4,10 @@ import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import type { Test } from 'tap'
 import {
   MqttBroker,
-  type MqttBrokerOptions,
   type MqttBrokerPort,
   type Submission,
 } from '../../broker/adapters/mqtt-broker.ts'
+import type { MqttBrokerOptions } from '../../broker/adapters/mqtt-options.ts'
 import type { NodeReport } from '../../broker/adapters/node-reports.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { RawMqttClient } from './raw-mqtt-client.ts'

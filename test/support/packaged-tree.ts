@@ -16,6 +16,8 @@ export interface TreeOptions {
   readonly role?: string
   readonly architecture: string
   readonly key: KeyPair
+  /** The text of the program, which says its version otherwise. */
+  readonly program?: string
   /** Files besides, by path. */
   readonly more?: Readonly<Record<string, string>>
   /** Of the list, beside what every one has. */
@@ -57,7 +59,7 @@ export function makeTree(directory: string, options: TreeOptions): string {
   const built = new URL('dist/scripts/obelisk.js', ROOT).href
   const unit = readFileSync(new URL(`systemd/obelisk-${role}.service`, ROOT))
   const texts: [path: string, text: string | Buffer, mode: number][] = [
-    [`${role}.mjs`, `// ${version}\n`, 0o644],
+    [`${role}.mjs`, options.program ?? `// ${version}\n`, 0o644],
     ['obelisk.mjs', `#!/usr/bin/env node\nimport '${built}'\n`, 0o755],
     ['package.json', `${JSON.stringify(manifest, null, 2)}\n`, 0o644],
     [

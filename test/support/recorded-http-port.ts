@@ -21,6 +21,7 @@ import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Problem } from '../../shared/protocol/problems.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
+import { AppError } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 
 import { LooksInMemory } from './looks-in-memory.ts'
@@ -137,6 +138,23 @@ export interface Recorded {
   putRefusal: ReturnType<HttpPort['putRefusal']>
 }
 
+/** Of a gateway that has no packages, and never upgraded anything. */
+export const NO_UPGRADES: HttpPort['upgrades'] = {
+  packages: () => [],
+  find: () => undefined,
+  takePackage: async () => {
+    throw new AppError('package-untrusted', 'it is no package')
+  },
+  removePackage: () => false,
+  latest: () => undefined,
+  problemOf: () => undefined,
+  planFor: () => [],
+  start: async () => {
+    throw new Error('there is nothing to begin with')
+  },
+  demand: async () => undefined,
+}
+
 /** A gateway of recorded answers: the port is the boundary that is tested against. */
 export function record(): Recorded {
   const tasks = new Map<string, TaskView>([
@@ -160,6 +178,7 @@ export function record(): Recorded {
     putRefusal: undefined,
     looks: new LooksInMemory({ width: 32, height: 16, tile: 16 }, [{ name: 'value', type: 'f64' }]),
     port: {
+      upgrades: NO_UPGRADES,
       submit: async (payload, client) => {
         recorded.calls.push(['submit', Buffer.from(payload), client])
         return recorded.answer

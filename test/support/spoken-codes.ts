@@ -90,7 +90,9 @@ class Collector {
     if (this.#path === 'shared/protocol/problems.ts') return 'problem'
     if (this.#path === 'firmware-agent/driver.ts') return 'error'
     if (
-      /^(broker\/core\/upgrade(s|-table)|scripts\/commands\/install-staged)\.ts$/.test(this.#path)
+      /^(broker\/core\/upgrade(s|-table)|scripts\/commands\/install-staged|firmware-agent\/adapters\/staged-upgrades)\.ts$/.test(
+        this.#path,
+      )
     )
       return 'upgrade'
     return REFUSING.includes(this.#path) ? 'refusal' : 'task'

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { runCommand } from '../../scripts/commands/program.ts'
 import { readInventory, type TreeFile } from '../../scripts/package/inventory.ts'
 import { compress, writeTar } from '../../scripts/package/tar.ts'
+import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { architectureOf } from '../../shared/runtime/architecture.ts'
 import { type KeyPair, makeKey, makeTree, type TreeOptions } from './packaged-tree.ts'
 
@@ -24,11 +25,12 @@ export interface Said {
 
 export class StagedBoard {
   readonly root: string
-  readonly key: KeyPair = makeKey()
+  readonly key: KeyPair
   readonly #directory: string
 
-  constructor(directory: string) {
+  constructor(directory: string, key: KeyPair = makeKey()) {
     this.#directory = directory
+    this.key = key
     this.root = join(directory, 'root')
     mkdirSync(this.at('usr/bin'), { recursive: true })
     writeFileSync(this.at('usr/bin/node'), '')
@@ -51,6 +53,7 @@ export class StagedBoard {
     const more = { ...Object.fromEntries(units), ...options.more }
     return makeTree(join(this.#directory, `tree-${version}`), {
       ...{ architecture, ...options, version, key, more },
+      inventory: { protocol: PROTOCOL_VERSION, ...options.inventory },
     })
   }
 

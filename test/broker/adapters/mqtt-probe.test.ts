@@ -1,6 +1,7 @@
 import { connectAsync } from 'mqtt'
 import t, { type Test } from 'tap'
-import { MqttBroker, type MqttBrokerOptions } from '../../../broker/adapters/mqtt-broker.ts'
+import { MqttBroker } from '../../../broker/adapters/mqtt-broker.ts'
+import type { MqttBrokerOptions } from '../../../broker/adapters/mqtt-options.ts'
 import { MqttProbe } from '../../../broker/adapters/mqtt-probe.ts'
 import { freePort } from '../../support/processes.ts'
 import {

@@ -1,0 +1,18 @@
+/** Opens the packages that a gateway keeps for boards, and where boards fetch them: part of the composition root (main.ts). */
+import type { Logger } from '../shared/runtime/logger.ts'
+import { FetchDoor } from './adapters/fetch-door.ts'
+import { PackageStore } from './adapters/package-store.ts'
+import type { GatewayConfig } from './config.ts'
+
+export function openPackages(
+  { data, packagesBytesMax }: Pick<GatewayConfig, 'data' | 'packagesBytesMax'>,
+  log: Logger,
+): { readonly packages: PackageStore; readonly door: FetchDoor } {
+  const packages = new PackageStore({ directory: data, bytesMax: packagesBytesMax })
+  const port = {
+    pathOf: (sha256: string) => packages.pathOf(sha256),
+    failed: (error: unknown) =>
+      log.error({ err: error, code: 'package-unreadable' }, 'a package cannot be given to a node'),
+  }
+  return { packages, door: new FetchDoor({}, port) }
+}
