@@ -48,6 +48,7 @@ const EXAMPLES: readonly (readonly [start: string, example: string])[] = [
   ['/api/identities/node/:id', '/api/identities/node/n1'],
   ['/api/identities/user/:name', '/api/identities/user/ann'],
   ['/api/seal/recipients/:name', '/api/seal/recipients/alice'],
+  ['/api/packages/:sha256', '/api/packages/abcd'],
   ['/tokens/:id', '/tokens/abcdefgh'],
   ['/keys/:id', '/keys/abcdefgh'],
   ['/page/:file', '/page/main.js'],
