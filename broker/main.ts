@@ -61,7 +61,6 @@ import {
 import { isSecured, securityFolder } from './security.ts'
 import { securityEventOf } from './security-notices.ts'
 import { tellSummaries } from './summary.ts'
-import { UpgradeCalls } from './upgrade-calls.ts'
 
 /** For `ca restore`. */
 export { restoreFleet } from './restore.ts'
@@ -231,9 +230,9 @@ async function start(
     },
     fatal,
   )
-  const { packages, door } = openPackages(config, log)
+  const { upgrades, door } = openPackages(config, log, { driver, view })
   const calls = new HttpCalls({
-    upgrades: new UpgradeCalls(packages, driver, view),
+    upgrades,
     grid: options.grid,
     driver,
     view,
