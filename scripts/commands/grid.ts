@@ -2,11 +2,13 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { extname } from 'node:path'
 import type { GatewayClient } from '../../shared/client/http.ts'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { isTaskId, randomId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
 import { COLOUR_MAPS } from '../../shared/grid/colours.ts'
-import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
+import { faultOf } from '../path-faults.ts'
 import { partialOf, writeWhole } from '../whole-file.ts'
 import { printable, type Streams } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -16,6 +18,8 @@ const TRANSFER_MS = 4 * 3_600_000
 const PICTURE_MS = 60_000
 const FILE_MODE = 0o666
 const FILE_BYTES_MAX = 2 ** 30
+/** What the gateway says of a file that came too slowly. */
+const TOO_SLOW = 408
 
 const TYPES: Readonly<Record<string, string>> = {
   '.npy': 'application/x-npy',
@@ -56,7 +60,8 @@ export async function drawGrid(
   flags: RegionFlag & { readonly size?: string; readonly colours?: string },
 ): Promise<number> {
   const { size = '512', colours = 'viridis' } = flags
-  if (!/^[1-9]\d{0,3}$/.test(size)) throw usage(`--size: "${size}" is no whole number of pixels`)
+  if (!/^[1-9]\d{0,3}$/.test(size))
+    throw usage(`--size: "${size}" is no number of pixels from 1 to 9999`)
   if (!COLOUR_MAPS.some((name) => name === colours)) {
     throw usage(`--colours: "${colours}" is none of ${COLOUR_MAPS.join(', ')}`)
   }
@@ -81,7 +86,11 @@ async function fetchInto(
   if (existsSync(temporary))
     throw usage(`${temporary} is in the way: move it, or name another file`)
   const { body, headers } = await gateway.request({ ...question, accept: '*/*' })
-  writeWhole(file, body, FILE_MODE & ~process.umask(), temporary)
+  try {
+    writeWhole(file, body, FILE_MODE & ~process.umask(), temporary)
+  } catch (error) {
+    throw faultOf(error, file, 'changed')
+  }
   const { columns, rows } = JSON.parse(headers.get('x-overview')!) as Record<string, number>
   streams.stdout.write(`${file}: ${columns} × ${rows}, ${body.length} bytes\n`)
   return EXIT_DONE
@@ -108,13 +117,19 @@ export async function putGrid(
       contentType: type,
       timeoutMs: TRANSFER_MS,
     })
-    const text = `${answer.lsus} cells of ${field} written by ${answer.tasks} tasks, ${answer.id}`
+    const tasks = answer.tasks === 1 ? '1 task' : `${answer.tasks} tasks`
+    const text = `${answer.lsus} cells of ${field} written by ${tasks}, ${answer.id}`
     streams.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : `${printable(text)}\n`)
     return EXIT_DONE
   } catch (error) {
-    streams.stderr.write(`to send it again: --resume ${resume}\n`)
+    if (isCutOff(error)) streams.stderr.write(`to send it again: --resume ${resume}\n`)
     throw error
   }
+}
+
+/** The same file may be taken the next time; a part of it may have been. */
+function isCutOff(error: unknown): boolean {
+  return !(error instanceof ObeliskError) || error.isPassing || error.status === TOO_SLOW
 }
 
 function typeOf(file: string, what: string): { readonly suffix: string; readonly type: string } {
@@ -134,10 +149,10 @@ function contentOf(file: string): Uint8Array {
     bytes = statSync(file).size
     if (bytes <= FILE_BYTES_MAX) return readFileSync(file)
   } catch (error) {
-    throw new AppError('file-unsuitable', `${file}: ${(error as Error).message}`, { cause: error })
+    throw faultOf(error, file, 'looked at')
   }
   const message = `${file} has ${bytes} bytes, and at most 1 GiB is taken: cut it, and give each part its --region x,y`
-  throw new AppError('file-unsuitable', message)
+  throw new AppError('file-unsuitable', message, { exitCode: EXIT_BAD_INPUT })
 }
 
 /** `x,y` or `x,y,w,h`. */

@@ -364,7 +364,7 @@ function addGridCommands(program: Command, streams: Streams, done: (code: number
   withHttp(grid.command('png <field> <file>'))
     .description('draw a field as a picture')
     .option('--region <x,y,w,h>', 'a part of the grid')
-    .option('--size <pixels>', 'at most so wide and so high (default: 512)')
+    .option('--size <pixels>', 'at most so wide and so high (default: 512), and 262,144 in all')
     .option('--colours <name>', 'viridis, cividis, magma, grey or change (default: viridis)')
     .action(async (field, file, flags) => {
       done(await drawGrid(gatewayFor(flags, streams), streams, [field, file], flags))

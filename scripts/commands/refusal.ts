@@ -1,6 +1,7 @@
 /** What the client library says has gone wrong, in a command's words and as its exit code. */
 import type { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import {
+  EXIT_BAD_INPUT,
   EXIT_CONFIG,
   EXIT_FAILED,
   EXIT_NOT_ALLOWED,
@@ -27,6 +28,8 @@ export function exitCodeOf({ code, status }: ObeliskError): number {
     case 'login-refused':
     case 'not-permitted':
       return EXIT_NOT_ALLOWED
+    case 'file-unsuitable':
+      return EXIT_BAD_INPUT
     case 'timed-out':
       return EXIT_TIMED_OUT
     case 'unreachable':

@@ -57,6 +57,8 @@ export class PackedReader implements CellReader {
 /** Far more than a row of the widest grid takes. */
 const LINE_BYTES_MAX = 512 * 1024
 const SHOWN_MAX = 32
+/** Of UTF-8, byte by byte; spreadsheets begin a file with it. */
+const BYTE_ORDER_MARK = /^\u00ef\u00bb\u00bf/
 
 /** Lines of numbers with a comma between them; all have as many as the first. */
 export class TextReader implements CellReader {
@@ -87,11 +89,12 @@ export class TextReader implements CellReader {
 
   #numbersOf(line: string): number[] {
     const row = this.#rows
-    const parts = line.split(',')
+    const parts = (row === 0 ? line.replace(BYTE_ORDER_MARK, '') : line).split(',')
     const numbers = parts.map((part, column) => {
       const number = part.trim() === '' ? Number.NaN : Number(part)
       if (Number.isFinite(number)) return number
-      const hint = row === 0 ? '; there is no line of names, and the decimal sign is a point' : ''
+      const hint =
+        row === 0 ? '; there is no line of names, a comma between numbers, and a point in them' : ''
       const shown = part.trim().slice(0, SHOWN_MAX)
       throw new FileProblem(`row ${row}, column ${column}: "${shown}" is no number${hint}`)
     })

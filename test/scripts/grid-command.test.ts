@@ -42,14 +42,14 @@ async function bench(t: Test) {
     )
     return { code, stdout: out.join(''), stderr: errors.join('') }
   }
-  return { run, at: (name: string) => join(folder, name) }
+  return { run, recorded, at: (name: string) => join(folder, name) }
 }
 
 t.test('what is put from a file can be got as a file', async (t) => {
   const { run, at } = await bench(t)
   writeFileSync(at('in.csv'), '1,2,3\n4,5,6\n')
   const put = await run('put', 'value', at('in.csv'), '--region', '2,1', '--resume', 'again')
-  t.match(put, { code: 0, stdout: '6 cells of value written by 1 tasks, again\n', stderr: '' })
+  t.match(put, { code: 0, stdout: '6 cells of value written by 1 task, again\n', stderr: '' })
   t.match(await run('get', 'value', at('out.csv'), '--region', '2,1,3,2'), {
     code: 0,
     stdout: /out\.csv: 3 × 2, 14 bytes\n$/,
@@ -69,18 +69,36 @@ t.test('a picture is drawn', async (t) => {
   t.equal(readFileSync(at('map.png')).toString('latin1', 1, 4), 'PNG')
 })
 
+t.test('a file that was cut off is named as one that can be sent again', async (t) => {
+  const { run, at, recorded } = await bench(t)
+  writeFileSync(at('in.csv'), '1,2\n')
+  recorded.putRefusal = { code: 'no-node', message: 'no node is alive' }
+  t.match(await run('put', 'value', at('in.csv'), '--resume', 'again'), {
+    code: 1,
+    stderr: /^to send it again: --resume again\nerror: no-node: no node is alive/,
+  })
+})
+
 t.test('what cannot be done is said, and no file is left', async (t) => {
   const { run, at } = await bench(t)
   writeFileSync(at('in.csv'), 'a,b\n')
   t.match(await run('put', 'value', at('in.csv')), {
-    code: 1,
-    stderr: /^to send it again: --resume [\w-]+\n.*row 0, column 0: "a" is no number/s,
+    code: 65,
+    stderr:
+      /^error: file-unsuitable: row 0, column 0: "a" is no number.*nothing of it is written\n$/,
   })
   t.match(await run('put', 'value', at('map.tif')), {
     code: 2,
     stderr: /end in \.npy or \.csv, .*TIFF is not read here, save it as \.npy/,
   })
-  t.match(await run('put', 'value', at('none.npy')), { stderr: /none\.npy: ENOENT/ })
+  t.match(await run('put', 'value', at('none.npy')), {
+    code: 66,
+    stderr: /none\.npy is not there/,
+  })
+  t.match(await run('get', 'value', at('no/x.csv')), {
+    code: 66,
+    stderr: /no\/x\.csv has no directory to be in: make it first\n$/,
+  })
   t.match(await run('get', 'other', at('x.csv')), { stderr: /no field "other"/ })
   t.match(await run('get', 'value', at('x.csv'), '--region', '1,2'), { code: 2 })
   t.match(await run('png', 'value', at('x.png'), '--colours', 'jet'), { code: 2 })

@@ -111,8 +111,10 @@ t.test('a file of each type comes to be in its field', async (t) => {
     'application/octet-stream',
   )
   t.match(await packed.json(), { lsus: 2 })
+  t.equal((await put('level?id=mark', '\ufeff9,8\r\n', 'text/csv')).status, 200)
+  t.same((await cells('level', 'u8')).slice(0, 2), [9, 8])
   t.same((await cells('temp', 'f32')).slice(0, 3), [7, 8, 0])
-  t.ok([...control.submitted.keys()].every((id) => /^(load|part|text|raw)-0$/.test(id)))
+  t.ok([...control.submitted.keys()].every((id) => /^(load|part|text|raw|mark)-0$/.test(id)))
 })
 
 t.test('narrower numbers are taken where the field holds them as they are', async (t) => {
