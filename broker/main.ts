@@ -17,7 +17,6 @@ import { tellOfLook } from '../shared/runtime/look-teller.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { isThere } from '../shared/runtime/private-folder.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
-import { Repeats, repeatKey } from '../shared/runtime/repeats.ts'
 import { SystemRandom } from '../shared/runtime/system-random.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
@@ -39,7 +38,6 @@ import {
   newIdentity,
   newLedgerId,
 } from './core/coordinator.ts'
-import type { GatewayNotice } from './core/effects.ts'
 import { History } from './core/history.ts'
 import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
 import { DISK_FREE_BYTES_MIN } from './core/ledger-room.ts'
@@ -50,6 +48,7 @@ import { HistoryWatch } from './history-watch.ts'
 import { HttpCalls } from './http-calls.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
+import { Notices } from './notices.ts'
 import { openPackages } from './packages.ts'
 import {
   forgetLeftOver,
@@ -177,26 +176,19 @@ async function start(
       diskFreeBytes: disk.freeBytes,
     },
   }))
-  const told = new Repeats<GatewayNotice>((notice, count) => {
-    const ts = Date.now()
-    const fields = count === 1 ? notice.fields : { ...notice.fields, count }
-    const { level, code, message } = notice
-    events.append(ts, { ...notice, ...(fields === undefined ? {} : { fields }) })
-    const event = { level, code, message, ...fields, ts }
-    const payload = JSON.stringify(event)
-    live.happened('event', payload)
-    const topic = buildTopic(config.topicBase, { kind: 'gateway-event' })
-    broker.publish({ topic, payload, qos: 0, retain: false })
+  const notices = new Notices(log, {
+    happened(notice) {
+      metrics.recordNotice(notice)
+      const event = secured && securityEventOf(notice, (node) => broker.sourcesOf(node))
+      if (event !== undefined) secured?.security.tell(event)
+    },
+    keep: (ts, notice) => events.append(ts, notice),
+    tell(payload) {
+      live.happened('event', payload)
+      const topic = buildTopic(config.topicBase, { kind: 'gateway-event' })
+      broker.publish({ topic, payload, qos: 0, retain: false })
+    },
   })
-  const notice = (notice: GatewayNotice): void => {
-    const { level, code, message, fields } = notice
-    log[level]({ code, ...fields }, message)
-    metrics.recordNotice(notice)
-    const event = secured && securityEventOf(notice, (node) => broker.sourcesOf(node))
-    if (event !== undefined) secured?.security.tell(event)
-    const { kind, key } = repeatKey(level, code, fields)
-    told.take(notice, kind, key)
-  }
   const driver = new GatewayDriver(
     coordinator,
     options.grid,
@@ -225,7 +217,7 @@ async function start(
         const state = withMembers(payload.toString(), touches)
         live.happened('task-state', state, view.ownerOf(topic.task))
       },
-      notice,
+      notice: notices.take,
       upgrade: (change) => live.is('upgrade', JSON.stringify(change)),
     },
     fatal,
@@ -309,7 +301,7 @@ async function start(
         hasRoom: () => (disk.freeBytes ?? DISK_FREE_BYTES_MIN) >= DISK_FREE_BYTES_MIN,
         refused(count) {
           const message = `${count} retained messages were refused: no room for them`
-          notice({ level: 'warn', code: 'retained-full', message, fields: { count } })
+          notices.take({ level: 'warn', code: 'retained-full', message, fields: { count } })
         },
       },
     },
@@ -343,7 +335,7 @@ async function start(
   shutdown.add('broker', async () => {
     const topic = buildTopic(config.topicBase, { kind: 'gateway-state' })
     await driver.stop()
-    told.flush()
+    notices.flush()
     broker.publish({ topic, payload: 'offline', qos: 1, retain: true })
     await broker.close()
   })
@@ -370,7 +362,8 @@ async function start(
     })
     watchSecurity(secured, context, (head) => {
       const message = 'so far the security log goes: a later one has this line'
-      notice({ level: 'info', code: 'security-head', message, fields: { head: formatHead(head) } })
+      const fields = { head: formatHead(head) }
+      notices.take({ level: 'info', code: 'security-head', message, fields })
     })
   }
   const probe = new MqttProbe(
