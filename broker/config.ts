@@ -58,6 +58,18 @@ const hostNames = text<readonly string[]>({
   format: (names) => names.join(','),
 })
 
+/** The first level of topics. */
+const discoveryPrefix = text<string>({
+  placeholder: '<level>',
+  range: 'one level of a topic',
+  parse(given) {
+    if (/^[A-Za-z0-9_-]{1,64}$/.test(given)) return { ok: true, value: given }
+    const message = `"${given}" is not one level of a topic`
+    return { ok: false, fault: 'malformed', message }
+  },
+  format: (level) => level,
+})
+
 const FRAME_SOURCE = /^('none'|'self'|https?:\/\/(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?)$/
 
 /** The sources of a policy of content [CSP3 §6.4.2]: nobody, this host, origins. */
@@ -142,6 +154,11 @@ export const GATEWAY_OPTIONS = {
     type: topicBase,
     default: TOPIC_BASE_DEFAULT,
     about: 'Topic that all topics of the fleet stand below.',
+  },
+  homeAssistant: {
+    type: discoveryPrefix,
+    about:
+      'Topic below which Home Assistant is told of the nodes, mostly `homeassistant`; without it, nowhere.',
   },
   heartbeatMs: {
     type: duration({ min: 50, max: 60_000, unit: 'ms' }),

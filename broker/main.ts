@@ -2,8 +2,7 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { randomId } from '../shared/core/ids.ts'
-import { Geometry } from '../shared/grid/geometry.ts'
-import { identityOf } from '../shared/protocol/access.ts'
+import { ANYONE, identityOf } from '../shared/protocol/access.ts'
 import { withMembers } from '../shared/protocol/json-text.ts'
 import { encodeMessage } from '../shared/protocol/messages.ts'
 import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
@@ -31,13 +30,9 @@ import { MqttProbe } from './adapters/mqtt-probe.ts'
 import { NodeReports } from './adapters/node-reports.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
+import { coordinatorOptions } from './coordinator-options.ts'
 import { ChangedRows } from './core/changed-rows.ts'
-import {
-  Coordinator,
-  type CoordinatorOptions,
-  newIdentity,
-  newLedgerId,
-} from './core/coordinator.ts'
+import { Coordinator, newIdentity, newLedgerId } from './core/coordinator.ts'
 import { History } from './core/history.ts'
 import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
 import { DISK_FREE_BYTES_MIN } from './core/ledger-room.ts'
@@ -45,6 +40,7 @@ import { LiveEvents } from './core/live-events.ts'
 import { GatewayDriver } from './driver.ts'
 import { FleetWatch } from './fleet-watch.ts'
 import { HistoryWatch } from './history-watch.ts'
+import { HomeAssistant } from './home-assistant.ts'
 import { HttpCalls } from './http-calls.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
@@ -67,19 +63,6 @@ export { restoreFleet } from './restore.ts'
 const PORT = 1883
 const SECURE_PORT = 8883
 const ADMIN_SOCKET = 'admin.sock'
-const RESEND_MS = 3000
-/** Long enough for boards that start together; a task waits this long for the last of them. */
-const SETTLE_MS = 500
-const GRACE_MS = 10_000
-/** Agents are back within about this long, and may have answers with them. */
-const RETURN_GRACE_MS = 2500
-const COPY_TIMEOUT_MS = 5000
-/** 64 tiles each time: a grid of 4,096 tiles in eleven minutes, one of 262,144 in half a day. */
-const SCRUB_MS = 10_000
-const MOVE_DEADLINE_MS = 300_000
-/** An agent sleeps a minute at most before it connects again; the rest is for that. */
-const RECONNECT_MS = 65_000
-const HOUR_MS = 3_600_000
 /** What who was away a moment can be told. */
 const KEPT_EVENTS = { keptMax: 500, keptBytesMax: 1024 * 1024 }
 /** A page shows a hundred rows at a time. */
@@ -212,7 +195,10 @@ async function start(
       publish({ topic, payload, qos, retain, owner, touches }) {
         const named = { topic: buildTopic(config.topicBase, topic), payload, qos, retain }
         broker.publish(owner === undefined ? named : { ...named, owner })
-        if (topic.kind === 'node-telemetry-json') reports.forget(topic.node)
+        if (topic.kind === 'node-telemetry-json') {
+          reports.forget(topic.node)
+          homeAssistant.forget(topic.node)
+        }
         if (topic.kind !== 'task-state' || payload.length === 0) return
         const state = withMembers(payload.toString(), touches)
         live.happened('task-state', state, view.ownerOf(topic.task))
@@ -316,6 +302,7 @@ async function start(
       onReport(report) {
         const { node, kind } = report
         const fields = reports.take(report)
+        if (fields !== undefined) homeAssistant.heard(node, kind, fields)
         if (fields === undefined) {
           log.warn({ code: 'malformed-telemetry', node, kind }, 'telemetry or a birth that is none')
         }
@@ -372,6 +359,21 @@ async function start(
     (beat) => driver.probeReturned(beat),
   )
   shutdown.add('probe', () => probe.close())
+  const { homeAssistant: prefix, topicBase: base, tlsNames = [] } = config
+  const url = secured && tlsNames[0] && `https://${tlsNames[0]}:${http.port}`
+  const homeAssistant = new HomeAssistant(
+    { prefix, base, version: VERSION, ...(url && { url }) },
+    {
+      ...{ clock: SYSTEM_CLOCK, random },
+      fleet: () => view.fleetId,
+      isMember: (node) => view.isMember(node),
+      publish: (topic, payload) => broker.publish({ topic, payload, qos: 1, retain: true }),
+      retained: (filter) => broker.topics.retained(filter),
+      follow: (topic, listener) =>
+        broker.topics.follow(ANYONE, topic, ({ payload }) => listener(payload.toString())),
+    },
+  )
+  shutdown.add('home assistant', () => homeAssistant.close())
   // Only now, with both ports: a start that fails must not make a ledger, which fixes the grid.
   driver.begin(begin)
   shutdown.add('disk watch', () => disk.close())
@@ -381,6 +383,7 @@ async function start(
     broker.publish({ topic, payload, qos: 0, retain: true })
   })
   shutdown.add('summary', summaries)
+  homeAssistant.begin()
   await driver.idle()
   const [mqttAt, httpAt] = [`${host}:${broker.port}`, `${httpHost}:${http.port}`]
   process.stderr.write(
@@ -405,25 +408,6 @@ async function start(
     },
   ])
   shutdown.add('watchdog', unwatch)
-}
-
-function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
-  const { retentionHours, grid, tile, fields, ...rest } = config
-  const geometry = new Geometry({ ...grid, tile })
-  return {
-    ...rest,
-    version: VERSION,
-    grid: { geometry, fields },
-    retentionMs: retentionHours * HOUR_MS,
-    resendMs: RESEND_MS,
-    copyTimeoutMs: COPY_TIMEOUT_MS,
-    scrubMs: SCRUB_MS,
-    moveDeadlineMs: MOVE_DEADLINE_MS,
-    settleMs: SETTLE_MS,
-    graceMs: GRACE_MS,
-    returnGraceMs: RETURN_GRACE_MS,
-    reconnectMs: RECONNECT_MS,
-  }
 }
 
 /** A ledger that is there is not rebuilt, and one that is being rebuilt is none yet. */

@@ -55,6 +55,7 @@ export class MqttBroker {
   readonly #limits: MqttLimits
   readonly #base: string
   readonly #version: string
+  readonly #isForeign: (topic: string) => boolean
   readonly #logger: Logger | undefined
   readonly #port: MqttBrokerPort
   readonly #gateOptions: GateOptions
@@ -118,6 +119,7 @@ export class MqttBroker {
     })
     const isForeign = (topic: string): boolean =>
       !topic.startsWith('$') && !isBelowBase(base, topic)
+    this.#isForeign = isForeign
     this.#rights = new Rights(base, (task) => port.ownerOf?.(task))
     this.topics = new TopicViews(this.#retained, options.retainedSource, this.#rights)
     this.#journal = this.#keepRetained(options.retainedLedger, isForeign)
@@ -179,12 +181,16 @@ export class MqttBroker {
   }
 
   publish(message: BrokerMessage): void {
-    const { topic, payload, qos, retain } = message
+    const { topic, payload, qos } = message
     const bytes =
       typeof payload === 'string'
         ? Buffer.from(payload)
         : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
     if (message.owner !== undefined) this.#rights.setOwner(bytes, message.owner)
+    const isKept = message.retain && this.#isForeign(topic)
+    const retain = isKept
+      ? this.#hooks.publishes.keep({ topic, payload: bytes, qos })
+      : message.retain
     this.#publishing++
     this.#aedes.publish(
       { cmd: 'publish', topic, payload: bytes, qos, retain, dup: false },

@@ -7,6 +7,7 @@ import type { Submitter } from '../core/events.ts'
 import { decidePublish, probeTopicOf } from './mqtt-access.ts'
 import { type Connection, NOBODY } from './mqtt-connection.ts'
 import type { BrokerParts, Submission } from './mqtt-hooks.ts'
+import type { Qos } from './mqtt-subscribers.ts'
 
 /** Where a publish goes that is acknowledged and reaches nobody. */
 const NOWHERE = '$SYS/dropped'
@@ -113,17 +114,11 @@ export class Publishes {
     payload: Buffer,
     done: PublishDone,
   ): void {
-    const { dropped, journal, retained } = this.#parts
-    const { topic, qos, messageId } = packet
+    const { journal } = this.#parts
+    const { qos, messageId } = packet
     const key = `${messageId} ${client.id}`
     const isRepeated = qos === 2 && packet.dup && this.#waiting.has(key)
-    const hasRoom = payload.length === 0 || (journal?.hasRoom ?? true)
-    const kept = { topic, payload: hasRoom ? payload : EMPTY, qos, isForeign: true }
-    if (!isRepeated && !(retained.store(kept) && hasRoom)) {
-      packet.retain = false
-      dropped.add('retained-full')
-      journal?.refuse()
-    }
+    if (!isRepeated) packet.retain = this.keep({ topic: packet.topic, payload, qos })
     if (!connection.mustWait(qos) && (qos === 0 || journal === undefined)) {
       done()
       return
@@ -137,6 +132,17 @@ export class Publishes {
     if (qos > 0 && journal !== undefined) journal.flushed().then(answered, () => {})
     else answered()
     readOn(client)
+  }
+
+  /** False if there is no room for it: nothing is retained for its topic then. Outside the base. */
+  keep(message: { readonly topic: string; readonly payload: Buffer; readonly qos: Qos }): boolean {
+    const { dropped, journal, retained } = this.#parts
+    const hasRoom = message.payload.length === 0 || (journal?.hasRoom ?? true)
+    const payload = hasRoom ? message.payload : EMPTY
+    if (retained.store({ ...message, payload, isForeign: true }) && hasRoom) return true
+    dropped.add('retained-full')
+    journal?.refuse()
+    return false
   }
 
   #submit(

@@ -63,6 +63,12 @@ export class TopicViews {
     return first.topics().flatMap((topic) => this.#find(topic) ?? [])
   }
 
+  /** All topics of our own store that match and have something retained now. */
+  retained(filter: string): string[] {
+    const topics = Array.from(this.#store.messages(), ({ topic }) => topic)
+    return topics.filter((topic) => filterMatches(filter, topic))
+  }
+
   /** Calls `listener` for each message that he may receive, from now on; returns what ends that. */
   follow(who: Principal, filter: string, listener: Tail['listener']): () => void {
     const tail = { who, filter, listener }

@@ -64,6 +64,12 @@ export class CoordinatorView {
     this.#upgrades = parts.upgrades
   }
 
+  /** Names the fleet, also when its ledger was lost and is another now; nothing while it is being rebuilt. */
+  get fleetId(): string | undefined {
+    const { ledgerId, formerLedgerIds = [], isRecovering } = this.#context.identity
+    return isRecovering === true ? undefined : (formerLedgerIds[0] ?? ledgerId).slice(0, 8)
+  }
+
   task(id: TaskId): TaskView | undefined {
     const task = this.#context.tasks.find(id)
     return task === undefined || task.isCleared ? undefined : this.#taskView(task)

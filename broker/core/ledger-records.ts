@@ -33,7 +33,7 @@ export interface IdentityRecord {
   readonly epoch: number
   /** It is being rebuilt from the nodes, and is no ledger yet. */
   readonly isRecovering?: boolean
-  /** The ledgers that it was rebuilt for: their nodes are taken over. */
+  /** The ledgers that it was rebuilt for, the oldest first: their nodes are taken over. */
   readonly formerLedgerIds?: readonly string[]
   /** What is being rebuilt began as a copy of an older ledger; until it is done. */
   readonly restored?: RestoredFrom

@@ -198,10 +198,11 @@ export class Recovery {
     const { placement } = context
     const filled = [...inventories].sort((a, b) => (a.hello.node < b.hello.node ? -1 : 1))
     const { restored, formerLedgerIds = [], ...rest } = context.identity
-    const former = new Set([...formerLedgerIds, ...filled.map(({ hello }) => hello.ledgerId!)])
+    const told = filled.map(({ hello }) => hello.ledgerId!).sort()
+    const former = new Set([...formerLedgerIds, ...told])
     context.identity = rest
     this.#raiseSequence(filled)
-    context.changeIdentity({ isRecovering: false, formerLedgerIds: [...former].sort() })
+    context.changeIdentity({ isRecovering: false, formerLedgerIds: [...former] })
     const members = filled.map((inventory) => this.#addMember(inventory))
     const best = new Map<number, number>()
     for (const { tiles, ats } of filled) {

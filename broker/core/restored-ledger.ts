@@ -94,7 +94,7 @@ function restoredIdentity(
     ...identity,
     ledgerId,
     isRecovering: true,
-    formerLedgerIds: [...new Set([...formerLedgerIds, lost])].sort(),
+    formerLedgerIds: [...new Set([...formerLedgerIds, lost])],
     // One that was being rebuilt itself has no members yet.
     restored: { ts: copyTs, seq, nodes: restored?.nodes ?? nodes.sort() },
   }

@@ -20,14 +20,19 @@ const topicsOf = (messages: readonly Message[]): string[] => messages.map(({ top
 
 t.test('a node that was drained and has left leaves nothing retained', async (t) => {
   const fleet = new Fleet(t)
-  const gateway = await fleet.gateway('--probation-ms', '500', '--replicas', '1')
+  const options = ['--probation-ms', '500', '--replicas', '1', '--home-assistant', 'home']
+  const gateway = await fleet.gateway(...options)
   const http = new HttpClient(gateway.http)
   const agents = await fleet.agents(['a', 'b'], gateway.url, '--telemetry-interval', '1')
   const below = (id: string): string => `${BASE}/node/${id}/#`
   const allOf = async (id: string): Promise<void> => {
     await eventually(`all of ${id}`, async () => (await retained(gateway, below(id))).length === 3)
   }
+  const toldOf = async (): Promise<string[]> =>
+    topicsOf(await retained(gateway, 'home/device/+/config')).map((topic) => topic.slice(28, -7))
   for (const { id } of agents) await allOf(id)
+  const devices = (): Promise<boolean> => toldOf().then((names) => names.length === 3)
+  await eventually('Home Assistant is told of both, and of the gateway', devices)
   const drain = fleet.start(['node', 'drain', 'b', '--http', gateway.http, '--wait', '60'])
   t.match(await within('the drain', drain.exited, 60_000), { code: 0 })
   const [, b] = agents as [Agent, Agent]
@@ -41,6 +46,7 @@ t.test('a node that was drained and has left leaves nothing retained', async (t)
       return members.length === 1 ? members : undefined
     })
     t.match(ring, [{ id: 'a' }])
+    t.same((await toldOf()).sort(), ['_a', '_gateway'], when)
     t.match((await http.get('/api/ring?holders=true')).members, [{ id: 'a' }])
     t.match(await http.node('b'), { state: 'left', telemetry: undefined }, 'only who asks for it')
   }
