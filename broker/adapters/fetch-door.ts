@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   decodeFetchRequest,
   encodeFetchLine,
@@ -19,6 +19,8 @@ export interface FetchDoorOptions {
   readonly waitingMax?: number
   /** For a line, and for a reader that takes nothing. */
   readonly timeoutMs?: number
+  /** Waits so many ms before the next piece. */
+  readonly pace?: (ms: number) => Promise<unknown>
 }
 
 export interface FetchDoorPort {
@@ -43,8 +45,8 @@ export class FetchDoor {
 
   constructor(options: FetchDoorOptions, port: FetchDoorPort) {
     const { places = PLACES, bytesPerSecond = BYTES_PER_SECOND } = options
-    const { waitingMax = WAITING_MAX, timeoutMs = TIMEOUT_MS } = options
-    this.#options = { places, bytesPerSecond, waitingMax, timeoutMs }
+    const { waitingMax = WAITING_MAX, timeoutMs = TIMEOUT_MS, pace = pause } = options
+    this.#options = { places, bytesPerSecond, waitingMax, timeoutMs, pace }
     this.#port = port
   }
 
@@ -118,7 +120,7 @@ export class FetchDoor {
   }
 
   async #send(socket: Socket, file: FileHandle, from: number): Promise<void> {
-    const { timeoutMs, bytesPerSecond } = this.#options
+    const { timeoutMs, bytesPerSecond, pace } = this.#options
     const { size } = await file.stat()
     // What still comes is thrown away, so that the end is seen.
     socket.resume()
@@ -129,10 +131,10 @@ export class FetchDoor {
       const { bytesRead } = await file.read(piece, 0, piece.length, at)
       if (bytesRead === 0) break
       at += bytesRead
-      const pace = sleep((bytesRead * 1000) / bytesPerSecond)
+      const paced = pace((bytesRead * 1000) / bytesPerSecond)
       const isTaken = await written(socket, piece.subarray(0, bytesRead))
       if (!isTaken) break
-      await pace
+      await paced
     }
     socket.end()
   }

@@ -119,19 +119,31 @@ t.test('each refusal has its word', async (t) => {
 })
 
 t.test('so many at a time, each at its pace', async (t) => {
-  const options = { places: 1, bytesPerSecond: 100_000 }
+  const waitsMs: number[] = []
+  const next: (() => void)[] = []
+  const pace = (ms: number): Promise<void> => {
+    waitsMs.push(ms)
+    return new Promise((resolve) => next.push(resolve))
+  }
+  const options = { places: 1, bytesPerSecond: 100_000, pace }
   const { port, sha256, door, sockets } = await bench(t, options)
   const slow = connect(port, '127.0.0.1')
-  const beganMs = performance.now()
   slow.write(encodeFetchLine({ sha256, from: 200_000 }))
-  await once(slow, 'data')
+  await turnsUntil(() => waitsMs.length === 1)
   t.equal(door.taken, 1)
   t.equal(await say(port, encodeFetchLine({ sha256, from: 0 })), '{"error":"busy"}\n')
+  t.equal(waitsMs.length, 1, 'the next piece waits for its time')
   slow.resume()
+  next[0]!()
+  await turnsUntil(() => waitsMs.length === 2)
+  t.same(waitsMs, [655.36, 344.64], '100 KB of 100 KB a second')
+  next[1]!()
   await once(slow, 'close')
-  t.ok(performance.now() - beganMs > 700, '100 KB of 100 KB a second')
   await turnsUntil(() => door.taken === 0)
-  t.equal((await say(port, encodeFetchLine({ sha256, from: 299_999 }))).length, 18)
+  const last = say(port, encodeFetchLine({ sha256, from: 299_999 }))
+  await turnsUntil(() => next.length === 3)
+  next[2]!()
+  t.equal((await last).length, 18)
   t.equal(sockets.length, 3)
 })
 
