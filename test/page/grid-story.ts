@@ -6,21 +6,11 @@ import t, { type Test } from 'tap'
 import { eventually, Fleet, type Gateway } from '../support/processes.ts'
 import { SecuredGateway } from '../support/secured-gateway.ts'
 import { AWAY, DESKTOP, PHONE, REFUSED, visit } from './browser.ts'
+import { colours, drawn, MAP_SIZE, mapOf, READ, reading, type Spot, spotOf } from './map.ts'
 
-const WIDTH = 128
-const HEIGHT = 64
+const { width: WIDTH, height: HEIGHT } = MAP_SIZE
 const QUICK = ['--grid', `${WIDTH}x${HEIGHT}`, '--heartbeat-ms', '200', '--suspect-after-ms', '700']
-/** What a browser says when a test reads what was drawn. */
-const READ = /willReadFrequently/
 const NO_NODE = /with a status of 503/
-/** What is drawn where nobody has the cells, and beside the grid. */
-const CLEAR = '0,0,0,0'
-
-interface Spot {
-  readonly x: number
-  readonly y: number
-}
-
 async function submit(gateway: Gateway, task: object): Promise<Record<string, unknown>> {
   const headers = { 'content-type': 'application/json' }
   const order = { method: 'POST', headers, body: JSON.stringify(task) }
@@ -43,53 +33,6 @@ async function filledFleet(t: Test): Promise<Gateway> {
   const region = { x: 0, y: 0, w: WIDTH, h: HEIGHT }
   await submit(gateway, { op: 'put', region, args: { field: 'value', values } })
   return gateway
-}
-
-const mapOf = (page: Page) => page.getByLabel('map of the grid')
-
-/** Where the middle of a cell is in the window while all of the grid is shown. */
-async function spotOf(
-  page: Page,
-  { x, y }: Spot,
-  [width, height] = [WIDTH, HEIGHT],
-): Promise<Spot> {
-  const box = (await mapOf(page).boundingBox())!
-  const scale = Math.min(box.width / width, box.height / height)
-  return {
-    x: box.x + box.width / 2 + (x + 0.5 - width / 2) * scale,
-    y: box.y + box.height / 2 + (y + 0.5 - height / 2) * scale,
-  }
-}
-
-/** The colours that are drawn at places of the window. */
-async function colours(page: Page, spots: readonly Spot[]): Promise<string[]> {
-  return await page.evaluate((spots) => {
-    const map = document.querySelector('canvas')!
-    const { left, top, width } = map.getBoundingClientRect()
-    const ratio = map.width / width
-    const pen = map.getContext('2d')!
-    return spots.map(({ x, y }) =>
-      pen.getImageData((x - left) * ratio, (y - top) * ratio, 1, 1).data.join(),
-    )
-  }, spots)
-}
-
-async function drawn(page: Page): Promise<void> {
-  await page.locator('canvas.map').waitFor()
-  const spots = await Promise.all([spotOf(page, { x: 3, y: 3 }), spotOf(page, { x: 100, y: 50 })])
-  await eventually('a map', async () => {
-    const [one, other] = await colours(page, spots)
-    return one !== CLEAR && other !== CLEAR && one !== other
-  })
-}
-
-/** What is said of a cell once it was read. */
-async function reading(page: Page, start: string): Promise<string> {
-  const output = page.locator('.readout output')
-  return await eventually(`a reading of ${start}`, async () => {
-    const text = (await output.textContent()) ?? ''
-    return text.startsWith(`${start}:`) ? text : undefined
-  })
 }
 
 async function heldIn(gateway: Gateway, { x, y }: Spot): Promise<number> {

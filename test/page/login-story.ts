@@ -1,30 +1,10 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Page } from 'playwright-core'
-import t, { type Test } from 'tap'
-import { SecuredGateway } from '../support/secured-gateway.ts'
+import t from 'tap'
 import { AWAY, REFUSED, visit } from './browser.ts'
+import { login, PASSWORD, secured } from './people.ts'
 
-const PASSWORD = 'correct horse'
 /** Streams end with the right to them. */
 const EXPECTED = { expected: [REFUSED, AWAY] }
-
-async function secured(t: Test, users: Readonly<Record<string, readonly string[]>>) {
-  const gateway = await SecuredGateway.start(t)
-  const file = join(gateway.fleet.directory, 'password')
-  writeFileSync(file, PASSWORD)
-  for (const [name, how] of Object.entries(users)) {
-    await gateway.done('user', 'add', name, '--password-file', file, ...how)
-  }
-  return gateway
-}
-
-async function login(page: Page, name: string, password = PASSWORD): Promise<void> {
-  const dialog = page.getByRole('dialog', { name: 'Who are you?' })
-  await dialog.getByLabel('Name').fill(name)
-  await dialog.getByLabel('Password or token').fill(password)
-  await dialog.getByRole('button', { name: 'log in' }).click()
-}
 
 /** The status of what the page itself may ask, whatever it shows. */
 async function statusOf(page: Page, method: string, path: string, body?: object): Promise<number> {
