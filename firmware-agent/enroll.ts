@@ -36,7 +36,7 @@ export async function enrolByHand(
   const token = text === undefined ? tokenAtHand(config, environment) : nodeTokenIn(text)
   if (token === undefined) throw notEnrolled(config)
   if (isAgain) assertBegun(folder)
-  const lock = await ExclusiveLock.acquireAsOwner(data)
+  const lock = await lockOf(data)
   try {
     if (!isAgain) refuseSecond(folder, node)
     await enrolOnce({ config, node, token, isAgain })
@@ -45,6 +45,17 @@ export async function enrolByHand(
   }
   process.stdout.write(`node ${node} has ${isAgain ? 'another' : 'an'} identity: ${folder}\n`)
   return EXIT_DONE
+}
+
+async function lockOf(data: string): Promise<ExclusiveLock> {
+  try {
+    return await ExclusiveLock.acquireAsOwner(data)
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'data-directory-in-use') throw error
+    const message = `${error.message}, an agent that was started by hand: end it, do this again, and start it anew`
+    const { code, exitCode } = error
+    throw new AppError(code, message, { cause: error, exitCode })
+  }
 }
 
 /** Before a token is shown: most likely it is another folder that was meant. */

@@ -1,5 +1,11 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { login } from './session.ts'
+
+const WRONG = {
+  password: 'that name and that password do not belong together',
+  token: 'that token is wrong, has expired or was revoked',
+}
 
 /** Lies over what was shown, which goes on once somebody is known. */
 export function Login() {
@@ -16,7 +22,8 @@ export function Login() {
     try {
       await login(name === '' ? { token: password } : { name, password })
     } catch (error) {
-      setProblem((error as Error).message)
+      const isWrong = error instanceof ObeliskError && error.status === 401
+      setProblem(isWrong ? WRONG[name === '' ? 'token' : 'password'] : (error as Error).message)
       setBusy(false)
     }
   }

@@ -9,6 +9,7 @@ import { headOf } from '../../shared/runtime/sealed-file.ts'
 import { placesOf } from '../install/places.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import type { GatewayParts } from './gateway-parts.ts'
+import { interruptible } from './interruption.ts'
 import { passphraseOf } from './passphrase.ts'
 import { isTyped } from './secret-input.ts'
 import { assertHosts, configure, placeOfGateway } from './secure.ts'
@@ -131,13 +132,16 @@ function some(names: readonly string[]): string {
 /** A line that is seen while it is typed. An empty one, or the end of input, is no answer. */
 async function askedFor(streams: Streams, question: string): Promise<string> {
   streams.stderr.write(question)
-  const lines = createInterface({ input: streams.stdin as NodeJS.ReadStream, terminal: false })
-  try {
-    for await (const line of lines) if (line.trim() !== '') return line
-  } finally {
-    lines.close()
-  }
-  throw usage('nothing is restored: nobody said who was revoked since')
+  const input = streams.stdin as NodeJS.ReadStream
+  return await interruptible('nothing is restored', async (signal) => {
+    const lines = createInterface({ input, terminal: false, signal })
+    try {
+      for await (const line of lines) if (line.trim() !== '') return line
+    } finally {
+      lines.close()
+    }
+    throw usage('nothing is restored: nobody said who was revoked since')
+  })
 }
 
 /** A file, or the standard input. */

@@ -25,9 +25,9 @@ interface Created extends TokenView {
 const HOURS = { m: 1 / 60, h: 1, d: 24 } as const
 const COUNT_MAX = 1000
 const TTL_HOURS_MIN = 1 / 60
-/** The gateway makes one after the other, and has each on disk. */
 /** What the gateway lists at most. */
 const LISTED_MAX = 1000
+/** The gateway makes one after the other, and has each on disk. */
 const TIMEOUT_MS = 30_000
 
 /** `token create`. The token alone goes to the standard output, so that it can be piped. */
@@ -127,8 +127,9 @@ export async function listTokens(
 }
 
 function stateOf({ revokedTs, usedTs, untilTs, replaces }: TokenView, nowTs: number): string {
-  if (revokedTs !== undefined) return `revoked ${when(revokedTs)}`
+  // Also where it was revoked later, as a restore does with all of them: nobody could have used it again.
   if (usedTs !== undefined) return `used ${when(usedTs)}`
+  if (revokedTs !== undefined) return `revoked ${when(revokedTs)}`
   if (nowTs > untilTs) return 'expired'
   return replaces ? 'open, replaces' : 'open'
 }

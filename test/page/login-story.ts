@@ -32,7 +32,7 @@ t.test('each role sees what it may do, and the gateway refuses the rest', async 
   for (const name of ['vera', 'sam', 'otto', 'ada']) {
     await visit(t, gateway.url, EXPECTED, async (page) => {
       await login(page, name, 'wrong horse')
-      await page.getByText('say who you are').waitFor()
+      await page.getByText('do not belong together').waitFor()
       await login(page, name)
       await page.getByText(name, { exact: false }).first().waitFor()
       await page.getByRole('link', { name: 'Tasks' }).click()

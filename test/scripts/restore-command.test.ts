@@ -82,6 +82,22 @@ t.test('no word is no answer', async (t) => {
   await t.rejects(ask(t, { passphraseFile: '-', noneRevoked: true }, { path: '-' }), usage)
 })
 
+t.test('Ctrl-C at the question ends the command as an interruption', async (t) => {
+  const stdin = Object.assign(new PassThrough(), { isTTY: true })
+  const write = (text: string | Uint8Array): void => {
+    if (String(text).startsWith('who lost')) setImmediate(() => process.emit('SIGINT'))
+  }
+  const streams = { stdout: { write }, stderr: { write }, stdin, environment: {} }
+  const flags = { data: t.testdir(), passphraseFile: join(file, 'passphrase') }
+  const asking = async ({ revoked }: RestoreOrder) => {
+    await revoked(FOUND)
+    throw new Error('somebody answered')
+  }
+  await t.rejects(restore(backup, flags, streams, asking), {
+    ...{ code: 'interrupted', exitCode: 130, message: 'nothing is restored' },
+  })
+})
+
 t.test('what is no backup is said before anybody is asked', async (t) => {
   const path = join(file, 'passphrase')
   await t.rejects(ask(t, {}, { path }), { code: 'backup-malformed', exitCode: 65 })

@@ -4,7 +4,7 @@ export type TokenState = 'open' | 'used' | 'revoked' | 'over'
 
 /** `nowTs` is Unix ms. */
 export function stateOfToken({ usedTs, revokedTs, untilTs }: TokenRow, nowTs: number): TokenState {
-  if (revokedTs !== undefined) return 'revoked'
   if (usedTs !== undefined) return 'used'
+  if (revokedTs !== undefined) return 'revoked'
   return untilTs <= nowTs ? 'over' : 'open'
 }
