@@ -209,14 +209,14 @@ async function askForPlans(
   ids: readonly string[],
 ): Promise<Socket[]> {
   const unheard = new Set<string>(ids)
-  const { node } = recorded.port
+  const { stateOf } = recorded.port
   const heard = new Promise<void>((resolve) => {
     const hear = (id: NodeId) => {
       unheard.delete(id)
       if (unheard.size === 0) resolve()
-      return node(id)
+      return stateOf(id)
     }
-    Object.assign(recorded.port, { node: hear })
+    Object.assign(recorded.port, { stateOf: hear })
   })
   const sockets = await Promise.all(ids.map(() => open(t, port)))
   for (const [at, socket] of sockets.entries()) socket.write(get(`/api/ring/plan?join=${ids[at]}`))
