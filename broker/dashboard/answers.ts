@@ -168,3 +168,27 @@ export interface SecurityStatus {
   }[]
   readonly log: { readonly folder: string; readonly isBroken: boolean }
 }
+
+/** A package for boards. */
+export interface PackageRow {
+  readonly sha256: string
+  readonly bytes: number
+  readonly version: string
+  readonly architecture: string
+}
+
+export interface UpgradeStep {
+  readonly node: string
+  readonly state: string
+  readonly code?: string
+}
+
+export interface Upgrade {
+  readonly id: string
+  readonly version: string
+  readonly state: 'running' | 'stopped' | 'done'
+  readonly stopped?: { readonly code: string; readonly node?: string }
+  readonly waits_for?: string
+  readonly counts: Readonly<Record<string, number>>
+  readonly nodes: readonly UpgradeStep[]
+}

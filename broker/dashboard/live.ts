@@ -12,6 +12,8 @@ export const doubts = signal<readonly Doubt[]>([])
 export const tasks = signal<readonly TaskRow[]>([])
 /** The newest first. */
 export const happenings = signal<readonly Happening[]>([])
+/** Another one with each step of an upgrade. */
+export const upgradeSteps = signal(0)
 /** Whether what is shown is what the gateway has, and not the nothing of the beginning. */
 export const isLoaded = signal(false)
 
@@ -53,6 +55,9 @@ const link = new Link({
         return takeHappening(value as unknown as Happening)
       case 'nodes':
         return takeNodes(value.nodes as readonly (NodeRow & { removed?: true })[])
+      case 'upgrade':
+        upgradeSteps.value += 1
+        return
       case 'moves':
         moves.value = value as unknown as Moves
     }

@@ -63,12 +63,12 @@ t.test('each role sees what it may do, and the gateway refuses the rest', async 
     })
   }
   t.same(seen, {
-    vera: { views: 'Fleet Grid Tasks Events Topics Care', parts: 'Versions' },
+    vera: { views: 'Fleet Grid Tasks Events Topics Care', parts: 'Versions Upgrades' },
     sam: { views: 'Tasks', parts: '' },
-    otto: { views: 'Fleet Grid Tasks Events Topics Care', parts: 'Versions Enrolment' },
+    otto: { views: 'Fleet Grid Tasks Events Topics Care', parts: 'Versions Upgrades Enrolment' },
     ada: {
       views: 'Fleet Grid Tasks Events Topics Care',
-      parts: 'Versions Enrolment Users Security',
+      parts: 'Versions Upgrades Enrolment Users Security',
     },
   })
 })

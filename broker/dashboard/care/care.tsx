@@ -4,6 +4,7 @@ import { route } from '../route.ts'
 import { may } from '../session.ts'
 import { Enrolment } from './enrolment.tsx'
 import { Security } from './security.tsx'
+import { Upgrades } from './upgrades.tsx'
 import { Users } from './users.tsx'
 import { Versions } from './versions.tsx'
 
@@ -16,12 +17,13 @@ interface Part {
 
 const PARTS: readonly Part[] = [
   { id: 'versions', title: 'Versions', right: 'read', Content: Versions },
+  { id: 'upgrades', title: 'Upgrades', right: 'read', Content: Upgrades },
   { id: 'enrolment', title: 'Enrolment', right: 'operate', Content: Enrolment },
   { id: 'users', title: 'Users', right: 'administer', Content: Users },
   { id: 'security', title: 'Security', right: 'administer', Content: Security },
 ]
 
-/** What keeps the fleet well: who may come in, and which version each board runs. */
+/** What keeps the fleet well: who may come in, and which version each board runs or is to run. */
 export function Care() {
   const parts = PARTS.filter(({ right }) => may(right))
   const shown = parts.find(({ id }) => id === route.value.item) ?? parts[0]

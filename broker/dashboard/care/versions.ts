@@ -1,4 +1,5 @@
 import type { NodeRow } from '../answers.ts'
+import { grouped } from '../parts/grouped.ts'
 
 export interface VersionRow {
   /** Nothing where the gateway does not know it. */
@@ -10,11 +11,7 @@ const COLLATOR = new Intl.Collator('en', { numeric: true })
 
 /** Nodes by what they run: the newest version first, what is not known last. */
 export function versionsOf(rows: readonly NodeRow[]): VersionRow[] {
-  const byVersion = new Map<string | undefined, NodeRow[]>()
-  for (const row of rows) {
-    byVersion.set(row.version, [...(byVersion.get(row.version) ?? []), row])
-  }
-  return [...byVersion]
+  return [...grouped(rows, ({ version }) => version)]
     .map(([version, nodes]) => ({
       version,
       nodes: nodes.toSorted((a, b) => COLLATOR.compare(a.id, b.id)),

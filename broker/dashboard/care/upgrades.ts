@@ -1,0 +1,46 @@
+/** What packages there are for an upgrade, and what would become of each node: plain functions of what the gateway says. */
+import type { PackageRow, UpgradeStep } from '../answers.ts'
+import { counted, formatNumber } from '../format.ts'
+import { grouped } from '../parts/grouped.ts'
+
+const COLLATOR = new Intl.Collator('en', { numeric: true })
+
+/** Packages by their version, the newest first. */
+export function offersOf(packages: readonly PackageRow[]): [version: string, PackageRow[]][] {
+  const byVersion = grouped(packages, ({ version }) => version)
+  return [...byVersion].sort(([a], [b]) => COLLATOR.compare(b, a))
+}
+
+/** Each way that nodes are left out is a line: `2 nodes are left out: sole copies`. */
+export function planLines(nodes: readonly UpgradeStep[]): string[] {
+  const left = grouped(
+    nodes.filter(({ state }) => state === 'skipped'),
+    ({ code = 'unknown' }) => code,
+  )
+  const out = [...left].map(
+    ([code, { length }]) =>
+      `${counted(length, 'node')} ${length === 1 ? 'is' : 'are'} left out: ${code.replaceAll('-', ' ')}.`,
+  )
+  const taking = nodes.filter(({ state }) => state !== 'skipped').length
+  return [`${counted(taking, 'node')} would take it, one first, and then in waves.`, ...out]
+}
+
+/** What is not as it should be first, and what is still to come last. */
+const ORDER = ['went-back', 'lost', 'installing', 'fetching', 'fetched', 'skipped', 'waiting']
+
+/** Nodes that somebody may want to know of: all but those that are done. */
+export function stepsOf(nodes: readonly UpgradeStep[]): UpgradeStep[] {
+  return nodes
+    .filter(({ state }) => state !== 'done')
+    .sort(
+      (a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || COLLATOR.compare(a.node, b.node),
+    )
+}
+
+/** `3 done · 1 installing · 8 waiting`. */
+export function countsLine(counts: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(counts).filter(([, count]) => count > 0)
+  return parts
+    .map(([state, count]) => `${formatNumber(count)} ${state.replaceAll('-', ' ')}`)
+    .join(' · ')
+}

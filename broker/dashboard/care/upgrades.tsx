@@ -1,0 +1,147 @@
+import { useEffect } from 'preact/hooks'
+import type { PackageRow, Upgrade, UpgradeStep } from '../answers.ts'
+import { formatBytes } from '../format.ts'
+import { upgradeSteps } from '../live.ts'
+import { useAsked } from '../parts/asked.ts'
+import { confirm } from '../parts/confirm.tsx'
+import { useOrder } from '../parts/order.ts'
+import { ask, may } from '../session.ts'
+import { countsLine, offersOf, planLines, stepsOf } from './upgrades.ts'
+
+/** Steps of many nodes come one after the other. */
+const AGAIN_MS = 1_000
+const NAMED_MAX = 100
+
+/** How boards are brought to another version. */
+export function Upgrades() {
+  const { value, problem, again } = useAsked<{ readonly latest: Upgrade | null }>('api/upgrades')
+  const step = upgradeSteps.value
+  useEffect(() => {
+    const timer = setTimeout(() => void again(), step === 0 ? 0 : AGAIN_MS)
+    return () => clearTimeout(timer)
+  }, [step, again])
+  return (
+    <>
+      {problem !== '' && <p class="problem">{problem}</p>}
+      {value?.latest === null && <p class="panel empty">There never was an upgrade.</p>}
+      {value?.latest && <Latest upgrade={value.latest} onChanged={again} />}
+      {may('operate') && <Packages onChanged={again} />}
+    </>
+  )
+}
+
+interface LatestProps {
+  readonly upgrade: Upgrade
+  onChanged(): Promise<void>
+}
+
+function Latest({ upgrade, onChanged }: LatestProps) {
+  const { version, state, stopped, waits_for: waits, counts, nodes } = upgrade
+  const { run, isBusy, problem } = useOrder()
+  const demand = state === 'running' ? 'stop' : 'resume'
+  const order = (): void => {
+    const body = { demand }
+    void run(() => ask('api/upgrades/latest', { method: 'POST', body }).then(onChanged))
+  }
+  const steps = stepsOf(nodes)
+  return (
+    <div class="panel spaced">
+      <h3>
+        To {version}: {state}
+      </h3>
+      {stopped !== undefined && (
+        <p class="bad">
+          It stopped{stopped.node !== undefined && ` at ${stopped.node}`}:{' '}
+          {stopped.code.replaceAll('-', ' ')}
+        </p>
+      )}
+      <progress max={nodes.length || 1} value={nodes.length - steps.length} aria-label="done" />
+      <p role="status">
+        {countsLine(counts)}
+        {waits !== undefined && ` · waits: ${waits.replaceAll('-', ' ')}`}
+      </p>
+      {may('operate') && state !== 'done' && (
+        <button type="button" disabled={isBusy} onClick={order}>
+          {demand}
+        </button>
+      )}
+      <span class="problem" role="alert">
+        {problem}
+      </span>
+      {steps.length > 0 && (
+        <table class="small">
+          <caption class="unseen">Nodes that are not done</caption>
+          <tbody>
+            {steps.slice(0, NAMED_MAX).map(({ node, state, code }) => (
+              <tr key={node}>
+                <th scope="row">
+                  <a href={`#fleet/${encodeURIComponent(node)}`}>{node}</a>
+                </th>
+                <td>
+                  {state.replaceAll('-', ' ')}
+                  {code !== undefined && <span class="soft"> {code.replaceAll('-', ' ')}</span>}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </div>
+  )
+}
+
+function Packages({ onChanged }: { onChanged(): Promise<void> }) {
+  const { value: packages, again } = useAsked<readonly PackageRow[]>('api/packages')
+  const { run, isBusy, problem } = useOrder()
+  const take = (event: Event): void => {
+    const input = event.currentTarget as HTMLInputElement
+    const [given] = input.files ?? []
+    if (given === undefined) return
+    const file = given.slice(0, given.size, 'application/gzip')
+    void run(() => ask('api/packages', { method: 'POST', file, timeoutMs: 600_000 })).then(() => {
+      input.value = ''
+      return again()
+    })
+  }
+  const begin = (version: string, offered: readonly PackageRow[]): void => {
+    const wish = { packages: offered.map(({ sha256 }) => sha256) }
+    const post = <T,>(more: object): Promise<T> =>
+      ask<T>('api/upgrades', { method: 'POST', body: { ...wish, ...more } })
+    void run(async () => {
+      const plan = await post<{ readonly nodes: readonly UpgradeStep[] }>({ dry_run: true })
+      confirm({
+        title: `Upgrade to ${version}?`,
+        lines: [...planLines(plan.nodes), 'It stops at the first that fails.'],
+        verb: 'upgrade',
+        run: () => post({}).then(onChanged),
+      })
+    })
+  }
+  return (
+    <>
+      <h3>Packages</h3>
+      <div class="panel spaced">
+        {packages?.length === 0 && <p class="soft">The gateway has none.</p>}
+        {offersOf(packages ?? []).map(([version, offered]) => (
+          <p key={version} class="line">
+            <b>{version}</b>
+            <span class="soft">
+              {offered.map((one) => `${one.architecture}, ${formatBytes(one.bytes)}`).join(' · ')}
+            </span>
+            <button type="button" disabled={isBusy} onClick={() => begin(version, offered)}>
+              upgrade…
+            </button>
+          </p>
+        ))}
+        {may('administer') && (
+          <label>
+            add a package <input type="file" accept=".gz" disabled={isBusy} onChange={take} />
+          </label>
+        )}
+        <p class="problem" role="alert">
+          {problem}
+        </p>
+      </div>
+    </>
+  )
+}
