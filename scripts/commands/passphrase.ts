@@ -1,9 +1,12 @@
 /** The passphrase of a backup: typed, or from a file. */
 import { readFileSync } from 'node:fs'
+import { PASSPHRASE_BYTES_MIN } from '../../shared/runtime/sealed-file.ts'
 import { faultOf } from '../path-faults.ts'
 import { isTyped, secretLine } from './secret-input.ts'
 import type { Streams } from './streams.ts'
 import { usage } from './task-request.ts'
+
+const NEW = `a passphrase for it, of ${PASSPHRASE_BYTES_MIN} bytes at least: `
 
 export async function passphraseOf(
   { passphraseFile }: { readonly passphraseFile?: string },
@@ -15,7 +18,7 @@ export async function passphraseOf(
   if (!isTyped(streams)) {
     throw usage('--passphrase-file: say where the passphrase is, for there is no terminal')
   }
-  const first = await lineOf(streams, isNew ? 'a passphrase for it: ' : 'its passphrase: ')
+  const first = await lineOf(streams, isNew ? NEW : 'its passphrase: ')
   if (!isNew || first === (await lineOf(streams, 'again: '))) return first
   throw usage('that was not the same passphrase twice')
 }
