@@ -476,7 +476,9 @@ async function knownCommands(): Promise<Known> {
     const help = await helpOf(path)
     const below = sectionOf(help, 'Commands').filter((name) => name !== 'help')
     if (below.length > 0 && path.length > 0) groups.add(path.join(' '))
-    if (below.length === 0) commands.set(path.join(' '), new Set(sectionOf(help, 'Options')))
+    // Some take arguments besides.
+    const isCommand = below.length === 0 || /^Usage: .* \[command\] [[<]/.test(help)
+    if (isCommand) commands.set(path.join(' '), new Set(sectionOf(help, 'Options')))
     for (const name of below) {
       if (path.length === 0 && Object.hasOwn(PROGRAMS, name)) {
         if (!commands.has(name)) commands.set(name, new Set(['--help']))

@@ -4,7 +4,7 @@
  */
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { Readable } from 'node:stream'
+import { pipeline, Readable } from 'node:stream'
 import { type Carrier, GatewayClient, shown } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
@@ -53,8 +53,10 @@ function carrierTo(base: string, login: Login | undefined): Carrier {
     new Promise((resolve, reject) => {
       const options = { ...place, method, path: `${prefix}${path}`, headers, signal }
       const asking = send(options, (response) => resolve(answerOf(response)))
-      asking.once('error', (error) => reject(faultOf(error, shown(base), login)))
-      asking.end(body)
+      const fail = (error: Error): void => reject(faultOf(error, shown(base), login))
+      asking.once('error', fail)
+      if (!(body instanceof ReadableStream)) asking.end(body)
+      else pipeline(body, asking, (error) => error && fail(error))
     })
 }
 

@@ -14,6 +14,7 @@ import type { CommandPlace } from './command-place.ts'
 import { commandTree, type TreeCommand } from './command-tree.ts'
 import { trust } from './detector.ts'
 import type { Enrol } from './enroll.ts'
+import { addFleetCommands } from './fleet.ts'
 import { checkUrl, clientFor, HTTP_DEFAULT, loginFor } from './gateway-at-hand.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { drawGrid, getGrid, putGrid } from './grid.ts'
@@ -104,7 +105,11 @@ function asAsked(program: Command, argv: readonly string[]): string[] {
       continue
     }
     const next = command.commands.find((each) => each.name() === word)
-    if (next === undefined) return words.filter((each) => each !== '--help' && each !== '-h')
+    if (next === undefined) {
+      // One that takes arguments has been given its first.
+      const isGiven = command.registeredArguments.length > 0
+      return isGiven ? words : words.filter((each) => each !== '--help' && each !== '-h')
+    }
     command = next
     at += 1
   }
@@ -153,6 +158,7 @@ function buildProgram(
   addSub(program, streams, done)
   addSecurityCommands(place)
   addBoardCommands(program, streams, done)
+  addFleetCommands(place)
   addTop(place)
   addShellCommands(place, version)
   return program

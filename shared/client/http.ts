@@ -10,7 +10,9 @@ export type Carrier = (path: string, question: Carried) => Promise<Response>
 export interface Carried {
   readonly method: string
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: Uint8Array<ArrayBuffer>
+  readonly body?: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>
+  /** What a browser wants to be told of a stream. */
+  readonly duplex?: 'half'
   readonly signal: AbortSignal
 }
 
@@ -27,8 +29,8 @@ export interface Question {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** Below the address, as `/api/nodes?limit=100`. */
   readonly path: string
-  /** Bytes need their `contentType`; anything else goes as JSON. */
-  readonly body?: Uint8Array | object
+  /** Bytes, and streams of them, need their `contentType`; anything else goes as JSON. */
+  readonly body?: Uint8Array | ReadableStream<Uint8Array> | object
   readonly contentType?: string
   /** The answer's type; `application/json` unless given. */
   readonly accept?: string
@@ -115,7 +117,7 @@ export class GatewayClient {
 
   async #carry(question: Question, signal: AbortSignal): Promise<Response> {
     const { method = 'GET', path, accept = JSON_TYPE, headers } = question
-    const { type, body } = bodyOf(question)
+    const { type, ...sent } = bodyOf(question)
     const response = await this.#carrier(path, {
       method,
       headers: {
@@ -124,7 +126,7 @@ export class GatewayClient {
         ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
         ...headers,
       },
-      ...(body === undefined ? {} : { body }),
+      ...sent,
       signal,
     })
     if (response.ok || response.status === NOT_MODIFIED) return response
@@ -144,11 +146,12 @@ export function shown(address: string): string {
   return address.replace(/\/\/[^@/]*@/, '//')
 }
 
-function bodyOf({ body, contentType }: Question): {
-  readonly type?: string | undefined
-  readonly body?: Uint8Array<ArrayBuffer>
-} {
+function bodyOf({
+  body,
+  contentType,
+}: Question): Pick<Carried, 'body' | 'duplex'> & { readonly type?: string | undefined } {
   if (body === undefined) return {}
+  if (body instanceof ReadableStream) return { type: contentType, body, duplex: 'half' }
   if (body instanceof Uint8Array) {
     return { type: contentType, body: body as Uint8Array<ArrayBuffer> }
   }

@@ -178,7 +178,7 @@ export function record(): Recorded {
     putRefusal: undefined,
     looks: new LooksInMemory({ width: 32, height: 16, tile: 16 }, [{ name: 'value', type: 'f64' }]),
     port: {
-      upgrades: NO_UPGRADES,
+      upgrades: { ...NO_UPGRADES },
       submit: async (payload, client) => {
         recorded.calls.push(['submit', Buffer.from(payload), client])
         return recorded.answer

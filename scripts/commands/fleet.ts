@@ -1,0 +1,176 @@
+/** `obelisk fleet upgrade`: brings the boards to another version, and looks on until they run it. */
+import type { Command } from 'commander'
+import type { UpgradePlanRow, UpgradeView } from '../../broker/core/views.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { pause } from '../../shared/client/waits.ts'
+import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import type { CommandPlace } from './command-place.ts'
+import { interruptible } from './interruption.ts'
+import { namesOfPackages } from './package-files.ts'
+import { Patience } from './patience.ts'
+import { printable, type Streams } from './streams.ts'
+import { parseSeconds, usage } from './task-request.ts'
+import { isWellDone, outcomeTable, progressOf, upgradeTable } from './upgrade-words.ts'
+
+interface Flags {
+  readonly json?: boolean
+}
+
+interface UpgradeFlags extends Flags {
+  readonly wave?: string
+  readonly only?: string
+  readonly pause?: string
+  readonly again?: boolean
+  readonly allowAway?: boolean
+  readonly dryRun?: boolean
+}
+
+const ASK_AGAIN_MS = 1000
+const LATEST = '/api/upgrades/latest'
+const SHOWS = 'this shows it: obelisk fleet upgrade status'
+const CLEAR_LINE = '\r\u001b[K'
+
+export function addFleetCommands(place: CommandPlace): void {
+  const { program, withHttp } = place
+  const fleet = program.command('fleet').description('bring the boards to another version')
+  const upgrade = withHttp(fleet.command('upgrade [packages...]'))
+  upgrade
+    .description('upgrade the boards, a few at a time, and wait until they run it')
+    .option('--wave <nodes>', 'so many at a time, or a share as 10% (default: 1)')
+    .option('--only <ids>', 'these nodes alone: ids with commas between them')
+    .option('--pause <seconds>', 'between two waves')
+    .option('--again', 'also nodes on which this very package failed before')
+    .option('--allow-away', 'with --replicas 1, tiles may be away while their node starts anew')
+    .option('--dry-run', 'say what would become of each node, and do nothing')
+    .action(async (packages: string[], _flags, command: Command) => {
+      await act(place, command, (gateway, flags) => begin(gateway, place.streams, packages, flags))
+    })
+  withHttp(upgrade.command('status'))
+    .description('show how far the latest upgrade is')
+    .action(async (_flags, command: Command) => act(place, command, show(place.streams)))
+  withHttp(upgrade.command('stop'))
+    .description('stop the upgrade, but for the nodes that install at this moment')
+    .action(async (_flags, command: Command) => act(place, command, stop(place.streams)))
+  withHttp(upgrade.command('resume'))
+    .description('go on with an upgrade that has stopped, without the nodes that failed')
+    .action(async (_flags, command: Command) => act(place, command, resume(place.streams)))
+}
+
+type Deed = (gateway: GatewayClient, flags: UpgradeFlags) => Promise<number>
+
+/** What is asked of the words before counts for those after them, too: `upgrade` has the same options. */
+async function act({ gatewayFor, done }: CommandPlace, command: Command, deed: Deed) {
+  const flags = command.optsWithGlobals<UpgradeFlags>()
+  done(await deed(gatewayFor(flags), flags))
+}
+
+async function begin(
+  gateway: GatewayClient,
+  streams: Streams,
+  packages: readonly string[],
+  flags: UpgradeFlags,
+): Promise<number> {
+  if (packages.length === 0) throw usage('no package: name its file, as npm run package made it')
+  const wish = wishOf(flags)
+  const says = (text: string): unknown => streams.stderr.write(`${printable(text)}\n`)
+  const names = await namesOfPackages(gateway, packages, says)
+  const question = { method: 'POST', path: '/api/upgrades' } as const
+  const body = { packages: names, ...wish }
+  if (flags.dryRun) {
+    const plan = await gateway.json<{ version: string; nodes: UpgradePlanRow[] }>({
+      ...question,
+      body,
+    })
+    const text = `to ${printable(plan.version)}:\n${outcomeTable(plan.nodes, streams)}`
+    streams.stdout.write(flags.json ? `${JSON.stringify(plan)}\n` : text)
+    return EXIT_DONE
+  }
+  const begun = await gateway.json<UpgradeView>({ ...question, body })
+  return await look(gateway, streams, begun, flags)
+}
+
+function wishOf({ wave, only, again, allowAway, dryRun, ...flags }: UpgradeFlags): object {
+  if (wave !== undefined && !/^([1-9]\d{0,4}|([1-9]\d?|100)%)$/.test(wave)) {
+    throw usage(`--wave: "${wave}" is neither a number of nodes nor a share, as 10%`)
+  }
+  const ids = only?.split(',').map((id) => id.trim())
+  if (ids?.includes('')) throw usage(`--only: "${only}" has an empty id`)
+  return {
+    ...(wave === undefined ? {} : { wave: wave.endsWith('%') ? wave : Number(wave) }),
+    ...(flags.pause === undefined ? {} : { pause_seconds: parseSeconds(flags.pause, '--pause') }),
+    ...(ids === undefined ? {} : { only: ids }),
+    ...(again ? { again } : {}),
+    ...(allowAway ? { allow_away: true } : {}),
+    ...(dryRun ? { dry_run: true } : {}),
+  }
+}
+
+const show =
+  (streams: Streams): Deed =>
+  async (gateway, flags) => {
+    const view = await latestOf(gateway)
+    streams.stdout.write(flags.json ? `${JSON.stringify(view)}\n` : upgradeTable(view, streams))
+    return view.state === 'running' || isWellDone(view) ? EXIT_DONE : EXIT_FAILED
+  }
+
+const stop =
+  (streams: Streams): Deed =>
+  async (gateway, flags) => {
+    const view = await gateway.json<UpgradeView>({
+      ...{ method: 'POST', path: LATEST, body: { demand: 'stop' } },
+    })
+    const installing = view.counts.installing ?? 0
+    const rest = installing === 0 ? '' : `; ${installing} that install end what they began`
+    const text = `upgrade ${view.id} is ${view.state}${rest}`
+    streams.stdout.write(`${flags.json ? JSON.stringify(view) : printable(text)}\n`)
+    return EXIT_DONE
+  }
+
+const resume =
+  (streams: Streams): Deed =>
+  async (gateway, flags) => {
+    const view = await gateway.json<UpgradeView>({
+      ...{ method: 'POST', path: LATEST, body: { demand: 'resume' } },
+    })
+    return await look(gateway, streams, view, flags)
+  }
+
+async function latestOf(gateway: GatewayClient, signal?: AbortSignal): Promise<UpgradeView> {
+  const { latest } = await gateway.json<{ latest: UpgradeView | null }>({
+    ...{ path: '/api/upgrades', signal },
+  })
+  if (latest !== null) return latest
+  throw new ObeliskError({ code: 'no-upgrade', detail: 'there never was an upgrade', status: 404 })
+}
+
+/** Until it is over: on a terminal one line that changes, else a line a change. */
+async function look(
+  gateway: GatewayClient,
+  streams: Streams,
+  begun: UpgradeView,
+  flags: Flags,
+): Promise<number> {
+  const { id } = begun
+  const goesOn = `upgrade ${id} goes on; ${SHOWS}`
+  const interrupted = `${goesOn}, and this ends it: obelisk fleet upgrade stop`
+  const isLive = streams.stderr.isTTY === true
+  const view = await interruptible(interrupted, async (signal) => {
+    const limitSeconds = Number.POSITIVE_INFINITY
+    const patience = new Patience({ limitSeconds, streams, signal, goesOn })
+    let last = ''
+    for (let view = begun; ; view = await patience.ask(() => latestOf(gateway, signal))) {
+      if (view.id !== id) {
+        const message = `upgrade ${id} is over, and ${view.id} follows it; ${SHOWS}`
+        throw new AppError('upgrade-replaced', message, { exitCode: EXIT_FAILED })
+      }
+      const line = printable(progressOf(view))
+      if (line !== last) streams.stderr.write(isLive ? `${CLEAR_LINE}${line}` : `${line}\n`)
+      last = line
+      if (view.state !== 'running' && (view.counts.installing ?? 0) === 0) return view
+      await pause(ASK_AGAIN_MS, signal)
+    }
+  }).finally(() => isLive && streams.stderr.write('\n'))
+  streams.stdout.write(flags.json ? `${JSON.stringify(view)}\n` : upgradeTable(view, streams))
+  return isWellDone(view) ? EXIT_DONE : EXIT_FAILED
+}
