@@ -1,92 +1,18 @@
 import { isIPv4 } from 'node:net'
-import { type Field, formatFields, parseFields } from '../shared/grid/fields.ts'
-import { GRID_SIDE_MAX, TILE_SIDE_MAX, TILE_SIDE_MIN } from '../shared/grid/geometry.ts'
+import { TILE_SIDE_MAX, TILE_SIDE_MIN } from '../shared/grid/geometry.ts'
 import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
+import { brokerUrl } from '../shared/runtime/broker-url-option.ts'
 import type { Program } from '../shared/runtime/config.ts'
-import { isHostName } from '../shared/runtime/host-names.ts'
 import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
-import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
+import { choice, duration, integer, list, number, text } from '../shared/runtime/option-types.ts'
 import { topicBase } from '../shared/runtime/topic-base-option.ts'
+import { discoveryPrefix, fields, frameAncestors, grid, hostNames } from './option-types.ts'
 
 const MIB = 1024 * 1024
 const DAY_MS = 86_400_000
 
 const port = integer({ min: 0, max: 65_535 })
-
-/** `1024x1024`: width and height in LSUs. */
-const grid = text<{ readonly width: number; readonly height: number }>({
-  placeholder: '<W>x<H>',
-  range: `sides of 1 to ${GRID_SIDE_MAX}`,
-  parse(given) {
-    const match = /^(\d{1,9})x(\d{1,9})$/.exec(given)
-    if (!match) {
-      return { ok: false, fault: 'malformed', message: `"${given}" is not <width>x<height>` }
-    }
-    const [width, height] = [Number(match[1]), Number(match[2])]
-    if ([width, height].every((side) => side >= 1 && side <= GRID_SIDE_MAX)) {
-      return { ok: true, value: Object.freeze({ width, height }) }
-    }
-    const message = `${given} is out of range, sides of 1 to ${GRID_SIDE_MAX} are taken`
-    return { ok: false, fault: 'out-of-range', message }
-  },
-  format: (size) => `${size.width}x${size.height}`,
-})
-
-const fields = text<readonly Field[]>({
-  placeholder: '<name:type,…>',
-  range: 'types u8, i32, f32, f64',
-  parse(given) {
-    const parsed = parseFields(given)
-    return 'fields' in parsed
-      ? { ok: true, value: Object.freeze(parsed.fields) }
-      : { ok: false, fault: 'malformed', message: parsed.problems.join('; ') }
-  },
-  format: formatFields,
-})
-
-const hostNames = text<readonly string[]>({
-  placeholder: '<name,…>',
-  range: 'host names and addresses',
-  parse(given) {
-    const names = given.split(',').map((name) => name.trim())
-    const bad = names.find((name) => !isHostName(name))
-    return bad === undefined
-      ? { ok: true, value: Object.freeze(names) }
-      : { ok: false, fault: 'malformed', message: `"${bad}" is no host name and no address` }
-  },
-  format: (names) => names.join(','),
-})
-
-/** The first level of topics. */
-const discoveryPrefix = text<string>({
-  placeholder: '<level>',
-  range: 'one level of a topic',
-  parse(given) {
-    if (/^[A-Za-z0-9_-]{1,64}$/.test(given)) return { ok: true, value: given }
-    const message = `"${given}" is not one level of a topic`
-    return { ok: false, fault: 'malformed', message }
-  },
-  format: (level) => level,
-})
-
-const FRAME_SOURCE = /^('none'|'self'|https?:\/\/(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?)$/
-
-/** The sources of a policy of content [CSP3 §6.4.2]: nobody, this host, origins. */
-const frameAncestors = text<string>({
-  placeholder: '<sources>',
-  range: "'none', 'self' and origins such as https://home.example",
-  parse(given) {
-    const sources = given.trim().split(/\s+/)
-    const bad = sources.find((one) => !FRAME_SOURCE.test(one))
-    if (bad === undefined && !(sources.includes("'none'") && sources.length > 1)) {
-      return { ok: true, value: sources.join(' ') }
-    }
-    const message = `"${bad ?? given}" is neither 'self' nor an origin, and not 'none' alone`
-    return { ok: false, fault: 'malformed', message }
-  },
-  format: (sources) => sources,
-})
 
 /** Every option of the gateway. */
 export const GATEWAY_OPTIONS = {
@@ -159,6 +85,31 @@ export const GATEWAY_OPTIONS = {
     type: discoveryPrefix,
     about:
       'Topic below which Home Assistant is told of the nodes, mostly `homeassistant`; without it, nowhere.',
+  },
+  bridgeUrl: {
+    type: brokerUrl,
+    about: 'Another broker to be a bridge to, a mosquitto mostly; without it, there is none.',
+  },
+  bridgeUsername: { type: text(), about: 'Name by which that broker knows the gateway.' },
+  bridgePasswordFile: {
+    type: text({ placeholder: '<file>' }),
+    about: 'File with the password for it, in its first line.',
+  },
+  bridgeCa: {
+    type: text({ placeholder: '<file>' }),
+    about: "Certificate of the authority of that broker; without it, those of the system's.",
+  },
+  bridgePrefixOut: {
+    type: text({ placeholder: '<topic>' }),
+    about: 'What stands before each topic that goes to that broker, such as `site/`.',
+  },
+  bridgeTopicsIn: {
+    type: list(),
+    about: 'Filters of what comes in from that broker, besides what is for the gateway.',
+  },
+  bridgeTokenFile: {
+    type: text({ placeholder: '<file>' }),
+    about: 'File with a token of the user `bridge`, as whom a secured gateway takes what comes in.',
   },
   heartbeatMs: {
     type: duration({ min: 50, max: 60_000, unit: 'ms' }),

@@ -29,6 +29,7 @@ import { MqttBroker } from './adapters/mqtt-broker.ts'
 import { MqttProbe } from './adapters/mqtt-probe.ts'
 import { NodeReports } from './adapters/node-reports.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
+import { startBridge } from './bridge.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import { coordinatorOptions } from './coordinator-options.ts'
 import { ChangedRows } from './core/changed-rows.ts'
@@ -374,6 +375,10 @@ async function start(
     },
   )
   shutdown.add('home assistant', () => homeAssistant.close())
+  const fleet = view.fleetId ?? 'rebuilding'
+  const bridgeParts = { broker, fleet, ca: secured?.security.probe.ca, notice: notices.take }
+  const bridge = startBridge(config, bridgeParts, log)
+  shutdown.add('bridge', async () => await bridge?.close())
   // Only now, with both ports: a start that fails must not make a ledger, which fixes the grid.
   driver.begin(begin)
   shutdown.add('disk watch', () => disk.close())

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { isNodeId, type NodeId } from '../shared/core/ids.ts'
 import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
+import { brokerUrl } from '../shared/runtime/broker-url-option.ts'
 import type { Program } from '../shared/runtime/config.ts'
 import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
@@ -42,22 +43,6 @@ const nodeId = text<NodeId>({
           fault: 'malformed',
           message: `"${given}" is not an id of 1 to 64 letters, digits, "_" or "-"`,
         },
-})
-
-const brokerUrl = text({
-  placeholder: '<url>',
-  range: 'mqtt://host:port or mqtts://host:port',
-  parse(given) {
-    const url = URL.canParse(given) ? new URL(given) : undefined
-    const malformed = (message: string) => ({ ok: false, fault: 'malformed', message }) as const
-    if (!url || !['mqtt:', 'mqtts:'].includes(url.protocol) || url.hostname === '') {
-      return malformed('not a URL of the form mqtt://host:port or mqtts://host:port')
-    }
-    if (url.username !== '' || url.password !== '') {
-      return malformed('neither a user name nor a password belongs in the URL')
-    }
-    return { ok: true, value: given }
-  },
 })
 
 /** Every option of the agent. */

@@ -102,12 +102,15 @@ const LAYERS: readonly { from: RegExp; code: RegExp; types?: RegExp }[] = [
     types: /^(broker\/dashboard|shared)\//,
   },
   ...['broker', 'firmware-agent'].flatMap((program) => [
-    // What joins the others: what is run, and what it opens where a gateway is secured.
+    // What joins the others: what is run, and what it opens where a gateway is secured or has a bridge.
     {
-      from: new RegExp(`^${program}/(main|keys|restore|secured|packages|enroll)\\.ts$`),
+      from: new RegExp(`^${program}/(main|keys|restore|secured|packages|enroll|bridge)\\.ts$`),
       code: new RegExp(`^(${program}|shared)/`),
     },
-    { from: new RegExp(`^${program}/config\\.ts$`), code: /^shared\// },
+    {
+      from: new RegExp(`^${program}/(config|option-types)\\.ts$`),
+      code: new RegExp(`^shared/|^${program}/option-types\\.ts$`),
+    },
     {
       from: new RegExp(`^${program}/core/`),
       code: new RegExp(`^${program}/core/|${SHARED_PURE.source}`),

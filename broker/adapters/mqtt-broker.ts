@@ -266,6 +266,10 @@ export class MqttBroker {
     this.#sayOffline(this.#connections.endOf(identity))
   }
 
+  isHere(clientId: string): boolean {
+    return this.#connections.isHere(clientId)
+  }
+
   sourcesOf(node: NodeId): { readonly source?: string; readonly other?: string } {
     return this.#connections.sourcesOf(identityOf({ kind: 'node', node }))
   }

@@ -2,10 +2,11 @@
  * Topics for those who look at them over HTTP: what is retained, page by page, and what is published, as it comes. Each
  * sees what a subscription would give him, and nothing else.
  */
-import type { Principal } from '../../shared/protocol/access.ts'
+import { ANYONE, type Principal } from '../../shared/protocol/access.ts'
 import { filterMatches } from '../../shared/protocol/topic-filters.ts'
 import type { RetainedMessage, RetainedSource, RetainedStore } from './mqtt-retained.ts'
 import type { LeavingMessage, Rights } from './mqtt-rights.ts'
+import type { Qos } from './mqtt-subscribers.ts'
 
 export interface TopicPageQuery {
   readonly filter: string
@@ -16,6 +17,7 @@ export interface TopicPageQuery {
 
 export interface PublishedMessage extends RetainedMessage {
   readonly retain: boolean
+  readonly qos?: Qos
 }
 
 interface Tail {
@@ -26,6 +28,8 @@ interface Tail {
 
 /** How many topics are looked at before others have their turn. */
 const TURN = 256
+/** Of `all`. */
+const PAGE = 500
 const NO_OWNER = Buffer.alloc(0)
 
 export class TopicViews {
@@ -67,6 +71,16 @@ export class TopicViews {
   retained(filter: string): string[] {
     const topics = Array.from(this.#store.messages(), ({ topic }) => topic)
     return topics.filter((topic) => filterMatches(filter, topic))
+  }
+
+  /** All that is retained and matches, our own tasks too, some hundred at a time. */
+  async *all(filter: string): AsyncIterable<RetainedMessage> {
+    for (let after = ''; ; ) {
+      const page = await this.page(ANYONE, { filter, after, limit: PAGE }, () => false)
+      yield* page
+      if (page.length < PAGE) return
+      after = page.at(-1)!.topic
+    }
   }
 
   /** Calls `listener` for each message that he may receive, from now on; returns what ends that. */

@@ -1,9 +1,10 @@
 /** A real Mosquitto beside a gateway, with the lines that docs/integrations.md shows. */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Markdown } from '../support/markdown.ts'
 import { lacksMosquitto, Mosquitto } from '../support/mosquitto.ts'
-import { type Agent, eventually, Fleet, type Gateway } from '../support/processes.ts'
+import { type Agent, eventually, Fleet, freePort, type Gateway } from '../support/processes.ts'
 import { BASE, HttpClient, isEnd, type Message, WireClient } from '../support/wire-client.ts'
 
 const PAGE = new URL('../../docs/integrations.md', import.meta.url)
@@ -23,7 +24,7 @@ async function bridged(t: Test, lines = ''): Promise<Site> {
   const fleet = new Fleet(t)
   const gateway = await fleet.gateway('--replicas', '1', '--grid', '64x64')
   const agent = await fleet.agent('edge-1', gateway.url, '--telemetry-interval', '1')
-  const { blocks } = new Markdown(readFileSync(PAGE, 'utf8')).section('Mosquitto')
+  const { blocks } = new Markdown(readFileSync(PAGE, 'utf8')).section('The Mosquitto as the bridge')
   const shown = blocks.find(({ language }) => language === 'conf')!.text
   const here = shown.replace('gw.local:1883', `127.0.0.1:${gateway.port}`)
   // It would wait up to half a minute before it tries again.
@@ -124,3 +125,107 @@ t.test(
     t.equal((await new HttpClient(gateway.http).get('/api/tasks?limit=100')).length, 40)
   },
 )
+
+/** The gateway is the bridge, and mosquitto knows nothing of it. */
+async function bridging(t: Test, ...options: readonly string[]): Promise<Site> {
+  const fleet = new Fleet(t)
+  const mosquitto = await Mosquitto.start(fleet, '')
+  const own = ['--replicas', '1', '--grid', '64x64', '--bridge-url', mosquitto.url]
+  const gateway = await fleet.gateway(...own, ...options)
+  const agent = await fleet.agent('edge-1', gateway.url, '--telemetry-interval', '1')
+  return { fleet, gateway, agent, mosquitto }
+}
+
+t.test(
+  'a gateway that is a bridge brings the fleet to a mosquitto, and its tasks to the fleet',
+  { skip: lacksMosquitto() },
+  async (t) => {
+    const { gateway, mosquitto } = await bridging(
+      t,
+      ...['--home-assistant', 'homeassistant', '--bridge-topics-in', 'zigbee2mqtt/#'],
+    )
+    const user = await WireClient.connect(mosquitto.url, '#')
+    const telemetry = 'node/edge-1/telemetry/json'
+    const { ts } = await user.nextJson(telemetry)
+    await user.nextJson(telemetry, (next) => next.ts > ts + 1000)
+    t.ok(JSON.parse((await retained(mosquitto.url, telemetry))!.payload.toString()).ts > ts)
+    await eventually('the state is retained', () => retained(mosquitto.url, 'node/edge-1/state'))
+    await eventually('Home Assistant is told of both', () => {
+      const told = user.messages.filter(({ topic }) => topic.startsWith('homeassistant/device/'))
+      return new Set(told.map(({ topic }) => topic)).size === 2
+    })
+    t.ok(await user.submit({ id: 'far', ...STAT }))
+    t.match(await user.end('far'), { state: 'completed' })
+    await eventually('the result', () => retained(mosquitto.url, 'task/far/result/json'))
+    await user.submit({ id: 'wrong', op: 'nothing' })
+    t.match(await user.nextJson('task/rejected'), { id: 'wrong' })
+    t.equal(user.of('task/submit').length, 2, 'what came in is not sent out')
+
+    const near = await WireClient.connect(gateway.url, 'zigbee2mqtt/#')
+    await user.publish('zigbee2mqtt/kitchen', '{"temperature":21}')
+    await eventually('what was asked for comes in', () => near.messages.length > 0)
+    await near.publish('zigbee2mqtt/back', '')
+    await user.submit({ id: 'mark', ...STAT })
+    await user.end('mark')
+    t.notOk(
+      user.messages.some(({ topic }) => topic === 'zigbee2mqtt/back'),
+      'what is not for it does not go out',
+    )
+    await near.close()
+    await user.close()
+  },
+)
+
+t.test(
+  'over a bridge of the gateway nothing is lost at QoS 1, whoever is killed',
+  { skip: lacksMosquitto() },
+  async (t) => {
+    const { gateway, mosquitto } = await bridging(t)
+    await eventually('the bridge is there', () => retained(mosquitto.url, 'node/edge-1/state'))
+    const user = await WireClient.connect(mosquitto.url, `${BASE}/task/+/state`)
+    const ids = Array.from({ length: 30 }, (_, n) => `away-${n}`)
+    // The first ones are on their way in when it is killed, the rest wait at mosquitto.
+    for (const id of ids.slice(0, 10)) void user.submit({ id, ...STAT })
+    await gateway.run.kill()
+    for (const id of ids.slice(10)) t.ok(await user.submit({ id, ...STAT }))
+    await gateway.restart()
+    for (const id of ids) t.match(await user.end(id), { state: 'completed' })
+    await user.close()
+
+    await mosquitto.run.kill()
+    const near = await WireClient.connect(gateway.url, `${BASE}/task/#`)
+    await near.submit({ id: 'wrong-away', op: 'nothing' })
+    await near.nextJson('task/rejected')
+    const later = ids.map((id) => `later-${id}`)
+    for (const id of later) await near.submit({ id, ...STAT })
+    for (const id of later) await near.end(id)
+    await near.close()
+    t.match(gateway.run.stderr, 'bridge-down')
+    // So that the one who listens is there before the bridge is.
+    gateway.run.signal('SIGSTOP')
+    await mosquitto.restart()
+    const again = await WireClient.connect(mosquitto.url, `${BASE}/task/rejected`)
+    gateway.run.signal('SIGCONT')
+    for (const id of [...ids, ...later]) {
+      await eventually(`${id} is retained at mosquitto`, () => isCompleted(mosquitto.url, id))
+    }
+    t.match(await again.nextJson('task/rejected'), { id: 'wrong-away' }, 'and what is not retained')
+    await again.close()
+    t.equal((await new HttpClient(gateway.http).get('/api/tasks?limit=100')).length, 60)
+  },
+)
+
+t.test('a bridge whose other end is the gateway itself ends, and says so', async (t) => {
+  const fleet = new Fleet(t)
+  const port = await freePort()
+  const own = ['--port', `${port}`, '--http-port', '0', '--data', join(fleet.directory, 'g')]
+  const run = fleet.start(['gateway', ...own, '--bridge-url', `mqtt://127.0.0.1:${port}`])
+  await run.line('ready ')
+  await eventually('it is said', () => run.stderr.includes('"code":"bridge-loop"'))
+  const user = await WireClient.connect(`mqtt://127.0.0.1:${port}`, `${BASE}/task/submit`)
+  await user.submit({ id: 'once', op: 'nothing' })
+  await user.submit({ id: 'twice', op: 'nothing' })
+  await eventually('both came', () => user.of('task/submit').length >= 2)
+  t.equal(user.of('task/submit').length, 2)
+  await user.close()
+})

@@ -1,0 +1,178 @@
+/**
+ * A bridge to another broker, a mosquitto most of the time: the gateway is a client there. What gateway and nodes say
+ * goes out with the retain flag that it has here; what is for the gateway comes in through its own port, as from any
+ * user, and is acknowledged over there once the gateway has acknowledged it: then it is durable.
+ *
+ * Only the gateway and its nodes can publish what goes out, and what comes in is none of it: nothing goes round.
+ */
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import mqttClient from 'mqtt/lib/client'
+import { messageOf } from '../../shared/runtime/errors.ts'
+import type { Logger } from '../../shared/runtime/logger.ts'
+import type { GatewayNotice } from '../core/effects.ts'
+import { type BridgeMessage, BridgeQueue } from './bridge-queue.ts'
+
+export interface BridgeEnd {
+  readonly host: string
+  readonly port: number
+  readonly clientId: string
+  readonly username?: string
+  readonly password?: string
+  /** Over TLS, by this authority, or by those of the system where it is empty. */
+  readonly ca?: string
+}
+
+export interface MqttBridgeOptions {
+  readonly far: BridgeEnd
+  /** The gateway's own port. */
+  readonly near: BridgeEnd
+  /** Before each topic that goes out. */
+  readonly prefix: string
+  readonly filtersOut: readonly string[]
+  readonly filtersIn: readonly string[]
+}
+
+export interface MqttBridgePort {
+  /** Whether a client of this id is connected to the gateway itself. */
+  isOwnClient(clientId: string): boolean
+  follow(filter: string, listener: (message: BridgeMessage) => void): () => void
+  /** What is retained now, page by page. */
+  retained(filter: string): AsyncIterable<BridgeMessage>
+  notice(notice: GatewayNotice): void
+}
+
+const RECONNECT_MS = 1000
+const CONNECT_TIMEOUT_MS = 5000
+/** Sent and not acknowledged. */
+const UNDER_WAY_MAX = 64
+const QUEUE_BOUNDS = { messagesMax: 10_000, bytesMax: 8 * 1024 * 1024 }
+
+const MqttClient = mqttClient.default
+type Client = InstanceType<typeof MqttClient>
+
+export class MqttBridge {
+  readonly #options: MqttBridgeOptions
+  readonly #port: MqttBridgePort
+  readonly #log: Logger
+  readonly #far: Client
+  readonly #near: Client
+  readonly #queue = new BridgeQueue(QUEUE_BOUNDS)
+  readonly #unfollow: readonly (() => void)[]
+  #state: 'beginning' | 'up' | 'down' | 'closed' = 'beginning'
+  #underWay = 0
+
+  constructor(options: MqttBridgeOptions, port: MqttBridgePort, log: Logger) {
+    this.#options = options
+    this.#port = port
+    this.#log = log
+    // Not before it has something to bring: a gateway without tasks from there has one client less.
+    this.#near = clientOf(options.near, { clean: true, manualConnect: true })
+    this.#far = clientOf(options.far, { clean: false })
+    this.#far.on('connect', () => void this.#connected())
+    this.#far.on('close', () => this.#closed())
+    for (const client of [this.#near, this.#far]) {
+      client.on('error', (error) => log.debug({}, `the bridge: ${messageOf(error)}`))
+    }
+    this.#far.handleMessage = (packet, done) => {
+      const { topic, payload, retain } = packet as BridgeMessage
+      const message = { qos: 1, retain } as const
+      this.#near.publish(topic, Buffer.from(payload), message, (error) => {
+        if (error === undefined || error === null) done()
+        // Unacknowledged, it comes again with the next connection.
+        else this.#far.stream.destroy()
+      })
+    }
+    this.#near.connect()
+    this.#unfollow = options.filtersOut.map((filter) =>
+      port.follow(filter, (message) => {
+        if (message.qos === 0 && !message.retain && this.#state !== 'up') return
+        this.#queue.add(message)
+        this.#pump()
+      }),
+    )
+  }
+
+  /** What waits here, and what was given up since ever. */
+  get counts(): { readonly waiting: number; readonly bytes: number; readonly dropped: number } {
+    const { size, bytes, dropped } = this.#queue
+    return { waiting: size, bytes, dropped }
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    for (const unfollow of this.#unfollow) unfollow()
+    await Promise.all([this.#far.endAsync(true), this.#near.endAsync(true)])
+  }
+
+  async #connected(): Promise<void> {
+    if (this.#state === 'closed') return
+    const { far, filtersIn, filtersOut } = this.#options
+    if (this.#port.isOwnClient(far.clientId)) {
+      const message = 'the other end of the bridge is this gateway: it ends'
+      this.#port.notice({ level: 'error', code: 'bridge-loop', message })
+      await this.close()
+      return
+    }
+    const message = `the bridge to ${far.host}:${far.port} is there`
+    this.#port.notice({ level: 'info', code: 'bridge-up', message })
+    this.#state = 'up'
+    this.#far.subscribe([...filtersIn], { qos: 1 }, (error) => {
+      if (error) this.#log.debug({}, `the bridge: ${messageOf(error)}`)
+    })
+    // The other side may have lost what it had.
+    for (const filter of filtersOut) {
+      for await (const message of this.#port.retained(filter)) {
+        while (this.#state === 'up' && this.#underWay >= UNDER_WAY_MAX) await nextTurn()
+        if (this.#state !== 'up') return
+        this.#send(message)
+      }
+    }
+    this.#pump()
+  }
+
+  #closed(): void {
+    if (this.#state === 'closed' || this.#state === 'down') return
+    this.#state = 'down'
+    const { host, port } = this.#options.far
+    const message = `the bridge to ${host}:${port} is away: it tries again`
+    this.#port.notice({ level: 'warn', code: 'bridge-down', message })
+  }
+
+  #pump(): void {
+    while (this.#state === 'up' && this.#underWay < UNDER_WAY_MAX) {
+      const message = this.#queue.next()
+      if (message === undefined) return
+      this.#send(message)
+    }
+  }
+
+  /** Where the connection ends meanwhile, the client sends it again with the next one. */
+  #send({ topic, payload, qos, retain }: BridgeMessage): void {
+    this.#underWay++
+    const bytes = Buffer.from(payload)
+    this.#far.publish(`${this.#options.prefix}${topic}`, bytes, { qos, retain }, () => {
+      this.#underWay--
+      this.#pump()
+    })
+  }
+}
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+function clientOf(end: BridgeEnd, more: { clean: boolean; manualConnect?: boolean }): Client {
+  const { clientId, username, password } = end
+  const login = username === undefined ? {} : { username, ...(password && { password }) }
+  return new MqttClient(() => openSocket(end), {
+    ...{ clientId, ...login, ...more, protocolVersion: 4, keepalive: 30 },
+    ...{ connectTimeout: CONNECT_TIMEOUT_MS, reconnectPeriod: RECONNECT_MS },
+    ...{ resubscribe: false, queueQoSZero: false, writeCache: false },
+  })
+}
+
+function openSocket({ host, port, ca }: BridgeEnd): Socket {
+  if (ca === undefined) return connect(port, host).setNoDelay(true)
+  const trusted = ca === '' ? {} : { ca }
+  return connectTls({ host, port, servername: host, ...trusted }).setNoDelay(true)
+}

@@ -1,0 +1,108 @@
+/** The bridge to another broker, as the options have it. */
+import { readFileSync } from 'node:fs'
+import { ANYONE } from '../shared/protocol/access.ts'
+import { ConfigError } from '../shared/runtime/config.ts'
+import { messageOf } from '../shared/runtime/errors.ts'
+import type { Logger } from '../shared/runtime/logger.ts'
+import type { BridgeMessage } from './adapters/bridge-queue.ts'
+import { type BridgeEnd, MqttBridge } from './adapters/mqtt-bridge.ts'
+import type { MqttBroker } from './adapters/mqtt-broker.ts'
+import type { GatewayConfig } from './config.ts'
+import type { GatewayNotice } from './core/effects.ts'
+
+/** Below the base: what gateway and nodes publish for everybody. */
+const OUT = [
+  ...['gateway/+', 'node/+/state', 'node/+/info', 'node/+/event', 'node/+/telemetry/json'],
+  ...['task/+/state', 'task/+/result', 'task/+/result/json', 'task/rejected'],
+]
+/** What is for the gateway. */
+const IN = ['task/submit', 'task/+/cancel', 'cell/#']
+
+export interface BridgeParts {
+  readonly broker: MqttBroker
+  /** Of the fleet; both client ids have it. */
+  readonly fleet: string
+  /** The authority of a secured gateway. */
+  readonly ca: string | undefined
+  notice(notice: GatewayNotice): void
+}
+
+/** Undefined without one. */
+export function startBridge(
+  config: GatewayConfig,
+  { broker, fleet, ca, notice }: BridgeParts,
+  log: Logger,
+): MqttBridge | undefined {
+  const { bridgeUrl, topicBase, homeAssistant } = config
+  if (bridgeUrl === undefined) return undefined
+  const below = (names: readonly string[]): string[] => names.map((name) => `${topicBase}/${name}`)
+  const discovery = homeAssistant === undefined ? [] : [`${homeAssistant}/device/+/config`]
+  const status = homeAssistant === undefined ? [] : [`${homeAssistant}/status`]
+  return new MqttBridge(
+    {
+      far: farEnd(config, bridgeUrl, `obelisk_${fleet}`),
+      near: nearEnd(config, broker.port, `bridge_${fleet}`, ca),
+      prefix: config.bridgePrefixOut ?? '',
+      filtersOut: [...below(OUT), ...discovery],
+      filtersIn: [...below(IN), ...status, ...(config.bridgeTopicsIn ?? [])],
+    },
+    {
+      isOwnClient: (clientId) => broker.isHere(clientId),
+      follow: (filter, listener) =>
+        broker.topics.follow(ANYONE, filter, ({ topic, payload, qos, retain }) =>
+          listener({ topic, payload, qos: qos === 0 ? 0 : 1, retain }),
+        ),
+      retained: (filter) => retained(broker, filter),
+      notice,
+    },
+    log,
+  )
+}
+
+async function* retained(broker: MqttBroker, filter: string): AsyncIterable<BridgeMessage> {
+  for await (const { topic, payload } of broker.topics.all(filter)) {
+    yield { topic, payload, qos: 1, retain: true }
+  }
+}
+
+function farEnd(config: GatewayConfig, address: string, clientId: string): BridgeEnd {
+  const url = new URL(address)
+  const isSecure = url.protocol === 'mqtts:'
+  const { bridgeUsername: username, bridgePasswordFile: file, bridgeCa } = config
+  return {
+    ...{ clientId, host: url.hostname, port: Number(url.port) || (isSecure ? 8883 : 1883) },
+    ...(username !== undefined && { username }),
+    ...(file !== undefined && { password: firstLineOf('bridge-password-file', file) }),
+    ...(isSecure && { ca: bridgeCa === undefined ? '' : read('bridge-ca', bridgeCa) }),
+  }
+}
+
+/** As a user `bridge`, where everybody is asked who he is. */
+function nearEnd(
+  { host, bridgeTokenFile }: GatewayConfig,
+  port: number,
+  clientId: string,
+  ca: string | undefined,
+): BridgeEnd {
+  const at = { host: host === '0.0.0.0' || host === '::' ? 'localhost' : host, port, clientId }
+  if (ca === undefined) return at
+  if (bridgeTokenFile === undefined) {
+    throw new ConfigError([
+      '--bridge-token-file: a bridge of a secured gateway needs a token of its user: obelisk user token create bridge',
+    ])
+  }
+  const password = firstLineOf('bridge-token-file', bridgeTokenFile)
+  return { ...at, ca, username: 'bridge', password }
+}
+
+function firstLineOf(option: string, file: string): string {
+  return read(option, file).split('\n')[0]!.trim()
+}
+
+function read(option: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ConfigError([`--${option}: ${messageOf(error)}`])
+  }
+}

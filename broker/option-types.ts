@@ -1,0 +1,79 @@
+/** Kinds of values that only options of the gateway have. */
+import { type Field, formatFields, parseFields } from '../shared/grid/fields.ts'
+import { GRID_SIDE_MAX } from '../shared/grid/geometry.ts'
+import { isHostName } from '../shared/runtime/host-names.ts'
+import { text } from '../shared/runtime/option-types.ts'
+
+/** `1024x1024`: width and height in LSUs. */
+export const grid = text<{ readonly width: number; readonly height: number }>({
+  placeholder: '<W>x<H>',
+  range: `sides of 1 to ${GRID_SIDE_MAX}`,
+  parse(given) {
+    const match = /^(\d{1,9})x(\d{1,9})$/.exec(given)
+    if (!match) {
+      return { ok: false, fault: 'malformed', message: `"${given}" is not <width>x<height>` }
+    }
+    const [width, height] = [Number(match[1]), Number(match[2])]
+    if ([width, height].every((side) => side >= 1 && side <= GRID_SIDE_MAX)) {
+      return { ok: true, value: Object.freeze({ width, height }) }
+    }
+    const message = `${given} is out of range, sides of 1 to ${GRID_SIDE_MAX} are taken`
+    return { ok: false, fault: 'out-of-range', message }
+  },
+  format: (size) => `${size.width}x${size.height}`,
+})
+
+export const fields = text<readonly Field[]>({
+  placeholder: '<name:type,…>',
+  range: 'types u8, i32, f32, f64',
+  parse(given) {
+    const parsed = parseFields(given)
+    return 'fields' in parsed
+      ? { ok: true, value: Object.freeze(parsed.fields) }
+      : { ok: false, fault: 'malformed', message: parsed.problems.join('; ') }
+  },
+  format: formatFields,
+})
+
+export const hostNames = text<readonly string[]>({
+  placeholder: '<name,…>',
+  range: 'host names and addresses',
+  parse(given) {
+    const names = given.split(',').map((name) => name.trim())
+    const bad = names.find((name) => !isHostName(name))
+    return bad === undefined
+      ? { ok: true, value: Object.freeze(names) }
+      : { ok: false, fault: 'malformed', message: `"${bad}" is no host name and no address` }
+  },
+  format: (names) => names.join(','),
+})
+
+/** The first level of topics. */
+export const discoveryPrefix = text<string>({
+  placeholder: '<level>',
+  range: 'one level of a topic',
+  parse(given) {
+    if (/^[A-Za-z0-9_-]{1,64}$/.test(given)) return { ok: true, value: given }
+    const message = `"${given}" is not one level of a topic`
+    return { ok: false, fault: 'malformed', message }
+  },
+  format: (level) => level,
+})
+
+const FRAME_SOURCE = /^('none'|'self'|https?:\/\/(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?)$/
+
+/** The sources of a policy of content [CSP3 §6.4.2]: nobody, this host, origins. */
+export const frameAncestors = text<string>({
+  placeholder: '<sources>',
+  range: "'none', 'self' and origins such as https://home.example",
+  parse(given) {
+    const sources = given.trim().split(/\s+/)
+    const bad = sources.find((one) => !FRAME_SOURCE.test(one))
+    if (bad === undefined && !(sources.includes("'none'") && sources.length > 1)) {
+      return { ok: true, value: sources.join(' ') }
+    }
+    const message = `"${bad ?? given}" is neither 'self' nor an origin, and not 'none' alone`
+    return { ok: false, fault: 'malformed', message }
+  },
+  format: (sources) => sources,
+})
