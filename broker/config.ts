@@ -201,6 +201,11 @@ export const GATEWAY_OPTIONS = {
     default: 256 * MIB,
     about: 'Writes kept for nodes that are behind; beyond that new writes are refused.',
   },
+  cellsWindowMs: {
+    type: duration({ min: 50, max: 60_000, unit: 'ms' }),
+    default: 1000,
+    about: 'Readings of cells that come within so long become one write of each field.',
+  },
   streamWindowBytes: {
     type: integer({ min: 65_536, max: 64 * MIB, unit: 'bytes' }),
     default: 262_144,

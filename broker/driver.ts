@@ -7,6 +7,7 @@
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
 import { decodeUp, encodeMessage, isKeyUp, type KeyUp } from '../shared/protocol/messages.ts'
+import type { ReadingsResult } from '../shared/protocol/readings.ts'
 import type { Sealed } from '../shared/protocol/sealed.ts'
 import { checkSubmission, parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
@@ -41,6 +42,8 @@ export interface GatewayPorts {
   seal(order: SealingOrder, unwanted: AbortSignal): Promise<Sealed>
   publish(effect: Extract<GatewayEffect, { type: 'publish' }>): void
   notice(notice: GatewayNotice): void
+  /** Tells who watches the grid of a write of the gateway's own. */
+  wrote?(write: Extract<GatewayEffect, { type: 'announce-write' }>): void
   /** Tells who follows that an upgrade has come on. */
   upgrade?(change: UpgradeChange): void
   /** A node shows its next key, which the coordinator knows nothing of. */
@@ -67,6 +70,7 @@ export class GatewayDriver {
   readonly #ports: GatewayPorts
   readonly #onFatal: (error: unknown) => void
   readonly #answers = new Map<Ticket, (outcome: Outcome) => void>()
+  readonly #readings = new Map<Ticket, () => void>()
   readonly #looks = new Map<Ticket, (outcome: LookOutcome) => void>()
   readonly #endings = new Map<TaskId, Set<() => void>>()
   readonly #sealing = new Map<TaskId, AbortController>()
@@ -138,6 +142,16 @@ export class GatewayDriver {
   cancel(task: TaskId, submitter: Submitter, answer?: (outcome: Outcome) => void): void {
     const ticket = answer === undefined ? {} : { ticket: this.#ticketFor(answer) }
     this.#deliver({ type: 'cancel-requested', ...ticket, submitter, task })
+  }
+
+  /** Readings of cells; who gives `answer` waits for their acknowledgement. */
+  read(
+    result: ReadingsResult,
+    { topic, submitter }: { readonly topic: string; readonly submitter: Submitter },
+    answer?: () => void,
+  ): void {
+    const ticket = answer === undefined ? {} : { ticket: this.#readingTicketFor(answer) }
+    this.#deliver({ type: 'readings-received', ...ticket, submitter, topic, result })
   }
 
   /** `wish` is a submission, of a read. Returns what takes it back, once it was not answered. */
@@ -240,6 +254,12 @@ export class GatewayDriver {
     return this.#tickets
   }
 
+  #readingTicketFor(answer: () => void): Ticket {
+    this.#tickets += 1
+    this.#readings.set(this.#tickets, answer)
+    return this.#tickets
+  }
+
   #deliver(event: GatewayEvent, left?: () => void): void {
     if (this.#isStopped) return
     const now = this.#ports.clock.now()
@@ -337,6 +357,15 @@ export class GatewayDriver {
         answer?.(effect.outcome)
         break
       }
+      case 'answer-reading': {
+        const answer = this.#readings.get(effect.ticket)
+        this.#readings.delete(effect.ticket)
+        answer?.()
+        break
+      }
+      case 'announce-write':
+        this.#ports.wrote?.(effect)
+        break
       case 'announce-end': {
         const waiting = this.#endings.get(effect.task)
         this.#endings.delete(effect.task)

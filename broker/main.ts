@@ -5,6 +5,7 @@ import { randomId } from '../shared/core/ids.ts'
 import { ANYONE, identityOf } from '../shared/protocol/access.ts'
 import { withMembers } from '../shared/protocol/json-text.ts'
 import { encodeMessage } from '../shared/protocol/messages.ts'
+import { parseReadings } from '../shared/protocol/readings.ts'
 import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
 import { formatHead } from '../shared/protocol/security-log.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
@@ -152,6 +153,7 @@ async function start(
     nodes: calls.nodes(),
     mqtt: broker.counters(),
     httpRefused: http.refused,
+    cellsRefused: view.cellsRefused(),
     security: secured?.security.counts ?? {},
     counts: {
       ...view.counts(),
@@ -205,6 +207,7 @@ async function start(
         live.happened('task-state', state, view.ownerOf(topic.task))
       },
       notice: notices.take,
+      wrote: ({ regions, seq }) => live.happened('cells', JSON.stringify({ regions, seq })),
       upgrade: (change) => live.is('upgrade', JSON.stringify(change)),
     },
     fatal,
@@ -295,6 +298,8 @@ async function start(
     {
       onSubmission: ({ payload, skippedBytes, submitter }, done) =>
         driver.submit(payload, submitter, skippedBytes, done),
+      onReadings: ({ of, topic, payload, submitter }, done) =>
+        driver.read(parseReadings(of, payload, options.grid), { topic, submitter }, done),
       onCancel: ({ task, submitter }) => driver.cancel(task, submitter),
       onNodeMessage: ({ connection, node, payload }) =>
         driver.receive(connection, node, payload, (from, problem) => {

@@ -122,13 +122,19 @@ function bothWays(what: string, documented: readonly string[], known: readonly s
 
 // --------------------------------------------------------------------- topics
 
+const NAMES_OF: Readonly<Record<string, object>> = {
+  task: { task: '<task>' },
+  node: { node: '<node>' },
+  cell: { field: '<field>', x: '<x>', y: '<y>' },
+}
+
 function knownTopics(files: Files): string[] {
   const source = files.text('shared/protocol/topics.ts')
   const kinds = new Set(
-    [...source.matchAll(/'((?:task|node|gateway)-[a-z-]+)'/g)].map(([, k]) => k),
+    [...source.matchAll(/'((?:task|node|gateway|cell)-[a-z-]+)'/g)].map(([, k]) => k),
   )
   return [...kinds].map((kind) => {
-    const names = kind!.startsWith('task-') ? { task: '<task>' } : { node: '<node>' }
+    const names = NAMES_OF[kind!.split('-')[0]!]
     const isAlone = /^(gateway-|task-(submit|rejected)$)/.test(kind!)
     const topic = (isAlone ? { kind } : { kind, ...names }) as Topic
     return buildTopic(TOPIC_BASE_DEFAULT, topic).slice(TOPIC_BASE_DEFAULT.length + 1)
@@ -145,7 +151,9 @@ const namedTopicsExist: Check = (files) => {
     const texts = [...page.codes(), ...page.blocks.map(({ text }) => text)]
     return texts
       .flatMap((text) => [
-        ...text.matchAll(/(?<![\w/.-])(?:obelisk\/v1\/)?((?:task|node|gateway)\/[^\s'"`,)]+)/g),
+        ...text.matchAll(
+          /(?<![\w/.-])(?:obelisk\/v1\/)?((?:task|node|gateway|cell)\/[^\s'"`,)]+)/g,
+        ),
       ])
       .map((match) => match[1]!)
       .filter((topic) => !isKnownTopic(topic, known))
@@ -154,7 +162,9 @@ const namedTopicsExist: Check = (files) => {
 }
 
 function isKnownTopic(topic: string, known: readonly string[]): boolean {
-  const concrete = topic.replace(/<\w+>|\+/g, 'x')
+  // A cell has numbers for names.
+  const [, field = ''] = /^cell\/(<field>|[a-z]+)/.exec(topic) ?? []
+  const concrete = topic.replace(/<field>/, 'x').replace(/<\w+>|\+/g, field === '' ? 'x' : '0')
   if (!concrete.endsWith('#')) {
     return parseTopic(TOPIC_BASE_DEFAULT, `${TOPIC_BASE_DEFAULT}/${concrete}`) !== undefined
   }
@@ -253,6 +263,8 @@ const LIMITS: readonly (readonly [row: RegExp, ...values: number[]])[] = [
   [/`get` reads$/, GET_LSUS_MAX],
   [/`scatter` names$/, SCATTER_LSUS_MAX],
   [/`gather` names$/, GATHER_LSUS_MAX],
+  [/^a reading is below/, limits.READING_BYTES_MAX],
+  [/^readings in one message/, limits.READINGS_MAX, limits.READINGS_BYTES_MAX],
   [/^bins/, STAT_BINS_MAX],
   [/^squares/, SQUARES_MAX],
   [/^problems/, PROBLEMS_MAX],
@@ -438,7 +450,7 @@ const exitCodesAreNamed: Check = (files) => {
 
 const metricsAreNamed: Check = async (files) => {
   const mqtt = { dropped: {}, refused: {} }
-  const nothing = { nodes: [], counts: {}, mqtt, httpRefused: {}, security: {} }
+  const nothing = { nodes: [], counts: {}, mqtt, httpRefused: {}, cellsRefused: {}, security: {} }
   const text = await new Metrics({ version: '0', nodesMax: 2 }, () => nothing).render()
   const known = [...text.matchAll(/^# TYPE (obelisk_\w+) /gm)].map((match) => match[1]!)
   return [

@@ -24,7 +24,12 @@ interface Panel {
 }
 
 t.test('the dashboard of Grafana asks for metrics that there are', async (t) => {
-  const nothing = { mqtt: { dropped: {}, refused: {} }, httpRefused: {}, security: {} }
+  const nothing = {
+    mqtt: { dropped: {}, refused: {} },
+    httpRefused: {},
+    cellsRefused: {},
+    security: {},
+  }
   const snapshot = () => ({ nodes: [], counts: {}, ...nothing })
   const text = await new Metrics({ version: '0', nodesMax: 1 }, snapshot).render()
   const known = new Set([...text.matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1]!))

@@ -13,6 +13,7 @@ import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 const KINDS: Readonly<Record<LiveKind, 'readers' | 'own'>> = {
   'task-state': 'own',
   event: 'readers',
+  cells: 'readers',
   nodes: 'readers',
   moves: 'readers',
   upgrade: 'readers',

@@ -16,6 +16,8 @@ export interface GatewaySnapshot {
   }
   /** HTTP connections that were closed or not taken, by reason. */
   readonly httpRefused: Readonly<Record<string, number>>
+  /** Readings of cells that were not taken. */
+  readonly cellsRefused: Readonly<Record<string, number>>
   /** Events of the security log. */
   readonly security: Readonly<Record<string, number>>
 }
@@ -59,6 +61,15 @@ const COUNTS: Readonly<Record<string, { readonly name: string; readonly help: st
     name: 'obelisk_answers_bad_total',
     help: 'Answers that were none to what was asked; another node was asked.',
   },
+  cellsPending: {
+    name: 'obelisk_cells_pending',
+    help: 'Cells whose last reading is in no write yet.',
+  },
+  cellsTaken: { name: 'obelisk_cells_taken_total', help: 'Readings of cells that were taken.' },
+  cellsWritten: {
+    name: 'obelisk_cells_written_total',
+    help: 'Cells that were written with their last reading.',
+  },
   diskFreeBytes: { name: 'obelisk_disk_free_bytes', help: 'Room on the disk of the ledger.' },
   eventsDropped: {
     name: 'obelisk_event_log_dropped_total',
@@ -85,6 +96,7 @@ export class Metrics {
   readonly #counts = new Map<string, Gauge | Counter>()
   readonly #mqtt: Readonly<Record<'dropped' | 'refused', Counter<'reason'>>>
   readonly #httpRefused: Counter<'reason'>
+  readonly #cellsRefused: Counter<'reason'>
   readonly #security: Counter<'event'>
 
   constructor(
@@ -160,6 +172,11 @@ export class Metrics {
       help: 'HTTP connections that were closed or not taken.',
       ...reason,
     })
+    this.#cellsRefused = new Counter({
+      name: 'obelisk_cells_refused_total',
+      help: 'Messages with readings of cells that were not taken, and readings that came too late.',
+      ...reason,
+    })
     this.#security = new Counter({
       name: 'obelisk_security_events_total',
       help: 'Events of a gateway that is secured, as in its security log.',
@@ -190,10 +207,11 @@ export class Metrics {
 
   /** Prometheus text. */
   async render(): Promise<string> {
-    const { nodes, counts, mqtt, httpRefused, security } = this.#snapshot()
+    const { nodes, counts, mqtt, httpRefused, cellsRefused, security } = this.#snapshot()
     setAll(this.#mqtt.dropped, mqtt.dropped)
     setAll(this.#mqtt.refused, mqtt.refused)
     setAll(this.#httpRefused, httpRefused)
+    setAll(this.#cellsRefused, cellsRefused)
     this.#security.reset()
     for (const [event, count] of Object.entries(security)) this.#security.inc({ event }, count)
     for (const state of MEMBER_STATES) {

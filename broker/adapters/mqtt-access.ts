@@ -4,6 +4,7 @@
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { mayPublish, type OwnerOf, type Principal } from '../../shared/protocol/access.ts'
+import type { ReadingTopic } from '../../shared/protocol/readings.ts'
 import { isBelowBase, parseTopic } from '../../shared/protocol/topics.ts'
 
 /** Who publishes. */
@@ -36,6 +37,7 @@ export type DropReason =
 export type PublishDecision =
   | { readonly verdict: 'submission' }
   | { readonly verdict: 'cancel'; readonly task: TaskId }
+  | { readonly verdict: 'readings'; readonly of: ReadingTopic }
   | { readonly verdict: 'node-message'; readonly node: NodeId }
   | {
       readonly verdict: 'forward'
@@ -69,6 +71,9 @@ export function decidePublish(
   const parsed = parseTopic(base, topic)
   if (parsed?.kind === 'task-submit') return { verdict: 'submission' }
   if (parsed?.kind === 'task-cancel') return { verdict: 'cancel', task: parsed.task }
+  if (parsed?.kind === 'cell-reading' || parsed?.kind === 'cell-readings') {
+    return { verdict: 'readings', of: parsed }
+  }
   return drop('topic-not-allowed')
 }
 

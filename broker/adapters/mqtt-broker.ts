@@ -33,7 +33,7 @@ import { TopicViews } from './mqtt-topic-views.ts'
 import { TurnShare } from './mqtt-turn-share.ts'
 import { isOfCertificates, type TlsKeys } from './tls-listener.ts'
 
-export type { MqttBrokerPort, Submission } from './mqtt-hooks.ts'
+export type { MqttBrokerPort, ReadingMessage, Submission } from './mqtt-hooks.ts'
 
 export interface BrokerMessage {
   readonly topic: string

@@ -2,6 +2,7 @@
 import type { Aedes, Client, PublishPacket } from 'aedes'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
+import type { ReadingTopic } from '../../shared/protocol/readings.ts'
 import type { SecurityEvent, ToldEvent } from '../../shared/protocol/security-events.ts'
 import { buildTopic, parseNodeClientId } from '../../shared/protocol/topics.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
@@ -30,10 +31,20 @@ export interface Submission {
   readonly submitter: Submitter
 }
 
+/** Somebody tells what he has read of cells. */
+export interface ReadingMessage {
+  readonly of: ReadingTopic
+  readonly topic: string
+  readonly payload: Uint8Array
+  readonly submitter: Submitter
+}
+
 /** What the broker calls; none of it may throw. */
 export interface MqttBrokerPort {
   /** `done` lets the acknowledgement leave. It is to be called once, whatever the answer is. */
   onSubmission(submission: Submission, done: () => void): void
+  /** As for a submission; without `done` nobody waits. */
+  onReadings(message: ReadingMessage, done?: () => void): void
   onCancel(request: { readonly task: TaskId; readonly submitter: Submitter }): void
   onNodeMessage(message: {
     readonly connection: ConnectionId

@@ -6,7 +6,7 @@ import type { Client, PublishPacket } from 'aedes'
 import type { Submitter } from '../core/events.ts'
 import { decidePublish, probeTopicOf } from './mqtt-access.ts'
 import { type Connection, NOBODY } from './mqtt-connection.ts'
-import type { BrokerParts, Submission } from './mqtt-hooks.ts'
+import type { BrokerParts, ReadingMessage, Submission } from './mqtt-hooks.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
 /** Where a publish goes that is acknowledged and reaches nobody. */
@@ -65,6 +65,10 @@ export class Publishes {
       case 'submission':
         packet.retain = false
         this.#submit(client, connection, packet, payload, isWill, done)
+        return
+      case 'readings':
+        packet.retain = false
+        this.#read(client, connection, packet, { of: decision.of, payload }, done)
         return
       case 'cancel':
         packet.retain = false
@@ -143,6 +147,26 @@ export class Publishes {
     dropped.add('retained-full')
     journal?.refuse()
     return false
+  }
+
+  #read(
+    client: Client,
+    connection: Connection,
+    packet: PublishPacket,
+    { of, payload }: Pick<ReadingMessage, 'of' | 'payload'>,
+    done: PublishDone,
+  ): void {
+    const { topic, qos } = packet
+    const message = { of, topic, payload, submitter: submitterOf(connection, client) }
+    const { port } = this.#parts
+    if (qos === 0) {
+      port.onReadings(message)
+      if (!connection.mustWait(qos)) done()
+      else connection.hold('forward', payload.length, done)()
+      return
+    }
+    port.onReadings(message, connection.hold('submission', payload.length, done))
+    if (connection.heldCount > 0) readOn(client)
   }
 
   #submit(

@@ -64,6 +64,8 @@ export interface CoordinatorOptions {
   readonly openBytesMax: number
   /** Bodies of ended writes that some replica has not applied, bytes. */
   readonly logBytesMax: number
+  /** Readings of so long become one write of each field. */
+  readonly cellsWindowMs: number
   /** Pages that go to other nodes, bytes a second. */
   readonly moveBytesPerSecond: number
   readonly movesMax: number
@@ -196,9 +198,9 @@ export class CoordinatorContext {
     this.#records.push(record)
   }
 
-  /** The task is persisted and its state published at the end of the step. */
+  /** The task is persisted and its state published at the end of the step; that of the gateway's own is nobody's business. */
   taskChanged(task: Task): void {
-    this.#changedTasks.add(task)
+    if (!task.isInternal) this.#changedTasks.add(task)
   }
 
   /**
@@ -206,7 +208,7 @@ export class CoordinatorContext {
    * published with the end.
    */
   progressed(task: Task): void {
-    if (!isEnded(task.state)) this.#publishLater(task)
+    if (!isEnded(task.state) && !task.isInternal) this.#publishLater(task)
   }
 
   #publishLater(task: Task): void {
@@ -287,7 +289,7 @@ export class CoordinatorContext {
    * accepted in this step is published at its end.
    */
   taskWaits(task: Task, reason: WaitReason | undefined): void {
-    if (task.waitingFor === reason) return
+    if (task.waitingFor === reason || task.isInternal) return
     task.waitingFor = reason
     if (!this.#changedTasks.has(task)) this.#publishLater(task)
   }

@@ -9,6 +9,7 @@ import type { Member } from './membership.ts'
 import { departuresOf, type MoveParts, movesViewOf } from './move-views.ts'
 import type { Moves } from './moves.ts'
 import { nodeViewOf, probationSeconds } from './node-views.ts'
+import type { Readings } from './readings.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import { type RemovalProblem, removalProblem } from './removal.ts'
@@ -43,6 +44,7 @@ export class CoordinatorView {
   readonly #reads: Reads
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
+  readonly #readings: Readings
   #counted: TileCounts | undefined
   readonly #upgrades: Upgrades
 
@@ -54,6 +56,7 @@ export class CoordinatorView {
       readonly moves: Moves
       readonly rebalancer: Rebalancer
       readonly upgrades: Upgrades
+      readonly readings: Readings
     },
   ) {
     this.#context = context
@@ -62,6 +65,7 @@ export class CoordinatorView {
     this.#moves = parts.moves
     this.#rebalancer = parts.rebalancer
     this.#upgrades = parts.upgrades
+    this.#readings = parts.readings
   }
 
   /** Names the fleet, also when its ledger was lost and is another now; nothing while it is being rebuilt. */
@@ -300,8 +304,16 @@ export class CoordinatorView {
       movedBytes: this.#moves.counters.copiedBytes,
       doubts: doubt.reasons.length,
       recovering: identity.isRecovering === true ? 1 : 0,
+      cellsPending: this.#readings.counts.pending,
+      cellsTaken: this.#readings.counts.taken,
+      cellsWritten: this.#readings.counts.written,
       tilesMissing: placement.missingTiles().length,
     }
+  }
+
+  /** Readings that were not taken, by reason. */
+  cellsRefused(): Readonly<Record<string, number>> {
+    return this.#readings.refused
   }
 
   #onProbation(): ProbationView[] {

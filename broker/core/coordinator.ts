@@ -24,6 +24,7 @@ import { LostCopies } from './lost-copies.ts'
 import type { Member } from './membership.ts'
 import { Moves } from './moves.ts'
 import { TaskRead } from './read-asker.ts'
+import { Readings } from './readings.ts'
 import { Reads } from './reads.ts'
 import { Rebalancer } from './rebalancer.ts'
 import { Recovery } from './recovery.ts'
@@ -49,6 +50,7 @@ export class Coordinator {
   readonly #scrubber: Scrubber
   readonly #recovery: Recovery
   readonly #room: LedgerRoom
+  readonly #readings: Readings
   readonly #submissions: Submissions
   readonly #upgrades: Upgrades
   readonly #fleet: Fleet
@@ -77,6 +79,7 @@ export class Coordinator {
     )
     this.#upgrades = new Upgrades(this.#context, this.#rebalancer)
     this.#room = new LedgerRoom(this.#context, () => this.#fleet.freeLog())
+    this.#readings = new Readings(this.#context, this.#writes, this.#room)
     this.#submissions = new Submissions(this.#context, this.#room, {
       begin: (task) => this.#begin(task),
       cancel: (task) => this.#cancel(task),
@@ -94,6 +97,7 @@ export class Coordinator {
       moves: this.#moves,
       rebalancer: this.#rebalancer,
       upgrades: this.#upgrades,
+      readings: this.#readings,
     }
     this.#copies = new LostCopies(this.#context, parts)
     this.#scrubber = new Scrubber(this.#context, this.#copies)
@@ -151,6 +155,7 @@ export class Coordinator {
       qos: 1,
       retain: true,
     })
+    this.#readings.restore(contents.cell)
     this.#upgrades.restore(contents)
     this.#fleet.start()
     this.#rebalancer.wake()
@@ -184,6 +189,9 @@ export class Coordinator {
         break
       case 'cancel-requested':
         this.#submissions.cancel(event)
+        break
+      case 'readings-received':
+        this.#readings.receive(event)
         break
       case 'look-requested':
         this.#looks.request(event)
@@ -394,6 +402,7 @@ export class Coordinator {
 
   #tryWaiting(): void {
     this.#writes.sequenceWaiting()
+    this.#readings.wake()
     this.#reads.issueWaiting()
     this.#moves.retry()
   }

@@ -107,6 +107,14 @@ export type GatewayEffect =
   | { readonly type: 'unseal'; readonly task: TaskId }
   | { readonly type: 'answer'; readonly ticket: Ticket; readonly outcome: Outcome }
   | { readonly type: 'answer-look'; readonly ticket: Ticket; readonly outcome: LookOutcome }
+  /** A reading, or a later one of its cell, is in the ledger; or it was refused, which is told otherwise. */
+  | { readonly type: 'answer-reading'; readonly ticket: Ticket }
+  /** A write of the gateway's own has got its place: for those who watch the grid. */
+  | {
+      readonly type: 'announce-write'
+      readonly regions: readonly Region[]
+      readonly seq: number
+    }
   /** The task reached one of its ends, and its result is in the ledger. */
   | { readonly type: 'announce-end'; readonly task: TaskId; readonly state: TaskState }
   /** An upgrade, or a node of it, has another state. */

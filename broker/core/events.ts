@@ -5,6 +5,7 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { UserPrincipal } from '../../shared/protocol/access.ts'
 import type { CoreUp } from '../../shared/protocol/messages.ts'
+import type { ReadingsResult } from '../../shared/protocol/readings.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'
 import type { UpgradeDemand } from './upgrades.ts'
@@ -54,6 +55,15 @@ export type GatewayEvent =
       readonly ticket?: Ticket
       readonly submitter: Submitter
       readonly task: TaskId
+    }
+  | {
+      readonly type: 'readings-received'
+      /** Of whoever waits for its acknowledgement; without one, nobody does. */
+      readonly ticket?: Ticket
+      readonly submitter: Submitter
+      /** As it came: whoever is refused is told it. */
+      readonly topic: string
+      readonly result: ReadingsResult
     }
   | {
       readonly type: 'look-requested'

@@ -38,6 +38,26 @@ export function ungranted(user: UserPrincipal, body: TaskBody, grid: GridContext
   return problems
 }
 
+/** What this user may not tell of these cells of a field. */
+export function ungrantedCells(
+  user: UserPrincipal,
+  { field, cells }: { readonly field: number; readonly cells: readonly number[] },
+  grid: GridContext,
+): Problem[] {
+  if (submitsAny(user)) return []
+  const { width } = grid.geometry
+  for (const id of new Set(cells)) {
+    const region = { x: id % width, y: Math.floor(id / width), w: 1, h: 1 }
+    const problems = ungranted(
+      user,
+      { op: 'scatter', region, args: { field }, deadlineMs: 0 },
+      grid,
+    )
+    if (problems.length > 0) return problems
+  }
+  return []
+}
+
 function isInside(region: Region | undefined, { x, y, w, h }: Region): boolean {
   if (region === undefined) return false
   const isWide = region.x >= x && region.x + region.w <= x + w

@@ -12,6 +12,7 @@
  *   control    sequence       an order about tiles that a node does not have yet
  *   move       tile           a node that is becoming a holder, and whose copy is dropped for it
  *   result     task id        the CBOR result, as published
+ *   cell       field/LSU      a reading that no write has taken up yet: the number
  *   upgrade    'latest'       the boards' next version, and how far it has come
  *   upgradeNode node id       what became of a node in the last upgrade that it was a target of
  */
@@ -125,6 +126,8 @@ export interface WriteRecord {
   readonly task: string
   /** A tile of it has no copy any more: whoever acknowledges it, it is not done. */
   readonly isLost?: boolean
+  /** Of a write of the gateway's own, as long as the log keeps it; of others their task says so. */
+  readonly isDone?: boolean
   readonly parts: readonly {
     readonly node: string
     readonly position: number
@@ -213,6 +216,7 @@ export interface LedgerTables {
   control: ControlRecord
   move: MoveRecord
   result: Uint8Array
+  cell: number
   upgrade: UpgradeRecord
   upgradeNode: UpgradeNodeRecord
 }
@@ -230,6 +234,7 @@ export const LEDGER_TABLES: readonly LedgerTable[] = [
   'control',
   'move',
   'result',
+  'cell',
   'upgrade',
   'upgradeNode',
 ]

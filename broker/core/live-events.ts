@@ -6,8 +6,8 @@
  * Invariant: what is kept are the newest ones, without a gap, in at most `keptMax` texts and `keptBytesMax` of them.
  */
 
-/** In the order in which they are shown. `task-state` and `event` are kept; the others say what is, and are made anew. */
-export const LIVE_KINDS = ['task-state', 'event', 'nodes', 'moves', 'upgrade'] as const
+/** In the order in which they are shown. `task-state`, `event` and `cells` (readings were written) are kept; the others say what is, and are made anew. */
+export const LIVE_KINDS = ['task-state', 'event', 'cells', 'nodes', 'moves', 'upgrade'] as const
 export type LiveKind = (typeof LIVE_KINDS)[number]
 
 export interface LiveEvent {
@@ -55,7 +55,7 @@ export class LiveEvents {
   }
 
   /** What has happened, which is kept. `json` is an object of some members on one line, without `type`. */
-  happened(kind: 'task-state' | 'event', json: string, owner?: string): void {
+  happened(kind: 'task-state' | 'event' | 'cells', json: string, owner?: string): void {
     this.#last += 1
     const whose = owner === undefined ? {} : { owner }
     const event = { kind, text: withType(kind, json), id: this.lastId, ...whose }

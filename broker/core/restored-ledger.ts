@@ -48,6 +48,8 @@ const FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'changed'>> = {
   control: 'dropped',
   move: 'dropped',
   result: 'kept',
+  // The boards may have later ones.
+  cell: 'dropped',
   upgrade: 'changed',
   upgradeNode: 'changed',
 }

@@ -1,6 +1,6 @@
 /**
  * Takes out of the ledger, now and then, what of ended tasks was kept long enough: their records, and what is retained
- * of them.
+ * of them. Which they are says retention.ts; some go at a time, so that no step is long.
  */
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { SWEPT_MAX } from './retention.ts'

@@ -287,7 +287,7 @@ function maySee({ user }: Submitter, task: Task): boolean {
  * wait until its deadline. Born tiles are on disk already, and may move. A node that has not said its bound has room
  * for all. What one node would hold is known once nobody is awaited.
  */
-function wantOfRoom(context: CoordinatorContext, body: TaskBody): string | undefined {
+export function wantOfRoom(context: CoordinatorContext, body: TaskBody): string | undefined {
   const { members, placement, options } = context
   const { geometry, fields } = options.grid
   const { unborn } = placement.divide(tilesOf(body, options.grid))

@@ -77,6 +77,11 @@ export function endTask(
   facts: ResultFacts,
   keepBody = false,
 ): void {
+  if (task.isInternal) {
+    task.state = state
+    if (!keepBody) releaseBody(context, task)
+    return
+  }
   context.tasks.end(task, state, context)
   // What it takes is given back when the world has let go of it.
   if (context.sealing.has(task.id)) context.emit({ type: 'unseal', task: task.id })

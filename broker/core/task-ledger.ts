@@ -28,6 +28,8 @@ export interface Task {
   readonly id: TaskId
   /** By who submitted it, who may submit it again. */
   readonly isNamed: boolean
+  /** A write of the gateway's own, which nobody can ask about: of it, the ledger has its body alone. */
+  readonly isInternal?: true
   /** Who sent it: writes of one submitter over a common tile keep their order (waiting-writes.ts). */
   readonly submitter: string | undefined
   /** The identity that it is of. */
@@ -100,9 +102,19 @@ export function operationOf(task: Pick<Task, 'op'>): Operation {
   return operation
 }
 
+/** An id that no submission can have, of the write that has this place in the order. */
+export function internalId(seq: number): TaskId {
+  return `$${seq}` as TaskId
+}
+
+function isInternalId(key: string | number): key is TaskId {
+  return String(key).startsWith('$')
+}
+
 export class TaskLedger {
   readonly #options: TaskLedgerOptions
   readonly #tasks = new Map<TaskId, Task>()
+  readonly #internal = new Map<TaskId, Task>()
   readonly #retention: Retention
   /** Of tasks that have not ended, by whose they are. */
   readonly #open = new Map<string, number>()
@@ -124,7 +136,7 @@ export class TaskLedger {
     return this.#openBytes
   }
 
-  /** Bytes of the bodies of ended tasks that some replica still needs. */
+  /** Bytes of the bodies of ended tasks that some replica still needs, and of the gateway's own writes. */
   get logBytes(): number {
     return this.#logBytes
   }
@@ -135,6 +147,11 @@ export class TaskLedger {
 
   find(id: TaskId): Task | undefined {
     return this.#tasks.get(id)
+  }
+
+  /** Of a write of the log, which may be the gateway's own. */
+  findWrite(id: TaskId): Task | undefined {
+    return this.#tasks.get(id) ?? this.#internal.get(id)
   }
 
   /** How many tasks of an identity have not ended. */
@@ -201,6 +218,40 @@ export class TaskLedger {
     return task
   }
 
+  /** A write of the gateway's own. It is sequenced in the same step: what it takes is of the log from the beginning. */
+  acceptInternal(id: TaskId, body: TaskBody, encoded: Uint8Array, ts: number): Task {
+    assert(!this.#internal.has(id), 'a write is accepted once')
+    this.#orders += 1
+    const task: Task = {
+      id,
+      isNamed: false,
+      isInternal: true,
+      submitter: undefined,
+      by: undefined,
+      op: body.op,
+      hash: hashBody(encoded),
+      order: this.#orders,
+      acceptedTs: ts,
+      state: 'running',
+      effect: 'pending',
+      shards: { total: 0, done: 0, failed: 0 },
+      error: undefined,
+      waitingFor: undefined,
+      endedTs: undefined,
+      endedMs: undefined,
+      deadlineMs: Number.POSITIVE_INFINITY,
+      seq: undefined,
+      touches: undefined,
+      sealing: undefined,
+      body,
+      bodyBytes: encoded.length,
+      isCleared: false,
+    }
+    this.#internal.set(id, task)
+    this.#logBytes += encoded.length
+    return task
+  }
+
   /** `ts` is Unix ms, to be shown; `ledgerMs` is what the retention counts from. */
   end(task: Task, state: EndState, { ts, ledgerMs }: { ts: number; ledgerMs: number }): void {
     assert(!isEnded(task.state), `task ${task.id} ends once`)
@@ -220,6 +271,11 @@ export class TaskLedger {
   dropBody(task: Task): void {
     if (task.body === undefined) return
     task.body = undefined
+    if (task.isInternal) {
+      this.#internal.delete(task.id)
+      this.#logBytes -= task.bodyBytes
+      return
+    }
     if (isEnded(task.state)) this.#logBytes -= task.bodyBytes
     else this.#openBytes -= task.bodyBytes
     this.#retention.release(task)
@@ -309,6 +365,9 @@ export class TaskLedger {
     const ended = [...this.#tasks.values()].filter((task) => isEnded(task.state))
     ended.sort((a, b) => a.endedMs! - b.endedMs!)
     for (const task of ended) this.#retention.add(task)
+    for (const [key, encoded] of bodies) {
+      if (isInternalId(key)) this.acceptInternal(key, decodeBody(encoded), encoded, 0)
+    }
   }
 }
 

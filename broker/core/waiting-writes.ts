@@ -221,24 +221,34 @@ export class WaitingWrites {
   }
 
   #blockedTileOf(task: Task): number | undefined {
+    const tiles = tilesOf(task.body!, this.#context.options.grid)
+    for (const tile of this.blockedTiles(tiles, task.op)) return tile
+    return undefined
+  }
+
+  /** Those of these tiles that a write of this operation would have to wait for. */
+  *blockedTiles(tiles: Uint32Array, op: string): Generator<number, void> {
     const { placement, members, options } = this.#context
     const needed = Math.max(1, options.minInSync)
     const grades = new Uint8Array(members.indexesEnd + 1)
     let isSettled: boolean | undefined
     const { slots, replicas } = placement
-    for (const tile of tilesOf(task.body!, options.grid)) {
-      if (!placement.isBorn(tile) && !(isSettled ??= this.#context.isSettled())) return tile
+    for (const tile of tiles) {
+      if (!placement.isBorn(tile) && !(isSettled ??= this.#context.isSettled())) {
+        yield tile
+        continue
+      }
       let copies = 0
+      let isUnable = false
       for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
         const holder = slots[slot]!
         if (holder === NO_HOLDER) continue
-        if (grades[holder] === NOT_LOOKED_AT) grades[holder] = this.#gradeOf(holder - 1, task.op)
-        if (grades[holder] === UNABLE) return tile
+        if (grades[holder] === NOT_LOOKED_AT) grades[holder] = this.#gradeOf(holder - 1, op)
+        if (grades[holder] === UNABLE) isUnable = true
         if (grades[holder] === ABLE) copies++
       }
-      if (copies < needed) return tile
+      if (isUnable || copies < needed) yield tile
     }
-    return undefined
   }
 
   #reasonAt(tile: number, op: string): WaitReason {

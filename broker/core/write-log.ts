@@ -160,6 +160,7 @@ export class WriteLog {
     return {
       task: write.task.id,
       ...(write.outcome === 'lost' ? { isLost: true } : {}),
+      ...(write.outcome === 'done' && write.task.isInternal ? { isDone: true } : {}),
       parts: write.parts.map(({ member, position, tiles }) => ({
         node: this.#context.members.at(member).id,
         position,
@@ -265,14 +266,19 @@ export class WriteLog {
 
   #restored(seq: number, value: WriteRecord): OpenWrite {
     const { members, tasks } = this.#context
-    const task = tasks.find(value.task as Task['id'])
+    const task = tasks.findWrite(value.task as Task['id'])
     assert(task?.body !== undefined, 'a write of the log has its task and body')
     const parts = value.parts.map((part) => {
       const member = members.find(part.node as Member['id'])
       assert(member !== undefined, 'a part of the log has its member')
       return { member: member.index, position: part.position, tiles: unpackTiles(part.tiles) }
     })
-    const isLost = value.isLost === true
+    const { isLost = false, isDone = false } = value
+    if (task.isInternal) {
+      task.seq = seq
+      task.effect = isDone ? 'done' : 'pending'
+      if (isDone || isLost) task.state = isDone ? 'completed' : 'failed'
+    }
     if (!isLost) {
       const { length } = parts.filter(({ member, position }) => {
         return position <= members.at(member).stream.acked

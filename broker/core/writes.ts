@@ -76,6 +76,16 @@ export class Writes {
     this.#sequenceDue()
   }
 
+  /** Those of these tiles that a write of this operation would have to wait for; ascending, as they are. */
+  blockedTiles(tiles: Uint32Array, op: string): Iterable<number> {
+    return this.#waiting.blockedTiles(tiles, op)
+  }
+
+  /** Gives its place to a write that has nothing to wait for. */
+  place(task: Task): void {
+    this.#sequence(task)
+  }
+
   /** Gives up a write that has no sequence yet; false when it is too late for that. */
   withdraw(task: Task): boolean {
     const isWaiting = this.#waiting.remove(task)
@@ -358,6 +368,10 @@ export class Writes {
     }
     const nodes = new Set(write.parts.map((part) => part.member)).size - write.waitingFor.size
     this.#complete(task, { copies, nodes })
+    // Whether it was done nobody else knows. Mostly the log needs it no more.
+    if (task.isInternal && (write.waitingFor.size > 0 || write.retained > 0)) {
+      this.#log.persist(write)
+    }
   }
 
   #complete(task: Task, facts: SealingRecord): void {
@@ -379,6 +393,10 @@ export class Writes {
       const message = `part of the write of task ${task.id} is lost with the last copy of a tile`
       this.#context.notice('error', 'effect-lost', message, { task: task.id })
       return
+    }
+    if (task.isInternal) {
+      const message = 'readings are lost with the last copy of their tile'
+      this.#context.notice('error', 'effect-lost', message, { seq: write.seq })
     }
     task.error = { code: 'tile-missing', message: 'every replica of a tile was lost' }
     task.shards.failed = task.shards.total - task.shards.done

@@ -27,7 +27,7 @@ export interface LinkEvents {
 }
 
 const HIDDEN_MS = 60_000
-const READER_KINDS = 'task-state,event,nodes,moves,upgrade'
+const READER_KINDS = 'task-state,event,cells,nodes,moves,upgrade'
 
 export class Link {
   readonly #events: LinkEvents

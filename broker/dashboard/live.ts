@@ -51,6 +51,9 @@ const link = new Link({
     switch (value.type) {
       case 'task-state':
         return takeTask(value as unknown as TaskRow & { region?: Region })
+      case 'cells':
+        for (const region of value.regions as readonly Region[]) told(region)
+        return
       case 'event':
         return takeHappening(value as unknown as Happening)
       case 'nodes':

@@ -71,6 +71,7 @@ export class FleetInMemory {
       write: [],
       control: [],
       move: [],
+      cell: [],
       upgrade: [],
       upgradeNode: [],
     }
@@ -196,6 +197,7 @@ function optionsOf(grid: GridContext, replicas: number): CoordinatorOptions {
     tasksMax: of.tasksMax.default,
     openBytesMax: of.openBytesMax.default,
     logBytesMax: of.logBytesMax.default,
+    cellsWindowMs: of.cellsWindowMs.default,
     moveBytesPerSecond: of.moveBytesPerSecond.default,
     movesMax: of.movesMax.default,
     recoverNodes: 0,

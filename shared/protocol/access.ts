@@ -106,7 +106,7 @@ export function mayPublish(base: string, who: Principal, text: string, ownerOf: 
       return text.startsWith('$probe/')
     case 'anyone':
       if (isForeign(base, text)) return true
-      return isTaskOrder(parseTopic(base, text))
+      return isOrder(parseTopic(base, text))
     case 'node': {
       const topic = parseTopic(base, text)
       return topic !== undefined && isNodesOwn(topic) && topic.node === who.node
@@ -120,13 +120,18 @@ function mayUserPublish(base: string, who: UserPrincipal, text: string, ownerOf:
   if (text.startsWith('$')) return false
   if (!isBelowBase(base, text)) return mayUseOutside(who, text)
   const topic = parseTopic(base, text)
-  if (topic?.kind === 'task-submit') return submits(who)
+  // Which task, and which cells, is looked at when it is known what is asked.
+  if (topic?.kind === 'task-submit' || isReading(topic)) return submits(who)
   if (topic?.kind !== 'task-cancel') return false
   return mayCancel(who, ownerOf(topic))
 }
 
-function isTaskOrder(topic: Topic | undefined): boolean {
-  return topic?.kind === 'task-submit' || topic?.kind === 'task-cancel'
+function isOrder(topic: Topic | undefined): boolean {
+  return topic?.kind === 'task-submit' || topic?.kind === 'task-cancel' || isReading(topic)
+}
+
+function isReading(topic: Topic | undefined): boolean {
+  return topic?.kind === 'cell-reading' || topic?.kind === 'cell-readings'
 }
 
 /** What a node says of itself. */
@@ -185,13 +190,9 @@ function mayUserReceive(base: string, who: UserPrincipal, text: string, ownerOf:
 /** What stands below the base beside the topics of topics.ts. */
 const READ_BESIDE = ['cell/+/+/+/value', 'rule/#', 'gateway/codex']
 
-function isReadByAll({ kind }: Topic): boolean {
-  return !(
-    kind === 'task-submit' ||
-    kind === 'task-cancel' ||
-    kind === 'node-up' ||
-    kind === 'node-down'
-  )
+function isReadByAll(topic: Topic): boolean {
+  const { kind } = topic
+  return !(isOrder(topic) || kind === 'node-up' || kind === 'node-down')
 }
 
 function isOfTask({ kind }: Topic): boolean {

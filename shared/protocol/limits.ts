@@ -35,6 +35,18 @@ export const SUBMISSION_LIMITS: CborLimits = {
   itemsMax: 1_100_000,
 }
 
+/** wire.md: a reading is below it. */
+export const READING_BYTES_MAX = 64
+/** Many readings in one message. */
+export const READINGS_MAX = 1000
+/** As many of the longest numbers, with spaces. */
+export const READINGS_BYTES_MAX = 64 * KIB
+export const READINGS_LIMITS: CborLimits = {
+  bytesMax: READINGS_BYTES_MAX,
+  depthMax: 2,
+  itemsMax: 4 * READINGS_MAX + 1,
+}
+
 export const MESSAGE_LIMITS: CborLimits = {
   bytesMax: MESSAGE_BYTES_MAX,
   depthMax: 8,

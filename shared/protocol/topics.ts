@@ -37,6 +37,18 @@ const GATEWAY_CHANNELS = {
   summary: 'gateway-summary',
 } as const
 
+/** Of a field: a cell that is told, many that are, and what one is that is watched. */
+type CellTopic =
+  | { readonly kind: 'cell-readings'; readonly field: string }
+  | ({ readonly kind: 'cell-reading' } & CellName)
+  | ({ readonly kind: 'cell-value' } & CellName)
+
+interface CellName {
+  readonly field: string
+  readonly x: number
+  readonly y: number
+}
+
 type TaskKind = (typeof TASK_CHANNELS)[keyof typeof TASK_CHANNELS]
 type NodeKind = (typeof NODE_CHANNELS)[keyof typeof NODE_CHANNELS]
 type GatewayKind = (typeof GATEWAY_CHANNELS)[keyof typeof GATEWAY_CHANNELS]
@@ -45,6 +57,7 @@ export type Topic =
   | { readonly kind: 'task-submit' | 'task-rejected' | GatewayKind }
   | { readonly kind: TaskKind; readonly task: TaskId }
   | { readonly kind: NodeKind; readonly node: NodeId }
+  | CellTopic
 
 export function isTopicBase(text: string): boolean {
   const levels = text.split('/')
@@ -60,6 +73,11 @@ function channelOf(channels: Record<string, string>, kind: string): string {
 export function buildTopic(base: string, topic: Topic): string {
   if ('task' in topic) return `${base}/task/${topic.task}/${channelOf(TASK_CHANNELS, topic.kind)}`
   if ('node' in topic) return `${base}/node/${topic.node}/${channelOf(NODE_CHANNELS, topic.kind)}`
+  if ('field' in topic) {
+    if (topic.kind === 'cell-readings') return `${base}/cell/${topic.field}`
+    const cell = `${base}/cell/${topic.field}/${topic.x}/${topic.y}`
+    return topic.kind === 'cell-value' ? `${cell}/value` : cell
+  }
   if (topic.kind === 'task-submit') return `${base}/task/submit`
   if (topic.kind === 'task-rejected') return `${base}/task/rejected`
   return `${base}/gateway/${channelOf(GATEWAY_CHANNELS, topic.kind)}`
@@ -83,6 +101,8 @@ export function parseTopic(base: string, text: string): Topic | undefined {
       const kind = own(NODE_CHANNELS, channel)
       return kind && isNodeId(name) ? { kind, node: name } : undefined
     }
+    case 'cell':
+      return parseCell(name, rest)
     case 'gateway': {
       const kind = own(GATEWAY_CHANNELS, name)
       return kind && rest.length === 0 ? { kind } : undefined
@@ -90,6 +110,19 @@ export function parseTopic(base: string, text: string): Topic | undefined {
     default:
       return undefined
   }
+}
+
+const FIELD = /^[a-z][a-z0-9_]{0,31}$/
+const COORDINATE = /^(0|[1-9]\d{0,8})$/
+
+/** Whether there is such a field and such a cell is known to the grid alone. */
+function parseCell(field: string, [x, y, ...rest]: readonly string[]): Topic | undefined {
+  if (!FIELD.test(field)) return undefined
+  if (x === undefined) return { kind: 'cell-readings', field }
+  if (y === undefined || !COORDINATE.test(x) || !COORDINATE.test(y)) return undefined
+  const cell = { field, x: Number(x), y: Number(y) }
+  if (rest.length === 0) return { kind: 'cell-reading', ...cell }
+  return rest.length === 1 && rest[0] === 'value' ? { kind: 'cell-value', ...cell } : undefined
 }
 
 /** Whether a topic or filter text lies in our part of the topic tree. */

@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import {
   MqttBroker,
   type MqttBrokerPort,
+  type ReadingMessage,
   type Submission,
 } from '../../broker/adapters/mqtt-broker.ts'
 import type { MqttBrokerOptions } from '../../broker/adapters/mqtt-options.ts'
@@ -15,6 +16,7 @@ import { RawMqttClient } from './raw-mqtt-client.ts'
 /** The gateway's side of the port, which writes down what it is told. */
 export class Gateway implements MqttBrokerPort {
   readonly submissions: { submission: Submission; done: () => void }[] = []
+  readonly readings: { readonly message: ReadingMessage; readonly done?: () => void }[] = []
   readonly cancels: TaskId[] = []
   readonly nodeMessages: string[] = []
   readonly reports: string[] = []
@@ -24,6 +26,11 @@ export class Gateway implements MqttBrokerPort {
   onSubmission(submission: Submission, done: () => void): void {
     this.submissions.push({ submission, done })
     if (this.answersAtOnce) done()
+  }
+
+  onReadings(message: ReadingMessage, done?: () => void): void {
+    this.readings.push({ message, ...(done && { done }) })
+    if (this.answersAtOnce) done?.()
   }
 
   onCancel({ task }: { task: TaskId }): void {

@@ -48,6 +48,7 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     openBytesMax: 16 * 1024 * 1024,
     // Room for a few bodies of the small grid, the largest of which has 2 KB.
     logBytesMax: random.unit() < 0.2 && grid.geometry.tile === 4 ? 6000 : 16 * 1024 * 1024,
+    cellsWindowMs: 1000,
     moveBytesPerSecond: random.unit() < 0.3 ? 4096 : 1024 * 1024,
     movesMax: 1 + random.integer(8),
     recoverNodes: 0,

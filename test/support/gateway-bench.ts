@@ -18,6 +18,7 @@ import {
   PROTOCOL_VERSION,
   type Up,
 } from '../../shared/protocol/messages.ts'
+import { checkReadings } from '../../shared/protocol/readings.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import { checkSubmission, parseSubmission } from '../../shared/protocol/task.ts'
 import { LedgerDisk } from './ledger-disk.ts'
@@ -51,6 +52,7 @@ export const BENCH_OPTIONS: CoordinatorOptions = {
   tasksMax: 1000,
   openBytesMax: 1024 * 1024,
   logBytesMax: 1024 * 1024,
+  cellsWindowMs: 1000,
   moveBytesPerSecond: 1024 * 1024,
   movesMax: 4,
   recoverNodes: 0,
@@ -288,6 +290,35 @@ export class GatewayBench {
     const ticket = this.#tickets
     this.step({ type: 'cancel-requested', ticket, submitter, task: task as TaskId })
     return this.#outcome()
+  }
+
+  /** Readings of a field, each `[x, y, number]`; returns the ticket, of one that waits. */
+  read(
+    entries: readonly (readonly [number, number, number])[],
+    over: {
+      readonly field?: string
+      readonly ts?: number
+      readonly qos?: 0 | 1
+      readonly submitter?: Partial<Submitter>
+    } = {},
+  ): number | undefined {
+    const { field = this.options.grid.fields[0]!.name, ts, qos = 1, submitter = {} } = over
+    const ticket = qos === 0 ? undefined : ++this.#tickets
+    this.step({
+      type: 'readings-received',
+      ...(ticket === undefined ? {} : { ticket }),
+      submitter: { via: 'mqtt', client: 'sensor', ...submitter },
+      topic: `obelisk/v1/cell/${field}`,
+      result: checkReadings({ field, entries }, this.options.grid, ts),
+    })
+    return ticket
+  }
+
+  /** Tickets of readings that the last step, or wait, acknowledged. */
+  acknowledged(): number[] {
+    return this.effects.flatMap((effect) =>
+      effect.type === 'answer-reading' ? [effect.ticket] : [],
+    )
   }
 
   /** Returns the ticket: what is answered, now or later, stands among the effects. */

@@ -92,7 +92,7 @@ t.test('a reader names the kinds that he wants, and gets no others', async (t) =
   for (const kinds of ['', 'node', 'nodes,nodes', 'nodes,', 'toString']) {
     const refused = await fetch(`${base}/api/events?kinds=${kinds}`)
     t.equal(refused.status, 400, kinds)
-    t.match(await refused.json(), { detail: /task-state, event, nodes, moves/ })
+    t.match(await refused.json(), { detail: /task-state, event, cells, nodes, moves/ })
   }
   t.equal((await fetch(`${base}/api/events?after=a%20b`)).status, 400)
 })

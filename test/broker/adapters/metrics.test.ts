@@ -8,6 +8,7 @@ const NONE: GatewaySnapshot = {
   counts: {},
   mqtt: { dropped: {}, refused: {} },
   httpRefused: {},
+  cellsRefused: {},
   security: {},
 }
 
@@ -30,6 +31,7 @@ t.test('gauges show the moment of the scrape', async (t) => {
     counts: { openBytes: 12, readsReissued: 3, movesOpen: 2, movedBytes: 4096 },
     mqtt: { dropped: { 'topic-not-allowed': 2 }, refused: { 'filters-full': 1 } },
     httpRefused: { silent: 3 },
+    cellsRefused: { 'not-granted': 5 },
     security: { 'enroll-refused': 4 },
   }
   const metrics = new Metrics({ version: '1.2.3', nodesMax: 2 }, () => snapshot)

@@ -15,6 +15,7 @@ const ID = 'probe-of-this-test'
 
 const nobody = {
   onSubmission: (_submission: unknown, done: () => void) => done(),
+  onReadings: (_message: unknown, done?: () => void) => done?.(),
   onCancel() {},
   onNodeMessage() {},
   onReport() {},

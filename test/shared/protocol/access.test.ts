@@ -76,7 +76,10 @@ const MATRIX: readonly (readonly [topic: string, ...cells: string[]])[] = [
   ['obelisk/v1/gateway/event', '-', 'R', '-', 'R', 'R', 'R', '-', '-', '-', '-', 'R'],
   ['obelisk/v1/gateway/codex', '-', 'R', '-', 'R', 'R', 'R', '-', '-', '-', '-', 'R'],
   ['obelisk/v1/gateway/summary', '-', 'R', '-', 'R', 'R', 'R', '-', '-', '-', '-', 'R'],
-  ['obelisk/v1/cell/3/4/rain/value', '-', 'R', '-', 'R', 'R', 'R', '-', '-', '-', '-', 'R'],
+  ['obelisk/v1/cell/rain/3/4', '-', '-', 'P', 'P', 'P', 'P', '-', '-', '-', '-', 'PR'],
+  ['obelisk/v1/cell/rain', '-', '-', 'P', 'P', 'P', 'P', '-', '-', '-', '-', 'PR'],
+  ['obelisk/v1/cell/rain/3', '-', '-', '-', '-', '-', '-', '-', '-', '-', '-', 'R'],
+  ['obelisk/v1/cell/rain/3/4/value', '-', 'R', '-', 'R', 'R', 'R', '-', '-', '-', '-', 'R'],
   ['obelisk/v1/rule/r1/state', '-', 'R', '-', 'R', 'R', 'R', '-', '-', '-', '-', 'R'],
   ['obelisk/v1', '-', '-', '-', '-', '-', '-', '-', '-', '-', '-', 'R'],
   ['obelisk/v1/else', '-', '-', '-', '-', '-', '-', '-', '-', '-', '-', 'R'],
@@ -98,17 +101,21 @@ const MATRIX: readonly (readonly [topic: string, ...cells: string[]])[] = [
 const DOCUMENTED = new Markdown(readFileSync(PROTOCOL, 'utf8'))
   .section('Rights')
   .rows()
-  .filter(([named, ...cells]) => cells.length === 4 && /^`(task|node|gateway)/.test(named!))
+  .filter(([named, ...cells]) => cells.length === 4 && /^`(task|node|gateway|cell)/.test(named!))
 
 t.test('attempts 38 to 42: the page says the same of each role and topic', (t) => {
   const COLUMNS = ['node', 'viewer', 'submitter', 'operator'] as const
   const topics = DOCUMENTED.flatMap(([named]) => codesIn(named!))
-  t.equal(topics.length, 17)
+  t.equal(topics.length, 20)
   for (const [named, ...cells] of DOCUMENTED) {
     const tested = codesIn(named!).flatMap((code) =>
       ['mine', 'other'].map((task) => {
         const node = task === 'mine' ? 'n1' : 'n2'
-        const text = `${BASE}/${code.replace('<task>', task).replace('<node>', node)}`
+        const text = `${BASE}/${code
+          .replace('<task>', task)
+          .replace('<node>', node)
+          .replace('<field>', 'rain')
+          .replace(/<[xy]>/g, '3')}`
         // Of whom a refusal is, its receiver alone knows.
         return { text, isOwn: task === 'mine' || code === 'task/rejected' }
       }),

@@ -1,0 +1,56 @@
+/** What a client sees that tells readings of cells. */
+import t from 'tap'
+import { brokerBench as bench, listen } from '../../support/broker-bench.ts'
+import { publishPacket, until } from '../../support/raw-mqtt-client.ts'
+
+const CELL = 'obelisk/v1/cell/temp/3/4'
+
+t.test(
+  'a PUBACK leaves when the reading is in the ledger, in the order of what came',
+  async (t) => {
+    const { gateway, raw } = await bench(t)
+    gateway.answersAtOnce = false
+    const client = await raw({ clientId: 'thermometer' })
+    client.send(publishPacket(CELL, '21.5', { qos: 1, id: 1 }))
+    client.send(publishPacket('obelisk/v1/cell/temp', '[[1,2,3]]', { qos: 1, id: 2 }))
+    client.send(publishPacket(CELL, '22', { qos: 2, id: 3 }))
+    await until(() => gateway.readings.length === 3)
+    await client.ping()
+    t.same(client.received, [], 'the client is served, but not acknowledged')
+    const [first, second, third] = gateway.readings
+    t.match(first!.message, {
+      of: { kind: 'cell-reading', field: 'temp', x: 3, y: 4 },
+      topic: CELL,
+      submitter: { via: 'mqtt', client: 'thermometer' },
+    })
+    t.match(second!.message.of, { kind: 'cell-readings', field: 'temp' })
+    third!.done!()
+    second!.done!()
+    await client.ping()
+    t.same(client.received, [])
+    first!.done!()
+    t.same((await client.next(4)).body, Buffer.from([0, 1]))
+    t.same((await client.next(4)).body, Buffer.from([0, 2]))
+    t.same((await client.next(5)).body, Buffer.from([0, 3]))
+    client.send(publishPacket(CELL, '22', { qos: 2, id: 3, flags: 8 }))
+    t.same((await client.next(5)).body, Buffer.from([0, 3]))
+    t.equal(gateway.readings.length, 3, 'a repetition is not new')
+  },
+)
+
+t.test('at QoS 0 nobody waits; nothing is retained, whatever the flag says', async (t) => {
+  const { broker, gateway, mqtt } = await bench(t)
+  const [client, other] = [await mqtt(), await mqtt()]
+  const heard = listen(other)
+  await client.publishAsync(CELL, '21.5', { retain: true })
+  await until(() => gateway.readings.length === 1)
+  t.equal(gateway.readings[0]!.done, undefined)
+  await client.publishAsync(CELL, '21.5', { retain: true, qos: 1 })
+  await other.subscribeAsync('#')
+  await client.publishAsync(CELL, '22', { qos: 1 })
+  await until(() => heard.length === 1)
+  t.same(heard, [`${CELL} 22`])
+  await client.publishAsync(`${CELL}/value`, '22', { qos: 1 })
+  t.same(broker.counters().dropped, { 'topic-not-allowed': 1 }, 'that is the gateway’s to say')
+  t.equal(gateway.readings.length, 3)
+})
