@@ -108,7 +108,7 @@ export class Upload {
     }
   }
 
-  /** Takes the file in. Resolves once all its tasks have ended; throws a `FileProblem` or an `UploadRefused`. */
+  /** Takes the file in. Resolves once all of it is in tasks; throws a `FileProblem` or an `UploadRefused`. */
   async receive(chunks: AsyncIterable<Uint8Array>, reader: CellReader): Promise<void> {
     try {
       for await (const chunk of chunks) {
@@ -116,13 +116,20 @@ export class Upload {
         await this.#take(reader.read(chunk))
       }
       await this.#take(reader.end())
-      await this.#finish()
+      await this.#takeRest()
+      this.#state = 'ending'
     } catch (error) {
       this.#state = 'cut-off'
       throw error
     } finally {
       this.#cells = createColumn('u8', 0)
     }
+  }
+
+  /** Resolves once all its tasks have ended. */
+  async end(): Promise<void> {
+    await Promise.all(this.#open)
+    this.#state = this.#failed > 0 ? 'failed' : 'done'
   }
 
   async #take(numbers: ArrayLike<number>): Promise<void> {
@@ -156,7 +163,7 @@ export class Upload {
     this.#filled = 0
   }
 
-  async #finish(): Promise<void> {
+  async #takeRest(): Promise<void> {
     const { region, isCounted } = this.#plan
     const { w } = region
     if (this.#filled < this.#cells.length) {
@@ -170,9 +177,6 @@ export class Upload {
     } else if (isCounted && this.#rows < region.h) {
       throw new FileProblem(`it has ${this.#rows} rows, and was to have ${region.h}`)
     }
-    this.#state = 'ending'
-    await Promise.all(this.#open)
-    this.#state = this.#failed > 0 ? 'failed' : 'done'
   }
 
   /** Its cells are there. */

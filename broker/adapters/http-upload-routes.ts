@@ -104,7 +104,7 @@ class UploadRoutes {
 
   async put(request: UploadRequest, reply: FastifyReply): Promise<FastifyReply> {
     try {
-      const view = await this.#receive(request, reply)
+      const view = await this.#receive(request)
       if (view.state === 'done') return sendJson(reply, view)
       const detail = `${view.failed} of ${view.tasks} tasks of it failed: GET /api/tasks/${view.id}-0 and so on say why; send it again with another id`
       return sendProblem(reply, { status: 502, code: 'upload-failed', detail, extra: { ...view } })
@@ -127,14 +127,12 @@ class UploadRoutes {
     return sendProblem(reply, { status: 404, code: 'unknown-task', detail })
   }
 
-  async #receive(request: UploadRequest, reply: FastifyReply): Promise<UploadView> {
+  async #receive(request: UploadRequest): Promise<UploadView> {
     const { values, faults } = parseQuery(request.query, RULES)
     if (faults.length > 0) throw new UploadStopped(badQuery(faults))
     const { id = randomId(new SystemRandom()), ...query } = values
     if (!this.#places.hasRoom(request.who)) throw new UploadStopped(TOO_MANY)
     const leave = this.#places.take(request.who)
-    // Who has sent it all need not wait for its tasks.
-    reply.raw.once('close', leave)
     const left = new AbortController()
     request.raw.once('close', () => {
       if (!request.raw.complete) left.abort()
@@ -153,6 +151,9 @@ class UploadRoutes {
       upload = new Upload(plan, this.#port, clientOf(request), left.signal)
       this.#remember(id, upload, request)
       await upload.receive(withFirst(head.first, chunks), head.reader)
+      // Nothing of it is in memory any more, whether its sender waits for its tasks or not.
+      leave()
+      await upload.end()
       return upload.view()
     } catch (error) {
       throw stopOf(error, id, upload?.view())

@@ -135,5 +135,5 @@ t.test('a header of many digits takes no time', async (t) => {
   const taken = await raw(base, { 'accept-encoding': `gzip;q=0.${'1'.repeat(15_000)}x` })
   const { user } = process.cpuUsage(before)
   t.equal(taken.headers['content-encoding'], undefined)
-  t.ok(user < 100_000, `${user} µs of the processor`)
+  t.ok(user < 200_000, `${user} µs of the processor`)
 })

@@ -270,6 +270,27 @@ t.test('so many of its tasks are open, and no more of it is read', async (t) => 
   t.equal(control.openMost, 4)
 })
 
+t.test('who has sent it all and left keeps his place while some of it is in memory', async (t) => {
+  const { port, put, control, base } = await serveGrid(t, { width: 8192, height: 64, tile: 64 })
+  let release = (): void => {}
+  control.hold = new Promise((resolve) => {
+    release = resolve
+  })
+  // One band of eight tasks, of which four are open.
+  const body = npy('u8', 64, 8192, counted(64 * 8192))
+  for (let n = 1; n <= 4; n++) {
+    const socket = await begin(port, `level?id=all${n}`, body, body.length)
+    while (control.open < 4 * n) await new Promise((resolve) => setImmediate(resolve))
+    socket.destroy()
+  }
+  const show = async () => (await (await fetch(`${base}/api/uploads/all4`)).json()).state
+  for (let turn = 0; turn < 50; turn++) t.equal(await show(), 'receiving')
+  t.equal((await put('level?id=more', npy('u8', 1, 1, [1]))).status, 429)
+  release()
+  while ((await show()) !== 'done') await new Promise((resolve) => setImmediate(resolve))
+  t.equal((await put('level?id=more', npy('u8', 1, 1, [1]))).status, 200)
+})
+
 t.test('a task that fails, or is not taken, is said', async (t) => {
   const { put, control } = await serveGrid(t)
   control.endsAs = 'failed'
