@@ -145,7 +145,7 @@ class GridRoutes {
     }
     reply.header('x-overview', JSON.stringify(head))
     if (form === 'png') return this.#sendPicture(reply, squares, values)
-    if (form === 'csv') return sendTable(reply, squares)
+    if (form === 'csv') return this.#sendTable(request, reply, squares)
     const bytes = squares.planes.map((plane) => bytesOfColumn(plane))
     if (form === 'npy') bytes.unshift(npyHead('f32', squares.rows, squares.columns))
     return reply.type('application/octet-stream').send(Buffer.concat(bytes))
@@ -208,6 +208,18 @@ class GridRoutes {
     return reply.type('image/png').send(png)
   }
 
+  async #sendTable(
+    request: GridRequest,
+    reply: FastifyReply,
+    { planes, columns }: Squares,
+  ): Promise<FastifyReply> {
+    const { buffer, byteOffset, byteLength } = planes[0]!
+    // Whether its reader takes it is seen, as of any large answer.
+    this.#connections.holdAnswer(request.raw.socket, Buffer.from(buffer, byteOffset, byteLength))
+    reply.type('text/csv; charset=utf-8')
+    return reply.send(Readable.from(textInPieces(planes[0]!, columns), { highWaterMark: 1 }))
+  }
+
   /** The cells themselves, in the field's own type. The first band is there before anything is said. */
   async #sendCells(
     request: GridRequest,
@@ -242,7 +254,6 @@ class GridRoutes {
       let cells: Column | ProblemAnswer = band as Column
       for (;;) {
         if ('status' in cells) throw new Error(`the rest of it cannot be read: ${cells.detail}`)
-        // Whether its reader takes it is seen, as of any large answer.
         connections.holdAnswer(request.raw.socket, Buffer.from(cells.buffer))
         yield* toBytes(cells, columns)
         const next = bands.next()
@@ -332,11 +343,6 @@ function problemOfLook(outcome: Exclude<LookOutcome, { ok: true }>): ProblemAnsw
     message: plain(message),
   }))
   return { ...problem, detail: plain(detail), ...(named === undefined ? {} : { errors: named }) }
-}
-
-async function sendTable(reply: FastifyReply, { planes, columns }: Squares): Promise<FastifyReply> {
-  reply.type('text/csv; charset=utf-8')
-  return reply.send(Readable.from(textInPieces(planes[0]!, columns), { highWaterMark: 1 }))
 }
 
 async function* bytesInPieces(cells: Column): AsyncGenerator<Uint8Array> {

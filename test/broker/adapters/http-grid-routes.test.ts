@@ -16,8 +16,12 @@ const FIELDS: readonly Field[] = [
 ]
 
 /** A door to a grid whose `value` is 100 y + x, and its `level` x. */
-async function serveGrid(t: Test, size: GridSize = { width: 40, height: 24, tile: 8 }) {
-  const served = await serve(t)
+async function serveGrid(
+  t: Test,
+  size: GridSize = { width: 40, height: 24, tile: 8 },
+  options: Parameters<typeof serve>[1] = {},
+) {
+  const served = await serve(t, options)
   const looks = new LooksInMemory(size, FIELDS)
   served.recorded.looks = looks
   const { width, height } = size
@@ -223,4 +227,17 @@ t.test('a large download is read band by band, as fast as its reader takes it', 
   t.equal(whole.readDoubleLE(128 + 8 * (700 * 2048 + 33)), 70_033)
   t.ok(looks.asked.every(({ op, lsus }) => op === 'get' && lsus <= 65_536))
   t.equal(looks.asked.length, 32, 'each tile once')
+})
+
+t.test('a table on its way counts as any large answer does', async (t) => {
+  const size = { width: 512, height: 512, tile: 64 }
+  const { server, base, port } = await serveGrid(t, size, { answersBytesMax: 1.5 * 1024 * 1024 })
+  for (let n = 0; n < 2; n++) {
+    const socket = connect(port, '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.write('GET /api/grid/value.csv?step=1 HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  }
+  while (server.refused['answers-full'] === undefined) await fetch(`${base}/healthz`)
+  t.same(server.refused, { 'answers-full': 1 })
 })
