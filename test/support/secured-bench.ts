@@ -52,6 +52,8 @@ export class SecuredBench {
   readonly gateway: SecuredGateway
   /** Whose keys are registered. */
   readonly nodes: Map<string, NodeId>
+  /** Whose keys were, until they were taken out. */
+  readonly revoked: Map<string, NodeId>
   readonly keys: Map<string, UserPrincipal>
   /** Everybody's password is his name, where no login is given. */
   readonly users: Map<string, UserPrincipal>
@@ -63,6 +65,7 @@ export class SecuredBench {
   ): Promise<SecuredBench> {
     const authority = await newAuthority()
     const nodes = new Map<string, NodeId>()
+    const revoked = new Map<string, NodeId>()
     const keys = new Map<string, UserPrincipal>()
     const users = new Map<string, UserPrincipal>()
     const gateway = new SecuredGateway()
@@ -79,30 +82,36 @@ export class SecuredBench {
       if (who !== undefined && Buffer.from(password).toString() === name) answer({ ok: true, who })
       else answer({ ok: false, code: 'wrong-password', who: who ? `user/${name}` : 'nobody' })
     }
-    const { login = byName, ...rest } = options
+    const { login = byName, fetch, ...rest } = options
     const secure = {
       enrolment,
       keys: await gatewayKeys(authority),
       ownerOf: (sha256: string) => nodes.get(sha256),
+      formerOwnerOf: (sha256: string) => revoked.get(sha256),
       userOf: (sha256: string) => keys.get(sha256),
       keyUsed: () => {},
       probe: 'none',
       login,
+      ...(fetch && { fetch }),
     }
     const broker = await MqttBroker.start({ port: 0, secure, ...rest }, gateway)
     t.teardown(() => broker.close())
-    return new SecuredBench(t, { authority, broker, gateway, nodes, keys, users })
+    return new SecuredBench(t, { authority, broker, gateway, nodes, revoked, keys, users })
   }
 
   private constructor(
     t: Test,
-    parts: Pick<SecuredBench, 'authority' | 'broker' | 'gateway' | 'nodes' | 'keys' | 'users'>,
+    parts: Pick<
+      SecuredBench,
+      'authority' | 'broker' | 'gateway' | 'nodes' | 'revoked' | 'keys' | 'users'
+    >,
   ) {
     this.#t = t
     this.authority = parts.authority
     this.broker = parts.broker
     this.gateway = parts.gateway
     this.nodes = parts.nodes
+    this.revoked = parts.revoked
     this.keys = parts.keys
     this.users = parts.users
   }
