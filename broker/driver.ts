@@ -132,6 +132,19 @@ export class GatewayDriver {
               { path: '', code: 'too-large', message: `${skippedBytes} bytes are too many` },
             ],
           }
+    this.#submitted(result, submitter, answer)
+  }
+
+  /** `wish` is what the payload of a submission would say; nothing of it is kept. */
+  submitWish(wish: object, submitter: Submitter, answer: (outcome: Outcome) => void): void {
+    this.#submitted(checkSubmission(wish, this.#grid), submitter, answer)
+  }
+
+  #submitted(
+    result: SubmissionResult,
+    submitter: Submitter,
+    answer: (outcome: Outcome) => void,
+  ): void {
     const ticket = this.#ticketFor(answer)
     const to = result.ok ? result.submission.body.seal : undefined
     const lacks = to !== undefined && !this.#ports.isRecipient(to)
@@ -155,12 +168,16 @@ export class GatewayDriver {
   }
 
   /** `wish` is a submission, of a read. Returns what takes it back, once it was not answered. */
-  look(wish: object, client: string, answer: (outcome: LookOutcome) => void): () => void {
+  look(
+    wish: object,
+    asker: { readonly client: string; readonly isOnce?: boolean },
+    answer: (outcome: LookOutcome) => void,
+  ): () => void {
     this.#tickets += 1
     const ticket = this.#tickets
     this.#looks.set(ticket, answer)
     const result = checkSubmission(wish, this.#grid)
-    this.#deliver({ type: 'look-requested', ticket, client, result })
+    this.#deliver({ type: 'look-requested', ticket, ...asker, result })
     return () => {
       if (this.#looks.delete(ticket)) this.#deliver({ type: 'look-cancelled', ticket })
     }

@@ -82,6 +82,11 @@ export class HttpCalls implements HttpPort {
     })
   }
 
+  submitWish(wish: object, { address, ...rest }: HttpClient): Promise<Outcome> {
+    const submitter = { via: 'http', client: address, ...rest } as const
+    return new Promise((resolve) => this.#sources.driver.submitWish(wish, submitter, resolve))
+  }
+
   cancel(task: TaskId, { address, ...rest }: HttpClient): Promise<Outcome> {
     const submitter = { via: 'http', client: address, ...rest } as const
     return new Promise((resolve) => this.#sources.driver.cancel(task, submitter, resolve))
@@ -136,11 +141,16 @@ export class HttpCalls implements HttpPort {
     return problems.length === 0 ? undefined : refusalOf(problems)
   }
 
-  look(wish: object, { address, user }: HttpClient, left: AbortSignal): Promise<LookOutcome> {
-    const client = user === undefined ? address : identityOf(user)
+  look(
+    wish: object,
+    { address, user }: HttpClient,
+    left: AbortSignal,
+    isOnce = false,
+  ): Promise<LookOutcome> {
+    const asker = { client: user === undefined ? address : identityOf(user), isOnce }
     return new Promise((resolve) => {
       if (left.aborted) return
-      const takeBack = this.#sources.driver.look(wish, client, resolve)
+      const takeBack = this.#sources.driver.look(wish, asker, resolve)
       left.addEventListener('abort', takeBack, { once: true })
     })
   }

@@ -15,7 +15,6 @@ import {
   takes,
 } from '../../shared/grid/fields.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
-import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { Refusal, RefusalCode } from '../core/effects.ts'
 import { bandsOf, piecesOf } from './grid-bands.ts'
@@ -159,7 +158,10 @@ export class Upload {
     const next = this.#bands.next()
     if (next.done === true) throw new FileProblem(`it has more than ${this.#plan.region.h} rows`)
     this.#band = next.value
-    this.#cells = createColumn(this.#plan.field.type, next.value.w * next.value.h)
+    const lsus = next.value.w * next.value.h
+    // The same memory again, but for the first and the last band.
+    if (lsus <= this.#cells.length) this.#cells = this.#cells.subarray(0, lsus)
+    else this.#cells = createColumn(this.#plan.field.type, lsus)
     this.#filled = 0
   }
 
@@ -181,33 +183,39 @@ export class Upload {
 
   /** Its cells are there. */
   async #put(band: Region): Promise<void> {
-    const { tile, field } = this.#plan
+    const { tile } = this.#plan
     for (const piece of piecesOf(band, tile)) {
-      const values = createColumn(field.type, piece.w * piece.h)
-      for (let row = 0; row < piece.h; row++) {
-        const from = row * band.w + piece.x - band.x
-        values.set(this.#cells.subarray(from, from + piece.w), row * piece.w)
-      }
       while (this.#open.size >= OPEN_TASKS_MAX) await Promise.race(this.#open)
-      await this.#submit(piece, values)
+      await this.#submit(piece, this.#valuesOf(piece, band))
     }
     this.#rows += band.h
+  }
+
+  /** Valid until the next band. */
+  #valuesOf(piece: Region, band: Region): Column {
+    if (piece.w === band.w) return this.#cells.subarray(0, piece.w * piece.h)
+    const values = createColumn(this.#plan.field.type, piece.w * piece.h)
+    for (let row = 0; row < piece.h; row++) {
+      const from = row * band.w + piece.x - band.x
+      values.set(this.#cells.subarray(from, from + piece.w), row * piece.w)
+    }
+    return values
   }
 
   async #submit(region: Region, values: Column): Promise<void> {
     const { id, field } = this.#plan
     const task = `${id}-${this.#tasks}` as TaskId
-    const payload = encodeCbor({
+    const wish = {
       id: task,
       op: 'put',
       region,
       args: { field: field.name, values: bytesOfColumn(values) },
       deadline_ms: DEADLINE_MS,
-    })
+    }
     const untilMs = performance.now() + PATIENCE_MS
     for (;;) {
       if (this.#left.aborted) throw new FileProblem('it was cut off')
-      const outcome = await this.#port.submit(payload, this.#client)
+      const outcome = await this.#port.submitWish(wish, this.#client)
       if (outcome.ok) break
       const { code, retryMs = RETRY_MS } = outcome.refusal
       if (!PASSING.includes(code) || performance.now() > untilMs) {

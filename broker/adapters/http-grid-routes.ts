@@ -275,10 +275,10 @@ class GridRoutes {
     const cells = createColumn(field?.type ?? 'u8', band.w * band.h)
     for (const piece of field === undefined ? [band] : piecesOf(band, tile)) {
       const args = { fields: [request.params.field], as: 'bytes' }
-      let outcome = await this.#look(request, reply, 'get', piece, args)
+      let outcome = await this.#look(request, reply, 'get', piece, args, true)
       for (let tries = 1; isCrowded(outcome) && tries < CROWDED_TRIES; tries++) {
         await setTimeout(CROWDED_MS)
-        outcome = await this.#look(request, reply, 'get', piece, args)
+        outcome = await this.#look(request, reply, 'get', piece, args, true)
       }
       if (!outcome.ok) return problemOfLook(outcome)
       const { fields } = outcome.value as { fields: object }
@@ -299,6 +299,7 @@ class GridRoutes {
     op: string,
     region: Region | undefined,
     args: object,
+    isOnce = false,
   ): Promise<LookOutcome> {
     const left = new AbortController()
     const leave = (): void => left.abort()
@@ -306,7 +307,7 @@ class GridRoutes {
     try {
       if (reply.raw.destroyed) leave()
       const wish = { op, ...(region === undefined ? {} : { region }), args: definedOf(args) }
-      return await this.#port.look(wish, clientOf(request), left.signal)
+      return await this.#port.look(wish, clientOf(request), left.signal, isOnce)
     } finally {
       reply.raw.off('close', leave)
     }

@@ -236,6 +236,8 @@ export interface HttpPort {
   readonly security?: SecurityPort | undefined
   readonly listeners?: Listeners
   submit(payload: Uint8Array, client: HttpClient): Promise<Outcome>
+  /** `wish` is what the payload would say. It is taken in before this returns. */
+  submitWish(wish: object, client: HttpClient): Promise<Outcome>
   cancel(task: TaskId, client: HttpClient): Promise<Outcome>
   /** Whether the task had ended before the time was over, or nobody waits any more. */
   waitForEnd(task: TaskId, timeoutMs: number, left: AbortSignal): Promise<boolean>
@@ -249,8 +251,8 @@ export interface HttpPort {
   grid(): GridView
   /** Why this one may not put numbers into a field there. */
   putRefusal(field: string, region: Region, client: HttpClient): Refusal | undefined
-  /** `wish` is a submission of a read. Never settles for one who left. */
-  look(wish: object, client: HttpClient, left: AbortSignal): Promise<LookOutcome>
+  /** `wish` is a submission of a read; `isOnce` if nobody asks again soon. Never settles for one who left. */
+  look(wish: object, client: HttpClient, left: AbortSignal, isOnce?: boolean): Promise<LookOutcome>
   nodes(): readonly NodeView[]
   node(id: NodeId): NodeView | undefined
   /** Of a member; cheap. */

@@ -70,6 +70,8 @@ export type GatewayEvent =
       readonly ticket: Ticket
       /** Of whom only so many are taken at a time. */
       readonly client: string
+      /** What it shows is not asked for again soon: it is not kept. */
+      readonly isOnce?: boolean
       /** A read of the grid; its id and its deadline are not looked at. */
       readonly result: SubmissionResult
     }

@@ -9,7 +9,6 @@
  */
 import { randomId, type TaskId } from '../../shared/core/ids.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
-import type { TaskBody } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { LookOutcome, Refusal } from './effects.ts'
 import type { GatewayEvent, Ticket } from './events.ts'
@@ -37,10 +36,14 @@ interface Look extends ReadAsker {
   /** When it was planned. */
   readonly seq: number
   readonly epoch: number
+  /** Its value is shown to those who wait, and not kept. */
+  readonly isOnce: boolean
   /** Who waits, by which client. */
   readonly askers: Map<Ticket, string>
   isTouched: boolean
 }
+
+type Asked = Pick<Look, 'key' | 'body' | 'isOnce'>
 
 interface Kept {
   readonly outcome: Shown
@@ -65,7 +68,7 @@ export class Looks {
     this.#reads = reads
   }
 
-  request({ ticket, client, result }: Requested): void {
+  request({ ticket, client, isOnce = false, result }: Requested): void {
     if (!result.ok) {
       this.#refuse(ticket, refusalOf(result.problems))
       return
@@ -92,7 +95,7 @@ export class Looks {
       tilesRefusal(this.#context, body)
     if (refusal !== undefined) this.#refuse(ticket, refusal)
     else if (equal !== undefined) equal.askers.set(ticket, client)
-    else this.#begin(key, body, ticket, client)
+    else this.#begin({ key, body, isOnce }, ticket, client)
   }
 
   /** Nobody waits for it any more. */
@@ -114,15 +117,14 @@ export class Looks {
     }
   }
 
-  #begin(key: string, body: TaskBody, ticket: Ticket, client: string): void {
+  #begin(asked: Asked, ticket: Ticket, client: string): void {
     const { random, nowMs, identity, placement, deadlines } = this.#context
     const look: Look = {
       ...UNTOLD,
       id: randomId(random) as TaskId,
-      body,
+      ...asked,
       deadlineMs: nowMs + LOOK_DEADLINE_MS,
       shards: { total: 0, done: 0, failed: 0 },
-      key,
       seq: identity.seq,
       epoch: placement.epoch,
       askers: new Map([[ticket, client]]),
@@ -144,7 +146,7 @@ export class Looks {
     const ledger = identity.ledgerId.slice(0, LEDGER_SHOWN)
     const tag = isLasting ? { tag: `${ledger}-${identity.term}-${look.seq}-${look.epoch}` } : {}
     const outcome = { ok: true, value, consistent, ...tag } as const
-    if (isLasting) this.#keep(look, outcome)
+    if (isLasting && !look.isOnce) this.#keep(look, outcome)
     this.#end(look, outcome)
   }
 

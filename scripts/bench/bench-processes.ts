@@ -19,7 +19,7 @@ export interface Command {
   readonly environment: Readonly<Record<string, string>>
 }
 
-const NODE: Command = { path: process.execPath, argv: [], environment: {} }
+export const NODE: Command = { path: process.execPath, argv: [], environment: {} }
 
 export class BenchProcesses {
   readonly directory = mkdtempSync(join(tmpdir(), 'obelisk-bench-'))

@@ -1,8 +1,9 @@
 /** A gateway and agents that hold a grid, each cell of it written, for benchmarks that look at it. */
+import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
-import type { BenchProcesses } from './bench-processes.ts'
+import { type BenchProcesses, type Command, NODE } from './bench-processes.ts'
 import { agentCommand, unitSetup } from './unit-command.ts'
 
 const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
@@ -21,6 +22,7 @@ export interface GridFleet {
   /** Without a slash at its end. */
   readonly base: string
   readonly gateway: number
+  readonly gatewayChild: ChildProcess
   readonly agents: readonly number[]
   /** What starts the gateway again where it was. */
   readonly gatewayArgv: readonly string[]
@@ -29,6 +31,7 @@ export interface GridFleet {
 export async function startGridFleet(
   setup: GridSetup,
   processes: BenchProcesses,
+  command: Command = NODE,
 ): Promise<GridFleet> {
   const { name, side, type, replicas } = setup
   const flags = [
@@ -36,21 +39,20 @@ export async function startGridFleet(
     ...['--grid', `${side}x${side}`, '--tile', '16', '--fields', `value:${type}`],
     ...['--log-level', 'warn'],
   ]
-  const { child, ready } = await processes.start(`${name}-gateway`, [
-    ...[PROGRAM, 'gateway', '--port', '0', '--http-port', '0', ...flags],
-  ])
+  const argv = [PROGRAM, 'gateway', '--port', '0', '--http-port', '0', ...flags]
+  const { child, ready } = await processes.start(`${name}-gateway`, argv, command)
   const [, port, http] = /mqtt=\S+:(\d+) http=(\S+)/.exec(ready)!
-  const command = agentCommand(unitSetup('agent'), PROGRAM, undefined)
+  const agentWords = agentCommand(unitSetup('agent'), PROGRAM, undefined)
   const agents: number[] = []
   for (let count = 1; count <= setup.agents; count++) {
     const id = `${name}-${count}`
     const data = ['--data', join(processes.directory, id), '--slice-bytes-max', String(2 ** 30)]
     const argv = ['--id', id, '--url', `mqtt://127.0.0.1:${port}`, ...data, '--log-level', 'warn']
-    agents.push((await processes.start(id, argv, command)).child.pid!)
+    agents.push((await processes.start(id, argv, agentWords)).child.pid!)
   }
   const httpPort = http!.slice(http!.lastIndexOf(':') + 1)
   const gatewayArgv = [PROGRAM, 'gateway', '--port', port!, '--http-port', httpPort, ...flags]
-  return { base: `http://${http}`, gateway: child.pid!, agents, gatewayArgv }
+  return { base: `http://${http}`, gateway: child.pid!, gatewayChild: child, agents, gatewayArgv }
 }
 
 /** Submits a task, waits for its end and returns its value and the bytes of its result. */

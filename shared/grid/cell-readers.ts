@@ -8,7 +8,7 @@ import type { NumberType } from './npy.ts'
 export class FileProblem extends Error {}
 
 export interface CellReader {
-  /** The numbers that have come whole. */
+  /** The numbers that have come whole; valid until the next call. */
   read(chunk: Uint8Array): ArrayLike<number>
   /** Those that the end makes whole. */
   end(): ArrayLike<number>
@@ -32,24 +32,31 @@ export function numberBytes(type: NumberType): number {
 /** Little-endian, as every platform we run on is. */
 export class PackedReader implements CellReader {
   readonly #type: NumberType
-  #rest = new Uint8Array(0)
+  /** What came last begins with what was left before it: numbers lie where a type wants them. */
+  #held = new Uint8Array(0)
+  /** Where what is left lies. */
+  #from = 0
+  #left = 0
 
   constructor(type: NumberType) {
     this.#type = type
   }
 
   read(chunk: Uint8Array): ArrayLike<number> {
-    const all = new Uint8Array(this.#rest.length + chunk.length)
-    all.set(this.#rest)
-    all.set(chunk, this.#rest.length)
+    const bytes = this.#left + chunk.length
+    const before = this.#held
+    if (bytes > before.length) this.#held = new Uint8Array(bytes)
+    this.#held.set(before.subarray(this.#from, this.#from + this.#left))
+    this.#held.set(chunk, this.#left)
     const size = numberBytes(this.#type)
-    const count = Math.floor(all.length / size)
-    this.#rest = all.slice(count * size)
-    return new ARRAYS[this.#type](all.buffer, 0, count)
+    const count = Math.floor(bytes / size)
+    this.#from = count * size
+    this.#left = bytes - this.#from
+    return new ARRAYS[this.#type](this.#held.buffer, 0, count)
   }
 
   end(): ArrayLike<number> {
-    if (this.#rest.length > 0) throw new FileProblem('it ends within a number')
+    if (this.#left > 0) throw new FileProblem('it ends within a number')
     return []
   }
 }

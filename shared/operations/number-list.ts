@@ -48,8 +48,9 @@ export function columnOf(
 ): Column | undefined {
   const before = problems.length
   const type = field?.type ?? 'f64'
-  const given = Array.isArray(list) ? list : columnFromBytes(type, list)
-  const column = createColumn(type, given.length)
+  // Bytes are held where they were copied to.
+  const column = Array.isArray(list) ? createColumn(type, list.length) : columnFromBytes(type, list)
+  const given = Array.isArray(list) ? list : column
   for (let index = 0; index < given.length && problems.length < PROBLEMS_MAX; index++) {
     const value: unknown = given[index]
     if (typeof value !== 'number') {

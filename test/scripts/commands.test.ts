@@ -135,6 +135,7 @@ async function serve(t: Test) {
       tasks.set(id, taskView(id, 'accepted'))
       return { ok: true, task: id as TaskId, state: 'accepted' }
     },
+    submitWish: async (wish, client) => await port.submit(encodeCbor(wish), client),
     cancel: async (task) => ({ ok: true, task, state: 'cancelled' }),
     grid: () => looks.view(),
     putRefusal: () => undefined,

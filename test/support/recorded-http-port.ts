@@ -183,6 +183,10 @@ export function record(): Recorded {
         recorded.calls.push(['submit', Buffer.from(payload), client])
         return recorded.answer
       },
+      submitWish: async (wish, client) => {
+        recorded.calls.push(['submitWish', wish, client])
+        return recorded.answer
+      },
       cancel: async (task, client) => {
         recorded.calls.push(['cancel', task, client.address])
         return recorded.answer

@@ -8,8 +8,7 @@ import type { TaskId } from '../../../shared/core/ids.ts'
 import { bytesOfColumn, columnFromBytes, type FieldType } from '../../../shared/grid/fields.ts'
 import type { GridSize } from '../../../shared/grid/geometry.ts'
 import { npyHead } from '../../../shared/grid/npy.ts'
-import { decodeCbor } from '../../../shared/protocol/cbor.ts'
-import { SUBMISSION_LIMITS } from '../../../shared/protocol/limits.ts'
+import { encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { LooksInMemory } from '../../support/looks-in-memory.ts'
 import { checkAsync } from '../../support/property.ts'
 import { serve, taskView } from '../../support/recorded-http-port.ts'
@@ -37,13 +36,11 @@ async function serveGrid(t: Test, size: GridSize = { width: 256, height: 256, ti
     openMost: 0,
   }
   Object.assign(served.recorded.port, {
-    async submit(payload: Uint8Array): Promise<Outcome> {
-      const decoded = decodeCbor(payload, SUBMISSION_LIMITS)
-      const wish = (decoded as { value: { id: string } }).value
+    async submitWish(wish: { id: string }): Promise<Outcome> {
       const refused = control.refuse?.(wish.id)
       if (refused !== undefined) return refused
       control.submitted.set(wish.id, (control.submitted.get(wish.id) ?? 0) + 1)
-      const hash = createHash('sha256').update(payload).digest('hex')
+      const hash = createHash('sha256').update(encodeCbor(wish)).digest('hex')
       const before = known.get(wish.id)
       if (before !== undefined && before !== hash) {
         return { ok: false, refusal: { code: 'task-id-conflict', message: 'another body' } }
