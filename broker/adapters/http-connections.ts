@@ -16,6 +16,8 @@ export interface HttpConnectionBounds {
   readonly aheadMax: number
   /** The same, over all connections; beyond, the one with most of them is closed. */
   readonly aheadTotalMax: number
+  /** From its turn on, so long the body of a request may take to come, whether anybody reads it or not. */
+  readonly bodyComesMs: number
   /**
    * How long a reader may take nothing of his answer. Not short: a kernel takes no more of it until a third of its
    * own buffer, which grows to megabytes, is free, and that lasts minutes on a slow link.
@@ -40,6 +42,8 @@ interface Exchange {
 interface Connection {
   current: Exchange | undefined
   readonly ahead: Exchange[]
+  /** Until the body of the last request has come. */
+  slow: NodeJS.Timeout | undefined
   /** A large one that is on its way. */
   answer: Buffer | undefined
   /** Bytes of answers that were given to the socket, and since when it is no more. */
@@ -84,6 +88,7 @@ export class HttpConnections {
     this.#open.set(socket, {
       current: undefined,
       ahead: [],
+      slow: undefined,
       answer: undefined,
       given: 0,
       givenMs: performance.now(),
@@ -126,9 +131,10 @@ export class HttpConnections {
     if (this.#open.has(socket)) this.#mayClose.add(socket)
   }
 
-  /** What this one brings is used as it comes: it is not silent. */
+  /** What this one brings is used as it comes, and whoever uses it sees that it does: it is not silent, nor slow. */
   isWorking(socket: HttpSocket): void {
     this.#silent.delete(socket)
+    clearTimeout(this.#open.get(socket)?.slow)
   }
 
   /** Counts a large answer until its reader has it; false if the reader has gone. */
@@ -153,8 +159,16 @@ export class HttpConnections {
       // The rest of a body may come after the answer: a connection with nothing asked stays silent.
       if (connection.current === exchange) this.#silent.delete(socket)
     }
-    if (hasBody(request)) request.once('end', isAsked)
-    else isAsked()
+    if (hasBody(request)) {
+      const slow = setTimeout(() => {
+        if (!request.complete) this.#refuse(socket, 'slow-body')
+      }, this.#bounds.bodyComesMs)
+      connection.slow = slow
+      request.once('end', () => {
+        clearTimeout(slow)
+        isAsked()
+      })
+    } else isAsked()
     response.once('close', () => this.#next(socket, connection))
     this.#turns.take(() => {
       if (!socket.destroyed) handler(request, response)
@@ -228,6 +242,7 @@ export class HttpConnections {
     const connection = this.#open.get(socket)
     if (connection === undefined) return
     this.#aheadTotal -= connection.ahead.length
+    clearTimeout(connection.slow)
     this.#releaseAnswer(connection)
     this.#open.delete(socket)
     this.#silent.delete(socket)

@@ -69,6 +69,7 @@ export interface HttpServerSettings {
   readonly connectionsMax?: number
   /** For the header of a request, and from the start of a connection. */
   readonly headersTimeoutMs?: number
+  readonly bodyComesMs?: number
   readonly answerStallMs?: number
   readonly answerStallLeastMs?: number
   readonly answersBytesMax?: number
@@ -82,22 +83,24 @@ const KIB = 1024
 const SOCKET_PATH_BYTES_MAX = 107
 const OWNER_ALONE = 0o600
 
+const BODY_MS = 30_000
 const CONNECTION_BOUNDS = {
   connectionsMax: 1024,
   aheadMax: 100,
   aheadTotalMax: 1000,
+  // After its answer, from whoever waited for it (http-bodies.ts).
+  bodyComesMs: BODY_MS + 2000,
   answerStallMs: 300_000,
   answerStallLeastMs: 10_000,
   answersBytesMax: 64 * KIB * KIB,
 }
 /** Of requests, on their way. */
 const BODIES_BYTES_MAX = 64 * KIB * KIB
-const BODY_MS = 30_000
 /** Long enough for a slow client, and looked at that often. */
 const EVENT_STREAMS_MAX = 64
 const SERVER_OPTIONS = {
   headersTimeout: 10_000,
-  // Of a file that is uploaded; other bodies have their own (http-bodies.ts).
+  // Of a file that is uploaded; other bodies have `bodyComesMs`.
   requestTimeout: 4 * 3_600_000,
   keepAliveTimeout: 10_000,
   connectionsCheckingInterval: 1000,

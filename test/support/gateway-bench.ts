@@ -322,10 +322,10 @@ export class GatewayBench {
   }
 
   /** Returns the ticket: what is answered, now or later, stands among the effects. */
-  look(wish: object, client = 'tester'): number {
+  look(wish: object, client = 'tester', isOnce = false): number {
     this.#tickets += 1
     const result = checkSubmission(wish, this.options.grid)
-    this.step({ type: 'look-requested', ticket: this.#tickets, client, result })
+    this.step({ type: 'look-requested', ticket: this.#tickets, client, isOnce, result })
     return this.#tickets
   }
 

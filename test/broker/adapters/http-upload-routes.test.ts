@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { Outcome } from '../../../broker/core/effects.ts'
@@ -17,7 +18,7 @@ const NPY = 'application/x-npy'
 
 /** A door to a grid in memory that knows tasks by their ids, as a gateway does. */
 async function serveGrid(t: Test, size: GridSize = { width: 256, height: 256, tile: 16 }) {
-  const served = await serve(t, { bodyMs: 300 })
+  const served = await serve(t, { bodyMs: 300, bodyComesMs: 400 })
   const looks = new LooksInMemory(size, [
     { name: 'value', type: 'f64' },
     { name: 'level', type: 'u8' },
@@ -315,5 +316,51 @@ t.test('a slow body of another kind is ended, too', async (t) => {
   )
   const [answer] = (await once(socket, 'data')) as [Buffer]
   t.match(answer.toString(), /408 .*took too long/s)
+  socket.destroy()
+})
+
+/** Sends a byte every 50 ms. Resolves once the connection is closed, with what came. */
+async function drip(t: Test, port: number, head: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  let answer = ''
+  socket.on('data', (chunk) => {
+    answer += chunk
+  })
+  socket.on('error', () => {})
+  socket.write(`${head} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n`)
+  const dripping = setInterval(() => socket.write('0'), 50)
+  t.teardown(() => clearInterval(dripping))
+  if (!socket.destroyed) await once(socket, 'close')
+  clearInterval(dripping)
+  return answer
+}
+
+t.test('a body that nobody reads is not read for ever', async (t) => {
+  const { port, server } = await serveGrid(t)
+  t.match(await drip(t, port, 'GET /healthz'), /^HTTP\/1.1 200 /)
+  t.match(await drip(t, port, 'DELETE /nothing'), /^HTTP\/1.1 404 /)
+  t.match(
+    await drip(t, port, `PUT /api/grid/value?id=a.b HTTP/1.1\r\nContent-Type: ${NPY}\r\nX: `),
+    /400 /,
+  )
+  t.same(server.refused, { 'slow-body': 3 })
+})
+
+t.test('a file may come more slowly than any other body', async (t) => {
+  const { port, base } = await serveGrid(t)
+  const body = npy('f64', 1, 20, counted(20))
+  const socket = await begin(port, 'value?id=slowly', body, 128)
+  let answer = ''
+  socket.on('data', (chunk) => {
+    answer += chunk
+  })
+  const told = once(socket, 'data')
+  for (let at = 128; at < body.length; at += 16) {
+    socket.write(body.subarray(at, at + 16))
+    await pause(80)
+  }
+  await told
+  t.match(answer, /^HTTP\/1.1 200 /)
+  t.match(await (await fetch(`${base}/api/uploads/slowly`)).json(), { state: 'done' })
   socket.destroy()
 })

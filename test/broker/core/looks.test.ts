@@ -166,6 +166,17 @@ t.test('a value is shown again until a write touches it', async (t) => {
   t.not(tag(bench.look(GET)), second)
 })
 
+t.test('what is asked for once is not kept', async (t) => {
+  const bench = settledPair()
+  const once = bench.look(GET, 'tester', true)
+  t.equal(bench.shown(once), undefined)
+  answerAll(bench, 1)
+  t.match(bench.shown(once), { ok: true })
+  t.equal(bench.shown(bench.look(GET)), undefined, 'it was read, and not kept')
+  answerAll(bench, 1)
+  t.match(bench.shown(bench.look(GET, 'tester', true)), { ok: true }, 'what is there is shown')
+})
+
 t.test('a look that came after a touching write does not join one from before', async (t) => {
   const bench = settledPair()
   const before = bench.look(GET)
