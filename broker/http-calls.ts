@@ -6,6 +6,7 @@ import { identityOf } from '../shared/protocol/access.ts'
 import { isEnded, type MemberState, type TaskState } from '../shared/protocol/states.ts'
 import type {
   Asker,
+  BackupPort,
   HttpClient,
   HttpPort,
   Listeners,
@@ -47,6 +48,7 @@ export interface HttpSources {
   topics(): TopicViews
   readonly security: SecurityPort | undefined
   readonly upgrades: UpgradePort
+  readonly backups: BackupPort
   listeners(): Listeners
   readonly reports: NodeReports
   health(): Health
@@ -65,6 +67,10 @@ export class HttpCalls implements HttpPort {
 
   get security(): SecurityPort | undefined {
     return this.#sources.security
+  }
+
+  get backups(): BackupPort {
+    return this.#sources.backups
   }
 
   get listeners(): Listeners {

@@ -30,6 +30,7 @@ import { MqttBroker } from './adapters/mqtt-broker.ts'
 import { MqttProbe } from './adapters/mqtt-probe.ts'
 import { NodeReports } from './adapters/node-reports.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
+import { Backups, forgetUnsentBackup } from './backups.ts'
 import { startBridge } from './bridge.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import { coordinatorOptions } from './coordinator-options.ts'
@@ -59,8 +60,9 @@ import { isSecured, securityFolder } from './security.ts'
 import { securityEventOf } from './security-notices.ts'
 import { tellSummaries } from './summary.ts'
 
-/** For `ca restore`. */
+/** For commands. */
 export { restoreFleet } from './restore.ts'
+export { checkBackup, restoreLedger } from './restore-ledger.ts'
 
 const PORT = 1883
 const SECURE_PORT = 8883
@@ -91,13 +93,14 @@ function adminSocket(environment: Environment, data: string): string {
 
 async function start(
   config: GatewayConfig,
-  { sources, log, shutdown, fatal, failure, notify }: Running<typeof GATEWAY_OPTIONS>,
+  { file, sources, log, shutdown, fatal, failure, notify }: Running<typeof GATEWAY_OPTIONS>,
   adminPath: string,
 ): Promise<void> {
   const hasDoor = isSecured(config, sources.security)
   const lock = await ExclusiveLock.acquire(config.data)
   shutdown.add('lock', () => lock.release())
   forgetLeftOver(config.data, { log })
+  forgetUnsentBackup(config.data)
   const onLook = tellOfLook(notify, log)
   const ledger = await LedgerStore.open(config.data, LEDGER_TABLES, fatal, onLook)
   shutdown.add('ledger', () => ledger.close())
@@ -215,6 +218,7 @@ async function start(
   const { upgrades, door } = openPackages(config, log, { driver, view })
   const calls = new HttpCalls({
     upgrades,
+    backups: new Backups({ data: config.data, ledger, configuration: file }, secured?.security),
     grid: options.grid,
     driver,
     view,
@@ -422,9 +426,7 @@ async function start(
 
 /** A ledger that is there is not rebuilt, and one that is being rebuilt is none yet. */
 function assertRecovery(known: IdentityRecord, { recoverNodes, data }: GatewayConfig): void {
-  // A copy knows whom to wait for.
-  if (known.restored !== undefined) return
-  if (known.isRecovering === true && recoverNodes === 0) {
+  if (known.isRecovering === true && recoverNodes === 0 && known.restored === undefined) {
     throw new ConfigError([
       `the ledger in ${data} is being rebuilt; say how many nodes to wait for: obelisk gateway recover --nodes <n>`,
     ])

@@ -34,7 +34,8 @@ export interface RestoreOrder {
   /** Asked once it is known that there is a place for them. */
   passphrase(): Promise<string>
   /** Who is to stay out: what the backup cannot know, since it came later. */
-  revoked(found: BackupNames): Promise<readonly string[]>
+  /** `ts`: when the backup was made, Unix ms. */
+  revoked(found: BackupNames, ts: number): Promise<readonly string[]>
 }
 
 export interface Restored {
@@ -50,7 +51,7 @@ export interface Restored {
 }
 
 /** What nobody else may do with what is made. */
-const OWN = 0o077
+export const OWN = 0o077
 /** In one transaction. */
 const RECORDS = 1000
 
@@ -59,7 +60,7 @@ export async function restoreFleet(order: RestoreOrder): Promise<Restored> {
   try {
     const lock = await ExclusiveLock.acquireAsOwner(order.data)
     try {
-      return await restore(order)
+      return await restoreKeys(order)
     } finally {
       await lock.release()
     }
@@ -68,14 +69,15 @@ export async function restoreFleet(order: RestoreOrder): Promise<Restored> {
   }
 }
 
-async function restore(order: RestoreOrder): Promise<Restored> {
+/** By whoever has the lock of the data directory. */
+export async function restoreKeys(order: RestoreOrder): Promise<Restored> {
   assertFree(order.data)
   const { head, content: bytes } = await openSealed(order.backup, await order.passphrase())
   const reading = readBackup(bytes)
   if (!reading.ok) throw reading.problem === 'later' ? newer() : damaged('a record is none')
   const { content } = reading
   const { moment, records } = content
-  const revoked = await whoIsOut(order, records)
+  const revoked = await whoIsOut(order, content)
   // The clock of a new box may be behind: nothing that was over begins again there.
   const nowTs = Math.max(SYSTEM_CLOCK.now().wallMs, moment.ts)
   const changes = restoredRecords(nowTs, records, revoked)
@@ -99,8 +101,8 @@ function assertFree(data: string): void {
   throw new AppError('secured', message, { exitCode: EXIT_CONFIG })
 }
 
-async function whoIsOut(order: RestoreOrder, records: readonly RegistryChange[]): Promise<Revoked> {
-  const revoked = revokedBy(await order.revoked(namesIn(records)), records)
+async function whoIsOut(order: RestoreOrder, { moment, records }: BackupContent): Promise<Revoked> {
+  const revoked = revokedBy(await order.revoked(namesIn(records), moment.ts), records)
   const { unknown, ambiguous } = revoked
   if (ambiguous.length > 0) {
     const message = `the backup has more than one of the name ${ambiguous.join(', ')}: say node/…, user/… or recipient/…`

@@ -8,6 +8,8 @@ import { asOurs, type Main, runMain } from './run-main.ts'
 
 interface GatewayMain extends Main {
   readonly restoreFleet: GatewayParts['restore']
+  readonly restoreLedger: GatewayParts['restoreLedger']
+  readonly checkBackup: GatewayParts['checkBackup']
 }
 
 /**
@@ -40,6 +42,8 @@ async function run(argv: readonly string[]): Promise<number> {
   const gatewayParts: GatewayParts = {
     makeKeys: async (data) => (await gateway()).run(['keys', '--data', data], env),
     restore: (order) => asOurs(async () => (await gateway()).restoreFleet(order)),
+    restoreLedger: (order) => asOurs(async () => (await gateway()).restoreLedger(order)),
+    checkBackup: (file) => asOurs(async () => (await gateway()).checkBackup(file)),
   }
   const enrol = async (given: readonly string[], environment: Environment): Promise<number> => {
     const agent = (await import(programPath('agent'))) as Main

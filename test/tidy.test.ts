@@ -104,7 +104,9 @@ const LAYERS: readonly { from: RegExp; code: RegExp; types?: RegExp }[] = [
   ...['broker', 'firmware-agent'].flatMap((program) => [
     // What joins the others: what is run, and what it opens where a gateway is secured or has a bridge.
     {
-      from: new RegExp(`^${program}/(main|keys|restore|secured|packages|enroll|bridge)\\.ts$`),
+      from: new RegExp(
+        `^${program}/(main|keys|restore|restore-ledger|secured|packages|enroll|bridge)\\.ts$`,
+      ),
       code: new RegExp(`^(${program}|shared)/`),
     },
     {

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
@@ -131,6 +132,21 @@ export interface AuthorityPort {
   kept(ts: number): void
 }
 
+/** A backup on its way. */
+export interface GivenBackup {
+  readonly bytes: number
+  /** Its copy of the ledger is gone once this is closed, whether it was read or not. */
+  readonly content: Readable
+}
+
+export interface BackupPort {
+  /**
+   * Resolves once the copy is made and was looked at; with a passphrase, keys and identities are in it, too. Rejected with
+   * an AppError where it is refused.
+   */
+  make(passphrase: string | undefined, asker: Asker): Promise<GivenBackup>
+}
+
 export interface RecipientView {
   readonly name: string
   /** Of its public key, hexadecimal. */
@@ -234,6 +250,7 @@ export interface HttpPort {
   readonly upgrades: UpgradePort
   /** Nothing where the gateway is open. */
   readonly security?: SecurityPort | undefined
+  readonly backups: BackupPort
   readonly listeners?: Listeners
   submit(payload: Uint8Array, client: HttpClient): Promise<Outcome>
   /** `wish` is what the payload would say. It is taken in before this returns. */

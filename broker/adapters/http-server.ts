@@ -16,6 +16,7 @@ import type { Health } from '../core/views.ts'
 import { guardRoutes, type HttpAccessPort, OpenRequests, rightOf } from './http-access.ts'
 import { sendInPieces } from './http-answers.ts'
 import { registerAuthorityRoutes } from './http-authority-routes.ts'
+import { registerBackupRoutes } from './http-backup-routes.ts'
 import { BodyRefused, HttpBodies } from './http-bodies.ts'
 import { HttpConnections } from './http-connections.ts'
 import { registerEventRoutes } from './http-event-stream.ts'
@@ -181,6 +182,7 @@ export class HttpServer {
     registerUploadRoutes(this.#app, port, connections, bodyMs)
     registerSecurityRoutes(this.#app, port, newPaced())
     registerAuthorityRoutes(this.#app, port)
+    registerBackupRoutes(this.#app, port, connections)
     registerUserRoutes(this.#app, port)
     registerLoginRoutes(this.#app, access)
     registerRecipientRoutes(this.#app, port)

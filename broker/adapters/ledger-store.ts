@@ -2,9 +2,10 @@
  * The gateway's ledger in LMDB: one table a kind of record, values as CBOR. It stores what the
  * coordinator says and knows nothing of its meaning.
  */
+import { assert } from '../../shared/core/assert.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
-import { openDatabase } from '../../shared/runtime/lmdb.ts'
+import { type Database, openDatabase } from '../../shared/runtime/lmdb.ts'
 import type { OnLook } from '../../shared/runtime/store-look.ts'
 import type { Table, Tables } from '../../shared/runtime/tables.ts'
 import type { LedgerContents, LedgerRecord, LedgerTable } from '../core/ledger-records.ts'
@@ -24,10 +25,13 @@ const RETAINED_TABLE = 'retained'
 
 export class LedgerStore {
   readonly #database: Tables
+  readonly #copier: Pick<Database, 'copyTo'> | undefined
   readonly #retained: Table<string>
   readonly #tables: Record<LedgerTable, Table<string | number>>
 
-  constructor(database: Tables, tables: readonly LedgerTable[]) {
+  /** `copier` is of the same database, where it can be copied. */
+  constructor(database: Tables, tables: readonly LedgerTable[], copier?: Pick<Database, 'copyTo'>) {
+    this.#copier = copier
     this.#database = database
     this.#retained = database.table<string>(RETAINED_TABLE, 'ordered-binary')
     this.#tables = Object.fromEntries(
@@ -52,7 +56,7 @@ export class LedgerStore {
       isIrreplaceable: true,
     }
     const database = await openDatabase(directory, options, onFatal)
-    return new LedgerStore(database, tables)
+    return new LedgerStore(database, tables, database)
   }
 
   /** Everything but results. */
@@ -107,6 +111,12 @@ export class LedgerStore {
         else this.#retained.put(topic, Buffer.concat([Uint8Array.of(message.qos), message.payload]))
       }
     })
+  }
+
+  /** Copies all of it into a directory that there is not yet, while it is used. */
+  async copyTo(directory: string): Promise<void> {
+    assert(this.#copier !== undefined, 'what is copied lies on a disk')
+    await this.#copier.copyTo(directory)
   }
 
   /** Since when the oldest write waits for the disk, monotonic ms. */

@@ -141,7 +141,7 @@ export async function backup(
 }
 
 /** Until then the gateway counts none: a disk may be full, and a command killed. The backup is there in any case. */
-async function sayKept(
+export async function sayKept(
   gateway: Pick<GatewayClient, 'request'>,
   ts: number,
   streams: Streams,
@@ -159,7 +159,7 @@ async function sayKept(
 }
 
 /** Before anybody is asked for a passphrase, and the gateway says that it gave a backup. */
-function assertFree(path: string, isForced: boolean): void {
+export function assertFree(path: string, isForced: boolean): void {
   const folder = dirname(resolve(path))
   try {
     accessSync(folder, constants.W_OK)
@@ -196,7 +196,10 @@ function write(path: string, content: Uint8Array): void {
   }
 }
 
-async function newPassphrase(flags: BackupFlags, streams: Streams): Promise<string> {
+export async function newPassphrase(
+  flags: Pick<BackupFlags, 'passphraseFile'>,
+  streams: Streams,
+): Promise<string> {
   const passphrase = await passphraseOf(flags, streams, { isNew: true })
   const fault = passphraseFault(passphrase)
   if (fault !== undefined) throw usage(fault)

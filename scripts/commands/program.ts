@@ -8,6 +8,7 @@ import {
   EXIT_USAGE,
   messageOf,
 } from '../../shared/runtime/errors.ts'
+import { addBackupCommands } from './backup.ts'
 import { addBoardCommands } from './board.ts'
 import { addCaCommands } from './ca.ts'
 import type { CommandPlace } from './command-place.ts'
@@ -54,7 +55,7 @@ export async function runCommand(
   argv: readonly string[],
   streams: Streams,
   version: string,
-  gatewayParts: GatewayParts = { makeKeys: notHere, restore: notHere },
+  gatewayParts: GatewayParts = NOT_HERE,
   enrol: Enrol = notHere,
 ): Promise<number> {
   let code: number = EXIT_DONE
@@ -79,9 +80,8 @@ export async function runCommand(
 export function ownTree(): TreeCommand {
   const none = { write: () => {} }
   const streams = { stdout: none, stderr: none, stdin: nobody(), environment: {} }
-  const parts = { makeKeys: notHere, restore: notHere }
   return commandTree(
-    buildProgram(streams, { version: '', gatewayParts: parts, enrol: notHere }, none.write),
+    buildProgram(streams, { version: '', gatewayParts: NOT_HERE, enrol: notHere }, none.write),
   )
 }
 
@@ -89,6 +89,11 @@ async function* nobody(): AsyncGenerator<string> {}
 
 async function notHere(): Promise<never> {
   throw new AppError('not-installed', 'that program is not on this machine')
+}
+
+const NOT_HERE: GatewayParts = {
+  ...{ makeKeys: notHere, restore: notHere },
+  ...{ restoreLedger: notHere, checkBackup: notHere },
 }
 
 /** `help node rm` asks for what `node rm --help` does. A command that is not there has no help, and is said. */
@@ -154,6 +159,7 @@ function buildProgram(
   addUserCommands(place)
   addLoginCommands(place)
   addCaCommands(place, gatewayParts)
+  addBackupCommands(place, gatewayParts)
   addSealCommands(place)
   addSub(program, streams, done)
   addSecurityCommands(place)

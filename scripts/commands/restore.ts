@@ -39,26 +39,31 @@ export async function restore(
   assertClear(file, flags)
   const { data, isService } = placeOfGateway(flags.data)
   const backup = await bytesOf(file, streams)
-  const { ts } = headOf(backup)
+  // Before anybody is asked for a passphrase.
+  headOf(backup)
   const order = {
     ...{ data, backup },
     passphrase: () => passphraseOf(flags, streams, { isNew: false }),
-    revoked: (found: BackupNames) => revokedSince(ts, found, flags, streams),
+    revoked: (found: BackupNames, ts: number) => revokedSince(ts, found, flags, streams),
   }
   const restored = await inWords(data, () => restoreFleet(order))
-  const { unit, configuration } = placesOf('gateway')
-  if (isService) configure(configuration, flags)
-  const host = flags.host === undefined ? '' : ` --host ${flags.host}`
-  const start = isService ? `sudo systemctl start ${unit}` : `obelisk gateway --data ${data}${host}`
+  if (isService) configure(placesOf('gateway').configuration, flags)
+  const start = startOf({ data, isService }, flags)
   if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
   else streams.stdout.write(textOf(restored, start))
   return EXIT_DONE
 }
 
-function textOf(
-  { ts, pin, nodes, users, recipients, revoked, log }: Restored,
-  start: string,
+export function startOf(
+  { data, isService }: ReturnType<typeof placeOfGateway>,
+  { host }: Pick<RestoreFlags, 'host'>,
 ): string {
+  if (isService) return `sudo systemctl start ${placesOf('gateway').unit}`
+  return `obelisk gateway --data ${data}${host === undefined ? '' : ` --host ${host}`}`
+}
+
+/** What is so, without what is to be done next. */
+export function linesOf({ ts, pin, nodes, users, recipients, revoked, log }: Restored): string[] {
   const out = revoked.length === 0 ? '' : `; ${revoked.join(', ')} stay out`
   return [
     `restored as of ${when(ts)}: ${count(nodes, 'node')}, ${count(users, 'user')} and ${count(recipients, 'recipient')}${out}`,
@@ -66,15 +71,21 @@ function textOf(
     'no token is worth anything any more: those of boards and of users are to be made anew',
     `the security log begins anew; that of before ended with ${formatHead(log)}`,
     'a key that was replaced after that is good again, and the new one is unknown: a board with another key needs a token, with --replace, which puts the old key out',
+  ]
+}
+
+function textOf(restored: Restored, start: string): string {
+  return [
+    ...linesOf(restored),
     '',
     `start it:   ${start}`,
-    'where its ledger is lost, too: obelisk gateway recover --nodes <n>, see docs/operations.md',
+    'where its ledger is lost, too: obelisk restore, or obelisk gateway recover --nodes <n>, see docs/operations.md',
     'boards come back by themselves under the same name or address; those that are newer than the backup need a token each',
     '',
   ].join('\n')
 }
 
-function assertClear(file: string, flags: RestoreFlags): void {
+export function assertClear(file: string, flags: RestoreFlags): void {
   const { revoke, noneRevoked, passphraseFile, host } = flags
   assertHosts({ '--host': host })
   if (revoke !== undefined && noneRevoked === true) {
@@ -86,7 +97,7 @@ function assertClear(file: string, flags: RestoreFlags): void {
 }
 
 /** What came later nobody but a person knows: without a word of his, nothing is restored. */
-async function revokedSince(
+export async function revokedSince(
   ts: number,
   { nodes, users, recipients }: BackupNames,
   { revoke, noneRevoked }: RestoreFlags,
@@ -120,7 +131,7 @@ async function revokedSince(
   return line.trim() === 'none' ? [] : line.split(/[,\s]+/).filter((name) => name !== '')
 }
 
-function count(number: number, noun: string): string {
+export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 

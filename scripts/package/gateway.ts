@@ -5,7 +5,7 @@
 import { run as main } from '../../broker/main.ts'
 import { exitCodeOf, isStarted, runMain } from '../run-main.ts'
 
-export { restoreFleet } from '../../broker/main.ts'
+export { checkBackup, restoreFleet, restoreLedger } from '../../broker/main.ts'
 
 export async function run(argv: readonly string[]): Promise<number> {
   return await exitCodeOf('gateway', async () => ({ run: main }), argv)

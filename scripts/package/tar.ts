@@ -3,11 +3,13 @@
  * all of one time. Names are short here; one that does not fit its field is a bug.
  */
 import { gzipSync } from 'node:zlib'
-import { assert } from '../../shared/core/assert.ts'
+import {
+  TAR_BLOCK as BLOCK,
+  tarHeader as header,
+  tarPadding,
+} from '../../shared/core/tar-header.ts'
 import { compare, type TreeFile } from './inventory.ts'
 
-const BLOCK = 512
-const NAME_BYTES = 100
 /** tar(1) writes records of 20 blocks. */
 const RECORD = 20 * BLOCK
 const DIRECTORY_MODE = 0o755
@@ -32,7 +34,7 @@ export function writeTar(
   const chunks = entries.flatMap(({ name, bytes, mode }) => [
     header({ name, size: bytes.length, mode, seconds }),
     bytes,
-    Buffer.alloc((BLOCK - (bytes.length % BLOCK)) % BLOCK),
+    tarPadding(bytes.length),
   ])
   const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0) + 2 * BLOCK
   return Buffer.concat(chunks, Math.ceil(length / RECORD) * RECORD)
@@ -41,30 +43,6 @@ export function writeTar(
 /** gzip without a name or time in its header. */
 export function compress(bytes: Uint8Array): Buffer {
   return gzipSync(bytes, { level: 9 })
-}
-
-function header(entry: { name: string; size: number; mode: number; seconds: number }): Buffer {
-  const { name, size, mode, seconds } = entry
-  assert(Buffer.byteLength(name) <= NAME_BYTES, `${name} fits a tar header`)
-  const block = Buffer.alloc(BLOCK)
-  const octal = (value: number, offset: number, digits: number): void => {
-    block.write(`${value.toString(8).padStart(digits, '0')}\0`, offset, 'latin1')
-  }
-  block.write(name, 0)
-  octal(mode, 100, 7)
-  octal(0, 108, 7)
-  octal(0, 116, 7)
-  octal(size, 124, 11)
-  octal(seconds, 136, 11)
-  block.write(name.endsWith('/') ? '5' : '0', 156)
-  block.write('ustar\x0000', 257, 'latin1')
-  block.write('root', 265)
-  block.write('root', 297)
-  // The sum is made with its own field full of spaces.
-  block.fill(' ', 148, 156)
-  const sum = block.reduce((total, byte) => total + byte, 0)
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
-  return block
 }
 
 /** One plain file of an archive, by its full name. */

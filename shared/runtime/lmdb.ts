@@ -38,7 +38,9 @@ export interface DatabaseOptions extends LookOptions {
   readonly isIrreplaceable?: boolean
 }
 
-const WORD_BITS = ['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390'].includes(process.arch) ? 32 : 64
+export const WORD_BITS = ['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390'].includes(process.arch)
+  ? 32
+  : 64
 const DATA_FILE = 'data.mdb'
 const CLEAN_MARKER = 'clean'
 const FREE_BYTES_MIN = 256 * 1024
@@ -103,6 +105,11 @@ function notOurs(path: string): AppError {
   return new AppError('store-damaged', message, { exitCode: EXIT_CONFIG })
 }
 
+/** A process of its own has looked at the database of `directory`: the next opening need not. */
+export function trustDatabase(directory: string): void {
+  writeFileSync(join(databasePath(directory), CLEAN_MARKER), '')
+}
+
 /** Moves a database that cannot be used out of the way and says where it is now. */
 export function setAsideDatabase(directory: string, kept?: number): string {
   return putAside(databasePath(directory), kept)
@@ -118,6 +125,7 @@ export class Database implements Tables {
   readonly #onFatal: (error: AppError) => void
   readonly #writes = new Waits()
   #state: 'open' | 'failed' | 'closed' = 'open'
+  #copying: Promise<void> | undefined
 
   constructor(
     path: string,
@@ -206,11 +214,29 @@ export class Database implements Tables {
     return bavail * bsize
   }
 
+  /**
+   * Copies what is committed, as of one moment, into a directory that there is not yet; others go on reading and writing.
+   * It may die in the middle, and is not brought to the disk.
+   */
+  async copyTo(directory: string): Promise<void> {
+    if (this.#state !== 'open') throw new AppError('store-closed', 'the store is closed')
+    mkdirSync(directory, { mode: 0o700 })
+    // Never compacted, which has made damaged copies (kriszyp/lmdb-js#198).
+    this.#copying = this.#root.backup(directory, false)
+    try {
+      await this.#copying
+    } catch (error) {
+      throw copyFault(error, directory)
+    }
+  }
+
   /** Waits for what is being written. Afterwards the process may end. */
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     const wasSound = this.#state === 'open'
     this.#state = 'closed'
+    // Of a copy that another thread makes nothing may be taken away.
+    await this.#copying?.catch(() => {})
     // After a failed commit the library would wait for a flush that never comes.
     if (wasSound) {
       await this.#root.flushed
@@ -242,6 +268,13 @@ export class Database implements Tables {
     }
     return fatal
   }
+}
+
+/** The library says only what the system said, in words. */
+function copyFault(error: unknown, directory: string): unknown {
+  if (!/No space left|quota/i.test(messageOf(error))) return error
+  const message = `the disk of ${directory} has no room for a copy`
+  return new AppError('no-room', message, { cause: error, exitCode: EXIT_NO_ROOM })
 }
 
 function detailOf(error: unknown): Promise<never> | undefined {

@@ -18,6 +18,8 @@ export const SHUTDOWN_DEADLINE_MS = 8000
 const OTHERS = 0o077
 
 export interface Running<T extends OptionTable = OptionTable> {
+  /** The configuration file that was read, if there was one. */
+  readonly file: string | undefined
   /** Where each option has its value from. */
   readonly sources: Readonly<Record<keyof T, Source>>
   readonly log: Logger
@@ -67,8 +69,8 @@ export async function runProgram<T extends OptionTable>(
   }
   const unlisten = shutdown.listen(process)
   try {
-    const { values, sources } = loaded
-    await start(values, { sources, log, shutdown, fatal, failure: () => failure, notify })
+    const { values, sources, file } = loaded
+    await start(values, { file, sources, log, shutdown, fatal, failure: () => failure, notify })
   } catch (error) {
     process.stderr.write(`obelisk ${program.name}: ${messageOf(error)}\n`)
     void shutdown.begin(

@@ -126,6 +126,7 @@ async function serve(t: Test) {
   ])
   const port: HttpPort = {
     upgrades: NO_UPGRADES,
+    backups: { make: () => Promise.reject(new Error('nobody asks for one')) },
     submit: async (payload) => {
       submitted.push(Buffer.from(payload))
       if (control.outcome !== undefined) return control.outcome

@@ -37,7 +37,7 @@ async function ask(
   const restoreFleet = async (order: RestoreOrder): Promise<Restored> => {
     asked.passphrase = await order.passphrase()
     stdin.end(typed)
-    asked.revoked = await order.revoked(FOUND)
+    asked.revoked = await order.revoked(FOUND, HEAD.ts)
     const log = { seq: 1, hash: '0'.repeat(32) }
     return { ...HEAD, nodes: 2, users: 1, recipients: 1, revoked: asked.revoked, log }
   }
@@ -90,7 +90,7 @@ t.test('Ctrl-C at the question ends the command as an interruption', async (t) =
   const streams = { stdout: { write }, stderr: { write }, stdin, environment: {} }
   const flags = { data: t.testdir(), passphraseFile: join(file, 'passphrase') }
   const asking = async ({ revoked }: RestoreOrder) => {
-    await revoked(FOUND)
+    await revoked(FOUND, HEAD.ts)
     throw new Error('somebody answered')
   }
   await t.rejects(restore(backup, flags, streams, asking), {

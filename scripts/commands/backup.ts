@@ -1,0 +1,163 @@
+/** `backup`: a gateway that runs gives its ledger, which is looked at here once more before it is said to be there. */
+import { randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { open, rename } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import type { GatewayClient } from '../../shared/client/http.ts'
+import { type BackupManifest, SECRETS_FILE } from '../../shared/protocol/backup-manifest.ts'
+import { BackupFile } from '../../shared/runtime/backup-file.ts'
+import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { flush } from '../../shared/runtime/flush.ts'
+import { openSealed } from '../../shared/runtime/sealed-file.ts'
+import { tidied } from '../../shared/runtime/tidied.ts'
+import { assertHidden } from '../client/node-carrier.ts'
+import { faultOf, inWords } from '../path-faults.ts'
+import { assertFree, newPassphrase, sayKept } from './ca.ts'
+import type { CommandPlace } from './command-place.ts'
+import type { GatewayParts } from './gateway-parts.ts'
+import { restoreAll } from './restore-ledger.ts'
+import { printable, type Streams, when } from './streams.ts'
+import { usage } from './task-request.ts'
+
+interface BackupFlags {
+  readonly withSecrets?: boolean
+  readonly passphraseFile?: string
+  readonly force?: boolean
+  readonly json?: boolean
+}
+
+const PASSPHRASE = 'where the passphrase is; - is the standard input'
+const OWN = 0o600
+
+export function addBackupCommands(
+  { program, streams, withHttp, gatewayFor, done }: CommandPlace,
+  parts: GatewayParts,
+): void {
+  const backup = withHttp(program.command('backup <file>'))
+    .description('write the ledger of a gateway that runs into a file')
+    .option('--with-secrets', 'keys and identities, too, which a passphrase opens')
+    .option('--passphrase-file <file>', PASSPHRASE)
+    .option('--force', 'over a file that is there')
+    .action(async (file, flags) => done(await write(gatewayFor(flags), streams, file, flags)))
+  backup
+    .command('check <file>')
+    .description('open and count what is in a backup')
+    .option('--json', 'print JSON')
+    .action(async (file, flags) => done(await check(file, flags, streams, parts)))
+  program
+    .command('restore <file>')
+    .description('give a gateway, which does not run and has no ledger, that of a backup')
+    .option('--data <directory>', 'of a gateway that is no service of this machine')
+    .option('--passphrase-file <file>', PASSPHRASE)
+    .option('--revoke <names>', 'who lost his right since: n3,user/ann,recipient/bob', listed)
+    .option('--none-revoked', 'nobody did')
+    .option('--host <address>', 'where the gateway is to listen: 0.0.0.0 for everywhere')
+    .option('--json', 'print JSON')
+    .action(async (file, flags) => done(await restoreAll(file, flags, streams, parts)))
+}
+
+const listed = (text: string, before: readonly string[] = []): string[] => [
+  ...before,
+  ...text.split(/[,\s]+/).filter((name) => name !== ''),
+]
+
+async function write(
+  gateway: GatewayClient,
+  streams: Streams,
+  file: string,
+  flags: BackupFlags,
+): Promise<number> {
+  if (file === '-') throw usage('a backup is looked at after it was written: name a file')
+  assertFree(file, flags.force === true)
+  if (flags.withSecrets) assertHidden(gateway)
+  const passphrase = flags.withSecrets ? await newPassphrase(flags, streams) : undefined
+  const leaving = new AbortController()
+  const answer = await gateway.open(
+    {
+      ...{ method: 'POST', path: '/api/backup', accept: 'application/x-tar' },
+      body: passphrase === undefined ? {} : { passphrase },
+    },
+    leaving.signal,
+  )
+  // A name that no file of anybody has.
+  const unmade = join(dirname(file), `.obelisk-${randomBytes(8).toString('hex')}`)
+  const tidy = (): void => rmSync(unmade, { force: true })
+  const manifest = await tidied(tidy, async () => {
+    await inWords(file, () => keep(answer, unmade))
+    const found = await checked(unmade, passphrase)
+    await rename(unmade, file)
+    flush(dirname(resolve(file)))
+    return found
+  })
+  if (passphrase !== undefined) await sayKept(gateway, manifest.secretsTs!, streams)
+  say(resolve(file), manifest, flags, streams)
+  return EXIT_DONE
+}
+
+/** On disk when it resolves. */
+async function keep(answer: Response, path: string): Promise<void> {
+  const target = await open(path, 'wx', OWN)
+  try {
+    for await (const piece of answer.body!) await target.write(piece)
+    await target.sync()
+  } catch (error) {
+    throw faultOf(error, path, 'changed') === error ? cutOff(error) : error
+  } finally {
+    await target.close()
+  }
+}
+
+function cutOff(cause: unknown): AppError {
+  const message = 'the gateway did not send all of it: look at its log, and make another one'
+  return new AppError('backup-damaged', message, { cause, exitCode: EXIT_FAILED })
+}
+
+type Checked = BackupManifest & { readonly secretsTs?: number }
+
+/** One that does not open is none, and this is the last moment at which that helps. */
+async function checked(path: string, passphrase: string | undefined): Promise<Checked> {
+  const backup = await BackupFile.open(path)
+  try {
+    if (passphrase === undefined) return backup.manifest
+    const { head } = await openSealed(await backup.read(SECRETS_FILE), passphrase)
+    return { ...backup.manifest, secretsTs: head.ts }
+  } finally {
+    await backup.close()
+  }
+}
+
+async function check(
+  file: string,
+  flags: { readonly json?: boolean },
+  streams: Streams,
+  { checkBackup }: Pick<GatewayParts, 'checkBackup'>,
+): Promise<number> {
+  try {
+    say(file, await checkBackup(file), flags, streams)
+    return EXIT_DONE
+  } catch (error) {
+    throw faultOf(error, file, 'looked at')
+  }
+}
+
+function say(
+  file: string,
+  manifest: BackupManifest,
+  { json }: { readonly json?: boolean },
+  streams: Streams,
+): void {
+  const { ts, ledgerId, seq, records, files } = manifest
+  if (json) {
+    streams.stdout.write(`${JSON.stringify({ file, ...manifest })}\n`)
+    return
+  }
+  const bytes = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
+  const hasKeys = Object.hasOwn(files, SECRETS_FILE)
+  const lines = [
+    `${file}: the ledger ${ledgerId} as of ${when(ts)}, sound: ${records.task ?? 0} tasks, ${records.result ?? 0} results, ${seq} writes in order, ${bytes} bytes`,
+    hasKeys
+      ? 'keys and identities are in it, for whoever has the passphrase'
+      : 'without keys and identities: those of a secured gateway are in obelisk ca backup, or --with-secrets',
+  ]
+  streams.stdout.write(`${lines.map(printable).join('\n')}\n`)
+}

@@ -1,0 +1,63 @@
+/** `restore`: says what a copy of the ledger cannot know, and what a person does next. */
+import type { BackupNames } from '../../broker/core/backup.ts'
+import type { RestoredLedger } from '../../broker/restore-ledger.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { placesOf } from '../install/places.ts'
+import { faultOf, inWords } from '../path-faults.ts'
+import type { GatewayParts } from './gateway-parts.ts'
+import { passphraseOf } from './passphrase.ts'
+import { assertClear, count, linesOf, type RestoreFlags, revokedSince, startOf } from './restore.ts'
+import { configure, placeOfGateway } from './secure.ts'
+import { printable, type Streams, when } from './streams.ts'
+import { usage } from './task-request.ts'
+
+const HOUR_MS = 3_600_000
+const NAMES_SHOWN = 20
+
+export async function restoreAll(
+  file: string,
+  flags: RestoreFlags,
+  streams: Streams,
+  { restoreLedger }: Pick<GatewayParts, 'restoreLedger'>,
+): Promise<number> {
+  if (file === '-') throw usage('a backup is looked at before it is restored: name a file')
+  assertClear(file, flags)
+  const place = placeOfGateway(flags.data)
+  const nowTs = Date.now()
+  const order = {
+    ...{ data: place.data, file, nowTs },
+    passphrase: () => passphraseOf(flags, streams, { isNew: false }),
+    revoked: (found: BackupNames, ts: number) => revokedSince(ts, found, flags, streams),
+  }
+  const restored = await restoreLedger(order).catch((error) => {
+    throw faultOf(error, error.path === file ? file : place.data, 'changed')
+  })
+  if (place.isService && restored.keys !== undefined) {
+    await inWords(place.data, async () => configure(placesOf('gateway').configuration, flags))
+  }
+  if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
+  else streams.stdout.write(textOf(restored, nowTs, startOf(place, flags)))
+  return EXIT_DONE
+}
+
+function textOf(
+  { manifest, nodes, failed, keys }: RestoredLedger,
+  nowTs: number,
+  start: string,
+): string {
+  const { ts, records, seq } = manifest
+  const hours = Math.max(0, (nowTs - ts) / HOUR_MS).toFixed(1)
+  const some = nodes.slice(0, NAMES_SHOWN).map(printable).join(', ')
+  const more = nodes.length > NAMES_SHOWN ? ` and ${nodes.length - NAMES_SHOWN} more` : ''
+  return [
+    `the ledger as of ${when(ts)}: ${count(records.task ?? 0, 'task')}, ${count(failed, 'task')} of them not ended, which have failed with "restored"`,
+    `unknown is what came in the ${hours} hours since, after write ${seq}: tasks accepted then are not known, and their ids would run again`,
+    'a write of then is there if some board has it on disk; the gateway says how many may be, with "recovered"',
+    ...(keys === undefined ? [] : ['', ...linesOf(keys)]),
+    '',
+    `start it:   ${start}`,
+    `it waits for ${count(nodes.length, 'node')}: ${some}${more}`,
+    'if one of them will never come: obelisk gateway recover --nodes <n>, with the number of those that are left',
+    '',
+  ].join('\n')
+}
