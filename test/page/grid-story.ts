@@ -193,6 +193,10 @@ t.test('a region is dragged or typed, counted, saved, set and filled from a file
       const file = (content: string) => ({
         ...{ name: 'three.csv', mimeType: 'text/csv', buffer: Buffer.from(content) },
       })
+      const other = { ...file('1,2\n'), name: 'notes.txt' }
+      await page.getByLabel('upload here').setInputFiles(other)
+      await page.locator('.problem', { hasText: 'ends in .npy or .csv' }).waitFor()
+      t.equal(await page.getByRole('dialog').count(), 0, 'nobody is asked about it')
       await page.getByLabel('upload here').setInputFiles(file('1,2\n3,oops\n'))
       await page.getByRole('button', { name: 'put it there' }).click()
       await page.locator('.problem', { hasText: 'oops' }).waitFor()

@@ -69,13 +69,13 @@ function Row({ token, onChanged }: RowProps) {
       <th scope="row">
         <code>{id}</code>
       </th>
-      <td>
+      <td data-title="for">
         {node ?? 'any new node'}
         {replaces && ', in the place of its key'}
       </td>
-      <td>{state}</td>
-      <td>{untilTs === undefined ? UNKNOWN : formatTime(untilTs)}</td>
-      <td>{by}</td>
+      <td data-title="state">{state}</td>
+      <td data-title="until">{untilTs === undefined ? UNKNOWN : formatTime(untilTs)}</td>
+      <td data-title="by">{by}</td>
       <td class="number">
         {state === 'open' && (
           <button type="button" onClick={revoke}>

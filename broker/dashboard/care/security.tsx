@@ -74,9 +74,11 @@ export function Security() {
                   <td>
                     {event.replaceAll('-', ' ')} {code !== undefined && <code>{code}</code>}
                   </td>
-                  <td>{who}</td>
-                  <td>{source}</td>
-                  <td class="number">{formatNumber(count)}</td>
+                  <td data-title="who">{who}</td>
+                  <td data-title="from">{source}</td>
+                  <td class="number" data-title="times">
+                    {formatNumber(count)}
+                  </td>
                 </tr>
               ))}
             </tbody>

@@ -90,17 +90,17 @@ function Row({ user, onChanged, onSecret }: RowProps) {
   return (
     <tr>
       <th scope="row">{name}</th>
-      <td>
+      <td data-title="roles">
         {roles.join(', ') || 'none'}
         {isDisabled && <span class="bad"> · disabled</span>}
       </td>
-      <td>
+      <td data-title="proved by">
         {[
           ...(hasPassword ? ['password'] : []),
           ...(tokens.length > 0 ? [counted(tokens.length, 'token')] : []),
         ].join(', ') || UNKNOWN}
       </td>
-      <td>{lastTs === undefined ? 'never' : formatTime(lastTs)}</td>
+      <td data-title="last here">{lastTs === undefined ? 'never' : formatTime(lastTs)}</td>
       <td>
         <div class="buttons end">
           <span class="problem" role="alert">

@@ -44,7 +44,7 @@ export function Row({ node, isOpen }: { readonly node: NodeRow; readonly isOpen:
         </td>
         <td class="number" data-title="CPU">
           {told?.cpu_percent && <Spark values={told.cpu_percent} least={{ low: 0, high: 100 }} />}
-          {formatNumber(telemetry?.cpu_percent)} <span class="soft">%</span>
+          <Measure value={telemetry?.cpu_percent} unit="%" />
         </td>
         <td class="number" data-title="memory">
           <Share value={memoryOf(node)} />
@@ -56,7 +56,7 @@ export function Row({ node, isOpen }: { readonly node: NodeRow; readonly isOpen:
           {told?.broker_rtt_ms && (
             <Spark values={told.broker_rtt_ms} least={{ low: 0, high: 10 }} />
           )}
-          {formatNumber(telemetry?.broker_rtt_ms, 1)} <span class="soft">ms</span>
+          <Measure value={telemetry?.broker_rtt_ms} unit="ms" digits={1} />
         </td>
       </tr>
       {drain !== undefined && (
@@ -77,6 +77,22 @@ export function Row({ node, isOpen }: { readonly node: NodeRow; readonly isOpen:
   )
 }
 
+interface MeasureProps {
+  readonly value: number | null | undefined
+  readonly unit: string
+  readonly digits?: number
+}
+
+/** What is not known has no unit. */
+function Measure({ value, unit, digits = 0 }: MeasureProps) {
+  const isKnown = value !== null && value !== undefined
+  return (
+    <span>
+      {formatNumber(value, digits)} {isKnown && <span class="soft">{unit}</span>}
+    </span>
+  )
+}
+
 /** A percentage, and the same as a small bar. */
 function Share({ value }: { readonly value: number | undefined }) {
   return (
@@ -87,7 +103,7 @@ function Share({ value }: { readonly value: number | undefined }) {
           <rect class="fill" width={Math.max(3, 0.4 * Math.min(100, value))} height="6" rx="3" />
         </svg>
       )}
-      {formatNumber(value)} <span class="soft">%</span>
+      <Measure value={value} unit="%" />
     </span>
   )
 }

@@ -9,7 +9,15 @@ import { useOrder } from '../parts/order.ts'
 import { who } from '../session.ts'
 import { isGranted } from './granted.ts'
 import type { GridMap } from './model.ts'
-import { FILE_TYPES, type Statistics, set, stat, type Upload, upload } from './region-tasks.ts'
+import {
+  FILE_TYPES,
+  fileType,
+  type Statistics,
+  set,
+  stat,
+  type Upload,
+  upload,
+} from './region-tasks.ts'
 import { regionText, typedRegion } from './regions.ts'
 import { numberText } from './scale.ts'
 import { type FileForm, filePath } from './sources.ts'
@@ -218,6 +226,11 @@ function UploadForm({ map, region }: { readonly map: GridMap; readonly region: R
       }
       const { lsus } = await upload(field, { x: region.x, y: region.y }, { file, onProgress: told })
       said.value = `${formatNumber(lsus)} cells are written`
+    }
+    // What is not taken is said, and not asked about.
+    if (fileType(file.name) === undefined) {
+      void order.run(run)
+      return
     }
     confirm({
       title: `Put ${file.name} into ${field}?`,

@@ -45,13 +45,18 @@ export const FILE_TYPES: readonly (readonly [ending: string, type: string])[] = 
 ]
 const LOOK_MS = 1_000
 
+/** Nothing for a file that is not taken. */
+export function fileType(name: string): string | undefined {
+  return FILE_TYPES.find(([ending]) => name.toLowerCase().endsWith(ending))?.[1]
+}
+
 /** Puts a file into a field, its first cell at `at`. Throws what is to be shown. */
 export async function upload(
   field: string,
   at: Cell,
   { file, onProgress }: { readonly file: File; onProgress(upload: Upload): void },
 ): Promise<Upload> {
-  const [, type] = FILE_TYPES.find(([ending]) => file.name.toLowerCase().endsWith(ending)) ?? []
+  const type = fileType(file.name)
   if (type === undefined) throw new Error('a file whose name ends in .npy or .csv')
   const id = newId()
   const looking = setInterval(() => {
