@@ -213,7 +213,8 @@ export class HttpCalls implements HttpPort {
     // First: one that is forgotten and has its key would come back as somebody new.
     await this.security?.revokeNode(id, asker)
     await this.#sources.driver.remove(id)
-    return undefined
+    // It may have come back meanwhile, or lost the other copy of a tile: then it is known as before.
+    return this.#sources.view.removalProblem(id)
   }
 
   moves(): MovesView {

@@ -27,3 +27,17 @@ t.test('a node that is forgotten loses its key first, one that is not keeps it',
   t.equal(await callsOf(undefined, false).remove(N1, ASKER), undefined)
   t.same(done, ['remove n1'])
 })
+
+t.test('a node that comes back while it is to be forgotten is not said to be', async (t) => {
+  const problem = { reason: 'node-alive', message: 'it lives' }
+  let found: object | undefined
+  const calls = new HttpCalls({
+    view: { removalProblem: () => found },
+    driver: {
+      async remove() {
+        found = problem
+      },
+    },
+  } as unknown as HttpSources)
+  t.same(await calls.remove(N1, ASKER), problem)
+})
