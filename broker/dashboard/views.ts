@@ -1,4 +1,4 @@
-/** The views, by who may have them. The first is there at once; the map, and the others together, when one is wanted. */
+/** The views, by who may have them. The first is there at once, the others together when one is wanted. */
 import type { ComponentType } from 'preact'
 import type { HttpRight } from '../../shared/protocol/http-rights.ts'
 import { Fleet } from './fleet/fleet.tsx'
@@ -16,30 +16,30 @@ export const VIEWS: readonly View[] = [
     id: 'grid',
     title: 'Grid',
     right: 'read',
-    load: async () => (await import('./grid/grid.tsx')).Grid,
+    load: async () => (await import('./others.ts')).Grid,
   },
   {
     id: 'tasks',
     title: 'Tasks',
     right: 'tasks',
-    load: async () => (await import('./texts.ts')).Tasks,
+    load: async () => (await import('./others.ts')).Tasks,
   },
   {
     id: 'events',
     title: 'Events',
     right: 'read',
-    load: async () => (await import('./texts.ts')).Events,
+    load: async () => (await import('./others.ts')).Events,
   },
   {
     id: 'topics',
     title: 'Topics',
     right: 'read',
-    load: async () => (await import('./texts.ts')).Topics,
+    load: async () => (await import('./others.ts')).Topics,
   },
   {
     id: 'care',
     title: 'Care',
     right: 'read',
-    load: async () => (await import('./texts.ts')).Care,
+    load: async () => (await import('./others.ts')).Care,
   },
 ]

@@ -1,6 +1,6 @@
 /**
- * The web page as files: what stands in `broker/dashboard/` in one piece for what is shown at once, and one for each
- * view that is loaded when it is wanted. Names carry a hash of what is inside, and each file has itself compressed
+ * The web page as files: what stands in `broker/dashboard/` in one piece for what is shown at once, and one for the
+ * views that are loaded when one is wanted. Names carry a hash of what is inside, and each file has itself compressed
  * beside it. The same sources give the same bytes.
  */
 import { readFileSync } from 'node:fs'
@@ -22,10 +22,10 @@ export interface PageBundle {
 
 const SOURCE = 'broker/dashboard'
 /**
- * Whatever these need is in one file, whichever view shares it: esbuild makes a file of each set of views that have something
- * in common, and each is compressed for itself. That was 1.1 KB.
+ * Whatever this needs is in one file, also what other views need too: else esbuild makes a file of that, and each is
+ * compressed for itself.
  */
-const FIRST = [`${SOURCE}/app.tsx`, `${SOURCE}/parts/bars.tsx`]
+const FIRST = [`${SOURCE}/app.tsx`]
 const MODE = 0o644
 
 export async function bundlePage(): Promise<PageBundle> {

@@ -1,6 +1,7 @@
 import { counted, formatNumber, formatSpan, formatValue } from '../format.ts'
 import { Bars } from '../parts/bars.tsx'
-import { isHistogram, type NumberRow, numbersOf, textOf } from './values.ts'
+import { SmallMap } from './small-map.tsx'
+import { isHistogram, type NumberRow, numbersOf, squaresOf, textOf } from './values.ts'
 
 export interface TaskResult {
   readonly value?: unknown
@@ -17,6 +18,7 @@ export function Result({ result }: { readonly result: TaskResult }) {
   const { value, sealed, consistent, copies, lsus, nodes, ms } = result
   const { histogram } = (value ?? {}) as { readonly histogram?: unknown }
   const { numbers, rest } = numbersOf(value)
+  const squares = squaresOf(value)
   const about = [
     ...(lsus === undefined ? [] : [`${formatNumber(lsus)} LSUs`]),
     ...(nodes === undefined ? [] : [counted(nodes, 'node')]),
@@ -32,6 +34,7 @@ export function Result({ result }: { readonly result: TaskResult }) {
       {sealed !== undefined && <p>It is sealed: its recipient alone can open it.</p>}
       {numbers.length > 0 && <Numbers numbers={numbers} />}
       {isHistogram(histogram) && <Bars histogram={histogram} />}
+      {squares !== undefined && <SmallMap {...squares} />}
       {rest !== undefined && <pre>{textOf(rest)}</pre>}
     </div>
   )

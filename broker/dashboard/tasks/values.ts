@@ -8,7 +8,7 @@ export interface NumberRow {
 
 const TEXT_MAX = 20_000
 
-/** The numbers at the top of it, and what else there is but a histogram; nothing if that is all. */
+/** The numbers at the top of it, and what else there is but what is drawn; nothing if that is all. */
 export function numbersOf(value: unknown): {
   readonly numbers: readonly NumberRow[]
   readonly rest: unknown
@@ -16,14 +16,36 @@ export function numbersOf(value: unknown): {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return { numbers: [], rest: value }
   }
+  const shown = squaresOf(value)?.of
   const entries = Object.entries(value)
   const numbers = entries.flatMap(([name, one]) =>
     typeof one === 'number' ? [{ name, value: one }] : [],
   )
   const others = entries.filter(
-    ([name, one]) => typeof one !== 'number' && !(name === 'histogram' && isHistogram(one)),
+    ([name, one]) =>
+      typeof one !== 'number' &&
+      !(name === 'histogram' && isHistogram(one)) &&
+      !(name === shown && typeof one === 'string'),
   )
   return { numbers, rest: others.length === 0 ? undefined : Object.fromEntries(others) }
+}
+
+/** Squares of a field, row by row; NaN where every copy is lost. */
+export interface Squares {
+  readonly of: string
+  readonly columns: number
+  readonly rows: number
+  readonly values: Float32Array
+}
+
+/** Of an `overview`, as its JSON has it: f32, little-endian, in base64. */
+export function squaresOf(value: unknown): Squares | undefined {
+  const { columns, rows, ...more } = (value ?? {}) as Record<string, unknown>
+  const of = ['mean', 'min', 'max'].find((name) => typeof more[name] === 'string')
+  if (typeof columns !== 'number' || typeof rows !== 'number' || of === undefined) return undefined
+  const bytes = Uint8Array.from(atob(more[of] as string), (one) => one.charCodeAt(0))
+  if (columns * rows === 0 || bytes.length !== 4 * columns * rows) return undefined
+  return { of, columns, rows, values: new Float32Array(bytes.buffer) }
 }
 
 export function isHistogram(value: unknown): value is Histogram {

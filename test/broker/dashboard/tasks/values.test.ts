@@ -1,5 +1,10 @@
 import t from 'tap'
-import { isHistogram, numbersOf, textOf } from '../../../../broker/dashboard/tasks/values.ts'
+import {
+  isHistogram,
+  numbersOf,
+  squaresOf,
+  textOf,
+} from '../../../../broker/dashboard/tasks/values.ts'
 
 const HISTOGRAM = { edges: [0, 1, 2], counts: [3, 4] }
 
@@ -41,4 +46,14 @@ t.test('a long value has an end that says so', async (t) => {
   const long = textOf(Array.from({ length: 9999 }, (_, index) => ({ index })))
   t.ok(long.length < 20_100)
   t.match(long, /and so on/)
+})
+
+t.test('squares are drawn if they are whole', async (t) => {
+  const mean = Buffer.from(new Float32Array([1, 2.5, Number.NaN, 4]).buffer).toString('base64')
+  const value = { field: 'n', columns: 2, rows: 2, mean }
+  t.same([...squaresOf(value)!.values], [1, 2.5, Number.NaN, 4])
+  t.same(numbersOf(value).rest, { field: 'n' }, 'and not told as text')
+  t.equal(squaresOf({ ...value, rows: 3 }), undefined)
+  t.equal(squaresOf({ columns: 2, rows: 2 }), undefined)
+  t.equal(squaresOf(null), undefined)
 })
