@@ -1,5 +1,5 @@
 import t from 'tap'
-import { History, type HistoryView } from '../../broker/core/history.ts'
+import { History } from '../../broker/core/history.ts'
 import type { NodeView } from '../../broker/core/views.ts'
 import { HistoryWatch } from '../../broker/history-watch.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -39,7 +39,9 @@ t.test(
     t.same(pieces, [200, 200, 50], 'in pieces, and once in ten seconds')
     const ids = ['n0', 'n1', 'n2', 'n449'] as NodeId[]
     const read = history.read({ nodes: ids, metrics: HISTORY_METRICS, span: '1h', points: 1 })
-    const { value } = read.next() as IteratorReturnResult<HistoryView>
+    let turn = read.next()
+    while (!turn.done) turn = read.next()
+    const { value } = turn
     const last = value.nodes.map(({ id, columns }) => [id, columns.map((column) => column.at(-1))])
     const heard = [12.5, 75, Number.NaN, 4, 1, 2]
     const [nan] = [Number.NaN]
