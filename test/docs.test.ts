@@ -42,7 +42,7 @@ import {
   type Topic,
 } from '../shared/protocol/topics.ts'
 import * as errors from '../shared/runtime/errors.ts'
-import { flagOf, type OptionTable } from '../shared/runtime/option-table.ts'
+import { flagOf, keyOf, type OptionTable } from '../shared/runtime/option-table.ts'
 import { codesIn, Markdown } from './support/markdown.ts'
 import { SIMULATE_FLAGS } from './support/simulate-command.ts'
 import { collectCodes, type SpokenCode } from './support/spoken-codes.ts'
@@ -579,6 +579,22 @@ const flagsExist: Check = async (files) => {
   )
 }
 
+/** Keys of a configuration that a page shows. */
+const keysExist: Check = (files) => {
+  const tables: readonly OptionTable[] = [GATEWAY_OPTIONS, AGENT_OPTIONS]
+  const known = tables.flatMap((table) =>
+    Object.entries(table).map(([name, option]) => keyOf(name, option)),
+  )
+  return pagesOf(files).flatMap((path) =>
+    files
+      .page(path)
+      .blocks.filter(({ language }) => language === 'toml')
+      .flatMap(({ text }) => [...text.matchAll(/^([\w-]+) =/gm)].map((match) => match[1]!))
+      .filter((key) => !known.includes(key))
+      .map((key) => `${path} names the key ${key}, which does not exist`),
+  )
+}
+
 const scriptsExist: Check = (files) => {
   const scripts = Object.keys(files.json('package.json').scripts as object)
   return pagesOf(files).flatMap((path) => {
@@ -893,6 +909,14 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
       [README, '`--replicas` choose', '`--copies` choose'],
       ['docs/testing.md', '`--trace`', '`--follow`'],
       ['docs/packaging.md', '`--architecture`', '`--machine`'],
+    ],
+  ],
+  [
+    'keys of a configuration that a page shows exist',
+    keysExist,
+    [
+      ['docs/integrations.md', 'bridge_url =', 'bridge-url ='],
+      ['docs/configuration.md', 'telemetry_interval =', 'telemetry ='],
     ],
   ],
   [
