@@ -70,7 +70,11 @@ function farEnd(config: GatewayConfig, address: string, clientId: string): Bridg
   const isSecure = url.protocol === 'mqtts:'
   const { bridgeUsername: username, bridgePasswordFile: file, bridgeCa } = config
   return {
-    ...{ clientId, host: url.hostname, port: Number(url.port) || (isSecure ? 8883 : 1883) },
+    ...{
+      clientId,
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      port: Number(url.port) || (isSecure ? 8883 : 1883),
+    },
     ...(username !== undefined && { username }),
     ...(file !== undefined && { password: firstLineOf('bridge-password-file', file) }),
     ...(isSecure && { ca: bridgeCa === undefined ? '' : read('bridge-ca', bridgeCa) }),

@@ -5,7 +5,7 @@
  *
  * Only the gateway and its nodes can publish what goes out, and what comes in is none of it: nothing goes round.
  */
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import mqttClient from 'mqtt/lib/client'
 import { messageOf } from '../../shared/runtime/errors.ts'
@@ -174,5 +174,7 @@ function clientOf(end: BridgeEnd, more: { clean: boolean; manualConnect?: boolea
 function openSocket({ host, port, ca }: BridgeEnd): Socket {
   if (ca === undefined) return connect(port, host).setNoDelay(true)
   const trusted = ca === '' ? {} : { ca }
-  return connectTls({ host, port, servername: host, ...trusted }).setNoDelay(true)
+  // No address is a name there [RFC 6066 §3].
+  const name = isIP(host) === 0 ? { servername: host } : {}
+  return connectTls({ host, port, ...name, ...trusted }).setNoDelay(true)
 }

@@ -1,10 +1,18 @@
 /** A real Mosquitto beside a gateway, with the lines that docs/integrations.md shows. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Markdown } from '../support/markdown.ts'
 import { lacksMosquitto, Mosquitto } from '../support/mosquitto.ts'
-import { type Agent, eventually, Fleet, freePort, type Gateway } from '../support/processes.ts'
+import {
+  type Agent,
+  eventually,
+  Fleet,
+  freePort,
+  type Gateway,
+  type Run,
+} from '../support/processes.ts'
+import { Secured } from '../support/secured-fleet.ts'
 import { BASE, HttpClient, isEnd, type Message, WireClient } from '../support/wire-client.ts'
 
 const PAGE = new URL('../../docs/integrations.md', import.meta.url)
@@ -229,3 +237,47 @@ t.test('a bridge whose other end is the gateway itself ends, and says so', async
   t.equal(user.of('task/submit').length, 2)
   await user.close()
 })
+
+t.test(
+  'a bridge of a secured gateway acts as the user of its name',
+  { skip: lacksMosquitto() },
+  async (t) => {
+    const fleet = new Fleet(t)
+    const mosquitto = await Mosquitto.start(fleet, '')
+    const here = (...argv: readonly string[]): Run => fleet.start(argv)
+    const bare = await Secured.start(fleet, here, '127.0.0.1')
+    await bare.command('user', 'add', 'bridge', '--role', 'operator', '--no-password')
+    const { exit, stdout, stderr } = await bare.command('user', 'token', 'create', 'bridge')
+    t.match(exit, { code: 0 }, stderr)
+    const file = join(fleet.directory, 'bridge-token')
+    writeFileSync(file, stdout)
+    await bare.gateway.kill()
+    const bridge = ['--bridge-url', mosquitto.url, '--bridge-token-file', file]
+    const secured = await bare.replaced(bare.data, bridge)
+    const token = ['--enroll-token-file', await secured.token('n1')]
+    await secured.board('n1', here, '127.0.0.1', ...token).ready()
+    await secured
+      .board('n2', here, '127.0.0.1', '--enroll-token-file', await secured.token('n2'))
+      .ready()
+    const user = await WireClient.connect(mosquitto.url, `${BASE}/task/+/state`)
+    t.ok(await user.submit({ id: 'far', op: 'stat', args: { field: 'n' } }))
+    t.match(await user.end('far'), { state: 'completed' })
+    t.match(await secured.admin.json({ path: '/api/tasks/far' }), { state: 'completed' })
+    const gone = await secured.command('user', 'rm', 'bridge')
+    t.match(gone.exit, { code: 0 }, gone.stderr)
+    await user.publish(
+      `${BASE}/task/submit`,
+      JSON.stringify({ id: 'late', op: 'stat', args: { field: 'n' } }),
+    )
+    await user.close()
+    const failed = async (): Promise<boolean> =>
+      (await secured.events(t)).some((event) => event.startsWith('login-failed'))
+    await eventually('it tries again, and is nobody any more', failed)
+    const known = await secured.admin.json<{ id: string }[]>({ path: '/api/tasks' })
+    t.same(
+      known.map(({ id }) => id),
+      ['far'],
+    )
+    t.ok((await secured.events(t)).includes('login user/bridge'), 'it is known by its name')
+  },
+)
