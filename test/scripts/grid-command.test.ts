@@ -5,8 +5,6 @@ import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
 import { npyHead } from '../../shared/grid/npy.ts'
-import { decodeCbor } from '../../shared/protocol/cbor.ts'
-import { SUBMISSION_LIMITS } from '../../shared/protocol/limits.ts'
 import { LooksInMemory } from '../support/looks-in-memory.ts'
 import { serve, taskView } from '../support/recorded-http-port.ts'
 
@@ -18,10 +16,9 @@ async function bench(t: Test) {
   ])
   recorded.looks = looks
   Object.assign(recorded.port, {
-    async submit(payload: Uint8Array) {
-      const decoded = decodeCbor(payload, SUBMISSION_LIMITS) as { value: { id: string } }
-      looks.write(decoded.value)
-      return { ok: true, task: decoded.value.id as TaskId, state: 'accepted' }
+    async submitWish(wish: { id: string }) {
+      looks.write(wish)
+      return { ok: true, task: wish.id as TaskId, state: 'accepted' }
     },
     task: (id: string) => taskView(id, 'completed'),
   })
