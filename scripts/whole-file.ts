@@ -8,6 +8,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { flush } from '../shared/runtime/flush.ts'
 
@@ -31,6 +32,35 @@ export function writeWhole(
     if (mode !== PRIVATE) chmodSync(temporary, mode)
   })
   flush(dirname(path))
+}
+
+/** The same of what comes bit by bit. Returns its bytes; where it breaks off, nothing is left of it. */
+export async function writeWholeFrom(
+  path: string,
+  chunks: AsyncIterable<Uint8Array>,
+  mode: number,
+  temporary: string,
+): Promise<number> {
+  let bytes = 0
+  try {
+    const file = await open(temporary, 'wx', PRIVATE)
+    try {
+      for await (const chunk of chunks) {
+        await file.writeFile(chunk)
+        bytes += chunk.length
+      }
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    if (mode !== PRIVATE) chmodSync(temporary, mode)
+    renameSync(temporary, path)
+  } catch (error) {
+    discard(temporary)
+    throw error
+  }
+  flush(dirname(path))
+  return bytes
 }
 
 export function linkWhole(path: string, target: string): void {

@@ -1,6 +1,7 @@
 /** Fields to and from files: `grid get`, `grid put` and `grid png`. */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, createReadStream, existsSync, fstatSync, openSync } from 'node:fs'
 import { extname } from 'node:path'
+import { Readable } from 'node:stream'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { isTaskId, randomId } from '../../shared/core/ids.ts'
@@ -9,7 +10,7 @@ import { COLOUR_MAPS } from '../../shared/grid/colours.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { faultOf } from '../path-faults.ts'
-import { partialOf, writeWhole } from '../whole-file.ts'
+import { partialOf, writeWholeFrom } from '../whole-file.ts'
 import { printable, type Streams } from './streams.ts'
 import { usage } from './task-request.ts'
 
@@ -85,15 +86,31 @@ async function fetchInto(
   const temporary = partialOf(file)
   if (existsSync(temporary))
     throw usage(`${temporary} is in the way: move it, or name another file`)
-  const { body, headers } = await gateway.request({ ...question, accept: '*/*' })
+  const timeout = AbortSignal.timeout(question.timeoutMs)
+  let bytes: number
+  let answer: Response
   try {
-    writeWhole(file, body, FILE_MODE & ~process.umask(), temporary)
+    answer = await gateway.open({ ...question, accept: '*/*' }, timeout)
+    const chunks = chunksOf(answer, gateway.address)
+    bytes = await writeWholeFrom(file, chunks, FILE_MODE & ~process.umask(), temporary)
   } catch (error) {
-    throw faultOf(error, file, 'changed')
+    if (!timeout.aborted) throw faultOf(error, file, 'changed')
+    const detail = `no whole answer from ${gateway.address} within ${question.timeoutMs / 1000} s`
+    throw new ObeliskError({ code: 'timed-out', detail, cause: error })
   }
-  const { columns, rows } = JSON.parse(headers.get('x-overview')!) as Record<string, number>
-  streams.stdout.write(`${file}: ${columns} × ${rows}, ${body.length} bytes\n`)
+  const { columns, rows } = JSON.parse(answer.headers.get('x-overview')!) as Record<string, number>
+  streams.stdout.write(`${file}: ${columns} × ${rows}, ${bytes} bytes\n`)
   return EXIT_DONE
+}
+
+/** As it comes; one that does not come whole is no answer. */
+async function* chunksOf({ body }: Response, address: string): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of body ?? []) yield chunk as Uint8Array
+  } catch (cause) {
+    const detail = `the answer of ${address} was cut off`
+    throw new ObeliskError({ code: 'unreachable', detail, cause })
+  }
 }
 
 /** `grid put`. */
@@ -108,13 +125,14 @@ export async function putGrid(
   if (!isTaskId(resume)) throw usage(`--resume: "${resume}" is no id of an upload`)
   const region = flags.region === undefined ? [] : regionOf(flags.region, 2)
   const query = new URLSearchParams([...region, ['id', resume]])
-  const body = contentOf(file)
+  const { body, bytes } = contentOf(file)
   try {
     const answer = await gateway.json<UploadAnswer>({
       method: 'PUT',
       path: `/api/grid/${encodeURIComponent(field)}?${query}`,
       body,
       contentType: type,
+      headers: { 'content-length': String(bytes) },
       timeoutMs: TRANSFER_MS,
     })
     const tasks = answer.tasks === 1 ? '1 task' : `${answer.tasks} tasks`
@@ -143,13 +161,28 @@ function typeOf(file: string, what: string): { readonly suffix: string; readonly
   )
 }
 
-function contentOf(file: string): Uint8Array {
-  let bytes: number
+/** Read as it goes. */
+function contentOf(file: string): {
+  readonly body: ReadableStream<Uint8Array>
+  readonly bytes: number
+} {
+  let descriptor: number
   try {
-    bytes = statSync(file).size
-    if (bytes <= FILE_BYTES_MAX) return readFileSync(file)
+    descriptor = openSync(file, 'r')
   } catch (error) {
     throw faultOf(error, file, 'looked at')
+  }
+  const status = fstatSync(descriptor)
+  const bytes = status.size
+  if (status.isFile() && bytes <= FILE_BYTES_MAX) {
+    // The stream closes it.
+    const stream = createReadStream(file, { fd: descriptor })
+    return { body: Readable.toWeb(stream) as ReadableStream<Uint8Array>, bytes }
+  }
+  closeSync(descriptor)
+  if (!status.isFile()) {
+    const message = `${file} is no file that could be sent`
+    throw new AppError('file-unsuitable', message, { exitCode: EXIT_BAD_INPUT })
   }
   const message = `${file} has ${bytes} bytes, and at most 1 GiB is taken: cut it, and give each part its --region x,y`
   throw new AppError('file-unsuitable', message, { exitCode: EXIT_BAD_INPUT })

@@ -9,7 +9,7 @@ import { LooksInMemory } from '../support/looks-in-memory.ts'
 import { serve, taskView } from '../support/recorded-http-port.ts'
 
 async function bench(t: Test) {
-  const { recorded, base } = await serve(t)
+  const { recorded, base, server } = await serve(t)
   const looks = new LooksInMemory({ width: 40, height: 24, tile: 8 }, [
     { name: 'value', type: 'f64' },
     { name: 'level', type: 'u8' },
@@ -39,7 +39,7 @@ async function bench(t: Test) {
     )
     return { code, stdout: out.join(''), stderr: errors.join('') }
   }
-  return { run, recorded, at: (name: string) => join(folder, name) }
+  return { run, recorded, server, at: (name: string) => join(folder, name) }
 }
 
 t.test('what is put from a file can be got as a file', async (t) => {
@@ -57,6 +57,32 @@ t.test('what is put from a file can be got as a file', async (t) => {
   t.same(npy.subarray(0, 128), Buffer.from(npyHead('u8', 24, 40)))
   t.equal(npy.length, 128 + 40 * 24)
   t.equal((await run('put', 'level', at('all.npy'))).code, 0)
+})
+
+t.test('of a download that is cut off, nothing is left, and what was there stays', async (t) => {
+  const { run, at, recorded, server } = await bench(t)
+  writeFileSync(at('map.npy'), 'before')
+  let looks = 0
+  const { look } = recorded.port
+  recorded.looks = new LooksInMemory({ width: 1024, height: 128, tile: 16 }, [
+    { name: 'value', type: 'f64' },
+  ])
+  Object.assign(recorded.port, {
+    look: async (...asked: Parameters<typeof look>) => {
+      looks += 1
+      if (looks === 1) return await look(...asked)
+      const partial = readFileSync(at('map.npy.new')).length
+      t.ok(partial > 100_000, `${partial} bytes are on disk, before the rest is asked for`)
+      void server.close()
+      return await new Promise(() => {})
+    },
+  })
+  t.match(await run('get', 'value', at('map.npy')), {
+    code: 69,
+    stderr: /the answer of \S+ was cut off/,
+  })
+  t.equal(readFileSync(at('map.npy'), 'utf8'), 'before')
+  t.notOk(existsSync(at('map.npy.new')))
 })
 
 t.test('a picture is drawn', async (t) => {
