@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { makeKey } from '../support/packaged-tree.ts'
-import { eventually, Fleet, type Gateway, PROGRAM, type Run } from '../support/processes.ts'
+import { eventually, Fleet, type Gateway, PROGRAM, type Run, within } from '../support/processes.ts'
 import { StagedBoard } from '../support/staged-board.ts'
 
 t.setTimeout(600_000)
@@ -35,6 +35,8 @@ class Board {
   readonly #goesBack: boolean
   #run: Run | undefined
   requests = 0
+  /** Whatever was asked for is done, and the agent runs again. */
+  installed: Promise<unknown> = Promise.resolve()
 
   static async make(
     t: Test,
@@ -48,7 +50,8 @@ class Board {
     const { code, err } = await board.staged.obelisk('install', '--role', 'agent', '--from', tree)
     t.equal(code, 0, err)
     const watcher = watch(board.staged.staging(), (_event, name) => {
-      if (name === 'request.json') void board.#install()
+      if (name !== 'request.json') return
+      board.installed = Promise.all([board.installed, board.#install()])
     })
     t.teardown(() => watcher.close())
     await board.#start()
@@ -140,32 +143,34 @@ t.test('a fleet is brought to a new version', { skip }, async (t) => {
   ]
   await fleet.agent('by-hand', gateway.url)
   const tree = boards[0]!.staged.tree({ version: NEW, program: programOf(NEW) })
-  const sent = await send(gateway, boards[0]!.staged.archive(tree))
-  t.match(sent, { status: 201, body: { version: NEW, downgrade: false } })
-  const { sha256 } = sent.body
-  const dry = await ask(gateway, '/api/upgrades', json({ packages: [sha256], dry_run: true }))
-  t.match(dry.body.nodes, [
-    { node: 'a', state: 'waiting' },
-    { node: 'b', state: 'waiting' },
-    { node: 'by-hand', state: 'skipped', code: 'by-hand' },
-  ])
-  const begun = await ask(gateway, '/api/upgrades', json({ packages: [sha256], wave: '100%' }))
-  t.match(begun, { status: 202, body: { state: 'running' } })
+  const file = join(fleet.directory, 'agent.tar.gz')
+  writeFileSync(file, boards[0]!.staged.archive(tree))
+  const upgrade = (...words: string[]): Run =>
+    fleet.command(process.execPath, [
+      ...[PROGRAM, 'fleet', 'upgrade', ...words, '--http', gateway.http],
+    ])
+  const dry = upgrade(file, '--dry-run', '--json')
+  t.match(await within('the dry run', dry.exited), { code: 0 }, dry.stderr)
+  t.match(JSON.parse(dry.stdout), {
+    version: NEW,
+    nodes: [
+      { node: 'a', state: 'waiting' },
+      { node: 'b', state: 'waiting' },
+      { node: 'by-hand', state: 'skipped', code: 'by-hand' },
+    ],
+  })
+  const [{ sha256 }] = (await ask(gateway, '/api/packages')).body as unknown as [{ sha256: string }]
+  const all = upgrade(sha256, '--wave', '100%')
+  await eventually('it is under way', async () => {
+    const { latest } = (await ask(gateway, '/api/upgrades')).body as { latest: object | null }
+    return latest !== null
+  })
   const again = await ask(gateway, '/api/upgrades', json({ packages: [sha256] }))
   t.match(again, { status: 409, body: { code: 'upgrade-running' } })
-  await eventually(
-    'both run it',
-    async () => {
-      const { a, b } = await nodesOf(gateway)
-      return a === 'done' && b === 'done'
-    },
-    300_000,
-  )
-  await eventually('it is over', async () => {
-    const { latest } = (await ask(gateway, '/api/upgrades')).body as { latest: { state: string } }
-    return latest.state === 'done'
-  })
+  t.match(await within('the upgrade', all.exited, 300_000), { code: 0 }, all.stderr)
+  t.match(await nodesOf(gateway), { a: 'done', b: 'done', 'by-hand': 'by-hand' })
   t.match((await ask(gateway, '/api/nodes/a')).body, { version: NEW, state: 'alive' })
+  await Promise.all(boards.map(({ installed }) => installed))
   t.same(
     boards.map(({ requests }) => requests),
     [1, 1],
@@ -203,6 +208,7 @@ t.test(
     })
     t.match(stopped, { stopped: { code: 'upgrade-went-back', node: 'a' } })
     t.match(await nodesOf(gateway), { a: 'upgrade-went-back', b: 'fetched' })
+    await canary.installed
     t.equal(canary.requests, 1)
     t.equal(other.requests, 0)
     await gateway.run.end('SIGTERM')
