@@ -187,7 +187,7 @@ export class HttpServer {
     registerLoginRoutes(this.#app, access)
     registerRecipientRoutes(this.#app, port)
     registerStatusRoutes(this.#app, port)
-    registerUpgradeRoutes(this.#app, port)
+    registerUpgradeRoutes(this.#app, port, bodyMs)
     registerHistoryRoutes(this.#app, port, newPaced())
     registerHealthRoutes(this.#app, port, newPaced())
     registerPageRoutes(this.#app, options.page, options.frameAncestors ?? "'none'")

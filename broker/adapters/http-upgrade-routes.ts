@@ -1,4 +1,5 @@
 /** Packages for boards, and the upgrades that bring boards to them. */
+import type { IncomingMessage } from 'node:http'
 import { errorCodes, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import * as v from 'valibot'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
@@ -10,6 +11,7 @@ import { rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
 import { bodyOf } from './http-security-routes.ts'
 import { sendJson } from './http-task-routes.ts'
+import { comes } from './http-upload-routes.ts'
 import type { PackageView } from './package-store.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 
@@ -48,14 +50,13 @@ export function takePackages(app: FastifyInstance): void {
 
 type NameRequest = FastifyRequest<{ Params: { sha256: string } }>
 
-export function registerUpgradeRoutes(app: FastifyInstance, port: HttpPort): void {
+export function registerUpgradeRoutes(app: FastifyInstance, port: HttpPort, idleMs: number): void {
   const { upgrades } = port
   app.get('/api/packages', OPERATE, async (_request, reply) => sendJson(reply, upgrades.packages()))
   app.post('/api/packages', ADMINISTER, async (request, reply) => {
     if (request.headers['content-type'] !== PACKAGE_TYPE) return sendProblem(reply, NO_PACKAGE)
-    // It lasts as long as the answer, which a client that still sends is to see.
-    const body = request.raw.iterator({ destroyOnReturn: false })
     try {
+      const body = piecesOf(request.raw, idleMs)
       return sendJson(reply.code(201), await upgrades.takePackage(body))
     } catch (error) {
       request.raw.resume()
@@ -78,6 +79,19 @@ export function registerUpgradeRoutes(app: FastifyInstance, port: HttpPort): voi
     const latest = await upgrades.demand(wish.demand)
     return latest === undefined ? sendProblem(reply, NONE) : sendJson(reply, latest)
   })
+}
+
+/** Until the end. One at a time is taken, so nobody may hold that place and bring nothing. */
+async function* piecesOf(body: IncomingMessage, idleMs: number): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const piece = body.read() as Buffer | null
+    if (piece !== null) yield piece
+    else if (body.readableEnded) return
+    else if (body.destroyed) throw new AppError('malformed', 'it was cut off')
+    else if (!(await comes(body, idleMs))) {
+      throw new AppError('malformed', `it brought nothing for ${idleMs / 1000} s`)
+    }
+  }
 }
 
 async function begin(
@@ -140,6 +154,7 @@ function wishOf(
 function problemOfPackage(error: unknown): ProblemAnswer {
   if (!(error instanceof AppError)) throw error
   const { code, message: detail } = error
+  if (code === 'malformed') return { status: 408, code: 'malformed', detail }
   if (code === 'overloaded') return { status: 503, code: 'overloaded', detail }
   if (code === 'too-large') return { status: 413, code: 'too-large', detail }
   if (code === 'packages-full') return { status: 507, code: 'packages-full', detail }

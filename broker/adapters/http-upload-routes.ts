@@ -262,7 +262,7 @@ async function* chunksOf(body: IncomingMessage, idleMs: number): AsyncGenerator<
 }
 
 /** Whether something happens within the time. */
-function comes(body: IncomingMessage, idleMs: number): Promise<boolean> {
+export function comes(body: IncomingMessage, idleMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const settle = (isThere: boolean): void => {
       clearTimeout(timer)

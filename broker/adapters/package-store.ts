@@ -175,6 +175,8 @@ async function describe(archive: string, work: string): Promise<Described> {
     stdio: ['ignore', 'pipe', 'ignore'],
     timeout: CHECK_MS,
   })
+  // A program that cannot be started says nothing, too.
+  child.on('error', () => {})
   let text = ''
   try {
     for await (const chunk of child.stdout.setEncoding('utf8')) {
