@@ -68,7 +68,7 @@ t.test('each role sees what it may do, and the gateway refuses the rest', async 
     otto: { views: 'Fleet Grid Tasks Events Topics Care', parts: 'Versions Upgrades Enrolment' },
     ada: {
       views: 'Fleet Grid Tasks Events Topics Care',
-      parts: 'Versions Upgrades Enrolment Users Security',
+      parts: 'Versions Upgrades Enrolment Users Security Backup',
     },
   })
 })

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { Fleet } from '../support/processes.ts'
@@ -26,5 +27,11 @@ t.test('a package is added, what it would do is said, and it is begun', async (t
     await page.getByText('1 skipped').waitFor()
     await page.getByRole('link', { name: 'by-hand' }).click()
     await page.getByText('tiles written').waitFor()
+
+    await page.goto(`${gateway.http}/#care/backup`)
+    const saved = page.waitForEvent('download')
+    await page.getByRole('button', { name: 'make a backup' }).click()
+    const bytes = await readFile((await (await saved).path())!)
+    t.match(bytes.subarray(0, 512).toString('latin1'), 'ustar', 'a tar archive')
   })
 })

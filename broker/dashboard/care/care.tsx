@@ -2,6 +2,7 @@ import type { ComponentType } from 'preact'
 import type { HttpRight } from '../../../shared/protocol/http-rights.ts'
 import { route } from '../route.ts'
 import { may } from '../session.ts'
+import { Backup } from './backup.tsx'
 import { Enrolment } from './enrolment.tsx'
 import { Security } from './security.tsx'
 import { Upgrades } from './upgrades.tsx'
@@ -21,6 +22,7 @@ const PARTS: readonly Part[] = [
   { id: 'enrolment', title: 'Enrolment', right: 'operate', Content: Enrolment },
   { id: 'users', title: 'Users', right: 'administer', Content: Users },
   { id: 'security', title: 'Security', right: 'administer', Content: Security },
+  { id: 'backup', title: 'Backup', right: 'administer', Content: Backup },
 ]
 
 /** What keeps the fleet well: who may come in, and which version each board runs or is to run. */
