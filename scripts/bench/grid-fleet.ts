@@ -24,6 +24,8 @@ export interface GridFleet {
   readonly gateway: number
   readonly gatewayChild: ChildProcess
   readonly agents: readonly number[]
+  /** Of its MQTT. */
+  readonly url: string
   /** What starts the gateway again where it was. */
   readonly gatewayArgv: readonly string[]
 }
@@ -52,7 +54,8 @@ export async function startGridFleet(
   }
   const httpPort = http!.slice(http!.lastIndexOf(':') + 1)
   const gatewayArgv = [PROGRAM, 'gateway', '--port', port!, '--http-port', httpPort, ...flags]
-  return { base: `http://${http}`, gateway: child.pid!, gatewayChild: child, agents, gatewayArgv }
+  const [base, url] = [`http://${http}`, `mqtt://127.0.0.1:${port}`]
+  return { base, url, gateway: child.pid!, gatewayChild: child, agents, gatewayArgv }
 }
 
 /** Submits a task, waits for its end and returns its value and the bytes of its result. */
