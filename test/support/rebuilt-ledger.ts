@@ -28,6 +28,7 @@ export class RebuiltLedger {
   #waitsMs: number[] = []
   /** Tiles that only a late node has. */
   readonly #missing = new Set<number>()
+  #isRecovered = false
 
   constructor(
     fleet: SimulatedFleet,
@@ -57,8 +58,31 @@ export class RebuiltLedger {
       this.#waitsMs = this.#late.map(() => random.between(0, longestMs))
       for (const node of this.#late) this.#faults.takeAway(node, 'late')
     }
-    // An operator does not count a board whose card is a new one: nothing comes from it.
-    return nodes.filter((node) => node.card.isOfLedger && !this.#late.includes(node)).length
+    this.#lookAgainAt(this.#waitedFor)
+    return this.#waitedFor
+  }
+
+  /** An operator does not count a board whose card is a new one: nothing comes from it. */
+  get #waitedFor(): number {
+    const isWaitedFor = (node: SimulatedNode): boolean =>
+      node.card.isOfLedger && !this.#late.includes(node)
+    return this.#fleet.nodes.filter(isWaitedFor).length
+  }
+
+  /** A board that was told to empty itself before has nothing to show once it has: it is not waited for any more. */
+  #lookAgainAt(counted: number): void {
+    const { clock, gateway } = this.#fleet
+    clock.after(LOOK_MS, () => {
+      if (this.#isRecovered) return
+      const count = this.#waitedFor
+      if (count < counted) {
+        this.#fleet.count('fewer-to-recover')
+        gateway.recoverNodes = count
+        gateway.crash()
+        gateway.start()
+      }
+      this.#lookAgainAt(count)
+    })
   }
 
   #drawLate(random: Random): SimulatedNode[] {
@@ -83,6 +107,7 @@ export class RebuiltLedger {
   }
 
   #recovered(): void {
+    this.#isRecovered = true
     const { nodes, clock } = this.#fleet
     const here = nodes.filter((node) => !this.#late.includes(node))
     const lastDone = this.#checkers.lastDone
