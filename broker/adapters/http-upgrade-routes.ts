@@ -81,15 +81,17 @@ export function registerUpgradeRoutes(app: FastifyInstance, port: HttpPort, idle
   })
 }
 
+class BodyStopped extends Error {}
+
 /** Until the end. One at a time is taken, so nobody may hold that place and bring nothing. */
 async function* piecesOf(body: IncomingMessage, idleMs: number): AsyncGenerator<Uint8Array> {
   for (;;) {
     const piece = body.read() as Buffer | null
     if (piece !== null) yield piece
     else if (body.readableEnded) return
-    else if (body.destroyed) throw new AppError('malformed', 'it was cut off')
+    else if (body.destroyed) throw new BodyStopped('it was cut off')
     else if (!(await comes(body, idleMs))) {
-      throw new AppError('malformed', `it brought nothing for ${idleMs / 1000} s`)
+      throw new BodyStopped(`it brought nothing for ${idleMs / 1000} s`)
     }
   }
 }
@@ -152,9 +154,11 @@ function wishOf(
 }
 
 function problemOfPackage(error: unknown): ProblemAnswer {
+  if (error instanceof BodyStopped) {
+    return { status: 408, code: 'malformed', detail: error.message }
+  }
   if (!(error instanceof AppError)) throw error
   const { code, message: detail } = error
-  if (code === 'malformed') return { status: 408, code: 'malformed', detail }
   if (code === 'overloaded') return { status: 503, code: 'overloaded', detail }
   if (code === 'too-large') return { status: 413, code: 'too-large', detail }
   if (code === 'packages-full') return { status: 507, code: 'packages-full', detail }
