@@ -544,7 +544,7 @@ t.test(
     t.match(await obelisk([...words, join(source, 'card.img')]), { code: 66, err: /file above it/ })
     t.match(await obelisk([...words, join(t.testdirName, 'none/card.img')]), {
       code: 66,
-      err: /--output: ENOENT/,
+      err: /has no directory to be in/,
     })
   },
 )
