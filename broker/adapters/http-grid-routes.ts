@@ -26,8 +26,10 @@ import type { HttpConnections } from './http-connections.ts'
 import type { HttpPort } from './http-port.ts'
 import { FLAG_RULE, namesTag, parseQuery, type QueryRule, wholeRule } from './http-request.ts'
 import { badQuery, clientOf, sendJson } from './http-task-routes.ts'
+import type { Paced } from './paced.ts'
 import { encodePng } from './png.ts'
 import { type ProblemAnswer, problemOfRefusal, sendProblem } from './problem-json.ts'
+import { inTurns } from './turns.ts'
 
 const ANSWERS = ['mean', 'min', 'max'] as const
 type Answer = (typeof ANSWERS)[number]
@@ -97,8 +99,9 @@ export function registerGridRoutes(
   app: FastifyInstance,
   port: HttpPort,
   connections: HttpConnections,
+  paced: Paced,
 ): void {
-  const routes = new GridRoutes(port, connections)
+  const routes = new GridRoutes(port, connections, paced)
   const read = rightOf('read')
   app.get('/api/grid', read, async (_request, reply) => sendJson(reply, port.grid()))
   app.get('/api/grid/:field/cells', read, (request: CellsRequest, reply) =>
@@ -112,10 +115,13 @@ export function registerGridRoutes(
 class GridRoutes {
   readonly #port: HttpPort
   readonly #connections: HttpConnections
+  readonly #paced: Paced
+  #untagged = 0
 
-  constructor(port: HttpPort, connections: HttpConnections) {
+  constructor(port: HttpPort, connections: HttpConnections, paced: Paced) {
     this.#port = port
     this.#connections = connections
+    this.#paced = paced
   }
 
   async show(request: GridRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -144,7 +150,7 @@ class GridRoutes {
       if (namesTag(request.headers['if-none-match'], `"${tag}"`)) return reply.code(304).send()
     }
     reply.header('x-overview', JSON.stringify(head))
-    if (form === 'png') return this.#sendPicture(reply, squares, values)
+    if (form === 'png') return this.#sendPicture(request, reply, squares, values)
     if (form === 'csv') return this.#sendTable(request, reply, squares)
     const bytes = squares.planes.map((plane) => bytesOfColumn(plane))
     if (form === 'npy') bytes.unshift(npyHead('f32', squares.rows, squares.columns))
@@ -186,8 +192,9 @@ class GridRoutes {
   }
 
   async #sendPicture(
+    request: GridRequest,
     reply: FastifyReply,
-    { columns, rows, planes }: Squares,
+    { columns, rows, planes, tag }: Squares,
     values: { colours?: (typeof COLOUR_MAPS)[number]; low?: number; high?: number; scale?: number },
   ): Promise<FastifyReply> {
     const { colours = 'viridis', scale = 1 } = values
@@ -201,10 +208,17 @@ class GridRoutes {
       const message = `${columns} × ${rows} squares at scale ${scale} are more than ${PIXELS_MAX} pixels`
       return sendProblem(reply, badQuery([{ path: 'scale', code: 'out-of-range', message }]))
     }
-    const pixels = enlarged(coloursOf(planes[0]!, range), columns, scale)
-    const picture = { width: columns * scale, height: rows * scale, pixels }
-    const palette = paletteOf(colourTable(colours))
-    const png = await encodePng({ ...picture, palette, clear: UNKNOWN })
+    // Who asks for the same one at the same time has the same.
+    const key = tag === undefined ? `${++this.#untagged}` : `${tag} ${request.url}`
+    const png = await this.#paced.get(reply, key, async () => {
+      const pixels = await inTurns(enlarged(coloursOf(planes[0]!, range), columns, scale))
+      const picture = { width: columns * scale, height: rows * scale, pixels }
+      return await encodePng({
+        ...picture,
+        palette: paletteOf(colourTable(colours)),
+        clear: UNKNOWN,
+      })
+    })
     return reply.type('image/png').send(png)
   }
 

@@ -178,7 +178,7 @@ export class HttpServer {
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
     registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
-    registerGridRoutes(this.#app, port, connections)
+    registerGridRoutes(this.#app, port, connections, newPaced())
     registerUploadRoutes(this.#app, port, connections, bodyMs)
     registerSecurityRoutes(this.#app, port, newPaced())
     registerAuthorityRoutes(this.#app, port)

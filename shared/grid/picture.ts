@@ -9,6 +9,8 @@ export interface Range {
 /** The colours of a picture are 0 to this; the next one is that of what nobody knows. */
 export const COLOUR_LAST = 254
 export const UNKNOWN = 255
+/** Of those that are enlarged. */
+const SLICE_PIXELS = 16_384
 
 /** From the least to the greatest number; `change` has 0 in its middle. Of what nobody knows anything, 0 to 1. */
 export function rangeOf(values: Float32Array, colours: ColourMap): Range {
@@ -39,16 +41,25 @@ export function coloursOf(values: Float32Array, { low, high }: Range): Uint8Arra
   return pixels
 }
 
-/** Each pixel as a square of `scale` × `scale`. */
-export function enlarged(pixels: Uint8Array, width: number, scale: number): Uint8Array {
+/** Each pixel as a square of `scale` × `scale`, so many of them a slice. */
+export function* enlarged(
+  pixels: Uint8Array,
+  width: number,
+  scale: number,
+): Generator<void, Uint8Array> {
   if (scale === 1) return pixels
   const large = new Uint8Array(pixels.length * scale * scale)
   const row = width * scale
+  let done = 0
   for (let from = 0, to = 0; from < pixels.length; from += width, to += row * scale) {
     for (let x = 0; x < width; x++) {
       large.fill(pixels[from + x]!, to + x * scale, to + (x + 1) * scale)
     }
     for (let copy = 1; copy < scale; copy++) large.copyWithin(to + copy * row, to, to + row)
+    done += width
+    if (done < SLICE_PIXELS) continue
+    done = 0
+    yield
   }
   return large
 }

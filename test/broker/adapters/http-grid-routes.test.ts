@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { inflateSync } from 'node:zlib'
@@ -148,6 +149,25 @@ t.test('a picture shows low and high in the colours that are asked for', async (
   t.same([cut.pixel(5, 0), cut.pixel(15, 0), cut.pixel(30, 0)], [0, 127, 254])
   const flat = await fetch(`${api}/count.png?step=8&colours=change`)
   t.equal(decodePng(Buffer.from(await flat.arrayBuffer())).pixel(0, 0), 127, 'in the middle')
+})
+
+t.test('equal pictures that are asked for at once are not made for each', async (t) => {
+  const { api } = await serveGrid(t)
+  let packed = 0
+  const counting = createHook({
+    init(_id, type) {
+      if (type === 'ZLIB') packed += 1
+    },
+  }).enable()
+  t.teardown(() => counting.disable())
+  const pictures = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const response = await fetch(`${api}/level.png?step=1&scale=4`)
+      return Buffer.from(await response.arrayBuffer())
+    }),
+  )
+  t.ok(packed >= 1 && packed <= 10, `${packed} were made for 20`)
+  t.ok(pictures.every((png) => png.equals(pictures[0]!)))
 })
 
 t.test('what cannot be shown is said in the words of the query', async (t) => {
