@@ -99,7 +99,8 @@ export class CoordinatorView {
   }
 
   node(id: NodeId): NodeView | undefined {
-    return this.nodes().find((node) => node.id === id)
+    const member = this.#context.members.find(id)
+    return member && this.#nodeViews([member])[0]
   }
 
   /** For those who need not know more, which costs a look at every tile. */
@@ -129,9 +130,13 @@ export class CoordinatorView {
 
   /** Some of them, in the order in which they joined. */
   nodesFrom(first: number, count: number): NodeView[] {
+    return this.#nodeViews(this.#context.members.all.slice(first, first + count))
+  }
+
+  #nodeViews(members: readonly Member[]): NodeView[] {
     const { all, written } = this.#tileCounts()
     const departures = departuresOf(this.#moveParts, written)
-    return this.#context.members.all.slice(first, first + count).map((member) => {
+    return members.map((member) => {
       const { index } = member
       return nodeViewOf(this.#context, member, {
         tiles: all.get(index) ?? 0,

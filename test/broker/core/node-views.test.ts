@@ -26,6 +26,14 @@ t.test(
   },
 )
 
+t.test('one node is shown without a look at all others', async (t) => {
+  const { view } = settledPair()
+  const nodesFrom = (): never => t.fail('all were looked at') as never
+  Object.assign(view, { nodesFrom })
+  t.match(view.node('b' as NodeId), { id: 'b', state: 'alive' })
+  t.equal(view.node('z' as NodeId), undefined)
+})
+
 t.test('who has left is in no trouble, whoever else is away is', async (t) => {
   const identity = newIdentity(BENCH_OPTIONS, 'ledger')
   const context = new CoordinatorContext(BENCH_OPTIONS, new Random(1), identity)
