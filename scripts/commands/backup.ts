@@ -15,6 +15,7 @@ import { faultOf, inWords } from '../path-faults.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
 import type { CommandPlace } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
+import { count } from './restore.ts'
 import { restoreAll } from './restore-ledger.ts'
 import { printable, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -154,7 +155,7 @@ function say(
   const bytes = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
   const hasKeys = Object.hasOwn(files, SECRETS_FILE)
   const lines = [
-    `${file}: the ledger ${ledgerId} as of ${when(ts)}, sound: ${records.task ?? 0} tasks, ${records.result ?? 0} results, ${seq} writes in order, ${bytes} bytes`,
+    `${file}: the ledger ${ledgerId} as of ${when(ts)}, sound: ${count(records.task ?? 0, 'task')}, ${count(records.result ?? 0, 'result')}, ${count(seq, 'write')} in order, ${bytes} bytes`,
     hasKeys
       ? 'keys and identities are in it, for whoever has the passphrase'
       : 'without keys and identities: those of a secured gateway are in obelisk ca backup, or --with-secrets',

@@ -30,7 +30,8 @@ export async function restoreAll(
     revoked: (found: BackupNames, ts: number) => revokedSince(ts, found, flags, streams),
   }
   const restored = await restoreLedger(order).catch((error) => {
-    throw faultOf(error, error.path === file ? file : place.data, 'changed')
+    const isFile = error.path === file
+    throw faultOf(error, isFile ? file : place.data, isFile ? 'looked at' : 'changed')
   })
   if (place.isService && restored.keys !== undefined) {
     await inWords(place.data, async () => configure(placesOf('gateway').configuration, flags))
@@ -46,12 +47,12 @@ function textOf(
   start: string,
 ): string {
   const { ts, records, seq } = manifest
-  const hours = Math.max(0, (nowTs - ts) / HOUR_MS).toFixed(1)
+  const hours = Math.ceil(Math.max(0, nowTs - ts) / HOUR_MS)
   const some = nodes.slice(0, NAMES_SHOWN).map(printable).join(', ')
   const more = nodes.length > NAMES_SHOWN ? ` and ${nodes.length - NAMES_SHOWN} more` : ''
   return [
     `the ledger as of ${when(ts)}: ${count(records.task ?? 0, 'task')}, ${count(failed, 'task')} of them not ended, which have failed with "restored"`,
-    `unknown is what came in the ${hours} hours since, after write ${seq}: tasks accepted then are not known, and their ids would run again`,
+    `unknown is what came in the ${count(Math.max(1, hours), 'hour')} since, or less, after write ${seq}: tasks accepted then are not known, and their ids would run again`,
     'a write of then is there if some board has it on disk; the gateway says how many may be, with "recovered"',
     ...(keys === undefined ? [] : ['', ...linesOf(keys)]),
     '',

@@ -66,6 +66,10 @@ t.test(
       stderr: /has a ledger already/,
     })
     const data = join(fleet.directory, 'another-box')
+    t.match(await command(fleet, 'restore', `${file}.no`, '--data', data), {
+      code: 66,
+      stderr: /\.no is not there/,
+    })
     const restored = await command(fleet, 'restore', file, '--data', data)
     t.match(restored, { code: 0, stdout: /it waits for 3 nodes: a, b, c/ }, restored.stderr)
     const ports = ['--port', `${gateway.port}`, '--http-port', `${gateway.httpPort}`]
