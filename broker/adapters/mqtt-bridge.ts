@@ -3,11 +3,12 @@
  * goes out with the retain flag that it has here; what is for the gateway comes in through its own port, as from any
  * user, and is acknowledged over there once the gateway has acknowledged it: then it is durable.
  *
- * Only the gateway and its nodes can publish what goes out, and what comes in is none of it: nothing goes round.
+ * What goes out is left where it is when it comes in, whoever asked for it: nothing goes round.
  */
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import mqttClient from 'mqtt/lib/client'
+import { filterMatches } from '../../shared/protocol/topic-filters.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { GatewayNotice } from '../core/effects.ts'
@@ -61,6 +62,13 @@ export class MqttBridge {
   readonly #unfollow: readonly (() => void)[]
   #state: 'beginning' | 'up' | 'down' | 'closed' = 'beginning'
   #underWay = 0
+  /** Of those, at QoS 0: with the connection they end, and nobody is told. */
+  #fleeting = 0
+  /** Connections that have ended. */
+  #ended = 0
+  /** What is retained goes first, or it would come after what has followed it. */
+  #isCatchingUp = false
+  #roomWanted: (() => void) | undefined
 
   constructor(options: MqttBridgeOptions, port: MqttBridgePort, log: Logger) {
     this.#options = options
@@ -75,10 +83,12 @@ export class MqttBridge {
       client.on('error', (error) => log.debug({}, `the bridge: ${messageOf(error)}`))
     }
     this.#far.handleMessage = (packet, done) => {
-      const { topic, payload, retain } = packet as BridgeMessage
-      const message = { qos: 1, retain } as const
+      const { topic, payload, qos, retain } = packet as BridgeMessage
+      if (options.filtersOut.some((filter) => filterMatches(filter, topic))) return done()
+      // Others wait behind one that is to be acknowledged: those that nobody keeps may not.
+      const message = { qos: qos === 0 ? 0 : 1, retain } as const
       this.#near.publish(topic, Buffer.from(payload), message, (error) => {
-        if (error === undefined || error === null) done()
+        if (error === undefined || error === null || qos === 0) done()
         // Unacknowledged, it comes again with the next connection.
         else this.#far.stream.destroy()
       })
@@ -102,6 +112,7 @@ export class MqttBridge {
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#roomWanted?.()
     for (const unfollow of this.#unfollow) unfollow()
     await Promise.all([this.#far.endAsync(true), this.#near.endAsync(true)])
   }
@@ -122,25 +133,41 @@ export class MqttBridge {
       if (error) this.#log.debug({}, `the bridge: ${messageOf(error)}`)
     })
     // The other side may have lost what it had.
+    const ended = this.#ended
+    const isUp = (): boolean => this.#state === 'up' && this.#ended === ended
+    this.#isCatchingUp = true
     for (const filter of filtersOut) {
       for await (const message of this.#port.retained(filter)) {
-        while (this.#state === 'up' && this.#underWay >= UNDER_WAY_MAX) await nextTurn()
-        if (this.#state !== 'up') return
+        while (isUp() && this.#underWay >= UNDER_WAY_MAX) await this.#room()
+        if (!isUp()) return
         this.#send(message)
       }
     }
+    if (!isUp()) return
+    this.#isCatchingUp = false
     this.#pump()
   }
 
   #closed(): void {
     if (this.#state === 'closed' || this.#state === 'down') return
     this.#state = 'down'
+    this.#ended++
+    this.#underWay -= this.#fleeting
+    this.#fleeting = 0
+    this.#roomWanted?.()
     const { host, port } = this.#options.far
     const message = `the bridge to ${host}:${port} is away: it tries again`
     this.#port.notice({ level: 'warn', code: 'bridge-down', message })
   }
 
+  #room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#roomWanted = resolve
+    })
+  }
+
   #pump(): void {
+    if (this.#isCatchingUp) return
     while (this.#state === 'up' && this.#underWay < UNDER_WAY_MAX) {
       const message = this.#queue.next()
       if (message === undefined) return
@@ -150,16 +177,21 @@ export class MqttBridge {
 
   /** Where the connection ends meanwhile, the client sends it again with the next one. */
   #send({ topic, payload, qos, retain }: BridgeMessage): void {
+    const ended = this.#ended
     this.#underWay++
+    if (qos === 0) this.#fleeting++
     const bytes = Buffer.from(payload)
     this.#far.publish(`${this.#options.prefix}${topic}`, bytes, { qos, retain }, () => {
+      if (qos === 0) {
+        if (ended !== this.#ended) return
+        this.#fleeting--
+      }
       this.#underWay--
+      this.#roomWanted?.()
       this.#pump()
     })
   }
 }
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 function clientOf(end: BridgeEnd, more: { clean: boolean; manualConnect?: boolean }): Client {
   const { clientId, username, password } = end

@@ -1,0 +1,154 @@
+/** The bridge between two real brokers, and to one that does not read. */
+import { once } from 'node:events'
+import { createServer, type Socket } from 'node:net'
+import type { MqttClient } from 'mqtt'
+import t, { type Test } from 'tap'
+import type { BridgeMessage } from '../../../broker/adapters/bridge-queue.ts'
+import { MqttBridge } from '../../../broker/adapters/mqtt-bridge.ts'
+import { ANYONE } from '../../../shared/protocol/access.ts'
+import { type BrokerBench, brokerBench } from '../../support/broker-bench.ts'
+import { SILENT } from '../../support/security-logs.ts'
+
+type Listener = (message: BridgeMessage) => void
+
+interface Bridge {
+  /** What the gateway says, to whoever follows it. */
+  say(topic: string, payload: string | Uint8Array, qos?: 0 | 1): void
+  readonly codes: readonly string[]
+  until(code: string, times?: number): Promise<void>
+}
+
+interface Parts {
+  readonly far: number
+  readonly near: BrokerBench
+  retained?(filter: string): AsyncIterable<BridgeMessage>
+}
+
+const next = (client: MqttClient): Promise<void> =>
+  new Promise((resolve) => client.once('message', () => resolve()))
+
+const nothing = async function* (): AsyncIterable<BridgeMessage> {}
+
+function bridgeOf(t: Test, { far, near, retained = nothing }: Parts): Bridge {
+  const codes: string[] = []
+  const listeners: Listener[] = []
+  const looks: (() => void)[] = []
+  const end = { host: '127.0.0.1' }
+  const bridge = new MqttBridge(
+    {
+      far: { ...end, port: far, clientId: 'far' },
+      near: { ...end, port: near.broker.port, clientId: 'near' },
+      prefix: '',
+      filtersOut: ['out/+'],
+      filtersIn: ['#'],
+    },
+    {
+      isOwnClient: () => false,
+      follow: (filter, listener) => {
+        listeners.push(listener)
+        return near.broker.topics.follow(ANYONE, filter, ({ qos, ...message }) =>
+          listener({ ...message, qos: qos === 0 ? 0 : 1 }),
+        )
+      },
+      retained,
+      notice: ({ code }) => {
+        codes.push(code)
+        for (const look of looks.splice(0)) look()
+      },
+    },
+    SILENT,
+  )
+  t.teardown(() => bridge.close())
+  return {
+    codes,
+    say(topic, payload, qos = 1) {
+      const message = { topic, payload: Buffer.from(payload), qos, retain: true }
+      for (const listener of listeners) listener(message)
+    },
+    async until(code, times = 1) {
+      while (codes.filter((one) => one === code).length < times) {
+        await new Promise<void>((resolve) => looks.push(resolve))
+      }
+    },
+  }
+}
+
+t.test('what goes out does not go round, though everything comes in', async (t) => {
+  const [far, near] = [await brokerBench(t), await brokerBench(t)]
+  const user = await near.mqtt()
+  const heard: string[] = []
+  user.on('message', (topic) => heard.push(topic))
+  await user.subscribeAsync('#', { qos: 1 })
+  const { until } = bridgeOf(t, { far: far.broker.port, near })
+  await until('bridge-up')
+  await user.publishAsync('out/config', 'x', { qos: 1, retain: true })
+  const other = await far.mqtt()
+  for (const topic of ['in/mark', 'in/again']) {
+    await other.publishAsync(topic, '', { qos: 1 })
+    while (!heard.includes(topic)) await next(user)
+  }
+  t.same(heard, ['out/config', 'in/mark', 'in/again'])
+})
+
+t.test('what nobody keeps is not acknowledged, and holds nobody up', async (t) => {
+  const [far, near] = [await brokerBench(t, { topicBase: 'far/v1' }), await brokerBench(t)]
+  near.gateway.answersAtOnce = false
+  const { until } = bridgeOf(t, { far: far.broker.port, near })
+  await until('bridge-up')
+  const sensor = await far.mqtt()
+  const mark = await near.mqtt()
+  await mark.subscribeAsync('mark')
+  for (const value of ['1', '2', '3']) {
+    await sensor.publishAsync('obelisk/v1/cell/value/1/1', value, { qos: 0 })
+  }
+  await sensor.publishAsync('mark', '', { qos: 0 })
+  await next(mark)
+  t.equal(near.gateway.readings.length, 3)
+})
+
+t.test('what is retained does not come after what has followed it', async (t) => {
+  const [far, near] = [await brokerBench(t), await brokerBench(t)]
+  const user = await far.mqtt()
+  const heard: string[] = []
+  user.on('message', (topic, payload) => heard.push(`${topic}=${payload}`))
+  await user.subscribeAsync('out/#', { qos: 1 })
+  const retained = async function* (): AsyncIterable<BridgeMessage> {
+    const kept = { payload: Buffer.from('old'), qos: 1, retain: true } as const
+    yield { topic: 'out/first', ...kept }
+    bridge.say('out/state', 'new')
+    while (heard.length < 1) await next(user)
+    yield { topic: 'out/state', ...kept }
+  }
+  const bridge = bridgeOf(t, { far: far.broker.port, near, retained })
+  while (heard.length < 3) await next(user)
+  t.same(heard, ['out/first=old', 'out/state=old', 'out/state=new'])
+})
+
+t.test('what was on its way at QoS 0 when the connection ended holds nothing up', async (t) => {
+  const near = await brokerBench(t)
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    sockets.push(socket)
+    socket.on('error', () => {})
+    socket.once('data', () => socket.write(Buffer.of(0x20, 2, 0, 0)))
+  })
+  t.teardown(() => server.close())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  const { say, until } = bridgeOf(t, { far: port, near })
+  await until('bridge-up')
+  sockets[0]!.pause()
+  // More than the system takes of one that is not read.
+  const large = Buffer.alloc(512 * 1024)
+  for (let count = 0; count < 70; count++) say('out/large', large, 0)
+  sockets[0]!.destroy()
+  await until('bridge-up', 2)
+  say('out/after', 'x', 0)
+  let came = ''
+  for await (const chunk of sockets[1]!) {
+    came += chunk.toString('latin1')
+    if (came.includes('out/after')) break
+  }
+  t.match(came, 'out/after')
+})
