@@ -12,7 +12,7 @@ import {
 import { type Field, findField } from '../../shared/grid/fields.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { readNpyHead, typeProblem } from '../../shared/grid/npy.ts'
-import { ownerNameOf } from '../../shared/protocol/access.ts'
+import { ownerNameOf, type Principal } from '../../shared/protocol/access.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { Upload, UploadRefused, type UploadView } from './grid-upload.ts'
 import { isReadBy, rightOf } from './http-access.ts'
@@ -58,6 +58,7 @@ class UploadStopped extends Error {
 }
 
 interface Known {
+  readonly id: string
   readonly upload: Upload
   readonly owner: string | undefined
 }
@@ -94,6 +95,7 @@ class UploadRoutes {
   readonly #connections: HttpConnections
   readonly #idleMs: number
   readonly #places = new Places(UPLOADS_MAX)
+  /** By id and owner: each has his own, whatever others call theirs. The one that began last is the last. */
   readonly #known = new Map<string, Known>()
 
   constructor(port: HttpPort, connections: HttpConnections, idleMs: number) {
@@ -120,9 +122,10 @@ class UploadRoutes {
   }
 
   async show({ params: { id }, who }: IdRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const known = this.#known.get(id)
-    if (known !== undefined && isReadBy(who, known.owner))
-      return sendJson(reply, known.upload.view())
+    const own = this.#known.get(keyOf(id, ownerOf(who)))
+    const isSeen = (known: Known): boolean => known.id === id && isReadBy(who, known.owner)
+    const known = own ?? [...this.#known.values()].findLast(isSeen)
+    if (known !== undefined) return sendJson(reply, known.upload.view())
     const detail = `there is no upload "${id.slice(0, 64)}"; what a gateway knew of one is gone after a restart`
     return sendProblem(reply, { status: 404, code: 'unknown-task', detail })
   }
@@ -163,9 +166,10 @@ class UploadRoutes {
   }
 
   #remember(id: string, upload: Upload, { who }: UploadRequest): void {
-    const owner = who.kind === 'user' ? ownerNameOf(who) : undefined
-    this.#known.delete(id)
-    this.#known.set(id, { upload, owner })
+    const owner = ownerOf(who)
+    const key = keyOf(id, owner)
+    this.#known.delete(key)
+    this.#known.set(key, { id, upload, owner })
     if (this.#known.size <= UPLOADS_KEPT) return
     const [oldest] = this.#known.keys()
     this.#known.delete(oldest!)
@@ -240,6 +244,15 @@ class UploadRoutes {
     const detail = `${region.w} × ${region.h} cells at ${x},${y} do not lie in the grid of ${width} × ${height}`
     throw new UploadStopped({ status: 422, code: 'outside-grid', detail })
   }
+}
+
+function ownerOf(who: Principal): string | undefined {
+  return who.kind === 'user' ? ownerNameOf(who) : undefined
+}
+
+/** There is no space in an id. */
+function keyOf(id: string, owner: string | undefined): string {
+  return `${id} ${owner ?? ''}`
 }
 
 /** What comes, until the end; nothing for so long is the end, too. */

@@ -264,6 +264,25 @@ t.test('attempt 52 and 53: what is shown and wrong is never ignored', async (t) 
   }
 })
 
+t.test('an upload of somebody else with the same id hides nobody’s', async (t) => {
+  const { ask } = await serve(t)
+  const put = async (role: Role, rows: number): Promise<void> => {
+    const headers = { authorization: `Bearer ${role}`, 'content-type': 'text/csv' }
+    const path = `/api/grid/value?id=same&w=1&h=${rows}`
+    const { status } = await ask('PUT', path, { headers, body: '1\n' })
+    t.equal(status, 422, 'it ends too early')
+  }
+  const rowsOf = async (role: Role): Promise<unknown> => {
+    const headers = { authorization: `Bearer ${role}` }
+    return JSON.parse((await ask('GET', '/api/uploads/same', { headers })).body).rows_total
+  }
+  await put('submitter', 3)
+  await put('operator', 2)
+  t.equal(await rowsOf('submitter'), 3)
+  t.equal(await rowsOf('operator'), 2)
+  t.equal(await rowsOf('viewer'), 2, 'the last one')
+})
+
 t.test('who says twice who he is is asked to say it once', async (t) => {
   const { ask, identified } = await serve(t)
   for (const other of ['Bearer nonsense', 'Bearer viewer']) {
