@@ -77,6 +77,8 @@ export interface HttpServerSettings {
   readonly bodiesBytesMax?: number
   /** So long a body may take to come, and a file that is uploaded bring nothing. */
   readonly bodyMs?: number
+  /** How often it is looked at whether a file comes fast enough. */
+  readonly uploadPaceMs?: number
 }
 
 const KIB = 1024
@@ -85,6 +87,7 @@ const SOCKET_PATH_BYTES_MAX = 107
 const OWNER_ALONE = 0o600
 
 const BODY_MS = 30_000
+const UPLOAD_PACE_MS = 10_000
 const CONNECTION_BOUNDS = {
   connectionsMax: 1024,
   aheadMax: 100,
@@ -129,7 +132,7 @@ export class HttpServer {
     const { headersTimeoutMs: headersTimeout = SERVER_OPTIONS.headersTimeout } = options
     const serverOptions = { ...SERVER_OPTIONS, headersTimeout }
     const turns = new Turns()
-    const { bodyMs = BODY_MS } = options
+    const { bodyMs = BODY_MS, uploadPaceMs: paceMs = UPLOAD_PACE_MS } = options
     const bounds = { ...CONNECTION_BOUNDS, ...options }
     const refused = (reason: string): void => this.#refused.add(reason)
     const connections = new HttpConnections(bounds, turns, refused)
@@ -179,7 +182,7 @@ export class HttpServer {
     registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
     registerGridRoutes(this.#app, port, connections, newPaced())
-    registerUploadRoutes(this.#app, port, connections, bodyMs)
+    registerUploadRoutes(this.#app, port, connections, { idleMs: bodyMs, paceMs })
     registerSecurityRoutes(this.#app, port, newPaced())
     registerAuthorityRoutes(this.#app, port)
     registerBackupRoutes(this.#app, port, connections)

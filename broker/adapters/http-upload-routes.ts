@@ -36,6 +36,8 @@ const UPLOADS_MAX = 4
 const UPLOADS_KEPT = 64
 /** With the number of a task behind it, it is the id of one. */
 const PREFIX_LENGTH_MAX = 56
+/** That come at least in a while of waiting for them, or a few who trickle would have all places. */
+const PACE_BYTES = 4096
 /** How long the rest of a file that was refused is read away, so that its sender hears of it. */
 const REST_MS = 10_000
 
@@ -55,6 +57,13 @@ class UploadStopped extends Error {
     super(problem.detail)
     this.problem = problem
   }
+}
+
+export interface Waits {
+  /** So long a file may bring nothing. */
+  readonly idleMs: number
+  /** In each so long, of waiting for it, it brings `PACE_BYTES`. */
+  readonly paceMs: number
 }
 
 interface Known {
@@ -80,9 +89,9 @@ export function registerUploadRoutes(
   app: FastifyInstance,
   port: HttpPort,
   connections: HttpConnections,
-  idleMs: number,
+  waits: Waits,
 ): void {
-  const routes = new UploadRoutes(port, connections, idleMs)
+  const routes = new UploadRoutes(port, connections, waits)
   const submit = rightOf('submit')
   app.put('/api/grid/:field', submit, (request: UploadRequest, reply) => routes.put(request, reply))
   app.get('/api/uploads/:id', rightOf('tasks'), (request: IdRequest, reply) =>
@@ -93,15 +102,15 @@ export function registerUploadRoutes(
 class UploadRoutes {
   readonly #port: HttpPort
   readonly #connections: HttpConnections
-  readonly #idleMs: number
+  readonly #waits: Waits
   readonly #places = new Places(UPLOADS_MAX)
   /** By id and owner: each has his own, whatever others call theirs. The one that began last is the last. */
   readonly #known = new Map<string, Known>()
 
-  constructor(port: HttpPort, connections: HttpConnections, idleMs: number) {
+  constructor(port: HttpPort, connections: HttpConnections, waits: Waits) {
     this.#port = port
     this.#connections = connections
-    this.#idleMs = idleMs
+    this.#waits = waits
   }
 
   async put(request: UploadRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -142,7 +151,7 @@ class UploadRoutes {
     })
     // It asks for something, whatever it still has to bring.
     this.#connections.isWorking(request.raw.socket)
-    const chunks = chunksOf(request.raw, this.#idleMs)
+    const chunks = chunksOf(request.raw, this.#waits)
     let upload: Upload | undefined
     try {
       const head = await this.#headOf(request, query, chunks)
@@ -255,24 +264,44 @@ function keyOf(id: string, owner: string | undefined): string {
   return `${id} ${owner ?? ''}`
 }
 
-/** What comes, until the end; nothing for so long is the end, too. */
-async function* chunksOf(body: IncomingMessage, idleMs: number): AsyncGenerator<Uint8Array> {
+/** What comes, until the end; nothing, or next to nothing, for so long is the end, too. */
+async function* chunksOf(
+  body: IncomingMessage,
+  { idleMs, paceMs }: Waits,
+): AsyncGenerator<Uint8Array> {
   let bytes = 0
+  // Since the pace was looked at last. What is not read while tasks are open is no fault of its sender.
+  let [newBytes, waitedMs] = [0, 0]
   for (;;) {
     const chunk = body.read() as Buffer | null
     if (chunk !== null) {
       bytes += chunk.length
+      newBytes += chunk.length
       if (bytes > BYTES_MAX) throw new UploadStopped(TOO_LARGE)
       yield chunk
     } else if (body.readableEnded) {
       return
     } else if (body.destroyed) {
       throw new FileProblem('it was cut off')
-    } else if (!(await comes(body, idleMs))) {
-      throw new UploadStopped({ ...IDLE, detail: `it brought nothing for ${idleMs / 1000} s` })
+    } else {
+      if (waitedMs >= paceMs) {
+        if (newBytes < PACE_BYTES) {
+          const detail = `it brought ${newBytes} bytes in ${seconds(waitedMs)} s, and is to bring ${PACE_BYTES} in ${seconds(paceMs)} s`
+          throw new UploadStopped({ ...SLOW, detail })
+        }
+        newBytes = 0
+        waitedMs = 0
+      }
+      const startedMs = performance.now()
+      if (!(await comes(body, idleMs))) {
+        throw new UploadStopped({ ...SLOW, detail: `it brought nothing for ${seconds(idleMs)} s` })
+      }
+      waitedMs += performance.now() - startedMs
     }
   }
 }
+
+const seconds = (ms: number): number => Math.round(ms / 100) / 10
 
 /** Whether something happens within the time. */
 export function comes(body: IncomingMessage, idleMs: number): Promise<boolean> {
@@ -339,7 +368,7 @@ const TOO_LARGE: ProblemAnswer = {
   detail: 'a file has at most 1 GiB: cut it, and send each part to its own region (x, y)',
 }
 
-const IDLE: ProblemAnswer = { status: 408, code: 'malformed', detail: '' }
+const SLOW: ProblemAnswer = { status: 408, code: 'malformed', detail: '' }
 
 const TOO_MANY: ProblemAnswer = {
   status: 429,

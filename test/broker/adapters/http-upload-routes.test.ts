@@ -17,8 +17,12 @@ import { serve, taskView } from '../../support/recorded-http-port.ts'
 const NPY = 'application/x-npy'
 
 /** A door to a grid in memory that knows tasks by their ids, as a gateway does. */
-async function serveGrid(t: Test, size: GridSize = { width: 256, height: 256, tile: 16 }) {
-  const served = await serve(t, { bodyMs: 300, bodyComesMs: 400 })
+async function serveGrid(
+  t: Test,
+  size: GridSize = { width: 256, height: 256, tile: 16 },
+  options: Parameters<typeof serve>[1] = {},
+) {
+  const served = await serve(t, { bodyMs: 300, bodyComesMs: 400, ...options })
   const looks = new LooksInMemory(size, [
     { name: 'value', type: 'f64' },
     { name: 'level', type: 'u8' },
@@ -223,6 +227,21 @@ t.test('a file that brings nothing any more is let go', async (t) => {
   const [answer] = (await once(socket, 'data')) as [Buffer]
   t.match(answer.toString(), /408 .*it brought nothing for 0\.3 s; nothing of it is written/s)
   t.match(await (await fetch(`${base}/api/uploads/slow`)).json(), { state: 'cut-off', rows: 0 })
+  socket.destroy()
+})
+
+t.test('a file that only trickles is let go, too', async (t) => {
+  const { port, base } = await serveGrid(t, undefined, { bodyMs: 30_000, uploadPaceMs: 200 })
+  const body = npy('f64', 256, 256, counted(65_536))
+  const socket = await begin(port, 'value?id=trickle', body, 10_000)
+  const trickling = setInterval(() => socket.write('0'), 20)
+  t.teardown(() => clearInterval(trickling))
+  const [answer] = (await once(socket, 'data')) as [Buffer]
+  t.match(
+    answer.toString(),
+    /408 .*it brought \d+ bytes in 0\.\d s, and is to bring 4096 in 0\.2 s/s,
+  )
+  t.match(await (await fetch(`${base}/api/uploads/trickle`)).json(), { state: 'cut-off', rows: 0 })
   socket.destroy()
 })
 
