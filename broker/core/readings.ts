@@ -34,6 +34,8 @@ const WRITTEN_MAX = 16_384
 const WAKE_MS = 250
 /** Those who watch the grid are told so many parts of a write; of more, the box around all. */
 const REGIONS_TOLD = 16
+/** A time that is further ahead than this is none: it would shut out all that are right. */
+const AHEAD_MS_MAX = 60_000
 /** What a row of the journal takes on disk, about. */
 const ROW_BYTES = 64
 
@@ -141,9 +143,9 @@ export class Readings {
 
   #take({ field, cells, values, ts }: Given, mustLast: boolean): void {
     this.#taken += cells.length
+    const isTimed = ts !== undefined && ts <= this.#context.ts + AHEAD_MS_MAX
     for (const [index, id] of cells.entries()) {
-      const isLate =
-        ts !== undefined && !this.#times.take(this.#context.nowMs, field * this.#lsus + id, ts)
+      const isLate = isTimed && !this.#times.take(this.#context.nowMs, field * this.#lsus + id, ts)
       if (isLate) this.#desk.count('older')
       const cell = isLate
         ? this.#find(field * this.#lsus + id)

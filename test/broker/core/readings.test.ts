@@ -330,6 +330,15 @@ t.test('an older reading of a cell is none', async (t) => {
   t.equal(bench.view.counts().cellsPending, 1, 'for an hour')
 })
 
+t.test('a sensor with a clock far ahead shuts nobody out', async (t) => {
+  const bench = settledPair()
+  bench.read([[1, 0, 5]], { ts: 4_070_908_800_000 })
+  bench.read([[1, 0, 4]], { ts: 1000 })
+  bench.read([[1, 0, 3]], { ts: 999 })
+  t.same(endWindow(bench), { 1: 4 }, 'those that are right are in order')
+  t.same(bench.view.cellsRefused(), { older: 1 })
+})
+
 t.test('a full log and a full disk take no readings away', async (t) => {
   const bench = settledPair({ logBytesMax: 150 })
   bench.read([[1, 0, 5]])
