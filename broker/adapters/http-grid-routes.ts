@@ -249,8 +249,10 @@ class GridRoutes {
     const isSound =
       field !== undefined && region.x + region.w <= width && region.y + region.h <= height
     const first = isSound ? (bands.next().value as Region) : { ...region, h: Math.min(region.h, 1) }
-    const band = await this.#band(request, reply, first, field)
-    if ('status' in band) return sendProblem(reply, band)
+    // Who asks for the head alone has nothing read for him.
+    const isHeadAlone = request.method === 'HEAD' && isSound
+    const band = isHeadAlone ? undefined : await this.#band(request, reply, first, field)
+    if (band !== undefined && 'status' in band) return sendProblem(reply, band)
     const { x, y, w: columns, h: rows } = region
     const { name, type } = field!
     reply.header('x-overview', JSON.stringify({ field: name, type, step: 1, x, y, columns, rows }))
@@ -259,6 +261,8 @@ class GridRoutes {
       const cell = createColumn(type, 1).BYTES_PER_ELEMENT
       reply.header('content-length', head.length + rows * columns * cell)
     }
+    reply.type(form === 'npy' ? 'application/x-npy' : 'text/csv; charset=utf-8')
+    if (isHeadAlone) return reply.send(Readable.from([]))
     const toBytes = form === 'npy' ? bytesInPieces : textInPieces
     const take = (next: Region): Promise<Column | ProblemAnswer> =>
       this.#band(request, reply, next, field)
@@ -275,7 +279,6 @@ class GridRoutes {
         cells = await take(next.value)
       }
     }
-    reply.type(form === 'npy' ? 'application/x-npy' : 'text/csv; charset=utf-8')
     return reply.send(Readable.from(all(), { highWaterMark: 1 }))
   }
 

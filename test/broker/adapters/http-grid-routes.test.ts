@@ -119,6 +119,19 @@ t.test('cells are given in the own type of their field', async (t) => {
   )
 })
 
+t.test('for the head of a download alone nothing is read', async (t) => {
+  const { api, looks } = await serveGrid(t)
+  looks.asked.length = 0
+  for (const form of ['npy', 'csv']) {
+    const head = await fetch(`${api}/value.${form}?x=3&w=2&h=2`, { method: 'HEAD' })
+    t.equal(head.status, 200)
+    t.match(headOf(head), { x: 3, columns: 2, rows: 2 })
+    if (form === 'npy') t.equal(head.headers.get('content-length'), '160')
+  }
+  t.same(looks.asked, [])
+  t.equal((await fetch(`${api}/value.npy?x=39&w=5`, { method: 'HEAD' })).status, 422)
+})
+
 /** A PNG by its chunks, and the index of each pixel. */
 function decodePng(png: Buffer) {
   const chunks = new Map<string, Buffer>()
