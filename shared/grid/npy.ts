@@ -1,7 +1,7 @@
 /**
  * The head of an `.npy` file (numpy.lib.format): magic, version, the length of a text, and that text, a dictionary of
  * Python that says type, order and shape of what follows. Written here: version 1.0, rows of numbers one after the
- * other (C order), little-endian. Read here: any version, and of what cannot be taken it is said why.
+ * other (C order), little-endian. Read here: versions 1 to 3, and of what cannot be taken it is said why.
  */
 import type { FieldType } from './fields.ts'
 
@@ -27,6 +27,7 @@ const HELD: Readonly<Record<FieldType, readonly NumberType[]>> = {
   f64: ['u8', 'i8', 'i16', 'u16', 'i32', 'u32', 'f32', 'f64'],
 }
 
+const VERSION_LAST = 3
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
 /** Magic, two bytes of version, two of length. */
 const PREFIX_BYTES = 10
@@ -69,6 +70,9 @@ export function readNpyHead(bytes: Uint8Array): NpyReading {
   }
   if (bytes.length < PREFIX_BYTES + 2) return MORE
   const version = bytes[6]!
+  if (version < 1 || version > VERSION_LAST) {
+    return problem(`the file is of version ${version}, and 1 to ${VERSION_LAST} are known`)
+  }
   const prefix = version === 1 ? PREFIX_BYTES : PREFIX_BYTES + 2
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true)
@@ -99,11 +103,15 @@ export function readNpyHead(bytes: Uint8Array): NpyReading {
   if (order === 'True') {
     return problem('it is in Fortran order, column by column: numpy.ascontiguousarray(a)')
   }
-  const [rows, columns] = sides.map(Number)
-  if (sides.length !== 2 || !rows || !columns) {
+  const [rows = 0, columns = 0] = sides.map(Number)
+  if (sides.length !== 2 || !isSide(rows) || !isSide(columns)) {
     return problem(`its shape is (${shape.slice(0, 64)}), and not rows and columns`)
   }
   return { kind: 'head', head: { type, rows, columns, bytes: prefix + length } }
+}
+
+function isSide(number: number): boolean {
+  return Number.isSafeInteger(number) && number > 0
 }
 
 /** Why a field cannot hold numbers of this type as they are. */

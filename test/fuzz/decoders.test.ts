@@ -4,10 +4,13 @@
  * touched. An input that fails is written to `corpus/`, whose files run first every time.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { Random } from '../../shared/core/random.ts'
+import { FileProblem, TextReader } from '../../shared/grid/cell-readers.ts'
 import { type Field, formatFields, parseFields } from '../../shared/grid/fields.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
+import { NPY_HEAD_BYTES_MAX, npyHead, readNpyHead } from '../../shared/grid/npy.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import { TilePage } from '../../shared/grid/tile-page.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
@@ -51,6 +54,16 @@ function canBeSentOn(value: unknown): boolean {
   return decodeCbor(encodeCbor(value), limits).ok
 }
 
+/** The numbers of a file that comes in pieces, or why it is none. */
+function cellsOf(reader: TextReader, pieces: readonly Uint8Array[]): number[] | string {
+  try {
+    return [...pieces.map((piece) => reader.read(piece)), reader.end()].flat()
+  } catch (error) {
+    if (error instanceof FileProblem) return error.message
+    throw error
+  }
+}
+
 /** Each says whether a decoder kept its promise; a throw says that it did not. */
 const DECODERS: Readonly<Record<string, (input: Uint8Array) => boolean>> = {
   decodeCbor(input) {
@@ -86,6 +99,21 @@ const DECODERS: Readonly<Record<string, (input: Uint8Array) => boolean>> = {
     const result = parseFields(Buffer.from(input).toString())
     if ('problems' in result) return result.problems.length > 0 && result.problems.every(isNonEmpty)
     return 'fields' in parseFields(formatFields(result.fields))
+  },
+  readNpyHead(input) {
+    const reading = readNpyHead(input)
+    if (reading.kind === 'problem') return isProblem(reading.problem)
+    if (reading.kind === 'more') return input.length < NPY_HEAD_BYTES_MAX
+    const { rows, columns, bytes } = reading.head
+    const isTable = [rows, columns, bytes].every((one) => Number.isSafeInteger(one) && one > 0)
+    return isTable && bytes <= Math.min(input.length, NPY_HEAD_BYTES_MAX)
+  },
+  readCells(input) {
+    const whole = cellsOf(new TextReader(), [input])
+    const half = input.length >> 1
+    const parts = cellsOf(new TextReader(), [input.subarray(0, half), input.subarray(half)])
+    if (typeof whole === 'string') return isProblem(whole) && whole === parts
+    return whole.every(Number.isFinite) && isDeepStrictEqual(whole, parts)
   },
   openTilePage(input) {
     const page = TilePage.open(layout, input)
@@ -147,7 +175,12 @@ const SEEDS: readonly Uint8Array[] = [
     'obelisk/v1/task/task_001/result/json',
     'obelisk/v1/node/pi-7/telemetry',
     'elevation:f64,level:u8,heat:f32,tally:i32',
+    '1,2.5,-3e2\r\n4,5,6\r\n',
+    '\uFEFF0.1\n-0\n1e308\n',
   ].map((text) => utf8.encode(text)),
+  npyHead('f32', 3, 5),
+  // The same of version 2, whose length has four bytes.
+  splice(npyHead('u8', 1, 1), 6, 4, Uint8Array.of(2, 0, 118, 0, 0, 0)),
   sealed.bytes,
 ]
 
@@ -247,6 +280,8 @@ t.test('large hostile shapes', (t) => {
     ['JSON lists in lists', text('{"op":'.concat('['.repeat(1_000_000)))],
     ['JSON objects in objects', text('{"a":'.repeat(200_000))],
     ['JSON keys', text(`{${Array.from({ length: 90_000 }, (_, at) => `"k${at}":1`).join()}}`)],
+    ['columns of a table', text('1,'.repeat(200_000))],
+    ['rows of a table', text('1\n'.repeat(500_000))],
     ['names of fields', text(Array.from({ length: 100_000 }, (_, at) => `f${at}:u8`).join())],
     ['levels of a topic', text(`obelisk/v1/task/${'a/'.repeat(400_000)}`)],
     [
