@@ -98,6 +98,17 @@ function rowOf({ topic, payload, retain: retained }: PublishedMessage, isShown: 
   return isShown ? { ...row, ...readPayload(topic, Buffer.from(payload)) } : row
 }
 
+/** All who follow have a message at once: it is decoded for the first of them. */
+let decoded: { readonly message: PublishedMessage; readonly row: object } | undefined
+
+function publishedRowOf(message: PublishedMessage): object {
+  if (decoded?.message !== message) {
+    const row = rowOf(message, message.payload.length <= PAYLOAD_BYTES_MAX)
+    decoded = { message, row }
+  }
+  return decoded.row
+}
+
 function follow(
   { query, who }: FastifyRequest,
   reply: FastifyReply,
@@ -141,8 +152,7 @@ class TopicTail {
       return
     }
     this.#sent += 1
-    const row = rowOf(message, message.payload.length <= PAYLOAD_BYTES_MAX)
-    this.#stream.send({ text: toJsonText({ ...row, ts: Date.now() }) })
+    this.#stream.send({ text: toJsonText({ ...publishedRowOf(message), ts: Date.now() }) })
   }
 
   end(): void {

@@ -104,3 +104,30 @@ t.test('twenty messages a second are told, and how many were left out', async (t
   abort.abort()
   await eventually('it is forgotten', () => recorded.tails.size === 0)
 })
+
+t.test('a message that many follow is decoded once', async (t) => {
+  const { recorded, base } = await serve(t)
+  const abort = new AbortController()
+  t.teardown(() => abort.abort())
+  const readers = []
+  for (let n = 0; n < 3; n++) {
+    const response = await fetch(`${base}/api/topics/live`, { signal: abort.signal })
+    const reader = new EventReader(response.body!)
+    await reader.next('opened')
+    readers.push(reader)
+  }
+  let looks = 0
+  const message = {
+    ...{ topic: 'home/door', retain: false },
+    get payload() {
+      looks += 1
+      return Buffer.from('{"n":1}')
+    },
+  }
+  const [first, ...others] = recorded.tails
+  first!(message)
+  const looksOfOne = looks
+  for (const listener of others) listener(message)
+  t.equal(looks, looksOfOne)
+  for (const reader of readers) t.match(await reader.next(), { data: { value: { n: 1 } } })
+})
