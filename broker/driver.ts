@@ -6,6 +6,7 @@
  */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
+import type { LogLines } from '../shared/protocol/log-messages.ts'
 import { decodeUp, encodeMessage, isKeyUp, type KeyUp } from '../shared/protocol/messages.ts'
 import type { ReadingsResult } from '../shared/protocol/readings.ts'
 import type { Sealed } from '../shared/protocol/sealed.ts'
@@ -48,6 +49,8 @@ export interface GatewayPorts {
   upgrade?(change: UpgradeChange): void
   /** A node shows its next key, which the coordinator knows nothing of. */
   key?(connection: string, node: NodeId, message: KeyUp): void
+  /** A node gives lines of its log, which the coordinator knows nothing of either. */
+  log?(connection: string, message: LogLines): void
   /** Is shown each effect before it is performed. */
   performing?(effect: GatewayEffect): void
 }
@@ -206,6 +209,7 @@ export class GatewayDriver {
     }
     const { message } = decoded
     if (isKeyUp(message)) this.#ports.key?.(connection, node, message)
+    else if (message.t === 'log-lines') this.#ports.log?.(connection, message)
     else this.#deliver({ type: 'node-message-received', connection, node, message })
   }
 

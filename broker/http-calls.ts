@@ -10,6 +10,7 @@ import type {
   HttpClient,
   HttpPort,
   Listeners,
+  LogPort,
   SecurityPort,
   UpgradePort,
 } from './adapters/http-port.ts'
@@ -49,6 +50,7 @@ export interface HttpSources {
   readonly security: SecurityPort | undefined
   readonly upgrades: UpgradePort
   readonly backups: BackupPort
+  readonly logs: LogPort
   listeners(): Listeners
   readonly reports: NodeReports
   health(): Health
@@ -71,6 +73,10 @@ export class HttpCalls implements HttpPort {
 
   get backups(): BackupPort {
     return this.#sources.backups
+  }
+
+  get logs(): LogPort {
+    return this.#sources.logs
   }
 
   get listeners(): Listeners {

@@ -47,6 +47,7 @@ import { HomeAssistant } from './home-assistant.ts'
 import { HttpCalls } from './http-calls.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
+import { NodeLogs } from './node-logs.ts'
 import { Notices } from './notices.ts'
 import { openPackages } from './packages.ts'
 import {
@@ -178,6 +179,10 @@ async function start(
       broker.publish({ topic, payload, qos: 0, retain: false })
     },
   })
+  const logs = new NodeLogs({
+    wayTo: (node) => view.logWay(node),
+    send: (connection, order) => broker.sendToNode(connection, encodeMessage(order)),
+  })
   const driver = new GatewayDriver(
     coordinator,
     options.grid,
@@ -191,6 +196,7 @@ async function start(
       },
       key: (connection, node, message) =>
         secured?.security.rotations.take(connection, node, message),
+      log: (connection, lines) => logs.take(connection, lines),
       disconnect: (connection, reason) => broker.disconnect(connection, reason),
       probe: (beat) => probe.send(beat),
       isRecipient: (name) => secured?.recipients.has(name) ?? false,
@@ -218,6 +224,7 @@ async function start(
   const { upgrades, door } = openPackages(config, log, { driver, view })
   const calls = new HttpCalls({
     upgrades,
+    logs,
     backups: new Backups({ data: config.data, ledger, configuration: file }, secured?.security),
     grid: options.grid,
     driver,

@@ -5,6 +5,7 @@
  */
 
 import type { NodeId } from '../shared/core/ids.ts'
+import type { LogLines, LogOrder } from '../shared/protocol/log-messages.ts'
 import {
   decodeDown,
   encodeMessage,
@@ -58,6 +59,8 @@ export interface AgentOutcome {
   key(message: KeyDown, answer: (shown: KeyUp) => void): void
   /** The gateway has a version for this board, which the core knows nothing of either. */
   upgrade?(order: UpgradeOrder, answer: (said: UpgradeUp) => void): void
+  /** The gateway wants lines of this node's log. */
+  log?(order: LogOrder): LogLines
   exit(code: number, reason: string): void
   fatal(error: unknown): void
 }
@@ -102,10 +105,13 @@ export class AgentDriver {
       return
     }
     const { message } = decoded
-    const answer = (said: KeyUp | UpgradeUp): void => {
+    const answer = (said: KeyUp | UpgradeUp | LogLines): void => {
       this.#publish(this.#topic('node-up'), encodeMessage(said), 0, false)
     }
-    if (message.t === 'upgrade') this.#outcome.upgrade?.(message, answer)
+    if (message.t === 'log') {
+      const lines = this.#outcome.log?.(message)
+      if (lines !== undefined) answer(lines)
+    } else if (message.t === 'upgrade') this.#outcome.upgrade?.(message, answer)
     else if (isKeyDown(message)) this.#outcome.key(message, answer)
     else this.deliver({ type: 'message-received', message })
   }

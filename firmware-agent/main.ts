@@ -7,6 +7,7 @@ import { setFlagsFromString } from 'node:v8'
 import { assert } from '../shared/core/assert.ts'
 import { isNodeId, randomId } from '../shared/core/ids.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
+import { LOG_LINES_MAX } from '../shared/protocol/log-messages.ts'
 import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
 import { buildTopic, nodeClientId } from '../shared/protocol/topics.ts'
 import { architectureOf } from '../shared/runtime/architecture.ts'
@@ -22,6 +23,7 @@ import { DeviceMetrics } from './adapters/device-metrics.ts'
 import { checkUrl, comeByIdentity, isSecure, notEnrolled } from './adapters/enrolment.ts'
 import { IdleCollection, ownHeap } from './adapters/idle-collection.ts'
 import { KeyRotation } from './adapters/key-rotation.ts'
+import { LogMemory } from './adapters/log-memory.ts'
 import { MqttLink } from './adapters/mqtt-client.ts'
 import { OperationRunner } from './adapters/operation-runner.ts'
 import { SliceStore } from './adapters/slice-store.ts'
@@ -46,8 +48,11 @@ export async function run(argv: readonly string[], environment: Environment): Pr
   }
   // The young generation stays small: it is worth 15 MB after work on a whole slice.
   setFlagsFromString('--semi-space-growth-factor=1')
-  return await runProgram(AGENT, argv, environment, (config, running) =>
-    start(config, running, environment),
+  const lines = new LogMemory()
+  return await runProgram(
+    ...([AGENT, argv, environment] as const),
+    (config, running) => start(config, running, environment, lines),
+    (level, line) => lines.add(level, line),
   )
 }
 
@@ -55,6 +60,7 @@ async function start(
   config: AgentConfig,
   running: Running<typeof AGENT_OPTIONS>,
   environment: Environment,
+  lines: LogMemory,
 ): Promise<void> {
   const { sources, log, shutdown, fatal, notify } = running
   const node = config.id
@@ -114,6 +120,7 @@ async function start(
       weight: config.weight,
       sliceBytesMax,
       operations: OPERATION_NAMES,
+      logs: LOG_LINES_MAX,
       telemetryIntervalMs: config.telemetryIntervalSeconds * 1000,
       outboxBytesMax,
       birth: birthFacts(),
@@ -137,6 +144,7 @@ async function start(
       link: (standing) => notify.tell({ STATUS: statusOf(config, standing) }),
       key: (message, answer) => rotation?.receive(message, answer),
       upgrade: (order, answer) => upgrades?.take(order, answer),
+      log: (order) => lines.answer(processId, order),
       exit(code, reason) {
         stopped()
         void shutdown.begin(reason, code)

@@ -907,7 +907,7 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
     [
       [OPERATIONS, '`--tasks-max`', '`--task-count-max`'],
       [README, '`--replicas` choose', '`--copies` choose'],
-      ['docs/testing.md', '`--trace`', '`--follow`'],
+      ['docs/testing.md', '`--trace`', '`--tail`'],
       ['docs/packaging.md', '`--architecture`', '`--machine`'],
     ],
   ],

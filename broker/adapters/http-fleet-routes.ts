@@ -218,6 +218,6 @@ function otherDemand(expected: string): ProblemAnswer {
   return { status: 400, code: 'malformed', detail }
 }
 
-function unknownNode(id: string): ProblemAnswer {
+export function unknownNode(id: string): ProblemAnswer {
   return { status: 404, code: 'unknown-node', detail: `there is no node "${id.slice(0, 64)}"` }
 }

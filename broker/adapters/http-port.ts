@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
+import type { LogOrder } from '../../shared/protocol/log-messages.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import type { MemberState, TaskState } from '../../shared/protocol/states.ts'
 import type { LookOutcome, Outcome, Refusal } from '../core/effects.ts'
@@ -246,7 +247,29 @@ export interface UpgradePort {
   demand(demand: 'stop' | 'resume'): Promise<UpgradeView | undefined>
 }
 
+/** Of lines of a board's log: the last of this level or above, or the first `after` where an answer ended. */
+export interface LogWish {
+  readonly lines: number
+  readonly level: LogOrder['level']
+  readonly after?: string
+}
+
+export interface LogView {
+  /** As the board's logger wrote them, the oldest first. */
+  readonly lines: readonly Readonly<Record<string, unknown>>[]
+  /** What the next question is to be `after`. */
+  readonly next: string
+  /** Lines of any level that the board gave up, unread, since `after`. */
+  readonly left: number
+}
+
+export interface LogPort {
+  /** Rejected with an AppError where there is no answer. */
+  read(node: NodeId, wish: LogWish): Promise<LogView>
+}
+
 export interface HttpPort {
+  readonly logs: LogPort
   readonly upgrades: UpgradePort
   /** Nothing where the gateway is open. */
   readonly security?: SecurityPort | undefined

@@ -24,6 +24,7 @@ import { registerFleetRoutes } from './http-fleet-routes.ts'
 import { registerGridRoutes } from './http-grid-routes.ts'
 import { registerHistoryRoutes } from './http-history-routes.ts'
 import { answerBrokenRequest, createListener } from './http-listener.ts'
+import { registerLogRoutes } from './http-log-routes.ts'
 import { registerLoginRoutes } from './http-login-routes.ts'
 import { type Page, registerPageRoutes } from './http-page.ts'
 import type { HttpPort } from './http-port.ts'
@@ -181,6 +182,7 @@ export class HttpServer {
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
     registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
+    registerLogRoutes(this.#app, port)
     registerGridRoutes(this.#app, port, connections, newPaced())
     registerUploadRoutes(this.#app, port, connections, { idleMs: bodyMs, paceMs })
     registerSecurityRoutes(this.#app, port, newPaced())

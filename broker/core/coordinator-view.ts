@@ -5,6 +5,7 @@
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { isEnded, type MemberState } from '../../shared/protocol/states.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import type { ConnectionId } from './events.ts'
 import type { Member } from './membership.ts'
 import { departuresOf, type MoveParts, movesViewOf } from './move-views.ts'
 import type { Moves } from './moves.ts'
@@ -106,6 +107,14 @@ export class CoordinatorView {
   /** For those who need not know more, which costs a look at every tile. */
   stateOf(id: NodeId): MemberState | undefined {
     return this.#context.members.find(id)?.state
+  }
+
+  /** The connection of a member on which it can be asked for its log; nothing while it is away. */
+  logWay(
+    id: NodeId,
+  ): { readonly connection: ConnectionId; readonly givesLog: boolean } | undefined {
+    const { session, givesLog = false } = this.#context.members.find(id) ?? {}
+    return session && { connection: session.connection, givesLog }
   }
 
   nodes(): NodeView[] {

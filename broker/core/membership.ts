@@ -41,6 +41,8 @@ export class Member {
   operations: ReadonlySet<string> = new Set()
   /** What it runs, if it takes versions from its gateway and was here since the start. */
   program: { readonly version: string; readonly architecture: string } | undefined
+  /** It gives lines of its log to who asks; unknown until it was here since the start. */
+  givesLog = false
   /** It was told to install another version, and has not been here with it for long enough. */
   isUpgrading = false
   stream: NodeStream
@@ -126,6 +128,7 @@ export class Member {
     this.weight = hello.weight
     this.sliceBytesMax = hello.sliceBytesMax
     this.operations = new Set(hello.operations)
+    this.givesLog = hello.logs !== undefined
     const { version, architecture } = hello.upgrade ?? {}
     const isKnown = version !== undefined && architecture !== undefined
     this.program = isKnown ? { version, architecture } : undefined

@@ -22,6 +22,8 @@ export interface AgentOptions extends SessionOptions, Presence {
   readonly sliceBytesMax?: number
   /** Of a node that takes versions from its gateway. */
   readonly upgrade?: Upgradeable
+  /** Of a node that gives its log: how many lines it keeps. */
+  readonly logs?: number
   readonly telemetryIntervalMs: number
   readonly outboxBytesMax: number
   /** Of a page that goes to another node; tests want small ones. */

@@ -9,7 +9,7 @@ import type { ExaminedPage, StreamMark } from './events.ts'
 import type { StoreFacts } from './stored-state.ts'
 
 export function helloOf(
-  { node, process, weight, sliceBytesMax, operations, upgrade }: AgentOptions,
+  { node, process, weight, sliceBytesMax, operations, upgrade, logs }: AgentOptions,
   stands: {
     readonly store: StoreFacts
     readonly mark: StreamMark
@@ -38,6 +38,7 @@ export function helloOf(
     grid,
     ...broken,
     ...(upgrade === undefined ? {} : { upgrade: programOf(upgrade) }),
+    ...(logs === undefined ? {} : { logs }),
   }
 }
 

@@ -21,6 +21,7 @@ import type { GatewayParts } from './gateway-parts.ts'
 import { drawGrid, getGrid, putGrid } from './grid.ts'
 import { addLoginCommands } from './login.ts'
 import { drainNode, listNodes, removeNode, showNode } from './node.ts'
+import { showLog } from './node-logs.ts'
 import { operationsHelp } from './operations-help.ts'
 import { exitCodeOf, wordsOf } from './refusal.ts'
 import { listMoves, recreateMissing, showPlan } from './ring.ts'
@@ -298,6 +299,14 @@ function addNodeCommands(program: Command, streams: Streams, done: (code: number
     .option('--wait [seconds]', 'wait until it has left, without a number as long as that takes')
     .action(async (id, flags) => {
       done(await drainNode(gatewayFor(flags, streams), streams, id, flags))
+    })
+  withHttp(node.command('logs <id>'))
+    .description('show the last lines that the agent of a node logged')
+    .option('-f, --follow', 'and what comes, for 10 minutes')
+    .option('-n, --lines <count>', 'how many', '100')
+    .option('--level <level>', 'of this level and above: debug, info, warn or error', 'debug')
+    .action(async (id, flags) => {
+      done(await showLog(gatewayFor(flags, streams), streams, id, flags))
     })
   withHttp(node.command('revoke <id>'))
     .description('take its identity from a node that was lost or stolen, and its tiles')

@@ -13,6 +13,7 @@ import { isId } from '../core/ids.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
 import { SIGNATURE_BYTES } from './enrolment.ts'
 import { MESSAGE_LIMITS } from './limits.ts'
+import { type LogLines, type LogOrder, logLines, logOrder } from './log-messages.ts'
 import { isPlainObject, parseWith } from './problems.ts'
 import { fetched, program, type UpgradeOrder, upgrade, upgraded } from './upgrade-messages.ts'
 
@@ -68,6 +69,8 @@ const hello = v.strictObject({
   broken: v.optional(bytes),
   /** Of a node that takes versions from its gateway: what it runs, and what became of the last one. */
   upgrade: v.optional(program),
+  /** Of a node that gives its log: how many lines it keeps. */
+  logs: v.optional(count),
 })
 
 const heartbeat = v.strictObject({
@@ -203,6 +206,7 @@ export const upSchema = v.variant('t', [
   nextKey,
   fetched,
   upgraded,
+  logLines,
 ])
 
 /** The answer to a hello: the node is admitted. */
@@ -354,6 +358,7 @@ export const downSchema = v.variant('t', [
   rekey,
   rekeyed,
   upgrade,
+  logOrder,
 ])
 
 export type Up = v.InferOutput<typeof upSchema>
@@ -362,8 +367,8 @@ export type Down = v.InferOutput<typeof downSchema>
 export type KeyUp = Extract<Up, { t: 'next-key' }>
 export type KeyDown = Extract<Down, { t: 'rekey' | 'rekeyed' }>
 /** What the cores say to each other. */
-export type CoreUp = Exclude<Up, KeyUp>
-export type CoreDown = Exclude<Down, KeyDown | UpgradeOrder>
+export type CoreUp = Exclude<Up, KeyUp | LogLines>
+export type CoreDown = Exclude<Down, KeyDown | UpgradeOrder | LogOrder>
 export type Hello = Extract<Up, { t: 'hello' }>
 export type Applied = Extract<Up, { t: 'applied' }>
 export type Answer = Extract<Up, { t: 'answer' }>

@@ -15,12 +15,17 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 /** `journal` is JSON behind the `<N>` that sd-daemon(3) reads as the priority. */
 export type LogFormat = 'json' | 'journal' | 'human'
 
+/** Takes one line of JSON, with its line end. */
+export type Kept = (level: LogLevel, line: string) => void
+
 export interface LineLoggerOptions {
   readonly name: string
   readonly level: LogLevel
   readonly format: LogFormat
   /** Takes one line, with its line end. */
   readonly write: (line: string) => void
+  /** Is told each line as JSON, however it is written. */
+  readonly kept?: Kept | undefined
   /** Unix ms. */
   readonly now?: () => number
 }
@@ -40,18 +45,18 @@ export function logFormatFor(
 }
 
 export function createLineLogger(options: LineLoggerOptions): Logger {
-  const { name, format, write, now = Date.now } = options
+  const { name, format, write, kept, now = Date.now } = options
   const threshold = NUMBERS[options.level]
   const at =
     (level: LogLevel) =>
     (fields: object, message: string): void => {
       if (NUMBERS[level] < threshold) return
-      if (format === 'human') {
-        write(humanLine(level, now(), fields, message))
-        return
-      }
-      const line = jsonLine({ level: NUMBERS[level], time: now(), name, ...fields, msg: message })
-      write(format === 'journal' ? `<${PRIORITIES[level]}>${line}` : line)
+      const time = now()
+      if (format === 'human') write(humanLine(level, time, fields, message))
+      if (format === 'human' && kept === undefined) return
+      const line = jsonLine({ level: NUMBERS[level], time, name, ...fields, msg: message })
+      kept?.(level, line)
+      if (format !== 'human') write(format === 'journal' ? `<${PRIORITIES[level]}>${line}` : line)
     }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }

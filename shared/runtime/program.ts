@@ -4,7 +4,7 @@
  */
 import { loadConfig, type Program, type Source } from './config.ts'
 import { AppError, EXIT_DONE, EXIT_SOFTWARE, messageOf } from './errors.ts'
-import { createLineLogger, type Logger, type LogLevel, logFormatFor } from './logger.ts'
+import { createLineLogger, type Kept, type Logger, type LogLevel, logFormatFor } from './logger.ts'
 import { renderHelp } from './option-pages.ts'
 import type { Environment, OptionTable, Values } from './option-table.ts'
 import { withoutRepeats } from './repeats.ts'
@@ -31,12 +31,13 @@ export interface Running<T extends OptionTable = OptionTable> {
   readonly notify: SdNotify
 }
 
-/** Runs a program until it is told to stop; resolves with the exit code. */
+/** Runs a program until it is told to stop; resolves with the exit code. `kept` is told each line of its log. */
 export async function runProgram<T extends OptionTable>(
   program: Program<T>,
   argv: readonly string[],
   environment: Environment,
   start: (config: Values<T>, running: Running<T>) => Promise<void>,
+  kept?: Kept,
 ): Promise<number> {
   const loaded = await loadConfig(program, argv, environment)
   if (loaded.kind === 'help') {
@@ -50,6 +51,7 @@ export async function runProgram<T extends OptionTable>(
     level: (loaded.values as { logLevel: LogLevel }).logLevel,
     format: logFormatFor(environment, process.stderr),
     write: (line) => process.stderr.write(line),
+    kept,
   })
   const log = withoutRepeats(lines)
   // What systemd offers is taken out, and what is left is the program's.

@@ -370,6 +370,38 @@ t.test('what cannot be printed is no success', async (t) => {
   t.match(stderr, /^error: what is printed could not be written: ENOSPC/)
 })
 
+t.test('the log of a board is shown and followed, as far as its agent has it', async (t) => {
+  const logs = ['node', 'logs', 'edge-1', '-n', '5']
+  const again = async (): Promise<void> => {
+    t.match(await gateway.run.end('SIGTERM'), { code: 0 })
+    await gateway.restart()
+  }
+  await again()
+  await eventually('the agent has told its warning', async () => {
+    const { stdout } = await obelisk(...logs, '--level', 'warn')
+    return stdout.includes('code="disconnected"')
+  })
+  const warned = await obelisk(...logs, '--level', 'warn')
+  t.match(warned, { code: 0, stderr: /^older ones: journalctl -u obelisk-agent/ })
+  t.notMatch(warned.stdout, 'agent started')
+  const all = (await obelisk(...logs, '--json')).stdout.trimEnd().split('\n')
+  const said = all.map((text) => (JSON.parse(text) as Json).msg)
+  t.ok(said.indexOf('agent started') < said.length - 1, 'the oldest first')
+  t.match(said, ['the store was not closed: it is looked through first', 'agent started'])
+
+  const following = fleet.start([...logs, '-f', ...HTTP])
+  const count = (): number => following.stdout.split('code="disconnected"').length - 1
+  await eventually('it follows', () => count() === 1)
+  await again()
+  await eventually('what came meanwhile is shown', () => count() === 2)
+  await killAgent(http, agents[0]!)
+  await eventually('it is missed', () => following.stderr.includes('node-away'))
+  t.match(await following.end('SIGINT'), { code: 130 })
+  t.match(await obelisk(...logs), { code: 75, stdout: '', stderr: /node-away: .*journalctl/ })
+  t.match(await obelisk('node', 'logs', 'stranger'), { code: 1, stderr: /unknown-node/ })
+  await agents[0]!.restart()
+})
+
 t.test('a gateway that does not come back ends a wait as its time being over', async (t) => {
   for (const agent of agents) await killAgent(http, agent)
   const submit = ['task', 'submit', 'scale', '--id', 'orphan', '--http', gateway.http]

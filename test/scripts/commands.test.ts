@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
+import type { LogView, LogWish } from '../../broker/adapters/http-port.ts'
 import { type HttpPort, HttpServer } from '../../broker/adapters/http-server.ts'
 import type { Outcome } from '../../broker/core/effects.ts'
 import { LiveEvents } from '../../broker/core/live-events.ts'
@@ -18,6 +19,7 @@ import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
 import { decodePayload } from '../../shared/protocol/payload.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
+import { AppError } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { LooksInMemory } from '../support/looks-in-memory.ts'
@@ -110,6 +112,8 @@ async function serve(t: Test) {
     drainProblem: string | undefined
     /** Why it may not be forgotten. */
     removalProblem: Awaited<ReturnType<HttpPort['remove']>>
+    log: LogView | undefined
+    logWish: LogWish | undefined
   } = {
     outcome: undefined,
     endsAs: 'completed',
@@ -120,12 +124,21 @@ async function serve(t: Test) {
     story: [],
     drainProblem: undefined,
     removalProblem: undefined,
+    log: undefined,
+    logWish: undefined,
   }
   const looks = new LooksInMemory({ width: 64, height: 64, tile: 16 }, [
     { name: 'value', type: 'f64' },
   ])
   const port: HttpPort = {
     upgrades: NO_UPGRADES,
+    logs: {
+      async read(_node, wish) {
+        control.logWish = wish
+        if (control.log === undefined) throw new AppError('node-away', 'it is not here')
+        return control.log
+      },
+    },
     backups: { make: () => Promise.reject(new Error('nobody asks for one')) },
     submit: async (payload) => {
       submitted.push(Buffer.from(payload))
@@ -512,6 +525,36 @@ t.test(
     t.match(await run([...argv, '--undo', '--force']), { code: 2, stderr: /--force is for/ })
   },
 )
+
+t.test('node logs shows lines that cannot steer a terminal, and what was left out', async (t) => {
+  const { http, control } = await serve(t)
+  const argv = ['node', 'logs', 'pi-1', '--http', http]
+  t.match(await run(argv), { code: 75, stdout: '', stderr: 'node-away: it is not here' })
+  control.log = {
+    lines: [
+      { level: 40, time: 0, name: 'agent', code: 'x', msg: 'no\u001b[2J room' },
+      { level: {}, time: 'now' },
+    ],
+    ...{ next: 'p1-9', left: 3 },
+  }
+  const shown = await run([...argv, '-n', '2', '--level', 'warn'])
+  t.equal(
+    shown.stdout,
+    '1970-01-01 00:00:00Z warn  no\ufffd[2J room code="x"\n' + '       undefined\n',
+  )
+  t.match(shown, { code: 0, stderr: /^3 lines were left out\nolder ones: journalctl/ })
+  t.same(control.logWish, { lines: 2, level: 'warn' })
+  const asJson = await run([...argv, '--json'])
+  t.same(JSON.parse(asJson.stdout.split('\n')[0]!), control.log.lines[0])
+  t.same(control.logWish, { lines: 100, level: 'debug' })
+  for (const wrong of [
+    ['-n', '0'],
+    ['-n', '501'],
+    ['--level', 'loud'],
+  ]) {
+    t.match(await run([...argv, ...wrong]), { code: 2, stdout: '' }, `${wrong}`)
+  }
+})
 
 t.test('node rm forgets a node, or says why not', async (t) => {
   const { http, control } = await serve(t)

@@ -179,6 +179,7 @@ export function record(): Recorded {
     looks: new LooksInMemory({ width: 32, height: 16, tile: 16 }, [{ name: 'value', type: 'f64' }]),
     port: {
       upgrades: { ...NO_UPGRADES },
+      logs: { read: () => Promise.reject(new AppError('node-away', 'it is not here')) },
       backups: { make: () => Promise.reject(new Error('nobody asks for one')) },
       submit: async (payload, client) => {
         recorded.calls.push(['submit', Buffer.from(payload), client])

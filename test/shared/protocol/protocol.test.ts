@@ -560,6 +560,14 @@ const UP: { [T in Up['t']]: Extract<Up, { t: T }> } = {
     t: 'upgraded',
     outcome: { sha256: PACKAGE, outcome: 'went-back', code: 'upgrade-went-back' },
   },
+  'log-lines': {
+    t: 'log-lines',
+    ask: 3,
+    lines: new TextEncoder().encode('{"level":40,"msg":"no room"}\n'),
+    next: 'p0w8r3t6y2z4c1d9-17',
+    left: 2,
+    unread: 5,
+  },
 }
 
 const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
@@ -632,6 +640,7 @@ const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
     bytes: 545_000,
     next: 'wait',
   },
+  log: { t: 'log', ask: 3, lines: 100, level: 'warn', after: 'p0w8r3t6y2z4c1d9-12' },
 }
 
 const MESSAGES = [

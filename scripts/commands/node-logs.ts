@@ -1,0 +1,99 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { LogView } from '../../broker/adapters/http-port.ts'
+import type { GatewayClient } from '../../shared/client/http.ts'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { LOG_LEVEL_NAMES, LOG_LINES_MAX } from '../../shared/protocol/log-messages.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { interruptible } from './interruption.ts'
+import { wordsOf } from './refusal.ts'
+import { printable, type Streams, when } from './streams.ts'
+import { usage } from './task-request.ts'
+
+export interface LogFlags {
+  readonly json?: boolean
+  readonly follow?: boolean
+  readonly lines: string
+  readonly level: string
+}
+
+/** A board is asked once a second; what it has no room for meanwhile is counted. */
+const ASK_AGAIN_MS = 1000
+const LINES_AT_ONCE = 20
+const FOLLOWED_MS = 600_000
+/** A board with a slow line gives its log in pieces. */
+const TIMEOUT_MS = 30_000
+/** The numbers of the log's lines, as pino has them. */
+const LEVEL_OF: Readonly<Record<number, string>> = {
+  20: 'debug',
+  30: 'info',
+  40: 'warn',
+  50: 'error',
+}
+
+/** `node logs`. */
+export async function showLog(
+  gateway: GatewayClient,
+  streams: Streams,
+  id: string,
+  { json, follow, lines, level }: LogFlags,
+): Promise<number> {
+  const count = /^\d{1,3}$/.test(lines) ? Number(lines) : 0
+  if (count < 1 || count > LOG_LINES_MAX) {
+    throw usage(`-n must be a whole number from 1 to ${LOG_LINES_MAX}: a board keeps no more`)
+  }
+  if (!LOG_LEVEL_NAMES.some((name) => name === level)) {
+    throw usage(`--level must be one of ${LOG_LEVEL_NAMES.join(', ')}`)
+  }
+  const path = `/api/nodes/${encodeURIComponent(id)}/log?level=${level}`
+  const read = async (wish: string, signal?: AbortSignal): Promise<string> => {
+    const view = await gateway.json<LogView>({
+      ...{ path: `${path}&${wish}`, timeoutMs: TIMEOUT_MS, signal },
+    })
+    if (view.left > 0) streams.stderr.write(`${view.left} lines were left out\n`)
+    for (const line of view.lines) {
+      streams.stdout.write(`${json ? JSON.stringify(line) : shown(line)}\n`)
+    }
+    return view.next
+  }
+  const next = await read(`lines=${count}`)
+  if (!json) streams.stderr.write('older ones: journalctl -u obelisk-agent, on the board\n')
+  if (follow) {
+    await interruptible('no longer followed', (signal) =>
+      followFrom(next, signal, streams, (after) => {
+        return read(`lines=${LINES_AT_ONCE}&after=${encodeURIComponent(after)}`, signal)
+      }),
+    )
+  }
+  return EXIT_DONE
+}
+
+/** A board that is away is waited for. */
+async function followFrom(
+  first: string,
+  signal: AbortSignal,
+  { stderr }: Streams,
+  read: (after: string) => Promise<string>,
+): Promise<void> {
+  const untilMs = performance.now() + FOLLOWED_MS
+  let isAway = false
+  for (let next = first; performance.now() < untilMs; ) {
+    await pause(ASK_AGAIN_MS, undefined, { signal })
+    try {
+      next = await read(next)
+      isAway = false
+    } catch (error) {
+      const isPassing = error instanceof ObeliskError && (error.isPassing || error.status === 504)
+      if (signal.aborted || !isPassing) throw error
+      if (!isAway) stderr.write(`${printable(wordsOf(error))}; trying again\n`)
+      isAway = true
+    }
+  }
+  stderr.write('10 minutes are over; the same command goes on\n')
+}
+
+function shown({ level, time, name: _, msg, ...rest }: LogView['lines'][number]): string {
+  const more = Object.entries(rest).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`)
+  const at = typeof time === 'number' && Math.abs(time) <= 8.64e15 ? when(time) : ''
+  const named = LEVEL_OF[Number(level)] ?? ''
+  return printable(`${at} ${named.padEnd(5)} ${msg}${more.join('')}`)
+}
