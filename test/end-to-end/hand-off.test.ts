@@ -146,7 +146,7 @@ t.test(
     await load.more(20)
     t.match(await within('the drain', drain.exited, 2 * MOVE_LIMIT_MS), { code: 0 })
     t.equal(drain.stdout, 'b left\n')
-    t.match(drain.stderr, /^b has \d+ tiles; \d+ on the way, \d+ planned/m)
+    t.match(drain.stderr, /^b has \d+ of \d+ tiles; \d+ on the way, \d+ planned/m)
     t.match(await within('the end of b', b!.run.exited), { code: 79 })
     t.match(await http.node('b'), { state: 'left', tiles: 0, connected: false })
     await areHome(http, ['a', 'c', 'd'])

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { SCATTER_LSUS_MAX } from '../../shared/operations/scatter.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
-import { eventually, Fleet, type Gateway, within } from '../support/processes.ts'
+import { eventually, Fleet, within } from '../support/processes.ts'
 import { BASE, HttpClient, type Json, WireClient } from '../support/wire-client.ts'
 
 const SIDE = 16
@@ -23,8 +23,7 @@ async function isQuiet(http: HttpClient): Promise<void> {
 }
 
 /** A growing number for each cell of a row, until the gateway is gone; the last ones that were acknowledged. */
-async function tellRow(gateway: Gateway, y: number, from: number): Promise<number[]> {
-  const wire = await WireClient.connect(gateway.url)
+async function tellRow(wire: WireClient, y: number, from: number): Promise<number[]> {
   const acknowledged = Array<number>(SIDE).fill(0)
   let isGone = false
   await Promise.all(
@@ -59,7 +58,8 @@ t.test('a reading that was acknowledged is kept, whenever the gateway is killed'
   await http.run({ op: 'scale' })
   // Around the journal, around the window, and in the middle of both.
   for (const [round, afterMs] of [30, 300, 900, 1020, 1500].entries()) {
-    const telling = tellRow(gateway, round, round * TOLD)
+    const wire = await WireClient.connect(gateway.url)
+    const telling = tellRow(wire, round, round * TOLD)
     await new Promise((resolve) => setTimeout(resolve, afterMs))
     gateway.run.signal('SIGKILL')
     t.match(await within('its end', gateway.run.exited), { signal: 'SIGKILL' })
