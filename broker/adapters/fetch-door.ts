@@ -100,8 +100,7 @@ export class FetchDoor {
     const path = request && this.#port.pathOf(request.sha256)
     const end = (answer: FetchAnswer): void => {
       socket.resume()
-      socket.end(encodeFetchLine(answer))
-      socket.setTimeout(this.#options.timeoutMs, () => socket.destroy())
+      this.#end(socket, encodeFetchLine(answer))
     }
     if (request === undefined) return end({ error: 'malformed' })
     if (path === undefined) return end({ error: 'unknown-package' })
@@ -136,7 +135,15 @@ export class FetchDoor {
       if (!isTaken) break
       await paced
     }
-    socket.end()
+    this.#end(socket, '')
+  }
+
+  /** Whatever is still said: a connection that nobody counts any more goes. */
+  #end(socket: Socket, last: string): void {
+    if (socket.destroyed) return
+    socket.end(last)
+    const timer = setTimeout(() => socket.destroy(), this.#options.timeoutMs)
+    socket.once('close', () => clearTimeout(timer))
   }
 }
 

@@ -165,3 +165,15 @@ t.test('who says nothing, or takes nothing, goes', async (t) => {
   t.pass('its place is free again')
   stuck.destroy()
 })
+
+t.test('who has been answered and goes on talking is let go', async (t) => {
+  const { port, sha256 } = await bench(t, { timeoutMs: 100 })
+  for (const line of ['nothing\n', encodeFetchLine({ sha256, from: 0 })]) {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    socket.on('error', () => {})
+    const talking = setInterval(() => socket.write('x'), 10)
+    socket.resume().write(line)
+    await new Promise((resolve) => socket.once('close', resolve))
+    clearInterval(talking)
+  }
+})
