@@ -27,6 +27,7 @@ const given = process.env.SEEDS ?? (isUpdate ? seedsForAll : undefined)
 /** Each fault and path is met in so many of the seeds that are written down, if so many of all meet it. */
 const TIMES = 4
 const FRESH = 8
+const WATCHED = FLEETS.watched.seedsForAll
 
 const from = (first: number, count: number): number[] => {
   return Array.from({ length: count }, (_, index) => first + index)
@@ -42,12 +43,18 @@ if (given === undefined) {
   small = [...JSON.parse(readFileSync(FILE, 'utf8')), ...from(fresh, FRESH)]
 } else small = from(1, Number(given))
 
-const counts: Record<string, Record<string, number>> = { small: {}, hundred: {}, many: {} }
-const failures: Record<string, SeedFailure[]> = { small: [], hundred: [], many: [] }
+const counts: Record<string, Record<string, number>> = {
+  small: {},
+  watched: {},
+  hundred: {},
+  many: {},
+}
+const failures: Record<string, SeedFailure[]> = { small: [], watched: [], hundred: [], many: [] }
 const met = new Map<number, ReadonlySet<string>>()
 
 // What takes longest first.
 const left = [range('many', 1), range('hundred', 1), range('hundred', 2)]
+left.push(...from(1, WATCHED).map((seed) => range('watched', seed)))
 left.push(...small.map((seed) => range('small', seed)))
 const others = given === undefined ? from(1, seedsForAll).filter((n) => !small.includes(n)) : []
 const isAllMet = (): boolean => mustHappen.every((what) => counts.small![what]! > 0)
@@ -78,6 +85,7 @@ if (given === undefined && met.size > small.length) {
 
 for (const [fleet, what] of Object.entries({
   small: `every promise holds in ${met.size} seeds`,
+  watched: 'looks show what reads would, and are no tasks',
   hundred: 'every promise holds where nodes are many and some always fail',
   many: '5,000 simple agents: every task ends once, and nothing stays behind',
 })) {
@@ -96,6 +104,7 @@ t.test('every fault and path was met', async (t) => {
   if (given === undefined || met.size >= seedsForAll) {
     for (const what of mustHappen) t.ok(counts.small![what]! > 0, what)
   }
+  for (const what of FLEETS.watched.mustHappen) t.ok(counts.watched![what]! > 0, what)
   for (const what of FLEETS.many.mustHappen) t.ok(counts.many![what]! > 0, what)
   for (const fault of ['node-crash', 'node-crash-silent', 'node-stop', 'cut', 'stall']) {
     t.ok(counts.hundred![`fault-${fault}`]! > 5, fault)

@@ -9,7 +9,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import t from 'tap'
-import { MUTANT_SEEDS_MAX, MUTANTS, slugOf } from '../support/mutants.ts'
+import { fleetOf, MUTANT_SEEDS_MAX, MUTANTS, slugOf } from '../support/mutants.ts'
 import { runInPool } from '../support/seed-pool.ts'
 import type { SeedFailure, SeedRange } from '../support/seed-runs.ts'
 
@@ -24,12 +24,12 @@ const seedsMax = given ?? (isUpdate ? MUTANT_SEEDS_MAX : 50)
 const slugs = MUTANTS.map(slugOf)
 
 const searched = (mutant: string): SeedRange => {
-  return { fleet: 'small', mutant, first: 1, count: seedsMax }
+  return { fleet: fleetOf(mutant, 'small'), mutant, first: 1, count: seedsMax }
 }
 const left = slugs.map((mutant): SeedRange => {
   const first = recorded.get(mutant)
   if (first === undefined || given !== undefined) return searched(mutant)
-  return { fleet: 'small', mutant, first, count: 1 }
+  return { fleet: fleetOf(mutant, 'small'), mutant, first, count: 1 }
 })
 const caught = new Map<string, SeedFailure>()
 await runInPool(

@@ -21,6 +21,8 @@ export interface FleetShape {
   readonly lateShare: number
   /** So many nodes must have held a tile that was written; who comes late gets none. */
   readonly nodesUsedMin: number
+  /** Mean time between two looks; nobody looks unless given. */
+  readonly looksEveryMs?: number
 }
 
 /** A few nodes, on which everything goes wrong. */
@@ -35,6 +37,9 @@ export const SMALL: FleetShape = {
   lateShare: 0.3,
   nodesUsedMin: 0,
 }
+
+/** Somebody looks at the grid all the time. */
+export const WATCHED: FleetShape = { ...SMALL, looksEveryMs: 25 }
 
 /** So many that there is always one that fails. */
 export const THOUSAND: FleetShape = {

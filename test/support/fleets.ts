@@ -1,6 +1,6 @@
 /** The fleets that can be simulated. */
-import { HUNDRED, THOUSAND } from './fleet-shape.ts'
-import { MUST_HAPPEN, MUST_HAPPEN_TO_MANY } from './must-happen.ts'
+import { HUNDRED, THOUSAND, WATCHED } from './fleet-shape.ts'
+import { MUST_HAPPEN, MUST_HAPPEN_TO_MANY, MUST_HAPPEN_TO_WATCHED } from './must-happen.ts'
 import type { Programs } from './programs.ts'
 import { MUST_HAPPEN_TO_SIMPLE, SimpleFleet } from './simple-fleet.ts'
 import { SimulatedFleet } from './simulated-fleet.ts'
@@ -29,6 +29,12 @@ export const FLEETS = {
     mustHappen: MUST_HAPPEN,
     seedsForAll: 400,
     create: (seed, programs) => new SimulatedFleet(seed, programs),
+  },
+  watched: {
+    about: 'as small, and somebody looks at the grid all the time',
+    mustHappen: MUST_HAPPEN_TO_WATCHED,
+    seedsForAll: 12,
+    create: (seed, programs) => new SimulatedFleet(seed, programs, WATCHED),
   },
   hundred: {
     about: '100 nodes, of which some always fail',

@@ -61,3 +61,9 @@ export const MUST_HAPPEN_TO_MANY: readonly string[] = [
     ['node-suspect', 'node-alive', 'exit-0', 'end-completed', 'end-completed-done'],
     ['consistent-get', 'consistent-stat', 'copies-1'],
   )
+
+/** Where somebody looks at the grid. */
+export const MUST_HAPPEN_TO_WATCHED = [
+  ...['get', 'stat', 'overview', 'gather'].map((op) => `look-consistent-${op}`),
+  ...['look-left', 'look-forgotten', 'look-same-tag', 'look-too-many-looks'],
+]

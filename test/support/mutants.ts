@@ -4,13 +4,9 @@
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Edit, loadMutated } from './mutated-programs.ts'
+import { LOOK_MUTANTS, type Mutant } from './look-mutants.ts'
+import { loadMutated } from './mutated-programs.ts'
 import type { Programs } from './programs.ts'
-
-export interface Mutant {
-  readonly name: string
-  readonly edits: readonly Edit[]
-}
 
 /** Within so many seeds each must be caught. */
 export const MUTANT_SEEDS_MAX = 400
@@ -412,6 +408,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  ...LOOK_MUTANTS,
   {
     name: 'nothing is sent again',
     edits: [
@@ -430,6 +427,11 @@ export function slugOf({ name }: Mutant): string {
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^-|-$/g, '')
+}
+
+/** The fleet in which it is to be caught. */
+export function fleetOf<T>(slug: string, otherwise: T): T | 'watched' {
+  return MUTANTS.find((one) => slugOf(one) === slug)?.fleet ?? otherwise
 }
 
 /** Inside the tree, so that the programs find their dependencies; ignored by git. */

@@ -14,8 +14,13 @@ import {
 import type { TaskStory } from './task-stories.ts'
 import { violated } from './violation.ts'
 
+/** Of a task, or of a look. */
+export type ReadStory = Pick<TaskStory, 'id' | 'plain' | 'result'> & {
+  readonly mustSee: readonly number[]
+}
+
 /** Returns what was checked. */
-export function checkRead(model: GridModel, story: TaskStory): string {
+export function checkRead(model: GridModel, story: ReadStory): string {
   const { op, items } = story.plain
   if (items !== undefined) {
     const sha256 = Object.fromEntries(
@@ -42,7 +47,7 @@ interface GetValue {
 }
 
 /** Each tile on its own. */
-function checkTiles(model: GridModel, story: TaskStory, region: PlainRegion): void {
+function checkTiles(model: GridModel, story: ReadStory, region: PlainRegion): void {
   for (const tile of tilesOfPlain(story.plain, model.grid)) {
     const states = model.statesFrom(tile, story.mustSee[tile]!)
     if (states.some((state) => shows(model, story, region, tile, state))) continue
@@ -60,7 +65,7 @@ function checkTiles(model: GridModel, story: TaskStory, region: PlainRegion): vo
 /** Whether the part of a value that lies in a tile shows this state of it. */
 function shows(
   model: GridModel,
-  story: TaskStory,
+  story: ReadStory,
   region: PlainRegion,
   tile: number,
   state: TileState,
@@ -101,7 +106,7 @@ function showsTile(
 }
 
 /** All of it at one place in the order of writes. */
-function checkConsistent(model: GridModel, story: TaskStory, region: PlainRegion): void {
+function checkConsistent(model: GridModel, story: ReadStory, region: PlainRegion): void {
   const tiles = tilesOfPlain(story.plain, model.grid)
   const mustSee = Math.max(...tiles.map((tile) => story.mustSee[tile]!))
   const candidates = [0, ...model.sequences].filter((seq) => seq >= mustSee)
@@ -125,7 +130,7 @@ interface StatValue {
   readonly histogram?: { readonly edges: readonly number[]; readonly counts: readonly number[] }
 }
 
-function showsStat(model: GridModel, story: TaskStory, region: PlainRegion, seq: number): boolean {
+function showsStat(model: GridModel, story: ReadStory, region: PlainRegion, seq: number): boolean {
   const { field, bins } = story.plain.args!
   const value = story.result!.value as StatValue
   const numbers = numbersOf(model, field!, region, seq)
@@ -165,7 +170,7 @@ interface OverviewValue {
 /** Each square is what a plain look at its cells gives; whole numbers have exact sums. */
 function showsOverview(
   model: GridModel,
-  story: TaskStory,
+  story: ReadStory,
   region: PlainRegion,
   seq: number,
 ): boolean {

@@ -7,7 +7,7 @@ import { randomInt } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { FLEETS, type FleetName, isFleetName } from './fleets.ts'
-import { MUTANT_SEEDS_MAX, MUTANTS, slugOf } from './mutants.ts'
+import { fleetOf, MUTANT_SEEDS_MAX, MUTANTS, slugOf } from './mutants.ts'
 import { runInPool } from './seed-pool.ts'
 import { runSeeds, type SeedFailure, type SeedRange, type SeedReport } from './seed-runs.ts'
 import { SeedTotals } from './seed-totals.ts'
@@ -137,7 +137,10 @@ async function catchMutants(
 ): Promise<boolean> {
   const count = asked.seeds === SEEDS ? MUTANT_SEEDS_MAX : asked.seeds
   const ranges = slugs.map(
-    (mutant): SeedRange => ({ fleet: asked.fleet, mutant, first: asked.seed ?? 1, count }),
+    (mutant): SeedRange => ({
+      ...{ fleet: fleetOf(mutant, asked.fleet), mutant },
+      ...{ first: asked.seed ?? 1, count },
+    }),
   )
   const caught: SeedFailure[] = []
   await runInPool(

@@ -29,6 +29,7 @@ import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { REST_CHECK_MS, SimulatedFaults } from './simulated-faults.ts'
 import { type GatewayWitness, SimulatedGateway } from './simulated-gateway.ts'
+import { SimulatedLookers } from './simulated-lookers.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { type NodeWitness, SimulatedNode } from './simulated-node.ts'
 import { SliceCard } from './slice-card.ts'
@@ -66,6 +67,7 @@ export class SimulatedFleet {
   readonly #stories: TaskStories
   readonly #checkers: Checkers
   readonly #clients: SimulatedClients
+  readonly #lookers: SimulatedLookers | undefined
   readonly #faults: SimulatedFaults
   readonly #losesLedger: boolean
   readonly #rebuild: RebuiltLedger
@@ -130,6 +132,17 @@ export class SimulatedFleet {
       regionSideMax: shape.regionSideMax,
       count: (what) => this.count(what),
     })
+    if (shape.looksEveryMs !== undefined) {
+      this.#lookers = new SimulatedLookers({
+        grid,
+        clock: this.clock,
+        random: fork(),
+        gateway: this.gateway,
+        model: this.#model,
+        checkers: this.#checkers,
+        count: (what) => this.count(what),
+      })
+    }
     // With too few copies left, such writes would rightly wait for good.
     const losesCards = this.#options.minInSync === 1 && random.unit() < 0.6
     const faults = {
@@ -163,6 +176,10 @@ export class SimulatedFleet {
       })
     }
     this.clock.at(50, () => this.#clients.keepSubmitting(TASK_EVERY_MS, FAULTS_MS))
+    const { looksEveryMs } = this.#shape
+    if (looksEveryMs !== undefined) {
+      this.clock.at(50, () => this.#lookers!.keepLooking(looksEveryMs, FAULTS_MS))
+    }
     this.clock.at(500, () => this.#faults.begin())
     if (this.#shape === SMALL) this.#watchMoves()
     await this.clock.run(FAULTS_MS)
@@ -182,6 +199,7 @@ export class SimulatedFleet {
     // What was forgotten and comes late, as a deadline of something that has ended, comes now.
     await this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
     this.#checkers.finished()
+    if (this.#lookers?.isIdle === false) violated('a look was never answered')
     if (this.#options.retentionMs < DEADLINE_MS_MAX) await this.#outliveResults()
     this.#handOffs.atRest(this.nodes.map(({ id }) => id))
     if (this.nodes.length > this.#options.replicas) await this.#faults.drainOne(REST_MS)
@@ -389,7 +407,9 @@ export class SimulatedFleet {
     if (message.t !== 'answer') return
     const { life, view } = this.gateway
     if (this.#askedInLife.get(`${message.task}/${message.part}`) === life) return
-    const story = this.#stories.find(message.task)!
+    const story = this.#stories.find(message.task)
+    // A look, which is gone with the gateway that began it.
+    if (story === undefined) return
     const done = (): number => view!.task(story.id as never)?.shards.done ?? 0
     const before = done()
     this.clock.after(0, () => {

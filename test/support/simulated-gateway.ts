@@ -3,7 +3,12 @@
  * network and time. A crash at any effect loses all that is not on disk.
  */
 import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
-import type { GatewayEffect, GatewayNotice, Outcome } from '../../broker/core/effects.ts'
+import type {
+  GatewayEffect,
+  GatewayNotice,
+  LookOutcome,
+  Outcome,
+} from '../../broker/core/effects.ts'
 import type { Submitter } from '../../broker/core/events.ts'
 import {
   type IdentityRecord,
@@ -153,6 +158,26 @@ export class SimulatedGateway {
     const answered = this.#process.own(answer)
     this.#process.own(() => driver.submit(payload, submitter, undefined, answered))()
     return true
+  }
+
+  /** What is called by whoever waits no more; undefined while there is no gateway. */
+  look(
+    wish: object,
+    asker: { readonly client: string; readonly isOnce: boolean },
+    answer: (outcome: LookOutcome) => void,
+  ): (() => void) | undefined {
+    const driver = this.#driver
+    if (driver === undefined) return undefined
+    const answered = this.#process.own(answer)
+    let leave: (() => void) | undefined
+    let hasLeft = false
+    this.#process.own(() => {
+      if (!hasLeft) leave = driver.look(wish, asker, answered)
+    })()
+    return this.#process.own(() => {
+      hasLeft = true
+      leave?.()
+    })
   }
 
   cancel(task: TaskId, submitter: Submitter, answer: (outcome: Outcome) => void): boolean {
