@@ -114,7 +114,10 @@ t.test('a cell whose board is away waits, also over a kill, and holds up no othe
   gateway.run.signal('SIGKILL')
   await gateway.run.exited
   await gateway.restart()
-  t.equal(await http.metric('obelisk_cells_pending'), waiting)
+  // The kill may have come before the write was on disk: then it is made again once its board is back.
+  await eventually('the same cells wait', async () => {
+    return (await http.metric('obelisk_cells_pending')) === waiting
+  })
   await a!.restart()
   await isQuiet(http)
   t.same(
