@@ -15,8 +15,11 @@ import { excerptOf, type Totals, totalsOf } from './support/tap-output.ts'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const LOGS = join(ROOT, '.tap/logs')
-/** More than a small machine has cores: many tests wait for processes, disks and limits of time. */
-const JOBS = 2 * availableParallelism()
+/**
+ * More than a small machine has cores: many tests wait for processes, disks and limits of time. One more for the two
+ * that do little else for minutes.
+ */
+const JOBS = 2 * availableParallelism() + 1
 /** Certificates that each Node would read first, which takes longer than all else of its start: no test needs them. */
 const { NODE_EXTRA_CA_CERTS: _certificates, ...ENVIRONMENT } = process.env
 /** For machines that do much else at the same time; tests have limits of their own below that. */
@@ -38,6 +41,7 @@ const TOGETHER: readonly RegExp[] = [
 
 /** What takes longest, so that nothing long is left at the end. */
 const FIRST = [
+  ...['end-to-end/upgrade', 'end-to-end/ledger-restore'],
   ...['end-to-end/hand-off', 'end-to-end/failure', 'end-to-end/commands', 'end-to-end/chaos'],
   ...['end-to-end/durability', 'simulation/fleet', 'simulation/mutants', 'scripts/package.'],
   ...[
