@@ -1,8 +1,8 @@
 /** Has the figures of all nodes recorded, every 10 s, some hundred nodes a turn of the event loop. */
 import type { NodeId } from '../shared/core/ids.ts'
+import type { NodeView } from '../shared/protocol/views.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
 import { type History, TICK_MS } from './core/history.ts'
-import type { NodeView } from './core/views.ts'
 
 export interface HistorySources {
   readonly clock: Clock

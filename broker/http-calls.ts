@@ -5,6 +5,16 @@ import type { GridContext } from '../shared/operations/operation.ts'
 import { identityOf } from '../shared/protocol/access.ts'
 import { isEnded, type MemberState, type TaskState } from '../shared/protocol/states.ts'
 import type {
+  DetectorView,
+  GridView,
+  Health,
+  MovesView,
+  NodeView,
+  PlanView,
+  RingView,
+  TaskView,
+} from '../shared/protocol/views.ts'
+import type {
   Asker,
   BackupPort,
   HttpClient,
@@ -26,16 +36,6 @@ import type { LiveEvents } from './core/live-events.ts'
 import type { RemovalProblem } from './core/removal.ts'
 import type { RingTiles, TileArea } from './core/ring-tiles.ts'
 import { refusalOf } from './core/submissions.ts'
-import type {
-  DetectorView,
-  GridView,
-  Health,
-  MovesView,
-  NodeView,
-  PlanView,
-  RingView,
-  TaskView,
-} from './core/views.ts'
 import type { GatewayDriver } from './driver.ts'
 
 export interface HttpSources {

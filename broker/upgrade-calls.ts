@@ -1,9 +1,9 @@
 /** What the HTTP door asks of packages and upgrades, answered by the store of packages, the driver and the coordinator's view. */
+import type { UpgradePlanRow, UpgradeView } from '../shared/protocol/views.ts'
 import type { UpgradePort } from './adapters/http-port.ts'
 import type { PackageStore, PackageView } from './adapters/package-store.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
 import type { UpgradeProblem, UpgradeWish } from './core/upgrades.ts'
-import type { UpgradePlanRow, UpgradeView } from './core/views.ts'
 import type { GatewayDriver } from './driver.ts'
 
 export class UpgradeCalls implements UpgradePort {

@@ -1,7 +1,7 @@
 /** What part of the nodes is asked for: filtered, in an order, and a page of that. */
 import { own } from '../../shared/core/own.ts'
 import { MEMBER_STATES, type MemberState } from '../../shared/protocol/states.ts'
-import type { NodeView } from '../core/views.ts'
+import type { NodeView } from '../../shared/protocol/views.ts'
 import { FLAG_RULE, type QueryRule, type QueryValues } from './http-request.ts'
 import { LIMIT_RULE, LISTED_MAX } from './http-task-routes.ts'
 

@@ -5,15 +5,6 @@ import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import type { LogOrder } from '../../shared/protocol/log-messages.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import type { MemberState, TaskState } from '../../shared/protocol/states.ts'
-import type { LookOutcome, Outcome, Refusal } from '../core/effects.ts'
-import type { HistoryQuery, HistoryView } from '../core/history.ts'
-import type { LiveEvents } from '../core/live-events.ts'
-import type { RefusalView } from '../core/recent-refusals.ts'
-import type { NodeIdentity, NodeToken } from '../core/registry.ts'
-import type { RemovalProblem } from '../core/removal.ts'
-import type { RingTiles, TileArea } from '../core/ring-tiles.ts'
-import type { UpgradeProblem, UpgradeWish } from '../core/upgrades.ts'
-import type { GrantWish, UserRecord } from '../core/users.ts'
 import type {
   DetectorView,
   GridView,
@@ -25,7 +16,16 @@ import type {
   TaskView,
   UpgradePlanRow,
   UpgradeView,
-} from '../core/views.ts'
+} from '../../shared/protocol/views.ts'
+import type { LookOutcome, Outcome, Refusal } from '../core/effects.ts'
+import type { HistoryQuery, HistoryView } from '../core/history.ts'
+import type { LiveEvents } from '../core/live-events.ts'
+import type { RefusalView } from '../core/recent-refusals.ts'
+import type { NodeIdentity, NodeToken } from '../core/registry.ts'
+import type { RemovalProblem } from '../core/removal.ts'
+import type { RingTiles, TileArea } from '../core/ring-tiles.ts'
+import type { UpgradeProblem, UpgradeWish } from '../core/upgrades.ts'
+import type { GrantWish, UserRecord } from '../core/users.ts'
 import type { TopicViews } from './mqtt-topic-views.ts'
 import type { PackageView } from './package-store.ts'
 

@@ -1,8 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { own } from '../../shared/core/own.ts'
 import { MEMBER_STATES } from '../../shared/protocol/states.ts'
+import type { NodeView } from '../../shared/protocol/views.ts'
 import type { GatewayNotice } from '../core/effects.ts'
-import type { NodeView } from '../core/views.ts'
 import { renderNodeMetrics } from './node-metrics.ts'
 
 /** Numbers of the moment, by the names of the coordinator's view and of the broker. */

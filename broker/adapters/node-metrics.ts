@@ -1,6 +1,6 @@
 /** What nodes told of themselves last, as Prometheus text: one line a figure and node, and none for what a board cannot tell. */
 import type { TelemetryNumber } from '../../shared/protocol/telemetry.ts'
-import type { NodeView } from '../core/views.ts'
+import type { NodeView } from '../../shared/protocol/views.ts'
 
 interface NodeMetric {
   readonly name: string

@@ -1,7 +1,7 @@
 import type { NodeId } from '../../shared/core/ids.ts'
 import { isPlainObject } from '../../shared/protocol/problems.ts'
 import { decodeTelemetry } from '../../shared/protocol/telemetry.ts'
-import type { NodeView } from '../core/views.ts'
+import type { NodeView } from '../../shared/protocol/views.ts'
 
 /** An agent's has 300; a board that sends more than this is kept in memory without it. */
 const BIRTH_BYTES_MAX = 4096

@@ -6,7 +6,7 @@ import type { TaskId } from '../../shared/core/ids.ts'
 import { mirrorOf } from '../../shared/protocol/result-mirror.ts'
 import { filterMatches } from '../../shared/protocol/topic-filters.ts'
 import { buildTopic, parseTopic } from '../../shared/protocol/topics.ts'
-import type { TaskView } from '../core/views.ts'
+import type { TaskView } from '../../shared/protocol/views.ts'
 
 export interface TaskSource {
   task(id: TaskId): TaskView | undefined

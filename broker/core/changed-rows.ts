@@ -6,7 +6,7 @@
  * A large fleet is looked at piece by piece, in turn: nothing here costs more than one piece.
  */
 import type { NodeId } from '../../shared/core/ids.ts'
-import type { NodeView } from './views.ts'
+import type { NodeView } from '../../shared/protocol/views.ts'
 
 export interface ChangedRowsOptions {
   /** Rows in any time of `windowMs`. */

@@ -4,6 +4,18 @@
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { isEnded, type MemberState } from '../../shared/protocol/states.ts'
+import type {
+  DetectorView,
+  GridView,
+  MovesView,
+  NodeView,
+  PlanView,
+  ProbationView,
+  RingView,
+  TaskView,
+  UpgradePlanRow,
+  UpgradeView,
+} from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { ConnectionId } from './events.ts'
 import type { Member } from './membership.ts'
@@ -18,18 +30,6 @@ import { type RingTiles, readRingTiles, type TileArea } from './ring-tiles.ts'
 import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 import type { UpgradeProblem, Upgrades, UpgradeWish } from './upgrades.ts'
-import type {
-  DetectorView,
-  GridView,
-  MovesView,
-  NodeView,
-  PlanView,
-  ProbationView,
-  RingView,
-  TaskView,
-  UpgradePlanRow,
-  UpgradeView,
-} from './views.ts'
 import type { Writes } from './writes.ts'
 
 interface TileCounts {

@@ -3,12 +3,12 @@
  * told how long the rest takes; when none does, why. Never both.
  */
 import type { NodeId } from '../../shared/core/ids.ts'
+import type { MovesView, MoveView } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
 import type { Move } from './move-table.ts'
 import type { Moves, PlannedMove } from './moves.ts'
 import type { Rebalancer } from './rebalancer.ts'
-import type { MovesView, MoveView } from './views.ts'
 
 /** Planned moves that are listed one by one. */
 const MOVES_SHOWN_MAX = 100

@@ -2,11 +2,11 @@
  * What the coordinator shows of one node: read-only, of this moment. Its own word for how it is, its birth and
  * telemetry, is not known here; the adapters add it.
  */
+import type { NodeView } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { phi } from './failure-detector.ts'
 import type { Member } from './membership.ts'
 import type { Departure } from './move-views.ts'
-import type { NodeView } from './views.ts'
 
 export interface NodeParts {
   /** Its part of the grid, and those of them that hold data. */

@@ -4,13 +4,14 @@
  * drained, new or has lost copies is. While the fleet is not settled, or the gateway doubts itself, nothing is
  * planned.
  */
+import type { Stall } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { RingMember } from './hash-ring.ts'
 import type { Member } from './membership.ts'
 import { planMoves } from './move-plan.ts'
 import type { Moves, PlannedMove } from './moves.ts'
 import { NO_HOLDER } from './placement.ts'
-import { findStalls, type Stall } from './stalls.ts'
+import { findStalls } from './stalls.ts'
 
 /** What was given up is tried again after this many times the time that a copy may take. */
 const RETRY_TIMEOUTS = 3

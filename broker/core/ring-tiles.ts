@@ -3,9 +3,9 @@
  * and more. All of it is of one moment. It is put in order in slices, between which others may be served.
  */
 import type { Problem } from '../../shared/protocol/problems.ts'
+import type { RingTilesView } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { NO_HOLDER } from './placement.ts'
-import type { RingTilesView } from './views.ts'
 
 /** A rectangle of tiles; what is left out goes to the edge of the grid. */
 export interface TileArea {

@@ -6,18 +6,8 @@
  * tile has copies that must leave, some of them cannot. And nothing is copied without an in-sync holder.
  */
 import type { NodeId } from '../../shared/core/ids.ts'
+import type { Stall, StallReason } from '../../shared/protocol/views.ts'
 import { NO_HOLDER } from './placement.ts'
-
-/** `too-few-nodes` ends when another node joins, `no-source` when a holder is back. */
-export type StallReason = 'too-few-nodes' | 'no-source'
-
-export interface Stall {
-  readonly node: NodeId
-  readonly reason: StallReason
-  /** How many tiles that is. */
-  readonly tiles: number
-  readonly message: string
-}
 
 /** A member as it counts here. */
 export interface Stayer {

@@ -16,13 +16,13 @@ import type {
   UpgradeOutcome,
   UpgradeUp,
 } from '../../shared/protocol/upgrade-messages.ts'
+import type { UpgradePlanRow } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { LedgerContents, PackageRef, UpgradeRecord, WaveSize } from './ledger-records.ts'
 import type { Member } from './membership.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import { isFinal, packageFor, UpgradeTable, verdictOn } from './upgrade-table.ts'
 import { chooseWave } from './upgrade-wave.ts'
-import type { UpgradePlanRow } from './views.ts'
 
 export interface UpgradeWish {
   readonly version: string

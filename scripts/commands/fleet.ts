@@ -1,9 +1,9 @@
 /** `obelisk fleet upgrade`: brings the boards to another version, and looks on until they run it. */
 import type { Command } from 'commander'
-import type { UpgradePlanRow, UpgradeView } from '../../broker/core/views.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { pause } from '../../shared/client/waits.ts'
+import type { UpgradePlanRow, UpgradeView } from '../../shared/protocol/views.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import type { CommandPlace } from './command-place.ts'
 import { interruptible } from './interruption.ts'

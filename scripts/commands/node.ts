@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { MovesView, NodeView } from '../../broker/core/views.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
+import type { MovesView, NodeView } from '../../shared/protocol/views.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { interruptible } from './interruption.ts'
 import { Patience } from './patience.ts'

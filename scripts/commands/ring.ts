@@ -1,5 +1,5 @@
-import type { MovesView, MoveView, NodeView, PlanView } from '../../broker/core/views.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
+import type { MovesView, MoveView, NodeView, PlanView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { printable, type Streams, table } from './streams.ts'
 

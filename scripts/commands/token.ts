@@ -1,9 +1,9 @@
 /** Tokens for boards, and the end of what they gave. */
 
 import type { TokenView } from '../../broker/adapters/http-port.ts'
-import type { NodeView } from '../../broker/core/views.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import type { NodeView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { assertHidden } from '../client/node-carrier.ts'
 import { printable, type Streams, table, when } from './streams.ts'

@@ -1,6 +1,6 @@
 /** What `obelisk top` shows, as lines that fit. */
-import type { MovesView, NodeView, TaskView } from '../../broker/core/views.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
+import type { MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
 import { colourOf, linesOf, stateOf } from './node.ts'
 import { type Colour, paint, printable, type Streams } from './streams.ts'
 import type { TopState } from './top-keys.ts'

@@ -1,9 +1,9 @@
 /** `obelisk top`: the fleet as it is now, for as long as somebody looks. */
-import type { MovesView, NodeView, TaskView } from '../../broker/core/views.ts'
 import { follow } from '../../shared/client/events.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { pause } from '../../shared/client/waits.ts'
+import type { MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import type { CommandPlace } from './command-place.ts'
 import { wordsOf } from './refusal.ts'

@@ -1,6 +1,6 @@
 /** How an upgrade stands, in words. */
-import type { UpgradePlanRow, UpgradeView } from '../../broker/core/views.ts'
 import { own } from '../../shared/core/own.ts'
+import type { UpgradePlanRow, UpgradeView } from '../../shared/protocol/views.ts'
 import { type Colour, printable, type Streams, table, when } from './streams.ts'
 
 const COLOUR_OF_STATE: Readonly<Record<string, Colour>> = {

@@ -1,4 +1,4 @@
-import type { RingView } from '../../broker/core/views.ts'
+import type { RingView } from '../../shared/protocol/views.ts'
 import { gatewayClient } from '../client/node-carrier.ts'
 import { GatewayLink, type Notice } from './gateway-link.ts'
 import { TaskClient } from './task-client.ts'

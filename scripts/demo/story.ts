@@ -1,5 +1,5 @@
-import type { RingView } from '../../broker/core/views.ts'
 import { Random } from '../../shared/core/random.ts'
+import type { RingView } from '../../shared/protocol/views.ts'
 import { type Check, checkAll, endOf, type Reading } from './checks.ts'
 import type { Display } from './display.ts'
 import { type Fleet, pageOf } from './fleet.ts'

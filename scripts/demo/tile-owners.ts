@@ -1,4 +1,4 @@
-import type { RingView } from '../../broker/core/views.ts'
+import type { RingView } from '../../shared/protocol/views.ts'
 import type { Owners } from './rain-map.ts'
 
 /** Whom the gateway asks about each tile: the first alive of its holders, as an index into `ids`. */

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { History } from '../../broker/core/history.ts'
-import type { NodeView } from '../../broker/core/views.ts'
 import { HistoryWatch } from '../../broker/history-watch.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { HISTORY_METRICS } from '../../shared/protocol/history.ts'
+import type { NodeView } from '../../shared/protocol/views.ts'
 import { NODE } from '../support/recorded-http-port.ts'
 
 const TELEMETRY = {

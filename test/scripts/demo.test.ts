@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { RingView } from '../../broker/core/views.ts'
 import { compareMoments } from '../../scripts/demo/checks.ts'
 import { colourDepthOf, halfBlocks, Ink, shadeOf } from '../../scripts/demo/colours.ts'
 import { type Display, legendOf } from '../../scripts/demo/display.ts'
@@ -13,6 +12,7 @@ import { Visits } from '../../scripts/demo/visits.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
+import type { RingView } from '../../shared/protocol/views.ts'
 
 const ESCAPE = '\u001b'
 

@@ -1,11 +1,11 @@
 /** Looks answered by the real operations over pages in memory, as a gateway with one node would. */
 import type { HttpPort } from '../../broker/adapters/http-server.ts'
 import { refusalOf } from '../../broker/core/submissions.ts'
-import type { GridView } from '../../broker/core/views.ts'
 import type { Field } from '../../shared/grid/fields.ts'
 import { Geometry, type GridSize } from '../../shared/grid/geometry.ts'
 import type { GridContext, Wire } from '../../shared/operations/operation.ts'
 import { checkSubmission, type SubmissionResult } from '../../shared/protocol/task.ts'
+import type { GridView } from '../../shared/protocol/views.ts'
 import { Pages } from './operation-parts.ts'
 
 export class LooksInMemory {

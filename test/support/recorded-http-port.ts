@@ -9,6 +9,10 @@ import type { PublishedMessage } from '../../broker/adapters/mqtt-topic-views.ts
 import type { Outcome } from '../../broker/core/effects.ts'
 import type { HistoryQuery, HistoryView } from '../../broker/core/history.ts'
 import { LiveEvents } from '../../broker/core/live-events.ts'
+import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import { encodeCbor } from '../../shared/protocol/cbor.ts'
+import type { Problem } from '../../shared/protocol/problems.ts'
+import type { TaskState } from '../../shared/protocol/states.ts'
 import type {
   MovesView,
   NodeView,
@@ -16,11 +20,7 @@ import type {
   RingTilesView,
   RingView,
   TaskView,
-} from '../../broker/core/views.ts'
-import type { NodeId, TaskId } from '../../shared/core/ids.ts'
-import { encodeCbor } from '../../shared/protocol/cbor.ts'
-import type { Problem } from '../../shared/protocol/problems.ts'
-import type { TaskState } from '../../shared/protocol/states.ts'
+} from '../../shared/protocol/views.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 

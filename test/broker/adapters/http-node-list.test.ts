@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { NODE_LIST_RULES, selectNodes } from '../../../broker/adapters/http-node-list.ts'
-import type { NodeView } from '../../../broker/core/views.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { MEMBER_STATES } from '../../../shared/protocol/states.ts'
+import type { NodeView } from '../../../shared/protocol/views.ts'
 import { NODE } from '../../support/recorded-http-port.ts'
 
 const COLUMNS =

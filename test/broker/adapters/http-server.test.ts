@@ -3,11 +3,11 @@ import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { type HttpPort, HttpServer } from '../../../broker/adapters/http-server.ts'
 import type { RefusalCode } from '../../../broker/core/effects.ts'
-import type { NodeView } from '../../../broker/core/views.ts'
 import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
 import { OPERATION_NAMES } from '../../../shared/operations/catalog.ts'
 import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
+import type { NodeView } from '../../../shared/protocol/views.ts'
 import type { Logger } from '../../../shared/runtime/logger.ts'
 import {
   MOVES,

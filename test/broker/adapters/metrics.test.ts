@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type GatewaySnapshot, Metrics } from '../../../broker/adapters/metrics.ts'
-import type { NodeView } from '../../../broker/core/views.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
+import type { NodeView } from '../../../shared/protocol/views.ts'
 
 const NONE: GatewaySnapshot = {
   nodes: [],

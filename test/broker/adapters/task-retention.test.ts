@@ -1,7 +1,7 @@
 import t from 'tap'
 import { TaskRetention } from '../../../broker/adapters/task-retention.ts'
-import type { TaskView } from '../../../broker/core/views.ts'
 import type { TaskId } from '../../../shared/core/ids.ts'
+import type { TaskView } from '../../../shared/protocol/views.ts'
 import { brokerBench, listen } from '../../support/broker-bench.ts'
 import { until } from '../../support/raw-mqtt-client.ts'
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { ChangedRows } from '../../../broker/core/changed-rows.ts'
-import type { NodeView } from '../../../broker/core/views.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
+import type { NodeView } from '../../../shared/protocol/views.ts'
 import { NODE } from '../../support/recorded-http-port.ts'
 
 const OPTIONS = { rowsMax: 40, windowMs: 5000, restMs: 5000, pieceMax: 50 }

@@ -4,10 +4,10 @@ import t from 'tap'
 import { newIdentity } from '../../../broker/core/coordinator.ts'
 import { CoordinatorContext } from '../../../broker/core/coordinator-context.ts'
 import { readRingTiles, TILES_SHOWN_MAX, type TileArea } from '../../../broker/core/ring-tiles.ts'
-import type { RingTilesView } from '../../../broker/core/views.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { Random } from '../../../shared/core/random.ts'
 import { Geometry } from '../../../shared/grid/geometry.ts'
+import type { RingTilesView } from '../../../shared/protocol/views.ts'
 import { BENCH_OPTIONS } from '../../support/gateway-bench.ts'
 
 function contextOf(geometry: Geometry, nodes: number, replicas: number): CoordinatorContext {

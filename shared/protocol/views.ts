@@ -2,10 +2,9 @@
  * What the gateway shows of itself, as plain JSON: the answers of the HTTP API. Names are those of
  * the wire (wire.md), so that a task reads the same over MQTT and over HTTP.
  */
-import type { NodeId, TaskId } from '../../shared/core/ids.ts'
-import type { Field } from '../../shared/grid/fields.ts'
-import type { MemberState, TaskState } from '../../shared/protocol/states.ts'
-import type { Stall } from './stalls.ts'
+import type { NodeId, TaskId } from '../core/ids.ts'
+import type { Field } from '../grid/fields.ts'
+import type { MemberState, TaskState } from './states.ts'
 
 /** The JSON of `task/<task>/state`, and when the task began and must end. Times are Unix ms. */
 export interface TaskView {
@@ -170,6 +169,18 @@ export interface MoveView {
 export interface ProbationView {
   readonly node: NodeId
   readonly seconds: number
+}
+
+/** `too-few-nodes` ends when another node joins, `no-source` when a holder is back. */
+export type StallReason = 'too-few-nodes' | 'no-source'
+
+/** Copies that should leave a node and never can as the fleet is. */
+export interface Stall {
+  readonly node: NodeId
+  readonly reason: StallReason
+  /** How many tiles that is. */
+  readonly tiles: number
+  readonly message: string
 }
 
 /** The JSON of `GET /api/ring/moves`. */
