@@ -15,9 +15,9 @@ import { faultOf, inWords } from '../path-faults.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
 import type { CommandPlace } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
-import { count } from './restore.ts'
+import { namesIn } from './restore.ts'
 import { restoreAll } from './restore-ledger.ts'
-import { printable, type Streams, when } from './streams.ts'
+import { count, printable, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
 interface BackupFlags {
@@ -50,17 +50,12 @@ export function addBackupCommands(
     .description('give a gateway, which does not run and has no ledger, that of a backup')
     .option('--data <directory>', 'of a gateway that is no service of this machine')
     .option('--passphrase-file <file>', PASSPHRASE)
-    .option('--revoke <names>', 'who lost his right since: n3,user/ann,recipient/bob', listed)
+    .option('--revoke <names>', 'who lost his right since: n3,user/ann,recipient/bob', namesIn)
     .option('--none-revoked', 'nobody did')
     .option('--host <address>', 'where the gateway is to listen: 0.0.0.0 for everywhere')
     .option('--json', 'print JSON')
     .action(async (file, flags) => done(await restoreAll(file, flags, streams, parts)))
 }
-
-const listed = (text: string, before: readonly string[] = []): string[] => [
-  ...before,
-  ...text.split(/[,\s]+/).filter((name) => name !== ''),
-]
 
 async function write(
   gateway: GatewayClient,

@@ -18,7 +18,7 @@ import { writeWhole } from '../whole-file.ts'
 import type { CommandPlace } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
-import { restore } from './restore.ts'
+import { namesIn, restore } from './restore.ts'
 import { printable, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
@@ -57,7 +57,7 @@ export function addCaCommands(
     .option(
       '--revoke <names>',
       'who lost his right since the backup: n3,user/ann,recipient/bob',
-      listed,
+      namesIn,
     )
     .option('--none-revoked', 'nobody did')
     .option('--host <address>', 'where the gateway is to listen: 0.0.0.0 for everywhere')
@@ -65,11 +65,6 @@ export function addCaCommands(
     .option('--json', 'print JSON')
     .action(async (file, flags) => done(await restore(file, flags, streams, restoreFleet)))
 }
-
-const listed = (text: string, before: readonly string[] = []): string[] => [
-  ...before,
-  ...text.split(/[,\s]+/).filter((name) => name !== ''),
-]
 
 async function show(
   gateway: GatewayClient,

@@ -11,7 +11,7 @@ import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { faultOf } from '../path-faults.ts'
 import { partialOf, writeWholeFrom } from '../whole-file.ts'
-import { printable, type Streams } from './streams.ts'
+import { count, printable, type Streams } from './streams.ts'
 import { usage } from './task-request.ts'
 
 /** A gigabyte, over a slow link. */
@@ -135,8 +135,7 @@ export async function putGrid(
       headers: { 'content-length': String(bytes) },
       timeoutMs: TRANSFER_MS,
     })
-    const tasks = answer.tasks === 1 ? '1 task' : `${answer.tasks} tasks`
-    const text = `${answer.lsus} cells of ${field} written by ${tasks}, ${answer.id}`
+    const text = `${answer.lsus} cells of ${field} written by ${count(answer.tasks, 'task')}, ${answer.id}`
     streams.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : `${printable(text)}\n`)
     return EXIT_DONE
   } catch (error) {

@@ -6,13 +6,12 @@ import { placesOf } from '../install/places.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
-import { assertClear, count, linesOf, type RestoreFlags, revokedSince, startOf } from './restore.ts'
+import { assertClear, linesOf, type RestoreFlags, revokedSince, some, startOf } from './restore.ts'
 import { configure, placeOfGateway } from './secure.ts'
-import { printable, type Streams, when } from './streams.ts'
+import { count, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
 const HOUR_MS = 3_600_000
-const NAMES_SHOWN = 20
 
 export async function restoreAll(
   file: string,
@@ -48,8 +47,6 @@ function textOf(
 ): string {
   const { ts, records, seq } = manifest
   const hours = Math.ceil(Math.max(0, nowTs - ts) / HOUR_MS)
-  const some = nodes.slice(0, NAMES_SHOWN).map(printable).join(', ')
-  const more = nodes.length > NAMES_SHOWN ? ` and ${nodes.length - NAMES_SHOWN} more` : ''
   return [
     `the ledger as of ${when(ts)}: ${count(records.task ?? 0, 'task')}, ${count(failed, 'task')} of them not ended, which have failed with "restored"`,
     `unknown is what came in the ${count(Math.max(1, hours), 'hour')} since, or less, after write ${seq}: tasks accepted then are not known, and their ids would run again`,
@@ -57,7 +54,7 @@ function textOf(
     ...(keys === undefined ? [] : ['', ...linesOf(keys)]),
     '',
     `start it:   ${start}`,
-    `it waits for ${count(nodes.length, 'node')}: ${some}${more}`,
+    `it waits for ${count(nodes.length, 'node')}: ${some(nodes)}`,
     'if one of them will never come: obelisk gateway recover --nodes <n>, with the number of those that are left',
     '',
   ].join('\n')

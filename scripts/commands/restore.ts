@@ -13,7 +13,7 @@ import { interruptible } from './interruption.ts'
 import { passphraseOf } from './passphrase.ts'
 import { isTyped } from './secret-input.ts'
 import { assertHosts, configure, placeOfGateway } from './secure.ts'
-import { printable, type Streams, when } from './streams.ts'
+import { count, printable, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
 export interface RestoreFlags {
@@ -128,14 +128,16 @@ export async function revokedSince(
     streams,
     `who lost his right since ${since}? (n3,user/ann,recipient/bob; none if nobody did) `,
   )
-  return line.trim() === 'none' ? [] : line.split(/[,\s]+/).filter((name) => name !== '')
+  return line.trim() === 'none' ? [] : namesIn(line)
 }
 
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
+/** `n3,user/ann`, with commas or blanks between them; an option that comes again adds to what was before. */
+export function namesIn(text: string, before: readonly string[] = []): string[] {
+  return [...before, ...text.split(/[,\s]+/).filter((name) => name !== '')]
 }
 
-function some(names: readonly string[]): string {
+/** The first of them. */
+export function some(names: readonly string[]): string {
   const shown = names.slice(0, NAMES_SHOWN).map(printable).join(', ')
   return names.length > NAMES_SHOWN ? `${shown} and ${names.length - NAMES_SHOWN} more` : shown
 }

@@ -1,7 +1,7 @@
 import type { GatewayClient } from '../../shared/client/http.ts'
 import type { MovesView, MoveView, NodeView, PlanView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
-import { printable, type Streams, table } from './streams.ts'
+import { count, printable, type Streams, table } from './streams.ts'
 
 interface JsonFlag {
   readonly json?: boolean
@@ -25,7 +25,7 @@ function describeMoves(moves: MovesView, streams: Streams): string {
   const list = rows.length === 0 ? '' : `${movesTable(rows, streams)}\n`
   const isCut = moves.planned_tiles > planned.length
   const lines = [
-    `${tiles(open.length)} on the way, ${moves.planned_tiles} planned${isCut ? ` (the first ${planned.length} are shown)` : ''}`,
+    `${count(open.length, 'tile')} on the way, ${moves.planned_tiles} planned${isCut ? ` (the first ${planned.length} are shown)` : ''}`,
     ...planLine(moves),
     ...waitingLine(moves.waiting),
     ...pausedLine(moves),
@@ -105,7 +105,7 @@ export async function recreateMissing(
     path: '/api/ring/recreate',
     body: { recreate: 'missing' },
   })
-  const text = `${tiles(answer.tiles)} begin anew, as zeros`
+  const text = `${count(answer.tiles, 'tile')} begin anew, as zeros`
   streams.stdout.write(`${flags.json ? JSON.stringify(answer) : text}\n`)
   return EXIT_DONE
 }
@@ -139,7 +139,7 @@ function describePlan(plan: PlanView, streams: Streams): string {
     ],
     plan.moves,
   )
-  return `${list}\n${tiles(plan.tiles)} would move: ${bytes(plan.bytes)}, about ${seconds(plan.seconds)}\n`
+  return `${list}\n${count(plan.tiles, 'tile')} would move: ${bytes(plan.bytes)}, about ${seconds(plan.seconds)}\n`
 }
 
 /** How far a node is emptied, in one line, for who waits for that. */
@@ -161,10 +161,6 @@ function timeLeft(moves: {
   const { rate = 0, eta_seconds: eta, stands_still, waits_for } = moves
   if (eta === undefined) return `stands still: ${stands_still ?? waits_for ?? 'nothing gets on'}`
   return `${rate > 0 ? `${rate} tiles/s, ` : ''}about ${seconds(eta)} left`
-}
-
-function tiles(count: number): string {
-  return `${count} ${count === 1 ? 'tile' : 'tiles'}`
 }
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const

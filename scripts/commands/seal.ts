@@ -200,7 +200,7 @@ async function seedOf(path: string): Promise<Uint8Array> {
     text = readPrivate(path)
   } catch (error) {
     if (error instanceof AppError) throw error
-    throw unreadable(`${messageOf(error)}`, error)
+    throw unreadable(messageOf(error), error)
   }
   if (text === undefined) throw unreadable(`there is no file ${path}`)
   const seed = Buffer.from(text.trim(), 'base64')

@@ -17,10 +17,12 @@ const COLOURS = { red: 31, green: 32, yellow: 33, grey: 90 } as const
 export type Colour = keyof typeof COLOURS
 
 /** https://no-color.org, and terminals that cannot. */
+export function hasColours({ stdout, environment: { NO_COLOR, TERM } }: Streams): boolean {
+  return stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb'
+}
+
 export function paint(streams: Streams, colour: Colour, text: string): string {
-  const { NO_COLOR, TERM } = streams.environment
-  if (!streams.stdout.isTTY || NO_COLOR || TERM === 'dumb') return text
-  return `\u001b[${COLOURS[colour]}m${text}\u001b[0m`
+  return hasColours(streams) ? `\u001b[${COLOURS[colour]}m${text}\u001b[0m` : text
 }
 
 /** Text from the fleet must not steer the terminal. */
@@ -59,6 +61,11 @@ export function table<T>(
       .join('  '),
   )
   return `${[head, ...body].map((line) => line.trimEnd()).join('\n')}\n`
+}
+
+/** `1 task`, `2 tasks`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
 /** A time as a person reads it. */

@@ -2,7 +2,7 @@
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
 import { colourOf, linesOf, stateOf } from './node.ts'
-import { type Colour, paint, printable, type Streams } from './streams.ts'
+import { type Colour, hasColours, paint, printable, type Streams } from './streams.ts'
 import type { TopState } from './top-keys.ts'
 
 export interface TopFacts {
@@ -146,8 +146,7 @@ function moveLines(moves: MovesView): string[] {
 }
 
 function reversed(line: string, streams: Streams): string {
-  const { NO_COLOR, TERM } = streams.environment
-  if (!streams.stdout.isTTY || NO_COLOR || TERM === 'dumb') return `>${line.slice(1)}`
+  if (!hasColours(streams)) return `>${line.slice(1)}`
   return `\u001b[7m${line.replaceAll('\u001b[0m', '\u001b[0;7m')}\u001b[0m`
 }
 
