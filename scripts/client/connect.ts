@@ -1,7 +1,7 @@
 import { HttpDoor } from '../../shared/client/http-door.ts'
 import { Obelisk } from '../../shared/client/obelisk.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
-import { type Context, readContext } from './context.ts'
+import { type Context, isSameUrl, readContext } from './context.ts'
 import { MqttDoor } from './mqtt-door.ts'
 import { mqttLogin } from './mqtt-faults.ts'
 import { gatewayClient, type Login } from './node-carrier.ts'
@@ -36,14 +36,10 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
     throw new ObeliskError({ code: 'unreachable', detail })
   }
   const isMqtt = /^mqtts?:/.test(at)
-  const known = isOf(isMqtt ? login?.mqtt : login?.url, at) ? login : given(options)
+  const known = isSameUrl(isMqtt ? login?.mqtt : login?.url, at) ? login : given(options)
   if (!isMqtt) return new Obelisk(new HttpDoor(gatewayClient(at, known), CBOR_FORM))
   const base = { base: options.topicBase }
   return new Obelisk(await MqttDoor.open(at, known === undefined ? {} : mqttLogin(known), base))
-}
-
-function isOf(known: string | undefined, url: string): boolean {
-  return known !== undefined && URL.canParse(known) && new URL(known).href === new URL(url).href
 }
 
 function given({

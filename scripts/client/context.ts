@@ -83,6 +83,12 @@ export function removeContext(environment: Environment): boolean {
   }
 }
 
+/** Whether both are one address, however they are written. */
+export function isSameUrl(known: string | undefined, given: string): boolean {
+  if (known === undefined || !URL.canParse(known) || !URL.canParse(given)) return false
+  return new URL(known).href === new URL(given).href
+}
+
 function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { AppError, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
-import { type Context, readContext } from '../client/context.ts'
+import { type Context, isSameUrl, readContext } from '../client/context.ts'
 import { gatewayClient } from '../client/node-carrier.ts'
 import { usage } from './task-request.ts'
 
@@ -31,8 +31,7 @@ export function clientFor(given: string | undefined, environment: Environment): 
   if (url === undefined) return clientAtHand(environment) ?? openAtHand()
   const checked = checkUrl(url, PROTOCOLS, '--http')
   const context = checked.startsWith('https:') ? readContext(environment) : undefined
-  const isThat = context !== undefined && new URL(checked).href === new URL(context.url).href
-  return gatewayClient(checked, isThat ? context : undefined)
+  return gatewayClient(checked, isSameUrl(context?.url, checked) ? context : undefined)
 }
 
 /** One that knows who asks, if there is any. */
@@ -65,9 +64,7 @@ export function loginFor(given: string | undefined, environment: Environment): C
   if (given !== undefined && !given.startsWith('mqtts:')) return undefined
   const context = readContext(environment)
   if (context?.mqtt === undefined) return undefined
-  if (given === undefined) return context
-  const isThat = URL.canParse(given) && new URL(given).href === new URL(context.mqtt).href
-  return isThat ? context : undefined
+  return given === undefined || isSameUrl(context.mqtt, given) ? context : undefined
 }
 
 export function checkUrl(url: string, protocols: readonly string[], label: string): string {
