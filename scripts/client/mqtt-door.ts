@@ -26,7 +26,11 @@ const KEEPALIVE_SECONDS = 20
 const RING_TIMEOUT_MS = 10_000
 /** Of a listener that takes none; beyond, the oldest are left out. */
 const HEARD_MAX = 10_000
-const KINDS = ['task-state', 'event']
+/** What can be watched, by its topic below the base. */
+const TOPICS: ReadonlyMap<string, string> = new Map([
+  ['task-state', 'task/+/state'],
+  ['event', 'gateway/event'],
+])
 
 interface OpenTask {
   readonly id: string
@@ -92,10 +96,10 @@ export class MqttDoor implements Door {
   }
 
   async *watch({
-    kinds = KINDS,
+    kinds = [...TOPICS.keys()],
     signal,
   }: WatchOptions): AsyncGenerator<Message | { kind: 'missed' }> {
-    const unknown = kinds.find((kind) => !KINDS.includes(kind))
+    const unknown = kinds.find((kind) => !TOPICS.has(kind))
     if (unknown !== undefined) throw new RangeError(`"${unknown}" is told over HTTP alone`)
     const heard: (Message | { kind: 'missed' })[] = []
     let wake = (): void => {}
@@ -104,14 +108,8 @@ export class MqttDoor implements Door {
       if (heard.length > HEARD_MAX) heard.splice(0, 2, { kind: 'missed' })
       wake()
     }
-    const topics = { 'task-state': 'task/+/state', event: 'gateway/event' } as Record<
-      string,
-      string
-    >
     const listener: Listener = {
-      filters: Object.entries(topics).flatMap(([kind, topic]) =>
-        kinds.includes(kind) ? [this.#topic(topic)] : [],
-      ),
+      filters: kinds.map((kind) => this.#topic(TOPICS.get(kind)!)),
       hear: (topic, payload, { retain }) => {
         const kind = parseTopic(this.#base, topic)?.kind
         const type = kind === 'gateway-event' ? 'event' : kind === 'task-state' ? kind : undefined
