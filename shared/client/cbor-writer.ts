@@ -1,6 +1,8 @@
 /**
  * Writes CBOR (RFC 8949) for tasks, in browsers too: maps with text keys, lists, numbers, text, bytes, true, false and
  * null. The numbers of a typed array are a list of them; a `Uint8Array` is a list only where it is a column (`Column`).
+ * The library of protocol/cbor.ts gives a typed array a tag, which a gateway refuses, and writes each f32 as an f64; in a
+ * page it would be 11 KB, compressed, and this is less than one.
  */
 import type { Column } from '../grid/fields.ts'
 
