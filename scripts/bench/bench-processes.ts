@@ -73,8 +73,12 @@ export function waitedSecondsOf(pid: number): number {
   return Number(waitedNs) / 1e9
 }
 
-/** CPU seconds that a process has taken so far, all threads. */
-export function cpuSecondsOf(pid: number): number {
+/** CPU seconds that processes have taken so far, all threads. */
+export function cpuSecondsOf(...pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuSecondsOfOne(pid), 0)
+}
+
+function cpuSecondsOfOne(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   // The name, in parentheses, may have spaces.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

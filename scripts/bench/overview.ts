@@ -65,13 +65,11 @@ async function measureLook(fleet: GridFleet, side: number, look: Look): Promise<
   const { step, goalMs } = look
   const region = look.region ?? { x: 0, y: 0, w: side, h: side }
   const walls: number[] = []
-  const spent = (pids: readonly number[]): number =>
-    pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
   let [gatewaySeconds, agentSeconds, size] = [0, 0, 0]
   for (let count = 0; count < WARM_UPS + runs; count++) {
     if (count === WARM_UPS) {
-      gatewaySeconds = spent([fleet.gateway])
-      agentSeconds = spent(fleet.agents)
+      gatewaySeconds = cpuSecondsOf(fleet.gateway)
+      agentSeconds = cpuSecondsOf(...fleet.agents)
     }
     const startMs = performance.now()
     const { value, bytes } = await runTask(fleet.base, {
@@ -87,7 +85,7 @@ async function measureLook(fleet: GridFleet, side: number, look: Look): Promise<
     if (means[0] !== 1 + Math.floor((4 * region.y) / side)) throw new Error('a mean is wrong')
   }
   const each = (seconds: number, pids: readonly number[]): string =>
-    formatMs(((spent(pids) - seconds) * 1000) / runs)
+    formatMs(((cpuSecondsOf(...pids) - seconds) * 1000) / runs)
   const wall = median(walls)
   const verdict = goalMs === undefined ? [] : [`≤ ${goalMs}`, wall <= goalMs ? 'holds' : 'missed']
   return [

@@ -78,12 +78,11 @@ const processes = new BenchProcesses()
 try {
   const fleet = await startGridFleet(SETUP, processes)
   await fillGrid(SETUP, fleet.base)
-  const spent = (pids: readonly number[]): number =>
-    pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
-  const [gatewayBefore, agentsBefore] = [spent([fleet.gateway]), spent(fleet.agents)]
+  const gatewayBefore = cpuSecondsOf(fleet.gateway)
+  const agentsBefore = cpuSecondsOf(...fleet.agents)
   const waits = await atRate(fleet)
   const cpu = (pids: readonly number[], before: number): string =>
-    `${(((spent(pids) - before) * 100) / seconds).toFixed(1)} %`
+    `${(((cpuSecondsOf(...pids) - before) * 100) / seconds).toFixed(1)} %`
   const rows = [['What', 'Value', 'Goal', 'Verdict']]
   const p99 = quantile(waits, 0.99)
   rows.push(['readings a second, QoS 1', String(rate), '', ''])
