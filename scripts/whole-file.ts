@@ -1,4 +1,5 @@
 /** Files and links that are there whole, or as they were before: made beside their place, then renamed. */
+import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   closeSync,
@@ -9,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { flush } from '../shared/runtime/flush.ts'
 
 const PRIVATE = 0o600
@@ -72,6 +73,11 @@ export function linkWhole(path: string, target: string): void {
 /** Where a file or a tree is made, until it is whole. */
 export function partialOf(path: string): string {
   return `${path}.new`
+}
+
+/** The same in a person's own directory: a name that no file of anybody has. */
+export function privatePartialOf(path: string): string {
+  return join(dirname(path), `.obelisk-${randomBytes(8).toString('hex')}`)
 }
 
 function replace(path: string, temporary: string, make: () => void): void {

@@ -1,8 +1,7 @@
 /** `backup`: a gateway that runs gives its ledger, which is looked at here once more before it is said to be there. */
-import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { type BackupManifest, SECRETS_FILE } from '../../shared/protocol/backup-manifest.ts'
 import { BackupFile } from '../../shared/runtime/backup-file.ts'
@@ -12,6 +11,7 @@ import { openSealed } from '../../shared/runtime/sealed-file.ts'
 import { tidied } from '../../shared/runtime/tidied.ts'
 import { assertHidden } from '../client/node-carrier.ts'
 import { faultOf, inWords } from '../path-faults.ts'
+import { privatePartialOf } from '../whole-file.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
 import type { CommandPlace } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
@@ -67,16 +67,14 @@ async function write(
   assertFree(file, flags.force === true)
   if (flags.withSecrets) assertHidden(gateway)
   const passphrase = flags.withSecrets ? await newPassphrase(flags, streams) : undefined
-  const leaving = new AbortController()
   const answer = await gateway.open(
     {
       ...{ method: 'POST', path: '/api/backup', accept: 'application/x-tar' },
       body: passphrase === undefined ? {} : { passphrase },
     },
-    leaving.signal,
+    new AbortController().signal,
   )
-  // A name that no file of anybody has.
-  const unmade = join(dirname(file), `.obelisk-${randomBytes(8).toString('hex')}`)
+  const unmade = privatePartialOf(file)
   const tidy = (): void => rmSync(unmade, { force: true })
   const manifest = await tidied(tidy, async () => {
     await inWords(file, () => keep(answer, unmade))

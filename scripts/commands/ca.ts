@@ -1,7 +1,6 @@
 /** The authority of a secured fleet: a look at it, its certificate, and a backup of what cannot be made anew. */
-import { randomBytes } from 'node:crypto'
 import { accessSync, constants, lstatSync, type Stats } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type { AuthorityView } from '../../broker/adapters/http-port.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import {
@@ -14,7 +13,7 @@ import {
 import { openSealed, passphraseFault } from '../../shared/runtime/sealed-file.ts'
 import { assertHidden } from '../client/node-carrier.ts'
 import { faultOf } from '../path-faults.ts'
-import { writeWhole } from '../whole-file.ts'
+import { privatePartialOf, writeWhole } from '../whole-file.ts'
 import type { CommandPlace } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
@@ -182,10 +181,8 @@ function seen(path: string): Stats | undefined {
 }
 
 function write(path: string, content: Uint8Array): void {
-  // A name that no file of anybody has.
-  const temporary = join(dirname(path), `.obelisk-${randomBytes(8).toString('hex')}`)
   try {
-    writeWhole(path, content, PRIVATE, temporary)
+    writeWhole(path, content, PRIVATE, privatePartialOf(path))
   } catch (error) {
     throw faultOf(error, path, 'changed')
   }

@@ -49,7 +49,7 @@ async function readFile(
     for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
     return { path, bytes: status.size, sha256: hash.digest('hex') }
   } catch (error) {
-    throw error instanceof AppError ? error : faultOf(error, path, 'looked at')
+    throw faultOf(error, path, 'looked at')
   }
 }
 
