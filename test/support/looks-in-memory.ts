@@ -47,7 +47,7 @@ export class LooksInMemory {
     await this.gate()
     if (left.aborted) return new Promise(() => {})
     const tiles = this.grid.geometry.tilesOf(region!)
-    const [only] = [(partials: Wire[]): Wire => partials[0]!]
+    const only = (partials: Wire[]): Wire => partials[0]!
     const value = this.#pages.read(op, args, region!, [tiles], only)
     return { ok: true, value, consistent: true, tag: `ledger-1-${this.seq}-1` }
   }

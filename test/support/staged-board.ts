@@ -15,7 +15,7 @@ const UNITS = ['obelisk-agent-upgrade.path', 'obelisk-agent-upgrade.service'].ma
   (name) => `systemd/${name}`,
 )
 const SYSTEMD = new URL('../../', import.meta.url)
-export const STAGED = ['install', '--role', 'agent', '--staged'] as const
+const STAGED = ['install', '--role', 'agent', '--staged'] as const
 
 export interface Said {
   readonly code: number
