@@ -96,8 +96,8 @@ export class HomeAssistant {
     }
     this.#nodes.set(node, known)
     if (kind === 'node-info') {
-      known.board = String(fields.board ?? '')
-      known.version = String(fields.version ?? '')
+      known.board = textOf(fields.board)
+      known.version = textOf(fields.version)
     } else {
       for (const [name, value] of Object.entries(fields)) {
         if (typeof value === 'number') known.told.add(name)
@@ -157,4 +157,9 @@ export class HomeAssistant {
     }
     if (nodes.length > 0) this.#stopTimer = this.#ports.clock.after(0, () => this.#tellPiece(nodes))
   }
+}
+
+/** A board may send anything, even what has no text. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }

@@ -78,6 +78,16 @@ t.test(
   },
 )
 
+t.test('a board that names what has no text is told of without it', async (t) => {
+  const site = new Site()
+  site.home.begin()
+  const nameless = { toString: 1, valueOf: 1 }
+  site.home.heard(EDGE, 'node-info', { id: EDGE, board: nameless, version: nameless })
+  site.home.heard(EDGE, 'node-telemetry', TELEMETRY)
+  t.same(site.topics, [topicOf('gateway'), topicOf(EDGE)])
+  t.match(JSON.parse(site.kept.get(topicOf(EDGE))!), { device: { model: '', sw_version: '' } })
+})
+
 t.test('while the ledger is being rebuilt nobody is told of, and all are afterwards', async (t) => {
   const site = new Site()
   site.fleet = undefined
