@@ -94,6 +94,7 @@ async function followFrom(
 function shown({ level, time, name: _, msg, ...rest }: LogView['lines'][number]): string {
   const more = Object.entries(rest).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`)
   const at = typeof time === 'number' && Math.abs(time) <= 8.64e15 ? when(time) : ''
-  const named = LEVEL_OF[Number(level)] ?? ''
-  return printable(`${at} ${named.padEnd(5)} ${msg}${more.join('')}`)
+  const named = typeof level === 'number' ? (LEVEL_OF[level] ?? '') : ''
+  const message = typeof msg === 'string' ? msg : JSON.stringify(msg)
+  return printable(`${at} ${named.padEnd(5)} ${message}${more.join('')}`)
 }

@@ -533,14 +533,14 @@ t.test('node logs shows lines that cannot steer a terminal, and what was left ou
   control.log = {
     lines: [
       { level: 40, time: 0, name: 'agent', code: 'x', msg: 'no\u001b[2J room' },
-      { level: {}, time: 'now' },
+      { level: { valueOf: 1, toString: 1 }, time: 'now', msg: { toString: 1 } },
     ],
     ...{ next: 'p1-9', left: 3 },
   }
   const shown = await run([...argv, '-n', '2', '--level', 'warn'])
   t.equal(
     shown.stdout,
-    '1970-01-01 00:00:00Z warn  no\ufffd[2J room code="x"\n' + '       undefined\n',
+    '1970-01-01 00:00:00Z warn  no\ufffd[2J room code="x"\n' + '       {"toString":1}\n',
   )
   t.match(shown, { code: 0, stderr: /^3 lines were left out\nolder ones: journalctl/ })
   t.same(control.logWish, { lines: 2, level: 'warn' })
