@@ -1,6 +1,7 @@
 /** `completion`, `man`, and what a shell asks while somebody types. */
 import { join } from 'node:path'
 import { Argument } from 'commander'
+import { isId } from '../../shared/core/ids.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { makeDirectory } from '../../shared/runtime/make-directory.ts'
 import { faultOf } from '../path-faults.ts'
@@ -9,7 +10,6 @@ import type { CommandPlace } from './command-place.ts'
 import { commandTree } from './command-tree.ts'
 import { completionScript, SHELLS } from './completion.ts'
 import { manPage } from './man-page.ts'
-import { printable } from './streams.ts'
 
 /** Nobody waits longer for a completion. */
 const ASK_MS = 200
@@ -55,6 +55,8 @@ export function addShellCommands(place: CommandPlace, version: string): void {
       const question = { path, timeoutMs: ASK_MS }
       const ask = async () => await gatewayFor(flags).json<{ readonly id: string }[]>(question)
       const rows = await ask().catch(() => [])
-      for (const { id } of rows) streams.stdout.write(`${printable(id)}\n`)
+      // A shell expands what it is offered: whoever answers must not have it run a command.
+      const ids = rows.map(({ id }) => id).filter(isId)
+      for (const id of ids) streams.stdout.write(`${id}\n`)
     })
 }

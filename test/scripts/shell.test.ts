@@ -123,7 +123,7 @@ t.test('zsh and fish take their scripts', async (t) => {
   }
 })
 
-t.test('ids come from a gateway that answers, and none from one that does not', async (t) => {
+t.test('ids come from what answers, if they are such, and none from what does not', async (t) => {
   const ids = async (http: string, kind: string) =>
     await command(['__complete', kind, '--http', http])
   const { http, close } = await answering(t)
@@ -135,7 +135,7 @@ t.test('ids come from a gateway that answers, and none from one that does not', 
 
 async function answering(t: Test): Promise<{ readonly http: string; readonly close: () => void }> {
   const server = createServer((_request, response) =>
-    response.end('[{"id":"edge-1"},{"id":"edge-2"}]'),
+    response.end('[{"id":"edge-1"},{"id":"$(touch come)"},{"id":7},{"id":"edge-2"}]'),
   )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const close = (): void => {
