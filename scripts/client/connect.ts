@@ -4,7 +4,7 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { type Context, isSameUrl, readContext } from './context.ts'
 import { MqttDoor } from './mqtt-door.ts'
 import { mqttLogin } from './mqtt-faults.ts'
-import { gatewayClient, type Login } from './node-carrier.ts'
+import { assertUnseen, gatewayClient, type Login } from './node-carrier.ts'
 import { CBOR_FORM } from './result-form.ts'
 
 export type { Cells, Obelisk, Overview } from '../../shared/client/obelisk.ts'
@@ -38,6 +38,7 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
   const isMqtt = /^mqtts?:/.test(at)
   const known = isSameUrl(isMqtt ? login?.mqtt : login?.url, at) ? login : given(options)
   if (!isMqtt) return new Obelisk(new HttpDoor(gatewayClient(at, known), CBOR_FORM))
+  if (known !== undefined || new URL(at).username !== '') assertUnseen(at)
   const base = { base: options.topicBase }
   return new Obelisk(await MqttDoor.open(at, known === undefined ? {} : mqttLogin(known), base))
 }

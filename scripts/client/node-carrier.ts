@@ -23,7 +23,7 @@ const BODILESS = [204, 304]
 
 /**
  * `http://host:port`, `https://…`, or `unix:/path` of the socket of a gateway's owner. Fails with `url-not-secure` if a
- * password in the URL would be shown to the network.
+ * token, or a password in the URL, would be shown to the network.
  */
 export function gatewayClient(address: string, login?: Login): GatewayClient {
   const client: GatewayClient = new GatewayClient(address, {
@@ -40,6 +40,13 @@ export function gatewayClient(address: string, login?: Login): GatewayClient {
  */
 export function assertHidden({ address }: Pick<GatewayClient, 'address'>): void {
   if (address.startsWith('http:')) throw notHidden(address)
+}
+
+/** Before a secret goes there: it must not be read on the way to another machine. */
+export function assertUnseen(address: string): void {
+  const { protocol, hostname } = new URL(address)
+  const isPlain = protocol === 'http:' || protocol === 'mqtt:'
+  if (isPlain && !LOOPBACK.test(hostname)) throw notHidden(shown(address))
 }
 
 /** OpenSSL's words for a certificate that it does not trust. */
@@ -70,8 +77,7 @@ function placeOf(
     return { send, place: { socketPath: decodeURIComponent(url.pathname) }, prefix: '' }
   }
   const { hostname, port, username, password } = url
-  const isShown = url.protocol === 'http:' && !LOOPBACK.test(hostname)
-  if (username !== '' && isShown) throw notHidden(shown(base))
+  if (username !== '' || login !== undefined) assertUnseen(base)
   const [name, secret] = [username, password].map(decodeURIComponent)
   const auth = username === '' ? {} : { auth: `${name}:${secret}` }
   const trust = login && {
