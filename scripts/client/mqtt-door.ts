@@ -53,6 +53,7 @@ export class MqttDoor implements Door {
   readonly #base: string
   readonly #options: IClientOptions
   readonly #tasks = new Map<string, OpenTask>()
+  readonly #runs = new Map<string, Promise<TaskResult>>()
   readonly #listeners = new Set<Listener>()
   readonly #end = new AbortController()
   #link: MqttClient | undefined
@@ -82,17 +83,31 @@ export class MqttDoor implements Door {
     }
   }
 
-  run(task: Task & { readonly id: string }, options: RunOptions): Promise<TaskResult> {
+  async run(task: Task & { readonly id: string }, options: RunOptions): Promise<TaskResult> {
     const { id } = task
     const { signal } = options
-    if (signal?.aborted) return Promise.reject(signal.reason)
-    return new Promise<TaskResult>((resolve, reject) => {
+    // The same id is the same task: whoever comes later is told how it ended.
+    for (let first = this.#runs.get(id); first !== undefined; first = this.#runs.get(id)) {
+      await first.catch(() => {})
+    }
+    signal?.throwIfAborted()
+    let stop = (): void => {}
+    const run = new Promise<TaskResult>((resolve, reject) => {
       const payload = Buffer.from(writeCbor(task))
       const open = { id, payload, options, waits: new Waits(), resolve, reject }
       this.#tasks.set(id, open)
-      signal?.addEventListener('abort', () => this.#cancel(open), { once: true })
+      stop = () => this.#cancel(open)
       this.#send(open)
     })
+    this.#runs.set(id, run)
+    signal?.addEventListener('abort', stop)
+    try {
+      return await run
+    } finally {
+      this.#runs.delete(id)
+      // A signal may outlive many tasks, and would hold the bodies of all.
+      signal?.removeEventListener('abort', stop)
+    }
   }
 
   async *watch({
@@ -177,6 +192,8 @@ export class MqttDoor implements Door {
         link.on('close', () => reject(closedBy(this.#url)))
       })
       await this.#subscribe(link, [this.#topic('task/rejected'), ...filters])
+      // Closed meanwhile, it would stay open for nobody.
+      this.#end.signal.throwIfAborted()
     } catch (error) {
       link.end(true)
       throw error
