@@ -7,7 +7,7 @@ import type { NodeView } from '../../shared/protocol/views.ts'
 import { rightOf } from './http-access.ts'
 import { NODE_LIST_RULES, selectNodes } from './http-node-list.ts'
 import type { HttpPort } from './http-port.ts'
-import { FLAG_RULE, listRule, parseQuery, type QueryRule } from './http-request.ts'
+import { FLAG_RULE, listRule, parseQuery, wholeRule } from './http-request.ts'
 import { askerOf } from './http-security-routes.ts'
 import { badQuery, JSON_TYPE, sendJson, sendPaced } from './http-task-routes.ts'
 import type { Paced } from './paced.ts'
@@ -22,10 +22,7 @@ const NODES_RULE = listRule(isNodeId, PLAN_NODES_MAX, 'ids of nodes')
 const RING_RULES = { holders: FLAG_RULE }
 const PLAN_RULES = { join: NODES_RULE, leave: NODES_RULE }
 
-const TILE_RULE: QueryRule<number> = {
-  read: (text) => (/^\d{1,6}$/.test(text) ? Number(text) : undefined),
-  expected: 'a whole number of tiles',
-}
+const TILE_RULE = wholeRule(0, 999_999)
 const AREA_RULES = { x: TILE_RULE, y: TILE_RULE, w: TILE_RULE, h: TILE_RULE }
 
 const READ = rightOf('read')

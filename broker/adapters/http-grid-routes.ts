@@ -24,7 +24,16 @@ import { rightOf } from './http-access.ts'
 import { piecesOf as answerPiecesOf } from './http-answers.ts'
 import type { HttpConnections } from './http-connections.ts'
 import type { HttpPort } from './http-port.ts'
-import { FLAG_RULE, namesTag, parseQuery, type QueryRule, wholeRule } from './http-request.ts'
+import {
+  FLAG_RULE,
+  namesTag,
+  oneOf,
+  oneOrMoreOf,
+  parseQuery,
+  type QueryRule,
+  type QueryValues,
+  wholeRule,
+} from './http-request.ts'
 import { badQuery, clientOf, sendJson } from './http-task-routes.ts'
 import type { Paced } from './paced.ts'
 import { encodePng } from './png.ts'
@@ -32,7 +41,6 @@ import { type ProblemAnswer, problemOfRefusal, sendProblem } from './problem-jso
 import { inTurns } from './turns.ts'
 
 const ANSWERS = ['mean', 'min', 'max'] as const
-type Answer = (typeof ANSWERS)[number]
 
 const SCALE_MAX = 8
 /** Of a picture: 2048 × 2048. */
@@ -49,14 +57,7 @@ const REGION_RULES = { x: PLACE, y: PLACE, w: SIDE, h: SIDE }
 const SQUARE_RULES = {
   ...REGION_RULES,
   ...{ step: SIDE, width: SIDE, height: SIDE, holes: FLAG_RULE },
-  of: {
-    read(text: string): readonly Answer[] | undefined {
-      const names = text.split(',')
-      const known = ANSWERS.filter((answer) => names.includes(answer))
-      return known.length === names.length ? known : undefined
-    },
-    expected: `some of ${ANSWERS.join(', ')}, with a comma and no space between them`,
-  },
+  of: oneOrMoreOf(ANSWERS),
 }
 const CELLS_RULES = {
   at: {
@@ -74,15 +75,12 @@ const NUMBER: QueryRule<number> = {
 }
 const PICTURE_RULES = {
   ...SQUARE_RULES,
-  colours: {
-    read: (text: string) => COLOUR_MAPS.find((name) => name === text),
-    expected: `one of ${COLOUR_MAPS.join(', ')}`,
-  },
+  colours: oneOf(COLOUR_MAPS),
   ...{ low: NUMBER, high: NUMBER, scale: wholeRule(1, SCALE_MAX) },
 }
 const RULES = { f32: SQUARE_RULES, npy: SQUARE_RULES, csv: SQUARE_RULES, png: PICTURE_RULES }
 
-type Query = { [K in keyof typeof SQUARE_RULES]?: ReturnType<(typeof SQUARE_RULES)[K]['read']> }
+type Query = QueryValues<typeof SQUARE_RULES>
 type CellsRequest = FastifyRequest<{ Params: { field: string } }>
 type GridRequest = FastifyRequest<{ Params: { field: string; form: string } }>
 
@@ -195,7 +193,7 @@ class GridRoutes {
     request: GridRequest,
     reply: FastifyReply,
     { columns, rows, planes, tag }: Squares,
-    values: { colours?: (typeof COLOUR_MAPS)[number]; low?: number; high?: number; scale?: number },
+    values: QueryValues<typeof PICTURE_RULES>,
   ): Promise<FastifyReply> {
     const { colours = 'viridis', scale = 1 } = values
     const whole = rangeOf(planes[0]!, colours)

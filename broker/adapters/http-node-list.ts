@@ -2,7 +2,7 @@
 import { own } from '../../shared/core/own.ts'
 import { MEMBER_STATES, type MemberState } from '../../shared/protocol/states.ts'
 import type { NodeView } from '../../shared/protocol/views.ts'
-import { FLAG_RULE, type QueryRule, type QueryValues } from './http-request.ts'
+import { FLAG_RULE, type QueryRule, type QueryValues, wholeRule } from './http-request.ts'
 import { LIMIT_RULE, LISTED_MAX } from './http-task-routes.ts'
 
 const SOUGHT_CHARACTERS_MAX = 64
@@ -53,10 +53,7 @@ export const NODE_LIST_RULES = {
     expected: `one of ${Object.keys(SORT_KEYS).join(', ')}, with a - before it for the other order`,
   } as QueryRule<Order>,
   limit: LIMIT_RULE,
-  offset: {
-    read: (text) => (/^\d{1,6}$/.test(text) ? Number(text) : undefined),
-    expected: 'a whole number, below a million',
-  } as QueryRule<number>,
+  offset: wholeRule(0, 999_999),
 }
 
 /** The rows that are asked for, and how many there are without `limit` and `offset`. */

@@ -18,7 +18,7 @@ import { Upload, UploadRefused, type UploadView } from './grid-upload.ts'
 import { isReadBy, rightOf } from './http-access.ts'
 import type { HttpConnections } from './http-connections.ts'
 import type { HttpPort } from './http-port.ts'
-import { parseQuery, type QueryRule, wholeRule } from './http-request.ts'
+import { parseQuery, type QueryRule, type QueryValues, wholeRule } from './http-request.ts'
 import { badQuery, clientOf, sendJson } from './http-task-routes.ts'
 import { Places } from './places.ts'
 import { type ProblemAnswer, problemOfRefusal, sendProblem } from './problem-json.ts'
@@ -46,8 +46,9 @@ const ID_RULE: QueryRule<string> = {
   read: (text) => (isTaskId(text) && text.length <= PREFIX_LENGTH_MAX ? text : undefined),
   expected: `1 to ${PREFIX_LENGTH_MAX} letters, digits, "_" or "-"`,
 }
-const RULES = { x: SIDE, y: SIDE, w: SIDE, h: SIDE, id: ID_RULE }
-type Query = { readonly x?: number; readonly y?: number; readonly w?: number; readonly h?: number }
+const REGION_RULES = { x: SIDE, y: SIDE, w: SIDE, h: SIDE }
+const RULES = { ...REGION_RULES, id: ID_RULE }
+type Query = QueryValues<typeof REGION_RULES>
 
 /** It is another matter than the file: why nothing, or no more, of it is taken. */
 class UploadStopped extends Error {
