@@ -4,7 +4,6 @@
  * writes. A request outlives this process, which the installation ends: who asked is not asked again while root is at it.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
@@ -15,8 +14,8 @@ import {
   type UpgradeUp,
 } from '../../shared/protocol/upgrade-messages.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
-import { flush } from '../../shared/runtime/flush.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
+import { replacePrivate } from '../../shared/runtime/private-folder.ts'
 import { type FetchFrom, fetchPackage } from './package-fetch.ts'
 
 export interface StagedUpgradesOptions extends FetchFrom {
@@ -107,7 +106,7 @@ export class StagedUpgrades {
         const { sha256 } = order
         if (order.next === 'wait') {
           say({ t: 'fetched', sha256, ...(error === undefined ? {} : { error }) })
-        } else if (error === undefined) await this.#ask(sha256, say)
+        } else if (error === undefined) this.#ask(sha256, say)
         else say({ t: 'upgraded', outcome: { sha256, outcome: 'refused', code: error.code } })
       }
     } finally {
@@ -146,17 +145,14 @@ export class StagedUpgrades {
     }
   }
 
-  async #ask(sha256: string, say: Say): Promise<void> {
+  #ask(sha256: string, say: Say): void {
     const { folder, random } = this.#options
     const boot = readFileSync(BOOT_ID, 'utf8').trim()
     const before = this.#request
     const isAsked = before?.sha256 === sha256 && before.boot === boot && this.outcome === undefined
     if (!isAsked) {
       const request: Request = { id: randomId(random), sha256, boot }
-      const path = join(folder, REQUEST)
-      await writeFile(`${path}.new`, `${JSON.stringify(request)}\n`, { mode: 0o600, flush: true })
-      await rename(`${path}.new`, path)
-      flush(folder)
+      replacePrivate(folder, REQUEST, `${JSON.stringify(request)}\n`)
       this.#log.info({ code: 'upgrade-asked', sha256 }, 'root is asked to install another version')
     }
     this.#awaitOutcome(say)
