@@ -3,14 +3,14 @@
  * not reconnect (session.ts does), keeps nothing for later, and starts each attempt with a new client,
  * as an old one may suppress its `connect` event for packets that were never acknowledged.
  */
-import { connect as connectTcp, type Socket } from 'node:net'
-import { connect as connectTls, TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { IClientOptions } from 'mqtt'
 // The client alone: the package's entry would load WebSocket and SOCKS too, 7 MB that an agent lacks.
 import mqttClient from 'mqtt/lib/client'
 import { assert } from '../../shared/core/assert.ts'
-import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
+import { openSocket } from './gateway-socket.ts'
 import type { Identity } from './identity-files.ts'
 import { PacketSizeGuard } from './packet-size-guard.ts'
 
@@ -118,7 +118,7 @@ class Connection {
   #isRevoked = false
 
   constructor(options: MqttLinkOptions, tickets: Tickets, port: MqttLinkPort) {
-    this.#socket = openSocket(options, tickets)
+    this.#socket = dial(options, tickets)
     this.#socket.setNoDelay(true)
     this.#guard()
     this.#client = new MqttClient(() => this.#socket, clientOptions(options))
@@ -230,20 +230,12 @@ class Tickets {
   }
 }
 
-function openSocket({ url: text, identity: own }: MqttLinkOptions, tickets: Tickets): Socket {
-  const url = new URL(text)
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
-  if (url.protocol !== 'mqtts:') return connectTcp({ host, port: Number(url.port || 1883) })
-  const at = { host, port: Number(url.port || 8883) }
-  if (own === undefined) return connectTls(at)
-  const identity = own()
-  const { key, certificate: cert, ca } = identity
-  const socket = connectTls({
-    ...at,
-    ...{ key, cert, ca, servername: GATEWAY_SERVER_NAME },
-    ...{ minVersion: 'TLSv1.3', ALPNProtocols: ['mqtt'], session: tickets.of(identity) },
-  })
-  socket.on('session', (ticket) => {
+function dial({ url, identity: own }: MqttLinkOptions, tickets: Tickets): Socket {
+  const identity = own?.()
+  const session = identity && tickets.of(identity)
+  const socket = openSocket(url, { identity, protocol: 'mqtt', session })
+  if (identity === undefined) return socket
+  socket.on('session', (ticket: Buffer) => {
     tickets.keep(identity, ticket)
   })
   // One that came to nothing may be why.

@@ -6,10 +6,9 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open, rename, rm, statfs } from 'node:fs/promises'
-import { connect as connectTcp, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
-import { connect as connectTls } from 'node:tls'
-import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
+import { TLSSocket } from 'node:tls'
 import {
   decodeFetchAnswer,
   encodeFetchLine,
@@ -19,6 +18,7 @@ import {
 } from '../../shared/protocol/fetch.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import { flush } from '../../shared/runtime/flush.ts'
+import { openSocket } from './gateway-socket.ts'
 import type { Identity } from './identity-files.ts'
 
 export interface FetchFrom {
@@ -120,20 +120,10 @@ function checkAnswer(line: string, bytes: number): void {
 }
 
 async function dial({ url, identity, timeoutMs = TIMEOUT_MS }: FetchFrom): Promise<Socket> {
-  const { hostname, port, protocol } = new URL(url)
-  const host = hostname.replace(/^\[|\]$/g, '')
-  const isSecure = protocol === 'mqtts:'
-  const shown = identity?.()
-  const socket = isSecure
-    ? connectTls({
-        ...{ host, port: Number(port || 8883), servername: GATEWAY_SERVER_NAME },
-        ...{ ALPNProtocols: [FETCH_PROTOCOL], minVersion: 'TLSv1.3' },
-        ...(shown && { key: shown.key, cert: shown.certificate, ca: shown.ca }),
-      })
-    : connectTcp({ host, port: Number(port || 1883) })
+  const socket = openSocket(url, { identity: identity?.(), protocol: FETCH_PROTOCOL })
   socket.setTimeout(timeoutMs, () => socket.destroy(new Error('it took too long')))
   try {
-    await once(socket, isSecure ? 'secureConnect' : 'connect')
+    await once(socket, socket instanceof TLSSocket ? 'secureConnect' : 'connect')
   } catch (error) {
     socket.destroy()
     throw broken(messageOf(error), error)
