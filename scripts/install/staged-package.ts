@@ -7,7 +7,6 @@ import { createHash } from 'node:crypto'
 import {
   closeSync,
   constants,
-  createReadStream,
   fstatSync,
   mkdirSync,
   openSync,
@@ -16,14 +15,12 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import { createGunzip } from 'node:zlib'
+import { PACKAGE_BYTES_MAX } from '../../shared/protocol/fetch.ts'
 import { isPackageName } from '../../shared/protocol/upgrade-messages.ts'
 import { AppError, EXIT_BAD_INPUT, messageOf } from '../../shared/runtime/errors.ts'
-import { unpackTar } from '../package/untar.ts'
+import { unpackPackage } from '../package/untar.ts'
 
-export const REQUEST_FILE = 'request.json'
-const PACKAGE_BYTES_MAX = 64 * 1024 * 1024
+const REQUEST_FILE = 'request.json'
 const REQUEST_BYTES_MAX = 4096
 const CHUNK_BYTES = 64 * 1024
 
@@ -98,9 +95,7 @@ export class StagingPlace {
     }
     const tree = join(work, 'tree')
     try {
-      await pipeline(createReadStream(copy), createGunzip(), (archive: AsyncIterable<Uint8Array>) =>
-        unpackTar(archive, tree),
-      )
+      await unpackPackage(copy, tree)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw error
       throw untrusted(`${name} cannot be unpacked: ${messageOf(error)}`)

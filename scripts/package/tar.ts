@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib'
 import {
   TAR_BLOCK as BLOCK,
   tarHeader as header,
+  parseTarHeader,
   tarPadding,
 } from '../../shared/core/tar-header.ts'
 import { compare, type TreeFile } from './inventory.ts'
@@ -48,13 +49,14 @@ export function compress(bytes: Uint8Array): Buffer {
 /** One plain file of an archive, by its full name. */
 export function readTarFile(archive: Buffer, wanted: string): Buffer | undefined {
   for (let at = 0; at + BLOCK <= archive.length && archive[at] !== 0; ) {
-    const text = (start: number, end: number): string =>
-      archive.toString('utf8', at + start, at + end).replace(/\0.*$/s, '')
-    const size = Number.parseInt(text(124, 136), 8)
-    const prefix = text(345, 500)
-    const name = prefix === '' ? text(0, 100) : `${prefix}/${text(0, 100)}`
-    if (name === wanted) return archive.subarray(at + BLOCK, at + BLOCK + size)
-    at += BLOCK + Math.ceil(size / BLOCK) * BLOCK
+    const entry = parseTarHeader(archive.subarray(at, at + BLOCK))
+    if (entry === undefined) return undefined
+    const { prefix, name, size } = entry
+    const from = at + BLOCK
+    if ((prefix === '' ? name : `${prefix}/${name}`) === wanted) {
+      return archive.subarray(from, from + size)
+    }
+    at = from + size + tarPadding(size).length
   }
   return undefined
 }

@@ -3,16 +3,20 @@
  * is left out. Everything else is refused: links, devices, `..`, a header whose sum is wrong, more than a package has. It
  * is read as a stream: neither the archive nor a file of it is in memory as a whole.
  */
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { closeSync, createReadStream, mkdirSync, openSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { createGunzip } from 'node:zlib'
+import {
+  TAR_BLOCK as BLOCK,
+  parseTarHeader,
+  TAR_DIRECTORY,
+  TAR_FILE,
+} from '../../shared/core/tar-header.ts'
 
 /** Many times what a package has. */
 const BYTES_MAX = 64 * 1024 * 1024
 const ENTRIES_MAX = 1000
-
-const BLOCK = 512
-const NAME_END = 100
-const SUM = { start: 148, end: 156 } as const
 
 interface Entry {
   readonly parts: readonly string[]
@@ -21,11 +25,17 @@ interface Entry {
   readonly mode: number
 }
 
-/** Makes `directory`. Throws an Error that says what is wrong with the archive; what was unpacked before stays. */
-export async function unpackTar(
-  archive: AsyncIterable<Uint8Array>,
-  directory: string,
-): Promise<void> {
+/**
+ * Makes `directory` of the file `archive`, which is compressed by gzip. Throws an Error that says what is wrong with it; what
+ * was unpacked before stays.
+ */
+export async function unpackPackage(archive: string, directory: string): Promise<void> {
+  await pipeline(createReadStream(archive), createGunzip(), (bytes: AsyncIterable<Uint8Array>) =>
+    unpackTar(bytes, directory),
+  )
+}
+
+async function unpackTar(archive: AsyncIterable<Uint8Array>, directory: string): Promise<void> {
   const blocks = new Blocks(archive)
   let top: string | undefined
   let entries = 0
@@ -35,7 +45,7 @@ export async function unpackTar(
     if (header === undefined) throw new Error('the archive is cut off')
     if (header.every((byte) => byte === 0)) return
     if ((entries += 1) > ENTRIES_MAX) throw new Error(`it has more than ${ENTRIES_MAX} entries`)
-    const { parts, isDirectory, bytes, mode } = parseHeader(Buffer.from(header))
+    const { parts, isDirectory, bytes, mode } = entryOf(Buffer.from(header))
     top ??= parts[0]
     if (parts[0] !== top) throw new Error(`it has more than ${top} in it`)
     const path = join(directory, ...parts.slice(1))
@@ -62,28 +72,18 @@ async function unpackFile(
   }
 }
 
-function parseHeader(header: Buffer): Entry {
-  const text = (start: number, end: number): string =>
-    header.toString('latin1', start, end).replace(/\0.*$/s, '')
-  const octal = (start: number, end: number): number => {
-    const digits = text(start, end).trim()
-    return /^[0-7]{1,11}$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN
-  }
-  const name = text(0, NAME_END)
-  const sum = header.reduce((total, byte, at) => {
-    return total + (at >= SUM.start && at < SUM.end ? 0x20 : byte)
-  }, 0)
-  if (octal(SUM.start, SUM.end) !== sum) throw new Error('it is no archive of ours')
-  const type = text(156, 157)
-  if (type !== '0' && type !== '5') throw new Error(`${name} is not a plain file`)
-  const isDirectory = type === '5'
+function entryOf(block: Buffer): Entry {
+  const header = parseTarHeader(block)
+  if (header === undefined) throw new Error('it is no archive of ours')
+  const { name, prefix, kind, size: bytes, mode } = header
+  const isDirectory = kind === TAR_DIRECTORY
+  if (kind !== TAR_FILE && !isDirectory) throw new Error(`${name} is not a plain file`)
   const parts = name.replace(/\/$/, '').split('/')
   const isSound =
     parts.every((part) => part !== '' && part !== '.' && part !== '..') &&
-    text(345, BLOCK) === '' &&
+    prefix === '' &&
     (isDirectory || parts.length > 1)
   if (!isSound) throw new Error(`${JSON.stringify(name)} is no name of a file of ours`)
-  const [bytes, mode] = [octal(124, 136), octal(100, 108)]
   if (!(bytes <= BYTES_MAX) || (isDirectory && bytes > 0)) throw new Error(`${name} has no size`)
   if (!(mode <= 0o777)) throw new Error(`${name} has mode ${mode.toString(8)}`)
   return { parts, isDirectory, bytes, mode }

@@ -1,12 +1,10 @@
 /** What a gateway is told of a package before it keeps it: one line of JSON, made in a process of its own. */
-import { createReadStream, existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import { createGunzip } from 'node:zlib'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { PUBLIC_KEY_FILE, readInventory, verifyTree } from './inventory.ts'
 import { fingerprintOf, parsePublicKeys } from './signing-keys.ts'
-import { unpackTar } from './untar.ts'
+import { unpackPackage } from './untar.ts'
 
 const SHOWN_MAX = 5
 
@@ -20,9 +18,7 @@ export async function describePackage(
   keyFile: string,
 ): Promise<string> {
   try {
-    await pipeline(createReadStream(archive), createGunzip(), (bytes: AsyncIterable<Uint8Array>) =>
-      unpackTar(bytes, work),
-    )
+    await unpackPackage(archive, work)
     const key = readFileSync(existsSync(keyFile) ? keyFile : join(work, PUBLIC_KEY_FILE), 'utf8')
     const problems = verifyTree(work, key).map(({ path, message }) => `${path} ${message}`)
     const { version, role, architecture, protocol, downgradeTo } = readInventory(work)

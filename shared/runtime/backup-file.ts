@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
-import { parseTarHeader, TAR_BLOCK, tarHeader, tarPadding } from '../core/tar-header.ts'
+import { parseTarHeader, TAR_BLOCK, TAR_FILE, tarHeader, tarPadding } from '../core/tar-header.ts'
 import {
   type BackupManifest,
   MANIFEST,
@@ -180,7 +180,8 @@ async function placesIn(file: FileHandle): Promise<ReadonlyMap<string, Place>> {
     if (bytesRead < TAR_BLOCK) throw isFirst ? malformed() : damaged('it is cut off')
     if (block.every((byte) => byte === 0)) return places
     const header = parseTarHeader(block)
-    if (header === undefined || (isFirst && header.name !== MANIFEST)) {
+    const isFile = header?.kind === TAR_FILE && !Number.isNaN(header.size)
+    if (!isFile || (isFirst && header.name !== MANIFEST)) {
       throw isFirst ? malformed() : damaged('the beginning of a file in it was changed')
     }
     const { name, size } = header
