@@ -1,5 +1,6 @@
 /** What `task submit --help` says of operations: those that this version knows. */
-import { OPERATIONS_SHOWN, type OperationShown } from '../../shared/operations/catalog.ts'
+import { OPERATIONS_SHOWN } from '../../shared/operations/catalog.ts'
+import type { OperationShown } from '../../shared/operations/operation.ts'
 
 const WIDTH = Math.max(...OPERATIONS_SHOWN.map(({ op }) => op.length))
 

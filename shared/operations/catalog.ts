@@ -3,7 +3,7 @@ import { add } from './add.ts'
 import { digest } from './digest.ts'
 import { gather } from './gather.ts'
 import { get } from './get.ts'
-import type { Argument, Operation } from './operation.ts'
+import type { Operation, OperationShown } from './operation.ts'
 import { overview } from './overview.ts'
 import { put } from './put.ts'
 import { scale } from './scale.ts'
@@ -24,16 +24,6 @@ export const OPERATION_NAMES: readonly string[] = OPERATIONS.map((operation) => 
 
 export function findOperation(name: string): Operation | undefined {
   return byName.get(name)
-}
-
-/** What an operation says of itself, as JSON has it. */
-export interface OperationShown {
-  readonly op: string
-  readonly kind: Operation['kind']
-  /** What it runs over: a region, LSUs that it names one by one, or items. */
-  readonly over: 'region' | 'lsus' | 'items'
-  readonly does: string
-  readonly args: readonly (Omit<Argument, 'isOptional'> & { readonly optional?: true })[]
 }
 
 export const OPERATIONS_SHOWN: readonly OperationShown[] = OPERATIONS.map((operation) => ({

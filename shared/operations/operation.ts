@@ -84,6 +84,16 @@ export interface About {
   readonly args: readonly Argument[]
 }
 
+/** What an operation says of itself, as JSON has it. */
+export interface OperationShown {
+  readonly op: string
+  readonly kind: Operation['kind']
+  /** What it runs over: a region, LSUs that it names one by one, or items. */
+  readonly over: 'region' | 'lsus' | 'items'
+  readonly does: string
+  readonly args: readonly (Omit<Argument, 'isOptional'> & { readonly optional?: true })[]
+}
+
 export interface WriteOperation {
   readonly kind: 'write'
   readonly name: string
