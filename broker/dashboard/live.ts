@@ -1,13 +1,15 @@
 /** What the gateway tells of the fleet, kept as signals: read when the stream opens, and changed by what comes with it. */
 import { batch, signal } from '@preact/signals'
+import type { Region } from '../../shared/grid/geometry.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
-import type { Doubt, Happening, Moves, NodeRow, Region, TaskRow } from './answers.ts'
+import type { DetectorView, MovesView } from '../../shared/protocol/views.ts'
+import type { Happening, NodeRow, TaskRow } from './answers.ts'
 import { Link } from './link.ts'
 import { readNodes, takeNodes } from './nodes.ts'
 import { ask, may } from './session.ts'
 
-export const moves = signal<Moves | undefined>(undefined)
-export const doubts = signal<readonly Doubt[]>([])
+export const moves = signal<MovesView | undefined>(undefined)
+export const doubts = signal<DetectorView['doubts']>([])
 /** The newest first. */
 export const tasks = signal<readonly TaskRow[]>([])
 /** The newest first. */
@@ -62,7 +64,7 @@ const link = new Link({
         upgradeSteps.value += 1
         return
       case 'moves':
-        moves.value = value as unknown as Moves
+        moves.value = value as unknown as MovesView
     }
   },
   missed() {
@@ -90,8 +92,8 @@ export async function refresh(): Promise<void> {
 
 async function readFleet(): Promise<void> {
   const [moving, detector] = await Promise.all([
-    ask<Moves>('api/ring/moves'),
-    ask<{ readonly doubts: readonly Doubt[] }>('api/detector'),
+    ask<MovesView>('api/ring/moves'),
+    ask<DetectorView>('api/detector'),
     readNodes(),
   ])
   batch(() => {
@@ -126,6 +128,6 @@ function takeHappening(happening: Happening): void {
 }
 
 async function readDoubts(): Promise<void> {
-  const detector = await ask<{ readonly doubts: readonly Doubt[] }>('api/detector').catch(() => {})
+  const detector = await ask<DetectorView>('api/detector').catch(() => {})
   if (detector) doubts.value = detector.doubts
 }

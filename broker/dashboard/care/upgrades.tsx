@@ -1,5 +1,6 @@
 import { useEffect } from 'preact/hooks'
-import type { PackageRow, Upgrade, UpgradeStep } from '../answers.ts'
+import type { UpgradePlanRow, UpgradeView } from '../../../shared/protocol/views.ts'
+import type { PackageRow } from '../answers.ts'
 import { formatBytes } from '../format.ts'
 import { upgradeSteps } from '../live.ts'
 import { useAsked } from '../parts/asked.ts'
@@ -14,7 +15,9 @@ const NAMED_MAX = 100
 
 /** How boards are brought to another version. */
 export function Upgrades() {
-  const { value, problem, again } = useAsked<{ readonly latest: Upgrade | null }>('api/upgrades')
+  const { value, problem, again } = useAsked<{ readonly latest: UpgradeView | null }>(
+    'api/upgrades',
+  )
   const step = upgradeSteps.value
   useEffect(() => {
     const timer = setTimeout(() => void again(), step === 0 ? 0 : AGAIN_MS)
@@ -31,7 +34,7 @@ export function Upgrades() {
 }
 
 interface LatestProps {
-  readonly upgrade: Upgrade
+  readonly upgrade: UpgradeView
   onChanged(): Promise<void>
 }
 
@@ -108,7 +111,7 @@ function Packages({ onChanged }: { onChanged(): Promise<void> }) {
     const post = <T,>(more: object): Promise<T> =>
       ask<T>('api/upgrades', { method: 'POST', body: { ...wish, ...more } })
     void run(async () => {
-      const plan = await post<{ readonly nodes: readonly UpgradeStep[] }>({ dry_run: true })
+      const plan = await post<{ readonly nodes: readonly UpgradePlanRow[] }>({ dry_run: true })
       confirm({
         title: `Upgrade to ${version}?`,
         lines: [...planLines(plan.nodes), 'It stops at the first that fails.'],

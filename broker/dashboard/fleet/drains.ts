@@ -1,5 +1,6 @@
 /** How far a node is emptied, and why moves wait. */
-import type { Moves, NodeRow } from '../answers.ts'
+import type { MovesView } from '../../../shared/protocol/views.ts'
+import type { NodeRow } from '../answers.ts'
 
 export interface DrainProgress {
   readonly moved: number
@@ -32,7 +33,7 @@ const REASONS: ReadonlyMap<string, string> = new Map([
 ])
 
 /** `804 wait: target full`. */
-export function waitingWords({ waiting }: Moves): string[] {
+export function waitingWords({ waiting }: Pick<MovesView, 'waiting'>): string[] {
   return Object.entries(waiting).map(([reason, count]) => {
     return `${count} wait: ${REASONS.get(reason) ?? reason.replaceAll('-', ' ')}`
   })

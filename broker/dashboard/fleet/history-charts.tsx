@@ -1,7 +1,13 @@
 import { useState } from 'preact/hooks'
+import {
+  HISTORY_METRICS,
+  HISTORY_SPANS,
+  type HistoryMetric,
+  type HistorySpan,
+} from '../../../shared/protocol/history.ts'
 import { Chart } from '../parts/chart.tsx'
 import type { Scale } from '../parts/lines.ts'
-import { METRICS, type Metric, type Span, useHistory } from './history.ts'
+import { useHistory } from './history.ts'
 
 interface Look {
   readonly name: string
@@ -10,7 +16,7 @@ interface Look {
 }
 
 const PERCENT = { unit: '%', least: { low: 0, high: 100 } }
-const LOOKS: Readonly<Record<Metric, Look>> = {
+const LOOKS: Readonly<Record<HistoryMetric, Look>> = {
   cpu_percent: { name: 'CPU', ...PERCENT },
   memory_percent: { name: 'memory', ...PERCENT },
   temp_celsius: { name: 'temperature', unit: '°C', least: { low: 20, high: 60 } },
@@ -18,18 +24,20 @@ const LOOKS: Readonly<Record<Metric, Look>> = {
   loop_busy_percent: { name: 'agent is busy', ...PERCENT },
   behind: { name: 'behind', unit: 'entries', least: { low: 0, high: 10 } },
 }
-const SPANS: Readonly<Record<Span, string>> = { '1h': 'last hour', '24h': 'last day' }
+const SPANS: Readonly<Record<HistorySpan, string>> = { '1h': 'last hour', '24h': 'last day' }
 
 /** Six figures of a node over an hour, or a day. What a board cannot say is left out. */
 export function HistoryCharts({ node }: { readonly node: string }) {
-  const [span, setSpan] = useState<Span>('1h')
+  const [span, setSpan] = useState<HistorySpan>('1h')
   const history = useHistory(node, span)
-  const known = METRICS.filter((metric) => history?.[metric]?.some((value) => value !== null))
+  const known = HISTORY_METRICS.filter((metric) =>
+    history?.[metric]?.some((value) => value !== null),
+  )
   return (
     <div class="history">
       <fieldset class="segments">
         <legend class="unseen">Over which time</legend>
-        {(['1h', '24h'] as const).map((one) => (
+        {HISTORY_SPANS.map((one) => (
           <button key={one} type="button" aria-pressed={span === one} onClick={() => setSpan(one)}>
             {SPANS[one]}
           </button>

@@ -1,30 +1,23 @@
 /** How nodes were doing, as the gateway remembers it: read while somebody looks, and again each half minute. */
 import { signal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
+import {
+  HISTORY_NODES_MAX,
+  type HistoryMetric,
+  type HistorySpan,
+} from '../../../shared/protocol/history.ts'
 import { link } from '../link.ts'
 import type { Series } from '../parts/lines.ts'
 import { ask } from '../session.ts'
 
-export const METRICS = [
-  'cpu_percent',
-  'memory_percent',
-  'temp_celsius',
-  'broker_rtt_ms',
-  'loop_busy_percent',
-  'behind',
-] as const
-export type Metric = (typeof METRICS)[number]
-export type Span = '1h' | '24h'
 /** Nothing of what it does not know. */
-export type NodeHistory = Readonly<Partial<Record<Metric, Series>>>
+export type NodeHistory = Readonly<Partial<Record<HistoryMetric, Series>>>
 
 interface Answer {
   readonly nodes: readonly ({ readonly id: string } & NodeHistory)[]
 }
 
 const AGAIN_MS = 30_000
-/** As many as one answer has. */
-const NODES_MAX = 100
 const SPARK_POINTS = 30
 const CHART_POINTS = 120
 
@@ -33,21 +26,21 @@ export const sparks = signal<ReadonlyMap<string, NodeHistory>>(new Map())
 
 async function read(ids: readonly string[], query: string): Promise<Map<string, NodeHistory>> {
   if (ids.length === 0) return new Map()
-  const named = ids.slice(0, NODES_MAX).map(encodeURIComponent).join(',')
+  const named = ids.slice(0, HISTORY_NODES_MAX).map(encodeURIComponent).join(',')
   const { nodes } = await ask<Answer>(`api/history?nodes=${named}&${query}`)
   return new Map(nodes.map((node) => [node.id, node]))
 }
 
 /** Keeps `sparks` of these nodes. */
 export function useSparks(ids: readonly string[]): void {
-  const key = ids.slice(0, NODES_MAX).join(',')
+  const key = ids.slice(0, HISTORY_NODES_MAX).join(',')
   useRepeated(key, async () => {
     const metrics = 'metrics=cpu_percent,broker_rtt_ms'
     sparks.value = await read(key.split(',').filter(Boolean), `${metrics}&points=${SPARK_POINTS}`)
   })
 }
 
-export function useHistory(id: string, span: Span): NodeHistory | undefined {
+export function useHistory(id: string, span: HistorySpan): NodeHistory | undefined {
   const [found, setFound] = useState<NodeHistory | undefined>(undefined)
   useRepeated(`${id} ${span}`, async () => {
     const answer = await read([id], `span=${span}&points=${CHART_POINTS}`)

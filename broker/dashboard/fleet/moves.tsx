@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import type { Plan } from '../answers.ts'
+import type { PlanView } from '../../../shared/protocol/views.ts'
 import { counted, formatAge, formatBytes, formatNumber } from '../format.ts'
 import { moves } from '../live.ts'
 import { useOrder } from '../parts/order.ts'
@@ -35,14 +35,14 @@ export function MovesLine() {
 
 /** What would move if some joined or left. Changes nothing. */
 export function WhatIf() {
-  const [plan, setPlan] = useState<Plan | undefined>(undefined)
+  const [plan, setPlan] = useState<PlanView | undefined>(undefined)
   const { run, isBusy, problem } = useOrder()
   const submit = (event: SubmitEvent): void => {
     event.preventDefault()
     const form = new FormData(event.currentTarget as HTMLFormElement)
     const [join, leave] = ['join', 'leave'].map((name) => idsIn(`${form.get(name)}`))
     const query = new URLSearchParams({ join: join!, leave: leave! })
-    void run(async () => setPlan(await ask<Plan>(`api/ring/plan?${query}`)))
+    void run(async () => setPlan(await ask<PlanView>(`api/ring/plan?${query}`)))
   }
   return (
     <details class="what-if">
@@ -66,7 +66,7 @@ export function WhatIf() {
   )
 }
 
-function Answer({ plan: { tiles, bytes, seconds, moves, stalled } }: { readonly plan: Plan }) {
+function Answer({ plan: { tiles, bytes, seconds, moves, stalled } }: { readonly plan: PlanView }) {
   return (
     <>
       <p>

@@ -6,12 +6,13 @@ import { computed, type Signal, signal } from '@preact/signals'
 import { ObeliskError } from '../../../shared/client/obelisk-error.ts'
 import { type FieldType, findField } from '../../../shared/grid/fields.ts'
 import { Geometry, type Region } from '../../../shared/grid/geometry.ts'
+import type { GridView } from '../../../shared/protocol/views.ts'
 import { levelFor, levelsOf, piecesOf } from './levels.ts'
 import type { ColourMap } from './palette.ts'
 import { type Of, type Piece, type PieceRequest, Pieces } from './pieces.ts'
 import type { Cell } from './regions.ts'
 import { balanced, middleRange, opened, type Range, wholeRange } from './scale.ts'
-import { askEnds, askSquares, askTiles, type GridHead } from './sources.ts'
+import { askEnds, askSquares, askTiles } from './sources.ts'
 import { sampleOf, valueAt } from './squares.ts'
 import { stateOf, TILE_UNBORN, type TileMap, tilesToAsk, written } from './tiles.ts'
 import { type Frame, fitted, reframed, type Stage, type View, visibleOf } from './view.ts'
@@ -42,7 +43,7 @@ const WHOLE_AGAIN_MS = 10_000
 const AGAIN_MS = 5_000
 
 export class GridMap {
-  readonly head: GridHead
+  readonly head: GridView
   readonly geometry: Geometry
   readonly levels: readonly number[]
   readonly field: Signal<string>
@@ -78,7 +79,7 @@ export class GridMap {
   #areTilesStale = true
   #wholeAskedMs = Number.NEGATIVE_INFINITY
 
-  constructor(head: GridHead) {
+  constructor(head: GridView) {
     this.head = head
     this.geometry = new Geometry(head)
     this.levels = levelsOf(head)

@@ -1,6 +1,6 @@
 /** What the map asks of the gateway. Each throws an ObeliskError, and ends when its signal does. */
-import type { Field } from '../../../shared/grid/fields.ts'
-import type { GridSize, Region } from '../../../shared/grid/geometry.ts'
+import type { Region } from '../../../shared/grid/geometry.ts'
+import type { GridView } from '../../../shared/protocol/views.ts'
 import { decodeCbor } from '../cbor.ts'
 import { answerTo, ask, textOf } from '../session.ts'
 import type { Of, PieceRequest } from './pieces.ts'
@@ -8,17 +8,8 @@ import type { Cell } from './regions.ts'
 import type { Range } from './scale.ts'
 import { readTileMap, type TileMap } from './tiles.ts'
 
-/** The grid as `GET /api/grid` tells it. */
-export interface GridHead extends GridSize {
-  readonly fields: readonly Field[]
-  readonly replicas: number
-  readonly epoch: number
-  /** Another one holds other values. */
-  readonly ledger: string
-}
-
-export function askHead(): Promise<GridHead> {
-  return ask<GridHead>('api/grid')
+export function askHead(): Promise<GridView> {
+  return ask<GridView>('api/grid')
 }
 
 /** `form` is the kind of file, with its dot; nothing for the field itself. */

@@ -1,13 +1,9 @@
+import type { Field } from '../../../shared/grid/fields.ts'
 import type { Argument } from './forms.ts'
-
-export interface FieldHead {
-  readonly name: string
-  readonly type: string
-}
 
 interface Props {
   readonly argument: Argument
-  readonly fields: readonly FieldHead[]
+  readonly fields: readonly Field[]
 }
 
 /** By kind, how it is typed where nobody knows which fields there are. */

@@ -1,24 +1,9 @@
 /** A task made of what was typed into a form that the gateway has described (GET /api/operations): plain functions. */
 import { own } from '../../../shared/core/own.ts'
-import type { Region } from '../answers.ts'
+import type { Region } from '../../../shared/grid/geometry.ts'
+import type { OperationShown } from '../../../shared/operations/operation.ts'
 
-export interface Argument {
-  readonly name: string
-  readonly kind: string
-  readonly optional?: boolean
-  readonly min?: number
-  readonly max?: number
-  readonly default?: unknown
-  readonly choices?: readonly string[]
-}
-
-export interface Operation {
-  readonly op: string
-  readonly kind: 'write' | 'read' | 'items'
-  readonly over: 'region' | 'lsus' | 'items'
-  readonly does: string
-  readonly args: readonly Argument[]
-}
+export type Argument = OperationShown['args'][number]
 
 /** What was typed, by the names of the controls; of one that may be chosen several times, all. */
 export type Typed = Readonly<Record<string, readonly string[]>>
@@ -86,7 +71,7 @@ function hasNaN(value: unknown): boolean {
 }
 
 /** The gateway looks at the rest, and names each problem. */
-export function taskOf({ op, over, args }: Operation, typed: Typed): Made {
+export function taskOf({ op, over, args }: OperationShown, typed: Typed): Made {
   const given = args.map((argument) => ({ ...argument, value: argumentOf(argument, typed) }))
   const problems = given.flatMap(({ name, value, optional }) => {
     if (value === undefined) return optional ? [] : [`${name} is missing`]

@@ -1,15 +1,11 @@
 import { useState } from 'preact/hooks'
+import type { OperationShown } from '../../../shared/operations/operation.ts'
+import type { GridView } from '../../../shared/protocol/views.ts'
 import { useAsked } from '../parts/asked.ts'
 import { useOrder } from '../parts/order.ts'
 import { ask, may } from '../session.ts'
-import { Control, type FieldHead } from './controls.tsx'
-import { type Operation, taskOf, typedIn } from './forms.ts'
-
-interface GridHead {
-  readonly width: number
-  readonly height: number
-  readonly fields: readonly FieldHead[]
-}
+import { Control } from './controls.tsx'
+import { taskOf, typedIn } from './forms.ts'
 
 /** A task: its form is made of what the gateway says of the operation. */
 export function TaskForm() {
@@ -22,21 +18,21 @@ export function TaskForm() {
 }
 
 function Form() {
-  const { value: operations, problem } = useAsked<readonly Operation[]>('api/operations')
+  const { value: operations, problem } = useAsked<readonly OperationShown[]>('api/operations')
   if (operations === undefined) return <p class="problem">{problem}</p>
   // Who may not look at the grid has to know it.
   return may('read') ? <WithGrid operations={operations} /> : <Chosen operations={operations} />
 }
 
-function WithGrid({ operations }: { readonly operations: readonly Operation[] }) {
-  const { value: grid, problem } = useAsked<GridHead>('api/grid')
+function WithGrid({ operations }: { readonly operations: readonly OperationShown[] }) {
+  const { value: grid, problem } = useAsked<GridView>('api/grid')
   if (grid === undefined) return <p class="problem">{problem}</p>
   return <Chosen operations={operations} grid={grid} />
 }
 
 interface ChosenProps {
-  readonly operations: readonly Operation[]
-  readonly grid?: GridHead
+  readonly operations: readonly OperationShown[]
+  readonly grid?: GridView
 }
 
 function Chosen({ operations, grid }: ChosenProps) {
@@ -92,7 +88,7 @@ function Chosen({ operations, grid }: ChosenProps) {
   )
 }
 
-function RegionInputs({ grid }: { readonly grid?: GridHead }) {
+function RegionInputs({ grid }: { readonly grid?: GridView }) {
   const parts = [
     { name: 'x', title: 'x', value: grid && 0 },
     { name: 'y', title: 'y', value: grid && 0 },

@@ -1,8 +1,9 @@
 import t from 'tap'
-import { type Operation, type Typed, taskOf } from '../../../../broker/dashboard/tasks/forms.ts'
+import { type Typed, taskOf } from '../../../../broker/dashboard/tasks/forms.ts'
 import { parseFields } from '../../../../shared/grid/fields.ts'
 import { Geometry } from '../../../../shared/grid/geometry.ts'
 import { OPERATIONS_SHOWN } from '../../../../shared/operations/catalog.ts'
+import type { OperationShown } from '../../../../shared/operations/operation.ts'
 import { parseSubmission } from '../../../../shared/protocol/task.ts'
 
 const REGION: Typed = { x: ['0'], y: ['0'], w: ['2'], h: ['1'] }
@@ -55,9 +56,8 @@ const grid = {
 }
 
 t.test('the form of each operation makes a task that the gateway takes', async (t) => {
-  const operations = OPERATIONS_SHOWN as readonly Operation[]
-  t.same(operations.map(({ op }) => op).sort(), Object.keys(FORMS).sort())
-  for (const operation of operations) {
+  t.same(OPERATIONS_SHOWN.map(({ op }) => op).sort(), Object.keys(FORMS).sort())
+  for (const operation of OPERATIONS_SHOWN) {
     const { typed, args } = FORMS[operation.op]!
     const made = taskOf(operation, typed)
     if (!made.ok) {
@@ -70,7 +70,7 @@ t.test('the form of each operation makes a task that the gateway takes', async (
   }
 })
 
-const STAT: Operation = {
+const STAT: OperationShown = {
   ...{ op: 'stat', kind: 'read', over: 'region', does: '' },
   args: [
     { name: 'field', kind: 'field' },
@@ -87,17 +87,17 @@ t.test('every problem is named at once', async (t) => {
       'x, y, width and height are numbers',
     ],
   })
-  const digest: Operation = { ...STAT, op: 'digest', kind: 'items', over: 'items', args: [] }
+  const digest: OperationShown = { ...STAT, op: 'digest', kind: 'items', over: 'items', args: [] }
   t.same(taskOf(digest, { items: [' \n'] }), { ok: false, problems: ['there is no item'] })
 })
 
 t.test('who does not know the fields types them', async (t) => {
-  const set: Operation = { ...STAT, op: 'set', args: [{ name: 'fields', kind: 'values' }] }
+  const set: OperationShown = { ...STAT, op: 'set', args: [{ name: 'fields', kind: 'values' }] }
   t.match(taskOf(set, { ...REGION, fields: ['rain=1.5, visits=2'] }), {
     body: { args: { fields: { rain: 1.5, visits: 2 } } },
   })
   t.match(taskOf(set, { ...REGION, fields: ['rain'] }), { ok: false })
-  const get: Operation = { ...STAT, op: 'get', args: [{ name: 'fields', kind: 'fields' }] }
+  const get: OperationShown = { ...STAT, op: 'get', args: [{ name: 'fields', kind: 'fields' }] }
   t.match(taskOf(get, { ...REGION, fields: ['rain visits'] }), {
     body: { args: { fields: ['rain', 'visits'] } },
   })
@@ -112,7 +112,7 @@ t.test('what is left out is left out, and an id is taken', async (t) => {
 })
 
 t.test('items have the keys that stand before them, or their place', async (t) => {
-  const digest: Operation = { ...STAT, op: 'digest', kind: 'items', over: 'items', args: [] }
+  const digest: OperationShown = { ...STAT, op: 'digest', kind: 'items', over: 'items', args: [] }
   t.match(taskOf(digest, FORMS.digest!.typed), {
     body: {
       items: [
