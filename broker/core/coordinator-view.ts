@@ -144,7 +144,7 @@ export class CoordinatorView {
 
   #nodeViews(members: readonly Member[]): NodeView[] {
     const { all, written } = this.#tileCounts()
-    const departures = departuresOf(this.#moveParts, written)
+    const departures = departuresOf(this.#moveParts, members, written)
     return members.map((member) => {
       const { index } = member
       return nodeViewOf(this.#context, member, {

@@ -74,9 +74,10 @@ export function movesViewOf(
   }
 }
 
-/** By member index: of those that are to give up what they hold, drained or dead. */
+/** By member index: of those of `asked` that are to give up what they hold, drained or dead. */
 export function departuresOf(
   { context, moves, rebalancer }: MoveParts,
+  asked: readonly Member[],
   written: ReadonlyMap<number, number>,
 ): Map<number, Departure> {
   const { members, nowMs } = context
@@ -85,7 +86,7 @@ export function departuresOf(
     number,
     { member: Member; reasons: Reasons; last: number; isOpen: boolean }
   >()
-  for (const member of members.all) {
+  for (const member of asked) {
     if (member.leaving !== 'draining' && member.state !== 'dead') continue
     leavers.set(member.index, { member, reasons: new Reasons(), last: 0, isOpen: false })
   }
