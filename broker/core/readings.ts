@@ -10,7 +10,7 @@
  */
 import { assert } from '../../shared/core/assert.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
-import { tileOf } from '../../shared/operations/named-lsus.ts'
+import { boxOfIds, tileOf } from '../../shared/operations/named-lsus.ts'
 import type { Readings as Given } from '../../shared/protocol/readings.ts'
 import { checkSubmission, type TaskBody } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
@@ -309,16 +309,7 @@ export class Readings {
   }
 
   #box({ tile, cells }: Tile): Region {
-    const { width, height } = this.#context.options.grid.geometry
-    let [left, top, right, bottom] = [width, height, 0, 0]
-    for (const id of cells.keys()) {
-      const [x, y] = [id % width, Math.floor(id / width)]
-      left = Math.min(left, x)
-      right = Math.max(right, x)
-      top = Math.min(top, y)
-      bottom = Math.max(bottom, y)
-    }
-    assert(right >= left, `cells of tile ${tile} wait`)
-    return { x: left, y: top, w: right - left + 1, h: bottom - top + 1 }
+    assert(cells.size > 0, `cells of tile ${tile} wait`)
+    return boxOfIds(cells.keys(), this.#context.options.grid.geometry)
   }
 }

@@ -26,15 +26,9 @@ export function tilesOf(body: TaskBody, { geometry }: GridContext): Uint32Array 
 /** Whether a tile is one of its own. */
 export function goesOver(body: TaskBody, tile: number, grid: GridContext): boolean {
   if (!grid.geometry.touches(tile, body.region!)) return false
-  if (idsOf(body) === undefined) return true
-  const tiles = tilesOf(body, grid)
-  let [low, high] = [0, tiles.length]
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (tiles[middle]! < tile) low = middle + 1
-    else high = middle
-  }
-  return tiles[low] === tile
+  const ids = idsOf(body)
+  if (ids === undefined) return true
+  return countInTiles(ids, Uint32Array.of(tile), grid.geometry) > 0
 }
 
 /** How many LSUs it goes over. */

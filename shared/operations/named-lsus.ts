@@ -65,7 +65,7 @@ export function tilesOfIds(ids: Uint32Array, geometry: Geometry): Uint32Array {
 }
 
 /** The least rectangle that holds them; there is one at least. */
-export function boxOfIds(ids: Uint32Array, { width, height }: Geometry): Region {
+export function boxOfIds(ids: Iterable<number>, { width, height }: Geometry): Region {
   let [left, top, right, bottom] = [width, height, 0, 0]
   for (const id of ids) {
     const y = Math.floor(id / width)

@@ -278,7 +278,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/task-extent.ts',
-        from: 'if (idsOf(body) === undefined) return true',
+        from: 'if (ids === undefined) return true',
         to: 'return true',
       },
     ],
