@@ -148,7 +148,7 @@ export class GatewayDriver {
     submitter: Submitter,
     answer: (outcome: Outcome) => void,
   ): void {
-    const ticket = this.#ticketFor(answer)
+    const ticket = this.#ticketFor(this.#answers, answer)
     const to = result.ok ? result.submission.body.seal : undefined
     const lacks = to !== undefined && !this.#ports.isRecipient(to)
     const recipient = lacks ? { lacksRecipient: true } : {}
@@ -156,7 +156,7 @@ export class GatewayDriver {
   }
 
   cancel(task: TaskId, submitter: Submitter, answer?: (outcome: Outcome) => void): void {
-    const ticket = answer === undefined ? {} : { ticket: this.#ticketFor(answer) }
+    const ticket = answer === undefined ? {} : { ticket: this.#ticketFor(this.#answers, answer) }
     this.#deliver({ type: 'cancel-requested', ...ticket, submitter, task })
   }
 
@@ -166,7 +166,7 @@ export class GatewayDriver {
     { topic, submitter }: { readonly topic: string; readonly submitter: Submitter },
     answer?: () => void,
   ): void {
-    const ticket = answer === undefined ? {} : { ticket: this.#readingTicketFor(answer) }
+    const ticket = answer === undefined ? {} : { ticket: this.#ticketFor(this.#readings, answer) }
     this.#deliver({ type: 'readings-received', ...ticket, submitter, topic, result })
   }
 
@@ -176,9 +176,7 @@ export class GatewayDriver {
     asker: { readonly client: string; readonly isOnce?: boolean },
     answer: (outcome: LookOutcome) => void,
   ): () => void {
-    this.#tickets += 1
-    const ticket = this.#tickets
-    this.#looks.set(ticket, answer)
+    const ticket = this.#ticketFor(this.#looks, answer)
     const result = checkSubmission(wish, this.#grid)
     this.#deliver({ type: 'look-requested', ticket, ...asker, result })
     return () => {
@@ -269,15 +267,9 @@ export class GatewayDriver {
     return new Promise((resolve) => this.#deliver(event, resolve))
   }
 
-  #ticketFor(answer: (outcome: Outcome) => void): Ticket {
+  #ticketFor<Answer>(answers: Map<Ticket, Answer>, answer: Answer): Ticket {
     this.#tickets += 1
-    this.#answers.set(this.#tickets, answer)
-    return this.#tickets
-  }
-
-  #readingTicketFor(answer: () => void): Ticket {
-    this.#tickets += 1
-    this.#readings.set(this.#tickets, answer)
+    answers.set(this.#tickets, answer)
     return this.#tickets
   }
 
@@ -366,33 +358,21 @@ export class GatewayDriver {
       case 'unseal':
         this.#sealing.get(effect.task)?.abort()
         break
-      case 'answer': {
-        const answer = this.#answers.get(effect.ticket)
-        this.#answers.delete(effect.ticket)
-        answer?.(effect.outcome)
+      case 'answer':
+        takeFrom(this.#answers, effect.ticket)?.(effect.outcome)
         break
-      }
-      case 'answer-look': {
-        const answer = this.#looks.get(effect.ticket)
-        this.#looks.delete(effect.ticket)
-        answer?.(effect.outcome)
+      case 'answer-look':
+        takeFrom(this.#looks, effect.ticket)?.(effect.outcome)
         break
-      }
-      case 'answer-reading': {
-        const answer = this.#readings.get(effect.ticket)
-        this.#readings.delete(effect.ticket)
-        answer?.()
+      case 'answer-reading':
+        takeFrom(this.#readings, effect.ticket)?.()
         break
-      }
       case 'announce-write':
         this.#ports.wrote?.(effect)
         break
-      case 'announce-end': {
-        const waiting = this.#endings.get(effect.task)
-        this.#endings.delete(effect.task)
-        for (const ended of waiting ?? []) ended()
+      case 'announce-end':
+        for (const ended of takeFrom(this.#endings, effect.task) ?? []) ended()
         break
-      }
       case 'announce-upgrade':
         this.#ports.upgrade?.(effect.change)
         break
@@ -433,4 +413,10 @@ export class GatewayDriver {
       this.#deliver({ type: 'deadline-reached' }),
     )
   }
+}
+
+function takeFrom<Key, Value>(waiting: Map<Key, Value>, key: Key): Value | undefined {
+  const value = waiting.get(key)
+  waiting.delete(key)
+  return value
 }
