@@ -30,6 +30,7 @@ import type { TopicViews } from './adapters/mqtt-topic-views.ts'
 import type { NodeReports } from './adapters/node-reports.ts'
 import type { CoordinatorView } from './core/coordinator-view.ts'
 import type { LookOutcome, Outcome, Refusal } from './core/effects.ts'
+import type { Submitter } from './core/events.ts'
 import { ungranted } from './core/grants.ts'
 import type { History, HistoryQuery, HistoryView } from './core/history.ts'
 import type { LiveEvents } from './core/live-events.ts'
@@ -87,20 +88,20 @@ export class HttpCalls implements HttpPort {
     return this.#sources.live
   }
 
-  submit(payload: Uint8Array, { address, ...rest }: HttpClient): Promise<Outcome> {
-    const submitter = { via: 'http', client: address, ...rest } as const
+  submit(payload: Uint8Array, client: HttpClient): Promise<Outcome> {
+    const submitter = submitterOf(client)
     return new Promise((resolve) => {
       this.#sources.driver.submit(payload, submitter, undefined, resolve)
     })
   }
 
-  submitWish(wish: object, { address, ...rest }: HttpClient): Promise<Outcome> {
-    const submitter = { via: 'http', client: address, ...rest } as const
+  submitWish(wish: object, client: HttpClient): Promise<Outcome> {
+    const submitter = submitterOf(client)
     return new Promise((resolve) => this.#sources.driver.submitWish(wish, submitter, resolve))
   }
 
-  cancel(task: TaskId, { address, ...rest }: HttpClient): Promise<Outcome> {
-    const submitter = { via: 'http', client: address, ...rest } as const
+  cancel(task: TaskId, client: HttpClient): Promise<Outcome> {
+    const submitter = submitterOf(client)
     return new Promise((resolve) => this.#sources.driver.cancel(task, submitter, resolve))
   }
 
@@ -168,8 +169,7 @@ export class HttpCalls implements HttpPort {
   }
 
   nodes(): readonly NodeView[] {
-    const { reports, view } = this.#sources
-    return view.nodes().map((node) => reports.addTo(node, { isAlone: false }))
+    return this.nodesFrom(0, this.#sources.view.nodeCount)
   }
 
   /** Some of them, in an order that stays. */
@@ -259,4 +259,8 @@ export class HttpCalls implements HttpPort {
   metrics(): Promise<string> {
     return this.#sources.metrics.render()
   }
+}
+
+function submitterOf({ address, ...rest }: HttpClient): Submitter {
+  return { via: 'http', client: address, ...rest }
 }
