@@ -24,14 +24,9 @@ import type { Rebalancer } from './rebalancer.ts'
 import { isFinal, packageFor, UpgradeTable, verdictOn } from './upgrade-table.ts'
 import { chooseWave } from './upgrade-wave.ts'
 
-export interface UpgradeWish {
-  readonly version: string
-  /** By the architecture, as Debian names it. */
-  readonly packages: Readonly<Record<string, PackageRef>>
-  readonly wave: WaveSize
-  readonly pauseMs: number
-  readonly isDowngrade: boolean
-  readonly mayBeAway: boolean
+type Wished = 'version' | 'packages' | 'wave' | 'pauseMs' | 'isDowngrade' | 'mayBeAway'
+
+export interface UpgradeWish extends Pick<UpgradeRecord, Wished> {
   /** Also to nodes on which this very package did not come to run. */
   readonly again: boolean
   /** All, unless they are named. */
