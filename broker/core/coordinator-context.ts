@@ -208,10 +208,12 @@ export class CoordinatorContext {
    * published with the end.
    */
   progressed(task: Task): void {
-    if (!isEnded(task.state) && !task.isInternal) this.#publishLater(task)
+    if (!isEnded(task.state)) this.#publishLater(task)
   }
 
+  /** Of the gateway's own nothing is published. */
   #publishLater(task: Task): void {
+    if (task.isInternal) return
     this.#progressed.add(task)
     if (this.deadlines.has('progress')) return
     this.deadlines.set('progress', this.nowMs + PROGRESS_MS, () => this.#publishProgress())
@@ -289,7 +291,7 @@ export class CoordinatorContext {
    * accepted in this step is published at its end.
    */
   taskWaits(task: Task, reason: WaitReason | undefined): void {
-    if (task.waitingFor === reason || task.isInternal) return
+    if (task.waitingFor === reason) return
     task.waitingFor = reason
     if (!this.#changedTasks.has(task)) this.#publishLater(task)
   }
