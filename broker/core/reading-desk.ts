@@ -3,14 +3,14 @@
  * acknowledged. Whoever was refused is acknowledged, too: to send it again would not help. He is told why on
  * `task/rejected`, at most once a second; all are counted.
  */
-import { identityOf, ownerNameOf } from '../../shared/protocol/access.ts'
+import { identityOf } from '../../shared/protocol/access.ts'
 import type { Readings } from '../../shared/protocol/readings.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Refusal } from './effects.ts'
 import type { GatewayEvent, Ticket } from './events.ts'
 import { ungrantedCells } from './grants.ts'
 import { ReadingRates } from './reading-rates.ts'
-import { fleetRefusal, refusalOf } from './submissions.ts'
+import { fleetRefusal, publishRefusal, refusalOf } from './submissions.ts'
 
 const TOLD_MS = 1000
 /** Clients of whom it is known when they were told. */
@@ -103,23 +103,11 @@ export class ReadingDesk {
     if (ticket !== undefined) this.#context.emit({ type: 'answer-reading', ticket })
     this.count(refusal.code)
     if (!this.#mayTell(client)) return
-    const { code, message, errors } = refusal
-    this.#context.notice('warn', 'cell-refused', message, {
-      ...{ client, via, topic, reason: code },
+    this.#context.notice('warn', 'cell-refused', refusal.message, {
+      ...{ client, via, topic, reason: refusal.code },
       ...(user === undefined ? {} : { by: identityOf(user) }),
     })
-    this.#context.emit({
-      type: 'publish',
-      topic: { kind: 'task-rejected' },
-      payload: JSON.stringify({
-        ...{ client, topic, code, message },
-        ...(errors === undefined ? {} : { errors }),
-        ts: this.#context.ts,
-      }),
-      qos: 1,
-      retain: false,
-      ...(user === undefined ? {} : { owner: ownerNameOf(user) }),
-    })
+    publishRefusal(this.#context, { client, topic }, submitter, refusal)
   }
 
   #mayTell(client: string): boolean {

@@ -221,22 +221,9 @@ export class Submissions {
       ...named,
     })
     if (submitter.via !== 'mqtt') return
-    const { code, message, errors } = refusal
-    this.#context.emit({
-      type: 'publish',
-      topic: { kind: 'task-rejected' },
-      payload: JSON.stringify({
-        ...(isTaskId(task) ? { id: task } : {}),
-        client: submitter.client,
-        code,
-        message,
-        ...(errors === undefined ? {} : { errors }),
-        ts: this.#context.ts,
-      }),
-      qos: 1,
-      retain: false,
-      ...(submitter.user === undefined ? {} : { owner: ownerNameOf(submitter.user) }),
-    })
+    const { client } = submitter
+    const what = isTaskId(task) ? { id: task, client } : { client }
+    publishRefusal(this.#context, what, submitter, refusal)
   }
 }
 
@@ -247,6 +234,25 @@ export function refusalOf(problems: readonly Problem[]): Refusal {
   const code: RefusalCode = codes.size === 1 ? first! : 'invalid'
   const message = problems.map((problem) => problem.message).join('; ')
   return { code, message: message.slice(0, 1000), errors: problems.slice(0, PROBLEMS_MAX) }
+}
+
+/** On `task/rejected`: `what` says what was refused, and whose it is. */
+export function publishRefusal(
+  context: CoordinatorContext,
+  what: Readonly<Record<string, string>>,
+  { user }: Submitter,
+  { code, message, errors }: Refusal,
+): void {
+  const named = { ...what, code, message }
+  const more = errors === undefined ? {} : { errors }
+  context.emit({
+    type: 'publish',
+    topic: { kind: 'task-rejected' },
+    payload: JSON.stringify({ ...named, ...more, ts: context.ts }),
+    qos: 1,
+    retain: false,
+    ...(user === undefined ? {} : { owner: ownerNameOf(user) }),
+  })
 }
 
 /** There is no fleet that could do anything. */
