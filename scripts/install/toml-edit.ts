@@ -1,7 +1,7 @@
 /**
- * Changes single keys of a TOML file that has no tables, as ours have none, and leaves every other byte
- * as it was: comments, order, blank lines. Keys that are not there yet are added at the end. A value
- * may be anything that TOML has (TOML 1.0, Keys and Values), over several lines too.
+ * Changes single keys of a TOML file that stand above its tables, and leaves every other byte as it was:
+ * comments, order, blank lines. Keys that are not there yet are added behind the last of them. A value may be
+ * anything that TOML has (TOML 1.0, Keys and Values), over several lines too.
  */
 
 import { parse, stringify } from 'smol-toml'
@@ -22,7 +22,7 @@ export function setKeys(text: string, values: Readonly<Record<string, TomlValue>
 
 /** Takes whole lines out, with what stands behind a value. `text` must be TOML that parses. */
 export function removeKeys(text: string, keys: readonly string[]): string {
-  const found = placesOfValues(text).filter(({ key }) => keys.includes(key))
+  const found = topOf(text).places.filter(({ key }) => keys.includes(key))
   let edited = text
   for (const { from, to } of found.reverse()) {
     const start = edited.lastIndexOf('\n', from - 1) + 1
@@ -48,13 +48,18 @@ function setKey(text: string, key: string, value: TomlValue): string {
   const literal = stringify({ value })
     .trim()
     .replace(/^value = /, '')
-  const place = placesOfValues(text).find((one) => one.key === key)
+  const { places, end } = topOf(text)
+  const place = places.find((one) => one.key === key)
   if (place !== undefined) {
     const { from, to } = place
     return `${text.slice(0, from)}${literal}${text.slice(to)}`
   }
-  const gap = text === '' || text.endsWith('\n') ? '' : '\n'
-  return `${text}${gap}${key} = ${literal}\n`
+  // What stands above a table may speak of it.
+  const last = end < text.length ? places.at(-1) : undefined
+  const at = last === undefined ? end : text.indexOf('\n', last.to) + 1
+  const before = text.slice(0, at)
+  const gap = before === '' || before.endsWith('\n') ? '' : '\n'
+  return `${before}${gap}${key} = ${literal}\n${text.slice(at)}`
 }
 
 interface ValuePlace {
@@ -67,20 +72,20 @@ const BLANK_OR_COMMENT = /(?:[ \t\r\n]|#[^\n]*)*/y
 const KEY = /(?:([A-Za-z0-9_-]+)|"((?:[^"\\]|\\.)*)"|'([^']*)')[ \t]*=[ \t]*/y
 const TEXT = /"""(?:[^\\]|\\[\s\S])*?"""(?!")|'''[\s\S]*?'''(?!')|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'/y
 
-/** Every top-level key and where its value stands. */
-function placesOfValues(text: string): ValuePlace[] {
+/** Every top-level key and where its value stands; and where the first table begins, or the end. */
+function topOf(text: string): { places: ValuePlace[]; end: number } {
   const places: ValuePlace[] = []
   let at = matchAt(BLANK_OR_COMMENT, text, 0)![0].length
   while (at < text.length) {
     const key = matchAt(KEY, text, at)
     // A table: what stands below it is not at the top.
-    if (key === null) break
+    if (key === null) return { places, end: text.lastIndexOf('\n', at) + 1 }
     const from = at + key[0].length
     const to = endOfValue(text, from)
     places.push({ key: key[1] ?? key[2] ?? key[3] ?? '', from, to })
     at = to + matchAt(BLANK_OR_COMMENT, text, to)![0].length
   }
-  return places
+  return { places, end: text.length }
 }
 
 function endOfValue(text: string, from: number): number {

@@ -18,24 +18,22 @@ import {
   keyOf,
   type Option,
   type OptionTable,
+  type Relation,
   type Values,
   variableOf,
 } from './option-table.ts'
+import { type OptionParsing, parseFileValue } from './option-types.ts'
+import { type Entries, type NoTables, readEntries, type TableArrays } from './table-arrays.ts'
 
-/** Something that several options must hold together; checked when each of them is sound. */
-export interface Relation<T extends OptionTable> {
-  readonly of: readonly (keyof T & string)[]
-  /** What is wrong, or nothing. `isGiven` tells what somebody asked for from a default. */
-  check(values: Values<T>, isGiven: (name: keyof T & string) => boolean): string | undefined
-}
-
-export interface Program<T extends OptionTable> {
+export interface Program<T extends OptionTable, A extends TableArrays = NoTables> {
   /** `gateway`: the command, and the name of its file. */
   readonly name: string
   readonly about: string
   /** What may stand after the name instead of options, and what it does. */
   readonly words?: Readonly<Record<string, string>>
   readonly options: T
+  /** What the file alone may say, any number of times. No name is that of an option. */
+  readonly tables?: A
   /** Keys of a file that there were, and what to do about each. */
   readonly gone?: Readonly<Record<string, string>>
   readonly relations: readonly Relation<T>[]
@@ -43,11 +41,13 @@ export interface Program<T extends OptionTable> {
 
 export type Source = 'default' | 'file' | 'environment' | 'flag'
 
-export type Loaded<T extends OptionTable> =
+export type Settings<T extends OptionTable, A extends TableArrays> = Values<T> & Entries<A>
+
+export type Loaded<T extends OptionTable, A extends TableArrays = NoTables> =
   | { readonly kind: 'help' }
   | {
       readonly kind: 'options'
-      readonly values: Values<T>
+      readonly values: Settings<T, A>
       readonly sources: Readonly<Record<keyof T, Source>>
       /** The file that was read, if there was one. */
       readonly file: string | undefined
@@ -73,12 +73,12 @@ export function defaultFile(programName: string): string {
 }
 
 /** Reads the configuration; with `mayHaveGone` as if keys that there were had been taken out. Throws ConfigError. */
-export async function loadConfig<T extends OptionTable>(
-  program: Program<T>,
+export async function loadConfig<T extends OptionTable, A extends TableArrays = NoTables>(
+  program: Program<T, A>,
   argv: readonly string[],
   environment: Environment,
   { mayHaveGone = false } = {},
-): Promise<Loaded<T>> {
+): Promise<Loaded<T, A>> {
   const loading = new Loading(program, environment)
   const flags = parseFlags(program.options, argv, Object.keys(program.words ?? {}))
   if (flags.isHelpAsked) return { kind: 'help' }
@@ -89,20 +89,22 @@ export async function loadConfig<T extends OptionTable>(
   return { kind: 'options', ...loading.finish(), file }
 }
 
-class Loading<T extends OptionTable> {
-  readonly #program: Program<T>
+class Loading<T extends OptionTable, A extends TableArrays> {
+  readonly #program: Program<T, A>
   readonly #environment: Environment
   readonly #names: readonly string[]
   readonly #values = new Map<string, unknown>()
+  readonly #entries = new Map<string, unknown>()
   readonly #sources = new Map<string, Source>()
   readonly #problems: string[] = []
   readonly #unsound = new Set<string>()
   #isMisused = false
 
-  constructor(program: Program<T>, environment: Environment) {
+  constructor(program: Program<T, A>, environment: Environment) {
     this.#program = program
     this.#environment = environment
     this.#names = Object.keys(program.options)
+    for (const name of Object.keys(this.#tables)) this.#entries.set(name, Object.freeze([]))
   }
 
   misused(problem: string): void {
@@ -124,14 +126,20 @@ class Loading<T extends OptionTable> {
       return path
     }
     const keys = new Map(this.#names.map((name) => [keyOf(name, this.#option(name)), name]))
+    const tables = new Map(Object.entries(this.#tables).map(([name, { key }]) => [key, name]))
     for (const [key, value] of Object.entries(content)) {
       const name = keys.get(key)
+      const table = tables.get(key)
       const gone = name === undefined ? own(this.#program.gone ?? {}, key) : undefined
       if (gone !== undefined) {
         if (!mayHaveGone) this.#problems.push(`${path}: ${key}: ${gone}`)
+      } else if (table !== undefined) {
+        const { entries, problems } = readEntries(this.#tables[table]!, value)
+        this.#entries.set(table, entries)
+        this.#problems.push(...problems.map((problem) => `${path}: ${problem}`))
       } else if (name === undefined) {
         const label = `${path}: unknown key "${key}"`
-        this.#problems.push(`${label}${didYouMean(key, [...keys.keys()])}`)
+        this.#problems.push(`${label}${didYouMean(key, [...keys.keys(), ...tables.keys()])}`)
       } else {
         this.#takeFileValue(name, value, path)
       }
@@ -141,19 +149,7 @@ class Loading<T extends OptionTable> {
 
   #takeFileValue(name: string, value: unknown, path: string): void {
     const option = this.#option(name)
-    const kind = Array.isArray(value) ? 'list' : typeof value
-    const allowed = option.type.fileValues
-    const label = `${path}: ${keyOf(name, option)}`
-    const isTaken =
-      allowed.some((taken) => taken === kind) &&
-      (!Array.isArray(value) || value.every((entry) => typeof entry === 'string'))
-    if (isTaken) {
-      this.#take(name, Array.isArray(value) ? value.join(',') : String(value), 'file', label)
-      return
-    }
-    this.#unsound.add(name)
-    const expected = allowed.map((taken) => (taken === 'list' ? 'list of strings' : taken))
-    this.#problems.push(`${label}: must be a ${expected.join(' or a ')}`)
+    this.#take(name, parseFileValue(option.type, value), 'file', `${path}: ${keyOf(name, option)}`)
   }
 
   readEnvironment(): void {
@@ -174,11 +170,10 @@ class Loading<T extends OptionTable> {
   takeText(name: string, text: string, source: 'environment' | 'flag'): void {
     const option = this.#option(name)
     const label = source === 'flag' ? `--${flagOf(name, option)}` : variableOf(name, option)
-    this.#take(name, text, source, label)
+    this.#take(name, option.type.parse(text), source, label)
   }
 
-  #take(name: string, text: string, source: Source, label: string): void {
-    const parsing = this.#option(name).type.parse(text)
+  #take(name: string, parsing: OptionParsing<unknown>, source: Source, label: string): void {
     if (parsing.ok) {
       this.#values.set(name, parsing.value)
       this.#sources.set(name, source)
@@ -189,7 +184,7 @@ class Loading<T extends OptionTable> {
     this.#problems.push(`${label}: ${parsing.message}`)
   }
 
-  finish(): { values: Values<T>; sources: Record<keyof T, Source> } {
+  finish(): { values: Settings<T, A>; sources: Record<keyof T, Source> } {
     for (const name of this.#names) this.#fillDefault(name)
     const values = Object.fromEntries(this.#values) as Values<T>
     for (const relation of this.#program.relations) {
@@ -200,8 +195,13 @@ class Loading<T extends OptionTable> {
     if (this.#problems.length > 0) {
       throw new ConfigError(this.#problems, this.#isMisused ? EXIT_USAGE : EXIT_CONFIG)
     }
+    const settings: Settings<T, A> = {
+      ...values,
+      ...(Object.fromEntries(this.#entries) as Entries<A>),
+    }
+    Object.freeze(settings)
     return {
-      values: Object.freeze(values),
+      values: settings,
       sources: Object.freeze(Object.fromEntries(this.#sources)) as Record<keyof T, Source>,
     }
   }
@@ -215,6 +215,10 @@ class Loading<T extends OptionTable> {
     }
     this.#values.set(name, typeof given === 'function' ? given(context) : given)
     this.#sources.set(name, 'default')
+  }
+
+  get #tables(): TableArrays {
+    return this.#program.tables ?? {}
   }
 
   #option(name: string): Option<unknown> {

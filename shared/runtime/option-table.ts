@@ -19,6 +19,8 @@ export interface Option<T> {
   readonly about: string
   /** The flag, where it is not the option's own name in kebab case. */
   readonly flag?: string
+  /** Of an array of tables: each entry must say it. */
+  readonly isRequired?: true
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a table holds options of every type
@@ -26,10 +28,17 @@ export type OptionTable = Readonly<Record<string, Option<any>>>
 
 export type Values<T extends OptionTable> = {
   readonly [K in keyof T]: T[K] extends { type: OptionType<infer V> }
-    ? T[K] extends { default: unknown }
+    ? T[K] extends { default: unknown } | { isRequired: true }
       ? V
       : V | undefined
     : never
+}
+
+/** Something that several options must hold together; checked when each of them is sound. */
+export interface Relation<T extends OptionTable> {
+  readonly of: readonly (keyof T & string)[]
+  /** What is wrong, or nothing. `isGiven` tells what somebody asked for from a default. */
+  check(values: Values<T>, isGiven: (name: keyof T & string) => boolean): string | undefined
 }
 
 export function flagOf(name: string, option: Option<unknown>): string {

@@ -25,6 +25,18 @@ export interface OptionType<T> {
   format(value: T): string
 }
 
+/** A value as a TOML file has it: read as the text that a flag would give. */
+export function parseFileValue<T>(type: OptionType<T>, value: unknown): OptionParsing<T> {
+  const { fileValues } = type
+  const kind = Array.isArray(value) ? 'list' : typeof value
+  const isTaken =
+    fileValues.some((taken) => taken === kind) &&
+    (!Array.isArray(value) || value.every((entry) => typeof entry === 'string'))
+  if (isTaken) return type.parse(Array.isArray(value) ? value.join(',') : String(value))
+  const expected = fileValues.map((taken) => (taken === 'list' ? 'list of strings' : taken))
+  return malformed(`must be a ${expected.join(' or a ')}`)
+}
+
 export interface NumberBounds {
   readonly min: number
   readonly max: number

@@ -2,14 +2,15 @@
  * What running either program has in common: its configuration, its logger, an orderly end by signal
  * or by failure, and the exit code.
  */
-import { loadConfig, type Program, type Source } from './config.ts'
+import { loadConfig, type Program, type Settings, type Source } from './config.ts'
 import { AppError, EXIT_DONE, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { createLineLogger, type Kept, type Logger, type LogLevel, logFormatFor } from './logger.ts'
 import { renderHelp } from './option-pages.ts'
-import type { Environment, OptionTable, Values } from './option-table.ts'
+import type { Environment, OptionTable } from './option-table.ts'
 import { withoutRepeats } from './repeats.ts'
 import { SdNotify } from './sd-notify.ts'
 import { Shutdown } from './shutdown.ts'
+import type { NoTables, TableArrays } from './table-arrays.ts'
 
 /** Below the TimeoutStopSec of the units. */
 export const SHUTDOWN_DEADLINE_MS = 8000
@@ -32,11 +33,11 @@ export interface Running<T extends OptionTable = OptionTable> {
 }
 
 /** Runs a program until it is told to stop; resolves with the exit code. `kept` is told each line of its log. */
-export async function runProgram<T extends OptionTable>(
-  program: Program<T>,
+export async function runProgram<T extends OptionTable, A extends TableArrays = NoTables>(
+  program: Program<T, A>,
   argv: readonly string[],
   environment: Environment,
-  start: (config: Values<T>, running: Running<T>) => Promise<void>,
+  start: (config: Settings<T, A>, running: Running<T>) => Promise<void>,
   kept?: Kept,
 ): Promise<number> {
   const loaded = await loadConfig(program, argv, environment)

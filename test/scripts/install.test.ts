@@ -574,6 +574,12 @@ url = "mqtt://x"
   )
   t.equal(setKeys(edited, { id: 'new "one"' }), edited, 'again changes nothing')
   t.equal(setKeys('id = "a"', { id: 'b', weight: 1 }), 'id = "b"\nweight = 1\n', 'no last newline')
+  const table = '# of the kitchen\n  [[input]]\nid = "not me"\n'
+  t.equal(
+    setKeys(`id = "a" # it\n\n${table}`, { id: 'b', x: 1 }),
+    `id = "b" # it\nx = 1\n\n${table}`,
+  )
+  t.equal(setKeys('# head\n[[input]]\nid = 1', { id: 2 }), '# head\nid = 2\n[[input]]\nid = 1')
   const value = fc.oneof(
     fc.string(),
     fc.integer(),
@@ -581,11 +587,13 @@ url = "mqtt://x"
     fc.array(fc.string(), { maxLength: 3 }),
   )
   const document = fc.dictionary(fc.constantFrom('id', 'url', 'weight', 'a-b'), value)
+  const rest = fc.constantFrom('', '\n# more\n[[input]]\nid = 1\n[[input]]\nurl = 2\n')
   fc.assert(
-    fc.property(document, document, (before, set) => {
-      const first = setKeys('# head\n', before)
+    fc.property(document, document, rest, (before, set, below) => {
+      const first = setKeys(`# head\n${below}`, before)
       const second = setKeys(first, set)
-      return JSON.stringify(sorted(parse(second))) === JSON.stringify(sorted({ ...before, ...set }))
+      const wanted = { ...parse(below), ...before, ...set }
+      return JSON.stringify(sorted(parse(second))) === JSON.stringify(sorted(wanted))
     }),
   )
   t.end()

@@ -12,14 +12,22 @@ import {
   readSecret,
 } from '../../../shared/runtime/config.ts'
 import { KNOWN_VARIABLES } from '../../../shared/runtime/known-variables.ts'
-import { renderHelp } from '../../../shared/runtime/option-pages.ts'
+import { renderHelp, renderTablesMarkdown } from '../../../shared/runtime/option-pages.ts'
 import { flagOf, type OptionTable, variableOf } from '../../../shared/runtime/option-table.ts'
-import { boolean, duration, integer, list } from '../../../shared/runtime/option-types.ts'
+import {
+  boolean,
+  duration,
+  integer,
+  list,
+  number,
+  text,
+} from '../../../shared/runtime/option-types.ts'
+import type { NoTables, TableArrays } from '../../../shared/runtime/table-arrays.ts'
 
 type Env = Record<string, string | undefined>
 
-async function load<T extends OptionTable>(
-  program: Program<T>,
+async function load<T extends OptionTable, A extends TableArrays = NoTables>(
+  program: Program<T, A>,
   argv: readonly string[],
   environment: Env = {},
 ) {
@@ -28,8 +36,8 @@ async function load<T extends OptionTable>(
   return loaded
 }
 
-async function problemsOf<T extends OptionTable>(
-  program: Program<T>,
+async function problemsOf<T extends OptionTable, A extends TableArrays = NoTables>(
+  program: Program<T, A>,
   argv: readonly string[],
   environment: Env = {},
 ): Promise<ConfigError> {
@@ -305,6 +313,117 @@ t.test('switches and lists', async (t) => {
   t.equal((await problemsOf(program, ['--names=a,,b', '--verbose=maybe'])).problems.length, 2)
   writeFileSync(file, 'names = [1]\nverbose = "yes"\n')
   t.equal((await problemsOf(program, ['--config', file])).problems.length, 2)
+})
+
+const SENSORS = {
+  name: 'example',
+  about: 'An example.',
+  options: { verbose: { type: boolean(), default: false, about: 'Says more.' } },
+  tables: {
+    sensors: {
+      key: 'sensor',
+      about: 'A place that is measured.',
+      countMax: 3,
+      columns: {
+        place: { type: text(), isRequired: true, about: 'Where it is.' },
+        scaleBy: { type: number({ min: -10, max: 10 }), default: 1, about: 'Times this.' },
+        unit: { type: text(), about: 'As people write it.' },
+      },
+      relations: [
+        {
+          of: ['unit', 'scaleBy'],
+          check: ({ unit, scaleBy }, isGiven) =>
+            isGiven('scaleBy') && unit === undefined ? `unit: of what is ${scaleBy}?` : undefined,
+        },
+      ],
+    },
+  },
+  relations: [],
+} satisfies Program<OptionTable, TableArrays>
+
+t.test('an array of tables comes from the file alone, and its entries are rows', async (t) => {
+  const file = join(t.testdir(), 'example.toml')
+  const argv = ['--config', file]
+  t.same((await load(SENSORS, [])).values, { verbose: false, sensors: [] })
+  writeFileSync(
+    file,
+    'verbose = true\n[[sensor]]\nplace = "a"\n[[sensor]]\nplace = "b"\nscale_by = 0.5\nunit = "V"\n',
+  )
+  const { values, sources } = await load(SENSORS, argv)
+  t.same(values.sensors, [
+    { place: 'a', scaleBy: 1, unit: undefined },
+    { place: 'b', scaleBy: 0.5, unit: 'V' },
+  ])
+  t.same(sources, { verbose: 'file' })
+  t.ok([values.sensors, ...values.sensors].every(Object.isFrozen))
+  writeFileSync(file, 'sensor = [{ place = "a" }, { place = "b" }]\n')
+  t.equal((await load(SENSORS, argv)).values.sensors[1]!.place, 'b', 'as TOML may write them, too')
+  const elsewhere = await problemsOf(SENSORS, ['--sensor', 'a'], { OBELISK_SENSOR: 'a' })
+  t.same(elsewhere.problems.slice(0, 2), ['unknown flag --sensor', 'unexpected argument "a"'])
+  t.match(elsewhere.problems[2], 'unknown variable OBELISK_SENSOR')
+})
+
+t.test('every problem of every entry is named at once', async (t) => {
+  const file = join(t.testdir(), 'example.toml')
+  const problems = async (toml: string): Promise<readonly string[]> => {
+    writeFileSync(file, toml)
+    const error = await problemsOf(SENSORS, ['--config', file])
+    t.equal(error.exitCode, 78)
+    return error.problems.map((problem) => problem.replace(`${file}: `, ''))
+  }
+  const entries = [
+    'place = "a"\nscale_by = 2',
+    'plaice = "a"\nscale_by = 11\nunit = ""',
+    'place = ["a"]\nscale_by = "2"\nunit = "V"\n__proto__ = 1',
+  ]
+  t.same(await problems(entries.map((entry) => `[[sensor]]\n${entry}\n`).join('')), [
+    '[[sensor]] 1: unit: of what is 2?',
+    '[[sensor]] 2: unknown key "plaice", did you mean place?',
+    '[[sensor]] 2: place: must be given',
+    '[[sensor]] 2: scale_by: 11 is out of range, -10 to 10 is taken',
+    '[[sensor]] 2: unit: the value is empty',
+    '[[sensor]] 3: unknown key "__proto__"',
+    '[[sensor]] 3: place: must be a string',
+    '[[sensor]] 3: scale_by: must be a number',
+  ])
+  const single = 'sensor: write it as [[sensor]], once for each: there may be several'
+  for (const toml of ['[sensor]\nplace = "a"', 'sensor = 1', 'sensor = [1]', 'sensor = [[]]']) {
+    t.same(await problems(toml), [single], toml)
+  }
+  t.same(await problems('sensor = [1979-05-27]'), [single], 'a date is no table')
+  t.same(await problems('[[sensor]]\nplace = "a"\n'.repeat(4)), [
+    '[[sensor]]: 4 of them are too many, at most 3 are taken',
+  ])
+  t.same(await problems('[[sensors]]\nplace = "a"'), [
+    'unknown key "sensors", did you mean sensor?',
+  ])
+})
+
+t.test('help and manual say what an entry takes', (t) => {
+  t.match(
+    renderHelp(SENSORS),
+    `
+[[sensor]] in the file, any number of times: A place that is measured.
+  place     Where it is. (required)
+  scale_by  Times this. (-10 to 10; default: 1)
+  unit      As people write it.
+`,
+  )
+  t.equal(
+    renderTablesMarkdown(SENSORS),
+    `### \`[[sensor]]\`
+
+A place that is measured. In the file alone, at most 3 times.
+
+| Key | Takes | Default | |
+|---|---|---|---|
+| \`place\` | text | must be given | Where it is. |
+| \`scale_by\` | -10 to 10 | \`1\` | Times this. |
+| \`unit\` | text | – | As people write it. |
+
+`,
+  )
+  t.end()
 })
 
 t.test('help is asked for even on a wrong command line, and names every option', async (t) => {
