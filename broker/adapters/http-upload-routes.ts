@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { errorCodes, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { isTaskId, randomId } from '../../shared/core/ids.ts'
+import { LatestMap } from '../../shared/core/latest-map.ts'
 import {
   type CellReader,
   FileProblem,
@@ -106,7 +107,7 @@ class UploadRoutes {
   readonly #waits: Waits
   readonly #places = new Places(UPLOADS_MAX)
   /** By id and owner: each has his own, whatever others call theirs. The one that began last is the last. */
-  readonly #known = new Map<string, Known>()
+  readonly #known = new LatestMap<string, Known>(UPLOADS_KEPT)
 
   constructor(port: HttpPort, connections: HttpConnections, waits: Waits) {
     this.#port = port
@@ -177,12 +178,7 @@ class UploadRoutes {
 
   #remember(id: string, upload: Upload, { who }: UploadRequest): void {
     const owner = ownerOf(who)
-    const key = keyOf(id, owner)
-    this.#known.delete(key)
-    this.#known.set(key, { id, upload, owner })
-    if (this.#known.size <= UPLOADS_KEPT) return
-    const [oldest] = this.#known.keys()
-    this.#known.delete(oldest!)
+    this.#known.set(keyOf(id, owner), { id, upload, owner })
   }
 
   /** All that can be told of the file before any of it is taken. */

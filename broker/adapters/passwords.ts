@@ -5,6 +5,7 @@
  * another one there.
  */
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { LatestMap } from '../../shared/core/latest-map.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { PasswordRecord } from '../core/users.ts'
 
@@ -33,11 +34,10 @@ export class Passwords {
   readonly #atATime: number
   readonly #waitingMax: number
   readonly #makingMax: number
-  readonly #rememberedMax: number
   readonly #rememberedMs: number
   readonly #key = randomBytes(32)
   /** What was right, and until when it is remembered: the oldest first. Monotonic ms. */
-  readonly #right = new Map<string, number>()
+  readonly #right: LatestMap<string, number>
   /** Compared with where there is nothing to compare with. */
   readonly #nobodys: PasswordRecord
   readonly #waiting: (() => void)[] = []
@@ -50,7 +50,7 @@ export class Passwords {
     this.#atATime = options.atATime ?? 2
     this.#waitingMax = options.waitingMax ?? 32
     this.#makingMax = options.makingMax ?? 16
-    this.#rememberedMax = options.rememberedMax ?? 1024
+    this.#right = new LatestMap(options.rememberedMax ?? 1024)
     this.#rememberedMs = options.rememberedMs ?? 600_000
     const [salt, hash] = [randomBytes(SALT_BYTES), randomBytes(HASH_BYTES)]
     this.#nobodys = { n: this.#n, r: R, p: P, salt, hash }
@@ -120,11 +120,7 @@ export class Passwords {
   }
 
   #remember(name: string): void {
-    this.#right.delete(name)
     this.#right.set(name, performance.now() + this.#rememberedMs)
-    if (this.#right.size <= this.#rememberedMax) return
-    const [oldest] = this.#right.keys()
-    this.#right.delete(oldest!)
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { isTaskId, randomId, type TaskId } from '../../shared/core/ids.ts'
+import { LatestMap } from '../../shared/core/latest-map.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import {
@@ -45,7 +46,7 @@ export class Submissions {
   readonly #room: LedgerRoom
   readonly #runner: TaskRunner
   readonly #rates = new SubmissionRates()
-  readonly #recentPackets = new Map<string, TaskId>()
+  readonly #recentPackets = new LatestMap<string, TaskId>(RECENT_PACKETS_MAX)
 
   constructor(context: CoordinatorContext, room: LedgerRoom, runner: TaskRunner) {
     this.#context = context
@@ -147,12 +148,7 @@ export class Submissions {
 
   #remember(submitter: Submitter, id: TaskId): void {
     if (submitter.packetId === undefined) return
-    const name = packetName(submitter)
-    this.#recentPackets.delete(name)
-    this.#recentPackets.set(name, id)
-    if (this.#recentPackets.size <= RECENT_PACKETS_MAX) return
-    const [oldest] = this.#recentPackets.keys()
-    this.#recentPackets.delete(oldest!)
+    this.#recentPackets.set(packetName(submitter), id)
   }
 
   #openRefusal(user: UserPrincipal | undefined): Refusal | undefined {
