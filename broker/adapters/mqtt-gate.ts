@@ -6,12 +6,13 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
+import { TokenBucket } from '../../shared/core/token-bucket.ts'
 import { FETCH_FIRST_BYTE } from '../../shared/protocol/fetch.ts'
 import { Acknowledgements } from './mqtt-acknowledgements.ts'
 import { AssemblyDeadline } from './mqtt-assembly-deadline.ts'
 import type { Traffic } from './mqtt-figures.ts'
 import { type Frame, type FrameBounds, FrameReader, SentPackets } from './mqtt-frames.ts'
-import { type ByteBudget, TokenBucket } from './mqtt-limits.ts'
+import type { ByteBudget } from './mqtt-limits.ts'
 import { Outflow, type OutflowOptions } from './mqtt-outflow.ts'
 import {
   CONNACK,
@@ -126,8 +127,8 @@ export class Gate extends Duplex {
       () => this.#refuse('packet-timeout'),
     )
     const nowMs = performance.now()
-    this.#byteRate = new TokenBucket(options.bytesPerSecond, nowMs)
-    this.#packetRate = new TokenBucket(options.packetsPerSecond, nowMs)
+    this.#byteRate = new TokenBucket({ perSecond: options.bytesPerSecond }, nowMs)
+    this.#packetRate = new TokenBucket({ perSecond: options.packetsPerSecond }, nowMs)
     this.#connectTimer = setTimeout(() => this.#refuse('connect-timeout'), options.connectTimeoutMs)
 
     this.on('error', () => {})
@@ -392,7 +393,8 @@ export class Gate extends Duplex {
   }
 
   #throttle(rate: TokenBucket, count: number): void {
-    const waitMs = rate.take(count, performance.now())
+    const waitMs = rate.waitMs(performance.now(), count)
+    rate.take(count)
     if (waitMs === 0 || this.#throttleTimer !== undefined || this.#state === 'closed') return
     this.#throttleTimer = setTimeout(() => {
       this.#throttleTimer = undefined

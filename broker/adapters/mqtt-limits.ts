@@ -22,24 +22,3 @@ export class ByteBudget {
     this.#used -= bytes
   }
 }
-
-/** A token bucket of one second's worth; what is taken beyond it is paid back by waiting. */
-export class TokenBucket {
-  readonly #perSecond: number
-  #tokens: number
-  #updatedMs: number
-
-  constructor(perSecond: number, nowMs: number) {
-    this.#perSecond = perSecond
-    this.#tokens = perSecond
-    this.#updatedMs = nowMs
-  }
-
-  /** How long to wait before more is taken; 0 while the rate is kept. */
-  take(tokens: number, nowMs: number): number {
-    const refill = ((nowMs - this.#updatedMs) / 1000) * this.#perSecond
-    this.#tokens = Math.min(this.#perSecond, this.#tokens + refill) - tokens
-    this.#updatedMs = nowMs
-    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000
-  }
-}
