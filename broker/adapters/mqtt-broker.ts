@@ -10,13 +10,13 @@ import { buildTopic, isBelowBase, TOPIC_BASE_DEFAULT } from '../../shared/protoc
 import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId } from '../core/events.ts'
+import { ByteBudget } from './byte-budget.ts'
 import { type Connection, encodePublish, NOBODY } from './mqtt-connection.ts'
 import { Connections } from './mqtt-connections.ts'
 import { Delivery } from './mqtt-delivery.ts'
 import { type BrokerCounters, figuresOf, newTraffic, Tally } from './mqtt-figures.ts'
 import { Gate, type GateOptions, type GatePort, type GateShared } from './mqtt-gate.ts'
 import { BrokerHooks, type MqttBrokerPort } from './mqtt-hooks.ts'
-import { ByteBudget } from './mqtt-limits.ts'
 import {
   gateOptionsFor,
   MQTT_LIMITS,

@@ -3,7 +3,7 @@
  * its bytes are kept; a submission that is too large, but not beyond all measure, is run over
  * without keeping it: only its head comes out.
  */
-import type { ByteBudget } from './mqtt-limits.ts'
+import type { ByteBudget } from './byte-budget.ts'
 import {
   PUBLISH,
   PUBREL,

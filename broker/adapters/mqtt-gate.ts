@@ -8,11 +8,11 @@ import { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { TokenBucket } from '../../shared/core/token-bucket.ts'
 import { FETCH_FIRST_BYTE } from '../../shared/protocol/fetch.ts'
+import type { ByteBudget } from './byte-budget.ts'
 import { Acknowledgements } from './mqtt-acknowledgements.ts'
 import { AssemblyDeadline } from './mqtt-assembly-deadline.ts'
 import type { Traffic } from './mqtt-figures.ts'
 import { type Frame, type FrameBounds, FrameReader, SentPackets } from './mqtt-frames.ts'
-import type { ByteBudget } from './mqtt-limits.ts'
 import { Outflow, type OutflowOptions } from './mqtt-outflow.ts'
 import {
   CONNACK,

@@ -5,7 +5,7 @@
  */
 import { Readable } from 'node:stream'
 import { identityOf, type Principal } from '../../shared/protocol/access.ts'
-import type { ByteBudget } from './mqtt-limits.ts'
+import type { ByteBudget } from './byte-budget.ts'
 import { PacketIds } from './mqtt-packet-ids.ts'
 import type { RetainedSource, RetainedStore } from './mqtt-retained.ts'
 import type { LeavingMessage, Rights } from './mqtt-rights.ts'

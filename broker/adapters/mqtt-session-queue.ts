@@ -1,5 +1,5 @@
 /** What waits for the acknowledgement of one persistent session, oldest first, bounded. */
-import type { ByteBudget } from './mqtt-limits.ts'
+import type { ByteBudget } from './byte-budget.ts'
 import type { StoredPacket } from './mqtt-persistence.ts'
 
 interface Entry {

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
+import { ByteBudget } from '../../../broker/adapters/byte-budget.ts'
 import { newTraffic } from '../../../broker/adapters/mqtt-figures.ts'
 import { Gate, type GateOptions } from '../../../broker/adapters/mqtt-gate.ts'
-import { ByteBudget } from '../../../broker/adapters/mqtt-limits.ts'
 import {
   gateOptionsFor,
   MQTT_LIMITS,
