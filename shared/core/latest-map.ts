@@ -1,6 +1,8 @@
-/** What is remembered of many, and only of the latest of them. */
+/**
+ * A map of the latest so many entries: what is set stands last, and beyond the bound the first goes. For what is
+ * remembered of many, who may be more than there is room for.
+ */
 
-/** A map of the latest so many entries: what is set stands last, and beyond the bound the first goes. */
 export class LatestMap<K, V> extends Map<K, V> {
   readonly #most: number
 

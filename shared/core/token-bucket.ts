@@ -1,4 +1,7 @@
-/** Rates with a burst, as a token bucket has them. */
+/**
+ * A token bucket, full at first. Who takes more than there is owes the rest, and time pays it back: whether one waits
+ * for that, or takes nothing, is for those who ask.
+ */
 
 /** How fast tokens come back, and how many there can be: a second's worth unless it says. */
 export interface TokenRate {
@@ -6,7 +9,6 @@ export interface TokenRate {
   readonly most?: number
 }
 
-/** A token bucket: full at first; who takes more than there is owes the rest, and time pays it back. */
 export class TokenBucket {
   readonly #rate: TokenRate
   #tokens: number
