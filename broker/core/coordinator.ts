@@ -85,6 +85,7 @@ export class Coordinator {
       cancel: (task) => this.#cancel(task),
     })
     this.#recovery = new Recovery(this.#context, {
+      shown: (ats) => this.#readings.shown(ats),
       recovered: () => {
         this.#context.startedMs = this.#context.nowMs
         this.#rebalancer.wake()

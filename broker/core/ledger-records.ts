@@ -12,7 +12,7 @@
  *   control    sequence       an order about tiles that a node does not have yet
  *   move       tile           a node that is becoming a holder, and whose copy is dropped for it
  *   result     task id        the CBOR result, as published
- *   cell       field/LSU      a reading that no write has taken up yet: the number
+ *   cell       field/LSU      a reading that no write has taken up yet: the number; or one of a copy
  *   upgrade    'latest'       the boards' next version, and how far it has come
  *   upgradeNode node id       what became of a node in the last upgrade that it was a target of
  */
@@ -154,6 +154,12 @@ export interface MoveRecord {
   readonly adopted: number
 }
 
+/** A reading of the copy that a ledger is restored from: it counts where its tile has come no further than `upTo`. */
+export interface CopiedCell {
+  readonly value: number
+  readonly upTo: number
+}
+
 export interface PackageRef {
   /** Hexadecimal: its name. */
   readonly sha256: string
@@ -216,7 +222,7 @@ export interface LedgerTables {
   control: ControlRecord
   move: MoveRecord
   result: Uint8Array
-  cell: number
+  cell: number | CopiedCell
   upgrade: UpgradeRecord
   upgradeNode: UpgradeNodeRecord
 }

@@ -6,6 +6,7 @@ import { unpackTiles } from '../../shared/operations/columns.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
 import type { Moves } from './moves.ts'
+import type { Readings } from './readings.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import type { Writes } from './writes.ts'
 
@@ -13,6 +14,7 @@ interface TasksOfCopies {
   readonly writes: Writes
   readonly moves: Moves
   readonly rebalancer: Rebalancer
+  readonly readings: Readings
 }
 
 type Reason = 'page-damaged' | 'drift'
@@ -22,12 +24,14 @@ export class LostCopies {
   readonly #writes: Writes
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
+  readonly #readings: Readings
 
-  constructor(context: CoordinatorContext, { writes, moves, rebalancer }: TasksOfCopies) {
+  constructor(context: CoordinatorContext, { writes, moves, rebalancer, readings }: TasksOfCopies) {
     this.#context = context
     this.#writes = writes
     this.#moves = moves
     this.#rebalancer = rebalancer
+    this.#readings = readings
   }
 
   /** Pages of the member are damaged where its stream is at `position`: it holds these tiles no more. */
@@ -97,6 +101,7 @@ export class LostCopies {
     }
     this.#writes.giveUp(missing)
     placement.unbear(missing)
+    this.#readings.shown(new Map(missing.map((tile) => [tile, 0])))
     const message = `${missing.length} tiles whose every copy was lost begin anew, as zeros`
     this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })
   }

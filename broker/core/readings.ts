@@ -14,6 +14,7 @@ import { boxOfIds, tileOf } from '../../shared/operations/named-lsus.ts'
 import type { Readings as Given } from '../../shared/protocol/readings.ts'
 import { checkSubmission, type TaskBody } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import { CopiedReadings, type Judged } from './copied-readings.ts'
 import type { GatewayEvent, Ticket } from './events.ts'
 import type { LedgerContents } from './ledger-records.ts'
 import type { LedgerRoom } from './ledger-room.ts'
@@ -60,6 +61,7 @@ export class Readings {
   readonly #room: LedgerRoom
   readonly #desk: ReadingDesk
   readonly #times = new ReadingTimes()
+  readonly #copied: CopiedReadings
   readonly #tiles = new Map<number, Tile>()
   /** What the journal is to have of them: rows by key. */
   readonly #unwritten = new Map<string, Cell>()
@@ -78,10 +80,12 @@ export class Readings {
     this.#writes = writes
     this.#room = room
     this.#desk = new ReadingDesk(context)
+    this.#copied = new CopiedReadings(context)
   }
 
   get counts(): { pending: number; taken: number; written: number } {
-    return { pending: this.#size, taken: this.#taken, written: this.#written }
+    const pending = this.#size + this.#copied.size
+    return { pending, taken: this.#taken, written: this.#written }
   }
 
   /** By reason. */
@@ -96,9 +100,19 @@ export class Readings {
       const [name, id] = String(key).split('/')
       const field = fields.findIndex((one) => one.name === name)
       assert(field >= 0 && Number(id) < geometry.lsus, 'the grid has the cells of the journal')
-      this.#put(field, Number(id), value).hasRow = true
+      if (typeof value === 'number') this.#put(field, Number(id), value).hasRow = true
+      else this.#copied.hold({ key: String(key), field, id: Number(id), cell: value })
     }
     if (this.#size > 0) this.#openWindow()
+  }
+
+  /** How far these tiles have come, of which a restored ledger knew nothing. */
+  shown(ats: ReadonlyMap<number, number>): Judged {
+    const judged = this.#copied.judge(ats, (field, id, value) => {
+      this.#put(field, id, value).hasRow = true
+    })
+    if (this.#size > 0) this.#openWindow()
+    return judged
   }
 
   receive(event: Received): void {
@@ -167,7 +181,8 @@ export class Readings {
       known.value = value
       return known
     }
-    const cell = { value, hasRow: false }
+    const wasHeld = this.#copied.size > 0 && this.#copied.replace(this.#rowOf(field, id), tile.tile)
+    const cell = { value, hasRow: wasHeld }
     tile.cells.set(id, cell)
     this.#size += 1
     this.#fresh += 1

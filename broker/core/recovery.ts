@@ -18,6 +18,7 @@ import { packTileBits, packTiles, unpackTiles } from '../../shared/operations/co
 import type { Hello, Up } from '../../shared/protocol/messages.ts'
 import { type Refusal, storeCloned } from './admission.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import type { Judged } from './copied-readings.ts'
 import type { ConnectionId } from './events.ts'
 import type { Member } from './membership.ts'
 
@@ -40,6 +41,8 @@ interface Inventory {
 }
 
 export interface RecoveryOutcome {
+  /** How far each of these tiles has come. */
+  shown(ats: ReadonlyMap<number, number>): Judged
   /** The fleet may go to work. */
   recovered(): void
   /** A member that is not here yet: it does as it is told, and says hello again. */
@@ -216,14 +219,17 @@ export class Recovery {
       for (const tile of kept) placement.adoptHolder(tile, member)
     })
     const lost = placement.bearAll()
+    const { taken, older } = this.#outcome.shown(best)
     const newer = context.identity.seq - (restored?.seq ?? 0)
     const ahead = restored === undefined ? '' : `; up to ${newer} writes came after the copy`
-    const message = `a new ledger from ${members.length} nodes: ${best.size} tiles; nobody has ${lost}${ahead}`
+    const left =
+      taken + older === 0 ? '' : `; ${taken} readings of it are written, ${older} are older`
+    const message = `a new ledger from ${members.length} nodes: ${best.size} tiles; nobody has ${lost}${ahead}${left}`
     context.notice('warn', 'recovered', message, {
       nodes: members.length,
       tiles: best.size,
       missing: lost,
-      ...(restored === undefined ? {} : { newer }),
+      ...(restored === undefined ? {} : { newer, readings: taken, olderReadings: older }),
     })
     filled.forEach(({ connection }, which) => {
       this.rebase(members[which]!, connection)
@@ -283,6 +289,8 @@ export class Recovery {
       (tile) => placement.findMissing(Uint32Array.of(tile)) !== undefined,
     )
     for (const tile of missing) placement.adoptHolder(tile, member.index)
+    const ats = new Map(inventory.tiles.map((tile, index) => [tile, inventory.ats[index]!]))
+    this.#outcome.shown(new Map(missing.map((tile) => [tile, ats.get(tile)!])))
     const message = `node ${member.id} of the lost ledger came late, with ${missing.length} tiles that were missing`
     this.#context.notice('warn', 'recovered-late', message, {
       node: member.id,

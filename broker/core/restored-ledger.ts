@@ -4,14 +4,18 @@
  * nodes say that themselves (recovery.ts), and may be far ahead. What only the gateway knew stays: tasks that have
  * ended, results, the ids that repeats are known by, what others have retained, upgrades.
  *
+ * Readings that may be on no board stay, for as long as it is not known how far the boards are (copied-readings.ts).
+ *
  * A task that had not ended may have ended since, and nobody can tell. It fails with `restored`: its id stays
  * taken, so that it never runs a second time.
  */
 import { unreachable } from '../../shared/core/assert.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
+import { valuesOf } from '../../shared/operations/scatter.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type {
+  CopiedCell,
   IdentityRecord,
   LedgerContents,
   LedgerRecord,
@@ -20,6 +24,7 @@ import type {
   UpgradeNodeRecord,
 } from './ledger-records.ts'
 import { NO_STORE } from './membership.ts'
+import { decodeBody, seqOfInternal } from './task-ledger.ts'
 import { encodeResult } from './task-messages.ts'
 
 export interface RestoreMoment {
@@ -48,8 +53,7 @@ const FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'changed'>> = {
   control: 'dropped',
   move: 'dropped',
   result: 'kept',
-  // The boards may have later ones.
-  cell: 'dropped',
+  cell: 'changed',
   upgrade: 'changed',
   upgradeNode: 'changed',
 }
@@ -69,6 +73,7 @@ export function* restoredChanges(
   for (const { key, value } of copy.task) {
     if (!isEnded(value.state)) yield* restoredTask(key as TaskId, value, copy, moment)
   }
+  yield* restoredCells(copy)
   for (const { key, value } of copy.upgrade) {
     if (value.state !== 'running') continue
     yield {
@@ -124,6 +129,29 @@ function* restoredTask(
   yield { table: 'task', key: id, value }
   const result = encodeResult({ ...value, id, error: value.error! }, { nodes: 0 }, nowTs)
   yield { table: 'result', key: id, value: result }
+}
+
+/**
+ * Of each cell the last reading that may be on no board: of the journal, where its tile has come no further than the copy;
+ * of a write of the gateway's own, where not even to that.
+ */
+function* restoredCells({ body, cell, meta }: LedgerContents): Generator<LedgerRecord> {
+  const identity = meta[0]!.value
+  const cells = new Map<string, CopiedCell>()
+  const own = body.flatMap(({ key, value }) => {
+    const seq = seqOfInternal(key)
+    return seq === undefined ? [] : [{ seq, bytes: value }]
+  })
+  for (const { seq, bytes } of own.sort((a, b) => a.seq - b.seq)) {
+    const { args } = decodeBody(bytes)
+    for (const { field, id, value } of valuesOf(args, identity.fields)) {
+      cells.set(`${field.name}/${id}`, { value, upTo: seq - 1 })
+    }
+  }
+  for (const { key, value } of cell) {
+    cells.set(String(key), typeof value === 'number' ? { value, upTo: identity.seq } : value)
+  }
+  for (const [key, value] of cells) yield { table: 'cell', key, value }
 }
 
 /** What it does now is not known; it says so when an upgrade begins. */

@@ -111,6 +111,11 @@ function isInternalId(key: string | number): key is TaskId {
   return String(key).startsWith('$')
 }
 
+/** The place in the order of the gateway's own write with this id; nothing, if it is of a task. */
+export function seqOfInternal(key: string | number): number | undefined {
+  return isInternalId(key) ? Number(key.slice(1)) : undefined
+}
+
 export class TaskLedger {
   readonly #options: TaskLedgerOptions
   readonly #tasks = new Map<TaskId, Task>()

@@ -4,7 +4,13 @@
  * tiles.
  */
 import * as v from 'valibot'
-import { bytesOfColumn, columnFromBytes, createColumn, FIELD_BYTES } from '../grid/fields.ts'
+import {
+  bytesOfColumn,
+  columnFromBytes,
+  createColumn,
+  FIELD_BYTES,
+  type Field,
+} from '../grid/fields.ts'
 import { type Problem, parseWith } from '../protocol/problems.ts'
 import { namedField } from './field-values.ts'
 import {
@@ -33,6 +39,17 @@ interface ScatterArgs extends Wire {
 }
 
 const schema = v.strictObject({ field: v.string(), ...PLACES, values: numberListSchema })
+
+/** What a normal form says of each LSU. */
+export function* valuesOf(
+  args: Wire,
+  fields: readonly Field[],
+): Generator<{ readonly field: Field; readonly id: number; readonly value: number }> {
+  const { field: index, ids, values } = args as ScatterArgs
+  const field = fields[index]!
+  const column = columnFromBytes(field.type, values)
+  for (const [at, id] of unpackIds(ids).entries()) yield { field, id, value: column[at]! }
+}
 
 export const scatter: WriteOperation = {
   kind: 'write',

@@ -2,7 +2,8 @@
 import t from 'tap'
 import type { IdentityRecord, LedgerContents } from '../../../broker/core/ledger-records.ts'
 import { restoredChanges } from '../../../broker/core/restored-ledger.ts'
-import { packTiles } from '../../../shared/operations/columns.ts'
+import { packTiles, unpackNumbers } from '../../../shared/operations/columns.ts'
+import { unpackIds } from '../../../shared/operations/named-lsus.ts'
 import { decodeCbor } from '../../../shared/protocol/cbor.ts'
 import {
   ADD,
@@ -20,7 +21,7 @@ const CHAIN = new Uint8Array(8).fill(7)
 const LIMITS = { bytesMax: 65_536, depthMax: 8, itemsMax: 1024 }
 
 /** A gateway on the copy of another one's ledger. */
-function restored(from: GatewayBench, recoverNodes = 0): GatewayBench {
+function restored(from: GatewayBench, recoverNodes = 0, ledgerId = 'second'): GatewayBench {
   const bench = new GatewayBench({ recoverNodes, reconnectMs: 65_000 })
   for (const table of Object.keys(from.ledger.load()) as (keyof LedgerContents)[]) {
     const rows = from.ledger.load()[table]
@@ -30,7 +31,7 @@ function restored(from: GatewayBench, recoverNodes = 0): GatewayBench {
     const value = from.ledger.get<Uint8Array>('result', key)
     if (value !== undefined) bench.ledger.write([{ table: 'result', key, value }])
   }
-  bench.ledger.write([...restoredChanges(from.ledger.load(), MOMENT)])
+  bench.ledger.write([...restoredChanges(from.ledger.load(), { ...MOMENT, ledgerId })])
   bench.start()
   return bench
 }
@@ -158,6 +159,141 @@ t.test('the copy says what it is at each start, until it is none any more', (t) 
   bench.wait(bench.options.reconnectMs)
   bench.start()
   t.same(bench.notices('restored'), [])
+  t.end()
+})
+
+/** Both show this of the first tiles, and go to work; what readings then bring to the boards, by LSU. */
+function cellsAfter(bench: GatewayBench, ats: readonly number[]): Record<number, number> {
+  const shown = { position: 9, tiles: ats.map((_, tile) => tile), ats: [...ats] }
+  for (const name of ['a', 'b']) show(bench, name, shown)
+  bench.wait(bench.options.reconnectMs)
+  for (const name of ['a', 'b']) bench.hello(name, { ledgerId: 'second' })
+  return written(bench)
+}
+
+function written(bench: GatewayBench): Record<number, number> {
+  const cells: Record<number, number> = {}
+  bench.effects.push(...bench.live(bench.options.graceMs))
+  for (let isOver = false; !isOver; ) {
+    const sent = ['a', 'b'].map((name) => [name, bench.entriesTo(name)] as const)
+    isOver = sent.every(([, entries]) => entries.length === 0)
+    const next = []
+    for (const [name, entries] of sent) {
+      Object.assign(cells, ...entries.map(cellsIn))
+      if (entries.length > 0) next.push(...bench.apply(name, entries))
+    }
+    bench.effects = next
+  }
+  return cells
+}
+
+function cellsIn({ op, args }: ReturnType<GatewayBench['entriesTo']>[number]) {
+  if (op !== 'scatter') return {}
+  const { ids, values } = args as { ids: Uint8Array; values: Uint8Array }
+  const numbers = unpackNumbers(values)
+  return Object.fromEntries([...unpackIds(ids)].map((id, at) => [id, numbers[at]!]))
+}
+
+/** A pair with this in its journal, since nobody can take it; its last sequence is 1. */
+function pairWithJournal(): GatewayBench {
+  const old = settledPair()
+  for (const name of ['a', 'b']) old.close(name)
+  old.read([
+    [1, 0, 5],
+    [5, 0, 6],
+    [9, 0, 7],
+  ])
+  old.wait(2 * old.options.cellsWindowMs)
+  old.read([[1, 0, 8]])
+  old.wait(old.options.cellsWindowMs)
+  return old
+}
+
+t.test('a reading of the journal comes to the boards, unless they are ahead of the copy', (t) => {
+  const bench = restored(pairWithJournal())
+  t.equal(bench.view.counts().cellsPending, 3)
+  bench.start()
+  t.same(cellsAfter(bench, [1, 2, 1]), { 1: 8, 9: 7 }, 'also after another start')
+  t.equal(bench.view.counts().cellsPending, 0)
+  t.equal(bench.ledger.count('cell'), 0)
+  t.end()
+})
+
+t.test('it is said how many were taken', (t) => {
+  const bench = restored(pairWithJournal(), 2)
+  for (const name of ['a', 'b'])
+    show(bench, name, { position: 9, tiles: [0, 1, 2], ats: [1, 2, 0] })
+  t.match(bench.notices('recovered'), [{ readings: 1, olderReadings: 1 }])
+  t.end()
+})
+
+t.test('readings of a write that was under way come to the boards that do not have it', (t) => {
+  for (const [at, isWritten] of [
+    [1, true],
+    [2, false],
+    [3, false],
+  ] as const) {
+    const old = settledPair()
+    old.read([[1, 0, 5]], { qos: 0 })
+    old.wait(old.options.cellsWindowMs)
+    t.equal(old.ledger.load().write.length, 1)
+    // The sequence of the copy says nothing here.
+    old.submit({ ...ADD, region: { x: 8, y: 4, w: 1, h: 1 } })
+    const bench = restored(old)
+    t.same(cellsAfter(bench, [at]), isWritten ? { 1: 5 } : {}, `at ${at}`)
+    t.equal(bench.ledger.count('cell'), 0)
+  }
+  t.end()
+})
+
+t.test('of a cell the last one counts, wherever it stood', (t) => {
+  const old = settledPair()
+  for (const value of [5, 6]) {
+    old.read([[1, 0, value]])
+    old.wait(old.options.cellsWindowMs)
+  }
+  const both = restored(old)
+  t.equal(old.ledger.load().write.length, 2)
+  t.same(cellsAfter(both, [2]), { 1: 6 }, 'the first is on the boards')
+  old.read([[1, 0, 7]])
+  t.same(cellsAfter(restored(old), [2]), { 1: 7 })
+  t.same(cellsAfter(restored(restored(old, 0, 'between')), [2]), { 1: 7 }, 'a copy of a copy')
+  t.end()
+})
+
+t.test('a reading of a tile that nobody shows waits until the tile begins anew', (t) => {
+  const bench = restored(pairWithJournal())
+  t.same(cellsAfter(bench, [1, 1]), { 1: 8, 5: 6 })
+  t.equal(bench.view.counts().cellsPending, 1)
+  bench.start()
+  t.equal(bench.view.counts().cellsPending, 1)
+  for (const name of ['a', 'b']) bench.hello(name, { ledgerId: 'second' })
+  bench.step({ type: 'recreate-requested' })
+  t.same(written(bench), { 9: 7 })
+  t.equal(bench.ledger.count('cell'), 0)
+  t.end()
+})
+
+t.test('a later reading of its cell takes its place', (t) => {
+  const bench = restored(pairWithJournal())
+  cellsAfter(bench, [1, 1])
+  bench.read([[9, 0, 9]], { qos: 0 })
+  t.equal(bench.view.counts().cellsPending, 1)
+  bench.step({ type: 'recreate-requested' })
+  t.same(written(bench), { 9: 9 })
+  t.equal(bench.ledger.count('cell'), 0)
+  t.end()
+})
+
+t.test('a node that comes late says whether readings of its tiles count', (t) => {
+  for (const at of [1, 2]) {
+    const bench = restored(pairWithJournal())
+    cellsAfter(bench, [1, 1])
+    show(bench, 'c', { position: 4, tiles: [2], ats: [at] })
+    t.match(bench.notices('recovered-late'), [{ tiles: 1 }])
+    t.equal(bench.ledger.count('cell'), at === 1 ? 1 : 0)
+    t.equal(bench.view.counts().cellsPending, at === 1 ? 1 : 0)
+  }
   t.end()
 })
 
