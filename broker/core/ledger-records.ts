@@ -207,6 +207,8 @@ export interface UpgradeNodeRecord {
   readonly upgrade: string
   readonly state: UpgradeNodeState
   readonly code?: string
+  /** The latest order to install; an outcome of another one is not its. */
+  readonly attempt?: string
   /** Packages that did not come to run on it, the latest last. */
   readonly failed?: readonly string[]
 }

@@ -21,6 +21,14 @@ import { Steadiness } from './steadiness.ts'
 /** Stands for the store of a member whose stream has ended; no id of a store is like it. */
 export const NO_STORE = ''
 
+/** What a node runs. */
+export interface Program {
+  readonly version: string
+  readonly architecture: string
+  /** Its outcomes name the attempt. */
+  readonly namesAttempts?: boolean
+}
+
 /** One admitted connection. */
 export interface Session {
   readonly number: number
@@ -40,7 +48,7 @@ export class Member {
   sliceBytesMax: number | undefined
   operations: ReadonlySet<string> = new Set()
   /** What it runs, if it takes versions from its gateway and was here since the start. */
-  program: { readonly version: string; readonly architecture: string } | undefined
+  program: Program | undefined
   /** It gives lines of its log to who asks; unknown until it was here since the start. */
   givesLog = false
   /** It was told to install another version, and has not been here with it for long enough. */
@@ -129,9 +137,12 @@ export class Member {
     this.sliceBytesMax = hello.sliceBytesMax
     this.operations = new Set(hello.operations)
     this.givesLog = hello.logs !== undefined
-    const { version, architecture } = hello.upgrade ?? {}
-    const isKnown = version !== undefined && architecture !== undefined
-    this.program = isKnown ? { version, architecture } : undefined
+    const { upgrade } = hello
+    this.program = upgrade && {
+      version: upgrade.version,
+      architecture: upgrade.architecture,
+      namesAttempts: upgrade.attempts === true,
+    }
   }
 }
 

@@ -92,6 +92,12 @@ export class UpgradeTable {
     this.#context.emit({ type: 'announce-upgrade', change })
   }
 
+  /** It is told to: what becomes of this attempt, and of none before it, counts. */
+  install(node: NodeId, attempt: string): void {
+    this.#targets.get(node)!.attempt = attempt
+    this.move(node, 'installing')
+  }
+
   /** Persisted with the move that follows. */
   noteFailed(node: NodeId, sha256: string): void {
     const target = this.#targets.get(node)!

@@ -225,8 +225,15 @@ export class Upgrades {
     return latest && packageFor(latest, member)
   }
 
-  #isOf(member: Member, { sha256 }: UpgradeOutcome): boolean {
-    return this.#packageOf(member)?.sha256 === sha256
+  /** A node of before attempts names none, and one that was told none neither. */
+  #isOf(member: Member, { sha256, attempt }: UpgradeOutcome): boolean {
+    const expected = this.#attemptOf(member)
+    const isOfAttempt = expected === undefined || attempt === expected
+    return isOfAttempt && this.#packageOf(member)?.sha256 === sha256
+  }
+
+  #attemptOf({ id, program }: Member): string | undefined {
+    return program?.namesAttempts ? this.#table.find(id)?.attempt : undefined
   }
 
   /** Somebody is here who waits: whether this upgrade has anything for him. */
@@ -275,7 +282,7 @@ export class Upgrades {
 
   /** Begins the next wave; says what is waited for. */
   #proceed(upgrade: UpgradeRecord): UpgradeHindrance {
-    const { members, doubt, nowMs, moves, placement } = this.#context
+    const { members, doubt, nowMs, moves, placement, random } = this.#context
     if (this.#table.isInstalling) return 'wave'
     const found = this.#table.targets.flatMap(([node, { state }]) => {
       const member = members.find(node)
@@ -303,7 +310,7 @@ export class Upgrades {
     })
     for (const index of chosen) {
       const member = members.at(index)
-      this.#table.move(member.id, 'installing')
+      this.#table.install(member.id, randomId(random))
       this.#beginAbsence(member)
       this.#order(member, 'install')
     }
@@ -324,7 +331,9 @@ export class Upgrades {
     if (found === undefined || member.session === undefined) return
     const { version } = this.#table.latest!
     const { sha256, bytes } = found
-    this.#context.send(member, { t: 'upgrade', version, sha256, bytes, next })
+    const attempt = next === 'install' ? this.#attemptOf(member) : undefined
+    const named = attempt === undefined ? {} : { attempt }
+    this.#context.send(member, { t: 'upgrade', version, sha256, bytes, next, ...named })
   }
 
   #awaitMinute(member: Member, waitMs = ALIVE_MS): void {

@@ -2,6 +2,7 @@
  * Puts aside what the gateway has for this board, and asks root for it: the package, then a request beside it, which a unit
  * of the service manager looks for (systemd/obelisk-agent-upgrade.path). What becomes of it stands in a file that root
  * writes. A request outlives this process, which the installation ends: who asked is not asked again while root is at it.
+ * The service manager does not see what is written while root is at it, so what has no answer is written again after a while.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -28,19 +29,30 @@ export interface StagedUpgradesOptions extends FetchFrom {
   readonly random: Random
   readonly retryMs?: number
   readonly pollMs?: number
+  readonly askAgainMs?: number
 }
 
 type Say = (said: UpgradeUp) => void
 
+interface Fault {
+  readonly code: string
+  readonly message: string
+}
+
 interface Request {
   readonly id: string
   readonly sha256: string
+  /** Of the gateway, for which this was asked, or asked once more. Root does not look at it. */
+  readonly attempt?: string
   /** Of the machine: root forgets what was asked before it started. */
   readonly boot: string
 }
 
 const RETRY_MS = 5000
 const POLL_MS = 1000
+/** Root may be at it for ten minutes, the gateway waits for fifteen, and the unit takes six requests in an hour. */
+const ASK_AGAIN_MS = 300_000
+const ASKED_MAX = 3
 const CODE_LENGTH_MAX = 64
 const REQUEST = 'request.json'
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
@@ -76,7 +88,7 @@ export class StagedUpgrades {
       return undefined
     }
     const why = typeof code === 'string' ? { code: code.slice(0, CODE_LENGTH_MAX) } : {}
-    return { sha256: request.sha256, outcome, ...why }
+    return { sha256: request.sha256, ...attemptOf(request), outcome, ...why }
   }
 
   take(order: UpgradeOrder, say: Say): void {
@@ -90,9 +102,10 @@ export class StagedUpgrades {
   }
 
   get #request(): Request | undefined {
-    const { id, sha256, boot } = readJson(join(this.#options.folder, REQUEST))
+    const { id, sha256, attempt, boot } = readJson(join(this.#options.folder, REQUEST))
     const isSound = typeof id === 'string' && typeof boot === 'string' && isPackageName(sha256)
-    return isSound ? { id, sha256, boot } : undefined
+    if (!isSound) return undefined
+    return { id, sha256, ...attemptOf({ attempt }), boot }
   }
 
   async #obey(say: Say): Promise<void> {
@@ -106,8 +119,14 @@ export class StagedUpgrades {
         const { sha256 } = order
         if (order.next === 'wait') {
           say({ t: 'fetched', sha256, ...(error === undefined ? {} : { error }) })
-        } else if (error === undefined) this.#ask(sha256, say)
-        else say({ t: 'upgraded', outcome: { sha256, outcome: 'refused', code: error.code } })
+          continue
+        }
+        const fault = error ?? this.#ask(order)
+        if (fault === undefined) this.#awaitOutcome(say)
+        else {
+          const told = { outcome: 'refused', code: fault.code } as const
+          say({ t: 'upgraded', outcome: { sha256, ...attemptOf(order), ...told } })
+        }
       }
     } finally {
       this.#isFetching = false
@@ -115,7 +134,7 @@ export class StagedUpgrades {
   }
 
   /** Until it is there, the gateway wants another one, or it makes no sense to try again. */
-  async #fetch(order: UpgradeOrder): Promise<{ code: string; message: string } | undefined> {
+  async #fetch(order: UpgradeOrder): Promise<Fault | undefined> {
     const { folder, retryMs = RETRY_MS } = this.#options
     const { sha256, bytes } = order
     while (order === this.#order && !this.#isClosed) {
@@ -124,10 +143,8 @@ export class StagedUpgrades {
         await fetchPackage(this.#options, { sha256, bytes, path: join(folder, `${sha256}.tar.gz`) })
         return undefined
       } catch (error) {
-        const code = error instanceof AppError ? error.code : 'fetch-failed'
-        const message = messageOf(error).slice(0, 1024)
-        this.#log.warn({ code }, message)
-        if (code !== 'fetch-broken' && code !== 'busy') return { code, message }
+        const fault = this.#faultOf(error)
+        if (fault.code !== 'fetch-broken' && fault.code !== 'busy') return fault
         await new Promise<void>((resolve) => {
           this.#timer = setTimeout(resolve, retryMs)
         })
@@ -145,32 +162,65 @@ export class StagedUpgrades {
     }
   }
 
-  #ask(sha256: string, say: Say): void {
-    const { folder, random } = this.#options
-    const boot = readFileSync(BOOT_ID, 'utf8').trim()
-    const before = this.#request
-    const isAsked = before?.sha256 === sha256 && before.boot === boot && this.outcome === undefined
-    if (!isAsked) {
-      const request: Request = { id: randomId(random), sha256, boot }
-      replacePrivate(folder, REQUEST, `${JSON.stringify(request)}\n`)
-      this.#log.info({ code: 'upgrade-asked', sha256 }, 'root is asked to install another version')
+  #faultOf(error: unknown): Fault {
+    const code = error instanceof AppError ? error.code : 'fetch-failed'
+    const message = messageOf(error).slice(0, 1024)
+    this.#log.warn({ code }, message)
+    return { code, message }
+  }
+
+  #ask({ sha256, attempt }: UpgradeOrder): Fault | undefined {
+    try {
+      const boot = readFileSync(BOOT_ID, 'utf8').trim()
+      const before = this.#request
+      const isOfNow = before?.sha256 === sha256 && before.boot === boot
+      const isAnswered = this.outcome !== undefined
+      const isSame = isOfNow && before.attempt === attempt
+      if (isSame && (!isAnswered || attempt !== undefined)) return undefined
+      // What root is at is of this attempt from now on.
+      const id = isOfNow && !isAnswered ? before.id : randomId(this.#options.random)
+      this.#write({ id, sha256, ...attemptOf({ attempt }), boot })
+      return undefined
+    } catch (error) {
+      return this.#faultOf(error)
     }
-    this.#awaitOutcome(say)
+  }
+
+  #write(request: Request): void {
+    replacePrivate(this.#options.folder, REQUEST, `${JSON.stringify(request)}\n`)
+    const { sha256 } = request
+    this.#log.info({ code: 'upgrade-asked', sha256 }, 'root is asked to install another version')
+  }
+
+  #askAgain(): void {
+    const request = this.#request
+    try {
+      if (request !== undefined) this.#write(request)
+    } catch (error) {
+      this.#faultOf(error)
+    }
   }
 
   /** If it is not to be, this process goes on and says so. */
-  #awaitOutcome(say: Say): void {
+  #awaitOutcome(say: Say, asked = 1, sinceMs = performance.now()): void {
     clearTimeout(this.#timer)
     if (this.#isClosed) return
+    const { pollMs = POLL_MS, askAgainMs = ASK_AGAIN_MS } = this.#options
     const { outcome } = this
     if (outcome !== undefined) {
       this.#log.info({ code: 'upgrade-told', outcome: outcome.outcome }, 'root has answered')
       say({ t: 'upgraded', outcome })
       return
     }
-    const { pollMs = POLL_MS } = this.#options
-    this.#timer = setTimeout(() => this.#awaitOutcome(say), pollMs).unref()
+    const isDue = asked < ASKED_MAX && performance.now() - sinceMs >= askAgainMs
+    if (isDue) this.#askAgain()
+    const next = isDue ? ([asked + 1] as const) : ([asked, sinceMs] as const)
+    this.#timer = setTimeout(() => this.#awaitOutcome(say, ...next), pollMs).unref()
   }
+}
+
+function attemptOf({ attempt }: { readonly attempt?: unknown }): { readonly attempt?: string } {
+  return typeof attempt === 'string' ? { attempt } : {}
 }
 
 /** Nothing of it is trusted, and what is none has no members. */

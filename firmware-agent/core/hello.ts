@@ -43,7 +43,8 @@ export function helloOf(
 }
 
 function programOf({ version, architecture, outcome }: Upgradeable): Hello['upgrade'] {
-  return { version, architecture, ...(outcome === undefined ? {} : { outcome }) }
+  const told = outcome === undefined ? {} : { outcome }
+  return { version, architecture, attempts: true, ...told }
 }
 
 /** What the store holds from a tile on, for a gateway that builds a ledger. */

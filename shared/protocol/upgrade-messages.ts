@@ -14,9 +14,14 @@ export function isPackageName(input: unknown): input is string {
 /** The SHA-256 of its bytes, hexadecimal. */
 const packageName = v.custom<string>(isPackageName, 'the name of a package')
 
+/** Of one order to install, so that what became of the one before is not taken for what becomes of this one. */
+const attempt = v.pipe(v.string(), v.maxLength(64))
+
 /** What became of a package that the node was told to install; `code` says why it does not run. */
 export const upgradeOutcome = v.strictObject({
   sha256: packageName,
+  /** As the order had it; none of an order that had none. */
+  attempt: v.optional(attempt),
   outcome: v.picklist(['ready', 'went-back', 'refused']),
   code: v.optional(text),
 })
@@ -25,6 +30,8 @@ export const upgradeOutcome = v.strictObject({
 export const program = v.strictObject({
   version: text,
   architecture: text,
+  /** It says of which attempt an outcome is; who does not say so here is given no attempts. */
+  attempts: v.optional(v.boolean()),
   outcome: v.optional(upgradeOutcome),
 })
 
@@ -45,6 +52,7 @@ export const upgrade = v.strictObject({
   sha256: packageName,
   bytes: count,
   next: v.picklist(['wait', 'install']),
+  attempt: v.optional(attempt),
 })
 
 export type UpgradeOutcome = v.InferOutput<typeof upgradeOutcome>

@@ -13,7 +13,11 @@ import { ADD, GatewayBench } from '../../support/gateway-bench.ts'
 
 const WHOLE = { x: 0, y: 0, w: 16, h: 8 }
 const PACKAGE = { sha256: 'a1'.repeat(32), bytes: 545_000 }
-const OLD: Partial<Hello> = { upgrade: { version: '0.1.0', architecture: 'armhf' } }
+const OLD: Partial<Hello> = {
+  upgrade: { version: '0.1.0', architecture: 'armhf', attempts: true },
+}
+/** Of before attempts. */
+const OLDER: Partial<Hello> = { upgrade: { version: '0.1.0', architecture: 'armhf' } }
 const NEW: Partial<Hello> = { upgrade: { version: '0.2.0', architecture: 'armhf' } }
 const MINUTE_MS = 60_000
 
@@ -27,18 +31,23 @@ const WISH: UpgradeWish = {
   again: false,
 }
 
-function wentBack(): UpgradeOutcome {
-  return { sha256: PACKAGE.sha256, outcome: 'went-back', code: 'upgrade-went-back' }
+function wentBack(attempt?: string): UpgradeOutcome {
+  const named = attempt === undefined ? {} : { attempt }
+  return { sha256: PACKAGE.sha256, ...named, outcome: 'went-back', code: 'upgrade-went-back' }
 }
 
 class UpgradeBench extends GatewayBench {
   readonly names: readonly string[]
 
   /** Tiles are written on all of these. */
-  constructor(names: readonly string[], options: Partial<GatewayBench['options']> = {}) {
+  constructor(
+    names: readonly string[],
+    options: Partial<GatewayBench['options']> = {},
+    as: Partial<Hello> = OLD,
+  ) {
     super({ massSilenceShare: 1, ...options })
     this.names = names
-    for (const name of names) this.hello(name, OLD)
+    for (const name of names) this.hello(name, as)
     this.wait(this.options.settleMs)
     this.submit({ id: 'first', ...ADD, region: WHOLE })
     const entries = names.map((name) => this.entriesTo(name))
@@ -56,6 +65,12 @@ class UpgradeBench extends GatewayBench {
     return this.names.filter((name) =>
       this.sent('upgrade', this.node(name).connection).some((order) => order.next === next),
     )
+  }
+
+  /** Of the last step: the attempt that this node is told to make. */
+  attempt(name: string): string | undefined {
+    const [order] = this.sent('upgrade', this.node(name).connection)
+    return order?.attempt
   }
 
   /** About packages; that has no session. */
@@ -143,7 +158,7 @@ t.test('the canary goes back: nobody else is touched, and it is not offered agai
   const bench = new UpgradeBench(['a', 'b', 'c'])
   bench.upgrade()
   bench.fetchAll()
-  bench.comeBack('a', { upgrade: { ...OLD.upgrade!, outcome: wentBack() } })
+  bench.comeBack('a', { upgrade: { ...OLD.upgrade!, outcome: wentBack(bench.attempt('a')) } })
   t.match(bench.notices('upgrade-stopped'), [{ reason: 'upgrade-went-back' }])
   bench.minute()
   t.same(bench.states(), { a: 'went-back', b: 'fetched', c: 'fetched' })
@@ -167,14 +182,57 @@ t.test('the canary goes back: nobody else is touched, and it is not offered agai
   t.same(bench.told('wait'), ['a'])
 })
 
+t.test('what became of an attempt before counts for none that follows', async (t) => {
+  const bench = new UpgradeBench(['a', 'b', 'c'])
+  bench.upgrade()
+  bench.fetchAll()
+  const first = bench.attempt('a')!
+  bench.comeBack('a', { upgrade: { ...OLD.upgrade!, outcome: wentBack(first) } })
+  t.equal(bench.states().a, 'went-back')
+  bench.minute()
+
+  bench.upgrade({ again: true, only: ['a' as NodeId] })
+  t.same(bench.fetchAll(), ['a'])
+  const second = bench.attempt('a')!
+  t.not(second, first)
+  // The order was lost with the connection.
+  bench.comeBack('a', { upgrade: { ...OLD.upgrade!, outcome: wentBack(first) } })
+  t.match(bench.view.upgrade(), { state: 'running' })
+  t.same(bench.told('install'), ['a'], 'it is told once more')
+  t.equal(bench.attempt('a'), second)
+  bench.tell('a', { t: 'upgraded', outcome: wentBack(first) })
+  t.equal(bench.states().a, 'installing')
+  bench.tell('a', { t: 'upgraded', outcome: wentBack(second) })
+  t.match(bench.view.upgrade(), { state: 'stopped', stopped: { code: 'upgrade-went-back' } })
+})
+
+t.test('an attempt outlives the gateway', async (t) => {
+  const bench = new UpgradeBench(['a', 'b', 'c'])
+  bench.upgrade()
+  bench.fetchAll()
+  const attempt = bench.attempt('a')!
+  bench.start()
+  bench.hello('a', { upgrade: { ...OLD.upgrade!, outcome: wentBack('another') } })
+  t.equal(bench.states().a, 'installing')
+  t.equal(bench.attempt('a'), attempt, 'of its own nothing was heard')
+})
+
+t.test('a node of before attempts is given none, and its outcomes count', async (t) => {
+  const bench = new UpgradeBench(['a', 'b', 'c'], {}, OLDER)
+  bench.upgrade()
+  t.same(bench.fetchAll(), ['a'])
+  t.equal(bench.attempt('a'), undefined)
+  bench.comeBack('a', { upgrade: { ...OLDER.upgrade!, outcome: wentBack() } })
+  t.match(bench.view.upgrade(), { state: 'stopped', stopped: { code: 'upgrade-went-back' } })
+})
+
 t.test('what a running process says of its package counts', async (t) => {
   const bench = new UpgradeBench(['a', 'b', 'c'])
   bench.upgrade()
   bench.fetchAll()
   const outcome: UpgradeOutcome = {
-    sha256: PACKAGE.sha256,
-    outcome: 'refused',
-    code: 'package-untrusted',
+    ...wentBack(bench.attempt('a')),
+    ...{ outcome: 'refused', code: 'package-untrusted' },
   }
   bench.tell('a', { t: 'upgraded', outcome: { ...outcome, sha256: 'b2'.repeat(32) } })
   t.equal(bench.states().a, 'installing', 'of another package it says nothing')
@@ -264,17 +322,20 @@ t.test('an upgrade outlives the gateway, whose own absence is no fault of a vers
   const bench = new UpgradeBench(['a', 'b', 'c'])
   bench.upgrade()
   bench.fetchAll()
+  const first = bench.attempt('a')
   bench.start()
   bench.hello('b', OLD)
   bench.hello('c', OLD)
   bench.live(100_000, ['b', 'c'])
   t.equal(bench.notices('node-dead').length, 0, 'the restart does not shorten its time')
-  bench.hello('a', { upgrade: { ...OLD.upgrade!, outcome: wentBack() } })
+  bench.hello('a', { upgrade: { ...OLD.upgrade!, outcome: wentBack(first) } })
   t.match(bench.view.upgrade(), { state: 'running' })
   t.same(bench.states().a, 'fetched')
   bench.live(2000)
   t.equal(bench.states().a, 'installing', 'once more')
-  bench.comeBack('a', { upgrade: { ...OLD.upgrade!, outcome: wentBack() } })
+  bench.comeBack('a', { upgrade: { ...OLD.upgrade!, outcome: wentBack(first) } })
+  t.equal(bench.states().a, 'installing', 'of which that says nothing')
+  bench.comeBack('a', { upgrade: { ...OLD.upgrade!, outcome: wentBack(bench.attempt('a')) } })
   t.match(bench.view.upgrade(), { state: 'stopped' }, 'and not for ever')
 })
 
