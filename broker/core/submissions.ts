@@ -5,7 +5,6 @@
 
 import { isTaskId, randomId, type TaskId } from '../../shared/core/ids.ts'
 import { LatestMap } from '../../shared/core/latest-map.ts'
-import { createLayout } from '../../shared/grid/page-layout.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import {
   identityOf,
@@ -18,6 +17,7 @@ import {
 import { PROBLEMS_MAX, type Problem } from '../../shared/protocol/problems.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { Submission, TaskBody } from '../../shared/protocol/task.ts'
+import { wantOfRoom } from './birth-room.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Refusal, RefusalCode } from './effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from './events.ts'
@@ -282,40 +282,4 @@ function packetName({ client, packetId, user }: Submitter): string {
 
 function maySee({ user }: Submitter, task: Task): boolean {
   return user === undefined || readsAll(user) || task.by === ownerNameOf(user)
-}
-
-/**
- * Why the boards can never have room for the tiles that a write is the first to put something in: as a task it would
- * wait until its deadline. Born tiles are on disk already, and may move. A node that has not said its bound has room
- * for all. What one node would hold is known once nobody is awaited.
- */
-export function wantOfRoom(context: CoordinatorContext, body: TaskBody): string | undefined {
-  const { members, placement, options } = context
-  const { geometry, fields } = options.grid
-  const { unborn } = placement.divide(tilesOf(body, options.grid))
-  if (unborn.length === 0) return undefined
-  const tileBytes = createLayout(fields, geometry.tile ** 2).bytes
-  const isComplete = context.isSettled() && context.isComplete
-  const counts = new Map<number, number>()
-  for (const tile of isComplete ? unborn : []) {
-    for (const index of placement.holdersOf(tile)) counts.set(index, (counts.get(index) ?? 0) + 1)
-  }
-  for (const [index, count] of counts) {
-    const { id, sliceBytesMax = Number.POSITIVE_INFINITY } = members.at(index)
-    if (count * tileBytes <= sliceBytesMax) continue
-    return `node ${id} would hold ${count} new tiles of ${tileBytes} bytes, ${inMiB(count * tileBytes)}, and its slice may have ${inMiB(sliceBytesMax)} (--slice-bytes-max)`
-  }
-  const holders = members.all.filter(({ leaving, isClosed }) => leaving !== 'left' && !isClosed)
-  const copies = Math.min(placement.replicas, holders.length)
-  const bytes = (placement.bornCount + unborn.length) * copies * tileBytes
-  const room = holders.reduce(
-    (sum, { sliceBytesMax = Number.POSITIVE_INFINITY }) => sum + sliceBytesMax,
-    0,
-  )
-  if (bytes <= room) return undefined
-  return `with ${unborn.length} new tiles the fleet would hold ${inMiB(bytes)} in ${copies} copies, and its ${holders.length} slices may have ${inMiB(room)} (--slice-bytes-max)`
-}
-
-function inMiB(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(1)} MiB`
 }
