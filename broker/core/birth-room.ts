@@ -1,39 +1,88 @@
-/** Room on the boards for tiles that a write is the first to put something in. */
+/**
+ * Room on the boards for tiles that a write is the first to put something in. Born tiles are on disk already, and may
+ * move. A node that has not said its bound has room for all. What one node would hold is known once nobody is awaited.
+ */
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import type { TaskBody } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import type { Member } from './membership.ts'
+import { NO_HOLDER } from './placement.ts'
 import { tilesOf } from './task-extent.ts'
 
-/**
- * Why the boards can never have room for the tiles that a write is the first to put something in: as a task it would
- * wait until its deadline. Born tiles are on disk already, and may move. A node that has not said its bound has room
- * for all. What one node would hold is known once nobody is awaited.
- */
+const UNBOUND = Number.POSITIVE_INFINITY
+
+/** Why there can never be any for all that a write is over: as a task it would wait until its deadline. */
 export function wantOfRoom(context: CoordinatorContext, body: TaskBody): string | undefined {
   const { members, placement, options } = context
-  const { geometry, fields } = options.grid
   const { unborn } = placement.divide(tilesOf(body, options.grid))
   if (unborn.length === 0) return undefined
-  const tileBytes = createLayout(fields, geometry.tile ** 2).bytes
-  const isComplete = context.isSettled() && context.isComplete
+  const tileBytes = tileBytesOf(context)
   const counts = new Map<number, number>()
-  for (const tile of isComplete ? unborn : []) {
+  for (const tile of isSpreadKnown(context) ? unborn : []) {
     for (const index of placement.holdersOf(tile)) counts.set(index, (counts.get(index) ?? 0) + 1)
   }
   for (const [index, count] of counts) {
-    const { id, sliceBytesMax = Number.POSITIVE_INFINITY } = members.at(index)
+    const { id, sliceBytesMax = UNBOUND } = members.at(index)
     if (count * tileBytes <= sliceBytesMax) continue
     return `node ${id} would hold ${count} new tiles of ${tileBytes} bytes, ${inMiB(count * tileBytes)}, and its slice may have ${inMiB(sliceBytesMax)} (--slice-bytes-max)`
   }
+  const { holders, copies, roomBytes } = roomOf(context)
+  const bytes = (placement.bornCount + unborn.length) * copies * tileBytes
+  if (bytes <= roomBytes) return undefined
+  return `with ${unborn.length} new tiles the fleet would hold ${inMiB(bytes)} in ${copies} copies, and its ${holders.length} slices may have ${inMiB(roomBytes)} (--slice-bytes-max)`
+}
+
+/** Those of some unborn tiles, in their order, that all find room now, beside what is born. */
+export function tilesWithRoom(context: CoordinatorContext, unborn: readonly number[]): Set<number> {
+  const { placement } = context
+  const tileBytes = tileBytesOf(context)
+  const { copies, roomBytes } = roomOf(context)
+  const left = placesLeft(context, tileBytes)
+  const found = new Set<number>()
+  for (const tile of unborn) {
+    if ((placement.bornCount + found.size + 1) * copies * tileBytes > roomBytes) break
+    const holders = isSpreadKnown(context) ? placement.holdersOf(tile) : []
+    if (holders.some((index) => left[index]! < 1)) continue
+    found.add(tile)
+    for (const index of holders) left[index]! -= 1
+  }
+  return found
+}
+
+/** By member: so many tiles more its slice has room for. */
+function placesLeft(context: CoordinatorContext, tileBytes: number): Float64Array {
+  const { members, placement } = context
+  const { slots, replicas } = placement
+  const left = new Float64Array(members.indexesEnd)
+  for (const { index, sliceBytesMax = UNBOUND } of members.all) {
+    left[index] = Math.floor(sliceBytesMax / tileBytes)
+  }
+  for (let slot = 0; slot < slots.length; slot++) {
+    const holder = slots[slot]!
+    if (holder !== NO_HOLDER && placement.isBorn(Math.floor(slot / replicas)))
+      left[holder - 1]! -= 1
+  }
+  return left
+}
+
+function roomOf({ members, placement }: CoordinatorContext): {
+  readonly holders: readonly Member[]
+  readonly copies: number
+  readonly roomBytes: number
+} {
   const holders = members.all.filter(({ leaving, isClosed }) => leaving !== 'left' && !isClosed)
   const copies = Math.min(placement.replicas, holders.length)
-  const bytes = (placement.bornCount + unborn.length) * copies * tileBytes
-  const room = holders.reduce(
-    (sum, { sliceBytesMax = Number.POSITIVE_INFINITY }) => sum + sliceBytesMax,
-    0,
-  )
-  if (bytes <= room) return undefined
-  return `with ${unborn.length} new tiles the fleet would hold ${inMiB(bytes)} in ${copies} copies, and its ${holders.length} slices may have ${inMiB(room)} (--slice-bytes-max)`
+  const roomBytes = holders.reduce((sum, { sliceBytesMax = UNBOUND }) => sum + sliceBytesMax, 0)
+  return { holders, copies, roomBytes }
+}
+
+function tileBytesOf({ options }: CoordinatorContext): number {
+  const { geometry, fields } = options.grid
+  return createLayout(fields, geometry.tile ** 2).bytes
+}
+
+function isSpreadKnown(context: CoordinatorContext): boolean {
+  return context.isSettled() && context.isComplete
 }
 
 function inMiB(bytes: number): string {

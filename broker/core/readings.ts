@@ -13,7 +13,7 @@ import type { Region } from '../../shared/grid/geometry.ts'
 import { boxOfIds, tileOf } from '../../shared/operations/named-lsus.ts'
 import type { Readings as Given } from '../../shared/protocol/readings.ts'
 import { checkSubmission, type TaskBody } from '../../shared/protocol/task.ts'
-import { wantOfRoom } from './birth-room.ts'
+import { tilesWithRoom } from './birth-room.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { CopiedReadings, type Judged } from './copied-readings.ts'
 import type { GatewayEvent, Ticket } from './events.ts'
@@ -271,15 +271,11 @@ export class Readings {
     return true
   }
 
-  #writeField(field: number, tiles: readonly Tile[]): boolean {
+  #writeField(field: number, all: readonly Tile[]): boolean {
     const context = this.#context
-    const { placement } = context
+    const tiles = this.#withRoom(all)
+    if (tiles.length === 0) return true
     const body = this.#bodyOf(field, tiles)
-    if (wantOfRoom(context, body) !== undefined) {
-      // What is on disk already needs no more of it.
-      const born = tiles.filter(({ tile }) => placement.isBorn(tile))
-      return born.length === 0 || this.#writeField(field, born)
-    }
     const encoded = encodeBody(body)
     if (!this.#room.hasLogRoom(encoded.length)) return false
     const id = internalId(context.identity.seq + 1)
@@ -293,6 +289,15 @@ export class Readings {
       tiles.length > REGIONS_TOLD ? [body.region!] : tiles.map((one) => this.#box(one))
     context.emit({ type: 'announce-write', regions, seq: task.seq })
     return true
+  }
+
+  /** Those that the boards have room for. What is on disk already needs no more of it. */
+  #withRoom(tiles: readonly Tile[]): readonly Tile[] {
+    const { placement } = this.#context
+    const unborn = tiles.map(({ tile }) => tile).filter((tile) => !placement.isBorn(tile))
+    if (unborn.length === 0) return tiles
+    const found = tilesWithRoom(this.#context, unborn)
+    return tiles.filter(({ tile }) => placement.isBorn(tile) || found.has(tile))
   }
 
   #bodyOf(field: number, tiles: readonly Tile[]): TaskBody {

@@ -206,6 +206,38 @@ t.test('a tile that nobody has holds up its own cells alone', async (t) => {
   t.equal(bench.ledger.count('cell'), 0)
 })
 
+t.test('new tiles that a board has no room for hold up their own cells alone', async (t) => {
+  const bench = new GatewayBench({ replicas: 1 })
+  // Of the 8 tiles, of 168 bytes each, 2 go into the slice of a.
+  bench.hello('a', { sliceBytesMax: 400 })
+  bench.hello('b')
+  bench.wait(bench.options.settleMs)
+  const tiles = [0, 1, 2, 3, 4, 5, 6, 7]
+  const isOfA = (tile: number): boolean => bench.view.holdersOf(tile).includes('a' as never)
+  const cellOf = (tile: number) => [4 * (tile % 4), 4 * Math.floor(tile / 4), tile + 1] as const
+  const idOf = (tile: number): number => cellOf(tile)[0] + 16 * cellOf(tile)[1]
+  const ofA = tiles.filter(isOfA)
+  t.ok(ofA.length > 2, `a is to hold the tiles ${ofA}`)
+  bench.read(tiles.map(cellOf))
+  const expected = tiles.filter((tile) => !ofA.slice(2).includes(tile))
+  t.same(endWindow(bench), Object.fromEntries(expected.map((tile) => [idOf(tile), tile + 1])))
+  t.equal(bench.view.counts().cellsPending, ofA.length - 2)
+  bench.read([cellOf(ofA[0]!), cellOf(ofA[2]!)])
+  t.same(endWindow(bench), { [idOf(ofA[0]!)]: ofA[0]! + 1 }, 'what is born goes on')
+  t.equal(bench.ledger.count('cell'), ofA.length - 2)
+})
+
+t.test('the boards together have room for some of the new tiles', async (t) => {
+  const bench = new GatewayBench()
+  for (const name of ['a', 'b']) bench.hello(name, { sliceBytesMax: 1000 })
+  bench.wait(bench.options.settleMs)
+  bench.read(Array.from({ length: 16 * 8 }, (_, id) => [id % 16, Math.floor(id / 16), id + 1]))
+  t.equal(Object.keys(endWindow(bench)).length, 5 * 16)
+  t.equal(bench.view.counts().cellsPending, 3 * 16)
+  endWindow(bench)
+  t.equal(bench.view.counts().cellsPending, 3 * 16)
+})
+
 t.test('many are written at once, without the window', async (t) => {
   const grid = {
     ...BENCH_OPTIONS.grid,
