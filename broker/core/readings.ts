@@ -1,6 +1,6 @@
 /**
- * Readings: numbers that sensors tell of single cells. Of each cell the last one counts. They wait in memory, at most
- * `PENDING_MAX` of them, until a window ends; then those whose tiles can be written now become one `scatter` a field,
+ * Readings: numbers that sensors tell of single cells. Of each cell the last one counts. They wait in memory, as
+ * many as reading-shares.ts has room for, until a window ends; then those whose tiles can be written now become one `scatter` a field,
  * which gets its place in the same step. The others wait on, so a tile that nobody has holds up its own cells alone.
  *
  * Who waits for an acknowledgement gets it once the reading, or a later one of its cell, is in the ledger: in the
@@ -11,6 +11,7 @@
 import { assert } from '../../shared/core/assert.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { boxOfIds, tileOf } from '../../shared/operations/named-lsus.ts'
+import { ownerNameOf } from '../../shared/protocol/access.ts'
 import type { Readings as Given } from '../../shared/protocol/readings.ts'
 import { checkSubmission, type TaskBody } from '../../shared/protocol/task.ts'
 import { tilesWithRoom } from './birth-room.ts'
@@ -20,11 +21,11 @@ import type { GatewayEvent, Ticket } from './events.ts'
 import type { LedgerContents } from './ledger-records.ts'
 import type { LedgerRoom } from './ledger-room.ts'
 import { ReadingDesk } from './reading-desk.ts'
+import { ReadingShares } from './reading-shares.ts'
 import { ReadingTimes } from './reading-times.ts'
 import { encodeBody, internalId } from './task-ledger.ts'
 import type { Writes } from './writes.ts'
 
-export const PENDING_MAX = 65_536
 const COMMIT_MS = 250
 /** So many new ones do not wait for the window. */
 const AT_ONCE = 4096
@@ -44,6 +45,8 @@ type Received = Extract<GatewayEvent, { type: 'readings-received' }>
 
 interface Cell {
   value: number
+  /** Who told it first since it was written. */
+  readonly by: string | undefined
   /** The journal has a row of it, of this value or of an earlier one. */
   hasRow: boolean
 }
@@ -61,6 +64,7 @@ export class Readings {
   readonly #room: LedgerRoom
   readonly #desk: ReadingDesk
   readonly #times = new ReadingTimes()
+  readonly #shares = new ReadingShares()
   readonly #copied: CopiedReadings
   readonly #tiles = new Map<number, Tile>()
   /** What the journal is to have of them: rows by key. */
@@ -68,7 +72,6 @@ export class Readings {
   readonly #tickets: { readonly ticket: Ticket; readonly earliestMs: number }[] = []
   /** Those that this window has not looked at yet. */
   #queue: Tile[] = []
-  #size = 0
   #fresh = 0
   #committedMs = Number.NEGATIVE_INFINITY
   #lookedMs = Number.NEGATIVE_INFINITY
@@ -84,7 +87,7 @@ export class Readings {
   }
 
   get counts(): { pending: number; taken: number; written: number } {
-    const pending = this.#size + this.#copied.size
+    const pending = this.#shares.size + this.#copied.size
     return { pending, taken: this.#taken, written: this.#written }
   }
 
@@ -100,44 +103,46 @@ export class Readings {
       const [name, id] = String(key).split('/')
       const field = fields.findIndex((one) => one.name === name)
       assert(field >= 0 && Number(id) < geometry.lsus, 'the grid has the cells of the journal')
-      if (typeof value === 'number') this.#put(field, Number(id), value).hasRow = true
+      if (typeof value === 'number') this.#put(field, Number(id), value, undefined).hasRow = true
       else this.#copied.hold({ key: String(key), field, id: Number(id), cell: value })
     }
-    if (this.#size > 0) this.#openWindow()
+    if (this.#shares.size > 0) this.#openWindow()
   }
 
   /** How far these tiles have come, of which a restored ledger knew nothing. */
   shown(ats: ReadonlyMap<number, number>): Judged {
     const judged = this.#copied.judge(ats, (field, id, value) => {
-      this.#put(field, id, value).hasRow = true
+      this.#put(field, id, value, undefined).hasRow = true
     })
-    if (this.#size > 0) this.#openWindow()
+    if (this.#shares.size > 0) this.#openWindow()
     return judged
   }
 
   receive(event: Received): void {
+    const { user, client } = event.submitter
+    const by = user === undefined ? client : ownerNameOf(user)
     const waitMs = this.#desk.admit(event, ({ field, cells }) => {
       const places = new Set(cells.map((id) => field * this.#lsus + id))
       const full = this.#room.diskRefusal(places.size * ROW_BYTES)
       if (full !== undefined) return full
-      if (this.#size + places.size <= PENDING_MAX) return undefined
-      const known = [...places].filter((place) => this.#find(place) !== undefined).length
-      if (this.#size + places.size - known <= PENDING_MAX) return undefined
-      const message = 'readings of cells whose nodes are away take all the room there is for them'
+      if (this.#shares.hasRoom(by, places.size)) return undefined
+      const fresh = [...places].filter((place) => this.#find(place) === undefined).length
+      if (this.#shares.hasRoom(by, fresh)) return undefined
+      const message = 'readings of cells whose nodes are away leave no room for more of this user'
       return { code: 'overloaded', message }
     })
     if (waitMs === undefined || !event.result.ok) return
-    this.#take(event.result.readings, event.ticket !== undefined)
+    this.#take(event.result.readings, by, event.ticket !== undefined)
     if (event.ticket !== undefined) {
       this.#tickets.push({ ticket: event.ticket, earliestMs: this.#context.nowMs + waitMs })
       this.#commitSoon()
     }
-    if (this.#size > 0) this.#openWindow()
+    if (this.#shares.size > 0) this.#openWindow()
   }
 
   /** Members came or caught up, or tiles changed hands: what waits may go on. */
   wake(): void {
-    if (this.#size === 0) return
+    if (this.#shares.size === 0) return
     this.#lookAt(Math.max(this.#context.nowMs, this.#lookedMs + WAKE_MS))
   }
 
@@ -155,7 +160,7 @@ export class Readings {
     return field * geometry.tiles + tileOf(id, geometry)
   }
 
-  #take({ field, cells, values, ts }: Given, mustLast: boolean): void {
+  #take({ field, cells, values, ts }: Given, by: string, mustLast: boolean): void {
     this.#taken += cells.length
     const isTimed = ts !== undefined && ts <= this.#context.ts + AHEAD_MS_MAX
     for (const [index, id] of cells.entries()) {
@@ -163,12 +168,12 @@ export class Readings {
       if (isLate) this.#desk.count('older')
       const cell = isLate
         ? this.#find(field * this.#lsus + id)
-        : this.#put(field, id, values[index]!)
+        : this.#put(field, id, values[index]!, by)
       if (mustLast && cell !== undefined) this.#unwritten.set(this.#rowOf(field, id), cell)
     }
   }
 
-  #put(field: number, id: number, value: number): Cell {
+  #put(field: number, id: number, value: number, by: string | undefined): Cell {
     const key = this.#keyOf(field, id)
     let tile = this.#tiles.get(key)
     if (tile === undefined) {
@@ -182,9 +187,9 @@ export class Readings {
       return known
     }
     const wasHeld = this.#copied.size > 0 && this.#copied.replace(this.#rowOf(field, id), tile.tile)
-    const cell = { value, hasRow: wasHeld }
+    const cell = { value, by, hasRow: wasHeld }
     tile.cells.set(id, cell)
-    this.#size += 1
+    this.#shares.add(by)
     this.#fresh += 1
     return cell
   }
@@ -240,7 +245,7 @@ export class Readings {
     if (!hasRoom) this.#queue = []
     if (this.#tickets.length > 0) this.#commit()
     if (this.#queue.length > 0) this.#lookAt(nowMs)
-    else if (this.#size > 0) this.#lookAt(nowMs + options.cellsWindowMs)
+    else if (this.#shares.size > 0) this.#lookAt(nowMs + options.cellsWindowMs)
   }
 
   #nextTiles(): Tile[] {
@@ -318,12 +323,12 @@ export class Readings {
 
   /** It is in a write. */
   #forget({ field, tile, cells }: Tile): void {
-    for (const [id, { hasRow }] of cells) {
+    for (const [id, { by, hasRow }] of cells) {
+      this.#shares.remove(by)
       const key = this.#rowOf(field, id)
       this.#unwritten.delete(key)
       if (hasRow) this.#context.persist({ table: 'cell', key, value: undefined })
     }
-    this.#size -= cells.size
     this.#written += cells.size
     this.#tiles.delete(field * this.#context.options.grid.geometry.tiles + tile)
   }

@@ -1,7 +1,7 @@
 /** Readings of cells: what is written when, what is acknowledged when, and what a start takes up. */
 import fc from 'fast-check'
 import t from 'tap'
-import { PENDING_MAX } from '../../../broker/core/readings.ts'
+import { PENDING_MAX } from '../../../broker/core/reading-shares.ts'
 import { Geometry } from '../../../shared/grid/geometry.ts'
 import { unpackNumbers } from '../../../shared/operations/columns.ts'
 import { unpackIds } from '../../../shared/operations/named-lsus.ts'
@@ -255,29 +255,52 @@ t.test('many are written at once, without the window', async (t) => {
   t.equal(bench.view.counts().cellsPending, 0)
 })
 
-t.test('cells that wait are bounded, and those that are known may change', async (t) => {
+t.test('cells that wait are bounded, and nobody has all the room', async (t) => {
   const geometry = new Geometry({ width: 512, height: 256, tile: 16 })
   const bench = new GatewayBench({ grid: { ...BENCH_OPTIONS.grid, geometry } })
   bench.join('a', 'b')
   bench.close('a')
   bench.close('b')
-  const row = (y: number): [number, number, number][] =>
-    Array.from({ length: 512 }, (_, x) => [x, y, 1])
-  for (let y = 0; y < PENDING_MAX / 512; y++) {
-    bench.wait(50)
-    bench.read(row(y))
+  /** A client tells rows of 512 cells from `from` on; returns how many are taken before one is refused. */
+  const fill = (client: string, from: number): number => {
+    for (let rows = 0; ; rows++) {
+      bench.wait(2000)
+      const entries = Array.from({ length: 512 }, (_, x) => [x, from + rows, 1] as const)
+      bench.read(entries, { submitter: { client } })
+      if (bench.notices('cell-refused').length > 0) return rows
+    }
   }
-  t.equal(bench.view.counts().cellsPending, PENDING_MAX)
-  bench.wait(1000)
-  const refused = bench.read([[0, 200, 1]])
+  const rowsMax = PENDING_MAX / 512
+  t.equal(fill('first', 0), (rowsMax * 3) / 4)
+  t.match(bench.notices('cell-refused'), [{ reason: 'overloaded', client: 'first' }])
+  const second = fill('second', 100)
+  t.equal(second, (rowsMax / 4) * (3 / 4), 'of what is left')
+  const refused = bench.read([[0, 200, 1]], { submitter: { client: 'first' } })
   t.same(bench.acknowledged(), [refused], 'that is no reason to send it again')
-  t.match(bench.notices('cell-refused'), [{ reason: 'overloaded', client: 'sensor' }])
-  bench.read([[0, 0, 2]])
-  t.same(bench.view.cellsRefused(), { overloaded: 1 })
-  t.equal(bench.view.counts().cellsPending, PENDING_MAX)
+  const pending = (rowsMax * 512 * 15) / 16
+  t.equal(bench.view.counts().cellsPending, pending)
+  bench.read([[0, 0, 2]], { submitter: { client: 'first' } })
+  t.same(bench.view.cellsRefused(), { overloaded: 3 }, 'what waits already may change')
+  t.equal(bench.view.counts().cellsPending, pending)
   bench.wait(COMMIT_MS)
-  t.equal(bench.ledger.count('cell'), PENDING_MAX)
+  t.equal(bench.ledger.count('cell'), pending)
   t.equal(bench.ledger.get('cell', 'value/0'), 2)
+  bench.start()
+  t.equal(fill('first', 200), 6, 'what was told before a start is nobody’s, and takes room')
+})
+
+t.test('what a user told and was written takes none of his room', async (t) => {
+  const geometry = new Geometry({ width: 512, height: 256, tile: 16 })
+  const logBytesMax = 64 * 1024 * 1024
+  const bench = new GatewayBench({ grid: { ...BENCH_OPTIONS.grid, geometry }, logBytesMax })
+  bench.join('a', 'b')
+  for (let y = 0; y < 256; y++) {
+    bench.read(Array.from({ length: 512 }, (_, x) => [x, y, 1]))
+    bench.live(WINDOW_MS)
+    settle(bench)
+  }
+  t.same(bench.view.counts().cellsPending, 0)
+  t.same(bench.view.cellsRefused(), {})
 })
 
 t.test('whoever is refused is told why, once a second, and all are counted', async (t) => {
