@@ -24,6 +24,7 @@ import {
   type Up,
 } from '../../shared/protocol/messages.ts'
 import { CHAIN_START, extendChain } from '../../shared/protocol/stream-chain.ts'
+import { encodeTelemetry, type Telemetry } from '../../shared/protocol/telemetry.ts'
 import { buildTopic, nodeClientId, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 
 /** Milliseconds of CLOCK_MONOTONIC, which all processes of a machine share. */
@@ -151,6 +152,11 @@ export class LightNode {
     if (this.#packets === undefined || this.#session === 0) return
     this.#beats += 1
     this.#say({ t: 'heartbeat', session: this.#session, beat: this.#beats })
+  }
+
+  report(telemetry: Telemetry): void {
+    const topic = buildTopic(TOPIC_BASE_DEFAULT, { kind: 'node-telemetry', node: this.id })
+    this.#packets?.publish(topic, encodeTelemetry(telemetry))
   }
 
   #say(message: Up): void {

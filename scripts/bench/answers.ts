@@ -1,0 +1,170 @@
+/**
+ * How long a large fleet's answers over HTTP stop the gateway: a built one with 1,000 nodes that beat and send telemetry,
+ * and 65,536 written tiles. Each answer is asked for again and again; between two looks at a timer of 1 ms lies the longest
+ * stop. After `npm run build`: `node dist/scripts/bench/answers.js [--nodes 1000] [--runs 20] [--ticks 2] [--only nodes]`.
+ */
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { NodeId } from '../../shared/core/ids.ts'
+import { Geometry } from '../../shared/grid/geometry.ts'
+import { HISTORY_NODES_MAX } from '../../shared/protocol/history.ts'
+import { TELEMETRY_NUMBERS, type Telemetry } from '../../shared/protocol/telemetry.ts'
+import { benchOptions } from './bench-options.ts'
+import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
+import { runTask } from './grid-fleet.ts'
+import { LightNode } from './light-node.ts'
+import { describeMachine, formatMs, formatTable, median } from './measure.ts'
+import { type LoopStop, STOP_ASKED } from './stop-probe.ts'
+import { unitSetup } from './unit-command.ts'
+
+const SIDE = 4096
+const TILE = 16
+const GEOMETRY = new Geometry({ width: SIDE, height: SIDE, tile: TILE })
+const REPLICAS = 2
+const CONNECTING_AT_ONCE = 50
+/** All beat once in it, one after the other. */
+const BEATS_MS = 2000
+const BEAT_TICK_MS = 20
+/** Of the history: telemetry comes as often. */
+const HISTORY_TICK_MS = 10_000
+const SETTLE_MS = 3000
+const GOAL_MS = 10
+
+const { values: flags } = benchOptions(
+  'answers.js [--nodes 1000] [--runs 20] [--ticks 2] [--only nodes]',
+  {
+    options: {
+      nodes: { type: 'string', default: '1000' },
+      runs: { type: 'string', default: '20' },
+      ticks: { type: 'string', default: '2' },
+      only: { type: 'string', default: '' },
+    },
+  },
+)
+const [count, runs] = [Number(flags.nodes), Number(flags.runs)]
+const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+const ids = Array.from(
+  { length: count },
+  (_, at) => `node-${String(at).padStart(5, '0')}` as NodeId,
+)
+const some = ids.slice(0, HISTORY_NODES_MAX)
+
+/** What is asked for, and as what. */
+const ANSWERS: readonly (readonly [string, string, string?])[] = [
+  ['nothing', ''],
+  ['all nodes', '/api/nodes'],
+  ['a hundred nodes in an order', '/api/nodes?sort=-cpu&limit=100'],
+  ['nodes with troubles', '/api/nodes?troubles=true&limit=100'],
+  ['the ring', '/api/ring'],
+  ['who holds what', '/api/ring?holders=true'],
+  ['the tiles', '/api/ring/tiles'],
+  ['an hour of some nodes, CBOR', `/api/history?nodes=${some}&span=1h`, 'application/cbor'],
+  ['a day of some nodes, CBOR', `/api/history?nodes=${some}&span=24h`, 'application/cbor'],
+  [
+    'an hour of some nodes, JSON',
+    `/api/history?nodes=${some}&span=1h&points=30&metrics=cpu_percent`,
+  ],
+  ['a node that is to join', '/api/ring/plan?join=node-new'],
+  ['all tasks', '/api/tasks'],
+  ['topics', '/api/topics'],
+]
+
+async function stopOf(gateway: ChildProcess): Promise<LoopStop> {
+  gateway.send(STOP_ASKED)
+  const [stop] = (await once(gateway, 'message')) as [LoopStop]
+  return stop
+}
+
+function telemetryOf(node: NodeId, seq: number): Telemetry {
+  const numbers = TELEMETRY_NUMBERS.map((name, at) => [name, (seq * 7919 + at * 104_729) % 9973])
+  return { ...Object.fromEntries(numbers), node } as Telemetry
+}
+
+function beginBeats(nodes: readonly LightNode[]): NodeJS.Timeout {
+  let turn = 0
+  return setInterval(() => {
+    const perTick = (count * BEAT_TICK_MS) / BEATS_MS
+    for (let at = Math.floor(turn * perTick); at < Math.floor((turn + 1) * perTick); at++) {
+      const node = nodes[at % count]
+      node?.beat()
+      // Every fifth beat is ten seconds after that before.
+      if (Math.floor(at / count) % (HISTORY_TICK_MS / BEATS_MS) === 0 && node !== undefined) {
+        node.report(telemetryOf(node.id, at))
+      }
+    }
+    turn += 1
+  }, BEAT_TICK_MS)
+}
+
+const rows: string[][] = [
+  ['What', 'KB', 'longest stop', 'own, p50', 'own, most', 'CPU each', `Goal: own ≤ ${GOAL_MS}`],
+]
+
+async function measure(
+  gateway: ChildProcess,
+  what: string,
+  url: string | undefined,
+  accept: string | undefined,
+): Promise<void> {
+  const stops: LoopStop[] = []
+  let bytes = 0
+  await stopOf(gateway)
+  const before = cpuSecondsOf(gateway.pid!)
+  for (let run = 0; run < runs; run++) {
+    if (url === undefined) await sleep(200)
+    else {
+      const response = await fetch(url, accept === undefined ? {} : { headers: { accept } })
+      bytes = (await response.arrayBuffer()).byteLength
+      if (response.status !== 200) throw new Error(`${what}: ${response.status}`)
+    }
+    stops.push(await stopOf(gateway))
+  }
+  const cpuMs = ((cpuSecondsOf(gateway.pid!) - before) * 1000) / runs
+  const own = stops.map(({ ownMs }) => ownMs)
+  const most = Math.max(...own)
+  rows.push([
+    ...[what, (bytes / 1000).toFixed(0), formatMs(Math.max(...stops.map(({ wallMs }) => wallMs)))],
+    ...[formatMs(median(own)), formatMs(most), formatMs(cpuMs)],
+    median(own) <= GOAL_MS ? 'holds' : 'missed',
+  ])
+}
+
+const processes = new BenchProcesses()
+const nodes: LightNode[] = []
+let beats: NodeJS.Timeout | undefined
+try {
+  const { environment } = unitSetup('gateway')
+  const { child: gateway, ready } = await processes.start(
+    'gateway',
+    [
+      ...[pathOf('../obelisk.js'), 'gateway', '--port', '0', '--http-port', '0'],
+      ...['--data', `${processes.directory}/gateway`, '--grid', `${SIDE}x${SIDE}`],
+      ...['--tile', String(TILE), '--replicas', String(REPLICAS), '--log-level', 'error'],
+    ],
+    { path: process.execPath, argv: ['--import', pathOf('stop-probe.js')], environment },
+  )
+  const [, port, http] = /mqtt=\S+:(\d+) http=(\S+)/.exec(ready)!
+  beats = beginBeats(nodes)
+  for (let first = 0; first < count; first += CONNECTING_AT_ONCE) {
+    const group = ids.slice(first, first + CONNECTING_AT_ONCE).map((id) => {
+      return new LightNode({ id, port: Number(port), geometry: GEOMETRY }, () => {})
+    })
+    await Promise.all(group.map((node) => node.connect()))
+    nodes.push(...group)
+  }
+  await runTask(`http://${http}`, { op: 'scale', args: { fields: { value: 1 } } })
+  await sleep(Number(flags.ticks) * HISTORY_TICK_MS + SETTLE_MS)
+  for (const [what, path, accept] of ANSWERS) {
+    if (!what.includes(flags.only)) continue
+    await measure(gateway, what, path === '' ? undefined : `http://${http}${path}`, accept)
+  }
+} finally {
+  clearInterval(beats)
+  for (const node of nodes) node.cut('fin')
+  await processes.close()
+}
+process.stdout.write(
+  `${describeMachine()}\n${count} nodes, ${GEOMETRY.tiles} tiles; milliseconds.\n${formatTable(rows)}\n`,
+)
