@@ -188,8 +188,12 @@ export class HttpCalls implements HttpPort {
     return this.#sources.view.stateOf(id)
   }
 
-  ring(query: { withHolders: boolean }): RingView {
-    return this.#sources.view.ring(query)
+  ring(): RingView {
+    return this.#sources.view.ring()
+  }
+
+  ringHolders(): Generator<number[][]> {
+    return this.#sources.view.ringHolders()
   }
 
   ringTiles(area: TileArea): RingTiles {

@@ -10,6 +10,7 @@ import type { HttpPort } from './http-port.ts'
 import { FLAG_RULE, listRule, parseQuery, wholeRule } from './http-request.ts'
 import { askerOf } from './http-security-routes.ts'
 import { badQuery, JSON_TYPE, sendJson, sendPaced } from './http-task-routes.ts'
+import { listText, slicesOf } from './json-list.ts'
 import type { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
 import { inTurns } from './turns.ts'
@@ -71,17 +72,22 @@ export function registerFleetRoutes(
 /** How many rows there are, whatever part of them is sent. */
 const TOTAL = 'x-total-count'
 
+/** Rows that are put into text without a break. */
+const NODES_A_SLICE = 64
+
 class NodeList {
   readonly nodes: readonly NodeView[]
-  #bytes: Buffer | undefined
+  #bytes: Promise<Buffer> | undefined
 
   constructor(nodes: readonly NodeView[]) {
     this.nodes = nodes
   }
 
   /** Of all, as JSON. */
-  get bytes(): Buffer {
-    this.#bytes ??= Buffer.from(toJsonText(this.nodes))
+  get bytes(): Promise<Buffer> {
+    this.#bytes ??= inTurns(listText(slicesOf(this.nodes, NODES_A_SLICE))).then((text) =>
+      Buffer.from(text),
+    )
     return this.#bytes
   }
 }
@@ -107,7 +113,10 @@ class FleetRoutes {
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
     const list = await this.#nodes.get(reply, '', () => new NodeList(this.#port.nodes()))
     if (Object.keys(values).length === 0) {
-      return reply.header(TOTAL, list.nodes.length).type(JSON_TYPE).send(list.bytes)
+      return reply
+        .header(TOTAL, list.nodes.length)
+        .type(JSON_TYPE)
+        .send(await list.bytes)
     }
     const { rows, total } = selectNodes(list.nodes, values)
     return sendJson(reply.header(TOTAL, total), rows)
@@ -159,7 +168,13 @@ class FleetRoutes {
     const { values, faults } = parseQuery(request.query, RING_RULES)
     if (faults.length > 0) return sendProblem(reply, badQuery(faults))
     const { holders: withHolders = false } = values
-    return sendPaced(reply, this.#rings, `${withHolders}`, () => this.#port.ring({ withHolders }))
+    const bytes = await this.#rings.get(reply, `${withHolders}`, async () => {
+      const text = toJsonText(this.#port.ring())
+      if (!withHolders) return Buffer.from(text)
+      const list = await inTurns(listText(this.#port.ringHolders()))
+      return Buffer.from(`${text.slice(0, -1)},"holders":${list}}`)
+    })
+    return reply.type(JSON_TYPE).send(bytes)
   }
 
   /** CBOR whatever is accepted: as JSON it would be four times as much, and dear to make. */

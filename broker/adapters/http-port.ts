@@ -303,7 +303,9 @@ export interface HttpPort {
   drain(node: NodeId, isWanted: boolean): Promise<NodeView | undefined>
   /** Forgets a known node, and its key is worth nothing; answers, once that is on disk, or with what speaks against it. */
   remove(node: NodeId, asker: Asker): Promise<RemovalProblem | undefined>
-  ring(query: { withHolders: boolean }): RingView
+  ring(): RingView
+  /** Of each tile, some at a time: where its holders stand in `members` of the ring of this moment. */
+  ringHolders(): Generator<number[][]>
   ringTiles(area: TileArea): RingTiles
   /** Tiles whose every copy is lost begin anew, as zeros; answers, once that is on disk, how many. */
   recreate(): Promise<number>

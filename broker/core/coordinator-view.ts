@@ -26,7 +26,7 @@ import type { Readings } from './readings.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import { type RemovalProblem, removalProblem } from './removal.ts'
-import { type RingTiles, readRingTiles, type TileArea } from './ring-tiles.ts'
+import { type RingTiles, readRingHolders, readRingTiles, type TileArea } from './ring-tiles.ts'
 import type { Task } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 import type { UpgradeProblem, Upgrades, UpgradeWish } from './upgrades.ts'
@@ -192,18 +192,13 @@ export class CoordinatorView {
     }
   }
 
-  ring({ withHolders }: { withHolders: boolean }): RingView {
-    const ring = ringOf(this.#context)
-    if (!withHolders) return ring
-    const { placement, options } = this.#context
-    const { tiles } = options.grid.geometry
-    const places = new Map(listed(this.#context).map(({ index }, place) => [index, place]))
-    return {
-      ...ring,
-      holders: Array.from({ length: tiles }, (_, tile) =>
-        placement.holdersOf(tile).map((index) => places.get(index)!),
-      ),
-    }
+  ring(): RingView {
+    return ringOf(this.#context)
+  }
+
+  /** Of each tile, some at a time, in ring order: where its holders stand in `members` of the ring. */
+  ringHolders(): Generator<number[][]> {
+    return readRingHolders(this.#context, listed(this.#context))
   }
 
   /** Who holds the tiles of a part of the grid. */

@@ -5,6 +5,7 @@
 import type { Problem } from '../../shared/protocol/problems.ts'
 import type { RingTilesView } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import type { Member } from './membership.ts'
 import { NO_HOLDER } from './placement.ts'
 
 /** A rectangle of tiles; what is left out goes to the edge of the grid. */
@@ -25,6 +26,8 @@ export const TILES_SHOWN_MAX = 262_144
 
 /** Slots that are renumbered without a break. */
 const SLICE_SLOTS = 65_536
+/** Of lists, which are to be gone before the next ones are made. */
+const SLICE_TILES = 2048
 
 type Bounds = Required<{ [K in keyof TileArea]: number }>
 
@@ -47,6 +50,34 @@ export function readRingTiles(context: CoordinatorContext, area: TileArea): Ring
     return { ok: false, problem: { path: '', code: 'out-of-range', message } }
   }
   return { ok: true, slices: slicesOf(context, { x, y, w, h }) }
+}
+
+/** Of each tile, some at a time, in ring order: where its holders stand among the `listed`. All is of this moment. */
+export function readRingHolders(
+  { placement }: CoordinatorContext,
+  listed: readonly Member[],
+): Generator<number[][]> {
+  const places = new Map(listed.map(({ index }, place) => [index + 1, place]))
+  return placesOf(placement.slots.slice(), placement.replicas, places)
+}
+
+function* placesOf(
+  slots: Uint32Array,
+  replicas: number,
+  places: ReadonlyMap<number, number>,
+): Generator<number[][]> {
+  let rows: number[][] = []
+  for (let from = 0; from < slots.length; from += replicas) {
+    const row: number[] = []
+    for (let at = from; at < from + replicas; at++) {
+      if (slots[at] !== NO_HOLDER) row.push(places.get(slots[at]!)!)
+    }
+    rows.push(row)
+    if (rows.length < SLICE_TILES) continue
+    yield rows
+    rows = []
+  }
+  yield rows
 }
 
 function* slicesOf(context: CoordinatorContext, bounds: Bounds): Generator<void, RingTilesView> {

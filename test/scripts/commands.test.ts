@@ -191,6 +191,9 @@ async function serve(t: Test) {
       planned.push(query)
       return control.plan
     },
+    ringHolders: () => {
+      throw new Error('not asked for')
+    },
     ring: () => {
       const grid = { width: 1, height: 1 }
       return { epoch: 0, replicas: 2, tile: 16, grid, fields: [], version: '1', members: [] }

@@ -65,8 +65,10 @@ class UpgradeStory {
     for (const name of this.names) this.bench.hello(name, running('0.1.0'))
     this.bench.wait(this.bench.options.settleMs)
     this.write()
-    const { holders, members } = this.bench.view.ring({ withHolders: true })
-    this.#holdersOf = holders!.map((places) => places.map((place) => members[place]!.id))
+    const { geometry } = this.bench.options.grid
+    this.#holdersOf = Array.from({ length: geometry.tiles }, (_, tile) => {
+      return this.bench.view.holdersOf(tile)
+    })
     this.#holdersOf.forEach((names, tile) => {
       for (const name of names) {
         this.#tilesOf.set(name, [...(this.#tilesOf.get(name) ?? []), tile])

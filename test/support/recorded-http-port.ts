@@ -235,7 +235,11 @@ export function record(): Recorded {
         recorded.doubts = []
         return { doubts: [] }
       },
-      ring: ({ withHolders }) => (withHolders ? { ...RING, holders: [[1, 0], []] } : RING),
+      ring: () => RING,
+      *ringHolders() {
+        yield [[1, 0]]
+        yield [[]]
+      },
       ringTiles(area) {
         if ((area.x ?? 0) > 1) return { ok: false, problem: OUTSIDE }
         return { ok: true, slices: ringTiles(recorded.turns) }

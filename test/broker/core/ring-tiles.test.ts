@@ -3,7 +3,12 @@ import fc from 'fast-check'
 import t from 'tap'
 import { newIdentity } from '../../../broker/core/coordinator.ts'
 import { CoordinatorContext } from '../../../broker/core/coordinator-context.ts'
-import { readRingTiles, TILES_SHOWN_MAX, type TileArea } from '../../../broker/core/ring-tiles.ts'
+import {
+  readRingHolders,
+  readRingTiles,
+  TILES_SHOWN_MAX,
+  type TileArea,
+} from '../../../broker/core/ring-tiles.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { Random } from '../../../shared/core/random.ts'
 import { Geometry } from '../../../shared/grid/geometry.ts'
@@ -96,6 +101,18 @@ t.test('it is of one moment, whatever happens between its slices', async (t) => 
   })
   t.same(stirred.view, calm.view)
   t.ok(context.placement.missingTiles().length === 0 && context.placement.isBorn(2))
+})
+
+t.test('holders in lists are of one moment, too, and those that the placement has', async (t) => {
+  const context = contextOf(new Geometry({ width: 1024, height: 512, tile: 4 }), 3, 2)
+  const { placement, members } = context
+  const expected = Array.from({ length: 32_768 }, (_, tile) => placement.holdersOf(tile))
+  const slices = readRingHolders(context, members.all)
+  const { value: first } = slices.next()
+  placement.bear(Uint32Array.of(30_000))
+  placement.removeHolder(1)
+  t.same([first, ...slices].flat(), expected)
+  t.not(first!.length, expected.length, 'others have turns between its slices')
 })
 
 t.test('what is not in the grid, or too much, is refused in words', async (t) => {
