@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { errorCodes, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import * as v from 'valibot'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
+import { compareVersions } from '../../shared/core/versions.ts'
 import { isPackageName } from '../../shared/protocol/upgrade-messages.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { PackageRef } from '../core/ledger-records.ts'
@@ -146,11 +147,19 @@ function wishOf(
   return {
     ...{ version, packages: Object.fromEntries(refs), pauseMs: pauseSeconds * 1000 },
     wave: typeof wave === 'number' ? { nodes: wave } : { percent: Number.parseInt(wave, 10) },
-    isDowngrade: packages.every(({ downgrade }) => downgrade),
+    ...downgradeOf(packages),
     mayBeAway: body.allow_away === true,
     again: body.again === true,
     ...(only === undefined ? {} : { only }),
   }
+}
+
+/** What all of them allow. */
+function downgradeOf(packages: readonly PackageView[]): Pick<UpgradeWish, 'downgradeFrom'> {
+  const all = packages.map(({ downgrade_from: from }) => from)
+  if (!all.every((from) => from !== undefined)) return {}
+  const [downgradeFrom] = all.sort(compareVersions)
+  return downgradeFrom === undefined ? {} : { downgradeFrom }
 }
 
 function problemOfPackage(error: unknown): ProblemAnswer {

@@ -22,8 +22,8 @@ export interface PackageView {
   readonly architecture: string
   /** Fingerprint of the keys of its release. */
   readonly signed_by: string
-  /** Boards that run a newer version may be brought to it. */
-  readonly downgrade: boolean
+  /** Boards that run a newer version, up to this one, may be brought to it. */
+  readonly downgrade_from?: string
 }
 
 export interface PackageStoreOptions {
@@ -37,7 +37,7 @@ interface Described {
   readonly role?: string
   readonly architecture?: string
   readonly protocol?: number
-  readonly downgradeTo?: string
+  readonly downgradeFrom?: string
   readonly signedBy?: string
   readonly problems: readonly string[]
 }
@@ -154,7 +154,7 @@ function viewOf(
   described: Described,
   { sha256, bytes }: { sha256: string; bytes: number },
 ): PackageView {
-  const { version, role, architecture, protocol, downgradeTo, signedBy, problems } = described
+  const { version, role, architecture, protocol, downgradeFrom, signedBy, problems } = described
   const [problem] = problems
   const isKnown = version !== undefined && architecture !== undefined && signedBy !== undefined
   if (problem !== undefined || !isKnown) throw untrusted(problem ?? 'it says nothing of itself')
@@ -163,8 +163,8 @@ function viewOf(
     const spoken = protocol ?? 'none that is named'
     throw untrusted(`it speaks protocol ${spoken}, and this gateway ${PROTOCOL_VERSION}`)
   }
-  const downgrade = downgradeTo === version
-  return { sha256, bytes, version, architecture, signed_by: signedBy, downgrade }
+  const downgrade = downgradeFrom === undefined ? {} : { downgrade_from: downgradeFrom }
+  return { sha256, bytes, version, architecture, signed_by: signedBy, ...downgrade }
 }
 
 /** In a process of its own: signatures and digests take long on a small machine. */

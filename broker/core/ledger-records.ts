@@ -177,8 +177,8 @@ export interface UpgradeRecord {
   readonly wave: WaveSize
   /** Between waves. */
   readonly pauseMs: number
-  /** Also to nodes that run a newer version: its inventory says so. */
-  readonly isDowngrade: boolean
+  /** Also to nodes that run a newer version, up to this one: its inventory says so. */
+  readonly downgradeFrom?: string
   /** Tiles may be away with their only copy. */
   readonly mayBeAway: boolean
   readonly state: 'running' | 'stopped' | 'done'

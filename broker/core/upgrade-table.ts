@@ -4,7 +4,7 @@
  */
 import type { NodeId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
-import { compareVersions } from '../../shared/core/versions.ts'
+import { compareVersions, mayReplace } from '../../shared/core/versions.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type {
   LedgerContents,
@@ -121,7 +121,7 @@ export function isFinal(state: UpgradeNodeState): boolean {
   return state === 'done' || state === 'went-back' || state === 'lost' || state === 'skipped'
 }
 
-export type Offer = Pick<UpgradeRecord, 'version' | 'packages' | 'isDowngrade'>
+export type Offer = Pick<UpgradeRecord, 'version' | 'packages' | 'downgradeFrom'>
 
 export function packageFor({ packages }: Offer, { program }: Member): PackageRef | undefined {
   return program && own(packages, program.architecture)
@@ -139,7 +139,9 @@ export function verdictOn(
   const offered = packageFor(offer, member)
   if (offered === undefined) return { state: 'skipped', code: 'no-package' }
   const isOlder = compareVersions(offer.version, program.version) < 0
-  if (isOlder && !offer.isDowngrade) return { state: 'skipped', code: 'package-older' }
+  if (isOlder && !mayReplace(offer.downgradeFrom, program.version)) {
+    return { state: 'skipped', code: 'package-older' }
+  }
   if (failed?.includes(offered.sha256)) return { state: 'skipped', code: 'failed-before' }
   return undefined
 }

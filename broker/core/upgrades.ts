@@ -24,7 +24,7 @@ import type { Rebalancer } from './rebalancer.ts'
 import { isFinal, packageFor, UpgradeTable, verdictOn } from './upgrade-table.ts'
 import { chooseWave } from './upgrade-wave.ts'
 
-type Wished = 'version' | 'packages' | 'wave' | 'pauseMs' | 'isDowngrade' | 'mayBeAway'
+type Wished = 'version' | 'packages' | 'wave' | 'pauseMs' | 'downgradeFrom' | 'mayBeAway'
 
 export interface UpgradeWish extends Pick<UpgradeRecord, Wished> {
   /** Also to nodes on which this very package did not come to run. */
@@ -133,11 +133,11 @@ export class Upgrades {
   #start(wish: UpgradeWish): void {
     if (this.problemOf(wish) !== undefined) return
     const context = this.#context
-    const { version, packages, wave, pauseMs, isDowngrade, mayBeAway, again } = wish
+    const { again, only: _, ...wished } = wish
+    const { version } = wished
     const upgrade = randomId(context.random)
     const begun = { state: 'running', isCanaryDone: false, startedTs: context.ts } as const
     this.#pausedUntilMs = Number.NEGATIVE_INFINITY
-    const wished = { version, packages, wave, pauseMs, isDowngrade, mayBeAway }
     this.#table.keep({ id: upgrade, ...wished, ...begun })
     const members = this.#membersFor(wish)
     for (const { id } of members) {

@@ -5,7 +5,7 @@
  */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { compareVersions } from '../../shared/core/versions.ts'
+import { compareVersions, mayReplace } from '../../shared/core/versions.ts'
 import type { UpgradeOutcome } from '../../shared/protocol/upgrade-messages.ts'
 import { architectureOf } from '../../shared/runtime/architecture.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
@@ -90,7 +90,7 @@ function checkPackage(from: string, { root = '/' }: InstallFlags): boolean {
 
 function checkVersion({ path, version }: TreeFacts, installed: TreeFacts | undefined): void {
   if (installed === undefined || compareVersions(version, installed.version) > 0) return
-  if (readInventory(path).downgradeTo === version) return
+  if (mayReplace(readInventory(path).downgradeFrom, installed.version)) return
   const message = `it is version ${version}, and ${installed.version} is installed`
   throw new AppError('package-older', message, { exitCode: EXIT_BAD_INPUT })
 }

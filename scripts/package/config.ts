@@ -2,7 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { compareVersions, isVersion } from '../../shared/core/versions.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
+import { VERSION } from '../../shared/runtime/version.ts'
 import { ARCHITECTURES, type Architecture, ROLES, type Role } from './architectures.ts'
 import { usage } from './packaging-error.ts'
 
@@ -15,8 +17,8 @@ export interface PackageConfig {
   /** A key is to be made there, and nothing else. */
   readonly newKeyFile: string | undefined
   readonly outputDirectory: string
-  /** Boards that run a newer version may be brought to this one. */
-  readonly isDowngrade: boolean
+  /** Boards that run this version, or an older one that is newer than the package, may be brought to it. */
+  readonly downgradeFrom: string | undefined
   /** The time of every packaged file, in seconds since 1970. */
   readonly seconds: number
 }
@@ -27,7 +29,7 @@ export const PACKAGE_FLAGS = {
   key: { type: 'string' },
   'new-key': { type: 'string' },
   output: { type: 'string' },
-  downgrade: { type: 'boolean' },
+  'downgrade-from': { type: 'string' },
   help: { type: 'boolean' },
 } as const
 
@@ -40,7 +42,7 @@ Makes packages of this checkout: for each role and architecture a .deb and a tar
   --key <file>                    private release key (default: one for development)
   --new-key <file>                make a release key, or add what an older one lacks, and no package
   --output <directory>            (default: packages)
-  --downgrade                     boards that run a newer version may be brought to this one
+  --downgrade-from <version>      boards that run a newer version, up to that one, may be brought to this one
 `
 
 /** The words of the command line, or the help that was asked for. Throws on what is wrong. */
@@ -57,7 +59,7 @@ export function readPackageConfig(
     keyFile: values.key,
     newKeyFile: values['new-key'],
     outputDirectory: resolve(values.output ?? 'packages'),
-    isDowngrade: values.downgrade === true,
+    downgradeFrom: newerVersion(values['downgrade-from']),
     seconds: sourceSeconds(process.env.SOURCE_DATE_EPOCH, checkout),
   }
 }
@@ -68,6 +70,12 @@ function parse(argv: readonly string[]) {
   } catch (error) {
     throw usage(`${messageOf(error)}\n\n${PACKAGE_HELP}`)
   }
+}
+
+function newerVersion(given: string | undefined): string | undefined {
+  if (given === undefined) return undefined
+  if (isVersion(given) && compareVersions(given, VERSION) > 0) return given
+  throw usage(`--downgrade-from: "${given}" is no version that is newer than ${VERSION}`)
 }
 
 function listOf<T extends string>(

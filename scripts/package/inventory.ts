@@ -53,8 +53,8 @@ export interface Inventory {
   readonly packages: readonly BundledPackage[]
   /** Of the messages between gateway and node that the program speaks. */
   readonly protocol?: number
-  /** Its own version, if boards that run a newer one may be brought to it. */
-  readonly downgradeTo?: string
+  /** The newest version that it may take the place of, if of any that is newer (docs/decisions/0025). */
+  readonly downgradeFrom?: string
 }
 
 /** What is wrong with a tree; `path` is the file that it is about. */

@@ -111,9 +111,9 @@ interface PackageParts {
 
 function writePackage(parts: PackageParts, config: PackageConfig, say: Say): void {
   const { role, architecture, native, bundles } = parts
-  const { seconds, outputDirectory, isDowngrade } = config
+  const { seconds, outputDirectory, downgradeFrom } = config
   const thirdParty = thirdPartyOf(bundles.packages)
-  const tree = assembleTree({ ...parts, version: VERSION, thirdParty, isDowngrade })
+  const tree = assembleTree({ ...parts, version: VERSION, thirdParty, downgradeFrom })
   const name = `obelisk-${role}-${VERSION}-${architecture}`
   const deb = writeDeb({ role, architecture, version: VERSION, native, tree, seconds })
   const tarball = compress(writeTar(tree, { prefix: `${name}/`, seconds }))

@@ -18,15 +18,15 @@ export interface TreeParts {
   readonly native: NativePart
   readonly thirdParty: ThirdParty
   readonly key: PrivateKeys
-  /** Boards that run a newer version may be brought to this one. */
-  readonly isDowngrade?: boolean
+  /** The newest version that it may take the place of, if of any that is newer. */
+  readonly downgradeFrom?: string | undefined
 }
 
 const PLAIN = 0o644
 const PROGRAM = 0o755
 
 export function assembleTree(parts: TreeParts): TreeFile[] {
-  const { role, architecture, version, bundles, native, thirdParty, key } = parts
+  const { role, architecture, version, bundles, native, thirdParty, key, downgradeFrom } = parts
   const unit = `systemd/obelisk-${role}.service`
   const files: TreeFile[] = [
     ...bundles.files,
@@ -51,7 +51,7 @@ export function assembleTree(parts: TreeParts): TreeFile[] {
     files: files.map(listed),
     packages: thirdParty.packages,
     protocol: PROTOCOL_VERSION,
-    ...(parts.isDowngrade === true ? { downgradeTo: version } : {}),
+    ...(downgradeFrom === undefined ? {} : { downgradeFrom }),
   }
   return [...files, ...signedInventory(inventory, key)]
 }

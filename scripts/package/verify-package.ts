@@ -21,10 +21,10 @@ export async function describePackage(
     await unpackPackage(archive, work)
     const key = readFileSync(existsSync(keyFile) ? keyFile : join(work, PUBLIC_KEY_FILE), 'utf8')
     const problems = verifyTree(work, key).map(({ path, message }) => `${path} ${message}`)
-    const { version, role, architecture, protocol, downgradeTo } = readInventory(work)
+    const { version, role, architecture, protocol, downgradeFrom } = readInventory(work)
     const signedBy = fingerprintOf(parsePublicKeys(key)!)
     return JSON.stringify({
-      ...{ version, role, architecture, protocol, downgradeTo, signedBy },
+      ...{ version, role, architecture, protocol, downgradeFrom, signedBy },
       problems: problems.slice(0, SHOWN_MAX),
     })
   } catch (error) {

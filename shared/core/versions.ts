@@ -21,6 +21,12 @@ export function compareVersions(left: string, right: string): number {
   return comparePrereleases(first.before, second.before)
 }
 
+/** Whether what may take the place of versions up to `downgradeFrom` may take that of the one that is `installed`. */
+export function mayReplace(downgradeFrom: unknown, installed: string): boolean {
+  if (typeof downgradeFrom !== 'string' || !isVersion(downgradeFrom)) return false
+  return compareVersions(installed, downgradeFrom) <= 0
+}
+
 function partsOf(text: string): { readonly numbers: number[]; readonly before: readonly string[] } {
   const match = isVersion(text) ? VERSION.exec(text) : null
   if (match === null) return { numbers: [], before: [] }

@@ -42,7 +42,7 @@ async function bench(t: Test, views: readonly UpgradeView[] = []) {
       const bytes = Buffer.concat(pieces)
       if (bytes.includes('changed')) throw new AppError('package-untrusted', 'agent.mjs has others')
       const sha256 = createHash('sha256').update(bytes).digest('hex')
-      const said = { version: '2.0.0', architecture: 'arm64', signed_by: 'k', downgrade: false }
+      const said = { version: '2.0.0', architecture: 'arm64', signed_by: 'k' }
       calls.push(['package', bytes.length])
       packages.push({ sha256, bytes: bytes.length, ...said })
       return packages.at(-1)!

@@ -233,10 +233,31 @@ t.test('what is of another user than the agent', { skip: !isRoot && 'needs root'
 
 t.test('an older version that says that it may is installed', async (t) => {
   const made = await board(t.testdir())
-  const inventory = { downgradeTo: '0.9.0' }
-  made.ask(made.archive(made.tree({ version: '0.9.0', inventory })))
+  const inventory = { downgradeFrom: '1.0.0' }
+  const ticket = made.archive(made.tree({ version: '0.9.0', inventory }))
+  made.ask(ticket)
   t.equal((await made.staged()).code, 0)
   t.equal(made.version, '0.9.0')
+
+  await made.install('1.0.1')
+  made.ask(ticket, { id: 'asked-2' })
+  t.equal((await made.staged()).code, 65, 'not in the place of what is newer than it names')
+  t.match(made.outcome, { outcome: 'refused', code: 'package-older', request: 'asked-2' })
+  t.equal(made.version, '1.0.1')
+})
+
+t.test('a word that it may replace any version is none', async (t) => {
+  for (const inventory of [
+    { downgradeTo: '0.9.0' },
+    { downgradeFrom: '' },
+    { downgradeFrom: 'zzz' },
+    { downgradeFrom: ['9.9.9'] },
+  ]) {
+    const made = await board(t.testdir())
+    made.ask(made.archive(made.tree({ version: '0.9.0', inventory })))
+    t.equal((await made.staged()).code, 65)
+    t.match(made.outcome, { outcome: 'refused', code: 'package-older' })
+  }
 })
 
 t.test('a version of before the second key takes nothing by itself', async (t) => {

@@ -27,7 +27,6 @@ const WISH: UpgradeWish = {
   packages: { armhf: PACKAGE },
   wave: { percent: 10 },
   pauseMs: 0,
-  isDowngrade: false,
   mayBeAway: false,
   again: false,
 }

@@ -22,7 +22,6 @@ t.test('a package is kept across starts, and goes when it is told to', async (t)
     version: '2.0.0',
     architecture: 'arm64',
     bytes: archive.length,
-    downgrade: false,
   })
   t.same(await store.take(piecesOf(archive)), kept, 'the same again is the same')
   writeFileSync(join(options.directory, 'packages/coming'), 'half')

@@ -301,7 +301,7 @@ t.test('an upgrade that was under way stands still, and its nodes say what they 
   const old = settledPair()
   const upgrade = {
     ...{ id: 'u1', version: '2.0.0', packages: {}, wave: { nodes: 1 }, pauseMs: 0 },
-    ...{ isDowngrade: false, mayBeAway: false, isCanaryDone: true, startedTs: 1 },
+    ...{ mayBeAway: false, isCanaryDone: true, startedTs: 1 },
   }
   old.ledger.write([
     { table: 'upgrade', key: 'latest', value: { ...upgrade, state: 'running' } },

@@ -4,7 +4,7 @@ import { isFinal, packageFor, verdictOn } from '../../../broker/core/upgrade-tab
 import type { NodeId } from '../../../shared/core/ids.ts'
 
 const PACKAGE = { sha256: 'a1'.repeat(32), bytes: 545_000 }
-const OFFER = { version: '0.2.0', packages: { armhf: PACKAGE }, isDowngrade: false }
+const OFFER = { version: '0.2.0', packages: { armhf: PACKAGE } }
 
 function member(program: Member['program']): Member {
   const made = new Member('a' as NodeId, 0, { joinedTs: 0, storeId: 'store', nowMs: 0 })
@@ -20,7 +20,9 @@ t.test('what is clear of a node is said before anything is fetched', async (t) =
   t.same(verdictOn(member(undefined), OFFER, undefined)?.code, 'by-hand')
   const newer = member({ version: '0.3.0', architecture: 'armhf' })
   t.same(verdictOn(newer, OFFER, undefined)?.code, 'package-older')
-  t.equal(verdictOn(newer, { ...OFFER, isDowngrade: true }, undefined), undefined)
+  t.equal(verdictOn(newer, { ...OFFER, downgradeFrom: '0.3.0' }, undefined), undefined)
+  const outlived = { ...OFFER, downgradeFrom: '0.2.9' }
+  t.same(verdictOn(newer, outlived, undefined)?.code, 'package-older')
   t.same(verdictOn(member({ version: '0.2.0', architecture: 'x' }), OFFER, []), { state: 'done' })
 })
 

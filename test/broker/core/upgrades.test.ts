@@ -26,7 +26,6 @@ const WISH: UpgradeWish = {
   packages: { armhf: PACKAGE },
   wave: { nodes: 1 },
   pauseMs: 0,
-  isDowngrade: false,
   mayBeAway: false,
   again: false,
 }
