@@ -1,10 +1,12 @@
 /**
  * Where nodes fetch packages: few at a time, each at a pace, so that the fleet's own messages have the wire. A line asks, a
- * line answers, then the file goes from where the node stands. Nothing of a file is in memory but one piece for each.
+ * line answers, then the file goes from where the node stands. Nothing of a file is in memory but one piece for each. Who
+ * reads too slowly, or for too long, makes room and may come again; a node has one place, that of its latest connection.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { NodeId } from '../../shared/core/ids.ts'
 import {
   decodeFetchRequest,
   encodeFetchLine,
@@ -17,8 +19,10 @@ export interface FetchDoorOptions {
   readonly bytesPerSecond?: number
   /** Connections that have not said their line. */
   readonly waitingMax?: number
-  /** For a line, and for a reader that takes nothing. */
+  /** For a line, and for each piece: the slowest pace. */
   readonly timeoutMs?: number
+  /** For all of it. */
+  readonly placeMs?: number
   /** Waits so many ms before the next piece. */
   readonly pace?: (ms: number) => Promise<unknown>
 }
@@ -33,6 +37,8 @@ const PLACES = 4
 const BYTES_PER_SECOND = 2 * 1024 * 1024
 const WAITING_MAX = 64
 const TIMEOUT_MS = 30_000
+/** So long the core waits for a node that was told to fetch. */
+const PLACE_MS = 600_000
 const PIECE_BYTES = 64 * 1024
 const LINE_END = 0x0a
 
@@ -41,12 +47,15 @@ export class FetchDoor {
   readonly #port: FetchDoorPort
   /** The oldest first. */
   readonly #waiting = new Set<Socket>()
-  #taken = 0
+  readonly #taken = new Set<Socket>()
+  /** The latest connection of each node that is known by its certificate. */
+  readonly #latest = new Map<NodeId, Socket>()
 
   constructor(options: FetchDoorOptions, port: FetchDoorPort) {
     const { places = PLACES, bytesPerSecond = BYTES_PER_SECOND } = options
     const { waitingMax = WAITING_MAX, timeoutMs = TIMEOUT_MS, pace = pause } = options
-    this.#options = { places, bytesPerSecond, waitingMax, timeoutMs, pace }
+    const { placeMs = PLACE_MS } = options
+    this.#options = { places, bytesPerSecond, waitingMax, timeoutMs, placeMs, pace }
     this.#port = port
   }
 
@@ -57,11 +66,12 @@ export class FetchDoor {
 
   /** Those that are being served. */
   get taken(): number {
-    return this.#taken
+    return this.#taken.size
   }
 
-  /** Owns the socket from now on; `first` is what it has said already. */
-  take(socket: Socket, first: Buffer = Buffer.alloc(0)): void {
+  /** Owns the socket from now on; `first` is what it has said already, `node` who it is where that is known. */
+  take(socket: Socket, first: Buffer = Buffer.alloc(0), node?: NodeId): void {
+    if (node !== undefined) this.#takePlaceOf(node, socket)
     if (this.#waiting.size >= this.#options.waitingMax) {
       const [oldest] = this.#waiting
       oldest!.destroy()
@@ -95,6 +105,21 @@ export class FetchDoor {
     look()
   }
 
+  /** A connection that a node has left behind does not keep it waiting, and nobody has two. */
+  #takePlaceOf(node: NodeId, socket: Socket): void {
+    const before = this.#latest.get(node)
+    if (before !== undefined) this.#evict(before)
+    this.#latest.set(node, socket)
+    socket.once('close', () => {
+      if (this.#latest.get(node) === socket) this.#latest.delete(node)
+    })
+  }
+
+  #evict(socket: Socket): void {
+    this.#taken.delete(socket)
+    socket.destroy()
+  }
+
   async #answer(socket: Socket, line: string): Promise<void> {
     const request = decodeFetchRequest(line)
     const path = request && this.#port.pathOf(request.sha256)
@@ -104,8 +129,9 @@ export class FetchDoor {
     }
     if (request === undefined) return end({ error: 'malformed' })
     if (path === undefined) return end({ error: 'unknown-package' })
-    if (this.#taken >= this.#options.places) return end({ error: 'busy' })
-    this.#taken += 1
+    if (this.#taken.size >= this.#options.places) return end({ error: 'busy' })
+    this.#taken.add(socket)
+    const timer = setTimeout(() => this.#evict(socket), this.#options.placeMs)
     try {
       const file = await open(path)
       try {
@@ -114,7 +140,8 @@ export class FetchDoor {
         await file.close()
       }
     } finally {
-      this.#taken -= 1
+      clearTimeout(timer)
+      this.#taken.delete(socket)
     }
   }
 
@@ -123,7 +150,6 @@ export class FetchDoor {
     const { size } = await file.stat()
     // What still comes is thrown away, so that the end is seen.
     socket.resume()
-    socket.setTimeout(timeoutMs, () => socket.destroy())
     socket.write(encodeFetchLine({ bytes: size }))
     const piece = Buffer.alloc(PIECE_BYTES)
     for (let at = Math.min(from, size); at < size && !socket.destroyed; ) {
@@ -131,7 +157,10 @@ export class FetchDoor {
       if (bytesRead === 0) break
       at += bytesRead
       const paced = pace((bytesRead * 1000) / bytesPerSecond)
+      // Not since the last byte: a reader of one byte now and then would be here for ever.
+      const timer = setTimeout(() => socket.destroy(), timeoutMs)
       const isTaken = await written(socket, piece.subarray(0, bytesRead))
+      clearTimeout(timer)
       if (!isTaken) break
       await paced
     }

@@ -5,6 +5,7 @@ import * as v from 'valibot'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
 import { compareVersions } from '../../shared/core/versions.ts'
 import { isPackageName } from '../../shared/protocol/upgrade-messages.ts'
+import type { UpgradeView } from '../../shared/protocol/views.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { PackageRef } from '../core/ledger-records.ts'
 import type { UpgradeWish } from '../core/upgrades.ts'
@@ -66,7 +67,7 @@ export function registerUpgradeRoutes(app: FastifyInstance, port: HttpPort, idle
   })
   app.delete('/api/packages/:sha256', ADMINISTER, async (request: NameRequest, reply) => {
     const { sha256 } = request.params
-    if (upgrades.latest()?.state === 'running') return sendProblem(reply, RUNNING)
+    if (isUnderWay(sha256, upgrades.latest())) return sendProblem(reply, RUNNING)
     if (!upgrades.removePackage(sha256)) return sendProblem(reply, unknownPackage(sha256))
     return sendJson(reply, { sha256, removed: true })
   })
@@ -80,6 +81,13 @@ export function registerUpgradeRoutes(app: FastifyInstance, port: HttpPort, idle
     const latest = await upgrades.demand(wish.demand)
     return latest === undefined ? sendProblem(reply, NONE) : sendJson(reply, latest)
   })
+}
+
+/** Nodes that install after a stop may have to fetch it once more. */
+function isUnderWay(sha256: string, latest: UpgradeView | undefined): boolean {
+  if (latest === undefined) return false
+  const isGoingOn = latest.state === 'running' || (latest.counts.installing ?? 0) > 0
+  return isGoingOn && Object.values(latest.packages).some((one) => one.sha256 === sha256)
 }
 
 class BodyStopped extends Error {}
@@ -182,7 +190,7 @@ function unknownPackage(sha256: string): ProblemAnswer {
 const RUNNING: ProblemAnswer = {
   status: 409,
   code: 'upgrade-running',
-  detail: 'an upgrade is under way, and boards may still fetch it',
+  detail: 'an upgrade to it is under way, and boards may still fetch it',
 }
 const MIXED: ProblemAnswer = {
   status: 400,

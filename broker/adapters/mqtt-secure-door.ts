@@ -114,11 +114,11 @@ export class SecureDoor {
     // First: Node throws at, or ends of, some keys that a stranger may show.
     const sha256 = socket.authorized ? fingerprintText(spkiOf(shown.publicKey)) : undefined
     const principal = sha256 === undefined ? undefined : this.#ownerOf(sha256)
-    if (principal === undefined || (isFetch && principal.kind !== 'node')) {
-      this.#deny(socket, remote, 'certificate-refused')
-    } else if (isFetch && this.#options.fetch !== undefined) this.#options.fetch.take(socket)
-    else if (isFetch) socket.destroy()
-    else this.#port.entered(socket, principal)
+    if (principal === undefined) this.#deny(socket, remote, 'certificate-refused')
+    else if (!isFetch) this.#port.entered(socket, principal)
+    else if (principal.kind !== 'node') this.#deny(socket, remote, 'certificate-refused')
+    else if (this.#options.fetch === undefined) socket.destroy()
+    else this.#options.fetch.take(socket, undefined, principal.node)
   }
 
   #ownerOf(sha256: string): Principal | undefined {

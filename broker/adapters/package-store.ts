@@ -68,15 +68,20 @@ export class PackageStore {
   }
 
   get all(): readonly PackageView[] {
-    return [...this.#packages.values()].sort((a, b) => (a.sha256 < b.sha256 ? -1 : 1))
+    const names = [...this.#packages.keys()].sort()
+    return names.map((sha256) => this.find(sha256)).filter((view) => view !== undefined)
   }
 
+  /** One whose file is gone, whoever took it, is none, so that it can be sent again. */
   find(sha256: string): PackageView | undefined {
-    return this.#packages.get(sha256)
+    const view = this.#packages.get(sha256)
+    if (view === undefined || existsSync(this.#at(`${sha256}.tar.gz`))) return view
+    this.remove(sha256)
+    return undefined
   }
 
   pathOf(sha256: string): string | undefined {
-    return this.#packages.has(sha256) ? this.#at(`${sha256}.tar.gz`) : undefined
+    return this.find(sha256) && this.#at(`${sha256}.tar.gz`)
   }
 
   /** Throws AppError: `packages-full`, `too-large`, `package-untrusted`, `overloaded`. Nothing of it is kept then. */
@@ -88,7 +93,7 @@ export class PackageStore {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
       for (const path of [coming, work]) await rm(path, { recursive: true, force: true })
       const { sha256, bytes } = await this.#receive(body, coming)
-      const known = this.#packages.get(sha256)
+      const known = this.find(sha256)
       if (known !== undefined) return known
       const view = viewOf(await describe(coming, work), { sha256, bytes })
       await rename(coming, this.#at(`${sha256}.tar.gz`))

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { FetchDoor, type FetchDoorOptions } from '../../../broker/adapters/fetch-door.ts'
 import { fetchPackage } from '../../../firmware-agent/adapters/package-fetch.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
 import { encodeFetchLine } from '../../../shared/protocol/fetch.ts'
 
 interface Bench {
@@ -23,6 +24,7 @@ async function bench(
   t: Test,
   options: FetchDoorOptions = {},
   bytes = randomBytes(300_000),
+  nodeOf: () => NodeId | undefined = () => undefined,
 ): Promise<Bench> {
   const directory = t.testdir({})
   const sha256 = createHash('sha256').update(bytes).digest('hex')
@@ -36,7 +38,7 @@ async function bench(
   const sockets: Socket[] = []
   const server = createServer((socket) => {
     sockets.push(socket)
-    door.take(socket)
+    door.take(socket, undefined, nodeOf())
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -164,6 +166,74 @@ t.test('who says nothing, or takes nothing, goes', async (t) => {
   await turnsUntil(() => door.taken === 0)
   t.pass('its place is free again')
   stuck.destroy()
+})
+
+t.test('who reads a little now and then goes', async (t) => {
+  const options = { timeoutMs: 100, bytesPerSecond: 2 ** 30 }
+  const { port, sha256, door } = await bench(t, options, randomBytes(32_000_000))
+  const slow = connect(port, '127.0.0.1')
+  slow.on('error', () => {})
+  slow.write(encodeFetchLine({ sha256, from: 0 }))
+  await once(slow, 'readable')
+  // More often than it would have to take anything, if that were all.
+  const reading = setInterval(() => slow.read(4096), 20)
+  await turnsUntil(() => door.taken === 0)
+  clearInterval(reading)
+  t.pass('its place is free again')
+  slow.destroy()
+})
+
+t.test('who takes too long for all of it goes, and goes on where it stands', async (t) => {
+  let goOn = (): void => {}
+  const stops = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  let pieces = 0
+  const pace = async (): Promise<void> => {
+    if (pieces++ === 1) await stops
+  }
+  const { url, port, directory, sha256, bytes, door } = await bench(
+    t,
+    { places: 1, placeMs: 200, pace },
+    randomBytes(300_000),
+  )
+  const path = join(directory, 'fetched')
+  const wish = { sha256, bytes: bytes.length, path }
+  await t.rejects(fetchPackage({ url }, wish), { code: 'fetch-broken' })
+  t.equal(door.taken, 0)
+  goOn()
+  await fetchPackage({ url }, wish)
+  t.ok(readFileSync(path).equals(bytes))
+  t.equal((await say(port, encodeFetchLine({ sha256, from: 299_999 }))).length, 18)
+})
+
+t.test('a node has one place: that of its latest connection', async (t) => {
+  const next: (() => void)[] = []
+  let isOver = false
+  const pace = async (): Promise<void> => {
+    if (!isOver) await new Promise<void>((resolve) => next.push(resolve))
+  }
+  let node = 'slow' as NodeId
+  const options = { places: 2, pace }
+  const { port, sha256, door } = await bench(t, options, randomBytes(300_000), () => node)
+  const begin = async (served: number): Promise<Socket> => {
+    const socket = connect(port, '127.0.0.1').on('error', () => {})
+    socket.resume().write(encodeFetchLine({ sha256, from: 0 }))
+    await turnsUntil(() => next.length === served)
+    return socket
+  }
+  const first = await begin(1)
+  const second = await begin(2)
+  await turnsUntil(() => first.destroyed)
+  t.equal(door.taken, 1)
+  node = 'other' as NodeId
+  const other = await begin(3)
+  t.equal(door.taken, 2)
+  t.notOk(second.destroyed)
+  isOver = true
+  for (const socket of [second, other]) socket.destroy()
+  for (const resume of next) resume()
+  await turnsUntil(() => door.taken === 0)
 })
 
 t.test('who has been answered and goes on talking is let go', async (t) => {

@@ -1,5 +1,5 @@
 /** Packages that a gateway keeps: only whole and sound ones, within a bound, and across starts. */
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { PackageStore } from '../../../broker/adapters/package-store.ts'
@@ -33,6 +33,20 @@ t.test('a package is kept across starts, and goes when it is told to', async (t)
   t.notOk(again.remove(kept.sha256))
   t.equal(again.pathOf(kept.sha256), undefined)
   t.same(new PackageStore(options).all, [])
+})
+
+t.test('one whose file is gone is none, and can be sent again', async (t) => {
+  const directory = t.testdir()
+  const board = new StagedBoard(join(directory, 'board'))
+  const archive = board.archive(board.tree({ version: '2.0.0' }))
+  const store = new PackageStore({ directory: join(directory, 'gateway'), bytesMax: MIB })
+  const kept = await store.take(piecesOf(archive))
+  rmSync(store.pathOf(kept.sha256)!)
+  t.equal(store.pathOf(kept.sha256), undefined)
+  t.equal(store.find(kept.sha256), undefined)
+  t.same(store.all, [])
+  t.same(await store.take(piecesOf(archive)), kept)
+  t.ok(readFileSync(store.pathOf(kept.sha256)!).equals(archive))
 })
 
 t.test('what boards would refuse is not kept', async (t) => {
