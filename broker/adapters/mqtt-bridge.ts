@@ -5,24 +5,12 @@
  *
  * What goes out is left where it is when it comes in, whoever asked for it: nothing goes round.
  */
-import { connect, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
-import mqttClient from 'mqtt/lib/client'
 import { filterMatches } from '../../shared/protocol/topic-filters.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { GatewayNotice } from '../core/effects.ts'
+import { type BridgeClient, type BridgeEnd, bridgeClient } from './bridge-end.ts'
 import { type BridgeMessage, BridgeQueue } from './bridge-queue.ts'
-
-export interface BridgeEnd {
-  readonly host: string
-  readonly port: number
-  readonly clientId: string
-  readonly username?: string
-  readonly password?: string
-  /** Over TLS, by this authority, or by those of the system where it is empty. */
-  readonly ca?: string
-}
 
 export interface MqttBridgeOptions {
   readonly far: BridgeEnd
@@ -43,21 +31,16 @@ export interface MqttBridgePort {
   notice(notice: GatewayNotice): void
 }
 
-const RECONNECT_MS = 1000
-const CONNECT_TIMEOUT_MS = 5000
 /** Sent and not acknowledged. */
 const UNDER_WAY_MAX = 64
 const QUEUE_BOUNDS = { messagesMax: 10_000, bytesMax: 8 * 1024 * 1024 }
-
-const MqttClient = mqttClient.default
-type Client = InstanceType<typeof MqttClient>
 
 export class MqttBridge {
   readonly #options: MqttBridgeOptions
   readonly #port: MqttBridgePort
   readonly #log: Logger
-  readonly #far: Client
-  readonly #near: Client
+  readonly #far: BridgeClient
+  readonly #near: BridgeClient
   readonly #queue = new BridgeQueue(QUEUE_BOUNDS)
   readonly #unfollow: readonly (() => void)[]
   #state: 'beginning' | 'up' | 'down' | 'closed' = 'beginning'
@@ -74,9 +57,8 @@ export class MqttBridge {
     this.#options = options
     this.#port = port
     this.#log = log
-    // Not before it has something to bring: a gateway without tasks from there has one client less.
-    this.#near = clientOf(options.near, { clean: true, manualConnect: true })
-    this.#far = clientOf(options.far, { clean: false })
+    this.#near = bridgeClient(options.near, { clean: true })
+    this.#far = bridgeClient(options.far, { clean: false })
     this.#far.on('connect', () => void this.#connected())
     this.#far.on('close', () => this.#closed())
     for (const client of [this.#near, this.#far]) {
@@ -93,7 +75,6 @@ export class MqttBridge {
         else this.#far.stream.destroy()
       })
     }
-    this.#near.connect()
     this.#unfollow = options.filtersOut.map((filter) =>
       port.follow(filter, (message) => {
         if (message.qos === 0 && !message.retain && this.#state !== 'up') return
@@ -191,22 +172,4 @@ export class MqttBridge {
       this.#pump()
     })
   }
-}
-
-function clientOf(end: BridgeEnd, more: { clean: boolean; manualConnect?: boolean }): Client {
-  const { clientId, username, password } = end
-  const login = username === undefined ? {} : { username, ...(password && { password }) }
-  return new MqttClient(() => openSocket(end), {
-    ...{ clientId, ...login, ...more, protocolVersion: 4, keepalive: 30 },
-    ...{ connectTimeout: CONNECT_TIMEOUT_MS, reconnectPeriod: RECONNECT_MS },
-    ...{ resubscribe: false, queueQoSZero: false, writeCache: false },
-  })
-}
-
-function openSocket({ host, port, ca }: BridgeEnd): Socket {
-  if (ca === undefined) return connect(port, host).setNoDelay(true)
-  const trusted = ca === '' ? {} : { ca }
-  // No address is a name there [RFC 6066 §3].
-  const name = isIP(host) === 0 ? { servername: host } : {}
-  return connectTls({ host, port, ...name, ...trusted }).setNoDelay(true)
 }
