@@ -5,11 +5,11 @@
  *
  * What goes out is left where it is when it comes in, whoever asked for it: nothing goes round.
  */
-import { filterMatches } from '../../shared/protocol/topic-filters.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { GatewayNotice } from '../core/effects.ts'
 import { type BridgeClient, type BridgeEnd, bridgeClient } from './bridge-end.ts'
+import { BridgeIntake } from './bridge-intake.ts'
 import { type BridgeMessage, BridgeQueue } from './bridge-queue.ts'
 
 export interface MqttBridgeOptions {
@@ -34,6 +34,8 @@ export interface MqttBridgePort {
 /** Sent and not acknowledged. */
 const UNDER_WAY_MAX = 64
 const QUEUE_BOUNDS = { messagesMax: 10_000, bytesMax: 8 * 1024 * 1024 }
+/** As many as the gateway holds of one client. */
+const INTAKE_BOUNDS = { messagesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 
 export class MqttBridge {
   readonly #options: MqttBridgeOptions
@@ -59,22 +61,13 @@ export class MqttBridge {
     this.#log = log
     this.#near = bridgeClient(options.near, { clean: true })
     this.#far = bridgeClient(options.far, { clean: false })
-    this.#far.on('connect', () => void this.#connected())
-    this.#far.on('close', () => this.#closed())
     for (const client of [this.#near, this.#far]) {
       client.on('error', (error) => log.debug({}, `the bridge: ${messageOf(error)}`))
     }
-    this.#far.handleMessage = (packet, done) => {
-      const { topic, payload, qos, retain } = packet as BridgeMessage
-      if (options.filtersOut.some((filter) => filterMatches(filter, topic))) return done()
-      // Others wait behind one that is to be acknowledged: those that nobody keeps may not.
-      const message = { qos: qos === 0 ? 0 : 1, retain } as const
-      this.#near.publish(topic, Buffer.from(payload), message, (error) => {
-        if (error === undefined || error === null || qos === 0) done()
-        // Unacknowledged, it comes again with the next connection.
-        else this.#far.stream.destroy()
-      })
-    }
+    const { filtersOut } = options
+    new BridgeIntake({ filtersOut, ...INTAKE_BOUNDS }, this.#far, this.#near)
+    this.#far.on('connect', () => void this.#connected())
+    this.#far.on('close', () => this.#closed())
     this.#unfollow = options.filtersOut.map((filter) =>
       port.follow(filter, (message) => {
         if (message.qos === 0 && !message.retain && this.#state !== 'up') return

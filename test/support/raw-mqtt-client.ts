@@ -97,7 +97,8 @@ export class RawMqttClient {
     return client
   }
 
-  private constructor(socket: Socket) {
+  /** On a connection that is there: the other side of it may be a client. */
+  constructor(socket: Socket) {
     this.socket = socket
     socket.on('error', () => {})
     socket.on('data', (chunk: Buffer) => this.#take(chunk))
