@@ -1,4 +1,5 @@
 /** The bridge to another broker, as the options have it. */
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { ANYONE } from '../shared/protocol/access.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
@@ -8,6 +9,7 @@ import type { BridgeEnd } from './adapters/bridge-end.ts'
 import type { BridgeMessage } from './adapters/bridge-queue.ts'
 import { MqttBridge } from './adapters/mqtt-bridge.ts'
 import type { MqttBroker } from './adapters/mqtt-broker.ts'
+import type { BridgeMarks } from './adapters/mqtt-options.ts'
 import type { GatewayConfig } from './config.ts'
 import type { GatewayNotice } from './core/effects.ts'
 
@@ -21,17 +23,25 @@ const IN = ['task/submit', 'task/+/cancel', 'cell/#']
 
 export interface BridgeParts {
   readonly broker: MqttBroker
-  /** Of the fleet; both client ids have it. */
+  /** As the broker was told. */
+  readonly marks: BridgeMarks
+  /** Of the fleet: the other broker keeps what waits for its gateway, whatever process that is. */
   readonly fleet: string
   /** The authority of a secured gateway. */
   readonly ca: string | undefined
   notice(notice: GatewayNotice): void
 }
 
+export function bridgeMarks(topicBase: string): BridgeMarks {
+  const [name, secret] = [randomBytes(8).toString('hex'), randomBytes(16).toString('hex')]
+  // Of those that come in: who may subscribe to them may to this.
+  return { clientId: `bridge-${name}`, loopFilter: `${topicBase}/task/${secret}/cancel` }
+}
+
 /** Undefined without one. */
 export function startBridge(
   config: GatewayConfig,
-  { broker, fleet, ca, notice }: BridgeParts,
+  { broker, marks, fleet, ca, notice }: BridgeParts,
   log: Logger,
 ): MqttBridge | undefined {
   const { bridgeUrl, topicBase, homeAssistant } = config
@@ -42,13 +52,14 @@ export function startBridge(
   return new MqttBridge(
     {
       far: farEnd(config, bridgeUrl, `obelisk_${fleet}`),
-      near: nearEnd(config, broker.port, `bridge_${fleet}`, ca),
+      near: nearEnd(config, broker.port, marks.clientId, ca),
       prefix: config.bridgePrefixOut ?? '',
+      loopFilter: marks.loopFilter,
       filtersOut: [...below(OUT), ...discovery],
       filtersIn: [...below(IN), ...status, ...(config.bridgeTopicsIn ?? [])],
     },
     {
-      isOwnClient: (clientId) => broker.isHere(clientId),
+      isBridgedToItself: () => broker.isBridgedToItself,
       follow: (filter, listener) =>
         broker.topics.follow(ANYONE, filter, ({ topic, payload, qos, retain }) =>
           listener({ topic, payload, qos: qos === 0 ? 0 : 1, retain }),

@@ -31,7 +31,7 @@ import { MqttProbe } from './adapters/mqtt-probe.ts'
 import { NodeReports } from './adapters/node-reports.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { Backups, forgetUnsentBackup } from './backups.ts'
-import { startBridge } from './bridge.ts'
+import { bridgeMarks, startBridge } from './bridge.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import { coordinatorOptions } from './coordinator-options.ts'
 import { ChangedRows } from './core/changed-rows.ts'
@@ -269,6 +269,7 @@ async function start(
   const disk = new DiskWatch({ directory: config.data }, (free) => driver.diskChecked(free))
   // Nobody else can know it.
   const probeId = `probe-${randomId(random)}`
+  const marks = bridgeMarks(config.topicBase)
   const broker = await MqttBroker.start(
     {
       host: config.host,
@@ -290,6 +291,7 @@ async function start(
       bufferedBytesMax: config.bufferedBytesMax,
       version: VERSION,
       probeId,
+      bridge: marks,
       retainedSource: new TaskRetention(config.topicBase, {
         task: (id) => view.task(id),
         tasks: (query) => view.tasks(query),
@@ -392,8 +394,8 @@ async function start(
   )
   shutdown.add('home assistant', () => homeAssistant.close())
   const fleet = view.fleetId ?? 'rebuilding'
-  const bridgeParts = { broker, fleet, ca: secured?.security.probe.ca, notice: notices.take }
-  const bridge = startBridge(config, bridgeParts, log)
+  const ca = secured?.security.probe.ca
+  const bridge = startBridge(config, { broker, marks, fleet, ca, notice: notices.take }, log)
   shutdown.add('bridge', async () => await bridge?.close())
   // Only now, with both ports: a start that fails must not make a ledger, which fixes the grid.
   driver.begin(begin)

@@ -20,11 +20,13 @@ export interface MqttBridgeOptions {
   readonly prefix: string
   readonly filtersOut: readonly string[]
   readonly filtersIn: readonly string[]
+  /** Nobody else subscribes to it: by this the gateway knows itself over there. */
+  readonly loopFilter: string
 }
 
 export interface MqttBridgePort {
-  /** Whether a client of this id is connected to the gateway itself. */
-  isOwnClient(clientId: string): boolean
+  /** Whether the gateway itself was asked for the loop filter. */
+  isBridgedToItself(): boolean
   follow(filter: string, listener: (message: BridgeMessage) => void): () => void
   /** What is retained now, page by page. */
   retained(filter: string): AsyncIterable<BridgeMessage>
@@ -92,9 +94,11 @@ export class MqttBridge {
   }
 
   async #connected(): Promise<void> {
-    if (this.#state === 'closed') return
-    const { far, filtersIn, filtersOut } = this.#options
-    if (this.#port.isOwnClient(far.clientId)) {
+    const { far, filtersIn, filtersOut, loopFilter } = this.#options
+    const ended = this.#ended
+    await new Promise((answered) => this.#far.subscribe(loopFilter, { qos: 0 }, answered))
+    if (this.#state === 'closed' || this.#ended !== ended) return
+    if (this.#port.isBridgedToItself()) {
       const message = 'the other end of the bridge is this gateway: it ends'
       this.#port.notice({ level: 'error', code: 'bridge-loop', message })
       await this.close()
@@ -103,11 +107,11 @@ export class MqttBridge {
     const message = `the bridge to ${far.host}:${far.port} is there`
     this.#port.notice({ level: 'info', code: 'bridge-up', message })
     this.#state = 'up'
+    this.#far.unsubscribe(loopFilter, () => {})
     this.#far.subscribe([...filtersIn], { qos: 1 }, (error) => {
       if (error) this.#log.debug({}, `the bridge: ${messageOf(error)}`)
     })
     // The other side may have lost what it had.
-    const ended = this.#ended
     const isUp = (): boolean => this.#state === 'up' && this.#ended === ended
     this.#isCatchingUp = true
     for (const filter of filtersOut) {
@@ -123,9 +127,9 @@ export class MqttBridge {
   }
 
   #closed(): void {
+    this.#ended++
     if (this.#state === 'closed' || this.#state === 'down') return
     this.#state = 'down'
-    this.#ended++
     this.#underWay -= this.#fleeting
     this.#fleeting = 0
     this.#roomWanted?.()

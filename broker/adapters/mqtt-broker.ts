@@ -133,6 +133,7 @@ export class MqttBroker {
     })
     this.#hooks = new BrokerHooks({
       limits,
+      bridge: options.bridge,
       base,
       port,
       connections: this.#connections,
@@ -266,8 +267,9 @@ export class MqttBroker {
     this.#sayOffline(this.#connections.endOf(identity))
   }
 
-  isHere(clientId: string): boolean {
-    return this.#connections.isHere(clientId)
+  /** Whether the other end of the gateway's bridge is here. */
+  get isBridgedToItself(): boolean {
+    return this.#hooks.isBridgedToItself
   }
 
   sourcesOf(node: NodeId): { readonly source?: string; readonly other?: string } {

@@ -96,11 +96,6 @@ export class Connections {
     return connection
   }
 
-  /** Whether somebody is connected by this client id. */
-  isHere(clientId: string): boolean {
-    return this.#holders.has(clientId)
-  }
-
   /** False when there is no room for one more client. */
   connectArrived(gate: Gate, clientId: string): boolean {
     this.#waiting.delete(gate)

@@ -13,7 +13,7 @@ import type { Connections } from './mqtt-connections.ts'
 import type { DeliveringClient } from './mqtt-delivery.ts'
 import { Entrance, type Login } from './mqtt-entrance.ts'
 import type { Tally } from './mqtt-figures.ts'
-import type { MqttLimits } from './mqtt-options.ts'
+import type { BridgeMarks, MqttLimits } from './mqtt-options.ts'
 import type { BoundedPersistence } from './mqtt-persistence.ts'
 import { Publishes } from './mqtt-publishes.ts'
 import { RetainedDelivery, type RetainedSource, type RetainedStore } from './mqtt-retained.ts'
@@ -61,6 +61,7 @@ export interface MqttBrokerPort {
 
 export interface BrokerParts {
   readonly limits: MqttLimits
+  readonly bridge: BridgeMarks | undefined
   readonly base: string
   readonly port: MqttBrokerPort
   readonly connections: Connections
@@ -86,11 +87,17 @@ export class BrokerHooks {
   readonly #parts: BrokerParts
   readonly entrance: Entrance
   readonly publishes: Publishes
+  #isBridgedToItself = false
 
   constructor(parts: BrokerParts) {
     this.#parts = parts
     this.entrance = new Entrance(parts)
     this.publishes = new Publishes(parts)
+  }
+
+  /** The gateway's bridge has come here, whoever he may be. */
+  get isBridgedToItself(): boolean {
+    return this.#isBridgedToItself
   }
 
   /** Without that of the gateway's own client. */
@@ -138,9 +145,14 @@ export class BrokerHooks {
   }
 
   authorizeSubscribe(client: Client, subscription: { topic: string; qos: Qos }): boolean {
-    const { connections, limits, persistence, refused, rights, subscribers } = this.#parts
+    const { bridge, connections, limits, persistence, refused, rights, subscribers } = this.#parts
     const connection = connections.of(client)
     const { topic, qos } = subscription
+    if (topic === bridge?.loopFilter) {
+      this.#isBridgedToItself = true
+      persistence.deny(subscription)
+      return false
+    }
     const deny = (reason: string): false => {
       refused.add(reason)
       persistence.deny(subscription)

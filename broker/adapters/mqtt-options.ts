@@ -56,6 +56,13 @@ export const MQTT_LIMITS = {
 
 export type MqttLimits = { readonly [K in keyof typeof MQTT_LIMITS]: (typeof MQTT_LIMITS)[K] }
 
+/** How the broker knows the gateway's own bridge, on both of its ends. Nobody else can know it. */
+export interface BridgeMarks {
+  readonly clientId: string
+  /** Who subscribes to it here is the other end. */
+  readonly loopFilter: string
+}
+
 export interface MqttBrokerOptions extends Partial<MqttLimits> {
   readonly host?: string
   /** 0 takes a free one. */
@@ -67,6 +74,7 @@ export interface MqttBrokerOptions extends Partial<MqttLimits> {
   readonly retainedLedger?: RetainedLedger
   /** The client id of the gateway's own client (mqtt-probe.ts). */
   readonly probeId?: string
+  readonly bridge?: BridgeMarks
   /** Asks everybody who he is. Without it, anybody may do anything. */
   readonly secure?: SecureDoorOptions
   /** Where nodes fetch packages of a gateway that asks nobody who he is. */

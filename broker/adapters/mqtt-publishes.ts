@@ -72,7 +72,7 @@ export class Publishes {
         return
       case 'cancel':
         packet.retain = false
-        port.onCancel({ task: decision.task, submitter: submitterOf(connection, client) })
+        port.onCancel({ task: decision.task, submitter: this.#submitterOf(connection, client) })
         break
       case 'node-message':
         // It has reached whom it is for.
@@ -157,7 +157,7 @@ export class Publishes {
     done: PublishDone,
   ): void {
     const { topic, qos } = packet
-    const message = { of, topic, payload, submitter: submitterOf(connection, client) }
+    const message = { of, topic, payload, submitter: this.#submitterOf(connection, client) }
     const { port } = this.#parts
     if (qos === 0) {
       port.onReadings(message)
@@ -180,7 +180,7 @@ export class Publishes {
     const { messageId } = packet
     const skippedBytes = connection.gate.takeSkipped(payload)
     const submitter: Submitter = {
-      ...submitterOf(connection, client),
+      ...this.#submitterOf(connection, client),
       ...(packet.qos > 0 && messageId !== undefined && !isWill
         ? { packetId: messageId, isDuplicate: packet.dup }
         : {}),
@@ -196,11 +196,14 @@ export class Publishes {
     this.#parts.port.onSubmission(submission, answered)
     if (connection.heldCount > 0) readOn(client)
   }
-}
 
-function submitterOf({ principal }: Connection, { id }: Client): Submitter {
-  const submitter = { via: 'mqtt', client: id } as const
-  return principal.kind === 'user' ? { ...submitter, user: principal } : submitter
+  #submitterOf({ principal }: Connection, { id }: Client): Submitter {
+    return {
+      ...{ via: 'mqtt', client: id },
+      ...(principal.kind === 'user' && { user: principal }),
+      ...(id === this.#parts.bridge?.clientId && { isBridge: true }),
+    }
+  }
 }
 
 function sendNowhere(packet: PublishPacket): void {

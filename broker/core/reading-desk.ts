@@ -53,10 +53,11 @@ export class ReadingDesk {
     refusalFor: (readings: Readings) => Refusal | undefined,
   ): number | undefined {
     const { result, submitter, ticket } = event
-    const { client } = submitter
+    const { client, isBridge } = submitter
     const cells = result.ok ? result.readings.cells.length : 1
     const mayWait = ticket !== undefined
-    const waitMs = this.#rates.take(this.#context.nowMs, { client, cells, mayWait })
+    const isOfMany = isBridge === true
+    const waitMs = this.#rates.take(this.#context.nowMs, { client, isOfMany, cells, mayWait })
     const refusal =
       waitMs === undefined
         ? TOO_MANY

@@ -1,5 +1,6 @@
 /**
  * How many messages with readings are taken: so many a second in all and of each client, with a burst (token buckets).
+ * A client that brings those of many is bounded as all are.
  * What waits for its acknowledgement may borrow: it is taken, and acknowledged when the debt is paid, so that a client
  * that keeps some of them in flight slows down by itself. A message of many cells counts as several.
  */
@@ -25,9 +26,26 @@ export class ReadingRates {
   /** Takes a message, and returns how many ms its acknowledgement is to wait; or takes nothing. */
   take(
     nowMs: number,
-    message: { readonly client: string; readonly cells: number; readonly mayWait: boolean },
+    message: {
+      readonly client: string
+      readonly isOfMany?: boolean
+      readonly cells: number
+      readonly mayWait: boolean
+    },
   ): number | undefined {
-    const { client, cells, mayWait } = message
+    const { client, isOfMany, cells, mayWait } = message
+    fill(this.#all, ALL, nowMs)
+    const own = isOfMany ? undefined : this.#measureOf(client, nowMs)
+    const count = Math.max(1, Math.ceil(cells / CELLS_EACH))
+    const ownDebtMs = own === undefined ? 0 : debtOf(own, EACH, count)
+    const debtMs = Math.max(debtOf(this.#all, ALL, count), ownDebtMs)
+    if (debtMs > (mayWait ? DEBT_MS_MAX : 0)) return undefined
+    this.#all.tokens -= count
+    if (own !== undefined) own.tokens -= count
+    return debtMs
+  }
+
+  #measureOf(client: string, nowMs: number): Measure {
     const own = this.#clients.get(client) ?? { tokens: EACH.most, atMs: nowMs }
     this.#clients.delete(client)
     this.#clients.set(client, own)
@@ -35,14 +53,8 @@ export class ReadingRates {
       const [oldest] = this.#clients.keys()
       this.#clients.delete(oldest!)
     }
-    fill(this.#all, ALL, nowMs)
     fill(own, EACH, nowMs)
-    const count = Math.max(1, Math.ceil(cells / CELLS_EACH))
-    const debtMs = Math.max(debtOf(this.#all, ALL, count), debtOf(own, EACH, count))
-    if (debtMs > (mayWait ? DEBT_MS_MAX : 0)) return undefined
-    this.#all.tokens -= count
-    own.tokens -= count
-    return debtMs
+    return own
   }
 }
 

@@ -7,7 +7,10 @@ import type { BridgeMessage } from '../../../broker/adapters/bridge-queue.ts'
 import { MqttBridge } from '../../../broker/adapters/mqtt-bridge.ts'
 import { ANYONE } from '../../../shared/protocol/access.ts'
 import { type BrokerBench, brokerBench } from '../../support/broker-bench.ts'
+import { packet, RawMqttClient } from '../../support/raw-mqtt-client.ts'
 import { SILENT } from '../../support/security-logs.ts'
+
+const MARKS = { clientId: 'near', loopFilter: 'obelisk/v1/task/nobody-knows/cancel' }
 
 type Listener = (message: BridgeMessage) => void
 
@@ -37,13 +40,14 @@ function bridgeOf(t: Test, { far, near, retained = nothing }: Parts): Bridge {
   const bridge = new MqttBridge(
     {
       far: { ...end, port: far, clientId: 'far' },
-      near: { ...end, port: near.broker.port, clientId: 'near' },
+      near: { ...end, port: near.broker.port, clientId: MARKS.clientId },
+      loopFilter: MARKS.loopFilter,
       prefix: '',
       filtersOut: ['out/+'],
       filtersIn: ['#'],
     },
     {
-      isOwnClient: () => false,
+      isBridgedToItself: () => near.broker.isBridgedToItself,
       follow: (filter, listener) => {
         listeners.push(listener)
         return near.broker.topics.follow(ANYONE, filter, ({ qos, ...message }) =>
@@ -72,6 +76,53 @@ function bridgeOf(t: Test, { far, near, retained = nothing }: Parts): Bridge {
     },
   }
 }
+
+/** As any broker does, whatever comes afterwards. */
+async function accept(client: RawMqttClient): Promise<void> {
+  await client.next(1)
+  client.send(packet(2, 0, Uint8Array.of(0, 0)))
+  const { body } = await client.next(8)
+  client.send(packet(9, 0, Uint8Array.of(body[0]!, body[1]!, 0)))
+}
+
+t.test('a bridge whose other end is the gateway itself ends', async (t) => {
+  const near = await brokerBench(t, { bridge: MARKS })
+  const { codes, until } = bridgeOf(t, { far: near.broker.port, near })
+  await until('bridge-loop')
+  t.same(codes, ['bridge-loop'])
+  const user = await near.mqtt()
+  await user.publishAsync('obelisk/v1/task/submit', '{}', { qos: 1 })
+  t.equal(near.gateway.submissions.length, 1)
+})
+
+t.test(
+  'who comes to the gateway by the name of its bridge over there does not end it',
+  async (t) => {
+    const [far, near] = [await brokerBench(t), await brokerBench(t, { bridge: MARKS })]
+    await near.mqtt({ clientId: 'far' })
+    const { codes, until } = bridgeOf(t, { far: far.broker.port, near })
+    await until('bridge-up')
+    const mark = await near.mqtt()
+    await mark.subscribeAsync('mark')
+    await (await far.mqtt()).publishAsync('mark', '', { qos: 1 })
+    await next(mark)
+    t.same(codes, ['bridge-up'])
+    const { subscriptions } = far.broker.counters()
+    t.equal(subscriptions, 1, 'only what is to come in is left')
+  },
+)
+
+t.test('what comes over the bridge is known as of many', async (t) => {
+  const [far, near] = [await brokerBench(t), await brokerBench(t, { bridge: MARKS })]
+  const { until } = bridgeOf(t, { far: far.broker.port, near })
+  await until('bridge-up')
+  const topic = 'obelisk/v1/cell/value/1/1'
+  await (await far.mqtt()).publishAsync(topic, '1', { qos: 1 })
+  await (await near.mqtt()).publishAsync(topic, '2', { qos: 1 })
+  const [ofBridge, ofUser] = near.gateway.readings.map(({ message }) => message.submitter)
+  t.match(ofBridge, { client: 'near', isBridge: true })
+  t.notHas(ofUser, { isBridge: true })
+})
 
 t.test('what goes out does not go round, though everything comes in', async (t) => {
   const [far, near] = [await brokerBench(t), await brokerBench(t)]
@@ -130,7 +181,7 @@ t.test('what was on its way at QoS 0 when the connection ended holds nothing up'
   const server = createServer((socket) => {
     sockets.push(socket)
     socket.on('error', () => {})
-    socket.once('data', () => socket.write(Buffer.of(0x20, 2, 0, 0)))
+    void accept(new RawMqttClient(socket))
   })
   t.teardown(() => server.close())
   server.listen(0, '127.0.0.1')
@@ -138,7 +189,7 @@ t.test('what was on its way at QoS 0 when the connection ended holds nothing up'
   const { port } = server.address() as { port: number }
   const { say, until } = bridgeOf(t, { far: port, near })
   await until('bridge-up')
-  sockets[0]!.pause()
+  sockets[0]!.removeAllListeners('data').pause()
   // More than the system takes of one that is not read.
   const large = Buffer.alloc(512 * 1024)
   for (let count = 0; count < 70; count++) say('out/large', large, 0)

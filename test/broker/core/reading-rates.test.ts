@@ -25,6 +25,15 @@ t.test('all together are bounded, too', async (t) => {
   t.equal(taken.filter((waitMs) => waitMs === undefined).length, 1000)
 })
 
+t.test('who brings readings of many is bounded as all are', async (t) => {
+  const rates = new ReadingRates()
+  const bridge = { ...ONE, client: 'bridge', isOfMany: true }
+  const taken = Array.from({ length: 5000 }, () => rates.take(0, bridge))
+  t.equal(taken.filter((waitMs) => waitMs === 0).length, 4000)
+  t.equal(rates.take(0, { ...ONE, client: 'one' }), undefined, 'nothing is left for others')
+  t.equal(rates.take(1000, { ...bridge, mayWait: true }), 0)
+})
+
 t.test('who may wait is in debt by as much as he waits, up to 5 s', async (t) => {
   const rates = new ReadingRates()
   const waits = Array.from({ length: 2000 }, () =>

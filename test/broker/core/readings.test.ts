@@ -365,6 +365,15 @@ t.test('who sends too much is acknowledged late, and then refused', async (t) =>
   t.match(bench.view.cellsRefused(), { overloaded: unwaited + 1 + 2000 - 1200 }, 'beyond 5 s')
 })
 
+t.test('a bridge brings as many as all may send', async (t) => {
+  const bench = settledPair()
+  const submitter = { client: 'bridge', isBridge: true } as const
+  const tickets = Array.from({ length: 1500 }, (_, at) => bench.read([[0, 0, at]], { submitter }))
+  bench.wait(COMMIT_MS)
+  t.equal(bench.acknowledged().at(-1), tickets.at(-1), 'none waits for more than the journal')
+  t.same(bench.view.cellsRefused(), {})
+})
+
 t.test('an older reading of a cell is none', async (t) => {
   const bench = settledPair()
   bench.read([[0, 0, 1]])
