@@ -5,9 +5,17 @@ import { brokerUrl } from '../shared/runtime/broker-url-option.ts'
 import type { Program } from '../shared/runtime/config.ts'
 import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
-import { choice, duration, integer, list, number, text } from '../shared/runtime/option-types.ts'
+import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
 import { topicBase } from '../shared/runtime/topic-base-option.ts'
-import { discoveryPrefix, fields, frameAncestors, grid, hostNames } from './option-types.ts'
+import {
+  discoveryPrefix,
+  fields,
+  frameAncestors,
+  grid,
+  hostNames,
+  topicFilters,
+  topicPrefix,
+} from './option-types.ts'
 
 const MIB = 1024 * 1024
 const DAY_MS = 86_400_000
@@ -100,11 +108,11 @@ export const GATEWAY_OPTIONS = {
     about: "Certificate of the authority of that broker; without it, those of the system's.",
   },
   bridgePrefixOut: {
-    type: text({ placeholder: '<topic>' }),
+    type: topicPrefix,
     about: 'What stands before each topic that goes to that broker, such as `site/`.',
   },
   bridgeTopicsIn: {
-    type: list(),
+    type: topicFilters,
     about: 'Filters of what comes in from that broker, besides what is for the gateway.',
   },
   bridgeTokenFile: {

@@ -1,8 +1,9 @@
 /** Kinds of values that only options of the gateway have. */
 import { type Field, formatFields, parseFields } from '../shared/grid/fields.ts'
 import { GRID_SIDE_MAX } from '../shared/grid/geometry.ts'
+import { isFilter } from '../shared/protocol/topic-filters.ts'
 import { isHostName } from '../shared/runtime/host-names.ts'
-import { text } from '../shared/runtime/option-types.ts'
+import { list, type OptionType, text } from '../shared/runtime/option-types.ts'
 
 /** `1024x1024`: width and height in LSUs. */
 export const grid = text<{ readonly width: number; readonly height: number }>({
@@ -59,6 +60,28 @@ export const discoveryPrefix = text<string>({
   },
   format: (level) => level,
 })
+
+/** What stands before topics, no wildcard in it [MQTT-4.7.1-1]. */
+export const topicPrefix = text<string>({
+  placeholder: '<topic>',
+  range: 'the beginning of a topic',
+  parse(given) {
+    if (isFilter(`${given}x`) && !/[+#]/.test(given)) return { ok: true, value: given }
+    return { ok: false, fault: 'malformed', message: `"${given}" cannot begin a topic` }
+  },
+  format: (prefix) => prefix,
+})
+
+export const topicFilters: OptionType<readonly string[]> = {
+  ...list(),
+  range: 'filters of MQTT',
+  parse(given) {
+    const parsed = list().parse(given)
+    const bad = parsed.ok ? parsed.value.find((filter) => !isFilter(filter)) : undefined
+    if (bad === undefined) return parsed
+    return { ok: false, fault: 'malformed', message: `"${bad}" is no filter of MQTT` }
+  },
+}
 
 const FRAME_SOURCE = /^('none'|'self'|https?:\/\/(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?)$/
 

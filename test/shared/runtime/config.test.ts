@@ -290,6 +290,24 @@ t.test(
   },
 )
 
+t.test('a bridge begins with topics and filters that MQTT knows', async (t) => {
+  const given = ['site/+/', 'a#', '/\0']
+  const filters = ['a/#/b', 'a+', 'zigbee2mqtt/#,b#', 'a,,b']
+  for (const prefix of given) {
+    const { problems } = await problemsOf(GATEWAY, ['--bridge-prefix-out', prefix])
+    t.same(problems, [`--bridge-prefix-out: "${prefix}" cannot begin a topic`])
+  }
+  for (const list of filters) {
+    const { problems } = await problemsOf(GATEWAY, [], { OBELISK_BRIDGE_TOPICS_IN: list })
+    t.match(problems, [/^OBELISK_BRIDGE_TOPICS_IN: /])
+    t.equal(problems.length, 1)
+  }
+  const good = ['--bridge-prefix-out', '/site-', '--bridge-topics-in', '#, a/+/b, $share/g/c/#']
+  const { values } = await load(GATEWAY, good)
+  t.equal(values.bridgePrefixOut, '/site-')
+  t.same(values.bridgeTopicsIn, ['#', 'a/+/b', '$share/g/c/#'])
+})
+
 t.test('switches and lists', async (t) => {
   const program: Program<{
     verbose: { type: ReturnType<typeof boolean>; default: false; about: string }
