@@ -16,6 +16,8 @@ export interface GridSetup {
   readonly type: string
   readonly agents: number
   readonly replicas: number
+  /** Besides. */
+  readonly gatewayFlags?: readonly string[]
 }
 
 export interface GridFleet {
@@ -35,11 +37,11 @@ export async function startGridFleet(
   processes: BenchProcesses,
   command: Command = NODE,
 ): Promise<GridFleet> {
-  const { name, side, type, replicas } = setup
+  const { name, side, type, replicas, gatewayFlags = [] } = setup
   const flags = [
     ...['--data', join(processes.directory, `${name}-gateway`), '--replicas', String(replicas)],
     ...['--grid', `${side}x${side}`, '--tile', '16', '--fields', `value:${type}`],
-    ...['--log-level', 'warn'],
+    ...['--log-level', 'warn', ...gatewayFlags],
   ]
   const argv = [PROGRAM, 'gateway', '--port', '0', '--http-port', '0', ...flags]
   const { child, ready } = await processes.start(`${name}-gateway`, argv, command)

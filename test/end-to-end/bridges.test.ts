@@ -223,6 +223,40 @@ t.test(
   },
 )
 
+t.test(
+  'of readings at QoS 1 that come over a bridge none is lost, whoever is killed',
+  { skip: lacksMosquitto() },
+  async (t) => {
+    const { gateway, mosquitto } = await bridging(t)
+    await eventually('the bridge is there', () => retained(mosquitto.url, 'node/edge-1/state'))
+    const sensors = await WireClient.connect(mosquitto.url)
+    // Fewer than a mosquitto keeps.
+    const numbers = Array.from({ length: 768 }, (_, at) => at + 1)
+    const tell = async (from: number, to: number): Promise<void> => {
+      const told = numbers.slice(from, to).map((number, index) => {
+        const at = from + index
+        return sensors.publish(`${BASE}/cell/value/${at % 64}/${Math.floor(at / 64)}`, `${number}`)
+      })
+      t.ok((await Promise.all(told)).every(Boolean))
+    }
+    const http = new HttpClient(gateway.http)
+    const taken = (): Promise<number> => http.metric('obelisk_cells_taken_total')
+    await tell(0, 384)
+    // The others wait at mosquitto, or are under way.
+    await eventually('some are taken', async () => (await taken()) > 0)
+    await gateway.run.kill()
+    await tell(384, 768)
+    await gateway.restart()
+    const region = { x: 0, y: 0, w: 64, h: 12 }
+    await eventually('all are in the grid', async () => {
+      const { value } = await http.run({ op: 'get', region })
+      return JSON.stringify(value.fields.value) === JSON.stringify(numbers)
+    })
+    t.same(await http.metric('obelisk_cells_refused_total'), 0)
+    await sensors.close()
+  },
+)
+
 t.test('a bridge whose other end is the gateway itself ends, and says so', async (t) => {
   const fleet = new Fleet(t)
   const port = await freePort()
