@@ -2,11 +2,7 @@
  * Deliberately broken variants: what ships, with a line or two changed, most of them as they once were. Each
  * must be caught by the simulator within a few seeds, or the simulator proves nothing.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { LOOK_MUTANTS, type Mutant } from './look-mutants.ts'
-import { loadMutated } from './mutated-programs.ts'
-import type { Programs } from './programs.ts'
 
 /** Within so many seeds each must be caught. */
 export const MUTANT_SEEDS_MAX = 400
@@ -432,18 +428,4 @@ export function slugOf({ name }: Mutant): string {
 /** The fleet in which it is to be caught. */
 export function fleetOf<T>(slug: string, otherwise: T): T | 'watched' {
   return MUTANTS.find((one) => slugOf(one) === slug)?.fleet ?? otherwise
-}
-
-/** Inside the tree, so that the programs find their dependencies; ignored by git. */
-const FOLDER = fileURLToPath(new URL('../../.tap/', import.meta.url))
-
-/** What stands in for ours; once it is loaded, no file is left. */
-export async function loadMutant({ edits }: Mutant): Promise<Programs> {
-  mkdirSync(FOLDER, { recursive: true })
-  const directory = mkdtempSync(`${FOLDER}mutant-`)
-  try {
-    return await loadMutated(directory, edits)
-  } finally {
-    rmSync(directory, { recursive: true })
-  }
 }

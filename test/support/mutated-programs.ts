@@ -2,9 +2,9 @@
  * The programs with some lines changed, loaded beside those that ship. What does not import a changed file is the same
  * for both: it is loaded, and made fast by the engine, only once.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { type Programs, SOURCES } from './programs.ts'
 
 /** Replaces `from`, which must stand there exactly once, by `to`. */
@@ -15,6 +15,8 @@ export interface Edit {
 }
 
 const ROOT = new URL('../../', import.meta.url)
+/** Inside the tree, so that the programs find their dependencies; ignored by git. */
+const FOLDER = fileURLToPath(new URL('.tap/', ROOT))
 const IMPORTS = /^import (?!type )(?:[^'"]* from )?'(\.[^']*)'/gm
 
 /** What each file of the programs imports. */
@@ -55,8 +57,19 @@ function edited(file: string, edits: readonly Edit[]): string {
   return source
 }
 
+/** What stands in for ours; once it is loaded, no file is left. */
+export async function loadMutated(edits: readonly Edit[]): Promise<Programs> {
+  mkdirSync(FOLDER, { recursive: true })
+  const directory = mkdtempSync(`${FOLDER}mutant-`)
+  try {
+    return await loadFrom(directory, edits)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+
 /** Writes into `directory` what hooks.js needs for programs with these edits, and loads them. */
-export async function loadMutated(directory: string, edits: readonly Edit[]): Promise<Programs> {
+async function loadFrom(directory: string, edits: readonly Edit[]): Promise<Programs> {
   const changed = new Set(edits.map(({ file }) => file))
   for (const file of changed) {
     const path = join(directory, file)

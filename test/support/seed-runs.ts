@@ -1,7 +1,8 @@
 /** Runs seeds of a fleet one after the other, up to the first that fails. */
 import { setImmediate } from 'node:timers/promises'
 import { FLEETS, type FleetName } from './fleets.ts'
-import { loadMutant, MUTANTS, slugOf } from './mutants.ts'
+import { MUTANTS, slugOf } from './mutants.ts'
+import { loadMutated } from './mutated-programs.ts'
 import { type Programs, SHIPPED } from './programs.ts'
 
 export interface SeedRange {
@@ -31,7 +32,7 @@ function programsOf(slug: string | undefined): Promise<Programs> {
   if (slug === undefined) return Promise.resolve(SHIPPED)
   const mutant = MUTANTS.find((one) => slugOf(one) === slug)
   if (mutant === undefined) throw new Error(`there is no mutant ${slug}`)
-  if (!loaded.has(slug)) loaded.set(slug, loadMutant(mutant))
+  if (!loaded.has(slug)) loaded.set(slug, loadMutated(mutant.edits))
   return loaded.get(slug)!
 }
 

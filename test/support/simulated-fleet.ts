@@ -10,7 +10,6 @@ import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
-import type { Down, Up } from '../../shared/protocol/messages.ts'
 import { Checkers } from './checkers.ts'
 import { linesOf } from './effect-lines.ts'
 import { ALARMS, PATHS, REFUSALS_EXPECTED } from './expected-notices.ts'
@@ -22,6 +21,7 @@ import { HandOffChecker } from './hand-off-checker.ts'
 import { FLUSH_MS_MAX, HeardTimes } from './heard-times.ts'
 import { LedgerDisk } from './ledger-disk.ts'
 import { LostTiles } from './lost-tiles.ts'
+import { MessageWatch } from './message-watch.ts'
 import { MoveWatch } from './move-watch.ts'
 import { type Programs, SHIPPED } from './programs.ts'
 import { RebuiltLedger } from './rebuilt-ledger.ts'
@@ -48,9 +48,6 @@ const LATE_MS = 5000
 /** Of the gateway, and a look. */
 const SWEEP_MS = 61_000
 
-/** Connections of the simulated network are named after their node. */
-const nodeOf = (connection: string): string => connection.replace(/-\d+$/, '')
-
 export class SimulatedFleet {
   readonly clock = new SimulatedClock()
   readonly network: SimulatedNetwork
@@ -75,8 +72,7 @@ export class SimulatedFleet {
   readonly cards: FleetCards
   readonly lost: LostTiles
   readonly #handOffs: HandOffChecker
-  readonly #sentUpTo = new Map<string, number>()
-  readonly #askedInLife = new Map<string, number>()
+  readonly #messages: MessageWatch
   readonly #heard = new HeardTimes()
   readonly #nodesUsed = new Set<string>()
   readonly #trace: Hash = createHash('sha256')
@@ -154,6 +150,7 @@ export class SimulatedFleet {
       losesTiles: shape === SMALL && losesCards && random.unit() < 0.3,
     }
     this.#faults = new SimulatedFaults(faults, this, fork())
+    this.#messages = new MessageWatch(this, this.#heard, this.#faults, this.#stories)
     this.#moves = new MoveWatch(this.gateway, this.#options)
     this.#rebuild = new RebuiltLedger(
       this,
@@ -339,8 +336,11 @@ export class SimulatedFleet {
         if (records.some(isLate)) this.#handOffs.forget()
         this.#handOffs.flushed(records)
       },
-      sent: (connection, message) => this.#sent(connection, message),
-      received: (connection, message) => this.#received(connection, message),
+      sent: (connection, message) => {
+        this.#checkers.sent(message)
+        this.#messages.sent(connection, message)
+      },
+      received: (connection, message) => this.#messages.received(connection, message),
       notice: (notice) => this.#noticed(notice),
       announced: (task, state) => {
         this.#checkers.announced(task, state)
@@ -377,44 +377,6 @@ export class SimulatedFleet {
         this.#faults.exited(node)
       },
     }
-  }
-
-  #sent(connection: string, message: Down): void {
-    this.#checkers.sent(message)
-    if (message.t === 'welcome') this.#heard.heard(nodeOf(connection), this.gateway.awakeMs)
-    if (message.t === 'copy') {
-      this.count('move-copying')
-      this.#faults.copying(message.tile)
-    }
-    if (message.t === 'entries') {
-      const upTo = this.#sentUpTo.get(connection) ?? 0
-      for (const { position } of message.entries) {
-        if (position <= upTo) this.count('resend')
-        else this.#sentUpTo.set(connection, position)
-      }
-    }
-    if (message.t === 'read') {
-      this.#askedInLife.set(`${message.task}/${message.part}`, this.gateway.life)
-    }
-  }
-
-  #received(connection: string, message: Up): void {
-    const node = nodeOf(connection)
-    // A store that the gateway cannot use is as good as none, however often its node says hello.
-    if (message.t !== 'hello') this.#heard.heard(node, this.gateway.awakeMs)
-    if (message.t === 'gap') this.count('gap')
-    if (message.t === 'staged') this.#faults.staged(node)
-    if (message.t !== 'answer') return
-    const { life, view } = this.gateway
-    if (this.#askedInLife.get(`${message.task}/${message.part}`) === life) return
-    const story = this.#stories.find(message.task)
-    // A look, which is gone with the gateway that began it.
-    if (story === undefined) return
-    const done = (): number => view!.task(story.id as never)?.shards.done ?? 0
-    const before = done()
-    this.clock.after(0, () => {
-      if (this.gateway.life === life && done() > before) this.count('answer-outlived-gateway')
-    })
   }
 
   #noticed({ code, message, fields }: GatewayNotice): void {
