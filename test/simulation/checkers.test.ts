@@ -2,6 +2,7 @@
 import t from 'tap'
 import type { LedgerRecord, TaskRecord } from '../../broker/core/ledger-records.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
+import { packTiles } from '../../shared/operations/columns.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { Checkers } from '../support/checkers.ts'
 import { BENCH_OPTIONS } from '../support/gateway-bench.ts'
@@ -11,6 +12,7 @@ import { TaskStories, type TaskStory } from '../support/task-stories.ts'
 const { grid } = BENCH_OPTIONS
 const TILE = 0
 const REGION = grid.geometry.tileRegion(TILE)
+const PART = { node: 'a', position: 1, tiles: packTiles([TILE]) }
 const LSUS = grid.geometry.tileLsus(TILE)
 
 function recordOf({ plain, hash }: TaskStory, rest: Partial<TaskRecord>): LedgerRecord {
@@ -55,7 +57,7 @@ function afterTwoWrites() {
     const write = ask(id, { op: 'set', args: { fields: { value: seq } } })
     checkers.flushed([
       recordOf(write, { seq, effect: 'done' }),
-      { table: 'write', key: seq, value: { task: id, parts: [] } },
+      { table: 'write', key: seq, value: { task: id, parts: [PART] } },
       { table: 'result', key: id, value: encodeCbor({ state: 'completed', copies: 1 }) },
     ])
     checkers.published({

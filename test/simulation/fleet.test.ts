@@ -28,6 +28,7 @@ const given = process.env.SEEDS ?? (isUpdate ? seedsForAll : undefined)
 const TIMES = 4
 const FRESH = 8
 const WATCHED = FLEETS.watched.seedsForAll
+const SENSED = FLEETS.sensed.seedsForAll
 
 const from = (first: number, count: number): number[] => {
   return Array.from({ length: count }, (_, index) => first + index)
@@ -46,15 +47,23 @@ if (given === undefined) {
 const counts: Record<string, Record<string, number>> = {
   small: {},
   watched: {},
+  sensed: {},
   hundred: {},
   many: {},
 }
-const failures: Record<string, SeedFailure[]> = { small: [], watched: [], hundred: [], many: [] }
+const failures: Record<string, SeedFailure[]> = {
+  small: [],
+  watched: [],
+  sensed: [],
+  hundred: [],
+  many: [],
+}
 const met = new Map<number, ReadonlySet<string>>()
 
 // What takes longest first.
 const left = [range('many', 1), range('hundred', 1), range('hundred', 2)]
 left.push(...from(1, WATCHED).map((seed) => range('watched', seed)))
+left.push(...from(1, SENSED).map((seed) => range('sensed', seed)))
 left.push(...small.map((seed) => range('small', seed)))
 const others = given === undefined ? from(1, seedsForAll).filter((n) => !small.includes(n)) : []
 const isAllMet = (): boolean => mustHappen.every((what) => counts.small![what]! > 0)
@@ -86,6 +95,7 @@ if (given === undefined && met.size > small.length) {
 for (const [fleet, what] of Object.entries({
   small: `every promise holds in ${met.size} seeds`,
   watched: 'looks show what reads would, and are no tasks',
+  sensed: 'readings that are acknowledged come into their cells',
   hundred: 'every promise holds where nodes are many and some always fail',
   many: '5,000 simple agents: every task ends once, and nothing stays behind',
 })) {
@@ -105,6 +115,7 @@ t.test('every fault and path was met', async (t) => {
     for (const what of mustHappen) t.ok(counts.small![what]! > 0, what)
   }
   for (const what of FLEETS.watched.mustHappen) t.ok(counts.watched![what]! > 0, what)
+  for (const what of FLEETS.sensed.mustHappen) t.ok(counts.sensed![what]! > 0, what)
   for (const what of FLEETS.many.mustHappen) t.ok(counts.many![what]! > 0, what)
   for (const fault of ['node-crash', 'node-crash-silent', 'node-stop', 'cut', 'stall']) {
     t.ok(counts.hundred![`fault-${fault}`]! > 5, fault)

@@ -5,11 +5,13 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
-import type { LedgerRecord, TaskRecord } from '../../broker/core/ledger-records.ts'
+import type { LedgerRecord, TaskRecord, WriteRecord } from '../../broker/core/ledger-records.ts'
 import type { TilePage } from '../../shared/grid/tile-page.ts'
+import { unpackTiles } from '../../shared/operations/columns.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Down } from '../../shared/protocol/messages.ts'
-import { type GridModel, tilesOfPlain } from './grid-model.ts'
+import { type GridModel, type PlainTask, tilesOfPlain } from './grid-model.ts'
+import { isOwn, OwnWrites } from './own-writes.ts'
 import { checkRead } from './read-checker.ts'
 import type { TaskStories, TaskStory } from './task-stories.ts'
 import { violated } from './violation.ts'
@@ -24,7 +26,9 @@ export interface CheckOptions {
   readonly minInSync: number
   readonly retentionMs: number
   /** Whether every copy of a tile of this task was lost at some time. */
-  readonly isLost: (story: TaskStory) => boolean
+  readonly isLost: (story: Pick<TaskStory, 'plain'>) => boolean
+  /** A write of readings has its place in the order. */
+  readonly readingsWritten?: (seq: number, plain: PlainTask) => void
   /** Whether nodes of a lost ledger may come late, and with them higher sequences. */
   readonly isRaised: () => boolean
   /** Is told of what a promise was checked on. */
@@ -43,6 +47,7 @@ export class Checkers {
   readonly #model: GridModel
   readonly #stories: TaskStories
   readonly #replicas: Replicas
+  readonly #own: OwnWrites
   /** By tile: the last write that was shown as done. */
   readonly #lastDone: number[]
 
@@ -51,6 +56,7 @@ export class Checkers {
     this.#model = model
     this.#stories = stories
     this.#replicas = replicas
+    this.#own = new OwnWrites(model.grid)
     this.#lastDone = new Array<number>(model.grid.geometry.tiles).fill(0)
   }
 
@@ -89,6 +95,9 @@ export class Checkers {
       if (record.table === 'task' && record.value !== undefined) {
         this.#taskFlushed(String(record.key), record.value)
       }
+      if (record.table === 'body' && record.value !== undefined && isOwn(String(record.key))) {
+        this.#own.body(String(record.key), record.value)
+      }
     }
     const sequenced = records
       .filter(
@@ -97,8 +106,12 @@ export class Checkers {
       .sort((a, b) => Number(a.key) - Number(b.key))
     for (const record of sequenced) {
       const seq = Number(record.key)
-      if (record.table === 'write') this.#writeFlushed(seq, record.value!.task)
-      else this.#orderFlushed(seq)
+      if (record.table !== 'write') this.#orderFlushed(seq)
+      else if (isOwn(record.value!.task)) this.#ownFlushed(seq, record.value!)
+      else this.#writeFlushed(seq, record.value!)
+    }
+    for (const { table, key, value } of records) {
+      if (table === 'write') this.#ownEnded(Number(key), value)
     }
     for (const record of records) {
       if (record.table === 'result' && record.value !== undefined) {
@@ -123,7 +136,8 @@ export class Checkers {
     story.effect = record.effect
   }
 
-  #writeFlushed(seq: number, id: string): void {
+  #writeFlushed(seq: number, record: WriteRecord): void {
+    const id = record.task
     const story = this.#stories.find(id)
     if (story === undefined) violated(`write ${seq} belongs to no task`)
     if (story.seq === seq) return
@@ -133,11 +147,43 @@ export class Checkers {
       violated(`task ${id} ended without effect and was then sequenced`)
     }
     story.seq = seq
-    for (const tile of this.#tilesOf(story)) {
+    this.#apply(seq, story.plain, record)
+  }
+
+  #apply(seq: number, plain: PlainTask, { parts }: WriteRecord): void {
+    const going = new Set(parts.flatMap(({ tiles }) => [...unpackTiles(tiles)]))
+    for (const tile of tilesOfPlain(plain, this.#model.grid)) {
+      if (!going.has(tile)) violated(`write ${seq} has nobody for tile ${tile}`)
       const at = this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq
       if (at >= seq) violated(`write ${seq} comes to tile ${tile}, which is at ${at}`)
     }
-    this.#model.apply(seq, story.plain)
+    this.#model.apply(seq, plain)
+  }
+
+  /** A write of readings gets its place, or more is known of it. */
+  #ownFlushed(seq: number, record: WriteRecord): void {
+    const plain = this.#own.sequenced(seq, record)
+    if (plain === undefined) return
+    this.#checkOrder('write', seq)
+    this.#apply(seq, plain, record)
+    this.#options.readingsWritten?.(seq, plain)
+  }
+
+  #ownEnded(seq: number, row: WriteRecord | undefined): void {
+    const ended = this.#own.ended(seq, row)
+    if (ended === undefined) return
+    const { plain, outcome } = ended
+    if (outcome === 'done') {
+      this.#checkCopiesOf(seq, plain, Math.max(1, this.#options.minInSync))
+      this.#options.count('readings-done')
+    } else if (!this.#options.isLost(ended)) {
+      violated(`the readings of write ${seq} are lost, and a copy of their tile is not`)
+    }
+  }
+
+  /** The ledger is lost, and with it what became of the gateway's own writes. */
+  forgetOwn(): void {
+    this.#own.forget()
   }
 
   #checkOrder(what: string, seq: number): void {
@@ -212,22 +258,21 @@ export class Checkers {
   /** A write that is said to be done is on as many disks as it says. */
   #checkCopies(story: TaskStory): void {
     const seq = story.seq!
-    const tiles = this.#tilesOf(story)
-    const counts = tiles.map((tile) => this.#replicas.countCopies(tile, seq))
     const least = Math.max(1, this.#options.minInSync)
     const claimed = story.state === 'completed' ? Number(story.result?.copies) : least
-    const fewest = Math.min(...counts)
     if (!(claimed >= least)) violated(`write ${seq} is done on ${claimed} copies`)
-    if (fewest < claimed) {
-      violated(`write ${seq} is done on ${claimed} copies, but only on ${fewest} disks`)
-    }
-    for (const tile of tiles) this.#lastDone[tile] = Math.max(this.#lastDone[tile]!, seq)
+    this.#checkCopiesOf(seq, story.plain, claimed)
     this.#options.count(`copies-${claimed}`)
     if (story.plain.op === 'scatter') this.#options.count('scatter-done')
   }
 
-  #tilesOf({ plain }: TaskStory): number[] {
-    return tilesOfPlain(plain, this.#model.grid)
+  #checkCopiesOf(seq: number, plain: PlainTask, claimed: number): void {
+    const tiles = tilesOfPlain(plain, this.#model.grid)
+    const fewest = Math.min(...tiles.map((tile) => this.#replicas.countCopies(tile, seq)))
+    if (fewest < claimed) {
+      violated(`write ${seq} is done on ${claimed} copies, but only on ${fewest} disks`)
+    }
+    for (const tile of tiles) this.#lastDone[tile] = Math.max(this.#lastDone[tile]!, seq)
   }
 
   announced(task: string, state: string): void {

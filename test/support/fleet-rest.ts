@@ -20,6 +20,7 @@ const QUIET = [
   'logBytes',
   'movesOpen',
   'tilesMissing',
+  'cellsPending',
 ]
 
 /** What has not come to rest. */
@@ -52,7 +53,7 @@ export function unrestOf(
       return `node ${id} stands at ${card.position}, acknowledged ${acked} of ${head}`
     }
   }
-  for (const table of ['write', 'body', 'control', 'move'] as const) {
+  for (const table of ['write', 'body', 'control', 'move', 'cell'] as const) {
     if (ledger.count(table) !== 0) return `the ledger keeps a ${table}`
   }
   return undefined

@@ -23,6 +23,10 @@ export interface FleetShape {
   readonly nodesUsedMin: number
   /** Mean time between two looks; nobody looks unless given. */
   readonly looksEveryMs?: number
+  /** Mean time between two readings; nobody tells any unless given. */
+  readonly readingsEveryMs?: number
+  /** The ledger is lost at times, and every copy of a tile; moves are watched. */
+  readonly meetsAll: boolean
 }
 
 /** A few nodes, on which everything goes wrong. */
@@ -36,10 +40,14 @@ export const SMALL: FleetShape = {
   regionSideMax: Number.POSITIVE_INFINITY,
   lateShare: 0.3,
   nodesUsedMin: 0,
+  meetsAll: true,
 }
 
 /** Somebody looks at the grid all the time. */
-export const WATCHED: FleetShape = { ...SMALL, looksEveryMs: 25 }
+export const WATCHED: FleetShape = { ...SMALL, looksEveryMs: 25, meetsAll: false }
+
+/** Sensors tell what they read all the time. */
+export const SENSED: FleetShape = { ...SMALL, readingsEveryMs: 40 }
 
 /** So many that there is always one that fails. */
 export const THOUSAND: FleetShape = {
@@ -65,6 +73,7 @@ export const THOUSAND: FleetShape = {
   regionSideMax: 40,
   lateShare: 0.02,
   nodesUsedMin: 900,
+  meetsAll: false,
 }
 
 /** As the thousand, in seconds. */

@@ -1,6 +1,11 @@
 /** The fleets that can be simulated. */
-import { HUNDRED, THOUSAND, WATCHED } from './fleet-shape.ts'
-import { MUST_HAPPEN, MUST_HAPPEN_TO_MANY, MUST_HAPPEN_TO_WATCHED } from './must-happen.ts'
+import { HUNDRED, SENSED, THOUSAND, WATCHED } from './fleet-shape.ts'
+import {
+  MUST_HAPPEN,
+  MUST_HAPPEN_TO_MANY,
+  MUST_HAPPEN_TO_SENSED,
+  MUST_HAPPEN_TO_WATCHED,
+} from './must-happen.ts'
 import type { Programs } from './programs.ts'
 import { MUST_HAPPEN_TO_SIMPLE, SimpleFleet } from './simple-fleet.ts'
 import { SimulatedFleet } from './simulated-fleet.ts'
@@ -35,6 +40,12 @@ export const FLEETS = {
     mustHappen: MUST_HAPPEN_TO_WATCHED,
     seedsForAll: 12,
     create: (seed, programs) => new SimulatedFleet(seed, programs, WATCHED),
+  },
+  sensed: {
+    about: 'as small, and sensors tell readings all the time',
+    mustHappen: MUST_HAPPEN_TO_SENSED,
+    seedsForAll: 24,
+    create: (seed, programs) => new SimulatedFleet(seed, programs, SENSED),
   },
   hundred: {
     about: '100 nodes, of which some always fail',

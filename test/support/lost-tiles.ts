@@ -45,7 +45,7 @@ export class LostTiles {
   }
 
   /** Whether a task has to do with one of them. */
-  concern({ plain }: TaskStory): boolean {
+  concern({ plain }: Pick<TaskStory, 'plain'>): boolean {
     if (this.#tiles.size === 0 || plain.items !== undefined) return false
     return tilesOfPlain(plain, this.#model.grid).some((tile) => this.#tiles.has(tile))
   }

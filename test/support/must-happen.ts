@@ -67,3 +67,10 @@ export const MUST_HAPPEN_TO_WATCHED = [
   ...['get', 'stat', 'overview', 'gather'].map((op) => `look-consistent-${op}`),
   ...['look-left', 'look-forgotten', 'look-same-tag', 'look-too-many-looks'],
 ]
+
+/** Where sensors tell what they read. */
+export const MUST_HAPPEN_TO_SENSED = [
+  ...['acknowledged', 'again', 'older', 'no-node', 'outside-grid'].map((what) => `reading-${what}`),
+  ...['readings-done', 'journal-taken-up', 'cells-held-up', 'cells-of-lost-tiles'],
+  ...['fault-ledger-lost', 'fault-gateway-crash-at-effect'],
+]

@@ -3,6 +3,7 @@
  * must be caught by the simulator within a few seeds, or the simulator proves nothing.
  */
 import { LOOK_MUTANTS, type Mutant } from './look-mutants.ts'
+import { READING_MUTANTS } from './reading-mutants.ts'
 
 /** Within so many seeds each must be caught. */
 export const MUTANT_SEEDS_MAX = 400
@@ -405,6 +406,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   ...LOOK_MUTANTS,
+  ...READING_MUTANTS,
   {
     name: 'nothing is sent again',
     edits: [
@@ -426,6 +428,6 @@ export function slugOf({ name }: Mutant): string {
 }
 
 /** The fleet in which it is to be caught. */
-export function fleetOf<T>(slug: string, otherwise: T): T | 'watched' {
+export function fleetOf<T>(slug: string, otherwise: T): T | NonNullable<Mutant['fleet']> {
   return MUTANTS.find((one) => slugOf(one) === slug)?.fleet ?? otherwise
 }

@@ -69,9 +69,9 @@ export class SimulatedClients {
     })
   }
 
-  write({ x, y, w, h }: PlainRegion): void {
+  write({ x, y, w, h }: PlainRegion): TaskStory {
     this.#tasks += 1
-    this.submit({
+    return this.submit({
       id: `task-${this.#tasks}`,
       deadline_ms: this.#drawDeadline(),
       op: 'add',

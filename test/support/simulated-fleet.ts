@@ -23,7 +23,9 @@ import { LedgerDisk } from './ledger-disk.ts'
 import { LostTiles } from './lost-tiles.ts'
 import { MessageWatch } from './message-watch.ts'
 import { MoveWatch } from './move-watch.ts'
+import { tellWithoutOne } from './node-away.ts'
 import { type Programs, SHIPPED } from './programs.ts'
+import { ReadingChecker } from './reading-checker.ts'
 import { RebuiltLedger } from './rebuilt-ledger.ts'
 import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
@@ -32,6 +34,7 @@ import { type GatewayWitness, SimulatedGateway } from './simulated-gateway.ts'
 import { SimulatedLookers } from './simulated-lookers.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { type NodeWitness, SimulatedNode } from './simulated-node.ts'
+import { SimulatedSensors } from './simulated-sensors.ts'
 import { SliceCard } from './slice-card.ts'
 import { TaskStories } from './task-stories.ts'
 import { violated } from './violation.ts'
@@ -65,6 +68,8 @@ export class SimulatedFleet {
   readonly #checkers: Checkers
   readonly #clients: SimulatedClients
   readonly #lookers: SimulatedLookers | undefined
+  readonly #readings: ReadingChecker
+  readonly #sensors: SimulatedSensors | undefined
   readonly #faults: SimulatedFaults
   readonly #losesLedger: boolean
   readonly #rebuild: RebuiltLedger
@@ -86,12 +91,14 @@ export class SimulatedFleet {
     this.#options = shape.drawOptions(random, grid)
     this.#model = new GridModel(grid)
     this.#stories = new TaskStories(grid)
+    this.#readings = new ReadingChecker(grid, this.ledger)
     this.cards = new FleetCards(this, grid.geometry.tiles)
     this.#checkers = new Checkers(
       {
         minInSync: this.#options.minInSync,
         retentionMs: this.#options.retentionMs,
         isLost: (story) => this.lost.concern(story),
+        readingsWritten: (seq, plain) => this.#readings.written(seq, plain),
         isRaised: () => this.#rebuild.mayRaise,
         count: (what) => this.count(what),
       },
@@ -139,6 +146,16 @@ export class SimulatedFleet {
         count: (what) => this.count(what),
       })
     }
+    if (shape.readingsEveryMs !== undefined) {
+      this.#sensors = new SimulatedSensors({
+        grid,
+        clock: this.clock,
+        random: fork(),
+        gateway: this.gateway,
+        checker: this.#readings,
+        count: (what) => this.count(what),
+      })
+    }
     // With too few copies left, such writes would rightly wait for good.
     const losesCards = this.#options.minInSync === 1 && random.unit() < 0.6
     const faults = {
@@ -147,7 +164,7 @@ export class SimulatedFleet {
       gatewayShare: shape.gatewayFaultsShare,
       untilMs: FAULTS_MS,
       losesCards,
-      losesTiles: shape === SMALL && losesCards && random.unit() < 0.3,
+      losesTiles: shape.meetsAll && losesCards && random.unit() < 0.3,
     }
     this.#faults = new SimulatedFaults(faults, this, fork())
     this.#messages = new MessageWatch(this, this.#heard, this.#faults, this.#stories)
@@ -159,7 +176,7 @@ export class SimulatedFleet {
       this.#model,
       this.#clients,
     )
-    this.#losesLedger = shape === SMALL && random.unit() < 0.2 && !faults.losesTiles
+    this.#losesLedger = shape.meetsAll && random.unit() < 0.2 && !faults.losesTiles
   }
 
   /** Runs to the end; throws the first violation. */
@@ -173,26 +190,32 @@ export class SimulatedFleet {
       })
     }
     this.clock.at(50, () => this.#clients.keepSubmitting(TASK_EVERY_MS, FAULTS_MS))
-    const { looksEveryMs } = this.#shape
+    const { looksEveryMs, readingsEveryMs } = this.#shape
+    if (readingsEveryMs !== undefined) {
+      this.clock.at(50, () => this.#sensors!.keepTelling(readingsEveryMs, FAULTS_MS))
+    }
     if (looksEveryMs !== undefined) {
       this.clock.at(50, () => this.#lookers!.keepLooking(looksEveryMs, FAULTS_MS))
     }
     this.clock.at(500, () => this.#faults.begin())
-    if (this.#shape === SMALL) this.#watchMoves()
+    if (this.#shape.meetsAll) this.#watchMoves()
     await this.clock.run(FAULTS_MS)
     this.#faults.end()
     if (this.#faults.someStayFull) await this.#goOnWithoutRoom()
     if (this.#losesLedger) await this.#loseLedger()
-    const withinMs = REST_MS + this.#faults.backOffMs
-    const restMs = this.clock.nowMs + withinMs
-    while (
-      this.clock.nowMs < restMs &&
-      unrestOf(this, this.#clients, this.#stories) !== undefined
-    ) {
-      await this.clock.run(this.clock.nowMs + REST_CHECK_MS)
+    await this.#comeToRest()
+    if (this.#sensors !== undefined) {
+      await tellWithoutOne(this, {
+        options: this.#options,
+        random: this.#random,
+        model: this.#model,
+        clients: this.#clients,
+        sensors: this.#sensors,
+        readings: this.#readings,
+      })
+      await this.#comeToRest()
+      this.#readings.atRest()
     }
-    const unrest = unrestOf(this, this.#clients, this.#stories)
-    if (unrest !== undefined) violated(`no rest ${withinMs} ms after the last fault: ${unrest}`)
     // What was forgotten and comes late, as a deadline of something that has ended, comes now.
     await this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
     this.#checkers.finished()
@@ -202,6 +225,21 @@ export class SimulatedFleet {
     if (this.nodes.length > this.#options.replicas) await this.#faults.drainOne(REST_MS)
     const used = this.#nodesUsed.size
     if (used < this.#shape.nodesUsedMin) violated(`only ${used} nodes ever held a written tile`)
+  }
+
+  async #comeToRest(): Promise<void> {
+    const withinMs = REST_MS + this.#faults.backOffMs
+    const endMs = this.clock.nowMs + withinMs
+    while (this.clock.nowMs < endMs && this.#unrest !== undefined) {
+      await this.clock.run(this.clock.nowMs + REST_CHECK_MS)
+    }
+    const unrest = this.#unrest
+    if (unrest !== undefined) violated(`no rest ${withinMs} ms after the last fault: ${unrest}`)
+  }
+
+  get #unrest(): string | undefined {
+    if (this.#sensors?.isIdle === false) return 'a sensor waits for its acknowledgement'
+    return unrestOf(this, this.#clients, this.#stories)
   }
 
   /** Nobody makes room on a full disk: all that was asked ends all the same, and what moves elsewhere. */
@@ -239,12 +277,17 @@ export class SimulatedFleet {
     await this.clock.run(this.clock.nowMs + this.#random.between(0, 1000))
     this.count('fault-ledger-lost')
     this.#clients.startAnew()
+    this.#sensors?.startAnew()
+    this.#readings.forget()
+    this.#checkers.forgetOwn()
     this.#stories.forgetOpen()
     this.gateway.crash()
     this.ledger.disk.replace()
     this.#handOffs.forget()
     this.gateway.recoverNodes = this.#rebuild.begin(this.#random)
     this.gateway.start()
+    const { readingsEveryMs = 0 } = this.#shape
+    this.#sensors?.keepTelling(readingsEveryMs, this.clock.nowMs + 6000)
     this.#clients.keepSubmitting(TASK_EVERY_MS, this.clock.nowMs + 6000)
     await this.clock.run(this.clock.nowMs + 6000)
   }
@@ -330,6 +373,7 @@ export class SimulatedFleet {
       flushed: (records) => {
         this.lost.flushed(records)
         this.#checkers.flushed(records)
+        this.#readings.flushed(records)
         // A node of a lost ledger may have been the last one to get a write, and is not the first one here.
         const isLate = ({ table, value }: LedgerRecord): boolean =>
           table === 'member' && value?.rebaseFrom !== undefined
@@ -353,6 +397,7 @@ export class SimulatedFleet {
         this.#handOffs.forget()
         this.#heard.restart(this.gateway.awakeMs)
         if (openWrites > 0) this.count('cold-restart-with-open-writes')
+        if (this.ledger.count('cell') > 0) this.count('journal-taken-up')
       },
     }
   }
@@ -380,7 +425,7 @@ export class SimulatedFleet {
   }
 
   #noticed({ code, message, fields }: GatewayNotice): void {
-    if (ALARMS.includes(code) && !(code === 'tile-lost' && this.lost.isAny)) {
+    if (ALARMS.includes(code) && !(code.endsWith('-lost') && this.lost.isAny)) {
       violated(`${code}: ${message}`)
     }
     if (code === 'node-refused') {

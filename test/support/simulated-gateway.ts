@@ -20,6 +20,7 @@ import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
 import { decodeUp } from '../../shared/protocol/messages.ts'
+import type { ReadingsResult } from '../../shared/protocol/readings.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { Clock } from '../../shared/runtime/clock.ts'
 import type { Programs } from './programs.ts'
@@ -158,6 +159,41 @@ export class SimulatedGateway {
     const answered = this.#process.own(answer)
     this.#process.own(() => driver.submit(payload, submitter, undefined, answered))()
     return true
+  }
+
+  /** Readings of cells; `taken` hears at once why they were not, and then `answer` that they are acknowledged. */
+  read(
+    result: ReadingsResult,
+    how: {
+      readonly client: string
+      readonly taken: (refused: string | undefined) => void
+      readonly answer?: () => void
+    },
+  ): void {
+    const driver = this.#driver
+    if (driver === undefined) return
+    const { client, taken, answer } = how
+    const coming = { topic: 'o/v1/cell', submitter: { via: 'mqtt', client } } as const
+    const answered = this.#process.own(answer ?? (() => {}))
+    this.#process.own(() => {
+      const view = this.#view!
+      const before = view.cellsRefused()
+      const state = { isTaken: false, isAnswered: false }
+      driver.read(
+        result,
+        coming,
+        answer &&
+          (() => {
+            state.isAnswered = true
+            if (state.isTaken) answered()
+          }),
+      )
+      const refused = Object.entries(view.cellsRefused())
+      taken(refused.find(([reason, count]) => count !== (before[reason] ?? 0))?.[0])
+      state.isTaken = true
+      // In the same step: it was refused, or the gateway does not wait for its disk.
+      if (state.isAnswered) answered()
+    })()
   }
 
   /** What is called by whoever waits no more; undefined while there is no gateway. */
