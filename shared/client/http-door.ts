@@ -1,5 +1,6 @@
 /** Tasks over HTTP. */
 import { isEnded, type TaskState } from '../protocol/states.ts'
+import type { GridView } from '../protocol/views.ts'
 import { writeCbor } from './cbor-writer.ts'
 import { follow, type Message } from './events.ts'
 import type { Answer, GatewayClient } from './http.ts'
@@ -88,7 +89,8 @@ export class HttpDoor implements Door {
   }
 
   async ring(): Promise<RingFacts> {
-    return await this.#gateway.json<RingFacts>({ path: '/api/ring' })
+    const { width, height, fields } = await this.#gateway.json<GridView>({ path: '/api/grid' })
+    return { grid: { width, height }, fields }
   }
 
   async close(): Promise<void> {}

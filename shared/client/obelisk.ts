@@ -1,5 +1,14 @@
 /** A fleet, for programs that use it: in a browser (browser.ts) and in Node (scripts/client/connect.ts). */
-import { type Column, createColumn, fieldTypeOf } from '../grid/fields.ts'
+import {
+  bytesOfColumn,
+  type Column,
+  columnFromBytes,
+  createColumn,
+  type FieldType,
+  fieldTypeOf,
+  held,
+  takes,
+} from '../grid/fields.ts'
 import type { Region } from '../grid/geometry.ts'
 import { bandsOf, copyBand } from './bands.ts'
 import { Numbers } from './cbor-writer.ts'
@@ -9,6 +18,7 @@ import {
   completed,
   type Door,
   type Progress,
+  type RingFacts,
   type RunOptions,
   randomTaskId,
   type Task,
@@ -50,6 +60,8 @@ export interface PutOptions extends RunOptions {
 
 /** Tasks of one `get` or `put` at a time. */
 const OPEN_MAX = 4
+/** A put of fewer goes as numbers: to ask what type its field has would cost more. */
+const ASKED_LSUS_MIN = 1024
 /** Codes for who may not see the grid, over HTTP and MQTT. */
 const NOT_OURS = ['forbidden', 'login-refused']
 
@@ -78,12 +90,15 @@ export class Obelisk {
     }
     const ring = await this.#ring(region)
     const { x, y, w, h } = region ?? { x: 0, y: 0, w: ring!.grid.width, h: ring!.grid.height }
-    const { type = 'f64' } = ring?.fields?.find(({ name }) => name === field) ?? {}
-    const data = createColumn(fieldTypeOf(type) ?? 'f64', w * h)
+    const type = typeIn(ring, field)
+    const data = createColumn(type ?? 'f64', w * h)
     const bands = bandsOf({ x, y, w, h })
+    const args = { fields: [field], as: type && 'bytes' }
     await this.#each(bands, options, async (band, own) => {
-      const { value } = await this.run({ op: 'get', region: band, args: { fields: [field] } }, own)
-      copyBand(value.fields[field], band, data, { x, y, w, h })
+      const { value } = await this.run({ op: 'get', region: band, args }, own)
+      const given = value.fields[field]
+      const numbers = type === undefined ? given : columnFromBytes(type, bytesIn(given))
+      copyBand(numbers, band, data, { x, y, w, h })
     })
     return { data, x, y, width: w, height: h }
   }
@@ -100,11 +115,12 @@ export class Obelisk {
       throw new RangeError(`${data.length} numbers for a region of ${lsus} LSUs`)
     }
     const { id = randomTaskId() } = options
+    const type = lsus < ASKED_LSUS_MIN ? undefined : await this.#typeOf(field)
     const bands = bandsOf(region)
     await this.#each(bands, options, async (band, own, n) => {
       const column = columnLike(data, band.w * band.h)
       copyBand(data, region, column, band)
-      const args = { field, values: new Numbers(column) }
+      const args = { field, values: valuesOf(column, type) }
       await this.run({ id: `${id}-${n}`, op: 'put', region: band, args }, own)
     })
     return { id, tasks: bands.length, lsus }
@@ -122,7 +138,7 @@ export class Obelisk {
     }
     const args = { field, ...wish }
     const { value } = await this.run({ op: 'overview', ...(region && { region }), args }, own)
-    const planes = of.map((name) => [name, floats(value[name])])
+    const planes = of.map((name) => [name, columnFromBytes('f32', bytesIn(value[name]))])
     const { step: chosen, x, y, columns, rows } = value
     return { step: chosen, x, y, columns, rows, ...Object.fromEntries(planes) }
   }
@@ -172,6 +188,11 @@ export class Obelisk {
     }
   }
 
+  /** Nothing where that is not told, for whatever reason: numbers do as well. */
+  async #typeOf(field: string): Promise<FieldType | undefined> {
+    return typeIn(await this.#door.ring().catch(() => undefined), field)
+  }
+
   /** Some at a time; the first failure ends the others. */
   async #each(
     bands: readonly Region[],
@@ -210,11 +231,19 @@ function columnLike(data: ArrayLike<number>, length: number): Column {
   return data instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
 }
 
-/** f32, little-endian. */
-function floats(packed: Uint8Array | string): Float32Array {
-  // In JSON they are base64.
-  const bytes =
-    typeof packed === 'string' ? Uint8Array.from(atob(packed), (c) => c.charCodeAt(0)) : packed
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return Float32Array.from({ length: bytes.length / 4 }, (_, n) => view.getFloat32(4 * n, true))
+function typeIn(ring: RingFacts | undefined, field: string): FieldType | undefined {
+  return fieldTypeOf(ring?.fields?.find(({ name }) => name === field)?.type ?? '')
+}
+
+/** Bytes of the field's type; what that cannot hold is sent as it is, and the gateway says so. */
+function valuesOf(column: Column, type: FieldType | undefined): Numbers | Uint8Array {
+  if (type === undefined || !column.every((value) => takes(type, value))) return new Numbers(column)
+  const own = createColumn(type, column.length)
+  for (let n = 0; n < own.length; n++) own[n] = held(type, column[n]!)
+  return bytesOfColumn(own)
+}
+
+/** In JSON they are base64. */
+function bytesIn(packed: Uint8Array | string): Uint8Array {
+  return typeof packed === 'string' ? Uint8Array.from(atob(packed), (c) => c.charCodeAt(0)) : packed
 }

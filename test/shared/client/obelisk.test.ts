@@ -76,3 +76,58 @@ t.test('the first of several tasks that fails takes the others back', async (t) 
     'and none begins after it',
   )
 })
+
+/** Knows its grid, and keeps what tasks bring; what they ask for is in base64, as in JSON. */
+class OpenDoor extends SubmittersDoor {
+  asked = 0
+  override ring = async () => {
+    this.asked += 1
+    return { grid: { width: 64, height: 64 }, fields: [{ name: 'temp', type: 'f32' }] } as never
+  }
+
+  override async run(task: Task & { readonly id: string }): Promise<TaskResult> {
+    this.tasks.push(task)
+    const { id, op, args } = task
+    const values = new Float32Array([1.5, -2, 3, 4])
+    const temp = args?.as === 'bytes' ? Buffer.from(values.buffer).toString('base64') : [...values]
+    return { id, op, state: 'completed', shards: 1, nodes: 1, ms: 1, value: { fields: { temp } } }
+  }
+}
+
+t.test('cells travel as bytes where the type of their field is known', async (t) => {
+  const door = new OpenDoor()
+  const obelisk = new Obelisk({
+    run: (task) => door.run(task),
+    watch: () => door.watch(),
+    ring: () => door.ring(),
+    close: () => door.close(),
+  })
+  const data = Float64Array.from({ length: 1024 }, (_, n) => n / 3)
+  data[1] = -0
+  await obelisk.put('temp', { x: 0, y: 0, w: 32, h: 32 }, data)
+  const sent = door.tasks[0]!.args!.values as Uint8Array
+  const expected = new Float32Array(data)
+  expected[1] = 0
+  t.same(Buffer.from(sent), Buffer.from(expected.buffer))
+  const { data: read } = await obelisk.get('temp', { x: 0, y: 0, w: 2, h: 2 })
+  t.equal(door.tasks[1]!.args!.as, 'bytes')
+  t.same(read, new Float32Array([1.5, -2, 3, 4]))
+})
+
+t.test('what a field cannot hold is sent as it is, for the gateway to say so', async (t) => {
+  const door = new OpenDoor()
+  const region = { x: 0, y: 0, w: 32, h: 32 }
+  const data = new Float64Array(1024).fill(1e300)
+  await new Obelisk(door).put('temp', region, data)
+  t.same((door.tasks[0]!.args!.values as { column: unknown }).column, data)
+  await new Obelisk(door).put('other', region, data)
+  t.same((door.tasks[1]!.args!.values as { column: unknown }).column, data, 'of no known field')
+  t.equal(door.asked, 2)
+})
+
+t.test('nobody is asked for the type of a few cells', async (t) => {
+  const door = new OpenDoor()
+  await new Obelisk(door).put('temp', { x: 0, y: 0, w: 2, h: 1 }, [1, 2])
+  t.same((door.tasks[0]!.args!.values as { column: unknown }).column, new Float64Array([1, 2]))
+  t.equal(door.asked, 0)
+})
