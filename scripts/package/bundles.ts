@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import { build, type Message, type Plugin } from 'esbuild'
 import type { Role } from './architectures.ts'
+import { builtinsByRequire } from './builtins.ts'
 import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
 import { leaveOut } from './left-out.ts'
@@ -85,7 +86,7 @@ async function bundleEntry({
     charset: 'ascii',
     metafile: true,
     logLevel: 'silent',
-    plugins: [installedPrograms, evaluatedInCommonJs, leaveOut],
+    plugins: [installedPrograms, evaluatedInCommonJs, leaveOut, builtinsByRequire],
   })
   const [warning] = result.warnings.filter(isNew)
   if (warning !== undefined) {

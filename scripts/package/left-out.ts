@@ -36,14 +36,18 @@ const STAND_INS: readonly StandIn[] = [
   { module: /^cbor-extract$/, text: 'module.exports = undefined' },
   // lmdb's default encoding; we hand it bytes.
   { module: /^msgpackr$/, text: unreachable('Encoder') },
-  {
-    file: /\/node-os-utils\/dist\/src\/adapters\/macos-adapter\.js$/,
-    text: unreachable('MacOSAdapter'),
-  },
-  {
-    file: /\/node-os-utils\/dist\/src\/adapters\/windows-adapter\.js$/,
-    text: unreachable('WindowsAdapter'),
-  },
+  // Other systems, and what it watches beside the temperature and the network.
+  ...[
+    ['adapters/macos-adapter', 'MacOSAdapter'],
+    ['adapters/windows-adapter', 'WindowsAdapter'],
+    ['monitors/disk-monitor', 'DiskMonitor'],
+    ['monitors/memory-monitor', 'MemoryMonitor'],
+    ['monitors/process-monitor', 'ProcessMonitor'],
+    ['monitors/system-monitor', 'SystemMonitor'],
+  ].map(([file, name]) => ({
+    file: new RegExp(`/node-os-utils/dist/src/${file}\\.js$`),
+    text: unreachable(name!),
+  })),
   // Fastify loads these when its own logger is on, and for `inject`.
   { file: /\/fastify\/lib\/logger-pino\.js$/, text: '' },
   { module: /^light-my-request$/, text: '' },

@@ -148,9 +148,14 @@ t.test('what no program of ours reaches is in no bundle', (t) => {
         t.notOk(text.includes(word), `${bundle}: no ${word}`)
       }
     }
+    for (const bundle of bundles) {
+      const text = readFileSync(join(treeOf(role), bundle), 'utf8')
+      t.notMatch(text, /\bfrom ?["']node:(?!module["'])/, `${bundle} requires what is of Node`)
+    }
     for (const name of ['mqtt', 'lmdb', 'liblmdb', 'cbor-x']) t.ok(bundled.includes(name), name)
   }
   const agent = readFileSync(join(treeOf('agent'), 'agent.mjs'))
+  t.notOk(agent.includes('disk-mounts'), 'nor monitors that nobody asks')
   t.ok(agent.length < 700_000, `agent.mjs has ${agent.length} bytes`)
   t.ok(
     agent.every((byte) => byte < 128),
