@@ -45,7 +45,7 @@ export interface UploadView {
   readonly bytes: number
 }
 
-export const OPEN_TASKS_MAX = 4
+const OPEN_TASKS_MAX = 4
 /** Of each task: a board may be away for a while. */
 const DEADLINE_MS = 600_000
 /** So long it is tried again to have a task taken. */

@@ -4,12 +4,12 @@ import { own } from '../../shared/core/own.ts'
 import { choiceOf, joinPath, PROBLEMS_MAX } from '../../shared/protocol/problems.ts'
 import type { RequestFault } from './problem-json.ts'
 
-export const WAIT_MS_MAX = 300_000
+const WAIT_MS_MAX = 300_000
 
 const WAIT = /^(\d{1,9})(ms|s)?$/
 
 /** `30s`, `500ms`, or plain seconds, in milliseconds; nothing if it is none of these. */
-export function parseWait(text: string): number | undefined {
+function parseWait(text: string): number | undefined {
   const match = WAIT.exec(text)
   if (!match) return undefined
   const ms = Number(match[1]) * (match[2] === 'ms' ? 1 : 1000)

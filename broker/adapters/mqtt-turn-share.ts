@@ -15,7 +15,7 @@ export interface TurnShareOptions {
 }
 
 /** A tenth of a second is what others may wait: some turns, since what a packet causes takes a few. */
-export const TURN_SHARE: TurnShareOptions = { packetsMax: 32, packetsFirst: 4, turnMs: 10 }
+const TURN_SHARE: TurnShareOptions = { packetsMax: 32, packetsFirst: 4, turnMs: 10 }
 
 export class TurnShare {
   readonly #options: TurnShareOptions

@@ -27,7 +27,6 @@ const R = 8
 const P = 1
 const HASH_BYTES = 32
 const SALT_BYTES = 16
-export const PASSWORD_BYTES_MAX = 1024
 
 export class Passwords {
   readonly #n: number

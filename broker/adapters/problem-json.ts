@@ -22,7 +22,7 @@ export interface ProblemAnswer {
   readonly extra?: Readonly<Record<string, unknown>>
 }
 
-export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
 /** Header fields of every answer. */
 export const EVERY_ANSWER = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
@@ -77,7 +77,7 @@ export function problemOfRefusal(refusal: Refusal, task: string | undefined): Pr
   }
 }
 
-export function problemText(problem: ProblemAnswer): string {
+function problemText(problem: ProblemAnswer): string {
   const { status, code, detail, errors, extra } = problem
   return JSON.stringify({
     type: 'about:blank',

@@ -7,7 +7,7 @@
  */
 
 /** In the order in which they are shown. `task-state`, `event` and `cells` (readings were written) are kept; the others say what is, and are made anew. */
-export const LIVE_KINDS = ['task-state', 'event', 'cells', 'nodes', 'moves', 'upgrade'] as const
+const LIVE_KINDS = ['task-state', 'event', 'cells', 'nodes', 'moves', 'upgrade'] as const
 export type LiveKind = (typeof LIVE_KINDS)[number]
 
 export interface LiveEvent {

@@ -24,7 +24,7 @@ export const LOOKS_MAX = 32
 export const LOOKS_OF_CLIENT_MAX = 4
 export const LOOK_DEADLINE_MS = 30_000
 export const SHOWN_MAX = 64
-export const SHOWN_BYTES_MAX = 16 * 1024 * 1024
+const SHOWN_BYTES_MAX = 16 * 1024 * 1024
 /** Enough to tell two ledgers apart that somebody looked at from one browser. */
 const LEDGER_SHOWN = 8
 

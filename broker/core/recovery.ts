@@ -23,7 +23,7 @@ import type { ConnectionId } from './events.ts'
 import type { Member } from './membership.ts'
 
 /** Tiles of a `rebase` that are listed; more go as bits, of which any slice takes at most 512 KiB. */
-export const KEPT_LISTED_MAX = 131_072
+const KEPT_LISTED_MAX = 131_072
 /** In a message. */
 const NAMES_MAX = 10
 const LOOK_MS = 1000

@@ -3,6 +3,7 @@
  * and more. All of it is of one moment. It is put in order in slices, between which others may be served.
  */
 import type { Problem } from '../../shared/protocol/problems.ts'
+import { TILE_BORN, TILE_MISSING, TILES_SHOWN_MAX } from '../../shared/protocol/ring-tiles.ts'
 import type { RingTilesView } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
@@ -15,14 +16,6 @@ export interface TileArea {
   readonly w?: number | undefined
   readonly h?: number | undefined
 }
-
-export const TILE_UNBORN = 0
-export const TILE_BORN = 1
-/** Every copy is lost. */
-export const TILE_MISSING = 2
-
-/** That many at a time: all of the widest grid with tiles of 16, and 2.4 MB with two replicas. */
-export const TILES_SHOWN_MAX = 262_144
 
 /** Slots that are renumbered without a break. */
 const SLICE_SLOTS = 65_536

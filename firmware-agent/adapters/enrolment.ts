@@ -44,7 +44,7 @@ const SECURE_PORT = 8883
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i
 
 /** Nothing where the gateway asks nobody who he is. Fails with what another start would not mend. */
-export function identityAtHand(config: EnrolmentConfig, node: NodeId): OwnIdentity | undefined {
+function identityAtHand(config: EnrolmentConfig, node: NodeId): OwnIdentity | undefined {
   const identity = OwnIdentity.load(config.identity, node)
   if (identity !== undefined && !isSecure(config)) {
     throw notSecure(`${config.identity} is there: this node shows who it is over mqtts:// alone`)
@@ -202,7 +202,7 @@ export async function comeByIdentity({
 }
 
 /** Asks until there is an answer. False if the program is told to stop before that. */
-export async function enrolUntilDone(
+async function enrolUntilDone(
   wish: EnrolmentWish,
   { log, notify, shutdown }: Pick<Running, 'log' | 'notify' | 'shutdown'>,
   pace: Pace,

@@ -25,7 +25,7 @@ export async function pinnedAuthority(url: URL, pin: Uint8Array): Promise<string
   throw notPinned(url)
 }
 
-export function notPinned(url: URL, cause?: unknown): AppError {
+function notPinned(url: URL, cause?: unknown): AppError {
   const message = `what answers at ${url.origin} is not the gateway of this token; nothing was said to it`
   return new AppError('gateway-not-pinned', message, { cause, exitCode: EXIT_CONFIG })
 }

@@ -263,7 +263,7 @@ function configurationFinding(facts: DoctorFacts): Finding {
 }
 
 /** What the exit codes of our programs mean to the one who looks after the unit. */
-export function meaningOfExit(code: number): string {
+function meaningOfExit(code: number): string {
   if (code === EXIT_CONFIG) return 'its configuration is wrong'
   if (code === EXIT_NOT_ALLOWED) {
     return 'the gateway does not take it: its id is taken by another node'

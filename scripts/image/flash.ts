@@ -183,7 +183,7 @@ function boardFiles(board: BoardWishes): Record<string, string> {
 }
 
 /** Beside this file, beside the bundle that this is in, or in the sources that this was built from. */
-export function firstBootScript(): string {
+function firstBootScript(): string {
   for (const place of ['./first-boot.sh', '../../../scripts/image/first-boot.sh']) {
     const url = new URL(place, import.meta.url)
     if (existsSync(url)) return readFileSync(url, 'utf8')

@@ -146,7 +146,7 @@ export function checkFrom(from: string): void {
   refuse(`${from} is a file: ${remedy} the directory of the unpacked package`)
 }
 
-export function readNamed(path: string, flag: string): string {
+function readNamed(path: string, flag: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {

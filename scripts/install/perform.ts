@@ -22,7 +22,7 @@ export interface PerformOptions {
 }
 
 /** A unit that was started and is not ready. */
-export class NotReadyError extends AppError {
+class NotReadyError extends AppError {
   constructor(message: string, exitCode: number) {
     super('not-ready', message, { exitCode })
   }

@@ -158,7 +158,7 @@ export function newerInstruction(listing: string): string | undefined {
 }
 
 /** Not what the compiler was told, but what came out. */
-export async function checkArmv6(object: string, target: Target = TARGETS.armhf): Promise<void> {
+async function checkArmv6(object: string, target: Target = TARGETS.armhf): Promise<void> {
   const { compiler } = target
   const attributes = await run(`${compiler}readelf`, ['-A', object])
   const expected = target === TARGETS.armhf ? [...ATTRIBUTES, HARD_FLOAT] : ATTRIBUTES

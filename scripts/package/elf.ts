@@ -166,7 +166,7 @@ function noteVersion(newest: Map<string, string>, name: string): void {
   if (known === undefined || compareVersions(known, version) < 0) newest.set(family, version)
 }
 
-export function compareVersions(left: string, right: string): number {
+function compareVersions(left: string, right: string): number {
   const [mine, others] = [left, right].map((text) => text.split('.').map(Number))
   for (let index = 0; index < Math.max(mine!.length, others!.length); index++) {
     const difference = (mine![index] ?? 0) - (others![index] ?? 0)

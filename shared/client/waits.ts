@@ -1,7 +1,7 @@
 import { ObeliskError } from './obelisk-error.ts'
 
 /** The shortest and the longest wait before a question is asked again, milliseconds. */
-export const AGAIN_MS = { first: 500, last: 15_000 }
+const AGAIN_MS = { first: 500, last: 15_000 }
 
 /** Waits; rejects with the reason of the signal. */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {

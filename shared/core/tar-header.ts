@@ -8,7 +8,7 @@ import { assert } from './assert.ts'
 export const TAR_BLOCK = 512
 const NAME_BYTES = 100
 /** Eleven octal digits. */
-export const TAR_FILE_BYTES_MAX = 2 ** 33 - 1
+const TAR_FILE_BYTES_MAX = 2 ** 33 - 1
 const MODE = { start: 100, end: 108 } as const
 const SIZE = { start: 124, end: 136 } as const
 const SUM = { start: 148, end: 156 } as const

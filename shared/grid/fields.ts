@@ -63,11 +63,6 @@ export function formatFields(fields: readonly Field[]): string {
   return fields.map((field) => `${field.name}:${field.type}`).join(',')
 }
 
-/** The bytes that one LSU takes in all columns together, without its status byte. */
-export function bytesPerLsu(fields: readonly Field[]): number {
-  return fields.reduce((sum, field) => sum + FIELD_BYTES[field.type], 0)
-}
-
 export function findField(fields: readonly Field[], name: string): Field | undefined {
   return fields.find((field) => field.name === name)
 }

@@ -7,7 +7,7 @@ export interface Range {
 }
 
 /** The colours of a picture are 0 to this; the next one is that of what nobody knows. */
-export const COLOUR_LAST = 254
+const COLOUR_LAST = 254
 export const UNKNOWN = 255
 /** Of those that are enlarged. */
 const SLICE_PIXELS = 16_384

@@ -11,7 +11,7 @@ export const LEDGER_FILE = 'ledger/data.mdb'
 /** Keys and identities, sealed, as `ca backup` writes them. */
 export const SECRETS_FILE = 'secrets.sealed'
 export const CONFIGURATION_FILE = 'gateway.toml'
-export const BACKUP_VERSION = 1
+const BACKUP_VERSION = 1
 const KIND = 'backup'
 
 const WHOLE = v.pipe(v.number(), v.safeInteger(), v.minValue(0))

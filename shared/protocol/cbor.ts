@@ -52,11 +52,6 @@ function objectsOf(value: unknown): unknown {
   return Object.fromEntries([...value].map(([key, member]) => [key, objectsOf(member)]))
 }
 
-/** What is wrong with the bytes of a message, or nothing. */
-export function checkCbor(bytes: Uint8Array, limits: CborLimits): string | undefined {
-  return new Check(bytes, limits).run()
-}
-
 const INTEGER_MAX = 2 ** 53
 const MAJOR_TEXT = 3
 const MAJOR_ARRAY = 4

@@ -8,7 +8,7 @@ import { decodeCbor, encodeCbor } from './cbor.ts'
 import { MESSAGE_LIMITS } from './limits.ts'
 import { parseWith } from './problems.ts'
 
-export const TELEMETRY_VERSION = 1
+const TELEMETRY_VERSION = 1
 
 export const TELEMETRY_NUMBERS = [
   'incarnation',

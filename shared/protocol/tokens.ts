@@ -21,7 +21,7 @@ export interface Token {
 
 export const TOKEN_ID_BYTES = 5
 export const TOKEN_SECRET_BYTES = 16
-export const PIN_BYTES = 32
+const PIN_BYTES = 32
 
 export function formatToken({ kind, id, secret, pin }: Token): string {
   return [PREFIXES[kind], id, toBase32(secret), toBase32(pin)].join('-')

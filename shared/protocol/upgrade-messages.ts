@@ -18,7 +18,7 @@ const packageName = v.custom<string>(isPackageName, 'the name of a package')
 const attempt = v.pipe(v.string(), v.maxLength(64))
 
 /** What became of a package that the node was told to install; `code` says why it does not run. */
-export const upgradeOutcome = v.strictObject({
+const upgradeOutcome = v.strictObject({
   sha256: packageName,
   /** As the order had it; none of an order that had none. */
   attempt: v.optional(attempt),

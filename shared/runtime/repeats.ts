@@ -13,7 +13,7 @@ export interface RepeatBounds {
   readonly keysMax: number
 }
 
-export const REPEAT_BOUNDS: RepeatBounds = { firstMax: 10, intervalMs: 5000, keysMax: 256 }
+const REPEAT_BOUNDS: RepeatBounds = { firstMax: 10, intervalMs: 5000, keysMax: 256 }
 
 interface Repeated<T> {
   told: number

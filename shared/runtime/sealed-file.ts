@@ -27,7 +27,7 @@ export interface SealedHead {
 export type Derive = (passphrase: string, salt: Uint8Array) => Promise<Buffer>
 
 export const PASSPHRASE_BYTES_MIN = 12
-export const PASSPHRASE_BYTES_MAX = 1024
+const PASSPHRASE_BYTES_MAX = 1024
 const KIND = 'ca-backup'
 const VERSION = 1
 /** 64 MiB and half a second: whoever has the file may guess for as long as he likes. */

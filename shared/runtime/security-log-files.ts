@@ -106,7 +106,7 @@ export async function readSecurityLog(
  * Its files, the newest first; ENOENT if there is none. Files move to higher numbers only, so that none is missed
  * when the gateway puts one aside meanwhile; what is met twice is taken once.
  */
-export async function openSecurityLog(
+async function openSecurityLog(
   folder: string,
   filesKept = SECURITY_FILES_KEPT,
 ): Promise<SecurityLogFile[]> {
@@ -146,7 +146,7 @@ async function openFile(path: string): Promise<FileHandle> {
   throw new Error(`${path} is no file`)
 }
 
-export async function closeAll(files: readonly SecurityLogFile[]): Promise<void> {
+async function closeAll(files: readonly SecurityLogFile[]): Promise<void> {
   await Promise.allSettled(files.map(({ file }) => file.close()))
 }
 

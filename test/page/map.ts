@@ -5,7 +5,7 @@ import { eventually } from '../support/processes.ts'
 /** What a browser says when a test reads what was drawn. */
 export const READ = /willReadFrequently/
 /** What is drawn where nobody has the cells, and beside the grid. */
-export const CLEAR = '0,0,0,0'
+const CLEAR = '0,0,0,0'
 
 export const MAP_SIZE = { width: 128, height: 64 }
 

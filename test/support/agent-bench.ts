@@ -10,7 +10,7 @@ import type { Answer, CoreDown, Entry, Read, Up } from '../../shared/protocol/me
 import { CHAIN_START, extendChain } from '../../shared/protocol/stream-chain.ts'
 
 export const GRID = { width: 16, height: 8, tile: 4, fields: 'value:f64' }
-export const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
+const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
 
 const OPTIONS: AgentOptions = {
   node: 'a' as NodeId,

@@ -38,7 +38,7 @@ export interface CheckOptions {
 const RESULT_LIMITS = { bytesMax: 2 ** 26, depthMax: 16, itemsMax: 10_000_000 }
 const EFFECTS = ['none', 'pending', 'done']
 
-export function isEnd(state: string | undefined): boolean {
+function isEnd(state: string | undefined): boolean {
   return ['completed', 'failed', 'expired', 'cancelled'].includes(state!)
 }
 

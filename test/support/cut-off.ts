@@ -15,7 +15,7 @@ const CHANGES = [
 
 type Call = (...argv: unknown[]) => unknown
 
-export class CutOff extends Error {}
+class CutOff extends Error {}
 
 export interface Cut {
   /** Whether the work got as far as the step. */

@@ -1,5 +1,5 @@
 /** A promise of the system was broken. */
-export class Violation extends Error {}
+class Violation extends Error {}
 
 export function violated(what: string): never {
   throw new Violation(what)

@@ -2,10 +2,12 @@
  * The map that is shown: which part, of which field, in which colours, and what is known of it. Signals, so that
  * whatever draws them does so when they change. It asks for what is missing only while somebody looks.
  */
+
 import { computed, type Signal, signal } from '@preact/signals'
 import { ObeliskError } from '../../../shared/client/obelisk-error.ts'
 import { type FieldType, findField } from '../../../shared/grid/fields.ts'
 import { Geometry, type Region } from '../../../shared/grid/geometry.ts'
+import { TILE_UNBORN } from '../../../shared/protocol/ring-tiles.ts'
 import type { GridView } from '../../../shared/protocol/views.ts'
 import { levelFor, levelsOf, piecesOf } from './levels.ts'
 import type { ColourMap } from './palette.ts'
@@ -14,7 +16,7 @@ import type { Cell } from './regions.ts'
 import { balanced, middleRange, opened, type Range, wholeRange } from './scale.ts'
 import { askEnds, askSquares, askTiles } from './sources.ts'
 import { sampleOf, valueAt } from './squares.ts'
-import { stateOf, TILE_UNBORN, type TileMap, tilesToAsk, written } from './tiles.ts'
+import { stateOf, type TileMap, tilesToAsk, written } from './tiles.ts'
 import { type Frame, fitted, reframed, type Stage, type View, visibleOf } from './view.ts'
 
 export type RangeMode = 'middle' | 'whole' | 'typed'

@@ -2,7 +2,9 @@
  * Draws the map on a canvas: squares as pictures of one pixel each that are made anew only when their numbers or the
  * colours change, and above them who holds what, what nobody holds, borders, the region and the cross-hair.
  */
+
 import type { Geometry, Region } from '../../../shared/grid/geometry.ts'
+import { TILE_MISSING, TILE_UNBORN } from '../../../shared/protocol/ring-tiles.ts'
 import type { Layers } from './model.ts'
 import type { Piece } from './pieces.ts'
 import type { Cell } from './regions.ts'
@@ -14,8 +16,6 @@ import {
   colourOf,
   type Run,
   runsOf,
-  TILE_MISSING,
-  TILE_UNBORN,
   type TileMap,
   tilesOf,
   tileView,

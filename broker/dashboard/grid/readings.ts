@@ -1,11 +1,13 @@
 /** What is said of a cell: the number in it, which tile it is of, and who holds that. */
+
 import { type Signal, signal } from '@preact/signals'
 import type { Region } from '../../../shared/grid/geometry.ts'
+import { TILE_MISSING, TILE_UNBORN } from '../../../shared/protocol/ring-tiles.ts'
 import type { GridMap } from './model.ts'
 import { type Cell, overlapOf } from './regions.ts'
 import { exactText, numberText } from './scale.ts'
 import { askCell } from './sources.ts'
-import { TILE_MISSING, TILE_UNBORN, tileView } from './tiles.ts'
+import { tileView } from './tiles.ts'
 
 export interface Reading {
   readonly place: string
@@ -21,7 +23,7 @@ const REST_MS = 150
 const AGAIN_MS = 2_000
 
 /** `exact` is the number that the cell itself holds, where it was asked for. */
-export function readingOf(map: GridMap, cell: Cell, exact: number | undefined): Reading {
+function readingOf(map: GridMap, cell: Cell, exact: number | undefined): Reading {
   const { x, y } = cell
   const { tile: side, tilesAcross } = map.geometry
   const [column, row] = [Math.floor(x / side), Math.floor(y / side)]

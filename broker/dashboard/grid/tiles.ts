@@ -3,15 +3,8 @@
  * rectangles one tile high, so that layers of a grid of 262,144 tiles are drawn as a few hundred.
  */
 import type { Geometry, Region } from '../../../shared/grid/geometry.ts'
+import { TILE_BORN, TILE_UNBORN, TILES_SHOWN_MAX } from '../../../shared/protocol/ring-tiles.ts'
 import { overlapOf } from './regions.ts'
-
-export const TILE_UNBORN = 0
-export const TILE_BORN = 1
-/** Every copy is lost. */
-export const TILE_MISSING = 2
-
-/** The gateway shows no more at a time. */
-export const TILES_SHOWN_MAX = 262_144
 
 export interface TileMap {
   readonly epoch: number

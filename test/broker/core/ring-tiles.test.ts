@@ -3,15 +3,11 @@ import fc from 'fast-check'
 import t from 'tap'
 import { newIdentity } from '../../../broker/core/coordinator.ts'
 import { CoordinatorContext } from '../../../broker/core/coordinator-context.ts'
-import {
-  readRingHolders,
-  readRingTiles,
-  TILES_SHOWN_MAX,
-  type TileArea,
-} from '../../../broker/core/ring-tiles.ts'
+import { readRingHolders, readRingTiles, type TileArea } from '../../../broker/core/ring-tiles.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { Random } from '../../../shared/core/random.ts'
 import { Geometry } from '../../../shared/grid/geometry.ts'
+import { TILES_SHOWN_MAX } from '../../../shared/protocol/ring-tiles.ts'
 import type { RingTilesView } from '../../../shared/protocol/views.ts'
 import { BENCH_OPTIONS } from '../../support/gateway-bench.ts'
 

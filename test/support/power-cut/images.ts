@@ -51,7 +51,7 @@ export async function judgeImage(
 }
 
 /** What was said before the cut. */
-export function factsBefore(records: readonly DiskRecord[], at: number): Fact[] {
+function factsBefore(records: readonly DiskRecord[], at: number): Fact[] {
   return records
     .slice(0, at)
     .flatMap((record) => (record.kind === 'said' ? record.lines : []))

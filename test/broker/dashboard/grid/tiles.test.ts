@@ -8,8 +8,6 @@ import {
   readTileMap,
   runsOf,
   stateOf,
-  TILE_MISSING,
-  TILE_UNBORN,
   type TileMap,
   tilesOf,
   tilesToAsk,
@@ -17,6 +15,7 @@ import {
   written,
 } from '../../../../broker/dashboard/grid/tiles.ts'
 import { Geometry } from '../../../../shared/grid/geometry.ts'
+import { TILE_MISSING, TILE_UNBORN } from '../../../../shared/protocol/ring-tiles.ts'
 
 // 4 × 3 tiles; the last column is 2 cells wide, the last row 1 high.
 const geometry = new Geometry({ width: 14, height: 9, tile: 4 })
