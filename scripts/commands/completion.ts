@@ -63,21 +63,22 @@ function bashFunction(tree: TreeCommand): string {
       ids && ` [[ $current == -* ]] || words+=" $(obelisk __complete ${ids} 2>/dev/null)"`
     return `    ${quoted(path)}) words=${quoted(own)};${asked ? `${asked};` : ''} ;;`
   })
+  // Not `path`, which is PATH to zsh: nobody would be found to ask for ids.
   return `_obelisk_words() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" path='' next words i
+  local current="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" reached='' next words i
   for ((i = 1; i < COMP_CWORD; i++)); do
-    next="\${path:+$path }\${COMP_WORDS[i]}"
+    next="\${reached:+$reached }\${COMP_WORDS[i]}"
     case "$next" in
-      ${patterns(all.slice(1).map(({ path }) => quoted(path)))}) path=$next ;;
+      ${patterns(all.slice(1).map(({ path }) => quoted(path)))}) reached=$next ;;
     esac
   done
-  case "$path $before" in
+  case "$reached $before" in
       ${patterns(valued(isFile))})
       COMPREPLY=($(compgen -f -- "$current")); return ;;
       ${patterns(valued((option) => !isFile(option)))})
       COMPREPLY=(); return ;;
   esac
-  case "$path" in
+  case "$reached" in
 ${words.join('\n')}
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -111,7 +112,7 @@ set -g __obelisk_paths ${all
 function __obelisk_at
   set -l path
   for word in (commandline -opc)[2..-1]
-    contains -- (string join ' ' $path $word) $__obelisk_paths; and set -a path $word
+    contains -- (string join -- ' ' $path $word) $__obelisk_paths; and set -a path $word
   end
   test "$path" = "$argv[1]"
 end
