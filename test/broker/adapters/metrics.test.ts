@@ -25,6 +25,19 @@ function node(id: string, state: NodeView['state'], stream?: NodeView['stream'])
   return stream === undefined ? view : { ...view, stream }
 }
 
+t.test('what is named a total is one', async (t) => {
+  const text = await new Metrics({ version: '0', nodesMax: 1 }, () => NONE).render()
+  const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => ({
+    name,
+    type,
+  }))
+  t.ok(types.length > 50)
+  t.same(
+    types.filter(({ name, type }) => name!.endsWith('_total') !== (type === 'counter')),
+    [],
+  )
+})
+
 t.test('gauges show the moment of the scrape', async (t) => {
   let snapshot: GatewaySnapshot = {
     nodes: [node('pi-1', 'alive', { head: 9, acked: 7 }), node('pi-2', 'dead')],
