@@ -8,7 +8,7 @@ BASE = "obelisk/v1"
 class Obelisk:
     def __init__(self, host="127.0.0.1", port=1883, user=None, password=None, ca=None):
         versions = getattr(mqtt, "CallbackAPIVersion", None)  # paho-mqtt 2
-        self.mqtt = mqtt.Client(versions.VERSION1) if versions else mqtt.Client()
+        self.mqtt = mqtt.Client(versions.VERSION2) if versions else mqtt.Client()
         if user: self.mqtt.username_pw_set(user, password)
         if ca:  # of the fleet's authority; its certificates name the gateway, whatever its address is
             context = ssl.create_default_context(cafile=ca)
