@@ -24,6 +24,7 @@ const ROUNDS: readonly Round[] = [
   tap({ HAND_OFF_MB: '64' }, 'test/end-to-end/hand-off.test.ts'),
   tap({ FREEZE_MS: '60000' }, 'test/end-to-end/doubt.test.ts'),
   tap({ KILLS: '500' }, 'test/end-to-end/chaos.test.ts'),
+  { npm: ['run', 'test:others'], environment: {} },
   { npm: ['run', 'test:boards'], environment: { LONG: '1' } },
 ]
 
