@@ -1,8 +1,8 @@
 /** Retained messages: those of this process in memory, those of the ledger from where they live. */
 import type { Client } from 'aedes'
+import { FilterTrie } from '../../shared/protocol/filter-trie.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { DeliveringClient } from './mqtt-delivery.ts'
-import { FilterTrie } from './mqtt-filter-trie.ts'
 import type { LeavingMessage } from './mqtt-rights.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 

@@ -3,7 +3,7 @@
  * in turn [MQTT 5.0 §4.8.2]. The same name over another filter is another group, and so is it by another identity:
  * nobody takes a part of what is for somebody else.
  */
-import { FilterTrie } from './mqtt-filter-trie.ts'
+import { FilterTrie } from '../../shared/protocol/filter-trie.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
 const PREFIX = '$share/'

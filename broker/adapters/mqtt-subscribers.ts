@@ -1,5 +1,5 @@
 /** Who has subscribed to what, and who is to get a message: each once, at the highest QoS of its filters. */
-import { FilterTrie } from './mqtt-filter-trie.ts'
+import { FilterTrie } from '../../shared/protocol/filter-trie.ts'
 import { isShared, type ShareGroup, ShareGroups } from './mqtt-share-groups.ts'
 
 export type Qos = 0 | 1 | 2

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { FilterTrie } from '../../../broker/adapters/mqtt-filter-trie.ts'
 import { filterOfShared, isShared } from '../../../broker/adapters/mqtt-share-groups.ts'
 import { type Qos, Subscribers } from '../../../broker/adapters/mqtt-subscribers.ts'
+import { FilterTrie } from '../../../shared/protocol/filter-trie.ts'
 import { filterMatches } from '../../../shared/protocol/topic-filters.ts'
 import { check } from '../../support/property.ts'
 
