@@ -49,6 +49,7 @@ export function startBridge(
   const below = (names: readonly string[]): string[] => names.map((name) => `${topicBase}/${name}`)
   const discovery = homeAssistant === undefined ? [] : [`${homeAssistant}/device/+/config`]
   const status = homeAssistant === undefined ? [] : [`${homeAssistant}/status`]
+  const ofInputs = config.inputs.map(({ topic }) => topic)
   return new MqttBridge(
     {
       far: farEnd(config, bridgeUrl, `obelisk_${fleet}`),
@@ -56,7 +57,9 @@ export function startBridge(
       prefix: config.bridgePrefixOut ?? '',
       loopFilter: marks.loopFilter,
       filtersOut: [...below(OUT), ...discovery],
-      filtersIn: [...below(IN), ...status, ...(config.bridgeTopicsIn ?? [])],
+      filtersIn: [
+        ...new Set([...below(IN), ...status, ...(config.bridgeTopicsIn ?? []), ...ofInputs]),
+      ],
     },
     {
       isBridgedToItself: () => broker.isBridgedToItself,

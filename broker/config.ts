@@ -2,11 +2,12 @@ import { isIPv4 } from 'node:net'
 import { TILE_SIDE_MAX, TILE_SIDE_MIN } from '../shared/grid/geometry.ts'
 import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
 import { brokerUrl } from '../shared/runtime/broker-url-option.ts'
-import type { Program } from '../shared/runtime/config.ts'
+import type { Program, Settings } from '../shared/runtime/config.ts'
 import { LOG_LEVELS } from '../shared/runtime/logger.ts'
-import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
+import { type DefaultContext, stateDirectory } from '../shared/runtime/option-table.ts'
 import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
 import { topicBase } from '../shared/runtime/topic-base-option.ts'
+import { INPUT_TABLE } from './input-table.ts'
 import {
   discoveryPrefix,
   fields,
@@ -317,7 +318,10 @@ export const GATEWAY_OPTIONS = {
   },
 } as const
 
-export type GatewayConfig = Values<typeof GATEWAY_OPTIONS>
+/** What its file may say several times. */
+export const GATEWAY_TABLES = { inputs: INPUT_TABLE } as const
+
+export type GatewayConfig = Settings<typeof GATEWAY_OPTIONS, typeof GATEWAY_TABLES>
 
 /** Whether only this machine can reach an address. */
 export function isLoopback(host: string): boolean {
@@ -341,7 +345,7 @@ export function minInSyncProblem({
   return `--min-in-sync: ${minInSync} must be at most --replicas (${replicas})`
 }
 
-export const GATEWAY: Program<typeof GATEWAY_OPTIONS> = {
+export const GATEWAY: Program<typeof GATEWAY_OPTIONS, typeof GATEWAY_TABLES> = {
   name: 'gateway',
   about: 'Runs the gateway: the MQTT broker, the coordinator of the fleet, and the HTTP door.',
   words: {
@@ -350,6 +354,7 @@ export const GATEWAY: Program<typeof GATEWAY_OPTIONS> = {
     trust: 'Tells a gateway that runs that what it sees of the fleet is true.',
   },
   options: GATEWAY_OPTIONS,
+  tables: GATEWAY_TABLES,
   relations: [
     {
       of: ['host', 'security'],

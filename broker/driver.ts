@@ -22,7 +22,7 @@ import type {
   SealingOrder,
   UpgradeChange,
 } from './core/effects.ts'
-import type { GatewayEvent, Submitter, Ticket } from './core/events.ts'
+import type { GatewayEvent, ReadingsReceived, Submitter, Ticket } from './core/events.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
 import type { UpgradeDemand } from './core/upgrades.ts'
 
@@ -162,12 +162,12 @@ export class GatewayDriver {
 
   /** Readings of cells; who gives `answer` waits for their acknowledgement. */
   read(
-    result: ReadingsResult,
-    { topic, submitter }: { readonly topic: string; readonly submitter: Submitter },
+    results: readonly ReadingsResult[],
+    message: Pick<ReadingsReceived, 'topic' | 'submitter' | 'isByInput'>,
     answer?: () => void,
   ): void {
     const ticket = answer === undefined ? {} : { ticket: this.#ticketFor(this.#readings, answer) }
-    this.#deliver({ type: 'readings-received', ...ticket, submitter, topic, result })
+    this.#deliver({ type: 'readings-received', ...ticket, ...message, results })
   }
 
   /** `wish` is a submission, of a read. Returns what takes it back, once it was not answered. */

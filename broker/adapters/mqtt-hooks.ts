@@ -31,12 +31,16 @@ export interface Submission {
   readonly submitter: Submitter
 }
 
-/** Somebody tells what he has read of cells. */
-export interface ReadingMessage {
-  readonly of: ReadingTopic
+/** A message, and whose it is. */
+export interface ForeignMessage {
   readonly topic: string
   readonly payload: Uint8Array
   readonly submitter: Submitter
+}
+
+/** Somebody tells what he has read of cells. */
+export interface ReadingMessage extends ForeignMessage {
+  readonly of: ReadingTopic
 }
 
 /** What the broker calls; none of it may throw. */
@@ -45,6 +49,11 @@ export interface MqttBrokerPort {
   onSubmission(submission: Submission, done: () => void): void
   /** As for a submission; without `done` nobody waits. */
   onReadings(message: ReadingMessage, done?: () => void): void
+  /**
+   * Something that is published outside the base. True if there is a reading in it: `done` is then as for readings; else
+   * it is not called.
+   */
+  onForeign?(message: ForeignMessage, done?: () => void): boolean
   onCancel(request: { readonly task: TaskId; readonly submitter: Submitter }): void
   onNodeMessage(message: {
     readonly connection: ConnectionId

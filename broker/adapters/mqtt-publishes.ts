@@ -84,8 +84,8 @@ export class Publishes {
       case 'forward':
         packet.retain = decision.retain
         if (decision.report) port.onReport({ ...decision.report, payload })
-        if (packet.retain && decision.isForeign) {
-          this.#retain(client, connection, packet, payload, done)
+        if (decision.isForeign) {
+          this.#forward(client, connection, packet, payload, done)
           return
         }
         if (!connection.mustWait(packet.qos)) break
@@ -108,22 +108,35 @@ export class Publishes {
   }
 
   /**
-   * It is retained from now on, in the order in which it came. At QoS 1 and 2 it reaches subscribers once it
-   * is on disk.
+   * Outside the base: it is retained from now on, in the order in which it came, and what inputs find in it is read. At
+   * QoS 1 and 2 it reaches subscribers once both are on disk.
    */
-  #retain(
+  #forward(
     client: Client,
     connection: Connection,
     packet: PublishPacket,
     payload: Buffer,
     done: PublishDone,
   ): void {
-    const { journal } = this.#parts
-    const { qos, messageId } = packet
+    const { journal, port } = this.#parts
+    const { qos, messageId, topic } = packet
     const key = `${messageId} ${client.id}`
     const isRepeated = qos === 2 && packet.dup && this.#waiting.has(key)
-    if (!isRepeated) packet.retain = this.keep({ topic: packet.topic, payload, qos })
-    if (!connection.mustWait(qos) && (qos === 0 || journal === undefined)) {
+    const writes: Promise<void>[] = []
+    if (packet.retain) {
+      if (!isRepeated) packet.retain = this.keep({ topic, payload, qos })
+      if (qos > 0 && journal !== undefined) writes.push(journal.flushed())
+    }
+    const message = { topic, payload, submitter: submitterOf(connection, client) }
+    if (qos === 0) port.onForeign?.(message)
+    else if (!isRepeated) {
+      let isRead = false
+      const read = new Promise<void>((resolve) => {
+        isRead = port.onForeign?.(message, resolve) ?? false
+      })
+      if (isRead) writes.push(read)
+    }
+    if (!connection.mustWait(qos) && writes.length === 0) {
       done()
       return
     }
@@ -133,7 +146,7 @@ export class Publishes {
       done()
     })
     // What cannot be written ends the process: it is not to be acknowledged.
-    if (qos > 0 && journal !== undefined) journal.flushed().then(answered, () => {})
+    if (writes.length > 0) Promise.all(writes).then(answered, () => {})
     else answered()
     readOn(client)
   }

@@ -65,7 +65,10 @@ export type GatewayEvent =
       readonly submitter: Submitter
       /** As it came: whoever is refused is told it. */
       readonly topic: string
-      readonly result: ReadingsResult
+      /** At least one; each is of one field. What cannot be taken of a message is no reason not to take the rest. */
+      readonly results: readonly ReadingsResult[]
+      /** Not whoever published it says what cell it is for, but an input of the configuration. */
+      readonly isByInput?: boolean
     }
   | {
       readonly type: 'look-requested'
@@ -102,6 +105,8 @@ export type GatewayEvent =
   /** How much room the disk of the ledger has. */
   | { readonly type: 'disk-checked'; readonly freeBytes: number }
   | { readonly type: 'deadline-reached' }
+
+export type ReadingsReceived = Extract<GatewayEvent, { type: 'readings-received' }>
 
 /** One moment on both clocks. Deadlines and leases run on the monotonic one; wall time is for `ts`. */
 export interface Instant {

@@ -7,7 +7,7 @@ import { identityOf } from '../../shared/protocol/access.ts'
 import type { Readings } from '../../shared/protocol/readings.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Refusal } from './effects.ts'
-import type { GatewayEvent, Ticket } from './events.ts'
+import type { ReadingsReceived, Ticket } from './events.ts'
 import { ungrantedCells } from './grants.ts'
 import { ReadingRates } from './reading-rates.ts'
 import { fleetRefusal, publishRefusal, refusalOf } from './submissions.ts'
@@ -17,8 +17,6 @@ const TOLD_MS = 1000
 const TOLD_MAX = 1024
 /** Acknowledgements that wait are due together, as often as this. */
 const SLOT_MS = 20
-
-type Received = Extract<GatewayEvent, { type: 'readings-received' }>
 
 const TOO_MANY: Refusal = { code: 'overloaded', message: 'more readings a second than are taken' }
 
@@ -45,30 +43,28 @@ export class ReadingDesk {
   }
 
   /**
-   * Returns how many ms the acknowledgement of a reading is to wait; nothing when it is not taken. `refusalFor` says
-   * why there is no room.
+   * Returns what is taken of a message, and how many ms its acknowledgement is to wait; nothing when none of it is.
+   * `refusalFor` says why there is no room.
    */
   admit(
-    event: Received,
-    refusalFor: (readings: Readings) => Refusal | undefined,
-  ): number | undefined {
-    const { result, submitter, ticket } = event
+    event: ReadingsReceived,
+    refusalFor: (readings: readonly Readings[]) => Refusal | undefined,
+  ): { readonly readings: readonly Readings[]; readonly waitMs: number } | undefined {
+    const { results, submitter, ticket } = event
     const { client, isBridge } = submitter
-    const cells = result.ok ? result.readings.cells.length : 1
+    const readings = results.flatMap((result) => (result.ok ? [result.readings] : []))
+    const problems = results.flatMap((result) => (result.ok ? [] : result.problems))
+    const cells = readings.reduce((sum, one) => sum + one.cells.length, 0)
     const mayWait = ticket !== undefined
     const isOfMany = isBridge === true
     const waitMs = this.#rates.take(this.#context.nowMs, { client, isOfMany, cells, mayWait })
+    if (waitMs === undefined) return this.#refuse(event, TOO_MANY)
+    if (readings.length === 0) return this.#refuse(event, refusalOf(problems))
     const refusal =
-      waitMs === undefined
-        ? TOO_MANY
-        : result.ok
-          ? (this.#denialOf(event, result.readings) ??
-            fleetRefusal(this.#context) ??
-            refusalFor(result.readings))
-          : refusalOf(result.problems)
-    if (refusal === undefined) return waitMs
-    this.#refuse(event, refusal)
-    return undefined
+      this.#denialOf(event, readings) ?? fleetRefusal(this.#context) ?? refusalFor(readings)
+    if (refusal !== undefined) return this.#refuse(event, refusal)
+    if (problems.length > 0) this.#tell(event, refusalOf(problems))
+    return { readings, waitMs }
   }
 
   /** Once what it was about is in the ledger. */
@@ -93,15 +89,25 @@ export class ReadingDesk {
     })
   }
 
-  #denialOf({ submitter: { user } }: Received, readings: Readings): Refusal | undefined {
-    if (user === undefined) return undefined
-    const problems = ungrantedCells(user, readings, this.#context.options.grid)
+  /** An input says what cell its messages are for: who may publish them needs no right to the cell. */
+  #denialOf(
+    { submitter: { user }, isByInput }: ReadingsReceived,
+    readings: readonly Readings[],
+  ): Refusal | undefined {
+    if (user === undefined || isByInput === true) return undefined
+    const { grid } = this.#context.options
+    const problems = readings.flatMap((one) => ungrantedCells(user, one, grid))
     return problems.length === 0 ? undefined : refusalOf(problems)
   }
 
-  #refuse({ submitter, ticket, topic }: Received, refusal: Refusal): void {
-    const { client, user, via } = submitter
+  #refuse(event: ReadingsReceived, refusal: Refusal): undefined {
+    const { ticket } = event
     if (ticket !== undefined) this.#context.emit({ type: 'answer-reading', ticket })
+    this.#tell(event, refusal)
+  }
+
+  #tell({ submitter, topic }: ReadingsReceived, refusal: Refusal): void {
+    const { client, user, via } = submitter
     this.count(refusal.code)
     if (!this.#mayTell(client)) return
     this.#context.notice('warn', 'cell-refused', refusal.message, {

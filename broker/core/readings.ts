@@ -17,7 +17,7 @@ import { checkSubmission, type TaskBody } from '../../shared/protocol/task.ts'
 import { tilesWithRoom } from './birth-room.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { CopiedReadings, type Judged } from './copied-readings.ts'
-import type { GatewayEvent, Ticket } from './events.ts'
+import type { ReadingsReceived, Ticket } from './events.ts'
 import type { LedgerContents } from './ledger-records.ts'
 import type { LedgerRoom } from './ledger-room.ts'
 import { ReadingDesk } from './reading-desk.ts'
@@ -40,8 +40,6 @@ const REGIONS_TOLD = 16
 const AHEAD_MS_MAX = 60_000
 /** What a row of the journal takes on disk, about. */
 const ROW_BYTES = 64
-
-type Received = Extract<GatewayEvent, { type: 'readings-received' }>
 
 interface Cell {
   value: number
@@ -118,11 +116,13 @@ export class Readings {
     return judged
   }
 
-  receive(event: Received): void {
+  receive(event: ReadingsReceived): void {
     const { user, client } = event.submitter
     const by = user === undefined ? client : ownerNameOf(user)
-    const waitMs = this.#desk.admit(event, ({ field, cells }) => {
-      const places = new Set(cells.map((id) => field * this.#lsus + id))
+    const admitted = this.#desk.admit(event, (readings) => {
+      const places = new Set(
+        readings.flatMap(({ field, cells }) => cells.map((id) => field * this.#lsus + id)),
+      )
       const full = this.#room.diskRefusal(places.size * ROW_BYTES)
       if (full !== undefined) return full
       if (this.#shares.hasRoom(by, places.size)) return undefined
@@ -131,8 +131,9 @@ export class Readings {
       const message = 'readings of cells whose nodes are away leave no room for more of this user'
       return { code: 'overloaded', message }
     })
-    if (waitMs === undefined || !event.result.ok) return
-    this.#take(event.result.readings, by, event.ticket !== undefined)
+    if (admitted === undefined) return
+    const { readings, waitMs } = admitted
+    for (const one of readings) this.#take(one, by, event.ticket !== undefined)
     if (event.ticket !== undefined) {
       this.#tickets.push({ ticket: event.ticket, earliestMs: this.#context.nowMs + waitMs })
       this.#commitSoon()

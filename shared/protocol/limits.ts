@@ -41,6 +41,8 @@ export const READING_BYTES_MAX = 64
 export const READINGS_MAX = 1000
 /** As many of the longest numbers, with spaces. */
 export const READINGS_BYTES_MAX = 64 * KIB
+/** Of a message that an input of the configuration reads. */
+export const INPUT_BYTES_MAX = 64 * KIB
 export const READINGS_LIMITS: CborLimits = {
   bytesMax: READINGS_BYTES_MAX,
   depthMax: 2,

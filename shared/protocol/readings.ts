@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer'
 import * as v from 'valibot'
 import { findField, held, takes } from '../grid/fields.ts'
+import type { Geometry } from '../grid/geometry.ts'
 import { notTaken, unknownField } from '../operations/field-values.ts'
 import type { GridContext } from '../operations/operation.ts'
 import { decodeCbor } from './cbor.ts'
@@ -80,8 +81,7 @@ export function checkReadings(
     }
     const [x, y, value] = entry
     if (!(isBelow(x, geometry.width) && isBelow(y, geometry.height))) {
-      const message = `there is no cell ${x},${y} in a grid of ${geometry.width}x${geometry.height}`
-      problems.push({ path, code: 'outside-grid', message })
+      problems.push(noSuchCell(path, { x, y }, geometry))
     } else if (!takes(field.type, value)) problems.push(notTaken(path, field, value))
     cells.push(y * geometry.width + x)
     values.push(held(field.type, value))
@@ -89,6 +89,15 @@ export function checkReadings(
   if (problems.length > 0) return { ok: false, problems }
   const at = ts === undefined ? {} : { ts }
   return { ok: true, readings: { field: fields.indexOf(field), cells, values, ...at } }
+}
+
+export function noSuchCell(
+  path: string,
+  { x, y }: { readonly x: number; readonly y: number },
+  { width, height }: Geometry,
+): Problem {
+  const message = `there is no cell ${x},${y} in a grid of ${width}x${height}`
+  return { path, code: 'outside-grid', message }
 }
 
 function isReading(entry: unknown): entry is readonly [number, number, number] {
@@ -101,11 +110,18 @@ function isBelow(coordinate: number, end: number): boolean {
   return Number.isInteger(coordinate) && coordinate >= 0 && coordinate < end
 }
 
+/** The number that a text is. */
+export function plainNumber(text: string): number | undefined {
+  const trimmed = text.trim()
+  return NUMBER.test(trimmed) ? Number(trimmed) : undefined
+}
+
 function parseOne(
   payload: Uint8Array,
 ): { value: number; ts?: number | undefined } | { problems: Problem[] } {
   const text = isUtf8(payload) ? Buffer.from(payload).toString('utf8').trim() : ''
-  if (NUMBER.test(text)) return { value: Number(text) }
+  const value = plainNumber(text)
+  if (value !== undefined) return { value }
   const shape = text.startsWith('{') ? parseJson(text) : undefined
   if (!isPlainObject(shape)) {
     const message = 'the payload is neither a number nor {"value": number}'
@@ -146,7 +162,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-function tooLarge({ length }: Uint8Array, most: number): ReadingsResult {
+export function tooLarge({ length }: Uint8Array, most: number): ReadingsResult {
   const message = `${length} bytes, at most ${most} are taken`
   return { ok: false, problems: [{ path: '', code: 'too-large', message }] }
 }

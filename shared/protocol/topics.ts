@@ -115,12 +115,18 @@ export function parseTopic(base: string, text: string): Topic | undefined {
 const FIELD = /^[a-z][a-z0-9_]{0,31}$/
 const COORDINATE = /^(0|[1-9]\d{0,8})$/
 
+/** A column or a row, as a level of a topic says it. */
+export function parseCoordinate(level: string): number | undefined {
+  return COORDINATE.test(level) ? Number(level) : undefined
+}
+
 /** Whether there is such a field and such a cell is known to the grid alone. */
 function parseCell(field: string, [x, y, ...rest]: readonly string[]): Topic | undefined {
   if (!FIELD.test(field)) return undefined
   if (x === undefined) return { kind: 'cell-readings', field }
-  if (y === undefined || !COORDINATE.test(x) || !COORDINATE.test(y)) return undefined
-  const cell = { field, x: Number(x), y: Number(y) }
+  const [column, row] = [parseCoordinate(x), parseCoordinate(y ?? '')]
+  if (column === undefined || row === undefined) return undefined
+  const cell = { field, x: column, y: row }
   if (rest.length === 0) return { kind: 'cell-reading', ...cell }
   return rest.length === 1 && rest[0] === 'value' ? { kind: 'cell-value', ...cell } : undefined
 }

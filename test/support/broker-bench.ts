@@ -8,6 +8,7 @@ import {
   type ReadingMessage,
   type Submission,
 } from '../../broker/adapters/mqtt-broker.ts'
+import type { ForeignMessage } from '../../broker/adapters/mqtt-hooks.ts'
 import type { MqttBrokerOptions } from '../../broker/adapters/mqtt-options.ts'
 import type { NodeReport } from '../../broker/adapters/node-reports.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
@@ -17,11 +18,14 @@ import { RawMqttClient } from './raw-mqtt-client.ts'
 export class Gateway implements MqttBrokerPort {
   readonly submissions: { submission: Submission; done: () => void }[] = []
   readonly readings: { readonly message: ReadingMessage; readonly done?: () => void }[] = []
+  readonly foreign: { readonly message: ForeignMessage; readonly done?: () => void }[] = []
   readonly cancels: TaskId[] = []
   readonly nodeMessages: string[] = []
   readonly reports: string[] = []
   readonly closed: string[] = []
   answersAtOnce = true
+  /** There is something in each message of others. */
+  readsAll = false
 
   onSubmission(submission: Submission, done: () => void): void {
     this.submissions.push({ submission, done })
@@ -31,6 +35,13 @@ export class Gateway implements MqttBrokerPort {
   onReadings(message: ReadingMessage, done?: () => void): void {
     this.readings.push({ message, ...(done && { done }) })
     if (this.answersAtOnce) done?.()
+  }
+
+  onForeign(message: ForeignMessage, done?: () => void): boolean {
+    if (!this.readsAll) return false
+    this.foreign.push({ message, ...(done && { done }) })
+    if (this.answersAtOnce) done?.()
+    return true
   }
 
   onCancel({ task }: { task: TaskId }): void {

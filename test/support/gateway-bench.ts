@@ -309,7 +309,7 @@ export class GatewayBench {
       ...(ticket === undefined ? {} : { ticket }),
       submitter: { via: 'mqtt', client: 'sensor', ...submitter },
       topic: `obelisk/v1/cell/${field}`,
-      result: checkReadings({ field, entries }, this.options.grid, ts),
+      results: [checkReadings({ field, entries }, this.options.grid, ts)],
     })
     return ticket
   }

@@ -54,3 +54,63 @@ t.test('at QoS 0 nobody waits; nothing is retained, whatever the flag says', asy
   t.same(broker.counters().dropped, { 'topic-not-allowed': 1 }, 'that is the gateway’s to say')
   t.equal(gateway.readings.length, 3)
 })
+
+t.test('what an input reads is acknowledged and handed on once it is in the ledger', async (t) => {
+  const { gateway, mqtt, raw } = await bench(t)
+  gateway.readsAll = true
+  gateway.answersAtOnce = false
+  const other = await mqtt()
+  const heard = listen(other)
+  await other.subscribeAsync('zigbee2mqtt/#', { qos: 1 })
+  const client = await raw({ clientId: 'z2m' })
+  const tell = (value: number, parts: Parameters<typeof publishPacket>[2]): void =>
+    client.send(publishPacket('zigbee2mqtt/kitchen', `{"t":${value}}`, parts))
+  tell(1, { qos: 1, id: 1, flags: 1 })
+  tell(2, { qos: 1, id: 2 })
+  tell(3, { qos: 2, id: 3 })
+  tell(4, {})
+  await until(() => gateway.foreign.length === 4)
+  await client.ping()
+  t.same(client.received, [], 'the client is served, but not acknowledged')
+  const [first, second, third, fourth] = gateway.foreign
+  t.match(first!.message, {
+    topic: 'zigbee2mqtt/kitchen',
+    payload: Buffer.from('{"t":1}'),
+    submitter: { via: 'mqtt', client: 'z2m' },
+  })
+  t.equal(fourth!.done, undefined, 'at QoS 0 nobody waits')
+  third!.done!()
+  second!.done!()
+  await client.ping()
+  t.same(heard, [], 'in the order in which they came')
+  first!.done!()
+  t.same((await client.next(4)).body, Buffer.from([0, 1]))
+  t.same((await client.next(4)).body, Buffer.from([0, 2]))
+  t.same((await client.next(5)).body, Buffer.from([0, 3]))
+  await until(() => heard.length === 4)
+  t.ok(heard.indexOf('zigbee2mqtt/kitchen {"t":1}') < heard.indexOf('zigbee2mqtt/kitchen {"t":2}'))
+  tell(3, { qos: 2, id: 3, flags: 8 })
+  t.same((await client.next(5)).body, Buffer.from([0, 3]))
+  t.equal(gateway.foreign.length, 4, 'a repetition is not new')
+})
+
+t.test('inputs see what others publish outside the base, and nothing else', async (t) => {
+  const { gateway, mqtt } = await bench(t)
+  gateway.readsAll = true
+  const client = await mqtt()
+  await client.publishAsync('site/a', '1', { qos: 1, retain: true })
+  await client.publishAsync(CELL, '2', { qos: 1 })
+  await client.publishAsync('obelisk/v1/task/submit', '{}', { qos: 1 })
+  await client.publishAsync('obelisk/v1/gateway/state', 'x', { qos: 1 })
+  await client.publishAsync('$SYS/x', 'x', { qos: 1 })
+  await client.publishAsync('site/b', '3', { qos: 1 })
+  t.same(
+    gateway.foreign.map(({ message }) => message.topic),
+    ['site/a', 'site/b'],
+  )
+  const later = await mqtt()
+  const heard = listen(later)
+  await later.subscribeAsync('site/#')
+  await until(() => heard.length === 1)
+  t.same(heard, ['site/a 1 R'], 'it is retained as ever')
+})

@@ -6,6 +6,7 @@ import { Geometry } from '../../../shared/grid/geometry.ts'
 import { unpackNumbers } from '../../../shared/operations/columns.ts'
 import { unpackIds } from '../../../shared/operations/named-lsus.ts'
 import type { UserPrincipal } from '../../../shared/protocol/access.ts'
+import type { ReadingsResult } from '../../../shared/protocol/readings.ts'
 import { BENCH_OPTIONS, GatewayBench, settledPair } from '../../support/gateway-bench.ts'
 import { check } from '../../support/property.ts'
 
@@ -345,6 +346,40 @@ t.test('a grant names the operation, the field and the cell', async (t) => {
   t.match(readAs({ ...user, roles: ['viewer'] }, 1), [{ reason: 'not-granted' }])
   t.same(readAs({ kind: 'user', name: 'op', roles: ['operator'], topics: [] }, 9), [])
 })
+
+t.test(
+  'what an input takes out of a message needs no grant, and is taken as far as it can be',
+  async (t) => {
+    const bench = settledPair()
+    const readings = { field: 0, cells: [1, 18], values: [5, 6] }
+    const problem = { path: '[[input]] 3', code: 'wrong-type', message: 'no number' } as const
+    const user: UserPrincipal = {
+      kind: 'user',
+      name: 'ann',
+      roles: ['viewer'],
+      topics: ['zigbee/#'],
+    }
+    const read = (isByInput: boolean, ...results: ReadingsResult[]): void => {
+      const submitter = { via: 'mqtt', client: 'z2m', user } as const
+      const message = { topic: 'zigbee/kitchen', submitter, ticket: 7, results, isByInput }
+      bench.wait(2000)
+      bench.step({ type: 'readings-received', ...message })
+    }
+    read(true, { ok: true, readings }, { ok: false, problems: [problem] })
+    t.same(bench.acknowledged(), [7], 'once, with what is in the journal')
+    t.equal(bench.ledger.count('cell'), 2)
+    t.match(bench.notices('cell-refused'), [
+      { client: 'z2m', topic: 'zigbee/kitchen', reason: 'wrong-type', by: 'user/ann' },
+    ])
+    t.same(bench.view.cellsRefused(), { 'wrong-type': 1 })
+    t.same(endWindow(bench), { 1: 5, 18: 6 })
+    read(true, { ok: false, problems: [problem] })
+    t.same(bench.acknowledged(), [7], 'refused')
+    read(false, { ok: true, readings })
+    t.match(bench.notices('cell-refused'), [{ reason: 'not-granted' }])
+    t.equal(bench.ledger.count('cell'), 0)
+  },
+)
 
 t.test('who sends too much is acknowledged late, and then refused', async (t) => {
   const bench = settledPair()

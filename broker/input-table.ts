@@ -1,0 +1,91 @@
+/** `[[input]]`: what the configuration says of messages that tell cells. */
+import { formatPointer, type JsonPointer, parsePointer } from '../shared/core/json-pointer.ts'
+import { GRID_SIDE_MAX } from '../shared/grid/geometry.ts'
+import { isFilter } from '../shared/protocol/topic-filters.ts'
+import { integer, number, type OptionType, text } from '../shared/runtime/option-types.ts'
+import type { TableArray } from '../shared/runtime/table-arrays.ts'
+import type { Coordinate } from './core/inputs.ts'
+
+const POINTER_LENGTH_MAX = 256
+const FACTOR_MAX = 1_000_000_000
+
+const malformed = (message: string) => ({ ok: false, fault: 'malformed', message }) as const
+
+const filter = text<string>({
+  placeholder: '<topic>',
+  range: 'a topic outside the base, or a filter with `+`',
+  parse(given) {
+    const levels = given.split('/')
+    if (isFilter(given) && !levels.includes('#') && !given.startsWith('$')) {
+      return { ok: true, value: given }
+    }
+    return malformed(`"${given}" is no topic of others, and no filter with "+" alone`)
+  },
+})
+
+const pointer: OptionType<JsonPointer> = {
+  placeholder: '<pointer>',
+  range: 'a JSON pointer (RFC 6901)',
+  fileValues: ['string'],
+  parse(given) {
+    const parsed = given.length <= POINTER_LENGTH_MAX ? parsePointer(given) : undefined
+    return parsed === undefined
+      ? malformed(
+          `"${given.slice(0, POINTER_LENGTH_MAX)}" is no JSON pointer, as "/temperature" is`,
+        )
+      : { ok: true, value: Object.freeze(parsed) }
+  },
+  format: formatPointer,
+}
+
+const whole = integer({ min: 0, max: GRID_SIDE_MAX - 1 })
+
+const coordinate: OptionType<Coordinate> = {
+  placeholder: '<n>',
+  range: `${whole.range}, or "$1" for the first "+" of the topic, "$2" for the second…`,
+  fileValues: ['number', 'string'],
+  parse(given) {
+    const wildcard = /^\$([1-9]\d?)$/.exec(given)
+    if (wildcard !== null)
+      return { ok: true, value: Object.freeze({ wildcard: Number(wildcard[1]) }) }
+    return whole.parse(given)
+  },
+  format: (given) => (typeof given === 'number' ? String(given) : `$${given.wildcard}`),
+}
+
+const factor = number({ min: -FACTOR_MAX, max: FACTOR_MAX })
+
+const columns = {
+  topic: { type: filter, isRequired: true, about: 'What its messages are published to.' },
+  pointer: {
+    type: pointer,
+    default: Object.freeze([]) as JsonPointer,
+    defaultText: '`""`, the whole message',
+    about: 'Where in the message the number stands.',
+  },
+  field: { type: text(), isRequired: true, about: 'The field of the grid that it is for.' },
+  x: { type: coordinate, isRequired: true, about: 'The column of the cell.' },
+  y: { type: coordinate, isRequired: true, about: 'The row of the cell.' },
+  scale: { type: factor, default: 1, about: 'What the number is multiplied with.' },
+  offset: {
+    type: factor,
+    default: 0,
+    about: 'What is added then; a field of whole numbers takes the nearest one.',
+  },
+} as const
+
+export const INPUT_TABLE: TableArray<typeof columns> = {
+  key: 'input',
+  about: 'A number in messages of others that is a reading of a cell; see sensors.md.',
+  countMax: 1000,
+  columns,
+  relations: (['x', 'y'] as const).map((name) => ({
+    of: [name, 'topic'] as const,
+    check({ topic, ...given }) {
+      const place = given[name]
+      const wildcards = topic.split('/').filter((level) => level === '+').length
+      if (typeof place === 'number' || place.wildcard <= wildcards) return undefined
+      return `${name}: "$${place.wildcard}" is no "+" of "${topic}", which has ${wildcards}`
+    },
+  })),
+}
