@@ -1,4 +1,6 @@
 /** Readings of cells over real sockets and disks: what was acknowledged comes into its cell, whoever is killed. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { SCATTER_LSUS_MAX } from '../../shared/operations/scatter.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
@@ -22,6 +24,15 @@ async function isQuiet(http: HttpClient): Promise<void> {
   })
 }
 
+/** Of the columns that are odd, what is told is in messages of others. */
+const INPUT = `[[input]]
+topic = "hall/+/+"
+pointer = "/read/temp"
+field = "temp"
+x = "$2"
+y = "$1"
+`
+
 /** A growing number for each cell of a row, until the gateway is gone; the last ones that were acknowledged. */
 async function tellRow(wire: WireClient, y: number, from: number): Promise<number[]> {
   const acknowledged = Array<number>(SIDE).fill(0)
@@ -29,7 +40,11 @@ async function tellRow(wire: WireClient, y: number, from: number): Promise<numbe
   await Promise.all(
     acknowledged.map(async (_, x) => {
       for (let value = from + 1; value <= from + TOLD && !isGone; value++) {
-        if (await wire.publish(`${BASE}/cell/temp/${x}/${y}`, `${value}`)) acknowledged[x] = value
+        const isTold =
+          x % 2 === 0
+            ? wire.publish(`${BASE}/cell/temp/${x}/${y}`, `${value}`)
+            : wire.publish(`hall/${y}/${x}`, `{"read":{"temp":${value}}}`)
+        if (await isTold) acknowledged[x] = value
         else isGone = true
       }
     }),
@@ -52,7 +67,9 @@ async function areKept(
 
 t.test('a reading that was acknowledged is kept, whenever the gateway is killed', async (t) => {
   const fleet = new Fleet(t)
-  const gateway = await fleet.gateway(...SHAPE)
+  const file = join(t.testdir(), 'gateway.toml')
+  writeFileSync(file, INPUT)
+  const gateway = await fleet.gateway(...SHAPE, '--config', file)
   const http = new HttpClient(gateway.http)
   await fleet.agents(['a', 'b'], gateway.url)
   await http.run({ op: 'scale' })
