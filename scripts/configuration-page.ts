@@ -22,6 +22,9 @@ values out of range, and options that do not fit together. The exit code is then
 line itself is misused (an unknown flag, a flag that is not what it must be). A unit with
 \`RestartPreventExitStatus=78\` is not started again into the same fault.
 
+What may be said several times stands in tables of the file, as \`[[input]]\`, below all plain keys. There is no flag and
+no variable for it.
+
 The token of an agent is read from \`enroll_token_file\`, or from the credential \`enroll-token\`
 (\`LoadCredential=enroll-token:…\`); never from the environment or a flag, which others can see.
 

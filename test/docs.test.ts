@@ -11,7 +11,7 @@ import { Metrics } from '../broker/adapters/metrics.ts'
 import { MQTT_LIMITS } from '../broker/adapters/mqtt-options.ts'
 import { PACKET_BOUNDS } from '../broker/adapters/mqtt-packets.ts'
 import { problemOfRefusal } from '../broker/adapters/problem-json.ts'
-import { GATEWAY_OPTIONS } from '../broker/config.ts'
+import { GATEWAY_OPTIONS, GATEWAY_TABLES } from '../broker/config.ts'
 import type { RefusalCode } from '../broker/core/effects.ts'
 import type { Task } from '../broker/core/task-ledger.ts'
 import { encodeResult } from '../broker/core/task-messages.ts'
@@ -265,6 +265,7 @@ const LIMITS: readonly (readonly [row: RegExp, ...values: number[]])[] = [
   [/`gather` names$/, GATHER_LSUS_MAX],
   [/^a reading is below/, limits.READING_BYTES_MAX],
   [/^readings in one message/, limits.READINGS_MAX, limits.READINGS_BYTES_MAX],
+  [/^a message that an input reads/, limits.INPUT_BYTES_MAX],
   [/^bins/, STAT_BINS_MAX],
   [/^squares/, SQUARES_MAX],
   [/^problems/, PROBLEMS_MAX],
@@ -579,18 +580,29 @@ const flagsExist: Check = async (files) => {
   )
 }
 
-/** Keys of a configuration that a page shows. */
+/** Keys of a configuration that a page shows, above its tables and in them. */
 const keysExist: Check = (files) => {
-  const tables: readonly OptionTable[] = [GATEWAY_OPTIONS, AGENT_OPTIONS]
-  const known = tables.flatMap((table) =>
-    Object.entries(table).map(([name, option]) => keyOf(name, option)),
-  )
+  const keysOf = (table: OptionTable): string[] =>
+    Object.entries(table).map(([name, option]) => keyOf(name, option))
+  const known = new Map([
+    ['', [...keysOf(GATEWAY_OPTIONS), ...keysOf(AGENT_OPTIONS)]],
+    ...Object.values(GATEWAY_TABLES).map(
+      ({ key, columns }) => [`[[${key}]]`, keysOf(columns)] as [string, string[]],
+    ),
+  ])
+  const named = (text: string): string[] => {
+    let table = ''
+    return text.split('\n').flatMap((line) => {
+      table = /^\[.*\]$/.exec(line)?.[0] ?? table
+      const key = /^([\w-]+) =/.exec(line)?.[1]
+      return key === undefined || known.get(table)?.includes(key) ? [] : [`${table} ${key}`.trim()]
+    })
+  }
   return pagesOf(files).flatMap((path) =>
     files
       .page(path)
       .blocks.filter(({ language }) => language === 'toml')
-      .flatMap(({ text }) => [...text.matchAll(/^([\w-]+) =/gm)].map((match) => match[1]!))
-      .filter((key) => !known.includes(key))
+      .flatMap(({ text }) => named(text))
       .map((key) => `${path} names the key ${key}, which does not exist`),
   )
 }
@@ -917,6 +929,9 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
     [
       ['docs/integrations.md', 'bridge_url =', 'bridge-url ='],
       ['docs/configuration.md', 'telemetry_interval =', 'telemetry ='],
+      ['docs/sensors.md', 'pointer = "/t', 'pionter = "/t'],
+      ['docs/sensors.md', '[[input]]\ntopic', '[[inputs]]\ntopic'],
+      ['docs/sensors.md', 'x = 12', 'tile = 12'],
     ],
   ],
   [

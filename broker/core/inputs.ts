@@ -53,8 +53,6 @@ interface Document {
   readonly json: unknown
 }
 
-type Fault = Pick<Problem, 'code' | 'message'>
-
 /** As people count them. */
 export function inputName(index: number): string {
   return `[[input]] ${index + 1}`
@@ -97,7 +95,7 @@ export class Inputs {
       if ('code' in found) {
         const path = inputName(index)
         const message = `${path}: ${found.message}`
-        if (problems.length < PROBLEMS_MAX) problems.push({ path, code: found.code, message })
+        if (problems.length < PROBLEMS_MAX) problems.push({ ...found, path, message })
         continue
       }
       const readings = byField.get(fieldIndex) ?? { cells: [], values: [] }
@@ -117,7 +115,7 @@ export class Inputs {
     { input, field, wildcards }: Place,
     levels: readonly string[],
     document: Document,
-  ): { readonly cell: number; readonly value: number } | Fault | undefined {
+  ): { readonly cell: number; readonly value: number } | Problem | undefined {
     const number = numberAt(document, input.pointer)
     if (typeof number !== 'number') return number
     const [x, y] = [input.x, input.y].map((given) =>
@@ -127,7 +125,7 @@ export class Inputs {
     const row = coordinateOf(y!)
     if (column === undefined || row === undefined) {
       const level = shownOf(column === undefined ? x : y)
-      return { code: 'wrong-type', message: `${level} in its topic is no column or row` }
+      return { path: '', code: 'wrong-type', message: `${level} in its topic is no column or row` }
     }
     const { geometry } = this.#grid
     if (column >= geometry.width || row >= geometry.height) {
@@ -154,16 +152,17 @@ function documentOf(payload: Uint8Array): Document {
 }
 
 /** A text that is a number is one, as in a reading; so is a message that is no JSON, if all of it is asked for. */
-function numberAt({ text, json }: Document, pointer: JsonPointer): number | Fault | undefined {
+function numberAt({ text, json }: Document, pointer: JsonPointer): number | Problem | undefined {
   const isWhole = pointer.length === 0
   const document = isWhole && json === undefined ? text : json
-  if (document === undefined) return { code: 'malformed', message: 'the message is no JSON' }
+  if (document === undefined)
+    return { path: '', code: 'malformed', message: 'the message is no JSON' }
   const found = valueAt(document, pointer)
   if (found === undefined || found === null) return undefined
   const number = typeof found === 'string' ? plainNumber(found) : found
   if (typeof number === 'number') return number
   const name = isWhole ? 'the message' : formatPointer(pointer)
-  return { code: 'wrong-type', message: `${name} is ${shownOf(found)}, no number` }
+  return { path: '', code: 'wrong-type', message: `${name} is ${shownOf(found)}, no number` }
 }
 
 function shownOf(value: unknown): string {
