@@ -2,6 +2,7 @@
 import { formatPointer, type JsonPointer, parsePointer } from '../shared/core/json-pointer.ts'
 import { GRID_SIDE_MAX } from '../shared/grid/geometry.ts'
 import { isFilter } from '../shared/protocol/topic-filters.ts'
+import { TOPIC_LEVELS_MAX } from '../shared/protocol/topics.ts'
 import { integer, number, type OptionType, text } from '../shared/runtime/option-types.ts'
 import type { TableArray } from '../shared/runtime/table-arrays.ts'
 import type { Coordinate } from './core/inputs.ts'
@@ -16,10 +17,11 @@ const filter = text<string>({
   range: 'a topic outside the base, or a filter with `+`',
   parse(given) {
     const levels = given.split('/')
-    if (isFilter(given) && !levels.includes('#') && !given.startsWith('$')) {
-      return { ok: true, value: given }
+    if (!isFilter(given) || levels.includes('#') || given.startsWith('$')) {
+      return malformed(`"${given}" is no topic of others, and no filter with "+" alone`)
     }
-    return malformed(`"${given}" is no topic of others, and no filter with "+" alone`)
+    if (levels.length <= TOPIC_LEVELS_MAX) return { ok: true, value: given }
+    return malformed(`"${given}" has more than ${TOPIC_LEVELS_MAX} levels`)
   },
 })
 

@@ -5,7 +5,6 @@ import { randomId } from '../shared/core/ids.ts'
 import { ANYONE, identityOf } from '../shared/protocol/access.ts'
 import { withMembers } from '../shared/protocol/json-text.ts'
 import { encodeMessage } from '../shared/protocol/messages.ts'
-import { parseReadings } from '../shared/protocol/readings.ts'
 import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
 import { formatHead } from '../shared/protocol/security-log.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
@@ -45,7 +44,7 @@ import { FleetWatch } from './fleet-watch.ts'
 import { HistoryWatch } from './history-watch.ts'
 import { HomeAssistant } from './home-assistant.ts'
 import { HttpCalls } from './http-calls.ts'
-import { makeInputs } from './inputs.ts'
+import { readingPort } from './inputs.ts'
 import { makeKeys } from './keys.ts'
 import { withShapeOf } from './ledger-shape.ts'
 import { NodeLogs } from './node-logs.ts'
@@ -114,7 +113,7 @@ async function start(
   const known = contents.meta.find(({ key }) => key === 'identity')?.value
   if (known !== undefined) assertRecovery(known, config)
   const options = coordinatorOptions(withShapeOf(known, config, sources))
-  const inputs = makeInputs(config.inputs, options.grid, { topicBase: config.topicBase, file })
+  const told = readingPort(config, options.grid, { file, driver: () => driver })
   const coordinator = new Coordinator(
     options,
     known ?? {
@@ -313,14 +312,7 @@ async function start(
     {
       onSubmission: ({ payload, skippedBytes, submitter }, done) =>
         driver.submit(payload, submitter, skippedBytes, done),
-      onReadings: ({ of, topic, payload, submitter }, done) =>
-        driver.read([parseReadings(of, payload, options.grid)], { topic, submitter }, done),
-      onForeign({ topic, payload, submitter }, done) {
-        const results = inputs.read(topic, payload)
-        if (results.length === 0) return false
-        driver.read(results, { topic, submitter, isByInput: true }, done)
-        return true
-      },
+      ...told,
       onCancel: ({ task, submitter }) => driver.cancel(task, submitter),
       onNodeMessage: ({ connection, node, payload }) =>
         driver.receive(connection, node, payload, (from, problem) => {

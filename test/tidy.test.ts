@@ -110,8 +110,10 @@ const LAYERS: readonly { from: RegExp; code: RegExp; types?: RegExp }[] = [
       code: new RegExp(`^(${program}|shared)/`),
     },
     {
-      from: new RegExp(`^${program}/(config|option-types)\\.ts$`),
-      code: new RegExp(`^shared/|^${program}/option-types\\.ts$`),
+      // Of what may be said several times, each table has a file.
+      from: new RegExp(`^${program}/(config|option-types|[a-z]+-table)\\.ts$`),
+      code: new RegExp(`^shared/|^${program}/(option-types|[a-z]+-table)\\.ts$`),
+      types: new RegExp(`^shared/|^${program}/(core/|option-types\\.ts$)`),
     },
     {
       from: new RegExp(`^${program}/core/`),

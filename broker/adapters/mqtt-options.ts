@@ -4,6 +4,7 @@ import {
   SUBMISSION_BYTES_MAX,
   SUBMISSION_BYTES_SKIPPED_MAX,
 } from '../../shared/protocol/limits.ts'
+import { TOPIC_LEVELS_MAX } from '../../shared/protocol/topics.ts'
 import type { FetchDoor } from './fetch-door.ts'
 import type { GateOptions } from './mqtt-gate.ts'
 import { PACKET_BOUNDS } from './mqtt-packets.ts'
@@ -31,7 +32,7 @@ export const MQTT_LIMITS = {
   filtersPerPacketMax: PACKET_BOUNDS.filtersPerPacketMax,
   filtersPerClientMax: 1024,
   filterBytesMax: PACKET_BOUNDS.topicBytesMax,
-  topicLevelsMax: 12,
+  topicLevelsMax: TOPIC_LEVELS_MAX,
   filtersTotalMax: 200_000,
   sessionsMax: 10_000,
   queueMessagesMax: 1000,

@@ -127,7 +127,7 @@ export class Publishes {
       if (!isRepeated) packet.retain = this.keep({ topic, payload, qos })
       if (qos > 0 && journal !== undefined) writes.push(journal.flushed())
     }
-    const message = { topic, payload, submitter: submitterOf(connection, client) }
+    const message = { topic, payload, submitter: this.#submitterOf(connection, client) }
     if (qos === 0) port.onForeign?.(message)
     else if (!isRepeated) {
       let isRead = false

@@ -8,6 +8,9 @@ import { own } from '../core/own.ts'
 
 export const TOPIC_BASE_DEFAULT = 'obelisk/v1'
 
+/** Of a topic of anybody, and of a filter: what is deeper is refused. */
+export const TOPIC_LEVELS_MAX = 12
+
 /** The base may have at most this many levels, so that no topic passes 7 slashes. */
 const BASE_LEVELS_MAX = 4
 

@@ -180,7 +180,7 @@ export class SimulatedGateway {
       const before = view.cellsRefused()
       const state = { isTaken: false, isAnswered: false }
       driver.read(
-        result,
+        [result],
         coming,
         answer &&
           (() => {
