@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { ANYONE } from '../shared/protocol/access.ts'
+import { buildTopic } from '../shared/protocol/topics.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
 import { messageOf } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
@@ -56,6 +57,7 @@ export function startBridge(
       near: nearEnd(config, broker.port, marks.clientId, ca),
       prefix: config.bridgePrefixOut ?? '',
       loopFilter: marks.loopFilter,
+      submitTopic: buildTopic(topicBase, { kind: 'task-submit' }),
       filtersOut: [...below(OUT), ...discovery],
       filtersIn: [
         ...new Set([...below(IN), ...status, ...(config.bridgeTopicsIn ?? []), ...ofInputs]),

@@ -3,6 +3,8 @@
  * The other broker has its acknowledgement of one once the gateway has acknowledged it, and those before: in the order
  * in which they came [MQTT-4.6.0-2]. While too many are under way its socket is not read.
  *
+ * What the gateway would end the connection for it is not given: it would come again for ever, and all behind it with it.
+ *
  * Where a connection ends, nothing counts as acknowledged that was not: what the gateway has not answered it is sent
  * again, and what the other broker has not had answered comes from there again.
  */
@@ -13,6 +15,10 @@ import type { BridgeClient } from './bridge-end.ts'
 export interface BridgeIntakeOptions {
   /** What of these comes in went out before: it is acknowledged, and left where it is. */
   readonly filtersOut: readonly string[]
+  /** Whether the gateway takes such a packet, whatever it makes of it. */
+  isTakeable(topic: string, payloadBytes: number): boolean
+  /** One that is not was left, the first of a connection. */
+  onLeft(topic: string, payloadBytes: number): void
   /** Of what is under way. One more is taken before it is looked at. */
   readonly messagesMax: number
   readonly bytesMax: number
@@ -37,6 +43,7 @@ export class BridgeIntake {
   #underWay: UnderWay[] = []
   #bytes = 0
   #isNearUp = false
+  #hasLeftOne = false
   /** Lets the next one come. */
   #held: (() => void) | undefined
 
@@ -57,20 +64,29 @@ export class BridgeIntake {
     const { stream } = this.#far
     // A copy: it would keep all that came with it.
     const payload = Buffer.from(packet.payload)
-    const isOwn = this.#options.filtersOut.some((filter) => filterMatches(filter, topic))
+    const isLeft = this.#isLeft(topic, payload.length)
     if (qos === 0) {
-      if (!isOwn && this.#isNearUp) this.#near.publish(topic, payload, { qos, retain })
+      if (!isLeft && this.#isNearUp) this.#near.publish(topic, payload, { qos, retain })
       this.#readOn(done)
       return
     }
     // At QoS 2 mqtt.js waits for it, and tells the other broker.
     const acknowledge = qos === 2 ? done : () => stream.write(puback(messageId!))
-    const entry: UnderWay = { topic, payload, retain, isTaken: isOwn, acknowledge }
+    const entry: UnderWay = { topic, payload, retain, isTaken: isLeft, acknowledge }
     this.#underWay.push(entry)
     this.#bytes += payload.length
-    if (isOwn) this.#acknowledge()
+    if (isLeft) this.#acknowledge()
     else if (this.#isNearUp) this.#forward(entry)
     if (qos === 1) this.#readOn(() => done(NOT_YET))
+  }
+
+  #isLeft(topic: string, payloadBytes: number): boolean {
+    const { filtersOut, isTakeable, onLeft } = this.#options
+    if (filtersOut.some((filter) => filterMatches(filter, topic))) return true
+    if (isTakeable(topic, payloadBytes)) return false
+    if (!this.#hasLeftOne) onLeft(topic, payloadBytes)
+    this.#hasLeftOne = true
+    return true
   }
 
   #forward(entry: UnderWay): void {
@@ -105,6 +121,7 @@ export class BridgeIntake {
   #farClosed(): void {
     this.#underWay = []
     this.#bytes = 0
+    this.#hasLeftOne = false
     this.#held = undefined
   }
 

@@ -5,12 +5,14 @@
  *
  * What goes out is left where it is when it comes in, whoever asked for it: nothing goes round.
  */
+import { MESSAGE_BYTES_MAX, SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared/protocol/limits.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { GatewayNotice } from '../core/effects.ts'
 import { type BridgeClient, type BridgeEnd, bridgeClient } from './bridge-end.ts'
 import { BridgeIntake } from './bridge-intake.ts'
 import { type BridgeMessage, BridgeQueue } from './bridge-queue.ts'
+import { PACKET_BOUNDS } from './mqtt-packets.ts'
 
 export interface MqttBridgeOptions {
   readonly far: BridgeEnd
@@ -20,6 +22,8 @@ export interface MqttBridgeOptions {
   readonly prefix: string
   readonly filtersOut: readonly string[]
   readonly filtersIn: readonly string[]
+  /** Of it more bytes are taken than of others. */
+  readonly submitTopic: string
   /** Nobody else subscribes to it: by this the gateway knows itself over there. */
   readonly loopFilter: string
 }
@@ -66,8 +70,12 @@ export class MqttBridge {
     for (const client of [this.#near, this.#far]) {
       client.on('error', (error) => log.debug({}, `the bridge: ${messageOf(error)}`))
     }
-    const { filtersOut } = options
-    new BridgeIntake({ filtersOut, ...INTAKE_BOUNDS }, this.#far, this.#near)
+    const intake = {
+      ...{ filtersOut: options.filtersOut, ...INTAKE_BOUNDS },
+      isTakeable: (topic: string, bytes: number) => isTakeable(options.submitTopic, topic, bytes),
+      onLeft: (topic: string, bytes: number) => this.#left(topic, bytes),
+    }
+    new BridgeIntake(intake, this.#far, this.#near)
     this.#far.on('connect', () => void this.#connected())
     this.#far.on('close', () => this.#closed())
     this.#unfollow = options.filtersOut.map((filter) =>
@@ -138,6 +146,11 @@ export class MqttBridge {
     this.#port.notice({ level: 'warn', code: 'bridge-down', message })
   }
 
+  #left(topic: string, bytes: number): void {
+    const message = `messages that come over the bridge are left: "${topic.slice(0, 100)}" of ${bytes} bytes is too large, too long or too deep`
+    this.#port.notice({ level: 'warn', code: 'bridge-left', message })
+  }
+
   #room(): Promise<void> {
     return new Promise((resolve) => {
       this.#roomWanted = resolve
@@ -169,4 +182,15 @@ export class MqttBridge {
       this.#pump()
     })
   }
+}
+
+/** What is beyond it the gateway's gate ends a connection for (mqtt-frames.ts). */
+function isTakeable(submitTopic: string, topic: string, payloadBytes: number): boolean {
+  const { topicBytesMax, topicLevelsMax } = PACKET_BOUNDS
+  const bytesMax = topic === submitTopic ? SUBMISSION_BYTES_SKIPPED_MAX : MESSAGE_BYTES_MAX
+  return (
+    payloadBytes <= bytesMax &&
+    Buffer.byteLength(topic) <= topicBytesMax &&
+    topic.split('/').length <= topicLevelsMax
+  )
 }

@@ -46,7 +46,8 @@ async function bench(t: Test, bounds = {}): Promise<Bench> {
     end.on('error', () => {})
     t.teardown(() => end.endAsync(true))
   }
-  const options = { filtersOut: ['out/+'], messagesMax: 1000, bytesMax: 2 ** 20, ...bounds }
+  const most = { messagesMax: 1000, bytesMax: 2 ** 20, ...bounds }
+  const options = { filtersOut: ['out/+'], isTakeable: () => true, onLeft() {}, ...most }
   new BridgeIntake(options, ...ends)
   await new Promise((resolve) => ends[1].once('connect', resolve))
   return {

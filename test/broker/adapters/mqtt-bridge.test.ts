@@ -6,9 +6,13 @@ import t, { type Test } from 'tap'
 import type { BridgeMessage } from '../../../broker/adapters/bridge-queue.ts'
 import { MqttBridge } from '../../../broker/adapters/mqtt-bridge.ts'
 import { ANYONE } from '../../../shared/protocol/access.ts'
+import { MESSAGE_BYTES_MAX } from '../../../shared/protocol/limits.ts'
 import { type BrokerBench, brokerBench } from '../../support/broker-bench.ts'
+import { lacksMosquitto, Mosquitto } from '../../support/mosquitto.ts'
+import { Fleet } from '../../support/processes.ts'
 import { packet, RawMqttClient } from '../../support/raw-mqtt-client.ts'
 import { SILENT } from '../../support/security-logs.ts'
+import { WireClient } from '../../support/wire-client.ts'
 
 const MARKS = { clientId: 'near', loopFilter: 'obelisk/v1/task/nobody-knows/cancel' }
 
@@ -42,6 +46,7 @@ function bridgeOf(t: Test, { far, near, retained = nothing }: Parts): Bridge {
       far: { ...end, port: far, clientId: 'far' },
       near: { ...end, port: near.broker.port, clientId: MARKS.clientId },
       loopFilter: MARKS.loopFilter,
+      submitTopic: 'obelisk/v1/task/submit',
       prefix: '',
       filtersOut: ['out/+'],
       filtersIn: ['#'],
@@ -156,6 +161,39 @@ t.test('what nobody keeps is not acknowledged, and holds nobody up', async (t) =
   await next(mark)
   t.equal(near.gateway.readings.length, 3)
 })
+
+t.test(
+  'what the gateway takes from nobody holds up nothing',
+  { skip: lacksMosquitto() },
+  async (t) => {
+    const near = await brokerBench(t)
+    const heard: string[] = []
+    const user = await near.mqtt()
+    user.on('message', (topic, payload) => heard.push(`${topic.slice(0, 9)} ${payload.length}`))
+    await user.subscribeAsync('#', { qos: 1 })
+    const fleet = new Fleet(t)
+    const mosquitto = await Mosquitto.start(fleet, '')
+    const { codes, until } = bridgeOf(t, { far: mosquitto.port, near })
+    await until('bridge-up')
+    const other = await WireClient.connect(mosquitto.url)
+    const most = MESSAGE_BYTES_MAX
+    for (const [topic, bytes] of [
+      ['in/most', most],
+      ['in/more', most + 1],
+      [`in/${'long'.repeat(300)}`, 1],
+      [`in${'/deep'.repeat(100)}`, 1],
+      ['obelisk/v1/task/submit', most + 1],
+      ['in/mark', 1],
+    ] as const) {
+      t.ok(await other.publish(topic, Buffer.alloc(bytes)))
+    }
+    while (!heard.includes('in/mark 1')) await next(user)
+    t.same(heard, [`in/most ${most}`, 'in/mark 1'])
+    t.equal(near.gateway.submissions[0]!.submission.skippedBytes, most + 1)
+    t.same(codes, ['bridge-up', 'bridge-left'])
+    await other.close()
+  },
+)
 
 t.test('what is retained does not come after what has followed it', async (t) => {
   const [far, near] = [await brokerBench(t), await brokerBench(t)]
