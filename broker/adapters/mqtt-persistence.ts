@@ -95,10 +95,6 @@ export class BoundedPersistence {
     this.#onDrop = dependencies.onDrop
   }
 
-  get sessionCount(): number {
-    return this.#sessions.size
-  }
-
   get absentCount(): number {
     return [...this.#absent.values()].reduce((sum, { size }) => sum + size, 0)
   }

@@ -106,10 +106,6 @@ class Kill {
     this.port = victim.cut(how)
   }
 
-  get lostCount(): number {
-    return this.#lost.length
-  }
-
   ended(atMs: number): void {
     this.endMs = atMs
     this.#check()
