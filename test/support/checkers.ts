@@ -28,7 +28,9 @@ export interface CheckOptions {
   /** Whether every copy of a tile of this task was lost at some time. */
   readonly isLost: (story: Pick<TaskStory, 'plain'>) => boolean
   /** A write of readings has its place in the order. */
-  readonly readingsWritten?: (seq: number, plain: PlainTask) => void
+  readonly readingsWritten?: (seq: number, write: string) => void
+  /** One is about to be written to the ledger. */
+  readonly readingsDecided?: (write: string, plain: PlainTask) => void
   /** Whether nodes of a lost ledger may come late, and with them higher sequences. */
   readonly isRaised: () => boolean
   /** Is told of what a promise was checked on. */
@@ -77,6 +79,9 @@ export class Checkers {
       if (table === 'task' && isEnd(value?.state)) {
         const story = this.#stories.byHash(value!.hash)
         if (story !== undefined) story.endedMs ??= nowMs
+      }
+      if (table === 'body' && value !== undefined && isOwn(String(key))) {
+        this.#options.readingsDecided?.(String(key), this.#own.plainOf(value))
       }
       if (table === 'result' && value === undefined) this.#resultCleared(String(key), nowMs)
     }
@@ -166,7 +171,7 @@ export class Checkers {
     if (plain === undefined) return
     this.#checkOrder('write', seq)
     this.#apply(seq, plain, record)
-    this.#options.readingsWritten?.(seq, plain)
+    this.#options.readingsWritten?.(seq, record.task)
   }
 
   #ownEnded(seq: number, row: WriteRecord | undefined): void {

@@ -20,7 +20,7 @@ export function isOwn(task: string): boolean {
 
 export class OwnWrites {
   readonly #grid: GridContext
-  readonly #bodies = new Map<string, Uint8Array>()
+  readonly #bodies = new Map<string, PlainTask>()
   readonly #writes = new Map<number, OwnWrite>()
 
   constructor(grid: GridContext) {
@@ -28,16 +28,15 @@ export class OwnWrites {
   }
 
   body(task: string, encoded: Uint8Array): void {
-    this.#bodies.set(task, encoded)
+    this.#bodies.set(task, this.plainOf(encoded))
   }
 
   /** The task of a write that has got its place; nothing if it had it. */
   sequenced(seq: number, { task }: WriteRecord): PlainTask | undefined {
     if (this.#writes.has(seq)) return undefined
-    const encoded = this.#bodies.get(task)
-    if (encoded === undefined) violated(`write ${seq} of the gateway has no body`)
+    const plain = this.#bodies.get(task)
+    if (plain === undefined) violated(`write ${seq} of the gateway has no body`)
     this.#bodies.delete(task)
-    const plain = this.#plainOf(encoded)
     this.#writes.set(seq, { plain, outcome: 'open' })
     return plain
   }
@@ -63,7 +62,7 @@ export class OwnWrites {
     this.#writes.clear()
   }
 
-  #plainOf(encoded: Uint8Array): PlainTask {
+  plainOf(encoded: Uint8Array): PlainTask {
     const { op, args } = decodeBody(encoded)
     const { geometry, fields } = this.#grid
     const named = [...valuesOf(args, fields)]

@@ -39,6 +39,7 @@ export class ReadingChecker {
   readonly #grid: GridContext
   readonly #ledger: LedgerDisk
   readonly #cells = new Map<string, CellStory>()
+  readonly #decided = new Map<string, Map<string, Taken>>()
   #numbers = 0
 
   constructor(grid: GridContext, ledger: LedgerDisk) {
@@ -78,20 +79,30 @@ export class ReadingChecker {
     }
   }
 
-  /** A write of readings has its place in the order. */
-  written(seq: number, plain: PlainTask): void {
+  /** A gateway is about to write these: of equal ones, the last that it has taken by now. */
+  decided(write: string, plain: PlainTask): void {
     const { field, values } = plain.args!
+    const readings = new Map<string, Taken>()
     for (const [index, [x, y]] of namedCells(plain).entries()) {
       const key = this.#keyOf(field!, x, y)
+      const next = this.#find(this.#storyOf(key), values![index])
+      if (next === undefined) violated(`${write} has a reading of cell ${key} that nobody told`)
+      readings.set(key, next)
+    }
+    this.#decided.set(write, readings)
+  }
+
+  /** A write of readings has its place in the order. */
+  written(seq: number, write: string): void {
+    for (const [key, next] of this.#decided.get(write)!) {
       const story = this.#storyOf(key)
       const last = story.written
-      const next = this.#find(story, values![index])
-      if (next === undefined) violated(`write ${seq} has a reading of cell ${key} nobody told`)
       if (last !== undefined && next.number <= last.number) {
         violated(`write ${seq} brings reading ${next.number} of ${key} after ${last.number}`)
       }
       story.written = next
     }
+    this.#decided.delete(write)
   }
 
   /** The ledger's disk took these. */
@@ -119,6 +130,7 @@ export class ReadingChecker {
   /** The ledger is lost, and what was in it alone. */
   forget(): void {
     this.#cells.clear()
+    this.#decided.clear()
   }
 
   #check(key: string, story: CellStory): void {
