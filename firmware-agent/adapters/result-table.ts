@@ -1,23 +1,40 @@
 /**
  * Results of entries that the gateway has not confirmed, on disk by position. Those that it has leave the
- * disk with the next write of anything, as answers do.
+ * disk with the next write of anything, as answers do. They lie among the small records, before all others, so that
+ * mostly the page of the mark is theirs, too: each page that a write touches is written anew.
  */
 import type { Table } from '../../shared/runtime/tables.ts'
 import type { PartResult } from '../core/events.ts'
 import { bytesOfNumber, numberOf } from './slice-records.ts'
 
-export class ResultTable {
-  readonly #table: Table<number>
-  #unconfirmed: PartResult[] = []
-  /** Positions of results that are still on disk, ascending. */
-  #onDisk: number[] = []
+const PREFIX = 'applied/'
 
-  constructor(table: Table<number>) {
-    this.#table = table
-    for (const { key, value } of table.getRange()) {
-      this.#onDisk.push(key)
-      this.#unconfirmed.push({ position: key, lsus: numberOf(value) })
+export class ResultTable {
+  readonly #records: Table<string>
+  /** Where results lay in stores from before. */
+  readonly #former: Table<number>
+  #unconfirmed: PartResult[] = []
+  /** Positions of results that are still on disk. */
+  #onDisk: number[] = []
+  #hasFormer = false
+
+  /** None is of an entry behind `last`: it would be of another stream. */
+  constructor(records: Table<string>, former: Table<number>, last: number) {
+    this.#records = records
+    this.#former = former
+    const found = new Map<number, number>()
+    for (const { key, value } of former.getRange()) {
+      this.#hasFormer = true
+      found.set(key, numberOf(value))
     }
+    for (const { key, value } of records.getRange()) {
+      if (key.startsWith(PREFIX)) found.set(Number(key.slice(PREFIX.length)), numberOf(value))
+    }
+    this.#onDisk = [...found.keys()]
+    this.#unconfirmed = this.#onDisk
+      .filter((position) => position <= last)
+      .sort((a, b) => a - b)
+      .map((position) => ({ position, lsus: found.get(position)! }))
   }
 
   list(): PartResult[] {
@@ -27,7 +44,7 @@ export class ResultTable {
   /** Inside a transaction; `added` follows once that is on disk. */
   put(results: readonly PartResult[]): void {
     for (const { position, lsus } of results) {
-      void this.#table.put(position, bytesOfNumber(lsus))
+      void this.#records.put(keyOf(position), bytesOfNumber(lsus))
     }
   }
 
@@ -47,19 +64,32 @@ export class ResultTable {
   sweep(): () => void {
     const firstKept = this.#unconfirmed[0]?.position ?? Number.POSITIVE_INFINITY
     const confirmed = this.#onDisk.filter((position) => position < firstKept)
-    this.#onDisk = this.#onDisk.slice(confirmed.length)
+    this.#onDisk = this.#onDisk.filter((position) => position >= firstKept)
+    const hadFormer = this.#hasFormer
+    this.#hasFormer = hadFormer && this.#onDisk.length > 0
     return () => {
-      for (const position of confirmed) void this.#table.remove(position)
+      for (const position of confirmed) {
+        void this.#records.remove(keyOf(position))
+        if (hadFormer) void this.#former.remove(position)
+      }
     }
   }
 
   /** Inside a transaction; `cleared` follows once that is on disk. */
   clear(): void {
-    this.#table.clearSync()
+    for (const key of [...this.#records.getKeys()]) {
+      if (key.startsWith(PREFIX)) void this.#records.remove(key)
+    }
+    this.#former.clearSync()
   }
 
   cleared(): void {
     this.#unconfirmed = []
     this.#onDisk = []
+    this.#hasFormer = false
   }
+}
+
+function keyOf(position: number): string {
+  return `${PREFIX}${position}`
 }

@@ -123,7 +123,6 @@ export class SliceStore {
     this.setAside = setAside
     this.#tiles = database.table<number>('tiles', 'uint32')
     this.#room = new StoreRoom(options, database, () => database.leavesOf(this.#tiles), clock)
-    this.#results = new ResultTable(database.table<number>('results', 'ordered-binary'))
     this.#meta = metaTable(database)
     this.#answers = new AnswerTable(
       { bytesMax: options.outboxBytesMax, recordsMax: OUTBOX_RECORDS_MAX },
@@ -137,6 +136,8 @@ export class SliceStore {
         ? { storeId: randomId(random), boot: 1, ledgerId: null, grid: null }
         : { ...last, boot: last.boot + 1 }
     this.#mark = readRecord<StreamMark>(this.#meta, 'mark') ?? MARK_START
+    const former = database.table<number>('results', 'ordered-binary')
+    this.#results = new ResultTable(this.#meta, former, this.#mark.position)
     this.#writtenBytes = readRecord<number>(this.#meta, 'written') ?? 0
     if (this.#identity.grid !== null) this.#setGrid(new SliceGrid(this.#identity.grid))
     for (const tile of this.#tiles.getKeys()) this.#hold(tile)

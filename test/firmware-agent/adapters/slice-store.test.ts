@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { bytesOfNumber } from '../../../firmware-agent/adapters/slice-records.ts'
 import { SliceStore, type SliceStoreOptions } from '../../../firmware-agent/adapters/slice-store.ts'
 import { Random } from '../../../shared/core/random.ts'
 import { TilePage } from '../../../shared/grid/tile-page.ts'
@@ -10,6 +11,7 @@ import type { Answer } from '../../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../../shared/protocol/stream-chain.ts'
 import type { AppError } from '../../../shared/runtime/errors.ts'
 import { openDatabase } from '../../../shared/runtime/lmdb.ts'
+import type { Table } from '../../../shared/runtime/tables.ts'
 import { TYPESCRIPT } from '../../support/typescript/node-options.ts'
 
 const MIB = 1024 * 1024
@@ -76,6 +78,19 @@ async function tamper(
   await database.close()
 }
 
+/** Changes the table in which results once lay; returns what is in it then. */
+async function changeFormer(
+  directory: string,
+  change: (table: Table<number>) => void,
+): Promise<number[]> {
+  const database = await openDatabase(directory, { mapSizeBytes: 32 * MIB, maxDbs: 6 }, () => {})
+  const table = database.table<number>('results', 'ordered-binary')
+  await database.write(() => change(table))
+  const positions = [...table.getKeys()]
+  await database.close()
+  return positions
+}
+
 t.test('a new store has an identity of its own and holds nothing', async (t) => {
   const store = await open(t, join(t.testdir(), 'a'))
   const other = await open(t, join(t.testdir(), 'b'))
@@ -115,6 +130,33 @@ t.test('pages, mark and results survive; starts are counted', async (t) => {
   )
   t.match(second.stats(), { tiles: 3, lsus: 256 + 8 * 16 + 8 * 8 })
   t.ok(second.stats().writtenBytesTotal >= written)
+})
+
+t.test('results in a store from before are taken over, and leave it', async (t) => {
+  const directory = join(t.testdir(), 'store')
+  const first = await open(t, directory)
+  await first.adopt('ledger', GRID)
+  await commit(first, 4, [0])
+  await first.close()
+  const former = await changeFormer(directory, (table) => {
+    // As they lie there; the last one is of no entry that was applied.
+    for (const position of [2, 3, 9]) void table.put(position, bytesOfNumber(position))
+  })
+  t.strictSame(former, [2, 3, 9])
+  const second = await open(t, directory)
+  const kept = [2, 3].map((position) => ({ position, lsus: position }))
+  t.strictSame(second.results(), [...kept, { position: 4, lsus: 1 }])
+  second.forgetResults(2)
+  await commit(second, 5, [0])
+  t.strictSame(
+    second.results().map(({ position }) => position),
+    [3, 4, 5],
+  )
+  second.forgetResults(5)
+  await commit(second, 6, [0])
+  await second.close()
+  t.strictSame(await changeFormer(directory, () => {}), [])
+  t.strictSame((await open(t, directory)).results(), [{ position: 6, lsus: 1 }])
 })
 
 t.test('a store belongs to one ledger, and to a grid that can be', async (t) => {
