@@ -5,9 +5,12 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connectAsync, type MqttClient } from 'mqtt'
+import { openDatabase } from '../../shared/runtime/lmdb.ts'
 import { benchOptions, misused } from './bench-options.ts'
 import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
 import { fillGrid, type GridFleet, startGridFleet } from './grid-fleet.ts'
@@ -17,6 +20,10 @@ import { describeMachine, formatMs, formatTable, quantile } from './measure.ts'
 const PER_CLIENT = 125
 const PUBACK_GOAL_MS = 300
 const BOARD_GOAL_BYTES = 17_000
+const WINDOWS = 10
+/** Of a tile of this grid, and how many it has. */
+const TILE_BYTES = 1304
+const TILES = 256
 const SETUP = { name: 'readings', side: 256, type: 'f32', agents: 2, replicas: 2 }
 
 const { values: flags } = benchOptions('readings.js [--rate 2000] [--seconds 20]', {
@@ -59,10 +66,12 @@ async function atRate(fleet: GridFleet): Promise<number[]> {
   return await Promise.all(waits)
 }
 
-/** Bytes that a process hands to files by their place, as LMDB does, while `act` runs. */
+/** Bytes that a process hands to the files of its databases while `act` runs. */
 async function writtenBy(pid: number, act: () => Promise<void>): Promise<number> {
-  const calls = ['-e', 'trace=pwrite64,pwritev,pwritev2']
-  const strace: ChildProcess = spawn('strace', ['-f', '-q', '-p', String(pid), ...calls])
+  // Pages that lie side by side go in one `writev`.
+  const calls = ['-e', 'trace=pwrite64,pwritev,pwritev2,writev']
+  const files = filesOf(pid).flatMap((file) => ['-P', file])
+  const strace: ChildProcess = spawn('strace', ['-f', '-q', '-p', String(pid), ...calls, ...files])
   let bytes = 0
   createInterface({ input: strace.stderr! }).on('line', (line) => {
     bytes += Number(/= (\d+)$/.exec(line)?.[1] ?? 0)
@@ -72,6 +81,36 @@ async function writtenBy(pid: number, act: () => Promise<void>): Promise<number>
   strace.kill('SIGINT')
   await once(strace, 'exit')
   return bytes
+}
+
+function filesOf(pid: number): string[] {
+  const folder = `/proc/${pid}/fd`
+  const files = readdirSync(folder).flatMap((name) => {
+    try {
+      return [readlinkSync(`${folder}/${name}`)]
+    } catch {
+      // Closed since.
+      return []
+    }
+  })
+  return [...new Set(files)].filter((file) => file.endsWith('/data.mdb'))
+}
+
+/** What one row costs at the least: a commit of a value as large as a tile, among as many. */
+async function leastWritten(directory: string): Promise<number> {
+  const options = { mapSizeBytes: 2 ** 24, maxDbs: 1 }
+  const database = await openDatabase(directory, options, (error) => {
+    throw error
+  })
+  const rows = database.table<number>('tiles', 'uint32')
+  const write = (key: number): Promise<void> =>
+    database.write(() => void rows.put(key, new Uint8Array(TILE_BYTES)))
+  for (let key = 0; key < TILES; key++) await write(key)
+  const bytes = await writtenBy(process.pid, async () => {
+    for (let count = 0; count < WINDOWS; count++) await write(count)
+  })
+  await database.close()
+  return bytes / WINDOWS
 }
 
 const processes = new BenchProcesses()
@@ -94,18 +133,28 @@ try {
   if (spawnSync('strace', ['-V']).status === 0) {
     const client = await connectAsync(fleet.url)
     await sleep(3000)
-    const windows = 10
-    const tellSlowly = async (): Promise<void> => {
-      for (let count = 0; count < windows; count++) {
-        await tell(client, count)
+    const slowly = async (act: (count: number) => Promise<unknown>): Promise<void> => {
+      for (let count = 0; count < WINDOWS; count++) {
+        await act(count)
         await sleep(1100)
       }
       await sleep(1500)
     }
-    const board = (await writtenBy(fleet.agents[0]!, tellSlowly)) / windows
-    const gateway = (await writtenBy(fleet.gateway, tellSlowly)) / windows
-    const holds = board <= BOARD_GOAL_BYTES ? 'holds' : 'missed'
-    rows.push(['bytes a window to a board', board.toFixed(0), `≤ ${BOARD_GOAL_BYTES}`, holds])
+    const tellSlowly = (): Promise<void> => slowly((count) => tell(client, count))
+    const setSlowly = (): Promise<void> =>
+      slowly((x) => {
+        const task = { op: 'set', region: { x, y: 0, w: 1, h: 1 }, args: { fields: { value: x } } }
+        return client.publishAsync('obelisk/v1/task/submit', JSON.stringify(task), { qos: 1 })
+      })
+    const [board] = fleet.agents
+    const told = (await writtenBy(board!, tellSlowly)) / WINDOWS
+    const set = (await writtenBy(board!, setSlowly)) / WINDOWS
+    const gateway = (await writtenBy(fleet.gateway, tellSlowly)) / WINDOWS
+    const least = await leastWritten(join(processes.directory, 'least'))
+    const holds = told <= BOARD_GOAL_BYTES ? 'holds' : 'missed'
+    rows.push(['bytes a window to a board', told.toFixed(0), `≤ ${BOARD_GOAL_BYTES}`, holds])
+    rows.push(['bytes of a `set` of one cell to a board', set.toFixed(0), '', ''])
+    rows.push(['bytes of one row in such a database', least.toFixed(0), '', ''])
     rows.push(['bytes a window to the gateway', gateway.toFixed(0), '', ''])
     await client.endAsync()
   } else rows.push(['bytes a window', 'no strace here', '', ''])
