@@ -147,6 +147,7 @@ export class Checkers {
     if (story === undefined) violated(`write ${seq} belongs to no task`)
     if (story.seq === seq) return
     if (story.seq !== undefined) violated(`task ${id} was sequenced as ${story.seq} and ${seq}`)
+    if (story.isRestored) violated(`task ${id} had not ended in a copy, and runs again`)
     this.#checkOrder('write', seq)
     if (isEnd(story.state) && story.effect === 'none') {
       violated(`task ${id} ended without effect and was then sequenced`)
@@ -315,13 +316,14 @@ export class Checkers {
   /** At the end, when everything came to rest. */
   finished(): void {
     for (const story of this.#stories.accepted) {
-      const { id, state, effect, seq, ends, shown, isWrite } = story
+      const { id, state, effect, seq, ends, shown, isWrite, isRestored } = story
       if (ends !== 1) violated(`task ${id} ended ${ends} times; it is ${state}`)
       if (story.result === undefined) violated(`task ${id} has no result`)
       if (shown !== undefined && isEnd(String(shown.state)) && shown.state !== state) {
         violated(`task ${id} is ${state}, but was last shown as ${shown.state}`)
       }
-      if (!isWrite) continue
+      // What became of it after the copy, the ledger does not know.
+      if (!isWrite || isRestored) continue
       if (seq === undefined && (state === 'completed' || effect !== 'none')) {
         violated(`task ${id} is ${state} with effect ${effect}, but was never sequenced`)
       }

@@ -28,6 +28,7 @@ export const MUST_HAPPEN: readonly string[] = [
     'drain',
     'revoke',
     'ledger-lost',
+    'ledger-restored',
     'stall-one-way',
     'clock-jump',
   ],
@@ -48,6 +49,7 @@ export const MUST_HAPPEN: readonly string[] = [
     ['move-copying', 'move-catching-up', 'move-ended', 'move-rolled-back', 'move-under-write'],
     ['stream-closed', 'page-damaged', 'drain-began', 'node-left', 'recovered', 'tiles-recreated'],
     ['late-node', 'late-tile', 'result-cleared', 'sealed', 'scatter-done'],
+    ['restored-ended', 'restored-open', 'restore-waits'],
   )
 
 /** What one seed of a thousand nodes must have met. */

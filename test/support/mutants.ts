@@ -4,6 +4,7 @@
  */
 import { LOOK_MUTANTS, type Mutant } from './look-mutants.ts'
 import { READING_MUTANTS } from './reading-mutants.ts'
+import { RESTORE_MUTANTS } from './restore-mutants.ts'
 
 /** Within so many seeds each must be caught. */
 export const MUTANT_SEEDS_MAX = 400
@@ -321,36 +322,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'a recovered tile goes to whoever has any of it',
-    edits: [
-      {
-        file: 'broker/core/recovery.ts',
-        from: 'ats[index] === best.get(tile)',
-        to: 'ats[index]! <= best.get(tile)!',
-      },
-    ],
-  },
-  {
-    name: 'a new ledger begins its sequences anew',
-    edits: [
-      {
-        file: 'broker/core/recovery.ts',
-        from: 'this.#raiseSequence(filled)',
-        to: '',
-      },
-    ],
-  },
-  {
-    name: 'a late node of a lost ledger does not raise the sequence',
-    edits: [
-      {
-        file: 'broker/core/recovery.ts',
-        from: 'this.#raiseSequence([inventory])',
-        to: '',
-      },
-    ],
-  },
-  {
     name: 'a move that catches up has no deadline',
     edits: [
       {
@@ -407,6 +378,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   ...LOOK_MUTANTS,
   ...READING_MUTANTS,
+  ...RESTORE_MUTANTS,
   {
     name: 'nothing is sent again',
     edits: [

@@ -7,15 +7,30 @@ import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
 import type { Random } from '../../shared/core/random.ts'
 import type { Checkers } from './checkers.ts'
 import type { GridModel } from './grid-model.ts'
+import type { HandOffChecker } from './hand-off-checker.ts'
+import type { ReadingChecker } from './reading-checker.ts'
 import type { SimulatedClients } from './simulated-clients.ts'
 import type { SimulatedFaults } from './simulated-faults.ts'
 import type { SimulatedFleet } from './simulated-fleet.ts'
 import type { SimulatedNode } from './simulated-node.ts'
+import type { SimulatedSensors } from './simulated-sensors.ts'
+import type { TaskStories } from './task-stories.ts'
 import { violated } from './violation.ts'
 
 const LATE_SHARE = 0.5
 const LATE_MS_MAX = 4000
+const PATIENCE_MS = 6000
 const LOOK_MS = 250
+const WORK_MS = 6000
+
+interface LosingParts {
+  readonly stories: TaskStories
+  readonly handOffs: HandOffChecker
+  readonly readings: ReadingChecker
+  readonly sensors: SimulatedSensors | undefined
+  readonly taskEveryMs: number
+  readonly readingsEveryMs: number
+}
 
 export class RebuiltLedger {
   readonly #fleet: SimulatedFleet
@@ -49,6 +64,33 @@ export class RebuiltLedger {
     return this.#late.length > 0
   }
 
+  /** The gateway's disk is gone, in the middle of everything; a new ledger is built from the nodes. */
+  async lose(random: Random, parts: LosingParts): Promise<void> {
+    const { stories, handOffs, readings, sensors, taskEveryMs, readingsEveryMs } = parts
+    const { clock, gateway, ledger } = this.#fleet
+    const { geometry } = this.#model.grid
+    await clock.run(clock.nowMs + random.between(0, 3000))
+    // Some of these may be all that only the holders of one tile have.
+    const tile = random.integer(geometry.tiles)
+    for (let count = random.integer(8); count > 0; count--)
+      this.#clients.write(geometry.tileRegion(tile))
+    await clock.run(clock.nowMs + random.between(0, 1000))
+    this.#fleet.count('fault-ledger-lost')
+    this.#clients.startAnew()
+    sensors?.startAnew()
+    readings.forget()
+    this.#checkers.forgetOwn()
+    stories.forgetOpen()
+    gateway.crash()
+    ledger.disk.replace()
+    handOffs.forget()
+    gateway.recoverNodes = this.begin(random)
+    gateway.start()
+    sensors?.keepTelling(readingsEveryMs, clock.nowMs + WORK_MS)
+    this.#clients.keepSubmitting(taskEveryMs, clock.nowMs + WORK_MS)
+    await clock.run(clock.nowMs + WORK_MS)
+  }
+
   /** The ledger is gone; how many nodes are waited for. */
   begin(random: Random): number {
     const { nodes } = this.#fleet
@@ -60,6 +102,32 @@ export class RebuiltLedger {
     }
     this.#lookAgainAt(this.#waitedFor)
     return this.#waitedFor
+  }
+
+  /** It is restored from a copy that waits for these nodes, one of which may be in no hurry. */
+  beginRestored(random: Random, waitedFor: readonly string[]): void {
+    const node = this.#fleet.nodes[random.integer(this.#fleet.nodes.length)]!
+    if (waitedFor.includes(node.id) && random.unit() < LATE_SHARE) {
+      this.#fleet.count('restore-waits')
+      this.#faults.takeAway(node, 'late')
+      this.#fleet.clock.after(random.between(0, PATIENCE_MS), () => {
+        this.#faults.bringBack(node, 'late')
+      })
+    }
+    this.#waitPatiently()
+  }
+
+  /** An operator sees at last that one of them will not come, as it has another card. */
+  #waitPatiently(): void {
+    const { clock, gateway } = this.#fleet
+    clock.after(2 * PATIENCE_MS, () => {
+      if (this.#isRecovered) return
+      this.#fleet.count('restore-counted')
+      gateway.recoverNodes = this.#waitedFor
+      gateway.crash()
+      gateway.start()
+      this.#lookAgainAt(this.#waitedFor)
+    })
   }
 
   /** An operator does not count a board whose card is a new one: nothing comes from it. */
@@ -108,7 +176,7 @@ export class RebuiltLedger {
 
   #recovered(): void {
     this.#isRecovered = true
-    const { nodes, clock } = this.#fleet
+    const { nodes, clock, gateway } = this.#fleet
     const here = nodes.filter((node) => !this.#late.includes(node))
     const lastDone = this.#checkers.lastDone
     for (let tile = 0; tile < lastDone.length; tile++) {
@@ -116,6 +184,10 @@ export class RebuiltLedger {
       const lateAt = Math.max(0, ...this.#late.map(({ card }) => card.at(tile)))
       if (Math.max(at, lateAt) < lastDone[tile]!) {
         violated(`tile ${tile} is recovered at ${at}, ${lastDone[tile]} was shown as done`)
+      }
+      const holders: readonly string[] = gateway.view?.holdersOf(tile) ?? []
+      if (at > 0 && !here.some(({ id, card }) => holders.includes(id) && card.at(tile) === at)) {
+        violated(`tile ${tile} is recovered without its copy at ${at}`)
       }
       if (at === 0 && lateAt > 0) this.#missing.add(tile)
       else this.#forget(tile, at)

@@ -145,11 +145,12 @@ export class SimulatedClients {
     }
     if (draw < 0.15) later(() => this.#cancel(story))
     else if (story.plain.id === undefined) return
-    else if (draw < 0.3) later(() => this.#repeat(story))
+    else if (draw < 0.3) later(() => this.repeat(story))
     else if (draw < 0.4) later(() => this.#contradict(story))
   }
 
-  #repeat(story: TaskStory): void {
+  /** Sends it once more; the gateway knows it. */
+  repeat(story: TaskStory): void {
     const { gateway, checkers, count } = this.#around
     gateway.submit(story.payload, SUBMITTER, (outcome) => {
       if (!outcome.ok) violated(`a repeat was refused: ${outcome.refusal.message}`)

@@ -27,6 +27,7 @@ import { tellWithoutOne } from './node-away.ts'
 import { type Programs, SHIPPED } from './programs.ts'
 import { ReadingChecker } from './reading-checker.ts'
 import { RebuiltLedger } from './rebuilt-ledger.ts'
+import { RestoredCopy } from './restored-copy.ts'
 import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { REST_CHECK_MS, SimulatedFaults } from './simulated-faults.ts'
@@ -73,6 +74,8 @@ export class SimulatedFleet {
   readonly #faults: SimulatedFaults
   readonly #losesLedger: boolean
   readonly #rebuild: RebuiltLedger
+  /** Of a seed whose ledger comes back by a copy. */
+  readonly #copy: RestoredCopy | undefined
   readonly #moves: MoveWatch
   readonly cards: FleetCards
   readonly lost: LostTiles
@@ -178,6 +181,16 @@ export class SimulatedFleet {
       this.#clients,
     )
     this.#losesLedger = shape.meetsAll && random.unit() < 0.2 && !faults.losesTiles
+    if (shape === SMALL && !this.#losesLedger && !faults.losesTiles) {
+      const parts = {
+        stories: this.#stories,
+        clients: this.#clients,
+        rebuild: this.#rebuild,
+        handOffs: this.#handOffs,
+        geometry: grid.geometry,
+      }
+      this.#copy = RestoredCopy.drawn(seed, this, programs, parts)
+    }
   }
 
   /** Runs to the end; throws the first violation. */
@@ -200,10 +213,21 @@ export class SimulatedFleet {
     }
     this.clock.at(500, () => this.#faults.begin())
     if (this.#shape.meetsAll) this.#watchMoves()
+    this.#copy?.begin(FAULTS_MS)
     await this.clock.run(FAULTS_MS)
     this.#faults.end()
     if (this.#faults.someStayFull) await this.#goOnWithoutRoom()
-    if (this.#losesLedger) await this.#loseLedger()
+    if (this.#losesLedger) {
+      await this.#rebuild.lose(this.#random, {
+        stories: this.#stories,
+        handOffs: this.#handOffs,
+        readings: this.#readings,
+        sensors: this.#sensors,
+        taskEveryMs: TASK_EVERY_MS,
+        readingsEveryMs: readingsEveryMs ?? 0,
+      })
+    }
+    if (this.#copy !== undefined) await this.#copy.restore(TASK_EVERY_MS)
     await this.#comeToRest()
     if (this.#sensors !== undefined) {
       await tellWithoutOne(this, {
@@ -220,6 +244,7 @@ export class SimulatedFleet {
     // What was forgotten and comes late, as a deadline of something that has ended, comes now.
     await this.clock.run(this.clock.nowMs + DEADLINE_MS_MAX)
     this.#checkers.finished()
+    this.#copy?.atRest()
     if (this.#lookers?.isIdle === false) violated('a look was never answered')
     if (this.#options.retentionMs < DEADLINE_MS_MAX) await this.#outliveResults()
     this.#handOffs.atRest(this.nodes.map(({ id }) => id))
@@ -266,31 +291,6 @@ export class SimulatedFleet {
       this.#moves.look()
       this.#watchMoves()
     })
-  }
-
-  /** The gateway's disk is gone, in the middle of everything; a new ledger is built from the nodes. */
-  async #loseLedger(): Promise<void> {
-    await this.clock.run(this.clock.nowMs + this.#random.between(0, 3000))
-    // Some of these may be all that only the holders of one tile have.
-    const tile = this.#random.integer(this.#model.grid.geometry.tiles)
-    for (let count = this.#random.integer(8); count > 0; count--)
-      this.#clients.write(this.#options.grid.geometry.tileRegion(tile))
-    await this.clock.run(this.clock.nowMs + this.#random.between(0, 1000))
-    this.count('fault-ledger-lost')
-    this.#clients.startAnew()
-    this.#sensors?.startAnew()
-    this.#readings.forget()
-    this.#checkers.forgetOwn()
-    this.#stories.forgetOpen()
-    this.gateway.crash()
-    this.ledger.disk.replace()
-    this.#handOffs.forget()
-    this.gateway.recoverNodes = this.#rebuild.begin(this.#random)
-    this.gateway.start()
-    const { readingsEveryMs = 0 } = this.#shape
-    this.#sensors?.keepTelling(readingsEveryMs, this.clock.nowMs + 6000)
-    this.#clients.keepSubmitting(TASK_EVERY_MS, this.clock.nowMs + 6000)
-    await this.clock.run(this.clock.nowMs + 6000)
   }
 
   /** Of everything that processes did, in order. */
@@ -435,6 +435,7 @@ export class SimulatedFleet {
       this.count(reason)
     }
     this.#rebuild.noticed(code, String(fields?.node))
+    if (code === 'recovered') this.#copy?.recovered()
     if (PATHS.includes(code)) this.count(code)
     if (code.startsWith('doubt-')) this.count(`${code}-${fields?.reason}`)
     if (code === 'node-dead' && fields?.reason === 'revoked') {

@@ -72,6 +72,8 @@ export class SimulatedGateway {
   #view: ReturnType<InstanceType<Programs['Coordinator']>['view']> | undefined
   /** How many nodes it waits for when there is no ledger; 0 when there is to be one. */
   recoverNodes = 0
+  /** How long it counts on agents to sleep, where that is not as drawn. */
+  reconnectMs: number | undefined
 
   constructor(setUp: GatewaySetUp, harness: GatewayHarness) {
     this.#setUp = setUp
@@ -119,7 +121,9 @@ export class SimulatedGateway {
     const fresh =
       recoverNodes === 0 ? identity : { ...identity, ledgerId: 'rebuilt', isRecovering: true }
     const own = new Random(random.uint32())
-    const coordinator = new Coordinator({ ...options, recoverNodes }, known ?? fresh, own)
+    const { reconnectMs = options.reconnectMs } = this
+    const given = { ...options, recoverNodes, reconnectMs }
+    const coordinator = new Coordinator(given, known ?? fresh, own)
     this.#view = coordinator.view()
     const begin = coordinator.start(clock.now(), contents)
     const driver = new GatewayDriver(

@@ -23,6 +23,8 @@ export interface TaskStory {
   announcements: number
   /** Every copy of one of its tiles was lost, and that has begun anew, while it was under way. */
   isExcused: boolean
+  /** A copy of the ledger has it that was restored: it does not run from then on. */
+  isRestored: boolean
   seq: number | undefined
   result: Record<string, unknown> | undefined
   /** The last state that was published. */
@@ -64,6 +66,7 @@ export class TaskStories {
       ends: 0,
       announcements: 0,
       isExcused: false,
+      isRestored: false,
       seq: undefined,
       result: undefined,
       shown: undefined,
@@ -83,6 +86,11 @@ export class TaskStories {
     for (const [id, story] of this.#byId) {
       if (story.ends === 0 || story.effect === 'pending') this.#byId.delete(id)
     }
+  }
+
+  /** Nobody knows of it any more. */
+  forget({ id }: TaskStory): void {
+    this.#byId.delete(id!)
   }
 
   byHash(hash: string): TaskStory | undefined {

@@ -1,0 +1,83 @@
+/** Mutants of a ledger that is rebuilt from the nodes, or restored from a copy. */
+import type { Mutant } from './look-mutants.ts'
+
+const RESTORED = 'broker/core/restored-ledger.ts'
+const RECOVERY = 'broker/core/recovery.ts'
+
+export const RESTORE_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'a recovered tile goes to whoever has any of it',
+    edits: [
+      {
+        file: RECOVERY,
+        from: 'ats[index] === best.get(tile)',
+        to: 'ats[index]! <= best.get(tile)!',
+      },
+    ],
+  },
+  {
+    name: 'a new ledger begins its sequences anew',
+    edits: [
+      {
+        file: RECOVERY,
+        from: 'this.#raiseSequence(filled)',
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'a late node of a lost ledger does not raise the sequence',
+    edits: [
+      {
+        file: RECOVERY,
+        from: 'this.#raiseSequence([inventory])',
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'streams of a copy go on where it stood',
+    edits: [
+      {
+        file: RESTORED,
+        from: "member: 'dropped',\n  stream: 'dropped'",
+        to: "member: 'kept',\n  stream: 'kept'",
+      },
+      { file: RESTORED, from: 'isRecovering: true,', to: 'isRecovering: false,' },
+    ],
+  },
+  {
+    name: 'a copy says who has which tile',
+    edits: [{ file: RESTORED, from: "placement: 'dropped'", to: "placement: 'kept'" }],
+  },
+  {
+    name: 'a task that had not ended in a copy is forgotten',
+    edits: [
+      {
+        file: RESTORED,
+        from: 'yield* restoredTask(key as TaskId, value, copy, moment)',
+        to: "yield { table: 'task', key, value: restoredTask === undefined ? value : undefined }",
+      },
+    ],
+  },
+  {
+    name: 'a restored ledger counts on where the copy stood',
+    edits: [
+      {
+        file: RECOVERY,
+        from: 'this.#raiseSequence(filled)',
+        to: 'if (restored === undefined) this.#raiseSequence(filled)',
+      },
+    ],
+  },
+  {
+    name: 'nodes of a copy are not waited for',
+    edits: [
+      {
+        file: RECOVERY,
+        from: 'if (this.#away.length > 0 || complete.length === 0) return',
+        to: 'if (complete.length === 0) return',
+      },
+    ],
+  },
+]
