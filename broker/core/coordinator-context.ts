@@ -16,7 +16,7 @@ import { MoveTable } from './move-table.ts'
 import { Placement } from './placement.ts'
 import { Sealing } from './sealing.ts'
 import { SelfDoubt } from './self-doubt.ts'
-import { type Task, TaskLedger, type WaitReason } from './task-ledger.ts'
+import { ranMsOf, type Task, TaskLedger, type WaitReason } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 
 /** How often the progress of a task is published at most, and of how many tasks each time. */
@@ -133,9 +133,7 @@ export class CoordinatorContext {
 
   /** The ledger's time goes on where its records stand. */
   resumeLedgerTime(contents: LedgerContents): void {
-    let ranMs = this.identity.ranMs ?? 0
-    for (const { value } of contents.task) ranMs = Math.max(ranMs, value.endedMs ?? 0)
-    this.#ledgerStartMs = this.nowMs - ranMs
+    this.#ledgerStartMs = this.nowMs - ranMsOf(contents)
   }
 
   /** Until then after a start, open tasks wait for the nodes that they were with before. */

@@ -67,6 +67,10 @@ export class Recovery {
     const { ts: copyTs, nodes } = restored
     const message = `this ledger is a copy of an older one, and waits for its ${nodes.length} nodes: tasks accepted later are unknown, and their ids would run again`
     this.#context.notice('warn', 'restored', message, { copyTs, nodes: nodes.length })
+    if (nodes.length > 0) return
+    // There may never have been one.
+    const { deadlines, startedMs, options } = this.#context
+    deadlines.set('restore', startedMs + options.reconnectMs, () => this.#recoverIfAll())
   }
 
   /** Why what a node has is not to be looked at: one like it has come before. */
@@ -186,7 +190,8 @@ export class Recovery {
       if (complete.length >= options.recoverNodes) this.#recover(complete)
       return
     }
-    if (this.#away.length > 0 || complete.length === 0) return
+    const mayBeNone = identity.restored.nodes.length === 0
+    if (this.#away.length > 0 || (complete.length === 0 && !mayBeNone)) return
     // Others may have joined after the copy, and hold what nobody else has.
     const isShowing = [...this.#inventories.values()].some(
       ({ isHere, next }) => isHere && next !== null,

@@ -24,7 +24,7 @@ import type {
   UpgradeNodeRecord,
 } from './ledger-records.ts'
 import { NO_STORE } from './membership.ts'
-import { decodeBody, seqOfInternal } from './task-ledger.ts'
+import { decodeBody, ranMsOf, seqOfInternal } from './task-ledger.ts'
 import { encodeResult } from './task-messages.ts'
 
 export interface RestoreMoment {
@@ -70,8 +70,9 @@ export function* restoredChanges(
   for (const { key, value } of copy.meta) {
     yield { table: 'meta', key, value: restoredIdentity(value, copy, moment) }
   }
+  const endedMs = ranMsOf(copy)
   for (const { key, value } of copy.task) {
-    if (!isEnded(value.state)) yield* restoredTask(key as TaskId, value, copy, moment)
+    if (!isEnded(value.state)) yield* restoredTask(key as TaskId, value, endedMs, moment)
   }
   yield* restoredCells(copy)
   for (const { key, value } of copy.upgrade) {
@@ -110,7 +111,7 @@ function restoredIdentity(
 function* restoredTask(
   id: TaskId,
   record: TaskRecord,
-  { meta }: LedgerContents,
+  endedMs: number,
   { nowTs }: RestoreMoment,
 ): Generator<LedgerRecord> {
   const { submitter: _over, sealing: _unsealed, ...rest } = record
@@ -122,7 +123,7 @@ function* restoredTask(
     effect: isRead || record.effect === 'done' ? record.effect : 'pending',
     error: { code: 'restored', message: isRead ? UNKNOWN_VALUE : UNKNOWN_EFFECT },
     endedTs: nowTs,
-    endedMs: meta[0]?.value.ranMs ?? 0,
+    endedMs,
     remainingMs: 0,
     shards: { total, done, failed: total - done },
   }

@@ -15,7 +15,7 @@ import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { SUBMISSION_LIMITS } from '../../shared/protocol/limits.ts'
 import { type EndState, isEnded, type TaskState } from '../../shared/protocol/states.ts'
 import type { TaskBody } from '../../shared/protocol/task.ts'
-import type { SealingRecord, TaskRecord } from './ledger-records.ts'
+import type { LedgerContents, SealingRecord, TaskRecord } from './ledger-records.ts'
 import { Retention, type RetentionOptions } from './retention.ts'
 
 /**
@@ -100,6 +100,13 @@ export function operationOf(task: Pick<Task, 'op'>): Operation {
   const operation = findOperation(task.op)
   assert(operation !== undefined, `operation ${task.op} of an accepted task exists`)
   return operation
+}
+
+/** How far the time of a ledger has come for sure, ms: it is not written each time it goes on. */
+export function ranMsOf({ meta, task }: Pick<LedgerContents, 'meta' | 'task'>): number {
+  let ranMs = meta[0]?.value.ranMs ?? 0
+  for (const { value } of task) ranMs = Math.max(ranMs, value.endedMs ?? 0)
+  return ranMs
 }
 
 /** An id that no submission can have, of the write that has this place in the order. */

@@ -55,7 +55,7 @@ export const RESTORE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: RESTORED,
-        from: 'yield* restoredTask(key as TaskId, value, copy, moment)',
+        from: 'yield* restoredTask(key as TaskId, value, endedMs, moment)',
         to: "yield { table: 'task', key, value: restoredTask === undefined ? value : undefined }",
       },
     ],
@@ -75,8 +75,8 @@ export const RESTORE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: RECOVERY,
-        from: 'if (this.#away.length > 0 || complete.length === 0) return',
-        to: 'if (complete.length === 0) return',
+        from: 'if (this.#away.length > 0 || (complete.length === 0 && !mayBeNone)) return',
+        to: 'if (complete.length === 0 && !mayBeNone) return',
       },
     ],
   },

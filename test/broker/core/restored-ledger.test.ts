@@ -1,6 +1,10 @@
 /** A copy of the ledger in the place of one that is lost: what it keeps, whom it waits for, and who is welcome. */
 import t from 'tap'
-import type { IdentityRecord, LedgerContents } from '../../../broker/core/ledger-records.ts'
+import type {
+  IdentityRecord,
+  LedgerContents,
+  TaskRecord,
+} from '../../../broker/core/ledger-records.ts'
 import { restoredChanges } from '../../../broker/core/restored-ledger.ts'
 import { packTiles, unpackNumbers } from '../../../shared/operations/columns.ts'
 import { unpackIds } from '../../../shared/operations/named-lsus.ts'
@@ -144,6 +148,33 @@ t.test('an operator who says how many nodes are left is not made to wait', (t) =
   const bench = restored(settledPair(), 1)
   show(bench, 'b', { position: 2, tiles: [0], ats: [25] })
   t.match(bench.notices('recovered'), [{ nodes: 1, tiles: 1 }])
+  t.end()
+})
+
+t.test('a copy of a gateway that had no node yet waits for none', (t) => {
+  const bench = restored(new GatewayBench())
+  t.match(bench.notices('restored'), [{ nodes: 0 }])
+  bench.hello('a')
+  bench.wait(bench.options.reconnectMs - 1)
+  t.same(bench.notices('recovered'), [], 'others may have joined after it')
+  bench.wait(1)
+  t.match(bench.notices('recovered'), [{ nodes: 0, tiles: 0 }])
+  bench.hello('a')
+  t.match(bench.sent('welcome'), [{}])
+  t.end()
+})
+
+t.test('a task that fails is kept as one that ends now, however long nothing was written', (t) => {
+  const old = settledPair()
+  old.live(3_600_000)
+  for (const name of ['a', 'b']) old.close(name)
+  old.submit({ ...ADD, region: TILE_0, id: 'open' })
+  old.submit({ ...GET, id: 'gone', deadline_ms: 1000 })
+  old.wait(1000)
+  const { endedMs } = old.ledger.get<TaskRecord>('task', 'gone')!
+  t.ok(endedMs! > 3_600_000)
+  const bench = restored(old)
+  t.match(bench.ledger.get('task', 'open'), { state: 'failed', endedMs })
   t.end()
 })
 
