@@ -70,7 +70,7 @@ export class AuthorityCalls implements AuthorityPort {
     // Whatever was decided until then is on the disk.
     await store.write([])
     const moment = { ts, log: log.head }
-    const content = writeBackup(moment, files(), store.stored())
+    const content = writeBackup(moment, files(), await store.stored())
     const head = { ts, pin: toBase32(keys.pin) }
     const file = await sealFile(head, passphrase, content)
     const { who, via } = asker

@@ -8,8 +8,8 @@ import type { NodeId } from '../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
-import { openDatabase } from '../../shared/runtime/lmdb.ts'
-import type { Table, Tables } from '../../shared/runtime/tables.ts'
+import { type Database, openDatabase } from '../../shared/runtime/lmdb.ts'
+import type { Table } from '../../shared/runtime/tables.ts'
 import type { StoredRecord } from '../core/backup.ts'
 import type {
   KeyRecord,
@@ -39,9 +39,11 @@ export interface StoreMeta {
 const META = 'meta'
 /** About a millisecond of decoding. */
 const SLICE_TOKENS = 64
+/** And of reading. */
+const SLICE_ROWS = 256
 
 export class IdentityStore {
-  readonly #database: Tables
+  readonly #database: Database
   readonly #tables: Readonly<Record<TableName, Table<string>>>
   /** What is on its way to the disk, by table and key: a change, or that a token goes. */
   readonly #coming = new Map<string, RegistryChange | 'gone'>()
@@ -57,7 +59,7 @@ export class IdentityStore {
     return new IdentityStore(await openDatabase(directory, options, onFatal))
   }
 
-  constructor(database: Tables) {
+  constructor(database: Database) {
     this.#database = database
     const tables = TABLES.map((name) => [name, database.table<string>(name, 'ordered-binary')])
     this.#tables = Object.fromEntries(tables) as Record<TableName, Table<string>>
@@ -115,19 +117,11 @@ export class IdentityStore {
   }
 
   /**
-   * All records as they are on the disk, of one moment: so all at once, and into memory. Of what is still on its way
-   * nobody has been told.
+   * All records as they are on the disk at this moment, in slices: others have turns between them. Of what is still on its
+   * way nobody has been told.
    */
-  stored(): StoredRecord[] {
-    const records: StoredRecord[] = []
-    this.#database.read(() => {
-      for (const table of TABLES) {
-        for (const { key, value } of this.#tables[table].getRange()) {
-          records.push({ table, key, value: new Uint8Array(value) })
-        }
-      }
-    })
-    return records
+  async stored(): Promise<StoredRecord[]> {
+    return await this.#database.rowsOf<string>(TABLES, SLICE_ROWS)
   }
 
   get meta(): StoreMeta {

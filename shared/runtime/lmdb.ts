@@ -19,7 +19,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { open, type RootDatabase } from 'lmdb'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type Database as LmdbTable, open, type RootDatabase, type Transaction } from 'lmdb'
 import { Waits } from '../core/waits.ts'
 import { AppError, EXIT_CONFIG, EXIT_NO_ROOM, EXIT_SOFTWARE, messageOf } from './errors.ts'
 import { flush } from './flush.ts'
@@ -115,17 +116,25 @@ export function setAsideDatabase(directory: string, kept?: number): string {
   return putAside(databasePath(directory), kept)
 }
 
+export interface NamedRow<K extends Key> {
+  readonly table: string
+  readonly key: K
+  readonly value: Uint8Array
+}
+
 export class Database implements Tables {
   readonly path: string
   /** Where an unusable predecessor was moved to at this opening. */
   readonly setAside: string | undefined
   readonly #root: RootDatabase<Uint8Array, Key>
-  readonly #tables: { getStats(): object }[] = []
+  readonly #tables = new Map<string, LmdbTable<Uint8Array, Key>>()
   readonly #file: number
   readonly #onFatal: (error: AppError) => void
   readonly #writes = new Waits()
   #state: 'open' | 'failed' | 'closed' = 'open'
   #copying: Promise<void> | undefined
+  /** Ends when nobody looks at a moment that is over. */
+  readonly #looks = new Set<Promise<unknown>>()
 
   constructor(
     path: string,
@@ -142,7 +151,7 @@ export class Database implements Tables {
 
   table<K extends Key>(name: string, keyEncoding: KeyEncoding): Table<K> {
     const table = this.#root.openDB<Uint8Array, K>({ name, keyEncoding, encoding: 'binary' })
-    this.#tables.push(table)
+    this.#tables.set(name, table as unknown as LmdbTable<Uint8Array, Key>)
     return table
   }
 
@@ -201,7 +210,11 @@ export class Database implements Tables {
       free: Stats
       lastPageNumber: number
     }
-    const used = [root.free, root, ...this.#tables.map((table) => table.getStats() as Stats)]
+    const used = [
+      root.free,
+      root,
+      ...[...this.#tables.values()].map((table) => table.getStats() as Stats),
+    ]
       .map((stats) => stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages)
       .reduce((sum, pages) => sum + pages, 0)
     const metaPages = 2
@@ -230,6 +243,43 @@ export class Database implements Tables {
     }
   }
 
+  /**
+   * All rows of these tables, by their names, as of this moment: so many at a time, between which others read, write and have
+   * their turns. What is written meanwhile makes the file grow.
+   */
+  rowsOf<K extends Key>(names: readonly string[], atOnce: number): Promise<NamedRow<K>[]> {
+    if (this.#state !== 'open') throw new AppError('store-closed', 'the store is closed')
+    const moment = this.#root.useReadTransaction()
+    const rows = this.#rowsAt<K>(moment, names, atOnce).finally(() => moment.done())
+    this.#looks.add(rows)
+    const over = (): boolean => this.#looks.delete(rows)
+    rows.then(over, over)
+    return rows
+  }
+
+  /** A slice is read to its end at once: no iterator lives from one turn to the next. */
+  async #rowsAt<K extends Key>(
+    transaction: Transaction,
+    names: readonly string[],
+    limit: number,
+  ): Promise<NamedRow<K>[]> {
+    const rows: NamedRow<K>[] = []
+    for (const name of names) {
+      const table = this.#tables.get(name)! as unknown as LmdbTable<Uint8Array, K>
+      for (let last: K | undefined, count = limit; count === limit; ) {
+        const after = last === undefined ? {} : { start: last, exclusiveStart: true }
+        count = 0
+        for (const { key, value } of table.getRange({ ...after, limit, transaction })) {
+          rows.push({ table: name, key, value: new Uint8Array(value) })
+          last = key
+          count += 1
+        }
+        await nextTurn()
+      }
+    }
+    return rows
+  }
+
   /** Waits for what is being written. Afterwards the process may end. */
   async close(): Promise<void> {
     if (this.#state === 'closed') return
@@ -237,6 +287,7 @@ export class Database implements Tables {
     this.#state = 'closed'
     // Of a copy that another thread makes nothing may be taken away.
     await this.#copying?.catch(() => {})
+    await Promise.allSettled(this.#looks)
     // After a failed commit the library would wait for a flush that never comes.
     if (wasSound) {
       await this.#root.flushed

@@ -307,3 +307,41 @@ t.test('free bytes are what was removed, and are used again', async (t) => {
   for (let count = 0; count < 10; count++) await turn()
   t.equal(database.fileBytes(), settled, 'the file stops growing')
 })
+
+t.test('rows are of one moment, however much is written while they are read', async (t) => {
+  const { database, table } = await open(t, t.testdir())
+  const others = database.table<number>('numbers', 'uint32')
+  const ROWS = 500
+  const put = (round: number): Promise<void> =>
+    database.write(() => {
+      for (let at = 0; at < ROWS; at++) {
+        table.put(`${at}`, Buffer.from(`${round}`))
+        others.put(at, Buffer.from(`${round}`))
+      }
+      table.put(`only in ${round}`, Buffer.from(`${round}`))
+      table.remove(`only in ${round - 1}`)
+    })
+  await put(0)
+  let isOver = false
+  let round = 0
+  const writing = (async () => {
+    while (!isOver) await put(++round)
+  })()
+  for (let time = 0; time < 10; time++) {
+    const least = round - 1
+    const rows = await database.rowsOf(['words', 'numbers'], 7)
+    const [of] = new Set(rows.map(({ value }) => Number(text(value))))
+    t.ok(of! >= least, 'not of before')
+    t.ok(rows.every(({ value }) => text(value) === `${of}`))
+    t.equal(rows.length, 2 * ROWS + 1)
+    t.same(
+      rows.filter(({ table }) => table === 'numbers').map(({ key }) => key),
+      Array.from({ length: ROWS }, (_, at) => at),
+    )
+  }
+  isOver = true
+  await writing
+  const looking = database.rowsOf(['words', 'numbers'], 7)
+  await database.close()
+  t.equal((await looking).length, 2 * ROWS + 1, 'who closes it waits')
+})
