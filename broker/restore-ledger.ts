@@ -47,6 +47,8 @@ export interface RestoredLedger {
   readonly failed: number
   /** Of the gateway, if keys were in it, and none in their place. */
   readonly keys: Restored | undefined
+  /** Keys that were in their place before: nothing of those in the backup is used. */
+  readonly hadKeys: boolean
 }
 
 /** Beside the copy. */
@@ -87,6 +89,7 @@ export async function restoreLedger(order: RestoreLedgerOrder): Promise<Restored
 
 async function restore(order: RestoreLedgerOrder, backup: BackupFile): Promise<RestoredLedger> {
   const place = databasePath(order.data)
+  const hadKeys = isThere(securityFolder(order.data))
   assertFree(order.data, place)
   const tidy = (): void => rmSync(unfinished(place), { recursive: true, force: true })
   // Of one that was killed nobody has seen anything.
@@ -99,7 +102,7 @@ async function restore(order: RestoreLedgerOrder, backup: BackupFile): Promise<R
       renameSync(databasePath(unfinished(at)), at)
       flush(dirname(at))
     })
-    return { ...said, manifest: backup.manifest, keys }
+    return { ...said, manifest: backup.manifest, keys, hadKeys }
   })
 }
 
@@ -152,7 +155,7 @@ async function extractLedger(backup: BackupFile, directory: string): Promise<voi
   }
   const target = await open(join(directory, 'data.mdb'), 'wx', 0o600)
   try {
-    for await (const piece of backup.pieces(LEDGER_FILE)) await target.write(piece)
+    for await (const piece of backup.pieces(LEDGER_FILE)) await target.writeFile(piece)
     await target.sync()
   } finally {
     await target.close()

@@ -92,7 +92,7 @@ async function write(
 async function keep(answer: Response, path: string): Promise<void> {
   const target = await open(path, 'wx', OWN)
   try {
-    for await (const piece of answer.body!) await target.write(piece)
+    for await (const piece of answer.body!) await target.writeFile(piece)
     await target.sync()
   } catch (error) {
     throw faultOf(error, path, 'changed') === error ? cutOff(error) : error

@@ -40,8 +40,15 @@ export async function restoreAll(
   return EXIT_DONE
 }
 
+/** What is not to be found out later, with all boards refused, or one let in. */
+function keysLeft(hadKeys: boolean): string {
+  return hadKeys
+    ? 'the keys and identities that were there stay as they are, and nobody was revoked by this: obelisk node revoke does that'
+    : 'keys and identities are not in it: if the gateway was secured, obelisk ca restore <keys> comes before the start'
+}
+
 function textOf(
-  { manifest, nodes, failed, keys }: RestoredLedger,
+  { manifest, nodes, failed, keys, hadKeys }: RestoredLedger,
   nowTs: number,
   start: string,
 ): string {
@@ -51,7 +58,7 @@ function textOf(
     `the ledger as of ${when(ts)}: ${count(records.task ?? 0, 'task')}, ${count(failed, 'task')} of them not ended, which have failed with "restored"`,
     `unknown is what came in the ${count(Math.max(1, hours), 'hour')} since, or less, after write ${seq}: tasks accepted then are not known, and their ids would run again`,
     'a write of then is there if some board has it on disk; the gateway says how many may be, with "recovered"',
-    ...(keys === undefined ? [] : ['', ...linesOf(keys)]),
+    ...(keys === undefined ? [keysLeft(hadKeys)] : ['', ...linesOf(keys)]),
     '',
     `start it:   ${start}`,
     `it waits for ${count(nodes.length, 'node')}: ${some(nodes)}`,
