@@ -5,10 +5,13 @@ import { join } from 'node:path'
 import { CHECKOUT } from '../../scripts/package/checkout.ts'
 
 const FOLDER = join(CHECKOUT, '.tap/others')
-/** The last that runs on our oldest Node. */
-const NODE_RED_VERSION = '4'
 
-export const NODE_RED = join(FOLDER, 'node_modules/node-red/red.js')
+/** Of the last version that runs on our oldest Node. */
+export const NODE_RED = join(FOLDER, 'node-red/node_modules/node-red/red.js')
+export const GRAFANA_TYPES = join(
+  FOLDER,
+  'grafana/node_modules/@grafana/schema/dist/types/raw/dashboard/x/types.gen.d.ts',
+)
 export const PYTHON = join(FOLDER, 'venv/bin/python')
 
 const answers = (...[command, ...argv]: readonly string[]): boolean =>
@@ -32,20 +35,23 @@ const ofDebian = (program: string): Needed => ({
   },
 })
 
+const ofNpm = (name: string, version: string, file: string): Needed => ({
+  isThere: () => existsSync(file),
+  fetch() {
+    const folder = join(FOLDER, name)
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'package.json'), '{"private":true}\n')
+    run('npm', 'install', '--prefix', folder, '--no-audit', '--no-fund', version)
+  },
+})
+
 /** By the story that needs them. */
 export const NEEDED: Readonly<Record<string, Needed>> = {
   zsh: ofDebian('zsh'),
   fish: ofDebian('fish'),
   prometheus: ofDebian('prometheus'),
-  'node-red': {
-    isThere: () => existsSync(NODE_RED),
-    fetch() {
-      mkdirSync(FOLDER, { recursive: true })
-      writeFileSync(join(FOLDER, 'package.json'), '{"private":true}\n')
-      const own = ['--prefix', FOLDER, '--no-audit', '--no-fund']
-      run('npm', 'install', ...own, `node-red@${NODE_RED_VERSION}`)
-    },
-  },
+  'node-red': ofNpm('node-red', 'node-red@4', NODE_RED),
+  grafana: ofNpm('grafana', '@grafana/schema@13', GRAFANA_TYPES),
   paho: {
     isThere: () => answers(PYTHON, '-c', 'import paho.mqtt, cbor2, numpy'),
     fetch() {
