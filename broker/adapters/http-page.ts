@@ -27,6 +27,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
+  '.json': 'application/json',
 }
 
 const COMPRESSED = '.gz'
@@ -98,6 +99,9 @@ export function registerPageRoutes(
   }
   app.get('/', open, (request, reply) => sendFile(request, reply, 'index.html', 'no-cache'))
   app.get('/icon.svg', open, (request, reply) => sendFile(request, reply, 'icon.svg', 'no-cache'))
+  app.get('/codes.json', open, (request, reply) =>
+    sendFile(request, reply, 'codes.json', 'no-cache'),
+  )
   app.get('/page/:file', open, (request: FastifyRequest<{ Params: { file: string } }>, reply) =>
     sendFile(request, reply, `page/${request.params.file}`, FOR_EVER),
   )

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { build, type Metafile, type Plugin } from 'esbuild'
+import { build, type Metafile } from 'esbuild'
 import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
 import { PackagingError } from './packaging-error.ts'
@@ -21,6 +21,9 @@ export interface PageBundle {
 }
 
 const SOURCE = 'broker/dashboard'
+const MANUAL = 'docs/operations.md'
+/** No part of the page, but what it asks for when somebody wants to know what a code means. */
+export const CODES_FILE = 'codes.json'
 /**
  * Whatever this needs is in one file, also what other views need too: else esbuild makes a file of that, and each is
  * compressed for itself.
@@ -46,7 +49,6 @@ export async function bundlePage(): Promise<PageBundle> {
     jsx: 'automatic',
     jsxImportSource: 'preact',
     legalComments: 'none',
-    plugins: [manual],
     metafile: true,
     logLevel: 'silent',
   })
@@ -61,21 +63,12 @@ export async function bundlePage(): Promise<PageBundle> {
     ...made,
     plainFile('icon.svg', Buffer.from(textOf(`${SOURCE}/icon.svg`))),
     plainFile('index.html', Buffer.from(indexOf(metafile))),
+    plainFile(CODES_FILE, Buffer.from(JSON.stringify(remediesIn(textOf(MANUAL))))),
   ]
   return {
     files: files.flatMap((file) => [file, compressed(file)]),
     packages: [...new Set(Object.keys(metafile.inputs).flatMap(packageOf))].sort(),
   }
-}
-
-const manual: Plugin = {
-  name: 'manual',
-  setup(build) {
-    build.onLoad({ filter: /\/dashboard\/events\/manual\.ts$/ }, () => {
-      const remedies = JSON.stringify(remediesIn(textOf('docs/operations.md')))
-      return { contents: `export const REMEDIES = ${remedies}` }
-    })
-  },
 }
 
 function textOf(path: string): string {

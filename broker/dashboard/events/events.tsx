@@ -1,11 +1,11 @@
 import type { Happening } from '../answers.ts'
 import { formatClock } from '../format.ts'
 import { happenings } from '../live.ts'
+import { Code } from '../parts/code.tsx'
 import type { Mood, Shape } from '../parts/condition.ts'
 import { Mark } from '../parts/mark.tsx'
 import { route, setQuery } from '../route.ts'
 import { chosenEvents, codesOf, LEVELS, type Level } from './choice.ts'
-import { remedyOf } from './remedies.ts'
 
 const NAMES: Readonly<Record<Level, string>> = { info: 'all', warn: 'warnings', error: 'errors' }
 const MARKS: Readonly<Record<Level, readonly [Shape, Mood]>> = {
@@ -13,9 +13,6 @@ const MARKS: Readonly<Record<Level, readonly [Shape, Mood]>> = {
   warn: ['half', 'mild'],
   error: ['cross', 'bad'],
 }
-
-/** What the manual says where nothing needs to be done. */
-const NOTHING = 'Nothing.'
 
 export function Events() {
   const { level, find = '' } = route.value.query
@@ -79,7 +76,6 @@ export function Events() {
 
 function Line({ happening }: { readonly happening: Happening }) {
   const { ts, level, code, message, count } = happening
-  const remedy = remedyOf(code)
   const [shape, mood] = MARKS[level]
   return (
     <li>
@@ -90,33 +86,7 @@ function Line({ happening }: { readonly happening: Happening }) {
         {message}
         {count !== undefined && count > 1 && <span class="soft"> ({count} times)</span>}
       </span>
-      {remedy === undefined ? (
-        <code>{code}</code>
-      ) : (
-        <details>
-          <summary>
-            <code>{code}</code>
-          </summary>
-          <p>
-            <Coded text={remedy.meaning} />
-          </p>
-          {remedy.remedy !== NOTHING && (
-            <p>
-              <b>What helps:</b> <Coded text={remedy.remedy} />
-            </p>
-          )}
-        </details>
-      )}
+      <Code code={code} />
     </li>
-  )
-}
-
-/** What stands between backticks is code. */
-function Coded({ text }: { readonly text: string }) {
-  const parts = text.split('`').map((part, place) => ({ part, place }))
-  return (
-    <>
-      {parts.map(({ part, place }) => (place % 2 === 1 ? <code key={place}>{part}</code> : part))}
-    </>
   )
 }

@@ -4,6 +4,7 @@ import { isEnded, type TaskState } from '../../../shared/protocol/states.ts'
 import type { TaskRow } from '../answers.ts'
 import { formatTime, UNKNOWN } from '../format.ts'
 import { refresh } from '../live.ts'
+import { Code } from '../parts/code.tsx'
 import { confirm } from '../parts/confirm.tsx'
 import { useOrder } from '../parts/order.ts'
 import { save } from '../parts/save.ts'
@@ -27,9 +28,10 @@ export function TaskDetail({ id, task }: { readonly id: string; readonly task?: 
   return (
     <div class="detail">
       {error !== undefined && (
-        <p class="bad">
-          {error.message} ({error.code})
-        </p>
+        <div>
+          <p class="bad">{error.message}</p>
+          <Code code={error.code} />
+        </div>
       )}
       <dl>
         <div>

@@ -11,6 +11,7 @@ const FILES = {
   'icon.svg': '<svg/>',
   'page/main-A1.js': 'let a = 1\n'.repeat(9000),
   'page/page-B2.css': 'a{}',
+  'codes.json': '{}',
 }
 
 function folder(t: Test): string {
@@ -50,6 +51,7 @@ t.test('each file comes with its type, plain or compressed', async (t) => {
     ['icon.svg', 'image/svg+xml'],
     ['page/main-A1.js', 'text/javascript; charset=utf-8'],
     ['page/page-B2.css', 'text/css; charset=utf-8'],
+    ['codes.json', 'application/json'],
   ] as const) {
     const text = FILES[(path || 'index.html') as keyof typeof FILES]
     const plain = await raw(`${base}/${path}`)

@@ -1,6 +1,6 @@
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
-import { bundlePage } from '../../../scripts/package/page.ts'
+import { bundlePage, CODES_FILE } from '../../../scripts/package/page.ts'
 import { thirdPartyOf } from '../../../scripts/package/third-party.ts'
 
 const ALL_MAX = 70 * 1024
@@ -20,6 +20,17 @@ t.test('the page is the same bytes each time, and each file has itself compresse
   const sizes = [...byPath].map(([path, { length }]) => (path.endsWith('.gz') ? length : 0))
   const all = sizes.reduce((a, b) => a + b, 0)
   t.ok(all <= ALL_MAX, `${all} bytes, compressed`)
+})
+
+t.test('what the manual says of codes comes with it, and not in its code', async (t) => {
+  const { files } = await bundlePage()
+  const textOf = (wanted: string): string =>
+    Buffer.from(files.find(({ path }) => path === wanted)!.bytes).toString()
+  const [[, [meaning]]] = Object.entries(JSON.parse(textOf(CODES_FILE))) as [[string, [string]]]
+  t.ok(meaning.length > 10)
+  const scripts = files.filter(({ path }) => path.endsWith('.js'))
+  t.ok(scripts.length > 2)
+  for (const { path } of scripts) t.notOk(textOf(path).includes(meaning), path)
 })
 
 t.test('it names nothing that is not there, and nothing elsewhere', async (t) => {
