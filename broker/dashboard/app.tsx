@@ -46,7 +46,14 @@ export function App() {
       <Header />
       <main class={link.value === 'lost' ? 'stale' : ''}>
         {failed.value && <Reload />}
-        {Content && <Content />}
+        {Content && (
+          <section aria-labelledby="view">
+            <h2 id="view" class="unseen">
+              {current?.title}
+            </h2>
+            <Content />
+          </section>
+        )}
       </main>
       <Confirmation />
       {isAsked.value && <Login />}

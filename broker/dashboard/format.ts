@@ -61,6 +61,11 @@ export function formatClock(ts: number, nowTs: number): string {
   return Math.abs(nowTs - ts) < 12 * 3_600_000 ? TIME.format(ts) : DAY_AND_TIME.format(ts)
 }
 
+/** A code, or a name of the protocol, as words: `target-full` is `target full`. */
+export function asWords(code: string): string {
+  return code.replaceAll(/[-_]/g, ' ')
+}
+
 /** `1 tile`, `2 tiles`. */
 export function counted(count: number, noun: string): string {
   return `${formatNumber(count)} ${noun}${count === 1 ? '' : 's'}`

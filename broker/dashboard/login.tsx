@@ -1,5 +1,9 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { useOrder } from './parts/order.ts'
+import { Problem } from './parts/problem.tsx'
+import { typedIn } from './parts/typed.ts'
+import { WordField } from './parts/word-field.tsx'
 import { login } from './session.ts'
 
 const WRONG = {
@@ -10,38 +14,38 @@ const WRONG = {
 /** Lies over what was shown, which goes on once somebody is known. */
 export function Login() {
   const dialog = useRef<HTMLDialogElement>(null)
-  const [problem, setProblem] = useState('')
-  const [isBusy, setBusy] = useState(false)
+  const { run, isBusy, problem } = useOrder()
   useEffect(() => dialog.current?.showModal(), [])
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault()
-    const form = new FormData(event.currentTarget as HTMLFormElement)
+  const submit = (event: SubmitEvent): void => {
+    const form = typedIn(event)
     const [name, password] = [`${form.get('name')}`, `${form.get('password')}`]
-    setBusy(true)
-    setProblem('')
-    try {
-      await login(name === '' ? { token: password } : { name, password })
-    } catch (error) {
-      const isWrong = error instanceof ObeliskError && error.status === 401
-      setProblem(isWrong ? WRONG[name === '' ? 'token' : 'password'] : (error as Error).message)
-      setBusy(false)
-    }
+    void run(async () => {
+      try {
+        await login(name === '' ? { token: password } : { name, password })
+      } catch (error) {
+        const isWrong = error instanceof ObeliskError && error.status === 401
+        throw isWrong ? new Error(WRONG[name === '' ? 'token' : 'password']) : error
+      }
+    })
   }
   return (
     <dialog ref={dialog} class="login" aria-labelledby="login" onCancel={(e) => e.preventDefault()}>
       <form onSubmit={submit}>
         <h2 id="login">Who are you?</h2>
-        <label>
-          Name <span class="soft">(empty for a token)</span>
-          <input name="name" autocomplete="username" autocapitalize="none" spellcheck={false} />
-        </label>
+        <WordField
+          title={
+            <>
+              Name <span class="soft">(empty for a token)</span>
+            </>
+          }
+          name="name"
+          autocomplete="username"
+        />
         <label>
           Password or token
           <input name="password" type="password" autocomplete="current-password" required />
         </label>
-        <p class="problem" role="alert">
-          {problem}
-        </p>
+        <Problem of={problem} />
         <button type="submit" class="main" disabled={isBusy}>
           log in
         </button>

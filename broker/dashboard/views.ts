@@ -10,36 +10,16 @@ export interface View {
   load(): ComponentType | Promise<ComponentType>
 }
 
+type Other = keyof typeof import('./others.ts')
+
+const other = (name: Other) => async (): Promise<ComponentType> =>
+  (await import('./others.ts'))[name]
+
 export const VIEWS: readonly View[] = [
   { id: 'fleet', title: 'Fleet', right: 'read', load: () => Fleet },
-  {
-    id: 'grid',
-    title: 'Grid',
-    right: 'read',
-    load: async () => (await import('./others.ts')).Grid,
-  },
-  {
-    id: 'tasks',
-    title: 'Tasks',
-    right: 'tasks',
-    load: async () => (await import('./others.ts')).Tasks,
-  },
-  {
-    id: 'events',
-    title: 'Events',
-    right: 'read',
-    load: async () => (await import('./others.ts')).Events,
-  },
-  {
-    id: 'topics',
-    title: 'Topics',
-    right: 'read',
-    load: async () => (await import('./others.ts')).Topics,
-  },
-  {
-    id: 'care',
-    title: 'Care',
-    right: 'read',
-    load: async () => (await import('./others.ts')).Care,
-  },
+  { id: 'grid', title: 'Grid', right: 'read', load: other('Grid') },
+  { id: 'tasks', title: 'Tasks', right: 'tasks', load: other('Tasks') },
+  { id: 'events', title: 'Events', right: 'read', load: other('Events') },
+  { id: 'topics', title: 'Topics', right: 'read', load: other('Topics') },
+  { id: 'care', title: 'Care', right: 'read', load: other('Care') },
 ]

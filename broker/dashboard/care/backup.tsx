@@ -1,4 +1,5 @@
 import { useOrder } from '../parts/order.ts'
+import { Problem } from '../parts/problem.tsx'
 import { save } from '../parts/save.ts'
 import { answerTo } from '../session.ts'
 
@@ -21,9 +22,7 @@ export function Backup() {
       <button type="button" disabled={isBusy} onClick={make}>
         make a backup
       </button>
-      <p class="problem" role="alert">
-        {problem}
-      </p>
+      <Problem of={problem} />
     </div>
   )
 }

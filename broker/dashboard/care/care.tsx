@@ -32,10 +32,7 @@ export function Care() {
   if (shown === undefined) return null
   const { Content } = shown
   return (
-    <section aria-labelledby="care">
-      <h2 id="care" class="unseen">
-        Care
-      </h2>
+    <>
       <nav class="parts" aria-label="Parts of care">
         {parts.map(({ id, title }) => (
           <a key={id} href={`#care/${id}`} aria-current={id === shown.id ? 'page' : undefined}>
@@ -44,6 +41,6 @@ export function Care() {
         ))}
       </nav>
       <Content />
-    </section>
+    </>
   )
 }

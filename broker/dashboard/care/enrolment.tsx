@@ -3,8 +3,12 @@ import type { TokenRow } from '../answers.ts'
 import { formatTime, UNKNOWN } from '../format.ts'
 import { useAsked } from '../parts/asked.ts'
 import { confirm } from '../parts/confirm.tsx'
+import { Heads } from '../parts/heads.tsx'
 import { useOrder } from '../parts/order.ts'
+import { Problem } from '../parts/problem.tsx'
 import { NotSecured, Secret } from '../parts/secret.tsx'
+import { typedIn, wordIn } from '../parts/typed.ts'
+import { WordField } from '../parts/word-field.tsx'
 import { ask } from '../session.ts'
 import { stateOfToken } from './tokens.ts'
 
@@ -12,7 +16,7 @@ import { stateOfToken } from './tokens.ts'
 export function Enrolment() {
   const { value: tokens, problem, isOpen, again } = useAsked<readonly TokenRow[]>('api/tokens')
   if (isOpen) return <NotSecured />
-  if (tokens === undefined) return <p class="problem">{problem}</p>
+  if (tokens === undefined) return <Problem of={problem} />
   return (
     <>
       <NewToken onMade={again} />
@@ -22,18 +26,7 @@ export function Enrolment() {
         ) : (
           <table class="wide">
             <caption class="unseen">Tokens, the newest first</caption>
-            <thead>
-              <tr>
-                <th scope="col">token</th>
-                <th scope="col">for</th>
-                <th scope="col">state</th>
-                <th scope="col">until</th>
-                <th scope="col">by</th>
-                <th scope="col">
-                  <span class="unseen">orders</span>
-                </th>
-              </tr>
-            </thead>
+            <Heads of={['token', 'for', 'state', 'until', 'by', '']} />
             <tbody>
               {tokens.map((token) => (
                 <Row key={token.id} token={token} onChanged={again} />
@@ -91,9 +84,8 @@ function NewToken({ onMade }: { onMade(): Promise<void> }) {
   const [token, setToken] = useState('')
   const { run, isBusy, problem } = useOrder()
   const submit = (event: SubmitEvent): void => {
-    event.preventDefault()
-    const form = new FormData(event.currentTarget as HTMLFormElement)
-    const node = `${form.get('node')}`.trim()
+    const form = typedIn(event)
+    const node = wordIn(form, 'node')
     const body = {
       ...(node !== '' && { node }),
       ...(form.get('replace') === 'on' && { replace: true }),
@@ -108,10 +100,7 @@ function NewToken({ onMade }: { onMade(): Promise<void> }) {
   return (
     <>
       <form class="panel spaced line" onSubmit={submit}>
-        <label>
-          for node{' '}
-          <input name="node" placeholder="any new one" autocapitalize="none" spellcheck={false} />
-        </label>
+        <WordField title="for node" name="node" placeholder="any new one" />
         <label>
           good for{' '}
           <input name="hours" type="number" min="0.01" max="2160" step="any" value="24" required />{' '}
@@ -123,9 +112,7 @@ function NewToken({ onMade }: { onMade(): Promise<void> }) {
         <button type="submit" class="main" disabled={isBusy}>
           make a token
         </button>
-        <span class="problem" role="alert">
-          {problem}
-        </span>
+        <Problem of={problem} />
       </form>
       {token !== '' && <Secret title="The token for the board." value={token} />}
     </>

@@ -1,14 +1,17 @@
 import type { SecurityStatus } from '../answers.ts'
-import { formatAge, formatNumber, formatTime } from '../format.ts'
+import { asWords, formatAge, formatNumber, formatTime } from '../format.ts'
 import { useAsked } from '../parts/asked.ts'
+import { type Fact, Facts } from '../parts/facts.tsx'
+import { Heads } from '../parts/heads.tsx'
+import { Problem } from '../parts/problem.tsx'
 import { NotSecured } from '../parts/secret.tsx'
 
 /** How it stands with who may come in. The whole log is read by obelisk security log. */
 export function Security() {
   const { value: status, problem } = useAsked<SecurityStatus>('api/security/status')
-  if (status === undefined) return <p class="problem">{problem}</p>
+  if (status === undefined) return <Problem of={problem} />
   if (status.mode === 'open') return <NotSecured />
-  const { authority, openTokens, locked, refused, log } = status
+  const { locked, refused, log } = status
   return (
     <>
       {log.isBroken && (
@@ -17,38 +20,7 @@ export function Security() {
         </p>
       )}
       <div class="panel spaced">
-        <dl>
-          <div>
-            <dt>authority, until</dt>
-            <dd>{formatTime(authority.untilTs)}</dd>
-          </div>
-          {authority.leaves.map(({ of, names, untilTs }) => (
-            <div key={of}>
-              <dt>certificate for {of}, until</dt>
-              <dd>
-                {formatTime(untilTs)}
-                <br />
-                <span class="soft">{names.join(', ')}</span>
-              </dd>
-            </div>
-          ))}
-          <div>
-            <dt>last backup of the keys</dt>
-            <dd class={authority.backupTs === undefined ? 'bad' : ''}>
-              {authority.backupTs === undefined ? 'none yet' : formatTime(authority.backupTs)}
-            </dd>
-          </div>
-          <div>
-            <dt>tokens of boards, open</dt>
-            <dd>{formatNumber(openTokens)}</dd>
-          </div>
-          <div>
-            <dt>security log</dt>
-            <dd>
-              <code>{log.folder}</code>
-            </dd>
-          </div>
-        </dl>
+        <Facts of={factsOf(status)} />
       </div>
       <h3>Refused since the gateway was started</h3>
       <div class="panel spaced-after">
@@ -56,23 +28,13 @@ export function Security() {
           <p class="empty">Nobody was.</p>
         ) : (
           <table class="wide">
-            <thead>
-              <tr>
-                <th scope="col">last time</th>
-                <th scope="col">what</th>
-                <th scope="col">who</th>
-                <th scope="col">from</th>
-                <th scope="col" class="number">
-                  times
-                </th>
-              </tr>
-            </thead>
+            <Heads of={['last time', 'what', 'who', 'from', 'times']} numbers={['times']} />
             <tbody>
               {refused.map(({ ts, event, who, source, code, count }) => (
                 <tr key={`${event} ${who} ${source} ${code}`}>
                   <td>{formatTime(ts)}</td>
                   <td>
-                    {event.replaceAll('-', ' ')} {code !== undefined && <code>{code}</code>}
+                    {asWords(event)} {code !== undefined && <code>{code}</code>}
                   </td>
                   <td data-title="who">{who}</td>
                   <td data-title="from">{source}</td>
@@ -99,4 +61,27 @@ export function Security() {
       )}
     </>
   )
+}
+
+function factsOf({ authority, openTokens, log }: SecurityStatus): Fact[] {
+  const { backupTs } = authority
+  return [
+    ['authority, until', formatTime(authority.untilTs)],
+    ...authority.leaves.map(
+      ({ of, names, untilTs }): Fact => [
+        `certificate for ${of}, until`,
+        <>
+          {formatTime(untilTs)}
+          <br />
+          <span class="soft">{names.join(', ')}</span>
+        </>,
+      ],
+    ),
+    [
+      'last backup of the keys',
+      backupTs === undefined ? <span class="bad">none yet</span> : formatTime(backupTs),
+    ],
+    ['tokens of boards, open', formatNumber(openTokens)],
+    ['security log', <code key="log">{log.folder}</code>],
+  ]
 }

@@ -1,6 +1,6 @@
 /** What packages there are for an upgrade, and what would become of each node: plain functions of what the gateway says. */
 import type { PackageRow, UpgradeStep } from '../answers.ts'
-import { counted, formatNumber } from '../format.ts'
+import { asWords, counted, formatNumber } from '../format.ts'
 import { grouped } from '../parts/grouped.ts'
 
 const COLLATOR = new Intl.Collator('en', { numeric: true })
@@ -19,7 +19,7 @@ export function planLines(nodes: readonly UpgradeStep[]): string[] {
   )
   const out = [...left].map(
     ([code, { length }]) =>
-      `${counted(length, 'node')} ${length === 1 ? 'is' : 'are'} left out: ${code.replaceAll('-', ' ')}.`,
+      `${counted(length, 'node')} ${length === 1 ? 'is' : 'are'} left out: ${asWords(code)}.`,
   )
   const taking = nodes.filter(({ state }) => state !== 'skipped').length
   return [`${counted(taking, 'node')} would take it, one first, and then in waves.`, ...out]
@@ -40,7 +40,5 @@ export function stepsOf(nodes: readonly UpgradeStep[]): UpgradeStep[] {
 /** `3 done · 1 installing · 8 waiting`. */
 export function countsLine(counts: Readonly<Record<string, number>>): string {
   const parts = Object.entries(counts).filter(([, count]) => count > 0)
-  return parts
-    .map(([state, count]) => `${formatNumber(count)} ${state.replaceAll('-', ' ')}`)
-    .join(' · ')
+  return parts.map(([state, count]) => `${formatNumber(count)} ${asWords(state)}`).join(' · ')
 }

@@ -1,11 +1,12 @@
 import { useEffect } from 'preact/hooks'
 import type { UpgradePlanRow, UpgradeView } from '../../../shared/protocol/views.ts'
 import type { PackageRow } from '../answers.ts'
-import { formatBytes } from '../format.ts'
+import { asWords, formatBytes } from '../format.ts'
 import { upgradeSteps } from '../live.ts'
 import { useAsked } from '../parts/asked.ts'
 import { confirm } from '../parts/confirm.tsx'
 import { useOrder } from '../parts/order.ts'
+import { Problem } from '../parts/problem.tsx'
 import { ask, may } from '../session.ts'
 import { countsLine, offersOf, planLines, stepsOf } from './upgrades.ts'
 
@@ -25,7 +26,7 @@ export function Upgrades() {
   }, [step, again])
   return (
     <>
-      {problem !== '' && <p class="problem">{problem}</p>}
+      <Problem of={problem} />
       {value?.latest === null && <p class="panel empty">There never was an upgrade.</p>}
       {value?.latest && <Latest upgrade={value.latest} onChanged={again} />}
       {may('operate') && <Packages onChanged={again} />}
@@ -54,23 +55,20 @@ function Latest({ upgrade, onChanged }: LatestProps) {
       </h3>
       {stopped !== undefined && (
         <p class="bad">
-          It stopped{stopped.node !== undefined && ` at ${stopped.node}`}:{' '}
-          {stopped.code.replaceAll('-', ' ')}
+          It stopped{stopped.node !== undefined && ` at ${stopped.node}`}: {asWords(stopped.code)}
         </p>
       )}
       <progress max={nodes.length || 1} value={nodes.length - steps.length} aria-label="done" />
       <p role="status">
         {countsLine(counts)}
-        {waits !== undefined && ` · waits: ${waits.replaceAll('-', ' ')}`}
+        {waits !== undefined && ` · waits: ${asWords(waits)}`}
       </p>
       {may('operate') && state !== 'done' && (
         <button type="button" disabled={isBusy} onClick={order}>
           {demand}
         </button>
       )}
-      <span class="problem" role="alert">
-        {problem}
-      </span>
+      <Problem of={problem} />
       {steps.length > 0 && (
         <table class="small">
           <caption class="unseen">Nodes that are not done</caption>
@@ -81,8 +79,8 @@ function Latest({ upgrade, onChanged }: LatestProps) {
                   <a href={`#fleet/${encodeURIComponent(node)}`}>{node}</a>
                 </th>
                 <td>
-                  {state.replaceAll('-', ' ')}
-                  {code !== undefined && <span class="soft"> {code.replaceAll('-', ' ')}</span>}
+                  {asWords(state)}
+                  {code !== undefined && <span class="soft"> {asWords(code)}</span>}
                 </td>
               </tr>
             ))}
@@ -141,9 +139,7 @@ function Packages({ onChanged }: { onChanged(): Promise<void> }) {
             add a package <input type="file" accept=".gz" disabled={isBusy} onChange={take} />
           </label>
         )}
-        <p class="problem" role="alert">
-          {problem}
-        </p>
+        <Problem of={problem} />
       </div>
     </>
   )

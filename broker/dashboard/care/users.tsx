@@ -4,8 +4,12 @@ import type { UserRow } from '../answers.ts'
 import { counted, formatTime, UNKNOWN } from '../format.ts'
 import { useAsked } from '../parts/asked.ts'
 import { confirm } from '../parts/confirm.tsx'
+import { Heads } from '../parts/heads.tsx'
 import { useOrder } from '../parts/order.ts'
+import { Problem } from '../parts/problem.tsx'
 import { NotSecured, Secret } from '../parts/secret.tsx'
+import { typedIn } from '../parts/typed.ts'
+import { WordField } from '../parts/word-field.tsx'
 import { ask, who } from '../session.ts'
 
 const pathOf = (name: string): string => `api/identities/user/${encodeURIComponent(name)}`
@@ -20,7 +24,7 @@ export function Users() {
   } = useAsked<readonly UserRow[]>('api/identities/user')
   const [secret, setSecret] = useState<{ title: string; value: string } | undefined>(undefined)
   if (isOpen) return <NotSecured />
-  if (users === undefined) return <p class="problem">{problem}</p>
+  if (users === undefined) return <Problem of={problem} />
   return (
     <>
       <NewUser onMade={again} />
@@ -28,17 +32,7 @@ export function Users() {
       <div class="panel">
         <table class="wide">
           <caption class="unseen">Users</caption>
-          <thead>
-            <tr>
-              <th scope="col">user</th>
-              <th scope="col">roles</th>
-              <th scope="col">proved by</th>
-              <th scope="col">last here</th>
-              <th scope="col">
-                <span class="unseen">orders</span>
-              </th>
-            </tr>
-          </thead>
+          <Heads of={['user', 'roles', 'proved by', 'last here', '']} />
           <tbody>
             {users.map((user) => (
               <Row key={user.name} user={user} onChanged={again} onSecret={setSecret} />
@@ -103,9 +97,7 @@ function Row({ user, onChanged, onSecret }: RowProps) {
       <td data-title="last here">{lastTs === undefined ? 'never' : formatTime(lastTs)}</td>
       <td>
         <div class="buttons end">
-          <span class="problem" role="alert">
-            {problem}
-          </span>
+          <Problem of={problem} />
           <button type="button" disabled={isBusy} onClick={() => void addToken()}>
             new token
           </button>
@@ -138,9 +130,8 @@ function Row({ user, onChanged, onSecret }: RowProps) {
 function NewUser({ onMade }: { onMade(): Promise<void> }) {
   const { run, isBusy, problem } = useOrder()
   const submit = (event: SubmitEvent): void => {
-    event.preventDefault()
     const element = event.currentTarget as HTMLFormElement
-    const form = new FormData(element)
+    const form = typedIn(event)
     const body = { roles: [form.get('role')], password: form.get('password') }
     void run(async () => {
       await ask(pathOf(`${form.get('name')}`), { method: 'POST', body })
@@ -150,10 +141,7 @@ function NewUser({ onMade }: { onMade(): Promise<void> }) {
   }
   return (
     <form class="panel spaced line" onSubmit={submit}>
-      <label>
-        name{' '}
-        <input name="name" required autocapitalize="none" autocomplete="off" spellcheck={false} />
-      </label>
+      <WordField title="name" name="name" required autocomplete="off" />
       <label>
         role{' '}
         <select name="role">
@@ -169,9 +157,7 @@ function NewUser({ onMade }: { onMade(): Promise<void> }) {
       <button type="submit" class="main" disabled={isBusy}>
         add
       </button>
-      <span class="problem" role="alert">
-        {problem}
-      </span>
+      <Problem of={problem} />
     </form>
   )
 }

@@ -4,6 +4,7 @@ import { conditionOf } from '../fleet/rows.ts'
 import { formatNumber, UNKNOWN } from '../format.ts'
 import { isLoaded } from '../live.ts'
 import { isLarge, nodes, readEveryNode } from '../nodes.ts'
+import { Heads } from '../parts/heads.tsx'
 import { Mark } from '../parts/mark.tsx'
 import { versionsOf } from './versions.ts'
 
@@ -28,15 +29,7 @@ export function Versions() {
     <div class="panel">
       <table>
         <caption class="unseen">Version of each node</caption>
-        <thead>
-          <tr>
-            <th scope="col">version</th>
-            <th scope="col" class="number">
-              nodes
-            </th>
-            <th scope="col">which</th>
-          </tr>
-        </thead>
+        <Heads of={['version', 'nodes', 'which']} numbers={['nodes']} />
         <tbody>
           {versionsOf(members).map(({ version, nodes }) => (
             <tr key={version}>

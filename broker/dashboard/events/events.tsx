@@ -4,6 +4,7 @@ import { happenings } from '../live.ts'
 import { Code } from '../parts/code.tsx'
 import type { Mood, Shape } from '../parts/condition.ts'
 import { Mark } from '../parts/mark.tsx'
+import { Segments } from '../parts/segments.tsx'
 import { route, setQuery } from '../route.ts'
 import { chosenEvents, codesOf, LEVELS, type Level } from './choice.ts'
 
@@ -19,24 +20,17 @@ export function Events() {
   const least = LEVELS.find((one) => one === level) ?? 'info'
   const shown = chosenEvents(happenings.value, { least, find })
   return (
-    <section aria-labelledby="events">
-      <h2 id="events" class="unseen">
-        Events
-      </h2>
+    <>
       <search class="tools">
-        <fieldset class="segments">
-          <legend class="unseen">Which events</legend>
-          {LEVELS.map((one) => (
-            <button
-              key={one}
-              type="button"
-              aria-pressed={least === one}
-              onClick={() => setQuery({ level: one === 'info' ? '' : one })}
-            >
-              {NAMES[one]} {chosenEvents(happenings.value, { least: one, find: '' }).length}
-            </button>
-          ))}
-        </fieldset>
+        <Segments
+          title="Which events"
+          options={LEVELS.map((one) => [
+            one,
+            `${NAMES[one]} ${chosenEvents(happenings.value, { least: one, find: '' }).length}`,
+          ])}
+          chosen={least}
+          choose={(one) => setQuery({ level: one === 'info' ? '' : one })}
+        />
         <label>
           <span class="unseen">Find by code, node or words</span>
           <input
@@ -70,7 +64,7 @@ export function Events() {
           </ol>
         )}
       </div>
-    </section>
+    </>
   )
 }
 

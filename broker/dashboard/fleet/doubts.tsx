@@ -1,3 +1,4 @@
+import { asWords } from '../format.ts'
 import { doubts, refresh } from '../live.ts'
 import { Age } from '../parts/age.tsx'
 import { confirm } from '../parts/confirm.tsx'
@@ -23,7 +24,7 @@ export function Doubts() {
         The gateway doubts its view of the fleet:{' '}
         {doubts.value.map(({ reason, since_ts: ts }) => (
           <span key={reason}>
-            {reason.replaceAll('-', ' ')}, for <Age ts={ts} />.{' '}
+            {asWords(reason)}, for <Age ts={ts} />.{' '}
           </span>
         ))}
         Until that is over it takes nobody for dead.

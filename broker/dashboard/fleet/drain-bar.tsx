@@ -1,6 +1,7 @@
 import { formatAge, formatNumber } from '../format.ts'
 import { refresh } from '../live.ts'
 import { useOrder } from '../parts/order.ts'
+import { Problem } from '../parts/problem.tsx'
 import { ask, may } from '../session.ts'
 import type { DrainProgress } from './drains.ts'
 
@@ -37,11 +38,7 @@ export function DrainBar({
           keep it
         </button>
       )}
-      {problem !== '' && (
-        <span class="bad" role="alert">
-          {problem}
-        </span>
-      )}
+      <Problem of={problem} />
     </div>
   )
 }

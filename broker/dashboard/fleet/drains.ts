@@ -1,6 +1,7 @@
 /** How far a node is emptied, and why moves wait. */
 import type { MovesView } from '../../../shared/protocol/views.ts'
 import type { NodeRow } from '../answers.ts'
+import { asWords } from '../format.ts'
 
 export interface DrainProgress {
   readonly moved: number
@@ -21,7 +22,7 @@ export function progressOf(row: NodeRow): DrainProgress | undefined {
     moved: Math.max(0, total - left),
     total: Math.max(total, left),
     ...(rate !== undefined && { rate }),
-    ...(stalledFor !== undefined && { stalledFor: stalledFor.replaceAll('-', ' ') }),
+    ...(stalledFor !== undefined && { stalledFor: asWords(stalledFor) }),
     ...(etaSeconds !== undefined && { etaSeconds }),
   }
 }
@@ -35,6 +36,6 @@ const REASONS: ReadonlyMap<string, string> = new Map([
 /** `804 wait: target full`. */
 export function waitingWords({ waiting }: Pick<MovesView, 'waiting'>): string[] {
   return Object.entries(waiting).map(([reason, count]) => {
-    return `${count} wait: ${REASONS.get(reason) ?? reason.replaceAll('-', ' ')}`
+    return `${count} wait: ${REASONS.get(reason) ?? asWords(reason)}`
   })
 }

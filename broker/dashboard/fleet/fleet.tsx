@@ -3,6 +3,7 @@ import { useEffect } from 'preact/hooks'
 import { counted, formatNumber } from '../format.ts'
 import { doubts, isLoaded } from '../live.ts'
 import { counts, found, isLarge, nodes, want } from '../nodes.ts'
+import { Segments } from '../parts/segments.tsx'
 import { route, setQuery } from '../route.ts'
 import { Doubts } from './doubts.tsx'
 import { useSparks } from './history.ts'
@@ -30,16 +31,13 @@ const STILL_MS = 150
 export function Fleet() {
   if (!isLoaded.value) return null
   return (
-    <section aria-labelledby="fleet">
-      <h2 id="fleet" class="unseen">
-        Fleet
-      </h2>
+    <>
       {doubts.value.length > 0 && <Doubts />}
       <Tools />
       {isEmpty.value ? <Nobody /> : <Table />}
       <MovesLine />
       <WhatIf />
-    </section>
+    </>
   )
 }
 
@@ -50,22 +48,18 @@ function choose(change: Readonly<Record<string, string>>): void {
 
 function Tools() {
   const { troubles, find, sort, isDown } = choice.value
+  const { troubled, all } = counts.value
   return (
     <search class="tools">
-      <fieldset class="segments">
-        <legend class="unseen">Which nodes</legend>
-        <button
-          type="button"
-          aria-pressed={troubles}
-          onClick={() => choose({ troubles: '1' })}
-          class={counts.value.troubled > 0 ? 'warns' : ''}
-        >
-          troubles {formatNumber(counts.value.troubled)}
-        </button>
-        <button type="button" aria-pressed={!troubles} onClick={() => choose({ troubles: '' })}>
-          all {formatNumber(counts.value.all)}
-        </button>
-      </fieldset>
+      <Segments
+        title="Which nodes"
+        options={[
+          ['1', `troubles ${formatNumber(troubled)}`, troubled > 0 ? 'warns' : ''],
+          ['', `all ${formatNumber(all)}`],
+        ]}
+        chosen={troubles ? '1' : ''}
+        choose={(troubles) => choose({ troubles })}
+      />
       <label>
         <span class="unseen">Find a node</span>
         <input

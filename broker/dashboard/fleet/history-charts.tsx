@@ -7,6 +7,7 @@ import {
 } from '../../../shared/protocol/history.ts'
 import { Chart } from '../parts/chart.tsx'
 import type { Scale } from '../parts/lines.ts'
+import { Segments } from '../parts/segments.tsx'
 import { useHistory } from './history.ts'
 
 interface Look {
@@ -35,14 +36,12 @@ export function HistoryCharts({ node }: { readonly node: string }) {
   )
   return (
     <div class="history">
-      <fieldset class="segments">
-        <legend class="unseen">Over which time</legend>
-        {HISTORY_SPANS.map((one) => (
-          <button key={one} type="button" aria-pressed={span === one} onClick={() => setSpan(one)}>
-            {SPANS[one]}
-          </button>
-        ))}
-      </fieldset>
+      <Segments
+        title="Over which time"
+        options={HISTORY_SPANS.map((one) => [one, SPANS[one]])}
+        chosen={span}
+        choose={(one) => setSpan(one)}
+      />
       {history !== undefined && known.length === 0 && (
         <p class="soft">Nothing is known yet: the gateway remembers since its start.</p>
       )}

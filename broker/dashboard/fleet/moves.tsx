@@ -1,8 +1,12 @@
 import { useState } from 'preact/hooks'
 import type { PlanView } from '../../../shared/protocol/views.ts'
-import { counted, formatAge, formatBytes, formatNumber } from '../format.ts'
+import { asWords, counted, formatAge, formatBytes, formatNumber } from '../format.ts'
 import { moves } from '../live.ts'
+import { Heads } from '../parts/heads.tsx'
 import { useOrder } from '../parts/order.ts'
+import { Problem } from '../parts/problem.tsx'
+import { typedIn } from '../parts/typed.ts'
+import { WordField } from '../parts/word-field.tsx'
 import { ask } from '../session.ts'
 import { waitingWords } from './drains.ts'
 
@@ -17,7 +21,7 @@ export function MovesLine() {
     `${formatNumber(planned)} planned, ${formatBytes(now.planned_bytes)}`,
     ...waitingWords(now),
     ...(paused === undefined ? [] : [`none is planned: ${paused}`]),
-    ...(still === undefined ? [] : [`stands still: ${still.replaceAll('-', ' ')}`]),
+    ...(still === undefined ? [] : [`stands still: ${asWords(still)}`]),
   ]
   return (
     <div class="moves">
@@ -38,8 +42,7 @@ export function WhatIf() {
   const [plan, setPlan] = useState<PlanView | undefined>(undefined)
   const { run, isBusy, problem } = useOrder()
   const submit = (event: SubmitEvent): void => {
-    event.preventDefault()
-    const form = new FormData(event.currentTarget as HTMLFormElement)
+    const form = typedIn(event)
     const [join, leave] = ['join', 'leave'].map((name) => idsIn(`${form.get(name)}`))
     const query = new URLSearchParams({ join: join!, leave: leave! })
     void run(async () => setPlan(await ask<PlanView>(`api/ring/plan?${query}`)))
@@ -48,18 +51,14 @@ export function WhatIf() {
     <details class="what-if">
       <summary>What if nodes joined or left?</summary>
       <form class="line" onSubmit={submit}>
-        <label>
-          join <input name="join" placeholder="edge-9" autocapitalize="none" spellcheck={false} />
-        </label>
-        <label>
-          leave <input name="leave" placeholder="edge-1" autocapitalize="none" spellcheck={false} />
-        </label>
+        <WordField title="join" name="join" placeholder="edge-9" />
+        <WordField title="leave" name="leave" placeholder="edge-1" />
         <button type="submit" disabled={isBusy}>
           ask
         </button>
       </form>
       <div aria-live="polite">
-        {problem !== '' && <p class="problem">{problem}</p>}
+        <Problem of={problem} />
         {plan !== undefined && problem === '' && <Answer plan={plan} />}
       </div>
     </details>
@@ -80,15 +79,7 @@ function Answer({ plan: { tiles, bytes, seconds, moves, stalled } }: { readonly 
       ))}
       {moves.length > 0 && (
         <table class="small">
-          <thead>
-            <tr>
-              <th scope="col">from</th>
-              <th scope="col">to</th>
-              <th scope="col" class="number">
-                tiles
-              </th>
-            </tr>
-          </thead>
+          <Heads of={['from', 'to', 'tiles']} numbers={['tiles']} />
           <tbody>
             {moves.map(({ from, to, tiles: count }) => (
               <tr key={`${from} ${to}`}>

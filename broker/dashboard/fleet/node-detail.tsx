@@ -1,8 +1,17 @@
 import { ObeliskError } from '../../../shared/client/obelisk-error.ts'
 import type { NodeRow } from '../answers.ts'
-import { counted, formatAge, formatBytes, formatNumber, formatTime, UNKNOWN } from '../format.ts'
+import {
+  asWords,
+  counted,
+  formatAge,
+  formatBytes,
+  formatNumber,
+  formatTime,
+  UNKNOWN,
+} from '../format.ts'
 import { refresh } from '../live.ts'
 import { confirm } from '../parts/confirm.tsx'
+import { type Fact, Facts } from '../parts/facts.tsx'
 import { ask, may } from '../session.ts'
 import { HistoryCharts } from './history-charts.tsx'
 
@@ -15,28 +24,21 @@ export function NodeDetail({ node }: { readonly node: NodeRow }) {
           It takes no more of its stream: {node.stopped.message} ({node.stopped.code})
         </p>
       )}
-      <dl>
-        {factsOf(node).map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Facts of={factsOf(node)} />
       {may('operate') && <Orders node={node} />}
       <HistoryCharts node={node.id} />
     </div>
   )
 }
 
-function factsOf({ telemetry: told, ...node }: NodeRow): [name: string, value: string][] {
+function factsOf({ telemetry: told, ...node }: NodeRow): Fact[] {
   const since = (ts: number | undefined): string => (ts === undefined ? UNKNOWN : formatTime(ts))
   const info = Object.entries(node.info ?? {})
     .filter(([, value]) => typeof value === 'string' || typeof value === 'number')
-    .map(([name, value]): [string, string] => [name.replaceAll('_', ' '), `${value}`])
+    .map(([name, value]): Fact => [asWords(name), `${value}`])
   return [
     ['connected', node.connected ? 'yes' : 'no'],
-    ...(node.version === undefined ? [] : [['version', node.version] as [string, string]]),
+    ...(node.version === undefined ? [] : [['version', node.version] as Fact]),
     ['joined', since(node.joined_ts)],
     ['tiles written', formatNumber(node.tiles_written)],
     ['weight', formatNumber(node.weight)],
@@ -49,7 +51,7 @@ function factsOf({ telemetry: told, ...node }: NodeRow): [name: string, value: s
     ['board is up', told?.uptime_seconds == null ? UNKNOWN : formatAge(1000 * told.uptime_seconds)],
     ...(node.probation_seconds === undefined
       ? []
-      : [['no tiles of others for', formatAge(1000 * node.probation_seconds)] as [string, string]]),
+      : [['no tiles of others for', formatAge(1000 * node.probation_seconds)] as Fact]),
     ...info,
   ]
 }

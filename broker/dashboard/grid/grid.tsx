@@ -2,6 +2,7 @@
 import { effect, type Signal, signal, useSignal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
 import { isLoaded, moves, onWrite } from '../live.ts'
+import { Problem } from '../parts/problem.tsx'
 import { route, setQuery } from '../route.ts'
 import { Canvas } from './canvas.tsx'
 import { Controls, LayerPanel } from './controls.tsx'
@@ -49,18 +50,13 @@ function Loaded() {
   }, [])
   const map = shownMap.value
   return (
-    <section class="grid-view" aria-labelledby="grid">
-      <h2 id="grid" class="unseen">
-        Grid
-      </h2>
+    <div class="grid-view">
       {map === undefined ? (
-        <p class="problem" role="alert">
-          {problem.value}
-        </p>
+        <Problem of={problem.value} />
       ) : (
         <Shown key={map.head.ledger} map={map} />
       )}
-    </section>
+    </div>
   )
 }
 

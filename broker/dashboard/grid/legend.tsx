@@ -1,5 +1,6 @@
 /** The colours of the map and the numbers that they stand for, and how these are found. */
 import { useSignal } from '@preact/signals'
+import { Problem } from '../parts/problem.tsx'
 import type { GridMap, RangeMode } from './model.ts'
 import { gradientOf } from './palette.ts'
 import { numberText, ticksOf, typedRange } from './scale.ts'
@@ -87,9 +88,7 @@ export function RangeChooser({ map }: { readonly map: GridMap }) {
               />
             </label>
           ))}
-          <span class="problem" role="alert">
-            {problem.value}
-          </span>
+          <Problem of={problem.value} />
         </fieldset>
       )}
     </>

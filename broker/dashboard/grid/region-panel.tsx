@@ -5,7 +5,9 @@ import type { Region } from '../../../shared/grid/geometry.ts'
 import { formatBytes, formatNumber, formatValue } from '../format.ts'
 import { Bars } from '../parts/bars.tsx'
 import { confirm } from '../parts/confirm.tsx'
+import { Facts } from '../parts/facts.tsx'
 import { useOrder } from '../parts/order.ts'
+import { Problem } from '../parts/problem.tsx'
 import { who } from '../session.ts'
 import { isGranted } from './granted.ts'
 import type { GridMap } from './model.ts'
@@ -139,9 +141,7 @@ function Stat({ map, region }: { readonly map: GridMap; readonly region: Region 
       <button type="button" class="main" disabled={order.isBusy} onClick={ask}>
         {order.isBusy ? 'counting…' : 'stat'}
       </button>
-      <p class="problem" role="alert">
-        {order.problem}
-      </p>
+      <Problem of={order.problem} />
       <div aria-live="polite">{found.value && <Result {...found.value} />}</div>
     </>
   )
@@ -158,14 +158,7 @@ function Result({ count, sum, min, max, mean, variance, histogram }: Statistics)
   ] as const
   return (
     <>
-      <dl class="facts figures">
-        {rows.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{formatValue(value)}</dd>
-          </div>
-        ))}
-      </dl>
+      <Facts class="facts figures" of={rows.map(([name, value]) => [name, formatValue(value)])} />
       <Bars histogram={histogram} />
     </>
   )
@@ -207,9 +200,7 @@ function SetForm({ map, region }: { readonly map: GridMap; readonly region: Regi
         />
       </label>
       <button type="submit">set…</button>
-      <p class="problem" role="alert">
-        {problem.value}
-      </p>
+      <Problem of={problem.value} />
     </form>
   )
 }
@@ -265,9 +256,7 @@ function UploadForm({ map, region }: { readonly map: GridMap; readonly region: R
       <p class="soft" role="status">
         {said.value}
       </p>
-      <p class="problem" role="alert">
-        {order.problem}
-      </p>
+      <Problem of={order.problem} />
     </div>
   )
 }

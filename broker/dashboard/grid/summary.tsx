@@ -1,5 +1,6 @@
 /** What is in sight as a table of at most 8 × 8 numbers, for who cannot see the picture. */
 import { useSignal } from '@preact/signals'
+import { Heads } from '../parts/heads.tsx'
 import type { GridMap } from './model.ts'
 import { numberText } from './scale.ts'
 import { summaryOf } from './squares.ts'
@@ -30,16 +31,7 @@ function Table({ map }: { readonly map: GridMap }) {
         <caption>
           {of} of {map.field.value} in each part of what is in sight, by where the part begins
         </caption>
-        <thead>
-          <tr>
-            <th scope="col">y \ x</th>
-            {xs.map((x) => (
-              <th key={x} scope="col" class="number">
-                {x}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Heads of={['y \\ x', ...xs]} numbers={xs} />
         <tbody>
           {ys.map((y, row) => (
             <tr key={y}>

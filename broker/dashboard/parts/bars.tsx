@@ -1,4 +1,5 @@
 import { formatNumber, formatValue } from '../format.ts'
+import { Heads } from './heads.tsx'
 import { barsOf, type Histogram, summaryOf } from './histogram.ts'
 
 /** A histogram: to be looked at, summed up in words, and as a table for who wants the numbers. */
@@ -28,15 +29,7 @@ export function Bars({ histogram }: { readonly histogram: Histogram }) {
         <summary>as a table</summary>
         <div class="scroll">
           <table class="small">
-            <thead>
-              <tr>
-                <th scope="col">from</th>
-                <th scope="col">to</th>
-                <th scope="col" class="number">
-                  count
-                </th>
-              </tr>
-            </thead>
+            <Heads of={['from', 'to', 'count']} numbers={['count']} />
             <tbody>
               {counts.map((count, index) => (
                 <tr key={index}>

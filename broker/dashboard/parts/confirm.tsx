@@ -1,6 +1,8 @@
 /** Asks once before something is taken away, and names what goes. Says in the same place if it could not be done. */
 import { signal } from '@preact/signals'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
+import { useOrder } from './order.ts'
+import { Problem } from './problem.tsx'
 
 export interface Question {
   readonly title: string
@@ -25,22 +27,13 @@ export function Confirmation() {
 
 function Asking({ title, lines, verb, run }: Question) {
   const dialog = useRef<HTMLDialogElement>(null)
-  const [problem, setProblem] = useState('')
-  const [isBusy, setBusy] = useState(false)
+  const order = useOrder()
   useEffect(() => dialog.current?.showModal(), [])
   const close = (): void => {
     question.value = undefined
   }
   const go = async (): Promise<void> => {
-    setBusy(true)
-    setProblem('')
-    try {
-      await run()
-      close()
-    } catch (error) {
-      setProblem((error as Error).message)
-      setBusy(false)
-    }
+    if (await order.run(run)) close()
   }
   return (
     <dialog ref={dialog} class="asking" aria-labelledby="asking" onClose={close}>
@@ -48,14 +41,12 @@ function Asking({ title, lines, verb, run }: Question) {
       {lines.map((line) => (
         <p key={line}>{line}</p>
       ))}
-      <p class="problem" role="alert">
-        {problem}
-      </p>
+      <Problem of={order.problem} />
       <div class="buttons">
         <button type="button" onClick={close}>
           cancel
         </button>
-        <button type="button" class="danger" disabled={isBusy} onClick={() => void go()}>
+        <button type="button" class="danger" disabled={order.isBusy} onClick={() => void go()}>
           {verb}
         </button>
       </div>

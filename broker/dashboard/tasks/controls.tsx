@@ -1,4 +1,5 @@
 import type { Field } from '../../../shared/grid/fields.ts'
+import { WordField } from '../parts/word-field.tsx'
 import type { Argument } from './forms.ts'
 
 interface Props {
@@ -22,10 +23,15 @@ export function Control({ argument, fields }: Props) {
   const typed = names.length === 0 ? TYPED.get(kind) : undefined
   if (typed !== undefined) {
     return (
-      <label>
-        {title} <span class="soft">{typed}</span>
-        <input name={name} required={!optional} autocapitalize="none" spellcheck={false} />
-      </label>
+      <WordField
+        title={
+          <>
+            {title} <span class="soft">{typed}</span>
+          </>
+        }
+        name={name}
+        required={!optional}
+      />
     )
   }
   switch (kind) {

@@ -114,7 +114,7 @@ function itemsIn(text: string): { readonly key: string; readonly data: string }[
   })
 }
 
-export function typedIn(form: FormData): Typed {
+export function typedOf(form: FormData): Typed {
   const typed = new Map<string, string[]>()
   for (const [name, value] of form) typed.set(name, [...(typed.get(name) ?? []), `${value}`])
   return Object.fromEntries(typed)

@@ -1,7 +1,8 @@
 import { counted, formatNumber, formatSpan, formatValue } from '../format.ts'
 import { Bars } from '../parts/bars.tsx'
+import { Facts } from '../parts/facts.tsx'
 import { SmallMap } from './small-map.tsx'
-import { isHistogram, type NumberRow, numbersOf, squaresOf, textOf } from './values.ts'
+import { isHistogram, numbersOf, squaresOf, textOf } from './values.ts'
 
 export interface TaskResult {
   readonly value?: unknown
@@ -32,23 +33,12 @@ export function Result({ result }: { readonly result: TaskResult }) {
         <p class="mild">Writes came between its parts: it is of no single moment.</p>
       )}
       {sealed !== undefined && <p>It is sealed: its recipient alone can open it.</p>}
-      {numbers.length > 0 && <Numbers numbers={numbers} />}
+      {numbers.length > 0 && (
+        <Facts class="figures" of={numbers.map(({ name, value }) => [name, formatValue(value)])} />
+      )}
       {isHistogram(histogram) && <Bars histogram={histogram} />}
       {squares !== undefined && <SmallMap {...squares} />}
       {rest !== undefined && <pre>{textOf(rest)}</pre>}
     </div>
-  )
-}
-
-function Numbers({ numbers }: { readonly numbers: readonly NumberRow[] }) {
-  return (
-    <dl class="figures">
-      {numbers.map(({ name, value }) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{formatValue(value)}</dd>
-        </div>
-      ))}
-    </dl>
   )
 }

@@ -6,7 +6,9 @@ import { formatTime, UNKNOWN } from '../format.ts'
 import { refresh } from '../live.ts'
 import { Code } from '../parts/code.tsx'
 import { confirm } from '../parts/confirm.tsx'
+import { Facts } from '../parts/facts.tsx'
 import { useOrder } from '../parts/order.ts'
+import { Problem } from '../parts/problem.tsx'
 import { save } from '../parts/save.ts'
 import { answerTo, ask, may } from '../session.ts'
 import { Result, type TaskResult } from './result.tsx'
@@ -22,7 +24,7 @@ export function TaskDetail({ id, task }: { readonly id: string; readonly task?: 
     })
   }, [id, task])
   const shown = task ?? found
-  if (shown === undefined) return <p class="problem">{problem}</p>
+  if (shown === undefined) return <Problem of={problem} />
   const { state, error, effect, accepted_ts: accepted, ended_ts: ended, deadline_ts: due } = shown
   const time = (ts: number | undefined): string => (ts === undefined ? UNKNOWN : formatTime(ts))
   return (
@@ -33,20 +35,13 @@ export function TaskDetail({ id, task }: { readonly id: string; readonly task?: 
           <Code code={error.code} />
         </div>
       )}
-      <dl>
-        <div>
-          <dt>accepted</dt>
-          <dd>{time(accepted)}</dd>
-        </div>
-        <div>
-          <dt>{isEnded(state) ? 'ended' : 'must end'}</dt>
-          <dd>{time(isEnded(state) ? ended : due)}</dd>
-        </div>
-        <div>
-          <dt>effect</dt>
-          <dd>{effect ?? UNKNOWN}</dd>
-        </div>
-      </dl>
+      <Facts
+        of={[
+          ['accepted', time(accepted)],
+          isEnded(state) ? ['ended', time(ended)] : ['must end', time(due)],
+          ['effect', effect ?? UNKNOWN],
+        ]}
+      />
       {isEnded(state) ? <Outcome id={id} state={state} /> : may('submit') && <Cancel id={id} />}
     </div>
   )
@@ -89,9 +84,7 @@ function Files({ id }: { readonly id: string }) {
       <button type="button" disabled={isBusy} onClick={() => fetchAs('cbor')}>
         save as CBOR
       </button>
-      <span class="problem" role="alert">
-        {problem}
-      </span>
+      <Problem of={problem} />
     </div>
   )
 }

@@ -3,9 +3,12 @@ import type { OperationShown } from '../../../shared/operations/operation.ts'
 import type { GridView } from '../../../shared/protocol/views.ts'
 import { useAsked } from '../parts/asked.ts'
 import { useOrder } from '../parts/order.ts'
+import { Problem } from '../parts/problem.tsx'
+import { typedIn } from '../parts/typed.ts'
+import { WordField } from '../parts/word-field.tsx'
 import { ask, may } from '../session.ts'
 import { Control } from './controls.tsx'
-import { taskOf, typedIn } from './forms.ts'
+import { taskOf, typedOf } from './forms.ts'
 
 /** A task: its form is made of what the gateway says of the operation. */
 export function TaskForm() {
@@ -19,14 +22,14 @@ export function TaskForm() {
 
 function Form() {
   const { value: operations, problem } = useAsked<readonly OperationShown[]>('api/operations')
-  if (operations === undefined) return <p class="problem">{problem}</p>
+  if (operations === undefined) return <Problem of={problem} />
   // Who may not look at the grid has to know it.
   return may('read') ? <WithGrid operations={operations} /> : <Chosen operations={operations} />
 }
 
 function WithGrid({ operations }: { readonly operations: readonly OperationShown[] }) {
   const { value: grid, problem } = useAsked<GridView>('api/grid')
-  if (grid === undefined) return <p class="problem">{problem}</p>
+  if (grid === undefined) return <Problem of={problem} />
   return <Chosen operations={operations} grid={grid} />
 }
 
@@ -40,10 +43,9 @@ function Chosen({ operations, grid }: ChosenProps) {
   const { run, isBusy, problem } = useOrder()
   const operation = operations.find((one) => one.op === op) ?? operations[0]!
   const submit = (event: SubmitEvent): void => {
-    event.preventDefault()
-    const form = new FormData(event.currentTarget as HTMLFormElement)
+    const form = typedIn(event)
     void run(async () => {
-      const made = taskOf(operation, typedIn(form))
+      const made = taskOf(operation, typedOf(form))
       if (!made.ok) throw new Error(made.problems.join('\n'))
       const { id } = await ask<{ id: string }>('process', { method: 'POST', body: made.body })
       location.hash = `#tasks/${encodeURIComponent(id)}`
@@ -60,10 +62,7 @@ function Chosen({ operations, grid }: ChosenProps) {
             ))}
           </select>
         </label>
-        <label>
-          id (optional)
-          <input name="id" autocapitalize="none" spellcheck={false} />
-        </label>
+        <WordField title="id (optional)" name="id" />
       </div>
       <p class="soft">It {operation.does}.</p>
       <div class="row" key={operation.op}>
@@ -78,9 +77,7 @@ function Chosen({ operations, grid }: ChosenProps) {
           </label>
         )}
       </div>
-      <p class="problem" role="alert">
-        {problem}
-      </p>
+      <Problem of={problem} />
       <button type="submit" class="main" disabled={isBusy}>
         submit
       </button>

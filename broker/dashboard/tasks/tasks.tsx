@@ -5,12 +5,16 @@ import { formatClock, formatSpan, UNKNOWN } from '../format.ts'
 import { clockOffsetMs } from '../link.ts'
 import { isLoaded, tasks } from '../live.ts'
 import { now } from '../now.ts'
+import { Heads } from '../parts/heads.tsx'
 import { Mark } from '../parts/mark.tsx'
+import { Segments } from '../parts/segments.tsx'
 import { route, setQuery } from '../route.ts'
 import { may } from '../session.ts'
 import { TaskDetail } from './task-detail.tsx'
 import { TaskForm } from './task-form.tsx'
 import { conditionOf, FILTERS, type Filter, isShown } from './words.ts'
+
+const HEADS = ['task', 'does', 'state', 'parts', 'took', 'since']
 
 export function Tasks() {
   if (!isLoaded.value) return null
@@ -19,10 +23,7 @@ export function Tasks() {
   const shown = tasks.value.filter((task) => isShown(task, filter))
   const isKnown = item === undefined || tasks.value.some(({ id }) => id === item)
   return (
-    <section aria-labelledby="tasks">
-      <h2 id="tasks" class="unseen">
-        Tasks
-      </h2>
+    <>
       {may('submit') && <TaskForm />}
       <Tools filter={filter} />
       {!isKnown && (
@@ -39,20 +40,7 @@ export function Tasks() {
         ) : (
           <table class="tasks">
             <caption class="unseen">Tasks, the newest first</caption>
-            <thead>
-              <tr>
-                <th scope="col">task</th>
-                <th scope="col">does</th>
-                <th scope="col">state</th>
-                <th scope="col">parts</th>
-                <th scope="col" class="number">
-                  took
-                </th>
-                <th scope="col" class="number">
-                  since
-                </th>
-              </tr>
-            </thead>
+            <Heads of={HEADS} numbers={['took', 'since']} />
             <tbody>
               {shown.map((task) => (
                 <Row key={task.id} task={task} isOpen={item === task.id} />
@@ -61,26 +49,22 @@ export function Tasks() {
           </table>
         )}
       </div>
-    </section>
+    </>
   )
 }
 
 function Tools({ filter }: { readonly filter: Filter }) {
   return (
     <div class="tools">
-      <fieldset class="segments">
-        <legend class="unseen">Which tasks</legend>
-        {FILTERS.map((one) => (
-          <button
-            key={one}
-            type="button"
-            aria-pressed={filter === one}
-            onClick={() => setQuery({ show: one === 'all' ? '' : one })}
-          >
-            {one} {tasks.value.filter((task) => isShown(task, one)).length}
-          </button>
-        ))}
-      </fieldset>
+      <Segments
+        title="Which tasks"
+        options={FILTERS.map((one) => [
+          one,
+          `${one} ${tasks.value.filter((task) => isShown(task, one)).length}`,
+        ])}
+        chosen={filter}
+        choose={(one) => setQuery({ show: one === 'all' ? '' : one })}
+      />
     </div>
   )
 }
@@ -123,7 +107,7 @@ function Row({ task, isOpen }: { readonly task: TaskRow; readonly isOpen: boolea
       </tr>
       {isOpen && (
         <tr class="under">
-          <td colSpan={6}>
+          <td colSpan={HEADS.length}>
             <TaskDetail id={task.id} task={task} />
           </td>
         </tr>

@@ -1,6 +1,11 @@
 import { useEffect, useState } from 'preact/hooks'
 import { formatBytes, formatClock, formatNumber } from '../format.ts'
 import { useAsked } from '../parts/asked.ts'
+import { Heads } from '../parts/heads.tsx'
+import { Problem } from '../parts/problem.tsx'
+import { Segments } from '../parts/segments.tsx'
+import { typedIn, wordIn } from '../parts/typed.ts'
+import { WordField } from '../parts/word-field.tsx'
 import { route, setQuery } from '../route.ts'
 import { isCut, previewOf, type TopicRow, wholeOf, withNewest } from './rows.ts'
 
@@ -10,46 +15,32 @@ const PAGE = 100
 export function Topics() {
   const { filter = '#', live } = route.value.query
   const submit = (event: SubmitEvent): void => {
-    event.preventDefault()
-    const form = new FormData(event.currentTarget as HTMLFormElement)
-    const typed = `${form.get('filter')}`.trim()
+    const typed = wordIn(typedIn(event), 'filter')
     setQuery({ filter: typed === '#' ? '' : typed })
   }
   return (
-    <section aria-labelledby="topics">
-      <h2 id="topics" class="unseen">
-        Topics
-      </h2>
+    <>
       <search class="tools">
         <form class="line" onSubmit={submit}>
-          <label>
-            filter{' '}
-            <input
-              key={filter}
-              name="filter"
-              defaultValue={filter}
-              autocapitalize="none"
-              spellcheck={false}
-            />
-          </label>
+          <WordField title="filter" key={filter} name="filter" defaultValue={filter} />
           <button type="submit">show</button>
         </form>
-        <fieldset class="segments">
-          <legend class="unseen">Which messages</legend>
-          <button type="button" aria-pressed={live !== '1'} onClick={() => setQuery({ live: '' })}>
-            retained
-          </button>
-          <button type="button" aria-pressed={live === '1'} onClick={() => setQuery({ live: '1' })}>
-            live
-          </button>
-        </fieldset>
+        <Segments
+          title="Which messages"
+          options={[
+            ['', 'retained'],
+            ['1', 'live'],
+          ]}
+          chosen={live === '1' ? '1' : ''}
+          choose={(live) => setQuery({ live })}
+        />
       </search>
       {live === '1' ? (
         <Tail key={filter} filter={filter} />
       ) : (
         <Retained key={filter} filter={filter} />
       )}
-    </section>
+    </>
   )
 }
 
@@ -57,7 +48,7 @@ function Retained({ filter }: { readonly filter: string }) {
   const [after, setAfter] = useState('')
   const query = new URLSearchParams({ filter, limit: `${PAGE}`, ...(after !== '' && { after }) })
   const { value: rows, problem } = useAsked<readonly TopicRow[]>(`api/topics?${query}`)
-  if (problem !== '') return <p class="problem">{problem}</p>
+  if (problem !== '') return <Problem of={problem} />
   if (rows === undefined) return null
   return (
     <>
@@ -113,15 +104,7 @@ function Messages({ rows, caption, nothing }: MessagesProps) {
     <div class="panel">
       <table class="wide messages">
         <caption class="unseen">{caption}</caption>
-        <thead>
-          <tr>
-            <th scope="col">topic</th>
-            <th scope="col">message</th>
-            <th scope="col" class="number">
-              bytes
-            </th>
-          </tr>
-        </thead>
+        <Heads of={['topic', 'message', 'bytes']} numbers={['bytes']} />
         <tbody>
           {rows.map((row) => (
             <tr key={`${row.ts ?? ''} ${row.topic}`}>
