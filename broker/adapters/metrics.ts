@@ -3,7 +3,8 @@ import { own } from '../../shared/core/own.ts'
 import { MEMBER_STATES } from '../../shared/protocol/states.ts'
 import type { NodeView } from '../../shared/protocol/views.ts'
 import type { GatewayNotice } from '../core/effects.ts'
-import { renderNodeMetrics } from './node-metrics.ts'
+import { nodeMetrics } from './node-metrics.ts'
+import { inTurns } from './turns.ts'
 
 /** Numbers of the moment, by the names of the coordinator's view and of the broker. */
 export interface GatewaySnapshot {
@@ -92,10 +93,6 @@ export class Metrics {
   readonly #tasksEnded: Counter<'state' | 'op'>
   readonly #tasksRejected: Counter<'reason' | 'via'>
   readonly #nodes: Gauge<'state'>
-  readonly #nodeUp: Gauge<'node'>
-  readonly #nodeTiles: Gauge<'node'>
-  readonly #nodeBehind: Gauge<'node'>
-  readonly #nodeShed: Gauge<'node'>
   readonly #counts = new Map<string, Gauge | Counter>()
   readonly #mqtt: Readonly<Record<'dropped' | 'refused', Counter<'reason'>>>
   readonly #httpRefused: Counter<'reason'>
@@ -135,28 +132,11 @@ export class Metrics {
       labelNames: ['reason', 'via'],
       registers,
     })
-    const node = { labelNames: ['node'] as const, registers }
     this.#nodes = new Gauge({
       name: 'obelisk_nodes',
       help: 'Nodes by the state that the gateway gives them.',
       labelNames: ['state'],
       registers,
-    })
-    this.#nodeUp = new Gauge({ name: 'obelisk_node_up', help: 'Whether it is alive.', ...node })
-    this.#nodeTiles = new Gauge({
-      name: 'obelisk_node_tiles',
-      help: 'Tiles of the grid that are its part, written or not.',
-      ...node,
-    })
-    this.#nodeBehind = new Gauge({
-      name: 'obelisk_node_behind_entries',
-      help: 'Entries of its stream that it has not acknowledged.',
-      ...node,
-    })
-    this.#nodeShed = new Gauge({
-      name: 'obelisk_node_answers_shed',
-      help: 'Answers that it gave up for want of room, since its start.',
-      ...node,
     })
     const reason = { labelNames: ['reason'] as const, registers }
     this.#mqtt = {
@@ -221,14 +201,6 @@ export class Metrics {
     for (const state of MEMBER_STATES) {
       this.#nodes.set({ state }, nodes.filter((node) => node.state === state).length)
     }
-    const gauges = [this.#nodeUp, this.#nodeTiles, this.#nodeBehind, this.#nodeShed]
-    for (const gauge of gauges) gauge.reset()
-    for (const { id: node, state, tiles, stream, answers_shed: shed = 0 } of nodes) {
-      this.#nodeUp.set({ node }, state === 'alive' ? 1 : 0)
-      this.#nodeTiles.set({ node }, tiles)
-      this.#nodeShed.set({ node }, shed)
-      if (stream !== undefined) this.#nodeBehind.set({ node }, stream.head - stream.acked)
-    }
     for (const [count, metric] of this.#counts) {
       const value = own(counts, count)
       metric.reset()
@@ -236,8 +208,9 @@ export class Metrics {
       if (value === undefined) metric.remove()
       else metric.inc(value)
     }
-    const shown = nodes.slice(0, this.#nodesMax)
-    return (await this.#registry.metrics()) + renderNodeMetrics(shown, Date.now())
+    const text = await this.#registry.metrics()
+    // A fleet has many lines: others have their turns between them.
+    return text + (await inTurns(nodeMetrics(nodes, { toldMax: this.#nodesMax, ts: Date.now() })))
   }
 }
 

@@ -131,3 +131,33 @@ t.test(
     t.match(text, /^obelisk_node_up\{node="pi-3"\} 1$/m, 'whether it is there is shown of each')
   },
 )
+
+t.test('a large fleet is told in slices, and each node once', async (t) => {
+  const nodes = Array.from({ length: 1201 }, (_, at) => ({
+    ...node(`pi-${at}`, 'alive', { head: at, acked: 0 }),
+    telemetry: { ts: 1, cpu_percent: at / 100 } as NonNullable<NodeView['telemetry']>,
+  }))
+  const metrics = new Metrics({ version: '1.2.3', nodesMax: 1000 }, () => ({ ...NONE, nodes }))
+  let turns = 0
+  let isDone = false
+  const turn = (): void => {
+    turns += 1
+    if (!isDone) setImmediate(turn)
+  }
+  setImmediate(turn)
+  const text = await metrics.render()
+  isDone = true
+  t.ok(turns > 20, `${turns} turns for others`)
+  const lines = text.split('\n')
+  for (const [start, count] of [
+    ['obelisk_node_up{', 1201],
+    ['obelisk_node_behind_entries{', 1201],
+    ['obelisk_node_cpu_ratio{', 1000],
+  ] as const) {
+    const own = lines.filter((line) => line.startsWith(start))
+    t.equal(new Set(own).size, count, start)
+    t.equal(own.length, count, start)
+  }
+  t.ok(lines.includes('obelisk_node_behind_entries{node="pi-1200"} 1200'))
+  t.ok(lines.includes('obelisk_node_cpu_ratio{node="pi-999"} 0.0999'))
+})
