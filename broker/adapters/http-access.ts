@@ -98,6 +98,11 @@ export function isReadBy(who: Principal, owner: string | undefined): boolean {
   return readsAll(who) || owner === ownerNameOf(who)
 }
 
+/** Whom a turn is of: a user, wherever he comes from, else the address. The owner's socket has none. */
+export function askerNameOf({ who, ip }: FastifyRequest): string {
+  return who.kind === 'user' ? identityOf(who) : (ip ?? '')
+}
+
 /** Who has something open: an order, an answer that is on its way, a stream, a wait. */
 export class OpenRequests {
   readonly #requests = new Map<string, Set<FastifyRequest>>()
@@ -126,6 +131,9 @@ export class OpenRequests {
     }
   }
 }
+
+/** Where the page, and whoever else comes, learns whether he has to log in. */
+export const WHO_PATH = '/api/whoami'
 
 /** Without a port everybody may do everything. */
 export function guardRoutes(app: FastifyInstance, access: HttpAccess | undefined): void {
@@ -174,8 +182,9 @@ export function guardRoutes(app: FastifyInstance, access: HttpAccess | undefined
       : identified.ok
         ? problemOfRight(who)
         : problemOfLogin(identified)
-    // Who did not come in is told of already.
-    if (identified.ok) port.refused(who, remote, problem.code)
+    // Who did not come in is told of already; who shows nothing and asks who he is has tried nothing.
+    const isQuestion = isStranger && request.routeOptions.url === WHO_PATH
+    if (identified.ok && !isQuestion) port.refused(who, remote, problem.code)
     return refuse(request, reply, problem)
   })
   // Its body came later than he was asked who he is.

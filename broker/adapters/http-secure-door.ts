@@ -7,6 +7,7 @@ import type { TLSSocket } from 'node:tls'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { fingerprintText, spkiOf } from '../../shared/runtime/public-keys.ts'
 import type { HttpSocket } from './http-connections.ts'
+import { answerToPlain } from './plain-request.ts'
 import {
   type HandshakeFault,
   type TlsKeys,
@@ -35,7 +36,7 @@ export class HttpSecureDoor {
     const named = commands && { [GATEWAY_SERVER_NAME]: commands }
     this.#listener = new TlsListener(
       options,
-      { keys, ...(named && { named }), protocols: ['http/1.1'] },
+      { keys, ...(named && { named }), protocols: ['http/1.1'], toPlain: answerToPlain },
       {
         secured: (socket, remote) => {
           const key = keyOf(socket)

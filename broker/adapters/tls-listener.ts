@@ -43,6 +43,8 @@ export interface TlsFace {
   /** By the name that is asked for. */
   readonly named?: Readonly<Record<string, TlsKeys>>
   readonly protocols: readonly string[]
+  /** What is said to somebody whose first bytes, these, are none of TLS; nothing to most. */
+  readonly toPlain?: (bytes: Uint8Array) => string | undefined
 }
 
 export type HandshakeFault =
@@ -99,6 +101,7 @@ export class TlsListener {
   readonly #perSourceMax: number
   readonly #shut: ShutSourcesPort | undefined
   readonly #port: TlsListenerPort
+  readonly #toPlain: TlsFace['toPlain']
   readonly #server: Server
   readonly #unfinished = new Map<Socket, Unfinished>()
   /** By both addresses and ports: a socket of TLS does not tell over which one it was made. */
@@ -113,6 +116,7 @@ export class TlsListener {
     this.#perSourceMax = options.unfinishedPerSourceMax ?? UNFINISHED_PER_SOURCE_MAX
     this.#shut = options.shut
     this.#port = port
+    this.#toPlain = face.toPlain
     this.#server = createServer({
       ...{ ...contextOf(face.keys), minVersion: 'TLSv1.3' },
       ...{ ALPNProtocols: [...face.protocols], sessionTimeout: SESSION_SECONDS },
@@ -200,7 +204,7 @@ export class TlsListener {
       socket.off('data', onData).off('end', onEnd)
       source.silent.delete(socket)
       if (state === 'none') {
-        this.#refuse(socket, 'handshake-failed')
+        this.#refusePlain(socket, source, hello.bytes)
         return
       }
       socket.pause()
@@ -213,6 +217,22 @@ export class TlsListener {
       socket.destroy()
     }
     socket.on('data', onData).on('end', onEnd).resume()
+  }
+
+  /** Who is told something keeps his place until he has taken it, or his time is over. */
+  #refusePlain(socket: Socket, source: Source, bytes: Uint8Array): void {
+    const answer = this.#toPlain?.(bytes)
+    if (answer === undefined) {
+      this.#refuse(socket, 'handshake-failed')
+      return
+    }
+    this.#port.refused('handshake-failed', this.#unfinished.get(socket)!.remote)
+    source.answered.add(socket)
+    // What he still sends is read away, or he could miss the answer.
+    socket
+      .on('end', () => socket.destroy())
+      .resume()
+      .end(answer)
   }
 
   #schedule(): void {

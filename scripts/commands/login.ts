@@ -1,6 +1,7 @@
 /** `login`, `logout` and `whoami`: how commands on another machine come to be allowed something. */
 import { readFileSync } from 'node:fs'
 import type { GatewayClient } from '../../shared/client/http.ts'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { Grant, Role } from '../../shared/protocol/access.ts'
 import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_CONFIG, EXIT_DONE } from '../../shared/runtime/errors.ts'
@@ -54,7 +55,7 @@ async function login(given: string, flags: LoginFlags, streams: Streams): Promis
   const token = userTokenIn(text)
   const ca = await pinnedAuthority(url, token.pin)
   const said = { url: url.origin, ca, token: text.trim() }
-  const who = await clientOf({ ...said, user: '' }).json<Whoami>({ path: '/api/whoami' })
+  const who = await whoComes(clientOf({ ...said, user: '' }))
   if (who.user === null) {
     const message = `${url.origin} asks nobody who he is, and needs no login`
     throw new AppError('not-secured', message, { exitCode: EXIT_CONFIG })
@@ -71,6 +72,16 @@ async function login(given: string, flags: LoginFlags, streams: Streams): Promis
     streams.stderr.write(`commands on this machine talk to ${printable(first)} all the same\n`)
   }
   return EXIT_DONE
+}
+
+async function whoComes(gateway: GatewayClient): Promise<Whoami> {
+  try {
+    return await gateway.json<Whoami>({ path: '/api/whoami' })
+  } catch (error) {
+    if (!(error instanceof ObeliskError) || error.status !== 401) throw error
+    const detail = `${gateway.address} does not take this token: it is over, or was revoked; another one is made on the gateway: obelisk user token create <name>`
+    throw new ObeliskError({ code: error.code, status: 401, detail, cause: error })
+  }
 }
 
 function logout(flags: LoginFlags, { stdout, environment }: Streams): number {
@@ -125,7 +136,7 @@ function gatewayUrl(given: string): URL {
   if (!URL.canParse(text)) throw usage(`"${given}" is not a URL like https://gw.local:8025`)
   const url = new URL(text)
   if (url.protocol !== 'https:') {
-    const message = 'a token is shown over https:// alone'
+    const message = `a token is shown over https:// alone: obelisk login https://${url.host}`
     throw new AppError('url-not-secure', message, { exitCode: EXIT_CONFIG })
   }
   const isBare = url.pathname === '/' && url.search === '' && url.username === ''

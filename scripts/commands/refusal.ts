@@ -37,6 +37,7 @@ export function exitCodeOf({ code, status }: ObeliskError): number {
       return EXIT_UNAVAILABLE
     case 'gateway-not-pinned':
     case 'url-not-secure':
+    case 'https-only':
       return EXIT_CONFIG
     default:
       return EXIT_FAILED

@@ -120,7 +120,7 @@ t.test('what cannot be a login is said, and nothing is kept of it', async (t) =>
   const { id } = parseToken(token)!
   const cases: readonly [name: string, token: string, url: string, code: number, said: RegExp][] = [
     ['another gateway', token, other.url, 78, /is not the gateway of this token; nothing was said/],
-    ['in clear', token, gateway.url.replace('https', 'http'), 78, /https:\/\/ alone/],
+    ['in clear', token, gateway.url.replace('https', 'http'), 78, /alone: obelisk login https:/],
     ['of a board', board, gateway.url, 65, /gives a board its identity/],
     ['none', 'obu1-nonsense', gateway.url, 65, /that is no token/],
     ['with a path', token, `${gateway.url}/api`, 2, /more than a host and a port/],
@@ -138,7 +138,10 @@ t.test('what cannot be a login is said, and nothing is kept of it', async (t) =>
     ...{ code: 78, stderr: /neither HOME nor XDG_CONFIG_HOME/ },
   })
   await gateway.done('user', 'token', 'revoke', 'ann', id)
-  t.match(await ann.login(token, gateway.url), { code: 77, stderr: /^error: unauthenticated: / })
+  t.match(await ann.login(token, gateway.url), {
+    code: 77,
+    stderr: /^error: unauthenticated: \S+ does not take this token: .*user token create/,
+  })
   t.notOk(existsSync(ann.file))
   const log = await command(['security', 'log', '--json', '--data', other.data])
   t.notMatch(log.stdout, /login-failed/, 'the other gateway was told nothing')
@@ -178,7 +181,10 @@ t.test('a login that opens nothing any more', async (t: Test) => {
   })
   t.match(await ann.run('sub', '#'), { code: 77, stderr: /does not let us in/ })
   const plain = ['--http', `http://127.0.0.1:${gateway.httpPort}`]
-  t.match(await ann.run('node', 'ls', ...plain), { code: 69 })
+  t.match(await ann.run('node', 'ls', ...plain), {
+    code: 78,
+    stderr: new RegExp(`https-only: .*obelisk login https://127.0.0.1:${gateway.httpPort}\n`),
+  })
   await gateway.run.end('SIGTERM')
   t.match(await ann.run('node', 'ls'), { code: 69, stderr: /no gateway at https:/ })
 })

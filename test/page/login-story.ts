@@ -104,6 +104,32 @@ t.test('whose login is over is asked again, and goes on where he was', async (t)
   })
 })
 
+t.test('who only opens the page is not refused, and comes to it by http://, too', async (t) => {
+  const gateway = await secured(t, { ada: ['--role', 'admin'], sam: ['--role', 'submitter'] })
+  const plain = gateway.url.replace('https:', 'http:')
+  await visit(t, plain, EXPECTED, async (page) => {
+    await page.getByRole('dialog', { name: 'Who are you?' }).waitFor()
+    t.match(page.url(), /^https:/, 'it is sent on')
+    await login(page, 'ada')
+    await page.getByText('ada admin').waitFor()
+    await page.goto(`${gateway.url}/#care/security`)
+    await page.getByText('Nobody was.').waitFor()
+  })
+  await visit(t, `${gateway.url}/#care/users`, EXPECTED, async (page) => {
+    await login(page, 'sam', 'wrong horse')
+    await page.getByText('do not belong together').waitFor()
+    await login(page, 'sam')
+    await page.getByText('Care is not for your role (submitter)').waitFor()
+    await page.getByText('There is no task yet.').waitFor()
+    await page.getByRole('link', { name: 'Tasks' }).click()
+    await page.getByText('is not for your role').waitFor({ state: 'detached' })
+  })
+  await visit(t, `${gateway.url}/#care/security`, EXPECTED, async (page) => {
+    await login(page, 'ada')
+    await page.getByRole('row', { name: /login failed/ }).waitFor()
+  })
+})
+
 t.test('an admin adds a user, who comes in, and removes him', async (t) => {
   const gateway = await secured(t, { ada: ['--role', 'admin'] })
   await visit(t, `${gateway.url}/#care/users`, EXPECTED, async (page) => {

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import type { Authority } from '../../../broker/adapters/certificates.ts'
 import {
   type ShutSourcesPort,
+  type TlsFace,
   TlsListener,
   type TlsListenerOptions,
 } from '../../../broker/adapters/tls-listener.ts'
@@ -25,12 +26,16 @@ interface Listening {
   readonly refused: string[]
 }
 
-async function listen(t: Test, options: TlsListenerOptions = {}): Promise<Listening> {
+async function listen(
+  t: Test,
+  options: TlsListenerOptions = {},
+  more: Partial<TlsFace> = {},
+): Promise<Listening> {
   const authority = await newAuthority()
   const keys = await gatewayKeys(authority)
   const secured: TLSSocket[] = []
   const refused: string[] = []
-  const face = { keys, protocols: ['mqtt', ENROLMENT_PROTOCOL] }
+  const face = { keys, protocols: ['mqtt', ENROLMENT_PROTOCOL], ...more }
   const listener = new TlsListener(options, face, {
     secured: (socket) => {
       socket.on('error', () => {})
@@ -196,6 +201,29 @@ t.test('attempt 5: two thousand that begin nothing, or stop half way', async (t)
   t.equal(listener.unfinished, 0)
   t.equal(refused.length, COUNT, 'each is counted')
   t.ok(refused.includes('handshakes-full 127.0.0.1'), 'some had to make room')
+})
+
+t.test('who speaks without TLS is told so, and keeps no place for long', async (t) => {
+  const toPlain = (bytes: Uint8Array): string | undefined =>
+    bytes[0] === 71 ? 'only TLS\n' : undefined
+  const listening = await listen(t, { timeoutMs: 300 }, { toPlain })
+  const { listener, refused } = listening
+  const told = raw(t, listening)
+  told.write('GET / HTTP/1.1\r\n')
+  const [answer] = (await once(told, 'data')) as [Buffer]
+  t.equal(answer.toString(), 'only TLS\n')
+  t.same(refused, ['handshake-failed 127.0.0.1'])
+  told.end()
+  await closed(told)
+  const stays = connectTcp({ host: '127.0.0.1', port: listening.port, allowHalfOpen: true })
+  t.teardown(() => stays.destroy())
+  stays.on('error', () => {}).write('GET / HTTP/1.1\r\n')
+  stays.resume()
+  await eventually('its time is over', async () => listener.unfinished === 0)
+  const other = raw(t, listening)
+  other.write('none of it')
+  await closed(other)
+  t.equal(refused.at(-1), 'handshake-failed 127.0.0.1', 'and who is not understood is let go')
 })
 
 t.test('one that leaves on its way leaves nothing', async (t) => {
