@@ -1,5 +1,6 @@
 import { createHook } from 'node:async_hooks'
 import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { inflateSync } from 'node:zlib'
 import t, { type Test } from 'tap'
@@ -181,6 +182,25 @@ t.test('equal pictures that are asked for at once are not made for each', async 
   )
   t.ok(packed >= 1 && packed <= 10, `${packed} were made for 20`)
   t.ok(pictures.every((png) => png.equals(pictures[0]!)))
+})
+
+t.test('who wants many pictures does not hold up who wants one', async (t) => {
+  const { api } = await serveGrid(t)
+  const order: string[] = []
+  // Each from an address of its own.
+  const picture = async (name: string, localAddress: string, low: number): Promise<void> => {
+    const path = `${api}/level.png?step=1&scale=4&low=${low}&high=999`
+    const [response] = (await once(get(path, { localAddress }), 'response')) as [IncomingMessage]
+    response.resume()
+    await once(response, 'end')
+    order.push(name)
+  }
+  const many = Array.from({ length: 24 }, (_, low) => picture('many', '127.0.0.2', low))
+  await many[0]
+  await picture('one', '127.0.0.3', 500)
+  const before = order.indexOf('one')
+  t.ok(before < 12, `${before} of 24 others were made before it`)
+  await Promise.all(many)
 })
 
 t.test('what cannot be shown is said in the words of the query', async (t) => {
