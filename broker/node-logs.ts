@@ -3,8 +3,9 @@ import type { NodeId } from '../shared/core/ids.ts'
 import type { LogLines, LogOrder } from '../shared/protocol/log-messages.ts'
 import { readPayload } from '../shared/protocol/payload.ts'
 import { isPlainObject } from '../shared/protocol/problems.ts'
+import type { LogView } from '../shared/protocol/views.ts'
 import { AppError } from '../shared/runtime/errors.ts'
-import type { LogPort, LogView, LogWish } from './adapters/http-port.ts'
+import type { LogPort, LogWish } from './adapters/http-port.ts'
 import type { ConnectionId } from './core/events.ts'
 
 export interface NodeLogsOptions {

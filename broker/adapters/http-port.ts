@@ -9,6 +9,7 @@ import type {
   DetectorView,
   GridView,
   Health,
+  LogView,
   MovesView,
   NodeView,
   PlanView,
@@ -252,15 +253,6 @@ export interface LogWish {
   readonly lines: number
   readonly level: LogOrder['level']
   readonly after?: string
-}
-
-export interface LogView {
-  /** As the board's logger wrote them, the oldest first. */
-  readonly lines: readonly Readonly<Record<string, unknown>>[]
-  /** What the next question is to be `after`. */
-  readonly next: string
-  /** Lines of any level that the board gave up, unread, since `after`. */
-  readonly left: number
 }
 
 export interface LogPort {

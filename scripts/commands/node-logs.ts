@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { LogView } from '../../broker/adapters/http-port.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { logLineText } from '../../shared/protocol/log-line.ts'
 import { LOG_LEVEL_NAMES, LOG_LINES_MAX } from '../../shared/protocol/log-messages.ts'
+import type { LogView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { interruptible } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
@@ -22,13 +23,6 @@ const LINES_AT_ONCE = 20
 const FOLLOWED_MS = 600_000
 /** A board with a slow line gives its log in pieces. */
 const TIMEOUT_MS = 30_000
-/** The numbers of the log's lines, as pino has them. */
-const LEVEL_OF: Readonly<Record<number, string>> = {
-  20: 'debug',
-  30: 'info',
-  40: 'warn',
-  50: 'error',
-}
 
 /** `node logs`. */
 export async function showLog(
@@ -51,7 +45,7 @@ export async function showLog(
     })
     if (view.left > 0) streams.stderr.write(`${view.left} lines were left out\n`)
     for (const line of view.lines) {
-      streams.stdout.write(`${json ? JSON.stringify(line) : shown(line)}\n`)
+      streams.stdout.write(`${json ? JSON.stringify(line) : printable(logLineText(line, when))}\n`)
     }
     return view.next
   }
@@ -89,12 +83,4 @@ async function followFrom(
     }
   }
   stderr.write('10 minutes are over; the same command goes on\n')
-}
-
-function shown({ level, time, name: _, msg, ...rest }: LogView['lines'][number]): string {
-  const more = Object.entries(rest).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`)
-  const at = typeof time === 'number' && Math.abs(time) <= 8.64e15 ? when(time) : ''
-  const named = typeof level === 'number' ? (LEVEL_OF[level] ?? '') : ''
-  const message = typeof msg === 'string' ? msg : JSON.stringify(msg)
-  return printable(`${at} ${named.padEnd(5)} ${message}${more.join('')}`)
 }

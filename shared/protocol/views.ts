@@ -4,6 +4,7 @@
  */
 import type { NodeId, TaskId } from '../core/ids.ts'
 import type { Field } from '../grid/fields.ts'
+import type { Region } from '../grid/geometry.ts'
 import type { MemberState, TaskState } from './states.ts'
 
 /** The JSON of `task/<task>/state`, and when the task began and must end. Times are Unix ms. */
@@ -20,6 +21,8 @@ export interface TaskView {
   readonly accepted_ts: number
   readonly ended_ts?: number
   readonly deadline_ts?: number
+  /** Of one over the grid that had not ended when the gateway was started. */
+  readonly region?: Region
 }
 
 export interface NodeView {
@@ -219,4 +222,14 @@ export interface PlanView {
   readonly probation: readonly ProbationView[]
   /** What could never leave its node. */
   readonly stalled: readonly Stall[]
+}
+
+/** Lines of a board's own log. */
+export interface LogView {
+  /** As the board's logger wrote them, the oldest first. */
+  readonly lines: readonly Readonly<Record<string, unknown>>[]
+  /** What the next question is to be `after`. */
+  readonly next: string
+  /** Lines of any level that the board gave up, unread, since `after`. */
+  readonly left: number
 }

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
-import type { LogView, LogWish } from '../../broker/adapters/http-port.ts'
+import type { LogWish } from '../../broker/adapters/http-port.ts'
 import { type HttpPort, HttpServer } from '../../broker/adapters/http-server.ts'
 import type { Outcome } from '../../broker/core/effects.ts'
 import { LiveEvents } from '../../broker/core/live-events.ts'
@@ -18,7 +18,13 @@ import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
 import { decodePayload } from '../../shared/protocol/payload.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
-import type { MovesView, NodeView, PlanView, TaskView } from '../../shared/protocol/views.ts'
+import type {
+  LogView,
+  MovesView,
+  NodeView,
+  PlanView,
+  TaskView,
+} from '../../shared/protocol/views.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
