@@ -217,7 +217,8 @@ async function start(
         live.happened('task-state', state, view.ownerOf(topic.task))
       },
       notice: notices.take,
-      wrote: ({ regions, seq }) => live.happened('cells', JSON.stringify({ regions, seq })),
+      wrote: ({ regions, seq }) =>
+        live.happened('cells', JSON.stringify({ regions, seq, ts: SYSTEM_CLOCK.now().wallMs })),
       upgrade: (change) => live.is('upgrade', JSON.stringify(change)),
     },
     fatal,

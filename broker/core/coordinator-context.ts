@@ -4,6 +4,7 @@
  */
 import { assert } from '../../shared/core/assert.ts'
 import type { Random } from '../../shared/core/random.ts'
+import { findOperation } from '../../shared/operations/catalog.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import type { Down } from '../../shared/protocol/messages.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
@@ -306,7 +307,8 @@ export class CoordinatorContext {
   }
 }
 
-function touchesOf({ touches: region, seq }: Task) {
-  if (region === undefined) return {}
+/** Of a write: whoever shows what it touches is to look again. */
+function touchesOf({ op, region, seq }: Task) {
+  if (region === undefined || findOperation(op)?.kind !== 'write') return {}
   return { touches: { region, ...(seq === undefined ? {} : { seq }) } }
 }

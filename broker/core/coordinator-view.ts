@@ -338,6 +338,7 @@ export class CoordinatorView {
       ...(stateOf(task, task.endedTs ?? ts) as unknown as TaskView),
       accepted_ts: task.acceptedTs,
       ...(task.endedTs === undefined ? {} : { ended_ts: task.endedTs }),
+      ...(task.region === undefined ? {} : { region: task.region }),
       ...(isEnded(task.state) ? {} : { deadline_ts: Math.round(ts + task.deadlineMs - nowMs) }),
     }
   }

@@ -51,8 +51,8 @@ export interface Task {
   deadlineMs: number
   /** Of a sequenced write. */
   seq: number | undefined
-  /** Of a write over the grid, as long as its body was there since the start. */
-  readonly touches: Region | undefined
+  /** Of a task over the grid, as long as its body was there since the start. */
+  region: Region | undefined
   /** Of a write that is done and whose value is not sealed yet: what its result says in clear. */
   sealing: SealingRecord | undefined
   /** There until the task ended and the log needs it no more. */
@@ -218,7 +218,7 @@ export class TaskLedger {
       endedMs: undefined,
       deadlineMs: at.deadlineMs,
       seq: undefined,
-      touches: touchedBy(body),
+      region: body.region,
       sealing: undefined,
       body,
       bodyBytes: encoded.length,
@@ -253,7 +253,7 @@ export class TaskLedger {
       endedMs: undefined,
       deadlineMs: Number.POSITIVE_INFINITY,
       seq: undefined,
-      touches: undefined,
+      region: undefined,
       sealing: undefined,
       body,
       bodyBytes: encoded.length,
@@ -298,6 +298,7 @@ export class TaskLedger {
     const cleared = this.#retention.takeExpired(ledgerMs)
     for (const task of cleared) {
       task.isCleared = true
+      task.region = undefined
       if (task.isNamed) this.#retention.add(task)
       else this.#tasks.delete(task.id)
     }
@@ -362,7 +363,7 @@ export class TaskLedger {
         endedMs: isEnded(value.state) ? (value.endedMs ?? ledgerMs) : undefined,
         deadlineMs: nowMs + value.remainingMs,
         seq: value.seq ?? undefined,
-        touches: body && touchedBy(body),
+        region: body?.region,
         sealing: value.sealing,
         body,
         bodyBytes: encoded?.length ?? 0,
@@ -381,10 +382,6 @@ export class TaskLedger {
       if (isInternalId(key)) this.acceptInternal(key, decodeBody(encoded), encoded, 0)
     }
   }
-}
-
-function touchedBy(body: TaskBody): Region | undefined {
-  return findOperation(body.op)?.kind === 'write' ? body.region : undefined
 }
 
 /** The 8 bytes by which stream chains know a body. */
