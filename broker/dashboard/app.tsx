@@ -10,6 +10,7 @@ import { Login } from './login.tsx'
 import { counts, isLarge, nodes } from './nodes.ts'
 import { now } from './now.ts'
 import { Confirmation } from './parts/confirm.tsx'
+import { Withheld } from './parts/withheld.tsx'
 import { route } from './route.ts'
 import { isAsked, isReader, logout, may, who } from './session.ts'
 import { VIEWS, type View } from './views.ts'
@@ -46,6 +47,7 @@ export function App() {
       <Header />
       <main class={link.value === 'lost' ? 'stale' : ''}>
         {failed.value && <Reload />}
+        <Withheld all={VIEWS} of={route.value.view} />
         {Content && (
           <section aria-labelledby="view">
             <h2 id="view" class="unseen">

@@ -22,6 +22,21 @@ export const isLoaded = signal(false)
 const TASKS_KEPT = 200
 const HAPPENINGS_KEPT = 500
 
+export interface Write {
+  /** Its place in the order. */
+  readonly seq: number
+  readonly ts: number
+  readonly region: Region
+}
+
+/** Those that were told of, the newest first. */
+export let writes: readonly Write[] = []
+const WRITES_KEPT = 500
+
+function takeWrite(one: Write): void {
+  writes = [one, ...writes].slice(0, WRITES_KEPT)
+}
+
 type WriteListener = (region: Region | undefined) => void
 const writeListeners = new Set<WriteListener>()
 
@@ -52,9 +67,12 @@ const link = new Link({
   message(value) {
     switch (value.type) {
       case 'task-state':
-        return takeTask(value as unknown as TaskRow & { region?: Region })
+        return takeTask(value as unknown as TaskRow)
       case 'cells':
-        for (const region of value.regions as readonly Region[]) told(region)
+        for (const region of value.regions as readonly Region[]) {
+          takeWrite({ seq: Number(value.seq), ts: Number(value.ts), region })
+          told(region)
+        }
         return
       case 'event':
         return takeHappening(value as unknown as Happening)
@@ -105,8 +123,13 @@ async function readFleet(): Promise<void> {
 /** What of tasks happened before that, by the gateway's clock, was read. */
 let readTs = 0
 
-function takeTask({ region, ...row }: TaskRow & { readonly region?: Region }): void {
-  if (row.ts < readTs) return
+function takeTask(row: TaskRow): void {
+  const { seq, ts, region } = row
+  // Each of its states says so from then on.
+  if (seq !== undefined && region !== undefined && !writes.some((one) => one.seq === seq)) {
+    takeWrite({ seq, ts, region })
+  }
+  if (ts < readTs) return
   const known = tasks.peek().find(({ id }) => id === row.id)
   const times = {
     accepted_ts: known?.accepted_ts ?? row.ts,
@@ -118,7 +141,7 @@ function takeTask({ region, ...row }: TaskRow & { readonly region?: Region }): v
       ? [task, ...tasks.peek()].slice(0, TASKS_KEPT)
       : tasks.peek().map((one) => (one === known ? task : one))
   // From its place in the order on, whatever is read has it.
-  if (row.seq !== undefined && known?.seq === undefined) told(region)
+  if (row.seq !== undefined && known?.seq === undefined) told(row.region)
 }
 
 function takeHappening(happening: Happening): void {

@@ -232,10 +232,12 @@ export class LightNode {
       this.#early.push(read)
       return
     }
-    if (read.op !== 'stat' || read.grid === undefined || read.grid.unborn.length > 0) {
-      throw new Error(`node ${this.id} cannot answer ${read.op}`)
+    const { op, grid } = read
+    const isKnown = op === 'stat' && grid?.unborn.length === 0
+    if (grid === undefined || !(isKnown || this.isHolding)) {
+      throw new Error(`node ${this.id} cannot answer ${op}`)
     }
-    const received = { read, tiles: unpackTiles(read.grid.tiles), readMs }
+    const received = { read, tiles: unpackTiles(grid.tiles), readMs }
     this.#onRead(this, received)
     if (this.isHolding) this.held.push(received)
     else this.#say(this.#answerTo(received))

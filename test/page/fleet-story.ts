@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Fleet } from '../support/processes.ts'
+import { eventually, Fleet } from '../support/processes.ts'
 import { AWAY, REFUSED, visit } from './browser.ts'
 
 const QUICK = ['--grid', '64x64', '--heartbeat-ms', '200', '--suspect-after-ms', '700']
@@ -77,6 +77,27 @@ t.test('rows are found, sorted and opened, by mouse and by keys', async (t) => {
     await page.getByLabel('leave').fill('nobody')
     await page.getByRole('button', { name: 'ask' }).click()
     await page.getByText('there is no node "nobody"').waitFor()
+  })
+})
+
+t.test('the log of a board is read, and followed', async (t) => {
+  const fleet = new Fleet(t)
+  const gateway = await fleet.gateway(...QUICK)
+  await fleet.agents(['edge-1'], gateway.url)
+  await visit(t, `${gateway.http}/#fleet/edge-1`, { expected: [AWAY, REFUSED] }, async (page) => {
+    await page.locator('summary', { hasText: 'log' }).click()
+    const log = page.getByRole('log', { name: 'log of edge-1' })
+    await log.getByText(/ info {2}/).waitFor()
+    const before = (await log.innerText()).split('\n').length
+    await page.getByRole('button', { name: 'follow' }).click()
+    await gateway.run.kill()
+    gateway.start()
+    await eventually('what the board logged since', async () => {
+      return (await log.innerText()).split('\n').length > before
+    })
+    await page.getByRole('button', { name: 'stop' }).click()
+    await page.getByRole('button', { name: 'warnings' }).click()
+    await eventually('those alone', async () => !/ info /.test(await log.innerText()))
   })
 })
 

@@ -51,7 +51,11 @@ t.test('the map is zoomed by wheel, keys and touch, and a cell is read as it is'
     await page.mouse.move(at.x, at.y)
     const hovered = page.locator('.readout p')
     await hovered.getByText(`70, 20: ${value}`).waitFor()
-    t.match(await hovered.textContent(), /tile 12 on edge-[12], edge-[12]/)
+    t.match(await page.locator('main').innerText(), /Shift[\s\S]*Arrows/)
+    t.match(
+      await hovered.textContent(),
+      /tile 12 on edge-[12], edge-[12] · write 1 at \d\d:\d\d:\d\d$/,
+    )
 
     const [left] = await colours(page, [{ x: at.x - 60, y: at.y }])
     for (let turn = 0; turn < 6; turn++) await page.mouse.wheel(0, -240)
@@ -85,6 +89,7 @@ t.test('the map is zoomed by wheel, keys and touch, and a cell is read as it is'
   }
   await visit(t, `${gateway.http}/#grid`, phone, async (page) => {
     await drawn(page)
+    t.notMatch(await page.locator('main').innerText(), /Shift|Arrows/, 'no word of keys')
     const at = await spotOf(page, cell)
     await page.touchscreen.tap(at.x, at.y)
     t.match(await reading(page, '70, 20'), `70, 20: ${value} `)
@@ -126,6 +131,7 @@ t.test('a write elsewhere changes the map, within three seconds', async (t) => {
     const spot = await spotOf(page, { x: 5, y: 5 })
     await page.mouse.click(spot.x, spot.y)
     await reading(page, '5, 5')
+    let writes = 1
     for (const value of [120, 3, 90]) {
       const [before] = await colours(page, [spot])
       const region = { x: 4, y: 4, w: 3, h: 3 }
@@ -134,7 +140,8 @@ t.test('a write elsewhere changes the map, within three seconds', async (t) => {
       await eventually('another colour', async () => (await colours(page, [spot]))[0] !== before)
       const lateMs = Math.round(performance.now() - doneMs)
       t.ok(lateMs < 3000, `${lateMs} ms after it was done`)
-      await page.locator('.readout output', { hasText: `5, 5: ${value} ` }).waitFor()
+      const output = page.locator('.readout output', { hasText: `5, 5: ${value} ` })
+      await output.getByText(`write ${++writes} at `).waitFor()
     }
   })
 })

@@ -63,6 +63,16 @@ t.test('of a large fleet a hundred nodes are shown, found and put in order', asy
     await nodes[77]!.connect()
     await page.getByText('No node is like that.').waitFor()
 
+    // They hold no cells to read.
+    for (const node of nodes) node.isHolding = true
+    await page.goto(`${gateway.http}/#grid`)
+    await page.getByLabel('holders', { exact: true }).check()
+    await page.getByRole('listitem').filter({ hasText: '2 copies 256 tiles' }).waitFor()
+    await page.goto(`${gateway.http}/#grid?node=${ids[0]}`)
+    await page.reload()
+    await page.getByRole('button', { name: new RegExp(`^${ids[0]} `) }).click()
+    await page.getByRole('listitem').filter({ hasText: '2 copies' }).waitFor()
+
     await page.getByRole('link', { name: 'Care' }).click()
     await page.getByText(`and ${NODES - 100} more`).waitFor()
   })

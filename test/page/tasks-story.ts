@@ -31,6 +31,30 @@ t.test('a task is submitted, seen as it ends, and saved', async (t) => {
     await page.getByRole('img', { name: /Histogram of 4 bins; most, 3,996/ }).waitFor()
     t.match(await page.locator('.figures').innerText(), /sum\s+300/)
     t.match(page.url(), /#tasks\/stat-1$/, 'it can be sent to somebody')
+    await page.getByLabel('does').selectOption('get')
+    await page.getByLabel('id (optional)').fill('get-1')
+    await page.getByLabel('width').fill('12')
+    await page.getByLabel('height').fill('8')
+    await page.getByRole('button', { name: 'submit' }).click()
+    for (const [field, words] of [
+      ['rain', 'from 0 to 0'],
+      ['visits', 'from 0 to 3'],
+    ]) {
+      const map = page.getByRole('figure').filter({ hasText: `${field}, ${words}` })
+      await map.getByRole('img', { name: 'Map of 12 by 8 squares' }).waitFor()
+    }
+    await page.getByLabel('does').selectOption('overview')
+    await page.getByLabel('id (optional)').fill('overview-1')
+    await page.getByLabel('field').selectOption('visits')
+    await page.getByLabel('step').fill('4')
+    await page.getByLabel('max', { exact: true }).check()
+    await page.getByRole('button', { name: 'submit' }).click()
+    for (const words of ['mean, from 0 to 3', 'max, from 0 to 3']) {
+      await page.getByRole('figure').filter({ hasText: words }).waitFor()
+    }
+    t.equal(await page.getByRole('img', { name: 'Map of 16 by 16 squares' }).count(), 2)
+
+    await page.getByRole('button', { name: 'stat-1' }).click()
     for (const form of ['JSON', 'CBOR']) {
       const saving = page.waitForEvent('download')
       await page.getByRole('button', { name: `save as ${form}` }).click()

@@ -127,6 +127,7 @@ t.test('a day: a node dies and comes back, the map is read, a node is emptied', 
     await page.getByRole('button', { name: 'edge-1' }).click()
     await page.getByText('tiles written').waitFor()
     t.equal(await page.getByRole('button', { name: 'drain…' }).count(), 0, 'no button')
+    t.equal(await page.locator('summary', { hasText: 'log' }).count(), 0, 'and no log')
     const refused = await page.evaluate(async () => {
       const headers = { 'content-type': 'application/json' }
       const body = JSON.stringify({ drain: true })

@@ -1,5 +1,6 @@
 import type { ComponentType } from 'preact'
 import type { HttpRight } from '../../../shared/protocol/http-rights.ts'
+import { Withheld } from '../parts/withheld.tsx'
 import { route } from '../route.ts'
 import { may } from '../session.ts'
 import { Backup } from './backup.tsx'
@@ -40,6 +41,7 @@ export function Care() {
           </a>
         ))}
       </nav>
+      <Withheld all={PARTS} of={route.value.item} />
       <Content />
     </>
   )

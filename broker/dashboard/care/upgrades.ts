@@ -11,8 +11,15 @@ export function offersOf(packages: readonly PackageRow[]): [version: string, Pac
   return [...byVersion].sort(([a], [b]) => COLLATOR.compare(b, a))
 }
 
+export interface Pace {
+  /** Nodes, or a share of them with its `%`. */
+  readonly wave: string
+  /** Seconds between two waves. */
+  readonly pause: number
+}
+
 /** Each way that nodes are left out is a line: `2 nodes are left out: sole copies`. */
-export function planLines(nodes: readonly UpgradeStep[]): string[] {
+export function planLines(nodes: readonly UpgradeStep[], { wave, pause }: Pace): string[] {
   const left = grouped(
     nodes.filter(({ state }) => state === 'skipped'),
     ({ code = 'unknown' }) => code,
@@ -22,7 +29,8 @@ export function planLines(nodes: readonly UpgradeStep[]): string[] {
       `${counted(length, 'node')} ${length === 1 ? 'is' : 'are'} left out: ${asWords(code)}.`,
   )
   const taking = nodes.filter(({ state }) => state !== 'skipped').length
-  return [`${counted(taking, 'node')} would take it, one first, and then in waves.`, ...out]
+  const then = `${wave} at a time${pause > 0 ? `, ${counted(pause, 'second')} apart` : ''}`
+  return [`${counted(taking, 'node')} would take it, one first, and then ${then}.`, ...out]
 }
 
 /** What is not as it should be first, and what is still to come last. */

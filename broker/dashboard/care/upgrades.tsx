@@ -7,6 +7,8 @@ import { useAsked } from '../parts/asked.ts'
 import { confirm } from '../parts/confirm.tsx'
 import { useOrder } from '../parts/order.ts'
 import { Problem } from '../parts/problem.tsx'
+import { typedIn, wordIn } from '../parts/typed.ts'
+import { WordField } from '../parts/word-field.tsx'
 import { ask, may } from '../session.ts'
 import { countsLine, offersOf, planLines, stepsOf } from './upgrades.ts'
 
@@ -94,6 +96,7 @@ function Latest({ upgrade, onChanged }: LatestProps) {
 function Packages({ onChanged }: { onChanged(): Promise<void> }) {
   const { value: packages, again } = useAsked<readonly PackageRow[]>('api/packages')
   const { run, isBusy, problem } = useOrder()
+  const offers = offersOf(packages ?? [])
   const take = (event: Event): void => {
     const input = event.currentTarget as HTMLInputElement
     const [given] = input.files ?? []
@@ -104,15 +107,23 @@ function Packages({ onChanged }: { onChanged(): Promise<void> }) {
       return again()
     })
   }
-  const begin = (version: string, offered: readonly PackageRow[]): void => {
-    const wish = { packages: offered.map(({ sha256 }) => sha256) }
+  const begin = (event: SubmitEvent): void => {
+    const form = typedIn(event)
+    const pace = { wave: wordIn(form, 'wave'), pause: Number(form.get('pause')) }
+    const { value: version } = event.submitter as HTMLButtonElement
+    const [, offered] = offers.find(([one]) => one === version)!
+    const wish = {
+      packages: offered.map(({ sha256 }) => sha256),
+      wave: pace.wave.endsWith('%') ? pace.wave : Number(pace.wave),
+      pause_seconds: pace.pause,
+    }
     const post = <T,>(more: object): Promise<T> =>
       ask<T>('api/upgrades', { method: 'POST', body: { ...wish, ...more } })
     void run(async () => {
       const plan = await post<{ readonly nodes: readonly UpgradePlanRow[] }>({ dry_run: true })
       confirm({
         title: `Upgrade to ${version}?`,
-        lines: [...planLines(plan.nodes), 'It stops at the first that fails.'],
+        lines: [...planLines(plan.nodes, pace), 'It stops at the first that fails.'],
         verb: 'upgrade',
         run: () => post({}).then(onChanged),
       })
@@ -121,26 +132,39 @@ function Packages({ onChanged }: { onChanged(): Promise<void> }) {
   return (
     <>
       <h3>Packages</h3>
-      <div class="panel spaced">
-        {packages?.length === 0 && <p class="soft">The gateway has none.</p>}
-        {offersOf(packages ?? []).map(([version, offered]) => (
+      <form class="panel spaced" onSubmit={begin}>
+        {offers.length === 0 && packages !== undefined && <p class="soft">The gateway has none.</p>}
+        {offers.map(([version, offered]) => (
           <p key={version} class="line">
             <b>{version}</b>
             <span class="soft">
               {offered.map((one) => `${one.architecture}, ${formatBytes(one.bytes)}`).join(' · ')}
             </span>
-            <button type="button" disabled={isBusy} onClick={() => begin(version, offered)}>
+            <button type="submit" value={version} disabled={isBusy}>
               upgrade…
             </button>
           </p>
         ))}
+        {offers.length > 0 && (
+          <div class="buttons">
+            <WordField
+              title="nodes at a time"
+              name="wave"
+              defaultValue="1"
+              placeholder="3 or 10%"
+            />
+            <label>
+              seconds between <input type="number" name="pause" min={0} defaultValue={0} />
+            </label>
+          </div>
+        )}
         {may('administer') && (
           <label>
             add a package <input type="file" accept=".gz" disabled={isBusy} onChange={take} />
           </label>
         )}
         <Problem of={problem} />
-      </div>
+      </form>
     </>
   )
 }

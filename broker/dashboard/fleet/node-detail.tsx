@@ -14,6 +14,7 @@ import { confirm } from '../parts/confirm.tsx'
 import { type Fact, Facts } from '../parts/facts.tsx'
 import { ask, may } from '../session.ts'
 import { HistoryCharts } from './history-charts.tsx'
+import { NodeLog } from './node-log.tsx'
 
 /** What is known of one node, and what can be done with it. */
 export function NodeDetail({ node }: { readonly node: NodeRow }) {
@@ -27,6 +28,7 @@ export function NodeDetail({ node }: { readonly node: NodeRow }) {
       <Facts of={factsOf(node)} />
       {may('operate') && <Orders node={node} />}
       <HistoryCharts node={node.id} />
+      {may('operate') && <NodeLog node={node.id} />}
     </div>
   )
 }

@@ -1,6 +1,7 @@
 /** The canvas of the map: drawn when something of it changes, moved by hands and keys. */
 import { effect } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
+import { isLarge } from '../nodes.ts'
 import { watchHands } from './hands.ts'
 import { actOf, movedCell } from './keys.ts'
 import type { GridMap } from './model.ts'
@@ -127,7 +128,12 @@ function drawWhenNeeded(canvas: HTMLCanvasElement, map: GridMap): () => void {
       ...{ visible: map.visible.peek(), shown: map.shown.peek(), known: map.known() },
       ...{ pixels: pixelsOf(map.colours.peek()), range: map.range.peek(), ink },
       ...{ layers: map.layers.peek(), tileMap: map.tileMap.peek() },
-      ...{ chosenNode: map.chosenNode.peek(), region: map.region.peek(), cross: map.cross.peek() },
+      ...{
+        isLarge: isLarge.peek(),
+        chosenNode: map.chosenNode.peek(),
+        region: map.region.peek(),
+        cross: map.cross.peek(),
+      },
     })
   }
   function soon(): void {
@@ -143,6 +149,7 @@ function drawWhenNeeded(canvas: HTMLCanvasElement, map: GridMap): () => void {
       one.value
     }
     cross.value
+    isLarge.value
     soon()
   })
   const stopMoves = effect(() => {

@@ -1,11 +1,12 @@
 /** What is shown, and how: field, colours, range and layers. */
 import type { Signal } from '@preact/signals'
-import { formatNumber } from '../format.ts'
+import { counted } from '../format.ts'
+import { isLarge } from '../nodes.ts'
 import { RangeChooser } from './legend.tsx'
 import type { GridMap, Layers } from './model.ts'
 import { COLOUR_MAPS, type ColourMap } from './palette.ts'
 import type { Of } from './pieces.ts'
-import { colourOf, countsOf } from './tiles.ts'
+import { colourOf, copiesOf, countsOf, type TileMap } from './tiles.ts'
 
 const OFS: readonly Of[] = ['mean', 'min', 'max']
 
@@ -82,29 +83,21 @@ export function LayerPanel({ map }: { readonly map: GridMap }) {
   )
 }
 
-/** Of a large fleet the map shows how many hold a tile. */
-const NODES_MAX = 500
 const NODES_LISTED = 40
 
 function Holders({ map }: { readonly map: GridMap }) {
   const tileMap = map.tileMap.value
   if (tileMap === undefined) return null
-  const counts = countsOf(tileMap)
-  const { members, replicas } = tileMap
-  if (members.length > NODES_MAX) {
-    return (
-      <ul class="holders">
-        {Array.from({ length: replicas }, (_, index) => (
-          <li key={index}>
-            <Swatch kind={index + 1} /> {index + 1} {index === 0 ? 'copy' : 'copies'}
-          </li>
-        ))}
-      </ul>
-    )
-  }
-  const named = members.map((name, index) => ({ name, kind: index + 1, count: counts[index]! }))
-  named.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
   const chosen = map.chosenNode.value
+  if (isLarge.value && chosen === undefined) return <Copies tileMap={tileMap} />
+  const counts = countsOf(tileMap)
+  const { members } = tileMap
+  // Of a large fleet, the one that was chosen; chosen no more, all are counted again.
+  const named = (isLarge.value ? [chosen!] : members).map((name) => {
+    const index = members.indexOf(name)
+    return { name, kind: index + 1, count: counts[index] ?? 0 }
+  })
+  named.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
   return (
     <ul class="holders">
       {named.slice(0, NODES_LISTED).map(({ name, kind, count }) => (
@@ -117,11 +110,25 @@ function Holders({ map }: { readonly map: GridMap }) {
               map.chosenNode.value = chosen === name ? undefined : name
             }}
           >
-            <Swatch kind={kind} /> {name} <span class="soft">{formatNumber(count)} tiles</span>
+            <Swatch kind={kind} /> {name} <span class="soft">{counted(count, 'tile')}</span>
           </button>
         </li>
       ))}
       {named.length > NODES_LISTED && <li class="soft">and {named.length - NODES_LISTED} more</li>}
+    </ul>
+  )
+}
+
+/** How many hold each tile: more nodes than this have colours that nobody could tell apart. */
+function Copies({ tileMap }: { readonly tileMap: TileMap }) {
+  return (
+    <ul class="holders">
+      {Array.from(copiesOf(tileMap), (tiles, copies) => (
+        <li key={copies}>
+          <Swatch kind={copies} /> {copies === 1 ? '1 copy' : `${copies} copies`}{' '}
+          <span class="soft">{counted(tiles, 'tile')}</span>
+        </li>
+      ))}
     </ul>
   )
 }

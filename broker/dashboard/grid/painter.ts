@@ -10,10 +10,9 @@ import type { Piece } from './pieces.ts'
 import type { Cell } from './regions.ts'
 import type { Range } from './scale.ts'
 import {
-  byCount,
-  byHolder,
   byState,
   colourOf,
+  kindsOf,
   type Run,
   runsOf,
   type TileMap,
@@ -36,6 +35,8 @@ export interface Scene {
   readonly layers: Layers
   readonly tileMap: TileMap | undefined
   readonly chosenNode: string | undefined
+  /** The fleet has more nodes than there are colours. */
+  readonly isLarge: boolean
   readonly region: Region | undefined
   readonly cross: Cell | undefined
   readonly ink: Ink
@@ -53,7 +54,6 @@ export interface Ink {
 /** In pixels of CSS. */
 const BORDERS_FROM = 24
 const NAMES_FROM = 60
-const NODES_MAX = 500
 
 interface Picture {
   readonly canvas: HTMLCanvasElement
@@ -149,12 +149,11 @@ export class Painter {
     }
   }
 
-  /** A colour a node, of whoever stands first; of a large fleet, how many hold it. */
   #holders(scene: Scene, map: TileMap): void {
-    const isLarge = map.members.length > NODES_MAX
-    const kindOf = isLarge ? byCount(map) : byHolder(map, scene.chosenNode)
+    const { isLarge, chosenNode: node } = scene
+    const kindOf = kindsOf(map, { isLarge, node })
     this.#pen.globalAlpha = 0.88
-    this.#pixels(scene, map, `holders ${scene.chosenNode ?? ''}`, (place) => {
+    this.#pixels(scene, map, `holders ${isLarge} ${node}`, (place) => {
       const kind = kindOf(place)
       return kind === 0 ? undefined : colourOf(kind)
     })

@@ -1,8 +1,10 @@
-/** What is said of a cell: the number in it, which tile it is of, and who holds that. */
+/** What is said of a cell: the number in it, which tile it is of, who holds that, and what wrote into it last. */
 
 import { type Signal, signal } from '@preact/signals'
 import type { Region } from '../../../shared/grid/geometry.ts'
 import { TILE_MISSING, TILE_UNBORN } from '../../../shared/protocol/ring-tiles.ts'
+import { formatClock } from '../format.ts'
+import { writes } from '../live.ts'
 import type { GridMap } from './model.ts'
 import { type Cell, overlapOf } from './regions.ts'
 import { exactText, numberText } from './scale.ts'
@@ -42,8 +44,16 @@ function readingOf(map: GridMap, cell: Cell, exact: number | undefined): Reading
     place,
     value: exact === undefined ? squareText(square) : exactText(exact, map.fieldType),
     note: isSquare ? `${map.of.peek()} of ${map.step.peek()} × ${map.step.peek()}` : '',
-    tile: `${number}${names}${unborn}`,
+    tile: `${number}${names}${unborn}${lastWriteText({ x: column * side, y: row * side, w: side, h: side })}`,
   }
+}
+
+/** The newest write that the page was told of, if it may have touched these cells. */
+function lastWriteText(cells: Region): string {
+  const [last] = writes
+    .filter(({ region }) => overlapOf(region, cells) !== undefined)
+    .sort((a, b) => b.seq - a.seq)
+  return last === undefined ? '' : ` · write ${last.seq} at ${formatClock(last.ts, Date.now())}`
 }
 
 function squareText(square: number | undefined): string {

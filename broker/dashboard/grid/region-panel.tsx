@@ -35,7 +35,8 @@ export function RegionPanel({ map }: { readonly map: GridMap }) {
       <RegionText map={map} />
       {region === undefined ? (
         <p class="soft">
-          Drag with Shift held, press ▢ and drag, hold Shift with the arrows, or type it.
+          Press ▢ and drag, or type it
+          <span class="keys">: or drag with Shift held, or hold Shift with the arrows</span>.
         </p>
       ) : (
         <Acts map={map} region={region} />

@@ -134,6 +134,25 @@ export const byCount =
     return map.holders.subarray(start, start + map.replicas).filter((slot) => slot > 0).length
   }
 
+/**
+ * What the layer of holders shows: whoever stands first, or all that the chosen node has; of a large fleet, whose
+ * colours nobody could tell apart, how many hold each tile.
+ */
+export function kindsOf(
+  map: TileMap,
+  { isLarge, node }: { readonly isLarge: boolean; readonly node: string | undefined },
+): (place: number) => number {
+  return isLarge && node === undefined ? byCount(map) : byHolder(map, node)
+}
+
+/** How many tiles have so many copies, by that number. */
+export function copiesOf(map: TileMap): Uint32Array {
+  const copies = new Uint32Array(map.replicas + 1)
+  const countAt = byCount(map)
+  for (let place = 0; place < map.state.length; place++) copies[countAt(place)]!++
+  return copies
+}
+
 /** How many tiles each of `members` has copies of, as far as the map goes. */
 export function countsOf(map: TileMap): Uint32Array {
   const counts = new Uint32Array(map.members.length)

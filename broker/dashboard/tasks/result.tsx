@@ -1,3 +1,4 @@
+import type { Region } from '../../../shared/grid/geometry.ts'
 import { counted, formatNumber, formatSpan, formatValue } from '../format.ts'
 import { Bars } from '../parts/bars.tsx'
 import { Facts } from '../parts/facts.tsx'
@@ -14,12 +15,17 @@ export interface TaskResult {
   readonly ms?: number
 }
 
+interface Props {
+  readonly result: TaskResult
+  /** What the task went over, if that is known. */
+  readonly region: Region | undefined
+}
+
 /** What a task has found out: its numbers, a histogram as bars, and the rest as it came. */
-export function Result({ result }: { readonly result: TaskResult }) {
+export function Result({ result, region }: Props) {
   const { value, sealed, consistent, copies, lsus, nodes, ms } = result
   const { histogram } = (value ?? {}) as { readonly histogram?: unknown }
   const { numbers, rest } = numbersOf(value)
-  const squares = squaresOf(value)
   const about = [
     ...(lsus === undefined ? [] : [`${formatNumber(lsus)} LSUs`]),
     ...(nodes === undefined ? [] : [counted(nodes, 'node')]),
@@ -37,7 +43,9 @@ export function Result({ result }: { readonly result: TaskResult }) {
         <Facts class="figures" of={numbers.map(({ name, value }) => [name, formatValue(value)])} />
       )}
       {isHistogram(histogram) && <Bars histogram={histogram} />}
-      {squares !== undefined && <SmallMap {...squares} />}
+      {squaresOf(value, region).map((squares) => (
+        <SmallMap key={squares.of} {...squares} />
+      ))}
       {rest !== undefined && <pre>{textOf(rest)}</pre>}
     </div>
   )

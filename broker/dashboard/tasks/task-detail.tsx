@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
 import { ObeliskError } from '../../../shared/client/obelisk-error.ts'
-import { isEnded, type TaskState } from '../../../shared/protocol/states.ts'
+import { isEnded } from '../../../shared/protocol/states.ts'
 import type { TaskRow } from '../answers.ts'
 import { formatTime, UNKNOWN } from '../format.ts'
 import { refresh } from '../live.ts'
@@ -42,12 +42,14 @@ export function TaskDetail({ id, task }: { readonly id: string; readonly task?: 
           ['effect', effect ?? UNKNOWN],
         ]}
       />
-      {isEnded(state) ? <Outcome id={id} state={state} /> : may('submit') && <Cancel id={id} />}
+      {isEnded(state) ? <Outcome task={shown} /> : may('submit') && <Cancel id={id} />}
     </div>
   )
 }
 
-function Outcome({ id, state }: { readonly id: string; readonly state: TaskState }) {
+function Outcome({ task }: { readonly task: TaskRow }) {
+  const { id, op, state } = task
+  const [region, setRegion] = useState(task.region)
   const [result, setResult] = useState<TaskResult | undefined>(undefined)
   const [problem, setProblem] = useState('')
   useEffect(() => {
@@ -56,10 +58,19 @@ function Outcome({ id, state }: { readonly id: string; readonly state: TaskState
       setProblem(error instanceof ObeliskError ? error.message : 'the result could not be read')
     })
   }, [id, state])
+  useEffect(() => {
+    // The stream tells what writes go over, and not reads.
+    if (op === 'get' && task.region === undefined) {
+      ask<TaskRow>(`api/tasks/${encodeURIComponent(id)}`).then(
+        (told) => setRegion(told.region),
+        () => {},
+      )
+    }
+  }, [id])
   return (
     <>
       {problem !== '' && <p class="soft">{problem}</p>}
-      {result !== undefined && <Result result={result} />}
+      {result !== undefined && <Result result={result} region={region} />}
       {result !== undefined && <Files id={id} />}
     </>
   )

@@ -1,4 +1,5 @@
 /** Parts of a task's value: what is a number, what is a histogram, and what is neither. */
+import type { Region } from '../../../shared/grid/geometry.ts'
 import type { Histogram } from '../parts/histogram.ts'
 
 export interface NumberRow {
@@ -16,7 +17,7 @@ export function numbersOf(value: unknown): {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return { numbers: [], rest: value }
   }
-  const shown = squaresOf(value)?.of
+  const shown = squaresOf(value).map(({ of }) => of)
   const entries = Object.entries(value)
   const numbers = entries.flatMap(([name, one]) =>
     typeof one === 'number' ? [{ name, value: one }] : [],
@@ -25,7 +26,7 @@ export function numbersOf(value: unknown): {
     ([name, one]) =>
       typeof one !== 'number' &&
       !(name === 'histogram' && isHistogram(one)) &&
-      !(name === shown && typeof one === 'string'),
+      !(shown.includes(name) && typeof one === 'string'),
   )
   return { numbers, rest: others.length === 0 ? undefined : Object.fromEntries(others) }
 }
@@ -38,14 +39,26 @@ export interface Squares {
   readonly values: Float32Array
 }
 
-/** Of an `overview`, as its JSON has it: f32, little-endian, in base64. */
-export function squaresOf(value: unknown): Squares | undefined {
-  const { columns, rows, ...more } = (value ?? {}) as Record<string, unknown>
-  const of = ['mean', 'min', 'max'].find((name) => typeof more[name] === 'string')
-  if (typeof columns !== 'number' || typeof rows !== 'number' || of === undefined) return undefined
-  const bytes = Uint8Array.from(atob(more[of] as string), (one) => one.charCodeAt(0))
-  if (columns * rows === 0 || bytes.length !== 4 * columns * rows) return undefined
-  return { of, columns, rows, values: new Float32Array(bytes.buffer) }
+/** What an `overview` has of each square. */
+const OF = ['mean', 'min', 'max']
+
+/** Of an `overview`, as its JSON has it: f32, little-endian, in base64; of a `get`, whose task went over `region`. */
+export function squaresOf(value: unknown, region?: Region): Squares[] {
+  const { columns, rows, fields, ...more } = (value ?? {}) as Record<string, unknown>
+  if (typeof columns === 'number' && typeof rows === 'number') {
+    return OF.filter((of) => typeof more[of] === 'string').flatMap((of) => {
+      const bytes = Uint8Array.from(atob(more[of] as string), (one) => one.charCodeAt(0))
+      const isWhole = columns * rows > 0 && bytes.length === 4 * columns * rows
+      return isWhole ? [{ of, columns, rows, values: new Float32Array(bytes.buffer) }] : []
+    })
+  }
+  if (region === undefined || typeof fields !== 'object' || fields === null) return []
+  const { w, h } = region
+  return Object.entries(fields).flatMap(([of, list]) =>
+    areNumbers(list) && list.length === w * h
+      ? [{ of, columns: w, rows: h, values: Float32Array.from(list) }]
+      : [],
+  )
 }
 
 export function isHistogram(value: unknown): value is Histogram {

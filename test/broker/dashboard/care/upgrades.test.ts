@@ -25,11 +25,12 @@ t.test('a plan says how many would take it, and why others are left out', async 
     { node: 'c', state: 'skipped', code: 'sole-copies' },
     { node: 'd', state: 'skipped', code: 'no-package' },
   ]
-  t.same(planLines(nodes), [
-    '1 node would take it, one first, and then in waves.',
+  t.same(planLines(nodes, { wave: '10%', pause: 0 }), [
+    '1 node would take it, one first, and then 10% at a time.',
     '2 nodes are left out: sole copies.',
     '1 node is left out: no package.',
   ])
+  t.match(planLines([], { wave: '3', pause: 60 }), [/ then 3 at a time, 60 seconds apart\.$/])
 })
 
 t.test('who failed stands first, who is done nowhere', async (t) => {

@@ -4,7 +4,9 @@ import {
   byHolder,
   byState,
   colourOf,
+  copiesOf,
   countsOf,
+  kindsOf,
   readTileMap,
   runsOf,
   stateOf,
@@ -37,6 +39,21 @@ function answer(): Record<string, unknown> {
 }
 const map = readTileMap(answer())!
 const whole = { geometry, visible: geometry.whole }
+
+t.test(
+  'of a large fleet the layer shows how many hold a tile, and still what one node has',
+  (t) => {
+    const kinds = (isLarge: boolean, node?: string): number[] => {
+      const kindOf = kindsOf(map, { isLarge, node })
+      return STATE.map((_, place) => kindOf(place))
+    }
+    t.same(kinds(false), [1, 1, 2, 2, 1, 0, 0, 2, 1, 3, 3, 1])
+    t.same(kinds(true), [2, 2, 2, 1, 2, 0, 0, 2, 2, 2, 2, 2])
+    t.same(kinds(true, 'c'), kinds(false, 'c'))
+    t.same([...copiesOf(map)], [2, 1, 9])
+    t.end()
+  },
+)
 
 t.test('a map is read, or refused when its lists are of another size', (t) => {
   t.same([...map.holders], HOLDERS)

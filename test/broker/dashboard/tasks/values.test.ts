@@ -51,9 +51,31 @@ t.test('a long value has an end that says so', async (t) => {
 t.test('squares are drawn if they are whole', async (t) => {
   const mean = Buffer.from(new Float32Array([1, 2.5, Number.NaN, 4]).buffer).toString('base64')
   const value = { field: 'n', columns: 2, rows: 2, mean }
-  t.same([...squaresOf(value)!.values], [1, 2.5, Number.NaN, 4])
+  const [one] = squaresOf(value)
+  t.same([...one!.values], [1, 2.5, Number.NaN, 4])
+  t.same(
+    squaresOf({ ...value, max: mean }).map(({ of }) => of),
+    ['mean', 'max'],
+    'each that there is',
+  )
   t.same(numbersOf(value).rest, { field: 'n' }, 'and not told as text')
-  t.equal(squaresOf({ ...value, rows: 3 }), undefined)
-  t.equal(squaresOf({ columns: 2, rows: 2 }), undefined)
-  t.equal(squaresOf(null), undefined)
+  t.same(squaresOf({ ...value, rows: 3 }), [])
+  t.same(squaresOf({ columns: 2, rows: 2 }), [])
+  t.same(squaresOf(null), [])
+})
+
+t.test('fields of a get are drawn where its region is known', async (t) => {
+  const region = { x: 7, y: 9, w: 3, h: 2 }
+  const fields = { rain: [1, 2, 3, 4, 5, 6], visits: [0, 0, 0, 0, 0, 9], some: [1, 2] }
+  const drawn = squaresOf({ fields, status: ['idle'] }, region)
+  t.same(
+    drawn.map(({ of, columns, rows, values }) => ({ of, columns, rows, values: [...values] })),
+    [
+      { of: 'rain', columns: 3, rows: 2, values: fields.rain },
+      { of: 'visits', columns: 3, rows: 2, values: fields.visits },
+    ],
+    'and what is not whole is not',
+  )
+  t.same(squaresOf({ fields }), [])
+  t.same(squaresOf({ fields: 'rain' }, region), [])
 })

@@ -1,0 +1,93 @@
+import { useEffect, useState } from 'preact/hooks'
+import { logLineText } from '../../../shared/protocol/log-line.ts'
+import type { LogView } from '../../../shared/protocol/views.ts'
+import { formatNumber, formatTime } from '../format.ts'
+import { Problem } from '../parts/problem.tsx'
+import { Segments } from '../parts/segments.tsx'
+import { ask } from '../session.ts'
+
+/** What a board keeps: older ones are in its journal. */
+const LINES_MAX = 500
+/** A board is asked once a second for what came since, and gives so many lines. */
+const AGAIN_MS = 1_000
+const LINES_AT_ONCE = 20
+const FOLLOWED_MS = 600_000
+/** A board with a slow line gives its log in pieces. */
+const TIMEOUT_MS = 30_000
+
+/** The last lines that a board has logged, and those that come while they are followed. */
+export function NodeLog({ node }: { readonly node: string }) {
+  const [isOpen, setOpen] = useState(false)
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>log</summary>
+      {isOpen && <Lines node={node} />}
+    </details>
+  )
+}
+
+function Lines({ node }: { readonly node: string }) {
+  const [level, setLevel] = useState('debug')
+  const [isFollowed, setFollowed] = useState(false)
+  const [log, setLog] = useState<Omit<LogView, 'next'>>({ lines: [], left: 0 })
+  const [problem, setProblem] = useState('')
+  useEffect(() => {
+    const end = new AbortController()
+    const { signal } = end
+    const path = `api/nodes/${encodeURIComponent(node)}/log?level=${level}&lines=`
+    const untilMs = performance.now() + FOLLOWED_MS
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let next: string | undefined
+    const more = async (): Promise<void> => {
+      const isFirst = next === undefined
+      const wish = isFirst ? `${LINES_MAX}` : `${LINES_AT_ONCE}&after=${next}`
+      const came = await ask<LogView>(path + wish, { signal, timeoutMs: TIMEOUT_MS })
+      next = encodeURIComponent(came.next)
+      setProblem('')
+      setLog(({ lines, left }) =>
+        isFirst
+          ? came
+          : { lines: [...lines, ...came.lines].slice(-LINES_MAX), left: left + came.left },
+      )
+    }
+    const read = async (): Promise<void> => {
+      if (!document.hidden) {
+        await more().catch((error: Error) => signal.aborted || setProblem(error.message))
+      }
+      if (!isFollowed || signal.aborted) return
+      if (performance.now() > untilMs) setFollowed(false)
+      else timer = setTimeout(read, AGAIN_MS)
+    }
+    void read()
+    return () => {
+      end.abort()
+      clearTimeout(timer)
+    }
+  }, [node, level, isFollowed])
+  return (
+    <div class="history">
+      <div class="buttons">
+        <Segments
+          title="Which lines"
+          options={[
+            ['debug', 'all'],
+            ['warn', 'warnings'],
+          ]}
+          chosen={level}
+          choose={setLevel}
+        />
+        <button type="button" aria-pressed={isFollowed} onClick={() => setFollowed(!isFollowed)}>
+          {isFollowed ? 'stop' : 'follow'}
+        </button>
+      </div>
+      <Problem of={problem} />
+      <pre class="log" role="log" aria-label={`log of ${node}`}>
+        <code>{log.lines.map((line) => `${logLineText(line, formatTime)}\n`)}</code>
+      </pre>
+      <p class="soft">
+        {log.left > 0 && `${formatNumber(log.left)} lines were left out. `}Older ones are in the
+        journal of the board.
+      </p>
+    </div>
+  )
+}
