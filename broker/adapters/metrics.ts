@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { own } from '../../shared/core/own.ts'
 import { MEMBER_STATES } from '../../shared/protocol/states.ts'
@@ -192,6 +193,8 @@ export class Metrics {
   /** Prometheus text. */
   async render(): Promise<string> {
     const { nodes, counts, mqtt, httpRefused, cellsRefused, security } = this.#snapshot()
+    // Rows of a large fleet are long in the making: others have their turns after them, and between its lines.
+    await nextTurn()
     setAll(this.#mqtt.dropped, mqtt.dropped)
     setAll(this.#mqtt.refused, mqtt.refused)
     setAll(this.#httpRefused, httpRefused)
@@ -209,7 +212,6 @@ export class Metrics {
       else metric.inc(value)
     }
     const text = await this.#registry.metrics()
-    // A fleet has many lines: others have their turns between them.
     return text + (await inTurns(nodeMetrics(nodes, { toldMax: this.#nodesMax, ts: Date.now() })))
   }
 }

@@ -82,6 +82,7 @@ export function* nodeMetrics(
     heard === undefined ? undefined : Math.max(0, ts - heard) / MS
   const named = { name: 'heard_age_seconds', help: 'Since its last word.' }
   texts.push(yield* textOf({ ...named, of: age }, shown))
+  yield
   return `\n${texts.join('\n')}`
 }
 

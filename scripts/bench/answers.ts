@@ -69,6 +69,7 @@ const ANSWERS: readonly (readonly [string, string, string?])[] = [
   ['a node that is to join', '/api/ring/plan?join=node-new'],
   ['all tasks', '/api/tasks'],
   ['topics', '/api/topics'],
+  ['metrics', '/metrics'],
 ]
 
 async function stopOf(gateway: ChildProcess): Promise<LoopStop> {
