@@ -116,12 +116,13 @@ function* restoredTask(
 ): Generator<LedgerRecord> {
   const { submitter: _over, sealing: _unsealed, ...rest } = record
   const { total, done } = record.shards
-  const isRead = findOperation(record.op)?.kind === 'read'
+  const { kind = 'write' } = findOperation(record.op) ?? {}
+  const isWrite = kind === 'write'
   const value: TaskRecord = {
     ...rest,
     state: 'failed',
-    effect: isRead || record.effect === 'done' ? record.effect : 'pending',
-    error: { code: 'restored', message: isRead ? UNKNOWN_VALUE : UNKNOWN_EFFECT },
+    effect: isWrite && record.effect !== 'done' ? 'pending' : record.effect,
+    error: { code: 'restored', message: isWrite ? UNKNOWN_EFFECT : UNKNOWN_VALUE },
     endedTs: nowTs,
     endedMs,
     remainingMs: 0,

@@ -67,6 +67,7 @@ t.test(
     old.apply('b', toB)
     old.submit({ ...ADD, region: TILE_0, id: 'sequenced' })
     old.submit({ ...GET, id: 'asked' })
+    old.submit({ op: 'digest', items: [{ key: 'a', data: 'b' }], id: 'items' })
     t.equal(old.view.task('done' as never)!.state, 'completed')
     const result = old.ledger.get('result', 'done')
     const bench = restored(old)
@@ -78,11 +79,9 @@ t.test(
       error: { code: 'restored' },
       result: { id: 'sequenced', state: 'failed', effect: 'pending', error: { code: 'restored' } },
     })
-    t.match(taskIn(bench, 'asked'), {
-      state: 'failed',
-      effect: 'none',
-      error: { code: 'restored' },
-    })
+    for (const id of ['asked', 'items']) {
+      t.match(taskIn(bench, id), { state: 'failed', effect: 'none', error: { code: 'restored' } })
+    }
     for (const table of [
       'member',
       'stream',
