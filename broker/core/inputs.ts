@@ -69,10 +69,9 @@ export class Inputs {
       const field = findField(grid.fields, input.field)
       assert(field !== undefined, `the grid has the field ${input.field}`)
       const levels = input.topic.split('/')
-      const place = {
-        ...{ input, index, field, fieldIndex: grid.fields.indexOf(field) },
-        wildcards: [...levels.keys()].filter((at) => levels[at] === '+'),
-      }
+      const fieldIndex = grid.fields.indexOf(field)
+      const wildcards = [...levels.keys()].filter((at) => levels[at] === '+')
+      const place = { input, index, field, fieldIndex, wildcards }
       const others = this.#places.get(input.topic)
       if (others === undefined) this.#places.set(input.topic, [place])
       else others.push(place)
@@ -81,27 +80,29 @@ export class Inputs {
 
   /** What they take out of a message, a result for each field; empty if there is nothing in it for any. */
   read(topic: string, payload: Uint8Array): readonly ReadingsResult[] {
-    const places = this.#places.matching(topic).flat()
+    const found = this.#places.matching(topic)
+    // Those of one filter are in order.
+    const places = found.length === 1 ? found[0]! : found.flat().sort((a, b) => a.index - b.index)
     if (places.length === 0 || payload.length === 0) return []
     if (payload.length > INPUT_BYTES_MAX) return [tooLarge(payload, INPUT_BYTES_MAX)]
     const levels = topic.split('/')
     const document = documentOf(payload)
     const byField = new Map<number, { cells: number[]; values: number[] }>()
     const problems: Problem[] = []
-    for (const place of places.sort((a, b) => a.index - b.index)) {
+    for (const place of places) {
       const { fieldIndex, index } = place
-      const found = this.#readOne(place, levels, document)
-      if (found === undefined) continue
-      if ('code' in found) {
+      const one = this.#readOne(place, levels, document)
+      if (one === undefined) continue
+      if ('code' in one) {
         const path = inputName(index)
-        const message = `${path}: ${found.message}`
-        if (problems.length < PROBLEMS_MAX) problems.push({ ...found, path, message })
+        const message = `${path}: ${one.message}`
+        if (problems.length < PROBLEMS_MAX) problems.push({ ...one, path, message })
         continue
       }
       const readings = byField.get(fieldIndex) ?? { cells: [], values: [] }
       byField.set(fieldIndex, readings)
-      readings.cells.push(found.cell)
-      readings.values.push(found.value)
+      readings.cells.push(one.cell)
+      readings.values.push(one.value)
     }
     const results: ReadingsResult[] = [...byField].map(([field, readings]) => ({
       ok: true,
