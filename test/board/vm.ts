@@ -13,8 +13,21 @@ import { eventually, Fleet, freePort } from '../support/processes.ts'
 import { HttpClient, WireClient } from '../support/wire-client.ts'
 import { artifact } from './artifacts.ts'
 import { BoardKeys } from './board-keys.ts'
-import { DISK, DISK_PART_2, Guest } from './guest.ts'
+import { DISK_PART_2, Guest } from './guest.ts'
 import { bootFilesOf, commandLineOf, copyInto, makeCardImage, makeRootDisk } from './guest-disk.ts'
+import {
+  GRID,
+  HOST,
+  JOIN_MS_MAX,
+  joined,
+  lendPort,
+  property,
+  ROOT_ON_DISK,
+  SIDE,
+  UNIT,
+  UPGRADE_MS_MAX,
+  watch,
+} from './guest-steps.ts'
 import { guestTree, olderGuestTree } from './guest-tree.ts'
 import { nodeRelease } from './node-release.ts'
 import { writeUpgrade } from './upgrades.ts'
@@ -27,21 +40,11 @@ t.jobs = 2
 /** One, as the smallest board has, where two machines run at a time. */
 const processors = isLong ? 1 : 2
 
-const SIDE = 64
-const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32', '--replicas', '1']
-const ROOT_ON_DISK = `root=${DISK} rw rootwait`
-const UNIT = 'obelisk-agent'
-/** Of this machine's loopback, as a guest sees it. */
-const HOST = '10.0.2.2'
-/** Everything in there is emulated. */
-const JOIN_MS_MAX = 900_000
-
 const UPGRADES = {
   sound: { version: '0.9.1' },
   dying: { version: '0.9.2', isDying: true },
 } as const
 const VERSION_OF_TREE = `sed -n 's/^  "version": "\\(.*\\)",$/\\1/p' /usr/lib/${UNIT}/package.json`
-const UPGRADE_MS_MAX = 1_200_000
 
 const tree = await guestTree()
 /** Made, where it has to be, beside the tests before the one that needs it. */
@@ -51,32 +54,6 @@ olderTreeToCome?.catch(() => {})
 
 /** Of what takes minutes each. */
 const skip = isLong ? false : 'only in the long round: LONG=1'
-
-/** A node is there and has all that it is to have. */
-async function joined(http: HttpClient, id: string): Promise<void> {
-  const isHere = async (): Promise<boolean> => {
-    const { status, body } = await http.request(`/api/nodes/${id}`)
-    return status === 200 && body.state === 'alive' && body.stream.head === body.stream.acked
-  }
-  await eventually(`${id} has joined`, isHere, JOIN_MS_MAX)
-}
-
-async function property(guest: Guest, name: string): Promise<string> {
-  return await guest.run(`systemctl show ${UNIT} --property=${name} --value`)
-}
-
-/** A gateway that is not secured is on loopback alone, for the guest too. */
-async function lendPort(guest: Guest, port: number): Promise<string> {
-  const relay = `require("net").createServer((a) => { const b = require("net").connect(${port}, "${HOST}"); a.on("error", () => b.destroy()); b.on("error", () => a.destroy()); a.pipe(b).pipe(a) }).listen(${port}, "127.0.0.1")`
-  const unit = `[Service]\nExecStart=/usr/bin/node /root/relay.js\nRestart=always\n[Install]\nWantedBy=multi-user.target\n`
-  const put = (text: string, path: string): string =>
-    `echo ${Buffer.from(text).toString('base64')} | base64 -d > ${path}`
-  await guest.run(
-    `${put(relay, '/root/relay.js')} && ${put(unit, '/etc/systemd/system/relay.service')}`,
-  )
-  await guest.run('systemctl daemon-reload && systemctl enable --now relay')
-  return `mqtt://127.0.0.1:${port}`
-}
 
 const DROP_IN = `/run/systemd/system/${UNIT}.service.d`
 
@@ -98,22 +75,6 @@ async function thawed(t: Test, guest: Guest, http: HttpClient, id: string): Prom
   t.equal(await property(guest, 'ActiveState'), 'active')
   t.ok(Number(await property(guest, 'NRestarts')) > before, 'systemd started it again')
   t.match(await guest.run(`journalctl -b -u ${UNIT} --no-pager`), /[Ww]atchdog/)
-}
-
-/** What the guest said is shown when the test failed, and it is switched off. */
-function watch(t: Test, guest: () => Guest | undefined, unit = UNIT): void {
-  t.teardown(async () => {
-    const last = guest()
-    if (last === undefined) return
-    if (!t.passing()) {
-      t.comment(last.console)
-      if (!last.hasExited) {
-        const journal = `journalctl -b -u ${unit} --no-pager -n 60`
-        t.comment((await last.try(journal, 60_000).catch(() => undefined))?.text ?? '')
-      }
-    }
-    await last.cut()
-  })
 }
 
 t.test('a board runs the package as a service', { buffered: true }, async (t) => {
