@@ -5,6 +5,7 @@ import { CHECKOUT } from '../../scripts/package/checkout.ts'
 import { writeDeb } from '../../scripts/package/deb.ts'
 import { nativePart } from '../../scripts/package/native-part.ts'
 import { developmentKey } from '../../scripts/package/release-key.ts'
+import { compress, writeTar } from '../../scripts/package/tar.ts'
 import { thirdPartyOf } from '../../scripts/package/third-party.ts'
 import { assembleTree } from '../../scripts/package/tree.ts'
 
@@ -16,7 +17,7 @@ export interface Upgrade {
   readonly isDying?: boolean
 }
 
-/** Writes the package of an agent for amd64. */
+/** Writes the package of an agent for amd64: for dpkg, or as a gateway sends it. */
 export async function writeUpgrade(path: string, { version, isDying }: Upgrade): Promise<void> {
   const made = await bundle('agent')
   const files = made.files.map((file) =>
@@ -30,5 +31,8 @@ export async function writeUpgrade(path: string, { version, isDying }: Upgrade):
     thirdParty: thirdPartyOf(made.packages),
     key: developmentKey(CHECKOUT),
   })
-  writeFileSync(path, writeDeb({ ...parts, tree, seconds: SECONDS }))
+  const bytes = path.endsWith('.deb')
+    ? writeDeb({ ...parts, tree, seconds: SECONDS })
+    : compress(writeTar(tree, { prefix: 'obelisk-agent/', seconds: SECONDS }))
+  writeFileSync(path, bytes)
 }

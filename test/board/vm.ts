@@ -30,6 +30,7 @@ import {
 } from './guest-steps.ts'
 import { guestTree, olderGuestTree } from './guest-tree.ts'
 import { nodeRelease } from './node-release.ts'
+import { stagedUpgrades } from './staged-upgrade.ts'
 import { writeUpgrade } from './upgrades.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
@@ -209,6 +210,12 @@ t.test('a board runs the package as a service', { buffered: true }, async (t) =>
     t.not((await guest.try('obelisk --version')).code, 0)
   })
 })
+
+t.test(
+  'a gateway brings a board to another version, as root installs it',
+  { skip, buffered: true },
+  async (t) => await stagedUpgrades(t, { tree, processors }),
+)
 
 t.test('a gateway runs as a service too, beside an agent', { skip, buffered: true }, async (t) => {
   const fleet = new Fleet(t)
