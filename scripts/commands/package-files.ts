@@ -12,6 +12,9 @@ import { faultOf } from '../path-faults.ts'
 /** 64 MiB over a slow link, and what the gateway looks at. */
 const TRANSFER_MS = 3_600_000
 
+/** What every .tar.gz begins with [RFC 1952 §2.3.1]. */
+const GZIP_MAGIC = Buffer.of(0x1f, 0x8b)
+
 /** Sends those that the gateway does not have; all of them are read before the first is sent. */
 export async function namesOfPackages(
   gateway: GatewayClient,
@@ -46,7 +49,13 @@ async function readFile(
       throw notOne(`${path} has ${status.size} bytes, and a package at most ${PACKAGE_BYTES_MAX}`)
     }
     const hash = createHash('sha256')
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
+    let first: Buffer = Buffer.alloc(0)
+    for await (const chunk of createReadStream(path)) {
+      if (first.length === 0) first = chunk as Buffer
+      hash.update(chunk as Buffer)
+    }
+    if (!GZIP_MAGIC.equals(first.subarray(0, GZIP_MAGIC.length)))
+      throw notOne(`${path} is no package: name the .tar.gz that npm run package made`)
     return { path, bytes: status.size, sha256: hash.digest('hex') }
   } catch (error) {
     throw faultOf(error, path, 'looked at')

@@ -29,6 +29,7 @@ export function exitCodeOf({ code, status }: ObeliskError): number {
     case 'not-permitted':
       return EXIT_NOT_ALLOWED
     case 'file-unsuitable':
+    case 'package-untrusted':
       return EXIT_BAD_INPUT
     case 'timed-out':
       return EXIT_TIMED_OUT

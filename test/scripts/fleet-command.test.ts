@@ -25,6 +25,8 @@ function upgrade(state: UpgradeView['state'], nodes: object, more: object = {}):
   }
 }
 
+const GZIP_MAGIC = Buffer.of(0x1f, 0x8b)
+
 /** A gateway whose upgrade goes through these views, one an answer. */
 async function bench(t: Test, views: readonly UpgradeView[] = []) {
   const { recorded, base } = await serve(t)
@@ -59,7 +61,7 @@ async function bench(t: Test, views: readonly UpgradeView[] = []) {
     },
   })
   const file = join(t.testdir({}), 'agent.tar.gz')
-  writeFileSync(file, Buffer.alloc(300_000, 'p'))
+  writeFileSync(file, Buffer.alloc(300_000, GZIP_MAGIC))
   const run = async (...argv: string[]) => {
     const said = { code: 0, out: '', err: '' }
     said.code = await runCommand(
@@ -140,8 +142,10 @@ t.test('what cannot be is refused in words, and nothing begins', async (t) => {
   t.match(await run(file, '--only', 'nobody'), { code: 1, err: /there is no node "nobody"/ })
   upgrades.problemOf = () => ({ code: 'sole-copies', message: 'allow that with --allow-away' })
   t.match(await run(file), { code: 1, err: 'sole-copies: allow that with --allow-away' })
-  writeFileSync(file, 'changed')
-  t.match(await run(file), { code: 1, err: 'package-untrusted: agent.mjs has others' })
+  writeFileSync(file, '\u001f')
+  t.match(await run(file), { code: 65, err: /is no package: name the \.tar\.gz/ })
+  writeFileSync(file, Buffer.concat([GZIP_MAGIC, Buffer.from('changed')]))
+  t.match(await run(file), { code: 65, err: 'package-untrusted: agent.mjs has others' })
   t.notOk(calls.some((call) => (call as unknown[])[0] === 'start'))
 })
 
