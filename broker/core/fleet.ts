@@ -212,6 +212,7 @@ export class Fleet {
     else this.#context.persist({ table: 'member', key: member.id, value: member.record })
     if (!isLeaving) return
     this.#context.notice('info', 'node-left', `node ${member.id} has left`, { node: member.id })
+    this.#tasks.upgrades.left(member)
     this.#clearTopics(member)
     this.#changed()
   }

@@ -96,6 +96,10 @@ export class Upgrades {
       this.#unjudged.add(node)
       this.#beginAbsence(member)
     }
+    // How much of it is over nobody knows.
+    const { latest, targets } = this.#table
+    const isBetween = targets.some(([, { state }]) => state === 'done')
+    if (isBetween) this.#pausedUntilMs = this.#context.nowMs + latest!.pauseMs
     this.#advanceSoon()
   }
 
@@ -203,6 +207,16 @@ export class Upgrades {
 
   died(member: Member): void {
     if (this.#table.find(member.id)?.state === 'installing') this.#fail(member, 'lost', 'not-back')
+  }
+
+  /** It was drained, and does not come back. */
+  left(member: Member): void {
+    const target = this.#table.find(member.id)
+    if (target === undefined || isFinal(target.state)) return
+    this.#settle(member)
+    this.#fetching.delete(member.id)
+    this.#skip(member.id, 'node-left')
+    this.#advanceSoon()
   }
 
   /** The member is none any more. */

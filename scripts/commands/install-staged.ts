@@ -96,7 +96,8 @@ function checkVersion({ path, version }: TreeFacts, installed: TreeFacts | undef
 }
 
 function outcomeOf(error: unknown): Omit<UpgradeOutcome, 'sha256'> {
-  const code = error instanceof AppError ? error.code : 'install-failed'
+  const isFull = (error as NodeJS.ErrnoException).code === 'ENOSPC'
+  const code = error instanceof AppError ? error.code : isFull ? 'no-room' : 'install-failed'
   return code === 'went-back'
     ? { outcome: 'went-back', code: 'upgrade-went-back' }
     : { outcome: 'refused', code }

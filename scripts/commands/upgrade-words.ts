@@ -40,10 +40,11 @@ const REASONS: Readonly<Record<string, string>> = {
   'fetch-timeout': 'did not have it after 10 min',
   'no-room': 'its disk has no room for it',
   'by-operator': 'somebody stopped it',
+  'node-left': 'it was drained and has left',
 }
 
-/** Nodes that are none of the gateway's, or are ahead: nothing is wrong with the upgrade. */
-const LEFT_OUT = ['by-hand', 'package-older']
+/** Nodes that are none of the gateway's, are ahead, or have left: nothing is wrong with the upgrade. */
+const LEFT_OUT = ['by-hand', 'package-older', 'node-left']
 
 /** Whether all nodes run it that could. */
 export function isWellDone({ state, nodes }: UpgradeView): boolean {

@@ -289,6 +289,8 @@ t.test('a version that went back is told as that, and any other failure by its c
   t.match(made.outcome, { outcome: 'went-back', code: 'upgrade-went-back' })
   await t.rejects(failing(new AppError('no-room', 'the disk is full')))
   t.match(made.outcome, { outcome: 'refused', code: 'no-room' })
+  await t.rejects(failing(Object.assign(new Error('write'), { code: 'ENOSPC' })))
+  t.match(made.outcome, { outcome: 'refused', code: 'no-room' })
   await t.rejects(failing(new Error('a bug')))
   t.match(made.outcome, { outcome: 'refused', code: 'install-failed' })
 })

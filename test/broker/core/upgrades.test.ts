@@ -371,6 +371,37 @@ t.test('a wave waits for its pause', async (t) => {
   t.equal(bench.states().b, 'installing')
 })
 
+t.test('a gateway that is started anew between two waves goes on with the next', async (t) => {
+  const bench = new UpgradeBench(['a', 'b', 'c'])
+  bench.upgrade({ pauseMs: 100_000 })
+  bench.fetchAll()
+  bench.comeBack('a', NEW)
+  bench.minute()
+  t.same(bench.states(), { a: 'done', b: 'fetched', c: 'fetched' })
+  bench.start()
+  bench.hello('a', NEW)
+  bench.hello('b', OLD)
+  bench.hello('c', OLD)
+  bench.live(90_000)
+  t.match(bench.view.upgrade(), { canary_done: true, waits_for: 'pause' })
+  t.same(bench.told('install'), [])
+  bench.live(20_000)
+  t.same(bench.told('install'), ['b'], 'and b did not fetch again')
+  bench.comeBack('b', NEW)
+  bench.live(200_000)
+  t.same(bench.states(), { a: 'done', b: 'done', c: 'installing' })
+})
+
+t.test('one that has left is not waited for', async (t) => {
+  const bench = new UpgradeBench(['a', 'b', 'c'])
+  bench.hello('d', OLD)
+  bench.upgrade({ only: ['d' as NodeId] })
+  bench.step({ type: 'drain-requested', node: 'd' as NodeId, isWanted: true })
+  bench.live(10_000)
+  t.match(bench.view.node('d' as NodeId), { state: 'left' })
+  t.match(bench.view.upgrade(), { state: 'done', nodes: [{ state: 'skipped', code: 'node-left' }] })
+})
+
 t.test('one that is forgotten is no target any more', async (t) => {
   const bench = new UpgradeBench(['a', 'b', 'c'])
   bench.hello('d', OLD)
