@@ -14,6 +14,8 @@ export const HOST = '10.0.2.2'
 export const JOIN_MS_MAX = 900_000
 
 export const UPGRADE_MS_MAX = 1_200_000
+/** For an installation that is to succeed. */
+export const PATIENCE = '--start-timeout 600 --join-timeout 600'
 
 /** A node is there and has all that it is to have. */
 export async function joined(http: HttpClient, id: string): Promise<void> {

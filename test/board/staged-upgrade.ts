@@ -14,6 +14,7 @@ import {
   GRID,
   joined,
   lendPort,
+  PATIENCE,
   ROOT_ON_DISK,
   SIDE,
   UNIT,
@@ -56,8 +57,7 @@ export async function stagedUpgrades(
   watch(t, () => guest, `${UPGRADER}.service -u ${UNIT}`)
   await guest.run('mkdir agent && tar -xf /root/agent.tar.gz -C agent --strip-components=1')
   const url = await lendPort(guest, gateway.port)
-  const patience = '--start-timeout 600 --join-timeout 600'
-  await guest.run(`./agent/install.sh --id ${NODE} --gateway ${url} ${patience}`, UPGRADE_MS_MAX)
+  await guest.run(`./agent/install.sh --id ${NODE} --gateway ${url} ${PATIENCE}`, UPGRADE_MS_MAX)
   await joined(http, NODE)
   t.equal(await guest.run(`systemctl is-active ${UPGRADER}.path`), 'active')
   await guest.run(

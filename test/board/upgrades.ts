@@ -8,6 +8,7 @@ import { developmentKey } from '../../scripts/package/release-key.ts'
 import { compress, writeTar } from '../../scripts/package/tar.ts'
 import { thirdPartyOf } from '../../scripts/package/third-party.ts'
 import { assembleTree } from '../../scripts/package/tree.ts'
+import { VERSION } from '../../shared/runtime/version.ts'
 
 const SECONDS = 1_700_000_000
 const DYING_AGENT = "process.stderr.write('this version does not start\\n')\nprocess.exit(1)\n"
@@ -20,9 +21,14 @@ export interface Upgrade {
 /** Writes the package of an agent for amd64: for dpkg, or as a gateway sends it. */
 export async function writeUpgrade(path: string, { version, isDying }: Upgrade): Promise<void> {
   const made = await bundle('agent')
-  const files = made.files.map((file) =>
-    isDying && file.path === 'agent.mjs' ? { ...file, bytes: Buffer.from(DYING_AGENT) } : file,
-  )
+  const files = made.files.map((file) => {
+    if (!file.path.endsWith('.mjs')) return file
+    if (isDying && file.path === 'agent.mjs') return { ...file, bytes: Buffer.from(DYING_AGENT) }
+    // What it says of itself to its gateway.
+    const text = Buffer.from(file.bytes).toString()
+    const said = text.replaceAll(JSON.stringify(VERSION), JSON.stringify(version))
+    return { ...file, bytes: Buffer.from(said) }
+  })
   const native = await nativePart('amd64')
   const parts = { role: 'agent', architecture: 'amd64', version, native } as const
   const tree = assembleTree({
