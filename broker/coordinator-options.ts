@@ -26,6 +26,7 @@ export function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
     version: VERSION,
     grid: { geometry, fields },
     retentionMs: retentionHours * HOUR_MS,
+    watches: [],
     resendMs: RESEND_MS,
     copyTimeoutMs: COPY_TIMEOUT_MS,
     scrubMs: SCRUB_MS,

@@ -19,6 +19,7 @@ import { Sealing } from './sealing.ts'
 import { SelfDoubt } from './self-doubt.ts'
 import { ranMsOf, type Task, TaskLedger, type WaitReason } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
+import type { WatchedCell } from './watches.ts'
 
 /** How often the progress of a task is published at most, and of how many tasks each time. */
 const PROGRESS_MS = 500
@@ -67,6 +68,8 @@ export interface CoordinatorOptions {
   readonly logBytesMax: number
   /** Readings of so long become one write of each field. */
   readonly cellsWindowMs: number
+  /** Cells whose numbers are published whenever they have changed. */
+  readonly watches: readonly WatchedCell[]
   /** Pages that go to other nodes, bytes a second. */
   readonly moveBytesPerSecond: number
   readonly movesMax: number

@@ -34,6 +34,7 @@ import { Submissions } from './submissions.ts'
 import { endSealed, endTask, UNANSWERED } from './task-endings.ts'
 import { operationOf, type Task } from './task-ledger.ts'
 import { Upgrades } from './upgrades.ts'
+import { Watches } from './watches.ts'
 import { WriteLog } from './write-log.ts'
 import { Writes } from './writes.ts'
 
@@ -44,6 +45,7 @@ export class Coordinator {
   readonly #writes: Writes
   readonly #reads: Reads
   readonly #looks: Looks
+  readonly #watches: Watches
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
   readonly #copies: LostCopies
@@ -62,14 +64,16 @@ export class Coordinator {
     const controls = new ControlLog(this.#context)
     const log = new WriteLog(this.#context, controls)
     const logs = { writes: log, controls }
-    this.#writes = new Writes(this.#context, logs, (region, seq) => {
-      this.#reads.noteWrite(region, seq)
-      this.#looks.noteWrite(region)
+    this.#writes = new Writes(this.#context, logs, (body, seq) => {
+      this.#reads.noteWrite(body.region!, seq)
+      this.#looks.noteWrite(body.region!)
+      this.#watches.noteWrite(body)
     })
     this.#reads = new Reads(this.#context, (member, position, region) =>
       log.nextTouching(member, position, region),
     )
     this.#looks = new Looks(this.#context, this.#reads)
+    this.#watches = new Watches(this.#context, this.#reads)
     this.#moves = new Moves(this.#context, logs, this.#writes, {
       ended: () => this.#rebalancer.proceed(),
       rolledBack: (tile, reason) => this.#rebalancer.pause(tile, reason),
@@ -158,6 +162,7 @@ export class Coordinator {
     })
     this.#readings.restore(contents.cell)
     this.#upgrades.restore(contents)
+    this.#watches.restore(contents.watch)
     this.#fleet.start()
     this.#rebalancer.wake()
     this.#scrubber.start()
@@ -240,6 +245,7 @@ export class Coordinator {
       default:
         unreachable(event)
     }
+    this.#watches.follow()
     return this.#context.takeEffects()
   }
 
@@ -405,6 +411,7 @@ export class Coordinator {
     this.#writes.sequenceWaiting()
     this.#readings.wake()
     this.#reads.issueWaiting()
+    this.#watches.wake()
     this.#moves.retry()
   }
 

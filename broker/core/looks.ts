@@ -13,7 +13,7 @@ import type { CoordinatorContext } from './coordinator-context.ts'
 import type { LookOutcome, Refusal } from './effects.ts'
 import type { GatewayEvent, Ticket } from './events.ts'
 import { regionsTouch } from './planner.ts'
-import type { ReadAsker } from './read-asker.ts'
+import { type ReadAsker, UNTOLD } from './read-asker.ts'
 import type { Reads } from './reads.ts'
 import { fleetRefusal, refusalOf, tilesRefusal } from './submissions.ts'
 import { UNANSWERED } from './task-endings.ts'
@@ -51,9 +51,6 @@ interface Kept {
   readonly epoch: number
   readonly bytes: number
 }
-
-/** Nobody follows how a look goes on. */
-const UNTOLD = { begun() {}, waits() {}, progressed() {}, notice() {} }
 
 export class Looks {
   readonly #context: CoordinatorContext

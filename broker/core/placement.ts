@@ -93,6 +93,11 @@ export class Placement {
     return this.#born[tile] === 1
   }
 
+  /** It is born, and somebody has a copy. */
+  isHeld(tile: number): boolean {
+    return this.#born[tile] === 1 && this.#slots[tile * this.#options.replicas] !== NO_HOLDER
+  }
+
   /** How many tiles are. */
   get bornCount(): number {
     return this.#options.tiles - this.#floating

@@ -33,6 +33,9 @@ export interface ReadAsker {
   failed(error: { readonly code: string; readonly message: string }, nodes: number): void
 }
 
+/** Nobody follows how it goes on. */
+export const UNTOLD = { begun() {}, waits() {}, progressed() {}, notice() {} }
+
 export class TaskRead implements ReadAsker {
   readonly body: TaskBody
   readonly #context: CoordinatorContext

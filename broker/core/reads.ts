@@ -389,7 +389,8 @@ export class Reads {
   }
 }
 
-function isReady(operation: Operation, member: Member): boolean {
+/** Whether it can answer what is asked of the tiles that it holds. */
+export function isReady(operation: Operation, member: Member): boolean {
   return member.isInSync && member.operations.has(operation.name)
 }
 

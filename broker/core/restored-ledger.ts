@@ -54,6 +54,7 @@ const FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'changed'>> = {
   move: 'dropped',
   result: 'kept',
   cell: 'changed',
+  watch: 'kept',
   upgrade: 'changed',
   upgradeNode: 'changed',
 }

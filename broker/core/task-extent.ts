@@ -13,7 +13,7 @@ const namedTiles = new WeakMap<Wire, Uint32Array>()
 
 /** The ids of its tiles, ascending. */
 export function tilesOf(body: TaskBody, { geometry }: GridContext): Uint32Array {
-  const ids = idsOf(body)
+  const ids = namedLsusOf(body)
   if (ids === undefined) return geometry.tilesOf(body.region!)
   let tiles = namedTiles.get(body.args)
   if (tiles === undefined) {
@@ -26,7 +26,7 @@ export function tilesOf(body: TaskBody, { geometry }: GridContext): Uint32Array 
 /** Whether a tile is one of its own. */
 export function goesOver(body: TaskBody, tile: number, grid: GridContext): boolean {
   if (!grid.geometry.touches(tile, body.region!)) return false
-  const ids = idsOf(body)
+  const ids = namedLsusOf(body)
   if (ids === undefined) return true
   return countInTiles(ids, Uint32Array.of(tile), grid.geometry) > 0
 }
@@ -34,12 +34,12 @@ export function goesOver(body: TaskBody, tile: number, grid: GridContext): boole
 /** How many LSUs it goes over. */
 export function lsusOf(body: TaskBody): number {
   const { w, h } = body.region!
-  return idsOf(body)?.length ?? w * h
+  return namedLsusOf(body)?.length ?? w * h
 }
 
 /** How many of them lie in these tiles, which are its own. */
 export function lsusIn(body: TaskBody, tiles: Uint32Array, { geometry }: GridContext): number {
-  const ids = idsOf(body)
+  const ids = namedLsusOf(body)
   if (ids !== undefined) return countInTiles(ids, tiles, geometry)
   let lsus = 0
   for (const tile of tiles) {
@@ -49,7 +49,8 @@ export function lsusIn(body: TaskBody, tiles: Uint32Array, { geometry }: GridCon
   return lsus
 }
 
-function idsOf(body: TaskBody): Uint32Array | undefined {
+/** Those that it names, in the order of tiles; nothing where it goes over its region. */
+export function namedLsusOf(body: TaskBody): Uint32Array | undefined {
   const operation = operationOf(body)
   return operation.kind === 'items' ? undefined : operation.idsOf?.(body.args)
 }

@@ -9,10 +9,10 @@
  * as a tile of it is being copied.
  */
 import { assert } from '../../shared/core/assert.ts'
-import type { Region } from '../../shared/grid/geometry.ts'
 import type { WriteOperation } from '../../shared/operations/operation.ts'
 import type { Applied } from '../../shared/protocol/messages.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
+import type { TaskBody } from '../../shared/protocol/task.ts'
 import type { ControlLog } from './control-log.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { ControlRecord, SealingRecord, WriteRecord } from './ledger-records.ts'
@@ -42,13 +42,13 @@ export class Writes {
   readonly #log: WriteLog
   readonly #controls: ControlLog
   readonly #sender: StreamSender
-  readonly #onSequenced: (region: Region, seq: number) => void
+  readonly #onSequenced: (body: TaskBody, seq: number) => void
 
   /** `onSequenced` is told of each write that gets its place in the order. */
   constructor(
     context: CoordinatorContext,
     logs: { readonly writes: WriteLog; readonly controls: ControlLog },
-    onSequenced: (region: Region, seq: number) => void,
+    onSequenced: (body: TaskBody, seq: number) => void,
   ) {
     this.#context = context
     this.#waiting = new WaitingWrites(context)
@@ -131,7 +131,7 @@ export class Writes {
     const operation = operationOf(task) as WriteOperation
     const seq = context.nextSequence()
     placement.bear(tiles)
-    this.#onSequenced(task.body.region, seq)
+    this.#onSequenced(task.body, seq)
     const plan = planWrites({ tiles, slots: placement.slots, replicas: placement.replicas })
     const tilesMax = writeTilesMax(operation, task.body.args, tiles, options.grid)
     const write: OpenWrite = {

@@ -72,6 +72,7 @@ export class FleetInMemory {
       control: [],
       move: [],
       cell: [],
+      watch: [],
       upgrade: [],
       upgradeNode: [],
     }
@@ -198,6 +199,7 @@ function optionsOf(grid: GridContext, replicas: number): CoordinatorOptions {
     openBytesMax: of.openBytesMax.default,
     logBytesMax: of.logBytesMax.default,
     cellsWindowMs: of.cellsWindowMs.default,
+    watches: [],
     moveBytesPerSecond: of.moveBytesPerSecond.default,
     movesMax: of.movesMax.default,
     recoverNodes: 0,

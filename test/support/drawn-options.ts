@@ -4,6 +4,8 @@ import type { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 
+const WATCHES_OF_FIELD = 12
+
 export function drawGrid(random: Random): GridContext {
   // Large tiles now and then: only they cut a write or a read into several parts a node.
   const size =
@@ -49,6 +51,7 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     // Room for a few bodies of the small grid, the largest of which has 2 KB.
     logBytesMax: random.unit() < 0.2 && grid.geometry.tile === 4 ? 6000 : 16 * 1024 * 1024,
     cellsWindowMs: 1000,
+    watches: [],
     moveBytesPerSecond: random.unit() < 0.3 ? 4096 : 1024 * 1024,
     movesMax: 1 + random.integer(8),
     recoverNodes: 0,
@@ -63,4 +66,17 @@ function drawRetention(random: Random): Pick<CoordinatorOptions, 'retentionMs' |
   return random.unit() < 0.2
     ? { retentionMs: 12_000 + random.integer(4000), retentionTasks: random.integer(5) }
     : { retentionMs: 24 * 3600 * 1000, retentionTasks: 10_000 }
+}
+
+/** Some of each field. */
+export function drawWatches(
+  random: Random,
+  { geometry, fields }: GridContext,
+): CoordinatorOptions['watches'] {
+  const { width, height } = geometry
+  return fields.flatMap((_, field) => {
+    const ids = new Set<number>()
+    while (ids.size < WATCHES_OF_FIELD) ids.add(random.integer(width * height))
+    return Array.from(ids, (id) => ({ field, x: id % width, y: Math.floor(id / width) }))
+  })
 }

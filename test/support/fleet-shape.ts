@@ -3,7 +3,7 @@ import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
-import { drawGrid, drawOptions } from './drawn-options.ts'
+import { drawGrid, drawOptions, drawWatches } from './drawn-options.ts'
 
 export interface FleetShape {
   readonly drawGrid: (random: Random) => GridContext
@@ -43,8 +43,16 @@ export const SMALL: FleetShape = {
   meetsAll: true,
 }
 
-/** Somebody looks at the grid all the time. */
-export const WATCHED: FleetShape = { ...SMALL, looksEveryMs: 25, meetsAll: false }
+/** Somebody looks at the grid all the time, and cells of it are watched. */
+export const WATCHED: FleetShape = {
+  ...SMALL,
+  drawOptions: (random, grid) => ({
+    ...drawOptions(random, grid),
+    watches: drawWatches(random, grid),
+  }),
+  looksEveryMs: 25,
+  meetsAll: false,
+}
 
 /** Sensors tell what they read all the time. */
 export const SENSED: FleetShape = { ...SMALL, readingsEveryMs: 40 }

@@ -36,7 +36,7 @@ export const FLEETS = {
     create: (seed, programs) => new SimulatedFleet(seed, programs),
   },
   watched: {
-    about: 'as small, and somebody looks at the grid all the time',
+    about: 'as small, and somebody looks at the grid all the time, and cells are watched',
     mustHappen: MUST_HAPPEN_TO_WATCHED,
     seedsForAll: 12,
     create: (seed, programs) => new SimulatedFleet(seed, programs, WATCHED),

@@ -53,6 +53,7 @@ export const BENCH_OPTIONS: CoordinatorOptions = {
   openBytesMax: 1024 * 1024,
   logBytesMax: 1024 * 1024,
   cellsWindowMs: 1000,
+  watches: [],
   moveBytesPerSecond: 1024 * 1024,
   movesMax: 4,
   recoverNodes: 0,

@@ -68,6 +68,7 @@ export const MUST_HAPPEN_TO_MANY: readonly string[] = [
 export const MUST_HAPPEN_TO_WATCHED = [
   ...['get', 'stat', 'overview', 'gather'].map((op) => `look-consistent-${op}`),
   ...['look-left', 'look-forgotten', 'look-same-tag', 'look-too-many-looks'],
+  ...['watch-changed', 'watch-told'],
 ]
 
 /** Where sensors tell what they read. */

@@ -39,6 +39,7 @@ import { SimulatedSensors } from './simulated-sensors.ts'
 import { SliceCard } from './slice-card.ts'
 import { TaskStories } from './task-stories.ts'
 import { violated } from './violation.ts'
+import { WatchChecker } from './watch-checker.ts'
 
 const FAULTS_MS = 12_000
 /** Longer than every deadline, and than all it takes for the last node to come back and catch up. */
@@ -71,6 +72,7 @@ export class SimulatedFleet {
   readonly #lookers: SimulatedLookers | undefined
   readonly #readings: ReadingChecker
   readonly #sensors: SimulatedSensors | undefined
+  readonly #watches: WatchChecker
   readonly #faults: SimulatedFaults
   readonly #losesLedger: boolean
   readonly #rebuild: RebuiltLedger
@@ -93,6 +95,7 @@ export class SimulatedFleet {
     const grid = shape.drawGrid(random)
     this.#options = shape.drawOptions(random, grid)
     this.#model = new GridModel(grid)
+    this.#watches = new WatchChecker(this.#options, this.#model, (what) => this.count(what))
     this.#stories = new TaskStories(grid)
     this.#readings = new ReadingChecker(grid, this.ledger)
     this.cards = new FleetCards(this, grid.geometry.tiles)
@@ -121,43 +124,35 @@ export class SimulatedFleet {
       lostAt: (node, tile) => this.cards.lostAt(node, tile),
       count: (what) => this.count(what),
     })
-    const latencyMaxMs = random.between(1, 40)
-    const network = { latencyMinMs: 0.2, latencyMaxMs, keepaliveMs: 6000 }
+    const network = { latencyMinMs: 0.2, latencyMaxMs: random.between(1, 40), keepaliveMs: 6000 }
     this.network = new SimulatedNetwork(network, this.clock, fork())
     this.network.onDrop = () => this.count('dropped')
     this.gateway = this.#createGateway(programs, fork())
     this.nodes = Array.from({ length: shape.drawNodes(random, this.#options) }, (_, index) =>
       this.#createNode(`node-${index}`, programs, fork()),
     )
+    const count = (what: string): void => this.count(what)
+    const around = { grid, clock: this.clock, gateway: this.gateway, count }
     this.#clients = new SimulatedClients({
-      grid,
-      clock: this.clock,
+      ...around,
       random: fork(),
-      gateway: this.gateway,
       stories: this.#stories,
       checkers: this.#checkers,
       regionSideMax: shape.regionSideMax,
-      count: (what) => this.count(what),
     })
     if (shape.looksEveryMs !== undefined) {
       this.#lookers = new SimulatedLookers({
-        grid,
-        clock: this.clock,
+        ...around,
         random: fork(),
-        gateway: this.gateway,
         model: this.#model,
         checkers: this.#checkers,
-        count: (what) => this.count(what),
       })
     }
     if (shape.readingsEveryMs !== undefined) {
       this.#sensors = new SimulatedSensors({
-        grid,
-        clock: this.clock,
+        ...around,
         random: fork(),
-        gateway: this.gateway,
         checker: this.#readings,
-        count: (what) => this.count(what),
       })
     }
     // With too few copies left, such writes would rightly wait for good.
@@ -246,6 +241,7 @@ export class SimulatedFleet {
     this.#checkers.finished()
     this.#copy?.atRest()
     if (this.#lookers?.isIdle === false) violated('a look was never answered')
+    if (!this.#losesLedger) this.#watches.atRest()
     if (this.#options.retentionMs < DEADLINE_MS_MAX) await this.#outliveResults()
     this.#handOffs.atRest(this.nodes.map(({ id }) => id))
     if (this.nodes.length > this.#options.replicas) await this.#faults.drainOne(REST_MS)
@@ -392,7 +388,9 @@ export class SimulatedFleet {
         const story = this.#stories.find(task)!
         this.count(`end-${state}${story.isWrite ? `-${story.effect}` : ''}`)
       },
-      published: (effect) => this.#checkers.published(effect),
+      published: (effect) => {
+        for (const checker of [this.#checkers, this.#watches]) checker.published(effect)
+      },
       started: (openWrites) => {
         this.lost.gatewayDied()
         this.#handOffs.forget()
