@@ -31,4 +31,42 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'a write leaves what is watched as it is',
+    fleet: 'watched',
+    edits: [
+      {
+        file: 'broker/core/watches.ts',
+        from: 'for (const cell of this.#touched(field, body)) field.due.add(cell)',
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'a watched cell that a look failed to read is forgotten',
+    fleet: 'watched',
+    edits: [
+      {
+        file: 'broker/core/watches.ts',
+        from: 'field.due.delete(cell)\n      field.due.add(cell)',
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'watched cells do not wait for who comes back',
+    fleet: 'watched',
+    edits: [{ file: 'broker/core/coordinator.ts', from: 'this.#watches.wake()', to: '' }],
+  },
+  {
+    name: 'a write during a look is none to what it reads',
+    fleet: 'watched',
+    edits: [
+      {
+        file: 'broker/core/watches.ts',
+        from: 'if (cell.look !== look) return',
+        to: 'if (cell.look !== look) return\n      field.due.delete(cell)',
+      },
+    ],
+  },
 ]
