@@ -17,6 +17,7 @@ import {
   topicFilters,
   topicPrefix,
 } from './option-types.ts'
+import { WATCH_TABLE } from './watch-table.ts'
 
 const MIB = 1024 * 1024
 const DAY_MS = 86_400_000
@@ -319,7 +320,7 @@ export const GATEWAY_OPTIONS = {
 } as const
 
 /** What its file may say several times. */
-export const GATEWAY_TABLES = { inputs: INPUT_TABLE } as const
+export const GATEWAY_TABLES = { inputs: INPUT_TABLE, watches: WATCH_TABLE } as const
 
 export type GatewayConfig = Settings<typeof GATEWAY_OPTIONS, typeof GATEWAY_TABLES>
 

@@ -3,6 +3,7 @@ import { Geometry } from '../shared/grid/geometry.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import type { GatewayConfig } from './config.ts'
 import type { CoordinatorOptions } from './core/coordinator.ts'
+import { watchedCells } from './watched-cells.ts'
 
 const RESEND_MS = 3000
 /** Long enough for boards that start together; a task waits this long for the last of them. */
@@ -19,14 +20,14 @@ const RECONNECT_MS = 65_000
 const HOUR_MS = 3_600_000
 
 export function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
-  const { retentionHours, grid, tile, fields, ...rest } = config
-  const geometry = new Geometry({ ...grid, tile })
+  const { retentionHours, grid: size, tile, fields, watches, ...rest } = config
+  const grid = { geometry: new Geometry({ ...size, tile }), fields }
   return {
     ...rest,
     version: VERSION,
-    grid: { geometry, fields },
+    grid,
+    watches: watchedCells(watches, grid),
     retentionMs: retentionHours * HOUR_MS,
-    watches: [],
     resendMs: RESEND_MS,
     copyTimeoutMs: COPY_TIMEOUT_MS,
     scrubMs: SCRUB_MS,

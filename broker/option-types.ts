@@ -1,4 +1,5 @@
 /** Kinds of values that only options of the gateway have. */
+import { didYouMean } from '../shared/core/near-match.ts'
 import { type Field, formatFields, parseFields } from '../shared/grid/fields.ts'
 import { GRID_SIDE_MAX } from '../shared/grid/geometry.ts'
 import { isFilter } from '../shared/protocol/topic-filters.ts'
@@ -99,4 +100,39 @@ export const frameAncestors = text<string>({
     return { ok: false, fault: 'malformed', message }
   },
   format: (sources) => sources,
+})
+
+/** Text that is shown. */
+export function label(charactersMax: number): OptionType<string> {
+  return text({
+    range: `at most ${charactersMax} characters`,
+    parse(given) {
+      if ([...given].length <= charactersMax) return { ok: true, value: given }
+      const message = `"${given}" is longer than ${charactersMax} characters`
+      return { ok: false, fault: 'malformed', message }
+    },
+  })
+}
+
+/** Device classes of sensors of numbers, as Home Assistant 2024.11 has them. */
+const SENSOR_CLASSES = [
+  ...['apparent_power', 'aqi', 'atmospheric_pressure', 'battery', 'carbon_dioxide'],
+  ...['carbon_monoxide', 'conductivity', 'current', 'data_rate', 'data_size', 'distance'],
+  ...['duration', 'energy', 'energy_storage', 'frequency', 'gas', 'humidity', 'illuminance'],
+  ...['irradiance', 'moisture', 'monetary', 'nitrogen_dioxide', 'nitrogen_monoxide'],
+  ...['nitrous_oxide', 'ozone', 'ph', 'pm1', 'pm10', 'pm25', 'power', 'power_factor'],
+  ...['precipitation', 'precipitation_intensity', 'pressure', 'reactive_power'],
+  ...['signal_strength', 'sound_pressure', 'speed', 'sulphur_dioxide', 'temperature'],
+  ...['volatile_organic_compounds', 'volatile_organic_compounds_parts', 'voltage', 'volume'],
+  ...['volume_flow_rate', 'volume_storage', 'water', 'weight', 'wind_speed'],
+]
+
+export const sensorClass = text<string>({
+  placeholder: '<class>',
+  range: 'a device class of sensors, as Home Assistant names it',
+  parse(given) {
+    if (SENSOR_CLASSES.includes(given)) return { ok: true, value: given }
+    const message = `"${given}" is no device class of a number${didYouMean(given, SENSOR_CLASSES)}`
+    return { ok: false, fault: 'malformed', message }
+  },
 })

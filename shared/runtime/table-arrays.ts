@@ -28,7 +28,7 @@ export type Entries<A extends TableArrays> = {
 }
 
 /** How a problem names an entry; the first is 1. */
-function entryLabel(key: string, index: number): string {
+export function entryLabel(key: string, index: number): string {
   return `[[${key}]] ${index + 1}`
 }
 
