@@ -18,6 +18,7 @@ import type { GatewayNotice } from './core/effects.ts'
 const OUT = [
   ...['gateway/+', 'node/+/state', 'node/+/info', 'node/+/event', 'node/+/telemetry/json'],
   ...['task/+/state', 'task/+/result', 'task/+/result/json', 'task/rejected'],
+  'cell/+/+/+/value',
 ]
 /** What is for the gateway. */
 const IN = ['task/submit', 'task/+/cancel', 'cell/#']
