@@ -6,6 +6,7 @@ import type { NodeId } from '../shared/core/ids.ts'
 import type { Random } from '../shared/core/random.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
 import {
+  type DiscoveredCell,
   type DiscoveredNode,
   type DiscoverySite,
   discoveryTopic,
@@ -17,6 +18,7 @@ import {
 /** Without a prefix nothing is told, and what was once is taken back. */
 export interface HomeAssistantOptions extends Omit<DiscoverySite, 'fleet' | 'prefix'> {
   readonly prefix: string | undefined
+  readonly cells: readonly DiscoveredCell[]
 }
 
 export interface HomeAssistantPorts {
@@ -115,7 +117,7 @@ export class HomeAssistant {
   }
 
   #site(): DiscoverySite | undefined {
-    const { prefix, ...options } = this.#options
+    const { prefix, cells: _cells, ...options } = this.#options
     const fleet = this.#ports.fleet()
     return prefix === undefined || fleet === undefined ? undefined : { ...options, prefix, fleet }
   }
@@ -124,7 +126,10 @@ export class HomeAssistant {
     const site = this.#site()
     if (this.#isGatewayShown || site === undefined) return
     this.#isGatewayShown = true
-    this.#ports.publish(discoveryTopic(site), JSON.stringify(gatewayDiscovery(site)))
+    this.#ports.publish(
+      discoveryTopic(site),
+      JSON.stringify(gatewayDiscovery(site, this.#options.cells)),
+    )
   }
 
   #show(node: NodeId, known: Known): void {

@@ -382,7 +382,7 @@ async function start(
   const { homeAssistant: prefix, topicBase: base, tlsNames = [] } = config
   const url = secured && tlsNames[0] && `https://${tlsNames[0]}:${http.port}`
   const homeAssistant = new HomeAssistant(
-    { prefix, base, version: VERSION, ...(url && { url }) },
+    { prefix, base, version: VERSION, cells: config.watches, ...(url && { url }) },
     {
       ...{ clock: SYSTEM_CLOCK, random },
       fleet: () => view.fleetId,

@@ -22,6 +22,16 @@ export interface DiscoverySite {
   readonly url?: string
 }
 
+/** A cell whose number is published. */
+export interface DiscoveredCell {
+  readonly field: string
+  readonly x: number
+  readonly y: number
+  readonly name?: string | undefined
+  readonly unit?: string | undefined
+  readonly deviceClass?: string | undefined
+}
+
 export interface DiscoveredNode {
   readonly id: NodeId
   readonly board: string
@@ -83,6 +93,9 @@ const COUNTS: readonly { readonly key: string; readonly name: string; readonly f
   { key: 'writes', name: 'Writes waiting', from: 'writes_waiting' },
 ]
 
+/** Home Assistant takes sensors of these for meters alone. */
+const METERED = ['energy', 'gas', 'monetary', 'volume', 'water']
+
 type Entity = Readonly<Record<string, unknown>>
 
 /** Where the device of a node, or of the gateway, is told of. */
@@ -141,7 +154,7 @@ export function nodeDiscovery(site: DiscoverySite, node: DiscoveredNode): object
   }
 }
 
-export function gatewayDiscovery(site: DiscoverySite): object {
+export function gatewayDiscovery(site: DiscoverySite, cells: readonly DiscoveredCell[]): object {
   const device = deviceId(site.fleet)
   const counts = COUNTS.map(({ key, name, from }): Entity => {
     return {
@@ -164,7 +177,22 @@ export function gatewayDiscovery(site: DiscoverySite): object {
     origin: originOf(site),
     availability: [gatewayState(site)],
     state_topic: buildTopic(site.base, { kind: 'gateway-summary' }),
-    components: byKey(device, [...counts, doubts]),
+    components: byKey(device, [...counts, doubts, ...cells.map((cell) => cellEntity(site, cell))]),
+  }
+}
+
+function cellEntity(
+  site: DiscoverySite,
+  { field, x, y, name, unit, deviceClass }: DiscoveredCell,
+): Entity {
+  const isMeter = deviceClass !== undefined && METERED.includes(deviceClass)
+  return {
+    ...{ platform: 'sensor', unique_id: `${deviceId(site.fleet)}_cell_${field}_${x}_${y}` },
+    name: name ?? `${field} ${x},${y}`,
+    ...(deviceClass !== undefined && { device_class: deviceClass }),
+    ...(unit !== undefined && { unit_of_measurement: unit }),
+    state_class: isMeter ? 'total' : 'measurement',
+    state_topic: buildTopic(site.base, { kind: 'cell-value', field, x, y }),
   }
 }
 

@@ -4,6 +4,7 @@ import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 
 const EDGE = 'edge-1' as NodeId
+const CELL = { field: 'temp', x: 1, y: 2 }
 const INFO = { id: EDGE, board: 'Pi', version: '1' }
 const TELEMETRY = { cpu_percent: 1, temp_celsius: null, node: EDGE }
 const topicOf = (name: string, prefix = 'homeassistant'): string =>
@@ -21,7 +22,7 @@ class Site {
 
   constructor({ prefix }: { prefix: string | undefined } = { prefix: 'homeassistant' }) {
     this.home = new HomeAssistant(
-      { prefix, base: 'obelisk/v1', version: '1' },
+      { prefix, base: 'obelisk/v1', version: '1', cells: [CELL] },
       {
         clock: {
           after: (ms, act) => {
@@ -59,6 +60,7 @@ t.test(
     const site = new Site()
     site.home.begin()
     t.same(site.topics, [topicOf('gateway')])
+    t.match(site.kept.get(topicOf('gateway')), '"cell_temp_1_2"')
     site.home.heard(EDGE, 'node-info', INFO)
     t.same(site.topics, [], 'not without what it can tell')
     site.home.heard(EDGE, 'node-telemetry', TELEMETRY)

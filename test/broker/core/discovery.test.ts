@@ -62,7 +62,11 @@ function checkMessage(t: Test, payload: Json, names: readonly string[]): void {
     const platform = entity.platform as 'sensor' | 'binary_sensor'
     onlyHas(t, key, entity, TAKEN.entity, TAKEN[platform])
     ids.add(entity.unique_id)
-    t.ok(TAKEN.entityCategories.includes(entity.entity_category), `${key}: its category`)
+    const category = entity.entity_category
+    t.ok(
+      category === undefined || TAKEN.entityCategories.includes(category),
+      `${key}: its category`,
+    )
     for (const place of [payload.availability, entity.availability ?? []] as Json[][]) {
       for (const one of place) {
         onlyHas(t, `${key}'s availability`, one, TAKEN.availability)
@@ -78,6 +82,8 @@ function checkMessage(t: Test, payload: Json, names: readonly string[]): void {
       continue
     }
     t.ok(TAKEN.stateClasses.includes(entity.state_class), `${key}: its state class`)
+    const isMeter = TAKEN.meterClasses.includes(entity.device_class)
+    t.notOk(isMeter && entity.state_class === 'measurement', `${key}: it fits its class`)
     if (entity.device_class === undefined) continue
     const units = TAKEN.sensorUnits[String(entity.device_class)]
     t.ok(units?.includes(entity.unit_of_measurement), `${key}: its unit fits its class`)
@@ -103,7 +109,20 @@ t.test('the gateway is told of as Home Assistant takes it', async (t) => {
     countByState: () => ({ alive: 1, suspect: 0, dead: 0, left: 0 }),
     counts: () => ({}),
   }
-  checkMessage(t, asJson(gatewayDiscovery(SITE)), Object.keys(summaryOf(fleet, 1, 1)))
+  const names = Object.keys(summaryOf(fleet, 1, 1))
+  checkMessage(t, asJson(gatewayDiscovery(SITE, [])), names)
+  const cells = [
+    { field: 'temp', x: 12, y: 40, name: 'Kitchen', unit: '°C', deviceClass: 'temperature' },
+    { field: 'water', x: 0, y: 0, unit: 'L', deviceClass: 'water' },
+    { field: 'level', x: 12, y: 40 },
+  ]
+  const payload = asJson(gatewayDiscovery(SITE, cells))
+  checkMessage(t, payload, names)
+  t.match(payload.components, {
+    cell_temp_12_40: { name: 'Kitchen', state_topic: 'obelisk/v1/cell/temp/12/40/value' },
+    cell_water_0_0: { state_class: 'total' },
+    cell_level_12_40: { name: 'level 12,40', state_class: 'measurement' },
+  })
 })
 
 t.test('what a board cannot tell is left out', async (t) => {
