@@ -62,7 +62,10 @@ export class StagedUpgrades {
   readonly #log: Logger
   #order: UpgradeOrder | undefined
   #isFetching = false
-  #timer: NodeJS.Timeout | undefined
+  /** To the next try at a package. */
+  #retry: NodeJS.Timeout | undefined
+  /** To the next look for what root says, which goes on while another package is fetched. */
+  #poll: NodeJS.Timeout | undefined
   #isClosed = false
 
   constructor(options: StagedUpgradesOptions, log: Logger) {
@@ -98,7 +101,8 @@ export class StagedUpgrades {
 
   close(): void {
     this.#isClosed = true
-    clearTimeout(this.#timer)
+    clearTimeout(this.#retry)
+    clearTimeout(this.#poll)
   }
 
   get #request(): Request | undefined {
@@ -146,7 +150,7 @@ export class StagedUpgrades {
         const fault = this.#faultOf(error)
         if (fault.code !== 'fetch-broken' && fault.code !== 'busy') return fault
         await new Promise<void>((resolve) => {
-          this.#timer = setTimeout(resolve, retryMs)
+          this.#retry = setTimeout(resolve, retryMs)
         })
       }
     }
@@ -203,7 +207,7 @@ export class StagedUpgrades {
 
   /** If it is not to be, this process goes on and says so. */
   #awaitOutcome(say: Say, asked = 1, sinceMs = performance.now()): void {
-    clearTimeout(this.#timer)
+    clearTimeout(this.#poll)
     if (this.#isClosed) return
     const { pollMs = POLL_MS, askAgainMs = ASK_AGAIN_MS } = this.#options
     const { outcome } = this
@@ -215,7 +219,7 @@ export class StagedUpgrades {
     const isDue = asked < ASKED_MAX && performance.now() - sinceMs >= askAgainMs
     if (isDue) this.#askAgain()
     const next = isDue ? ([asked + 1] as const) : ([asked, sinceMs] as const)
-    this.#timer = setTimeout(() => this.#awaitOutcome(say, ...next), pollMs).unref()
+    this.#poll = setTimeout(() => this.#awaitOutcome(say, ...next), pollMs).unref()
   }
 }
 

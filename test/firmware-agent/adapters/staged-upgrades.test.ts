@@ -29,6 +29,8 @@ class Bench {
   upgrades: StagedUpgrades
   /** How many were written. */
   requests = 0
+  /** To fetch a package. */
+  failures = 0
 
   constructor(t: Test) {
     this.#t = t
@@ -47,10 +49,11 @@ class Bench {
     const program = { version: '1.0.0', architecture: 'armhf', url: 'mqtt://127.0.0.1:1' }
     const write = (line: string): void => {
       if (line.includes('"upgrade-asked"')) this.requests += 1
+      if (line.includes('"fetch-broken"')) this.failures += 1
     }
     const log = pino({ level: 'info' }, { write })
     this.upgrades = new StagedUpgrades(
-      { ...program, folder, outcomes, random, pollMs: 1, askAgainMs },
+      { ...program, folder, outcomes, random, pollMs: 1, retryMs: 20, askAgainMs },
       log,
     )
     this.#t.teardown(() => this.upgrades.close())
@@ -151,6 +154,19 @@ t.test('a request without an answer is written again, a few times', async (t) =>
   bench.answer('ready')
   await bench.told()
   t.equal(bench.requests, 3)
+})
+
+t.test('another package is fetched while root does not answer', async (t) => {
+  const bench = new Bench(t)
+  await bench.order('first')
+  const other = Buffer.from('another package')
+  const sha256 = createHash('sha256').update(other).digest('hex')
+  // Nobody is there to fetch it from.
+  const order = { ...ORDER, version: '3.0.0', sha256, bytes: other.length, next: 'wait' } as const
+  bench.upgrades.take(order, (said) => bench.said.push(said))
+  await eventually('it has tried in vain', () => bench.failures > 0)
+  writeFileSync(join(bench.folder, `${sha256}.tar.gz`), other)
+  t.same(await bench.told(), { t: 'fetched', sha256 })
 })
 
 t.test('a disk that takes no request is no end of the agent', async (t) => {
