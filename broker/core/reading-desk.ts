@@ -3,6 +3,7 @@
  * acknowledged. Whoever was refused is acknowledged, too: to send it again would not help. He is told why on
  * `task/rejected`, at most once a second; all are counted.
  */
+import { LatestMap } from '../../shared/core/latest-map.ts'
 import { identityOf } from '../../shared/protocol/access.ts'
 import type { Readings } from '../../shared/protocol/readings.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
@@ -25,7 +26,7 @@ export class ReadingDesk {
   readonly #rates = new ReadingRates()
   readonly #refused = new Map<string, number>()
   /** By client; who was told last stands last. */
-  readonly #toldMs = new Map<string, number>()
+  readonly #toldMs = new LatestMap<string, number>(TOLD_MAX)
   /** By the time at which they are due. */
   readonly #slots = new Map<number, Ticket[]>()
 
@@ -120,12 +121,7 @@ export class ReadingDesk {
   #mayTell(client: string): boolean {
     const { nowMs } = this.#context
     if (nowMs - (this.#toldMs.get(client) ?? Number.NEGATIVE_INFINITY) < TOLD_MS) return false
-    this.#toldMs.delete(client)
     this.#toldMs.set(client, nowMs)
-    if (this.#toldMs.size > TOLD_MAX) {
-      const [oldest] = this.#toldMs.keys()
-      this.#toldMs.delete(oldest!)
-    }
     return true
   }
 }
