@@ -152,7 +152,10 @@ function documentOf(payload: Uint8Array): Document {
   }
 }
 
-/** A text that is a number is one, as in a reading; so is a message that is no JSON, if all of it is asked for. */
+/**
+ * A text that is a number is one, as in a reading; so is a message that is no JSON, if all of it is asked for. Contacts
+ * and the like say true and false: 1 and 0.
+ */
 function numberAt({ text, json }: Document, pointer: JsonPointer): number | Problem | undefined {
   const isWhole = pointer.length === 0
   const document = isWhole && json === undefined ? text : json
@@ -160,6 +163,7 @@ function numberAt({ text, json }: Document, pointer: JsonPointer): number | Prob
     return { path: '', code: 'malformed', message: 'the message is no JSON' }
   const found = valueAt(document, pointer)
   if (found === undefined || found === null) return undefined
+  if (typeof found === 'boolean') return Number(found)
   const number = typeof found === 'string' ? plainNumber(found) : found
   if (typeof number === 'number') return number
   const name = isWhole ? 'the message' : formatPointer(pointer)

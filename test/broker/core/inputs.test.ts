@@ -60,7 +60,7 @@ t.test('the whole of a message is a number as a reading is', (t) => {
     t.same(read(whole, text), [`temp/${CELL} 21`], text)
   }
   t.same(read(whole, '.5'), [`temp/${CELL} 0.5`])
-  for (const text of ['nan', 'unavailable', '{"a":1}', '[21]', 'true', '0x10', '21,5']) {
+  for (const text of ['nan', 'unavailable', '{"a":1}', '[21]', 'True', '0x10', '21,5']) {
     t.same(read(whole, text), ['wrong-type'], text)
   }
   t.same(inputsOf({ pointer: '' }).read('zigbee2mqtt/kitchen', Uint8Array.of(0xff)).length, 1)
@@ -68,17 +68,22 @@ t.test('the whole of a message is a number as a reading is', (t) => {
   t.end()
 })
 
-t.test('a text that is a number is one; ON, true and a list are none', (t) => {
-  t.same(read(inputsOf({}), { temperature: ' 21.5 ' }), [`temp/${CELL} 21.5`])
-  for (const temperature of ['ON', '', 'NaN', true, [21], { value: 21 }]) {
-    t.same(read(inputsOf({}), { temperature }), ['wrong-type'], JSON.stringify(temperature))
-  }
-  const [result] = inputsOf({}).read('zigbee2mqtt/kitchen', Buffer.from('{"temperature":"ON"}'))
-  t.match(result, {
-    problems: [{ path: '[[input]] 1', message: '[[input]] 1: /temperature is "ON", no number' }],
-  })
-  t.end()
-})
+t.test(
+  'a text that is a number is one, and true and false are 1 and 0; ON and a list are none',
+  (t) => {
+    t.same(read(inputsOf({}), { temperature: ' 21.5 ' }), [`temp/${CELL} 21.5`])
+    for (const temperature of ['ON', '', 'NaN', 'true', [21], { value: 21 }]) {
+      t.same(read(inputsOf({}), { temperature }), ['wrong-type'], JSON.stringify(temperature))
+    }
+    t.same(read(inputsOf({ field: 'level' }), { temperature: true }), [`level/${CELL} 1`])
+    t.same(read(inputsOf({ scale: -1, offset: 1 }), { temperature: false }), [`temp/${CELL} 1`])
+    const [result] = inputsOf({}).read('zigbee2mqtt/kitchen', Buffer.from('{"temperature":"ON"}'))
+    t.match(result, {
+      problems: [{ path: '[[input]] 1', message: '[[input]] 1: /temperature is "ON", no number' }],
+    })
+    t.end()
+  },
+)
 
 t.test('what is left out, null or empty is nothing', (t) => {
   for (const payload of [
@@ -193,7 +198,7 @@ const INPUT: fc.Arbitrary<Given> = fc
 const LEAF = fc.oneof(
   fc.double(),
   fc.integer({ min: -300, max: 300 }),
-  fc.constantFrom(null, true, 'ON', '21.5', '', '1e400'),
+  fc.constantFrom(null, true, false, 'ON', '21.5', '', '1e400'),
 )
 const DOCUMENT = fc.letrec((tie) => ({
   any: fc.oneof({ depthSize: 'small' }, LEAF, tie('list'), tie('object')),
@@ -246,7 +251,9 @@ function plainly(given: Given, topic: string, payload: string): string[] {
   const number =
     typeof found === 'string' && /^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/.test(found)
       ? Number(found)
-      : found
+      : typeof found === 'boolean'
+        ? Number(found)
+        : found
   if (typeof number !== 'number') return ['wrong-type']
   const levels = topic.split('/')
   const last = given.topic!.split('/').lastIndexOf('+')
