@@ -1,6 +1,6 @@
 /**
- * Who speaks HTTP where TLS is spoken, as somebody does who types an address without its `https://`: he is told so, and a
- * browser that only looks is sent on. Nothing of what came is done or kept.
+ * Who speaks HTTP where TLS is spoken, as somebody does who types an address without its `https://`: he is told so, and
+ * never sent on, or nobody would notice who stands between. Nothing of what came is done or kept.
  */
 import { problemResponse } from './problem-json.ts'
 
@@ -13,16 +13,9 @@ const HOST =
 /** The answer to what came first on a connection, if that is a request of HTTP. */
 export function answerToPlain(bytes: Uint8Array): string | undefined {
   const text = Buffer.from(bytes.subarray(0, HEAD_BYTES_MAX)).toString('latin1')
-  const [, method, target = ''] = REQUEST.exec(text) ?? []
-  if (method === undefined) return undefined
-  const [, host] = HOST.exec(text) ?? []
-  const address = host === undefined ? 'https://' : `https://${host}`
+  if (!REQUEST.test(text)) return undefined
+  const [, host = ''] = HOST.exec(text) ?? []
+  const address = `https://${host}`
   const detail = `this gateway is secured, and speaks TLS here: ask ${address}; for commands, obelisk login ${address}`
-  const isLook = (method === 'GET' || method === 'HEAD') && target.startsWith('/')
-  if (host === undefined || !isLook) {
-    return problemResponse({ status: 400, code: 'https-only', detail })
-  }
-  // For now: a browser keeps what is for ever, also when this gateway is secured no more.
-  const moved = { status: 307, code: 'https-only', detail }
-  return problemResponse(moved, { location: `${address}${target}` })
+  return problemResponse({ status: 400, code: 'https-only', detail })
 }

@@ -108,13 +108,9 @@ export function endWithProblem(response: ServerResponse, problem: ProblemAnswer)
 }
 
 /** The whole answer, for a socket that is not in the hands of HTTP. */
-export function problemResponse(
-  problem: ProblemAnswer,
-  more: Readonly<Record<string, string>> = {},
-): string {
+export function problemResponse(problem: ProblemAnswer): string {
   const body = problemText(problem)
-  const headers = { ...headersOf(body), ...more }
-  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+  const head = Object.entries(headersOf(body)).map(([name, value]) => `${name}: ${value}`)
   const { status } = problem
   return [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...head, '', body].join('\r\n')
 }

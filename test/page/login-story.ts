@@ -104,12 +104,14 @@ t.test('whose login is over is asked again, and goes on where he was', async (t)
   })
 })
 
-t.test('who only opens the page is not refused, and comes to it by http://, too', async (t) => {
+t.test('who only opens the page is not refused, and is told so who comes by http://', async (t) => {
   const gateway = await secured(t, { ada: ['--role', 'admin'], sam: ['--role', 'submitter'] })
   const plain = gateway.url.replace('https:', 'http:')
-  await visit(t, plain, EXPECTED, async (page) => {
+  await visit(t, gateway.url, EXPECTED, async (page) => {
     await page.getByRole('dialog', { name: 'Who are you?' }).waitFor()
-    t.match(page.url(), /^https:/, 'it is sent on')
+    await page.goto(plain)
+    await page.getByText(`ask ${gateway.url}`).waitFor()
+    await page.goto(gateway.url)
     await login(page, 'ada')
     await page.getByText('ada admin').waitFor()
     await page.goto(`${gateway.url}/#care/security`)
