@@ -305,8 +305,9 @@ const SECTOR_BYTES = 512
  */
 async function wholeEnd(file: FileHandle, size: number): Promise<number> {
   const from = Math.max(0, size - SECURITY_WRITE_BYTES_MAX - SECURITY_LINE_BYTES_MAX)
-  const tail = Buffer.alloc(size - from)
-  await readWhole(file, tail, from)
+  const buffer = Buffer.alloc(size - from)
+  // A write that failed is cut back at any moment, also at this one.
+  const tail = buffer.subarray(0, await readUpTo(file, buffer, from))
   const ended = tail.lastIndexOf(LINE_END) + 1
   const zero = tail.indexOf(0)
   if (zero === -1) return from + ended
@@ -318,12 +319,14 @@ async function wholeEnd(file: FileHandle, size: number): Promise<number> {
   return from + (isFromSector && isToSector ? begun : ended)
 }
 
-async function readWhole(file: FileHandle, into: Buffer, position: number): Promise<void> {
+/** How many bytes there were. */
+async function readUpTo(file: FileHandle, into: Buffer, position: number): Promise<number> {
   for (let at = 0; at < into.length; ) {
     const { bytesRead } = await file.read(into, at, into.length - at, position + at)
-    if (bytesRead === 0) throw new Error('a file of the security log became shorter')
+    if (bytesRead === 0) return at
     at += bytesRead
   }
+  return into.length
 }
 
 /** Each line up to `size`, without its line end, one that is too long as nothing. The bytes are lent. */
@@ -337,7 +340,8 @@ async function eachLine(
   let isTooLong = false
   for (let position = 0; position < size; ) {
     const length = Math.min(buffer.length - held, size - position)
-    await readWhole(file, buffer.subarray(held, held + length), position)
+    const count = await readUpTo(file, buffer.subarray(held, held + length), position)
+    if (count < length) throw new Error('a file of the security log became shorter')
     position += length
     const filled = buffer.subarray(0, held + length)
     let start = 0

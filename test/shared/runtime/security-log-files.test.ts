@@ -1,9 +1,19 @@
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { NO_HEAD, type SecurityHead } from '../../../shared/protocol/security-log.ts'
-import { verifySecurityLog } from '../../../shared/runtime/security-log-files.ts'
+import { readSecurityLog, verifySecurityLog } from '../../../shared/runtime/security-log-files.ts'
 import { checkAsync } from '../../support/property.ts'
 import { contentOf, pathsOf, writeLog } from '../../support/security-logs.ts'
 
@@ -46,6 +56,17 @@ t.test('a log that nobody touched is whole', async (t) => {
     t.equal(pathsOf(folder).length, folder === WHOLE ? 3 : 10)
   }
   t.equal((await verifySecurityLog(GONE)).firstSeq! > 1, true)
+})
+
+t.test('a write that failed may be cut back while the log is read', async (t) => {
+  const folder = copyOf(WHOLE)
+  const newest = join(folder, 'security.jsonl')
+  const { size } = statSync(newest)
+  appendFileSync(newest, 'a part of a line')
+  // Lines of the older files are read first: by then it is known how long the newest is.
+  const onLine = () => truncateSync(newest, size)
+  const report = await readSecurityLog(folder, heads.get(WHOLE), { onLine })
+  t.match(report, { isWhole: true, head: heads.get(WHOLE) })
 })
 
 t.test('a head that was kept at any time fits the log', async (t) => {

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto'
 import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { threadId } from 'node:worker_threads'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const FOLDER = join(ROOT, '.tap/compiled')
@@ -98,12 +99,15 @@ async function compiled(path) {
   return code + mark
 }
 
+let kept = 0
+
 /** @param {string} file @param {string | Uint8Array} text */
 async function keep(file, text) {
   await mkdir(dirname(file), { recursive: true })
-  // Another process may write or read the same at this moment.
-  await writeFile(`${file}.${process.pid}`, text)
-  await rename(`${file}.${process.pid}`, file)
+  // Another process, or another thread of this one, may write or read the same at this moment.
+  const own = `${file}.${process.pid}-${threadId}-${kept++}`
+  await writeFile(own, text)
+  await rename(own, file)
 }
 
 /** The URL of the file. It lies in a folder of the name that tap leaves out of the stacks that it shows. */
