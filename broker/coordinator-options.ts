@@ -1,6 +1,7 @@
 /** What the coordinator is made with: the options of the gateway, and times that nobody has to choose. */
 import { Geometry } from '../shared/grid/geometry.ts'
 import { VERSION } from '../shared/runtime/version.ts'
+import { assertCells } from './cells-of-file.ts'
 import type { GatewayConfig } from './config.ts'
 import type { CoordinatorOptions } from './core/coordinator.ts'
 import { watchedCells } from './watched-cells.ts'
@@ -19,9 +20,14 @@ const MOVE_DEADLINE_MS = 300_000
 const RECONNECT_MS = 65_000
 const HOUR_MS = 3_600_000
 
-export function coordinatorOptions(config: GatewayConfig): CoordinatorOptions {
+/** Throws ConfigError where the file names cells that the grid does not have. */
+export function coordinatorOptions(
+  config: GatewayConfig,
+  file: string | undefined,
+): CoordinatorOptions {
   const { retentionHours, grid: size, tile, fields, watches, ...rest } = config
   const grid = { geometry: new Geometry({ ...size, tile }), fields }
+  assertCells(config, grid, file)
   return {
     ...rest,
     version: VERSION,

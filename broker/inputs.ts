@@ -4,22 +4,18 @@ import { unknownField } from '../shared/operations/field-values.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
 import { parseReadings } from '../shared/protocol/readings.ts'
 import { isBelowBase } from '../shared/protocol/topics.ts'
-import { ConfigError } from '../shared/runtime/config.ts'
 import type { MqttBrokerPort } from './adapters/mqtt-hooks.ts'
 import type { GatewayConfig } from './config.ts'
 import { type Input, Inputs, inputName } from './core/inputs.ts'
 import type { GatewayDriver } from './driver.ts'
 
-/**
- * What the broker is told of cells, by readings and by inputs. Throws ConfigError where inputs name what the grid or the
- * topics do not have.
- */
+/** What the broker is told of cells, by readings and by inputs. */
 export function readingPort(
-  { inputs: given, topicBase }: Pick<GatewayConfig, 'inputs' | 'topicBase'>,
+  given: GatewayConfig['inputs'],
   grid: GridContext,
-  { file, driver }: { readonly file: string | undefined; driver(): GatewayDriver },
+  driver: () => GatewayDriver,
 ): Required<Pick<MqttBrokerPort, 'onReadings' | 'onForeign'>> {
-  const inputs = makeInputs(given, grid, { topicBase, file })
+  const inputs = new Inputs(given, grid)
   return {
     onReadings({ of, topic, payload, submitter }, done) {
       driver().read([parseReadings(of, payload, grid)], { topic, submitter }, done)
@@ -33,16 +29,15 @@ export function readingPort(
   }
 }
 
-export function makeInputs(
+/** Where inputs name what the grid or the topics do not have. */
+export function inputProblems(
   inputs: readonly Input[],
   grid: GridContext,
-  { topicBase, file }: { readonly topicBase: string; readonly file: string | undefined },
-): Inputs {
-  const problems = inputs.flatMap((input, index) =>
-    problemsOf(input, grid, topicBase).map((problem) => `${file}: ${inputName(index)}: ${problem}`),
+  topicBase: string,
+): string[] {
+  return inputs.flatMap((input, index) =>
+    problemsOf(input, grid, topicBase).map((problem) => `${inputName(index)}: ${problem}`),
   )
-  if (problems.length > 0) throw new ConfigError(problems)
-  return new Inputs(inputs, grid)
 }
 
 function problemsOf({ topic, field, x, y }: Input, grid: GridContext, base: string): string[] {

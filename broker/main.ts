@@ -112,8 +112,8 @@ async function start(
   const random = new SystemRandom()
   const known = contents.meta.find(({ key }) => key === 'identity')?.value
   if (known !== undefined) assertRecovery(known, config)
-  const options = coordinatorOptions(withShapeOf(known, config, sources))
-  const told = readingPort(config, options.grid, { file, driver: () => driver })
+  const options = coordinatorOptions(withShapeOf(known, config, sources), file)
+  const told = readingPort(config.inputs, options.grid, () => driver)
   const coordinator = new Coordinator(
     options,
     known ?? {

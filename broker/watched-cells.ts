@@ -1,34 +1,37 @@
 /** The cells that the file says are watched, once the grid is known. */
 import type { GridContext } from '../shared/operations/operation.ts'
-import { ConfigError } from '../shared/runtime/config.ts'
 import { entryLabel } from '../shared/runtime/table-arrays.ts'
 import type { GatewayConfig } from './config.ts'
 import type { WatchedCell } from './core/watches.ts'
 
-/** Throws ConfigError where there is no such cell, or where one is named twice. */
-export function watchedCells(
-  watches: GatewayConfig['watches'],
+type Watches = GatewayConfig['watches']
+
+export function watchedCells(watches: Watches, { fields }: GridContext): WatchedCell[] {
+  const names = fields.map(({ name }) => name)
+  return watches.map(({ field, x, y }) => ({ field: names.indexOf(field), x, y }))
+}
+
+/** Where there is no such cell, or where one is named twice. */
+export function watchProblems(
+  watches: Watches,
   { fields, geometry: { width, height } }: GridContext,
-): WatchedCell[] {
+): string[] {
   const names = fields.map(({ name }) => name)
   const seen = new Map<string, number>()
-  const problems: string[] = []
-  const cells = watches.map(({ field, x, y }, index) => {
+  return watches.flatMap(({ field, x, y }, index) => {
     const cell = `${field} ${x},${y}`
-    const label = entryLabel('watch', index)
     const before = seen.get(cell)
     seen.set(cell, index)
+    const problems: string[] = []
     if (!names.includes(field)) {
-      problems.push(`${label}: the grid has no field "${field}", it has ${names.join(', ')}`)
+      problems.push(`the grid has no field "${field}", it has ${names.join(', ')}`)
     }
     if (x >= width || y >= height) {
-      problems.push(`${label}: cell ${x},${y} is outside the grid of ${width}x${height}`)
+      problems.push(`cell ${x},${y} is outside the grid of ${width}x${height}`)
     }
     if (before !== undefined) {
-      problems.push(`${label}: ${cell} is watched by ${entryLabel('watch', before)} already`)
+      problems.push(`${cell} is watched by ${entryLabel('watch', before)} already`)
     }
-    return { field: names.indexOf(field), x, y }
+    return problems.map((problem) => `${entryLabel('watch', index)}: ${problem}`)
   })
-  if (problems.length > 0) throw new ConfigError(problems)
-  return cells
 }

@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { assertCells } from '../../broker/cells-of-file.ts'
 import { GATEWAY } from '../../broker/config.ts'
 import type { Input } from '../../broker/core/inputs.ts'
-import { makeInputs } from '../../broker/inputs.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
 
@@ -29,7 +29,7 @@ async function load(t: Test, toml: string): Promise<readonly Input[]> {
 async function problemsOf(t: Test, toml: string): Promise<string[]> {
   try {
     const inputs = await load(t, toml)
-    makeInputs(inputs, GRID, { topicBase: 'obelisk/v1', file: 'f/gateway.toml' })
+    assertCells({ inputs, watches: [], topicBase: 'obelisk/v1' }, GRID, 'f/gateway.toml')
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     t.equal(error.exitCode, 78)

@@ -13,7 +13,7 @@ async function optionsOf(t: Test, toml: string) {
   writeFileSync(file, toml)
   const loaded = await loadConfig(GATEWAY, ['--config', file, ...GRID], {})
   if (loaded.kind === 'help') throw new Error('help')
-  return coordinatorOptions(loaded.values)
+  return coordinatorOptions(loaded.values, file)
 }
 
 async function problemsOf(t: Test, toml: string): Promise<string[]> {
@@ -21,7 +21,10 @@ async function problemsOf(t: Test, toml: string): Promise<string[]> {
     await optionsOf(t, toml)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    return error.problems.map((problem) => problem.replace(/^.*gateway\.toml: /, ''))
+    return error.problems.map((problem) => {
+      t.match(problem, /gateway\.toml: /, 'it names the file')
+      return problem.replace(/^.*gateway\.toml: /, '')
+    })
   }
   return []
 }
@@ -65,4 +68,10 @@ t.test('what is no cell of the grid, or is watched already, is named', async (t)
     /is longer than 64 characters/,
   ])
   t.match(await problemsOf(t, cell('temp', 0, 0).repeat(1001)), [/1001 of them are too many/])
+})
+
+t.test('what is wrong with inputs and with watches is named at once', async (t) => {
+  const input = '[[input]]\ntopic = "a"\nfield = "tmp"\nx = 0\ny = 0\n'
+  const watch = '[[watch]]\nfield = "tmp"\nx = 0\ny = 0\n'
+  t.match(await problemsOf(t, watch + input), [/^\[\[input]] 1: field: /, /^\[\[watch]] 1: the /])
 })
