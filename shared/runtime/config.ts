@@ -134,7 +134,7 @@ class Loading<T extends OptionTable, A extends TableArrays> {
       if (gone !== undefined) {
         if (!mayHaveGone) this.#problems.push(`${path}: ${key}: ${gone}`)
       } else if (table !== undefined) {
-        const { entries, problems } = readEntries(this.#tables[table]!, value)
+        const { entries, problems } = readEntries(this.#tables[table]!, value, [...keys.keys()])
         this.#entries.set(table, entries)
         this.#problems.push(...problems.map((problem) => `${path}: ${problem}`))
       } else if (name === undefined) {

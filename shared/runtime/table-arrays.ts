@@ -32,10 +32,11 @@ export function entryLabel(key: string, index: number): string {
   return `[[${key}]] ${index + 1}`
 }
 
-/** The entries that a file has, and every problem of each of them. */
+/** The entries that a file has, and every problem of each of them; `plain` are the keys that stand above them. */
 export function readEntries<C extends OptionTable>(
   array: TableArray<C>,
   given: unknown,
+  plain: readonly string[] = [],
 ): { readonly entries: readonly Values<C>[]; readonly problems: readonly string[] } {
   const { key, countMax } = array
   if (!Array.isArray(given) || !given.every(isTable)) {
@@ -46,7 +47,7 @@ export function readEntries<C extends OptionTable>(
     const message = `[[${key}]]: ${given.length} of them are too many, at most ${countMax} are taken`
     return { entries: [], problems: [message] }
   }
-  const read = given.map((entry) => readEntry(array, entry))
+  const read = given.map((entry) => readEntry(array, entry, plain))
   return {
     entries: Object.freeze(read.map(({ values }) => values)),
     problems: read.flatMap(({ problems }, index) =>
@@ -64,12 +65,17 @@ function isTable(value: unknown): value is Record<string, unknown> {
 function readEntry<C extends OptionTable>(
   { columns, relations }: TableArray<C>,
   entry: Readonly<Record<string, unknown>>,
+  plain: readonly string[],
 ): { values: Values<C>; problems: string[] } {
   const options = Object.entries<Option<unknown>>(columns)
   const keys = options.map(([name, option]) => keyOf(name, option))
   const problems = Object.keys(entry)
     .filter((key) => !keys.includes(key))
-    .map((key) => `unknown key "${key}"${didYouMean(key, keys)}`)
+    .map((key) =>
+      plain.includes(key)
+        ? `${key}: it stands below a table, write it above the first "[["`
+        : `unknown key "${key}"${didYouMean(key, keys)}`,
+    )
   const unsound = new Set<string>()
   const given = new Set<string>()
   const values = new Map<string, unknown>()

@@ -415,6 +415,9 @@ t.test('every problem of every entry is named at once', async (t) => {
   t.same(await problems('[[sensors]]\nplace = "a"'), [
     'unknown key "sensors", did you mean sensor?',
   ])
+  t.same(await problems('[[sensor]]\nplace = "a"\nverbose = true'), [
+    '[[sensor]] 1: verbose: it stands below a table, write it above the first "[["',
+  ])
 })
 
 t.test('help and manual say what an entry takes', (t) => {
