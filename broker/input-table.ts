@@ -18,7 +18,9 @@ const filter = text<string>({
   parse(given) {
     const levels = given.split('/')
     if (!isFilter(given) || levels.includes('#') || given.startsWith('$')) {
-      return malformed(`"${given}" is no topic of others, and no filter with "+" alone`)
+      return malformed(
+        `"${given}" is no topic of others; "+" is the one wildcard, and a whole level`,
+      )
     }
     if (levels.length <= TOPIC_LEVELS_MAX) return { ok: true, value: given }
     return malformed(`"${given}" has more than ${TOPIC_LEVELS_MAX} levels`)
