@@ -9,15 +9,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { IdentityStore } from '../../broker/adapters/identity-store.ts'
 import { writeBackup } from '../../broker/core/backup.ts'
 import type { RegistryChange } from '../../broker/core/registry.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { sealFile } from '../../shared/runtime/sealed-file.ts'
+import { benchOptions } from './bench-options.ts'
 import { median, quantile } from './measure.ts'
 
-const { values } = parseArgs({
+const { values } = benchOptions('identity-backup.js [--nodes <n>] [--rounds <n>]', {
   options: {
     nodes: { type: 'string', default: '10000' },
     rounds: { type: 'string', default: '10' },
