@@ -138,8 +138,9 @@ class Loading<T extends OptionTable, A extends TableArrays> {
         this.#entries.set(table, entries)
         this.#problems.push(...problems.map((problem) => `${path}: ${problem}`))
       } else if (name === undefined) {
-        const label = `${path}: unknown key "${key}"`
-        this.#problems.push(`${label}${didYouMean(key, [...keys.keys(), ...tables.keys()])}`)
+        const words = [...keys.keys(), ...[...tables.keys()].map((one) => `[[${one}]]`)]
+        const given = typeof value === 'object' ? `[[${key}]]` : key
+        this.#problems.push(`${path}: unknown key "${key}"${didYouMean(given, words)}`)
       } else {
         this.#takeFileValue(name, value, path)
       }

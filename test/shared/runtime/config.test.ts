@@ -413,7 +413,7 @@ t.test('every problem of every entry is named at once', async (t) => {
     '[[sensor]]: 4 of them are too many, at most 3 are taken',
   ])
   t.same(await problems('[[sensors]]\nplace = "a"'), [
-    'unknown key "sensors", did you mean sensor?',
+    'unknown key "sensors", did you mean [[sensor]]?',
   ])
   t.same(await problems('[[sensor]]\nplace = "a"\nverbose = true'), [
     '[[sensor]] 1: verbose: it stands below a table, write it above the first "[["',
