@@ -12,7 +12,7 @@ import type { GatewayNotice } from '../core/effects.ts'
 import { type BridgeClient, type BridgeEnd, bridgeClient } from './bridge-end.ts'
 import { BridgeIntake } from './bridge-intake.ts'
 import { type BridgeMessage, BridgeQueue } from './bridge-queue.ts'
-import { PACKET_BOUNDS } from './mqtt-packets.ts'
+import { topicProblem } from './mqtt-packets.ts'
 
 export interface MqttBridgeOptions {
   readonly far: BridgeEnd
@@ -147,7 +147,7 @@ export class MqttBridge {
   }
 
   #left(topic: string, bytes: number): void {
-    const message = `messages that come over the bridge are left: "${topic.slice(0, 100)}" of ${bytes} bytes is too large, too long or too deep`
+    const message = `messages that come over the bridge are left: "${topic.slice(0, 100)}" of ${bytes} bytes is too large, or its topic is none that the gateway takes`
     this.#port.notice({ level: 'warn', code: 'bridge-left', message })
   }
 
@@ -184,13 +184,8 @@ export class MqttBridge {
   }
 }
 
-/** What is beyond it the gateway's gate ends a connection for (mqtt-frames.ts). */
+/** What is beyond it the gateway's gate ends a connection for (mqtt-frames.ts, mqtt-packets.ts). */
 function isTakeable(submitTopic: string, topic: string, payloadBytes: number): boolean {
-  const { topicBytesMax, topicLevelsMax } = PACKET_BOUNDS
   const bytesMax = topic === submitTopic ? SUBMISSION_BYTES_SKIPPED_MAX : MESSAGE_BYTES_MAX
-  return (
-    payloadBytes <= bytesMax &&
-    Buffer.byteLength(topic) <= topicBytesMax &&
-    topic.split('/').length <= topicLevelsMax
-  )
+  return payloadBytes <= bytesMax && topicProblem(topic) === undefined
 }

@@ -300,6 +300,12 @@ const SLASH = 0x2f
 const PLUS = 0x2b
 const HASH = 0x23
 
+/** Why no packet may be published to it. */
+export function topicProblem(topic: string): PacketProblem | undefined {
+  const bytes = Buffer.from(topic)
+  return checkTopic(bytes, 0, bytes.length, PACKET_BOUNDS)
+}
+
 function checkTopic(
   bytes: Uint8Array,
   start: number,

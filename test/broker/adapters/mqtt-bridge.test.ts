@@ -5,6 +5,7 @@ import type { MqttClient } from 'mqtt'
 import t, { type Test } from 'tap'
 import type { BridgeMessage } from '../../../broker/adapters/bridge-queue.ts'
 import { MqttBridge } from '../../../broker/adapters/mqtt-bridge.ts'
+import { encodeTopic } from '../../../broker/adapters/mqtt-connection.ts'
 import { ANYONE } from '../../../shared/protocol/access.ts'
 import { MESSAGE_BYTES_MAX } from '../../../shared/protocol/limits.ts'
 import { type BrokerBench, brokerBench } from '../../support/broker-bench.ts'
@@ -82,10 +83,32 @@ function bridgeOf(t: Test, { far, near, retained = nothing }: Parts): Bridge {
   }
 }
 
+/** Another broker, which does as it is told with whoever connects. */
+async function rawBroker(
+  t: Test,
+  serve: (client: RawMqttClient) => Promise<void>,
+): Promise<{ readonly port: number; readonly sockets: readonly Socket[] }> {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    sockets.push(socket)
+    socket.on('error', () => {})
+    void serve(new RawMqttClient(socket))
+  })
+  t.teardown(() => server.close())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  return { port, sockets }
+}
+
 /** As any broker does, whatever comes afterwards. */
 async function accept(client: RawMqttClient): Promise<void> {
   await client.next(1)
   client.send(packet(2, 0, Uint8Array.of(0, 0)))
+  await grant(client)
+}
+
+async function grant(client: RawMqttClient): Promise<void> {
   const { body } = await client.next(8)
   client.send(packet(9, 0, Uint8Array.of(body[0]!, body[1]!, 0)))
 }
@@ -195,6 +218,31 @@ t.test(
   },
 )
 
+t.test(
+  'a topic that another broker lets through and the gateway refuses holds up nothing',
+  async (t) => {
+    const near = await brokerBench(t)
+    const { port, sockets } = await rawBroker(t, async (client) => {
+      await accept(client)
+      await grant(client)
+      const topics = ['in/\u0001', 'in/+', 'in/\u0085', 'in/mark']
+      for (const [n, topic] of topics.entries()) {
+        client.send(packet(3, 2, Buffer.concat([encodeTopic(topic), Uint8Array.of(0, n + 1)])))
+      }
+      for (const [n] of topics.entries()) t.same([...(await client.next(4)).body], [0, n + 1])
+      sockets[0]!.destroy()
+    })
+    const user = await near.mqtt()
+    await user.subscribeAsync('in/#', { qos: 1 })
+    const heard: string[] = []
+    user.on('message', (topic) => heard.push(topic))
+    const { until } = bridgeOf(t, { far: port, near })
+    await until('bridge-down')
+    while (heard.length === 0) await next(user)
+    t.same(heard, ['in/mark'])
+  },
+)
+
 t.test('what is retained does not come after what has followed it', async (t) => {
   const [far, near] = [await brokerBench(t), await brokerBench(t)]
   const user = await far.mqtt()
@@ -215,16 +263,7 @@ t.test('what is retained does not come after what has followed it', async (t) =>
 
 t.test('what was on its way at QoS 0 when the connection ended holds nothing up', async (t) => {
   const near = await brokerBench(t)
-  const sockets: Socket[] = []
-  const server = createServer((socket) => {
-    sockets.push(socket)
-    socket.on('error', () => {})
-    void accept(new RawMqttClient(socket))
-  })
-  t.teardown(() => server.close())
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
+  const { port, sockets } = await rawBroker(t, accept)
   const { say, until } = bridgeOf(t, { far: port, near })
   await until('bridge-up')
   sockets[0]!.removeAllListeners('data').pause()
