@@ -39,8 +39,8 @@ export interface WatchedCell {
 interface Cell {
   readonly id: number
   readonly tile: number
-  /** What is retained of it; nothing is the empty text. */
-  shown: string
+  /** What is retained of it; nothing is the empty text. Undefined: whatever others kept over a start. */
+  shown: string | undefined
   /** The look that reads it. */
   look: TaskId | undefined
 }
@@ -72,7 +72,7 @@ export class Watches {
     for (const { field: index, x, y } of watches) {
       const id = y * grid.geometry.width + x
       const tile = tileOf(id, grid.geometry)
-      const cell: Cell = { id, tile, shown: '', look: undefined }
+      const cell: Cell = { id, tile, shown: undefined, look: undefined }
       const field = this.#fields.get(index) ?? newField(index, grid.fields[index]!.name)
       this.#fields.set(index, field)
       field.cells.set(id, cell)
@@ -115,8 +115,9 @@ export class Watches {
 
   /** To be called with each step: tiles may have come to be, or be lost. */
   follow(): void {
-    const { placement } = this.#context
-    if (this.#epoch === placement.epoch) return
+    const { placement, identity } = this.#context
+    // Before the nodes have said what they hold, nothing is lost.
+    if (identity.isRecovering === true || this.#epoch === placement.epoch) return
     this.#epoch = placement.epoch
     for (const field of this.#fields.values()) {
       for (const cell of field.cells.values()) {

@@ -1,6 +1,7 @@
 /**
  * Watched cells of a simulated fleet: each number that is published of one is what the cell held after some write, none
- * from before the one that was published last, and not that one again; at rest it is what the cell holds.
+ * from before the one that was published last, and not that one again by the same process; at rest it is what the cell
+ * holds, also where it is kept over a start of the gateway.
  */
 
 import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
@@ -13,8 +14,10 @@ interface Watched extends WatchedCell {
   readonly tile: number
   /** The write after which it was first as it was published last, whichever process did. */
   seq: number
-  /** Of the process that runs. */
+  /** By another broker, over starts. */
   retained: string
+  /** By the process that runs. */
+  isTold: boolean
 }
 
 export class WatchChecker {
@@ -34,7 +37,7 @@ export class WatchChecker {
       const { field, x, y } = watch
       const tile = geometry.tilesOf({ x, y, w: 1, h: 1 })[0]!
       const name = `${fields[field]!.name}/${x}/${y}`
-      this.#cells.set(name, { ...watch, tile, seq: 0, retained: '' })
+      this.#cells.set(name, { ...watch, tile, seq: 0, retained: '', isTold: false })
     }
   }
 
@@ -45,8 +48,10 @@ export class WatchChecker {
     const cell = this.#cells.get(name)
     if (cell === undefined) violated(`cell ${name} is not watched`)
     if (!retain || qos !== 1) violated(`the number of cell ${name} is not retained at QoS 1`)
-    if (cell.retained === payload) violated(`the number ${payload} of cell ${name} is told again`)
+    if (cell.isTold && cell.retained === payload)
+      violated(`the number ${payload} of cell ${name} is told again`)
     cell.retained = String(payload)
+    cell.isTold = true
     if (payload === '') {
       this.#count('watch-cleared')
       return
@@ -68,9 +73,8 @@ export class WatchChecker {
     }
   }
 
-  /** Nothing is retained any more. */
   #gatewayStarted(): void {
-    for (const cell of this.#cells.values()) cell.retained = ''
+    for (const cell of this.#cells.values()) cell.isTold = false
   }
 
   #textIn({ field, tile, x, y }: Watched, { columns }: TileState): string {

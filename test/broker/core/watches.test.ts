@@ -1,11 +1,12 @@
 /** Watched cells: what is read when, and what is published of it. */
 import t from 'tap'
-import type { CoordinatorOptions } from '../../../broker/core/coordinator.ts'
+import { type CoordinatorOptions, newIdentity } from '../../../broker/core/coordinator.ts'
 import { LOOKS_OF_CLIENT_MAX } from '../../../broker/core/looks.ts'
 import { WATCH_LOOK_MS, WATCH_PAUSE_MS, WATCH_PAUSE_MS_MAX } from '../../../broker/core/watches.ts'
 import { bytesOfColumn, createColumn } from '../../../shared/grid/fields.ts'
-import { unpackTiles } from '../../../shared/operations/columns.ts'
+import { packTiles, unpackTiles } from '../../../shared/operations/columns.ts'
 import { runOfTile, unpackIds } from '../../../shared/operations/named-lsus.ts'
+import { CHAIN_START } from '../../../shared/protocol/stream-chain.ts'
 import { BENCH_OPTIONS, GatewayBench, TILE_0 } from '../../support/gateway-bench.ts'
 
 type Read = ReturnType<GatewayBench['readsTo']>[number]
@@ -332,4 +333,36 @@ t.test('after a start all is read anew, and what is watched no more is taken bac
   t.same(told(bench), ['1,0 1', '3,0 3'])
   bench.start()
   t.same(told(bench), [], 'that was said before')
+})
+
+t.test('what was lost before a start is taken back again: others may have kept it', async (t) => {
+  const bench = watching([CELL, IN_TILE_1])
+  write(bench, set(1, 0, 7))
+  answer(bench, () => 7)
+  const broken = new Uint8Array(Uint32Array.of(0).buffer)
+  for (const name of ['a', 'b']) {
+    const { position, chain } = bench.node(name)
+    bench.say(name, { t: 'applied', position, chain, results: [], broken })
+    settle(bench)
+  }
+  bench.start()
+  waitOn(bench, 0)
+  t.same(told(bench), ['1,0 ', '5,0 '])
+  bench.live(5000)
+  t.same(told(bench), [], 'once')
+})
+
+t.test('while a ledger is rebuilt nothing is taken back, and then what nobody has', async (t) => {
+  const bench = new GatewayBench({ watches: [CELL, IN_TILE_1], recoverNodes: 1 })
+  const identity = { ...newIdentity(bench.options, 'rebuilt'), isRecovering: true }
+  bench.ledger.write([{ table: 'meta', key: 'identity', value: identity }])
+  bench.start()
+  bench.live(5000)
+  t.same(told(bench), [])
+  bench.hello('a', { ledgerId: 'lost', position: 3, chain: CHAIN_START, seq: 30 })
+  const held = { tiles: packTiles([0]), ats: [20], from: 0, next: null }
+  bench.receive(`a-${bench.connections}`, 'a', {
+    ...{ t: 'held', storeId: 'store-a', position: 3, ...held },
+  })
+  t.same(told(bench), ['5,0 '])
 })
