@@ -3,7 +3,19 @@
  * that is in sync and stays; and no two go that hold the same tile, so that what one lacks the other need not give.
  * A decision without memory, over all tiles in two passes: what it costs grows with the slots alone.
  */
+
+import type { WaveSize } from './ledger-records.ts'
 import { NO_HOLDER } from './placement.ts'
+
+/** Why nothing begins at this moment. */
+export type UpgradeHindrance =
+  | 'fetching'
+  | 'wave'
+  | 'pause'
+  | 'doubting'
+  | 'repairing'
+  | 'sole-copies'
+  | 'nodes-away'
 
 export interface WaveQuestion {
   /** `replicas` a tile: member index + 1, or none (placement.ts). */
@@ -76,4 +88,10 @@ function tilesOfCandidates({ slots, replicas, isBorn, stays, candidates }: WaveQ
       return all.subarray(ends[row], ends[row + 1])
     },
   }
+}
+
+/** Nodes of a wave; never none. */
+export function sizeOf(wave: WaveSize, targets: number): number {
+  if ('nodes' in wave) return wave.nodes
+  return Math.max(1, Math.floor((targets * wave.percent) / 100))
 }

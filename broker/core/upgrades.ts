@@ -18,11 +18,11 @@ import type {
 } from '../../shared/protocol/upgrade-messages.ts'
 import type { UpgradePlanRow } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import type { LedgerContents, PackageRef, UpgradeRecord, WaveSize } from './ledger-records.ts'
+import type { LedgerContents, PackageRef, UpgradeRecord } from './ledger-records.ts'
 import type { Member } from './membership.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import { isFinal, packageFor, UpgradeTable, verdictOn } from './upgrade-table.ts'
-import { chooseWave } from './upgrade-wave.ts'
+import { chooseWave, sizeOf, type UpgradeHindrance } from './upgrade-wave.ts'
 
 type Wished = 'version' | 'packages' | 'wave' | 'pauseMs' | 'downgradeFrom' | 'mayBeAway'
 
@@ -39,16 +39,6 @@ export interface UpgradeProblem {
   readonly code: 'upgrade-running' | 'sole-copies'
   readonly message: string
 }
-
-/** Why nothing begins at this moment. */
-export type UpgradeHindrance =
-  | 'fetching'
-  | 'wave'
-  | 'pause'
-  | 'doubting'
-  | 'repairing'
-  | 'sole-copies'
-  | 'nodes-away'
 
 /** At the door of packages there is room for so many. */
 const FETCHES_MAX = 4
@@ -440,10 +430,4 @@ const TOLD: readonly UpgradeHindrance[] = ['fetching', 'wave']
 
 function isHere(member: Member): boolean {
   return member.state === 'alive' && member.session !== undefined
-}
-
-/** Nodes of a wave; never none. */
-export function sizeOf(wave: WaveSize, targets: number): number {
-  if ('nodes' in wave) return wave.nodes
-  return Math.max(1, Math.floor((targets * wave.percent) / 100))
 }

@@ -1,7 +1,8 @@
 /** Nodes that are brought to another version: who begins when, what stops it, and what outlives the gateway. */
 import t from 'tap'
 import type { GatewayEffect } from '../../../broker/core/effects.ts'
-import { sizeOf, type UpgradeWish } from '../../../broker/core/upgrades.ts'
+import { sizeOf } from '../../../broker/core/upgrade-wave.ts'
+import type { UpgradeWish } from '../../../broker/core/upgrades.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import type { Hello } from '../../../shared/protocol/messages.ts'
 import type {
