@@ -438,7 +438,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     ...['mass-silence', 'membership', 'node-stream', 'read-plan', 'silence-watch', 'steadiness'],
     ...['control-log', 'move-table', 'stream-sender', 'submissions', 'task-endings', 'write-log'],
     ...['lost-copies', 'moves', 'rebalancer', 'recovery', 'scrubber', 'writes', 'read-asker'],
-    ...['ledger-room', 'retention-sweep', 'reading-desk', 'readings', 'birth-room'],
+    ...['ledger-room', 'retention-sweep', 'reading-desk', 'readings', 'birth-room', 'upgrades'],
   ].map((name) => `broker/core/${name}.ts`),
   'firmware-agent/core/agent.ts': [
     ...['outbox', 'presence', 'pulse', 'read-queue', 'session', 'shard-stream', 'store-orders'],

@@ -132,6 +132,8 @@ export class Upgrades {
     const upgrade = randomId(context.random)
     const begun = { state: 'running', isCanaryDone: false, startedTs: context.ts } as const
     this.#pausedUntilMs = Number.NEGATIVE_INFINITY
+    // Of one that was stopped.
+    for (const node of this.#fetching) this.#endFetch(context.members.find(node)!)
     this.#table.keep({ id: upgrade, ...wished, ...begun })
     const members = this.#membersFor(wish)
     for (const { id } of members) {
@@ -158,8 +160,7 @@ export class Upgrades {
   greeted(member: Member, { upgrade: said }: Hello): void {
     const target = this.#table.find(member.id)
     if (target === undefined) return
-    this.#fetching.delete(member.id)
-    if (target.state === 'fetching') this.#table.move(member.id, 'waiting')
+    this.#putOff(member)
     if (target.state === 'installing') {
       const { outcome } = said ?? {}
       if (said?.version === this.#table.latest!.version) this.#awaitMinute(member)
@@ -180,8 +181,7 @@ export class Upgrades {
   #fetched(member: Member, { sha256, error }: Extract<UpgradeUp, { t: 'fetched' }>): void {
     const isOfTarget = this.#table.find(member.id)?.state === 'fetching'
     if (!isOfTarget || this.#packageOf(member)?.sha256 !== sha256) return
-    this.#fetching.delete(member.id)
-    this.#context.deadlines.clear(`upgrade-fetch/${member.index}`)
+    this.#endFetch(member)
     if (error === undefined) this.#table.move(member.id, 'fetched')
     else this.#skip(member.id, error.code, error.message)
     this.#advanceSoon()
@@ -196,7 +196,9 @@ export class Upgrades {
   }
 
   died(member: Member): void {
+    this.#putOff(member)
     if (this.#table.find(member.id)?.state === 'installing') this.#fail(member, 'lost', 'not-back')
+    this.#advanceSoon()
   }
 
   /** It was drained, and does not come back. */
@@ -204,7 +206,6 @@ export class Upgrades {
     const target = this.#table.find(member.id)
     if (target === undefined || isFinal(target.state)) return
     this.#settle(member)
-    this.#fetching.delete(member.id)
     this.#skip(member.id, 'node-left')
     this.#advanceSoon()
   }
@@ -212,7 +213,6 @@ export class Upgrades {
   /** The member is none any more. */
   forget(member: Member): void {
     this.#settle(member)
-    this.#fetching.delete(member.id)
     this.#table.forget(member.id)
     this.#advanceSoon()
   }
@@ -277,11 +277,23 @@ export class Upgrades {
       this.#table.move(node, 'fetching')
       this.#order(member, 'wait')
       deadlines.set(`upgrade-fetch/${member.index}`, nowMs + FETCH_MAX_MS, () => {
-        if (!this.#fetching.delete(node)) return
-        this.#skip(node, 'fetch-timeout')
+        this.#fetching.delete(node)
+        if (isHere(member)) this.#skip(node, 'fetch-timeout')
+        else this.#putOff(member)
         this.#advance()
       })
     }
+  }
+
+  #endFetch(member: Member): void {
+    this.#fetching.delete(member.id)
+    this.#context.deadlines.clear(`upgrade-fetch/${member.index}`)
+  }
+
+  /** What it was told to fetch it does not: it waits again. */
+  #putOff(member: Member): void {
+    this.#endFetch(member)
+    if (this.#table.find(member.id)?.state === 'fetching') this.#table.move(member.id, 'waiting')
   }
 
   /** Begins the next wave; says what is waited for. */
@@ -389,7 +401,8 @@ export class Upgrades {
   #settle(member: Member): void {
     member.isUpgrading = false
     this.#unjudged.delete(member.id)
-    for (const kind of ['node', 'alive', 'fetch']) {
+    this.#endFetch(member)
+    for (const kind of ['node', 'alive']) {
       this.#context.deadlines.clear(`upgrade-${kind}/${member.index}`)
     }
   }

@@ -419,3 +419,25 @@ t.test('a share of the fleet is a node at least', async (t) => {
   t.equal(sizeOf({ percent: 1 }, 55), 1)
   t.equal(sizeOf({ nodes: 7 }, 55), 7)
 })
+
+t.test('one that goes while it fetches is waited for', async (t) => {
+  const bench = new UpgradeBench(['a', 'b', 'c', 'd', 'e'])
+  bench.upgrade()
+  t.same(bench.told('wait'), ['a', 'b', 'c', 'd'])
+  for (const name of ['b', 'c', 'd']) bench.tell(name, { t: 'fetched', sha256: PACKAGE.sha256 })
+  bench.close('a')
+  bench.live(11 * MINUTE_MS, ['b', 'c', 'd', 'e'])
+  t.equal(bench.states().a, 'waiting')
+  bench.hello('a', OLD)
+  bench.wait(50)
+  t.same(bench.told('wait'), ['a'])
+})
+
+t.test('what was being fetched for one that was stopped does not hold up the next', async (t) => {
+  const bench = new UpgradeBench(['a', 'b', 'c', 'd', 'e'])
+  bench.upgrade()
+  t.same(bench.told('wait'), ['a', 'b', 'c', 'd'])
+  bench.step({ type: 'upgrade-demanded', demand: 'stop' })
+  bench.upgrade({ version: '0.3.0', packages: { armhf: { ...PACKAGE, sha256: 'b2'.repeat(32) } } })
+  t.same(bench.told('wait'), ['a', 'b', 'c', 'd'])
+})
