@@ -129,7 +129,8 @@ export class Publishes {
     }
     const message = { topic, payload, submitter: this.#submitterOf(connection, client) }
     if (qos === 0) port.onForeign?.(message)
-    else if (!isRepeated) {
+    else {
+      // Also a repetition: this connection, too, waits for the ledger. To read it twice changes nothing.
       let isRead = false
       const read = new Promise<void>((resolve) => {
         isRead = port.onForeign?.(message, resolve) ?? false

@@ -94,6 +94,27 @@ t.test('what an input reads is acknowledged and handed on once it is in the ledg
   t.equal(gateway.foreign.length, 4, 'a repetition is not new')
 })
 
+t.test(
+  'what an input reads is not acknowledged by another connection before it is kept',
+  async (t) => {
+    const { gateway, raw } = await bench(t)
+    gateway.readsAll = true
+    gateway.answersAtOnce = false
+    const tell = (flags: number) =>
+      publishPacket('zigbee2mqtt/kitchen', '{"t":3}', { qos: 2, id: 3, flags })
+    const parts = { clientId: 'z2m', flags: 0 }
+    ;(await raw(parts)).send(tell(0))
+    await until(() => gateway.foreign.length === 1)
+    const again = await raw(parts)
+    again.send(tell(8))
+    await again.ping()
+    t.same(again.received, [])
+    await until(() => gateway.foreign.length === 2)
+    for (const { done } of gateway.foreign) done!()
+    t.same((await again.next(5)).body, Buffer.from([0, 3]))
+  },
+)
+
 t.test('inputs see what others publish outside the base, and nothing else', async (t) => {
   const { gateway, mqtt } = await bench(t)
   gateway.readsAll = true
