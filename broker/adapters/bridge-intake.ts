@@ -9,10 +9,14 @@
  * again, and what the other broker has not had answered comes from there again.
  */
 import type { IPublishPacket } from 'mqtt-packet'
+import { FilterTrie } from '../../shared/protocol/filter-trie.ts'
 import { filterMatches } from '../../shared/protocol/topic-filters.ts'
 import type { BridgeClient } from './bridge-end.ts'
+import { filterOfShared, isShared } from './mqtt-share-groups.ts'
 
 export interface BridgeIntakeOptions {
+  /** All else is for filters of a configuration of before, which the other broker keeps: it is left, as what is below. */
+  readonly filtersIn: readonly string[]
   /** What of these comes in went out before: it is acknowledged, and left where it is. */
   readonly filtersOut: readonly string[]
   /** Whether the gateway takes such a packet, whatever it makes of it. */
@@ -37,6 +41,7 @@ const NOT_YET = new Error('not acknowledged yet')
 
 export class BridgeIntake {
   readonly #options: BridgeIntakeOptions
+  readonly #wanted = new FilterTrie<true>()
   readonly #far: BridgeClient
   readonly #near: BridgeClient
   /** Since the other broker was connected to, in the order in which they came. */
@@ -49,6 +54,9 @@ export class BridgeIntake {
 
   constructor(options: BridgeIntakeOptions, far: BridgeClient, near: BridgeClient) {
     this.#options = options
+    for (const filter of options.filtersIn) {
+      this.#wanted.set((isShared(filter) && filterOfShared(filter)) || filter, true)
+    }
     this.#far = far
     this.#near = near
     far.handleMessage = (packet, done) => this.#receive(packet, done)
@@ -82,6 +90,7 @@ export class BridgeIntake {
 
   #isLeft(topic: string, payloadBytes: number): boolean {
     const { filtersOut, isTakeable, onLeft } = this.#options
+    if (this.#wanted.matching(topic).length === 0) return true
     if (filtersOut.some((filter) => filterMatches(filter, topic))) return true
     if (isTakeable(topic, payloadBytes)) return false
     if (!this.#hasLeftOne) onLeft(topic, payloadBytes)

@@ -71,7 +71,7 @@ export class MqttBridge {
       client.on('error', (error) => log.debug({}, `the bridge: ${messageOf(error)}`))
     }
     const intake = {
-      ...{ filtersOut: options.filtersOut, ...INTAKE_BOUNDS },
+      ...{ filtersIn: options.filtersIn, filtersOut: options.filtersOut, ...INTAKE_BOUNDS },
       isTakeable: (topic: string, bytes: number) => isTakeable(options.submitTopic, topic, bytes),
       onLeft: (topic: string, bytes: number) => this.#left(topic, bytes),
     }

@@ -47,7 +47,8 @@ async function bench(t: Test, bounds = {}): Promise<Bench> {
     t.teardown(() => end.endAsync(true))
   }
   const most = { messagesMax: 1000, bytesMax: 2 ** 20, ...bounds }
-  const options = { filtersOut: ['out/+'], isTakeable: () => true, onLeft() {}, ...most }
+  const filters = { filtersIn: ['#'], filtersOut: ['out/+'] }
+  const options = { ...filters, isTakeable: () => true, onLeft() {}, ...most }
   new BridgeIntake(options, ...ends)
   await new Promise((resolve) => ends[1].once('connect', resolve))
   return {

@@ -24,11 +24,13 @@ interface Bridge {
   say(topic: string, payload: string | Uint8Array, qos?: 0 | 1): void
   readonly codes: readonly string[]
   until(code: string, times?: number): Promise<void>
+  close(): Promise<void>
 }
 
 interface Parts {
   readonly far: number
   readonly near: BrokerBench
+  readonly filtersIn?: readonly string[]
   retained?(filter: string): AsyncIterable<BridgeMessage>
 }
 
@@ -37,7 +39,7 @@ const next = (client: MqttClient): Promise<void> =>
 
 const nothing = async function* (): AsyncIterable<BridgeMessage> {}
 
-function bridgeOf(t: Test, { far, near, retained = nothing }: Parts): Bridge {
+function bridgeOf(t: Test, { far, near, filtersIn = ['#'], retained = nothing }: Parts): Bridge {
   const codes: string[] = []
   const listeners: Listener[] = []
   const looks: (() => void)[] = []
@@ -50,7 +52,7 @@ function bridgeOf(t: Test, { far, near, retained = nothing }: Parts): Bridge {
       submitTopic: 'obelisk/v1/task/submit',
       prefix: '',
       filtersOut: ['out/+'],
-      filtersIn: ['#'],
+      filtersIn,
     },
     {
       isBridgedToItself: () => near.broker.isBridgedToItself,
@@ -71,6 +73,7 @@ function bridgeOf(t: Test, { far, near, retained = nothing }: Parts): Bridge {
   t.teardown(() => bridge.close())
   return {
     codes,
+    close: () => bridge.close(),
     say(topic, payload, qos = 1) {
       const message = { topic, payload: Buffer.from(payload), qos, retain: true }
       for (const listener of listeners) listener(message)
@@ -167,6 +170,26 @@ t.test('what goes out does not go round, though everything comes in', async (t) 
     while (!heard.includes(topic)) await next(user)
   }
   t.same(heard, ['out/config', 'in/mark', 'in/again'])
+})
+
+t.test('what is to come in no more is left, though the other broker still sends it', async (t) => {
+  const [far, near] = [await brokerBench(t), await brokerBench(t)]
+  const [user, other] = [await near.mqtt(), await far.mqtt()]
+  const heard: string[] = []
+  user.on('message', (topic) => heard.push(topic))
+  await user.subscribeAsync('#', { qos: 1 })
+  const before = bridgeOf(t, { far: far.broker.port, near })
+  await before.until('bridge-up')
+  for (; heard.length === 0; ) await other.publishAsync('site/before', '', { qos: 1 })
+  await before.close()
+  const after = bridgeOf(t, { far: far.broker.port, near, filtersIn: ['$share/two/in/#'] })
+  await after.until('bridge-up')
+  heard.length = 0
+  for (; !heard.includes('in/mark'); ) {
+    await other.publishAsync('site/after', '', { qos: 1 })
+    await other.publishAsync('in/mark', '', { qos: 1 })
+  }
+  t.notOk(heard.includes('site/after'))
 })
 
 t.test('what nobody keeps is not acknowledged, and holds nobody up', async (t) => {
