@@ -256,7 +256,8 @@ export class Checkers {
     if (isEnd(String(story.shown?.state)) && !isEnd(String(shown.state))) {
       violated(`task ${id} was shown as ${story.shown?.state} and then as ${shown.state}`)
     }
-    const isNew = shown.effect === 'done' && story.shown?.effect !== 'done'
+    // What is restored was done before: nodes may have left, and lost copies, since.
+    const isNew = shown.effect === 'done' && story.shown?.effect !== 'done' && !story.isRestored
     story.shown = shown
     if (isNew) this.#checkCopies(story)
   }
