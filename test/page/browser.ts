@@ -44,6 +44,9 @@ export interface PageOptions extends BrowserContextOptions {
 export const AWAY = /^Failed to load resource: net::ERR_|^.*ERR_INCOMPLETE_CHUNKED_ENCODING/
 export const REFUSED = /^Failed to load resource: the server responded with a status of 4\d\d/
 
+/** A board that is away is asked for its log. */
+export const SILENT = /^Failed to load resource: the server responded with a status of 504/
+
 /** Opens the page, and closes it once `act` is done. */
 export async function visit(
   t: Test,

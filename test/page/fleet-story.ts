@@ -1,6 +1,6 @@
 import t from 'tap'
 import { eventually, Fleet } from '../support/processes.ts'
-import { AWAY, REFUSED, visit } from './browser.ts'
+import { AWAY, REFUSED, SILENT, visit } from './browser.ts'
 
 const QUICK = ['--grid', '64x64', '--heartbeat-ms', '200', '--suspect-after-ms', '700']
 const IDS = ['edge-1', 'edge-2', 'edge-3']
@@ -84,21 +84,26 @@ t.test('the log of a board is read, and followed', async (t) => {
   const fleet = new Fleet(t)
   const gateway = await fleet.gateway(...QUICK)
   await fleet.agents(['edge-1'], gateway.url)
-  await visit(t, `${gateway.http}/#fleet/edge-1`, { expected: [AWAY, REFUSED] }, async (page) => {
-    await page.locator('summary', { hasText: 'log' }).click()
-    const log = page.getByRole('log', { name: 'log of edge-1' })
-    await log.getByText(/ info {2}/).waitFor()
-    const before = (await log.innerText()).split('\n').length
-    await page.getByRole('button', { name: 'follow' }).click()
-    await gateway.run.kill()
-    gateway.start()
-    await eventually('what the board logged since', async () => {
-      return (await log.innerText()).split('\n').length > before
-    })
-    await page.getByRole('button', { name: 'stop' }).click()
-    await page.getByRole('button', { name: 'warnings' }).click()
-    await eventually('those alone', async () => !/ info /.test(await log.innerText()))
-  })
+  await visit(
+    t,
+    `${gateway.http}/#fleet/edge-1`,
+    { expected: [AWAY, REFUSED, SILENT] },
+    async (page) => {
+      await page.locator('summary', { hasText: 'log' }).click()
+      const log = page.getByRole('log', { name: 'log of edge-1' })
+      await log.getByText(/ info {2}/).waitFor()
+      const before = (await log.innerText()).split('\n').length
+      await page.getByRole('button', { name: 'follow' }).click()
+      await gateway.run.kill()
+      gateway.start()
+      await eventually('what the board logged since', async () => {
+        return (await log.innerText()).split('\n').length > before
+      })
+      await page.getByRole('button', { name: 'stop' }).click()
+      await page.getByRole('button', { name: 'warnings' }).click()
+      await eventually('those alone', async () => !/ info /.test(await log.innerText()))
+    },
+  )
 })
 
 t.test('a node is drained to its end, and forgotten', async (t) => {
