@@ -409,7 +409,9 @@ const pageIsSafe = eachSource((source) => {
 const nothingIsLeftOpen = eachSource((source) =>
   source.text.split('\n').flatMap((line, index) => {
     const hasOpen =
-      /\b(FIX)ME\b/.test(line) || (/\b(TO)DO\b/.test(line) && !/#\d+|https:/.test(line))
+      /\b(FIX)ME\b/.test(line) ||
+      (/\b(TO)DO\b/.test(line) && !/#\d+|https:/.test(line)) ||
+      /^([<=>|])\1{6}( |$)/.test(line)
     return hasOpen ? [`${source.path}:${index + 1} ${line.trim()}`] : []
   }),
 )
@@ -712,6 +714,7 @@ const RULES: readonly [name: string, rule: Rule, broken: Source[][], kept: Sourc
     [
       [sample('shared/core/x.ts', `// ${'FIX'}ME: wrong`)],
       [sample('shared/core/x.ts', `// ${'TO'}DO: later`)],
+      [sample('shared/core/x.ts', `/*\n${'<'.repeat(7)} HEAD\n*/`)],
     ],
     [[sample('shared/core/x.ts', `// ${'TO'}DO: later (#12)`)]],
   ],

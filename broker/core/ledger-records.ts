@@ -12,12 +12,8 @@
  *   control    sequence       an order about tiles that a node does not have yet
  *   move       tile           a node that is becoming a holder, and whose copy is dropped for it
  *   result     task id        the CBOR result, as published
-<<<<<<< HEAD
  *   cell       field/LSU      a reading that no write has taken up yet: the number; or one of a copy
-=======
- *   cell       field/LSU      a reading that no write has taken up yet: the number
  *   watch      field/LSU      a cell of which something may be retained: true
->>>>>>> 9626d98 (core: read watched cells after writes, and publish what has changed)
  *   upgrade    'latest'       the boards' next version, and how far it has come
  *   upgradeNode node id       what became of a node in the last upgrade that it was a target of
  */
