@@ -6,7 +6,6 @@ import { createLayout } from '../../shared/grid/page-layout.ts'
 import type { TaskBody } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
-import { NO_HOLDER } from './placement.ts'
 import { tilesOf } from './task-extent.ts'
 
 const UNBOUND = Number.POSITIVE_INFINITY
@@ -37,32 +36,30 @@ export function tilesWithRoom(context: CoordinatorContext, unborn: readonly numb
   const { placement } = context
   const tileBytes = tileBytesOf(context)
   const { copies, roomBytes } = roomOf(context)
-  const left = placesLeft(context, tileBytes)
+  const left = isSpreadKnown(context) ? placesLeft(context, tileBytes) : new Map<number, number>()
   const found = new Set<number>()
   for (const tile of unborn) {
     if ((placement.bornCount + found.size + 1) * copies * tileBytes > roomBytes) break
-    const holders = isSpreadKnown(context) ? placement.holdersOf(tile) : []
-    if (holders.some((index) => left[index]! < 1)) continue
+    const holders = placement.holdersOf(tile).filter((index) => left.has(index))
+    if (holders.some((index) => left.get(index)! < 1)) continue
     found.add(tile)
-    for (const index of holders) left[index]! -= 1
+    for (const index of holders) left.set(index, left.get(index)! - 1)
   }
   return found
 }
 
 /** By member: so many tiles more its slice has room for. */
-function placesLeft(context: CoordinatorContext, tileBytes: number): Float64Array {
-  const { members, placement } = context
-  const { slots, replicas } = placement
-  const left = new Float64Array(members.indexesEnd)
-  for (const { index, sliceBytesMax = UNBOUND } of members.all) {
-    left[index] = Math.floor(sliceBytesMax / tileBytes)
-  }
-  for (let slot = 0; slot < slots.length; slot++) {
-    const holder = slots[slot]!
-    if (holder !== NO_HOLDER && placement.isBorn(Math.floor(slot / replicas)))
-      left[holder - 1]! -= 1
-  }
-  return left
+function placesLeft(
+  { members, placement }: CoordinatorContext,
+  tileBytes: number,
+): Map<number, number> {
+  const held = placement.tileCounts('written')
+  return new Map(
+    members.all.map(({ index, sliceBytesMax = UNBOUND }) => [
+      index,
+      Math.floor(sliceBytesMax / tileBytes) - (held.get(index) ?? 0),
+    ]),
+  )
 }
 
 function roomOf({ members, placement }: CoordinatorContext): {

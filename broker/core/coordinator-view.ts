@@ -32,13 +32,6 @@ import { stateOf } from './task-messages.ts'
 import type { UpgradeProblem, Upgrades, UpgradeWish } from './upgrades.ts'
 import type { Writes } from './writes.ts'
 
-interface TileCounts {
-  readonly epoch: number
-  /** By member index. */
-  readonly all: ReadonlyMap<number, number>
-  readonly written: ReadonlyMap<number, number>
-}
-
 export class CoordinatorView {
   readonly #context: CoordinatorContext
   readonly #writes: Writes
@@ -46,7 +39,6 @@ export class CoordinatorView {
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
   readonly #readings: Readings
-  #counted: TileCounts | undefined
   readonly #upgrades: Upgrades
 
   constructor(
@@ -143,7 +135,9 @@ export class CoordinatorView {
   }
 
   #nodeViews(members: readonly Member[]): NodeView[] {
-    const { all, written } = this.#tileCounts()
+    const { placement } = this.#context
+    const all = placement.tileCounts()
+    const written = placement.tileCounts('written')
     const departures = departuresOf(this.#moveParts, members, written)
     return members.map((member) => {
       const { index } = member
@@ -153,17 +147,6 @@ export class CoordinatorView {
         departure: departures.get(index),
       })
     })
-  }
-
-  /** They are counted once for each version of the placement: there may be very many tiles. */
-  #tileCounts(): TileCounts {
-    const { placement } = this.#context
-    const known = this.#counted
-    const { epoch } = placement
-    if (known?.epoch === epoch) return known
-    const counted = { epoch, all: placement.tileCounts(), written: placement.tileCounts('written') }
-    this.#counted = counted
-    return counted
   }
 
   get areMovesUnderWay(): boolean {

@@ -36,6 +36,12 @@ const NOBODY = -1
 
 const NO_TILES = new Uint32Array(0)
 
+/** Floating ones too, or only those that were written. */
+type CountedTiles = 'all' | 'written'
+
+/** By member index; who has none is left out. */
+type TileCounts = ReadonlyMap<number, number>
+
 export class Placement {
   readonly #options: PlacementOptions
   readonly #born: Uint8Array
@@ -51,6 +57,7 @@ export class Placement {
   #floating: number
   /** The members changed since the floating tiles were placed. */
   #isStale = false
+  readonly #counted = new Map<CountedTiles, { epoch: number; counts: TileCounts }>()
   epoch = 0
 
   constructor(options: PlacementOptions) {
@@ -278,11 +285,22 @@ export class Placement {
     this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
   }
 
-  /** Tiles that each member has, by member index: floating ones too, or only those that were written. */
-  tileCounts(of: 'all' | 'written' = 'all'): Map<number, number> {
+  /** Tiles that each member has. They are counted once for each epoch: there may be very many. */
+  tileCounts(of: CountedTiles = 'all'): TileCounts {
+    const { epoch } = this
+    const known = this.#counted.get(of)
+    if (known?.epoch === epoch) return known.counts
+    const counts = this.#count(of)
+    this.#counted.set(of, { epoch, counts })
+    return counts
+  }
+
+  #count(of: CountedTiles): TileCounts {
     const { slots } = this
     const { replicas } = this.#options
-    const counts = new Uint32Array(1 + slots.reduce((last, slot) => Math.max(last, slot), 0))
+    let last = NO_HOLDER
+    for (let at = 0; at < slots.length; at++) if (slots[at]! > last) last = slots[at]!
+    const counts = new Uint32Array(last + 1)
     for (let at = 0; at < slots.length; at++) {
       if (of === 'written' && this.#born[Math.floor(at / replicas)] === 0) continue
       counts[slots[at]!]! += 1
