@@ -1,10 +1,9 @@
 /** What the coordinator is made with: the options of the gateway, and times that nobody has to choose. */
 import { Geometry } from '../shared/grid/geometry.ts'
 import { VERSION } from '../shared/runtime/version.ts'
-import { assertCells } from './cells-of-file.ts'
+import { assertCells, watchedCells } from './cells-of-file.ts'
 import type { GatewayConfig } from './config.ts'
 import type { CoordinatorOptions } from './core/coordinator.ts'
-import { watchedCells } from './watched-cells.ts'
 
 const RESEND_MS = 3000
 /** Long enough for boards that start together; a task waits this long for the last of them. */
