@@ -26,48 +26,43 @@ export function assertCells(
   if (problems.length > 0) throw new ConfigError(problems.map((problem) => `${file}: ${problem}`))
 }
 
-/** Where inputs name what the grid or the topics do not have. */
 function inputProblems(inputs: readonly Input[], grid: GridContext, topicBase: string): string[] {
-  return inputs.flatMap((input, index) =>
-    problemsOf(input, grid, topicBase).map((problem) => `${inputName(index)}: ${problem}`),
-  )
+  return inputs.flatMap((input, index) => {
+    const { topic } = input
+    const below = `topic: "${topic}" is below the base "${topicBase}", where readings are told as cell/…`
+    const problems = isBelowBase(topicBase, topic) ? [below] : []
+    return labelled(inputName(index), [...problems, ...cellProblems(input, grid)])
+  })
 }
 
-function problemsOf({ topic, field, x, y }: Input, grid: GridContext, base: string): string[] {
-  const { fields, geometry } = grid
-  const { width, height } = geometry
+function watchProblems(watches: Watches, grid: GridContext): string[] {
+  const seen = new Map<string, number>()
+  return watches.flatMap((watch, index) => {
+    const cell = `${watch.field} ${watch.x},${watch.y}`
+    const before = seen.get(cell)
+    seen.set(cell, index)
+    const problems = cellProblems(watch, grid)
+    if (before !== undefined) {
+      problems.push(`${cell} is watched by ${entryLabel('watch', before)} already`)
+    }
+    return labelled(entryLabel('watch', index), problems)
+  })
+}
+
+/** Of a column or a row that stands in a topic nothing is known yet. */
+function cellProblems(
+  { field, x, y }: Pick<Input, 'field' | 'x' | 'y'>,
+  { fields, geometry: { width, height } }: GridContext,
+): string[] {
   const isBeyond = (place: Input['x'], side: number): boolean =>
     typeof place === 'number' && place >= side
-  const below = `topic: "${topic}" is below the base "${base}", where readings are told as cell/…`
   return [
-    ...(isBelowBase(base, topic) ? [below] : []),
     ...(findField(fields, field) ? [] : [`field: ${unknownField('', field, fields).message}`]),
     ...(isBeyond(x, width) ? [`x: ${x} is outside a grid of ${width}x${height}`] : []),
     ...(isBeyond(y, height) ? [`y: ${y} is outside a grid of ${width}x${height}`] : []),
   ]
 }
 
-/** Where there is no such cell, or where one is named twice. */
-function watchProblems(
-  watches: Watches,
-  { fields, geometry: { width, height } }: GridContext,
-): string[] {
-  const names = fields.map(({ name }) => name)
-  const seen = new Map<string, number>()
-  return watches.flatMap(({ field, x, y }, index) => {
-    const cell = `${field} ${x},${y}`
-    const before = seen.get(cell)
-    seen.set(cell, index)
-    const problems: string[] = []
-    if (!names.includes(field)) {
-      problems.push(`the grid has no field "${field}", it has ${names.join(', ')}`)
-    }
-    if (x >= width || y >= height) {
-      problems.push(`cell ${x},${y} is outside the grid of ${width}x${height}`)
-    }
-    if (before !== undefined) {
-      problems.push(`${cell} is watched by ${entryLabel('watch', before)} already`)
-    }
-    return problems.map((problem) => `${entryLabel('watch', index)}: ${problem}`)
-  })
+function labelled(label: string, problems: readonly string[]): string[] {
+  return problems.map((problem) => `${label}: ${problem}`)
 }

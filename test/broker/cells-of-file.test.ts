@@ -56,8 +56,8 @@ t.test('what is no cell of the grid, or is watched already, is named', async (t)
   const cell = (field: string, x: number, y: number): string =>
     `[[watch]]\nfield = "${field}"\nx = ${x}\ny = ${y}\n`
   t.same(await problemsOf(t, cell('temp', 0, 0) + cell('tmp', 16, 7) + cell('temp', 0, 0)), [
-    '[[watch]] 2: the grid has no field "tmp", it has temp, level',
-    '[[watch]] 2: cell 16,7 is outside the grid of 16x8',
+    '[[watch]] 2: field: the grid has no field "tmp", did you mean temp? (temp, level)',
+    '[[watch]] 2: x: 16 is outside a grid of 16x8',
     '[[watch]] 3: temp 0,0 is watched by [[watch]] 1 already',
   ])
   t.same(await problemsOf(t, `${cell('temp', 0, 0)}device_class = "temprature"\nunit = ""`), [
@@ -73,5 +73,8 @@ t.test('what is no cell of the grid, or is watched already, is named', async (t)
 t.test('what is wrong with inputs and with watches is named at once', async (t) => {
   const input = '[[input]]\ntopic = "a"\nfield = "tmp"\nx = 0\ny = 0\n'
   const watch = '[[watch]]\nfield = "tmp"\nx = 0\ny = 0\n'
-  t.match(await problemsOf(t, watch + input), [/^\[\[input]] 1: field: /, /^\[\[watch]] 1: the /])
+  t.match(await problemsOf(t, watch + input), [
+    /^\[\[input]] 1: field: /,
+    /^\[\[watch]] 1: field: /,
+  ])
 })
