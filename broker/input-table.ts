@@ -3,14 +3,18 @@ import { formatPointer, type JsonPointer, parsePointer } from '../shared/core/js
 import { GRID_SIDE_MAX } from '../shared/grid/geometry.ts'
 import { isFilter } from '../shared/protocol/topic-filters.ts'
 import { TOPIC_LEVELS_MAX } from '../shared/protocol/topics.ts'
-import { integer, number, type OptionType, text } from '../shared/runtime/option-types.ts'
+import {
+  integer,
+  malformed,
+  number,
+  type OptionType,
+  text,
+} from '../shared/runtime/option-types.ts'
 import type { TableArray } from '../shared/runtime/table-arrays.ts'
 import type { Coordinate } from './core/inputs.ts'
 
 const POINTER_LENGTH_MAX = 256
 const FACTOR_MAX = 1_000_000_000
-
-const malformed = (message: string) => ({ ok: false, fault: 'malformed', message }) as const
 
 const filter = text<string>({
   placeholder: '<topic>',

@@ -4,7 +4,7 @@ import { type Field, formatFields, parseFields } from '../shared/grid/fields.ts'
 import { GRID_SIDE_MAX } from '../shared/grid/geometry.ts'
 import { isFilter } from '../shared/protocol/topic-filters.ts'
 import { isHostName } from '../shared/runtime/host-names.ts'
-import { list, type OptionType, text } from '../shared/runtime/option-types.ts'
+import { list, malformed, type OptionType, text } from '../shared/runtime/option-types.ts'
 
 /** `1024x1024`: width and height in LSUs. */
 export const grid = text<{ readonly width: number; readonly height: number }>({
@@ -12,9 +12,7 @@ export const grid = text<{ readonly width: number; readonly height: number }>({
   range: `sides of 1 to ${GRID_SIDE_MAX}`,
   parse(given) {
     const match = /^(\d{1,9})x(\d{1,9})$/.exec(given)
-    if (!match) {
-      return { ok: false, fault: 'malformed', message: `"${given}" is not <width>x<height>` }
-    }
+    if (!match) return malformed(`"${given}" is not <width>x<height>`)
     const [width, height] = [Number(match[1]), Number(match[2])]
     if ([width, height].every((side) => side >= 1 && side <= GRID_SIDE_MAX)) {
       return { ok: true, value: Object.freeze({ width, height }) }
@@ -32,7 +30,7 @@ export const fields = text<readonly Field[]>({
     const parsed = parseFields(given)
     return 'fields' in parsed
       ? { ok: true, value: Object.freeze(parsed.fields) }
-      : { ok: false, fault: 'malformed', message: parsed.problems.join('; ') }
+      : malformed(parsed.problems.join('; '))
   },
   format: formatFields,
 })
@@ -45,7 +43,7 @@ export const hostNames = text<readonly string[]>({
     const bad = names.find((name) => !isHostName(name))
     return bad === undefined
       ? { ok: true, value: Object.freeze(names) }
-      : { ok: false, fault: 'malformed', message: `"${bad}" is no host name and no address` }
+      : malformed(`"${bad}" is no host name and no address`)
   },
   format: (names) => names.join(','),
 })
@@ -56,10 +54,8 @@ export const discoveryPrefix = text<string>({
   range: 'one level of a topic',
   parse(given) {
     if (/^[A-Za-z0-9_-]{1,64}$/.test(given)) return { ok: true, value: given }
-    const message = `"${given}" is not one level of a topic`
-    return { ok: false, fault: 'malformed', message }
+    return malformed(`"${given}" is not one level of a topic`)
   },
-  format: (level) => level,
 })
 
 /** What stands before topics, no wildcard in it [MQTT-4.7.1-1]. */
@@ -68,9 +64,8 @@ export const topicPrefix = text<string>({
   range: 'the beginning of a topic',
   parse(given) {
     if (isFilter(`${given}x`) && !/[+#]/.test(given)) return { ok: true, value: given }
-    return { ok: false, fault: 'malformed', message: `"${given}" cannot begin a topic` }
+    return malformed(`"${given}" cannot begin a topic`)
   },
-  format: (prefix) => prefix,
 })
 
 export const topicFilters: OptionType<readonly string[]> = {
@@ -80,7 +75,7 @@ export const topicFilters: OptionType<readonly string[]> = {
     const parsed = list().parse(given)
     const bad = parsed.ok ? parsed.value.find((filter) => !isFilter(filter)) : undefined
     if (bad === undefined) return parsed
-    return { ok: false, fault: 'malformed', message: `"${bad}" is no filter of MQTT` }
+    return malformed(`"${bad}" is no filter of MQTT`)
   },
 }
 
@@ -96,10 +91,8 @@ export const frameAncestors = text<string>({
     if (bad === undefined && !(sources.includes("'none'") && sources.length > 1)) {
       return { ok: true, value: sources.join(' ') }
     }
-    const message = `"${bad ?? given}" is neither 'self' nor an origin, and not 'none' alone`
-    return { ok: false, fault: 'malformed', message }
+    return malformed(`"${bad ?? given}" is neither 'self' nor an origin, and not 'none' alone`)
   },
-  format: (sources) => sources,
 })
 
 /** Text that is shown. */
@@ -108,8 +101,7 @@ export function label(charactersMax: number): OptionType<string> {
     range: `at most ${charactersMax} characters`,
     parse(given) {
       if ([...given].length <= charactersMax) return { ok: true, value: given }
-      const message = `"${given}" is longer than ${charactersMax} characters`
-      return { ok: false, fault: 'malformed', message }
+      return malformed(`"${given}" is longer than ${charactersMax} characters`)
     },
   })
 }
@@ -132,7 +124,8 @@ export const sensorClass = text<string>({
   range: 'a device class of sensors, as Home Assistant names it',
   parse(given) {
     if (SENSOR_CLASSES.includes(given)) return { ok: true, value: given }
-    const message = `"${given}" is no device class of a number${didYouMean(given, SENSOR_CLASSES)}`
-    return { ok: false, fault: 'malformed', message }
+    return malformed(
+      `"${given}" is no device class of a number${didYouMean(given, SENSOR_CLASSES)}`,
+    )
   },
 })

@@ -6,7 +6,15 @@ import { brokerUrl } from '../shared/runtime/broker-url-option.ts'
 import type { Program } from '../shared/runtime/config.ts'
 import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory, type Values } from '../shared/runtime/option-table.ts'
-import { boolean, choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
+import {
+  boolean,
+  choice,
+  duration,
+  integer,
+  malformed,
+  number,
+  text,
+} from '../shared/runtime/option-types.ts'
 import { topicBase } from '../shared/runtime/topic-base-option.ts'
 
 const KIB = 1024
@@ -38,11 +46,7 @@ const nodeId = text<NodeId>({
   parse: (given) =>
     isNodeId(given)
       ? { ok: true, value: given }
-      : {
-          ok: false,
-          fault: 'malformed',
-          message: `"${given}" is not an id of 1 to 64 letters, digits, "_" or "-"`,
-        },
+      : malformed(`"${given}" is not an id of 1 to 64 letters, digits, "_" or "-"`),
 })
 
 /** Every option of the agent. */

@@ -1,12 +1,11 @@
 /** The address of an MQTT broker, as an option. */
-import { text } from './option-types.ts'
+import { malformed, text } from './option-types.ts'
 
 export const brokerUrl = text({
   placeholder: '<url>',
   range: 'mqtt://host:port or mqtts://host:port',
   parse(given) {
     const url = URL.canParse(given) ? new URL(given) : undefined
-    const malformed = (message: string) => ({ ok: false, fault: 'malformed', message }) as const
     if (!url || !['mqtt:', 'mqtts:'].includes(url.protocol) || url.hostname === '') {
       return malformed('not a URL of the form mqtt://host:port or mqtts://host:port')
     }

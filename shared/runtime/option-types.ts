@@ -55,7 +55,7 @@ const SUFFIXES: Readonly<Partial<Record<Unit, Readonly<Record<string, number>>>>
 
 const NUMBER = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([A-Za-z]*)$/
 
-function malformed(message: string): OptionParsing<never> {
+export function malformed(message: string): Extract<OptionParsing<never>, { ok: false }> {
   return { ok: false, fault: 'malformed', message }
 }
 

@@ -1,5 +1,5 @@
 import { isTopicBase } from '../protocol/topics.ts'
-import { text } from './option-types.ts'
+import { malformed, text } from './option-types.ts'
 
 /** The option that gateway and agent must have alike. */
 export const topicBase = text({
@@ -8,9 +8,5 @@ export const topicBase = text({
   parse: (given) =>
     isTopicBase(given)
       ? { ok: true, value: given }
-      : {
-          ok: false,
-          fault: 'malformed',
-          message: `"${given}" is not 1 to 4 topic levels of letters, digits, "_" and "-"`,
-        },
+      : malformed(`"${given}" is not 1 to 4 topic levels of letters, digits, "_" and "-"`),
 })
