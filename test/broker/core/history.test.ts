@@ -29,7 +29,8 @@ class Fleet {
     const isNew = this.history.begin({ nowMs: tick * TICK_MS + 3, ts: tick * TICK_MS }, ids.length)
     if (!isNew) return false
     for (const id of ids) this.history.record(id, [figure, 1, 2, 3, 4, 5])
-    this.history.end((id) => ids.includes(id))
+    const known = new Set(ids)
+    this.history.end((id) => known.has(id))
     return true
   }
 
