@@ -61,12 +61,8 @@ export class SimulatedClients {
   /** Submits a task now and then. */
   keepSubmitting(everyMs: number, untilMs: number): void {
     const { clock, random } = this.#around
-    const waitMs = random.between(0, 2 * everyMs)
-    if (clock.nowMs + waitMs > untilMs) return
-    clock.after(waitMs, () => {
-      this.submit(this.#varied(this.#drawTask()))
-      this.keepSubmitting(everyMs, untilMs)
-    })
+    const submit = (): unknown => this.submit(this.#varied(this.#drawTask()))
+    clock.keepDoing(submit, random, everyMs, untilMs)
   }
 
   write({ x, y, w, h }: PlainRegion): TaskStory {

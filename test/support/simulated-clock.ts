@@ -3,6 +3,8 @@
  * due at the same moment happen in the order in which they were asked for. What waits for promises runs
  * until nothing of it can go on, before the next thing happens: so a seed gives the same run.
  */
+import type { Random } from '../../shared/core/random.ts'
+
 export interface Appointment {
   readonly atMs: number
   readonly order: number
@@ -36,6 +38,16 @@ export class SimulatedClock {
 
   after(waitMs: number, act: () => void): Appointment {
     return this.at(this.#nowMs + waitMs, act)
+  }
+
+  /** Again and again up to `untilMs`, so often in the mean. */
+  keepDoing(act: () => void, random: Random, everyMs: number, untilMs: number): void {
+    const waitMs = random.between(0, 2 * everyMs)
+    if (this.#nowMs + waitMs > untilMs) return
+    this.after(waitMs, () => {
+      act()
+      this.keepDoing(act, random, everyMs, untilMs)
+    })
   }
 
   /** Promises were kept, or work began that waits for some. */

@@ -54,12 +54,8 @@ export class SimulatedLookers {
 
   keepLooking(everyMs: number, untilMs: number): void {
     const { clock, random } = this.#around
-    const waitMs = random.between(0, 2 * everyMs)
-    if (clock.nowMs + waitMs > untilMs) return
-    clock.after(waitMs, () => {
-      this.#look(this.#wishes[random.integer(this.#wishes.length)]!)
-      this.keepLooking(everyMs, untilMs)
-    })
+    const look = (): void => this.#look(this.#wishes[random.integer(this.#wishes.length)]!)
+    clock.keepDoing(look, random, everyMs, untilMs)
   }
 
   #look(plain: PlainTask): void {

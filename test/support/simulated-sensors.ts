@@ -64,12 +64,7 @@ export class SimulatedSensors {
 
   keepTelling(everyMs: number, untilMs: number): void {
     const { clock, random } = this.#around
-    const waitMs = random.between(0, 2 * everyMs)
-    if (clock.nowMs + waitMs > untilMs) return
-    clock.after(waitMs, () => {
-      this.#tell(this.#draw())
-      this.keepTelling(everyMs, untilMs)
-    })
+    clock.keepDoing(() => this.#tell(this.#draw()), random, everyMs, untilMs)
   }
 
   /** These cells, at once; what that promises, once it is taken. */
