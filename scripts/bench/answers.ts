@@ -34,14 +34,7 @@ const GOAL_MS = 10
 
 const { values: flags } = benchOptions(
   'answers.js [--nodes 1000] [--runs 20] [--ticks 2] [--only nodes]',
-  {
-    options: {
-      nodes: { type: 'string', default: '1000' },
-      runs: { type: 'string', default: '20' },
-      ticks: { type: 'string', default: '2' },
-      only: { type: 'string', default: '' },
-    },
-  },
+  { nodes: '1000', runs: '20', ticks: '2', only: '' },
 )
 const [count, runs] = [Number(flags.nodes), Number(flags.runs)]
 const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))

@@ -25,14 +25,12 @@ const TOPIC = 'bench/attacks'
 const { values: flags } = benchOptions(
   'attacks.js [--only pings,wildcards] [--seconds 8] [--gateway <obelisk.js>]',
   {
-    options: {
-      only: { type: 'string', default: '' },
-      seconds: { type: 'string', default: '8' },
-      gateway: { type: 'string' },
-      /** Of the attacking process. */
-      attack: { type: 'string' },
-      ports: { type: 'string', default: '' },
-    },
+    only: '',
+    seconds: '8',
+    gateway: undefined,
+    /** Of the attacking process. */
+    attack: undefined,
+    ports: '',
   },
 )
 

@@ -20,10 +20,8 @@ const PER_SECOND = 5000
 const SIDE = 256
 
 const { values: flags } = benchOptions('bridge.js [--seconds 10] [--inflight 20,1000]', {
-  options: {
-    seconds: { type: 'string', default: '10' },
-    inflight: { type: 'string', default: '20,1000' },
-  },
+  seconds: '10',
+  inflight: '20,1000',
 })
 const seconds = Number(flags.seconds)
 if (!(seconds >= 2)) misused('--seconds: 2 or more')

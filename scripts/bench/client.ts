@@ -11,10 +11,8 @@ import { describeMachine, formatMs, formatTable, median } from './measure.ts'
 const SIDE = 1024
 
 const { values: flags } = benchOptions('client.js [--runs 5] [--type f32]', {
-  options: {
-    runs: { type: 'string', default: '5' },
-    type: { type: 'string', default: 'f32' },
-  },
+  runs: '5',
+  type: 'f32',
 })
 const runs = Number(flags.runs)
 if (!Number.isInteger(runs) || runs < 1) misused('--runs: a whole number above 0')

@@ -44,16 +44,14 @@ const DETECTION_GOAL_MS = 10
 const { values: flags } = benchOptions(
   'failover.js [--kills 150] [--nodes 1000] [--grid-side 2048] [--rate 20] [--held 2] [--seconds 300] [--seed 1] [--gateway-flags="--cpu-prof"]',
   {
-    options: {
-      kills: { type: 'string', default: '150' },
-      nodes: { type: 'string', default: '1000' },
-      'grid-side': { type: 'string', default: '2048' },
-      rate: { type: 'string', default: '20' },
-      held: { type: 'string', default: '2' },
-      seconds: { type: 'string', default: '300' },
-      seed: { type: 'string', default: '1' },
-      'gateway-flags': { type: 'string', default: '' },
-    },
+    kills: '150',
+    nodes: '1000',
+    'grid-side': '2048',
+    rate: '20',
+    held: '2',
+    seconds: '300',
+    seed: '1',
+    'gateway-flags': '',
   },
 )
 const numberOf = (name: Exclude<keyof typeof flags, 'gateway-flags'>): number => Number(flags[name])

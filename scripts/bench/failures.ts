@@ -30,14 +30,7 @@ const FAILURES_A_FLOOR = 20
 
 const { values: flags } = benchOptions(
   'failures.js [--failures 1000000] [--seconds 300] [--grid-side 1024] [--seed 1]',
-  {
-    options: {
-      failures: { type: 'string', default: String(GOAL_FAILURES) },
-      seconds: { type: 'string', default: '300' },
-      'grid-side': { type: 'string', default: '1024' },
-      seed: { type: 'string', default: '1' },
-    },
-  },
+  { failures: String(GOAL_FAILURES), seconds: '300', 'grid-side': '1024', seed: '1' },
 )
 const [failures, seconds, side, seed] = [
   flags.failures,

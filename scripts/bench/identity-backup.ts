@@ -18,10 +18,8 @@ import { benchOptions } from './bench-options.ts'
 import { median, quantile } from './measure.ts'
 
 const { values } = benchOptions('identity-backup.js [--nodes <n>] [--rounds <n>]', {
-  options: {
-    nodes: { type: 'string', default: '10000' },
-    rounds: { type: 'string', default: '10' },
-  },
+  nodes: '10000',
+  rounds: '10',
 })
 const NOW = 1_750_000_000_000
 const AT_ONCE = 1000

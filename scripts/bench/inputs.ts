@@ -12,9 +12,7 @@ import { describeMachine, formatTable, timeRuns } from './measure.ts'
 const INPUTS = 1000
 const WARM_UPS = 20
 
-const { values: flags } = benchOptions('inputs.js [--runs 200]', {
-  options: { runs: { type: 'string', default: '200' } },
-})
+const { values: flags } = benchOptions('inputs.js [--runs 200]', { runs: '200' })
 const runs = Number(flags.runs)
 if (!(runs >= 10)) misused('--runs: 10 or more')
 

@@ -21,15 +21,8 @@ const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 
 const { values: flags } = benchOptions(
   'memory.js [--seconds 60] [--agent <tree>/agent.mjs] [--bare] [--no-bound]',
-  {
-    options: {
-      seconds: { type: 'string', default: '60' },
-      agent: { type: 'string' },
-      bare: { type: 'boolean', default: false },
-      bound: { type: 'boolean', default: true },
-    },
-    allowNegative: true,
-  },
+  { seconds: '60', agent: undefined, bare: false, bound: true },
+  { allowNegative: true },
 )
 const seconds = Number(flags.seconds)
 if (!Number.isInteger(seconds) || seconds < 1) misused('--seconds: a whole number above 0')

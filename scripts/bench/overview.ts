@@ -12,7 +12,8 @@ import { describeMachine, formatMs, formatTable, median, quantile } from './meas
 const WARM_UPS = 3
 
 const { values: flags } = benchOptions('overview.js [--runs 20] [--only small,large]', {
-  options: { runs: { type: 'string', default: '20' }, only: { type: 'string', default: '' } },
+  runs: '20',
+  only: '',
 })
 const runs = Number(flags.runs)
 if (!Number.isInteger(runs) || runs < 1) misused('--runs: a whole number above 0')

@@ -18,14 +18,7 @@ const PARTS = ['paint', 'load', 'live']
 
 const { values: flags } = benchOptions(
   'page.js [--browser /usr/bin/chromium] [--seconds 20] [--runs 10] [--only paint,load,live]',
-  {
-    options: {
-      browser: { type: 'string', default: '/usr/bin/chromium' },
-      seconds: { type: 'string', default: '20' },
-      runs: { type: 'string', default: '10' },
-      only: { type: 'string', default: PARTS.join(',') },
-    },
-  },
+  { browser: '/usr/bin/chromium', seconds: '20', runs: '10', only: PARTS.join(',') },
 )
 const [seconds, runs] = [Number(flags.seconds), Number(flags.runs)]
 if (!(seconds > 0)) misused('--seconds: a number above 0')

@@ -15,10 +15,8 @@ const SETUP = { name: 'pictures', side: 512, type: 'f32', agents: 1, replicas: 1
 const [ONE, OTHER] = ['127.0.0.2', '127.0.0.3'] as const
 
 const { values: flags } = benchOptions('pictures.js [--pictures 60] [--runs 5]', {
-  options: {
-    pictures: { type: 'string', default: '60' },
-    runs: { type: 'string', default: '5' },
-  },
+  pictures: '60',
+  runs: '5',
 })
 const [pictures, runs] = [Number(flags.pictures), Number(flags.runs)]
 if (!Number.isInteger(pictures) || pictures < 1) misused('--pictures: a whole number above 0')

@@ -315,9 +315,11 @@ const sections = {
   items: benchItems,
   coordinator: benchCoordinator,
 }
-const { positionals: asked } = benchOptions('plan.js [placement] [plans] [items] [coordinator]', {
-  allowPositionals: true,
-})
+const { positionals: asked } = benchOptions(
+  'plan.js [placement] [plans] [items] [coordinator]',
+  {},
+  { allowPositionals: true },
+)
 const stranger = asked.find((name) => !Object.hasOwn(sections, name))
 if (stranger !== undefined)
   misused(`"${stranger}" is not one of ${Object.keys(sections).join(', ')}`)

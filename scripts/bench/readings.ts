@@ -27,10 +27,8 @@ const TILES = 256
 const SETUP = { name: 'readings', side: 256, type: 'f32', agents: 2, replicas: 2 }
 
 const { values: flags } = benchOptions('readings.js [--rate 2000] [--seconds 20]', {
-  options: {
-    rate: { type: 'string', default: '2000' },
-    seconds: { type: 'string', default: '20' },
-  },
+  rate: '2000',
+  seconds: '20',
 })
 const [rate, seconds] = [Number(flags.rate), Number(flags.seconds)]
 if (!(rate >= PER_CLIENT && rate <= 4000)) misused(`--rate: ${PER_CLIENT} to 4000`)

@@ -38,14 +38,7 @@ const TOPIC = 'bench/secured'
 
 const { values: flags } = benchOptions(
   'secured.js [--only agents,connections,messages,enrolments,revocations] [--count 1000] [--seconds 60] [--agent <tree>/agent.mjs]',
-  {
-    options: {
-      only: { type: 'string', default: '' },
-      count: { type: 'string', default: '1000' },
-      seconds: { type: 'string', default: '60' },
-      agent: { type: 'string' },
-    },
-  },
+  { only: '', count: '1000', seconds: '60', agent: undefined },
 )
 const [count, seconds] = [Number(flags.count), Number(flags.seconds)]
 if (!Number.isInteger(count) || count < 1) misused('--count: a whole number above 0')

@@ -107,7 +107,7 @@ function memory(): string {
   return `Rss ${(kib('Rss') / 1024).toFixed(1)} MiB, Anonymous ${(kib('Anonymous') / 1024).toFixed(1)} MiB`
 }
 
-const { positionals } = benchOptions('slice-store.js [directory]', { allowPositionals: true })
+const { positionals } = benchOptions('slice-store.js [directory]', {}, { allowPositionals: true })
 const [directory] = positionals
 const base = mkdtempSync(join(directory ?? tmpdir(), 'obelisk-bench-'))
 const onFatal = (error: Error): void => {

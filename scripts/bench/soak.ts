@@ -41,14 +41,12 @@ const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 const { values: flags } = benchOptions(
   'soak.js [--minutes 10] [--agents 3] [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1] [--agent <tree>/agent.mjs]',
   {
-    options: {
-      minutes: { type: 'string', default: '10' },
-      agents: { type: 'string', default: '3' },
-      'tasks-per-second': { type: 'string', default: '4' },
-      'telemetry-interval': { type: 'string', default: '10' },
-      seed: { type: 'string', default: '1' },
-      agent: { type: 'string' },
-    },
+    minutes: '10',
+    agents: '3',
+    'tasks-per-second': '4',
+    'telemetry-interval': '10',
+    seed: '1',
+    agent: undefined,
   },
 )
 const minutes = Number(flags.minutes)

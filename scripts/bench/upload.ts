@@ -26,10 +26,8 @@ const UPLOAD_GOAL_MIB = 8
 const READER_GOAL_MIB = 4
 
 const { values: flags } = benchOptions('upload.js [--side 4096] [--held]', {
-  options: {
-    side: { type: 'string', default: '4096' },
-    held: { type: 'boolean', default: false },
-  },
+  side: '4096',
+  held: false,
 })
 const side = Number(flags.side)
 if (!Number.isInteger(side) || side < 256 || side % 16 !== 0) {

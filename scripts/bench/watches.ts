@@ -19,10 +19,8 @@ const RATE_MAX = 200
 const SETTLE_MS = 3000
 
 const { values: flags } = benchOptions('watches.js [--rate 100] [--seconds 30]', {
-  options: {
-    rate: { type: 'string', default: '100' },
-    seconds: { type: 'string', default: '30' },
-  },
+  rate: '100',
+  seconds: '30',
 })
 const [rate, seconds] = [Number(flags.rate), Number(flags.seconds)]
 if (!(rate >= 1 && rate <= RATE_MAX)) misused(`--rate: 1 to ${RATE_MAX}`)
