@@ -11,7 +11,7 @@ import type { NodeId } from '../../shared/core/ids.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { HISTORY_NODES_MAX } from '../../shared/protocol/history.ts'
 import { TELEMETRY_NUMBERS, type Telemetry } from '../../shared/protocol/telemetry.ts'
-import { benchOptions } from './bench-options.ts'
+import { benchOptions, wholeOption } from './bench-options.ts'
 import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
 import { runTask } from './grid-fleet.ts'
 import { LightNode } from './light-node.ts'
@@ -36,7 +36,7 @@ const { values: flags } = benchOptions(
   'answers.js [--nodes 1000] [--runs 20] [--ticks 2] [--only nodes]',
   { nodes: '1000', runs: '20', ticks: '2', only: '' },
 )
-const [count, runs] = [Number(flags.nodes), Number(flags.runs)]
+const [count, runs] = [wholeOption(flags, 'nodes'), wholeOption(flags, 'runs')]
 const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 const ids = Array.from(
   { length: count },

@@ -36,6 +36,15 @@ export function benchOptions<const T extends Readonly<Record<string, Default>>>(
   }
 }
 
+export function wholeOption<T extends string>(
+  values: Readonly<Record<NoInfer<T>, string>>,
+  name: T,
+): number {
+  const whole = Number(values[name])
+  if (!Number.isInteger(whole) || whole < 1) misused(`--${name}: a whole number above 0`)
+  return whole
+}
+
 export function misused(problem: string): never {
   process.stderr.write(`${problem}\n${usageLine}`)
   process.exit(EXIT_USAGE)

@@ -3,7 +3,7 @@
  * gateway and of the client. After `npm run build`: `node dist/scripts/bench/client.js [--runs 5] [--type f32]`.
  */
 import { connect } from '../client/connect.ts'
-import { benchOptions, misused } from './bench-options.ts'
+import { benchOptions, wholeOption } from './bench-options.ts'
 import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
 import { fillGrid, startGridFleet } from './grid-fleet.ts'
 import { describeMachine, formatMs, formatTable, median } from './measure.ts'
@@ -14,8 +14,7 @@ const { values: flags } = benchOptions('client.js [--runs 5] [--type f32]', {
   runs: '5',
   type: 'f32',
 })
-const runs = Number(flags.runs)
-if (!Number.isInteger(runs) || runs < 1) misused('--runs: a whole number above 0')
+const runs = wholeOption(flags, 'runs')
 
 const rows: string[][] = [['What', 'ms, p50', 'CPU gateway, ms', 'CPU client, ms']]
 

@@ -14,13 +14,14 @@ import { writeBackup } from '../../broker/core/backup.ts'
 import type { RegistryChange } from '../../broker/core/registry.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { sealFile } from '../../shared/runtime/sealed-file.ts'
-import { benchOptions } from './bench-options.ts'
+import { benchOptions, wholeOption } from './bench-options.ts'
 import { median, quantile } from './measure.ts'
 
 const { values } = benchOptions('identity-backup.js [--nodes <n>] [--rounds <n>]', {
   nodes: '10000',
   rounds: '10',
 })
+const [nodes, rounds] = [wholeOption(values, 'nodes'), wholeOption(values, 'rounds')]
 const NOW = 1_750_000_000_000
 const AT_ONCE = 1000
 
@@ -66,7 +67,6 @@ const store = await IdentityStore.open(directory, (error) => {
   throw error
 })
 try {
-  const nodes = Number(values.nodes)
   for (let at = 0; at < nodes; at += AT_ONCE) {
     const count = Math.min(AT_ONCE, nodes - at)
     await store.write(Array.from({ length: count }, (_, index) => recordsOf(at + index)).flat())
@@ -75,7 +75,7 @@ try {
   const head = { ts: NOW, pin: 'a'.repeat(52) }
   const reading: number[] = []
   const sealing: number[] = []
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < rounds; round++) {
     reading.push(await longestStop(async () => await store.stored()))
     const content = writeBackup(moment, [], await store.stored())
     sealing.push(await longestStop(() => sealFile(head, 'correct horse battery', content)))

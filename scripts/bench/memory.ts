@@ -6,7 +6,7 @@
  */
 import { fileURLToPath } from 'node:url'
 import { describeAgentMemory, measureAgent } from './agent-memory.ts'
-import { benchOptions, misused } from './bench-options.ts'
+import { benchOptions, wholeOption } from './bench-options.ts'
 import { BenchProcesses } from './bench-processes.ts'
 import { describeMachine, formatTable } from './measure.ts'
 import { MemoryBound } from './memory-bound.ts'
@@ -24,8 +24,7 @@ const { values: flags } = benchOptions(
   { seconds: '60', agent: undefined, bare: false, bound: true },
   { allowNegative: true },
 )
-const seconds = Number(flags.seconds)
-if (!Number.isInteger(seconds) || seconds < 1) misused('--seconds: a whole number above 0')
+const seconds = wholeOption(flags, 'seconds')
 const setup = flags.bare ? NO_SETUP : unitSetup('agent')
 const command = agentCommand(setup, PROGRAM, flags.agent)
 const common = { gatewayProgram: PROGRAM, rounds: ROUNDS }

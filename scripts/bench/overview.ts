@@ -4,7 +4,7 @@
  * `npm run build`: `node dist/scripts/bench/overview.js [--runs 20] [--only small,large]`.
  */
 import type { Region } from '../../shared/grid/geometry.ts'
-import { benchOptions, misused } from './bench-options.ts'
+import { benchOptions, misused, wholeOption } from './bench-options.ts'
 import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
 import { fillGrid, type GridFleet, type GridSetup, runTask, startGridFleet } from './grid-fleet.ts'
 import { describeMachine, formatMs, formatTable, median, quantile } from './measure.ts'
@@ -15,8 +15,7 @@ const { values: flags } = benchOptions('overview.js [--runs 20] [--only small,la
   runs: '20',
   only: '',
 })
-const runs = Number(flags.runs)
-if (!Number.isInteger(runs) || runs < 1) misused('--runs: a whole number above 0')
+const runs = wholeOption(flags, 'runs')
 
 interface Look {
   readonly what: string

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { benchOptions, misused } from './bench-options.ts'
+import { benchOptions, misused, wholeOption } from './bench-options.ts'
 import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
 import { fillGrid, type GridFleet, runTask, startGridFleet } from './grid-fleet.ts'
 import { describeMachine, formatMs, formatTable, median, quantile } from './measure.ts'
@@ -20,9 +20,8 @@ const { values: flags } = benchOptions(
   'page.js [--browser /usr/bin/chromium] [--seconds 20] [--runs 10] [--only paint,load,live]',
   { browser: '/usr/bin/chromium', seconds: '20', runs: '10', only: PARTS.join(',') },
 )
-const [seconds, runs] = [Number(flags.seconds), Number(flags.runs)]
+const [seconds, runs] = [Number(flags.seconds), wholeOption(flags, 'runs')]
 if (!(seconds > 0)) misused('--seconds: a number above 0')
-if (!Number.isInteger(runs) || runs < 1) misused('--runs: a whole number above 0')
 const parts = flags.only.split(',')
 if (!parts.every((part) => PARTS.includes(part))) misused(`--only: ${PARTS.join(', ')}`)
 

@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
-import { benchOptions, misused } from './bench-options.ts'
+import { benchOptions, wholeOption } from './bench-options.ts'
 import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
 import { fillGrid, type GridFleet, startGridFleet } from './grid-fleet.ts'
 import { describeMachine, formatMs, formatTable, median, quantile } from './measure.ts'
@@ -18,9 +18,7 @@ const { values: flags } = benchOptions('pictures.js [--pictures 60] [--runs 5]',
   pictures: '60',
   runs: '5',
 })
-const [pictures, runs] = [Number(flags.pictures), Number(flags.runs)]
-if (!Number.isInteger(pictures) || pictures < 1) misused('--pictures: a whole number above 0')
-if (!Number.isInteger(runs) || runs < 1) misused('--runs: a whole number above 0')
+const [pictures, runs] = [wholeOption(flags, 'pictures'), wholeOption(flags, 'runs')]
 
 /** Resolves with how long it took, ms. */
 async function picture(base: string, localAddress: string, low: number): Promise<number> {

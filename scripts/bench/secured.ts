@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { createToken } from '../commands/token.ts'
-import { benchOptions, misused } from './bench-options.ts'
+import { benchOptions, wholeOption } from './bench-options.ts'
 import { BenchProcesses } from './bench-processes.ts'
 import { type Footprints, footprintOf, sampleFootprints } from './footprint.ts'
 import { LightNode, PacketSocket } from './light-node.ts'
@@ -40,9 +40,7 @@ const { values: flags } = benchOptions(
   'secured.js [--only agents,connections,messages,enrolments,revocations] [--count 1000] [--seconds 60] [--agent <tree>/agent.mjs]',
   { only: '', count: '1000', seconds: '60', agent: undefined },
 )
-const [count, seconds] = [Number(flags.count), Number(flags.seconds)]
-if (!Number.isInteger(count) || count < 1) misused('--count: a whole number above 0')
-if (!Number.isInteger(seconds) || seconds < 1) misused('--seconds: a whole number above 0')
+const [count, seconds] = [wholeOption(flags, 'count'), wholeOption(flags, 'seconds')]
 
 interface Gateways {
   readonly processes: BenchProcesses
