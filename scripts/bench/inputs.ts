@@ -20,13 +20,14 @@ const grid = {
   geometry: new Geometry({ width: 1024, height: 1024, tile: 16 }),
   fields: [{ name: 'temp', type: 'f64' }],
 } as const
+const TOPIC = 'zigbee2mqtt/kitchen'
 const KITCHEN =
   '{"battery":97,"humidity":48.2,"last_seen":"2026-05-01T10:00:00Z","linkquality":87,"temperature":21.5,"update":{"state":"idle"},"voltage":3000}'
 
 function inputsOf(change: (index: number) => Partial<Input>): Inputs {
   const each = { pointer: ['temperature'], field: 'temp', y: 0, scale: 1, offset: 0 }
   const inputs = Array.from({ length: INPUTS }, (_, index) => ({
-    ...{ topic: 'zigbee2mqtt/kitchen', x: index, ...each, ...change(index) },
+    ...{ topic: TOPIC, x: index, ...each, ...change(index) },
   }))
   return new Inputs(inputs, grid)
 }
@@ -37,39 +38,20 @@ const wild = inputsOf((index) => ({ topic: index % 2 === 0 ? '+/kitchen' : 'zigb
 const absent = inputsOf(() => ({ pointer: ['pressure'] }))
 const wrong = inputsOf(() => ({ pointer: ['last_seen'] }))
 
-interface Case {
-  readonly name: string
-  readonly inputs: Inputs
-  readonly topic: string
-  readonly payload: string
-  /** Messages that are timed together. */
-  readonly count: number
-}
+const LARGE = `{"list":[${'1234,'.repeat(13_000)}0],"temperature":21}`.padEnd(INPUT_BYTES_MAX)
+
+/** `count` messages are timed together. */
+type Case = readonly [name: string, inputs: Inputs, topic: string, count: number, payload?: string]
 
 const cases: readonly Case[] = [
-  ...[
-    { name: 'none is for it', inputs: apart, topic: 'site/kitchen/lamp', count: 2000 },
-    {
-      name: 'none, but many for topics beside it',
-      inputs: apart,
-      topic: 'zigbee2mqtt/x',
-      count: 2000,
-    },
-    { name: 'one is for it', inputs: apart, topic: 'zigbee2mqtt/device-7', count: 1000 },
-    { name: 'all are for it', inputs: together, topic: 'zigbee2mqtt/kitchen', count: 5 },
-    { name: 'all, by filters with `+`', inputs: wild, topic: 'zigbee2mqtt/kitchen', count: 5 },
-    {
-      name: 'all, and it has nothing for any',
-      inputs: absent,
-      topic: 'zigbee2mqtt/kitchen',
-      count: 5,
-    },
-    { name: 'all, and none can take it', inputs: wrong, topic: 'zigbee2mqtt/kitchen', count: 5 },
-  ].map((one) => ({ ...one, payload: KITCHEN })),
-  {
-    ...{ name: 'one is for it, of 64 KiB', inputs: apart, topic: 'zigbee2mqtt/device-7', count: 5 },
-    payload: `{"list":[${'1234,'.repeat(13_000)}0],"temperature":21}`.padEnd(INPUT_BYTES_MAX),
-  },
+  ['none is for it', apart, 'site/kitchen/lamp', 2000],
+  ['none, but many for topics beside it', apart, 'zigbee2mqtt/x', 2000],
+  ['one is for it', apart, 'zigbee2mqtt/device-7', 1000],
+  ['one is for it, of 64 KiB', apart, 'zigbee2mqtt/device-7', 5, LARGE],
+  ['all are for it', together, TOPIC, 5],
+  ['all, by filters with `+`', wild, TOPIC, 5],
+  ['all, and it has nothing for any', absent, TOPIC, 5],
+  ['all, and none can take it', wrong, TOPIC, 5],
 ]
 
 function microseconds(count: number, act: () => unknown): number {
@@ -84,7 +66,7 @@ function microseconds(count: number, act: () => unknown): number {
 const format = (us: number): string => (us < 10 ? us.toFixed(2) : us.toFixed(0))
 
 console.log(describeMachine())
-const rows = cases.map(({ name, inputs, topic, payload, count }) => {
+const rows = cases.map(([name, inputs, topic, count, payload = KITCHEN]) => {
   const bytes = Buffer.from(payload)
   return { name, us: microseconds(count, () => inputs.read(topic, bytes)) }
 })
