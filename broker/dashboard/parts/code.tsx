@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks'
 import { own } from '../../../shared/core/own.ts'
 import { useAsked } from './asked.ts'
+import { Problem } from './problem.tsx'
 
 /** What the manual says where nothing needs to be done. */
 const NOTHING = 'Nothing.'
@@ -22,7 +23,7 @@ type Manual = Readonly<Record<string, readonly [meaning: string, remedy: string]
 
 function Said({ code }: { readonly code: string }) {
   const { value, problem } = useAsked<Manual>('codes.json')
-  if (value === undefined) return <p class="problem">{problem}</p>
+  if (value === undefined) return <Problem of={problem} />
   const [meaning = 'The manual says nothing of it.', remedy = NOTHING] = own(value, code) ?? []
   return (
     <>
