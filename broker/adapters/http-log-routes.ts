@@ -1,7 +1,8 @@
 /** Lines of a board's own log, which it keeps in memory: the last ones, or what came after those that one has. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isId, isNodeId } from '../../shared/core/ids.ts'
-import { LOG_LEVEL_NAMES, LOG_LINES_MAX } from '../../shared/protocol/log-messages.ts'
+import { LOG_LINES_MAX } from '../../shared/protocol/log-line.ts'
+import { LOG_LEVEL_NAMES } from '../../shared/protocol/log-messages.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { rightOf } from './http-access.ts'
 import { unknownNode } from './http-fleet-routes.ts'

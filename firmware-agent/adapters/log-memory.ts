@@ -3,8 +3,9 @@
  * one stretch of bytes, the oldest give way to the newest, and no line is an object.
  */
 
+import { LOG_LINES_MAX } from '../../shared/protocol/log-line.ts'
 import type { LogLines, LogOrder } from '../../shared/protocol/log-messages.ts'
-import { LOG_LINES_MAX, LOG_PIECE_BYTES_MAX } from '../../shared/protocol/log-messages.ts'
+import { LOG_PIECE_BYTES_MAX } from '../../shared/protocol/log-messages.ts'
 import { LOG_LEVELS, type LogLevel } from '../../shared/runtime/logger.ts'
 
 const BYTES = 64 * 1024

@@ -1,8 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
-import { logLineText } from '../../shared/protocol/log-line.ts'
-import { LOG_LEVEL_NAMES, LOG_LINES_MAX } from '../../shared/protocol/log-messages.ts'
+import {
+  LOG_AGAIN_MS,
+  LOG_FOLLOWED_MS,
+  LOG_LINES_AT_ONCE,
+  LOG_LINES_MAX,
+  LOG_TIMEOUT_MS,
+  logLineText,
+} from '../../shared/protocol/log-line.ts'
+import { LOG_LEVEL_NAMES } from '../../shared/protocol/log-messages.ts'
 import type { LogView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { interruptible } from './interruption.ts'
@@ -16,13 +23,6 @@ export interface LogFlags {
   readonly lines: string
   readonly level: string
 }
-
-/** A board is asked once a second; what it has no room for meanwhile is counted. */
-const ASK_AGAIN_MS = 1000
-const LINES_AT_ONCE = 20
-const FOLLOWED_MS = 600_000
-/** A board with a slow line gives its log in pieces. */
-const TIMEOUT_MS = 30_000
 
 /** `node logs`. */
 export async function showLog(
@@ -41,7 +41,7 @@ export async function showLog(
   const path = `/api/nodes/${encodeURIComponent(id)}/log?level=${level}`
   const read = async (wish: string, signal?: AbortSignal): Promise<string> => {
     const view = await gateway.json<LogView>({
-      ...{ path: `${path}&${wish}`, timeoutMs: TIMEOUT_MS, signal },
+      ...{ path: `${path}&${wish}`, timeoutMs: LOG_TIMEOUT_MS, signal },
     })
     if (view.left > 0) streams.stderr.write(`${view.left} lines were left out\n`)
     for (const line of view.lines) {
@@ -54,7 +54,7 @@ export async function showLog(
   if (follow) {
     await interruptible('no longer followed', (signal) =>
       followFrom(next, signal, streams, (after) => {
-        return read(`lines=${LINES_AT_ONCE}&after=${encodeURIComponent(after)}`, signal)
+        return read(`lines=${LOG_LINES_AT_ONCE}&after=${encodeURIComponent(after)}`, signal)
       }),
     )
   }
@@ -68,10 +68,10 @@ async function followFrom(
   { stderr }: Streams,
   read: (after: string) => Promise<string>,
 ): Promise<void> {
-  const untilMs = performance.now() + FOLLOWED_MS
+  const untilMs = performance.now() + LOG_FOLLOWED_MS
   let isAway = false
   for (let next = first; performance.now() < untilMs; ) {
-    await pause(ASK_AGAIN_MS, undefined, { signal })
+    await pause(LOG_AGAIN_MS, undefined, { signal })
     try {
       next = await read(next)
       isAway = false

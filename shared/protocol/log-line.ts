@@ -1,8 +1,17 @@
 /**
- * A line of a board's log in words, for commands and for the page. The line is as pino wrote it: numbers stand for levels,
- * and what a program adds has names of its own. Anything may stand in it, since a board wrote it.
+ * A line of a board's log in words, and how a log is followed, for commands and for the page. The line is as pino wrote it:
+ * numbers stand for levels, and what a program adds has names of its own. Anything may stand in it, since a board wrote it.
  */
 import type { LogView } from './views.ts'
+
+/** Lines that a node keeps, and the most that are asked for at once. */
+export const LOG_LINES_MAX = 500
+/** Who follows asks once a second for so many, and for ten minutes; what the board has no room for meanwhile is counted. */
+export const LOG_AGAIN_MS = 1000
+export const LOG_LINES_AT_ONCE = 20
+export const LOG_FOLLOWED_MS = 600_000
+/** A board with a slow line gives its log in pieces. */
+export const LOG_TIMEOUT_MS = 30_000
 
 /** The numbers of levels, as pino has them. */
 const LEVELS: Readonly<Record<number, string>> = {

@@ -4,9 +4,8 @@
  */
 import * as v from 'valibot'
 import { isId } from '../core/ids.ts'
+import { LOG_LINES_MAX } from './log-line.ts'
 
-/** Lines that a node keeps, and the most that are asked for at once. */
-export const LOG_LINES_MAX = 500
 export const LOG_LEVEL_NAMES = ['debug', 'info', 'warn', 'error'] as const
 /** Of one piece; a line has no more than a quarter of it. */
 export const LOG_PIECE_BYTES_MAX = 16 * 1024

@@ -1,19 +1,17 @@
 import { useEffect, useState } from 'preact/hooks'
-import { logLineText } from '../../../shared/protocol/log-line.ts'
+import {
+  LOG_AGAIN_MS,
+  LOG_FOLLOWED_MS,
+  LOG_LINES_AT_ONCE,
+  LOG_LINES_MAX,
+  LOG_TIMEOUT_MS,
+  logLineText,
+} from '../../../shared/protocol/log-line.ts'
 import type { LogView } from '../../../shared/protocol/views.ts'
 import { formatNumber, formatTime } from '../format.ts'
 import { Problem } from '../parts/problem.tsx'
 import { Segments } from '../parts/segments.tsx'
 import { ask } from '../session.ts'
-
-/** What a board keeps: older ones are in its journal. */
-const LINES_MAX = 500
-/** A board is asked once a second for what came since, and gives so many lines. */
-const AGAIN_MS = 1_000
-const LINES_AT_ONCE = 20
-const FOLLOWED_MS = 600_000
-/** A board with a slow line gives its log in pieces. */
-const TIMEOUT_MS = 30_000
 
 /** The last lines that a board has logged, and those that come while they are followed. */
 export function NodeLog({ node }: { readonly node: string }) {
@@ -35,19 +33,19 @@ function Lines({ node }: { readonly node: string }) {
     const end = new AbortController()
     const { signal } = end
     const path = `api/nodes/${encodeURIComponent(node)}/log?level=${level}&lines=`
-    const untilMs = performance.now() + FOLLOWED_MS
+    const untilMs = performance.now() + LOG_FOLLOWED_MS
     let timer: ReturnType<typeof setTimeout> | undefined
     let next: string | undefined
     const more = async (): Promise<void> => {
       const isFirst = next === undefined
-      const wish = isFirst ? `${LINES_MAX}` : `${LINES_AT_ONCE}&after=${next}`
-      const came = await ask<LogView>(path + wish, { signal, timeoutMs: TIMEOUT_MS })
+      const wish = isFirst ? `${LOG_LINES_MAX}` : `${LOG_LINES_AT_ONCE}&after=${next}`
+      const came = await ask<LogView>(path + wish, { signal, timeoutMs: LOG_TIMEOUT_MS })
       next = encodeURIComponent(came.next)
       setProblem('')
       setLog(({ lines, left }) =>
         isFirst
           ? came
-          : { lines: [...lines, ...came.lines].slice(-LINES_MAX), left: left + came.left },
+          : { lines: [...lines, ...came.lines].slice(-LOG_LINES_MAX), left: left + came.left },
       )
     }
     const read = async (): Promise<void> => {
@@ -56,7 +54,7 @@ function Lines({ node }: { readonly node: string }) {
       }
       if (!isFollowed || signal.aborted) return
       if (performance.now() > untilMs) setFollowed(false)
-      else timer = setTimeout(read, AGAIN_MS)
+      else timer = setTimeout(read, LOG_AGAIN_MS)
     }
     void read()
     return () => {

@@ -1,10 +1,7 @@
 import t from 'tap'
 import { LogMemory } from '../../../firmware-agent/adapters/log-memory.ts'
-import {
-  LOG_LINES_MAX,
-  LOG_PIECE_BYTES_MAX,
-  type LogLines,
-} from '../../../shared/protocol/log-messages.ts'
+import { LOG_LINES_MAX } from '../../../shared/protocol/log-line.ts'
+import { LOG_PIECE_BYTES_MAX, type LogLines } from '../../../shared/protocol/log-messages.ts'
 import { createLineLogger, type LogLevel } from '../../../shared/runtime/logger.ts'
 
 const PROCESS = 'p1'
