@@ -266,16 +266,20 @@ export class Database implements Tables {
     const rows: NamedRow<K>[] = []
     for (const name of names) {
       const table = this.#tables.get(name)! as unknown as LmdbTable<Uint8Array, K>
-      for (let last: K | undefined, count = limit; count === limit; ) {
-        const after = last === undefined ? {} : { start: last, exclusiveStart: true }
-        count = 0
-        for (const { key, value } of table.getRange({ ...after, limit, transaction })) {
-          rows.push({ table: name, key, value: new Uint8Array(value) })
-          last = key
-          count += 1
-        }
+      let slice: NamedRow<K>[] = []
+      do {
+        const last = slice.at(-1)
+        const after = last === undefined ? {} : { start: last.key, exclusiveStart: true }
+        slice = this.read(() =>
+          Array.from(table.getRange({ ...after, limit, transaction }), ({ key, value }) => ({
+            table: name,
+            key,
+            value: new Uint8Array(value),
+          })),
+        )
+        rows.push(...slice)
         await nextTurn()
-      }
+      } while (slice.length === limit)
     }
     return rows
   }

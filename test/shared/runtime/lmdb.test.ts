@@ -255,7 +255,9 @@ t.test('what cannot be replaced and is damaged inside says so when it is read', 
   writeFileSync(file, bytes)
   const again = await open(t, directory, { isIrreplaceable: true })
   const read = (): unknown => again.database.read(() => [...again.table.getRange()])
-  t.throws(read, { code: 'store-damaged', exitCode: 78, cause: { message: /MDB_/ } })
+  const damage = { code: 'store-damaged', exitCode: 78, cause: { message: /MDB_/ } }
+  await t.rejects(again.database.rowsOf(['words'], 7), damage, 'in slices')
+  t.throws(read, damage)
   const other = (): never => again.database.read(() => assert.fail('other'))
   t.throws(other, { message: 'other' }, 'another failure stays what it is')
 })
