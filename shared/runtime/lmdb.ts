@@ -132,8 +132,7 @@ export class Database implements Tables {
   readonly #onFatal: (error: AppError) => void
   readonly #writes = new Waits()
   #state: 'open' | 'failed' | 'closed' = 'open'
-  #copying: Promise<void> | undefined
-  /** Ends when nobody looks at a moment that is over. */
+  /** Copies and looks at a moment that may be over: nothing may be taken away from them. */
   readonly #looks = new Set<Promise<unknown>>()
 
   constructor(
@@ -234,10 +233,9 @@ export class Database implements Tables {
   async copyTo(directory: string): Promise<void> {
     if (this.#state !== 'open') throw new AppError('store-closed', 'the store is closed')
     mkdirSync(directory, { mode: 0o700 })
-    // Never compacted, which has made damaged copies (kriszyp/lmdb-js#198).
-    this.#copying = this.#root.backup(directory, false)
     try {
-      await this.#copying
+      // Never compacted, which has made damaged copies (kriszyp/lmdb-js#198).
+      await this.#looking(this.#root.backup(directory, false))
     } catch (error) {
       throw copyFault(error, directory)
     }
@@ -250,11 +248,15 @@ export class Database implements Tables {
   rowsOf<K extends Key>(names: readonly string[], atOnce: number): Promise<NamedRow<K>[]> {
     if (this.#state !== 'open') throw new AppError('store-closed', 'the store is closed')
     const moment = this.#root.useReadTransaction()
-    const rows = this.#rowsAt<K>(moment, names, atOnce).finally(() => moment.done())
-    this.#looks.add(rows)
-    const over = (): boolean => this.#looks.delete(rows)
-    rows.then(over, over)
-    return rows
+    return this.#looking(this.#rowsAt<K>(moment, names, atOnce).finally(() => moment.done()))
+  }
+
+  /** Who closes it waits for that. */
+  #looking<T>(look: Promise<T>): Promise<T> {
+    this.#looks.add(look)
+    const over = (): boolean => this.#looks.delete(look)
+    look.then(over, over)
+    return look
   }
 
   /** A slice is read to its end at once: no iterator lives from one turn to the next. */
@@ -289,8 +291,6 @@ export class Database implements Tables {
     if (this.#state === 'closed') return
     const wasSound = this.#state === 'open'
     this.#state = 'closed'
-    // Of a copy that another thread makes nothing may be taken away.
-    await this.#copying?.catch(() => {})
     await Promise.allSettled(this.#looks)
     // After a failed commit the library would wait for a flush that never comes.
     if (wasSound) {
