@@ -10,10 +10,10 @@ import type { HttpPort } from './http-port.ts'
 import { FLAG_RULE, listRule, parseQuery, wholeRule } from './http-request.ts'
 import { askerOf } from './http-security-routes.ts'
 import { badQuery, JSON_TYPE, sendJson, sendPaced } from './http-task-routes.ts'
-import { listText, slicesOf } from './json-list.ts'
+import { listText } from './json-list.ts'
 import type { Paced } from './paced.ts'
 import { type ProblemAnswer, sendProblem } from './problem-json.ts'
-import { inTurns } from './turns.ts'
+import { inTurns, slicesOf } from './turns.ts'
 
 /** Each node is many points on a ring that is made for the question. */
 const PLAN_NODES_MAX = 64

@@ -11,7 +11,3 @@ export function* listText(slices: Iterable<readonly unknown[]>): Generator<void,
   }
   return `[${texts.join(',')}]`
 }
-
-export function* slicesOf<T>(rows: readonly T[], length: number): Generator<readonly T[]> {
-  for (let from = 0; from < rows.length; from += length) yield rows.slice(from, from + length)
-}

@@ -40,3 +40,7 @@ export async function inTurns<T>(slices: Generator<void, T>): Promise<T> {
     await nextTurn()
   }
 }
+
+export function* slicesOf<T>(rows: readonly T[], length: number): Generator<readonly T[]> {
+  for (let from = 0; from < rows.length; from += length) yield rows.slice(from, from + length)
+}

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { listText, slicesOf } from '../../../broker/adapters/json-list.ts'
-import { inTurns } from '../../../broker/adapters/turns.ts'
+import { listText } from '../../../broker/adapters/json-list.ts'
+import { inTurns, slicesOf } from '../../../broker/adapters/turns.ts'
 import { toJsonText } from '../../../shared/protocol/json-text.ts'
 
 t.test('a list is the same text whatever slices it is made in', async (t) => {
