@@ -1,12 +1,13 @@
 /** How nodes are, as Prometheus text: one line a figure and node, and none for what nobody knows. */
 import type { TelemetryNumber } from '../../shared/protocol/telemetry.ts'
 import type { NodeView } from '../../shared/protocol/views.ts'
+import { slicesOf } from './turns.ts'
 
-/** A figure of nodes, undefined where nobody knows it. */
+/** A figure of nodes, undefined where nobody knows it. `ts` is Unix ms. */
 interface NodeMetric {
   readonly name: string
   readonly help: string
-  of(node: NodeView): number | undefined
+  of(node: NodeView, ts: number): number | undefined
 }
 
 const PERCENT = 100
@@ -40,6 +41,12 @@ const TOLD_METRICS: readonly NodeMetric[] = [
     name: 'store_written_bytes_total',
     help: 'Written to its disk.',
     of: told('store_written_bytes_total'),
+  },
+  {
+    name: 'heard_age_seconds',
+    help: 'Since its last word.',
+    of: ({ heard_ts: heard }, ts) =>
+      heard === undefined ? undefined : Math.max(0, ts - heard) / MS,
   },
 ]
 
@@ -75,27 +82,23 @@ export function* nodeMetrics(
   { toldMax, ts }: { readonly toldMax: number; readonly ts: number },
 ): Generator<void, string> {
   const texts: string[] = []
-  for (const metric of FLEET_METRICS) texts.push(yield* textOf(metric, nodes))
+  for (const metric of FLEET_METRICS) texts.push(yield* textOf(metric, nodes, ts))
   const shown = nodes.slice(0, toldMax)
-  for (const metric of TOLD_METRICS) texts.push(yield* textOf(metric, shown))
-  const age = ({ heard_ts: heard }: NodeView): number | undefined =>
-    heard === undefined ? undefined : Math.max(0, ts - heard) / MS
-  const named = { name: 'heard_age_seconds', help: 'Since its last word.' }
-  texts.push(yield* textOf({ ...named, of: age }, shown))
-  yield
+  for (const metric of TOLD_METRICS) texts.push(yield* textOf(metric, shown, ts))
   return `\n${texts.join('\n')}`
 }
 
 function* textOf(
   { name, help, of }: NodeMetric,
   nodes: readonly NodeView[],
+  ts: number,
 ): Generator<void, string> {
   const full = `obelisk_node_${name}`
   const type = name.endsWith('_total') ? 'counter' : 'gauge'
   let text = `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n`
-  for (let from = 0; from < nodes.length; from += SLICE_NODES) {
-    for (const node of nodes.slice(from, from + SLICE_NODES)) {
-      const value = of(node)
+  for (const slice of slicesOf(nodes, SLICE_NODES)) {
+    for (const node of slice) {
+      const value = of(node, ts)
       // An id has nothing that a label would have to escape.
       if (value !== undefined) text += `${full}{node="${node.id}"} ${value}\n`
     }
