@@ -27,7 +27,7 @@ export class Paced {
   readonly #turns = new Map<string, Set<string>>()
   /** When that may be made again. */
   readonly #notBefore = new Map<string, number>()
-  #isResting = false
+  /** Runs while it rests, or waits until something may be made again. */
   #timer: NodeJS.Timeout | undefined
 
   constructor(intervalMs: number, connections: HttpConnections) {
@@ -49,7 +49,7 @@ export class Paced {
       this.#waiting.delete(key)
       this.#turns.get(asker)?.delete(key)
     })
-    if (!this.#isResting) this.#makeNext()
+    if (this.#timer === undefined) this.#makeNext()
     return waiting.made as Promise<T>
   }
 
@@ -57,9 +57,9 @@ export class Paced {
     const beganMs = performance.now()
     for (const [key, ms] of this.#notBefore) if (ms <= beganMs) this.#notBefore.delete(key)
     const next = this.#takeNext()
-    this.#isResting = next !== undefined || this.#waiting.size > 0
+    this.#timer = undefined
     if (next === undefined) {
-      if (this.#isResting) this.#nextIn(Math.min(...this.#notBefore.values()) - beganMs)
+      if (this.#waiting.size > 0) this.#nextIn(Math.min(...this.#notBefore.values()) - beganMs)
       return
     }
     const [key, { make, resolve }] = next
