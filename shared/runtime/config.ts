@@ -94,7 +94,6 @@ class Loading<T extends OptionTable, A extends TableArrays> {
   readonly #environment: Environment
   readonly #names: readonly string[]
   readonly #values = new Map<string, unknown>()
-  readonly #entries = new Map<string, unknown>()
   readonly #sources = new Map<string, Source>()
   readonly #problems: string[] = []
   readonly #unsound = new Set<string>()
@@ -104,7 +103,7 @@ class Loading<T extends OptionTable, A extends TableArrays> {
     this.#program = program
     this.#environment = environment
     this.#names = Object.keys(program.options)
-    for (const name of Object.keys(this.#tables)) this.#entries.set(name, Object.freeze([]))
+    for (const name of Object.keys(this.#tables)) this.#values.set(name, Object.freeze([]))
   }
 
   misused(problem: string): void {
@@ -135,7 +134,7 @@ class Loading<T extends OptionTable, A extends TableArrays> {
         if (!mayHaveGone) this.#problems.push(`${path}: ${key}: ${gone}`)
       } else if (table !== undefined) {
         const { entries, problems } = readEntries(this.#tables[table]!, value, [...keys.keys()])
-        this.#entries.set(table, entries)
+        this.#values.set(table, entries)
         this.#problems.push(...problems.map((problem) => `${path}: ${problem}`))
       } else if (name === undefined) {
         const words = [...keys.keys(), ...[...tables.keys()].map((one) => `[[${one}]]`)]
@@ -187,7 +186,7 @@ class Loading<T extends OptionTable, A extends TableArrays> {
 
   finish(): { values: Settings<T, A>; sources: Record<keyof T, Source> } {
     for (const name of this.#names) this.#fillDefault(name)
-    const values = Object.fromEntries(this.#values) as Values<T>
+    const values = Object.fromEntries(this.#values) as Settings<T, A>
     for (const relation of this.#program.relations) {
       if (relation.of.some((name) => this.#unsound.has(name))) continue
       const problem = relation.check(values, (name) => this.#sources.get(name) !== 'default')
@@ -196,13 +195,9 @@ class Loading<T extends OptionTable, A extends TableArrays> {
     if (this.#problems.length > 0) {
       throw new ConfigError(this.#problems, this.#isMisused ? EXIT_USAGE : EXIT_CONFIG)
     }
-    const settings: Settings<T, A> = {
-      ...values,
-      ...(Object.fromEntries(this.#entries) as Entries<A>),
-    }
-    Object.freeze(settings)
+    Object.freeze(values)
     return {
-      values: settings,
+      values,
       sources: Object.freeze(Object.fromEntries(this.#sources)) as Record<keyof T, Source>,
     }
   }

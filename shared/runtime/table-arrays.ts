@@ -36,7 +36,7 @@ export function entryLabel(key: string, index: number): string {
 export function readEntries<C extends OptionTable>(
   array: TableArray<C>,
   given: unknown,
-  plain: readonly string[] = [],
+  plain: readonly string[],
 ): { readonly entries: readonly Values<C>[]; readonly problems: readonly string[] } {
   const { key, countMax } = array
   if (!Array.isArray(given) || !given.every(isTable)) {
