@@ -12,6 +12,7 @@ import type { GatewayNotice } from '../core/effects.ts'
 import { type BridgeClient, type BridgeEnd, bridgeClient } from './bridge-end.ts'
 import { BridgeIntake } from './bridge-intake.ts'
 import { type BridgeMessage, BridgeQueue } from './bridge-queue.ts'
+import { HELD_BOUNDS } from './mqtt-connection.ts'
 import { topicProblem } from './mqtt-packets.ts'
 
 export interface MqttBridgeOptions {
@@ -40,8 +41,6 @@ export interface MqttBridgePort {
 /** Sent and not acknowledged. */
 const UNDER_WAY_MAX = 64
 const QUEUE_BOUNDS = { messagesMax: 10_000, bytesMax: 8 * 1024 * 1024 }
-/** As many as the gateway holds of one client. */
-const INTAKE_BOUNDS = { messagesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 
 export class MqttBridge {
   readonly #options: MqttBridgeOptions
@@ -71,7 +70,8 @@ export class MqttBridge {
       client.on('error', (error) => log.debug({}, `the bridge: ${messageOf(error)}`))
     }
     const intake = {
-      ...{ filtersIn: options.filtersIn, filtersOut: options.filtersOut, ...INTAKE_BOUNDS },
+      // As many as the gateway holds of one client.
+      ...{ filtersIn: options.filtersIn, filtersOut: options.filtersOut, ...HELD_BOUNDS },
       isTakeable: (topic: string, bytes: number) => isTakeable(options.submitTopic, topic, bytes),
       onLeft: (topic: string, bytes: number) => this.#left(topic, bytes),
     }

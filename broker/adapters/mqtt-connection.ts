@@ -10,8 +10,7 @@ import type { Qos } from './mqtt-subscribers.ts'
 /** As the security log says it. */
 export const NOBODY = 'nobody'
 /** Publishes of one client that are not to be acknowledged yet; beyond, it is not read. */
-const HELD_MAX = 1000
-const HELD_BYTES_MAX = 4 * 1024 * 1024
+export const HELD_BOUNDS = { messagesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 
 interface Held {
   readonly what: 'submission' | 'forward'
@@ -111,7 +110,8 @@ export class Connection implements Speaker {
   }
 
   #updateHold(): void {
-    const isFull = this.#held.length >= HELD_MAX || this.#heldBytes >= HELD_BYTES_MAX
+    const { messagesMax, bytesMax } = HELD_BOUNDS
+    const isFull = this.#held.length >= messagesMax || this.#heldBytes >= bytesMax
     if (isFull === this.#isHolding) return
     this.#isHolding = isFull
     if (isFull) this.gate.hold()
