@@ -77,7 +77,7 @@ export class FetchDoor {
       oldest!.destroy()
     }
     this.#waiting.add(socket)
-    // Absolute for the line; then since something was taken.
+    // Absolute: not since the last byte.
     const timer = setTimeout(() => socket.destroy(), this.#options.timeoutMs)
     socket.on('error', () => socket.destroy())
     socket.once('close', () => {
