@@ -1,6 +1,7 @@
 /** `restore`: says what a copy of the ledger cannot know, and what a person does next. */
 import type { BackupNames } from '../../broker/core/backup.ts'
 import type { RestoredLedger } from '../../broker/restore-ledger.ts'
+import { CONFIGURATION_FILE } from '../../shared/protocol/backup-manifest.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { placesOf } from '../install/places.ts'
 import { faultOf, inWords } from '../path-faults.ts'
@@ -8,10 +9,8 @@ import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
 import { assertClear, linesOf, type RestoreFlags, revokedSince, some, startOf } from './restore.ts'
 import { configure, placeOfGateway } from './secure.ts'
-import { count, type Streams, when } from './streams.ts'
+import { count, printable, type Streams, span, when } from './streams.ts'
 import { usage } from './task-request.ts'
-
-const HOUR_MS = 3_600_000
 
 export async function restoreAll(
   file: string,
@@ -36,7 +35,7 @@ export async function restoreAll(
     await inWords(place.data, async () => configure(placesOf('gateway').configuration, flags))
   }
   if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
-  else streams.stdout.write(textOf(restored, nowTs, startOf(place, flags)))
+  else streams.stdout.write(textOf(restored, { file, nowTs, place, start: startOf(place, flags) }))
   return EXIT_DONE
 }
 
@@ -47,22 +46,41 @@ function keysLeft(hadKeys: boolean): string {
     : 'keys and identities are not in it: if the gateway was secured, obelisk ca restore <keys> comes before the start'
 }
 
-function textOf(
-  { manifest, nodes, failed, keys, hadKeys }: RestoredLedger,
-  nowTs: number,
-  start: string,
-): string {
-  const { ts, records, seq } = manifest
-  const hours = Math.ceil(Math.max(0, nowTs - ts) / HOUR_MS)
+/** Of a backup that has none there is nothing to say. */
+function configurationLines({ manifest }: RestoredLedger, { file, place }: Told): string[] {
+  if (manifest.files[CONFIGURATION_FILE] === undefined) return []
+  const shown = `tar -xOf ${printable(file)} ${CONFIGURATION_FILE}`
+  const use = place.isService
+    ? `what ${placesOf('gateway').configuration} lacks of it is to be put there before the start`
+    : 'to go on with it, write that into a file, and start with --config and its name'
   return [
-    `the ledger as of ${when(ts)}: ${count(records.task ?? 0, 'task')}, ${count(failed, 'task')} of them not ended, which have failed with "restored"`,
-    `unknown is what came in the ${count(Math.max(1, hours), 'hour')} since, or less, after write ${seq}: tasks accepted then are not known, and their ids would run again`,
+    `the gateway's configuration is in the backup, and is not put back: ${shown} shows it`,
+    use,
+  ]
+}
+
+interface Told {
+  readonly file: string
+  readonly nowTs: number
+  readonly place: ReturnType<typeof placeOfGateway>
+  readonly start: string
+}
+
+function textOf(restored: RestoredLedger, told: Told): string {
+  const { manifest, nodes, failed, keys, hadKeys } = restored
+  const { ts, records, seq } = manifest
+  return [
+    `the ledger as of ${when(ts)}, ${span(told.nowTs - ts)} ago: ${count(records.task ?? 0, 'task')}, ${count(failed, 'task')} of them not ended, which have failed with "restored"`,
+    `unknown is what came after that, and after write ${seq}, until the gateway ended: tasks accepted then are not known, and their ids would run again`,
     'a write of then is there if some board has it on disk; the gateway says how many may be, with "recovered"',
     ...(keys === undefined ? [keysLeft(hadKeys)] : ['', ...linesOf(keys)]),
+    ...configurationLines(restored, told),
     '',
-    `start it:   ${start}`,
+    `start it:   ${told.start}`,
     `it waits for ${count(nodes.length, 'node')}: ${some(nodes)}`,
     'if one of them will never come: obelisk gateway recover --nodes <n>, with the number of those that are left',
+    'tiles that no board shows then are refused with "tile-missing", also those that were never written, as nobody can tell:',
+    'once all boards that will come are back, obelisk ring recreate lets these begin as zeros, and gives up what only others have of them',
     '',
   ].join('\n')
 }

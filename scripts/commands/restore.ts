@@ -13,7 +13,7 @@ import { interruptible } from './interruption.ts'
 import { passphraseOf } from './passphrase.ts'
 import { isTyped } from './secret-input.ts'
 import { assertHosts, configure, placeOfGateway } from './secure.ts'
-import { count, printable, type Streams, when } from './streams.ts'
+import { count, printable, type Streams, span, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
 export interface RestoreFlags {
@@ -28,7 +28,6 @@ export interface RestoreFlags {
 /** One of 100,000 nodes has a fifth of it. */
 const BYTES_MAX = 256 * 1024 * 1024
 const NAMES_SHOWN = 20
-const DAY_MS = 86_400_000
 
 export async function restore(
   file: string,
@@ -111,10 +110,9 @@ export async function revokedSince(
       `the backup is of ${since}: say who was revoked since then, with --revoke n3,user/ann,recipient/bob, or --none-revoked`,
     )
   }
-  const days = Math.floor((Date.now() - ts) / DAY_MS)
   streams.stderr.write(
     [
-      `the backup is of ${since}, ${count(days, 'day')} ago, and has`,
+      `the backup is of ${since}, ${span(Date.now() - ts)} ago, and has`,
       `  ${count(nodes.length, 'node')}: ${some(nodes)}`,
       `  ${count(users.length, 'user')}: ${some(users)}`,
       `  ${count(recipients.length, 'recipient')}: ${some(recipients)}`,

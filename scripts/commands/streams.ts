@@ -72,3 +72,16 @@ export function count(number: number, noun: string): string {
 export function when(ts: number | undefined): string {
   return ts === undefined ? '' : new Date(ts).toISOString().replace('T', ' ').replace(/\..*/, 'Z')
 }
+
+const SPANS = [
+  { noun: 'day', ms: 86_400_000 },
+  { noun: 'hour', ms: 3_600_000 },
+  { noun: 'minute', ms: 60_000 },
+  { noun: 'second', ms: 1000 },
+] as const
+
+/** How long something took, in the largest unit of which it has two: `20 seconds`, `119 minutes`, `3 days`. */
+export function span(ms: number): string {
+  const { noun, ms: unit } = SPANS.find(({ ms: unit }) => ms >= 2 * unit) ?? SPANS.at(-1)!
+  return count(Math.max(0, Math.round(ms / unit)), noun)
+}

@@ -1,4 +1,4 @@
-/** What `ca restore` asks, and takes for an answer. */
+/** What `ca restore` asks, and takes for an answer; what `restore` says a copy cannot know, and what is left to do. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -6,7 +6,10 @@ import t, { type Test } from 'tap'
 import type { BackupNames } from '../../broker/core/backup.ts'
 import type { Restored, RestoreOrder } from '../../broker/restore.ts'
 import { type RestoreFlags, restore } from '../../scripts/commands/restore.ts'
+import { restoreAll } from '../../scripts/commands/restore-ledger.ts'
+import { span } from '../../scripts/commands/streams.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
+import { CONFIGURATION_FILE } from '../../shared/protocol/backup-manifest.ts'
 import { sealFile } from '../../shared/runtime/sealed-file.ts'
 
 const HEAD = { ts: Date.UTC(2026, 10, 20), pin: 'a'.repeat(52) }
@@ -103,4 +106,38 @@ t.test('what is no backup is said before anybody is asked', async (t) => {
   await t.rejects(ask(t, {}, { path }), { code: 'backup-malformed', exitCode: 65 })
   const missing = join(file, 'nowhere')
   await t.rejects(ask(t, {}, { path: missing }), { code: 'unreadable', exitCode: 66 })
+})
+
+/** What is said of a copy of so long ago. */
+async function saidOf(t: Test, agoMs: number, files: readonly string[]): Promise<string> {
+  let said = ''
+  const output = { write: (text: string | Uint8Array) => (said += String(text)) }
+  const streams = { stdout: output, stderr: output, stdin: new PassThrough(), environment: {} }
+  const one = { bytes: 1, sha256: '0'.repeat(64) }
+  const manifest = {
+    ...({ obelisk: 'backup', version: 1, program: '0.1.0', ledgerId: 'l', term: 1 } as const),
+    ...{ seq: 7, word: 64, ts: Date.now() - agoMs, records: { task: 3 } },
+    files: Object.fromEntries(files.map((name) => [name, one])),
+  }
+  const restoreLedger = async () => {
+    return { manifest, nodes: ['n1', 'n2'], failed: 1, keys: undefined, hadKeys: false }
+  }
+  const flags = { data: t.testdir() }
+  t.equal(await restoreAll('a.backup', flags, streams, { restoreLedger }), 0)
+  return said
+}
+
+t.test('how old a copy is, is said as it is', async (t) => {
+  t.match(await saidOf(t, 20_000, []), /as of .*Z, 2\d seconds ago: 3 tasks, 1 task /)
+  t.match(await saidOf(t, 26 * 3_600_000, []), /Z, 26 hours ago:/)
+  t.match(await saidOf(t, 9 * 86_400_000, []), /Z, 9 days ago:/)
+  t.equal(span(1000), '1 second')
+  t.equal(span(-5), '0 seconds', 'of a clock that is behind')
+})
+
+t.test('what a restore leaves to a person is said', async (t) => {
+  const without = await saidOf(t, 0, [])
+  t.match(without, /never written.*\n.*obelisk ring recreate .*gives up/)
+  t.notMatch(without, /configuration/)
+  t.match(await saidOf(t, 0, [CONFIGURATION_FILE]), /tar -xOf a\.backup gateway\.toml shows it/)
 })
