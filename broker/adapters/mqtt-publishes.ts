@@ -215,7 +215,6 @@ export class Publishes {
     return {
       ...{ via: 'mqtt', client: id },
       ...(principal.kind === 'user' && { user: principal }),
-      ...(id === this.#parts.bridge?.clientId && { isBridge: true }),
     }
   }
 }

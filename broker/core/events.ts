@@ -23,8 +23,6 @@ export interface Submitter {
   readonly client: string
   /** Who it is, where everybody is asked. */
   readonly user?: UserPrincipal
-  /** It brings what many have said to another broker. */
-  readonly isBridge?: true
   /** The connection of an HTTP client; an MQTT client is its id, on whatever connection. */
   readonly connection?: string
   /**

@@ -11,6 +11,7 @@ import type { Refusal } from './effects.ts'
 import type { ReadingsReceived, Ticket } from './events.ts'
 import { ungrantedCells } from './grants.ts'
 import { ReadingRates } from './reading-rates.ts'
+import { sharerOf } from './reading-shares.ts'
 import { fleetRefusal, publishRefusal, refusalOf } from './submissions.ts'
 
 const TOLD_MS = 1000
@@ -52,13 +53,12 @@ export class ReadingDesk {
     refusalFor: (readings: readonly Readings[]) => Refusal | undefined,
   ): { readonly readings: readonly Readings[]; readonly waitMs: number } | undefined {
     const { results, submitter, ticket } = event
-    const { client, isBridge } = submitter
     const readings = results.flatMap((result) => (result.ok ? [result.readings] : []))
     const problems = results.flatMap((result) => (result.ok ? [] : result.problems))
     const cells = readings.reduce((sum, one) => sum + one.cells.length, 0)
     const mayWait = ticket !== undefined
-    const isOfMany = isBridge === true
-    const waitMs = this.#rates.take(this.#context.nowMs, { client, isOfMany, cells, mayWait })
+    const by = sharerOf(submitter)
+    const waitMs = this.#rates.take(this.#context.nowMs, { by, cells, mayWait })
     if (waitMs === undefined) return this.#refuse(event, TOO_MANY)
     if (readings.length === 0) return this.#refuse(event, refusalOf(problems))
     const refusal =

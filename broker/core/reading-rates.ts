@@ -1,47 +1,64 @@
 /**
- * How many messages with readings are taken: so many a second in all and of each client, with a burst (token buckets).
- * A client that brings those of many is bounded as all are.
- * What waits for its acknowledgement may borrow: it is taken, and acknowledged when the debt is paid, so that a client
- * that keeps some of them in flight slows down by itself. A message of many cells counts as several.
+ * How many messages with readings are taken: so many a second, which those who bring any share evenly, whoever they are
+ * (generalized processor sharing: Parekh and Gallager, IEEE/ACM Transactions on Networking 1(3), 1993). Who is alone has
+ * all of it, and what one does not want the others have. A message of many cells counts as several.
+ *
+ * The model is a line that moves on as those who are ahead of it are given their share. What somebody brings puts his
+ * end further ahead; who has come to his end is forgotten. What the line comes to within a second is taken at once.
+ * Beyond it, what waits for its acknowledgement may borrow: it is acknowledged when the debt is paid, so that whoever
+ * keeps some of them in flight slows down by himself.
  */
-import { LatestMap } from '../../shared/core/latest-map.ts'
-import { TokenBucket } from '../../shared/core/token-bucket.ts'
 
-const ALL = { perSecond: 4000, most: 4000 }
-const EACH = { perSecond: 200, most: 500 }
+const PER_SECOND = 4000
+const AHEAD_MS = 1000
 /** One that would wait longer is refused. */
 const DEBT_MS_MAX = 5000
 /** Cells that count as one message. */
 const CELLS_EACH = 100
-/** The latest; one that is forgotten begins with a full measure. */
-const CLIENTS_MAX = 10_000
+/** The line moves on no more often. */
+const STEP_MS = 5
 
 export class ReadingRates {
-  readonly #all = new TokenBucket(ALL, 0)
-  readonly #clients = new LatestMap<string, TokenBucket>(CLIENTS_MAX)
+  /** Of those who are ahead of it, as places on the line. */
+  readonly #ends = new Map<string, number>()
+  #line = 0
+  #atMs = Number.NEGATIVE_INFINITY
 
   /** Takes a message, and returns how many ms its acknowledgement is to wait; or takes nothing. */
   take(
     nowMs: number,
-    message: {
-      readonly client: string
-      readonly isOfMany?: boolean
-      readonly cells: number
-      readonly mayWait: boolean
-    },
+    message: { readonly by: string; readonly cells: number; readonly mayWait: boolean },
   ): number | undefined {
-    const { client, isOfMany, cells, mayWait } = message
-    const buckets = isOfMany ? [this.#all] : [this.#all, this.#bucketOf(client, nowMs)]
-    const count = Math.max(1, Math.ceil(cells / CELLS_EACH))
-    const debtMs = Math.max(...buckets.map((bucket) => bucket.waitMs(nowMs, count)))
+    const { by, cells, mayWait } = message
+    if (nowMs - this.#atMs >= STEP_MS) this.#moveOn(nowMs)
+    const end = (this.#ends.get(by) ?? this.#line) + Math.max(1, Math.ceil(cells / CELLS_EACH))
+    const debtMs = this.#msUntil(by, end) - AHEAD_MS
     if (debtMs > (mayWait ? DEBT_MS_MAX : 0)) return undefined
-    for (const bucket of buckets) bucket.take(count)
-    return debtMs
+    this.#ends.set(by, end)
+    return Math.max(0, debtMs)
   }
 
-  #bucketOf(client: string, nowMs: number): TokenBucket {
-    const bucket = this.#clients.get(client) ?? new TokenBucket(EACH, nowMs)
-    this.#clients.set(client, bucket)
-    return bucket
+  /** When the line comes there, if nobody brings anything any more. */
+  #msUntil(by: string, end: number): number {
+    let toGive = end - this.#line
+    for (const [other, itsEnd] of this.#ends) {
+      if (other !== by) toGive += Math.min(itsEnd, end) - this.#line
+    }
+    return (toGive * 1000) / PER_SECOND
+  }
+
+  #moveOn(nowMs: number): void {
+    let given = ((nowMs - this.#atMs) * PER_SECOND) / 1000
+    this.#atMs = nowMs
+    for (const [by, end] of [...this.#ends].sort(([, a], [, b]) => a - b)) {
+      const sharers = this.#ends.size
+      if ((end - this.#line) * sharers > given) {
+        this.#line += given / sharers
+        return
+      }
+      given -= (end - this.#line) * sharers
+      this.#line = end
+      this.#ends.delete(by)
+    }
   }
 }

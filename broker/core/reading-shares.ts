@@ -3,6 +3,8 @@
  * thresholds of Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998): alone three quarters of all. So
  * whoever comes later finds room, however many there are.
  */
+import { ownerNameOf } from '../../shared/protocol/access.ts'
+import type { Submitter } from './events.ts'
 
 export const PENDING_MAX = 65_536
 const TIMES_FREE = 3
@@ -37,4 +39,9 @@ export class ReadingShares {
     if (count === 0) this.#counts.delete(by)
     else this.#counts.set(by, count)
   }
+}
+
+/** Whose share it is: the user's, by however many clients; where nobody is asked who he is, the client's. */
+export function sharerOf({ user, client }: Submitter): string {
+  return user === undefined ? client : ownerNameOf(user)
 }

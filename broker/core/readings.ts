@@ -11,7 +11,6 @@
 import { assert } from '../../shared/core/assert.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { boxOfIds, tileOf } from '../../shared/operations/named-lsus.ts'
-import { ownerNameOf } from '../../shared/protocol/access.ts'
 import type { Readings as Given } from '../../shared/protocol/readings.ts'
 import { checkSubmission, type TaskBody } from '../../shared/protocol/task.ts'
 import { tilesWithRoom } from './birth-room.ts'
@@ -21,7 +20,7 @@ import type { ReadingsReceived, Ticket } from './events.ts'
 import type { LedgerContents } from './ledger-records.ts'
 import type { LedgerRoom } from './ledger-room.ts'
 import { ReadingDesk } from './reading-desk.ts'
-import { ReadingShares } from './reading-shares.ts'
+import { ReadingShares, sharerOf } from './reading-shares.ts'
 import { ReadingTimes } from './reading-times.ts'
 import { encodeBody, internalId } from './task-ledger.ts'
 import type { Writes } from './writes.ts'
@@ -117,8 +116,7 @@ export class Readings {
   }
 
   receive(event: ReadingsReceived): void {
-    const { user, client } = event.submitter
-    const by = user === undefined ? client : ownerNameOf(user)
+    const by = sharerOf(event.submitter)
     const admitted = this.#desk.admit(event, (readings) => {
       const places = new Set(
         readings.flatMap(({ field, cells }) => cells.map((id) => field * this.#lsus + id)),

@@ -143,18 +143,6 @@ t.test(
   },
 )
 
-t.test('what comes over the bridge is known as of many', async (t) => {
-  const [far, near] = [await brokerBench(t), await brokerBench(t, { bridge: MARKS })]
-  const { until } = bridgeOf(t, { far: far.broker.port, near })
-  await until('bridge-up')
-  const topic = 'obelisk/v1/cell/value/1/1'
-  await (await far.mqtt()).publishAsync(topic, '1', { qos: 1 })
-  await (await near.mqtt()).publishAsync(topic, '2', { qos: 1 })
-  const [ofBridge, ofUser] = near.gateway.readings.map(({ message }) => message.submitter)
-  t.match(ofBridge, { client: 'near', isBridge: true })
-  t.notHas(ofUser, { isBridge: true })
-})
-
 t.test('what goes out does not go round, though everything comes in', async (t) => {
   const [far, near] = [await brokerBench(t), await brokerBench(t)]
   const user = await near.mqtt()
