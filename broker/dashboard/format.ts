@@ -2,6 +2,9 @@
 
 export const UNKNOWN = '–'
 
+/** `edge-9` before `edge-10`, and so with versions. */
+export const BY_NAME = new Intl.Collator('en', { numeric: true })
+
 export function formatNumber(value: number | null | undefined, digits = 0): string {
   if (value === null || value === undefined || Number.isNaN(value)) return UNKNOWN
   return value.toLocaleString('en', {

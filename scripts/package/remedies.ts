@@ -1,6 +1,10 @@
-/** What the manual says of codes, for the page: what each means, and what helps. */
+/** What the manual says of codes, for the page: what each means, and what helps where something does. */
 
-export type Remedies = Readonly<Record<string, readonly [meaning: string, remedy: string]>>
+/** Of each code the meaning, and after it the remedy. */
+export type Remedies = Readonly<Record<string, readonly string[]>>
+
+/** What the manual says where nothing needs to be done. */
+const NOTHING = 'Nothing.'
 
 const ROW = /^\| `([a-z0-9-]+)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$/gm
 
@@ -9,7 +13,10 @@ export function remediesIn(manual: string): Remedies {
   const table = manual.split('\n## Codes\n')[1] ?? ''
   const rows = [...table.matchAll(ROW)].filter(([, , said]) => /\b(event|task)\b/.test(said!))
   return Object.fromEntries(
-    rows.map(([, code, , meaning, remedy]) => [code!, [plain(meaning!), plain(remedy!)]]),
+    rows.map(([, code, , ...texts]) => [
+      code!,
+      texts.map(plain).filter((text) => text !== NOTHING),
+    ]),
   )
 }
 

@@ -226,12 +226,22 @@ export function maySubscribe(base: string, who: Principal, filter: string): bool
 }
 
 const SUBMITTER_TOPICS = [
-  ...['task/+/state', 'task/+/result', 'task/+/result/json', 'task/rejected', 'gateway/state'],
+  'task/+/state',
+  'task/+/result',
+  'task/+/result/json',
+  'task/rejected',
+  'gateway/state',
 ]
+/** Beside those of a submitter. */
 const READER_TOPICS = [
-  ...SUBMITTER_TOPICS,
-  ...['node/+/state', 'node/+/info', 'node/+/telemetry', 'node/+/telemetry/json', 'node/+/event'],
-  ...['gateway/ring', 'gateway/event', 'gateway/summary'],
+  'node/+/state',
+  'node/+/info',
+  'node/+/telemetry',
+  'node/+/telemetry/json',
+  'node/+/event',
+  'gateway/ring',
+  'gateway/event',
+  'gateway/summary',
 ]
 
 function mayUserSubscribe(base: string, who: UserPrincipal, filter: string): boolean {
@@ -239,7 +249,10 @@ function mayUserSubscribe(base: string, who: UserPrincipal, filter: string): boo
     return readsAll(who) && commonFilter(filter, '$SYS/broker/+/#') !== undefined
   }
   const isReader = readsAll(who)
-  const forms = isReader ? READER_TOPICS : submits(who) ? SUBMITTER_TOPICS : []
+  const forms = [
+    ...(isReader || submits(who) ? SUBMITTER_TOPICS : []),
+    ...(isReader ? READER_TOPICS : []),
+  ]
   if (forms.some((form) => hasBelowBase(base, filter, form))) return true
   if (
     isReader &&

@@ -1,14 +1,12 @@
 /** What packages there are for an upgrade, and what would become of each node: plain functions of what the gateway says. */
 import type { PackageRow, UpgradeStep } from '../answers.ts'
-import { asWords, counted, formatNumber } from '../format.ts'
+import { asWords, BY_NAME, counted, formatNumber } from '../format.ts'
 import { grouped } from '../parts/grouped.ts'
-
-const COLLATOR = new Intl.Collator('en', { numeric: true })
 
 /** Packages by their version, the newest first. */
 export function offersOf(packages: readonly PackageRow[]): [version: string, PackageRow[]][] {
   const byVersion = grouped(packages, ({ version }) => version)
-  return [...byVersion].sort(([a], [b]) => COLLATOR.compare(b, a))
+  return [...byVersion].sort(([a], [b]) => BY_NAME.compare(b, a))
 }
 
 export interface Pace {
@@ -41,7 +39,7 @@ export function stepsOf(nodes: readonly UpgradeStep[]): UpgradeStep[] {
   return nodes
     .filter(({ state }) => state !== 'done')
     .sort(
-      (a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || COLLATOR.compare(a.node, b.node),
+      (a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || BY_NAME.compare(a.node, b.node),
     )
 }
 

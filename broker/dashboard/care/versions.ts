@@ -1,4 +1,5 @@
 import type { NodeRow } from '../answers.ts'
+import { BY_NAME } from '../format.ts'
 import { grouped } from '../parts/grouped.ts'
 
 export interface VersionRow {
@@ -7,19 +8,17 @@ export interface VersionRow {
   readonly nodes: readonly NodeRow[]
 }
 
-const COLLATOR = new Intl.Collator('en', { numeric: true })
-
 /** Nodes by what they run: the newest version first, what is not known last. */
 export function versionsOf(rows: readonly NodeRow[]): VersionRow[] {
   return [...grouped(rows, ({ version }) => version)]
     .map(([version, nodes]) => ({
       version,
-      nodes: nodes.toSorted((a, b) => COLLATOR.compare(a.id, b.id)),
+      nodes: nodes.toSorted((a, b) => BY_NAME.compare(a.id, b.id)),
     }))
     .sort((a, b) => {
       if (a.version === undefined || b.version === undefined) {
         return Number(a.version === undefined) - Number(b.version === undefined)
       }
-      return COLLATOR.compare(b.version, a.version)
+      return BY_NAME.compare(b.version, a.version)
     })
 }

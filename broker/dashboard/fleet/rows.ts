@@ -1,5 +1,6 @@
 /** Which nodes are shown, in which order, and what is wrong with each: plain functions of the rows. */
 import type { NodeRow } from '../answers.ts'
+import { BY_NAME } from '../format.ts'
 import type { Condition } from '../parts/condition.ts'
 
 export type SortKey =
@@ -87,8 +88,6 @@ const KEYS: Readonly<Record<SortKey, (node: NodeRow) => Sortable>> = {
 }
 export const SORT_KEYS = Object.keys(KEYS) as SortKey[]
 
-const BY_ID = new Intl.Collator('en', { numeric: true })
-
 /** What is not known comes last, whichever way; equal ones by their ids. */
 export function chosenRows(rows: readonly NodeRow[], choice: Choice): NodeRow[] {
   const { troubles, find, sort, isDown } = choice
@@ -100,16 +99,16 @@ export function chosenRows(rows: readonly NodeRow[], choice: Choice): NodeRow[] 
     .filter((node) => wanted === '' || wordsOf(node).includes(wanted))
     .map((node) => ({ node, key: keyOf(node) ?? undefined }))
     .sort((a, b) => {
-      if (a.key === b.key) return BY_ID.compare(a.node.id, b.node.id)
+      if (a.key === b.key) return BY_NAME.compare(a.node.id, b.node.id)
       if (a.key === undefined) return 1
       if (b.key === undefined) return -1
-      return sign * compare(a.key, b.key) || BY_ID.compare(a.node.id, b.node.id)
+      return sign * compare(a.key, b.key) || BY_NAME.compare(a.node.id, b.node.id)
     })
     .map(({ node }) => node)
 }
 
 function compare(a: string | number, b: string | number): number {
-  return typeof a === 'string' ? BY_ID.compare(a, `${b}`) : a - Number(b)
+  return typeof a === 'string' ? BY_NAME.compare(a, `${b}`) : a - Number(b)
 }
 
 function wordsOf(node: NodeRow): string {

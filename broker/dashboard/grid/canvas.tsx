@@ -124,8 +124,8 @@ function drawWhenNeeded(canvas: HTMLCanvasElement, map: GridMap): () => void {
   function draw(): void {
     frame = 0
     painter.draw({
-      ...{ view: map.view.peek(), stage: map.stage.peek(), geometry: map.geometry },
-      ...{ visible: map.visible.peek(), shown: map.shown.peek(), known: map.known() },
+      ...{ view: map.view.peek(), stage: map.stage.peek(), visible: map.visible.peek() },
+      ...{ shown: map.shown.peek(), known: map.known() },
       ...{ pixels: pixelsOf(map.colours.peek()), range: map.range.peek(), ink },
       ...{ layers: map.layers.peek(), tileMap: map.tileMap.peek() },
       ...{

@@ -1,6 +1,6 @@
 /** What is shown, and how: field, colours, range and layers. */
 import type { Signal } from '@preact/signals'
-import { counted } from '../format.ts'
+import { BY_NAME, counted } from '../format.ts'
 import { isLarge } from '../nodes.ts'
 import { RangeChooser } from './legend.tsx'
 import type { GridMap, Layers } from './model.ts'
@@ -97,7 +97,7 @@ function Holders({ map }: { readonly map: GridMap }) {
     const index = members.indexOf(name)
     return { name, kind: index + 1, count: counts[index] ?? 0 }
   })
-  named.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+  named.sort((a, b) => BY_NAME.compare(a.name, b.name))
   return (
     <ul class="holders">
       {named.slice(0, NODES_LISTED).map(({ name, kind, count }) => (

@@ -5,8 +5,8 @@
 
 import { computed, type Signal, signal } from '@preact/signals'
 import { ObeliskError } from '../../../shared/client/obelisk-error.ts'
-import { type FieldType, findField } from '../../../shared/grid/fields.ts'
-import { Geometry, type Region } from '../../../shared/grid/geometry.ts'
+import type { FieldType } from '../../../shared/grid/fields.ts'
+import type { Region } from '../../../shared/grid/geometry.ts'
 import { TILE_UNBORN } from '../../../shared/protocol/ring-tiles.ts'
 import type { GridView } from '../../../shared/protocol/views.ts'
 import { levelFor, levelsOf, piecesOf } from './levels.ts'
@@ -46,7 +46,6 @@ const AGAIN_MS = 5_000
 
 export class GridMap {
   readonly head: GridView
-  readonly geometry: Geometry
   readonly levels: readonly number[]
   readonly field: Signal<string>
   readonly of = signal<Of>('mean')
@@ -83,7 +82,6 @@ export class GridMap {
 
   constructor(head: GridView) {
     this.head = head
-    this.geometry = new Geometry(head)
     this.levels = levelsOf(head)
     this.#pieces = new Pieces(head)
     this.field = signal(head.fields[0]!.name)
@@ -108,7 +106,8 @@ export class GridMap {
   }
 
   get fieldType(): FieldType {
-    return findField(this.head.fields, this.field.peek())!.type
+    const field = this.field.peek()
+    return this.head.fields.find(({ name }) => name === field)!.type
   }
 
   valueAt({ x, y }: Cell): number | undefined {
@@ -118,7 +117,7 @@ export class GridMap {
   /** Of the tile that has the cell, if that is known. */
   stateAt({ x, y }: Cell): number | undefined {
     const map = this.tileMap.peek()
-    const { tile } = this.geometry
+    const { tile } = this.head
     return map && stateOf(map, Math.floor(x / tile), Math.floor(y / tile))
   }
 
@@ -153,7 +152,7 @@ export class GridMap {
   touch(region?: Region): void {
     this.#pieces.touch(region)
     const map = this.tileMap.peek()
-    const later = region && map && written(map, region, this.geometry)
+    const later = region && map && written(map, region, this.head)
     if (later !== undefined) this.tileMap.value = later
     // Who holds them may be others than was thought.
     if (region === undefined || later !== undefined) this.#areTilesStale = true
@@ -225,7 +224,7 @@ export class GridMap {
   }
 
   #askTiles(nowMs: number): void {
-    const area = tilesToAsk(this.geometry, this.visible.peek())
+    const area = tilesToAsk(this.head, this.visible.peek())
     const map = this.tileMap.peek()
     const isOther =
       area !== undefined && map !== undefined && JSON.stringify(area) !== JSON.stringify(map.area)

@@ -3,7 +3,7 @@
  * colours change, and above them who holds what, what nobody holds, borders, the region and the cross-hair.
  */
 
-import type { Geometry, Region } from '../../../shared/grid/geometry.ts'
+import type { GridSize, Region } from '../../../shared/grid/geometry.ts'
 import { TILE_MISSING, TILE_UNBORN } from '../../../shared/protocol/ring-tiles.ts'
 import type { Layers } from './model.ts'
 import type { Piece } from './pieces.ts'
@@ -24,7 +24,6 @@ import { onCanvas, type Stage, type View } from './view.ts'
 export interface Scene {
   readonly view: View
   readonly stage: Stage
-  readonly geometry: Geometry
   readonly visible: Region
   /** Those to see. */
   readonly shown: readonly Piece[]
@@ -179,7 +178,7 @@ export class Painter {
       pen.putImageData(image, 0, 0)
       this.#tilePicture = { map, what, canvas }
     }
-    const side = scene.geometry.tile
+    const side = scene.stage.grid.tile
     const box = edgesOf(scene.view, { x: x * side, y: y * side, w: w * side, h: h * side })
     this.#pen.drawImage(this.#tilePicture.canvas, box.x, box.y, box.w, box.h)
   }
@@ -197,22 +196,23 @@ export class Painter {
   }
 
   #borders(scene: Scene): void {
-    const { view, stage, geometry, visible, tileMap, ink } = scene
-    const { ratio } = stage.frame
-    const side = geometry.tile * view.scale
+    const { view, stage, visible, tileMap, ink } = scene
+    const { grid, frame } = stage
+    const { ratio } = frame
+    const side = grid.tile * view.scale
     if (side < BORDERS_FROM * ratio) return
     const pen = this.#pen
-    const tiles = tilesOf(visible, geometry)
+    const tiles = tilesOf(visible, grid)
     pen.beginPath()
     for (let column = 0; column <= tiles.w; column++) {
-      const x = Math.round(((tiles.x + column) * geometry.tile - view.x) * view.scale) + 0.5
+      const x = Math.round(((tiles.x + column) * grid.tile - view.x) * view.scale) + 0.5
       pen.moveTo(x, 0)
-      pen.lineTo(x, stage.frame.height)
+      pen.lineTo(x, frame.height)
     }
     for (let row = 0; row <= tiles.h; row++) {
-      const y = Math.round(((tiles.y + row) * geometry.tile - view.y) * view.scale) + 0.5
+      const y = Math.round(((tiles.y + row) * grid.tile - view.y) * view.scale) + 0.5
       pen.moveTo(0, y)
-      pen.lineTo(stage.frame.width, y)
+      pen.lineTo(frame.width, y)
     }
     this.#strokeTwice(ratio, 0.3)
     if (side < NAMES_FROM * ratio || tileMap === undefined) return
@@ -221,7 +221,7 @@ export class Painter {
     for (let row = tiles.y; row < tiles.y + tiles.h; row++) {
       for (let column = tiles.x; column < tiles.x + tiles.w; column++) {
         const { holders = [] } = tileView(tileMap, column, row) ?? {}
-        const { x, y } = onCanvas(view, cellsOf(column, row, geometry))
+        const { x, y } = onCanvas(view, cellsOf(column, row, grid))
         // In sight also where the corner of the tile is not.
         const at = { x: Math.max(0, x) + 4 * ratio, y: Math.max(0, y) + 4 * ratio }
         this.#names(holders, at, { side, ratio, ink })
@@ -328,7 +328,7 @@ export class Painter {
   }
 }
 
-function cellsOf(column: number, row: number, { tile }: Geometry): Region {
+function cellsOf(column: number, row: number, { tile }: GridSize): Region {
   return { x: column * tile, y: row * tile, w: tile, h: tile }
 }
 

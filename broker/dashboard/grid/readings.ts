@@ -27,11 +27,11 @@ const AGAIN_MS = 2_000
 /** `exact` is the number that the cell itself holds, where it was asked for. */
 function readingOf(map: GridMap, cell: Cell, exact: number | undefined): Reading {
   const { x, y } = cell
-  const { tile: side, tilesAcross } = map.geometry
+  const { tile: side, width } = map.head
   const [column, row] = [Math.floor(x / side), Math.floor(y / side)]
   const tileMap = map.tileMap.peek()
   const { holders = [], state } = (tileMap && tileView(tileMap, column, row)) ?? {}
-  const number = `tile ${row * tilesAcross + column}`
+  const number = `tile ${row * Math.ceil(width / side) + column}`
   const place = `${x}, ${y}`
   if (state === TILE_MISSING) {
     return { place, value: 'missing', note: 'every copy is lost', tile: number }

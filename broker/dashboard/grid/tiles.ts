@@ -2,7 +2,7 @@
  * Who holds each tile, and whether it was ever written, as `GET /api/ring/tiles` tells it. Runs of tiles are
  * rectangles one tile high, so that layers of a grid of 262,144 tiles are drawn as a few hundred.
  */
-import type { Geometry, Region } from '../../../shared/grid/geometry.ts'
+import type { GridSize, Region } from '../../../shared/grid/geometry.ts'
 import { TILE_BORN, TILE_UNBORN, TILES_SHOWN_MAX } from '../../../shared/protocol/ring-tiles.ts'
 import { overlapOf } from './regions.ts'
 
@@ -35,15 +35,15 @@ export function readTileMap(answer: unknown): TileMap | undefined {
 }
 
 /** The part of the grid to ask for, in tiles: all, else what is in sight; nothing if that is too much. */
-export function tilesToAsk(geometry: Geometry, visible: Region): Region | undefined {
-  const { tilesAcross, tilesDown, tiles } = geometry
-  if (tiles <= TILES_SHOWN_MAX) return { x: 0, y: 0, w: tilesAcross, h: tilesDown }
-  const area = tilesOf(visible, geometry)
-  return area.w * area.h <= TILES_SHOWN_MAX ? area : undefined
+export function tilesToAsk(grid: GridSize, visible: Region): Region | undefined {
+  const whole = { x: 0, y: 0, w: grid.width, h: grid.height }
+  return [whole, visible]
+    .map((cells) => tilesOf(cells, grid))
+    .find(({ w, h }) => w * h <= TILES_SHOWN_MAX)
 }
 
 /** The tiles that a region of cells touches, counted in tiles. */
-export function tilesOf({ x, y, w, h }: Region, { tile }: Geometry): Region {
+export function tilesOf({ x, y, w, h }: Region, { tile }: GridSize): Region {
   const left = Math.floor(x / tile)
   const top = Math.floor(y / tile)
   return {
@@ -84,8 +84,8 @@ export function tileView(map: TileMap, x: number, y: number): TileView | undefin
  * The map once these cells are written: tiles that were not before are. Nothing if all of them were, as far as the map
  * knows.
  */
-export function written(map: TileMap, cells: Region, geometry: Geometry): TileMap | undefined {
-  const seen = overlapOf(tilesOf(cells, geometry), map.area)
+export function written(map: TileMap, cells: Region, grid: GridSize): TileMap | undefined {
+  const seen = overlapOf(tilesOf(cells, grid), map.area)
   if (seen === undefined) return undefined
   const state = map.state.slice()
   let isOther = false
@@ -160,16 +160,21 @@ export function countsOf(map: TileMap): Uint32Array {
   return counts
 }
 
+interface InSight {
+  readonly stage: { readonly grid: GridSize }
+  readonly visible: Region
+}
+
 /** Tiles in sight that are beside each other and of one kind, as rectangles; those of kind 0 are left out. */
 export function runsOf(
   map: TileMap,
-  { geometry, visible }: { readonly geometry: Geometry; readonly visible: Region },
+  { stage: { grid }, visible }: InSight,
   kindOf: (place: number) => number,
 ): Run[] {
-  const seen = overlapOf(tilesOf(visible, geometry), map.area)
+  const seen = overlapOf(tilesOf(visible, grid), map.area)
   const runs: Run[] = []
   if (seen === undefined) return runs
-  const { tile: side, width, height } = geometry
+  const { tile: side, width, height } = grid
   for (let row = seen.y; row < seen.y + seen.h; row++) {
     const y = row * side
     const h = Math.min(side, height - y)

@@ -3,9 +3,6 @@ import { own } from '../../../shared/core/own.ts'
 import { useAsked } from './asked.ts'
 import { Problem } from './problem.tsx'
 
-/** What the manual says where nothing needs to be done. */
-const NOTHING = 'Nothing.'
-
 /** A code, and what the manual says of it once somebody wants to know. */
 export function Code({ code }: { readonly code: string }) {
   const [isOpen, setOpen] = useState(false)
@@ -19,18 +16,18 @@ export function Code({ code }: { readonly code: string }) {
   )
 }
 
-type Manual = Readonly<Record<string, readonly [meaning: string, remedy: string]>>
+type Manual = Readonly<Record<string, readonly string[]>>
 
 function Said({ code }: { readonly code: string }) {
   const { value, problem } = useAsked<Manual>('codes.json')
   if (value === undefined) return <Problem of={problem} />
-  const [meaning = 'The manual says nothing of it.', remedy = NOTHING] = own(value, code) ?? []
+  const [meaning = 'The manual says nothing of it.', remedy] = own(value, code) ?? []
   return (
     <>
       <p>
         <Coded text={meaning} />
       </p>
-      {remedy !== NOTHING && (
+      {remedy && (
         <p>
           <b>What helps:</b> <Coded text={remedy} />
         </p>

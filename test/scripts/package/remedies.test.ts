@@ -12,10 +12,12 @@ t.test('codes of events and tasks have their meaning and remedy', async (t) => {
 | \`c\` | task | C. | See below, "Far", or wait. |
 | \`d\` | HTTP 400 | D. | Nothing. |
 | \`e\` | error | E of a task. | Nothing. |
+| \`f\` | event | F. | Nothing. |
 `
   t.same(remediesIn(manual), {
     'a-b': ['It is `so`.', 'See the manual (operations.md), "A node".'],
     c: ['C.', 'See the manual (operations.md), "Far", or wait.'],
+    f: ['F.'],
   })
   t.same(remediesIn(''), {})
 })

@@ -16,11 +16,11 @@ import {
   tileView,
   written,
 } from '../../../../broker/dashboard/grid/tiles.ts'
-import { Geometry } from '../../../../shared/grid/geometry.ts'
 import { TILE_MISSING, TILE_UNBORN } from '../../../../shared/protocol/ring-tiles.ts'
 
 // 4 × 3 tiles; the last column is 2 cells wide, the last row 1 high.
-const geometry = new Geometry({ width: 14, height: 9, tile: 4 })
+const grid = { width: 14, height: 9, tile: 4 }
+const stage = { grid }
 const HOLDERS = [
   ...[1, 2, 1, 2, 2, 1, 2, 0],
   ...[1, 2, 0, 0, 0, 0, 2, 1],
@@ -38,7 +38,7 @@ function answer(): Record<string, unknown> {
   }
 }
 const map = readTileMap(answer())!
-const whole = { geometry, visible: geometry.whole }
+const whole = { stage, visible: { x: 0, y: 0, w: 14, h: 9 } }
 
 t.test(
   'of a large fleet the layer shows how many hold a tile, and still what one node has',
@@ -85,11 +85,11 @@ t.test('tiles that are beside each other are one rectangle, cut at the edge of t
   ])
   t.same(runsOf(map, whole, byHolder(map, 'c')), [{ kind: 3, region: { x: 0, y: 8, w: 14, h: 1 } }])
   t.same(runsOf(map, whole, byHolder(map, 'stranger')), [])
-  t.same(runsOf(map, { geometry, visible: { x: 9, y: 5, w: 5, h: 3 } }, byCount(map)), [
+  t.same(runsOf(map, { stage, visible: { x: 9, y: 5, w: 5, h: 3 } }, byCount(map)), [
     { kind: 2, region: { x: 12, y: 4, w: 2, h: 4 } },
   ])
   t.same([...countsOf(map)], [9, 6, 4])
-  t.same(runsOf(map, { geometry, visible: { x: 5, y: 0, w: 5, h: 5 } }, byHolder(map)), [
+  t.same(runsOf(map, { stage, visible: { x: 5, y: 0, w: 5, h: 5 } }, byHolder(map)), [
     { kind: 1, region: { x: 4, y: 0, w: 4, h: 4 } },
     { kind: 2, region: { x: 8, y: 0, w: 4, h: 4 } },
   ])
@@ -109,19 +109,19 @@ t.test('a map of a part of the grid knows its part', (t) => {
     { kind: 1, region: { x: 8, y: 4, w: 4, h: 4 } },
     { kind: 1, region: { x: 12, y: 8, w: 2, h: 1 } },
   ])
-  t.same([...written(part, { x: 12, y: 7, w: 2, h: 2 }, geometry)!.state], [0, 1, 1, 1])
+  t.same([...written(part, { x: 12, y: 7, w: 2, h: 2 }, grid)!.state], [0, 1, 1, 1])
   t.same([...part.state], [0, 1, 1, 0], 'the map itself is as it was')
-  t.equal(written(part, { x: 13, y: 5, w: 1, h: 1 }, geometry), undefined)
-  t.equal(written(part, { x: 0, y: 0, w: 4, h: 4 }, geometry), undefined)
+  t.equal(written(part, { x: 13, y: 5, w: 1, h: 1 }, grid), undefined)
+  t.equal(written(part, { x: 0, y: 0, w: 4, h: 4 }, grid), undefined)
   t.end()
 })
 
 t.test('of a grid with too many tiles only what is in sight is asked for', (t) => {
-  const huge = new Geometry({ width: 8192, height: 8192, tile: 4 })
-  t.same(tilesToAsk(geometry, { x: 0, y: 0, w: 1, h: 1 }), { x: 0, y: 0, w: 4, h: 3 })
+  const huge = { width: 8192, height: 8192, tile: 4 }
+  t.same(tilesToAsk(grid, { x: 0, y: 0, w: 1, h: 1 }), { x: 0, y: 0, w: 4, h: 3 })
   t.same(tilesToAsk(huge, { x: 5, y: 7, w: 2000, h: 1000 }), { x: 1, y: 1, w: 501, h: 251 })
-  t.equal(tilesToAsk(huge, huge.whole), undefined)
-  t.same(tilesOf({ x: 4, y: 3, w: 4, h: 2 }, geometry), { x: 1, y: 0, w: 1, h: 2 })
+  t.equal(tilesToAsk(huge, { x: 0, y: 0, w: 8192, h: 8192 }), undefined)
+  t.same(tilesOf({ x: 4, y: 3, w: 4, h: 2 }, grid), { x: 1, y: 0, w: 1, h: 2 })
   t.end()
 })
 
