@@ -1,5 +1,5 @@
 import { chmodSync, rmSync } from 'node:fs'
-import { type IncomingMessage, METHODS, maxHeaderSize } from 'node:http'
+import { type IncomingMessage, maxHeaderSize } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fastify, {
   type FastifyError,
@@ -26,6 +26,7 @@ import { registerHistoryRoutes } from './http-history-routes.ts'
 import { answerBrokenRequest, createListener } from './http-listener.ts'
 import { registerLogRoutes } from './http-log-routes.ts'
 import { registerLoginRoutes } from './http-login-routes.ts'
+import { refuseOtherMethods } from './http-other-methods.ts'
 import { type Page, registerPageRoutes } from './http-page.ts'
 import type { HttpPort } from './http-port.ts'
 import { registerRecipientRoutes } from './http-recipient-routes.ts'
@@ -178,7 +179,7 @@ export class HttpServer {
         clientOf: (socket: object) => door.clientOf(socket),
       }
     guardRoutes(this.#app, access)
-    const paths = collectPaths(this.#app)
+    refuseOtherMethods(this.#app)
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
     registerTaskRoutes(this.#app, port, newPaced())
     registerFleetRoutes(this.#app, port, newPaced)
@@ -198,7 +199,6 @@ export class HttpServer {
     registerPageRoutes(this.#app, options.page, options.frameAncestors ?? "'none'")
     registerEventRoutes(this.#app, port, this.#events)
     registerTopicRoutes(this.#app, port, newPaced(), this.#events)
-    refuseOtherMethods(this.#app, paths)
   }
 
   /** Resolves once connections are taken. */
@@ -256,10 +256,6 @@ export class HttpServer {
 
   #prepare(bodies: HttpBodies): void {
     const app = this.#app
-    // Whatever HTTP knows as a method is refused as one that a path does not take.
-    for (const method of METHODS.filter((name) => name !== 'CONNECT')) {
-      if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
-    }
     app.removeAllContentTypeParsers()
     for (const type of ['application/json', 'application/cbor']) {
       app.addContentTypeParser(type, (_request: FastifyRequest, payload: IncomingMessage) =>
@@ -343,35 +339,4 @@ function registerHealthRoutes(app: FastifyInstance, port: HttpPort, paced: Paced
     const text = await paced.get(reply, '', async () => Buffer.from(await port.metrics()))
     return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text)
   })
-}
-
-type Paths = Map<string, Set<string>>
-
-function collectPaths(app: FastifyInstance): Paths {
-  const paths: Paths = new Map()
-  app.addHook('onRoute', ({ url, method }) => {
-    const methods = paths.get(url) ?? new Set()
-    for (const name of [method].flat()) methods.add(name)
-    paths.set(url, methods)
-  })
-  return paths
-}
-
-/** Answers 405 where a path is known and the method is not, before any body is read. */
-function refuseOtherMethods(app: FastifyInstance, paths: Paths): void {
-  for (const [url, known] of [...paths]) {
-    const allowed = [...known].sort().join(', ')
-    const others = app.supportedMethods.filter((method) => !known.has(method))
-    app.route({
-      method: others,
-      url,
-      ...rightOf('none'),
-      onRequest: (request, reply, _done) => {
-        const detail = `${request.method} is not taken here, only ${allowed}`
-        reply.header('allow', allowed)
-        sendProblem(reply, { status: 405, code: 'method-not-allowed', detail })
-      },
-      handler: () => undefined,
-    })
-  }
 }

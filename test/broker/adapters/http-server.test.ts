@@ -619,13 +619,18 @@ t.test('paths and methods that are not there', async (t) => {
   const { base } = await serve(t)
   const root = await problemOf(t, await fetch(`${base}/`), 404, 'not-found')
   t.match(root.detail, /without its web page/)
-  await problemOf(t, await fetch(`${base}/api/none`), 404, 'not-found')
+  for (const path of ['/api/none', '/api/nodes/a/none', '/api/nodes/a/log/', '/API/nodes']) {
+    await problemOf(t, await fetch(`${base}${path}`, { method: 'DELETE' }), 404, 'not-found')
+  }
   const cases: [string, string, string][] = [
     ['/process', 'GET', 'POST'],
     ['/process', 'PUT', 'POST'],
     ['/api/tasks', 'POST', 'GET, HEAD'],
     ['/api/tasks/done', 'PATCH', 'DELETE, GET, HEAD'],
     ['/api/events', 'DELETE', 'GET'],
+    ['/api/%6eodes/a%2Fb/log?lines=1', 'MKCOL', 'GET, HEAD'],
+    ['/api/grid/x.csv', 'DELETE', 'GET, HEAD'],
+    ['/api/grid/x', 'GET', 'PUT'],
   ]
   for (const [path, method, allow] of cases) {
     const response = await fetch(`${base}${path}`, { method })
