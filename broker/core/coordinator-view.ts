@@ -25,6 +25,7 @@ import { nodeViewOf, probationSeconds } from './node-views.ts'
 import type { Readings } from './readings.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
+import type { Recovery } from './recovery.ts'
 import { type RemovalProblem, removalProblem } from './removal.ts'
 import { type RingTiles, readRingHolders, readRingTiles, type TileArea } from './ring-tiles.ts'
 import type { Task } from './task-ledger.ts'
@@ -40,6 +41,7 @@ export class CoordinatorView {
   readonly #rebalancer: Rebalancer
   readonly #readings: Readings
   readonly #upgrades: Upgrades
+  readonly #recovery: Recovery
 
   constructor(
     context: CoordinatorContext,
@@ -50,6 +52,7 @@ export class CoordinatorView {
       readonly rebalancer: Rebalancer
       readonly upgrades: Upgrades
       readonly readings: Readings
+      readonly recovery: Recovery
     },
   ) {
     this.#context = context
@@ -59,6 +62,7 @@ export class CoordinatorView {
     this.#rebalancer = parts.rebalancer
     this.#upgrades = parts.upgrades
     this.#readings = parts.readings
+    this.#recovery = parts.recovery
   }
 
   /** Names the fleet, also when its ledger was lost and is another now; nothing while it is being rebuilt. */
@@ -154,12 +158,16 @@ export class CoordinatorView {
   }
 
   detector(): DetectorView {
-    const { doubt, nowMs, ts } = this.#context
+    const { doubt, nowMs, ts, placement } = this.#context
+    const recovery = this.#recovery.view()
+    const missing = placement.missingTiles().length
     return {
       doubts: doubt.reasons.map(({ reason, beganMs }) => ({
         reason,
         since_ts: Math.round(ts + beganMs - nowMs),
       })),
+      ...(recovery === undefined ? {} : { recovery }),
+      ...(missing === 0 ? {} : { tiles_missing: missing }),
     }
   }
 

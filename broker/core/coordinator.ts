@@ -103,13 +103,13 @@ export class Coordinator {
       rebalancer: this.#rebalancer,
       upgrades: this.#upgrades,
       readings: this.#readings,
+      recovery: this.#recovery,
     }
     this.#copies = new LostCopies(this.#context, parts)
     this.#scrubber = new Scrubber(this.#context, this.#copies)
     this.#fleet = new Fleet(this.#context, {
       ...parts,
       copies: this.#copies,
-      recovery: this.#recovery,
       tryWaiting: () => this.#tryWaiting(),
     })
     this.#view = new CoordinatorView(this.#context, parts)

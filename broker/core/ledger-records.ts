@@ -51,6 +51,8 @@ export interface RestoredFrom {
   readonly seq: number
   /** Its nodes that may hold something: all of them are waited for. */
   readonly nodes: readonly string[]
+  /** The tiles that it has as written, a bit each; one of an earlier version does not say. */
+  readonly written?: Uint8Array
 }
 
 export interface MemberRecord {

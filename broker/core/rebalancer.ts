@@ -71,8 +71,9 @@ export class Rebalancer {
   }
 
   /** Why nothing is planned at this moment. */
-  get pausedFor(): 'doubting' | 'unsettled' | undefined {
-    const { doubt, nowMs, settledMs } = this.#context
+  get pausedFor(): 'recovering' | 'doubting' | 'unsettled' | undefined {
+    const { doubt, nowMs, settledMs, identity } = this.#context
+    if (identity.isRecovering === true) return 'recovering'
     if (doubt.isDoubting) return 'doubting'
     return nowMs < settledMs ? 'unsettled' : undefined
   }

@@ -6,7 +6,8 @@
  * nothing. Tasks that had not ended, results and known ids are lost.
  *
  * A tile that nobody has was never written, or is lost: which, nobody can say, so it is missing until an
- * operator says that it may begin anew. A node of the lost ledger that comes later still gives what is
+ * operator says that it may begin anew. Nor can a copy say it, with all its nodes back: who joined later leaves no trace on
+ * them, may have the only copies of what was written later, and may be switched on last. A node of the lost ledger that comes later still gives what is
  * missing. The lost ledger's epoch is not needed: an older copy has a lower `at`, and equal ones are equal.
  *
  * A ledger that is restored from a copy goes the same way, however far its nodes are ahead of the copy, and keeps
@@ -14,8 +15,14 @@
  * at least for as long as an agent may sleep before it comes back.
  */
 import type { NodeId } from '../../shared/core/ids.ts'
-import { packTileBits, packTiles, unpackTiles } from '../../shared/operations/columns.ts'
+import {
+  packTileBits,
+  packTiles,
+  unpackTileBits,
+  unpackTiles,
+} from '../../shared/operations/columns.ts'
 import type { Hello, Up } from '../../shared/protocol/messages.ts'
+import type { RecoveryView } from '../../shared/protocol/views.ts'
 import { type Refusal, storeCloned } from './admission.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Judged } from './copied-readings.ts'
@@ -26,6 +33,8 @@ import type { Member } from './membership.ts'
 const KEPT_LISTED_MAX = 131_072
 /** In a message. */
 const NAMES_MAX = 10
+/** Of a view. */
+const LISTED_MAX = 100
 const LOOK_MS = 1000
 
 type Held = Extract<Up, { t: 'held' }>
@@ -71,6 +80,28 @@ export class Recovery {
     // There may never have been one.
     const { deadlines, startedMs, options } = this.#context
     deadlines.set('restore', startedMs + options.reconnectMs, () => this.#recoverIfAll())
+  }
+
+  /** Whom it waits for; nothing once it is done. */
+  view(): RecoveryView | undefined {
+    const { identity, options, startedMs, nowMs, ts } = this.#context
+    if (identity.isRecovering !== true) return undefined
+    const { restored } = identity
+    const complete = this.#complete.map(({ hello }) => hello.node)
+    const empty = [...this.#inventories.values()].filter(({ hello, isHere }) => {
+      return isHere && hello.ledgerId === null
+    })
+    const readyMs = startedMs + options.reconnectMs
+    const isBound = this.#isOfCopy && nowMs < readyMs
+    return {
+      ...(restored === undefined ? {} : { copy_ts: restored.ts }),
+      expected: this.#expected,
+      shown: complete.length,
+      nodes: listed(complete),
+      awaited: listed(this.#away),
+      empty: listed(empty.map(({ hello }) => hello.node)),
+      ...(isBound ? { until_ts: Math.round(ts + readyMs - nowMs) } : {}),
+    }
   }
 
   /** Why what a node has is not to be looked at: one like it has come before. */
@@ -156,15 +187,12 @@ export class Recovery {
       this.#takeLate(inventory)
       return
     }
-    const { restored } = this.#context.identity
-    const complete = this.#complete
+    const nodes = this.#complete.length
     const away = this.#away
     const waited = away.length === 0 ? '' : `; waited for: ${namesOf(away)}`
-    const message = `${complete.length} nodes have shown what they hold${waited}`
-    const { recoverNodes } = this.#context.options
-    const isKnown = restored !== undefined && recoverNodes === 0
-    const expected = isKnown ? complete.length + away.length : recoverNodes
-    this.#context.notice('info', 'recovery-progress', message, { nodes: complete.length, expected })
+    const message = `${nodes} nodes have shown what they hold${waited}`
+    const expected = this.#expected
+    this.#context.notice('info', 'recovery-progress', message, { nodes, expected })
     this.#recoverIfAll()
   }
 
@@ -175,22 +203,32 @@ export class Recovery {
     })
   }
 
-  /** Nodes that the copy knows, unless an operator says how many there are. */
-  get #away(): string[] {
+  /** The copy says whom to wait for, unless an operator says how many there are. */
+  get #isOfCopy(): boolean {
     const { identity, options } = this.#context
-    if (identity.restored === undefined || options.recoverNodes > 0) return []
+    return identity.restored !== undefined && options.recoverNodes === 0
+  }
+
+  get #expected(): number {
+    if (!this.#isOfCopy) return this.#context.options.recoverNodes
+    return this.#complete.length + this.#away.length
+  }
+
+  /** Nodes that the copy knows. */
+  get #away(): string[] {
+    if (!this.#isOfCopy) return []
     const here = new Set(this.#complete.map(({ hello }) => hello.node))
-    return identity.restored.nodes.filter((node) => !here.has(node))
+    return this.#context.identity.restored!.nodes.filter((node) => !here.has(node))
   }
 
   #recoverIfAll(): void {
     const { identity, options, startedMs, nowMs, deadlines } = this.#context
     const complete = this.#complete
-    if (identity.restored === undefined || options.recoverNodes > 0) {
+    if (!this.#isOfCopy) {
       if (complete.length >= options.recoverNodes) this.#recover(complete)
       return
     }
-    const mayBeNone = identity.restored.nodes.length === 0
+    const mayBeNone = identity.restored!.nodes.length === 0
     if (this.#away.length > 0 || (complete.length === 0 && !mayBeNone)) return
     // Others may have joined after the copy, and hold what nobody else has.
     const isShowing = [...this.#inventories.values()].some(
@@ -223,17 +261,22 @@ export class Recovery {
       const kept = tiles.filter((tile, index) => ats[index] === best.get(tile))
       for (const tile of kept) placement.adoptHolder(tile, member)
     })
+    const written = restored?.written && unpackTileBits(restored.written)
+    const writtenLost = written?.filter((tile) => !placement.isHeld(tile)).length
     const lost = placement.bearAll()
     const { taken, older } = this.#outcome.shown(best)
     const newer = context.identity.seq - (restored?.seq ?? 0)
     const ahead = restored === undefined ? '' : `; up to ${newer} writes came after the copy`
+    const known =
+      writtenLost === undefined ? '' : `, ${writtenLost} of which the copy had as written`
     const left =
       taken + older === 0 ? '' : `; ${taken} readings of it are written, ${older} are older`
-    const message = `a new ledger from ${members.length} nodes: ${best.size} tiles; nobody has ${lost}${ahead}${left}`
+    const message = `a new ledger from ${members.length} nodes: ${best.size} tiles; nobody has ${lost}${known}${ahead}${left}`
     context.notice('warn', 'recovered', message, {
       nodes: members.length,
       tiles: best.size,
       missing: lost,
+      ...(writtenLost === undefined ? {} : { missingWritten: writtenLost }),
       ...(restored === undefined ? {} : { newer, readings: taken, olderReadings: older }),
     })
     filled.forEach(({ connection }, which) => {
@@ -303,6 +346,10 @@ export class Recovery {
     })
     this.rebase(member, inventory.connection)
   }
+}
+
+function listed(nodes: readonly string[]): string[] {
+  return [...nodes].sort().slice(0, LISTED_MAX)
 }
 
 function namesOf(nodes: readonly string[]): string {

@@ -12,6 +12,7 @@
 import { unreachable } from '../../shared/core/assert.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
+import { packTileBits } from '../../shared/operations/columns.ts'
 import { valuesOf } from '../../shared/operations/scatter.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type {
@@ -24,6 +25,7 @@ import type {
   UpgradeNodeRecord,
 } from './ledger-records.ts'
 import { NO_STORE } from './membership.ts'
+import { PLACEMENT_CHUNK_TILES } from './placement.ts'
 import { decodeBody, ranMsOf, seqOfInternal } from './task-ledger.ts'
 import { encodeResult } from './task-messages.ts'
 
@@ -92,7 +94,7 @@ export function* restoredChanges(
 
 function restoredIdentity(
   identity: IdentityRecord,
-  { member }: LedgerContents,
+  { member, placement }: LedgerContents,
   { ledgerId, copyTs }: RestoreMoment,
 ): IdentityRecord {
   const { ledgerId: lost, formerLedgerIds = [], seq, restored } = identity
@@ -105,8 +107,22 @@ function restoredIdentity(
     isRecovering: true,
     formerLedgerIds: [...new Set([...formerLedgerIds, lost])],
     // One that was being rebuilt itself has no members yet.
-    restored: { ts: copyTs, seq, nodes: restored?.nodes ?? nodes.sort() },
+    restored: restored
+      ? { ...restored, ts: copyTs, seq }
+      : { ts: copyTs, seq, nodes: nodes.sort(), written: writtenTiles(placement) },
   }
+}
+
+/** A bit each. */
+function writtenTiles(placement: LedgerContents['placement']): Uint8Array {
+  const tiles: number[] = []
+  for (const { key, value } of placement) {
+    const first = Number(key) * PLACEMENT_CHUNK_TILES
+    value.born.forEach((born, index) => {
+      if (born === 1) tiles.push(first + index)
+    })
+  }
+  return packTileBits(tiles)
 }
 
 function* restoredTask(

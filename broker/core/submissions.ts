@@ -259,6 +259,9 @@ export function fleetRefusal({ identity, members }: CoordinatorContext): Refusal
   return members.size === 0 ? { code: 'no-node', message: NO_NODE } : undefined
 }
 
+const MISSING =
+  'its copies are lost, or away since a recovery, or it was never written before one; once all boards are back, obelisk ring recreate lets such tiles begin as zeros, and gives up what they had'
+
 /** Some tile of what is asked for is nowhere any more, and may not be left out. */
 export function tilesRefusal(
   { options, placement }: CoordinatorContext,
@@ -268,7 +271,7 @@ export function tilesRefusal(
   if (operation?.kind === 'read' && operation.leavesHoles?.(body.args)) return undefined
   const missing = body.region && placement.findMissing(tilesOf(body, options.grid))
   if (missing === undefined) return undefined
-  return { code: 'tile-missing', message: `every copy of tile ${missing} was lost` }
+  return { code: 'tile-missing', message: `nobody has tile ${missing}: ${MISSING}` }
 }
 
 /** Whose writes keep their order. */

@@ -1,5 +1,5 @@
 /** What the gateway tells of the fleet, kept as signals: read when the stream opens, and changed by what comes with it. */
-import { batch, signal } from '@preact/signals'
+import { batch, computed, signal } from '@preact/signals'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { DetectorView, MovesView } from '../../shared/protocol/views.ts'
@@ -9,7 +9,12 @@ import { readNodes, takeNodes } from './nodes.ts'
 import { ask, may } from './session.ts'
 
 export const moves = signal<MovesView | undefined>(undefined)
-export const doubts = signal<DetectorView['doubts']>([])
+const detector = signal<DetectorView>({ doubts: [] })
+export const doubts = computed(() => detector.value.doubts)
+/** The ledger is being rebuilt from the nodes. */
+export const recovery = computed(() => detector.value.recovery)
+/** Tiles that nobody has. */
+export const missing = computed(() => detector.value.tiles_missing ?? 0)
 /** The newest first. */
 export const tasks = signal<readonly TaskRow[]>([])
 /** The newest first. */
@@ -109,14 +114,14 @@ export async function refresh(): Promise<void> {
 }
 
 async function readFleet(): Promise<void> {
-  const [moving, detector] = await Promise.all([
+  const [moving, seen] = await Promise.all([
     ask<MovesView>('api/ring/moves'),
     ask<DetectorView>('api/detector'),
     readNodes(),
   ])
   batch(() => {
     moves.value = moving
-    doubts.value = detector.doubts
+    detector.value = seen
   })
 }
 
@@ -146,11 +151,13 @@ function takeTask(row: TaskRow): void {
 
 function takeHappening(happening: Happening): void {
   happenings.value = [happening, ...happenings.peek()].slice(0, HAPPENINGS_KEPT)
-  // What it doubts comes and goes with its events.
-  if (happening.code.startsWith('doubt') && may('read')) void readDoubts()
+  if (TELLING.test(happening.code) && may('read')) void readDetector()
 }
 
-async function readDoubts(): Promise<void> {
-  const detector = await ask<DetectorView>('api/detector').catch(() => {})
-  if (detector) doubts.value = detector.doubts
+/** What the detector says comes and goes with these events. */
+const TELLING = /^(doubt|recover|tiles?-|store-replaced)/
+
+async function readDetector(): Promise<void> {
+  const seen = await ask<DetectorView>('api/detector').catch(() => {})
+  if (seen) detector.value = seen
 }

@@ -1,7 +1,7 @@
 import type { GatewayClient } from '../../shared/client/http.ts'
-import type { DetectorView } from '../../shared/protocol/views.ts'
+import type { DetectorView, RecoveryView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
-import { printable, type Streams } from './streams.ts'
+import { printable, type Streams, when } from './streams.ts'
 
 /** `gateway trust`. */
 export async function trust(
@@ -19,4 +19,23 @@ export async function trust(
   const text = reasons === '' ? 'there was no doubt' : `no more doubt for ${reasons}`
   streams.stdout.write(`${flags.json ? JSON.stringify(after) : text}\n`)
   return EXIT_DONE
+}
+
+/** Whom a gateway waits for that rebuilds its ledger. */
+export function recoveryLines(recovery: RecoveryView): string[] {
+  const { copy_ts: copyTs, expected, shown, nodes, awaited, empty, until_ts: untilTs } = recovery
+  const what = copyTs === undefined ? 'rebuilt' : `restored from a copy of ${when(copyTs)}, and`
+  const named = (names: readonly string[]): string => printable(names.join(', '))
+  return [
+    `the ledger is being ${what} from what the nodes hold: until that is done tasks are refused, and readings wait`,
+    `${shown} of ${expected} nodes have shown what they hold${nodes.length === 0 ? '' : `: ${named(nodes)}`}`,
+    ...(awaited.length === 0 ? [] : [`awaited: ${named(awaited)}`]),
+    ...(empty.length === 0
+      ? []
+      : [`here with an empty store, which counts as none: ${named(empty)}`]),
+    ...(untilTs === undefined
+      ? []
+      : [`not before ${when(untilTs)}, since others may have joined after the copy`]),
+    'if one of them will never come: obelisk gateway recover --nodes <n>, with the number of those that are left',
+  ]
 }

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { GatewayClient } from '../../shared/client/http.ts'
-import type { MovesView, NodeView } from '../../shared/protocol/views.ts'
+import type { DetectorView, MovesView, NodeView } from '../../shared/protocol/views.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { recoveryLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { Patience } from './patience.ts'
 import { progressOf, stallLines } from './ring.ts'
@@ -28,6 +29,18 @@ export async function listNodes(
   if (flags.json) {
     streams.stdout.write(`${JSON.stringify(nodes)}\n`)
     return EXIT_DONE
+  }
+  // While its ledger is rebuilt a gateway has no members.
+  if (nodes.length === 0) {
+    const { recovery } = await gateway.json<DetectorView>({ path: '/api/detector' })
+    if (recovery !== undefined) {
+      streams.stdout.write(
+        recoveryLines(recovery)
+          .map((line) => `${line}\n`)
+          .join(''),
+      )
+      return EXIT_DONE
+    }
   }
   const text = table(
     streams,

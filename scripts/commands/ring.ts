@@ -72,6 +72,7 @@ function waitingLine(waiting: MovesView['waiting']): string[] {
 }
 
 const PAUSES: Readonly<Record<NonNullable<MovesView['paused_for']>, string>> = {
+  recovering: 'nothing is planned while the ledger is rebuilt from the nodes: obelisk node ls',
   doubting: 'nothing is planned while the gateway doubts its view of the fleet',
   unsettled: 'nothing is planned before the fleet has settled: a node is away, or has just come',
 }

@@ -15,6 +15,7 @@ import type { Identity } from '../../firmware-agent/adapters/identity-files.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
+import type { DetectorView } from '../../shared/protocol/views.ts'
 import { architectureOf } from '../../shared/runtime/architecture.ts'
 import { ConfigError, type Loaded, loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, EXIT_NOT_ALLOWED, messageOf } from '../../shared/runtime/errors.ts'
@@ -213,18 +214,28 @@ async function askHttp(base: string, timeoutMs: number): Promise<GatewayProbe> {
   try {
     if (base.startsWith('unix:')) {
       await gatewayClient(base).request({ path: '/readyz', timeoutMs })
-      return { kind: 'reached', roundTripMs: performance.now() - startMs }
+    } else {
+      const signal = AbortSignal.timeout(timeoutMs)
+      const { status } = await fetch(`${base}/readyz`, { signal })
+      if (status !== 200) return { kind: 'not-a-gateway', detail: `/readyz says ${status}` }
     }
-    const signal = AbortSignal.timeout(timeoutMs)
-    const { status } = await fetch(`${base}/readyz`, { signal })
-    if (status === 200) return { kind: 'reached', roundTripMs: performance.now() - startMs }
-    return { kind: 'not-a-gateway', detail: `/readyz says ${status}` }
+    const roundTripMs = performance.now() - startMs
+    return { kind: 'reached', roundTripMs, fleet: await askFleet(base, timeoutMs) }
   } catch (error) {
     if (error instanceof ObeliskError && exitCodeOf(error) === EXIT_NOT_ALLOWED) {
       return notAsked("its owner's socket is its owner's alone")
     }
     const cause = (error as { cause?: { code?: string } }).cause?.code
     return { kind: 'refused', detail: cause ?? messageOf(error) }
+  }
+}
+
+/** Nothing where it says that to others alone. */
+async function askFleet(base: string, timeoutMs: number): Promise<DetectorView | undefined> {
+  try {
+    return await gatewayClient(base).json<DetectorView>({ path: '/api/detector', timeoutMs })
+  } catch {
+    return undefined
   }
 }
 

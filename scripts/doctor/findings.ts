@@ -13,7 +13,7 @@ import { isNewEnough } from '../install/plan.ts'
 import type { Role } from '../package/architectures.ts'
 import type { Unseen } from '../path-faults.ts'
 import { AS_ROOT, type Finding, fail, installCommand, ok, warn } from './finding.ts'
-import { type GatewayProbe, gatewayFinding, nameFinding } from './gateway-finding.ts'
+import { fleetFindings, type GatewayProbe, gatewayFinding, nameFinding } from './gateway-finding.ts'
 import { type SecurityFacts, securityFindings } from './security-findings.ts'
 
 export interface FileFacts {
@@ -103,6 +103,7 @@ export function judge(facts: DoctorFacts): Finding[] {
     unitFinding(facts),
     ...securityFindings(facts),
     gatewayFinding(facts),
+    ...fleetFindings(facts),
     ...nameFinding(facts),
   ]
 }

@@ -1,9 +1,16 @@
 /** What asking the gateway said. */
+import type { DetectorView } from '../../shared/protocol/views.ts'
+import { printable } from '../commands/streams.ts'
 import { AS_ROOT, type Finding, fail, installCommand, ok, warn } from './finding.ts'
 import type { DoctorFacts } from './findings.ts'
 
 export type GatewayProbe =
-  | { readonly kind: 'reached'; readonly roundTripMs: number; readonly isNodeOnline?: boolean }
+  | {
+      readonly kind: 'reached'
+      readonly roundTripMs: number
+      readonly isNodeOnline?: boolean
+      readonly fleet?: DetectorView | undefined
+    }
   | {
       readonly kind:
         | 'name'
@@ -75,4 +82,24 @@ export function nameFinding({ gateway, unit, id, role }: DoctorFacts): Finding[]
   }
   const fix = `obelisk node info ${id}; sudo obelisk install --role agent --id <another>`
   return [fail('name', `another node is online as ${id}`, fix)]
+}
+
+/** What a gateway that answers says of its fleet. */
+export function fleetFindings({ gateway }: DoctorFacts): Finding[] {
+  if (gateway.kind !== 'reached' || gateway.fleet === undefined) return []
+  const { recovery, tiles_missing: missing = 0 } = gateway.fleet
+  const findings: Finding[] = []
+  if (recovery !== undefined) {
+    const { shown, expected, awaited } = recovery
+    const names = awaited.length === 0 ? '' : `; awaited: ${printable(awaited.join(', '))}`
+    const message = `being rebuilt from the nodes: ${shown} of ${expected} have come${names}`
+    const fix = 'start them; for one that never comes: obelisk gateway recover --nodes <n>'
+    findings.push(warn('ledger', message, fix))
+  }
+  if (missing > 0) {
+    const message = `nobody has ${missing} tiles: lost, away since a recovery, or never written before one`
+    const fix = 'once all boards are back: obelisk ring recreate, which gives up what they had'
+    findings.push(warn('tiles', message, fix))
+  }
+  return findings
 }

@@ -103,6 +103,26 @@ export interface UpgradeView {
 /** Whether the gateway trusts what it sees of the fleet. */
 export interface DetectorView {
   readonly doubts: readonly { readonly reason: string; readonly since_ts: number }[]
+  /** The ledger is being rebuilt from the nodes, and nobody is a member before that is done. */
+  readonly recovery?: RecoveryView
+  /** Nobody has them, which is refused until they come or are given up; left out where there are none. */
+  readonly tiles_missing?: number
+}
+
+/** Whom a gateway waits for that rebuilds its ledger. Of the names there are the first 100. */
+export interface RecoveryView {
+  /** When the copy was made that it began with, if it did. */
+  readonly copy_ts?: number
+  /** So many are to show what they hold, and so many have. */
+  readonly expected: number
+  readonly shown: number
+  readonly nodes: readonly string[]
+  /** Of the copy; nobody knows them where an operator said how many there are. */
+  readonly awaited: readonly string[]
+  /** Are here with a store that has nothing, and count as none. */
+  readonly empty: readonly string[]
+  /** Until then it waits in any case, for those that joined after the copy. */
+  readonly until_ts?: number
 }
 
 export interface Health {
@@ -196,7 +216,7 @@ export interface MovesView {
   /** Why planned ones have not begun, and how many; and how many tiles have nowhere to go. */
   readonly waiting: Readonly<Partial<Record<string, number>>>
   /** Why none is planned at this moment. */
-  readonly paused_for?: 'doubting' | 'unsettled'
+  readonly paused_for?: 'recovering' | 'doubting' | 'unsettled'
   /** Who is left out of what is planned, for a while. */
   readonly probation: readonly ProbationView[]
   /** What can never leave its node as the fleet is. */

@@ -78,6 +78,12 @@ t.test(
     t.match(await http.post({ op: 'get', args: { fields: ['n'] } }), {
       body: { code: 'recovering' },
     })
+    const waiting = await command(fleet, 'node', 'ls', '--http', gateway.http)
+    t.match(waiting, {
+      code: 0,
+      stdout: /restored from a copy of .* of 3 nodes.*\nawaited: .*c\n/s,
+    })
+    t.match((await http.get('/api/detector')).recovery, { expected: 3, until_ts: Number })
     await first.kill()
     const again = fleet.start(['gateway', ...ports, '--data', data])
     await again.line('ready ')

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import t from 'tap'
 import { eventually, Fleet } from '../support/processes.ts'
 import { AWAY, REFUSED, SILENT, visit } from './browser.ts'
@@ -43,6 +44,28 @@ t.test('a node dies and comes back, and so does the gateway', async (t) => {
     const liveMs = performance.now() - startedMs
     t.ok(liveMs < 20_000, `started, and live again ${Math.round(liveMs)} ms later`)
     t.equal(await page.locator('main.stale').count(), 0)
+  })
+})
+
+t.test('while a ledger is restored it is said who is waited for', async (t) => {
+  const fleet = new Fleet(t)
+  const gateway = await fleet.gateway(...QUICK)
+  const [, second] = await fleet.agents(['edge-1', 'edge-2'], gateway.url)
+  const file = join(fleet.directory, 'a.backup')
+  const data = join(fleet.directory, 'another-box')
+  const done = async (...argv: string[]) => t.match(await fleet.start(argv).exited, { code: 0 })
+  await done('backup', file, '--http', gateway.http)
+  await second!.run.kill()
+  await gateway.run.kill()
+  await done('restore', file, '--data', data)
+  const ports = ['--port', `${gateway.port}`, '--http-port', `${gateway.httpPort}`]
+  await fleet.start(['gateway', ...ports, '--data', data]).line('ready ')
+  await visit(t, gateway.http, { expected: [] }, async (page) => {
+    await page.getByText('The ledger is being restored from what the nodes hold.').waitFor()
+    await page.getByText('1 of 2, edge-1').waitFor()
+    const awaited = page.locator('dl div', { hasText: 'awaited' })
+    t.equal(await awaited.locator('dd').textContent(), 'edge-2')
+    t.equal(await page.getByText('No node has joined yet.').count(), 0)
   })
 })
 

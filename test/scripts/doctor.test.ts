@@ -75,6 +75,8 @@ t.test('a machine that is well has nothing to mend', (t) => {
   t.end()
 })
 
+const RECOVERY = { expected: 2, shown: 1, nodes: ['a'], awaited: ['b'], empty: [] }
+
 const CASES: readonly (readonly [
   check: string,
   changes: Partial<DoctorFacts>,
@@ -153,6 +155,20 @@ const CASES: readonly (readonly [
     'fail',
     /wait/,
     /agent\.toml/,
+  ],
+  [
+    'ledger',
+    { gateway: { kind: 'reached', roundTripMs: 4, fleet: { doubts: [], recovery: RECOVERY } } },
+    'warn',
+    /^being rebuilt from the nodes: 1 of 2 have come; awaited: b$/,
+    /recover --nodes/,
+  ],
+  [
+    'tiles',
+    { gateway: { kind: 'reached', roundTripMs: 4, fleet: { doubts: [], tiles_missing: 7 } } },
+    'warn',
+    /^nobody has 7 tiles:/,
+    /obelisk ring recreate/,
   ],
   ['unit', { unit: undefined }, 'fail', /not installed/, /install --role agent/],
   ['unit', { unit: { ...UNIT, isEnabled: false } }, 'warn', /not start at boot/, /enable/],

@@ -1,13 +1,14 @@
 import { computed } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { counted, formatNumber } from '../format.ts'
-import { doubts, isLoaded } from '../live.ts'
+import { doubts, isLoaded, recovery } from '../live.ts'
 import { counts, found, isLarge, nodes, want } from '../nodes.ts'
 import { Segments } from '../parts/segments.tsx'
 import { route, setQuery } from '../route.ts'
 import { Doubts } from './doubts.tsx'
 import { useSparks } from './history.ts'
 import { MovesLine, WhatIf } from './moves.tsx'
+import { Missing, Recovering } from './recovering.tsx'
 import { Row } from './row.tsx'
 import { choiceOf, chosenRows, PAGE_ROWS, queryOf, SORT_KEYS, type SortKey } from './rows.ts'
 
@@ -33,6 +34,7 @@ export function Fleet() {
   return (
     <>
       {doubts.value.length > 0 && <Doubts />}
+      <Missing />
       <Tools />
       {isEmpty.value ? <Nobody /> : <Table />}
       <MovesLine />
@@ -183,6 +185,8 @@ function Pages() {
 }
 
 function Nobody() {
+  const now = recovery.value
+  if (now !== undefined) return <Recovering of={now} />
   return (
     <div class="panel empty">
       <p>No node has joined yet.</p>

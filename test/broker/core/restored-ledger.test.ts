@@ -108,12 +108,20 @@ t.test(
 t.test('it waits for the nodes of the copy, and for as long as others may sleep', (t) => {
   const bench = restored(settledPair())
   t.match(bench.submit({ ...GET }), { refusal: { code: 'recovering' } })
+  const empty = { copy_ts: COPY_TS, expected: 2, shown: 0, nodes: [], empty: [] }
+  t.match(bench.view.detector().recovery, { ...empty, awaited: ['a', 'b'], until_ts: Number })
+  t.equal(bench.view.moves().paused_for, 'recovering')
   show(bench, 'a', { position: 3, tiles: [0], ats: [20] })
   t.match(bench.notices('recovery-progress'), [{ nodes: 1, expected: 2 }])
   bench.wait(bench.options.reconnectMs)
   t.same(bench.notices('recovered'), [], 'not without b')
   bench.hello('b', EMPTY_STORE)
   t.same(bench.notices('recovered'), [], 'nor with a card of b that has nothing')
+  t.same(
+    bench.view.detector().recovery,
+    { ...empty, shown: 1, nodes: ['a'], awaited: ['b'], empty: ['b'] },
+    'and no time says when that ends',
+  )
   show(bench, 'b', { position: 2, tiles: [0, 1], ats: [25, 4] })
   t.match(bench.notices('recovered'), [{ nodes: 2, tiles: 2, newer: 24 }])
   t.same(bench.view.holdersOf(0), ['b'])
@@ -122,6 +130,24 @@ t.test('it waits for the nodes of the copy, and for as long as others may sleep'
     ...{ ledgerId: 'second', seq: 25, isRecovering: false, formerLedgerIds: ['ledger'] },
   })
   t.notHas(bench.ledger.get('meta', 'identity'), { restored: {} })
+  t.same(bench.view.detector().recovery, undefined)
+  t.end()
+})
+
+t.test('of the tiles that nobody has it is said how many the copy had as written', (t) => {
+  const old = settledPair()
+  old.submit({ ...ADD, region: TILE_0, id: 'written' })
+  const bench = restored(old)
+  for (const name of ['a', 'b']) show(bench, name, { position: 3, tiles: [1], ats: [20] })
+  bench.wait(bench.options.reconnectMs)
+  const missing = bench.options.grid.geometry.tiles - 1
+  t.match(bench.notices('recovered'), [{ tiles: 1, missing, missingWritten: 1 }])
+  t.equal(bench.view.detector().tiles_missing, missing)
+  t.match(bench.submit({ ...ADD, region: TILE_0 }), {
+    refusal: { code: 'tile-missing', message: /^nobody has tile 0: .* obelisk ring recreate / },
+  })
+  bench.step({ type: 'recreate-requested' })
+  t.notHas(bench.view.detector(), { tiles_missing: missing })
   t.end()
 })
 
