@@ -8,7 +8,6 @@ import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
 import type { LogLines } from '../shared/protocol/log-messages.ts'
 import { decodeUp, encodeMessage, isKeyUp, type KeyUp } from '../shared/protocol/messages.ts'
-import type { ReadingsResult } from '../shared/protocol/readings.ts'
 import type { Sealed } from '../shared/protocol/sealed.ts'
 import { checkSubmission, parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
@@ -162,8 +161,8 @@ export class GatewayDriver {
 
   /** Readings of cells; who gives `answer` waits for their acknowledgement. */
   read(
-    results: readonly ReadingsResult[],
-    message: Pick<ReadingsReceived, 'topic' | 'submitter' | 'isByInput'>,
+    results: ReadingsReceived['results'],
+    message: Pick<ReadingsReceived, 'topic' | 'submitter' | 'isByInput' | 'waitMs'>,
     answer?: () => void,
   ): void {
     const ticket = answer === undefined ? {} : { ticket: this.#ticketFor(this.#readings, answer) }

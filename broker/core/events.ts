@@ -63,8 +63,13 @@ export type GatewayEvent =
       readonly submitter: Submitter
       /** As it came: whoever is refused is told it. */
       readonly topic: string
-      /** At least one; each is of one field. What cannot be taken of a message is no reason not to take the rest. */
-      readonly results: readonly ReadingsResult[]
+      /**
+       * Each is of one field. What cannot be taken of a message is no reason not to take the rest. Beyond the rate
+       * (reading-rates.ts) nobody has looked at it.
+       */
+      readonly results: readonly ReadingsResult[] | 'too-many'
+      /** Its acknowledgement is to wait at least so many ms, for the rate. */
+      readonly waitMs?: number
       /** Not whoever published it says what cell it is for, but an input of the configuration. */
       readonly isByInput?: boolean
     }

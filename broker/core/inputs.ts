@@ -78,6 +78,10 @@ export class Inputs {
     }
   }
 
+  hasTopic(topic: string): boolean {
+    return this.#places.matching(topic).length > 0
+  }
+
   /** What they take out of a message, a result for each field; empty if there is nothing in it for any. */
   read(topic: string, payload: Uint8Array): readonly ReadingsResult[] {
     const found = this.#places.matching(topic)

@@ -10,8 +10,6 @@ import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Refusal } from './effects.ts'
 import type { ReadingsReceived, Ticket } from './events.ts'
 import { ungrantedCells } from './grants.ts'
-import { ReadingRates } from './reading-rates.ts'
-import { sharerOf } from './reading-shares.ts'
 import { fleetRefusal, publishRefusal, refusalOf } from './submissions.ts'
 
 const TOLD_MS = 1000
@@ -24,7 +22,6 @@ const TOO_MANY: Refusal = { code: 'overloaded', message: 'more readings a second
 
 export class ReadingDesk {
   readonly #context: CoordinatorContext
-  readonly #rates = new ReadingRates()
   readonly #refused = new Map<string, number>()
   /** By client; who was told last stands last. */
   readonly #toldMs = new LatestMap<string, number>(TOLD_MAX)
@@ -52,14 +49,14 @@ export class ReadingDesk {
     event: ReadingsReceived,
     refusalFor: (readings: readonly Readings[]) => Refusal | undefined,
   ): { readonly readings: readonly Readings[]; readonly waitMs: number } | undefined {
-    const { results, submitter, ticket } = event
+    const { results, ticket, waitMs = 0 } = event
+    if (results === 'too-many') return this.#refuse(event, TOO_MANY)
+    if (results.length === 0) {
+      if (ticket !== undefined) this.answer(ticket, this.#context.nowMs + waitMs)
+      return undefined
+    }
     const readings = results.flatMap((result) => (result.ok ? [result.readings] : []))
     const problems = results.flatMap((result) => (result.ok ? [] : result.problems))
-    const cells = readings.reduce((sum, one) => sum + one.cells.length, 0)
-    const mayWait = ticket !== undefined
-    const by = sharerOf(submitter)
-    const waitMs = this.#rates.take(this.#context.nowMs, { by, cells, mayWait })
-    if (waitMs === undefined) return this.#refuse(event, TOO_MANY)
     if (readings.length === 0) return this.#refuse(event, refusalOf(problems))
     const refusal =
       this.#denialOf(event, readings) ?? fleetRefusal(this.#context) ?? refusalFor(readings)

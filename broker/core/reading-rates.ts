@@ -1,7 +1,8 @@
 /**
  * How many messages with readings are taken: so many a second, which those who bring any share evenly, whoever they are
  * (generalized processor sharing: Parekh and Gallager, IEEE/ACM Transactions on Networking 1(3), 1993). Who is alone has
- * all of it, and what one does not want the others have. A message of many cells counts as several.
+ * all of it, and what one does not want the others have. What a message costs before anything is known of it is to parse
+ * it: a large one counts as several.
  *
  * The model is a line that moves on as those who are ahead of it are given their share. What somebody brings puts his
  * end further ahead; who has come to his end is forgotten. What the line comes to within a second is taken at once.
@@ -13,8 +14,8 @@ const PER_SECOND = 4000
 const AHEAD_MS = 1000
 /** One that would wait longer is refused. */
 const DEBT_MS_MAX = 5000
-/** Cells that count as one message. */
-const CELLS_EACH = 100
+/** Bytes that count as one message. */
+const BYTES_EACH = 1024
 /** The line moves on no more often. */
 const STEP_MS = 5
 
@@ -27,11 +28,11 @@ export class ReadingRates {
   /** Takes a message, and returns how many ms its acknowledgement is to wait; or takes nothing. */
   take(
     nowMs: number,
-    message: { readonly by: string; readonly cells: number; readonly mayWait: boolean },
+    message: { readonly by: string; readonly bytes: number; readonly mayWait: boolean },
   ): number | undefined {
-    const { by, cells, mayWait } = message
+    const { by, bytes, mayWait } = message
     if (nowMs - this.#atMs >= STEP_MS) this.#moveOn(nowMs)
-    const end = (this.#ends.get(by) ?? this.#line) + Math.max(1, Math.ceil(cells / CELLS_EACH))
+    const end = (this.#ends.get(by) ?? this.#line) + Math.max(1, Math.ceil(bytes / BYTES_EACH))
     const debtMs = this.#msUntil(by, end) - AHEAD_MS
     if (debtMs > (mayWait ? DEBT_MS_MAX : 0)) return undefined
     this.#ends.set(by, end)

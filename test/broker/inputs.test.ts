@@ -1,10 +1,12 @@
-/** What the configuration says of inputs, and what of it is wrong. */
+/** What the configuration says of inputs, what of it is wrong, and how much of what comes in is looked at. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { assertCells } from '../../broker/cells-of-file.ts'
 import { GATEWAY } from '../../broker/config.ts'
+import type { ReadingsReceived, Submitter } from '../../broker/core/events.ts'
 import type { Input } from '../../broker/core/inputs.ts'
+import { readingPort } from '../../broker/inputs.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
 
@@ -99,4 +101,69 @@ t.test('every problem of every input is named at once', async (t) => {
   t.same(await problemsOf(t, `[[input]]\n${SOUND}`.repeat(1000)), [])
   t.match(await problemsOf(t, `[[input]]\n${SOUND}`.repeat(1001)), [/1001 of them are too many/])
   t.same(await problemsOf(t, `[[input]]\n${SOUND.replace('z2m/kitchen', '+/v1/+')}`), [])
+})
+
+/** Everything that is told the port at `now.monotonicMs`, and what it makes of it. */
+function portOf(...inputs: readonly Input[]) {
+  const told: Pick<ReadingsReceived, 'results' | 'waitMs' | 'submitter'>[] = []
+  const now = { monotonicMs: 0 }
+  const driver = {
+    read(
+      results: ReadingsReceived['results'],
+      message: Omit<ReadingsReceived, 'type' | 'results'>,
+    ) {
+      told.push({ results, ...message })
+    },
+  }
+  return { told, now, port: readingPort(inputs, GRID, () => driver, now) }
+}
+
+const KITCHEN: Input = {
+  ...{ topic: 'z2m/kitchen', pointer: ['t'], field: 'temp', x: 12, y: 3, scale: 1, offset: 0 },
+}
+
+function user(name: string, client: string): Submitter {
+  return { via: 'mqtt', client, user: { kind: 'user', name, roles: ['operator'], topics: [] } }
+}
+
+t.test('one user shuts nobody out, by however many clients', async (t) => {
+  const { told, now, port } = portOf()
+  const payload = Buffer.from('21.5')
+  const of = { kind: 'cell-reading', field: 'temp', x: 1, y: 1 } as const
+  const read = (submitter: Submitter, done?: () => void): void =>
+    port.onReadings({ of, topic: 'cell/temp/1/1', payload, submitter }, done)
+  for (now.monotonicMs = 0; now.monotonicMs < 1000; now.monotonicMs += 10) {
+    for (let client = 0; client < 40; client++) {
+      const mallory = user('mallory', `m-${client}`)
+      for (let count = 0; count < 10; count++) read(mallory)
+      for (let count = 0; count < 10; count++) read(mallory, () => {})
+    }
+    read(user('ann', 'ann'))
+  }
+  const ofAnn = told.filter(({ submitter }) => submitter.client === 'ann')
+  t.equal(ofAnn.filter(({ results }) => results === 'too-many').length, 0)
+  t.equal(ofAnn.length, 100)
+  const ofMallory = told.filter(({ submitter }) => submitter.client !== 'ann')
+  const taken = ofMallory.filter(({ results }) => results !== 'too-many')
+  t.ok(taken.length < 4000 * 7, `${taken.length} of ${ofMallory.length}`)
+})
+
+t.test('what inputs read is counted by its bytes before it is parsed', async (t) => {
+  const { told, now, port } = portOf(KITCHEN)
+  const deep = Buffer.from(`${'['.repeat(32_768)}${']'.repeat(32_768)}`)
+  const submitter = user('ann', 'ann')
+  const publish = (topic: string, done?: () => void): boolean =>
+    port.onForeign({ topic, payload: deep, submitter }, done)
+  for (let count = 0; count < 1000; count++) t.notOk(publish('z2m/other'))
+  t.same(told, [], 'what no input is for is bounded by nothing')
+  let looked = 0
+  while (!publish('z2m/kitchen')) looked++
+  t.equal(looked, 62, 'of 64 KiB, a second')
+  t.same(told.splice(0)[0]?.results, 'too-many')
+  t.ok(publish('z2m/kitchen', () => {}))
+  t.match(told.splice(0), [{ results: [], waitMs: 8 }], 'it waits, though nothing is in it')
+  while (told.at(-1)?.results !== 'too-many') publish('z2m/kitchen', () => {})
+  t.equal(told.length, 313, 'five seconds, and then no more')
+  now.monotonicMs = 10_000
+  t.notOk(publish('z2m/kitchen'))
 })

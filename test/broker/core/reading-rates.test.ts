@@ -4,7 +4,7 @@ import t from 'tap'
 import { ReadingRates } from '../../../broker/core/reading-rates.ts'
 import { check } from '../../support/property.ts'
 
-const ONE = { cells: 1, mayWait: false }
+const ONE = { bytes: 4, mayWait: false }
 
 /** As many as are taken of somebody who wants no end of them. */
 function greedy(rates: ReadingRates, nowMs: number, by: string, mayWait = false): number {
@@ -62,7 +62,7 @@ t.test('those who want no end of it get the same, and what others leave', async 
 
 t.test('who may wait is in debt by as much as he waits, up to 5 s', async (t) => {
   const rates = new ReadingRates()
-  const message = { by: 'one', cells: 100, mayWait: true }
+  const message = { by: 'one', bytes: 1024, mayWait: true }
   const waits = Array.from({ length: 25_000 }, () => rates.take(0, message))
   t.strictSame(new Set(waits.slice(0, 4000)), new Set([0]))
   t.equal(waits[4000], 0.25)
@@ -73,11 +73,11 @@ t.test('who may wait is in debt by as much as he waits, up to 5 s', async (t) =>
   t.equal(rates.take(5010, { ...ONE, by: 'one' }), 0)
 })
 
-t.test('a message of many cells counts as one for each hundred', async (t) => {
+t.test('of a large message each KiB counts', async (t) => {
   const rates = new ReadingRates()
-  const many = { by: 'one', cells: 1000, mayWait: true }
-  const waits = Array.from({ length: 400 }, () => rates.take(0, many))
+  const large = { by: 'one', bytes: 65_536, mayWait: true }
+  const waits = Array.from({ length: 62 }, () => rates.take(0, large))
   t.strictSame(new Set(waits), new Set([0]))
-  t.equal(rates.take(0, many), 2.5)
-  t.equal(rates.take(0, { ...many, cells: 101 }), 3)
+  t.equal(rates.take(0, large), 8)
+  t.equal(rates.take(0, { ...large, bytes: 1025 }), 8.5)
 })

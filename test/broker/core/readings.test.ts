@@ -1,6 +1,7 @@
 /** Readings of cells: what is written when, what is acknowledged when, and what a start takes up. */
 import fc from 'fast-check'
 import t from 'tap'
+import type { ReadingsReceived } from '../../../broker/core/events.ts'
 import { PENDING_MAX } from '../../../broker/core/reading-shares.ts'
 import { Geometry } from '../../../shared/grid/geometry.ts'
 import { unpackNumbers } from '../../../shared/operations/columns.ts'
@@ -381,43 +382,29 @@ t.test(
   },
 )
 
-t.test('who sends too much is acknowledged late, and then refused', async (t) => {
+t.test('who is beyond the rate is acknowledged late, and then refused', async (t) => {
   const bench = settledPair()
-  const tickets = Array.from({ length: 12_000 }, (_, at) => bench.read([[0, 0, at]]))
-  bench.effects = []
-  bench.read([[0, 0, 9]], { qos: 0 })
-  t.equal(bench.view.cellsRefused().overloaded, 1, 'what may be lost is lost')
-  const answered = new Map<number, number>()
-  for (let ms = 0; ms < 3000; ms += 50) {
-    bench.wait(50)
-    for (const ticket of bench.acknowledged()) answered.set(ticket, bench.nowMs)
+  const results = [{ ok: true, readings: { field: 0, cells: [1], values: [5] } }] as const
+  const read = (given: Pick<ReadingsReceived, 'ticket' | 'results' | 'waitMs'>): number[] => {
+    const submitter = { via: 'mqtt', client: 'z2m' } as const
+    bench.step({ type: 'readings-received', topic: 'zigbee/kitchen', submitter, ...given })
+    return bench.acknowledged()
   }
-  t.equal(answered.get(tickets[3999]!)! < 400, true, 'the burst waits for the journal alone')
-  const lastMs = answered.get(tickets.at(-1)!)!
-  t.ok(lastMs > 1900 && lastMs < 2200, `8,000 too many at 4,000 a second: ${lastMs} ms`)
-  for (let at = 0; at < 25_000; at++) bench.read([[0, 0, at]])
-  const refused = bench.view.cellsRefused().overloaded!
-  t.ok(refused > 1 && refused <= 1001, `beyond 5 s: ${refused}`)
-})
-
-t.test('one user shuts nobody out, by however many clients', async (t) => {
-  const bench = settledPair()
-  const who = (name: string): UserPrincipal => ({
-    ...{ kind: 'user', name, roles: ['operator'], topics: [] },
-  })
-  const mallory = who('mallory')
-  for (let at = 0; at < 100; at++) {
-    for (const qos of [0, 1] as const) {
-      for (let client = 0; client < 40; client++) {
-        const submitter = { client: `m-${client}`, user: mallory }
-        for (let count = 0; count < 10; count++) bench.read([[0, 0, count]], { qos, submitter })
-      }
-    }
-    bench.read([[1, 0, at]], { qos: 0, submitter: { client: 'ann', user: who('ann') } })
-    t.strictSame(bench.notices('cell-refused'), [], 'she is not refused')
-    bench.wait(10)
-  }
-  t.ok(bench.view.cellsRefused().overloaded! > 40_000)
+  t.same(read({ ticket: 1, results, waitMs: 1000 }), [])
+  t.equal(bench.ledger.count('cell'), 1, 'it is taken')
+  t.same(read({ ticket: 2, results: [], waitMs: 1500 }), [], 'there was nothing in it')
+  bench.wait(990)
+  t.same(bench.acknowledged(), [])
+  bench.wait(30)
+  t.same(bench.acknowledged(), [1])
+  bench.wait(500)
+  t.same(bench.acknowledged(), [2])
+  t.same(bench.view.cellsRefused(), {})
+  t.same(read({ ticket: 3, results: 'too-many' }), [3], 'to send it again would not help')
+  t.match(bench.notices('cell-refused'), [{ client: 'z2m', reason: 'overloaded' }])
+  read({ results: 'too-many' })
+  t.same(bench.notices('cell-refused'), [], 'that is said once a second')
+  t.same(bench.view.cellsRefused(), { overloaded: 2 })
 })
 
 t.test('an older reading of a cell is none', async (t) => {
