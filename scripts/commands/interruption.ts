@@ -19,3 +19,19 @@ export async function interruptible<T>(
     for (const name of SIGNALS) process.off(name, stop)
   }
 }
+
+/** Runs what goes on for as long as somebody looks: that a signal ends it is no fault, and nothing is said. */
+export async function untilInterrupted(
+  work: (signal: AbortSignal) => Promise<number>,
+): Promise<number> {
+  try {
+    return await interruptible('', async (signal) => {
+      const code = await work(signal)
+      signal.throwIfAborted()
+      return code
+    })
+  } catch (error) {
+    if (error instanceof AppError && error.exitCode === EXIT_INTERRUPTED) return EXIT_INTERRUPTED
+    throw error
+  }
+}

@@ -12,7 +12,7 @@ import {
 import { LOG_LEVEL_NAMES } from '../../shared/protocol/log-messages.ts'
 import type { LogView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
-import { interruptible } from './interruption.ts'
+import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
 import { printable, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -51,14 +51,12 @@ export async function showLog(
   }
   const next = await read(`lines=${count}`)
   if (!json) streams.stderr.write('older ones: journalctl -u obelisk-agent, on the board\n')
-  if (follow) {
-    await interruptible('no longer followed', (signal) =>
-      followFrom(next, signal, streams, (after) => {
-        return read(`lines=${LOG_LINES_AT_ONCE}&after=${encodeURIComponent(after)}`, signal)
-      }),
-    )
-  }
-  return EXIT_DONE
+  if (!follow) return EXIT_DONE
+  return await untilInterrupted((signal) =>
+    followFrom(next, signal, streams, (after) => {
+      return read(`lines=${LOG_LINES_AT_ONCE}&after=${encodeURIComponent(after)}`, signal)
+    }),
+  )
 }
 
 /** A board that is away is waited for. */
@@ -67,7 +65,7 @@ async function followFrom(
   signal: AbortSignal,
   { stderr }: Streams,
   read: (after: string) => Promise<string>,
-): Promise<void> {
+): Promise<number> {
   const untilMs = performance.now() + LOG_FOLLOWED_MS
   let isAway = false
   for (let next = first; performance.now() < untilMs; ) {
@@ -83,4 +81,5 @@ async function followFrom(
     }
   }
   stderr.write('10 minutes are over; the same command goes on\n')
+  return EXIT_DONE
 }

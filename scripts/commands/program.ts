@@ -168,7 +168,15 @@ function buildProgram(
   addFleetCommands(place)
   addTop(place)
   addShellCommands(place, version)
+  nameUsage(program)
   return program
+}
+
+/** Whoever errs is told how the command that they typed is used. */
+function nameUsage(command: Command): void {
+  const line = command.createHelp().commandUsage(command)
+  command.showHelpAfterError(`Usage: ${line} (--help says more)`)
+  for (const each of command.commands) nameUsage(each)
 }
 
 /** A word to a gateway that runs; `obelisk gateway` alone is that program. */

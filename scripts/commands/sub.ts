@@ -6,6 +6,7 @@ import { decodePayload } from '../../shared/protocol/payload.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { closedBy, isRefusedFilter, mqttFault, mqttLogin } from '../client/mqtt-faults.ts'
+import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
 import { printable, type Streams } from './streams.ts'
 
@@ -42,9 +43,12 @@ export async function subscribe(options: SubscribeOptions, streams: Streams): Pr
     resubscribe: false,
   })
   try {
-    return await new Promise<number>((resolve, reject) => {
-      new Subscription(options, streams, client, { resolve, reject }).start()
-    })
+    return await untilInterrupted(
+      (signal) =>
+        new Promise<number>((resolve, reject) => {
+          new Subscription(options, streams, client, { resolve, reject }).start(signal)
+        }),
+    )
   } finally {
     await client.endAsync(true)
   }
@@ -71,8 +75,9 @@ class Subscription {
     this.#settle = settle
   }
 
-  start(): void {
+  start(signal: AbortSignal): void {
     const { url, timeoutMs } = this.#options
+    signal.addEventListener('abort', () => this.#fail(signal.reason))
     if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.#onTimeout(), timeoutMs)
     this.#client.on('error', (error) => this.#onFailure(mqttFault(error, url)))
     this.#client.on('close', () => this.#onFailure(closedBy(url)))

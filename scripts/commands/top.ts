@@ -6,6 +6,7 @@ import { pause } from '../../shared/client/waits.ts'
 import type { MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import type { CommandPlace } from './command-place.ts'
+import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
 import { printable, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -55,7 +56,7 @@ async function top(gateway: GatewayClient, streams: Streams, flags: TopFlags): P
   const { filter = '' } = flags
   const isLive = !flags.once && !flags.json && streams.stdout.isTTY && stdin.setRawMode
   if (isLive) return await new Top(gateway, streams, { sort, filter }).run(stdin)
-  const { nodes } = await nodesOf(gateway, { sort, filter }, LISTED_MAX)
+  const { nodes } = await nodesOf(gateway, { sort, filter })
   const text = flags.json ? JSON.stringify(nodes) : nodeTable(nodes, Date.now(), streams).join('\n')
   streams.stdout.write(`${text}\n`)
   return EXIT_DONE
@@ -64,12 +65,12 @@ async function top(gateway: GatewayClient, streams: Streams, flags: TopFlags): P
 async function nodesOf(
   gateway: GatewayClient,
   { sort, filter }: { readonly sort: Sort; readonly filter: string },
-  limit: number,
+  signal?: AbortSignal,
 ): Promise<{ nodes: NodeView[]; total: number }> {
   // Those in trouble, and those that are busy, come first.
   const order = ['id', 'heard'].includes(sort) ? sort : `-${sort}`
-  const query = new URLSearchParams({ sort: order, q: filter, limit: `${limit}` })
-  const { headers, body } = await gateway.request({ path: `/api/nodes?${query}` })
+  const query = new URLSearchParams({ sort: order, q: filter, limit: `${LISTED_MAX}` })
+  const { headers, body } = await gateway.request({ path: `/api/nodes?${query}`, signal })
   const nodes = JSON.parse(new TextDecoder().decode(body)) as NodeView[]
   return { nodes, total: Number(headers.get('x-total-count') ?? nodes.length) }
 }
@@ -93,12 +94,17 @@ class Top {
   }
 
   async run(stdin: Typed): Promise<number> {
+    // What is wrong at once is an error of the command, and no screen.
+    await this.#look()
+    return await untilInterrupted((signal) => this.#show(stdin, signal))
+  }
+
+  async #show(stdin: Typed, signal: AbortSignal): Promise<number> {
     const { stdout } = this.#streams
     const onData = (bytes: Buffer): void => {
       for (const key of bytes.toString('utf8').match(KEYS) ?? []) this.#press(key)
     }
-    // What is wrong at once is an error of the command, and no screen.
-    await this.#look()
+    signal.addEventListener('abort', () => this.#end.abort())
     stdin.setRawMode!(true)
     stdin.on!('data', onData)
     stdout.write(ENTER)
@@ -161,8 +167,9 @@ class Top {
 
   async #look(): Promise<void> {
     const { pane } = this.#state
-    const ask = <T>(path: string): Promise<T> => this.#gateway.json<T>({ path })
-    const { nodes, total } = await nodesOf(this.#gateway, this.#state, LISTED_MAX)
+    const { signal } = this.#end
+    const ask = <T>(path: string): Promise<T> => this.#gateway.json<T>({ path, signal })
+    const { nodes, total } = await nodesOf(this.#gateway, this.#state, signal)
     const troubled = nodes.filter((node) => node.troubled).length
     const tasks = pane === 'tasks' ? await ask<TaskView[]>('/api/tasks?limit=100') : []
     const moves = pane === 'moves' ? await ask<MovesView>('/api/ring/moves') : undefined

@@ -402,6 +402,20 @@ t.test('the log of a board is shown and followed, as far as its agent has it', a
   await agents[0]!.restart()
 })
 
+t.test('a command that follows ends quietly when it is told to', async (t) => {
+  const logs = ['node', 'logs', 'edge-2', '-f', ...HTTP]
+  const sub = ['sub', `${BASE}/gateway/state`, '--url', gateway.url]
+  for (const argv of [logs, sub]) {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      const run = fleet.start(argv)
+      const isSub = argv === sub
+      await eventually('it follows', () => (isSub ? run.stdout : run.stderr) !== '')
+      t.match(await run.end(signal), { code: 130 }, `${argv[0]}, ${signal}`)
+      t.equal(run.stderr, isSub ? '' : 'older ones: journalctl -u obelisk-agent, on the board\n')
+    }
+  }
+})
+
 t.test('a gateway that does not come back ends a wait as its time being over', async (t) => {
   for (const agent of agents) await killAgent(http, agent)
   const submit = ['task', 'submit', 'scale', '--id', 'orphan', '--http', gateway.http]

@@ -9,7 +9,8 @@ import type { LogWish } from '../../broker/adapters/http-port.ts'
 import { type HttpPort, HttpServer } from '../../broker/adapters/http-server.ts'
 import type { Outcome } from '../../broker/core/effects.ts'
 import { LiveEvents } from '../../broker/core/live-events.ts'
-import { runCommand } from '../../scripts/commands/program.ts'
+import { everyCommand } from '../../scripts/commands/command-tree.ts'
+import { ownTree, PROGRAMS, runCommand } from '../../scripts/commands/program.ts'
 import { recoveryArguments } from '../../scripts/commands/recover.ts'
 import { CHECKOUT } from '../../scripts/package/checkout.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
@@ -699,6 +700,27 @@ t.test('misuse exits with 2 and says how', async (t) => {
   }
   t.same(submitted, [])
 })
+
+t.test(
+  'whoever misses an argument of a command, or gives it another option, is told its usage',
+  async (t) => {
+    for (const { path, given, commands } of everyCommand(ownTree())) {
+      if (path === '' || path in PROGRAMS || commands.length > 0) continue
+      // They give what they do not know to the program that they start.
+      if (['gateway recover', 'agent enroll', 'install'].includes(path)) continue
+      const words = path.split(' ')
+      const isMissed = given.some((each) => each.startsWith('<'))
+      const argv = isMissed ? words : [...words, '--no-such-option']
+      const { code, stdout, stderr } = await run(argv)
+      t.same({ code, stdout }, { code: 2, stdout: '' }, path)
+      const [problem, usage = '', ...more] = stderr.split('\n')
+      t.match(problem, /^error: (missing required argument|unknown option|required option)/)
+      t.ok(usage.startsWith(`Usage: obelisk ${path} `), usage)
+      for (const each of given) t.match(usage, each)
+      t.same(more, [''])
+    }
+  },
+)
 
 t.test('help and version are data', async (t) => {
   const help = await run(['--help'])

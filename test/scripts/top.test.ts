@@ -217,8 +217,7 @@ t.test('once, for a pipe', async (t) => {
   t.match(await command(['top', '--http', 'http://127.0.0.1:1']), { code: 69 })
 })
 
-t.test('in a terminal, until q', async (t) => {
-  const { http, asked } = await served(t)
+function inTerminal(http: string) {
   let screen = ''
   const raw: boolean[] = []
   const stdin = Object.assign(new EventEmitter(), {
@@ -233,6 +232,28 @@ t.test('in a terminal, until q', async (t) => {
     screen = ''
   }
   const type = (keys: string): void => void stdin.emit('data', Buffer.from(keys))
+  return { running, shows, type, raw, rest: () => screen }
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  t.test(`${signal} gives the terminal back as it was`, async (t) => {
+    const { http } = await served(t)
+    const before = process.rawListeners(signal)
+    const { running, shows, raw, rest } = inTerminal(http)
+    await shows(/2 nodes/)
+    // Those of the test end this process.
+    for (const listener of process.rawListeners(signal)) {
+      if (!before.includes(listener)) listener.call(process, signal)
+    }
+    t.equal(await within('its end', running), 130)
+    t.same(raw, [true, false])
+    t.ok(rest().endsWith(`${ESCAPE}[?25h${ESCAPE}[?1049l`), 'and nothing is said')
+  })
+}
+
+t.test('in a terminal, until q', async (t) => {
+  const { http, asked } = await served(t)
+  const { running, shows, type, raw } = inTerminal(http)
   await shows(/2 nodes, 1 in trouble[\s\S]*>dge-1[\s\S]*edge-2 +dead[\s\S]*q quit/)
   type('\u001b[B')
   await shows(/>dge-2/)
