@@ -39,6 +39,8 @@ interface OpenTask {
   readonly waits: Waits
   readonly resolve: (result: TaskResult) => void
   readonly reject: (error: unknown) => void
+  isAccepted: boolean
+  refusals: number
 }
 
 interface Listener {
@@ -94,7 +96,9 @@ export class MqttDoor implements Door {
     let stop = (): void => {}
     const run = new Promise<TaskResult>((resolve, reject) => {
       const payload = Buffer.from(writeCbor(task))
-      const open = { id, payload, options, waits: new Waits(), resolve, reject }
+      const waits = new Waits()
+      const known = { isAccepted: false, refusals: 0 }
+      const open = { id, payload, options, waits, resolve, reject, ...known }
       this.#tasks.set(id, open)
       stop = () => this.#cancel(open)
       this.#send(open)
@@ -227,14 +231,21 @@ export class MqttDoor implements Door {
     }
   }
 
-  #send({ id, payload, reject }: OpenTask): void {
+  #send(open: OpenTask): void {
+    const { id, payload, reject, refusals } = open
     const link = this.#link
     const topic = this.#topic('task/submit')
     link?.publish(topic, payload, { qos: 1 }, (error) => {
-      if (error || !this.#tasks.has(id)) return
-      this.#subscribe(link, [this.#topic(`task/${id}/+`)]).catch((error: ObeliskError) => {
-        if (!error.isAway && this.#forget(id)) reject(error)
-      })
+      if (error || this.#tasks.get(id) !== open) return
+      this.#subscribe(link, [this.#topic(`task/${id}/+`)]).then(
+        () => {
+          // What is refused is acknowledged, too: its refusal has come by now.
+          if (this.#tasks.get(id) === open && open.refusals === refusals) accept(open)
+        },
+        (error: ObeliskError) => {
+          if (!error.isAway && this.#forget(id)) reject(error)
+        },
+      )
     })
   }
 
@@ -264,8 +275,10 @@ export class MqttDoor implements Door {
     }
   }
 
-  #onResult({ id, resolve, reject }: OpenTask, payload: Buffer): void {
+  #onResult(open: OpenTask, payload: Buffer): void {
+    const { id, resolve, reject } = open
     this.#forget(id)
+    accept(open)
     try {
       resolve(resultIn(payload))
     } catch (error) {
@@ -286,6 +299,7 @@ export class MqttDoor implements Door {
       open.reject(error)
       return
     }
+    open.refusals += 1
     open.options.onAway?.(error)
     const again = (): void => {
       if (this.#tasks.has(id)) this.#send(open)
@@ -328,4 +342,9 @@ export class MqttDoor implements Door {
       link.off('close', onClose)
     }
   }
+}
+
+function accept(open: OpenTask): void {
+  if (!open.isAccepted) open.options.onAccepted?.()
+  open.isAccepted = true
 }

@@ -45,13 +45,16 @@ export class HttpDoor implements Door {
   }
 
   async run(task: Task & { readonly id: string }, options: RunOptions): Promise<TaskResult> {
-    const { signal, onProgress } = options
+    const { signal, onProgress, onAccepted } = options
     const path = `/api/tasks/${encodeURIComponent(task.id)}`
     try {
       signal?.throwIfAborted()
       const waitMs = onProgress === undefined ? WAIT_MS : PROGRESS_MS
       const body = writeCbor(task)
-      const first = await this.#ask(`/process?wait=${waitMs}ms`, options, body)
+      // An answer that waits for the end would not tell when it was accepted.
+      const wait = onAccepted === undefined ? `?wait=${waitMs}ms` : ''
+      const first = await this.#ask(`/process${wait}`, options, body)
+      onAccepted?.()
       if (first.status !== ACCEPTED) return this.#read(first, options)
       while (true) {
         const view = await untilAnswered(

@@ -23,6 +23,7 @@ import {
   randomTaskId,
   type Task,
   type TaskResult,
+  type WorkOptions,
 } from './task.ts'
 
 export interface Cells {
@@ -45,7 +46,7 @@ export interface Overview {
   readonly max?: Float32Array
 }
 
-export interface OverviewOptions extends RunOptions {
+export interface OverviewOptions extends WorkOptions {
   readonly region?: Region
   readonly step?: number
   readonly width?: number
@@ -53,7 +54,7 @@ export interface OverviewOptions extends RunOptions {
   readonly of?: readonly ('mean' | 'min' | 'max')[]
 }
 
-export interface PutOptions extends RunOptions {
+export interface PutOptions extends WorkOptions {
   /** Tasks are `<id>-<n>`: a `put` that broke off is repeated under the same id, and nothing is written twice. */
   readonly id?: string
 }
@@ -82,7 +83,7 @@ export class Obelisk {
   }
 
   /** The cells of a field, the whole grid unless a region is given. */
-  async get(field: string, region?: Region, options: RunOptions = {}): Promise<Cells> {
+  async get(field: string, region?: Region, options: WorkOptions = {}): Promise<Cells> {
     const looked = await this.#looked((looks) => looks.cells(field, region, options))
     if (looked !== undefined) {
       const { x, y, columns: width, rows: height } = looked.head
@@ -196,8 +197,8 @@ export class Obelisk {
   /** Some at a time; the first failure ends the others. */
   async #each(
     bands: readonly Region[],
-    { onProgress, onAway, signal }: RunOptions,
-    work: (band: Region, own: RunOptions, n: number) => Promise<void>,
+    { onProgress, onAway, signal }: WorkOptions,
+    work: (band: Region, own: WorkOptions, n: number) => Promise<void>,
   ): Promise<void> {
     const failure = new AbortController()
     const own = { onAway, signal: AbortSignal.any([failure.signal, ...(signal ? [signal] : [])]) }

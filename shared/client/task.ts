@@ -36,12 +36,18 @@ export interface Progress {
   readonly total: number
 }
 
-export interface RunOptions {
+/** Of whatever takes one task or several. */
+export interface WorkOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined
   /** The gateway is away, or has no room or no node now: it is asked again. */
   readonly onAway?: ((error: ObeliskError) => void) | undefined
   /** Cancels the task; `run` then rejects with the reason of the signal. */
   readonly signal?: AbortSignal | undefined
+}
+
+export interface RunOptions extends WorkOptions {
+  /** The gateway has the task on disk: it runs, whatever breaks from now on. Called once, before the task's end is told. */
+  readonly onAccepted?: (() => void) | undefined
 }
 
 export interface WatchOptions {

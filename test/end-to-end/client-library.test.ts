@@ -36,8 +36,12 @@ for (const way of WAYS) {
     const seen: Progress[] = []
     const region = { x: 3, y: 4, w: 20, h: 10 }
     const add = { op: 'add', region, args: { field: 'visits', value: 2 } }
-    const added = await obelisk.run(add, { onProgress: (progress) => seen.push(progress) })
+    const onAccepted = (): void => void told.push('accepted')
+    const told: string[] = []
+    const onProgress = (progress: Progress): void => void seen.push(progress)
+    const added = await obelisk.run(add, { onProgress, onAccepted })
     t.match(added, { state: 'completed', op: 'add', value: { lsus: 200 } })
+    t.same(told, ['accepted'])
     t.match(seen.at(-1), { done: Number, total: Number })
     const stat = { id: `stat-${way}`, op: 'stat', region, args: { field: 'visits' } }
     const first = await obelisk.run(stat)
@@ -45,7 +49,9 @@ for (const way of WAYS) {
     t.same(await obelisk.run(stat), first, 'the same task again is the same task')
     const items = [{ key: 'a', data: new Uint8Array([1, 2]) }]
     t.match(await obelisk.run({ op: 'digest', items }), { value: { items: 1 } })
-    await t.rejects(obelisk.run({ ...stat, args: { field: 'temp' } }), { code: 'task-id-conflict' })
+    const other = { ...stat, args: { field: 'temp' } }
+    await t.rejects(obelisk.run(other, { onAccepted }), { code: 'task-id-conflict' })
+    t.same(told, ['accepted'], 'which this never was')
     await t.rejects(obelisk.run({ op: 'stat', args: { field: 'x', bins: -1 } }), {
       code: 'invalid',
       errors: [{ code: 'out-of-range' }, { code: 'unknown-field' }],
@@ -96,10 +102,12 @@ for (const way of WAYS) {
       away += 1
     }
     let ran = 0
+    let accepted = 0
     let stop = false
+    const onAccepted = (): void => void (accepted += 1)
     const streams = Array.from({ length: 4 }, async () => {
       while (!stop) {
-        await obelisk.run(task, { onAway })
+        await obelisk.run(task, { onAway, onAccepted })
         ran += 1
       }
     })
@@ -118,6 +126,7 @@ for (const way of WAYS) {
     const after = await obelisk.run({ op: 'stat', region, args: { field: 'level' } })
     t.equal(after.value.sum - before.value.sum, 64 * ran, `${ran} tasks, each once`)
     t.equal(after.value.min, after.value.max)
+    t.equal(accepted, ran, 'of each it is told once')
   })
 
   t.test(`a signal cancels, over ${way}`, async (t) => {
@@ -182,19 +191,25 @@ t.test('a fleet without nodes is waited for, as long as the gateway says', async
   const overHttp = await client(t, 'http', alone)
   const overMqtt = await client(t, 'mqtt', alone)
   const away: ObeliskError[] = []
+  let accepted = 0
   const waiting = [overHttp, overMqtt].map((obelisk) =>
     obelisk.run(
       { op: 'stat', args: { field: 'value' } },
-      { onAway: (error) => void away.push(error) },
+      {
+        onAway: (error) => void away.push(error),
+        onAccepted: () => void (accepted += 1),
+      },
     ),
   )
   await eventually('both are told', () => away.length >= 2)
   const refused = away.find(({ status }) => status === 503)
   t.match(refused, { code: 'no-node', retryAfterMs: 5000 })
   t.ok(away.every(({ code }) => code === 'no-node'))
+  t.equal(accepted, 0, 'MQTT acknowledges what is refused, too')
   await empty.agent('edge-1', alone.url)
   const results = await done('both', Promise.all(waiting))
   for (const { value } of results) t.equal(value.count, 1024 * 1024)
+  t.equal(accepted, 2)
 })
 
 t.test('a secured gateway is used by a login, by a token, and by its owner', async (t) => {
