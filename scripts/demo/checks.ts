@@ -1,5 +1,5 @@
 import type { Moments, Rain } from './rain.ts'
-import type { SubmittedTask, TaskResult } from './task-client.ts'
+import type { SubmittedTask } from './task-client.ts'
 import { Visits } from './visits.ts'
 
 export interface Check {
@@ -16,8 +16,16 @@ export interface Reading {
   readonly visits: readonly number[]
 }
 
-/** Holds what the fleet answered against what one plain process computes. */
-export function checkAll(tasks: readonly SubmittedTask[], reading: Reading, rain: Rain): Check[] {
+/**
+ * Holds what the fleet answered against what one plain process computes. `other` is a task whose end was another when it
+ * was run again.
+ */
+export function checkAll(
+  tasks: readonly SubmittedTask[],
+  other: SubmittedTask | undefined,
+  reading: Reading,
+  rain: Rain,
+): Check[] {
   const adds = tasks.filter(({ request }) => request.op === 'add')
   const stats = tasks.filter(({ request }) => request.op === 'stat')
   const expected = new Visits(rain.geometry)
@@ -26,7 +34,7 @@ export function checkAll(tasks: readonly SubmittedTask[], reading: Reading, rain
   return [
     {
       name: `each of the ${count(tasks.length)} accepted tasks completed, once`,
-      problem: checkEnds(tasks),
+      problem: checkEnds(tasks, other),
     },
     {
       name: `precip of all ${lsus} LSUs is what was put`,
@@ -45,21 +53,13 @@ export function checkAll(tasks: readonly SubmittedTask[], reading: Reading, rain
   ]
 }
 
-function checkEnds(tasks: readonly SubmittedTask[]): string | undefined {
-  const bad = tasks.find(
-    ({ acceptedMs, result }) => acceptedMs === undefined || result?.state !== 'completed',
-  )
-  if (bad === undefined) return undefined
-  if (bad.acceptedMs === undefined) return `task ${bad.id} was never accepted`
-  return `task ${bad.id} ${endOf(bad.result)}`
-}
-
-/** How a task ended, in words. */
-export function endOf(result: TaskResult | undefined): string {
-  if (result === undefined) return 'never ended'
-  return result.error === undefined
-    ? result.state
-    : `${result.state}: ${result.error.code}, ${result.error.message}`
+function checkEnds(
+  tasks: readonly SubmittedTask[],
+  other: SubmittedTask | undefined,
+): string | undefined {
+  const bad = tasks.find(({ acceptedMs, result }) => !acceptedMs || result?.state !== 'completed')
+  if (bad !== undefined) return `task ${bad.id} was never accepted, or never completed`
+  return other && `task ${other.id}, run again under its id, ended otherwise`
 }
 
 function checkStats(stats: readonly SubmittedTask[], rain: Rain): string | undefined {
@@ -68,7 +68,7 @@ function checkStats(stats: readonly SubmittedTask[], rain: Rain): string | undef
     const key = JSON.stringify(request.region)
     const expected = plain.get(key) ?? rain.momentsOf(request.region)
     plain.set(key, expected)
-    const problem = compareMoments(result?.value as Moments, expected)
+    const problem = compareMoments(result?.value, expected)
     if (problem !== undefined) return `task ${id} over ${key}: ${problem}`
   }
   return undefined

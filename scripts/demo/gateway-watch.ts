@@ -1,11 +1,19 @@
+import type { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { RingView } from '../../shared/protocol/views.ts'
+import { connect, type Obelisk } from '../client/connect.ts'
 import { gatewayClient } from '../client/node-carrier.ts'
-import { GatewayLink, type Notice } from './gateway-link.ts'
 import { TaskClient } from './task-client.ts'
 
 export interface WatchedPorts {
   readonly mqtt: number
   readonly http: number
+}
+
+export interface Notice {
+  readonly code: string
+  readonly message: string
+  readonly node?: string
+  readonly task?: string
 }
 
 /** A notice, and when it arrived here, monotonic ms. */
@@ -21,25 +29,43 @@ interface Waiting {
 
 const RING_TIMEOUT_MS = 30_000
 
-/** The demo's side of the gateway: tasks, notices and the ring, over connections that may break. */
+/** The demo's side of the gateway, by the client library: tasks over MQTT; notices and the ring over HTTP. */
 export class GatewayWatch {
   readonly tasks: TaskClient
+  readonly #http: string
   readonly #onFault: (error: Error) => void
+  readonly #doors: readonly Obelisk[]
+  readonly #end = new AbortController()
   readonly #waiting = new Set<Waiting>()
-  #link: GatewayLink | undefined
-  #http = 0
-  #ring: RingView | undefined
   #reissued = 0
+  /** The gateway is there, as far as the demo has not ended it. */
+  isUp = true
   onRing: (ring: RingView) => void = () => {}
 
   /** `onFault` is told what must never happen. */
-  constructor(onFault: (error: Error) => void) {
-    this.#onFault = onFault
-    this.tasks = new TaskClient(onFault)
+  static async open(
+    { mqtt, http }: WatchedPorts,
+    onFault: (error: Error) => void,
+  ): Promise<GatewayWatch> {
+    const url = `http://127.0.0.1:${http}`
+    const doors = [await connect(`mqtt://127.0.0.1:${mqtt}`), await connect(url)] as const
+    const watch = new GatewayWatch(doors, url, onFault)
+    watch.#listen(doors[1]).catch(onFault)
+    return watch
   }
 
-  get isConnected(): boolean {
-    return this.#link !== undefined
+  private constructor(
+    doors: readonly [tasks: Obelisk, events: Obelisk],
+    http: string,
+    onFault: (error: Error) => void,
+  ) {
+    this.#doors = doors
+    this.#http = http
+    this.#onFault = onFault
+    this.tasks = new TaskClient(doors[0], {
+      onAway: (error) => this.#onAway(error as ObeliskError),
+      onFault,
+    })
   }
 
   /** Read shards that went to another node, as the gateway told. */
@@ -47,39 +73,9 @@ export class GatewayWatch {
     return this.#reissued
   }
 
-  /** The ring with the holders of each tile, as last read. */
-  get ring(): RingView {
-    if (this.#ring === undefined) throw new Error('the ring was not read yet')
-    return this.#ring
-  }
-
-  async connect({ mqtt, http }: WatchedPorts): Promise<void> {
-    this.#http = http
-    let link: GatewayLink | undefined
-    link = await GatewayLink.open(mqtt, {
-      onResult: (payload) => this.tasks.takeResult(payload),
-      onRejection: (payload) => this.tasks.takeRejection(payload),
-      onNotice: (notice) => this.#onNotice(notice),
-      onRing: () => void this.#tryReadRing(),
-      onClosed: () => {
-        if (link !== undefined && this.#link === link)
-          this.#onFault(new Error('the gateway closed our connection'))
-      },
-    })
-    this.#link = link
-    this.tasks.attach(link)
-  }
-
-  /** The gateway is about to go: that its connection closes is no fault. */
-  release(): void {
-    this.#link = undefined
-    this.tasks.detach()
-  }
-
   async close(): Promise<void> {
-    const link = this.#link
-    this.release()
-    await link?.close()
+    this.#end.abort()
+    await Promise.all(this.#doors.map((door) => door.close()))
   }
 
   next(code: string): Promise<Arrival> {
@@ -88,25 +84,29 @@ export class GatewayWatch {
     })
   }
 
+  /** The ring with the holders of each tile. */
   async readRing(): Promise<RingView> {
-    const gateway = gatewayClient(`http://127.0.0.1:${this.#http}`)
     const question = { path: '/api/ring?holders=true', timeoutMs: RING_TIMEOUT_MS }
-    const ring = await gateway.json<RingView>(question)
-    this.#ring = ring
+    const ring = await gatewayClient(this.#http).json<RingView>(question)
     this.onRing(ring)
     return ring
   }
 
-  async #tryReadRing(): Promise<void> {
-    try {
-      await this.readRing()
-    } catch {
-      // The gateway went between its word and our question; it publishes its ring when it is back.
+  #onAway(error: ObeliskError): void {
+    if (this.isUp || !error.isAway) this.#onFault(error)
+  }
+
+  async #listen(events: Obelisk): Promise<void> {
+    const { signal } = this.#end
+    for await (const event of events.watch({ kinds: ['event', 'nodes'], signal })) {
+      const atMs = performance.now()
+      if (event.type === 'event') this.#onNotice(event as unknown as Notice, atMs)
+      // Of nodes that changed, or of whom some news was missed: their tiles may have.
+      else await this.readRing().catch(() => {})
     }
   }
 
-  #onNotice(notice: Notice): void {
-    const atMs = performance.now()
+  #onNotice(notice: Notice, atMs: number): void {
     if (notice.code === 'read-reissued') this.#reissued += 1
     for (const waiting of this.#waiting) {
       if (waiting.code !== notice.code) continue

@@ -1,6 +1,6 @@
 import { Random } from '../../shared/core/random.ts'
 import type { RingView } from '../../shared/protocol/views.ts'
-import { type Check, checkAll, endOf, type Reading } from './checks.ts'
+import { type Check, checkAll, type Reading } from './checks.ts'
 import type { Display } from './display.ts'
 import { type Fleet, pageOf } from './fleet.ts'
 import { GatewayWatch } from './gateway-watch.ts'
@@ -19,12 +19,14 @@ export interface StoryOptions {
 /** What the summary tells. */
 export interface Findings {
   readonly tasks: readonly SubmittedTask[]
+  /** Tasks that were open when the gateway was killed. */
   readonly resent: number
   readonly reissued: number
   readonly killed: string
   /** From the kill of the agent until its first shard was on its way to another. */
   readonly reissueMs: number
-  /** From the kill of the gateway until it acknowledged a submission again, and gave a result. */
+  /** From the kill of the gateway until it was ready, acknowledged a submission again, and gave a result. */
+  readonly startedMs: number
   readonly answerMs: number
   readonly resultMs: number
   readonly checks: readonly Check[]
@@ -49,10 +51,11 @@ export class Story {
   readonly #fleet: Fleet
   readonly #rain: Rain
   readonly #display: Display
-  readonly #watch: GatewayWatch
+  readonly #onFault: (error: Error) => void
   readonly #random: Random
   readonly #ids: readonly string[]
   readonly #startMs = performance.now()
+  #link: GatewayWatch | undefined
   #map: RainMap
   #owners: Owners = []
   #down: string | undefined
@@ -73,7 +76,12 @@ export class Story {
     this.#random = new Random(options.seed)
     this.#ids = [...fleet.agents.keys()]
     this.#map = new RainMap(rain.geometry, rain.values)
-    this.#watch = new GatewayWatch(onFault)
+    this.#onFault = onFault
+  }
+
+  get #watch(): GatewayWatch {
+    if (this.#link === undefined) throw new Error('the gateway was not started yet')
+    return this.#link
   }
 
   async tell(): Promise<Findings> {
@@ -81,10 +89,11 @@ export class Story {
     await this.#load()
     const facts = await this.#stream()
     const reading = await this.#read(['precip', 'visits'])
-    const { tasks, resent } = this.#watch.tasks
-    const checks = checkAll(tasks, reading as unknown as Reading, this.#rain)
+    const { tasks } = this.#watch.tasks
+    const other = await this.#within('every end again', this.#watch.tasks.runAgain())
+    const checks = checkAll(tasks, other, reading as unknown as Reading, this.#rain)
     await this.#watch.close()
-    return { ...facts, tasks, resent, reissued: this.#watch.reissued, checks }
+    return { ...facts, tasks, reissued: this.#watch.reissued, checks }
   }
 
   async #assemble(): Promise<void> {
@@ -97,7 +106,7 @@ export class Story {
     this.#display.say(
       `  From a second terminal:   mosquitto_sub -h 127.0.0.1 -p ${mqtt} -v ${filters.join(' ')}\n`,
     )
-    await this.#watch.connect(this.#fleet.ports)
+    this.#link = await GatewayWatch.open(this.#fleet.ports, this.#onFault)
     await Promise.all(this.#ids.map((id) => this.#fleet.startAgent(id)))
     const pids = [...agents.values()].map(({ pid }) => pid).join(', ')
     const names = `${this.#ids[0]} to ${this.#ids.at(-1)}`
@@ -113,7 +122,7 @@ export class Story {
       const args = { field: 'precip', values: this.#rain.valuesOf(region) }
       puts.push(this.#watch.tasks.submit({ op: 'put', region, args }))
     }
-    const results = await this.#within('the load', Promise.all(puts.map((task) => this.#end(task))))
+    const results = await this.#within('the load', Promise.all(puts.map(({ ended }) => ended)))
     const copies = Math.min(...results.map((result) => result.copies ?? 0))
     const size = `${geometry.width} × ${geometry.height} LSUs, ${geometry.tiles} tiles`
     this.#note(`put a year of rain in ${puts.length} tasks: ${size}, ${copies} copies`)
@@ -154,8 +163,8 @@ export class Story {
     await pause(startMs + streamMs)
     const stopped = stream.stop()
     await Promise.race([stopped, pause(performance.now() + DRAIN_MS)])
-    const { openCount } = this.#watch.tasks
-    if (openCount > 0) this.#note(`no more tasks are sent, ${openCount} are still open`)
+    const { open } = this.#watch.tasks
+    if (open.length > 0) this.#note(`no more tasks are sent, ${open.length} are still open`)
     await this.#within('the end of every task', stopped)
     const last = this.#status()
     this.#display.follow(() => last)
@@ -197,56 +206,53 @@ export class Story {
     return { killed: id, reissueMs }
   }
 
-  async #killGateway(stream: TaskStream): Promise<{ answerMs: number; resultMs: number }> {
+  async #killGateway(
+    stream: TaskStream,
+  ): Promise<Pick<Findings, 'resent' | 'startedMs' | 'answerMs' | 'resultMs'>> {
     const { gateway } = this.#fleet
     const { pid } = gateway
     const [first] = stream.burst('stat', BURST_READS)
     await this.#within('an acknowledgement', first!.accepted)
     const unheard = stream.burst('add', BURST_WRITES)
-    this.#watch.release()
+    this.#watch.isUp = false
     const killedMs = performance.now()
     gateway.kill()
-    const open = this.#watch.tasks.tasks.filter((task) => task.endedMs === undefined)
-    const unsure = open.filter((task) => task.acceptedMs === undefined)
+    const { open } = this.#watch.tasks
     await gateway.exited
+    const unsure = open.filter((task) => task.acceptedMs === undefined)
     this.#note(`kill -9 ${pid}: the gateway is gone, with ${open.length} tasks open`)
     await this.#fleet.startGateway()
-    await this.#watch.connect(this.#fleet.ports)
+    const startedMs = performance.now() - killedMs
+    this.#note(`started again as process ${gateway.pid} ${formatMs(startedMs)} after the kill`)
     await this.#within('an acknowledgement', Promise.race(unsure.map((task) => task.accepted)))
+    this.#watch.isUp = true
     const answerMs = Math.min(...unsure.map((task) => task.acceptedMs ?? Infinity)) - killedMs
-    const back = `started again as process ${gateway.pid}`
-    this.#note(`${back}, it answers ${formatMs(answerMs)} after the kill`)
-    this.#note(`${unsure.length} submissions without an answer were sent again, ids unchanged`)
+    this.#note(`the client has asked again, and is answered ${formatMs(answerMs)} after the kill`)
+    const unheardCount = `${unsure.length} of them without an answer`
+    this.#note(`all ${open.length} submissions were sent again, ids unchanged, ${unheardCount}`)
     await this.#within('a result', Promise.race(unheard.map((task) => task.ended)))
     const resultMs = Math.min(...unheard.map((task) => task.endedMs ?? Infinity)) - killedMs
     this.#note(
       `the agents are back: the first of these is done ${formatMs(resultMs)} after the kill`,
     )
-    return { answerMs, resultMs }
+    return { resent: open.length, startedMs, answerMs, resultMs }
   }
 
   async #read(fields: string[]): Promise<Record<string, number[]>> {
     const region = this.#rain.geometry.whole
     const request: TaskRequest = { op: 'get', region, args: { fields } }
-    const task = this.#watch.tasks.submit(request)
-    const result = await this.#within('the reading of the grid', this.#end(task))
-    return (result.value as { fields: Record<string, number[]> }).fields
-  }
-
-  async #end(task: SubmittedTask) {
-    const result = await task.ended
-    if (result.state !== 'completed') throw new Error(`task ${task.id} ${endOf(result)}`)
-    return result
+    const { ended } = this.#watch.tasks.submit(request)
+    return (await this.#within('the reading of the grid', ended)).value.fields
   }
 
   #status(): string {
-    const { tasks, openCount } = this.#watch.tasks
+    const { tasks, open } = this.#watch.tasks
     const { ink } = this.#display
-    const gateway = this.#watch.isConnected
+    const gateway = this.#watch.isUp
       ? ink.stress('good', 'gateway up')
       : ink.stress('bad', 'gateway down')
-    const ended = tasks.length - openCount
-    return `${this.#clock()}   ${gateway}   ${ended} tasks ended, ${openCount} open`
+    const ended = tasks.length - open.length
+    return `${this.#clock()}   ${gateway}   ${ended} tasks ended, ${open.length} open`
   }
 
   #note(text: string): void {

@@ -21,7 +21,7 @@ export function summaryOf(findings: Findings, ink: Ink): string[] {
 }
 
 function rowsOf(findings: Findings): [name: string, value: string, remark: string][] {
-  const { tasks, resent, reissued, killed, reissueMs, answerMs, resultMs } = findings
+  const { tasks, resent, reissued, killed, reissueMs, startedMs, answerMs, resultMs } = findings
   const stats = tasks.filter(({ request }) => request.op === 'stat').length
   const adds = tasks.filter(({ request }) => request.op === 'add').length
   const others = tasks.length - stats - adds
@@ -35,7 +35,8 @@ function rowsOf(findings: Findings): [name: string, value: string, remark: strin
     ['submissions sent again', count(resent), 'same id, so the same task'],
     ['shards re-issued', count(reissued), 'reads that went elsewhere'],
     [`${killed} killed → first shard re-issued`, formatMs(reissueMs), ''],
-    ['gateway killed → next answer', formatMs(answerMs), 'restarted at once'],
+    ['gateway killed → ready again', formatMs(startedMs), 'restarted at once'],
+    ['gateway killed → next answer', formatMs(answerMs), 'a client waits between attempts'],
     ['gateway killed → next write done', formatMs(resultMs), 'the agents are back'],
     ...copiesOf(findings),
   ]

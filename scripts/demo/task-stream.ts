@@ -44,7 +44,7 @@ export class TaskStream {
   }
 
   #step(): void {
-    if (this.#client.openCount < this.#options.openMax) this.#submit(this.#draw())
+    if (this.#client.open.length < this.#options.openMax) this.#submit(this.#draw())
   }
 
   #submit(request: TaskRequest): SubmittedTask {
