@@ -140,8 +140,8 @@ export class CoordinatorView {
 
   #nodeViews(members: readonly Member[]): NodeView[] {
     const { placement } = this.#context
-    const all = placement.tileCounts()
-    const written = placement.tileCounts('written')
+    const all = placement.tileCounts
+    const written = placement.writtenCounts
     const departures = departuresOf(this.#moveParts, members, written)
     return members.map((member) => {
       const { index } = member
@@ -344,7 +344,7 @@ function listed({ members }: CoordinatorContext): Member[] {
 export function ringOf(context: CoordinatorContext): RingView {
   const { placement, options } = context
   const { width, height, tile } = options.grid.geometry
-  const counts = placement.tileCounts()
+  const counts = placement.tileCounts
   return {
     epoch: placement.epoch,
     replicas: options.replicas,

@@ -36,9 +36,6 @@ const NOBODY = -1
 
 const NO_TILES = new Uint32Array(0)
 
-/** Floating ones too, or only those that were written. */
-type CountedTiles = 'all' | 'written'
-
 /** By member index; who has none is left out. */
 type TileCounts = ReadonlyMap<number, number>
 
@@ -57,7 +54,9 @@ export class Placement {
   #floating: number
   /** The members changed since the floating tiles were placed. */
   #isStale = false
-  readonly #counted = new Map<CountedTiles, { epoch: number; counts: TileCounts }>()
+  /** Kept where holders change: each window of readings asks for it, and mostly bears tiles itself. */
+  readonly #writtenCounts = new Map<number, number>()
+  #counted: { readonly epoch: number; readonly counts: TileCounts } | undefined
   epoch = 0
 
   constructor(options: PlacementOptions) {
@@ -163,6 +162,7 @@ export class Placement {
       if (this.#born[tile] === 1) continue
       this.#born[tile] = 1
       this.#floating -= 1
+      this.#countTile(tile, 1)
       this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
       changed = true
     }
@@ -200,9 +200,11 @@ export class Placement {
 
   /** `to` has a copy from now on, in the place of `from` or in a free one. */
   replaceHolder(tile: number, { from, to }: { from: number | undefined; to: number }): void {
-    assert(!this.isHolder(tile, to), 'a holder is new')
+    assert(this.isBorn(tile) && !this.isHolder(tile, to), 'a holder is new')
     const slot = this.#slotOf(tile, from ?? NOBODY)
     assert(slot !== undefined, 'there is a place for the holder')
+    if (from !== undefined) this.#countCopy(from, -1)
+    this.#countCopy(to, 1)
     this.#slots[slot] = to + 1
     this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
     this.epoch += 1
@@ -218,7 +220,9 @@ export class Placement {
     this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
     this.epoch += 1
     const slot = this.#slotOf(tile, NOBODY)
-    if (slot !== undefined && !this.isHolder(tile, member)) this.#slots[slot] = member + 1
+    if (slot === undefined || this.isHolder(tile, member)) return
+    this.#countCopy(member, 1)
+    this.#slots[slot] = member + 1
   }
 
   /** Every tile counts as born from now on; returns how many of them nobody holds. */
@@ -255,6 +259,7 @@ export class Placement {
   unbear(tiles: readonly number[]): void {
     for (const tile of tiles) {
       if (this.#born[tile] === 0) continue
+      this.#countTile(tile, -1)
       this.#born[tile] = 0
       this.#floating += 1
       this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
@@ -280,36 +285,50 @@ export class Placement {
   #clearSlot(tile: number, member: number): void {
     const end = (tile + 1) * this.#options.replicas
     const slot = this.#slotOf(tile, member)!
+    this.#countCopy(member, -1)
     this.#slots.copyWithin(slot, slot + 1, end)
     this.#slots[end - 1] = NO_HOLDER
     this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
   }
 
-  /** Tiles that each member has. They are counted once for each epoch: there may be very many. */
-  tileCounts(of: CountedTiles = 'all'): TileCounts {
+  /** Tiles that each member has, floating ones too. They are counted once for each epoch: there may be very many. */
+  get tileCounts(): TileCounts {
     const { epoch } = this
-    const known = this.#counted.get(of)
-    if (known?.epoch === epoch) return known.counts
-    const counts = this.#count(of)
-    this.#counted.set(of, { epoch, counts })
-    return counts
+    if (this.#counted?.epoch !== epoch) this.#counted = { epoch, counts: this.#countAll() }
+    return this.#counted.counts
   }
 
-  #count(of: CountedTiles): TileCounts {
+  #countAll(): TileCounts {
     const { slots } = this
-    const { replicas } = this.#options
     let last = NO_HOLDER
     for (let at = 0; at < slots.length; at++) if (slots[at]! > last) last = slots[at]!
     const counts = new Uint32Array(last + 1)
-    for (let at = 0; at < slots.length; at++) {
-      if (of === 'written' && this.#born[Math.floor(at / replicas)] === 0) continue
-      counts[slots[at]!]! += 1
-    }
+    for (let at = 0; at < slots.length; at++) counts[slots[at]!]! += 1
     const byMember = new Map<number, number>()
     for (let slot = NO_HOLDER + 1; slot < counts.length; slot++) {
       if (counts[slot]! > 0) byMember.set(slot - 1, counts[slot]!)
     }
     return byMember
+  }
+
+  /** Born tiles that each member has. */
+  get writtenCounts(): TileCounts {
+    return this.#writtenCounts
+  }
+
+  /** A born tile comes or goes with all its copies. */
+  #countTile(tile: number, by: 1 | -1): void {
+    if (this.#born[tile] === 0) return
+    const { replicas } = this.#options
+    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+      if (this.#slots[slot] !== NO_HOLDER) this.#countCopy(this.#slots[slot]! - 1, by)
+    }
+  }
+
+  #countCopy(member: number, by: 1 | -1): void {
+    const count = (this.#writtenCounts.get(member) ?? 0) + by
+    if (count === 0) this.#writtenCounts.delete(member)
+    else this.#writtenCounts.set(member, count)
   }
 
   /** The chunks that changed since the last call, as ledger records. */
@@ -333,6 +352,7 @@ export class Placement {
     const first = chunk * PLACEMENT_CHUNK_TILES
     for (let at = 0; at < record.born.length; at++) {
       this.#floating += this.#born[first + at]! - record.born[at]!
+      this.#countTile(first + at, -1)
     }
     this.#born.set(record.born, first)
     // Not by `slice`: of a Buffer, as decoders give, that is a view into a larger one.
@@ -342,6 +362,7 @@ export class Placement {
     const isNarrow = byteLength === record.born.length * replicas * Uint16Array.BYTES_PER_ELEMENT
     const slots = isNarrow ? new Uint16Array(buffer) : new Uint32Array(buffer)
     this.#slots.set(slots, first * replicas)
+    for (let at = 0; at < record.born.length; at++) this.#countTile(first + at, 1)
   }
 
   /** Places the floating tiles anew if the members changed since the last time. */

@@ -115,7 +115,7 @@ function benchPlacement(): void {
     }),
     RECOVERY_GOAL_MS,
   )
-  const loads = [...newPlacement().tileCounts().values()]
+  const loads = [...newPlacement().tileCounts.values()]
   const mean = count / NODES
   const greatest = Math.max(...loads)
   console.log(

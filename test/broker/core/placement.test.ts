@@ -171,7 +171,7 @@ t.test('holders are distinct, and no member has more than its bound', async (t) 
           if (holders.length !== replicas || new Set(holders).size !== replicas) return false
         }
         const share = (options.tiles * replicas) / count
-        return [...placement.tileCounts().values()].every(
+        return [...placement.tileCounts.values()].every(
           (tiles) => tiles <= options.loadBound * share + 1,
         )
       },
@@ -183,7 +183,7 @@ t.test('holders are distinct, and no member has more than its bound', async (t) 
 t.test('weights are respected', async (t) => {
   const of = [1, 1, 2, 4].map((weight, index) => ({ index, id: `n${index}`, weight }))
   const options = { tiles: 4000, replicas: 1, virtualNodes: 256, loadBound: 1.05 }
-  const counts = placed(options, of).tileCounts()
+  const counts = placed(options, of).tileCounts
   for (const { index, weight } of of) {
     const share = (options.tiles * weight) / 8
     const tiles = counts.get(index)!
@@ -194,13 +194,76 @@ t.test('weights are respected', async (t) => {
 t.test('tiles that were written are counted apart', (t) => {
   const options = { tiles: 8, replicas: 2, virtualNodes: 16, loadBound: 2 }
   const placement = placed(options, [{ index: 0, id: 'a', weight: 1 }])
-  t.same([...placement.tileCounts()], [[0, 8]])
-  t.same([...placement.tileCounts('written')], [])
+  t.same([...placement.tileCounts], [[0, 8]])
+  t.same([...placement.writtenCounts], [])
   placement.bear(Uint32Array.of(3, 5))
-  t.same([...placement.tileCounts('written')], [[0, 2]])
-  t.same([...placement.tileCounts()], [[0, 8]])
+  t.same([...placement.writtenCounts], [[0, 2]])
+  t.same([...placement.tileCounts], [[0, 8]])
   t.end()
 })
+
+t.test(
+  'what is counted of written tiles is what a count gives, whatever becomes of them',
+  async (t) => {
+    const options = { tiles: 24, replicas: 2, virtualNodes: 16, loadBound: 1.5 }
+    const of = [0, 1, 2, 3].map((index) => ({ index, id: `n${index}`, weight: 1 }))
+    const counted = (placement: Placement): [number, number][] => {
+      const counts = new Map<number, number>()
+      for (let tile = 0; tile < options.tiles; tile++) {
+        if (!placement.isBorn(tile)) continue
+        for (const index of placement.holdersOf(tile))
+          counts.set(index, (counts.get(index) ?? 0) + 1)
+      }
+      return byIndex(counts)
+    }
+    const byIndex = (counts: ReadonlyMap<number, number>): [number, number][] =>
+      [...counts].sort(([a], [b]) => a - b)
+    const commands = {
+      bear: (placement: Placement, tile: number) => placement.bear(Uint32Array.of(tile, tile + 1)),
+      unbear: (placement: Placement, tile: number) => placement.unbear([tile]),
+      adopt: (placement: Placement, tile: number, index: number) =>
+        placement.adoptHolder(tile, index),
+      remove: (placement: Placement, _: number, index: number) => placement.removeHolder(index),
+      drop: (placement: Placement, tile: number, index: number) => {
+        if (placement.isHolder(tile, index)) placement.dropHolder(tile, index)
+      },
+      replace: (placement: Placement, tile: number, to: number) => {
+        const [from] = placement.holdersOf(tile)
+        const isMove = placement.isHeld(tile) && !placement.isHolder(tile, to)
+        if (isMove) placement.replaceHolder(tile, { from, to })
+      },
+      join: (placement: Placement, _: number, index: number) =>
+        placement.setMembers(of.slice(0, index + 1)),
+      bearAll: (placement: Placement) => placement.bearAll(),
+    }
+    const names = Object.keys(commands) as (keyof typeof commands)[]
+    const often = names.flatMap((name) => (name === 'bearAll' ? [name] : Array(6).fill(name)))
+    check(
+      t,
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom(...often), fc.nat(options.tiles - 2), fc.nat(3)), {
+          maxLength: 60,
+        }),
+        (drawn) => {
+          const placement = placed(options, of)
+          for (const [name, tile, index] of drawn) {
+            commands[name as keyof typeof commands](placement, tile, index)
+            assert.deepEqual(byIndex(placement.writtenCounts), counted(placement), name)
+          }
+          const restored = new Placement(options)
+          for (const _ of [1, 2]) {
+            for (const { chunk, record } of placement.takeChanges())
+              restored.restoreChunk(chunk, record)
+            assert.deepEqual(byIndex(restored.writtenCounts), counted(restored))
+            placement.bear(Uint32Array.of(0, 1))
+            placement.removeHolder(0)
+          }
+        },
+      ),
+      200,
+    )
+  },
+)
 
 t.test('a member that goes moves little but its own floating tiles', async (t) => {
   const of = Array.from({ length: 20 }, (_, index) => ({ index, id: `n${index}`, weight: 1 }))
