@@ -442,6 +442,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     ...['lost-copies', 'moves', 'rebalancer', 'recovery', 'scrubber', 'writes', 'read-asker'],
     ...['ledger-room', 'retention-sweep', 'reading-desk', 'readings', 'birth-room', 'upgrades'],
   ].map((name) => `broker/core/${name}.ts`),
+  'broker/core/placement.ts': ['broker/core/bounded-loads.ts'],
   'firmware-agent/core/agent.ts': [
     ...['outbox', 'presence', 'pulse', 'read-queue', 'session', 'shard-stream', 'store-orders'],
     ...['hello', 'transfers'],

@@ -1,17 +1,14 @@
 /**
- * Which members hold which tile: consistent hashing with bounded loads (Mirrokni, Thorup and
- * Zadimoghaddam, 2018). Each tile walks the ring clockwise from its own hash and takes the first
- * `replicas` distinct members whose load is below `loadBound` times their fair share.
- *
- * A tile that was never written floats: it follows the ring as members come and go. With its first
- * write it is born and pinned to its holders, since from then on they hold state. `epoch` grows with
- * every change and is persisted before the change is used.
+ * Which members hold which tile. A tile that was never written floats: it follows the ring
+ * (bounded-loads.ts) as members come and go. With its first write it is born and pinned to its holders,
+ * since from then on they hold state. `epoch` grows with every change and is persisted before the
+ * change is used.
  *
  * Invariants: the holders of a tile are distinct; a born tile changes holders only by a move that has
  * ended (`replaceHolder`) or by losing a copy (`dropHolder`, `removeHolder`).
  */
 import { assert } from '../../shared/core/assert.ts'
-import { mix32 } from '../../shared/core/hash.ts'
+import { placeAll } from './bounded-loads.ts'
 import { HashRing, type RingMember } from './hash-ring.ts'
 import type { PlacementRecord } from './ledger-records.ts'
 
@@ -270,8 +267,7 @@ export class Placement {
 
   /** How the ring over these members would place all tiles, as `slots`. */
   idealSlots(members: readonly RingMember[]): Uint32Array {
-    const { virtualNodes } = this.#options
-    return this.#placeAll(members, new HashRing(members, virtualNodes))
+    return placeAll(members, new HashRing(members, this.#options.virtualNodes), this.#options)
   }
 
   #slotOf(tile: number, member: number): number | undefined {
@@ -374,7 +370,7 @@ export class Placement {
     const { tiles, replicas } = this.#options
     // In one order, whatever order they came in: a sum of fractions depends on it.
     this.#members.sort((a, b) => a.index - b.index)
-    const ideal = this.#placeAll(this.#members, this.ring)
+    const ideal = placeAll(this.#members, this.ring, this.#options)
     for (let tile = 0; tile < tiles; tile++) {
       if (this.#born[tile] === 1) continue
       for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
@@ -387,51 +383,5 @@ export class Placement {
     if (this.#source === undefined) return
     this.#members = [...this.#source()]
     this.#source = undefined
-  }
-
-  #placeAll(members: readonly RingMember[], ring: HashRing): Uint32Array {
-    const { tiles, replicas, loadBound } = this.#options
-    const copies = Math.min(replicas, members.length)
-    const slots = new Uint32Array(tiles * replicas)
-    if (copies === 0) return slots
-    const room = new Int32Array(1 + members.reduce((last, { index }) => Math.max(last, index), 0))
-    const weights = members.reduce((sum, { weight }) => sum + weight, 0)
-    for (const { index, weight } of members) {
-      room[index] = Math.ceil((loadBound * tiles * copies * weight) / weights)
-    }
-    for (let tile = 0; tile < tiles; tile++) {
-      const start = tile * replicas
-      placeTile(
-        slots,
-        { start, end: start + copies, position: ring.positionOf(mix32(tile)) },
-        ring,
-        room,
-      )
-    }
-    return slots
-  }
-}
-
-/**
- * Fills the slots of one tile with the members met from its position on. `room` is how many more tiles
- * each member takes below the bound.
- */
-function placeTile(
-  slots: Uint32Array,
-  { start, end, position }: { start: number; end: number; position: number },
-  ring: HashRing,
-  room: Int32Array,
-): void {
-  const { points } = ring
-  let filled = start
-  // A second pass ignores the bound: weights far apart can leave too few members below it.
-  for (let step = 0; filled < end && step < 2 * points; step++) {
-    const owner = ring.ownerAt(position + step)
-    if (room[owner]! <= 0 && step < points) continue
-    let slot = start
-    while (slot < filled && slots[slot] !== owner + 1) slot++
-    if (slot < filled) continue
-    slots[filled++] = owner + 1
-    room[owner]! -= 1
   }
 }
