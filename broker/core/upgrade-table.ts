@@ -59,6 +59,10 @@ export class UpgradeTable {
     return target?.upgrade === this.#latest?.id ? target : undefined
   }
 
+  packageOf(member: Member): PackageRef | undefined {
+    return this.#latest && packageFor(this.#latest, member)
+  }
+
   /** Packages that did not come to run on it. */
   failedOn(node: NodeId): readonly string[] | undefined {
     return this.#targets.get(node)?.failed
@@ -90,6 +94,15 @@ export class UpgradeTable {
     const why = code === undefined ? {} : { code }
     const change = { upgrade: target.upgrade, node, state, ...why }
     this.#context.emit({ type: 'announce-upgrade', change })
+  }
+
+  skip(node: NodeId, code: string, why?: string): void {
+    this.move(node, 'skipped', code)
+    const detail = why === undefined ? code : `${code}: ${why}`
+    this.#context.notice('warn', 'upgrade-skipped', `node ${node} is left as it is: ${detail}`, {
+      node,
+      reason: code,
+    })
   }
 
   /** It is told to: what becomes of this attempt, and of none before it, counts. */

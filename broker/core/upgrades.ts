@@ -18,10 +18,11 @@ import type {
 } from '../../shared/protocol/upgrade-messages.ts'
 import type { UpgradePlanRow } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import type { LedgerContents, PackageRef, UpgradeRecord } from './ledger-records.ts'
+import type { LedgerContents, UpgradeRecord } from './ledger-records.ts'
 import type { Member } from './membership.ts'
+import { isHere, PackageFetches } from './package-fetches.ts'
 import type { Rebalancer } from './rebalancer.ts'
-import { isFinal, packageFor, UpgradeTable, verdictOn } from './upgrade-table.ts'
+import { isFinal, UpgradeTable, verdictOn } from './upgrade-table.ts'
 import { chooseWave, sizeOf, type UpgradeHindrance } from './upgrade-wave.ts'
 
 type Wished = 'version' | 'packages' | 'wave' | 'pauseMs' | 'downgradeFrom' | 'mayBeAway'
@@ -40,9 +41,6 @@ export interface UpgradeProblem {
   readonly message: string
 }
 
-/** At the door of packages there is room for so many. */
-const FETCHES_MAX = 4
-const FETCH_MAX_MS = 600_000
 /** So long a node has to be here with the new version. */
 const ALIVE_MS = 60_000
 /** From the order on, for a node that comes back and does not catch up. */
@@ -56,8 +54,7 @@ export class Upgrades {
   readonly #context: CoordinatorContext
   readonly #rebalancer: Rebalancer
   readonly #table: UpgradeTable
-  /** Told to fetch, and not heard of since. */
-  readonly #fetching = new Set<NodeId>()
+  readonly #fetches: PackageFetches
   /** Were installing when the gateway started: that it was away is not the version's fault. */
   readonly #unjudged = new Set<NodeId>()
   #pausedUntilMs = Number.NEGATIVE_INFINITY
@@ -67,6 +64,10 @@ export class Upgrades {
     this.#context = context
     this.#rebalancer = rebalancer
     this.#table = new UpgradeTable(context)
+    this.#fetches = new PackageFetches(context, this.#table, {
+      tell: (member) => this.#order(member, 'wait'),
+      timedOut: () => this.#advance(),
+    })
   }
 
   get table(): UpgradeTable {
@@ -133,7 +134,7 @@ export class Upgrades {
     const begun = { state: 'running', isCanaryDone: false, startedTs: context.ts } as const
     this.#pausedUntilMs = Number.NEGATIVE_INFINITY
     // Of one that was stopped.
-    for (const node of this.#fetching) this.#endFetch(context.members.find(node)!)
+    this.#fetches.endAll()
     this.#table.keep({ id: upgrade, ...wished, ...begun })
     const members = this.#membersFor(wish)
     for (const { id } of members) {
@@ -160,7 +161,7 @@ export class Upgrades {
   greeted(member: Member, { upgrade: said }: Hello): void {
     const target = this.#table.find(member.id)
     if (target === undefined) return
-    this.#putOff(member)
+    this.#fetches.putOff(member)
     if (target.state === 'installing') {
       const { outcome } = said ?? {}
       if (said?.version === this.#table.latest!.version) this.#awaitMinute(member)
@@ -173,18 +174,8 @@ export class Upgrades {
 
   /** What a node says of a package. */
   receive(member: Member, message: UpgradeUp): void {
-    if (message.t === 'fetched') this.#fetched(member, message)
-    else this.#upgraded(member, message.outcome)
-  }
-
-  /** The node has the package, or cannot have it. */
-  #fetched(member: Member, { sha256, error }: Extract<UpgradeUp, { t: 'fetched' }>): void {
-    const isOfTarget = this.#table.find(member.id)?.state === 'fetching'
-    if (!isOfTarget || this.#packageOf(member)?.sha256 !== sha256) return
-    this.#endFetch(member)
-    if (error === undefined) this.#table.move(member.id, 'fetched')
-    else this.#skip(member.id, error.code, error.message)
-    this.#advanceSoon()
+    if (message.t === 'upgraded') this.#upgraded(member, message.outcome)
+    else if (this.#fetches.fetched(member, message)) this.#advanceSoon()
   }
 
   /** The package was not installed, or did not stay: the process that says so is the one that was told to. */
@@ -196,7 +187,7 @@ export class Upgrades {
   }
 
   died(member: Member): void {
-    this.#putOff(member)
+    this.#fetches.putOff(member)
     if (this.#table.find(member.id)?.state === 'installing') this.#fail(member, 'lost', 'not-back')
     this.#advanceSoon()
   }
@@ -206,7 +197,7 @@ export class Upgrades {
     const target = this.#table.find(member.id)
     if (target === undefined || isFinal(target.state)) return
     this.#settle(member)
-    this.#skip(member.id, 'node-left')
+    this.#table.skip(member.id, 'node-left')
     this.#advanceSoon()
   }
 
@@ -224,16 +215,11 @@ export class Upgrades {
     )
   }
 
-  #packageOf(member: Member): PackageRef | undefined {
-    const { latest } = this.#table
-    return latest && packageFor(latest, member)
-  }
-
   /** A node of before attempts names none, and one that was told none neither. */
   #isOf(member: Member, { sha256, attempt }: UpgradeOutcome): boolean {
     const expected = this.#attemptOf(member)
     const isOfAttempt = expected === undefined || attempt === expected
-    return isOfAttempt && this.#packageOf(member)?.sha256 === sha256
+    return isOfAttempt && this.#table.packageOf(member)?.sha256 === sha256
   }
 
   #attemptOf({ id, program }: Member): string | undefined {
@@ -245,7 +231,7 @@ export class Upgrades {
     const target = this.#table.find(member.id)
     if (target?.state !== 'waiting' && target?.state !== 'fetched') return
     const verdict = verdictOn(member, this.#table.latest!, target.failed)
-    if (verdict?.state === 'skipped') this.#skip(member.id, verdict.code!)
+    if (verdict?.state === 'skipped') this.#table.skip(member.id, verdict.code!)
     else if (verdict !== undefined) this.#table.move(member.id, verdict.state)
   }
 
@@ -258,42 +244,13 @@ export class Upgrades {
   #advance(): void {
     const upgrade = this.#table.latest
     if (upgrade?.state !== 'running') return
-    this.#orderFetches()
+    this.#fetches.order()
     this.#hindrance = this.#proceed(upgrade)
     if (this.#table.targets.every(([, { state }]) => isFinal(state))) this.#finish(upgrade)
     else if (!TOLD.includes(this.#hindrance)) {
       const { deadlines, nowMs } = this.#context
       deadlines.set('upgrade-retry', nowMs + RETRY_MS, () => this.#advance())
     }
-  }
-
-  #orderFetches(): void {
-    const { members, deadlines, nowMs } = this.#context
-    for (const [node, { state }] of this.#table.targets) {
-      if (this.#fetching.size >= FETCHES_MAX) return
-      const member = members.find(node)
-      if (state !== 'waiting' || member === undefined || !isHere(member)) continue
-      this.#fetching.add(node)
-      this.#table.move(node, 'fetching')
-      this.#order(member, 'wait')
-      deadlines.set(`upgrade-fetch/${member.index}`, nowMs + FETCH_MAX_MS, () => {
-        this.#fetching.delete(node)
-        if (isHere(member)) this.#skip(node, 'fetch-timeout')
-        else this.#putOff(member)
-        this.#advance()
-      })
-    }
-  }
-
-  #endFetch(member: Member): void {
-    this.#fetching.delete(member.id)
-    this.#context.deadlines.clear(`upgrade-fetch/${member.index}`)
-  }
-
-  /** What it was told to fetch it does not: it waits again. */
-  #putOff(member: Member): void {
-    this.#endFetch(member)
-    if (this.#table.find(member.id)?.state === 'fetching') this.#table.move(member.id, 'waiting')
   }
 
   /** Begins the next wave; says what is waited for. */
@@ -343,7 +300,7 @@ export class Upgrades {
   }
 
   #order(member: Member, next: UpgradeOrder['next']): void {
-    const found = this.#packageOf(member)
+    const found = this.#table.packageOf(member)
     if (found === undefined || member.session === undefined) return
     const { version } = this.#table.latest!
     const { sha256, bytes } = found
@@ -388,7 +345,7 @@ export class Upgrades {
 
   #fail(member: Member, state: 'went-back' | 'lost', code: string): void {
     const { id: node } = member
-    const found = this.#packageOf(member)
+    const found = this.#table.packageOf(member)
     if (state === 'went-back' && found !== undefined) this.#table.noteFailed(node, found.sha256)
     this.#settle(member)
     this.#table.move(node, state, code)
@@ -401,19 +358,10 @@ export class Upgrades {
   #settle(member: Member): void {
     member.isUpgrading = false
     this.#unjudged.delete(member.id)
-    this.#endFetch(member)
+    this.#fetches.end(member)
     for (const kind of ['node', 'alive']) {
       this.#context.deadlines.clear(`upgrade-${kind}/${member.index}`)
     }
-  }
-
-  #skip(node: NodeId, code: string, why?: string): void {
-    this.#table.move(node, 'skipped', code)
-    const detail = why === undefined ? code : `${code}: ${why}`
-    this.#context.notice('warn', 'upgrade-skipped', `node ${node} is left as it is: ${detail}`, {
-      node,
-      reason: code,
-    })
   }
 
   #halt(stopped: { readonly code: string; readonly node?: NodeId }): void {
@@ -440,7 +388,3 @@ export class Upgrades {
 
 /** What ends with something that a node says. */
 const TOLD: readonly UpgradeHindrance[] = ['fetching', 'wave']
-
-function isHere(member: Member): boolean {
-  return member.state === 'alive' && member.session !== undefined
-}

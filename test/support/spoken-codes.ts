@@ -92,7 +92,7 @@ class Collector {
     if (this.#path === 'shared/protocol/problems.ts') return 'problem'
     if (this.#path === 'firmware-agent/driver.ts') return 'error'
     if (
-      /^(broker\/core\/upgrade(s|-table)|scripts\/commands\/install-staged|firmware-agent\/adapters\/staged-upgrades)\.ts$/.test(
+      /^(broker\/core\/(upgrade(s|-table)|package-fetches)|scripts\/commands\/install-staged|firmware-agent\/adapters\/staged-upgrades)\.ts$/.test(
         this.#path,
       )
     )
@@ -134,7 +134,7 @@ class Collector {
         if (LEVELS.includes(level)) this.#take(second, `${said} ${level}`)
       }
     }
-    if (/^this\.#(skip|fail)$/.test(name) && this.#saidHere() === 'upgrade') {
+    if (/^this\.#(fail|(table\.)?skip)$/.test(name) && this.#saidHere() === 'upgrade') {
       this.#take(node.arguments.at(name.endsWith('fail') ? 2 : 1)!, 'upgrade')
     }
     if (name === 'this.#stopStream') this.#take(first, 'log error')
