@@ -441,3 +441,38 @@ t.test('what was being fetched for one that was stopped does not hold up the nex
   bench.upgrade({ version: '0.3.0', packages: { armhf: { ...PACKAGE, sha256: 'b2'.repeat(32) } } })
   t.same(bench.told('wait'), ['a', 'b', 'c', 'd'])
 })
+
+t.test('who comes back without the package waits behind those that had no place yet', async (t) => {
+  const bench = new UpgradeBench(['a', 'b', 'c', 'd', 'e', 'f'])
+  bench.upgrade()
+  t.same(bench.told('wait'), ['a', 'b', 'c', 'd'])
+  for (const name of ['b', 'a', 'c']) bench.hello(name, OLD)
+  bench.wait(50)
+  t.same(bench.told('wait'), ['b', 'e', 'f'])
+  bench.tell('c', { t: 'fetched', sha256: PACKAGE.sha256 })
+  t.equal(bench.states().c, 'fetched', 'it got on without a place')
+  bench.tell('e', { t: 'fetched', sha256: PACKAGE.sha256 })
+  bench.wait(50)
+  t.same(bench.told('wait'), ['a'])
+})
+
+t.test('four that never stay for ten minutes do not hold up an upgrade for ever', async (t) => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f']
+  const restless = names.slice(0, 4)
+  const bench = new UpgradeBench(names)
+  bench.upgrade()
+  const installed = new Set<string>()
+  for (let round = 0; round < 8; round++) {
+    for (const name of restless) bench.hello(name, OLD)
+    bench.wait(50)
+    for (const name of bench.told('wait')) {
+      if (!restless.includes(name)) bench.tell(name, { t: 'fetched', sha256: PACKAGE.sha256 })
+    }
+    for (let minute = 0; minute < 9; minute++) {
+      bench.live(MINUTE_MS)
+      for (const name of bench.told('install')) installed.add(name)
+    }
+  }
+  t.same([...installed], ['e'], 'one goes ahead')
+  t.match(bench.view.upgrade()!.nodes[0], { node: 'a', state: 'skipped', code: 'fetch-timeout' })
+})
