@@ -79,6 +79,8 @@ t.test('attempt 6: a thousand clients at once get in, and no node is suspected',
     const socket = connect(options)
     sockets.push(socket)
     await once(socket, 'secureConnect').catch(enter)
+    // The gateway lets go of who says nothing for long, which may be before all are in.
+    socket.on('error', () => {})
   }
   const all = Array.from({ length: COUNT }, enter)
   await within('all of them', Promise.all(all))
