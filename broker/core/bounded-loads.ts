@@ -5,13 +5,19 @@
  */
 import { mix32 } from '../../shared/core/hash.ts'
 import type { HashRing, RingMember } from './hash-ring.ts'
-import type { PlacementOptions } from './placement.ts'
+
+export interface LoadBound {
+  readonly tiles: number
+  readonly replicas: number
+  /** Greatest load over fair share, above 1. */
+  readonly loadBound: number
+}
 
 /** `replicas` slots a tile (placement.ts), of the ring over these members. */
 export function placeAll(
   members: readonly RingMember[],
   ring: HashRing,
-  { tiles, replicas, loadBound }: PlacementOptions,
+  { tiles, replicas, loadBound }: LoadBound,
 ): Uint32Array {
   const copies = Math.min(replicas, members.length)
   const slots = new Uint32Array(tiles * replicas)

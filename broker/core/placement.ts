@@ -8,17 +8,13 @@
  * ended (`replaceHolder`) or by losing a copy (`dropHolder`, `removeHolder`).
  */
 import { assert } from '../../shared/core/assert.ts'
-import { placeAll } from './bounded-loads.ts'
+import { type LoadBound, placeAll } from './bounded-loads.ts'
 import { HashRing, type RingMember } from './hash-ring.ts'
 import type { PlacementRecord } from './ledger-records.ts'
 
-export interface PlacementOptions {
-  readonly tiles: number
-  readonly replicas: number
+export interface PlacementOptions extends LoadBound {
   /** Ring points of a member of weight 1. */
   readonly virtualNodes: number
-  /** Greatest load over fair share, above 1. */
-  readonly loadBound: number
 }
 
 /** Tiles in one ledger record. */
