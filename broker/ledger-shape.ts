@@ -1,4 +1,4 @@
-/** What a ledger was made with stays: its tiles lie on the nodes in that shape. */
+/** What a ledger that is there asks of the configuration: its tiles lie on the nodes in one shape, which stays. */
 import { fieldTypeOf, formatFields } from '../shared/grid/fields.ts'
 import { ConfigError, type Source } from '../shared/runtime/config.ts'
 import { type GATEWAY_OPTIONS, type GatewayConfig, minInSyncProblem } from './config.ts'
@@ -45,4 +45,18 @@ export function withShapeOf(
 function shapeOf({ grid: { width, height, tile }, fields, replicas }: IdentityRecord): Shape {
   const own = fields.map(({ name, type }) => ({ name, type: fieldTypeOf(type) ?? type }))
   return { grid: { width, height }, tile, fields: own, replicas }
+}
+
+/** A ledger that is there is not rebuilt, and one that is being rebuilt is none yet: throws ConfigError. */
+export function assertRecovery(known: IdentityRecord, { recoverNodes, data }: GatewayConfig): void {
+  if (known.isRecovering === true && recoverNodes === 0 && known.restored === undefined) {
+    throw new ConfigError([
+      `the ledger in ${data} is being rebuilt; say how many nodes to wait for: obelisk gateway recover --nodes <n>`,
+    ])
+  }
+  const wasRebuilt = (known.formerLedgerIds ?? []).length > 0
+  if (recoverNodes === 0 || known.isRecovering === true || wasRebuilt) return
+  throw new ConfigError([
+    `there is a ledger in ${data} already; to rebuild it from the nodes, move it away first`,
+  ])
 }

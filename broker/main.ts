@@ -9,7 +9,6 @@ import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
 import { formatHead } from '../shared/protocol/security-log.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
-import { ConfigError } from '../shared/runtime/config.ts'
 import { AppError } from '../shared/runtime/errors.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
@@ -36,7 +35,7 @@ import { coordinatorOptions } from './coordinator-options.ts'
 import { ChangedRows } from './core/changed-rows.ts'
 import { Coordinator, newIdentity, newLedgerId } from './core/coordinator.ts'
 import { History } from './core/history.ts'
-import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
+import { LEDGER_TABLES } from './core/ledger-records.ts'
 import { DISK_FREE_BYTES_MIN } from './core/ledger-room.ts'
 import { LiveEvents } from './core/live-events.ts'
 import { GatewayDriver } from './driver.ts'
@@ -46,7 +45,7 @@ import { HomeAssistant } from './home-assistant.ts'
 import { HttpCalls } from './http-calls.ts'
 import { readingPort } from './inputs.ts'
 import { makeKeys } from './keys.ts'
-import { withShapeOf } from './ledger-shape.ts'
+import { assertRecovery, withShapeOf } from './ledger-shape.ts'
 import { NodeLogs } from './node-logs.ts'
 import { Notices } from './notices.ts'
 import { openPackages } from './packages.ts'
@@ -432,18 +431,4 @@ async function start(
     },
   ])
   shutdown.add('watchdog', unwatch)
-}
-
-/** A ledger that is there is not rebuilt, and one that is being rebuilt is none yet. */
-function assertRecovery(known: IdentityRecord, { recoverNodes, data }: GatewayConfig): void {
-  if (known.isRecovering === true && recoverNodes === 0 && known.restored === undefined) {
-    throw new ConfigError([
-      `the ledger in ${data} is being rebuilt; say how many nodes to wait for: obelisk gateway recover --nodes <n>`,
-    ])
-  }
-  const wasRebuilt = (known.formerLedgerIds ?? []).length > 0
-  if (recoverNodes === 0 || known.isRecovering === true || wasRebuilt) return
-  throw new ConfigError([
-    `there is a ledger in ${data} already; to rebuild it from the nodes, move it away first`,
-  ])
 }
