@@ -58,8 +58,7 @@ export class ReadingDesk {
     const readings = results.flatMap((result) => (result.ok ? [result.readings] : []))
     const problems = results.flatMap((result) => (result.ok ? [] : result.problems))
     if (readings.length === 0) return this.#refuse(event, refusalOf(problems))
-    const refusal =
-      this.#denialOf(event, readings) ?? fleetRefusal(this.#context) ?? refusalFor(readings)
+    const refusal = this.#denialOf(event, readings) ?? this.#fleetRefusal() ?? refusalFor(readings)
     if (refusal !== undefined) return this.#refuse(event, refusal)
     if (problems.length > 0) this.#tell(event, refusalOf(problems))
     return { readings, waitMs }
@@ -96,6 +95,12 @@ export class ReadingDesk {
     const { grid } = this.#context.options
     const problems = readings.flatMap((one) => ungrantedCells(user, one, grid))
     return problems.length === 0 ? undefined : refusalOf(problems)
+  }
+
+  /** While a ledger is rebuilt readings wait in the journal: they are none of the nodes', and nobody sends them again. */
+  #fleetRefusal(): Refusal | undefined {
+    const { identity } = this.#context
+    return identity.isRecovering === true ? undefined : fleetRefusal(this.#context)
   }
 
   #refuse(event: ReadingsReceived, refusal: Refusal): undefined {

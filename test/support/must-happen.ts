@@ -75,5 +75,6 @@ export const MUST_HAPPEN_TO_WATCHED = [
 export const MUST_HAPPEN_TO_SENSED = [
   ...['acknowledged', 'again', 'older', 'no-node', 'outside-grid'].map((what) => `reading-${what}`),
   ...['readings-done', 'journal-taken-up', 'cells-held-up', 'cells-of-lost-tiles'],
-  ...['fault-ledger-lost', 'fault-gateway-crash-at-effect'],
+  ...['fault-ledger-lost', 'fault-ledger-restored', 'fault-gateway-crash-at-effect'],
+  ...['readings-of-copy', 'readings-of-copy-older'],
 ]

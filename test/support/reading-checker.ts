@@ -2,8 +2,12 @@
  * What must be true of readings, whatever fails: one that was acknowledged is, or a later one of its cell, in the
  * journal or in a write that has its place, at every moment; each is written once, never after a later one of its cell,
  * and never after one that was read later. Readings are numbered in the order in which gateways took them.
+ *
+ * A ledger that comes back by a copy has of each cell what the copy promised, as far as no write of after the copy has come
+ * to its tile, and else what the nodes have (decision 0024).
  */
-import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
+import type { CopiedCell, LedgerRecord } from '../../broker/core/ledger-records.ts'
+import { tileOf } from '../../shared/operations/named-lsus.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import { namedCells, type PlainTask } from './grid-model.ts'
 import type { LedgerDisk } from './ledger-disk.ts'
@@ -26,8 +30,8 @@ interface Taken {
 
 interface CellStory {
   readonly taken: Taken[]
-  /** In a write with its place. */
-  written: Taken | undefined
+  /** In writes with their places. */
+  readonly writes: { readonly seq: number; readonly reading: Taken }[]
   /** This one, or a later one, is promised. */
   promised: number
 }
@@ -35,11 +39,20 @@ interface CellStory {
 /** What an acknowledgement promises: by row of the journal, the number. */
 export type Promised = ReadonlyMap<string, number>
 
+/** What a copy of the ledger has to keep. */
+export interface PromisedInCopy {
+  readonly promised: Promised
+  /** The last sequence that it knows. */
+  readonly seq: number
+}
+
 export class ReadingChecker {
   readonly #grid: GridContext
   readonly #ledger: LedgerDisk
   readonly #cells = new Map<string, CellStory>()
   readonly #decided = new Map<string, Map<string, Taken>>()
+  /** A ledger that is restored, until it is known how far the nodes have come. */
+  #copy: PromisedInCopy | undefined
   #numbers = 0
 
   constructor(grid: GridContext, ledger: LedgerDisk) {
@@ -96,11 +109,11 @@ export class ReadingChecker {
   written(seq: number, write: string): void {
     for (const [key, next] of this.#decided.get(write)!) {
       const story = this.#storyOf(key)
-      const last = story.written
-      if (last !== undefined && next.number <= last.number) {
-        violated(`write ${seq} brings reading ${next.number} of ${key} after ${last.number}`)
+      const last = numberOf(story.writes.at(-1)?.reading)
+      if (next.number <= last) {
+        violated(`write ${seq} brings reading ${next.number} of ${key} after ${last}`)
       }
-      story.written = next
+      story.writes.push({ seq, reading: next })
     }
     this.#decided.delete(write)
   }
@@ -114,16 +127,13 @@ export class ReadingChecker {
   }
 
   isWritten(promised: Promised): boolean {
-    return [...promised].every(([key, number]) => {
-      const { written } = this.#storyOf(key)
-      return written !== undefined && written.number >= number
-    })
+    return [...promised].every(([key, number]) => writtenIn(this.#storyOf(key)) >= number)
   }
 
   atRest(): void {
-    for (const [key, { promised, written }] of this.#cells) {
-      if (promised > (written?.number ?? 0))
-        violated(`reading ${promised} of ${key} is in no write`)
+    for (const [key, story] of this.#cells) {
+      if (story.promised > writtenIn(story))
+        violated(`reading ${story.promised} of ${key} is in no write`)
     }
   }
 
@@ -131,11 +141,41 @@ export class ReadingChecker {
   forget(): void {
     this.#cells.clear()
     this.#decided.clear()
+    this.#copy = undefined
+  }
+
+  /** The ledger is copied: what it promises by now. */
+  promises(seq: number): PromisedInCopy {
+    const promised = new Map([...this.#cells].map(([key, story]) => [key, story.promised]))
+    return { promised, seq }
+  }
+
+  /** That copy is in the place of the ledger; what was acknowledged after it may be gone. */
+  restored(copy: PromisedInCopy): void {
+    this.#decided.clear()
+    this.#copy = copy
+    for (const story of this.#cells.values()) story.promised = 0
+  }
+
+  /** Nodes have shown their tiles, of which the newest copies are at these. */
+  recovered(atOf: (tile: number) => number): void {
+    if (this.#copy === undefined) return
+    const { promised, seq } = this.#copy
+    this.#copy = undefined
+    for (const [key, story] of this.#cells) {
+      const at = atOf(tileOf(Number(key.split('/')[1]), this.#grid.geometry))
+      const gone = story.writes.findIndex((write) => write.seq > at)
+      if (gone >= 0) story.writes.splice(gone)
+      const ofCopy = promised.get(key) ?? 0
+      const kept = at > seq ? Math.min(ofCopy, writtenIn(story)) : ofCopy
+      story.promised = Math.max(story.promised, kept)
+    }
   }
 
   #check(key: string, story: CellStory): void {
-    const row = this.#find(story, this.#ledger.get<number>('cell', key))
-    const kept = Math.max(story.written?.number ?? 0, row?.number ?? 0)
+    const value = this.#ledger.get<number | CopiedCell>('cell', key)
+    const row = this.#find(story, typeof value === 'object' ? value.value : value)
+    const kept = Math.max(writtenIn(story), numberOf(row))
     if (kept < story.promised) {
       violated(`reading ${story.promised} of ${key} was acknowledged, the ledger has ${kept}`)
     }
@@ -156,7 +196,7 @@ export class ReadingChecker {
   #storyOf(key: string): CellStory {
     let story = this.#cells.get(key)
     if (story === undefined) {
-      story = { taken: [], written: undefined, promised: 0 }
+      story = { taken: [], writes: [], promised: 0 }
       this.#cells.set(key, story)
     }
     return story
@@ -165,4 +205,12 @@ export class ReadingChecker {
   #keyOf(field: string, x: number, y: number): string {
     return `${field}/${y * this.#grid.geometry.width + x}`
   }
+}
+
+function numberOf(taken: Taken | undefined): number {
+  return taken?.number ?? 0
+}
+
+function writtenIn({ writes }: CellStory): number {
+  return numberOf(writes.at(-1)?.reading)
 }

@@ -44,6 +44,8 @@ export class RebuiltLedger {
   /** Tiles that only a late node has. */
   readonly #missing = new Set<number>()
   #isRecovered = false
+  /** Told how far the newest copy of each tile has come that a node has shown. */
+  onRecovered: (atOf: (tile: number) => number) => void = () => {}
 
   constructor(
     fleet: SimulatedFleet,
@@ -179,8 +181,10 @@ export class RebuiltLedger {
     const { nodes, clock, gateway } = this.#fleet
     const here = nodes.filter((node) => !this.#late.includes(node))
     const lastDone = this.#checkers.lastDone
+    const ats = lastDone.map((_, tile) => Math.max(0, ...here.map(({ card }) => card.at(tile))))
+    this.onRecovered((tile) => ats[tile]!)
     for (let tile = 0; tile < lastDone.length; tile++) {
-      const at = Math.max(...here.map(({ card }) => card.at(tile)))
+      const at = ats[tile]!
       const lateAt = Math.max(0, ...this.#late.map(({ card }) => card.at(tile)))
       if (Math.max(at, lateAt) < lastDone[tile]!) {
         violated(`tile ${tile} is recovered at ${at}, ${lastDone[tile]} was shown as done`)

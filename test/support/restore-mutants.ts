@@ -4,6 +4,8 @@ import type { Mutant } from './look-mutants.ts'
 const RESTORED = 'broker/core/restored-ledger.ts'
 const RECOVERY = 'broker/core/recovery.ts'
 
+const COPIED = 'broker/core/copied-readings.ts'
+
 export const RESTORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a recovered tile goes to whoever has any of it',
@@ -77,6 +79,27 @@ export const RESTORE_MUTANTS: readonly Mutant[] = [
         file: RECOVERY,
         from: 'if (this.#away.length > 0 || (complete.length === 0 && !mayBeNone)) return',
         to: 'if (complete.length === 0 && !mayBeNone) return',
+      },
+    ],
+  },
+  {
+    name: 'readings of a copy are written over what came after it',
+    fleet: 'sensed',
+    edits: [{ file: COPIED, from: 'at <= cell.upTo', to: 'at <= cell.upTo + 1_000_000' }],
+  },
+  {
+    name: 'readings of a copy are left out',
+    fleet: 'sensed',
+    edits: [{ file: COPIED, from: 'at <= cell.upTo', to: 'at < 0 && at <= cell.upTo' }],
+  },
+  {
+    name: 'readings are refused while a fleet is waited for',
+    fleet: 'sensed',
+    edits: [
+      {
+        file: 'broker/core/reading-desk.ts',
+        from: 'return identity.isRecovering === true ? undefined : fleetRefusal(this.#context)',
+        to: 'return identity.isRecovering === undefined ? undefined : fleetRefusal(this.#context)',
       },
     ],
   },

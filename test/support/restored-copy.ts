@@ -4,6 +4,7 @@
  * was accepted after the copy is unknown then; what the copy has is as it was, and nothing of it runs a second time.
  */
 import {
+  type IdentityRecord,
   LEDGER_TABLES,
   type LedgerRecord,
   type TaskRecord,
@@ -11,15 +12,18 @@ import {
 import { Random } from '../../shared/core/random.ts'
 import type { Geometry } from '../../shared/grid/geometry.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
+import type { Checkers } from './checkers.ts'
 import { decodeResult } from './checkers.ts'
 import type { HandOffChecker } from './hand-off-checker.ts'
 import type { LedgerDisk } from './ledger-disk.ts'
 import type { Programs } from './programs.ts'
+import type { PromisedInCopy, ReadingChecker } from './reading-checker.ts'
 import type { RebuiltLedger } from './rebuilt-ledger.ts'
 import type { SimulatedClients } from './simulated-clients.ts'
 import type { SimulatedClock } from './simulated-clock.ts'
 import { AT_ONCE } from './simulated-disk.ts'
 import type { SimulatedGateway } from './simulated-gateway.ts'
+import type { SimulatedSensors } from './simulated-sensors.ts'
 import type { TaskStories, TaskStory } from './task-stories.ts'
 import { violated } from './violation.ts'
 
@@ -35,12 +39,19 @@ interface Parts {
   readonly clients: SimulatedClients
   readonly rebuild: RebuiltLedger
   readonly handOffs: HandOffChecker
+  readonly checkers: Checkers
+  readonly readings: ReadingChecker
+  readonly sensors: SimulatedSensors | undefined
+  readonly readingsEveryMs: number
   readonly geometry: Geometry
 }
 
 type Shipped = Pick<Programs, 'LedgerStore' | 'restoredChanges'>
 
 const SHARE = 0.25
+/** With sensors: the copy was made just before the ledger was lost. */
+const FRESH_SHARE = 0.7
+const TELLING_MS = 4000
 const LOOK_MS = 100
 const WALL_MS = 1_750_000_000_000
 /** An agent that has just tried comes within this. */
@@ -52,7 +63,9 @@ export class RestoredCopy {
   readonly #programs: Shipped
   readonly #parts: Parts
   readonly #random: Random
-  #copy: { readonly image: unknown; readonly atMs: number } | undefined
+  #copy:
+    | { readonly image: unknown; readonly atMs: number; readonly readings: PromisedInCopy }
+    | undefined
 
   /** Some fleets have one. What has to do with it is drawn apart: all else is as it would be. */
   static drawn(
@@ -79,26 +92,38 @@ export class RestoredCopy {
 
   #keep(): void {
     const { ledger, clock } = this.#fleet
-    if (ledger.count('meta') > 0) this.#copy = { image: ledger.disk.image(), atMs: clock.nowMs }
-    else clock.after(LOOK_MS, () => this.#keep())
+    if (ledger.count('meta') > 0) {
+      const { seq } = ledger.get<IdentityRecord>('meta', 'identity')!
+      const readings = this.#parts.readings.promises(seq)
+      this.#copy = { image: ledger.disk.image(), atMs: clock.nowMs, readings }
+    } else clock.after(LOOK_MS, () => this.#keep())
   }
 
   /** The ledger is lost in the middle of everything, and comes back by the copy. */
   async restore(taskEveryMs: number): Promise<void> {
     const { clock, gateway } = this.#fleet
-    const { clients, geometry, handOffs, rebuild } = this.#parts
+    const { clients, geometry, handOffs, rebuild, checkers, readings, sensors } = this.#parts
     const random = this.#random
+    const { readingsEveryMs } = this.#parts
+    sensors?.keepTelling(readingsEveryMs, clock.nowMs + TELLING_MS)
     await clock.run(clock.nowMs + random.between(0, 3000))
     for (let count = random.integer(8); count > 0; count--)
       clients.write(geometry.tileRegion(random.integer(geometry.tiles)))
+    // Else what was told by then has long been written.
+    if (sensors !== undefined && random.unit() < FRESH_SHARE) this.#keep()
     await clock.run(clock.nowMs + random.between(0, 1000))
     this.#fleet.count('fault-ledger-restored')
     clients.startAnew()
+    sensors?.startAnew()
     gateway.crash()
     handOffs.forget()
+    checkers.forgetOwn()
+    readings.restored(this.#copy!.readings)
+    rebuild.onRecovered = (atOf) => readings.recovered(atOf)
     gateway.reconnectMs = RECONNECT_MS
     rebuild.beginRestored(random, this.#putInPlace())
     gateway.start()
+    sensors?.keepTelling(readingsEveryMs, clock.nowMs + WORK_MS)
     clients.keepSubmitting(taskEveryMs, clock.nowMs + WORK_MS)
     await clock.run(clock.nowMs + WORK_MS)
   }
@@ -162,7 +187,9 @@ export class RestoredCopy {
   }
 
   /** Tasks are taken again: whoever repeats one that the copy has is told of it, and it does not run. */
-  recovered(): void {
+  recovered({ readings, olderReadings }: Readonly<Record<string, unknown>>): void {
+    if (Number(readings) > 0) this.#fleet.count('readings-of-copy')
+    if (Number(olderReadings) > 0) this.#fleet.count('readings-of-copy-older')
     const { clients } = this.#parts
     for (const story of this.#parts.stories.accepted) {
       if (story.isRestored && story.plain.id !== undefined) clients.repeat(story)

@@ -15,7 +15,7 @@ import { linesOf } from './effect-lines.ts'
 import { ALARMS, PATHS, REFUSALS_EXPECTED } from './expected-notices.ts'
 import { FleetCards } from './fleet-cards.ts'
 import { unrestOf } from './fleet-rest.ts'
-import { type FleetShape, SMALL } from './fleet-shape.ts'
+import { type FleetShape, SENSED, SMALL } from './fleet-shape.ts'
 import { GridModel } from './grid-model.ts'
 import { HandOffChecker } from './hand-off-checker.ts'
 import { FLUSH_MS_MAX, HeardTimes } from './heard-times.ts'
@@ -176,12 +176,17 @@ export class SimulatedFleet {
       this.#clients,
     )
     this.#losesLedger = shape.meetsAll && random.unit() < 0.2 && !faults.losesTiles
-    if (shape === SMALL && !this.#losesLedger && !faults.losesTiles) {
+    const isCopied = shape === SMALL || shape === SENSED
+    if (isCopied && !this.#losesLedger && !faults.losesTiles) {
       const parts = {
         stories: this.#stories,
         clients: this.#clients,
         rebuild: this.#rebuild,
         handOffs: this.#handOffs,
+        checkers: this.#checkers,
+        readings: this.#readings,
+        sensors: this.#sensors,
+        readingsEveryMs: shape.readingsEveryMs ?? 0,
         geometry: grid.geometry,
       }
       this.#copy = RestoredCopy.drawn(seed, this, programs, parts)
@@ -433,7 +438,7 @@ export class SimulatedFleet {
       this.count(reason)
     }
     this.#rebuild.noticed(code, String(fields?.node))
-    if (code === 'recovered') this.#copy?.recovered()
+    if (code === 'recovered') this.#copy?.recovered(fields ?? {})
     if (PATHS.includes(code)) this.count(code)
     if (code.startsWith('doubt-')) this.count(`${code}-${fields?.reason}`)
     if (code === 'node-dead' && fields?.reason === 'revoked') {

@@ -27,7 +27,7 @@ const RETRY_MS = 400
 const QOS_0_SHARE = 0.15
 /** Long before any clock here: a time that is too far ahead is none. */
 const TS_START = 1_700_000_000_000
-const PASSING = ['no-node', 'recovering', 'overloaded', 'outside-grid']
+const PASSING = ['no-node', 'overloaded', 'outside-grid']
 
 interface Message {
   readonly client: string

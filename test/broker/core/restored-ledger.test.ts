@@ -134,6 +134,30 @@ t.test('it waits for the nodes of the copy, and for as long as others may sleep'
   t.end()
 })
 
+t.test(
+  'readings that come while the fleet is waited for are acknowledged, and written then',
+  (t) => {
+    const bench = restored(settledPair())
+    const ticket = bench.read([[1, 0, 5]])
+    const now = bench.acknowledged()
+    bench.wait(300)
+    t.same([...now, ...bench.acknowledged()], [ticket])
+    t.same(bench.notices('cell-refused'), [])
+    t.equal(bench.ledger.get('cell', 'value/1'), 5)
+    bench.start()
+    for (const name of ['a', 'b']) show(bench, name, { position: 3, tiles: [0], ats: [20] })
+    bench.wait(bench.options.reconnectMs)
+    t.match(bench.notices('recovered'), [{ nodes: 2 }])
+    t.same(bench.ledger.count('write'), 0)
+    for (const name of ['a', 'b']) bench.hello(name, { ledgerId: 'second' })
+    bench.wait(bench.options.graceMs + bench.options.settleMs)
+    bench.wait(bench.options.cellsWindowMs)
+    t.equal(bench.ledger.count('cell'), 0)
+    t.equal(bench.ledger.count('write'), 1, 'it is on its way to both')
+    t.end()
+  },
+)
+
 t.test('of the tiles that nobody has it is said how many the copy had as written', (t) => {
   const old = settledPair()
   old.submit({ ...ADD, region: TILE_0, id: 'written' })
