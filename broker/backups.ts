@@ -2,7 +2,7 @@
  * Backups of a gateway that runs: its ledger is copied as of one moment, the copy is opened and counted by a process of its
  * own, and only then is anybody given anything. The copy lies beside the ledger for as long as it is being sent.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -13,13 +13,14 @@ import {
 } from '../shared/protocol/backup-manifest.ts'
 import { decodeCbor } from '../shared/protocol/cbor.ts'
 import { type BackupPart, writeBackupFile } from '../shared/runtime/backup-file.ts'
-import { AppError, EXIT_NO_ROOM } from '../shared/runtime/errors.ts'
+import { AppError } from '../shared/runtime/errors.ts'
 import { WORD_BITS } from '../shared/runtime/lmdb.ts'
 import { countStore, type StoreCount } from '../shared/runtime/store-count.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import type { Asker, AuthorityPort, BackupPort, GivenBackup } from './adapters/http-port.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import { type IdentityRecord, LEDGER_TABLES } from './core/ledger-records.ts'
+import { assertRoom } from './disk-room.ts'
 
 export interface BackupParts {
   /** Of the gateway. */
@@ -102,11 +103,7 @@ export class Backups implements BackupPort {
     }
     forgetUnsentBackup(data)
     const bytes = ledger.fileBytes()
-    const { bavail, bsize } = statfsSync(data)
-    if (bavail * bsize < bytes + ROOM_BYTES) {
-      const message = `the disk of ${data} has ${bavail * bsize} bytes free, and a copy of the ledger needs ${bytes + ROOM_BYTES} for a while`
-      throw new AppError('no-room', message, { exitCode: EXIT_NO_ROOM })
-    }
+    assertRoom(data, bytes + ROOM_BYTES)
     const ts = Date.now()
     const folder = copyFolder(data)
     mkdirSync(folder, { mode: 0o700 })
@@ -114,6 +111,8 @@ export class Backups implements BackupPort {
     await ledger.copyTo(copy)
     const count = await countLedger(copy)
     if ('problem' in count) {
+      // It may have filled meanwhile.
+      assertRoom(data, 0)
       const message = `the copy of the ledger cannot be used: ${count.problem}`
       throw new AppError('backup-damaged', message)
     }

@@ -2,7 +2,7 @@
  * Which `restore` runs: puts the copy of a backup in the place of a ledger that is lost, and, where they are in it, keys and
  * identities beside it. Until the copy has its place, nothing of it is there.
  */
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statfsSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -14,7 +14,7 @@ import {
 } from '../shared/protocol/backup-manifest.ts'
 import { asOwnerOfPlace } from '../shared/runtime/as-owner.ts'
 import { BackupFile } from '../shared/runtime/backup-file.ts'
-import { AppError, EXIT_BAD_INPUT, EXIT_CONFIG, EXIT_NO_ROOM } from '../shared/runtime/errors.ts'
+import { AppError, EXIT_BAD_INPUT, EXIT_CONFIG } from '../shared/runtime/errors.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { flush } from '../shared/runtime/flush.ts'
 import { databasePath, trustDatabase, WORD_BITS } from '../shared/runtime/lmdb.ts'
@@ -28,6 +28,7 @@ import { countLedger } from './backups.ts'
 import { newLedgerId } from './core/coordinator.ts'
 import { LEDGER_TABLES } from './core/ledger-records.ts'
 import { restoredChanges } from './core/restored-ledger.ts'
+import { assertRoom } from './disk-room.ts'
 import { OWN, type Restored, type RestoreOrder, restoreKeys } from './restore.ts'
 import { securityFolder } from './security.ts'
 
@@ -148,11 +149,7 @@ async function extractLedger(backup: BackupFile, directory: string): Promise<voi
   }
   const { bytes } = manifest.files[LEDGER_FILE]!
   mkdirSync(directory, { mode: 0o700 })
-  const { bavail, bsize } = statfsSync(directory)
-  if (bavail * bsize < bytes + ROOM_BYTES) {
-    const message = `the disk of ${directory} has ${bavail * bsize} bytes free, and the ledger needs ${bytes + ROOM_BYTES}`
-    throw new AppError('no-room', message, { exitCode: EXIT_NO_ROOM })
-  }
+  assertRoom(directory, bytes + ROOM_BYTES)
   const target = await open(join(directory, 'data.mdb'), 'wx', 0o600)
   try {
     for await (const piece of backup.pieces(LEDGER_FILE)) await target.writeFile(piece)
@@ -161,6 +158,8 @@ async function extractLedger(backup: BackupFile, directory: string): Promise<voi
     await target.close()
   }
   const count = await countLedger(directory)
+  // It may have filled meanwhile.
+  if ('problem' in count) assertRoom(directory, ROOM_BYTES)
   if ('problem' in count) throw damaged(`its ledger cannot be read: ${count.problem}`)
   const { records, identity } = count
   const isSame =

@@ -262,3 +262,84 @@ t.test('a disk without room is said, and left as it was', async (t) => {
   await t.rejects(full.make(undefined, BY), { code: 'no-room' })
   t.notOk(existsSync(join(disk.path, 'backup.new')))
 })
+
+/** Goes on once a file is there. */
+async function appears(path: string): Promise<void> {
+  while (!existsSync(path)) await turn()
+}
+
+t.test('a disk that fills while it is restored is said, and nothing is left', async (t) => {
+  const one = await box(t, 4000)
+  const file = await made(one)
+  const disk = SmallDisk.mount(t, 28)
+  if (typeof disk === 'string') {
+    t.pass(disk, { skip: disk })
+    return
+  }
+  const data = join(disk.path, 'gateway')
+  mkdirSync(data)
+  const [state] = readdirSync(one.data).filter((name) => name.startsWith('state-'))
+  const unfinished = join(data, `${state}.new`, state!, 'data.mdb')
+  const filled = appears(unfinished).then(() => disk.fillUpTo(0))
+  await t.rejects(restoring(file, data), { code: 'ENOSPC' })
+  await filled
+  t.same(leftIn(data), [])
+  disk.empty()
+  t.match(await restoring(file, data), { failed: 0 }, 'and it can be done again')
+})
+
+t.test('a disk that has no room for one more file leaves nothing half', async (t) => {
+  const one = await box(t)
+  const file = await made(one)
+  for (let filesMax = 2; ; filesMax++) {
+    const disk = SmallDisk.mount(t, 32, filesMax)
+    if (typeof disk === 'string') {
+      t.pass(disk, { skip: disk })
+      return
+    }
+    const data = join(disk.path, 'gateway')
+    const error = await restoring(file, data).then(
+      () => undefined,
+      (error) => error,
+    )
+    const left = leftIn(data)
+    if (error === undefined) {
+      t.same(left.length, 1)
+      t.ok(filesMax > 4, `it takes ${filesMax}`)
+      break
+    }
+    t.match(error, { message: /ENOSPC|takes [0-9] files more/ }, `${filesMax} files`)
+    t.same(left, [], `${filesMax} files`)
+  }
+})
+
+t.test('a disk that fills while a backup is made is said, and the gateway goes on', async (t) => {
+  const one = await box(t, 500)
+  const disk = SmallDisk.mount(t, 72)
+  if (typeof disk === 'string') {
+    t.pass(disk, { skip: disk })
+    return
+  }
+  const filling = {
+    fileBytes: () => one.ledger.fileBytes(),
+    copyTo: async (folder: string) => {
+      disk.fillUpTo(256 * 1024)
+      await one.ledger.copyTo(folder)
+    },
+  }
+  const backups = new Backups(
+    { data: disk.path, ledger: filling, configuration: undefined },
+    undefined,
+  )
+  await t.rejects(backups.make(undefined, BY), { code: 'no-room' })
+  t.notOk(existsSync(join(disk.path, 'backup.new')))
+  await one.ledger.write([{ table: 'task', key: 'more', value: { ...TASK, order: 9999 } }])
+  disk.empty()
+  const again = new Backups(
+    { data: disk.path, ledger: one.ledger, configuration: undefined },
+    undefined,
+  )
+  t.match(await checkBackup(await made({ backups: again, data: one.data })), {
+    records: { task: 501 },
+  })
+})

@@ -167,3 +167,26 @@ t.test('on a full disk neither begins, and says why', { buffered: true }, async 
     t.same(readdirSync(disk.path), ['filler'])
   }
 })
+
+t.test('a backup that its disk has no room for is none, and another one can be made', async (t) => {
+  const disk = diskFor(t, 4)
+  if (disk === undefined) return
+  const fleet = new Fleet(t)
+  const gateway = await fleet.gateway(...GRID)
+  const backup = async (directory: string) => {
+    const run = fleet.start(['backup', join(directory, 'a.backup'), '--http', gateway.http])
+    const { code } = await within('the backup', run.exited)
+    return { code, said: run.stderr }
+  }
+  disk.fillUpTo(16 * 1024)
+  t.match(await backup(disk.path), { code: 73, said: /the disk of .* is full/ })
+  t.same(readdirSync(disk.path), ['filler'], 'and nothing of it is left')
+  t.notOk(gateway.run.hasExited)
+  t.match(await backup(fleet.directory), { code: 0 }, 'the gateway has let go of it')
+  const data = join(disk.path, 'gateway')
+  const file = join(fleet.directory, 'a.backup')
+  const restore = fleet.start(['restore', file, '--data', data])
+  t.match(await within('the restore', restore.exited), { code: 73 })
+  t.match(restore.stderr, /the disk of /)
+  t.same(readdirSync(data), [], 'nor of a restore')
+})
