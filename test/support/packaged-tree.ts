@@ -2,7 +2,13 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { listed, PUBLIC_KEY_FILE, signedInventory } from '../../scripts/package/inventory.ts'
+import {
+  type Inventory,
+  listed,
+  PUBLIC_KEY_FILE,
+  signedInventory,
+  type TreeFile,
+} from '../../scripts/package/inventory.ts'
 import {
   formatPublicKeys,
   type PrivateKeys,
@@ -78,8 +84,19 @@ export function makeTree(directory: string, options: TreeOptions): string {
     return listed({ path, bytes, mode })
   })
   const inventory = { version, role, architecture, files, packages: [], ...options.inventory }
-  for (const { path, bytes, mode } of signedInventory(inventory, key.privateKey)) {
+  for (const { path, bytes, mode } of signedOnce(inventory, key.privateKey)) {
     writeFileSync(join(directory, path), bytes, { mode })
   }
   return directory
+}
+
+/** By the keys and the list: to sign takes longer than all else here, and the same is signed in the same way. */
+const signatures = new WeakMap<PrivateKeys, Map<string, TreeFile[]>>()
+
+function signedOnce(inventory: Inventory, keys: PrivateKeys): TreeFile[] {
+  const known = signatures.get(keys) ?? new Map<string, TreeFile[]>()
+  const list = JSON.stringify(inventory)
+  const signed = known.get(list) ?? signedInventory(inventory, keys)
+  signatures.set(keys, known.set(list, signed))
+  return signed
 }

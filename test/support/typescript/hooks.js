@@ -6,6 +6,7 @@
  * tap is made one file in the same way: to look for its 250 takes as long as most light tests do.
  */
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -86,17 +87,27 @@ async function compile(source, path) {
 
 /** @param {string} path */
 async function compiled(path) {
-  const source = await readFile(path)
+  // A thread of its own has nothing else to do meanwhile, and a promise of each file costs more than the file.
+  const source = readFileSync(path)
   const key = createHash('sha256').update(JSON.stringify([COMPILER.version, OPTIONS, path]))
   const mark = `\n//# ${key.update(source).digest('hex')}\n`
   // A file from elsewhere is kept by its whole path.
   const place = path.startsWith(ROOT) ? relative(ROOT, path) : join('elsewhere', path)
   const file = join(FOLDER, `${place}.js`)
-  const kept = await readFile(file, 'utf8').catch(() => '')
+  const kept = keptIn(file)
   if (kept.endsWith(mark)) return kept
   const code = await compile(source, path)
   await keep(file, code + mark)
   return code + mark
+}
+
+/** @param {string} file */
+function keptIn(file) {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 let kept = 0
