@@ -12,13 +12,15 @@ import { MqttBridge } from './adapters/mqtt-bridge.ts'
 import type { MqttBroker } from './adapters/mqtt-broker.ts'
 import type { BridgeMarks } from './adapters/mqtt-options.ts'
 import type { GatewayConfig } from './config.ts'
-import type { GatewayNotice } from './core/effects.ts'
+import type { GatewayDriver } from './driver.ts'
+import type { Notices } from './notices.ts'
 
+const WATCHES = 'cell/+/+/+/value'
 /** Below the base: what gateway and nodes publish for everybody. */
 const OUT = [
   ...['gateway/+', 'node/+/state', 'node/+/info', 'node/+/event', 'node/+/telemetry/json'],
   ...['task/+/state', 'task/+/result', 'task/+/result/json', 'task/rejected'],
-  'cell/+/+/+/value',
+  WATCHES,
 ]
 /** What is for the gateway. */
 const IN = ['task/submit', 'task/+/cancel', 'cell/#']
@@ -31,7 +33,8 @@ export interface BridgeParts {
   readonly fleet: string
   /** The authority of a secured gateway. */
   readonly ca: string | undefined
-  notice(notice: GatewayNotice): void
+  readonly notices: Pick<Notices, 'take'>
+  readonly driver: Pick<GatewayDriver, 'watchesCleared'>
 }
 
 export function bridgeMarks(topicBase: string): BridgeMarks {
@@ -43,11 +46,14 @@ export function bridgeMarks(topicBase: string): BridgeMarks {
 /** Undefined without one. */
 export function startBridge(
   config: GatewayConfig,
-  { broker, marks, fleet, ca, notice }: BridgeParts,
+  { broker, marks, fleet, ca, notices, driver }: BridgeParts,
   log: Logger,
 ): MqttBridge | undefined {
   const { bridgeUrl, topicBase, homeAssistant } = config
-  if (bridgeUrl === undefined) return undefined
+  if (bridgeUrl === undefined) {
+    driver.watchesCleared()
+    return undefined
+  }
   const below = (names: readonly string[]): string[] => names.map((name) => `${topicBase}/${name}`)
   const discovery = homeAssistant === undefined ? [] : [`${homeAssistant}/device/+/config`]
   const status = homeAssistant === undefined ? [] : [`${homeAssistant}/status`]
@@ -59,6 +65,7 @@ export function startBridge(
       prefix: config.bridgePrefixOut ?? '',
       loopFilter: marks.loopFilter,
       submitTopic: buildTopic(topicBase, { kind: 'task-submit' }),
+      watchFilter: `${topicBase}/${WATCHES}`,
       filtersOut: [...below(OUT), ...discovery],
       filtersIn: [
         ...new Set([...below(IN), ...status, ...(config.bridgeTopicsIn ?? []), ...ofInputs]),
@@ -71,7 +78,8 @@ export function startBridge(
           listener({ topic, payload, qos: qos === 0 ? 0 : 1, retain }),
         ),
       retained: (filter) => retained(broker, filter),
-      notice,
+      notice: notices.take,
+      cleared: () => driver.watchesCleared(),
     },
     log,
   )

@@ -232,6 +232,11 @@ export class GatewayDriver {
     this.#deliver({ type: 'probe-returned', beat })
   }
 
+  /** What was taken back of watched cells at the start is gone wherever it went. */
+  watchesCleared(): void {
+    this.#deliver({ type: 'watches-cleared' })
+  }
+
   /** The gateway's view of the fleet is true, says an operator. */
   trust(): void {
     this.#deliver({ type: 'trust-demanded' })

@@ -395,7 +395,7 @@ async function start(
   shutdown.add('home assistant', () => homeAssistant.close())
   const fleet = view.fleetId ?? 'rebuilding'
   const ca = secured?.security.probe.ca
-  const bridge = startBridge(config, { broker, marks, fleet, ca, notice: notices.take }, log)
+  const bridge = startBridge(config, { broker, driver, marks, fleet, ca, notices }, log)
   shutdown.add('bridge', async () => await bridge?.close())
   // Only now, with both ports: a start that fails must not make a ledger, which fixes the grid.
   driver.begin(begin)

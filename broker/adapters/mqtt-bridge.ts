@@ -22,6 +22,8 @@ export interface MqttBridgeOptions {
   /** Before each topic that goes out. */
   readonly prefix: string
   readonly filtersOut: readonly string[]
+  /** One of those: of it is told once the other end has taken back what was taken back here. */
+  readonly watchFilter: string
   readonly filtersIn: readonly string[]
   /** Of it more bytes are taken than of others. */
   readonly submitTopic: string
@@ -36,6 +38,8 @@ export interface MqttBridgePort {
   /** What is retained now, page by page. */
   retained(filter: string): AsyncIterable<BridgeMessage>
   notice(notice: GatewayNotice): void
+  /** All of watched cells that was taken back until now the other end has taken back, too. */
+  cleared(): void
 }
 
 /** Sent and not acknowledged. */
@@ -54,6 +58,8 @@ export class MqttBridge {
   #underWay = 0
   /** Of those, at QoS 0: with the connection they end, and nobody is told. */
   #fleeting = 0
+  /** Topics of watched cells that were taken back, of which the other end may not know. */
+  readonly #clearing = new Set<string>()
   /** Connections that have ended. */
   #ended = 0
   /** What is retained goes first, or it would come after what has followed it. */
@@ -81,6 +87,7 @@ export class MqttBridge {
     this.#unfollow = options.filtersOut.map((filter) =>
       port.follow(filter, (message) => {
         if (message.qos === 0 && !message.retain && this.#state !== 'up') return
+        if (filter === options.watchFilter) this.#noteClearing(message)
         this.#queue.add(message)
         this.#pump()
       }),
@@ -146,6 +153,11 @@ export class MqttBridge {
     this.#port.notice({ level: 'warn', code: 'bridge-down', message })
   }
 
+  #noteClearing({ topic, payload, retain }: BridgeMessage): void {
+    if (retain && payload.length === 0) this.#clearing.add(topic)
+    else this.#clearing.delete(topic)
+  }
+
   #left(topic: string, bytes: number): void {
     const message = `messages that come over the bridge are left: "${topic.slice(0, 100)}" of ${bytes} bytes is too large, or its topic is none that the gateway takes`
     this.#port.notice({ level: 'warn', code: 'bridge-left', message })
@@ -172,12 +184,16 @@ export class MqttBridge {
     this.#underWay++
     if (qos === 0) this.#fleeting++
     const bytes = Buffer.from(payload)
-    this.#far.publish(`${this.#options.prefix}${topic}`, bytes, { qos, retain }, () => {
+    this.#far.publish(`${this.#options.prefix}${topic}`, bytes, { qos, retain }, (error) => {
       if (qos === 0) {
         if (ended !== this.#ended) return
         this.#fleeting--
       }
       this.#underWay--
+      const isClearing = retain && bytes.length === 0 && qos === 1 && !error
+      if (isClearing && this.#clearing.delete(topic) && this.#clearing.size === 0) {
+        this.#port.cleared()
+      }
       this.#roomWanted?.()
       this.#pump()
     })

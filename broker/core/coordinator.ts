@@ -234,6 +234,9 @@ export class Coordinator {
       case 'probe-returned':
         this.#fleet.silence.probeReturned(event.beat)
         break
+      case 'watches-cleared':
+        this.#watches.cleared()
+        break
       case 'trust-demanded':
         this.#fleet.silence.trust()
         break

@@ -103,6 +103,8 @@ export type GatewayEvent =
   | { readonly type: 'removal-requested'; readonly node: NodeId }
   /** A beat of the gateway's own client came back through the broker. */
   | { readonly type: 'probe-returned'; readonly beat: number }
+  /** What a start took back of watched cells is gone at the other end of the bridge, too; or there is no bridge. */
+  | { readonly type: 'watches-cleared' }
   /** An operator says that what the gateway sees of the fleet is true. */
   | { readonly type: 'trust-demanded' }
   /** How much room the disk of the ledger has. */

@@ -9,7 +9,8 @@
  * next one comes later and takes half as many, so that a tile that cannot be read holds up its own cells alone.
  *
  * A cell of a tile that was never written, or whose every copy is lost, has no number: nothing is retained of it. The
- * ledger has the names of the cells alone, so that those that are watched no more can be cleared wherever they went.
+ * ledger has the names of the cells alone, so that those that are watched no more can be cleared wherever they went: a
+ * name stays until its clearing is where numbers went, and a start clears it again.
  */
 import { assert } from '../../shared/core/assert.ts'
 import { randomId, type TaskId } from '../../shared/core/ids.ts'
@@ -63,6 +64,8 @@ export class Watches {
   readonly #context: CoordinatorContext
   readonly #reads: Reads
   readonly #fields = new Map<number, Field>()
+  /** Rows of cells that are watched no more. */
+  #clearing: LedgerContents['watch'] = []
   #epoch: number | undefined
 
   constructor(context: CoordinatorContext, reads: Reads) {
@@ -86,13 +89,20 @@ export class Watches {
     for (const field of this.#fields.values()) {
       for (const id of field.cells.keys()) names.add(`${field.name}/${id}`)
     }
-    for (const { key } of rows) {
-      if (names.delete(String(key))) continue
+    this.#clearing = rows.filter(({ key }) => !names.delete(String(key)))
+    for (const { key } of this.#clearing) {
       const [name, id] = String(key).split('/')
-      this.#context.persist({ table: 'watch', key, value: undefined })
       this.#publish(name!, Number(id), '')
     }
     for (const key of names) this.#context.persist({ table: 'watch', key, value: true })
+  }
+
+  /** What was published of them is cleared wherever it went. */
+  cleared(): void {
+    for (const { key } of this.#clearing) {
+      this.#context.persist({ table: 'watch', key, value: undefined })
+    }
+    this.#clearing = []
   }
 
   /** A write got its place. */

@@ -1,6 +1,7 @@
 /** The bridge between two real brokers, and to one that does not read. */
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import type { MqttClient } from 'mqtt'
 import t, { type Test } from 'tap'
 import type { BridgeMessage } from '../../../broker/adapters/bridge-queue.ts'
@@ -52,6 +53,7 @@ function bridgeOf(t: Test, { far, near, filtersIn = ['#'], retained = nothing }:
       submitTopic: 'obelisk/v1/task/submit',
       prefix: '',
       filtersOut: ['out/+'],
+      watchFilter: 'out/+',
       filtersIn,
     },
     {
@@ -65,6 +67,10 @@ function bridgeOf(t: Test, { far, near, filtersIn = ['#'], retained = nothing }:
       retained,
       notice: ({ code }) => {
         codes.push(code)
+        for (const look of looks.splice(0)) look()
+      },
+      cleared: () => {
+        codes.push('cleared')
         for (const look of looks.splice(0)) look()
       },
     },
@@ -270,6 +276,29 @@ t.test('what is retained does not come after what has followed it', async (t) =>
   const bridge = bridgeOf(t, { far: far.broker.port, near, retained })
   while (heard.length < 3) await next(user)
   t.same(heard, ['out/first=old', 'out/state=old', 'out/state=new'])
+})
+
+t.test('what is taken back is gone once the other end has acknowledged all of it', async (t) => {
+  const [far, near] = [await brokerBench(t), await brokerBench(t)]
+  Object.assign(far.gateway, { readsAll: true, answersAtOnce: false })
+  const { say, codes, until } = bridgeOf(t, { far: far.broker.port, near })
+  for (const [topic, payload] of [
+    ['out/a', ''],
+    ['out/b', '1'],
+    ['out/c', ''],
+  ] as const) {
+    say(topic, payload)
+  }
+  const { foreign } = far.gateway
+  while (foreign.length < 3) await setImmediate()
+  foreign[0]!.done!()
+  const mark = await far.mqtt()
+  await mark.subscribeAsync('mark')
+  await mark.publishAsync('mark', '')
+  t.same(codes, ['bridge-up'], 'one more is on its way')
+  for (const { done } of foreign) done!()
+  await until('cleared')
+  t.same(codes, ['bridge-up', 'cleared'])
 })
 
 t.test('what was on its way at QoS 0 when the connection ended holds nothing up', async (t) => {
