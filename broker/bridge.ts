@@ -1,5 +1,5 @@
 /** The bridge to another broker, as the options have it. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { ANYONE } from '../shared/protocol/access.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
@@ -37,10 +37,23 @@ export interface BridgeParts {
   readonly driver: Pick<GatewayDriver, 'watchesCleared'>
 }
 
-export function bridgeMarks(topicBase: string): BridgeMarks {
-  const [name, secret] = [randomBytes(8).toString('hex'), randomBytes(16).toString('hex')]
-  // Of those that come in: who may subscribe to them may to this.
-  return { clientId: `bridge-${name}`, loopFilter: `${topicBase}/task/${secret}/cancel` }
+/**
+ * The loop filter is the same after a restart: a gateway that was killed leaves it in its session over there, and takes
+ * it out when it is back. On a gateway that is secured nobody can guess it; whoever reaches another may end its bridge.
+ */
+export function bridgeMarks(
+  config: Pick<GatewayConfig, 'topicBase' | 'bridgeUrl' | 'bridgeTokenFile'>,
+  fleet: string,
+): BridgeMarks {
+  const { topicBase, bridgeUrl, bridgeTokenFile: file } = config
+  const hasToken = bridgeUrl !== undefined && file !== undefined
+  const token = hasToken ? firstLineOf('bridge-token-file', file) : ''
+  const secret = createHash('sha256').update(`loop of a bridge/${fleet}/${token}`).digest('hex')
+  return {
+    clientId: `bridge-${randomBytes(8).toString('hex')}`,
+    // Of those that come in: who may subscribe to them may to this.
+    loopFilter: `${topicBase}/task/${secret.slice(0, 32)}/cancel`,
+  }
 }
 
 /** Undefined without one. */

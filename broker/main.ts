@@ -270,7 +270,8 @@ async function start(
   const disk = new DiskWatch({ directory: config.data }, (free) => driver.diskChecked(free))
   // Nobody else can know it.
   const probeId = `probe-${randomId(random)}`
-  const marks = bridgeMarks(config.topicBase)
+  const fleet = view.fleetId ?? 'rebuilding'
+  const marks = bridgeMarks(config, fleet)
   const broker = await MqttBroker.start(
     {
       host: config.host,
@@ -393,7 +394,6 @@ async function start(
     },
   )
   shutdown.add('home assistant', () => homeAssistant.close())
-  const fleet = view.fleetId ?? 'rebuilding'
   const ca = secured?.security.probe.ca
   const bridge = startBridge(config, { broker, driver, marks, fleet, ca, notices }, log)
   shutdown.add('bridge', async () => await bridge?.close())
