@@ -23,12 +23,13 @@ export class ResultTable {
     this.#records = records
     this.#former = former
     const found = new Map<number, number>()
+    for (const { key, value } of records.getRange()) {
+      if (key.startsWith(PREFIX)) found.set(Number(key.slice(PREFIX.length)), numberOf(value))
+    }
+    // What lies in both was written there last, by a version from before that the board went back to for a while.
     for (const { key, value } of former.getRange()) {
       this.#hasFormer = true
       found.set(key, numberOf(value))
-    }
-    for (const { key, value } of records.getRange()) {
-      if (key.startsWith(PREFIX)) found.set(Number(key.slice(PREFIX.length)), numberOf(value))
     }
     this.#onDisk = [...found.keys()]
     this.#unconfirmed = this.#onDisk

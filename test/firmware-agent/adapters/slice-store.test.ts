@@ -159,6 +159,23 @@ t.test('results in a store from before are taken over, and leave it', async (t) 
   t.strictSame((await open(t, directory)).results(), [{ position: 6, lsus: 1 }])
 })
 
+t.test('results of a version from before that ran meanwhile stand for older ones', async (t) => {
+  const directory = join(t.testdir(), 'store')
+  const first = await open(t, directory)
+  await first.adopt('ledger', GRID)
+  for (const position of [1, 2, 3]) await commit(first, position, [0])
+  await first.close()
+  // It emptied the store, which left what it knew nothing of, and began anew.
+  await changeFormer(directory, (table) => void table.put(2, bytesOfNumber(7)))
+  const second = await open(t, directory)
+  t.match(second.results(), [{ position: 1 }, { position: 2, lsus: 7 }, { position: 3 }])
+  second.forgetResults(3)
+  await commit(second, 4, [0])
+  await second.close()
+  t.strictSame(await changeFormer(directory, () => {}), [])
+  t.match((await open(t, directory)).results(), [{ position: 4 }])
+})
+
 t.test('a store belongs to one ledger, and to a grid that can be', async (t) => {
   const store = await open(t, join(t.testdir(), 'store'))
   await t.rejects(store.adopt('ledger', { ...GRID, tile: 1 }), { code: 'grid-invalid' })
