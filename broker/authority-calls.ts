@@ -4,7 +4,7 @@ import { isIPv6, SocketAddress } from 'node:net'
 import { toBase32 } from '../shared/core/base32.ts'
 import { keepLastBackup, lastBackupTs } from '../shared/runtime/backup-mark.ts'
 import { AppError } from '../shared/runtime/errors.ts'
-import { passphraseFault, sealFile } from '../shared/runtime/sealed-file.ts'
+import { type Derive, passphraseFault, sealFile } from '../shared/runtime/sealed-file.ts'
 import type { FleetKeys } from './adapters/fleet-keys.ts'
 import type { Asker, AuthorityPort, AuthorityView, LeafView } from './adapters/http-port.ts'
 import type { IdentityStore } from './adapters/identity-store.ts'
@@ -23,6 +23,7 @@ export interface AuthorityParts {
   hostsCertificate(): string
   /** Unix ms that do not go back. */
   nowTs(): number
+  readonly derive?: Derive
 }
 
 export class AuthorityCalls implements AuthorityPort {
@@ -65,14 +66,14 @@ export class AuthorityCalls implements AuthorityPort {
   }
 
   async #make(passphrase: string, asker: Asker): Promise<Uint8Array> {
-    const { keys, store, log, files, nowTs } = this.#parts
+    const { keys, store, log, files, nowTs, derive } = this.#parts
     const ts = nowTs()
     // Whatever was decided until then is on the disk.
     await store.write([])
     const moment = { ts, log: log.head }
     const content = writeBackup(moment, files(), await store.stored())
     const head = { ts, pin: toBase32(keys.pin) }
-    const file = await sealFile(head, passphrase, content)
+    const file = await sealFile(head, passphrase, content, derive)
     const { who, via } = asker
     asker.assertMay()
     await log.append({ event: 'ca-backup', who, via })

@@ -10,7 +10,7 @@ import { AppError, EXIT_CONFIG, EXIT_USAGE } from '../shared/runtime/errors.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
 import { beginFolder, finishFolder, isThere, unfinished } from '../shared/runtime/private-folder.ts'
-import { damaged, newer, openSealed } from '../shared/runtime/sealed-file.ts'
+import { type Derive, damaged, newer, openSealed } from '../shared/runtime/sealed-file.ts'
 import { tidied } from '../shared/runtime/tidied.ts'
 import { loadFleetKeys, putKeyFiles } from './adapters/fleet-keys.ts'
 import { IdentityStore } from './adapters/identity-store.ts'
@@ -36,6 +36,7 @@ export interface RestoreOrder {
   /** Who is to stay out: what the backup cannot know, since it came later. */
   /** `ts`: when the backup was made, Unix ms. */
   revoked(found: BackupNames, ts: number): Promise<readonly string[]>
+  readonly derive?: Derive
 }
 
 export interface Restored {
@@ -72,7 +73,8 @@ export async function restoreFleet(order: RestoreOrder): Promise<Restored> {
 /** By whoever has the lock of the data directory. */
 export async function restoreKeys(order: RestoreOrder): Promise<Restored> {
   assertFree(order.data)
-  const { head, content: bytes } = await openSealed(order.backup, await order.passphrase())
+  const passphrase = await order.passphrase()
+  const { head, content: bytes } = await openSealed(order.backup, passphrase, order.derive)
   const reading = readBackup(bytes)
   if (!reading.ok) throw reading.problem === 'later' ? newer() : damaged('a record is none')
   const { content } = reading

@@ -1,4 +1,4 @@
-/** Backups of real stores and keys, and what a new gateway has of them; the passphrase costs what it costs. */
+/** Backups of real stores and keys, and what a new gateway has of them. What a passphrase costs is in sealed-file.test.ts. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import {
@@ -28,6 +28,7 @@ import { Random } from '../../shared/core/random.ts'
 import { lastBackupTs } from '../../shared/runtime/backup-mark.ts'
 import { ExclusiveLock } from '../../shared/runtime/exclusive-lock.ts'
 import { readSecurityLog, verifySecurityLog } from '../../shared/runtime/security-log-files.ts'
+import { quickly } from '../support/quick-derivation.ts'
 import { shortDirectory } from '../support/short-directory.ts'
 import { TYPESCRIPT } from '../support/typescript/node-options.ts'
 
@@ -77,6 +78,7 @@ class Box {
       ...{ keys, store, log, folder, nowTs: () => NOW },
       files: () => readKeyFiles(folder),
       hostsCertificate: () => keys.agents.certificate,
+      derive: quickly,
     })
   }
 
@@ -111,7 +113,14 @@ function place(t: Test): string {
 
 function restoring(data: string, backup: Uint8Array, more: Partial<RestoreOrder> = {}) {
   const passphrase = async () => PASSPHRASE
-  return restoreFleet({ data, backup, passphrase, revoked: async () => [], ...more })
+  return restoreFleet({
+    data,
+    backup,
+    passphrase,
+    derive: quickly,
+    revoked: async () => [],
+    ...more,
+  })
 }
 
 t.test('attempt 69: a new box has the keys, and no token or tombstone comes back', async (t) => {
@@ -313,6 +322,7 @@ const KILLED = `
   import { syncBuiltinESMExports } from 'node:module'
   const [, file, data, step, signal] = process.argv
   const { restoreFleet } = await import(${JSON.stringify(new URL('../../broker/restore.ts', import.meta.url).href)})
+  const { quickly } = await import(${JSON.stringify(new URL('../support/quick-derivation.ts', import.meta.url).href)})
   let calls = 0
   const passphrase = async () => {
     for (const name of ['openSync', 'writeFileSync', 'fsyncSync', 'mkdirSync', 'rmSync', 'renameSync', 'lchownSync']) {
@@ -325,7 +335,8 @@ const KILLED = `
     syncBuiltinESMExports()
     return ${JSON.stringify(PASSPHRASE)}
   }
-  await restoreFleet({ data, backup: fs.readFileSync(file), passphrase, revoked: async () => [] })
+  const backup = fs.readFileSync(file)
+  await restoreFleet({ data, backup, passphrase, derive: quickly, revoked: async () => [] })
   console.log(calls)`
 
 function killed(file: string, data: string, step: number, signal: NodeJS.Signals) {

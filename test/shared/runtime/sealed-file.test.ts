@@ -1,23 +1,19 @@
-import { createHash, scryptSync } from 'node:crypto'
+import { scryptSync } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  type Derive,
   headOf,
   openSealed,
   passphraseFault,
   sealFile,
 } from '../../../shared/runtime/sealed-file.ts'
 import { checkAsync } from '../../support/property.ts'
+import { quickly } from '../../support/quick-derivation.ts'
 
 const HEAD = { ts: 1_800_000_000_000, pin: 'a'.repeat(52) }
 const PASSPHRASE = 'correct horse battery'
 const PIECE = 64 * 1024
 const SEALED = PIECE + 16
-
-/** In the place of scrypt, which is slow on purpose. */
-const quickly: Derive = async (passphrase, salt) =>
-  createHash('sha512').update(passphrase).update(salt).digest()
 
 const open = (file: Uint8Array, passphrase = PASSPHRASE) => openSealed(file, passphrase, quickly)
 const seal = (...content: Uint8Array[]) => sealFile(HEAD, PASSPHRASE, content, quickly)
