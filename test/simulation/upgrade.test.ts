@@ -81,12 +81,11 @@ class UpgradeStory {
   write(): void {
     this.writes += 1
     this.bench.submit({ id: `w${this.writes}`, ...ADD, region: WHOLE })
-    const { effects } = this.bench
+    const sent = this.bench.entriesByConnection()
     for (const name of this.names) {
       if (this.away.has(name) || this.behind.has(name)) continue
-      this.bench.effects = effects
-      const entries = this.bench.entriesTo(name)
-      if (entries.length > 0) this.bench.apply(name, entries)
+      const entries = sent.get(this.bench.node(name).connection)
+      if (entries !== undefined) this.bench.apply(name, entries)
     }
   }
 

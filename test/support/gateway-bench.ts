@@ -358,6 +358,18 @@ export class GatewayBench {
     return this.sent('entries', this.node(name).connection).flatMap(({ entries }) => entries)
   }
 
+  /** The same of all nodes, by their connections: of many, each would look through the effects of all. */
+  entriesByConnection(): Map<string, Sent<'entries'>['entries'][number][]> {
+    const sent = new Map<string, Sent<'entries'>['entries'][number][]>()
+    for (const effect of this.effects) {
+      if (effect.type !== 'send' || effect.message.t !== 'entries') continue
+      const before = sent.get(effect.connection)
+      if (before === undefined) sent.set(effect.connection, [...effect.message.entries])
+      else before.push(...effect.message.entries)
+    }
+    return sent
+  }
+
   readsTo(name: string): Sent<'read'>[] {
     return this.sent('read', this.node(name).connection)
   }
