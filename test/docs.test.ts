@@ -50,6 +50,20 @@ import { collectCodes, type SpokenCode } from './support/spoken-codes.ts'
 const ROOT = new URL('../', import.meta.url)
 
 /** The files of the tree, one of them changed perhaps. */
+/** As it is on the disk: looked at again and again. */
+const onDisk = new Map<string, string>()
+const pages = new Map<string, Markdown>()
+const folders = new Map<string, readonly string[]>()
+
+/** The same value for the same key, made once. */
+function once<Value>(made: Map<string, Value>, key: string, make: () => Value): Value {
+  const known = made.get(key)
+  if (known !== undefined) return known
+  const value = make()
+  made.set(key, value)
+  return value
+}
+
 class Files {
   readonly #changed: ReadonlyMap<string, string>
 
@@ -58,11 +72,13 @@ class Files {
   }
 
   text(path: string): string {
-    return this.#changed.get(path) ?? readFileSync(new URL(path, ROOT), 'utf8')
+    const changed = this.#changed.get(path)
+    return changed ?? once(onDisk, path, () => readFileSync(new URL(path, ROOT), 'utf8'))
   }
 
   page(path: string): Markdown {
-    return new Markdown(this.text(path))
+    const text = this.text(path)
+    return once(pages, text, () => new Markdown(text))
   }
 
   json(path: string): Record<string, unknown> {
@@ -71,8 +87,11 @@ class Files {
 
   /** What lies below a folder and ends so, and what was added there. */
   below(folder: string, ending: string): string[] {
-    const found = ts.sys.readDirectory(new URL(folder, ROOT).pathname, [ending])
-    const paths = found.map((path) => posix.relative(ROOT.pathname, path))
+    const paths = once(folders, `${folder} ${ending}`, () =>
+      ts.sys
+        .readDirectory(new URL(folder, ROOT).pathname, [ending])
+        .map((path) => posix.relative(ROOT.pathname, path)),
+    )
     const added = [...this.#changed.keys()].filter(
       (path) => path.startsWith(`${folder}/`) && path.endsWith(ending),
     )
@@ -473,8 +492,15 @@ interface Known {
   readonly groups: ReadonlySet<string>
 }
 
+let asked: Promise<Known> | undefined
+
+function knownCommands(): Promise<Known> {
+  asked ??= askForCommands()
+  return asked
+}
+
 /** Asks the program itself, by its help, for every command and its flags. */
-async function knownCommands(): Promise<Known> {
+async function askForCommands(): Promise<Known> {
   const commands = new Map<string, Set<string>>()
   const groups = new Set<string>()
   const tables: Readonly<Record<string, OptionTable>> = {

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
+import { syntaxOf } from './support/syntax.ts'
 
 const ROOT = new URL('../', import.meta.url)
 
@@ -26,7 +27,7 @@ class Source {
   constructor(path: string, text: string) {
     this.path = path
     this.text = text
-    this.tree = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
+    this.tree = syntaxOf(path, text)
     this.each((node) => this.#addImport(node))
   }
 

@@ -6,6 +6,7 @@
  * `disconnect`, `connection`, `security`, `upgrade`.
  */
 import ts from 'typescript'
+import { syntaxOf } from './syntax.ts'
 
 export interface SpokenCode {
   readonly code: string
@@ -52,7 +53,7 @@ class Collector {
 
   constructor(path: string, text: string) {
     this.#path = path
-    this.#tree = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
+    this.#tree = syntaxOf(path, text)
   }
 
   collect(): SpokenCode[] {
