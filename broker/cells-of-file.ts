@@ -6,7 +6,7 @@ import { isBelowBase } from '../shared/protocol/topics.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
 import { entryLabel } from '../shared/runtime/table-arrays.ts'
 import type { GatewayConfig } from './config.ts'
-import { type Input, inputName } from './core/inputs.ts'
+import type { Input } from './core/inputs.ts'
 import type { WatchedCell } from './core/watches.ts'
 
 type Watches = GatewayConfig['watches']
@@ -31,7 +31,7 @@ function inputProblems(inputs: readonly Input[], grid: GridContext, topicBase: s
     const { topic } = input
     const below = `topic: "${topic}" is below the base "${topicBase}", where readings are told as cell/…`
     const problems = isBelowBase(topicBase, topic) ? [below] : []
-    return labelled(inputName(index), [...problems, ...cellProblems(input, grid)])
+    return labelled('input', index, [...problems, ...cellProblems(input, grid)])
   })
 }
 
@@ -41,11 +41,9 @@ function watchProblems(watches: Watches, grid: GridContext): string[] {
     const cell = `${watch.field} ${watch.x},${watch.y}`
     const before = seen.get(cell)
     seen.set(cell, index)
-    const problems = cellProblems(watch, grid)
-    if (before !== undefined) {
-      problems.push(`${cell} is watched by ${entryLabel('watch', before)} already`)
-    }
-    return labelled(entryLabel('watch', index), problems)
+    const twice =
+      before === undefined ? [] : [`${cell} is watched by ${entryLabel('watch', before)} already`]
+    return labelled('watch', index, [...cellProblems(watch, grid), ...twice])
   })
 }
 
@@ -54,15 +52,17 @@ function cellProblems(
   { field, x, y }: Pick<Input, 'field' | 'x' | 'y'>,
   { fields, geometry: { width, height } }: GridContext,
 ): string[] {
-  const isBeyond = (place: Input['x'], side: number): boolean =>
+  const beyond = (name: string, place: Input['x'], side: number): string[] =>
     typeof place === 'number' && place >= side
+      ? [`${name}: there is no cell at ${place} in a grid of ${width}x${height}`]
+      : []
   return [
     ...(findField(fields, field) ? [] : [`field: ${unknownField('', field, fields).message}`]),
-    ...(isBeyond(x, width) ? [`x: ${x} is outside a grid of ${width}x${height}`] : []),
-    ...(isBeyond(y, height) ? [`y: ${y} is outside a grid of ${width}x${height}`] : []),
+    ...beyond('x', x, width),
+    ...beyond('y', y, height),
   ]
 }
 
-function labelled(label: string, problems: readonly string[]): string[] {
-  return problems.map((problem) => `${label}: ${problem}`)
+function labelled(key: string, index: number, problems: readonly string[]): string[] {
+  return problems.map((problem) => `${entryLabel(key, index)}: ${problem}`)
 }

@@ -7,7 +7,7 @@ import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory } from '../shared/runtime/option-table.ts'
 import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
 import { topicBase } from '../shared/runtime/topic-base-option.ts'
-import { INPUT_TABLE } from './input-table.ts'
+import { INPUT_TABLE, WATCH_TABLE } from './cell-table.ts'
 import {
   discoveryPrefix,
   fields,
@@ -17,7 +17,6 @@ import {
   topicFilters,
   topicPrefix,
 } from './option-types.ts'
-import { WATCH_TABLE } from './watch-table.ts'
 
 const MIB = 1024 * 1024
 const DAY_MS = 86_400_000

@@ -54,7 +54,7 @@ interface Document {
 }
 
 /** As people count them. */
-export function inputName(index: number): string {
+function inputName(index: number): string {
   return `[[input]] ${index + 1}`
 }
 

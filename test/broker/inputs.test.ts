@@ -79,8 +79,8 @@ t.test('what is wrong with an input is said of it', async (t) => {
     ['y = 3', 'y = "$0"', 'y: "$0" is not a number'],
     ['y = 3', 'y = 3.5', 'y: 3.5 is not a whole number'],
     ['y = 3', 'y = -1', 'y: -1 is out of range'],
-    ['y = 3', 'y = 32', 'y: 32 is outside a grid of 64x32'],
-    ['x = 12', 'x = 64', 'x: 64 is outside a grid of 64x32'],
+    ['y = 3', 'y = 32', 'y: there is no cell at 32 in a grid of 64x32'],
+    ['x = 12', 'x = 64', 'x: there is no cell at 64 in a grid of 64x32'],
     ['field = "temp"', 'field = "tmp"', 'field: the grid has no field "tmp", did you mean temp?'],
     ['field = "temp"', 'field = "__proto__"', 'field: the grid has no field "__proto__"'],
   ]

@@ -1,4 +1,4 @@
-/** `[[input]]`: what the configuration says of messages that tell cells. */
+/** `[[input]]` and `[[watch]]`: messages that tell cells, and cells whose numbers the gateway publishes. */
 import { formatPointer, type JsonPointer, parsePointer } from '../shared/core/json-pointer.ts'
 import { GRID_SIDE_MAX } from '../shared/grid/geometry.ts'
 import { isFilter } from '../shared/protocol/topic-filters.ts'
@@ -12,6 +12,7 @@ import {
 } from '../shared/runtime/option-types.ts'
 import type { TableArray } from '../shared/runtime/table-arrays.ts'
 import type { Coordinate } from './core/inputs.ts'
+import { label, sensorClass } from './option-types.ts'
 
 const POINTER_LENGTH_MAX = 256
 const FACTOR_MAX = 1_000_000_000
@@ -63,7 +64,15 @@ const coordinate: OptionType<Coordinate> = {
 
 const factor = number({ min: -FACTOR_MAX, max: FACTOR_MAX })
 
-const columns = {
+const field = {
+  type: text({ range: 'the name of a field' }),
+  isRequired: true,
+  about: 'The field of the grid.',
+} as const
+const x = { isRequired: true, about: 'The column of the cell.' } as const
+const y = { isRequired: true, about: 'The row of the cell.' } as const
+
+const inputColumns = {
   topic: { type: filter, isRequired: true, about: 'What its messages are published to.' },
   pointer: {
     type: pointer,
@@ -71,9 +80,9 @@ const columns = {
     defaultText: '`""`, the whole message',
     about: 'Where in the message the number stands.',
   },
-  field: { type: text(), isRequired: true, about: 'The field of the grid that it is for.' },
-  x: { type: coordinate, isRequired: true, about: 'The column of the cell.' },
-  y: { type: coordinate, isRequired: true, about: 'The row of the cell.' },
+  field,
+  x: { ...x, type: coordinate },
+  y: { ...y, type: coordinate },
   scale: { type: factor, default: 1, about: 'What the number is multiplied with.' },
   offset: {
     type: factor,
@@ -82,11 +91,11 @@ const columns = {
   },
 } as const
 
-export const INPUT_TABLE: TableArray<typeof columns> = {
+export const INPUT_TABLE: TableArray<typeof inputColumns> = {
   key: 'input',
   about: 'A number in messages of others that is a reading of a cell; see sensors.md.',
   countMax: 1000,
-  columns,
+  columns: inputColumns,
   relations: (['x', 'y'] as const).map((name) => ({
     of: [name, 'topic'] as const,
     check({ topic, ...given }) {
@@ -97,3 +106,22 @@ export const INPUT_TABLE: TableArray<typeof columns> = {
     },
   })),
 }
+
+export const WATCH_TABLE = {
+  key: 'watch',
+  about: 'A cell whose number is published, retained, whenever it has changed.',
+  countMax: 1000,
+  columns: {
+    field,
+    x: { ...x, type: whole },
+    y: { ...y, type: whole },
+    name: {
+      type: label(64),
+      defaultText: 'field, column and row',
+      about: 'What Home Assistant calls it.',
+    },
+    unit: { type: label(16), about: 'Of the number, as Home Assistant takes it.' },
+    deviceClass: { type: sensorClass, about: 'What it is to Home Assistant.' },
+  },
+  relations: [],
+} as const
