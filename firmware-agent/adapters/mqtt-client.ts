@@ -9,6 +9,7 @@ import type { IClientOptions } from 'mqtt'
 // The client alone: the package's entry would load WebSocket and SOCKS too, 7 MB that an agent lacks.
 import mqttClient from 'mqtt/lib/client'
 import { assert } from '../../shared/core/assert.ts'
+import { addressHint, isOfAddress } from '../../shared/runtime/address-hint.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { openSocket } from './gateway-socket.ts'
 import type { Identity } from './identity-files.ts'
@@ -57,6 +58,8 @@ export class MqttLink {
   readonly #port: MqttLinkPort
   readonly #tickets = new Tickets()
   #connection: Connection | undefined
+  /** Its address is that of a gateway. */
+  #hasBeenUp = false
 
   constructor(options: MqttLinkOptions, port: MqttLinkPort) {
     this.#options = options
@@ -76,10 +79,15 @@ export class MqttLink {
   connect(): void {
     assert(this.#connection === undefined, 'one connection at a time')
     const connection: Connection = new Connection(this.#options, this.#tickets, {
-      onConnected: () => this.#port.onConnected(),
+      onConnected: () => {
+        this.#hasBeenUp = true
+        this.#port.onConnected()
+      },
       onDisconnected: (reason, isRevoked) => {
+        const isElsewhere = !this.#hasBeenUp && connection.isUnanswered
+        const hint = isElsewhere ? `; ${addressHint(this.#options.url, 'board')}` : ''
         this.#connection = undefined
-        this.#port.onDisconnected(reason, isRevoked)
+        this.#port.onDisconnected(`${reason}${hint}`, isRevoked)
       },
       onMessage: (topic, payload) => this.#port.onMessage(topic, payload),
     })
@@ -114,8 +122,11 @@ class Connection {
   readonly #socket: Socket
   readonly #closed: Promise<void>
   #state: 'connecting' | 'up' | 'ending' = 'connecting'
-  #reason = 'connection closed'
+  #reason = ''
   #isRevoked = false
+  /** Something has shown that it is a gateway. */
+  #isAnswered = false
+  #isUnanswered = false
 
   constructor(options: MqttLinkOptions, tickets: Tickets, port: MqttLinkPort) {
     this.#socket = dial(options, tickets)
@@ -125,16 +136,19 @@ class Connection {
     this.#client.on('error', (error) => {
       const code = (error as { code?: unknown }).code
       this.#isRevoked = options.identity !== undefined && code === NOT_AUTHORIZED
-      this.destroy(messageOf(error))
+      this.destroy(messageOf(error), isOfAddress(error))
     })
     this.#client.on('connect', () => this.#subscribe(options, port))
     this.#client.on('message', (topic, payload) => {
       if (this.#state === 'up') port.onMessage(topic, payload)
     })
-    this.#socket.on('error', (error) => this.#note(messageOf(error)))
+    this.#socket.on('error', (error) => this.#note(messageOf(error), isOfAddress(error)))
+    this.#socket.once('secureConnect', () => {
+      this.#isAnswered = true
+    })
     this.#closed = new Promise((resolve) => {
       this.#socket.once('close', () => {
-        this.#note('')
+        this.#note('connection closed', true)
         this.#client.end(true)
         port.onDisconnected(this.#reason, this.#isRevoked)
         resolve()
@@ -144,6 +158,11 @@ class Connection {
 
   get isUp(): boolean {
     return this.#state === 'up'
+  }
+
+  /** It ended as it does where no gateway listens, or another kind. */
+  get isUnanswered(): boolean {
+    return this.#isUnanswered
   }
 
   get backlogBytes(): number {
@@ -166,8 +185,8 @@ class Connection {
     return true
   }
 
-  destroy(reason: string): void {
-    this.#note(reason)
+  destroy(reason: string, mayBeElsewhere = false): void {
+    this.#note(reason, mayBeElsewhere)
     this.#socket.destroy()
   }
 
@@ -185,9 +204,11 @@ class Connection {
   }
 
   /** The first trouble is the reason; afterwards nothing is sent or handed over. */
-  #note(reason: string): void {
-    if (this.#state !== 'ending' && reason !== '') this.#reason = reason
+  #note(reason: string, mayBeElsewhere = false): void {
+    if (this.#state === 'ending') return
     this.#state = 'ending'
+    this.#reason = reason
+    this.#isUnanswered = mayBeElsewhere && !this.#isAnswered
   }
 
   #subscribe({ subscriptions }: MqttLinkOptions, port: MqttLinkPort): void {
@@ -206,7 +227,8 @@ class Connection {
   #guard(): void {
     const guard = new PacketSizeGuard({ bytesMax: INCOMING_BYTES_MAX })
     this.#socket.once('data', (chunk: Buffer) => {
-      if (chunk[0] !== CONNACK) this.destroy('what answers there is no MQTT broker')
+      if (chunk[0] !== CONNACK) this.destroy('what answers there is no MQTT broker', true)
+      else this.#isAnswered = true
     })
     this.#socket.on('data', (chunk: Buffer) => {
       if (!guard.accepts(chunk)) this.destroy(`a packet of more than ${INCOMING_BYTES_MAX} bytes`)

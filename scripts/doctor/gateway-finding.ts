@@ -26,6 +26,9 @@ export type GatewayProbe =
       readonly detail: string
     }
 
+const TUNNEL =
+  'if it is not, its port is on loopback, so mind the tunnel: ssh -N -R 1883:127.0.0.1:1883 <board>'
+
 export function gatewayFinding({ gateway, gatewayAddress, role, unit }: DoctorFacts): Finding {
   const check = 'gateway'
   const at = gatewayAddress
@@ -40,6 +43,7 @@ export function gatewayFinding({ gateway, gatewayAddress, role, unit }: DoctorFa
       unit?.isLoaded === true ? 'sudo systemctl restart obelisk-gateway' : installCommand(role)
     return fail(check, `${at} does not answer as a gateway (${detail})`, fix)
   }
+  const start = 'on the gateway: sudo systemctl start obelisk-gateway'
   switch (kind) {
     case 'name':
       return fail(check, `the name in ${at} is not known (${detail})`, setUrl)
@@ -47,7 +51,9 @@ export function gatewayFinding({ gateway, gatewayAddress, role, unit }: DoctorFa
       return fail(
         check,
         `nothing listens at ${at}`,
-        'on the gateway: sudo systemctl start obelisk-gateway; its port is on loopback, so mind the tunnel: ssh -N -R 1883:127.0.0.1:1883 <board>',
+        at.startsWith('mqtts:')
+          ? start
+          : `${start}; if it is secured: ${setUrl} --token-file <file>; ${TUNNEL}`,
       )
     case 'silent':
       return fail(
@@ -62,7 +68,11 @@ export function gatewayFinding({ gateway, gatewayAddress, role, unit }: DoctorFa
         'on the gateway: obelisk node ls; obelisk security log says why; a node that was revoked needs a new token',
       )
     case 'not-tls':
-      return fail(check, `what listens at ${at} does not speak TLS (${detail})`, setUrl)
+      return fail(
+        check,
+        `what listens at ${at} does not speak TLS (${detail})`,
+        `${setUrl}; ${TUNNEL}`,
+      )
     case 'other-fleet':
       return fail(
         check,

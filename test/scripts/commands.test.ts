@@ -756,10 +756,14 @@ t.test('a gateway that is not there is exit 69, over HTTP and MQTT', async (t) =
   const http = await run(['task', 'ls', '--http', `http://127.0.0.1:${port}`])
   t.match(http, { code: 69, stdout: '', stderr: /no gateway at .*ECONNREFUSED/ })
   const mqtt = await run(['sub', 'a/#', '--url', `mqtt://127.0.0.1:${port}`])
-  t.match(mqtt, { code: 69, stdout: '', stderr: /no gateway at .*ECONNREFUSED/ })
+  t.match(mqtt, { code: 69, stdout: '', stderr: /no gateway at .*ECONNREFUSED\); .*obelisk login/ })
   const { http: door } = await serve(t)
   const other = await run(['sub', 'a/#', '--url', door.replace('http', 'mqtt')])
-  t.match(other, { code: 69, stdout: '', stderr: /what answers at mqtt:.* is no MQTT broker/ })
+  t.match(other, {
+    code: 69,
+    stdout: '',
+    stderr: /what answers at mqtt:.* is no MQTT broker .*8883/,
+  })
 })
 
 async function startBroker(t: Test, at = 0) {

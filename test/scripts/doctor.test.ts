@@ -215,7 +215,13 @@ const CASES: readonly (readonly [
     /journalctl/,
   ],
   ['gateway', { gateway: { kind: 'name', detail: 'ENOTFOUND' } }, 'fail', /name in/, /--gateway/],
-  ['gateway', { gateway: { kind: 'refused', detail: '' } }, 'fail', /nothing listens/, /ssh -N -R/],
+  [
+    'gateway',
+    { gateway: { kind: 'refused', detail: '' } },
+    'fail',
+    /nothing listens/,
+    /if it is secured: .*mqtts:.*ssh -N -R/,
+  ],
   ['gateway', { gateway: { kind: 'silent', detail: '' } }, 'fail', /does not answer/, /ping/],
   [
     'gateway',

@@ -161,10 +161,11 @@ t.test('a closed port, a refusal and a silent peer are each told once', async (t
   const silentUrl = await listen(t, createServer())
   const httpUrl = await listen(t, createHttpServer())
   const cases: [string, RegExp][] = [
-    [httpUrl, /what answers there is no MQTT broker$/],
-    [closedUrl, /ECONNREFUSED/],
-    [url, /Not authorized/],
-    [silentUrl, /connack timeout/],
+    [httpUrl, /what answers there is no MQTT broker; .* is at mqtts:\/\/127\.0\.0\.1:8883 alone/],
+    [closedUrl, /ECONNREFUSED .*; is it started\? .*: obelisk agent enroll$/],
+    [url.replace('mqtt:', 'mqtts:'), /; .* not secured is at mqtt:\/\/127\.0\.0\.1:1883/],
+    [url, /Not authorized$/],
+    [silentUrl, /connack timeout$/],
   ]
   for (const [url, reason] of cases) {
     const { link, record } = linkTo(t, url, { connectTimeoutMs: 200 })
