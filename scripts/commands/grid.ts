@@ -23,13 +23,19 @@ const FILE_BYTES_MAX = 2 ** 30
 const TOO_SLOW = 408
 
 const TYPES: Readonly<Record<string, string>> = {
-  '.npy': 'application/x-npy',
-  '.csv': 'text/csv',
+  npy: 'application/x-npy',
+  csv: 'text/csv',
 }
+/** The standard input or output, CSV unless `--format` says what else. */
+const STANDARD = '-'
 
 interface RegionFlag {
   readonly region?: string
   readonly json?: boolean
+}
+
+interface FormatFlag {
+  readonly format?: string
 }
 
 interface UploadAnswer {
@@ -43,13 +49,14 @@ export async function getGrid(
   gateway: GatewayClient,
   streams: Streams,
   [field, file]: readonly [field: string, file: string],
-  flags: RegionFlag,
+  flags: RegionFlag & FormatFlag,
 ): Promise<number> {
-  const form = typeOf(file, 'get').suffix.slice(1)
+  const { format } = formatOf(file, 'get', flags)
   const query = new URLSearchParams(flags.region === undefined ? [] : regionOf(flags.region, 4))
   return await fetchInto(gateway, streams, file, {
-    path: `/api/grid/${encodeURIComponent(field)}.${form}?${query}`,
+    path: `/api/grid/${encodeURIComponent(field)}.${format}?${query}`,
     timeoutMs: TRANSFER_MS,
+    isText: format === 'csv',
   })
 }
 
@@ -74,32 +81,52 @@ export async function drawGrid(
   return await fetchInto(gateway, streams, file, {
     path: `/api/grid/${encodeURIComponent(field)}.png?${query}`,
     timeoutMs: PICTURE_MS,
+    isText: false,
   })
+}
+
+interface Fetched {
+  readonly path: string
+  readonly timeoutMs: number
+  readonly isText: boolean
 }
 
 async function fetchInto(
   gateway: GatewayClient,
   streams: Streams,
   file: string,
-  question: { readonly path: string; readonly timeoutMs: number },
+  { isText, ...question }: Fetched,
 ): Promise<number> {
+  const { stdout, stderr } = streams
+  const isPiped = file === STANDARD
+  if (isPiped && stdout.isTTY && !isText) {
+    throw usage('what a terminal would be given is bytes: name a file, or send them on with | or >')
+  }
   const temporary = partialOf(file)
-  if (existsSync(temporary))
+  if (!isPiped && existsSync(temporary))
     throw usage(`${temporary} is in the way: move it, or name another file`)
   const timeout = AbortSignal.timeout(question.timeoutMs)
-  let bytes: number
+  let bytes = 0
   let answer: Response
   try {
     answer = await gateway.open({ ...question, accept: '*/*' }, timeout)
     const chunks = chunksOf(answer, gateway.address)
-    bytes = await writeWholeFrom(file, chunks, FILE_MODE & ~process.umask(), temporary)
+    if (!isPiped) {
+      bytes = await writeWholeFrom(file, chunks, FILE_MODE & ~process.umask(), temporary)
+    } else {
+      for await (const chunk of chunks) {
+        stdout.write(chunk)
+        bytes += chunk.length
+      }
+    }
   } catch (error) {
     if (!timeout.aborted) throw faultOf(error, file, 'changed')
     const detail = `no whole answer from ${gateway.address} within ${question.timeoutMs / 1000} s`
     throw new ObeliskError({ code: 'timed-out', detail, cause: error })
   }
   const { columns, rows } = JSON.parse(answer.headers.get('x-overview')!) as Record<string, number>
-  streams.stdout.write(`${file}: ${columns} × ${rows}, ${bytes} bytes\n`)
+  const said = isPiped ? stderr : stdout
+  said.write(`${file}: ${columns} × ${rows}, ${bytes} bytes\n`)
   return EXIT_DONE
 }
 
@@ -118,21 +145,21 @@ export async function putGrid(
   gateway: GatewayClient,
   streams: Streams,
   [field, file]: readonly [field: string, file: string],
-  flags: RegionFlag & { readonly resume?: string },
+  flags: RegionFlag & FormatFlag & { readonly resume?: string },
 ): Promise<number> {
-  const { type } = typeOf(file, 'put')
+  const { type } = formatOf(file, 'put', flags)
   const { resume = randomId(new SystemRandom()) } = flags
   if (!isTaskId(resume)) throw usage(`--resume: "${resume}" is no id of an upload`)
   const region = flags.region === undefined ? [] : regionOf(flags.region, 2)
   const query = new URLSearchParams([...region, ['id', resume]])
-  const { body, bytes } = contentOf(file)
+  const { body, headers } = file === STANDARD ? { body: webStream(streams.stdin) } : contentOf(file)
   try {
     const answer = await gateway.json<UploadAnswer>({
       method: 'PUT',
       path: `/api/grid/${encodeURIComponent(field)}?${query}`,
       body,
       contentType: type,
-      headers: { 'content-length': String(bytes) },
+      ...(headers && { headers }),
       timeoutMs: TRANSFER_MS,
     })
     const text = `${answer.lsus} cells of ${field} written by ${count(answer.tasks, 'task')}, ${answer.id}`
@@ -149,21 +176,32 @@ function isCutOff(error: unknown): boolean {
   return !(error instanceof ObeliskError) || error.isPassing || error.status === TOO_SLOW
 }
 
-function typeOf(file: string, what: string): { readonly suffix: string; readonly type: string } {
-  const suffix = extname(file).toLowerCase()
-  const type = own(TYPES, suffix)
-  if (type !== undefined) return { suffix, type }
+function formatOf(
+  file: string,
+  what: string,
+  { format: given }: FormatFlag,
+): { readonly format: string; readonly type: string } {
+  const format =
+    given ?? (file === STANDARD ? 'csv' : extname(file).toLowerCase().replace(/^\./, ''))
+  const type = own(TYPES, format)
+  if (type !== undefined) return { format, type }
+  const names = Object.keys(TYPES)
+  if (given !== undefined) throw usage(`--format: "${given}" is none of ${names.join(', ')}`)
   const tiff =
-    suffix === '.tif' || suffix === '.tiff' ? '; TIFF is not read here, save it as .npy' : ''
-  throw usage(
-    `grid ${what} takes files that end in ${Object.keys(TYPES).join(' or ')}, and not "${file}"${tiff}`,
-  )
+    format === 'tif' || format === 'tiff' ? '; TIFF is not read here, save it as .npy' : ''
+  const taken = names.map((name) => `.${name}`).join(' or ')
+  throw usage(`grid ${what} takes files that end in ${taken}, and not "${file}"${tiff}`)
+}
+
+function webStream(source: AsyncIterable<Uint8Array | string>): ReadableStream<Uint8Array> {
+  const stream = source instanceof Readable ? source : Readable.from(source)
+  return Readable.toWeb(stream) as ReadableStream<Uint8Array>
 }
 
 /** Read as it goes. */
 function contentOf(file: string): {
   readonly body: ReadableStream<Uint8Array>
-  readonly bytes: number
+  readonly headers: Readonly<Record<string, string>>
 } {
   let descriptor: number
   try {
@@ -176,7 +214,7 @@ function contentOf(file: string): {
   if (status.isFile() && bytes <= FILE_BYTES_MAX) {
     // The stream closes it.
     const stream = createReadStream(file, { fd: descriptor })
-    return { body: Readable.toWeb(stream) as ReadableStream<Uint8Array>, bytes }
+    return { body: webStream(stream), headers: { 'content-length': String(bytes) } }
   }
   closeSync(descriptor)
   if (!status.isFile()) {

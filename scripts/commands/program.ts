@@ -375,23 +375,29 @@ function addRingCommands(program: Command, streams: Streams, done: (code: number
     )
 }
 
+const FORMAT = 'npy or csv, if the name of the file does not say it (default: csv)'
+
 function addGridCommands(program: Command, streams: Streams, done: (code: number) => void): void {
   const grid = program.command('grid').description('fields to and from files, and as pictures')
   withHttp(grid.command('get <field> <file>'))
-    .description('fetch the cells of a field into a .npy or .csv file')
+    .description(
+      'fetch the cells of a field into a .npy or .csv file, or - for the standard output',
+    )
+    .option('--format <format>', FORMAT)
     .option('--region <x,y,w,h>', 'a part of the grid')
     .action(async (field, file, flags) => {
       done(await getGrid(gatewayFor(flags, streams), streams, [field, file], flags))
     })
   withHttp(grid.command('put <field> <file>'))
-    .description('write a .npy or .csv file into a field')
+    .description('write a .npy or .csv file into a field, or - for the standard input')
+    .option('--format <format>', FORMAT)
     .option('--region <x,y>', 'where its first cell goes (default: 0,0)')
     .option('--resume <id>', 'send a file again of which a part may have been taken')
     .action(async (field, file, flags) => {
       done(await putGrid(gatewayFor(flags, streams), streams, [field, file], flags))
     })
   withHttp(grid.command('png <field> <file>'))
-    .description('draw a field as a picture')
+    .description('draw a field as a picture, into a file or - for the standard output')
     .option('--region <x,y,w,h>', 'a part of the grid')
     .option('--size <pixels>', 'at most so wide and so high (default: 512), and 262,144 in all')
     .option('--colours <name>', 'viridis, cividis, magma, grey or change (default: viridis)')

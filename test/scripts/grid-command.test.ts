@@ -24,22 +24,32 @@ async function bench(t: Test) {
   })
   const folder = mkdtempSync(join(tmpdir(), 'obelisk-grid-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
-  const run = async (...argv: string[]) => {
-    const out: string[] = []
+  const run = async (...argv: string[]) => await runWith({}, ...argv)
+  const runWith = async (
+    { isTTY = false, input = [] }: { isTTY?: boolean; input?: (string | Buffer)[] },
+    ...argv: string[]
+  ) => {
+    const out: Buffer[] = []
     const errors: string[] = []
     const code = await runCommand(
       ['grid', ...argv],
       {
-        stdout: { isTTY: false, write: (text: string | Uint8Array) => out.push(String(text)) },
+        stdout: {
+          isTTY,
+          write: (text: string | Uint8Array) => out.push(Buffer.from(text as string)),
+        },
         stderr: { write: (text: string) => errors.push(text) },
-        stdin: (async function* () {})(),
+        stdin: (async function* () {
+          yield* input
+        })(),
         environment: { OBELISK_HTTP: base },
       },
       '9.9.9',
     )
-    return { code, stdout: out.join(''), stderr: errors.join('') }
+    const bytes = Buffer.concat(out)
+    return { code, stdout: bytes.toString(), stderr: errors.join(''), bytes }
   }
-  return { run, recorded, server, at: (name: string) => join(folder, name) }
+  return { run, runWith, recorded, server, at: (name: string) => join(folder, name) }
 }
 
 t.test('what is put from a file can be got as a file', async (t) => {
@@ -83,6 +93,41 @@ t.test('of a download that is cut off, nothing is left, and what was there stays
   })
   t.equal(readFileSync(at('map.npy'), 'utf8'), 'before')
   t.notOk(existsSync(at('map.npy.new')))
+})
+
+t.test('- is the standard input and output, and a terminal is given no bytes', async (t) => {
+  const { runWith } = await bench(t)
+  const put = await runWith({ input: ['1,2\n3,', '4\n'] }, 'put', 'level', '-', '--resume', 'piped')
+  t.match(put, { code: 0, stdout: '4 cells of level written by 1 task, piped\n', stderr: '' })
+  const part = ['--region', '0,0,2,2']
+  t.match(await runWith({ isTTY: true }, 'get', 'level', '-', ...part), {
+    code: 0,
+    stdout: '1,2\r\n3,4\r\n',
+    stderr: '-: 2 × 2, 10 bytes\n',
+  })
+  const { bytes } = await runWith({}, 'get', 'level', '-', '--format', 'npy', ...part)
+  t.same(bytes, Buffer.concat([npyHead('u8', 2, 2), Buffer.from([1, 2, 3, 4])]))
+  const again = ['put', 'level', '-', '--format', 'npy', '--region', '4,4']
+  t.match(await runWith({ input: [bytes.subarray(0, 50), bytes.subarray(50)] }, ...again), {
+    code: 0,
+    stdout: /^4 cells/,
+  })
+  t.equal((await runWith({}, 'png', 'level', '-')).bytes.toString('latin1', 1, 4), 'PNG')
+  for (const argv of [
+    ['png', 'level', '-'],
+    ['get', 'level', '-', '--format', 'npy'],
+  ]) {
+    const refused = {
+      code: 2,
+      stdout: '',
+      stderr: /^error: what a terminal would be given is bytes/,
+    }
+    t.match(await runWith({ isTTY: true }, ...argv), refused)
+  }
+  t.match(await runWith({}, 'get', 'level', '-', '--format', 'tif'), {
+    code: 2,
+    stderr: /--format: "tif" is none of npy, csv/,
+  })
 })
 
 t.test('a picture is drawn', async (t) => {
