@@ -231,7 +231,7 @@ export class HttpCalls implements HttpPort {
     return this.#sources.view.moves()
   }
 
-  plan(query: { join: readonly NodeId[]; leave: readonly NodeId[] }): PlanView {
+  plan(query: { join: readonly NodeId[]; leave: readonly NodeId[] }): Generator<void, PlanView> {
     return this.#sources.view.plan(query)
   }
 

@@ -206,7 +206,7 @@ class FleetRoutes {
       return sendProblem(reply, { status: 409, code: 'known-node', detail })
     }
     const key = `${join}/${leave}`
-    return sendPaced(reply, this.#plans, key, () => this.#port.plan({ join, leave }))
+    return sendPaced(reply, this.#plans, key, () => inTurns(this.#port.plan({ join, leave })))
   }
 }
 

@@ -302,8 +302,8 @@ export interface HttpPort {
   /** Tiles whose every copy is lost begin anew, as zeros; answers, once that is on disk, how many. */
   recreate(): Promise<number>
   moves(): MovesView
-  /** What would move if these joined or left; none of those that join is a member. */
-  plan(query: { join: readonly NodeId[]; leave: readonly NodeId[] }): PlanView
+  /** What would move if these joined or left, in slices; none of those that join is a member. */
+  plan(query: { join: readonly NodeId[]; leave: readonly NodeId[] }): Generator<void, PlanView>
   /** What the gateway doubts of its view of the fleet. */
   detector(): DetectorView
   /** Ends all doubts, and says what is left of them. */

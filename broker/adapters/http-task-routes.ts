@@ -203,7 +203,7 @@ export async function sendPaced(
   key: string,
   make: () => unknown,
 ): Promise<FastifyReply> {
-  const bytes = await paced.get(reply, key, () => Buffer.from(toJsonText(make())))
+  const bytes = await paced.get(reply, key, async () => Buffer.from(toJsonText(await make())))
   return reply.type(JSON_TYPE).send(bytes)
 }
 

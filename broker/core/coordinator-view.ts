@@ -24,7 +24,7 @@ import type { Moves } from './moves.ts'
 import { nodeViewOf, probationSeconds } from './node-views.ts'
 import type { Readings } from './readings.ts'
 import type { Reads } from './reads.ts'
-import type { Rebalancer } from './rebalancer.ts'
+import type { Change, Rebalancer } from './rebalancer.ts'
 import type { Recovery } from './recovery.ts'
 import { type RemovalProblem, removalProblem } from './removal.ts'
 import { type RingTiles, readRingHolders, readRingTiles, type TileArea } from './ring-tiles.ts'
@@ -206,16 +206,25 @@ export class CoordinatorView {
     return { context: this.#context, moves: this.#moves, rebalancer: this.#rebalancer }
   }
 
-  /** What would move if these nodes joined (with a weight of 1) or left; as it is now, if none is named. */
-  plan({ join, leave }: { join: readonly string[]; leave: readonly string[] }): PlanView {
-    const { members } = this.#context
-    const found = this.#rebalancer.planFor({ join, leave })
+  /**
+   * What would move if these nodes joined (with a weight of 1) or left; as it is now, if none is named. In slices: the
+   * ring is of the fleet as it is at first, and all else as it is at last.
+   */
+  *plan({ join, leave }: Change): Generator<void, PlanView> {
+    const { members, placement } = this.#context
+    const staying = this.#rebalancer.ringFor({ join, leave })
+    const ids = new Map(staying.map(({ index, id }) => [index, id]))
+    const ring = placement.ringOver(staying)
+    yield
+    const ideal = placement.idealSlots(staying, ring)
+    yield
+    const found = this.#rebalancer.planTo(ideal, leave)
     const bytes = found.reduce((sum, { tile }) => sum + this.#moves.pageBytes(tile), 0)
     const counts = new Map<string, { from?: string; to: string; tiles: number }>()
     for (const { from, to } of found) {
       const names = {
         ...(from === undefined ? {} : { from: members.at(from).id as string }),
-        to: to < members.indexesEnd ? members.at(to).id : join[to - members.indexesEnd]!,
+        to: ids.get(to)!,
       }
       const key = `${names.from ?? ''}>${names.to}`
       const row = counts.get(key) ?? { ...names, tiles: 0 }

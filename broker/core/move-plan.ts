@@ -50,6 +50,7 @@ export function planMoves(input: PlanInput): PlannedMove[] {
 
 function planTile(input: PlanInput, tile: number): Ranked | undefined {
   const { holders, replicas, slots, ideal } = input
+  if (isSettled(input, tile)) return undefined
   const own: number[] = []
   const wanted: number[] = []
   for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
@@ -66,6 +67,14 @@ function planTile(input: PlanInput, tile: number): Ranked | undefined {
   const sound = own.filter((member) => holders[member]!.mayHold && holders[member]!.isInSync).length
   const reason = reasonOf(holders, from)
   return { tile, to, from, reason, rank: reason === 'balance' ? replicas : sound }
+}
+
+/** Whether it lies, slot by slot, where it should: so does almost every tile, and there are very many. */
+function isSettled({ replicas, slots, ideal }: PlanInput, tile: number): boolean {
+  for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+    if (slots[slot] !== ideal[slot]) return false
+  }
+  return true
 }
 
 function reasonOf(holders: readonly Holder[], from: number | undefined): MoveReason {

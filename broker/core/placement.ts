@@ -261,9 +261,14 @@ export class Placement {
     this.epoch += 1
   }
 
+  /** The ring over these members; of a large fleet it is long in the making. */
+  ringOver(members: readonly RingMember[]): HashRing {
+    return new HashRing(members, this.#options.virtualNodes)
+  }
+
   /** How the ring over these members would place all tiles, as `slots`. */
-  idealSlots(members: readonly RingMember[]): Uint32Array {
-    return placeAll(members, new HashRing(members, this.#options.virtualNodes), this.#options)
+  idealSlots(members: readonly RingMember[], ring = this.ringOver(members)): Uint32Array {
+    return placeAll(members, ring, this.#options)
   }
 
   #slotOf(tile: number, member: number): number | undefined {

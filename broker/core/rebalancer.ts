@@ -13,6 +13,12 @@ import type { Moves, PlannedMove } from './moves.ts'
 import { NO_HOLDER } from './placement.ts'
 import { findStalls } from './stalls.ts'
 
+/** Names of nodes that are to join, or to leave. */
+export interface Change {
+  readonly join: readonly string[]
+  readonly leave: readonly string[]
+}
+
 /** What was given up is tried again after this many times the time that a copy may take. */
 const RETRY_TIMEOUTS = 3
 
@@ -114,19 +120,35 @@ export class Rebalancer {
 
   /** What is to move as the fleet is. */
   plan(): PlannedMove[] {
-    return this.#planOver(this.#ringMembers(), mayHold)
+    return this.planTo(this.#context.placement.idealSlots(this.#ringMembers()))
   }
 
   /**
-   * What would move if nodes of these names joined, with weight 1, or left. Those that join have the
-   * indexes that follow the members'. One copy a tile is planned at a time.
+   * Those that the ring would be made of if nodes of these names joined, with weight 1, or left. Those that
+   * join have the indexes that follow the members'.
    */
-  planFor({ join, leave }: { join: readonly string[]; leave: readonly string[] }): PlannedMove[] {
+  ringFor({ join, leave }: Change): RingMember[] {
     const { members } = this.#context
     const joining = join.map((id, at) => ({ index: members.indexesEnd + at, id, weight: 1 }))
     const staying = this.#ringMembers().filter(({ id }) => !leave.includes(id))
-    return this.#planOver([...staying, ...joining], (member) => {
-      return mayHold(member) && !leave.includes(member.id)
+    return [...staying, ...joining]
+  }
+
+  /** What would move to where a ring would have the tiles, if these left. One copy a tile is planned at a time. */
+  planTo(ideal: Uint32Array, leave: Change['leave'] = []): PlannedMove[] {
+    const { placement, moves, members } = this.#context
+    const { replicas, slots } = placement
+    return planMoves({
+      holders: members.byIndex((member) => ({
+        mayHold: mayHold(member) && !leave.includes(member.id),
+        isLeaving: member.leaving !== undefined,
+        isInSync: member.isInSync,
+      })),
+      replicas,
+      slots,
+      ideal,
+      isBorn: (tile) => placement.isBorn(tile),
+      isMoving: (tile) => moves.of(tile) !== undefined,
     })
   }
 
@@ -144,24 +166,6 @@ export class Rebalancer {
       replicas,
       slots,
       isBorn: (tile) => placement.isBorn(tile),
-    })
-  }
-
-  #planOver(ring: readonly RingMember[], stays: (member: Member) => boolean): PlannedMove[] {
-    const { placement, moves } = this.#context
-    const { replicas, slots } = placement
-    if (ring.length === 0) return []
-    return planMoves({
-      holders: this.#context.members.byIndex((member) => ({
-        mayHold: stays(member),
-        isLeaving: member.leaving !== undefined,
-        isInSync: member.isInSync,
-      })),
-      replicas,
-      slots,
-      ideal: placement.idealSlots(ring),
-      isBorn: (tile) => placement.isBorn(tile),
-      isMoving: (tile) => moves.of(tile) !== undefined,
     })
   }
 

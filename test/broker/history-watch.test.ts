@@ -5,6 +5,7 @@ import type { NodeId } from '../../shared/core/ids.ts'
 import { HISTORY_METRICS } from '../../shared/protocol/history.ts'
 import type { NodeView } from '../../shared/protocol/views.ts'
 import { NODE } from '../support/recorded-http-port.ts'
+import { ended } from '../support/slices.ts'
 
 const TELEMETRY = {
   ...{ cpu_percent: 12.5, mem_total_bytes: 1000, mem_available_bytes: 250, temp_celsius: null },
@@ -38,10 +39,8 @@ t.test(
     await watch.look()
     t.same(pieces, [200, 200, 50], 'in pieces, and once in ten seconds')
     const ids = ['n0', 'n1', 'n2', 'n449'] as NodeId[]
-    const read = history.read({ nodes: ids, metrics: HISTORY_METRICS, span: '1h', points: 1 })
-    let turn = read.next()
-    while (!turn.done) turn = read.next()
-    const { value } = turn
+    const query = { nodes: ids, metrics: HISTORY_METRICS, span: '1h', points: 1 } as const
+    const value = ended(history.read(query))
     const last = value.nodes.map(({ id, columns }) => [id, columns.map((column) => column.at(-1))])
     const heard = [12.5, 75, Number.NaN, 4, 1, 2]
     const [nan] = [Number.NaN]

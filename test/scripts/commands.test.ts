@@ -194,8 +194,9 @@ async function serve(t: Test) {
     remove: async () => control.removalProblem,
     recreate: async () => 3,
     moves: () => control.moves,
-    plan: (query) => {
+    *plan(query) {
       planned.push(query)
+      yield
       return control.plan
     },
     ringHolders: () => {

@@ -226,8 +226,9 @@ export function record(): Recorded {
       },
       recreate: async () => 3,
       moves: () => MOVES,
-      plan: (query) => {
+      *plan(query) {
         recorded.calls.push(['plan', query])
+        yield
         return PLAN
       },
       detector: () => ({ doubts: recorded.doubts }),

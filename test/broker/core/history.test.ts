@@ -10,6 +10,7 @@ import { MINUTE_TICKS, NodeRings } from '../../../broker/core/history-rings.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { HISTORY_METRICS } from '../../../shared/protocol/history.ts'
 import { check } from '../../support/property.ts'
+import { ended } from '../../support/slices.ts'
 
 const MIB = 1024 * 1024
 const A = 'a' as NodeId
@@ -35,11 +36,7 @@ class Fleet {
   }
 
   read(query: Partial<HistoryQuery> = {}): HistoryView {
-    const slices = this.history.read({ ...ALL, ...query })
-    for (;;) {
-      const slice = slices.next()
-      if (slice.done === true) return slice.value
-    }
+    return ended(this.history.read({ ...ALL, ...query }))
   }
 
   /** The first metric of the first node; -1 for a gap. */

@@ -2,6 +2,7 @@
 import t from 'tap'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { ADD, GatewayBench } from '../../support/gateway-bench.ts'
+import { ended } from '../../support/slices.ts'
 
 const WHOLE = { x: 0, y: 0, w: 16, h: 8 }
 const TILES = 8
@@ -141,7 +142,7 @@ t.test('a node that is new gets nothing by balance before its probation is over'
   t.same(bench.sent('copy'), [])
   const probation = [{ node: 'c', seconds: 1 }]
   t.match(bench.view.moves(), { planned_tiles: 0, probation })
-  t.match(bench.view.plan({ join: [], leave: [] }), { tiles: 0, probation })
+  t.match(ended(bench.view.plan({ join: [], leave: [] })), { tiles: 0, probation })
   t.match(bench.view.node('c' as NodeId), { tiles: 0, probation_seconds: 1 })
   bench.live(2000)
   t.equal(bench.sent('copy').length, 1)
@@ -149,6 +150,25 @@ t.test('a node that is new gets nothing by balance before its probation is over'
   t.equal(bench.view.node('c' as NodeId)?.probation_seconds, undefined)
   t.match(bench.view.counts(), { movesOpen: 1 })
 })
+
+t.test(
+  'a node that comes while a plan is made is not taken for one that was asked about',
+  async (t) => {
+    const bench = written()
+    const slices = bench.view.plan({ join: ['d'], leave: ['a'] })
+    slices.next()
+    bench.hello('e')
+    const { moves } = ended(slices)
+    t.ok(
+      moves.some(({ to }) => to === 'd'),
+      JSON.stringify(moves),
+    )
+    t.notOk(
+      moves.some(({ to }) => to === 'e'),
+      JSON.stringify(moves),
+    )
+  },
+)
 
 t.test(
   'a drain that can never end says so before and at once, and ends when a node joins',
@@ -164,8 +184,8 @@ t.test(
       '8 tiles of node b cannot leave it: 2 replicas need 2 other nodes, and 1 is left'
     const stall = { node: 'b', reason: 'too-few-nodes', tiles: TILES, message }
     t.equal(bench.view.drainProblem('b' as NodeId), message)
-    t.same(bench.view.plan({ join: [], leave: ['b'] }).stalled, [stall])
-    t.same(bench.view.plan({ join: ['d'], leave: ['b'] }).stalled, [])
+    t.same(ended(bench.view.plan({ join: [], leave: ['b'] })).stalled, [stall])
+    t.same(ended(bench.view.plan({ join: ['d'], leave: ['b'] })).stalled, [])
     t.same(bench.view.moves().stalled, [])
     drain(bench, 'b')
     t.match(bench.notices('moves-stalled'), [{ node: 'b', reason: 'too-few-nodes', tiles: TILES }])
@@ -214,7 +234,7 @@ t.test(
     const [copy] = bench.sent('copy')
     const { move, tile } = copy ?? { move: 0, tile: 0 }
     bench.say('c', { t: 'copy-failed', move, tile, code: 'store-full', message: 'it is full' })
-    t.equal(bench.view.plan({ join: [], leave: [] }).seconds, 1)
+    t.equal(ended(bench.view.plan({ join: [], leave: [] })).seconds, 1)
   },
 )
 

@@ -7,6 +7,7 @@ import type { NodeId } from '../../../shared/core/ids.ts'
 import { Random } from '../../../shared/core/random.ts'
 import { CHAIN_START } from '../../../shared/protocol/stream-chain.ts'
 import { ADD, BENCH_OPTIONS, GatewayBench } from '../../support/gateway-bench.ts'
+import { ended } from '../../support/slices.ts'
 
 const WHOLE = { x: 0, y: 0, w: 16, h: 8 }
 const TILES = 8
@@ -129,7 +130,7 @@ t.test('a dead one goes with all that stood of it, and another gets its place la
     ['a', 'd', 'c'],
   )
   for (const tile of holders) t.equal(members[tile[0]!]!.id, 'a')
-  t.match(bench.view.plan({ join: ['e'], leave: ['a'] }).stalled, [])
+  t.match(ended(bench.view.plan({ join: ['e'], leave: ['a'] })).stalled, [])
   const outcome = bench.submit({ id: 'second', ...ADD, region: WHOLE })
   t.match(outcome, { ok: true })
   bench.apply('a', bench.entriesTo('a'))
