@@ -178,6 +178,14 @@ export class HttpCalls implements HttpPort {
     return view.nodesFrom(first, count).map((node) => reports.addTo(node, { isAlone: false }))
   }
 
+  /** All of them, some at a time, as they are when it is their turn. */
+  *nodesInSlices(): Generator<readonly NodeView[]> {
+    const { reports, view } = this.#sources
+    for (const some of view.nodesInSlices()) {
+      yield some.map((node) => reports.addTo(node, { isAlone: false }))
+    }
+  }
+
   node(id: NodeId): NodeView | undefined {
     const { reports, view } = this.#sources
     const node = view.node(id)

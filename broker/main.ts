@@ -154,7 +154,7 @@ async function start(
   const reports = new NodeReports()
   const { metricsNodesMax: nodesMax } = config
   const metrics: Metrics = new Metrics({ version: VERSION, nodesMax }, () => ({
-    nodes: calls.nodes(),
+    nodes: calls.nodesInSlices(),
     mqtt: broker.counters(),
     httpRefused: http.refused,
     cellsRefused: view.cellsRefused(),

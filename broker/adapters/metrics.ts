@@ -9,7 +9,8 @@ import { inTurns } from './turns.ts'
 
 /** Numbers of the moment, by the names of the coordinator's view and of the broker. */
 export interface GatewaySnapshot {
-  readonly nodes: readonly NodeView[]
+  /** Some at a time, made as they are asked for. */
+  readonly nodes: Iterable<readonly NodeView[]>
   readonly counts: Readonly<Record<string, number | undefined>>
   /** MQTT publishes that were dropped, and connections and subscriptions that were refused, by reason. */
   readonly mqtt: {
@@ -192,9 +193,14 @@ export class Metrics {
 
   /** Prometheus text. */
   async render(): Promise<string> {
-    const { nodes, counts, mqtt, httpRefused, cellsRefused, security } = this.#snapshot()
-    // Rows of a large fleet are long in the making: others have their turns after them, and between its lines.
-    await nextTurn()
+    const snapshot = this.#snapshot()
+    const { counts, mqtt, httpRefused, cellsRefused, security } = snapshot
+    const nodes: NodeView[] = []
+    // Rows of a large fleet are long in the making: others have their turns between them, and between its lines.
+    for (const some of snapshot.nodes) {
+      nodes.push(...some)
+      await nextTurn()
+    }
     setAll(this.#mqtt.dropped, mqtt.dropped)
     setAll(this.#mqtt.refused, mqtt.refused)
     setAll(this.#httpRefused, httpRefused)

@@ -33,6 +33,9 @@ import { stateOf } from './task-messages.ts'
 import type { UpgradeProblem, Upgrades, UpgradeWish } from './upgrades.ts'
 import type { Writes } from './writes.ts'
 
+/** Nodes whose rows are made in one go. */
+const SLICE_NODES = 200
+
 export class CoordinatorView {
   readonly #context: CoordinatorContext
   readonly #writes: Writes
@@ -136,6 +139,16 @@ export class CoordinatorView {
   /** Some of them, in the order in which they joined. */
   nodesFrom(first: number, count: number): NodeView[] {
     return this.#nodeViews(this.#context.members.all.slice(first, first + count))
+  }
+
+  /** All that are known at the beginning and when it is their turn, each once. */
+  *nodesInSlices(): Generator<NodeView[]> {
+    const { members } = this.#context
+    const { all } = members
+    for (let first = 0; first < all.length; first += SLICE_NODES) {
+      const some = all.slice(first, first + SLICE_NODES)
+      yield this.#nodeViews(some.filter((member) => members.find(member.id) === member))
+    }
   }
 
   #nodeViews(members: readonly Member[]): NodeView[] {

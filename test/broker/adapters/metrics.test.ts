@@ -40,7 +40,7 @@ t.test('what is named a total is one', async (t) => {
 
 t.test('gauges show the moment of the scrape', async (t) => {
   let snapshot: GatewaySnapshot = {
-    nodes: [node('pi-1', 'alive', { head: 9, acked: 7 }), node('pi-2', 'dead')],
+    nodes: [[node('pi-1', 'alive', { head: 9, acked: 7 })], [node('pi-2', 'dead')]],
     counts: { openBytes: 12, readsReissued: 3, movesOpen: 2, movedBytes: 4096 },
     mqtt: { dropped: { 'topic-not-allowed': 2 }, refused: { 'filters-full': 1 } },
     httpRefused: { silent: 3 },
@@ -72,7 +72,7 @@ t.test('gauges show the moment of the scrape', async (t) => {
     t.ok(text.includes(`${line}\n`), line)
   }
   t.notMatch(text, /^obelisk_sequence /m, 'what was not measured has no line')
-  snapshot = { ...NONE, nodes: [node('pi-1', 'alive')], counts: { readsReissued: 4 } }
+  snapshot = { ...NONE, nodes: [[node('pi-1', 'alive')]], counts: { readsReissued: 4 } }
   const next = await metrics.render()
   t.notMatch(next, 'pi-2', 'a node that is gone leaves no line')
   t.ok(next.includes('obelisk_reads_reissued_total 4\n'))
@@ -115,7 +115,7 @@ t.test(
     const nodes = [{ ...told[0]!, heard_ts: Date.now() - 5000 }, node('pi-2', 'dead'), told[2]!]
     const text = await new Metrics({ version: '1', nodesMax: 2 }, () => ({
       ...NONE,
-      nodes,
+      nodes: [nodes],
     })).render()
     for (const line of [
       'obelisk_node_cpu_ratio{node="pi-1"} 0.41',
@@ -137,7 +137,10 @@ t.test('a large fleet is told in slices, and each node once', async (t) => {
     ...node(`pi-${at}`, 'alive', { head: at, acked: 0 }),
     telemetry: { ts: 1, cpu_percent: at / 100 } as NonNullable<NodeView['telemetry']>,
   }))
-  const metrics = new Metrics({ version: '1.2.3', nodesMax: 1000 }, () => ({ ...NONE, nodes }))
+  const metrics = new Metrics({ version: '1.2.3', nodesMax: 1000 }, () => ({
+    ...NONE,
+    nodes: [nodes],
+  }))
   let turns = 0
   let isDone = false
   const turn = (): void => {

@@ -4,7 +4,13 @@ import { CoordinatorContext } from '../../../broker/core/coordinator-context.ts'
 import { nodeViewOf } from '../../../broker/core/node-views.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { Random } from '../../../shared/core/random.ts'
-import { ADD, BENCH_OPTIONS, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
+import {
+  ADD,
+  BENCH_OPTIONS,
+  GatewayBench,
+  settledPair,
+  TILE_0,
+} from '../../support/gateway-bench.ts'
 
 t.test(
   'it is told when a node was last heard, how far it is behind, and who is in trouble',
@@ -32,6 +38,19 @@ t.test('one node is shown without a look at all others', async (t) => {
   Object.assign(view, { nodesFrom })
   t.match(view.node('b' as NodeId), { id: 'b', state: 'alive' })
   t.equal(view.node('z' as NodeId), undefined)
+})
+
+t.test('nodes come in slices, each once, also when another joins between two', async (t) => {
+  const bench = new GatewayBench()
+  const names = Array.from({ length: 450 }, (_, at) => `n-${at}`)
+  for (const name of names) bench.hello(name)
+  const slices: string[][] = []
+  for (const some of bench.view.nodesInSlices()) {
+    slices.push(some.map(({ id }) => id))
+    bench.hello(`late-${slices.length}`)
+  }
+  t.ok(slices.length > 2, `${slices.length} slices`)
+  t.same(slices.flat(), names)
 })
 
 t.test('who has left is in no trouble, whoever else is away is', async (t) => {
