@@ -9,7 +9,7 @@ import t from 'tap'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { eventually, Fleet, within } from '../support/processes.ts'
 import { connectPacket } from '../support/raw-mqtt-client.ts'
-import { type Obelisk, Secured } from '../support/secured-fleet.ts'
+import { securedHere } from '../support/secured-fleet.ts'
 import { SecuredGateway } from '../support/secured-gateway.ts'
 import { helloOfTls10 } from '../support/tls-hello.ts'
 
@@ -63,9 +63,7 @@ t.test('attempts 1, 2, 3 and 4: nothing but TLS 1.3 is heard at either port', as
 
 t.test('attempt 6: a thousand clients at once get in, and no node is suspected', async (t) => {
   const COUNT = 1000
-  const fleet = new Fleet(t)
-  const here: Obelisk = (...argv) => fleet.start(argv)
-  const secured = await Secured.start(fleet, here, HOST)
+  const { here, secured } = await securedHere(t)
   const token = ['--enroll-token-file', await secured.token('n1')]
   await secured.board('n1', here, HOST, ...token).ready()
   const sockets: Socket[] = []
@@ -94,9 +92,7 @@ t.test('attempt 6: a thousand clients at once get in, and no node is suspected',
 t.test(
   'attempts 61 and 62: a board says nothing in the clear, and shows its key to nobody',
   async (t) => {
-    const fleet = new Fleet(t)
-    const here: Obelisk = (...argv) => fleet.start(argv)
-    const secured = await Secured.start(fleet, here, HOST)
+    const { here, secured } = await securedHere(t)
     const token = ['--enroll-token-file', await secured.token('n1')]
     const board = await secured.board('n1', here, HOST, ...token).ready()
     await board.run.end('SIGTERM')
@@ -152,9 +148,7 @@ t.test(
 )
 
 t.test('attempt 66: of a card that was copied one board is in, and it is told', async (t) => {
-  const fleet = new Fleet(t)
-  const here: Obelisk = (...argv) => fleet.start(argv)
-  const secured = await Secured.start(fleet, here, HOST)
+  const { fleet, here, secured } = await securedHere(t)
   const token = ['--enroll-token-file', await secured.token('n1')]
   const first = await secured.board('n1', here, HOST, ...token).ready()
   const argv = ['agent', '--id', 'n1', '--url', `mqtts://${HOST}:${secured.port}`]

@@ -8,6 +8,7 @@ import { gatewayClient } from '../../scripts/client/node-carrier.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
+import { putKeys } from '../support/fleet-keys.ts'
 import { Agent, eventually, Fleet, freePort, type Run, within } from '../support/processes.ts'
 
 type Json = Record<string, unknown>
@@ -26,8 +27,7 @@ class Sealed {
   static async start(t: Test): Promise<Sealed> {
     const fleet = new Fleet(t)
     const data = join(fleet.directory, 'gateway')
-    const secure = fleet.start(['gateway', 'secure', '--host', '127.0.0.1', '--data', data])
-    t.match(await within('its keys', secure.exited), { code: 0 }, secure.stderr)
+    await putKeys(fleet, data)
     const sealed = new Sealed(fleet, data, await freePort())
     await sealed.gateway.line('ready ')
     const token = join(fleet.directory, 'token')

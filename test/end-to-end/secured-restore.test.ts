@@ -46,8 +46,7 @@ t.test('boards and users come back by a backup with secrets, and without by two'
     await new Promise((resolve) => setTimeout(resolve, random.between(100, 1500)))
     await run.kill()
     if (!existsSync(ledger)) continue
-    const { exit } = await secured.command('backup', 'check', ledger)
-    t.match(exit, { code: 0 }, 'what is there is whole')
+    t.match(await checked('ledger.backup'), { code: 0 }, 'what is there is whole')
     rmSync(ledger)
   }
   await eventually('a backup after those that nobody waits for', async () => {

@@ -14,7 +14,13 @@ import { parseToken } from '../../shared/protocol/tokens.ts'
 import { newKeyPair, pemOf } from '../../shared/runtime/public-keys.ts'
 import { NetworkNamespaces } from '../support/network-namespaces.ts'
 import { Agent, eventually, Fleet, PROGRAM, within } from '../support/processes.ts'
-import { ANYWHERE, type Json, type Obelisk, Secured } from '../support/secured-fleet.ts'
+import {
+  ANYWHERE,
+  type Json,
+  type Obelisk,
+  Secured,
+  securedHere,
+} from '../support/secured-fleet.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/secured.test.ts`)
@@ -102,10 +108,8 @@ t.test('boards on other machines join with a token each', { skip: noNetwork }, a
 
 t.test('attempts 22 and 30: kills at any moment of an enrolment leave one identity', async (t) => {
   const KILLS = 12
-  const fleet = new Fleet(t)
   const random = new Random(seed)
-  const here: Obelisk = (...argv) => fleet.start(argv)
-  const secured = await Secured.start(fleet, here, '127.0.0.1')
+  const { fleet, here, secured } = await securedHere(t)
   const token = await secured.token('n7')
   const board = secured.board('n7', here, '127.0.0.1', '--enroll-token-file', token)
   for (let kills = 0; kills < KILLS; kills++) {
@@ -135,9 +139,7 @@ t.test('attempts 22 and 30: kills at any moment of an enrolment leave one identi
 })
 
 t.test('attempts 13, 20 and 21: what a board cannot be known by leaves nothing', async (t) => {
-  const fleet = new Fleet(t)
-  const here: Obelisk = (...argv) => fleet.start(argv)
-  const secured = await Secured.start(fleet, here, '127.0.0.1')
+  const { fleet, here, secured } = await securedHere(t)
   const file = (text: string): string => {
     const path = join(fleet.directory, `given-${Math.random().toString(36).slice(2)}`)
     writeFileSync(path, text)
@@ -149,7 +151,7 @@ t.test('attempts 13, 20 and 21: what a board cannot be known by leaves nothing',
   const { stdout } = await secured.command('token', 'ls', '--json')
   const tokens = JSON.parse(stdout) as { id: string }[]
   await secured.command('token', 'revoke', tokens[1]!.id)
-  const elsewhere = await Secured.start(new Fleet(t), here, '127.0.0.1')
+  const { secured: elsewhere } = await securedHere(t)
   const cases: readonly [name: string, argv: string[], code: number, said: RegExp][] = [
     ['no token', ['--url', url], 78, /needs a token/],
     ['no such thing', ['--url', url, '--enroll-token-file', file('obk1-abc')], 65, /is none/],
@@ -174,9 +176,7 @@ t.test('attempts 13, 20 and 21: what a board cannot be known by leaves nothing',
 })
 
 t.test('attempts 16 and 17: whoever guesses tokens is not looked at for a while', async (t) => {
-  const fleet = new Fleet(t)
-  const here: Obelisk = (...argv) => fleet.start(argv)
-  const secured = await Secured.start(fleet, here, '127.0.0.1')
+  const { secured } = await securedHere(t)
   const [at, version] = [{ host: '127.0.0.1', port: secured.port }, '0']
   const node = 'n1' as NodeId
   const good = parseToken(readFileSync(await secured.token('n1'), 'utf8'))!
@@ -188,9 +188,7 @@ t.test('attempts 16 and 17: whoever guesses tokens is not looked at for a while'
 })
 
 t.test('attempts 32, 42 and 43: people and programs come in, each as he may', async (t) => {
-  const fleet = new Fleet(t)
-  const here: Obelisk = (...argv) => fleet.start(argv)
-  const secured = await Secured.start(fleet, here, '127.0.0.1')
+  const { fleet, secured } = await securedHere(t)
   const file = (name: string, text: string): string => {
     const path = join(fleet.directory, name)
     writeFileSync(path, text)

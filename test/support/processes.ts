@@ -258,11 +258,14 @@ beforeTheEnd(() => {
 export class Fleet {
   readonly directory: string
   readonly #runs: Run[] = []
+  /** Nothing of it runs any more. */
+  hasEnded = false
 
   constructor(t: Test) {
     this.directory = shortDirectory()
     t.teardown(async () => {
       await Promise.all(this.#runs.map((run) => run.kill()))
+      this.hasEnded = true
       if (!t.passing()) for (const run of this.#runs.slice(-RUNS_SHOWN)) t.comment(endOf(run))
       rmSync(this.directory, { recursive: true, force: true })
     })

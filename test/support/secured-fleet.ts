@@ -4,12 +4,16 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { gatewayClient } from '../../scripts/client/node-carrier.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
-import { Agent, type Exit, Fleet, freePort, type Run, within } from './processes.ts'
+import { putKeys } from './fleet-keys.ts'
+import { Agent, Fleet, freePort, type Run, within } from './processes.ts'
+import { command } from './secured-gateway.ts'
 
 const GRID = ['--grid', '64x64', '--fields', 'n:i32', '--replicas', '2']
 /** None is dead by its silence alone while a test lasts. */
 const TIMES = ['--dead-after-ms', '600000']
 export const ANYWHERE = '0.0.0.0'
+/** Who has not logged in anywhere. */
+const NOBODY = { XDG_CONFIG_HOME: '/nonexistent' }
 
 export type Json = Record<string, unknown>
 /** Runs `obelisk` somewhere. */
@@ -36,12 +40,17 @@ export class Secured {
   readonly #here: Obelisk
   gateway: Run
 
-  /** Keys, and a gateway that is ready. */
+  /** Keys that are made there, and a gateway that is ready. */
   static async start(fleet: Fleet, here: Obelisk, host: string): Promise<Secured> {
     const data = join(fleet.directory, 'gateway')
     const made = here('gateway', 'secure', '--host', host, '--data', data)
     const { code } = await within('its keys', made.exited)
     if (code !== 0) throw new Error(`gateway secure: ${made.stderr}`)
+    return await Secured.at(fleet, here, host, data)
+  }
+
+  /** A gateway that is ready, where its keys are. */
+  static async at(fleet: Fleet, here: Obelisk, host: string, data: string): Promise<Secured> {
     const secured = new Secured(fleet, here, { host, port: await freePort(), data, words: [] })
     await secured.gateway.line('ready mqtts=')
     return secured
@@ -72,17 +81,13 @@ export class Secured {
     await this.gateway.line('ready mqtts=')
   }
 
-  /** Runs a command to its end, as the gateway's owner. */
+  /** Runs a command to its end in this process, as the gateway's owner. */
   async command(
     ...argv: readonly string[]
-  ): Promise<{ exit: Exit; stdout: string; stderr: string }> {
+  ): Promise<{ exit: { code: number }; stdout: string; stderr: string }> {
     const http = ['--http', `unix:${join(this.data, 'admin.sock')}`]
-    const run = this.fleet.start([...argv, ...http])
-    return {
-      exit: await within(argv.join(' '), run.exited),
-      stdout: run.stdout,
-      stderr: run.stderr,
-    }
+    const { code, ...said } = await command([...argv, ...http], NOBODY)
+    return { exit: { code }, ...said }
   }
 
   /** The file of a new token. */
@@ -119,10 +124,10 @@ export class Secured {
   /** What the security log says, oldest first, and that nothing of it was changed. */
   async events(t: Test): Promise<string[]> {
     const at = ['--data', this.data]
-    const verified = this.fleet.start(['security', 'log', '--verify', ...at])
-    t.match(await within('its verification', verified.exited), { code: 0 }, verified.stderr)
-    const told = this.fleet.start(['security', 'log', '--json', ...at])
-    t.match(await within('the log', told.exited), { code: 0 })
+    const verified = await command(['security', 'log', '--verify', ...at], NOBODY)
+    t.match(verified, { code: 0 }, verified.stderr)
+    const told = await command(['security', 'log', '--json', ...at], NOBODY)
+    t.match(told, { code: 0 }, told.stderr)
     const lines = told.stdout.trim().split('\n')
     return lines.map((line) => JSON.parse(line) as Json).map(({ event, who }) => `${event} ${who}`)
   }
@@ -144,7 +149,9 @@ export interface SecuredHere {
 export async function securedHere(t: Test): Promise<SecuredHere> {
   const fleet = new Fleet(t)
   const here: Obelisk = (...argv) => fleet.start(argv)
-  return { fleet, here, secured: await Secured.start(fleet, here, '127.0.0.1') }
+  const data = join(fleet.directory, 'gateway')
+  await putKeys(fleet, data)
+  return { fleet, here, secured: await Secured.at(fleet, here, '127.0.0.1', data) }
 }
 
 /** A board of this name that has enrolled and joined. */

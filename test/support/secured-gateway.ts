@@ -7,6 +7,7 @@ import type { Test } from 'tap'
 import { gatewayClient } from '../../scripts/client/node-carrier.ts'
 import { runCommand } from '../../scripts/commands/program.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
+import { putKeys } from './fleet-keys.ts'
 import { Fleet, freePort, type Run, within } from './processes.ts'
 
 export interface Said {
@@ -39,9 +40,7 @@ export class SecuredGateway {
   static async start(t: Test, ...more: readonly string[]): Promise<SecuredGateway> {
     const fleet = new Fleet(t)
     const data = join(fleet.directory, 'gateway')
-    const made = fleet.start(['gateway', 'secure', '--data', data])
-    const { code } = await within('its keys', made.exited)
-    if (code !== 0) throw new Error(`gateway secure: ${made.stderr}`)
+    await putKeys(fleet, data)
     const at = { port: await freePort(), httpPort: await freePort() }
     const gateway = new SecuredGateway(fleet, data, at, more)
     await gateway.run.line('ready mqtts=')
