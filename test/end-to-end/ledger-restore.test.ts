@@ -5,21 +5,16 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { Random } from '../../shared/core/random.ts'
-import { Additions, allCompleted } from '../support/additions.ts'
-import { eventually, Fleet, within } from '../support/processes.ts'
+import { addingFleet, goesOn } from '../support/adding-fleet.ts'
+import { allCompleted } from '../support/additions.ts'
+import { eventually, type Fleet, within } from '../support/processes.ts'
 import { caughtUp, killAgent } from '../support/replicas.ts'
-import { areOnDisk } from '../support/stored-copies.ts'
-import { HttpClient, WireClient } from '../support/wire-client.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/ledger-restore.test.ts`)
 
 // Most of the time is spent waiting.
 t.jobs = 2
-
-const SIDE = 32
-const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32']
 
 async function command(fleet: Fleet, ...argv: readonly string[]) {
   const run = fleet.start(argv)
@@ -31,13 +26,8 @@ t.test(
   'nodes that are ahead of the copy are welcome, one behind, too',
   { buffered: true },
   async (t) => {
-    const fleet = new Fleet(t)
-    const gateway = await fleet.gateway(...GRID)
-    const agents = await fleet.agents(['a', 'b', 'c'], gateway.url)
-    const http = new HttpClient(gateway.http)
-    const wire = await WireClient.connect(gateway.url)
-    t.teardown(() => wire.close())
-    const additions = new Additions(SIDE, new Random(seed))
+    const world = await addingFleet(t, seed)
+    const { fleet, gateway, agents, http, wire, additions } = world
     t.match(await http.run({ op: 'scale' }), { state: 'completed' })
     for (let count = 0; count < 20; count++) additions.next()
     await additions.send(wire)
@@ -105,24 +95,12 @@ t.test(
     for (const id of known) t.ok((await http.post(additions.tasks.get(id)!)).status < 300, id)
     await additions.areHeld(t, http, 'nothing that is known runs again')
 
-    const later = await WireClient.connect(gateway.url)
-    t.teardown(() => later.close())
-    const ids = Array.from({ length: 20 }, () => additions.next().id)
-    await additions.send(later)
-    await allCompleted(t, http, ids)
-    for (const { id } of agents) await caughtUp(http, id)
-    await areOnDisk(t, agents, additions.cells)
+    await goesOn(t, world)
   },
 )
 
 t.test('a node that never comes back is not waited for for ever', { buffered: true }, async (t) => {
-  const fleet = new Fleet(t)
-  const gateway = await fleet.gateway(...GRID)
-  const agents = await fleet.agents(['a', 'b', 'c'], gateway.url)
-  const http = new HttpClient(gateway.http)
-  const wire = await WireClient.connect(gateway.url)
-  t.teardown(() => wire.close())
-  const additions = new Additions(SIDE, new Random(seed))
+  const { fleet, gateway, agents, http, wire, additions } = await addingFleet(t, seed)
   t.match(await http.run({ op: 'scale' }), { state: 'completed' })
   const file = join(fleet.directory, 'ledger.backup')
   t.match(await command(fleet, 'backup', file, '--http', gateway.http), { code: 0 })

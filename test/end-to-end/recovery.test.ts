@@ -5,12 +5,9 @@
 import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { Random } from '../../shared/core/random.ts'
-import { Additions, allCompleted } from '../support/additions.ts'
+import { addingFleet, GRID, goesOn } from '../support/adding-fleet.ts'
 import { eventually, Fleet, within } from '../support/processes.ts'
 import { caughtUp } from '../support/replicas.ts'
-import { areOnDisk } from '../support/stored-copies.ts'
-import { HttpClient, WireClient } from '../support/wire-client.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/recovery.test.ts`)
@@ -18,17 +15,9 @@ t.comment(`SEED=${seed} npx tap run test/end-to-end/recovery.test.ts`)
 // Most of the time is spent waiting.
 t.jobs = 2
 
-const SIDE = 32
-const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32']
-
 t.test('a lost ledger is rebuilt from the nodes', { buffered: true }, async (t) => {
-  const fleet = new Fleet(t)
-  const gateway = await fleet.gateway(...GRID)
-  const agents = await fleet.agents(['a', 'b', 'c'], gateway.url)
-  const http = new HttpClient(gateway.http)
-  const wire = await WireClient.connect(gateway.url)
-  t.teardown(() => wire.close())
-  const additions = new Additions(SIDE, new Random(seed))
+  const world = await addingFleet(t, seed)
+  const { fleet, gateway, agents, http, wire, additions } = world
   t.match(await http.run({ op: 'scale' }), { state: 'completed' })
   for (let count = 0; count < 40; count++) additions.next()
   await additions.send(wire)
@@ -66,13 +55,7 @@ t.test('a lost ledger is rebuilt from the nodes', { buffered: true }, async (t) 
   t.equal((await http.request('/api/tasks/add-1')).status, 404, 'tasks of before are gone')
   t.match(await http.run({ op: 'stat', args: { field: 'n' } }), { state: 'completed' })
 
-  const later = await WireClient.connect(gateway.url)
-  t.teardown(() => later.close())
-  const ids = Array.from({ length: 20 }, () => additions.next().id)
-  await additions.send(later)
-  await allCompleted(t, http, ids)
-  for (const { id } of agents) await caughtUp(http, id)
-  await areOnDisk(t, agents, additions.cells)
+  await goesOn(t, world)
 })
 
 t.test('a ledger that is there is not rebuilt', { buffered: true }, async (t) => {
