@@ -67,9 +67,11 @@ export async function verifySecurityLog(
 }
 
 /** The file that is written, as the system knows it; nothing while another one takes its place. */
-async function newestOf(folder: string): Promise<bigint | undefined> {
+async function newestOf(folder: string): Promise<string | undefined> {
   try {
-    return (await stat(join(folder, SECURITY_LOG_NAME), { bigint: true })).ino
+    const { ino, birthtimeNs } = await stat(join(folder, SECURITY_LOG_NAME), { bigint: true })
+    // The number of a file that is gone is given to a later one.
+    return `${ino} of ${birthtimeNs}`
   } catch {
     return undefined
   }
@@ -104,12 +106,23 @@ export async function readSecurityLog(
 
 /**
  * Its files, the newest first; ENOENT if there is none. Files move to higher numbers only, so that none is missed
- * when the gateway puts one aside meanwhile; what is met twice is taken once.
+ * when the gateway puts one aside meanwhile. One that is gone before the last is opened may stand before newer ones:
+ * then all are opened again.
  */
 async function openSecurityLog(
   folder: string,
   filesKept = SECURITY_FILES_KEPT,
 ): Promise<SecurityLogFile[]> {
+  for (let again = 0; ; again++) {
+    const files = await openEach(folder, filesKept)
+    const stats = await Promise.all(files.slice(0, -1).map(({ file }) => file.stat()))
+    if (again === AGAIN_MAX || stats.every(({ nlink }) => nlink > 0)) return files
+    await closeAll(files)
+  }
+}
+
+/** What is met twice is taken once. */
+async function openEach(folder: string, filesKept: number): Promise<SecurityLogFile[]> {
   const found = new Map<bigint, SecurityLogFile>()
   try {
     let missing: unknown

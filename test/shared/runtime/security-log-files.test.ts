@@ -1,7 +1,9 @@
 import {
   appendFileSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -13,7 +15,11 @@ import { basename, join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { NO_HEAD, type SecurityHead } from '../../../shared/protocol/security-log.ts'
-import { readSecurityLog, verifySecurityLog } from '../../../shared/runtime/security-log-files.ts'
+import {
+  nameOf,
+  readSecurityLog,
+  verifySecurityLog,
+} from '../../../shared/runtime/security-log-files.ts'
 import { checkAsync } from '../../support/property.ts'
 import { contentOf, pathsOf, writeLog } from '../../support/security-logs.ts'
 
@@ -286,4 +292,32 @@ t.test(
 t.test('where there is no log, the system says so', async (t) => {
   await t.rejects(verifySecurityLog(join(t.testdir(), 'none')), { code: 'ENOENT' })
   t.equal(contentOf(t.testdirName).size, 0)
+})
+
+t.test('files that are put aside while they are opened are taken in their order', async (t) => {
+  const filesKept = 3
+  const made = join(t.testdir(), 'made')
+  const folder = join(t.testdirName, 'folder')
+  mkdirSync(folder)
+  const head = await writeLog(made, { grants: 100, fileBytesMax: 500, filesKept: 100 })
+  const left = readdirSync(made).length
+  t.ok(left > 40, `${left} files`)
+  const name = (number: number): string => join(folder, nameOf(number))
+  let next = left
+  const putAside = (): void => {
+    next -= 1
+    for (let number = filesKept; number > 0; number--) {
+      if (existsSync(name(number - 1))) renameSync(name(number - 1), name(number))
+    }
+    renameSync(join(made, nameOf(next)), name(0))
+  }
+  while (next > left - 4) putAside()
+  // More often than a file is opened.
+  const turn = (): void => {
+    putAside()
+    if (next > 0) setImmediate(turn)
+  }
+  setImmediate(turn)
+  const report = await readSecurityLog(folder, head, { filesKept })
+  t.match(report, { isWhole: true, faults: [], files: 4, head })
 })
