@@ -1,7 +1,7 @@
 /**
  * The door for readings: which of them are taken, who is told of those that are not, and when the others are
  * acknowledged. Whoever was refused is acknowledged, too: to send it again would not help. He is told why on
- * `task/rejected`, at most once a second; all are counted.
+ * `task/rejected`, at most once a second, and so is the operator of each user; all are counted.
  */
 import { LatestMap } from '../../shared/core/latest-map.ts'
 import { identityOf } from '../../shared/protocol/access.ts'
@@ -10,10 +10,11 @@ import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Refusal } from './effects.ts'
 import type { ReadingsReceived, Ticket } from './events.ts'
 import { ungrantedCells } from './grants.ts'
+import { sharerOf } from './reading-shares.ts'
 import { fleetRefusal, publishRefusal, refusalOf } from './submissions.ts'
 
 const TOLD_MS = 1000
-/** Clients of whom it is known when they were told. */
+/** Clients, and users, of whom it is known when they were told, or told of. */
 const TOLD_MAX = 1024
 /** Acknowledgements that wait are due together, as often as this. */
 const SLOT_MS = 20
@@ -25,6 +26,8 @@ export class ReadingDesk {
   readonly #refused = new Map<string, number>()
   /** By client; who was told last stands last. */
   readonly #toldMs = new LatestMap<string, number>(TOLD_MAX)
+  /** By user, whose clients may be many. */
+  readonly #toldOfMs = new LatestMap<string, number>(TOLD_MAX)
   /** By the time at which they are due. */
   readonly #slots = new Map<number, Ticket[]>()
 
@@ -112,18 +115,20 @@ export class ReadingDesk {
   #tell({ submitter, topic }: ReadingsReceived, refusal: Refusal): void {
     const { client, user, via } = submitter
     this.count(refusal.code)
-    if (!this.#mayTell(client)) return
-    this.#context.notice('warn', 'cell-refused', refusal.message, {
-      ...{ client, via, topic, reason: refusal.code },
-      ...(user === undefined ? {} : { by: identityOf(user) }),
-    })
+    if (this.#isDue(this.#toldOfMs, sharerOf(submitter))) {
+      this.#context.notice('warn', 'cell-refused', refusal.message, {
+        ...{ client, via, topic, reason: refusal.code },
+        ...(user === undefined ? {} : { by: identityOf(user) }),
+      })
+    }
+    if (!this.#isDue(this.#toldMs, client)) return
     publishRefusal(this.#context, { client, topic }, submitter, refusal)
   }
 
-  #mayTell(client: string): boolean {
+  #isDue(toldMs: LatestMap<string, number>, name: string): boolean {
     const { nowMs } = this.#context
-    if (nowMs - (this.#toldMs.get(client) ?? Number.NEGATIVE_INFINITY) < TOLD_MS) return false
-    this.#toldMs.set(client, nowMs)
+    if (nowMs - (toldMs.get(name) ?? Number.NEGATIVE_INFINITY) < TOLD_MS) return false
+    toldMs.set(name, nowMs)
     return true
   }
 }

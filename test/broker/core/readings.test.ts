@@ -331,6 +331,30 @@ t.test('whoever is refused is told why, once a second, and all are counted', asy
   t.same(bench.view.cellsRefused(), { 'outside-grid': 3, 'unknown-field': 1 })
 })
 
+t.test(
+  'of a user whose clients are many one is told in a second, and each of them hears',
+  async (t) => {
+    const bench = settledPair()
+    const user: UserPrincipal = { kind: 'user', name: 'ann', roles: ['submitter'], topics: [] }
+    const refused = (): [clients: unknown[], told: number] => {
+      const clients: unknown[] = []
+      let told = 0
+      for (let number = 0; number < 40; number++) {
+        bench.read([[99, 0, 5]], { submitter: { user, client: `ann-${number}` } })
+        clients.push(...bench.notices('cell-refused').map(({ client }) => client))
+        told += bench.effects.filter(({ type }) => type === 'publish').length
+      }
+      return [clients, told]
+    }
+    t.same(refused(), [['ann-0'], 40])
+    t.same(refused(), [[], 0])
+    bench.wait(1000)
+    t.same(refused(), [['ann-0'], 40])
+    bench.read([[99, 0, 5]], { submitter: { user: { ...user, name: 'bob' }, client: 'bob' } })
+    t.match(bench.notices('cell-refused'), [{ by: 'user/bob' }])
+  },
+)
+
 t.test('a grant names the operation, the field and the cell', async (t) => {
   const bench = settledPair()
   const grant = { ops: ['scatter'], fields: ['value'], regions: [{ x: 0, y: 0, w: 2, h: 2 }] }
