@@ -115,7 +115,7 @@ const SERVER_OPTIONS = {
 const NO_SCHEMAS = { buildValidator: refuseSchema, buildSerializer: refuseSchema }
 
 /** Of what is dear to make, each kind by itself. */
-const PACE_MS = 100
+export const PACE_MS = 100
 
 /** The HTTP door of the gateway. Bodies are never logged: they are what users compute on. */
 export class HttpServer {

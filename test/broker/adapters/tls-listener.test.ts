@@ -362,14 +362,30 @@ t.test('what comes with the end of a handshake costs nobody his place', async (t
   t.same([listening.refused, [...shut.names]], [['handshake-failed 127.0.0.1'], []])
 })
 
-t.test('many that come at once all get in', async (t) => {
+t.test('attempt 6: many that come at once all get in, one in a turn of the loop', async (t) => {
   const listening = await listen(t)
   const COUNT = 200
-  const sockets = Array.from({ length: COUNT }, () => client(t, listening))
-  const answers = await Promise.all(sockets.map(echo))
-  t.same([...new Set(answers)], ['hello'])
+  const held: Socket[] = []
+  const server = createServer({ pauseOnConnect: true }, (socket) => held.push(socket))
+  server.listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const sockets = Array.from({ length: COUNT }, () => client(t, { ...listening, port }))
+  const answers = Promise.all(sockets.map(echo))
+  await eventually('all have come', () => held.length === COUNT)
+  let turns = 0
+  let turn = setImmediate(function next() {
+    turns += 1
+    turn = setImmediate(next)
+  })
+  t.teardown(() => clearImmediate(turn))
+  for (const socket of held) listening.listener.accept(socket)
+  t.same([...new Set(await answers)], ['hello'])
   t.equal(listening.secured.length, COUNT)
   t.equal(listening.listener.unfinished, 0)
+  // So that no other work waits for more than one.
+  t.ok(turns >= COUNT, `${turns} turns`)
 })
 
 t.test('each name has its own certificate, and that of others can be made anew', async (t) => {
