@@ -15,13 +15,14 @@ t.setTimeout(600_000)
 t.jobs = 2
 
 const NEW = '9.0.0'
-const BUNDLES = dirname(PROGRAM)
-const isBundled = existsSync(join(BUNDLES, 'agent.mjs'))
+const PROGRAMS = dirname(PROGRAM)
+const BUNDLE = join(PROGRAMS, 'bundles/agent.mjs')
+const isBundled = existsSync(BUNDLE)
 const skip = isBundled ? false : 'there are no packages for this machine'
 
 /** The agent's program, which says that it is of this version. */
 function programOf(version: string): string {
-  const text = readFileSync(join(BUNDLES, 'agent.mjs'), 'utf8')
+  const text = readFileSync(BUNDLE, 'utf8')
   return text.replaceAll(JSON.stringify(VERSION), JSON.stringify(version))
 }
 
@@ -70,7 +71,7 @@ class Board {
     const place = join(this.#fleet.directory, `run-${this.id}`)
     mkdirSync(place, { recursive: true })
     for (const name of ['lmdb.node', 'lmdb.cjs']) {
-      copyFileSync(join(BUNDLES, name), join(place, name))
+      copyFileSync(join(PROGRAMS, name), join(place, name))
     }
     const program = join(place, 'agent.mjs')
     copyFileSync(this.staged.at('usr/lib/obelisk-agent/agent.mjs'), program)
