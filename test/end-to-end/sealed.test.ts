@@ -10,12 +10,16 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { putKeys } from '../support/fleet-keys.ts'
 import { Agent, eventually, Fleet, freePort, type Run, within } from '../support/processes.ts'
+import { command, type Said } from '../support/secured-gateway.ts'
 
 type Json = Record<string, unknown>
 
 const FLAGS = ['--grid', '32x32', '--fields', 'n:i32', '--replicas', '1', '--http-port', '0']
 const LIMITS = { bytesMax: 2 ** 24, depthMax: 16, itemsMax: 1_000_000 }
 const DIGESTS = 40
+
+/** Those that were run as programs. */
+const ran = new Set<string>()
 
 class Sealed {
   readonly fleet: Fleet
@@ -58,18 +62,21 @@ class Sealed {
     await this.gateway.line('ready ')
   }
 
-  async run(...argv: readonly string[]): Promise<Run> {
+  /** Runs a command: as a program the first time, then in this process, for a tenth of the cost. */
+  async run(...argv: readonly string[]): Promise<Said> {
+    const words = argv.slice(0, 2).join(' ')
+    if (ran.has(words)) return await command(argv)
+    ran.add(words)
     const run = this.fleet.start(argv)
-    await within(argv.join(' '), run.exited)
-    return run
+    const { code } = await within(argv.join(' '), run.exited)
+    return { code: code ?? -1, stdout: run.stdout, stderr: run.stderr }
   }
 
   /** Runs a command at the owner's socket, which must do. */
   async done(...argv: readonly string[]): Promise<string> {
-    const run = await this.run(...argv, '--http', `unix:${join(this.data, 'admin.sock')}`)
-    const { code } = await run.exited
-    if (code !== 0) throw new Error(`${argv.join(' ')}: ${run.stderr}`)
-    return run.stdout
+    const said = await this.run(...argv, '--http', `unix:${join(this.data, 'admin.sock')}`)
+    if (said.code !== 0) throw new Error(`${argv.join(' ')}: ${said.stderr}`)
+    return said.stdout
   }
 
   async submit(task: Json, query = '?wait=60s'): Promise<Json> {
@@ -95,10 +102,10 @@ t.test('a result is sealed to one who can open it, and to nobody else', async (t
   const at = await Sealed.start(t)
   const path = (name: string): string => join(at.fleet.directory, name)
   const keygen = await at.run('seal', 'keygen', path('alice.key'))
-  t.match(await keygen.exited, { code: 0 })
+  t.match(keygen, { code: 0 })
   t.equal(statSync(path('alice.key')).mode & 0o777, 0o600)
   writeFileSync(path('alice.pub'), keygen.stdout)
-  t.match(await (await at.run('seal', 'keygen', path('alice.key'))).exited, { code: 1 }, 'once')
+  t.match(await at.run('seal', 'keygen', path('alice.key')), { code: 1 }, 'once')
   await at.run('seal', 'keygen', path('bob.key'))
   await at.done('seal', 'recipient', 'add', 'alice', path('alice.pub'))
   t.match(await at.done('seal', 'recipient', 'ls'), /^alice /m)
@@ -114,21 +121,21 @@ t.test('a result is sealed to one who can open it, and to nobody else', async (t
   t.notOk('value' in sealed)
   t.notMatch(sealed, { error: {} })
 
-  const open = (file: string, ...flags: string[]): Promise<Run> =>
+  const open = (file: string, ...flags: string[]): Promise<Said> =>
     at.run('seal', 'open', file, '--key', path('alice.key'), ...flags)
   const signer = ['--signer', path('gateway.pub')]
   writeFileSync(path('result.json'), JSON.stringify(sealed))
   const opened = await open(path('result.json'), ...signer)
-  t.match(await opened.exited, { code: 0 }, opened.stderr)
+  t.match(opened, { code: 0 }, opened.stderr)
   t.same(JSON.parse(opened.stdout), plain.value)
   const unsigned = await open(path('result.json'))
   t.match(unsigned.stderr, /warning: anybody can have sealed it/)
   const bob = await at.run('seal', 'open', path('result.json'), '--key', path('bob.key'), ...signer)
-  t.match(await bob.exited, { code: 65 })
+  t.match(bob, { code: 65 })
   t.equal(bob.stdout, '')
   t.match(bob.stderr, /this key does not open it: it is sealed to alice/)
   const other = await open(path('result.json'), '--signer', path('alice.pub'))
-  t.match(await other.exited, { code: 65 }, 'that is no key of a gateway')
+  t.match(other, { code: 65 }, 'that is no key of a gateway')
 
   const file = path('result.cbor')
   await at.done('task', 'result', 'mine', '--cbor', '--output', file)
@@ -142,7 +149,7 @@ t.test('a result is sealed to one who can open it, and to nobody else', async (t
     }
     writeFileSync(path('damaged.json'), JSON.stringify(damaged))
     const refused = await open(path('damaged.json'), ...signer)
-    t.match(await refused.exited, { code: 65 }, part)
+    t.match(refused, { code: 65 }, part)
     t.equal(refused.stdout, '', part)
     t.match(refused.stderr, /cannot be opened/, part)
   }
