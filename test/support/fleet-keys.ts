@@ -1,37 +1,34 @@
 /**
- * The keys of a secured gateway on this machine. To make them takes as long as to start it: those of one whose test is
- * over are used again, and no two that are there at the same time have the same.
+ * The keys of a secured gateway on this machine. To make them takes as long as to start it: they are kept in
+ * `.tap/keys/` for all processes and runs until a source changes. Of the gateways of one process that are there at the
+ * same time, no two have the same.
  */
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeTheEnd, type Fleet, within } from './processes.ts'
-import { shortDirectory } from './short-directory.ts'
+import { fileURLToPath } from 'node:url'
+import { putInPlace, stateOfSources } from './packaged-programs.ts'
+import { type Fleet, within } from './processes.ts'
 
-const kept: { readonly folder: string; fleet: Fleet }[] = []
-let directory: string | undefined
+const FOLDER = fileURLToPath(new URL(`../../.tap/keys/${stateOfSources()}`, import.meta.url))
+
+/** Whose those of each number are. */
+const owners: Fleet[] = []
 
 /** Runs `gateway secure` in the directory of the data, or does what it would. */
 export async function putKeys(fleet: Fleet, data: string): Promise<void> {
-  const free = kept.find((keys) => keys.fleet.hasEnded)
-  if (free !== undefined) {
-    free.fleet = fleet
+  const free = owners.findIndex(({ hasEnded }) => hasEnded)
+  const number = free === -1 ? owners.length : free
+  owners[number] = fleet
+  const [kept, security] = [join(FOLDER, `${number}`), join(data, 'security')]
+  if (existsSync(kept)) {
     mkdirSync(data, { recursive: true })
-    cpSync(free.folder, join(data, 'security'), { recursive: true })
+    cpSync(kept, security, { recursive: true })
     return
   }
   const made = fleet.start(['gateway', 'secure', '--host', '127.0.0.1', '--data', data])
   const { code } = await within('its keys', made.exited)
   if (code !== 0) throw new Error(`gateway secure: ${made.stderr}`)
-  const folder = join(keptDirectory(), `${kept.length}`)
-  cpSync(join(data, 'security'), folder, { recursive: true })
-  kept.push({ folder, fleet })
-}
-
-function keptDirectory(): string {
-  if (directory === undefined) {
-    const made = shortDirectory()
-    beforeTheEnd(() => rmSync(made, { recursive: true, force: true }))
-    directory = made
-  }
-  return directory
+  const own = `${kept}.${process.pid}`
+  cpSync(security, own, { recursive: true })
+  putInPlace(own, kept)
 }

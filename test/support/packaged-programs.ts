@@ -121,7 +121,8 @@ async function readyLine(child: ChildProcess): Promise<string> {
   throw new Error(`not ready: ${child.spawnargs.join(' ')}\n${said.join('\n')}`)
 }
 
-function stateOfSources(): string {
+/** Another one whenever a source of the programs changes. */
+export function stateOfSources(): string {
   const hash = createHash('sha256')
   const add = (path: string): void => {
     const { mtimeMs, size } = statSync(join(ROOT, path))
@@ -137,7 +138,7 @@ function stateOfSources(): string {
 }
 
 /** Another process may have made the same meanwhile. */
-function putInPlace(own: string, folder: string): void {
+export function putInPlace(own: string, folder: string): void {
   try {
     renameSync(own, folder)
   } catch (error) {
