@@ -7,7 +7,6 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -15,7 +14,6 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
@@ -27,6 +25,7 @@ import { SystemPrograms } from '../../scripts/install/system-programs.ts'
 import { PrivateCopy } from '../../scripts/install/tree-copy.ts'
 import { verifyTree } from '../../scripts/package/inventory.ts'
 import { cutAt, stepsOf } from '../support/cut-off.ts'
+import { memoryDirectory } from '../support/memory-directory.ts'
 import { makeKey, makeTree } from '../support/packaged-tree.ts'
 
 const TREE = 'usr/lib/obelisk-agent'
@@ -44,11 +43,9 @@ const WISHES: InstallWishes = {
 const key = makeKey()
 const { publicKey } = key
 
-/** A directory with two versions and a root, of which each try has a copy. In memory, where that can be. */
+/** A directory with two versions and a root, of which each try has a copy. */
 function bench(t: Test) {
-  const place = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
-  const directory = mkdtempSync(join(place, 'obelisk-cut-'))
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const directory = memoryDirectory(t)
   mkdirSync(join(directory, 'pristine/usr/bin'), { recursive: true })
   writeFileSync(join(directory, 'pristine/usr/bin/node'), '')
   const versions = ['1.0.0', '2.0.0', '3.0.0'].map((version) =>

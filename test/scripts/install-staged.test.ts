@@ -21,20 +21,23 @@ import { verifyTree } from '../../scripts/package/inventory.ts'
 import { writeTar } from '../../scripts/package/tar.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { cutAt } from '../support/cut-off.ts'
+import { memoryDirectory } from '../support/memory-directory.ts'
 import { makeKey, makeOldKey } from '../support/packaged-tree.ts'
 import { filesOf, StagedBoard } from '../support/staged-board.ts'
 
 const STEPS_MAX = 1000
+/** Of all boards here, so that each tree is signed once. */
+const KEY = makeKey()
 
 async function board(directory: string): Promise<StagedBoard> {
-  const made = new StagedBoard(directory)
+  const made = new StagedBoard(directory, KEY)
   const { code, err } = await made.install('1.0.0')
   if (code !== 0) throw new Error(err)
   return made
 }
 
 t.test('a newer package of the same keys is installed, once', async (t) => {
-  const made = await board(t.testdir())
+  const made = await board(memoryDirectory(t))
   t.same((await made.staged()).out, 'nothing is asked for\n')
   t.equal(made.outcome, undefined)
   const sha256 = made.ask(made.archive(made.tree({ version: '2.0.0' })))
@@ -47,7 +50,7 @@ t.test('a newer package of the same keys is installed, once', async (t) => {
 })
 
 t.test('the units are set up, and taken away where the board says no', async (t) => {
-  const made = await board(t.testdir())
+  const made = await board(memoryDirectory(t))
   const unit = (name: string): string => readFileSync(made.at(`etc/systemd/system/${name}`), 'utf8')
   t.match(unit('obelisk-agent-upgrade.path'), /PathChanged=.*request\.json/)
   t.match(unit('obelisk-agent-upgrade.service'), /--staged/)
@@ -182,7 +185,7 @@ const REFUSED: Record<string, [code: string, stage: (made: StagedBoard) => void]
 
 for (const [name, [code, stage]] of Object.entries(REFUSED)) {
   t.test(`not installed: ${name}`, async (t) => {
-    const made = await board(t.testdir())
+    const made = await board(memoryDirectory(t))
     stage(made)
     const said = await made.staged()
     t.equal(said.code, 65, said.err)
@@ -209,7 +212,7 @@ const NO_REQUEST: Record<string, (made: StagedBoard) => void> = {
 
 for (const [name, stage] of Object.entries(NO_REQUEST)) {
   t.test(`not looked at: ${name}`, async (t) => {
-    const made = await board(t.testdir())
+    const made = await board(memoryDirectory(t))
     made.ask(made.archive(made.tree({ version: '2.0.0' })))
     stage(made)
     const { code, err } = await made.staged()
@@ -223,7 +226,7 @@ const isRoot = process.getuid!() === 0
 
 t.test('what is of another user than the agent', { skip: !isRoot && 'needs root' }, async (t) => {
   for (const path of ['', 'request.json']) {
-    const made = await board(t.testdir())
+    const made = await board(memoryDirectory(t))
     made.ask(made.archive(made.tree({ version: '2.0.0' })))
     chownSync(made.staging(path), 1234, 1234)
     t.equal((await made.staged()).code, 65, `upgrade/${path}`)
@@ -232,7 +235,7 @@ t.test('what is of another user than the agent', { skip: !isRoot && 'needs root'
 })
 
 t.test('an older version that says that it may is installed', async (t) => {
-  const made = await board(t.testdir())
+  const made = await board(memoryDirectory(t))
   const inventory = { downgradeFrom: '1.0.0' }
   const ticket = made.archive(made.tree({ version: '0.9.0', inventory }))
   made.ask(ticket)
@@ -253,7 +256,7 @@ t.test('a word that it may replace any version is none', async (t) => {
     { downgradeFrom: 'zzz' },
     { downgradeFrom: ['9.9.9'] },
   ]) {
-    const made = await board(t.testdir())
+    const made = await board(memoryDirectory(t))
     made.ask(made.archive(made.tree({ version: '0.9.0', inventory })))
     t.equal((await made.staged()).code, 65)
     t.match(made.outcome, { outcome: 'refused', code: 'package-older' })
@@ -261,7 +264,7 @@ t.test('a word that it may replace any version is none', async (t) => {
 })
 
 t.test('a version of before the second key takes nothing by itself', async (t) => {
-  const made = new StagedBoard(t.testdir())
+  const made = new StagedBoard(memoryDirectory(t), KEY)
   const tree = made.tree({ version: '1.0.0', key: makeOldKey(made.key) })
   t.equal((await made.obelisk('install', '--role', 'agent', '--from', tree)).code, 0)
   made.ask(made.archive(made.tree({ version: '2.0.0' })))
@@ -271,14 +274,14 @@ t.test('a version of before the second key takes nothing by itself', async (t) =
 })
 
 t.test('a request of another start of the machine is over', async (t) => {
-  const made = await board(t.testdir())
+  const made = await board(memoryDirectory(t))
   made.ask(made.archive(made.tree({ version: '2.0.0' })), { boot: 'another' })
   t.equal((await made.staged()).out, 'nothing is asked for\n')
   t.equal(made.version, '1.0.0')
 })
 
 t.test('a version that went back is told as that, and any other failure by its code', async (t) => {
-  const made = await board(t.testdir())
+  const made = await board(memoryDirectory(t))
   made.ask(made.archive(made.tree({ version: '2.0.0' })))
   const write = (): boolean => true
   const stdin = (async function* () {})()
@@ -296,7 +299,7 @@ t.test('a version that went back is told as that, and any other failure by its c
 })
 
 t.test('an agent that changes its files at any moment changes nothing', async (t) => {
-  const directory = t.testdir()
+  const directory = memoryDirectory(t)
   const made = await board(directory)
   const good = made.archive(made.tree({ version: '2.0.0' }))
   const evil = made.archive(made.tree({ version: '3.0.0', key: makeKey() }))
@@ -329,7 +332,7 @@ t.test('an agent that changes its files at any moment changes nothing', async (t
 t.test(
   'power that fails at any step leaves a whole version, and the next start ends it',
   async (t) => {
-    const directory = t.testdir()
+    const directory = memoryDirectory(t)
     const made = await board(directory)
     const archive = made.archive(made.tree({ version: '2.0.0' }))
     const pristine = join(directory, 'pristine')
@@ -365,7 +368,7 @@ t.test(
 )
 
 t.test('modes of who unpacks do not matter', async (t) => {
-  const made = await board(t.testdir())
+  const made = await board(memoryDirectory(t))
   const before = process.umask(0o077)
   t.teardown(() => process.umask(before))
   made.ask(made.archive(made.tree({ version: '2.0.0' })))

@@ -18,6 +18,7 @@ import t, { type Test } from 'tap'
 import { copyTree } from '../../scripts/install/tree-copy.ts'
 import { verifyTree } from '../../scripts/package/inventory.ts'
 import { obelisk } from '../support/card-bench.ts'
+import { memoryDirectory } from '../support/memory-directory.ts'
 import { makeKey, makeTree } from '../support/packaged-tree.ts'
 
 const key = makeKey()
@@ -65,13 +66,11 @@ async function withReader<T>(
 
 /** A tree, a root to install it below, and files outside of both. */
 function bench(t: Test) {
-  const directory = t.testdir({
-    outside: {
-      secret: 'secret',
-      systemd: { 'obelisk-agent.service': '[Service]\nExecStart=evil\n' },
-    },
-  })
+  const directory = memoryDirectory(t)
   const [tree, root, outside] = ['tree', 'root', 'outside'].map((name) => join(directory, name))
+  mkdirSync(join(outside!, 'systemd'), { recursive: true })
+  writeFileSync(join(outside!, 'secret'), 'secret')
+  writeFileSync(join(outside!, UNIT), '[Service]\nExecStart=evil\n')
   const begin = (): void => {
     rmSync(root!, { recursive: true, force: true })
     mkdirSync(join(root!, 'usr/bin'), { recursive: true })
