@@ -28,10 +28,12 @@ import {
 import {
   fingerprintOf,
   formatPublicKeys,
+  isSignedByMlDsa65,
   type PrivateKeys,
   parsePublicKeys,
   publicHalfOf,
   signEd25519,
+  signMlDsa65,
 } from '../../../scripts/package/signing-keys.ts'
 import { writeTree } from '../../../scripts/package/tree.ts'
 
@@ -254,6 +256,22 @@ for (const [name, change] of SECOND_CHANGES) {
     t.end()
   })
 }
+
+t.test('a second signature that was right counts for the same bytes and key alone', (t) => {
+  const [bytes, { mlDsa65: key }] = [Buffer.from('a list'), publicHalfOf(KEYS)]
+  const line = signMlDsa65(bytes, KEYS.mlDsa65).toString()
+  const otherKey = Buffer.from(key!)
+  otherKey[100]! ^= 1
+  const other = signMlDsa65(Buffer.from('a mist'), KEYS.mlDsa65).toString()
+  for (let again = 0; again < 2; again++) {
+    t.ok(isSignedByMlDsa65(bytes, line, key!))
+    t.notOk(isSignedByMlDsa65(Buffer.from('a mist'), line, key!))
+    t.notOk(isSignedByMlDsa65(bytes, line, otherKey))
+    t.notOk(isSignedByMlDsa65(bytes, other, key!))
+    t.notOk(isSignedByMlDsa65(bytes, `${line}\n`, key!))
+  }
+  t.end()
+})
 
 t.test('the second signature is no program, whoever forged the first', (t) => {
   const directory = treeFor(t)
