@@ -10,7 +10,7 @@ import {
   PackedReader,
   TextReader,
 } from '../../shared/grid/cell-readers.ts'
-import { type Field, findField } from '../../shared/grid/fields.ts'
+import { type Field, type FieldType, findField } from '../../shared/grid/fields.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { readNpyHead, typeProblem } from '../../shared/grid/npy.ts'
 import { ownerNameOf, type Principal } from '../../shared/protocol/access.ts'
@@ -209,7 +209,7 @@ class UploadRoutes {
     const declared = Number(request.headers['content-length'] ?? Number.NaN)
     if (declared > BYTES_MAX) throw new UploadStopped(TOO_LARGE)
     if (type === NPY) {
-      const { head, first } = await npyHeadOf(chunks)
+      const { head, first } = await npyHeadOf(chunks, field.type)
       const problem = typeProblem(head.type, field.type)
       if (problem !== undefined) throw new FileProblem(problem)
       const region = this.#regionOf(query, { w: head.columns, h: head.rows })
@@ -324,13 +324,13 @@ async function* withFirst(
   yield* chunks
 }
 
-async function npyHeadOf(chunks: AsyncGenerator<Uint8Array>) {
+async function npyHeadOf(chunks: AsyncGenerator<Uint8Array>, type: FieldType) {
   let come = new Uint8Array(0)
   for (;;) {
     const next = await chunks.next()
     if (next.done === true) throw new FileProblem('it ends within its head')
     come = Buffer.concat([come, next.value])
-    const reading = readNpyHead(come)
+    const reading = readNpyHead(come, type)
     if (reading.kind === 'problem') throw new FileProblem(reading.problem)
     if (reading.kind === 'head') {
       const { head } = reading

@@ -27,6 +27,9 @@ const HELD: Readonly<Record<FieldType, readonly NumberType[]>> = {
   f64: ['u8', 'i8', 'i16', 'u16', 'i32', 'u32', 'f32', 'f64'],
 }
 
+/** Of whatever size, as `<i8`, what numpy makes of whole numbers, and `|b1`. */
+const NUMBERS = /^[<|=][biuf]\d+$/
+
 const VERSION_LAST = 3
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
 /** Magic, two bytes of version, two of length. */
@@ -63,9 +66,10 @@ export type NpyReading =
 
 const MORE: NpyReading = { kind: 'more' }
 
-export function readNpyHead(bytes: Uint8Array): NpyReading {
+/** `field`: of the field that it is for, which what cannot be taken is to be made. */
+export function readNpyHead(bytes: Uint8Array, field: FieldType): NpyReading {
   const problem = (text: string): NpyReading => ({ kind: 'problem', problem: text })
-  if (MAGIC.some((byte, at) => at < bytes.length && bytes[at] !== byte)) {
+  if (!beginsAsNpy(bytes)) {
     return problem('this is no .npy file: it does not begin with its magic')
   }
   if (bytes.length < PREFIX_BYTES + 2) return MORE
@@ -92,13 +96,12 @@ export function readNpyHead(bytes: Uint8Array): NpyReading {
   )
   const sides = shape.split(',').filter((side) => side.trim() !== '')
   if (described.startsWith('>')) {
-    return problem(
-      `its numbers are big-endian ("${described}"): a.astype("<${described.slice(1)}")`,
-    )
+    return problem(`its numbers are big-endian ("${described}"): ${madeOf(field)}`)
   }
   if (type === undefined) {
     const known = Object.values(DESCRIBED).join(', ')
-    return problem(`its numbers are "${described.slice(0, 32)}", which is none of ${known}`)
+    const help = NUMBERS.test(described) ? `: ${madeOf(field)}` : ''
+    return problem(`its numbers are "${described.slice(0, 32)}", which is none of ${known}${help}`)
   }
   if (order === 'True') {
     return problem('it is in Fortran order, column by column: numpy.ascontiguousarray(a)')
@@ -110,6 +113,15 @@ export function readNpyHead(bytes: Uint8Array): NpyReading {
   return { kind: 'head', head: { type, rows, columns, bytes: prefix + length } }
 }
 
+/** As far as they have come. */
+function beginsAsNpy(bytes: Uint8Array): boolean {
+  return MAGIC.every((byte, at) => at >= bytes.length || bytes[at] === byte)
+}
+
+function madeOf(field: FieldType): string {
+  return `a.astype("${DESCRIBED[field]}")`
+}
+
 function isSide(number: number): boolean {
   return Number.isSafeInteger(number) && number > 0
 }
@@ -118,5 +130,5 @@ function isSide(number: number): boolean {
 export function typeProblem(type: NumberType, field: FieldType): string | undefined {
   if (HELD[field].includes(type)) return undefined
   const held = HELD[field].map((one) => `"${DESCRIBED[one]}"`).join(', ')
-  return `its numbers are "${DESCRIBED[type]}", and a field of ${field} holds ${held} as they are: a.astype("${DESCRIBED[field]}")`
+  return `its numbers are "${DESCRIBED[type]}", and a field of ${field} holds ${held} as they are: ${madeOf(field)}`
 }

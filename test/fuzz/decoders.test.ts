@@ -101,7 +101,7 @@ const DECODERS: Readonly<Record<string, (input: Uint8Array) => boolean>> = {
     return 'fields' in parseFields(formatFields(result.fields))
   },
   readNpyHead(input) {
-    const reading = readNpyHead(input)
+    const reading = readNpyHead(input, 'f64')
     if (reading.kind === 'problem') return isProblem(reading.problem)
     if (reading.kind === 'more') return input.length < NPY_HEAD_BYTES_MAX
     const { rows, columns, bytes } = reading.head
