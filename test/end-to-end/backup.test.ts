@@ -5,8 +5,8 @@ import { connectAsync } from 'mqtt'
 import t from 'tap'
 import { Random } from '../../shared/core/random.ts'
 import { openSealed } from '../../shared/runtime/sealed-file.ts'
-import { eventually, Fleet, within } from '../support/processes.ts'
-import { type Obelisk, Secured } from '../support/secured-fleet.ts'
+import { eventually, within } from '../support/processes.ts'
+import { type Secured, securedHere } from '../support/secured-fleet.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/end-to-end/backup.test.ts`)
@@ -15,9 +15,7 @@ const HOST = '127.0.0.1'
 const PASSPHRASE = 'correct horse battery'
 
 t.test('attempt 69: on a new box the boards return by themselves', async (t) => {
-  const fleet = new Fleet(t)
-  const here: Obelisk = (...argv) => fleet.start(argv)
-  const secured = await Secured.start(fleet, here, HOST)
+  const { fleet, here, secured } = await securedHere(t)
   const done = async (on: Secured, ...argv: readonly string[]): Promise<string> => {
     const { exit, stdout, stderr } = await on.command(...argv)
     t.match(exit, { code: 0 }, `${argv.join(' ')} ${stderr}`)
@@ -108,10 +106,8 @@ t.test('attempt 69: on a new box the boards return by themselves', async (t) => 
 })
 
 t.test('a backup that is killed at any moment is there or not', async (t) => {
-  const fleet = new Fleet(t)
   const random = new Random(seed)
-  const here: Obelisk = (...argv) => fleet.start(argv)
-  const secured = await Secured.start(fleet, here, HOST)
+  const { fleet, secured } = await securedHere(t)
   const passphrase = join(fleet.directory, 'passphrase')
   writeFileSync(passphrase, PASSPHRASE)
   const file = join(fleet.directory, 'keys.backup')
