@@ -10,7 +10,7 @@ import {
   EXIT_UNREADABLE,
   messageOf,
 } from '../../shared/runtime/errors.ts'
-import { openSealed, passphraseFault } from '../../shared/runtime/sealed-file.ts'
+import { type Derive, openSealed, passphraseFault } from '../../shared/runtime/sealed-file.ts'
 import { assertHidden } from '../client/node-carrier.ts'
 import { faultOf } from '../path-faults.ts'
 import { privatePartialOf, writeWhole } from '../whole-file.ts'
@@ -107,6 +107,7 @@ export async function backup(
   streams: Streams,
   file: string,
   flags: BackupFlags,
+  derive?: Derive,
 ): Promise<number> {
   const isPiped = file === '-'
   if (isPiped && streams.stdout.isTTY) {
@@ -122,7 +123,7 @@ export async function backup(
     timeoutMs: TIMEOUT_MS,
   })
   // One that does not open is none, and this is the last moment at which that helps.
-  const { head } = await openSealed(body, passphrase)
+  const { head } = await openSealed(body, passphrase, derive)
   if (isPiped) streams.stdout.write(body)
   else write(file, body)
   await sayKept(gateway, head.ts, streams)

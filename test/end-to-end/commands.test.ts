@@ -287,7 +287,7 @@ t.test('nobody at the address is 69, and what cannot be understood is 2', async 
     ['node', 'info', 'edge-1', '--http', `http://127.0.0.1:${port}`],
     ['sub', 'a/b', '--url', `mqtt://127.0.0.1:${port}`],
   ]) {
-    const answer = await program(...argv)
+    const answer = await said(...argv)
     t.same([answer.code, answer.stdout], [69, ''], argv.join(' '))
     t.match(answer.stderr, String(port), 'it says where it looked')
     t.notMatch(answer.stderr, /\n\s+at /)

@@ -138,8 +138,11 @@ t.test('attempts 22 and 30: kills at any moment of an enrolment leave one identi
   t.equal((await secured.keysOf('n7')).length, 1)
 })
 
+/** For those who may come in; and another fleet, at whose gateway somebody guesses. */
+const [open, guessed] = await Promise.all([securedHere(t), securedHere(t)])
+
 t.test('attempts 13, 20 and 21: what a board cannot be known by leaves nothing', async (t) => {
-  const { fleet, here, secured } = await securedHere(t)
+  const { fleet, here, secured } = open
   const file = (text: string): string => {
     const path = join(fleet.directory, `given-${Math.random().toString(36).slice(2)}`)
     writeFileSync(path, text)
@@ -151,7 +154,7 @@ t.test('attempts 13, 20 and 21: what a board cannot be known by leaves nothing',
   const { stdout } = await secured.command('token', 'ls', '--json')
   const tokens = JSON.parse(stdout) as { id: string }[]
   await secured.command('token', 'revoke', tokens[1]!.id)
-  const { secured: elsewhere } = await securedHere(t)
+  const { secured: elsewhere } = guessed
   const cases: readonly [name: string, argv: string[], code: number, said: RegExp][] = [
     ['no token', ['--url', url], 78, /needs a token/],
     ['no such thing', ['--url', url, '--enroll-token-file', file('obk1-abc')], 65, /is none/],
@@ -176,7 +179,7 @@ t.test('attempts 13, 20 and 21: what a board cannot be known by leaves nothing',
 })
 
 t.test('attempts 16 and 17: whoever guesses tokens is not looked at for a while', async (t) => {
-  const { secured } = await securedHere(t)
+  const { secured } = guessed
   const [at, version] = [{ host: '127.0.0.1', port: secured.port }, '0']
   const node = 'n1' as NodeId
   const good = parseToken(readFileSync(await secured.token('n1'), 'utf8'))!
@@ -188,7 +191,7 @@ t.test('attempts 16 and 17: whoever guesses tokens is not looked at for a while'
 })
 
 t.test('attempts 32, 42 and 43: people and programs come in, each as he may', async (t) => {
-  const { fleet, secured } = await securedHere(t)
+  const { fleet, secured } = open
   const file = (name: string, text: string): string => {
     const path = join(fleet.directory, name)
     writeFileSync(path, text)
@@ -308,7 +311,7 @@ t.test('attempt 60: a gateway is not open beyond its machine', async (t: Test) =
   t.equal(again.stdout.split('\n')[1], made.stdout.split('\n')[1], 'the same pin')
   const forgotten = fleet.command(process.execPath, [PROGRAM, ...at], { OBELISK_SECURITY: 'off' })
   t.match(await within('its end', forgotten.exited), { code: 78 })
-  const open = fleet.start([...at, '--security', 'off'])
-  await open.line('ready mqtt=')
-  t.match(open.stderr, /security-off/)
+  const unsecured = fleet.start([...at, '--security', 'off'])
+  await unsecured.line('ready mqtt=')
+  t.match(unsecured.stderr, /security-off/)
 })

@@ -15,10 +15,11 @@ import { PassThrough } from 'node:stream'
 import t, { type Test } from 'tap'
 import { backup } from '../../scripts/commands/ca.ts'
 import { sealFile } from '../../shared/runtime/sealed-file.ts'
+import { quickly } from '../support/quick-derivation.ts'
 
 const PASSPHRASE = 'correct horse battery'
 const HEAD = { ts: Date.UTC(2026, 10, 20), pin: 'a'.repeat(52) }
-const sealed = Buffer.from(await sealFile(HEAD, PASSPHRASE, [Buffer.from('keys')]))
+const sealed = Buffer.from(await sealFile(HEAD, PASSPHRASE, [Buffer.from('keys')], quickly))
 
 /** A gateway that gives a backup. */
 class FakeGateway {
@@ -52,7 +53,7 @@ class Asking {
     const output = { write: (text: string | Uint8Array) => (this.said += String(text)) }
     const streams = { stdout: output, stderr: output, stdin: new PassThrough(), environment: {} }
     const given = { passphraseFile: this.at('passphrase'), ...flags }
-    return await backup(this.gateway as never, streams as never, path, given)
+    return await backup(this.gateway as never, streams as never, path, given, quickly)
   }
 }
 
