@@ -49,14 +49,20 @@ export async function showLog(
     }
     return view.next
   }
-  const next = await read(`lines=${count}`)
-  if (!json) streams.stderr.write('older ones: journalctl -u obelisk-agent, on the board\n')
-  if (!follow) return EXIT_DONE
-  return await untilInterrupted((signal) =>
-    followFrom(next, signal, streams, (after) => {
-      return read(`lines=${LOG_LINES_AT_ONCE}&after=${encodeURIComponent(after)}`, signal)
-    }),
-  )
+  const begin = async (signal?: AbortSignal): Promise<string> => {
+    const next = await read(`lines=${count}`, signal)
+    if (!json) streams.stderr.write('older ones: journalctl -u obelisk-agent, on the board\n')
+    return next
+  }
+  if (follow) {
+    return await untilInterrupted(async (signal) =>
+      followFrom(await begin(signal), signal, streams, (after) => {
+        return read(`lines=${LOG_LINES_AT_ONCE}&after=${encodeURIComponent(after)}`, signal)
+      }),
+    )
+  }
+  await begin()
+  return EXIT_DONE
 }
 
 /** A board that is away is waited for. */

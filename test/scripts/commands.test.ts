@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Aedes } from 'aedes'
@@ -536,6 +537,21 @@ t.test(
     t.match(await run([...argv, '--undo', '--force']), { code: 2, stderr: /--force is for/ })
   },
 )
+
+t.test('node logs that is to follow ends quietly, also before there is anything', async (t) => {
+  const others = process.listeners('SIGINT')
+  const server = createHttpServer(() => {
+    for (const listener of process.listeners('SIGINT')) {
+      if (!others.includes(listener)) listener('SIGINT')
+    }
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => server.closeAllConnections())
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const ended = await run(['node', 'logs', 'pi-1', '-f', '--http', `http://127.0.0.1:${port}`])
+  t.match(ended, { code: 130, stdout: '', stderr: '' })
+})
 
 t.test('node logs shows lines that cannot steer a terminal, and what was left out', async (t) => {
   const { http, control } = await serve(t)
