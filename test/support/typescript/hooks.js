@@ -3,11 +3,12 @@
  * processes and runs until the file changes. Paths stay those of the sources: nothing has to know of it. Types
  * are not looked at; `npm run lint` does that. A module that is imported with `?instead=` and the URL of a directory
  * is taken from there where the directory has its file, and so is what it imports, of the files in `affected.json`.
- * tap is made one file in the same way: to look for its 250 takes as long as most light tests do.
+ * tap and other large packages are made one file each in the same way: to look for their hundreds takes as long as most
+ * light tests do.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { access, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { threadId } from 'node:worker_threads'
@@ -15,6 +16,16 @@ import { threadId } from 'node:worker_threads'
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const FOLDER = join(ROOT, '.tap/compiled')
 const COMPILER = JSON.parse(await readFile(join(ROOT, 'node_modules/esbuild/package.json'), 'utf8'))
+/** npm writes this file whenever it installs. */
+const { mtimeMs: installedMs } = await stat(join(ROOT, 'node_modules/.package-lock.json'))
+
+/** What of each is imported. */
+const BUNDLED = new Map([
+  ['tap', "export * from 'tap'; export { default } from 'tap'"],
+  ['mqtt', "export { connect, connectAsync } from 'mqtt'"],
+  ['fastify', "export { default, errorCodes } from 'fastify'"],
+  ['aedes', "export * from 'aedes'"],
+])
 
 const OPTIONS = {
   loader: 'ts',
@@ -27,7 +38,10 @@ const OPTIONS = {
 
 /** @type {import('node:module').ResolveHook} */
 export async function resolve(specifier, context, next) {
-  if (specifier === 'tap') return { url: await bundledTap(), shortCircuit: true }
+  const contents = BUNDLED.get(specifier)
+  if (contents !== undefined) {
+    return { url: await bundled(specifier, contents), shortCircuit: true }
+  }
   const resolved = await next(specifier, context)
   const directory = directoryInstead(context.parentURL)
   if (directory === undefined || !specifier.startsWith('.')) return resolved
@@ -121,32 +135,29 @@ async function keep(file, text) {
   await rename(own, file)
 }
 
-/** The URL of the file. It lies in a folder of the name that tap leaves out of the stacks that it shows. */
-async function bundledTap() {
-  const versions = await Promise.all(
-    ['tap', '@tapjs/core', '@tapjs/test'].map(async (name) => {
-      const about = await readFile(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')
-      return JSON.parse(about).version
-    }),
-  )
-  const folder = [COMPILER.version, ...versions].join('-')
-  const file = join(FOLDER, folder, 'node_modules/@tapjs/tap.mjs')
+/**
+ * The URL of the file. That of tap lies in a folder of the name that it leaves out of the stacks that it shows.
+ *
+ * @param {string} name @param {string} contents
+ */
+async function bundled(name, contents) {
+  const state = createHash('sha256').update(`${COMPILER.version} ${installedMs} ${contents}`)
+  const folder = join(FOLDER, state.digest('hex').slice(0, 16), 'node_modules')
+  const file = join(folder, name === 'tap' ? '@tapjs/tap.mjs' : `${name}.mjs`)
   const isKept = await access(file).then(
     () => true,
     () => false,
   )
-  if (!isKept) await keep(file, await bundleOf('tap'))
+  if (!isKept) await keep(file, await bundleOf(contents))
   return pathToFileURL(file).href
 }
 
-/** @param {string} name */
-async function bundleOf(name) {
+/** @param {string} contents */
+async function bundleOf(contents) {
   const { build } = await import('esbuild')
   const { outputFiles } = await build({
-    stdin: {
-      contents: `export * from '${name}'\nexport { default } from '${name}'`,
-      resolveDir: ROOT,
-    },
+    // By its name, packages are read as Node reads them for a module.
+    stdin: { contents, sourcefile: 'all.mjs', resolveDir: ROOT },
     bundle: true,
     write: false,
     platform: 'node',
