@@ -1,6 +1,4 @@
 /** `obelisk image flash` and `obelisk image user-data`. */
-import { createInterface } from 'node:readline/promises'
-import { Readable } from 'node:stream'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type BoardFlags, readBoardWishes, type TokenSources } from '../image/board-wishes.ts'
 import { cloudConfig } from '../image/cloud-config.ts'
@@ -8,6 +6,7 @@ import { type FlashTarget, flash } from '../image/flash.ts'
 import { outputFile } from '../image/output-file.ts'
 import { UNUSABLE } from '../image/write-card.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
+import { ask } from './ask.ts'
 import { clientAtHand } from './gateway-at-hand.ts'
 import { interruptible } from './interruption.ts'
 import type { Streams } from './streams.ts'
@@ -90,17 +89,6 @@ async function placeOf(output: string, flags: FlashFlags): Promise<string> {
   const file = await outputFile(output, inputs)
   if (!file.ok) throw usage(`--output: ${file.problem}`)
   return file.path
-}
-
-async function ask(question: string, streams: Streams, signal: AbortSignal): Promise<string> {
-  streams.stderr.write(question)
-  const input = Readable.from(streams.stdin)
-  // It may be ended while we ask.
-  input.on('error', () => {})
-  const lines = createInterface({ input, signal })
-  for await (const line of lines) return line.trim()
-  signal.throwIfAborted()
-  return ''
 }
 
 export interface CloudConfigFlags extends BoardFlags {
