@@ -19,6 +19,7 @@ import type {
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { ConnectionId } from './events.ts'
 import type { Member } from './membership.ts'
+import { missingViewOf } from './missing-tiles.ts'
 import { departuresOf, type MoveParts, movesViewOf } from './move-views.ts'
 import type { Moves } from './moves.ts'
 import { nodeViewOf, probationSeconds } from './node-views.ts'
@@ -171,16 +172,15 @@ export class CoordinatorView {
   }
 
   detector(): DetectorView {
-    const { doubt, nowMs, ts, placement } = this.#context
+    const { doubt, nowMs, ts } = this.#context
     const recovery = this.#recovery.view()
-    const missing = placement.missingTiles().length
     return {
       doubts: doubt.reasons.map(({ reason, beganMs }) => ({
         reason,
         since_ts: Math.round(ts + beganMs - nowMs),
       })),
       ...(recovery === undefined ? {} : { recovery }),
-      ...(missing === 0 ? {} : { tiles_missing: missing }),
+      ...missingViewOf(this.#context),
     }
   }
 

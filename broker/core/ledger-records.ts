@@ -39,6 +39,8 @@ export interface IdentityRecord {
   readonly formerLedgerIds?: readonly string[]
   /** What is being rebuilt began as a copy of an older ledger; until it is done. */
   readonly restored?: RestoredFrom
+  /** Nodes of the copy that were not waited for: they may have what is missing, until that is given up. */
+  readonly absentNodes?: readonly string[]
   /** How long the gateway has run on this ledger, ms; a moment may be missing after a crash. */
   readonly ranMs?: number
 }
@@ -85,6 +87,8 @@ export interface PlacementRecord {
   readonly born: Uint8Array
   /** `replicas` member indexes + 1 a tile, u32 little-endian; 0 is no holder. */
   readonly holders: Uint8Array
+  /** One byte a tile: 1 where nobody knows whether it was written before a recovery; left out where all is known. */
+  readonly supposed?: Uint8Array
 }
 
 export interface TaskRecord {

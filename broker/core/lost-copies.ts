@@ -101,6 +101,8 @@ export class LostCopies {
     }
     this.#writes.giveUp(missing)
     placement.unbear(missing)
+    const { absentNodes: _givenUp, ...identity } = this.#context.identity
+    this.#context.identity = identity
     this.#readings.shown(new Map(missing.map((tile) => [tile, 0])))
     const message = `${missing.length} tiles whose every copy was lost begin anew, as zeros`
     this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })

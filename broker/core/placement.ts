@@ -35,6 +35,8 @@ type TileCounts = ReadonlyMap<number, number>
 export class Placement {
   readonly #options: PlacementOptions
   readonly #born: Uint8Array
+  /** Born since a recovery, and nobody knows whether it was written; made by the first one. */
+  #supposed: Uint8Array | undefined
   /** `replicas` slots a tile; member index + 1, or NO_HOLDER. */
   readonly #slots: Uint32Array
   readonly #dirtyChunks = new Set<number>()
@@ -203,6 +205,16 @@ export class Placement {
     this.epoch += 1
   }
 
+  /** It counts as born since a recovery, and nobody knows whether it was written before. */
+  isSupposed(tile: number): boolean {
+    return this.#supposed?.[tile] === 1
+  }
+
+  #suppose(tile: number, isSupposed: boolean): void {
+    if (isSupposed) this.#supposed ??= new Uint8Array(this.#options.tiles)
+    if (this.#supposed !== undefined) this.#supposed[tile] = isSupposed ? 1 : 0
+  }
+
   /** A recovered tile is born, and the member has a copy, as long as there is a place for one. */
   adoptHolder(tile: number, member: number): void {
     if (this.#born[tile] === 0) {
@@ -210,6 +222,7 @@ export class Placement {
       this.#floating -= 1
       this.#clearTile(tile)
     }
+    this.#suppose(tile, false)
     this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
     this.epoch += 1
     const slot = this.#slotOf(tile, NOBODY)
@@ -218,16 +231,18 @@ export class Placement {
     this.#slots[slot] = member + 1
   }
 
-  /** Every tile counts as born from now on; returns how many of them nobody holds. */
-  bearAll(): number {
+  /** Every tile counts as born from now on, `written` as what was; returns how many of them nobody holds. */
+  bearAll(written: Iterable<number> = []): number {
     let missing = 0
     for (let tile = 0; tile < this.#options.tiles; tile++) {
       if (this.#born[tile] === 1) continue
       this.#born[tile] = 1
+      this.#suppose(tile, true)
       this.#clearTile(tile)
       this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
       missing += 1
     }
+    for (const tile of written) this.#suppose(tile, false)
     this.#floating = 0
     this.epoch += 1
     return missing
@@ -254,6 +269,7 @@ export class Placement {
       if (this.#born[tile] === 0) continue
       this.#countTile(tile, -1)
       this.#born[tile] = 0
+      this.#suppose(tile, false)
       this.#floating += 1
       this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
     }
@@ -341,7 +357,9 @@ export class Placement {
       born.forEach((isBorn, tile) => {
         if (isBorn === 0) slots.fill(NO_HOLDER, tile * replicas, (tile + 1) * replicas)
       })
-      return { chunk, record: { born, holders: new Uint8Array(slots.buffer) } }
+      const supposed = this.#supposed?.slice(first, end)
+      const doubt = supposed?.includes(1) ? { supposed } : {}
+      return { chunk, record: { born, holders: new Uint8Array(slots.buffer), ...doubt } }
     })
   }
 
@@ -350,6 +368,7 @@ export class Placement {
     for (let at = 0; at < record.born.length; at++) {
       this.#floating += this.#born[first + at]! - record.born[at]!
       this.#countTile(first + at, -1)
+      this.#suppose(first + at, record.supposed?.[at] === 1)
     }
     this.#born.set(record.born, first)
     // Not by `slice`: of a Buffer, as decoders give, that is a view into a larger one.

@@ -243,12 +243,15 @@ export class Recovery {
     const context = this.#context
     const { placement } = context
     const filled = [...inventories].sort((a, b) => (a.hello.node < b.hello.node ? -1 : 1))
-    const { restored, formerLedgerIds = [], ...rest } = context.identity
+    const { restored, formerLedgerIds = [], absentNodes = [], ...rest } = context.identity
     const told = filled.map(({ hello }) => hello.ledgerId!).sort()
     const former = new Set([...formerLedgerIds, ...told])
     context.identity = rest
     this.#raiseSequence(filled)
     context.changeIdentity({ isRecovering: false, formerLedgerIds: [...former] })
+    const come = new Set(filled.map(({ hello }) => hello.node))
+    const absent = [...absentNodes, ...(restored?.nodes ?? [])].filter((node) => !come.has(node))
+    if (absent.length > 0) context.changeIdentity({ absentNodes: [...new Set(absent)] })
     const members = filled.map((inventory) => this.#addMember(inventory))
     const best = new Map<number, number>()
     for (const { tiles, ats } of filled) {
@@ -263,7 +266,7 @@ export class Recovery {
     })
     const written = restored?.written && unpackTileBits(restored.written)
     const writtenLost = written?.filter((tile) => !placement.isHeld(tile)).length
-    const lost = placement.bearAll()
+    const lost = placement.bearAll(written)
     const { taken, older } = this.#outcome.shown(best)
     const newer = context.identity.seq - (restored?.seq ?? 0)
     const ahead = restored === undefined ? '' : `; up to ${newer} writes came after the copy`

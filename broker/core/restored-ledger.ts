@@ -119,7 +119,7 @@ function writtenTiles(placement: LedgerContents['placement']): Uint8Array {
   for (const { key, value } of placement) {
     const first = Number(key) * PLACEMENT_CHUNK_TILES
     value.born.forEach((born, index) => {
-      if (born === 1) tiles.push(first + index)
+      if (born === 1 && value.supposed?.[index] !== 1) tiles.push(first + index)
     })
   }
   return packTileBits(tiles)

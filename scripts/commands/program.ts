@@ -370,6 +370,7 @@ function addRingCommands(program: Command, streams: Streams, done: (code: number
     .action(async (flags) => done(await showPlan(gatewayFor(flags, streams), streams, flags)))
   withHttp(ring.command('recreate'))
     .description('give up the tiles whose every copy is lost: they begin anew, as zeros')
+    .option('--yes', 'do not ask')
     .action(async (flags) =>
       done(await recreateMissing(gatewayFor(flags, streams), streams, flags)),
     )

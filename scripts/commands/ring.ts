@@ -1,7 +1,18 @@
 import type { GatewayClient } from '../../shared/client/http.ts'
-import type { MovesView, MoveView, NodeView, PlanView } from '../../shared/protocol/views.ts'
-import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import type {
+  DetectorView,
+  MovesView,
+  MoveView,
+  NodeView,
+  PlanView,
+} from '../../shared/protocol/views.ts'
+import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { ask } from './ask.ts'
+import { recoveryLines } from './detector.ts'
+import { interruptible } from './interruption.ts'
+import { isTyped } from './secret-input.ts'
 import { count, printable, type Streams, table } from './streams.ts'
+import { usage } from './task-request.ts'
 
 interface JsonFlag {
   readonly json?: boolean
@@ -95,12 +106,28 @@ export function stallLines({ stalled }: Pick<MovesView, 'stalled'>, node?: strin
     .map(({ reason, message }) => printable(`${reason}: ${message}`))
 }
 
-/** `ring recreate`. */
+/** `ring recreate`. What is given up is shown before: a board that comes back later is emptied of it. */
 export async function recreateMissing(
   gateway: GatewayClient,
   streams: Streams,
-  flags: JsonFlag,
+  flags: JsonFlag & { readonly yes?: boolean },
 ): Promise<number> {
+  const fleet = await gateway.json<DetectorView>({ path: '/api/detector' })
+  const says = (lines: readonly string[]): unknown =>
+    streams.stderr.write(lines.map((line) => `${line}\n`).join(''))
+  if (fleet.recovery !== undefined) {
+    says(recoveryLines(fleet.recovery))
+    return EXIT_FAILED
+  }
+  if (fleet.tiles_missing === undefined) {
+    streams.stdout.write(flags.json ? '{"tiles":0}\n' : 'no tile is missing\n')
+    return EXIT_DONE
+  }
+  says(lossLines(fleet))
+  if (flags.yes !== true && !(await isGivenUp(streams))) {
+    says([NOTHING_GIVEN_UP])
+    return EXIT_FAILED
+  }
   const answer = await gateway.json<{ tiles: number }>({
     method: 'POST',
     path: '/api/ring/recreate',
@@ -109,6 +136,33 @@ export async function recreateMissing(
   const text = `${count(answer.tiles, 'tile')} begin anew, as zeros`
   streams.stdout.write(`${flags.json ? JSON.stringify(answer) : text}\n`)
   return EXIT_DONE
+}
+
+const NOTHING_GIVEN_UP = 'nothing is given up'
+
+async function isGivenUp(streams: Streams): Promise<boolean> {
+  if (!isTyped(streams)) throw usage(`${NOTHING_GIVEN_UP}: --yes says that it is to be`)
+  const answer = await interruptible(NOTHING_GIVEN_UP, (signal) =>
+    ask('give them up? [y/N] ', streams, signal),
+  )
+  return /^y(es)?$/i.test(answer)
+}
+
+function lossLines({
+  tiles_missing: missing = 0,
+  tiles_missing_written: written = 0,
+  nodes_absent: absent = [],
+}: DetectorView): string[] {
+  const isKnown = written === missing
+  const known = `${written} of them known to have been written, and of the others nobody can tell`
+  const names = printable(absent.join(', '))
+  const boards =
+    names === '' ? 'boards that are off since the recovery' : `${names}, which have not come`
+  return [
+    `missing: ${count(missing, 'tile')}; ${isKnown ? 'all of them were written' : known}`,
+    ...(isKnown && names === '' ? [] : [`may have them: ${boards}`]),
+    'they begin anew, as zeros: what boards have of them that come later is gone for good',
+  ]
 }
 
 /** `ring plan`. */

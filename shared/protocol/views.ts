@@ -107,6 +107,10 @@ export interface DetectorView {
   readonly recovery?: RecoveryView
   /** Nobody has them, which is refused until they come or are given up; left out where there are none. */
   readonly tiles_missing?: number
+  /** So many of these are known to have been written; of the others nobody can tell. */
+  readonly tiles_missing_written?: number
+  /** Nodes of the copy that a restore did not wait for: they may have what is missing. The first 100. */
+  readonly nodes_absent?: readonly string[]
 }
 
 /** Whom a gateway waits for that rebuilds its ledger. Of the names there are the first 100. */

@@ -21,6 +21,7 @@ import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
 import { decodePayload } from '../../shared/protocol/payload.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type {
+  DetectorView,
   LogView,
   MovesView,
   NodeView,
@@ -83,6 +84,11 @@ const MOVES: MovesView = {
   eta_seconds: 3,
 }
 
+const RECOVERY = {
+  ...{ copy_ts: 1_750_000_000_000, expected: 2, shown: 1 },
+  ...{ nodes: ['pi-1'], awaited: ['pi-2'], empty: [] },
+}
+
 const FULL = { code: 'store-full', message: 'no room' }
 
 function taskView(id: string, state: TaskView['state']): TaskView {
@@ -111,6 +117,9 @@ async function serve(t: Test) {
     outcome: Outcome | undefined
     endsAs: TaskView['state']
     isTrusted: boolean
+    /** What else the gateway says of its fleet. */
+    detector: Partial<DetectorView>
+    recreated: number
     node: NodeView
     moves: MovesView
     plan: PlanView
@@ -126,6 +135,8 @@ async function serve(t: Test) {
     outcome: undefined,
     endsAs: 'completed',
     isTrusted: false,
+    detector: {},
+    recreated: 0,
     node: NODE,
     moves: NO_MOVES,
     plan: { tiles: 0, bytes: 0, seconds: 0, moves: [], probation: [], stalled: [] },
@@ -193,7 +204,10 @@ async function serve(t: Test) {
       return control.node
     },
     remove: async () => control.removalProblem,
-    recreate: async () => 3,
+    recreate: async () => {
+      control.recreated += 1
+      return 3
+    },
     moves: () => control.moves,
     *plan(query) {
       planned.push(query)
@@ -212,6 +226,7 @@ async function serve(t: Test) {
     },
     detector: () => ({
       doubts: control.isTrusted ? [] : [{ reason: 'mass-silence', since_ts: 1 }],
+      ...control.detector,
     }),
     trust: () => {
       control.isTrusted = true
@@ -242,7 +257,12 @@ interface Ran {
 
 async function run(
   argv: readonly string[],
-  options: { env?: Record<string, string>; stdin?: string; isTTY?: boolean } = {},
+  options: {
+    env?: Record<string, string>
+    stdin?: string
+    isTTY?: boolean
+    isTyped?: boolean
+  } = {},
 ): Promise<Ran> {
   const out: Buffer[] = []
   let stderr = ''
@@ -258,9 +278,12 @@ async function run(
           stderr += text
         },
       },
-      stdin: (async function* () {
-        yield options.stdin ?? ''
-      })(),
+      stdin: Object.assign(
+        (async function* () {
+          yield options.stdin ?? ''
+        })(),
+        { isTTY: options.isTyped ?? false },
+      ),
       environment: options.env ?? {},
     },
     '9.9.9',
@@ -619,11 +642,32 @@ t.test('ring moves lists what moves, and why others wait', async (t) => {
   t.same(JSON.parse((await run([...argv, '--json'])).stdout), MOVES)
 })
 
-t.test('ring recreate says how many tiles begin anew', async (t) => {
-  const { http } = await serve(t)
+t.test('ring recreate says what is given up, and asks first', async (t) => {
+  const { http, control } = await serve(t)
   const argv = ['ring', 'recreate', '--http', http]
-  t.match(await run(argv), { code: 0, stdout: '3 tiles begin anew, as zeros\n', stderr: '' })
-  t.equal((await run([...argv, '--json'])).stdout, '{"tiles":3}\n')
+  const done = { code: 0, stdout: '3 tiles begin anew, as zeros\n' }
+  t.match(await run(argv), { code: 0, stdout: 'no tile is missing\n', stderr: '' })
+  t.equal((await run([...argv, '--json'])).stdout, '{"tiles":0}\n')
+  t.equal(control.recreated, 0)
+  control.detector = { tiles_missing: 3, tiles_missing_written: 1, nodes_absent: ['pi-8', 'pi-9'] }
+  const told =
+    /^missing: 3 tiles; 1 of them known to have been written.*\nmay have them: pi-8, pi-9, .*\n.*gone for good/
+  const unasked = await run(argv)
+  t.match(unasked, { code: 2, stdout: '', stderr: told })
+  t.match(unasked.stderr, /error: nothing is given up: --yes says/)
+  for (const stdin of ['', '\n', 'n\n', 'why\n']) {
+    const refused = await run(argv, { stdin, isTyped: true })
+    t.match(refused, { code: 1, stdout: '', stderr: told })
+    t.match(refused.stderr, /give them up\? \[y\/N\] nothing is given up\n$/)
+  }
+  t.equal(control.recreated, 0)
+  for (const stdin of ['y\n', 'YES\n']) t.match(await run(argv, { stdin, isTyped: true }), done)
+  t.match(await run([...argv, '--yes']), { ...done, stderr: told })
+  t.equal((await run([...argv, '--yes', '--json'])).stdout, '{"tiles":3}\n')
+  t.equal(control.recreated, 4)
+  control.detector = { recovery: RECOVERY }
+  t.match(await run([...argv, '--yes']), { code: 1, stdout: '', stderr: /^the ledger is being/ })
+  t.equal(control.recreated, 4)
 })
 
 t.test('ring plan says who would give how much to whom', async (t) => {

@@ -175,6 +175,36 @@ t.test('of the tiles that nobody has it is said how many the copy had as written
   t.end()
 })
 
+t.test('what is missing is told with how much of it was written, and who may have it', (t) => {
+  const old = settledPair()
+  old.submit({ ...ADD, region: TILE_0, id: 'written' })
+  const bench = restored(old, 1)
+  show(bench, 'b', { position: 2, tiles: [1], ats: [25] })
+  const missing = bench.options.grid.geometry.tiles - 1
+  const told = { tiles_missing: missing, tiles_missing_written: 1, nodes_absent: ['a'] }
+  t.same(bench.view.detector(), { doubts: [], ...told })
+  bench.start()
+  t.match(bench.view.detector(), told, 'after a start, too')
+  const again = restored(bench, 1, 'third')
+  bench.hello('b', { ledgerId: 'second' })
+  show(again, 'b', { position: 2, tiles: [1], ats: [25] })
+  t.match(
+    again.view.detector(),
+    { ...told, tiles_missing_written: 1 },
+    'a copy of it tells no more',
+  )
+  show(bench, 'a', { position: 3, tiles: [0], ats: [20] })
+  t.same(bench.view.detector(), {
+    doubts: [],
+    tiles_missing: missing - 1,
+    tiles_missing_written: 0,
+  })
+  again.step({ type: 'recreate-requested' })
+  t.same(again.view.detector(), { doubts: [] })
+  t.notHas(again.ledger.get('meta', 'identity'), { absentNodes: [] }, 'they are awaited no more')
+  t.end()
+})
+
 t.test('a node that joined after the copy is waited for as long as it may sleep', (t) => {
   const bench = restored(settledPair())
   show(bench, 'a', { position: 3, tiles: [0], ats: [20] })

@@ -1,0 +1,29 @@
+/**
+ * What an operator is told before missing tiles are given up (lost-copies.ts). Of a tile whose last copy was lost it is
+ * known that it was written. One that nobody showed in a recovery may have been: the copy that a ledger was
+ * restored from says so of those that it knew, and of the others nobody can tell. Nodes of the copy that a
+ * restore did not wait for may have them, and give them if they come before that (recovery.ts).
+ */
+import type { NodeId } from '../../shared/core/ids.ts'
+import type { DetectorView } from '../../shared/protocol/views.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
+
+/** Of a view. */
+const LISTED_MAX = 100
+
+export type MissingView = Pick<
+  DetectorView,
+  'tiles_missing' | 'tiles_missing_written' | 'nodes_absent'
+>
+
+export function missingViewOf({ placement, identity, members }: CoordinatorContext): MissingView {
+  const missing = placement.missingTiles()
+  if (missing.length === 0) return {}
+  const { absentNodes = [] } = identity
+  const absent = absentNodes.filter((node) => members.find(node as NodeId) === undefined)
+  return {
+    tiles_missing: missing.length,
+    tiles_missing_written: missing.filter((tile) => !placement.isSupposed(tile)).length,
+    ...(absent.length === 0 ? {} : { nodes_absent: absent.sort().slice(0, LISTED_MAX) }),
+  }
+}
