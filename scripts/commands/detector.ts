@@ -1,7 +1,7 @@
 import type { GatewayClient } from '../../shared/client/http.ts'
 import type { DetectorView, RecoveryView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
-import { printable, type Streams, when } from './streams.ts'
+import { count, printable, type Streams, when } from './streams.ts'
 
 /** `gateway trust`. */
 export async function trust(
@@ -19,6 +19,19 @@ export async function trust(
   const text = reasons === '' ? 'there was no doubt' : `no more doubt for ${reasons}`
   streams.stdout.write(`${flags.json ? JSON.stringify(after) : text}\n`)
   return EXIT_DONE
+}
+
+/** What is so of the tiles that nobody has, and what helps. */
+export const MISSING = {
+  is: (missing: number): string =>
+    `nobody has ${count(missing, 'tile')}: lost, away since a recovery, or never written before one`,
+  helps: 'once all boards are back: obelisk ring recreate, which gives up what they had',
+}
+
+/** What is to be known beside the nodes. */
+export function fleetLines({ recovery, tiles_missing: missing = 0 }: DetectorView): string[] {
+  if (recovery !== undefined) return recoveryLines(recovery)
+  return missing === 0 ? [] : [`${MISSING.is(missing)}; ${MISSING.helps}`]
 }
 
 /** Whom a gateway waits for that rebuilds its ledger. */

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import type { DetectorView, MovesView, NodeView } from '../../shared/protocol/views.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
-import { recoveryLines } from './detector.ts'
+import { fleetLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { Patience } from './patience.ts'
 import { progressOf, stallLines } from './ring.ts'
@@ -30,19 +30,8 @@ export async function listNodes(
     streams.stdout.write(`${JSON.stringify(nodes)}\n`)
     return EXIT_DONE
   }
-  // While its ledger is rebuilt a gateway has no members.
-  if (nodes.length === 0) {
-    const { recovery } = await gateway.json<DetectorView>({ path: '/api/detector' })
-    if (recovery !== undefined) {
-      streams.stdout.write(
-        recoveryLines(recovery)
-          .map((line) => `${line}\n`)
-          .join(''),
-      )
-      return EXIT_DONE
-    }
-  }
-  const text = table(
+  const fleet = await gateway.json<DetectorView>({ path: '/api/detector' })
+  const list = table(
     streams,
     [
       { title: 'ID', text: (node) => node.id },
@@ -56,7 +45,13 @@ export async function listNodes(
     ],
     nodes,
   )
-  streams.stdout.write(text)
+  // While its ledger is rebuilt a gateway has no members.
+  const shown = fleet.recovery === undefined ? list : ''
+  streams.stdout.write(
+    `${shown}${fleetLines(fleet)
+      .map((line) => `${line}\n`)
+      .join('')}`,
+  )
   return EXIT_DONE
 }
 

@@ -10,6 +10,8 @@ export interface TopFacts {
   readonly nodes: readonly NodeView[]
   readonly total: number
   readonly troubled: number
+  /** What else is so of the fleet. */
+  readonly notes: readonly string[]
   readonly tasks: readonly TaskView[]
   readonly moves: MovesView | undefined
   readonly events: readonly string[]
@@ -108,9 +110,11 @@ function bodyOf(
   switch (state.pane) {
     case 'nodes': {
       const [head, ...lines] = nodeTable(facts.nodes, nowMs, streams, columns)
-      const from = Math.max(0, state.row - (rows - 2))
+      const notes = facts.notes.flatMap((note) => folded(note, columns)).slice(0, rows - 2)
+      const room = rows - notes.length
+      const from = Math.max(0, state.row - (room - 2))
       const marked = lines.map((line, n) => (n === state.row ? reversed(line, streams) : line))
-      return [head!, ...marked.slice(from, from + rows - 1)]
+      return [...notes, head!, ...marked.slice(from, from + room - 1)]
     }
     case 'node': {
       const node = facts.nodes[state.row]
@@ -157,6 +161,17 @@ function aligned(title: string, text: string, width: number): string {
 function cut(text: string, width: number): string {
   const line = printable(text)
   return line.length > width ? `${line.slice(0, width - 1)}…` : line
+}
+
+/** At blanks, into lines that fit. */
+function folded(text: string, width: number): string[] {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const longer = `${lines.at(-1)} ${word}`.trimStart()
+    if (lines.at(-1) === '' || longer.length <= width) lines[lines.length - 1] = longer
+    else lines.push(word)
+  }
+  return lines.map((line) => cut(line, width))
 }
 
 function number({ telemetry }: NodeView, name: string): string {

@@ -3,9 +3,10 @@ import { follow } from '../../shared/client/events.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { pause } from '../../shared/client/waits.ts'
-import type { MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
+import type { DetectorView, MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import type { CommandPlace } from './command-place.ts'
+import { fleetLines } from './detector.ts'
 import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
 import { printable, type Streams, when } from './streams.ts'
@@ -57,8 +58,13 @@ async function top(gateway: GatewayClient, streams: Streams, flags: TopFlags): P
   const isLive = !flags.once && !flags.json && streams.stdout.isTTY && stdin.setRawMode
   if (isLive) return await new Top(gateway, streams, { sort, filter }).run(stdin)
   const { nodes } = await nodesOf(gateway, { sort, filter })
-  const text = flags.json ? JSON.stringify(nodes) : nodeTable(nodes, Date.now(), streams).join('\n')
-  streams.stdout.write(`${text}\n`)
+  if (flags.json) {
+    streams.stdout.write(`${JSON.stringify(nodes)}\n`)
+    return EXIT_DONE
+  }
+  const fleet = await gateway.json<DetectorView>({ path: '/api/detector' })
+  const list = fleet.recovery === undefined ? nodeTable(nodes, Date.now(), streams) : []
+  streams.stdout.write(`${[...list, ...fleetLines(fleet)].join('\n')}\n`)
   return EXIT_DONE
 }
 
@@ -89,7 +95,7 @@ class Top {
     this.#streams = streams
     this.#state = { pane: 'nodes', ...wish, isTyping: false, row: 0 }
     const { address } = gateway
-    const nothing = { nodes: [], total: 0, troubled: 0, tasks: [], moves: undefined }
+    const nothing = { nodes: [], total: 0, troubled: 0, notes: [], tasks: [], moves: undefined }
     this.#facts = { address, ...nothing, events: this.#events, away: undefined, said: '' }
   }
 
@@ -170,10 +176,11 @@ class Top {
     const { signal } = this.#end
     const ask = <T>(path: string): Promise<T> => this.#gateway.json<T>({ path, signal })
     const { nodes, total } = await nodesOf(this.#gateway, this.#state, signal)
+    const notes = fleetLines(await ask<DetectorView>('/api/detector'))
     const troubled = nodes.filter((node) => node.troubled).length
     const tasks = pane === 'tasks' ? await ask<TaskView[]>('/api/tasks?limit=100') : []
     const moves = pane === 'moves' ? await ask<MovesView>('/api/ring/moves') : undefined
-    this.#facts = { ...this.#facts, nodes, total, troubled, tasks, moves, away: undefined }
+    this.#facts = { ...this.#facts, nodes, total, troubled, notes, tasks, moves, away: undefined }
   }
 
   /** The events that there were lately, and those that come. */

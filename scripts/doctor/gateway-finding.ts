@@ -1,5 +1,6 @@
 /** What asking the gateway said. */
 import type { DetectorView } from '../../shared/protocol/views.ts'
+import { MISSING } from '../commands/detector.ts'
 import { printable } from '../commands/streams.ts'
 import { AS_ROOT, type Finding, fail, installCommand, ok, warn } from './finding.ts'
 import type { DoctorFacts } from './findings.ts'
@@ -107,9 +108,7 @@ export function fleetFindings({ gateway }: DoctorFacts): Finding[] {
     findings.push(warn('ledger', message, fix))
   }
   if (missing > 0) {
-    const message = `nobody has ${missing} tiles: lost, away since a recovery, or never written before one`
-    const fix = 'once all boards are back: obelisk ring recreate, which gives up what they had'
-    findings.push(warn('tiles', message, fix))
+    findings.push(warn('tiles', MISSING.is(missing), MISSING.helps))
   }
   return findings
 }

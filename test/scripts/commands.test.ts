@@ -457,6 +457,31 @@ t.test('node ls and info', async (t) => {
   t.match(await run(['node', 'info', 'pi-9'], { env }), { code: 1, stderr: /unknown-node/ })
 })
 
+t.test(
+  'node ls and top say which tiles nobody has, and what a rebuilt ledger waits for',
+  async (t) => {
+    const { http, control } = await serve(t)
+    for (const argv of [
+      ['node', 'ls'],
+      ['top', '--once'],
+    ]) {
+      control.detector = { tiles_missing: 2714 }
+      const { stdout } = await run([...argv, '--http', http])
+      t.match(
+        stdout,
+        /^[NI][\s\S]*^pi-4 .*\nnobody has 2714 tiles: .*: obelisk ring recreate, .*\n$/m,
+      )
+      control.detector = { recovery: RECOVERY }
+      const waiting = await run([...argv, '--http', http])
+      t.match(
+        waiting.stdout,
+        /^the ledger is being restored from a copy .*\n[\s\S]*^awaited: pi-2$/m,
+      )
+      t.notMatch(waiting.stdout, /STATE/)
+    }
+  },
+)
+
 t.test('node drain empties a node, and takes it back', async (t) => {
   const { http, control } = await serve(t)
   const argv = ['node', 'drain', 'pi-1', '--http', http]

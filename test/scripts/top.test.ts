@@ -120,6 +120,7 @@ t.test('whatever there is fits into the terminal', (t) => {
         nodes,
         total: nodes.length,
         troubled: 1,
+        notes: [said, `${said} ${said}`],
         tasks,
         moves: undefined,
         events: [said, said],
@@ -177,6 +178,9 @@ async function served(t: import('tap').Test) {
       return
     }
     if (pathname.endsWith('/drain')) return void response.end('{"id":"edge-2"}')
+    if (pathname === '/api/detector') {
+      return void response.end('{"doubts":[],"tiles_missing":2714}')
+    }
     if (pathname !== '/api/nodes')
       return void response.writeHead(404).end('{"code":"not-found","detail":"no"}')
     const nodes = [node('edge-1'), node('edge-2', { state: 'dead', troubled: true })]
@@ -204,7 +208,7 @@ t.test('once, for a pipe', async (t) => {
     http,
   ])
   t.equal(code, 0)
-  t.match(stdout.split('\n'), [/^NODE/, /^edge-1 /, ''])
+  t.match(stdout.split('\n'), [/^NODE/, /^edge-1 /, /^nobody has 2714 tiles/, ''])
   t.match(asked, [/sort=-cpu&q=-1/])
   t.match(JSON.parse((await command(['top', '--json', '--http', http])).stdout), [
     { id: 'edge-1' },
@@ -254,7 +258,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 t.test('in a terminal, until q', async (t) => {
   const { http, asked } = await served(t)
   const { running, shows, type, raw } = inTerminal(http)
-  await shows(/2 nodes, 1 in trouble[\s\S]*>dge-1[\s\S]*edge-2 +dead[\s\S]*q quit/)
+  await shows(
+    /2 nodes, 1 in trouble[\s\S]*nobody has 2714 tiles[\s\S]*obelisk ring[\s\S]*>dge-1[\s\S]*edge-2 +dead[\s\S]*q quit/,
+  )
   type('\u001b[B')
   await shows(/>dge-2/)
   type('d')
