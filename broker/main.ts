@@ -91,13 +91,25 @@ function adminSocket(environment: Environment, data: string): string {
   return join(environment.RUNTIME_DIRECTORY?.split(':')[0] || data, ADMIN_SOCKET)
 }
 
+/** Whoever recovers was told to by a gateway that runs. */
+async function lockOf({ data, recoverNodes }: GatewayConfig): Promise<ExclusiveLock> {
+  try {
+    return await ExclusiveLock.acquire(data)
+  } catch (error) {
+    const isTaken = error instanceof AppError && error.code === 'data-directory-in-use'
+    if (!isTaken || recoverNodes === 0) throw error
+    const message = `${error.message}: end the gateway first (systemctl stop obelisk-gateway, or Ctrl-C), then do this again`
+    throw new AppError(error.code, message, { cause: error, exitCode: error.exitCode })
+  }
+}
+
 async function start(
   config: GatewayConfig,
   { file, sources, log, shutdown, fatal, failure, notify }: Running<typeof GATEWAY_OPTIONS>,
   adminPath: string,
 ): Promise<void> {
   const hasDoor = isSecured(config, sources.security)
-  const lock = await ExclusiveLock.acquire(config.data)
+  const lock = await lockOf(config)
   shutdown.add('lock', () => lock.release())
   forgetLeftOver(config.data, { log })
   forgetUnsentBackup(config.data)

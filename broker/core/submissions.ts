@@ -254,10 +254,12 @@ export function publishRefusal(
 /** There is no fleet that could do anything. */
 export function fleetRefusal({ identity, members }: CoordinatorContext): Refusal | undefined {
   if (identity.isRecovering === true) {
-    return { code: 'recovering', message: 'the ledger is being rebuilt from the nodes' }
+    return { code: 'recovering', message: RECOVERING }
   }
   return members.size === 0 ? { code: 'no-node', message: NO_NODE } : undefined
 }
+
+const RECOVERING = 'the ledger is being rebuilt from the nodes; obelisk node ls says who is awaited'
 
 const MISSING =
   'its copies are lost, or away since a recovery, or it was never written before one; once all boards are back, obelisk ring recreate lets such tiles begin as zeros, and gives up what they had'

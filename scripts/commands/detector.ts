@@ -28,6 +28,10 @@ export const MISSING = {
   helps: 'once all boards are back: obelisk ring recreate, which gives up what they had',
 }
 
+/** How a gateway that runs is told to wait for fewer. */
+export const RECOVER =
+  'end the gateway first (systemctl stop obelisk-gateway, or Ctrl-C), then start it with the number of those that are left: obelisk gateway recover --nodes <n>, or recover_nodes in the configuration of the service'
+
 /** What is to be known beside the nodes. */
 export function fleetLines({ recovery, tiles_missing: missing = 0 }: DetectorView): string[] {
   if (recovery !== undefined) return recoveryLines(recovery)
@@ -49,6 +53,6 @@ export function recoveryLines(recovery: RecoveryView): string[] {
     ...(untilTs === undefined
       ? []
       : [`not before ${when(untilTs)}, since others may have joined after the copy`]),
-    'if one of them will never come: obelisk gateway recover --nodes <n>, with the number of those that are left',
+    `if one of them will never come: ${RECOVER}`,
   ]
 }

@@ -1,6 +1,6 @@
 /** What asking the gateway said. */
 import type { DetectorView } from '../../shared/protocol/views.ts'
-import { MISSING } from '../commands/detector.ts'
+import { MISSING, RECOVER } from '../commands/detector.ts'
 import { printable } from '../commands/streams.ts'
 import { AS_ROOT, type Finding, fail, installCommand, ok, warn } from './finding.ts'
 import type { DoctorFacts } from './findings.ts'
@@ -104,8 +104,7 @@ export function fleetFindings({ gateway }: DoctorFacts): Finding[] {
     const { shown, expected, awaited } = recovery
     const names = awaited.length === 0 ? '' : `; awaited: ${printable(awaited.join(', '))}`
     const message = `being rebuilt from the nodes: ${shown} of ${expected} have come${names}`
-    const fix = 'start them; for one that never comes: obelisk gateway recover --nodes <n>'
-    findings.push(warn('ledger', message, fix))
+    findings.push(warn('ledger', message, `start them; if one will never come: ${RECOVER}`))
   }
   if (missing > 0) {
     findings.push(warn('tiles', MISSING.is(missing), MISSING.helps))

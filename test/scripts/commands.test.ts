@@ -477,6 +477,7 @@ t.test(
         waiting.stdout,
         /^the ledger is being restored from a copy .*\n[\s\S]*^awaited: pi-2$/m,
       )
+      t.match(waiting.stdout, /never come: end the gateway first .* recover --nodes <n>/)
       t.notMatch(waiting.stdout, /STATE/)
     }
   },

@@ -161,7 +161,7 @@ const CASES: readonly (readonly [
     { gateway: { kind: 'reached', roundTripMs: 4, fleet: { doubts: [], recovery: RECOVERY } } },
     'warn',
     /^being rebuilt from the nodes: 1 of 2 have come; awaited: b$/,
-    /recover --nodes/,
+    /end the gateway first .* recover --nodes/,
   ],
   [
     'tiles',

@@ -13,8 +13,10 @@ export function Recovering({ of }: { readonly of: RecoveryView }) {
       </p>
       <Facts class="facts" of={factsOf(of)} />
       <p class="soft">
-        If one of them will never come: <code>obelisk gateway recover --nodes</code>, with the
-        number of those that are left.
+        If one of them will never come: end the gateway first (
+        <code>systemctl stop obelisk-gateway</code>, or Ctrl-C), then start it with the number of
+        those that are left: <code>obelisk gateway recover --nodes</code>, or{' '}
+        <code>recover_nodes</code> in the configuration of the service.
       </p>
     </div>
   )

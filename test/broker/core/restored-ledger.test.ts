@@ -107,7 +107,8 @@ t.test(
 
 t.test('it waits for the nodes of the copy, and for as long as others may sleep', (t) => {
   const bench = restored(settledPair())
-  t.match(bench.submit({ ...GET }), { refusal: { code: 'recovering' } })
+  const refusal = { code: 'recovering', message: /obelisk node ls says who is awaited$/ }
+  t.match(bench.submit({ ...GET }), { refusal })
   const empty = { copy_ts: COPY_TS, expected: 2, shown: 0, nodes: [], empty: [] }
   t.match(bench.view.detector().recovery, { ...empty, awaited: ['a', 'b'], until_ts: Number })
   t.equal(bench.view.moves().paused_for, 'recovering')
