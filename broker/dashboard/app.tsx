@@ -5,7 +5,7 @@ import { useEffect } from 'preact/hooks'
 import type { NodeRow } from './answers.ts'
 import { counted, formatAge, formatNumber } from './format.ts'
 import { link, lostTs } from './link.ts'
-import { doubts, isLoaded } from './live.ts'
+import { doubts, isLoaded, recovery } from './live.ts'
 import { Login } from './login.tsx'
 import { counts, isLarge, nodes } from './nodes.ts'
 import { now } from './now.ts'
@@ -88,8 +88,9 @@ function Header() {
 /** Said by a screen reader when it changes; how old it all is changes each second, and is not. */
 function Status() {
   const state = link.value
+  const waits = recovery.value === undefined ? '' : ' waits'
   return (
-    <p class={`status ${state}`}>
+    <p class={`status ${state}${waits}`}>
       <span class="dot" aria-hidden="true" />
       <span role="status">{wordsOf()}</span>
       {state === 'lost' && isLoaded.value && (
@@ -113,6 +114,11 @@ function wordsOf(): string {
 }
 
 function fleetWords(): string {
+  const now = recovery.value
+  if (now !== undefined) {
+    const what = now.copy_ts === undefined ? 'rebuilding' : 'restoring'
+    return `${what} the ledger: ${now.shown} of ${counted(now.expected, 'node')} have come`
+  }
   const { alive, members } = counts.value
   const parts = [`${formatNumber(alive)} of ${formatNumber(members)} alive`]
   if (doubts.value.length > 0) parts.push(counted(doubts.value.length, 'doubt'))

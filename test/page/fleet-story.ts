@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { eventually, Fleet } from '../support/processes.ts'
-import { AWAY, REFUSED, SILENT, visit } from './browser.ts'
+import { AWAY, DESKTOP, PHONE, REFUSED, SILENT, visit } from './browser.ts'
 
 const QUICK = ['--grid', '64x64', '--heartbeat-ms', '200', '--suspect-after-ms', '700']
 const IDS = ['edge-1', 'edge-2', 'edge-3']
@@ -66,6 +66,16 @@ t.test('while a ledger is restored it is said who is waited for', async (t) => {
     const awaited = page.locator('dl div', { hasText: 'awaited' })
     t.equal(await awaited.locator('dd').textContent(), 'edge-2')
     t.equal(await page.getByText('No node has joined yet.').count(), 0)
+    const header = page.locator('.status.waits')
+    t.equal(await header.textContent(), 'restoring the ledger: 1 of 2 nodes have come')
+    for (const size of [PHONE, DESKTOP]) {
+      await page.setViewportSize(size)
+      const padding = page.locator('.panel', { hasText: 'being restored' })
+      t.not(await padding.evaluate((panel) => getComputedStyle(panel).paddingLeft), '0px')
+    }
+    await page.getByRole('link', { name: 'Grid' }).click()
+    await page.getByText('nothing is known of the grid').waitFor()
+    t.equal(await page.locator('canvas').count(), 0)
   })
 })
 

@@ -1,7 +1,7 @@
 /** The grid: its map, what is said of a cell, and what can be done with a region of it. */
 import { effect, type Signal, signal, useSignal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
-import { isLoaded, moves, onWrite } from '../live.ts'
+import { isLoaded, moves, onWrite, recovery } from '../live.ts'
 import { Problem } from '../parts/problem.tsx'
 import { route, setQuery } from '../route.ts'
 import { Canvas } from './canvas.tsx'
@@ -22,7 +22,18 @@ const problem = signal('')
 
 export function Grid() {
   // What is read before the stream is open may change without a word.
-  return isLoaded.value ? <Loaded /> : null
+  if (!isLoaded.value) return null
+  return recovery.value === undefined ? <Loaded /> : <Unknown />
+}
+
+/** Nobody can tell yet what was written. */
+function Unknown() {
+  return (
+    <p class="panel spaced" role="status">
+      The ledger is being rebuilt from what the nodes hold: until that is done nothing is known of
+      the grid. <a href="#fleet">Who is awaited</a>
+    </p>
+  )
 }
 
 function Loaded() {
