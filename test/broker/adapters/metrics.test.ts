@@ -164,3 +164,25 @@ t.test('a large fleet is told in slices, and each node once', async (t) => {
   t.ok(lines.includes('obelisk_node_behind_entries{node="pi-1200"} 1200'))
   t.ok(lines.includes('obelisk_node_cpu_ratio{node="pi-999"} 0.0999'))
 })
+
+t.test('rows of nodes are made a slice a turn', async (t) => {
+  const turnsAt: number[] = []
+  let turns = 0
+  let isDone = false
+  const turn = (): void => {
+    turns += 1
+    if (!isDone) setImmediate(turn)
+  }
+  const nodes = (function* () {
+    for (let at = 0; at < 10; at++) {
+      turnsAt.push(turns)
+      yield [node(`pi-${at}`, 'alive')]
+    }
+  })()
+  const metrics = new Metrics({ version: '1', nodesMax: 10 }, () => ({ ...NONE, nodes }))
+  setImmediate(turn)
+  const text = await metrics.render()
+  isDone = true
+  t.equal(new Set(turnsAt).size, 10, `after turns ${turnsAt}`)
+  t.ok(text.includes('obelisk_nodes{state="alive"} 10\n'))
+})

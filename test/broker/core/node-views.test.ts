@@ -53,6 +53,30 @@ t.test('nodes come in slices, each once, also when another joins between two', a
   t.same(slices.flat(), names)
 })
 
+t.test('who goes before it is his turn is in no slice, also if his name comes again', async (t) => {
+  const bench = new GatewayBench()
+  const names = Array.from({ length: 450 }, (_, at) => `n-${at}`)
+  for (const name of names) bench.hello(name)
+  for (const name of ['n-300', 'n-301']) {
+    bench.close(name)
+    bench.step({ type: 'node-revoked', node: name as NodeId })
+  }
+  const told: string[] = []
+  let slices = 0
+  for (const some of bench.view.nodesInSlices()) {
+    told.push(...some.map(({ id }) => id))
+    slices += 1
+    if (slices > 1) continue
+    for (const name of ['n-300', 'n-301']) {
+      bench.step({ type: 'removal-requested', node: name as NodeId })
+      t.equal(bench.view.node(name as NodeId), undefined)
+    }
+    bench.hello('n-301', { storeId: 'another' })
+  }
+  t.equal(bench.view.stateOf('n-301' as NodeId), 'alive')
+  t.same(told, [...names.slice(0, 300), ...names.slice(302)])
+})
+
 t.test('who has left is in no trouble, whoever else is away is', async (t) => {
   const identity = newIdentity(BENCH_OPTIONS, 'ledger')
   const context = new CoordinatorContext(BENCH_OPTIONS, new Random(1), identity)
