@@ -58,6 +58,8 @@ export class MqttDoor implements Door {
   readonly #runs = new Map<string, Promise<TaskResult>>()
   readonly #listeners = new Set<Listener>()
   readonly #end = new AbortController()
+  /** What is to be told that a connection has closed; a listener each would be too many for it. */
+  readonly #onClose = new WeakMap<MqttClient, Set<() => void>>()
   #link: MqttClient | undefined
 
   /** Resolves once it is connected; fails with `unreachable`, `login-refused` or `gateway-not-pinned`. */
@@ -187,6 +189,11 @@ export class MqttDoor implements Door {
 
   async #connect(): Promise<void> {
     const link = connect(this.#url, this.#options)
+    const onClose = new Set<() => void>()
+    this.#onClose.set(link, onClose)
+    link.on('close', () => {
+      for (const tell of onClose) tell()
+    })
     link.on('message', (topic, payload, packet) => this.#hear(topic, payload, packet))
     const filters = [...this.#listeners].flatMap(({ filters }) => filters)
     try {
@@ -219,12 +226,9 @@ export class MqttDoor implements Door {
         return await this.#connect()
       } catch (cause) {
         const error = cause as ObeliskError
-        for (const { options, reject, id } of this.#tasks.values()) {
-          if (error.isAway) options.onAway?.(error)
-          else {
-            this.#tasks.delete(id)
-            reject(error)
-          }
+        for (const open of this.#tasks.values()) {
+          if (error.isAway) this.#tell(open, () => open.options.onAway?.(error))
+          else this.#fail(open, error)
         }
         await pause(waits.next(error), this.#end.signal).catch(() => {})
       }
@@ -232,7 +236,7 @@ export class MqttDoor implements Door {
   }
 
   #send(open: OpenTask): void {
-    const { id, payload, reject, refusals } = open
+    const { id, payload, refusals } = open
     const link = this.#link
     const topic = this.#topic('task/submit')
     link?.publish(topic, payload, { qos: 1 }, (error) => {
@@ -240,10 +244,12 @@ export class MqttDoor implements Door {
       this.#subscribe(link, [this.#topic(`task/${id}/+`)]).then(
         () => {
           // What is refused is acknowledged, too: its refusal has come by now.
-          if (this.#tasks.get(id) === open && open.refusals === refusals) accept(open)
+          if (this.#tasks.get(id) === open && open.refusals === refusals) {
+            this.#tell(open, () => accept(open))
+          }
         },
         (error: ObeliskError) => {
-          if (!error.isAway && this.#forget(id)) reject(error)
+          if (!error.isAway) this.#fail(open, error)
         },
       )
     })
@@ -253,6 +259,21 @@ export class MqttDoor implements Door {
     if (!this.#forget(id)) return
     this.#link?.publish(this.#topic(`task/${id}/cancel`), '', { qos: 1 })
     reject(options.signal!.reason)
+  }
+
+  /** What a callback throws is the end of its task, and of nothing else. */
+  #tell(open: OpenTask, callback: () => void): boolean {
+    try {
+      callback()
+      return true
+    } catch (error) {
+      this.#fail(open, error)
+      return false
+    }
+  }
+
+  #fail({ id, reject }: OpenTask, error: unknown): void {
+    if (this.#forget(id)) reject(error)
   }
 
   /** False if it has ended already. */
@@ -271,15 +292,15 @@ export class MqttDoor implements Door {
     if (topic.kind === 'task-result') this.#onResult(open, payload)
     if (topic.kind === 'task-state') {
       const { shards } = JSON.parse(payload.toString())
-      open.options.onProgress?.({ done: shards.done, total: shards.total })
+      this.#tell(open, () => open.options.onProgress?.({ done: shards.done, total: shards.total }))
     }
   }
 
   #onResult(open: OpenTask, payload: Buffer): void {
     const { id, resolve, reject } = open
     this.#forget(id)
-    accept(open)
     try {
+      accept(open)
       resolve(resultIn(payload))
     } catch (error) {
       reject(error)
@@ -295,12 +316,11 @@ export class MqttDoor implements Door {
     if (open === undefined || client !== this.#options.clientId) return
     const error = new ObeliskError({ code, detail, errors })
     if (!error.isPassing) {
-      this.#forget(id)
-      open.reject(error)
+      this.#fail(open, error)
       return
     }
     open.refusals += 1
-    open.options.onAway?.(error)
+    if (!this.#tell(open, () => open.options.onAway?.(error))) return
     const again = (): void => {
       if (this.#tasks.has(id)) this.#send(open)
     }
@@ -325,11 +345,12 @@ export class MqttDoor implements Door {
 
   /** Resolves with the gateway's answer; a connection that ends before it is `unreachable`. */
   async #subscribe(link: MqttClient, filters: readonly string[]): Promise<void> {
-    let onClose = (): void => {}
+    let tell = (): void => {}
+    const onClose = this.#onClose.get(link)!
     try {
       await new Promise<void>((resolve, reject) => {
-        onClose = () => reject(closedBy(this.#url))
-        link.once('close', onClose)
+        tell = () => reject(closedBy(this.#url))
+        onClose.add(tell)
         link.subscribe([...filters], { qos: 1 }, (error, granted) => {
           const detail = `the gateway does not let us read ${filters.join(', ')}`
           if (isRefusedFilter(error, granted)) {
@@ -339,12 +360,13 @@ export class MqttDoor implements Door {
         })
       })
     } finally {
-      link.off('close', onClose)
+      onClose.delete(tell)
     }
   }
 }
 
 function accept(open: OpenTask): void {
-  if (!open.isAccepted) open.options.onAccepted?.()
+  if (open.isAccepted) return
   open.isAccepted = true
+  open.options.onAccepted?.()
 }

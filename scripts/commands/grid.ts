@@ -11,7 +11,7 @@ import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { faultOf } from '../path-faults.ts'
 import { partialOf, writeWholeFrom } from '../whole-file.ts'
-import { count, printable, type Streams } from './streams.ts'
+import { count, printable, type Streams, written } from './streams.ts'
 import { usage } from './task-request.ts'
 
 /** A gigabyte, over a slow link. */
@@ -115,7 +115,7 @@ async function fetchInto(
       bytes = await writeWholeFrom(file, chunks, FILE_MODE & ~process.umask(), temporary)
     } else {
       for await (const chunk of chunks) {
-        stdout.write(chunk)
+        await written(stdout, chunk)
         bytes += chunk.length
       }
     }

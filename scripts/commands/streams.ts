@@ -1,6 +1,8 @@
 /** What a command talks through, so that tests can listen. */
 export interface Output {
+  /** False where whoever reads has enough for now. */
   write(text: string | Uint8Array): unknown
+  once?(event: 'drain', heard: () => void): unknown
   readonly isTTY?: boolean
 }
 
@@ -11,6 +13,12 @@ export interface Streams {
   readonly stderr: Output
   readonly stdin: AsyncIterable<Uint8Array | string>
   readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+/** Resolves once there is room for more: of what is large, no more is held than a part. */
+export async function written(output: Output, bytes: Uint8Array): Promise<void> {
+  if (output.write(bytes) !== false) return
+  await new Promise<void>((resolve) => output.once?.('drain', resolve) ?? resolve())
 }
 
 const COLOURS = { red: 31, green: 32, yellow: 33, grey: 90 } as const

@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable, Writable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
@@ -49,7 +50,7 @@ async function bench(t: Test) {
     const bytes = Buffer.concat(out)
     return { code, stdout: bytes.toString(), stderr: errors.join(''), bytes }
   }
-  return { run, runWith, recorded, server, at: (name: string) => join(folder, name) }
+  return { run, runWith, recorded, base, server, at: (name: string) => join(folder, name) }
 }
 
 t.test('what is put from a file can be got as a file', async (t) => {
@@ -128,6 +129,30 @@ t.test('- is the standard input and output, and a terminal is given no bytes', a
     code: 2,
     stderr: /--format: "tif" is none of npy, csv/,
   })
+})
+
+t.test('of what is sent on with | no more is asked for than is read', async (t) => {
+  const { base, recorded } = await bench(t)
+  recorded.looks = new LooksInMemory({ width: 1024, height: 512, tile: 16 }, [
+    { name: 'value', type: 'f64' },
+  ])
+  let bytes = 0
+  let heldMost = 0
+  const stdout = new Writable({
+    highWaterMark: 16_384,
+    write(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length
+      heldMost = Math.max(heldMost, stdout.writableLength)
+      setImmediate(done)
+    },
+  })
+  const streams = { stdout, stderr: { write: () => {} }, stdin: Readable.from([]) }
+  const environment = { OBELISK_HTTP: base }
+  const argv = ['grid', 'get', 'value', '-', '--format', 'npy']
+  t.equal(await runCommand(argv, { ...streams, environment }, '9.9.9'), 0)
+  await new Promise((resolve) => stdout.end(resolve))
+  t.equal(bytes, 128 + 1024 * 512 * 8)
+  t.ok(heldMost < 1_000_000, `${heldMost} bytes at most were held`)
 })
 
 t.test('a picture is drawn', async (t) => {

@@ -89,3 +89,65 @@ t.test('a door that is closed while it connects again leaves no connection', asy
   await closed
   t.ok(again!.destroyed)
 })
+
+t.test('what a callback throws is the end of its task alone', async (t) => {
+  const { broker, url, seen, sockets, held, control } = await gateway(t)
+  const door = await MqttDoor.open(url, {})
+  t.teardown(() => door.close())
+  const fail = (): never => {
+    throw new Error('mine')
+  }
+  await t.rejects(door.run(TASK, { onAccepted: fail }), { message: 'mine' })
+  t.match(await door.run(TASK, {}), { id: 'a' })
+  control.holds = true
+  await t.rejects(door.run({ ...TASK, id: 'held' }, { onAccepted: fail }), { message: 'mine' })
+  const watched = door.run(
+    { ...TASK, id: 'watched' },
+    {
+      onAccepted: () => {
+        const payload = JSON.stringify({ shards: { done: 1, total: 2 } })
+        const topic = `${BASE}/task/watched/state`
+        broker.publish(
+          { cmd: 'publish', topic, payload, qos: 1, retain: true, dup: false },
+          () => {},
+        )
+      },
+      onProgress: fail,
+    },
+  )
+  await t.rejects(watched, { message: 'mine' })
+  const before = held.length
+  const stays = door.run({ ...TASK, id: 'stays' }, {})
+  const givesUp = door.run({ ...TASK, id: 'gives-up' }, { onAway: fail })
+  const over = t.rejects(givesUp, { message: 'mine' })
+  while (held.length < before + 2) await new Promise(setImmediate)
+  control.holds = false
+  broker.authenticate = (_client, _user, _password, done) => {
+    broker.authenticate = (_client, _user, _password, done) => done(null, true)
+    // As one that is away: it says nothing.
+    for (const socket of sockets) socket.destroy()
+    void done
+  }
+  for (const socket of sockets) socket.destroy()
+  await over
+  t.match(await stays, { id: 'stays' }, 'the others are sent again')
+  t.equal(seen.filter((id) => id === 'gives-up').length, 1)
+})
+
+t.test('many tasks at once are no leak of listeners', async (t) => {
+  const { url } = await gateway(t)
+  const door = await MqttDoor.open(url, {})
+  t.teardown(() => door.close())
+  const warnings: string[] = []
+  const hear = ({ message }: Error): void => void warnings.push(message)
+  process.on('warning', hear)
+  t.teardown(() => process.off('warning', hear))
+  const ids = Array.from({ length: 30 }, (_, at) => `task-${at}`)
+  const ends = await Promise.all(ids.map((id) => door.run({ ...TASK, id }, {})))
+  t.strictSame(
+    ends.map(({ id }) => id),
+    ids,
+  )
+  await new Promise(setImmediate)
+  t.strictSame(warnings, [])
+})
