@@ -38,6 +38,9 @@ interface Secrets {
 
 /** Left free beside the copy, or the ledger itself would have no room. */
 const ROOM_BYTES = 64 * 1024 * 1024
+/** What came since it began is on no board, and no copy could say against what the boards have it counts (0024). */
+const RECOVERING =
+  'the ledger is being put together from what the nodes hold: until that is done no backup is made, and the last one stays the one to restore'
 const IDENTITY = { table: 'meta', key: 'identity' } as const
 const RECORD_LIMITS = { bytesMax: 1024 * 1024, depthMax: 16, itemsMax: 100_000 }
 const MAX_DBS = LEDGER_TABLES.length + 2
@@ -111,12 +114,13 @@ export class Backups implements BackupPort {
     await ledger.copyTo(copy)
     const count = await countLedger(copy)
     if ('problem' in count) {
-      // It may have filled meanwhile.
-      assertRoom(data, 0)
+      // It may have filled meanwhile: so much was to be left.
+      assertRoom(data, ROOM_BYTES)
       const message = `the copy of the ledger cannot be used: ${count.problem}`
       throw new AppError('backup-damaged', message)
     }
     const { records, sha256, identity } = count
+    if (identity.isRecovering === true) throw new AppError('recovering', RECOVERING)
     const parts: BackupPart[] = [
       { name: LEDGER_FILE, path: join(copy, 'data.mdb'), bytes: count.bytes, sha256 },
       ...this.#configuration(),

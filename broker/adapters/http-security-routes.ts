@@ -66,6 +66,7 @@ const REFUSALS: Readonly<Record<string, number>> = {
   'backup-damaged': 500,
   'not-secured': CONFLICT,
   'no-room': 507,
+  recovering: 503,
   'log-broken': 503,
   overloaded: 503,
   'rate-limited': 429,

@@ -1,7 +1,7 @@
 /** Backups of real ledgers, and what is left of them that were changed, cut off, or have no room. */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -103,6 +103,22 @@ t.test('what is restored is what was copied, and the copy is gone once it is sen
   t.match(ledger.load().meta[0]!.value, { isRecovering: true, formerLedgerIds: ['first'], seq: 7 })
   t.same(ledger.result('t50'), one.ledger.result('t50'))
   await t.rejects(restoring(file, data), { code: 'ledger-exists' })
+})
+
+t.test('a ledger that is being rebuilt is given to nobody before it is done', async (t) => {
+  const one = await box(t)
+  const { value } = one.ledger.load().meta[0]!
+  const written = (isRecovering: boolean) => {
+    return one.ledger.write([
+      { table: 'meta', key: 'identity', value: { ...value, isRecovering } },
+      { table: 'cell', key: 'value/1', value: 5 },
+    ])
+  }
+  await written(true)
+  await t.rejects(made(one), { code: 'recovering' })
+  t.notOk(existsSync(join(one.data, 'backup.new')))
+  await written(false)
+  t.match(await checkBackup(await made(one)), { records: { cell: 1 } })
 })
 
 t.test('a copy is of one moment, while writes go on', async (t) => {
@@ -263,9 +279,9 @@ t.test('a disk without room is said, and left as it was', async (t) => {
   t.notOk(existsSync(join(disk.path, 'backup.new')))
 })
 
-/** Goes on once a file is there. */
-async function appears(path: string): Promise<void> {
-  while (!existsSync(path)) await turn()
+/** Goes on once a file is there, and has so many bytes. */
+async function appears(path: string, bytes = 0): Promise<void> {
+  while ((statSync(path, { throwIfNoEntry: false })?.size ?? -1) < bytes) await turn()
 }
 
 t.test('a disk that fills while it is restored is said, and nothing is left', async (t) => {
@@ -342,4 +358,33 @@ t.test('a disk that fills while a backup is made is said, and the gateway goes o
   t.match(await checkBackup(await made({ backups: again, data: one.data })), {
     records: { task: 501 },
   })
+})
+
+t.test('a disk that is full when the copy is opened is said, and no copy damaged', async (t) => {
+  const one = await box(t)
+  const disk = SmallDisk.mount(t, 72)
+  if (typeof disk === 'string') {
+    t.pass(disk, { skip: disk })
+    return
+  }
+  const filling = {
+    fileBytes: () => one.ledger.fileBytes(),
+    copyTo: async (folder: string) => {
+      await one.ledger.copyTo(folder)
+      disk.fillUpTo(0)
+    },
+  }
+  const parts = { data: disk.path, ledger: filling, configuration: undefined }
+  await t.rejects(new Backups(parts, undefined).make(undefined, BY), { code: 'no-room' })
+  const file = await made(one)
+  disk.empty()
+  const data = join(disk.path, 'gateway')
+  mkdirSync(data)
+  const [state] = readdirSync(one.data).filter((name) => name.startsWith('state-'))
+  const unpacked = join(data, `${state}.new`, state!, 'data.mdb')
+  const { files } = await checkBackup(file)
+  const filled = appears(unpacked, files['ledger/data.mdb']!.bytes).then(() => disk.fillUpTo(0))
+  await t.rejects(restoring(file, data), { code: 'no-room' })
+  await filled
+  t.same(leftIn(data), [])
 })

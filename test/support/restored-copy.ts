@@ -92,8 +92,9 @@ export class RestoredCopy {
 
   #keep(): void {
     const { ledger, clock } = this.#fleet
-    if (ledger.count('meta') > 0) {
-      const { seq } = ledger.get<IdentityRecord>('meta', 'identity')!
+    const identity = ledger.get<IdentityRecord>('meta', 'identity')
+    if (identity !== undefined && identity.isRecovering !== true) {
+      const { seq } = identity
       const readings = this.#parts.readings.promises(seq)
       this.#copy = { image: ledger.disk.image(), atMs: clock.nowMs, readings }
     } else clock.after(LOOK_MS, () => this.#keep())
