@@ -5,8 +5,9 @@
  *
  * Who waits for an acknowledgement gets it once the reading, or a later one of its cell, is in the ledger: in the
  * journal, a row a cell, which is written every `COMMIT_MS` at most; or in the body of the write. The write takes the
- * row away in the step in which it gets its place. While a ledger is rebuilt they wait in the journal. Invariant: what was acknowledged is in the journal, in a write of
- * the log, or on the boards, unless a later reading of its cell is.
+ * row away in the step in which it gets its place. While a ledger is rebuilt no tile has a holder, so they wait in the
+ * journal. Invariant: what was acknowledged is in the journal, in a write of the log, or on the boards, unless a later
+ * reading of its cell is.
  */
 import { assert } from '../../shared/core/assert.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
@@ -141,13 +142,8 @@ export class Readings {
 
   /** Members came or caught up, or tiles changed hands: what waits may go on. */
   wake(): void {
-    if (this.#shares.size === 0 || this.#isRecovering) return
+    if (this.#shares.size === 0) return
     this.#lookAt(Math.max(this.#context.nowMs, this.#lookedMs + WAKE_MS))
-  }
-
-  /** Nothing is written before it is known how far the tiles have come. */
-  get #isRecovering(): boolean {
-    return this.#context.identity.isRecovering === true
   }
 
   get #lsus(): number {
@@ -228,7 +224,6 @@ export class Readings {
   }
 
   #openWindow(): void {
-    if (this.#isRecovering) return
     const { deadlines, nowMs, options } = this.#context
     if (this.#fresh >= AT_ONCE) this.#lookAt(nowMs)
     else if (!deadlines.has('readings')) this.#lookAt(nowMs + options.cellsWindowMs)
