@@ -93,7 +93,7 @@ type Sent<T extends Down['t']> = Extract<Down, { t: T }>
 /** A message without the session that it is said on. */
 type Unsaid<M extends Up> = M extends { session: number } ? Omit<M, 'session'> : never
 
-const WALL_START_MS = 1_750_000_000_000
+export const WALL_START_MS = 1_750_000_000_000
 
 export class GatewayBench {
   readonly options: CoordinatorOptions

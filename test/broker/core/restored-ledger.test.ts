@@ -5,8 +5,9 @@ import type {
   LedgerContents,
   TaskRecord,
 } from '../../../broker/core/ledger-records.ts'
+import { PLACEMENT_CHUNK_TILES } from '../../../broker/core/placement.ts'
 import { restoredChanges } from '../../../broker/core/restored-ledger.ts'
-import { packTiles, unpackNumbers } from '../../../shared/operations/columns.ts'
+import { packTiles, unpackNumbers, unpackTileBits } from '../../../shared/operations/columns.ts'
 import { unpackIds } from '../../../shared/operations/named-lsus.ts'
 import { decodeCbor } from '../../../shared/protocol/cbor.ts'
 import {
@@ -16,6 +17,7 @@ import {
   GET,
   settledPair,
   TILE_0,
+  WALL_START_MS,
 } from '../../support/gateway-bench.ts'
 
 const COPY_TS = 1_750_000_001_000
@@ -110,7 +112,13 @@ t.test('it waits for the nodes of the copy, and for as long as others may sleep'
   const refusal = { code: 'recovering', message: /obelisk node ls says who is awaited$/ }
   t.match(bench.submit({ ...GET }), { refusal })
   const empty = { copy_ts: COPY_TS, expected: 2, shown: 0, nodes: [], empty: [] }
-  t.match(bench.view.detector().recovery, { ...empty, awaited: ['a', 'b'], until_ts: Number })
+  t.match(bench.view.detector().recovery, {
+    ...empty,
+    awaited: ['a', 'b'],
+    until_ts: WALL_START_MS + 65_000,
+  })
+  bench.wait(20_000)
+  t.match(bench.view.detector().recovery, { until_ts: WALL_START_MS + 65_000 }, 'it does not move')
   t.equal(bench.view.moves().paused_for, 'recovering')
   show(bench, 'a', { position: 3, tiles: [0], ats: [20] })
   t.match(bench.notices('recovery-progress'), [{ nodes: 1, expected: 2 }])
@@ -145,7 +153,10 @@ t.test(
     t.same([...now, ...bench.acknowledged()], [ticket])
     t.same(bench.notices('cell-refused'), [])
     t.equal(bench.ledger.get('cell', 'value/1'), 5)
+    bench.wait(5 * bench.options.cellsWindowMs)
     bench.start()
+    bench.wait(5 * bench.options.cellsWindowMs)
+    t.equal(bench.ledger.count('write'), 0, 'not before it is known how far its tile has come')
     for (const name of ['a', 'b']) show(bench, name, { position: 3, tiles: [0], ats: [20] })
     bench.wait(bench.options.reconnectMs)
     t.match(bench.notices('recovered'), [{ nodes: 2 }])
@@ -205,6 +216,42 @@ t.test('what is missing is told with how much of it was written, and who may hav
   t.notHas(again.ledger.get('meta', 'identity'), { absentNodes: [] }, 'they are awaited no more')
   t.end()
 })
+
+t.test(
+  'a copy says which tiles it has as written, wherever they lie, and so does a copy of it',
+  (t) => {
+    const old = settledPair()
+    const born = (...tiles: readonly number[]) => {
+      return Uint8Array.from({ length: PLACEMENT_CHUNK_TILES }, (_, at) =>
+        Number(tiles.includes(at)),
+      )
+    }
+    const copy: LedgerContents = {
+      ...old.ledger.load(),
+      placement: [
+        { key: 0, value: { born: born(0, 5), holders: new Uint8Array() } },
+        { key: 2, value: { born: born(1), holders: new Uint8Array() } },
+      ],
+    }
+    const written = [0, 5, 2 * PLACEMENT_CHUNK_TILES + 1]
+    const first = identityIn(copy)
+    t.same([...unpackTileBits(first.restored!.written!)], written)
+    const meta = { key: 'identity', value: { ...first, seq: 9 } } as const
+    const second = identityIn({ ...copy, placement: [], member: [], meta: [meta] })
+    t.same(second.restored, { ...first.restored, seq: 9 })
+    const { written: _, ...unsaid } = first.restored!
+    const older = { ...meta, value: { ...meta.value, restored: unsaid } }
+    const third = identityIn({ ...copy, meta: [older] })
+    t.same(third.restored, { ...unsaid, seq: 9 }, 'what an earlier version left open stays so')
+    t.end()
+  },
+)
+
+/** What becomes of it. */
+function identityIn(copy: LedgerContents): IdentityRecord {
+  const changes = [...restoredChanges(copy, MOMENT)]
+  return changes.find(({ table }) => table === 'meta')!.value as IdentityRecord
+}
 
 t.test('a node that joined after the copy is waited for as long as it may sleep', (t) => {
   const bench = restored(settledPair())

@@ -456,6 +456,25 @@ t.test('who comes back without the package waits behind those that had no place 
   t.same(bench.told('wait'), ['a'])
 })
 
+t.test('the time of a fetch ends when a board was last heard, not at its death', async (t) => {
+  const names = ['a', 'b', 'c', 'd', 'e']
+  const bench = new UpgradeBench(names, { deadAfterMs: 8 * MINUTE_MS })
+  bench.upgrade()
+  t.same(bench.told('wait'), ['a', 'b', 'c', 'd'])
+  for (const name of ['b', 'c', 'd']) bench.tell(name, { t: 'fetched', sha256: PACKAGE.sha256 })
+  bench.live(MINUTE_MS)
+  bench.live(8.5 * MINUTE_MS, names.slice(1))
+  t.equal(bench.view.node('a' as NodeId)!.state, 'dead')
+  t.equal(bench.states().a, 'waiting')
+  bench.hello('a', OLD)
+  bench.wait(50)
+  t.same(bench.told('wait'), ['a'])
+  bench.live(8 * MINUTE_MS)
+  t.equal(bench.states().a, 'fetching', 'it had one of ten minutes before')
+  bench.live(MINUTE_MS + 1000)
+  t.equal(bench.states().a, 'skipped')
+})
+
 t.test('four that never stay for ten minutes do not hold up an upgrade for ever', async (t) => {
   const names = ['a', 'b', 'c', 'd', 'e', 'f']
   const restless = names.slice(0, 4)
