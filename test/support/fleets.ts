@@ -44,7 +44,7 @@ export const FLEETS = {
   sensed: {
     about: 'as small, and sensors tell readings all the time',
     mustHappen: MUST_HAPPEN_TO_SENSED,
-    seedsForAll: 20,
+    seedsForAll: 24,
     create: (seed, programs) => new SimulatedFleet(seed, programs, SENSED),
   },
   hundred: {
