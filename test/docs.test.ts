@@ -49,7 +49,6 @@ import { collectCodes, type SpokenCode } from './support/spoken-codes.ts'
 
 const ROOT = new URL('../', import.meta.url)
 
-/** The files of the tree, one of them changed perhaps. */
 /** As it is on the disk: looked at again and again. */
 const onDisk = new Map<string, string>()
 const pages = new Map<string, Markdown>()
@@ -64,6 +63,7 @@ function once<Value>(made: Map<string, Value>, key: string, make: () => Value): 
   return value
 }
 
+/** The files of the tree, one of them changed perhaps. */
 class Files {
   readonly #changed: ReadonlyMap<string, string>
 
