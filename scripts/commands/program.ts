@@ -33,6 +33,7 @@ import { TaskCommands } from './task.ts'
 import { parseSeconds, usage } from './task-request.ts'
 import { createTokens, listTokens, revokeNode, revokeToken, rotateKeys } from './token.ts'
 import { addTop } from './top.ts'
+import { nameUsage, usageLine } from './usage-line.ts'
 import { addUserCommands } from './user.ts'
 
 export const MQTT_DEFAULT = 'mqtt://127.0.0.1:1883'
@@ -63,6 +64,10 @@ export async function runCommand(
   const program = buildProgram(streams, { version, gatewayParts, enrol }, (result) => {
     code = result
   })
+  let acting = program
+  program.hook('preAction', (_program, action) => {
+    acting = action
+  })
   try {
     await program.parseAsync(asAsked(program, argv), { from: 'user' })
     return code
@@ -73,7 +78,9 @@ export async function runCommand(
     const words = isRefused ? wordsOf(error) : messageOf(error)
     streams.stderr.write(`error: ${messageLines(words)}\n`)
     if (isRefused) return exitCodeOf(error)
-    return error instanceof AppError ? error.exitCode : EXIT_FAILED
+    const exitCode = error instanceof AppError ? error.exitCode : EXIT_FAILED
+    if (exitCode === EXIT_USAGE) streams.stderr.write(`${usageLine(acting)}\n`)
+    return exitCode
   }
 }
 
@@ -170,13 +177,6 @@ function buildProgram(
   addShellCommands(place, version)
   nameUsage(program)
   return program
-}
-
-/** Whoever errs is told how the command that they typed is used. */
-function nameUsage(command: Command): void {
-  const line = command.createHelp().commandUsage(command)
-  command.showHelpAfterError(`Usage: ${line} (--help says more)`)
-  for (const each of command.commands) nameUsage(each)
 }
 
 /** A word to a gateway that runs; `obelisk gateway` alone is that program. */

@@ -31,5 +31,6 @@ export function recoveryArguments(argv: readonly string[]): string[] {
 }
 
 function refused(problem: string): AppError {
-  return new AppError('usage', problem, { exitCode: EXIT_USAGE })
+  const usage = 'Usage: obelisk gateway recover --nodes <n> [options] (--help says more)'
+  return new AppError('usage', `${problem}\n${usage}`, { exitCode: EXIT_USAGE })
 }
