@@ -34,7 +34,7 @@ export async function enrolByHand(
   assert(isNodeId(node), 'the configuration checks the id')
   if (!isSecure(config)) throw notSecure(`${url}: an identity is for a gateway over mqtts://`)
   const token = text === undefined ? tokenAtHand(config, environment) : nodeTokenIn(text)
-  if (token === undefined) throw notEnrolled(config)
+  if (token === undefined) throw notEnrolled(config, 'token-file')
   if (isAgain) assertBegun(folder)
   const lock = await lockOf(data)
   try {

@@ -47,7 +47,9 @@ const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i
 function identityAtHand(config: EnrolmentConfig, node: NodeId): OwnIdentity | undefined {
   const identity = OwnIdentity.load(config.identity, node)
   if (identity !== undefined && !isSecure(config)) {
-    throw notSecure(`${config.identity} is there: this node shows who it is over mqtts:// alone`)
+    throw notSecure(
+      `${config.identity} is there: this node shows who it is over mqtts:// alone, as --url ${secured(config)}`,
+    )
   }
   return identity
 }
@@ -61,7 +63,7 @@ export function tokenAtHand(
   const given = readSecret(config.enrollTokenFile, 'enroll-token', environment)
   const text = given ?? bootFiles.map(tokenText).find((one) => one !== undefined)
   if (text === undefined) return undefined
-  if (!isSecure(config)) throw notSecure('a token is shown over mqtts:// alone')
+  if (!isSecure(config)) throw tokenInClear(config)
   return nodeTokenIn(text)
 }
 
@@ -236,8 +238,8 @@ async function enrolUntilDone(
 }
 
 /** A node that dials a secured gateway with nothing to show. */
-export function notEnrolled({ identity }: EnrolmentConfig): AppError {
-  const message = `a node without an identity needs a token: obelisk token create on the gateway, then --enroll-token-file (${identity} is not there)`
+export function notEnrolled({ identity }: EnrolmentConfig, flag = 'enroll-token-file'): AppError {
+  const message = `a node without an identity needs a token: obelisk token create on the gateway, then --${flag} (${identity} is not there)`
   return new AppError('not-enrolled', message, { exitCode: EXIT_CONFIG })
 }
 
@@ -258,6 +260,17 @@ export function isOpenBeyondLoopback(url: string): boolean {
 
 function isForLater(error: unknown): error is AppError {
   return error instanceof AppError && error.exitCode === EXIT_UNAVAILABLE
+}
+
+/** A token that would go where others can read it. */
+export function tokenInClear(config: Pick<EnrolmentConfig, 'url'>, flag = 'url'): AppError {
+  return notSecure(`a token is shown over mqtts:// alone: --${flag} ${secured(config)}`)
+}
+
+/** Where the same gateway most likely listens once it is secured. */
+function secured({ url }: Pick<EnrolmentConfig, 'url'>): string {
+  const { hostname, port } = new URL(url)
+  return `mqtts://${hostname}:${['', '1883'].includes(port) ? SECURE_PORT : port}`
 }
 
 export function notSecure(message: string): AppError {

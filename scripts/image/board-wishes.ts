@@ -1,6 +1,6 @@
 /** What a board is to be, checked before anything is touched: for a card and for user-data alike. */
 import { readFile } from 'node:fs/promises'
-import { checkUrl, isSecure, notSecure } from '../../firmware-agent/adapters/enrolment.ts'
+import { checkUrl, isSecure, tokenInClear } from '../../firmware-agent/adapters/enrolment.ts'
 import { AGENT } from '../../firmware-agent/config.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, EXIT_CONFIG, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
@@ -80,7 +80,7 @@ async function tokenOf(
   const given = file === undefined ? undefined : await readNodeToken(file, input)
   if (!isSecure({ url: gateway })) {
     if (given === undefined) return undefined
-    throw notSecure('a token is shown over mqtts:// alone')
+    throw tokenInClear({ url: gateway }, 'gateway')
   }
   const token = given ?? (await create(id))
   if (token !== undefined) return token

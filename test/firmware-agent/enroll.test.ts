@@ -34,3 +34,8 @@ t.test('an agent that runs is named, and what to do with it', async (t) => {
     message: /^another process uses .*, an agent that was started by hand: end it, do this again/,
   })
 })
+
+t.test('who gave no token is told of the option of this command', async (t) => {
+  const argv = ['--id', 'n1', '--url', 'mqtts://127.0.0.1:1', '--data', t.testdir()]
+  await t.rejects(enrolByHand(argv, {}), { code: 'not-enrolled', message: ', then --token-file (' })
+})

@@ -98,4 +98,14 @@ t.test('a first token may lie on the card, behind the one that was given', async
   rmSync(boot[1]!)
   t.equal(pinOf(), undefined)
   t.ok(pinOf(given))
+  for (const [port, taken] of [
+    ['', 8883],
+    [':1883', 8883],
+    [':8883', 8883],
+    [':9000', 9000],
+  ]) {
+    const inClear = { ...config, url: `mqtt://gw.local${port}`, enrollTokenFile: given }
+    const message = `a token is shown over mqtts:// alone: --url mqtts://gw.local:${taken}`
+    t.throws(() => tokenAtHand(inClear, {}, boot), { code: 'url-not-secure', message })
+  }
 })
