@@ -391,6 +391,13 @@ export const GATEWAY: Program<typeof GATEWAY_OPTIONS, typeof GATEWAY_TABLES> = {
       check: (values, isGiven) => (isGiven('replicas') ? minInSyncProblem(values) : undefined),
     },
     {
+      of: ['bridgeTopicsIn', 'bridgeUrl'],
+      check: ({ bridgeTopicsIn, bridgeUrl }) =>
+        bridgeTopicsIn === undefined || bridgeUrl !== undefined
+          ? undefined
+          : '--bridge-topics-in: nothing comes in without a bridge: --bridge-url says to which broker',
+    },
+    {
       of: ['retentionTasks', 'tasksMax'],
       check: ({ retentionTasks, tasksMax }) =>
         retentionTasks <= tasksMax

@@ -9,6 +9,7 @@ import { list, malformed, type OptionType, text } from '../shared/runtime/option
 /** `1024x1024`: width and height in LSUs. */
 export const grid = text<{ readonly width: number; readonly height: number }>({
   placeholder: '<W>x<H>',
+  example: '1024x1024',
   range: `sides of 1 to ${GRID_SIDE_MAX}`,
   parse(given) {
     const match = /^(\d{1,9})x(\d{1,9})$/.exec(given)
@@ -25,6 +26,7 @@ export const grid = text<{ readonly width: number; readonly height: number }>({
 
 export const fields = text<readonly Field[]>({
   placeholder: '<name:type,…>',
+  example: 'temp:f32,visits:i32',
   range: 'types u8, i32, f32, f64',
   parse(given) {
     const parsed = parseFields(given)

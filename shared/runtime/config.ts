@@ -23,7 +23,13 @@ import {
   variableOf,
 } from './option-table.ts'
 import { type OptionParsing, parseFileValue } from './option-types.ts'
-import { type Entries, type NoTables, readEntries, type TableArrays } from './table-arrays.ts'
+import {
+  type Entries,
+  isTable,
+  type NoTables,
+  readEntries,
+  type TableArrays,
+} from './table-arrays.ts'
 
 export interface Program<T extends OptionTable, A extends TableArrays = NoTables> {
   /** `gateway`: the command, and the name of its file. */
@@ -139,7 +145,9 @@ class Loading<T extends OptionTable, A extends TableArrays> {
       } else if (name === undefined) {
         const words = [...keys.keys(), ...[...tables.keys()].map((one) => `[[${one}]]`)]
         const given = typeof value === 'object' ? `[[${key}]]` : key
-        this.#problems.push(`${path}: unknown key "${key}"${didYouMean(given, words)}`)
+        const near = didYouMean(given, words)
+        const above = isTable(value) ? `: keys stand at the top, below no [${key}]` : ''
+        this.#problems.push(`${path}: unknown key "${key}"${near || above}`)
       } else {
         this.#takeFileValue(name, value, path)
       }

@@ -20,6 +20,8 @@ export interface OptionType<T> {
   readonly placeholder: string
   /** What is taken, in words: `0 to 65535`; empty when any text is. */
   readonly range: string
+  /** A value, for whoever wrote one of another kind. */
+  readonly example?: string | undefined
   readonly fileValues: readonly FileValue[]
   parse(text: string): OptionParsing<T>
   format(value: T): string
@@ -34,7 +36,8 @@ export function parseFileValue<T>(type: OptionType<T>, value: unknown): OptionPa
     (!Array.isArray(value) || value.every((entry) => typeof entry === 'string'))
   if (isTaken) return type.parse(Array.isArray(value) ? value.join(',') : String(value))
   const expected = fileValues.map((taken) => (taken === 'list' ? 'list of strings' : taken))
-  return malformed(`must be a ${expected.join(' or a ')}`)
+  const example = type.example === undefined ? '' : `, such as "${type.example}"`
+  return malformed(`must be a ${expected.join(' or a ')}${example}`)
 }
 
 export interface NumberBounds {
@@ -144,6 +147,7 @@ export function choice<const T extends string>(values: readonly T[]): OptionType
 export interface TextRule<T> {
   readonly placeholder?: string
   readonly range?: string
+  readonly example?: string
   parse?(text: string): OptionParsing<T>
   format?(value: T): string
 }
@@ -153,6 +157,7 @@ export function text<T = string>(rule: TextRule<T> = {}): OptionType<T> {
   return {
     placeholder: rule.placeholder ?? '<text>',
     range: rule.range ?? '',
+    example: rule.example,
     fileValues: ['string'],
     parse(given) {
       if (given === '') return malformed('the value is empty')

@@ -114,7 +114,7 @@ t.test('all problems are named at once, and where they come from', async (t) => 
   t.same(error.problems, [
     `${file}: unknown key "prot", did you mean port?`,
     `${file}: replicas: must be a number`,
-    `${file}: grid: must be a string`,
+    `${file}: grid: must be a string, such as "1024x1024"`,
     'OBELISK_TILE: 65 is out of range, 4 to 64 is taken',
     'unknown variable OBELISK_TILES, did you mean OBELISK_TILE?',
     '--port: 70000 is out of range, 0 to 65535 is taken',
@@ -303,7 +303,9 @@ t.test('a bridge begins with topics and filters that MQTT knows', async (t) => {
     t.equal(problems.length, 1)
   }
   const good = ['--bridge-prefix-out', '/site-', '--bridge-topics-in', '#, a/+/b, $share/g/c/#']
-  const { values } = await load(GATEWAY, good)
+  const { problems } = await problemsOf(GATEWAY, good)
+  t.match(problems, [/^--bridge-topics-in: .* --bridge-url/], 'nothing would come in')
+  const { values } = await load(GATEWAY, [...good, '--bridge-url', 'mqtt://other'])
   t.equal(values.bridgePrefixOut, '/site-')
   t.same(values.bridgeTopicsIn, ['#', 'a/+/b', '$share/g/c/#'])
 })
@@ -414,6 +416,9 @@ t.test('every problem of every entry is named at once', async (t) => {
   ])
   t.same(await problems('[[sensors]]\nplace = "a"'), [
     'unknown key "sensors", did you mean [[sensor]]?',
+  ])
+  t.same(await problems('[gateway]\nverbose = true'), [
+    'unknown key "gateway": keys stand at the top, below no [gateway]',
   ])
   t.same(await problems('[[sensor]]\nplace = "a"\nverbose = true'), [
     '[[sensor]] 1: verbose: it stands below a table, write it above the first "[["',
