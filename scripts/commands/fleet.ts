@@ -42,7 +42,7 @@ export function addFleetCommands(place: CommandPlace): void {
     .option('--pause <seconds>', 'between two waves')
     .option('--again', 'also nodes on which this very package failed before')
     .option('--allow-away', 'with --replicas 1, tiles may be away while their node starts anew')
-    .option('--dry-run', 'say what would become of each node, and do nothing')
+    .option('--dry-run', 'send the packages, say what would become of each node, and begin nothing')
     .action(async (packages: string[], _flags, command: Command) => {
       await act(place, command, (gateway, flags) => begin(gateway, place.streams, packages, flags))
     })

@@ -14,7 +14,7 @@ import { SystemPrograms } from '../install/system-programs.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 import type { GatewayParts } from './gateway-parts.ts'
-import type { Streams } from './streams.ts'
+import { calledAs, type Streams } from './streams.ts'
 import { usage } from './task-request.ts'
 import { whileDown } from './while-down.ts'
 
@@ -51,26 +51,32 @@ export async function secure(
   if (code !== EXIT_DONE) return code
   streams.stdout.write(`${isNew ? 'made' : 'there are'} the keys of this fleet: ${folder}\n`)
   streams.stdout.write(`its pin, which every token carries: ${pinOf(folder)}\n`)
+  const called = isService ? 'obelisk' : calledAs(streams)
   if (!isService) {
     const where = host === undefined ? '' : ` --host ${host}`
     const httpWhere = httpHost === undefined ? '' : ` --http-host ${httpHost}`
-    streams.stdout.write(`\nstart it:       obelisk gateway --data ${data}${where}${httpWhere}\n`)
+    streams.stdout.write(`\nstart it:       ${called} gateway --data ${data}${where}${httpWhere}\n`)
   }
   const own = `${hostname()}.local`
   const at = `mqtts://${own}:${PORT}`
-  const sudo = isService ? 'sudo ' : ''
+  const owner = isService ? `sudo ${called}` : called
+  // There a board most likely has a checkout, too.
+  const isHere = called !== 'obelisk'
+  const onBoard = isHere
+    ? `${called} agent --id n7 --url ${at} --enroll-token-file n7.token`
+    : `sudo obelisk install --role agent --id n7 --gateway ${at} --token-file -`
   // Elsewhere no command looks for the owner's socket by itself.
   const isFound = isService || resolve(data) === resolve(DATA)
   const http = isFound ? '' : ` --http unix:${resolve(data, 'admin.sock')}`
   streams.stdout.write(
     [
-      `then a token:   ${sudo}obelisk token create n7${http}`,
-      `and on a board: sudo obelisk install --role agent --id n7 --gateway ${at} --token-file -`,
-      `people, too:    ${sudo}obelisk user add ann --role operator${http}; ${sudo}obelisk user token create ann${http}`,
+      `then a token:   ${owner} token create n7${http}${isHere ? ' > n7.token' : ''}`,
+      `and on a board: ${onBoard}`,
+      `people, too:    ${owner} user add ann --role operator${http}; ${owner} user token create ann${http}`,
       ...(httpHost === undefined
         ? []
-        : [`from elsewhere: obelisk login https://${own}:${HTTP_PORT}`]),
-      `and keep them:  ${sudo}obelisk ca backup <file>${http}, or each board needs a new token when this disk dies`,
+        : [`from elsewhere: ${called} login https://${own}:${HTTP_PORT}`]),
+      `and keep them:  ${owner} ca backup <file>${http}, or each board needs a new token when this disk dies`,
       '',
     ].join('\n'),
   )

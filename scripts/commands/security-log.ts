@@ -19,8 +19,8 @@ import {
   type SecurityLogReport,
   verifySecurityLog,
 } from '../../shared/runtime/security-log-files.ts'
-import { placesOf } from '../install/places.ts'
 import { faultOf } from '../path-faults.ts'
+import { placeOfGateway } from './secure.ts'
 import { type Colour, paint, printable, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
@@ -47,7 +47,7 @@ export async function showSecurityLog(
   streams: Streams,
   nowMs: number,
 ): Promise<number> {
-  const folder = join(flags.data ?? placesOf('gateway').state, SECURITY_FOLDER)
+  const folder = join(placeOfGateway(flags.data).data, SECURITY_FOLDER)
   const { event, json: isJson = false } = flags
   if (event !== undefined && !isSecurityEvent(event)) {
     const names = Object.keys(SECURITY_EVENTS).join(', ')

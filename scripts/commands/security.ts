@@ -17,7 +17,7 @@ export function addSecurityCommands(place: CommandPlace): void {
     .description('print the security log of the gateway on this machine, or verify it')
     .option(
       '--data <directory>',
-      'data directory of the gateway (default /var/lib/obelisk-gateway)',
+      'data directory of the gateway (default: that of its service here, else ./obelisk-gateway)',
     )
     .option('--event <name>', 'only lines of this event')
     .option('--since <time>', 'only lines from then on: 2026-11-29T10:00:00Z, or 90m, 12h, 7d ago')

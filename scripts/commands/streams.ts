@@ -21,6 +21,11 @@ export async function written(output: Output, bytes: Uint8Array): Promise<void> 
   await new Promise<void>((resolve) => output.once?.('drain', resolve) ?? resolve())
 }
 
+/** What whoever called this types before its words: npx, in a checkout, tells that it was it. */
+export function calledAs({ environment }: Streams): string {
+  return environment.npm_command === 'exec' ? 'npx obelisk' : 'obelisk'
+}
+
 const COLOURS = { red: 31, green: 32, yellow: 33, grey: 90 } as const
 export type Colour = keyof typeof COLOURS
 

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { configure, secure } from '../../scripts/commands/secure.ts'
+import { configure, placeOfGateway, secure } from '../../scripts/commands/secure.ts'
+import { showSecurityLog } from '../../scripts/commands/security-log.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { command } from '../support/secured-gateway.ts'
 
@@ -38,6 +39,11 @@ t.test('a gateway that is no service is said how to start', async (t) => {
   text.stdout = ''
   await secure({ data }, streams, makeKeys)
   t.notMatch(text.stdout, /obelisk login/, 'where HTTP stays on loopback')
+  text.stdout = ''
+  await secure(flags, { ...streams, environment: { npm_command: 'exec' } }, makeKeys)
+  const ours = text.stdout.match(/(?<=: +|; )\S+ (?:\S+ )?(gateway|token|agent|user|login|ca) /gm)
+  t.equal(ours?.length, 7, text.stdout)
+  for (const line of ours ?? []) t.match(line, /^npx obelisk /, 'as it was called')
   const bad = { data: `${data}2`, httpHost: '0.0.0.0:80' }
   await t.rejects(secure(bad, streams, makeKeys), { code: 'usage', message: /no host name/ })
   t.notOk(existsSync(bad.data), 'before anything is made')
@@ -60,6 +66,13 @@ t.test('a disk that takes no keys is told as what it is', async (t) => {
   await t.rejects(secured('ENOSPC'), { code: 'no-room', exitCode: 73, message })
   await t.rejects(secured('EROFS'), { exitCode: 77, message: /is read-only/ })
   await t.rejects(secured('EACCES'), { code: 'not-permitted', exitCode: 77 })
+})
+
+t.test('the security log is looked for where a gateway of this machine has its data', async (t) => {
+  const { stdout, stderr } = process
+  const streams = { stdout, stderr, stdin: nothing(), environment: {} }
+  const message = `${join(placeOfGateway(undefined).data, 'security')} has no security log`
+  await t.rejects(showSecurityLog({}, streams, 0), { code: 'unreadable', message })
 })
 
 async function* nothing(): AsyncGenerator<string> {}
