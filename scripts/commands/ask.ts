@@ -1,6 +1,5 @@
 /** A question before something is lost for good. */
 import { createInterface } from 'node:readline/promises'
-import { Readable } from 'node:stream'
 import type { Streams } from './streams.ts'
 
 /** The line that is typed, without blanks around it; an empty one if the input ends. */
@@ -10,11 +9,14 @@ export async function ask(
   signal: AbortSignal,
 ): Promise<string> {
   streams.stderr.write(question)
-  const input = Readable.from(streams.stdin)
-  // It may be ended while we ask.
-  input.on('error', () => {})
-  const lines = createInterface({ input, signal })
-  for await (const line of lines) return line.trim()
+  // Itself: what is wrapped around it would fail when the program closes it at its end.
+  const input = streams.stdin as NodeJS.ReadStream
+  const lines = createInterface({ input, terminal: false, signal })
+  try {
+    for await (const line of lines) return line.trim()
+  } finally {
+    lines.close()
+  }
   signal.throwIfAborted()
   return ''
 }

@@ -157,7 +157,7 @@ function lossLines({
   const known = `${written} of them known to have been written, and of the others nobody can tell`
   const names = printable(absent.join(', '))
   const boards =
-    names === '' ? 'boards that are off since the recovery' : `${names}, which have not come`
+    names === '' ? 'boards that are off since the recovery' : `${names}, not back since the restore`
   return [
     `missing: ${count(missing, 'tile')}; ${isKnown ? 'all of them were written' : known}`,
     ...(isKnown && names === '' ? [] : [`may have them: ${boards}`]),

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
 import type { LogWish } from '../../broker/adapters/http-port.ts'
@@ -278,12 +279,9 @@ async function run(
           stderr += text
         },
       },
-      stdin: Object.assign(
-        (async function* () {
-          yield options.stdin ?? ''
-        })(),
-        { isTTY: options.isTyped ?? false },
-      ),
+      stdin: Object.assign(Readable.from([options.stdin ?? '']), {
+        isTTY: options.isTyped ?? false,
+      }),
       environment: options.env ?? {},
     },
     '9.9.9',

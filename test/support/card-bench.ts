@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { runCommand } from '../../scripts/commands/program.ts'
 import { formatToken } from '../../shared/protocol/tokens.ts'
 import { makeKey, makeTree } from './packaged-tree.ts'
@@ -14,9 +15,7 @@ export interface Outcome {
 
 export async function obelisk(argv: readonly string[], input = ''): Promise<Outcome> {
   const outcome: Outcome = { code: 0, out: '', err: '' }
-  const stdin = (async function* () {
-    yield input
-  })()
+  const stdin = Readable.from([input])
   const stdout = { write: (text: string | Uint8Array) => (outcome.out += text) }
   const stderr = { write: (text: string | Uint8Array) => (outcome.err += text) }
   const environment = { PATH: process.env.PATH }
