@@ -7,6 +7,7 @@ import fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify'
+import { own } from '../../shared/core/own.ts'
 import type { Principal } from '../../shared/protocol/access.ts'
 import { mayAsk } from '../../shared/protocol/http-rights.ts'
 import { SUBMISSION_BYTES_SKIPPED_MAX } from '../../shared/protocol/limits.ts'
@@ -36,8 +37,13 @@ import { SentEvents } from './http-sent-events.ts'
 import { registerStatusRoutes } from './http-status-routes.ts'
 import { registerTaskRoutes, sendJson } from './http-task-routes.ts'
 import { registerTopicRoutes } from './http-topic-routes.ts'
-import { registerUpgradeRoutes, takePackages } from './http-upgrade-routes.ts'
-import { registerUploadRoutes, takeUploads } from './http-upload-routes.ts'
+import {
+  NO_PACKAGE,
+  PACKAGES_ROUTE,
+  registerUpgradeRoutes,
+  takePackages,
+} from './http-upgrade-routes.ts'
+import { NO_FILE, registerUploadRoutes, takeUploads, UPLOAD_ROUTE } from './http-upload-routes.ts'
 import { registerUserRoutes } from './http-user-routes.ts'
 import { Tally } from './mqtt-figures.ts'
 import { Paced } from './paced.ts'
@@ -272,7 +278,7 @@ export class HttpServer {
     app.setErrorHandler(async (error: FastifyError, request, reply) => {
       const problem = problemOfError(error, request.routeOptions.url)
       if (problem.status === 500) this.#log.error({ err: error }, 'an HTTP request failed')
-      if (problem.status === 413) await skipRest(request.raw)
+      if (problem.status === 413 || problem.status === 415) await skipRest(request.raw)
       // The rest is read away beside the answer, or a client that still sends could miss that.
       if (problem.status === 503) reply.removeHeader('connection')
       return sendProblem(reply, problem)
@@ -310,9 +316,20 @@ async function skipRest(body: IncomingMessage): Promise<void> {
   })
 }
 
-function problemOfError(error: FastifyError, route?: string): ProblemAnswer {
+/** Of routes that take files, what is said of a body of another type. */
+const FILE_PROBLEMS: Readonly<Record<string, ProblemAnswer>> = {
+  [UPLOAD_ROUTE]: NO_FILE,
+  [PACKAGES_ROUTE]: NO_PACKAGE,
+}
+
+function problemOfError(error: FastifyError, route = ''): ProblemAnswer {
+  const isForeign = error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE'
+  const isLarge = error instanceof BodyRefused && error.problem.status === 413
+  const file = own(FILE_PROBLEMS, route)
+  // What is too large for a task may be a file, by another type.
+  if (file !== undefined && (isForeign || isLarge)) return file
   if (error instanceof BodyRefused) return error.problem
-  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+  if (isForeign) {
     const detail =
       route === '/process'
         ? 'a task is application/json or application/cbor, by Content-Type'

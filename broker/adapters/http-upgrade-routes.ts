@@ -40,12 +40,13 @@ const wishSchema = v.strictObject({
 })
 const demandSchema = v.strictObject({ demand: v.picklist(['stop', 'resume']) })
 
+export const PACKAGES_ROUTE = '/api/packages'
 const PACKAGE_TYPE = 'application/gzip'
 
 /** Bodies of this type are left to the route of packages; any other route refuses them. */
 export function takePackages(app: FastifyInstance): void {
   app.addContentTypeParser(PACKAGE_TYPE, (request, _payload, done) => {
-    if (request.routeOptions.url === '/api/packages') done(null)
+    if (request.routeOptions.url === PACKAGES_ROUTE) done(null)
     else done(new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE(PACKAGE_TYPE))
   })
 }
@@ -197,7 +198,7 @@ const MIXED: ProblemAnswer = {
   code: 'malformed',
   detail: 'the packages of an upgrade are of one version, and each of another architecture',
 }
-const NO_PACKAGE: ProblemAnswer = {
+export const NO_PACKAGE: ProblemAnswer = {
   status: 415,
   code: 'unsupported-media-type',
   detail: `a package is ${PACKAGE_TYPE}, by Content-Type`,

@@ -28,7 +28,7 @@ const NPY = 'application/x-npy'
 const CSV = 'text/csv'
 const PACKED = 'application/octet-stream'
 const TYPES = [NPY, CSV, PACKED]
-const ROUTE = '/api/grid/:field'
+export const UPLOAD_ROUTE = '/api/grid/:field'
 
 const BYTES_MAX = 2 ** 30
 /** At a time; each has a band in memory. */
@@ -81,7 +81,7 @@ type IdRequest = FastifyRequest<{ Params: { id: string } }>
 export function takeUploads(app: FastifyInstance): void {
   for (const type of TYPES) {
     app.addContentTypeParser(type, (request, _payload, done) => {
-      if (request.routeOptions.url === ROUTE) done(null)
+      if (request.routeOptions.url === UPLOAD_ROUTE) done(null)
       else done(new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE(type))
     })
   }
@@ -195,10 +195,7 @@ class UploadRoutes {
     readonly first: Uint8Array
   }> {
     const type = (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase()
-    if (!TYPES.includes(type)) {
-      const detail = `a file is ${TYPES.join(', ')}, by Content-Type`
-      throw new UploadStopped({ status: 415, code: 'unsupported-media-type', detail })
-    }
+    if (!TYPES.includes(type)) throw new UploadStopped(NO_FILE)
     const { fields } = this.#port.grid()
     const field = findField(fields, request.params.field)
     if (field === undefined) {
@@ -363,6 +360,12 @@ const TOO_LARGE: ProblemAnswer = {
   status: 413,
   code: 'too-large',
   detail: 'a file has at most 1 GiB: cut it, and send each part to its own region (x, y)',
+}
+
+export const NO_FILE: ProblemAnswer = {
+  status: 415,
+  code: 'unsupported-media-type',
+  detail: `a file is ${TYPES.join(', ')}, by Content-Type`,
 }
 
 const SLOW: ProblemAnswer = { status: 408, code: 'malformed', detail: '' }

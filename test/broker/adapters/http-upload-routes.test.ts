@@ -178,6 +178,23 @@ t.test('a file that is not as it must be writes nothing, and is told why', async
   t.equal(control.submitted.size, 0)
 })
 
+t.test('a file of a type that is not taken is told which are, whatever its size', async (t) => {
+  const { base, recorded } = await serveGrid(t)
+  const body = new Uint8Array(2 * 1024 * 1024)
+  for (const type of [undefined, 'application/x-www-form-urlencoded', 'application/json']) {
+    const headers = type === undefined ? {} : { 'content-type': type }
+    for (const [method, path, detail] of [
+      ['PUT', 'grid/value', /^a file is application\/x-npy, text\/csv, /],
+      ['POST', 'packages', /^a package is application\/gzip, /],
+    ] as const) {
+      const response = await fetch(`${base}/api/${path}`, { method, headers, body })
+      const said = { status: 415, code: 'unsupported-media-type', detail }
+      t.match(await response.json(), said, `${path} as ${type}`)
+    }
+  }
+  t.same(recorded.calls, [])
+})
+
 t.test('a value that does not fit, or a file that ends early, says what is written', async (t) => {
   const { put, control } = await serveGrid(t, { width: 512, height: 512, tile: 16 })
   const numbers = new Float64Array(512 * 512)
