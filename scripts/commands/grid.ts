@@ -7,10 +7,12 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { isTaskId, randomId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
 import { COLOUR_MAPS } from '../../shared/grid/colours.ts'
+import { NPY_MAGIC } from '../../shared/grid/npy.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { faultOf } from '../path-faults.ts'
 import { partialOf, writeWholeFrom } from '../whole-file.ts'
+import { interruptible } from './interruption.ts'
 import { count, printable, type Streams, written } from './streams.ts'
 import { usage } from './task-request.ts'
 
@@ -26,7 +28,7 @@ const TYPES: Readonly<Record<string, string>> = {
   npy: 'application/x-npy',
   csv: 'text/csv',
 }
-/** The standard input or output, CSV unless `--format` says what else. */
+/** The standard input, or the standard output, which is CSV unless `--format` says what else. */
 const STANDARD = '-'
 
 interface RegionFlag {
@@ -147,28 +149,38 @@ export async function putGrid(
   [field, file]: readonly [field: string, file: string],
   flags: RegionFlag & FormatFlag & { readonly resume?: string },
 ): Promise<number> {
-  const { type } = formatOf(file, 'put', flags)
   const { resume = randomId(new SystemRandom()) } = flags
   if (!isTaskId(resume)) throw usage(`--resume: "${resume}" is no id of an upload`)
   const region = flags.region === undefined ? [] : regionOf(flags.region, 2)
   const query = new URLSearchParams([...region, ['id', resume]])
-  const { body, headers } = file === STANDARD ? { body: webStream(streams.stdin) } : contentOf(file)
+  const { type } = formatOf(file, 'put', flags)
+  const { body, contentType, headers } =
+    file === STANDARD
+      ? await pipedIn(streams, flags.format === undefined ? undefined : type)
+      : { ...contentOf(file), contentType: type }
   try {
-    const answer = await gateway.json<UploadAnswer>({
-      method: 'PUT',
-      path: `/api/grid/${encodeURIComponent(field)}?${query}`,
-      body,
-      contentType: type,
-      ...(headers && { headers }),
-      timeoutMs: TRANSFER_MS,
-    })
+    const answer = await interruptible(`a part of ${file} may be written`, (signal) =>
+      gateway.json<UploadAnswer>({
+        method: 'PUT',
+        path: `/api/grid/${encodeURIComponent(field)}?${query}`,
+        ...{ body, contentType, headers, signal },
+        timeoutMs: TRANSFER_MS,
+      }),
+    )
     const text = `${answer.lsus} cells of ${field} written by ${count(answer.tasks, 'task')}, ${answer.id}`
     streams.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : `${printable(text)}\n`)
     return EXIT_DONE
   } catch (error) {
     if (isCutOff(error)) streams.stderr.write(`to send it again: --resume ${resume}\n`)
-    throw error
+    throw error instanceof ObeliskError ? inWordsOfOptions(error, resume) : error
   }
+}
+
+/** The gateway names its parameter, `id`. */
+function inWordsOfOptions(error: ObeliskError, resume: string): ObeliskError {
+  const { code, errors, status, retryAfterMs, cause } = error
+  const detail = error.detail.replace(`with id=${resume}`, `with --resume ${resume}`)
+  return new ObeliskError({ code, detail, errors, status, retryAfterMs, cause })
 }
 
 /** The same file may be taken the next time; a part of it may have been. */
@@ -193,16 +205,38 @@ function formatOf(
   throw usage(`grid ${what} takes files that end in ${taken}, and not "${file}"${tiff}`)
 }
 
+interface Content {
+  readonly body: ReadableStream<Uint8Array>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 function webStream(source: AsyncIterable<Uint8Array | string>): ReadableStream<Uint8Array> {
   const stream = source instanceof Readable ? source : Readable.from(source)
   return Readable.toWeb(stream) as ReadableStream<Uint8Array>
 }
 
+/** Unless it is said what comes: CSV, or what no CSV begins with. */
+async function pipedIn(
+  { stdin }: Streams,
+  type: string | undefined,
+): Promise<Content & { readonly contentType: string }> {
+  const chunks = stdin[Symbol.asyncIterator]()
+  let first = Buffer.alloc(0)
+  while (first.length < NPY_MAGIC.length) {
+    const { done, value } = await chunks.next()
+    if (done === true) break
+    first = Buffer.concat([first, Buffer.from(value as Uint8Array)])
+  }
+  const isNpy = first.length > 0 && NPY_MAGIC.every((byte, at) => first[at] === byte)
+  const whole = async function* (): AsyncGenerator<Uint8Array | string> {
+    yield first
+    yield* { [Symbol.asyncIterator]: () => chunks }
+  }
+  return { body: webStream(whole()), contentType: type ?? own(TYPES, isNpy ? 'npy' : 'csv')! }
+}
+
 /** Read as it goes. */
-function contentOf(file: string): {
-  readonly body: ReadableStream<Uint8Array>
-  readonly headers: Readonly<Record<string, string>>
-} {
+function contentOf(file: string): Content {
   let descriptor: number
   try {
     descriptor = openSync(file, 'r')

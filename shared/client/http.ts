@@ -34,7 +34,7 @@ export interface Question {
   readonly contentType?: string
   /** The answer's type; `application/json` unless given. */
   readonly accept?: string
-  readonly headers?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>> | undefined
   /** For the whole answer; a `?wait` is to be added to it by the caller. */
   readonly timeoutMs?: number
   /** Whoever asks does not want to know any more: the question then rejects with the reason of the signal. */

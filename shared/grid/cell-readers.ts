@@ -2,7 +2,7 @@
  * Numbers out of a stream of bytes, chunk after chunk, however it is cut: packed ones of a type, or lines of text. What
  * is no number is a `FileProblem`, which says where it is.
  */
-import type { NumberType } from './npy.ts'
+import { NPY_MAGIC, type NumberType } from './npy.ts'
 
 /** The file cannot be taken; the message says what is wrong with it, and where. */
 export class FileProblem extends Error {}
@@ -96,6 +96,9 @@ export class TextReader implements CellReader {
 
   #numbersOf(line: string): number[] {
     const row = this.#rows
+    if (row === 0 && NPY_MAGIC.every((byte, at) => line.charCodeAt(at) === byte)) {
+      throw new FileProblem('it is .npy, and was said to be CSV')
+    }
     const parts = (row === 0 ? line.replace(BYTE_ORDER_MARK, '') : line).split(',')
     const numbers = parts.map((part, column) => {
       const number = part.trim() === '' ? Number.NaN : Number(part)

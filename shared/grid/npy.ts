@@ -31,7 +31,8 @@ const HELD: Readonly<Record<FieldType, readonly NumberType[]>> = {
 const NUMBERS = /^[<|=][biuf]\d+$/
 
 const VERSION_LAST = 3
-const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
+/** How a file begins. */
+export const NPY_MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
 /** Magic, two bytes of version, two of length. */
 const PREFIX_BYTES = 10
 /** So that the numbers begin at a multiple of 64. */
@@ -44,7 +45,7 @@ export function npyHead(type: FieldType, rows: number, columns: number): Uint8Ar
   const text = `{'descr': '${DESCRIBED[type]}', 'fortran_order': False, 'shape': ${shape}, }`
   const head = new Uint8Array(HEAD_BYTES).fill(0x20)
   const length = HEAD_BYTES - PREFIX_BYTES
-  head.set([...MAGIC, 1, 0, length & 255, length >> 8])
+  head.set([...NPY_MAGIC, 1, 0, length & 255, length >> 8])
   head.set(new TextEncoder().encode(text), PREFIX_BYTES)
   head[HEAD_BYTES - 1] = 0x0a
   return head
@@ -69,7 +70,7 @@ const MORE: NpyReading = { kind: 'more' }
 /** `field`: of the field that it is for, which what cannot be taken is to be made. */
 export function readNpyHead(bytes: Uint8Array, field: FieldType): NpyReading {
   const problem = (text: string): NpyReading => ({ kind: 'problem', problem: text })
-  if (!beginsAsNpy(bytes)) {
+  if (NPY_MAGIC.some((byte, at) => at < bytes.length && bytes[at] !== byte)) {
     return problem('this is no .npy file: it does not begin with its magic')
   }
   if (bytes.length < PREFIX_BYTES + 2) return MORE
@@ -111,11 +112,6 @@ export function readNpyHead(bytes: Uint8Array, field: FieldType): NpyReading {
     return problem(`its shape is (${shape.slice(0, 64)}), and not rows and columns`)
   }
   return { kind: 'head', head: { type, rows, columns, bytes: prefix + length } }
-}
-
-/** As far as they have come. */
-function beginsAsNpy(bytes: Uint8Array): boolean {
-  return MAGIC.every((byte, at) => at >= bytes.length || bytes[at] === byte)
 }
 
 function madeOf(field: FieldType): string {

@@ -75,6 +75,15 @@ t.test('cut off again and again, a file is sent again, and each task runs once',
     const { status, body } = await http.request(`/api/uploads/${ID}`)
     return status === 404 || body.state === 'cut-off'
   })
+  const stopped = put()
+  await eventually('a part of it is taken', async () => {
+    const { status, body } = await http.request(`/api/uploads/${ID}`)
+    return status === 200 && body.state === 'receiving' && body.tasks > 0
+  })
+  stopped.signal('SIGINT')
+  t.match(await within('its end', stopped.exited), { code: 130 })
+  const told = `to send it again: --resume ${ID}\nerror: a part of ${file} may be written\n`
+  t.equal(stopped.stderr, told)
   for (let kill = 0; kill < KILLS; kill++) {
     const again = put()
     await killedAfter(t, gateway.run, 1 + random.integer(TASKS / 2), again, http)

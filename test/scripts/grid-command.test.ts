@@ -113,6 +113,14 @@ t.test('- is the standard input and output, and a terminal is given no bytes', a
     code: 0,
     stdout: /^4 cells/,
   })
+  for (const cut of [3, 50]) {
+    const input = [bytes.subarray(0, cut), bytes.subarray(cut)]
+    const told = await runWith({ input }, 'put', 'level', '-')
+    t.match(told, { code: 0, stdout: /^4 cells/ }, 'nobody has to say that it is .npy')
+  }
+  const asCsv = await runWith({ input: [bytes] }, 'put', 'level', '-', '--format', 'csv')
+  t.match(asCsv, { code: 65, stderr: /: it is \.npy, and was said to be CSV; nothing of it/ })
+  t.match(await runWith({ input: [] }, 'put', 'level', '-'), { code: 65, stderr: /it is empty/ })
   t.equal((await runWith({}, 'png', 'level', '-')).bytes.toString('latin1', 1, 4), 'PNG')
   for (const argv of [
     ['png', 'level', '-'],
@@ -169,6 +177,18 @@ t.test('a file that was cut off is named as one that can be sent again', async (
   t.match(await run('put', 'value', at('in.csv'), '--resume', 'again'), {
     code: 1,
     stderr: /^to send it again: --resume again\nerror: no-node: no node is alive/,
+  })
+})
+
+t.test('what is cut off in a pipe is sent again by an option', async (t) => {
+  const { runWith, recorded } = await bench(t)
+  recorded.looks = new LooksInMemory({ width: 1024, height: 128, tile: 16 }, [
+    { name: 'level', type: 'u8' },
+  ])
+  const input = [npyHead('u8', 128, 1024), new Uint8Array(100_000)].map((part) => Buffer.from(part))
+  t.match(await runWith({ input }, 'put', 'level', '-', '--resume', 'piped'), {
+    code: 65,
+    stderr: /; 64 rows are, or will be, written by .*; sent again with --resume piped, they are/,
   })
 })
 
