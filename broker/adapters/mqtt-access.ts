@@ -1,11 +1,17 @@
 /**
  * What becomes of a publish (wire.md): who may publish what says access.ts, and a node speaks for itself only
- * while it is admitted. What is not allowed is dropped and counted; it is no reason to disconnect.
+ * while it is admitted. What is not allowed is dropped and counted; it is no reason to disconnect. Of a reading whose topic
+ * is mistyped its sender is told besides.
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { mayPublish, type OwnerOf, type Principal } from '../../shared/protocol/access.ts'
 import type { ReadingTopic } from '../../shared/protocol/readings.ts'
-import { isBelowBase, parseTopic } from '../../shared/protocol/topics.ts'
+import {
+  buildTopic,
+  isBelowBase,
+  isMistypedCell,
+  parseTopic,
+} from '../../shared/protocol/topics.ts'
 
 /** Who publishes. */
 export interface Speaker {
@@ -64,7 +70,11 @@ export function decidePublish(
   if (topic.startsWith('$')) return drop('topic-reserved')
   if (request.isWill && speaker.isRevoked) return drop('will-revoked')
   if (speaker.node !== undefined) return decideNode(base, speaker.node, speaker, request)
-  if (!mayPublish(base, speaker.principal, topic, ownerOf)) return drop('topic-not-allowed')
+  const may = (one: string): boolean => mayPublish(base, speaker.principal, one, ownerOf)
+  if (isMistypedCell(base, topic) && may(buildTopic(base, { kind: 'task-submit' }))) {
+    return { verdict: 'readings', of: { kind: 'cell-mistyped' } }
+  }
+  if (!may(topic)) return drop('topic-not-allowed')
   if (!isBelowBase(base, topic)) {
     return { verdict: 'forward', retain: request.retain, isForeign: true }
   }

@@ -172,7 +172,11 @@ export class Publishes {
   ): void {
     const { topic, qos } = packet
     const message = { of, topic, payload, submitter: this.#submitterOf(connection, client) }
-    const { port } = this.#parts
+    const { dropped, port } = this.#parts
+    if (of.kind === 'cell-mistyped') {
+      dropped.add('topic-not-allowed')
+      sendNowhere(packet)
+    }
     if (qos === 0) {
       port.onReadings(message)
       if (!connection.mustWait(qos)) done()

@@ -13,7 +13,17 @@ import { READING_BYTES_MAX, READINGS_BYTES_MAX, READINGS_LIMITS, READINGS_MAX } 
 import { isPlainObject, PROBLEMS_MAX, type Problem, parseWith, wholeWithin } from './problems.ts'
 import type { Topic } from './topics.ts'
 
-export type ReadingTopic = Extract<Topic, { kind: 'cell-reading' | 'cell-readings' }>
+export type ReadingTopic =
+  | Extract<Topic, { kind: 'cell-reading' | 'cell-readings' }>
+  /** It was to be one of these. */
+  | { readonly kind: 'cell-mistyped' }
+
+const MISTYPED: Problem = {
+  path: '',
+  code: 'malformed',
+  message:
+    'the topic ends in neither cell/<field>/<x>/<y> nor cell/<field>: a field is small letters, digits and "_", x and y are whole numbers from 0',
+}
 
 export interface Readings {
   /** Index of the field. */
@@ -46,6 +56,7 @@ export function parseReadings(
   payload: Uint8Array,
   grid: GridContext,
 ): ReadingsResult {
+  if (topic.kind === 'cell-mistyped') return { ok: false, problems: [MISTYPED] }
   if (topic.kind === 'cell-readings') return parseMany(topic.field, payload, grid)
   if (payload.length >= READING_BYTES_MAX) return tooLarge(payload, READING_BYTES_MAX - 1)
   const given = parseOne(payload)

@@ -134,6 +134,11 @@ function parseCell(field: string, [x, y, ...rest]: readonly string[]): Topic | u
   return rest.length === 1 && rest[0] === 'value' ? { kind: 'cell-value', ...cell } : undefined
 }
 
+/** Whether a text lies where cells are told, and names none. */
+export function isMistypedCell(base: string, text: string): boolean {
+  return text.startsWith(`${base}/cell/`) && parseTopic(base, text) === undefined
+}
+
 /** Whether a topic or filter text lies in our part of the topic tree. */
 export function isBelowBase(base: string, text: string): boolean {
   return text === base || text.startsWith(`${base}/`)

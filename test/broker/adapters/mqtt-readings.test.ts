@@ -55,6 +55,31 @@ t.test('at QoS 0 nobody waits; nothing is retained, whatever the flag says', asy
   t.equal(gateway.readings.length, 3)
 })
 
+t.test('a reading whose topic is mistyped is taken to where its sender is told', async (t) => {
+  const { broker, gateway, mqtt } = await bench(t)
+  const [client, other] = [await mqtt(), await mqtt()]
+  const heard = listen(other)
+  await other.subscribeAsync('#')
+  const topics = [
+    ...['temp/12,40', 'temp/a/40', 'temp/1', 'temp/12/40/', 'temp/1.5/40', 'temp/-1/40'],
+    ...['Temp/12/40', 'temp/', '', 'temp/012/40'],
+  ].map((end) => `obelisk/v1/cell/${end}`)
+  for (const topic of topics) {
+    await client.publishAsync(topic, '21.5', { qos: 1, retain: true })
+  }
+  const told = gateway.readings.map(({ message: { of, topic } }) => ({ of, topic }))
+  t.same(
+    told,
+    topics.map((topic) => ({ of: { kind: 'cell-mistyped' }, topic })),
+  )
+  t.same(broker.counters().dropped, { 'topic-not-allowed': topics.length })
+  await client.publishAsync('obelisk/v1/cell', '21.5', { qos: 1 })
+  t.equal(gateway.readings.length, topics.length)
+  await client.publishAsync(CELL, '22', { qos: 1 })
+  await until(() => heard.includes(`${CELL} 22`))
+  t.same(heard, [`${CELL} 22`], 'nobody else hears of it')
+})
+
 t.test('what an input reads is acknowledged and handed on once it is in the ledger', async (t) => {
   const { gateway, mqtt, raw } = await bench(t)
   gateway.readsAll = true

@@ -37,6 +37,12 @@ t.test('a number in all the ways that sensors write it', async (t) => {
   t.match(parse(CELL, '{"value":1,"ts":1750000000000}'), { readings: { ts: 1750000000000 } })
 })
 
+t.test('a topic that names no cell is told which do', async (t) => {
+  t.match(parse({ kind: 'cell-mistyped' }, '21'), {
+    problems: [{ code: 'malformed', message: /in neither cell\/<field>\/<x>\/<y> nor / }],
+  })
+})
+
 t.test('what is no number is none', async (t) => {
   for (const text of [
     '',
