@@ -1,36 +1,41 @@
 /** The bridge to another broker, as the options have it. */
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { ANYONE } from '../shared/protocol/access.ts'
-import { buildTopic } from '../shared/protocol/topics.ts'
+import { buildTopic, parseTopic } from '../shared/protocol/topics.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
 import { messageOf } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
+import { isThere, readPrivate, replacePrivate } from '../shared/runtime/private-folder.ts'
 import type { BridgeEnd } from './adapters/bridge-end.ts'
 import type { BridgeMessage } from './adapters/bridge-queue.ts'
-import { MqttBridge } from './adapters/mqtt-bridge.ts'
+import { MqttBridge, type MqttBridgeOptions } from './adapters/mqtt-bridge.ts'
 import type { MqttBroker } from './adapters/mqtt-broker.ts'
 import type { BridgeMarks } from './adapters/mqtt-options.ts'
 import type { GatewayConfig } from './config.ts'
 import type { GatewayDriver } from './driver.ts'
 import type { Notices } from './notices.ts'
 
-const WATCHES = 'cell/+/+/+/value'
 /** Below the base: what gateway and nodes publish for everybody. */
 const OUT = [
   ...['gateway/+', 'node/+/state', 'node/+/info', 'node/+/event', 'node/+/telemetry/json'],
   ...['task/+/state', 'task/+/result', 'task/+/result/json', 'task/rejected'],
-  WATCHES,
+  'cell/+/+/+/value',
 ]
 /** What is for the gateway. */
 const IN = ['task/submit', 'task/+/cancel', 'cell/#']
 
+/** In the data directory, and not in the ledger: that is copied for anybody, where nobody is asked who he is. */
+const SECRET_FILE = 'bridge-secret'
+const SECRET = /^[0-9a-f]{32}$/
+
 export interface BridgeParts {
   readonly broker: MqttBroker
   /** As the broker was told. */
-  readonly marks: BridgeMarks
-  /** Of the fleet: the other broker keeps what waits for its gateway, whatever process that is. */
-  readonly fleet: string
+  readonly marks: BridgeMarks | undefined
+  /** Undefined as long as nobody knows which fleet it is. */
+  readonly view: { readonly fleetId: string | undefined }
   /** The authority of a secured gateway. */
   readonly ca: string | undefined
   readonly notices: Pick<Notices, 'take'>
@@ -38,64 +43,105 @@ export interface BridgeParts {
 }
 
 /**
- * The loop filter is the same after a restart: a gateway that was killed leaves it in its session over there, and takes
- * it out when it is back. On a gateway that is secured nobody can guess it; whoever reaches another may end its bridge.
+ * Undefined without a bridge. The loop filter is the same after a restart: a gateway that was killed leaves it in its
+ * session over there, and takes it out when it is back. Who could guess it could end the bridge.
  */
 export function bridgeMarks(
-  config: Pick<GatewayConfig, 'topicBase' | 'bridgeUrl' | 'bridgeTokenFile'>,
-  fleet: string,
-): BridgeMarks {
-  const { topicBase, bridgeUrl, bridgeTokenFile: file } = config
-  const hasToken = bridgeUrl !== undefined && file !== undefined
-  const token = hasToken ? firstLineOf('bridge-token-file', file) : ''
-  const secret = createHash('sha256').update(`loop of a bridge/${fleet}/${token}`).digest('hex')
+  config: Pick<GatewayConfig, 'data' | 'topicBase' | 'bridgeUrl'>,
+): BridgeMarks | undefined {
+  const { data, topicBase, bridgeUrl } = config
+  if (bridgeUrl === undefined) return undefined
   return {
     clientId: `bridge-${randomBytes(8).toString('hex')}`,
     // Of those that come in: who may subscribe to them may to this.
-    loopFilter: `${topicBase}/task/${secret.slice(0, 32)}/cancel`,
+    loopFilter: `${topicBase}/task/${secretIn(data)}/cancel`,
   }
 }
 
-/** Undefined without one. */
-export function startBridge(
-  config: GatewayConfig,
-  { broker, marks, fleet, ca, notices, driver }: BridgeParts,
-  log: Logger,
-): MqttBridge | undefined {
-  const { bridgeUrl, topicBase, homeAssistant } = config
-  if (bridgeUrl === undefined) {
-    driver.watchesCleared()
-    return undefined
+function secretIn(data: string): string {
+  const known = readPrivate(join(data, SECRET_FILE))
+  if (known !== undefined && SECRET.test(known)) return known
+  const secret = randomBytes(16).toString('hex')
+  replacePrivate(data, SECRET_FILE, secret)
+  return secret
+}
+
+/**
+ * The other broker keeps what waits for the gateway by the name of its fleet, whatever process that is. By any other name
+ * what is taken now would come a second time by that one, and later: so it begins once the fleet is known.
+ */
+export class FleetBridge {
+  readonly #parts: BridgeParts
+  readonly #log: Logger
+  /** Undefined where there is to be no bridge any more. */
+  #options: MqttBridgeOptions | undefined
+  readonly #topicBase: string
+  #bridge: MqttBridge | undefined
+
+  constructor(config: GatewayConfig, parts: BridgeParts, log: Logger) {
+    this.#parts = parts
+    this.#log = log
+    this.#topicBase = config.topicBase
+    this.#options = optionsOf(config, parts)
+    const isNowhereElse = this.#options === undefined && !isThere(join(config.data, SECRET_FILE))
+    if (isNowhereElse) parts.driver.watchesCleared()
+    this.begin()
   }
+
+  /** To be called when the fleet may be known. */
+  begin(): void {
+    const { broker, view, notices } = this.#parts
+    const fleet = view.fleetId
+    if (this.#options === undefined || this.#bridge !== undefined || fleet === undefined) return
+    const { far } = this.#options
+    this.#bridge = new MqttBridge(
+      { ...this.#options, far: { ...far, clientId: `${far.clientId}_${fleet}` } },
+      {
+        isBridgedToItself: () => broker.isBridgedToItself,
+        follow: (filter, listener) =>
+          broker.topics.follow(ANYONE, filter, ({ topic, payload, qos, retain }) =>
+            listener({ topic, payload, qos: qos === 0 ? 0 : 1, retain }),
+          ),
+        retained: (filter) => retained(broker, filter),
+        notice: notices.take,
+        cleared: (topic) => this.#cleared(topic),
+      },
+      this.#log,
+    )
+  }
+
+  async close(): Promise<void> {
+    this.#options = undefined
+    await this.#bridge?.close()
+  }
+
+  #cleared(text: string): void {
+    const topic = parseTopic(this.#topicBase, text)
+    if (topic?.kind === 'cell-value') this.#parts.driver.watchesCleared(topic)
+  }
+}
+
+function optionsOf(
+  config: GatewayConfig,
+  { broker, marks, ca }: BridgeParts,
+): MqttBridgeOptions | undefined {
+  const { bridgeUrl, topicBase, homeAssistant } = config
+  if (bridgeUrl === undefined || marks === undefined) return undefined
   const below = (names: readonly string[]): string[] => names.map((name) => `${topicBase}/${name}`)
   const discovery = homeAssistant === undefined ? [] : [`${homeAssistant}/device/+/config`]
   const status = homeAssistant === undefined ? [] : [`${homeAssistant}/status`]
   const ofInputs = config.inputs.map(({ topic }) => topic)
-  return new MqttBridge(
-    {
-      far: farEnd(config, bridgeUrl, `obelisk_${fleet}`),
-      near: nearEnd(config, broker.port, marks.clientId, ca),
-      prefix: config.bridgePrefixOut ?? '',
-      loopFilter: marks.loopFilter,
-      submitTopic: buildTopic(topicBase, { kind: 'task-submit' }),
-      watchFilter: `${topicBase}/${WATCHES}`,
-      filtersOut: [...below(OUT), ...discovery],
-      filtersIn: [
-        ...new Set([...below(IN), ...status, ...(config.bridgeTopicsIn ?? []), ...ofInputs]),
-      ],
-    },
-    {
-      isBridgedToItself: () => broker.isBridgedToItself,
-      follow: (filter, listener) =>
-        broker.topics.follow(ANYONE, filter, ({ topic, payload, qos, retain }) =>
-          listener({ topic, payload, qos: qos === 0 ? 0 : 1, retain }),
-        ),
-      retained: (filter) => retained(broker, filter),
-      notice: notices.take,
-      cleared: () => driver.watchesCleared(),
-    },
-    log,
-  )
+  return {
+    far: farEnd(config, bridgeUrl, 'obelisk'),
+    near: nearEnd(config, broker.port, marks.clientId, ca),
+    prefix: config.bridgePrefixOut ?? '',
+    loopFilter: marks.loopFilter,
+    submitTopic: buildTopic(topicBase, { kind: 'task-submit' }),
+    filtersOut: [...below(OUT), ...discovery],
+    filtersIn: [
+      ...new Set([...below(IN), ...status, ...(config.bridgeTopicsIn ?? []), ...ofInputs]),
+    ],
+  }
 }
 
 async function* retained(broker: MqttBroker, filter: string): AsyncIterable<BridgeMessage> {

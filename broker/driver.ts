@@ -10,6 +10,7 @@ import type { LogLines } from '../shared/protocol/log-messages.ts'
 import { decodeUp, encodeMessage, isKeyUp, type KeyUp } from '../shared/protocol/messages.ts'
 import type { Sealed } from '../shared/protocol/sealed.ts'
 import { checkSubmission, parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
+import type { CellName } from '../shared/protocol/topics.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
 import { AppError, messageOf } from '../shared/runtime/errors.ts'
 import type { Coordinator } from './core/coordinator.ts'
@@ -232,9 +233,9 @@ export class GatewayDriver {
     this.#deliver({ type: 'probe-returned', beat })
   }
 
-  /** What was taken back of watched cells at the start is gone wherever it went. */
-  watchesCleared(): void {
-    this.#deliver({ type: 'watches-cleared' })
+  /** What was taken back of a watched cell at the start is gone wherever it went; of all, if none is named. */
+  watchesCleared(cell?: CellName): void {
+    this.#deliver({ type: 'watches-cleared', ...(cell && { cell }) })
   }
 
   /** The gateway's view of the fleet is true, says an operator. */

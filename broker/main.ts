@@ -29,7 +29,7 @@ import { MqttProbe } from './adapters/mqtt-probe.ts'
 import { NodeReports } from './adapters/node-reports.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { Backups, forgetUnsentBackup } from './backups.ts'
-import { bridgeMarks, startBridge } from './bridge.ts'
+import { bridgeMarks, FleetBridge } from './bridge.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import { coordinatorOptions } from './coordinator-options.ts'
 import { ChangedRows } from './core/changed-rows.ts'
@@ -181,6 +181,7 @@ async function start(
   const notices = new Notices(log, {
     happened(notice) {
       metrics.recordNotice(notice)
+      if (notice.code === 'recovered') bridge.begin()
       const event = secured && securityEventOf(notice, (node) => broker.sourcesOf(node))
       if (event !== undefined) secured?.security.tell(event)
     },
@@ -282,8 +283,7 @@ async function start(
   const disk = new DiskWatch({ directory: config.data }, (free) => driver.diskChecked(free))
   // Nobody else can know it.
   const probeId = `probe-${randomId(random)}`
-  const fleet = view.fleetId ?? 'rebuilding'
-  const marks = bridgeMarks(config, fleet)
+  const marks = bridgeMarks(config)
   const broker = await MqttBroker.start(
     {
       host: config.host,
@@ -305,7 +305,7 @@ async function start(
       bufferedBytesMax: config.bufferedBytesMax,
       version: VERSION,
       probeId,
-      bridge: marks,
+      ...(marks && { bridge: marks }),
       retainedSource: new TaskRetention(config.topicBase, {
         task: (id) => view.task(id),
         tasks: (query) => view.tasks(query),
@@ -397,7 +397,7 @@ async function start(
     { prefix, base, version: VERSION, cells: config.watches, ...(url && { url }) },
     {
       ...{ clock: SYSTEM_CLOCK, random },
-      fleet: () => view.fleetId,
+      fleet: () => (view.isRecovering ? undefined : view.fleetId),
       isMember: (node) => view.isMember(node),
       publish: (topic, payload) => broker.publish({ topic, payload, qos: 1, retain: true }),
       retained: (filter) => broker.topics.retained(filter),
@@ -407,8 +407,8 @@ async function start(
   )
   shutdown.add('home assistant', () => homeAssistant.close())
   const ca = secured?.security.probe.ca
-  const bridge = startBridge(config, { broker, driver, marks, fleet, ca, notices }, log)
-  shutdown.add('bridge', async () => await bridge?.close())
+  const bridge = new FleetBridge(config, { broker, driver, marks, view, ca, notices }, log)
+  shutdown.add('bridge', () => bridge.close())
   // Only now, with both ports: a start that fails must not make a ledger, which fixes the grid.
   driver.begin(begin)
   shutdown.add('disk watch', () => disk.close())

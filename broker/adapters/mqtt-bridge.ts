@@ -22,8 +22,6 @@ export interface MqttBridgeOptions {
   /** Before each topic that goes out. */
   readonly prefix: string
   readonly filtersOut: readonly string[]
-  /** One of those: of it is told once the other end has taken back what was taken back here. */
-  readonly watchFilter: string
   readonly filtersIn: readonly string[]
   /** Of it more bytes are taken than of others. */
   readonly submitTopic: string
@@ -38,8 +36,8 @@ export interface MqttBridgePort {
   /** What is retained now, page by page. */
   retained(filter: string): AsyncIterable<BridgeMessage>
   notice(notice: GatewayNotice): void
-  /** All of watched cells that was taken back until now the other end has taken back, too. */
-  cleared(): void
+  /** What was retained of a topic and taken back here the other end has taken back, too. */
+  cleared(topic: string): void
 }
 
 /** Sent and not acknowledged. */
@@ -58,8 +56,6 @@ export class MqttBridge {
   #underWay = 0
   /** Of those, at QoS 0: with the connection they end, and nobody is told. */
   #fleeting = 0
-  /** Topics of watched cells that were taken back, of which the other end may not know. */
-  readonly #clearing = new Set<string>()
   /** Connections that have ended. */
   #ended = 0
   /** What is retained goes first, or it would come after what has followed it. */
@@ -87,7 +83,6 @@ export class MqttBridge {
     this.#unfollow = options.filtersOut.map((filter) =>
       port.follow(filter, (message) => {
         if (message.qos === 0 && !message.retain && this.#state !== 'up') return
-        if (filter === options.watchFilter) this.#noteClearing(message)
         this.#queue.add(message)
         this.#pump()
       }),
@@ -153,11 +148,6 @@ export class MqttBridge {
     this.#port.notice({ level: 'warn', code: 'bridge-down', message })
   }
 
-  #noteClearing({ topic, payload, retain }: BridgeMessage): void {
-    if (retain && payload.length === 0) this.#clearing.add(topic)
-    else this.#clearing.delete(topic)
-  }
-
   #left(topic: string, bytes: number): void {
     const message = `messages that come over the bridge are left: "${topic.slice(0, 100)}" of ${bytes} bytes is too large, or its topic is none that the gateway takes`
     this.#port.notice({ level: 'warn', code: 'bridge-left', message })
@@ -190,10 +180,7 @@ export class MqttBridge {
         this.#fleeting--
       }
       this.#underWay--
-      const isClearing = retain && bytes.length === 0 && qos === 1 && !error
-      if (isClearing && this.#clearing.delete(topic) && this.#clearing.size === 0) {
-        this.#port.cleared()
-      }
+      if (retain && bytes.length === 0 && qos === 1 && !error) this.#port.cleared(topic)
       this.#roomWanted?.()
       this.#pump()
     })

@@ -69,10 +69,15 @@ export class CoordinatorView {
     this.#recovery = parts.recovery
   }
 
-  /** Names the fleet, also when its ledger was lost and is another now; nothing while it is being rebuilt. */
+  get isRecovering(): boolean {
+    return this.#context.identity.isRecovering === true
+  }
+
+  /** Names the fleet, also when its ledger was lost and is another now; nothing until the nodes or a copy have told. */
   get fleetId(): string | undefined {
-    const { ledgerId, formerLedgerIds = [], isRecovering } = this.#context.identity
-    return isRecovering === true ? undefined : (formerLedgerIds[0] ?? ledgerId).slice(0, 8)
+    const { ledgerId, formerLedgerIds = [] } = this.#context.identity
+    const first = formerLedgerIds[0] ?? (this.isRecovering ? undefined : ledgerId)
+    return first?.slice(0, 8)
   }
 
   task(id: TaskId): TaskView | undefined {

@@ -235,7 +235,7 @@ export class Coordinator {
         this.#fleet.silence.probeReturned(event.beat)
         break
       case 'watches-cleared':
-        this.#watches.cleared()
+        this.#watches.cleared(event.cell)
         break
       case 'trust-demanded':
         this.#fleet.silence.trust()

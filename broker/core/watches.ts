@@ -17,6 +17,7 @@ import { randomId, type TaskId } from '../../shared/core/ids.ts'
 import { GATHER_LSUS_MAX, gather } from '../../shared/operations/gather.ts'
 import { tileOf } from '../../shared/operations/named-lsus.ts'
 import { checkSubmission, type TaskBody } from '../../shared/protocol/task.ts'
+import type { CellName } from '../../shared/protocol/topics.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { LedgerContents } from './ledger-records.ts'
 import { type ReadAsker, UNTOLD } from './read-asker.ts'
@@ -64,8 +65,8 @@ export class Watches {
   readonly #context: CoordinatorContext
   readonly #reads: Reads
   readonly #fields = new Map<number, Field>()
-  /** Rows of cells that are watched no more. */
-  #clearing: LedgerContents['watch'] = []
+  /** Names of cells that are watched no more, as the ledger has them. */
+  readonly #clearing = new Set<string>()
   #epoch: number | undefined
 
   constructor(context: CoordinatorContext, reads: Reads) {
@@ -89,20 +90,22 @@ export class Watches {
     for (const field of this.#fields.values()) {
       for (const id of field.cells.keys()) names.add(`${field.name}/${id}`)
     }
-    this.#clearing = rows.filter(({ key }) => !names.delete(String(key)))
-    for (const { key } of this.#clearing) {
-      const [name, id] = String(key).split('/')
+    for (const { key } of rows) if (!names.delete(String(key))) this.#clearing.add(String(key))
+    for (const key of this.#clearing) {
+      const [name, id] = key.split('/')
       this.#publish(name!, Number(id), '')
     }
     for (const key of names) this.#context.persist({ table: 'watch', key, value: true })
   }
 
-  /** What was published of them is cleared wherever it went. */
-  cleared(): void {
-    for (const { key } of this.#clearing) {
-      this.#context.persist({ table: 'watch', key, value: undefined })
+  /** What was published of a cell is cleared wherever it went; of all, if none is named. */
+  cleared(cell?: CellName): void {
+    const { width } = this.#context.options.grid.geometry
+    const keys = cell ? [`${cell.field}/${cell.y * width + cell.x}`] : [...this.#clearing]
+    for (const key of keys) {
+      if (this.#clearing.delete(key))
+        this.#context.persist({ table: 'watch', key, value: undefined })
     }
-    this.#clearing = []
   }
 
   /** A write got its place. */

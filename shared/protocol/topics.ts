@@ -46,7 +46,7 @@ type CellTopic =
   | ({ readonly kind: 'cell-reading' } & CellName)
   | ({ readonly kind: 'cell-value' } & CellName)
 
-interface CellName {
+export interface CellName {
   readonly field: string
   readonly x: number
   readonly y: number

@@ -329,7 +329,8 @@ t.test('after a start all is read anew, and what is watched no more is taken bac
   bench.start()
   t.same(told(bench), ['2,0 '], 'nobody knows whether it was cleared everywhere')
   bench.step({ type: 'watches-cleared' })
-  t.same([...bench.ledger.load().watch].map(({ key }) => key).sort(), ['value/1', 'value/3'])
+  const names = () => [...bench.ledger.load().watch].map(({ key }) => key).sort()
+  t.same(names(), ['value/1', 'value/3'])
   bench.hello('a')
   waitOn(bench, 0)
   t.same(idsAsked(bench).sort(), [1, 3])
@@ -337,6 +338,16 @@ t.test('after a start all is read anew, and what is watched no more is taken bac
   t.same(told(bench), ['1,0 1', '3,0 3'])
   bench.start()
   t.same(told(bench), [], 'that was said before')
+
+  Object.assign(bench.options, { watches: [] })
+  bench.start()
+  t.same(told(bench), ['1,0 ', '3,0 '])
+  bench.step({ type: 'watches-cleared', cell: { field: 'value', x: 1, y: 0 } })
+  t.same(names(), ['value/3'], 'of the other nobody has said it')
+  Object.assign(bench.options, { watches: [CELL] })
+  bench.start()
+  bench.step({ type: 'watches-cleared', cell: { field: 'value', x: 1, y: 0 } })
+  t.same(names(), ['value/1', 'value/3'], 'it is watched again')
 })
 
 t.test('what was lost before a start is taken back again: others may have kept it', async (t) => {
