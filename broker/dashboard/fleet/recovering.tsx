@@ -6,7 +6,7 @@ import { type Fact, Facts } from '../parts/facts.tsx'
 /** While the ledger is rebuilt nobody is a member: whom it waits for. */
 export function Recovering({ of }: { readonly of: RecoveryView }) {
   return (
-    <div class="panel spaced" role="status">
+    <div class="panel spaced recovering" role="status">
       <p>
         The ledger is being {of.copy_ts === undefined ? 'rebuilt' : 'restored'} from what the nodes
         hold. Until that is done tasks are refused, and readings wait.
