@@ -19,12 +19,12 @@ import {
   provenBytes,
 } from '../../shared/protocol/enrolment.ts'
 import type { Token } from '../../shared/protocol/tokens.ts'
+import { linkWords } from '../../shared/runtime/address-hint.ts'
 import {
   AppError,
   EXIT_CONFIG,
   EXIT_SOFTWARE,
   EXIT_UNAVAILABLE,
-  messageOf,
 } from '../../shared/runtime/errors.ts'
 import { fingerprint, type KeyPair, pemOf, spkiOf } from '../../shared/runtime/public-keys.ts'
 import { type Enrolled, faultOf } from './identity-files.ts'
@@ -114,7 +114,7 @@ async function converse<T>(
     return await talk(socket)
   } catch (error) {
     if (error instanceof AppError) throw error
-    throw isOfTrust(error) ? notPinned(error) : unreachable(messageOf(error), error)
+    throw isOfTrust(error) ? notPinned(error) : unreachable(linkWords(error), error)
   } finally {
     clearTimeout(late)
     socket.destroy()

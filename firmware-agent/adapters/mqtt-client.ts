@@ -9,7 +9,7 @@ import type { IClientOptions } from 'mqtt'
 // The client alone: the package's entry would load WebSocket and SOCKS too, 7 MB that an agent lacks.
 import mqttClient from 'mqtt/lib/client'
 import { assert } from '../../shared/core/assert.ts'
-import { addressHint, isOfAddress } from '../../shared/runtime/address-hint.ts'
+import { addressHint, isOfAddress, linkWords } from '../../shared/runtime/address-hint.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { openSocket } from './gateway-socket.ts'
 import type { Identity } from './identity-files.ts'
@@ -136,13 +136,13 @@ class Connection {
     this.#client.on('error', (error) => {
       const code = (error as { code?: unknown }).code
       this.#isRevoked = options.identity !== undefined && code === NOT_AUTHORIZED
-      this.destroy(messageOf(error), isOfAddress(error))
+      this.destroy(linkWords(error), isOfAddress(error))
     })
     this.#client.on('connect', () => this.#subscribe(options, port))
     this.#client.on('message', (topic, payload) => {
       if (this.#state === 'up') port.onMessage(topic, payload)
     })
-    this.#socket.on('error', (error) => this.#note(messageOf(error), isOfAddress(error)))
+    this.#socket.on('error', (error) => this.#note(linkWords(error), isOfAddress(error)))
     this.#socket.once('secureConnect', () => {
       this.#isAnswered = true
     })

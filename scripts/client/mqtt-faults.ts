@@ -2,7 +2,7 @@
 import type { IConnackPacket } from 'mqtt'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
-import { addressHint, isOfAddress } from '../../shared/runtime/address-hint.ts'
+import { addressHint, isOfAddress, linkWords } from '../../shared/runtime/address-hint.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import type { Context } from './context.ts'
 import { isOfTrust } from './node-carrier.ts'
@@ -29,7 +29,7 @@ export function mqttFault(error: Error & { code?: unknown }, url: string): Obeli
   const isForeign = code === undefined && !/timeout/i.test(error.message)
   const said = isForeign
     ? `what answers at ${url} is no MQTT broker (${messageOf(error)})`
-    : `no gateway at ${url} (${code ?? messageOf(error)})`
+    : `no gateway at ${url} (${'reason' in error ? linkWords(error) : (code ?? messageOf(error))})`
   const hint = isForeign || isOfAddress(error) ? `; ${addressHint(url, 'user')}` : ''
   const detail = `${said}${hint}`
   return new ObeliskError({ code: 'unreachable', detail, cause: error })

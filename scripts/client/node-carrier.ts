@@ -8,6 +8,7 @@ import { pipeline, Readable } from 'node:stream'
 import { type Carrier, GatewayClient, shown } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
+import { httpHint, linkWords } from '../../shared/runtime/address-hint.ts'
 
 /** What a login gives: whom to trust, and what proves us to him. */
 export interface Login {
@@ -106,6 +107,11 @@ function faultOf(cause: NodeJS.ErrnoException, address: string, login: Login | u
   if (code === 'EACCES') {
     const detail = `${address} is its owner's alone: run it as root, sudo obelisk …, or log in`
     return new ObeliskError({ code: 'not-permitted', detail, cause })
+  }
+  const hint = httpHint(new URL(address))
+  if (!isOfTrust(code) && hint !== '') {
+    const detail = `no gateway at ${address} (${linkWords(cause)})${hint}`
+    return new ObeliskError({ code: 'unreachable', detail, cause })
   }
   if (!isOfTrust(code)) return cause
   const detail =

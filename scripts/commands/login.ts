@@ -136,7 +136,9 @@ function gatewayUrl(given: string): URL {
   if (!URL.canParse(text)) throw usage(`"${given}" is not a URL like https://gw.local:8025`)
   const url = new URL(text)
   if (url.protocol !== 'https:') {
-    const message = `a token is shown over https:// alone: obelisk login https://${url.host}`
+    const isMqtt = /^mqtts?:$/.test(url.protocol)
+    const host = isMqtt ? `${url.hostname}:${HTTPS_PORT}` : url.host
+    const message = `a token is shown over https:// alone: obelisk login https://${host}`
     throw new AppError('url-not-secure', message, { exitCode: EXIT_CONFIG })
   }
   const isBare = url.pathname === '/' && url.search === '' && url.username === ''

@@ -2,7 +2,8 @@
 import { X509Certificate } from 'node:crypto'
 import { request } from 'node:https'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
-import { AppError, EXIT_CONFIG, EXIT_UNAVAILABLE, messageOf } from '../../shared/runtime/errors.ts'
+import { httpHint, linkWords } from '../../shared/runtime/address-hint.ts'
+import { AppError, EXIT_CONFIG, EXIT_UNAVAILABLE } from '../../shared/runtime/errors.ts'
 import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
 
 const TIMEOUT_MS = 10_000
@@ -31,13 +32,14 @@ function notPinned(url: URL, cause?: unknown): AppError {
 }
 
 /** Whatever it is: nobody knows yet who says it. */
-async function fetchUnverified({ hostname, port, origin }: URL): Promise<string> {
+async function fetchUnverified(url: URL): Promise<string> {
+  const { hostname, port, origin } = url
   const host = hostname.replace(/^\[(.*)\]$/, '$1')
   const signal = AbortSignal.timeout(TIMEOUT_MS)
   return await new Promise<string>((resolve, reject) => {
     const fail = (error: unknown): void => {
-      const why = signal.aborted ? `nothing within ${TIMEOUT_MS / 1000} s` : messageOf(error)
-      const message = `no secured gateway at ${origin} (${why})`
+      const why = signal.aborted ? `nothing within ${TIMEOUT_MS / 1000} s` : linkWords(error)
+      const message = `no secured gateway at ${origin} (${why})${httpHint(url)}`
       reject(new AppError('unreachable', message, { cause: error, exitCode: EXIT_UNAVAILABLE }))
     }
     const asking = request(

@@ -121,6 +121,13 @@ t.test('what cannot be a login is said, and nothing is kept of it', async (t) =>
   const cases: readonly [name: string, token: string, url: string, code: number, said: RegExp][] = [
     ['another gateway', token, other.url, 78, /is not the gateway of this token; nothing was said/],
     ['in clear', token, gateway.url.replace('https', 'http'), 78, /alone: obelisk login https:/],
+    [
+      'over MQTT',
+      token,
+      'mqtts://127.0.0.1:8883',
+      78,
+      /: obelisk login https:\/\/127\.0\.0\.1:8025$/m,
+    ],
     ['of a board', board, gateway.url, 65, /gives a board its identity/],
     ['none', 'obu1-nonsense', gateway.url, 65, /that is no token/],
     ['with a path', token, `${gateway.url}/api`, 2, /more than a host and a port/],
