@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net'
 import { connect, createServer as createTlsServer } from 'node:tls'
 import t, { type Test } from 'tap'
 import { enrol } from '../../../firmware-agent/adapters/enrolment-client.ts'
+import { gatewayClient } from '../../../scripts/client/node-carrier.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import type { Token } from '../../../shared/protocol/tokens.ts'
 import { httpHint, isOfAddress, linkWords } from '../../../shared/runtime/address-hint.ts'
@@ -55,4 +56,9 @@ t.test('whoever asks a port of MQTT for HTTP is told where that is', async (t) =
   const at = '; that is a port of MQTT: a secured gateway has HTTP at https://gw.local:8025'
   t.equal(httpHint(new URL('https://gw.local:8883')), at)
   t.equal(httpHint(new URL('https://gw.local:8025')), '')
+  // Nobody listens at this address of the machine.
+  const client = gatewayClient('https://127.0.0.77:8883')
+  const detail =
+    /^no gateway at .* \(connect ECONNREFUSED .*\); that is a port of MQTT: .*127\.0\.0\.77:8025$/
+  await t.rejects(client.text({ path: '/' }), { code: 'unreachable', detail })
 })
