@@ -3,7 +3,7 @@ import t from 'tap'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
 import { Fleet } from '../support/processes.ts'
-import { REFUSED, visit } from './browser.ts'
+import { PHONE, REFUSED, visit } from './browser.ts'
 
 t.test('a task is submitted, seen as it ends, and saved', async (t) => {
   const fleet = new Fleet(t)
@@ -100,3 +100,54 @@ t.test('a task that waits says why, and is cancelled', async (t) => {
     await page.getByText('None is like that.').waitFor()
   })
 })
+
+t.test('on a phone no word of the list is broken, however long an id is', async (t) => {
+  const fleet = new Fleet(t)
+  const gateway = await fleet.gateway('--grid', '64x64')
+  await fleet.agents(['edge-1'], gateway.url)
+  const long = 'a-task-with-the-longest-id-that-there-may-be-0123456789abcdefghi'
+  for (const [id, op, args] of [
+    ['short', 'put', { field: 'value', values: [1] }],
+    [long, 'overview', { field: 'value', step: 4 }],
+  ] as const) {
+    const body = JSON.stringify({
+      id,
+      op,
+      args,
+      ...(op === 'put' && { region: { x: 0, y: 0, w: 1, h: 1 } }),
+    })
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(`${gateway.http}/process`, { method: 'POST', headers, body })
+    t.ok(answer.ok, await answer.text())
+  }
+  await visit(t, `${gateway.http}/#tasks`, { viewport: PHONE }, async (page) => {
+    for (const id of ['short', long]) {
+      await page.getByRole('row', { name: id }).getByText('completed').waitFor()
+    }
+    for (const width of [320, 360, 390, 430]) {
+      await page.setViewportSize({ ...PHONE, width })
+      t.same(await page.evaluate(brokenWords), [], `${width} wide`)
+      const right = await page.locator('.tasks').evaluate((it) => it.getBoundingClientRect().right)
+      t.ok(right <= width, `${width} wide: ${right}`)
+    }
+    await page.getByRole('button', { name: long }).click()
+    const opened = page.locator('.open button.row')
+    await opened.waitFor()
+    t.ok(await opened.evaluate((it) => it.scrollWidth <= it.clientWidth), 'all of it is read')
+  })
+})
+
+/** In the page: words of the list of tasks that stand in several lines. */
+function brokenWords(): string[] {
+  const broken: string[] = []
+  const texts = document.createTreeWalker(document.querySelector('.tasks')!, NodeFilter.SHOW_TEXT)
+  for (let node = texts.nextNode(); node !== null; node = texts.nextNode()) {
+    for (const { index, 0: word } of node.nodeValue!.matchAll(/\S+/g)) {
+      const range = document.createRange()
+      range.setStart(node, index)
+      range.setEnd(node, index + word.length)
+      if (new Set([...range.getClientRects()].map(({ top }) => top)).size > 1) broken.push(word)
+    }
+  }
+  return broken
+}

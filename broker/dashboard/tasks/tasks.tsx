@@ -85,7 +85,8 @@ function Row({ task, isOpen }: { readonly task: TaskRow; readonly isOpen: boolea
         </th>
         <td>{task.op}</td>
         <td>
-          <Mark shape={shape} mood={mood} /> {word}
+          <Mark shape={shape} mood={mood} />
+          &nbsp;{word}
         </td>
         <td>
           {isEnded(task.state) ? (
