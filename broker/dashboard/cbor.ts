@@ -16,16 +16,16 @@ export function decodeCbor(bytes: Uint8Array): unknown {
     if (short === 25) return view.getUint16(start)
     if (short === 26) return view.getUint32(start)
     if (short === 27) return Number(view.getBigUint64(start))
-    throw new RangeError(`a length that is not known, at ${start - 1}`)
+    throw unread()
   }
 
   function take(length: number): Uint8Array {
-    if (length > bytes.length - at) throw new RangeError('it ends too soon')
+    if (length > bytes.length - at) throw unread()
     return bytes.subarray(at, (at += length))
   }
 
   function many<T>(count: number, one: () => T): T[] {
-    if (count > bytes.length - at) throw new RangeError('it ends too soon')
+    if (count > bytes.length - at) throw unread()
     return Array.from({ length: count }, one)
   }
 
@@ -37,7 +37,7 @@ export function decodeCbor(bytes: Uint8Array): unknown {
     at += 2 ** (short - 24)
     if (short === 26) return view.getFloat32(start)
     if (short === 27) return view.getFloat64(start)
-    throw new RangeError(`a kind of value that is not sent to pages, at ${start - 1}`)
+    throw unread()
   }
 
   function value(): unknown {
@@ -59,11 +59,15 @@ export function decodeCbor(bytes: Uint8Array): unknown {
       case 7:
         return simple(short)
       default:
-        throw new RangeError(`a tag, at ${at - 1}`)
+        throw unread()
     }
   }
 
   const whole = value()
-  if (at !== bytes.length) throw new RangeError(`${bytes.length - at} bytes too many`)
+  if (at !== bytes.length) throw unread()
   return whole
+}
+
+function unread(): RangeError {
+  return new RangeError('no CBOR that is sent to pages')
 }

@@ -46,12 +46,16 @@ t.test('bytes that end too soon, and those that go on, are refused', (t) => {
   for (let length = 0; length < bytes.length; length++) {
     t.throws(() => decodeCbor(bytes.subarray(0, length)), RangeError)
   }
-  t.throws(() => decodeCbor(Uint8Array.of(...bytes, 0)), { message: '1 bytes too many' })
+  t.throws(() => decodeCbor(Uint8Array.of(...bytes, 0)), {
+    message: 'no CBOR that is sent to pages',
+  })
   t.throws(
     () => decodeCbor(Uint8Array.of(0x9b, 255, 255, 255, 255, 255, 255, 255, 255)),
     RangeError,
   )
-  t.throws(() => decodeCbor(Uint8Array.of(0xc0, 0x60)), { message: 'a tag, at 0' })
+  t.throws(() => decodeCbor(Uint8Array.of(0xc0, 0x60)), {
+    message: 'no CBOR that is sent to pages',
+  })
   t.throws(() => decodeCbor(Uint8Array.of(0x9f, 0xff)), RangeError)
   t.throws(() => decodeCbor(Uint8Array.of(0xf9, 0, 0)), RangeError)
   t.end()
