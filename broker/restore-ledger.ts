@@ -158,9 +158,11 @@ async function extractLedger(backup: BackupFile, directory: string): Promise<voi
     await target.close()
   }
   const count = await countLedger(directory)
-  // It may have filled meanwhile.
-  if ('problem' in count) assertRoom(directory, ROOM_BYTES)
-  if ('problem' in count) throw damaged(`its ledger cannot be read: ${count.problem}`)
+  if ('problem' in count) {
+    // It may have filled meanwhile.
+    assertRoom(directory, ROOM_BYTES)
+    throw damaged(`its ledger cannot be read: ${count.problem}`)
+  }
   const { records, identity } = count
   const isSame =
     identity.ledgerId === manifest.ledgerId &&

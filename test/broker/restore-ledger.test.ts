@@ -264,10 +264,7 @@ t.test('a disk without room is said, and left as it was', async (t) => {
   const one = await box(t, 2000)
   const file = await made(one)
   const disk = SmallDisk.mount(t, 4)
-  if (typeof disk === 'string') {
-    t.pass(disk, { skip: disk })
-    return
-  }
+  if (disk === undefined) return
   const data = join(disk.path, 'gateway')
   await t.rejects(restoring(file, data), { code: 'no-room' })
   t.same(leftIn(data), [])
@@ -288,10 +285,7 @@ t.test('a disk that fills while it is restored is said, and nothing is left', as
   const one = await box(t, 4000)
   const file = await made(one)
   const disk = SmallDisk.mount(t, 28)
-  if (typeof disk === 'string') {
-    t.pass(disk, { skip: disk })
-    return
-  }
+  if (disk === undefined) return
   const data = join(disk.path, 'gateway')
   mkdirSync(data)
   const [state] = readdirSync(one.data).filter((name) => name.startsWith('state-'))
@@ -309,10 +303,7 @@ t.test('a disk that has no room for one more file leaves nothing half', async (t
   const file = await made(one)
   for (let filesMax = 2; ; filesMax++) {
     const disk = SmallDisk.mount(t, 32, filesMax)
-    if (typeof disk === 'string') {
-      t.pass(disk, { skip: disk })
-      return
-    }
+    if (disk === undefined) return
     const data = join(disk.path, 'gateway')
     const error = await restoring(file, data).then(
       () => undefined,
@@ -332,10 +323,7 @@ t.test('a disk that has no room for one more file leaves nothing half', async (t
 t.test('a disk that fills while a backup is made is said, and the gateway goes on', async (t) => {
   const one = await box(t, 500)
   const disk = SmallDisk.mount(t, 72)
-  if (typeof disk === 'string') {
-    t.pass(disk, { skip: disk })
-    return
-  }
+  if (disk === undefined) return
   const filling = {
     fileBytes: () => one.ledger.fileBytes(),
     copyTo: async (folder: string) => {
@@ -363,10 +351,7 @@ t.test('a disk that fills while a backup is made is said, and the gateway goes o
 t.test('a disk that is full when the copy is opened is said, and no copy damaged', async (t) => {
   const one = await box(t)
   const disk = SmallDisk.mount(t, 72)
-  if (typeof disk === 'string') {
-    t.pass(disk, { skip: disk })
-    return
-  }
+  if (disk === undefined) return
   const filling = {
     fileBytes: () => one.ledger.fileBytes(),
     copyTo: async (folder: string) => {

@@ -1,7 +1,7 @@
 /** Disks that fill up under a running agent and a running gateway: they stop in time and say so. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { DISK_FREE_BYTES_MIN } from '../../broker/core/ledger-room.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Additions, PATIENT } from '../support/additions.ts'
@@ -19,19 +19,11 @@ const MIB = 1024 * 1024
 const SIDE = 64
 const GRID = ['--grid', `${SIDE}x${SIDE}`, '--fields', 'n:i32']
 
-/** A disk, or nothing where this test cannot have one. */
-function diskFor(t: Test, sizeMib: number): SmallDisk | undefined {
-  const disk = SmallDisk.mount(t, sizeMib)
-  if (typeof disk !== 'string') return disk
-  t.pass(disk, { skip: disk })
-  return undefined
-}
-
 t.test(
   'an agent whose disk is full stops, and goes on by itself once there is room',
   { buffered: true },
   async (t) => {
-    const disk = diskFor(t, 24)
+    const disk = SmallDisk.mount(t, 24)
     if (disk === undefined) return
     const fleet = new Fleet(t)
     disk.standInFor(join(fleet.directory, 'a'))
@@ -84,7 +76,7 @@ t.test(
 )
 
 t.test('a gateway whose disk is full takes no task and says so', { buffered: true }, async (t) => {
-  const disk = diskFor(t, 48)
+  const disk = SmallDisk.mount(t, 48)
   if (disk === undefined) return
   const fleet = new Fleet(t)
   disk.standInFor(join(fleet.directory, 'gateway'))
@@ -152,7 +144,7 @@ t.test('a gateway whose disk is full takes no task and says so', { buffered: tru
 })
 
 t.test('on a full disk neither begins, and says why', { buffered: true }, async (t) => {
-  const disk = diskFor(t, 4)
+  const disk = SmallDisk.mount(t, 4)
   if (disk === undefined) return
   const fleet = new Fleet(t)
   disk.fillUpTo(8 * 1024)
@@ -169,7 +161,7 @@ t.test('on a full disk neither begins, and says why', { buffered: true }, async 
 })
 
 t.test('a backup that its disk has no room for is none, and another one can be made', async (t) => {
-  const disk = diskFor(t, 4)
+  const disk = SmallDisk.mount(t, 4)
   if (disk === undefined) return
   const fleet = new Fleet(t)
   const gateway = await fleet.gateway(...GRID)

@@ -247,7 +247,7 @@ t.test(
   skip,
   async (t) => {
     const disk = SmallDisk.mount(t, 12)
-    if (typeof disk === 'string') return t.pass(`# SKIP ${disk}`)
+    if (disk === undefined) return
     const directory = t.testdir({ bin: {} })
     const at = (name: string): string => join(directory, name)
     const words = ['image', 'flash', '--image', makeImage(at('raspios.img')), ...BOARD]

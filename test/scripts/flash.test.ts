@@ -495,7 +495,7 @@ t.test('a full disk leaves nothing half-written', skip, async (t) => {
 
 t.test('a disk that fills up later is not taken for the boot partition', skip, async (t) => {
   const disk = SmallDisk.mount(t, 2)
-  if (typeof disk === 'string') return t.pass(`# SKIP ${disk}`)
+  if (disk === undefined) return
   const directory = t.testdir()
   const image = makeImage(join(directory, 'good.img'))
   const agent = makePackage(directory, 'arm64')
@@ -532,7 +532,7 @@ t.test(
   'a place that may not be written, or is read-only, has the code of installations',
   async (t) => {
     const disk = SmallDisk.mount(t, 1)
-    if (typeof disk === 'string') return t.pass(`# SKIP ${disk}`)
+    if (disk === undefined) return
     const source = join(t.testdir(), 'any.img')
     writeFileSync(source, '')
     spawnSync('mount', ['-o', 'remount,ro', disk.path])
@@ -551,7 +551,7 @@ t.test(
 
 t.test('a chunk that the disk takes only in part is an error, also before zeros', async (t) => {
   const disk = SmallDisk.mount(t, 3)
-  if (typeof disk === 'string') return t.pass(`# SKIP ${disk}`)
+  if (disk === undefined) return
   const MIB = 1024 * 1024
   disk.fillUpTo(1.5 * MIB)
   const source = join(t.testdir(), 'source.img')

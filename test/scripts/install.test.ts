@@ -859,10 +859,7 @@ t.test('a Node of the other root that Debian packaged is asked its version there
 t.test('on a full disk it says so, and what was there stays', async (t) => {
   const { root, tree, at, key } = makeRoot(t)
   const disk = SmallDisk.mount(t, 2)
-  if (typeof disk === 'string') {
-    t.comment(`skipped: ${disk}`)
-    return
-  }
+  if (disk === undefined) return
   disk.standInFor(at('usr/lib'))
   const words = ['install', '--role', 'agent', '--root', root, '--from', tree]
   t.equal((await obelisk(...words, '--id', 'edge-1')).code, 0)
@@ -884,10 +881,7 @@ t.test('a disk without room for one more directory or link is full too', async (
     await t.test(path, async (t) => {
       const { root, tree, at } = makeRoot(t)
       const disk = SmallDisk.mount(t, 1, 1)
-      if (typeof disk === 'string') {
-        t.comment(`skipped: ${disk}`)
-        return
-      }
+      if (disk === undefined) return
       mkdirSync(dirname(at(path)), { recursive: true })
       disk.standInFor(at(path))
       const words = ['install', '--role', 'agent', '--root', root, '--from', tree]
@@ -959,10 +953,7 @@ t.test('where rights are missing it says where, and to run it as root', async (t
 t.test('a file system that is read-only is told as such', async (t) => {
   const { root, tree, at } = makeRoot(t)
   const disk = SmallDisk.mount(t, 1)
-  if (typeof disk === 'string') {
-    t.comment(`skipped: ${disk}`)
-    return
-  }
+  if (disk === undefined) return
   disk.standInFor(at('etc'))
   spawnSync('mount', ['-o', 'remount,ro', disk.path])
   const { code, err } = await obelisk('install', '--role', 'agent', '--root', root, '--from', tree)

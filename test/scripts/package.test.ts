@@ -412,7 +412,7 @@ t.test('an output that takes no packages is said in one line', async (t) => {
   t.match(await problem(taken), /^66 npm run package: \S+\.deb is a directory, where a file/)
   t.same(readdirSync(taken), [debOf('agent')], 'nothing half-written is left')
 
-  if (typeof disk === 'string') return t.comment(disk)
+  if (disk === undefined) return
   disk.fillUpTo(64 * 1024)
   t.match(await problem(disk.path), /^73 npm run package: the disk of \S+\.deb is full$/)
   t.same(readdirSync(disk.path), ['filler'])

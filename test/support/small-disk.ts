@@ -21,12 +21,12 @@ export class SmallDisk {
   readonly path: string
 
   /**
-   * Mounts it until the test is over; says why where that is not allowed. To be called before the
-   * processes that use it are started: what was set up first is taken down last. `filesMax` counts
-   * directories and links too, and its own.
+   * Mounts it until the test is over; where that is not allowed the test is to end here, and says that it was
+   * skipped. To be called before the processes that use it are started: what was set up first is taken down last.
+   * `filesMax` counts directories and links too, and its own.
    */
-  static mount(t: Test, sizeMib: number, filesMax = 1000): SmallDisk | string {
-    if (process.platform !== 'linux') return 'tmpfs is of Linux'
+  static mount(t: Test, sizeMib: number, filesMax = 1000): SmallDisk | undefined {
+    if (process.platform !== 'linux') return skipped(t, 'tmpfs is of Linux')
     const path = mkdtempSync(join(tmpdir(), 'obelisk-disk-'))
     const argv = ['-t', 'tmpfs', '-o', `size=${sizeMib}m,nr_inodes=${filesMax}`, 'none', path]
     const { status, stderr } = spawnSync('mount', argv, { encoding: 'utf8' })
@@ -44,7 +44,10 @@ export class SmallDisk {
       return new SmallDisk(path)
     }
     rmdirSync(path)
-    return `a file system cannot be mounted here: ${stderr?.trim() ?? 'there is no mount'}`
+    return skipped(
+      t,
+      `a file system cannot be mounted here: ${stderr?.trim() ?? 'there is no mount'}`,
+    )
   }
 
   private constructor(path: string) {
@@ -76,4 +79,8 @@ export class SmallDisk {
   empty(): void {
     rmSync(join(this.path, 'filler'), { force: true })
   }
+}
+
+function skipped(t: Test, why: string): undefined {
+  t.pass(why, { skip: why })
 }

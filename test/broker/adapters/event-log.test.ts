@@ -203,7 +203,7 @@ t.test('a rotation that was cut off at any step goes on where it stood', async (
 
 t.test('after a full disk no line is joined to the rest of another', async (t) => {
   const disk = SmallDisk.mount(t, 1)
-  if (typeof disk === 'string') return t.pass(disk, { skip: disk })
+  if (disk === undefined) return
   const complaints: string[] = []
   const log: Logger = { ...silent, error: (_fields, message) => complaints.push(message) }
   const events = await EventLog.open({ directory: disk.path }, log)

@@ -319,7 +319,7 @@ t.test(
   'attempt 65: with a full disk nothing is granted, what is taken away is, and it comes back',
   async (t) => {
     const disk = SmallDisk.mount(t, 1)
-    if (typeof disk === 'string') return t.pass(disk, { skip: disk })
+    if (disk === undefined) return
     const folder = join(disk.path, 'security')
     const complaints: string[] = []
     const log = await openLog(
@@ -367,7 +367,7 @@ t.test(
   'attempt 65: whatever a disk that fills and empties does, what is granted is logged',
   async (t) => {
     const disk = SmallDisk.mount(t, 1)
-    if (typeof disk === 'string') return t.pass(disk, { skip: disk })
+    if (disk === undefined) return
     const random = new Random(seed)
     const folder = join(disk.path, 'security')
     const log = await openLog(folder, { fileBytesMax: 20_000, filesKept: 9, retryMs: 1e6 })
@@ -407,7 +407,7 @@ t.test(
 
 t.test('a disk that is full from the start keeps nobody, and grants nothing', async (t) => {
   const disk = SmallDisk.mount(t, 1)
-  if (typeof disk === 'string') return t.pass(disk, { skip: disk })
+  if (disk === undefined) return
   const folder = join(disk.path, 'security')
   mkdirSync(folder)
   disk.fillUpTo(0)
