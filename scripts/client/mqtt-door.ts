@@ -58,8 +58,6 @@ export class MqttDoor implements Door {
   readonly #runs = new Map<string, Promise<TaskResult>>()
   readonly #listeners = new Set<Listener>()
   readonly #end = new AbortController()
-  /** What is to be told that a connection has closed; a listener each would be too many for it. */
-  readonly #onClose = new WeakMap<MqttClient, Set<() => void>>()
   #link: MqttClient | undefined
 
   /** Resolves once it is connected; fails with `unreachable`, `login-refused` or `gateway-not-pinned`. */
@@ -189,11 +187,8 @@ export class MqttDoor implements Door {
 
   async #connect(): Promise<void> {
     const link = connect(this.#url, this.#options)
-    const onClose = new Set<() => void>()
-    this.#onClose.set(link, onClose)
-    link.on('close', () => {
-      for (const tell of onClose) tell()
-    })
+    // Each subscription that is under way is one, and each task makes one.
+    link.setMaxListeners(0)
     link.on('message', (topic, payload, packet) => this.#hear(topic, payload, packet))
     const filters = [...this.#listeners].flatMap(({ filters }) => filters)
     try {
@@ -345,12 +340,11 @@ export class MqttDoor implements Door {
 
   /** Resolves with the gateway's answer; a connection that ends before it is `unreachable`. */
   async #subscribe(link: MqttClient, filters: readonly string[]): Promise<void> {
-    let tell = (): void => {}
-    const onClose = this.#onClose.get(link)!
+    let onClose = (): void => {}
     try {
       await new Promise<void>((resolve, reject) => {
-        tell = () => reject(closedBy(this.#url))
-        onClose.add(tell)
+        onClose = () => reject(closedBy(this.#url))
+        link.once('close', onClose)
         link.subscribe([...filters], { qos: 1 }, (error, granted) => {
           const detail = `the gateway does not let us read ${filters.join(', ')}`
           if (isRefusedFilter(error, granted)) {
@@ -360,7 +354,7 @@ export class MqttDoor implements Door {
         })
       })
     } finally {
-      onClose.delete(tell)
+      link.off('close', onClose)
     }
   }
 }
