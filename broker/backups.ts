@@ -38,7 +38,7 @@ interface Secrets {
 
 /** Left free beside the copy, or the ledger itself would have no room. */
 const ROOM_BYTES = 64 * 1024 * 1024
-/** What came since it began is on no board, and no copy could say against what the boards have it counts (0024). */
+/** What came since it began is on no board, and no copy could say against what the boards have it counts (0026). */
 const RECOVERING =
   'the ledger is being put together from what the nodes hold: until that is done no backup is made, and the last one stays the one to restore'
 const IDENTITY = { table: 'meta', key: 'identity' } as const
