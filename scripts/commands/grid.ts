@@ -227,7 +227,7 @@ async function pipedIn(
     if (done === true) break
     first = Buffer.concat([first, Buffer.from(value as Uint8Array)])
   }
-  const isNpy = first.length > 0 && NPY_MAGIC.every((byte, at) => first[at] === byte)
+  const isNpy = NPY_MAGIC.every((byte, at) => first[at] === byte)
   const whole = async function* (): AsyncGenerator<Uint8Array | string> {
     yield first
     yield* { [Symbol.asyncIterator]: () => chunks }

@@ -1,3 +1,5 @@
+import { messageOf } from './errors.ts'
+
 /** Where else a gateway may listen than where nobody answers as one: one that is secured and one that is not differ. */
 export function addressHint(url: string, who: 'board' | 'user'): string {
   const { protocol, hostname } = new URL(url)
@@ -16,6 +18,7 @@ export function isOfAddress(error: Error): boolean {
 
 /** What a connection failed of, in words: of TLS without what OpenSSL prints of itself. */
 export function linkWords(error: unknown): string {
+  if (!(error instanceof Error)) return messageOf(error)
   const { code = '', reason, message } = error as NodeJS.ErrnoException & { reason?: string }
   if (/NO_APPLICATION_PROTOCOL/.test(code)) {
     return 'that port speaks something else over TLS, HTTP perhaps: a secured gateway has MQTT at port 8883'
