@@ -106,8 +106,8 @@ export async function readSecurityLog(
 
 /**
  * Its files, the newest first; ENOENT if there is none. Files move to higher numbers only, so that none is missed
- * when the gateway puts one aside meanwhile. One that is gone before the last is opened may stand before newer ones:
- * then all are opened again.
+ * when the gateway puts one aside meanwhile. One that is gone before the last is opened may stand before newer ones,
+ * and the newest may not have its place yet: then all are opened again.
  */
 async function openSecurityLog(
   folder: string,
@@ -116,7 +116,8 @@ async function openSecurityLog(
   for (let again = 0; ; again++) {
     const files = await openEach(folder, filesKept)
     const stats = await Promise.all(files.slice(0, -1).map(({ file }) => file.stat()))
-    if (again === AGAIN_MAX || stats.every(({ nlink }) => nlink > 0)) return files
+    const isAll = files[0]!.number === 0 && stats.every(({ nlink }) => nlink > 0)
+    if (isAll || again === AGAIN_MAX) return files
     await closeAll(files)
   }
 }

@@ -321,3 +321,20 @@ t.test('files that are put aside while they are opened are taken in their order'
   const report = await readSecurityLog(folder, head, { filesKept })
   t.match(report, { isWhole: true, faults: [], files: 4, head })
 })
+
+t.test('the newest file is waited for while it takes its place', async (t) => {
+  const made = join(t.testdir(), 'made')
+  const head = await writeLog(made, { grants: 100, fileBytesMax: 500, filesKept: 100 })
+  const files = readdirSync(made).length
+  const [place, next] = [join(made, nameOf(0)), join(t.testdirName, 'next')]
+  renameSync(place, next)
+  let turnsLeft = 20
+  const turn = (): void => {
+    turnsLeft -= 1
+    if (turnsLeft > 0) setImmediate(turn)
+    else renameSync(next, place)
+  }
+  setImmediate(turn)
+  const report = await readSecurityLog(made, head, { filesKept: 100 })
+  t.match(report, { isWhole: true, faults: [], files, head })
+})
