@@ -90,14 +90,14 @@ interface Ended extends Totals {
   readonly isGood: boolean
 }
 
-async function run(lot: Lot): Promise<Ended> {
+async function run(lot: Lot, job: number): Promise<Ended> {
   const program = lot.length === 1 ? lot : ['test/support/one-process.ts', ...lot]
   const child = spawn(
     process.execPath,
     ['--import=./test/support/typescript/register.js', '--enable-source-maps', ...program],
     {
       cwd: ROOT,
-      env: { ...ENVIRONMENT, TAP_TIMEOUT: '600' },
+      env: { ...ENVIRONMENT, TAP_TIMEOUT: '600', TEST_JOB: `${job}/${JOBS}` },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   )
@@ -130,10 +130,10 @@ const startMs = performance.now()
 const sums = { total: 0, pass: 0, fail: 0, skip: 0 }
 const bad: string[] = []
 
-async function work(): Promise<void> {
+async function work(job: number): Promise<void> {
   for (let lot = left.shift(); lot !== undefined; lot = left.shift()) {
     const beganMs = performance.now()
-    const ended = await run(lot)
+    const ended = await run(lot, job)
     for (const name of ['total', 'pass', 'fail', 'skip'] as const) sums[name] += ended[name]
     const seconds = ((performance.now() - beganMs) / 1000).toFixed(1)
     const others = lot.length === 1 ? '' : ` and ${lot.length - 1} more`
@@ -152,7 +152,7 @@ if (left.some(([file]) => file!.startsWith('test/end-to-end/'))) {
   // Once, before all that come first make the same beside each other. Where it fails, they say why.
   await packagedProgram().catch(() => {})
 }
-await Promise.all(Array.from({ length: JOBS }, work))
+await Promise.all(Array.from({ length: JOBS }, (_, job) => work(job)))
 for (const name of bad) process.stdout.write(`not ok ${name}\n`)
 const { total, pass, fail, skip } = sums
 process.stdout.write(`# { total: ${total}, pass: ${pass}, fail: ${fail}, skip: ${skip} }\n`)

@@ -329,6 +329,9 @@ function endOf({ name, pid, stderr }: Run): string {
 }
 
 const givenPorts = new Set<number>()
+/** Each job of test/run.ts has its own: another one's gateway that was killed gets its port back. */
+const [JOB, JOBS] = (process.env.TEST_JOB ?? '0/1').split('/').map(Number) as [number, number]
+const PORTS = Math.floor(20_000 / JOBS)
 
 /**
  * A port that nobody listens on, below those that the system gives to outgoing connections: one of
@@ -336,7 +339,7 @@ const givenPorts = new Set<number>()
  */
 export async function freePort(): Promise<number> {
   return await eventually('a free port', async () => {
-    const port = 12_000 + Math.floor(Math.random() * 20_000)
+    const port = 12_000 + JOB * PORTS + Math.floor(Math.random() * PORTS)
     if (givenPorts.has(port) || (await isAnswered(port)) || !(await canListen(port)))
       return undefined
     givenPorts.add(port)
