@@ -12,6 +12,7 @@ import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { faultOf } from '../path-faults.ts'
 import { partialOf, writeWholeFrom } from '../whole-file.ts'
+import type { CommandPlace } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { count, printable, type Streams, written } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -46,8 +47,40 @@ interface UploadAnswer {
   readonly tasks: number
 }
 
+const FORMAT = 'npy or csv, if the name of the file does not say it (default: csv)'
+
+export function addGridCommands(place: CommandPlace): void {
+  const { program, streams, withHttp, gatewayFor, done } = place
+  const grid = program.command('grid').description('fields to and from files, and as pictures')
+  withHttp(grid.command('get <field> <file>'))
+    .description(
+      'fetch the cells of a field into a .npy or .csv file, or - for the standard output',
+    )
+    .option('--format <format>', FORMAT)
+    .option('--region <x,y,w,h>', 'a part of the grid')
+    .action(async (field, file, flags) => {
+      done(await getGrid(gatewayFor(flags), streams, [field, file], flags))
+    })
+  withHttp(grid.command('put <field> <file>'))
+    .description('write a .npy or .csv file into a field, or - for the standard input')
+    .option('--format <format>', FORMAT)
+    .option('--region <x,y>', 'where its first cell goes (default: 0,0)')
+    .option('--resume <id>', 'send a file again of which a part may have been taken')
+    .action(async (field, file, flags) => {
+      done(await putGrid(gatewayFor(flags), streams, [field, file], flags))
+    })
+  withHttp(grid.command('png <field> <file>'))
+    .description('draw a field as a picture, into a file or - for the standard output')
+    .option('--region <x,y,w,h>', 'a part of the grid')
+    .option('--size <pixels>', 'at most so wide and so high (default: 512), and 262,144 in all')
+    .option('--colours <name>', 'viridis, cividis, magma, grey or change (default: viridis)')
+    .action(async (field, file, flags) => {
+      done(await drawGrid(gatewayFor(flags), streams, [field, file], flags))
+    })
+}
+
 /** `grid get`. */
-export async function getGrid(
+async function getGrid(
   gateway: GatewayClient,
   streams: Streams,
   [field, file]: readonly [field: string, file: string],
@@ -63,7 +96,7 @@ export async function getGrid(
 }
 
 /** `grid png`. */
-export async function drawGrid(
+async function drawGrid(
   gateway: GatewayClient,
   streams: Streams,
   [field, file]: readonly [field: string, file: string],
@@ -143,7 +176,7 @@ async function* chunksOf({ body }: Response, address: string): AsyncGenerator<Ui
 }
 
 /** `grid put`. */
-export async function putGrid(
+async function putGrid(
   gateway: GatewayClient,
   streams: Streams,
   [field, file]: readonly [field: string, file: string],

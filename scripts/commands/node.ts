@@ -2,12 +2,15 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import type { DetectorView, MovesView, NodeView } from '../../shared/protocol/views.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import type { CommandPlace } from './command-place.ts'
 import { fleetLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
+import { showLog } from './node-logs.ts'
 import { Patience } from './patience.ts'
 import { progressOf, stallLines } from './ring.ts'
 import { type Colour, printable, type Streams, table, when } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
+import { revokeNode, rotateKeys } from './token.ts'
 
 /** How often the gateway is asked whether a node has left. */
 const ASK_AGAIN_MS = 500
@@ -19,8 +22,55 @@ const COLOUR_OF_STATE: Readonly<Record<NodeView['state'], Colour>> = {
   left: 'grey',
 }
 
+export function addNodeCommands(place: CommandPlace): void {
+  const { program, streams, withHttp, gatewayFor, done } = place
+  const node = program
+    .command('node')
+    .description('look at the nodes of the fleet, empty one, and forget it')
+  withHttp(node.command('ls'))
+    .description('list the nodes')
+    .action(async (flags) => done(await listNodes(gatewayFor(flags), streams, flags)))
+  withHttp(node.command('info <id>'))
+    .description('show what is known of a node')
+    .action(async (id, flags) => {
+      done(await showNode(gatewayFor(flags), streams, id, flags))
+    })
+  withHttp(node.command('drain <id>'))
+    .description('take all tiles from a node, so that it can go')
+    .option('--undo', 'let it stay after all')
+    .option('--force', 'even if it can never leave as the fleet is')
+    .option('--wait [seconds]', 'wait until it has left, without a number as long as that takes')
+    .action(async (id, flags) => {
+      done(await drainNode(gatewayFor(flags), streams, id, flags))
+    })
+  withHttp(node.command('logs <id>'))
+    .description('show the last lines that the agent of a node logged')
+    .option('-f, --follow', 'and what comes, for 10 minutes')
+    .option('-n, --lines <count>', 'how many', '100')
+    .option('--level <level>', 'of this level and above: debug, info, warn or error', 'debug')
+    .action(async (id, flags) => {
+      done(await showLog(gatewayFor(flags), streams, id, flags))
+    })
+  withHttp(node.command('revoke <id>'))
+    .description('take its identity from a node that was lost or stolen, and its tiles')
+    .action(async (id, flags) => {
+      done(await revokeNode(gatewayFor(flags), streams, id, flags))
+    })
+  withHttp(node.command('rotate-key [id]'))
+    .description('have a node make another key; the old one works until the new one was used')
+    .option('--all', 'every node that has one')
+    .action(async (id, flags) => {
+      done(await rotateKeys(gatewayFor(flags), streams, id, flags))
+    })
+  withHttp(node.command('rm <id>'))
+    .description('forget a node that has left, or is dead and nobody needs')
+    .action(async (id, flags) => {
+      done(await removeNode(gatewayFor(flags), streams, id, flags))
+    })
+}
+
 /** `node ls`. */
-export async function listNodes(
+async function listNodes(
   gateway: GatewayClient,
   streams: Streams,
   flags: { readonly json?: boolean },
@@ -77,7 +127,7 @@ function behindOf({ stream }: NodeView): string {
 }
 
 /** `node info`. */
-export async function showNode(
+async function showNode(
   gateway: GatewayClient,
   streams: Streams,
   id: string,
@@ -91,7 +141,7 @@ export async function showNode(
 }
 
 /** `node rm`. */
-export async function removeNode(
+async function removeNode(
   gateway: GatewayClient,
   streams: Streams,
   id: string,
@@ -112,7 +162,7 @@ export interface DrainFlags {
 }
 
 /** `node drain`. */
-export async function drainNode(
+async function drainNode(
   gateway: GatewayClient,
   streams: Streams,
   id: string,

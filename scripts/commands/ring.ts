@@ -8,6 +8,7 @@ import type {
 } from '../../shared/protocol/views.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { ask } from './ask.ts'
+import type { CommandPlace } from './command-place.ts'
 import { recoveryLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { isTyped } from './secret-input.ts'
@@ -18,8 +19,25 @@ interface JsonFlag {
   readonly json?: boolean
 }
 
+export function addRingCommands(place: CommandPlace): void {
+  const { program, streams, withHttp, gatewayFor, done } = place
+  const ring = program.command('ring').description('look at how tiles move between nodes')
+  withHttp(ring.command('moves'))
+    .description('list the tiles that move, and why others wait')
+    .action(async (flags) => done(await listMoves(gatewayFor(flags), streams, flags)))
+  withHttp(ring.command('plan'))
+    .description('show what would move, and how long it would take')
+    .option('--join <ids>', 'if these nodes joined: ids with commas between them')
+    .option('--leave <ids>', 'if these nodes left')
+    .action(async (flags) => done(await showPlan(gatewayFor(flags), streams, flags)))
+  withHttp(ring.command('recreate'))
+    .description('give up the tiles whose every copy is lost: they begin anew, as zeros')
+    .option('--yes', 'do not ask')
+    .action(async (flags) => done(await recreateMissing(gatewayFor(flags), streams, flags)))
+}
+
 /** `ring moves`. */
-export async function listMoves(
+async function listMoves(
   gateway: GatewayClient,
   streams: Streams,
   flags: JsonFlag,
@@ -107,7 +125,7 @@ export function stallLines({ stalled }: Pick<MovesView, 'stalled'>, node?: strin
 }
 
 /** `ring recreate`. What is given up is shown before: a board that comes back later is emptied of it. */
-export async function recreateMissing(
+async function recreateMissing(
   gateway: GatewayClient,
   streams: Streams,
   flags: JsonFlag & { readonly yes?: boolean },
@@ -166,7 +184,7 @@ function lossLines({
 }
 
 /** `ring plan`. */
-export async function showPlan(
+async function showPlan(
   gateway: GatewayClient,
   streams: Streams,
   flags: JsonFlag & { readonly join?: string; readonly leave?: string },

@@ -6,11 +6,14 @@ import { decodePayload } from '../../shared/protocol/payload.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { closedBy, isRefusedFilter, mqttFault, mqttLogin } from '../client/mqtt-faults.ts'
+import type { CommandPlace } from './command-place.ts'
+import { checkUrl, loginFor } from './gateway-at-hand.ts'
 import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
 import { printable, type Streams } from './streams.ts'
+import { parseSeconds, usage } from './task-request.ts'
 
-export interface SubscribeOptions {
+interface SubscribeOptions {
   readonly url: string
   /** Of whoever logged in at this gateway. */
   readonly login?: { readonly user: string; readonly token: string; readonly ca: string }
@@ -21,16 +24,49 @@ export interface SubscribeOptions {
   readonly timeoutMs?: number
 }
 
+const MQTT_DEFAULT = 'mqtt://127.0.0.1:1883'
 const CONNECT_TIMEOUT_MS = 10_000
 const CONNECT_AGAIN_MS = 500
 /** What mqtt.js says of a SUBSCRIBE whose connection ended before its answer. */
 const CUT_OFF = 'Connection closed'
 
+export function addSub(place: CommandPlace): void {
+  const { program, streams, done } = place
+  program
+    .command('sub <topic>')
+    .description('subscribe to a topic, and print what arrives, CBOR as JSON')
+    .option(
+      '--url <url>',
+      `the gateway's MQTT address (OBELISK_URL; default: that of the login, else ${MQTT_DEFAULT})`,
+    )
+    .option('--json', 'print an object a message: topic, payload, qos, retain')
+    .option('-n, --count <n>', 'end after this many messages')
+    .option('--timeout <seconds>', 'end after this time (default: never)')
+    .action(async (topic: string, flags: Record<string, string | undefined>) => {
+      const given = flags.url ?? (streams.environment.OBELISK_URL || undefined)
+      const login = loginFor(given, streams.environment)
+      const url = given ?? login?.mqtt ?? MQTT_DEFAULT
+      const { count, timeout } = flags
+      if (count !== undefined && !/^[1-9]\d{0,8}$/.test(count)) {
+        throw usage(`--count: "${count}" is not a whole number above 0`)
+      }
+      const options = {
+        url: checkUrl(url, ['mqtt:', 'mqtts:'], '--url'),
+        topic,
+        ...(login && { login }),
+        isJson: flags.json !== undefined,
+        ...(count === undefined ? {} : { count: Number(count) }),
+        ...(timeout === undefined ? {} : { timeoutMs: parseSeconds(timeout, '--timeout') * 1000 }),
+      }
+      done(await subscribe(options, streams))
+    })
+}
+
 /**
  * `sub <topic>`: prints what arrives, decoded, until the count or the time is reached. A gateway that was
  * there may start again meanwhile.
  */
-export async function subscribe(options: SubscribeOptions, streams: Streams): Promise<number> {
+async function subscribe(options: SubscribeOptions, streams: Streams): Promise<number> {
   const { connect } = await import('mqtt')
   const client = connect(options.url, {
     // What begins with `obelisk-` is for boards, where the gateway is secured.

@@ -5,7 +5,9 @@ import { own } from '../../shared/core/own.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { RingView, TaskView } from '../../shared/protocol/views.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import type { CommandPlace } from './command-place.ts'
 import { interruptible } from './interruption.ts'
+import { operationsHelp } from './operations-help.ts'
 import { Patience } from './patience.ts'
 import { type Colour, paint, printable, type Streams, table, when } from './streams.ts'
 import {
@@ -35,8 +37,45 @@ const COLOUR_OF_STATE: Readonly<Record<string, Colour>> = {
   running: 'yellow',
 }
 
+export function addTaskCommands(place: CommandPlace): void {
+  const { program, streams, withHttp, gatewayFor, done } = place
+  const commands = (flags: JsonFlag): TaskCommands => new TaskCommands(gatewayFor(flags), streams)
+  const task = program.command('task').description('submit tasks and look at them')
+  withHttp(task.command('submit [op]'))
+    .description('submit a task')
+    .addHelpText('after', operationsHelp)
+    .option('--region <x,y,w,h>', 'the LSUs it runs over (default: the whole grid)')
+    .option('--args <json>', 'arguments of the operation')
+    .option('--items <file>', 'items, as a JSON list or an object a line; - is the standard input')
+    .option('--file <file>', 'the whole task, JSON or CBOR; - is the standard input')
+    .option('--id <id>', 'its id (default: a random one)')
+    .option('--deadline <seconds>', 'when it has to end, from now on')
+    .option('--seal <recipient>', 'who alone can read its value (obelisk seal recipient ls)')
+    .option(
+      '--wait [seconds]',
+      'wait for its end, without a number as long as that takes, and print the result',
+    )
+    .action(async (op, flags) => done(await commands(flags).submit(op, flags)))
+  withHttp(task.command('state <id>'))
+    .description('show how far a task is')
+    .action(async (id, flags) => done(await commands(flags).state(id, flags)))
+  withHttp(task.command('result <id>'))
+    .description('print the result of a task that has ended')
+    .option('-o, --output <file>', 'write it to a file')
+    .option('--cbor', 'as CBOR')
+    .action(async (id, flags) => done(await commands(flags).result(id, flags)))
+  withHttp(task.command('cancel <id>'))
+    .description('cancel a task')
+    .action(async (id, flags) => done(await commands(flags).cancel(id, flags)))
+  withHttp(task.command('ls'))
+    .description('list tasks, the newest first')
+    .option('--limit <n>', 'how many at most')
+    .option('--state <state>', 'only those in this state')
+    .action(async (flags) => done(await commands(flags).ls(flags)))
+}
+
 /** `task submit|state|result|cancel|ls`: each prints and answers with an exit code. */
-export class TaskCommands {
+class TaskCommands {
   readonly #gateway: GatewayClient
   readonly #streams: Streams
 

@@ -6,10 +6,11 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { NodeView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { assertHidden } from '../client/node-carrier.ts'
+import type { CommandPlace } from './command-place.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { assertName, usage } from './task-request.ts'
 
-export interface CreateFlags {
+interface CreateFlags {
   readonly anyNode?: boolean
   readonly replace?: boolean
   readonly ttl?: string
@@ -30,8 +31,33 @@ const LISTED_MAX = 1000
 /** The gateway makes one after the other, and has each on disk. */
 const TIMEOUT_MS = 30_000
 
+export function addTokenCommands(place: CommandPlace): void {
+  const { program, streams, withHttp, gatewayFor, done } = place
+  const token = program
+    .command('token')
+    .description('make tokens that give boards an identity, and look at them')
+  withHttp(token.command('create [node]'))
+    .description('make a token for a node; it is shown this once')
+    .option('--any-node', 'for any node that the fleet has not heard of: it says its name itself')
+    .option('--replace', 'the node has an identity, whose place the new one takes')
+    .option('--ttl <time>', 'how long it can be used: 30m, 24h or 7d (default 24h)')
+    .option('--count <n>', 'make so many, for nodes with numbers; one a line, with its node')
+    .option('--prefix <name>', 'what comes before the number')
+    .action(async (node, flags) => {
+      done(await createTokens(gatewayFor(flags), streams, node, flags))
+    })
+  withHttp(token.command('ls'))
+    .description('list the tokens, the newest first')
+    .action(async (flags) => done(await listTokens(gatewayFor(flags), streams, flags)))
+  withHttp(token.command('revoke <id>'))
+    .description('make a token worthless')
+    .action(async (id, flags) => {
+      done(await revokeToken(gatewayFor(flags), streams, id, flags))
+    })
+}
+
 /** `token create`. The token alone goes to the standard output, so that it can be piped. */
-export async function createTokens(
+async function createTokens(
   gateway: GatewayClient,
   streams: Streams,
   node: string | undefined,
@@ -99,7 +125,7 @@ export function hoursOf(text: string): number {
 }
 
 /** `token ls`. */
-export async function listTokens(
+async function listTokens(
   gateway: GatewayClient,
   streams: Streams,
   flags: { readonly json?: boolean },
@@ -135,7 +161,7 @@ function stateOf({ revokedTs, usedTs, untilTs, replaces }: TokenView, nowTs: num
 }
 
 /** `token revoke`. */
-export async function revokeToken(
+async function revokeToken(
   gateway: GatewayClient,
   streams: Streams,
   id: string,
