@@ -1,6 +1,4 @@
 /** The gateway's composition root: ledger, coordinator, broker, HTTP; signals; the exit code. */
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { randomId } from '../shared/core/ids.ts'
 import { ANYONE, identityOf } from '../shared/protocol/access.ts'
 import { withMembers } from '../shared/protocol/json-text.ts'
@@ -20,8 +18,6 @@ import { VERSION } from '../shared/runtime/version.ts'
 import { keepWatch } from '../shared/runtime/watchdog-timer.ts'
 import { DiskWatch } from './adapters/disk-watch.ts'
 import { EventLog } from './adapters/event-log.ts'
-import { readPage } from './adapters/http-page.ts'
-import { HttpServer } from './adapters/http-server.ts'
 import { LedgerStore } from './adapters/ledger-store.ts'
 import { Metrics } from './adapters/metrics.ts'
 import { MqttBroker } from './adapters/mqtt-broker.ts'
@@ -30,6 +26,7 @@ import { NodeReports } from './adapters/node-reports.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { Backups, forgetUnsentBackup } from './backups.ts'
 import { bridgeMarks, FleetBridge } from './bridge.ts'
+import { brokerOptions } from './broker-options.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import { coordinatorOptions } from './coordinator-options.ts'
 import { ChangedRows } from './core/changed-rows.ts'
@@ -43,6 +40,7 @@ import { FleetWatch } from './fleet-watch.ts'
 import { HistoryWatch } from './history-watch.ts'
 import { HomeAssistant } from './home-assistant.ts'
 import { HttpCalls } from './http-calls.ts'
+import { adminSocket, type HttpDoors, httpDoors } from './http-doors.ts'
 import { readingPort } from './inputs.ts'
 import { makeKeys } from './keys.ts'
 import { assertRecovery, withShapeOf } from './ledger-shape.ts'
@@ -64,9 +62,6 @@ import { tellSummaries } from './summary.ts'
 export { restoreFleet } from './restore.ts'
 export { checkBackup, restoreLedger } from './restore-ledger.ts'
 
-const PORT = 1883
-const SECURE_PORT = 8883
-const ADMIN_SOCKET = 'admin.sock'
 /** What who was away a moment can be told. */
 const KEPT_EVENTS = { keptMax: 500, keptBytesMax: 1024 * 1024 }
 /** A page shows a hundred rows at a time. */
@@ -84,11 +79,6 @@ export async function run(argv: readonly string[], environment: Environment): Pr
   return await runProgram(GATEWAY, argv, environment, (config, running) =>
     start(config, running, adminSocket(environment, config.data)),
   )
-}
-
-/** Where the owner of a secured gateway talks to it: in the directory that the service manager made for that. */
-function adminSocket(environment: Environment, data: string): string {
-  return join(environment.RUNTIME_DIRECTORY?.split(':')[0] || data, ADMIN_SOCKET)
 }
 
 /** Whoever recovers was told to by a gateway that runs. */
@@ -286,24 +276,8 @@ async function start(
   const marks = bridgeMarks(config)
   const broker = await MqttBroker.start(
     {
-      host: config.host,
-      port: config.port ?? (secured === undefined ? PORT : SECURE_PORT),
+      ...brokerOptions(config, secured !== undefined),
       ...(secured === undefined ? { fetch: door } : { secure: { ...secured.door, fetch: door } }),
-      topicBase: config.topicBase,
-      connectionsMax: config.connectionsMax,
-      packetsPerSecond: config.packetsPerSecond,
-      filtersPerClientMax: config.filtersPerClientMax,
-      filtersTotalMax: config.filtersTotalMax,
-      sessionsMax: config.sessionsMax,
-      queueMessagesMax: config.sessionMessagesMax,
-      queueBytesMax: config.sessionBytesMax,
-      queuedBytesMax: config.sessionsBytesMax,
-      retainedMessagesMax: config.retainedMessagesMax,
-      retainedBytesMax: config.retainedBytesMax,
-      backlogCloseBytes: config.backlogBytesMax,
-      backlogTotalMax: config.backlogTotalMax,
-      bufferedBytesMax: config.bufferedBytesMax,
-      version: VERSION,
       probeId,
       ...(marks && { bridge: marks }),
       retainedSource: new TaskRetention(config.topicBase, {
@@ -359,22 +333,12 @@ async function start(
     await broker.close()
   })
   const { host, httpHost } = config
-  const page = readPage(fileURLToPath(new URL('./dashboard/', import.meta.url)))
-  const settings = { page, frameAncestors: config.httpFrameAncestors }
-  const address = { host: httpHost, port: config.httpPort, ...settings }
-  const secure = secured && {
-    ...{ keys: secured.hosts.keys, commands: secured.door.keys },
-    ...{ access: secured.security.access, shut: secured.security.shut },
-  }
-  const http: HttpServer = new HttpServer({ ...address, ...(secure && { secure }) }, calls, log)
+  const { http, admin }: HttpDoors = httpDoors(config, secured, { calls, adminPath }, log)
   await http.listen()
   shutdown.add('http', () => http.close())
+  await admin?.listen()
+  if (admin !== undefined) shutdown.add('admin socket', () => admin.close())
   if (secured !== undefined) {
-    // Who can open it needs no name.
-    const opened = (): void => secured.security.socketOpened()
-    const admin = new HttpServer({ path: adminPath, opened, ...settings }, calls, log)
-    await admin.listen()
-    shutdown.add('admin socket', () => admin.close())
     watchHosts(secured, context, (keys) => {
       broker.renew(keys)
       http.renew(keys)

@@ -106,7 +106,7 @@ const LAYERS: readonly { from: RegExp; code: RegExp; types?: RegExp }[] = [
     // What joins the others: what is run, and what it opens where a gateway is secured or has a bridge.
     {
       from: new RegExp(
-        `^${program}/(main|keys|restore|restore-ledger|secured|packages|enroll|bridge)\\.ts$`,
+        `^${program}/(main|keys|restore|restore-ledger|secured|packages|http-doors|enroll|bridge)\\.ts$`,
       ),
       code: new RegExp(`^(${program}|shared)/`),
     },
