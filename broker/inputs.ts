@@ -13,7 +13,7 @@ import type { GatewayDriver } from './driver.ts'
 export function readingPort(
   given: GatewayConfig['inputs'],
   grid: GridContext,
-  driver: () => Pick<GatewayDriver, 'read'>,
+  driver: Pick<GatewayDriver, 'read'>,
   clock: Pick<Clock, 'monotonicMs'> = SYSTEM_CLOCK,
 ): Required<Pick<MqttBrokerPort, 'onReadings' | 'onForeign'>> {
   const inputs = new Inputs(given, grid)
@@ -31,7 +31,7 @@ export function readingPort(
       const { of, topic, payload, submitter } = message
       const parse = () => [parseReadings(of, payload, grid)]
       const { results, waitMs } = take(message, done !== undefined, parse)
-      driver().read(results, { topic, submitter, waitMs }, done)
+      driver.read(results, { topic, submitter, waitMs }, done)
     },
     onForeign(message, done) {
       const { topic, payload, submitter } = message
@@ -40,7 +40,7 @@ export function readingPort(
       const { results, waitMs } = take(message, done !== undefined, parse)
       // Whoever borrowed waits, whatever is in it.
       if (results.length === 0 && waitMs === 0) return false
-      driver().read(results, { topic, submitter, waitMs, isByInput: true }, done)
+      driver.read(results, { topic, submitter, waitMs, isByInput: true }, done)
       return true
     },
   }

@@ -11,7 +11,6 @@ import { AppError } from '../shared/runtime/errors.ts'
 import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
-import { isThere } from '../shared/runtime/private-folder.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
 import { SystemRandom } from '../shared/runtime/system-random.ts'
 import { VERSION } from '../shared/runtime/version.ts'
@@ -54,7 +53,7 @@ import {
   watchHosts,
   watchSecurity,
 } from './secured.ts'
-import { isSecured, securityFolder } from './security.ts'
+import { isSecured } from './security.ts'
 import { securityEventOf } from './security-notices.ts'
 import { tellSummaries } from './summary.ts'
 
@@ -114,7 +113,6 @@ async function start(
   const known = contents.meta.find(({ key }) => key === 'identity')?.value
   if (known !== undefined) assertRecovery(known, config)
   const options = coordinatorOptions(withShapeOf(known, config, sources), file)
-  const told = readingPort(config.inputs, options.grid, () => driver)
   const coordinator = new Coordinator(
     options,
     known ?? {
@@ -146,10 +144,7 @@ async function start(
         sessionEnded: (session) => http.endOf(session),
       })
     : undefined
-  if (!hasDoor && isThere(securityFolder(config.data))) {
-    log.warn({ code: 'security-off' }, 'whoever reaches this gateway may command the fleet')
-    await saySecurityIsOff(config.data, context)
-  }
+  if (!hasDoor) await saySecurityIsOff(config.data, context)
 
   const live = new LiveEvents({ ...KEPT_EVENTS, start: randomId(random) })
   const history = new History(config.historyBytesMax)
@@ -280,12 +275,7 @@ async function start(
       ...(secured === undefined ? { fetch: door } : { secure: { ...secured.door, fetch: door } }),
       probeId,
       ...(marks && { bridge: marks }),
-      retainedSource: new TaskRetention(config.topicBase, {
-        task: (id) => view.task(id),
-        tasks: (query) => view.tasks(query),
-        taskIds: () => view.taskIds(),
-        result: (id) => ledger.result(id),
-      }),
+      retainedSource: new TaskRetention(config.topicBase, view, ledger),
       retainedLedger: {
         messages: () => ledger.retained(),
         write: (changes) => ledger.writeRetained(changes),
@@ -299,7 +289,7 @@ async function start(
     {
       onSubmission: ({ payload, skippedBytes, submitter }, done) =>
         driver.submit(payload, submitter, skippedBytes, done),
-      ...told,
+      ...readingPort(config.inputs, options.grid, driver),
       onCancel: ({ task, submitter }) => driver.cancel(task, submitter),
       onNodeMessage: ({ connection, node, payload }) =>
         driver.receive(connection, node, payload, (from, problem) => {
@@ -308,11 +298,12 @@ async function start(
       onReport(report) {
         const { node, kind } = report
         const fields = reports.take(report)
-        if (fields !== undefined) homeAssistant.heard(node, kind, fields)
         if (fields === undefined) {
           log.warn({ code: 'malformed-telemetry', node, kind }, 'telemetry or a birth that is none')
+          return
         }
-        if (fields === undefined || kind !== 'node-telemetry') return
+        homeAssistant.heard(node, kind, fields)
+        if (kind !== 'node-telemetry') return
         const topic = buildTopic(config.topicBase, { kind: 'node-telemetry-json', node })
         broker.publish({ topic, payload: JSON.stringify(fields), qos: 0, retain: true })
       },
@@ -391,8 +382,7 @@ async function start(
       : `ready mqtts=${mqttAt} https=${httpAt} admin=${adminPath}\n`,
   )
   const how = secured === undefined ? '' : ' over TLS'
-  const serves = `MQTT on ${mqttAt}, HTTP on ${httpAt}${how}`
-  notify.tell({ READY: '1', STATUS: serves })
+  notify.tell({ READY: '1', STATUS: `MQTT on ${mqttAt}, HTTP on ${httpAt}${how}` })
   const unwatch = keepWatch(notify, log, () => [
     { what: 'the coordinator is overdue', sinceMs: driver.overdueSinceMs, limitMs: OVERDUE_MAX_MS },
     {

@@ -179,9 +179,12 @@ export function watchSecurity(
   look()
 }
 
-/** A gateway that has keys is started without them: that is said where nobody can take it back. */
+/** A gateway that may have keys is started without them: that is said where nobody can take it back. */
 export async function saySecurityIsOff(data: string, context: Context): Promise<void> {
-  const { log } = await openRegistry(securityFolder(data), context)
+  const folder = securityFolder(data)
+  if (!isThere(folder)) return
+  context.log.warn({ code: 'security-off' }, 'whoever reaches this gateway may command the fleet')
+  const { log } = await openRegistry(folder, context)
   await log.append({ event: 'security-off', who: 'gateway', via: 'gateway' })
 }
 

@@ -13,6 +13,9 @@ export interface TaskSource {
   tasks(query: { limit: number }): TaskView[]
   /** Those that `task` knows. */
   taskIds(): Iterable<TaskId>
+}
+
+interface ResultSource {
   result(id: TaskId): Uint8Array | undefined
 }
 
@@ -27,10 +30,12 @@ type Kind = (typeof KINDS)[number]
 export class TaskRetention {
   readonly #base: string
   readonly #source: TaskSource
+  readonly #results: ResultSource
 
-  constructor(base: string, source: TaskSource) {
+  constructor(base: string, source: TaskSource, results: ResultSource) {
     this.#base = base
     this.#source = source
+    this.#results = results
   }
 
   owns(topic: string): boolean {
@@ -87,7 +92,7 @@ export class TaskRetention {
       yield { topic: topic('task-state'), payload: Buffer.from(JSON.stringify(state)) }
     }
     if (!wanted('task-result') && !wanted('task-result-json')) return
-    const result = this.#source.result(id)
+    const result = this.#results.result(id)
     if (result === undefined) return
     if (wanted('task-result')) yield { topic: topic('task-result'), payload: result }
     if (wanted('task-result-json')) {

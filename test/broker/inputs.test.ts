@@ -115,7 +115,7 @@ function portOf(...inputs: readonly Input[]) {
       told.push({ results, ...message })
     },
   }
-  return { told, now, port: readingPort(inputs, GRID, () => driver, now) }
+  return { told, now, port: readingPort(inputs, GRID, driver, now) }
 }
 
 const KITCHEN: Input = {

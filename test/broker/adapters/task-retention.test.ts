@@ -18,9 +18,11 @@ function retentionOf(): { retention: TaskRetention; walks: () => number } {
       return [...tasks.values()]
     },
     taskIds: () => tasks.keys(),
-    result: () => undefined,
   }
-  return { retention: new TaskRetention(BASE, source), walks: () => walks }
+  return {
+    retention: new TaskRetention(BASE, source, { result: () => undefined }),
+    walks: () => walks,
+  }
 }
 
 t.test('only a filter that means any task looks at all of them', (t) => {
