@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { Fleet, type Gateway } from '../support/processes.ts'
 import { accessProblems } from './access-check.ts'
-import { DESKTOP, PHONE, visit } from './browser.ts'
+import { DESKTOP, NARROW, PHONE, visit } from './browser.ts'
 
 /** Where, and what is there once all of it is. */
 const VIEWS: Readonly<Record<string, string>> = {
@@ -41,7 +41,7 @@ async function unfold(page: Page): Promise<void> {
 t.test('everybody can use it: names, contrast, sizes, and no way sideways', async (t) => {
   const gateway = await fleetWithWork(t)
   for (const colorScheme of ['light', 'dark'] as const) {
-    for (const viewport of [DESKTOP, PHONE]) {
+    for (const viewport of [DESKTOP, PHONE, NARROW]) {
       await visit(t, gateway.http, { viewport, colorScheme, expected: [/409/] }, async (page) => {
         await page.getByText('2 of 2 alive').waitFor()
         for (const [view, sign] of Object.entries(VIEWS)) {

@@ -34,6 +34,8 @@ async function browser(): Promise<Browser> {
 
 export const DESKTOP = { width: 1200, height: 800 }
 export const PHONE = { width: 390, height: 844 }
+/** Whoever has it four times as large on a screen of 1280 pixels sees as much [WCAG 2.2, 1.4.10]. */
+export const NARROW = { width: 320, height: 844 }
 
 export interface PageOptions extends BrowserContextOptions {
   /** What the console may say: a gateway that is killed does not answer, a stranger is refused. */
