@@ -385,7 +385,7 @@ function stopOf(error: unknown, id: string, view: UploadView | undefined): unkno
   const written =
     tasks === 0
       ? 'nothing of it is written'
-      : `${rows} rows are, or will be, written by the tasks ${id}-0 to ${id}-${tasks - 1}; sent again with id=${id}, they are recognised`
+      : `${rows} rows are, or will be, written by the tasks ${id}-0 to ${id}-${tasks - 1}`
   return new UploadStopped({ ...stop, detail: `${stop.detail}; ${written}`, extra: { ...view } })
 }
 

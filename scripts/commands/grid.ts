@@ -22,8 +22,12 @@ const TRANSFER_MS = 4 * 3_600_000
 const PICTURE_MS = 60_000
 const FILE_MODE = 0o666
 const FILE_BYTES_MAX = 2 ** 30
-/** What the gateway says of a file that came too slowly. */
+/** What the gateway says of a file that came too slowly… */
 const TOO_SLOW = 408
+/** …and of one whose tasks were all taken, but not all of them done. */
+const NOT_DONE = 'upload-failed'
+/** What is not taken again under its id. */
+const OTHER_ID = [NOT_DONE, 'task-id-conflict']
 
 const TYPES: Readonly<Record<string, string>> = {
   npy: 'application/x-npy',
@@ -45,6 +49,7 @@ interface UploadAnswer {
   readonly id: string
   readonly lsus: number
   readonly tasks: number
+  readonly failed: number
 }
 
 const FORMAT = 'npy or csv, if the name of the file does not say it (default: csv)'
@@ -161,7 +166,8 @@ async function fetchInto(
   }
   const { columns, rows } = JSON.parse(answer.headers.get('x-overview')!) as Record<string, number>
   const said = isPiped ? stderr : stdout
-  said.write(`${file}: ${columns} × ${rows}, ${bytes} bytes\n`)
+  const name = isPiped ? 'standard output' : file
+  said.write(`${name}: ${columns} × ${rows}, ${bytes} bytes\n`)
   return EXIT_DONE
 }
 
@@ -187,12 +193,13 @@ async function putGrid(
   const region = flags.region === undefined ? [] : regionOf(flags.region, 2)
   const query = new URLSearchParams([...region, ['id', resume]])
   const { type } = formatOf(file, 'put', flags)
-  const { body, contentType, headers } =
-    file === STANDARD
-      ? await pipedIn(streams, flags.format === undefined ? undefined : type)
-      : { ...contentOf(file), contentType: type }
+  const isPiped = file === STANDARD
+  const name = isPiped ? 'the standard input' : file
+  const { body, contentType, headers } = isPiped
+    ? await pipedIn(streams, flags.format === undefined ? undefined : type)
+    : { ...contentOf(file), contentType: type }
   try {
-    const answer = await interruptible(`a part of ${file} may be written`, (signal) =>
+    const answer = await interruptible(`a part of ${name} may be written`, (signal) =>
       gateway.json<UploadAnswer>({
         method: 'PUT',
         path: `/api/grid/${encodeURIComponent(field)}?${query}`,
@@ -204,21 +211,29 @@ async function putGrid(
     streams.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : `${printable(text)}\n`)
     return EXIT_DONE
   } catch (error) {
-    if (isCutOff(error)) streams.stderr.write(`to send it again: --resume ${resume}\n`)
-    throw error instanceof ObeliskError ? inWordsOfOptions(error, resume) : error
+    if (isRecognised(error)) streams.stderr.write(`to send it again: --resume ${resume}\n`)
+    throw error instanceof ObeliskError && error.code === NOT_DONE ? notDone(error) : error
   }
 }
 
-/** The gateway names its parameter, `id`. */
-function inWordsOfOptions(error: ObeliskError, resume: string): ObeliskError {
-  const { code, errors, status, retryAfterMs, cause } = error
-  const detail = error.detail.replace(`with id=${resume}`, `with --resume ${resume}`)
-  return new ObeliskError({ code, detail, errors, status, retryAfterMs, cause })
+/** A part of it may have been taken, or was, and the same file, or a mended one, may be the next time. */
+function isRecognised(error: unknown): boolean {
+  if (!(error instanceof ObeliskError)) return true
+  if (error.isPassing || error.status === TOO_SLOW) return true
+  const { tasks = 0 } = answerOf(error)
+  return tasks > 0 && !OTHER_ID.includes(error.code)
 }
 
-/** The same file may be taken the next time; a part of it may have been. */
-function isCutOff(error: unknown): boolean {
-  return !(error instanceof ObeliskError) || error.isPassing || error.status === TOO_SLOW
+/** The gateway speaks of its paths. */
+function notDone(error: ObeliskError): ObeliskError {
+  const { code, status } = error
+  const { id, failed, tasks } = answerOf(error)
+  const detail = `${failed} of ${tasks} tasks of it failed: obelisk task state ${id}-0 and so on say why; send it again without --resume`
+  return new ObeliskError({ code, detail, status, cause: error })
+}
+
+function answerOf({ answer = {} }: ObeliskError): Partial<UploadAnswer> {
+  return answer
 }
 
 function formatOf(

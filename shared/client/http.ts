@@ -181,7 +181,7 @@ async function refusalOf(response: Response): Promise<ObeliskError> {
   const seconds = response.headers.get('retry-after')
   const retryAfterMs =
     seconds !== null && /^\d+$/.test(seconds) ? 1000 * Number(seconds) : undefined
-  return new ObeliskError({ code, detail, errors, status, retryAfterMs })
+  return new ObeliskError({ code, detail, errors, status, retryAfterMs, answer: problem })
 }
 
 /** Node's `fetch` has what the network did as its cause. */

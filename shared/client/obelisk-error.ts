@@ -14,6 +14,8 @@ export interface ObeliskErrorOptions {
   readonly status?: number | undefined
   /** After which trying again makes sense, milliseconds, where the gateway says so. */
   readonly retryAfterMs?: number | undefined
+  /** All that the gateway answered, with members that this refusal alone has (RFC 9457). */
+  readonly answer?: object | undefined
   readonly cause?: unknown
 }
 
@@ -35,8 +37,10 @@ export class ObeliskError extends Error {
   readonly errors: readonly Fault[]
   readonly status: number | undefined
   readonly retryAfterMs: number | undefined
+  readonly answer: object | undefined
 
-  constructor({ code, detail, errors = [], status, retryAfterMs, cause }: ObeliskErrorOptions) {
+  constructor(options: ObeliskErrorOptions) {
+    const { code, detail, errors = [], status, retryAfterMs, answer, cause } = options
     super(messageOf(detail, errors), cause === undefined ? undefined : { cause })
     this.name = 'ObeliskError'
     this.code = code
@@ -44,6 +48,7 @@ export class ObeliskError extends Error {
     this.errors = errors
     this.status = status
     this.retryAfterMs = retryAfterMs
+    this.answer = answer
   }
 
   /** Whether nobody has answered: the gateway is away, starts again, or cannot be reached. */

@@ -27,7 +27,10 @@ async function bench(t: Test) {
   t.teardown(() => rmSync(folder, { recursive: true }))
   const run = async (...argv: string[]) => await runWith({}, ...argv)
   const runWith = async (
-    { isTTY = false, input = [] }: { isTTY?: boolean; input?: (string | Buffer)[] },
+    {
+      isTTY = false,
+      input = [],
+    }: { isTTY?: boolean; input?: Iterable<string | Buffer> | AsyncIterable<string | Buffer> },
     ...argv: string[]
   ) => {
     const out: Buffer[] = []
@@ -104,7 +107,7 @@ t.test('- is the standard input and output, and a terminal is given no bytes', a
   t.match(await runWith({ isTTY: true }, 'get', 'level', '-', ...part), {
     code: 0,
     stdout: '1,2\r\n3,4\r\n',
-    stderr: '-: 2 × 2, 10 bytes\n',
+    stderr: 'standard output: 2 × 2, 10 bytes\n',
   })
   const { bytes } = await runWith({}, 'get', 'level', '-', '--format', 'npy', ...part)
   t.same(bytes, Buffer.concat([npyHead('u8', 2, 2), Buffer.from([1, 2, 3, 4])]))
@@ -188,7 +191,43 @@ t.test('what is cut off in a pipe is sent again by an option', async (t) => {
   const input = [npyHead('u8', 128, 1024), new Uint8Array(100_000)].map((part) => Buffer.from(part))
   t.match(await runWith({ input }, 'put', 'level', '-', '--resume', 'piped'), {
     code: 65,
-    stderr: /; 64 rows are, or will be, written by .*; sent again with --resume piped, they are/,
+    stderr:
+      /^to send it again: --resume piped\nerror: .*; 64 rows are, or will be, written by .* to piped-0\n$/,
+  })
+  const { submitWish } = recorded.port
+  const refusal = { code: 'task-id-conflict', message: 'another' } as const
+  recorded.port.submitWish = async (wish, client) => {
+    const isSecond = (wish as { id: string }).id === 'piped-1'
+    return isSecond ? { ok: false, refusal } : await submitWish(wish, client)
+  }
+  const other = [npyHead('u8', 128, 1024), new Uint8Array(131_072)].map((part) => Buffer.from(part))
+  const conflict = await runWith({ input: other }, 'put', 'level', '-', '--resume', 'piped')
+  t.match(conflict, { code: 1, stderr: /^error: task-id-conflict: another; 64 rows [^\n]*\n$/ })
+})
+
+t.test('of tasks that failed, commands are named that say why, and no paths', async (t) => {
+  const { run, at, recorded } = await bench(t)
+  recorded.port.task = (id: string) => taskView(id, 'failed')
+  writeFileSync(at('in.csv'), '1,2\n')
+  t.match(await run('put', 'value', at('in.csv'), '--resume', 'bad'), {
+    code: 1,
+    stderr:
+      'error: upload-failed: 1 of 1 tasks of it failed: obelisk task state bad-0 and so on say why; send it again without --resume\n',
+  })
+})
+
+t.test('what is cut off while it is typed is named as a person knows it', async (t) => {
+  const { runWith } = await bench(t)
+  const input = (async function* () {
+    yield '1,2\n3,4\n'
+    process.emit('SIGINT')
+    await new Promise(() => {})
+  })()
+  t.match(await runWith({ input }, 'put', 'level', '-', '--resume', 'typed'), {
+    code: 130,
+    stdout: '',
+    stderr:
+      'to send it again: --resume typed\nerror: a part of the standard input may be written\n',
   })
 })
 
