@@ -28,7 +28,7 @@ const END_LIMIT_MS = 10_000
 
 /** What runs in one process each: patterns of paths. Not what changes its user, for others could not write then. */
 const TOGETHER: readonly RegExp[] = [
-  /^test\/broker\/(core\/|dashboard\/|driver|ledger-shape)/,
+  /^test\/broker\/(core\/(?!bounded-work)|dashboard\/|driver|ledger-shape)/,
   /^test\/broker\/(cells-of-file|(fleet|history)-watch|home-assistant|http-|inputs|node-logs)/,
   /^test\/broker\/(rotations|summary|user-calls)/,
   /^test\/firmware-agent\/(core\/|driver)/,

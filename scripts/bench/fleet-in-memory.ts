@@ -115,7 +115,14 @@ export class FleetInMemory {
   /** Lets time pass until the fleet has settled; the ring is published on the way. */
   settle(): GatewayEffect[] {
     this.#nowMs += SETTLE_MS
-    return this.#step({ type: 'deadline-reached' })
+    return this.step({ type: 'deadline-reached' })
+  }
+
+  /** Does what is due at this moment, until nothing is. */
+  calm(): void {
+    while ((this.coordinator.nextDeadlineMs() ?? Infinity) <= this.#nowMs) {
+      this.step({ type: 'deadline-reached' })
+    }
   }
 
   /** Time goes by; what falls due in it is done at the next event, or by `settle`. */
@@ -129,7 +136,7 @@ export class FleetInMemory {
 
   submit(result: SubmissionResult): GatewayEffect[] {
     this.#tickets += 1
-    return this.#step({
+    return this.step({
       type: 'task-submitted',
       ticket: this.#tickets,
       submitter: SUBMITTER,
@@ -138,18 +145,18 @@ export class FleetInMemory {
   }
 
   cancel(task: string): GatewayEffect[] {
-    return this.#step({ type: 'cancel-requested', submitter: SUBMITTER, task: task as TaskId })
+    return this.step({ type: 'cancel-requested', submitter: SUBMITTER, task: task as TaskId })
   }
 
   closeConnection(index: number): GatewayEffect[] {
-    return this.#step({ type: 'connection-closed', connection: connectionOf(index) })
+    return this.step({ type: 'connection-closed', connection: connectionOf(index) })
   }
 
   receive(index: number, message: CoreUp): GatewayEffect[] {
     const decoded = decodeUp(encodeMessage(message))
     if (!decoded.ok) throw new Error(decoded.problem)
     if (message.t === 'applied') this.#marks.set(index, message)
-    return this.#step({
+    return this.step({
       type: 'node-message-received',
       connection: connectionOf(index),
       node: nodeIdOf(index),
@@ -161,7 +168,7 @@ export class FleetInMemory {
     return { monotonicMs: this.#nowMs, wallMs: 1_700_000_000_000 + this.#nowMs }
   }
 
-  #step(event: GatewayEvent): GatewayEffect[] {
+  step(event: GatewayEvent): GatewayEffect[] {
     return this.coordinator.step(this.#now, event)
   }
 }
