@@ -164,7 +164,7 @@ export class CoordinatorContext {
 
   /** Nobody is away who may come back. */
   get isComplete(): boolean {
-    return this.members.all.every((member) => member.state !== 'suspect')
+    return this.members.stateCounts.suspect === 0
   }
 
   /** When it has, if nothing changes until then. */

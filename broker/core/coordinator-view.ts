@@ -150,7 +150,7 @@ export class CoordinatorView {
   /** All that are known at the beginning and when it is their turn, each once. */
   *nodesInSlices(): Generator<NodeView[]> {
     const { members } = this.#context
-    const { all } = members
+    const all = [...members.all]
     for (let first = 0; first < all.length; first += SLICE_NODES) {
       const some = all.slice(first, first + SLICE_NODES)
       yield this.#nodeViews(some.filter((member) => members.find(member.id) === member))
@@ -312,7 +312,7 @@ export class CoordinatorView {
     const { members, tasks, placement, identity, doubt } = this.#context
     return {
       members: members.size,
-      membersAlive: members.all.filter(({ state }) => state === 'alive').length,
+      membersAlive: members.stateCounts.alive,
       tasksKnown: tasks.size,
       openBytes: tasks.openBytes,
       logBytes: tasks.logBytes,

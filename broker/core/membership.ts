@@ -21,6 +21,13 @@ import { Steadiness } from './steadiness.ts'
 /** Stands for the store of a member whose stream has ended; no id of a store is like it. */
 export const NO_STORE = ''
 
+/** How many members are in each state. */
+export type StateCounts = Record<MemberState, number>
+
+function noneCounted(): StateCounts {
+  return { alive: 0, suspect: 0, dead: 0, left: 0 }
+}
+
 /** What a node runs. */
 export interface Program {
   readonly version: string
@@ -40,7 +47,8 @@ export class Member {
   readonly id: NodeId
   readonly index: number
   readonly joinedTs: number
-  state: MemberState = 'suspect'
+  #state: MemberState = 'suspect'
+  #counts: StateCounts
   session: Session | undefined
   boot = 0
   weight = 1
@@ -77,12 +85,31 @@ export class Member {
     id: NodeId,
     index: number,
     options: { joinedTs: number; storeId: string; nowMs: number },
+    counts = noneCounted(),
   ) {
     this.id = id
     this.index = index
     this.joinedTs = options.joinedTs
     this.silentSinceMs = options.nowMs
     this.stream = new NodeStream(options.storeId)
+    this.#counts = counts
+    counts[this.#state] += 1
+  }
+
+  get state(): MemberState {
+    return this.#state
+  }
+
+  set state(state: MemberState) {
+    this.#counts[this.#state] -= 1
+    this.#counts[state] += 1
+    this.#state = state
+  }
+
+  /** It counts among the members no more, whatever becomes of it. */
+  countNoMore(): void {
+    this.#counts[this.#state] -= 1
+    this.#counts = noneCounted()
   }
 
   /** Connected, admitted, and applying its stream. */
@@ -152,7 +179,9 @@ export class Membership {
   readonly #byIndex: Member[] = []
   /** Lowest last. */
   #freeIndexes: number[] = []
-  #all: readonly Member[] | undefined
+  /** By index; made anew after somebody was forgotten. */
+  #all: Member[] | undefined
+  readonly #counts = noneCounted()
   readonly #byConnection = new Map<ConnectionId, Member>()
   readonly #byStore = new Map<string, Member>()
   #sessions = 0
@@ -161,10 +190,14 @@ export class Membership {
     return this.#byId.size
   }
 
-  /** All members, by index. */
+  /** All members, by index; who comes later is added to it. */
   get all(): readonly Member[] {
     this.#all ??= [...this.#byId.values()].sort((a, b) => a.index - b.index)
     return this.#all
+  }
+
+  get stateCounts(): Readonly<StateCounts> {
+    return this.#counts
   }
 
   /** Tables by member index are of this length. */
@@ -206,13 +239,15 @@ export class Membership {
   add(id: NodeId, options: { joinedTs: number; storeId: string; nowMs: number }): Member {
     assert(!this.#byId.has(id), 'a node is added once')
     const index = this.#freeIndexes.pop() ?? this.#byIndex.length
-    return this.#place(new Member(id, index, options), options.storeId)
+    return this.#place(new Member(id, index, options, this.#counts), options.storeId)
   }
 
   #place(member: Member, storeId: string): Member {
+    const isLast = member.index >= this.#byIndex.length
     this.#byIndex[member.index] = member
     this.#byId.set(member.id, member)
-    this.#all = undefined
+    if (isLast) this.#all?.push(member)
+    else this.#all = undefined
     this.#byStore.set(storeId, member)
     return member
   }
@@ -221,6 +256,7 @@ export class Membership {
   forget(member: Member): void {
     assert(member.session === undefined, 'who is connected is not forgotten')
     this.#byId.delete(member.id)
+    member.countNoMore()
     if (this.#byStore.get(member.stream.storeId) === member) {
       this.#byStore.delete(member.stream.storeId)
     }
@@ -234,7 +270,7 @@ export class Membership {
   ): void {
     for (const { key, value } of records) {
       assert(this.#byIndex[value.index] === undefined, 'a member index stands for one member')
-      const fresh = new Member(key as NodeId, value.index, { ...value, nowMs })
+      const fresh = new Member(key as NodeId, value.index, { ...value, nowMs }, this.#counts)
       const member = this.#place(fresh, value.storeId)
       member.boot = value.boot
       member.weight = value.weight

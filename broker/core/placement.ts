@@ -329,6 +329,11 @@ export class Placement {
     return this.#writtenCounts
   }
 
+  /** Born tiles that a member has. */
+  writtenOf(member: number): number {
+    return this.#writtenCounts.get(member) ?? 0
+  }
+
   /** A born tile comes or goes with all its copies. */
   #countTile(tile: number, by: 1 | -1): void {
     if (this.#born[tile] === 0) return
@@ -339,7 +344,7 @@ export class Placement {
   }
 
   #countCopy(member: number, by: 1 | -1): void {
-    const count = (this.#writtenCounts.get(member) ?? 0) + by
+    const count = this.writtenOf(member) + by
     if (count === 0) this.#writtenCounts.delete(member)
     else this.#writtenCounts.set(member, count)
   }

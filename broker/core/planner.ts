@@ -35,7 +35,7 @@ export interface PlanInput {
   readonly replicas: number
 }
 
-/** Tiles of each holder, then where its next one goes; of one plan at a time. */
+/** Tiles of each holder, then where its next one goes; of one plan at a time, and zeros between two. */
 const counts = new Uint32Array(MEMBERS_MAX + 1)
 
 /** One holder a tile: the first in ring order that is `usable` (one byte a member index). */
@@ -82,30 +82,28 @@ export function planWrites(input: PlanInput): TilePlan {
 
 /**
  * A counting sort by member; `chosen` has `each` slots a tile, 0 stands for nobody, and none is
- * above `last`: most plans are of a few tiles, on a fleet far smaller than the table.
+ * above `last`.
  */
 function groupByMember(
   tiles: Uint32Array,
   chosen: Uint32Array,
   { each, last }: { each: number; last: number },
 ): TilePlan {
-  counts.fill(0, 0, last + 1)
   for (let slot = 0; slot < chosen.length; slot++) counts[chosen[slot]!]!++
-  let members = 0
-  for (let holder = 1; holder <= last; holder++) if (counts[holder]! > 0) members++
+  const holders = holdersAmong(chosen, last)
   const plan = {
-    members: new Uint32Array(members),
-    offsets: new Uint32Array(members + 1),
+    members: new Uint32Array(holders.length),
+    offsets: new Uint32Array(holders.length + 1),
     tiles: new Uint32Array(chosen.length - counts[NO_HOLDER]!),
   }
   let offset = 0
-  for (let at = 0, holder = 1; at < members; holder++) {
+  for (let at = 0; at < holders.length; at++) {
+    const holder = holders[at]!
     const count = counts[holder]!
-    if (count === 0) continue
     plan.members[at] = holder - 1
     counts[holder] = offset
     offset += count
-    plan.offsets[++at] = offset
+    plan.offsets[at + 1] = offset
   }
   const grouped = plan.tiles
   const unplaced: number[] = []
@@ -120,7 +118,23 @@ function groupByMember(
       index++
     }
   }
+  counts[NO_HOLDER] = 0
+  for (let at = 0; at < holders.length; at++) counts[holders[at]!] = 0
   return { ...plan, unplaced: Uint32Array.from(unplaced) }
+}
+
+/** Ascending. Most plans are of a few tiles, on a fleet that is far larger: then nobody else is looked at. */
+function holdersAmong(chosen: Uint32Array, last: number): Uint32Array {
+  if (chosen.length * 4 < last) {
+    const few = Uint32Array.from(new Set(chosen)).sort()
+    return few[0] === NO_HOLDER ? few.subarray(1) : few
+  }
+  const holders = new Uint32Array(last)
+  let length = 0
+  for (let holder = 1; holder <= last; holder++) {
+    if (counts[holder]! > 0) holders[length++] = holder
+  }
+  return holders.subarray(0, length)
 }
 
 /** The tiles of each member of a plan, cut to at most `tilesMax` a part. */

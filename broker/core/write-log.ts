@@ -52,10 +52,17 @@ export class WriteLog {
   readonly #controls: ControlLog
   /** By sequence, ascending. */
   readonly #open = new Map<number, OpenWrite>()
+  /**
+   * Of the write whose copies are counted: how many each tile has, and the index of the last member that was counted,
+   * and one: a tile that came back to a node that had it before has two parts and is one copy. Zeros between two.
+   */
+  readonly #tallies: { readonly copies: Uint8Array; readonly last: Uint32Array }
 
   constructor(context: CoordinatorContext, controls: ControlLog) {
     this.#context = context
     this.#controls = controls
+    const { tiles } = context.options.grid.geometry
+    this.#tallies = { copies: new Uint8Array(tiles), last: new Uint32Array(tiles) }
   }
 
   get size(): number {
@@ -190,26 +197,28 @@ export class WriteLog {
   copiesOf(write: OpenWrite): number {
     const { options, placement, moves } = this.#context
     const { slots, replicas } = placement
-    const counts = new Uint8Array(options.grid.geometry.tiles)
-    // By member: a tile that came back to a node that had it before has two parts and is one copy.
-    const counted = new Uint32Array(counts.length)
-    for (const { member, tiles } of [...write.parts].sort((a, b) => a.member - b.member)) {
-      if (write.waitingFor.has(member)) continue
+    const tallies = this.#tallies
+    const applied = write.parts.filter(({ member }) => !write.waitingFor.has(member))
+    for (const { member, tiles } of applied.sort((a, b) => a.member - b.member)) {
       for (const tile of tiles) {
-        if (counted[tile] === member + 1) continue
+        if (tallies.last[tile] === member + 1) continue
         let slot = tile * replicas
         const end = slot + replicas
         while (slot < end && slots[slot] !== NO_HOLDER && slots[slot] !== member + 1) slot++
         const isHolder = slot < end && slots[slot] === member + 1
         if (!isHolder && !moves.isJoining(tile, member)) continue
-        counted[tile] = member + 1
-        counts[tile]! += 1
+        tallies.last[tile] = member + 1
+        tallies.copies[tile]! += 1
       }
     }
     // While a tile moves there is a copy more, which is about to go.
     let fewest = replicas
-    for (const tile of tilesOf(write.task.body!, options.grid))
-      fewest = Math.min(fewest, counts[tile]!)
+    for (const tile of tilesOf(write.task.body!, options.grid)) {
+      fewest = Math.min(fewest, tallies.copies[tile]!)
+    }
+    for (const { tiles } of applied) {
+      for (const tile of tiles) tallies.last[tile] = tallies.copies[tile] = 0
+    }
     return fewest
   }
 
