@@ -17,7 +17,7 @@ import type { OnLook } from '../../shared/runtime/store-look.ts'
 import type { Table, Tables } from '../../shared/runtime/tables.ts'
 import type { IncomingPage } from '../core/effects.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
-import type { StoredState } from '../core/stored-state.ts'
+import type { StoredState, StoreFacts } from '../core/stored-state.ts'
 import { type AnswerName, AnswerTable } from './answer-table.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
 import { ResultTable } from './result-table.ts'
@@ -39,15 +39,6 @@ export interface SliceStoreOptions extends StoreRoomOptions {
   readonly onLook?: OnLook
 }
 
-export interface SliceIdentity {
-  readonly storeId: string
-  /** Counts the starts. */
-  readonly boot: number
-  /** Null while the store belongs to no ledger. */
-  readonly ledgerId: string | null
-  readonly grid: GridShape | null
-}
-
 const MIB = 1024 * 1024
 const OUTBOX_RECORDS_MAX = 4096
 const BROKEN_KEPT = 2
@@ -64,14 +55,12 @@ export class SliceStore {
   readonly #room: StoreRoom
   /** Tiles whose page is damaged, and gone. */
   #broken: ReadonlySet<number>
-  readonly #held = new TileSet()
+  readonly #held = new TileSet((tile) => this.#grid?.geometry.tileLsus(tile) ?? 0)
   /** Why the store that was here before could not be used, and where it is now. */
   readonly setAside: string | undefined
-  #identity: SliceIdentity
+  #identity: StoreFacts
   #grid: SliceGrid | undefined
   #mark: StreamMark
-  #lsus = 0
-  #writtenBytes: number
   #stamp: (() => number) | undefined
 
   /** `onFatal` hears of a failed commit: the process must end then. */
@@ -122,15 +111,17 @@ export class SliceStore {
     this.#database = database
     this.setAside = setAside
     this.#tiles = database.table<number>('tiles', 'uint32')
-    this.#room = new StoreRoom(options, database, () => database.leavesOf(this.#tiles), clock)
     this.#meta = metaTable(database)
+    const written = readRecord<number>(this.#meta, 'written') ?? 0
+    const leaves = (): number => database.leavesOf(this.#tiles)
+    this.#room = new StoreRoom(options, database, { leaves, clock, written })
     this.#answers = new AnswerTable(
       { bytesMax: options.outboxBytesMax, recordsMax: OUTBOX_RECORDS_MAX },
       database.table<number>('answers', 'ordered-binary'),
     )
     this.#staged = new StagedPages(database.table<number>('staged', 'uint32'))
     this.#broken = new Set(readRecord<number[]>(this.#meta, 'broken') ?? [])
-    const last = readRecord<SliceIdentity>(this.#meta, 'identity')
+    const last = readRecord<StoreFacts>(this.#meta, 'identity')
     this.#identity =
       last === undefined
         ? { storeId: randomId(random), boot: 1, ledgerId: null, grid: null }
@@ -138,9 +129,8 @@ export class SliceStore {
     this.#mark = readRecord<StreamMark>(this.#meta, 'mark') ?? MARK_START
     const former = database.table<number>('results', 'ordered-binary')
     this.#results = new ResultTable(this.#meta, former, this.#mark.position)
-    this.#writtenBytes = readRecord<number>(this.#meta, 'written') ?? 0
     if (this.#identity.grid !== null) this.#setGrid(new SliceGrid(this.#identity.grid))
-    for (const tile of this.#tiles.getKeys()) this.#hold(tile)
+    for (const tile of this.#tiles.getKeys()) this.#held.add(tile)
   }
 
   /** What the core begins with. */
@@ -155,7 +145,7 @@ export class SliceStore {
     }
   }
 
-  get identity(): SliceIdentity {
+  get identity(): StoreFacts {
     return this.#identity
   }
 
@@ -182,7 +172,6 @@ export class SliceStore {
   async keepTime(): Promise<void> {
     if (!this.#room.fits(TREE_BYTES_PER_COMMIT, 'answer')) return
     this.#room.take(TREE_BYTES_PER_COMMIT)
-    this.#writtenBytes += TREE_BYTES_PER_COMMIT
     await this.#write(() => {})
   }
 
@@ -254,7 +243,7 @@ export class SliceStore {
     if (grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
     const sound = pages.filter((page) => isSoundPage(page, grid))
     if (sound.length === 0) return sound
-    this.#requireRoom(sound.map(({ bytes }) => ({ bytes: bytes.length, isNew: true })))
+    this.#room.require(sound.map(({ bytes }) => ({ bytes: bytes.length, isNew: true })))
     await this.#write(() => {
       for (const { tile, bytes } of sound) this.#staged.put(tile, bytes)
     })
@@ -274,7 +263,7 @@ export class SliceStore {
       void this.#meta.put('broken', sealRecord([...broken]))
     })
     this.#broken = broken
-    for (const tile of tiles) this.#letGo(tile)
+    for (const tile of tiles) this.#held.delete(tile)
   }
 
   /**
@@ -285,7 +274,7 @@ export class SliceStore {
     const { pages, adopted = NO_TILES, dropped = NO_TILES } = commit
     // What is staged has its room already, but for the time until that is free again.
     const isNew = (tile: number): boolean => !this.#held.has(tile) && !adopted.has(tile)
-    this.#requireRoom(
+    this.#room.require(
       [...pages].map(([tile, page]) => ({ bytes: page.bytes.length, isNew: isNew(tile) })),
     )
     const { position, chain, seq } = commit.mark
@@ -302,8 +291,8 @@ export class SliceStore {
       onTaken?.()
     })
     this.#mark = { position, chain, seq }
-    for (const tile of [...dropped, ...broken]) this.#letGo(tile)
-    for (const tile of pages.keys()) this.#hold(tile)
+    for (const tile of [...dropped, ...broken]) this.#held.delete(tile)
+    for (const tile of pages.keys()) this.#held.add(tile)
     this.#broken = broken
     this.#results.added(commit.results)
   }
@@ -332,7 +321,6 @@ export class SliceStore {
     }
     if (changes.length === 0) return
     this.#room.take(diskBytes)
-    this.#writtenBytes += diskBytes
     await this.#write(() => {
       for (const change of changes) change()
     })
@@ -348,13 +336,12 @@ export class SliceStore {
   }
 
   /** Empties the store: a new one, of no ledger. It goes on counting starts. */
-  async wipe(): Promise<SliceIdentity> {
+  async wipe(): Promise<StoreFacts> {
     const { boot } = this.#identity
     const identity = { storeId: randomId(this.#random), boot, ledgerId: null, grid: null }
     await this.#beginAnew(identity, () => this.#tiles.clearSync())
     this.#grid = undefined
     this.#held.clear()
-    this.#lsus = 0
     return identity
   }
 
@@ -365,11 +352,11 @@ export class SliceStore {
     await this.#beginAnew({ ...this.#identity, ledgerId }, () => {
       for (const tile of given) void this.#tiles.remove(tile)
     })
-    for (const tile of given) this.#letGo(tile)
+    for (const tile of given) this.#held.delete(tile)
   }
 
   /** Forgets the stream and all that hangs on it. */
-  async #beginAnew(identity: SliceIdentity, changeTiles: () => void): Promise<void> {
+  async #beginAnew(identity: StoreFacts, changeTiles: () => void): Promise<void> {
     const clearAnswers = this.#answers.clear()
     await this.#database.write(() => {
       changeTiles()
@@ -389,9 +376,9 @@ export class SliceStore {
   stats(): SliceStats {
     return {
       tiles: this.#held.size,
-      lsus: this.#lsus,
+      lsus: this.#held.lsus,
       storeBytes: this.#database.fileBytes(),
-      writtenBytesTotal: this.#writtenBytes,
+      writtenBytesTotal: this.#room.writtenBytes,
       outboxRecords: this.#answers.records,
       outboxBytes: this.#answers.bytes,
       answersShed: this.#answers.shed,
@@ -409,38 +396,21 @@ export class SliceStore {
     await this.#database.write(() => {
       change()
       sweepResults()
-      void this.#meta.put('written', sealRecord(this.#writtenBytes))
+      void this.#meta.put('written', sealRecord(this.#room.writtenBytes))
       if (this.#stamp !== undefined) void this.#meta.put('time', sealRecord(this.#stamp()))
       this.#answers.sweep()
     })
   }
 
-  async #writeIdentity(identity: SliceIdentity): Promise<void> {
+  async #writeIdentity(identity: StoreFacts): Promise<void> {
     await this.#write(() => {
       void this.#meta.put('identity', sealRecord(identity))
     })
     this.#identity = identity
   }
 
-  #hold(tile: number): void {
-    if (this.#held.add(tile)) this.#lsus += this.#grid?.geometry.tileLsus(tile) ?? 0
-  }
-
-  #letGo(tile: number): void {
-    if (this.#held.delete(tile)) this.#lsus -= this.#grid?.geometry.tileLsus(tile) ?? 0
-  }
-
   #setGrid(grid: SliceGrid): void {
     this.#grid = grid
     this.#room.expectTiles(createLayout(grid.fields, grid.geometry.tile ** 2).bytes)
-  }
-
-  /** Takes room for pages of these sizes; fails with `store-full` if they do not go in. */
-  #requireRoom(pages: readonly { readonly bytes: number; readonly isNew: boolean }[]): void {
-    const bytes = this.#room.costOf(pages.map((page) => page.bytes))
-    const rewritten = pages.filter(({ isNew }) => !isNew)
-    const purpose = rewritten.length === pages.length ? 'rewrite' : 'new-tiles'
-    this.#room.require(bytes, purpose, this.#room.costOf(rewritten.map((page) => page.bytes)))
-    this.#writtenBytes += bytes
   }
 }

@@ -23,6 +23,14 @@ export interface StoreRoomOptions {
   readonly diskCheckMs?: number
 }
 
+interface StoreParts {
+  /** Of the table that holds the pages of tiles. */
+  readonly leaves: () => number
+  readonly clock: Clock
+  /** Bytes, up to now. */
+  readonly written: number
+}
+
 /** Of LMDB. */
 const PAGE_BYTES = 4096
 const PAGE_HEADER_BYTES = 16
@@ -50,11 +58,10 @@ export function diskBytesOf(bytes: number): number {
 export class StoreRoom {
   readonly #options: Required<StoreRoomOptions>
   readonly #database: Tables
-  /** Of the table that holds the pages of tiles. */
-  readonly #leaves: () => number
+  readonly #parts: StoreParts
+  #writtenBytes: number
   /** Of a whole tile; 0 while there is no grid. */
   #tileBytes = 0
-  readonly #clock: Clock
   /**
    * What the last two writes freed. LMDB gives that to neither of the next two: one may still be read, and
    * one is not on the disk yet.
@@ -72,13 +79,17 @@ export class StoreRoom {
       ...bounds
     }: StoreRoomOptions,
     database: Tables,
-    leaves: () => number,
-    clock: Clock,
+    parts: StoreParts,
   ) {
     this.#options = { ...bounds, diskFreeBytesMin, diskCheckMs }
     this.#database = database
-    this.#leaves = leaves
-    this.#clock = clock
+    this.#parts = parts
+    this.#writtenBytes = parts.written
+  }
+
+  /** Written since the store was made, about. */
+  get writtenBytes(): number {
+    return this.#writtenBytes
   }
 
   /** The grid is known: the page of a whole tile has so many bytes. */
@@ -87,12 +98,12 @@ export class StoreRoom {
   }
 
   /** What a transaction that puts pages of these sizes takes: their own pages, and the leaves they are in. */
-  costOf(sizes: readonly number[]): number {
+  #costOf(sizes: readonly number[]): number {
     const own = sizes.filter((bytes) => bytes > LEAF_VALUE_BYTES_MAX)
     const shared = sizes.filter((bytes) => bytes <= LEAF_VALUE_BYTES_MAX)
     // Leaves that are split are half full.
     const grown = Math.ceil((2 * sum(shared)) / PAGE_BYTES)
-    const leaves = Math.min(sizes.length, this.#leaves() + grown)
+    const leaves = Math.min(sizes.length, this.#parts.leaves() + grown)
     return sum(own.map(diskBytesOf)) + leaves * PAGE_BYTES + TREE_BYTES_PER_COMMIT
   }
 
@@ -126,8 +137,11 @@ export class StoreRoom {
     return this.#diskFreeBytes() >= this.#options.diskFreeBytesMin
   }
 
-  /** Takes so many bytes for the next write, which frees others; fails with `store-full` if they do not go in. */
-  require(bytes: number, purpose: Purpose, freed: number): void {
+  /** Takes room for pages of these sizes; fails with `store-full` if they do not go in. */
+  require(pages: readonly { readonly bytes: number; readonly isNew: boolean }[]): void {
+    const bytes = this.#costOf(pages.map((page) => page.bytes))
+    const rewritten = pages.filter(({ isNew }) => !isNew)
+    const purpose = rewritten.length === pages.length ? 'rewrite' : 'new-tiles'
     const isLeft = this.isLeftOnDisk
     if (!isLeft) this.#wasDiskFull = true
     if (!isLeft || !this.#fitsInSlice(bytes, purpose)) {
@@ -135,7 +149,7 @@ export class StoreRoom {
       throw new AppError('store-full', this.#missingOnDisk() ?? this.#sliceMissing())
     }
     this.#refused = undefined
-    this.take(freed)
+    this.take(bytes, this.#costOf(rewritten.map((page) => page.bytes)))
   }
 
   /** Whether so many bytes go in. */
@@ -143,9 +157,10 @@ export class StoreRoom {
     return this.isLeftOnDisk && this.#fitsInSlice(bytes, purpose)
   }
 
-  /** The next write, which fits, frees about so many bytes. */
-  take(freed: number): void {
+  /** The next write, which fits, has and frees about so many bytes. */
+  take(bytes: number, freed = bytes): void {
     this.#recent = [this.#recent[1], freed]
+    this.#writtenBytes += bytes
   }
 
   #fitsInSlice(bytes: number, purpose: Purpose): boolean {
@@ -167,7 +182,7 @@ export class StoreRoom {
     if (this.#tileBytes === 0) return 0
     const tilesMax = Math.floor(ENTRY_PAGE_BYTES_MAX / this.#tileBytes)
     const count = Math.max(1, Math.min(PART_BYTES_MAX / TILE_ID_BYTES, tilesMax))
-    const largest = this.costOf(new Array<number>(count).fill(this.#tileBytes))
+    const largest = this.#costOf(new Array<number>(count).fill(this.#tileBytes))
     const ofAll = bytesMax / (TRANSACTIONS_AT_ONCE + 1) + TREE_BYTES_PER_COMMIT
     return TRANSACTIONS_AT_ONCE * Math.min(largest, ofAll)
   }
@@ -177,7 +192,7 @@ export class StoreRoom {
   }
 
   #diskFreeBytes(): number {
-    const nowMs = this.#clock.monotonicMs
+    const nowMs = this.#parts.clock.monotonicMs
     if (nowMs - this.#diskFree.atMs >= this.#options.diskCheckMs) {
       this.#diskFree = { bytes: this.#database.diskFreeBytes(), atMs: nowMs }
     }

@@ -1,19 +1,28 @@
-/** A set of tile ids in one bit each: a slice may have hundreds of thousands of tiles. */
+/** A set of tiles in one bit each, since a slice may have hundreds of thousands, and how many LSUs they have. */
 export class TileSet {
   #bits = new Uint8Array(0)
   #size = 0
+  #lsus = 0
+  readonly #lsusOf: (tile: number) => number
+
+  constructor(lsusOf: (tile: number) => number) {
+    this.#lsusOf = lsusOf
+  }
 
   get size(): number {
     return this.#size
+  }
+
+  get lsus(): number {
+    return this.#lsus
   }
 
   has(tile: number): boolean {
     return ((this.#bits[tile >>> 3] ?? 0) & (1 << (tile & 7))) !== 0
   }
 
-  /** Whether the tile was not in the set before. */
-  add(tile: number): boolean {
-    if (this.has(tile)) return false
+  add(tile: number): void {
+    if (this.has(tile)) return
     const at = tile >>> 3
     if (at >= this.#bits.length) {
       const grown = new Uint8Array(Math.max(64, 2 * at))
@@ -22,15 +31,14 @@ export class TileSet {
     }
     this.#bits[at] = this.#bits[at]! | (1 << (tile & 7))
     this.#size += 1
-    return true
+    this.#lsus += this.#lsusOf(tile)
   }
 
-  /** Whether the tile was in the set before. */
-  delete(tile: number): boolean {
-    if (!this.has(tile)) return false
+  delete(tile: number): void {
+    if (!this.has(tile)) return
     this.#bits[tile >>> 3] = this.#bits[tile >>> 3]! & ~(1 << (tile & 7))
     this.#size -= 1
-    return true
+    this.#lsus -= this.#lsusOf(tile)
   }
 
   /** Up to `count` tiles from `from` on, ascending. */
@@ -45,5 +53,6 @@ export class TileSet {
   clear(): void {
     this.#bits = new Uint8Array(0)
     this.#size = 0
+    this.#lsus = 0
   }
 }

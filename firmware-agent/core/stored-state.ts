@@ -8,7 +8,9 @@ import type { PartResult, StreamMark } from './events.ts'
 /** Whose store it is. */
 export interface StoreFacts {
   readonly storeId: string
+  /** Counts the starts. */
   readonly boot: number
+  /** Null while the store belongs to no ledger. */
   readonly ledgerId: string | null
   readonly grid: GridShape | null
 }

@@ -3,8 +3,8 @@
  * exchanges it.
  */
 import { openRecord } from '../../firmware-agent/adapters/sealed-record.ts'
-import type { SliceIdentity } from '../../firmware-agent/adapters/slice-store.ts'
 import type { StreamMark } from '../../firmware-agent/core/events.ts'
+import type { StoreFacts } from '../../firmware-agent/core/stored-state.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { createLayout, type PageLayout } from '../../shared/grid/page-layout.ts'
 import { TilePage } from '../../shared/grid/tile-page.ts'
@@ -25,12 +25,12 @@ export class SliceCard {
 
   /** Nothing before its first start. */
   get storeId(): string | undefined {
-    return this.#record<SliceIdentity>('identity')?.storeId
+    return this.#record<StoreFacts>('identity')?.storeId
   }
 
   /** Whether its node was ever admitted with it. */
   get isOfLedger(): boolean {
-    return (this.#record<SliceIdentity>('identity')?.ledgerId ?? null) !== null
+    return (this.#record<StoreFacts>('identity')?.ledgerId ?? null) !== null
   }
 
   get position(): number {
