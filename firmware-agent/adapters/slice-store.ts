@@ -16,7 +16,7 @@ import { openDatabase, setAsideDatabase } from '../../shared/runtime/lmdb.ts'
 import type { OnLook } from '../../shared/runtime/store-look.ts'
 import type { Table, Tables } from '../../shared/runtime/tables.ts'
 import type { IncomingPage } from '../core/effects.ts'
-import type { PartResult, StreamMark } from '../core/events.ts'
+import type { StreamMark } from '../core/events.ts'
 import type { StoredState, StoreFacts } from '../core/stored-state.ts'
 import { type AnswerName, AnswerTable } from './answer-table.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
@@ -133,15 +133,16 @@ export class SliceStore {
     for (const tile of this.#tiles.getKeys()) this.#held.add(tile)
   }
 
-  /** What the core begins with. */
+  /** What the core begins with, if it does now; results and answers in their order. */
   get stored(): StoredState {
     return {
       ...this.#identity,
       mark: this.#mark,
-      results: this.results(),
-      answers: this.answers(),
+      results: this.#results.list(),
+      answers: this.#answers.list(),
       broken: [...this.#broken],
-      timeFloorMs: this.#timeFloorMs,
+      // A damaged one is no reason to give up the rest.
+      timeFloorMs: readRecord<number>(this.#meta, 'time') ?? 0,
     }
   }
 
@@ -156,11 +157,6 @@ export class SliceStore {
   /** The grid, once the store belongs to a ledger. */
   get grid(): SliceGrid | undefined {
     return this.#grid
-  }
-
-  /** The last wall time that was stored. A damaged one is no reason to give up the rest. */
-  get #timeFloorMs(): number {
-    return readRecord<number>(this.#meta, 'time') ?? 0
   }
 
   /** From now on each write stores the time that `stamp` tells. */
@@ -297,11 +293,6 @@ export class SliceStore {
     this.#results.added(commit.results)
   }
 
-  /** Results that the gateway has not confirmed, by position. */
-  results(): PartResult[] {
-    return this.#results.list()
-  }
-
   /** Results up to `position` are confirmed. They leave the disk with the next write. */
   forgetResults(position: number): void {
     this.#results.forget(position)
@@ -324,10 +315,6 @@ export class SliceStore {
     await this.#write(() => {
       for (const change of changes) change()
     })
-  }
-
-  answers(): Answer[] {
-    return this.#answers.list()
   }
 
   /** These answers arrived. They leave the disk with the next write. */
@@ -403,9 +390,7 @@ export class SliceStore {
   }
 
   async #writeIdentity(identity: StoreFacts): Promise<void> {
-    await this.#write(() => {
-      void this.#meta.put('identity', sealRecord(identity))
-    })
+    await this.#write(() => void this.#meta.put('identity', sealRecord(identity)))
     this.#identity = identity
   }
 

@@ -63,6 +63,6 @@ t.test('unconfirmed answers share a transaction, which nothing waits for', async
   t.equal(transactions.read() - before, 1)
   await transactions.close()
   const again = await SliceStore.open(directory, limits, new Random(2), fail)
-  t.equal(again.answers().length, count, 'all are there')
+  t.equal(again.stored.answers.length, count, 'all are there')
   await again.close()
 })

@@ -252,8 +252,8 @@ t.test('entries in groups, one by one, and a plain model come to the same cells'
     for (const entry of entries) await single.runner.apply([entry])
     t.strictSame(bytesOf(grouped.store), bytesOf(single.store))
     t.strictSame(grouped.store.mark, single.store.mark)
-    t.strictSame(grouped.store.results(), single.store.results())
-    const lsus = grouped.store.results().reduce((sum, result) => sum + result.lsus, 0)
+    t.strictSame(grouped.store.stored.results, single.store.stored.results)
+    const lsus = grouped.store.stored.results.reduce((sum, result) => sum + result.lsus, 0)
     t.equal(
       lsus,
       given.tasks.reduce((sum, { region }) => sum + region.w * region.h, 0),

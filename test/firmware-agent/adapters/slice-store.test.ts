@@ -59,7 +59,7 @@ const answer = (part: number, bytes = 100, attempt = 1): Answer => ({
   ms: 0.5,
   value: { bytes: new Uint8Array(bytes).fill(part) },
 })
-const partsOf = (store: SliceStore): string[] => store.answers().map(({ part }) => part)
+const partsOf = (store: SliceStore): string[] => store.stored.answers.map(({ part }) => part)
 
 /** Changes a record behind the store's back. */
 async function tamper(
@@ -97,8 +97,8 @@ t.test('a new store has an identity of its own and holds nothing', async (t) => 
   t.match(store.identity, { storeId: /^[a-z0-9]{16}$/, boot: 1, ledgerId: null, grid: null })
   t.not(store.identity.storeId, other.identity.storeId)
   t.strictSame(store.mark, { position: 0, chain: CHAIN_START, seq: 0 })
-  t.strictSame(store.results(), [])
-  t.strictSame(store.answers(), [])
+  t.strictSame(store.stored.results, [])
+  t.strictSame(store.stored.answers, [])
   t.match(store.stats(), { tiles: 0, lsus: 0, outboxRecords: 0, outboxBytes: 0, answersShed: 0 })
   t.throws(() => store.readPage(0) ?? store.grid!.layoutOf(0))
 })
@@ -116,7 +116,7 @@ t.test('pages, mark and results survive; starts are counted', async (t) => {
   const second = await open(t, directory)
   t.strictSame(second.identity, { storeId, boot: 2, ledgerId: 'ledger', grid: GRID })
   t.strictSame(second.mark, { position: 2, chain: new Uint8Array(8).fill(2), seq: 2 })
-  t.strictSame(second.results(), [
+  t.strictSame(second.stored.results, [
     { position: 1, lsus: 2 },
     { position: 2, lsus: 1 },
   ])
@@ -145,18 +145,18 @@ t.test('results in a store from before are taken over, and leave it', async (t) 
   t.strictSame(former, [2, 3, 9])
   const second = await open(t, directory)
   const kept = [2, 3].map((position) => ({ position, lsus: position }))
-  t.strictSame(second.results(), [...kept, { position: 4, lsus: 1 }])
+  t.strictSame(second.stored.results, [...kept, { position: 4, lsus: 1 }])
   second.forgetResults(2)
   await commit(second, 5, [0])
   t.strictSame(
-    second.results().map(({ position }) => position),
+    second.stored.results.map(({ position }) => position),
     [3, 4, 5],
   )
   second.forgetResults(5)
   await commit(second, 6, [0])
   await second.close()
   t.strictSame(await changeFormer(directory, () => {}), [])
-  t.strictSame((await open(t, directory)).results(), [{ position: 6, lsus: 1 }])
+  t.strictSame((await open(t, directory)).stored.results, [{ position: 6, lsus: 1 }])
 })
 
 t.test('results of a version from before that ran meanwhile stand for older ones', async (t) => {
@@ -168,12 +168,12 @@ t.test('results of a version from before that ran meanwhile stand for older ones
   // It emptied the store, which left what it knew nothing of, and began anew.
   await changeFormer(directory, (table) => void table.put(2, bytesOfNumber(7)))
   const second = await open(t, directory)
-  t.match(second.results(), [{ position: 1 }, { position: 2, lsus: 7 }, { position: 3 }])
+  t.match(second.stored.results, [{ position: 1 }, { position: 2, lsus: 7 }, { position: 3 }])
   second.forgetResults(3)
   await commit(second, 4, [0])
   await second.close()
   t.strictSame(await changeFormer(directory, () => {}), [])
-  t.match((await open(t, directory)).results(), [{ position: 4 }])
+  t.match((await open(t, directory)).stored.results, [{ position: 4 }])
 })
 
 t.test('a store belongs to one ledger, and to a grid that can be', async (t) => {
@@ -191,19 +191,19 @@ t.test('confirmed results leave the disk with the next write', async (t) => {
   await first.adopt('ledger', GRID)
   for (const position of [1, 2, 3]) await commit(first, position, [0])
   first.forgetResults(2)
-  t.strictSame(first.results(), [{ position: 3, lsus: 1 }])
+  t.strictSame(first.stored.results, [{ position: 3, lsus: 1 }])
   await commit(first, 4, [0])
   await first.close()
   const second = await open(t, directory)
   t.strictSame(
-    second.results().map(({ position }) => position),
+    second.stored.results.map(({ position }) => position),
     [3, 4],
   )
   second.forgetResults(9)
-  t.strictSame(second.results(), [])
+  t.strictSame(second.stored.results, [])
   await commit(second, 5, [0])
   await second.close()
-  t.strictSame((await open(t, directory)).results(), [{ position: 5, lsus: 1 }])
+  t.strictSame((await open(t, directory)).stored.results, [{ position: 5, lsus: 1 }])
 })
 
 t.test('a damaged page is found when it is read, and only that one', async (t) => {
@@ -253,7 +253,7 @@ t.test('a wiped store is another one that holds nothing', async (t) => {
       [0, 1, 2].map((tile) => store.holds(tile)),
       [false, false, false],
     )
-    t.strictSame([store.results(), store.answers()], [[], []])
+    t.strictSame([store.stored.results, store.stored.answers], [[], []])
     t.match(store.stats(), { tiles: 0, lsus: 0, outboxRecords: 0, outboxBytes: 0 })
   }
   isEmpty(t, store)
@@ -271,7 +271,7 @@ t.test('answers wait on disk, oldest first, until they are forgotten', async (t)
   const first = await open(t, directory)
   await Promise.all([3, 1, 2].map((part) => first.storeAnswers([answer(part)])))
   t.strictSame(partsOf(first), ['3', '1', '2'])
-  t.strictSame(first.answers()[1], answer(1))
+  t.strictSame(first.stored.answers[1], answer(1))
   await first.storeAnswers([answer(3, 50, 2)])
   t.strictSame(partsOf(first), ['1', '2', '3'], 'a later attempt takes the place of the earlier')
   first.forgetAnswers([
@@ -283,7 +283,7 @@ t.test('answers wait on disk, oldest first, until they are forgotten', async (t)
   await first.close()
   const second = await open(t, directory)
   t.strictSame(partsOf(second), ['2', '3', '4'])
-  t.equal(second.answers()[1]?.attempt, 2)
+  t.equal(second.stored.answers[1]?.attempt, 2)
   t.equal(second.stats().outboxRecords, 3)
   await second.storeAnswers([answer(5)])
   t.strictSame(partsOf(second), ['2', '3', '4', '5'])
@@ -409,7 +409,7 @@ t.test('without room on the disk nothing is accepted', async (t) => {
   await t.rejects(commit(store, 1, [0]), { code: 'store-full' })
   t.equal(store.mark.position, 0)
   await store.storeAnswers([answer(1)])
-  t.strictSame(store.answers(), [])
+  t.strictSame(store.stored.answers, [])
   t.equal(store.stats().answersShed, 1)
 })
 
@@ -437,7 +437,7 @@ t.test(
       const { position, seq } = store.mark
       t.ok(position >= said, `said ${said}, stands at ${position}`)
       t.equal(seq, position)
-      t.equal(store.results().length, position)
+      t.equal(store.stored.results.length, position)
       const pages = Array.from(store.grid!.geometry.tilesOf(store.grid!.geometry.whole), (tile) =>
         store.readPage(tile),
       )

@@ -124,7 +124,12 @@ function problemOf(store: SliceStore, seed: number, expected: Expectation): stri
 
 function emptinessProblem(store: SliceStore): string | undefined {
   const { tiles } = store.stats()
-  const counts = [store.mark.position, tiles, store.results().length, store.answers().length]
+  const counts = [
+    store.mark.position,
+    tiles,
+    store.stored.results.length,
+    store.stored.answers.length,
+  ]
   return counts.every((count) => count === 0) ? undefined : `it is not empty: ${counts}`
 }
 
@@ -150,7 +155,7 @@ function resultsProblem(
   story: SliceStory,
   confirmed: number,
 ): string | undefined {
-  const results = store.results()
+  const results = store.stored.results
   const { position } = store.mark
   const first = results[0]?.position ?? position + 1
   if (first > confirmed + 1) return `lost: the result of ${confirmed + 1}, it begins at ${first}`
@@ -163,7 +168,7 @@ function resultsProblem(
 }
 
 function answersProblem(store: SliceStore, expected: Expectation): string | undefined {
-  const found = store.answers()
+  const found = store.stored.answers
   for (const answer of found) {
     const step: AnswerStep = { kind: 'answer', part: answer.part, attempt: answer.attempt }
     if (!expected.begun.has(`${step.part}/${step.attempt}`)) return `a strange answer ${step.part}`
@@ -192,7 +197,7 @@ async function writeAgain(
   const second = await open(directory, new Random(seed + 2))
   try {
     if (second.mark.position !== position) return `written again to ${position}, and lost`
-    if (!second.answers().some(({ part }) => part === 'again')) return 'a new answer is lost'
+    if (!second.stored.answers.some(({ part }) => part === 'again')) return 'a new answer is lost'
     return pagesProblem(second, story, position)
   } finally {
     await second.close()
