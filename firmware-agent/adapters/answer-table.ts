@@ -5,16 +5,12 @@
  */
 import type { Answer } from '../../shared/protocol/messages.ts'
 import type { Table } from '../../shared/runtime/tables.ts'
+import type { AnswerName } from '../core/effects.ts'
 import { openRecord, sealRecord } from './sealed-record.ts'
 
 export interface AnswerTableOptions {
   readonly bytesMax: number
   readonly recordsMax: number
-}
-
-export interface AnswerName {
-  readonly task: string
-  readonly part: string
 }
 
 /** What a record costs beside its bytes: its key and its node in the tree. */

@@ -37,11 +37,9 @@ export class Agent {
   readonly #clock: WallClock
   readonly #room: RoomWatch
   #store: StoreFacts
-  #results: PartResult[]
   #effects: AgentEffect[] = []
   #nowMs = 0
   #systemMs = 0
-  #isStreamStopped = false
   #wasReady = false
   #done = 0
   #failed = 0
@@ -52,11 +50,10 @@ export class Agent {
     this.#clock = new WallClock(stored.timeFloorMs)
     this.#session = new Session(options, random)
     this.#room = new RoomWatch(random)
-    this.#stream = new ShardStream(stored.mark)
+    this.#stream = new ShardStream(stored.mark, stored.results)
     this.#outbox = new Outbox(options.outboxBytesMax, stored.answers)
     this.#transfers = new Transfers(options.pieceBytes ?? PIECE_BYTES, stored.broken)
     this.#store = stored
-    this.#results = [...stored.results]
   }
 
   get counts(): AgentCounts {
@@ -196,7 +193,7 @@ export class Agent {
     else this.#log(isNews ? 'warn' : 'debug', 'not-connected', `no gateway yet: ${reason}`)
     this.#stream.forgetQueue()
     this.#transfers.disconnected()
-    this.#storeAnswers()
+    this.#effects.push(...this.#outbox.store())
   }
 
   #receive(message: CoreDown): void {
@@ -231,11 +228,9 @@ export class Agent {
         this.#reads.cancel(message.task)
         this.#emit({ type: 'cancel-reads', task: message.task })
         break
-      case 'received': {
-        const stored = this.#outbox.confirm(message.answers)
-        if (stored.length > 0) this.#emit({ type: 'forget-answers', answers: stored })
+      case 'received':
+        this.#effects.push(...this.#outbox.confirm(message.answers))
         break
-      }
       case 'beat':
         this.#forgetResults(message.confirmed)
         this.#answered(message)
@@ -257,7 +252,7 @@ export class Agent {
     if (this.#session.state !== 'greeting') return
     const silenceMs = message.heartbeatMs * SILENT_BEATS
     this.#session.admitted(this.#nowMs, { number: message.session, silenceMs })
-    this.#isStreamStopped = false
+    this.#stream.isStopped = false
     this.#room.restarted()
     if (this.#store.ledgerId === null) {
       this.#store = { ...this.#store, ledgerId: message.ledgerId, grid: message.grid }
@@ -292,7 +287,6 @@ export class Agent {
   #restart({ storeId, boot, ledgerId, grid }: StoreFacts): void {
     this.#store = { storeId, boot, ledgerId, grid }
     this.#stream.reset({ position: 0, chain: CHAIN_START, seq: 0 })
-    this.#results = []
     this.#outbox.clear()
     this.#reads.clear()
     this.#transfers.reset()
@@ -308,7 +302,6 @@ export class Agent {
   }
 
   #receiveEntries(entries: Extract<CoreDown, { t: 'entries' }>['entries']): void {
-    if (this.#isStreamStopped) return
     const { mark } = this.#stream
     switch (this.#stream.receive(entries)) {
       case 'queued':
@@ -333,15 +326,13 @@ export class Agent {
   }
 
   #applyNext(): void {
-    if (this.#isStreamStopped) return
     const entries = this.#stream.takeBatch()
     if (entries.length > 0) this.#emit({ type: 'apply', entries })
   }
 
   #applied(mark: StreamMark, results: readonly PartResult[]): void {
-    this.#stream.applied(mark)
+    this.#stream.applied(mark, results)
     if (results.length > 0) this.#room.applied()
-    this.#results.push(...results)
     this.#done += results.length
     if (this.isAdmitted) this.#acknowledge()
     this.#applyNext()
@@ -357,7 +348,7 @@ export class Agent {
 
   /** A trouble of this node's own is no outcome: it stops here and says why. */
   #stopStream(code: string, message: string): void {
-    this.#isStreamStopped = true
+    this.#stream.isStopped = true
     if (code === STORE_FULL) this.#room.stopped(this.#nowMs)
     this.#log('error', code, message)
     if (!this.isAdmitted) return
@@ -376,13 +367,13 @@ export class Agent {
     const said = { ...change, message: looked.message, ts: this.#clock.ms }
     this.#emit(eventOf(this.#options.node, said))
     if (!mayResume) return
-    this.#isStreamStopped = false
+    this.#stream.isStopped = false
     this.#askFor(this.#stream.mark)
   }
 
   #acknowledge(): void {
-    const { position, chain } = this.#stream.mark
-    const results = this.#results.map((result) => ({ ...result }))
+    const { mark, results } = this.#stream
+    const { position, chain } = mark
     const session = this.#session.number
     this.#send({ t: 'applied', session, position, chain, results, ...this.#broken() })
   }
@@ -393,9 +384,7 @@ export class Agent {
   }
 
   #forgetResults(position: number): void {
-    if (!this.#results.some((result) => result.position <= position)) return
-    this.#results = this.#results.filter((result) => result.position > position)
-    this.#emit({ type: 'forget-results', position })
+    if (this.#stream.confirmed(position)) this.#emit({ type: 'forget-results', position })
   }
 
   #startReads(): void {
@@ -408,18 +397,9 @@ export class Agent {
     this.#reads.finish(answer)
     if (answer.error === undefined) this.#done += 1
     else this.#failed += 1
-    const shed = this.#outbox.add(answer)
-    if (shed.length > 0) this.#emit({ type: 'forget-answers', answers: shed })
-    if (this.isAdmitted) {
-      this.#send(answer)
-      return
-    }
-    this.#storeAnswers()
-  }
-
-  #storeAnswers(): void {
-    const answers = this.#outbox.takeUnstored()
-    if (answers.length > 0) this.#emit({ type: 'store-answers', answers })
+    this.#effects.push(...this.#outbox.add(answer))
+    if (this.isAdmitted) this.#send(answer)
+    else this.#effects.push(...this.#outbox.store())
   }
 
   #runDeadlines(): void {
@@ -441,7 +421,7 @@ export class Agent {
 
   #stop(): void {
     if (this.#session.state === 'stopped') return
-    this.#storeAnswers()
+    this.#effects.push(...this.#outbox.store())
     if (this.isAdmitted) this.#emit(stateOf(this.#options.node, 'offline'))
     this.#session.stop()
     this.#emit({ type: 'disconnect', reason: 'stopping' })

@@ -15,6 +15,11 @@ export interface IncomingPage {
   readonly bytes: Uint8Array
 }
 
+export interface AnswerName {
+  readonly task: string
+  readonly part: string
+}
+
 export type AgentEffect =
   | { readonly type: 'connect' }
   | { readonly type: 'disconnect'; readonly reason: string }
@@ -35,10 +40,7 @@ export type AgentEffect =
   | { readonly type: 'cancel-reads'; readonly task: string }
   /** In one transaction, beside what follows: a slow card keeps nobody from connecting or from ending. */
   | { readonly type: 'store-answers'; readonly answers: readonly Answer[] }
-  | {
-      readonly type: 'forget-answers'
-      readonly answers: readonly { readonly task: string; readonly part: string }[]
-    }
+  | { readonly type: 'forget-answers'; readonly answers: readonly AnswerName[] }
   | { readonly type: 'wipe' }
   /** Reads the page of a tile for another node; comes back as `page-copied` or `copy-failed`. */
   | { readonly type: 'copy-page'; readonly copy: Copy }

@@ -4,6 +4,7 @@
  * Bounded in bytes: the oldest is shed first, and counted.
  */
 import type { Answer } from '../../shared/protocol/messages.ts'
+import type { AgentEffect, AnswerName } from './effects.ts'
 
 export interface OutboxCounts {
   readonly records: number
@@ -37,33 +38,35 @@ export class Outbox {
     return [...this.#waiting.values()].map(({ answer }) => answer)
   }
 
-  /** Returns stored answers that had to go to make room. */
-  add(answer: Answer): Answer[] {
+  /** Stored answers may have to go to make room. */
+  add(answer: Answer): AgentEffect[] {
     this.#put(answer, false)
-    const shed: Answer[] = []
+    const shed: AnswerName[] = []
     for (const [name, { answer: oldest, isStored }] of this.#waiting) {
       if (this.#bytes <= this.#bytesMax || this.#waiting.size === 1) break
       this.#remove(name)
       this.#shed += 1
       if (isStored) shed.push(oldest)
     }
-    return shed
+    return forget(shed)
   }
 
-  /** Those that are in memory only, from now on taken as stored. */
-  takeUnstored(): Answer[] {
+  /** Those that are in memory only go to the disk. */
+  store(): AgentEffect[] {
     const unstored = [...this.#waiting.values()].filter(({ isStored }) => !isStored)
     for (const waiting of unstored) waiting.isStored = true
-    return unstored.map(({ answer }) => answer)
+    const answers = unstored.map(({ answer }) => answer)
+    return answers.length === 0 ? [] : [{ type: 'store-answers', answers }]
   }
 
-  /** The gateway has them; returns those that the disk must forget. */
-  confirm(names: readonly { task: string; part: string }[]): { task: string; part: string }[] {
-    return names.filter((name) => {
-      const isStored = this.#waiting.get(nameOf(name))?.isStored ?? false
+  /** The gateway has them. */
+  confirm(names: readonly AnswerName[]): AgentEffect[] {
+    const stored = names.filter((name) => {
+      const isStored = this.#waiting.get(nameOf(name))?.isStored
       this.#remove(nameOf(name))
       return isStored
     })
+    return forget(stored)
   }
 
   clear(): void {
@@ -84,7 +87,11 @@ export class Outbox {
   }
 }
 
-function nameOf({ task, part }: { task: string; part: string }): string {
+function forget(answers: AnswerName[]): AgentEffect[] {
+  return answers.length === 0 ? [] : [{ type: 'forget-answers', answers }]
+}
+
+function nameOf({ task, part }: AnswerName): string {
   return `${task}/${part}`
 }
 

@@ -1,7 +1,8 @@
 /**
  * This node's end of its stream: which entries may be applied, in which order (recovery.md, One
  * sequencer). An entry is taken only if it follows the last one in position and chain; what is on disk
- * already is acknowledged again; a gap is reported with where the stream stands.
+ * already is acknowledged again; a gap is reported with where the stream stands. One that is stopped takes
+ * nothing and gives nothing out. What entries have done stays here until the gateway has confirmed it.
  *
  * Invariants: the queue follows the mark without a gap, in position and in chain; one batch is with
  * the runner at a time.
@@ -9,25 +10,33 @@
 import { equalBytes } from '../../shared/core/hash.ts'
 import type { Entry } from '../../shared/protocol/messages.ts'
 import { extendChain } from '../../shared/protocol/stream-chain.ts'
-import type { StreamMark } from './events.ts'
+import type { PartResult, StreamMark } from './events.ts'
 
 /** Entries handed to the runner at once; it shares one transaction among them. */
 const BATCH_ENTRIES_MAX = 64
 
-export type Received = 'queued' | 'repeated' | 'gap' | 'chain-differs'
+export type Received = 'queued' | 'repeated' | 'gap' | 'chain-differs' | 'stopped'
 
 export class ShardStream {
+  isStopped = false
   #mark: StreamMark
+  #results: PartResult[]
   #queue: Entry[] = []
   #applying = 0
 
-  constructor(mark: StreamMark) {
+  constructor(mark: StreamMark, results: readonly PartResult[]) {
     this.#mark = mark
+    this.#results = [...results]
   }
 
   /** What is on disk. */
   get mark(): StreamMark {
     return this.#mark
+  }
+
+  /** Those of entries up to the mark that are not confirmed, by position. */
+  get results(): PartResult[] {
+    return this.#results.map((result) => ({ ...result }))
   }
 
   get isApplying(): boolean {
@@ -36,6 +45,7 @@ export class ShardStream {
 
   /** Takes entries in order; stops at the first that does not fit. */
   receive(entries: readonly Entry[]): Received {
+    if (this.isStopped) return 'stopped'
     let verdict: Received = 'repeated'
     for (const entry of entries) {
       const last = this.#queue.at(-1) ?? this.#mark
@@ -48,20 +58,28 @@ export class ShardStream {
     return verdict
   }
 
-  /** The next entries for the runner; nothing while it works or there are none. */
+  /** The next entries for the runner; nothing while it works, or there are none that may go on. */
   takeBatch(): Entry[] {
-    if (this.isApplying) return []
+    if (this.isApplying || this.isStopped) return []
     const batch = this.#queue.slice(0, BATCH_ENTRIES_MAX)
     this.#applying = batch.length
     return batch
   }
 
   /** The runner has everything up to `mark` on disk; the rest of its batch, if any, is still there. */
-  applied(mark: StreamMark): void {
+  applied(mark: StreamMark, results: readonly PartResult[]): void {
     const rest = this.#queue.filter((entry) => entry.position > mark.position)
     this.#applying = Math.max(0, this.#applying - (this.#queue.length - rest.length))
     this.#queue = rest
     this.#mark = mark
+    this.#results.push(...results)
+  }
+
+  /** Results up to here are in the ledger; says whether there were any. */
+  confirmed(upTo: number): boolean {
+    const before = this.#results.length
+    this.#results = this.#results.filter(({ position }) => position > upTo)
+    return this.#results.length < before
   }
 
   /** The runner gave its batch back. */
@@ -80,5 +98,6 @@ export class ShardStream {
     this.#queue = []
     this.#applying = 0
     this.#mark = mark
+    this.#results = []
   }
 }

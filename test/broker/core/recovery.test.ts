@@ -217,7 +217,7 @@ t.test('an order to keep fits into a message, however large the slice', async (t
   const decoded = decodeDown(payload)
   if (!decoded.ok) return t.fail(decoded.problem)
   const mark = { position: 3, chain: CHAIN, seq: 30 }
-  const stream = new ShardStream(mark)
+  const stream = new ShardStream(mark, [])
   const effects = effectsOfOrder(
     decoded.message as typeof order & { t: 'rebase' },
     'store-a',
