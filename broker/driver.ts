@@ -1,8 +1,6 @@
 /**
- * Joins the coordinator with the world: events in, effects out, one timer. It decides nothing. What
- * it guarantees is the order of effects.ts: effects leave in the order in which they were asked for,
- * and none leaves before the records persisted ahead of it are on disk. While one flush runs, later
- * steps queue up; their records share the next flush (group commit).
+ * Joins the coordinator with the world: events in, effects out, one timer. It decides nothing. In which order
+ * effects leave is that of effects.ts, which group-commit.ts keeps.
  */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
@@ -25,6 +23,7 @@ import type {
 import type { GatewayEvent, ReadingsReceived, Submitter, Ticket } from './core/events.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
 import type { UpgradeDemand } from './core/upgrades.ts'
+import { GroupCommit, type Visible } from './group-commit.ts'
 
 /** What the driver performs effects on. */
 export interface GatewayPorts {
@@ -58,31 +57,17 @@ export interface GatewayPorts {
 /** A node's bytes that are no message; counted by the caller. */
 export type MalformedMessage = (node: NodeId, problem: string) => void
 
-type Visible = Exclude<GatewayEffect, { type: 'persist' }>
-
-interface Batch {
-  readonly records: LedgerRecord[]
-  readonly effects: Visible[]
-  /** Somebody waits until all this has left. */
-  readonly left: (() => void) | undefined
-}
-
 export class GatewayDriver {
   readonly #coordinator: Coordinator
   readonly #grid: GridContext
   readonly #ports: GatewayPorts
-  readonly #onFatal: (error: unknown) => void
+  readonly #commit: GroupCommit
   readonly #answers = new Map<Ticket, (outcome: Outcome) => void>()
   readonly #readings = new Map<Ticket, () => void>()
   readonly #looks = new Map<Ticket, (outcome: LookOutcome) => void>()
   readonly #endings = new Map<TaskId, Set<() => void>>()
   readonly #sealing = new Map<TaskId, AbortController>()
   #tickets = 0
-  /** Steps whose effects have not left; the first ones' records may be on their way to the disk. */
-  #queue: Batch[] = []
-  #flush: Promise<void> | undefined
-  /** As if something were on its way, until `begin`: what comes before waits for the start's records. */
-  #isLeaving = true
   #stopTimer: () => void = () => {}
   #isStopped = false
   /** When the coordinator last took a step, monotonic ms. */
@@ -97,20 +82,24 @@ export class GatewayDriver {
     this.#coordinator = coordinator
     this.#grid = grid
     this.#ports = ports
-    this.#onFatal = onFatal
+    this.#commit = new GroupCommit(ports, {
+      perform: (effect) => this.#act(effect),
+      failed: (error) => {
+        this.#isStopped = true
+        onFatal(error)
+      },
+    })
   }
 
   /** Performs the effects of the coordinator's start, and then those of what has come meanwhile. */
   begin(effects: readonly GatewayEffect[]): void {
-    this.#queue.unshift(this.#batchOf(effects))
-    this.#isLeaving = false
-    this.#leave()
+    this.#commit.begin(effects)
     this.#setTimer()
   }
 
   /** Resolves when nothing waits for the disk. */
-  async idle(): Promise<void> {
-    while (this.#flush !== undefined) await this.#flush
+  idle(): Promise<void> {
+    return this.#commit.idle()
   }
 
   /** Takes no more events; what was asked for still leaves. */
@@ -282,64 +271,8 @@ export class GatewayDriver {
     if (this.#isStopped) return
     const now = this.#ports.clock.now()
     this.#steppedMs = now.monotonicMs
-    this.#perform(this.#coordinator.step(now, event), left)
-  }
-
-  #perform(effects: readonly GatewayEffect[], left?: () => void): void {
-    this.#queue.push(this.#batchOf(effects, left))
-    this.#leave()
+    this.#commit.add(this.#coordinator.step(now, event), left)
     this.#setTimer()
-  }
-
-  #batchOf(effects: readonly GatewayEffect[], left?: () => void): Batch {
-    const batch: Batch = { records: [], effects: [], left }
-    for (const effect of effects) {
-      if (effect.type !== 'persist') {
-        batch.effects.push(effect)
-        continue
-      }
-      this.#ports.performing?.(effect)
-      // Not spread into one call: arguments lie on the stack.
-      for (const record of effect.records) batch.records.push(record)
-    }
-    return batch
-  }
-
-  /**
-   * Lets queued effects leave, in order. What an effect causes on the way comes back as an event, and
-   * its effects queue up behind the rest.
-   */
-  #leave(): void {
-    if (this.#isLeaving) return
-    this.#isLeaving = true
-    for (let batch = this.#queue[0]; batch !== undefined; batch = this.#queue[0]) {
-      if (this.#queue.some(({ records }) => records.length > 0)) {
-        this.#flush = this.#flushQueue().catch((error: unknown) => {
-          this.#isStopped = true
-          this.#flush = undefined
-          this.#onFatal(error)
-        })
-        return
-      }
-      this.#queue.shift()
-      this.#release(batch)
-    }
-    this.#isLeaving = false
-  }
-
-  async #flushQueue(): Promise<void> {
-    const batches = [...this.#queue]
-    await this.#ports.write(batches.flatMap(({ records }) => records))
-    this.#queue.splice(0, batches.length)
-    for (const batch of batches) this.#release(batch)
-    this.#flush = undefined
-    this.#isLeaving = false
-    this.#leave()
-  }
-
-  #release(batch: Batch): void {
-    for (const effect of batch.effects) this.#act(effect)
-    batch.left?.()
   }
 
   #act(effect: Visible): void {

@@ -14,7 +14,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'effects leave before the flush',
     edits: [
       {
-        file: 'broker/driver.ts',
+        file: 'broker/group-commit.ts',
         from: 'await this.#ports.write(',
         to: 'void this.#ports.write(',
       },

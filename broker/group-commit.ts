@@ -1,0 +1,107 @@
+/**
+ * The order of effects.ts: effects leave in the order in which they were asked for, and none leaves before the
+ * records persisted ahead of it are on disk. While one flush runs, later steps queue up; their records share
+ * the next flush (group commit).
+ */
+import type { GatewayEffect } from './core/effects.ts'
+import type { LedgerRecord } from './core/ledger-records.ts'
+import type { GatewayPorts } from './driver.ts'
+
+export type Visible = Exclude<GatewayEffect, { type: 'persist' }>
+
+type CommitPorts = Pick<GatewayPorts, 'write' | 'performing'>
+
+interface CommitTakers {
+  perform(effect: Visible): void
+  /** Nothing leaves any more. */
+  failed(error: unknown): void
+}
+
+interface Batch {
+  readonly records: LedgerRecord[]
+  readonly effects: Visible[]
+  /** Somebody waits until all this has left. */
+  readonly left: (() => void) | undefined
+}
+
+export class GroupCommit {
+  readonly #ports: CommitPorts
+  readonly #takers: CommitTakers
+  /** Steps whose effects have not left; the first ones' records may be on their way to the disk. */
+  #queue: Batch[] = []
+  #flush: Promise<void> | undefined
+  /** As if something were on its way, until `begin`: what comes before waits for the start's records. */
+  #isLeaving = true
+
+  constructor(ports: CommitPorts, takers: CommitTakers) {
+    this.#ports = ports
+    this.#takers = takers
+  }
+
+  /** What the start asks for leaves, and then what was added meanwhile. */
+  begin(effects: readonly GatewayEffect[]): void {
+    this.#queue.unshift(this.#batchOf(effects))
+    this.#isLeaving = false
+    this.#leave()
+  }
+
+  add(effects: readonly GatewayEffect[], left?: () => void): void {
+    this.#queue.push(this.#batchOf(effects, left))
+    this.#leave()
+  }
+
+  /** Resolves when nothing waits for the disk. */
+  async idle(): Promise<void> {
+    while (this.#flush !== undefined) await this.#flush
+  }
+
+  #batchOf(effects: readonly GatewayEffect[], left?: () => void): Batch {
+    const batch: Batch = { records: [], effects: [], left }
+    for (const effect of effects) {
+      if (effect.type !== 'persist') {
+        batch.effects.push(effect)
+        continue
+      }
+      this.#ports.performing?.(effect)
+      // Not spread into one call: arguments lie on the stack.
+      for (const record of effect.records) batch.records.push(record)
+    }
+    return batch
+  }
+
+  /**
+   * Lets queued effects leave, in order. What an effect causes on the way comes back as an event, and
+   * its effects queue up behind the rest.
+   */
+  #leave(): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    for (let batch = this.#queue[0]; batch !== undefined; batch = this.#queue[0]) {
+      if (this.#queue.some(({ records }) => records.length > 0)) {
+        this.#flush = this.#flushQueue().catch((error: unknown) => {
+          this.#flush = undefined
+          this.#takers.failed(error)
+        })
+        return
+      }
+      this.#queue.shift()
+      this.#release(batch)
+    }
+    this.#isLeaving = false
+  }
+
+  async #flushQueue(): Promise<void> {
+    const batches = [...this.#queue]
+    await this.#ports.write(batches.flatMap(({ records }) => records))
+    this.#queue.splice(0, batches.length)
+    for (const batch of batches) this.#release(batch)
+    this.#flush = undefined
+    this.#isLeaving = false
+    this.#leave()
+  }
+
+  #release(batch: Batch): void {
+    for (const effect of batch.effects) this.#takers.perform(effect)
+    batch.left?.()
+  }
+}
