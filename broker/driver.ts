@@ -5,7 +5,8 @@
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
 import type { LogLines } from '../shared/protocol/log-messages.ts'
-import { decodeUp, encodeMessage, isKeyUp, type KeyUp } from '../shared/protocol/messages.ts'
+import { decodeUp, encodeMessage } from '../shared/protocol/messages.ts'
+import type { KeyUp } from '../shared/protocol/rekey.ts'
 import type { Sealed } from '../shared/protocol/sealed.ts'
 import { checkSubmission, parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
 import type { CellName } from '../shared/protocol/topics.ts'
@@ -195,7 +196,7 @@ export class GatewayDriver {
       return
     }
     const { message } = decoded
-    if (isKeyUp(message)) this.#ports.key?.(connection, node, message)
+    if (message.t === 'next-key') this.#ports.key?.(connection, node, message)
     else if (message.t === 'log-lines') this.#ports.log?.(connection, message)
     else this.#deliver({ type: 'node-message-received', connection, node, message })
   }

@@ -5,8 +5,7 @@
  */
 import { verify } from 'node:crypto'
 import type { NodeId } from '../shared/core/ids.ts'
-import type { KeyDown, KeyUp } from '../shared/protocol/messages.ts'
-import { rekeyedBytes } from '../shared/protocol/rekey.ts'
+import { type KeyDown, type KeyUp, rekeyedBytes } from '../shared/protocol/rekey.ts'
 import type { SecurityEvent, ToldEvent, WeighedEvent } from '../shared/protocol/security-events.ts'
 import { named } from '../shared/protocol/security-log.ts'
 import type { Logger } from '../shared/runtime/logger.ts'

@@ -6,13 +6,8 @@
 
 import type { NodeId } from '../shared/core/ids.ts'
 import type { LogLines, LogOrder } from '../shared/protocol/log-messages.ts'
-import {
-  decodeDown,
-  encodeMessage,
-  isKeyDown,
-  type KeyDown,
-  type KeyUp,
-} from '../shared/protocol/messages.ts'
+import { decodeDown, encodeMessage } from '../shared/protocol/messages.ts'
+import type { KeyDown, KeyUp } from '../shared/protocol/rekey.ts'
 import { encodeTelemetry } from '../shared/protocol/telemetry.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import type { UpgradeOrder, UpgradeUp } from '../shared/protocol/upgrade-messages.ts'
@@ -112,7 +107,7 @@ export class AgentDriver {
       const lines = this.#outcome.log?.(message)
       if (lines !== undefined) answer(lines)
     } else if (message.t === 'upgrade') this.#outcome.upgrade?.(message, answer)
-    else if (isKeyDown(message)) this.#outcome.key(message, answer)
+    else if (message.t === 'rekey' || message.t === 'rekeyed') this.#outcome.key(message, answer)
     else this.deliver({ type: 'message-received', message })
   }
 

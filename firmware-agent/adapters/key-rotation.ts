@@ -4,8 +4,7 @@
  */
 import { sign } from 'node:crypto'
 import type { NodeId } from '../../shared/core/ids.ts'
-import type { KeyDown, KeyUp } from '../../shared/protocol/messages.ts'
-import { rekeyedBytes } from '../../shared/protocol/rekey.ts'
+import { type KeyDown, type KeyUp, rekeyedBytes } from '../../shared/protocol/rekey.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import { spkiOf } from '../../shared/runtime/public-keys.ts'

@@ -11,19 +11,14 @@ import * as v from 'valibot'
 import { DIGEST_BYTES } from '../core/hash.ts'
 import { isId } from '../core/ids.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
-import { SIGNATURE_BYTES } from './enrolment.ts'
 import { MESSAGE_LIMITS } from './limits.ts'
 import { type LogLines, type LogOrder, logLines, logOrder } from './log-messages.ts'
 import { isPlainObject, parseWith } from './problems.ts'
+import { type KeyDown, type KeyUp, nextKey, rekey, rekeyed } from './rekey.ts'
 import { fetched, program, type UpgradeOrder, upgrade, upgraded } from './upgrade-messages.ts'
 
 /** Of the internal messages; a gateway refuses a node that speaks another. */
 export const PROTOCOL_VERSION = 1
-
-/** The keys that are taken have 91 bytes; whoever shows another hears why. */
-const REKEY_KEY_BYTES_MAX = 1024
-/** Ours have some 700. */
-const CERTIFICATE_LENGTH_MAX = 8192
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER))
 const id = v.custom<string>(isId, 'an id')
@@ -177,20 +172,6 @@ const held = v.strictObject({
   next: v.nullable(count),
 })
 
-/** The key that is to follow the one of this connection, and the proof that it is the node's (rekey.ts). */
-const nextKey = v.strictObject({
-  t: v.literal('next-key'),
-  /** A SubjectPublicKeyInfo, DER. */
-  key: v.pipe(
-    bytes,
-    v.check((given) => given.length <= REKEY_KEY_BYTES_MAX, 'a key'),
-  ),
-  sig: v.pipe(
-    bytes,
-    v.check((given) => given.length === SIGNATURE_BYTES, `${SIGNATURE_BYTES} bytes`),
-  ),
-})
-
 export const upSchema = v.variant('t', [
   hello,
   heartbeat,
@@ -331,15 +312,6 @@ const rebase = v.strictObject({
   keepAs: v.optional(v.literal('bits')),
 })
 
-/** Make another key, and show it. */
-const rekey = v.strictObject({ t: v.literal('rekey') })
-
-/** The key that was shown counts from its first use on; PEM. */
-const rekeyed = v.strictObject({
-  t: v.literal('rekeyed'),
-  cert: v.pipe(v.string(), v.minLength(1), v.maxLength(CERTIFICATE_LENGTH_MAX)),
-})
-
 export const downSchema = v.variant('t', [
   welcome,
   refused,
@@ -363,9 +335,6 @@ export const downSchema = v.variant('t', [
 
 export type Up = v.InferOutput<typeof upSchema>
 export type Down = v.InferOutput<typeof downSchema>
-/** About the node's key: between the adapters of both sides, which know of keys; the cores do not. */
-export type KeyUp = Extract<Up, { t: 'next-key' }>
-export type KeyDown = Extract<Down, { t: 'rekey' | 'rekeyed' }>
 /** What the cores say to each other. */
 export type CoreUp = Exclude<Up, KeyUp | LogLines>
 export type CoreDown = Exclude<Down, KeyDown | UpgradeOrder | LogOrder>
@@ -379,14 +348,6 @@ export type Copy = Extract<Down, { t: 'copy' }>
 export type GridShape = v.InferOutput<typeof gridShape>
 
 export type Decoded<T> = { ok: true; message: T } | { ok: false; problem: string }
-
-export function isKeyUp(message: Up): message is KeyUp {
-  return message.t === 'next-key'
-}
-
-export function isKeyDown(message: Down): message is KeyDown {
-  return message.t === 'rekey' || message.t === 'rekeyed'
-}
 
 export function encodeMessage(message: Up | Down): Uint8Array {
   return encodeCbor(message)
