@@ -55,7 +55,7 @@ export class HttpDoor implements Door {
       const wait = onAccepted === undefined ? `?wait=${waitMs}ms` : ''
       const first = await this.#ask(`/process${wait}`, options, body)
       onAccepted?.()
-      if (first.status !== ACCEPTED) return this.#read(first, options)
+      if (first.status !== ACCEPTED) return this.#read(first)
       while (true) {
         const view = await untilAnswered(
           () =>
@@ -68,7 +68,7 @@ export class HttpDoor implements Door {
         )
         onProgress?.({ done: view.shards.done, total: view.shards.total })
         if (isEnded(view.state)) {
-          return this.#read(await this.#ask(`${path}/result`, options), options)
+          return this.#read(await this.#ask(`${path}/result`, options))
         }
       }
     } catch (error) {
@@ -111,11 +111,8 @@ export class HttpDoor implements Door {
     return await untilAnswered(() => this.#gateway.request(question), options)
   }
 
-  #read({ body }: Answer, { onProgress }: RunOptions): TaskResult {
-    const result = this.#form.read(body) as TaskResult
-    const { state, shards } = result
-    if (state === 'completed') onProgress?.({ done: shards, total: shards })
-    return result
+  #read({ body }: Answer): TaskResult {
+    return this.#form.read(body) as TaskResult
   }
 
   async #cancel(path: string): Promise<void> {

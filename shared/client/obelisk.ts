@@ -79,7 +79,12 @@ export class Obelisk {
    */
   async run(task: Task, options: RunOptions = {}): Promise<TaskResult> {
     const id = task.id ?? randomTaskId()
-    return completed(await this.#door.run({ ...task, id }, options))
+    const onProgress = options.onProgress && eachStep(options.onProgress)
+    const result = completed(await this.#door.run({ ...task, id }, { ...options, onProgress }))
+    const { shards } = result
+    // What a door tells of the last step comes before the result, after it, or never.
+    if (shards > 0) onProgress?.({ done: shards, total: shards })
+    return result
   }
 
   /** The cells of a field, the whole grid unless a region is given. */
@@ -221,6 +226,17 @@ export class Obelisk {
       }
     })
     await Promise.all(workers)
+  }
+}
+
+/** A gateway that is asked again, and one that comes back, say the same again. */
+function eachStep(tell: (progress: Progress) => void): (progress: Progress) => void {
+  let last: Progress = { done: 0, total: 0 }
+  return (progress) => {
+    const { done, total } = last
+    if (progress.done === done && progress.total === total) return
+    last = progress
+    tell(progress)
   }
 }
 

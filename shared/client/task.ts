@@ -38,6 +38,7 @@ export interface Progress {
 
 /** Of whatever takes one task or several. */
 export interface WorkOptions {
+  /** Each step once; of what is done, the last one is all of it. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
   /** The gateway is away, or has no room or no node now: it is asked again. */
   readonly onAway?: ((error: ObeliskError) => void) | undefined

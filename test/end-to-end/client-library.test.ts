@@ -58,6 +58,20 @@ for (const way of WAYS) {
     })
   })
 
+  t.test(`each step of a task is told once, and its last one, over ${way}`, async (t) => {
+    const obelisk = await client(t, way)
+    const seen: Progress[] = []
+    agent.run.signal('SIGSTOP')
+    const onAccepted = (): void => agent.run.signal('SIGCONT')
+    t.teardown(onAccepted)
+    const stat = { op: 'stat', args: { field: 'temp', bins: 4 } }
+    const onProgress = (progress: Progress): void => void seen.push(progress)
+    const { shards } = await obelisk.run(stat, { onProgress, onAccepted })
+    t.same(seen.at(-1), { done: shards, total: shards })
+    const told = seen.map(({ done, total }) => `${done}/${total}`)
+    t.equal(new Set(told).size, told.length, told.join(', '))
+  })
+
   t.test(`cells are written and read, and seen from afar, over ${way}`, async (t) => {
     const obelisk = await client(t, way)
     const whole = { x: 0, y: 0, w: 400, h: 300 }
