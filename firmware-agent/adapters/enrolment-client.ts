@@ -19,7 +19,7 @@ import {
   provenBytes,
 } from '../../shared/protocol/enrolment.ts'
 import type { Token } from '../../shared/protocol/tokens.ts'
-import { linkWords } from '../../shared/runtime/address-hint.ts'
+import { isOfTrust, linkWords } from '../../shared/runtime/address-hint.ts'
 import {
   AppError,
   EXIT_CONFIG,
@@ -130,12 +130,6 @@ async function lineOf(socket: TLSSocket): Promise<string> {
     if (text.length > ANSWER_BYTES_MAX) throw unreachable('its answer has no end')
   }
   throw unreachable('it closed the connection without an answer')
-}
-
-/** OpenSSL's words for a certificate that it does not trust. */
-function isOfTrust(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code
-  return typeof code === 'string' && /CERT|SIGNED|VERIFY|INVALID_(CA|PURPOSE)|ALTNAME/.test(code)
 }
 
 function notPinned(cause?: unknown): AppError {

@@ -2,10 +2,15 @@
 import type { IConnackPacket } from 'mqtt'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
-import { addressHint, isOfAddress, linkWords } from '../../shared/runtime/address-hint.ts'
+import {
+  addressHint,
+  isOfAddress,
+  isOfTls,
+  isOfTrust,
+  linkWords,
+} from '../../shared/runtime/address-hint.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import type { Context } from './context.ts'
-import { isOfTrust } from './node-carrier.ts'
 
 /** MQTT 3.1.1 [MQTT-3.2.2-6]: bad user name or password, not authorized. */
 const REFUSALS_OF_RIGHTS = [4, 5]
@@ -21,15 +26,15 @@ export function mqttFault(error: Error & { code?: unknown }, url: string): Obeli
     const detail = `the gateway does not let us in: ${error.message}; obelisk login says who we are`
     return new ObeliskError({ code: 'login-refused', detail, cause: error })
   }
-  if (typeof code === 'string' && isOfTrust(code)) {
-    const detail = `what answers at ${url} is not the gateway of the login, or this machine does not trust it (${code})`
+  if (isOfTrust(error)) {
+    const detail = `what answers at ${url} is not the gateway of the login, or this machine does not trust it (${linkWords(error)})`
     return new ObeliskError({ code: 'gateway-not-pinned', detail, cause: error })
   }
   // What mqtt.js cannot read has no code.
   const isForeign = code === undefined && !/timeout/i.test(error.message)
   const said = isForeign
     ? `what answers at ${url} is no MQTT broker (${messageOf(error)})`
-    : `no gateway at ${url} (${'reason' in error ? linkWords(error) : (code ?? messageOf(error))})`
+    : `no gateway at ${url} (${isOfTls(error) ? linkWords(error) : (code ?? messageOf(error))})`
   const hint = isForeign || isOfAddress(error) ? `; ${addressHint(url, 'user')}` : ''
   const detail = `${said}${hint}`
   return new ObeliskError({ code: 'unreachable', detail, cause: error })

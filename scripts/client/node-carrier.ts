@@ -8,7 +8,7 @@ import { pipeline, Readable } from 'node:stream'
 import { type Carrier, GatewayClient, shown } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
-import { httpHint, linkWords } from '../../shared/runtime/address-hint.ts'
+import { httpHint, isOfTls, isOfTrust, linkWords } from '../../shared/runtime/address-hint.ts'
 
 /** What a login gives: whom to trust, and what proves us to him. */
 export interface Login {
@@ -48,11 +48,6 @@ export function assertUnseen(address: string): void {
   const { protocol, hostname } = new URL(address)
   const isPlain = protocol === 'http:' || protocol === 'mqtt:'
   if (isPlain && !LOOPBACK.test(hostname)) throw notHidden(shown(address))
-}
-
-/** OpenSSL's words for a certificate that it does not trust. */
-export function isOfTrust(code: string): boolean {
-  return /CERT|SIGNED|VERIFY|INVALID_(CA|PURPOSE)|ALTNAME/.test(code)
 }
 
 function carrierTo(base: string, login: Login | undefined): Carrier {
@@ -103,21 +98,21 @@ function answerOf(response: IncomingMessage): Response {
 
 /** What has an answer of its own; anything else is that nobody is there. */
 function faultOf(cause: NodeJS.ErrnoException, address: string, login: Login | undefined): Error {
-  const { code = '' } = cause
-  if (code === 'EACCES') {
+  if (cause.code === 'EACCES') {
     const detail = `${address} is its owner's alone: run it as root, sudo obelisk …, or log in`
     return new ObeliskError({ code: 'not-permitted', detail, cause })
   }
   const hint = httpHint(new URL(address))
-  if (!isOfTrust(code) && hint !== '') {
-    const detail = `no gateway at ${address} (${linkWords(cause)})${hint}`
+  const words = linkWords(cause)
+  if (!isOfTrust(cause)) {
+    if (hint === '' && !isOfTls(cause)) return cause
+    const detail = `no gateway at ${address} (${words})${hint}`
     return new ObeliskError({ code: 'unreachable', detail, cause })
   }
-  if (!isOfTrust(code)) return cause
   const detail =
     login === undefined
-      ? `this machine does not trust what answers at ${address} (${code}): obelisk login ${address}`
-      : `what answers at ${address} is not the gateway of the login (${code}), and was told nothing; if the gateway got new keys, log in again`
+      ? `this machine does not trust what answers at ${address} (${words}): obelisk login ${address}`
+      : `what answers at ${address} is not the gateway of the login (${words}), and was told nothing; if the gateway got new keys, log in again`
   return new ObeliskError({ code: 'gateway-not-pinned', detail, cause })
 }
 

@@ -16,6 +16,7 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 import type { DetectorView } from '../../shared/protocol/views.ts'
+import { linkWords } from '../../shared/runtime/address-hint.ts'
 import { architectureOf } from '../../shared/runtime/architecture.ts'
 import { ConfigError, type Loaded, loadConfig } from '../../shared/runtime/config.ts'
 import { AppError, EXIT_NOT_ALLOWED, messageOf } from '../../shared/runtime/errors.ts'
@@ -225,8 +226,7 @@ async function askHttp(base: string, timeoutMs: number): Promise<GatewayProbe> {
     if (error instanceof ObeliskError && exitCodeOf(error) === EXIT_NOT_ALLOWED) {
       return notAsked("its owner's socket is its owner's alone")
     }
-    const cause = (error as { cause?: { code?: string } }).cause?.code
-    return { kind: 'refused', detail: cause ?? messageOf(error) }
+    return { kind: 'refused', detail: linkWords((error as Error).cause ?? error) }
   }
 }
 

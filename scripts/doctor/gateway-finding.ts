@@ -69,11 +69,7 @@ export function gatewayFinding({ gateway, gatewayAddress, role, unit }: DoctorFa
         'on the gateway: obelisk node ls; obelisk security log says why; a node that was revoked needs a new token',
       )
     case 'not-tls':
-      return fail(
-        check,
-        `what listens at ${at} does not speak TLS (${detail})`,
-        `${setUrl}; ${TUNNEL}`,
-      )
+      return fail(check, `no secured gateway at ${at} (${detail})`, `${setUrl}; ${TUNNEL}`)
     case 'other-fleet':
       return fail(
         check,

@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { generate, type Packet, parser } from 'mqtt-packet'
 import type { Identity } from '../../firmware-agent/adapters/identity-files.ts'
 import { randomId } from '../../shared/core/ids.ts'
+import { linkWords } from '../../shared/runtime/address-hint.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import type { GatewayProbe } from './gateway-finding.ts'
@@ -100,7 +101,7 @@ function subscribePacket(topics: readonly string[]): Buffer {
 
 function failureOf(error: Error): GatewayProbe {
   const code = (error as NodeJS.ErrnoException).code ?? ''
-  const detail = code || error.message
+  const detail = linkWords(error)
   if (['ENOTFOUND', 'EAI_AGAIN', 'EAI_NODATA'].includes(code)) return { kind: 'name', detail }
   if (code === 'ECONNREFUSED') return { kind: 'refused', detail }
   if (['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'].includes(code)) return { kind: 'silent', detail }

@@ -2,6 +2,7 @@
 import { connect } from 'node:tls'
 import type { Identity } from '../../firmware-agent/adapters/identity-files.ts'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
+import { isAlert, linkWords } from '../../shared/runtime/address-hint.ts'
 import type { GatewayProbe } from './gateway-finding.ts'
 
 export interface SecureQuestion {
@@ -39,13 +40,13 @@ export async function probeSecured(
     socket.on('connect', () => {
       isConnected = true
     })
-    const gone = (detail: string): void => {
-      if (roundTripMs === undefined) end({ kind: 'not-tls', detail })
+    const gone = (detail: string, kind: 'not-tls' | 'not-a-gateway' = 'not-tls'): void => {
+      if (roundTripMs === undefined) end({ kind, detail })
       else end({ kind: 'not-authorised', detail: 'it does not take its key: revoked?' })
     }
     socket.on('error', (error) => {
-      if (isConnected) gone((error as NodeJS.ErrnoException).code ?? error.message)
-      else end(failureOf(error))
+      if (!isConnected) end(failureOf(error))
+      else gone(linkWords(error), isAlert(error) ? 'not-a-gateway' : 'not-tls')
     })
     socket.on('close', () => gone('it closed the connection'))
     socket.on('secureConnect', () => {

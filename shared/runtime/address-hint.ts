@@ -1,4 +1,21 @@
+/** What a connection failed of, in words for a person, and where else a gateway may listen. */
 import { messageOf } from './errors.ts'
+
+const OPENSSL = 'ERR_SSL_'
+/** By OpenSSL's codes, and by those that Node has of certificates. */
+const WORDS: readonly (readonly [code: RegExp, words: string])[] = [
+  [/WRONG_VERSION_NUMBER/, 'that port speaks no TLS'],
+  [
+    /NO_APPLICATION_PROTOCOL/,
+    'that port speaks something else over TLS, HTTP perhaps: a secured gateway has MQTT at port 8883',
+  ],
+  [/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/, 'that port speaks no TLS 1.3'],
+  [/ALERT_.*(CERT|_CA$)/, 'it does not take the certificate of this machine, or wants one'],
+  [/SELF_SIGNED|ISSUER|VERIFY_LEAF/, 'its certificate is of an authority that is not known here'],
+  [/NOT_YET_VALID/, 'its certificate is not valid yet, by the clock of this machine'],
+  [/HAS_EXPIRED/, 'its certificate is over, by the clock of this machine'],
+  [/ALTNAME/, 'its certificate is of another name'],
+]
 
 /** Where else a gateway may listen than where nobody answers as one: one that is secured and one that is not differ. */
 export function addressHint(url: string, who: 'board' | 'user'): string {
@@ -12,19 +29,43 @@ export function addressHint(url: string, who: 'board' | 'user'): string {
 
 /** Whether a connection may have failed so because something else listens there, or nothing. */
 export function isOfAddress(error: Error): boolean {
-  const { code = '' } = error as NodeJS.ErrnoException
+  const code = codeOf(error)
   return ['ECONNREFUSED', 'ECONNRESET', 'EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER'].includes(code)
+}
+
+/** Whether what answers shows a certificate that is not trusted. */
+export function isOfTrust(error: unknown): boolean {
+  return !isAlert(error) && /CERT|SIGNED|VERIFY|INVALID_(CA|PURPOSE)|ALTNAME/.test(codeOf(error))
+}
+
+/** Whether what answers speaks TLS, and does not like how we do [RFC 8446, 6]. */
+export function isAlert(error: unknown): boolean {
+  return codeOf(error).includes('_ALERT_')
+}
+
+/** Whether its message is nothing for a person. */
+export function isOfTls(error: unknown): boolean {
+  return codeOf(error).startsWith(OPENSSL)
 }
 
 /** What a connection failed of, in words: of TLS without what OpenSSL prints of itself. */
 export function linkWords(error: unknown): string {
   if (!(error instanceof Error)) return messageOf(error)
-  const { code = '', reason, message } = error as NodeJS.ErrnoException & { reason?: string }
-  if (/NO_APPLICATION_PROTOCOL/.test(code)) {
-    return 'that port speaks something else over TLS, HTTP perhaps: a secured gateway has MQTT at port 8883'
-  }
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return 'that port speaks no TLS'
-  return reason ?? message
+  const code = codeOf(error)
+  const known = WORDS.find(([pattern]) => pattern.test(code))
+  if (known !== undefined) return known[1]
+  // Node's, where the connection ends within the first words of TLS.
+  if (/before secure TLS/.test(error.message)) return 'it closed the connection'
+  if (!isOfTls(error)) return error.message
+  return code.slice(OPENSSL.length).toLowerCase().replaceAll('_', ' ')
+}
+
+function codeOf(error: unknown): string {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: string }
+  // Of what fails while something is written, Node has all that OpenSSL prints, and no code of it.
+  const [, reason] = (code === 'EPROTO' && /SSL routines:[^:]*:([^:]+):/.exec(message ?? '')) || []
+  if (reason !== undefined) return `${OPENSSL}${reason.toUpperCase().replaceAll(' ', '_')}`
+  return typeof code === 'string' ? code : ''
 }
 
 /** Where a gateway speaks HTTP, if a port is one of MQTT's. */

@@ -2,10 +2,12 @@
 import { chmodSync, readdirSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
+import { createServer as createTlsServer } from 'node:tls'
 import t, { type Test } from 'tap'
 import { certifyNode } from '../../broker/adapters/certificates.ts'
 import { makeFleetKeys } from '../../broker/adapters/fleet-keys.ts'
 import { keepIdentity, keyToEnrol } from '../../firmware-agent/adapters/identity-files.ts'
+import type { GatewayProbe } from '../../scripts/doctor/gateway-finding.ts'
 import { probeGateway } from '../../scripts/doctor/gateway-probe.ts'
 import { statusFindings } from '../../scripts/doctor/security-ask.ts'
 import { pinOf, seeGatewayKeys, seeIdentity } from '../../scripts/doctor/security-facts.ts'
@@ -14,7 +16,7 @@ import { toBase32 } from '../../shared/core/base32.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { keepLastBackup } from '../../shared/runtime/backup-mark.ts'
 import { spkiOf } from '../../shared/runtime/public-keys.ts'
-import { newAuthority } from '../support/certified.ts'
+import { gatewayKeys, newAuthority } from '../support/certified.ts'
 import { SecuredBench } from '../support/secured-bench.ts'
 
 const n7 = 'n7' as NodeId
@@ -29,8 +31,9 @@ t.test('a secured gateway is asked over TLS, and its troubles are told apart', a
   const bench = await SecuredBench.start(t)
   const url = `mqtts://127.0.0.1:${bench.broker.port}`
   const identity = await bench.identity(n7)
-  const kind = async (asked: object): Promise<string> =>
-    (await probeGateway({ url, topics: ['a'], timeoutMs: 2000, ...asked })).probe.kind
+  const probe = async (asked: object): Promise<GatewayProbe> =>
+    (await probeGateway({ url, topics: ['a'], timeoutMs: 2000, ...asked })).probe
+  const kind = async (asked: object): Promise<string> => (await probe(asked)).kind
   t.equal(await kind({ identity }), 'reached')
   t.equal(await kind({}), 'reached', 'also by who has no identity yet')
   bench.nodes.clear()
@@ -40,7 +43,13 @@ t.test('a secured gateway is asked over TLS, and its troubles are told apart', a
   t.equal(await kind({ url: 'mqtts://127.0.0.1:1' }), 'refused')
   t.equal(await kind({ url: 'mqtts://no-such-host.invalid' }), 'name')
   const plain = createServer((socket) => socket.end('HTTP/1.1 400\r\n\r\n'))
-  t.equal(await kind({ url: await listening(t, plain) }), 'not-tls')
+  const noTls = { kind: 'not-tls', detail: 'that port speaks no TLS' }
+  t.same(await probe({ url: await listening(t, plain) }), noTls)
+  const { key, certificate: cert } = await gatewayKeys(await newAuthority())
+  const https = createTlsServer({ key, cert, ALPNProtocols: ['http/1.1'] })
+  https.on('tlsClientError', () => {})
+  const detail = /^that port speaks something else over TLS, HTTP perhaps: /
+  t.match(await probe({ url: await listening(t, https) }), { kind: 'not-a-gateway', detail })
   const deaf = createServer((socket) => socket.resume())
   t.equal(await kind({ url: await listening(t, deaf), timeoutMs: 200 }), 'silent')
 })

@@ -1,13 +1,25 @@
 /** What is said of a port where something else listens, over real sockets. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
-import { connect, createServer as createTlsServer } from 'node:tls'
+import {
+  type ConnectionOptions,
+  connect,
+  createServer as createTlsServer,
+  type TlsOptions,
+} from 'node:tls'
 import t, { type Test } from 'tap'
+import type { Authority } from '../../../broker/adapters/certificates.ts'
 import { enrol } from '../../../firmware-agent/adapters/enrolment-client.ts'
 import { gatewayClient } from '../../../scripts/client/node-carrier.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
+import { GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
 import type { Token } from '../../../shared/protocol/tokens.ts'
-import { httpHint, isOfAddress, linkWords } from '../../../shared/runtime/address-hint.ts'
+import {
+  httpHint,
+  isOfAddress,
+  isOfTrust,
+  linkWords,
+} from '../../../shared/runtime/address-hint.ts'
 import { newKeyPair } from '../../../shared/runtime/public-keys.ts'
 import { gatewayKeys, newAuthority } from '../../support/certified.ts'
 
@@ -18,26 +30,35 @@ async function listening(t: Test, server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** It speaks HTTP over TLS and nothing else. */
-async function secureHttp(t: Test): Promise<number> {
-  const { key, certificate: cert } = await gatewayKeys(await newAuthority())
-  const server = createTlsServer({ key, cert, ALPNProtocols: ['http/1.1'] })
+async function tlsPort(t: Test, options: TlsOptions, authority?: Authority): Promise<number> {
+  const { key, certificate: cert } = await gatewayKeys(authority ?? (await newAuthority()))
+  const server = createTlsServer({ key, cert, ...options }, (socket) =>
+    socket.on('error', () => {}),
+  )
   server.on('tlsClientError', () => {})
   return await listening(t, server)
 }
 
-async function failureAt(port: number): Promise<Error> {
-  const options = { rejectUnauthorized: false, ALPNProtocols: ['mqtt'] }
+/** It does not speak TLS. */
+async function plainPort(t: Test, says: string): Promise<number> {
+  const server = createServer((socket) => socket.on('error', () => {}).end(says))
+  return await listening(t, server)
+}
+
+async function failureAt(port: number, more: ConnectionOptions = {}): Promise<Error> {
+  const options = { rejectUnauthorized: false, ALPNProtocols: ['mqtt'], ...more }
   const socket = connect({ host: '127.0.0.1', port, ...options })
+  socket.resume()
   const [error] = (await once(socket, 'error')) as [Error]
   return error
 }
 
+const HTTP_ANSWER = 'HTTP/1.1 400\r\n\r\n'
 const HTTP =
   /^(the gateway cannot be reached: )?that port speaks something else over TLS, HTTP perhaps: a secured gateway has MQTT at port 8883$/
 
 t.test('a port of HTTP is said to be one, without what OpenSSL prints', async (t) => {
-  const port = await secureHttp(t)
+  const port = await tlsPort(t, { ALPNProtocols: ['http/1.1'] })
   const error = await failureAt(port)
   t.match(error.message, /SSL routines/, 'that is what it prints')
   t.match(linkWords(error), HTTP)
@@ -48,8 +69,44 @@ t.test('a port of HTTP is said to be one, without what OpenSSL prints', async (t
 })
 
 t.test('a port without TLS is said to be one', async (t) => {
-  const server = createServer((socket) => socket.on('error', () => {}).end('HTTP/1.1 400\r\n\r\n'))
-  t.equal(linkWords(await failureAt(await listening(t, server))), 'that port speaks no TLS')
+  t.equal(linkWords(await failureAt(await plainPort(t, HTTP_ANSWER))), 'that port speaks no TLS')
+})
+
+t.test('why TLS does not come about is said in words', async (t) => {
+  const authority = await newAuthority()
+  const port = await tlsPort(t, {}, authority)
+  const ca = authority.certificate
+  const stranger = { ca: (await newAuthority()).certificate, servername: GATEWAY_SERVER_NAME }
+  for (const [at, more, isTrust, words] of [
+    [await tlsPort(t, { maxVersion: 'TLSv1.2' }), { minVersion: 'TLSv1.3' }, false, /no TLS 1\.3$/],
+    [
+      await tlsPort(t, { requestCert: true, ca }),
+      {},
+      false,
+      /not take the certificate of this machine/,
+    ],
+    [port, { rejectUnauthorized: true, ...stranger }, true, /^its certificate is of an authority/],
+    [port, { rejectUnauthorized: true, ca, servername: 'a.b' }, true, /^its .* of another name$/],
+    [await plainPort(t, ''), {}, false, /^it closed the connection$/],
+  ] as const) {
+    const error = await failureAt(at, more)
+    t.match(linkWords(error), words, error.message)
+    t.equal(isOfTrust(error), isTrust, error.message)
+  }
+})
+
+t.test('a command that asks over HTTPS shows no code of OpenSSL', async (t) => {
+  for (const [port, code, words] of [
+    [await plainPort(t, HTTP_ANSWER), 'unreachable', /\(that port speaks no TLS\)$/],
+    [
+      await tlsPort(t, {}),
+      'gateway-not-pinned',
+      /\(its certificate is of an authority that is not/,
+    ],
+  ] as const) {
+    const client = gatewayClient(`https://127.0.0.1:${port}`)
+    await t.rejects(client.text({ path: '/' }), { code, detail: words })
+  }
 })
 
 t.test('whoever asks a port of MQTT for HTTP is told where that is', async (t) => {
