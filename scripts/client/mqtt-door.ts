@@ -6,9 +6,10 @@
 import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt'
 import { writeCbor } from '../../shared/client/cbor-writer.ts'
 import type { Message } from '../../shared/client/events.ts'
-import { type Fault, ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type {
   Door,
+  Progress,
   RingFacts,
   RunOptions,
   Task,
@@ -18,6 +19,7 @@ import type {
 import { pause, Waits } from '../../shared/client/waits.ts'
 import { parseTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 import { closedBy, isRefusedFilter, mqttFault } from './mqtt-faults.ts'
+import { jsonIn, refusalIn } from './mqtt-payloads.ts'
 import { resultIn } from './result-form.ts'
 
 const CONNECT_TIMEOUT_MS = 10_000
@@ -42,6 +44,8 @@ interface OpenTask {
   isAccepted: boolean
   refusals: number
 }
+
+type Heard = Message | { readonly kind: 'missed' } | { readonly kind: 'foreign'; error: unknown }
 
 interface Listener {
   readonly filters: readonly string[]
@@ -120,9 +124,9 @@ export class MqttDoor implements Door {
   }: WatchOptions): AsyncGenerator<Message | { kind: 'missed' }> {
     const unknown = kinds.find((kind) => !TOPICS.has(kind))
     if (unknown !== undefined) throw new RangeError(`"${unknown}" is told over HTTP alone`)
-    const heard: (Message | { kind: 'missed' })[] = []
+    const heard: Heard[] = []
     let wake = (): void => {}
-    const add = (item: Message | { kind: 'missed' }): void => {
+    const add = (item: Heard): void => {
       heard.push(item)
       if (heard.length > HEARD_MAX) heard.splice(0, 2, { kind: 'missed' })
       wake()
@@ -134,8 +138,11 @@ export class MqttDoor implements Door {
         const type = kind === 'gateway-event' ? 'event' : kind === 'task-state' ? kind : undefined
         // What is retained was so before anybody listened.
         if (type === undefined || retain) return
-        const value = { type, ...JSON.parse(payload.toString()) }
-        add({ kind: 'message', id: undefined, value })
+        try {
+          add({ kind: 'message', id: undefined, value: { type, ...jsonIn(payload, topic) } })
+        } catch (error) {
+          add({ kind: 'foreign', error })
+        }
       },
       onMissed: () => add({ kind: 'missed' }),
     }
@@ -145,6 +152,7 @@ export class MqttDoor implements Door {
       await this.#listen(listener)
       while (!signal.aborted) {
         const item = heard.shift()
+        if (item?.kind === 'foreign') throw item.error
         if (item !== undefined) yield item
         else await new Promise<void>((resolve) => (wake = resolve))
       }
@@ -164,7 +172,7 @@ export class MqttDoor implements Door {
         const late = new ObeliskError({ code: 'timed-out', detail })
         timer = setTimeout(() => reject(late), RING_TIMEOUT_MS)
         const hear = (heard: string, payload: Buffer): void => {
-          if (heard === topic) resolve(JSON.parse(payload.toString()) as RingFacts)
+          if (heard === topic) resolve(readRing(payload, topic))
         }
         listener = { filters: [topic], hear, onMissed: () => {} }
         this.#listen(listener).catch(reject)
@@ -278,6 +286,8 @@ export class MqttDoor implements Door {
   }
 
   #hear(text: string, payload: Buffer, packet: IPublishPacket): void {
+    // Of a task whose time is over: what was retained of it is taken away.
+    if (payload.length === 0) return
     for (const { hear } of this.#listeners) hear(text, payload, packet)
     const topic = parseTopic(this.#base, text)
     if (topic?.kind === 'task-rejected') this.#onRejected(payload)
@@ -286,8 +296,10 @@ export class MqttDoor implements Door {
     if (open === undefined) return
     if (topic.kind === 'task-result') this.#onResult(open, payload)
     if (topic.kind === 'task-state') {
-      const { shards } = JSON.parse(payload.toString())
-      this.#tell(open, () => open.options.onProgress?.({ done: shards.done, total: shards.total }))
+      this.#tell(open, () => {
+        const { done, total } = jsonIn<{ shards: Progress }>(payload, text, 'shards').shards
+        open.options.onProgress?.({ done, total })
+      })
     }
   }
 
@@ -303,10 +315,9 @@ export class MqttDoor implements Door {
   }
 
   #onRejected(payload: Buffer): void {
-    const refusal = JSON.parse(payload.toString()) as {
-      readonly [key in 'id' | 'client' | 'code' | 'message']: string
-    } & { readonly errors?: readonly Fault[] }
-    const { id, client, code, message: detail, errors = [] } = refusal
+    const refusal = refusalIn(payload)
+    if (refusal === undefined) return
+    const { id, client, code, message: detail, errors } = refusal
     const open = this.#tasks.get(id)
     if (open === undefined || client !== this.#options.clientId) return
     const error = new ObeliskError({ code, detail, errors })
@@ -357,6 +368,10 @@ export class MqttDoor implements Door {
       link.off('close', onClose)
     }
   }
+}
+
+async function readRing(payload: Buffer, topic: string): Promise<RingFacts> {
+  return jsonIn<RingFacts>(payload, topic, 'grid')
 }
 
 function accept(open: OpenTask): void {

@@ -134,6 +134,52 @@ t.test('what a callback throws is the end of its task alone', async (t) => {
   t.equal(seen.filter((id) => id === 'gives-up').length, 1)
 })
 
+t.test('what is not of a gateway ends what waits for it, and nothing else', async (t) => {
+  const { broker, url, held, control } = await gateway(t)
+  const door = await MqttDoor.open(url, {})
+  t.teardown(() => door.close())
+  control.holds = true
+  const say = async (below: string, payload: string): Promise<void> => {
+    const topic = `${BASE}/${below}`
+    const packet = { cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false } as const
+    await new Promise<void>((resolve) => broker.publish(packet, () => resolve()))
+  }
+  const foreign = { code: 'not-a-gateway', message: /is not what a gateway says/ }
+  const begun = async (id: string): Promise<{ readonly run: Promise<unknown> }> => {
+    return await new Promise((resolve) => {
+      const onAccepted = (): void => resolve({ run })
+      const run = door.run({ ...TASK, id }, { onAccepted, onProgress: () => {} })
+    })
+  }
+  const subscribed = async (below: string): Promise<void> => {
+    for (let topics: string[] = []; !topics.includes(`${BASE}/${below}`); ) {
+      const [subscriptions] = await once(broker, 'subscribe')
+      topics = (subscriptions as { topic: string }[]).map(({ topic }) => topic)
+    }
+  }
+  const stays = await begun('stays')
+  for (const payload of ['hello', 'null', '[1]', '{"shards":2}']) {
+    const { run } = await begun('short')
+    await Promise.all([t.rejects(run, foreign, payload), say('task/short/state', payload)])
+    const isAsked = subscribed('gateway/ring')
+    const ring = t.rejects(door.ring(), foreign, payload)
+    await isAsked
+    await Promise.all([ring, say('gateway/ring', payload)])
+    await say('task/rejected', payload)
+  }
+  const { signal } = new AbortController()
+  const watched = door.watch({ signal })
+  const isWatched = subscribed('task/+/state')
+  const first = watched.next()
+  await isWatched
+  await say('task/old/state', '')
+  await say('gateway/event', '{"code":"fine"}')
+  t.match(await first, { value: { value: { type: 'event', code: 'fine' } } }, 'one that is cleared')
+  await Promise.all([t.rejects(watched.next(), foreign), say('gateway/event', 'hello')])
+  for (const end of held) end()
+  t.match(await stays.run, { id: 'stays' })
+})
+
 t.test('many tasks at once are no leak of listeners', async (t) => {
   const { url } = await gateway(t)
   const door = await MqttDoor.open(url, {})
