@@ -2,7 +2,7 @@
 import { closeSync, createReadStream, existsSync, fstatSync, openSync } from 'node:fs'
 import { extname } from 'node:path'
 import { Readable } from 'node:stream'
-import type { GatewayClient } from '../../shared/client/http.ts'
+import { type GatewayClient, jsonOf } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { isTaskId, randomId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
@@ -125,6 +125,11 @@ async function drawGrid(
   })
 }
 
+interface Overview {
+  readonly columns: number
+  readonly rows: number
+}
+
 interface Fetched {
   readonly path: string
   readonly timeoutMs: number
@@ -147,9 +152,11 @@ async function fetchInto(
     throw usage(`${temporary} is in the way: move it, or name another file`)
   const timeout = AbortSignal.timeout(question.timeoutMs)
   let bytes = 0
-  let answer: Response
+  let head: Overview
   try {
-    answer = await gateway.open({ ...question, accept: '*/*' }, timeout)
+    const answer = await gateway.open({ ...question, accept: '*/*' }, timeout)
+    // Whatever else answers has nothing for a file.
+    head = jsonOf<Overview>(answer.headers.get('x-overview') ?? '')
     const chunks = chunksOf(answer, gateway.address)
     if (!isPiped) {
       bytes = await writeWholeFrom(file, chunks, FILE_MODE & ~process.umask(), temporary)
@@ -164,7 +171,7 @@ async function fetchInto(
     const detail = `no whole answer from ${gateway.address} within ${question.timeoutMs / 1000} s`
     throw new ObeliskError({ code: 'timed-out', detail, cause: error })
   }
-  const { columns, rows } = JSON.parse(answer.headers.get('x-overview')!) as Record<string, number>
+  const { columns, rows } = head
   const said = isPiped ? stderr : stdout
   const name = isPiped ? 'standard output' : file
   said.write(`${name}: ${columns} × ${rows}, ${bytes} bytes\n`)

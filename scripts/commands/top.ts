@@ -1,6 +1,6 @@
 /** `obelisk top`: the fleet as it is now, for as long as somebody looks. */
 import { follow } from '../../shared/client/events.ts'
-import type { GatewayClient } from '../../shared/client/http.ts'
+import { type GatewayClient, jsonOf } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { pause } from '../../shared/client/waits.ts'
 import type { DetectorView, MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
@@ -77,7 +77,7 @@ async function nodesOf(
   const order = ['id', 'heard'].includes(sort) ? sort : `-${sort}`
   const query = new URLSearchParams({ sort: order, q: filter, limit: `${LISTED_MAX}` })
   const { headers, body } = await gateway.request({ path: `/api/nodes?${query}`, signal })
-  const nodes = JSON.parse(new TextDecoder().decode(body)) as NodeView[]
+  const nodes = jsonOf<NodeView[]>(new TextDecoder().decode(body))
   return { nodes, total: Number(headers.get('x-total-count') ?? nodes.length) }
 }
 

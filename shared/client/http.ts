@@ -93,13 +93,7 @@ export class GatewayClient {
 
   /** The answer as JSON. */
   async json<T>(question: Question): Promise<T> {
-    const text = await this.text(question)
-    try {
-      return JSON.parse(text) as T
-    } catch (cause) {
-      const detail = 'the answer is not JSON; is that address the gateway?'
-      throw this.#explain(new ObeliskError({ code: 'not-a-gateway', detail, cause }))
-    }
+    return jsonOf<T>(await this.text(question))
   }
 
   /** An answer that has begun, for who reads it as it comes; nothing but `signal` ends it. */
@@ -138,6 +132,16 @@ export class GatewayClient {
     if (error instanceof ObeliskError) return this.#explain(error)
     const detail = `no gateway at ${this.#name} (${wordsOf(error)})`
     return this.#explain(new ObeliskError({ code: 'unreachable', detail, cause: error }))
+  }
+}
+
+/** What an answer says. Fails with `not-a-gateway`. */
+export function jsonOf<T>(text: string): T {
+  try {
+    return JSON.parse(text) as T
+  } catch (cause) {
+    const detail = 'the answer is not JSON; is that address the gateway?'
+    throw new ObeliskError({ code: 'not-a-gateway', detail, cause })
   }
 }
 
