@@ -14,7 +14,7 @@ import { ByteBudget } from './byte-budget.ts'
 import { type Connection, encodePublish, NOBODY } from './mqtt-connection.ts'
 import { Connections } from './mqtt-connections.ts'
 import { Delivery } from './mqtt-delivery.ts'
-import { type BrokerCounters, figuresOf, newTraffic, Tally } from './mqtt-figures.ts'
+import { type BrokerCounters, Figures, newTraffic, Tally } from './mqtt-figures.ts'
 import { Gate, type GateOptions, type GatePort, type GateShared } from './mqtt-gate.ts'
 import { BrokerHooks, type MqttBrokerPort } from './mqtt-hooks.ts'
 import {
@@ -25,7 +25,7 @@ import {
 } from './mqtt-options.ts'
 import { BoundedPersistence } from './mqtt-persistence.ts'
 import { RetainedStore } from './mqtt-retained.ts'
-import { RetainedJournal, type RetainedLedger } from './mqtt-retained-journal.ts'
+import { RetainedJournal } from './mqtt-retained-journal.ts'
 import { Rights } from './mqtt-rights.ts'
 import { SecureDoor, type SecureDoorOptions } from './mqtt-secure-door.ts'
 import { Subscribers } from './mqtt-subscribers.ts'
@@ -54,7 +54,6 @@ const CLOSE_TIMEOUT_MS = 1000
 export class MqttBroker {
   readonly #limits: MqttLimits
   readonly #base: string
-  readonly #version: string
   readonly #isForeign: (topic: string) => boolean
   readonly #logger: Logger | undefined
   readonly #port: MqttBrokerPort
@@ -78,8 +77,7 @@ export class MqttBroker {
   readonly #traffic = newTraffic()
   readonly #dropped = new Tally()
   readonly #refused = new Tally()
-  readonly #startedMs = performance.now()
-  #figuresAtMs = Number.NEGATIVE_INFINITY
+  readonly #figures: Figures
   #publishing = 0
   #lookTimer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
@@ -104,7 +102,7 @@ export class MqttBroker {
     const limits: MqttLimits = { ...MQTT_LIMITS, ...options }
     this.#base = base
     this.#limits = limits
-    this.#version = options.version ?? '0'
+    this.#figures = new Figures(options.version ?? '0', limits.figuresIntervalMs)
     this.#logger = logger
     this.#port = port
     this.#gateOptions = gateOptionsFor(limits, buildTopic(base, { kind: 'task-submit' }))
@@ -122,7 +120,9 @@ export class MqttBroker {
     this.#isForeign = isForeign
     this.#rights = new Rights(base, (task) => port.ownerOf?.(task))
     this.topics = new TopicViews(this.#retained, options.retainedSource, this.#rights)
-    this.#journal = this.#keepRetained(options.retainedLedger, isForeign)
+    const ledger = options.retainedLedger
+    this.#journal = ledger && new RetainedJournal(ledger)
+    this.#journal?.keep(this.#retained, isForeign, () => this.#dropped.add('retained-full'))
     this.#persistence = new BoundedPersistence(limits, {
       retained: this.#retained,
       source: options.retainedSource,
@@ -293,12 +293,7 @@ export class MqttBroker {
       clientsTotal: connectedCount + absentCount,
       clientsDisconnected: absentCount,
       clientsMaximum: connectedMaximum,
-      messagesReceived: this.#traffic.packetsReceived,
-      messagesSent: this.#traffic.packetsSent,
-      publishesReceived: this.#traffic.publishesReceived,
-      publishesSent: this.#traffic.publishesSent,
-      bytesReceived: this.#traffic.bytesReceived,
-      bytesSent: this.#traffic.bytesSent,
+      ...this.#traffic,
       subscriptions: this.#hooks.subscriptionCount,
       retained: this.#retained.size,
       bufferedBytes: this.#buffered.used,
@@ -326,24 +321,6 @@ export class MqttBroker {
     await closed
     await new Promise<void>((resolve) => this.#aedes.close(resolve))
     await this.#journal?.flushed()
-  }
-
-  /** What was retained before the start is there again, as far as there is room now. */
-  #keepRetained(
-    ledger: RetainedLedger | undefined,
-    isForeign: (topic: string) => boolean,
-  ): RetainedJournal | undefined {
-    if (ledger === undefined) return undefined
-    const journal = new RetainedJournal(ledger)
-    for (const message of ledger.messages()) {
-      const { topic } = message
-      if (isForeign(topic) && this.#retained.store({ ...message, isForeign: true })) continue
-      journal.changed(topic, undefined)
-      this.#dropped.add('retained-full')
-      journal.refuse()
-    }
-    this.#retained.onChange = (topic, message) => journal.changed(topic, message)
-    return journal
   }
 
   async #listen(host: string, port: number): Promise<void> {
@@ -434,11 +411,7 @@ export class MqttBroker {
     this.#connections.boundBacklogs(this.#limits.backlogTotalMax)
     const nowMs = performance.now()
     this.#journal?.sayRefused(nowMs)
-    if (nowMs - this.#figuresAtMs < this.#limits.figuresIntervalMs) return
-    this.#figuresAtMs = nowMs
-    const uptimeMs = nowMs - this.#startedMs
-    const figures = figuresOf(this.counters(), this.#dropped.total(), uptimeMs, this.#version)
-    for (const [name, payload] of figures) {
+    for (const [name, payload] of this.#figures.due(nowMs, () => this.counters())) {
       this.publish({ topic: `$SYS/broker/${name}`, payload, qos: 0, retain: true })
     }
   }

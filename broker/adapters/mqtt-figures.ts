@@ -3,25 +3,19 @@
 export interface Traffic {
   bytesReceived: number
   bytesSent: number
+  /** Of any type. */
   packetsReceived: number
   packetsSent: number
   publishesReceived: number
   publishesSent: number
 }
 
-export interface BrokerCounters {
+export interface BrokerCounters extends Readonly<Traffic> {
   readonly clientsConnected: number
   /** With persistent sessions whose client is away. */
   readonly clientsTotal: number
   readonly clientsDisconnected: number
   readonly clientsMaximum: number
-  /** MQTT packets of any type. */
-  readonly messagesReceived: number
-  readonly messagesSent: number
-  readonly publishesReceived: number
-  readonly publishesSent: number
-  readonly bytesReceived: number
-  readonly bytesSent: number
   readonly subscriptions: number
   readonly retained: number
   /** Bytes of packets that have begun to arrive, over all connections. */
@@ -42,12 +36,6 @@ export class Tally {
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1)
   }
 
-  total(): number {
-    let sum = 0
-    for (const count of this.#counts.values()) sum += count
-    return sum
-  }
-
   toRecord(): Record<string, number> {
     return Object.fromEntries([...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1)))
   }
@@ -65,12 +53,29 @@ export function newTraffic(): Traffic {
 }
 
 /** Topic below `$SYS/broker/` and text of each figure. */
-export function figuresOf(
-  counters: BrokerCounters,
-  dropped: number,
-  uptimeMs: number,
-  version: string,
-): [string, string][] {
+type Told = [string, string][]
+
+/** What is told now and then. */
+export class Figures {
+  readonly #version: string
+  readonly #intervalMs: number
+  readonly #startedMs = performance.now()
+  #toldMs = Number.NEGATIVE_INFINITY
+
+  constructor(version: string, intervalMs: number) {
+    this.#version = version
+    this.#intervalMs = intervalMs
+  }
+
+  /** None before they are due again. */
+  due(nowMs: number, counters: () => BrokerCounters): Told {
+    if (nowMs - this.#toldMs < this.#intervalMs) return []
+    this.#toldMs = nowMs
+    return figuresOf(counters(), nowMs - this.#startedMs, this.#version)
+  }
+}
+
+function figuresOf(counters: BrokerCounters, uptimeMs: number, version: string): Told {
   return [
     ['version', `obelisk version ${version}`],
     ['uptime', `${Math.floor(uptimeMs / 1000)} seconds`],
@@ -78,11 +83,11 @@ export function figuresOf(
     ['clients/disconnected', `${counters.clientsDisconnected}`],
     ['clients/total', `${counters.clientsTotal}`],
     ['clients/maximum', `${counters.clientsMaximum}`],
-    ['messages/received', `${counters.messagesReceived}`],
-    ['messages/sent', `${counters.messagesSent}`],
+    ['messages/received', `${counters.packetsReceived}`],
+    ['messages/sent', `${counters.packetsSent}`],
     ['publish/messages/received', `${counters.publishesReceived}`],
     ['publish/messages/sent', `${counters.publishesSent}`],
-    ['publish/messages/dropped', `${dropped}`],
+    ['publish/messages/dropped', `${sum(counters.dropped)}`],
     ['bytes/received', `${counters.bytesReceived}`],
     ['bytes/sent', `${counters.bytesSent}`],
     // Clients that would use `$share` can ask before they do.
@@ -90,4 +95,8 @@ export function figuresOf(
     ['subscriptions/count', `${counters.subscriptions}`],
     ['retained messages/count', `${counters.retained}`],
   ]
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0)
 }

@@ -2,6 +2,7 @@
  * Takes changes of retained messages to the disk. Changes of the same moment share a flush; what
  * nobody waits for goes within a second, so that a topic that changes often is written seldom.
  */
+import type { RetainedStore } from './mqtt-retained.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
 export interface KeptMessage {
@@ -40,6 +41,18 @@ export class RetainedJournal {
     this.#ledger = ledger
   }
 
+  /** What was retained before the start is there again, as far as there is room now, and what changes is kept. */
+  keep(store: RetainedStore, isForeign: (topic: string) => boolean, dropped: () => void): void {
+    for (const message of this.#ledger.messages()) {
+      const { topic } = message
+      if (isForeign(topic) && store.store({ ...message, isForeign: true })) continue
+      this.#changed(topic, undefined)
+      dropped()
+      this.refuse()
+    }
+    store.onChange = (topic, message) => this.#changed(topic, message)
+  }
+
   get hasRoom(): boolean {
     return this.#ledger.hasRoom()
   }
@@ -56,7 +69,7 @@ export class RetainedJournal {
     this.#saidMs = nowMs
   }
 
-  changed(topic: string, message: KeptMessage | undefined): void {
+  #changed(topic: string, message: KeptMessage | undefined): void {
     this.#changes.set(topic, message)
     this.#timer ??= setTimeout(() => {
       // A ledger that cannot be written to ends the process by itself.
