@@ -11,7 +11,7 @@ t.test(
     const nodes = [true, true, false].map((isOfLedger) => ({ card: { isOfLedger } }))
     const gateway = { recoverNodes: 0, starts: 0, crash() {}, start: () => ++gateway.starts }
     const fleet = { clock, nodes, gateway, count() {} }
-    const parts = [fleet, {}, {}, {}, {}] as unknown as ConstructorParameters<typeof RebuiltLedger>
+    const parts = [fleet, {}] as unknown as ConstructorParameters<typeof RebuiltLedger>
     const nobodyIsLate = { unit: () => 0.9 } as Random
     gateway.recoverNodes = new RebuiltLedger(...parts).begin(nobodyIsLate)
     t.equal(gateway.recoverNodes, 2, 'the new card is not counted')

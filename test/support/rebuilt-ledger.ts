@@ -23,21 +23,21 @@ const PATIENCE_MS = 6000
 const LOOK_MS = 250
 const WORK_MS = 6000
 
-interface LosingParts {
+interface Parts {
+  readonly model: GridModel
+  readonly faults: SimulatedFaults
+  readonly checkers: Checkers
+  readonly clients: SimulatedClients
   readonly stories: TaskStories
   readonly handOffs: HandOffChecker
   readonly readings: ReadingChecker
   readonly sensors: SimulatedSensors | undefined
-  readonly taskEveryMs: number
   readonly readingsEveryMs: number
 }
 
 export class RebuiltLedger {
   readonly #fleet: SimulatedFleet
-  readonly #faults: SimulatedFaults
-  readonly #checkers: Checkers
-  readonly #model: GridModel
-  readonly #clients: SimulatedClients
+  readonly #parts: Parts
   /** Nodes that are not waited for. */
   #late: SimulatedNode[] = []
   #waitsMs: number[] = []
@@ -47,18 +47,9 @@ export class RebuiltLedger {
   /** Told how far the newest copy of each tile has come that a node has shown. */
   onRecovered: (atOf: (tile: number) => number) => void = () => {}
 
-  constructor(
-    fleet: SimulatedFleet,
-    faults: SimulatedFaults,
-    checkers: Checkers,
-    model: GridModel,
-    clients: SimulatedClients,
-  ) {
+  constructor(fleet: SimulatedFleet, parts: Parts) {
     this.#fleet = fleet
-    this.#faults = faults
-    this.#checkers = checkers
-    this.#model = model
-    this.#clients = clients
+    this.#parts = parts
   }
 
   /** Whether sequences may leap. */
@@ -67,21 +58,20 @@ export class RebuiltLedger {
   }
 
   /** The gateway's disk is gone, in the middle of everything; a new ledger is built from the nodes. */
-  async lose(random: Random, parts: LosingParts): Promise<void> {
-    const { stories, handOffs, readings, sensors, taskEveryMs, readingsEveryMs } = parts
+  async lose(random: Random, taskEveryMs: number): Promise<void> {
+    const { clients, stories, handOffs, readings, sensors, readingsEveryMs } = this.#parts
     const { clock, gateway, ledger } = this.#fleet
-    const { geometry } = this.#model.grid
+    const { geometry } = this.#parts.model.grid
     await clock.run(clock.nowMs + random.between(0, 3000))
     // Some of these may be all that only the holders of one tile have.
     const tile = random.integer(geometry.tiles)
-    for (let count = random.integer(8); count > 0; count--)
-      this.#clients.write(geometry.tileRegion(tile))
+    for (let count = random.integer(8); count > 0; count--) clients.write(geometry.tileRegion(tile))
     await clock.run(clock.nowMs + random.between(0, 1000))
     this.#fleet.count('fault-ledger-lost')
-    this.#clients.startAnew()
+    clients.startAnew()
     sensors?.startAnew()
     readings.forget()
-    this.#checkers.forgetOwn()
+    this.#parts.checkers.forgetOwn()
     stories.forgetOpen()
     gateway.crash()
     ledger.disk.replace()
@@ -89,7 +79,7 @@ export class RebuiltLedger {
     gateway.recoverNodes = this.begin(random)
     gateway.start()
     sensors?.keepTelling(readingsEveryMs, clock.nowMs + WORK_MS)
-    this.#clients.keepSubmitting(taskEveryMs, clock.nowMs + WORK_MS)
+    clients.keepSubmitting(taskEveryMs, clock.nowMs + WORK_MS)
     await clock.run(clock.nowMs + WORK_MS)
   }
 
@@ -100,7 +90,7 @@ export class RebuiltLedger {
       this.#late = random.unit() < 0.5 ? this.#drawLate(random) : this.#holdersOfLast()
       const longestMs = random.unit() < 0.5 ? LATE_MS_MAX : LATE_MS_MAX / 20
       this.#waitsMs = this.#late.map(() => random.between(0, longestMs))
-      for (const node of this.#late) this.#faults.takeAway(node, 'late')
+      for (const node of this.#late) this.#parts.faults.takeAway(node, 'late')
     }
     this.#lookAgainAt(this.#waitedFor)
     return this.#waitedFor
@@ -111,9 +101,9 @@ export class RebuiltLedger {
     const node = this.#fleet.nodes[random.integer(this.#fleet.nodes.length)]!
     if (waitedFor.includes(node.id) && random.unit() < LATE_SHARE) {
       this.#fleet.count('restore-waits')
-      this.#faults.takeAway(node, 'late')
+      this.#parts.faults.takeAway(node, 'late')
       this.#fleet.clock.after(random.between(0, PATIENCE_MS), () => {
-        this.#faults.bringBack(node, 'late')
+        this.#parts.faults.bringBack(node, 'late')
       })
     }
     this.#waitPatiently()
@@ -180,7 +170,7 @@ export class RebuiltLedger {
     this.#isRecovered = true
     const { nodes, clock, gateway } = this.#fleet
     const here = nodes.filter((node) => !this.#late.includes(node))
-    const lastDone = this.#checkers.lastDone
+    const lastDone = this.#parts.checkers.lastDone
     const ats = lastDone.map((_, tile) => Math.max(0, ...here.map(({ card }) => card.at(tile))))
     this.onRecovered((tile) => ats[tile]!)
     for (let tile = 0; tile < lastDone.length; tile++) {
@@ -198,15 +188,15 @@ export class RebuiltLedger {
     }
     this.#continueFrom(this.#fleet.ledger.get<IdentityRecord>('meta', 'identity')!)
     this.#late.forEach((node, index) => {
-      clock.after(this.#waitsMs[index]!, () => this.#faults.bringBack(node, 'late'))
+      clock.after(this.#waitsMs[index]!, () => this.#parts.faults.bringBack(node, 'late'))
     })
     this.#recreateLater()
   }
 
   #continueFrom({ seq }: IdentityRecord): void {
-    const { sequences } = this.#model
+    const { sequences } = this.#parts.model
     sequences.splice(sequences.findLastIndex((one) => one <= seq) + 1)
-    if (seq > this.#model.lastSeq) sequences.push(seq)
+    if (seq > this.#parts.model.lastSeq) sequences.push(seq)
   }
 
   #cameLate(id: string): void {
@@ -218,10 +208,10 @@ export class RebuiltLedger {
       this.#forget(tile, at)
       this.#missing.delete(tile)
       this.#fleet.count('late-tile')
-      this.#clients.write(this.#model.grid.geometry.tileRegion(tile))
+      this.#parts.clients.write(this.#parts.model.grid.geometry.tileRegion(tile))
     }
     const { seq } = this.#fleet.ledger.get<IdentityRecord>('meta', 'identity')!
-    if (seq > this.#model.lastSeq) this.#model.sequences.push(seq)
+    if (seq > this.#parts.model.lastSeq) this.#parts.model.sequences.push(seq)
   }
 
   /** An operator has the rest made anew, once all nodes are there. */
@@ -234,7 +224,7 @@ export class RebuiltLedger {
   }
 
   #forget(tile: number, seq: number): void {
-    this.#model.truncate(tile, seq)
-    this.#checkers.forget(tile, seq)
+    this.#parts.model.truncate(tile, seq)
+    this.#parts.checkers.forget(tile, seq)
   }
 }

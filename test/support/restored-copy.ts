@@ -10,10 +10,10 @@ import {
   type TaskRecord,
 } from '../../broker/core/ledger-records.ts'
 import { Random } from '../../shared/core/random.ts'
-import type { Geometry } from '../../shared/grid/geometry.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { Checkers } from './checkers.ts'
 import { decodeResult } from './checkers.ts'
+import type { GridModel } from './grid-model.ts'
 import type { HandOffChecker } from './hand-off-checker.ts'
 import type { LedgerDisk } from './ledger-disk.ts'
 import type { Programs } from './programs.ts'
@@ -35,6 +35,7 @@ export interface RestoringFleet {
 }
 
 interface Parts {
+  readonly model: GridModel
   readonly stories: TaskStories
   readonly clients: SimulatedClients
   readonly rebuild: RebuiltLedger
@@ -43,7 +44,6 @@ interface Parts {
   readonly readings: ReadingChecker
   readonly sensors: SimulatedSensors | undefined
   readonly readingsEveryMs: number
-  readonly geometry: Geometry
 }
 
 type Shipped = Pick<Programs, 'LedgerStore' | 'restoredChanges'>
@@ -103,9 +103,9 @@ export class RestoredCopy {
   /** The ledger is lost in the middle of everything, and comes back by the copy. */
   async restore(taskEveryMs: number): Promise<void> {
     const { clock, gateway } = this.#fleet
-    const { clients, geometry, handOffs, rebuild, checkers, readings, sensors } = this.#parts
+    const { clients, handOffs, rebuild, checkers, readings, sensors, readingsEveryMs } = this.#parts
+    const { geometry } = this.#parts.model.grid
     const random = this.#random
-    const { readingsEveryMs } = this.#parts
     sensors?.keepTelling(readingsEveryMs, clock.nowMs + TELLING_MS)
     await clock.run(clock.nowMs + random.between(0, 3000))
     for (let count = random.integer(8); count > 0; count--)

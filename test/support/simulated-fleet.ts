@@ -168,28 +168,22 @@ export class SimulatedFleet {
     this.#faults = new SimulatedFaults(faults, this, fork())
     this.#messages = new MessageWatch(this, this.#heard, this.#faults, this.#stories)
     this.#moves = new MoveWatch(this.gateway, this.#options)
-    this.#rebuild = new RebuiltLedger(
-      this,
-      this.#faults,
-      this.#checkers,
-      this.#model,
-      this.#clients,
-    )
+    const parts = {
+      model: this.#model,
+      faults: this.#faults,
+      stories: this.#stories,
+      clients: this.#clients,
+      handOffs: this.#handOffs,
+      checkers: this.#checkers,
+      readings: this.#readings,
+      sensors: this.#sensors,
+      readingsEveryMs: shape.readingsEveryMs ?? 0,
+    }
+    this.#rebuild = new RebuiltLedger(this, parts)
     this.#losesLedger = shape.meetsAll && random.unit() < 0.2 && !faults.losesTiles
     const isCopied = shape === SMALL || shape === SENSED
     if (isCopied && !this.#losesLedger && !faults.losesTiles) {
-      const parts = {
-        stories: this.#stories,
-        clients: this.#clients,
-        rebuild: this.#rebuild,
-        handOffs: this.#handOffs,
-        checkers: this.#checkers,
-        readings: this.#readings,
-        sensors: this.#sensors,
-        readingsEveryMs: shape.readingsEveryMs ?? 0,
-        geometry: grid.geometry,
-      }
-      this.#copy = RestoredCopy.drawn(seed, this, programs, parts)
+      this.#copy = RestoredCopy.drawn(seed, this, programs, { ...parts, rebuild: this.#rebuild })
     }
   }
 
@@ -217,16 +211,7 @@ export class SimulatedFleet {
     await this.clock.run(FAULTS_MS)
     this.#faults.end()
     if (this.#faults.someStayFull) await this.#goOnWithoutRoom()
-    if (this.#losesLedger) {
-      await this.#rebuild.lose(this.#random, {
-        stories: this.#stories,
-        handOffs: this.#handOffs,
-        readings: this.#readings,
-        sensors: this.#sensors,
-        taskEveryMs: TASK_EVERY_MS,
-        readingsEveryMs: readingsEveryMs ?? 0,
-      })
-    }
+    if (this.#losesLedger) await this.#rebuild.lose(this.#random, TASK_EVERY_MS)
     if (this.#copy !== undefined) await this.#copy.restore(TASK_EVERY_MS)
     await this.#comeToRest()
     if (this.#sensors !== undefined) {
