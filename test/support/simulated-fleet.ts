@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { type CoordinatorOptions, newIdentity } from '../../broker/core/coordinator.ts'
-import type { GatewayEffect, GatewayNotice } from '../../broker/core/effects.ts'
+import type { GatewayEffect } from '../../broker/core/effects.ts'
 import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -12,7 +12,6 @@ import { Random } from '../../shared/core/random.ts'
 import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import { Checkers } from './checkers.ts'
 import { linesOf } from './effect-lines.ts'
-import { ALARMS, PATHS, REFUSALS_EXPECTED } from './expected-notices.ts'
 import { FleetCards } from './fleet-cards.ts'
 import { unrestOf } from './fleet-rest.ts'
 import { type FleetShape, SENSED, SMALL } from './fleet-shape.ts'
@@ -24,6 +23,7 @@ import { LostTiles } from './lost-tiles.ts'
 import { MessageWatch } from './message-watch.ts'
 import { MoveWatch } from './move-watch.ts'
 import { tellWithoutOne } from './node-away.ts'
+import { NoticeWatch } from './notice-watch.ts'
 import { type Programs, SHIPPED } from './programs.ts'
 import { ReadingChecker } from './reading-checker.ts'
 import { RebuiltLedger } from './rebuilt-ledger.ts'
@@ -83,6 +83,7 @@ export class SimulatedFleet {
   readonly lost: LostTiles
   readonly #handOffs: HandOffChecker
   readonly #messages: MessageWatch
+  readonly #notices: NoticeWatch
   readonly #heard = new HeardTimes()
   readonly #nodesUsed = new Set<string>()
   readonly #trace: Hash = createHash('sha256')
@@ -185,6 +186,13 @@ export class SimulatedFleet {
     if (isCopied && !this.#losesLedger && !faults.losesTiles) {
       this.#copy = RestoredCopy.drawn(seed, this, programs, { ...parts, rebuild: this.#rebuild })
     }
+    this.#notices = new NoticeWatch(this, {
+      heard: this.#heard,
+      faults: this.#faults,
+      rebuild: this.#rebuild,
+      copy: this.#copy,
+      deadAfterMs: this.#options.deadAfterMs,
+    })
   }
 
   /** Runs to the end; throws the first violation. */
@@ -372,7 +380,7 @@ export class SimulatedFleet {
         this.#messages.sent(connection, message)
       },
       received: (connection, message) => this.#messages.received(connection, message),
-      notice: (notice) => this.#noticed(notice),
+      notice: (notice) => this.#notices.noticed(notice),
       announced: (task, state) => {
         this.#checkers.announced(task, state)
         const story = this.#stories.find(task)!
@@ -410,26 +418,6 @@ export class SimulatedFleet {
         this.count(`exit-${code}`)
         this.#faults.exited(node)
       },
-    }
-  }
-
-  #noticed({ code, message, fields }: GatewayNotice): void {
-    if (ALARMS.includes(code) && !(code.endsWith('-lost') && this.lost.isAny)) {
-      violated(`${code}: ${message}`)
-    }
-    if (code === 'node-refused') {
-      const reason = String(fields?.reason)
-      if (!REFUSALS_EXPECTED.includes(reason)) violated(`refused as ${reason}: ${message}`)
-      this.count(reason)
-    }
-    this.#rebuild.noticed(code, String(fields?.node))
-    if (code === 'recovered') this.#copy?.recovered(fields ?? {})
-    if (PATHS.includes(code)) this.count(code)
-    if (code.startsWith('doubt-')) this.count(`${code}-${fields?.reason}`)
-    if (code === 'node-dead' && fields?.reason === 'revoked') {
-      if (!this.#faults.wasRevoked(String(fields.node))) violated(`node ${fields.node} has its key`)
-    } else if (code === 'node-dead') {
-      this.#heard.checkDeath(String(fields?.node), this.gateway.awakeMs, this.#options.deadAfterMs)
     }
   }
 }
