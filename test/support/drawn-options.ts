@@ -1,8 +1,11 @@
-/** The grid and the options of a simulated fleet: small numbers, so that little time shows much. */
+/** The grid of a simulated fleet, and the options of its gateway and nodes: small numbers, so that little time shows much. */
 import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
+import type { NodeId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
+import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
+import type { NodeSetUp } from './simulated-node.ts'
 
 const WATCHES_OF_FIELD = 12
 
@@ -79,4 +82,25 @@ export function drawWatches(
     while (ids.size < WATCHES_OF_FIELD) ids.add(random.integer(width * height))
     return Array.from(ids, (id) => ({ field, x: id % width, y: Math.floor(id / width) }))
   })
+}
+
+export function drawNode(random: Random, node: NodeId): Omit<NodeSetUp, 'programs'> {
+  return {
+    options: {
+      node,
+      weight: 1 + random.integer(2),
+      operations: OPERATION_NAMES,
+      telemetryIntervalMs: 60_000,
+      outboxBytesMax: 64 * 1024,
+      pieceBytes: 100,
+      birth: {},
+      backoff: { baseMs: 100, capMs: 2000 },
+      answerTimeoutMs: 1500,
+    },
+    flushMinMs: 0.5,
+    flushMaxMs: random.between(1, 8),
+    store: { sliceBytesMax: 2 ** 30, outboxBytesMax: 64 * 1024, diskCheckMs: 0 },
+    // Each second node yields as often as it can.
+    sliceMs: random.integer(2) * 1000,
+  }
 }

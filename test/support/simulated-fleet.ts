@@ -9,8 +9,8 @@ import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
-import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import { Checkers } from './checkers.ts'
+import { drawNode } from './drawn-options.ts'
 import { linesOf } from './effect-lines.ts'
 import { FleetCards } from './fleet-cards.ts'
 import { unrestOf } from './fleet-rest.ts'
@@ -320,26 +320,8 @@ export class SimulatedFleet {
   }
 
   #createNode(id: string, programs: Programs, random: Random): SimulatedNode {
-    const setUp = {
-      programs,
-      options: {
-        node: id as NodeId,
-        weight: 1 + random.integer(2),
-        operations: OPERATION_NAMES,
-        telemetryIntervalMs: 60_000,
-        outboxBytesMax: 64 * 1024,
-        pieceBytes: 100,
-        birth: {},
-        backoff: { baseMs: 100, capMs: 2000 },
-        answerTimeoutMs: 1500,
-      },
-      flushMinMs: 0.5,
-      flushMaxMs: random.between(1, 8),
-      store: { sliceBytesMax: 2 ** 30, outboxBytesMax: 64 * 1024, diskCheckMs: 0 },
-      // Each second node yields as often as it can.
-      sliceMs: random.integer(2) * 1000,
-    }
-    return new SimulatedNode(setUp, new SliceCard(this.#options.grid), {
+    const setUp = drawNode(random, id as NodeId)
+    return new SimulatedNode({ programs, ...setUp }, new SliceCard(this.#options.grid), {
       clock: this.clock,
       network: this.network,
       random,
