@@ -8,7 +8,7 @@
  */
 import type { MoveReason } from './move-table.ts'
 import type { PlannedMove } from './moves.ts'
-import { NO_HOLDER } from './placement.ts'
+import { NO_HOLDER } from './slots.ts'
 
 /** A member as the plan sees it. */
 export interface Holder {

@@ -11,6 +11,7 @@ import { assert } from '../../shared/core/assert.ts'
 import { type LoadBound, placeAll } from './bounded-loads.ts'
 import { HashRing, type RingMember } from './hash-ring.ts'
 import type { PlacementRecord } from './ledger-records.ts'
+import { NO_HOLDER, slotsIn } from './slots.ts'
 
 export interface PlacementOptions extends LoadBound {
   /** Ring points of a member of weight 1. */
@@ -23,8 +24,7 @@ export const PLACEMENT_CHUNK_TILES = 4096
 /** Members that a placement tells apart: tables by member index are of this length. */
 export const MEMBERS_MAX = 131_071
 
-/** The value that stands for "no holder" in a slot, and the index that a slot then has. */
-export const NO_HOLDER = 0
+/** The index that a slot without a holder has. */
 const NOBODY = -1
 
 const NO_TILES = new Uint32Array(0)
@@ -376,13 +376,8 @@ export class Placement {
       this.#suppose(first + at, record.supposed?.[at] === 1)
     }
     this.#born.set(record.born, first)
-    // Not by `slice`: of a Buffer, as decoders give, that is a view into a larger one.
-    const { buffer, byteLength } = new Uint8Array(record.holders)
     const { replicas } = this.#options
-    // Once, slots had 16 bits: such ledgers load as well.
-    const isNarrow = byteLength === record.born.length * replicas * Uint16Array.BYTES_PER_ELEMENT
-    const slots = isNarrow ? new Uint16Array(buffer) : new Uint32Array(buffer)
-    this.#slots.set(slots, first * replicas)
+    this.#slots.set(slotsIn(record, replicas), first * replicas)
     for (let at = 0; at < record.born.length; at++) this.#countTile(first + at, 1)
   }
 

@@ -17,7 +17,8 @@ import {
 } from '../../shared/operations/operation.ts'
 import type { Items } from '../../shared/protocol/task.ts'
 import type { HashRing } from './hash-ring.ts'
-import { MEMBERS_MAX, NO_HOLDER } from './placement.ts'
+import { MEMBERS_MAX } from './placement.ts'
+import { NO_HOLDER } from './slots.ts'
 
 /** The tiles of `members[i]` are `tiles[offsets[i] … offsets[i + 1])`, ascending. */
 export interface TilePlan {

@@ -10,7 +10,7 @@ import type { RingMember } from './hash-ring.ts'
 import type { Member } from './membership.ts'
 import { planMoves } from './move-plan.ts'
 import type { Moves, PlannedMove } from './moves.ts'
-import { NO_HOLDER } from './placement.ts'
+import { NO_HOLDER } from './slots.ts'
 import { findStalls } from './stalls.ts'
 
 /** Names of nodes that are to join, or to leave. */

@@ -7,7 +7,7 @@ import { TILE_BORN, TILE_MISSING, TILES_SHOWN_MAX } from '../../shared/protocol/
 import type { RingTilesView } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
-import { NO_HOLDER } from './placement.ts'
+import { NO_HOLDER } from './slots.ts'
 
 /** A rectangle of tiles; what is left out goes to the edge of the grid. */
 export interface TileArea {

@@ -7,7 +7,7 @@
  */
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Stall, StallReason } from '../../shared/protocol/views.ts'
-import { NO_HOLDER } from './placement.ts'
+import { NO_HOLDER } from './slots.ts'
 
 /** A member as it counts here. */
 export interface Stayer {

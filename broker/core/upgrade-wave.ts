@@ -5,7 +5,7 @@
  */
 
 import type { WaveSize } from './ledger-records.ts'
-import { NO_HOLDER } from './placement.ts'
+import { NO_HOLDER } from './slots.ts'
 
 /** Why nothing begins at this moment. */
 export type UpgradeHindrance =

@@ -11,7 +11,7 @@
  */
 import type { Region } from '../../shared/grid/geometry.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import { NO_HOLDER } from './placement.ts'
+import { NO_HOLDER } from './slots.ts'
 import { tilesOf } from './task-extent.ts'
 import type { Task, WaitReason } from './task-ledger.ts'
 

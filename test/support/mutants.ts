@@ -144,9 +144,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'holders are read from a view of a larger buffer',
     edits: [
       {
-        file: 'broker/core/placement.ts',
-        from: '= new Uint8Array(record.holders)',
-        to: '= record.holders.slice()',
+        file: 'broker/core/slots.ts',
+        from: '= new Uint8Array(holders)',
+        to: '= holders.slice()',
       },
     ],
   },
