@@ -53,7 +53,7 @@ function placesLeft(
   { members, placement }: CoordinatorContext,
   tileBytes: number,
 ): Map<number, number> {
-  const held = placement.writtenCounts
+  const held = placement.tally.written
   return new Map(
     members.all.map(({ index, sliceBytesMax = UNBOUND }) => [
       index,

@@ -160,7 +160,7 @@ export class CoordinatorView {
   #nodeViews(members: readonly Member[]): NodeView[] {
     const { placement } = this.#context
     const all = placement.tileCounts
-    const written = placement.writtenCounts
+    const written = placement.tally.written
     const departures = departuresOf(this.#moveParts, members, written)
     return members.map((member) => {
       const { index } = member
@@ -334,7 +334,7 @@ export class CoordinatorView {
       cellsPending: this.#readings.counts.pending,
       cellsTaken: this.#readings.counts.taken,
       cellsWritten: this.#readings.counts.written,
-      tilesMissing: placement.missingTiles().length,
+      tilesMissing: placement.tally.missing,
     }
   }
 

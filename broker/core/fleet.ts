@@ -246,7 +246,7 @@ export class Fleet {
     // It has nothing here until it says hello.
     if (!isWanted && member.leaving === 'left') member.state = 'dead'
     member.leaving = isWanted ? 'draining' : undefined
-    member.drainTiles = isWanted ? context.placement.writtenOf(member.index) : undefined
+    member.drainTiles = isWanted ? context.placement.tally.writtenOf(member.index) : undefined
     context.persist({ table: 'member', key: member.id, value: member.record })
     const node = member.id
     if (isWanted) {

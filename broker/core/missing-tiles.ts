@@ -17,13 +17,13 @@ export type MissingView = Pick<
 >
 
 export function missingViewOf({ placement, identity, members }: CoordinatorContext): MissingView {
-  const missing = placement.missingTiles()
-  if (missing.length === 0) return {}
+  const { missing, missingWritten } = placement.tally
+  if (missing === 0) return {}
   const { absentNodes = [] } = identity
   const absent = absentNodes.filter((node) => members.find(node as NodeId) === undefined)
   return {
-    tiles_missing: missing.length,
-    tiles_missing_written: missing.filter((tile) => !placement.isSupposed(tile)).length,
+    tiles_missing: missing,
+    tiles_missing_written: missingWritten,
     ...(absent.length === 0 ? {} : { nodes_absent: absent.sort().slice(0, LISTED_MAX) }),
   }
 }

@@ -11,7 +11,8 @@ import { assert } from '../../shared/core/assert.ts'
 import { type LoadBound, placeAll } from './bounded-loads.ts'
 import { HashRing, type RingMember } from './hash-ring.ts'
 import type { PlacementRecord } from './ledger-records.ts'
-import { NO_HOLDER, slotsIn } from './slots.ts'
+import { copiesIn, NO_HOLDER, slotsIn } from './slots.ts'
+import { type Tally, TileTally } from './tile-tally.ts'
 
 export interface PlacementOptions extends LoadBound {
   /** Ring points of a member of weight 1. */
@@ -28,9 +29,6 @@ export const MEMBERS_MAX = 131_071
 const NOBODY = -1
 
 const NO_TILES = new Uint32Array(0)
-
-/** By member index; who has none is left out. */
-type TileCounts = ReadonlyMap<number, number>
 
 export class Placement {
   readonly #options: PlacementOptions
@@ -49,9 +47,8 @@ export class Placement {
   #floating: number
   /** The members changed since the floating tiles were placed. */
   #isStale = false
-  /** Kept where holders change: each window of readings asks for it, and mostly bears tiles itself. */
-  readonly #writtenCounts = new Map<number, number>()
-  #counted: { readonly epoch: number; readonly counts: TileCounts } | undefined
+  readonly #tally: TileTally
+  #counted: { readonly epoch: number; readonly counts: ReadonlyMap<number, number> } | undefined
   epoch = 0
 
   constructor(options: PlacementOptions) {
@@ -59,6 +56,7 @@ export class Placement {
     this.#born = new Uint8Array(options.tiles)
     this.#slots = new Uint32Array(options.tiles * options.replicas)
     this.#floating = options.tiles
+    this.#tally = new TileTally(options.replicas)
   }
 
   get replicas(): number {
@@ -157,7 +155,7 @@ export class Placement {
       if (this.#born[tile] === 1) continue
       this.#born[tile] = 1
       this.#floating -= 1
-      this.#countTile(tile, 1)
+      this.#count(tile, 1)
       this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
       changed = true
     }
@@ -198,18 +196,14 @@ export class Placement {
     assert(this.isBorn(tile) && !this.isHolder(tile, to), 'a holder is new')
     const slot = this.#slotOf(tile, from ?? NOBODY)
     assert(slot !== undefined, 'there is a place for the holder')
-    if (from !== undefined) this.#countCopy(from, -1)
-    this.#countCopy(to, 1)
+    this.#count(tile, -1)
     this.#slots[slot] = to + 1
+    this.#count(tile, 1)
     this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
     this.epoch += 1
   }
 
-  /** It counts as born since a recovery, and nobody knows whether it was written before. */
-  isSupposed(tile: number): boolean {
-    return this.#supposed?.[tile] === 1
-  }
-
+  /** Nobody knows whether it was written before a recovery. */
   #suppose(tile: number, isSupposed: boolean): void {
     if (isSupposed) this.#supposed ??= new Uint8Array(this.#options.tiles)
     if (this.#supposed !== undefined) this.#supposed[tile] = isSupposed ? 1 : 0
@@ -217,18 +211,18 @@ export class Placement {
 
   /** A recovered tile is born, and the member has a copy, as long as there is a place for one. */
   adoptHolder(tile: number, member: number): void {
+    this.#count(tile, -1)
     if (this.#born[tile] === 0) {
       this.#born[tile] = 1
       this.#floating -= 1
       this.#clearTile(tile)
     }
     this.#suppose(tile, false)
+    const slot = this.#slotOf(tile, NOBODY)
+    if (slot !== undefined && !this.isHolder(tile, member)) this.#slots[slot] = member + 1
+    this.#count(tile, 1)
     this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
     this.epoch += 1
-    const slot = this.#slotOf(tile, NOBODY)
-    if (slot === undefined || this.isHolder(tile, member)) return
-    this.#countCopy(member, 1)
-    this.#slots[slot] = member + 1
   }
 
   /** Every tile counts as born from now on, `written` as what was; returns how many of them nobody holds. */
@@ -239,10 +233,15 @@ export class Placement {
       this.#born[tile] = 1
       this.#suppose(tile, true)
       this.#clearTile(tile)
+      this.#count(tile, 1)
       this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
       missing += 1
     }
-    for (const tile of written) this.#suppose(tile, false)
+    for (const tile of written) {
+      this.#count(tile, -1)
+      this.#suppose(tile, false)
+      this.#count(tile, 1)
+    }
     this.#floating = 0
     this.epoch += 1
     return missing
@@ -253,7 +252,7 @@ export class Placement {
     this.#slots.fill(NO_HOLDER, tile * replicas, (tile + 1) * replicas)
   }
 
-  /** Born tiles without a copy, ascending. */
+  /** Born tiles without a copy, ascending; it takes a look at every tile. */
   missingTiles(): number[] {
     const { tiles, replicas } = this.#options
     const missing: number[] = []
@@ -267,7 +266,7 @@ export class Placement {
   unbear(tiles: readonly number[]): void {
     for (const tile of tiles) {
       if (this.#born[tile] === 0) continue
-      this.#countTile(tile, -1)
+      this.#count(tile, -1)
       this.#born[tile] = 0
       this.#suppose(tile, false)
       this.#floating += 1
@@ -298,55 +297,29 @@ export class Placement {
   #clearSlot(tile: number, member: number): void {
     const end = (tile + 1) * this.#options.replicas
     const slot = this.#slotOf(tile, member)!
-    this.#countCopy(member, -1)
+    this.#count(tile, -1)
     this.#slots.copyWithin(slot, slot + 1, end)
     this.#slots[end - 1] = NO_HOLDER
+    this.#count(tile, 1)
     this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
   }
 
   /** Tiles that each member has, floating ones too. They are counted once for each epoch: there may be very many. */
-  get tileCounts(): TileCounts {
+  get tileCounts(): ReadonlyMap<number, number> {
     const { epoch } = this
-    if (this.#counted?.epoch !== epoch) this.#counted = { epoch, counts: this.#countAll() }
+    if (this.#counted?.epoch !== epoch) this.#counted = { epoch, counts: copiesIn(this.slots) }
     return this.#counted.counts
   }
 
-  #countAll(): TileCounts {
-    const { slots } = this
-    let last = NO_HOLDER
-    for (let at = 0; at < slots.length; at++) if (slots[at]! > last) last = slots[at]!
-    const counts = new Uint32Array(last + 1)
-    for (let at = 0; at < slots.length; at++) counts[slots[at]!]! += 1
-    const byMember = new Map<number, number>()
-    for (let slot = NO_HOLDER + 1; slot < counts.length; slot++) {
-      if (counts[slot]! > 0) byMember.set(slot - 1, counts[slot]!)
-    }
-    return byMember
+  /** Of born tiles. */
+  get tally(): Tally {
+    return this.#tally
   }
 
-  /** Born tiles that each member has. */
-  get writtenCounts(): TileCounts {
-    return this.#writtenCounts
-  }
-
-  /** Born tiles that a member has. */
-  writtenOf(member: number): number {
-    return this.#writtenCounts.get(member) ?? 0
-  }
-
-  /** A born tile comes or goes with all its copies. */
-  #countTile(tile: number, by: 1 | -1): void {
-    if (this.#born[tile] === 0) return
-    const { replicas } = this.#options
-    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
-      if (this.#slots[slot] !== NO_HOLDER) this.#countCopy(this.#slots[slot]! - 1, by)
-    }
-  }
-
-  #countCopy(member: number, by: 1 | -1): void {
-    const count = this.writtenOf(member) + by
-    if (count === 0) this.#writtenCounts.delete(member)
-    else this.#writtenCounts.set(member, count)
+  /** A tile as it is now counts, or does not any more: around whatever changes of one. */
+  #count(tile: number, by: 1 | -1): void {
+    if (this.#born[tile] !== 1) return
+    this.#tally.count(this.#slots, tile, this.#supposed?.[tile] === 1, by)
   }
 
   /** The chunks that changed since the last call, as ledger records. */
@@ -372,13 +345,13 @@ export class Placement {
     const first = chunk * PLACEMENT_CHUNK_TILES
     for (let at = 0; at < record.born.length; at++) {
       this.#floating += this.#born[first + at]! - record.born[at]!
-      this.#countTile(first + at, -1)
+      this.#count(first + at, -1)
       this.#suppose(first + at, record.supposed?.[at] === 1)
     }
     this.#born.set(record.born, first)
     const { replicas } = this.#options
     this.#slots.set(slotsIn(record, replicas), first * replicas)
-    for (let at = 0; at < record.born.length; at++) this.#countTile(first + at, 1)
+    for (let at = 0; at < record.born.length; at++) this.#count(first + at, 1)
   }
 
   /** Places the floating tiles anew if the members changed since the last time. */

@@ -17,3 +17,16 @@ export function slotsIn(
   const isNarrow = byteLength === born.length * replicas * Uint16Array.BYTES_PER_ELEMENT
   return isNarrow ? new Uint16Array(buffer) : new Uint32Array(buffer)
 }
+
+/** How many each member has, by its index; who has none is left out. */
+export function copiesIn(slots: Uint32Array): Map<number, number> {
+  let last = NO_HOLDER
+  for (let at = 0; at < slots.length; at++) if (slots[at]! > last) last = slots[at]!
+  const counts = new Uint32Array(last + 1)
+  for (let at = 0; at < slots.length; at++) counts[slots[at]!]! += 1
+  const byMember = new Map<number, number>()
+  for (let slot = NO_HOLDER + 1; slot < counts.length; slot++) {
+    if (counts[slot]! > 0) byMember.set(slot - 1, counts[slot]!)
+  }
+  return byMember
+}

@@ -195,34 +195,47 @@ t.test('tiles that were written are counted apart', (t) => {
   const options = { tiles: 8, replicas: 2, virtualNodes: 16, loadBound: 2 }
   const placement = placed(options, [{ index: 0, id: 'a', weight: 1 }])
   t.same([...placement.tileCounts], [[0, 8]])
-  t.same([...placement.writtenCounts], [])
+  t.same([...placement.tally.written], [])
   placement.bear(Uint32Array.of(3, 5))
-  t.same([...placement.writtenCounts], [[0, 2]])
+  t.same([...placement.tally.written], [[0, 2]])
   t.same([...placement.tileCounts], [[0, 8]])
   t.end()
 })
 
 t.test(
-  'what is counted of written tiles is what a count gives, whatever becomes of them',
+  'what is counted of written and missing tiles is what a count gives, whatever becomes of them',
   async (t) => {
     const options = { tiles: 24, replicas: 2, virtualNodes: 16, loadBound: 1.5 }
     const of = [0, 1, 2, 3].map((index) => ({ index, id: `n${index}`, weight: 1 }))
-    const counted = (placement: Placement): [number, number][] => {
+    /** Whether these were written nobody knows. */
+    let supposed = new Set<number>()
+    const counted = (placement: Placement): object => {
       const counts = new Map<number, number>()
       for (let tile = 0; tile < options.tiles; tile++) {
         if (!placement.isBorn(tile)) continue
         for (const index of placement.holdersOf(tile))
           counts.set(index, (counts.get(index) ?? 0) + 1)
       }
-      return byIndex(counts)
+      const missing = placement.missingTiles()
+      const missingWritten = missing.filter((tile) => !supposed.has(tile)).length
+      return { written: byIndex(counts), missing: missing.length, missingWritten }
+    }
+    const kept = ({ tally }: Placement): object => {
+      const { written, missing, missingWritten } = tally
+      return { written: byIndex(written), missing, missingWritten }
     }
     const byIndex = (counts: ReadonlyMap<number, number>): [number, number][] =>
       [...counts].sort(([a], [b]) => a - b)
     const commands = {
       bear: (placement: Placement, tile: number) => placement.bear(Uint32Array.of(tile, tile + 1)),
-      unbear: (placement: Placement, tile: number) => placement.unbear([tile]),
-      adopt: (placement: Placement, tile: number, index: number) =>
-        placement.adoptHolder(tile, index),
+      unbear: (placement: Placement, tile: number) => {
+        supposed.delete(tile)
+        placement.unbear([tile])
+      },
+      adopt: (placement: Placement, tile: number, index: number) => {
+        supposed.delete(tile)
+        placement.adoptHolder(tile, index)
+      },
       remove: (placement: Placement, _: number, index: number) => placement.removeHolder(index),
       drop: (placement: Placement, tile: number, index: number) => {
         if (placement.isHolder(tile, index)) placement.dropHolder(tile, index)
@@ -234,7 +247,12 @@ t.test(
       },
       join: (placement: Placement, _: number, index: number) =>
         placement.setMembers(of.slice(0, index + 1)),
-      bearAll: (placement: Placement) => placement.bearAll(),
+      bearAll: (placement: Placement, tile: number) => {
+        const written = [tile, tile + 1]
+        for (let one = 0; one < options.tiles; one++) if (!placement.isBorn(one)) supposed.add(one)
+        for (const one of written) supposed.delete(one)
+        placement.bearAll(written)
+      },
     }
     const names = Object.keys(commands) as (keyof typeof commands)[]
     const often = names.flatMap((name) => (name === 'bearAll' ? [name] : Array(6).fill(name)))
@@ -246,15 +264,16 @@ t.test(
         }),
         (drawn) => {
           const placement = placed(options, of)
+          supposed = new Set()
           for (const [name, tile, index] of drawn) {
             commands[name as keyof typeof commands](placement, tile, index)
-            assert.deepEqual(byIndex(placement.writtenCounts), counted(placement), name)
+            assert.deepEqual(kept(placement), counted(placement), name)
           }
           const restored = new Placement(options)
           for (const _ of [1, 2]) {
             for (const { chunk, record } of placement.takeChanges())
               restored.restoreChunk(chunk, record)
-            assert.deepEqual(byIndex(restored.writtenCounts), counted(restored))
+            assert.deepEqual(kept(restored), counted(restored))
             placement.bear(Uint32Array.of(0, 1))
             placement.removeHolder(0)
           }
