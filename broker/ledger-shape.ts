@@ -2,7 +2,7 @@
 import { fieldTypeOf, formatFields } from '../shared/grid/fields.ts'
 import { ConfigError, type Source } from '../shared/runtime/config.ts'
 import { type GATEWAY_OPTIONS, type GatewayConfig, minInSyncProblem } from './config.ts'
-import type { IdentityRecord } from './core/ledger-records.ts'
+import { type IdentityRecord, wasRebuilt } from './core/ledger-records.ts'
 
 /** The options that a ledger fixes. */
 const FIXED = ['grid', 'tile', 'fields', 'replicas'] as const
@@ -54,8 +54,7 @@ export function assertRecovery(known: IdentityRecord, { recoverNodes, data }: Ga
       `the ledger in ${data} is being rebuilt; say how many nodes to wait for: obelisk gateway recover --nodes <n>`,
     ])
   }
-  const wasRebuilt = (known.formerLedgerIds ?? []).length > 0
-  if (recoverNodes === 0 || known.isRecovering === true || wasRebuilt) return
+  if (recoverNodes === 0 || known.isRecovering === true || wasRebuilt(known)) return
   throw new ConfigError([
     `there is a ledger in ${data} already; to rebuild it from the nodes, move it away first`,
   ])

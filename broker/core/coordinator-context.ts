@@ -11,7 +11,12 @@ import { isEnded } from '../../shared/protocol/states.ts'
 import { Deadlines } from './deadlines.ts'
 import type { GatewayEffect, GatewayNotice } from './effects.ts'
 import type { Instant } from './events.ts'
-import type { IdentityRecord, LedgerContents, LedgerRecord } from './ledger-records.ts'
+import {
+  type IdentityRecord,
+  type LedgerContents,
+  type LedgerRecord,
+  wasRebuilt,
+} from './ledger-records.ts'
 import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
 import { Placement } from './placement.ts'
@@ -114,7 +119,8 @@ export class CoordinatorContext {
     this.identity = identity
     const { replicas, virtualNodes, loadBound } = options
     const { tiles } = options.grid.geometry
-    this.placement = new Placement({ tiles, replicas, virtualNodes, loadBound })
+    const placed = { tiles, replicas, virtualNodes, loadBound, wasRebuilt: wasRebuilt(identity) }
+    this.placement = new Placement(placed)
     this.tasks = new TaskLedger(options)
     this.doubt = new SelfDoubt(options)
   }

@@ -45,6 +45,11 @@ export interface IdentityRecord {
   readonly ranMs?: number
 }
 
+/** It began with what the nodes held. */
+export function wasRebuilt({ formerLedgerIds = [] }: IdentityRecord): boolean {
+  return formerLedgerIds.length > 0
+}
+
 /** The copy that a ledger is restored from. */
 export interface RestoredFrom {
   /** When it was made, Unix ms. */
@@ -87,7 +92,10 @@ export interface PlacementRecord {
   readonly born: Uint8Array
   /** `replicas` member indexes + 1 a tile, u32 little-endian; 0 is no holder. */
   readonly holders: Uint8Array
-  /** One byte a tile: 1 where nobody knows whether it was written before a recovery; left out where all is known. */
+  /**
+   * One byte a tile: 1 where nobody knows whether it was written before a recovery; empty where all is known. A ledger
+   * that was never rebuilt leaves it out, and so did an earlier version.
+   */
   readonly supposed?: Uint8Array
 }
 

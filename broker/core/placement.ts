@@ -11,12 +11,14 @@ import { assert } from '../../shared/core/assert.ts'
 import { type LoadBound, placeAll } from './bounded-loads.ts'
 import { HashRing, type RingMember } from './hash-ring.ts'
 import type { PlacementRecord } from './ledger-records.ts'
-import { copiesIn, NO_HOLDER, slotsIn } from './slots.ts'
+import { copiesIn, NO_HOLDER, slotsIn, supposedIn } from './slots.ts'
 import { type Tally, TileTally } from './tile-tally.ts'
 
 export interface PlacementOptions extends LoadBound {
   /** Ring points of a member of weight 1. */
   readonly virtualNodes: number
+  /** The ledger that it goes on from was rebuilt from the nodes. */
+  readonly wasRebuilt?: boolean
 }
 
 /** Tiles in one ledger record. */
@@ -29,11 +31,12 @@ export const MEMBERS_MAX = 131_071
 const NOBODY = -1
 
 const NO_TILES = new Uint32Array(0)
+const NO_MARKS = new Uint8Array(0)
 
 export class Placement {
   readonly #options: PlacementOptions
   readonly #born: Uint8Array
-  /** Born since a recovery, and nobody knows whether it was written; made by the first one. */
+  /** Born since a recovery, and nobody knows whether it was written; of a ledger that was rebuilt. */
   #supposed: Uint8Array | undefined
   /** `replicas` slots a tile; member index + 1, or NO_HOLDER. */
   readonly #slots: Uint32Array
@@ -57,6 +60,7 @@ export class Placement {
     this.#slots = new Uint32Array(options.tiles * options.replicas)
     this.#floating = options.tiles
     this.#tally = new TileTally(options.replicas)
+    if (options.wasRebuilt) this.#supposed = new Uint8Array(options.tiles)
   }
 
   get replicas(): number {
@@ -227,6 +231,7 @@ export class Placement {
 
   /** Every tile counts as born from now on, `written` as what was; returns how many of them nobody holds. */
   bearAll(written: Iterable<number> = []): number {
+    this.#supposed ??= new Uint8Array(this.#options.tiles)
     let missing = 0
     for (let tile = 0; tile < this.#options.tiles; tile++) {
       if (this.#born[tile] === 1) continue
@@ -336,20 +341,21 @@ export class Placement {
         if (isBorn === 0) slots.fill(NO_HOLDER, tile * replicas, (tile + 1) * replicas)
       })
       const supposed = this.#supposed?.slice(first, end)
-      const doubt = supposed?.includes(1) ? { supposed } : {}
+      const doubt = supposed && { supposed: supposed.includes(1) ? supposed : NO_MARKS }
       return { chunk, record: { born, holders: new Uint8Array(slots.buffer), ...doubt } }
     })
   }
 
   restoreChunk(chunk: number, record: PlacementRecord): void {
     const first = chunk * PLACEMENT_CHUNK_TILES
+    const { replicas, wasRebuilt = false } = this.#options
+    const supposed = supposedIn(record, { replicas, wasRebuilt })
     for (let at = 0; at < record.born.length; at++) {
       this.#floating += this.#born[first + at]! - record.born[at]!
       this.#count(first + at, -1)
-      this.#suppose(first + at, record.supposed?.[at] === 1)
+      this.#suppose(first + at, supposed?.[at] === 1)
     }
     this.#born.set(record.born, first)
-    const { replicas } = this.#options
     this.#slots.set(slotsIn(record, replicas), first * replicas)
     for (let at = 0; at < record.born.length; at++) this.#count(first + at, 1)
   }

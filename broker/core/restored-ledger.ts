@@ -15,17 +15,19 @@ import { findOperation } from '../../shared/operations/catalog.ts'
 import { packTileBits } from '../../shared/operations/columns.ts'
 import { valuesOf } from '../../shared/operations/scatter.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
-import type {
-  CopiedCell,
-  IdentityRecord,
-  LedgerContents,
-  LedgerRecord,
-  LedgerTable,
-  TaskRecord,
-  UpgradeNodeRecord,
+import {
+  type CopiedCell,
+  type IdentityRecord,
+  type LedgerContents,
+  type LedgerRecord,
+  type LedgerTable,
+  type TaskRecord,
+  type UpgradeNodeRecord,
+  wasRebuilt,
 } from './ledger-records.ts'
 import { NO_STORE } from './membership.ts'
 import { PLACEMENT_CHUNK_TILES } from './placement.ts'
+import { supposedIn } from './slots.ts'
 import { decodeBody, ranMsOf, seqOfInternal } from './task-ledger.ts'
 import { encodeResult } from './task-messages.ts'
 
@@ -109,17 +111,22 @@ function restoredIdentity(
     // One that was being rebuilt itself has no members yet.
     restored: restored
       ? { ...restored, ts: copyTs, seq }
-      : { ts: copyTs, seq, nodes: nodes.sort(), written: writtenTiles(placement) },
+      : { ts: copyTs, seq, nodes: nodes.sort(), written: writtenTiles(placement, identity) },
   }
 }
 
 /** A bit each. */
-function writtenTiles(placement: LedgerContents['placement']): Uint8Array {
+function writtenTiles(
+  placement: LedgerContents['placement'],
+  identity: IdentityRecord,
+): Uint8Array {
+  const of = { replicas: identity.replicas, wasRebuilt: wasRebuilt(identity) }
   const tiles: number[] = []
   for (const { key, value } of placement) {
     const first = Number(key) * PLACEMENT_CHUNK_TILES
+    const supposed = supposedIn(value, of)
     value.born.forEach((born, index) => {
-      if (born === 1 && value.supposed?.[index] !== 1) tiles.push(first + index)
+      if (born === 1 && supposed?.[index] !== 1) tiles.push(first + index)
     })
   }
   return packTileBits(tiles)

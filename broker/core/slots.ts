@@ -7,6 +7,20 @@ import type { PlacementRecord } from './ledger-records.ts'
 /** The value that stands for "no holder" in a slot. */
 export const NO_HOLDER = 0
 
+/**
+ * By tile of a record: 1 where nobody knows whether it was written before a recovery; nothing where all is known. An
+ * earlier version did not tell of a ledger that was rebuilt: there it is not known of any tile that nobody has.
+ */
+export function supposedIn(
+  record: PlacementRecord,
+  { replicas, wasRebuilt }: { readonly replicas: number; readonly wasRebuilt: boolean },
+): Uint8Array | undefined {
+  const { born, supposed } = record
+  if (supposed !== undefined || !wasRebuilt) return supposed
+  const slots = slotsIn(record, replicas)
+  return born.map((isBorn, tile) => (slots[tile * replicas] === NO_HOLDER ? isBorn : 0))
+}
+
 export function slotsIn(
   { born, holders }: PlacementRecord,
   replicas: number,
