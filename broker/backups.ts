@@ -25,7 +25,7 @@ import { assertRoom } from './disk-room.ts'
 export interface BackupParts {
   /** Of the gateway. */
   readonly data: string
-  readonly ledger: Pick<LedgerStore, 'copyTo' | 'fileBytes'>
+  readonly ledger: Pick<LedgerStore, 'identity' | 'copyTo' | 'fileBytes'>
   /** The file that the gateway was configured by, if there is one. */
   readonly configuration: string | undefined
 }
@@ -104,6 +104,8 @@ export class Backups implements BackupPort {
     if (passphrase !== undefined && this.#secrets === undefined) {
       throw new AppError('not-secured', 'this gateway is not secured, and has no keys')
     }
+    // Before anything is copied. Once it is done, it does not begin again before the next start.
+    if (ledger.identity()?.isRecovering === true) throw new AppError('recovering', RECOVERING)
     forgetUnsentBackup(data)
     const bytes = ledger.fileBytes()
     assertRoom(data, bytes + ROOM_BYTES)
@@ -120,7 +122,6 @@ export class Backups implements BackupPort {
       throw new AppError('backup-damaged', message)
     }
     const { records, sha256, identity } = count
-    if (identity.isRecovering === true) throw new AppError('recovering', RECOVERING)
     const parts: BackupPart[] = [
       { name: LEDGER_FILE, path: join(copy, 'data.mdb'), bytes: count.bytes, sha256 },
       ...this.#configuration(),

@@ -8,7 +8,12 @@ import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { type Database, openDatabase } from '../../shared/runtime/lmdb.ts'
 import type { OnLook } from '../../shared/runtime/store-look.ts'
 import type { Table, Tables } from '../../shared/runtime/tables.ts'
-import type { LedgerContents, LedgerRecord, LedgerTable } from '../core/ledger-records.ts'
+import type {
+  IdentityRecord,
+  LedgerContents,
+  LedgerRecord,
+  LedgerTable,
+} from '../core/ledger-records.ts'
 import type { KeptMessage } from './mqtt-retained-journal.ts'
 
 /** Address space, not a cap: LMDB grows the map when it must. */
@@ -73,6 +78,12 @@ export class LedgerStore {
         ),
       ])
     return Object.fromEntries(contents) as LedgerContents
+  }
+
+  /** As it is on the disk; there is none before the first start. */
+  identity(): IdentityRecord | undefined {
+    const bytes = this.#database.read(() => this.#tables.meta.getBinary('identity'))
+    return bytes && (decodeValue('meta', bytes) as IdentityRecord)
   }
 
   /** Resolves once all records are on disk. */

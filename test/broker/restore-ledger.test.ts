@@ -115,7 +115,20 @@ t.test('a ledger that is being rebuilt is given to nobody before it is done', as
     ])
   }
   await written(true)
-  await t.rejects(made(one), { code: 'recovering' })
+  let copies = 0
+  const { ledger } = one
+  const counted = {
+    identity: () => ledger.identity(),
+    fileBytes: () => ledger.fileBytes(),
+    copyTo: (folder: string) => {
+      copies += 1
+      return ledger.copyTo(folder)
+    },
+  }
+  const parts = { data: one.data, ledger: counted, configuration: undefined }
+  const backups = new Backups(parts, undefined)
+  await t.rejects(made({ backups, data: one.data }), { code: 'recovering' })
+  t.equal(copies, 0, 'and nothing is copied for that')
   t.notOk(existsSync(join(one.data, 'backup.new')))
   await written(false)
   t.match(await checkBackup(await made(one)), { records: { cell: 1 } })
@@ -325,6 +338,7 @@ t.test('a disk that fills while a backup is made is said, and the gateway goes o
   const disk = SmallDisk.mount(t, 72)
   if (disk === undefined) return
   const filling = {
+    identity: () => one.ledger.identity(),
     fileBytes: () => one.ledger.fileBytes(),
     copyTo: async (folder: string) => {
       disk.fillUpTo(256 * 1024)
@@ -353,6 +367,7 @@ t.test('a disk that is full when the copy is opened is said, and no copy damaged
   const disk = SmallDisk.mount(t, 72)
   if (disk === undefined) return
   const filling = {
+    identity: () => one.ledger.identity(),
     fileBytes: () => one.ledger.fileBytes(),
     copyTo: async (folder: string) => {
       await one.ledger.copyTo(folder)
