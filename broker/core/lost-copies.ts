@@ -5,6 +5,7 @@
 import { unpackTiles } from '../../shared/operations/columns.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
+import { forgetAbsent } from './missing-tiles.ts'
 import type { Moves } from './moves.ts'
 import type { Readings } from './readings.ts'
 import type { Rebalancer } from './rebalancer.ts'
@@ -101,8 +102,8 @@ export class LostCopies {
     }
     this.#writes.giveUp(missing)
     placement.unbear(missing)
-    const { absentNodes: _givenUp, ...identity } = this.#context.identity
-    this.#context.identity = identity
+    // Of what stays missing they may have copies.
+    if (placement.tally.missing === 0) forgetAbsent(this.#context)
     this.#readings.shown(new Map(missing.map((tile) => [tile, 0])))
     const message = `${missing.length} tiles whose every copy was lost begin anew, as zeros`
     this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })

@@ -13,17 +13,36 @@ const LISTED_MAX = 100
 
 export type MissingView = Pick<
   DetectorView,
-  'tiles_missing' | 'tiles_missing_written' | 'nodes_absent'
+  'tiles_missing' | 'tiles_missing_written' | 'nodes_absent' | 'nodes_absent_more'
 >
 
 export function missingViewOf({ placement, identity, members }: CoordinatorContext): MissingView {
   const { missing, missingWritten } = placement.tally
   if (missing === 0) return {}
   const { absentNodes = [] } = identity
-  const absent = absentNodes.filter((node) => members.find(node as NodeId) === undefined)
+  const absent = listed(absentNodes.filter((node) => members.find(node as NodeId) === undefined))
   return {
     tiles_missing: missing,
     tiles_missing_written: missingWritten,
-    ...(absent.length === 0 ? {} : { nodes_absent: absent.sort().slice(0, LISTED_MAX) }),
+    ...(absent.names.length === 0 ? {} : { nodes_absent: absent.names }),
+    ...(absent.more === 0 ? {} : { nodes_absent_more: absent.more }),
   }
+}
+
+/** These have come, or what they may have is given up: all of them, if nothing else is said. */
+export function forgetAbsent(
+  context: CoordinatorContext,
+  isForgotten: (node: string) => boolean = () => true,
+): void {
+  const { absentNodes = [], ...identity } = context.identity
+  const left = absentNodes.filter((node) => !isForgotten(node))
+  if (left.length === absentNodes.length) return
+  context.identity = identity
+  context.changeIdentity(left.length === 0 ? {} : { absentNodes: left })
+}
+
+/** Names for a view, the first of them, and how many more there are. */
+export function listed(nodes: readonly string[]): { names: string[]; more: number } {
+  const names = [...nodes].sort().slice(0, LISTED_MAX)
+  return { names, more: nodes.length - names.length }
 }

@@ -28,13 +28,12 @@ import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Judged } from './copied-readings.ts'
 import type { ConnectionId } from './events.ts'
 import type { Member } from './membership.ts'
+import { forgetAbsent, listed } from './missing-tiles.ts'
 
 /** Tiles of a `rebase` that are listed; more go as bits, of which any slice takes at most 512 KiB. */
 const KEPT_LISTED_MAX = 131_072
 /** In a message. */
 const NAMES_MAX = 10
-/** Of a view. */
-const LISTED_MAX = 100
 const LOOK_MS = 1000
 
 type Held = Extract<Up, { t: 'held' }>
@@ -91,15 +90,17 @@ export class Recovery {
     const empty = [...this.#inventories.values()].filter(({ hello, isHere }) => {
       return isHere && hello.ledgerId === null
     })
+    const bare = listed(empty.map(({ hello }) => hello.node))
     const readyMs = startedMs + options.reconnectMs
     const isBound = this.#isOfCopy && nowMs < readyMs
     return {
       ...(restored === undefined ? {} : { copy_ts: restored.ts }),
       expected: this.#expected,
       shown: complete.length,
-      nodes: listed(complete),
-      awaited: listed(this.#away),
-      empty: listed(empty.map(({ hello }) => hello.node)),
+      nodes: listed(complete).names,
+      awaited: listed(this.#away).names,
+      empty: bare.names,
+      ...(bare.more === 0 ? {} : { empty_more: bare.more }),
       ...(isBound ? { until_ts: Math.round(ts + readyMs - nowMs) } : {}),
     }
   }
@@ -336,6 +337,7 @@ export class Recovery {
     this.#inventories.delete(inventory.hello.node)
     this.#raiseSequence([inventory])
     const member = this.#addMember(inventory)
+    forgetAbsent(this.#context, (node) => node === member.id)
     const missing = inventory.tiles.filter(
       (tile) => placement.findMissing(Uint32Array.of(tile)) !== undefined,
     )
@@ -349,10 +351,6 @@ export class Recovery {
     })
     this.rebase(member, inventory.connection)
   }
-}
-
-function listed(nodes: readonly string[]): string[] {
-  return [...nodes].sort().slice(0, LISTED_MAX)
 }
 
 function namesOf(nodes: readonly string[]): string {

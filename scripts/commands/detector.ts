@@ -38,18 +38,25 @@ export function fleetLines({ recovery, tiles_missing: missing = 0 }: DetectorVie
   return missing === 0 ? [] : [`${MISSING.is(missing)}; ${MISSING.helps}`]
 }
 
+/** The first ones, as the gateway gives them, and how many it does not name. */
+export function named(names: readonly string[], more: number): string {
+  return printable(`${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`)
+}
+
 /** Whom a gateway waits for that rebuilds its ledger. */
 export function recoveryLines(recovery: RecoveryView): string[] {
-  const { copy_ts: copyTs, expected, shown, nodes, awaited, empty, until_ts: untilTs } = recovery
+  const { copy_ts: copyTs, expected, shown, nodes, awaited, empty } = recovery
+  const { empty_more: emptyMore = 0, until_ts: untilTs } = recovery
   const what = copyTs === undefined ? 'rebuilt' : `restored from a copy of ${when(copyTs)}, and`
-  const named = (names: readonly string[]): string => printable(names.join(', '))
   return [
     `the ledger is being ${what} from what the nodes hold: until that is done tasks are refused, and readings wait`,
-    `${shown} of ${expected} nodes have shown what they hold${nodes.length === 0 ? '' : `: ${named(nodes)}`}`,
-    ...(awaited.length === 0 ? [] : [`awaited: ${named(awaited)}`]),
+    `${shown} of ${expected} nodes have shown what they hold${nodes.length === 0 ? '' : `: ${named(nodes, shown - nodes.length)}`}`,
+    ...(awaited.length === 0
+      ? []
+      : [`awaited: ${named(awaited, expected - shown - awaited.length)}`]),
     ...(empty.length === 0
       ? []
-      : [`here with an empty store, which counts as none: ${named(empty)}`]),
+      : [`here with an empty store, which counts as none: ${named(empty, emptyMore)}`]),
     ...(untilTs === undefined
       ? []
       : [`not before ${when(untilTs)}, since others may have joined after the copy`]),

@@ -9,7 +9,7 @@ import type {
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { ask } from './ask.ts'
 import type { CommandPlace } from './command-place.ts'
-import { recoveryLines } from './detector.ts'
+import { named, recoveryLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { isTyped } from './secret-input.ts'
 import { count, printable, type Streams, table } from './streams.ts'
@@ -170,10 +170,11 @@ function lossLines({
   tiles_missing: missing = 0,
   tiles_missing_written: written = 0,
   nodes_absent: absent = [],
+  nodes_absent_more: more = 0,
 }: DetectorView): string[] {
   const isKnown = written === missing
   const known = `${written} of them known to have been written, and of the others nobody can tell`
-  const names = printable(absent.join(', '))
+  const names = named(absent, more)
   const boards =
     names === '' ? 'boards that are off since the recovery' : `${names}, not back since the restore`
   return [

@@ -111,6 +111,8 @@ export interface DetectorView {
   readonly tiles_missing_written?: number
   /** Nodes of the copy that a restore did not wait for: they may have what is missing. The first 100. */
   readonly nodes_absent?: readonly string[]
+  /** So many more, where there are any. */
+  readonly nodes_absent_more?: number
 }
 
 /** Whom a gateway waits for that rebuilds its ledger. Of the names there are the first 100. */
@@ -125,6 +127,8 @@ export interface RecoveryView {
   readonly awaited: readonly string[]
   /** Are here with a store that has nothing, and count as none. */
   readonly empty: readonly string[]
+  /** So many more of these, where there are any. */
+  readonly empty_more?: number
   /** Until then it waits in any case, for those that joined after the copy. */
   readonly until_ts?: number
 }

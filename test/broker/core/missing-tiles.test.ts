@@ -3,8 +3,10 @@ import t from 'tap'
 import type { IdentityRecord, LedgerContents } from '../../../broker/core/ledger-records.ts'
 import { Placement } from '../../../broker/core/placement.ts'
 import { restoredChanges } from '../../../broker/core/restored-ledger.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
 import { packTiles, unpackTileBits } from '../../../shared/operations/columns.ts'
-import { GatewayBench } from '../../support/gateway-bench.ts'
+import { EMPTY_STORE, GatewayBench } from '../../support/gateway-bench.ts'
+import { DIGEST, drain } from '../../support/moving-tile.ts'
 
 const CHAIN = new Uint8Array(8).fill(7)
 const TILES = 8
@@ -30,14 +32,14 @@ function identityOf(bench: GatewayBench): IdentityRecord {
 
 /** A ledger that was rebuilt from `a`, which held tiles 0 and 1; these nodes of a copy were not waited for. */
 function rebuilt(absentNodes: readonly string[] = []): GatewayBench {
-  const bench = new GatewayBench({ replicas: 1, recoverNodes: 1 })
+  const bench = new GatewayBench({ replicas: 1, recoverNodes: 1, probationMs: 0 })
   const restored = { ts: 1, seq: 1, nodes: ['a', ...absentNodes] }
   const meta = { ...identityOf(bench), isRecovering: true, restored }
   bench.ledger.write([{ table: 'meta', key: 'identity', value: meta }])
   bench.start()
   show(bench, 'a', { tiles: [0, 1], ats: [20, 20] })
   bench.hello('a', { ledgerId: 'ledger', position: 0, chain: new Uint8Array(8) })
-  bench.wait(bench.options.graceMs + bench.options.settleMs)
+  bench.live(bench.options.graceMs + bench.options.settleMs)
   return bench
 }
 
@@ -93,3 +95,50 @@ t.test(
     t.match(bench.view.detector(), told)
   },
 )
+
+t.test('a node that was not waited for', async (t) => {
+  t.test('and came late is not named again once it is removed', async (t) => {
+    const bench = rebuilt(['y', 'z'])
+    t.match(bench.view.detector(), { nodes_absent: ['y', 'z'] })
+    show(bench, 'z', { tiles: [], ats: [1] })
+    t.match(bench.notices('recovered-late'), [{ node: 'z' }])
+    bench.live(bench.options.deadAfterMs + bench.options.graceMs, ['a'])
+    bench.step({ type: 'removal-requested', node: 'z' as NodeId })
+    t.match(bench.notices('node-removed'), [{ node: 'z' }])
+    t.same(bench.view.detector().nodes_absent, ['y'])
+    show(bench, 'y', { tiles: [], ats: [1] })
+    t.notOk('absentNodes' in identityOf(bench))
+  })
+
+  t.test('is named as long as a tile stays missing that it may have', async (t) => {
+    const bench = rebuilt(['z'])
+    bench.join('c')
+    drain(bench, 'a')
+    bench.wait(bench.options.settleMs)
+    const { move } = bench.sent('copy').find(({ tile }) => tile === 0)!
+    bench.say('c', { t: 'staged', move, tile: 0, at: 20, digest: DIGEST })
+    bench.hello('a', EMPTY_STORE)
+    bench.step({ type: 'recreate-requested' })
+    t.match(bench.notices('tiles-recreated'), [{ tiles: TILES - 1 }])
+    t.match(bench.view.detector(), { tiles_missing: 1, nodes_absent: ['z'] })
+    show(bench, 'z', { tiles: [0], ats: [19] })
+    t.same(bench.view.detector(), { doubts: [] })
+  })
+
+  t.test('is counted where it is not named', async (t) => {
+    const names = Array.from({ length: 103 }, (_, index) => `n${1000 + index}`)
+    const { nodes_absent: absent, nodes_absent_more: more } = rebuilt(names).view.detector()
+    t.same({ absent, more }, { absent: names.slice(0, 100), more: 3 })
+    t.notMatch(rebuilt(names.slice(3)).view.detector(), { nodes_absent_more: Number })
+  })
+})
+
+t.test('of those that came with nothing it is said how many are not named', async (t) => {
+  const bench = new GatewayBench({ recoverNodes: 1 })
+  const meta = { ...identityOf(bench), isRecovering: true }
+  bench.ledger.write([{ table: 'meta', key: 'identity', value: meta }])
+  bench.start()
+  for (let one = 0; one < 102; one++) bench.hello(`n${one}`, { ...EMPTY_STORE, storeId: `s${one}` })
+  const { empty = [], empty_more: more } = bench.view.detector().recovery!
+  t.same([empty.length, more], [100, 2])
+})
