@@ -66,6 +66,7 @@ export class GatewayDriver {
   readonly #answers = new Map<Ticket, (outcome: Outcome) => void>()
   readonly #readings = new Map<Ticket, () => void>()
   readonly #looks = new Map<Ticket, (outcome: LookOutcome) => void>()
+  readonly #recreations = new Map<Ticket, (tiles: number | undefined) => void>()
   readonly #endings = new Map<TaskId, Set<() => void>>()
   readonly #sealing = new Map<TaskId, AbortController>()
   #tickets = 0
@@ -253,9 +254,16 @@ export class GatewayDriver {
     return this.#done({ type: 'upgrade-demanded', demand })
   }
 
-  /** Tiles without any copy begin anew. Resolves once that is on disk. */
-  recreate(): Promise<void> {
-    return this.#done({ type: 'recreate-requested' })
+  /**
+   * Tiles without any copy begin anew. Resolves with how many, once that is on disk; with undefined if more are missing
+   * than were shown with the mark.
+   */
+  recreate(mark?: string): Promise<number | undefined> {
+    const shown = mark === undefined ? {} : { shown: mark }
+    return new Promise((resolve) => {
+      const ticket = this.#ticketFor(this.#recreations, resolve)
+      this.#deliver({ type: 'recreate-requested', ticket, ...shown })
+    })
   }
 
   #done(event: GatewayEvent): Promise<void> {
@@ -302,6 +310,9 @@ export class GatewayDriver {
         break
       case 'answer-look':
         takeFrom(this.#looks, effect.ticket)?.(effect.outcome)
+        break
+      case 'answer-recreate':
+        takeFrom(this.#recreations, effect.ticket)?.(effect.tiles)
         break
       case 'answer-reading':
         takeFrom(this.#readings, effect.ticket)?.()

@@ -208,11 +208,8 @@ export class HttpCalls implements HttpPort {
     return this.#sources.view.ringTiles(area)
   }
 
-  async recreate(): Promise<number> {
-    const missing = (): number => this.#sources.view.counts().tilesMissing ?? 0
-    const before = missing()
-    await this.#sources.driver.recreate()
-    return Math.max(0, before - missing())
+  recreate(shown?: string): Promise<number | undefined> {
+    return this.#sources.driver.recreate(shown)
   }
 
   drainProblem(id: NodeId): string | undefined {

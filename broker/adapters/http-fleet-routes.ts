@@ -56,12 +56,7 @@ export function registerFleetRoutes(
     sendPaced(reply, moves, '', () => port.moves()),
   )
   app.get('/api/ring/plan', READ, (request, reply) => routes.plan(request, reply))
-  app.post('/api/ring/recreate', OPERATE, async (request, reply) => {
-    if (!demands(request.body, { recreate: 'missing' })) {
-      return sendProblem(reply, otherDemand('{"recreate":"missing"}'))
-    }
-    return sendJson(reply, { tiles: await port.recreate() })
-  })
+  app.post('/api/ring/recreate', OPERATE, (request, reply) => routes.recreate(request, reply))
   app.get('/api/detector', READ, async (_request, reply) => sendJson(reply, port.detector()))
   app.post('/api/detector', OPERATE, async (request, reply) => {
     if (demands(request.body, { trust: true })) return sendJson(reply, port.trust())
@@ -177,6 +172,17 @@ class FleetRoutes {
     return reply.type(JSON_TYPE).send(bytes)
   }
 
+  async recreate({ body }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const shown = textIn(body, 'shown')
+    const demand = { recreate: 'missing', ...(shown === undefined ? {} : { shown }) }
+    if (!demands(body, demand)) {
+      return sendProblem(reply, otherDemand('{"recreate":"missing"}, perhaps with "shown" too'))
+    }
+    const tiles = await this.#port.recreate(shown)
+    if (tiles === undefined) return sendProblem(reply, MORE_MISSING)
+    return sendJson(reply, { tiles })
+  }
+
   /** CBOR whatever is accepted: as JSON it would be four times as much, and dear to make. */
   async tiles(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { values, faults } = parseQuery(request.query, AREA_RULES)
@@ -212,6 +218,21 @@ class FleetRoutes {
 
 const OR_BY_FORCE =
   'start another agent first, or force it (--force, "force":true): it drains as far as that goes, and leaves once another node is there'
+
+const MORE_MISSING: ProblemAnswer = {
+  status: 409,
+  code: 'more-missing',
+  detail: 'more tiles are missing now than were shown: nothing is given up',
+}
+
+function textIn(body: unknown, name: string): string | undefined {
+  try {
+    const value = JSON.parse(String(body))?.[name]
+    return typeof value === 'string' ? value : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /**
  * A demand has a body, whose type a page of another origin cannot give without being asked about it

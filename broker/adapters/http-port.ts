@@ -299,8 +299,11 @@ export interface HttpPort {
   /** Of each tile, some at a time: where its holders stand in `members` of the ring of this moment. */
   ringHolders(): Generator<number[][]>
   ringTiles(area: TileArea): RingTiles
-  /** Tiles whose every copy is lost begin anew, as zeros; answers, once that is on disk, how many. */
-  recreate(): Promise<number>
+  /**
+   * Tiles whose every copy is lost begin anew, as zeros; answers, once that is on disk, how many. Nothing if more are
+   * missing than were shown, by the mark of those.
+   */
+  recreate(shown?: string): Promise<number | undefined>
   moves(): MovesView
   /** What would move if these joined or left, in slices; none of those that join is a member. */
   plan(query: { join: readonly NodeId[]; leave: readonly NodeId[] }): Generator<void, PlanView>

@@ -210,7 +210,7 @@ export class Coordinator {
         endSealed(this.#context, event, (task) => this.#writes.needs(task))
         break
       case 'recreate-requested':
-        this.#copies.recreateMissing()
+        this.#copies.recreateMissing(event)
         this.#tryWaiting()
         break
       case 'drain-requested': {

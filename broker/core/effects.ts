@@ -109,6 +109,12 @@ export type GatewayEffect =
   | { readonly type: 'answer-look'; readonly ticket: Ticket; readonly outcome: LookOutcome }
   /** A reading, or a later one of its cell, is in the ledger; or it was refused, which is told otherwise. */
   | { readonly type: 'answer-reading'; readonly ticket: Ticket }
+  /** So many tiles begin anew; undefined where more are missing than were shown, and nothing was done. */
+  | {
+      readonly type: 'answer-recreate'
+      readonly ticket: Ticket
+      readonly tiles: number | undefined
+    }
   /** A write of the gateway's own has got its place: for those who watch the grid. */
   | {
       readonly type: 'announce-write'

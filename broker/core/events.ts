@@ -93,7 +93,12 @@ export type GatewayEvent =
       readonly error: { readonly code: string; readonly message: string }
     }
   /** An operator gives up all tiles whose every copy was lost: they begin anew, as zeros. */
-  | { readonly type: 'recreate-requested' }
+  | {
+      readonly type: 'recreate-requested'
+      readonly ticket?: Ticket
+      /** The mark of those that he was shown (missing-tiles.ts): with more by now, none is given up. */
+      readonly shown?: string
+    }
   /** An operator wants a known node emptied, or takes that back. */
   | { readonly type: 'drain-requested'; readonly node: NodeId; readonly isWanted: boolean }
   /** The node has no right to be one any more; nothing it says from now on comes here. */

@@ -4,8 +4,9 @@
  */
 import { unpackTiles } from '../../shared/operations/columns.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import type { GatewayEvent } from './events.ts'
 import type { Member } from './membership.ts'
-import { forgetAbsent } from './missing-tiles.ts'
+import { forgetAbsent, missingMarkOf } from './missing-tiles.ts'
 import type { Moves } from './moves.ts'
 import type { Readings } from './readings.ts'
 import type { Rebalancer } from './rebalancer.ts'
@@ -18,6 +19,7 @@ interface TasksOfCopies {
   readonly readings: Readings
 }
 
+type RecreateRequested = Extract<GatewayEvent, { type: 'recreate-requested' }>
 type Reason = 'page-damaged' | 'drift'
 
 export class LostCopies {
@@ -86,16 +88,22 @@ export class LostCopies {
     }
   }
 
+  recreateMissing({ ticket, shown }: RecreateRequested): void {
+    const isAsShown = shown === undefined || shown === missingMarkOf(this.#context)
+    const tiles = isAsShown ? this.#giveUpMissing() : undefined
+    if (ticket !== undefined) this.#context.emit({ type: 'answer-recreate', ticket, tiles })
+  }
+
   /**
    * Tiles without any copy are given up; they read as zeros again and are born with their next write. What a
    * node is about to hold is no such tile; a copy that is still asked for will not come.
    */
-  recreateMissing(): void {
+  #giveUpMissing(): number {
     const { placement, moves } = this.#context
     const missing = placement
       .missingTiles()
       .filter((tile) => moves.of(tile)?.stage !== 'catching-up')
-    if (missing.length === 0) return
+    if (missing.length === 0) return 0
     for (const tile of missing) {
       const move = moves.of(tile)
       if (move !== undefined) this.#moves.rollBack(move, 'recreated')
@@ -107,6 +115,7 @@ export class LostCopies {
     this.#readings.shown(new Map(missing.map((tile) => [tile, 0])))
     const message = `${missing.length} tiles whose every copy was lost begin anew, as zeros`
     this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })
+    return missing.length
   }
 }
 

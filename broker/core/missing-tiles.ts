@@ -13,10 +13,23 @@ const LISTED_MAX = 100
 
 export type MissingView = Pick<
   DetectorView,
-  'tiles_missing' | 'tiles_missing_written' | 'nodes_absent' | 'nodes_absent_more'
+  | 'tiles_missing'
+  | 'tiles_missing_written'
+  | 'tiles_missing_mark'
+  | 'nodes_absent'
+  | 'nodes_absent_more'
 >
 
-export function missingViewOf({ placement, identity, members }: CoordinatorContext): MissingView {
+/**
+ * Stays as long as no more tiles come to be missing: whoever gives up those that he was shown names it, so that he gives
+ * up no others. Fewer are no matter. Another start, and another ledger, have other ones.
+ */
+export function missingMarkOf({ placement, identity }: CoordinatorContext): string {
+  return `${identity.ledgerId.slice(0, 8)}-${identity.term}-${placement.tally.losses}`
+}
+
+export function missingViewOf(context: CoordinatorContext): MissingView {
+  const { placement, identity, members } = context
   const { missing, missingWritten } = placement.tally
   if (missing === 0) return {}
   const { absentNodes = [] } = identity
@@ -24,6 +37,7 @@ export function missingViewOf({ placement, identity, members }: CoordinatorConte
   return {
     tiles_missing: missing,
     tiles_missing_written: missingWritten,
+    tiles_missing_mark: missingMarkOf(context),
     ...(absent.names.length === 0 ? {} : { nodes_absent: absent.names }),
     ...(absent.more === 0 ? {} : { nodes_absent_more: absent.more }),
   }

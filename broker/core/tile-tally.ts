@@ -14,6 +14,8 @@ export interface Tally {
   readonly missing: number
   /** Those of them that are known to have been written. */
   readonly missingWritten: number
+  /** How often a born tile came to be without a copy; no less than that, and since this start. */
+  readonly losses: number
 }
 
 export class TileTally implements Tally {
@@ -21,6 +23,7 @@ export class TileTally implements Tally {
   readonly #written = new Map<number, number>()
   #missing = 0
   #missingSupposed = 0
+  #losses = 0
 
   constructor(replicas: number) {
     this.#replicas = replicas
@@ -42,11 +45,16 @@ export class TileTally implements Tally {
     return this.#missing - this.#missingSupposed
   }
 
+  get losses(): number {
+    return this.#losses
+  }
+
   /** A born tile, as it stands in the slots of all, comes (1) or goes (-1). */
   count(slots: Uint32Array, tile: number, isSupposed: boolean, by: 1 | -1): void {
     const first = tile * this.#replicas
     if (slots[first] === NO_HOLDER) {
       this.#missing += by
+      if (by > 0) this.#losses += 1
       if (isSupposed) this.#missingSupposed += by
     }
     for (let slot = first; slot < first + this.#replicas; slot++) {

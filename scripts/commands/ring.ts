@@ -1,4 +1,5 @@
 import type { GatewayClient } from '../../shared/client/http.ts'
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type {
   DetectorView,
   MovesView,
@@ -130,30 +131,43 @@ async function recreateMissing(
   streams: Streams,
   flags: JsonFlag & { readonly yes?: boolean },
 ): Promise<number> {
-  const fleet = await gateway.json<DetectorView>({ path: '/api/detector' })
   const says = (lines: readonly string[]): unknown =>
     streams.stderr.write(lines.map((line) => `${line}\n`).join(''))
-  if (fleet.recovery !== undefined) {
-    says(recoveryLines(fleet.recovery))
-    return EXIT_FAILED
+  for (;;) {
+    const fleet = await gateway.json<DetectorView>({ path: '/api/detector' })
+    if (fleet.recovery !== undefined) {
+      says(recoveryLines(fleet.recovery))
+      return EXIT_FAILED
+    }
+    if (fleet.tiles_missing === undefined) {
+      streams.stdout.write(flags.json ? '{"tiles":0}\n' : 'no tile is missing\n')
+      return EXIT_DONE
+    }
+    says(lossLines(fleet))
+    if (flags.yes !== true && !(await isGivenUp(streams))) {
+      says([NOTHING_GIVEN_UP])
+      return EXIT_FAILED
+    }
+    try {
+      const answer = await giveUp(gateway, fleet)
+      const text = `${count(answer.tiles, 'tile')} begin anew, as zeros`
+      streams.stdout.write(`${flags.json ? JSON.stringify(answer) : text}\n`)
+      return EXIT_DONE
+    } catch (error) {
+      const areMore = error instanceof ObeliskError && error.code === 'more-missing'
+      if (flags.yes === true || !areMore) throw error
+      says([error.message])
+    }
   }
-  if (fleet.tiles_missing === undefined) {
-    streams.stdout.write(flags.json ? '{"tiles":0}\n' : 'no tile is missing\n')
-    return EXIT_DONE
-  }
-  says(lossLines(fleet))
-  if (flags.yes !== true && !(await isGivenUp(streams))) {
-    says([NOTHING_GIVEN_UP])
-    return EXIT_FAILED
-  }
-  const answer = await gateway.json<{ tiles: number }>({
-    method: 'POST',
-    path: '/api/ring/recreate',
-    body: { recreate: 'missing' },
-  })
-  const text = `${count(answer.tiles, 'tile')} begin anew, as zeros`
-  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : text}\n`)
-  return EXIT_DONE
+}
+
+/** No more than was shown, which a gateway of an earlier version cannot tell. */
+function giveUp(
+  gateway: GatewayClient,
+  { tiles_missing_mark: shown }: DetectorView,
+): Promise<{ tiles: number }> {
+  const body = { recreate: 'missing', ...(shown === undefined ? {} : { shown }) }
+  return gateway.json({ method: 'POST', path: '/api/ring/recreate', body })
 }
 
 const NOTHING_GIVEN_UP = 'nothing is given up'

@@ -109,6 +109,8 @@ export interface DetectorView {
   readonly tiles_missing?: number
   /** So many of these are known to have been written; of the others nobody can tell. */
   readonly tiles_missing_written?: number
+  /** Another one once more are missing; sent along with the wish to give up those that were shown. */
+  readonly tiles_missing_mark?: string
   /** Nodes of the copy that a restore did not wait for: they may have what is missing. The first 100. */
   readonly nodes_absent?: readonly string[]
   /** So many more, where there are any. */

@@ -4,44 +4,12 @@ import type { IdentityRecord, LedgerContents } from '../../../broker/core/ledger
 import { Placement } from '../../../broker/core/placement.ts'
 import { restoredChanges } from '../../../broker/core/restored-ledger.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
-import { packTiles, unpackTileBits } from '../../../shared/operations/columns.ts'
-import { EMPTY_STORE, GatewayBench } from '../../support/gateway-bench.ts'
+import { unpackTileBits } from '../../../shared/operations/columns.ts'
+import { EMPTY_STORE, type GatewayBench } from '../../support/gateway-bench.ts'
 import { DIGEST, drain } from '../../support/moving-tile.ts'
+import { identityOf, rebuilt, recovering, show } from '../../support/rebuilt-bench.ts'
 
-const CHAIN = new Uint8Array(8).fill(7)
 const TILES = 8
-
-interface Shown {
-  readonly tiles: readonly number[]
-  readonly ats: readonly number[]
-  readonly ledgerId?: string
-}
-
-/** A node of a lost ledger comes, and shows what it holds. */
-function show(bench: GatewayBench, name: string, { tiles, ats, ledgerId = 'lost' }: Shown): void {
-  bench.hello(name, { ledgerId, position: 3, chain: CHAIN, seq: Math.max(...ats) })
-  bench.receive(`${name}-${bench.connections}`, name, {
-    ...({ t: 'held', storeId: `store-${name}`, position: 3, from: 0, next: null } as const),
-    ...{ tiles: packTiles([...tiles]), ats: [...ats] },
-  })
-}
-
-function identityOf(bench: GatewayBench): IdentityRecord {
-  return bench.ledger.get<IdentityRecord>('meta', 'identity')!
-}
-
-/** A ledger that was rebuilt from `a`, which held tiles 0 and 1; these nodes of a copy were not waited for. */
-function rebuilt(absentNodes: readonly string[] = []): GatewayBench {
-  const bench = new GatewayBench({ replicas: 1, recoverNodes: 1, probationMs: 0 })
-  const restored = { ts: 1, seq: 1, nodes: ['a', ...absentNodes] }
-  const meta = { ...identityOf(bench), isRecovering: true, restored }
-  bench.ledger.write([{ table: 'meta', key: 'identity', value: meta }])
-  bench.start()
-  show(bench, 'a', { tiles: [0, 1], ats: [20, 20] })
-  bench.hello('a', { ledgerId: 'ledger', position: 0, chain: new Uint8Array(8) })
-  bench.live(bench.options.graceMs + bench.options.settleMs)
-  return bench
-}
 
 /** Tile 0, of which only `a` has a copy, is damaged. */
 function lose(bench: GatewayBench, tile: number): void {
@@ -134,11 +102,59 @@ t.test('a node that was not waited for', async (t) => {
 })
 
 t.test('of those that came with nothing it is said how many are not named', async (t) => {
-  const bench = new GatewayBench({ recoverNodes: 1 })
-  const meta = { ...identityOf(bench), isRecovering: true }
-  bench.ledger.write([{ table: 'meta', key: 'identity', value: meta }])
-  bench.start()
+  const bench = recovering()
   for (let one = 0; one < 102; one++) bench.hello(`n${one}`, { ...EMPTY_STORE, storeId: `s${one}` })
   const { empty = [], empty_more: more } = bench.view.detector().recovery!
   t.same([empty.length, more], [100, 2])
+})
+
+t.test('no more is given up than was shown', async (t) => {
+  const recreate = (bench: GatewayBench, shown?: string) => {
+    const ticket = 9
+    const effects = bench.step({ type: 'recreate-requested', ticket, ...(shown && { shown }) })
+    const answers = effects.filter(({ type }) => type === 'answer-recreate')
+    t.match(answers, [{ ticket }])
+    return (answers[0] as { tiles?: number }).tiles
+  }
+  const markOf = (bench: GatewayBench) => bench.view.detector().tiles_missing_mark!
+
+  t.test('where another tile was lost meanwhile, nothing is', async (t) => {
+    const bench = rebuilt()
+    const shown = markOf(bench)
+    lose(bench, 0)
+    t.equal(recreate(bench, shown), undefined)
+    t.match(bench.view.detector(), { tiles_missing: TILES - 1 })
+    t.same(bench.notices('tiles-recreated'), [])
+    t.equal(recreate(bench, markOf(bench)), TILES - 1)
+    t.equal(recreate(bench), 0)
+  })
+
+  t.test('nor where it is another one in the place of one that has come', async (t) => {
+    const bench = rebuilt(['z'])
+    const shown = markOf(bench)
+    show(bench, 'z', { tiles: [5], ats: [7] })
+    lose(bench, 0)
+    t.match(bench.view.detector(), { tiles_missing: TILES - 2 })
+    t.equal(recreate(bench, shown), undefined)
+  })
+
+  t.test('fewer are given up all the same', async (t) => {
+    const bench = rebuilt(['z'])
+    const shown = markOf(bench)
+    show(bench, 'z', { tiles: [5], ats: [7] })
+    t.equal(recreate(bench, shown), TILES - 3)
+  })
+
+  t.test('who was shown them before a start is shown them again', async (t) => {
+    const bench = rebuilt()
+    const shown = markOf(bench)
+    bench.start()
+    t.equal(recreate(bench, shown), undefined)
+  })
+
+  t.test('who says nothing of what he was shown gives up all', async (t) => {
+    const bench = rebuilt()
+    lose(bench, 0)
+    t.equal(recreate(bench), TILES - 1)
+  })
 })

@@ -266,7 +266,12 @@ t.test(
           const placement = placed(options, of)
           supposed = new Set()
           for (const [name, tile, index] of drawn) {
+            const { losses } = placement.tally
+            const before = new Set(placement.missingTiles())
             commands[name as keyof typeof commands](placement, tile, index)
+            const isMore = placement.missingTiles().some((one) => !before.has(one))
+            if (name !== 'bearAll') assert.equal(placement.tally.losses > losses, isMore, name)
+            else assert.ok(placement.tally.losses > losses || !isMore)
             assert.deepEqual(kept(placement), counted(placement), name)
           }
           const restored = new Placement(options)

