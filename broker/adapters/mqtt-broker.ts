@@ -16,7 +16,7 @@ import { Connections } from './mqtt-connections.ts'
 import { Delivery } from './mqtt-delivery.ts'
 import { type BrokerCounters, Figures, newTraffic, Tally } from './mqtt-figures.ts'
 import { Gate, type GateOptions, type GatePort, type GateShared } from './mqtt-gate.ts'
-import { BrokerHooks, type MqttBrokerPort } from './mqtt-hooks.ts'
+import { BrokerHooks, type BrokerParts, type MqttBrokerPort } from './mqtt-hooks.ts'
 import {
   gateOptionsFor,
   MQTT_LIMITS,
@@ -52,22 +52,13 @@ const CLOSE_TIMEOUT_MS = 1000
 ;(writeToStream as unknown as { cacheNumbers: boolean }).cacheNumbers = false
 
 export class MqttBroker {
-  readonly #limits: MqttLimits
-  readonly #base: string
+  readonly #parts: BrokerParts
   readonly #isForeign: (topic: string) => boolean
-  readonly #logger: Logger | undefined
-  readonly #port: MqttBrokerPort
   readonly #gateOptions: GateOptions
   readonly #gateShared: GateShared
   readonly #gatePort: GatePort
   readonly #buffered: ByteBudget
   readonly #queued: ByteBudget
-  readonly #retained: RetainedStore
-  readonly #journal: RetainedJournal | undefined
-  readonly #persistence: BoundedPersistence
-  readonly #connections: Connections
-  readonly #subscribers = new Subscribers<Connection>(({ identity }) => identity)
-  readonly #rights: Rights
   /** For those who look at topics without MQTT. */
   readonly topics: TopicViews
   readonly #hooks: BrokerHooks
@@ -75,8 +66,6 @@ export class MqttBroker {
   readonly #door: SecureDoor | undefined
   readonly #server: Server
   readonly #traffic = newTraffic()
-  readonly #dropped = new Tally()
-  readonly #refused = new Tally()
   readonly #figures: Figures
   #publishing = 0
   #lookTimer: NodeJS.Timeout | undefined
@@ -100,63 +89,55 @@ export class MqttBroker {
   ) {
     const base = options.topicBase ?? TOPIC_BASE_DEFAULT
     const limits: MqttLimits = { ...MQTT_LIMITS, ...options }
-    this.#base = base
-    this.#limits = limits
     this.#figures = new Figures(options.version ?? '0', limits.figuresIntervalMs)
-    this.#logger = logger
-    this.#port = port
     this.#gateOptions = gateOptionsFor(limits, buildTopic(base, { kind: 'task-submit' }))
     this.#buffered = new ByteBudget(limits.bufferedBytesMax)
     const turns = new TurnShare()
     this.#gateShared = { budget: this.#buffered, traffic: this.#traffic, turns }
     this.#queued = new ByteBudget(limits.queuedBytesMax)
-    this.#connections = new Connections({ ...limits, probeId: options.probeId })
-    this.#retained = new RetainedStore({
+    const connections = new Connections({ ...limits, probeId: options.probeId })
+    const retained = new RetainedStore({
       foreignMessagesMax: limits.retainedMessagesMax,
       foreignBytesMax: limits.retainedBytesMax,
     })
     const isForeign = (topic: string): boolean =>
       !topic.startsWith('$') && !isBelowBase(base, topic)
     this.#isForeign = isForeign
-    this.#rights = new Rights(base, (task) => port.ownerOf?.(task))
-    this.topics = new TopicViews(this.#retained, options.retainedSource, this.#rights)
-    const ledger = options.retainedLedger
-    this.#journal = ledger && new RetainedJournal(ledger)
-    this.#journal?.keep(this.#retained, isForeign, () => this.#dropped.add('retained-full'))
-    this.#persistence = new BoundedPersistence(limits, {
-      retained: this.#retained,
-      source: options.retainedSource,
-      budget: this.#queued,
-      isForeign,
-      rights: this.#rights,
-      onDrop: (reason) => this.#dropped.add(reason),
+    const rights = new Rights(base, (task) => port.ownerOf?.(task))
+    const { bridge, retainedLedger: ledger, retainedSource: source, secure, fetch } = options
+    this.topics = new TopicViews(retained, source, rights)
+    const [dropped, refused] = [new Tally(), new Tally()]
+    const journal = ledger && new RetainedJournal(ledger)
+    journal?.keep(retained, isForeign, () => dropped.add('retained-full'))
+    const persistence = new BoundedPersistence(limits, {
+      ...{ retained, source, isForeign, rights, budget: this.#queued },
+      onDrop: (reason) => dropped.add(reason),
     })
-    this.#hooks = new BrokerHooks({
-      limits,
-      bridge: options.bridge,
-      base,
-      port,
-      connections: this.#connections,
-      subscribers: this.#subscribers,
-      persistence: this.#persistence,
-      rights: this.#rights,
-      login: options.secure?.login,
-      retained: this.#retained,
-      journal: this.#journal,
-      source: options.retainedSource,
-      dropped: this.#dropped,
-      refused: this.#refused,
-      logger,
-    })
-    const { secure, fetch } = options
+    this.#parts = {
+      ...{
+        limits,
+        bridge,
+        base,
+        port,
+        connections,
+        persistence,
+        rights,
+        retained,
+        journal,
+        source,
+      },
+      ...{ dropped, refused, logger, login: secure?.login },
+      subscribers: new Subscribers(({ identity }) => identity),
+    }
+    this.#hooks = new BrokerHooks(this.#parts)
     this.#gatePort = {
-      connectArrived: (gate, id) => this.#connections.connectArrived(gate, id),
+      connectArrived: (gate, id) => connections.connectArrived(gate, id),
       refused: (gate, reason) => {
-        this.#refused.add(reason)
+        refused.add(reason)
         logger?.debug({ reason, remote: gate.remoteAddress }, 'MQTT connection refused')
       },
       closed: (gate) => {
-        const connection = this.#connections.closed(gate)
+        const connection = connections.closed(gate)
         if (connection !== undefined) this.#hooks.connectionClosed(connection)
       },
       ...(fetch && { handOver: (socket, first) => fetch.take(socket, first) }),
@@ -187,7 +168,7 @@ export class MqttBroker {
       typeof payload === 'string'
         ? Buffer.from(payload)
         : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
-    if (message.owner !== undefined) this.#rights.setOwner(bytes, message.owner)
+    if (message.owner !== undefined) this.#parts.rights.setOwner(bytes, message.owner)
     const isKept = message.retain && this.#isForeign(topic)
     const retain = isKept
       ? this.#hooks.publishes.keep({ topic, payload: bytes, qos })
@@ -197,17 +178,17 @@ export class MqttBroker {
       { cmd: 'publish', topic, payload: bytes, qos, retain, dup: false },
       (error) => {
         this.#publishing--
-        if (error) this.#logger?.debug({ topic, error: error.message }, 'not published')
+        if (error) this.#parts.logger?.debug({ topic, error: error.message }, 'not published')
       },
     )
   }
 
   /** Straight to the client of a node; false when it is gone, or too far behind to take more. */
   sendToNode(connection: ConnectionId, payload: Uint8Array): boolean {
-    const found = this.#connections.node(connection)
+    const found = this.#parts.connections.node(connection)
     if (found?.downTopic === undefined || !found.gate.isOpen) return false
-    if (found.gate.backlogBytes > this.#limits.backlogCloseBytes) {
-      this.#dropped.add('node-backlog')
+    if (found.gate.backlogBytes > this.#parts.limits.backlogCloseBytes) {
+      this.#parts.dropped.add('node-backlog')
       return false
     }
     found.gate.write(encodePublish(found.downTopic, payload))
@@ -216,16 +197,16 @@ export class MqttBroker {
 
   /** From now on this connection, and no other, speaks for the node. */
   admit(connection: ConnectionId, node: NodeId): void {
-    const found = this.#connections.node(connection)
-    if (found !== undefined && found.node === node) this.#connections.admit(found, node)
+    const found = this.#parts.connections.node(connection)
+    if (found !== undefined && found.node === node) this.#parts.connections.admit(found, node)
   }
 
   /** Ends the connection of a node once what was sent to it has left. */
   disconnect(connection: ConnectionId, reason: string): void {
-    const found = this.#connections.node(connection)
+    const found = this.#parts.connections.node(connection)
     if (found === undefined) return
-    this.#logger?.info({ connection, reason }, 'disconnecting a node')
-    this.#refused.add('node-disconnected')
+    this.#parts.logger?.info({ connection, reason }, 'disconnecting a node')
+    this.#parts.refused.add('node-disconnected')
     // Its will would say `offline` of a node that nobody is to hear of any more.
     if (reason === 'node-left') found.isAdmitted = false
     found.gate.leave()
@@ -243,7 +224,7 @@ export class MqttBroker {
 
   /** Ends those of an identity that these keys, or tokens, of it have opened. */
   endKeys(identity: string, keys: readonly string[]): void {
-    this.#sayOffline(this.#connections.endOf(identity, keys))
+    this.#sayOffline(this.#parts.connections.endOf(identity, keys))
   }
 
   /** By which key a node is here, and keying material of its connection alone [RFC 8446 §7.5]. */
@@ -252,7 +233,7 @@ export class MqttBroker {
     label: string,
     bytes: number,
   ): { readonly key: string; readonly exported: Uint8Array; readonly source: string } | undefined {
-    const found = this.#connections.node(connection)
+    const found = this.#parts.connections.node(connection)
     const exported = found?.gate.exported(label, bytes)
     if (found?.key === undefined || exported === undefined) return undefined
     return { key: found.key, exported, source: found.source }
@@ -263,8 +244,8 @@ export class MqttBroker {
    * and what waits for it is given up.
    */
   endIdentity(identity: string): void {
-    this.#persistence.endSessionsOf(identity)
-    this.#sayOffline(this.#connections.endOf(identity))
+    this.#parts.persistence.endSessionsOf(identity)
+    this.#sayOffline(this.#parts.connections.endOf(identity))
   }
 
   /** Whether the other end of the gateway's bridge is here. */
@@ -273,21 +254,21 @@ export class MqttBroker {
   }
 
   sourcesOf(node: NodeId): { readonly source?: string; readonly other?: string } {
-    return this.#connections.sourcesOf(identityOf({ kind: 'node', node }))
+    return this.#parts.connections.sourcesOf(identityOf({ kind: 'node', node }))
   }
 
   /** In place of wills. */
   #sayOffline(ended: readonly Connection[]): void {
     for (const { isAdmitted, node } of ended) {
       if (!isAdmitted || node === undefined) continue
-      const topic = buildTopic(this.#base, { kind: 'node-state', node })
+      const topic = buildTopic(this.#parts.base, { kind: 'node-state', node })
       this.publish({ topic, payload: 'offline', qos: 1, retain: true })
     }
   }
 
   counters(): BrokerCounters {
-    const { absentCount } = this.#persistence
-    const { connectedCount, connectedMaximum } = this.#connections
+    const { absentCount } = this.#parts.persistence
+    const { connectedCount, connectedMaximum } = this.#parts.connections
     return {
       clientsConnected: connectedCount,
       clientsTotal: connectedCount + absentCount,
@@ -295,11 +276,11 @@ export class MqttBroker {
       clientsMaximum: connectedMaximum,
       ...this.#traffic,
       subscriptions: this.#hooks.subscriptionCount,
-      retained: this.#retained.size,
+      retained: this.#parts.retained.size,
       bufferedBytes: this.#buffered.used,
       queuedBytes: this.#queued.used,
-      dropped: this.#dropped.toRecord(),
-      refused: this.#refused.toRecord(),
+      dropped: this.#parts.dropped.toRecord(),
+      refused: this.#parts.refused.toRecord(),
     }
   }
 
@@ -313,14 +294,14 @@ export class MqttBroker {
     clearInterval(this.#lookTimer)
     this.#door?.close()
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    for (const gate of this.#connections.waiting()) gate.destroy()
+    for (const gate of this.#parts.connections.waiting()) gate.destroy()
     const deadlineMs = performance.now() + CLOSE_TIMEOUT_MS
     while (this.#publishing > 0 && performance.now() < deadlineMs) await new Promise(setImmediate)
     this.#hooks.publishes.setClosing()
-    for (const gate of this.#connections.connected()) gate.leave()
+    for (const gate of this.#parts.connections.connected()) gate.leave()
     await closed
     await new Promise<void>((resolve) => this.#aedes.close(resolve))
-    await this.#journal?.flushed()
+    await this.#parts.journal?.flushed()
   }
 
   async #listen(host: string, port: number): Promise<void> {
@@ -339,7 +320,7 @@ export class MqttBroker {
         exitCode: EXIT_SOFTWARE,
       })
     }
-    this.#server.on('error', (error) => this.#logger?.error({ error }, 'MQTT listener error'))
+    this.#server.on('error', (error) => this.#parts.logger?.error({ error }, 'MQTT listener error'))
     this.#look()
     this.#lookTimer = setInterval(() => this.#look(), LOOK_INTERVAL_MS)
   }
@@ -351,21 +332,22 @@ export class MqttBroker {
         else this.#accept(socket, principal)
       },
       denied: (reason, remote) => {
-        this.#refused.add(reason)
+        this.#parts.refused.add(reason)
         if (reason !== 'no-identity' && isOfCertificates(reason)) {
           const told = { event: 'certificate-refused', who: NOBODY, via: 'mqtt' } as const
-          this.#port.onSecurityEvent?.({ ...told, source: sourceOf(remote), code: reason })
+          this.#parts.port.onSecurityEvent?.({ ...told, source: sourceOf(remote), code: reason })
         }
-        this.#logger?.debug({ reason, remote }, 'MQTT connection refused')
+        this.#parts.logger?.debug({ reason, remote }, 'MQTT connection refused')
       },
-      failed: (error) => this.#logger?.error({ error }, 'nobody knows whose connection it is'),
+      failed: (error) =>
+        this.#parts.logger?.error({ error }, 'nobody knows whose connection it is'),
     })
   }
 
   #accept(socket: Socket, principal: Principal): void {
-    if (this.#connections.makeRoom()) this.#refused.add('pre-connect-full')
+    if (this.#parts.connections.makeRoom()) this.#parts.refused.add('pre-connect-full')
     const gate = new Gate(socket, this.#gateOptions, this.#gateShared, this.#gatePort)
-    const connection = this.#connections.add(gate, principal)
+    const connection = this.#parts.connections.add(gate, principal)
     this.#aedes.handle(gate)
     // In the next turn Aedes has seen that, too.
     gate.once('close', () => setImmediate(() => this.#hooks.connectionEnded(connection)))
@@ -374,22 +356,22 @@ export class MqttBroker {
   #createAedes(): Aedes {
     const hooks = this.#hooks
     const aedes: Aedes = new Aedes({
-      mq: new Delivery(this.#subscribers, {
-        sessions: this.#persistence,
-        mayReceive: ({ principal }, packet) => this.#rights.mayReceive(principal, packet),
-        behindBytes: this.#limits.backlogDropBytes,
+      mq: new Delivery(this.#parts.subscribers, {
+        sessions: this.#parts.persistence,
+        mayReceive: ({ principal }, packet) => this.#parts.rights.mayReceive(principal, packet),
+        behindBytes: this.#parts.limits.backlogDropBytes,
         onMessage: (packet) => this.topics.published(packet),
         nextNumber: () => ++(aedes as Aedes & { counter: number }).counter,
       }),
       // Listeners on a connection, twice: no bound.
       concurrency: 0,
       // The gate lets waiting publishers go and ends stalled clients long before this.
-      drainTimeout: this.#limits.stallTimeoutMs * 2,
-      connectTimeout: this.#limits.connectTimeoutMs * 2,
+      drainTimeout: this.#parts.limits.stallTimeoutMs * 2,
+      connectTimeout: this.#parts.limits.connectTimeoutMs * 2,
       // It would throw the client off; what is under way is kept in a few bytes (mqtt-persistence.ts).
       maxInflightInbound: 0,
       maxTopicLevels: this.#gateOptions.packetBounds.topicLevelsMax,
-      persistence: this.#persistence,
+      persistence: this.#parts.persistence,
       authenticate: (client, name, password, done) =>
         hooks.entrance.authenticate(client, name, password, done),
       authorizePublish: (client, packet, done) => hooks.publishes.authorize(client, packet, done),
@@ -408,9 +390,9 @@ export class MqttBroker {
 
   /** Now and then: the sum of all backlogs, and the figures below `$SYS`. */
   #look(): void {
-    this.#connections.boundBacklogs(this.#limits.backlogTotalMax)
+    this.#parts.connections.boundBacklogs(this.#parts.limits.backlogTotalMax)
     const nowMs = performance.now()
-    this.#journal?.sayRefused(nowMs)
+    this.#parts.journal?.sayRefused(nowMs)
     for (const [name, payload] of this.#figures.due(nowMs, () => this.counters())) {
       this.publish({ topic: `$SYS/broker/${name}`, payload, qos: 0, retain: true })
     }
