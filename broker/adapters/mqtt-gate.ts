@@ -6,7 +6,6 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
-import { TokenBucket } from '../../shared/core/token-bucket.ts'
 import { FETCH_FIRST_BYTE } from '../../shared/protocol/fetch.ts'
 import type { ByteBudget } from './byte-budget.ts'
 import { Acknowledgements } from './mqtt-acknowledgements.ts'
@@ -31,16 +30,14 @@ import {
   UNSUBSCRIBE,
 } from './mqtt-packets.ts'
 import { SkippedPayloads } from './mqtt-skipped-payloads.ts'
-import { ConnectionShare, type TurnShare } from './mqtt-turn-share.ts'
+import { type ConnectionRates, ConnectionShare, type TurnShare } from './mqtt-turn-share.ts'
 
-export interface GateOptions extends OutflowOptions {
+export interface GateOptions extends OutflowOptions, ConnectionRates {
   readonly packetBounds: PacketBounds
   readonly frameBounds: FrameBounds
   readonly connectTimeoutMs: number
   /** From the first byte of a packet to its last. */
   readonly assemblyTimeoutMs: number
-  readonly packetsPerSecond: number
-  readonly bytesPerSecond: number
   /** Beyond this much unwritten, publishers to this client wait (or are let go, `drainHoldMs`). */
   readonly writableBytes: number
 }
@@ -77,8 +74,6 @@ export class Gate extends Duplex {
   readonly #sent: SentPackets
   readonly #outflow: Outflow
   readonly #deadline: AssemblyDeadline
-  readonly #byteRate: TokenBucket
-  readonly #packetRate: TokenBucket
   readonly #share: ConnectionShare
   readonly #skipped = new SkippedPayloads()
   readonly #acknowledgements = new Acknowledgements()
@@ -96,7 +91,6 @@ export class Gate extends Duplex {
   #end: 'none' | 'seen' | 'passed' = 'none'
   #isReported = false
   #connectTimer: NodeJS.Timeout | undefined
-  #throttleTimer: NodeJS.Timeout | undefined
   #leaveTimer: NodeJS.Timeout | undefined
 
   constructor(
@@ -111,7 +105,7 @@ export class Gate extends Duplex {
     this.#socket = socket
     this.#options = options
     this.#traffic = traffic
-    this.#share = new ConnectionShare(turns, () => this.#pump())
+    this.#share = new ConnectionShare(turns, options, () => this.#pump())
     this.#port = port
     this.#frames = new FrameReader(options.frameBounds, budget)
     this.#sent = new SentPackets((type, qos, id) => this.#onSent(type, qos, id))
@@ -126,9 +120,6 @@ export class Gate extends Duplex {
       () => !socket.isPaused(),
       () => this.#refuse('packet-timeout'),
     )
-    const nowMs = performance.now()
-    this.#byteRate = new TokenBucket({ perSecond: options.bytesPerSecond }, nowMs)
-    this.#packetRate = new TokenBucket({ perSecond: options.packetsPerSecond }, nowMs)
     this.#connectTimer = setTimeout(() => this.#refuse('connect-timeout'), options.connectTimeoutMs)
 
     this.on('error', () => {})
@@ -241,7 +232,7 @@ export class Gate extends Duplex {
     this.#state = 'closed'
     clearTimeout(this.#connectTimer)
     this.#deadline.close()
-    clearTimeout(this.#throttleTimer)
+    this.#share.close()
     clearTimeout(this.#leaveTimer)
     this.#frames.release()
     this.#skipped.clear()
@@ -298,7 +289,7 @@ export class Gate extends Duplex {
       this.#refuse('buffer-budget')
       return
     }
-    this.#throttle(this.#byteRate, chunk.length)
+    this.#share.takeBytes(chunk.length)
     this.#pump()
     if (this.#state !== 'awaiting-connect') this.#deadline.look()
   }
@@ -342,14 +333,13 @@ export class Gate extends Duplex {
     if (this.#state !== 'awaiting-connect' && this.#state !== 'open') return false
     if (this.#holds > 0 || this.#parked !== undefined) return false
     if (this.#awaitedType !== undefined || !this.#isWanted) return false
-    return this.#throttleTimer === undefined && this.#share.isLeft()
+    return this.#share.isLeft()
   }
 
   /** Judges a packet and moves the state on; false when it may not pass. */
   #admit(frame: Frame): boolean {
     this.#traffic.packetsReceived++
-    this.#share.take()
-    this.#throttle(this.#packetRate, 1)
+    this.#share.takePacket()
     if (frame.type === PUBLISH) this.#traffic.publishesReceived++
     const { type, flags, buffer, bodyStart, end } = frame
     if (this.#state === 'awaiting-connect' && type !== CONNECT) return this.#refuse('first-packet')
@@ -390,16 +380,6 @@ export class Gate extends Duplex {
       this.#awaitedType = type === SUBSCRIBE ? SUBACK : UNSUBACK
       this.push(buffer.subarray(frame.start, end))
     })
-  }
-
-  #throttle(rate: TokenBucket, count: number): void {
-    const waitMs = rate.waitMs(performance.now(), count)
-    rate.take(count)
-    if (waitMs === 0 || this.#throttleTimer !== undefined || this.#state === 'closed') return
-    this.#throttleTimer = setTimeout(() => {
-      this.#throttleTimer = undefined
-      this.#pump()
-    }, waitMs)
   }
 
   #updateFlow(): void {

@@ -5,6 +5,7 @@
  * was active for: waiting does not count.
  */
 import { performance } from 'node:perf_hooks'
+import { TokenBucket } from '../../shared/core/token-bucket.ts'
 
 export interface TurnShareOptions {
   readonly packetsMax: number
@@ -63,25 +64,59 @@ export class TurnShare {
   }
 }
 
-/** What one connection has brought into the turn that it is. */
+export interface ConnectionRates {
+  readonly packetsPerSecond: number
+  readonly bytesPerSecond: number
+}
+
+/** What one connection has brought into the turn that it is, and of late. */
 export class ConnectionShare {
   readonly #turns: TurnShare
-  readonly #onNextTurn: () => void
+  readonly #bytes: TokenBucket
+  readonly #packets: TokenBucket
+  readonly #onLeft: () => void
   #turn = 0
   #taken = 0
   #isAsked = false
+  #isClosed = false
+  /** While it has brought more than it may in a second. */
+  #timer: NodeJS.Timeout | undefined
 
-  /** `onNextTurn` is called in the turn after one in which nothing was left. */
-  constructor(turns: TurnShare, onNextTurn: () => void) {
+  /** `onLeft` is called once something is left again. */
+  constructor(turns: TurnShare, rates: ConnectionRates, onLeft: () => void) {
+    const nowMs = performance.now()
     this.#turns = turns
-    this.#onNextTurn = onNextTurn
+    this.#bytes = new TokenBucket({ perSecond: rates.bytesPerSecond }, nowMs)
+    this.#packets = new TokenBucket({ perSecond: rates.packetsPerSecond }, nowMs)
+    this.#onLeft = onLeft
   }
 
-  take(): void {
+  takePacket(): void {
     this.#taken += 1
+    this.#take(this.#packets, 1)
+  }
+
+  takeBytes(count: number): void {
+    this.#take(this.#bytes, count)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+  }
+
+  #take(rate: TokenBucket, count: number): void {
+    const waitMs = rate.waitMs(performance.now(), count)
+    rate.take(count)
+    if (waitMs === 0 || this.#timer !== undefined || this.#isClosed) return
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#onLeft()
+    }, waitMs)
   }
 
   isLeft(): boolean {
+    if (this.#timer !== undefined) return false
     const turn = this.#turns.turn()
     if (turn !== this.#turn) this.#taken = 0
     this.#turn = turn
@@ -90,7 +125,7 @@ export class ConnectionShare {
       this.#isAsked = true
       setImmediate(() => {
         this.#isAsked = false
-        this.#onNextTurn()
+        this.#onLeft()
       })
     }
     return false

@@ -6,11 +6,12 @@ const nextTurn = (): Promise<void> => new Promise(setImmediate)
 t.test('a connection takes its share in each turn, and is told of the next', async (t) => {
   let told = 0
   const turns = new TurnShare({ packetsMax: 3, packetsFirst: 3, turnMs: Number.POSITIVE_INFINITY })
-  const share = new ConnectionShare(turns, () => told++)
-  const other = new ConnectionShare(turns, () => told++)
+  const rates = { packetsPerSecond: 1e6, bytesPerSecond: 1e9 }
+  const share = new ConnectionShare(turns, rates, () => told++)
+  const other = new ConnectionShare(turns, rates, () => told++)
   for (let turn = 0; turn < 3; turn++) {
     let taken = 0
-    for (; share.isLeft(); taken++) share.take()
+    for (; share.isLeft(); taken++) share.takePacket()
     t.equal(taken, 3)
     t.ok(other.isLeft(), 'each has its own')
     t.equal(told, turn)
