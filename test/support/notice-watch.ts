@@ -1,18 +1,11 @@
 /** What the gateway may say of a fleet whose faults are all drawn, what it must not, and which paths that tells of. */
 import type { GatewayNotice } from '../../broker/core/effects.ts'
 import type { HeardTimes } from './heard-times.ts'
-import type { LostTiles } from './lost-tiles.ts'
 import type { RebuiltLedger } from './rebuilt-ledger.ts'
 import type { RestoredCopy } from './restored-copy.ts'
 import type { SimulatedFaults } from './simulated-faults.ts'
-import type { SimulatedGateway } from './simulated-gateway.ts'
+import type { SimulatedFleet } from './simulated-fleet.ts'
 import { violated } from './violation.ts'
-
-interface WatchedFleet {
-  readonly gateway: SimulatedGateway
-  readonly lost: LostTiles
-  count(what: string): void
-}
 
 interface Parts {
   readonly heard: HeardTimes
@@ -53,10 +46,10 @@ const PATHS = [
 ]
 
 export class NoticeWatch {
-  readonly #fleet: WatchedFleet
+  readonly #fleet: SimulatedFleet
   readonly #parts: Parts
 
-  constructor(fleet: WatchedFleet, parts: Parts) {
+  constructor(fleet: SimulatedFleet, parts: Parts) {
     this.#fleet = fleet
     this.#parts = parts
   }
