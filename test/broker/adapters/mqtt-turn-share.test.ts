@@ -21,6 +21,25 @@ t.test('a connection takes its share in each turn, and is told of the next', asy
   }
 })
 
+t.test('who brings more bytes than it may in a second is told when it may go on', async (t) => {
+  const rates = { packetsPerSecond: 1e6, bytesPerSecond: 10_000 }
+  const timer = { over: () => {} }
+  const isOver = new Promise<void>((resolve) => {
+    timer.over = resolve
+  })
+  const share = new ConnectionShare(new TurnShare(), rates, () => timer.over())
+  const beganMs = performance.now()
+  // What comes back in a second may come at once; the rest is waited for.
+  share.takeBytes(11_000)
+  t.notOk(share.isLeft())
+  await isOver
+  t.ok(performance.now() - beganMs > 50)
+  t.ok(share.isLeft())
+  share.close()
+  share.takeBytes(1e6)
+  t.ok(share.isLeft(), 'nobody is told any more')
+})
+
 t.test('the share shrinks where turns are long, down to one, and grows again', async (t) => {
   const turns = new TurnShare({ packetsMax: 16, packetsFirst: 4, turnMs: 20 })
   const work = async (ms: number): Promise<void> => {
