@@ -35,8 +35,9 @@ export function readingPort(
     },
     onForeign(message, done) {
       const { topic, payload, submitter } = message
-      if (payload.length === 0 || !inputs.hasTopic(topic)) return false
-      const parse = () => inputs.read(topic, payload)
+      const read = payload.length === 0 ? undefined : inputs.readerOf(topic)
+      if (read === undefined) return false
+      const parse = () => read(payload)
       const { results, waitMs } = take(message, done !== undefined, parse)
       // Whoever borrowed waits, whatever is in it.
       if (results.length === 0 && waitMs === 0) return false

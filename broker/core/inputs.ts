@@ -78,16 +78,19 @@ export class Inputs {
     }
   }
 
-  hasTopic(topic: string): boolean {
-    return this.#places.matching(topic).length > 0
+  /**
+   * What those for this topic take out of a message, a result for each field; empty if there is nothing in it for any.
+   * Undefined where none is for it.
+   */
+  readerOf(topic: string): ((payload: Uint8Array) => readonly ReadingsResult[]) | undefined {
+    const found = this.#places.matching(topic)
+    return found.length === 0 ? undefined : (payload) => this.#read(topic, found, payload)
   }
 
-  /** What they take out of a message, a result for each field; empty if there is nothing in it for any. */
-  read(topic: string, payload: Uint8Array): readonly ReadingsResult[] {
-    const found = this.#places.matching(topic)
+  #read(topic: string, found: Place[][], payload: Uint8Array): readonly ReadingsResult[] {
+    if (payload.length === 0) return []
     // Those of one filter are in order.
     const places = found.length === 1 ? found[0]! : found.flat().sort((a, b) => a.index - b.index)
-    if (places.length === 0 || payload.length === 0) return []
     if (payload.length > INPUT_BYTES_MAX) return [tooLarge(payload, INPUT_BYTES_MAX)]
     const levels = topic.split('/')
     const document = documentOf(payload)

@@ -68,7 +68,7 @@ const format = (us: number): string => (us < 10 ? us.toFixed(2) : us.toFixed(0))
 console.log(describeMachine())
 const rows = cases.map(([name, inputs, topic, count, payload = KITCHEN]) => {
   const bytes = Buffer.from(payload)
-  return { name, us: microseconds(count, () => inputs.read(topic, bytes)) }
+  return { name, us: microseconds(count, () => inputs.readerOf(topic)?.(bytes)) }
 })
 const parsing = microseconds(1000, () => JSON.parse(KITCHEN))
 const none = rows[0]!.us

@@ -8,6 +8,7 @@ import type { ReadingsReceived, Submitter } from '../../broker/core/events.ts'
 import type { Input } from '../../broker/core/inputs.ts'
 import { readingPort } from '../../broker/inputs.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
+import { FilterTrie } from '../../shared/protocol/filter-trie.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
 
 const GRID = {
@@ -166,4 +167,21 @@ t.test('what inputs read is counted by its bytes before it is parsed', async (t)
   t.equal(told.length, 313, 'five seconds, and then no more')
   now.monotonicMs = 10_000
   t.notOk(publish('z2m/kitchen'))
+})
+
+t.test('whose a message is, is looked up once', (t) => {
+  const { told, port } = portOf(KITCHEN)
+  const { matching } = FilterTrie.prototype
+  t.teardown(() => Object.assign(FilterTrie.prototype, { matching }))
+  let looked = 0
+  FilterTrie.prototype.matching = function (topic) {
+    looked++
+    return matching.call(this, topic)
+  }
+  const submitter = user('ann', 'ann')
+  const payload = Buffer.from('{"t":21}')
+  t.ok(port.onForeign({ topic: 'z2m/kitchen', payload, submitter }))
+  t.match(told, [{ results: [{ ok: true }] }])
+  t.equal(looked, 1)
+  t.end()
 })
