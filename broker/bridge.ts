@@ -3,18 +3,18 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ANYONE } from '../shared/protocol/access.ts'
-import { buildTopic, parseTopic } from '../shared/protocol/topics.ts'
+import { buildTopic } from '../shared/protocol/topics.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
 import { messageOf } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
-import { isThere, readPrivate, replacePrivate } from '../shared/runtime/private-folder.ts'
+import { readPrivate, replacePrivate } from '../shared/runtime/private-folder.ts'
 import type { BridgeEnd } from './adapters/bridge-end.ts'
 import type { BridgeMessage } from './adapters/bridge-queue.ts'
 import { MqttBridge, type MqttBridgeOptions } from './adapters/mqtt-bridge.ts'
 import type { MqttBroker } from './adapters/mqtt-broker.ts'
 import type { BridgeMarks } from './adapters/mqtt-options.ts'
+import type { Clearings } from './clearings.ts'
 import type { GatewayConfig } from './config.ts'
-import type { GatewayDriver } from './driver.ts'
 import type { Notices } from './notices.ts'
 
 /** Below the base: what gateway and nodes publish for everybody. */
@@ -30,6 +30,8 @@ const IN = ['task/submit', 'task/+/cancel', 'cell/#']
 const SECRET_FILE = 'bridge-secret'
 const SECRET = /^[0-9a-f]{32}$/
 
+const NOTHING = new Uint8Array()
+
 export interface BridgeParts {
   readonly broker: MqttBroker
   /** As the broker was told. */
@@ -39,7 +41,7 @@ export interface BridgeParts {
   /** The authority of a secured gateway. */
   readonly ca: string | undefined
   readonly notices: Pick<Notices, 'take'>
-  readonly driver: Pick<GatewayDriver, 'watchesCleared'>
+  readonly clearings: Clearings
 }
 
 /**
@@ -75,25 +77,21 @@ export class FleetBridge {
   readonly #log: Logger
   /** Undefined where there is to be no bridge any more. */
   #options: MqttBridgeOptions | undefined
-  readonly #topicBase: string
   #bridge: MqttBridge | undefined
 
   constructor(config: GatewayConfig, parts: BridgeParts, log: Logger) {
     this.#parts = parts
     this.#log = log
-    this.#topicBase = config.topicBase
     this.#options = optionsOf(config, parts)
-    const isNowhereElse = this.#options === undefined && !isThere(join(config.data, SECRET_FILE))
-    if (isNowhereElse) parts.driver.watchesCleared()
     this.begin()
   }
 
   /** To be called when the fleet may be known. */
   begin(): void {
-    const { broker, view, notices } = this.#parts
+    const { broker, clearings, view, notices } = this.#parts
     const fleet = view.fleetId
     if (this.#options === undefined || this.#bridge !== undefined || fleet === undefined) return
-    const { far } = this.#options
+    const { far, filtersOut } = this.#options
     this.#bridge = new MqttBridge(
       { ...this.#options, far: { ...far, clientId: `${far.clientId}_${fleet}` } },
       {
@@ -102,9 +100,9 @@ export class FleetBridge {
           broker.topics.follow(ANYONE, filter, ({ topic, payload, qos, retain }) =>
             listener({ topic, payload, qos: qos === 0 ? 0 : 1, retain }),
           ),
-        retained: (filter) => retained(broker, filter),
+        standing: () => standing(broker, clearings, filtersOut),
         notice: notices.take,
-        cleared: (topic) => this.#cleared(topic),
+        settled: (topic) => clearings.settle(topic),
       },
       this.#log,
     )
@@ -113,12 +111,19 @@ export class FleetBridge {
   async close(): Promise<void> {
     this.#options = undefined
     await this.#bridge?.close()
+    await this.#parts.clearings.close()
   }
+}
 
-  #cleared(text: string): void {
-    const topic = parseTopic(this.#topicBase, text)
-    if (topic?.kind === 'cell-value') this.#parts.driver.watchesCleared(topic)
-  }
+/** Nothing without a bridge. */
+export function filtersOut({
+  bridgeUrl,
+  topicBase,
+  homeAssistant,
+}: Pick<GatewayConfig, 'bridgeUrl' | 'topicBase' | 'homeAssistant'>): string[] {
+  if (bridgeUrl === undefined) return []
+  const discovery = homeAssistant === undefined ? [] : [`${homeAssistant}/device/+/config`]
+  return [...OUT.map((name) => `${topicBase}/${name}`), ...discovery]
 }
 
 function optionsOf(
@@ -127,8 +132,7 @@ function optionsOf(
 ): MqttBridgeOptions | undefined {
   const { bridgeUrl, topicBase, homeAssistant } = config
   if (bridgeUrl === undefined || marks === undefined) return undefined
-  const below = (names: readonly string[]): string[] => names.map((name) => `${topicBase}/${name}`)
-  const discovery = homeAssistant === undefined ? [] : [`${homeAssistant}/device/+/config`]
+  const below = IN.map((name) => `${topicBase}/${name}`)
   const status = homeAssistant === undefined ? [] : [`${homeAssistant}/status`]
   const ofInputs = config.inputs.map(({ topic }) => topic)
   return {
@@ -137,16 +141,24 @@ function optionsOf(
     prefix: config.bridgePrefixOut ?? '',
     loopFilter: marks.loopFilter,
     submitTopic: buildTopic(topicBase, { kind: 'task-submit' }),
-    filtersOut: [...below(OUT), ...discovery],
-    filtersIn: [
-      ...new Set([...below(IN), ...status, ...(config.bridgeTopicsIn ?? []), ...ofInputs]),
-    ],
+    filtersOut: filtersOut(config),
+    filtersIn: [...new Set([...below, ...status, ...(config.bridgeTopicsIn ?? []), ...ofInputs])],
   }
 }
 
-async function* retained(broker: MqttBroker, filter: string): AsyncIterable<BridgeMessage> {
-  for await (const { topic, payload } of broker.topics.all(filter)) {
-    yield { topic, payload, qos: 1, retain: true }
+async function* standing(
+  { topics }: MqttBroker,
+  clearings: Clearings,
+  filters: readonly string[],
+): AsyncIterable<BridgeMessage> {
+  const kept = { qos: 1, retain: true } as const
+  for (const topic of clearings.topics) {
+    // What is there again follows below.
+    if (topics.find(topic) === undefined) yield { topic, payload: NOTHING, ...kept }
+    else clearings.settle(topic)
+  }
+  for (const filter of filters) {
+    for await (const { topic, payload } of topics.all(filter)) yield { topic, payload, ...kept }
   }
 }
 

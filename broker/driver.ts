@@ -9,7 +9,6 @@ import { decodeUp, encodeMessage } from '../shared/protocol/messages.ts'
 import type { KeyUp } from '../shared/protocol/rekey.ts'
 import type { Sealed } from '../shared/protocol/sealed.ts'
 import { checkSubmission, parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
-import type { CellName } from '../shared/protocol/topics.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
 import { AppError, messageOf } from '../shared/runtime/errors.ts'
 import type { Coordinator } from './core/coordinator.ts'
@@ -41,7 +40,9 @@ export interface GatewayPorts {
    * be sealed any more; it settles when nothing holds the value.
    */
   seal(order: SealingOrder, unwanted: AbortSignal): Promise<Sealed>
-  publish(effect: Extract<GatewayEffect, { type: 'publish' }>): void
+  publish(effect: Publish): void
+  /** What is to be on disk, with the records of its step, before something is published. */
+  recordsOf?(effect: Publish): readonly LedgerRecord[]
   notice(notice: GatewayNotice): void
   /** Tells who watches the grid of a write of the gateway's own. */
   wrote?(write: Extract<GatewayEffect, { type: 'announce-write' }>): void
@@ -57,6 +58,8 @@ export interface GatewayPorts {
 
 /** A node's bytes that are no message; counted by the caller. */
 export type MalformedMessage = (node: NodeId, problem: string) => void
+
+type Publish = Extract<GatewayEffect, { type: 'publish' }>
 
 export class GatewayDriver {
   readonly #coordinator: Coordinator
@@ -222,11 +225,6 @@ export class GatewayDriver {
 
   probeReturned(beat: number): void {
     this.#deliver({ type: 'probe-returned', beat })
-  }
-
-  /** What was taken back of a watched cell at the start is gone wherever it went; of all, if none is named. */
-  watchesCleared(cell?: CellName): void {
-    this.#deliver({ type: 'watches-cleared', ...(cell && { cell }) })
   }
 
   /** The gateway's view of the fleet is true, says an operator. */

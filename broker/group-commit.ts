@@ -9,7 +9,7 @@ import type { GatewayPorts } from './driver.ts'
 
 export type Visible = Exclude<GatewayEffect, { type: 'persist' }>
 
-type CommitPorts = Pick<GatewayPorts, 'write' | 'performing'>
+type CommitPorts = Pick<GatewayPorts, 'write' | 'recordsOf' | 'performing'>
 
 interface CommitTakers {
   perform(effect: Visible): void
@@ -60,6 +60,9 @@ export class GroupCommit {
     for (const effect of effects) {
       if (effect.type !== 'persist') {
         batch.effects.push(effect)
+        if (effect.type === 'publish') {
+          batch.records.push(...(this.#ports.recordsOf?.(effect) ?? []))
+        }
         continue
       }
       this.#ports.performing?.(effect)

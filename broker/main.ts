@@ -24,15 +24,15 @@ import { MqttProbe } from './adapters/mqtt-probe.ts'
 import { NodeReports } from './adapters/node-reports.ts'
 import { TaskRetention } from './adapters/task-retention.ts'
 import { Backups, forgetUnsentBackup } from './backups.ts'
-import { bridgeMarks, FleetBridge } from './bridge.ts'
+import { bridgeMarks, FleetBridge, filtersOut } from './bridge.ts'
 import { brokerOptions } from './broker-options.ts'
+import { Clearings } from './clearings.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import { coordinatorOptions } from './coordinator-options.ts'
 import { ChangedRows } from './core/changed-rows.ts'
 import { Coordinator, newIdentity, newLedgerId } from './core/coordinator.ts'
 import { History } from './core/history.ts'
 import { LEDGER_TABLES } from './core/ledger-records.ts'
-import { DISK_FREE_BYTES_MIN } from './core/ledger-room.ts'
 import { LiveEvents } from './core/live-events.ts'
 import { GatewayDriver } from './driver.ts'
 import { FleetWatch } from './fleet-watch.ts'
@@ -46,6 +46,7 @@ import { assertRecovery, withShapeOf } from './ledger-shape.ts'
 import { NodeLogs } from './node-logs.ts'
 import { Notices } from './notices.ts'
 import { openPackages } from './packages.ts'
+import { retainedLedger } from './retained-ledger.ts'
 import {
   forgetLeftOver,
   openSecured,
@@ -123,6 +124,12 @@ async function start(
   )
   const view = coordinator.view()
   const begin = coordinator.start(SYSTEM_CLOCK.now(), contents)
+  const clearings = new Clearings(
+    contents.clearing,
+    { topicBase: config.topicBase, filtersOut: filtersOut(config) },
+    (records) => ledger.write(records),
+    log,
+  )
 
   const context = { log, fatal, shutdown }
   const secured = hasDoor
@@ -187,6 +194,7 @@ async function start(
     {
       clock: SYSTEM_CLOCK,
       write: (records) => ledger.write(records),
+      recordsOf: (publish) => clearings.owedBy(publish),
       send: (connection, payload) => broker.sendToNode(connection, payload),
       admit(connection, node) {
         broker.admit(connection, node)
@@ -276,15 +284,7 @@ async function start(
       probeId,
       ...(marks && { bridge: marks }),
       retainedSource: new TaskRetention(config.topicBase, view, ledger),
-      retainedLedger: {
-        messages: () => ledger.retained(),
-        write: (changes) => ledger.writeRetained(changes),
-        hasRoom: () => (disk.freeBytes ?? DISK_FREE_BYTES_MIN) >= DISK_FREE_BYTES_MIN,
-        refused(count) {
-          const message = `${count} retained messages were refused: no room for them`
-          notices.take({ level: 'warn', code: 'retained-full', message, fields: { count } })
-        },
-      },
+      retainedLedger: retainedLedger({ ledger, clearings, disk, notices }),
     },
     {
       onSubmission: ({ payload, skippedBytes, submitter }, done) =>
@@ -362,7 +362,7 @@ async function start(
   )
   shutdown.add('home assistant', () => homeAssistant.close())
   const ca = secured?.security.probe.ca
-  const bridge = new FleetBridge(config, { broker, driver, marks, view, ca, notices }, log)
+  const bridge = new FleetBridge(config, { broker, clearings, marks, view, ca, notices }, log)
   shutdown.add('bridge', () => bridge.close())
   // Only now, with both ports: a start that fails must not make a ledger, which fixes the grid.
   driver.begin(begin)

@@ -41,6 +41,10 @@ export class BridgeQueue {
     return this.#dropped
   }
 
+  hasRetained(topic: string): boolean {
+    return this.#waiting.has(topic)
+  }
+
   add(message: BridgeMessage): void {
     const key = message.retain ? message.topic : this.#count++
     this.#remove(key)

@@ -88,17 +88,16 @@ export class LedgerStore {
 
   /** Resolves once all records are on disk. */
   async write(records: readonly LedgerRecord[]): Promise<void> {
-    const encoded = records.map(({ table, key, value }) => ({
+    const encoded = this.#encoded(records)
+    await this.#database.write(() => apply(encoded))
+  }
+
+  #encoded(records: readonly LedgerRecord[]): Encoded[] {
+    return records.map(({ table, key, value }) => ({
       table: this.#tables[table],
       key,
       bytes: value === undefined ? undefined : encodeValue(table, value),
     }))
-    await this.#database.write(() => {
-      for (const { table, key, bytes } of encoded) {
-        if (bytes === undefined) table.remove(key)
-        else table.put(key, bytes)
-      }
-    })
   }
 
   result(task: string): Uint8Array | undefined {
@@ -114,9 +113,14 @@ export class LedgerStore {
     }
   }
 
-  /** Resolves once these retained messages are on disk, and those without a message are not. */
-  async writeRetained(changes: ReadonlyMap<string, KeptMessage | undefined>): Promise<void> {
+  /** Resolves once these retained messages are on disk, and those without a message are not; with the records. */
+  async writeRetained(
+    changes: ReadonlyMap<string, KeptMessage | undefined>,
+    records: readonly LedgerRecord[] = [],
+  ): Promise<void> {
+    const encoded = this.#encoded(records)
     await this.#database.write(() => {
+      apply(encoded)
       for (const [topic, message] of changes) {
         if (message === undefined) this.#retained.remove(topic)
         else this.#retained.put(topic, Buffer.concat([Uint8Array.of(message.qos), message.payload]))
@@ -141,6 +145,19 @@ export class LedgerStore {
 
   async close(): Promise<void> {
     await this.#database.close()
+  }
+}
+
+interface Encoded {
+  readonly table: Table<string | number>
+  readonly key: string | number
+  readonly bytes: Uint8Array | undefined
+}
+
+function apply(encoded: readonly Encoded[]): void {
+  for (const { table, key, bytes } of encoded) {
+    if (bytes === undefined) table.remove(key)
+    else table.put(key, bytes)
   }
 }
 

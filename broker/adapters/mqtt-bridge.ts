@@ -33,11 +33,11 @@ export interface MqttBridgePort {
   /** Whether the gateway itself was asked for the loop filter. */
   isBridgedToItself(): boolean
   follow(filter: string, listener: (message: BridgeMessage) => void): () => void
-  /** What is retained now, page by page. */
-  retained(filter: string): AsyncIterable<BridgeMessage>
+  /** How it is to be over there: what is to be gone, and then what is retained now. */
+  standing(): AsyncIterable<BridgeMessage>
   notice(notice: GatewayNotice): void
-  /** What was retained of a topic and taken back here the other end has taken back, too. */
-  cleared(topic: string): void
+  /** Of this topic the other end has the last that was retained here, or knows that nothing is. */
+  settled(topic: string): void
 }
 
 /** Sent and not acknowledged. */
@@ -56,6 +56,8 @@ export class MqttBridge {
   #underWay = 0
   /** Of those, at QoS 0: with the connection they end, and nobody is told. */
   #fleeting = 0
+  /** Of those, the last of each topic that is retained. */
+  readonly #newest = new Map<string, BridgeMessage>()
   /** Connections that have ended. */
   #ended = 0
   /** What is retained goes first, or it would come after what has followed it. */
@@ -104,7 +106,7 @@ export class MqttBridge {
   }
 
   async #connected(): Promise<void> {
-    const { far, filtersIn, filtersOut, loopFilter } = this.#options
+    const { far, filtersIn, loopFilter } = this.#options
     const ended = this.#ended
     await new Promise((answered) => this.#far.subscribe(loopFilter, { qos: 0 }, answered))
     if (this.#state === 'closed' || this.#ended !== ended) return
@@ -124,12 +126,10 @@ export class MqttBridge {
     // The other side may have lost what it had.
     const isUp = (): boolean => this.#state === 'up' && this.#ended === ended
     this.#isCatchingUp = true
-    for (const filter of filtersOut) {
-      for await (const message of this.#port.retained(filter)) {
-        while (isUp() && this.#underWay >= UNDER_WAY_MAX) await this.#room()
-        if (!isUp()) return
-        this.#send(message)
-      }
+    for await (const message of this.#port.standing()) {
+      while (isUp() && this.#underWay >= UNDER_WAY_MAX) await this.#room()
+      if (!isUp()) return
+      this.#send(message)
     }
     if (!isUp()) return
     this.#isCatchingUp = false
@@ -169,9 +169,12 @@ export class MqttBridge {
   }
 
   /** Where the connection ends meanwhile, the client sends it again with the next one. */
-  #send({ topic, payload, qos, retain }: BridgeMessage): void {
+  #send(message: BridgeMessage): void {
+    const { topic, payload, qos, retain } = message
     const ended = this.#ended
     this.#underWay++
+    const isToStay = retain && qos === 1
+    if (isToStay) this.#newest.set(topic, message)
     if (qos === 0) this.#fleeting++
     const bytes = Buffer.from(payload)
     this.#far.publish(`${this.#options.prefix}${topic}`, bytes, { qos, retain }, (error) => {
@@ -180,7 +183,10 @@ export class MqttBridge {
         this.#fleeting--
       }
       this.#underWay--
-      if (retain && bytes.length === 0 && qos === 1 && !error) this.#port.cleared(topic)
+      if (isToStay && this.#newest.get(topic) === message) {
+        this.#newest.delete(topic)
+        if (!error && !this.#queue.hasRetained(topic)) this.#port.settled(topic)
+      }
       this.#roomWanted?.()
       this.#pump()
     })

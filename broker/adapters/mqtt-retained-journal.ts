@@ -13,6 +13,8 @@ export interface KeptMessage {
 
 /** Where retained messages outlive the process. */
 export interface RetainedLedger {
+  /** Nothing is to be kept of a topic any more; `write` follows. */
+  cleared?(topic: string): unknown
   /** All that is kept. */
   messages(): Iterable<KeptMessage>
   /** Resolves when the changes are on disk; without a message the topic is cleared. */
@@ -70,6 +72,7 @@ export class RetainedJournal {
   }
 
   #changed(topic: string, message: KeptMessage | undefined): void {
+    if (message === undefined) this.#ledger.cleared?.(topic)
     this.#changes.set(topic, message)
     this.#timer ??= setTimeout(() => {
       // A ledger that cannot be written to ends the process by itself.

@@ -64,7 +64,15 @@ export class TopicViews {
         first.offer(topic)
       }
     }
-    return first.topics().flatMap((topic) => this.#find(topic) ?? [])
+    return first.topics().flatMap((topic) => this.find(topic) ?? [])
+  }
+
+  /** What is retained of one topic. */
+  find(topic: string): RetainedMessage | undefined {
+    const stored = this.#store.get(topic)
+    if (stored !== undefined) return stored
+    for (const message of this.#source?.match(topic) ?? []) return message
+    return undefined
   }
 
   /** All topics of our own store that match and have something retained now. */
@@ -96,13 +104,6 @@ export class TopicViews {
       if (!filterMatches(filter, message.topic)) continue
       if (this.#rights.mayReceive(who, message)) listener(message)
     }
-  }
-
-  #find(topic: string): RetainedMessage | undefined {
-    const stored = this.#store.get(topic)
-    if (stored !== undefined) return stored
-    for (const message of this.#source?.match(topic) ?? []) return message
-    return undefined
   }
 }
 

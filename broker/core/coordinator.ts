@@ -234,9 +234,6 @@ export class Coordinator {
       case 'probe-returned':
         this.#fleet.silence.probeReturned(event.beat)
         break
-      case 'watches-cleared':
-        this.#watches.cleared(event.cell)
-        break
       case 'trust-demanded':
         this.#fleet.silence.trust()
         break

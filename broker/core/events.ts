@@ -8,7 +8,6 @@ import type { CoreUp } from '../../shared/protocol/messages.ts'
 import type { ReadingsResult } from '../../shared/protocol/readings.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'
-import type { CellName } from '../../shared/protocol/topics.ts'
 import type { UpgradeDemand } from './upgrades.ts'
 
 /** One MQTT connection of a node: its client id. */
@@ -109,8 +108,6 @@ export type GatewayEvent =
   | { readonly type: 'removal-requested'; readonly node: NodeId }
   /** A beat of the gateway's own client came back through the broker. */
   | { readonly type: 'probe-returned'; readonly beat: number }
-  /** What a start took back of a watched cell is gone at the other end of the bridge, too; of all, if none is named. */
-  | { readonly type: 'watches-cleared'; readonly cell?: CellName }
   /** An operator says that what the gateway sees of the fleet is true. */
   | { readonly type: 'trust-demanded' }
   /** How much room the disk of the ledger has. */

@@ -14,6 +14,7 @@
  *   result     task id        the CBOR result, as published
  *   cell       field/LSU      a reading that no write has taken up yet: the number; or one of a copy
  *   watch      field/LSU      a cell of which something may be retained: true
+ *   clearing   topic          it is still to be cleared at the other end of the bridge: true
  *   upgrade    'latest'       the boards' next version, and how far it has come
  *   upgradeNode node id       what became of a node in the last upgrade that it was a target of
  */
@@ -241,6 +242,7 @@ export interface LedgerTables {
   result: Uint8Array
   cell: number | CopiedCell
   watch: true
+  clearing: true
   upgrade: UpgradeRecord
   upgradeNode: UpgradeNodeRecord
 }
@@ -260,6 +262,7 @@ export const LEDGER_TABLES: readonly LedgerTable[] = [
   'result',
   'cell',
   'watch',
+  'clearing',
   'upgrade',
   'upgradeNode',
 ]

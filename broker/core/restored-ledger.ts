@@ -59,6 +59,7 @@ const FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'changed'>> = {
   result: 'kept',
   cell: 'changed',
   watch: 'kept',
+  clearing: 'kept',
   upgrade: 'changed',
   upgradeNode: 'changed',
 }

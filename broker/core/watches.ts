@@ -9,15 +9,13 @@
  * next one comes later and takes half as many, so that a tile that cannot be read holds up its own cells alone.
  *
  * A cell of a tile that was never written, or whose every copy is lost, has no number: nothing is retained of it. The
- * ledger has the names of the cells alone, so that those that are watched no more can be cleared wherever they went: a
- * name stays until its clearing is where numbers went, and a start clears it again.
+ * ledger has the names of the cells alone, so that the next start can clear those that are watched no more.
  */
 import { assert } from '../../shared/core/assert.ts'
 import { randomId, type TaskId } from '../../shared/core/ids.ts'
 import { GATHER_LSUS_MAX, gather } from '../../shared/operations/gather.ts'
 import { tileOf } from '../../shared/operations/named-lsus.ts'
 import { checkSubmission, type TaskBody } from '../../shared/protocol/task.ts'
-import type { CellName } from '../../shared/protocol/topics.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { LedgerContents } from './ledger-records.ts'
 import { type ReadAsker, UNTOLD } from './read-asker.ts'
@@ -65,8 +63,6 @@ export class Watches {
   readonly #context: CoordinatorContext
   readonly #reads: Reads
   readonly #fields = new Map<number, Field>()
-  /** Names of cells that are watched no more, as the ledger has them. */
-  readonly #clearing = new Set<string>()
   #epoch: number | undefined
 
   constructor(context: CoordinatorContext, reads: Reads) {
@@ -90,22 +86,13 @@ export class Watches {
     for (const field of this.#fields.values()) {
       for (const id of field.cells.keys()) names.add(`${field.name}/${id}`)
     }
-    for (const { key } of rows) if (!names.delete(String(key))) this.#clearing.add(String(key))
-    for (const key of this.#clearing) {
-      const [name, id] = key.split('/')
+    for (const { key } of rows) {
+      if (names.delete(String(key))) continue
+      const [name, id] = String(key).split('/')
       this.#publish(name!, Number(id), '')
+      this.#context.persist({ table: 'watch', key, value: undefined })
     }
     for (const key of names) this.#context.persist({ table: 'watch', key, value: true })
-  }
-
-  /** What was published of a cell is cleared wherever it went; of all, if none is named. */
-  cleared(cell?: CellName): void {
-    const { width } = this.#context.options.grid.geometry
-    const keys = cell ? [`${cell.field}/${cell.y * width + cell.x}`] : [...this.#clearing]
-    for (const key of keys) {
-      if (this.#clearing.delete(key))
-        this.#context.persist({ table: 'watch', key, value: undefined })
-    }
   }
 
   /** A write got its place. */

@@ -73,6 +73,7 @@ export class FleetInMemory {
       move: [],
       cell: [],
       watch: [],
+      clearing: [],
       upgrade: [],
       upgradeNode: [],
     }

@@ -1,11 +1,12 @@
-/** What the gateway is known by at both ends of its bridge, when it begins, and what it tells the core. */
+/** What the gateway is known by at both ends of its bridge, when it begins, and what it clears at the other. */
 import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { bridgeMarks, FleetBridge } from '../../broker/bridge.ts'
+import { bridgeMarks, FleetBridge, filtersOut } from '../../broker/bridge.ts'
+import { Clearings } from '../../broker/clearings.ts'
 import { GATEWAY } from '../../broker/config.ts'
-import type { CellName } from '../../shared/protocol/topics.ts'
+import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import { loadConfig } from '../../shared/runtime/config.ts'
 import { type BrokerBench, brokerBench } from '../support/broker-bench.ts'
 import { SILENT } from '../support/security-logs.ts'
@@ -28,56 +29,78 @@ t.test('a gateway asks for the loop filter that it asked for before it was kille
   t.end()
 })
 
+const [GONE, STILL_THERE] = [1, 2].map((x) => `obelisk/v1/cell/value/${x}/3/value`) as [
+  string,
+  string,
+]
+
 interface Begun {
   readonly bridge: FleetBridge
-  readonly cleared: readonly (CellName | undefined)[]
+  readonly clearings: Clearings
+  readonly written: readonly LedgerRecord[]
   readonly codes: readonly string[]
 }
 
 interface Wish {
   readonly far?: BrokerBench
   readonly data: string
+  readonly owed?: readonly string[]
   fleet?(): string | undefined
 }
 
-async function begun(t: Test, { far, data, fleet = () => 'f1' }: Wish): Promise<Begun> {
+async function begun(t: Test, { far, data, owed = [], fleet = () => 'f1' }: Wish): Promise<Begun> {
   const url = far === undefined ? [] : ['--bridge-url', `mqtt://127.0.0.1:${far.broker.port}`]
   const loaded = await loadConfig(GATEWAY, ['--data', data, '--host', '127.0.0.1', ...url], {})
   if (loaded.kind !== 'options') throw new Error('help instead of options')
   const marks = bridgeMarks(loaded.values)
   const { broker } = await brokerBench(t, marks && { bridge: marks })
   broker.publish({ topic: 'obelisk/v1/gateway/state', payload: 'online', qos: 1, retain: true })
-  const cleared: (CellName | undefined)[] = []
+  broker.publish({ topic: STILL_THERE, payload: '7', qos: 1, retain: true })
+  const written: LedgerRecord[] = []
+  const clearings = new Clearings(
+    owed.map((key) => ({ key, value: true })),
+    { topicBase: 'obelisk/v1', filtersOut: filtersOut(loaded.values) },
+    async (records) => {
+      written.push(...records)
+    },
+    SILENT,
+  )
   const codes: string[] = []
   const bridge = new FleetBridge(
     loaded.values,
     {
-      ...{ broker, marks, ca: undefined },
+      ...{ broker, clearings, marks, ca: undefined },
       view: {
         get fleetId() {
           return fleet()
         },
       },
       notices: { take: ({ code }) => codes.push(code) },
-      driver: { watchesCleared: (cell) => cleared.push(cell) },
     },
     SILENT,
   )
   t.teardown(() => bridge.close())
-  for (const x of [1, 2]) {
-    const topic = `obelisk/v1/cell/value/${x}/3/value`
-    broker.publish({ topic, payload: x === 1 ? '' : '7', qos: 1, retain: true })
-  }
-  return { bridge, cleared, codes }
+  return { bridge, clearings, written, codes }
 }
 
-t.test('what the other broker has cleared the core is told, cell by cell', async (t) => {
-  const far = await brokerBench(t)
-  const { cleared, codes } = await begun(t, { far, data: t.testdir() })
-  while (cleared.length === 0) await setImmediate()
-  t.match(cleared, [{ field: 'value', x: 1, y: 3 }])
-  t.equal(cleared.length, 1)
-  t.same(codes, ['bridge-up'])
+t.test('what was cleared here is cleared over there, unless it is there again', async (t) => {
+  const far = await brokerBench(t, { topicBase: 'far/v1' })
+  for (const topic of [GONE, STILL_THERE]) {
+    far.broker.publish({ topic, payload: '5', qos: 1, retain: true })
+  }
+  const user = await far.mqtt()
+  const heard: string[] = []
+  user.on('message', (topic, payload) => heard.push(`${topic}=${payload}`))
+  await user.subscribeAsync('obelisk/v1/cell/#', { qos: 1 })
+  while (heard.length < 2) await setImmediate()
+  const owed = [GONE, STILL_THERE]
+  const { clearings, written, bridge } = await begun(t, { far, data: t.testdir(), owed })
+  while (clearings.topics.length > 0 || heard.length < 4) await setImmediate()
+  t.same([...new Set(heard.slice(2))], [`${GONE}=`, `${STILL_THERE}=7`])
+  t.equal(far.broker.topics.find(GONE), undefined)
+  await bridge.close()
+  const record = { table: 'clearing', value: undefined }
+  t.same(new Set(written), new Set(owed.map((key) => ({ ...record, key }))))
 })
 
 t.test('a bridge begins once it is known of which fleet it is, and by its name', async (t) => {
@@ -109,13 +132,4 @@ t.test('a bridge that is closed begins no more', async (t) => {
   const user = await far.mqtt()
   await user.publishAsync('mark', '', { qos: 1 })
   t.equal(far.broker.counters().clientsConnected, 1)
-})
-
-t.test('without a bridge all is cleared, unless there was one before', async (t) => {
-  const data = t.testdir()
-  t.same((await begun(t, { data })).cleared, [undefined])
-  const far = await brokerBench(t)
-  const { bridge } = await begun(t, { data, far })
-  await bridge.close()
-  t.same((await begun(t, { data })).cleared, [], 'the other broker may have what is cleared')
 })
