@@ -1,22 +1,14 @@
 import { isIPv4 } from 'node:net'
 import { TILE_SIDE_MAX, TILE_SIDE_MIN } from '../shared/grid/geometry.ts'
 import { TOPIC_BASE_DEFAULT } from '../shared/protocol/topics.ts'
-import { brokerUrl } from '../shared/runtime/broker-url-option.ts'
 import type { Program, Settings } from '../shared/runtime/config.ts'
 import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory } from '../shared/runtime/option-table.ts'
 import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
 import { topicBase } from '../shared/runtime/topic-base-option.ts'
+import { BRIDGE_OPTIONS } from './bridge-table.ts'
 import { INPUT_TABLE, WATCH_TABLE } from './cell-table.ts'
-import {
-  discoveryPrefix,
-  fields,
-  frameAncestors,
-  grid,
-  hostNames,
-  topicFilters,
-  topicPrefix,
-} from './option-types.ts'
+import { discoveryPrefix, fields, frameAncestors, grid, hostNames } from './option-types.ts'
 
 const MIB = 1024 * 1024
 const DAY_MS = 86_400_000
@@ -95,31 +87,7 @@ export const GATEWAY_OPTIONS = {
     about:
       'Topic below which Home Assistant is told of the nodes, mostly `homeassistant`; without it, nowhere.',
   },
-  bridgeUrl: {
-    type: brokerUrl,
-    about: 'Another broker to be a bridge to, a mosquitto mostly; without it, there is none.',
-  },
-  bridgeUsername: { type: text(), about: 'Name by which that broker knows the gateway.' },
-  bridgePasswordFile: {
-    type: text({ placeholder: '<file>' }),
-    about: 'File with the password for it, in its first line.',
-  },
-  bridgeCa: {
-    type: text({ placeholder: '<file>' }),
-    about: "Certificate of the authority of that broker; without it, those of the system's.",
-  },
-  bridgePrefixOut: {
-    type: topicPrefix,
-    about: 'What stands before each topic that goes to that broker, such as `site/`.',
-  },
-  bridgeTopicsIn: {
-    type: topicFilters,
-    about: 'Filters of what comes in from that broker, besides what is for the gateway.',
-  },
-  bridgeTokenFile: {
-    type: text({ placeholder: '<file>' }),
-    about: 'File with a token of the user `bridge`, as whom a secured gateway takes what comes in.',
-  },
+  ...BRIDGE_OPTIONS,
   heartbeatMs: {
     type: duration({ min: 50, max: 60_000, unit: 'ms' }),
     default: 2000,
