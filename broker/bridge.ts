@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ANYONE } from '../shared/protocol/access.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
-import { ConfigError } from '../shared/runtime/config.ts'
+import { allSound, ConfigError } from '../shared/runtime/config.ts'
 import { messageOf } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
 import { readPrivate, replacePrivate } from '../shared/runtime/private-folder.ts'
@@ -32,8 +32,16 @@ const SECRET = /^[0-9a-f]{32}$/
 
 const NOTHING = new Uint8Array()
 
+export interface BridgeEnds {
+  readonly far: BridgeEnd
+  /** Of the user `bridge`, at a gateway that is secured. */
+  readonly token: string | undefined
+}
+
 export interface BridgeParts {
   readonly broker: MqttBroker
+  /** Undefined without a bridge, as what follows. */
+  readonly ends: BridgeEnds | undefined
   /** As the broker was told. */
   readonly marks: BridgeMarks | undefined
   /** Undefined as long as nobody knows which fleet it is. */
@@ -128,16 +136,21 @@ export function filtersOut({
 
 function optionsOf(
   config: GatewayConfig,
-  { broker, marks, ca }: BridgeParts,
+  { broker, ends, marks, ca }: BridgeParts,
 ): MqttBridgeOptions | undefined {
-  const { bridgeUrl, topicBase, homeAssistant } = config
-  if (bridgeUrl === undefined || marks === undefined) return undefined
+  const { topicBase, homeAssistant } = config
+  if (ends === undefined || marks === undefined) return undefined
   const below = IN.map((name) => `${topicBase}/${name}`)
   const status = homeAssistant === undefined ? [] : [`${homeAssistant}/status`]
   const ofInputs = config.inputs.map(({ topic }) => topic)
   return {
-    far: farEnd(config, bridgeUrl, 'obelisk'),
-    near: nearEnd(config, broker.port, marks.clientId, ca),
+    far: ends.far,
+    near: nearEnd(
+      config,
+      broker.port,
+      marks.clientId,
+      ca === undefined ? undefined : { ca, password: ends.token ?? '' },
+    ),
     prefix: config.bridgePrefixOut ?? '',
     loopFilter: marks.loopFilter,
     submitTopic: buildTopic(topicBase, { kind: 'task-submit' }),
@@ -162,47 +175,51 @@ async function* standing(
   }
 }
 
-function farEnd(config: GatewayConfig, address: string, clientId: string): BridgeEnd {
-  const url = new URL(address)
+/** What its ends are told: throws ConfigError where that cannot be read. */
+export function bridgeEnds(config: GatewayConfig, isSecured: boolean): BridgeEnds | undefined {
+  const { bridgeUrl, bridgeUsername: username, bridgePasswordFile: file, bridgeCa } = config
+  if (bridgeUrl === undefined) return undefined
+  const url = new URL(bridgeUrl)
   const isSecure = url.protocol === 'mqtts:'
-  const { bridgeUsername: username, bridgePasswordFile: file, bridgeCa } = config
-  return {
-    ...{
-      clientId,
-      host: url.hostname.replace(/^\[|\]$/g, ''),
-      port: Number(url.port) || (isSecure ? 8883 : 1883),
-    },
-    ...(username !== undefined && { username }),
-    ...(file !== undefined && { password: firstLineOf('bridge-password-file', file) }),
-    ...(isSecure && { ca: bridgeCa === undefined ? '' : read('bridge-ca', bridgeCa) }),
+  const [password, ca = '', token] = allSound(
+    () => firstLineOf('bridge-password-file', file),
+    () => read('bridge-ca', bridgeCa),
+    () => (isSecured ? tokenOf(config) : undefined),
+  )
+  const at = {
+    clientId: 'obelisk',
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port) || (isSecure ? 8883 : 1883),
   }
+  const login = { ...(username !== undefined && { username }), ...(password && { password }) }
+  return { far: { ...at, ...login, ...(isSecure && { ca }) }, token }
 }
 
 /** As a user `bridge`, where everybody is asked who he is. */
 function nearEnd(
-  { host, bridgeTokenFile }: GatewayConfig,
+  { host }: GatewayConfig,
   port: number,
   clientId: string,
-  ca: string | undefined,
+  asked: { readonly ca: string; readonly password: string } | undefined,
 ): BridgeEnd {
   const at = { host: host === '0.0.0.0' || host === '::' ? 'localhost' : host, port, clientId }
-  if (ca === undefined) return at
-  if (bridgeTokenFile === undefined) {
-    throw new ConfigError([
-      '--bridge-token-file: a bridge of a secured gateway needs a token of its user: obelisk user token create bridge',
-    ])
-  }
-  const password = firstLineOf('bridge-token-file', bridgeTokenFile)
-  return { ...at, ca, username: 'bridge', password }
+  return asked === undefined ? at : { ...at, ...asked, username: 'bridge' }
 }
 
-function firstLineOf(option: string, file: string): string {
-  return read(option, file).split('\n')[0]!.trim()
+function tokenOf({ bridgeTokenFile }: GatewayConfig): string | undefined {
+  if (bridgeTokenFile !== undefined) return firstLineOf('bridge-token-file', bridgeTokenFile)
+  throw new ConfigError([
+    '--bridge-token-file: a bridge of a secured gateway needs a token of its user: obelisk user token create bridge',
+  ])
 }
 
-function read(option: string, file: string): string {
+function firstLineOf(option: string, file: string | undefined): string | undefined {
+  return read(option, file)?.split('\n')[0]?.trim()
+}
+
+function read(option: string, file: string | undefined): string | undefined {
   try {
-    return readFileSync(file, 'utf8')
+    return file === undefined ? undefined : readFileSync(file, 'utf8')
   } catch (error) {
     throw new ConfigError([`--${option}: ${messageOf(error)}`])
   }

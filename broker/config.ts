@@ -6,7 +6,7 @@ import { LOG_LEVELS } from '../shared/runtime/logger.ts'
 import { type DefaultContext, stateDirectory } from '../shared/runtime/option-table.ts'
 import { choice, duration, integer, number, text } from '../shared/runtime/option-types.ts'
 import { topicBase } from '../shared/runtime/topic-base-option.ts'
-import { BRIDGE_OPTIONS } from './bridge-table.ts'
+import { BRIDGE_OPTIONS, BRIDGE_RELATIONS } from './bridge-table.ts'
 import { INPUT_TABLE, WATCH_TABLE } from './cell-table.ts'
 import { discoveryPrefix, fields, frameAncestors, grid, hostNames } from './option-types.ts'
 
@@ -358,13 +358,7 @@ export const GATEWAY: Program<typeof GATEWAY_OPTIONS, typeof GATEWAY_TABLES> = {
       // A ledger that is there may have more; main.ts looks again when it knows.
       check: (values, isGiven) => (isGiven('replicas') ? minInSyncProblem(values) : undefined),
     },
-    {
-      of: ['bridgeTopicsIn', 'bridgeUrl'],
-      check: ({ bridgeTopicsIn, bridgeUrl }) =>
-        bridgeTopicsIn === undefined || bridgeUrl !== undefined
-          ? undefined
-          : '--bridge-topics-in: nothing comes in without a bridge: --bridge-url says to which broker',
-    },
+    ...BRIDGE_RELATIONS,
     {
       of: ['retentionTasks', 'tasksMax'],
       check: ({ retentionTasks, tasksMax }) =>

@@ -15,31 +15,32 @@ const FORMATS: { readonly [K in keyof Shape]: (value: Shape[K]) => string } = {
   replicas: String,
 }
 
-/**
- * The configuration, and where nothing is asked for what the ledger, if there is one, was made with. Throws
- * ConfigError when something else is asked for.
- */
+/** The configuration, but with the shape of the ledger, if there is one. */
 export function withShapeOf(
   known: IdentityRecord | undefined,
   config: GatewayConfig,
-  sources: Readonly<Record<keyof typeof GATEWAY_OPTIONS, Source>>,
 ): GatewayConfig {
-  const held = known === undefined ? config : shapeOf(known)
+  return known === undefined ? config : { ...config, ...shapeOf(known) }
+}
+
+/** Throws ConfigError when something else is asked for than what is `settled`. */
+export function assertShape(
+  settled: GatewayConfig,
+  config: GatewayConfig,
+  sources: Readonly<Record<keyof typeof GATEWAY_OPTIONS, Source>>,
+): void {
   const problems = FIXED.flatMap((name) => {
     if (sources[name] === 'default') return []
     const format = FORMATS[name] as (value: unknown) => string
-    const [has, asked] = [format(held[name]), format(config[name])]
+    const [has, asked] = [format(settled[name]), format(config[name])]
     if (has === asked) return []
     return [
       `--${name}: the ledger in ${config.data} was made with ${has}, not with ${asked}; leave the option out to go on with that, or name another directory with --data (or remove ${config.data}, if nothing in it is needed)`,
     ]
   })
-  const { grid, tile, fields, replicas } = held
-  const settled = { ...config, grid, tile, fields, replicas }
   const problem = problems.length > 0 ? undefined : minInSyncProblem(settled)
   if (problem !== undefined) problems.push(problem)
   if (problems.length > 0) throw new ConfigError(problems)
-  return settled
 }
 
 function shapeOf({ grid: { width, height, tile }, fields, replicas }: IdentityRecord): Shape {
@@ -48,7 +49,11 @@ function shapeOf({ grid: { width, height, tile }, fields, replicas }: IdentityRe
 }
 
 /** A ledger that is there is not rebuilt, and one that is being rebuilt is none yet: throws ConfigError. */
-export function assertRecovery(known: IdentityRecord, { recoverNodes, data }: GatewayConfig): void {
+export function assertRecovery(
+  known: IdentityRecord | undefined,
+  { recoverNodes, data }: GatewayConfig,
+): void {
+  if (known === undefined) return
   if (known.isRecovering === true && recoverNodes === 0 && known.restored === undefined) {
     throw new ConfigError([
       `the ledger in ${data} is being rebuilt; say how many nodes to wait for: obelisk gateway recover --nodes <n>`,

@@ -28,7 +28,6 @@ import { bridgeMarks, FleetBridge, filtersOut } from './bridge.ts'
 import { brokerOptions } from './broker-options.ts'
 import { Clearings } from './clearings.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
-import { coordinatorOptions } from './coordinator-options.ts'
 import { ChangedRows } from './core/changed-rows.ts'
 import { Coordinator, newIdentity, newLedgerId } from './core/coordinator.ts'
 import { History } from './core/history.ts'
@@ -42,7 +41,6 @@ import { HttpCalls } from './http-calls.ts'
 import { adminSocket, type HttpDoors, httpDoors } from './http-doors.ts'
 import { readingPort } from './inputs.ts'
 import { makeKeys } from './keys.ts'
-import { assertRecovery, withShapeOf } from './ledger-shape.ts'
 import { NodeLogs } from './node-logs.ts'
 import { Notices } from './notices.ts'
 import { openPackages } from './packages.ts'
@@ -56,6 +54,7 @@ import {
 } from './secured.ts'
 import { isSecured } from './security.ts'
 import { securityEventOf } from './security-notices.ts'
+import { soundOptions } from './sound-options.ts'
 import { tellSummaries } from './summary.ts'
 
 /** For commands. */
@@ -112,8 +111,7 @@ async function start(
   const contents = ledger.load()
   const random = new SystemRandom()
   const known = contents.meta.find(({ key }) => key === 'identity')?.value
-  if (known !== undefined) assertRecovery(known, config)
-  const options = coordinatorOptions(withShapeOf(known, config, sources), file)
+  const { options, ends } = soundOptions(known, config, { file, sources }, hasDoor)
   const coordinator = new Coordinator(
     options,
     known ?? {
@@ -362,7 +360,7 @@ async function start(
   )
   shutdown.add('home assistant', () => homeAssistant.close())
   const ca = secured?.security.probe.ca
-  const bridge = new FleetBridge(config, { broker, clearings, marks, view, ca, notices }, log)
+  const bridge = new FleetBridge(config, { broker, clearings, ends, marks, view, ca, notices }, log)
   shutdown.add('bridge', () => bridge.close())
   // Only now, with both ports: a start that fails must not make a ledger, which fixes the grid.
   driver.begin(begin)

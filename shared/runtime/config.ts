@@ -72,6 +72,24 @@ export class ConfigError extends AppError {
   }
 }
 
+/** Does all of these, and throws one ConfigError with the problems of those that found some. */
+export function allSound<T extends readonly unknown[]>(
+  ...looks: { readonly [K in keyof T]: () => T[K] }
+): T {
+  const problems: string[] = []
+  const found = looks.map((look) => {
+    try {
+      return look()
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      problems.push(...error.problems)
+      return undefined
+    }
+  })
+  if (problems.length > 0) throw new ConfigError(problems)
+  return found as readonly unknown[] as T
+}
+
 const CONFIG_VARIABLE = 'OBELISK_CONFIG'
 
 export function defaultFile(programName: string): string {

@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { bridgeMarks, FleetBridge, filtersOut } from '../../broker/bridge.ts'
+import { bridgeEnds, bridgeMarks, FleetBridge, filtersOut } from '../../broker/bridge.ts'
 import { Clearings } from '../../broker/clearings.ts'
 import { GATEWAY } from '../../broker/config.ts'
 import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
@@ -69,7 +69,7 @@ async function begun(t: Test, { far, data, owed = [], fleet = () => 'f1' }: Wish
   const bridge = new FleetBridge(
     loaded.values,
     {
-      ...{ broker, clearings, marks, ca: undefined },
+      ...{ broker, clearings, marks, ca: undefined, ends: bridgeEnds(loaded.values, false) },
       view: {
         get fleetId() {
           return fleet()

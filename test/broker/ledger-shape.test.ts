@@ -2,7 +2,7 @@
 import t from 'tap'
 import { GATEWAY } from '../../broker/config.ts'
 import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
-import { withShapeOf } from '../../broker/ledger-shape.ts'
+import { assertShape, withShapeOf } from '../../broker/ledger-shape.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
 
 const KNOWN: IdentityRecord = {
@@ -18,7 +18,9 @@ const KNOWN: IdentityRecord = {
 async function settle(known: IdentityRecord | undefined, ...argv: readonly string[]) {
   const loaded = await loadConfig(GATEWAY, ['--config', '/dev/null', ...argv], {})
   if (loaded.kind === 'help') throw new Error('help')
-  return withShapeOf(known, loaded.values, loaded.sources)
+  const settled = withShapeOf(known, loaded.values)
+  assertShape(settled, loaded.values, loaded.sources)
+  return settled
 }
 
 async function problemsOf(known: IdentityRecord | undefined, ...argv: readonly string[]) {

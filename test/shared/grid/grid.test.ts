@@ -502,7 +502,7 @@ t.test('the types of fields are strings of the program, not those that came in',
      const parsed = parseFields('n:' + decoded())
      const grid = { width: 8, height: 8, tile: 4 }
      const ledger = { grid, fields: [{ name: 'n', type: decoded() }], replicas: 1 }
-     const shape = withShapeOf(ledger, { minInSync: 1 }, { grid: 'default', tile: 'default', fields: 'default', replicas: 'default' })
+     const shape = withShapeOf(ledger, {})
      for (const text of [decoded(), parsed.fields[0].type, shape.fields[0].type]) %DebugPrint(text)`,
   ])
   const texts = [...printed.toString().matchAll(/^DebugPrint: .*: (.+)$/gm)].map(([, text]) => text)

@@ -303,11 +303,27 @@ t.test('a bridge begins with topics and filters that MQTT knows', async (t) => {
     t.equal(problems.length, 1)
   }
   const good = ['--bridge-prefix-out', '/site-', '--bridge-topics-in', '#, a/+/b, $share/g/c/#']
-  const { problems } = await problemsOf(GATEWAY, good)
-  t.match(problems, [/^--bridge-topics-in: .* --bridge-url/], 'nothing would come in')
   const { values } = await load(GATEWAY, [...good, '--bridge-url', 'mqtt://other'])
   t.equal(values.bridgePrefixOut, '/site-')
   t.same(values.bridgeTopicsIn, ['#', 'a/+/b', '$share/g/c/#'])
+})
+
+t.test('what is said of a bridge that there is not is an error', async (t) => {
+  const names = ['username', 'password-file', 'ca', 'prefix-out', 'topics-in', 'token-file']
+  const given = names.map((name) => `--bridge-${name}`)
+  const all = given.flatMap((name) => [name, 'x'])
+  const { exitCode, problems } = await problemsOf(GATEWAY, all)
+  t.equal(exitCode, 78)
+  t.same(
+    problems,
+    given.map((name) => `${name}: there is no bridge: --bridge-url says to which broker`),
+  )
+  await load(GATEWAY, [...all, '--bridge-url', 'mqtts://other'])
+  const nameless = [...all.slice(2), '--bridge-url', 'mqtt://other']
+  t.same((await problemsOf(GATEWAY, nameless)).problems, [
+    '--bridge-password-file: a password is of a name: --bridge-username says which',
+    '--bridge-ca: mqtt://other shows no certificate, mqtts:// does',
+  ])
 })
 
 t.test('switches and lists', async (t) => {
