@@ -8,6 +8,7 @@
 import { filterMatches } from '../shared/protocol/topic-filters.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
+import { discoveryTopic } from './core/discovery.ts'
 import type { GatewayEffect } from './core/effects.ts'
 import type { LedgerContents, LedgerRecord } from './core/ledger-records.ts'
 
@@ -18,13 +19,16 @@ type Published = Pick<Extract<GatewayEffect, { type: 'publish' }>, 'topic' | 'pa
 
 export interface ClearingsOptions {
   readonly topicBase: string
+  /** The prefix below which Home Assistant is told of nodes. */
+  readonly homeAssistant?: string | undefined
+  fleet(): string | undefined
   /** What goes out over the bridge; nothing without one. */
   readonly filtersOut: readonly string[]
   readonly max?: number
 }
 
 export class Clearings {
-  readonly #options: Required<ClearingsOptions>
+  readonly #options: ClearingsOptions & { readonly max: number }
   readonly #write: (records: readonly LedgerRecord[]) => Promise<void>
   readonly #log: Logger
   readonly #owed: Set<string>
@@ -71,8 +75,16 @@ export class Clearings {
 
   /** What is to be written before the gateway publishes something. */
   owedBy({ topic, payload, retain }: Published): readonly LedgerRecord[] {
-    const isGone = retain && payload.length === 0
-    return isGone ? this.owe(buildTopic(this.#options.topicBase, topic)) : []
+    if (!retain || payload.length > 0) return []
+    const { topicBase, homeAssistant: prefix, fleet } = this.#options
+    const id = fleet()
+    const isOfNode =
+      topic.kind === 'node-telemetry-json' && prefix !== undefined && id !== undefined
+    return [
+      ...this.owe(buildTopic(topicBase, topic)),
+      // It follows: what Home Assistant was told is perhaps over there, and on no disk here.
+      ...(isOfNode ? this.owe(discoveryTopic({ prefix, fleet: id }, topic.node)) : []),
+    ]
   }
 
   /** How it stands now with topics that were cleared a moment ago. */

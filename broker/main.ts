@@ -124,7 +124,7 @@ async function start(
   const begin = coordinator.start(SYSTEM_CLOCK.now(), contents)
   const clearings = new Clearings(
     contents.clearing,
-    { topicBase: config.topicBase, filtersOut: filtersOut(config) },
+    { ...config, filtersOut: filtersOut(config), fleet: () => view.fleetId },
     (records) => ledger.write(records),
     log,
   )

@@ -99,7 +99,10 @@ const METERED = ['energy', 'gas', 'monetary', 'volume', 'water']
 type Entity = Readonly<Record<string, unknown>>
 
 /** Where the device of a node, or of the gateway, is told of. */
-export function discoveryTopic({ prefix, fleet }: DiscoverySite, node?: NodeId): string {
+export function discoveryTopic(
+  { prefix, fleet }: Pick<DiscoverySite, 'prefix' | 'fleet'>,
+  node?: NodeId,
+): string {
   return `${prefix}/device/${deviceId(fleet, node)}/config`
 }
 

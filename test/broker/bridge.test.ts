@@ -59,7 +59,7 @@ async function begun(t: Test, { far, data, owed = [], fleet = () => 'f1' }: Wish
   const written: LedgerRecord[] = []
   const clearings = new Clearings(
     owed.map((key) => ({ key, value: true })),
-    { topicBase: 'obelisk/v1', filtersOut: filtersOut(loaded.values) },
+    { ...loaded.values, filtersOut: filtersOut(loaded.values), fleet },
     async (records) => {
       written.push(...records)
     },

@@ -19,10 +19,10 @@ import { SILENT } from '../support/security-logs.ts'
 
 const BASE = 'obelisk/v1'
 const BRIDGED = {
-  topicBase: BASE,
+  ...{ topicBase: BASE, homeAssistant: 'ha', fleet: () => 'fleet678' },
   filtersOut: filtersOut({ topicBase: BASE, bridgeUrl: 'mqtt://far', homeAssistant: 'ha' }),
 }
-const UNBRIDGED = { topicBase: BASE, filtersOut: [] }
+const UNBRIDGED = { ...BRIDGED, filtersOut: [] }
 const stateOf = (node: string): string => `${BASE}/node/${node}/state`
 
 /** With a disk that is written when it is told to. */
@@ -125,6 +125,7 @@ t.test('it is owed on disk before anybody sees that something is cleared', async
   const topics: readonly Topic[] = [
     { kind: 'node-state', node: 'a' as NodeId },
     { kind: 'task-result', task: 't1' as TaskId },
+    { kind: 'node-telemetry-json', node: 'a' as NodeId },
   ]
   driver.begin(
     topics.flatMap((topic) =>
@@ -136,7 +137,10 @@ t.test('it is owed on disk before anybody sees that something is cleared', async
   await driver.stop()
   t.same(done, [
     ...[`wrote ${stateOf('a')}`, `wrote ${BASE}/task/t1/result`],
+    `wrote ${BASE}/node/a/telemetry/json`,
+    'wrote ha/device/obelisk_fleet678_a/config',
     ...['node-state=1', 'node-state=', 'task-result=1', 'task-result='],
+    ...['node-telemetry-json=1', 'node-telemetry-json='],
   ])
 })
 
