@@ -87,7 +87,10 @@ export class RebuiltLedger {
   begin(random: Random): number {
     const { nodes } = this.#fleet
     if (nodes.length > 1 && random.unit() < LATE_SHARE) {
-      this.#late = random.unit() < 0.5 ? this.#drawLate(random) : this.#holdersOfLast()
+      const late = random.unit() < 0.5 ? this.#drawLate(random) : this.#holdersOfLast()
+      // Where all others have new cards, an operator waits for one of these.
+      const areOthers = nodes.some((node) => node.card.isOfLedger && !late.includes(node))
+      this.#late = areOthers ? late : []
       const longestMs = random.unit() < 0.5 ? LATE_MS_MAX : LATE_MS_MAX / 20
       this.#waitsMs = this.#late.map(() => random.between(0, longestMs))
       for (const node of this.#late) this.#parts.faults.takeAway(node, 'late')
