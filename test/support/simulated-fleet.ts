@@ -150,11 +150,7 @@ export class SimulatedFleet {
       })
     }
     if (shape.readingsEveryMs !== undefined) {
-      this.#sensors = new SimulatedSensors({
-        ...around,
-        random: fork(),
-        checker: this.#readings,
-      })
+      this.#sensors = new SimulatedSensors({ ...around, random: fork(), checker: this.#readings })
     }
     // With too few copies left, such writes would rightly wait for good.
     const losesCards = this.#options.minInSync === 1 && random.unit() < 0.6
