@@ -115,26 +115,24 @@ const answer = v.strictObject({
   error: v.optional(v.strictObject({ code: text, message: text })),
 })
 
+const ofMove = { session: count, move: count, tile: count }
+
 /** A piece of the page of a tile, from a replica and to the node that the tile moves to. */
-const pageChunk = {
-  move: count,
-  tile: count,
+const chunk = v.strictObject({
+  t: v.literal('chunk'),
+  ...ofMove,
   /** Of the page. Pieces of pages at different `at` never mix. */
   at: count,
   digest: chain,
   index: count,
   of: v.pipe(count, v.minValue(1)),
   bytes,
-}
-
-const chunk = v.strictObject({ t: v.literal('chunk'), session: count, ...pageChunk })
+})
 
 /** The page cannot be given, for a reason of the node's own. */
 const copyFailed = v.strictObject({
   t: v.literal('copy-failed'),
-  session: count,
-  move: count,
-  tile: count,
+  ...ofMove,
   code: text,
   message: text,
 })
@@ -142,9 +140,7 @@ const copyFailed = v.strictObject({
 /** The whole page lies on the disk of the node that the tile moves to. */
 const staged = v.strictObject({
   t: v.literal('staged'),
-  session: count,
-  move: count,
-  tile: count,
+  ...ofMove,
   at: count,
   digest: chain,
 })
@@ -278,18 +274,14 @@ const wipe = v.strictObject({
 /** Send the page of a tile, once the stream is applied up to `after`. */
 const copy = v.strictObject({
   t: v.literal('copy'),
-  session: count,
-  move: count,
-  tile: count,
+  ...ofMove,
   after: count,
 })
 
 /** What was staged for this move will not be adopted. */
 const discard = v.strictObject({
   t: v.literal('discard'),
-  session: count,
-  move: count,
-  tile: count,
+  ...ofMove,
 })
 
 /** Read these tiles, check them, and say what they are. */
