@@ -1,6 +1,7 @@
 /** What the broker knows of one connection besides what Aedes knows. */
 import type { NodeId } from '../../shared/core/ids.ts'
 import { identityOf, type Principal } from '../../shared/protocol/access.ts'
+import type { ToldEvent } from '../../shared/protocol/security-events.ts'
 import type { Speaker } from './mqtt-access.ts'
 import type { DeliveringClient } from './mqtt-delivery.ts'
 import type { Gate } from './mqtt-gate.ts'
@@ -71,6 +72,11 @@ export class Connection implements Speaker {
   get shownIdentity(): string {
     const { kind } = this.principal
     return kind === 'node' || kind === 'revoked' || kind === 'user' ? this.identity : NOBODY
+  }
+
+  /** What it did, as the security log has it. */
+  told<E extends ToldEvent>(event: E) {
+    return { event, who: this.shownIdentity, source: this.source, via: 'mqtt' } as const
   }
 
   get isGone(): boolean {

@@ -176,8 +176,7 @@ export class Entrance {
     code: string | undefined,
     who = connection.shownIdentity,
   ): void {
-    const { source } = connection
-    const told = { event, who, source, via: 'mqtt' } as const
+    const told = { ...connection.told(event), who }
     this.#parts.port.onSecurityEvent?.(code === undefined ? told : { ...told, code })
   }
 }

@@ -154,7 +154,8 @@ export class BrokerHooks {
   }
 
   authorizeSubscribe(client: Client, subscription: { topic: string; qos: Qos }): boolean {
-    const { bridge, connections, limits, persistence, refused, rights, subscribers } = this.#parts
+    const { bridge, connections, limits, persistence, port } = this.#parts
+    const { refused, rights, subscribers } = this.#parts
     const connection = connections.of(client)
     const { topic, qos } = subscription
     if (topic === bridge?.loopFilter) {
@@ -162,13 +163,14 @@ export class BrokerHooks {
       persistence.deny(subscription)
       return false
     }
+    if (connection === undefined) return false
     const deny = (reason: string): false => {
       refused.add(reason)
       persistence.deny(subscription)
-      if (reason.startsWith('filter-not')) this.#tellOfRefused(client, reason)
+      const told = connection.told('subscribe-refused')
+      if (reason.startsWith('filter-not')) port.onSecurityEvent?.({ ...told, code: reason })
       return false
     }
-    if (connection === undefined) return false
     const { principal } = connection
     if (connections.isProbe(connection)) {
       if (topic !== probeTopicOf(client.id)) return false
@@ -218,19 +220,6 @@ export class BrokerHooks {
     if (!isTooFar) return packet
     gate.abandon('subscriber-backlog')
     return notNow
-  }
-
-  #tellOfRefused(client: Client, code: string): void {
-    const connection = this.#parts.connections.of(client)
-    if (connection === undefined) return
-    const { shownIdentity: who, source } = connection
-    this.#parts.port.onSecurityEvent?.({
-      event: 'subscribe-refused',
-      who,
-      source,
-      via: 'mqtt',
-      code,
-    })
   }
 
   #downTopicOf(node: NodeId): string {

@@ -103,8 +103,7 @@ export class Publishes {
   /** Only what somebody did who is known: in the open mode nobody is. */
   #tellOfRefused(connection: Connection, code: string): void {
     if (connection.shownIdentity === NOBODY) return
-    const { shownIdentity: who, source } = connection
-    this.#parts.port.onSecurityEvent?.({ event: 'publish-refused', who, source, via: 'mqtt', code })
+    this.#parts.port.onSecurityEvent?.({ ...connection.told('publish-refused'), code })
   }
 
   /**
