@@ -79,7 +79,11 @@ function placeOf(
   const trust = login && {
     ...{ ca: login.ca, servername: GATEWAY_SERVER_NAME, minVersion: 'TLSv1.3' as const },
   }
-  const place = { hostname: hostname.replace(/^\[(.*)\]$/, '$1'), port, ...auth, ...trust }
+  const place = {
+    ...{ hostname: hostname.replace(/^\[(.*)\]$/, '$1'), port, ...auth, ...trust },
+    // A port of MQTT then says that it is none of HTTP [RFC 7301 §3.2].
+    ALPNProtocols: ['http/1.1'],
+  }
   return { send, place, prefix: url.pathname === '/' ? '' : url.pathname }
 }
 
@@ -102,8 +106,8 @@ function faultOf(cause: NodeJS.ErrnoException, address: string, login: Login | u
     const detail = `${address} is its owner's alone: run it as root, sudo obelisk …, or log in`
     return new ObeliskError({ code: 'not-permitted', detail, cause })
   }
-  const hint = httpHint(new URL(address))
-  const words = linkWords(cause)
+  const hint = httpHint(new URL(address), cause)
+  const words = linkWords(cause, 'http')
   if (!isOfTrust(cause)) {
     if (hint === '' && !isOfTls(cause)) return cause
     const detail = `no gateway at ${address} (${words})${hint}`

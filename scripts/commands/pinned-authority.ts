@@ -38,14 +38,16 @@ async function fetchUnverified(url: URL): Promise<string> {
   const signal = AbortSignal.timeout(TIMEOUT_MS)
   return await new Promise<string>((resolve, reject) => {
     const fail = (error: unknown): void => {
-      const why = signal.aborted ? `nothing within ${TIMEOUT_MS / 1000} s` : linkWords(error)
-      const message = `no secured gateway at ${origin} (${why})${httpHint(url)}`
+      const why = signal.aborted
+        ? `nothing within ${TIMEOUT_MS / 1000} s`
+        : linkWords(error, 'http')
+      const message = `no secured gateway at ${origin} (${why})${httpHint(url, error)}`
       reject(new AppError('unreachable', message, { cause: error, exitCode: EXIT_UNAVAILABLE }))
     }
     const asking = request(
       {
         ...{ host, port, path: '/ca.crt', servername: GATEWAY_SERVER_NAME, signal },
-        ...{ rejectUnauthorized: false, agent: false },
+        ...{ rejectUnauthorized: false, agent: false, ALPNProtocols: ['http/1.1'] },
       },
       (response) => {
         let text = ''

@@ -226,7 +226,7 @@ async function askHttp(base: string, timeoutMs: number): Promise<GatewayProbe> {
     if (error instanceof ObeliskError && exitCodeOf(error) === EXIT_NOT_ALLOWED) {
       return notAsked("its owner's socket is its owner's alone")
     }
-    return { kind: 'refused', detail: linkWords((error as Error).cause ?? error) }
+    return { kind: 'refused', detail: linkWords((error as Error).cause ?? error, 'http') }
   }
 }
 

@@ -2,13 +2,11 @@
 import { messageOf } from './errors.ts'
 
 const OPENSSL = 'ERR_SSL_'
+/** It speaks TLS, and nothing that it was asked for over it [RFC 7301 §3.2]. */
+const NO_PROTOCOL = /NO_APPLICATION_PROTOCOL/
 /** By OpenSSL's codes, and by those that Node has of certificates. */
 const WORDS: readonly (readonly [code: RegExp, words: string])[] = [
   [/WRONG_VERSION_NUMBER/, 'that port speaks no TLS'],
-  [
-    /NO_APPLICATION_PROTOCOL/,
-    'that port speaks something else over TLS, HTTP perhaps: a secured gateway has MQTT at port 8883',
-  ],
   [/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/, 'that port speaks no TLS 1.3'],
   [/ALERT_.*(CERT|_CA$)/, 'it does not take the certificate of this machine, or wants one'],
   [/SELF_SIGNED|ISSUER|VERIFY_LEAF/, 'its certificate is of an authority that is not known here'],
@@ -49,9 +47,14 @@ export function isOfTls(error: unknown): boolean {
 }
 
 /** What a connection failed of, in words: of TLS without what OpenSSL prints of itself. */
-export function linkWords(error: unknown): string {
+export function linkWords(error: unknown, asked: 'mqtt' | 'http' = 'mqtt'): string {
   if (!(error instanceof Error)) return messageOf(error)
   const code = codeOf(error)
+  if (NO_PROTOCOL.test(code)) {
+    const other = 'that port speaks something else over TLS'
+    if (asked === 'http') return other
+    return `${other}, HTTP perhaps: a secured gateway has MQTT at port 8883`
+  }
   const known = WORDS.find(([pattern]) => pattern.test(code))
   if (known !== undefined) return known[1]
   // Node's, where the connection ends within the first words of TLS.
@@ -68,8 +71,9 @@ function codeOf(error: unknown): string {
   return typeof code === 'string' ? code : ''
 }
 
-/** Where a gateway speaks HTTP, if a port is one of MQTT's. */
-export function httpHint({ hostname, port }: URL): string {
-  if (port !== '8883' && port !== '1883') return ''
-  return `; that is a port of MQTT: a secured gateway has HTTP at https://${hostname}:8025`
+/** Where a gateway speaks HTTP, if what answers speaks something else, or a port is one of MQTT's. */
+export function httpHint({ hostname, port }: URL, error: unknown): string {
+  const isOther = NO_PROTOCOL.test(codeOf(error))
+  if (!isOther && port !== '8883' && port !== '1883') return ''
+  return `; ${isOther ? 'MQTT perhaps' : 'that is a port of MQTT'}: a secured gateway has HTTP at https://${hostname}:8025`
 }

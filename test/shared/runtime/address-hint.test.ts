@@ -11,6 +11,7 @@ import t, { type Test } from 'tap'
 import type { Authority } from '../../../broker/adapters/certificates.ts'
 import { enrol } from '../../../firmware-agent/adapters/enrolment-client.ts'
 import { gatewayClient } from '../../../scripts/client/node-carrier.ts'
+import { pinnedAuthority } from '../../../scripts/commands/pinned-authority.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
 import type { Token } from '../../../shared/protocol/tokens.ts'
@@ -111,11 +112,23 @@ t.test('a command that asks over HTTPS shows no code of OpenSSL', async (t) => {
 
 t.test('whoever asks a port of MQTT for HTTP is told where that is', async (t) => {
   const at = '; that is a port of MQTT: a secured gateway has HTTP at https://gw.local:8025'
-  t.equal(httpHint(new URL('https://gw.local:8883')), at)
-  t.equal(httpHint(new URL('https://gw.local:8025')), '')
+  const gone = Object.assign(new Error('gone'), { code: 'ECONNRESET' })
+  t.equal(httpHint(new URL('https://gw.local:8883'), gone), at)
+  t.equal(httpHint(new URL('https://gw.local:8025'), gone), '')
   // Nobody listens at this address of the machine.
   const client = gatewayClient('https://127.0.0.77:8883')
   const detail =
     /^no gateway at .* \(connect ECONNREFUSED .*\); that is a port of MQTT: .*127\.0\.0\.77:8025$/
   await t.rejects(client.text({ path: '/' }), { code: 'unreachable', detail })
+  // By what answers, whatever the port.
+  const port = await tlsPort(t, { ALPNProtocols: ['mqtt'] })
+  const origin = `https://127.0.0.1:${port}`
+  const said = `${origin} (that port speaks something else over TLS); MQTT perhaps: a secured gateway has HTTP at https://127.0.0.1:8025`
+  const other = gatewayClient(origin)
+  await t.rejects(other.text({ path: '/' }), {
+    code: 'unreachable',
+    detail: `no gateway at ${said}`,
+  })
+  const asking = pinnedAuthority(new URL(origin), Buffer.alloc(32))
+  await t.rejects(asking, { message: `no secured gateway at ${said}` })
 })
