@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { EXIT_WRITE_FAILED } from '../shared/runtime/errors.ts'
+import { EXIT_INTERRUPTED, EXIT_WRITE_FAILED } from '../shared/runtime/errors.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { VERSION } from '../shared/runtime/version.ts'
 import type { GatewayParts } from './commands/gateway-parts.ts'
@@ -37,6 +37,8 @@ async function run(argv: readonly string[]): Promise<number> {
     stderr.write(`error: what is printed could not be written: ${error.message}\n`)
     process.exit(EXIT_WRITE_FAILED)
   })
+  // Nobody is left to be told.
+  stderr.on('error', () => {})
   const gateway = async (): Promise<GatewayMain> =>
     (await import(programPath('gateway'))) as GatewayMain
   const gatewayParts: GatewayParts = {
@@ -51,6 +53,8 @@ async function run(argv: readonly string[]): Promise<number> {
   }
   const streams = { stdout, stderr, stdin, environment: env }
   const code = await runCommand(argv, streams, VERSION, gatewayParts, enrol)
+  // Whoever interrupts it does not wait for a reader that stands still.
+  if (code === EXIT_INTERRUPTED && stdout.writableLength > 0) process.exit(code)
   // Or whoever could still type keeps the process.
   if (stdin.readableFlowing !== null) stdin.destroy()
   return code

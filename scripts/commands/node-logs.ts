@@ -14,7 +14,7 @@ import type { LogView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
-import { printable, type Streams, when } from './streams.ts'
+import { printable, type Streams, when, written } from './streams.ts'
 import { usage } from './task-request.ts'
 
 export interface LogFlags {
@@ -44,9 +44,10 @@ export async function showLog(
       ...{ path: `${path}&${wish}`, timeoutMs: LOG_TIMEOUT_MS, signal },
     })
     if (view.left > 0) streams.stderr.write(`${view.left} lines were left out\n`)
-    for (const line of view.lines) {
-      streams.stdout.write(`${json ? JSON.stringify(line) : printable(logLineText(line, when))}\n`)
-    }
+    const lines = view.lines.map((line) => {
+      return `${json ? JSON.stringify(line) : printable(logLineText(line, when))}\n`
+    })
+    await written(streams.stdout, lines.join(''), signal)
     return view.next
   }
   const begin = async (signal?: AbortSignal): Promise<string> => {

@@ -15,13 +15,14 @@ import {
 } from '../../shared/protocol/security-log.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_UNREADABLE } from '../../shared/runtime/errors.ts'
 import {
+  type LineReader,
   readSecurityLog,
   type SecurityLogReport,
   verifySecurityLog,
 } from '../../shared/runtime/security-log-files.ts'
 import { faultOf } from '../path-faults.ts'
 import { placeOfGateway } from './secure.ts'
-import { type Colour, paint, printable, type Streams, when } from './streams.ts'
+import { type Colour, paint, printable, type Streams, when, written } from './streams.ts'
 import { usage } from './task-request.ts'
 
 export interface SecurityLogFlags {
@@ -66,10 +67,13 @@ export async function showSecurityLog(
     return report.isWhole ? EXIT_DONE : EXIT_FAILED
   }
   const output = new Chunks(streams)
-  const report = await readLog(folder, undefined, (line, bytes) => {
-    if (event !== undefined && line.event !== event) return
-    if (sinceMs !== undefined && line.ts < sinceMs) return
-    output.add(isJson ? `${bytes.toString('utf8')}\n` : lineText(line, streams))
+  const report = await readLog(folder, undefined, {
+    onLine(line, bytes) {
+      if (event !== undefined && line.event !== event) return
+      if (sinceMs !== undefined && line.ts < sinceMs) return
+      output.add(isJson ? `${bytes.toString('utf8')}\n` : lineText(line, streams))
+    },
+    hasRoom: () => output.hasRoom,
   })
   output.flush()
   if (!report.isWhole) {
@@ -99,12 +103,12 @@ function parseSince(text: string, nowMs: number): number {
 async function readLog(
   folder: string,
   expected: SecurityHead | undefined,
-  onLine?: (line: SecurityLine, bytes: Buffer) => void,
+  reader?: LineReader,
 ): Promise<SecurityLogReport> {
   try {
-    return await (onLine === undefined
+    return await (reader === undefined
       ? verifySecurityLog(folder, expected)
-      : readSecurityLog(folder, expected, { onLine }))
+      : readSecurityLog(folder, expected, reader))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT') throw faultOf(error, folder, 'looked at')
@@ -117,6 +121,7 @@ async function readLog(
 class Chunks {
   readonly #streams: Streams
   #text = ''
+  #hasRoom = Promise.resolve()
 
   constructor(streams: Streams) {
     this.#streams = streams
@@ -128,8 +133,13 @@ class Chunks {
   }
 
   flush(): void {
-    if (this.#text !== '') this.#streams.stdout.write(this.#text)
+    if (this.#text !== '') this.#hasRoom = written(this.#streams.stdout, this.#text)
     this.#text = ''
+  }
+
+  /** Whoever reads them has read them. */
+  get hasRoom(): Promise<void> {
+    return this.#hasRoom
   }
 }
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+
 /** What a command talks through, so that tests can listen. */
 export interface Output {
   /** False where whoever reads has enough for now. */
@@ -16,9 +18,14 @@ export interface Streams {
 }
 
 /** Resolves once there is room for more: of what is large, no more is held than a part. */
-export async function written(output: Output, bytes: Uint8Array): Promise<void> {
-  if (output.write(bytes) !== false) return
-  await new Promise<void>((resolve) => output.once?.('drain', resolve) ?? resolve())
+export async function written(
+  output: Output,
+  text: string | Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (output.write(text) !== false || output.once === undefined) return
+  // A reader that goes away ends the process.
+  await once(output as NodeJS.WritableStream, 'drain', { signal })
 }
 
 /** What whoever called this types before its words: npx, in a checkout, tells that it was it. */

@@ -9,6 +9,7 @@ import { closedBy, isRefusedFilter, mqttFault, mqttLogin } from '../client/mqtt-
 import type { CommandPlace } from './command-place.ts'
 import { checkUrl, loginFor } from './gateway-at-hand.ts'
 import { untilInterrupted } from './interruption.ts'
+import { LiveLines } from './live-lines.ts'
 import { wordsOf } from './refusal.ts'
 import { printable, type Streams } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
@@ -64,7 +65,7 @@ export function addSub(place: CommandPlace): void {
 
 /**
  * `sub <topic>`: prints what arrives, decoded, until the count or the time is reached. A gateway that was
- * there may start again meanwhile.
+ * there may start again meanwhile. It is never kept waiting: what a reader is too slow for is left out.
  */
 async function subscribe(options: SubscribeOptions, streams: Streams): Promise<number> {
   const { connect } = await import('mqtt')
@@ -100,8 +101,9 @@ class Subscription {
   readonly #streams: Streams
   readonly #client: MqttClient
   readonly #settle: Settle
+  readonly #lines: LiveLines
   #timer: NodeJS.Timeout | undefined
-  #received = 0
+  #printed = 0
   #link: 'new' | 'up' | 'away' | 'over' = 'new'
 
   constructor(options: SubscribeOptions, streams: Streams, client: MqttClient, settle: Settle) {
@@ -109,6 +111,7 @@ class Subscription {
     this.#streams = streams
     this.#client = client
     this.#settle = settle
+    this.#lines = new LiveLines(streams, 'message')
   }
 
   start(signal: AbortSignal): void {
@@ -153,24 +156,23 @@ class Subscription {
 
   #onMessage(topic: string, payload: Buffer, packet: IPublishPacket): void {
     const { count = Number.POSITIVE_INFINITY, isJson } = this.#options
-    if (this.#received >= count) return
-    this.#received += 1
+    if (this.#printed >= count) return
     const value = decodePayload(topic, payload)
     const line = isJson
       ? toJsonText({ topic, payload: value, qos: packet.qos, retain: packet.retain })
       : `${printable(topic)} ${printable(toJsonText(value))}`
-    this.#streams.stdout.write(`${line}\n`)
-    if (this.#received >= count) this.#finish(EXIT_DONE)
+    if (this.#lines.print(line)) this.#printed += 1
+    if (this.#printed >= count) this.#finish(EXIT_DONE)
   }
 
   #onTimeout(): void {
     const { count, timeoutMs, url } = this.#options
     // Watching for a while is done when the while is over; waiting for messages is not.
-    if (this.#link === 'up' && count === undefined && this.#received > 0) {
+    if (this.#link === 'up' && count === undefined && this.#printed > 0) {
       this.#finish(EXIT_DONE)
       return
     }
-    const came = count === undefined ? this.#received : `${this.#received} of ${count}`
+    const came = count === undefined ? this.#printed : `${this.#printed} of ${count}`
     const where = this.#link === 'up' ? '' : `; no gateway at ${url}`
     const message = `timed out after ${timeoutMs! / 1000} s; messages: ${came}${where}`
     this.#fail(new AppError('timed-out', message, { exitCode: EXIT_TIMED_OUT }))
@@ -188,6 +190,7 @@ class Subscription {
 
   #end(): void {
     clearTimeout(this.#timer)
+    this.#lines.end()
     this.#link = 'over'
   }
 }

@@ -81,7 +81,7 @@ async function newestOf(folder: string): Promise<string | undefined> {
 export async function readSecurityLog(
   folder: string,
   expected: SecurityHead | undefined,
-  options: VerifyOptions & Pick<WalkOptions, 'onLine'>,
+  options: VerifyOptions & LineReader,
 ): Promise<SecurityLogReport> {
   const { filesKept = SECURITY_FILES_KEPT } = options
   const files = await openSecurityLog(folder, filesKept)
@@ -267,10 +267,16 @@ class Faults {
   }
 }
 
-interface WalkOptions extends VerifyOptions {
-  readonly expected: SecurityHead | undefined
+/** Who reads the lines. */
+export interface LineReader {
   /** The bytes are lent. */
   readonly onLine?: (line: SecurityLine, bytes: Buffer) => void
+  /** Awaited before more of a file is read. */
+  readonly hasRoom?: () => Promise<void>
+}
+
+interface WalkOptions extends VerifyOptions, LineReader {
+  readonly expected: SecurityHead | undefined
   /** Older files are left out. */
   readonly isPart?: boolean
 }
@@ -284,7 +290,7 @@ interface Walk {
 
 /** Goes through files, the oldest first. */
 async function walkFiles(files: readonly SecurityLogFile[], options: WalkOptions): Promise<Walk> {
-  const { expected, filesKept = SECURITY_FILES_KEPT, onLine, isPart = false } = options
+  const { expected, filesKept = SECURITY_FILES_KEPT, onLine, hasRoom, isPart = false } = options
   const faults = new Faults()
   const chain = new SecurityChain(expected, (fault) => faults.add(fault))
   let lines = 0
@@ -295,14 +301,15 @@ async function walkFiles(files: readonly SecurityLogFile[], options: WalkOptions
     tornBytes = size - end
     last = file
     let line = 0
-    await eachLine(handle, end, (bytes) => {
+    const take = (bytes: Buffer | undefined): void => {
       line += 1
       lines += 1
       const at = { file, line, isCutFile: isPart || number === filesKept }
       const parsed = bytes && chain.take(bytes, at)
       if (bytes === undefined) chain.takeTooLong(at)
       else if (parsed !== undefined) onLine?.(parsed, bytes)
-    })
+    }
+    await eachLine(handle, end, take, hasRoom)
     if (line === 0) {
       faults.add({ kind: number === 0 ? 'cut' : 'missing', file, message: 'has no line' })
     }
@@ -348,6 +355,7 @@ async function eachLine(
   file: FileHandle,
   size: number,
   take: (bytes: Buffer | undefined) => void,
+  hasRoom?: () => Promise<void>,
 ): Promise<void> {
   const buffer = Buffer.alloc(CHUNK_BYTES)
   let held = 0
@@ -369,6 +377,7 @@ async function eachLine(
     isTooLong ||= held > SECURITY_LINE_BYTES_MAX
     if (isTooLong) held = 0
     else buffer.copyWithin(0, start, filled.length)
+    await hasRoom?.()
   }
   // What has no line end is no line, but in a file that is put aside there is nothing of that kind.
   if (held > 0 || isTooLong) take(undefined)

@@ -863,20 +863,6 @@ t.test('a gateway that is not there is exit 69, over HTTP and MQTT', async (t) =
   })
 })
 
-t.test('another web server is said to be none of ours, and nothing is kept of it', async (t) => {
-  const server = createHttpServer((_asked, answer) => answer.end('<p>welcome</p>'))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => server.close())
-  const file = join(t.testdir(), 'map.csv')
-  const at = ['--http', `http://127.0.0.1:${(server.address() as AddressInfo).port}`]
-  for (const argv of [['node', 'ls'], ['top'], ['grid', 'get', 'value', file]]) {
-    const said = { code: 69, stdout: '', stderr: /^error: .*is that address the gateway\?\n$/ }
-    t.match(await run([...argv, ...at]), said, argv.join(' '))
-  }
-  t.notOk(existsSync(file))
-})
-
 async function startBroker(t: Test, at = 0) {
   const broker = await Aedes.createBroker()
   const server = createServer(broker.handle).listen(at, '127.0.0.1')
