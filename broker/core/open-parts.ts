@@ -37,23 +37,26 @@ export class OpenParts {
     this.#byId.set(part.id, part)
   }
 
-  /** Its member has it from now on. */
-  lease(part: ReadPart): void {
+  /** Its member has it from now on. True if the member has no other. */
+  lease(part: ReadPart): boolean {
     part.isLeased = true
     this.#leasedCount += 1
     const leased = this.#leased.get(part.member!)
     if (leased === undefined) this.#leased.set(part.member!, [part])
     else leased.push(part)
+    return leased === undefined
   }
 
-  remove(part: ReadPart): void {
+  /** True if its member had it, and has no other. */
+  remove(part: ReadPart): boolean {
     this.#byId.delete(part.id)
-    if (!part.isLeased) return
+    if (!part.isLeased) return false
     part.isLeased = false
     this.#leasedCount -= 1
     const leased = this.#leased.get(part.member!)!
-    if (leased.length === 1) this.#leased.delete(part.member!)
-    else leased.splice(leased.indexOf(part), 1)
+    if (leased.length === 1) return this.#leased.delete(part.member!)
+    leased.splice(leased.indexOf(part), 1)
+    return false
   }
 
   /** A copy, as whoever acts on them changes what is open. */

@@ -43,7 +43,6 @@ interface OpenRead {
   readonly nodes: Set<number>
   low: number
   high: number
-  hasUnborn: boolean
   /** Names of the deadlines of its leases. */
   readonly leases: string[]
 }
@@ -61,6 +60,10 @@ export class Reads {
   readonly #context: CoordinatorContext
   readonly #nextTouching: NextTouching
   readonly #open = new Map<string, OpenRead>()
+  /** By member: those of which it has a lease. */
+  readonly #asked = new Map<number, Set<OpenRead>>()
+  /** Those of which something was answered, or asked as unborn: what is written from now on they have not seen. */
+  readonly #overtaken = new Set<OpenRead>()
   readonly counters: ReadCounters = { reissued: 0, lateAnswers: 0, badAnswers: 0 }
 
   /** `nextTouching` gives the first sequence after a stream position that touches a region. */
@@ -85,7 +88,6 @@ export class Reads {
       nodes: new Set(),
       low: 0,
       high: Number.POSITIVE_INFINITY,
-      hasUnborn: false,
       leases: [],
     }
     this.#open.set(asker.id, read)
@@ -154,7 +156,7 @@ export class Reads {
     const { asker } = read
     const member = this.#context.members.at(part.member!)
     part.attempt += 1
-    read.parts.lease(part)
+    if (read.parts.lease(part)) this.#readsOf(member.index).add(read)
     if (part.attempt > 1) this.#noteReissue(asker, part, member)
     const message: Read = {
       t: 'read',
@@ -173,6 +175,19 @@ export class Reads {
     this.#context.send(member, message)
   }
 
+  #readsOf(index: number): Set<OpenRead> {
+    let reads = this.#asked.get(index)
+    if (reads === undefined) {
+      reads = new Set()
+      this.#asked.set(index, reads)
+    }
+    return reads
+  }
+
+  #remove(read: OpenRead, part: ReadPart): void {
+    if (read.parts.remove(part)) this.#asked.get(part.member!)!.delete(read)
+  }
+
   #argsOf({ operation, args }: OpenRead, { tiles }: ReadPart): Wire {
     if (operation.kind === 'items' || operation.cut === undefined) return args
     return operation.cut(args, tiles!, this.#context.options.grid)
@@ -188,7 +203,7 @@ export class Reads {
   #gridOf(read: OpenRead, tiles: Uint32Array): NonNullable<Read['grid']> {
     const { x, y, w, h } = read.asker.body.region!
     const { born, unborn } = this.#context.placement.divide(tiles)
-    if (unborn.length > 0) read.hasUnborn = true
+    if (unborn.length > 0) this.#overtaken.add(read)
     return { region: [x, y, w, h], tiles: bytesOfTiles(born), unborn: bytesOfTiles(unborn) }
   }
 
@@ -201,7 +216,7 @@ export class Reads {
       !part.failed.has(index) && isReady(operation, this.#context.members.at(index))
     let parts = plan((index) => index !== avoid && ready(index))
     if (avoid !== undefined && parts.some(({ member }) => member === undefined)) parts = plan(ready)
-    read.parts.remove(part)
+    this.#remove(read, part)
     asker.shards.total += parts.length - 1
     for (const next of parts) {
       next.attempt = part.attempt
@@ -213,7 +228,7 @@ export class Reads {
 
   /** A member's connection is gone: what it was to answer goes elsewhere at once. */
   withdrawFrom(member: Member): void {
-    for (const read of [...this.#open.values()]) {
+    for (const read of [...(this.#asked.get(member.index) ?? [])]) {
       const lost = read.parts.leasedBy(member.index)
       const parts = lost.flatMap((part) => this.#replan(read, part, member.index))
       this.#issue(read, parts)
@@ -240,10 +255,8 @@ export class Reads {
    * with tiles as unborn.
    */
   noteWrite(region: Region, seq: number): void {
-    for (const read of this.#open.values()) {
-      const own = read.asker.body.region
-      if (own === undefined || !regionsTouch(own, region)) continue
-      if (read.hasUnborn || read.nodes.size > 0) read.high = Math.min(read.high, seq)
+    for (const read of this.#overtaken) {
+      if (regionsTouch(read.asker.body.region!, region)) read.high = Math.min(read.high, seq)
     }
   }
 
@@ -261,7 +274,7 @@ export class Reads {
       this.#refuse(read, part, member, error ?? { code: 'bad-answer', message: fault! })
       return
     }
-    read.parts.remove(part)
+    this.#remove(read, part)
     read.partials.push(value)
     read.nodes.add(member.index)
     read.asker.shards.done += 1
@@ -269,6 +282,7 @@ export class Reads {
     member.tasksDone += 1
     const { region } = read.asker.body
     if (region !== undefined) {
+      this.#overtaken.add(read)
       const next = this.#nextTouching(member, answer.position, region)
       read.low = Math.max(read.low, answer.seq)
       // Entries that the log no longer has: only the very place it was taken at is certain.
@@ -380,11 +394,13 @@ export class Reads {
     const { members, deadlines } = this.#context
     for (const name of read.leases) deadlines.clear(name)
     for (const index of read.parts.holders()) {
+      this.#asked.get(index)!.delete(read)
       const member = members.at(index)
       if (member.session === undefined) continue
       const { number } = member.session
       this.#context.send(member, { t: 'cancel', session: number, task: read.asker.id })
     }
+    this.#overtaken.delete(read)
     this.#open.delete(read.asker.id)
   }
 }

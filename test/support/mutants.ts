@@ -105,8 +105,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/reads.ts',
-        from: 'read.hasUnborn || read.nodes.size > 0',
-        to: 'read.hasUnborn',
+        from: 'this.#overtaken.add(read)\n      const next',
+        to: 'const next',
       },
     ],
   },

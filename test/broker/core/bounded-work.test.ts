@@ -35,13 +35,9 @@ type Growth = 'members' | 'waiting' | 'tiles'
 
 /** What is not as it should be, and where it grows. */
 const UNBOUNDED: Readonly<Record<string, readonly Growth[]>> = {
-  // Reads are not found by where they are, nor by whom they wait for.
-  write: ['waiting'],
-  stopped: ['waiting'],
-  'connection closed': ['waiting'],
+  // Reads are not found by whom they wait for.
   'hello of one who was away': ['waiting'],
   'hello of a new node': ['waiting'],
-  revoked: ['waiting'],
   // What is missing is not kept as a list.
   recreate: ['waiting', 'tiles'],
   // That is what they wait for.
