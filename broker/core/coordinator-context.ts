@@ -24,6 +24,7 @@ import { Sealing } from './sealing.ts'
 import { SelfDoubt } from './self-doubt.ts'
 import { ranMsOf, type Task, TaskLedger, type WaitReason } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
+import type { Changes } from './tile-waits.ts'
 import type { WatchedCell } from './watches.ts'
 
 /** How often the progress of a task is published at most, and of how many tasks each time. */
@@ -112,6 +113,7 @@ export class CoordinatorContext {
   /** Tasks that have come on, or wait for something else, since their state was published. */
   readonly #progressed = new Set<Task>()
   #isIdentityChanged = false
+  #isWide = false
 
   constructor(options: CoordinatorOptions, random: Random, identity: IdentityRecord) {
     this.options = options
@@ -164,7 +166,7 @@ export class CoordinatorContext {
   isSettled(): boolean {
     const { settledMs } = this
     if (this.nowMs >= settledMs) return true
-    this.deadlines.set('settle', settledMs, this.onSettled)
+    this.deadlines.set('settle', settledMs, () => this.wakeAll())
     return false
   }
 
@@ -179,10 +181,24 @@ export class CoordinatorContext {
     return this.isComplete ? quietMs : Math.max(quietMs, this.graceEndMs)
   }
 
-  onSettled: () => void = () => {}
-
   /** The placement has another epoch than after the last step. */
   onPlacementChanged: () => void = () => {}
+
+  /** Whatever waits is to be looked at. */
+  wakeAll(): void {
+    this.#isWide = true
+  }
+
+  /** What changed since the last call that something may wait for. */
+  takeChanges(): Changes | undefined {
+    const members = this.members.takeChanges()
+    const touched = this.placement.takeTouched()
+    const isWide = this.#isWide
+    this.#isWide = false
+    const { tiles, areMany, isRingChanged } = touched
+    const isAny = members.length + tiles.length > 0 || areMany || isRingChanged || isWide
+    return isAny ? { members, touched, isWide } : undefined
+  }
 
   emit(effect: GatewayEffect): void {
     this.#effects.push(effect)

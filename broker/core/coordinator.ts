@@ -3,8 +3,8 @@
  * placement, streams and tasks; it holds no cell of the grid and computes no operation.
  *
  * Parts: fleet.ts follows who comes and goes, submissions.ts is the door for tasks, writes.ts and
- * reads.ts drive them, task-ledger.ts remembers them. This file routes events to them and joins
- * what follows from one for the others.
+ * reads.ts drive them, task-ledger.ts remembers them. This file routes events to them; what follows
+ * for the others is settled at the end of a step (settling.ts).
  */
 import { unreachable } from '../../shared/core/assert.ts'
 import { type NodeId, randomId } from '../../shared/core/ids.ts'
@@ -30,6 +30,7 @@ import { Rebalancer } from './rebalancer.ts'
 import { Recovery } from './recovery.ts'
 import { sweepRetention } from './retention-sweep.ts'
 import { Scrubber } from './scrubber.ts'
+import { type SettledParts, settle } from './settling.ts'
 import { Submissions } from './submissions.ts'
 import { endSealed, endTask, UNANSWERED } from './task-endings.ts'
 import { operationOf, type Task } from './task-ledger.ts'
@@ -56,6 +57,7 @@ export class Coordinator {
   readonly #submissions: Submissions
   readonly #upgrades: Upgrades
   readonly #fleet: Fleet
+  readonly #settled: SettledParts
   readonly #view: CoordinatorView
 
   /** `identity` is of the ledger, or new with term 0 and sequence 0. */
@@ -107,13 +109,9 @@ export class Coordinator {
     }
     this.#copies = new LostCopies(this.#context, parts)
     this.#scrubber = new Scrubber(this.#context, this.#copies)
-    this.#fleet = new Fleet(this.#context, {
-      ...parts,
-      copies: this.#copies,
-      tryWaiting: () => this.#tryWaiting(),
-    })
+    this.#fleet = new Fleet(this.#context, { ...parts, copies: this.#copies })
+    this.#settled = { ...parts, watches: this.#watches }
     this.#view = new CoordinatorView(this.#context, parts)
-    this.#context.onSettled = () => this.#tryWaiting()
   }
 
   /** Takes up what the ledger holds. To be called once, before the first event. */
@@ -151,7 +149,7 @@ export class Coordinator {
     }
     context.deadlines.set('return-grace', context.returnGraceEndMs, () => {
       this.#writes.endGrace()
-      this.#tryWaiting()
+      context.wakeAll()
     })
     context.emit({
       type: 'publish',
@@ -173,6 +171,8 @@ export class Coordinator {
       openTasks: open.length,
     })
     this.#recovery.begin()
+    // All that waits was just looked at.
+    context.takeChanges()
     return context.takeEffects()
   }
 
@@ -211,7 +211,6 @@ export class Coordinator {
         break
       case 'recreate-requested':
         this.#copies.recreateMissing(event)
-        this.#tryWaiting()
         break
       case 'drain-requested': {
         const member = this.#context.members.find(event.node)
@@ -245,7 +244,7 @@ export class Coordinator {
       default:
         unreachable(event)
     }
-    this.#watches.follow()
+    settle(this.#context, this.#settled)
     return this.#context.takeEffects()
   }
 
@@ -337,10 +336,7 @@ export class Coordinator {
           node,
           error: code,
         })
-        this.#reads.withdrawFrom(member)
-        this.#moves.withdrawFrom(member)
         this.#moves.giveUpOn(member, 'target-stopped')
-        this.#writes.reconsider(member)
         for (const replica of this.#writes.voidStuck(member)) {
           this.#fleet.disconnect(replica, 'entry-voided')
         }
@@ -377,16 +373,9 @@ export class Coordinator {
 
   /** A node has its stream on disk up to `position`. */
   #acknowledge(member: Member, position: number, results?: Applied['results']): void {
-    const wasInSync = member.isInSync
-    const { epoch } = this.#context.placement
     this.#writes.acknowledge(member, position, results)
     this.#moves.acknowledged(member)
     this.#rebalancer.acknowledged(member)
-    if (!wasInSync && member.isInSync) this.#rebalancer.wake()
-    // Nothing else that an acknowledgement changes is waited for.
-    if (wasInSync !== member.isInSync || this.#context.placement.epoch !== epoch) {
-      this.#tryWaiting()
-    }
   }
 
   /** Whether what a node says of its disk is a place in its stream; if not, the stream stops. */
@@ -405,14 +394,6 @@ export class Coordinator {
     )
     this.#fleet.disconnect(member, 'stream-mismatch')
     return false
-  }
-
-  #tryWaiting(): void {
-    this.#writes.sequenceWaiting()
-    this.#readings.wake()
-    this.#reads.issueWaiting()
-    this.#watches.wake()
-    this.#moves.retry()
   }
 
   /** Read-only, for HTTP and metrics. */

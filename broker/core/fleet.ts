@@ -29,8 +29,6 @@ export interface TasksOfFleet {
   readonly rebalancer: Rebalancer
   readonly recovery: Recovery
   readonly upgrades: Upgrades
-  /** Somebody came, caught up or settled. */
-  tryWaiting(): void
 }
 
 type NodeTopicKind = 'node-state' | 'node-info' | 'node-telemetry-json'
@@ -263,7 +261,6 @@ export class Fleet {
     if (member.state === 'left' || member.state === 'dead') return
     if (member.state === 'alive') {
       member.state = 'suspect'
-      this.#withdrawFrom(member)
     }
     this.#die(member, 'revoked')
     // Its silence says nothing of the gateway's own health.
@@ -295,12 +292,8 @@ export class Fleet {
       boot: member.boot,
     })
     this.silence.sessionBegan(member)
-    this.#tasks.reads.withdrawFrom(member)
     this.#changed()
     this.#tasks.rebalancer.wake()
-    this.#tasks.writes.returned(member)
-    this.#tasks.writes.pump(member)
-    this.#tasks.tryWaiting()
     this.#tasks.upgrades.greeted(member, hello)
   }
 
@@ -314,9 +307,6 @@ export class Fleet {
     })
     this.#changed()
     this.#tasks.rebalancer.wake()
-    this.#tasks.writes.returned(member)
-    this.#tasks.writes.pump(member)
-    this.#tasks.tryWaiting()
   }
 
   /** A member that had stopped asks for what follows. */
@@ -326,9 +316,7 @@ export class Fleet {
     this.#context.notice('info', 'replica-resumed', `node ${member.id} applies its stream again`, {
       node: member.id,
     })
-    this.#tasks.writes.returned(member)
     this.#tasks.rebalancer.wake()
-    this.#tasks.tryWaiting()
   }
 
   #die(member: Member, reason?: 'revoked'): void {
@@ -357,13 +345,6 @@ export class Fleet {
       this.silence.suspected(member)
     }
     this.#changed()
-    this.#withdrawFrom(member)
-  }
-
-  #withdrawFrom(member: Member): void {
-    this.#tasks.reads.withdrawFrom(member)
-    this.#tasks.moves.withdrawFrom(member)
-    this.#tasks.writes.reconsider(member)
   }
 
   closed(member: Member, reason: string): void {

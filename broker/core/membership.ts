@@ -15,17 +15,18 @@ import type { ConnectionId } from './events.ts'
 import { ArrivalHistory } from './failure-detector.ts'
 import type { RingMember } from './hash-ring.ts'
 import type { MemberRecord, StreamRecord } from './ledger-records.ts'
+import { type MemberChange, MemberChanges } from './member-changes.ts'
 import { NodeStream } from './node-stream.ts'
 import { Steadiness } from './steadiness.ts'
 
 /** Stands for the store of a member whose stream has ended; no id of a store is like it. */
 export const NO_STORE = ''
 
-/** How many members are in each state. */
-export type StateCounts = Record<MemberState, number>
-
-function noneCounted(): StateCounts {
-  return { alive: 0, suspect: 0, dead: 0, left: 0 }
+/** What is known of all members together. */
+class Roster {
+  /** How many are in each state. */
+  readonly counts: Record<MemberState, number> = { alive: 0, suspect: 0, dead: 0, left: 0 }
+  readonly changes = new MemberChanges()
 }
 
 /** What a node runs. */
@@ -48,7 +49,7 @@ export class Member {
   readonly index: number
   readonly joinedTs: number
   #state: MemberState = 'suspect'
-  #counts: StateCounts
+  #roster: Roster
   session: Session | undefined
   boot = 0
   weight = 1
@@ -68,8 +69,7 @@ export class Member {
   silentSinceMs: number
   readonly arrivals = new ArrivalHistory()
   readonly steadiness = new Steadiness()
-  /** Why the node stopped its stream by itself, until the next connection. */
-  stopReason: { readonly code: string; readonly message: string } | undefined
+  #stopReason: { readonly code: string; readonly message: string } | undefined
   /** It is being emptied, or was. */
   leaving: 'draining' | 'left' | undefined
   /** Written tiles that it held when its drain began; unknown after a start of the gateway. */
@@ -85,15 +85,15 @@ export class Member {
     id: NodeId,
     index: number,
     options: { joinedTs: number; storeId: string; nowMs: number },
-    counts = noneCounted(),
+    roster = new Roster(),
   ) {
     this.id = id
     this.index = index
     this.joinedTs = options.joinedTs
     this.silentSinceMs = options.nowMs
     this.stream = new NodeStream(options.storeId)
-    this.#counts = counts
-    counts[this.#state] += 1
+    this.#roster = roster
+    roster.counts[this.#state] += 1
   }
 
   get state(): MemberState {
@@ -101,15 +101,31 @@ export class Member {
   }
 
   set state(state: MemberState) {
-    this.#counts[this.#state] -= 1
-    this.#counts[state] += 1
+    this.mayChange()
+    this.#roster.counts[this.#state] -= 1
+    this.#roster.counts[state] += 1
     this.#state = state
+  }
+
+  /** Why the node stopped its stream by itself, until the next connection. */
+  get stopReason(): { readonly code: string; readonly message: string } | undefined {
+    return this.#stopReason
+  }
+
+  set stopReason(reason: { readonly code: string; readonly message: string } | undefined) {
+    this.mayChange()
+    this.#stopReason = reason
+  }
+
+  /** How it stands is about to change, perhaps: what follows from that is seen to at the end of the step. */
+  mayChange(): void {
+    this.#roster.changes.note(this)
   }
 
   /** It counts among the members no more, whatever becomes of it. */
   countNoMore(): void {
-    this.#counts[this.#state] -= 1
-    this.#counts = noneCounted()
+    this.#roster.counts[this.#state] -= 1
+    this.#roster = new Roster()
   }
 
   /** Connected, admitted, and applying its stream. */
@@ -159,6 +175,7 @@ export class Member {
   }
 
   takeFrom(hello: Hello): void {
+    this.mayChange()
     this.boot = hello.boot
     this.weight = hello.weight
     this.sliceBytesMax = hello.sliceBytesMax
@@ -181,7 +198,7 @@ export class Membership {
   #freeIndexes: number[] = []
   /** By index; made anew after somebody was forgotten. */
   #all: Member[] | undefined
-  readonly #counts = noneCounted()
+  readonly #roster = new Roster()
   readonly #byConnection = new Map<ConnectionId, Member>()
   readonly #byStore = new Map<string, Member>()
   #sessions = 0
@@ -196,8 +213,13 @@ export class Membership {
     return this.#all
   }
 
-  get stateCounts(): Readonly<StateCounts> {
-    return this.#counts
+  get stateCounts(): Readonly<Record<MemberState, number>> {
+    return this.#roster.counts
+  }
+
+  /** Those that stand otherwise than when this was last asked for. */
+  takeChanges(): MemberChange[] {
+    return this.#roster.changes.take()
   }
 
   /** Tables by member index are of this length. */
@@ -239,7 +261,7 @@ export class Membership {
   add(id: NodeId, options: { joinedTs: number; storeId: string; nowMs: number }): Member {
     assert(!this.#byId.has(id), 'a node is added once')
     const index = this.#freeIndexes.pop() ?? this.#byIndex.length
-    return this.#place(new Member(id, index, options, this.#counts), options.storeId)
+    return this.#place(new Member(id, index, options, this.#roster), options.storeId)
   }
 
   #place(member: Member, storeId: string): Member {
@@ -270,7 +292,7 @@ export class Membership {
   ): void {
     for (const { key, value } of records) {
       assert(this.#byIndex[value.index] === undefined, 'a member index stands for one member')
-      const fresh = new Member(key as NodeId, value.index, { ...value, nowMs }, this.#counts)
+      const fresh = new Member(key as NodeId, value.index, { ...value, nowMs }, this.#roster)
       const member = this.#place(fresh, value.storeId)
       member.boot = value.boot
       member.weight = value.weight
@@ -287,6 +309,7 @@ export class Membership {
 
   /** The node comes with another store, or with none that counts: a new stream begins. */
   renew(member: Member, storeId: string): void {
+    member.mayChange()
     this.#byStore.delete(member.stream.storeId)
     this.#byStore.set(storeId, member)
     member.stream = new NodeStream(storeId)
@@ -299,6 +322,7 @@ export class Membership {
     process: string,
     term: number,
   ): ConnectionId | undefined {
+    member.mayChange()
     const previous = this.close(member)
     this.#sessions += 1
     member.session = { number: term * 2 ** 32 + this.#sessions, connection, process }
@@ -310,6 +334,7 @@ export class Membership {
 
   /** Ends the session; the member is suspect from now on. Returns the connection it was on. */
   close(member: Member): ConnectionId | undefined {
+    member.mayChange()
     const connection = member.session?.connection
     if (connection !== undefined) this.#byConnection.delete(connection)
     member.session = undefined

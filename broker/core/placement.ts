@@ -30,6 +30,18 @@ export const MEMBERS_MAX = 131_071
 /** The index that a slot without a holder has. */
 const NOBODY = -1
 
+/** So many tiles are named that were touched. */
+const TOUCHED_MAX = 1024
+
+export interface TouchedTiles {
+  /** They were born, given up, or changed hands. */
+  readonly tiles: readonly number[]
+  /** Those are not all. */
+  readonly areMany: boolean
+  /** The holders of those that were never written may be others. */
+  readonly isRingChanged: boolean
+}
+
 const NO_TILES = new Uint32Array(0)
 const NO_MARKS = new Uint8Array(0)
 
@@ -50,6 +62,10 @@ export class Placement {
   #floating: number
   /** The members changed since the floating tiles were placed. */
   #isStale = false
+  /** Tiles that were born, given up, or changed hands since that was asked for; of many, only that they are. */
+  #touched: number[] = []
+  #areManyTouched = false
+  #isRingChanged = false
   readonly #tally: TileTally
   #counted: { readonly epoch: number; readonly counts: ReadonlyMap<number, number> } | undefined
   epoch = 0
@@ -76,7 +92,9 @@ export class Placement {
     this.#ring = undefined
     this.#isStale = true
     // Born tiles stay where they are: what follows a failure need not wait for the disk.
-    if (this.#floating > 0) this.epoch += 1
+    if (this.#floating === 0) return
+    this.#isRingChanged = true
+    this.epoch += 1
   }
 
   /** The ring over the current members. */
@@ -160,7 +178,7 @@ export class Placement {
       this.#born[tile] = 1
       this.#floating -= 1
       this.#count(tile, 1)
-      this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+      this.#touch(tile)
       changed = true
     }
     if (changed) this.epoch += 1
@@ -203,7 +221,7 @@ export class Placement {
     this.#count(tile, -1)
     this.#slots[slot] = to + 1
     this.#count(tile, 1)
-    this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+    this.#touch(tile)
     this.epoch += 1
   }
 
@@ -225,7 +243,7 @@ export class Placement {
     const slot = this.#slotOf(tile, NOBODY)
     if (slot !== undefined && !this.isHolder(tile, member)) this.#slots[slot] = member + 1
     this.#count(tile, 1)
-    this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+    this.#touch(tile)
     this.epoch += 1
   }
 
@@ -239,7 +257,7 @@ export class Placement {
       this.#suppose(tile, true)
       this.#clearTile(tile)
       this.#count(tile, 1)
-      this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+      this.#touch(tile)
       missing += 1
     }
     for (const tile of written) {
@@ -275,7 +293,7 @@ export class Placement {
       this.#born[tile] = 0
       this.#suppose(tile, false)
       this.#floating += 1
-      this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+      this.#touch(tile)
     }
     this.#isStale = true
     this.epoch += 1
@@ -306,7 +324,7 @@ export class Placement {
     this.#slots.copyWithin(slot, slot + 1, end)
     this.#slots[end - 1] = NO_HOLDER
     this.#count(tile, 1)
-    this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+    this.#touch(tile)
   }
 
   /** Tiles that each member has, floating ones too. They are counted once for each epoch: there may be very many. */
@@ -325,6 +343,24 @@ export class Placement {
   #count(tile: number, by: 1 | -1): void {
     if (this.#born[tile] !== 1) return
     this.#tally.count(this.#slots, tile, this.#supposed?.[tile] === 1, by)
+  }
+
+  #touch(tile: number): void {
+    this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+    if (this.#touched.length < TOUCHED_MAX) this.#touched.push(tile)
+    else this.#areManyTouched = true
+  }
+
+  /** Since the last call. */
+  takeTouched(): TouchedTiles {
+    const touched = {
+      tiles: this.#touched,
+      areMany: this.#areManyTouched,
+      isRingChanged: this.#isRingChanged,
+    }
+    this.#touched = []
+    this.#areManyTouched = this.#isRingChanged = false
+    return touched
   }
 
   /** The chunks that changed since the last call, as ledger records. */

@@ -28,6 +28,8 @@ import type { ReadAsker } from './read-asker.ts'
 import { extentOf, planRound, type ReadPart } from './read-plan.ts'
 import { lsusIn } from './task-extent.ts'
 import { operationOf } from './task-ledger.ts'
+import type { Changes } from './tile-waits.ts'
+import { WaitingParts } from './waiting-parts.ts'
 
 interface OpenRead {
   readonly asker: ReadAsker
@@ -62,6 +64,7 @@ export class Reads {
   readonly #open = new Map<string, OpenRead>()
   /** By member: those of which it has a lease. */
   readonly #asked = new Map<number, Set<OpenRead>>()
+  readonly #waiting: WaitingParts<OpenRead>
   /** Those of which something was answered, or asked as unborn: what is written from now on they have not seen. */
   readonly #overtaken = new Set<OpenRead>()
   readonly counters: ReadCounters = { reissued: 0, lateAnswers: 0, badAnswers: 0 }
@@ -70,6 +73,7 @@ export class Reads {
   constructor(context: CoordinatorContext, nextTouching: NextTouching) {
     this.#context = context
     this.#nextTouching = nextTouching
+    this.#waiting = new WaitingParts(context)
   }
 
   get openCount(): number {
@@ -125,9 +129,12 @@ export class Reads {
     const { members, nowMs, options, deadlines } = this.#context
     const { asker, operation, leases } = read
     const leaseMs = Math.max(1, Math.min(options.leaseMs, Math.ceil(asker.deadlineMs - nowMs)))
-    const leased = parts.filter(({ member }) => {
-      return member !== undefined && isReady(operation, members.at(member))
-    })
+    const leased: ReadPart[] = []
+    for (const part of parts) {
+      const { member } = part
+      if (member !== undefined && isReady(operation, members.at(member))) leased.push(part)
+      else this.#waiting.add(read, part)
+    }
     if (leased.length < parts.length) asker.waits('holders-away')
     if (leased.length === 0) return
     for (const part of leased) this.#send(read, part, leaseMs)
@@ -156,6 +163,7 @@ export class Reads {
     const { asker } = read
     const member = this.#context.members.at(part.member!)
     part.attempt += 1
+    this.#waiting.delete(part)
     if (read.parts.lease(part)) this.#readsOf(member.index).add(read)
     if (part.attempt > 1) this.#noteReissue(asker, part, member)
     const message: Read = {
@@ -185,6 +193,7 @@ export class Reads {
   }
 
   #remove(read: OpenRead, part: ReadPart): void {
+    this.#waiting.delete(part)
     if (read.parts.remove(part)) this.#asked.get(part.member!)!.delete(read)
   }
 
@@ -235,18 +244,18 @@ export class Reads {
     }
   }
 
-  /** A member came, caught up, or the fleet settled: parts that wait may find somebody. */
-  issueWaiting(): void {
+  /** Parts that wait for what has changed may find somebody. */
+  wake(changes: Changes): void {
+    for (const { read, part } of this.#waiting.concernedBy(changes)) this.#retry(read, part)
+  }
+
+  #retry(read: OpenRead, part: ReadPart): void {
     const { members, nowMs, returnGraceEndMs } = this.#context
-    for (const read of [...this.#open.values()]) {
-      for (const part of read.parts.waiting()) {
-        const member = part.member === undefined ? undefined : members.at(part.member)
-        const canAnswer = member !== undefined && isReady(read.operation, member)
-        if (canAnswer && !this.#lacksBornTile(part, member)) this.#issue(read, [part])
-        else if (canAnswer || member === undefined || nowMs >= returnGraceEndMs) {
-          this.#issue(read, this.#replan(read, part, undefined))
-        }
-      }
+    const member = part.member === undefined ? undefined : members.at(part.member)
+    const canAnswer = member !== undefined && isReady(read.operation, member)
+    if (canAnswer && !this.#lacksBornTile(part, member)) this.#issue(read, [part])
+    else if (canAnswer || member === undefined || nowMs >= returnGraceEndMs) {
+      this.#issue(read, this.#replan(read, part, undefined))
     }
   }
 
@@ -400,6 +409,7 @@ export class Reads {
       const { number } = member.session
       this.#context.send(member, { t: 'cancel', session: number, task: read.asker.id })
     }
+    for (const part of read.parts.waiting()) this.#waiting.delete(part)
     this.#overtaken.delete(read)
     this.#open.delete(read.asker.id)
   }

@@ -13,8 +13,6 @@ const MESSAGE_ENTRY_BYTES_MAX = 64 * 1024
 
 export interface StreamOwner {
   encode(entry: LogEntry): Entry
-  /** The member left in-sync, since it is too far behind. */
-  lagged(member: Member): void
 }
 
 export class StreamSender {
@@ -68,11 +66,11 @@ export class StreamSender {
     const idleMs = member.stream.idleSinceMs
     if (idleMs === undefined || member.stream.isLagging || deadlines.has(name)) return
     deadlines.set(name, idleMs + options.lagMs, () => {
+      member.mayChange()
       if (member.stream.checkLag(this.#context.nowMs, options.lagMs)) {
         this.#context.notice('warn', 'replica-lagging', `node ${member.id} leaves in-sync`, {
           node: member.id,
         })
-        this.#owner.lagged(member)
       } else {
         this.#watchLag(member)
       }

@@ -14,6 +14,7 @@ import type { CoordinatorContext } from './coordinator-context.ts'
 import { NO_HOLDER } from './slots.ts'
 import { tilesOf } from './task-extent.ts'
 import type { Task, WaitReason } from './task-ledger.ts'
+import { type Changes, TileWaits } from './tile-waits.ts'
 
 /** As many as a small region at a corner touches; a write of more is not listed by each of its tiles. */
 const SMALL_TILES_MAX = 4
@@ -62,12 +63,13 @@ export class WaitingWrites {
   readonly #context: CoordinatorContext
   readonly #byTask = new Map<Task, Waiting>()
   readonly #lanes = new Map<string, Lane>()
-  readonly #byTile = new Map<number, Set<Waiting>>()
+  readonly #waits: TileWaits<Waiting>
   /** To be looked at, in order. */
   #due: Waiting[] = []
 
   constructor(context: CoordinatorContext) {
     this.#context = context
+    this.#waits = new TileWaits(context.placement)
   }
 
   get size(): number {
@@ -98,7 +100,7 @@ export class WaitingWrites {
     this.#byTask.delete(task)
     waiting.isGone = true
     task.waitingFor = undefined
-    this.#unlist(waiting)
+    if (waiting.tile !== undefined) this.#waits.delete(waiting.tile, waiting)
     for (const place of waiting.places) leave(waiting.lane, place)
     this.#leaveLane(waiting.lane)
     for (const follower of waiting.followers) {
@@ -109,21 +111,21 @@ export class WaitingWrites {
     return true
   }
 
-  /** Members came, caught up or settled, or tiles changed hands: what waits for a tile may go on. */
-  wake(): void {
-    if (this.#byTile.size === 0) return
+  /** What waits for a tile that the changes concern may go on. */
+  wake(changes: Changes): void {
+    const concerned = this.#waits.concernedBy(changes)
+    if (concerned.length === 0) return
     const woken: Waiting[] = []
     const isSettled = this.#context.isSettled()
-    for (const [tile, waiting] of this.#byTile) {
+    for (const tile of concerned as number[]) {
       if (!this.#isReady(tile, isSettled)) {
-        this.#retell(tile, waiting)
+        this.#retell(tile, this.#waits.itemsOf(tile))
         continue
       }
-      for (const one of waiting) {
+      for (const one of this.#waits.take(tile)) {
         one.tile = undefined
         woken.push(one)
       }
-      this.#byTile.delete(tile)
     }
     woken.sort((a, b) => a.task.order - b.task.order)
     for (const one of woken) this.#due.push(one)
@@ -178,9 +180,7 @@ export class WaitingWrites {
     if (tile === undefined) return false
     this.#context.taskWaits(waiting.task, this.#reasonAt(tile, waiting.task.op))
     waiting.tile = tile
-    const others = this.#byTile.get(tile)
-    if (others === undefined) this.#byTile.set(tile, new Set([waiting]))
-    else others.add(waiting)
+    this.#waits.add(tile, waiting)
     return true
   }
 
@@ -273,13 +273,6 @@ export class WaitingWrites {
     if (!placement.isBorn(tile) && !isSettled) return false
     const inSync = placement.holdersOf(tile).filter((index) => members.at(index).isInSync)
     return inSync.length >= Math.max(1, options.minInSync)
-  }
-
-  #unlist(waiting: Waiting): void {
-    if (waiting.tile === undefined) return
-    const others = this.#byTile.get(waiting.tile)
-    others?.delete(waiting)
-    if (others?.size === 0) this.#byTile.delete(waiting.tile)
   }
 
   #laneOf({ submitter, id }: Task): Lane {

@@ -23,6 +23,7 @@ import { StreamSender } from './stream-sender.ts'
 import { completeTask, endTask, releaseBody } from './task-endings.ts'
 import { goesOver, lsusIn, lsusOf, tilesOf } from './task-extent.ts'
 import { operationOf, type Task, type WaitReason } from './task-ledger.ts'
+import type { Changes } from './tile-waits.ts'
 import { WaitingWrites } from './waiting-writes.ts'
 import type { OpenWrite, Rows, WriteLog } from './write-log.ts'
 
@@ -59,7 +60,6 @@ export class Writes {
     this.#sender = new StreamSender(context, {
       encode: (entry) =>
         entry.order === undefined ? writes.encode(entry) : controls.encode(entry),
-      lagged: (member) => this.reconsider(member),
     })
   }
 
@@ -105,9 +105,9 @@ export class Writes {
     endTask(this.#context, task, 'expired', { nodes: 0 }, this.#log.needs(task))
   }
 
-  /** Sequences what can be; called when members come, catch up, or settle, or tiles change hands. */
-  sequenceWaiting(): void {
-    this.#waiting.wake()
+  /** Sequences what can be now. */
+  wake(changes: Changes): void {
+    this.#waiting.wake(changes)
     this.#sequenceDue()
   }
 
@@ -188,6 +188,7 @@ export class Writes {
   /** The node has its stream on disk up to `position`. */
   acknowledge(member: Member, position: number, results: Applied['results'] = []): void {
     const wasLagging = member.stream.isLagging
+    member.mayChange()
     this.#checkResults(member, results)
     const { nowMs, options } = this.#context
     const freed = member.stream.acknowledge(position, nowMs, options.lagMs)
@@ -277,10 +278,9 @@ export class Writes {
     endTask(context, task, 'failed', { nodes: 0 })
   }
 
-  /** A member left in-sync: writes that waited for it may be done, others may start. */
+  /** A member left in-sync, or follows no more: writes that waited for it may be done. */
   reconsider(member: Member): void {
     for (const write of this.#log.waitingFor(member)) this.#reconsider(write)
-    this.sequenceWaiting()
   }
 
   /** A member gets on again: what waits for it says so no more. */

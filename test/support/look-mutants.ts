@@ -56,7 +56,7 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
   {
     name: 'watched cells do not wait for who comes back',
     fleet: 'watched',
-    edits: [{ file: 'broker/core/coordinator.ts', from: 'this.#watches.wake()', to: '' }],
+    edits: [{ file: 'broker/core/settling.ts', from: 'watches.wake()', to: '' }],
   },
   {
     name: 'a write during a look is none to what it reads',

@@ -35,11 +35,8 @@ type Growth = 'members' | 'waiting' | 'tiles'
 
 /** What is not as it should be, and where it grows. */
 const UNBOUNDED: Readonly<Record<string, readonly Growth[]>> = {
-  // Reads are not found by whom they wait for.
-  'hello of one who was away': ['waiting'],
-  'hello of a new node': ['waiting'],
   // What is missing is not kept as a list.
-  recreate: ['waiting', 'tiles'],
+  recreate: ['tiles'],
   // That is what they wait for.
   'hello of one who is waited for': ['waiting'],
 }
