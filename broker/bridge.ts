@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ANYONE } from '../shared/protocol/access.ts'
+import { filterMatches } from '../shared/protocol/topic-filters.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import { allSound, ConfigError } from '../shared/runtime/config.ts'
 import { messageOf } from '../shared/runtime/errors.ts'
@@ -13,6 +14,7 @@ import type { BridgeMessage } from './adapters/bridge-queue.ts'
 import { MqttBridge, type MqttBridgeOptions } from './adapters/mqtt-bridge.ts'
 import type { MqttBroker } from './adapters/mqtt-broker.ts'
 import type { BridgeMarks } from './adapters/mqtt-options.ts'
+import type { PublishedMessage } from './adapters/mqtt-topic-views.ts'
 import type { Clearings } from './clearings.ts'
 import type { GatewayConfig } from './config.ts'
 import type { Notices } from './notices.ts'
@@ -31,6 +33,7 @@ const SECRET_FILE = 'bridge-secret'
 const SECRET = /^[0-9a-f]{32}$/
 
 const NOTHING = new Uint8Array()
+const ANY_DISCOVERY = '+/device/+/config'
 
 export interface BridgeEnds {
   readonly far: BridgeEnd
@@ -104,10 +107,7 @@ export class FleetBridge {
       { ...this.#options, far: { ...far, clientId: `${far.clientId}_${fleet}` } },
       {
         isBridgedToItself: () => broker.isBridgedToItself,
-        follow: (filter, listener) =>
-          broker.topics.follow(ANYONE, filter, ({ topic, payload, qos, retain }) =>
-            listener({ topic, payload, qos: qos === 0 ? 0 : 1, retain }),
-          ),
+        follow: (listener) => followOut(broker, clearings, filtersOut, listener),
         standing: () => standing(broker, clearings, filtersOut),
         notice: notices.take,
         settled: (topic) => clearings.settle(topic),
@@ -156,6 +156,28 @@ function optionsOf(
     submitTopic: buildTopic(topicBase, { kind: 'task-submit' }),
     filtersOut: filtersOut(config),
     filtersIn: [...new Set([...below, ...status, ...(config.bridgeTopicsIn ?? []), ...ofInputs])],
+  }
+}
+
+function followOut(
+  { topics }: MqttBroker,
+  clearings: Clearings,
+  filters: readonly string[],
+  listener: (message: BridgeMessage) => void,
+): () => void {
+  const tell = ({ topic, payload, qos, retain }: PublishedMessage): void =>
+    listener({ topic, payload, qos: qos === 0 ? 0 : 1, retain })
+  const unfollow = [
+    ...filters.map((filter) => topics.follow(ANYONE, filter, tell)),
+    // What went out before, and goes out no more but to be cleared.
+    topics.follow(ANYONE, ANY_DISCOVERY, (message) => {
+      const { topic, payload } = message
+      const isElsewhere = !filters.some((filter) => filterMatches(filter, topic))
+      if (isElsewhere && payload.length === 0 && clearings.has(topic)) tell(message)
+    }),
+  ]
+  return () => {
+    for (const end of unfollow) end()
   }
 }
 

@@ -8,7 +8,7 @@
 import { filterMatches } from '../shared/protocol/topic-filters.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
-import { discoveryTopic } from './core/discovery.ts'
+import { discoveryTopic, parseDiscoveryTopic } from './core/discovery.ts'
 import type { GatewayEffect } from './core/effects.ts'
 import type { LedgerContents, LedgerRecord } from './core/ledger-records.ts'
 
@@ -58,8 +58,8 @@ export class Clearings {
 
   /** Nothing is retained of it any more. Returns what is to be written with that. */
   owe(topic: string): readonly LedgerRecord[] {
-    const { filtersOut, max } = this.#options
-    if (!filtersOut.some((filter) => filterMatches(filter, topic))) return []
+    const { max } = this.#options
+    if (!this.#isBridged(topic)) return []
     if (!this.#owed.has(topic) && this.#owed.size >= max) {
       if (!this.#isFull) {
         const message = `${max} topics wait to be cleared at the other end of the bridge: what is cleared now may stay there`
@@ -71,6 +71,18 @@ export class Clearings {
     this.#owed.add(topic)
     this.#settled.delete(topic)
     return [recordOf(topic, true)]
+  }
+
+  has(topic: string): boolean {
+    return this.#owed.has(topic)
+  }
+
+  /** Or was, before Home Assistant was to be told elsewhere, or nowhere. */
+  #isBridged(topic: string): boolean {
+    const { filtersOut, fleet } = this.#options
+    if (filtersOut.length === 0) return false
+    if (filtersOut.some((filter) => filterMatches(filter, topic))) return true
+    return parseDiscoveryTopic(fleet() ?? '', topic) !== undefined
   }
 
   /** What is to be written before the gateway publishes something. */

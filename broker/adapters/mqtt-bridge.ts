@@ -32,7 +32,8 @@ export interface MqttBridgeOptions {
 export interface MqttBridgePort {
   /** Whether the gateway itself was asked for the loop filter. */
   isBridgedToItself(): boolean
-  follow(filter: string, listener: (message: BridgeMessage) => void): () => void
+  /** What is to go out is told from now on; returns what ends that. */
+  follow(listener: (message: BridgeMessage) => void): () => void
   /** How it is to be over there: what is to be gone, and then what is retained now. */
   standing(): AsyncIterable<BridgeMessage>
   notice(notice: GatewayNotice): void
@@ -51,7 +52,7 @@ export class MqttBridge {
   readonly #far: BridgeClient
   readonly #near: BridgeClient
   readonly #queue = new BridgeQueue(QUEUE_BOUNDS)
-  readonly #unfollow: readonly (() => void)[]
+  readonly #unfollow: () => void
   #state: 'beginning' | 'up' | 'down' | 'closed' = 'beginning'
   #underWay = 0
   /** Of those, at QoS 0: with the connection they end, and nobody is told. */
@@ -82,13 +83,11 @@ export class MqttBridge {
     new BridgeIntake(intake, this.#far, this.#near)
     this.#far.on('connect', () => void this.#connected())
     this.#far.on('close', () => this.#closed())
-    this.#unfollow = options.filtersOut.map((filter) =>
-      port.follow(filter, (message) => {
-        if (message.qos === 0 && !message.retain && this.#state !== 'up') return
-        this.#queue.add(message)
-        this.#pump()
-      }),
-    )
+    this.#unfollow = port.follow((message) => {
+      if (message.qos === 0 && !message.retain && this.#state !== 'up') return
+      this.#queue.add(message)
+      this.#pump()
+    })
   }
 
   /** What waits here, and what was given up since ever. */
@@ -101,7 +100,7 @@ export class MqttBridge {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#roomWanted?.()
-    for (const unfollow of this.#unfollow) unfollow()
+    this.#unfollow()
     await Promise.all([this.#far.endAsync(true), this.#near.endAsync(true)])
   }
 

@@ -52,6 +52,9 @@ t.test('what was not bridged is not owed', (t) => {
     t.same(clearings.owe(topic), [], topic)
   }
   t.same(clearings.topics, topics.slice(0, 3))
+  const before = owing(BRIDGED).clearings
+  t.same(before.owe('former/device/obelisk_otherone_x/config'), [], "another fleet's")
+  t.equal(before.owe('former/device/obelisk_fleet678_x/config').length, 1, 'it was told there')
   t.end()
 })
 

@@ -33,11 +33,12 @@ t.test(
     )
     const file = join(fleet.directory, 'gateway.toml')
     const options = (...lines: readonly string[]): void => {
-      const own = ['grid = "16x16"', 'tile = 4', 'replicas = 1', 'home_assistant = "homeassistant"']
+      const own = ['grid = "16x16"', 'tile = 4', 'replicas = 1']
       writeFileSync(file, [...own, ...lines, ''].join('\n'))
     }
     const bridge = `bridge_url = "${mosquitto.url}"`
-    options(bridge, '[[watch]]', 'field = "value"', 'x = 1', 'y = 1')
+    const home = 'home_assistant = "homeassistant"'
+    options(bridge, home, '[[watch]]', 'field = "value"', 'x = 1', 'y = 1')
     const gateway = await fleet.gateway('--config', file)
     const [http, often] = [new HttpClient(gateway.http), ['--telemetry-interval', '1']]
     const stays = await fleet.agent('stays', gateway.url, ...often)
@@ -63,7 +64,7 @@ t.test(
     })
     t.match(await there(gateway.url), [/\/cell\//])
     await gateway.run.kill()
-    options(bridge)
+    options(bridge, home)
     await gateway.restart()
     await eventually('the cell goes, too', async () => (await there(gateway.url)).length === 0)
     // Who has its acknowledgement knows that all before it is on disk.
@@ -74,17 +75,26 @@ t.test(
 
     await mosquitto.restart()
     t.equal((await there(mosquitto.url)).length, 5, 'nobody has told it')
-    options()
+    options(home)
     await gateway.restart()
     await gateway.run.kill()
     t.match(gateway.run.stderr, '5 topics are still to be cleared', 'it is not forgotten')
-    options(bridge)
+    options(bridge, home)
     await gateway.restart()
     await eventually('all of it is gone', async () => (await there(mosquitto.url)).length === 0)
     await eventually('the other node is there', async () =>
       (await retained(mosquitto.url)).includes(`${BASE}/node/stays/state`),
     )
     t.notOk(stays.run.hasExited)
+
+    const isForHome = (topic: string): boolean => topic.startsWith('homeassistant/')
+    t.ok((await retained(mosquitto.url)).some(isForHome))
+    await gateway.run.end('SIGTERM')
+    options(bridge)
+    await gateway.restart()
+    await eventually('Home Assistant is told nothing any more', async () =>
+      (await retained(mosquitto.url)).every((topic) => !isForHome(topic)),
+    )
     await gateway.run.end('SIGTERM')
     options()
     await gateway.restart()

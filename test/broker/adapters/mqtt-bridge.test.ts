@@ -57,9 +57,9 @@ function bridgeOf(t: Test, { far, near, filtersIn = ['#'], standing = nothing }:
     },
     {
       isBridgedToItself: () => near.broker.isBridgedToItself,
-      follow: (filter, listener) => {
+      follow: (listener) => {
         listeners.push(listener)
-        return near.broker.topics.follow(ANYONE, filter, ({ qos, ...message }) =>
+        return near.broker.topics.follow(ANYONE, 'out/+', ({ qos, ...message }) =>
           listener({ ...message, qos: qos === 0 ? 0 : 1 }),
         )
       },
