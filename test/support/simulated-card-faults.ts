@@ -6,18 +6,24 @@ import type { Random } from '../../shared/core/random.ts'
 import type { SimulatedFleet } from './simulated-fleet.ts'
 import type { SimulatedNode } from './simulated-node.ts'
 
+/** What becomes of a node beside its card. */
+export interface NodeActs {
+  slowDown(node: SimulatedNode): unknown
+  bringBack(node: SimulatedNode): void
+}
+
 export class CardFaults {
   readonly #fleet: SimulatedFleet
   readonly #random: Random
-  readonly #slowDown: (node: SimulatedNode) => void
+  readonly #acts: NodeActs
   readonly #images = new Map<string, unknown>()
   #takesAllCards = false
   #isOver = false
 
-  constructor(fleet: SimulatedFleet, random: Random, slowDown: (node: SimulatedNode) => void) {
+  constructor(fleet: SimulatedFleet, random: Random, acts: NodeActs) {
     this.#fleet = fleet
     this.#random = random
-    this.#slowDown = slowDown
+    this.#acts = acts
   }
 
   /** No card goes from now on. */
@@ -56,7 +62,7 @@ export class CardFaults {
         this.#fleet.count(image === undefined ? 'fault-card-lost' : 'fault-card-restored')
         this.#fleet.cards.replace(node, image)
       }
-      node.start()
+      this.#acts.bringBack(node)
     })
     return undefined
   }
@@ -78,7 +84,7 @@ export class CardFaults {
       const move = gateway.view?.moves().open.find((one) => one.tile === tile)
       if (move === undefined) return
       const taken = this.#drawHolders(tile)
-      this.#slowDown(nodes.find(({ id }) => id === move.to)!)
+      this.#acts.slowDown(nodes.find(({ id }) => id === move.to)!)
       this.#fleet.writeEverywhere()
       this.#later(1, 20, () => {
         for (const node of taken) node.crash()
@@ -112,7 +118,7 @@ export class CardFaults {
     }
     for (const node of taken) {
       if (isTaken) cards.replace(node, undefined)
-      if (!node.isUp) node.start()
+      this.#acts.bringBack(node)
     }
   }
 }

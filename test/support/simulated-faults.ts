@@ -60,7 +60,7 @@ export class SimulatedFaults {
     this.#options = options
     this.#fleet = fleet
     this.#random = random
-    this.#cards = new CardFaults(fleet, random, (node) => this.#slowDown(node))
+    this.#cards = new CardFaults(fleet, random, this)
     const all: Fault[] = [
       (node) => this.#crashNode(node),
       (node) => this.#strikeNode(node),
@@ -156,9 +156,10 @@ export class SimulatedFaults {
     node.crash()
   }
 
-  bringBack(node: SimulatedNode, why: Absence): void {
+  /** What is away for another reason stays so. */
+  bringBack(node: SimulatedNode, why?: Absence): void {
     const kept = this.#away.get(node.id)
-    if (kept?.delete(why) && kept.size === 0) this.#away.delete(node.id)
+    if (why !== undefined && kept?.delete(why) && kept.size === 0) this.#away.delete(node.id)
     if (!node.isUp && !this.#away.has(node.id)) node.start()
   }
 
@@ -200,12 +201,9 @@ export class SimulatedFaults {
 
   #restart(process: string): void {
     const { gateway, nodes } = this.#fleet
-    if (process === 'gateway') {
-      if (!gateway.isUp) gateway.start()
-      return
-    }
-    const node = nodes.find(({ id }) => id === process)!
-    if (!node.isUp && !this.#away.has(process)) node.start()
+    const node = nodes.find(({ id }) => id === process)
+    if (node !== undefined) this.bringBack(node)
+    else if (!gateway.isUp) gateway.start()
   }
 
   /** Also when the faults are over, since something may have to come back up. */
@@ -299,7 +297,7 @@ export class SimulatedFaults {
     if (!this.#slowsTarget || this.#isOver) return
     this.#slowsTarget = false
     this.#fleet.count('fault-slow-target')
-    this.#slowDown(this.#fleet.nodes.find((one) => one.id === id)!)
+    this.slowDown(this.#fleet.nodes.find((one) => one.id === id)!)
   }
 
   /** The gateway asks for the page of a tile. */
@@ -307,7 +305,7 @@ export class SimulatedFaults {
     this.#cards.copying(tile)
   }
 
-  #slowDown(node: SimulatedNode): void {
+  slowDown(node: SimulatedNode): void {
     node.slowness = this.#random.between(1000, 2500)
     this.#later(3000, 9000, () => {
       node.slowness = 1
@@ -347,7 +345,7 @@ export class SimulatedFaults {
       return
     }
     node.crash()
-    node.start()
+    this.bringBack(node)
   }
 
   #shed(longestMs = 2000): string | undefined {
