@@ -132,7 +132,8 @@ function judgeLost(context: CoordinatorContext, hello: Hello): Verdict {
 
 function judgeStore(member: Member, hello: Hello): Verdict {
   if (hello.storeId !== member.stream.storeId) {
-    return hello.position === 0
+    // One of before may be writing an entry of a stream that has ended: then it stands elsewhere in a moment.
+    return hello.position === 0 && hello.ledgerId === null
       ? { kind: 'replace', member }
       : { kind: 'wipe', member, reason: 'the node has another store than before' }
   }

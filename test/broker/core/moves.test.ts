@@ -147,6 +147,8 @@ t.test('a target that dies while it catches up is to hold nothing', async (t) =>
   t.match(bench.view.nodes()[2], { id: 'c', state: 'dead' })
   t.equal(bench.ledger.count('control'), 0, 'its stream has ended with it')
   bench.hello('c', { position: 0 })
+  t.match(bench.sent('wipe'), [{ storeId: 'store-c', position: 0 }], 'it may be writing the page')
+  bench.hello('c', EMPTY_STORE)
   t.equal(bench.sent('welcome').length, 1)
   t.same(bench.entriesTo('c'), [])
 })

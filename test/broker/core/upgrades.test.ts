@@ -272,7 +272,7 @@ t.test('nodes that are off are waited for', async (t) => {
   bench.upgrade({ only: ['d' as NodeId] })
   bench.live(600_000, ['a', 'b', 'c'])
   t.match(bench.view.upgrade(), { state: 'running', waits_for: 'nodes-away' })
-  bench.hello('d', OLD)
+  bench.hello('d', { ...OLD, storeId: 'new', ledgerId: null })
   bench.live(5000)
   t.equal(bench.states().d, 'fetching')
 })
