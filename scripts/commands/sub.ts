@@ -10,7 +10,7 @@ import type { CommandPlace } from './command-place.ts'
 import { checkUrl, loginFor } from './gateway-at-hand.ts'
 import { untilInterrupted } from './interruption.ts'
 import { LiveLines } from './live-lines.ts'
-import { wordsOf } from './refusal.ts'
+import { exitCodeOf } from './refusal.ts'
 import { printable, type Streams } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
 
@@ -132,10 +132,10 @@ class Subscription {
   #onFailure(failure: ObeliskError): void {
     if (this.#link === 'over') return
     if (failure.code !== 'unreachable' || this.#link === 'new') {
-      this.#fail(failure)
+      this.#fail(inOwnWords(failure))
       return
     }
-    if (this.#link === 'up') this.#streams.stderr.write(`${wordsOf(failure)}; trying again\n`)
+    if (this.#link === 'up') this.#streams.stderr.write(`${failure.message}; trying again\n`)
     this.#link = 'away'
   }
 
@@ -193,4 +193,9 @@ class Subscription {
     this.#lines.end()
     this.#link = 'over'
   }
+}
+
+/** It has said already where else a gateway may be; `--http` is not for MQTT. */
+function inOwnWords(cause: ObeliskError): AppError {
+  return new AppError(cause.code, cause.message, { cause, exitCode: exitCodeOf(cause) })
 }

@@ -853,7 +853,8 @@ t.test('a gateway that is not there is exit 69, over HTTP and MQTT', async (t) =
   const http = await run(['task', 'ls', '--http', `http://127.0.0.1:${port}`])
   t.match(http, { code: 69, stdout: '', stderr: /no gateway at .*ECONNREFUSED/ })
   const mqtt = await run(['sub', 'a/#', '--url', `mqtt://127.0.0.1:${port}`])
-  t.match(mqtt, { code: 69, stdout: '', stderr: /no gateway at .*ECONNREFUSED\); .*obelisk login/ })
+  t.match(mqtt, { code: 69, stderr: /no gateway at .*ECONNREFUSED\); .*obelisk login\n?$/ })
+  t.notMatch(mqtt.stderr, '--http', 'which is not for MQTT')
   const { http: door } = await serve(t)
   const other = await run(['sub', 'a/#', '--url', door.replace('http', 'mqtt')])
   t.match(other, {
