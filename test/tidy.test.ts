@@ -442,7 +442,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     ...['control-log', 'move-table', 'stream-sender', 'submissions', 'task-endings', 'write-log'],
     ...['lost-copies', 'moves', 'rebalancer', 'recovery', 'scrubber', 'writes', 'read-asker'],
     ...['ledger-room', 'retention-sweep', 'reading-desk', 'readings', 'birth-room', 'upgrades'],
-    ...['package-fetches', 'missing-tiles', 'settling', 'waiting-parts'],
+    ...['package-fetches', 'missing-tiles', 'settling', 'waiting-parts', 'write-waits'],
   ].map((name) => `broker/core/${name}.ts`),
   'broker/core/placement.ts': ['broker/core/bounded-loads.ts'],
   'firmware-agent/core/agent.ts': [

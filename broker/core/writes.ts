@@ -22,10 +22,11 @@ import { partsOf, planWrites, writeTilesMax } from './planner.ts'
 import { StreamSender } from './stream-sender.ts'
 import { completeTask, endTask, releaseBody } from './task-endings.ts'
 import { goesOver, lsusIn, lsusOf, tilesOf } from './task-extent.ts'
-import { operationOf, type Task, type WaitReason } from './task-ledger.ts'
+import { operationOf, type Task } from './task-ledger.ts'
 import type { Changes } from './tile-waits.ts'
 import { WaitingWrites } from './waiting-writes.ts'
 import type { OpenWrite, Rows, WriteLog } from './write-log.ts'
+import { tellFewer, tellWait } from './write-waits.ts'
 
 /** At a time: a tile may come back for which thousands wait. */
 const SEQUENCED_MAX = 256
@@ -205,7 +206,10 @@ export class Writes {
         finished.add(write)
       }
     }
-    for (const write of finished) this.#reconsider(write)
+    for (const write of finished) {
+      this.#evaluate(write)
+      tellFewer(this.#context, write)
+    }
     if (wasLagging && !member.stream.isLagging) {
       this.#context.notice('info', 'replica-in-sync', `node ${member.id} caught up`, {
         node: member.id,
@@ -285,28 +289,12 @@ export class Writes {
 
   /** A member gets on again: what waits for it says so no more. */
   returned(member: Member): void {
-    for (const write of this.#log.waitingFor(member)) this.#tellWait(write)
+    for (const write of this.#log.waitingFor(member)) tellWait(this.#context, write)
   }
 
   #reconsider(write: OpenWrite): void {
     this.#evaluate(write)
-    this.#tellWait(write)
-  }
-
-  #tellWait(write: OpenWrite): void {
-    const { task } = write
-    if (isEnded(task.state) || task.sealing !== undefined) return
-    this.#context.taskWaits(task, this.#waitOf(write))
-  }
-
-  /** Why none of those that it waits for gets on, if none does. */
-  #waitOf({ waitingFor }: OpenWrite): WaitReason | undefined {
-    // A copy was lost, and is made anew.
-    if (waitingFor.size === 0) return undefined
-    const members = [...waitingFor.keys()].map((index) => this.#context.members.at(index))
-    const stopped = members.find(({ stopReason }) => stopReason !== undefined)
-    if (stopped !== undefined) return stopped.stopReason!.code
-    return members.every(({ state }) => state !== 'alive') ? 'holders-away' : undefined
+    tellWait(this.#context, write)
   }
 
   /** The member's copies are gone: nothing waits for it any more, and its stream ends here. */

@@ -65,9 +65,10 @@ class CountedFleet {
     this.#note(this.fleet.admitAll())
     this.fleet.settle()
     this.fleet.calm()
-    this.applyAll(
-      this.fleet.submit(this.fleet.parse({ op: 'scale', args: { fields: { value: 2 } } })),
-    )
+    const first = this.fleet.parse({ op: 'scale', args: { fields: { value: 2 } } })
+    const [one, ...others] = [...appliedOf(this.fleet.submit(first))]
+    this.count('applied, of one of all', () => this.fleet.receive(...one!))
+    for (const applied of others) this.fleet.receive(...applied)
     this.away = this.#holdersOf(0)
     for (const index of this.away) this.fleet.closeConnection(index)
     for (let count = 0; count < waiting; count++) {
@@ -110,10 +111,6 @@ class CountedFleet {
 
   say(index: number, message: Record<string, unknown>): GatewayEffect[] {
     return this.fleet.receive(index, { ...message, session: this.#sessions.get(index)! } as CoreUp)
-  }
-
-  applyAll(effects: readonly GatewayEffect[]): void {
-    for (const [index, applied] of appliedOf(effects)) this.fleet.receive(index, applied)
   }
 
   /** A tile that nobody has anything to do with who is away, nor whom something happened to. */
