@@ -57,6 +57,7 @@ t.test('those who want no end of it get the same, and what others leave', async 
       if (all > most || all < 15_000) throw new Error(`${all} were taken`)
       if (Math.max(...counts) - Math.min(...counts) > 4000) throw new Error(`${counts}`)
     }),
+    30,
   )
 })
 
