@@ -4,9 +4,9 @@
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
 import { Random } from '../../shared/core/random.ts'
+import { areSame } from '../support/large-values.ts'
 import { type Agent, eventually, Fleet, within } from '../support/processes.ts'
 import {
   BASE,
@@ -115,12 +115,6 @@ async function run(task: Json, [via, format]: Door = ['http', 'json']): Promise<
   await wire.end(id)
   const { payload } = await wire.next(`task/${id}/result`)
   return decode(payload, 'cbor')
-}
-
-/** tap writes both out before it compares them, which takes seconds where they are large. */
-function areSame(t: Test, found: Json, expected: Json, name?: string): void {
-  if (isDeepStrictEqual(found, expected)) t.pass(name)
-  else t.strictSame(found, expected, name)
 }
 
 async function holdsTheModel(t: Test, region: Region, name: string): Promise<void> {
