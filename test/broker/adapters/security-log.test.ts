@@ -312,7 +312,7 @@ t.test('whatever sectors a power cut leaves of the last write, the log goes on',
       if (eventsIn(folder).includes('log-torn') !== isTorn) throw new Error('it is not said')
     },
   )
-  await checkAsync(t, property, 150)
+  await checkAsync(t, property, 60)
 })
 
 t.test(

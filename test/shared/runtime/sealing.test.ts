@@ -12,7 +12,7 @@ t.comment(`SEED=${seed} npx tap run test/shared/runtime/sealing.test.ts`)
 
 const HEAD = { task: 'task_1', op: 'get', to: 'alice', ts: 1_700_000_000_000 }
 const PARTS = ['head', 'kem', 'body', 'sig'] as const
-const FLIPS = 25
+const FLIPS = 12
 
 const alice = randomBytes(32)
 const gateway = randomBytes(32)
