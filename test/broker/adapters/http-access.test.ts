@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
-import { request } from 'node:https'
+import { Agent, request } from 'node:https'
 import t, { type Test } from 'tap'
 import type { HttpAccessPort, Identified, Shown } from '../../../broker/adapters/http-access.ts'
 import { HttpServer } from '../../../broker/adapters/http-server.ts'
@@ -105,6 +105,8 @@ interface Served {
       readonly body?: string
       readonly key?: string
       readonly cert?: string
+      /** Each has a connection of its own without. */
+      readonly agent?: Agent
     },
   ): Promise<{ readonly status: number; readonly body: string; readonly headers: object }>
 }
@@ -185,6 +187,7 @@ async function serve(t: Test): Promise<Served> {
 
 t.test('attempt 51: each role and each route', async (t) => {
   const { ask, node, refused } = await serve(t)
+  const agents = new Map(EVERYBODY.map((who) => [who, new Agent({ keepAlive: true })]))
   t.ok(MATRIX.length > 45, `${MATRIX.length} routes`)
   t.notOk(
     MATRIX.some(([, path]) => path.includes(':')),
@@ -202,6 +205,7 @@ t.test('attempt 51: each role and each route', async (t) => {
         headers,
         ...(method === 'POST' || method === 'PUT' ? { body: '{}' } : {}),
         ...(who === 'node' ? { key: node.key, cert: node.certificate } : {}),
+        agent: agents.get(who)!,
       })
       const name = `${who}: ${method} ${path} is ${status}`
       // A task of somebody else is none.
@@ -216,6 +220,7 @@ t.test('attempt 51: each role and each route', async (t) => {
       if (!isOwnTask) t.equal(refused.length - before, isRefused ? 1 : 0, name)
     }
   }
+  for (const agent of agents.values()) agent.destroy()
 })
 
 t.test(
