@@ -55,6 +55,7 @@ const FIRST = [
     'scripts/first-boot',
   ],
   ...['end-to-end/power-cut', 'scripts/flash', 'end-to-end/'],
+  ...['broker/core/', 'shared/', 'simulation/', 'broker/', 'firmware-agent/'],
 ]
 
 /** The files of one process. */
