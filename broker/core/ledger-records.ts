@@ -94,8 +94,8 @@ export interface PlacementRecord {
   /** `replicas` member indexes + 1 a tile, u32 little-endian; 0 is no holder. */
   readonly holders: Uint8Array
   /**
-   * One byte a tile: 1 where nobody knows whether it was written before a recovery; empty where all is known. A ledger
-   * that was never rebuilt leaves it out, and so did an earlier version.
+   * One byte a tile: 1 where nobody knows whether it was written before a recovery, 2 where it was written since; empty
+   * where there is neither. A ledger that was never rebuilt leaves it out, and so did an earlier version.
    */
   readonly supposed?: Uint8Array
 }

@@ -11,7 +11,15 @@ import { assert } from '../../shared/core/assert.ts'
 import { type LoadBound, placeAll } from './bounded-loads.ts'
 import { HashRing, type RingMember } from './hash-ring.ts'
 import type { PlacementRecord } from './ledger-records.ts'
-import { copiesIn, NO_HOLDER, slotsIn, supposedIn } from './slots.ts'
+import {
+  copiesIn,
+  KNOWN,
+  NO_HOLDER,
+  SUPPOSED,
+  slotsIn,
+  supposedIn,
+  WRITTEN_SINCE,
+} from './slots.ts'
 import { type Tally, TileTally } from './tile-tally.ts'
 
 export interface PlacementOptions extends LoadBound {
@@ -48,8 +56,8 @@ const NO_MARKS = new Uint8Array(0)
 export class Placement {
   readonly #options: PlacementOptions
   readonly #born: Uint8Array
-  /** Born since a recovery, and nobody knows whether it was written; of a ledger that was rebuilt. */
-  #supposed: Uint8Array | undefined
+  /** Of a ledger that was rebuilt: what is known of each tile since (ledger-records.ts). */
+  #marks: Uint8Array | undefined
   /** `replicas` slots a tile; member index + 1, or NO_HOLDER. */
   readonly #slots: Uint32Array
   readonly #dirtyChunks = new Set<number>()
@@ -76,7 +84,7 @@ export class Placement {
     this.#slots = new Uint32Array(options.tiles * options.replicas)
     this.#floating = options.tiles
     this.#tally = new TileTally(options.replicas)
-    if (options.wasRebuilt) this.#supposed = new Uint8Array(options.tiles)
+    if (options.wasRebuilt) this.#marks = new Uint8Array(options.tiles)
   }
 
   get replicas(): number {
@@ -126,20 +134,19 @@ export class Placement {
 
   /** Born, and every copy of it is gone: not to be read as zeros (recovery.md, Placement). */
   findMissing(tiles: Uint32Array): number | undefined {
-    const { replicas } = this.#options
-    for (const tile of tiles) {
-      if (this.#born[tile] === 1 && this.#slots[tile * replicas] === NO_HOLDER) return tile
-    }
+    for (const tile of tiles) if (this.isMissing(tile)) return tile
     return undefined
+  }
+
+  isMissing(tile: number): boolean {
+    return this.#born[tile] === 1 && this.#slots[tile * this.#options.replicas] === NO_HOLDER
   }
 
   /** Those that are not missing. */
   withoutMissing(tiles: Uint32Array): Uint32Array {
-    const { replicas } = this.#options
-    if (this.findMissing(tiles) === undefined) return tiles
-    return tiles.filter(
-      (tile) => this.#born[tile] === 0 || this.#slots[tile * replicas] !== NO_HOLDER,
-    )
+    return this.findMissing(tiles) === undefined
+      ? tiles
+      : tiles.filter((tile) => !this.isMissing(tile))
   }
 
   hasUnborn(tiles: Uint32Array): boolean {
@@ -169,11 +176,12 @@ export class Placement {
     return holders
   }
 
-  /** Pins the floating ones among these tiles where they are now. */
+  /** A write goes over these tiles: those among them that float are pinned where they are now. */
   bear(tiles: Uint32Array): void {
     this.#settle()
     let changed = false
     for (const tile of tiles) {
+      if (this.#marks !== undefined) this.#noteWritten(this.#marks, tile)
       if (this.#born[tile] === 1) continue
       this.#born[tile] = 1
       this.#floating -= 1
@@ -225,10 +233,22 @@ export class Placement {
     this.epoch += 1
   }
 
-  /** Nobody knows whether it was written before a recovery. */
-  #suppose(tile: number, isSupposed: boolean): void {
-    if (isSupposed) this.#supposed ??= new Uint8Array(this.#options.tiles)
-    if (this.#supposed !== undefined) this.#supposed[tile] = isSupposed ? 1 : 0
+  /** Whatever was held of the tile before the recovery is older than what it was. */
+  wasWrittenSince(tile: number): boolean {
+    return this.#marks?.[tile] === WRITTEN_SINCE
+  }
+
+  #noteWritten(marks: Uint8Array, tile: number): void {
+    if (marks[tile] === WRITTEN_SINCE) return
+    this.#count(tile, -1)
+    marks[tile] = WRITTEN_SINCE
+    this.#count(tile, 1)
+    this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
+  }
+
+  #mark(tile: number, mark: number): void {
+    if (mark !== KNOWN) this.#marks ??= new Uint8Array(this.#options.tiles)
+    if (this.#marks !== undefined) this.#marks[tile] = mark
   }
 
   /** A recovered tile is born, and the member has a copy, as long as there is a place for one. */
@@ -239,7 +259,7 @@ export class Placement {
       this.#floating -= 1
       this.#clearTile(tile)
     }
-    this.#suppose(tile, false)
+    if (!this.wasWrittenSince(tile)) this.#mark(tile, KNOWN)
     const slot = this.#slotOf(tile, NOBODY)
     if (slot !== undefined && !this.isHolder(tile, member)) this.#slots[slot] = member + 1
     this.#count(tile, 1)
@@ -249,12 +269,12 @@ export class Placement {
 
   /** Every tile counts as born from now on, `written` as what was; returns how many of them nobody holds. */
   bearAll(written: Iterable<number> = []): number {
-    this.#supposed ??= new Uint8Array(this.#options.tiles)
+    this.#marks ??= new Uint8Array(this.#options.tiles)
     let missing = 0
     for (let tile = 0; tile < this.#options.tiles; tile++) {
       if (this.#born[tile] === 1) continue
       this.#born[tile] = 1
-      this.#suppose(tile, true)
+      this.#mark(tile, SUPPOSED)
       this.#clearTile(tile)
       this.#count(tile, 1)
       this.#touch(tile)
@@ -262,7 +282,7 @@ export class Placement {
     }
     for (const tile of written) {
       this.#count(tile, -1)
-      this.#suppose(tile, false)
+      this.#mark(tile, KNOWN)
       this.#count(tile, 1)
     }
     this.#floating = 0
@@ -277,10 +297,9 @@ export class Placement {
 
   /** Born tiles without a copy, ascending; it takes a look at every tile. */
   missingTiles(): number[] {
-    const { tiles, replicas } = this.#options
     const missing: number[] = []
-    for (let tile = 0; tile < tiles; tile++) {
-      if (this.#born[tile] === 1 && this.#slots[tile * replicas] === NO_HOLDER) missing.push(tile)
+    for (let tile = 0; tile < this.#options.tiles; tile++) {
+      if (this.isMissing(tile)) missing.push(tile)
     }
     return missing
   }
@@ -291,7 +310,7 @@ export class Placement {
       if (this.#born[tile] === 0) continue
       this.#count(tile, -1)
       this.#born[tile] = 0
-      this.#suppose(tile, false)
+      this.#mark(tile, KNOWN)
       this.#floating += 1
       this.#touch(tile)
     }
@@ -342,7 +361,7 @@ export class Placement {
   /** A tile as it is now counts, or does not any more: around whatever changes of one. */
   #count(tile: number, by: 1 | -1): void {
     if (this.#born[tile] !== 1) return
-    this.#tally.count(this.#slots, tile, this.#supposed?.[tile] === 1, by)
+    this.#tally.count(this.#slots, tile, this.#marks?.[tile] === SUPPOSED, by)
   }
 
   #touch(tile: number): void {
@@ -376,8 +395,8 @@ export class Placement {
       born.forEach((isBorn, tile) => {
         if (isBorn === 0) slots.fill(NO_HOLDER, tile * replicas, (tile + 1) * replicas)
       })
-      const supposed = this.#supposed?.slice(first, end)
-      const doubt = supposed && { supposed: supposed.includes(1) ? supposed : NO_MARKS }
+      const marks = this.#marks?.slice(first, end)
+      const doubt = marks && { supposed: marks.some((mark) => mark !== KNOWN) ? marks : NO_MARKS }
       return { chunk, record: { born, holders: new Uint8Array(slots.buffer), ...doubt } }
     })
   }
@@ -389,7 +408,7 @@ export class Placement {
     for (let at = 0; at < record.born.length; at++) {
       this.#floating += this.#born[first + at]! - record.born[at]!
       this.#count(first + at, -1)
-      this.#suppose(first + at, supposed?.[at] === 1)
+      this.#mark(first + at, supposed?.[at] ?? KNOWN)
     }
     this.#born.set(record.born, first)
     this.#slots.set(slotsIn(record, replicas), first * replicas)

@@ -331,7 +331,10 @@ export class Recovery {
     })
   }
 
-  /** A node of the lost ledger that was not waited for: it gives what nobody else has. */
+  /**
+   * A node of the lost ledger that was not waited for: it gives what nobody else has. What was written since is not what
+   * it has, and stays missing.
+   */
   #takeLate(inventory: Inventory): void {
     const { placement } = this.#context
     this.#inventories.delete(inventory.hello.node)
@@ -339,7 +342,7 @@ export class Recovery {
     const member = this.#addMember(inventory)
     forgetAbsent(this.#context, (node) => node === member.id)
     const missing = inventory.tiles.filter(
-      (tile) => placement.findMissing(Uint32Array.of(tile)) !== undefined,
+      (tile) => placement.isMissing(tile) && !placement.wasWrittenSince(tile),
     )
     for (const tile of missing) placement.adoptHolder(tile, member.index)
     const ats = new Map(inventory.tiles.map((tile, index) => [tile, inventory.ats[index]!]))

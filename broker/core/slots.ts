@@ -7,6 +7,11 @@ import type { PlacementRecord } from './ledger-records.ts'
 /** The value that stands for "no holder" in a slot. */
 export const NO_HOLDER = 0
 
+/** What is known of a tile of a ledger that was rebuilt: whether it was ever written, or only what it was then. */
+export const KNOWN = 0
+export const SUPPOSED = 1
+export const WRITTEN_SINCE = 2
+
 /**
  * By tile of a record: 1 where nobody knows whether it was written before a recovery; nothing where all is known. An
  * earlier version did not tell of a ledger that was rebuilt: there it is not known of any tile that nobody has.

@@ -227,7 +227,9 @@ t.test(
     const byIndex = (counts: ReadonlyMap<number, number>): [number, number][] =>
       [...counts].sort(([a], [b]) => a - b)
     const commands = {
-      bear: (placement: Placement, tile: number) => placement.bear(Uint32Array.of(tile, tile + 1)),
+      // No write goes over what is missing.
+      bear: (placement: Placement, tile: number) =>
+        placement.bear(Uint32Array.of(tile, tile + 1).filter((one) => !placement.isMissing(one))),
       unbear: (placement: Placement, tile: number) => {
         supposed.delete(tile)
         placement.unbear([tile])
@@ -279,7 +281,7 @@ t.test(
             for (const { chunk, record } of placement.takeChanges())
               restored.restoreChunk(chunk, record)
             assert.deepEqual(kept(restored), counted(restored))
-            placement.bear(Uint32Array.of(0, 1))
+            placement.bear(Uint32Array.of(0, 1).filter((one) => !placement.isMissing(one)))
             placement.removeHolder(0)
           }
         },

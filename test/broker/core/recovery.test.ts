@@ -150,6 +150,25 @@ t.test('a node of the lost ledger that comes late gives what nobody has', async 
   t.match(bench.notices('node-refused'), [{ node: 'c', reason: 'ledger-mismatch' }])
 })
 
+for (const isWritten of [false, true]) {
+  const name = isWritten ? 'no older copy of what was written since' : 'what nobody wrote since'
+  t.test(`a late node gives ${name}`, async (t) => {
+    const bench = recovering(1, { replicas: 1 })
+    held(bench, hello(bench, 'a', 3), { position: 3, tiles: [0, 1], ats: [20, 20] })
+    bench.hello('a', { ledgerId: 'rebuilt' })
+    if (isWritten) {
+      bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+      bench.apply('a', bench.entriesTo('a'))
+      t.match(bench.task('w'), { state: 'completed' })
+    }
+    bench.start()
+    bench.hello('a', { ledgerId: 'rebuilt', broken: packTiles([0]) })
+    t.same(bench.view.holdersOf(0), [])
+    held(bench, hello(bench, 'b', 2), { position: 2, tiles: [0], ats: [20] })
+    t.same(bench.view.holdersOf(0), isWritten ? [] : ['b'])
+  })
+}
+
 t.test('a node that does not come back after a recovery is dead in its time', async (t) => {
   const bench = recovering(3, { reconnectMs: 65_000 })
   const names = ['a', 'b', 'c']
