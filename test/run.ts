@@ -58,6 +58,20 @@ const FIRST = [
   ...['broker/core/', 'shared/', 'simulation/', 'broker/', 'firmware-agent/'],
 ]
 
+/** All that is TypeScript, by one compiler: each process would start its own. */
+async function compileSources(): Promise<void> {
+  const hooks = new URL('support/typescript/hooks.js', import.meta.url)
+  const { compileAll } = await import(hooks.href)
+  const files = ['broker', 'firmware-agent', 'scripts', 'shared', 'test']
+    .flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: true }).map((path) =>
+        join(ROOT, folder, String(path)),
+      ),
+    )
+    .filter((path) => path.endsWith('.ts'))
+  await compileAll(files)
+}
+
 /** The files of one process. */
 type Lot = readonly string[]
 
@@ -126,7 +140,8 @@ async function run(lot: Lot, job: number): Promise<Ended> {
   return { output, isGood, total, pass, skip, fail: isGood ? 0 : Math.max(1, fail) }
 }
 
-const left = lots(process.argv.slice(2))
+const wanted = process.argv.slice(2)
+const left = lots(wanted)
 const startMs = performance.now()
 const sums = { total: 0, pass: 0, fail: 0, skip: 0 }
 const bad: string[] = []
@@ -149,8 +164,10 @@ async function work(job: number): Promise<void> {
   }
 }
 
+// Where these fail, the tests say why.
+if (wanted.length === 0) await compileSources().catch(() => {})
 if (left.some(([file]) => file!.startsWith('test/end-to-end/'))) {
-  // Once, before all that come first make the same beside each other. Where it fails, they say why.
+  // Once, before all that come first make the same beside each other.
   await packagedProgram().catch(() => {})
 }
 await Promise.all(Array.from({ length: JOBS }, (_, job) => work(job)))

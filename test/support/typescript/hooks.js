@@ -36,6 +36,18 @@ const OPTIONS = {
   tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true, useDefineForClassFields: true } },
 }
 
+/**
+ * What tests need of packages, and these files, with one compiler.
+ *
+ * @param {readonly string[]} paths
+ */
+export async function compileAll(paths) {
+  await Promise.all([
+    ...[...BUNDLED].map(([name, contents]) => bundled(name, contents)),
+    ...paths.map(compiled),
+  ])
+}
+
 /** @type {import('node:module').ResolveHook} */
 export async function resolve(specifier, context, next) {
   const contents = BUNDLED.get(specifier)
