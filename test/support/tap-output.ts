@@ -30,8 +30,9 @@ export function excerptOf(output: string): string {
     for (let at = index - LINES_BEFORE; at <= index + LINES_AFTER; at++) shown.add(at)
   }
   if (shown.size === 0) return lines.slice(-LINES_LAST).join('\n')
-  return lines
-    .filter((_line, index) => shown.has(index))
-    .slice(0, LINES_MAX)
-    .join('\n')
+  const found = lines.filter((_line, index) => shown.has(index)).slice(0, LINES_MAX)
+  // An error that nobody awaited ends the process, after all else is said.
+  const closed = lines.findLastIndex((line) => line.startsWith('# time='))
+  const after = closed === -1 ? [] : lines.slice(closed + 1).slice(0, LINES_LAST)
+  return [...found, ...after].join('\n')
 }
