@@ -57,7 +57,7 @@ export class MqttBridge {
   #underWay = 0
   /** Of those, at QoS 0: with the connection they end, and nobody is told. */
   #fleeting = 0
-  /** Of those, the last of each topic that is retained. */
+  /** Of those, what is the last that was said of each topic that is retained. */
   readonly #newest = new Map<string, BridgeMessage>()
   /** Connections that have ended. */
   #ended = 0
@@ -85,6 +85,8 @@ export class MqttBridge {
     this.#far.on('close', () => this.#closed())
     this.#unfollow = port.follow((message) => {
       if (message.qos === 0 && !message.retain && this.#state !== 'up') return
+      // Whatever becomes of it: there may be no room.
+      if (message.retain) this.#newest.delete(message.topic)
       this.#queue.add(message)
       this.#pump()
     })

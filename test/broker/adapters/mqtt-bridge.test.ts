@@ -305,6 +305,24 @@ t.test('a topic is settled once the other end has the last that was said of it',
   t.equal(codes.filter((code) => code === 'settled out/b').length, 1)
 })
 
+t.test('what was given up for want of room is not settled by what was under way', async (t) => {
+  const [far, near] = [await brokerBench(t), await brokerBench(t)]
+  Object.assign(far.gateway, { readsAll: true, answersAtOnce: false })
+  const { foreign } = far.gateway
+  const { codes, say, until } = bridgeOf(t, { far: far.broker.port, near })
+  await until('bridge-up')
+  for (let count = 0; count < 64; count++) say(`out/${count}`, 'x')
+  while (foreign.length < 64) await setImmediate()
+  say('out/0', '')
+  const isTooMuch = Buffer.alloc(512 * 1024)
+  for (let count = 0; count < 17; count++) say(`out/large${count}`, isTooMuch)
+  far.gateway.answersAtOnce = true
+  for (const { done } of foreign) done!()
+  await until('settled out/large16')
+  t.ok(codes.includes('settled out/1'))
+  t.notOk(codes.includes('settled out/0'), 'it is to be cleared still')
+})
+
 t.test('what was on its way at QoS 0 when the connection ended holds nothing up', async (t) => {
   const near = await brokerBench(t)
   const { port, sockets } = await rawBroker(t, accept)
