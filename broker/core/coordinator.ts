@@ -337,9 +337,7 @@ export class Coordinator {
           error: code,
         })
         this.#moves.giveUpOn(member, 'target-stopped')
-        for (const replica of this.#writes.voidStuck(member)) {
-          this.#fleet.disconnect(replica, 'entry-voided')
-        }
+        this.#fleet.voidStuck(member)
         break
       }
       case 'chunk':

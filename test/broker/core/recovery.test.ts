@@ -286,6 +286,18 @@ t.test('a write that no replica can apply is voided, and the streams go on', asy
   t.match(bench.task('x'), { state: 'completed', effect: 'done' })
 })
 
+t.test('a write is voided where the last that could have applied it has lost its store', async (t) => {
+  const bench = settledPair()
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.say('a', { t: 'stopped', position: 1, code: 'entry-invalid', message: 'no sense' })
+  bench.close('b')
+  t.match(bench.task('w'), { state: 'running' }, 'the other may still apply it')
+  bench.hello('b', { ...EMPTY_STORE })
+  t.match(bench.task('w'), { state: 'failed', effect: 'none', error: { code: 'write-voided' } })
+  bench.hello('a')
+  t.match(bench.entriesTo('a'), [{ op: '$void' }])
+})
+
 t.test('a write that one replica lacks room for is not voided', async (t) => {
   const bench = settledPair()
   bench.submit({ id: 'w', ...ADD, region: TILE_0 })
