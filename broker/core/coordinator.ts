@@ -373,7 +373,7 @@ export class Coordinator {
   #acknowledge(member: Member, position: number, results?: Applied['results']): void {
     this.#writes.acknowledge(member, position, results)
     this.#moves.acknowledged(member)
-    this.#rebalancer.acknowledged(member)
+    this.#rebalancer.cameOn(member)
   }
 
   /** Whether what a node says of its disk is a place in its stream; if not, the stream stops. */

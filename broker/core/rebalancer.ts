@@ -97,9 +97,9 @@ export class Rebalancer {
     else this.wake()
   }
 
-  /** The member has applied something: if that was all that a drained one was waited for, it may leave. */
-  acknowledged(member: Member): void {
-    if (this.#emptied.has(member) && member.stream.isAtHead) this.wake()
+  /** The member has applied something, or stopped: if that was all that a drained one was waited for, it may leave. */
+  cameOn(member: Member): void {
+    if (this.#emptied.has(member) && isOver(member)) this.wake()
   }
 
   /** A move was given up: it is not tried again at once. */
@@ -244,9 +244,7 @@ export class Rebalancer {
     for (const member of members.all) {
       if (holding.has(member.index)) continue
       const isDraining = member.leaving === 'draining'
-      // Whose stream has ended, or stands still, has nothing to be waited for.
-      const isOver = member.stream.isAtHead || member.stopReason !== undefined
-      if (member.state === 'dead' ? isDraining || !member.isClosed : isDraining && isOver) {
+      if (member.state === 'dead' ? isDraining || !member.isClosed : isDraining && isOver(member)) {
         this.#letGo(member)
       } else if (isDraining) this.#emptied.add(member)
     }
@@ -313,6 +311,11 @@ export class Rebalancer {
 /** Whether a member goes on holding what it has. */
 function mayHold(member: Member): boolean {
   return member.state !== 'dead' && member.state !== 'left' && member.leaving === undefined
+}
+
+/** Whose stream has ended, or stands still, has nothing to be waited for. */
+function isOver({ stream, stopReason }: Member): boolean {
+  return stream.isAtHead || stopReason !== undefined
 }
 
 function countsOf<T extends string>(reasons: readonly T[]): Partial<Record<T, number>> {

@@ -42,7 +42,10 @@ function followMember(
 ): void {
   const stops = before.isFollowing && !member.isFollowing
   if (stops || before.session !== member.session) reads.withdrawFrom(member)
-  if (stops) moves.withdrawFrom(member)
+  if (stops) {
+    moves.withdrawFrom(member)
+    rebalancer.cameOn(member)
+  }
   if (stops || (before.isInSync && !member.isInSync)) writes.reconsider(member)
   if (member.isFollowing) {
     writes.returned(member)

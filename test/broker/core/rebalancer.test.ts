@@ -106,6 +106,18 @@ t.test('a drained node that is slow to apply its drops leaves when it has', asyn
   t.match(bench.notices('node-left'), [{ node: 'a' }])
 })
 
+t.test('a drained node that stops before its last drop leaves', async (t) => {
+  const bench = written()
+  drain(bench, 'a')
+  t.equal(carry(bench, 'c'), TILES)
+  bench.live(3 * bench.options.settleMs)
+  t.same(bench.notices('node-left'), [], 'it still has its pages')
+  const { position } = bench.node('a')
+  bench.say('a', { t: 'stopped', position, code: 'disk-failed', message: 'it cannot be written' })
+  bench.live(bench.options.settleMs)
+  t.match(bench.notices('node-left'), [{ node: 'a' }])
+})
+
 t.test('a drain goes on while the node that takes its tiles is behind', async (t) => {
   const bench = written({ movesMax: 1 })
   drain(bench, 'a')
