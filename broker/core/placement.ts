@@ -46,7 +46,7 @@ export interface TouchedTiles {
   readonly tiles: readonly number[]
   /** Those are not all. */
   readonly areMany: boolean
-  /** The holders of those that were never written may be others. */
+  /** The holders of those that were never written may be others, and who may have items. */
   readonly isRingChanged: boolean
 }
 
@@ -99,10 +99,9 @@ export class Placement {
     this.#source = typeof members === 'function' ? members : () => members
     this.#ring = undefined
     this.#isStale = true
-    // Born tiles stay where they are: what follows a failure need not wait for the disk.
-    if (this.#floating === 0) return
     this.#isRingChanged = true
-    this.epoch += 1
+    // Born tiles stay where they are: what follows a failure need not wait for the disk.
+    if (this.#floating > 0) this.epoch += 1
   }
 
   /** The ring over the current members. */

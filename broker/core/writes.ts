@@ -106,10 +106,10 @@ export class Writes {
     endTask(this.#context, task, 'expired', { nodes: 0 }, this.#log.needs(task))
   }
 
-  /** Sequences what can be now. */
+  /** Sequences what can be now; where more are due already, tiles that were just born by some are no reason to hurry. */
   wake(changes: Changes): void {
     this.#waiting.wake(changes)
-    this.#sequenceDue()
+    if (!this.#context.deadlines.has('sequence')) this.#sequenceDue()
   }
 
   #sequenceDue(): void {
