@@ -286,7 +286,7 @@ t.test('a write that no replica can apply is voided, and the streams go on', asy
   t.match(bench.task('x'), { state: 'completed', effect: 'done' })
 })
 
-t.test('a write is voided where the last that could have applied it has lost its store', async (t) => {
+t.test('a write is voided where the last that could apply it has lost its store', async (t) => {
   const bench = settledPair()
   bench.submit({ id: 'w', ...ADD, region: TILE_0 })
   bench.say('a', { t: 'stopped', position: 1, code: 'entry-invalid', message: 'no sense' })
