@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BenchProcesses, Command } from './bench-processes.ts'
 import { type AddressWindow, type Footprints, footprintOf, sampleFootprints } from './footprint.ts'
-import { formatTable } from './measure.ts'
+import { formatTable, judged } from './measure.ts'
 import { AGENT_OPTIONS, GRID_OPTIONS, LSUS, writeAndScan } from './slice-load.ts'
 
 export interface AgentMemoryOptions {
   /** What it is started with, but for its options. */
   readonly command: Command
-  /** The built `obelisk`, for the gateway. */
-  readonly gatewayProgram: string
+  /** The built `obelisk`, for the gateway, where this does not run from beside it. */
+  readonly gatewayProgram?: string
   /** Of each of both medians. */
   readonly seconds: number
   /** How often all is written and scanned again. */
@@ -46,21 +46,23 @@ export async function measureAgent(
   options: AgentMemoryOptions,
 ): Promise<AgentMemory> {
   const { command, gatewayProgram, seconds, rounds, window } = options
-  const gatewayData = join(processes.directory, 'gateway')
-  const gateway = await processes.start(
-    'gateway',
-    [gatewayProgram, 'gateway', '--port', '0', '--http-port', '0', '--data', gatewayData]
-      .concat(GRID_OPTIONS)
-      .concat(['--log-level', 'error']),
-  )
-  const [, mqtt, http] = /mqtt=(\S+) http=(\S+)/.exec(gateway.ready) ?? []
-  if (mqtt === undefined || http === undefined) throw new Error(`not as expected: ${gateway.ready}`)
+  const { port, base } = await processes.startGateway({
+    ...(gatewayProgram && { program: gatewayProgram }),
+    flags: [...GRID_OPTIONS, '--log-level', 'error'],
+  })
   const data = join(processes.directory, 'agent')
   const agent = await processes.start(
     'agent',
-    ['--id', 'bench', '--url', `mqtt://${mqtt}`, '--data', data, '--log-level', 'error'].concat(
-      AGENT_OPTIONS,
-    ),
+    [
+      '--id',
+      'bench',
+      '--url',
+      `mqtt://127.0.0.1:${port}`,
+      '--data',
+      data,
+      '--log-level',
+      'error',
+    ].concat(AGENT_OPTIONS),
     command,
   )
   const { pid } = agent.child
@@ -71,7 +73,7 @@ export async function measureAgent(
   const idle = await sampleFootprints(look, (samples) => samples === seconds)
   let isWorked = false
   const startMs = performance.now()
-  const working = writeAndScan(`http://${http}`, rounds).finally(() => {
+  const working = writeAndScan(base, rounds).finally(() => {
     isWorked = true
   })
   const isOver = (samples: number): boolean => isWorked && samples > 0
@@ -102,11 +104,11 @@ export function describeAgentMemory(memory: AgentMemory): string {
   const row = (what: string, bytes: number, goal?: number): string[] => {
     const figures = [what, `${(bytes / 1e6).toFixed(1)} MB`]
     if (goal === undefined) return figures
-    return [...figures, `≤ ${goal / 1e6} MB`, bytes <= goal ? 'holds' : 'missed']
+    return [...figures, ...judged(bytes, goal, `${goal / 1e6} MB`)]
   }
   const perLsu = (what: string, bytes: number, goal: number): string[] => {
     const each = bytes / LSUS
-    return [what, `${each.toFixed(0)} B`, `≤ ${goal} B`, each <= goal ? 'holds' : 'missed']
+    return [what, `${each.toFixed(0)} B`, ...judged(each, goal, `${goal} B`)]
   }
   return formatTable([
     ['What', 'value', 'Goal', 'Verdict'],

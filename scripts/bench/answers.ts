@@ -4,19 +4,17 @@
  * stop. After `npm run build`: `node dist/scripts/bench/answers.js [--nodes 1000] [--runs 20] [--ticks 2] [--only nodes]`.
  */
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { HISTORY_NODES_MAX } from '../../shared/protocol/history.ts'
 import { TELEMETRY_NUMBERS, type Telemetry } from '../../shared/protocol/telemetry.ts'
 import { benchOptions, wholeOption } from './bench-options.ts'
-import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
+import { cpuSecondsOf, NODE, PROBED, probe, withProcesses } from './bench-processes.ts'
 import { runTask } from './grid-fleet.ts'
 import { LightNode } from './light-node.ts'
-import { describeMachine, formatMs, formatTable, median } from './measure.ts'
-import { type LoopStop, STOP_ASKED } from './stop-probe.ts'
+import { formatMs, judged, median, report } from './measure.ts'
+import type { Probed } from './probe.ts'
 import { unitSetup } from './unit-command.ts'
 
 const SIDE = 4096
@@ -37,7 +35,6 @@ const { values: flags } = benchOptions(
   { nodes: '1000', runs: '20', ticks: '2', only: '' },
 )
 const [count, runs] = [wholeOption(flags, 'nodes'), wholeOption(flags, 'runs')]
-const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 const ids = Array.from(
   { length: count },
   (_, at) => `node-${String(at).padStart(5, '0')}` as NodeId,
@@ -64,12 +61,6 @@ const ANSWERS: readonly (readonly [string, string, string?])[] = [
   ['topics', '/api/topics'],
   ['metrics', '/metrics'],
 ]
-
-async function stopOf(gateway: ChildProcess): Promise<LoopStop> {
-  gateway.send(STOP_ASKED)
-  const [stop] = (await once(gateway, 'message')) as [LoopStop]
-  return stop
-}
 
 function telemetryOf(node: NodeId, seq: number): Telemetry {
   const numbers = TELEMETRY_NUMBERS.map((name, at) => [name, (seq * 7919 + at * 104_729) % 9973])
@@ -102,9 +93,9 @@ async function measure(
   url: string | undefined,
   accept: string | undefined,
 ): Promise<void> {
-  const stops: LoopStop[] = []
+  const stops: Probed[] = []
   let bytes = 0
-  await stopOf(gateway)
+  await probe(gateway)
   const before = cpuSecondsOf(gateway.pid!)
   for (let run = 0; run < runs; run++) {
     if (url === undefined) await sleep(200)
@@ -113,52 +104,44 @@ async function measure(
       bytes = (await response.arrayBuffer()).byteLength
       if (response.status !== 200) throw new Error(`${what}: ${response.status}`)
     }
-    stops.push(await stopOf(gateway))
+    stops.push(await probe(gateway))
   }
   const cpuMs = ((cpuSecondsOf(gateway.pid!) - before) * 1000) / runs
   const own = stops.map(({ ownMs }) => ownMs)
-  const most = Math.max(...own)
   rows.push([
-    ...[what, (bytes / 1000).toFixed(0), formatMs(Math.max(...stops.map(({ wallMs }) => wallMs)))],
-    ...[formatMs(median(own)), formatMs(most), formatMs(cpuMs)],
-    median(own) <= GOAL_MS ? 'holds' : 'missed',
+    ...[what, (bytes / 1000).toFixed(0), formatMs(Math.max(...stops.map(({ maxMs }) => maxMs)))],
+    ...[formatMs(median(own)), formatMs(Math.max(...own)), formatMs(cpuMs)],
+    judged(median(own), GOAL_MS)[1],
   ])
 }
 
-const processes = new BenchProcesses()
-const nodes: LightNode[] = []
-let beats: NodeJS.Timeout | undefined
-try {
-  const { environment } = unitSetup('gateway')
-  const { child: gateway, ready } = await processes.start(
-    'gateway',
-    [
-      ...[pathOf('../obelisk.js'), 'gateway', '--port', '0', '--http-port', '0'],
-      ...['--data', `${processes.directory}/gateway`, '--grid', `${SIDE}x${SIDE}`],
-      ...['--tile', String(TILE), '--replicas', String(REPLICAS), '--log-level', 'error'],
+await withProcesses(async (processes) => {
+  const { child, port, base } = await processes.startGateway({
+    flags: [
+      ...['--grid', `${SIDE}x${SIDE}`, '--tile', String(TILE), '--replicas', String(REPLICAS)],
+      ...['--log-level', 'error'],
     ],
-    { path: process.execPath, argv: ['--import', pathOf('stop-probe.js')], environment },
-  )
-  const [, port, http] = /mqtt=\S+:(\d+) http=(\S+)/.exec(ready)!
-  beats = beginBeats(nodes)
-  for (let first = 0; first < count; first += CONNECTING_AT_ONCE) {
-    const group = ids.slice(first, first + CONNECTING_AT_ONCE).map((id) => {
-      return new LightNode({ id, port: Number(port), geometry: GEOMETRY }, () => {})
-    })
-    await Promise.all(group.map((node) => node.connect()))
-    nodes.push(...group)
+    command: { ...NODE, argv: PROBED, environment: unitSetup('gateway').environment },
+  })
+  const nodes: LightNode[] = []
+  const beats = beginBeats(nodes)
+  try {
+    for (let first = 0; first < count; first += CONNECTING_AT_ONCE) {
+      const group = ids.slice(first, first + CONNECTING_AT_ONCE).map((id) => {
+        return new LightNode({ id, port, geometry: GEOMETRY }, () => {})
+      })
+      await Promise.all(group.map((node) => node.connect()))
+      nodes.push(...group)
+    }
+    await runTask(base, { op: 'scale', args: { fields: { value: 1 } } })
+    await sleep(Number(flags.ticks) * HISTORY_TICK_MS + SETTLE_MS)
+    for (const [what, path, accept] of ANSWERS) {
+      if (!what.includes(flags.only)) continue
+      await measure(child, what, path === '' ? undefined : `${base}${path}`, accept)
+    }
+  } finally {
+    clearInterval(beats)
+    for (const node of nodes) node.cut('fin')
   }
-  await runTask(`http://${http}`, { op: 'scale', args: { fields: { value: 1 } } })
-  await sleep(Number(flags.ticks) * HISTORY_TICK_MS + SETTLE_MS)
-  for (const [what, path, accept] of ANSWERS) {
-    if (!what.includes(flags.only)) continue
-    await measure(gateway, what, path === '' ? undefined : `http://${http}${path}`, accept)
-  }
-} finally {
-  clearInterval(beats)
-  for (const node of nodes) node.cut('fin')
-  await processes.close()
-}
-process.stdout.write(
-  `${describeMachine()}\n${count} nodes, ${GEOMETRY.tiles} tiles; milliseconds.\n${formatTable(rows)}\n`,
-)
+})
+report(rows, `${count} nodes, ${GEOMETRY.tiles} tiles; milliseconds.`)

@@ -5,17 +5,16 @@
  * alone again. A message that does not come back counts with its age. After `npm run build`:
  * `node dist/scripts/bench/attacks.js [--only pings] [--seconds 8] [--gateway <obelisk.js>]`.
  */
-import { type ChildProcess, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { ATTACKS, attack } from './attack-kinds.ts'
 import { benchOptions } from './bench-options.ts'
-import { BenchProcesses } from './bench-processes.ts'
+import { PROGRAM, withProcesses } from './bench-processes.ts'
+import { footprintOf } from './footprint.ts'
 import { clockMs, PacketSocket } from './light-node.ts'
-import { describeMachine, formatMs, formatTable, quantile } from './measure.ts'
+import { formatMs, quantile, report } from './measure.ts'
 
 const PUBLISH_MS = 50
 const HEALTH_MS = 250
@@ -47,20 +46,7 @@ class Bystander {
   #asked = new Set<number>()
   #megabytes: number[] = []
 
-  static async connect(pid: number, port: number, httpPort: number): Promise<Bystander> {
-    let subscribed: () => void = () => {}
-    const isReady = new Promise<void>((resolve) => {
-      subscribed = resolve
-    })
-    const bystander = new Bystander({ pid, port, httpPort }, () => subscribed())
-    await isReady
-    return bystander
-  }
-
-  private constructor(
-    { pid, port, httpPort }: { pid: number; port: number; httpPort: number },
-    onSubscribed: () => void,
-  ) {
+  constructor({ pid, port, httpPort }: { pid: number; port: number; httpPort: number }) {
     this.#pid = pid
     this.#httpPort = httpPort
     this.#packets = new PacketSocket(port, (packet, readMs) => {
@@ -68,10 +54,7 @@ class Bystander {
         const subscriptions = [{ topic: TOPIC, qos: 0 as const }]
         this.#packets.send({ cmd: 'subscribe', messageId: 1, subscriptions })
       }
-      if (packet.cmd === 'suback') {
-        this.#begin()
-        onSubscribed()
-      }
+      if (packet.cmd === 'suback') this.#begin()
       if (packet.cmd !== 'publish') return
       const number = Number(packet.payload)
       this.#messageMs.push(readMs - this.#sent.get(number)!)
@@ -133,24 +116,21 @@ class Bystander {
 }
 
 function megabytesOf(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) / 1000
+  return footprintOf(pid).rss / 1e6
 }
 
 async function measureOne(kind: string, seconds: number, gateway: string): Promise<string[]> {
-  const processes = new BenchProcesses()
-  let attacker: ChildProcess | undefined
-  try {
-    const data = join(processes.directory, 'gateway')
-    const argv = ['gateway', '--port', '0', '--http-port', '0', '--data', data, '--grid', '64x64']
-    const { child, ready } = await processes.start('gateway', [gateway, ...argv])
-    const [port = 0, httpPort = 0] = [...ready.matchAll(/:(\d+)/g)].map(([, text]) => Number(text))
-    const bystander = await Bystander.connect(child.pid!, port, httpPort)
+  return await withProcesses(async (processes) => {
+    const { pid, port, httpPort } = await processes.startGateway({
+      flags: ['--grid', '64x64'],
+      program: gateway,
+    })
+    const bystander = new Bystander({ pid, port, httpPort })
     await sleep(2000)
     bystander.take()
     await sleep(5000)
     const idle = bystander.take()
-    attacker = fork(fileURLToPath(import.meta.url), [
+    const attacker = fork(fileURLToPath(import.meta.url), [
       ...['--attack', kind, '--seconds', String(seconds), '--ports', `${port},${httpPort}`],
     ])
     const isOver = await Promise.race([
@@ -158,8 +138,8 @@ async function measureOne(kind: string, seconds: number, gateway: string): Promi
       once(attacker, 'exit').then(() => false),
     ])
     const during = bystander.take()
-    if (!isOver) throw new Error(`the attacker of ${kind} did not come to its end`)
     attacker.kill('SIGKILL')
+    if (!isOver) throw new Error(`the attacker of ${kind} did not come to its end`)
     await sleep(5000)
     const after = bystander.take()
     bystander.close()
@@ -177,14 +157,10 @@ async function measureOne(kind: string, seconds: number, gateway: string): Promi
       `${before.toFixed(0)} → ${peak.toFixed(0)} → ${end.toFixed(0)}`,
       `${(peak / before).toFixed(2)}, ${(end / before).toFixed(2)}`,
     ]
-  } finally {
-    if (attacker?.exitCode === null) attacker.kill('SIGKILL')
-    await processes.close()
-  }
+  })
 }
 
 async function measureAll(): Promise<void> {
-  const gateway = flags.gateway ?? fileURLToPath(new URL('../obelisk.js', import.meta.url))
   const rows = [
     [
       'Attack',
@@ -197,10 +173,10 @@ async function measureAll(): Promise<void> {
   ]
   for (const kind of Object.keys(ATTACKS)) {
     if (flags.only !== '' && !flags.only.split(',').includes(kind)) continue
-    rows.push(await measureOne(kind, Number(flags.seconds), gateway))
+    rows.push(await measureOne(kind, Number(flags.seconds), flags.gateway ?? PROGRAM))
     process.stderr.write(`${rows.at(-1)!.join('  ')}\n`)
   }
-  process.stdout.write(`${describeMachine()}\n\n${formatTable(rows)}\n`)
+  report(rows)
 }
 
 if (flags.attack === undefined) await measureAll()

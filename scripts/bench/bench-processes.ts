@@ -5,6 +5,8 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Probed } from './probe.ts'
 
 /** Node alone takes seconds to start under emulation. */
 const READY_LIMIT_MS = 120_000
@@ -20,6 +22,41 @@ export interface Command {
 }
 
 export const NODE: Command = { path: process.execPath, argv: [], environment: {} }
+/** The `obelisk` command, as it was built. */
+export const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
+/** What Node is started with for a program that can be asked by `probe`. */
+export const PROBED = ['--import', fileURLToPath(new URL('probe.js', import.meta.url))]
+
+/** A gateway on free ports of this machine. */
+export interface Gateway {
+  readonly child: ChildProcess
+  readonly pid: number
+  readonly data: string
+  readonly port: number
+  readonly httpPort: number
+  /** Of its HTTP, without a slash at its end. */
+  readonly base: string
+}
+
+export interface GatewayWishes {
+  /** Also of its folder. */
+  readonly name?: string
+  readonly flags: readonly string[]
+  readonly command?: Command
+  readonly program?: string
+}
+
+/** Runs a benchmark; what it started ends with it. */
+export async function withProcesses<T>(
+  work: (processes: BenchProcesses) => Promise<T>,
+): Promise<T> {
+  const processes = new BenchProcesses()
+  try {
+    return await work(processes)
+  } finally {
+    await processes.close()
+  }
+}
 
 export class BenchProcesses {
   readonly directory = mkdtempSync(join(tmpdir(), 'obelisk-bench-'))
@@ -49,6 +86,21 @@ export class BenchProcesses {
     throw new Error(`${name} is not ready:\n${readFileSync(log, 'utf8')}`)
   }
 
+  async startGateway(wishes: GatewayWishes): Promise<Gateway> {
+    const { name = 'gateway', flags, command, program = PROGRAM } = wishes
+    const data = join(this.directory, name)
+    const ports = ['--port', '0', '--http-port', '0', '--data', data]
+    const { child, ready } = await this.start(
+      name,
+      [program, 'gateway', ...ports, ...flags],
+      command,
+    )
+    const [port, httpPort] = [...ready.matchAll(/=\S+:(\d+)/g)].map(([, text]) => Number(text))
+    if (port === undefined || httpPort === undefined) throw new Error(`not as expected: ${ready}`)
+    const base = `http://127.0.0.1:${httpPort}`
+    return { child, pid: child.pid!, data, port, httpPort, base }
+  }
+
   /** Runs a script with Node to its end, which is to be a good one. */
   async finish(argv: readonly string[]): Promise<void> {
     const child = spawn(NODE.path, argv, { stdio: ['ignore', 'ignore', 'inherit'] })
@@ -65,6 +117,14 @@ export class BenchProcesses {
     }
     rmSync(this.directory, { recursive: true, force: true })
   }
+}
+
+/** Of a program that was started with PROBED. */
+export async function probe(child: ChildProcess): Promise<Probed> {
+  const answer = once(child, 'message') as Promise<[Probed]>
+  child.send('probe')
+  const [probed] = await answer
+  return probed
 }
 
 /** Seconds that the main thread of a process was ready to run, and another had the core. */

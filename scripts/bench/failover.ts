@@ -2,7 +2,7 @@
  * How soon the leases of a killed node are on the wire to others: a built gateway, 1,000 connected
  * nodes that answer reads over the grid at a steady rate, and one after the other whose connection ends
  * as that of a killed process does while it holds unanswered parts. One clock for all moments
- * (CLOCK_MONOTONIC): the connection is cut; the gateway's socket is seen to end (socket-probe.ts); the
+ * (CLOCK_MONOTONIC): the connection is cut; the gateway's socket is seen to end (probe.ts); the
  * event `node-suspect` arrives at a subscriber; all tiles of a lost part have arrived at other nodes
  * with the next attempt, for each lost part. Bare round trips, and pings of the gateway, are taken
  * all the while. After `npm run build`: `node dist/scripts/bench/failover.js [--kills 150] [--nodes 1000]
@@ -15,11 +15,11 @@ import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry, type Region } from '../../shared/grid/geometry.ts'
 import { benchOptions } from './bench-options.ts'
-import { BenchProcesses, cpuSecondsOf, waitedSecondsOf } from './bench-processes.ts'
+import { cpuSecondsOf, NODE, PROBED, waitedSecondsOf, withProcesses } from './bench-processes.ts'
 import { clockMs, LightNode, type Received } from './light-node.ts'
 import { describeMachine, formatMs, formatTable, quantile } from './measure.ts'
+import type { SocketEnd } from './probe.ts'
 import { EchoTrips, PingTrips } from './round-trips.ts'
-import type { SocketEnd } from './socket-probe.ts'
 import { TaskClient } from './task-client.ts'
 
 const REPLICAS = 2
@@ -58,7 +58,7 @@ const numberOf = (name: Exclude<keyof typeof flags, 'gateway-flags'>): number =>
 const side = numberOf('grid-side')
 const geometry = new Geometry({ width: side, height: side, tile: TILE })
 const random = new Random(numberOf('seed'))
-const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+const ECHO = fileURLToPath(new URL('echo-server.js', import.meta.url))
 
 async function within<T>(what: string, promise: Promise<T>): Promise<T> {
   const late = new AbortController()
@@ -155,6 +155,7 @@ class Run {
     this.#mqttPort = ports.mqtt
     this.#echo = new EchoTrips(ports.echo)
     this.#pings = new PingTrips(ports.mqtt)
+    gateway.send('socket-ends')
     gateway.on('message', (end: SocketEnd) => {
       if (end.port === this.#kill?.port) this.#kill.ended(end.atMs)
     })
@@ -315,27 +316,22 @@ class Run {
   }
 }
 
-const processes = new BenchProcesses()
-let run: Run | undefined
-try {
-  const echo = await processes.start('echo', [pathOf('echo-server.js')])
+await withProcesses(async (processes) => {
+  const echo = await processes.start('echo', [ECHO])
   const gatewayFlags = flags['gateway-flags'].split(' ').filter((flag) => flag !== '')
-  const gateway = await processes.start('gateway', [
-    ...gatewayFlags,
-    ...['--import', pathOf('socket-probe.js'), pathOf('../obelisk.js'), 'gateway'],
-    ...['--port', '0', '--http-port', '0', '--data', `${processes.directory}/gateway`],
-    ...['--grid', `${side}x${side}`, '--tile', String(TILE), '--replicas', String(REPLICAS)],
-    ...['--heartbeat-ms', String(HEARTBEAT_MS)],
-  ])
-  const portOf = (line: string, pattern: RegExp): number => Number(pattern.exec(line)![1])
-  run = new Run(gateway.child, {
-    mqtt: portOf(gateway.ready, /mqtt=\S+:(\d+)/),
-    echo: portOf(echo.ready, /port=(\d+)/),
+  const { child, port } = await processes.startGateway({
+    flags: [
+      ...['--grid', `${side}x${side}`, '--tile', String(TILE), '--replicas', String(REPLICAS)],
+      ...['--heartbeat-ms', String(HEARTBEAT_MS)],
+    ],
+    command: { ...NODE, argv: [...gatewayFlags, ...PROBED] },
   })
-  await run.prepare()
-  console.log(`${describeMachine()}; seed ${flags.seed}`)
-  await run.measure()
-} finally {
-  run?.close()
-  await processes.close()
-}
+  const run = new Run(child, { mqtt: port, echo: Number(/port=(\d+)/.exec(echo.ready)![1]) })
+  try {
+    await run.prepare()
+    console.log(`${describeMachine()}; seed ${flags.seed}`)
+    await run.measure()
+  } finally {
+    run.close()
+  }
+})

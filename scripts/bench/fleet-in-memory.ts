@@ -3,7 +3,8 @@
  * messages are encoded and decoded, time is given, effects are looked at and not performed. Options
  * are the defaults of the gateway.
  */
-import { GATEWAY_OPTIONS } from '../../broker/config.ts'
+import { GATEWAY_OPTIONS, type GatewayConfig } from '../../broker/config.ts'
+import { coordinatorOptions } from '../../broker/coordinator-options.ts'
 import {
   Coordinator,
   type CoordinatorOptions,
@@ -12,9 +13,10 @@ import {
 } from '../../broker/core/coordinator.ts'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
 import type { GatewayEvent, Instant } from '../../broker/core/events.ts'
+import { LEDGER_TABLES, type LedgerContents } from '../../broker/core/ledger-records.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
-import { Geometry, type GridSize } from '../../shared/grid/geometry.ts'
+import type { GridSize } from '../../shared/grid/geometry.ts'
 import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import {
@@ -27,6 +29,7 @@ import {
 } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import { parseSubmission, type SubmissionResult } from '../../shared/protocol/task.ts'
+import type { Option } from '../../shared/runtime/option-table.ts'
 
 const SETTLE_MS = 500
 const GRACE_MS = 10_000
@@ -54,30 +57,13 @@ export class FleetInMemory {
 
   constructor({ grid, replicas, nodes }: FleetOptions) {
     const random = new Random(1)
-    const geometry = new Geometry(grid)
-    const fields = GATEWAY_OPTIONS.fields.default
-    this.grid = { geometry, fields }
+    const options = optionsOf(grid, replicas)
+    this.grid = options.grid
     this.#nodes = nodes
-    const options = optionsOf(this.grid, replicas)
     const identity = newIdentity(options, newLedgerId(random))
     this.coordinator = new Coordinator(options, identity, random)
-    const empty = {
-      meta: [],
-      member: [],
-      stream: [],
-      placement: [],
-      task: [],
-      body: [],
-      write: [],
-      control: [],
-      move: [],
-      cell: [],
-      watch: [],
-      clearing: [],
-      upgrade: [],
-      upgradeNode: [],
-    }
-    this.coordinator.start(this.#now, empty)
+    const empty = Object.fromEntries(LEDGER_TABLES.map((table) => [table, []]))
+    this.coordinator.start(this.#now, empty as unknown as LedgerContents)
     // Past the grace after a start: from here on, who is away is known to be away.
     this.#nowMs += GRACE_MS
   }
@@ -178,41 +164,15 @@ export function connectionOf(index: number): string {
   return `connection-${nodeIdOf(index)}`
 }
 
-function optionsOf(grid: GridContext, replicas: number): CoordinatorOptions {
-  const of = GATEWAY_OPTIONS
-  return {
-    grid,
-    version: '1',
-    replicas,
-    virtualNodes: of.virtualNodes.default,
-    loadBound: of.loadBound.default,
-    heartbeatMs: of.heartbeatMs.default,
-    suspectAfterMs: of.suspectAfterMs.default,
-    deadAfterMs: of.deadAfterMs.default,
-    doubtMaxMs: of.doubtMaxMs.default,
-    massSilenceShare: of.massSilenceShare.default,
-    reconnectMs: 65_000,
-    probationMs: of.probationMs.default,
-    lagMs: of.lagMs.default,
-    leaseMs: of.leaseMs.default,
-    minInSync: of.minInSync.default,
-    streamWindowBytes: of.streamWindowBytes.default,
-    resendMs: 3000,
-    settleMs: SETTLE_MS,
-    graceMs: GRACE_MS,
-    returnGraceMs: GRACE_MS,
-    retentionMs: of.retentionHours.default * 3_600_000,
-    retentionTasks: of.retentionTasks.default,
-    tasksMax: of.tasksMax.default,
-    openBytesMax: of.openBytesMax.default,
-    logBytesMax: of.logBytesMax.default,
-    cellsWindowMs: of.cellsWindowMs.default,
-    watches: [],
-    moveBytesPerSecond: of.moveBytesPerSecond.default,
-    movesMax: of.movesMax.default,
-    recoverNodes: 0,
-    scrubMs: 3_600_000,
-    copyTimeoutMs: 5000,
-    moveDeadlineMs: 300_000,
-  }
+/** The gateway's own, by default; nothing is looked through and nobody is given up meanwhile. */
+function optionsOf(grid: GridSize, replicas: number): CoordinatorOptions {
+  const defaults = Object.entries<Option<unknown>>(GATEWAY_OPTIONS).map(([name, option]) => [
+    name,
+    option.default,
+  ])
+  const { width, height, tile } = grid
+  const own = { grid: { width, height }, tile, replicas, recoverNodes: 0, watches: [], inputs: [] }
+  const config = { ...Object.fromEntries(defaults), ...own } as unknown as GatewayConfig
+  const quiet = { scrubMs: 3_600_000, graceMs: GRACE_MS, returnGraceMs: GRACE_MS }
+  return { ...coordinatorOptions(config, undefined), ...quiet }
 }

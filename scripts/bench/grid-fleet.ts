@@ -1,12 +1,12 @@
 /** A gateway and agents that hold a grid, each cell of it written, for benchmarks that look at it. */
-import type { ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
-import { type BenchProcesses, type Command, NODE } from './bench-processes.ts'
+import { type BenchProcesses, type Command, type Gateway, PROGRAM } from './bench-processes.ts'
 import { agentCommand, unitSetup } from './unit-command.ts'
 
-const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
+/** Of the longest task under emulation. */
+const DEADLINE_MS = 900_000
 const RESULT_LIMITS = { bytesMax: 64 * 1024 * 1024, depthMax: 8, itemsMax: 1000 }
 
 export interface GridSetup {
@@ -16,18 +16,12 @@ export interface GridSetup {
   readonly type: string
   readonly agents: number
   readonly replicas: number
-  /** Besides. */
-  readonly gatewayFlags?: readonly string[]
 }
 
-export interface GridFleet {
-  /** Without a slash at its end. */
-  readonly base: string
-  readonly gateway: number
-  readonly gatewayChild: ChildProcess
-  readonly agents: readonly number[]
+export interface GridFleet extends Gateway {
   /** Of its MQTT. */
   readonly url: string
+  readonly agents: readonly number[]
   /** What starts the gateway again where it was. */
   readonly gatewayArgv: readonly string[]
 }
@@ -35,41 +29,43 @@ export interface GridFleet {
 export async function startGridFleet(
   setup: GridSetup,
   processes: BenchProcesses,
-  command: Command = NODE,
+  command?: Command,
 ): Promise<GridFleet> {
-  const { name, side, type, replicas, gatewayFlags = [] } = setup
+  const { name, side, type, replicas } = setup
   const flags = [
-    ...['--data', join(processes.directory, `${name}-gateway`), '--replicas', String(replicas)],
     ...['--grid', `${side}x${side}`, '--tile', '16', '--fields', `value:${type}`],
-    ...['--log-level', 'warn', ...gatewayFlags],
+    ...['--replicas', String(replicas), '--log-level', 'warn'],
   ]
-  const argv = [PROGRAM, 'gateway', '--port', '0', '--http-port', '0', ...flags]
-  const { child, ready } = await processes.start(`${name}-gateway`, argv, command)
-  const [, port, http] = /mqtt=\S+:(\d+) http=(\S+)/.exec(ready)!
-  const agentWords = agentCommand(unitSetup('agent'), PROGRAM, undefined)
+  const wishes = { name: `${name}-gateway`, flags, ...(command && { command }) }
+  const gateway = await processes.startGateway(wishes)
+  const { port, httpPort, data } = gateway
+  const url = `mqtt://127.0.0.1:${port}`
+  const agentWords = agentCommand(unitSetup('agent'), undefined)
   const agents: number[] = []
   for (let count = 1; count <= setup.agents; count++) {
     const id = `${name}-${count}`
     const data = ['--data', join(processes.directory, id), '--slice-bytes-max', String(2 ** 30)]
-    const argv = ['--id', id, '--url', `mqtt://127.0.0.1:${port}`, ...data, '--log-level', 'warn']
+    const argv = ['--id', id, '--url', url, ...data, '--log-level', 'warn']
     agents.push((await processes.start(id, argv, agentWords)).child.pid!)
   }
-  const httpPort = http!.slice(http!.lastIndexOf(':') + 1)
-  const gatewayArgv = [PROGRAM, 'gateway', '--port', port!, '--http-port', httpPort, ...flags]
-  const [base, url] = [`http://${http}`, `mqtt://127.0.0.1:${port}`]
-  return { base, url, gateway: child.pid!, gatewayChild: child, agents, gatewayArgv }
+  const places = ['--port', String(port), '--http-port', String(httpPort), '--data', data]
+  return { ...gateway, url, agents, gatewayArgv: [PROGRAM, 'gateway', ...places, ...flags] }
 }
 
-/** Submits a task, waits for its end and returns its value and the bytes of its result. */
+/** Submits a task, waits for its end however long it takes, and returns its value and the bytes of its result. */
 export async function runTask(
   base: string,
   task: Record<string, unknown>,
 ): Promise<{ value: Record<string, unknown>; bytes: number }> {
-  const response = await fetch(`${base}/process?wait=60s`, {
+  const [id, accept] = [randomUUID(), 'application/cbor']
+  let response = await fetch(`${base}/process?wait=60s`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/cbor' },
-    body: JSON.stringify({ ...task, deadline_ms: 600_000 }),
+    headers: { 'content-type': 'application/json', accept },
+    body: JSON.stringify({ id, ...task, deadline_ms: DEADLINE_MS }),
   })
+  while (response.status === 202 || response.status === 404) {
+    response = await fetch(`${base}/api/tasks/${id}/result?wait=60s`, { headers: { accept } })
+  }
   const body = new Uint8Array(await response.arrayBuffer())
   const decoded = response.status === 200 ? decodeCbor(body, RESULT_LIMITS) : undefined
   if (decoded?.ok !== true) throw new Error(`${task.op}: ${response.status}`)

@@ -95,6 +95,16 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
   return [lines[0], rule, ...lines.slice(1)].join('\n')
 }
 
+/** A goal that a value is to stay below or at, and whether it does: two cells of a table. */
+export function judged(value: number, goal: number, shown = String(goal)): [string, string] {
+  return [`≤ ${shown}`, value <= goal ? 'holds' : 'missed']
+}
+
+/** What a benchmark prints at its end. */
+export function report(rows: readonly (readonly string[])[], note = ''): void {
+  process.stdout.write(`${describeMachine()}\n${note && `${note}\n`}${formatTable(rows)}\n`)
+}
+
 /** Machine, runtime, day and how busy it was, for the head of a report. */
 export function describeMachine(): string {
   const [cpu] = cpus()

@@ -4,10 +4,9 @@
  * After `npm run build`: `node dist/scripts/bench/memory.js [--seconds 60] [--agent <tree>/agent.mjs]
  * [--bare] [--no-bound]`: the agent of a package, Node without flags, without the run below a bound.
  */
-import { fileURLToPath } from 'node:url'
 import { describeAgentMemory, measureAgent } from './agent-memory.ts'
 import { benchOptions, wholeOption } from './bench-options.ts'
-import { BenchProcesses } from './bench-processes.ts'
+import { withProcesses } from './bench-processes.ts'
 import { describeMachine, formatTable } from './measure.ts'
 import { MemoryBound } from './memory-bound.ts'
 import { agentCommand, NO_SETUP, unitSetup } from './unit-command.ts'
@@ -17,7 +16,6 @@ const MIB = 1024 * 1024
 const BOUND_BYTES = 128 * MIB
 const BOUND_SECONDS = 5
 const ROUNDS = 5
-const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 
 const { values: flags } = benchOptions(
   'memory.js [--seconds 60] [--agent <tree>/agent.mjs] [--bare] [--no-bound]',
@@ -26,17 +24,7 @@ const { values: flags } = benchOptions(
 )
 const seconds = wholeOption(flags, 'seconds')
 const setup = flags.bare ? NO_SETUP : unitSetup('agent')
-const command = agentCommand(setup, PROGRAM, flags.agent)
-const common = { gatewayProgram: PROGRAM, rounds: ROUNDS }
-
-async function measure(): Promise<string> {
-  const processes = new BenchProcesses()
-  try {
-    return describeAgentMemory(await measureAgent(processes, { ...common, command, seconds }))
-  } finally {
-    await processes.close()
-  }
-}
+const command = agentCommand(setup, flags.agent)
 
 async function measureBelowBound(): Promise<string> {
   let bound: MemoryBound
@@ -45,11 +33,12 @@ async function measureBelowBound(): Promise<string> {
   } catch (error) {
     return `SKIPPED, below a bound of 128 MiB: ${(error as Error).message}`
   }
-  const processes = new BenchProcesses()
   try {
-    const inside = bound.around(command, processes.directory)
-    const options = { ...common, command: inside, seconds: BOUND_SECONDS }
-    const { workSeconds, after } = await measureAgent(processes, options)
+    const { workSeconds, after } = await withProcesses(async (processes) => {
+      const inside = bound.around(command, processes.directory)
+      const options = { rounds: ROUNDS, command: inside, seconds: BOUND_SECONDS }
+      return await measureAgent(processes, options)
+    })
     const { peakBytes, timesAtBound, kills } = bound.use()
     return formatTable([
       ['Below a hard bound of 128 MiB', 'value', 'Goal', 'Verdict'],
@@ -60,7 +49,6 @@ async function measureBelowBound(): Promise<string> {
       ['written and scanned in', `${workSeconds.toFixed(1)} s`],
     ])
   } finally {
-    await processes.close()
     bound.remove()
   }
 }
@@ -69,5 +57,7 @@ console.log(describeMachine())
 const variables = Object.entries(setup.environment).map((pair) => pair.join('='))
 const words = [...variables, 'node', ...command.argv].join(' ')
 console.log(`${process.arch}, medians of ${seconds} s: ${words}\n`)
-console.log(await measure())
+const options = { rounds: ROUNDS, command, seconds }
+const memory = await withProcesses((processes) => measureAgent(processes, options))
+console.log(describeAgentMemory(memory))
 if (flags.bound) console.log(`\n${await measureBelowBound()}`)

@@ -5,9 +5,9 @@
  */
 import type { Region } from '../../shared/grid/geometry.ts'
 import { benchOptions, misused, wholeOption } from './bench-options.ts'
-import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
+import { cpuSecondsOf, withProcesses } from './bench-processes.ts'
 import { fillGrid, type GridFleet, type GridSetup, runTask, startGridFleet } from './grid-fleet.ts'
-import { describeMachine, formatMs, formatTable, median, quantile } from './measure.ts'
+import { formatMs, judged, median, quantile, report } from './measure.ts'
 
 const WARM_UPS = 3
 
@@ -68,7 +68,7 @@ async function measureLook(fleet: GridFleet, side: number, look: Look): Promise<
   let [gatewaySeconds, agentSeconds, size] = [0, 0, 0]
   for (let count = 0; count < WARM_UPS + runs; count++) {
     if (count === WARM_UPS) {
-      gatewaySeconds = cpuSecondsOf(fleet.gateway)
+      gatewaySeconds = cpuSecondsOf(fleet.pid)
       agentSeconds = cpuSecondsOf(...fleet.agents)
     }
     const startMs = performance.now()
@@ -87,27 +87,23 @@ async function measureLook(fleet: GridFleet, side: number, look: Look): Promise<
   const each = (seconds: number, pids: readonly number[]): string =>
     formatMs(((cpuSecondsOf(...pids) - seconds) * 1000) / runs)
   const wall = median(walls)
-  const verdict = goalMs === undefined ? [] : [`≤ ${goalMs}`, wall <= goalMs ? 'holds' : 'missed']
   return [
     look.what,
     ...[formatMs(quantile(walls, 0)), formatMs(wall), formatMs(quantile(walls, 0.99))],
-    ...[each(gatewaySeconds, [fleet.gateway]), each(agentSeconds, fleet.agents)],
+    ...[each(gatewaySeconds, [fleet.pid]), each(agentSeconds, fleet.agents)],
     `${Math.ceil(size / 1024)}`,
-    ...verdict,
+    ...(goalMs === undefined ? [] : judged(wall, goalMs)),
   ]
 }
 
 const rows: string[][] = [
   ['What', 'least', 'p50', 'p99', 'CPU gateway', 'CPU agents', 'KiB', 'Goal', 'Verdict'],
 ]
-const processes = new BenchProcesses()
-try {
+await withProcesses(async (processes) => {
   for (const setup of chosen) {
     const fleet = await startGridFleet(setup, processes)
     await fillGrid(setup, fleet.base)
     for (const look of setup.looks) rows.push(await measureLook(fleet, setup.side, look))
   }
-} finally {
-  await processes.close()
-}
-process.stdout.write(`${describeMachine()}\nMilliseconds, ${runs} runs.\n${formatTable(rows)}\n`)
+})
+report(rows, `Milliseconds, ${runs} runs.`)

@@ -6,9 +6,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { benchOptions, misused, wholeOption } from './bench-options.ts'
-import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
+import { type BenchProcesses, cpuSecondsOf, withProcesses } from './bench-processes.ts'
 import { fillGrid, type GridFleet, runTask, startGridFleet } from './grid-fleet.ts'
-import { describeMachine, formatMs, formatTable, median, quantile } from './measure.ts'
+import { formatMs, judged, median, quantile, report } from './measure.ts'
 
 const SETUP = { name: 'page', side: 1024, type: 'f32', agents: 3, replicas: 2 }
 const WRITE_MS = 1000
@@ -59,14 +59,7 @@ async function measurePaint(browser: Browser, base: string): Promise<Row[]> {
   return [
     times('first paint', paints, 500),
     times('from another view to the whole map', maps),
-    [
-      'first load, KiB',
-      '',
-      (bytes / 1024).toFixed(1),
-      '',
-      '≤ 35',
-      bytes <= 35 * 1024 ? 'holds' : 'missed',
-    ],
+    ['first load, KiB', '', (bytes / 1024).toFixed(1), '', ...judged(bytes / 1024, 35)],
   ]
 }
 
@@ -92,13 +85,13 @@ async function write(base: string, value: number): Promise<void> {
 }
 
 async function percentOf(fleet: GridFleet, isWriting: boolean): Promise<number> {
-  const from = cpuSecondsOf(fleet.gateway)
+  const from = cpuSecondsOf(fleet.pid)
   const startMs = performance.now()
   for (let value = 1; performance.now() - startMs < seconds * 1000; value++) {
     if (isWriting) await write(fleet.base, value % 5)
     await sleep(Math.max(0, value * WRITE_MS - (performance.now() - startMs)))
   }
-  return (100 * (cpuSecondsOf(fleet.gateway) - from)) / ((performance.now() - startMs) / 1000)
+  return (100 * (cpuSecondsOf(fleet.pid) - from)) / ((performance.now() - startMs) / 1000)
 }
 
 async function measureLoad(browser: Browser, fleet: GridFleet): Promise<Row[]> {
@@ -114,7 +107,7 @@ async function measureLoad(browser: Browser, fleet: GridFleet): Promise<Row[]> {
     await page.goto(view === undefined ? 'about:blank' : `${fleet.base}/${view}`)
     await sleep(SETTLE_MS)
     const percent = await percentOf(fleet, isWriting)
-    const verdict = goal === undefined ? [] : [`≤ ${goal}`, percent <= goal ? 'holds' : 'missed']
+    const verdict = goal === undefined ? [] : judged(percent, goal)
     rows.push([`gateway, % of a core: ${what}`, '', percent.toFixed(2), '', ...verdict])
   }
   await page.close()
@@ -139,10 +132,10 @@ async function measureLive(
     changed.push(performance.now() - startMs)
   }
   const status = page.getByRole('status').first()
-  let { gateway } = fleet
+  let { pid } = fleet
   for (let run = 0; run < Math.min(runs, 5); run++) {
     await status.filter({ hasText: 'alive' }).waitFor()
-    process.kill(gateway, 'SIGKILL')
+    process.kill(pid, 'SIGKILL')
     const killedMs = performance.now()
     await status.filter({ hasText: 'does not answer' }).waitFor()
     said.push(performance.now() - killedMs)
@@ -150,7 +143,7 @@ async function measureLive(
     const { child } = await processes.start('page-gateway-again', fleet.gatewayArgv)
     await status.filter({ hasText: 'alive' }).waitFor()
     back.push(performance.now() - startMs)
-    gateway = child.pid!
+    pid = child.pid!
   }
   await page.close()
   return [
@@ -160,19 +153,18 @@ async function measureLive(
   ]
 }
 
-const processes = new BenchProcesses()
 const browser = await chromium.launch({ executablePath: flags.browser, args: ['--no-sandbox'] })
 const rows: Row[] = [['What', 'least', 'median', 'most', 'Goal', 'Verdict']]
 try {
-  const fleet = await startGridFleet(SETUP, processes)
-  await fillGrid(SETUP, fleet.base)
-  if (parts.includes('paint')) rows.push(...(await measurePaint(browser, fleet.base)))
-  if (parts.includes('load')) rows.push(...(await measureLoad(browser, fleet)))
-  if (parts.includes('live')) rows.push(...(await measureLive(browser, fleet, processes)))
+  await withProcesses(async (processes) => {
+    const fleet = await startGridFleet(SETUP, processes)
+    await fillGrid(SETUP, fleet.base)
+    if (parts.includes('paint')) rows.push(...(await measurePaint(browser, fleet.base)))
+    if (parts.includes('load')) rows.push(...(await measureLoad(browser, fleet)))
+    if (parts.includes('live')) rows.push(...(await measureLive(browser, fleet, processes)))
+  })
 } finally {
   await browser.close()
-  await processes.close()
 }
-process.stdout.write(
-  `${describeMachine()}, ${browser.version()}\nMilliseconds where nothing else is said, ${runs} runs, ${seconds} s each.\n${formatTable(rows)}\n`,
-)
+const units = `Milliseconds where nothing else is said, ${runs} runs, ${seconds} s each.`
+report(rows, `Chromium ${browser.version()}. ${units}`)

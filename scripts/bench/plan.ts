@@ -19,7 +19,7 @@ import {
 import { hashText, mix32 } from '../../shared/core/hash.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
-import type { ReadOperation, WriteOperation } from '../../shared/operations/operation.ts'
+import type { ReadOperation, Wire, WriteOperation } from '../../shared/operations/operation.ts'
 import { type Applied, type Down, encodeMessage } from '../../shared/protocol/messages.ts'
 import { benchOptions, misused } from './bench-options.ts'
 import { FleetInMemory, nodeIdOf } from './fleet-in-memory.ts'
@@ -70,6 +70,16 @@ function report(what: string, timings: Timings, goalMs?: number): void {
   rows.push(row)
 }
 
+/** Times `run`, and reports it. */
+function bench(
+  what: string,
+  runs: Parameters<typeof timeRuns>[0],
+  run: (index: number) => unknown,
+  goalMs?: number,
+): void {
+  report(what, timeRuns(runs, run), goalMs)
+}
+
 function verdictOn({ ownP50Ms, ownP99Ms }: Timings, goalMs: number): string {
   if (ownP99Ms < goalMs) return 'holds'
   return ownP50Ms < goalMs ? 'p50 only' : 'missed'
@@ -88,33 +98,19 @@ function newPlacement(): Placement {
 
 function benchPlacement(): void {
   const few = { warmUps: 2, runs: 15 }
-  report(
-    `ring of ${NODES} members × ${virtualNodes} points`,
-    timeRuns(few, () => new HashRing(members, virtualNodes)),
-  )
-  report(
-    'ring and 262,144 tiles × 2 placed',
-    timeRuns(few, () => newPlacement().slots),
-  )
+  bench(`ring of ${NODES} members × ${virtualNodes} points`, few, () => {
+    return new HashRing(members, virtualNodes)
+  })
+  bench('ring and 262,144 tiles × 2 placed', few, () => newPlacement().slots)
   const placement = newPlacement()
   let count = placement.slots.length
-  report(
-    'one member leaves or joins, no tile born',
-    timeRuns(few, (run) => {
-      placement.setMembers(run % 2 === 0 ? members.slice(0, -1) : members)
-      count = placement.slots.length
-    }),
-    RECOVERY_GOAL_MS,
-  )
+  const change = (run: number): void => {
+    placement.setMembers(run % 2 === 0 ? members.slice(0, -1) : members)
+    count = placement.slots.length
+  }
+  bench('one member leaves or joins, no tile born', few, change, RECOVERY_GOAL_MS)
   placement.bear(geometry.tilesOf(geometry.whole))
-  report(
-    'one member leaves or joins, all tiles born',
-    timeRuns(few, (run) => {
-      placement.setMembers(run % 2 === 0 ? members.slice(0, -1) : members)
-      count = placement.slots.length
-    }),
-    RECOVERY_GOAL_MS,
-  )
+  bench('one member leaves or joins, all tiles born', few, change, RECOVERY_GOAL_MS)
   const loads = [...newPlacement().tileCounts.values()]
   const mean = count / NODES
   const greatest = Math.max(...loads)
@@ -130,49 +126,25 @@ function benchPlans(): void {
   const all = new Uint8Array(NODES).fill(1)
   const most = all.map((_, index) => (index % 100 === 0 ? 0 : 1))
   const many = { warmUps: 100, runs: 1000 }
-  const stat = readTilesMax(findOperation('stat') as ReadOperation, { field: 0 }, tiles, context)
-  const get = readTilesMax(findOperation('get') as ReadOperation, { fields: [0] }, tiles, context)
-  const scale = writeTilesMax(
-    findOperation('scale') as WriteOperation,
-    { fields: [], values: [] },
-    tiles,
-    context,
-  )
-  report(
-    'floor: all slots read in order',
-    timeRuns(many, () => sumOf(slots)),
-  )
-  report(
-    'floor: a dependent random read a tile',
-    timeRuns(many, () => chase(slots)),
-  )
-  const reads = timeRuns(many, () => planReads(input, all))
-  report('plan of a read', reads, PLAN_GOAL_MS)
-  report(
-    'plan of a read, 1 member in 100 away',
-    timeRuns(many, () => planReads(input, most)),
-    PLAN_GOAL_MS,
-  )
-  report(
-    `plan of a read, cut for stat (${countParts(planReads(input, all), stat)} parts)`,
-    timeRuns(many, () => countParts(planReads(input, all), stat)),
-    PLAN_GOAL_MS,
-  )
-  report(
-    `plan of a read, cut as for get (${countParts(planReads(input, all), get)} parts)`,
-    timeRuns(many, () => countParts(planReads(input, all), get)),
-    PLAN_GOAL_MS,
-  )
-  report(
-    'plan of a write',
-    timeRuns(many, () => planWrites(input)),
-    PLAN_GOAL_MS,
-  )
-  report(
-    `plan of a write, cut for scale (${countParts(planWrites(input), scale)} parts)`,
-    timeRuns(many, () => countParts(planWrites(input), scale)),
-    PLAN_GOAL_MS,
-  )
+  const readOf = (op: string, args: Wire): number =>
+    readTilesMax(findOperation(op) as ReadOperation, args, tiles, context)
+  const write = findOperation('scale') as WriteOperation
+  const scale = writeTilesMax(write, { fields: [], values: [] }, tiles, context)
+  const reads = (): TilePlan => planReads(input, all)
+  const writes = (): TilePlan => planWrites(input)
+  const cut = (what: string, plan: () => TilePlan, tilesMax: number): void => {
+    const parts = countParts(plan(), tilesMax)
+    const named = `plan of a ${what} (${parts} parts)`
+    bench(named, many, () => countParts(plan(), tilesMax), PLAN_GOAL_MS)
+  }
+  bench('floor: all slots read in order', many, () => sumOf(slots))
+  bench('floor: a dependent random read a tile', many, () => chase(slots))
+  bench('plan of a read', many, reads, PLAN_GOAL_MS)
+  bench('plan of a read, 1 member in 100 away', many, () => planReads(input, most), PLAN_GOAL_MS)
+  cut('read, cut for stat', reads, readOf('stat', { field: 0 }))
+  cut('read, cut as for get', reads, readOf('get', { fields: [0] }))
+  bench('plan of a write', many, writes, PLAN_GOAL_MS)
+  cut('write, cut for scale', writes, scale)
 }
 
 function countParts(plan: TilePlan, tilesMax: number): number {
@@ -204,15 +176,11 @@ function benchItems(): void {
       const text = mix32(index).toString(16)
       return text.padStart(length, 'item-')
     })
-    report(
-      `floor: 1,000,000 keys of ${length} letters hashed`,
-      timeRuns(few, () => keys.reduce((sum, key) => sum ^ hashText(key), 0)),
-    )
-    report(
-      `1,000,000 items of ${length} letters sharded`,
-      timeRuns(few, () => planItems(keys, ring, accepts)),
-      ITEMS_GOAL_MS,
-    )
+    bench(`floor: 1,000,000 keys of ${length} letters hashed`, few, () => {
+      return keys.reduce((sum, key) => sum ^ hashText(key), 0)
+    })
+    const shard = () => planItems(keys, ring, accepts)
+    bench(`1,000,000 items of ${length} letters sharded`, few, shard, ITEMS_GOAL_MS)
   }
 }
 

@@ -1,12 +1,10 @@
 /** Two gateways to compare, open and secured, built, on loopback; and boards with keys for the second one. */
-import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect as connectBare, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectionOptions, connect as connectSecured } from 'node:tls'
-import { fileURLToPath } from 'node:url'
 import { enrol } from '../../firmware-agent/adapters/enrolment-client.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -15,13 +13,19 @@ import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
 import { newKeyPair, pemOf } from '../../shared/runtime/public-keys.ts'
 import { gatewayClient } from '../client/node-carrier.ts'
 import { createToken } from '../commands/token.ts'
-import { type BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
+import {
+  type BenchProcesses,
+  cpuSecondsOf,
+  type Gateway,
+  NODE,
+  PROBED,
+  PROGRAM,
+  probe,
+} from './bench-processes.ts'
 import { footprintOf } from './footprint.ts'
-import type { LoopDelay } from './loop-probe.ts'
+import type { Probed } from './probe.ts'
 import { unitSetup } from './unit-command.ts'
 
-const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
-const PROBE = fileURLToPath(new URL('loop-probe.js', import.meta.url))
 /** Nodes of a benchmark say nothing while it counts. */
 const QUIET = ['--suspect-after-ms', '600000', '--dead-after-ms', '700000']
 const FLAGS = ['--grid', '64x64', '--tile', '16', ...QUIET, '--log-level', 'error']
@@ -35,33 +39,31 @@ export type Shown = Pick<ConnectionOptions, 'key' | 'cert'>
 export class BenchGateway {
   readonly port: number
   readonly data: string
-  readonly #child: ChildProcess
+  readonly #gateway: Gateway
   readonly #ca: string | undefined
 
   static async start(processes: BenchProcesses, kind: 'open' | 'secured'): Promise<BenchGateway> {
     const data = join(processes.directory, kind)
+    const isSecured = kind === 'secured'
     // Again, where one was here before.
-    if (kind === 'secured') await processes.finish([PROGRAM, 'gateway', 'secure', '--data', data])
-    const ports = ['--port', '0', '--http-port', '0', '--data', data]
+    if (isSecured) await processes.finish([PROGRAM, 'gateway', 'secure', '--data', data])
     const { environment } = unitSetup('gateway')
-    const probed = ['--expose-gc', '--import', PROBE, PROGRAM, 'gateway']
-    const command = { path: process.execPath, argv: probed, environment }
-    const { child, ready } = await processes.start(kind, [...ports, ...FLAGS], command)
-    const [, port] = /mqtts?=\S+:(\d+)/.exec(ready) ?? []
-    if (port === undefined) throw new Error(`not as expected: ${ready}`)
-    return new BenchGateway(child, data, Number(port), kind === 'secured')
+    const command = { ...NODE, argv: ['--expose-gc', ...PROBED], environment }
+    const gateway = await processes.startGateway({ name: kind, flags: FLAGS, command })
+    const ca = isSecured ? readFileSync(join(data, 'security', 'ca.crt'), 'utf8') : undefined
+    return new BenchGateway(gateway, ca)
   }
 
-  private constructor(child: ChildProcess, data: string, port: number, isSecured: boolean) {
-    this.#child = child
-    this.data = data
-    this.port = port
-    this.#ca = isSecured ? readFileSync(join(data, 'security', 'ca.crt'), 'utf8') : undefined
+  private constructor(gateway: Gateway, ca: string | undefined) {
+    this.#gateway = gateway
+    this.data = gateway.data
+    this.port = gateway.port
+    this.#ca = ca
   }
 
   async end(): Promise<void> {
-    const exited = once(this.#child, 'exit')
-    this.#child.kill('SIGTERM')
+    const exited = once(this.#gateway.child, 'exit')
+    this.#gateway.child.kill('SIGTERM')
     await exited
   }
 
@@ -88,21 +90,18 @@ export class BenchGateway {
   }
 
   get cpuSeconds(): number {
-    return cpuSecondsOf(this.#child.pid!)
+    return cpuSecondsOf(this.#gateway.pid)
   }
 
   /** Bytes, without what is garbage. */
   async anonymous(): Promise<number> {
     await this.loopDelay()
-    return footprintOf(this.#child.pid!).anonymous
+    return footprintOf(this.#gateway.pid).anonymous
   }
 
   /** Since the last time. */
-  async loopDelay(): Promise<LoopDelay> {
-    const answer = once(this.#child, 'message') as Promise<[LoopDelay]>
-    this.#child.send('loop-probe')
-    const [delay] = await answer
-    return delay
+  async loopDelay(): Promise<Probed> {
+    return await probe(this.#gateway.child)
   }
 
   /** Keys for boards, as each gets its own; and how long they took together, s. */

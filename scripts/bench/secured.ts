@@ -9,20 +9,18 @@ import { writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { createToken } from '../commands/token.ts'
 import { benchOptions, wholeOption } from './bench-options.ts'
-import { BenchProcesses } from './bench-processes.ts'
+import { type BenchProcesses, withProcesses } from './bench-processes.ts'
 import { type Footprints, footprintOf, sampleFootprints } from './footprint.ts'
 import { LightNode, PacketSocket } from './light-node.ts'
-import { describeMachine, formatMs, formatTable, median, quantile } from './measure.ts'
+import { formatMs, judged, median, quantile, report } from './measure.ts'
 import { BenchGateway, type Shown } from './secured-gateway.ts'
 import { AGENT_OPTIONS } from './slice-load.ts'
 import { agentCommand, unitSetup } from './unit-command.ts'
 
-const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 /** As the gateway's flags have it. */
 const GEOMETRY = new Geometry({ width: 64, height: 64, tile: 16 })
 const WARM_UP_MS = 15_000
@@ -60,11 +58,7 @@ function row(
   goal?: number,
 ): Row {
   const cells = [what, format(open!), format(secured!), (secured! / open!).toFixed(2)]
-  return goal === undefined ? cells : [...cells, `≤ ${format(goal)}`, verdict(secured! <= goal)]
-}
-
-function verdict(holds: boolean): string {
-  return holds ? 'holds' : 'missed'
+  return goal === undefined ? cells : [...cells, ...judged(secured!, goal, format(goal))]
 }
 
 const inMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
@@ -74,7 +68,7 @@ const inMicroseconds = (s: number): string => `${(s * 1e6).toFixed(1)} µs`
 
 /** A packaged agent at each, idle. */
 async function measureAgents({ processes, open, secured }: Gateways): Promise<Row[]> {
-  const command = agentCommand(unitSetup('agent'), PROGRAM, flags.agent)
+  const command = agentCommand(unitSetup('agent'), flags.agent)
   const start = async (gateway: BenchGateway, more: readonly string[]): Promise<number> => {
     const name = `agent-${gateway.isSecured ? 'secured' : 'open'}`
     const data = ['--data', join(processes.directory, name), '--log-level', 'error']
@@ -165,7 +159,7 @@ async function measureConnections({ processes, open, secured }: Gateways): Promi
   const tls = kept - bare
   return [
     row('memory a node that is connected', each('bytesEach'), inKilobytes),
-    ['of it for TLS', '', inKilobytes(tls), '', `≤ ${inKilobytes(70e3)}`, verdict(tls <= 70e3)],
+    ['of it for TLS', '', inKilobytes(tls), '', ...judged(tls, 70e3, inKilobytes(70e3))],
     row(`${count} nodes at once: event loop, p99`, each('p99Ms'), inMs, 150),
     row('the same, worst', each('maxMs'), inMs),
     row('the same, until all are admitted', each('tookMs'), inMs),
@@ -249,7 +243,7 @@ async function measureMessages({ open, secured }: Gateways): Promise<Row[]> {
         [bare, kept],
         inMicroseconds,
       ),
-      ...['≤ 1.10 times', verdict(kept <= 1.1 * bare)],
+      ...judged(kept, 1.1 * bare, '1.10 times'),
     ],
   ]
 }
@@ -260,7 +254,14 @@ async function measureEnrolments({ secured }: Gateways): Promise<Row[]> {
   const rate = count / taken.seconds
   const each = (secured.cpuSeconds - cpu) / count
   return [
-    [`enrolments a second, ${count} boards`, '', rate.toFixed(1), '', '≥ 50', verdict(rate >= 50)],
+    [
+      `enrolments a second, ${count} boards`,
+      '',
+      rate.toFixed(1),
+      '',
+      '≥ 50',
+      judged(-rate, -50)[1],
+    ],
     ['processor time a board, with its token', '', inMs(each * 1000)],
   ]
 }
@@ -282,7 +283,7 @@ async function measureRevocations({ secured }: Gateways): Promise<Row[]> {
   const [p50, worst] = [median(times), quantile(times, 1)]
   return [
     [`revocation, to the end of the connection: p50 of ${REVOKED}`, '', inMs(p50)],
-    ['the same, worst', '', inMs(worst), '', '≤ 100 ms', verdict(worst <= 100)],
+    ['the same, worst', '', inMs(worst), '', ...judged(worst, 100, '100 ms')],
   ]
 }
 
@@ -298,18 +299,15 @@ async function measureAll(): Promise<void> {
   const rows: Row[] = [HEAD]
   for (const [name, measure] of Object.entries(MEASURES)) {
     if (flags.only !== '' && !flags.only.split(',').includes(name)) continue
-    const processes = new BenchProcesses()
-    try {
+    await withProcesses(async (processes) => {
       const open = await BenchGateway.start(processes, 'open')
       const secured = await BenchGateway.start(processes, 'secured')
       const made = await measure({ processes, open, secured })
       for (const one of made) process.stderr.write(`${one.join('  ')}\n`)
       rows.push(...made)
-    } finally {
-      await processes.close()
-    }
+    })
   }
-  process.stdout.write(`${describeMachine()}\n\n${formatTable(rows)}\n`)
+  report(rows)
 }
 
 await measureAll()

@@ -4,9 +4,10 @@
  * how long the loop is blocked, and what a telemetry sample costs. After `npm run build`:
  * `node dist/scripts/bench/slice-store.js [directory]`.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { DeviceMetrics } from '../../firmware-agent/adapters/device-metrics.ts'
 import { OperationRunner } from '../../firmware-agent/adapters/operation-runner.ts'
 import { SliceStore } from '../../firmware-agent/adapters/slice-store.ts'
@@ -24,6 +25,8 @@ import {
 import { decodeDown, type Entry, encodeMessage } from '../../shared/protocol/messages.ts'
 import { databasePath, openDatabase } from '../../shared/runtime/lmdb.ts'
 import { benchOptions } from './bench-options.ts'
+import { footprintOf } from './footprint.ts'
+import { median, quantile } from './measure.ts'
 
 const GRID = { width: 800, height: 640, tile: 16, fields: 'value:f64' }
 const FIELDS = [{ name: 'value', type: 'f64' }] as const
@@ -65,21 +68,6 @@ function entriesOf(op: string, args: Wire, first: { position: number; seq: numbe
   })
 }
 
-class LongestBlock {
-  #lastMs = performance.now()
-  longestMs = 0
-  readonly #timer = setInterval(() => {
-    const nowMs = performance.now()
-    this.longestMs = Math.max(this.longestMs, nowMs - this.#lastMs)
-    this.#lastMs = nowMs
-  }, 1)
-
-  stop(): number {
-    clearInterval(this.#timer)
-    return this.longestMs
-  }
-}
-
 interface Timing {
   readonly ms: number
   /** Of all threads. */
@@ -88,23 +76,20 @@ interface Timing {
 }
 
 async function timed(run: () => Promise<unknown>): Promise<Timing> {
-  const block = new LongestBlock()
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
   const cpu = process.cpuUsage()
   const startMs = performance.now()
   await run()
   const ms = performance.now() - startMs
   const { user, system } = process.cpuUsage(cpu)
-  return { ms, cpuMs: (user + system) / 1000, blockMs: block.stop() }
+  delay.disable()
+  return { ms, cpuMs: (user + system) / 1000, blockMs: delay.max / 1e6 }
 }
 
-const median = (values: number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
-
 function memory(): string {
-  const rollup = readFileSync('/proc/self/smaps_rollup', 'utf8')
-  const kib = (name: string): number =>
-    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1])
-  return `Rss ${(kib('Rss') / 1024).toFixed(1)} MiB, Anonymous ${(kib('Anonymous') / 1024).toFixed(1)} MiB`
+  const { rss, anonymous } = footprintOf(process.pid)
+  return `Rss ${(rss / 2 ** 20).toFixed(1)} MiB, Anonymous ${(anonymous / 2 ** 20).toFixed(1)} MiB`
 }
 
 const { positionals } = benchOptions('slice-store.js [directory]', {}, { allowPositionals: true })
@@ -178,13 +163,11 @@ const { storeBytes, lsus } = store.stats()
 console.log(`disk   ${(storeBytes / lsus).toFixed(1)} bytes an LSU, ${storeBytes} bytes`)
 console.log(`loop   blocked at most ${longestBlockMs.toFixed(1)} ms`)
 
-if (
-  store
-    .readPage(geometry.tiles - 1)!
-    .column(0)
-    .at(-1) !== values.at(-1)
-)
-  throw new Error('wrong')
+const [last] = store
+  .readPage(geometry.tiles - 1)!
+  .column(0)
+  .slice(-1)
+if (last !== values.at(-1)) throw new Error('wrong')
 const metrics = new DeviceMetrics({ diskPath: databasePath(join(base, 'agent')) })
 const samplesMs: number[] = []
 for (let count = 0; count < 2000; count++) {
@@ -192,8 +175,8 @@ for (let count = 0; count < 2000; count++) {
   metrics.sample()
   samplesMs.push(performance.now() - startMs)
 }
-samplesMs.sort((a, b) => a - b)
-console.log(`sample p50 ${samplesMs[1000]!.toFixed(4)} ms, p99 ${samplesMs[1980]!.toFixed(4)} ms`)
+const [p50, p99] = [0.5, 0.99].map((share) => quantile(samplesMs, share).toFixed(4))
+console.log(`sample p50 ${p50} ms, p99 ${p99} ms`)
 console.log(`end: ${memory()}`)
 metrics.close()
 await store.close()

@@ -6,14 +6,13 @@
  * [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1] [--agent <tree>/agent.mjs]`: the agent of a
  * package. Longer runs tell more.
  */
-import type { ChildProcess } from 'node:child_process'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Random } from '../../shared/core/random.ts'
 import { benchOptions, misused } from './bench-options.ts'
-import { BenchProcesses } from './bench-processes.ts'
+import { BenchProcesses, cpuSecondsOf } from './bench-processes.ts'
+import { footprintOf } from './footprint.ts'
 import { leastSquares } from './least-squares.ts'
 import { describeMachine, formatTable, median } from './measure.ts'
 import { TaskClient } from './task-client.ts'
@@ -36,7 +35,6 @@ const HOUR_MS = 3_600_000
 const HOURS_A_YEAR = 24 * 365
 const MB = 1e6
 const TELEMETRY_GOAL_PERCENT = 0.2
-const PROGRAM = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 
 const { values: flags } = benchOptions(
   'soak.js [--minutes 10] [--agents 3] [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1] [--agent <tree>/agent.mjs]',
@@ -51,7 +49,7 @@ const { values: flags } = benchOptions(
 )
 const minutes = Number(flags.minutes)
 if (!(minutes >= 2)) misused('--minutes: at least 2')
-const agent = agentCommand(unitSetup('agent'), PROGRAM, flags.agent)
+const agent = agentCommand(unitSetup('agent'), flags.agent)
 const random = new Random(Number(flags.seed))
 const processes = new BenchProcesses()
 
@@ -79,47 +77,28 @@ interface Point {
   readonly cpuSeconds: number
 }
 
-function anonymousBytesOf(pid: number): number {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
-  return Number(/^Anonymous:\s+(\d+) kB/m.exec(rollup)![1]) * 1024
-}
-
 /** Not `write_bytes`: that counts a large page of the cache as a whole when a part of it is written. */
 function writtenBytesOf(pid: number): number {
   return Number(/^wchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))![1])
 }
 
-/** Of all threads, to the nanosecond. */
-function cpuSecondsOf(pid: number): number {
-  const tasks = readdirSync(`/proc/${pid}/task`)
-  const spentNs = tasks.map((task) => {
-    return Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0])
-  })
-  return spentNs.reduce((sum, ns) => sum + ns, 0) / 1e9
-}
-
 function look({ pid, directory }: Subject): Point {
   return {
     atMs: performance.now(),
-    anonymousBytes: anonymousBytesOf(pid),
+    anonymousBytes: footprintOf(pid).anonymous,
     fileBytes: statSync(join(directory, 'state-64', 'data.mdb')).size,
     writtenBytes: writtenBytesOf(pid),
     cpuSeconds: cpuSecondsOf(pid),
   }
 }
 
-async function startGateway(name: string): Promise<Subject & { port: number; http: string }> {
-  const directory = join(processes.directory, name)
-  const { child, ready } = await processes.start(
-    name,
-    [PROGRAM, 'gateway', '--port', '0', '--http-port', '0', '--data', directory].concat([
-      ...['--grid', `${WIDTH}x${HEIGHT}`],
-      ...['--replicas', '2', '--log-level', 'warn'],
-      ...['--retention-hours', '1', '--retention-tasks', '1000'],
-    ]),
-  )
-  const [, port, http] = /mqtt=\S+:(\d+) http=(\S+)/.exec(ready)!
-  return { name, pid: pidOf(child), directory, port: Number(port), http: `http://${http}` }
+async function startGateway(name: string): Promise<Subject & { port: number; base: string }> {
+  const flags = [
+    ...['--grid', `${WIDTH}x${HEIGHT}`, '--replicas', '2', '--log-level', 'warn'],
+    ...['--retention-hours', '1', '--retention-tasks', '1000'],
+  ]
+  const { pid, data, port, base } = await processes.startGateway({ name, flags })
+  return { name, pid, directory: data, port, base }
 }
 
 async function startAgent(id: string, port: number, interval: string): Promise<Subject> {
@@ -131,12 +110,7 @@ async function startAgent(id: string, port: number, interval: string): Promise<S
     ]),
     agent,
   )
-  return { name: id, pid: pidOf(child), directory }
-}
-
-function pidOf({ pid }: ChildProcess): number {
-  if (pid === undefined) throw new Error('a program without a process')
-  return pid
+  return { name: id, pid: child.pid!, directory }
 }
 
 /** Submits at the rate until told to stop; tasks that the machine is too slow for are left out. */
@@ -241,7 +215,7 @@ try {
     if (load.failure !== undefined) throw load.failure
     if (performance.now() - beganMs < warmUpMs) continue
     if (counted.size === 0) {
-      for (const { name } of agents) counted.set(name, await ownCountOf(gateway.http, name))
+      for (const { name } of agents) counted.set(name, await ownCountOf(gateway.base, name))
     }
     for (const subject of subjects) points.get(subject.name)!.push(look(subject))
     const passed = Math.round((performance.now() - beganMs) / 1000)
@@ -254,7 +228,7 @@ try {
   const hours = (performance.now() - beganMs - warmUpMs) / HOUR_MS
   const ownMb = await Promise.all(
     agents.map(async ({ name }) => {
-      const bytes = (await ownCountOf(gateway.http, name)) - counted.get(name)!
+      const bytes = (await ownCountOf(gateway.base, name)) - counted.get(name)!
       return `${name} ${(bytes / MB / hours).toFixed(1)}`
     }),
   )

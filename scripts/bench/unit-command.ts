@@ -1,6 +1,6 @@
 /** How a unit of systemd runs Node: its flags and variables, read from the unit itself. */
 import { readFileSync } from 'node:fs'
-import type { Command } from './bench-processes.ts'
+import { type Command, PROGRAM } from './bench-processes.ts'
 
 export interface NodeSetup {
   readonly flags: readonly string[]
@@ -16,13 +16,12 @@ export function unitSetup(role: 'agent' | 'gateway'): NodeSetup {
   return setupOf(readFileSync(new URL(`systemd/obelisk-${role}.service`, root), 'utf8'))
 }
 
-/** The agent of a package, or without its file that of `program`, the `obelisk` command. */
+/** The agent of a package, or without its file that of this checkout. */
 export function agentCommand(
   { flags, environment }: NodeSetup,
-  program: string,
   agentFile: string | undefined,
 ): Command {
-  const words = agentFile === undefined ? [program, 'agent'] : [agentFile]
+  const words = agentFile === undefined ? [PROGRAM, 'agent'] : [agentFile]
   return { path: process.execPath, argv: [...flags, ...words], environment }
 }
 

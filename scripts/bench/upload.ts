@@ -7,14 +7,12 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { npyHead } from '../../shared/grid/npy.ts'
 import { benchOptions, misused } from './bench-options.ts'
-import { BenchProcesses, type Command, cpuSecondsOf } from './bench-processes.ts'
+import { type Command, cpuSecondsOf, PROBED, probe, withProcesses } from './bench-processes.ts'
 import { footprintOf } from './footprint.ts'
 import { fillGrid, type GridFleet, startGridFleet } from './grid-fleet.ts'
-import { describeMachine, formatTable } from './measure.ts'
-import { MEMORY_ASKED, type MemoryUsed } from './memory-probe.ts'
+import { judged, report } from './measure.ts'
 import { unitSetup } from './unit-command.ts'
 
 const MIB = 1024 * 1024
@@ -38,18 +36,16 @@ const bytes = 4 * side * side
 /** `used`: objects and buffers together, garbage among them unless it was collected. */
 type Figures = Record<'anonymous' | 'heap' | 'used', number>
 
-const MEMORY_PROBE = fileURLToPath(new URL('memory-probe.js', import.meta.url))
 const { flags: nodeFlags, environment } = unitSetup('gateway')
 const command: Command = {
   path: process.execPath,
-  argv: [...nodeFlags, ...(flags.held ? ['--expose-gc'] : []), '--import', MEMORY_PROBE],
+  argv: [...nodeFlags, ...(flags.held ? ['--expose-gc'] : []), ...PROBED],
   environment,
 }
 
-async function figuresOf({ gateway, gatewayChild }: GridFleet): Promise<Figures> {
-  gatewayChild.send(MEMORY_ASKED)
-  const [{ heapUsed, heapTotal, external }] = (await once(gatewayChild, 'message')) as [MemoryUsed]
-  const { anonymous } = footprintOf(gateway)
+async function figuresOf({ child, pid }: GridFleet): Promise<Figures> {
+  const { heapUsed, heapTotal, external } = (await probe(child)).memory
+  const { anonymous } = footprintOf(pid)
   return { anonymous, heap: heapTotal, used: heapUsed + external }
 }
 
@@ -121,17 +117,16 @@ async function measure(
 ): Promise<void> {
   await sleep(REST_MS)
   const before = await figuresOf(fleet)
-  const [startMs, startCpu] = [performance.now(), cpuSecondsOf(fleet.gateway)]
+  const [startMs, startCpu] = [performance.now(), cpuSecondsOf(fleet.pid)]
   const peak = await most(fleet, work())
   const seconds = (performance.now() - startMs) / 1000
   const more = (name: keyof Figures): number => (peak[name] - before[name]) / MIB
   const growth = (name: keyof Figures): string => `${inMib(before[name])} → ${inMib(peak[name])}`
-  const judged = more(flags.held ? 'used' : 'anonymous')
   rows.push([
-    ...[what, seconds.toFixed(1), (cpuSecondsOf(fleet.gateway) - startCpu).toFixed(1)],
+    ...[what, seconds.toFixed(1), (cpuSecondsOf(fleet.pid) - startCpu).toFixed(1)],
     ...[growth('anonymous'), more('anonymous').toFixed(1), growth('heap')],
     ...[growth('used'), more('used').toFixed(1)],
-    ...(goal === undefined ? [] : [`≤ ${goal}`, judged <= goal ? 'holds' : 'missed']),
+    ...(goal === undefined ? [] : judged(more(flags.held ? 'used' : 'anonymous'), goal)),
   ])
 }
 
@@ -139,8 +134,7 @@ function inMib(value: number): string {
   return (value / MIB).toFixed(1)
 }
 
-const processes = new BenchProcesses()
-try {
+await withProcesses(async (processes) => {
   const setup = { name: 'upload', side, type: 'f32', agents: 2, replicas: 1 }
   const fleet = await startGridFleet(setup, processes, command)
   await fillGrid(setup, fleet.base)
@@ -154,9 +148,5 @@ try {
     const work = (): Promise<void> => download(fleet, form, STALL_MS)
     await measure(`${form}, a reader who stops`, fleet, work, READER_GOAL_MIB)
   }
-} finally {
-  await processes.close()
-}
-process.stdout.write(
-  `${describeMachine()}\n${inMib(bytes)} MiB of numbers.\n${formatTable(rows)}\n`,
-)
+})
+report(rows, `${inMib(bytes)} MiB of numbers.`)

@@ -9,7 +9,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeAgentMemory, measureAgent } from '../../scripts/bench/agent-memory.ts'
-import { BenchProcesses } from '../../scripts/bench/bench-processes.ts'
+import { withProcesses } from '../../scripts/bench/bench-processes.ts'
 import type { AddressWindow } from '../../scripts/bench/footprint.ts'
 import { describeMachine } from '../../scripts/bench/measure.ts'
 import { unitSetup } from '../../scripts/bench/unit-command.ts'
@@ -37,8 +37,7 @@ const seconds = Number(flags.seconds)
 if (!Number.isInteger(seconds) || seconds < 1) throw new Error('--seconds: a whole number above 0')
 
 async function measure(architecture: ArmArchitecture): Promise<string> {
-  const processes = new BenchProcesses()
-  try {
+  return await withProcesses(async (processes) => {
     const tree = await armTree(architecture)
     const setup = unitSetup('agent')
     const bytes = WINDOW_BYTES[architecture === 'arm64' ? 64 : 32]
@@ -55,9 +54,7 @@ async function measure(architecture: ArmArchitecture): Promise<string> {
     }
     const options = { command, gatewayProgram: PROGRAM, seconds, rounds: ROUNDS, window }
     return describeAgentMemory(await measureAgent(processes, options))
-  } finally {
-    await processes.close()
-  }
+  })
 }
 
 for (const architecture of flags.architecture.split(',') as ArmArchitecture[]) {
