@@ -2,10 +2,9 @@
 import { rmSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import type { GatewayClient } from '../../shared/client/http.ts'
 import { type BackupManifest, SECRETS_FILE } from '../../shared/protocol/backup-manifest.ts'
 import { BackupFile } from '../../shared/runtime/backup-file.ts'
-import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { flush } from '../../shared/runtime/flush.ts'
 import { openSealed } from '../../shared/runtime/sealed-file.ts'
 import { tidied } from '../../shared/runtime/tidied.ts'
@@ -13,25 +12,24 @@ import { assertHidden } from '../client/node-carrier.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { privatePartialOf } from '../whole-file.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandPlace, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { namesIn } from './restore.ts'
 import { restoreAll } from './restore-ledger.ts'
-import { count, printable, type Streams, when } from './streams.ts'
+import { count, printable, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
 interface BackupFlags {
   readonly withSecrets?: boolean
   readonly passphraseFile?: string
   readonly force?: boolean
-  readonly json?: boolean
 }
 
 const PASSPHRASE = 'where the passphrase is; - is the standard input'
 const OWN = 0o600
 
 export function addBackupCommands(
-  { program, streams, withHttp, gatewayFor, done }: CommandPlace,
+  { program, streams, withHttp, asks, done }: CommandPlace,
   parts: GatewayParts,
 ): void {
   const backup = withHttp(program.command('backup <file>'))
@@ -39,12 +37,12 @@ export function addBackupCommands(
     .option('--with-secrets', 'keys and identities, too, which a passphrase opens')
     .option('--passphrase-file <file>', PASSPHRASE)
     .option('--force', 'over a file that is there')
-    .action(async (file, flags) => done(await write(gatewayFor(flags), streams, file, flags)))
+    .action(asks(write))
   backup
     .command('check <file>')
     .description('open and count what is in a backup')
     .option('--json', 'print JSON')
-    .action(async (file, flags) => done(await check(file, flags, streams, parts)))
+    .action(async (file, flags) => done(await check({ streams, flags }, file, parts)))
   program
     .command('restore <file>')
     .description('give a gateway, which does not run and has no ledger, that of a backup')
@@ -57,12 +55,8 @@ export function addBackupCommands(
     .action(async (file, flags) => done(await restoreAll(file, flags, streams, parts)))
 }
 
-async function write(
-  gateway: GatewayClient,
-  streams: Streams,
-  file: string,
-  flags: BackupFlags,
-): Promise<number> {
+async function write(asked: Asked<BackupFlags>, file: string): Promise<number> {
+  const { gateway, streams, flags } = asked
   if (file === '-') throw usage('a backup is looked at after it was written: name a file')
   assertFree(file, flags.force === true)
   if (flags.withSecrets) assertHidden(gateway)
@@ -84,8 +78,7 @@ async function write(
     return found
   })
   if (passphrase !== undefined) await sayKept(gateway, manifest.secretsTs!, streams)
-  say(resolve(file), manifest, flags, streams)
-  return EXIT_DONE
+  return tell(asked, resolve(file), manifest)
 }
 
 /** On disk when it resolves. */
@@ -121,30 +114,23 @@ async function checked(path: string, passphrase: string | undefined): Promise<Ch
 }
 
 async function check(
+  asked: Pick<Asked, 'streams' | 'flags'>,
   file: string,
-  flags: { readonly json?: boolean },
-  streams: Streams,
   { checkBackup }: Pick<GatewayParts, 'checkBackup'>,
 ): Promise<number> {
   try {
-    say(file, await checkBackup(file), flags, streams)
-    return EXIT_DONE
+    return tell(asked, file, await checkBackup(file))
   } catch (error) {
     throw faultOf(error, file, 'looked at')
   }
 }
 
-function say(
+function tell(
+  asked: Pick<Asked, 'streams' | 'flags'>,
   file: string,
   manifest: BackupManifest,
-  { json }: { readonly json?: boolean },
-  streams: Streams,
-): void {
+): number {
   const { ts, ledgerId, seq, records, files } = manifest
-  if (json) {
-    streams.stdout.write(`${JSON.stringify({ file, ...manifest })}\n`)
-    return
-  }
   const bytes = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
   const hasKeys = Object.hasOwn(files, SECRETS_FILE)
   const lines = [
@@ -153,5 +139,5 @@ function say(
       ? 'keys and identities are in it, for whoever has the passphrase'
       : 'without keys and identities: those of a secured gateway are in obelisk ca backup, or --with-secrets',
   ]
-  streams.stdout.write(`${lines.map(printable).join('\n')}\n`)
+  return show(asked, { file, ...manifest }, `${lines.map(printable).join('\n')}\n`)
 }

@@ -1,18 +1,16 @@
 /** The commands of a board's life on the command line: made, installed, examined, removed. */
 import type { Command } from 'commander'
+import type { CommandPlace } from './command-place.ts'
 import { HTTP_DEFAULT } from './gateway-at-hand.ts'
-import type { Streams } from './streams.ts'
 
-type Done = (code: number) => void
-
-export function addBoardCommands(program: Command, streams: Streams, done: Done): void {
-  addInstall(program, streams, done)
-  addUninstall(program, streams, done)
-  addDoctor(program, streams, done)
-  addImage(program, streams, done)
+export function addBoardCommands(place: CommandPlace): void {
+  addInstall(place)
+  addUninstall(place)
+  addDoctor(place)
+  addImage(place)
 }
 
-function addInstall(program: Command, streams: Streams, done: Done): void {
+function addInstall({ program, streams, done }: CommandPlace): void {
   withPlace(program.command('install'))
     .description('install the agent or the gateway as a service of this machine, or upgrade it')
     .usage('--role agent|gateway [options] [options of that program]')
@@ -41,7 +39,7 @@ function addInstall(program: Command, streams: Streams, done: Done): void {
     })
 }
 
-function addUninstall(program: Command, streams: Streams, done: Done): void {
+function addUninstall({ program, streams, done }: CommandPlace): void {
   withPlace(program.command('uninstall'))
     .description('stop and remove the agent or the gateway; data and configuration stay')
     .option('--purge', 'remove data and configuration too')
@@ -58,7 +56,7 @@ function withPlace(command: Command): Command {
     .option('--dry-run', 'say what would be done, and do nothing')
 }
 
-function addDoctor(program: Command, streams: Streams, done: Done): void {
+function addDoctor({ program, streams, done }: CommandPlace): void {
   program
     .command('doctor')
     .description('examine this machine, and say how to mend what is wrong')
@@ -79,7 +77,7 @@ function addDoctor(program: Command, streams: Streams, done: Done): void {
     })
 }
 
-function addImage(program: Command, streams: Streams, done: Done): void {
+function addImage({ program, streams, done }: CommandPlace): void {
   const image = program.command('image').description('make cards that boot into nodes of the fleet')
   withBoard(image.command('flash'))
     .description('write the image of a system with the agent on it to a card, or to a file')

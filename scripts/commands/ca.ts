@@ -14,17 +14,16 @@ import { type Derive, openSealed, passphraseFault } from '../../shared/runtime/s
 import { assertHidden } from '../client/node-carrier.ts'
 import { faultOf } from '../path-faults.ts'
 import { privatePartialOf, writeWhole } from '../whole-file.ts'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandPlace, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
 import { namesIn, restore } from './restore.ts'
-import { printable, type Streams, when } from './streams.ts'
+import { printable, type Row, rowLines, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
 interface BackupFlags {
   readonly passphraseFile?: string
   readonly force?: boolean
-  readonly json?: boolean
 }
 
 const PRIVATE = 0o600
@@ -33,7 +32,7 @@ const TIMEOUT_MS = 120_000
 const PASSPHRASE = 'where the passphrase is; - is the standard input'
 
 export function addCaCommands(
-  { program, streams, withHttp, gatewayFor, done }: CommandPlace,
+  { program, streams, withHttp, asks, done }: CommandPlace,
   { restore: restoreFleet }: Pick<GatewayParts, 'restore'>,
 ): void {
   const ca = program
@@ -41,15 +40,15 @@ export function addCaCommands(
     .description("the fleet's authority, and a backup of its keys and identities")
   withHttp(ca.command('show'))
     .description('show its pin, the certificates of the gateway, and when the last backup was kept')
-    .action(async (flags) => done(await show(gatewayFor(flags), streams, flags)))
+    .action(asks(showAuthority))
   withHttp(ca.command('export'))
     .description('print its certificate, for clients that are to trust it')
-    .action(async (flags) => done(await exportCertificate(gatewayFor(flags), streams, flags)))
+    .action(asks(exportCertificate))
   withHttp(ca.command('backup <file>'))
     .description('write keys and identities into a file that a passphrase opens; - prints it')
     .option('--passphrase-file <file>', PASSPHRASE)
     .option('--force', 'over a file that is there')
-    .action(async (file, flags) => done(await backup(gatewayFor(flags), streams, file, flags)))
+    .action(asks(backup))
   ca.command('restore <file>')
     .description('give a new gateway, which does not run, the keys and identities of a backup')
     .option('--passphrase-file <file>', PASSPHRASE)
@@ -65,48 +64,30 @@ export function addCaCommands(
     .action(async (file, flags) => done(await restore(file, flags, streams, restoreFleet)))
 }
 
-async function show(
-  gateway: GatewayClient,
-  streams: Streams,
-  flags: { readonly json?: boolean },
-): Promise<number> {
-  const view = await gateway.json<AuthorityView>({ path: '/api/security/ca' })
-  if (flags.json) {
-    streams.stdout.write(`${JSON.stringify(view)}\n`)
-    return EXIT_DONE
-  }
+async function showAuthority(asked: Asked): Promise<number> {
+  const view = await asked.gateway.json<AuthorityView>({ path: '/api/security/ca' })
   const bounds = (fromTs: number, untilTs: number): string =>
     `${when(fromTs).slice(0, 10)} to ${when(untilTs).slice(0, 10)}`
-  const rows = [
+  const rows: readonly Row[] = [
     ['pin', view.pin],
     ['authority', `${view.subject}, ${bounds(view.fromTs, view.untilTs)}`],
-    ...view.leaves.map(({ of, names, fromTs, untilTs }) => [
-      `for ${of}`,
-      `${names.join(', ')}, ${bounds(fromTs, untilTs)}`,
-    ]),
+    ...view.leaves.map(
+      ({ of, names, fromTs, untilTs }) =>
+        [`for ${of}`, `${names.join(', ')}, ${bounds(fromTs, untilTs)}`] as const,
+    ),
     ['backup', view.backupTs === undefined ? 'none: obelisk ca backup' : when(view.backupTs)],
-  ] as const
-  for (const [name, value] of rows) {
-    streams.stdout.write(`${name!.padEnd(12)}${printable(value!)}\n`)
-  }
-  return EXIT_DONE
+  ]
+  return show(asked, view, rowLines(12, rows))
 }
 
-async function exportCertificate(
-  gateway: GatewayClient,
-  streams: Streams,
-  flags: { readonly json?: boolean },
-): Promise<number> {
-  const certificate = await gateway.text({ path: '/ca.crt' })
-  streams.stdout.write(flags.json ? `${JSON.stringify({ certificate })}\n` : certificate)
-  return EXIT_DONE
+async function exportCertificate(asked: Asked): Promise<number> {
+  const certificate = await asked.gateway.text({ path: '/ca.crt' })
+  return show(asked, { certificate }, certificate)
 }
 
 export async function backup(
-  gateway: Pick<GatewayClient, 'address' | 'request'>,
-  streams: Streams,
+  { gateway, streams, flags }: Asked<BackupFlags>,
   file: string,
-  flags: BackupFlags,
   derive?: Derive,
 ): Promise<number> {
   const isPiped = file === '-'

@@ -1,7 +1,22 @@
 /** Where the commands of one kind are put into the program, and what they have to do with. */
 import type { Command } from 'commander'
 import type { GatewayClient } from '../../shared/client/http.ts'
-import type { Streams } from './streams.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { printable, type Streams } from './streams.ts'
+
+export interface JsonFlag {
+  readonly json?: boolean
+}
+
+/** What a command has that talks to a gateway. */
+export interface Asked<F extends object = object> {
+  readonly gateway: GatewayClient
+  readonly streams: Streams
+  readonly flags: F & JsonFlag
+}
+
+/** With the arguments of its command; resolves with the exit code. */
+type Deed<F extends object> = (asked: Asked<F>, ...given: never[]) => Promise<number> | number
 
 export interface CommandPlace {
   readonly program: Command
@@ -9,6 +24,28 @@ export interface CommandPlace {
   /** Gives a command the options that say where the gateway is. */
   readonly withHttp: (command: Command) => Command
   readonly gatewayFor: (flags: object) => GatewayClient
+  /** The action of a command that has these options; those of the commands above it count, too. */
+  readonly asks: <F extends object>(deed: Deed<F>) => (...given: unknown[]) => Promise<void>
   /** With the exit code. */
   readonly done: (code: number) => void
+}
+
+/** Prints an answer: as JSON where that is asked for, else as the text, a whole one with its end of line. */
+export function show(
+  { streams, flags }: Pick<Asked, 'streams' | 'flags'>,
+  answer: unknown,
+  text: string | (() => string),
+): number {
+  const said = typeof text === 'string' ? text : flags.json ? '' : text()
+  streams.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : said)
+  return EXIT_DONE
+}
+
+/** The same in a sentence. */
+export function say(
+  asked: Pick<Asked, 'streams' | 'flags'>,
+  answer: unknown,
+  text: string,
+): number {
+  return show(asked, answer, `${printable(text)}\n`)
 }

@@ -1,24 +1,18 @@
-import type { GatewayClient } from '../../shared/client/http.ts'
 import type { DetectorView, RecoveryView } from '../../shared/protocol/views.ts'
-import { EXIT_DONE } from '../../shared/runtime/errors.ts'
-import { count, printable, type Streams, when } from './streams.ts'
+import { type Asked, say } from './command-place.ts'
+import { count, printable, when } from './streams.ts'
 
 /** `gateway trust`. */
-export async function trust(
-  gateway: GatewayClient,
-  streams: Streams,
-  flags: { readonly json?: boolean },
-): Promise<number> {
+export async function trust(asked: Asked): Promise<number> {
+  const { gateway } = asked
   const before = await gateway.json<DetectorView>({ path: '/api/detector' })
   const after = await gateway.json<DetectorView>({
     method: 'POST',
     path: '/api/detector',
     body: { trust: true },
   })
-  const reasons = before.doubts.map(({ reason }) => printable(reason)).join(', ')
-  const text = reasons === '' ? 'there was no doubt' : `no more doubt for ${reasons}`
-  streams.stdout.write(`${flags.json ? JSON.stringify(after) : text}\n`)
-  return EXIT_DONE
+  const reasons = before.doubts.map(({ reason }) => reason).join(', ')
+  return say(asked, after, reasons === '' ? 'there was no doubt' : `no more doubt for ${reasons}`)
 }
 
 /** What is so of the tiles that nobody has, and what helps. */

@@ -1,23 +1,18 @@
 /** `obelisk fleet upgrade`: brings the boards to another version, and looks on until they run it. */
-import type { Command } from 'commander'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { pause } from '../../shared/client/waits.ts'
 import type { UpgradePlanRow, UpgradeView } from '../../shared/protocol/views.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { namesOfPackages } from './package-files.ts'
 import { Patience } from './patience.ts'
-import { printable, type Streams } from './streams.ts'
+import { printable } from './streams.ts'
 import { parseSeconds, usage } from './task-request.ts'
 import { isWellDone, outcomeTable, progressOf, upgradeTable } from './upgrade-words.ts'
 
-interface Flags {
-  readonly json?: boolean
-}
-
-interface UpgradeFlags extends Flags {
+interface UpgradeFlags {
   readonly wave?: string
   readonly only?: string
   readonly pause?: string
@@ -32,7 +27,7 @@ const SHOWS = 'this shows it: obelisk fleet upgrade status'
 const CLEAR_LINE = '\r\u001b[K'
 
 export function addFleetCommands(place: CommandPlace): void {
-  const { program, withHttp } = place
+  const { program, withHttp, asks } = place
   const fleet = program.command('fleet').description('bring the boards to another version')
   const upgrade = withHttp(fleet.command('upgrade [packages...]'))
   upgrade
@@ -43,34 +38,20 @@ export function addFleetCommands(place: CommandPlace): void {
     .option('--again', 'also nodes on which this very package failed before')
     .option('--allow-away', 'with --replicas 1, tiles may be away while their node starts anew')
     .option('--dry-run', 'send the packages, say what would become of each node, and begin nothing')
-    .action(async (packages: string[], _flags, command: Command) => {
-      await act(place, command, (gateway, flags) => begin(gateway, place.streams, packages, flags))
-    })
+    .action(asks(begin))
   withHttp(upgrade.command('status'))
     .description('show how far the latest upgrade is')
-    .action(async (_flags, command: Command) => act(place, command, show(place.streams)))
+    .action(asks(showLatest))
   withHttp(upgrade.command('stop'))
     .description('stop the upgrade, but for the nodes that install at this moment')
-    .action(async (_flags, command: Command) => act(place, command, stop(place.streams)))
+    .action(asks(stop))
   withHttp(upgrade.command('resume'))
     .description('go on with an upgrade that has stopped, without the nodes that failed')
-    .action(async (_flags, command: Command) => act(place, command, resume(place.streams)))
+    .action(asks(resume))
 }
 
-type Deed = (gateway: GatewayClient, flags: UpgradeFlags) => Promise<number>
-
-/** What is asked of the words before counts for those after them, too: `upgrade` has the same options. */
-async function act({ gatewayFor, done }: CommandPlace, command: Command, deed: Deed) {
-  const flags = command.optsWithGlobals<UpgradeFlags>()
-  done(await deed(gatewayFor(flags), flags))
-}
-
-async function begin(
-  gateway: GatewayClient,
-  streams: Streams,
-  packages: readonly string[],
-  flags: UpgradeFlags,
-): Promise<number> {
+async function begin(asked: Asked<UpgradeFlags>, packages: readonly string[]): Promise<number> {
+  const { gateway, streams, flags } = asked
   if (packages.length === 0) throw usage('no package: name its file, as npm run package made it')
   const wish = wishOf(flags)
   const says = (text: string): unknown => streams.stderr.write(`${printable(text)}\n`)
@@ -83,11 +64,10 @@ async function begin(
       body,
     })
     const text = `to ${printable(plan.version)}:\n${outcomeTable(plan.nodes, streams)}`
-    streams.stdout.write(flags.json ? `${JSON.stringify(plan)}\n` : text)
-    return EXIT_DONE
+    return show(asked, plan, text)
   }
   const begun = await gateway.json<UpgradeView>({ ...question, body })
-  return await look(gateway, streams, begun, flags)
+  return await look(asked, begun)
 }
 
 function wishOf({ wave, only, again, allowAway, dryRun, ...flags }: UpgradeFlags): object {
@@ -106,35 +86,26 @@ function wishOf({ wave, only, again, allowAway, dryRun, ...flags }: UpgradeFlags
   }
 }
 
-const show =
-  (streams: Streams): Deed =>
-  async (gateway, flags) => {
-    const view = await latestOf(gateway)
-    streams.stdout.write(flags.json ? `${JSON.stringify(view)}\n` : upgradeTable(view, streams))
-    return view.state === 'running' || isWellDone(view) ? EXIT_DONE : EXIT_FAILED
-  }
+async function showLatest(asked: Asked): Promise<number> {
+  const view = await latestOf(asked.gateway)
+  show(asked, view, () => upgradeTable(view, asked.streams))
+  return view.state === 'running' || isWellDone(view) ? EXIT_DONE : EXIT_FAILED
+}
 
-const stop =
-  (streams: Streams): Deed =>
-  async (gateway, flags) => {
-    const view = await gateway.json<UpgradeView>({
-      ...{ method: 'POST', path: LATEST, body: { demand: 'stop' } },
-    })
-    const installing = view.counts.installing ?? 0
-    const rest = installing === 0 ? '' : `; ${installing} that install end what they began`
-    const text = `upgrade ${view.id} is ${view.state}${rest}`
-    streams.stdout.write(`${flags.json ? JSON.stringify(view) : printable(text)}\n`)
-    return EXIT_DONE
-  }
+function demand(gateway: GatewayClient, demand: 'stop' | 'resume'): Promise<UpgradeView> {
+  return gateway.json<UpgradeView>({ method: 'POST', path: LATEST, body: { demand } })
+}
 
-const resume =
-  (streams: Streams): Deed =>
-  async (gateway, flags) => {
-    const view = await gateway.json<UpgradeView>({
-      ...{ method: 'POST', path: LATEST, body: { demand: 'resume' } },
-    })
-    return await look(gateway, streams, view, flags)
-  }
+async function stop(asked: Asked): Promise<number> {
+  const view = await demand(asked.gateway, 'stop')
+  const installing = view.counts.installing ?? 0
+  const rest = installing === 0 ? '' : `; ${installing} that install end what they began`
+  return say(asked, view, `upgrade ${view.id} is ${view.state}${rest}`)
+}
+
+async function resume(asked: Asked): Promise<number> {
+  return await look(asked, await demand(asked.gateway, 'resume'))
+}
 
 async function latestOf(gateway: GatewayClient, signal?: AbortSignal): Promise<UpgradeView> {
   const { latest } = await gateway.json<{ latest: UpgradeView | null }>({
@@ -145,12 +116,8 @@ async function latestOf(gateway: GatewayClient, signal?: AbortSignal): Promise<U
 }
 
 /** Until it is over: on a terminal one line that changes, else a line a change. */
-async function look(
-  gateway: GatewayClient,
-  streams: Streams,
-  begun: UpgradeView,
-  flags: Flags,
-): Promise<number> {
+async function look(asked: Asked, begun: UpgradeView): Promise<number> {
+  const { gateway, streams } = asked
   const { id } = begun
   const goesOn = `upgrade ${id} goes on; ${SHOWS}`
   const interrupted = `${goesOn}, and this ends it: obelisk fleet upgrade stop`
@@ -171,6 +138,6 @@ async function look(
       await pause(ASK_AGAIN_MS, signal)
     }
   }).finally(() => isLive && streams.stderr.write('\n'))
-  streams.stdout.write(flags.json ? `${JSON.stringify(view)}\n` : upgradeTable(view, streams))
+  show(asked, view, () => upgradeTable(view, streams))
   return isWellDone(view) ? EXIT_DONE : EXIT_FAILED
 }

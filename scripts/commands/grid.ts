@@ -12,9 +12,9 @@ import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { faultOf } from '../path-faults.ts'
 import { partialOf, writeWholeFrom } from '../whole-file.ts'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandPlace, say } from './command-place.ts'
 import { interruptible } from './interruption.ts'
-import { count, printable, type Streams, written } from './streams.ts'
+import { count, type Streams, written } from './streams.ts'
 import { usage } from './task-request.ts'
 
 /** A gigabyte, over a slow link. */
@@ -38,7 +38,6 @@ const STANDARD = '-'
 
 interface RegionFlag {
   readonly region?: string
-  readonly json?: boolean
 }
 
 interface FormatFlag {
@@ -55,7 +54,7 @@ interface UploadAnswer {
 const FORMAT = 'npy or csv, if the name of the file does not say it (default: csv)'
 
 export function addGridCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, gatewayFor, done } = place
+  const { program, withHttp, asks } = place
   const grid = program.command('grid').description('fields to and from files, and as pictures')
   withHttp(grid.command('get <field> <file>'))
     .description(
@@ -63,34 +62,27 @@ export function addGridCommands(place: CommandPlace): void {
     )
     .option('--format <format>', FORMAT)
     .option('--region <x,y,w,h>', 'a part of the grid')
-    .action(async (field, file, flags) => {
-      done(await getGrid(gatewayFor(flags), streams, [field, file], flags))
-    })
+    .action(asks(getGrid))
   withHttp(grid.command('put <field> <file>'))
     .description('write a .npy or .csv file into a field, or - for the standard input')
     .option('--format <format>', FORMAT)
     .option('--region <x,y>', 'where its first cell goes (default: 0,0)')
     .option('--resume <id>', 'send a file again of which a part may have been taken')
-    .action(async (field, file, flags) => {
-      done(await putGrid(gatewayFor(flags), streams, [field, file], flags))
-    })
+    .action(asks(putGrid))
   withHttp(grid.command('png <field> <file>'))
     .description('draw a field as a picture, into a file or - for the standard output')
     .option('--region <x,y,w,h>', 'a part of the grid')
     .option('--size <pixels>', 'at most so wide and so high (default: 512), and 262,144 in all')
     .option('--colours <name>', 'viridis, cividis, magma, grey or change (default: viridis)')
-    .action(async (field, file, flags) => {
-      done(await drawGrid(gatewayFor(flags), streams, [field, file], flags))
-    })
+    .action(asks(drawGrid))
 }
 
 /** `grid get`. */
 async function getGrid(
-  gateway: GatewayClient,
-  streams: Streams,
+  asked: Asked<RegionFlag & FormatFlag>,
   [field, file]: readonly [field: string, file: string],
-  flags: RegionFlag & FormatFlag,
 ): Promise<number> {
+  const { gateway, streams, flags } = asked
   const { format } = formatOf(file, 'get', flags)
   const query = new URLSearchParams(flags.region === undefined ? [] : regionOf(flags.region, 4))
   return await fetchInto(gateway, streams, file, {
@@ -102,11 +94,10 @@ async function getGrid(
 
 /** `grid png`. */
 async function drawGrid(
-  gateway: GatewayClient,
-  streams: Streams,
+  asked: Asked<RegionFlag & { readonly size?: string; readonly colours?: string }>,
   [field, file]: readonly [field: string, file: string],
-  flags: RegionFlag & { readonly size?: string; readonly colours?: string },
 ): Promise<number> {
+  const { gateway, streams, flags } = asked
   const { size = '512', colours = 'viridis' } = flags
   if (!/^[1-9]\d{0,3}$/.test(size))
     throw usage(`--size: "${size}" is no number of pixels from 1 to 9999`)
@@ -190,11 +181,10 @@ async function* chunksOf({ body }: Response, address: string): AsyncGenerator<Ui
 
 /** `grid put`. */
 async function putGrid(
-  gateway: GatewayClient,
-  streams: Streams,
+  asked: Asked<RegionFlag & FormatFlag & { readonly resume?: string }>,
   [field, file]: readonly [field: string, file: string],
-  flags: RegionFlag & FormatFlag & { readonly resume?: string },
 ): Promise<number> {
+  const { gateway, streams, flags } = asked
   const { resume = randomId(new SystemRandom()) } = flags
   if (!isTaskId(resume)) throw usage(`--resume: "${resume}" is no id of an upload`)
   const region = flags.region === undefined ? [] : regionOf(flags.region, 2)
@@ -215,8 +205,7 @@ async function putGrid(
       }),
     )
     const text = `${answer.lsus} cells of ${field} written by ${count(answer.tasks, 'task')}, ${answer.id}`
-    streams.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : `${printable(text)}\n`)
-    return EXIT_DONE
+    return say(asked, answer, text)
   } catch (error) {
     if (isRecognised(error)) streams.stderr.write(`to send it again: --resume ${resume}\n`)
     throw error instanceof ObeliskError && error.code === NOT_DONE ? notDone(error) : error

@@ -7,17 +7,18 @@ import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_CONFIG, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type Context, removeContext, writeContext } from '../client/context.ts'
 import { faultOf } from '../path-faults.ts'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { clientAtHand, clientOf } from './gateway-at-hand.ts'
 import { pinnedAuthority } from './pinned-authority.ts'
 import { isTyped, secretLine } from './secret-input.ts'
-import { printable, type Streams } from './streams.ts'
+import { printable, type Row, rowLines, type Streams } from './streams.ts'
 import { usage } from './task-request.ts'
 
 interface LoginFlags {
   readonly tokenFile?: string
-  readonly json?: boolean
 }
+
+type AskedHere = Pick<Asked<LoginFlags>, 'streams' | 'flags'>
 
 /** What `GET /api/whoami` says. */
 interface Whoami {
@@ -32,24 +33,25 @@ interface Whoami {
 const HTTPS_PORT = 8025
 
 export function addLoginCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, gatewayFor, done } = place
+  const { program, streams, withHttp, asks, done } = place
   program
     .command('login <url>')
     .description('let the commands on this machine talk to a secured gateway elsewhere')
     .option('--token-file <file>', 'a token of obelisk user token create; - is the standard input')
     .option('--json', 'print JSON')
-    .action(async (url, flags) => done(await login(url, flags, streams)))
+    .action(async (url, flags) => done(await login({ streams, flags }, url)))
   program
     .command('logout')
     .description('forget that gateway, and the token')
     .option('--json', 'print JSON')
-    .action((flags) => done(logout(flags, streams)))
+    .action((flags) => done(logout({ streams, flags })))
   withHttp(program.command('whoami'))
     .description('show which gateway the commands talk to, as whom, and what he may do')
-    .action(async (flags) => done(await whoami(gatewayFor(flags), streams, flags)))
+    .action(asks(whoami))
 }
 
-async function login(given: string, flags: LoginFlags, streams: Streams): Promise<number> {
+async function login(asked: AskedHere, given: string): Promise<number> {
+  const { streams, flags } = asked
   const url = gatewayUrl(given)
   const text = await tokenText(flags, streams)
   const token = userTokenIn(text)
@@ -65,7 +67,7 @@ async function login(given: string, flags: LoginFlags, streams: Streams): Promis
   writeContext(streams.environment, context)
   const shown = { gateway: context.url, ...who, mqtt: context.mqtt }
   const line = `logged in at ${url.origin} as ${who.user} (${who.roles.join(', ') || 'no role'})`
-  streams.stdout.write(`${flags.json ? JSON.stringify(shown) : printable(line)}\n`)
+  say(asked, shown, line)
   const { OBELISK_HTTP } = streams.environment
   const first = OBELISK_HTTP || clientAtHand(streams.environment)?.address
   if (first !== undefined && first !== context.url) {
@@ -84,38 +86,27 @@ async function whoComes(gateway: GatewayClient): Promise<Whoami> {
   }
 }
 
-function logout(flags: LoginFlags, { stdout, environment }: Streams): number {
-  const wasThere = removeContext(environment)
-  const text = wasThere
+function logout(asked: AskedHere): number {
+  const loggedOut = removeContext(asked.streams.environment)
+  const text = loggedOut
     ? `logged out; the token is as good as before: obelisk user token revoke`
     : 'nobody is logged in'
-  stdout.write(`${flags.json ? JSON.stringify({ loggedOut: wasThere }) : text}\n`)
-  return EXIT_DONE
+  return say(asked, { loggedOut }, text)
 }
 
-async function whoami(
-  gateway: GatewayClient,
-  streams: Streams,
-  flags: { readonly json?: boolean },
-): Promise<number> {
+async function whoami(asked: Asked): Promise<number> {
+  const { gateway } = asked
   const who = await gateway.json<Whoami>({ path: '/api/whoami' })
   const { address } = gateway
-  if (flags.json) {
-    streams.stdout.write(`${JSON.stringify({ gateway: address, ...who })}\n`)
-    return EXIT_DONE
-  }
   const nobody = address.startsWith('unix:') ? 'its owner' : 'anybody: it asks nobody who he is'
-  const rows: readonly (readonly [string, string])[] = [
+  const rows: readonly Row[] = [
     ['gateway', address],
     ['user', who.user ?? nobody],
     ['roles', who.roles.join(', ') || 'none'],
     ...(who.grant === undefined ? [] : ([['granted', grantText(who.grant)]] as const)),
     ...(who.topics?.length ? ([['topics', who.topics.join(' ')]] as const) : []),
   ]
-  for (const [name, text] of rows) {
-    streams.stdout.write(`${name.padEnd(9)}${printable(text)}\n`)
-  }
-  return EXIT_DONE
+  return show(asked, { gateway: address, ...who }, rowLines(9, rows))
 }
 
 function grantText({ ops, regions, fields, tasksPerSecond, openTasksMax }: Grant): string {

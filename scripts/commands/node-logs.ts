@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import {
   LOG_AGAIN_MS,
@@ -12,13 +11,13 @@ import {
 import { LOG_LEVEL_NAMES } from '../../shared/protocol/log-messages.ts'
 import type { LogView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import type { Asked } from './command-place.ts'
 import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
 import { printable, type Streams, when, written } from './streams.ts'
 import { usage } from './task-request.ts'
 
 export interface LogFlags {
-  readonly json?: boolean
   readonly follow?: boolean
   readonly lines: string
   readonly level: string
@@ -26,10 +25,8 @@ export interface LogFlags {
 
 /** `node logs`. */
 export async function showLog(
-  gateway: GatewayClient,
-  streams: Streams,
+  { gateway, streams, flags: { json, follow, lines, level } }: Asked<LogFlags>,
   id: string,
-  { json, follow, lines, level }: LogFlags,
 ): Promise<number> {
   const count = /^\d{1,3}$/.test(lines) ? Number(lines) : 0
   if (count < 1 || count > LOG_LINES_MAX) {

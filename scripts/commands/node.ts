@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import type { DetectorView, MovesView, NodeView } from '../../shared/protocol/views.ts'
-import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
-import type { CommandPlace } from './command-place.ts'
+import { AppError, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { fleetLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { showLog } from './node-logs.ts'
@@ -23,63 +23,43 @@ const COLOUR_OF_STATE: Readonly<Record<NodeView['state'], Colour>> = {
 }
 
 export function addNodeCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, gatewayFor, done } = place
+  const { program, withHttp, asks } = place
   const node = program
     .command('node')
     .description('look at the nodes of the fleet, empty one, and forget it')
-  withHttp(node.command('ls'))
-    .description('list the nodes')
-    .action(async (flags) => done(await listNodes(gatewayFor(flags), streams, flags)))
+  withHttp(node.command('ls')).description('list the nodes').action(asks(listNodes))
   withHttp(node.command('info <id>'))
     .description('show what is known of a node')
-    .action(async (id, flags) => {
-      done(await showNode(gatewayFor(flags), streams, id, flags))
-    })
+    .action(asks(showNode))
   withHttp(node.command('drain <id>'))
     .description('take all tiles from a node, so that it can go')
     .option('--undo', 'let it stay after all')
     .option('--force', 'even if it can never leave as the fleet is')
     .option('--wait [seconds]', 'wait until it has left, without a number as long as that takes')
-    .action(async (id, flags) => {
-      done(await drainNode(gatewayFor(flags), streams, id, flags))
-    })
+    .action(asks(drainNode))
   withHttp(node.command('logs <id>'))
     .description('show the last lines that the agent of a node logged')
     .option('-f, --follow', 'and what comes, for 10 minutes')
     .option('-n, --lines <count>', 'how many', '100')
     .option('--level <level>', 'of this level and above: debug, info, warn or error', 'debug')
-    .action(async (id, flags) => {
-      done(await showLog(gatewayFor(flags), streams, id, flags))
-    })
+    .action(asks(showLog))
   withHttp(node.command('revoke <id>'))
     .description('take its identity from a node that was lost or stolen, and its tiles')
-    .action(async (id, flags) => {
-      done(await revokeNode(gatewayFor(flags), streams, id, flags))
-    })
+    .action(asks(revokeNode))
   withHttp(node.command('rotate-key [id]'))
     .description('have a node make another key; the old one works until the new one was used')
     .option('--all', 'every node that has one')
-    .action(async (id, flags) => {
-      done(await rotateKeys(gatewayFor(flags), streams, id, flags))
-    })
+    .action(asks(rotateKeys))
   withHttp(node.command('rm <id>'))
     .description('forget a node that has left, or is dead and nobody needs')
-    .action(async (id, flags) => {
-      done(await removeNode(gatewayFor(flags), streams, id, flags))
-    })
+    .action(asks(removeNode))
 }
 
 /** `node ls`. */
-async function listNodes(
-  gateway: GatewayClient,
-  streams: Streams,
-  flags: { readonly json?: boolean },
-): Promise<number> {
+async function listNodes(asked: Asked): Promise<number> {
+  const { gateway, streams, flags } = asked
   const nodes = await gateway.json<NodeView[]>({ path: '/api/nodes' })
-  if (flags.json) {
-    streams.stdout.write(`${JSON.stringify(nodes)}\n`)
-    return EXIT_DONE
-  }
+  if (flags.json) return show(asked, nodes, '')
   const fleet = await gateway.json<DetectorView>({ path: '/api/detector' })
   const list = table(
     streams,
@@ -97,12 +77,7 @@ async function listNodes(
   )
   // While its ledger is rebuilt a gateway has no members.
   const shown = fleet.recovery === undefined ? list : ''
-  streams.stdout.write(
-    `${shown}${fleetLines(fleet)
-      .map((line) => `${line}\n`)
-      .join('')}`,
-  )
-  return EXIT_DONE
+  return show(asked, nodes, [shown, ...fleetLines(fleet).map((line) => `${line}\n`)].join(''))
 }
 
 export function stateOf(node: NodeView): string {
@@ -127,47 +102,28 @@ function behindOf({ stream }: NodeView): string {
 }
 
 /** `node info`. */
-async function showNode(
-  gateway: GatewayClient,
-  streams: Streams,
-  id: string,
-  flags: { readonly json?: boolean },
-): Promise<number> {
+async function showNode(asked: Asked, id: string): Promise<number> {
   const path = `/api/nodes/${encodeURIComponent(id)}`
-  const node = await gateway.json<Record<string, unknown>>({ path })
-  if (flags.json) streams.stdout.write(`${JSON.stringify(node)}\n`)
-  else streams.stdout.write(linesOf('', node).join(''))
-  return EXIT_DONE
+  const node = await asked.gateway.json<Record<string, unknown>>({ path })
+  return show(asked, node, linesOf('', node).join(''))
 }
 
 /** `node rm`. */
-async function removeNode(
-  gateway: GatewayClient,
-  streams: Streams,
-  id: string,
-  flags: { readonly json?: boolean },
-): Promise<number> {
+async function removeNode(asked: Asked, id: string): Promise<number> {
   const path = `/api/nodes/${encodeURIComponent(id)}`
-  const answer = await gateway.json<{ id: string }>({ method: 'DELETE', path })
-  const text = `${printable(answer.id)} is forgotten`
-  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : text}\n`)
-  return EXIT_DONE
+  const answer = await asked.gateway.json<{ id: string }>({ method: 'DELETE', path })
+  return say(asked, answer, `${answer.id} is forgotten`)
 }
 
 export interface DrainFlags {
-  readonly json?: boolean
   readonly undo?: boolean
   readonly force?: boolean
   readonly wait?: string | true
 }
 
 /** `node drain`. */
-async function drainNode(
-  gateway: GatewayClient,
-  streams: Streams,
-  id: string,
-  flags: DrainFlags,
-): Promise<number> {
+async function drainNode(asked: Asked<DrainFlags>, id: string): Promise<number> {
+  const { gateway, streams, flags } = asked
   const { wait, undo, force } = flags
   if (undo && wait !== undefined) throw usage('--wait is for a node that is to leave')
   if (undo && force) throw usage('--force is for a node that is to leave')
@@ -189,8 +145,7 @@ async function drainNode(
     for (const line of stallLines(moves, node.id)) streams.stderr.write(`${line}\n`)
   }
   const text = undo ? `${node.id} stays` : `${node.id} ${node.draining ? 'drains' : 'left'}`
-  streams.stdout.write(`${flags.json ? JSON.stringify(node) : printable(text)}\n`)
-  return EXIT_DONE
+  return say(asked, node, text)
 }
 
 async function demandDrain(

@@ -26,7 +26,7 @@ import { addRingCommands } from './ring.ts'
 import { addSealCommands } from './seal.ts'
 import { addSecurityCommands } from './security.ts'
 import { addShellCommands } from './shell.ts'
-import { printable, type Streams } from './streams.ts'
+import { printableLines, type Streams } from './streams.ts'
 import { addSub } from './sub.ts'
 import { addTaskCommands } from './task.ts'
 import { addTokenCommands } from './token.ts'
@@ -72,7 +72,7 @@ export async function runCommand(
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE
     const isRefused = error instanceof ObeliskError
     const words = isRefused ? wordsOf(error) : messageOf(error)
-    streams.stderr.write(`error: ${messageLines(words)}\n`)
+    streams.stderr.write(`error: ${printableLines(words)}\n`)
     if (isRefused) return exitCodeOf(error)
     const exitCode = error instanceof AppError ? error.exitCode : EXIT_FAILED
     if (exitCode === EXIT_USAGE) streams.stderr.write(`${usageLine(acting)}\n`)
@@ -125,10 +125,6 @@ function asAsked(program: Command, argv: readonly string[]): string[] {
   return words
 }
 
-function messageLines(message: string): string {
-  return message.split('\n').map(printable).join('\n')
-}
-
 function buildProgram(
   streams: Streams,
   { version, gatewayParts, enrol }: OwnPrograms,
@@ -142,18 +138,27 @@ function buildProgram(
       writeOut: (text) => streams.stdout.write(text),
       writeErr: (text) => streams.stderr.write(text),
     })
-  for (const [name, about] of Object.entries(PROGRAMS)) {
-    const command = program.command(name).description(about)
-    if (name === 'gateway') {
-      addTrust(command, streams, done)
-      addRecover(command)
-      addSecure(command, streams, gatewayParts, done)
-    } else if (name === 'agent') addEnroll(command, streams, enrol, done)
-    else command.helpOption(false).allowUnknownOption()
-  }
   const place: CommandPlace = {
     ...{ program, streams, withHttp, done },
     gatewayFor: (flags) => gatewayFor(flags, streams),
+    asks:
+      (deed) =>
+      async (...given) => {
+        const flags = (given.pop() as Command).optsWithGlobals()
+        // Commander's own of the same.
+        given.pop()
+        const asked = { gateway: gatewayFor(flags, streams), streams, flags: flags as never }
+        done(await deed(asked, ...(given as never[])))
+      },
+  }
+  for (const [name, about] of Object.entries(PROGRAMS)) {
+    const command = program.command(name).description(about)
+    if (name === 'gateway') {
+      addTrust(command, place)
+      addRecover(command)
+      addSecure(command, place, gatewayParts)
+    } else if (name === 'agent') addEnroll(command, place, enrol)
+    else command.helpOption(false).allowUnknownOption()
   }
   addTaskCommands(place)
   addNodeCommands(place)
@@ -167,7 +172,7 @@ function buildProgram(
   addSealCommands(place)
   addSub(place)
   addSecurityCommands(place)
-  addBoardCommands(program, streams, done)
+  addBoardCommands(place)
   addFleetCommands(place)
   addTop(place)
   addShellCommands(place, version)
@@ -176,10 +181,10 @@ function buildProgram(
 }
 
 /** A word to a gateway that runs; `obelisk gateway` alone is that program. */
-function addTrust(gateway: Command, streams: Streams, done: (code: number) => void): void {
+function addTrust(gateway: Command, { asks }: CommandPlace): void {
   withHttp(gateway.command('trust'))
     .description('tell the gateway that what it sees of the fleet is true: it ends its doubts')
-    .action(async (flags) => done(await trust(gatewayFor(flags, streams), streams, flags)))
+    .action(asks(trust))
 }
 
 /** Never reached: obelisk.ts starts the gateway for it. Here for its help. */
@@ -191,12 +196,7 @@ function addRecover(gateway: Command): void {
     .allowUnknownOption()
 }
 
-function addEnroll(
-  agent: Command,
-  streams: Streams,
-  enrol: Enrol,
-  done: (code: number) => void,
-): void {
+function addEnroll(agent: Command, { streams, done }: CommandPlace, enrol: Enrol): void {
   agent
     .command('enroll')
     .description('give the agent of this machine its identity, or another one')
@@ -214,9 +214,8 @@ function addEnroll(
 
 function addSecure(
   gateway: Command,
-  streams: Streams,
+  { streams, done }: CommandPlace,
   { makeKeys }: GatewayParts,
-  done: (code: number) => void,
 ): void {
   gateway
     .command('secure')

@@ -7,46 +7,36 @@ import type {
   NodeView,
   PlanView,
 } from '../../shared/protocol/views.ts'
-import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { ask } from './ask.ts'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { named, recoveryLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { isTyped } from './secret-input.ts'
 import { count, printable, type Streams, table } from './streams.ts'
 import { usage } from './task-request.ts'
 
-interface JsonFlag {
-  readonly json?: boolean
-}
-
 export function addRingCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, gatewayFor, done } = place
+  const { program, withHttp, asks } = place
   const ring = program.command('ring').description('look at how tiles move between nodes')
   withHttp(ring.command('moves'))
     .description('list the tiles that move, and why others wait')
-    .action(async (flags) => done(await listMoves(gatewayFor(flags), streams, flags)))
+    .action(asks(listMoves))
   withHttp(ring.command('plan'))
     .description('show what would move, and how long it would take')
     .option('--join <ids>', 'if these nodes joined: ids with commas between them')
     .option('--leave <ids>', 'if these nodes left')
-    .action(async (flags) => done(await showPlan(gatewayFor(flags), streams, flags)))
+    .action(asks(showPlan))
   withHttp(ring.command('recreate'))
     .description('give up the tiles whose every copy is lost: they begin anew, as zeros')
     .option('--yes', 'do not ask')
-    .action(async (flags) => done(await recreateMissing(gatewayFor(flags), streams, flags)))
+    .action(asks(recreateMissing))
 }
 
 /** `ring moves`. */
-async function listMoves(
-  gateway: GatewayClient,
-  streams: Streams,
-  flags: JsonFlag,
-): Promise<number> {
-  const moves = await gateway.json<MovesView>({ path: '/api/ring/moves' })
-  if (flags.json) streams.stdout.write(`${JSON.stringify(moves)}\n`)
-  else streams.stdout.write(describeMoves(moves, streams))
-  return EXIT_DONE
+async function listMoves(asked: Asked): Promise<number> {
+  const moves = await asked.gateway.json<MovesView>({ path: '/api/ring/moves' })
+  return show(asked, moves, () => describeMoves(moves, asked.streams))
 }
 
 function describeMoves(moves: MovesView, streams: Streams): string {
@@ -126,11 +116,8 @@ export function stallLines({ stalled }: Pick<MovesView, 'stalled'>, node?: strin
 }
 
 /** `ring recreate`. What is given up is shown before: a board that comes back later is emptied of it. */
-async function recreateMissing(
-  gateway: GatewayClient,
-  streams: Streams,
-  flags: JsonFlag & { readonly yes?: boolean },
-): Promise<number> {
+async function recreateMissing(asked: Asked<{ readonly yes?: boolean }>): Promise<number> {
+  const { gateway, streams, flags } = asked
   const says = (lines: readonly string[]): unknown =>
     streams.stderr.write(lines.map((line) => `${line}\n`).join(''))
   for (;;) {
@@ -140,8 +127,7 @@ async function recreateMissing(
       return EXIT_FAILED
     }
     if (fleet.tiles_missing === undefined) {
-      streams.stdout.write(flags.json ? '{"tiles":0}\n' : 'no tile is missing\n')
-      return EXIT_DONE
+      return say(asked, { tiles: 0 }, 'no tile is missing')
     }
     says(lossLines(fleet))
     if (flags.yes !== true && !(await isGivenUp(streams))) {
@@ -150,9 +136,7 @@ async function recreateMissing(
     }
     try {
       const answer = await giveUp(gateway, fleet)
-      const text = `${count(answer.tiles, 'tile')} begin anew, as zeros`
-      streams.stdout.write(`${flags.json ? JSON.stringify(answer) : text}\n`)
-      return EXIT_DONE
+      return say(asked, answer, `${count(answer.tiles, 'tile')} begin anew, as zeros`)
     } catch (error) {
       const areMore = error instanceof ObeliskError && error.code === 'more-missing'
       if (flags.yes === true || !areMore) throw error
@@ -200,21 +184,16 @@ function lossLines({
 
 /** `ring plan`. */
 async function showPlan(
-  gateway: GatewayClient,
-  streams: Streams,
-  flags: JsonFlag & { readonly join?: string; readonly leave?: string },
+  asked: Asked<{ readonly join?: string; readonly leave?: string }>,
 ): Promise<number> {
+  const { gateway, streams, flags } = asked
   const query = new URLSearchParams()
   if (flags.join !== undefined) query.set('join', flags.join)
   if (flags.leave !== undefined) query.set('leave', flags.leave)
   const plan = await gateway.json<PlanView>({ path: `/api/ring/plan?${query}` })
-  if (flags.json) streams.stdout.write(`${JSON.stringify(plan)}\n`)
-  else {
-    const text = plan.tiles === 0 ? 'nothing would move\n' : describePlan(plan, streams)
-    const notes = [...probationLines(plan), ...stallLines(plan)]
-    streams.stdout.write([text, ...notes.map((line) => `${line}\n`)].join(''))
-  }
-  return EXIT_DONE
+  const text = plan.tiles === 0 ? 'nothing would move\n' : describePlan(plan, streams)
+  const notes = [...probationLines(plan), ...stallLines(plan)]
+  return show(asked, plan, [text, ...notes.map((line) => `${line}\n`)].join(''))
 }
 
 function describePlan(plan: PlanView, streams: Streams): string {

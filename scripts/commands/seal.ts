@@ -11,7 +11,6 @@ import {
 } from 'node:fs'
 import { resolve } from 'node:path'
 import type { RecipientView } from '../../broker/adapters/http-port.ts'
-import type { GatewayClient } from '../../shared/client/http.ts'
 import { own } from '../../shared/core/own.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
@@ -31,19 +30,17 @@ import {
 import { flush } from '../../shared/runtime/flush.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
 import { faultOf } from '../path-faults.ts'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { assertName, usage } from './task-request.ts'
 
-interface Common {
-  readonly json?: boolean
-}
-
-interface OpenFlags extends Common {
+interface OpenFlags {
   readonly key?: string
   readonly signer?: string
   readonly cbor?: boolean
 }
+
+type AskedHere = Pick<Asked, 'streams' | 'flags'>
 
 const PATH = '/api/seal/recipients'
 /** A thread may begin for it, and loads what it needs. */
@@ -54,7 +51,7 @@ const PARTS = ['head', 'kem', 'body', 'sig'] as const
 const KEY_TEXT = /^[A-Za-z0-9+/]{1024,}={0,2}$/
 
 export function addSealCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, gatewayFor, done } = place
+  const { program, streams, withHttp, asks, done } = place
   const seal = program
     .command('seal')
     .description('results that one recipient alone can read (task submit --seal)')
@@ -62,12 +59,12 @@ export function addSealCommands(place: CommandPlace): void {
     .command('keygen <file>')
     .description('make a key: the secret goes to the file, the public key is printed')
     .option('--json', 'print JSON')
-    .action(async (file, flags) => done(await keygen(file, flags, streams)))
+    .action(async (file, flags) => done(await keygen({ streams, flags }, file)))
   seal
     .command('pub <file>')
     .description('print the public key again, of what seal keygen wrote')
     .option('--json', 'print JSON')
-    .action(async (file, flags) => done(await showPublic(await seedOf(file), flags, streams)))
+    .action(async (file, flags) => done(await showPublic({ streams, flags }, await seedOf(file))))
   seal
     .command('open <result>')
     .description('open a result, JSON or CBOR, and print its value; - is the standard input')
@@ -77,45 +74,43 @@ export function addSealCommands(place: CommandPlace): void {
     .action(async (file, flags) => done(await openResult(file, flags, streams)))
   withHttp(seal.command('signer'))
     .description('print the public key that tells what this gateway sealed')
-    .action(async (flags) => {
-      const answer = await gatewayFor(flags).json<{ signer: string }>({
-        path: '/api/seal',
-        timeoutMs: TIMEOUT_MS,
-      })
-      done(say(streams, flags, answer, answer.signer))
-    })
+    .action(asks(showSigner))
   const recipient = seal.command('recipient').description('whom the gateway can seal to')
   withHttp(recipient.command('add <name> [public]'))
     .description('name a public key, or a file of it; without one, the standard input')
-    .action(async (name, key, flags) => {
-      assertName(name, 'a recipient')
-      const text = await keyTextOf(key, streams)
-      // A secret does not leave this machine, whatever the gateway would say of it.
-      if (!KEY_TEXT.test(text)) {
-        const message = 'that is no public key as seal keygen prints it'
-        throw new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
-      }
-      const view = await gatewayFor(flags).json<RecipientView>({
-        method: 'POST',
-        path: `${PATH}/${encodeURIComponent(name)}`,
-        body: { key: text },
-        timeoutMs: TIMEOUT_MS,
-      })
-      done(say(streams, flags, view, `recipient ${name} has the key of SHA-256 ${view.sha256}`))
-    })
-  withHttp(recipient.command('ls'))
-    .description('list them')
-    .action(async (flags) => done(await list(gatewayFor(flags), streams, flags)))
+    .action(asks(addRecipient))
+  withHttp(recipient.command('ls')).description('list them').action(asks(list))
   withHttp(recipient.command('rm <name>'))
     .description('seal nothing more to one')
-    .action(async (name, flags) => {
-      const path = `${PATH}/${encodeURIComponent(name)}`
-      const answer = await gatewayFor(flags).json({ method: 'DELETE', path })
-      done(say(streams, flags, answer, `nothing more is sealed to ${name}`))
-    })
+    .action(asks(removeRecipient))
 }
 
-async function list(gateway: GatewayClient, streams: Streams, flags: Common): Promise<number> {
+async function showSigner(asked: Asked): Promise<number> {
+  const question = { path: '/api/seal', timeoutMs: TIMEOUT_MS }
+  const answer = await asked.gateway.json<{ signer: string }>(question)
+  return say(asked, answer, answer.signer)
+}
+
+async function addRecipient(asked: Asked, name: string, given?: string): Promise<number> {
+  assertName(name, 'a recipient')
+  const key = await keyTextOf(given, asked.streams)
+  // A secret does not leave this machine, whatever the gateway would say of it.
+  if (!KEY_TEXT.test(key)) throw badKey('that is no public key as seal keygen prints it')
+  const view = await asked.gateway.json<RecipientView>({
+    ...{ method: 'POST', path: `${PATH}/${encodeURIComponent(name)}` },
+    ...{ body: { key }, timeoutMs: TIMEOUT_MS },
+  })
+  return say(asked, view, `recipient ${name} has the key of SHA-256 ${view.sha256}`)
+}
+
+async function removeRecipient(asked: Asked, name: string): Promise<number> {
+  const path = `${PATH}/${encodeURIComponent(name)}`
+  const answer = await asked.gateway.json({ method: 'DELETE', path })
+  return say(asked, answer, `nothing more is sealed to ${name}`)
+}
+
+async function list(asked: Asked): Promise<number> {
+  const { gateway, streams } = asked
   const recipients = await gateway.json<RecipientView[]>({ path: PATH })
   const text = table(
     streams,
@@ -127,29 +122,30 @@ async function list(gateway: GatewayClient, streams: Streams, flags: Common): Pr
     ],
     recipients,
   )
-  streams.stdout.write(flags.json ? `${JSON.stringify(recipients)}\n` : text)
-  return EXIT_DONE
+  return show(asked, recipients, text)
 }
 
-async function keygen(file: string, flags: Common, streams: Streams): Promise<number> {
+async function keygen(asked: AskedHere, file: string): Promise<number> {
   if (existsSync(file)) {
     // The shell has emptied the file that the public key was printed to: it is filled again.
-    await showPublic(await seedOf(file), flags, streams)
+    await showPublic(asked, await seedOf(file))
     const message = `${file} is there already, and may be the only key to something: what is printed is its public key, as by seal pub`
     throw new AppError('output-failed', message)
   }
   const seed = randomBytes(RECIPIENT_SEED_BYTES)
   writeSecret(file, `${seed.toString('base64')}\n`)
-  streams.stderr.write(`${printable(file)} is the secret: who has it can open what is sealed\n`)
-  return await showPublic(seed, flags, streams)
+  asked.streams.stderr.write(
+    `${printable(file)} is the secret: who has it can open what is sealed\n`,
+  )
+  return await showPublic(asked, seed)
 }
 
-async function showPublic(seed: Uint8Array, flags: Common, streams: Streams): Promise<number> {
+async function showPublic(asked: AskedHere, seed: Uint8Array): Promise<number> {
   const { xWingPublicKey } = await import('../../shared/runtime/x-wing.ts')
   const key = Buffer.from(await xWingPublicKey(seed))
   const sha256 = createHash('sha256').update(key).digest('hex')
   const answer = { public: key.toString('base64'), sha256 }
-  return say(streams, flags, answer, answer.public)
+  return say(asked, answer, answer.public)
 }
 
 /** On disk, and its owner's alone. What is there already may be the only key to something. */
@@ -205,15 +201,13 @@ async function seedOf(path: string): Promise<Uint8Array> {
   if (text === undefined) throw unreadable(`there is no file ${path}`)
   const seed = Buffer.from(text.trim(), 'base64')
   if (seed.length === RECIPIENT_SEED_BYTES) return seed
-  const message = `${path} is not what seal keygen wrote`
-  throw new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
+  throw badKey(`${path} is not what seal keygen wrote`)
 }
 
 async function signerOf(given: string, streams: Streams): Promise<Uint8Array> {
   const key = Buffer.from(await keyTextOf(given, streams), 'base64')
   if (key.length === SIGNER_KEY_BYTES) return key
-  const message = '--signer: that is not what seal signer prints'
-  throw new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
+  throw badKey('--signer: that is not what seal signer prints')
 }
 
 /** A key as it stands, or of a file, or of the standard input. */
@@ -278,11 +272,10 @@ function broken(why: string): AppError {
   return new AppError('seal-broken', `it cannot be opened: ${why}`, { exitCode: EXIT_BAD_INPUT })
 }
 
-function unreadable(message: string, cause?: unknown): AppError {
-  return new AppError('unreadable', message, { cause, exitCode: EXIT_UNREADABLE })
+function badKey(message: string): AppError {
+  return new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
 }
 
-function say(streams: Streams, flags: Common, answer: unknown, text: string): number {
-  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : printable(text)}\n`)
-  return EXIT_DONE
+function unreadable(message: string, cause?: unknown): AppError {
+  return new AppError('unreadable', message, { cause, exitCode: EXIT_UNREADABLE })
 }

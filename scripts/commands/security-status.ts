@@ -5,40 +5,31 @@ import { formatHead } from '../../shared/protocol/security-log.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { verifySecurityLog } from '../../shared/runtime/security-log-files.ts'
 import { isBehind } from '../doctor/security-ask.ts'
-import { paint, printable, type Streams, when } from './streams.ts'
+import { type Asked, show } from './command-place.ts'
+import { paint, printable, type Row, type Streams, when } from './streams.ts'
 
 type Status =
   | { readonly mode: 'open'; readonly listeners: Listeners }
   | ({ readonly mode: 'secured'; readonly listeners: Listeners } & SecurityStatus)
 
-type Row = readonly [name: string, text: string]
 /** What is wrong with the log; nothing where it cannot be looked at from here. */
 type Verdict = { readonly isWhole: boolean; readonly lines: number } | undefined
 
 const DAY_MS = 86_400_000
 
 /** Ends with 1 where the security log is not whole, or takes no line. */
-export async function showSecurityStatus(
-  gateway: GatewayClient,
-  streams: Streams,
-  flags: { readonly json?: boolean },
-): Promise<number> {
+export async function showSecurityStatus(asked: Asked): Promise<number> {
+  const { gateway, streams } = asked
   const status = await gateway.json<Status>({ path: '/api/security/status' })
   const verdict = status.mode === 'open' ? undefined : await verdictOf(gateway, status)
   const isBroken = status.mode === 'secured' && status.log.isBroken
   const code = isBroken || verdict?.isWhole === false ? EXIT_FAILED : EXIT_DONE
-  if (flags.json) {
-    const said = { gateway: gateway.address, ...status, verified: verdict?.isWhole ?? null }
-    streams.stdout.write(`${JSON.stringify(said)}\n`)
-    return code
-  }
   const rows = [
     ...listenerRows(gateway, status),
     ...(status.mode === 'open' ? [] : securedRows(status, verdict, Date.now(), streams)),
   ]
-  for (const [name, text] of rows) {
-    streams.stdout.write(`${name.padEnd(16)}${text}\n`)
-  }
+  const said = { gateway: gateway.address, ...status, verified: verdict?.isWhole ?? null }
+  show(asked, said, rows.map(([name, text]) => `${name.padEnd(16)}${text}\n`).join(''))
   return code
 }
 

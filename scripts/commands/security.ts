@@ -2,16 +2,18 @@
 import type { CommandPlace } from './command-place.ts'
 
 export function addSecurityCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, gatewayFor, done } = place
+  const { program, streams, withHttp, asks, done } = place
   const security = program
     .command('security')
     .description('look at who was let in, and who was not')
   withHttp(security.command('status'))
     .description('show whether a gateway is secured, and how it stands with who may come in')
-    .action(async (flags) => {
-      const { showSecurityStatus } = await import('./security-status.ts')
-      done(await showSecurityStatus(gatewayFor(flags), streams, flags))
-    })
+    .action(
+      asks(async (asked) => {
+        const { showSecurityStatus } = await import('./security-status.ts')
+        return await showSecurityStatus(asked)
+      }),
+    )
   security
     .command('log')
     .description('print the security log of the gateway on this machine, or verify it')

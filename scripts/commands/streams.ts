@@ -50,6 +50,19 @@ export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd')
 }
 
+/** The same of each line. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n')
+}
+
+/** A name and what is so of it, a line. */
+export type Row = readonly [name: string, text: string]
+
+/** `width` is that of the names. */
+export function rowLines(width: number, rows: readonly Row[]): string {
+  return rows.map(([name, text]) => `${name.padEnd(width)}${printable(text)}\n`).join('')
+}
+
 export interface Column<T> {
   readonly title: string
   readonly text: (row: T) => string

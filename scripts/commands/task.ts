@@ -5,11 +5,11 @@ import { own } from '../../shared/core/own.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { RingView, TaskView } from '../../shared/protocol/views.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandPlace, show } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { operationsHelp } from './operations-help.ts'
 import { Patience } from './patience.ts'
-import { type Colour, paint, printable, type Streams, table, when } from './streams.ts'
+import { type Colour, type Column, paint, printable, type Streams, table, when } from './streams.ts'
 import {
   parseSeconds,
   RegionError,
@@ -17,10 +17,6 @@ import {
   type SubmitFlags,
   type TaskRequest,
 } from './task-request.ts'
-
-interface JsonFlag {
-  readonly json?: boolean
-}
 
 /** One wait of many: short enough for any proxy between. */
 const WAIT_STEP_SECONDS = 30
@@ -38,8 +34,7 @@ const COLOUR_OF_STATE: Readonly<Record<string, Colour>> = {
 }
 
 export function addTaskCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, gatewayFor, done } = place
-  const commands = (flags: JsonFlag): TaskCommands => new TaskCommands(gatewayFor(flags), streams)
+  const { program, withHttp, asks } = place
   const task = program.command('task').description('submit tasks and look at them')
   withHttp(task.command('submit [op]'))
     .description('submit a task')
@@ -55,193 +50,173 @@ export function addTaskCommands(place: CommandPlace): void {
       '--wait [seconds]',
       'wait for its end, without a number as long as that takes, and print the result',
     )
-    .action(async (op, flags) => done(await commands(flags).submit(op, flags)))
-  withHttp(task.command('state <id>'))
-    .description('show how far a task is')
-    .action(async (id, flags) => done(await commands(flags).state(id, flags)))
+    .action(asks(submit))
+  withHttp(task.command('state <id>')).description('show how far a task is').action(asks(showState))
   withHttp(task.command('result <id>'))
     .description('print the result of a task that has ended')
     .option('-o, --output <file>', 'write it to a file')
     .option('--cbor', 'as CBOR')
-    .action(async (id, flags) => done(await commands(flags).result(id, flags)))
-  withHttp(task.command('cancel <id>'))
-    .description('cancel a task')
-    .action(async (id, flags) => done(await commands(flags).cancel(id, flags)))
+    .action(asks(showResult))
+  withHttp(task.command('cancel <id>')).description('cancel a task').action(asks(cancel))
   withHttp(task.command('ls'))
     .description('list tasks, the newest first')
     .option('--limit <n>', 'how many at most')
     .option('--state <state>', 'only those in this state')
-    .action(async (flags) => done(await commands(flags).ls(flags)))
+    .action(asks(list))
 }
 
-/** `task submit|state|result|cancel|ls`: each prints and answers with an exit code. */
-class TaskCommands {
-  readonly #gateway: GatewayClient
-  readonly #streams: Streams
+interface WaitFlag {
+  readonly wait?: string | true
+}
 
-  constructor(gateway: GatewayClient, streams: Streams) {
-    this.#gateway = gateway
-    this.#streams = streams
+interface FormFlags {
+  readonly output?: string
+  readonly cbor?: boolean
+}
+
+async function submit(
+  asked: Asked<SubmitFlags & WaitFlag & FormFlags>,
+  op?: string,
+): Promise<number> {
+  const { gateway, streams, flags } = asked
+  // Without a number: until the task ends, which its deadline bounds.
+  const limitSeconds =
+    typeof flags.wait === 'string' ? parseSeconds(flags.wait, '--wait') : Number.POSITIVE_INFINITY
+  const { contentType, body } = await readRequest(asked, op)
+  const request = { method: 'POST', path: '/process', contentType, body } as const
+  const accepted = await gateway.json<{ id: string; state: string }>(request)
+  const { id } = accepted
+  if (flags.wait === undefined) return show(asked, accepted, `${id} ${accepted.state}\n`)
+  const interrupted = `task ${id} goes on; this ends it: obelisk task cancel ${id}`
+  const goesOn = `task ${id} goes on without us; this shows it: obelisk task state ${id}`
+  return await interruptible(interrupted, async (signal) => {
+    note(streams, `task ${id} accepted`)
+    const patience = new Patience({ limitSeconds, streams, signal, goesOn })
+    const state = await waitForEnd(gateway, id, patience)
+    await patience.ask(() => printResult(asked, id))
+    return exitCodeOf(state)
+  })
+}
+
+async function showState(asked: Asked, id: string): Promise<number> {
+  const view = await asked.gateway.json<TaskView>({ path: taskPath(id) })
+  return show(asked, view, () => describe(view, asked.streams))
+}
+
+async function showResult(asked: Asked<FormFlags>, id: string): Promise<number> {
+  const view = await asked.gateway.json<TaskView>({ path: taskPath(id) })
+  await printResult(asked, id)
+  return exitCodeOf(view.state)
+}
+
+async function cancel(asked: Asked, id: string): Promise<number> {
+  const request = { method: 'DELETE', path: taskPath(id) } as const
+  const answer = await asked.gateway.json<{ id: string; state: string }>(request)
+  return show(asked, answer, `${answer.id} ${answer.state}\n`)
+}
+
+async function list(
+  asked: Asked<{ readonly limit?: string; readonly state?: string }>,
+): Promise<number> {
+  const { gateway, streams, flags } = asked
+  const query = new URLSearchParams()
+  if (flags.limit !== undefined) query.set('limit', flags.limit)
+  if (flags.state !== undefined) query.set('state', flags.state)
+  const views = await gateway.json<TaskView[]>({ path: `/api/tasks?${query}` })
+  const columns: Column<TaskView>[] = [
+    { title: 'ID', text: ({ id }) => id },
+    { title: 'OP', text: ({ op }) => op },
+    {
+      title: 'STATE',
+      text: ({ state }) => state,
+      colour: ({ state }) => own(COLOUR_OF_STATE, state),
+    },
+    { title: 'DONE', text: ({ shards }) => `${shards.done}/${shards.total}` },
+    { title: 'ACCEPTED', text: (view) => when(view.accepted_ts) },
+  ]
+  return show(asked, views, () => table(streams, columns, views))
+}
+
+/** Who mistakes the form of a region wants to know the grid, too; if it can be had. */
+async function readRequest(
+  { gateway, streams, flags }: Asked<SubmitFlags>,
+  op: string | undefined,
+): Promise<TaskRequest> {
+  try {
+    return await readTaskRequest(op, flags, streams, randomUUID)
+  } catch (error) {
+    if (!(error instanceof RegionError)) throw error
+    const request = { path: '/api/ring', timeoutMs: GRID_MS }
+    const ring = await gateway.json<RingView>(request).catch(() => undefined)
+    throw ring === undefined ? error : error.of(ring.grid)
   }
+}
 
-  async submit(
-    op: string | undefined,
-    flags: SubmitFlags & JsonFlag & { readonly wait?: string | true },
-  ): Promise<number> {
-    // Without a number: until the task ends, which its deadline bounds.
-    const seconds =
-      typeof flags.wait === 'string' ? parseSeconds(flags.wait, '--wait') : Number.POSITIVE_INFINITY
-    const { contentType, body } = await this.#readRequest(op, flags)
-    const request = { method: 'POST', path: '/process', contentType, body } as const
-    const accepted = await this.#gateway.json<{ id: string; state: string }>(request)
-    if (flags.wait === undefined) {
-      this.#print(flags, accepted, () => `${accepted.id} ${accepted.state}\n`)
-      return EXIT_DONE
-    }
-    const { id } = accepted
-    const interrupted = `task ${id} goes on; this ends it: obelisk task cancel ${id}`
-    const goesOn = `task ${id} goes on without us; this shows it: obelisk task state ${id}`
-    return await interruptible(interrupted, async (signal) => {
-      this.#say(`task ${id} accepted`)
-      const patience = new Patience({
-        limitSeconds: seconds,
-        streams: this.#streams,
+async function waitForEnd(
+  gateway: GatewayClient,
+  id: string,
+  patience: Patience,
+): Promise<TaskView['state']> {
+  while (true) {
+    const view = await patience.ask((signal) => {
+      const stepMs = Math.min(WAIT_STEP_SECONDS * 1000, Math.ceil(patience.leftMs))
+      return gateway.json<TaskView>({
+        path: `${taskPath(id)}?wait=${stepMs}ms`,
+        timeoutMs: stepMs + ANSWER_SLACK_MS,
         signal,
-        goesOn,
       })
-      const state = await this.#waitForEnd(id, patience)
-      await patience.ask(() => this.#printResult(id, flags))
-      return exitCodeOf(state)
     })
+    if (isEnded(view.state)) return view.state
+    if (patience.leftMs === 0) throw patience.over(`task ${id} is ${view.state}`)
   }
+}
 
-  async state(id: string, flags: JsonFlag): Promise<number> {
-    const view = await this.#gateway.json<TaskView>({ path: taskPath(id) })
-    this.#print(flags, view, () => this.#describe(view))
-    return EXIT_DONE
+async function printResult(
+  { gateway, streams, flags }: Asked<FormFlags>,
+  id: string,
+): Promise<void> {
+  const accept = flags.cbor ? 'application/cbor' : 'application/json'
+  const path = `${taskPath(id)}/result`
+  const { body } = await gateway.request({ path, accept, timeoutMs: 6 * ANSWER_SLACK_MS })
+  const content = flags.cbor || flags.json ? Buffer.from(body) : indented(body)
+  const isLine = !flags.cbor && content.at(-1) !== 0x0a
+  const bytes = isLine ? Buffer.concat([content, Buffer.from('\n')]) : content
+  if (flags.output === undefined || flags.output === '-') {
+    streams.stdout.write(bytes)
+    return
   }
+  try {
+    await writeFile(flags.output, bytes)
+  } catch (error) {
+    const message = `${flags.output}: ${(error as Error).message}`
+    throw new AppError('output-failed', message, { cause: error, exitCode: EXIT_FAILED })
+  }
+  note(streams, `${bytes.length} bytes in ${flags.output}`)
+}
 
-  async result(
-    id: string,
-    flags: JsonFlag & { readonly output?: string; readonly cbor?: boolean },
-  ): Promise<number> {
-    const view = await this.#gateway.json<TaskView>({ path: taskPath(id) })
-    await this.#printResult(id, flags)
-    return exitCodeOf(view.state)
-  }
+function describe(view: TaskView, streams: Streams): string {
+  const { state, shards, effect, error } = view
+  const colour = own(COLOUR_OF_STATE, state)
+  const lines: [string, string | undefined][] = [
+    ['id', printable(view.id)],
+    ['op', printable(view.op)],
+    ['state', colour ? paint(streams, colour, state) : state],
+    ['waits for', view.waiting_for && printable(view.waiting_for)],
+    ['effect', effect],
+    ['shards', `${shards.done} of ${shards.total} done, ${shards.failed} failed`],
+    ['error', error && printable(`${error.code}: ${error.message}`)],
+    ['accepted', when(view.accepted_ts)],
+    ['ended', when(view.ended_ts) || undefined],
+    ['deadline', when(view.deadline_ts) || undefined],
+  ]
+  return lines
+    .filter(([, text]) => text !== undefined)
+    .map(([name, text]) => `${name.padEnd(9)} ${text}\n`)
+    .join('')
+}
 
-  async cancel(id: string, flags: JsonFlag): Promise<number> {
-    const request = { method: 'DELETE', path: taskPath(id) } as const
-    const answer = await this.#gateway.json<{ id: string; state: string }>(request)
-    this.#print(flags, answer, () => `${answer.id} ${answer.state}\n`)
-    return EXIT_DONE
-  }
-
-  async ls(
-    flags: JsonFlag & { readonly limit?: string; readonly state?: string },
-  ): Promise<number> {
-    const query = new URLSearchParams()
-    if (flags.limit !== undefined) query.set('limit', flags.limit)
-    if (flags.state !== undefined) query.set('state', flags.state)
-    const views = await this.#gateway.json<TaskView[]>({ path: `/api/tasks?${query}` })
-    this.#print(flags, views, () =>
-      table(
-        this.#streams,
-        [
-          { title: 'ID', text: (view) => view.id },
-          { title: 'OP', text: (view) => view.op },
-          {
-            title: 'STATE',
-            text: (view) => view.state,
-            colour: (view) => own(COLOUR_OF_STATE, view.state),
-          },
-          { title: 'DONE', text: (view) => `${view.shards.done}/${view.shards.total}` },
-          { title: 'ACCEPTED', text: (view) => when(view.accepted_ts) },
-        ],
-        views,
-      ),
-    )
-    return EXIT_DONE
-  }
-
-  /** Who mistakes the form of a region wants to know the grid, too; if it can be had. */
-  async #readRequest(op: string | undefined, flags: SubmitFlags): Promise<TaskRequest> {
-    try {
-      return await readTaskRequest(op, flags, this.#streams, randomUUID)
-    } catch (error) {
-      if (!(error instanceof RegionError)) throw error
-      const request = { path: '/api/ring', timeoutMs: GRID_MS }
-      const ring = await this.#gateway.json<RingView>(request).catch(() => undefined)
-      throw ring === undefined ? error : error.of(ring.grid)
-    }
-  }
-
-  async #waitForEnd(id: string, patience: Patience): Promise<TaskView['state']> {
-    while (true) {
-      const view = await patience.ask((signal) => {
-        const stepMs = Math.min(WAIT_STEP_SECONDS * 1000, Math.ceil(patience.leftMs))
-        return this.#gateway.json<TaskView>({
-          path: `${taskPath(id)}?wait=${stepMs}ms`,
-          timeoutMs: stepMs + ANSWER_SLACK_MS,
-          signal,
-        })
-      })
-      if (isEnded(view.state)) return view.state
-      if (patience.leftMs === 0) throw patience.over(`task ${id} is ${view.state}`)
-    }
-  }
-
-  async #printResult(
-    id: string,
-    flags: JsonFlag & { readonly output?: string; readonly cbor?: boolean },
-  ): Promise<void> {
-    const accept = flags.cbor ? 'application/cbor' : 'application/json'
-    const path = `${taskPath(id)}/result`
-    const { body } = await this.#gateway.request({ path, accept, timeoutMs: 6 * ANSWER_SLACK_MS })
-    const content = flags.cbor || flags.json ? Buffer.from(body) : indented(body)
-    const isLine = !flags.cbor && content.at(-1) !== 0x0a
-    const bytes = isLine ? Buffer.concat([content, Buffer.from('\n')]) : content
-    if (flags.output === undefined || flags.output === '-') {
-      this.#streams.stdout.write(bytes)
-      return
-    }
-    try {
-      await writeFile(flags.output, bytes)
-    } catch (error) {
-      const message = `${flags.output}: ${(error as Error).message}`
-      throw new AppError('output-failed', message, { cause: error, exitCode: EXIT_FAILED })
-    }
-    this.#say(`${bytes.length} bytes in ${flags.output}`)
-  }
-
-  #describe(view: TaskView): string {
-    const { state, shards, effect, error } = view
-    const colour = own(COLOUR_OF_STATE, state)
-    const lines: [string, string | undefined][] = [
-      ['id', printable(view.id)],
-      ['op', printable(view.op)],
-      ['state', colour ? paint(this.#streams, colour, state) : state],
-      ['waits for', view.waiting_for && printable(view.waiting_for)],
-      ['effect', effect],
-      ['shards', `${shards.done} of ${shards.total} done, ${shards.failed} failed`],
-      ['error', error && printable(`${error.code}: ${error.message}`)],
-      ['accepted', when(view.accepted_ts)],
-      ['ended', view.ended_ts === undefined ? undefined : when(view.ended_ts)],
-      ['deadline', view.deadline_ts === undefined ? undefined : when(view.deadline_ts)],
-    ]
-    return lines
-      .filter(([, text]) => text !== undefined)
-      .map(([name, text]) => `${name.padEnd(9)} ${text}\n`)
-      .join('')
-  }
-
-  #print(flags: JsonFlag, value: unknown, human: () => string): void {
-    this.#streams.stdout.write(flags.json ? `${JSON.stringify(value)}\n` : human())
-  }
-
-  #say(text: string): void {
-    this.#streams.stderr.write(`${printable(text)}\n`)
-  }
+function note(streams: Streams, text: string): void {
+  streams.stderr.write(`${printable(text)}\n`)
 }
 
 function taskPath(id: string): string {

@@ -6,8 +6,8 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { NodeView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { assertHidden } from '../client/node-carrier.ts'
-import type { CommandPlace } from './command-place.ts'
-import { printable, type Streams, table, when } from './streams.ts'
+import { type Asked, type CommandPlace, say, show } from './command-place.ts'
+import { table, when } from './streams.ts'
 import { assertName, usage } from './task-request.ts'
 
 interface CreateFlags {
@@ -16,7 +16,6 @@ interface CreateFlags {
   readonly ttl?: string
   readonly count?: string
   readonly prefix?: string
-  readonly json?: boolean
 }
 
 interface Created extends TokenView {
@@ -32,7 +31,7 @@ const LISTED_MAX = 1000
 const TIMEOUT_MS = 30_000
 
 export function addTokenCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, gatewayFor, done } = place
+  const { program, withHttp, asks } = place
   const token = program
     .command('token')
     .description('make tokens that give boards an identity, and look at them')
@@ -43,32 +42,23 @@ export function addTokenCommands(place: CommandPlace): void {
     .option('--ttl <time>', 'how long it can be used: 30m, 24h or 7d (default 24h)')
     .option('--count <n>', 'make so many, for nodes with numbers; one a line, with its node')
     .option('--prefix <name>', 'what comes before the number')
-    .action(async (node, flags) => {
-      done(await createTokens(gatewayFor(flags), streams, node, flags))
-    })
+    .action(asks(createTokens))
   withHttp(token.command('ls'))
     .description('list the tokens, the newest first')
-    .action(async (flags) => done(await listTokens(gatewayFor(flags), streams, flags)))
+    .action(asks(listTokens))
   withHttp(token.command('revoke <id>'))
     .description('make a token worthless')
-    .action(async (id, flags) => {
-      done(await revokeToken(gatewayFor(flags), streams, id, flags))
-    })
+    .action(asks(revokeToken))
 }
 
 /** `token create`. The token alone goes to the standard output, so that it can be piped. */
-async function createTokens(
-  gateway: GatewayClient,
-  streams: Streams,
-  node: string | undefined,
-  flags: CreateFlags,
-): Promise<number> {
+async function createTokens(asked: Asked<CreateFlags>, node: string | undefined): Promise<number> {
+  const { gateway, flags } = asked
   const nodes = nodesOf(node, flags)
   const hours = flags.ttl === undefined ? undefined : hoursOf(flags.ttl)
   for (const one of nodes) {
     const created = await create(gateway, { node: one, replace: flags.replace === true, hours })
-    const name = flags.count === undefined ? '' : `${one} `
-    streams.stdout.write(`${flags.json ? JSON.stringify(created) : `${name}${created.token}`}\n`)
+    say(asked, created, `${flags.count === undefined ? '' : `${one} `}${created.token}`)
   }
   return EXIT_DONE
 }
@@ -125,17 +115,10 @@ export function hoursOf(text: string): number {
 }
 
 /** `token ls`. */
-async function listTokens(
-  gateway: GatewayClient,
-  streams: Streams,
-  flags: { readonly json?: boolean },
-): Promise<number> {
+async function listTokens(asked: Asked): Promise<number> {
+  const { gateway, streams } = asked
   const tokens = await gateway.json<TokenView[]>({ path: '/api/tokens' })
   if (tokens.length >= LISTED_MAX) streams.stderr.write(`only the newest ${LISTED_MAX} are shown\n`)
-  if (flags.json) {
-    streams.stdout.write(`${JSON.stringify(tokens)}\n`)
-    return EXIT_DONE
-  }
   const text = table(
     streams,
     [
@@ -148,8 +131,7 @@ async function listTokens(
     ],
     tokens,
   )
-  streams.stdout.write(text)
-  return EXIT_DONE
+  return show(asked, tokens, text)
 }
 
 function stateOf({ revokedTs, usedTs, untilTs, replaces }: TokenView, nowTs: number): string {
@@ -161,47 +143,32 @@ function stateOf({ revokedTs, usedTs, untilTs, replaces }: TokenView, nowTs: num
 }
 
 /** `token revoke`. */
-async function revokeToken(
-  gateway: GatewayClient,
-  streams: Streams,
-  id: string,
-  flags: { readonly json?: boolean },
-): Promise<number> {
+async function revokeToken(asked: Asked, id: string): Promise<number> {
   const path = `/api/tokens/${encodeURIComponent(id)}`
-  const answer = await gateway.json({ method: 'DELETE', path })
-  const said = `token ${printable(id)} is worth nothing now`
-  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : said}\n`)
-  return EXIT_DONE
+  const answer = await asked.gateway.json({ method: 'DELETE', path })
+  return say(asked, answer, `token ${id} is worth nothing now`)
 }
 
 /** `node revoke`. */
-export async function revokeNode(
-  gateway: GatewayClient,
-  streams: Streams,
-  id: string,
-  flags: { readonly json?: boolean },
-): Promise<number> {
+export async function revokeNode(asked: Asked, id: string): Promise<number> {
   const path = `/api/identities/node/${encodeURIComponent(id)}`
-  const answer = await gateway.json({ method: 'DELETE', path })
-  const said = `node ${printable(id)} has no identity any more: it cannot come back, and its tiles move away`
-  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : said}\n`)
-  return EXIT_DONE
+  const answer = await asked.gateway.json({ method: 'DELETE', path })
+  const said = `node ${id} has no identity any more: it cannot come back, and its tiles move away`
+  return say(asked, answer, said)
 }
 
 /** `node rotate-key`. */
 export async function rotateKeys(
-  gateway: GatewayClient,
-  streams: Streams,
+  asked: Asked<{ readonly all?: boolean }>,
   id: string | undefined,
-  flags: { readonly json?: boolean; readonly all?: boolean },
 ): Promise<number> {
+  const { gateway, flags } = asked
   if ((id === undefined) !== (flags.all === true)) throw usage('say which node, or --all')
   const ids = id === undefined ? await nodesWithKeys(gateway) : [id]
   for (const one of ids) {
     const path = `/api/identities/node/${encodeURIComponent(one)}/rotate`
     const answer = await gateway.json({ method: 'POST', path, timeoutMs: TIMEOUT_MS })
-    const said = `node ${printable(one)} makes another key, as soon as it is here`
-    streams.stdout.write(`${flags.json ? JSON.stringify(answer) : said}\n`)
+    say(asked, answer, `node ${one} makes another key, as soon as it is here`)
   }
   return EXIT_DONE
 }

@@ -5,7 +5,7 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { pause } from '../../shared/client/waits.ts'
 import type { DetectorView, MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandPlace, show } from './command-place.ts'
 import { fleetLines } from './detector.ts'
 import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
@@ -18,7 +18,6 @@ interface TopFlags {
   readonly sort?: string
   readonly filter?: string
   readonly once?: boolean
-  readonly json?: boolean
 }
 
 /** Of a terminal. */
@@ -39,16 +38,17 @@ const LEAVE = '\u001b[?25h\u001b[?1049l'
 const KEYS = new RegExp(`${ESCAPE}\\[[A-D]|[\\s\\S]`, 'g')
 
 export function addTop(place: CommandPlace): void {
-  const { program, streams, withHttp, gatewayFor, done } = place
+  const { program, withHttp, asks } = place
   withHttp(program.command('top'))
     .description('show the nodes as they are now, and what they do')
     .option('--sort <column>', `by one of ${SORTS.join(', ')} (default: state)`)
     .option('--filter <text>', 'only nodes whose ids have it in them')
     .option('--once', 'print them once, as for a pipe')
-    .action(async (flags) => done(await top(gatewayFor(flags), streams, flags)))
+    .action(asks(top))
 }
 
-async function top(gateway: GatewayClient, streams: Streams, flags: TopFlags): Promise<number> {
+async function top(asked: Asked<TopFlags>): Promise<number> {
+  const { gateway, streams, flags } = asked
   const sort = SORTS.find((one) => one === (flags.sort ?? 'state'))
   if (sort === undefined) {
     throw usage(`--sort: "${flags.sort}" is none of ${SORTS.join(', ')}`)
@@ -58,14 +58,10 @@ async function top(gateway: GatewayClient, streams: Streams, flags: TopFlags): P
   const isLive = !flags.once && !flags.json && streams.stdout.isTTY && stdin.setRawMode
   if (isLive) return await new Top(gateway, streams, { sort, filter }).run(stdin)
   const { nodes } = await nodesOf(gateway, { sort, filter })
-  if (flags.json) {
-    streams.stdout.write(`${JSON.stringify(nodes)}\n`)
-    return EXIT_DONE
-  }
+  if (flags.json) return show(asked, nodes, '')
   const fleet = await gateway.json<DetectorView>({ path: '/api/detector' })
   const list = fleet.recovery === undefined ? nodeTable(nodes, Date.now(), streams) : []
-  streams.stdout.write(`${[...list, ...fleetLines(fleet)].join('\n')}\n`)
-  return EXIT_DONE
+  return show(asked, nodes, `${[...list, ...fleetLines(fleet)].join('\n')}\n`)
 }
 
 async function nodesOf(

@@ -5,20 +5,16 @@ import type { UserView } from '../../broker/adapters/http-port.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ROLES } from '../../shared/protocol/access.ts'
 import { choiceOf } from '../../shared/protocol/problems.ts'
-import { AppError, EXIT_BAD_INPUT, EXIT_DONE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_BAD_INPUT, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { assertHidden } from '../client/node-carrier.ts'
 import { faultOf } from '../path-faults.ts'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { isTyped, secretLine } from './secret-input.ts'
-import { printable, type Streams, table, when } from './streams.ts'
+import { printableLines, type Streams, table, when } from './streams.ts'
 import { assertName, usage } from './task-request.ts'
 import { hoursOf } from './token.ts'
 
-interface Common {
-  readonly json?: boolean
-}
-
-interface RightsFlags extends Common {
+interface RightsFlags {
   readonly role?: readonly string[]
   readonly op?: readonly string[]
   readonly region?: readonly string[]
@@ -41,7 +37,7 @@ function more(text: string, before: readonly string[] = []): string[] {
 const whole = (text: string, before: readonly string[] = []): string[] => [...before, text]
 
 export function addUserCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, gatewayFor, done } = place
+  const { program, withHttp, asks } = place
   const user = program
     .command('user')
     .description('people and programs that may use a secured gateway')
@@ -56,77 +52,84 @@ export function addUserCommands(place: CommandPlace): void {
   withHttp(rights(user.command('add <name>')))
     .description('add a user, and ask for its password; a submitter may do all that is not said')
     .option('--no-password', 'it will have a token, or a key')
-    .action(async (name, flags) => done(await addUser(gatewayFor(flags), streams, name, flags)))
+    .action(asks(addUser))
   withHttp(rights(user.command('set <name>')))
     .description('change what a user may do; it is logged out for that, and what is not said stays')
     .option('--disable', 'it may do nothing')
     .option('--enable', 'it may do again what it may')
-    .action(async (name, flags) => done(await setUser(gatewayFor(flags), streams, name, flags)))
+    .action(asks(setUser))
   withHttp(user.command('passwd <name>'))
     .description('give a user another password')
     .option('--password-file <file>', 'the password; - is the standard input')
-    .action(async (name, flags) => done(await passwd(gatewayFor(flags), streams, name, flags)))
+    .action(asks(passwd))
   withHttp(user.command('rm <name>'))
     .description('remove a user, with its tokens and keys')
-    .action(async (name, flags) => {
-      const answer = await gatewayFor(flags).json({ method: 'DELETE', path: pathOf(name) })
-      done(say(streams, flags, answer, `user ${name} is removed`))
-    })
-  withHttp(user.command('ls'))
-    .description('list the users')
-    .action(async (flags) => done(await listUsers(gatewayFor(flags), streams, flags)))
+    .action(asks((asked, name: string) => remove(asked, pathOf(name), `user ${name} is removed`)))
+  withHttp(user.command('ls')).description('list the users').action(asks(listUsers))
   addProofs(user, place)
 }
 
-function addProofs(user: Command, { streams, withHttp, gatewayFor, done }: CommandPlace): void {
+function addProofs(user: Command, { withHttp, asks }: CommandPlace): void {
   const token = user.command('token').description('tokens of programs, in place of a password')
   withHttp(token.command('create <name>'))
     .description('make one; it is shown this once')
     .option('--ttl <time>', 'how long it is good: 24h or 90d (default 90d)')
     .option('--label <text>', 'what it is for')
-    .action(async (name, flags) => {
-      const ttl = flags.ttl === undefined ? {} : { ttl_hours: hoursOf(flags.ttl) }
-      const wish = { label: flags.label ?? '', ...ttl }
-      const gateway = gatewayFor(flags)
-      const made = await post<{ token: string }>(gateway, `${pathOf(name)}/tokens`, wish)
-      assertHidden(gateway)
-      done(say(streams, flags, made, made.token))
-    })
+    .action(asks(createToken))
   withHttp(token.command('revoke <name> <id>'))
     .description('make one worthless')
-    .action(async (name, id, flags) => {
-      const path = `${pathOf(name)}/tokens/${encodeURIComponent(id)}`
-      const answer = await gatewayFor(flags).json({ method: 'DELETE', path })
-      done(say(streams, flags, answer, `token ${id} is worth nothing now`))
-    })
+    .action(
+      asks((asked, name: string, id: string) => {
+        const path = `${pathOf(name)}/tokens/${encodeURIComponent(id)}`
+        return remove(asked, path, `token ${id} is worth nothing now`)
+      }),
+    )
   const key = user.command('key').description('keys of certificates, in place of a password')
   withHttp(key.command('add <name> <public.pem>'))
     .description('know a user by a P-256 key, and print the certificate for it')
     .option('--label <text>', 'what it is for')
-    .action(async (name, file, flags) => {
-      const wish = { label: flags.label ?? '', key: publicKeyOf(file) }
-      const made = await post<{ certificate: string }>(
-        gatewayFor(flags),
-        `${pathOf(name)}/keys`,
-        wish,
-      )
-      done(say(streams, flags, made, made.certificate.trimEnd()))
-    })
+    .action(asks(addKey))
   withHttp(key.command('rm <name> <sha256>'))
     .description('forget one for good')
-    .action(async (name, sha256, flags) => {
-      const path = `${pathOf(name)}/keys/${encodeURIComponent(sha256)}`
-      const answer = await gatewayFor(flags).json({ method: 'DELETE', path })
-      done(say(streams, flags, answer, `the key opens nothing now`))
-    })
+    .action(
+      asks((asked, name: string, sha256: string) => {
+        const path = `${pathOf(name)}/keys/${encodeURIComponent(sha256)}`
+        return remove(asked, path, 'the key opens nothing now')
+      }),
+    )
+}
+
+async function remove(asked: Asked, path: string, said: string): Promise<number> {
+  return say(asked, await asked.gateway.json({ method: 'DELETE', path }), said)
+}
+
+async function createToken(
+  asked: Asked<{ readonly ttl?: string; readonly label?: string }>,
+  name: string,
+): Promise<number> {
+  const { gateway, flags } = asked
+  const ttl = flags.ttl === undefined ? {} : { ttl_hours: hoursOf(flags.ttl) }
+  const wish = { label: flags.label ?? '', ...ttl }
+  const made = await post<{ token: string }>(gateway, `${pathOf(name)}/tokens`, wish)
+  assertHidden(gateway)
+  return say(asked, made, made.token)
+}
+
+async function addKey(
+  asked: Asked<{ readonly label?: string }>,
+  name: string,
+  file: string,
+): Promise<number> {
+  const wish = { label: asked.flags.label ?? '', key: publicKeyOf(file) }
+  const made = await post<{ certificate: string }>(asked.gateway, `${pathOf(name)}/keys`, wish)
+  return show(asked, made, `${printableLines(made.certificate.trimEnd())}\n`)
 }
 
 async function addUser(
-  gateway: GatewayClient,
-  streams: Streams,
+  asked: Asked<RightsFlags & { readonly password?: boolean }>,
   name: string,
-  flags: RightsFlags & { readonly password?: boolean },
 ): Promise<number> {
+  const { gateway, streams, flags } = asked
   assertName(name, 'a user')
   const rights = orderOf(flags)
   if (flags.role === undefined && flags.topic === undefined) {
@@ -144,15 +147,11 @@ async function addUser(
     ...(password === undefined ? {} : { password }),
   }
   const view = await post<UserView>(gateway, pathOf(name), order)
-  return say(streams, flags, view, `user ${name} is ${view.roles.join(' and ') || 'added'}`)
+  return say(asked, view, `user ${name} is ${view.roles.join(' and ') || 'added'}`)
 }
 
-async function setUser(
-  gateway: GatewayClient,
-  streams: Streams,
-  name: string,
-  flags: RightsFlags,
-): Promise<number> {
+async function setUser(asked: Asked<RightsFlags>, name: string): Promise<number> {
+  const { gateway, streams, flags } = asked
   const rights = orderOf(flags)
   const isOne = flags.disable === true && flags.enable === true
   if (isOne) throw usage('--disable and --enable: say one of them')
@@ -166,22 +165,22 @@ async function setUser(
   const isIdle = view.roles.includes('submitter') && view.grant === undefined
   const but = isIdle ? ', and may submit nothing yet: --op, --region and --field say what' : ''
   const what = view.roles.join(' and ') || 'changed'
-  return say(streams, flags, view, `user ${name} is ${what}${but}`)
+  return say(asked, view, `user ${name} is ${what}${but}`)
 }
 
 async function passwd(
-  gateway: GatewayClient,
-  streams: Streams,
+  asked: Asked<{ readonly passwordFile?: string }>,
   name: string,
-  flags: Common & { readonly passwordFile?: string },
 ): Promise<number> {
+  const { gateway, streams, flags } = asked
   assertHidden(gateway)
   const password = await passwordOf(flags, streams, name)
   const view = await put<UserView>(gateway, pathOf(name), { password })
-  return say(streams, flags, view, `user ${name} has another password`)
+  return say(asked, view, `user ${name} has another password`)
 }
 
-async function listUsers(gateway: GatewayClient, streams: Streams, flags: Common): Promise<number> {
+async function listUsers(asked: Asked): Promise<number> {
+  const { gateway, streams } = asked
   const users = await gateway.json<UserView[]>({ path: '/api/identities/user' })
   const text = table(
     streams,
@@ -195,8 +194,7 @@ async function listUsers(gateway: GatewayClient, streams: Streams, flags: Common
     ],
     users,
   )
-  streams.stdout.write(flags.json ? `${JSON.stringify(users)}\n` : text)
-  return EXIT_DONE
+  return show(asked, users, text)
 }
 
 function proofsOf({ hasPassword, tokens, keys }: UserView): string {
@@ -296,10 +294,4 @@ async function post<T>(gateway: GatewayClient, path: string, body: object): Prom
 
 async function put<T>(gateway: GatewayClient, path: string, body: object): Promise<T> {
   return await gateway.json<T>({ method: 'PUT', path, body, timeoutMs: TIMEOUT_MS })
-}
-
-function say(streams: Streams, flags: Common, answer: unknown, text: string): number {
-  const shown = text.split('\n').map(printable).join('\n')
-  streams.stdout.write(`${flags.json ? JSON.stringify(answer) : shown}\n`)
-  return EXIT_DONE
 }

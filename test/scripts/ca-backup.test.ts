@@ -53,7 +53,7 @@ class Asking {
     const output = { write: (text: string | Uint8Array) => (this.said += String(text)) }
     const streams = { stdout: output, stderr: output, stdin: new PassThrough(), environment: {} }
     const given = { passphraseFile: this.at('passphrase'), ...flags }
-    return await backup(this.gateway as never, streams as never, path, given, quickly)
+    return await backup({ gateway: this.gateway, streams, flags: given } as never, path, quickly)
   }
 }
 
