@@ -80,7 +80,8 @@ export function addGridCommands(place: CommandPlace): void {
 /** `grid get`. */
 async function getGrid(
   asked: Asked<RegionFlag & FormatFlag>,
-  [field, file]: readonly [field: string, file: string],
+  field: string,
+  file: string,
 ): Promise<number> {
   const { gateway, streams, flags } = asked
   const { format } = formatOf(file, 'get', flags)
@@ -95,7 +96,8 @@ async function getGrid(
 /** `grid png`. */
 async function drawGrid(
   asked: Asked<RegionFlag & { readonly size?: string; readonly colours?: string }>,
-  [field, file]: readonly [field: string, file: string],
+  field: string,
+  file: string,
 ): Promise<number> {
   const { gateway, streams, flags } = asked
   const { size = '512', colours = 'viridis' } = flags
@@ -182,7 +184,8 @@ async function* chunksOf({ body }: Response, address: string): AsyncGenerator<Ui
 /** `grid put`. */
 async function putGrid(
   asked: Asked<RegionFlag & FormatFlag & { readonly resume?: string }>,
-  [field, file]: readonly [field: string, file: string],
+  field: string,
+  file: string,
 ): Promise<number> {
   const { gateway, streams, flags } = asked
   const { resume = randomId(new SystemRandom()) } = flags
