@@ -2,20 +2,13 @@
  * The boot partition inside an image file, edited with mtools: no mount, no root. mtools refuses a FAT32
  * with fewer than 65,525 clusters, which no system's image has.
  */
-import { type FileHandle, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { AppError } from '../../shared/runtime/errors.ts'
 import type { ProgramResult, SystemPrograms } from '../install/system-programs.ts'
 import { noRoomOr } from '../path-faults.ts'
 import { badImage, noRoom } from './image-error.ts'
-import {
-  endOf,
-  isFat,
-  type Partition,
-  readPartitionTable,
-  SECTOR_BYTES,
-  TABLE_BYTES,
-} from './partition-table.ts'
 
 /** An image that is open for as long as its partition is worked on. */
 export interface OpenImage {
@@ -29,40 +22,52 @@ export async function openBootPartition(
   label: string,
   programs: SystemPrograms,
 ): Promise<BootPartition> {
-  const { fats, sizeBytes, partitions } = await findFats(image.path, label)
-  if (endOf(partitions) > sizeBytes) {
-    throw badImage(
-      `${label} is cut off: it has ${sizeBytes} bytes, and its partitions end at ${endOf(partitions)}`,
-    )
+  const partitions = await partitionsOf(image, label, programs)
+  const end = Math.max(...partitions.map(({ from, bytes }) => from + bytes))
+  const { size } = await image.handle.stat()
+  if (end > size) {
+    throw badImage(`${label} is cut off: it has ${size} bytes, and its partitions end at ${end}`)
   }
-  for (const { startBytes } of fats) {
-    const boot = new BootPartition(image, startBytes, programs)
-    if ((await boot.names()).some((name) => name.toLowerCase() === 'cmdline.txt')) return boot
+  let hasFat = false
+  for (const { from } of partitions) {
+    const boot = new BootPartition(image, from, programs)
+    const names = await boot.names().catch(ifNoFat)
+    if (names?.some((name) => name.toLowerCase() === 'cmdline.txt')) return boot
+    hasFat ||= names !== undefined
   }
   throw badImage(
-    fats.length === 0
-      ? `${label} has no FAT partition to boot from`
-      : `${label} has no cmdline.txt on its boot partition: it is no image of a Raspberry Pi system`,
+    hasFat
+      ? `${label} has no cmdline.txt on its boot partition: it is no image of a Raspberry Pi system`
+      : `${label} has no FAT partition to boot from`,
   )
 }
 
-async function findFats(image: string, label: string) {
-  const handle = await open(image, 'r')
-  try {
-    const { size: sizeBytes } = await handle.stat()
-    const head = Buffer.alloc(Math.min(TABLE_BYTES, sizeBytes))
-    await handle.read(head, 0, head.length, 0)
-    const table = readPartitionTable(head)
-    if (!table.ok) throw badImage(`${label} is not the image of a card: ${table.problem}`)
-    const fats: Partition[] = []
-    for (const partition of table.partitions) {
-      const sector = Buffer.alloc(SECTOR_BYTES)
-      await handle.read(sector, 0, sector.length, partition.startBytes)
-      if (isFat(sector)) fats.push(partition)
-    }
-    return { fats, sizeBytes, partitions: table.partitions }
-  } finally {
-    await handle.close()
+/** What mtools cannot read is another file system. */
+function ifNoFat(error: unknown): undefined {
+  if (error instanceof AppError && error.code === 'bad-image') return undefined
+  throw error
+}
+
+/** Where they begin and how long they are, in bytes. */
+async function partitionsOf({ handle }: OpenImage, label: string, programs: SystemPrograms) {
+  const { code, stdout, stderr } = await programs.run('sfdisk', ['--json', IMAGE], [handle.fd])
+  if (code !== 0) {
+    const complaint = stderr.trim().replaceAll(`${IMAGE}: `, '')
+    throw badImage(`${label} is not the image of a card: ${complaint}`)
+  }
+  const { sectorsize, partitions = [] } = (JSON.parse(stdout) as PartitionTable).partitiontable
+  return partitions.map(({ start, size }) => ({
+    from: start * sectorsize,
+    bytes: size * sectorsize,
+  }))
+}
+
+/** As sfdisk(8) tells it. */
+interface PartitionTable {
+  readonly partitiontable: {
+    readonly sectorsize: number
+    /** In sectors. */
+    readonly partitions?: readonly { readonly start: number; readonly size: number }[]
   }
 }
 

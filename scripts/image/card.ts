@@ -4,7 +4,9 @@
  */
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { SECTOR_BYTES } from './partition-table.ts'
+
+/** Of sysfs, whatever those of the disk are. */
+const SECTOR_BYTES = 512
 
 export interface CardFacts {
   /** `sdb`. */

@@ -16,6 +16,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   mdeltree: 'mtools',
   mdir: 'mtools',
   mmd: 'mtools',
+  sfdisk: 'fdisk',
   systemctl: 'systemd',
   tar: 'tar',
   xz: 'xz-utils',

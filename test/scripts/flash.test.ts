@@ -40,7 +40,6 @@ import {
   flash as flashImage,
 } from '../../scripts/image/flash.ts'
 import { outputFile } from '../../scripts/image/output-file.ts'
-import { isFat, readPartitionTable } from '../../scripts/image/partition-table.ts'
 import { Progress } from '../../scripts/image/progress.ts'
 import { unpackImage } from '../../scripts/image/source-image.ts'
 import { writeCard } from '../../scripts/image/write-card.ts'
@@ -136,32 +135,6 @@ t.test('systemd takes the words as they are meant', generatorSkip, async (t) => 
   renameSync(join(boot, 'made'), join(boot, 'obelisk'))
   t.same(await ended, [0, null])
   t.equal(said.trim(), `begun in ${join(boot, 'obelisk')}`)
-})
-
-t.test('partition tables are read, and what is none is told', skip, (t) => {
-  const directory = t.testdir()
-  for (const label of ['dos', 'gpt'] as const) {
-    const path = makeImage(join(directory, label), { label })
-    const bytes = readFileSync(path)
-    const table = readPartitionTable(bytes.subarray(0, 34 * 512))
-    t.match(table, { ok: true, kind: label === 'dos' ? 'mbr' : 'gpt' })
-    if (!table.ok) continue
-    t.equal(table.partitions.length, 2)
-    t.match(table.partitions[0], { number: 1, startBytes: 8192 * 512, lengthBytes: 16_384 * 512 })
-    const at = table.partitions[0]!.startBytes
-    t.ok(isFat(bytes.subarray(at, at + 512)))
-    t.notOk(isFat(bytes.subarray(0, 512)))
-  }
-  t.match(readPartitionTable(Buffer.alloc(0)), { ok: false })
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 34 * 512 }), (bytes) => {
-      const head = Buffer.from(bytes)
-      if (head.length >= 512) head.writeUInt16LE(0xaa55, 510)
-      const table = readPartitionTable(head)
-      return table.ok ? table.partitions.length > 0 : table.problem !== ''
-    }),
-  )
-  t.end()
 })
 
 t.test('architectures are told by kernels, and by the program', (t) => {
@@ -350,6 +323,8 @@ t.test('bad input is refused by name, and nothing is left', skip, async (t) => {
   t.match(await flash(at('text')), /^65 .*not the image of a card/)
   t.match(await flash(makeImage(at('nofat.img'), { hasFat: false })), /^65 .*no FAT/)
   t.match(await flash(makeImage(at('other.img'), { files: { a: 'b' } })), /^65 .*no cmdline\.txt/)
+  const gpt = makeImage(at('gpt.img'), { label: 'gpt', files: { a: 'b' } })
+  t.match(await flash(gpt), /^65 .*no cmdline\.txt/)
   t.match(
     await flash(makeImage(at('empty.img'), { files: { 'cmdline.txt': '\n' } })),
     /^65 .*empty/,
