@@ -8,7 +8,7 @@ import { formatHead } from '../shared/protocol/security-log.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { AppError } from '../shared/runtime/errors.ts'
-import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
+import { ExclusiveLock, GATEWAY_FIRST } from '../shared/runtime/exclusive-lock.ts'
 import { tellOfLook } from '../shared/runtime/look-teller.ts'
 import type { Environment } from '../shared/runtime/option-table.ts'
 import { type Running, runProgram } from '../shared/runtime/program.ts'
@@ -80,25 +80,15 @@ export async function run(argv: readonly string[], environment: Environment): Pr
   )
 }
 
-/** Whoever recovers was told to by a gateway that runs. */
-async function lockOf({ data, recoverNodes }: GatewayConfig): Promise<ExclusiveLock> {
-  try {
-    return await ExclusiveLock.acquire(data)
-  } catch (error) {
-    const isTaken = error instanceof AppError && error.code === 'data-directory-in-use'
-    if (!isTaken || recoverNodes === 0) throw error
-    const message = `${error.message}: end the gateway first (systemctl stop obelisk-gateway, or Ctrl-C), then do this again`
-    throw new AppError(error.code, message, { cause: error, exitCode: error.exitCode })
-  }
-}
-
 async function start(
   config: GatewayConfig,
   { file, sources, log, shutdown, fatal, failure, notify }: Running<typeof GATEWAY_OPTIONS>,
   adminPath: string,
 ): Promise<void> {
   const hasDoor = isSecured(config, sources.security)
-  const lock = await lockOf(config)
+  // Whoever recovers was told to by a gateway that runs.
+  const remedy = config.recoverNodes === 0 ? undefined : GATEWAY_FIRST
+  const lock = await ExclusiveLock.acquire(config.data, remedy)
   shutdown.add('lock', () => lock.release())
   forgetLeftOver(config.data, { log })
   forgetUnsentBackup(config.data)

@@ -15,7 +15,7 @@ import {
 import { asOwnerOfPlace } from '../shared/runtime/as-owner.ts'
 import { BackupFile } from '../shared/runtime/backup-file.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_CONFIG } from '../shared/runtime/errors.ts'
-import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
+import { ExclusiveLock, GATEWAY_FIRST } from '../shared/runtime/exclusive-lock.ts'
 import { flush } from '../shared/runtime/flush.ts'
 import { databasePath, trustDatabase, WORD_BITS } from '../shared/runtime/lmdb.ts'
 import { isThere, unfinished } from '../shared/runtime/private-folder.ts'
@@ -76,7 +76,7 @@ export async function restoreLedger(order: RestoreLedgerOrder): Promise<Restored
   const before = process.umask(OWN)
   const backup = await BackupFile.open(order.file)
   try {
-    const lock = await ExclusiveLock.acquireAsOwner(order.data)
+    const lock = await ExclusiveLock.acquireAsOwner(order.data, GATEWAY_FIRST)
     try {
       return await restore(order, backup)
     } finally {

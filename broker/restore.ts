@@ -7,7 +7,7 @@ import { asOwnerOfPlace } from '../shared/runtime/as-owner.ts'
 import { keepLastBackup } from '../shared/runtime/backup-mark.ts'
 import { SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import { AppError, EXIT_CONFIG, EXIT_USAGE } from '../shared/runtime/errors.ts'
-import { ExclusiveLock } from '../shared/runtime/exclusive-lock.ts'
+import { ExclusiveLock, GATEWAY_FIRST } from '../shared/runtime/exclusive-lock.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
 import { beginFolder, finishFolder, isThere, unfinished } from '../shared/runtime/private-folder.ts'
 import { type Derive, damaged, newer, openSealed } from '../shared/runtime/sealed-file.ts'
@@ -59,7 +59,7 @@ const RECORDS = 1000
 export async function restoreFleet(order: RestoreOrder): Promise<Restored> {
   const before = process.umask(OWN)
   try {
-    const lock = await ExclusiveLock.acquireAsOwner(order.data)
+    const lock = await ExclusiveLock.acquireAsOwner(order.data, GATEWAY_FIRST)
     try {
       return await restoreKeys(order)
     } finally {

@@ -18,6 +18,7 @@ import { AGENT } from './config.ts'
 
 const AGAIN = '--again'
 const TOKEN = '--token='
+const REMEDY = ', an agent that was started by hand: end it, do this again, and start it anew'
 
 /** Beside the agent's own options: `--again`, and `--token=`, which stands in no command line. */
 export async function enrolByHand(
@@ -36,7 +37,7 @@ export async function enrolByHand(
   const token = text === undefined ? tokenAtHand(config, environment) : nodeTokenIn(text)
   if (token === undefined) throw notEnrolled(config, 'token-file')
   if (isAgain) assertBegun(folder)
-  const lock = await lockOf(data)
+  const lock = await ExclusiveLock.acquireAsOwner(data, REMEDY)
   try {
     if (!isAgain) refuseSecond(folder, node)
     await enrolOnce({ config, node, token, isAgain })
@@ -45,17 +46,6 @@ export async function enrolByHand(
   }
   process.stdout.write(`node ${node} has ${isAgain ? 'another' : 'an'} identity: ${folder}\n`)
   return EXIT_DONE
-}
-
-async function lockOf(data: string): Promise<ExclusiveLock> {
-  try {
-    return await ExclusiveLock.acquireAsOwner(data)
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'data-directory-in-use') throw error
-    const message = `${error.message}, an agent that was started by hand: end it, do this again, and start it anew`
-    const { code, exitCode } = error
-    throw new AppError(code, message, { cause: error, exitCode })
-  }
 }
 
 /** Before a token is shown: most likely it is another folder that was meant. */

@@ -36,6 +36,11 @@ const EXIT_CODES: Readonly<Record<string, number>> = {
   EDQUOT: EXIT_NO_ROOM,
 }
 
+const REMEDY = ': end it, or name another directory with --data'
+/** For what is done once to the data of a gateway that does not run. */
+export const GATEWAY_FIRST =
+  ': end the gateway first (systemctl stop obelisk-gateway, or Ctrl-C), then do this again'
+
 export class ExclusiveLock {
   readonly #servers: readonly Server[]
   readonly #directory: number
@@ -46,31 +51,31 @@ export class ExclusiveLock {
   }
 
   /** As `acquire`, for what root does in a directory that may be somebody else's. */
-  static async acquireAsOwner(path: string): Promise<ExclusiveLock> {
+  static async acquireAsOwner(path: string, remedy = REMEDY): Promise<ExclusiveLock> {
     try {
       const socket = join(path, SOCKET_NAME)
-      return await asOwnerOfPlace(socket, (at) => ExclusiveLock.acquire(dirname(at)))
+      return await asOwnerOfPlace(socket, (at) => ExclusiveLock.acquire(dirname(at), remedy))
     } catch (error) {
       if (error instanceof AppError) throw error
       throw unusable(path, 'use', error as NodeJS.ErrnoException)
     }
   }
 
-  /** Takes the directory, making it if needed; fails with `data-directory-in-use` or `-unusable`. */
-  static async acquire(path: string): Promise<ExclusiveLock> {
+  /** Takes the directory, making it if needed; fails with `data-directory-in-use`, and the remedy, or `-unusable`. */
+  static async acquire(path: string, remedy = REMEDY): Promise<ExclusiveLock> {
     const { dev, ino, directory } = openDirectory(path)
     const servers: Server[] = []
     try {
-      servers.push(await listen(`\0obelisk-lock:${dev}:${ino}`, path))
+      servers.push(await listen(`\0obelisk-lock:${dev}:${ino}`, path, remedy))
       const file = join(path, SOCKET_NAME)
       // Below /proc it is the descriptor of somebody who may close it before this is released.
       const address =
         Buffer.byteLength(file) <= SOCKET_PATH_BYTES_MAX && !file.startsWith('/proc/')
           ? file
           : `/proc/self/fd/${directory}/${SOCKET_NAME}`
-      if (await answers(address)) throw inUse(path)
+      if (await answers(address)) throw inUse(path, remedy)
       rmSync(file, { force: true })
-      servers.push(await listen(address, path))
+      servers.push(await listen(address, path, remedy))
       return new ExclusiveLock(servers, directory)
     } catch (error) {
       await closeAll(servers)
@@ -106,11 +111,11 @@ async function answers(address: string): Promise<boolean> {
   })
 }
 
-async function listen(address: string, path: string): Promise<Server> {
+async function listen(address: string, path: string, remedy: string): Promise<Server> {
   const server = createServer((socket) => socket.destroy())
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(error.code === 'EADDRINUSE' ? inUse(path) : unusable(path, 'lock', error))
+      reject(error.code === 'EADDRINUSE' ? inUse(path, remedy) : unusable(path, 'lock', error))
     })
     server.listen(address, resolve)
   })
@@ -124,8 +129,8 @@ async function closeAll(servers: readonly Server[]): Promise<void> {
   }
 }
 
-function inUse(path: string): AppError {
-  return new AppError('data-directory-in-use', `another process uses ${path}`, {
+function inUse(path: string, remedy: string): AppError {
+  return new AppError('data-directory-in-use', `another process uses ${path}${remedy}`, {
     exitCode: EXIT_SOFTWARE,
   })
 }

@@ -246,7 +246,8 @@ t.test('what cannot be restored leaves everything as it was', async (t) => {
   t.same(readdirSync(data), [])
 
   const lock = await ExclusiveLock.acquire(data)
-  await t.rejects(restoring(data, backup), { code: 'data-directory-in-use' }, 'a gateway runs')
+  const runs = { code: 'data-directory-in-use', message: `${data}: end the gateway first (` }
+  await t.rejects(restoring(data, backup), runs)
   await lock.release()
 
   const folder = join(data, 'security')

@@ -146,7 +146,7 @@ t.test(
     const socket = join(data, 'lock.sock')
     const lock = await ExclusiveLock.acquireAsOwner(data)
     t.equal(lstatSync(socket).uid, OWNER)
-    const inUse = { code: 'data-directory-in-use', message: `another process uses ${data}` }
+    const inUse = { code: 'data-directory-in-use', message: `another process uses ${data}: end it` }
     await t.rejects(ExclusiveLock.acquireAsOwner(data), inUse)
     await lock.release()
     t.same(readdirSync(data), [])
