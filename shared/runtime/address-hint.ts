@@ -75,5 +75,8 @@ function codeOf(error: unknown): string {
 export function httpHint({ hostname, port }: URL, error: unknown): string {
   const isOther = NO_PROTOCOL.test(codeOf(error))
   if (!isOther && port !== '8883' && port !== '1883') return ''
-  return `; ${isOther ? 'MQTT perhaps' : 'that is a port of MQTT'}: a secured gateway has HTTP at https://${hostname}:8025`
+  const what = isOther ? 'MQTT perhaps' : 'that is a port of MQTT'
+  const isOpen = !isOther && port === '1883'
+  const gateway = isOpen ? 'a gateway that is not secured' : 'a secured gateway'
+  return `; ${what}: ${gateway} has HTTP at ${isOpen ? 'http' : 'https'}://${hostname}:8025`
 }

@@ -115,6 +115,10 @@ t.test('whoever asks a port of MQTT for HTTP is told where that is', async (t) =
   const gone = Object.assign(new Error('gone'), { code: 'ECONNRESET' })
   t.equal(httpHint(new URL('https://gw.local:8883'), gone), at)
   t.equal(httpHint(new URL('https://gw.local:8025'), gone), '')
+  t.equal(
+    httpHint(new URL('http://127.0.0.1:1883'), gone),
+    '; that is a port of MQTT: a gateway that is not secured has HTTP at http://127.0.0.1:8025',
+  )
   // Nobody listens at this address of the machine.
   const client = gatewayClient('https://127.0.0.77:8883')
   const detail =
