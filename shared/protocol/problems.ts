@@ -115,7 +115,7 @@ const CHOICE_SHOWN_MAX = 12
 export function choiceOf(given: string, known: readonly string[]): string {
   const shown = known.slice(0, CHOICE_SHOWN_MAX).join(', ')
   const more = known.length > CHOICE_SHOWN_MAX ? ' …' : ''
-  return `${didYouMean(given, known)}${known.length === 0 ? '' : ` (${shown}${more})`}`
+  return `${didYouMean(given, known)}${known.length === 0 ? '' : ` (known: ${shown}${more})`}`
 }
 
 /** A whole number in these bounds; whatever is wrong with it, both are told. */

@@ -56,7 +56,7 @@ t.test('what is no cell of the grid, or is watched already, is named', async (t)
   const cell = (field: string, x: number, y: number): string =>
     `[[watch]]\nfield = "${field}"\nx = ${x}\ny = ${y}\n`
   t.same(await problemsOf(t, cell('temp', 0, 0) + cell('tmp', 16, 7) + cell('temp', 0, 0)), [
-    '[[watch]] 2: field: the grid has no field "tmp", did you mean temp? (temp, level)',
+    '[[watch]] 2: field: the grid has no field "tmp", did you mean temp? (known: temp, level)',
     '[[watch]] 2: x: there is no cell at 16 in a grid of 16x8',
     '[[watch]] 3: temp 0,0 is watched by [[watch]] 1 already',
   ])

@@ -1222,15 +1222,15 @@ t.test('a problem says what is taken, and guesses what was meant', (t) => {
   const table: [unknown, string][] = [
     [
       { op: 'Stat' },
-      'there is no operation "Stat", did you mean stat? (scale, put, set, add, scatter, get, gather, stat, overview, digest)',
+      'there is no operation "Stat", did you mean stat? (known: scale, put, set, add, scatter, get, gather, stat, overview, digest)',
     ],
     [
       { op: 'stat', args: { field: 'elevatoin' } },
-      'the grid has no field "elevatoin", did you mean elevation? (elevation, level)',
+      'the grid has no field "elevatoin", did you mean elevation? (known: elevation, level)',
     ],
     [
       { op: 'stat', args: { filed: 'level' } },
-      'args.filed is not a known key, did you mean field? (field, bins)',
+      'args.filed is not a known key, did you mean field? (known: field, bins)',
     ],
     [
       { op: 'stat', args: { field: 'level', bins: 1.5 } },
@@ -1242,7 +1242,7 @@ t.test('a problem says what is taken, and guesses what was meant', (t) => {
     ],
     [
       { op: 'stat', regoin: 1, args: { field: 'level' } },
-      'regoin is not a known key, did you mean region? (id, op, region, items, args, deadline_ms, seal)',
+      'regoin is not a known key, did you mean region? (known: id, op, region, items, args, deadline_ms, seal)',
     ],
     [
       { op: 'scale', region: [1, 2, 3, 4] },
