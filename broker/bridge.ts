@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { ANYONE } from '../shared/protocol/access.ts'
 import { filterMatches } from '../shared/protocol/topic-filters.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
-import { allSound, ConfigError } from '../shared/runtime/config.ts'
-import { messageOf } from '../shared/runtime/errors.ts'
+import { allSound, ConfigError, fileFault } from '../shared/runtime/config.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
 import { readPrivate, replacePrivate } from '../shared/runtime/private-folder.ts'
 import type { BridgeEnd } from './adapters/bridge-end.ts'
@@ -243,6 +242,6 @@ function read(option: string, file: string | undefined): string | undefined {
   try {
     return file === undefined ? undefined : readFileSync(file, 'utf8')
   } catch (error) {
-    throw new ConfigError([`--${option}: ${messageOf(error)}`])
+    throw new ConfigError([`--${option}: ${file}: ${fileFault(error)}`])
   }
 }

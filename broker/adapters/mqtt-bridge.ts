@@ -112,7 +112,7 @@ export class MqttBridge {
     await new Promise((answered) => this.#far.subscribe(loopFilter, { qos: 0 }, answered))
     if (this.#state === 'closed' || this.#ended !== ended) return
     if (this.#port.isBridgedToItself()) {
-      const message = 'the other end of the bridge is this gateway: it ends'
+      const message = 'the other end of the bridge is this gateway: the bridge ends'
       this.#port.notice({ level: 'error', code: 'bridge-loop', message })
       await this.close()
       return

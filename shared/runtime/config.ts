@@ -145,7 +145,7 @@ class Loading<T extends OptionTable, A extends TableArrays> {
       const { parse } = await import('smol-toml')
       content = parse(readFileSync(path, 'utf8'))
     } catch (error) {
-      this.#problems.push(`${path}: ${faultOf(error)}`)
+      this.#problems.push(`${path}: ${fileFault(error)}`)
       return path
     }
     const keys = new Map(this.#names.map((name) => [keyOf(name, this.#option(name)), name]))
@@ -248,8 +248,12 @@ class Loading<T extends OptionTable, A extends TableArrays> {
   }
 }
 
-/** The first line of what is wrong; a TOML error draws the place below it, in lines of its own. */
-function faultOf(error: unknown): string {
+/** What is wrong with a file, in a line; a TOML error draws the place below it, in lines of its own. */
+export function fileFault(error: unknown): string {
+  const { code } = error as { code?: unknown }
+  if (code === 'ENOENT') return 'the file is not there'
+  if (code === 'EISDIR') return 'it is a directory, where a file belongs'
+  if (code === 'EACCES') return 'the file may not be read'
   const first = messageOf(error).split('\n')[0]!
   const line = (error as { line?: unknown }).line
   return typeof line === 'number' ? `${first} (line ${line})` : first
@@ -272,7 +276,7 @@ export function readSecret(
   try {
     secret = readFileSync(path, 'utf8').replace(/\r?\n$/, '')
   } catch (error) {
-    throw new ConfigError([`${path}: ${messageOf(error)}`])
+    throw new ConfigError([`${path}: ${fileFault(error)}`])
   }
   if (secret === '') throw new ConfigError([`${path}: the file is empty`])
   return secret

@@ -220,8 +220,10 @@ t.test('a gateway that asks nobody who he is listens on loopback alone', async (
 t.test('a file that cannot be read or parsed is one problem', async (t) => {
   const directory = t.testdir({ 'bad.toml': 'port = 1\nport = \n' })
   const missing = await problemsOf(GATEWAY, ['--config', join(directory, 'none.toml')])
-  t.match(missing.problems, [/none\.toml: ENOENT/])
+  t.match(missing.problems, [/none\.toml: the file is not there$/])
   t.equal(missing.exitCode, 78)
+  const folder = await problemsOf(GATEWAY, ['--config', directory])
+  t.same(folder.problems, [`${directory}: it is a directory, where a file belongs`])
   const broken = await problemsOf(GATEWAY, ['--config', join(directory, 'bad.toml')])
   t.match(broken.problems, [/bad\.toml: .*\(line 2\)$/])
   t.equal(broken.problems.length, 1)
@@ -500,7 +502,9 @@ t.test('secrets come from a file or from the service manager', async (t) => {
   t.equal(readSecret(undefined, 'mqtt-password', environment), 'from systemd')
   t.equal(readSecret(join(directory, 'password'), 'mqtt-password', environment), 'from file')
   t.throws(() => readSecret(join(directory, 'empty'), 'mqtt-password', {}), ConfigError)
-  t.throws(() => readSecret(join(directory, 'none'), 'mqtt-password', {}), ConfigError)
+  const none = join(directory, 'none')
+  const gone = { message: `${none}: the file is not there` }
+  t.throws(() => readSecret(none, 'mqtt-password', {}), gone)
 })
 
 t.test('a near word is found, a far one is not', async (t) => {
