@@ -92,12 +92,23 @@ export class LedgerStore {
     await this.#database.write(() => apply(encoded))
   }
 
+  /** Of records with the same key the last one: steps that share a flush share what they write. */
   #encoded(records: readonly LedgerRecord[]): Encoded[] {
-    return records.map(({ table, key, value }) => ({
-      table: this.#tables[table],
-      key,
-      bytes: value === undefined ? undefined : encodeValue(table, value),
-    }))
+    const byTable = new Map<LedgerTable, Map<string | number, LedgerRecord>>()
+    for (const record of records) {
+      const table = byTable.get(record.table)
+      if (table === undefined) byTable.set(record.table, new Map([[record.key, record]]))
+      else table.set(record.key, record)
+    }
+    const encoded: Encoded[] = []
+    for (const [name, byKey] of byTable) {
+      const table = this.#tables[name]
+      for (const { key, value } of byKey.values()) {
+        const bytes = value === undefined ? undefined : encodeValue(name, value)
+        encoded.push({ table, key, bytes })
+      }
+    }
+    return encoded
   }
 
   result(task: string): Uint8Array | undefined {

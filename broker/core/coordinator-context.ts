@@ -265,7 +265,6 @@ export class CoordinatorContext {
     this.members.forget(member)
     this.#changedStreams.delete(member)
     this.persist({ table: 'member', key: member.id, value: undefined })
-    this.persist({ table: 'stream', key: member.id, value: undefined })
   }
 
   nextSequence(): number {
@@ -289,8 +288,8 @@ export class CoordinatorContext {
       this.changeIdentity({ epoch: this.placement.epoch })
       this.onPlacementChanged()
     }
-    for (const member of this.#changedStreams) {
-      this.persist({ table: 'stream', key: member.id, value: member.stream.record })
+    for (const record of this.members.streamRecords(this.#changedStreams)) {
+      this.persist({ table: 'stream', ...record })
     }
     if (this.#isIdentityChanged) {
       this.identity = { ...this.identity, ranMs: this.ledgerMs }

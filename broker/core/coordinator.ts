@@ -125,8 +125,8 @@ export class Coordinator {
       context.placement.restoreChunk(Number(key), value)
     }
     context.placement.epoch = context.identity.epoch
-    const streams = new Map(contents.stream.map(({ key, value }) => [key, value]))
-    context.members.restore(contents.member, streams, now.monotonicMs)
+    context.members.restore(contents.member, contents.stream, now.monotonicMs)
+    renewStreamRecords(context, contents.stream)
     const bodies = new Map(contents.body.map(({ key, value }) => [key, value]))
     context.tasks.restore(contents.task, bodies, context)
     const open = context.tasks.all.filter((task) => !isEnded(task.state))
@@ -398,6 +398,14 @@ export class Coordinator {
   view(): CoordinatorView {
     return this.#view
   }
+}
+
+/** An earlier version wrote a record for each member. */
+function renewStreamRecords(context: CoordinatorContext, rows: LedgerContents['stream']): void {
+  const old = rows.filter(({ value }) => !('marks' in value))
+  if (old.length === 0) return
+  for (const { key } of old) context.persist({ table: 'stream', key, value: undefined })
+  for (const member of context.members.all) context.streamChanged(member)
 }
 
 /** What a ledger begins with. */

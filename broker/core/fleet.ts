@@ -194,7 +194,7 @@ export class Fleet {
   freeLog(): boolean {
     const behind = this.#context.members.all
       .filter((member) => !member.isInSync && !member.isClosed && !member.stream.isAtHead)
-      .sort((a, b) => a.stream.record.ackedSeq - b.stream.record.ackedSeq)
+      .sort((a, b) => a.stream.ackedSeq - b.stream.ackedSeq)
     if (behind.length === 0) return false
     const sole = soleTiles(this.#context)
     const first = behind.find(({ index }) => !sole.has(index))

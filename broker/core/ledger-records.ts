@@ -4,7 +4,7 @@
  *
  *   meta       'identity'     which grid, how far the order has come
  *   member     node id        a node that was ever admitted
- *   stream     node id        where its stream stands, at the gateway and on its disk
+ *   stream     chunk number   where the streams of some members stand, at the gateway and on their disks
  *   placement  chunk number   holders of the born tiles of one chunk
  *   task       task id        state; kept for the retention, then reduced to what knows a repeat
  *   body       task id        the normal form of an unfinished task, or of one the log still needs
@@ -78,14 +78,22 @@ export interface MemberRecord {
   readonly rebaseFrom?: number
 }
 
+/** Of one member; an earlier version wrote it as such, with the id of the store, by the id of the node. */
 export interface StreamRecord {
-  readonly storeId: string
   /** The last entry put into the stream. */
   readonly head: number
   /** The last entry that the node acknowledged, its chain and sequence. */
   readonly acked: number
   readonly ackedChain: Uint8Array
   readonly ackedSeq: number
+}
+
+/** By member index, from the first one of the chunk on. */
+export interface StreamsRecord {
+  /** Head, acknowledged position and its sequence of each: three f64 little-endian. */
+  readonly marks: Uint8Array
+  /** The chain of each at its acknowledged position. */
+  readonly chains: Uint8Array
 }
 
 export interface PlacementRecord {
@@ -137,19 +145,33 @@ export interface SealingRecord {
   readonly nodes: number
 }
 
-/** The parts of one write: `tiles` are packed u32. */
 export interface WriteRecord {
   readonly task: string
   /** A tile of it has no copy any more: whoever acknowledges it, it is not done. */
   readonly isLost?: boolean
   /** Of a write of the gateway's own, as long as the log keeps it; of others their task says so. */
   readonly isDone?: boolean
-  readonly parts: readonly {
-    readonly node: string
-    readonly position: number
-    readonly tiles: Uint8Array
-  }[]
+  readonly parts: WriteParts | NamedParts
 }
+
+/** Columns, one row a part (part-records.ts). */
+export interface WriteParts {
+  /** Member indexes, u32 little-endian. */
+  readonly members: Uint8Array
+  /** f64 little-endian. */
+  readonly positions: Uint8Array
+  /** How many tiles each has, u32 little-endian. */
+  readonly counts: Uint8Array
+  /** From each tile of a part to the next one, the first from 0. */
+  readonly gaps: Uint8Array
+}
+
+/** As an earlier version wrote them: `tiles` are packed u32. */
+export type NamedParts = readonly {
+  readonly node: string
+  readonly position: number
+  readonly tiles: Uint8Array
+}[]
 
 /** An order of control-entries.ts as it stands in an entry; `tiles` are packed u32. */
 export interface ControlRecord {
@@ -232,7 +254,7 @@ export interface UpgradeNodeRecord {
 export interface LedgerTables {
   meta: IdentityRecord
   member: MemberRecord
-  stream: StreamRecord
+  stream: StreamsRecord | StreamRecord
   placement: PlacementRecord
   task: TaskRecord
   body: Uint8Array

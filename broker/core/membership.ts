@@ -14,10 +14,11 @@ import type { MemberState } from '../../shared/protocol/states.ts'
 import type { ConnectionId } from './events.ts'
 import { ArrivalHistory } from './failure-detector.ts'
 import type { RingMember } from './hash-ring.ts'
-import type { MemberRecord, StreamRecord } from './ledger-records.ts'
+import type { MemberRecord, StreamRecord, StreamsRecord } from './ledger-records.ts'
 import { type MemberChange, MemberChanges } from './member-changes.ts'
 import { NodeStream } from './node-stream.ts'
 import { Steadiness } from './steadiness.ts'
+import { StreamRecords } from './stream-records.ts'
 
 /** Stands for the store of a member whose stream has ended; no id of a store is like it. */
 export const NO_STORE = ''
@@ -201,6 +202,7 @@ export class Membership {
   readonly #roster = new Roster()
   readonly #byConnection = new Map<ConnectionId, Member>()
   readonly #byStore = new Map<string, Member>()
+  readonly #streams = new StreamRecords()
   #sessions = 0
 
   get size(): number {
@@ -220,6 +222,15 @@ export class Membership {
   /** Those that stand otherwise than when this was last asked for. */
   takeChanges(): MemberChange[] {
     return this.#roster.changes.take()
+  }
+
+  /** The records of where these streams stand. */
+  *streamRecords(changed: Iterable<Member>): Generator<{ key: number; value: StreamsRecord }> {
+    const keys = new Set<number>()
+    for (const { index, stream } of changed) keys.add(this.#streams.put(index, stream.record))
+    for (const key of [...keys].sort((a, b) => a - b)) {
+      yield { key, value: this.#streams.record(key) }
+    }
   }
 
   /** Tables by member index are of this length. */
@@ -287,9 +298,14 @@ export class Membership {
 
   restore(
     records: readonly { key: string | number; value: MemberRecord }[],
-    streams: ReadonlyMap<string | number, StreamRecord>,
+    streams: readonly { key: string | number; value: StreamsRecord | StreamRecord }[],
     nowMs: number,
   ): void {
+    const named = new Map<string | number, StreamRecord>()
+    for (const { key, value } of streams) {
+      if ('marks' in value) this.#streams.restore(Number(key), value)
+      else named.set(key, value)
+    }
     for (const { key, value } of records) {
       assert(this.#byIndex[value.index] === undefined, 'a member index stands for one member')
       const fresh = new Member(key as NodeId, value.index, { ...value, nowMs }, this.#roster)
@@ -300,7 +316,8 @@ export class Membership {
       member.leaving = value.leaving
       member.rebaseFrom = value.rebaseFrom
       if (value.leaving === 'left') member.state = 'left'
-      member.stream = new NodeStream(value.storeId, streams.get(key))
+      const mark = named.get(key) ?? this.#streams.get(value.index)
+      member.stream = new NodeStream(value.storeId, mark)
     }
     for (let index = this.indexesEnd - 1; index >= 0; index--) {
       if (this.#byIndex[index] === undefined) this.#freeIndexes.push(index)

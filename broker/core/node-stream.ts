@@ -79,10 +79,13 @@ export class NodeStream {
     return this.#lagging !== undefined
   }
 
+  get ackedSeq(): number {
+    return this.#acked.seq
+  }
+
   get record(): StreamRecord {
     const { position, chain, seq } = this.#acked
     return {
-      storeId: this.storeId,
       head: this.head,
       acked: position,
       ackedChain: chain,

@@ -16,6 +16,7 @@ import type { ControlRecord, WriteRecord } from './ledger-records.ts'
 import type { Member } from './membership.ts'
 import type { Move } from './move-table.ts'
 import type { LogEntry } from './node-stream.ts'
+import { isNamed, packParts, unpackParts } from './part-records.ts'
 import { regionsTouch } from './planner.ts'
 import { NO_HOLDER } from './slots.ts'
 import { goesOver, tilesOf } from './task-extent.ts'
@@ -168,11 +169,7 @@ export class WriteLog {
       task: write.task.id,
       ...(write.outcome === 'lost' ? { isLost: true } : {}),
       ...(write.outcome === 'done' && write.task.isInternal ? { isDone: true } : {}),
-      parts: write.parts.map(({ member, position, tiles }) => ({
-        node: this.#context.members.at(member).id,
-        position,
-        tiles: new Uint8Array(tiles.buffer, tiles.byteOffset, tiles.byteLength).slice(),
-      })),
+      parts: packParts(write.parts),
     }
   }
 
@@ -277,11 +274,13 @@ export class WriteLog {
     const { members, tasks } = this.#context
     const task = tasks.findWrite(value.task as Task['id'])
     assert(task?.body !== undefined, 'a write of the log has its task and body')
-    const parts = value.parts.map((part) => {
-      const member = members.find(part.node as Member['id'])
-      assert(member !== undefined, 'a part of the log has its member')
-      return { member: member.index, position: part.position, tiles: unpackTiles(part.tiles) }
-    })
+    const parts = isNamed(value.parts)
+      ? value.parts.map(({ node, position, tiles }) => {
+          const member = members.find(node as Member['id'])
+          assert(member !== undefined, 'a part of the log has its member')
+          return { member: member.index, position, tiles: unpackTiles(tiles) }
+        })
+      : unpackParts(value.parts)
     const { isLost = false, isDone = false } = value
     if (task.isInternal) {
       task.seq = seq

@@ -1,8 +1,8 @@
 /** The promises that the simulator checks: what a read must see, also of what a lost ledger took with it. */
 import t from 'tap'
 import type { LedgerRecord, TaskRecord } from '../../broker/core/ledger-records.ts'
+import { packParts } from '../../broker/core/part-records.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
-import { packTiles } from '../../shared/operations/columns.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { Checkers } from '../support/checkers.ts'
 import { BENCH_OPTIONS } from '../support/gateway-bench.ts'
@@ -12,7 +12,7 @@ import { TaskStories, type TaskStory } from '../support/task-stories.ts'
 const { grid } = BENCH_OPTIONS
 const TILE = 0
 const REGION = grid.geometry.tileRegion(TILE)
-const PART = { node: 'a', position: 1, tiles: packTiles([TILE]) }
+const PARTS = packParts([{ member: 0, position: 1, tiles: Uint32Array.of(TILE) }])
 const LSUS = grid.geometry.tileLsus(TILE)
 
 function recordOf({ plain, hash }: TaskStory, rest: Partial<TaskRecord>): LedgerRecord {
@@ -57,7 +57,7 @@ function afterTwoWrites() {
     const write = ask(id, { op: 'set', args: { fields: { value: seq } } })
     checkers.flushed([
       recordOf(write, { seq, effect: 'done' }),
-      { table: 'write', key: seq, value: { task: id, parts: [PART] } },
+      { table: 'write', key: seq, value: { task: id, parts: PARTS } },
       { table: 'result', key: id, value: encodeCbor({ state: 'completed', copies: 1 }) },
     ])
     checkers.published({

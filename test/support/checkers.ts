@@ -6,8 +6,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
 import type { LedgerRecord, TaskRecord, WriteRecord } from '../../broker/core/ledger-records.ts'
+import { isNamed, unpackParts } from '../../broker/core/part-records.ts'
 import type { TilePage } from '../../shared/grid/tile-page.ts'
-import { unpackTiles } from '../../shared/operations/columns.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Down } from '../../shared/protocol/messages.ts'
 import { type GridModel, type PlainTask, tilesOfPlain } from './grid-model.ts'
@@ -157,7 +157,8 @@ export class Checkers {
   }
 
   #apply(seq: number, plain: PlainTask, { parts }: WriteRecord): void {
-    const going = new Set(parts.flatMap(({ tiles }) => [...unpackTiles(tiles)]))
+    if (isNamed(parts)) violated(`write ${seq} is written as an earlier version did`)
+    const going = new Set(unpackParts(parts).flatMap(({ tiles }) => [...tiles]))
     for (const tile of tilesOfPlain(plain, this.#model.grid)) {
       if (!going.has(tile)) violated(`write ${seq} has nobody for tile ${tile}`)
       const at = this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq

@@ -1,6 +1,10 @@
 /** Effects as lines of text that a person can follow: plain JSON, bytes as hex. */
 import type { GatewayEffect } from '../../broker/core/effects.ts'
+import type { StreamsRecord, WriteRecord } from '../../broker/core/ledger-records.ts'
+import { isNamed, unpackParts } from '../../broker/core/part-records.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
+import { DIGEST_BYTES } from '../../shared/core/hash.ts'
+import { unpackNumbers } from '../../shared/operations/columns.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
 import { buildTopic } from '../../shared/protocol/topics.ts'
@@ -10,7 +14,7 @@ export function linesOf(effect: AgentEffect | GatewayEffect): string[] {
     case 'persist':
       return effect.records.map(
         ({ table, key, value }) =>
-          `persist ${table}/${key} ${value === undefined ? 'gone' : toText(value)}`,
+          `persist ${table}/${key} ${value === undefined ? 'gone' : toText(readable(value))}`,
       )
     case 'publish': {
       const { topic, payload, qos, retain } = effect
@@ -29,6 +33,25 @@ export function linesOf(effect: AgentEffect | GatewayEffect): string[] {
       return [isBare ? type : `${type} ${toText(rest)}`]
     }
   }
+}
+
+/** Columns of the ledger as rows. */
+function readable(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if ('marks' in value) {
+    const { marks, chains } = value as StreamsRecord
+    const numbers = unpackNumbers(marks)
+    return Array.from({ length: chains.length / DIGEST_BYTES }, (_, at) => {
+      const [head, acked, ackedSeq] = numbers.subarray(at * 3, at * 3 + 3)
+      const ackedChain = chains.subarray(at * DIGEST_BYTES, (at + 1) * DIGEST_BYTES)
+      return { head, acked, ackedChain, ackedSeq }
+    })
+  }
+  if (!('parts' in value)) return value
+  const { parts, ...rest } = value as WriteRecord
+  if (isNamed(parts)) return value
+  const rows = unpackParts(parts).map((part) => ({ ...part, tiles: [...part.tiles] }))
+  return { ...rest, parts: rows }
 }
 
 function toText(value: unknown): string {

@@ -105,7 +105,6 @@ t.test('a dead one goes with all that stood of it, and another gets its place la
   )
   t.equal(bench.view.node(B), undefined)
   t.equal(bench.ledger.get('member', 'b'), undefined)
-  t.equal(bench.ledger.get('stream', 'b'), undefined)
   for (let tile = 0; tile < TILES; tile++) t.same(bench.view.holdersOf(tile), ['a'])
   bench.live(bench.options.deadAfterMs, ['a'])
   t.same(bench.view.moves().stalled, [])

@@ -104,7 +104,6 @@ function stepRecords(seed: number, step: number): LedgerRecord[] {
       table: 'stream',
       key: node,
       value: {
-        storeId: node,
         head: step,
         acked: step - 1,
         ackedChain: new Uint8Array(8).fill(step),
