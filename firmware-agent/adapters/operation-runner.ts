@@ -5,7 +5,7 @@
  */
 import { assert } from '../../shared/core/assert.ts'
 import { DIGEST_BYTES } from '../../shared/core/hash.ts'
-import type { TilePage } from '../../shared/grid/tile-page.ts'
+import type { Room, TilePage } from '../../shared/grid/tile-page.ts'
 import type { Answer, Copy, Entry, Read } from '../../shared/protocol/messages.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
@@ -122,7 +122,7 @@ export class OperationRunner {
         throw new AppError('tile-missing', `tile ${copy.tile} is not held here`)
       }
       const { at, digest, bytes } = page
-      return { move: copy.move, tile: copy.tile, at, digest: new Uint8Array(digest), bytes }
+      return { move: copy.move, tile: copy.tile, at, digest, bytes }
     })
   }
 
@@ -142,14 +142,14 @@ export class OperationRunner {
       const damaged: number[] = []
       // Nothing is applied meanwhile. This goes on all the time: fresh memory for each page would pile up.
       const [arena] = this.#arenas
+      const room = (bytes: number): Uint8Array => arena.take(bytes)
       for (const tile of tiles) {
         arena.clear()
-        const bytes = this.#store.holds(tile) ? this.#store.grid!.layoutOf(tile).bytes : 0
-        const page = this.#readOrNote(tile, arena.take(bytes), damaged)
+        const page = this.#readOrNote(tile, room, damaged)
         examined.push({
           tile,
           at: page?.at ?? 0,
-          digest: page === undefined ? NO_DIGEST : new Uint8Array(page.digest),
+          digest: page === undefined ? NO_DIGEST : page.digest,
         })
         if (pace.isDue) await pace.rest()
       }
@@ -159,7 +159,7 @@ export class OperationRunner {
     })
   }
 
-  #readOrNote(tile: number, room: Uint8Array, damaged: number[]): TilePage | undefined {
+  #readOrNote(tile: number, room: Room, damaged: number[]): TilePage | undefined {
     try {
       return this.#store.readPage(tile, room)
     } catch (error) {

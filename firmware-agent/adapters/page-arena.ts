@@ -7,11 +7,15 @@ const CHUNK_BYTES_MIN = 16 * 1024
 const CHUNK_BYTES_MAX = 256 * 1024
 const ALIGNMENT_BYTES = 8
 
+export interface ArenaMark {
+  readonly chunk: number
+  readonly at: number
+}
+
 export class PageArena {
   readonly #chunks: Uint8Array[] = []
   #chunk = 0
   #at = 0
-  #lastStart = 0
 
   /** `bytes` bytes at a multiple of 8, with whatever lay there before. */
   take(bytes: number): Uint8Array {
@@ -19,7 +23,6 @@ export class PageArena {
       const chunk = this.#chunks[this.#chunk]!
       const start = this.#at
       if (start + bytes <= chunk.length) {
-        this.#lastStart = start
         this.#at = Math.ceil((start + bytes) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
         return chunk.subarray(start, start + bytes)
       }
@@ -31,9 +34,15 @@ export class PageArena {
     return this.take(bytes)
   }
 
-  /** The memory taken last is free again. */
-  giveBack(): void {
-    this.#at = this.#lastStart
+  /** Where it stands; what is taken from here on can be given back. */
+  get mark(): ArenaMark {
+    return { chunk: this.#chunk, at: this.#at }
+  }
+
+  /** What was taken since is free again. */
+  giveBack({ chunk, at }: ArenaMark): void {
+    this.#chunk = chunk
+    this.#at = at
   }
 
   /** All that was taken may be taken again. */

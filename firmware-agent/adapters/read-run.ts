@@ -76,11 +76,10 @@ async function runGrid(
   }
   const run = operation.run(read.args, grid)
   const arena = new PageArena()
+  const room = (bytes: number): Uint8Array => arena.take(bytes)
   for (const tile of tiles) {
     arena.clear()
-    const layout = grid.layoutOf(tile)
-    const room = arena.take(layout.bytes)
-    const page = store.readPage(tile, room) ?? TilePage.empty(layout, room)
+    const page = store.readPage(tile, room) ?? TilePage.empty(grid.layoutOf(tile), room)
     run.visit(page, windowOf(grid.geometry, tile, region))
     if (!pace.isDue) continue
     await pace.rest()

@@ -7,7 +7,7 @@
 import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
-import { TilePage } from '../../shared/grid/tile-page.ts'
+import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
 import type { Answer, GridShape } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
@@ -205,10 +205,10 @@ export class SliceStore {
   }
 
   /**
-   * A private copy of a tile's page, in `room` if given; fails with `page-damaged` if its digest is
+   * A private copy of a tile's page, in memory of `room` if given; fails with `page-damaged` if its digest is
    * not its own.
    */
-  readPage(tile: number, room?: Uint8Array): TilePage | undefined {
+  readPage(tile: number, room?: Room): TilePage | undefined {
     const stored = this.#tiles.getBinaryFast(tile)
     if (stored === undefined) return undefined
     if (this.#grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
@@ -220,7 +220,7 @@ export class SliceStore {
   }
 
   /** A private copy of the page that was staged for a tile, if it is exactly this one. */
-  readStaged(tile: number, page: StagedName, room: Uint8Array): TilePage | undefined {
+  readStaged(tile: number, page: StagedName, room: Room): TilePage | undefined {
     if (this.#grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
     return this.#staged.read(tile, page, this.#grid.layoutOf(tile), room)
   }
@@ -267,18 +267,19 @@ export class SliceStore {
    * when the pages have been copied and their memory may be used again.
    */
   async commit(commit: SliceCommit, onTaken?: () => void): Promise<void> {
-    const { pages, adopted = NO_TILES, dropped = NO_TILES } = commit
+    const { adopted = NO_TILES, dropped = NO_TILES } = commit
+    const pages = Array.from(commit.pages, ([tile, page]) => ({ tile, bytes: page.stored(false) }))
     // What is staged has its room already, but for the time until that is free again.
     const isNew = (tile: number): boolean => !this.#held.has(tile) && !adopted.has(tile)
     this.#room.require(
-      [...pages].map(([tile, page]) => ({ bytes: page.bytes.length, isNew: isNew(tile) })),
+      pages.map(({ tile, bytes }) => ({ bytes: bytes.length, isNew: isNew(tile) })),
     )
     const { position, chain, seq } = commit.mark
     const mark = sealRecord({ position, chain, seq })
     const broken = brokenAfter(commit, this.#broken)
     await this.#write(() => {
       for (const tile of [...dropped, ...(commit.broken ?? NO_TILES)]) void this.#tiles.remove(tile)
-      for (const [tile, page] of pages) void this.#tiles.put(tile, page.bytes)
+      for (const { tile, bytes } of pages) void this.#tiles.put(tile, bytes)
       // Not with a drop, and no other version: what is staged may be of the next move already.
       for (const [tile, version] of commit.spent ?? []) this.#staged.remove(tile, version)
       this.#results.put(commit.results)
@@ -288,7 +289,7 @@ export class SliceStore {
     })
     this.#mark = { position, chain, seq }
     for (const tile of [...dropped, ...broken]) this.#held.delete(tile)
-    for (const tile of pages.keys()) this.#held.add(tile)
+    for (const { tile } of pages) this.#held.add(tile)
     this.#broken = broken
     this.#results.added(commit.results)
   }

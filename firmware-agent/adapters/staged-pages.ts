@@ -4,7 +4,7 @@
  */
 import { equalBytes } from '../../shared/core/hash.ts'
 import type { PageLayout } from '../../shared/grid/page-layout.ts'
-import { TilePage } from '../../shared/grid/tile-page.ts'
+import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
 import type { Table } from '../../shared/runtime/tables.ts'
 import type { IncomingPage } from '../core/effects.ts'
 import type { SliceGrid } from './slice-grid.ts'
@@ -49,7 +49,7 @@ export class StagedPages {
   }
 
   /** A private copy of exactly this page, in `room`; nothing if another one is here, or none. */
-  read(tile: number, page: StagedName, layout: PageLayout, room: Uint8Array): TilePage | undefined {
+  read(tile: number, page: StagedName, layout: PageLayout, room: Room): TilePage | undefined {
     const stored = this.#table.getBinaryFast(tile)
     if (stored === undefined) return undefined
     const found = TilePage.open(layout, stored.subarray(0, stored.length), room, tile)

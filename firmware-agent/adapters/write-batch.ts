@@ -3,7 +3,7 @@
  * concerns its tile, and sealed once. An entry acts on a tile only if its sequence is above the
  * tile's `at`, so that what is applied again changes nothing (recovery.md).
  */
-import { TilePage } from '../../shared/grid/tile-page.ts'
+import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
 import { type WriteOperation, windowOf } from '../../shared/operations/operation.ts'
@@ -72,6 +72,7 @@ export class WriteBatch {
   readonly #store: SliceStore
   readonly #grid: SliceGrid
   readonly #arena: PageArena
+  readonly #room: Room
   #before: WriteBatch | undefined
   readonly #entries: CheckedEntry[] = []
   readonly #pages = new Map<number, TilePage>()
@@ -98,6 +99,7 @@ export class WriteBatch {
     this.#store = store
     this.#grid = grid
     this.#arena = arena
+    this.#room = (bytes) => arena.take(bytes)
     this.#before = before
     arena.clear()
   }
@@ -148,13 +150,14 @@ export class WriteBatch {
     let lsus = 0
     for (const tile of tiles) {
       const window = windowOf(this.#grid.geometry, tile, region)
+      const { mark } = this.#arena
       const page = this.#pageOf(tile)
       if (page !== undefined && entry.seq > page.at) {
         run.act(page, window, lsus)
         page.at = entry.seq
         this.#take(tile, page)
       } else if (!this.#pages.has(tile)) {
-        this.#arena.giveBack()
+        this.#arena.giveBack(mark)
       }
       lsus += run.countIn?.(window) ?? window.w * window.h
       if (pace.isDue) await pace.rest()
@@ -171,13 +174,13 @@ export class WriteBatch {
   /** Without the page that was staged the tile is as good as damaged: it is asked for again. */
   #adopt(order: Extract<ControlOrder, { op: '$adopt' }>): void {
     const { tile } = order
-    const room = this.#arena.take(this.#grid.layoutOf(tile).bytes)
+    const { mark } = this.#arena
     const version = this.#store.stagedVersion(tile)
     const page = this.#isSpent(tile, version)
       ? undefined
-      : this.#store.readStaged(tile, order, room)
+      : this.#store.readStaged(tile, order, this.#room)
     if (page === undefined) {
-      this.#arena.giveBack()
+      this.#arena.giveBack(mark)
       this.#become(tile, this.#broken)
       return
     }
@@ -197,7 +200,7 @@ export class WriteBatch {
     const page = this.#pages.get(tile)
     if (page === undefined) return
     this.#pages.delete(tile)
-    this.#bytes -= page.bytes.length
+    this.#bytes -= page.layout.bytes
   }
 
   async seal(pace: Pace): Promise<void> {
@@ -237,15 +240,14 @@ export class WriteBatch {
     const own = this.#pages.get(tile)
     if (own !== undefined) return own
     const layout = this.#grid.layoutOf(tile)
-    const room = this.#arena.take(layout.bytes)
+    const room = this.#room
     switch (this.#fateOf(tile)) {
       case 'broken':
         return undefined
       case 'dropped':
         return TilePage.empty(layout, room)
       case 'in-flight':
-        room.set(this.#before!.#pages.get(tile)!.bytes)
-        return new TilePage(layout, room)
+        return this.#before!.#pages.get(tile)!.copy(room)
       case 'stored':
         try {
           return this.#store.readPage(tile, room) ?? TilePage.empty(layout, room)
@@ -272,7 +274,7 @@ export class WriteBatch {
   #take(tile: number, page: TilePage): void {
     if (this.#pages.has(tile)) return
     this.#pages.set(tile, page)
-    this.#bytes += page.bytes.length
+    this.#bytes += page.layout.bytes
   }
 }
 

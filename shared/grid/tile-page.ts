@@ -3,44 +3,73 @@
  * status byte an LSU. Columns are ordered by the size of their type, largest first, so that each
  * starts at a multiple of its size and a typed array can lie over the page without a copy.
  *
- *   0   u32  format (1) in the low byte, LSUs in the upper 24 bits
+ *   0   u32  format in the low byte, LSUs in the upper 24 bits
  *   4   u32  the tile's number plus 1, or 0 in a page of before that was kept
  *   8   f64  `at`: the sequence of the last write applied to this tile, 0 when none
- *   16  8 B  digest of the bytes from 24 on and of `at`
+ *   16  8 B  digest of the bytes from 24 on and of `at`, as format 1 has them
  *   24  columns, then status
  *
+ * Format 1 has all columns whole; in format 2 (packed-page.ts) one that holds one value throughout is that value.
  * A page whose digest does not match its bytes is damaged and never read as cells. The digest is what
- * replicas compare at equal `at`, so the number is beside it and not in it (decision 0014).
+ * replicas compare at equal `at`, so the number is beside it and not in it (decision 0014), and it is the
+ * same for both formats.
  */
 import { DIGEST_BYTES, xxh32Pair } from '../core/hash.ts'
 import { type Column, columnOver } from './fields.ts'
-import { HEADER_BYTES, type PageLayout } from './page-layout.ts'
+import {
+  flagsOf,
+  numberIn,
+  PACKED_FORMAT,
+  packedBytesOf,
+  readNumber,
+  writeFlags,
+  writeNumber,
+} from './packed-page.ts'
+import { type ColumnPlace, HEADER_BYTES, type PageLayout } from './page-layout.ts'
+import { type Hashes, hashesOfAt, uniformHashes } from './uniform-digests.ts'
 
-const FORMAT = 1
+const PLAIN_FORMAT = 1
 const PLACE_OFFSET = 4
 const AT_OFFSET = 8
 const DIGEST_OFFSET = 16
 
-/** One tile's page over its own, 8-byte aligned memory. */
+/** Gives memory of so many bytes that starts at a multiple of 8 in its buffer. */
+export type Room = (bytes: number) => Uint8Array
+
+const fresh: Room = (bytes) => new Uint8Array(bytes)
+const header = new DataView(new ArrayBuffer(HEADER_BYTES))
+const headerBytes = new Uint8Array(header.buffer)
+
+/**
+ * One tile's page. While each of its columns holds one value it is these values alone; its cells have memory
+ * once somebody wants a column of them.
+ */
 export class TilePage {
   readonly layout: PageLayout
-  readonly bytes: Uint8Array
-  readonly status: Uint8Array
-  readonly #view: DataView
+  /** The sequence of the last write. */
+  at = 0
+  readonly #room: Room
+  /** The tile's number plus 1. */
+  #place = 0
+  #hashes: Hashes = [0, 0]
+  /** By the index of the column, while each holds one. */
+  #values: number[] | undefined
+  /** Else all cells, as format 1 has them. */
+  #whole: Uint8Array | undefined
+  /** Of a whole page: by the index of the column, whether it is known to hold one value. */
+  #isUniform: boolean[] | undefined
+  /** Instead of `#whole` once it was stored: the same in format 2. */
+  #packed: Uint8Array | undefined
 
-  /** `bytes` must be `layout.bytes` long and start at a multiple of 8 in its buffer. */
-  constructor(layout: PageLayout, bytes: Uint8Array) {
+  private constructor(layout: PageLayout, room: Room) {
     this.layout = layout
-    this.bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    // Not `subarray`: of a Buffer that is a Buffer, whose `slice` does not copy.
-    this.status = new Uint8Array(bytes.buffer, bytes.byteOffset + layout.statusOffset, layout.lsus)
+    this.#room = room
   }
 
-  /** `room`, here and below, is memory to use instead of fresh, as the constructor wants it. */
-  static empty(layout: PageLayout, room?: Uint8Array): TilePage {
-    const page = new TilePage(layout, room?.fill(0) ?? new Uint8Array(layout.bytes))
-    page.#view.setUint32(0, FORMAT | (layout.lsus << 8), true)
+  /** `room`, here and below, gives memory to use instead of fresh. */
+  static empty(layout: PageLayout, room: Room = fresh): TilePage {
+    const page = new TilePage(layout, room)
+    page.#values = new Array<number>(layout.columns.length).fill(0)
     return page
   }
 
@@ -48,59 +77,261 @@ export class TilePage {
   static open(
     layout: PageLayout,
     stored: Uint8Array,
-    room: Uint8Array = new Uint8Array(layout.bytes),
+    room: Room = fresh,
     tile?: number,
   ): TilePage | 'wrong-size' | 'damaged' {
-    if (stored.length !== layout.bytes) return 'wrong-size'
-    room.set(stored)
+    if (stored.length < HEADER_BYTES) return 'wrong-size'
+    headerBytes.set(stored.subarray(0, HEADER_BYTES))
     const page = new TilePage(layout, room)
-    if (page.#view.getUint32(0, true) !== (FORMAT | (layout.lsus << 8)) >>> 0) return 'wrong-size'
+    const format = header.getUint32(0, true)
+    page.#place = header.getUint32(PLACE_OFFSET, true)
+    page.at = header.getFloat64(AT_OFFSET, true)
+    page.#hashes = [
+      header.getUint32(DIGEST_OFFSET, true),
+      header.getUint32(DIGEST_OFFSET + 4, true),
+    ]
+    if (format === formatOf(layout, PLAIN_FORMAT) && stored.length === layout.bytes) {
+      page.#whole = room(layout.bytes)
+      page.#whole.set(stored)
+    } else {
+      const isUniform = flagsOf(layout, stored)
+      if (format !== formatOf(layout, PACKED_FORMAT) || isUniform === undefined) return 'wrong-size'
+      if (!page.#unpack(stored, isUniform)) return 'damaged'
+    }
     return page.#isSound() && page.#isOf(tile) ? page : 'damaged'
   }
 
-  get at(): number {
-    return this.#view.getFloat64(AT_OFFSET, true)
+  /** As it is now, apart from this one. */
+  copy(room: Room = fresh): TilePage {
+    const page = new TilePage(this.layout, room)
+    page.at = this.at
+    page.#place = this.#place
+    page.#hashes = this.#hashes
+    if (this.#values !== undefined) page.#values = this.#values.slice()
+    else if (this.#packed !== undefined) page.#unpack(this.#packed, this.#isUniform!)
+    else {
+      page.#whole = room(this.layout.bytes)
+      page.#whole.set(this.#whole!)
+      page.#isUniform = this.#isUniform?.slice()
+    }
+    return page
   }
 
-  set at(seq: number) {
-    this.#view.setFloat64(AT_OFFSET, seq, true)
+  get lsus(): number {
+    return this.layout.lsus
   }
 
   get digest(): Uint8Array {
-    return this.bytes.subarray(DIGEST_OFFSET, DIGEST_OFFSET + DIGEST_BYTES)
+    const digest = new Uint8Array(DIGEST_BYTES)
+    const view = new DataView(digest.buffer)
+    view.setUint32(0, this.#hashes[0], true)
+    view.setUint32(4, this.#hashes[1], true)
+    return digest
   }
 
+  /** The cells of a field, or status behind the last one, to be read and written. */
   column(index: number): Column {
-    const { fields, offsets, lsus } = this.layout
-    const field = fields[index]!
-    return columnOver(field.type, this.bytes.buffer, this.bytes.byteOffset + offsets[index]!, lsus)
+    const { type, offset } = this.#placeOf(index)
+    const { buffer, byteOffset } = this.#expand()
+    if (this.#isUniform !== undefined) this.#isUniform[index] = false
+    return columnOver(type, buffer, byteOffset + offset, this.lsus)
+  }
+
+  get status(): Uint8Array {
+    return this.column(this.layout.fields.length) as Uint8Array
+  }
+
+  /** What every LSU has in this column, where that is known to be one value. */
+  valueOf(index: number): number | undefined {
+    if (this.#values !== undefined) return this.#values[index]
+    if (!this.#isUniform?.[index]) return undefined
+    const { type, offset } = this.#placeOf(index)
+    return readNumber(type, this.#expand(), offset)
+  }
+
+  /** Gives every LSU this value in that column. */
+  fill(index: number, value: number): void {
+    const { type, offset } = this.#placeOf(index)
+    const { columns, lsus } = this.layout
+    // The bits of a NaN are not those of a value.
+    const isNumber = !Number.isNaN(value)
+    if (this.#values !== undefined && isNumber) {
+      this.#values[index] = numberIn(type, value)
+      return
+    }
+    const whole = this.#expand()
+    columnOver(type, whole.buffer, whole.byteOffset + offset, lsus).fill(value)
+    this.#isUniform ??= new Array<boolean>(columns.length).fill(false)
+    this.#isUniform[index] = isNumber
   }
 
   /** Writes the digest of what the page now holds, and whose it is. To be called last, before it is stored. */
   seal(tile?: number): void {
-    if (tile !== undefined) this.#view.setUint32(PLACE_OFFSET, tile + 1, true)
-    const [low, high] = this.#hashes()
-    this.#view.setUint32(DIGEST_OFFSET, low, true)
-    this.#view.setUint32(DIGEST_OFFSET + 4, high, true)
+    if (tile !== undefined) this.#place = tile + 1
+    if (this.#values === undefined) this.#findUniform()
+    this.#hashes = this.#hashNow()
   }
 
-  #hashes(): [low: number, high: number] {
-    const at = this.bytes.subarray(AT_OFFSET, AT_OFFSET + 8)
-    const [low, high] = xxh32Pair(at, 0, 0x9e3779b1)
-    return xxh32Pair(this.bytes.subarray(HEADER_BYTES), low, high)
+  /** Of a sealed page, in format 1. */
+  get bytes(): Uint8Array {
+    const whole = this.#whole ?? this.copy().#expand()
+    this.#writeHeader(whole, PLAIN_FORMAT)
+    return whole
+  }
+
+  /**
+   * Of a sealed page, as it is to be stored: in format 2 where that is allowed and shorter. The memory is the page's
+   * own, and its cells have to be made anew where they are wanted again.
+   */
+  stored(mayPack: boolean): Uint8Array {
+    const { bytes, uniformBytes } = this.layout
+    if (this.#values !== undefined) {
+      if (mayPack && uniformBytes < bytes) return this.#packValues(this.#values)
+    } else if (mayPack && (this.#packed !== undefined || this.#pack())) {
+      this.#writeHeader(this.#packed!, PACKED_FORMAT)
+      return this.#packed!
+    }
+    const whole = this.#expand()
+    this.#writeHeader(whole, PLAIN_FORMAT)
+    return whole
+  }
+
+  #packValues(values: readonly number[]): Uint8Array {
+    const packed = this.#room(this.layout.uniformBytes)
+    let to = HEADER_BYTES
+    for (const { index, type, size } of this.layout.columns) {
+      writeNumber(type, packed, to, values[index]!)
+      to += size
+    }
+    writeFlags(this.layout, packed)
+    this.#writeHeader(packed, PACKED_FORMAT)
+    return packed
+  }
+
+  /** In its own memory: no column lies further behind than it did. False if nothing is won. */
+  #pack(): boolean {
+    const isUniform = this.#isUniform
+    const whole = this.#whole!
+    const bytes = isUniform && packedBytesOf(this.layout, isUniform)
+    if (bytes === undefined || bytes >= whole.length) return false
+    const { columns, lsus } = this.layout
+    let to = HEADER_BYTES
+    for (const { index, offset, size } of columns) {
+      const length = isUniform![index] ? size : size * lsus
+      whole.copyWithin(to, offset, offset + length)
+      to += length
+    }
+    this.#packed = whole.subarray(0, bytes)
+    writeFlags(this.layout, this.#packed, isUniform!)
+    this.#whole = undefined
+    return true
+  }
+
+  /** From format 2. False if a value is none. */
+  #unpack(packed: Uint8Array, isUniform: readonly boolean[]): boolean {
+    const { layout } = this
+    if (isUniform.every((flag) => flag)) this.#values = []
+    else this.#whole = this.#room(layout.bytes)
+    this.#isUniform = isUniform.slice()
+    let from = HEADER_BYTES
+    for (const place of layout.columns) {
+      const { index, offset, size, type } = place
+      const length = isUniform[index] ? size : size * layout.lsus
+      if (isUniform[index]) {
+        const value = readNumber(type, packed, from)
+        if (Number.isNaN(value)) return false
+        if (this.#values !== undefined) this.#values[index] = value
+        else this.#spread(place, value)
+      } else this.#whole!.set(packed.subarray(from, from + length), offset)
+      from += length
+    }
+    return true
+  }
+
+  #spread({ type, offset }: ColumnPlace, value: number): void {
+    const whole = this.#whole!
+    columnOver(type, whole.buffer, whole.byteOffset + offset, this.lsus).fill(value)
+  }
+
+  /** Its cells have memory from now on. */
+  #expand(): Uint8Array {
+    if (this.#packed !== undefined) {
+      const packed = this.#packed
+      this.#packed = undefined
+      this.#unpack(packed, this.#isUniform!)
+    }
+    if (this.#values !== undefined) {
+      const values = this.#values
+      this.#values = undefined
+      this.#whole = this.#room(this.layout.bytes)
+      this.#isUniform = values.map(() => true)
+      for (const place of this.layout.columns) this.#spread(place, values[place.index]!)
+    }
+    return this.#whole!
+  }
+
+  /** Of each column that is not known to hold one value, whether it does; if all do, the page is these values. */
+  #findUniform(): void {
+    const whole = this.#expand()
+    const { columns, lsus } = this.layout
+    const isUniform = this.#isUniform ?? new Array<boolean>(columns.length).fill(false)
+    this.#isUniform = isUniform
+    let count = 0
+    for (const place of columns) {
+      isUniform[place.index] ||= isOneValue(whole, place, lsus)
+      if (isUniform[place.index]) count += 1
+    }
+    if (count < columns.length) return
+    const values = new Array<number>(columns.length)
+    for (const { index, type, offset } of columns) values[index] = readNumber(type, whole, offset)
+    this.#values = values
+    this.#whole = undefined
+  }
+
+  #placeOf(index: number): ColumnPlace {
+    return this.layout.columns.find((column) => column.index === index)!
+  }
+
+  #writeHeader(bytes: Uint8Array, format: number): void {
+    header.setUint32(0, formatOf(this.layout, format), true)
+    header.setUint32(PLACE_OFFSET, this.#place, true)
+    header.setFloat64(AT_OFFSET, this.at, true)
+    header.setUint32(DIGEST_OFFSET, this.#hashes[0], true)
+    header.setUint32(DIGEST_OFFSET + 4, this.#hashes[1], true)
+    bytes.set(headerBytes)
+  }
+
+  #hashNow(): Hashes {
+    if (this.#values !== undefined) return uniformHashes(this.layout, this.at, this.#values)
+    const [low, high] = hashesOfAt(this.at)
+    return xxh32Pair(this.#expand().subarray(HEADER_BYTES), low, high)
   }
 
   /** A damaged tree may have it under the key of another. */
   #isOf(tile: number | undefined): boolean {
-    const place = this.#view.getUint32(PLACE_OFFSET, true)
-    return tile === undefined || place === 0 || place === tile + 1
+    return tile === undefined || this.#place === 0 || this.#place === tile + 1
   }
 
   #isSound(): boolean {
-    const [low, high] = this.#hashes()
-    return (
-      this.#view.getUint32(DIGEST_OFFSET, true) === low &&
-      this.#view.getUint32(DIGEST_OFFSET + 4, true) === high
-    )
+    const [low, high] = this.#hashNow()
+    return this.#hashes[0] === low && this.#hashes[1] === high
   }
+}
+
+function formatOf({ lsus }: PageLayout, format: number): number {
+  return (format | (lsus << 8)) >>> 0
+}
+
+/** By their bits: zeros have a sign, and a NaN is no value. */
+function isOneValue(whole: Uint8Array, { type, offset, size }: ColumnPlace, lsus: number): boolean {
+  if (Number.isNaN(readNumber(type, whole, offset))) return false
+  if (size === 1) {
+    const end = offset + lsus
+    for (let at = offset + 1; at < end; at++) if (whole[at] !== whole[offset]) return false
+    return true
+  }
+  const step = size >> 2
+  const words = new Int32Array(whole.buffer, whole.byteOffset + offset, step * lsus)
+  for (let at = step; at < words.length; at++) if (words[at] !== words[at - step]) return false
+  return true
 }

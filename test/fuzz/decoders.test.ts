@@ -182,6 +182,7 @@ const SEEDS: readonly Uint8Array[] = [
   // The same of version 2, whose length has four bytes.
   splice(npyHead('u8', 1, 1), 6, 4, Uint8Array.of(2, 0, 118, 0, 0, 0)),
   sealed.bytes,
+  sealed.stored(true),
 ]
 
 /** Bytes that mean something to one of the decoders. */

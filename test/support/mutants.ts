@@ -232,7 +232,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: 'firmware-agent/adapters/staged-pages.ts',
         from: "const page = TilePage.open(grid.layoutOf(tile), bytes, undefined, tile)\n  return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)",
-        to: 'const page = new TilePage(grid.layoutOf(tile), new Uint8Array(bytes))\npage.at = at\npage.seal(tile)\nbytes.set(page.bytes)\nreturn digest.length > 0',
+        to: 'const layout = grid.layoutOf(tile)\nif (bytes.length !== layout.bytes) return false\nconst page = TilePage.empty(layout)\nfor (const { index, offset } of layout.columns) {\nconst { buffer, byteOffset, byteLength } = page.column(index)\nnew Uint8Array(buffer, byteOffset, byteLength).set(bytes.subarray(offset, offset + byteLength))\n}\npage.at = at\npage.seal(tile)\nbytes.set(page.bytes)\nreturn digest.length > 0',
       },
       {
         file: 'firmware-agent/adapters/staged-pages.ts',

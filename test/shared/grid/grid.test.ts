@@ -412,17 +412,17 @@ t.test('an empty page is idle zeros at 0 and is sound once sealed', (t) => {
 t.test('a page may lie in memory that was used before', (t) => {
   const room = new Uint8Array(layout.bytes).fill(0xee)
   const sealed = samplePage().bytes
-  const opened = TilePage.open(layout, sealed, room)
+  const opened = TilePage.open(layout, sealed, () => room)
   if (typeof opened === 'string') return t.fail(opened)
   t.equal(opened.bytes.buffer, room.buffer)
   t.same([...opened.bytes], [...sealed])
-  const empty = TilePage.empty(layout, room)
+  const empty = TilePage.empty(layout, () => room)
   t.same([...empty.bytes], [...TilePage.empty(layout).bytes])
   t.end()
 })
 
 t.test('a status over a Buffer is bytes of its own kind', (t) => {
-  const page = new TilePage(layout, Buffer.from(new ArrayBuffer(layout.bytes)))
+  const page = TilePage.empty(layout, (bytes) => Buffer.from(new ArrayBuffer(bytes)))
   page.status.slice(0, 2).fill(7)
   t.equal(page.status[0], 0, 'a slice is a copy')
   t.end()
