@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { saturate, takes, withoutNegativeZero } from '../grid/fields.ts'
 import { parseWith } from '../protocol/problems.ts'
 import { namedField, notTaken } from './field-values.ts'
-import type { Wire, WriteOperation } from './operation.ts'
+import { coversTile, type Wire, type WriteOperation } from './operation.ts'
 
 interface AddArgs extends Wire {
   /** Index of the field. */
@@ -43,6 +43,11 @@ export const add: WriteOperation = {
     const { type } = context.fields[field]!
     return {
       act(cells, window) {
+        const one = coversTile(window, cells) ? cells.valueOf(field) : undefined
+        if (one !== undefined) {
+          cells.fill(field, saturate(type, one + value))
+          return
+        }
         const column = cells.column(field)
         for (let row = 0; row < window.h; row++) {
           const start = (window.top + row) * window.stride + window.left

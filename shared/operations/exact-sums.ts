@@ -34,6 +34,18 @@ export class ExactSums {
     }
   }
 
+  /** Adds the first double of `words` so many times, at most 2^17. */
+  addSame(words: Int32Array, times: number): void {
+    if (this.#added + times > ADDED_MAX) this.#empty()
+    const bins = this.#bins
+    const { slot, a, b, c } = cut(words[0]!, words[1]!)
+    this.#isUsed[slot / SLOTS] = 1
+    bins[slot]! += times * (a * B_RANGE + b)
+    const pieces = [c, a * a, a * b, b * b, a * c, b * c, c * c]
+    for (const [index, piece] of pieces.entries()) bins[slot + 1 + index]! += times * piece
+    this.#added += times
+  }
+
   #addSome(words: Int32Array, from: number, end: number): void {
     const bins = this.#bins
     const isUsed = this.#isUsed
@@ -87,6 +99,14 @@ export class ExactSums {
     this.#empty()
     return this.#squares
   }
+}
+
+/** Which bin a double is of, and the pieces of its mantissa. */
+function cut(low: number, high: number) {
+  const bin = high >>> 20
+  const top = (high & 0xfffff) | ((bin & 0x7ff) === 0 ? 0 : 0x100000)
+  const b = ((top & 7) << 15) | (low >>> 17)
+  return { slot: bin * SLOTS, a: top >>> 3, b, c: low & 0x1ffff }
 }
 
 /** The double next to `numerator / denominator` times 2^`exponent`, ties to even. */

@@ -11,7 +11,7 @@ import {
   type Problem,
   parseWith,
 } from '../protocol/problems.ts'
-import type { TileCells, TileWindow, Wire } from './operation.ts'
+import { coversTile, type TileCells, type TileWindow, type Wire } from './operation.ts'
 
 /** Its members are checked one by one: many wrong ones must not become as many issues. */
 const fieldMapSchema = v.custom<Record<string, unknown>>(isPlainObject, 'an object of numbers')
@@ -92,15 +92,23 @@ export function notTaken(path: string, { name, type }: Field, value: number): Pr
 /** Sets each named field in the window. */
 export function assignFields(cells: TileCells, window: TileWindow, args: FieldValues): void {
   args.fields.forEach((fieldIndex, index) => {
-    fillWindow(cells.column(fieldIndex), window, args.values[index]!)
+    fillWindow(cells, fieldIndex, window, args.values[index]!)
   })
 }
 
+/** Gives every LSU of the window a value in a column. What holds one value throughout goes on to where it can. */
 export function fillWindow(
-  column: { fill(value: number, start: number, end: number): unknown },
+  cells: TileCells,
+  index: number,
   window: TileWindow,
   value: number,
 ): void {
+  if (coversTile(window, cells)) {
+    cells.fill(index, value)
+    return
+  }
+  if (Object.is(cells.valueOf(index), value)) return
+  const column = cells.column(index)
   if (window.w === window.stride) {
     const start = window.top * window.stride
     column.fill(value, start, start + window.h * window.w)

@@ -85,9 +85,14 @@ export const gather: ReadOperation = {
     return {
       visit(cells, { tile }) {
         tiles.push(tile)
+        const { from, end } = runOfTile(ids, tile, geometry)
+        const one = cells.valueOf(field)
+        if (one !== undefined) {
+          for (let at = from; at < end; at++) values.push(one)
+          return
+        }
         const column = cells.column(field)
         const own = geometry.tileRegion(tile)
-        const { from, end } = runOfTile(ids, tile, geometry)
         for (let at = from; at < end; at++) values.push(column[cellOf(ids[at]!, own, geometry)]!)
       },
       finish(): GatherPartial {

@@ -10,12 +10,13 @@ import {
   createColumn,
   FIELD_BYTES,
   type Field,
+  type FieldType,
 } from '../grid/fields.ts'
 import { STATUS_NAMES } from '../grid/status.ts'
 import { joinPath, PROBLEMS_MAX, type Problem, parseWith } from '../protocol/problems.ts'
 import { areTiles, concatBytes, packTiles, unpackTiles } from './columns.ts'
 import { unknownField } from './field-values.ts'
-import type { ReadOperation, TileWindow, Wire } from './operation.ts'
+import type { ReadOperation, TileCells, TileWindow, Wire } from './operation.ts'
 
 /** wire.md: `get` covers at most this many LSUs. */
 export const GET_LSUS_MAX = 65_536
@@ -99,9 +100,10 @@ export const get: ReadOperation = {
     return {
       visit(cells, window) {
         tiles.push(window.tile)
-        status.push(copyWindow(cells.status, window) as Uint8Array)
+        status.push(bytesOfColumn(windowOfColumn(cells, context.fields.length, 'u8', window)))
         ;(args as GetArgs).fields.forEach((fieldIndex, index) => {
-          columns[index]!.push(bytesOfColumn(copyWindow(cells.column(fieldIndex), window)))
+          const { type } = context.fields[fieldIndex]!
+          columns[index]!.push(bytesOfColumn(windowOfColumn(cells, fieldIndex, type, window)))
         })
       },
       finish: (): GetPartial => ({
@@ -170,8 +172,16 @@ function selected(args: GetArgs, fields: readonly Field[]): Field[] {
   return args.fields.map((index) => fields[index]!)
 }
 
-function copyWindow(column: Column, window: TileWindow): Column {
-  const copy = column.slice(0, window.w * window.h)
+function windowOfColumn(
+  cells: TileCells,
+  index: number,
+  type: FieldType,
+  window: TileWindow,
+): Column {
+  const copy = createColumn(type, window.w * window.h)
+  const one = cells.valueOf(index)
+  if (one !== undefined) return copy.fill(one)
+  const column = cells.column(index)
   for (let row = 0; row < window.h; row++) {
     const start = (window.top + row) * window.stride + window.left
     copy.set(column.subarray(start, start + window.w), row * window.w)

@@ -19,10 +19,18 @@ export interface GridContext {
   readonly fields: readonly Field[]
 }
 
-/** The cells of one tile, row-major, `width` LSUs a row. */
+/**
+ * The cells of one tile, row-major, `width` LSUs a row. A column is that of a field, by its index, or status, behind the
+ * last field. One that is asked for gets memory of its own, if all of it is one value so far.
+ */
 export interface TileCells {
+  readonly lsus: number
   readonly status: Uint8Array
-  column(fieldIndex: number): Column
+  column(index: number): Column
+  /** What every LSU has in this column, where that is known to be one value. */
+  valueOf(column: number): number | undefined
+  /** Gives every LSU this value in that column. */
+  fill(column: number, value: number): void
 }
 
 /** The part of a region inside one tile, in coordinates of the tile. */
@@ -200,4 +208,8 @@ export function windowOf(geometry: Geometry, tile: number, region: Region): Tile
     w: part.w,
     h: part.h,
   }
+}
+
+export function coversTile({ w, h }: TileWindow, { lsus }: TileCells): boolean {
+  return w * h === lsus
 }

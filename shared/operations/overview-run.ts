@@ -28,13 +28,16 @@ export interface OverviewPartial extends Wire {
 }
 
 /** LSUs of a tile, from `left` to before `right` in the rows from `top` to before `bottom`. */
-interface Cells {
-  readonly column: Column
-  readonly stride: number
+interface Square {
   readonly left: number
   readonly right: number
   readonly top: number
   readonly bottom: number
+}
+
+interface Cells extends Square {
+  readonly column: Column
+  readonly stride: number
 }
 
 export function runOverview(
@@ -48,20 +51,32 @@ export function runOverview(
   const folds = ANSWERS.filter((answer) => of.includes(answer)).map((answer) => {
     return { source: sourceOf(answer, hasSeveral), into: [] as number[] }
   })
+  const sumOfSame = sumsOfSame()
+  const visitSame = (value: number, square: Square): void => {
+    const lsus = lsusOf(square)
+    for (const { source, into } of folds) {
+      if (source === 'min' || source === 'max') into.push(value)
+      else into.push(sumOfSame(value, lsus) / (source === 'sum' ? 1 : lsus))
+    }
+  }
   const visitSquare = (cells: Cells): void => {
     for (const { source, into } of folds) {
       if (source === 'min') into.push(leastOf(cells))
       else if (source === 'max') into.push(greatestOf(cells))
-      else {
-        const lsus = (cells.right - cells.left) * (cells.bottom - cells.top)
-        into.push(source === 'sum' ? sumOf(cells) : sumOf(cells) / lsus)
-      }
+      else into.push(sumOf(cells) / (source === 'sum' ? 1 : lsusOf(cells)))
     }
   }
   return {
     visit(cells, window) {
       tiles.push(window.tile)
-      eachSquare(cells.column(field), window, step, visitSquare)
+      const one = cells.valueOf(field)
+      if (one !== undefined) {
+        eachSquare(window, step, (square) => visitSame(one, square))
+        return
+      }
+      const column = cells.column(field)
+      const { stride } = window
+      eachSquare(window, step, (square) => visitSquare({ ...square, column, stride }))
     },
     finish(): OverviewPartial {
       const columns = folds.map(({ source, into }) => [source, pack(source, into)])
@@ -81,20 +96,37 @@ function pack(source: Source, numbers: readonly number[]): Uint8Array {
 
 /** The squares of a tile that the window touches, row-major, each cut to it. */
 function eachSquare(
-  column: Column,
-  { stride, left: start, top: first, w, h }: TileWindow,
+  { left: start, top: first, w, h }: TileWindow,
   step: number,
-  visit: (cells: Cells) => void,
+  visit: (square: Square) => void,
 ): void {
   const [end, last] = [start + w, first + h]
   for (let top = first; top < last; ) {
     const bottom = Math.min(last, top - (top % step) + step)
     for (let left = start; left < end; ) {
       const right = Math.min(end, left - (left % step) + step)
-      visit({ column, stride, left, right, top, bottom })
+      visit({ left, right, top, bottom })
       left = right
     }
     top = bottom
+  }
+}
+
+function lsusOf({ left, right, top, bottom }: Square): number {
+  return (right - left) * (bottom - top)
+}
+
+/** Of so many equal numbers, added one by one as cells are: the same bits, once for those that come after each other. */
+function sumsOfSame(): (value: number, lsus: number) => number {
+  const { min, max } = RANGES.f32
+  let known = { value: 0, lsus: 0, sum: 0 }
+  return (value, lsus) => {
+    if (known.value === value && known.lsus === lsus) return known.sum
+    const bounded = value > max ? max : value < min ? min : value
+    let sum = 0
+    for (let at = 0; at < lsus; at++) sum += bounded
+    known = { value, lsus, sum }
+    return sum
   }
 }
 

@@ -17,9 +17,9 @@ export const scale: WriteOperation = {
   },
   argumentBytesPerTile: () => 0,
   cut: (args) => args,
-  run: (args) => ({
+  run: (args, { fields }) => ({
     act(cells, window) {
-      fillWindow(cells.status, window, STATUS_SCALED)
+      fillWindow(cells, fields.length, window, STATUS_SCALED)
       assignFields(cells, window, args as FieldValues)
     },
   }),

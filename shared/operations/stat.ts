@@ -178,6 +178,16 @@ function runMoments({ field }: StatArgs, lsusMax: number): ReadRun {
   let max = Number.NEGATIVE_INFINITY
   return {
     visit(cells, window) {
+      tiles.push(window.tile)
+      const one = cells.valueOf(field)
+      if (one !== undefined) {
+        values[0] = one
+        if (one < min) min = one
+        if (one > max) max = one
+        sums.addSame(words, window.w * window.h)
+        count += window.w * window.h
+        return
+      }
       const column = cells.column(field)
       let lsus = 0
       // What a closure keeps is slow to change: locals, until the tile is done.
@@ -195,7 +205,6 @@ function runMoments({ field }: StatArgs, lsusMax: number): ReadRun {
       max = high
       sums.add(words, lsus)
       count += lsus
-      tiles.push(window.tile)
     },
     finish: (): MomentsPartial => ({
       tiles: packTiles(tiles),
@@ -213,6 +222,12 @@ function runCounts({ field, bins }: StatArgs, [low, high]: [number, number]): Re
   const counts = new Float64Array(bins!)
   return {
     visit(cells, window) {
+      const one = cells.valueOf(field)
+      if (one !== undefined) {
+        const bin = binOf(one, edges)
+        counts[bin] = counts[bin]! + window.w * window.h
+        return
+      }
       eachValue(cells.column(field), window, (value) => {
         const bin = binOf(value, edges)
         counts[bin] = counts[bin]! + 1
