@@ -777,7 +777,6 @@ t.test('misuse exits with 2 and says how', async (t) => {
     [['task', 'submit', 'stat', '--args', '{'], /--args: not JSON/],
     [['task', 'submit', 'stat', '--wait', 'long'], /--wait: "long" is not a number of seconds/],
     [['task', 'submit', 'stat', '--file', 'x'], /--file holds the whole task/],
-    [['task', 'submit', '--file', '/none'], /ENOENT/],
     [['task', 'state'], /missing required argument 'id'/],
     [['task', 'ls', '--jsn'], /unknown option '--jsn'/],
     [['node', 'ls', '--http', 'localhost:8025'], /--http: "localhost:8025" is not a URL/],
@@ -796,6 +795,22 @@ t.test('misuse exits with 2 and says how', async (t) => {
     t.equal(ran.stdout, '')
   }
   t.same(submitted, [])
+})
+
+t.test('a file that is not there is named, and is no wrong use', async (t) => {
+  const directory = t.testdir()
+  for (const argv of [
+    ['task', 'submit', '--file'],
+    ['task', 'submit', 'digest', '--items'],
+  ]) {
+    const none = join(directory, 'none')
+    t.match(await run([...argv, none]), { code: 66, stderr: `error: ${none} is not there\n` })
+    const folder = await run([...argv, directory])
+    t.match(folder, {
+      code: 66,
+      stderr: `error: ${directory} is a directory, where a file belongs`,
+    })
+  }
 })
 
 t.test(
@@ -1030,7 +1045,7 @@ t.test('what a gateway could only refuse is refused in the words of the command'
   await refused(/^error: "a\/2" is no name of a node/, 2, ...many)
   const king = ['--no-password', '--role', 'king']
   await refused(
-    /^error: --role: there is no role "king" \(viewer, /,
+    /^error: --role: there is no role "king" \(known: viewer, /,
     2,
     'user',
     'add',
