@@ -39,7 +39,7 @@ export const REVOKED =
 
 /** It took the connection, and nobody behind it took the hello. */
 const NO_GATEWAY =
-  'an MQTT broker is there, and no gateway answers through it: is it another broker, or another topic base?'
+  'an MQTT broker is there, and no gateway answers through it: is it another broker, another topic base, or a gateway whose ledger is being rebuilt?'
 
 export class Session {
   readonly #options: SessionOptions
