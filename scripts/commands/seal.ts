@@ -1,14 +1,6 @@
 /** Results that one recipient alone can read: his keys, his name at the gateway, and the opening of what he got. */
 import { createHash, randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { RecipientView } from '../../broker/adapters/http-port.ts'
 import { own } from '../../shared/core/own.ts'
@@ -31,6 +23,7 @@ import { flush } from '../../shared/runtime/flush.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
 import { faultOf } from '../path-faults.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
+import { inputOf } from './named-input.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { assertName, usage } from './task-request.ts'
 
@@ -214,17 +207,6 @@ async function signerOf(given: string, streams: Streams): Promise<Uint8Array> {
 async function keyTextOf(given: string | undefined, streams: Streams): Promise<string> {
   if (given !== undefined && KEY_TEXT.test(given)) return given
   return (await inputOf(given ?? '-', streams)).toString('utf8').trim()
-}
-
-async function inputOf(path: string, streams: Streams): Promise<Buffer> {
-  try {
-    if (path !== '-') return readFileSync(path)
-    const chunks: Buffer[] = []
-    for await (const chunk of streams.stdin) chunks.push(Buffer.from(chunk))
-    return Buffer.concat(chunks)
-  } catch (error) {
-    throw unreadable(`${path}: ${messageOf(error)}`, error)
-  }
 }
 
 interface SealedResult {

@@ -1,7 +1,7 @@
 /** The body of `task submit`, from its flags or from a file. */
-import { readFile } from 'node:fs/promises'
 import { isId } from '../../shared/core/ids.ts'
 import { AppError, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
+import { inputOf } from './named-input.ts'
 import type { Streams } from './streams.ts'
 
 export interface SubmitFlags {
@@ -53,7 +53,7 @@ export async function readTaskRequest(
     if ([op, region, args, items, id, deadline, seal].some((value) => value !== undefined)) {
       throw usage('--file holds the whole task: no operation and no other flags of it')
     }
-    const body = await readInput(flags.file, streams)
+    const body = await inputOf(flags.file, streams)
     return { contentType: isText(body) ? 'application/json' : 'application/cbor', body }
   }
   if (op === undefined) throw usage('name an operation, or a file with --file')
@@ -64,22 +64,11 @@ export async function readTaskRequest(
     ...(flags.args === undefined ? {} : { args: parseJson(flags.args, '--args') }),
     ...(flags.items === undefined
       ? {}
-      : { items: parseItems(await readInput(flags.items, streams)) }),
+      : { items: parseItems(await inputOf(flags.items, streams)) }),
     ...(flags.deadline === undefined ? {} : { deadline_ms: parseDeadline(flags.deadline) }),
     ...(flags.seal === undefined ? {} : { seal: flags.seal }),
   }
   return { contentType: 'application/json', body: Buffer.from(JSON.stringify(task)) }
-}
-
-async function readInput(path: string, streams: Streams): Promise<Buffer> {
-  try {
-    if (path !== '-') return await readFile(path)
-    const chunks: Buffer[] = []
-    for await (const chunk of streams.stdin) chunks.push(Buffer.from(chunk))
-    return Buffer.concat(chunks)
-  } catch (error) {
-    throw usage(`${path}: ${messageOf(error)}`)
-  }
 }
 
 /** A CBOR map never begins with white space or a brace. */

@@ -112,6 +112,8 @@ t.test('keys that are none are refused before anything is read', async (t) => {
   t.match(await open(input, '--signer', other), { code: 65, err: /not what seal signer prints/ })
   t.match(await open(input, '--signer', join(directory, 'none')), { code: 66 })
   t.match(await obelisk(input, 'seal', 'open', '-'), { code: 2, err: /--key/ })
+  const gone = await obelisk('', 'seal', 'open', join(directory, 'none'), '--key', key)
+  t.match(gone, { code: 66, err: /none is not there$/m })
   const again = await obelisk('', 'seal', 'keygen', key)
   t.match(again, { code: 1, err: /is there already/, out: made.out }, 'the shell emptied its file')
   t.match(await obelisk('', 'seal', 'pub', key), { code: 0, err: '', out: made.out })
