@@ -27,7 +27,9 @@ export class StreamRecords {
     const key = Math.floor(index / CHUNK_MEMBERS)
     const at = index % CHUNK_MEMBERS
     const chunk = this.#withRoom(key, at + 1)
-    chunk.marks.set([head, acked, ackedSeq], at * MARKS)
+    chunk.marks[at * MARKS] = head
+    chunk.marks[at * MARKS + 1] = acked
+    chunk.marks[at * MARKS + 2] = ackedSeq
     chunk.chains.set(ackedChain, at * DIGEST_BYTES)
     return key
   }

@@ -35,6 +35,8 @@ export interface OpenWrite {
   parts: WritePart[]
   /** Holders that have not acknowledged all of their parts, with the position of the last one. */
   readonly waitingFor: Map<number, number>
+  /** Of the parts behind this one none is waited for that was not again since: who acknowledges is passed over once. */
+  lastAwaited: number
   /** Done: on disk with all who had to have it. Lost: a tile of it has no copy any more, so that it never will be. */
   outcome: 'open' | 'done' | 'lost'
   /** How many moves may still have to catch up with it. */
@@ -301,6 +303,7 @@ export class WriteLog {
       outcome: isLost ? 'lost' : task.effect === 'done' ? 'done' : 'open',
       retained: 0,
       isRestored: true,
+      lastAwaited: parts.length - 1,
     }
   }
 

@@ -18,12 +18,13 @@ export function tellWait(context: CoordinatorContext, write: OpenWrite): void {
  * of the others gets on.
  */
 export function tellFewer(context: CoordinatorContext, write: OpenWrite): void {
-  const { task, waitingFor } = write
+  const { task, waitingFor, parts, lastAwaited } = write
   if (waitingFor.size > 0) {
     if (task.waitingFor !== undefined) return
-    for (const index of waitingFor.keys()) {
-      if (context.members.at(index).state === 'alive') return
-    }
+    const isHere = (index: number): boolean => context.members.at(index).state === 'alive'
+    const last = parts[lastAwaited]?.member
+    if (last !== undefined && waitingFor.has(last) && isHere(last)) return
+    for (const index of waitingFor.keys()) if (isHere(index)) return
   }
   tellWait(context, write)
 }

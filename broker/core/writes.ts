@@ -143,6 +143,7 @@ export class Writes {
       outcome: 'open',
       retained: 0,
       isRestored: false,
+      lastAwaited: Number.POSITIVE_INFINITY,
     }
     for (const part of partsOf(plan, tilesMax)) this.#log.addPart(write, part.member, part.tiles)
     const { body } = task
@@ -312,6 +313,12 @@ export class Writes {
   }
 
   #isHeldUp(write: OpenWrite): boolean {
+    const { parts } = write
+    write.lastAwaited = Math.min(write.lastAwaited, parts.length - 1)
+    for (; write.lastAwaited >= 0; write.lastAwaited--) {
+      const { member } = parts[write.lastAwaited]!
+      if (write.waitingFor.has(member) && this.#holdsUp(write, member)) return true
+    }
     for (const index of write.waitingFor.keys()) if (this.#holdsUp(write, index)) return true
     return false
   }
