@@ -1,14 +1,20 @@
 /**
  * Parts of reads that nobody can answer now, found by what they wait for. A part needs all of its tiles, so it waits for
- * the first of them; one of items waits for anybody.
+ * the first of them; but its nodes are perhaps never here together, so it waits for some tiles of others, too. One of
+ * items waits for anybody.
  */
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { ReadPart } from './read-plan.ts'
+import { NO_HOLDER } from './slots.ts'
 import { type Changes, type Place, TileWaits } from './tile-waits.ts'
+
+/** Of a part of very many tiles, not each of the nodes that have some is worth a look. */
+const PLACES_MAX = 16
 
 interface WaitingPart<Read> {
   readonly read: Read
   readonly part: ReadPart
+  readonly places: readonly Place[]
 }
 
 export class WaitingParts<Read> {
@@ -23,16 +29,16 @@ export class WaitingParts<Read> {
 
   add(read: Read, part: ReadPart): void {
     if (this.#byPart.has(part)) return
-    const waiting = { read, part }
+    const waiting = { read, part, places: this.#placesOf(part) }
     this.#byPart.set(part, waiting)
-    this.#waits.add(placeOf(part), waiting)
+    for (const place of waiting.places) this.#waits.add(place, waiting)
   }
 
   delete(part: ReadPart): void {
     const waiting = this.#byPart.get(part)
     if (waiting === undefined) return
     this.#byPart.delete(part)
-    this.#waits.delete(placeOf(part), waiting)
+    for (const place of waiting.places) this.#waits.delete(place, waiting)
   }
 
   /** Those that may find somebody now; some may go before it is their turn, with their reads. */
@@ -52,8 +58,24 @@ export class WaitingParts<Read> {
     const holders = placement.holdersOf(place)
     return holders.length === 0 || holders.some((index) => members.at(index).isInSync)
   }
-}
 
-function placeOf({ tiles }: ReadPart): Place {
-  return tiles?.[0]
+  /** Its first tile, and others that have other holders. */
+  #placesOf({ tiles }: ReadPart): Place[] {
+    if (tiles === undefined) return [undefined]
+    const { placement } = this.#context
+    const { slots, replicas } = placement
+    const places: Place[] = []
+    const known = new Set([NO_HOLDER])
+    for (const tile of tiles) {
+      const isFirst = places.length === 0
+      // On any node it is zeros, once somebody is here.
+      if (!isFirst && !placement.isBorn(tile)) continue
+      const before = known.size
+      for (let at = tile * replicas; at < (tile + 1) * replicas; at++) known.add(slots[at]!)
+      if (!isFirst && known.size === before) continue
+      places.push(tile)
+      if (places.length === PLACES_MAX) break
+    }
+    return places
+  }
 }

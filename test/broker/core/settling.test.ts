@@ -45,3 +45,27 @@ t.test('writes that bear their tiles get their places some at a time', async (t)
   t.equal(seq(), geometry.tiles)
   t.equal(Math.max(...steps), SEQUENCED_MAX)
 })
+
+t.test(
+  'boards that are never here together give their parts of a read, whoever comes first',
+  async (t) => {
+    for (const order of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ]) {
+      const bench = new GatewayBench({ replicas: 1 })
+      bench.join('a', 'b')
+      bench.submit({ id: 'all', ...ADD })
+      for (const [name, entries] of ['a', 'b'].map((one) => [one, bench.entriesTo(one)] as const)) {
+        bench.apply(name, entries)
+      }
+      for (const name of order) bench.close(name)
+      bench.submit({ id: 'r', op: 'stat', args: { field: 'value' } })
+      for (const name of order) {
+        bench.hello(name)
+        t.equal(bench.readsTo(name).length, 1, `${name} of ${order}`)
+        bench.close(name)
+      }
+    }
+  },
+)
