@@ -1,4 +1,5 @@
 /** What the system says of a path, in words for a person: where, why, and what to do. */
+import { readFileSync } from 'node:fs'
 import {
   AppError,
   EXIT_NO_ROOM,
@@ -44,13 +45,22 @@ export function faultOf(error: unknown, path: string, wish: Wish): unknown {
   }
 }
 
-/** Another part of ours changes what is at the path: what the system says of that is told in these words. */
-export async function inWords<T>(path: string, change: () => Promise<T>): Promise<T> {
-  try {
-    return await change()
-  } catch (error) {
-    throw faultOf(error, path, 'changed')
+/** Does something with what is at the path, now or later: what the system says of that is told in these words. */
+export function inWords<T>(path: string, wish: Wish, work: () => T): T {
+  const fail = (error: unknown): never => {
+    throw faultOf(error, path, wish)
   }
+  try {
+    const made = work()
+    return made instanceof Promise ? (made.catch(fail) as T) : made
+  } catch (error) {
+    return fail(error)
+  }
+}
+
+/** The text of a file that a person named. */
+export function textIn(path: string): string {
+  return inWords(path, 'looked at', () => readFileSync(path, 'utf8'))
 }
 
 export function noRoomOr(error: unknown, path: string): unknown {

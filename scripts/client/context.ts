@@ -9,7 +9,7 @@ import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { makeDirectory } from '../../shared/runtime/make-directory.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
-import { faultOf } from '../path-faults.ts'
+import { faultOf, inWords } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 
 const contextSchema = v.object({
@@ -62,12 +62,10 @@ export function writeContext(environment: Environment, context: Context): void {
     const message = 'there is no place to keep it: neither HOME nor XDG_CONFIG_HOME is set'
     throw new AppError('no-home', message, { exitCode: EXIT_CONFIG })
   }
-  try {
+  inWords(path, 'changed', () => {
     makeDirectory(dirname(path), 0o700)
     writeWhole(path, `${JSON.stringify(context, undefined, 2)}\n`, OWNER_ALONE)
-  } catch (error) {
-    throw faultOf(error, path, 'changed')
-  }
+  })
 }
 
 /** False if there was none. */

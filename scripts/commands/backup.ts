@@ -71,7 +71,7 @@ async function write(asked: Asked<BackupFlags>, file: string): Promise<number> {
   const unmade = privatePartialOf(file)
   const tidy = (): void => rmSync(unmade, { force: true })
   const manifest = await tidied(tidy, async () => {
-    await inWords(file, () => keep(answer, unmade))
+    await inWords(file, 'changed', () => keep(answer, unmade))
     const found = await checked(unmade, passphrase)
     await rename(unmade, file)
     flush(dirname(resolve(file)))
@@ -118,11 +118,7 @@ async function check(
   file: string,
   { checkBackup }: Pick<GatewayParts, 'checkBackup'>,
 ): Promise<number> {
-  try {
-    return tell(asked, file, await checkBackup(file))
-  } catch (error) {
-    throw faultOf(error, file, 'looked at')
-  }
+  return tell(asked, file, await inWords(file, 'looked at', () => checkBackup(file)))
 }
 
 function tell(

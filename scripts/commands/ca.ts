@@ -1,5 +1,5 @@
 /** The authority of a secured fleet: a look at it, its certificate, and a backup of what cannot be made anew. */
-import { accessSync, constants, lstatSync, type Stats } from 'node:fs'
+import { accessSync, constants, lstatSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { AuthorityView } from '../../broker/adapters/http-port.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
@@ -12,7 +12,7 @@ import {
 } from '../../shared/runtime/errors.ts'
 import { type Derive, openSealed, passphraseFault } from '../../shared/runtime/sealed-file.ts'
 import { assertHidden } from '../client/node-carrier.ts'
-import { faultOf } from '../path-faults.ts'
+import { faultOf, inWords } from '../path-faults.ts'
 import { privatePartialOf, writeWhole } from '../whole-file.ts'
 import { type Asked, type CommandPlace, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
@@ -106,7 +106,7 @@ export async function backup(
   // One that does not open is none, and this is the last moment at which that helps.
   const { head } = await openSealed(body, passphrase, derive)
   if (isPiped) streams.stdout.write(body)
-  else write(file, body)
+  else inWords(file, 'changed', () => writeWhole(file, body, PRIVATE, privatePartialOf(file)))
   await sayKept(gateway, head.ts, streams)
   const said = flags.json
     ? JSON.stringify({ ...(isPiped ? {} : { file: resolve(file) }), bytes: body.length, ...head })
@@ -144,7 +144,7 @@ export function assertFree(path: string, isForced: boolean): void {
     const options = { cause: error, exitCode: EXIT_UNREADABLE }
     throw new AppError('unreadable', `there is no directory ${folder}`, options)
   }
-  const found = seen(path)
+  const found = inWords(path, 'looked at', () => lstatSync(path, { throwIfNoEntry: false }))
   if (found === undefined || (isForced && found.isFile())) return
   if (!found.isFile()) {
     const message = `${path} is a directory, a link or a device, and no file: name another one, or - for the standard output`
@@ -152,22 +152,6 @@ export function assertFree(path: string, isForced: boolean): void {
   }
   const message = `${path} is there already: name another file, or say --force`
   throw new AppError('file-exists', message, { exitCode: EXIT_NOT_ALLOWED })
-}
-
-function seen(path: string): Stats | undefined {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false })
-  } catch (error) {
-    throw faultOf(error, path, 'looked at')
-  }
-}
-
-function write(path: string, content: Uint8Array): void {
-  try {
-    writeWhole(path, content, PRIVATE, privatePartialOf(path))
-  } catch (error) {
-    throw faultOf(error, path, 'changed')
-  }
 }
 
 export async function newPassphrase(

@@ -10,7 +10,7 @@ import { COLOUR_MAPS } from '../../shared/grid/colours.ts'
 import { NPY_MAGIC } from '../../shared/grid/npy.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
-import { faultOf } from '../path-faults.ts'
+import { faultOf, inWords } from '../path-faults.ts'
 import { partialOf, writeWholeFrom } from '../whole-file.ts'
 import { type Asked, type CommandPlace, say } from './command-place.ts'
 import { interruptible } from './interruption.ts'
@@ -284,12 +284,7 @@ async function pipedIn(
 
 /** Read as it goes. */
 function contentOf(file: string): Content {
-  let descriptor: number
-  try {
-    descriptor = openSync(file, 'r')
-  } catch (error) {
-    throw faultOf(error, file, 'looked at')
-  }
+  const descriptor = inWords(file, 'looked at', () => openSync(file, 'r'))
   const status = fstatSync(descriptor)
   const bytes = status.size
   if (status.isFile() && bytes <= FILE_BYTES_MAX) {

@@ -1,12 +1,11 @@
 /** `login`, `logout` and `whoami`: how commands on another machine come to be allowed something. */
-import { readFileSync } from 'node:fs'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { Grant, Role } from '../../shared/protocol/access.ts'
 import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_CONFIG, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type Context, removeContext, writeContext } from '../client/context.ts'
-import { faultOf } from '../path-faults.ts'
+import { textIn } from '../path-faults.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { clientAtHand, clientOf } from './gateway-at-hand.ts'
 import { pinnedAuthority } from './pinned-authority.ts'
@@ -144,13 +143,7 @@ function mqttUrl({ hostname }: URL, port: number): string {
 }
 
 async function tokenText({ tokenFile }: LoginFlags, streams: Streams): Promise<string> {
-  if (tokenFile !== undefined && tokenFile !== '-') {
-    try {
-      return readFileSync(tokenFile, 'utf8')
-    } catch (error) {
-      throw faultOf(error, tokenFile, 'looked at')
-    }
-  }
+  if (tokenFile !== undefined && tokenFile !== '-') return textIn(tokenFile)
   const isAsked = tokenFile === undefined && isTyped(streams)
   const line = await secretLine(streams, isAsked ? 'token: ' : '')
   if (line !== undefined) return line

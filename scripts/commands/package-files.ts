@@ -7,7 +7,7 @@ import type { GatewayClient } from '../../shared/client/http.ts'
 import { PACKAGE_BYTES_MAX } from '../../shared/protocol/fetch.ts'
 import { isPackageName } from '../../shared/protocol/upgrade-messages.ts'
 import { AppError, EXIT_BAD_INPUT } from '../../shared/runtime/errors.ts'
-import { faultOf } from '../path-faults.ts'
+import { inWords } from '../path-faults.ts'
 
 /** 64 MiB over a slow link, and what the gateway looks at. */
 const TRANSFER_MS = 3_600_000
@@ -42,7 +42,7 @@ export async function namesOfPackages(
 async function readFile(
   path: string,
 ): Promise<{ readonly path: string; readonly bytes: number; readonly sha256: string }> {
-  try {
+  return await inWords(path, 'looked at', async () => {
     const status = statSync(path)
     if (!status.isFile()) throw notOne(`${path} is no file: name the .tar.gz that was made`)
     if (status.size > PACKAGE_BYTES_MAX) {
@@ -57,9 +57,7 @@ async function readFile(
     if (!GZIP_MAGIC.equals(first.subarray(0, GZIP_MAGIC.length)))
       throw notOne(`${path} is no package: name the .tar.gz that npm run package made`)
     return { path, bytes: status.size, sha256: hash.digest('hex') }
-  } catch (error) {
-    throw faultOf(error, path, 'looked at')
-  }
+  })
 }
 
 function notOne(message: string): AppError {

@@ -1,7 +1,6 @@
-/** The passphrase of a backup: typed, or from a file. */
-import { readFileSync } from 'node:fs'
+/** What somebody types, or has in a file: the passphrase of a backup, the password of a user. */
 import { PASSPHRASE_BYTES_MIN } from '../../shared/runtime/sealed-file.ts'
-import { faultOf } from '../path-faults.ts'
+import { textIn } from '../path-faults.ts'
 import { isTyped, secretLine } from './secret-input.ts'
 import type { Streams } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -9,30 +8,40 @@ import { usage } from './task-request.ts'
 const NEW = `a passphrase for it, of ${PASSPHRASE_BYTES_MIN} bytes at least: `
 
 export async function passphraseOf(
-  { passphraseFile }: { readonly passphraseFile?: string },
+  { passphraseFile: file }: { readonly passphraseFile?: string },
   streams: Streams,
   { isNew }: { readonly isNew: boolean },
 ): Promise<string> {
-  if (passphraseFile === '-') return await lineOf(streams, '')
-  if (passphraseFile !== undefined) return fileLine(passphraseFile)
-  if (!isTyped(streams)) {
+  if (file === undefined && !isTyped(streams)) {
     throw usage('--passphrase-file: say where the passphrase is, for there is no terminal')
   }
-  const first = await lineOf(streams, isNew ? NEW : 'its passphrase: ')
-  if (!isNew || first === (await lineOf(streams, 'again: '))) return first
-  throw usage('that was not the same passphrase twice')
+  return await typedOr(file, streams, {
+    ...{ noun: 'passphrase', isNew },
+    question: isNew ? NEW : 'its passphrase: ',
+  })
 }
 
-async function lineOf(streams: Streams, question: string): Promise<string> {
-  const line = await secretLine(streams, question)
-  if (line !== undefined) return line
-  throw usage('there is no passphrase: type one, or give it with --passphrase-file')
+interface Typed {
+  readonly noun: string
+  readonly question: string
+  /** Asked for twice. */
+  readonly isNew: boolean
 }
 
-function fileLine(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').replace(/\r?\n$/, '')
-  } catch (error) {
-    throw faultOf(error, path, 'looked at')
+/** Of a file, whose `-` is the standard input; without one it is asked for. */
+export async function typedOr(
+  file: string | undefined,
+  streams: Streams,
+  { noun, question, isNew }: Typed,
+): Promise<string> {
+  if (file !== undefined && file !== '-') return textIn(file).replace(/\r?\n$/, '')
+  const lineOf = async (asked: string): Promise<string> => {
+    const line = await secretLine(streams, asked)
+    if (line !== undefined) return line
+    throw usage(`there is no ${noun}: type one, or give it with --${noun}-file`)
   }
+  if (file !== undefined || !isTyped(streams)) return await lineOf('')
+  const first = await lineOf(question)
+  if (!isNew || first === (await lineOf('again: '))) return first
+  throw usage(`that was not the same ${noun} twice`)
 }

@@ -32,7 +32,7 @@ export async function restoreAll(
     throw faultOf(error, isFile ? file : place.data, isFile ? 'looked at' : 'changed')
   })
   if (place.isService && restored.keys !== undefined) {
-    await inWords(place.data, async () => configure(placesOf('gateway').configuration, flags))
+    inWords(place.data, 'changed', () => configure(placesOf('gateway').configuration, flags))
   }
   if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
   else streams.stdout.write(textOf(restored, { file, nowTs, place, start: startOf(place, flags) }))

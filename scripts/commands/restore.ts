@@ -1,13 +1,13 @@
 /** `ca restore`: asks what a backup cannot know, and says what a person does next. */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import type { BackupNames } from '../../broker/core/backup.ts'
 import type { Restored } from '../../broker/restore.ts'
 import { formatHead } from '../../shared/protocol/security-log.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { headOf } from '../../shared/runtime/sealed-file.ts'
 import { placesOf } from '../install/places.ts'
-import { faultOf, inWords } from '../path-faults.ts'
+import { inWords } from '../path-faults.ts'
+import { ask } from './ask.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { interruptible } from './interruption.ts'
 import { passphraseOf } from './passphrase.ts'
@@ -45,7 +45,7 @@ export async function restore(
     passphrase: () => passphraseOf(flags, streams, { isNew: false }),
     revoked: (found: BackupNames, ts: number) => revokedSince(ts, found, flags, streams),
   }
-  const restored = await inWords(data, () => restoreFleet(order))
+  const restored = await inWords(data, 'changed', () => restoreFleet(order))
   if (isService) configure(placesOf('gateway').configuration, flags)
   const start = startOf({ data, isService }, flags)
   if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
@@ -122,11 +122,12 @@ export async function revokedSince(
       '',
     ].join('\n'),
   )
-  const line = await askedFor(
-    streams,
-    `who lost his right since ${since}? (n3,user/ann,recipient/bob; none if nobody did) `,
+  const question = `who lost his right since ${since}? (n3,user/ann,recipient/bob; none if nobody did) `
+  const line = await interruptible('nothing is restored', (signal) =>
+    ask(question, streams, signal, { isNeeded: true }),
   )
-  return line.trim() === 'none' ? [] : namesIn(line)
+  if (line === '') throw usage('nothing is restored: nobody said who was revoked since')
+  return line === 'none' ? [] : namesIn(line)
 }
 
 /** `n3,user/ann`, with commas or blanks between them; an option that comes again adds to what was before. */
@@ -138,21 +139,6 @@ export function namesIn(text: string, before: readonly string[] = []): string[] 
 export function some(names: readonly string[]): string {
   const shown = names.slice(0, NAMES_SHOWN).map(printable).join(', ')
   return names.length > NAMES_SHOWN ? `${shown} and ${names.length - NAMES_SHOWN} more` : shown
-}
-
-/** A line that is seen while it is typed. An empty one, or the end of input, is no answer. */
-async function askedFor(streams: Streams, question: string): Promise<string> {
-  streams.stderr.write(question)
-  const input = streams.stdin as NodeJS.ReadStream
-  return await interruptible('nothing is restored', async (signal) => {
-    const lines = createInterface({ input, terminal: false, signal })
-    try {
-      for await (const line of lines) if (line.trim() !== '') return line
-    } finally {
-      lines.close()
-    }
-    throw usage('nothing is restored: nobody said who was revoked since')
-  })
 }
 
 /** A file, or the standard input. */
@@ -169,7 +155,7 @@ async function bytesOf(path: string, streams: Streams): Promise<Buffer> {
 }
 
 function fileBytes(path: string): Buffer {
-  try {
+  return inWords(path, 'looked at', () => {
     const file = openSync(path, 'r')
     try {
       if (fstatSync(file).size > BYTES_MAX) throw tooLarge(path)
@@ -177,9 +163,7 @@ function fileBytes(path: string): Buffer {
     } finally {
       closeSync(file)
     }
-  } catch (error) {
-    throw faultOf(error, path, 'looked at')
-  }
+  })
 }
 
 function tooLarge(what: string): AppError {

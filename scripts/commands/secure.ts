@@ -1,17 +1,15 @@
 /** `gateway secure`: keys for a gateway, its configuration, and what a person does next. */
-import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
-import { toBase32 } from '../../shared/core/base32.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { isHostName } from '../../shared/runtime/host-names.ts'
 import { isThere } from '../../shared/runtime/private-folder.ts'
-import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
+import { pinOf as pinIn } from '../doctor/security-facts.ts'
 import { placesOf } from '../install/places.ts'
 import { configurationText } from '../install/settings.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
-import { faultOf, inWords } from '../path-faults.ts'
+import { inWords } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { calledAs, type Streams } from './streams.ts'
@@ -41,7 +39,7 @@ export async function secure(
   const folder = join(data, 'security')
   const isNew = !isThere(folder)
   const make = async (): Promise<number> => {
-    const code = isNew ? await inWords(data, () => makeKeys(data)) : EXIT_DONE
+    const code = isNew ? await inWords(data, 'changed', () => makeKeys(data)) : EXIT_DONE
     if (code === EXIT_DONE && isService) configure(configuration, { host, httpHost })
     return code
   }
@@ -102,12 +100,7 @@ export function placeOfGateway(given: string | undefined): {
 
 function pinOf(folder: string): string {
   const path = join(folder, 'ca.crt')
-  try {
-    const { publicKey } = new X509Certificate(readFileSync(path))
-    return toBase32(fingerprint(spkiOf(publicKey)))
-  } catch (error) {
-    throw faultOf(error, path, 'looked at')
-  }
+  return inWords(path, 'looked at', () => pinIn(readFileSync(path)))
 }
 
 /** From now on it never starts without its keys. */
@@ -122,10 +115,8 @@ export function configure(
     ...{ security: 'on', ...(host === undefined ? {} : { host }) },
     ...(httpHost === undefined ? {} : { http_host: httpHost }),
   }
-  try {
+  inWords(path, 'changed', () => {
     const present = existsSync(path) ? readFileSync(path, 'utf8') : undefined
     writeWhole(path, configurationText('gateway', { values }, present), READABLE)
-  } catch (error) {
-    throw faultOf(error, path, 'changed')
-  }
+  })
 }

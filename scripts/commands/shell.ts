@@ -4,7 +4,7 @@ import { Argument } from 'commander'
 import { isId } from '../../shared/core/ids.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { makeDirectory } from '../../shared/runtime/make-directory.ts'
-import { faultOf } from '../path-faults.ts'
+import { inWords } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 import type { CommandPlace } from './command-place.ts'
 import { commandTree } from './command-tree.ts'
@@ -35,12 +35,10 @@ export function addShellCommands(place: CommandPlace, version: string): void {
     .description('write the page of the manual')
     .action((flags: { readonly out: string }) => {
       const path = join(flags.out, 'obelisk.1')
-      try {
+      inWords(path, 'changed', () => {
         makeDirectory(flags.out, 0o755)
         writeWhole(path, manPage(commandTree(program), version), READABLE)
-      } catch (error) {
-        throw faultOf(error, path, 'changed')
-      }
+      })
       streams.stdout.write(`${path}\n`)
       done(EXIT_DONE)
     })

@@ -1,5 +1,6 @@
 /** The body of `task submit`, from its flags or from a file. */
 import { isId } from '../../shared/core/ids.ts'
+import type { Region } from '../../shared/grid/geometry.ts'
 import { AppError, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
 import { inputOf } from './named-input.ts'
 import type { Streams } from './streams.ts'
@@ -77,10 +78,16 @@ function isText(body: Buffer): boolean {
   return first === undefined || first === 0x7b
 }
 
-function parseRegion(text: string): { x: number; y: number; w: number; h: number } {
-  const match = /^(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})$/.exec(text)
-  if (!match) throw new RegionError(text)
-  const [x, y, w, h] = match.slice(1).map(Number) as [number, number, number, number]
+function parseRegion(text: string): Region {
+  const region = regionIn(text)
+  if (region === undefined) throw new RegionError(text)
+  return region
+}
+
+/** `x,y,w,h`, whatever the size of the grid; nothing if it is none. */
+export function regionIn(text: string): Region | undefined {
+  if (!/^\d{1,9}(,\d{1,9}){3}$/.test(text)) return undefined
+  const [x = 0, y = 0, w = 0, h = 0] = text.split(',').map(Number)
   return { x, y, w, h }
 }
 

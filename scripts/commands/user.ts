@@ -1,17 +1,17 @@
 /** Users of a secured gateway: who they are, what they may do, and what proves them. */
-import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { UserView } from '../../broker/adapters/http-port.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
+import type { Region } from '../../shared/grid/geometry.ts'
 import { ROLES } from '../../shared/protocol/access.ts'
 import { choiceOf } from '../../shared/protocol/problems.ts'
-import { AppError, EXIT_BAD_INPUT, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_BAD_INPUT } from '../../shared/runtime/errors.ts'
 import { assertHidden } from '../client/node-carrier.ts'
-import { faultOf } from '../path-faults.ts'
+import { textIn } from '../path-faults.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
-import { isTyped, secretLine } from './secret-input.ts'
+import { typedOr } from './passphrase.ts'
 import { printableLines, type Streams, table, when } from './streams.ts'
-import { assertName, usage } from './task-request.ts'
+import { assertName, regionIn, usage } from './task-request.ts'
 import { hoursOf } from './token.ts'
 
 interface RightsFlags {
@@ -240,10 +240,9 @@ function orAll<T>(texts: readonly string[], read: (text: string) => T): '*' | T[
   return texts.includes('*') ? '*' : texts.map(read)
 }
 
-function regionOf(text: string): { x: number; y: number; w: number; h: number } {
-  const match = /^(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})$/.exec(text)
-  const [x = 0, y = 0, w = 0, h = 0] = match?.slice(1).map(Number) ?? []
-  if (w > 0 && h > 0) return { x, y, w, h }
+function regionOf(text: string): Region {
+  const region = regionIn(text)
+  if (region !== undefined && region.w > 0 && region.h > 0) return region
   throw usage(`--region: "${text}" is not <x>,<y>,<w>,<h>, of one LSU at least`)
 }
 
@@ -252,36 +251,16 @@ async function passwordOf(
   streams: Streams,
   name: string,
 ): Promise<string> {
-  if (passwordFile !== undefined && passwordFile !== '-') {
-    return textOf(passwordFile).replace(/\r?\n$/, '')
-  }
-  if (!isTyped(streams) || passwordFile !== undefined) return await lineOf(streams, '')
-  const first = await lineOf(streams, `password of ${name}: `)
-  const second = await lineOf(streams, 'again: ')
-  if (first === second) return first
-  throw new AppError('usage', 'that was not the same password twice', { exitCode: EXIT_USAGE })
-}
-
-async function lineOf(streams: Streams, question: string): Promise<string> {
-  const line = await secretLine(streams, question)
-  if (line !== undefined) return line
-  throw usage('there is no password: type one, or give it with --password-file')
+  const typed = { noun: 'password', question: `password of ${name}: `, isNew: true }
+  return await typedOr(passwordFile, streams, typed)
 }
 
 /** PEM. A secret does not leave this machine, whatever the gateway would say of it. */
 function publicKeyOf(path: string): string {
-  const text = textOf(path)
+  const text = textIn(path)
   if (!text.includes('PRIVATE KEY')) return text
   const message = `${path} is the private half: give the public one, as openssl ec -pubout writes it`
   throw new AppError('key-unsuitable', message, { exitCode: EXIT_BAD_INPUT })
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw faultOf(error, path, 'looked at')
-  }
 }
 
 function pathOf(name: string): string {

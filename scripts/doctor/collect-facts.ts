@@ -24,7 +24,7 @@ import type { Environment, OptionTable } from '../../shared/runtime/option-table
 import { gatewayClient } from '../client/node-carrier.ts'
 import { HTTP_DEFAULT, ownersSocket } from '../commands/gateway-at-hand.ts'
 import { exitCodeOf } from '../commands/refusal.ts'
-import { collectFacts, findNode } from '../install/collect-facts.ts'
+import { askUnit, collectFacts, findNode } from '../install/collect-facts.ts'
 import type { Facts } from '../install/facts.ts'
 import { NODE_RANGE, placesOf, programOf, under } from '../install/places.ts'
 import type { SystemPrograms } from '../install/system-programs.ts'
@@ -101,7 +101,7 @@ export async function examine(
       }),
       fileOf(places.credential, { isSecret: true, isRequired: false }),
     ],
-    unit: isRunning ? await askUnitState(places.unit, programs) : undefined,
+    unit: isRunning ? await askUnit(places.unit, programs).catch(() => undefined) : undefined,
     configurationFile,
     configurationProblems: problems,
     gatewayAddress: role === 'agent' ? (url ?? '') : http,
@@ -290,28 +290,6 @@ async function askClock(programs: SystemPrograms): Promise<boolean | undefined> 
     const words = ['show', '-p', 'NTPSynchronized', '--value']
     const { code, stdout } = await programs.run('timedatectl', words)
     return code === 0 ? stdout.trim() === 'yes' : undefined
-  } catch {
-    return undefined
-  }
-}
-
-async function askUnitState(unit: string, programs: SystemPrograms): Promise<DoctorFacts['unit']> {
-  const asked = ['LoadState', 'UnitFileState', 'ActiveState', 'ExecMainStatus', 'StatusText']
-  try {
-    const { stdout } = await programs.run('systemctl', ['show', '-p', asked.join(), unit])
-    const shown = Object.fromEntries(
-      stdout.split('\n').map((line) => {
-        const at = line.indexOf('=')
-        return [line.slice(0, at), line.slice(at + 1)]
-      }),
-    )
-    return {
-      isLoaded: shown.LoadState === 'loaded',
-      isEnabled: shown.UnitFileState === 'enabled',
-      activeState: shown.ActiveState ?? 'unknown',
-      exitStatus: Number(shown.ExecMainStatus ?? 0),
-      statusText: shown.StatusText ?? '',
-    }
   } catch {
     return undefined
   }

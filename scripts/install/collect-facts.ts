@@ -231,19 +231,23 @@ function numberIn(text: string): number | undefined {
   return digits === undefined ? undefined : Number(digits)
 }
 
-export async function askUnit(
-  unit: string,
-  programs: SystemPrograms,
-): Promise<UnitFacts & { isMasked: boolean; restarts: number; exitStatus: number }> {
-  const asked = 'ActiveState,StatusText,UnitFileState,NeedDaemonReload,NRestarts,ExecMainStatus'
-  const { stdout } = await programs.run('systemctl', ['show', '-p', asked, unit])
-  const shown = new Map(
-    stdout.split('\n').map((line) => {
-      const at = line.indexOf('=')
-      return [line.slice(0, at), line.slice(at + 1)] as const
-    }),
-  )
+export interface AskedUnit extends UnitFacts {
+  readonly isLoaded: boolean
+  readonly isMasked: boolean
+  readonly restarts: number
+  readonly exitStatus: number
+}
+
+export async function askUnit(unit: string, programs: SystemPrograms): Promise<AskedUnit> {
+  const asked = [
+    ...['LoadState', 'ActiveState', 'StatusText', 'UnitFileState'],
+    ...['NeedDaemonReload', 'NRestarts', 'ExecMainStatus'],
+  ]
+  const { stdout } = await programs.run('systemctl', ['show', '-p', asked.join(), unit])
+  const lines = stdout.matchAll(/^([^=\n]*)=(.*)$/gm)
+  const shown = new Map([...lines].map(([, name, value]) => [name!, value!]))
   return {
+    isLoaded: shown.get('LoadState') === 'loaded',
     isEnabled: shown.get('UnitFileState') === 'enabled',
     isMasked: shown.get('UnitFileState')?.startsWith('masked') === true,
     activeState: shown.get('ActiveState') ?? 'inactive',

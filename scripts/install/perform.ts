@@ -3,7 +3,7 @@ import { chmodSync, lstatSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError, EXIT_CONFIG, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
 import { isThere } from '../../shared/runtime/private-folder.ts'
-import { faultOf } from '../path-faults.ts'
+import { faultOf, inWords } from '../path-faults.ts'
 import { linkWhole, writeWhole } from '../whole-file.ts'
 import { askUnit } from './collect-facts.ts'
 import { under } from './places.ts'
@@ -154,12 +154,10 @@ function hintOf(unit: string): string {
 function makeDirectory(path: string, mode: number): void {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return
   makeDirectory(dirname(path), 0o755)
-  try {
+  inWords(path, 'changed', () => {
     mkdirSync(path)
     chmodSync(path, mode)
-  } catch (error) {
-    throw faultOf(error, path, 'changed')
-  }
+  })
 }
 
 /** A directory of ours that is empty now goes too. */

@@ -21,7 +21,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { AppError, EXIT_BAD_INPUT } from '../../shared/runtime/errors.ts'
 import type { Problem } from '../package/inventory.ts'
-import { faultOf } from '../path-faults.ts'
+import { faultOf, inWords } from '../path-faults.ts'
 
 /** Many times what a package has: one that does not end is cut short. */
 const BYTES_MAX = 256 * 1024 * 1024
@@ -130,12 +130,7 @@ export class PrivateCopy {
   /** Throws AppError when there is no room, or something may not be read. */
   static of(original: string): PrivateCopy {
     const place = tmpdir()
-    let directory: string
-    try {
-      directory = mkdtempSync(join(place, 'obelisk-tree-'))
-    } catch (error) {
-      throw faultOf(error, place, 'changed')
-    }
+    const directory = inWords(place, 'changed', () => mkdtempSync(join(place, 'obelisk-tree-')))
     try {
       return new PrivateCopy(resolve(original), directory)
     } catch (error) {
