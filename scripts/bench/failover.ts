@@ -204,11 +204,11 @@ class Run {
     this.#report()
   }
 
-  close(): void {
+  async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     this.#isMeasuring = false
     for (const node of this.#nodes) node.cut('fin')
-    this.#tasks?.close()
+    await this.#tasks?.close()
     this.#echo.close()
     this.#pings.close()
   }
@@ -332,6 +332,6 @@ await withProcesses(async (processes) => {
     console.log(`${describeMachine()}; seed ${flags.seed}`)
     await run.measure()
   } finally {
-    run.close()
+    await run.close()
   }
 })

@@ -7,7 +7,7 @@ import { agentCommand, unitSetup } from './unit-command.ts'
 
 /** Of the longest task under emulation. */
 const DEADLINE_MS = 900_000
-const RESULT_LIMITS = { bytesMax: 64 * 1024 * 1024, depthMax: 8, itemsMax: 1000 }
+const RESULT_LIMITS = { bytesMax: 64 * 1024 * 1024, depthMax: 8, itemsMax: 10_000_000 }
 
 export interface GridSetup {
   readonly name: string

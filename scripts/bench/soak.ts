@@ -201,7 +201,7 @@ try {
   const quiet = await startGateway('idle-gateway')
   const often = await startAgent('idle-telemetry-1s', quiet.port, '1')
   const never = await startAgent('idle-telemetry-3600s', quiet.port, '3600')
-  const client = await TaskClient.connect(gateway.port, () => {})
+  const client = await TaskClient.connect(gateway.port)
   await client.submit({ op: 'scale', args: { fields: { value: 1.5 } } }).ended
   const load = new Load(client, Number(flags['tasks-per-second']))
 
@@ -233,7 +233,7 @@ try {
     }),
   )
   load.stop()
-  client.close()
+  await client.close()
 
   console.log(describeMachine())
   console.log(
