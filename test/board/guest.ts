@@ -10,6 +10,7 @@ import { createConnection, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { eventually, within } from '../support/processes.ts'
+import { tapLines } from '../support/tap-output.ts'
 import { CHANNEL } from './guest-tree.ts'
 
 /** What the kernel calls the disk, and its second partition. */
@@ -92,7 +93,8 @@ export class Guest {
 
   /** What it said on its console last. */
   get console(): string {
-    return readFileSync(this.#serialPath, 'utf8').split('\n').slice(-SERIAL_LINES_SHOWN).join('\n')
+    const lines = tapLines(readFileSync(this.#serialPath, 'utf8')).split('\n')
+    return lines.slice(-SERIAL_LINES_SHOWN).join('\n')
   }
 
   /** Waits until it takes commands. */
@@ -103,7 +105,8 @@ export class Guest {
     const lines = createInterface({ input: socket }).on('error', () => {})
     lines.on('line', (line) => {
       const [id = '', code, text = ''] = line.split(' ')
-      this.#waiting.get(id)?.({ code: Number(code), text: Buffer.from(text, 'base64').toString() })
+      const written = tapLines(Buffer.from(text, 'base64').toString())
+      this.#waiting.get(id)?.({ code: Number(code), text: written })
       this.#waiting.delete(id)
     })
     // It stays in the channel until the guest opens it.

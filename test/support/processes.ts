@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
 import { packagedProgram } from './packaged-programs.ts'
 import { shortDirectory } from './short-directory.ts'
+import { tapLines } from './tap-output.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 export const PROGRAM = await packagedProgram()
@@ -131,7 +132,9 @@ export class Run {
       const found = this.#stderr.split('\n').find((line) => line.startsWith(start))
       if (found !== undefined) return found
       if (this.#exit === undefined) return undefined
-      throw new Error(`${this.name} ended with ${JSON.stringify(this.#exit)}:\n${this.#stderr}`)
+      throw new Error(
+        `${this.name} ended with ${JSON.stringify(this.#exit)}:\n${tapLines(this.#stderr)}`,
+      )
     }
     return await eventually(what, look, limitMs)
   }
@@ -325,7 +328,7 @@ function commandLine(argv: readonly string[]): readonly string[] {
 }
 
 function endOf({ name, pid, stderr }: Run): string {
-  return `${name} (${pid}):\n${stderr.split('\n').slice(-LINES_SHOWN).join('\n')}`
+  return `${name} (${pid}):\n${tapLines(stderr).split('\n').slice(-LINES_SHOWN).join('\n')}`
 }
 
 const givenPorts = new Set<number>()

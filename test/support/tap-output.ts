@@ -1,4 +1,5 @@
-/** What a test file that was run by itself wrote: TAP 14, closed by the totals of node-tap. */
+/** What a test file that was run by itself wrote: TAP 14, closed by the totals of node-tap; and what may stand in it. */
+import { stripVTControlCharacters } from 'node:util'
 
 export interface Totals {
   readonly total: number
@@ -13,6 +14,15 @@ export function totalsOf(output: string): Totals | undefined {
   if (line === undefined) return undefined
   const of = (name: string): number => Number(new RegExp(`\\b${name}: (\\d+)`).exec(line)?.[1] ?? 0)
   return { total: of('total'), pass: of('pass'), fail: of('fail'), skip: of('skip') }
+}
+
+/**
+ * What a program wrote on a terminal, as lines that a comment or the message of an error may hold: at another end of a
+ * line than that of TAP node-tap ends the test there, and no later one is run.
+ */
+export function tapLines(text: string): string {
+  const lines = stripVTControlCharacters(text).replace(/\r+\n|[\r\u2028\u2029]/g, '\n')
+  return lines.replace(/[^\P{Cc}\n\t]/gu, '')
 }
 
 const LINES_BEFORE = 3
