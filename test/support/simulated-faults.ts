@@ -244,7 +244,7 @@ export class SimulatedFaults {
 
   #freezeGateway(): string | undefined {
     const { gateway, clock } = this.#fleet
-    if (!gateway.isUp) return undefined
+    if (!gateway.isUp || !this.#reachesGateway()) return undefined
     const untilMs = clock.nowMs + this.#random.between(1000, 8000)
     gateway.freeze(Math.min(untilMs, this.#options.untilMs))
     return 'gateway-freeze'
