@@ -52,9 +52,13 @@ function finish(hash: number, bytes: Uint8Array, at: number): number {
   for (; at < length; at++) {
     hash = Math.imul(rotate((hash + Math.imul(bytes[at]!, P5)) | 0, 11), P1)
   }
-  hash = Math.imul(hash ^ (hash >>> 15), P2)
-  hash = Math.imul(hash ^ (hash >>> 13), P3)
-  return (hash ^ (hash >>> 16)) >>> 0
+  return avalanche(hash)
+}
+
+function avalanche(hash: number): number {
+  let mixed = Math.imul(hash ^ (hash >>> 15), P2)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), P3)
+  return (mixed ^ (mixed >>> 16)) >>> 0
 }
 
 /** From here on a view of whole words pays for itself. */
@@ -64,15 +68,21 @@ export const STRIPE_BYTES = 16
 const pair = new Int32Array(8)
 
 function beginPair(state: Int32Array, left: number, right: number): void {
-  state.set([left + P1 + P2, left + P2, left, left - P1])
-  state.set([right + P1 + P2, right + P2, right, right - P1], 4)
+  state[0] = left + P1 + P2
+  state[1] = left + P2
+  state[2] = left
+  state[3] = left - P1
+  state[4] = right + P1 + P2
+  state[5] = right + P2
+  state[6] = right
+  state[7] = right - P1
 }
 
-/** Takes in words up to `end`, a multiple of four, under both seeds. */
-function mixStripes(state: Int32Array, words: Int32Array, end: number): void {
+/** Takes in the words from `from` to `end`, which are a multiple of four, under both seeds. */
+function mixStripes(state: Int32Array, words: Int32Array, end: number, from = 0): void {
   let [l1, l2, l3, l4] = [state[0]!, state[1]!, state[2]!, state[3]!]
   let [r1, r2, r3, r4] = [state[4]!, state[5]!, state[6]!, state[7]!]
-  for (let index = 0; index < end; index += 4) {
+  for (let index = from; index < end; index += 4) {
     const w1 = Math.imul(words[index]!, P2)
     const w2 = Math.imul(words[index + 1]!, P2)
     const w3 = Math.imul(words[index + 2]!, P2)
@@ -185,6 +195,34 @@ export function digest(bytes: Uint8Array): Uint8Array {
   view.setUint32(0, left, true)
   view.setUint32(4, right, true)
   return result
+}
+
+/** What `digest` says of the bytes of `words[from … to)`, as two words at `at` of `into`. Nothing is made for it. */
+export function digestWords(
+  words: Int32Array,
+  { from, to }: { readonly from: number; readonly to: number },
+  into: Uint32Array,
+  at: number,
+): void {
+  const end = to - ((to - from) & 3)
+  let left = P5
+  let right = P1 + P5
+  if (end > from) {
+    beginPair(pair, 0, P1)
+    mixStripes(pair, words, end, from)
+    left = joined(pair, 0)
+    right = joined(pair, 4)
+  }
+  const length = (to - from) << 2
+  left = (left + length) | 0
+  right = (right + length) | 0
+  for (let index = end; index < to; index++) {
+    const word = Math.imul(words[index]!, P3)
+    left = Math.imul(rotate((left + word) | 0, 17), P4)
+    right = Math.imul(rotate((right + word) | 0, 17), P4)
+  }
+  into[at] = avalanche(left)
+  into[at + 1] = avalanche(right)
 }
 
 export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
