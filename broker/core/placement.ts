@@ -133,8 +133,7 @@ export class Placement {
 
   /** Born, and every copy of it is gone: not to be read as zeros (recovery.md, Placement). */
   findMissing(tiles: Uint32Array): number | undefined {
-    for (const tile of tiles) if (this.isMissing(tile)) return tile
-    return undefined
+    return this.#tally.missing === 0 ? undefined : tiles.find((tile) => this.isMissing(tile))
   }
 
   isMissing(tile: number): boolean {
