@@ -6,6 +6,8 @@ import type { GatewayConfig } from './config.ts'
 import type { CoordinatorOptions } from './core/coordinator.ts'
 
 const RESEND_MS = 3000
+/** Their messages are made and written in a few ms; and of fewer parts, each may as well be one of its own. */
+const FLAT_MIN = 256
 /** Long enough for boards that start together; a task waits this long for the last of them. */
 const SETTLE_MS = 500
 const GRACE_MS = 10_000
@@ -34,6 +36,7 @@ export function coordinatorOptions(
     watches: watchedCells(watches, grid),
     retentionMs: retentionHours * HOUR_MS,
     resendMs: RESEND_MS,
+    flatMin: FLAT_MIN,
     copyTimeoutMs: COPY_TIMEOUT_MS,
     scrubMs: SCRUB_MS,
     moveDeadlineMs: MOVE_DEADLINE_MS,

@@ -288,6 +288,13 @@ export class GatewayDriver {
       case 'send':
         this.#ports.send(effect.connection, encodeMessage(effect.message))
         break
+      case 'send-round': {
+        const { round, from, to } = effect
+        for (let part = from; part < to; part++) {
+          this.#ports.send(round.connectionOf(part), round.payloadOf(part))
+        }
+        break
+      }
       case 'admit':
         this.#ports.admit(effect.connection, effect.node)
         break

@@ -1,7 +1,8 @@
 /**
  * The order of effects.ts: effects leave in the order in which they were asked for, and none leaves before the
  * records persisted ahead of it are on disk. While one flush runs, later steps queue up; their records share
- * the next flush (group commit).
+ * the next flush (group commit). A round for thousands of nodes leaves slice by slice: between two of them the loop
+ * takes what has come, and whatever that asks for queues up, too.
  */
 import type { GatewayEffect } from './core/effects.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
@@ -9,7 +10,7 @@ import type { GatewayPorts } from './driver.ts'
 
 export type Visible = Exclude<GatewayEffect, { type: 'persist' }>
 
-type CommitPorts = Pick<GatewayPorts, 'write' | 'recordsOf' | 'performing'>
+type CommitPorts = Pick<GatewayPorts, 'clock' | 'write' | 'recordsOf' | 'performing'>
 
 interface CommitTakers {
   perform(effect: Visible): void
@@ -29,7 +30,7 @@ export class GroupCommit {
   readonly #takers: CommitTakers
   /** Steps whose effects have not left; the first ones' records may be on their way to the disk. */
   #queue: Batch[] = []
-  #flush: Promise<void> | undefined
+  #underWay: Promise<void> | undefined
   /** As if something were on its way, until `begin`: what comes before waits for the start's records. */
   #isLeaving = true
 
@@ -50,9 +51,9 @@ export class GroupCommit {
     this.#leave()
   }
 
-  /** Resolves when nothing waits for the disk. */
+  /** Resolves when all has left. */
   async idle(): Promise<void> {
-    while (this.#flush !== undefined) await this.#flush
+    while (this.#underWay !== undefined) await this.#underWay
   }
 
   #batchOf(effects: readonly GatewayEffect[], left?: () => void): Batch {
@@ -79,32 +80,52 @@ export class GroupCommit {
   #leave(): void {
     if (this.#isLeaving) return
     this.#isLeaving = true
-    for (let batch = this.#queue[0]; batch !== undefined; batch = this.#queue[0]) {
-      if (this.#queue.some(({ records }) => records.length > 0)) {
-        this.#flush = this.#flushQueue().catch((error: unknown) => {
-          this.#flush = undefined
-          this.#takers.failed(error)
-        })
-        return
-      }
-      this.#queue.shift()
-      this.#release(batch)
+    while (this.#queue.length > 0) {
+      const isToDisk = this.#queue.some(({ records }) => records.length > 0)
+      const leaving = isToDisk ? this.#flushQueue() : this.#release(this.#queue.shift()!)
+      if (leaving === undefined) continue
+      this.#underWay = this.#leaveAfter(leaving)
+      return
     }
     this.#isLeaving = false
+  }
+
+  async #leaveAfter(leaving: Promise<void>): Promise<void> {
+    try {
+      await leaving
+      this.#underWay = undefined
+      this.#isLeaving = false
+      this.#leave()
+    } catch (error) {
+      this.#underWay = undefined
+      this.#takers.failed(error)
+    }
   }
 
   async #flushQueue(): Promise<void> {
     const batches = [...this.#queue]
     await this.#ports.write(batches.flatMap(({ records }) => records))
     this.#queue.splice(0, batches.length)
-    for (const batch of batches) this.#release(batch)
-    this.#flush = undefined
-    this.#isLeaving = false
-    this.#leave()
+    for (const batch of batches) {
+      const leaving = this.#release(batch)
+      if (leaving !== undefined) await leaving
+    }
   }
 
-  #release(batch: Batch): void {
-    for (const effect of batch.effects) this.#takers.perform(effect)
-    batch.left?.()
+  /** Resolves when all of it has left; undefined where that is so at once. */
+  #release(batch: Batch, first = 0): Promise<void> | undefined {
+    const { effects, left } = batch
+    for (let at = first; at < effects.length; at++) {
+      this.#takers.perform(effects[at]!)
+      if (isOfRound(effects[at]) && isOfRound(effects[at + 1])) {
+        return this.#ports.clock.turn().then(() => this.#release(batch, at + 1))
+      }
+    }
+    left?.()
+    return undefined
   }
+}
+
+function isOfRound(effect: Visible | undefined): boolean {
+  return effect?.type === 'send-round'
 }

@@ -443,6 +443,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     ...['lost-copies', 'moves', 'rebalancer', 'recovery', 'scrubber', 'writes', 'read-asker'],
     ...['ledger-room', 'retention-sweep', 'reading-desk', 'readings', 'birth-room', 'upgrades'],
     ...['package-fetches', 'missing-tiles', 'settling', 'waiting-parts', 'write-waits'],
+    ...['read-messages', 'read-answers'],
   ].map((name) => `broker/core/${name}.ts`),
   'broker/core/placement.ts': ['broker/core/bounded-loads.ts'],
   'firmware-agent/core/agent.ts': [

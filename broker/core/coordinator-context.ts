@@ -53,6 +53,8 @@ export interface CoordinatorOptions {
   readonly lagMs: number
   /** How long a node may take over a read before it is issued again elsewhere. */
   readonly leaseMs: number
+  /** A read of so many parts is kept and sent as one, so many at a time. */
+  readonly flatMin: number
   /** Copies that a write needs at least; 1 or more. */
   readonly minInSync: number
   /** Bytes of log entries in flight to one node. */

@@ -12,6 +12,7 @@ import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Topic } from '../../shared/protocol/topics.ts'
 import type { ConnectionId, Ticket } from './events.ts'
 import type { LedgerRecord } from './ledger-records.ts'
+import type { ReadRound } from './read-round.ts'
 
 /** Why a submission or a request was refused (docs/operations.md has the table). */
 export type RefusalCode =
@@ -86,6 +87,13 @@ export interface SealingOrder {
 export type GatewayEffect =
   | { readonly type: 'persist'; readonly records: readonly LedgerRecord[] }
   | { readonly type: 'send'; readonly connection: ConnectionId; readonly message: Down }
+  /** The messages of the parts `from … to` of a round, each to its member's connection. A round leaves in several of these. */
+  | {
+      readonly type: 'send-round'
+      readonly round: ReadRound
+      readonly from: number
+      readonly to: number
+    }
   /** From now on the connection speaks for the node: its state, info, telemetry and events pass. */
   | { readonly type: 'admit'; readonly connection: ConnectionId; readonly node: NodeId }
   /** Closes a connection once what was sent to it before has left. */

@@ -3,25 +3,67 @@
  * goes takes a few parts of many thousands with it, and each acknowledgement of a write asks what
  * waits, which is nearly always nothing.
  *
- * Invariant: the parts that are leased are those in `#leased`, under their `member`.
+ * Those of a round that was sent as one (read-round.ts) are flags, all of them leased, until something happens to
+ * one: it is taken out, and is a part as any other.
+ *
+ * Invariant: the parts that are leased are those in `#leased`, under their `member`, and those flagged.
  */
-import type { ReadPart } from './read-plan.ts'
+import { newPart, type ReadPart } from './read-plan.ts'
+import type { ReadRound } from './read-round.ts'
 
 const NONE: ReadPart[] = []
+const NOWHERE: number[] = []
 
 export class OpenParts {
   readonly #byId: Map<string, ReadPart>
   /** Lists, not sets: nearly all of them are of one part. */
   readonly #leased = new Map<number, ReadPart[]>()
   #leasedCount = 0
+  readonly #round: ReadRound | undefined
+  /** By part of the round. */
+  readonly #isFlat: Uint8Array
+  #flatCount: number
 
-  /** All of them wait. */
-  constructor(parts: readonly ReadPart[] = []) {
+  /** Those listed wait, and those of the round are leased. */
+  constructor(parts: readonly ReadPart[] = [], round?: ReadRound) {
     this.#byId = new Map(parts.map((part) => [part.id, part]))
+    this.#round = round
+    this.#flatCount = round?.size ?? 0
+    this.#isFlat = new Uint8Array(this.#flatCount).fill(1)
   }
 
   get size(): number {
-    return this.#byId.size
+    return this.#byId.size + this.#flatCount
+  }
+
+  /** Places in the round of those parts of it that nothing has happened to; of all members, or of one. */
+  flatOf(member?: number): number[] {
+    if (this.#flatCount === 0) return NOWHERE
+    const all = { from: 0, to: this.#isFlat.length }
+    const { from, to } = member === undefined ? all : this.#round!.partsOf(member)
+    const flat: number[] = []
+    for (let at = from; at < to; at++) if (this.#isFlat[at] === 1) flat.push(at)
+    return flat
+  }
+
+  /** Where in the round the part of this id is, if nothing has happened to it. */
+  findFlat(id: string): number | undefined {
+    if (this.#flatCount === 0) return undefined
+    const at = this.#round!.find(id)
+    return at !== undefined && this.#isFlat[at] === 1 ? at : undefined
+  }
+
+  /** Makes it a part as any other, leased. */
+  takeOut(at: number): ReadPart {
+    const round = this.#round!
+    this.#isFlat[at] = 0
+    this.#flatCount -= 1
+    const tiles = round.tilesOf(at)
+    const part = newPart(round.idOf(at), { tiles }, round.memberOf(at))
+    part.attempt = 1
+    this.add(part)
+    this.lease(part)
+    return part
   }
 
   find(id: string): ReadPart | undefined {
@@ -75,6 +117,8 @@ export class OpenParts {
 
   /** Members that have a lease. */
   holders(): number[] {
-    return [...this.#leased.keys()]
+    if (this.#flatCount === 0) return [...this.#leased.keys()]
+    const flat = this.flatOf().map((at) => this.#round!.memberOf(at))
+    return [...new Set([...this.#leased.keys(), ...flat])]
   }
 }

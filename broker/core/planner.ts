@@ -39,10 +39,18 @@ export interface PlanInput {
 /** Tiles of each holder, then where its next one goes; of one plan at a time, and zeros between two. */
 const counts = new Uint32Array(MEMBERS_MAX + 1)
 
+/** The holder of each slot of one plan at a time: as large as the largest was. */
+let scratch = new Uint32Array(0)
+
+function scratchOf(length: number): Uint32Array {
+  if (scratch.length < length) scratch = new Uint32Array(length)
+  return scratch.subarray(0, length)
+}
+
 /** One holder a tile: the first in ring order that is `usable` (one byte a member index). */
 export function planReads(input: PlanInput, usable: Uint8Array): TilePlan {
   const { tiles, slots, replicas } = input
-  const chosen = new Uint32Array(tiles.length)
+  const chosen = scratchOf(tiles.length)
   for (let index = 0; index < tiles.length; index++) {
     // `imul`, here and below: a plain product is computed and checked as a float, at twice the time.
     const start = Math.imul(tiles[index]!, replicas)
@@ -67,7 +75,7 @@ function nextUsable(slots: Uint32Array, from: number, end: number, usable: Uint8
 /** Every holder of every tile. */
 export function planWrites(input: PlanInput): TilePlan {
   const { tiles, slots, replicas } = input
-  const chosen = new Uint32Array(tiles.length * replicas)
+  const chosen = scratchOf(tiles.length * replicas)
   let at = 0
   let last = NO_HOLDER
   for (let index = 0; index < tiles.length; index++) {
@@ -138,20 +146,38 @@ function holdersAmong(chosen: Uint32Array, last: number): Uint32Array {
   return holders.subarray(0, length)
 }
 
+/** The plan with at most `tilesMax` a part: a member may stand in it several times, one after the other. */
+export function cutPlan(plan: TilePlan, tilesMax: number): TilePlan {
+  const { members, offsets } = plan
+  let parts = 0
+  for (let at = 0; at < members.length; at++) {
+    parts += Math.ceil((offsets[at + 1]! - offsets[at]!) / tilesMax)
+  }
+  if (parts === members.length) return plan
+  const cut = { members: new Uint32Array(parts), offsets: new Uint32Array(parts + 1) }
+  let part = 0
+  for (let at = 0; at < members.length; at++) {
+    const end = offsets[at + 1]!
+    for (let start = offsets[at]!; start < end; start += tilesMax) {
+      cut.members[part] = members[at]!
+      part += 1
+      cut.offsets[part] = Math.min(start + tilesMax, end)
+    }
+  }
+  return { ...plan, ...cut }
+}
+
 /** The tiles of each member of a plan, cut to at most `tilesMax` a part. */
 export function* partsOf(
   plan: TilePlan,
-  tilesMax: number,
+  tilesMax = plan.tiles.length,
 ): Generator<{ member: number; tiles: Uint32Array }> {
-  // A view by its constructor costs a third of one by `subarray`.
-  const { buffer, byteOffset } = plan.tiles
-  for (let index = 0; index < plan.members.length; index++) {
-    const end = plan.offsets[index + 1]!
-    for (let start = plan.offsets[index]!; start < end; start += tilesMax) {
-      const length = Math.min(tilesMax, end - start)
-      const tiles = new Uint32Array(buffer, byteOffset + start * TILE_ID_BYTES, length)
-      yield { member: plan.members[index]!, tiles }
-    }
+  const { members, offsets, tiles: all } = cutPlan(plan, tilesMax)
+  for (let index = 0; index < members.length; index++) {
+    const length = offsets[index + 1]! - offsets[index]!
+    // A view by its constructor costs a third of one by `subarray`.
+    const at = all.byteOffset + offsets[index]! * TILE_ID_BYTES
+    yield { member: members[index]!, tiles: new Uint32Array(all.buffer, at, length) }
   }
 }
 
@@ -205,7 +231,7 @@ export function planItems(
   }
   const plan = groupByMember(indexes, chosen, { each: 1, last })
   const byMember = new Map<number, number[]>()
-  for (const { member, tiles } of partsOf(plan, keys.length)) {
+  for (const { member, tiles } of partsOf(plan)) {
     byMember.set(member, Array.from(tiles))
   }
   return byMember

@@ -8,7 +8,15 @@ import type { ReadOperation, Wire } from '../../shared/operations/operation.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Items, TaskBody } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import { cutItems, partsOf, planItems, planReads, readTilesMax } from './planner.ts'
+import {
+  cutItems,
+  cutPlan,
+  partsOf,
+  planItems,
+  planReads,
+  readTilesMax,
+  type TilePlan,
+} from './planner.ts'
 import { NO_HOLDER } from './slots.ts'
 import { tilesOf } from './task-extent.ts'
 import { operationOf } from './task-ledger.ts'
@@ -37,6 +45,24 @@ export interface RoundExtent {
   readonly round: number
   readonly args: Wire
   readonly extent: Extent
+  /** So many parts of members are left as they are planned; without it, none. */
+  readonly flatMin?: number
+}
+
+export interface PlannedRound {
+  /** All parts; or those without a member, beside `flat`. */
+  readonly parts: ReadPart[]
+  readonly flat?: TilePlan
+}
+
+/** Nothing was sent of it yet. */
+export function newPart(id: string, extent: Extent, member: number | undefined): ReadPart {
+  return { id, ...extent, member, attempt: 0, isLeased: false, failed: NOBODY }
+}
+
+/** What the ids of the parts of a round begin with. Arguments count, too: those of a later round come from earlier results. */
+export function prefixOf(round: number, args: Wire): string {
+  return `${round}-${hexOfArgs(args)}-`
 }
 
 /** The whole extent of a read. */
@@ -49,48 +75,41 @@ export function extentOf(context: CoordinatorContext, body: TaskBody): Extent {
 export function planRound(
   context: CoordinatorContext,
   body: TaskBody,
-  { round, args, extent }: RoundExtent,
+  { round, args, extent, flatMin = Number.POSITIVE_INFINITY }: RoundExtent,
   accepts: (member: number) => boolean,
-): ReadPart[] {
-  // Arguments count, too: those of a later round come from the results of the ones before.
-  const prefix = `${round}-${hexOfArgs(args)}`
-  const create = (part: Extent, member: number | undefined): ReadPart => ({
-    id: `${prefix}-${hexOf(coveredBy(part))}`,
-    ...part,
-    member,
-    attempt: 0,
-    isLeased: false,
-    failed: NOBODY,
-  })
-  return extent.tiles === undefined
-    ? planItemParts(context, extent.items!, accepts, create)
-    : planTileParts(context, body, args, extent.tiles, accepts, create)
+): PlannedRound {
+  const prefix = prefixOf(round, args)
+  const create = (part: Extent, member: number | undefined): ReadPart =>
+    newPart(prefix + hexOf(coveredBy(part)), part, member)
+  if (extent.tiles === undefined) {
+    return { parts: planItemParts(context, extent.items!, accepts, create) }
+  }
+  const { plan, tilesMax } = planTiles(context, body, args, extent.tiles, accepts)
+  const parts: ReadPart[] = []
+  const isFlat = plan.members.length >= flatMin
+  if (!isFlat) for (const { tiles, member } of partsOf(plan)) parts.push(create({ tiles }, member))
+  for (let start = 0; start < plan.unplaced.length; start += tilesMax) {
+    parts.push(create({ tiles: plan.unplaced.subarray(start, start + tilesMax) }, undefined))
+  }
+  return isFlat ? { parts, flat: plan } : { parts }
 }
 
 type Create = (part: Extent, member: number | undefined) => ReadPart
 
-function planTileParts(
+function planTiles(
   context: CoordinatorContext,
   body: TaskBody,
   args: Wire,
   asked: Uint32Array,
   accepts: (member: number) => boolean,
-  create: Create,
-): ReadPart[] {
+): { plan: TilePlan; tilesMax: number } {
   const { placement, options } = context
   const { slots, replicas } = placement
   const operation = operationOf(body) as ReadOperation
   const tiles = operation.leavesHoles?.(args) ? placement.withoutMissing(asked) : asked
   const usable = usableOf(context, tiles, accepts)
-  const plan = planReads({ tiles, slots, replicas }, usable)
   const tilesMax = readTilesMax(operation, args, tiles, options.grid)
-  const parts = [...partsOf(plan, tilesMax)].map((part) =>
-    create({ tiles: part.tiles }, part.member),
-  )
-  for (let start = 0; start < plan.unplaced.length; start += tilesMax) {
-    parts.push(create({ tiles: plan.unplaced.subarray(start, start + tilesMax) }, undefined))
-  }
-  return parts
+  return { plan: cutPlan(planReads({ tiles, slots, replicas }, usable), tilesMax), tilesMax }
 }
 
 /** One byte a member. A part of a few tiles asks only their holders: it may be planned often. */

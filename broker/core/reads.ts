@@ -18,15 +18,16 @@ import type {
   ReadOperation,
   Wire,
 } from '../../shared/operations/operation.ts'
-import type { Answer, Read } from '../../shared/protocol/messages.ts'
+import type { Answer } from '../../shared/protocol/messages.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
 import { mergeAll } from './merge.ts'
 import { OpenParts } from './open-parts.ts'
-import { regionsTouch } from './planner.ts'
+import { regionsTouch, type TilePlan } from './planner.ts'
+import { faultOf, isHopeless, lacksBornTile } from './read-answers.ts'
 import type { ReadAsker } from './read-asker.ts'
+import { isAlike, messageOf, roundOf } from './read-messages.ts'
 import { extentOf, planRound, type ReadPart } from './read-plan.ts'
-import { lsusIn } from './task-extent.ts'
 import { operationOf } from './task-ledger.ts'
 import type { Changes } from './tile-waits.ts'
 import { WaitingParts } from './waiting-parts.ts'
@@ -62,8 +63,10 @@ export class Reads {
   readonly #context: CoordinatorContext
   readonly #nextTouching: NextTouching
   readonly #open = new Map<string, OpenRead>()
-  /** By member: those of which it has a lease. */
+  /** By member: those of which it has a lease, but for what `#flat` has of it. */
   readonly #asked = new Map<number, Set<OpenRead>>()
+  /** Whose round was sent to very many as one: each of them is asked, which has what. */
+  readonly #flat = new Set<OpenRead>()
   readonly #waiting: WaitingParts<OpenRead>
   /** Those of which something was answered, or asked as unborn: what is written from now on they have not seen. */
   readonly #overtaken = new Set<OpenRead>()
@@ -99,16 +102,47 @@ export class Reads {
   }
 
   #startRound(read: OpenRead): void {
-    const { asker, args, rounds } = read
+    const { asker, args, rounds, isRestored } = read
+    const { flatMin } = this.#context.options
     const extent = extentOf(this.#context, asker.body)
-    const round = { round: rounds.length, args, extent }
-    const parts = planRound(this.#context, asker.body, round, (index) =>
+    const isFlat = isAlike(read) && !isRestored
+    const round = { round: rounds.length, args, extent, ...(isFlat ? { flatMin } : {}) }
+    const { parts, flat } = planRound(this.#context, asker.body, round, (index) =>
       this.#mayAnswer(read, index),
     )
     read.partials = []
-    read.parts = new OpenParts(parts)
-    asker.shards.total += parts.length
-    this.#issue(read, parts)
+    this.#flat.delete(read)
+    if (flat === undefined) read.parts = new OpenParts(parts)
+    else this.#sendRound(read, parts, flat)
+    asker.shards.total += read.parts.size
+    if (flat === undefined || parts.length > 0) this.#issue(read, parts)
+  }
+
+  /** All to those of the plan, who can answer now; `waiting` are those that nobody can. */
+  #sendRound(read: OpenRead, waiting: readonly ReadPart[], plan: TilePlan): void {
+    const round = roundOf(this.#context, read, plan, this.#leaseMs(read))
+    const parts = new OpenParts(waiting, round)
+    read.parts = parts
+    this.#flat.add(read)
+    if (round.hasUnborn) this.#overtaken.add(read)
+    const { flatMin } = this.#context.options
+    for (let from = 0; from < round.size; from += flatMin) {
+      const to = Math.min(from + flatMin, round.size)
+      this.#context.emit({ type: 'send-round', round, from, to })
+    }
+    this.#setLease(read, () => {
+      if (read.parts !== parts) return
+      for (const at of parts.flatOf()) this.#endLease(read, this.#takeOut(read, at))
+    })
+    if (waiting.length === 0) read.asker.waits(undefined)
+    read.asker.begun()
+  }
+
+  /** Something happens to a part of a round. */
+  #takeOut(read: OpenRead, at: number): ReadPart {
+    const part = read.parts.takeOut(at)
+    this.#readsOf(part.member!).add(read)
+    return part
   }
 
   /** In sync now; or expected back from a restart of the gateway, perhaps with the answer. */
@@ -126,9 +160,8 @@ export class Reads {
       this.#finishRound(read)
       return
     }
-    const { members, nowMs, options, deadlines } = this.#context
-    const { asker, operation, leases } = read
-    const leaseMs = Math.max(1, Math.min(options.leaseMs, Math.ceil(asker.deadlineMs - nowMs)))
+    const { members } = this.#context
+    const { asker, operation } = read
     const leased: ReadPart[] = []
     for (const part of parts) {
       const { member } = part
@@ -137,17 +170,28 @@ export class Reads {
     }
     if (leased.length < parts.length) asker.waits('holders-away')
     if (leased.length === 0) return
-    for (const part of leased) this.#send(read, part, leaseMs)
-    // One deadline for all: a task on the whole fleet has thousands of leases that end together.
-    const name = `lease/${asker.id}/${leases.length}`
-    leases.push(name)
-    deadlines.set(name, nowMs + leaseMs, () => {
+    for (const part of leased) this.#send(read, part)
+    this.#setLease(read, () => {
       for (const part of leased) if (read.parts.has(part)) this.#endLease(read, part)
     })
     if (leased.length === parts.length && !read.parts.isAnyWaiting) {
       asker.waits(undefined)
     }
     asker.begun()
+  }
+
+  #leaseMs({ asker }: OpenRead): number {
+    const { nowMs, options } = this.#context
+    return Math.max(1, Math.min(options.leaseMs, Math.ceil(asker.deadlineMs - nowMs)))
+  }
+
+  /** One deadline for all: a task on the whole fleet has thousands of leases that end together. */
+  #setLease(read: OpenRead, ended: () => void): void {
+    const { nowMs, deadlines } = this.#context
+    const { asker, leases } = read
+    const name = `lease/${asker.id}/${leases.length}`
+    leases.push(name)
+    deadlines.set(name, nowMs + this.#leaseMs(read), ended)
   }
 
   #endLease(read: OpenRead, part: ReadPart): void {
@@ -159,27 +203,16 @@ export class Reads {
     this.#issue(read, this.#replan(read, part, index))
   }
 
-  #send(read: OpenRead, part: ReadPart, leaseMs: number): void {
+  #send(read: OpenRead, part: ReadPart): void {
     const { asker } = read
     const member = this.#context.members.at(part.member!)
     part.attempt += 1
     this.#waiting.delete(part)
     if (read.parts.lease(part)) this.#readsOf(member.index).add(read)
     if (part.attempt > 1) this.#noteReissue(asker, part, member)
-    const message: Read = {
-      t: 'read',
-      session: member.session!.number,
-      task: asker.id,
-      part: part.id,
-      attempt: part.attempt,
-      leaseMs,
-      after: member.stream.head,
-      op: asker.body.op,
-      args: this.#argsOf(read, part),
-      ...(part.items === undefined
-        ? { grid: this.#gridOf(read, part.tiles!) }
-        : { items: { keys: part.items.keys, values: part.items.values } }),
-    }
+    const leaseMs = this.#leaseMs(read)
+    const message = messageOf(this.#context, read, { part, leaseMs, member })
+    if (message.grid !== undefined && message.grid.unborn.length > 0) this.#overtaken.add(read)
     this.#context.send(member, message)
   }
 
@@ -197,11 +230,6 @@ export class Reads {
     if (read.parts.remove(part)) this.#asked.get(part.member!)!.delete(read)
   }
 
-  #argsOf({ operation, args }: OpenRead, { tiles }: ReadPart): Wire {
-    if (operation.kind === 'items' || operation.cut === undefined) return args
-    return operation.cut(args, tiles!, this.#context.options.grid)
-  }
-
   #noteReissue(asker: ReadAsker, part: ReadPart, member: Member): void {
     this.counters.reissued += 1
     const message = `part ${part.id} of task ${asker.id} goes to node ${member.id}`
@@ -209,18 +237,12 @@ export class Reads {
     asker.notice('info', 'read-reissued', message, fields)
   }
 
-  #gridOf(read: OpenRead, tiles: Uint32Array): NonNullable<Read['grid']> {
-    const { x, y, w, h } = read.asker.body.region!
-    const { born, unborn } = this.#context.placement.divide(tiles)
-    if (unborn.length > 0) this.#overtaken.add(read)
-    return { region: [x, y, w, h], tiles: bytesOfTiles(born), unborn: bytesOfTiles(unborn) }
-  }
-
   /** Puts others in the place of a part, away from `avoid` where there is another choice. */
   #replan(read: OpenRead, part: ReadPart, avoid: number | undefined): ReadPart[] {
     const { asker, operation, rounds, args } = read
     const plan = (accepts: (index: number) => boolean): ReadPart[] =>
       planRound(this.#context, asker.body, { round: rounds.length, args, extent: part }, accepts)
+        .parts
     const ready = (index: number): boolean =>
       !part.failed.has(index) && isReady(operation, this.#context.members.at(index))
     let parts = plan((index) => index !== avoid && ready(index))
@@ -237,6 +259,9 @@ export class Reads {
 
   /** A member's connection is gone: what it was to answer goes elsewhere at once. */
   withdrawFrom(member: Member): void {
+    for (const read of this.#flat) {
+      for (const at of read.parts.flatOf(member.index)) this.#takeOut(read, at)
+    }
     for (const read of [...(this.#asked.get(member.index) ?? [])]) {
       const lost = read.parts.leasedBy(member.index)
       const parts = lost.flatMap((part) => this.#replan(read, part, member.index))
@@ -253,7 +278,7 @@ export class Reads {
     const { members, nowMs, returnGraceEndMs } = this.#context
     const member = part.member === undefined ? undefined : members.at(part.member)
     const canAnswer = member !== undefined && isReady(read.operation, member)
-    if (canAnswer && !this.#lacksBornTile(part, member)) this.#issue(read, [part])
+    if (canAnswer && !lacksBornTile(this.#context, part, member)) this.#issue(read, [part])
     else if (canAnswer || member === undefined || nowMs >= returnGraceEndMs) {
       this.#issue(read, this.#replan(read, part, undefined))
     }
@@ -271,13 +296,13 @@ export class Reads {
 
   receive(member: Member, answer: Answer): void {
     const read = this.#open.get(answer.task)
-    const part = read?.parts.find(answer.part)
+    const part = read && this.#find(read, answer.part)
     if (read === undefined || part === undefined) {
       this.counters.lateAnswers += 1
       return
     }
     const { error, value } = answer
-    const fault = value === undefined ? 'no value' : this.#faultOf(read, part, value)
+    const fault = value === undefined ? 'no value' : faultOf(this.#context, read, part, value)
     if (error !== undefined || value === undefined || fault !== undefined) {
       if (error === undefined) this.counters.badAnswers += 1
       this.#refuse(read, part, member, error ?? { code: 'bad-answer', message: fault! })
@@ -297,28 +322,16 @@ export class Reads {
       // Entries that the log no longer has: only the very place it was taken at is certain.
       read.high = Math.min(read.high, next === 0 ? answer.seq + 1 : next)
       // Asked by an earlier start of the gateway, it has read such a tile as zeros.
-      if (read.isRestored && this.#lacksBornTile(part, member)) read.high = Math.min(read.high, 1)
+      if (read.isRestored && lacksBornTile(this.#context, part, member))
+        read.high = Math.min(read.high, 1)
     }
     if (read.parts.size === 0) this.#finishRound(read)
   }
 
-  /** What keeps a partial result from being that of a part: other code may have made it, or none of ours. */
-  #faultOf({ operation, args, asker }: OpenRead, part: ReadPart, value: Wire): string | undefined {
-    if (operation.kind === 'items') return operation.faultOf(value, part.items!.keys)
-    const { grid } = this.#context.options
-    const tiles = part.tiles!
-    const region = asker.body.region!
-    const lsus = lsusIn(asker.body, tiles, grid)
-    return operation.faultOf(value, { args, tiles, region, lsus }, grid)
-  }
-
-  /** Since the part was planned, one of its tiles was born on other nodes. */
-  #lacksBornTile({ tiles }: ReadPart, { index }: Member): boolean {
-    const { placement } = this.#context
-    if (tiles === undefined) return false
-    return tiles.some(
-      (tile) => placement.isBorn(tile) && !placement.holdersOf(tile).includes(index),
-    )
+  #find(read: OpenRead, id: string): ReadPart | undefined {
+    const part = read.parts.find(id)
+    const at = part === undefined ? read.parts.findFlat(id) : undefined
+    return at === undefined ? part : this.#takeOut(read, at)
   }
 
   /** The node could not answer for a reason of its own; without any other holder the task fails. */
@@ -328,37 +341,23 @@ export class Reads {
     member: Member,
     error: { code: string; message: string },
   ): void {
-    const { placement, members } = this.#context
     read.asker.notice('warn', 'read-refused', `node ${member.id}: ${error.message}`, {
       node: member.id,
       task: read.asker.id,
       error: error.code,
     })
     // It was asked while it held all of them. Others do now, and it may be sound for the rest.
-    if (this.#lacksBornTile(part, member)) {
+    if (lacksBornTile(this.#context, part, member)) {
       if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
       return
     }
     part.failed = new Map(part.failed).set(member.index, error)
-    const isHopeless =
-      part.tiles === undefined
-        ? members.all.every(({ index }) => part.failed.has(index))
-        : this.#tilesThatFail(part.tiles).some((tile) => {
-            const holders = placement.holdersOf(tile)
-            return holders.length > 0 && holders.every((index) => part.failed.has(index))
-          })
-    if (!isHopeless) {
+    if (!isHopeless(this.#context, part)) {
       if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
       return
     }
     read.asker.shards.failed += 1
     this.#fail(read, error)
-  }
-
-  /** Which of them a node may have trouble with: an unborn one is nowhere, and is zeros on any node. */
-  #tilesThatFail(tiles: Uint32Array): Uint32Array {
-    const { born } = this.#context.placement.divide(tiles)
-    return born.length > 0 ? born : tiles
   }
 
   #fail(read: OpenRead, error: { code: string; message: string }): void {
@@ -403,7 +402,7 @@ export class Reads {
     const { members, deadlines } = this.#context
     for (const name of read.leases) deadlines.clear(name)
     for (const index of read.parts.holders()) {
-      this.#asked.get(index)!.delete(read)
+      this.#asked.get(index)?.delete(read)
       const member = members.at(index)
       if (member.session === undefined) continue
       const { number } = member.session
@@ -411,6 +410,7 @@ export class Reads {
     }
     for (const part of read.parts.waiting()) this.#waiting.delete(part)
     this.#overtaken.delete(read)
+    this.#flat.delete(read)
     this.#open.delete(read.asker.id)
   }
 }
@@ -418,8 +418,4 @@ export class Reads {
 /** Whether it can answer what is asked of the tiles that it holds. */
 export function isReady(operation: Operation, member: Member): boolean {
   return member.isInSync && member.operations.has(operation.name)
-}
-
-function bytesOfTiles(tiles: Uint32Array): Uint8Array {
-  return new Uint8Array(tiles.buffer, tiles.byteOffset, tiles.byteLength)
 }

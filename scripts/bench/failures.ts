@@ -14,6 +14,7 @@ import { benchOptions } from './bench-options.ts'
 import { connectionOf, FleetInMemory } from './fleet-in-memory.ts'
 import { LeaseBook } from './lease-book.ts'
 import { describeMachine, formatTable } from './measure.ts'
+import { singleSends } from './single-sends.ts'
 
 const NODES = 1000
 const REPLICAS = 2
@@ -53,7 +54,7 @@ let reissued = 0
 type Send = Extract<GatewayEffect, { type: 'send' }>
 
 function sendsOf(effects: readonly GatewayEffect[]): Send[] {
-  return effects.filter((effect) => effect.type === 'send')
+  return singleSends(effects).filter((effect) => effect.type === 'send')
 }
 
 function timed(what: keyof typeof spent, step: () => GatewayEffect[]): GatewayEffect[] {

@@ -4,7 +4,9 @@ import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import { GatewayDriver, type GatewayPorts } from '../../broker/driver.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
+import { decodeDown } from '../../shared/protocol/messages.ts'
 import { SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
+import { planOf, roundOf } from '../support/flat-round.ts'
 import { BENCH_OPTIONS } from '../support/gateway-bench.ts'
 
 /** A driver of a new gateway, whose ports note what is done, in order. */
@@ -94,4 +96,45 @@ t.test('what is to be sealed is called off once nobody wants it', async (t) => {
     asked.map(({ aborted }) => aborted),
     [true, false],
   )
+})
+
+t.test('a round leaves slice by slice, and nothing overtakes it', async (t) => {
+  const done: string[] = []
+  const round = roundOf(planOf([0, 1, 2, 3, 4].map((member) => [member, 1])))
+  const drained: Promise<unknown>[] = []
+  const driver = newDriver({
+    write: async (records) => {
+      done.push(...records.map(({ key }) => `wrote ${key}`))
+    },
+    send: (connection, payload) => {
+      const decoded = decodeDown(payload)
+      done.push(`${connection} ${decoded.ok && decoded.message.t}`)
+    },
+    notice: ({ code }) => done.push(code),
+    clock: {
+      ...SYSTEM_CLOCK,
+      now: () => SYSTEM_CLOCK.now(),
+      turn: async () => {
+        done.push('turn')
+        await SYSTEM_CLOCK.turn()
+        const asked = driver.drain('nobody' as NodeId, true)
+        drained.push(asked.then(() => done.push('answered')))
+      },
+    },
+  })
+  const notice = { level: 'info', code: 'told', message: '' } as const
+  driver.begin([
+    { type: 'persist', records: [{ table: 'task', key: 'first', value: undefined }] },
+    { type: 'send-round', round, from: 0, to: 2 },
+    { type: 'send-round', round, from: 2, to: 4 },
+    { type: 'send-round', round, from: 4, to: 5 },
+    { type: 'notice', notice },
+  ])
+  await driver.idle()
+  await Promise.all(drained)
+  await driver.stop()
+  t.same(done, [
+    ...['wrote first', 'to-0 read', 'to-1 read', 'turn', 'to-2 read', 'to-3 read', 'turn'],
+    ...['to-4 read', 'told', 'answered', 'answered'],
+  ])
 })

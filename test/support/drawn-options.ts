@@ -45,6 +45,7 @@ export function drawOptions(random: Random, grid: GridContext): CoordinatorOptio
     minInSync: random.unit() < 0.2 ? Math.min(2, replicas) : 1,
     streamWindowBytes: random.unit() < 0.5 ? 600 : 64 * 1024,
     resendMs: 700,
+    flatMin: 2,
     settleMs: 200,
     graceMs: 2500,
     returnGraceMs: random.unit() < 0.6 ? 0 : 1000,

@@ -6,6 +6,7 @@ import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/
 import type { GatewayEffect, LookOutcome, Outcome } from '../../broker/core/effects.ts'
 import type { GatewayEvent, Submitter } from '../../broker/core/events.ts'
 import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
+import { singleSends } from '../../scripts/bench/single-sends.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
@@ -44,6 +45,7 @@ export const BENCH_OPTIONS: CoordinatorOptions = {
   minInSync: 1,
   streamWindowBytes: 262_144,
   resendMs: 3000,
+  flatMin: 2,
   settleMs: 100,
   graceMs: 10_000,
   returnGraceMs: 1000,
@@ -405,7 +407,7 @@ export class GatewayBench {
       if (index > 0) throw new Error('something may be seen before what is persisted')
       this.ledger.write(effect.records)
     })
-    this.effects.push(...effects.filter(({ type }) => type !== 'probe'))
+    this.effects.push(...singleSends(effects).filter(({ type }) => type !== 'probe'))
     for (const effect of effects) {
       if (effect.type !== 'probe' || !this.isProbeAnswered) continue
       const { beat } = effect

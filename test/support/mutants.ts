@@ -94,9 +94,19 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a read asks for what is acknowledged, not for what is sequenced',
     edits: [
       {
-        file: 'broker/core/reads.ts',
+        file: 'broker/core/read-messages.ts',
         from: 'after: member.stream.head',
         to: 'after: 0 * member.stream.acked',
+      },
+    ],
+  },
+  {
+    name: 'a round that is sent as one asks for what is there already',
+    edits: [
+      {
+        file: 'broker/core/read-round.ts',
+        from: 'this.#heads[part] = member.stream.head',
+        to: '',
       },
     ],
   },

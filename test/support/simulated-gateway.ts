@@ -16,6 +16,7 @@ import {
   type LedgerRecord,
 } from '../../broker/core/ledger-records.ts'
 import type { GatewayDriver, GatewayPorts } from '../../broker/driver.ts'
+import { singleSends } from '../../scripts/bench/single-sends.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
@@ -304,8 +305,10 @@ export class SimulatedGateway {
           this.crash()
           return
         }
-        witness.effect(effect)
-        if (effect.type === 'send') witness.sent(effect.connection, effect.message)
+        for (const single of singleSends([effect])) {
+          witness.effect(single)
+          if (single.type === 'send') witness.sent(single.connection, single.message)
+        }
         if (effect.type === 'announce-end') witness.announced(effect.task, effect.state)
       },
     }

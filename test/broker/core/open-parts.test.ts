@@ -2,6 +2,7 @@ import t from 'tap'
 import { OpenParts } from '../../../broker/core/open-parts.ts'
 import type { ReadPart } from '../../../broker/core/read-plan.ts'
 import { Random } from '../../../shared/core/random.ts'
+import { planOf, roundOf } from '../../support/flat-round.ts'
 
 function partOf(id: string, member: number | undefined): ReadPart {
   return { id, member, attempt: 0, isLeased: false, failed: new Map() }
@@ -78,5 +79,35 @@ t.test('it agrees with a list that is looked through', (t) => {
     else steps += 1
   }
   t.equal(steps, 2000)
+  t.end()
+})
+
+t.test('parts of a round are leased, until each is taken out', (t) => {
+  const shares: [number, number][] = [
+    [1, 2],
+    [1, 1],
+    [4, 2],
+  ]
+  const round = roundOf(planOf(shares))
+  const waiting = partOf('a', undefined)
+  const parts = new OpenParts([waiting], round)
+  t.equal(parts.size, 4)
+  t.same([parts.flatOf(), parts.flatOf(1), parts.flatOf(2)], [[0, 1, 2], [0, 1], []])
+  t.same(parts.holders(), [1, 4])
+  t.same(idsOf(parts.waiting()), ['a'])
+  const id = round.idOf(1)
+  t.equal(parts.find(id), undefined)
+  t.equal(parts.findFlat(id), 1)
+  const part = parts.takeOut(1)
+  t.match(part, { id, member: 1, attempt: 1, isLeased: true, tiles: Uint32Array.of(2) })
+  t.ok(parts.has(part))
+  t.equal(parts.findFlat(id), undefined)
+  t.same([parts.flatOf(), parts.flatOf(1), parts.size], [[0, 2], [0], 4])
+  t.same([idsOf(parts.leasedBy(1)), parts.holders()], [[id], [1, 4]])
+  t.ok(parts.remove(part))
+  t.same([parts.size, idsOf(parts.waiting()), parts.holders()], [3, ['a'], [1, 4]])
+  for (const at of parts.flatOf()) parts.remove(parts.takeOut(at))
+  parts.remove(waiting)
+  t.same([parts.size, parts.flatOf(), parts.holders()], [0, [], []])
   t.end()
 })

@@ -1,6 +1,9 @@
 import t from 'tap'
-import { packTiles } from '../../../shared/operations/columns.ts'
+import type { GatewayEffect } from '../../../broker/core/effects.ts'
+import { Random } from '../../../shared/core/random.ts'
+import { packTiles, unpackTiles } from '../../../shared/operations/columns.ts'
 import { packInteger } from '../../../shared/operations/exact-sums.ts'
+import { linesOf } from '../../support/effect-lines.ts'
 import {
   ADD,
   cells,
@@ -255,4 +258,115 @@ t.test('or where what it waited for is lost meanwhile', async (t) => {
   bench.hello('a', EMPTY_STORE)
   t.match(bench.task('o'), { state: 'completed' })
   t.same(squaresOf(bench), { mean: [Number.NaN], count: [0] })
+})
+
+/** What a node gives for a `get` of whole tiles. */
+function cellsOf({ grid }: Asked['read']): Record<string, unknown> {
+  const tiles = [...unpackTiles(grid!.tiles), ...unpackTiles(grid!.unborn)].sort((a, b) => a - b)
+  return {
+    tiles: packTiles(tiles),
+    status: new Uint8Array(16 * tiles.length),
+    columns: [new Uint8Array(new Float64Array(16 * tiles.length).buffer)],
+  }
+}
+
+interface Asked {
+  readonly name: string
+  readonly read: Parameters<GatewayBench['answer']>[1]
+}
+
+for (const flatMin of [2, 1000]) {
+  t.test(
+    `a write to what was asked for as unborn makes a read inconsistent, ${flatMin}`,
+    async (t) => {
+      const names = ['a', 'b', 'c']
+      const bench = new GatewayBench({ flatMin })
+      bench.join(...names)
+      bench.submit({ id: 'r', op: 'get' })
+      const asked = names.map((name) => ({ name, reads: bench.readsTo(name) }))
+      t.ok(asked.every(({ reads }) => reads.length === 1))
+      bench.submit({ id: 'w', ...ADD })
+      const entries = names.map((name) => bench.entriesTo(name))
+      names.forEach((name, at) => {
+        bench.apply(name, entries[at]!)
+      })
+      for (const { name, reads } of asked)
+        bench.answer(name, reads[0]!, { value: cellsOf(reads[0]!) })
+      t.equal(bench.task('r')?.state, 'completed')
+      t.match(JSON.parse(String(resultShown(bench))), { consistent: false })
+    },
+  )
+}
+
+t.test('a round that was sent as one goes on as its parts would', async (t) => {
+  const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
+  t.comment(`SEED=${seed} npx tap run test/broker/core/reads.test.ts`)
+  const random = new Random(seed)
+  const names = ['a', 'b', 'c', 'd', 'e']
+  const benches = [2, 1000].map((flatMin) => new GatewayBench({ flatMin, leaseMs: 900 }))
+  const asked: Asked[] = []
+  const away = new Set<string>()
+  const different: string[] = []
+  /** Both say the same, in whatever order a step says it to several nodes. */
+  const both = (act: (bench: GatewayBench) => GatewayEffect[]): void => {
+    const effects = benches.map(act)
+    const [flat, single] = effects.map((said) => said.flatMap(linesOf).sort().join('\n'))
+    if (flat !== single) different.push(`${flat}\n--- but\n${single}`)
+    for (const effect of effects[0]!) {
+      if (effect.type !== 'send' || effect.message.t !== 'read') continue
+      const name = effect.connection.slice(0, 1)
+      asked.push({ name, read: effect.message })
+    }
+  }
+  both((bench) => {
+    bench.join(...names)
+    return bench.effects
+  })
+  let tasks = 0
+  for (let step = 0; step < 400; step++) {
+    const name = names[random.integer(names.length)]!
+    const [x, y] = [4 * random.integer(4), 4 * random.integer(2)]
+    const region = { x, y, w: 4 * (1 + random.integer(4 - x / 4)), h: 8 - y }
+    const [kind, share, place] = [random.integer(9), random.unit(), random.unit()]
+    if (kind < 2) {
+      tasks += 1
+      both((bench) => {
+        bench.submit({ id: `r${tasks}`, ...GET, region })
+        return bench.effects
+      })
+    } else if (kind === 2) {
+      both((bench) => {
+        bench.submit({ id: `w${step}`, ...ADD, region })
+        const { effects } = bench
+        const entries = new Map(names.map((one) => [one, bench.entriesTo(one)]))
+        const applied = names.flatMap((one) => bench.apply(one, entries.get(one)!))
+        return [...effects, ...applied]
+      })
+    } else if (kind === 3 && away.size < 2 && !away.has(name)) {
+      away.add(name)
+      both((bench) => bench.close(name))
+    } else if (kind === 4 && away.delete(name)) {
+      both((bench) => bench.hello(name))
+    } else if (kind === 5) {
+      const here = names.filter((one) => !away.has(one))
+      both((bench) => bench.live(300 * Math.ceil(3 * share), here))
+    } else if (kind === 6 && tasks > 0 && share < 0.3) {
+      both((bench) => {
+        bench.cancel(`r${tasks}`)
+        return bench.effects
+      })
+    } else if (kind > 6 && asked.length > 0) {
+      const [{ name: from, read }] = asked.splice(Math.floor(place * asked.length), 1) as [Asked]
+      const trouble = { error: { code: 'io', message: 'it cannot be read' } }
+      const over = share < 0.2 ? trouble : { value: cellsOf(read) }
+      if (!away.has(from)) both((bench) => bench.answer(from, read, over))
+    }
+  }
+  t.same(different.slice(0, 1), [])
+  const states = Array.from({ length: tasks }, (_, at) => benches[0]!.task(`r${at + 1}`)?.state)
+  t.ok(states.includes('completed'), states.join(' '))
+  t.ok(
+    asked.some(({ read }) => read.attempt > 1),
+    'some parts went elsewhere',
+  )
 })
