@@ -1,7 +1,7 @@
 /**
  * How long a large fleet's answers over HTTP stop the gateway: a built one with 1,000 nodes that beat and send telemetry,
  * and 65,536 written tiles. Each answer is asked for again and again; between two looks at a timer of 1 ms lies the longest
- * stop. After `npm run build`: `node dist/scripts/bench/answers.js [--nodes 1000] [--runs 20] [--ticks 2] [--only nodes]`.
+ * stop.
  */
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,7 +9,7 @@ import type { NodeId } from '../../shared/core/ids.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { HISTORY_NODES_MAX } from '../../shared/protocol/history.ts'
 import { TELEMETRY_NUMBERS, type Telemetry } from '../../shared/protocol/telemetry.ts'
-import { benchOptions, wholeOption } from './bench-options.ts'
+import { benchOptions } from './bench-options.ts'
 import { cpuSecondsOf, NODE, PROBED, probe, withProcesses } from './bench-processes.ts'
 import { runTask } from './grid-fleet.ts'
 import { LightNode } from './light-node.ts'
@@ -30,11 +30,8 @@ const HISTORY_TICK_MS = 10_000
 const SETTLE_MS = 3000
 const GOAL_MS = 10
 
-const { values: flags } = benchOptions(
-  'answers.js [--nodes 1000] [--runs 20] [--ticks 2] [--only nodes]',
-  { nodes: '1000', runs: '20', ticks: '2', only: '' },
-)
-const [count, runs] = [wholeOption(flags, 'nodes'), wholeOption(flags, 'runs')]
+const { flags } = benchOptions({ nodes: 1000, runs: 20, ticks: 2, only: 'nodes' })
+const { nodes: count, runs, only = '' } = flags
 const ids = Array.from(
   { length: count },
   (_, at) => `node-${String(at).padStart(5, '0')}` as NodeId,
@@ -134,9 +131,9 @@ await withProcesses(async (processes) => {
       nodes.push(...group)
     }
     await runTask(base, { op: 'scale', args: { fields: { value: 1 } } })
-    await sleep(Number(flags.ticks) * HISTORY_TICK_MS + SETTLE_MS)
+    await sleep(flags.ticks * HISTORY_TICK_MS + SETTLE_MS)
     for (const [what, path, accept] of ANSWERS) {
-      if (!what.includes(flags.only)) continue
+      if (!what.includes(only)) continue
       await measure(child, what, path === '' ? undefined : `${base}${path}`, accept)
     }
   } finally {

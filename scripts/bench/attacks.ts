@@ -2,8 +2,7 @@
  * What one client can do to the others: a built gateway is attacked, by a process of its own, in each of the ways
  * that once stopped it, while a client beside it publishes to itself every 50 ms and asks for `/healthz` on
  * a new connection every 250 ms. For each attack a fresh gateway is idle for a while, attacked, and left
- * alone again. A message that does not come back counts with its age. After `npm run build`:
- * `node dist/scripts/bench/attacks.js [--only pings] [--seconds 8] [--gateway <obelisk.js>]`.
+ * alone again. A message that does not come back counts with its age.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,17 +20,11 @@ const HEALTH_MS = 250
 const MEMORY_MS = 100
 const TOPIC = 'bench/attacks'
 
-const { values: flags } = benchOptions(
-  'attacks.js [--only pings,wildcards] [--seconds 8] [--gateway <obelisk.js>]',
-  {
-    only: '',
-    seconds: '8',
-    gateway: undefined,
-    /** Of the attacking process. */
-    attack: undefined,
-    ports: '',
-  },
-)
+const { flags } = benchOptions({
+  ...{ only: 'pings,wildcards', seconds: 8, gateway: '<obelisk.js>' },
+  /** Of the attacking process. */
+  ...{ attack: '<kind>', ports: '<mqtt>,<http>' },
+} as const)
 
 /** What others meet: ages of messages and answers, and the memory of the gateway, since the last `take`. */
 class Bystander {
@@ -172,8 +165,8 @@ async function measureAll(): Promise<void> {
     ],
   ]
   for (const kind of Object.keys(ATTACKS)) {
-    if (flags.only !== '' && !flags.only.split(',').includes(kind)) continue
-    rows.push(await measureOne(kind, Number(flags.seconds), flags.gateway ?? PROGRAM))
+    if (flags.only !== undefined && !flags.only.split(',').includes(kind)) continue
+    rows.push(await measureOne(kind, flags.seconds, flags.gateway ?? PROGRAM))
     process.stderr.write(`${rows.at(-1)!.join('  ')}\n`)
   }
   report(rows)
@@ -181,7 +174,7 @@ async function measureAll(): Promise<void> {
 
 if (flags.attack === undefined) await measureAll()
 else {
-  const [port = 0, httpPort = 0] = flags.ports.split(',').map(Number)
-  await attack(flags.attack, { port, httpPort, seconds: Number(flags.seconds) })
+  const [port = 0, httpPort = 0] = flags.ports!.split(',').map(Number)
+  await attack(flags.attack, { port, httpPort, seconds: flags.seconds })
   process.send?.('over')
 }

@@ -1,48 +1,55 @@
 /** What a benchmark is told. `--help` prints how it is used; so does what it cannot understand, which is 2. */
+import { basename } from 'node:path'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { EXIT_DONE, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
 
-type Default = string | boolean | undefined
-type Flag<T extends Default> = T extends string
-  ? string
+/** A whole number that is meant where none is said, whether a flag is on, or of what kind a text is. */
+type Default = number | boolean | string
+type Flag<T extends Default> = T extends number
+  ? number
   : T extends boolean
     ? boolean
     : string | undefined
 
 let usageLine = ''
 
-/** Flags by what they are where nobody says so: a text, or whether it is on; `undefined` is a text that may be missing. */
+/** `words` are what may stand beside the flags. */
 export function benchOptions<const T extends Readonly<Record<string, Default>>>(
-  usage: string,
   defaults: T,
-  more: Pick<ParseArgsConfig, 'allowNegative' | 'allowPositionals'> = {},
-): { readonly values: { readonly [K in keyof T]: Flag<T[K]> }; readonly positionals: string[] } {
-  usageLine = `Usage: node dist/scripts/bench/${usage}\n`
-  const [, , ...argv] = process.argv
-  if (argv.includes('--help') || argv.includes('-h')) {
+  words = '',
+): { readonly flags: { readonly [K in keyof T]: Flag<T[K]> }; readonly positionals: string[] } {
+  const named = Object.entries(defaults).map(([name, value]) => {
+    if (typeof value === 'boolean') return value ? `[--no-${name}]` : `[--${name}]`
+    return `[--${name} ${value}]`
+  })
+  const program = basename(process.argv[1]!).replace(/ts$/, 'js')
+  const use = ['node', `dist/scripts/bench/${program}`, ...named, words].join(' ').trimEnd()
+  usageLine = `Usage: ${use}\n`
+  if (process.argv.includes('--help') || process.argv.includes('-h')) {
     process.stdout.write(usageLine)
     process.exit(EXIT_DONE)
   }
-  const options = Object.entries(defaults).map(([name, value]) => {
-    const type: 'boolean' | 'string' = typeof value === 'boolean' ? 'boolean' : 'string'
-    return [name, { type, default: value }]
-  })
+  const options: NonNullable<ParseArgsConfig['options']> = {}
+  for (const [name, value] of Object.entries(defaults)) {
+    const isFlag = typeof value === 'boolean'
+    options[name] = isFlag ? { type: 'boolean', default: value } : { type: 'string' }
+  }
   try {
-    return parseArgs({ ...more, options: Object.fromEntries(options) }) as ReturnType<
-      typeof benchOptions<T>
-    >
+    const allow = { allowNegative: true, allowPositionals: words !== '' }
+    const { values, positionals } = parseArgs({ ...allow, options })
+    const flags = Object.entries(defaults).map(([name, value]) => {
+      return [name, typeof value === 'number' ? whole(name, values[name] ?? value) : values[name]]
+    })
+    return { flags: Object.fromEntries(flags), positionals }
   } catch (error) {
     return misused(messageOf(error))
   }
 }
 
-export function wholeOption<T extends string>(
-  values: Readonly<Record<NoInfer<T>, string>>,
-  name: T,
-): number {
-  const whole = Number(values[name])
-  if (!Number.isInteger(whole) || whole < 1) misused(`--${name}: a whole number above 0`)
-  return whole
+function whole(name: string, given: unknown): number {
+  const number = Number(given)
+  if (!Number.isInteger(number) || number < 1) misused(`--${name}: a whole number above 0`)
+  return number
 }
 
 export function misused(problem: string): never {

@@ -5,8 +5,7 @@
  * (CLOCK_MONOTONIC): the connection is cut; the gateway's socket is seen to end (probe.ts); the
  * event `node-suspect` arrives at a subscriber; all tiles of a lost part have arrived at other nodes
  * with the next attempt, for each lost part. Bare round trips, and pings of the gateway, are taken
- * all the while. After `npm run build`: `node dist/scripts/bench/failover.js [--kills 150] [--nodes 1000]
- * [--grid-side 2048] [--rate 20] [--held 2] [--seconds 300] [--seed 1] [--gateway-flags="--cpu-prof"]`.
+ * all the while.
  */
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -41,23 +40,13 @@ const STEP_LIMIT_MS = 30_000
 const REISSUE_GOAL_MS = 50
 const DETECTION_GOAL_MS = 10
 
-const { values: flags } = benchOptions(
-  'failover.js [--kills 150] [--nodes 1000] [--grid-side 2048] [--rate 20] [--held 2] [--seconds 300] [--seed 1] [--gateway-flags="--cpu-prof"]',
-  {
-    kills: '150',
-    nodes: '1000',
-    'grid-side': '2048',
-    rate: '20',
-    held: '2',
-    seconds: '300',
-    seed: '1',
-    'gateway-flags': '',
-  },
-)
-const numberOf = (name: Exclude<keyof typeof flags, 'gateway-flags'>): number => Number(flags[name])
-const side = numberOf('grid-side')
+const { flags } = benchOptions({
+  ...{ kills: 150, nodes: 1000, 'grid-side': 2048, rate: 20, held: 2, seconds: 300, seed: 1 },
+  'gateway-flags': '--cpu-prof',
+} as const)
+const side = flags['grid-side']
 const geometry = new Geometry({ width: side, height: side, tile: TILE })
-const random = new Random(numberOf('seed'))
+const random = new Random(flags.seed)
 const ECHO = fileURLToPath(new URL('echo-server.js', import.meta.url))
 
 async function within<T>(what: string, promise: Promise<T>): Promise<T> {
@@ -167,7 +156,7 @@ class Run {
       const kill = this.#kill
       if (code === 'node-suspect' && node === kill?.victim.id) kill?.noticed(readMs)
     })
-    const count = numberOf('nodes')
+    const count = flags.nodes
     for (let first = 0; first < count; first += CONNECTING_AT_ONCE) {
       const ids = Array.from({ length: Math.min(CONNECTING_AT_ONCE, count - first) }, (_, at) => {
         return `node-${String(first + at).padStart(5, '0')}` as NodeId
@@ -185,8 +174,8 @@ class Run {
 
   async measure(): Promise<void> {
     this.#beginLoad()
-    const kills = numberOf('kills')
-    const untilMs = performance.now() + numberOf('seconds') * 1000
+    const kills = flags.kills
+    const untilMs = performance.now() + flags.seconds * 1000
     const startMs = performance.now()
     const before = this.#figures()
     for (; this.#done < kills && performance.now() < untilMs; this.#done++) await this.#killOne()
@@ -215,12 +204,12 @@ class Run {
 
   #beginBeats(): void {
     let turn = 0
-    const beatsATick = (numberOf('nodes') * TICK_MS) / HEARTBEAT_MS
+    const beatsATick = (flags.nodes * TICK_MS) / HEARTBEAT_MS
     const beats = setInterval(() => {
       const from = Math.floor(turn * beatsATick)
       turn += 1
       const to = Math.floor(turn * beatsATick)
-      for (let at = from; at < to; at++) this.#nodes[at % numberOf('nodes')]?.beat()
+      for (let at = from; at < to; at++) this.#nodes[at % flags.nodes]?.beat()
       if (!this.#isMeasuring) return
       this.#echo.begin()
       this.#pings.begin()
@@ -232,7 +221,7 @@ class Run {
     this.#isMeasuring = true
     const reads = setInterval(() => {
       if (this.#isMeasuring && this.#tasks.openCount < OPEN_MAX) void this.#readRegion()
-    }, 1000 / numberOf('rate'))
+    }, 1000 / flags.rate)
     this.#timers.push(reads)
   }
 
@@ -254,7 +243,7 @@ class Run {
   async #killOne(): Promise<void> {
     const victim = this.#nodes[random.integer(this.#nodes.length)]!
     victim.isHolding = true
-    const held = Array.from({ length: numberOf('held') }, () => this.#stat(geometry.whole))
+    const held = Array.from({ length: flags.held }, () => this.#stat(geometry.whole))
     this.#unsent = new Map(held.map(({ id }) => [id, geometry.tiles]))
     await within('reads of the whole grid at the nodes', this.#allSent())
     for (let ping = 0; ping < PINGS_AFTER_BURST; ping++) await this.#pings.next()
@@ -318,7 +307,7 @@ class Run {
 
 await withProcesses(async (processes) => {
   const echo = await processes.start('echo', [ECHO])
-  const gatewayFlags = flags['gateway-flags'].split(' ').filter((flag) => flag !== '')
+  const gatewayFlags = (flags['gateway-flags'] ?? '').split(' ').filter((flag) => flag !== '')
   const { child, port } = await processes.startGateway({
     flags: [
       ...['--grid', `${side}x${side}`, '--tile', String(TILE), '--replicas', String(REPLICAS)],

@@ -3,8 +3,7 @@
  * of the whole grid leased on them, in memory, with one replica more than one. They fail one after
  * the other: the connection closes, the leases of that member must go to others, and it comes back
  * with a hello. Each failed member has at least one lease, and a book that the coordinator knows
- * nothing of says after each failure whether all of them were given to others. After `npm run build`:
- * `node dist/scripts/bench/failures.js [--failures 1000000] [--seconds 300] [--grid-side 1024] [--seed 1]`.
+ * nothing of says after each failure whether all of them were given to others.
  */
 import type { GatewayEffect } from '../../broker/core/effects.ts'
 import { Random } from '../../shared/core/random.ts'
@@ -29,16 +28,13 @@ const FAILURES_A_READ = 1000
 const FAILURES_A_BEAT = 20_000
 const FAILURES_A_FLOOR = 20
 
-const { values: flags } = benchOptions(
-  'failures.js [--failures 1000000] [--seconds 300] [--grid-side 1024] [--seed 1]',
-  { failures: String(GOAL_FAILURES), seconds: '300', 'grid-side': '1024', seed: '1' },
-)
-const [failures, seconds, side, seed] = [
-  flags.failures,
-  flags.seconds,
-  flags['grid-side'],
-  flags.seed,
-].map(Number) as [number, number, number, number]
+const { flags } = benchOptions({
+  failures: GOAL_FAILURES,
+  seconds: 300,
+  'grid-side': 1024,
+  seed: 1,
+})
+const { failures, seconds, 'grid-side': side, seed } = flags
 
 const grid = { width: side, height: side, tile: TILE }
 const fleet = new FleetInMemory({ grid, replicas: REPLICAS, nodes: NODES })

@@ -1,11 +1,10 @@
 /**
  * How much memory the agent takes, idle and after work on 512,000 LSUs, how much disk its slice, and whether
- * it works below a hard bound of memory. With Node's flags and variables as the unit of the agent has them.
- * After `npm run build`: `node dist/scripts/bench/memory.js [--seconds 60] [--agent <tree>/agent.mjs]
- * [--bare] [--no-bound]`: the agent of a package, Node without flags, without the run below a bound.
+ * it works below a hard bound of memory. With Node's flags and variables as the unit of the agent has them, or `bare`;
+ * `agent` is that of a package.
  */
 import { describeAgentMemory, measureAgent } from './agent-memory.ts'
-import { benchOptions, wholeOption } from './bench-options.ts'
+import { benchOptions } from './bench-options.ts'
 import { withProcesses } from './bench-processes.ts'
 import { describeMachine, formatTable } from './measure.ts'
 import { MemoryBound } from './memory-bound.ts'
@@ -17,12 +16,10 @@ const BOUND_BYTES = 128 * MIB
 const BOUND_SECONDS = 5
 const ROUNDS = 5
 
-const { values: flags } = benchOptions(
-  'memory.js [--seconds 60] [--agent <tree>/agent.mjs] [--bare] [--no-bound]',
-  { seconds: '60', agent: undefined, bare: false, bound: true },
-  { allowNegative: true },
-)
-const seconds = wholeOption(flags, 'seconds')
+const { flags } = benchOptions({
+  ...{ seconds: 60, agent: '<tree>/agent.mjs', bare: false, bound: true },
+} as const)
+const { seconds } = flags
 const setup = flags.bare ? NO_SETUP : unitSetup('agent')
 const command = agentCommand(setup, flags.agent)
 

@@ -1,21 +1,17 @@
 /**
  * What an overview of the grid costs, asked as a task over HTTP: to the last byte of its CBOR, and the CPU time of
- * gateway and agents. A grid of 1024 × 1024 f32 on three agents, and one of 8192 × 8192 u8 on a single one. After
- * `npm run build`: `node dist/scripts/bench/overview.js [--runs 20] [--only small,large]`.
+ * gateway and agents. A grid of 1024 × 1024 f32 on three agents, and one of 8192 × 8192 u8 on a single one.
  */
 import type { Region } from '../../shared/grid/geometry.ts'
-import { benchOptions, misused, wholeOption } from './bench-options.ts'
+import { benchOptions, misused } from './bench-options.ts'
 import { cpuSecondsOf, withProcesses } from './bench-processes.ts'
 import { fillGrid, type GridFleet, type GridSetup, runTask, startGridFleet } from './grid-fleet.ts'
 import { formatMs, judged, median, quantile, report } from './measure.ts'
 
 const WARM_UPS = 3
 
-const { values: flags } = benchOptions('overview.js [--runs 20] [--only small,large]', {
-  runs: '20',
-  only: '',
-})
-const runs = wholeOption(flags, 'runs')
+const { flags } = benchOptions({ runs: 20, only: 'small,large' })
+const { runs } = flags
 
 interface Look {
   readonly what: string
@@ -57,7 +53,7 @@ const SETUPS: readonly Setup[] = [
   },
 ]
 const chosen = SETUPS.filter(
-  ({ name }) => flags.only === '' || flags.only.split(',').includes(name),
+  ({ name }) => flags.only === undefined || flags.only.split(',').includes(name),
 )
 if (chosen.length === 0) misused('--only: small, large')
 

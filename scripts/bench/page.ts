@@ -1,11 +1,10 @@
 /**
  * What the web page costs and how soon it is there, in a real browser, beside a gateway and three agents with a grid of
- * 1024 × 1024 f32, each cell written. After `npm run build`:
- * `node dist/scripts/bench/page.js [--browser /usr/bin/chromium] [--seconds 20] [--runs 10] [--only paint,load,live]`.
+ * 1024 × 1024 f32, each cell written.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { benchOptions, misused, wholeOption } from './bench-options.ts'
+import { benchOptions, misused } from './bench-options.ts'
 import { type BenchProcesses, cpuSecondsOf, withProcesses } from './bench-processes.ts'
 import { fillGrid, type GridFleet, runTask, startGridFleet } from './grid-fleet.ts'
 import { formatMs, judged, median, quantile, report } from './measure.ts'
@@ -16,13 +15,11 @@ const WRITE_MS = 1000
 const SETTLE_MS = 4000
 const PARTS = ['paint', 'load', 'live']
 
-const { values: flags } = benchOptions(
-  'page.js [--browser /usr/bin/chromium] [--seconds 20] [--runs 10] [--only paint,load,live]',
-  { browser: '/usr/bin/chromium', seconds: '20', runs: '10', only: PARTS.join(',') },
-)
-const [seconds, runs] = [Number(flags.seconds), wholeOption(flags, 'runs')]
-if (!(seconds > 0)) misused('--seconds: a number above 0')
-const parts = flags.only.split(',')
+const { flags } = benchOptions({
+  ...{ browser: '/usr/bin/chromium', seconds: 20, runs: 10, only: 'paint,load,live' },
+} as const)
+const { seconds, runs, browser: executablePath = '/usr/bin/chromium' } = flags
+const parts = flags.only?.split(',') ?? PARTS
 if (!parts.every((part) => PARTS.includes(part))) misused(`--only: ${PARTS.join(', ')}`)
 
 type Row = readonly string[]
@@ -153,7 +150,7 @@ async function measureLive(
   ]
 }
 
-const browser = await chromium.launch({ executablePath: flags.browser, args: ['--no-sandbox'] })
+const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
 const rows: Row[] = [['What', 'least', 'median', 'most', 'Goal', 'Verdict']]
 try {
   await withProcesses(async (processes) => {

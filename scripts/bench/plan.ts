@@ -1,7 +1,7 @@
 /**
  * What planning costs at 10,000 nodes and 262,144 tiles: plans of one task, 1,000,000 items through
  * the ring, the ring and the placement themselves, and a whole step of the coordinator. Floors are
- * measured in the same run. After `npm run build`: `node dist/scripts/bench/plan.js [placement] [plans] [items] [coordinator]`.
+ * measured in the same run.
  */
 import { GATEWAY_OPTIONS } from '../../broker/config.ts'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
@@ -297,11 +297,7 @@ const sections = {
   items: benchItems,
   coordinator: benchCoordinator,
 }
-const { positionals: asked } = benchOptions(
-  'plan.js [placement] [plans] [items] [coordinator]',
-  {},
-  { allowPositionals: true },
-)
+const { positionals: asked } = benchOptions({}, '[placement] [plans] [items] [coordinator]')
 const stranger = asked.find((name) => !Object.hasOwn(sections, name))
 if (stranger !== undefined)
   misused(`"${stranger}" is not one of ${Object.keys(sections).join(', ')}`)

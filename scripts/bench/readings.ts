@@ -1,7 +1,7 @@
 /**
  * What readings of cells cost: how long a PUBACK takes at a steady rate, and the CPU time of gateway and agents; then,
  * for one reading a second, the bytes that the gateway and a board hand to their disks, counted at the system calls
- * where `strace` is there. After `npm run build`: `node dist/scripts/bench/readings.js [--rate 2000] [--seconds 20]`.
+ * where `strace` is there.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,11 +26,8 @@ const TILE_BYTES = 1304
 const TILES = 256
 const SETUP = { name: 'readings', side: 256, type: 'f32', agents: 2, replicas: 2 }
 
-const { values: flags } = benchOptions('readings.js [--rate 2000] [--seconds 20]', {
-  rate: '2000',
-  seconds: '20',
-})
-const [rate, seconds] = [Number(flags.rate), Number(flags.seconds)]
+const { flags } = benchOptions({ rate: 2000, seconds: 20 })
+const { rate, seconds } = flags
 if (!(rate >= PER_CLIENT && rate <= 4000)) misused(`--rate: ${PER_CLIENT} to 4000`)
 if (!(seconds >= 2)) misused('--seconds: 2 or more')
 

@@ -1,8 +1,6 @@
 /**
  * What it costs that a gateway is secured: an open and a secured one side by side, each thing done to both in turn.
- * After `npm run build`: `node dist/scripts/bench/secured.js [--only agents,connections,messages,enrolments,revocations]
- * [--count 1000] [--seconds 60] [--agent <tree>/agent.mjs]`. `connections` are nodes that come all at once, each with a
- * whole handshake, and stay.
+ * `connections` are nodes that come all at once, each with a whole handshake, and stay.
  */
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
@@ -12,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { createToken } from '../commands/token.ts'
-import { benchOptions, wholeOption } from './bench-options.ts'
+import { benchOptions } from './bench-options.ts'
 import { type BenchProcesses, withProcesses } from './bench-processes.ts'
 import { type Footprints, footprintOf, sampleFootprints } from './footprint.ts'
 import { LightNode, PacketSocket } from './light-node.ts'
@@ -34,11 +32,11 @@ const ROUNDS = 7
 const REVOKED = 50
 const TOPIC = 'bench/secured'
 
-const { values: flags } = benchOptions(
-  'secured.js [--only agents,connections,messages,enrolments,revocations] [--count 1000] [--seconds 60] [--agent <tree>/agent.mjs]',
-  { only: '', count: '1000', seconds: '60', agent: undefined },
-)
-const [count, seconds] = [wholeOption(flags, 'count'), wholeOption(flags, 'seconds')]
+const { flags } = benchOptions({
+  only: 'agents,connections,messages,enrolments,revocations',
+  ...{ count: 1000, seconds: 60, agent: '<tree>/agent.mjs' },
+} as const)
+const { count, seconds } = flags
 
 interface Gateways {
   readonly processes: BenchProcesses
@@ -298,7 +296,7 @@ const MEASURES = {
 async function measureAll(): Promise<void> {
   const rows: Row[] = [HEAD]
   for (const [name, measure] of Object.entries(MEASURES)) {
-    if (flags.only !== '' && !flags.only.split(',').includes(name)) continue
+    if (flags.only !== undefined && !flags.only.split(',').includes(name)) continue
     await withProcesses(async (processes) => {
       const open = await BenchGateway.start(processes, 'open')
       const secured = await BenchGateway.start(processes, 'secured')

@@ -1,8 +1,7 @@
 /**
  * How fast an agent applies entries durably, beside a plain loop that writes the same page bytes to
  * LMDB in the same transactions, in alternating rounds of one run. Also: disk and memory afterwards,
- * how long the loop is blocked, and what a telemetry sample costs. After `npm run build`:
- * `node dist/scripts/bench/slice-store.js [directory]`.
+ * how long the loop is blocked, and what a telemetry sample costs.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -92,7 +91,7 @@ function memory(): string {
   return `Rss ${(rss / 2 ** 20).toFixed(1)} MiB, Anonymous ${(anonymous / 2 ** 20).toFixed(1)} MiB`
 }
 
-const { positionals } = benchOptions('slice-store.js [directory]', {}, { allowPositionals: true })
+const { positionals } = benchOptions({}, '[directory]')
 const [directory] = positionals
 const base = mkdtempSync(join(directory ?? tmpdir(), 'obelisk-bench-'))
 const onFatal = (error: Error): void => {

@@ -2,9 +2,7 @@
  * Whether anything creeps: a built gateway and built agents under a steady load, and the slopes of their
  * memory and of their files after a warm-up; what goes to the agents' disks in an hour, and what that is
  * in a year; and what telemetry costs, as the CPU time of two idle agents of which one sends it every
- * second. After `npm run build`: `node dist/scripts/bench/soak.js [--minutes 10] [--agents 3]
- * [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1] [--agent <tree>/agent.mjs]`: the agent of a
- * package. Longer runs tell more.
+ * second. `agent` is that of a package. Longer runs tell more.
  */
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -36,21 +34,14 @@ const HOURS_A_YEAR = 24 * 365
 const MB = 1e6
 const TELEMETRY_GOAL_PERCENT = 0.2
 
-const { values: flags } = benchOptions(
-  'soak.js [--minutes 10] [--agents 3] [--tasks-per-second 4] [--telemetry-interval 10] [--seed 1] [--agent <tree>/agent.mjs]',
-  {
-    minutes: '10',
-    agents: '3',
-    'tasks-per-second': '4',
-    'telemetry-interval': '10',
-    seed: '1',
-    agent: undefined,
-  },
-)
-const minutes = Number(flags.minutes)
+const { flags } = benchOptions({
+  ...{ minutes: 10, agents: 3, 'tasks-per-second': 4, 'telemetry-interval': 10, seed: 1 },
+  agent: '<tree>/agent.mjs',
+} as const)
+const { minutes } = flags
 if (!(minutes >= 2)) misused('--minutes: at least 2')
 const agent = agentCommand(unitSetup('agent'), flags.agent)
-const random = new Random(Number(flags.seed))
+const random = new Random(flags.seed)
 const processes = new BenchProcesses()
 
 interface Subject {
@@ -193,9 +184,9 @@ function rowOf(name: string, points: readonly Point[]): string[] {
 
 try {
   const gateway = await startGateway('gateway')
-  const interval = flags['telemetry-interval']
+  const interval = String(flags['telemetry-interval'])
   const agents: Subject[] = []
-  for (let count = 1; count <= Number(flags.agents); count++) {
+  for (let count = 1; count <= flags.agents; count++) {
     agents.push(await startAgent(`agent-${count}`, gateway.port, interval))
   }
   const quiet = await startGateway('idle-gateway')
@@ -203,7 +194,7 @@ try {
   const never = await startAgent('idle-telemetry-3600s', quiet.port, '3600')
   const client = await TaskClient.connect(gateway.port)
   await client.submit({ op: 'scale', args: { fields: { value: 1.5 } } }).ended
-  const load = new Load(client, Number(flags['tasks-per-second']))
+  const load = new Load(client, flags['tasks-per-second'])
 
   const subjects = [gateway, ...agents, often, never]
   const points = new Map(subjects.map(({ name }) => [name, [] as Point[]]))

@@ -1,8 +1,7 @@
 /**
  * What a large file costs the gateway's memory: uploaded, sent again when all of it is known, and downloaded by a reader
- * who takes nothing for a while. A field of 4096 × 4096 f32, 64 MiB, on two agents. After `npm run build`:
- * `node dist/scripts/bench/upload.js [--side 4096] [--held]`: garbage is collected before each look, so that what is left
- * is in use.
+ * who takes nothing for a while. A field of 4096 × 4096 f32, 64 MiB, on two agents. With `--held`, garbage is collected
+ * before each look, so that what is left is in use.
  */
 import { once } from 'node:events'
 import { connect } from 'node:net'
@@ -23,12 +22,9 @@ const STALL_MS = 5000
 const UPLOAD_GOAL_MIB = 8
 const READER_GOAL_MIB = 4
 
-const { values: flags } = benchOptions('upload.js [--side 4096] [--held]', {
-  side: '4096',
-  held: false,
-})
-const side = Number(flags.side)
-if (!Number.isInteger(side) || side < 256 || side % 16 !== 0) {
+const { flags } = benchOptions({ side: 4096, held: false })
+const { side } = flags
+if (side < 256 || side % 16 !== 0) {
   misused('--side: a multiple of 16 from 256 on')
 }
 const bytes = 4 * side * side
