@@ -14,7 +14,8 @@ import { privatePartialOf } from '../whole-file.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
 import { type Asked, type CommandPlace, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
-import { namesIn } from './restore.ts'
+import { PASSPHRASE_FILE } from './passphrase.ts'
+import { withRestore } from './restore.ts'
 import { restoreAll } from './restore-ledger.ts'
 import { count, printable, when } from './streams.ts'
 import { usage } from './task-request.ts'
@@ -25,7 +26,6 @@ interface BackupFlags {
   readonly force?: boolean
 }
 
-const PASSPHRASE = 'where the passphrase is; - is the standard input'
 const OWN = 0o600
 
 export function addBackupCommands(
@@ -35,7 +35,7 @@ export function addBackupCommands(
   const backup = withHttp(program.command('backup <file>'))
     .description('write the ledger of a gateway that runs into a file')
     .option('--with-secrets', 'keys and identities, too, which a passphrase opens')
-    .option('--passphrase-file <file>', PASSPHRASE)
+    .option('--passphrase-file <file>', PASSPHRASE_FILE)
     .option('--force', 'over a file that is there')
     .action(asks(write))
   backup
@@ -43,15 +43,8 @@ export function addBackupCommands(
     .description('open and count what is in a backup')
     .option('--json', 'print JSON')
     .action(async (file, flags) => done(await check({ streams, flags }, file, parts)))
-  program
-    .command('restore <file>')
+  withRestore(program.command('restore <file>'))
     .description('give a gateway, which does not run and has no ledger, that of a backup')
-    .option('--data <directory>', 'of a gateway that is no service of this machine')
-    .option('--passphrase-file <file>', PASSPHRASE)
-    .option('--revoke <names>', 'who lost his right since: n3,user/ann,recipient/bob', namesIn)
-    .option('--none-revoked', 'nobody did')
-    .option('--host <address>', 'where the gateway is to listen: 0.0.0.0 for everywhere')
-    .option('--json', 'print JSON')
     .action(async (file, flags) => done(await restoreAll(file, flags, streams, parts)))
 }
 

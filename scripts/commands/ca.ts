@@ -16,9 +16,9 @@ import { faultOf, inWords } from '../path-faults.ts'
 import { privatePartialOf, writeWhole } from '../whole-file.ts'
 import { type Asked, type CommandPlace, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
-import { passphraseOf } from './passphrase.ts'
-import { namesIn, restore } from './restore.ts'
-import { printable, type Row, rowLines, type Streams, when } from './streams.ts'
+import { PASSPHRASE_FILE, passphraseOf } from './passphrase.ts'
+import { restore, withRestore } from './restore.ts'
+import { day, printable, type Row, rowLines, type Streams, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
 interface BackupFlags {
@@ -29,7 +29,6 @@ interface BackupFlags {
 const PRIVATE = 0o600
 /** The key is made from the passphrase at a price. */
 const TIMEOUT_MS = 120_000
-const PASSPHRASE = 'where the passphrase is; - is the standard input'
 
 export function addCaCommands(
   { program, streams, withHttp, asks, done }: CommandPlace,
@@ -46,28 +45,17 @@ export function addCaCommands(
     .action(asks(exportCertificate))
   withHttp(ca.command('backup <file>'))
     .description('write keys and identities into a file that a passphrase opens; - prints it')
-    .option('--passphrase-file <file>', PASSPHRASE)
+    .option('--passphrase-file <file>', PASSPHRASE_FILE)
     .option('--force', 'over a file that is there')
     .action(asks(backup))
-  ca.command('restore <file>')
+  withRestore(ca.command('restore <file>'))
     .description('give a new gateway, which does not run, the keys and identities of a backup')
-    .option('--passphrase-file <file>', PASSPHRASE)
-    .option(
-      '--revoke <names>',
-      'who lost his right since the backup: n3,user/ann,recipient/bob',
-      namesIn,
-    )
-    .option('--none-revoked', 'nobody did')
-    .option('--host <address>', 'where the gateway is to listen: 0.0.0.0 for everywhere')
-    .option('--data <directory>', 'of a gateway that is no service of this machine')
-    .option('--json', 'print JSON')
     .action(async (file, flags) => done(await restore(file, flags, streams, restoreFleet)))
 }
 
 async function showAuthority(asked: Asked): Promise<number> {
   const view = await asked.gateway.json<AuthorityView>({ path: '/api/security/ca' })
-  const bounds = (fromTs: number, untilTs: number): string =>
-    `${when(fromTs).slice(0, 10)} to ${when(untilTs).slice(0, 10)}`
+  const bounds = (fromTs: number, untilTs: number): string => `${day(fromTs)} to ${day(untilTs)}`
   const rows: readonly Row[] = [
     ['pin', view.pin],
     ['authority', `${view.subject}, ${bounds(view.fromTs, view.untilTs)}`],

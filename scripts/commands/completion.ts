@@ -1,4 +1,5 @@
 /** Completion of `obelisk` in a shell: its words stand in the script, ids are asked of the gateway. */
+import { quoted } from '../image/board-files.ts'
 import { everyCommand, type TreeCommand, type TreeOption } from './command-tree.ts'
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const
@@ -35,11 +36,6 @@ function isFile({ value }: TreeOption): boolean {
 
 function lastWord({ path }: TreeCommand): string {
   return path.split(' ').at(-1)!
-}
-
-/** In a shell's single quotes. */
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`
 }
 
 function bashFunction(tree: TreeCommand): string {

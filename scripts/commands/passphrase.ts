@@ -7,6 +7,8 @@ import { usage } from './task-request.ts'
 
 const NEW = `a passphrase for it, of ${PASSPHRASE_BYTES_MIN} bytes at least: `
 
+export const PASSPHRASE_FILE = 'where the passphrase is; - is the standard input'
+
 export async function passphraseOf(
   { passphraseFile: file }: { readonly passphraseFile?: string },
   streams: Streams,

@@ -1,5 +1,6 @@
 /** `ca restore`: asks what a backup cannot know, and says what a person does next. */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import type { Command } from 'commander'
 import type { BackupNames } from '../../broker/core/backup.ts'
 import type { Restored } from '../../broker/restore.ts'
 import { formatHead } from '../../shared/protocol/security-log.ts'
@@ -10,7 +11,7 @@ import { inWords } from '../path-faults.ts'
 import { ask } from './ask.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { interruptible } from './interruption.ts'
-import { passphraseOf } from './passphrase.ts'
+import { PASSPHRASE_FILE, passphraseOf } from './passphrase.ts'
 import { isTyped } from './secret-input.ts'
 import { assertHosts, configure, placeOfGateway } from './secure.ts'
 import { count, printable, type Streams, span, when } from './streams.ts'
@@ -51,6 +52,17 @@ export async function restore(
   if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
   else streams.stdout.write(textOf(restored, start))
   return EXIT_DONE
+}
+
+/** The options of both. */
+export function withRestore(command: Command): Command {
+  return command
+    .option('--passphrase-file <file>', PASSPHRASE_FILE)
+    .option('--revoke <names>', 'who lost his right since: n3,user/ann,recipient/bob', namesIn)
+    .option('--none-revoked', 'nobody did')
+    .option('--host <address>', 'where the gateway is to listen: 0.0.0.0 for everywhere')
+    .option('--data <directory>', 'of a gateway that is no service of this machine')
+    .option('--json', 'print JSON')
 }
 
 export function startOf(

@@ -6,7 +6,7 @@ import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { verifySecurityLog } from '../../shared/runtime/security-log-files.ts'
 import { isBehind } from '../doctor/security-ask.ts'
 import { type Asked, show } from './command-place.ts'
-import { paint, printable, type Row, type Streams, when } from './streams.ts'
+import { day, paint, printable, type Row, type Streams, when } from './streams.ts'
 
 type Status =
   | { readonly mode: 'open'; readonly listeners: Listeners }
@@ -77,7 +77,7 @@ function securedRows(
     ...authority.leaves.map(
       ({ of, names, untilTs }): Row => [
         `seen by ${of}`,
-        `until ${when(untilTs).slice(0, 10)}, ${left(untilTs, nowTs)}: ${printable(names.join(' '))}`,
+        `until ${day(untilTs)}, ${left(untilTs, nowTs)}: ${printable(names.join(' '))}`,
       ],
     ),
     ['users', `${users.count}${some.length > 0 ? ` (${some.join(', ')})` : ''}`],

@@ -106,6 +106,11 @@ export function when(ts: number | undefined): string {
   return ts === undefined ? '' : new Date(ts).toISOString().replace('T', ' ').replace(/\..*/, 'Z')
 }
 
+/** The day of it. */
+export function day(ts: number): string {
+  return when(ts).slice(0, 10)
+}
+
 const SPANS = [
   { noun: 'day', ms: 86_400_000 },
   { noun: 'hour', ms: 3_600_000 },

@@ -10,7 +10,7 @@ import { assertHidden } from '../client/node-carrier.ts'
 import { textIn } from '../path-faults.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { typedOr } from './passphrase.ts'
-import { printableLines, type Streams, table, when } from './streams.ts'
+import { day, printableLines, type Streams, table, when } from './streams.ts'
 import { assertName, regionIn, usage } from './task-request.ts'
 import { hoursOf } from './token.ts'
 
@@ -190,7 +190,7 @@ async function listUsers(asked: Asked): Promise<number> {
       { title: 'BY', text: proofsOf },
       { title: 'STATE', text: ({ disabledTs }) => (disabledTs === undefined ? 'on' : 'off') },
       { title: 'ADDED', text: ({ createdTs }) => when(createdTs) },
-      { title: 'LAST', text: ({ lastTs }) => dayOf(lastTs) },
+      { title: 'LAST', text: ({ lastTs }) => (lastTs === undefined ? 'never' : day(lastTs)) },
     ],
     users,
   )
@@ -204,11 +204,6 @@ function proofsOf({ hasPassword, tokens, keys }: UserView): string {
     ...(keys.length > 0 ? [`${keys.length} keys`] : []),
   ]
   return some.join(', ') || 'nothing'
-}
-
-/** It is known by the day. */
-function dayOf(lastTs: number | undefined): string {
-  return lastTs === undefined ? 'never' : when(lastTs).slice(0, 10)
 }
 
 interface Order {

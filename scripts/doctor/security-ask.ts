@@ -1,6 +1,7 @@
 /** What a secured gateway says of itself to its owner, and what of it a person should know. */
 import type { SecurityStatus } from '../../broker/adapters/http-port.ts'
 import { gatewayClient } from '../client/node-carrier.ts'
+import { day } from '../commands/streams.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
 export type AskedStatus = Pick<SecurityStatus, 'authority' | 'users' | 'refused' | 'log'>
@@ -44,10 +45,10 @@ const LOG_BROKEN = 'the disk takes no line, so nothing new is granted'
 const CLOCK_BEHIND = 'it is more than an hour behind what the gateway has seen before'
 
 function leafFinding(untilTs: number, nowTs: number): Finding {
-  const day = new Date(untilTs).toISOString().slice(0, 10)
-  if (untilTs > nowTs) return ok('certificate', `browsers and clients see one that ends ${day}`)
+  const end = day(untilTs)
+  if (untilTs > nowTs) return ok('certificate', `browsers and clients see one that ends ${end}`)
   const fix = 'journalctl -u obelisk-gateway | grep leaf-not-renewed'
-  return fail('certificate', `what browsers and clients see is over since ${day}`, fix)
+  return fail('certificate', `what browsers and clients see is over since ${end}`, fix)
 }
 
 function unusedFinding({ unused, unusedCount }: SecurityStatus['users']): Finding {

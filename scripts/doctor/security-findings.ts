@@ -1,4 +1,5 @@
 /** Whether an agent has what its gateway knows it by, and a gateway its keys, and nobody else. */
+import { day } from '../commands/streams.ts'
 import type { Role } from '../package/architectures.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 import { type AskedStatus, statusFindings } from './security-ask.ts'
@@ -86,7 +87,7 @@ function agentFindings({ id, security }: Facts): Finding[] {
       }
       break
     case 'there': {
-      const since = dayOf(identity.sinceMs)
+      const since = day(identity.sinceMs)
       findings.push(ok(CHECK, `that of ${id} in ${folder}, since ${since}; pin ${identity.pin}`))
       if (token !== undefined) {
         const message = `${token} is still there, and no longer needed`
@@ -120,11 +121,7 @@ function gatewayFindings({ security }: Facts): Finding[] {
 
 function backupFinding(ts: number | undefined): Finding {
   const check = 'backup'
-  if (ts !== undefined) return ok(check, `of keys and identities: ${dayOf(ts)}`)
+  if (ts !== undefined) return ok(check, `of keys and identities: ${day(ts)}`)
   const message = 'there is none of the keys: when this disk dies, each board needs a new token'
   return warn(check, message, 'sudo obelisk ca backup <file>')
-}
-
-function dayOf(ts: number): string {
-  return new Date(ts).toISOString().slice(0, 10)
 }

@@ -77,6 +77,7 @@ set -- ${installArguments.map(quoted).join(' ')}
 `
 }
 
+/** In a shell's single quotes. */
 export function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`
 }

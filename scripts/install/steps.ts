@@ -1,4 +1,5 @@
 /** What an installation does, one by one; the same list is performed or printed. */
+import { formatMode } from '../package/inventory.ts'
 import { under } from './places.ts'
 
 export type Step =
@@ -42,9 +43,9 @@ export function describe(step: Step, root: string): string {
   const at = (path: string): string => under(root, path)
   switch (step.do) {
     case 'make-directory':
-      return `make ${at(step.path)} (${octal(step.mode)})`
+      return `make ${at(step.path)} (${formatMode(step.mode)})`
     case 'write-file':
-      return `write ${at(step.path)} (${octal(step.mode)}): ${step.about}`
+      return `write ${at(step.path)} (${formatMode(step.mode)}): ${step.about}`
     case 'place-tree':
       return `put version ${step.version} from ${step.from} to ${at(step.to)}`
     case 'restore-tree':
@@ -60,8 +61,4 @@ export function describe(step: Step, root: string): string {
     case 'forget-token':
       return `remove ${at(step.path)}, once ${step.unit} has its identity`
   }
-}
-
-function octal(mode: number): string {
-  return mode.toString(8).padStart(4, '0')
 }

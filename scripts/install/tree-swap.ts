@@ -2,9 +2,10 @@
  * Trees put in each other's place. At every moment, also one in which power fails, a whole tree is there:
  * the two change places in one step of the kernel (renameat2(2), RENAME_EXCHANGE).
  */
-import { lstatSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { flush } from '../../shared/runtime/flush.ts'
+import { isThere } from '../../shared/runtime/private-folder.ts'
 import { INVENTORY_FILE, restoreModes } from '../package/inventory.ts'
 import { partialOf, writeWhole } from '../whole-file.ts'
 import { isSound } from './facts.ts'
@@ -114,10 +115,6 @@ async function exchange(one: string, other: string, programs: SystemPrograms): P
     if (result?.code === 0) return true
   }
   return false
-}
-
-function isThere(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
 function flushTree(directory: string): void {
