@@ -16,7 +16,6 @@ counts.begin()
 const bench = await import('../../../scripts/bench/fleet-in-memory.ts')
 t.teardown(() => counts.end())
 
-const IS_LONG = process.env.LONG === '1'
 const TILE = 16
 /** In tiles; of the larger one, nothing else is. */
 const GRID_WIDTH = 64
@@ -24,8 +23,8 @@ const LARGE_GRID_WIDTH = 256
 const SMALL: Size = { nodes: 100, waiting: 0, width: GRID_WIDTH }
 /** Of what the rest is as in the small one. */
 const LARGER: Readonly<Record<Growth, Size>> = {
-  members: { ...SMALL, nodes: IS_LONG ? 10_000 : 1000 },
-  waiting: { ...SMALL, waiting: IS_LONG ? 10_000 : 1000 },
+  members: { ...SMALL, nodes: 10_000 },
+  waiting: { ...SMALL, waiting: 10_000 },
   tiles: { ...SMALL, width: LARGE_GRID_WIDTH },
 }
 /** Heaps and searches take some more steps in what is larger. */
@@ -170,6 +169,27 @@ function appliedOf(effects: readonly GatewayEffect[]): Map<number, Applied> {
   return answers
 }
 
+/** The node that was asked cannot answer, for a reason of its own. */
+function refusalOf(effects: readonly GatewayEffect[]): [number, CoreUp] {
+  for (const effect of effects) {
+    if (effect.type !== 'send' || effect.message.t !== 'read') continue
+    const { task, part, attempt, after } = effect.message
+    const error = { code: 'page-damaged', message: 'damaged' }
+    const answer = {
+      t: 'answer',
+      task,
+      part,
+      attempt,
+      position: after,
+      seq: 0,
+      ms: 1,
+      error,
+    } as const
+    return [indexOf(effect.connection), answer]
+  }
+  throw new Error('nobody was asked')
+}
+
 /** Each kind of event once, with nothing else under way but what waits. */
 function countAll(size: Size): ReadonlyMap<string, BlockCount> {
   const counted = new CountedFleet(size)
@@ -186,7 +206,9 @@ function countAll(size: Size): ReadonlyMap<string, BlockCount> {
   counted.count('applied, of the last', () => fleet.receive(...last!))
   counted.count('write that waits', () => counted.write(0))
   const read = counted.nextTile()
-  counted.count('read', () => counted.read(read))
+  const asked = counted.count('read', () => counted.read(read))
+  const refusal = refusalOf(asked)
+  counted.count('answer that is a refusal', () => fleet.receive(...refusal))
   counted.count('read that waits', () => counted.read(0))
   counted.count('look', () => counted.look(counted.nextTile()))
   counted.count('look cancelled', () => fleet.step({ type: 'look-cancelled', ticket: 10_000_000 }))
@@ -199,6 +221,11 @@ function countAll(size: Size): ReadonlyMap<string, BlockCount> {
   const stopping = counted.nextNode()
   const stopped = { t: 'stopped', position: 1, code: 'disk-full', message: 'no room' }
   counted.count('stopped', () => counted.say(stopping, stopped))
+  const missing = counted.nextNode()
+  const { position, chain } = fleet.helloOf(missing)
+  counted.count('gap', () => counted.say(missing, { t: 'gap', position, chain }))
+  const none = { tiles: new Uint8Array(0), ats: [], digests: new Uint8Array(0) }
+  counted.count('examined', () => counted.say(missing, { t: 'examined', ...none }))
   const closing = counted.nextNode()
   counted.count('connection closed', () => fleet.closeConnection(closing))
   counted.count('hello of one who was away', () => fleet.admit(closing))
@@ -207,6 +234,12 @@ function countAll(size: Size): ReadonlyMap<string, BlockCount> {
   event('revoked', { type: 'node-revoked', node: nodeId() })
   event('removal refused', { type: 'removal-requested', node: nodeId() })
   event('disk checked', { type: 'disk-checked', freeBytes: 2 ** 40 })
+  const readings = { field: 0, cells: [0, 1], values: [1, 2] }
+  event('readings', {
+    ...{ type: 'readings-received', ticket: 1, topic: 'obelisk/v1/cell/value' },
+    ...{ submitter: { via: 'mqtt', client: 'sensor' }, results: [{ ok: true, readings }] },
+  })
+  event('trust', { type: 'trust-demanded' })
   event('probe returned', { type: 'probe-returned', beat: 1 })
   event('recreate', { type: 'recreate-requested' })
   counted.count('hello of one who is waited for', () => fleet.admit(away))
