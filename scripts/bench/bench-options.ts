@@ -20,7 +20,7 @@ export function benchOptions<const T extends Readonly<Record<string, Default>>>(
 ): { readonly flags: { readonly [K in keyof T]: Flag<T[K]> }; readonly positionals: string[] } {
   const named = Object.entries(defaults).map(([name, value]) => {
     if (typeof value === 'boolean') return value ? `[--no-${name}]` : `[--${name}]`
-    return `[--${name} ${value}]`
+    return `[--${name}${`${value}`.startsWith('=') ? '' : ' '}${value}]`
   })
   const program = basename(process.argv[1]!).replace(/ts$/, 'js')
   const use = ['node', `dist/scripts/bench/${program}`, ...named, words].join(' ').trimEnd()

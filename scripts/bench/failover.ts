@@ -42,7 +42,7 @@ const DETECTION_GOAL_MS = 10
 
 const { flags } = benchOptions({
   ...{ kills: 150, nodes: 1000, 'grid-side': 2048, rate: 20, held: 2, seconds: 300, seed: 1 },
-  'gateway-flags': '--cpu-prof',
+  'gateway-flags': '="--cpu-prof"',
 } as const)
 const side = flags['grid-side']
 const geometry = new Geometry({ width: side, height: side, tile: TILE })
