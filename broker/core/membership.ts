@@ -28,6 +28,16 @@ class Roster {
   /** How many are in each state. */
   readonly counts: Record<MemberState, number> = { alive: 0, suspect: 0, dead: 0, left: 0 }
   readonly changes = new MemberChanges()
+  #operations: ReadonlySet<string> = new Set()
+
+  /** As a set: the one that was given last, where it is equal, as nodes of one version know the same. */
+  operationsOf(names: readonly string[]): ReadonlySet<string> {
+    const last = this.#operations
+    const operations = new Set(names)
+    const isEqual = operations.size === last.size && names.every((name) => last.has(name))
+    if (!isEqual) this.#operations = operations
+    return this.#operations
+  }
 }
 
 /** What a node runs. */
@@ -180,7 +190,7 @@ export class Member {
     this.boot = hello.boot
     this.weight = hello.weight
     this.sliceBytesMax = hello.sliceBytesMax
-    this.operations = new Set(hello.operations)
+    this.operations = this.#roster.operationsOf(hello.operations)
     this.givesLog = hello.logs !== undefined
     const { upgrade } = hello
     this.program = upgrade && {
@@ -313,7 +323,7 @@ export class Membership {
       const member = this.#place(fresh, value.storeId)
       member.boot = value.boot
       member.weight = value.weight
-      member.operations = new Set(value.operations)
+      member.operations = this.#roster.operationsOf(value.operations)
       member.leaving = value.leaving
       member.rebaseFrom = value.rebaseFrom
       if (value.leaving === 'left') member.state = 'left'
