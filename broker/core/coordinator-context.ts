@@ -9,7 +9,7 @@ import type { GridContext } from '../../shared/operations/operation.ts'
 import type { Down } from '../../shared/protocol/messages.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import { Deadlines } from './deadlines.ts'
-import type { GatewayEffect, GatewayNotice } from './effects.ts'
+import type { GatewayEffect, GatewayNotice, MessageRound } from './effects.ts'
 import type { Instant } from './events.ts'
 import {
   type IdentityRecord,
@@ -53,7 +53,7 @@ export interface CoordinatorOptions {
   readonly lagMs: number
   /** How long a node may take over a read before it is issued again elsewhere. */
   readonly leaseMs: number
-  /** A read of so many parts is kept and sent as one, so many at a time. */
+  /** What goes to so many nodes or more is kept and sent as one, so many at a time. */
   readonly flatMin: number
   /** Copies that a write needs at least; 1 or more. */
   readonly minInSync: number
@@ -209,6 +209,15 @@ export class CoordinatorContext {
   send(member: Member, message: Down): void {
     assert(member.session !== undefined, 'only a connected node is sent to')
     this.emit({ type: 'send', connection: member.session.connection, message })
+  }
+
+  /** In slices, between which the loop takes what has come. */
+  sendRound(round: MessageRound): void {
+    const { flatMin } = this.options
+    for (let from = 0; from < round.size; from += flatMin) {
+      const to = Math.min(from + flatMin, round.size)
+      this.emit({ type: 'send-round', round, from, to })
+    }
   }
 
   notice(

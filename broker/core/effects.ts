@@ -12,7 +12,6 @@ import type { TaskState } from '../../shared/protocol/states.ts'
 import type { Topic } from '../../shared/protocol/topics.ts'
 import type { ConnectionId, Ticket } from './events.ts'
 import type { LedgerRecord } from './ledger-records.ts'
-import type { ReadRound } from './read-round.ts'
 
 /** Why a submission or a request was refused (docs/operations.md has the table). */
 export type RefusalCode =
@@ -84,13 +83,20 @@ export interface SealingOrder {
   readonly value: Uint8Array
 }
 
+/** What very many nodes are sent at once: each message is made when it leaves. */
+export interface MessageRound {
+  readonly size: number
+  connectionOf(at: number): ConnectionId
+  payloadOf(at: number): Uint8Array
+}
+
 export type GatewayEffect =
   | { readonly type: 'persist'; readonly records: readonly LedgerRecord[] }
   | { readonly type: 'send'; readonly connection: ConnectionId; readonly message: Down }
-  /** The messages of the parts `from … to` of a round, each to its member's connection. A round leaves in several of these. */
+  /** The messages `from … to` of a round, which leaves in several of these. */
   | {
       readonly type: 'send-round'
-      readonly round: ReadRound
+      readonly round: MessageRound
       readonly from: number
       readonly to: number
     }

@@ -4,10 +4,11 @@
  * A part carries `after`, the head of its node's stream, and says which of its tiles no write has touched: both as they
  * are when it is asked for, whenever it leaves.
  */
+import type { TaskId } from '../../shared/core/ids.ts'
 import type { ItemsOperation, ReadOperation, Wire } from '../../shared/operations/operation.ts'
-import type { Read } from '../../shared/protocol/messages.ts'
+import { type Down, encodeMessage, type Read } from '../../shared/protocol/messages.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
-import type { Member } from './membership.ts'
+import type { Member, Session } from './membership.ts'
 import type { TilePlan } from './planner.ts'
 import type { ReadAsker } from './read-asker.ts'
 import { prefixOf, type ReadPart } from './read-plan.ts'
@@ -93,4 +94,23 @@ function unbornAmong(
   const flags = new Uint8Array(tiles.length)
   for (let at = 0; at < tiles.length; at++) flags[at] = placement.isBorn(tiles[at]!) ? 0 : 1
   return flags
+}
+
+/** To those who are connected: nobody waits for the read any more. */
+export function sendCancels(
+  context: CoordinatorContext,
+  task: TaskId,
+  members: readonly Member[],
+): void {
+  const sessions = members.map(({ session }) => session!)
+  const messageFor = ({ number }: Session): Down => ({ t: 'cancel', session: number, task })
+  if (members.length < context.options.flatMin) {
+    for (const member of members) context.send(member, messageFor(member.session!))
+    return
+  }
+  context.sendRound({
+    size: sessions.length,
+    connectionOf: (at) => sessions[at]!.connection,
+    payloadOf: (at) => encodeMessage(messageFor(sessions[at]!)),
+  })
 }

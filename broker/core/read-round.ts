@@ -7,6 +7,7 @@
  */
 import { digestWords } from '../../shared/core/hash.ts'
 import { type ReadForAll, ReadTemplate } from '../../shared/protocol/read-template.ts'
+import type { MessageRound } from './effects.ts'
 import type { ConnectionId } from './events.ts'
 import type { Member, Session } from './membership.ts'
 import type { TilePlan } from './planner.ts'
@@ -22,7 +23,7 @@ export interface RoundInput {
   memberAt(index: number): Member
 }
 
-export class ReadRound {
+export class ReadRound implements MessageRound {
   readonly #plan: TilePlan
   readonly #forAll: ReadForAll
   readonly #unborn: Uint8Array | boolean

@@ -26,7 +26,7 @@ import { OpenParts } from './open-parts.ts'
 import { regionsTouch, type TilePlan } from './planner.ts'
 import { faultOf, isHopeless, lacksBornTile } from './read-answers.ts'
 import type { ReadAsker } from './read-asker.ts'
-import { isAlike, messageOf, roundOf } from './read-messages.ts'
+import { isAlike, messageOf, roundOf, sendCancels } from './read-messages.ts'
 import { extentOf, planRound, type ReadPart } from './read-plan.ts'
 import { operationOf } from './task-ledger.ts'
 import type { Changes } from './tile-waits.ts'
@@ -125,11 +125,7 @@ export class Reads {
     read.parts = parts
     this.#flat.add(read)
     if (round.hasUnborn) this.#overtaken.add(read)
-    const { flatMin } = this.#context.options
-    for (let from = 0; from < round.size; from += flatMin) {
-      const to = Math.min(from + flatMin, round.size)
-      this.#context.emit({ type: 'send-round', round, from, to })
-    }
+    this.#context.sendRound(round)
     this.#setLease(read, () => {
       if (read.parts !== parts) return
       for (const at of parts.flatOf()) this.#endLease(read, this.#takeOut(read, at))
@@ -401,13 +397,13 @@ export class Reads {
   #close(read: OpenRead): void {
     const { members, deadlines } = this.#context
     for (const name of read.leases) deadlines.clear(name)
+    const asked: Member[] = []
     for (const index of read.parts.holders()) {
       this.#asked.get(index)?.delete(read)
       const member = members.at(index)
-      if (member.session === undefined) continue
-      const { number } = member.session
-      this.#context.send(member, { t: 'cancel', session: number, task: read.asker.id })
+      if (member.session !== undefined) asked.push(member)
     }
+    sendCancels(this.#context, read.asker.id, asked)
     for (const part of read.parts.waiting()) this.#waiting.delete(part)
     this.#overtaken.delete(read)
     this.#flat.delete(read)

@@ -215,17 +215,20 @@ function benchRead(fleet: FleetInMemory, state: string): void {
   const submission = fleet.parse({ op: 'stat', args: { field: 'value' } })
   const steps: Sample[] = []
   const encodings: Sample[] = []
+  const cancellations: Sample[] = []
   for (let run = 0; run < STEP_WARM_UPS + STEP_RUNS; run++) {
     const step = measure(() => fleet.submit(submission))
     const sent = sentBy(step.value)
     const encoding = measure(() => encodeAll(sent))
-    fleet.cancel(sent.task)
+    const cancellation = measure(() => fleet.cancel(sent.task))
     if (run < STEP_WARM_UPS) continue
     steps.push(step.sample)
     encodings.push(encoding.sample)
+    cancellations.push(cancellation.sample)
   }
   report(`step that accepts a stat, ${state}`, timingsOf(steps), STEP_GOAL_MS)
   report(`its ${NODES} messages encoded`, timingsOf(encodings))
+  report('step that cancels it', timingsOf(cancellations), STEP_GOAL_MS)
 }
 
 /** The step that sequences a `scale` over the whole grid, and the acknowledgements that end it. */
