@@ -28,7 +28,8 @@ export class BoardKeys {
 
   /** Whether it has no other beside it, made or kept. */
   async isAlone(): Promise<boolean> {
-    return (await this.#guest.run(`ls -d ${IDENTITY}*`)) === IDENTITY
+    // Not `ls` of a pattern: what goes between the two is an error to it.
+    return (await this.#guest.run(`echo ${IDENTITY}*`)) === IDENTITY
   }
 
   /** Whether all of it belongs to whose the data are. */

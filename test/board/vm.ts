@@ -18,6 +18,7 @@ import { bootFilesOf, commandLineOf, copyInto, makeCardImage, makeRootDisk } fro
 import {
   GRID,
   HOST,
+  INSTALL_DEB,
   JOIN_MS_MAX,
   joined,
   lendPort,
@@ -101,7 +102,7 @@ t.test('a board runs the package as a service', { buffered: true }, async (t) =>
 
   await t.test('the package installs, and the service joins', async (t) => {
     await shortenWatchdog(guest)
-    await guest.run('dpkg -i /root/agent.deb')
+    await guest.run(INSTALL_DEB, UPGRADE_MS_MAX)
     const url = await lendPort(guest, gateway.port)
     const install = `obelisk install --role agent --packaged --id edge-7 --gateway ${url} ${PATIENCE}`
     await guest.run(install, UPGRADE_MS_MAX)
@@ -233,11 +234,10 @@ t.test('a gateway runs as a service too, beside an agent', { skip, buffered: tru
     async () => (await guest.run(`${show}=ActiveState`)) === 'active',
     JOIN_MS_MAX,
   )
-  // On a machine that does much else it is ready later than the script of the package waits for.
   if (code !== 0) await guest.run('dpkg --configure -a', UPGRADE_MS_MAX)
   t.not(await guest.run(`stat -c %u /proc/$(${show}=MainPID)`), '0')
   const installAgent = `obelisk install --role agent --packaged --id edge-9 ${PATIENCE}`
-  await guest.run(`dpkg -i /root/agent.deb && ${installAgent}`, UPGRADE_MS_MAX)
+  await guest.run(`${INSTALL_DEB} && ${installAgent}`, UPGRADE_MS_MAX)
   const list = await eventually(
     'its own agent has joined',
     async () => {
