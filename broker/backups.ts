@@ -82,21 +82,23 @@ export class Backups implements BackupPort {
       throw new AppError('backup-under-way', 'a backup is being made: try again when it is')
     }
     this.#isUnderWay = true
+    let isReleased = false
+    const release = async (): Promise<void> => {
+      if (isReleased) return
+      isReleased = true
+      // What is left of it the next one removes, or says why it cannot.
+      await rm(copyFolder(this.#parts.data), { recursive: true, force: true }).catch(() => {})
+      this.#isUnderWay = false
+    }
     try {
       const { bytes, pieces } = await this.#make(passphrase, asker)
-      const content = Readable.from(pieces(), { highWaterMark: 1 })
-      content.once('close', () => void this.#release())
+      const content = Readable.from(endingWith(pieces(), release), { highWaterMark: 1 })
+      content.once('close', () => void release())
       return { bytes, content }
     } catch (error) {
-      await this.#release()
+      await release()
       throw error
     }
-  }
-
-  async #release(): Promise<void> {
-    // What is left of it the next one removes, or says why it cannot.
-    await rm(copyFolder(this.#parts.data), { recursive: true, force: true }).catch(() => {})
-    this.#isUnderWay = false
   }
 
   async #make(passphrase: string | undefined, asker: Asker) {
@@ -144,4 +146,18 @@ export class Backups implements BackupPort {
     const content = readFileSync(path)
     return content.length > CONFIGURATION_BYTES_MAX ? [] : [{ name: CONFIGURATION_FILE, content }]
   }
+}
+
+/** Does this before the last piece is given: whoever has all of them may ask for the next backup at once. */
+async function* endingWith<T>(
+  pieces: AsyncIterable<T>,
+  act: () => Promise<void>,
+): AsyncGenerator<T> {
+  let last: T | undefined
+  for await (const piece of pieces) {
+    if (last !== undefined) yield last
+    last = piece
+  }
+  await act()
+  if (last !== undefined) yield last
 }

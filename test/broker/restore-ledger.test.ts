@@ -173,6 +173,21 @@ t.test('only one at a time, and one that nobody reads makes room for the next', 
   )
 })
 
+t.test('whoever has the last byte of one may ask for the next', async (t) => {
+  const one = await box(t)
+  const { bytes, content } = await one.backups.make(undefined, BY)
+  let read = 0
+  for await (const piece of content) {
+    read += (piece as Uint8Array).length
+    if (read < bytes) continue
+    const next = await one.backups.make(undefined, BY)
+    await once(content.destroy(), 'close')
+    await t.rejects(one.backups.make(undefined, BY), { code: 'backup-under-way' }, 'it is this one')
+    next.content.destroy()
+  }
+  t.equal(read, bytes)
+})
+
 /** The next turn after the one before was let go of. */
 async function until<T>(make: () => Promise<T>): Promise<T> {
   for (;;) {
