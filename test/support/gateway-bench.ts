@@ -6,7 +6,6 @@ import { Coordinator, type CoordinatorOptions, newIdentity } from '../../broker/
 import type { GatewayEffect, LookOutcome, Outcome } from '../../broker/core/effects.ts'
 import type { GatewayEvent, Submitter } from '../../broker/core/events.ts'
 import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
-import { singleSends } from '../../scripts/bench/single-sends.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
@@ -23,6 +22,7 @@ import { checkReadings } from '../../shared/protocol/readings.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import { checkSubmission, parseSubmission } from '../../shared/protocol/task.ts'
 import { LedgerDisk } from './ledger-disk.ts'
+import { singleSends } from './single-sends.ts'
 
 export const BENCH_OPTIONS: CoordinatorOptions = {
   grid: {

@@ -16,7 +16,6 @@ import {
   type LedgerRecord,
 } from '../../broker/core/ledger-records.ts'
 import type { GatewayDriver, GatewayPorts } from '../../broker/driver.ts'
-import { singleSends } from '../../scripts/bench/single-sends.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
@@ -29,6 +28,7 @@ import type { SimulatedClock } from './simulated-clock.ts'
 import type { SimulatedDisk } from './simulated-disk.ts'
 import type { SimulatedNetwork } from './simulated-network.ts'
 import { SimulatedProcess } from './simulated-process.ts'
+import { singleSends } from './single-sends.ts'
 import { violated } from './violation.ts'
 
 /** What is seen of the gateway from outside, and of its disk. */
