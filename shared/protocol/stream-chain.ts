@@ -8,6 +8,11 @@ import { DIGEST_BYTES, digest } from '../core/hash.ts'
 /** The chain of an empty stream. */
 export const CHAIN_START: Uint8Array = new Uint8Array(DIGEST_BYTES)
 
+const HEAD_BYTES = DIGEST_BYTES * 4
+
+/** For most links: one write extends ten thousand chains. */
+const room = roomOf(4096)
+
 export interface ChainLink {
   readonly position: number
   readonly seq: number
@@ -17,12 +22,17 @@ export interface ChainLink {
 }
 
 export function extendChain(chain: Uint8Array, link: ChainLink): Uint8Array {
-  const bytes = new Uint8Array(DIGEST_BYTES * 4 + link.tiles.length)
-  const view = new DataView(bytes.buffer)
+  const length = HEAD_BYTES + link.tiles.length
+  const { bytes, view } = length <= room.bytes.length ? room : roomOf(length)
   bytes.set(chain, 0)
   view.setFloat64(DIGEST_BYTES, link.position, true)
   view.setFloat64(DIGEST_BYTES * 2, link.seq, true)
   bytes.set(link.body, DIGEST_BYTES * 3)
-  bytes.set(link.tiles, DIGEST_BYTES * 4)
-  return digest(bytes)
+  bytes.set(link.tiles, HEAD_BYTES)
+  return digest(bytes.subarray(0, length))
+}
+
+function roomOf(length: number): { readonly bytes: Uint8Array; readonly view: DataView } {
+  const bytes = new Uint8Array(length)
+  return { bytes, view: new DataView(bytes.buffer) }
 }
