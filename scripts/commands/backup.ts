@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { count } from '../../shared/core/count.ts'
 import { type BackupManifest, SECRETS_FILE } from '../../shared/protocol/backup-manifest.ts'
 import { BackupFile } from '../../shared/runtime/backup-file.ts'
 import { AppError, EXIT_FAILED } from '../../shared/runtime/errors.ts'
@@ -17,7 +18,7 @@ import type { GatewayParts } from './gateway-parts.ts'
 import { PASSPHRASE_FILE } from './passphrase.ts'
 import { withRestore } from './restore.ts'
 import { restoreAll } from './restore-ledger.ts'
-import { count, printable, when } from './streams.ts'
+import { printable, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
 interface BackupFlags {

@@ -1,6 +1,7 @@
+import { count } from '../../shared/core/count.ts'
 import type { DetectorView, RecoveryView } from '../../shared/protocol/views.ts'
 import { type Asked, say } from './command-place.ts'
-import { count, printable, when } from './streams.ts'
+import { printable, when } from './streams.ts'
 
 /** `gateway trust`. */
 export async function trust(asked: Asked): Promise<number> {

@@ -2,7 +2,8 @@
  * Lines of what does not wait for whoever reads them. While he is too slow they are held up to a bound, and then left
  * out until he has read those; how many there were is said.
  */
-import { count, type Streams } from './streams.ts'
+import { count } from '../../shared/core/count.ts'
+import type { Streams } from './streams.ts'
 
 const HELD_BYTES_MAX = 8 * 1024 * 1024
 /** What each of them takes beside its text, at most. */

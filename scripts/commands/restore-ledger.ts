@@ -1,6 +1,7 @@
 /** `restore`: says what a copy of the ledger cannot know, and what a person does next. */
 import type { BackupNames } from '../../broker/core/backup.ts'
 import type { RestoredLedger } from '../../broker/restore-ledger.ts'
+import { count } from '../../shared/core/count.ts'
 import { CONFIGURATION_FILE } from '../../shared/protocol/backup-manifest.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { placesOf } from '../install/places.ts'
@@ -9,7 +10,7 @@ import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
 import { assertClear, linesOf, type RestoreFlags, revokedSince, some, startOf } from './restore.ts'
 import { configure, placeOfGateway } from './secure.ts'
-import { count, printable, type Streams, span, when } from './streams.ts'
+import { printable, type Streams, span, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
 export async function restoreAll(

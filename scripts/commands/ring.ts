@@ -1,5 +1,6 @@
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { count } from '../../shared/core/count.ts'
 import type {
   DetectorView,
   MovesView,
@@ -13,7 +14,7 @@ import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { named, recoveryLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { isTyped } from './secret-input.ts'
-import { count, printable, type Streams, table } from './streams.ts'
+import { printable, type Streams, table } from './streams.ts'
 import { usage } from './task-request.ts'
 
 export function addRingCommands(place: CommandPlace): void {

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { count } from '../../shared/core/count.ts'
 
 /** What a command talks through, so that tests can listen. */
 export interface Output {
@@ -94,11 +95,6 @@ export function table<T>(
       .join('  '),
   )
   return `${[head, ...body].map((line) => line.trimEnd()).join('\n')}\n`
-}
-
-/** `1 task`, `2 tasks`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
 /** A time as a person reads it. */
