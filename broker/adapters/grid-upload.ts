@@ -4,6 +4,7 @@
  * cut the same way, and each task is known by the upload's id and its number: so who sends it again after whatever
  * broke has what was taken recognised, and nothing is done twice. It is whole in each tile, and not as a whole.
  */
+import { count } from '../../shared/core/count.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
 import { type CellReader, FileProblem } from '../../shared/grid/cell-readers.ts'
 import {
@@ -112,9 +113,9 @@ export class Upload {
     try {
       for await (const chunk of chunks) {
         this.#bytes += chunk.length
-        await this.#take(reader.read(chunk))
+        await this.#take(reader.read(chunk), reader)
       }
-      await this.#take(reader.end())
+      await this.#take(reader.end(), reader)
       await this.#takeRest()
       this.#state = 'ending'
     } catch (error) {
@@ -131,14 +132,14 @@ export class Upload {
     this.#state = this.#failed > 0 ? 'failed' : 'done'
   }
 
-  async #take(numbers: ArrayLike<number>): Promise<void> {
+  async #take(numbers: ArrayLike<number>, reader: CellReader): Promise<void> {
     const { type } = this.#plan.field
     for (let from = 0; from < numbers.length; ) {
       if (this.#filled === this.#cells.length) this.#nextBand()
       const count = Math.min(numbers.length - from, this.#cells.length - this.#filled)
       for (let index = 0; index < count; index++) {
         const number = numbers[from + index]!
-        if (!takes(type, number)) throw this.#notTaken(this.#filled + index, number)
+        if (!takes(type, number)) throw this.#notTaken(this.#filled + index, number, reader)
         this.#cells[this.#filled + index] = held(type, number)
       }
       this.#filled += count
@@ -147,16 +148,17 @@ export class Upload {
     }
   }
 
-  #notTaken(place: number, number: number): FileProblem {
+  #notTaken(place: number, number: number, reader: CellReader): FileProblem {
     const { field, region } = this.#plan
     const row = this.#band.y - region.y + Math.floor(place / region.w)
-    const where = `row ${row}, column ${place % region.w}`
+    const where = reader.placeOf(row, place % region.w)
     return new FileProblem(`${where}: ${number} is nothing that a field of ${field.type} holds`)
   }
 
   #nextBand(): void {
     const next = this.#bands.next()
-    if (next.done === true) throw new FileProblem(`it has more than ${this.#plan.region.h} rows`)
+    if (next.done === true)
+      throw new FileProblem(`it has more than ${count(this.#plan.region.h, 'row')}`)
     this.#band = next.value
     const lsus = next.value.w * next.value.h
     // The same memory again, but for the first and the last band.
@@ -172,12 +174,12 @@ export class Upload {
       if (this.#filled % w !== 0) throw new FileProblem('it ends within a row')
       if (isCounted) {
         const rows = this.#band.y - region.y + this.#filled / w
-        throw new FileProblem(`it has ${rows} rows, and was to have ${region.h}`)
+        throw new FileProblem(`it has ${count(rows, 'row')}, and was to have ${region.h}`)
       }
       if (this.#bytes === 0) throw new FileProblem('it is empty')
       if (this.#filled > 0) await this.#put({ ...this.#band, h: this.#filled / w })
     } else if (isCounted && this.#rows < region.h) {
-      throw new FileProblem(`it has ${this.#rows} rows, and was to have ${region.h}`)
+      throw new FileProblem(`it has ${count(this.#rows, 'row')}, and was to have ${region.h}`)
     }
   }
 

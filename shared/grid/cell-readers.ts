@@ -2,6 +2,7 @@
  * Numbers out of a stream of bytes, chunk after chunk, however it is cut: packed ones of a type, or lines of text. What
  * is no number is a `FileProblem`, which says where it is.
  */
+import { count } from '../core/count.ts'
 import { NPY_MAGIC, type NumberType } from './npy.ts'
 
 /** The file cannot be taken; the message says what is wrong with it, and where. */
@@ -12,6 +13,8 @@ export interface CellReader {
   read(chunk: Uint8Array): ArrayLike<number>
   /** Those that the end makes whole. */
   end(): ArrayLike<number>
+  /** As whoever looks into the file counts. */
+  placeOf(row: number, column: number): string
 }
 
 const ARRAYS = {
@@ -59,6 +62,11 @@ export class PackedReader implements CellReader {
     if (this.#left > 0) throw new FileProblem('it ends within a number')
     return []
   }
+
+  /** Of an array. */
+  placeOf(row: number, column: number): string {
+    return `row ${row}, column ${column}`
+  }
 }
 
 /** Far more than a row of the widest grid takes. */
@@ -83,7 +91,7 @@ export class TextReader implements CellReader {
     const lines = this.#rest.split('\n')
     this.#rest = lines.pop()!
     if (this.#rest.length > LINE_BYTES_MAX) {
-      throw new FileProblem(`row ${this.#rows} has more than ${LINE_BYTES_MAX} bytes`)
+      throw new FileProblem(`line ${this.#rows + 1} has more than ${LINE_BYTES_MAX} bytes`)
     }
     return lines.flatMap((line) => this.#numbersOf(line))
   }
@@ -92,6 +100,11 @@ export class TextReader implements CellReader {
     const last = this.#rest
     this.#rest = ''
     return last.trim() === '' ? [] : this.#numbersOf(last)
+  }
+
+  /** As editors and spreadsheets count. */
+  placeOf(row: number, column: number): string {
+    return `line ${row + 1}, column ${column + 1}`
   }
 
   #numbersOf(line: string): number[] {
@@ -106,12 +119,12 @@ export class TextReader implements CellReader {
       const hint =
         row === 0 ? '; there is no line of names, a comma between numbers, and a point in them' : ''
       const shown = part.trim().slice(0, SHOWN_MAX)
-      throw new FileProblem(`row ${row}, column ${column}: "${shown}" is no number${hint}`)
+      throw new FileProblem(`${this.placeOf(row, column)}: "${shown}" is no number${hint}`)
     })
     this.#columns ??= numbers.length
     if (numbers.length !== this.#columns) {
-      const count = `${numbers.length} numbers, and row 0 has ${this.#columns}`
-      throw new FileProblem(`row ${row} has ${count}`)
+      const has = `${count(numbers.length, 'number')}, and line 1 has ${this.#columns}`
+      throw new FileProblem(`line ${row + 1} has ${has}`)
     }
     this.#rows += 1
     return numbers

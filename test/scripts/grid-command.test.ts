@@ -212,7 +212,7 @@ t.test('of tasks that failed, commands are named that say why, and no paths', as
   t.match(await run('put', 'value', at('in.csv'), '--resume', 'bad'), {
     code: 1,
     stderr:
-      'error: upload-failed: 1 of 1 tasks of it failed: obelisk task state bad-0 and so on say why; send it again without --resume\n',
+      'error: upload-failed: 1 of 1 task of it failed: obelisk task state bad-0 and so on say why; send it again without --resume\n',
   })
 })
 
@@ -237,7 +237,7 @@ t.test('what cannot be done is said, and no file is left', async (t) => {
   t.match(await run('put', 'value', at('in.csv')), {
     code: 65,
     stderr:
-      /^error: file-unsuitable: row 0, column 0: "a" is no number.*nothing of it is written\n$/,
+      /^error: file-unsuitable: line 1, column 1: "a" is no number.*nothing of it is written\n$/,
   })
   t.match(await run('put', 'value', at('map.tif')), {
     code: 2,

@@ -154,7 +154,7 @@ t.test('a file that is not as it must be writes nothing, and is told why', async
       'value',
       'a,b\n1,2\n',
       'file-unsuitable',
-      /row 0, column 0: "a" is no number; there is no line/,
+      /line 1, column 1: "a" is no number; there is no line/,
       'text/csv',
     ],
     ['value', '1;2\n', 'file-unsuitable', /"1;2" is no number/, 'text/csv'],
@@ -208,7 +208,7 @@ t.test('a value that does not fit, or a file that ends early, says what is writt
   t.same([...control.submitted.keys()], ['nan-0'])
   const lines = `${'1,2\n'.repeat(40)}1,2,3\n`
   t.match(await (await put('value?id=csv', lines, 'text/csv')).json(), {
-    detail: /^row 40 has 3 numbers, and row 0 has 2; nothing of it is written/,
+    detail: /^line 41 has 3 numbers, and line 1 has 2; nothing of it is written/,
   })
   t.match(await (await put('value?id=rows&h=3', '1\n2\n', 'text/csv')).json(), {
     detail: /^it has 2 rows, and was to have 3/,

@@ -94,18 +94,18 @@ t.test('marks of spreadsheets, signs and powers are read', async (t) => {
 t.test('what is no number says where it is', async (t) => {
   const hint = '; there is no line of names, a comma between numbers, and a point in them'
   const cases: [string, string][] = [
-    ['a,b\n1,2\n', `row 0, column 0: "a" is no number${hint}`],
-    ['1;2\n', `row 0, column 0: "1;2" is no number${hint}`],
-    ['1,2\n3,x\n', 'row 1, column 1: "x" is no number'],
-    ['1,2\n3,\n', 'row 1, column 1: "" is no number'],
-    ['1,2\n\n3,4\n', 'row 1, column 0: "" is no number'],
-    ['1,nan\n', `row 0, column 1: "nan" is no number${hint}`],
-    ['1\nInfinity\n', 'row 1, column 0: "Infinity" is no number'],
-    ['1\n1e999\n', 'row 1, column 0: "1e999" is no number'],
-    ['1\n\uFEFF2\n', 'row 1, column 0: "\u00ef\u00bb\u00bf2" is no number'],
-    [`1\n${'z'.repeat(99)}\n`, `row 1, column 0: "${'z'.repeat(32)}" is no number`],
-    ['1,2\n3,4,5\n', 'row 1 has 3 numbers, and row 0 has 2'],
-    ['1,2\n3', 'row 1 has 1 numbers, and row 0 has 2'],
+    ['a,b\n1,2\n', `line 1, column 1: "a" is no number${hint}`],
+    ['1;2\n', `line 1, column 1: "1;2" is no number${hint}`],
+    ['1,2\n3,x\n', 'line 2, column 2: "x" is no number'],
+    ['1,2\n3,\n', 'line 2, column 2: "" is no number'],
+    ['1,2\n\n3,4\n', 'line 2, column 1: "" is no number'],
+    ['1,nan\n', `line 1, column 2: "nan" is no number${hint}`],
+    ['1\nInfinity\n', 'line 2, column 1: "Infinity" is no number'],
+    ['1\n1e999\n', 'line 2, column 1: "1e999" is no number'],
+    ['1\n\uFEFF2\n', 'line 2, column 1: "\u00ef\u00bb\u00bf2" is no number'],
+    [`1\n${'z'.repeat(99)}\n`, `line 2, column 1: "${'z'.repeat(32)}" is no number`],
+    ['1,2\n3,4,5\n', 'line 2 has 3 numbers, and line 1 has 2'],
+    ['1,2\n3', 'line 2 has 1 number, and line 1 has 2'],
   ]
   for (const [text, problem] of cases) t.throws(() => read(text), new FileProblem(problem))
 })
@@ -116,6 +116,6 @@ t.test('a line without an end is not kept for ever', async (t) => {
   let pieces = 0
   t.throws(() => {
     for (; pieces < 100; pieces++) reader.read(piece)
-  }, new FileProblem('row 0 has more than 524288 bytes'))
+  }, new FileProblem('line 1 has more than 524288 bytes'))
   t.equal(pieces, 8)
 })
