@@ -36,7 +36,10 @@ export async function restoreAll(
     inWords(place.data, 'changed', () => configure(placesOf('gateway').configuration, flags))
   }
   if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
-  else streams.stdout.write(textOf(restored, { file, nowTs, place, start: startOf(place, flags) }))
+  else
+    streams.stdout.write(
+      textOf(restored, { file, nowTs, place, start: startOf(place, flags, streams) }),
+    )
   return EXIT_DONE
 }
 

@@ -15,7 +15,7 @@ import { interruptible } from './interruption.ts'
 import { PASSPHRASE_FILE, passphraseOf } from './passphrase.ts'
 import { isTyped } from './secret-input.ts'
 import { assertHosts, configure, placeOfGateway } from './secure.ts'
-import { printable, type Streams, span, when } from './streams.ts'
+import { calledAs, printable, type Streams, span, when } from './streams.ts'
 import { usage } from './task-request.ts'
 
 export interface RestoreFlags {
@@ -49,7 +49,7 @@ export async function restore(
   }
   const restored = await inWords(data, 'changed', () => restoreFleet(order))
   if (isService) configure(placesOf('gateway').configuration, flags)
-  const start = startOf({ data, isService }, flags)
+  const start = startOf({ data, isService }, flags, streams)
   if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
   else streams.stdout.write(textOf(restored, start))
   return EXIT_DONE
@@ -69,9 +69,10 @@ export function withRestore(command: Command): Command {
 export function startOf(
   { data, isService }: ReturnType<typeof placeOfGateway>,
   { host }: Pick<RestoreFlags, 'host'>,
+  streams: Streams,
 ): string {
   if (isService) return `sudo systemctl start ${placesOf('gateway').unit}`
-  return `obelisk gateway --data ${data}${host === undefined ? '' : ` --host ${host}`}`
+  return `${calledAs(streams)} gateway --data ${data}${host === undefined ? '' : ` --host ${host}`}`
 }
 
 /** What is so, without what is to be done next. */

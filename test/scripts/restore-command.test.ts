@@ -20,6 +20,12 @@ const backup = join(file, 'backup')
 writeFileSync(backup, await sealFile(HEAD, '', [], async () => Buffer.alloc(64)))
 writeFileSync(join(file, 'passphrase'), 'correct horse\n')
 
+interface AskedHow {
+  readonly typed?: string
+  readonly path?: string | undefined
+  readonly environment?: Readonly<Record<string, string>>
+}
+
 interface Asked {
   readonly code: number
   readonly passphrase: string
@@ -30,12 +36,12 @@ interface Asked {
 async function ask(
   t: Test,
   flags: RestoreFlags,
-  { typed, path = backup }: { readonly typed?: string; readonly path?: string | undefined } = {},
+  { typed, path = backup, environment = {} }: AskedHow = {},
 ): Promise<Asked> {
   const stdin = Object.assign(new PassThrough(), { isTTY: typed !== undefined })
   let said = ''
   const output = { write: (text: string | Uint8Array) => (said += String(text)) }
-  const streams = { stdout: output, stderr: output, stdin, environment: {} }
+  const streams = { stdout: output, stderr: output, stdin, environment }
   const asked: { passphrase: string; revoked: readonly string[] } = { passphrase: '', revoked: [] }
   const restoreFleet = async (order: RestoreOrder): Promise<Restored> => {
     asked.passphrase = await order.passphrase()
@@ -61,6 +67,13 @@ t.test('whoever restores says who is to stay out', async (t) => {
     /backup is of 2026-11-20.*2 nodes: n1, n2\n.*1 user: ann\n.*1 recipient: bob\n/s,
   )
   t.same((await ask(t, {}, { typed: ' none \n' })).revoked, [])
+})
+
+t.test('how to start is said as the command was called', async (t) => {
+  const called = await ask(t, { noneRevoked: true })
+  t.match(called.said, /^start it: +obelisk gateway --data /m)
+  const npx = await ask(t, { noneRevoked: true }, { environment: { npm_command: 'exec' } })
+  t.match(npx.said, /^start it: +npx obelisk gateway --data /m)
 })
 
 t.test('a disk that takes no keys is told as what it is', async (t) => {
