@@ -3,6 +3,7 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { randomId } from '../../shared/core/ids.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { decodePayload } from '../../shared/protocol/payload.ts'
+import { isFilter } from '../../shared/protocol/topic-filters.ts'
 import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { closedBy, isRefusedFilter, mqttFault, mqttLogin } from '../client/mqtt-faults.ts'
@@ -44,6 +45,9 @@ export function addSub(place: CommandPlace): void {
     .option('-n, --count <n>', 'end after this many messages')
     .option('--timeout <seconds>', 'end after this time (default: never)')
     .action(async (topic: string, flags: Record<string, string | undefined>) => {
+      if (!isFilter(topic)) {
+        throw usage(`"${topic}" is no topic: + stands for a whole level, and # for all that follow`)
+      }
       const given = flags.url ?? (streams.environment.OBELISK_URL || undefined)
       const login = loginFor(given, streams.environment)
       const url = given ?? login?.mqtt ?? MQTT_DEFAULT

@@ -785,6 +785,8 @@ t.test('misuse exits with 2 and says how', async (t) => {
     [['node', 'drain', 'pi-1', '--wait', 'long'], /--wait: "long" is not a number/],
     [['ring'], /Usage: obelisk ring/],
     [['sub'], /missing required argument 'topic'/],
+    [['sub', 'a/#/b'], /"a\/#\/b" is no topic: \+ stands for a whole level/],
+    [['sub', ''], /"" is no topic/],
     [['sub', 'a', '-n', '0'], /--count: "0" is not a whole number/],
     [['sub', 'a', '--url', 'http://x'], /--url: "http:\/\/x" is not a URL/],
   ]
