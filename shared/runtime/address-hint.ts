@@ -17,12 +17,15 @@ const WORDS: readonly (readonly [code: RegExp, words: string])[] = [
 
 /** Where else a gateway may listen than where nobody answers as one: one that is secured and one that is not differ. */
 export function addressHint(url: string, who: 'board' | 'user'): string {
-  const { protocol, hostname } = new URL(url)
-  if (protocol === 'mqtts:') {
-    return `is it started? one that is not secured is at mqtt://${hostname}:1883, for its own machine alone`
-  }
+  const { protocol, hostname, port } = new URL(url)
   const known = who === 'board' ? 'obelisk agent enroll' : 'obelisk login'
-  return `is it started? one that is secured is at mqtts://${hostname}:8883 alone: ${known}`
+  const open = `one that is not secured is at mqtt://${hostname}:1883, for its own machine alone`
+  const secured = `one that is secured is at mqtts://${hostname}:8883 alone: ${known}`
+  const isSecured = protocol === 'mqtts:'
+  // At a port that is of neither, both are elsewhere.
+  const isUsual = port === '' || port === (isSecured ? '8883' : '1883')
+  const others = isUsual ? [isSecured ? open : secured] : [open, secured]
+  return `is it started? ${others.join('; ')}`
 }
 
 /** Whether a connection may have failed so because something else listens there, or nothing. */

@@ -161,7 +161,10 @@ t.test('a closed port, a refusal and a silent peer are each told once', async (t
   const silentUrl = await listen(t, createServer())
   const httpUrl = await listen(t, createHttpServer())
   const cases: [string, RegExp][] = [
-    [httpUrl, /what answers there is no MQTT broker; .* is at mqtts:\/\/127\.0\.0\.1:8883 alone/],
+    [
+      httpUrl,
+      /is no MQTT broker; .* mqtt:\/\/127\.0\.0\.1:1883, .* mqtts:\/\/127\.0\.0\.1:8883 alone/,
+    ],
     [closedUrl, /ECONNREFUSED .*; is it started\? .*: obelisk agent enroll$/],
     [url.replace('mqtt:', 'mqtts:'), /; .* not secured is at mqtt:\/\/127\.0\.0\.1:1883/],
     [url, /Not authorized$/],

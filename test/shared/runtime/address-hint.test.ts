@@ -16,6 +16,7 @@ import type { NodeId } from '../../../shared/core/ids.ts'
 import { GATEWAY_SERVER_NAME } from '../../../shared/protocol/enrolment.ts'
 import type { Token } from '../../../shared/protocol/tokens.ts'
 import {
+  addressHint,
   httpHint,
   isOfAddress,
   isOfTrust,
@@ -107,6 +108,21 @@ t.test('a command that asks over HTTPS shows no code of OpenSSL', async (t) => {
   ] as const) {
     const client = gatewayClient(`https://127.0.0.1:${port}`)
     await t.rejects(client.text({ path: '/' }), { code, detail: words })
+  }
+})
+
+t.test('whoever asks another port for MQTT is told of each where a gateway may be', async (t) => {
+  const open = 'one that is not secured is at mqtt://gw:1883, for its own machine alone'
+  const secured = 'one that is secured is at mqtts://gw:8883 alone: obelisk login'
+  for (const [url, ...others] of [
+    ['mqtt://gw:8025', open, secured],
+    ['mqtts://gw:8025', open, secured],
+    ['mqtt://gw', secured],
+    ['mqtt://gw:1883', secured],
+    ['mqtts://gw', open],
+    ['mqtts://gw:8883', open],
+  ] as const) {
+    t.equal(addressHint(url, 'user'), `is it started? ${others.join('; ')}`, url)
   }
 })
 
