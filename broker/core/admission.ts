@@ -92,7 +92,7 @@ export function judge(
     if (hello.position > 0) {
       return refuse(
         'ledger-behind',
-        'the store has writes of a node that this ledger does not know',
+        'the store has writes of a node that this ledger does not know; was it forgotten (obelisk node rm)? then give it an empty data directory',
       )
     }
     return isFleetFull(context) ? FLEET_FULL : { kind: 'join' }

@@ -144,7 +144,9 @@ t.test(
     const { position, chain, seq, storeId } = bench.node('b')
     remove(bench, 'b')
     bench.hello('b', { storeId, position, chain, seq, ledgerId: 'ledger' })
-    t.match(bench.sent('refused'), [{ code: 'ledger-behind' }])
+    t.match(bench.sent('refused'), [
+      { code: 'ledger-behind', message: /forgotten .* give it an empty data directory$/ },
+    ])
     const empty = { storeId: 'new', position: 0, chain: CHAIN_START, seq: 0, ledgerId: null }
     bench.hello('b', empty)
     t.equal(bench.sent('welcome').length, 1)
