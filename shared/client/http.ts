@@ -137,10 +137,15 @@ export class GatewayClient {
 
 /** What an answer says. Fails with `not-a-gateway`. */
 export function jsonOf<T>(text: string): T {
+  return ofGateway(() => JSON.parse(text) as T)
+}
+
+/** What is read from an answer. Fails with `not-a-gateway`. */
+function ofGateway<T>(read: () => T): T {
   try {
-    return JSON.parse(text) as T
+    return read()
   } catch (cause) {
-    const detail = 'the answer is not JSON; is that address the gateway?'
+    const detail = 'the answer is not ours; is that address the gateway?'
     throw new ObeliskError({ code: 'not-a-gateway', detail, cause })
   }
 }
@@ -177,15 +182,17 @@ async function refusalOf(response: Response): Promise<ObeliskError> {
   } catch {
     // Not from the gateway itself: a proxy's page says less than the status does.
   }
-  const {
-    code = `http-${status}`,
-    detail = `the gateway answered ${status}`,
-    errors = [],
-  } = problem
-  const seconds = response.headers.get('retry-after')
-  const retryAfterMs =
-    seconds !== null && /^\d+$/.test(seconds) ? 1000 * Number(seconds) : undefined
-  return new ObeliskError({ code, detail, errors, status, retryAfterMs, answer: problem })
+  const seconds = response.headers.get('retry-after') ?? ''
+  const retryAfterMs = /^\d+$/.test(seconds) ? 1000 * Number(seconds) : undefined
+  // JSON may be none of ours, too.
+  return ofGateway(() => {
+    const {
+      code = `http-${status}`,
+      detail = `the gateway answered ${status}`,
+      errors = [],
+    } = problem
+    return new ObeliskError({ code, detail, errors, status, retryAfterMs, answer: problem })
+  })
 }
 
 /** Node's `fetch` has what the network did as its cause. */

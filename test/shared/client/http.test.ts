@@ -104,10 +104,23 @@ t.test('no answer, half of one, and one that is no gateway', async (t) => {
       response.write('{', () => response.destroy())
     } else if (url === '/page') response.end('<h1>It works!</h1>')
     else if (url === '/same') response.writeHead(304).end()
+    else if (url?.startsWith('/404/')) {
+      response.writeHead(404).end(decodeURIComponent(url.slice('/404/'.length)))
+    }
   })
   const gateway = new GatewayClient(url)
   t.match(await failure(gateway.json({ path: '/cut' })), { code: 'unreachable', isAway: true })
   t.match(await failure(gateway.json({ path: '/page' })), { code: 'not-a-gateway', isAway: false })
+  for (const other of [
+    'null',
+    '{"errors":{"x":["is missing"]}}',
+    '{"errors":"x"}',
+    '{"errors":[null]}',
+  ]) {
+    const path = `/404/${encodeURIComponent(other)}`
+    const strange = await failure(gateway.json({ path }))
+    t.match(strange, { code: 'not-a-gateway', isAway: false }, other)
+  }
   const silent = await failure(gateway.json({ path: '/silent', timeoutMs: 20 }))
   t.match(silent, { code: 'timed-out', isAway: true, message: /within 0\.02 s/ })
   const headers = { 'if-none-match': '"1-2"' }
