@@ -1,4 +1,5 @@
 /** Where retained messages of others outlive the gateway: in its ledger, with what the bridge owes for those cleared. */
+import { count } from '../shared/core/count.ts'
 import type { DiskWatch } from './adapters/disk-watch.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { RetainedLedger } from './adapters/mqtt-retained-journal.ts'
@@ -20,9 +21,9 @@ export function retainedLedger(parts: RetainedParts): RetainedLedger {
     cleared: (topic) => clearings.owe(topic),
     write: (changes) => ledger.writeRetained(changes, clearings.recordsOf(changes.keys())),
     hasRoom: () => (disk.freeBytes ?? DISK_FREE_BYTES_MIN) >= DISK_FREE_BYTES_MIN,
-    refused(count) {
-      const message = `${count} retained messages were refused: no room for them`
-      notices.take({ level: 'warn', code: 'retained-full', message, fields: { count } })
+    refused(messages) {
+      const message = `no room: ${count(messages, 'retained message')} refused`
+      notices.take({ level: 'warn', code: 'retained-full', message, fields: { count: messages } })
     },
   }
 }

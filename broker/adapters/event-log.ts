@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { count } from '../../shared/core/count.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import { makeDirectory } from '../../shared/runtime/make-directory.ts'
 import type { GatewayNotice } from '../core/effects.ts'
@@ -116,7 +117,7 @@ export class EventLog {
     const events = this.#droppedUnsaid
     this.#droppedUnsaid = 0
     const record = { ts: Date.now(), level: 'warn', code: 'events-dropped', events }
-    const message = `${events} events were not written`
+    const message = `${count(events, 'event')} not written`
     const line = Buffer.from(`${JSON.stringify({ ...record, message })}\n`)
     this.#waiting.push(line)
     this.#waitingBytes += line.length

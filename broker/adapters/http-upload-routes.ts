@@ -1,6 +1,7 @@
 /** Files into fields (grid-upload.ts), streamed: what has come is in tasks before more is read. */
 import type { IncomingMessage } from 'node:http'
 import { errorCodes, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { count } from '../../shared/core/count.ts'
 import { isTaskId, randomId } from '../../shared/core/ids.ts'
 import { LatestMap } from '../../shared/core/latest-map.ts'
 import {
@@ -119,7 +120,7 @@ class UploadRoutes {
     try {
       const view = await this.#receive(request)
       if (view.state === 'done') return sendJson(reply, view)
-      const detail = `${view.failed} of ${view.tasks} tasks of it failed: GET /api/tasks/${view.id}-0 and so on say why; send it again with another id`
+      const detail = `${view.failed} of ${count(view.tasks, 'task')} of it failed: GET /api/tasks/${view.id}-0 and so on say why; send it again with another id`
       return sendProblem(reply, { status: 502, code: 'upload-failed', detail, extra: { ...view } })
     } catch (error) {
       if (!(error instanceof UploadStopped)) throw error
@@ -385,7 +386,7 @@ function stopOf(error: unknown, id: string, view: UploadView | undefined): unkno
   const written =
     tasks === 0
       ? 'nothing of it is written'
-      : `${rows} rows are, or will be, written by the tasks ${id}-0 to ${id}-${tasks - 1}`
+      : `${count(rows, 'row')} ${rows === 1 ? 'is' : 'are'}, or will be, written by the tasks ${id}-0 to ${id}-${tasks - 1}`
   return new UploadStopped({ ...stop, detail: `${stop.detail}; ${written}`, extra: { ...view } })
 }
 

@@ -2,6 +2,7 @@
  * Room on the boards for tiles that a write is the first to put something in. Born tiles are on disk already, and may
  * move. A node that has not said its bound has room for all. What one node would hold is known once nobody is awaited.
  */
+import { count } from '../../shared/core/count.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import type { TaskBody } from '../../shared/protocol/task.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
@@ -20,15 +21,15 @@ export function wantOfRoom(context: CoordinatorContext, body: TaskBody): string 
   for (const tile of isSpreadKnown(context) ? unborn : []) {
     for (const index of placement.holdersOf(tile)) counts.set(index, (counts.get(index) ?? 0) + 1)
   }
-  for (const [index, count] of counts) {
+  for (const [index, born] of counts) {
     const { id, sliceBytesMax = UNBOUND } = members.at(index)
-    if (count * tileBytes <= sliceBytesMax) continue
-    return `node ${id} would hold ${count} new tiles of ${tileBytes} bytes, ${inMiB(count * tileBytes)}, and its slice may have ${inMiB(sliceBytesMax)} (--slice-bytes-max)`
+    if (born * tileBytes <= sliceBytesMax) continue
+    return `node ${id} would hold ${count(born, 'new tile')} of ${tileBytes} bytes, ${inMiB(born * tileBytes)}, and its slice may have ${inMiB(sliceBytesMax)} (--slice-bytes-max)`
   }
   const { holders, copies, roomBytes } = roomOf(context)
   const bytes = (placement.bornCount + unborn.length) * copies * tileBytes
   if (bytes <= roomBytes) return undefined
-  return `with ${unborn.length} new tiles the fleet would hold ${inMiB(bytes)} in ${copies} copies, and its ${holders.length} slices may have ${inMiB(roomBytes)} (--slice-bytes-max)`
+  return `with ${count(unborn.length, 'new tile')} the fleet would hold ${inMiB(bytes)} in ${copies === 1 ? '1 copy' : `${copies} copies`}, and its ${count(holders.length, 'slice')} may have ${inMiB(roomBytes)} (--slice-bytes-max)`
 }
 
 /** Those of some unborn tiles, in their order, that all find room now, beside what is born. */

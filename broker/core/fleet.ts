@@ -3,6 +3,7 @@
  * and for the tasks that wait or run. The words and states are membership.ts's, who is let in is
  * admission.ts's.
  */
+import { count } from '../../shared/core/count.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { type Hello, PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { gridShapeOf, judge, type Refusal } from './admission.ts'
@@ -144,7 +145,7 @@ export class Fleet {
     const lost = context.placement.removeHolder(member.index)
     const missing = lost.filter((tile) => context.placement.holdersOf(tile).length === 0)
     const level = missing.length > 0 ? 'error' : 'warn'
-    const message = `node ${member.id} came with an empty store: ${lost.length} tiles lost a copy, ${missing.length} their last`
+    const message = `node ${member.id} came with an empty store: ${count(lost.length, 'tile')} lost a copy, ${missing.length} of them the last`
     context.notice(level, 'store-replaced', message, {
       node: member.id,
       lost: lost.length,

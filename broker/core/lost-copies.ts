@@ -2,6 +2,7 @@
  * Copies of tiles that turn out to be none: a node says that a page is damaged, or the scrubber that it
  * differs. Where it was the last one, the tile is lost until an operator has it begin anew.
  */
+import { count } from '../../shared/core/count.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { GatewayEvent } from './events.ts'
@@ -113,7 +114,7 @@ export class LostCopies {
     // Of what stays missing they may have copies.
     if (placement.tally.missing === 0) forgetAbsent(this.#context)
     this.#readings.shown(new Map(missing.map((tile) => [tile, 0])))
-    const message = `${missing.length} tiles whose every copy was lost begin anew, as zeros`
+    const message = `${count(missing.length, 'tile')} begun anew, as zeros: no copy was left`
     this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })
     return missing.length
   }
@@ -128,7 +129,7 @@ function droppedAfter({ stream }: Member, position: number): Set<number> {
 }
 
 function describe(tiles: readonly number[], node: string, why: Reason): string {
-  const what = tiles.length === 1 ? `the page of tile ${tiles[0]}` : `${tiles.length} pages`
+  const what = tiles.length === 1 ? `the page of tile ${tiles[0]}` : count(tiles.length, 'page')
   const isWhat = why === 'drift' ? 'not as on another' : 'damaged'
   return `on node ${node}, ${what} ${tiles.length === 1 ? 'is' : 'are'} ${isWhat}`
 }

@@ -4,6 +4,7 @@
  * drained, new or has lost copies is. While the fleet is not settled, or the gateway doubts itself, nothing is
  * planned.
  */
+import { count } from '../../shared/core/count.ts'
 import type { Stall } from '../../shared/protocol/views.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { RingMember } from './hash-ring.ts'
@@ -216,7 +217,7 @@ export class Rebalancer {
     this.#next = 0
     this.#heldUp = []
     if (this.#queue.length > 0) {
-      context.notice('info', 'moves-planned', `${this.#queue.length} tiles are to move`, {
+      context.notice('info', 'moves-planned', `${count(this.#queue.length, 'tile')} to move`, {
         tiles: this.#queue.length,
         ...countsOf(this.#queue.map(({ reason }) => reason)),
       })

@@ -14,6 +14,7 @@
  * what it has of tasks. It knows who is to be waited for. Who joined after the copy was made it does not know, so it waits
  * at least for as long as an agent may sleep before it comes back.
  */
+import { count } from '../../shared/core/count.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import {
   packTileBits,
@@ -73,7 +74,7 @@ export class Recovery {
     const { restored } = this.#context.identity
     if (restored === undefined) return
     const { ts: copyTs, nodes } = restored
-    const message = `this ledger is a copy of an older one, and waits for its ${nodes.length} nodes: tasks accepted later are unknown, and their ids would run again`
+    const message = `this ledger is a copy of an older one, and waits for its ${count(nodes.length, 'node')}: tasks accepted later are unknown, and their ids would run again`
     this.#context.notice('warn', 'restored', message, { copyTs, nodes: nodes.length })
     if (nodes.length > 0) return
     // There may never have been one.
@@ -191,7 +192,9 @@ export class Recovery {
     const nodes = this.#complete.length
     const away = this.#away
     const waited = away.length === 0 ? '' : `; waited for: ${namesOf(away)}`
-    const message = `${nodes} nodes have shown what they hold${waited}`
+    const shown =
+      nodes === 1 ? '1 node has shown what it holds' : `${nodes} nodes have shown what they hold`
+    const message = `${shown}${waited}`
     const expected = this.#expected
     this.#context.notice('info', 'recovery-progress', message, { nodes, expected })
     this.#recoverIfAll()
@@ -270,12 +273,12 @@ export class Recovery {
     const lost = placement.bearAll(written)
     const { taken, older } = this.#outcome.shown(best)
     const newer = context.identity.seq - (restored?.seq ?? 0)
-    const ahead = restored === undefined ? '' : `; up to ${newer} writes came after the copy`
+    const ahead =
+      restored === undefined ? '' : `; up to ${count(newer, 'write')} came after the copy`
     const known =
       writtenLost === undefined ? '' : `, ${writtenLost} of which the copy had as written`
-    const left =
-      taken + older === 0 ? '' : `; ${taken} readings of it are written, ${older} are older`
-    const message = `a new ledger from ${members.length} nodes: ${best.size} tiles; nobody has ${lost}${known}${ahead}${left}`
+    const left = taken + older === 0 ? '' : `; readings of it: ${taken} written, ${older} older`
+    const message = `a new ledger from ${count(members.length, 'node')}: ${count(best.size, 'tile')}; nobody has ${lost}${known}${ahead}${left}`
     context.notice('warn', 'recovered', message, {
       nodes: members.length,
       tiles: best.size,
@@ -347,7 +350,7 @@ export class Recovery {
     for (const tile of missing) placement.adoptHolder(tile, member.index)
     const ats = new Map(inventory.tiles.map((tile, index) => [tile, inventory.ats[index]!]))
     this.#outcome.shown(new Map(missing.map((tile) => [tile, ats.get(tile)!])))
-    const message = `node ${member.id} of the lost ledger came late, with ${missing.length} tiles that were missing`
+    const message = `node ${member.id} of the lost ledger came late, with ${count(missing.length, 'tile')} that nobody had`
     this.#context.notice('warn', 'recovered-late', message, {
       node: member.id,
       tiles: missing.length,

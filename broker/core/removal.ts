@@ -2,6 +2,7 @@
  * Whether the gateway can do without a member. Who lives is not forgotten, nor who has a copy that nobody else
  * could give: a holder that is away may never come back, so only one that is in sync counts.
  */
+import { count } from '../../shared/core/count.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
 
@@ -45,7 +46,6 @@ export function removalProblem(
   }
   const sole = soleTiles(context).get(index) ?? 0
   if (sole === 0) return undefined
-  const tiles = sole === 1 ? '1 tile' : `${sole} tiles`
-  const message = `node ${id} has ${tiles} of which no other copy is here and up to date: they would be lost; once it is here again, obelisk node drain ${id} brings them elsewhere`
+  const message = `node ${id} has ${count(sole, 'tile')} of which no other copy is here and up to date: they would be lost; once it is here again, obelisk node drain ${id} brings them elsewhere`
   return { reason: 'node-holds-tiles', message }
 }

@@ -5,6 +5,7 @@
  * A copy leaves a node by being made anew on one that stays and has none of that tile. Where fewer stay than a
  * tile has copies that must leave, some of them cannot. And nothing is copied without an in-sync holder.
  */
+import { count } from '../../shared/core/count.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Stall, StallReason } from '../../shared/protocol/views.ts'
 import { NO_HOLDER } from './slots.ts'
@@ -62,7 +63,7 @@ export function findStalls(input: StallInput): Stall[] {
         const tiles = counts[reason][index]!
         if (tiles === 0) return []
         const why = reason === 'no-source' ? NO_SOURCE : tooFew(replicas, staying)
-        const message = `${tiles} ${tiles === 1 ? 'tile' : 'tiles'} of node ${id} cannot leave it: ${why}`
+        const message = `${count(tiles, 'tile')} of node ${id} cannot leave it: ${why}`
         return [{ index, stall: { node: id, reason, tiles, message } }]
       }),
     )
@@ -75,5 +76,5 @@ const NO_SOURCE = 'none of their holders is here and up to date'
 function tooFew(replicas: number, staying: number): string {
   const need = `${replicas} ${replicas === 1 ? 'replica needs' : 'replicas need'}`
   const left = staying === 0 ? 'none is' : staying === 1 ? '1 is' : `${staying} are`
-  return `${need} ${replicas} other ${replicas === 1 ? 'node' : 'nodes'}, and ${left} left`
+  return `${need} ${count(replicas, 'other node')}, and ${left} left`
 }

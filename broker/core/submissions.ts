@@ -2,7 +2,7 @@
  * The door for tasks: what is refused and why, what is a repeat, and what is accepted. An accepted
  * task and its body are persisted in the step that answers, so the answer leaves after the flush.
  */
-
+import { count } from '../../shared/core/count.ts'
 import { isTaskId, randomId, type TaskId } from '../../shared/core/ids.ts'
 import { LatestMap } from '../../shared/core/latest-map.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
@@ -155,7 +155,7 @@ export class Submissions {
     const openMax = user?.grant?.openTasksMax
     if (user === undefined || openMax === undefined || submitsAny(user)) return undefined
     if (this.#context.tasks.openOf(ownerNameOf(user)) < openMax) return undefined
-    return { code: 'rate-limited', message: `${openMax} tasks of ${user.name} have not ended` }
+    return { code: 'rate-limited', message: `${user.name} has ${count(openMax, 'task')} open` }
   }
 
   #capacityRefusal({ body }: Submission, bytes: number): Refusal | undefined {

@@ -9,6 +9,7 @@
  * Invariants: nobody begins while a wave is under way; a state is persisted before a node is told; a node that is
  * away is waited for. A start of the gateway goes on where the ledger stands.
  */
+import { count } from '../../shared/core/count.ts'
 import { type NodeId, randomId } from '../../shared/core/ids.ts'
 import type { Hello } from '../../shared/protocol/messages.ts'
 import type {
@@ -141,7 +142,7 @@ export class Upgrades {
       this.#table.add(id, again ? undefined : this.#table.failedOn(id))
     }
     const nodes = members.length
-    const message = `upgrade ${upgrade} of ${nodes} nodes to ${version} begins`
+    const message = `upgrade ${upgrade} of ${count(nodes, 'node')} to ${version} begins`
     context.notice('info', 'upgrade-began', message, { upgrade, version, nodes })
     for (const member of members) if (isHere(member)) this.#judge(member)
     this.#advance()
@@ -380,7 +381,7 @@ export class Upgrades {
     this.#table.keep({ ...upgrade, state: 'done' })
     const { targets } = this.#table
     const done = targets.filter(([, { state }]) => state === 'done').length
-    const message = `upgrade ${upgrade.id}: ${done} of ${targets.length} nodes run ${upgrade.version}`
+    const message = `upgrade ${upgrade.id}: ${upgrade.version} runs on ${done} of ${count(targets.length, 'node')}`
     const fields = { upgrade: upgrade.id, done, nodes: targets.length }
     this.#context.notice('info', 'upgrade-ended', message, fields)
   }

@@ -45,7 +45,7 @@ export function recoveryLines(recovery: RecoveryView): string[] {
   const what = copyTs === undefined ? 'rebuilt' : `restored from a copy of ${when(copyTs)}, and`
   return [
     `the ledger is being ${what} from what the nodes hold: until that is done tasks are refused, and readings wait`,
-    `${shown} of ${expected} nodes have shown what they hold${nodes.length === 0 ? '' : `: ${named(nodes, shown - nodes.length)}`}`,
+    `${shown} of ${expected === 1 ? '1 node has shown what it holds' : `${expected} nodes have shown what they hold`}${nodes.length === 0 ? '' : `: ${named(nodes, shown - nodes.length)}`}`,
     ...(awaited.length === 0
       ? []
       : [`awaited: ${named(awaited, expected - shown - awaited.length)}`]),

@@ -227,8 +227,8 @@ function isRecognised(error: unknown): boolean {
 /** The gateway speaks of its paths. */
 function notDone(error: ObeliskError): ObeliskError {
   const { code, status } = error
-  const { id, failed, tasks } = answerOf(error)
-  const detail = `${failed} of ${tasks} tasks of it failed: obelisk task state ${id}-0 and so on say why; send it again without --resume`
+  const { id, failed, tasks = 0 } = answerOf(error)
+  const detail = `${failed} of ${count(tasks, 'task')} of it failed: obelisk task state ${id}-0 and so on say why; send it again without --resume`
   return new ObeliskError({ code, detail, status, cause: error })
 }
 

@@ -1,6 +1,7 @@
 /** `login`, `logout` and `whoami`: how commands on another machine come to be allowed something. */
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { count } from '../../shared/core/count.ts'
 import type { Grant, Role } from '../../shared/protocol/access.ts'
 import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
 import { AppError, EXIT_BAD_INPUT, EXIT_CONFIG, EXIT_DONE } from '../../shared/runtime/errors.ts'
@@ -115,7 +116,7 @@ function grantText({ ops, regions, fields, tasksPerSecond, openTasksMax }: Grant
     `operations: ${list(ops)}`,
     `LSUs: ${list(boxes)}`,
     `fields: ${list(fields)}`,
-    ...(tasksPerSecond === undefined ? [] : [`${tasksPerSecond} tasks a second`]),
+    ...(tasksPerSecond === undefined ? [] : [`${count(tasksPerSecond, 'task')} a second`]),
     ...(openTasksMax === undefined ? [] : [`${openTasksMax} open`]),
   ].join('; ')
 }

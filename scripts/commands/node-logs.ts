@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { count } from '../../shared/core/count.ts'
 import {
   LOG_AGAIN_MS,
   LOG_FOLLOWED_MS,
@@ -28,8 +29,8 @@ export async function showLog(
   { gateway, streams, flags: { json, follow, lines, level } }: Asked<LogFlags>,
   id: string,
 ): Promise<number> {
-  const count = /^\d{1,3}$/.test(lines) ? Number(lines) : 0
-  if (count < 1 || count > LOG_LINES_MAX) {
+  const asked = /^\d{1,3}$/.test(lines) ? Number(lines) : 0
+  if (asked < 1 || asked > LOG_LINES_MAX) {
     throw usage(`-n must be a whole number from 1 to ${LOG_LINES_MAX}: a board keeps no more`)
   }
   if (!LOG_LEVEL_NAMES.some((name) => name === level)) {
@@ -40,7 +41,10 @@ export async function showLog(
     const view = await gateway.json<LogView>({
       ...{ path: `${path}&${wish}`, timeoutMs: LOG_TIMEOUT_MS, signal },
     })
-    if (view.left > 0) streams.stderr.write(`${view.left} lines were left out\n`)
+    if (view.left > 0)
+      streams.stderr.write(
+        `${count(view.left, 'line')} ${view.left === 1 ? 'was' : 'were'} left out\n`,
+      )
     const lines = view.lines.map((line) => {
       return `${json ? JSON.stringify(line) : printable(logLineText(line, when))}\n`
     })
@@ -48,7 +52,7 @@ export async function showLog(
     return view.next
   }
   const begin = async (signal?: AbortSignal): Promise<string> => {
-    const next = await read(`lines=${count}`, signal)
+    const next = await read(`lines=${asked}`, signal)
     if (!json) streams.stderr.write('older ones: journalctl -u obelisk-agent, on the board\n')
     return next
   }

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { GatewayClient } from '../../shared/client/http.ts'
+import { count } from '../../shared/core/count.ts'
 import type { DetectorView, MovesView, NodeView } from '../../shared/protocol/views.ts'
 import { AppError, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
@@ -183,8 +184,8 @@ async function waitUntilLeft(waiting: Waiting): Promise<NodeView> {
       gateway.json<MovesView>({ path: '/api/ring/moves', signal }),
     )
     const { drain_tiles: before } = node
-    const has = before === undefined ? node.tiles : `${node.tiles_written} of ${before}`
-    const progress = `${node.id} has ${has} tiles; ${progressOf(moves, node)}`
+    const has = count(before ?? node.tiles, 'tile')
+    const progress = `${node.id} has ${before === undefined ? '' : `${node.tiles_written} of `}${has}; ${progressOf(moves, node)}`
     if (progress !== last) streams.stderr.write(`${printable(progress)}\n`)
     last = progress
     for (const line of stallLines(moves, node.id)) {

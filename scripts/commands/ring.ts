@@ -137,7 +137,11 @@ async function recreateMissing(asked: Asked<{ readonly yes?: boolean }>): Promis
     }
     try {
       const answer = await giveUp(gateway, fleet)
-      return say(asked, answer, `${count(answer.tiles, 'tile')} begin anew, as zeros`)
+      return say(
+        asked,
+        answer,
+        `${count(answer.tiles, 'tile')} ${answer.tiles === 1 ? 'begins' : 'begin'} anew, as zeros`,
+      )
     } catch (error) {
       const areMore = error instanceof ObeliskError && error.code === 'more-missing'
       if (flags.yes === true || !areMore) throw error

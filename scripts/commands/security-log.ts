@@ -1,5 +1,6 @@
 /** `obelisk security log`: reads the files of the log. Whoever may read their folder is admin already. */
 import { join } from 'node:path'
+import { count } from '../../shared/core/count.ts'
 import type { SecurityFault } from '../../shared/protocol/security-chain.ts'
 import {
   isSecurityEvent,
@@ -162,8 +163,10 @@ function reportText(
   const text = faults.map((fault) => `${paint(streams, 'red', 'fail')}  ${faultText(fault)}\n`)
   if (faultCount > faults.length) text.push(`      and ${faultCount - faults.length} more\n`)
   const isWhole = faultCount === 0
-  const verdict = isWhole ? paint(streams, 'green', 'ok') : `${faultCount} faults`
-  text.push(`${verdict}: ${lines} lines in ${files} files, from ${firstSeq} to ${head.seq}\n`)
+  const verdict = isWhole ? paint(streams, 'green', 'ok') : count(faultCount, 'fault')
+  text.push(
+    `${verdict}: ${count(lines, 'line')} in ${count(files, 'file')}, from ${firstSeq} to ${head.seq}\n`,
+  )
   if (tornBytes > 0) text.push(`a write of ${tornBytes} bytes is under way, or was cut off\n`)
   text.push(`head ${formatHead(head)}\n`)
   if (isWhole && expected === undefined) {

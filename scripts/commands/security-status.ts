@@ -1,6 +1,7 @@
 /** `obelisk security status`: how it stands with who may come in, at a glance. */
 import type { Listeners, SecurityStatus } from '../../broker/adapters/http-port.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
+import { count } from '../../shared/core/count.ts'
 import { formatHead } from '../../shared/protocol/security-log.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { verifySecurityLog } from '../../shared/runtime/security-log-files.ts'
@@ -109,7 +110,7 @@ function backupText(authority: NonNullable<SecurityStatus['authority']>): string
 function logText(isBroken: boolean, verdict: Verdict, streams: Streams): string {
   if (isBroken) return paint(streams, 'red', 'the disk takes no line: nothing is granted')
   if (verdict === undefined) return 'which only the owner of the gateway can verify, on its machine'
-  if (verdict.isWhole) return `${verdict.lines} lines, whole`
+  if (verdict.isWhole) return `${count(verdict.lines, 'line')}, whole`
   return paint(streams, 'red', 'not what the gateway wrote: obelisk security log --verify')
 }
 

@@ -1,4 +1,5 @@
 /** What `obelisk top` shows, as lines that fit. */
+import { count } from '../../shared/core/count.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
 import { colourOf, linesOf, stateOf } from './node.ts'
@@ -87,7 +88,7 @@ export function screenOf(
   const filter =
     state.isTyping || state.filter !== '' ? `  /${state.filter}${state.isTyping ? '_' : ''}` : ''
   const trouble = troubled === 0 ? '' : `, ${troubled} in trouble`
-  const head = `${address}  ${total} nodes${trouble}  by ${state.sort}${filter}`
+  const head = `${address}  ${count(total, 'node')}${trouble}  by ${state.sort}${filter}`
   const top = away === undefined ? cut(head, columns) : shade('red', away)
   const keys = 's sort  / filter  Enter node  d drain  t tasks  m moves  e events  q quit'
   const asked = state.asked && `empty ${state.asked}, so that it can go? y/n`

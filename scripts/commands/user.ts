@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { UserView } from '../../broker/adapters/http-port.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
+import { count } from '../../shared/core/count.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { ROLES } from '../../shared/protocol/access.ts'
 import { choiceOf } from '../../shared/protocol/problems.ts'
@@ -200,8 +201,8 @@ async function listUsers(asked: Asked): Promise<number> {
 function proofsOf({ hasPassword, tokens, keys }: UserView): string {
   const some = [
     ...(hasPassword ? ['password'] : []),
-    ...(tokens.length > 0 ? [`${tokens.length} tokens`] : []),
-    ...(keys.length > 0 ? [`${keys.length} keys`] : []),
+    ...(tokens.length > 0 ? [count(tokens.length, 'token')] : []),
+    ...(keys.length > 0 ? [count(keys.length, 'key')] : []),
   ]
   return some.join(', ') || 'nothing'
 }

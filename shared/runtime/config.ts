@@ -6,6 +6,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { count } from '../../shared/core/count.ts'
 import { didYouMean } from '../core/near-match.ts'
 import { own } from '../core/own.ts'
 import { AppError, EXIT_CONFIG, EXIT_USAGE, messageOf } from './errors.ts'
@@ -64,7 +65,7 @@ export class ConfigError extends AppError {
   readonly problems: readonly string[]
 
   constructor(problems: readonly string[], exitCode: number = EXIT_CONFIG) {
-    const head = problems.length === 1 ? '1 problem' : `${problems.length} problems`
+    const head = count(problems.length, 'problem')
     const message = `${head} in the configuration:\n${problems.map((p) => `  ${p}`).join('\n')}`
     super('config-invalid', message, { exitCode })
     this.name = 'ConfigError'

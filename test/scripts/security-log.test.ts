@@ -78,7 +78,7 @@ t.test('a log that nobody touched verifies, also against a head', async (t) => {
   const { path, early, head } = await makeLog(data)
   const { code, stdout } = await run('--data', data, '--verify')
   t.equal(code, 0)
-  t.match(stdout, `ok: 5 lines in 1 files, from 1 to 5\nhead ${formatHead(head)}\nnothing is known`)
+  t.match(stdout, `ok: 5 lines in 1 file, from 1 to 5\nhead ${formatHead(head)}\nnothing is known`)
   for (const known of [early, head]) {
     const { code, stdout } = await run('--data', data, '--verify', '--head', formatHead(known))
     t.equal(code, 0)
@@ -99,7 +99,7 @@ t.test('attempt 64: what was changed is said, and ends with 1', async (t) => {
     stdout,
     'fail  security.jsonl:2  seq 2  changed: this line was changed, or the one after it',
   )
-  t.match(stdout, '1 faults: 5 lines')
+  t.match(stdout, '1 fault: 5 lines')
   const json = await run('--data', data, '--verify', '--json')
   t.equal(json.code, 1)
   t.match(JSON.parse(json.stdout), {

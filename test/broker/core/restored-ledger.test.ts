@@ -54,6 +54,12 @@ function show(
   })
 }
 
+function saidOf(bench: GatewayBench, code: string): string[] {
+  return bench.effects.flatMap((effect) =>
+    effect.type === 'notice' && effect.notice.code === code ? [effect.notice.message] : [],
+  )
+}
+
 function taskIn(bench: GatewayBench, id: string) {
   const result = decodeCbor(bench.ledger.get<Uint8Array>('result', id) ?? new Uint8Array(), LIMITS)
   return { ...bench.view.task(id as never), result: result.ok ? result.value : undefined }
@@ -274,6 +280,8 @@ t.test('an operator who says how many nodes are left is not made to wait', (t) =
   const bench = restored(settledPair(), 1)
   show(bench, 'b', { position: 2, tiles: [0], ats: [25] })
   t.match(bench.notices('recovered'), [{ nodes: 1, tiles: 1 }])
+  t.match(saidOf(bench, 'recovery-progress'), [/^1 node has shown what it holds$/])
+  t.match(saidOf(bench, 'recovered'), [/^a new ledger from 1 node: 1 tile; /], 'one is one')
   t.end()
 })
 
