@@ -3,7 +3,7 @@
  * not. A stream that breaks is opened again with `Last-Event-ID`, so that the gateway sends what came meanwhile, as far as
  * it still has it.
  */
-import type { GatewayClient } from './http.ts'
+import { type GatewayClient, jsonOf } from './http.ts'
 import { ObeliskError } from './obelisk-error.ts'
 import { pause, Waits } from './waits.ts'
 
@@ -35,6 +35,11 @@ export interface FollowOptions {
   readonly idleMs?: number
 }
 
+interface Opened {
+  readonly ts: number
+  readonly missed?: string
+}
+
 /** The gateway has a heartbeat each 15 s. */
 const IDLE_MS = 45_000
 /** Characters of one message, so that what is no gateway cannot fill the memory. */
@@ -64,11 +69,11 @@ export async function* follow(
         lastId = block.id ?? lastId
         waits.reset()
         if (block.event === 'opened') {
-          const { ts, missed } = jsonOf(block)
+          const { ts, missed } = jsonOf<Opened>(block.data!)
           yield { kind: 'open', isWhole: isAgain && missed === undefined, ts }
         } else if (block.event === 'left-out') yield { kind: 'missed' }
         else if (block.event === undefined && block.data !== undefined) {
-          yield { kind: 'message', id: block.id, value: jsonOf(block) }
+          yield { kind: 'message', id: block.id, value: jsonOf(block.data) }
         }
       }
       throw new ObeliskError({ code: 'unreachable', detail: `${gateway.address} ended the stream` })
@@ -159,15 +164,6 @@ function withLine(block: Block, line: string): Block {
   else if (name === 'data')
     block.data = block.data === undefined ? value : `${block.data}\n${value}`
   return block
-}
-
-function jsonOf({ data }: Block): { readonly ts: number; readonly missed?: string } {
-  try {
-    return JSON.parse(data!)
-  } catch (cause) {
-    const detail = 'a message of the stream is not JSON; is that address the gateway?'
-    throw new ObeliskError({ code: 'not-a-gateway', detail, cause })
-  }
 }
 
 function brokenBy(cause: unknown, { address }: GatewayClient): ObeliskError {

@@ -145,7 +145,7 @@ function ofGateway<T>(read: () => T): T {
   try {
     return read()
   } catch (cause) {
-    const detail = 'the answer is not ours; is that address the gateway?'
+    const detail = 'what is said there is not ours; is that address the gateway?'
     throw new ObeliskError({ code: 'not-a-gateway', detail, cause })
   }
 }
