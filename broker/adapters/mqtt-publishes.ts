@@ -4,9 +4,10 @@
  */
 import type { Client, PublishPacket } from 'aedes'
 import type { Submitter } from '../core/events.ts'
-import { decidePublish, probeTopicOf } from './mqtt-access.ts'
+import { type DropReason, decidePublish, probeTopicOf } from './mqtt-access.ts'
 import { type Connection, NOBODY } from './mqtt-connection.ts'
 import type { BrokerParts, ReadingMessage, Submission } from './mqtt-hooks.ts'
+import { RefusedTopics } from './mqtt-refused-topics.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
 /** Where a publish goes that is acknowledged and reaches nobody. */
@@ -19,10 +20,13 @@ export class Publishes {
   readonly #parts: BrokerParts
   /** Retained messages at QoS 2 that wait for their flush, by client and packet id. */
   readonly #waiting = new Set<string>()
+  readonly #refusedTopics: RefusedTopics
   #isClosing = false
 
   constructor(parts: BrokerParts) {
     this.#parts = parts
+    const { base, logger, rights } = parts
+    this.#refusedTopics = new RefusedTopics(base, rights.ownerOf, logger)
   }
 
   /** From now on no will is published: it is the gateway that goes, not its clients. */
@@ -94,16 +98,23 @@ export class Publishes {
         return
       case 'drop':
         dropped.add(decision.reason)
-        this.#tellOfRefused(connection, decision.reason)
+        this.#tellOfRefused(connection, client, topic, decision.reason)
         sendNowhere(packet)
     }
     done()
   }
 
-  /** Only what somebody did who is known: in the open mode nobody is. */
-  #tellOfRefused(connection: Connection, code: string): void {
+  #tellOfRefused(
+    connection: Connection,
+    { id: client }: Client,
+    topic: string,
+    reason: DropReason,
+  ): void {
+    const { principal } = connection
+    this.#refusedTopics.tell({ client, principal, topic, reason })
+    // Only what somebody did who is known: in the open mode nobody is.
     if (connection.shownIdentity === NOBODY) return
-    this.#parts.port.onSecurityEvent?.({ ...connection.told('publish-refused'), code })
+    this.#parts.port.onSecurityEvent?.({ ...connection.told('publish-refused'), code: reason })
   }
 
   /**

@@ -4,6 +4,7 @@
  */
 
 import { isNodeId, isTaskId, type NodeId, type TaskId } from '../core/ids.ts'
+import { closest } from '../core/near-match.ts'
 import { own } from '../core/own.ts'
 
 export const TOPIC_BASE_DEFAULT = 'obelisk/v1'
@@ -137,6 +138,22 @@ function parseCell(field: string, [x, y, ...rest]: readonly string[]): Topic | u
 /** Whether a text lies where cells are told, and names none. */
 export function isMistypedCell(base: string, text: string): boolean {
   return text.startsWith(`${base}/cell/`) && parseTopic(base, text) === undefined
+}
+
+/** The topic for anybody's messages that a text below the base, which is none, was most likely meant to be. */
+export function nearTopic(base: string, text: string): string | undefined {
+  const given = text.slice(base.length + 1)
+  const [, name, ...rest] = given.split('/')
+  const known = [
+    'task/submit',
+    ...(rest.length === 1 && rest[0] !== '' ? [`task/${name}/cancel`] : []),
+    ...(name === undefined ? [] : [['cell', name, ...rest].join('/')]),
+  ]
+  const near = closest(
+    given,
+    known.filter((one) => parseTopic(base, `${base}/${one}`) !== undefined),
+  )
+  return near && `${base}/${near}`
 }
 
 /** Whether a topic or filter text lies in our part of the topic tree. */

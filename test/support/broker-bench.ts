@@ -64,17 +64,26 @@ export class Gateway implements MqttBrokerPort {
 export interface BrokerBench {
   broker: MqttBroker
   gateway: Gateway
+  /** Of its log. */
+  warnings: { readonly fields: object; readonly message: string }[]
   raw(parts?: Parameters<typeof RawMqttClient.connected>[1]): Promise<RawMqttClient>
   mqtt(options?: IClientOptions): Promise<MqttClient>
 }
 
 export async function brokerBench(t: Test, options: MqttBrokerOptions = {}): Promise<BrokerBench> {
   const gateway = new Gateway()
-  const broker = await MqttBroker.start({ port: 0, ...options }, gateway)
+  const warnings: BrokerBench['warnings'] = []
+  const [quiet, warn] = [
+    () => {},
+    (fields: object, message: string) => void warnings.push({ fields, message }),
+  ]
+  const logger = { debug: quiet, info: quiet, warn, error: quiet }
+  const broker = await MqttBroker.start({ port: 0, ...options }, gateway, logger)
   t.teardown(() => broker.close())
   return {
     broker,
     gateway,
+    warnings,
     async raw(parts) {
       const client = await RawMqttClient.connected(broker.port, parts)
       t.teardown(() => client.end())
