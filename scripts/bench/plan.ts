@@ -3,9 +3,14 @@
  * the ring, the ring and the placement themselves, and a whole step of the coordinator. Floors are
  * measured in the same run.
  */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { LedgerStore } from '../../broker/adapters/ledger-store.ts'
 import { GATEWAY_OPTIONS } from '../../broker/config.ts'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
 import { HashRing, type RingMember } from '../../broker/core/hash-ring.ts'
+import { LEDGER_TABLES, type LedgerRecord } from '../../broker/core/ledger-records.ts'
 import { Placement } from '../../broker/core/placement.ts'
 import {
   partsOf,
@@ -20,6 +25,7 @@ import { hashText, mix32 } from '../../shared/core/hash.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import type { ReadOperation, Wire, WriteOperation } from '../../shared/operations/operation.ts'
+import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { type Applied, type Down, encodeMessage } from '../../shared/protocol/messages.ts'
 import { benchOptions, misused } from './bench-options.ts'
 import { FleetInMemory, nodeIdOf } from './fleet-in-memory.ts'
@@ -28,6 +34,7 @@ import {
   formatMs,
   formatTable,
   measure,
+  median,
   type Sample,
   type Timings,
   timeRuns,
@@ -231,8 +238,14 @@ function benchRead(fleet: FleetInMemory, state: string): void {
   report('step that cancels it', timingsOf(cancellations), STEP_GOAL_MS)
 }
 
-/** The step that sequences a `scale` over the whole grid, and the acknowledgements that end it. */
-function benchWrite(fleet: FleetInMemory): void {
+/** The step that sequences a `scale` over the whole grid, what the ledger has of it, and the acknowledgements that end it. */
+async function benchWrite(fleet: FleetInMemory): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'obelisk-bench-'))
+  const ledger = await LedgerStore.open(directory, LEDGER_TABLES, (error) => {
+    throw error
+  })
+  const commits: number[] = []
+  let records: readonly LedgerRecord[] = []
   const steps: Sample[] = []
   const encodings: Sample[] = []
   const acknowledgements: Sample[] = []
@@ -242,6 +255,10 @@ function benchWrite(fleet: FleetInMemory): void {
     const sent = sentBy(step.value)
     const { task, sends } = sent
     const encoding = measure(() => encodeAll(sent))
+    records = step.value.flatMap((effect) => (effect.type === 'persist' ? effect.records : []))
+    const startMs = performance.now()
+    await ledger.write(records)
+    const commitMs = performance.now() - startMs
     const applied = sends.map(({ message }) => appliedOf(message))
     const ending = measure(() => applied.flatMap((message, index) => fleet.receive(index, message)))
     const isEnded = ending.value.some(
@@ -251,8 +268,15 @@ function benchWrite(fleet: FleetInMemory): void {
     if (run < WRITE_WARM_UPS) continue
     steps.push(step.sample)
     encodings.push(encoding.sample)
+    commits.push(commitMs)
     acknowledgements.push(ending.sample)
   }
+  await ledger.close()
+  rmSync(directory, { recursive: true })
+  const bytes = records.reduce((sum, { value }) => sum + (value ? encodeCbor(value).length : 0), 0)
+  console.log(
+    `ledger records of a scale: ${records.length}, ${(bytes / 2 ** 20).toFixed(2)} MiB, on disk in ${formatMs(median(commits))} ms (median of ${commits.length}; ${formatMs(Math.min(...commits))} at least)`,
+  )
   report('step that sequences a scale', timingsOf(steps), STEP_GOAL_MS)
   report(`its ${NODES} messages encoded`, timingsOf(encodings))
   report(`its ${NODES} acknowledgements taken, to its end`, timingsOf(acknowledgements))
@@ -281,7 +305,7 @@ function benchRecovery(fleet: FleetInMemory, state: string): void {
   report(`step that re-issues a lost node's parts, ${state}`, timingsOf(steps), RECOVERY_GOAL_MS)
 }
 
-function benchCoordinator(): void {
+async function benchCoordinator(): Promise<void> {
   const fleet = new FleetInMemory({ grid: GRID, replicas: REPLICAS, nodes: NODES })
   const admission = measure(() => fleet.admitAll())
   const settling = measure(() => fleet.settle())
@@ -289,7 +313,7 @@ function benchCoordinator(): void {
   report('the step that publishes their ring', timingsOf([settling.sample]))
   benchRead(fleet, 'no tile born')
   benchRecovery(fleet, 'no tile born')
-  benchWrite(fleet)
+  await benchWrite(fleet)
   benchRead(fleet, 'all tiles born')
   benchRecovery(fleet, 'all tiles born')
 }
@@ -306,7 +330,7 @@ if (stranger !== undefined)
   misused(`"${stranger}" is not one of ${Object.keys(sections).join(', ')}`)
 console.log(describeMachine())
 for (const [name, run] of Object.entries(sections)) {
-  if (asked.length === 0 || asked.includes(name)) run()
+  if (asked.length === 0 || asked.includes(name)) await run()
 }
 console.log('Milliseconds.')
 console.log(formatTable(rows))
