@@ -273,7 +273,7 @@ t.test('in a terminal, until q', async (t) => {
   type('t')
   await shows(/not-found: no/)
   type('/1\r')
-  await shows(/1 nodes[\s\S]*\/1/)
+  await shows(/1 node [\s\S]*\/1/)
   type('q')
   t.equal(await within('its end', running), 0)
   t.same(raw, [true, false], 'the terminal is as it was')
