@@ -296,7 +296,6 @@ t.test('nobody at the address is 69, and what cannot be understood is 2', async 
     ['task', 'submit'],
     ['task', 'submit', 'scale', '--region', '1,2,3'],
     ['task', 'submit', 'scale', '--args', '{'],
-    ['task', 'submit', 'digest', '--items', join(fleet.directory, 'none')],
     ['task', 'submit', 'scale', '--wait', 'long'],
     ['task', 'state'],
     ['task', 'ls', '--http', 'gateway'],
@@ -308,6 +307,10 @@ t.test('nobody at the address is 69, and what cannot be understood is 2', async 
     t.same([answer.code, answer.stdout], [2, ''], argv.join(' '))
     t.not(answer.stderr, '')
   }
+  const none = join(fleet.directory, 'none')
+  const unread = await said('task', 'submit', 'digest', '--items', none)
+  t.same([unread.code, unread.stdout], [66, ''])
+  t.match(unread.stderr, none)
 })
 
 t.test('in a checkout, npx finds the command', async (t) => {
