@@ -74,6 +74,11 @@ export class AnswerTable {
     }
   }
 
+  /** The changes of those that are taken in. */
+  addAll(answers: readonly Answer[], claimRoom: (bytes: number) => boolean): (() => void)[] {
+    return answers.flatMap((answer) => this.add(answer, claimRoom) ?? [])
+  }
+
   forget(names: readonly AnswerName[]): void {
     for (const name of names) this.#forget(nameOf(name))
   }

@@ -17,6 +17,25 @@ export interface SliceCommit {
   readonly results: readonly PartResult[]
 }
 
+/** A page as it goes to disk. */
+export interface PageRow {
+  readonly tile: number
+  readonly bytes: Uint8Array
+  /** If no column of it were one value. */
+  readonly wholeBytes: number
+}
+
+/** Pages in the form that they are stored in. */
+export function rowsOf({ pages }: SliceCommit, mayPack: boolean): PageRow[] {
+  return Array.from(pages, ([tile, page]) => {
+    return { tile, bytes: page.stored(mayPack), wholeBytes: page.layout.bytes }
+  })
+}
+
+export function isPacked({ bytes, wholeBytes }: PageRow): boolean {
+  return bytes.length < wholeBytes
+}
+
 export const NO_TILES: ReadonlySet<number> = new Set()
 
 /** The tiles whose page is damaged once it is on disk; the same set if that changes nothing. */

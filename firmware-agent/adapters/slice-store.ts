@@ -4,7 +4,6 @@
  * after any crash they agree (recovery.md, The stores). Everything is checked when it is read: LMDB
  * has no checksums. Whether there is room is asked before anything is written.
  */
-import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
@@ -22,14 +21,16 @@ import { AnswerTable } from './answer-table.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
 import { ResultTable } from './result-table.ts'
 import { sealRecord } from './sealed-record.ts'
-import { brokenAfter, NO_TILES, type SliceCommit } from './slice-commit.ts'
+import { brokenAfter, isPacked, NO_TILES, rowsOf, type SliceCommit } from './slice-commit.ts'
 import { SliceGrid } from './slice-grid.ts'
 import { metaTable, readRecord, recordsAreSound, type SliceStats } from './slice-records.ts'
-import { isSoundPage, type StagedName, StagedPages } from './staged-pages.ts'
+import { isSoundPage, rowOf, type StagedName, StagedPages } from './staged-pages.ts'
+import { StoreIdentity } from './store-identity.ts'
 import {
   diskBytesOf,
   StoreRoom,
   type StoreRoomOptions,
+  sizeOf,
   TREE_BYTES_PER_COMMIT,
 } from './store-room.ts'
 import { TileSet } from './tile-set.ts'
@@ -45,7 +46,6 @@ const BROKEN_KEPT = 2
 const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
 
 export class SliceStore {
-  readonly #random: Random
   readonly #database: Tables
   readonly #tiles: Table<number>
   readonly #results: ResultTable
@@ -55,10 +55,12 @@ export class SliceStore {
   readonly #room: StoreRoom
   /** Tiles whose page is damaged, and gone. */
   #broken: ReadonlySet<number>
-  readonly #held = new TileSet((tile) => this.#grid?.geometry.tileLsus(tile) ?? 0)
+  readonly #held = new TileSet((tile) => sizeOf(this.#grid?.layoutOf(tile)))
   /** Why the store that was here before could not be used, and where it is now. */
   readonly setAside: string | undefined
-  #identity: StoreFacts
+  readonly #identity: StoreIdentity
+  /** Whether pages may be written in format 2: who does not know it never gets one. */
+  mayPack = false
   #grid: SliceGrid | undefined
   #mark: StreamMark
   #stamp: (() => number) | undefined
@@ -96,7 +98,7 @@ export class SliceStore {
     setAside?: string,
   ): Promise<SliceStore> {
     const store = new SliceStore(options, random, database, clock, setAside)
-    await store.#writeIdentity(store.#identity)
+    await store.#writeIdentity(store.identity)
     return store
   }
 
@@ -107,36 +109,33 @@ export class SliceStore {
     clock: Clock,
     setAside: string | undefined,
   ) {
-    this.#random = random
     this.#database = database
     this.setAside = setAside
     this.#tiles = database.table<number>('tiles', 'uint32')
     this.#meta = metaTable(database)
     const written = readRecord<number>(this.#meta, 'written') ?? 0
     const leaves = (): number => database.leavesOf(this.#tiles)
-    this.#room = new StoreRoom(options, database, { leaves, clock, written })
+    const owed = (): number =>
+      this.#identity.hasPacked ? this.#held.diskBytes - database.bytesOf(this.#tiles) : 0
+    this.#room = new StoreRoom(options, database, { leaves, owed, clock, written })
     this.#answers = new AnswerTable(
       { bytesMax: options.outboxBytesMax, recordsMax: OUTBOX_RECORDS_MAX },
       database.table<number>('answers', 'ordered-binary'),
     )
     this.#staged = new StagedPages(database.table<number>('staged', 'uint32'))
     this.#broken = new Set(readRecord<number[]>(this.#meta, 'broken') ?? [])
-    const last = readRecord<StoreFacts>(this.#meta, 'identity')
-    this.#identity =
-      last === undefined
-        ? { storeId: randomId(random), boot: 1, ledgerId: null, grid: null }
-        : { ...last, boot: last.boot + 1 }
+    this.#identity = new StoreIdentity(this.#meta, random)
     this.#mark = readRecord<StreamMark>(this.#meta, 'mark') ?? MARK_START
     const former = database.table<number>('results', 'ordered-binary')
     this.#results = new ResultTable(this.#meta, former, this.#mark.position)
-    if (this.#identity.grid !== null) this.#setGrid(new SliceGrid(this.#identity.grid))
+    if (this.identity.grid !== null) this.#setGrid(new SliceGrid(this.identity.grid))
     for (const tile of this.#tiles.getKeys()) this.#held.add(tile)
   }
 
   /** What the core begins with, if it does now; results and answers in their order. */
   get stored(): StoredState {
     return {
-      ...this.#identity,
+      ...this.identity,
       mark: this.#mark,
       results: this.#results.list(),
       answers: this.#answers.list(),
@@ -147,7 +146,7 @@ export class SliceStore {
   }
 
   get identity(): StoreFacts {
-    return this.#identity
+    return this.#identity.facts
   }
 
   get mark(): StreamMark {
@@ -156,6 +155,11 @@ export class SliceStore {
 
   /** The grid, once the store belongs to a ledger. */
   get grid(): SliceGrid | undefined {
+    return this.#grid
+  }
+
+  get #knownGrid(): SliceGrid {
+    if (this.#grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
     return this.#grid
   }
 
@@ -183,10 +187,10 @@ export class SliceStore {
 
   /** Binds a new store to a ledger and its grid. */
   async adopt(ledgerId: string, grid: GridShape): Promise<void> {
-    const { ledgerId: own } = this.#identity
+    const { ledgerId: own } = this.identity
     if (own !== null) throw new AppError('store-adopted', `the store belongs to ledger ${own}`)
     const sliceGrid = new SliceGrid(grid)
-    await this.#writeIdentity({ ...this.#identity, ledgerId, grid })
+    await this.#writeIdentity({ ...this.identity, ledgerId, grid })
     this.#setGrid(sliceGrid)
   }
 
@@ -211,18 +215,16 @@ export class SliceStore {
   readPage(tile: number, room?: Room): TilePage | undefined {
     const stored = this.#tiles.getBinaryFast(tile)
     if (stored === undefined) return undefined
-    if (this.#grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
     // The library's buffer is longer than it says; only a view cut by its length is the value.
     const bytes = stored.subarray(0, stored.length)
-    const page = TilePage.open(this.#grid.layoutOf(tile), bytes, room, tile)
+    const page = TilePage.open(this.#knownGrid.layoutOf(tile), bytes, room, tile)
     if (typeof page === 'string') throw new PageDamagedError(tile, page)
     return page
   }
 
   /** A private copy of the page that was staged for a tile, if it is exactly this one. */
   readStaged(tile: number, page: StagedName, room: Room): TilePage | undefined {
-    if (this.#grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
-    return this.#staged.read(tile, page, this.#grid.layoutOf(tile), room)
+    return this.#staged.read(tile, page, this.#knownGrid.layoutOf(tile), room)
   }
 
   /** Tells the page that is staged for a tile from one that comes for it later. */
@@ -235,14 +237,12 @@ export class SliceStore {
    * on disk. `store-full` leaves everything as it was.
    */
   async stage(pages: readonly IncomingPage[]): Promise<IncomingPage[]> {
-    const { grid } = this
-    if (grid === undefined) throw new AppError('grid-unknown', 'the store has no grid yet')
+    const grid = this.#knownGrid
     const sound = pages.filter((page) => isSoundPage(page, grid))
     if (sound.length === 0) return sound
-    this.#room.require(sound.map(({ bytes }) => ({ bytes: bytes.length, isNew: true })))
-    await this.#write(() => {
-      for (const { tile, bytes } of sound) this.#staged.put(tile, bytes)
-    })
+    const rows = sound.map((page) => rowOf(page, grid))
+    this.#room.require(rows, () => true)
+    await this.#write(() => this.#staged.putAll(rows))
     return sound
   }
 
@@ -268,28 +268,29 @@ export class SliceStore {
    */
   async commit(commit: SliceCommit, onTaken?: () => void): Promise<void> {
     const { adopted = NO_TILES, dropped = NO_TILES } = commit
-    const pages = Array.from(commit.pages, ([tile, page]) => ({ tile, bytes: page.stored(false) }))
+    const rows = rowsOf(commit, this.mayPack)
     // What is staged has its room already, but for the time until that is free again.
     const isNew = (tile: number): boolean => !this.#held.has(tile) && !adopted.has(tile)
-    this.#room.require(
-      pages.map(({ tile, bytes }) => ({ bytes: bytes.length, isNew: isNew(tile) })),
-    )
+    this.#room.require(rows, isNew)
+    const hasPacked = this.#identity.hasPacked || rows.some(isPacked)
     const { position, chain, seq } = commit.mark
     const mark = sealRecord({ position, chain, seq })
     const broken = brokenAfter(commit, this.#broken)
     await this.#write(() => {
       for (const tile of [...dropped, ...(commit.broken ?? NO_TILES)]) void this.#tiles.remove(tile)
-      for (const { tile, bytes } of pages) void this.#tiles.put(tile, bytes)
+      for (const { tile, bytes } of rows) void this.#tiles.put(tile, bytes)
       // Not with a drop, and no other version: what is staged may be of the next move already.
       for (const [tile, version] of commit.spent ?? []) this.#staged.remove(tile, version)
       this.#results.put(commit.results)
       if (broken !== this.#broken) void this.#meta.put('broken', sealRecord([...broken]))
       void this.#meta.put('mark', mark)
+      if (hasPacked !== this.#identity.hasPacked) this.#identity.put(this.identity, hasPacked)
       onTaken?.()
     })
+    this.#identity.became(this.identity, hasPacked)
     this.#mark = { position, chain, seq }
     for (const tile of [...dropped, ...broken]) this.#held.delete(tile)
-    for (const { tile } of pages) this.#held.add(tile)
+    for (const { tile } of rows) this.#held.add(tile)
     this.#broken = broken
     this.#results.added(commit.results)
   }
@@ -302,15 +303,11 @@ export class SliceStore {
   /** Resolves once the answers are on disk, in one transaction; those that there is no room for are shed. */
   async storeAnswers(answers: readonly Answer[]): Promise<void> {
     let diskBytes = TREE_BYTES_PER_COMMIT
-    const changes: (() => void)[] = []
-    for (const answer of answers) {
-      const change = this.#answers.add(answer, (bytes) => {
-        const isRoom = this.#room.fits(diskBytes + diskBytesOf(bytes), 'answer')
-        if (isRoom) diskBytes += diskBytesOf(bytes)
-        return isRoom
-      })
-      if (change !== undefined) changes.push(change)
-    }
+    const changes = this.#answers.addAll(answers, (bytes) => {
+      const isRoom = this.#room.fits(diskBytes + diskBytesOf(bytes), 'answer')
+      if (isRoom) diskBytes += diskBytesOf(bytes)
+      return isRoom
+    })
     if (changes.length === 0) return
     this.#room.take(diskBytes)
     await this.#write(() => {
@@ -325,9 +322,8 @@ export class SliceStore {
 
   /** Empties the store: a new one, of no ledger. It goes on counting starts. */
   async wipe(): Promise<StoreFacts> {
-    const { boot } = this.#identity
-    const identity = { storeId: randomId(this.#random), boot, ledgerId: null, grid: null }
-    await this.#beginAnew(identity, () => this.#tiles.clearSync())
+    const identity = this.#identity.renewed()
+    await this.#beginAnew(identity, () => this.#tiles.clearSync(), false)
     this.#grid = undefined
     this.#held.clear()
     return identity
@@ -337,14 +333,14 @@ export class SliceStore {
   async rebase(ledgerId: string, keep: Uint32Array): Promise<void> {
     const kept = new Set(keep)
     const given = [...this.heldTiles(0, this.#held.size)].filter((tile) => !kept.has(tile))
-    await this.#beginAnew({ ...this.#identity, ledgerId }, () => {
+    await this.#beginAnew({ ...this.identity, ledgerId }, () => {
       for (const tile of given) void this.#tiles.remove(tile)
     })
     for (const tile of given) this.#held.delete(tile)
   }
 
   /** Forgets the stream and all that hangs on it. */
-  async #beginAnew(identity: StoreFacts, changeTiles: () => void): Promise<void> {
+  async #beginAnew(identity: StoreFacts, changeTiles: () => void, hasPacked?: false) {
     const clearAnswers = this.#answers.clear()
     await this.#database.write(() => {
       changeTiles()
@@ -353,9 +349,9 @@ export class SliceStore {
       clearAnswers()
       void this.#meta.remove('mark')
       void this.#meta.remove('broken')
-      void this.#meta.put('identity', sealRecord(identity))
+      this.#identity.put(identity, hasPacked)
     })
-    this.#identity = identity
+    this.#identity.became(identity, hasPacked)
     this.#mark = MARK_START
     this.#results.cleared()
     this.#broken = NO_TILES
@@ -391,8 +387,8 @@ export class SliceStore {
   }
 
   async #writeIdentity(identity: StoreFacts): Promise<void> {
-    await this.#write(() => void this.#meta.put('identity', sealRecord(identity)))
-    this.#identity = identity
+    await this.#write(() => this.#identity.put(identity))
+    this.#identity.became(identity)
   }
 
   #setGrid(grid: SliceGrid): void {

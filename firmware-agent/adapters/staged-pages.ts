@@ -7,6 +7,7 @@ import type { PageLayout } from '../../shared/grid/page-layout.ts'
 import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
 import type { Table } from '../../shared/runtime/tables.ts'
 import type { IncomingPage } from '../core/effects.ts'
+import type { PageRow } from './slice-commit.ts'
 import type { SliceGrid } from './slice-grid.ts'
 
 /** What an entry that adopts a page calls it. */
@@ -25,10 +26,12 @@ export class StagedPages {
   }
 
   /** Inside a transaction, as all that changes something here. */
-  put(tile: number, page: Uint8Array): void {
-    this.#puts += 1
-    this.#versions.set(tile, this.#puts)
-    void this.#table.put(tile, page)
+  putAll(rows: readonly PageRow[]): void {
+    for (const { tile, bytes } of rows) {
+      this.#puts += 1
+      this.#versions.set(tile, this.#puts)
+      void this.#table.put(tile, bytes)
+    }
   }
 
   /** Another number for each page that comes for a tile; 0 for one that was here at the start. */
@@ -56,6 +59,10 @@ export class StagedPages {
     if (typeof found === 'string') return undefined
     return found.at === page.at && equalBytes(found.digest, page.digest) ? found : undefined
   }
+}
+
+export function rowOf({ tile, bytes }: IncomingPage, grid: SliceGrid): PageRow {
+  return { tile, bytes, wholeBytes: grid.layoutOf(tile).bytes }
 }
 
 /** Whether these bytes are the page that they are said to be. */

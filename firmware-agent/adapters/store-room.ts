@@ -3,6 +3,7 @@
  * asked before a write, since LMDB cannot take back what does not fit. LMDB never writes over a page: a
  * tile that is rewritten needs new ones first, and so what is new leaves room for that.
  */
+import type { PageLayout } from '../../shared/grid/page-layout.ts'
 import {
   ENTRY_PAGE_BYTES_MAX,
   PART_BYTES_MAX,
@@ -11,6 +12,8 @@ import {
 import type { Clock } from '../../shared/runtime/clock.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { Tables } from '../../shared/runtime/tables.ts'
+import type { PageRow } from './slice-commit.ts'
+import type { TileSize } from './tile-set.ts'
 
 export interface StoreRoomOptions {
   /** The file of the slice stays below this, bytes. */
@@ -26,6 +29,8 @@ export interface StoreRoomOptions {
 interface StoreParts {
   /** Of the table that holds the pages of tiles. */
   readonly leaves: () => number
+  /** What that table would take more, bytes, if no page had a column as one value. */
+  readonly owed: () => number
   readonly clock: Clock
   /** Bytes, up to now. */
   readonly written: number
@@ -36,6 +41,10 @@ const PAGE_BYTES = 4096
 const PAGE_HEADER_BYTES = 16
 /** A larger value lies on pages of its own: a leaf holds at least two. */
 const LEAF_VALUE_BYTES_MAX = 2024
+/** Head, key and place of a value in its leaf. */
+const ROW_BYTES = 24
+/** Of what lies in leaves: they are two thirds full. */
+const LEAF_SHARE = 1.5
 /** The path from the root to a leaf, in the tables and the free list, and the meta page. */
 export const TREE_BYTES_PER_COMMIT = 10 * PAGE_BYTES
 
@@ -53,6 +62,18 @@ export type Purpose = 'new-tiles' | 'rewrite' | 'answer'
 /** A value that shares no leaf lies on whole pages of its own. */
 export function diskBytesOf(bytes: number): number {
   return Math.ceil((bytes + PAGE_HEADER_BYTES) / PAGE_BYTES) * PAGE_BYTES
+}
+
+/** What the page of a tile comes to, if no column of it is one value. */
+export function sizeOf(layout: PageLayout | undefined): TileSize {
+  if (layout === undefined) return { lsus: 0, diskBytes: 0 }
+  return { lsus: layout.lsus, diskBytes: rowBytesOf(layout.bytes) }
+}
+
+/** What a value takes in a tree, about: leaves are not full. */
+function rowBytesOf(bytes: number): number {
+  if (bytes > LEAF_VALUE_BYTES_MAX) return diskBytesOf(bytes) + ROW_BYTES
+  return LEAF_SHARE * (bytes + ROW_BYTES)
 }
 
 export class StoreRoom {
@@ -137,19 +158,26 @@ export class StoreRoom {
     return this.#diskFreeBytes() >= this.#options.diskFreeBytesMin
   }
 
-  /** Takes room for pages of these sizes; fails with `store-full` if they do not go in. */
-  require(pages: readonly { readonly bytes: number; readonly isNew: boolean }[]): void {
-    const bytes = this.#costOf(pages.map((page) => page.bytes))
-    const rewritten = pages.filter(({ isNew }) => !isNew)
-    const purpose = rewritten.length === pages.length ? 'rewrite' : 'new-tiles'
+  /**
+   * Takes room for these pages; fails with `store-full` if they do not go in. A new one goes in only as a whole page,
+   * however small it is now: the next write may make it that.
+   */
+  require(rows: readonly PageRow[], isNew: (tile: number) => boolean): void {
+    const bytes = this.#costOf(rows.map((row) => row.bytes.length))
+    const rewritten = rows.filter(({ tile }) => !isNew(tile))
+    const purpose = rewritten.length === rows.length ? 'rewrite' : 'new-tiles'
+    const needed =
+      purpose === 'rewrite'
+        ? bytes
+        : this.#costOf(rows.map((row) => (isNew(row.tile) ? row.wholeBytes : row.bytes.length)))
     const isLeft = this.isLeftOnDisk
     if (!isLeft) this.#wasDiskFull = true
-    if (!isLeft || !this.#fitsInSlice(bytes, purpose)) {
-      this.#refused = { bytes, purpose }
+    if (!isLeft || !this.#fitsInSlice(needed, purpose)) {
+      this.#refused = { bytes: needed, purpose }
       throw new AppError('store-full', this.#missingOnDisk() ?? this.#sliceMissing())
     }
     this.#refused = undefined
-    this.take(bytes, this.#costOf(rewritten.map((page) => page.bytes)))
+    this.take(bytes, this.#costOf(rewritten.map((row) => row.bytes.length)))
   }
 
   /** Whether so many bytes go in. */
@@ -165,7 +193,8 @@ export class StoreRoom {
 
   #fitsInSlice(bytes: number, purpose: Purpose): boolean {
     const { sliceBytesMax } = this.#options
-    const room = sliceBytesMax - this.#reserveFor(purpose) - this.#database.fileBytes()
+    const owed = purpose === 'rewrite' ? 0 : Math.max(0, this.#parts.owed())
+    const room = sliceBytesMax - this.#reserveFor(purpose) - owed - this.#database.fileBytes()
     return bytes <= room || bytes <= room + this.#reusableBytes()
   }
 

@@ -1,12 +1,19 @@
-/** A set of tiles in one bit each, since a slice may have hundreds of thousands, and how many LSUs they have. */
+/** A set of tiles in one bit each, since a slice may have hundreds of thousands, and what they come to. */
+export interface TileSize {
+  readonly lsus: number
+  /** Of its page, if it is whole. */
+  readonly diskBytes: number
+}
+
 export class TileSet {
   #bits = new Uint8Array(0)
   #size = 0
   #lsus = 0
-  readonly #lsusOf: (tile: number) => number
+  #diskBytes = 0
+  readonly #sizeOf: (tile: number) => TileSize
 
-  constructor(lsusOf: (tile: number) => number) {
-    this.#lsusOf = lsusOf
+  constructor(sizeOf: (tile: number) => TileSize) {
+    this.#sizeOf = sizeOf
   }
 
   get size(): number {
@@ -15,6 +22,11 @@ export class TileSet {
 
   get lsus(): number {
     return this.#lsus
+  }
+
+  /** What all of their pages would take. */
+  get diskBytes(): number {
+    return this.#diskBytes
   }
 
   has(tile: number): boolean {
@@ -31,14 +43,18 @@ export class TileSet {
     }
     this.#bits[at] = this.#bits[at]! | (1 << (tile & 7))
     this.#size += 1
-    this.#lsus += this.#lsusOf(tile)
+    const { lsus, diskBytes } = this.#sizeOf(tile)
+    this.#lsus += lsus
+    this.#diskBytes += diskBytes
   }
 
   delete(tile: number): void {
     if (!this.has(tile)) return
     this.#bits[tile >>> 3] = this.#bits[tile >>> 3]! & ~(1 << (tile & 7))
     this.#size -= 1
-    this.#lsus -= this.#lsusOf(tile)
+    const { lsus, diskBytes } = this.#sizeOf(tile)
+    this.#lsus -= lsus
+    this.#diskBytes -= diskBytes
   }
 
   /** Up to `count` tiles from `from` on, ascending. */
@@ -54,5 +70,6 @@ export class TileSet {
     this.#bits = new Uint8Array(0)
     this.#size = 0
     this.#lsus = 0
+    this.#diskBytes = 0
   }
 }

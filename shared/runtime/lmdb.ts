@@ -199,7 +199,12 @@ export class Database implements Tables {
 
   /** Pages of a table that hold its records. */
   leavesOf<K extends Key>(table: Table<K>): number {
-    return (table as Table<K> & { getStats(): Stats }).getStats().treeLeafPageCount
+    return statsOf(table).treeLeafPageCount
+  }
+
+  bytesOf<K extends Key>(table: Table<K>): number {
+    const stats = statsOf(table)
+    return pagesOf(stats) * stats.pageSize
   }
 
   /** Bytes inside the file that hold nothing now and are used before it grows. */
@@ -214,7 +219,7 @@ export class Database implements Tables {
       root,
       ...[...this.#tables.values()].map((table) => table.getStats() as Stats),
     ]
-      .map((stats) => stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages)
+      .map(pagesOf)
       .reduce((sum, pages) => sum + pages, 0)
     const metaPages = 2
     return Math.max(0, root.lastPageNumber + 1 - metaPages - used) * root.pageSize
@@ -351,6 +356,14 @@ interface Stats {
   readonly treeBranchPageCount: number
   readonly treeLeafPageCount: number
   readonly overflowPages: number
+}
+
+function statsOf<K extends Key>(table: Table<K>): Stats {
+  return (table as Table<K> & { getStats(): Stats }).getStats()
+}
+
+function pagesOf(stats: Stats): number {
+  return stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages
 }
 
 function openEnvironment(path: string, options: DatabaseOptions): RootDatabase<Uint8Array, Key> {

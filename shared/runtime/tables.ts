@@ -34,6 +34,8 @@ export interface Tables {
   fileBytes(): number
   /** Pages of a table that hold its records. */
   leavesOf<K extends Key>(table: Table<K>): number
+  /** What a table takes of the file, bytes. */
+  bytesOf<K extends Key>(table: Table<K>): number
   /** Bytes inside the file that hold nothing now and are used before it grows. */
   freeBytes(): number
   /** What is free on the disk that the file lies on, bytes. */

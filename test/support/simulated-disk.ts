@@ -78,6 +78,12 @@ export class SimulatedDisk {
     return this.#rows.get(table)?.size ?? 0
   }
 
+  bytesOf(table: string): number {
+    let bytes = 0
+    for (const value of this.#rows.get(table)?.values() ?? []) bytes += value.length
+    return bytes
+  }
+
   /** Behind the back of whoever uses it. */
   overwrite(table: string, key: Key, value: Uint8Array): void {
     this.#rows.get(table)!.set(key, value)
@@ -161,6 +167,10 @@ class OpenDisk implements Tables {
 
   leavesOf<K extends Key>(table: Table<K>): number {
     return this.#disk.count((table as Table<K> & { name: string }).name)
+  }
+
+  bytesOf<K extends Key>(table: Table<K>): number {
+    return this.#disk.bytesOf((table as Table<K> & { name: string }).name)
   }
 
   table<K extends Key>(name: string): Table<K> & { name: string } {

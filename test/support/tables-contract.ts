@@ -133,10 +133,12 @@ export function keepsContract(t: Test, open: (t: Test) => Promise<Opened>): void
       words.put('large', new Uint8Array(512 * KIB))
     })
     t.ok(tables.fileBytes() >= before + 400 * KIB)
+    t.ok(tables.bytesOf(words) >= 400 * KIB)
     await tables.write(() => {
       words.remove('large')
     })
     t.ok(tables.freeBytes() >= 400 * KIB)
+    t.ok(tables.bytesOf(words) < 100 * KIB)
     t.ok(tables.diskFreeBytes() > 0)
   })
 
