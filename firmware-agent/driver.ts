@@ -5,6 +5,7 @@
  */
 
 import type { NodeId } from '../shared/core/ids.ts'
+import { PACKED_FORMAT } from '../shared/grid/page-layout.ts'
 import type { LogLines, LogOrder } from '../shared/protocol/log-messages.ts'
 import { decodeDown, encodeMessage } from '../shared/protocol/messages.ts'
 import type { KeyDown, KeyUp } from '../shared/protocol/rekey.ts'
@@ -158,6 +159,9 @@ export class AgentDriver {
         this.#publish(topic, effect.payload, effect.qos, effect.retain)
         return
       }
+      case 'allow-pages':
+        store.mayPack = effect.format >= PACKED_FORMAT
+        return
       case 'adopt':
         return store.adopt(effect.ledgerId, effect.grid)
       case 'apply':

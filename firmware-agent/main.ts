@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { assert } from '../shared/core/assert.ts'
 import { isNodeId, randomId } from '../shared/core/ids.ts'
+import { PACKED_FORMAT } from '../shared/grid/page-layout.ts'
 import { OPERATION_NAMES } from '../shared/operations/catalog.ts'
 import { LOG_LINES_MAX } from '../shared/protocol/log-line.ts'
 import { REKEY_EXPORTER_BYTES, REKEY_LABEL } from '../shared/protocol/rekey.ts'
@@ -121,6 +122,7 @@ async function start(
       sliceBytesMax,
       operations: OPERATION_NAMES,
       logs: LOG_LINES_MAX,
+      pages: PACKED_FORMAT,
       telemetryIntervalMs: config.telemetryIntervalSeconds * 1000,
       outboxBytesMax,
       birth: birthFacts(),

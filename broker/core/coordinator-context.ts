@@ -2,6 +2,7 @@
  * What the parts of the coordinator share: the tables, the deadlines, the moment of this step, and
  * the output that they write to. Made once by the coordinator; no part reaches further.
  */
+
 import { assert } from '../../shared/core/assert.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
@@ -19,12 +20,14 @@ import {
 } from './ledger-records.ts'
 import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
+import { PageFormats } from './page-formats.ts'
 import { Placement } from './placement.ts'
 import { Sealing } from './sealing.ts'
 import { SelfDoubt } from './self-doubt.ts'
 import { ranMsOf, type Task, TaskLedger, type WaitReason } from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 import type { Changes } from './tile-waits.ts'
+import { UpgradeTable } from './upgrade-table.ts'
 import type { WatchedCell } from './watches.ts'
 
 /** How often the progress of a task is published at most, and of how many tasks each time. */
@@ -101,6 +104,8 @@ export class CoordinatorContext {
   readonly moves = new MoveTable()
   readonly sealing = new Sealing()
   readonly deadlines = new Deadlines()
+  readonly upgrades = new UpgradeTable(this)
+  readonly pages = new PageFormats(this.members, this.upgrades)
   identity: IdentityRecord
   now: Instant = { monotonicMs: 0, wallMs: 0 }
   startedMs = 0

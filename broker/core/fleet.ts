@@ -297,6 +297,7 @@ export class Fleet {
       grid: gridShapeOf(context),
       heartbeatMs: context.options.heartbeatMs,
       confirmed: member.stream.acked,
+      ...context.pages.allowed(member),
     })
     context.notice('info', 'node-joined', `node ${member.id} is here, boot ${member.boot}`, {
       node: member.id,

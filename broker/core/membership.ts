@@ -7,8 +7,10 @@
  * The words are those of SWIM and memberlist. The stream lives here too, since identity (storeId,
  * boot, session) decides whether a stream may go on.
  */
+
 import { assert } from '../../shared/core/assert.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
+import { PACKED_FORMAT } from '../../shared/grid/page-layout.ts'
 import type { Hello } from '../../shared/protocol/messages.ts'
 import type { MemberState } from '../../shared/protocol/states.ts'
 import type { ConnectionId } from './events.ts'
@@ -27,6 +29,8 @@ export const NO_STORE = ''
 class Roster {
   /** How many are in each state. */
   readonly counts: Record<MemberState, number> = { alive: 0, suspect: 0, dead: 0, left: 0 }
+  /** Of those that are alive or suspect: who has not said that it knows packed pages. */
+  plain = 0
   readonly changes = new MemberChanges()
   #operations: ReadonlySet<string> = new Set()
 
@@ -60,6 +64,7 @@ export class Member {
   readonly index: number
   readonly joinedTs: number
   #state: MemberState = 'suspect'
+  #knowsPacked = false
   #roster: Roster
   session: Session | undefined
   boot = 0
@@ -104,7 +109,7 @@ export class Member {
     this.silentSinceMs = options.nowMs
     this.stream = new NodeStream(options.storeId)
     this.#roster = roster
-    roster.counts[this.#state] += 1
+    this.#count(1)
   }
 
   get state(): MemberState {
@@ -113,9 +118,9 @@ export class Member {
 
   set state(state: MemberState) {
     this.mayChange()
-    this.#roster.counts[this.#state] -= 1
-    this.#roster.counts[state] += 1
+    this.#count(-1)
     this.#state = state
+    this.#count(1)
   }
 
   /** Why the node stopped its stream by itself, until the next connection. */
@@ -135,8 +140,19 @@ export class Member {
 
   /** It counts among the members no more, whatever becomes of it. */
   countNoMore(): void {
-    this.#roster.counts[this.#state] -= 1
+    this.#count(-1)
     this.#roster = new Roster()
+  }
+
+  #count(by: 1 | -1): void {
+    this.#roster.counts[this.#state] += by
+    const isThere = this.#state === 'alive' || this.#state === 'suspect'
+    if (isThere && !this.#knowsPacked) this.#roster.plain += by
+  }
+
+  /** It reads pages of format 2; unknown until it was here since the start. */
+  get knowsPacked(): boolean {
+    return this.#knowsPacked
   }
 
   /** Connected, admitted, and applying its stream. */
@@ -192,6 +208,9 @@ export class Member {
     this.sliceBytesMax = hello.sliceBytesMax
     this.operations = this.#roster.operationsOf(hello.operations)
     this.givesLog = hello.logs !== undefined
+    this.#count(-1)
+    this.#knowsPacked = (hello.pages ?? 1) >= PACKED_FORMAT
+    this.#count(1)
     const { upgrade } = hello
     this.program = upgrade && {
       version: upgrade.version,
@@ -227,6 +246,11 @@ export class Membership {
 
   get stateCounts(): Readonly<Record<MemberState, number>> {
     return this.#roster.counts
+  }
+
+  /** How many that are not dead have not said that they know packed pages. */
+  get plainCount(): number {
+    return this.#roster.plain
   }
 
   /** Those that stand otherwise than when this was last asked for. */

@@ -122,6 +122,7 @@ export class Moves {
         move: move.id,
         tile: move.tile,
         after: source.stream.head,
+        ...this.#context.pages.ofCopy(source, target),
       })
     }
     // However often it is asked: a fleet in which somebody comes and goes all the time has a try each time.

@@ -26,6 +26,8 @@ export class UpgradeTable {
   #latest: UpgradeRecord | undefined
   /** Of this upgrade or of one before: what failed on a node is kept. */
   readonly #targets = new Map<NodeId, Target>()
+  /** No other upgrade begins while there are some. */
+  readonly #installing = new Set<NodeId>()
   #sorted: readonly (readonly [NodeId, Target])[] | undefined
 
   constructor(context: CoordinatorContext) {
@@ -45,12 +47,21 @@ export class UpgradeTable {
   }
 
   get isInstalling(): boolean {
-    return this.targets.some(([, { state }]) => state === 'installing')
+    return this.#installing.size > 0
+  }
+
+  /** Nodes may still go back to what ran before. */
+  get isOpen(): boolean {
+    return this.#latest?.state === 'running' || this.isInstalling
   }
 
   restore({ upgrade, upgradeNode }: Pick<LedgerContents, 'upgrade' | 'upgradeNode'>): void {
     this.#latest = upgrade.find(({ key }) => key === LATEST)?.value
-    for (const { key, value } of upgradeNode) this.#targets.set(key as NodeId, { ...value })
+    for (const { key, value } of upgradeNode) {
+      this.#targets.set(key as NodeId, { ...value })
+      const isOfLatest = value.upgrade === this.#latest?.id
+      if (isOfLatest && value.state === 'installing') this.#installing.add(key as NodeId)
+    }
   }
 
   /** Of the latest upgrade. */
@@ -88,6 +99,8 @@ export class UpgradeTable {
   move(node: NodeId, state: UpgradeNodeState, code?: string): void {
     const target = this.#targets.get(node)!
     target.state = state
+    if (state === 'installing') this.#installing.add(node)
+    else this.#installing.delete(node)
     if (code === undefined) delete target.code
     else target.code = code
     this.#persist(node)
@@ -120,6 +133,7 @@ export class UpgradeTable {
 
   forget(node: NodeId): void {
     if (!this.#targets.delete(node)) return
+    this.#installing.delete(node)
     this.#sorted = undefined
     this.#context.persist({ table: 'upgradeNode', key: node, value: undefined })
   }

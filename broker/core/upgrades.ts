@@ -23,7 +23,7 @@ import type { LedgerContents, UpgradeRecord } from './ledger-records.ts'
 import type { Member } from './membership.ts'
 import { isHere, PackageFetches } from './package-fetches.ts'
 import type { Rebalancer } from './rebalancer.ts'
-import { isFinal, UpgradeTable, verdictOn } from './upgrade-table.ts'
+import { isFinal, type UpgradeTable, verdictOn } from './upgrade-table.ts'
 import { chooseWave, sizeOf, type UpgradeHindrance } from './upgrade-wave.ts'
 
 type Wished = 'version' | 'packages' | 'wave' | 'pauseMs' | 'downgradeFrom' | 'mayBeAway'
@@ -64,7 +64,7 @@ export class Upgrades {
   constructor(context: CoordinatorContext, rebalancer: Rebalancer) {
     this.#context = context
     this.#rebalancer = rebalancer
-    this.#table = new UpgradeTable(context)
+    this.#table = context.upgrades
     this.#fetches = new PackageFetches(context, this.#table, {
       tell: (member) => this.#order(member, 'wait'),
       timedOut: () => this.#advance(),

@@ -3,8 +3,10 @@
  * one state. Entries that stand in the queue together share transactions, and while one goes to disk
  * the next is computed. Computing is cut into slices, so that no message waits for it.
  */
+
 import { assert } from '../../shared/core/assert.ts'
 import { DIGEST_BYTES } from '../../shared/core/hash.ts'
+import { PACKED_FORMAT } from '../../shared/grid/page-layout.ts'
 import type { Room, TilePage } from '../../shared/grid/tile-page.ts'
 import type { Answer, Copy, Entry, Read } from '../../shared/protocol/messages.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
@@ -121,7 +123,8 @@ export class OperationRunner {
       if (page === undefined) {
         throw new AppError('tile-missing', `tile ${copy.tile} is not held here`)
       }
-      const { at, digest, bytes } = page
+      const { at, digest } = page
+      const bytes = page.stored((copy.pages ?? 1) >= PACKED_FORMAT)
       return { move: copy.move, tile: copy.tile, at, digest, bytes }
     })
   }

@@ -1,7 +1,7 @@
 /**
  * Whose store it is, and whether pages of format 2 lie in it (shared/grid/packed-page.ts). A version from before does
  * not know them: it would take each for damaged, and throw it away. So once there are some, the record of the grid
- * names a field of a type that it cannot know, and it ends before it has touched anything (decision 0027).
+ * names a field of a type that it cannot know, and it ends before it has touched anything (decision 0028).
  */
 import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'

@@ -24,6 +24,8 @@ export interface AgentOptions extends SessionOptions, Presence {
   readonly upgrade?: Upgradeable
   /** Of a node that gives its log: how many lines it keeps. */
   readonly logs?: number
+  /** The newest format of pages that is read here, if it is not the first. */
+  readonly pages?: number
   readonly telemetryIntervalMs: number
   readonly outboxBytesMax: number
   /** Of a page that goes to another node; tests want small ones. */

@@ -3,7 +3,6 @@
  * the gateway, applies its stream in order, answers reads once they may be answered, and holds what
  * the gateway has not confirmed. Cells are the runner's; this file never sees one.
  */
-
 import { unreachable } from '../../shared/core/assert.ts'
 import { own } from '../../shared/core/own.ts'
 import type { Random } from '../../shared/core/random.ts'
@@ -15,6 +14,7 @@ import type { AgentEffect } from './effects.ts'
 import type { AgentEvent, PartResult, StreamMark } from './events.ts'
 import { heldOf, helloOf } from './hello.ts'
 import { Outbox } from './outbox.ts'
+import { PageFormat } from './page-format.ts'
 import { announce, eventOf, stateOf } from './presence.ts'
 import { Pulse } from './pulse.ts'
 import { ReadQueue } from './read-queue.ts'
@@ -33,6 +33,7 @@ export class Agent {
   readonly #outbox: Outbox
   readonly #reads = new ReadQueue()
   readonly #transfers: Transfers
+  readonly #pages = new PageFormat()
   readonly #pulse: Pulse
   readonly #clock: WallClock
   readonly #room: RoomWatch
@@ -161,8 +162,7 @@ export class Agent {
     if (this.#session.state === 'stopped') return undefined
     const due = [this.#session.deadlineMs, this.#reads.deadlineMs, this.#clock.deadlineMs]
     if (this.isAdmitted) due.push(this.#pulse.deadlineMs, this.#room.deadlineMs)
-    const known = due.filter((deadline) => deadline !== undefined)
-    return Math.min(...known)
+    return Math.min(...due.filter((deadline) => deadline !== undefined))
   }
 
   #emit(effect: AgentEffect): void {
@@ -233,6 +233,7 @@ export class Agent {
         break
       case 'beat':
         this.#forgetResults(message.confirmed)
+        this.#effects.push(...this.#pages.take(message))
         this.#answered(message)
         break
       case 'copy':
@@ -259,6 +260,7 @@ export class Agent {
       this.#emit({ type: 'adopt', ledgerId: message.ledgerId, grid: message.grid })
     }
     this.#forgetResults(message.confirmed)
+    this.#effects.push(...this.#pages.take(message))
     this.#effects.push(...announce(this.#options, this.#store.boot))
     this.#acknowledge()
     for (const answer of this.#outbox.answers) this.#send(answer)
@@ -297,8 +299,7 @@ export class Agent {
     if (this.#session.state !== 'greeting') return
     // The gateway waits for others: there is no reason to think that it is gone.
     this.#session.connected(this.#nowMs)
-    const { position } = this.#stream.mark
-    this.#send(heldOf(this.#store.storeId, position, { from, pages, next }))
+    this.#send(heldOf(this.#store.storeId, this.#stream.mark.position, { from, pages, next }))
   }
 
   #receiveEntries(entries: Extract<CoreDown, { t: 'entries' }>['entries']): void {
@@ -372,10 +373,9 @@ export class Agent {
   }
 
   #acknowledge(): void {
-    const { mark, results } = this.#stream
-    const { position, chain } = mark
-    const session = this.#session.number
-    this.#send({ t: 'applied', session, position, chain, results, ...this.#broken() })
+    const { results, mark } = this.#stream
+    const ofStream = { position: mark.position, chain: mark.chain, results, ...this.#broken() }
+    this.#send({ t: 'applied', session: this.#session.number, ...ofStream })
   }
 
   #broken(): { broken?: Uint8Array } {

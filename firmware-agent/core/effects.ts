@@ -31,6 +31,8 @@ export type AgentEffect =
       readonly qos: 0 | 1
       readonly retain: boolean
     }
+  /** Pages may be written in this format and those before it, and in no other. */
+  | { readonly type: 'allow-pages'; readonly format: number }
   /** Binds a new store to a ledger and its grid. */
   | { readonly type: 'adopt'; readonly ledgerId: string; readonly grid: GridShape }
   | { readonly type: 'apply'; readonly entries: readonly Entry[] }

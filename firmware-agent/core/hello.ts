@@ -9,7 +9,7 @@ import type { ExaminedPage, StreamMark } from './events.ts'
 import type { StoreFacts } from './stored-state.ts'
 
 export function helloOf(
-  { node, process, weight, sliceBytesMax, operations, upgrade, logs }: AgentOptions,
+  { node, process, weight, sliceBytesMax, operations, upgrade, logs, pages }: AgentOptions,
   stands: {
     readonly store: StoreFacts
     readonly mark: StreamMark
@@ -39,6 +39,7 @@ export function helloOf(
     ...broken,
     ...(upgrade === undefined ? {} : { upgrade: programOf(upgrade) }),
     ...(logs === undefined ? {} : { logs }),
+    ...(pages === undefined ? {} : { pages }),
   }
 }
 

@@ -9,9 +9,6 @@
 import type { FieldType } from './fields.ts'
 import { flagBytesOf, HEADER_BYTES, type PageLayout } from './page-layout.ts'
 
-/** The newest format that is read here, and named in a hello. */
-export const PACKED_FORMAT = 2
-
 /** By the index of the column: whether it holds one value. */
 export type UniformColumns = readonly boolean[]
 

@@ -19,13 +19,12 @@ import { type Column, columnOver } from './fields.ts'
 import {
   flagsOf,
   numberIn,
-  PACKED_FORMAT,
   packedBytesOf,
   readNumber,
   writeFlags,
   writeNumber,
 } from './packed-page.ts'
-import { type ColumnPlace, HEADER_BYTES, type PageLayout } from './page-layout.ts'
+import { type ColumnPlace, HEADER_BYTES, PACKED_FORMAT, type PageLayout } from './page-layout.ts'
 import { type Hashes, hashesOfAt, uniformHashes } from './uniform-digests.ts'
 
 const PLAIN_FORMAT = 1

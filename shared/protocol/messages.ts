@@ -66,6 +66,8 @@ const hello = v.strictObject({
   upgrade: v.optional(program),
   /** Of a node that gives its log: how many lines it keeps. */
   logs: v.optional(count),
+  /** The newest format of pages that the node reads, if it is not the first. */
+  pages: v.optional(count),
 })
 
 const heartbeat = v.strictObject({
@@ -196,6 +198,8 @@ const welcome = v.strictObject({
   heartbeatMs: count,
   /** Results of entries up to here are in the ledger and may be forgotten. */
   confirmed: count,
+  /** The format that pages may be written in, if it is not the first; only to a node whose hello has `pages`. */
+  pages: v.optional(count),
 })
 
 const refused = v.strictObject({ t: v.literal('refused'), code: text, message: text })
@@ -261,6 +265,8 @@ const beat = v.strictObject({
   /** The gateway's wall clock, Unix ms. */
   ts: count,
   confirmed: count,
+  /** As in the welcome: what is left out is not allowed any more. */
+  pages: v.optional(count),
 })
 
 /** The store holds nothing of use: start an empty one. Obeyed only where storeId and position match. */
@@ -276,6 +282,8 @@ const copy = v.strictObject({
   t: v.literal('copy'),
   ...ofMove,
   after: count,
+  /** The format that the page may have, if it is not the first; only to a node whose hello has `pages`. */
+  pages: v.optional(count),
 })
 
 /** What was staged for this move will not be adopted. */

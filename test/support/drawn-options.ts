@@ -1,8 +1,10 @@
 /** The grid of a simulated fleet, and the options of its gateway and nodes: small numbers, so that little time shows much. */
+
 import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
+import { PACKED_FORMAT } from '../../shared/grid/page-layout.ts'
 import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import type { NodeSetUp } from './simulated-node.ts'
@@ -86,10 +88,15 @@ export function drawWatches(
 }
 
 export function drawNode(random: Random, node: NodeId): Omit<NodeSetUp, 'programs'> {
+  const weight = 1 + random.integer(2)
+  const flushMaxMs = random.between(1, 8)
+  // One of eight is of a version that knows pages of the first format alone.
+  const isOfBefore = (flushMaxMs * 1000) % 8 < 1
   return {
     options: {
       node,
-      weight: 1 + random.integer(2),
+      weight,
+      ...(isOfBefore ? {} : { pages: PACKED_FORMAT }),
       operations: OPERATION_NAMES,
       telemetryIntervalMs: 60_000,
       outboxBytesMax: 64 * 1024,
@@ -99,7 +106,7 @@ export function drawNode(random: Random, node: NodeId): Omit<NodeSetUp, 'program
       answerTimeoutMs: 1500,
     },
     flushMinMs: 0.5,
-    flushMaxMs: random.between(1, 8),
+    flushMaxMs,
     store: { sliceBytesMax: 2 ** 30, outboxBytesMax: 64 * 1024, diskCheckMs: 0 },
     // Each second node yields as often as it can.
     sliceMs: random.integer(2) * 1000,

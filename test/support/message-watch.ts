@@ -1,6 +1,8 @@
 /** Messages between the gateway and its nodes: who was heard when, and which paths were taken. */
+import type { NodeId } from '../../shared/core/ids.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
 import type { HeardTimes } from './heard-times.ts'
+import { PageFormatWatch } from './page-format-watch.ts'
 import type { SimulatedClock } from './simulated-clock.ts'
 import type { SimulatedFaults } from './simulated-faults.ts'
 import type { SimulatedGateway } from './simulated-gateway.ts'
@@ -22,6 +24,7 @@ export class MessageWatch {
   readonly #stories: TaskStories
   readonly #sentUpTo = new Map<string, number>()
   readonly #askedInLife = new Map<string, number>()
+  readonly #pages: PageFormatWatch
 
   constructor(
     fleet: WatchedFleet,
@@ -33,9 +36,13 @@ export class MessageWatch {
     this.#heard = heard
     this.#faults = faults
     this.#stories = stories
+    this.#pages = new PageFormatWatch((what) => fleet.count(what))
   }
 
   sent(connection: string, message: Down): void {
+    const isAlive = (node: string): boolean =>
+      this.#fleet.gateway.view?.stateOf(node as NodeId) === 'alive'
+    this.#pages.sent(nodeOf(connection), message, isAlive)
     if (message.t === 'welcome') this.#heard.heard(nodeOf(connection), this.#fleet.gateway.awakeMs)
     if (message.t === 'copy') {
       this.#fleet.count('move-copying')
@@ -57,6 +64,7 @@ export class MessageWatch {
     const node = nodeOf(connection)
     // A store that the gateway cannot use is as good as none, however often its node says hello.
     if (message.t !== 'hello') this.#heard.heard(node, this.#fleet.gateway.awakeMs)
+    if (message.t === 'hello') this.#pages.said(message)
     if (message.t === 'gap') this.#fleet.count('gap')
     if (message.t === 'staged') this.#faults.staged(node)
     if (message.t !== 'answer') return

@@ -46,6 +46,7 @@ export const MUST_HAPPEN: readonly string[] = [
     ['copies-1', 'copies-2', 'copies-3'],
     ['doubt-began-loop-lag', 'doubt-ended-loop-lag', 'doubt-began-probe-late'],
     ['doubt-ended-probe-late', 'doubt-began-mass-silence', 'doubt-ended-mass-silence'],
+    ['pages-packed', 'page-packed-on-its-way'],
     ['move-copying', 'move-catching-up', 'move-ended', 'move-rolled-back', 'move-under-write'],
     ['stream-closed', 'page-damaged', 'drain-began', 'node-left', 'recovered', 'tiles-recreated'],
     ['late-node', 'late-tile', 'result-cleared', 'sealed', 'scatter-done'],

@@ -3,6 +3,7 @@
  * must be caught by the simulator within a few seeds, or the simulator proves nothing.
  */
 import { LOOK_MUTANTS, type Mutant } from './look-mutants.ts'
+import { PAGE_MUTANTS } from './page-mutants.ts'
 import { READING_MUTANTS } from './reading-mutants.ts'
 import { RESTORE_MUTANTS } from './restore-mutants.ts'
 
@@ -231,27 +232,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'pieces of different copies mix',
-    edits: [
-      {
-        file: 'firmware-agent/core/imports.ts',
-        from: 'left.at === right.at &&\n    left.of === right.of &&\n    equalBytes(left.digest, right.digest)',
-        to: 'left.of === right.of',
-      },
-      // What else would find it: the page is sealed as what it is said to be.
-      {
-        file: 'firmware-agent/adapters/staged-pages.ts',
-        from: "const page = TilePage.open(grid.layoutOf(tile), bytes, undefined, tile)\n  return typeof page !== 'string' && page.at === at && equalBytes(page.digest, digest)",
-        to: 'const layout = grid.layoutOf(tile)\nif (bytes.length !== layout.bytes) return false\nconst page = TilePage.empty(layout)\nfor (const { index, offset } of layout.columns) {\nconst { buffer, byteOffset, byteLength } = page.column(index)\nnew Uint8Array(buffer, byteOffset, byteLength).set(bytes.subarray(offset, offset + byteLength))\n}\npage.at = at\npage.seal(tile)\nbytes.set(page.bytes)\nreturn digest.length > 0',
-      },
-      {
-        file: 'firmware-agent/adapters/staged-pages.ts',
-        from: 'found.at === page.at && equalBytes(found.digest, page.digest)',
-        to: 'found.at === page.at',
-      },
-    ],
-  },
-  {
     name: 'the old copy is dropped early',
     edits: [
       {
@@ -387,6 +367,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   ...LOOK_MUTANTS,
+  ...PAGE_MUTANTS,
   ...READING_MUTANTS,
   ...RESTORE_MUTANTS,
   {
