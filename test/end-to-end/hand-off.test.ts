@@ -216,14 +216,20 @@ t.test(
     const [a, b] = await fleet.agents(['a', 'b', 'c'], gateway.url, ...bound)
     await http.run({ op: 'scale' })
     const adds: Json[] = []
-    const add = async (): Promise<void> => {
+    const somewhere = (): Json => {
       const [x, y] = [random.integer(side), random.integer(side)]
-      const region = { x, y, w: 1 + random.integer(side - x), h: 1 + random.integer(side - y) }
-      const args = { field: names[random.integer(8)], value: 1 + random.integer(9) }
+      return { x, y, w: 1 + random.integer(side - x), h: 1 + random.integer(side - y) }
+    }
+    const add = async (region = somewhere(), field = random.integer(8)): Promise<void> => {
+      const args = { field: names[field], value: 1 + random.integer(9) }
       const task = { id: `add-${adds.length}`, op: 'add', region, args, ...PATIENT }
       adds.push(task)
       const { status } = await http.post(task)
       if (status !== 202) throw new Error(`${task.id}: ${status}`)
+    }
+    // No column of a tile is one value: it goes over as that, and would be no load.
+    for (let x = 0; x < side; x += TILE) {
+      for (const field of names.keys()) await add({ x, y: 0, w: 1, h: side }, field)
     }
     for (let count = 0; count < 20; count++) await add()
     await areHome(http, ['a', 'b', 'c'])
@@ -275,7 +281,8 @@ t.test(
     t.match(await within('the end of b', b!.run.exited), { code: 79 })
     // What was not used in the second before may be used at once.
     t.ok(seconds >= bytes / PACE - 1, `${seconds.toFixed(1)} s at ${PACE} bytes a second`)
-    t.ok(moved >= bytes, 'every page went over')
+    // Status is one value: of 65 bytes an LSU, 64 go over.
+    t.ok(moved >= (bytes * 64) / 65, 'every page went over')
     t.ok(fewest >= 2, `at each of ${samples} looks every tile had ${fewest} holders or more`)
     await areHome(http, ['a', 'c'])
 

@@ -1,11 +1,26 @@
 /** Who may write pages of the second format, and who gets one. */
 import t from 'tap'
+import { type Member, Membership } from '../../../broker/core/membership.ts'
+import { PageFormats } from '../../../broker/core/page-formats.ts'
+import type { UpgradeTable } from '../../../broker/core/upgrade-table.ts'
 import type { Hello } from '../../../shared/protocol/messages.ts'
 import { ADD, GatewayBench } from '../../support/gateway-bench.ts'
 import { drain } from '../../support/moving-tile.ts'
 
 const KNOWS: Partial<Hello> = { pages: 2 }
 const WHOLE = { x: 0, y: 0, w: 16, h: 8 }
+
+t.test('it is said to those alone who know it, and not while an upgrade is open', (t) => {
+  const member = (knowsPacked: boolean): Member => ({ knowsPacked }) as Member
+  for (const isOpen of [false, true]) {
+    const formats = new PageFormats(new Membership(), { isOpen } as UpgradeTable)
+    t.same(formats.allowed(member(false)), {})
+    t.same(formats.allowed(member(true)), isOpen ? {} : { pages: 2 })
+    t.same(formats.ofCopy(member(true), member(false)), {})
+    t.same(formats.ofCopy(member(false), member(true)), {})
+  }
+  t.end()
+})
 
 /** What this node is told of formats with its next beat. */
 function told(bench: GatewayBench, name: string): number | undefined {

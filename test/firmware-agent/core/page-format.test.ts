@@ -1,8 +1,17 @@
 import t from 'tap'
+import { PageFormat } from '../../../firmware-agent/core/page-format.ts'
 import { AgentBench, SESSION } from '../../support/agent-bench.ts'
 
 const allowed = (bench: AgentBench): number[] =>
   bench.effects.flatMap((effect) => (effect.type === 'allow-pages' ? [effect.format] : []))
+
+t.test('a change is told once, and what is left out is the first format', (t) => {
+  const format = new PageFormat()
+  const told = [{}, { pages: 2 }, { pages: 2 }, {}].map((said) => format.take(said))
+  const allow = (to: number) => [{ type: 'allow-pages', format: to }]
+  t.same(told, [[], allow(2), [], allow(1)])
+  t.end()
+})
 
 t.test('what may be written is what the last welcome or beat says', (t) => {
   const bench = new AgentBench({}, { pages: 2 })
