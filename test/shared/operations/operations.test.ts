@@ -723,7 +723,7 @@ t.test('what an operation says of its arguments is what it takes', (t) => {
     const junk = parse(operation, { '?': 1 })
     const told = junk.ok ? '' : junk.problems.find(({ code }) => code === 'unknown-key')?.message
     const names = args.map((one) => one.name)
-    const known = /\((.*)\)$/.exec(told ?? '')?.[1] ?? ''
+    const known = /\(known: (.*)\)$/.exec(told ?? '')?.[1] ?? ''
     t.same(known.split(', ').sort(), names.length === 0 ? [''] : [...names].sort(), name)
     // A scatter needs one of two ways to name LSUs, of which neither is needed.
     const missing = problemsOf(parse(operation, {})).filter((one) => one !== 'missing args.ids')
