@@ -1,6 +1,7 @@
 /** What entries make of a slice: all of it goes to disk in one transaction. */
 import type { TilePage } from '../../shared/grid/tile-page.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
+import { LEAF_VALUE_BYTES_MAX } from './store-room.ts'
 
 export interface SliceCommit {
   /** Sealed pages by tile. */
@@ -25,10 +26,17 @@ export interface PageRow {
   readonly wholeBytes: number
 }
 
-/** Pages in the form that they are stored in. */
+/**
+ * Pages in the form that they are stored in: as single values only where that shares a leaf. Pages of the disk that lie
+ * behind each other are whole tiles then, all alike: what one leaves fits the next, and the file does not grow for gaps.
+ */
 export function rowsOf({ pages }: SliceCommit, mayPack: boolean): PageRow[] {
   return Array.from(pages, ([tile, page]) => {
-    return { tile, bytes: page.stored(mayPack), wholeBytes: page.layout.bytes }
+    return {
+      tile,
+      bytes: page.stored(mayPack, LEAF_VALUE_BYTES_MAX),
+      wholeBytes: page.layout.bytes,
+    }
   })
 }
 

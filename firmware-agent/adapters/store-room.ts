@@ -40,7 +40,7 @@ interface StoreParts {
 const PAGE_BYTES = 4096
 const PAGE_HEADER_BYTES = 16
 /** A larger value lies on pages of its own: a leaf holds at least two. */
-const LEAF_VALUE_BYTES_MAX = 2024
+export const LEAF_VALUE_BYTES_MAX = 2024
 /** Head, key and place of a value in its leaf. */
 const ROW_BYTES = 24
 /** Of what lies in leaves: they are two thirds full. */

@@ -179,14 +179,15 @@ export class TilePage {
   }
 
   /**
-   * Of a sealed page, as it is to be stored: in format 2 where that is allowed and shorter. The memory is the page's
-   * own, and its cells have to be made anew where they are wanted again.
+   * Of a sealed page, as it is to be stored: in format 2 where that is allowed, shorter, and not above `packedMax`.
+   * The memory is the page's own, and its cells have to be made anew where they are wanted again.
    */
-  stored(mayPack: boolean): Uint8Array {
+  stored(mayPack: boolean, packedMax = Number.POSITIVE_INFINITY): Uint8Array {
     const { bytes, uniformBytes } = this.layout
     if (this.#values !== undefined) {
-      if (mayPack && uniformBytes < bytes) return this.#packValues(this.#values)
-    } else if (mayPack && (this.#packed !== undefined || this.#pack())) {
+      const isShorter = uniformBytes < bytes && uniformBytes <= packedMax
+      if (mayPack && isShorter) return this.#packValues(this.#values)
+    } else if (mayPack && (this.#packed !== undefined || this.#pack(packedMax))) {
       this.#writeHeader(this.#packed!, PACKED_FORMAT)
       return this.#packed!
     }
@@ -207,12 +208,12 @@ export class TilePage {
     return packed
   }
 
-  /** In its own memory: no column lies further behind than it did. False if nothing is won. */
-  #pack(): boolean {
+  /** In its own memory: no column lies further behind than it did. False if nothing is won, or it is too long. */
+  #pack(packedMax: number): boolean {
     const isUniform = this.#isUniform
     const whole = this.#whole!
     const bytes = isUniform && packedBytesOf(this.layout, isUniform)
-    if (bytes === undefined || bytes >= whole.length) return false
+    if (bytes === undefined || bytes >= whole.length || bytes > packedMax) return false
     const { columns, lsus } = this.layout
     let to = HEADER_BYTES
     for (const { index, offset, size } of columns) {
