@@ -193,9 +193,16 @@ export class StoreRoom {
 
   #fitsInSlice(bytes: number, purpose: Purpose): boolean {
     const { sliceBytesMax } = this.#options
-    const owed = purpose === 'rewrite' ? 0 : Math.max(0, this.#parts.owed())
+    const owed = this.#leavesOwed(purpose) ? Math.max(0, this.#parts.owed()) : 0
     const room = sliceBytesMax - this.#reserveFor(purpose) - owed - this.#database.fileBytes()
     return bytes <= room || bytes <= room + this.#reusableBytes()
+  }
+
+  /** What new tiles left for answers is theirs, as long as it is all that they may take: what is owed is a guess. */
+  #leavesOwed(purpose: Purpose): boolean {
+    const { sliceBytesMax, outboxBytesMax } = this.#options
+    if (purpose === 'answer') return outboxBytesMax > sliceBytesMax / 8
+    return purpose === 'new-tiles'
   }
 
   #reserveFor(purpose: Purpose): number {
