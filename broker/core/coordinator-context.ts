@@ -2,7 +2,6 @@
  * What the parts of the coordinator share: the tables, the deadlines, the moment of this step, and
  * the output that they write to. Made once by the coordinator; no part reaches further.
  */
-
 import { assert } from '../../shared/core/assert.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'

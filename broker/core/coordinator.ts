@@ -308,8 +308,10 @@ export class Coordinator {
         this.#fleet.silence.beat(member)
         this.#context.send(member, {
           t: 'beat',
-          ...{ session: session.number, beat: message.beat },
-          ...{ ts: this.#context.ts, confirmed: stream.acked },
+          session: session.number,
+          beat: message.beat,
+          ts: this.#context.ts,
+          confirmed: stream.acked,
           ...this.#context.pages.allowed(member),
         })
         break

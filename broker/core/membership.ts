@@ -7,7 +7,6 @@
  * The words are those of SWIM and memberlist. The stream lives here too, since identity (storeId,
  * boot, session) decides whether a stream may go on.
  */
-
 import { assert } from '../../shared/core/assert.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { PACKED_FORMAT } from '../../shared/grid/page-layout.ts'

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { Random } from '../../../shared/core/random.ts'
 import type { Field } from '../../../shared/grid/fields.ts'
 import { Geometry, type Region } from '../../../shared/grid/geometry.ts'
@@ -13,13 +13,7 @@ import {
   windowOf,
 } from '../../../shared/operations/operation.ts'
 import { accepted, readOf, writeOf } from '../../support/operation-parts.ts'
-
-const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
-t.comment(`SEED=${seed} npx tap run test/shared/operations/uniform-tiles.test.ts`)
-const check = (t: Test, property: fc.IRawProperty<unknown>, numRuns = 150): void => {
-  fc.assert(property as fc.IProperty<unknown>, { seed, numRuns })
-  t.pass(`${numRuns} runs`)
-}
+import { check } from '../../support/property.ts'
 
 const FIELDS: readonly Field[] = [
   { name: 'level', type: 'u8' },
@@ -203,6 +197,7 @@ t.test('writes and reads have the same bits, whatever is known of columns of one
         })
       },
     ),
+    150,
   )
   t.equal(packedCounts.size, 2, 'both forms were met')
   t.end()
