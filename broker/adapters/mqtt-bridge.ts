@@ -43,6 +43,7 @@ export interface MqttBridgePort {
 
 /** Sent and not acknowledged. */
 const UNDER_WAY_MAX = 64
+const CLOSING_MS = 1000
 const QUEUE_BOUNDS = { messagesMax: 10_000, bytesMax: 8 * 1024 * 1024 }
 
 export class MqttBridge {
@@ -98,11 +99,14 @@ export class MqttBridge {
     return { waiting: size, bytes, dropped }
   }
 
+  /** What went to the other end has a second to be acknowledged: what it has would be owed to it again. */
   async close(): Promise<void> {
     if (this.#state === 'closed') return
+    const wasUp = this.#state === 'up'
     this.#state = 'closed'
     this.#roomWanted?.()
     this.#unfollow()
+    if (wasUp) await this.#acknowledged(AbortSignal.timeout(CLOSING_MS))
     await Promise.all([this.#far.endAsync(true), this.#near.endAsync(true)])
   }
 
@@ -158,6 +162,12 @@ export class MqttBridge {
     return new Promise((resolve) => {
       this.#roomWanted = resolve
     })
+  }
+
+  async #acknowledged(late: AbortSignal): Promise<void> {
+    const ended = this.#ended
+    late.addEventListener('abort', () => this.#roomWanted?.(), { once: true })
+    while (this.#underWay > 0 && this.#ended === ended && !late.aborted) await this.#room()
   }
 
   #pump(): void {

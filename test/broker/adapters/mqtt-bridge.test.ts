@@ -305,6 +305,29 @@ t.test('a topic is settled once the other end has the last that was said of it',
   t.equal(codes.filter((code) => code === 'settled out/b').length, 1)
 })
 
+t.test('what is acknowledged while the bridge closes is settled', async (t) => {
+  const [far, near] = [await brokerBench(t), await brokerBench(t)]
+  Object.assign(far.gateway, { readsAll: true, answersAtOnce: false })
+  const { foreign } = far.gateway
+  const { codes, say, close } = bridgeOf(t, { far: far.broker.port, near })
+  say('out/a', '')
+  while (foreign.length < 1) await setImmediate()
+  const closed = close()
+  foreign[0]!.done!()
+  await closed
+  t.same(codes, ['bridge-up', 'settled out/a'])
+})
+
+t.test('nobody who acknowledges nothing holds up the end of the bridge', async (t) => {
+  const [far, near] = [await brokerBench(t), await brokerBench(t)]
+  Object.assign(far.gateway, { readsAll: true, answersAtOnce: false })
+  const { codes, say, close } = bridgeOf(t, { far: far.broker.port, near })
+  say('out/a', '')
+  while (far.gateway.foreign.length < 1) await setImmediate()
+  await close()
+  t.same(codes, ['bridge-up'])
+})
+
 t.test('what was given up for want of room is not settled by what was under way', async (t) => {
   const [far, near] = [await brokerBench(t), await brokerBench(t)]
   Object.assign(far.gateway, { readsAll: true, answersAtOnce: false })
