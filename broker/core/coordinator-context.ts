@@ -27,11 +27,17 @@ import { ranMsOf, type Task, TaskLedger, type WaitReason } from './task-ledger.t
 import { stateOf } from './task-messages.ts'
 import type { Changes } from './tile-waits.ts'
 import { UpgradeTable } from './upgrade-table.ts'
-import type { WatchedCell } from './watches.ts'
 
 /** How often the progress of a task is published at most, and of how many tasks each time. */
 const PROGRESS_MS = 500
 const PROGRESS_TASKS_MAX = 100
+
+export interface WatchedCell {
+  /** Index of the field. */
+  readonly field: number
+  readonly x: number
+  readonly y: number
+}
 
 export interface CoordinatorOptions {
   readonly grid: GridContext

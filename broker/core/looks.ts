@@ -8,11 +8,10 @@
  * planned now would show the same.
  */
 import { randomId, type TaskId } from '../../shared/core/ids.ts'
-import type { Region } from '../../shared/grid/geometry.ts'
+import { type Region, regionsTouch } from '../../shared/grid/geometry.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import type { LookOutcome, Refusal } from './effects.ts'
 import type { GatewayEvent, Ticket } from './events.ts'
-import { regionsTouch } from './planner.ts'
 import { type ReadAsker, UNTOLD } from './read-asker.ts'
 import type { Reads } from './reads.ts'
 import { fleetRefusal, refusalOf, tilesRefusal } from './submissions.ts'

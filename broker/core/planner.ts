@@ -4,7 +4,6 @@
  * be planned in a few milliseconds.
  */
 import { hashText } from '../../shared/core/hash.ts'
-import type { Region } from '../../shared/grid/geometry.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import {
   ENTRY_PAGE_BYTES_MAX,
@@ -203,11 +202,6 @@ export function readTilesMax(
 ): number {
   const perTile = Math.max(TILE_ID_BYTES, op.resultBytesPerTile(args, context, tiles))
   return Math.max(1, Math.floor(PART_BYTES_MAX / perTile))
-}
-
-/** Whether two regions have an LSU in common. */
-export function regionsTouch(a: Region, b: Region): boolean {
-  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h
 }
 
 /**

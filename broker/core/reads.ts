@@ -11,7 +11,7 @@
  */
 
 import type { TaskId } from '../../shared/core/ids.ts'
-import type { Region } from '../../shared/grid/geometry.ts'
+import { type Region, regionsTouch } from '../../shared/grid/geometry.ts'
 import type {
   ItemsOperation,
   Operation,
@@ -23,7 +23,7 @@ import type { CoordinatorContext } from './coordinator-context.ts'
 import type { Member } from './membership.ts'
 import { mergeAll } from './merge.ts'
 import { OpenParts } from './open-parts.ts'
-import { regionsTouch, type TilePlan } from './planner.ts'
+import type { TilePlan } from './planner.ts'
 import { faultOf, isHopeless, lacksBornTile } from './read-answers.ts'
 import type { ReadAsker } from './read-asker.ts'
 import { isAlike, messageOf, roundOf, sendCancels } from './read-messages.ts'

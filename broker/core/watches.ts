@@ -29,13 +29,6 @@ export const WATCH_PAUSE_MS_MAX = 32_000
 /** Longer than a lease, so that another holder is asked, too. */
 export const WATCH_LOOK_MS = 30_000
 
-export interface WatchedCell {
-  /** Index of the field. */
-  readonly field: number
-  readonly x: number
-  readonly y: number
-}
-
 interface Cell {
   readonly id: number
   readonly tile: number

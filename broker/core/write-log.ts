@@ -5,7 +5,7 @@
  * Invariant: a part of a write is in the ledger in the step that puts it into a stream.
  */
 import { assert } from '../../shared/core/assert.ts'
-import type { Region } from '../../shared/grid/geometry.ts'
+import { type Region, regionsTouch } from '../../shared/grid/geometry.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
 import type { WriteOperation } from '../../shared/operations/operation.ts'
 import type { Entry } from '../../shared/protocol/messages.ts'
@@ -17,7 +17,6 @@ import type { Member } from './membership.ts'
 import type { Move } from './move-table.ts'
 import type { LogEntry } from './node-stream.ts'
 import { isNamed, packParts, unpackParts } from './part-records.ts'
-import { regionsTouch } from './planner.ts'
 import { NO_HOLDER } from './slots.ts'
 import { goesOver, tilesOf } from './task-extent.ts'
 import { bodyMark, operationOf, type Task } from './task-ledger.ts'

@@ -148,6 +148,11 @@ export class Geometry {
   }
 }
 
+/** Whether two regions have an LSU in common. */
+export function regionsTouch(a: Region, b: Region): boolean {
+  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h
+}
+
 function isWhole(value: number, low: number, high: number): boolean {
   return Number.isInteger(value) && value >= low && value <= high
 }

@@ -4,9 +4,8 @@
  * holds, also where it is kept over a start of the gateway.
  */
 
-import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
+import type { CoordinatorOptions, WatchedCell } from '../../broker/core/coordinator-context.ts'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
-import type { WatchedCell } from '../../broker/core/watches.ts'
 import type { GridModel, TileState } from './grid-model.ts'
 import { violated } from './violation.ts'
 

@@ -10,7 +10,6 @@ import {
   planReads,
   planWrites,
   readTilesMax,
-  regionsTouch,
   type TilePlan,
   writeTilesMax,
 } from '../../../broker/core/planner.ts'
@@ -172,23 +171,6 @@ t.test('limits of a part follow from what a tile adds to it', async (t) => {
   )
   const huge = { ...grid, geometry: new Geometry({ width: 64, height: 64, tile: 64 }) }
   t.equal(readTilesMax(get, { fields: [0] }, Uint32Array.of(0), huge), 1, 'one tile at least')
-})
-
-t.test('regions touch when they share an LSU', async (t) => {
-  const side = fc.integer({ min: 1, max: 5 })
-  const region = fc.record({ x: fc.nat(7), y: fc.nat(7), w: side, h: side })
-  check(
-    t,
-    fc.property(region, region, (a, b) => {
-      const cells = (of: typeof a): string[] =>
-        Array.from({ length: of.w * of.h }, (_, at) => {
-          return `${of.x + (at % of.w)},${of.y + Math.floor(at / of.w)}`
-        })
-      const own = new Set(cells(a))
-      return regionsTouch(a, b) === cells(b).some((cell) => own.has(cell))
-    }),
-    300,
-  )
 })
 
 t.test('each item goes to the first member from its key that takes any', async (t) => {

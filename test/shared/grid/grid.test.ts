@@ -16,7 +16,12 @@ import {
   saturate,
   takes,
 } from '../../../shared/grid/fields.ts'
-import { Geometry, type GridSize, type Region } from '../../../shared/grid/geometry.ts'
+import {
+  Geometry,
+  type GridSize,
+  type Region,
+  regionsTouch,
+} from '../../../shared/grid/geometry.ts'
 import { createLayout } from '../../../shared/grid/page-layout.ts'
 import { STATUS_SCALED } from '../../../shared/grid/status.ts'
 import { TilePage } from '../../../shared/grid/tile-page.ts'
@@ -508,4 +513,21 @@ t.test('the types of fields are strings of the program, not those that came in',
   const texts = [...printed.toString().matchAll(/^DebugPrint: .*: (.+)$/gm)].map(([, text]) => text)
   t.same(texts, ['"i32"', '#i32', '#i32'])
   t.end()
+})
+
+t.test('regions touch when they share an LSU', async (t) => {
+  const side = fc.integer({ min: 1, max: 5 })
+  const region = fc.record({ x: fc.nat(7), y: fc.nat(7), w: side, h: side })
+  check(
+    t,
+    fc.property(region, region, (a, b) => {
+      const cells = (of: typeof a): string[] =>
+        Array.from({ length: of.w * of.h }, (_, at) => {
+          return `${of.x + (at % of.w)},${of.y + Math.floor(at / of.w)}`
+        })
+      const own = new Set(cells(a))
+      return regionsTouch(a, b) === cells(b).some((cell) => own.has(cell))
+    }),
+    300,
+  )
 })
