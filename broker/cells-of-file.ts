@@ -6,8 +6,8 @@ import { isBelowBase } from '../shared/protocol/topics.ts'
 import { ConfigError } from '../shared/runtime/config.ts'
 import { entryLabel } from '../shared/runtime/table-arrays.ts'
 import type { GatewayConfig } from './config.ts'
-import type { WatchedCell } from './core/coordinator-context.ts'
 import type { Input } from './core/inputs.ts'
+import type { WatchedCell } from './core/state/coordinator-context.ts'
 
 type Watches = GatewayConfig['watches']
 

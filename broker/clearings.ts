@@ -8,9 +8,9 @@
 import { filterMatches } from '../shared/protocol/topic-filters.ts'
 import { buildTopic } from '../shared/protocol/topics.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
-import { discoveryTopic, parseDiscoveryTopic } from './core/discovery.ts'
 import type { GatewayEffect } from './core/effects.ts'
 import type { LedgerContents, LedgerRecord } from './core/ledger-records.ts'
+import { discoveryTopic, parseDiscoveryTopic } from './core/views/discovery.ts'
 
 /** Three for each of as many tasks as are kept at least by default. */
 const CLEARINGS_MAX = 30_000

@@ -22,7 +22,7 @@ import type {
 } from './core/effects.ts'
 import type { GatewayEvent, ReadingsReceived, Submitter, Ticket } from './core/events.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
-import type { UpgradeDemand } from './core/upgrades.ts'
+import type { UpgradeDemand } from './core/rules/upgrades.ts'
 import { GroupCommit, type Visible } from './group-commit.ts'
 
 /** What the driver performs effects on. */

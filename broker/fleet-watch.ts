@@ -1,8 +1,8 @@
 /** Tells those who follow the fleet over HTTP which rows have changed, and how moves get on: each while somebody does. */
 import { toJsonText } from '../shared/protocol/json-text.ts'
 import type { MovesView } from '../shared/protocol/views.ts'
-import type { ChangedRows, RowsFrom } from './core/changed-rows.ts'
-import type { LiveEvents } from './core/live-events.ts'
+import type { ChangedRows, RowsFrom } from './core/views/changed-rows.ts'
+import type { LiveEvents } from './core/views/live-events.ts'
 
 export interface FleetSources {
   nodeCount(): number

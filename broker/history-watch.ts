@@ -2,7 +2,7 @@
 import type { NodeId } from '../shared/core/ids.ts'
 import type { NodeView } from '../shared/protocol/views.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
-import { type History, TICK_MS } from './core/history.ts'
+import { type History, TICK_MS } from './core/views/history.ts'
 
 export interface HistorySources {
   readonly clock: Clock

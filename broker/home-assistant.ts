@@ -13,7 +13,7 @@ import {
   gatewayDiscovery,
   nodeDiscovery,
   parseDiscoveryTopic,
-} from './core/discovery.ts'
+} from './core/views/discovery.ts'
 
 /** Without a prefix nothing is told, and what was once is taken back. */
 export interface HomeAssistantOptions extends Omit<DiscoverySite, 'fleet' | 'prefix'> {

@@ -23,7 +23,7 @@ import type {
 } from './adapters/http-access.ts'
 import type { LoginAnswer, LoginRefusal } from './adapters/mqtt-entrance.ts'
 import type { SecurityLog } from './adapters/security-log.ts'
-import { WEB_SESSION_BOUNDS, WebSessions } from './core/web-sessions.ts'
+import { WEB_SESSION_BOUNDS, WebSessions } from './core/access/web-sessions.ts'
 import type { Users } from './users.ts'
 
 export interface HttpLoginsParts {

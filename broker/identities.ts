@@ -20,7 +20,7 @@ import {
   type RotationJudgement,
   revokeNode,
   wantRotation,
-} from './core/registry.ts'
+} from './core/access/registry.ts'
 import type { Order } from './users.ts'
 
 export interface IdentitiesOptions {

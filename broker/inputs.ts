@@ -5,8 +5,8 @@ import { type Clock, SYSTEM_CLOCK } from '../shared/runtime/clock.ts'
 import type { ForeignMessage, MqttBrokerPort } from './adapters/mqtt-hooks.ts'
 import type { GatewayConfig } from './config.ts'
 import { Inputs } from './core/inputs.ts'
-import { ReadingRates } from './core/reading-rates.ts'
-import { sharerOf } from './core/reading-shares.ts'
+import { ReadingRates } from './core/rules/reading-rates.ts'
+import { sharerOf } from './core/rules/reading-shares.ts'
 import type { GatewayDriver } from './driver.ts'
 
 /** What the broker is told of cells, by readings and by inputs. What is beyond the rate is not even parsed. */

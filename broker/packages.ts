@@ -3,7 +3,7 @@ import type { Logger } from '../shared/runtime/logger.ts'
 import { FetchDoor } from './adapters/fetch-door.ts'
 import { PackageStore } from './adapters/package-store.ts'
 import type { GatewayConfig } from './config.ts'
-import type { CoordinatorView } from './core/coordinator-view.ts'
+import type { CoordinatorView } from './core/views/coordinator-view.ts'
 import type { GatewayDriver } from './driver.ts'
 import { UpgradeCalls } from './upgrade-calls.ts'
 

@@ -15,6 +15,7 @@ import { tidied } from '../shared/runtime/tidied.ts'
 import { loadFleetKeys, putKeyFiles } from './adapters/fleet-keys.ts'
 import { IdentityStore } from './adapters/identity-store.ts'
 import { SecurityLog } from './adapters/security-log.ts'
+import type { RegistryChange } from './core/access/registry.ts'
 import {
   type BackupContent,
   type BackupNames,
@@ -24,7 +25,6 @@ import {
   restoredRecords,
   revokedBy,
 } from './core/backup.ts'
-import type { RegistryChange } from './core/registry.ts'
 import { securityFolder } from './security.ts'
 
 export interface RestoreOrder {

@@ -4,7 +4,7 @@ import type { DiskWatch } from './adapters/disk-watch.ts'
 import type { LedgerStore } from './adapters/ledger-store.ts'
 import type { RetainedLedger } from './adapters/mqtt-retained-journal.ts'
 import type { Clearings } from './clearings.ts'
-import { DISK_FREE_BYTES_MIN } from './core/ledger-room.ts'
+import { DISK_FREE_BYTES_MIN } from './core/rules/ledger-room.ts'
 import type { Notices } from './notices.ts'
 
 export interface RetainedParts {

@@ -2,8 +2,8 @@
 import type { NodeId } from '../shared/core/ids.ts'
 import type { SecurityEvent, ToldEvent } from '../shared/protocol/security-events.ts'
 import { named } from '../shared/protocol/security-log.ts'
-import type { RefusedCode } from './core/admission.ts'
 import type { GatewayNotice } from './core/effects.ts'
+import type { RefusedCode } from './core/rules/admission.ts'
 
 /** Where the connections of a node come from. */
 export interface NodeSources {

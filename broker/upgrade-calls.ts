@@ -2,8 +2,8 @@
 import type { UpgradePlanRow, UpgradeView } from '../shared/protocol/views.ts'
 import type { UpgradePort } from './adapters/http-port.ts'
 import type { PackageStore, PackageView } from './adapters/package-store.ts'
-import type { CoordinatorView } from './core/coordinator-view.ts'
-import type { UpgradeProblem, UpgradeWish } from './core/upgrades.ts'
+import type { UpgradeProblem, UpgradeWish } from './core/rules/upgrades.ts'
+import type { CoordinatorView } from './core/views/coordinator-view.ts'
 import type { GatewayDriver } from './driver.ts'
 
 export class UpgradeCalls implements UpgradePort {

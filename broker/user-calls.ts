@@ -8,7 +8,7 @@ import { fingerprintText, parsePublicKey } from '../shared/runtime/public-keys.t
 import type { FleetKeys } from './adapters/fleet-keys.ts'
 import type { Asker, UserOrder, UserPort, UserView } from './adapters/http-port.ts'
 import type { SecurityLog } from './adapters/security-log.ts'
-import type { UserRecord } from './core/users.ts'
+import type { UserRecord } from './core/access/users.ts'
 import type { Order, Users } from './users.ts'
 
 type Said = 'user-added' | 'user-changed' | 'user-removed' | 'token-created' | 'token-revoked'

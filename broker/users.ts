@@ -13,8 +13,8 @@ import { AppError, EXIT_NO_ROOM } from '../shared/runtime/errors.ts'
 import type { IdentityStore } from './adapters/identity-store.ts'
 import type { LoginAnswer, LoginAttempt, LoginRefusal } from './adapters/mqtt-entrance.ts'
 import type { Passwords } from './adapters/passwords.ts'
-import { GuessLimits, type Lock, type Try } from './core/guess-limits.ts'
-import type { RegistryChange } from './core/registry.ts'
+import { GuessLimits, type Lock, type Try } from './core/access/guess-limits.ts'
+import type { RegistryChange } from './core/access/registry.ts'
 import {
   addUser,
   addUserKey,
@@ -33,7 +33,7 @@ import {
   type UserToken,
   type UserWish,
   used,
-} from './core/users.ts'
+} from './core/access/users.ts'
 
 export interface UsersOptions {
   readonly usersMax?: number

@@ -13,8 +13,8 @@ import { PACKET_BOUNDS } from '../broker/adapters/mqtt-packets.ts'
 import { problemOfRefusal } from '../broker/adapters/problem-json.ts'
 import { GATEWAY_OPTIONS, GATEWAY_TABLES } from '../broker/config.ts'
 import type { RefusalCode } from '../broker/core/effects.ts'
-import type { Task } from '../broker/core/task-ledger.ts'
-import { encodeResult } from '../broker/core/task-messages.ts'
+import type { Task } from '../broker/core/state/task-ledger.ts'
+import { encodeResult } from '../broker/core/state/task-messages.ts'
 import { AGENT_OPTIONS } from '../firmware-agent/config.ts'
 import { PROGRAMS, runCommand } from '../scripts/commands/program.ts'
 import { PACKAGE_FLAGS } from '../scripts/package/config.ts'
@@ -872,7 +872,7 @@ const CHECKS: readonly [name: string, check: Check, changes: readonly Change[]][
         '| `id-taken` | node refused, disconnect |',
         '| `id-taken` | node refused, error |',
       ],
-      ['broker/core/writes.ts', "'drift'", "'divergence'"],
+      ['broker/core/rules/writes.ts', "'drift'", "'divergence'"],
       ['broker/core/effects.ts', "| 'tile-missing'", "| 'tile-missing' | 'tile-busy'"],
       ['broker/core/new.ts', '', "context.notice('info', 'moon-rose', 'it did')"],
       ['shared/runtime/new.ts', '', "throw new AppError('fell-over', 'it did')"],

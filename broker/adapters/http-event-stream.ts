@@ -1,7 +1,7 @@
 /** `GET /api/events`: server-sent events (WHATWG HTML, 9.2). */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Principal, readsAll } from '../../shared/protocol/access.ts'
-import type { LiveEvent, LiveEvents, LiveKind, Missed } from '../core/live-events.ts'
+import type { LiveEvent, LiveEvents, LiveKind, Missed } from '../core/views/live-events.ts'
 import { isReadBy, rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
 import { oneOrMoreOf, parseQuery, type QueryRule } from './http-request.ts'

@@ -9,7 +9,7 @@ import {
   HISTORY_SPANS,
   type HistoryMetric,
 } from '../../shared/protocol/history.ts'
-import type { HistoryQuery, HistoryView } from '../core/history.ts'
+import type { HistoryQuery, HistoryView } from '../core/views/history.ts'
 import { rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
 import {

@@ -18,15 +18,15 @@ import type {
   UpgradePlanRow,
   UpgradeView,
 } from '../../shared/protocol/views.ts'
+import type { RefusalView } from '../core/access/recent-refusals.ts'
+import type { NodeIdentity, NodeToken } from '../core/access/registry.ts'
+import type { GrantWish, UserRecord } from '../core/access/users.ts'
 import type { LookOutcome, Outcome, Refusal } from '../core/effects.ts'
-import type { HistoryQuery, HistoryView } from '../core/history.ts'
-import type { LiveEvents } from '../core/live-events.ts'
-import type { RefusalView } from '../core/recent-refusals.ts'
-import type { NodeIdentity, NodeToken } from '../core/registry.ts'
-import type { RemovalProblem } from '../core/removal.ts'
-import type { RingTiles, TileArea } from '../core/ring-tiles.ts'
-import type { UpgradeProblem, UpgradeWish } from '../core/upgrades.ts'
-import type { GrantWish, UserRecord } from '../core/users.ts'
+import type { RemovalProblem } from '../core/rules/removal.ts'
+import type { UpgradeProblem, UpgradeWish } from '../core/rules/upgrades.ts'
+import type { HistoryQuery, HistoryView } from '../core/views/history.ts'
+import type { LiveEvents } from '../core/views/live-events.ts'
+import type { RingTiles, TileArea } from '../core/views/ring-tiles.ts'
 import type { TopicViews } from './mqtt-topic-views.ts'
 import type { PackageView } from './package-store.ts'
 

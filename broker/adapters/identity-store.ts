@@ -10,15 +10,15 @@ import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { type Database, openDatabase } from '../../shared/runtime/lmdb.ts'
 import type { Table } from '../../shared/runtime/tables.ts'
-import type { StoredRecord } from '../core/backup.ts'
 import type {
   KeyRecord,
   NodeIdentity,
   NodeToken,
   RecipientRecord,
   RegistryChange,
-} from '../core/registry.ts'
-import type { UserRecord, UserTokenRecord } from '../core/users.ts'
+} from '../core/access/registry.ts'
+import type { UserRecord, UserTokenRecord } from '../core/access/users.ts'
+import type { StoredRecord } from '../core/backup.ts'
 
 /** Address space, not a cap. */
 const MAP_BYTES = 64 * 1024 * 1024

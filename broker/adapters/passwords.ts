@@ -7,7 +7,7 @@
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { LatestMap } from '../../shared/core/latest-map.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
-import type { PasswordRecord } from '../core/users.ts'
+import type { PasswordRecord } from '../core/access/users.ts'
 
 export interface PasswordsOptions {
   readonly n?: number

@@ -1,7 +1,7 @@
 /**
  * Seals values in threads of their own: without Node's own ML-KEM and ML-DSA one takes some 15 ms, and a large value
  * more. So few at a time, each thread begun when it is needed and ended when it has rested for a while; who comes then
- * waits, and how many may wait is for the core to say (broker/core/sealing.ts).
+ * waits, and how many may wait is for the core to say (broker/core/state/sealing.ts).
  */
 import { Worker } from 'node:worker_threads'
 import type { Sealed } from '../../shared/protocol/sealed.ts'

@@ -11,9 +11,9 @@ import { assert } from '../../shared/core/assert.ts'
 import { isNodeId, type NodeId } from '../../shared/core/ids.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
-import type { NodeIdentity, NodeToken, RegistryChange } from './registry.ts'
-import { revokeNode } from './registry.ts'
-import { isThere, removeUser, type UserRecord } from './users.ts'
+import type { NodeIdentity, NodeToken, RegistryChange } from './access/registry.ts'
+import { revokeNode } from './access/registry.ts'
+import { isThere, removeUser, type UserRecord } from './access/users.ts'
 
 /** Of the registry when the backup was made. */
 export interface BackupMoment {

@@ -8,7 +8,7 @@ import type { CoreUp } from '../../shared/protocol/messages.ts'
 import type { ReadingsResult } from '../../shared/protocol/readings.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'
-import type { UpgradeDemand } from './upgrades.ts'
+import type { UpgradeDemand } from './rules/upgrades.ts'
 
 /** One MQTT connection of a node: its client id. */
 export type ConnectionId = string

@@ -21,7 +21,7 @@
 import type { FieldType } from '../../shared/grid/fields.ts'
 import type { ControlOrder } from '../../shared/protocol/control-entries.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
-import type { MoveReason } from './move-table.ts'
+import type { MoveReason } from './state/move-table.ts'
 
 export interface IdentityRecord {
   readonly ledgerId: string

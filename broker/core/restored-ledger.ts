@@ -25,11 +25,11 @@ import {
   type UpgradeNodeRecord,
   wasRebuilt,
 } from './ledger-records.ts'
-import { NO_STORE } from './membership.ts'
-import { PLACEMENT_CHUNK_TILES } from './placement.ts'
-import { supposedIn } from './slots.ts'
-import { decodeBody, ranMsOf, seqOfInternal } from './task-ledger.ts'
-import { encodeResult } from './task-messages.ts'
+import { NO_STORE } from './state/membership.ts'
+import { PLACEMENT_CHUNK_TILES } from './state/placement.ts'
+import { supposedIn } from './state/slots.ts'
+import { decodeBody, ranMsOf, seqOfInternal } from './state/task-ledger.ts'
+import { encodeResult } from './state/task-messages.ts'
 
 export interface RestoreMoment {
   /** Of the ledger that begins. */

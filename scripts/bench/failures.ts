@@ -6,7 +6,7 @@
  * nothing of says after each failure whether all of them were given to others.
  */
 import type { GatewayEffect } from '../../broker/core/effects.ts'
-import { ReadRound } from '../../broker/core/read-round.ts'
+import { ReadRound } from '../../broker/core/rules/read-round.ts'
 import { Random } from '../../shared/core/random.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
 import { type Applied, decodeUp, encodeMessage, type Read } from '../../shared/protocol/messages.ts'

@@ -9,9 +9,7 @@ import { join } from 'node:path'
 import { LedgerStore } from '../../broker/adapters/ledger-store.ts'
 import { GATEWAY_OPTIONS } from '../../broker/config.ts'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
-import { HashRing, type RingMember } from '../../broker/core/hash-ring.ts'
 import { LEDGER_TABLES, type LedgerRecord } from '../../broker/core/ledger-records.ts'
-import { Placement } from '../../broker/core/placement.ts'
 import {
   partsOf,
   planItems,
@@ -20,7 +18,9 @@ import {
   readTilesMax,
   type TilePlan,
   writeTilesMax,
-} from '../../broker/core/planner.ts'
+} from '../../broker/core/rules/planner.ts'
+import { HashRing, type RingMember } from '../../broker/core/state/hash-ring.ts'
+import { Placement } from '../../broker/core/state/placement.ts'
 import { hashText, mix32 } from '../../shared/core/hash.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'

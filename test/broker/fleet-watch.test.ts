@@ -1,6 +1,6 @@
 import t from 'tap'
-import { ChangedRows } from '../../broker/core/changed-rows.ts'
-import { LiveEvents, type LiveKind } from '../../broker/core/live-events.ts'
+import { ChangedRows } from '../../broker/core/views/changed-rows.ts'
+import { LiveEvents, type LiveKind } from '../../broker/core/views/live-events.ts'
 import { FleetWatch } from '../../broker/fleet-watch.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { MOVES, NODE } from '../support/recorded-http-port.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { History } from '../../broker/core/history.ts'
+import { History } from '../../broker/core/views/history.ts'
 import { HistoryWatch } from '../../broker/history-watch.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { HISTORY_METRICS } from '../../shared/protocol/history.ts'

@@ -18,7 +18,7 @@ import { loadFleetKeys, makeFleetKeys, readKeyFiles } from '../../broker/adapter
 import { IdentityStore } from '../../broker/adapters/identity-store.ts'
 import { SecurityLog } from '../../broker/adapters/security-log.ts'
 import { AuthorityCalls } from '../../broker/authority-calls.ts'
-import { addUser } from '../../broker/core/users.ts'
+import { addUser } from '../../broker/core/access/users.ts'
 import { Identities } from '../../broker/identities.ts'
 import { type RestoreOrder, restoreFleet } from '../../broker/restore.ts'
 import { forgetLeftOver } from '../../broker/secured.ts'

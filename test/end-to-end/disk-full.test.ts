@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { DISK_FREE_BYTES_MIN } from '../../broker/core/ledger-room.ts'
+import { DISK_FREE_BYTES_MIN } from '../../broker/core/rules/ledger-room.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Additions, PATIENT } from '../support/additions.ts'
 import { eventually, Fleet, within } from '../support/processes.ts'

@@ -1,7 +1,7 @@
 /** The promises that the simulator checks: what a read must see, also of what a lost ledger took with it. */
 import t from 'tap'
 import type { LedgerRecord, TaskRecord } from '../../broker/core/ledger-records.ts'
-import { packParts } from '../../broker/core/part-records.ts'
+import { packParts } from '../../broker/core/state/part-records.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { Checkers } from '../support/checkers.ts'

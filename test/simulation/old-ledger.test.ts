@@ -6,7 +6,7 @@
 import t from 'tap'
 import { newIdentity } from '../../broker/core/coordinator.ts'
 import type { LedgerRecord, TaskRecord } from '../../broker/core/ledger-records.ts'
-import { encodeBody, hashBody } from '../../broker/core/task-ledger.ts'
+import { encodeBody, hashBody } from '../../broker/core/state/task-ledger.ts'
 import { Random } from '../../shared/core/random.ts'
 import { parseSubmission } from '../../shared/protocol/task.ts'
 import { BENCH_OPTIONS, GET } from '../support/gateway-bench.ts'

@@ -4,7 +4,7 @@
  * holds must have another holder that is here and has all that was written: held against the nodes' own books.
  */
 import t from 'tap'
-import type { UpgradeWish } from '../../broker/core/upgrades.ts'
+import type { UpgradeWish } from '../../broker/core/rules/upgrades.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'

@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
 import type { LedgerRecord, TaskRecord, WriteRecord } from '../../broker/core/ledger-records.ts'
-import { isNamed, unpackParts } from '../../broker/core/part-records.ts'
+import { isNamed, unpackParts } from '../../broker/core/state/part-records.ts'
 import type { TilePage } from '../../shared/grid/tile-page.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Down } from '../../shared/protocol/messages.ts'

@@ -1,7 +1,7 @@
 /** Effects as lines of text that a person can follow: plain JSON, bytes as hex. */
 import type { GatewayEffect } from '../../broker/core/effects.ts'
 import type { StreamsRecord, WriteRecord } from '../../broker/core/ledger-records.ts'
-import { isNamed, unpackParts } from '../../broker/core/part-records.ts'
+import { isNamed, unpackParts } from '../../broker/core/state/part-records.ts'
 import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import { DIGEST_BYTES } from '../../shared/core/hash.ts'
 import { unpackNumbers } from '../../shared/operations/columns.ts'

@@ -1,7 +1,8 @@
 /** A round of a read by itself, and members for it, each connected. */
-import { Member } from '../../broker/core/membership.ts'
-import type { TilePlan } from '../../broker/core/planner.ts'
-import { ReadRound } from '../../broker/core/read-round.ts'
+
+import type { TilePlan } from '../../broker/core/rules/planner.ts'
+import { ReadRound } from '../../broker/core/rules/read-round.ts'
+import { Member } from '../../broker/core/state/membership.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 
 export const PART_PREFIX = '0-0123456789abcdef-'

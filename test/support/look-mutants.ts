@@ -14,7 +14,7 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
     fleet: 'watched',
     edits: [
       {
-        file: 'broker/core/looks.ts',
+        file: 'broker/core/rules/looks.ts',
         from: 'if (regionsTouch(kept.region, region)) this.#forget(key, kept)',
         to: '',
       },
@@ -25,7 +25,7 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
     fleet: 'watched',
     edits: [
       {
-        file: 'broker/core/looks.ts',
+        file: 'broker/core/rules/looks.ts',
         from: '!look.isTouched && look.epoch === epoch',
         to: 'look.epoch === epoch',
       },
@@ -36,7 +36,7 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
     fleet: 'watched',
     edits: [
       {
-        file: 'broker/core/watches.ts',
+        file: 'broker/core/rules/watches.ts',
         from: 'for (const cell of this.#touched(field, body)) field.due.add(cell)',
         to: '',
       },
@@ -47,7 +47,7 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
     fleet: 'watched',
     edits: [
       {
-        file: 'broker/core/watches.ts',
+        file: 'broker/core/rules/watches.ts',
         from: 'field.due.delete(cell)\n      field.due.add(cell)',
         to: '',
       },
@@ -56,14 +56,14 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
   {
     name: 'watched cells do not wait for who comes back',
     fleet: 'watched',
-    edits: [{ file: 'broker/core/settling.ts', from: 'watches.wake()', to: '' }],
+    edits: [{ file: 'broker/core/rules/settling.ts', from: 'watches.wake()', to: '' }],
   },
   {
     name: 'a write during a look is none to what it reads',
     fleet: 'watched',
     edits: [
       {
-        file: 'broker/core/watches.ts',
+        file: 'broker/core/rules/watches.ts',
         from: 'if (cell.look !== look) return',
         to: 'if (cell.look !== look) return\n      field.due.delete(cell)',
       },

@@ -1,6 +1,6 @@
 /** Looks answered by the real operations over pages in memory, as a gateway with one node would. */
 import type { HttpPort } from '../../broker/adapters/http-server.ts'
-import { refusalOf } from '../../broker/core/submissions.ts'
+import { refusalOf } from '../../broker/core/rules/submissions.ts'
 import type { Field } from '../../shared/grid/fields.ts'
 import { Geometry, type GridSize } from '../../shared/grid/geometry.ts'
 import type { GridContext, Wire } from '../../shared/operations/operation.ts'

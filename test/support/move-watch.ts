@@ -1,5 +1,5 @@
 /** No move stands still for ever: it gets its page, and on with its target's stream, or it ends. */
-import type { CoordinatorView } from '../../broker/core/coordinator-view.ts'
+import type { CoordinatorView } from '../../broker/core/views/coordinator-view.ts'
 import type { SimulatedGateway } from './simulated-gateway.ts'
 import { violated } from './violation.ts'
 

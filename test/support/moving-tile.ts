@@ -1,5 +1,5 @@
 /** A tile on its way from one node to another, as unit tests of the coordinator need it. */
-import type { Move } from '../../broker/core/move-table.ts'
+import type { Move } from '../../broker/core/state/move-table.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Entry } from '../../shared/protocol/messages.ts'
 import { type GatewayBench, settledPair } from './gateway-bench.ts'

@@ -65,7 +65,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'time in which the gateway stood still counts as silence',
     edits: [
       {
-        file: 'broker/core/self-doubt.ts',
+        file: 'broker/core/state/self-doubt.ts',
         from: 'const isLate = lagMs > this.#lagMaxMs',
         to: 'const isLate = lagMs > 1e9',
       },
@@ -75,7 +75,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a value is written before it is sealed',
     edits: [
       {
-        file: 'broker/core/task-endings.ts',
+        file: 'broker/core/rules/task-endings.ts',
         from: "if (to === undefined) {\n    endTask(context, task, 'completed', facts, keepBody)",
         to: "if (to !== '') {\n    endTask(context, task, 'completed', facts, keepBody)",
       },
@@ -85,7 +85,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'done on an empty in-sync set',
     edits: [
       {
-        file: 'broker/core/writes.ts',
+        file: 'broker/core/rules/writes.ts',
         from: 'if (copies >= Math.max(1, options.minInSync)) this.#finish',
         to: 'if (true) this.#finish',
       },
@@ -95,7 +95,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a read asks for what is acknowledged, not for what is sequenced',
     edits: [
       {
-        file: 'broker/core/read-messages.ts',
+        file: 'broker/core/rules/read-messages.ts',
         from: 'after: member.stream.head',
         to: 'after: 0 * member.stream.acked',
       },
@@ -105,7 +105,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a round that is sent as one asks for what is there already',
     edits: [
       {
-        file: 'broker/core/read-round.ts',
+        file: 'broker/core/rules/read-round.ts',
         from: 'this.#heads[part] = member.stream.head',
         to: '',
       },
@@ -115,7 +115,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'writes between two answers of a read are not noticed',
     edits: [
       {
-        file: 'broker/core/reads.ts',
+        file: 'broker/core/rules/reads.ts',
         from: 'this.#overtaken.add(read)\n      const next',
         to: 'const next',
       },
@@ -125,7 +125,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a revoked node is waited for as one that is silent',
     edits: [
       {
-        file: 'broker/core/fleet.ts',
+        file: 'broker/core/rules/fleet.ts',
         from: "this.#die(member, 'revoked')",
         to: '',
       },
@@ -135,7 +135,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a drained node that had something to apply is not looked at again',
     edits: [
       {
-        file: 'broker/core/rebalancer.ts',
+        file: 'broker/core/rules/rebalancer.ts',
         from: 'if (this.#emptied.has(member)',
         to: 'if (false',
       },
@@ -155,7 +155,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'holders are read from a view of a larger buffer',
     edits: [
       {
-        file: 'broker/core/slots.ts',
+        file: 'broker/core/state/slots.ts',
         from: '= new Uint8Array(holders)',
         to: '= holders.slice()',
       },
@@ -165,7 +165,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'another body under a known id is the same task',
     edits: [
       {
-        file: 'broker/core/submissions.ts',
+        file: 'broker/core/rules/submissions.ts',
         from: 'if (known.hash === hash && ',
         to: 'if (',
       },
@@ -175,7 +175,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a sequenced write can be cancelled',
     edits: [
       {
-        file: 'broker/core/writes.ts',
+        file: 'broker/core/rules/writes.ts',
         from: 'return isWaiting\n',
         to: 'return isWaiting || true\n',
       },
@@ -185,7 +185,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'the sequence is not persisted',
     edits: [
       {
-        file: 'broker/core/coordinator-context.ts',
+        file: 'broker/core/state/coordinator-context.ts',
         from: 'seq: this.identity.seq + 1 }\n    this.#isIdentityChanged = true',
         to: 'seq: this.identity.seq + 1 }',
       },
@@ -195,7 +195,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'acknowledged positions are not persisted',
     edits: [
       {
-        file: 'broker/core/writes.ts',
+        file: 'broker/core/rules/writes.ts',
         from: 'if (freed.length > 0) this.#context.streamChanged(member)',
         to: '',
       },
@@ -205,7 +205,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a restored card goes on where it stands',
     edits: [
       {
-        file: 'broker/core/admission.ts',
+        file: 'broker/core/rules/admission.ts',
         from: "return { kind: 'wipe', member, reason: 'the store stands before what it acknowledged' }",
         to: "return { kind: 'resume', member }",
       },
@@ -215,7 +215,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a node with an empty store keeps its tiles',
     edits: [
       {
-        file: 'broker/core/admission.ts',
+        file: 'broker/core/rules/admission.ts',
         from: "? { kind: 'replace', member }",
         to: "? { kind: 'resume', member }",
       },
@@ -235,7 +235,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'the old copy is dropped early',
     edits: [
       {
-        file: 'broker/core/moves.ts',
+        file: 'broker/core/rules/moves.ts',
         from: 'if (target.stream.acked < move.catchUp || this.#logs.writes.owes(target, move.tile)) return',
         to: '',
       },
@@ -245,7 +245,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'the log is freed on death',
     edits: [
       {
-        file: 'broker/core/rebalancer.ts',
+        file: 'broker/core/rules/rebalancer.ts',
         from: 'if (holding.has(member.index)) continue',
         to: 'if (member.isClosed) continue',
       },
@@ -255,7 +255,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a tile that is copied misses writes',
     edits: [
       {
-        file: 'broker/core/writes.ts',
+        file: 'broker/core/rules/writes.ts',
         from: 'move.missed.push(seq)\n        write.retained += 1',
         to: '',
       },
@@ -265,7 +265,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a tile that moves gets what is named around it',
     edits: [
       {
-        file: 'broker/core/task-extent.ts',
+        file: 'broker/core/state/task-extent.ts',
         from: 'if (ids === undefined) return true',
         to: 'return true',
       },
@@ -285,7 +285,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a copy is taken before its place in the stream',
     edits: [
       {
-        file: 'broker/core/moves.ts',
+        file: 'broker/core/rules/moves.ts',
         from: 'after: source.stream.head',
         to: 'after: 0 * source.stream.head',
       },
@@ -295,7 +295,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a write that a page has is not waited for',
     edits: [
       {
-        file: 'broker/core/write-log.ts',
+        file: 'broker/core/state/write-log.ts',
         from: 'if (write.seq > at) this.addPart',
         to: 'if (write.seq > at + 1) this.addPart',
       },
@@ -305,7 +305,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'damaged pages count as copies',
     edits: [
       {
-        file: 'broker/core/lost-copies.ts',
+        file: 'broker/core/rules/lost-copies.ts',
         from: "this.lose(member, lost, 'page-damaged')",
         to: '',
       },
@@ -315,7 +315,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a move that catches up has no deadline',
     edits: [
       {
-        file: 'broker/core/moves.ts',
+        file: 'broker/core/rules/moves.ts',
         from: "else this.rollBack(move, 'no-progress')",
         to: '',
       },
@@ -325,12 +325,12 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a page is waited for without an end',
     edits: [
       {
-        file: 'broker/core/moves.ts',
+        file: 'broker/core/rules/moves.ts',
         from: 'const endMs = move.startedMs + options.moveDeadlineMs',
         to: 'const endMs = 1e15',
       },
       {
-        file: 'broker/core/moves.ts',
+        file: 'broker/core/rules/moves.ts',
         from: 'if (nowMs - move.startedMs >= options.moveDeadlineMs) {',
         to: 'if (move.startedMs > nowMs) {',
       },
@@ -340,7 +340,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'results are kept by the wall clock',
     edits: [
       {
-        file: 'broker/core/coordinator-context.ts',
+        file: 'broker/core/state/coordinator-context.ts',
         from: 'return Math.round(this.nowMs - this.#ledgerStartMs)',
         to: 'return this.ts + 0 * this.#ledgerStartMs',
       },
@@ -350,7 +350,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a write whose copies are lost keeps no body',
     edits: [
       {
-        file: 'broker/core/writes.ts',
+        file: 'broker/core/rules/writes.ts',
         from: "endTask(this.#context, task, 'failed', { nodes: 0 }, this.#log.needs(task))",
         to: "endTask(this.#context, task, 'failed', { nodes: 0 })",
       },
@@ -360,7 +360,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a tile that begins anew goes on moving',
     edits: [
       {
-        file: 'broker/core/lost-copies.ts',
+        file: 'broker/core/rules/lost-copies.ts',
         from: "if (move !== undefined) this.#moves.rollBack(move, 'recreated')",
         to: '',
       },
@@ -374,7 +374,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'nothing is sent again',
     edits: [
       {
-        file: 'broker/core/stream-sender.ts',
+        file: 'broker/core/rules/stream-sender.ts',
         from: 'if (member.stream === stream && stream.acked === ackedThen) stream.rewind()',
         to: '',
       },

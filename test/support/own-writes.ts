@@ -3,7 +3,7 @@
  * is seen by what the ledger keeps of it.
  */
 import type { WriteRecord } from '../../broker/core/ledger-records.ts'
-import { decodeBody } from '../../broker/core/task-ledger.ts'
+import { decodeBody } from '../../broker/core/state/task-ledger.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import { valuesOf } from '../../shared/operations/scatter.ts'
 import type { PlainTask } from './grid-model.ts'

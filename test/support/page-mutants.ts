@@ -27,7 +27,7 @@ export const PAGE_MUTANTS: readonly Mutant[] = [
     name: 'a page of the second format goes to whoever wants one',
     edits: [
       {
-        file: 'broker/core/page-formats.ts',
+        file: 'broker/core/state/page-formats.ts',
         from: 'return source.knowsPacked && target.knowsPacked ? this.allowed(target) : NOTHING',
         to: 'return source.knowsPacked ? PACKED : NOTHING',
       },
@@ -47,7 +47,7 @@ export const PAGE_MUTANTS: readonly Mutant[] = [
     name: 'the second format of pages is allowed before all know it',
     edits: [
       {
-        file: 'broker/core/page-formats.ts',
+        file: 'broker/core/state/page-formats.ts',
         from: 'this.#members.plainCount === 0 && ',
         to: '',
       },

@@ -1,7 +1,7 @@
 /** Mutants of readings, which are caught where sensors tell what they read. */
 import type { Mutant } from './look-mutants.ts'
 
-const FILE = 'broker/core/readings.ts'
+const FILE = 'broker/core/rules/readings.ts'
 
 export const READING_MUTANTS: readonly Mutant[] = [
   {
@@ -117,7 +117,7 @@ export const READING_MUTANTS: readonly Mutant[] = [
     fleet: 'sensed',
     edits: [
       {
-        file: 'broker/core/task-endings.ts',
+        file: 'broker/core/rules/task-endings.ts',
         from: 'task.state = state\n    if (!keepBody) releaseBody(context, task)',
         to: 'task.state = state\n    if (keepBody !== undefined) releaseBody(context, task)',
       },
@@ -133,7 +133,7 @@ export const READING_MUTANTS: readonly Mutant[] = [
     fleet: 'sensed',
     edits: [
       {
-        file: 'broker/core/reading-times.ts',
+        file: 'broker/core/rules/reading-times.ts',
         from: 'ts < last.ts && ',
         to: 'ts < 0 && ',
       },

@@ -2,9 +2,9 @@
 import type { Mutant } from './look-mutants.ts'
 
 const RESTORED = 'broker/core/restored-ledger.ts'
-const RECOVERY = 'broker/core/recovery.ts'
+const RECOVERY = 'broker/core/rules/recovery.ts'
 
-const COPIED = 'broker/core/copied-readings.ts'
+const COPIED = 'broker/core/rules/copied-readings.ts'
 
 export const RESTORE_MUTANTS: readonly Mutant[] = [
   {
@@ -97,7 +97,7 @@ export const RESTORE_MUTANTS: readonly Mutant[] = [
     fleet: 'sensed',
     edits: [
       {
-        file: 'broker/core/reading-desk.ts',
+        file: 'broker/core/rules/reading-desk.ts',
         from: 'return identity.isRecovering === true ? undefined : fleetRefusal(this.#context)',
         to: 'return identity.isRecovering === undefined ? undefined : fleetRefusal(this.#context)',
       },

@@ -31,7 +31,7 @@ const UNIONS: Readonly<Record<string, string>> = {
 
 /** What they say with a code alone is why somebody is not served. */
 const REFUSING = ['submissions', 'looks', 'ledger-room', 'reading-desk', 'readings'].map(
-  (name) => `broker/core/${name}.ts`,
+  (name) => `broker/core/rules/${name}.ts`,
 )
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']
 
@@ -93,7 +93,7 @@ class Collector {
     if (this.#path === 'shared/protocol/problems.ts') return 'problem'
     if (this.#path === 'firmware-agent/driver.ts') return 'error'
     if (
-      /^(broker\/core\/(upgrade(s|-table)|package-fetches)|scripts\/commands\/install-staged|firmware-agent\/adapters\/staged-upgrades)\.ts$/.test(
+      /^(broker\/core\/(rules\/upgrades|state\/upgrade-table|rules\/package-fetches)|scripts\/commands\/install-staged|firmware-agent\/adapters\/staged-upgrades)\.ts$/.test(
         this.#path,
       )
     )

@@ -1,5 +1,5 @@
 /** What became of each task, as its client and the ledger's disk saw it. */
-import { encodeBody, hashBody } from '../../broker/core/task-ledger.ts'
+import { encodeBody, hashBody } from '../../broker/core/state/task-ledger.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import { parseSubmission } from '../../shared/protocol/task.ts'

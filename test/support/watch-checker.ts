@@ -4,8 +4,11 @@
  * holds, also where it is kept over a start of the gateway.
  */
 
-import type { CoordinatorOptions, WatchedCell } from '../../broker/core/coordinator-context.ts'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
+import type {
+  CoordinatorOptions,
+  WatchedCell,
+} from '../../broker/core/state/coordinator-context.ts'
 import type { GridModel, TileState } from './grid-model.ts'
 import { violated } from './violation.ts'
 

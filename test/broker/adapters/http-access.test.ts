@@ -6,7 +6,7 @@ import { Agent, request } from 'node:https'
 import t, { type Test } from 'tap'
 import type { HttpAccessPort, Identified, Shown } from '../../../broker/adapters/http-access.ts'
 import { HttpServer } from '../../../broker/adapters/http-server.ts'
-import type { LiveEvents } from '../../../broker/core/live-events.ts'
+import type { LiveEvents } from '../../../broker/core/views/live-events.ts'
 import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
 import type { Role, UserPrincipal } from '../../../shared/protocol/access.ts'
 import {

@@ -1,13 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  namesIn,
-  readBackup,
-  restoredRecords,
-  revokedBy,
-  writeBackup,
-} from '../../../broker/core/backup.ts'
-import {
   judgeEnrolment,
   type KeyRecord,
   keyUsed,
@@ -15,8 +8,15 @@ import {
   type NodeToken,
   type RegistryChange,
   revokeNode,
-} from '../../../broker/core/registry.ts'
-import type { UserRecord } from '../../../broker/core/users.ts'
+} from '../../../broker/core/access/registry.ts'
+import type { UserRecord } from '../../../broker/core/access/users.ts'
+import {
+  namesIn,
+  readBackup,
+  restoredRecords,
+  revokedBy,
+  writeBackup,
+} from '../../../broker/core/backup.ts'
 import type { NodeId } from '../../../shared/core/ids.ts'
 import { encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { check } from '../../support/property.ts'

@@ -5,8 +5,8 @@ import type {
   LedgerContents,
   TaskRecord,
 } from '../../../broker/core/ledger-records.ts'
-import { PLACEMENT_CHUNK_TILES } from '../../../broker/core/placement.ts'
 import { restoredChanges } from '../../../broker/core/restored-ledger.ts'
+import { PLACEMENT_CHUNK_TILES } from '../../../broker/core/state/placement.ts'
 import { packTiles, unpackNumbers, unpackTileBits } from '../../../shared/operations/columns.ts'
 import { unpackIds } from '../../../shared/operations/named-lsus.ts'
 import { decodeCbor } from '../../../shared/protocol/cbor.ts'

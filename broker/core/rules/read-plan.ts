@@ -1,0 +1,176 @@
+/**
+ * The parts of one round of a read: who answers for which tiles, or for which items. A part is known
+ * by a hash of what it asks for, so that an answer that waited in a node's outbox still finds its part
+ * after the gateway started again and planned anew.
+ */
+import { digest } from '../../../shared/core/hash.ts'
+import type { ReadOperation, Wire } from '../../../shared/operations/operation.ts'
+import { encodeCbor } from '../../../shared/protocol/cbor.ts'
+import type { Items, TaskBody } from '../../../shared/protocol/task.ts'
+import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import { NO_HOLDER } from '../state/slots.ts'
+import { tilesOf } from '../state/task-extent.ts'
+import { operationOf } from '../state/task-ledger.ts'
+import {
+  cutItems,
+  cutPlan,
+  partsOf,
+  planItems,
+  planReads,
+  readTilesMax,
+  type TilePlan,
+} from './planner.ts'
+
+/** Exactly one of `tiles` and `items` is there. */
+export interface ReadPart {
+  readonly id: string
+  readonly tiles?: Uint32Array
+  readonly items?: Items
+  /** Who is to answer; nobody while no node can. */
+  readonly member: number | undefined
+  attempt: number
+  /** Set by `OpenParts`. */
+  isLeased: boolean
+  /** Members that answered with a trouble of their own. */
+  failed: ReadonlyMap<number, { code: string; message: string }>
+}
+
+/** One for all parts: of ten thousand, hardly any ever fails. */
+const NOBODY: ReadPart['failed'] = new Map()
+
+type Extent = Pick<ReadPart, 'tiles' | 'items'>
+
+/** What a part covers, for all or part of a read. */
+export interface RoundExtent {
+  readonly round: number
+  readonly args: Wire
+  readonly extent: Extent
+  /** So many parts of members are left as they are planned; without it, none. */
+  readonly flatMin?: number
+}
+
+export interface PlannedRound {
+  /** All parts; or those without a member, beside `flat`. */
+  readonly parts: ReadPart[]
+  readonly flat?: TilePlan
+}
+
+/** Nothing was sent of it yet. */
+export function newPart(id: string, extent: Extent, member: number | undefined): ReadPart {
+  return { id, ...extent, member, attempt: 0, isLeased: false, failed: NOBODY }
+}
+
+/** What the ids of the parts of a round begin with. Arguments count, too: those of a later round come from earlier results. */
+export function prefixOf(round: number, args: Wire): string {
+  return `${round}-${hexOfArgs(args)}-`
+}
+
+/** The whole extent of a read. */
+export function extentOf(context: CoordinatorContext, body: TaskBody): Extent {
+  if (body.items !== undefined) return { items: body.items }
+  return { tiles: tilesOf(body, context.options.grid) }
+}
+
+/** Splits an extent among the members that `accepts`; what nobody can take becomes a part without a member. */
+export function planRound(
+  context: CoordinatorContext,
+  body: TaskBody,
+  { round, args, extent, flatMin = Number.POSITIVE_INFINITY }: RoundExtent,
+  accepts: (member: number) => boolean,
+): PlannedRound {
+  const prefix = prefixOf(round, args)
+  const create = (part: Extent, member: number | undefined): ReadPart =>
+    newPart(prefix + hexOf(coveredBy(part)), part, member)
+  if (extent.tiles === undefined) {
+    return { parts: planItemParts(context, extent.items!, accepts, create) }
+  }
+  const { plan, tilesMax } = planTiles(context, body, args, extent.tiles, accepts)
+  const parts: ReadPart[] = []
+  const isFlat = plan.members.length >= flatMin
+  if (!isFlat) for (const { tiles, member } of partsOf(plan)) parts.push(create({ tiles }, member))
+  for (let start = 0; start < plan.unplaced.length; start += tilesMax) {
+    parts.push(create({ tiles: plan.unplaced.subarray(start, start + tilesMax) }, undefined))
+  }
+  return isFlat ? { parts, flat: plan } : { parts }
+}
+
+type Create = (part: Extent, member: number | undefined) => ReadPart
+
+function planTiles(
+  context: CoordinatorContext,
+  body: TaskBody,
+  args: Wire,
+  asked: Uint32Array,
+  accepts: (member: number) => boolean,
+): { plan: TilePlan; tilesMax: number } {
+  const { placement, options } = context
+  const { slots, replicas } = placement
+  const operation = operationOf(body) as ReadOperation
+  const tiles = operation.leavesHoles?.(args) ? placement.withoutMissing(asked) : asked
+  const usable = usableOf(context, tiles, accepts)
+  const tilesMax = readTilesMax(operation, args, tiles, options.grid)
+  return { plan: cutPlan(planReads({ tiles, slots, replicas }, usable), tilesMax), tilesMax }
+}
+
+/** One byte a member. A part of a few tiles asks only their holders: it may be planned often. */
+function usableOf(
+  { placement, members }: CoordinatorContext,
+  tiles: Uint32Array,
+  accepts: (member: number) => boolean,
+): Uint8Array {
+  const usable = new Uint8Array(members.indexesEnd)
+  const { slots, replicas } = placement
+  if (tiles.length * replicas >= members.size) {
+    for (const { index } of members.all) usable[index] = accepts(index) ? 1 : 0
+    return usable
+  }
+  for (const tile of tiles) {
+    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+      const holder = slots[slot]!
+      if (holder !== NO_HOLDER && usable[holder - 1] === 0 && accepts(holder - 1)) {
+        usable[holder - 1] = 1
+      }
+    }
+  }
+  return usable
+}
+
+function planItemParts(
+  context: CoordinatorContext,
+  items: Items,
+  accepts: (member: number) => boolean,
+  create: Create,
+): ReadPart[] {
+  const pick = (indexes: readonly number[]): Items => ({
+    keys: indexes.map((index) => items.keys[index]!),
+    values: indexes.map((index) => items.values[index]!),
+  })
+  const byMember = planItems(items.keys, context.placement.ring, accepts)
+  if (byMember.size === 0) return [create({ items }, undefined)]
+  const parts: ReadPart[] = []
+  for (const [member, indexes] of [...byMember].sort((a, b) => a[0] - b[0])) {
+    for (const run of cutItems(indexes, items)) parts.push(create({ items: pick(run) }, member))
+  }
+  return parts
+}
+
+/** One round's arguments are one object, planned anew for each part that is lost. */
+const hexes = new WeakMap<Wire, string>()
+
+function hexOfArgs(args: Wire): string {
+  let hex = hexes.get(args)
+  if (hex === undefined) {
+    hex = hexOf(encodeCbor(args))
+    hexes.set(args, hex)
+  }
+  return hex
+}
+
+function coveredBy({ tiles, items }: Extent): Uint8Array {
+  if (tiles === undefined) return encodeCbor(items!.keys)
+  return new Uint8Array(tiles.buffer, tiles.byteOffset, tiles.byteLength)
+}
+
+function hexOf(covered: Uint8Array): string {
+  return Buffer.from(digest(covered).buffer).toString('hex')
+}

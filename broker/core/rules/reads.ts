@@ -1,0 +1,417 @@
+/**
+ * Reads over the grid and pure operations on items. Each part goes to one node under a lease; it is
+ * issued again elsewhere with the next attempt when the node's socket closes, when it reports a
+ * trouble of its own, or when the lease ends, and the first valid answer counts.
+ *
+ * A part carries `after`, the head of that node's stream, and is answered only once that is applied:
+ * so a read sees every write that completed before it was accepted. A read is consistent when one
+ * place in the order of writes exists at which all of its parts were taken: `low` is the greatest
+ * sequence that some part has seen, `high` the lowest one that touches the region and that some part
+ * has not seen.
+ */
+
+import type { TaskId } from '../../../shared/core/ids.ts'
+import { type Region, regionsTouch } from '../../../shared/grid/geometry.ts'
+import type {
+  ItemsOperation,
+  Operation,
+  ReadOperation,
+  Wire,
+} from '../../../shared/operations/operation.ts'
+import type { Answer } from '../../../shared/protocol/messages.ts'
+import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { Member } from '../state/membership.ts'
+import { operationOf } from '../state/task-ledger.ts'
+import type { Changes } from '../state/tile-waits.ts'
+import { mergeAll } from './merge.ts'
+import { OpenParts } from './open-parts.ts'
+import type { TilePlan } from './planner.ts'
+import { faultOf, isHopeless, lacksBornTile } from './read-answers.ts'
+import type { ReadAsker } from './read-asker.ts'
+import { isAlike, messageOf, roundOf, sendCancels } from './read-messages.ts'
+import { extentOf, planRound, type ReadPart } from './read-plan.ts'
+import { WaitingParts } from './waiting-parts.ts'
+
+interface OpenRead {
+  readonly asker: ReadAsker
+  /** Taken up at a start: nodes may bring answers to what was asked before. */
+  readonly isRestored: boolean
+  readonly operation: ReadOperation | ItemsOperation
+  /** Of the current round. */
+  args: Wire
+  /** Merged partial results of the finished rounds. */
+  readonly rounds: Wire[]
+  parts: OpenParts
+  partials: Wire[]
+  readonly nodes: Set<number>
+  low: number
+  high: number
+  /** Names of the deadlines of its leases. */
+  readonly leases: string[]
+}
+
+export interface ReadCounters {
+  reissued: number
+  lateAnswers: number
+  /** That were no answer to what was asked. */
+  badAnswers: number
+}
+
+type NextTouching = (member: Member, position: number, region: Region) => number
+
+export class Reads {
+  readonly #context: CoordinatorContext
+  readonly #nextTouching: NextTouching
+  readonly #open = new Map<string, OpenRead>()
+  /** By member: those of which it has a lease, but for what `#flat` has of it. */
+  readonly #asked = new Map<number, Set<OpenRead>>()
+  /** Whose round was sent to very many as one: each of them is asked, which has what. */
+  readonly #flat = new Set<OpenRead>()
+  readonly #waiting: WaitingParts<OpenRead>
+  /** Those of which something was answered, or asked as unborn: what is written from now on they have not seen. */
+  readonly #overtaken = new Set<OpenRead>()
+  readonly counters: ReadCounters = { reissued: 0, lateAnswers: 0, badAnswers: 0 }
+
+  /** `nextTouching` gives the first sequence after a stream position that touches a region. */
+  constructor(context: CoordinatorContext, nextTouching: NextTouching) {
+    this.#context = context
+    this.#nextTouching = nextTouching
+    this.#waiting = new WaitingParts(context)
+  }
+
+  get openCount(): number {
+    return this.#open.size
+  }
+
+  submit(asker: ReadAsker, { isRestored = false } = {}): void {
+    const read: OpenRead = {
+      asker,
+      isRestored,
+      operation: operationOf(asker.body) as ReadOperation | ItemsOperation,
+      args: asker.body.args,
+      rounds: [],
+      parts: new OpenParts(),
+      partials: [],
+      nodes: new Set(),
+      low: 0,
+      high: Number.POSITIVE_INFINITY,
+      leases: [],
+    }
+    this.#open.set(asker.id, read)
+    this.#startRound(read)
+  }
+
+  #startRound(read: OpenRead): void {
+    const { asker, args, rounds, isRestored } = read
+    const { flatMin } = this.#context.options
+    const extent = extentOf(this.#context, asker.body)
+    const isFlat = isAlike(read) && !isRestored
+    const round = { round: rounds.length, args, extent, ...(isFlat ? { flatMin } : {}) }
+    const { parts, flat } = planRound(this.#context, asker.body, round, (index) =>
+      this.#mayAnswer(read, index),
+    )
+    read.partials = []
+    this.#flat.delete(read)
+    if (flat === undefined) read.parts = new OpenParts(parts)
+    else this.#sendRound(read, parts, flat)
+    asker.shards.total += read.parts.size
+    if (flat === undefined || parts.length > 0) this.#issue(read, parts)
+  }
+
+  /** All to those of the plan, who can answer now; `waiting` are those that nobody can. */
+  #sendRound(read: OpenRead, waiting: readonly ReadPart[], plan: TilePlan): void {
+    const round = roundOf(this.#context, read, plan, this.#leaseMs(read))
+    const parts = new OpenParts(waiting, round)
+    read.parts = parts
+    this.#flat.add(read)
+    if (round.hasUnborn) this.#overtaken.add(read)
+    this.#context.sendRound(round)
+    this.#setLease(read, () => {
+      if (read.parts !== parts) return
+      for (const at of parts.flatOf()) this.#endLease(read, this.#takeOut(read, at))
+    })
+    if (waiting.length === 0) read.asker.waits(undefined)
+    read.asker.begun()
+  }
+
+  /** Something happens to a part of a round. */
+  #takeOut(read: OpenRead, at: number): ReadPart {
+    const part = read.parts.takeOut(at)
+    this.#readsOf(part.member!).add(read)
+    return part
+  }
+
+  /** In sync now; or expected back from a restart of the gateway, perhaps with the answer. */
+  #mayAnswer({ operation, isRestored }: OpenRead, index: number): boolean {
+    const { members, nowMs, returnGraceEndMs } = this.#context
+    const member = members.at(index)
+    if (isReady(operation, member)) return true
+    return isRestored && member.state === 'suspect' && nowMs < returnGraceEndMs
+  }
+
+  /** Sends parts to those of their members that can answer now; the others wait. */
+  #issue(read: OpenRead, parts: readonly ReadPart[]): void {
+    // All that was still to be answered for is lost, and may be left out.
+    if (read.parts.size === 0) {
+      this.#finishRound(read)
+      return
+    }
+    const { members } = this.#context
+    const { asker, operation } = read
+    const leased: ReadPart[] = []
+    for (const part of parts) {
+      const { member } = part
+      if (member !== undefined && isReady(operation, members.at(member))) leased.push(part)
+      else this.#waiting.add(read, part)
+    }
+    if (leased.length < parts.length) asker.waits('holders-away')
+    if (leased.length === 0) return
+    for (const part of leased) this.#send(read, part)
+    this.#setLease(read, () => {
+      for (const part of leased) if (read.parts.has(part)) this.#endLease(read, part)
+    })
+    if (leased.length === parts.length && !read.parts.isAnyWaiting) {
+      asker.waits(undefined)
+    }
+    asker.begun()
+  }
+
+  #leaseMs({ asker }: OpenRead): number {
+    const { nowMs, options } = this.#context
+    return Math.max(1, Math.min(options.leaseMs, Math.ceil(asker.deadlineMs - nowMs)))
+  }
+
+  /** One deadline for all: a task on the whole fleet has thousands of leases that end together. */
+  #setLease(read: OpenRead, ended: () => void): void {
+    const { nowMs, deadlines } = this.#context
+    const { asker, leases } = read
+    const name = `lease/${asker.id}/${leases.length}`
+    leases.push(name)
+    deadlines.set(name, nowMs + this.#leaseMs(read), ended)
+  }
+
+  #endLease(read: OpenRead, part: ReadPart): void {
+    const { id, index } = this.#context.members.at(part.member!)
+    read.asker.notice('warn', 'lease-ended', `node ${id} did not answer in time`, {
+      node: id,
+      task: read.asker.id,
+    })
+    this.#issue(read, this.#replan(read, part, index))
+  }
+
+  #send(read: OpenRead, part: ReadPart): void {
+    const { asker } = read
+    const member = this.#context.members.at(part.member!)
+    part.attempt += 1
+    this.#waiting.delete(part)
+    if (read.parts.lease(part)) this.#readsOf(member.index).add(read)
+    if (part.attempt > 1) this.#noteReissue(asker, part, member)
+    const leaseMs = this.#leaseMs(read)
+    const message = messageOf(this.#context, read, { part, leaseMs, member })
+    if (message.grid !== undefined && message.grid.unborn.length > 0) this.#overtaken.add(read)
+    this.#context.send(member, message)
+  }
+
+  #readsOf(index: number): Set<OpenRead> {
+    let reads = this.#asked.get(index)
+    if (reads === undefined) {
+      reads = new Set()
+      this.#asked.set(index, reads)
+    }
+    return reads
+  }
+
+  #remove(read: OpenRead, part: ReadPart): void {
+    this.#waiting.delete(part)
+    if (read.parts.remove(part)) this.#asked.get(part.member!)!.delete(read)
+  }
+
+  #noteReissue(asker: ReadAsker, part: ReadPart, member: Member): void {
+    this.counters.reissued += 1
+    const message = `part ${part.id} of task ${asker.id} goes to node ${member.id}`
+    const fields = { task: asker.id, part: part.id, node: member.id, attempt: part.attempt }
+    asker.notice('info', 'read-reissued', message, fields)
+  }
+
+  /** Puts others in the place of a part, away from `avoid` where there is another choice. */
+  #replan(read: OpenRead, part: ReadPart, avoid: number | undefined): ReadPart[] {
+    const { asker, operation, rounds, args } = read
+    const plan = (accepts: (index: number) => boolean): ReadPart[] =>
+      planRound(this.#context, asker.body, { round: rounds.length, args, extent: part }, accepts)
+        .parts
+    const ready = (index: number): boolean =>
+      !part.failed.has(index) && isReady(operation, this.#context.members.at(index))
+    let parts = plan((index) => index !== avoid && ready(index))
+    if (avoid !== undefined && parts.some(({ member }) => member === undefined)) parts = plan(ready)
+    this.#remove(read, part)
+    asker.shards.total += parts.length - 1
+    for (const next of parts) {
+      next.attempt = part.attempt
+      next.failed = part.failed
+      read.parts.add(next)
+    }
+    return parts
+  }
+
+  /** A member's connection is gone: what it was to answer goes elsewhere at once. */
+  withdrawFrom(member: Member): void {
+    for (const read of this.#flat) {
+      for (const at of read.parts.flatOf(member.index)) this.#takeOut(read, at)
+    }
+    for (const read of [...(this.#asked.get(member.index) ?? [])]) {
+      const lost = read.parts.leasedBy(member.index)
+      const parts = lost.flatMap((part) => this.#replan(read, part, member.index))
+      this.#issue(read, parts)
+    }
+  }
+
+  /** Parts that wait for what has changed may find somebody. */
+  wake(changes: Changes): void {
+    for (const { read, part } of this.#waiting.concernedBy(changes)) this.#retry(read, part)
+  }
+
+  #retry(read: OpenRead, part: ReadPart): void {
+    const { members, nowMs, returnGraceEndMs } = this.#context
+    const member = part.member === undefined ? undefined : members.at(part.member)
+    const canAnswer = member !== undefined && isReady(read.operation, member)
+    if (canAnswer && !lacksBornTile(this.#context, part, member)) this.#issue(read, [part])
+    else if (canAnswer || member === undefined || nowMs >= returnGraceEndMs) {
+      this.#issue(read, this.#replan(read, part, undefined))
+    }
+  }
+
+  /**
+   * A write got its place: parts that were answered have not seen it, nor will those that were sent
+   * with tiles as unborn.
+   */
+  noteWrite(region: Region, seq: number): void {
+    for (const read of this.#overtaken) {
+      if (regionsTouch(read.asker.body.region!, region)) read.high = Math.min(read.high, seq)
+    }
+  }
+
+  receive(member: Member, answer: Answer): void {
+    const read = this.#open.get(answer.task)
+    const part = read && this.#find(read, answer.part)
+    if (read === undefined || part === undefined) {
+      this.counters.lateAnswers += 1
+      return
+    }
+    const { error, value } = answer
+    const fault = value === undefined ? 'no value' : faultOf(this.#context, read, part, value)
+    if (error !== undefined || value === undefined || fault !== undefined) {
+      if (error === undefined) this.counters.badAnswers += 1
+      this.#refuse(read, part, member, error ?? { code: 'bad-answer', message: fault! })
+      return
+    }
+    this.#remove(read, part)
+    read.partials.push(value)
+    read.nodes.add(member.index)
+    read.asker.shards.done += 1
+    read.asker.progressed()
+    member.tasksDone += 1
+    const { region } = read.asker.body
+    if (region !== undefined) {
+      this.#overtaken.add(read)
+      const next = this.#nextTouching(member, answer.position, region)
+      read.low = Math.max(read.low, answer.seq)
+      // Entries that the log no longer has: only the very place it was taken at is certain.
+      read.high = Math.min(read.high, next === 0 ? answer.seq + 1 : next)
+      // Asked by an earlier start of the gateway, it has read such a tile as zeros.
+      if (read.isRestored && lacksBornTile(this.#context, part, member))
+        read.high = Math.min(read.high, 1)
+    }
+    if (read.parts.size === 0) this.#finishRound(read)
+  }
+
+  #find(read: OpenRead, id: string): ReadPart | undefined {
+    const part = read.parts.find(id)
+    const at = part === undefined ? read.parts.findFlat(id) : undefined
+    return at === undefined ? part : this.#takeOut(read, at)
+  }
+
+  /** The node could not answer for a reason of its own; without any other holder the task fails. */
+  #refuse(
+    read: OpenRead,
+    part: ReadPart,
+    member: Member,
+    error: { code: string; message: string },
+  ): void {
+    read.asker.notice('warn', 'read-refused', `node ${member.id}: ${error.message}`, {
+      node: member.id,
+      task: read.asker.id,
+      error: error.code,
+    })
+    // It was asked while it held all of them. Others do now, and it may be sound for the rest.
+    if (lacksBornTile(this.#context, part, member)) {
+      if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
+      return
+    }
+    part.failed = new Map(part.failed).set(member.index, error)
+    if (!isHopeless(this.#context, part)) {
+      if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
+      return
+    }
+    read.asker.shards.failed += 1
+    this.#fail(read, error)
+  }
+
+  #fail(read: OpenRead, error: { code: string; message: string }): void {
+    this.#close(read)
+    read.asker.failed(error, read.nodes.size)
+  }
+
+  #finishRound(read: OpenRead): void {
+    const { operation, asker } = read
+    const { grid } = this.#context.options
+    const total = mergeAll(read.partials, operation.merge)
+    read.rounds.push(total)
+    const next = operation.kind === 'read' ? operation.nextRound?.(total, read.args) : undefined
+    if (next !== undefined) {
+      read.args = next
+      this.#startRound(read)
+      return
+    }
+    const value =
+      operation.kind === 'read'
+        ? operation.finish(read.rounds, asker.body.args, asker.body.region!, grid)
+        : operation.finish(total)
+    this.#close(read)
+    const nodes = read.nodes.size
+    if (operation.kind === 'items') {
+      asker.completed({ value, nodes })
+      return
+    }
+    const consistent = read.low < read.high
+    const range: [number, number] = [Math.min(read.low, read.high), Math.max(read.low, read.high)]
+    const facts = consistent ? { value, nodes, consistent } : { value, nodes, consistent, range }
+    asker.completed(facts)
+  }
+
+  /** Ends a read that nobody waits for any more; nodes drop what they have not begun. */
+  abandon(id: TaskId): void {
+    const read = this.#open.get(id)
+    if (read !== undefined) this.#close(read)
+  }
+
+  #close(read: OpenRead): void {
+    const { members, deadlines } = this.#context
+    for (const name of read.leases) deadlines.clear(name)
+    const asked: Member[] = []
+    for (const index of read.parts.holders()) {
+      this.#asked.get(index)?.delete(read)
+      const member = members.at(index)
+      if (member.session !== undefined) asked.push(member)
+    }
+    sendCancels(this.#context, read.asker.id, asked)
+    for (const part of read.parts.waiting()) this.#waiting.delete(part)
+    this.#overtaken.delete(read)
+    this.#flat.delete(read)
+    this.#open.delete(read.asker.id)
+  }
+}
+
+/** Whether it can answer what is asked of the tiles that it holds. */
+export function isReady(operation: Operation, member: Member): boolean {
+  return member.isInSync && member.operations.has(operation.name)
+}

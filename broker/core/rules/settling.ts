@@ -1,0 +1,55 @@
+/**
+ * What follows from a step, once all that its event changed is known: from members that go, stop, fall behind, come or
+ * catch up, and from tiles that were born or changed hands. It stands here once, whatever event it came from; only what a
+ * change concerns is looked at, and what that changes in turn, until nothing does.
+ */
+import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { MemberChange } from '../state/member-changes.ts'
+import type { Moves } from './moves.ts'
+import type { Readings } from './readings.ts'
+import type { Reads } from './reads.ts'
+import type { Rebalancer } from './rebalancer.ts'
+import type { Watches } from './watches.ts'
+import type { Writes } from './writes.ts'
+
+export interface SettledParts {
+  readonly writes: Writes
+  readonly readings: Readings
+  readonly reads: Reads
+  readonly watches: Watches
+  readonly moves: Moves
+  readonly rebalancer: Rebalancer
+}
+
+export function settle(context: CoordinatorContext, parts: SettledParts): void {
+  const { writes, readings, reads, watches, moves } = parts
+  for (;;) {
+    const changes = context.takeChanges()
+    if (changes === undefined) break
+    for (const change of changes.members) followMember(change, parts)
+    writes.wake(changes)
+    readings.wake()
+    reads.wake(changes)
+    watches.wake()
+    moves.retry()
+  }
+  watches.follow()
+}
+
+function followMember(
+  { member, before }: MemberChange,
+  { writes, reads, moves, rebalancer }: SettledParts,
+): void {
+  const stops = before.isFollowing && !member.isFollowing
+  if (stops || before.session !== member.session) reads.withdrawFrom(member)
+  if (stops) {
+    moves.withdrawFrom(member)
+    rebalancer.cameOn(member)
+  }
+  if (stops || (before.isInSync && !member.isInSync)) writes.reconsider(member)
+  if (member.isFollowing) {
+    writes.returned(member)
+    writes.pump(member)
+  }
+  if (!before.isInSync && member.isInSync) rebalancer.wake()
+}

@@ -1,0 +1,133 @@
+/**
+ * How a task ends: its state and result, the messages about it, and what may be forgotten then. Both
+ * kinds of tasks end here, so that no end can leave one of them out.
+ */
+import { encodeCbor } from '../../../shared/protocol/cbor.ts'
+import { mirrorOf } from '../../../shared/protocol/result-mirror.ts'
+import { type EndState, isEnded } from '../../../shared/protocol/states.ts'
+import type { GatewayEvent } from '../events.ts'
+import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import { lsusOf } from '../state/task-extent.ts'
+import type { Task } from '../state/task-ledger.ts'
+import { encodeResult, type ResultFacts } from '../state/task-messages.ts'
+
+/** Of a read that came to its deadline. */
+export const UNANSWERED = {
+  code: 'deadline',
+  message: 'not every part was answered before the deadline',
+}
+
+/** The task has its value: it ends with that, or with what becomes of it for its recipient. */
+export function completeTask(
+  context: CoordinatorContext,
+  task: Task,
+  facts: ResultFacts,
+  keepBody = false,
+): void {
+  const { sealing } = context
+  const to = task.body?.seal
+  if (to === undefined) {
+    endTask(context, task, 'completed', facts, keepBody)
+    return
+  }
+  const { value: plain, ...inClear } = facts
+  const value = encodeCbor(plain)
+  const { copies, nodes } = facts
+  if (copies !== undefined) {
+    task.sealing = { copies, nodes }
+    context.taskChanged(task)
+  } else if (!sealing.hasRoom(value.length)) {
+    task.error = { code: 'overloaded', message: 'too much waits to be sealed: submit it again' }
+    endTask(context, task, 'failed', { nodes })
+    return
+  }
+  sealing.add(task.id, inClear, value.length)
+  context.taskWaits(task, 'sealing')
+  context.emit({ type: 'seal', order: { task: task.id, op: task.op, to, ts: context.ts, value } })
+}
+
+type Sealed = Extract<GatewayEvent, { type: 'task-sealed' | 'sealing-failed' }>
+
+/** What became of the value of a task; it may have ended before that. */
+export function endSealed(
+  context: CoordinatorContext,
+  event: Sealed,
+  needsBody: (task: Task) => boolean,
+): void {
+  const task = context.tasks.find(event.task)
+  const facts = context.sealing.take(event.task)
+  if (task === undefined || facts === undefined || isEnded(task.state)) return
+  if (event.type === 'task-sealed') {
+    const { sealed } = event
+    endTask(context, task, 'completed', { ...facts, sealed }, needsBody(task))
+    return
+  }
+  task.error = event.error
+  endTask(context, task, 'failed', facts, needsBody(task))
+}
+
+/**
+ * Ends the task. Its body stays when `keepBody` says that the log still needs it. The result is
+ * persisted in the same step and published after it.
+ */
+export function endTask(
+  context: CoordinatorContext,
+  task: Task,
+  state: EndState,
+  facts: ResultFacts,
+  keepBody = false,
+): void {
+  if (task.isInternal) {
+    task.state = state
+    if (!keepBody) releaseBody(context, task)
+    return
+  }
+  context.tasks.end(task, state, context)
+  // What it takes is given back when the world has let go of it.
+  if (context.sealing.has(task.id)) context.emit({ type: 'unseal', task: task.id })
+  task.waitingFor = undefined
+  context.deadlines.clear(`task/${task.id}`)
+  context.taskChanged(task)
+  const { body } = task
+  const lsus = body?.region && lsusOf(body)
+  const items = body?.items?.keys.length
+  const result = encodeResult(task, { ...facts, lsus, items }, context.ts)
+  context.persist({ table: 'result', key: task.id, value: result })
+  if (!keepBody) releaseBody(context, task)
+  publishResult(context, task, result)
+  context.emit({ type: 'announce-end', task: task.id, state })
+  context.notice(
+    state === 'completed' ? 'info' : 'warn',
+    'task-ended',
+    `task ${task.id} ${state}`,
+    {
+      task: task.id,
+      op: task.op,
+      state,
+      ...(task.error === undefined ? {} : { error: task.error.code }),
+    },
+  )
+}
+
+export function releaseBody(context: CoordinatorContext, task: Task): void {
+  if (task.body === undefined) return
+  context.tasks.dropBody(task)
+  context.persist({ table: 'body', key: task.id, value: undefined })
+}
+
+function publishResult(context: CoordinatorContext, task: Task, result: Uint8Array): void {
+  context.emit({
+    type: 'publish',
+    topic: { kind: 'task-result', task: task.id },
+    payload: result,
+    qos: 1,
+    retain: true,
+  })
+  context.emit({
+    type: 'publish',
+    topic: { kind: 'task-result-json', task: task.id },
+    payload: mirrorOf(task, result),
+    qos: 1,
+    retain: true,
+  })
+}

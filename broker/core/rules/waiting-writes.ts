@@ -1,0 +1,319 @@
+/**
+ * Accepted writes that have no place in the order yet, found by what they wait for. A write waits for the
+ * first of its tiles that has not enough in-sync holders, or that is to be born before the fleet has
+ * settled; or for an earlier write of its own submitter over a common tile, since each submitter's writes
+ * to a tile take effect as it sent them. So a write over a tile that nobody has holds up only what its
+ * own submitter sends there afterwards, never others.
+ *
+ * Work: a write is looked at when it comes, and when what it waits for has changed; nothing else that
+ * waits is. What stands before a small write is found by its tiles, not among all that its submitter has
+ * waiting. Invariant: one that is not in `#due` waits for `behind` or for `tile`, and is listed there.
+ */
+import type { Region } from '../../../shared/grid/geometry.ts'
+import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import { NO_HOLDER } from '../state/slots.ts'
+import { tilesOf } from '../state/task-extent.ts'
+import type { Task, WaitReason } from '../state/task-ledger.ts'
+import { type Changes, TileWaits } from '../state/tile-waits.ts'
+
+/** As many as a small region at a corner touches; a write of more is not listed by each of its tiles. */
+const SMALL_TILES_MAX = 4
+
+/** A small write in the line of its lane at one of its tiles. */
+interface Place {
+  readonly waiting: Waiting
+  readonly tile: number
+  earlier: Place | undefined
+  later: Place | undefined
+}
+
+/** How much may be looked at before others get their turn. */
+export interface Looks {
+  left: number
+}
+
+interface Waiting {
+  readonly task: Task
+  /** Of a small one, for each of its tiles; no others have any. */
+  readonly places: Place[]
+  /** Of one submitter, in the order in which they came; those that are gone are swept now and then. */
+  readonly lane: Lane
+  readonly followers: Waiting[]
+  behind: Waiting | undefined
+  tile: number | undefined
+  isGone: boolean
+}
+
+interface Lane {
+  readonly submitter: string
+  entries: Waiting[]
+  /** Those of the entries that are not small. */
+  large: Waiting[]
+  readonly lastAt: Map<number, Place>
+  gone: number
+}
+
+/** What a holder is worth to a write. */
+const NOT_LOOKED_AT = 0
+const OUT = 1
+const UNABLE = 2
+const ABLE = 3
+
+export class WaitingWrites {
+  readonly #context: CoordinatorContext
+  readonly #byTask = new Map<Task, Waiting>()
+  readonly #lanes = new Map<string, Lane>()
+  readonly #waits: TileWaits<Waiting>
+  /** To be looked at, in order. */
+  #due: Waiting[] = []
+
+  constructor(context: CoordinatorContext) {
+    this.#context = context
+    this.#waits = new TileWaits(context.placement)
+  }
+
+  get size(): number {
+    return this.#byTask.size
+  }
+
+  add(task: Task): void {
+    const lane = this.#laneOf(task)
+    const waiting: Waiting = {
+      task,
+      lane,
+      places: [],
+      followers: [],
+      behind: undefined,
+      tile: undefined,
+      isGone: false,
+    }
+    lane.entries.push(waiting)
+    this.#queue(waiting)
+    this.#byTask.set(task, waiting)
+    this.#due.push(waiting)
+  }
+
+  /** False when it did not wait. Those that stood behind it are due. */
+  remove(task: Task): boolean {
+    const waiting = this.#byTask.get(task)
+    if (waiting === undefined) return false
+    this.#byTask.delete(task)
+    waiting.isGone = true
+    task.waitingFor = undefined
+    if (waiting.tile !== undefined) this.#waits.delete(waiting.tile, waiting)
+    for (const place of waiting.places) leave(waiting.lane, place)
+    this.#leaveLane(waiting.lane)
+    for (const follower of waiting.followers) {
+      if (follower.behind !== waiting) continue
+      follower.behind = undefined
+      this.#due.push(follower)
+    }
+    return true
+  }
+
+  /** What waits for a tile that the changes concern may go on. */
+  wake(changes: Changes): void {
+    const concerned = this.#waits.concernedBy(changes)
+    if (concerned.length === 0) return
+    const woken: Waiting[] = []
+    const isSettled = this.#context.isSettled()
+    for (const tile of concerned as number[]) {
+      if (!this.#isReady(tile, isSettled)) {
+        this.#retell(tile, this.#waits.itemsOf(tile))
+        continue
+      }
+      for (const one of this.#waits.take(tile)) {
+        one.tile = undefined
+        woken.push(one)
+      }
+    }
+    woken.sort((a, b) => a.task.order - b.task.order)
+    for (const one of woken) this.#due.push(one)
+  }
+
+  /** What waits for a tile may do so for another reason now; those of one operation have the same. */
+  #retell(tile: number, waiting: ReadonlySet<Waiting>): void {
+    const reasons = new Map<string, WaitReason>()
+    for (const { task } of waiting) {
+      if (!reasons.has(task.op)) reasons.set(task.op, this.#reasonAt(tile, task.op))
+      this.#context.taskWaits(task, reasons.get(task.op))
+    }
+  }
+
+  /** Some are to be looked at. */
+  get hasDue(): boolean {
+    return this.#due.length > 0
+  }
+
+  /** The next write that can get its place now; it waits no more. None also when the looks are used up. */
+  take(looks: Looks): Task | undefined {
+    let at = 0
+    while (at < this.#due.length && looks.left > 0) {
+      const waiting = this.#due[at]!
+      at += 1
+      looks.left -= 1
+      if (waiting.isGone || this.#isHeldUp(waiting, looks)) continue
+      this.#due.splice(0, at)
+      this.remove(waiting.task)
+      return waiting.task
+    }
+    this.#due.splice(0, at)
+    return undefined
+  }
+
+  /** What a write waits for: a tile, or an earlier write of its submitter. */
+  reasonOf(task: Task): { readonly tile?: number; readonly behind?: Task } | undefined {
+    const waiting = this.#byTask.get(task)
+    if (waiting?.behind !== undefined) return { behind: waiting.behind.task }
+    return waiting?.tile === undefined ? undefined : { tile: waiting.tile }
+  }
+
+  #isHeldUp(waiting: Waiting, looks: Looks): boolean {
+    const earlier = this.#predecessorOf(waiting, looks)
+    if (earlier !== undefined) {
+      this.#context.taskWaits(waiting.task, 'earlier-write')
+      waiting.behind = earlier
+      earlier.followers.push(waiting)
+      return true
+    }
+    const tile = this.#blockedTileOf(waiting.task)
+    if (tile === undefined) return false
+    this.#context.taskWaits(waiting.task, this.#reasonAt(tile, waiting.task.op))
+    waiting.tile = tile
+    this.#waits.add(tile, waiting)
+    return true
+  }
+
+  #queue(waiting: Waiting): void {
+    const { geometry } = this.#context.options.grid
+    const { lane, places, task } = waiting
+    const region = regionOf(task)
+    if (geometry.countTilesOf(region) > SMALL_TILES_MAX) {
+      lane.large.push(waiting)
+      return
+    }
+    for (const tile of geometry.tilesOf(region)) {
+      const earlier = lane.lastAt.get(tile)
+      const place: Place = { waiting, tile, earlier, later: undefined }
+      if (earlier !== undefined) earlier.later = place
+      lane.lastAt.set(tile, place)
+      places.push(place)
+    }
+  }
+
+  /** The last one before it: whatever stands before that one holds that one up. */
+  #predecessorOf({ task, lane, places }: Waiting, looks: Looks): Waiting | undefined {
+    const { geometry } = this.#context.options.grid
+    let last: Waiting | undefined
+    for (const { earlier } of places) {
+      if (earlier === undefined) continue
+      if (last === undefined || earlier.waiting.task.order > last.task.order) last = earlier.waiting
+    }
+    const others = places.length > 0 ? lane.large : lane.entries
+    for (let at = countBefore(others, task) - 1; at >= 0; at--) {
+      const earlier = others[at]!
+      if (last !== undefined && earlier.task.order < last.task.order) break
+      looks.left -= 1
+      if (earlier.isGone) continue
+      if (geometry.shareTile(regionOf(earlier.task), regionOf(task))) return earlier
+    }
+    return last
+  }
+
+  #blockedTileOf(task: Task): number | undefined {
+    const tiles = tilesOf(task.body!, this.#context.options.grid)
+    for (const tile of this.blockedTiles(tiles, task.op)) return tile
+    return undefined
+  }
+
+  /** Those of these tiles that a write of this operation would have to wait for. */
+  *blockedTiles(tiles: Uint32Array, op: string): Generator<number, void> {
+    const { placement, members, options } = this.#context
+    const needed = Math.max(1, options.minInSync)
+    const grades = new Uint8Array(members.indexesEnd + 1)
+    let isSettled: boolean | undefined
+    const { slots, replicas } = placement
+    for (const tile of tiles) {
+      if (!placement.isBorn(tile) && !(isSettled ??= this.#context.isSettled())) {
+        yield tile
+        continue
+      }
+      let copies = 0
+      let isUnable = false
+      for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+        const holder = slots[slot]!
+        if (holder === NO_HOLDER) continue
+        if (grades[holder] === NOT_LOOKED_AT) grades[holder] = this.#gradeOf(holder - 1, op)
+        if (grades[holder] === UNABLE) isUnable = true
+        if (grades[holder] === ABLE) copies++
+      }
+      if (isUnable || copies < needed) yield tile
+    }
+  }
+
+  #reasonAt(tile: number, op: string): WaitReason {
+    const { placement, members } = this.#context
+    if (!placement.isBorn(tile) && !this.#context.isSettled()) return 'settling'
+    const holders = placement.holdersOf(tile).map((index) => members.at(index))
+    const stopped = holders.find(({ stopReason }) => stopReason !== undefined)
+    if (stopped !== undefined) return stopped.stopReason!.code
+    const isUnable = holders.some((member) => member.isInSync && !member.operations.has(op))
+    return isUnable ? 'unknown-operation' : 'holders-away'
+  }
+
+  #gradeOf(index: number, op: string): number {
+    const member = this.#context.members.at(index)
+    if (!member.isInSync) return OUT
+    return member.operations.has(op) ? ABLE : UNABLE
+  }
+
+  /** Whether a write over it may go on, for all that is known without the write. */
+  #isReady(tile: number, isSettled: boolean): boolean {
+    const { placement, members, options } = this.#context
+    if (!placement.isBorn(tile) && !isSettled) return false
+    const inSync = placement.holdersOf(tile).filter((index) => members.at(index).isInSync)
+    return inSync.length >= Math.max(1, options.minInSync)
+  }
+
+  #laneOf({ submitter, id }: Task): Lane {
+    // Of before somebody was known: it has no order with others.
+    const name = submitter ?? `task/${id}`
+    let lane = this.#lanes.get(name)
+    if (lane === undefined) {
+      lane = { submitter: name, entries: [], large: [], lastAt: new Map(), gone: 0 }
+      this.#lanes.set(name, lane)
+    }
+    return lane
+  }
+
+  #leaveLane(lane: Lane): void {
+    lane.gone += 1
+    if (lane.gone === lane.entries.length) this.#lanes.delete(lane.submitter)
+    if (lane.gone * 2 < lane.entries.length) return
+    lane.entries = lane.entries.filter(({ isGone }) => !isGone)
+    lane.large = lane.large.filter(({ isGone }) => !isGone)
+    lane.gone = 0
+  }
+}
+
+function leave({ lastAt }: Lane, { tile, earlier, later }: Place): void {
+  if (earlier !== undefined) earlier.later = later
+  if (later !== undefined) later.earlier = earlier
+  else if (earlier !== undefined) lastAt.set(tile, earlier)
+  else lastAt.delete(tile)
+}
+
+/** How many of them, which are in order, came before a task. */
+function countBefore(entries: readonly Waiting[], { order }: Task): number {
+  let [low, high] = [0, entries.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (entries[middle]!.task.order < order) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function regionOf(task: Task): Region {
+  return task.body!.region!
+}

@@ -1,0 +1,42 @@
+/**
+ * What is told of a sequenced write while it waits for its replicas: why none of them gets on, if none does. Nobody who
+ * is in sync is named; a replica that stopped by itself says why.
+ */
+import { isEnded } from '../../../shared/protocol/states.ts'
+import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { WaitReason } from '../state/task-ledger.ts'
+import type { OpenWrite } from '../state/write-log.ts'
+
+export function tellWait(context: CoordinatorContext, write: OpenWrite): void {
+  const { task } = write
+  if (isEnded(task.state) || task.sealing !== undefined) return
+  context.taskWaits(task, reasonOf(context, write))
+}
+
+/**
+ * One fewer is waited for. Whoever stopped is waited for still, so what was told of him is true; and mostly the first
+ * of the others gets on.
+ */
+export function tellFewer(context: CoordinatorContext, write: OpenWrite): void {
+  const { task, waitingFor, parts, lastAwaited } = write
+  if (waitingFor.size > 0) {
+    if (task.waitingFor !== undefined) return
+    const isHere = (index: number): boolean => context.members.at(index).state === 'alive'
+    const last = parts[lastAwaited]?.member
+    if (last !== undefined && waitingFor.has(last) && isHere(last)) return
+    for (const index of waitingFor.keys()) if (isHere(index)) return
+  }
+  tellWait(context, write)
+}
+
+function reasonOf(
+  { members }: CoordinatorContext,
+  { waitingFor }: OpenWrite,
+): WaitReason | undefined {
+  // A copy was lost, and is made anew.
+  if (waitingFor.size === 0) return undefined
+  const awaited = [...waitingFor.keys()].map((index) => members.at(index))
+  const stopped = awaited.find(({ stopReason }) => stopReason !== undefined)
+  if (stopped !== undefined) return stopped.stopReason!.code
+  return awaited.every(({ state }) => state !== 'alive') ? 'holders-away' : undefined
+}

@@ -1,0 +1,433 @@
+/**
+ * Writes, from acceptance to the last replica. A write waits until it may have its place
+ * (waiting-writes.ts); then it gets the next sequence number, and its parts go into the streams of all holders,
+ * connected or not, and of nodes that are becoming holders. From there on it is applied in full,
+ * whatever becomes of its deadline.
+ *
+ * Done: every in-sync holder of each tile has it on disk, and at least `max(1, minInSync)` of them,
+ * never vacuously (recovery.md, One sequencer). The log keeps it until every holder has it, and as long
+ * as a tile of it is being copied.
+ */
+import { assert } from '../../../shared/core/assert.ts'
+import type { WriteOperation } from '../../../shared/operations/operation.ts'
+import type { Applied } from '../../../shared/protocol/messages.ts'
+import { isEnded } from '../../../shared/protocol/states.ts'
+import type { TaskBody } from '../../../shared/protocol/task.ts'
+import type { ControlRecord, SealingRecord, WriteRecord } from '../ledger-records.ts'
+import type { ControlLog } from '../state/control-log.ts'
+import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { Member } from '../state/membership.ts'
+import type { Move } from '../state/move-table.ts'
+import { goesOver, lsusIn, lsusOf, tilesOf } from '../state/task-extent.ts'
+import { operationOf, type Task } from '../state/task-ledger.ts'
+import type { Changes } from '../state/tile-waits.ts'
+import type { OpenWrite, Rows, WriteLog } from '../state/write-log.ts'
+import { partsOf, planWrites, writeTilesMax } from './planner.ts'
+import { StreamSender } from './stream-sender.ts'
+import { completeTask, endTask, releaseBody } from './task-endings.ts'
+import { WaitingWrites } from './waiting-writes.ts'
+import { tellFewer, tellWait } from './write-waits.ts'
+
+/** At a time: a tile may come back for which thousands wait. */
+const SEQUENCED_MAX = 256
+
+/** Waiting writes that are looked at before others get their turn: after a start, all are due. */
+const LOOKS_MAX = 1024
+
+/** What a node says of an entry that it will never be able to apply, nor any other. */
+const NEVER_APPLIED = ['entry-invalid', 'unknown-operation']
+
+export class Writes {
+  readonly #context: CoordinatorContext
+  /** Accepted and not yet sequenced. */
+  readonly #waiting: WaitingWrites
+  readonly #log: WriteLog
+  readonly #controls: ControlLog
+  readonly #sender: StreamSender
+  readonly #onSequenced: (body: TaskBody, seq: number) => void
+
+  /** `onSequenced` is told of each write that gets its place in the order. */
+  constructor(
+    context: CoordinatorContext,
+    logs: { readonly writes: WriteLog; readonly controls: ControlLog },
+    onSequenced: (body: TaskBody, seq: number) => void,
+  ) {
+    this.#context = context
+    this.#waiting = new WaitingWrites(context)
+    const { writes, controls } = logs
+    this.#log = writes
+    this.#controls = controls
+    this.#onSequenced = onSequenced
+    this.#sender = new StreamSender(context, {
+      encode: (entry) =>
+        entry.order === undefined ? writes.encode(entry) : controls.encode(entry),
+    })
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.size
+  }
+
+  get openCount(): number {
+    return this.#log.size
+  }
+
+  submit(task: Task): void {
+    this.#waiting.add(task)
+    this.#sequenceDue()
+  }
+
+  /** Those of these tiles that a write of this operation would have to wait for; ascending, as they are. */
+  blockedTiles(tiles: Uint32Array, op: string): Iterable<number> {
+    return this.#waiting.blockedTiles(tiles, op)
+  }
+
+  /** Gives its place to a write that has nothing to wait for. */
+  place(task: Task): void {
+    this.#sequence(task)
+  }
+
+  /** Gives up a write that has no sequence yet; false when it is too late for that. */
+  withdraw(task: Task): boolean {
+    const isWaiting = this.#waiting.remove(task)
+    this.#sequenceDue()
+    return isWaiting
+  }
+
+  /** The deadline passed: without a sequence it has no effect, with one it is still applied. */
+  expire(task: Task): void {
+    const isSequenced = !this.withdraw(task)
+    task.error = isSequenced
+      ? {
+          code: 'deadline',
+          message: 'not every replica answered in time; the write is still applied',
+        }
+      : { code: 'deadline', message: 'no replica of some tile was in sync before the deadline' }
+    endTask(this.#context, task, 'expired', { nodes: 0 }, this.#log.needs(task))
+  }
+
+  /** Sequences what can be now; where more are due already, tiles that were just born by some are no reason to hurry. */
+  wake(changes: Changes): void {
+    this.#waiting.wake(changes)
+    if (!this.#context.deadlines.has('sequence')) this.#sequenceDue()
+  }
+
+  #sequenceDue(): void {
+    const looks = { left: LOOKS_MAX }
+    for (let count = 0; count < SEQUENCED_MAX; count++) {
+      const task = this.#waiting.take(looks)
+      if (task === undefined) break
+      this.#sequence(task)
+    }
+    if (!this.#waiting.hasDue) return
+    const { deadlines, nowMs } = this.#context
+    deadlines.set('sequence', nowMs, () => this.#sequenceDue())
+  }
+
+  #sequence(task: Task): void {
+    const context = this.#context
+    const { placement, members, options } = context
+    assert(task.body?.region !== undefined, 'a write has its body')
+    const tiles = this.#tilesOf(task)
+    const operation = operationOf(task) as WriteOperation
+    const seq = context.nextSequence()
+    placement.bear(tiles)
+    this.#onSequenced(task.body, seq)
+    const plan = planWrites({ tiles, slots: placement.slots, replicas: placement.replicas })
+    const tilesMax = writeTilesMax(operation, task.body.args, tiles, options.grid)
+    const write: OpenWrite = {
+      seq,
+      task,
+      parts: [],
+      waitingFor: new Map(),
+      outcome: 'open',
+      retained: 0,
+      isRestored: false,
+      lastAwaited: Number.POSITIVE_INFINITY,
+    }
+    for (const part of partsOf(plan, tilesMax)) this.#log.addPart(write, part.member, part.tiles)
+    const { body } = task
+    for (const move of context.moves.among((tile) => goesOver(body, tile, options.grid))) {
+      if (move.stage === 'catching-up') this.#log.addPart(write, move.to, Uint32Array.of(move.tile))
+      else {
+        move.missed.push(seq)
+        write.retained += 1
+      }
+    }
+    task.seq = seq
+    task.state = 'running'
+    task.effect = 'pending'
+    task.shards = { total: write.parts.length, done: 0, failed: 0 }
+    context.taskChanged(task)
+    this.#log.persist(write)
+    this.#log.add(write)
+    for (const index of write.waitingFor.keys()) this.pump(members.at(index))
+  }
+
+  /** The target of a move adopts a page of this `at`, by its entry at `adopted`; the rest follows. */
+  catchUp(move: Move, page: { at: number; adopted: number }): void {
+    this.#log.follow(move, page)
+    this.release(move)
+    this.pump(this.#context.members.at(move.to))
+  }
+
+  /** A move does not need the writes any more that it had to catch up with. */
+  release(move: Move): void {
+    for (const seq of move.missed.splice(0)) {
+      const write = this.#log.find(seq)
+      // Given up meanwhile.
+      if (write === undefined) continue
+      write.retained -= 1
+      this.#evaluate(write)
+    }
+  }
+
+  /** Sends what is due of a member's stream. */
+  pump(member: Member): void {
+    this.#sender.pump(member)
+  }
+
+  /** The node has its stream on disk up to `position`. */
+  acknowledge(member: Member, position: number, results: Applied['results'] = []): void {
+    const wasLagging = member.stream.isLagging
+    member.mayChange()
+    this.#checkResults(member, results)
+    const { nowMs, options } = this.#context
+    const freed = member.stream.acknowledge(position, nowMs, options.lagMs)
+    if (freed.length > 0) this.#context.streamChanged(member)
+    const finished = new Set<OpenWrite>()
+    for (const entry of freed) {
+      if (entry.order !== undefined) this.#controls.forget(entry)
+      for (const write of this.#log.givenBy(member, entry)) {
+        const { shards } = write.task
+        if (write.outcome !== 'lost') shards.done = Math.min(shards.total, shards.done + 1)
+        this.#context.progressed(write.task)
+        if (write.waitingFor.get(member.index) !== entry.position) continue
+        write.waitingFor.delete(member.index)
+        finished.add(write)
+      }
+    }
+    for (const write of finished) {
+      this.#evaluate(write)
+      tellFewer(this.#context, write)
+    }
+    if (wasLagging && !member.stream.isLagging) {
+      this.#context.notice('info', 'replica-in-sync', `node ${member.id} caught up`, {
+        node: member.id,
+      })
+    }
+    this.pump(member)
+  }
+
+  /** What a node says it did must be what the plan asked of it. */
+  #checkResults(member: Member, results: Applied['results']): void {
+    const { grid } = this.#context.options
+    for (const { position, lsus } of results) {
+      const entry = member.stream.entryAt(position)
+      const body = entry && this.#log.find(entry.seq)?.task.body
+      if (entry === undefined || body === undefined) continue
+      const expected = lsusIn(body, entry.tiles, grid)
+      if (lsus === expected) continue
+      this.#context.notice(
+        'error',
+        'drift',
+        `node ${member.id} wrote ${lsus} of ${expected} LSUs`,
+        {
+          node: member.id,
+          seq: entry.seq,
+        },
+      )
+    }
+  }
+
+  /**
+   * A replica cannot apply its next entry, and not for want of room or luck. If no replica of the write can,
+   * and all stand just before it, the write is given up: a void takes its place in every stream. Returns the
+   * replicas, which go on from there once they have connected again.
+   */
+  voidStuck(member: Member): Member[] {
+    const { members } = this.#context
+    const next = member.stream.entryAt(member.stream.acked + 1)
+    const write = next?.order === undefined ? this.#log.find(next?.seq ?? 0) : undefined
+    if (write === undefined || write.outcome === 'done') return []
+    const first = new Map<number, number>()
+    for (const part of write.parts) {
+      first.set(part.member, Math.min(part.position, first.get(part.member) ?? part.position))
+    }
+    const isStuck = [...first].every(([index, position]) => {
+      const { stream, stopReason } = members.at(index)
+      return stream.acked === position - 1 && NEVER_APPLIED.includes(stopReason?.code ?? '')
+    })
+    if (!isStuck) return []
+    for (const { member: index, position } of write.parts) {
+      this.#controls.replace(members.at(index), position, { op: '$void' })
+    }
+    this.#log.remove(write)
+    this.#endVoided(write.task, members.at(write.parts[0]!.member).stopReason!.message)
+    return [...first.keys()].sort((a, b) => a - b).map((index) => members.at(index))
+  }
+
+  #endVoided(task: Task, message: string): void {
+    const context = this.#context
+    task.effect = 'none'
+    context.notice('error', 'write-voided', `no replica can apply task ${task.id}: ${message}`, {
+      task: task.id,
+    })
+    if (isEnded(task.state)) {
+      context.taskChanged(task)
+      releaseBody(context, task)
+      return
+    }
+    task.error = { code: 'write-voided', message: `no replica can apply it: ${message}` }
+    task.shards.failed = task.shards.total
+    endTask(context, task, 'failed', { nodes: 0 })
+  }
+
+  /** A member left in-sync, or follows no more: writes that waited for it may be done. */
+  reconsider(member: Member): void {
+    for (const write of this.#log.waitingFor(member)) this.#reconsider(write)
+  }
+
+  /** A member gets on again: what waits for it says so no more. */
+  returned(member: Member): void {
+    for (const write of this.#log.waitingFor(member)) tellWait(this.#context, write)
+  }
+
+  #reconsider(write: OpenWrite): void {
+    this.#evaluate(write)
+    tellWait(this.#context, write)
+  }
+
+  /** The member's copies are gone: nothing waits for it any more, and its stream ends here. */
+  forget(member: Member): void {
+    for (const entry of member.stream.entries) {
+      if (entry.order !== undefined) this.#controls.forget(entry)
+    }
+    for (const write of this.#log.all) {
+      if (!write.parts.some((part) => part.member === member.index)) continue
+      write.parts = write.parts.filter((part) => part.member !== member.index)
+      write.waitingFor.delete(member.index)
+      this.#log.persist(write)
+      this.#reconsider(write)
+    }
+  }
+
+  #isHeldUp(write: OpenWrite): boolean {
+    const { parts } = write
+    write.lastAwaited = Math.min(write.lastAwaited, parts.length - 1)
+    for (; write.lastAwaited >= 0; write.lastAwaited--) {
+      const { member } = parts[write.lastAwaited]!
+      if (write.waitingFor.has(member) && this.#holdsUp(write, member)) return true
+    }
+    for (const index of write.waitingFor.keys()) if (this.#holdsUp(write, index)) return true
+    return false
+  }
+
+  /** In sync; or, just after a start, expected back, so that a write does not end on fewer copies. */
+  #holdsUp({ isRestored }: OpenWrite, index: number): boolean {
+    const { members, nowMs, returnGraceEndMs } = this.#context
+    const member = members.at(index)
+    if (member.isInSync) return true
+    return isRestored && member.state === 'suspect' && nowMs < returnGraceEndMs
+  }
+
+  /** The members that were expected back had their time. */
+  endGrace(): void {
+    for (const write of this.#log.all) this.#reconsider(write)
+  }
+
+  #evaluate(write: OpenWrite): void {
+    const { options } = this.#context
+    const { waitingFor, task } = write
+    if (write.outcome === 'open' && !this.#isHeldUp(write)) {
+      const copies = this.#log.copiesOf(write)
+      if (copies >= Math.max(1, options.minInSync)) this.#finish(write, copies)
+      else if (waitingFor.size === 0 && copies === 0) this.#lose(write)
+    }
+    // Not done with all parts acknowledged: a copy was lost, and the new one will have it.
+    if (write.outcome === 'open' || waitingFor.size > 0 || write.retained > 0) return
+    this.#log.remove(write)
+    if (isEnded(task.state)) releaseBody(this.#context, task)
+  }
+
+  #finish(write: OpenWrite, copies: number): void {
+    const { task } = write
+    write.outcome = 'done'
+    task.effect = 'done'
+    if (isEnded(task.state)) {
+      this.#context.taskChanged(task)
+      this.#context.notice('info', 'effect-done', `the write of task ${task.id} is done`, {
+        task: task.id,
+      })
+      return
+    }
+    const nodes = new Set(write.parts.map((part) => part.member)).size - write.waitingFor.size
+    this.#complete(task, { copies, nodes })
+    // Whether it was done nobody else knows. Mostly the log needs it no more.
+    if (task.isInternal && (write.waitingFor.size > 0 || write.retained > 0)) {
+      this.#log.persist(write)
+    }
+  }
+
+  #complete(task: Task, facts: SealingRecord): void {
+    const value = { lsus: lsusOf(task.body!) }
+    completeTask(this.#context, task, { value, ...facts }, this.needs(task))
+  }
+
+  /** Its body, too: the log is not done with it. */
+  needs(task: Task): boolean {
+    return this.#log.needs(task)
+  }
+
+  /** The last copy of one of its tiles went before it was acknowledged. */
+  #lose(write: OpenWrite): void {
+    const { task } = write
+    write.outcome = 'lost'
+    this.#log.persist(write)
+    if (isEnded(task.state)) {
+      const message = `part of the write of task ${task.id} is lost with the last copy of a tile`
+      this.#context.notice('error', 'effect-lost', message, { task: task.id })
+      return
+    }
+    if (task.isInternal) {
+      const message = 'readings are lost with the last copy of their tile'
+      this.#context.notice('error', 'effect-lost', message, { seq: write.seq })
+    }
+    task.error = { code: 'tile-missing', message: 'every replica of a tile was lost' }
+    task.shards.failed = task.shards.total - task.shards.done
+    endTask(this.#context, task, 'failed', { nodes: 0 }, this.#log.needs(task))
+  }
+
+  /** These tiles begin anew, without what was on its way to them. */
+  giveUp(tiles: readonly number[]): void {
+    const { grid } = this.#context.options
+    for (const write of this.#log.all) {
+      const isHit = (tile: number): boolean => goesOver(write.task.body!, tile, grid)
+      if (write.outcome !== 'open' || !tiles.some(isHit)) continue
+      this.#lose(write)
+      this.#evaluate(write)
+    }
+  }
+
+  #tilesOf(task: Task): Uint32Array {
+    return tilesOf(task.body!, this.#context.options.grid)
+  }
+
+  /** Takes up waiting writes and the log after a start. */
+  restore(
+    writes: Rows<WriteRecord>,
+    controls: Rows<ControlRecord>,
+    waiting: readonly Task[],
+  ): void {
+    this.#log.restore(writes, controls)
+    for (const task of waiting) this.#waiting.add(task)
+    this.#sequenceDue()
+    for (const write of this.#log.all) this.#evaluate(write)
+  }
+
+  /** A write that was done before the start; its value was not sealed. One that the start itself completed is on its way. */
+  sealAgain(task: Task): void {
+    const isOnItsWay = this.#context.sealing.has(task.id)
+    if (task.sealing !== undefined && !isOnItsWay) this.#complete(task, task.sealing)
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * What a task over the grid goes over: all LSUs of its region, or those that it names one by one. Then its
+ * region is the box around them, and most tiles of the box may be none of its own.
+ */
+
+import { countInTiles, tilesOfIds } from '../../../shared/operations/named-lsus.ts'
+import type { GridContext, Wire } from '../../../shared/operations/operation.ts'
+import type { TaskBody } from '../../../shared/protocol/task.ts'
+import { operationOf } from './task-ledger.ts'
+
+/** Of arguments that name LSUs: asked for with each write, acknowledgement and plan. */
+const namedTiles = new WeakMap<Wire, Uint32Array>()
+
+/** The ids of its tiles, ascending. */
+export function tilesOf(body: TaskBody, { geometry }: GridContext): Uint32Array {
+  const ids = namedLsusOf(body)
+  if (ids === undefined) return geometry.tilesOf(body.region!)
+  let tiles = namedTiles.get(body.args)
+  if (tiles === undefined) {
+    tiles = tilesOfIds(ids, geometry)
+    namedTiles.set(body.args, tiles)
+  }
+  return tiles
+}
+
+/** Whether a tile is one of its own. */
+export function goesOver(body: TaskBody, tile: number, grid: GridContext): boolean {
+  if (!grid.geometry.touches(tile, body.region!)) return false
+  const ids = namedLsusOf(body)
+  if (ids === undefined) return true
+  return countInTiles(ids, Uint32Array.of(tile), grid.geometry) > 0
+}
+
+/** How many LSUs it goes over. */
+export function lsusOf(body: TaskBody): number {
+  const { w, h } = body.region!
+  return namedLsusOf(body)?.length ?? w * h
+}
+
+/** How many of them lie in these tiles, which are its own. */
+export function lsusIn(body: TaskBody, tiles: Uint32Array, { geometry }: GridContext): number {
+  const ids = namedLsusOf(body)
+  if (ids !== undefined) return countInTiles(ids, tiles, geometry)
+  let lsus = 0
+  for (const tile of tiles) {
+    const { w, h } = geometry.overlap(tile, body.region!)
+    lsus += w * h
+  }
+  return lsus
+}
+
+/** Those that it names, in the order of tiles; nothing where it goes over its region. */
+export function namedLsusOf(body: TaskBody): Uint32Array | undefined {
+  const operation = operationOf(body)
+  return operation.kind === 'items' ? undefined : operation.idsOf?.(body.args)
+}

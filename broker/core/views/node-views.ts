@@ -1,0 +1,72 @@
+/**
+ * What the coordinator shows of one node: read-only, of this moment. Its own word for how it is, its birth and
+ * telemetry, is not known here; the adapters add it.
+ */
+import type { NodeView } from '../../../shared/protocol/views.ts'
+import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import { phi } from '../state/failure-detector.ts'
+import type { Member } from '../state/membership.ts'
+import type { Departure } from './move-views.ts'
+
+export interface NodeParts {
+  /** Its part of the grid, and those of them that hold data. */
+  readonly tiles: number
+  readonly written: number
+  /** Of one that is to give up what it holds. */
+  readonly departure?: Departure | undefined
+}
+
+export function nodeViewOf(
+  { nowMs, ts, doubt, options }: CoordinatorContext,
+  member: Member,
+  { tiles, written, departure }: NodeParts,
+): NodeView {
+  const suspicion = phi(doubt.clockMs - member.silentSinceMs, member.arrivals, options)
+  return {
+    id: member.id,
+    state: member.state,
+    connected: member.session !== undefined,
+    ...(member.leaving === 'draining' ? { draining: true, ...drainOf(member) } : {}),
+    ...(departure === undefined ? {} : progressOf(departure)),
+    ...(member.stopReason === undefined ? {} : { stopped: member.stopReason }),
+    ...(member.isUpgrading ? { upgrading: true } : {}),
+    ...(member.program === undefined ? {} : { version: member.program.version }),
+    weight: member.weight,
+    tiles,
+    tiles_written: written,
+    incarnation: member.boot,
+    joined_ts: member.joinedTs,
+    operations: [...member.operations].sort(),
+    stream: { head: member.stream.head, acked: member.stream.acked },
+    behind: member.stream.head - member.stream.acked,
+    ...(member.heardMs === undefined ? {} : { heard_ts: Math.round(ts + member.heardMs - nowMs) }),
+    ...(isTroubled(member) || departure?.waitsFor !== undefined ? { troubled: true } : {}),
+    answers_shed: member.answersShed,
+    ...(member.isOnProbation(nowMs) ? { probation_seconds: probationSeconds(member, nowMs) } : {}),
+    may_take_tiles: member.mayTakeTiles(nowMs),
+    quarantined: member.steadiness.isQuarantined,
+    ...(suspicion === undefined ? {} : { phi: Math.round(suspicion * 100) / 100 }),
+  }
+}
+
+function drainOf({ drainTiles }: Member): Pick<NodeView, 'drain_tiles'> {
+  return drainTiles === undefined ? {} : { drain_tiles: drainTiles }
+}
+
+function progressOf({ rate, etaSeconds, waitsFor }: Departure) {
+  return {
+    rate,
+    ...(etaSeconds === undefined ? {} : { eta_seconds: etaSeconds }),
+    ...(waitsFor === undefined ? {} : { waits_for: waitsFor }),
+  }
+}
+
+/** It is away, does not follow the writes, or comes and goes. Nobody misses one that has left, or is away for another version. */
+function isTroubled(member: Member): boolean {
+  if (member.state === 'left' || member.isUpgrading) return false
+  return !member.isInSync || member.steadiness.isQuarantined
+}
+
+export function probationSeconds({ steadiness }: Member, nowMs: number): number {
+  return Math.ceil(steadiness.probationLeftMs(nowMs) / 1000)
+}

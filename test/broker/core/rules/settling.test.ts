@@ -1,0 +1,71 @@
+/** What follows from a step: whoever may go on does, and no more of them at a time than others can wait for. */
+import t from 'tap'
+import type { IdentityRecord } from '../../../../broker/core/ledger-records.ts'
+import type { NodeId } from '../../../../shared/core/ids.ts'
+import { Geometry } from '../../../../shared/grid/geometry.ts'
+import { ADD, BENCH_OPTIONS, GatewayBench } from '../../../support/gateway-bench.ts'
+
+/** `SEQUENCED_MAX` of writes.ts. */
+const SEQUENCED_MAX = 256
+const WIDTH = 20
+
+t.test('items that nobody could take go to a node that is drained no more', async (t) => {
+  const bench = new GatewayBench({ replicas: 1 })
+  const drain = (isWanted: boolean): void => {
+    bench.step({ type: 'drain-requested', node: 'a' as NodeId, isWanted })
+  }
+  bench.join('a')
+  bench.submit({ id: 'all', ...ADD })
+  bench.apply('a', bench.entriesTo('a'))
+  drain(true)
+  bench.submit({ id: 'items', op: 'digest', items: [{ key: 'a', data: 'x' }] })
+  t.same(bench.readsTo('a'), [])
+  drain(false)
+  t.equal(bench.readsTo('a').length, 1, 'though all tiles are written, and none changes hands')
+})
+
+t.test('writes that bear their tiles get their places some at a time', async (t) => {
+  const geometry = new Geometry({ width: 4 * WIDTH, height: 4 * 2 * WIDTH, tile: 4 })
+  const bench = new GatewayBench({ replicas: 1, grid: { ...BENCH_OPTIONS.grid, geometry } })
+  const seq = (): number => bench.ledger.get<IdentityRecord>('meta', 'identity')!.seq
+  bench.hello('a')
+  for (let tile = 0; tile < geometry.tiles; tile++) {
+    const region = { x: 4 * (tile % WIDTH), y: 4 * Math.floor(tile / WIDTH), w: 1, h: 1 }
+    bench.submit({ id: `w${tile}`, ...ADD, region })
+  }
+  t.equal(seq(), 0, 'the fleet has not settled')
+  const write = bench.ledger.write.bind(bench.ledger)
+  const steps: number[] = []
+  bench.ledger.write = (records) => {
+    const before = seq()
+    write(records)
+    steps.push(seq() - before)
+  }
+  bench.wait(bench.options.settleMs)
+  t.equal(seq(), geometry.tiles)
+  t.equal(Math.max(...steps), SEQUENCED_MAX)
+})
+
+t.test(
+  'boards that are never here together give their parts of a read, whoever comes first',
+  async (t) => {
+    for (const order of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ]) {
+      const bench = new GatewayBench({ replicas: 1 })
+      bench.join('a', 'b')
+      bench.submit({ id: 'all', ...ADD })
+      for (const [name, entries] of ['a', 'b'].map((one) => [one, bench.entriesTo(one)] as const)) {
+        bench.apply(name, entries)
+      }
+      for (const name of order) bench.close(name)
+      bench.submit({ id: 'r', op: 'stat', args: { field: 'value' } })
+      for (const name of order) {
+        bench.hello(name)
+        t.equal(bench.readsTo(name).length, 1, `${name} of ${order}`)
+        bench.close(name)
+      }
+    }
+  },
+)
