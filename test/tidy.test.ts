@@ -461,7 +461,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
       admission fleet reads read-plan silence-watch stream-sender submissions task-endings
       lost-copies moves rebalancer recovery scrubber writes read-asker ledger-room
       retention-sweep reading-desk readings birth-room upgrades package-fetches
-      missing-tiles settling waiting-parts write-waits read-messages read-answers
+      missing-tiles settling task-runner waiting-parts write-waits read-messages read-answers
     `,
     ),
     'broker/core/views/coordinator-view.ts',

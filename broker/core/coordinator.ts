@@ -14,12 +14,12 @@ import { isEnded } from '../../shared/protocol/states.ts'
 import type { GatewayEffect } from './effects.ts'
 import type { ConnectionId, GatewayEvent, Instant } from './events.ts'
 import type { IdentityRecord, LedgerContents } from './ledger-records.ts'
+import { CopiedReadings } from './rules/copied-readings.ts'
 import { Fleet } from './rules/fleet.ts'
 import { LedgerRoom } from './rules/ledger-room.ts'
 import { Looks } from './rules/looks.ts'
 import { LostCopies } from './rules/lost-copies.ts'
 import { Moves } from './rules/moves.ts'
-import { TaskRead } from './rules/read-asker.ts'
 import { Readings } from './rules/readings.ts'
 import { Reads } from './rules/reads.ts'
 import { Rebalancer } from './rules/rebalancer.ts'
@@ -28,7 +28,8 @@ import { sweepRetention } from './rules/retention-sweep.ts'
 import { Scrubber } from './rules/scrubber.ts'
 import { type SettledParts, settle } from './rules/settling.ts'
 import { Submissions } from './rules/submissions.ts'
-import { endSealed, endTask, UNANSWERED } from './rules/task-endings.ts'
+import { endSealed } from './rules/task-endings.ts'
+import { TaskRunner } from './rules/task-runner.ts'
 import { Upgrades } from './rules/upgrades.ts'
 import { Watches } from './rules/watches.ts'
 import { Writes } from './rules/writes.ts'
@@ -55,6 +56,7 @@ export class Coordinator {
   readonly #room: LedgerRoom
   readonly #readings: Readings
   readonly #submissions: Submissions
+  readonly #runner: TaskRunner
   readonly #upgrades: Upgrades
   readonly #fleet: Fleet
   readonly #settled: SettledParts
@@ -62,56 +64,42 @@ export class Coordinator {
 
   /** `identity` is of the ledger, or new with term 0 and sequence 0. */
   constructor(options: CoordinatorOptions, identity: IdentityRecord, random: Random) {
-    this.#context = new CoordinatorContext(options, random, identity)
-    const controls = new ControlLog(this.#context)
-    const log = new WriteLog(this.#context, controls)
+    const context = new CoordinatorContext(options, random, identity)
+    this.#context = context
+    const controls = new ControlLog(context)
+    const log = new WriteLog(context, controls)
     const logs = { writes: log, controls }
-    this.#writes = new Writes(this.#context, logs, (body, seq) => {
-      this.#reads.noteWrite(body.region!, seq)
-      this.#looks.noteWrite(body.region!)
-      this.#watches.noteWrite(body)
-    })
-    this.#reads = new Reads(this.#context, (member, position, region) =>
-      log.nextTouching(member, position, region),
-    )
-    this.#looks = new Looks(this.#context, this.#reads)
-    this.#watches = new Watches(this.#context, this.#reads)
-    this.#moves = new Moves(this.#context, logs, this.#writes, {
-      ended: () => this.#rebalancer.proceed(),
-      rolledBack: (tile, reason) => this.#rebalancer.pause(tile, reason),
-    })
-    this.#rebalancer = new Rebalancer(this.#context, this.#moves, (member) =>
-      this.#fleet.letGo(member),
-    )
-    this.#upgrades = new Upgrades(this.#context, this.#rebalancer)
-    this.#room = new LedgerRoom(this.#context, () => this.#fleet.freeLog())
-    this.#readings = new Readings(this.#context, this.#writes, this.#room)
-    this.#submissions = new Submissions(this.#context, this.#room, {
-      begin: (task) => this.#begin(task),
-      cancel: (task) => this.#cancel(task),
-    })
-    this.#recovery = new Recovery(this.#context, {
-      shown: (ats) => this.#readings.shown(ats),
-      recovered: () => {
-        this.#context.startedMs = this.#context.nowMs
-        this.#rebalancer.wake()
-      },
-      added: (member) => this.#fleet.silence.expect(member),
-    })
+    const copied = new CopiedReadings(context)
+    this.#reads = new Reads(context, log)
+    this.#looks = new Looks(context, this.#reads)
+    this.#watches = new Watches(context, this.#reads)
+    this.#writes = new Writes(context, logs, [this.#reads, this.#looks, this.#watches])
+    this.#moves = new Moves(context, logs, this.#writes)
+    this.#rebalancer = new Rebalancer(context, this.#moves)
+    this.#upgrades = new Upgrades(context, this.#rebalancer)
+    this.#recovery = new Recovery(context, { rebalancer: this.#rebalancer, copied })
     const parts = {
       writes: this.#writes,
       reads: this.#reads,
       moves: this.#moves,
       rebalancer: this.#rebalancer,
       upgrades: this.#upgrades,
-      readings: this.#readings,
       recovery: this.#recovery,
     }
-    this.#copies = new LostCopies(this.#context, parts)
-    this.#scrubber = new Scrubber(this.#context, this.#copies)
-    this.#fleet = new Fleet(this.#context, { ...parts, copies: this.#copies })
-    this.#settled = { ...parts, watches: this.#watches }
-    this.#view = new CoordinatorView(this.#context, parts)
+    this.#copies = new LostCopies(context, { ...parts, copied })
+    this.#scrubber = new Scrubber(context, this.#copies)
+    this.#fleet = new Fleet(context, { ...parts, copies: this.#copies })
+    this.#room = new LedgerRoom(context, this.#fleet)
+    this.#readings = new Readings(context, { writes: this.#writes, room: this.#room, copied })
+    this.#runner = new TaskRunner(context, parts)
+    this.#submissions = new Submissions(context, this.#room, this.#runner)
+    this.#settled = {
+      ...parts,
+      readings: this.#readings,
+      watches: this.#watches,
+      fleet: this.#fleet,
+    }
+    this.#view = new CoordinatorView(context, { ...parts, readings: this.#readings })
   }
 
   /** Takes up what the ledger holds. To be called once, before the first event. */
@@ -137,16 +125,7 @@ export class Coordinator {
       contents.control,
       open.filter((task) => isWrite(task) && task.seq === undefined),
     )
-    for (const task of open) {
-      // A write may be done now that nobody is here to hold it up.
-      if (isEnded(task.state)) continue
-      this.#watchDeadline(task)
-      if (isWrite(task)) this.#writes.sealAgain(task)
-      else {
-        task.shards = { total: 0, done: 0, failed: 0 }
-        this.#reads.submit(new TaskRead(context, task), { isRestored: true })
-      }
-    }
+    this.#runner.resume(open)
     context.deadlines.set('return-grace', context.returnGraceEndMs, () => {
       this.#writes.endGrace()
       context.wakeAll()
@@ -251,40 +230,6 @@ export class Coordinator {
   /** Monotonic ms of the next `deadline-reached`. */
   nextDeadlineMs(): number | undefined {
     return this.#context.deadlines.nextMs()
-  }
-
-  #begin(task: Task): void {
-    this.#watchDeadline(task)
-    if (operationOf(task).kind === 'write') this.#writes.submit(task)
-    else this.#reads.submit(new TaskRead(this.#context, task))
-  }
-
-  #watchDeadline(task: Task): void {
-    this.#context.deadlines.set(`task/${task.id}`, task.deadlineMs, () => {
-      if (this.#context.sealing.has(task.id)) {
-        task.error = { code: 'deadline', message: 'its value was not sealed before the deadline' }
-        endTask(this.#context, task, 'expired', { nodes: 0 }, this.#writes.needs(task))
-        return
-      }
-      if (operationOf(task).kind === 'write') {
-        this.#writes.expire(task)
-        return
-      }
-      this.#reads.abandon(task.id)
-      task.error = UNANSWERED
-      endTask(this.#context, task, 'expired', { nodes: 0 })
-    })
-  }
-
-  /** False when a sequenced write can no longer be taken back. */
-  #cancel(task: Task): boolean {
-    if (operationOf(task).kind === 'write') {
-      if (!this.#writes.withdraw(task)) return false
-    } else {
-      this.#reads.abandon(task.id)
-    }
-    endTask(this.#context, task, 'cancelled', { nodes: 0 })
-    return true
   }
 
   #receive(connection: ConnectionId, node: NodeId, message: CoreUp): void {

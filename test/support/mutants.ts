@@ -145,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a write that is done at the start still has its deadline',
     edits: [
       {
-        file: 'broker/core/coordinator.ts',
+        file: 'broker/core/rules/task-runner.ts',
         from: 'if (isEnded(task.state)) continue',
         to: '',
       },

@@ -8,7 +8,7 @@ import { tileOf } from '../../../shared/operations/named-lsus.ts'
 import type { CopiedCell } from '../ledger-records.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 
-interface Held {
+export interface Held {
   readonly key: string
   readonly field: number
   readonly id: number
@@ -25,6 +25,8 @@ export class CopiedReadings {
   readonly #context: CoordinatorContext
   /** By tile, then by key. */
   readonly #tiles = new Map<number, Map<string, Held>>()
+  /** Judged to count, and not taken in yet. */
+  readonly #counting: Held[] = []
   #size = 0
 
   constructor(context: CoordinatorContext) {
@@ -50,28 +52,30 @@ export class CopiedReadings {
     return wasHeld
   }
 
-  /** It is known how far each of these tiles has come; `take` is given what counts. */
-  judge(
-    ats: ReadonlyMap<number, number>,
-    take: (field: number, id: number, value: number) => void,
-  ): Judged {
+  /** It is known how far each of these tiles has come. */
+  judge(ats: ReadonlyMap<number, number>): Judged {
     let [taken, older] = [0, 0]
     for (const [tile, cells] of this.#tiles) {
       const at = ats.get(tile)
       if (at === undefined) continue
       this.#tiles.delete(tile)
       this.#size -= cells.size
-      for (const { key, field, id, cell } of cells.values()) {
+      for (const held of cells.values()) {
+        const { key, cell } = held
         const counts = at <= cell.upTo
         const value = counts ? cell.value : undefined
         this.#context.persist({ table: 'cell', key, value })
         if (!counts) older += 1
         else {
           taken += 1
-          take(field, id, cell.value)
+          this.#counting.push(held)
         }
       }
     }
     return { taken, older }
+  }
+  /** What counts, since the last call. */
+  takeCounting(): Held[] {
+    return this.#counting.splice(0)
   }
 }

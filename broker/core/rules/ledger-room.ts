@@ -7,6 +7,7 @@
 import type { Refusal } from '../effects.ts'
 import type { GatewayEvent } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { Fleet } from './fleet.ts'
 
 const MIB = 1024 * 1024
 /** Left for what was accepted already: results, states, acknowledgements. As on the nodes. */
@@ -18,17 +19,16 @@ const LOG_FULL_MS = 1000
 
 export class LedgerRoom {
   readonly #context: CoordinatorContext
-  readonly #freeLog: () => boolean
+  readonly #fleet: Fleet
   #disk: 'roomy' | 'full' = 'roomy'
   /** What may be accepted until the disk is looked at again. */
   #diskRoomBytes = Number.POSITIVE_INFINITY
   /** No stream could be spared; until then none is looked for. */
   #logFullUntilMs = Number.NEGATIVE_INFINITY
 
-  /** `freeLog` gives up the stream of a node that is far behind; it returns false if none can be spared. */
-  constructor(context: CoordinatorContext, freeLog: () => boolean) {
+  constructor(context: CoordinatorContext, fleet: Fleet) {
     this.#context = context
-    this.#freeLog = freeLog
+    this.#fleet = fleet
   }
 
   diskChecked({ freeBytes }: Extract<GatewayEvent, { type: 'disk-checked' }>): void {
@@ -64,7 +64,7 @@ export class LedgerRoom {
   #findRoom(): boolean {
     const { nowMs } = this.#context
     if (nowMs < this.#logFullUntilMs) return false
-    const isFreed = this.#freeLog()
+    const isFreed = this.#fleet.freeLog()
     if (!isFreed) this.#logFullUntilMs = nowMs + LOG_FULL_MS
     return isFreed
   }

@@ -9,6 +9,7 @@
  */
 import { randomId, type TaskId } from '../../../shared/core/ids.ts'
 import { type Region, regionsTouch } from '../../../shared/grid/geometry.ts'
+import type { TaskBody } from '../../../shared/protocol/task.ts'
 import type { LookOutcome, Refusal } from '../effects.ts'
 import type { GatewayEvent, Ticket } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
@@ -104,7 +105,8 @@ export class Looks {
   }
 
   /** A write got its place. */
-  noteWrite(region: Region): void {
+  noteWrite(body: TaskBody): void {
+    const region = body.region!
     for (const look of this.#open) {
       if (regionsTouch(look.body.region!, region)) look.isTouched = true
     }

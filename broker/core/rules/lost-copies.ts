@@ -7,9 +7,9 @@ import { unpackTiles } from '../../../shared/operations/columns.ts'
 import type { GatewayEvent } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
+import type { CopiedReadings } from './copied-readings.ts'
 import { forgetAbsent, missingMarkOf } from './missing-tiles.ts'
 import type { Moves } from './moves.ts'
-import type { Readings } from './readings.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import type { Writes } from './writes.ts'
 
@@ -17,7 +17,7 @@ interface TasksOfCopies {
   readonly writes: Writes
   readonly moves: Moves
   readonly rebalancer: Rebalancer
-  readonly readings: Readings
+  readonly copied: CopiedReadings
 }
 
 type RecreateRequested = Extract<GatewayEvent, { type: 'recreate-requested' }>
@@ -28,14 +28,14 @@ export class LostCopies {
   readonly #writes: Writes
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
-  readonly #readings: Readings
+  readonly #copied: CopiedReadings
 
-  constructor(context: CoordinatorContext, { writes, moves, rebalancer, readings }: TasksOfCopies) {
+  constructor(context: CoordinatorContext, { writes, moves, rebalancer, copied }: TasksOfCopies) {
     this.#context = context
     this.#writes = writes
     this.#moves = moves
     this.#rebalancer = rebalancer
-    this.#readings = readings
+    this.#copied = copied
   }
 
   /** Pages of the member are damaged where its stream is at `position`: it holds these tiles no more. */
@@ -113,7 +113,7 @@ export class LostCopies {
     placement.unbear(missing)
     // Of what stays missing they may have copies.
     if (placement.tally.missing === 0) forgetAbsent(this.#context)
-    this.#readings.shown(new Map(missing.map((tile) => [tile, 0])))
+    this.#copied.judge(new Map(missing.map((tile) => [tile, 0])))
     const message = `${count(missing.length, 'tile')} begun anew, as zeros: no copy was left`
     this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })
     return missing.length

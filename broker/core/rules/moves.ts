@@ -26,13 +26,6 @@ export interface PlannedMove {
   readonly reason: MoveReason
 }
 
-export interface MoveOutcome {
-  /** There is room for another move. */
-  ended(): void
-  /** It was given up, and is not to be tried again at once. */
-  rolledBack(tile: number, reason: string): void
-}
-
 type Received<T extends Up['t']> = Extract<Up, { t: T }>
 
 /** A move that has missed more writes than this is given up: the tile is too busy to follow. */
@@ -42,7 +35,6 @@ export class Moves {
   readonly #context: CoordinatorContext
   readonly #logs: { readonly writes: WriteLog; readonly controls: ControlLog }
   readonly #writes: Writes
-  readonly #outcome: MoveOutcome
   #ids = 0
   readonly counters = { ended: 0, rolledBack: 0, copiedBytes: 0 }
   readonly pace: MovePace
@@ -53,12 +45,10 @@ export class Moves {
     context: CoordinatorContext,
     logs: { readonly writes: WriteLog; readonly controls: ControlLog },
     writes: Writes,
-    outcome: MoveOutcome,
   ) {
     this.#context = context
     this.#logs = logs
     this.#writes = writes
-    this.#outcome = outcome
     this.pace = new MovePace(context.options)
   }
 
@@ -239,7 +229,6 @@ export class Moves {
       reason: move.reason,
     })
     if (from !== undefined) this.drop(members.at(from), [tile])
-    this.#outcome.ended()
   }
 
   /** From here on in its stream the member does not hold these tiles. */
@@ -249,9 +238,9 @@ export class Moves {
     this.#writes.pump(member)
   }
 
-  #end(move: Move): void {
+  #end(move: Move, reason?: string): void {
     const { moves, deadlines } = this.#context
-    moves.delete(move)
+    moves.end(move, reason)
     deadlines.clear(`move/${move.tile}`)
     if (move.stage === 'catching-up') {
       this.#context.persist({ table: 'move', key: move.tile, value: undefined })
@@ -262,7 +251,7 @@ export class Moves {
   rollBack(move: Move, reason: string): void {
     const { members } = this.#context
     const target = members.at(move.to)
-    this.#end(move)
+    this.#end(move, reason)
     this.counters.rolledBack += 1
     this.#context.notice('warn', 'move-rolled-back', `tile ${move.tile} stays: ${reason}`, {
       tile: move.tile,
@@ -274,8 +263,6 @@ export class Moves {
       const { number } = target.session
       this.#context.send(target, { t: 'discard', session: number, move: move.id, tile: move.tile })
     }
-    this.#outcome.rolledBack(move.tile, reason)
-    this.#outcome.ended()
   }
 
   /** A member left in-sync: what it was asked for is asked of another. */

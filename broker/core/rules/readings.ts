@@ -19,7 +19,7 @@ import type { LedgerContents } from '../ledger-records.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import { encodeBody, internalId } from '../state/task-ledger.ts'
 import { tilesWithRoom } from './birth-room.ts'
-import { CopiedReadings, type Judged } from './copied-readings.ts'
+import type { CopiedReadings } from './copied-readings.ts'
 import type { LedgerRoom } from './ledger-room.ts'
 import { ReadingDesk } from './reading-desk.ts'
 import { ReadingShares, sharerOf } from './reading-shares.ts'
@@ -76,12 +76,15 @@ export class Readings {
   #taken = 0
   #written = 0
 
-  constructor(context: CoordinatorContext, writes: Writes, room: LedgerRoom) {
+  constructor(
+    context: CoordinatorContext,
+    { writes, room, copied }: { writes: Writes; room: LedgerRoom; copied: CopiedReadings },
+  ) {
     this.#context = context
     this.#writes = writes
     this.#room = room
     this.#desk = new ReadingDesk(context)
-    this.#copied = new CopiedReadings(context)
+    this.#copied = copied
   }
 
   get counts(): { pending: number; taken: number; written: number } {
@@ -107,16 +110,18 @@ export class Readings {
     if (this.#shares.size > 0) this.#openWindow()
   }
 
-  /** How far these tiles have come, of which a restored ledger knew nothing. */
-  shown(ats: ReadonlyMap<number, number>): Judged {
-    const judged = this.#copied.judge(ats, (field, id, value) => {
-      this.#put(field, id, value, undefined).hasRow = true
-    })
-    if (this.#shares.size > 0) this.#openWindow()
-    return judged
+  /** Those of a copy that count, now that it is known how far the boards are. */
+  takeCopied(): void {
+    const counting = this.#copied.takeCounting()
+    for (const { field, id, cell } of counting) {
+      this.#put(field, id, cell.value, undefined).hasRow = true
+    }
+    if (counting.length > 0) this.#openWindow()
   }
 
   receive(event: ReadingsReceived): void {
+    // What comes now is later.
+    this.takeCopied()
     const by = sharerOf(event.submitter)
     const admitted = this.#desk.admit(event, (readings) => {
       const places = new Set(

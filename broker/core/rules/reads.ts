@@ -11,7 +11,7 @@
  */
 
 import type { TaskId } from '../../../shared/core/ids.ts'
-import { type Region, regionsTouch } from '../../../shared/grid/geometry.ts'
+import { regionsTouch } from '../../../shared/grid/geometry.ts'
 import type {
   ItemsOperation,
   Operation,
@@ -19,10 +19,12 @@ import type {
   Wire,
 } from '../../../shared/operations/operation.ts'
 import type { Answer } from '../../../shared/protocol/messages.ts'
+import type { TaskBody } from '../../../shared/protocol/task.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import { operationOf } from '../state/task-ledger.ts'
 import type { Changes } from '../state/tile-waits.ts'
+import type { WriteLog } from '../state/write-log.ts'
 import { mergeAll } from './merge.ts'
 import { OpenParts } from './open-parts.ts'
 import type { TilePlan } from './planner.ts'
@@ -57,11 +59,9 @@ export interface ReadCounters {
   badAnswers: number
 }
 
-type NextTouching = (member: Member, position: number, region: Region) => number
-
 export class Reads {
   readonly #context: CoordinatorContext
-  readonly #nextTouching: NextTouching
+  readonly #log: WriteLog
   readonly #open = new Map<string, OpenRead>()
   /** By member: those of which it has a lease, but for what `#flat` has of it. */
   readonly #asked = new Map<number, Set<OpenRead>>()
@@ -72,10 +72,9 @@ export class Reads {
   readonly #overtaken = new Set<OpenRead>()
   readonly counters: ReadCounters = { reissued: 0, lateAnswers: 0, badAnswers: 0 }
 
-  /** `nextTouching` gives the first sequence after a stream position that touches a region. */
-  constructor(context: CoordinatorContext, nextTouching: NextTouching) {
+  constructor(context: CoordinatorContext, log: WriteLog) {
     this.#context = context
-    this.#nextTouching = nextTouching
+    this.#log = log
     this.#waiting = new WaitingParts(context)
   }
 
@@ -284,9 +283,9 @@ export class Reads {
    * A write got its place: parts that were answered have not seen it, nor will those that were sent
    * with tiles as unborn.
    */
-  noteWrite(region: Region, seq: number): void {
+  noteWrite({ region }: TaskBody, seq: number): void {
     for (const read of this.#overtaken) {
-      if (regionsTouch(read.asker.body.region!, region)) read.high = Math.min(read.high, seq)
+      if (regionsTouch(read.asker.body.region!, region!)) read.high = Math.min(read.high, seq)
     }
   }
 
@@ -313,7 +312,7 @@ export class Reads {
     const { region } = read.asker.body
     if (region !== undefined) {
       this.#overtaken.add(read)
-      const next = this.#nextTouching(member, answer.position, region)
+      const next = this.#log.nextTouching(member, answer.position, region)
       read.low = Math.max(read.low, answer.seq)
       // Entries that the log no longer has: only the very place it was taken at is certain.
       read.high = Math.min(read.high, next === 0 ? answer.seq + 1 : next)

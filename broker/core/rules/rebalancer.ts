@@ -9,6 +9,7 @@ import type { Stall } from '../../../shared/protocol/views.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { RingMember } from '../state/hash-ring.ts'
 import type { Member } from '../state/membership.ts'
+import type { MoveEnd } from '../state/move-table.ts'
 import { NO_HOLDER } from '../state/slots.ts'
 import { planMoves } from './move-plan.ts'
 import type { Moves, PlannedMove } from './moves.ts'
@@ -26,7 +27,6 @@ const RETRY_TIMEOUTS = 3
 export class Rebalancer {
   readonly #context: CoordinatorContext
   readonly #moves: Moves
-  readonly #letGo: (member: Member) => void
   /** In the order in which they are to begin; those before `#next` have begun, or are held up. */
   #queue: PlannedMove[] = []
   #next = 0
@@ -37,13 +37,13 @@ export class Rebalancer {
   #stalls: readonly Stall[] = []
   /** Drained members that hold nothing and have entries still to apply. */
   readonly #emptied = new Set<Member>()
+  /** Members that hold nothing and need not be waited for. */
+  readonly #over = new Set<Member>()
   #credit: { bytes: number; atMs: number }
 
-  /** `letGo` is told of members that hold nothing and need not be waited for. */
-  constructor(context: CoordinatorContext, moves: Moves, letGo: (member: Member) => void) {
+  constructor(context: CoordinatorContext, moves: Moves) {
     this.#context = context
     this.#moves = moves
-    this.#letGo = letGo
     this.#credit = { bytes: 0, atMs: Number.NEGATIVE_INFINITY }
   }
 
@@ -92,8 +92,9 @@ export class Rebalancer {
     deadlines.set('rebalance', nowMs + options.settleMs, () => this.#rebalance())
   }
 
-  /** There is room for another move. */
-  proceed(): void {
+  /** There is room for another move. What was given up is not tried again at once. */
+  moveEnded({ tile, reason }: MoveEnd): void {
+    if (reason !== undefined) this.#pause(tile, reason)
     if (this.#next < this.#queue.length) this.#beginSome()
     else this.wake()
   }
@@ -103,8 +104,7 @@ export class Rebalancer {
     if (this.#emptied.has(member) && isOver(member)) this.wake()
   }
 
-  /** A move was given up: it is not tried again at once. */
-  pause(tile: number, reason: string): void {
+  #pause(tile: number, reason: string): void {
     const { nowMs, options } = this.#context
     this.#paused.set(tile, { reason, untilMs: nowMs + RETRY_TIMEOUTS * options.copyTimeoutMs })
     this.#wakeForPaused()
@@ -202,13 +202,23 @@ export class Rebalancer {
     return holding
   }
 
+  /** Members that are to be let go: they held nothing, and nobody has thought better of it. */
+  takeOver(): Member[] {
+    const { members } = this.#context
+    const over = [...this.#over].filter((member) => {
+      return members.find(member.id) === member && mayBeLetGo(member)
+    })
+    this.#over.clear()
+    return over
+  }
+
   #rebalance(): void {
     const context = this.#context
     if (!context.isSettled() || context.doubt.isDoubting) {
       this.wake()
       return
     }
-    this.#letGoOfEmpty()
+    this.#findEmpty()
     for (const [tile, { untilMs }] of this.#paused) {
       if (untilMs <= context.nowMs) this.#paused.delete(tile)
     }
@@ -236,18 +246,16 @@ export class Rebalancer {
     this.#stalls = stalls
   }
 
-  /** Members that are dead or drained and hold nothing: their streams end here. */
-  #letGoOfEmpty(): void {
+  /** Members that are dead or drained and hold nothing. */
+  #findEmpty(): void {
     const { members, moves } = this.#context
     const holding = this.#holding()
     for (const { to } of moves.all) holding.add(to)
     this.#emptied.clear()
     for (const member of members.all) {
       if (holding.has(member.index)) continue
-      const isDraining = member.leaving === 'draining'
-      if (member.state === 'dead' ? isDraining || !member.isClosed : isDraining && isOver(member)) {
-        this.#letGo(member)
-      } else if (isDraining) this.#emptied.add(member)
+      if (mayBeLetGo(member)) this.#over.add(member)
+      else if (member.leaving === 'draining') this.#emptied.add(member)
     }
   }
 
@@ -312,6 +320,11 @@ export class Rebalancer {
 /** Whether a member goes on holding what it has. */
 function mayHold(member: Member): boolean {
   return member.state !== 'dead' && member.state !== 'left' && member.leaving === undefined
+}
+
+function mayBeLetGo(member: Member): boolean {
+  const isDraining = member.leaving === 'draining'
+  return member.state === 'dead' ? isDraining || !member.isClosed : isDraining && isOver(member)
 }
 
 /** Whose stream has ended, or stands still, has nothing to be waited for. */

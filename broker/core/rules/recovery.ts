@@ -28,8 +28,9 @@ import type { ConnectionId } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import { type Refusal, storeCloned } from './admission.ts'
-import type { Judged } from './copied-readings.ts'
+import type { CopiedReadings } from './copied-readings.ts'
 import { forgetAbsent, listed } from './missing-tiles.ts'
+import type { Rebalancer } from './rebalancer.ts'
 
 /** Tiles of a `rebase` that are listed; more go as bits, of which any slice takes at most 512 KiB. */
 const KEPT_LISTED_MAX = 131_072
@@ -49,24 +50,21 @@ interface Inventory {
   next: number | null
 }
 
-export interface RecoveryOutcome {
-  /** How far each of these tiles has come. */
-  shown(ats: ReadonlyMap<number, number>): Judged
-  /** The fleet may go to work. */
-  recovered(): void
-  /** A member that is not here yet: it does as it is told, and says hello again. */
-  added(member: Member): void
-}
-
 export class Recovery {
   readonly #context: CoordinatorContext
-  readonly #outcome: RecoveryOutcome
+  readonly #rebalancer: Rebalancer
+  readonly #copied: CopiedReadings
   /** By node. */
   readonly #inventories = new Map<string, Inventory>()
+  readonly #added: Member[] = []
 
-  constructor(context: CoordinatorContext, outcome: RecoveryOutcome) {
+  constructor(
+    context: CoordinatorContext,
+    { rebalancer, copied }: { rebalancer: Rebalancer; copied: CopiedReadings },
+  ) {
     this.#context = context
-    this.#outcome = outcome
+    this.#rebalancer = rebalancer
+    this.#copied = copied
   }
 
   /** At each start, until it is done, it is said what is put together from what. */
@@ -183,6 +181,11 @@ export class Recovery {
     this.#context.emit({ type: 'disconnect', connection, reason: 'id-taken' })
   }
 
+  /** Members since the last call that are not here yet: they do as they are told, and say hello again. */
+  takeAdded(): Member[] {
+    return this.#added.splice(0).filter(({ session }) => session === undefined)
+  }
+
   /** An inventory is complete. */
   #settle(inventory: Inventory): void {
     if (this.#context.identity.isRecovering !== true) {
@@ -271,7 +274,7 @@ export class Recovery {
     const written = restored?.written && unpackTileBits(restored.written)
     const writtenLost = written?.filter((tile) => !placement.isHeld(tile)).length
     const lost = placement.bearAll(written)
-    const { taken, older } = this.#outcome.shown(best)
+    const { taken, older } = this.#copied.judge(best)
     const newer = context.identity.seq - (restored?.seq ?? 0)
     const ahead =
       restored === undefined ? '' : `; up to ${count(newer, 'write')} came after the copy`
@@ -290,7 +293,8 @@ export class Recovery {
       this.rebase(members[which]!, connection)
     })
     this.#inventories.clear()
-    this.#outcome.recovered()
+    context.startedMs = context.nowMs
+    this.#rebalancer.wake()
   }
 
   /** Above every `at` that comes in: a node skips a write whose sequence is not above its tile's `at`. */
@@ -311,7 +315,7 @@ export class Recovery {
     member.rebaseFrom = hello.position
     context.streamChanged(member)
     context.persist({ table: 'member', key: member.id, value: member.record })
-    this.#outcome.added(member)
+    this.#added.push(member)
     return member
   }
 
@@ -349,7 +353,7 @@ export class Recovery {
     )
     for (const tile of missing) placement.adoptHolder(tile, member.index)
     const ats = new Map(inventory.tiles.map((tile, index) => [tile, inventory.ats[index]!]))
-    this.#outcome.shown(new Map(missing.map((tile) => [tile, ats.get(tile)!])))
+    this.#copied.judge(new Map(missing.map((tile) => [tile, ats.get(tile)!])))
     const message = `node ${member.id} of the lost ledger came late, with ${count(missing.length, 'tile')} that nobody had`
     this.#context.notice('warn', 'recovered-late', message, {
       node: member.id,

@@ -5,14 +5,18 @@
  */
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { MemberChange } from '../state/member-changes.ts'
+import type { Fleet } from './fleet.ts'
 import type { Moves } from './moves.ts'
 import type { Readings } from './readings.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
+import type { Recovery } from './recovery.ts'
 import type { Watches } from './watches.ts'
 import type { Writes } from './writes.ts'
 
 export interface SettledParts {
+  readonly fleet: Fleet
+  readonly recovery: Recovery
   readonly writes: Writes
   readonly readings: Readings
   readonly reads: Reads
@@ -22,10 +26,17 @@ export interface SettledParts {
 }
 
 export function settle(context: CoordinatorContext, parts: SettledParts): void {
-  const { writes, readings, reads, watches, moves } = parts
+  const { fleet, recovery, rebalancer, writes, readings, reads, watches, moves } = parts
+  for (const member of recovery.takeAdded()) fleet.silence.expect(member)
+  readings.takeCopied()
   for (;;) {
+    const ends = context.moves.takeEnds()
+    const over = rebalancer.takeOver()
     const changes = context.takeChanges()
-    if (changes === undefined) break
+    if (ends.length + over.length === 0 && changes === undefined) break
+    for (const end of ends) rebalancer.moveEnded(end)
+    for (const member of over) fleet.letGo(member)
+    if (changes === undefined) continue
     for (const change of changes.members) followMember(change, parts)
     writes.wake(changes)
     readings.wake()

@@ -26,12 +26,7 @@ import { wantOfRoom } from './birth-room.ts'
 import { ungranted } from './grants.ts'
 import type { LedgerRoom } from './ledger-room.ts'
 import { SubmissionRates } from './submission-rates.ts'
-
-export interface TaskRunner {
-  begin(task: Task): void
-  /** False when it is too late for that. */
-  cancel(task: Task): boolean
-}
+import type { TaskRunner } from './task-runner.ts'
 
 /** Unnamed submissions of late whose resent packets are known again. */
 const RECENT_PACKETS_MAX = 10_000

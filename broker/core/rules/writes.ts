@@ -37,6 +37,11 @@ const LOOKS_MAX = 1024
 /** What a node says of an entry that it will never be able to apply, nor any other. */
 const NEVER_APPLIED = ['entry-invalid', 'unknown-operation']
 
+/** Of what was read, a write that gets its place in the order may make something old. */
+export interface OrderFollower {
+  noteWrite(body: TaskBody, seq: number): void
+}
+
 export class Writes {
   readonly #context: CoordinatorContext
   /** Accepted and not yet sequenced. */
@@ -44,20 +49,19 @@ export class Writes {
   readonly #log: WriteLog
   readonly #controls: ControlLog
   readonly #sender: StreamSender
-  readonly #onSequenced: (body: TaskBody, seq: number) => void
+  readonly #followers: readonly OrderFollower[]
 
-  /** `onSequenced` is told of each write that gets its place in the order. */
   constructor(
     context: CoordinatorContext,
     logs: { readonly writes: WriteLog; readonly controls: ControlLog },
-    onSequenced: (body: TaskBody, seq: number) => void,
+    followers: readonly OrderFollower[],
   ) {
     this.#context = context
     this.#waiting = new WaitingWrites(context)
     const { writes, controls } = logs
     this.#log = writes
     this.#controls = controls
-    this.#onSequenced = onSequenced
+    this.#followers = followers
     this.#sender = new StreamSender(context, {
       encode: (entry) =>
         entry.order === undefined ? writes.encode(entry) : controls.encode(entry),
@@ -132,7 +136,7 @@ export class Writes {
     const operation = operationOf(task) as WriteOperation
     const seq = context.nextSequence()
     placement.bear(tiles)
-    this.#onSequenced(task.body, seq)
+    for (const follower of this.#followers) follower.noteWrite(task.body, seq)
     const plan = planWrites({ tiles, slots: placement.slots, replicas: placement.replicas })
     const tilesMax = writeTilesMax(operation, task.body.args, tiles, options.grid)
     const write: OpenWrite = {

@@ -34,8 +34,15 @@ export interface Move {
   catchUp: number
 }
 
+/** Of a move that is over; why it was given up, if it was. */
+export interface MoveEnd {
+  readonly tile: number
+  readonly reason?: string
+}
+
 export class MoveTable {
   readonly #byTile = new Map<number, Move>()
+  readonly #ends: MoveEnd[] = []
   #started = 0
 
   get size(): number {
@@ -60,8 +67,14 @@ export class MoveTable {
     this.#started += 1
   }
 
-  delete(move: Move): void {
-    this.#byTile.delete(move.tile)
+  end({ tile }: Move, reason?: string): void {
+    this.#byTile.delete(tile)
+    this.#ends.push(reason === undefined ? { tile } : { tile, reason })
+  }
+
+  /** Those that ended since the last call. */
+  takeEnds(): MoveEnd[] {
+    return this.#ends.splice(0)
   }
 
   /** Those of the tiles that are `wanted`. */
