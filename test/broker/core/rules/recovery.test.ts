@@ -6,7 +6,7 @@ import { ShardStream } from '../../../../firmware-agent/core/shard-stream.ts'
 import { effectsOfOrder } from '../../../../firmware-agent/core/store-orders.ts'
 import type { NodeId } from '../../../../shared/core/ids.ts'
 import { Geometry } from '../../../../shared/grid/geometry.ts'
-import { packTiles } from '../../../../shared/operations/columns.ts'
+import { packTiles, unpackNumbers } from '../../../../shared/operations/columns.ts'
 import { MESSAGE_BYTES_MAX } from '../../../../shared/protocol/limits.ts'
 import { decodeDown, encodeMessage } from '../../../../shared/protocol/messages.ts'
 import {
@@ -259,6 +259,26 @@ t.test('what is written after a late node came stands above all that it brought'
   t.ok(entry!.seq > 4000, 'else the node would skip it and acknowledge')
   bench.start()
   t.ok(bench.view.counts().sequence! > 4000, 'and the ledger knows')
+})
+
+t.test('a reading that comes with the recovery counts, and not that of the copy', async (t) => {
+  const bench = new GatewayBench({ reconnectMs: 1000 })
+  const restored = { ts: 0, seq: 5, nodes: ['a'] }
+  const identity = { ...newIdentity(bench.options, 'rebuilt'), isRecovering: true, restored }
+  bench.ledger.write([
+    { table: 'meta', key: 'identity', value: identity },
+    { table: 'cell', key: 'value/1', value: { value: 3, upTo: 50 } },
+  ])
+  bench.start()
+  held(bench, hello(bench, 'a', 3), { position: 3, tiles: [0], ats: [20] })
+  // The step that recovers is the one that brings the reading.
+  bench.nowMs = bench.options.reconnectMs
+  bench.read([[1, 0, 9]])
+  t.match(bench.notices('recovered'), [{ readings: 1 }])
+  bench.hello('a', { ledgerId: 'rebuilt' })
+  bench.wait(bench.options.cellsWindowMs)
+  const [entry] = bench.entriesTo('a')
+  t.same(unpackNumbers((entry!.args as { values: Uint8Array }).values), [9])
 })
 
 t.test('a write that no replica can apply is voided, and the streams go on', async (t) => {
