@@ -1,45 +1,32 @@
 /** What the system says of a path, in words for a person: where, why, and what to do. */
 import { readFileSync } from 'node:fs'
-import {
-  AppError,
-  EXIT_NO_ROOM,
-  EXIT_NOT_ALLOWED,
-  EXIT_UNREADABLE,
-  messageOf,
-} from '../shared/runtime/errors.ts'
+import { AppError } from '../shared/runtime/errors.ts'
+import { fault, unreadable } from './fault.ts'
 
 /** What was wished of the path. */
 export type Wish = 'looked at' | 'changed'
 
 /** The error in these words, or itself where there are none for it. */
 export function faultOf(error: unknown, path: string, wish: Wish): unknown {
-  const told = (code: string, message: string, exitCode: number): AppError =>
-    new AppError(code, `${path} ${message}`, { cause: error, exitCode })
+  const told = (code: 'not-permitted' | 'unreadable', message: string): AppError =>
+    fault(code, `${path} ${message}`, error)
   switch ((error as NodeJS.ErrnoException).code) {
     case 'EACCES':
     case 'EPERM': {
       const isRoot = process.geteuid!() === 0
       const remedy = isRoot ? ', not even by root' : ': run it as root: sudo obelisk …'
-      return told('not-permitted', `may not be ${wish}${remedy}`, EXIT_NOT_ALLOWED)
+      return told('not-permitted', `may not be ${wish}${remedy}`)
     }
-    case 'EROFS': {
-      const message = 'is on a file system that is read-only: mount it for writing'
-      return told('not-permitted', message, EXIT_NOT_ALLOWED)
-    }
-    case 'ENOENT': {
-      const message =
-        wish === 'looked at' ? 'is not there' : 'has no directory to be in: make it first'
-      return told('unreadable', message, EXIT_UNREADABLE)
-    }
+    case 'EROFS':
+      return told('not-permitted', 'is on a file system that is read-only: mount it for writing')
+    case 'ENOENT':
+      if (wish === 'looked at') return told('unreadable', 'is not there')
+      return told('unreadable', 'has no directory to be in: make it first')
     case 'EISDIR':
-    case 'ERR_FS_EISDIR': {
-      const message = 'is a directory, where a file belongs: move it away'
-      return told('unreadable', message, EXIT_UNREADABLE)
-    }
-    case 'ENOTDIR': {
-      const message = 'has a file above it, where a directory belongs: move that away'
-      return told('unreadable', message, EXIT_UNREADABLE)
-    }
+    case 'ERR_FS_EISDIR':
+      return told('unreadable', 'is a directory, where a file belongs: move it away')
+    case 'ENOTDIR':
+      return told('unreadable', 'has a file above it, where a directory belongs: move that away')
     default:
       return noRoomOr(error, path)
   }
@@ -66,10 +53,7 @@ export function textIn(path: string): string {
 export function noRoomOr(error: unknown, path: string): unknown {
   const { code } = error as NodeJS.ErrnoException
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return error
-  return new AppError('no-room', `the disk of ${path} is full`, {
-    cause: error,
-    exitCode: EXIT_NO_ROOM,
-  })
+  return fault('no-room', `the disk of ${path} is full`, error)
 }
 
 /** A path that could not be looked at, so that nothing is known of it. */
@@ -101,8 +85,6 @@ export class Sight {
 }
 
 function unseenFault(error: unknown, path: string): AppError {
-  const fault = faultOf(error, path, 'looked at')
-  if (fault instanceof AppError) return fault
-  const message = `${path}: ${messageOf(error)}`
-  return new AppError('unreadable', message, { cause: error, exitCode: EXIT_UNREADABLE })
+  const told = faultOf(error, path, 'looked at')
+  return told instanceof AppError ? told : unreadable(path, error)
 }

@@ -5,10 +5,10 @@
 import { rmSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import * as v from 'valibot'
-import { AppError, EXIT_CONFIG } from '../../shared/runtime/errors.ts'
 import { makeDirectory } from '../../shared/runtime/make-directory.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
+import { fault } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 
@@ -43,7 +43,7 @@ export function readContext(environment: Environment): Context | undefined {
   const parsed = v.safeParse(contextSchema, jsonOf(text))
   if (parsed.success) return parsed.output
   const message = `${path} is not what obelisk login wrote: log in again`
-  throw new AppError('context-broken', message, { exitCode: EXIT_CONFIG })
+  throw fault('context-broken', message)
 }
 
 function readText(path: string): string | undefined {
@@ -60,7 +60,7 @@ export function writeContext(environment: Environment, context: Context): void {
   const path = contextPath(environment)
   if (path === undefined) {
     const message = 'there is no place to keep it: neither HOME nor XDG_CONFIG_HOME is set'
-    throw new AppError('no-home', message, { exitCode: EXIT_CONFIG })
+    throw fault('no-home', message)
   }
   inWords(path, 'changed', () => {
     makeDirectory(dirname(path), 0o700)

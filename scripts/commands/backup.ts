@@ -5,11 +5,12 @@ import { dirname, resolve } from 'node:path'
 import { count } from '../../shared/core/count.ts'
 import { type BackupManifest, SECRETS_FILE } from '../../shared/protocol/backup-manifest.ts'
 import { BackupFile } from '../../shared/runtime/backup-file.ts'
-import { AppError, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import type { AppError } from '../../shared/runtime/errors.ts'
 import { flush } from '../../shared/runtime/flush.ts'
 import { openSealed } from '../../shared/runtime/sealed-file.ts'
 import { tidied } from '../../shared/runtime/tidied.ts'
 import { assertHidden } from '../client/node-carrier.ts'
+import { fault, usage } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { privatePartialOf } from '../whole-file.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
@@ -19,7 +20,6 @@ import { PASSPHRASE_FILE } from './passphrase.ts'
 import { withRestore } from './restore.ts'
 import { restoreAll } from './restore-ledger.ts'
 import { printable, when } from './streams.ts'
-import { usage } from './task-request.ts'
 
 interface BackupFlags {
   readonly withSecrets?: boolean
@@ -90,7 +90,7 @@ async function keep(answer: Response, path: string): Promise<void> {
 
 function cutOff(cause: unknown): AppError {
   const message = 'the gateway did not send all of it: look at its log, and make another one'
-  return new AppError('backup-damaged', message, { cause, exitCode: EXIT_FAILED })
+  return fault('backup-damaged', message, cause)
 }
 
 type Checked = BackupManifest & { readonly secretsTs?: number }

@@ -3,15 +3,10 @@ import { accessSync, constants, lstatSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { AuthorityView } from '../../broker/adapters/http-port.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
-import {
-  AppError,
-  EXIT_DONE,
-  EXIT_NOT_ALLOWED,
-  EXIT_UNREADABLE,
-  messageOf,
-} from '../../shared/runtime/errors.ts'
+import { EXIT_DONE, messageOf } from '../../shared/runtime/errors.ts'
 import { type Derive, openSealed, passphraseFault } from '../../shared/runtime/sealed-file.ts'
 import { assertHidden } from '../client/node-carrier.ts'
+import { fault, usage } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { privatePartialOf, writeWhole } from '../whole-file.ts'
 import { type Asked, type CommandPlace, show } from './command-place.ts'
@@ -19,7 +14,6 @@ import type { GatewayParts } from './gateway-parts.ts'
 import { PASSPHRASE_FILE, passphraseOf } from './passphrase.ts'
 import { restore, withRestore } from './restore.ts'
 import { day, printable, type Row, rowLines, type Streams, when } from './streams.ts'
-import { usage } from './task-request.ts'
 
 interface BackupFlags {
   readonly passphraseFile?: string
@@ -129,17 +123,16 @@ export function assertFree(path: string, isForced: boolean): void {
     accessSync(folder, constants.W_OK)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw faultOf(error, folder, 'changed')
-    const options = { cause: error, exitCode: EXIT_UNREADABLE }
-    throw new AppError('unreadable', `there is no directory ${folder}`, options)
+    throw fault('unreadable', `there is no directory ${folder}`, error)
   }
   const found = inWords(path, 'looked at', () => lstatSync(path, { throwIfNoEntry: false }))
   if (found === undefined || (isForced && found.isFile())) return
   if (!found.isFile()) {
     const message = `${path} is a directory, a link or a device, and no file: name another one, or - for the standard output`
-    throw new AppError('not-a-file', message, { exitCode: EXIT_NOT_ALLOWED })
+    throw fault('not-a-file', message)
   }
   const message = `${path} is there already: name another file, or say --force`
-  throw new AppError('file-exists', message, { exitCode: EXIT_NOT_ALLOWED })
+  throw fault('file-exists', message)
 }
 
 export async function newPassphrase(

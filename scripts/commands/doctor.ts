@@ -4,11 +4,11 @@ import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { examine } from '../doctor/collect-facts.ts'
 import type { Finding, Level } from '../doctor/finding.ts'
 import { judge } from '../doctor/findings.ts'
+import { usage } from '../fault.ts'
 import { isRole, placesOf } from '../install/places.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { ROLES, type Role } from '../package/architectures.ts'
 import { type Colour, paint, printable, type Streams } from './streams.ts'
-import { usage } from './task-request.ts'
 
 export interface DoctorFlags {
   readonly role?: string

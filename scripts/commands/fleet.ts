@@ -3,13 +3,14 @@ import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { pause } from '../../shared/client/waits.ts'
 import type { UpgradePlanRow, UpgradeView } from '../../shared/protocol/views.ts'
-import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { fault, usage } from '../fault.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { namesOfPackages } from './package-files.ts'
 import { Patience } from './patience.ts'
 import { printable } from './streams.ts'
-import { parseSeconds, usage } from './task-request.ts'
+import { parseSeconds } from './task-request.ts'
 import { isWellDone, outcomeTable, progressOf, upgradeTable } from './upgrade-words.ts'
 
 interface UpgradeFlags {
@@ -129,7 +130,7 @@ async function look(asked: Asked, begun: UpgradeView): Promise<number> {
     for (let view = begun; ; view = await patience.ask(() => latestOf(gateway, signal))) {
       if (view.id !== id) {
         const message = `upgrade ${id} is over, and ${view.id} follows it; ${SHOWS}`
-        throw new AppError('upgrade-replaced', message, { exitCode: EXIT_FAILED })
+        throw fault('upgrade-replaced', message)
       }
       const line = printable(progressOf(view))
       if (line !== last) streams.stderr.write(isLive ? `${CLEAR_LINE}${line}` : `${line}\n`)

@@ -5,11 +5,10 @@
 import { accessSync, constants, lstatSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { GatewayClient } from '../../shared/client/http.ts'
-import { AppError, EXIT_NOT_ALLOWED } from '../../shared/runtime/errors.ts'
 import type { Environment } from '../../shared/runtime/option-table.ts'
 import { type Context, isSameUrl, readContext } from '../client/context.ts'
 import { gatewayClient } from '../client/node-carrier.ts'
-import { usage } from './task-request.ts'
+import { fault, usage } from '../fault.ts'
 
 export const HTTP_DEFAULT = 'http://127.0.0.1:8025'
 /** Where a gateway that is secured waits for its owner: that of the unit, which only root could have made… */
@@ -52,7 +51,7 @@ function openAtHand(): GatewayClient {
   if (!isThere(OWN_SOCKET)) return gatewayClient(HTTP_DEFAULT)
   const socket = resolve(OWN_SOCKET)
   const message = `${socket} is not this user's alone, and may be anybody's: --http unix:${socket} if it is meant`
-  throw new AppError('not-permitted', message, { exitCode: EXIT_NOT_ALLOWED })
+  throw fault('not-permitted', message)
 }
 
 export function clientOf(context: Context): GatewayClient {

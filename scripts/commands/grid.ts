@@ -9,14 +9,14 @@ import { isTaskId, randomId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
 import { COLOUR_MAPS } from '../../shared/grid/colours.ts'
 import { NPY_MAGIC } from '../../shared/grid/npy.ts'
-import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
+import { fault, usage } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { partialOf, writeWholeFrom } from '../whole-file.ts'
 import { type Asked, type CommandPlace, say } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { type Streams, written } from './streams.ts'
-import { usage } from './task-request.ts'
 
 /** A gigabyte, over a slow link. */
 const TRANSFER_MS = 4 * 3_600_000
@@ -296,10 +296,10 @@ function contentOf(file: string): Content {
   closeSync(descriptor)
   if (!status.isFile()) {
     const message = `${file} is no file that could be sent`
-    throw new AppError('file-unsuitable', message, { exitCode: EXIT_BAD_INPUT })
+    throw fault('file-unsuitable', message)
   }
   const message = `${file} has ${bytes} bytes, and at most 1 GiB is taken: cut it, and give each part its --region x,y`
-  throw new AppError('file-unsuitable', message, { exitCode: EXIT_BAD_INPUT })
+  throw fault('file-unsuitable', message)
 }
 
 /** `x,y` or `x,y,w,h`. */

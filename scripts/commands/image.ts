@@ -1,5 +1,6 @@
 /** `obelisk image flash` and `obelisk image user-data`. */
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { usage } from '../fault.ts'
 import { type BoardFlags, readBoardWishes, type TokenSources } from '../image/board-wishes.ts'
 import { cloudConfig } from '../image/cloud-config.ts'
 import { type FlashTarget, flash } from '../image/flash.ts'
@@ -10,7 +11,6 @@ import { ask } from './ask.ts'
 import { clientAtHand } from './gateway-at-hand.ts'
 import { interruptible } from './interruption.ts'
 import type { Streams } from './streams.ts'
-import { usage } from './task-request.ts'
 import { createToken } from './token.ts'
 
 export interface FlashFlags extends BoardFlags {

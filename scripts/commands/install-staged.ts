@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { compareVersions, mayReplace } from '../../shared/core/versions.ts'
 import type { UpgradeOutcome } from '../../shared/protocol/upgrade-messages.ts'
 import { architectureOf } from '../../shared/runtime/architecture.ts'
-import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import { isSound, type TreeFacts } from '../install/facts.ts'
 import { placesOf, under } from '../install/places.ts'
 import { type StagedRequest, StagingPlace, untrusted } from '../install/staged-package.ts'
@@ -92,7 +93,7 @@ function checkVersion({ path, version }: TreeFacts, installed: TreeFacts | undef
   if (installed === undefined || compareVersions(version, installed.version) > 0) return
   if (mayReplace(readInventory(path).downgradeFrom, installed.version)) return
   const message = `it is version ${version}, and ${installed.version} is installed`
-  throw new AppError('package-older', message, { exitCode: EXIT_BAD_INPUT })
+  throw fault('package-older', message)
 }
 
 function outcomeOf(error: unknown): Omit<UpgradeOutcome, 'sha256'> {

@@ -1,16 +1,9 @@
 /** `obelisk install` and `obelisk uninstall`: looks, plans, and performs the plan or prints it. */
 import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import {
-  AppError,
-  EXIT_DONE,
-  EXIT_NO_ROOM,
-  EXIT_NOT_ALLOWED,
-  EXIT_UNSUITABLE,
-  EXIT_WENT_BACK,
-  messageOf,
-} from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_DONE, EXIT_NO_ROOM, messageOf } from '../../shared/runtime/errors.ts'
 import { tidied } from '../../shared/runtime/tidied.ts'
+import { fault, usage } from '../fault.ts'
 import { checkFrom, collectFacts } from '../install/collect-facts.ts'
 import { type Facts, isSound } from '../install/facts.ts'
 import { Performer } from '../install/perform.ts'
@@ -30,7 +23,7 @@ import { SystemPrograms } from '../install/system-programs.ts'
 import { PrivateCopy } from '../install/tree-copy.ts'
 import { ROLES, type Role } from '../package/architectures.ts'
 import type { Streams } from './streams.ts'
-import { parseSeconds, usage } from './task-request.ts'
+import { parseSeconds } from './task-request.ts'
 
 interface CommonFlags {
   readonly role?: string
@@ -168,7 +161,7 @@ async function performOrGoBack(
     streams.stderr.write(`${messageOf(error)}\ngoing back to the version before\n`)
     await performer.perform(planGoingBack(facts, wishes))
     const message = `the new version did not become ready, and the one before runs again: ${messageOf(error)}`
-    throw new AppError('went-back', message, { cause: error, exitCode: EXIT_WENT_BACK })
+    throw fault('went-back', message, error)
   }
 }
 
@@ -220,11 +213,11 @@ function checkPlace(root: string, { dryRun, packaged }: PlaceFlags): boolean {
   const isLive = existsSync('/run/systemd/system')
   if (!isLive && !packaged) {
     const message = 'systemd does not run here; --root <dir> puts everything under another root'
-    throw new AppError('unsuitable', message, { exitCode: EXIT_UNSUITABLE })
+    throw fault('unsuitable', message)
   }
   if (process.getuid!() !== 0 && !dryRun) {
     const message = 'only root may do that: sudo obelisk …'
-    throw new AppError('not-permitted', message, { exitCode: EXIT_NOT_ALLOWED })
+    throw fault('not-permitted', message)
   }
   return isLive
 }

@@ -1,4 +1,5 @@
 import { AppError, EXIT_INTERRUPTED } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
@@ -14,7 +15,7 @@ export async function interruptible<T>(
     return await work(interruption.signal)
   } catch (error) {
     if (!interruption.signal.aborted) throw error
-    throw new AppError('interrupted', said, { cause: error, exitCode: EXIT_INTERRUPTED })
+    throw fault('interrupted', said, error)
   } finally {
     for (const name of SIGNALS) process.off(name, stop)
   }

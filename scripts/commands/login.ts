@@ -4,15 +4,15 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { count } from '../../shared/core/count.ts'
 import type { Grant, Role } from '../../shared/protocol/access.ts'
 import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
-import { AppError, EXIT_BAD_INPUT, EXIT_CONFIG, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type Context, removeContext, writeContext } from '../client/context.ts'
+import { fault, usage } from '../fault.ts'
 import { textIn } from '../path-faults.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { clientAtHand, clientOf } from './gateway-at-hand.ts'
 import { pinnedAuthority } from './pinned-authority.ts'
 import { isTyped, secretLine } from './secret-input.ts'
 import { printable, type Row, rowLines, type Streams } from './streams.ts'
-import { usage } from './task-request.ts'
 
 interface LoginFlags {
   readonly tokenFile?: string
@@ -60,7 +60,7 @@ async function login(asked: AskedHere, given: string): Promise<number> {
   const who = await whoComes(clientOf({ ...said, user: '' }))
   if (who.user === null) {
     const message = `${url.origin} asks nobody who he is, and needs no login`
-    throw new AppError('not-secured', message, { exitCode: EXIT_CONFIG })
+    throw fault('not-secured', message)
   }
   const mqtt = who.mqttPort === undefined ? {} : { mqtt: mqttUrl(url, who.mqttPort) }
   const context: Context = { ...said, ...mqtt, user: who.user }
@@ -130,7 +130,7 @@ function gatewayUrl(given: string): URL {
     const isMqtt = /^mqtts?:$/.test(url.protocol)
     const host = isMqtt ? `${url.hostname}:${HTTPS_PORT}` : url.host
     const message = `a token is shown over https:// alone: obelisk login https://${host}`
-    throw new AppError('url-not-secure', message, { exitCode: EXIT_CONFIG })
+    throw fault('url-not-secure', message)
   }
   const isBare = url.pathname === '/' && url.search === '' && url.username === ''
   if (!isBare) throw usage(`"${given}" has more than a host and a port`)
@@ -159,5 +159,5 @@ function userTokenIn(text: string): Token {
     token === undefined
       ? `that is no token; ${make}`
       : `that token gives a board its identity, and is none of a user; ${make}`
-  throw new AppError('token-malformed', message, { exitCode: EXIT_BAD_INPUT })
+  throw fault('token-malformed', message)
 }

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { count } from '../../shared/core/count.ts'
 import type { DetectorView, MovesView, NodeView } from '../../shared/protocol/views.ts'
-import { AppError, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { fault, usage } from '../fault.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { fleetLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
@@ -10,7 +10,7 @@ import { showLog } from './node-logs.ts'
 import { Patience } from './patience.ts'
 import { progressOf, stallLines } from './ring.ts'
 import { type Colour, printable, type Streams, table, when } from './streams.ts'
-import { parseSeconds, usage } from './task-request.ts'
+import { parseSeconds } from './task-request.ts'
 import { revokeNode, rotateKeys } from './token.ts'
 
 /** How often the gateway is asked whether a node has left. */
@@ -178,7 +178,7 @@ async function waitUntilLeft(waiting: Waiting): Promise<NodeView> {
     if (node.state === 'left') return node
     if (!node.draining) {
       const message = `node ${node.id} is to stay after all: somebody else said so`
-      throw new AppError('drain-undone', message, { exitCode: EXIT_FAILED })
+      throw fault('drain-undone', message)
     }
     const moves = await patience.ask(() =>
       gateway.json<MovesView>({ path: '/api/ring/moves', signal }),

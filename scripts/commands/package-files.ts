@@ -6,7 +6,7 @@ import type { PackageView } from '../../broker/adapters/package-store.ts'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { PACKAGE_BYTES_MAX } from '../../shared/protocol/fetch.ts'
 import { isPackageName } from '../../shared/protocol/upgrade-messages.ts'
-import { AppError, EXIT_BAD_INPUT } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import { inWords } from '../path-faults.ts'
 
 /** 64 MiB over a slow link, and what the gateway looks at. */
@@ -44,9 +44,13 @@ async function readFile(
 ): Promise<{ readonly path: string; readonly bytes: number; readonly sha256: string }> {
   return await inWords(path, 'looked at', async () => {
     const status = statSync(path)
-    if (!status.isFile()) throw notOne(`${path} is no file: name the .tar.gz that was made`)
+    if (!status.isFile())
+      throw fault('no-package-file', `${path} is no file: name the .tar.gz that was made`)
     if (status.size > PACKAGE_BYTES_MAX) {
-      throw notOne(`${path} has ${status.size} bytes, and a package at most ${PACKAGE_BYTES_MAX}`)
+      throw fault(
+        'no-package-file',
+        `${path} has ${status.size} bytes, and a package at most ${PACKAGE_BYTES_MAX}`,
+      )
     }
     const hash = createHash('sha256')
     let first: Buffer = Buffer.alloc(0)
@@ -55,11 +59,10 @@ async function readFile(
       hash.update(chunk as Buffer)
     }
     if (!GZIP_MAGIC.equals(first.subarray(0, GZIP_MAGIC.length)))
-      throw notOne(`${path} is no package: name the .tar.gz that npm run package made`)
+      throw fault(
+        'no-package-file',
+        `${path} is no package: name the .tar.gz that npm run package made`,
+      )
     return { path, bytes: status.size, sha256: hash.digest('hex') }
   })
-}
-
-function notOne(message: string): AppError {
-  return new AppError('no-package-file', message, { exitCode: EXIT_BAD_INPUT })
 }

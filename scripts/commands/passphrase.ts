@@ -1,9 +1,9 @@
 /** What somebody types, or has in a file: the passphrase of a backup, the password of a user. */
 import { PASSPHRASE_BYTES_MIN } from '../../shared/runtime/sealed-file.ts'
+import { usage } from '../fault.ts'
 import { textIn } from '../path-faults.ts'
 import { isTyped, secretLine } from './secret-input.ts'
 import type { Streams } from './streams.ts'
-import { usage } from './task-request.ts'
 
 const NEW = `a passphrase for it, of ${PASSPHRASE_BYTES_MIN} bytes at least: `
 

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
-import { AppError, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
+import type { AppError } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import { wordsOf } from './refusal.ts'
 import { printable, type Streams } from './streams.ts'
 
@@ -52,6 +53,6 @@ export class Patience {
   over(state: string, cause?: unknown): AppError {
     const { limitSeconds, goesOn } = this.#options
     const message = `${state} after ${limitSeconds} s; ${goesOn}`
-    return new AppError('timed-out', message, { cause, exitCode: EXIT_TIMED_OUT })
+    return fault('timed-out', message, cause)
   }
 }

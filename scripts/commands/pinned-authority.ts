@@ -3,8 +3,9 @@ import { X509Certificate } from 'node:crypto'
 import { request } from 'node:https'
 import { GATEWAY_SERVER_NAME } from '../../shared/protocol/enrolment.ts'
 import { httpHint, linkWords } from '../../shared/runtime/address-hint.ts'
-import { AppError, EXIT_CONFIG, EXIT_UNAVAILABLE } from '../../shared/runtime/errors.ts'
+import type { AppError } from '../../shared/runtime/errors.ts'
 import { fingerprint, spkiOf } from '../../shared/runtime/public-keys.ts'
+import { fault } from '../fault.ts'
 
 const TIMEOUT_MS = 10_000
 /** A certificate has about a thousand. */
@@ -28,7 +29,7 @@ export async function pinnedAuthority(url: URL, pin: Uint8Array): Promise<string
 
 function notPinned(url: URL, cause?: unknown): AppError {
   const message = `what answers at ${url.origin} is not the gateway of this token; nothing was said to it`
-  return new AppError('gateway-not-pinned', message, { cause, exitCode: EXIT_CONFIG })
+  return fault('gateway-not-pinned', message, cause)
 }
 
 /** Whatever it is: nobody knows yet who says it. */
@@ -42,7 +43,7 @@ async function fetchUnverified(url: URL): Promise<string> {
         ? `nothing within ${TIMEOUT_MS / 1000} s`
         : linkWords(error, 'http')
       const message = `no secured gateway at ${origin} (${why})${httpHint(url, error)}`
-      reject(new AppError('unreachable', message, { cause: error, exitCode: EXIT_UNAVAILABLE }))
+      reject(fault('unreachable', message, error))
     }
     const asking = request(
       {

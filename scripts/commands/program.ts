@@ -8,6 +8,7 @@ import {
   EXIT_USAGE,
   messageOf,
 } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import { addBackupCommands } from './backup.ts'
 import { addBoardCommands } from './board.ts'
 import { addCaCommands } from './ca.ts'
@@ -92,7 +93,7 @@ export function ownTree(): TreeCommand {
 async function* nobody(): AsyncGenerator<string> {}
 
 async function notHere(): Promise<never> {
-  throw new AppError('not-installed', 'that program is not on this machine')
+  throw fault('not-installed', 'that program is not on this machine')
 }
 
 const NOT_HERE: GatewayParts = {

@@ -1,6 +1,7 @@
 /** `gateway recover --nodes <n>`: the gateway with the one option that an operator must not leave out. */
-import { AppError, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import type { AppError } from '../../shared/runtime/errors.ts'
 import { integer } from '../../shared/runtime/option-types.ts'
+import { fault } from '../fault.ts'
 
 const NODES = integer({ min: 1, max: 65_534 })
 
@@ -32,5 +33,5 @@ export function recoveryArguments(argv: readonly string[]): string[] {
 
 function refused(problem: string): AppError {
   const usage = 'Usage: obelisk gateway recover --nodes <n> [options] (--help says more)'
-  return new AppError('usage', `${problem}\n${usage}`, { exitCode: EXIT_USAGE })
+  return fault('usage', `${problem}\n${usage}`)
 }

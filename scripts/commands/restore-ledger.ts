@@ -4,6 +4,7 @@ import type { RestoredLedger } from '../../broker/restore-ledger.ts'
 import { count } from '../../shared/core/count.ts'
 import { CONFIGURATION_FILE } from '../../shared/protocol/backup-manifest.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { usage } from '../fault.ts'
 import { placesOf } from '../install/places.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import type { GatewayParts } from './gateway-parts.ts'
@@ -11,7 +12,6 @@ import { passphraseOf } from './passphrase.ts'
 import { assertClear, linesOf, type RestoreFlags, revokedSince, some, startOf } from './restore.ts'
 import { configure, placeOfGateway } from './secure.ts'
 import { printable, type Streams, span, when } from './streams.ts'
-import { usage } from './task-request.ts'
 
 export async function restoreAll(
   file: string,

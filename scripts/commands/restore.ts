@@ -5,8 +5,9 @@ import type { BackupNames } from '../../broker/core/backup.ts'
 import type { Restored } from '../../broker/restore.ts'
 import { count } from '../../shared/core/count.ts'
 import { formatHead } from '../../shared/protocol/security-log.ts'
-import { AppError, EXIT_BAD_INPUT, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { type AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { headOf } from '../../shared/runtime/sealed-file.ts'
+import { fault, usage } from '../fault.ts'
 import { placesOf } from '../install/places.ts'
 import { inWords } from '../path-faults.ts'
 import { ask } from './ask.ts'
@@ -16,7 +17,6 @@ import { PASSPHRASE_FILE, passphraseOf } from './passphrase.ts'
 import { isTyped } from './secret-input.ts'
 import { assertHosts, configure, placeOfGateway } from './secure.ts'
 import { calledAs, printable, type Streams, span, when } from './streams.ts'
-import { usage } from './task-request.ts'
 
 export interface RestoreFlags {
   readonly passphraseFile?: string
@@ -182,5 +182,5 @@ function fileBytes(path: string): Buffer {
 
 function tooLarge(what: string): AppError {
   const message = `${what} has more than ${BYTES_MAX / 2 ** 20} MiB: this is no backup of the keys of a gateway`
-  return new AppError('backup-malformed', message, { exitCode: EXIT_BAD_INPUT })
+  return fault('backup-malformed', message)
 }

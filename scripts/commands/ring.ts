@@ -9,13 +9,13 @@ import type {
   PlanView,
 } from '../../shared/protocol/views.ts'
 import { EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { usage } from '../fault.ts'
 import { ask } from './ask.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { named, recoveryLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { isTyped } from './secret-input.ts'
 import { printable, type Streams, table } from './streams.ts'
-import { usage } from './task-request.ts'
 
 export function addRingCommands(place: CommandPlace): void {
   const { program, withHttp, asks } = place

@@ -12,20 +12,15 @@ import {
   type Sealed,
   SIGNER_KEY_BYTES,
 } from '../../shared/protocol/sealed.ts'
-import {
-  AppError,
-  EXIT_BAD_INPUT,
-  EXIT_DONE,
-  EXIT_UNREADABLE,
-  messageOf,
-} from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_DONE, messageOf } from '../../shared/runtime/errors.ts'
 import { flush } from '../../shared/runtime/flush.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
+import { fault, usage } from '../fault.ts'
 import { faultOf } from '../path-faults.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { inputOf } from './named-input.ts'
 import { printable, type Streams, table, when } from './streams.ts'
-import { assertName, usage } from './task-request.ts'
+import { assertName } from './task-request.ts'
 
 interface OpenFlags {
   readonly key?: string
@@ -88,7 +83,7 @@ async function addRecipient(asked: Asked, name: string, given?: string): Promise
   assertName(name, 'a recipient')
   const key = await keyTextOf(given, asked.streams)
   // A secret does not leave this machine, whatever the gateway would say of it.
-  if (!KEY_TEXT.test(key)) throw badKey('that is no public key as seal keygen prints it')
+  if (!KEY_TEXT.test(key)) throw fault('bad-key', 'that is no public key as seal keygen prints it')
   const view = await asked.gateway.json<RecipientView>({
     ...{ method: 'POST', path: `${PATH}/${encodeURIComponent(name)}` },
     ...{ body: { key }, timeoutMs: TIMEOUT_MS },
@@ -123,7 +118,7 @@ async function keygen(asked: AskedHere, file: string): Promise<number> {
     // The shell has emptied the file that the public key was printed to: it is filled again.
     await showPublic(asked, await seedOf(file))
     const message = `${file} is there already, and may be the only key to something: what is printed is its public key, as by seal pub`
-    throw new AppError('output-failed', message)
+    throw fault('output-failed', message)
   }
   const seed = randomBytes(RECIPIENT_SEED_BYTES)
   writeSecret(file, `${seed.toString('base64')}\n`)
@@ -152,9 +147,9 @@ function writeSecret(file: string, content: string): void {
   } catch (error) {
     // Half a key is none, and would be in the way of the next.
     if (descriptor !== undefined) rmSync(file, { force: true })
-    const fault = faultOf(error, file, 'changed')
-    if (fault instanceof AppError) throw fault
-    throw new AppError('output-failed', `${file}: ${messageOf(error)}`, { cause: error })
+    const told = faultOf(error, file, 'changed')
+    if (told instanceof AppError) throw told
+    throw fault('output-failed', `${file}: ${messageOf(error)}`, error)
   } finally {
     if (descriptor !== undefined) closeSync(descriptor)
   }
@@ -189,18 +184,18 @@ async function seedOf(path: string): Promise<Uint8Array> {
     text = readPrivate(path)
   } catch (error) {
     if (error instanceof AppError) throw error
-    throw unreadable(messageOf(error), error)
+    throw fault('unreadable', messageOf(error), error)
   }
-  if (text === undefined) throw unreadable(`there is no file ${path}`)
+  if (text === undefined) throw fault('unreadable', `there is no file ${path}`)
   const seed = Buffer.from(text.trim(), 'base64')
   if (seed.length === RECIPIENT_SEED_BYTES) return seed
-  throw badKey(`${path} is not what seal keygen wrote`)
+  throw fault('bad-key', `${path} is not what seal keygen wrote`)
 }
 
 async function signerOf(given: string, streams: Streams): Promise<Uint8Array> {
   const key = Buffer.from(await keyTextOf(given, streams), 'base64')
   if (key.length === SIGNER_KEY_BYTES) return key
-  throw badKey('--signer: that is not what seal signer prints')
+  throw fault('bad-key', '--signer: that is not what seal signer prints')
 }
 
 /** A key as it stands, or of a file, or of the standard input. */
@@ -251,13 +246,5 @@ function bytesOf(part: unknown): Uint8Array | undefined {
 }
 
 function broken(why: string): AppError {
-  return new AppError('seal-broken', `it cannot be opened: ${why}`, { exitCode: EXIT_BAD_INPUT })
-}
-
-function badKey(message: string): AppError {
-  return new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
-}
-
-function unreadable(message: string, cause?: unknown): AppError {
-  return new AppError('unreadable', message, { cause, exitCode: EXIT_UNREADABLE })
+  return fault('seal-broken', `it cannot be opened: ${why}`)
 }

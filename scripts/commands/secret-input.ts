@@ -1,7 +1,7 @@
 /** Secrets that are typed, or come through a pipe. */
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
-import { AppError, EXIT_INTERRUPTED } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import type { Streams } from './streams.ts'
 
 export function isTyped({ stdin }: Streams): boolean {
@@ -27,5 +27,5 @@ export async function secretLine(streams: Streams, question: string): Promise<st
     if (question !== '') streams.stderr.write('\n')
   }
   if (!isInterrupted) return undefined
-  throw new AppError('interrupted', 'nothing was typed', { exitCode: EXIT_INTERRUPTED })
+  throw fault('interrupted', 'nothing was typed')
 }

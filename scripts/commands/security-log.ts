@@ -14,17 +14,17 @@ import {
   type SecurityHead,
   type SecurityLine,
 } from '../../shared/protocol/security-log.ts'
-import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_UNREADABLE } from '../../shared/runtime/errors.ts'
+import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import {
   type LineReader,
   readSecurityLog,
   type SecurityLogReport,
   verifySecurityLog,
 } from '../../shared/runtime/security-log-files.ts'
+import { fault, usage } from '../fault.ts'
 import { faultOf } from '../path-faults.ts'
 import { placeOfGateway } from './secure.ts'
 import { type Colour, paint, printable, type Streams, when, written } from './streams.ts'
-import { usage } from './task-request.ts'
 
 export interface SecurityLogFlags {
   readonly data?: string
@@ -114,7 +114,7 @@ async function readLog(
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT') throw faultOf(error, folder, 'looked at')
     const message = `${folder} has no security log: say where the gateway has its data, with --data`
-    throw new AppError('unreadable', message, { cause: error, exitCode: EXIT_UNREADABLE })
+    throw fault('unreadable', message, error)
   }
 }
 

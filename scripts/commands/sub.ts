@@ -4,16 +4,17 @@ import { randomId } from '../../shared/core/ids.ts'
 import { toJsonText } from '../../shared/protocol/json-text.ts'
 import { decodePayload } from '../../shared/protocol/payload.ts'
 import { isFilter } from '../../shared/protocol/topic-filters.ts'
-import { AppError, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT } from '../../shared/runtime/errors.ts'
+import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { closedBy, isRefusedFilter, mqttFault, mqttLogin } from '../client/mqtt-faults.ts'
+import { fault, usage } from '../fault.ts'
 import type { CommandPlace } from './command-place.ts'
 import { checkUrl, loginFor } from './gateway-at-hand.ts'
 import { untilInterrupted } from './interruption.ts'
 import { LiveLines } from './live-lines.ts'
 import { exitCodeOf } from './refusal.ts'
 import { printable, type Streams } from './streams.ts'
-import { parseSeconds, usage } from './task-request.ts'
+import { parseSeconds } from './task-request.ts'
 
 interface SubscribeOptions {
   readonly url: string
@@ -151,9 +152,7 @@ class Subscription {
         this.#fail(new ObeliskError({ code: 'login-refused', detail }))
       } else if (error && error.message !== CUT_OFF) {
         const message = `${topic}: ${error.message}`
-        this.#fail(
-          new AppError('subscribe-failed', message, { cause: error, exitCode: EXIT_FAILED }),
-        )
+        this.#fail(fault('subscribe-failed', message, error))
       }
     })
   }
@@ -179,7 +178,7 @@ class Subscription {
     const came = count === undefined ? this.#printed : `${this.#printed} of ${count}`
     const where = this.#link === 'up' ? '' : `; no gateway at ${url}`
     const message = `timed out after ${timeoutMs! / 1000} s; messages: ${came}${where}`
-    this.#fail(new AppError('timed-out', message, { exitCode: EXIT_TIMED_OUT }))
+    this.#fail(fault('timed-out', message))
   }
 
   #finish(code: number): void {

@@ -2,6 +2,7 @@
 import { isId } from '../../shared/core/ids.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { AppError, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
+import { usage } from '../fault.ts'
 import { inputOf } from './named-input.ts'
 import type { Streams } from './streams.ts'
 
@@ -18,10 +19,6 @@ export interface SubmitFlags {
 export interface TaskRequest {
   readonly contentType: 'application/json' | 'application/cbor'
   readonly body: Uint8Array
-}
-
-export function usage(message: string): AppError {
-  return new AppError('usage', message, { exitCode: EXIT_USAGE })
 }
 
 /** Before anything is asked of a gateway: of a node, a user, a recipient. */

@@ -4,7 +4,8 @@ import type { GatewayClient } from '../../shared/client/http.ts'
 import { own } from '../../shared/core/own.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { RingView, TaskView } from '../../shared/protocol/views.ts'
-import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import { type Asked, type CommandPlace, show } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { operationsHelp } from './operations-help.ts'
@@ -189,7 +190,7 @@ async function printResult(
     await writeFile(flags.output, bytes)
   } catch (error) {
     const message = `${flags.output}: ${(error as Error).message}`
-    throw new AppError('output-failed', message, { cause: error, exitCode: EXIT_FAILED })
+    throw fault('output-failed', message, error)
   }
   note(streams, `${bytes.length} bytes in ${flags.output}`)
 }

@@ -6,9 +6,10 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { NodeView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { assertHidden } from '../client/node-carrier.ts'
+import { usage } from '../fault.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { table, when } from './streams.ts'
-import { assertName, usage } from './task-request.ts'
+import { assertName } from './task-request.ts'
 
 interface CreateFlags {
   readonly anyNode?: boolean

@@ -6,13 +6,13 @@ import { count } from '../../shared/core/count.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { ROLES } from '../../shared/protocol/access.ts'
 import { choiceOf } from '../../shared/protocol/problems.ts'
-import { AppError, EXIT_BAD_INPUT } from '../../shared/runtime/errors.ts'
 import { assertHidden } from '../client/node-carrier.ts'
+import { fault, usage } from '../fault.ts'
 import { textIn } from '../path-faults.ts'
 import { type Asked, type CommandPlace, say, show } from './command-place.ts'
 import { typedOr } from './passphrase.ts'
 import { day, printableLines, type Streams, table, when } from './streams.ts'
-import { assertName, regionIn, usage } from './task-request.ts'
+import { assertName, regionIn } from './task-request.ts'
 import { hoursOf } from './token.ts'
 
 interface RightsFlags {
@@ -256,7 +256,7 @@ function publicKeyOf(path: string): string {
   const text = textIn(path)
   if (!text.includes('PRIVATE KEY')) return text
   const message = `${path} is the private half: give the public one, as openssl ec -pubout writes it`
-  throw new AppError('key-unsuitable', message, { exitCode: EXIT_BAD_INPUT })
+  throw fault('key-unsuitable', message)
 }
 
 function pathOf(name: string): string {

@@ -1,6 +1,5 @@
-/** A service that is down while something is done in its data, and up again however that ends. */
-import { AppError, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
 import { tidied } from '../../shared/runtime/tidied.ts'
+import { fault } from '../fault.ts'
 import type { SystemPrograms } from '../install/system-programs.ts'
 
 /** States of a unit in which somebody wants it to run. */
@@ -20,7 +19,7 @@ export async function whileDown(
     const { code, stderr } = await programs.run('systemctl', [...words, unit])
     if (code === 0) return
     const message = `systemctl ${words.join(' ')} ${unit}: ${stderr.trim()}`
-    throw new AppError('restart-failed', message, { exitCode: EXIT_SOFTWARE })
+    throw fault('restart-failed', message)
   }
   let isToStart = true
   return await tidied(

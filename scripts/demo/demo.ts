@@ -1,13 +1,8 @@
 /** `obelisk demo`: the composition root of the demo: arguments, signals, the story, the end. */
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
-import {
-  AppError,
-  EXIT_DONE,
-  EXIT_FAILED,
-  EXIT_USAGE,
-  messageOf,
-} from '../../shared/runtime/errors.ts'
+import { EXIT_DONE, EXIT_FAILED, messageOf } from '../../shared/runtime/errors.ts'
+import { usage } from '../fault.ts'
 import { colourDepthOf, Ink } from './colours.ts'
 import { DEMO_OPTIONS } from './demo-options.ts'
 import type { Display } from './display.ts'
@@ -207,8 +202,4 @@ function wholeOf(name: string, text: string, min: number, max: number): number {
   const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
   if (value >= min && value <= max) return value
   throw usage(`--${name}: "${text}" is not a whole number from ${min} to ${max}`)
-}
-
-function usage(message: string): AppError {
-  return new AppError('usage', message, { exitCode: EXIT_USAGE })
 }

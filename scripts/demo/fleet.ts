@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { GridSize } from '../../shared/grid/geometry.ts'
-import { AppError, messageOf } from '../../shared/runtime/errors.ts'
+import { messageOf } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import { type FleetError, FleetProcess } from './fleet-process.ts'
 
 export interface FleetOptions {
@@ -105,7 +106,7 @@ function makeFolder(): string {
     return mkdtempSync(join(tmpdir(), 'obelisk-demo-'))
   } catch (error) {
     const message = `no temporary folder: ${messageOf(error)}`
-    throw new AppError('folder-unusable', message, { cause: error })
+    throw fault('folder-unusable', message, error)
   }
 }
 

@@ -1,12 +1,11 @@
 /** What a board is to be, checked before anything is touched: for a card and for user-data alike. */
-import { readFile } from 'node:fs/promises'
 import { checkUrl, isSecure, tokenInClear } from '../../firmware-agent/adapters/enrolment.ts'
 import { AGENT } from '../../firmware-agent/config.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
-import { AppError, EXIT_CONFIG, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
+import { EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { fault, namedText, unreadable } from '../fault.ts'
 import { readNodeToken, type TokenInput } from '../node-token.ts'
 import { hostnameOf, isHostname, type Wifi, wifiProblems } from './board-files.ts'
-import { unreadable } from './image-error.ts'
 
 export interface BoardFlags {
   readonly id?: string
@@ -43,8 +42,9 @@ export async function readBoardWishes(
   tokens: TokenSources,
 ): Promise<BoardWishes> {
   const problems = [...missing(flags), ...(await agentProblems(flags))]
-  const wifiPassword = await secretOf(flags.wifiPasswordFile, '--wifi-password-file')
-  const sshKeys = await textOf(flags.sshKey, '--ssh-key')
+  const { wifiPasswordFile, sshKey } = flags
+  const wifiPassword = wifiPasswordFile && secretIn('--wifi-password-file', wifiPasswordFile)
+  const sshKeys = sshKey === undefined ? undefined : namedText('--ssh-key', sshKey)
   let wifi: Wifi | undefined
   if (flags.wifi !== undefined && flags.country !== undefined) {
     wifi = { ssid: flags.wifi, password: wifiPassword, country: flags.country }
@@ -85,7 +85,7 @@ async function tokenOf(
   const token = given ?? (await create(id))
   if (token !== undefined) return token
   const message = `${gateway} asks a board for a token: obelisk token create ${id} on the gateway, then --token-file`
-  throw new AppError('not-enrolled', message, { exitCode: EXIT_CONFIG })
+  throw fault('not-enrolled', message)
 }
 
 function missing(flags: BoardFlags): string[] {
@@ -117,15 +117,8 @@ async function agentProblems(flags: BoardFlags): Promise<string[]> {
   }
 }
 
-async function textOf(path: string | undefined, flag: string): Promise<string | undefined> {
-  if (path === undefined) return undefined
-  return await readFile(path, 'utf8').catch((error) => {
-    throw unreadable(flag, new Error(messageOf(error)))
-  })
-}
-
-async function secretOf(path: string | undefined, flag: string): Promise<string | undefined> {
-  const text = (await textOf(path, flag))?.replace(/\r?\n$/, '')
+function secretIn(flag: string, path: string): string {
+  const text = namedText(flag, path).replace(/\r?\n$/, '')
   if (text === '') throw unreadable(flag, new Error(`${path} is empty`))
   return text
 }

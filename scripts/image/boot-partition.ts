@@ -6,9 +6,9 @@ import { type FileHandle, mkdtemp, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { AppError } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import type { ProgramResult, SystemPrograms } from '../install/system-programs.ts'
 import { noRoomOr } from '../path-faults.ts'
-import { badImage, noRoom } from './image-error.ts'
 
 /** An image that is open for as long as its partition is worked on. */
 export interface OpenImage {
@@ -26,7 +26,10 @@ export async function openBootPartition(
   const end = Math.max(...partitions.map(({ from, bytes }) => from + bytes))
   const { size } = await image.handle.stat()
   if (end > size) {
-    throw badImage(`${label} is cut off: it has ${size} bytes, and its partitions end at ${end}`)
+    throw fault(
+      'bad-image',
+      `${label} is cut off: it has ${size} bytes, and its partitions end at ${end}`,
+    )
   }
   let hasFat = false
   for (const { from } of partitions) {
@@ -35,7 +38,8 @@ export async function openBootPartition(
     if (names?.some((name) => name.toLowerCase() === 'cmdline.txt')) return boot
     hasFat ||= names !== undefined
   }
-  throw badImage(
+  throw fault(
+    'bad-image',
     hasFat
       ? `${label} has no cmdline.txt on its boot partition: it is no image of a Raspberry Pi system`
       : `${label} has no FAT partition to boot from`,
@@ -53,7 +57,7 @@ async function partitionsOf({ handle }: OpenImage, label: string, programs: Syst
   const { code, stdout, stderr } = await programs.run('sfdisk', ['--json', IMAGE], [handle.fd])
   if (code !== 0) {
     const complaint = stderr.trim().replaceAll(`${IMAGE}: `, '')
-    throw badImage(`${label} is not the image of a card: ${complaint}`)
+    throw fault('bad-image', `${label} is not the image of a card: ${complaint}`)
   }
   const { sectorsize, partitions = [] } = (JSON.parse(stdout) as PartitionTable).partitiontable
   return partitions.map(({ start, size }) => ({
@@ -137,10 +141,12 @@ export class BootPartition {
     const complaint = result.stderr.trim().replaceAll(IMAGE, path)
     // The words of this machine, where the image lies; those of mtools are for the partition in it.
     if (/no space left|quota exceeded/i.test(complaint)) {
-      throw noRoom(`the disk of ${copy ?? path} is full`)
+      throw fault('no-room', `the disk of ${copy ?? path} is full`)
     }
-    if (/disk full/i.test(complaint)) throw noRoom('the boot partition of the image is full')
-    if (result.code !== 0) throw badImage(`${name}: ${complaint || `ended with ${result.code}`}`)
+    if (/disk full/i.test(complaint))
+      throw fault('no-room', 'the boot partition of the image is full')
+    if (result.code !== 0)
+      throw fault('bad-image', `${name}: ${complaint || `ended with ${result.code}`}`)
     return result
   }
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { Output } from '../commands/streams.ts'
+import { fault, unreadable } from '../fault.ts'
 import type { SystemPrograms } from '../install/system-programs.ts'
 import { faultOf } from '../path-faults.ts'
 import { architectureOfImage } from './board-architecture.ts'
@@ -14,7 +15,6 @@ import { type BoardWishes, installArguments } from './board-wishes.ts'
 import { type BootPartition, type OpenImage, openBootPartition } from './boot-partition.ts'
 import { cardProblem, needOf, readCard, roomOf, type SystemPaths } from './card.ts'
 import { editCommandLine } from './command-line.ts'
-import { badImage, badPackage, deviceRefused, noRoom, unreadable } from './image-error.ts'
 import { partialOf } from './output-file.ts'
 import { findAgentPackage, type NodeArchive, readNodeArchive } from './payload.ts'
 import { Progress } from './progress.ts'
@@ -75,7 +75,8 @@ export async function flash(wishes: FlashWishes, tools: FlashTools): Promise<voi
     else {
       // It may have come while we worked.
       if (!isAsked) await askToReplace(target.path, wishes)
-      if (!(await isOurs(path, handle))) throw deviceRefused(`somebody else makes ${path}, too`)
+      if (!(await isOurs(path, handle)))
+        throw fault('not-permitted', `somebody else makes ${path}, too`)
       await finish(path, target.path)
     }
   } finally {
@@ -95,7 +96,7 @@ async function isOurs(path: string, handle: FileHandle): Promise<boolean> {
 async function askToReplace(path: string, { confirm }: FlashWishes): Promise<boolean> {
   if (!existsSync(path)) return false
   if (await confirm(`${path} is there already; type yes to overwrite it: `, 'yes')) return true
-  throw deviceRefused('nothing was written')
+  throw fault('not-permitted', 'nothing was written')
 }
 
 async function finish(path: string, target: string): Promise<void> {
@@ -114,13 +115,17 @@ async function prepare(image: OpenImage, wishes: FlashWishes, tools: FlashTools)
       `warning: the image does not tell its architecture; the package is for ${agent.architecture}\n`,
     )
   } else if (agent.architecture !== ofImage) {
-    throw badPackage(`the image is for ${ofImage}, and ${agent.path} for ${agent.architecture}`)
+    throw fault(
+      'bad-package',
+      `the image is for ${ofImage}, and ${agent.path} for ${agent.architecture}`,
+    )
   }
   let node: NodeArchive | undefined
   if (wishes.node !== undefined) {
     node = await readNodeArchive(wishes.node, programs)
     if (node.architecture !== agent.architecture) {
-      throw badPackage(
+      throw fault(
+        'bad-package',
         `the agent is for ${agent.architecture}, and ${node.path} for ${node.architecture}`,
       )
     }
@@ -146,12 +151,15 @@ async function putPayload(
   files: readonly PayloadFile[],
 ): Promise<void> {
   const commandLine = (await boot.read('cmdline.txt')).toString('utf8')
-  if (commandLine.trim() === '') throw badImage('cmdline.txt of the image is empty')
+  if (commandLine.trim() === '') throw fault('bad-image', 'cmdline.txt of the image is empty')
   await boot.makeFolder(FOLDER)
   const needed = files.reduce((sum, { bytes }) => sum + bytes, 256 * 1024)
   const free = await boot.freeBytes()
   if (free < needed) {
-    throw noRoom(`the boot partition has ${roomOf(free)} free, and ${needOf(needed)} are needed`)
+    throw fault(
+      'no-room',
+      `the boot partition has ${roomOf(free)} free, and ${needOf(needed)} are needed`,
+    )
   }
   for (const { path, name } of files) await boot.copyIn(path, `${FOLDER}/${name}`)
   for (const [name, text] of Object.entries(boardFiles(board))) {
@@ -162,7 +170,7 @@ async function putPayload(
   const wanted = editCommandLine(commandLine, { isFirstBoot: true, country })
   await boot.write('cmdline.txt', wanted)
   if ((await boot.read('cmdline.txt')).toString('utf8') !== wanted) {
-    throw badImage('cmdline.txt does not hold what was written')
+    throw fault('bad-image', 'cmdline.txt does not hold what was written')
   }
 }
 
@@ -188,13 +196,13 @@ function firstBootScript(): string {
     const url = new URL(place, import.meta.url)
     if (existsSync(url)) return readFileSync(url, 'utf8')
   }
-  throw badPackage('first-boot.sh is missing beside the program')
+  throw fault('bad-package', 'first-boot.sh is missing beside the program')
 }
 
 function refuseUnfit(device: string, bytes: number, { system }: FlashTools) {
   const card = readCard(device, system)
   const problem = cardProblem(card, bytes)
-  if (problem !== undefined) throw deviceRefused(`--device: ${problem}`)
+  if (problem !== undefined) throw fault('not-permitted', `--device: ${problem}`)
   return card
 }
 
@@ -207,7 +215,7 @@ async function burn(
   const card = refuseUnfit(device, size, tools)
   const about = [card.name, card.model, roomOf(card.bytes)].filter((part) => part !== '')
   const question = `everything on ${about.join(', ')} is lost; type ${card.name} to go on: `
-  if (!(await confirm(question, card.name))) throw deviceRefused('nothing was written')
+  if (!(await confirm(question, card.name))) throw fault('not-permitted', 'nothing was written')
   // Somebody may have mounted it while we asked.
   refuseUnfit(device, size, tools)
   const writing = new Progress('writing', tools.output)

@@ -2,12 +2,12 @@
 import { once } from 'node:events'
 import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { fault, unreadable } from '../fault.ts'
 import { NODE_RANGE } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
 import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
 import type { Architecture } from '../package/architectures.ts'
 import { architectureOfProgram } from './board-architecture.ts'
-import { badPackage, unreadable } from './image-error.ts'
 
 /** `npm run package` writes there. */
 const PACKAGES_DIRECTORY = 'packages'
@@ -27,7 +27,8 @@ export async function findAgentPackage(
 ): Promise<AgentPackage> {
   const found = named ?? (await newestPackage(architecture))
   if (found === undefined) {
-    throw badPackage(
+    throw fault(
+      'bad-package',
       architecture === undefined
         ? 'the image does not tell its architecture: name the package with --package'
         : `there is no package for ${architecture} in ${PACKAGES_DIRECTORY}/: npm run package makes it, --package names one`,
@@ -61,16 +62,16 @@ async function readAgentPackage(path: string, programs: SystemPrograms): Promise
   ]
   const { code, stdout, stderr } = await programs.run('tar', words)
   if (code !== 0) {
-    throw badPackage(`${path} is not a package of ours: ${stderr.trim().split('\n')[0]}`)
+    throw fault('bad-package', `${path} is not a package of ours: ${stderr.trim().split('\n')[0]}`)
   }
   try {
     const { version, obelisk } = JSON.parse(stdout)
     const { role, architecture } = obelisk
-    if (role !== 'agent') throw badPackage(`${path} is of the ${role}, not of the agent`)
+    if (role !== 'agent') throw fault('bad-package', `${path} is of the ${role}, not of the agent`)
     return { path, version: String(version), architecture: String(architecture), bytes }
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) {
-      throw badPackage(`${path} is not a package of ours: its package.json is another`)
+      throw fault('bad-package', `${path} is not a package of ours: its package.json is another`)
     }
     throw error
   }
@@ -93,15 +94,16 @@ export async function readNodeArchive(
     throw unreadable('--node', error)
   })
   const suffix = /\.tar\.(?:gz|xz)$/.exec(path)?.[0]
-  if (suffix === undefined) throw badPackage(`--node: ${path} is not a .tar.xz or .tar.gz`)
+  if (suffix === undefined)
+    throw fault('bad-package', `--node: ${path} is not a .tar.xz or .tar.gz`)
   const version = /node-v(\d+\.\d+\.\d+)/.exec(path)?.[1]
   if (version !== undefined && !isNewEnough(version, NODE_RANGE)) {
-    throw badPackage(`--node: ${path} is Node ${version}; Obelisk needs ${NODE_RANGE}`)
+    throw fault('bad-package', `--node: ${path} is Node ${version}; Obelisk needs ${NODE_RANGE}`)
   }
   const head = await headOf(path, '*/bin/node', programs)
   const architecture = architectureOfProgram(head)
   if (architecture === undefined) {
-    throw badPackage(`--node: ${path} has no bin/node for a board in it`)
+    throw fault('bad-package', `--node: ${path} has no bin/node for a board in it`)
   }
   return { path, architecture, name: `node${suffix}`, bytes }
 }

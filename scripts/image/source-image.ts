@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { fault, unreadable } from '../fault.ts'
 import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
 import { noRoomOr } from '../path-faults.ts'
-import { badImage, unreadable } from './image-error.ts'
 import type { Progress } from './progress.ts'
 import { writeAll } from './write-all.ts'
 
@@ -58,7 +58,10 @@ export async function unpackImage(
   const digests = [packedHash.digest('hex'), rawHash.digest('hex')]
   const wanted = source.sha256?.toLowerCase()
   if (wanted !== undefined && !digests.includes(wanted)) {
-    throw badImage(`${source.path} has the SHA-256 ${digests[0]}, not ${wanted}: fetch it again`)
+    throw fault(
+      'bad-image',
+      `${source.path} has the SHA-256 ${digests[0]}, not ${wanted}: fetch it again`,
+    )
   }
 }
 
@@ -73,7 +76,13 @@ function unxz(packed: NodeJS.ReadableStream, path: string, programs: SystemProgr
     packed.on('error', reject)
     child.on('close', (code) => {
       if (code === 0) resolve()
-      else reject(badImage(complaint.trim().replaceAll('(stdin)', path) || `xz ended with ${code}`))
+      else
+        reject(
+          fault(
+            'bad-image',
+            complaint.trim().replaceAll('(stdin)', path) || `xz ended with ${code}`,
+          ),
+        )
     })
   })
   // Whoever reads the output is told the reason, and not only that it is cut off.

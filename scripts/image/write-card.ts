@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { messageOf } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
-import { deviceRefused, writeFailed } from './image-error.ts'
 import type { Progress } from './progress.ts'
 import { writeAll } from './write-all.ts'
 
@@ -29,7 +29,7 @@ export async function writeCard(
   const flags = constants.O_WRONLY | constants.O_EXCL
   const handle = await open(device, flags).catch((error: NodeJS.ErrnoException) => {
     const hint = error.code === 'EACCES' ? ' (try with sudo)' : ''
-    throw deviceRefused(`${device}: ${messageOf(error)}${hint}`)
+    throw fault('not-permitted', `${device}: ${messageOf(error)}${hint}`)
   })
   const hash = createHash('sha256')
   let written = 0
@@ -43,7 +43,7 @@ export async function writeCard(
     }
     await handle.sync()
   } catch (error) {
-    throw writeFailed(`${device}: ${messageOf(error)}; ${UNUSABLE}`, error)
+    throw fault('write-failed', `${device}: ${messageOf(error)}; ${UNUSABLE}`, error)
   } finally {
     await handle.close()
   }
@@ -51,7 +51,7 @@ export async function writeCard(
   const found = await digestOfCard(device, bytes, programs, progress.reading, signal)
   if (found !== hash.digest('hex')) {
     const message = `${device} gives back something else than was written; ${UNUSABLE}. Try another card`
-    throw writeFailed(message)
+    throw fault('write-failed', message)
   }
 }
 
@@ -90,7 +90,7 @@ async function digestOfCard(
   signal.removeEventListener('abort', stop)
   if (code !== 0 || read !== bytes) {
     const said = signal.aborted ? 'interrupted' : complaint.trim() || `only ${read} bytes came back`
-    throw writeFailed(`${device} could not be read back: ${said}; ${UNUSABLE}`)
+    throw fault('write-failed', `${device} could not be read back: ${said}; ${UNUSABLE}`)
   }
   progress.end()
   return hash.digest('hex')

@@ -2,7 +2,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { architectureOf } from '../../shared/runtime/architecture.ts'
-import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
+import { fault, namedText, unreadable } from '../fault.ts'
 import type { Role } from '../package/architectures.ts'
 import { Sight } from '../path-faults.ts'
 import { type Entry, type Facts, isSound, type TreeFacts, type UnitFacts } from './facts.ts'
@@ -38,7 +38,7 @@ export async function collectFacts(
 ): Promise<Facts> {
   const places = placesOf(role)
   const at = (path: string): string => under(root, path)
-  const key = releaseKey === undefined ? undefined : readNamed(releaseKey, '--release-key')
+  const key = releaseKey === undefined ? undefined : namedText('--release-key', releaseKey)
   const sight = new Sight()
   const textOf = (path: string): string | undefined =>
     sight.look(at(path), () => readFileSync(at(path), 'utf8'))
@@ -130,31 +130,15 @@ function isFile(path: string): boolean {
 
 /** What is named has to be there; whether it is a package is another question. Throws AppError. */
 export function checkFrom(from: string): void {
-  const refuse = (message: string, cause?: unknown): never => {
-    const options = { exitCode: EXIT_UNREADABLE, ...(cause === undefined ? {} : { cause }) }
-    throw new AppError('unreadable', `--from: ${message}`, options)
-  }
-  let isDirectory = false
   try {
-    isDirectory = statSync(from).isDirectory()
+    if (statSync(from).isDirectory()) return
   } catch (error) {
-    refuse(messageOf(error), error)
+    throw unreadable('--from', error)
   }
-  if (isDirectory) return
   const isTarball = /\.(tar\.gz|tgz)$/.test(from)
   const remedy = isTarball ? `unpack it first (tar -xzf ${from}), and name` : 'name'
-  refuse(`${from} is a file: ${remedy} the directory of the unpacked package`)
-}
-
-function readNamed(path: string, flag: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    // Its message has no path for a directory.
-    const isOfPath = messageOf(error).includes(path)
-    const message = `${flag}: ${isOfPath ? '' : `${path}: `}${messageOf(error)}`
-    throw new AppError('unreadable', message, { cause: error, exitCode: EXIT_UNREADABLE })
-  }
+  const message = `--from: ${from} is a file: ${remedy} the directory of the unpacked package`
+  throw fault('unreadable', message)
 }
 
 function entryOf(path: string, root: string): Entry {

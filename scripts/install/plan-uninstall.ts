@@ -1,5 +1,4 @@
-/** The steps of a removal, from what is there. A decision without memory, as that of an installation. */
-import { AppError, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { usage } from '../fault.ts'
 import type { Role } from '../package/architectures.ts'
 import { checkSeen, type Facts } from './facts.ts'
 import { otherRole, placesOf } from './places.ts'
@@ -18,7 +17,7 @@ export function planUninstall(facts: Facts, wishes: UninstallWishes): Step[] {
   checkSeen(facts)
   if (facts.isOwnedByDpkg) {
     const message = `obelisk-${role} is a package: apt ${isPurge ? 'purge' : 'remove'} obelisk-${role}`
-    throw new AppError('usage', message, { exitCode: EXIT_USAGE })
+    throw usage(message)
   }
   const steps: Step[] = []
   if (facts.isLive && facts.unit !== undefined) {

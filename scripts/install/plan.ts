@@ -4,7 +4,7 @@
  */
 import { isSecure } from '../../firmware-agent/adapters/enrolment.ts'
 import { own } from '../../shared/core/own.ts'
-import { AppError, EXIT_CONFIG, EXIT_UNSUITABLE, EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import { fault, usage } from '../fault.ts'
 import type { Role } from '../package/architectures.ts'
 import { checkSeen, type Entry, type Facts, isSound, type TreeFacts } from './facts.ts'
 import { NODE_PATHS, placesOf, SYSTEMD_LEAST, under } from './places.ts'
@@ -91,7 +91,7 @@ function checkEnrolment(facts: Facts, { settings }: InstallWishes): void {
   if (url === undefined || !isSecure({ url })) return
   if (facts.hasIdentity || token !== undefined || facts.credential !== undefined) return
   const message = `${url} asks a node who it is, and this one has neither an identity nor a token: obelisk token create <id> on the gateway, then --token-file`
-  throw new AppError('not-enrolled', message, { exitCode: EXIT_CONFIG })
+  throw fault('not-enrolled', message)
 }
 
 /** The version that can be gone back to while this plan is carried out: one with problems cannot. */
@@ -182,7 +182,7 @@ export function hasJoined(statusText: string): boolean {
 function checkedTree(facts: Facts, { role, isPackaged }: InstallWishes): TreeFacts {
   const { tree, unit, unitFile } = placesOf(role)
   const refuse = (message: string): never => {
-    throw new AppError('usage', message, { exitCode: EXIT_USAGE })
+    throw usage(message)
   }
   const path = under(facts.root, tree)
   if (facts.isOwnedByDpkg && !isPackaged && facts.offered !== undefined) {
@@ -211,7 +211,7 @@ function checkedTree(facts: Facts, { role, isPackaged }: InstallWishes): TreeFac
 
 function checkMachine(facts: Facts, tree: TreeFacts): void {
   const refuse = (message: string): never => {
-    throw new AppError('unsuitable', message, { exitCode: EXIT_UNSUITABLE })
+    throw fault('unsuitable', message)
   }
   if (tree.architecture !== facts.architecture) {
     refuse(`${tree.path} is for ${tree.architecture}; this machine is ${facts.architecture}`)

@@ -8,9 +8,9 @@ import { checkUrl, isSecure, notSecure } from '../../firmware-agent/adapters/enr
 import { assert } from '../../shared/core/assert.ts'
 import { own } from '../../shared/core/own.ts'
 import { ConfigError, type Loaded, loadConfig } from '../../shared/runtime/config.ts'
-import { AppError, EXIT_USAGE } from '../../shared/runtime/errors.ts'
 import { parseFlags } from '../../shared/runtime/flags.ts'
 import { flagOf, keyOf, type Option, type OptionTable } from '../../shared/runtime/option-table.ts'
+import { usage } from '../fault.ts'
 import { readNodeToken, type TokenInput } from '../node-token.ts'
 import type { Role } from '../package/architectures.ts'
 import { faultOf } from '../path-faults.ts'
@@ -56,11 +56,11 @@ export async function readSettings(
     const why = own(NOT_TAKEN, name)
     if (why === undefined) continue
     const flag = flagOf(name, program.options[name]!)
-    throw new AppError('usage', `--${flag}: ${why}`, { exitCode: EXIT_USAGE })
+    throw usage(`--${flag}: ${why}`)
   }
   if (parsed.isHelpAsked || parsed.file !== undefined) {
     const message = `--config is not for an installation: it writes the file that the unit reads`
-    throw new AppError('usage', message, { exitCode: EXIT_USAGE })
+    throw usage(message)
   }
   const file = isReadable(configuration) ? configuration : '/dev/null'
   let loaded: Loaded<OptionTable>
@@ -95,7 +95,7 @@ function argvOf(role: Role, flags: SettingsFlags): string[] {
   )
   if (role === 'gateway' && given.length > 0) {
     const names = given.map(([name]) => (name === 'url' ? '--gateway' : `--${name}`)).join(', ')
-    throw new AppError('usage', `${names}: only for --role agent`, { exitCode: EXIT_USAGE })
+    throw usage(`${names}: only for --role agent`)
   }
   const own = given.filter(([name]) => name !== 'token-file')
   return [...own.map(([name, value]) => `--${name}=${value}`), ...others]

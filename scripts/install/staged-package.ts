@@ -17,7 +17,8 @@ import {
 import { join } from 'node:path'
 import { PACKAGE_BYTES_MAX } from '../../shared/protocol/fetch.ts'
 import { isPackageName } from '../../shared/protocol/upgrade-messages.ts'
-import { AppError, EXIT_BAD_INPUT, messageOf } from '../../shared/runtime/errors.ts'
+import { type AppError, messageOf } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import { unpackPackage } from '../package/untar.ts'
 
 const REQUEST_FILE = 'request.json'
@@ -25,6 +26,8 @@ const REQUEST_BYTES_MAX = 4096
 const CHUNK_BYTES = 64 * 1024
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants
+
+export const untrusted = (message: string): AppError => fault('package-untrusted', message)
 
 /** What the agent asks for. */
 export interface StagedRequest {
@@ -143,8 +146,4 @@ function copyBounded(from: number, to: string): string {
   } finally {
     closeSync(target)
   }
-}
-
-export function untrusted(message: string): AppError {
-  return new AppError('package-untrusted', message, { exitCode: EXIT_BAD_INPUT })
 }

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
 import { own } from '../../shared/core/own.ts'
-import { AppError, EXIT_PROGRAM_MISSING } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 
 export interface ProgramResult {
   readonly code: number
@@ -75,8 +75,5 @@ export function startFailure(name: string, error: Error): Error {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error
   const from = own(PACKAGES, name)
   const remedy = from === undefined ? '' : `: sudo apt install ${from}`
-  return new AppError('program-missing', `the program ${name} is not installed${remedy}`, {
-    cause: error,
-    exitCode: EXIT_PROGRAM_MISSING,
-  })
+  return fault('program-missing', `the program ${name} is not installed${remedy}`, error)
 }

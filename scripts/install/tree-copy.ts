@@ -19,7 +19,8 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { AppError, EXIT_BAD_INPUT } from '../../shared/runtime/errors.ts'
+import type { AppError } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import type { Problem } from '../package/inventory.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 
@@ -96,7 +97,7 @@ class Copier {
 
   #tooLarge(bound: string): AppError {
     const message = `${this.#tree} is not a package: it has more than ${bound}`
-    return new AppError('bad-package', message, { exitCode: EXIT_BAD_INPUT })
+    return fault('bad-package', message)
   }
 }
 

@@ -1,7 +1,8 @@
 /** Trees of files as packages bring them: what they say of themselves, and what is wrong with them. */
 import { existsSync, lstatSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { AppError, EXIT_BAD_INPUT, messageOf } from '../../shared/runtime/errors.ts'
+import { type AppError, messageOf } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import { UPGRADE_UNITS } from '../package/architectures.ts'
 import { INVENTORY_FILE, PUBLIC_KEY_FILE, verifyTree } from '../package/inventory.ts'
 import { parsePublicKeys } from '../package/signing-keys.ts'
@@ -91,7 +92,7 @@ export function trustedKeyOf(directories: readonly string[]): string | undefined
   if (sound !== undefined || keys.length === 0) return sound
   const [path] = directories.map((directory) => join(directory, PUBLIC_KEY_FILE))
   const message = `${path} is damaged: name the public key to trust with --release-key`
-  throw new AppError('bad-package', message, { exitCode: EXIT_BAD_INPUT })
+  throw fault('bad-package', message)
 }
 
 /** The key that a tree came with. */
@@ -120,7 +121,5 @@ export function badTree(directory: string, problems: readonly string[], remedy?:
   const more = problems.length > SHOWN_MAX ? [`and ${problems.length - SHOWN_MAX} more`] : []
   const last = remedy === undefined ? [] : [remedy]
   const lines = [...problems.slice(0, SHOWN_MAX), ...more, ...last].map((line) => `\n  ${line}`)
-  return new AppError('bad-package', `${directory} is not a sound package:${lines.join('')}`, {
-    exitCode: EXIT_BAD_INPUT,
-  })
+  return fault('bad-package', `${directory} is not a sound package:${lines.join('')}`)
 }

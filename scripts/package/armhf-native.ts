@@ -21,7 +21,7 @@ import {
 } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { AppError, EXIT_PROGRAM_MISSING } from '../../shared/runtime/errors.ts'
+import { fault } from '../fault.ts'
 import { CHECKOUT } from './checkout.ts'
 import { CACHE, lockedOf } from './npm-package.ts'
 import { PackagingError } from './packaging-error.ts'
@@ -188,7 +188,7 @@ async function run(tool: string, argv: readonly string[]): Promise<string> {
     child.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') return reject(error)
       const message = `the program ${tool} is not installed: sudo apt install ${packageOf(tool)}`
-      reject(new AppError('program-missing', message, { exitCode: EXIT_PROGRAM_MISSING }))
+      reject(fault('program-missing', message))
     })
     child.once('close', (code) => {
       if (code === 0) resolve(output)

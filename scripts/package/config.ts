@@ -5,8 +5,8 @@ import { parseArgs } from 'node:util'
 import { compareVersions, isVersion } from '../../shared/core/versions.ts'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
+import { usage } from '../fault.ts'
 import { ARCHITECTURES, type Architecture, ROLES, type Role } from './architectures.ts'
-import { usage } from './packaging-error.ts'
 
 export interface PackageConfig {
   readonly roles: readonly Role[]

@@ -1,9 +1,9 @@
 /** Where packages go: what keeps them from it is said in words, and nothing half-written is left. */
-import { AppError, EXIT_UNREADABLE, messageOf } from '../../shared/runtime/errors.ts'
+import { AppError } from '../../shared/runtime/errors.ts'
 import { makeDirectory } from '../../shared/runtime/make-directory.ts'
+import { unreadable, usage } from '../fault.ts'
 import { faultOf } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
-import { usage } from './packaging-error.ts'
 
 export function makeOutput(directory: string): void {
   try {
@@ -25,7 +25,5 @@ export function writeOutput(path: string, bytes: Uint8Array): void {
 
 function outputFailure(error: unknown, path: string): AppError {
   const fault = faultOf(error, path, 'changed')
-  if (fault instanceof AppError) return fault
-  const options = { cause: error, exitCode: EXIT_UNREADABLE }
-  return new AppError('unreadable', `--output: ${path}: ${messageOf(error)}`, options)
+  return fault instanceof AppError ? fault : unreadable(`--output: ${path}`, error)
 }

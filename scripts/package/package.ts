@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
+import { usage } from '../fault.ts'
 import { noRoomOr } from '../path-faults.ts'
 import { ARCHITECTURES, type Architecture, isPackaged, type Role } from './architectures.ts'
 import { type Bundles, bundle } from './bundles.ts'
@@ -14,7 +15,7 @@ import { PACKAGE_HELP, type PackageConfig, readPackageConfig } from './config.ts
 import { writeDeb } from './deb.ts'
 import { type NativePart, nativePart } from './native-part.ts'
 import { makeOutput, writeOutput } from './output.ts'
-import { PackagingError, usage } from './packaging-error.ts'
+import { PackagingError } from './packaging-error.ts'
 import {
   DEVELOPMENT_KEY_FILE,
   developmentKey,

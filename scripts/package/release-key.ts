@@ -1,13 +1,8 @@
 /** The keys that inventories are signed with: those that are given, or some for development. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  AppError,
-  EXIT_BAD_INPUT,
-  EXIT_UNREADABLE,
-  messageOf,
-} from '../../shared/runtime/errors.ts'
+import { fault, namedText } from '../fault.ts'
 import { writeWhole } from '../whole-file.ts'
 import { formatPrivateKeys, type PrivateKeys, parsePrivateKeys } from './signing-keys.ts'
 
@@ -21,13 +16,14 @@ export function readReleaseKey(path: string): PrivateKeys {
   const keys = readKeys(path, '--key')
   if (keys.mlDsa65 !== undefined) return keys
   const remedy = `npm run package -- --new-key ${path} adds the other one`
-  throw badKey(`--key: ${path}: it has the Ed25519 key alone: ${remedy}`)
+  throw fault('bad-key', `--key: ${path}: it has the Ed25519 key alone: ${remedy}`)
 }
 
 /** On disk, whole, when this returns. What is there stays: an Ed25519 key gets the other one beside it. */
 export function makeReleaseKey(path: string): PrivateKeys {
   const known = existsSync(path) ? readKeys(path, '--new-key') : undefined
-  if (known?.mlDsa65 !== undefined) throw badKey(`--new-key: ${path}: it has both keys already`)
+  if (known?.mlDsa65 !== undefined)
+    throw fault('bad-key', `--new-key: ${path}: it has both keys already`)
   const ed25519 = known?.ed25519 ?? generateKeyPairSync('ed25519').privateKey
   const keys = { ed25519, mlDsa65: randomBytes(SEED_BYTES) }
   writeWhole(path, formatPrivateKeys(keys), OWNER_ALONE)
@@ -43,18 +39,10 @@ export function developmentKey(checkout: string): PrivateKeys {
 }
 
 function readKeys(path: string, flag: string): PrivateKeys {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    const options = { cause: error, exitCode: EXIT_UNREADABLE }
-    throw new AppError('unreadable', `${flag}: ${path}: ${messageOf(error)}`, options)
-  }
-  const keys = parsePrivateKeys(text)
+  const keys = parsePrivateKeys(namedText(flag, path))
   if (keys !== undefined) return keys
-  throw badKey(`${flag}: ${path}: not a release key: npm run package -- --new-key <file> makes one`)
-}
-
-function badKey(message: string): AppError {
-  return new AppError('bad-key', message, { exitCode: EXIT_BAD_INPUT })
+  throw fault(
+    'bad-key',
+    `${flag}: ${path}: not a release key: npm run package -- --new-key <file> makes one`,
+  )
 }
