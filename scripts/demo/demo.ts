@@ -5,12 +5,10 @@ import { EXIT_DONE, EXIT_FAILED, messageOf } from '../../shared/runtime/errors.t
 import { usage } from '../fault.ts'
 import { colourDepthOf, Ink } from './colours.ts'
 import { DEMO_OPTIONS } from './demo-options.ts'
-import type { Display } from './display.ts'
+import { Display } from './display.ts'
 import { Fleet } from './fleet.ts'
 import { FleetError, type FleetProcess } from './fleet-process.ts'
 import { keepLines } from './keep.ts'
-import { LineDisplay } from './line-display.ts'
-import { LiveDisplay } from './live-display.ts'
 import { Rain } from './rain.ts'
 import { type Findings, Story } from './story.ts'
 import { summaryOf } from './summary.ts'
@@ -30,8 +28,6 @@ const AGENTS = ['edge-a', 'edge-b', 'edge-c', 'edge-d']
 const REPLICAS = 2
 const FIELDS = 'precip:f32,visits:i32'
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-const LIVE_COLUMNS_MIN = 72
-const LIVE_ROWS_MIN = 20
 
 interface DemoOptions {
   readonly isKept: boolean
@@ -85,10 +81,7 @@ class Demo {
       isStopping = true
       this.#stop(new Interruption('interrupted'))
     }
-    const onExit = (): void => {
-      this.#display.close()
-      this.#fleet.abandon()
-    }
+    const onExit = (): void => this.#fleet.abandon()
     for (const signal of SIGNALS) process.on(signal, onSignal)
     process.on('exit', onExit)
     // Whoever read our output has gone: `obelisk demo | head`.
@@ -96,12 +89,10 @@ class Demo {
     try {
       return await this.#perform()
     } catch (error) {
-      this.#display.close()
       if (error instanceof Interruption) this.#display.say(`\n${error.message}: ending the fleet`)
       else this.#explain(error)
       return EXIT_FAILED
     } finally {
-      this.#display.close()
       await this.#fleet.close()
       process.off('exit', onExit)
       for (const signal of SIGNALS) process.off(signal, onSignal)
@@ -117,7 +108,6 @@ class Demo {
     this.#display.say(ink.stress('dim', `folder ${this.#fleet.folder}, seed ${seed}`))
     const story = new Story({ seed, streamMs }, this.#fleet, this.#rain, this.#display, this.#stop)
     const findings = await Promise.race([story.tell(), this.#stopped])
-    this.#display.close()
     this.#display.say('')
     for (const line of summaryOf(findings, ink)) this.#display.say(line)
     const isSound = findings.checks.every(({ problem }) => problem === undefined)
@@ -162,14 +152,9 @@ function describe(error: unknown): string {
 
 function displayFor(environment: NodeJS.ProcessEnv): Display {
   const { stdout } = process
-  const isRoomy = stdout.columns >= LIVE_COLUMNS_MIN && stdout.rows >= LIVE_ROWS_MIN
-  if (!stdout.isTTY || environment.TERM === 'dumb' || !isRoomy) {
-    return new LineDisplay((text) => stdout.write(text))
-  }
-  return new LiveDisplay(
-    stdout,
-    new Ink(colourDepthOf(stdout.getColorDepth(environment), environment)),
-  )
+  const isPlain = !stdout.isTTY || environment.TERM === 'dumb'
+  const depth = isPlain ? 'none' : colourDepthOf(stdout.getColorDepth(environment), environment)
+  return new Display((text) => stdout.write(text), new Ink(depth), stdout.columns)
 }
 
 function readOptions(argv: readonly string[]): DemoOptions | undefined {

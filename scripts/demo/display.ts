@@ -9,18 +9,34 @@ export interface Scene {
   readonly nodes: readonly { readonly id: string; readonly isDown: boolean }[]
 }
 
-export interface Display {
+const COLUMNS_LEAST = 64
+const COLUMNS_MOST = 144
+const MARGIN = '    '
+
+/** Lines, and a map at each turn of the story; the web page is for whoever wants to look all the time. */
+export class Display {
   readonly ink: Ink
-  /** A line that stays. */
-  say(line: string): void
-  /** The picture at a turn of the story. */
-  show(scene: Scene): void
-  /** The picture in between, for those who can look all the time. */
-  refresh(scene: Scene): void
-  /** A line that is asked for again and again while there is somebody to look at it. */
-  follow(status: () => string): void
-  /** The picture stands still from now on; what is said comes below it. */
-  close(): void
+  readonly #columns: number
+  readonly #write: (text: string) => void
+
+  /** `columns` are those of the terminal, if it is one. */
+  constructor(write: (text: string) => void, ink: Ink, columns = COLUMNS_LEAST) {
+    this.#write = write
+    this.ink = ink
+    const room = Math.max(COLUMNS_LEAST, columns - 2 * MARGIN.length)
+    this.#columns = Math.min(COLUMNS_MOST, room)
+  }
+
+  say(line: string): void {
+    this.#write(`${line}\n`)
+  }
+
+  show(scene: Scene): void {
+    const size = scene.map.sizeWithin({ columns: this.#columns, rows: this.#columns })
+    const map = scene.map.draw(size, scene.owners, this.ink.depth)
+    const lines = [...map, legendOf(scene, this.ink)]
+    this.#write(`\n${lines.map((line) => `${MARGIN}${line}\n`).join('')}\n`)
+  }
 }
 
 /** Who is who on the map, and how many tiles show each. */

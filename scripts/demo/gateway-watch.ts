@@ -40,7 +40,6 @@ export class GatewayWatch {
   #reissued = 0
   /** The gateway is there, as far as the demo has not ended it. */
   isUp = true
-  onRing: (ring: RingView) => void = () => {}
 
   /** `onFault` is told what must never happen. */
   static async open(
@@ -87,9 +86,7 @@ export class GatewayWatch {
   /** The ring with the holders of each tile. */
   async readRing(): Promise<RingView> {
     const question = { path: '/api/ring?holders=true', timeoutMs: RING_TIMEOUT_MS }
-    const ring = await gatewayClient(this.#http).json<RingView>(question)
-    this.onRing(ring)
-    return ring
+    return await gatewayClient(this.#http).json<RingView>(question)
   }
 
   #onAway(error: ObeliskError): void {
@@ -98,11 +95,10 @@ export class GatewayWatch {
 
   async #listen(events: Obelisk): Promise<void> {
     const { signal } = this.#end
-    for await (const event of events.watch({ kinds: ['event', 'nodes'], signal })) {
+    for await (const event of events.watch({ kinds: ['event'], signal })) {
       const atMs = performance.now()
+      // News that was missed is none.
       if (event.type === 'event') this.#onNotice(event as unknown as Notice, atMs)
-      // Of nodes that changed, or of whom some news was missed: their tiles may have.
-      else await this.readRing().catch(() => {})
     }
   }
 

@@ -1,5 +1,4 @@
 import { Random } from '../../shared/core/random.ts'
-import type { RingView } from '../../shared/protocol/views.ts'
 import { type Check, checkAll, type Reading } from './checks.ts'
 import type { Display } from './display.ts'
 import { type Fleet, pageOf } from './fleet.ts'
@@ -34,8 +33,6 @@ export interface Findings {
 
 /** Long even for a busy machine of two cores: only a fault takes so long. */
 const PATIENCE_MS = 90_000
-/** The tiles of the killed agent stay grey this long, to be seen. */
-const GREY_MS = 1500
 /** Reads that are sent just before a kill, so that it hits work. */
 const BURST_READS = 4
 /** Writes that are sent with the kill of the gateway, and meet nobody. */
@@ -57,9 +54,7 @@ export class Story {
   readonly #startMs = performance.now()
   #link: GatewayWatch | undefined
   #map: RainMap
-  #owners: Owners = []
   #down: string | undefined
-  #isGrey = false
 
   /** `onFault` is told what must never happen. */
   constructor(
@@ -128,25 +123,17 @@ export class Story {
     this.#note(`put a year of rain in ${puts.length} tasks: ${size}, ${copies} copies`)
     const { precip } = (await this.#read(['precip'])) as { precip: number[] }
     this.#map = new RainMap(geometry, precip)
-    const ring = await this.#watch.readRing()
-    this.#owners = ownersOf(ring, this.#ids)
     this.#note('get read it back; a tile shows the node that answers for it:')
-    this.#display.show(this.#scene(this.#owners))
-    this.#watch.onRing = (next) => this.#onRing(next)
+    this.#show(await this.#owners())
   }
 
-  #onRing(ring: RingView): void {
-    if (!this.#isGrey) this.#refresh(ownersOf(ring, this.#ids))
+  async #owners(): Promise<Owners> {
+    return ownersOf(await this.#watch.readRing(), this.#ids)
   }
 
-  #refresh(owners: Owners): void {
-    this.#owners = owners
-    this.#display.refresh(this.#scene(owners))
-  }
-
-  #scene(owners: Owners) {
+  #show(owners: Owners): void {
     const nodes = this.#ids.map((id) => ({ id, isDown: id === this.#down }))
-    return { map: this.#map, owners, nodes }
+    this.#display.show({ map: this.#map, owners, nodes })
   }
 
   async #stream() {
@@ -154,7 +141,6 @@ export class Story {
     const stream = new TaskStream(STREAM, this.#watch.tasks, this.#rain.geometry, this.#random)
     const startMs = performance.now()
     this.#note('a stream of tasks begins: stat of precip, add of 1 to visits')
-    this.#display.follow(() => this.#status())
     stream.start()
     await pause(startMs + streamMs / 3)
     const agent = await this.#killAgent(stream)
@@ -166,8 +152,6 @@ export class Story {
     const { open } = this.#watch.tasks
     if (open.length > 0) this.#note(`no more tasks are sent, ${open.length} are still open`)
     await this.#within('the end of every task', stopped)
-    const last = this.#status()
-    this.#display.follow(() => last)
     this.#note('the stream is over and every task has ended')
     return { ...agent, ...gateway }
   }
@@ -177,7 +161,7 @@ export class Story {
     const id = this.#ids[node]!
     const process = this.#fleet.agents.get(id)!
     const { pid } = process
-    const before = this.#owners
+    const before = await this.#owners()
     // A shard takes an agent a millisecond or two: one that runs may have answered all of them in the
     // moment of the kill. From here on it answers none; an acknowledgement says that they are out.
     process.freeze()
@@ -189,20 +173,17 @@ export class Story {
     const { atMs, notice } = await this.#within('the re-issue of a shard', reissue)
     const reissueMs = atMs - killedMs
     this.#down = id
-    this.#isGrey = true
     const tiles = countOwned(before, this.#ids.length)[node]!
     this.#note(`kill -9 ${pid}: ${id} is gone, and ${tiles} tiles turn grey`)
     this.#note(
       `its first shard was on its way to ${notice.node} ${formatMs(reissueMs)} after the kill`,
     )
-    this.#display.show(this.#scene(without(before, node)))
-    await pause(performance.now() + GREY_MS)
-    this.#isGrey = false
-    const after = ownersOf(await this.#watch.readRing(), this.#ids)
+    this.#show(without(before, node))
+    const after = await this.#owners()
     const heirs = heirsOf(before, after, node)
     const list = heirs.map(({ heir, tiles }) => `${this.#ids[heir]} ${tiles}`).join(', ')
     this.#note(`the second holders of its tiles serve them: ${list}`)
-    this.#display.show(this.#scene(after))
+    this.#show(after)
     return { killed: id, reissueMs }
   }
 
@@ -245,22 +226,9 @@ export class Story {
     return (await this.#within('the reading of the grid', ended)).value.fields
   }
 
-  #status(): string {
-    const { tasks, open } = this.#watch.tasks
-    const { ink } = this.#display
-    const gateway = this.#watch.isUp
-      ? ink.stress('good', 'gateway up')
-      : ink.stress('bad', 'gateway down')
-    const ended = tasks.length - open.length
-    return `${this.#clock()}   ${gateway}   ${ended} tasks ended, ${open.length} open`
-  }
-
   #note(text: string): void {
-    this.#display.say(`${this.#display.ink.stress('dim', this.#clock())}  ${text}`)
-  }
-
-  #clock(): string {
-    return `${((performance.now() - this.#startMs) / 1000).toFixed(1).padStart(5)} s`
+    const seconds = ((performance.now() - this.#startMs) / 1000).toFixed(1)
+    this.#display.say(`${this.#display.ink.stress('dim', `${seconds.padStart(5)} s`)}  ${text}`)
   }
 
   /** Nothing here takes long: what does is a fault, and is named. */

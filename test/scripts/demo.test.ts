@@ -2,8 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { compareMoments } from '../../scripts/demo/checks.ts'
 import { colourDepthOf, halfBlocks, Ink, shadeOf } from '../../scripts/demo/colours.ts'
-import { type Display, legendOf } from '../../scripts/demo/display.ts'
-import { LineDisplay } from '../../scripts/demo/line-display.ts'
+import { Display, legendOf } from '../../scripts/demo/display.ts'
 import { momentsOf, Rain } from '../../scripts/demo/rain.ts'
 import { letterOf, RainMap, strengthOf } from '../../scripts/demo/rain-map.ts'
 import { randomRegion } from '../../scripts/demo/task-stream.ts'
@@ -185,20 +184,33 @@ t.test('the legend says who is down and how many tiles nobody serves', async (t)
   t.match(coloured, `${ESCAPE}[38;${shadeOf(undefined, 0.65, 'true')}m■ edge-b down`)
 })
 
-t.test('what is not a terminal gets plain lines, and a map only at a turn', async (t) => {
+t.test('what is not a terminal gets plain lines, and a map of letters', async (t) => {
   let text = ''
-  const display: Display = new LineDisplay((more) => {
+  const write = (more: string): void => {
     text += more
-  })
+  }
+  const display = new Display(write, new Ink('none'))
   const scene = { map: MAP, owners: [0, 1], nodes: [{ id: 'edge-a', isDown: false }] }
-  display.refresh(scene)
-  display.follow(() => 'a status')
-  t.equal(text, '')
   display.say('hello')
   display.show(scene)
-  display.close()
   t.match(text, /^hello\n\n( {4}a+B+\n)+ {4}tiles {3}a: edge-a 1\n\n$/)
   t.notOk(text.includes(ESCAPE))
+})
+
+t.test('a terminal gets a map in colours that fits it', async (t) => {
+  const { geometry, values } = Rain.load()
+  const scene = { map: new RainMap(geometry, values), owners: [0], nodes: [] }
+  for (const [columns, width] of [
+    [40, 64],
+    [100, 92],
+    [300, 144],
+  ] as const) {
+    let text = ''
+    const display = new Display((more) => (text += more), new Ink('true'), columns)
+    display.show(scene)
+    t.equal(text.match(/▀/g)!.length % width, 0)
+    t.equal(text.split('\n')[1]!.match(/▀/g)!.length, width)
+  }
 })
 
 t.test('colours are as many as the terminal has', async (t) => {
