@@ -14,18 +14,14 @@ import { fault, usage } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { privatePartialOf } from '../whole-file.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
-import { type Asked, type CommandPlace, show } from './command-place.ts'
+import { type Asked, type CommandPlace, type Flags, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { PASSPHRASE_FILE } from './passphrase.ts'
 import { withRestore } from './restore.ts'
 import { restoreAll } from './restore-ledger.ts'
 import { printable, when } from './streams.ts'
 
-interface BackupFlags {
-  readonly withSecrets?: boolean
-  readonly passphraseFile?: string
-  readonly force?: boolean
-}
+type BackupFlags = Flags<'passphraseFile', 'withSecrets' | 'force'>
 
 const OWN = 0o600
 

@@ -9,16 +9,13 @@ import { assertHidden } from '../client/node-carrier.ts'
 import { fault, usage } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { privatePartialOf, writeWhole } from '../whole-file.ts'
-import { type Asked, type CommandPlace, show } from './command-place.ts'
+import { type Asked, type CommandPlace, type Flags, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { PASSPHRASE_FILE, passphraseOf } from './passphrase.ts'
 import { restore, withRestore } from './restore.ts'
 import { day, printable, type Row, rowLines, type Streams, when } from './streams.ts'
 
-interface BackupFlags {
-  readonly passphraseFile?: string
-  readonly force?: boolean
-}
+type BackupFlags = Flags<'passphraseFile', 'force'>
 
 const PRIVATE = 0o600
 /** The key is made from the passphrase at a price. */

@@ -4,15 +4,16 @@ import type { GatewayClient } from '../../shared/client/http.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { printable, type Streams } from './streams.ts'
 
-export interface JsonFlag {
-  readonly json?: boolean
-}
+/** What commander makes of options: texts of those that take a value, of others whether they are given. */
+export type Flags<Text extends string, Switch extends string = never> = {
+  readonly [name in Text]?: string
+} & { readonly [name in Switch]?: boolean }
 
 /** What a command has that talks to a gateway. */
 export interface Asked<F extends object = object> {
   readonly gateway: GatewayClient
   readonly streams: Streams
-  readonly flags: F & JsonFlag
+  readonly flags: F & Flags<never, 'json'>
 }
 
 /** With the arguments of its command; resolves with the exit code. */
@@ -30,6 +31,18 @@ export interface CommandPlace {
   readonly done: (code: number) => void
 }
 
+/** What a flag says, read; nothing where it is not given. */
+export function given<T>(flag: string | undefined, read: (text: string) => T): T | undefined {
+  return flag === undefined ? undefined : read(flag)
+}
+
+/** Of what is given. */
+export function queryOf(flags: Readonly<Record<string, string | undefined>>): URLSearchParams {
+  return new URLSearchParams(
+    Object.entries(flags).filter((pair): pair is [string, string] => pair[1] !== undefined),
+  )
+}
+
 /** Prints an answer: as JSON where that is asked for, else as the text, a whole one with its end of line. */
 export function show(
   { streams, flags }: Pick<Asked, 'streams' | 'flags'>,
@@ -39,6 +52,11 @@ export function show(
   const said = typeof text === 'string' ? text : flags.json ? '' : text()
   streams.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : said)
   return EXIT_DONE
+}
+
+/** Has the gateway take something away, and says that it is gone. */
+export async function remove(asked: Asked, path: string, said: string): Promise<number> {
+  return say(asked, await asked.gateway.json({ method: 'DELETE', path }), said)
 }
 
 /** The same in a sentence. */

@@ -8,15 +8,10 @@ import { usage } from '../fault.ts'
 import { isRole, placesOf } from '../install/places.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { ROLES, type Role } from '../package/architectures.ts'
+import type { Flags } from './command-place.ts'
 import { type Colour, paint, printable, type Streams } from './streams.ts'
 
-export interface DoctorFlags {
-  readonly role?: string
-  readonly config?: string
-  readonly url?: string
-  readonly http?: string
-  readonly json?: boolean
-}
+export type DoctorFlags = Flags<'role' | 'config' | 'url' | 'http', 'json'>
 
 const TIMEOUT_MS = 5000
 const COLOURS: Readonly<Record<Level, Colour>> = { ok: 'green', warn: 'yellow', fail: 'red' }

@@ -5,14 +5,11 @@ import type { Environment } from '../../shared/runtime/option-table.ts'
 import { type Places, placesOf } from '../install/places.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { readNodeToken } from '../node-token.ts'
+import type { Flags } from './command-place.ts'
 import type { Streams } from './streams.ts'
 import { whileDown } from './while-down.ts'
 
-export interface EnrolFlags {
-  readonly tokenFile?: string
-  readonly again?: boolean
-  readonly data?: string
-}
+export type EnrolFlags = Flags<'tokenFile' | 'data', 'again'>
 
 /** Has the agent's program enrol; rejects with an AppError where that fails. */
 export type Enrol = (argv: readonly string[], environment: Environment) => Promise<number>

@@ -5,7 +5,7 @@ import { pause } from '../../shared/client/waits.ts'
 import type { UpgradePlanRow, UpgradeView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { fault, usage } from '../fault.ts'
-import { type Asked, type CommandPlace, say, show } from './command-place.ts'
+import { type Asked, type CommandPlace, type Flags, given, say, show } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { namesOfPackages } from './package-files.ts'
 import { Patience } from './patience.ts'
@@ -13,14 +13,7 @@ import { printable } from './streams.ts'
 import { parseSeconds } from './task-request.ts'
 import { isWellDone, outcomeTable, progressOf, upgradeTable } from './upgrade-words.ts'
 
-interface UpgradeFlags {
-  readonly wave?: string
-  readonly only?: string
-  readonly pause?: string
-  readonly again?: boolean
-  readonly allowAway?: boolean
-  readonly dryRun?: boolean
-}
+type UpgradeFlags = Flags<'wave' | 'only' | 'pause', 'again' | 'allowAway' | 'dryRun'>
 
 const ASK_AGAIN_MS = 1000
 const LATEST = '/api/upgrades/latest'
@@ -78,12 +71,12 @@ function wishOf({ wave, only, again, allowAway, dryRun, ...flags }: UpgradeFlags
   const ids = only?.split(',').map((id) => id.trim())
   if (ids?.includes('')) throw usage(`--only: "${only}" has an empty id`)
   return {
-    ...(wave === undefined ? {} : { wave: wave.endsWith('%') ? wave : Number(wave) }),
-    ...(flags.pause === undefined ? {} : { pause_seconds: parseSeconds(flags.pause, '--pause') }),
-    ...(ids === undefined ? {} : { only: ids }),
-    ...(again ? { again } : {}),
-    ...(allowAway ? { allow_away: true } : {}),
-    ...(dryRun ? { dry_run: true } : {}),
+    wave: wave?.endsWith('%') ? wave : wave && Number(wave),
+    pause_seconds: given(flags.pause, (text) => parseSeconds(text, '--pause')),
+    only: ids,
+    again,
+    allow_away: allowAway,
+    dry_run: dryRun,
   }
 }
 

@@ -14,7 +14,7 @@ import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { fault, usage } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { partialOf, writeWholeFrom } from '../whole-file.ts'
-import { type Asked, type CommandPlace, say } from './command-place.ts'
+import { type Asked, type CommandPlace, type Flags, say } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { type Streams, written } from './streams.ts'
 
@@ -37,13 +37,9 @@ const TYPES: Readonly<Record<string, string>> = {
 /** The standard input, or the standard output, which is CSV unless `--format` says what else. */
 const STANDARD = '-'
 
-interface RegionFlag {
-  readonly region?: string
-}
+type RegionFlag = Flags<'region'>
 
-interface FormatFlag {
-  readonly format?: string
-}
+type FormatFlag = Flags<'format'>
 
 interface UploadAnswer {
   readonly id: string

@@ -8,20 +8,14 @@ import { outputFile } from '../image/output-file.ts'
 import { UNUSABLE } from '../image/write-card.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { ask } from './ask.ts'
+import type { Flags } from './command-place.ts'
 import { clientAtHand } from './gateway-at-hand.ts'
 import { interruptible } from './interruption.ts'
 import type { Streams } from './streams.ts'
 import { createToken } from './token.ts'
 
-export interface FlashFlags extends BoardFlags {
-  readonly image?: string
-  readonly sha256?: string
-  readonly package?: string
-  readonly node?: string
-  readonly device?: string
-  readonly output?: string
-  readonly yes?: boolean
-}
+export type FlashFlags = BoardFlags &
+  Flags<'image' | 'sha256' | 'package' | 'node' | 'device' | 'output', 'yes'>
 
 export async function flashCard(flags: FlashFlags, streams: Streams): Promise<number> {
   const { image, device, output, sha256 } = flags
@@ -91,11 +85,7 @@ async function placeOf(output: string, flags: FlashFlags): Promise<string> {
   return file.path
 }
 
-export interface CloudConfigFlags extends BoardFlags {
-  readonly package?: string
-  readonly sha256?: string
-  readonly node?: string
-}
+export type CloudConfigFlags = BoardFlags & Flags<'package' | 'sha256' | 'node'>
 
 const PACKAGE_DEFAULT = 'obelisk-agent.tar.gz'
 

@@ -22,38 +22,28 @@ import { describe, type Step } from '../install/steps.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { PrivateCopy } from '../install/tree-copy.ts'
 import { ROLES, type Role } from '../package/architectures.ts'
+import type { Flags } from './command-place.ts'
 import type { Streams } from './streams.ts'
 import { parseSeconds } from './task-request.ts'
 
-interface CommonFlags {
-  readonly role?: string
-  readonly root?: string
-  readonly dryRun?: boolean
-}
+type CommonFlags = Flags<'role' | 'root', 'dryRun'>
 
-export interface InstallFlags extends CommonFlags {
-  readonly packaged?: boolean
-  readonly enable?: boolean
-  readonly from?: string
-  readonly releaseKey?: string
-  readonly id?: string
-  readonly gateway?: string
-  readonly tokenFile?: string
-  /** Commander's name of `--no-start`. */
-  readonly start?: boolean
-  readonly startTimeout?: string
-  readonly steady?: string
-  readonly joinTimeout?: string
-}
+export type InstallFlags = CommonFlags &
+  Flags<
+    | 'from'
+    | 'releaseKey'
+    | 'id'
+    | 'gateway'
+    | 'tokenFile'
+    | 'startTimeout'
+    | 'steady'
+    | 'joinTimeout',
+    'packaged' | 'enable' | 'start'
+  >
 
-export interface UninstallFlags extends CommonFlags {
-  readonly purge?: boolean
-}
+export type UninstallFlags = CommonFlags & Flags<never, 'purge'>
 
-interface PlaceFlags {
-  readonly dryRun?: boolean
-  readonly packaged?: boolean
-}
+type PlaceFlags = Flags<never, 'dryRun' | 'packaged'>
 
 const POLL_MS = 500
 

@@ -8,15 +8,13 @@ import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type Context, removeContext, writeContext } from '../client/context.ts'
 import { fault, usage } from '../fault.ts'
 import { textIn } from '../path-faults.ts'
-import { type Asked, type CommandPlace, say, show } from './command-place.ts'
+import { type Asked, type CommandPlace, type Flags, say, show } from './command-place.ts'
 import { clientAtHand, clientOf } from './gateway-at-hand.ts'
 import { pinnedAuthority } from './pinned-authority.ts'
 import { isTyped, secretLine } from './secret-input.ts'
 import { printable, type Row, rowLines, type Streams } from './streams.ts'
 
-interface LoginFlags {
-  readonly tokenFile?: string
-}
+type LoginFlags = Flags<'tokenFile'>
 
 type AskedHere = Pick<Asked<LoginFlags>, 'streams' | 'flags'>
 

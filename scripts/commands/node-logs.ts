@@ -13,16 +13,12 @@ import { LOG_LEVEL_NAMES } from '../../shared/protocol/log-messages.ts'
 import type { LogView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
-import type { Asked } from './command-place.ts'
+import type { Asked, Flags } from './command-place.ts'
 import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
 import { printable, type Streams, when, written } from './streams.ts'
 
-export interface LogFlags {
-  readonly follow?: boolean
-  readonly lines: string
-  readonly level: string
-}
+export type LogFlags = Flags<never, 'follow'> & Record<'lines' | 'level', string>
 
 /** `node logs`. */
 export async function showLog(

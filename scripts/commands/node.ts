@@ -3,7 +3,7 @@ import type { GatewayClient } from '../../shared/client/http.ts'
 import { count } from '../../shared/core/count.ts'
 import type { DetectorView, MovesView, NodeView } from '../../shared/protocol/views.ts'
 import { fault, usage } from '../fault.ts'
-import { type Asked, type CommandPlace, say, show } from './command-place.ts'
+import { type Asked, type CommandPlace, type Flags, say, show } from './command-place.ts'
 import { fleetLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { showLog } from './node-logs.ts'
@@ -116,11 +116,7 @@ async function removeNode(asked: Asked, id: string): Promise<number> {
   return say(asked, answer, `${answer.id} is forgotten`)
 }
 
-export interface DrainFlags {
-  readonly undo?: boolean
-  readonly force?: boolean
-  readonly wait?: string | true
-}
+type DrainFlags = Flags<never, 'undo' | 'force'> & { readonly wait?: string | true }
 
 /** `node drain`. */
 async function drainNode(asked: Asked<DrainFlags>, id: string): Promise<number> {
@@ -131,9 +127,10 @@ async function drainNode(asked: Asked<DrainFlags>, id: string): Promise<number> 
   const limitSeconds =
     typeof wait === 'string' ? parseSeconds(wait, '--wait') : Number.POSITIVE_INFINITY
   const path = `/api/nodes/${encodeURIComponent(id)}`
-  let node = undo
-    ? await gateway.json<NodeView>({ method: 'DELETE', path: `${path}/drain` })
-    : await demandDrain(gateway, path, force === true)
+  const demand = undo
+    ? ({ method: 'DELETE' } as const)
+    : ({ method: 'POST', body: { drain: true, force: force || undefined } } as const)
+  let node = await gateway.json<NodeView>({ path: `${path}/drain`, ...demand })
   if (wait !== undefined) {
     const interrupted = `${id} still drains; this ends that: obelisk node drain ${id} --undo`
     const goesOn = `node ${id} still drains; this shows it: obelisk node info ${id}`
@@ -147,19 +144,6 @@ async function drainNode(asked: Asked<DrainFlags>, id: string): Promise<number> 
   }
   const text = undo ? `${node.id} stays` : `${node.id} ${node.draining ? 'drains' : 'left'}`
   return say(asked, node, text)
-}
-
-async function demandDrain(
-  gateway: GatewayClient,
-  path: string,
-  isForced: boolean,
-): Promise<NodeView> {
-  const demand = isForced ? { drain: true, force: true } : { drain: true }
-  return await gateway.json<NodeView>({
-    method: 'POST',
-    path: `${path}/drain`,
-    body: demand,
-  })
 }
 
 interface Waiting {

@@ -12,7 +12,7 @@ import { fault } from '../fault.ts'
 import { addBackupCommands } from './backup.ts'
 import { addBoardCommands } from './board.ts'
 import { addCaCommands } from './ca.ts'
-import type { CommandPlace } from './command-place.ts'
+import type { CommandPlace, Flags } from './command-place.ts'
 import { commandTree, type TreeCommand } from './command-tree.ts'
 import { trust } from './detector.ts'
 import type { Enrol } from './enroll.ts'
@@ -230,10 +230,7 @@ function addSecure(
     })
 }
 
-interface HttpFlags {
-  readonly http?: string
-  readonly json?: boolean
-}
+type HttpFlags = Flags<'http', 'json'>
 
 const DEFAULT = `the socket of a secured gateway on this machine, else that of the login, else ${HTTP_DEFAULT}`
 

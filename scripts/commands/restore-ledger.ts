@@ -3,10 +3,10 @@ import type { BackupNames } from '../../broker/core/backup.ts'
 import type { RestoredLedger } from '../../broker/restore-ledger.ts'
 import { count } from '../../shared/core/count.ts'
 import { CONFIGURATION_FILE } from '../../shared/protocol/backup-manifest.ts'
-import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
 import { placesOf } from '../install/places.ts'
 import { faultOf, inWords } from '../path-faults.ts'
+import { show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { passphraseOf } from './passphrase.ts'
 import { assertClear, linesOf, type RestoreFlags, revokedSince, some, startOf } from './restore.ts'
@@ -35,12 +35,8 @@ export async function restoreAll(
   if (place.isService && restored.keys !== undefined) {
     inWords(place.data, 'changed', () => configure(placesOf('gateway').configuration, flags))
   }
-  if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
-  else
-    streams.stdout.write(
-      textOf(restored, { file, nowTs, place, start: startOf(place, flags, streams) }),
-    )
-  return EXIT_DONE
+  const told = { file, nowTs, place, start: startOf(place, flags, streams) }
+  return show({ streams, flags }, restored, textOf(restored, told))
 }
 
 /** What is not to be found out later, with all boards refused, or one let in. */

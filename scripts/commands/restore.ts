@@ -5,12 +5,13 @@ import type { BackupNames } from '../../broker/core/backup.ts'
 import type { Restored } from '../../broker/restore.ts'
 import { count } from '../../shared/core/count.ts'
 import { formatHead } from '../../shared/protocol/security-log.ts'
-import { type AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
+import type { AppError } from '../../shared/runtime/errors.ts'
 import { headOf } from '../../shared/runtime/sealed-file.ts'
 import { fault, usage } from '../fault.ts'
 import { placesOf } from '../install/places.ts'
 import { inWords } from '../path-faults.ts'
 import { ask } from './ask.ts'
+import { type Flags, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { interruptible } from './interruption.ts'
 import { PASSPHRASE_FILE, passphraseOf } from './passphrase.ts'
@@ -18,13 +19,8 @@ import { isTyped } from './secret-input.ts'
 import { assertHosts, configure, placeOfGateway } from './secure.ts'
 import { calledAs, printable, type Streams, span, when } from './streams.ts'
 
-export interface RestoreFlags {
-  readonly passphraseFile?: string
+export type RestoreFlags = Flags<'passphraseFile' | 'host' | 'data', 'noneRevoked' | 'json'> & {
   readonly revoke?: readonly string[]
-  readonly noneRevoked?: boolean
-  readonly host?: string
-  readonly data?: string
-  readonly json?: boolean
 }
 
 /** One of 100,000 nodes has a fifth of it. */
@@ -50,9 +46,7 @@ export async function restore(
   const restored = await inWords(data, 'changed', () => restoreFleet(order))
   if (isService) configure(placesOf('gateway').configuration, flags)
   const start = startOf({ data, isService }, flags, streams)
-  if (flags.json) streams.stdout.write(`${JSON.stringify(restored)}\n`)
-  else streams.stdout.write(textOf(restored, start))
-  return EXIT_DONE
+  return show({ streams, flags }, restored, textOf(restored, start))
 }
 
 /** The options of both. */

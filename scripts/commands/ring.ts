@@ -11,7 +11,7 @@ import type {
 import { EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
 import { ask } from './ask.ts'
-import { type Asked, type CommandPlace, say, show } from './command-place.ts'
+import { type Asked, type CommandPlace, type Flags, queryOf, say, show } from './command-place.ts'
 import { named, recoveryLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { isTyped } from './secret-input.ts'
@@ -117,7 +117,7 @@ export function stallLines({ stalled }: Pick<MovesView, 'stalled'>, node?: strin
 }
 
 /** `ring recreate`. What is given up is shown before: a board that comes back later is emptied of it. */
-async function recreateMissing(asked: Asked<{ readonly yes?: boolean }>): Promise<number> {
+async function recreateMissing(asked: Asked<Flags<never, 'yes'>>): Promise<number> {
   const { gateway, streams, flags } = asked
   const says = (lines: readonly string[]): unknown =>
     streams.stderr.write(lines.map((line) => `${line}\n`).join(''))
@@ -188,13 +188,9 @@ function lossLines({
 }
 
 /** `ring plan`. */
-async function showPlan(
-  asked: Asked<{ readonly join?: string; readonly leave?: string }>,
-): Promise<number> {
+async function showPlan(asked: Asked<Flags<'join' | 'leave'>>): Promise<number> {
   const { gateway, streams, flags } = asked
-  const query = new URLSearchParams()
-  if (flags.join !== undefined) query.set('join', flags.join)
-  if (flags.leave !== undefined) query.set('leave', flags.leave)
+  const query = queryOf({ join: flags.join, leave: flags.leave })
   const plan = await gateway.json<PlanView>({ path: `/api/ring/plan?${query}` })
   const text = plan.tiles === 0 ? 'nothing would move\n' : describePlan(plan, streams)
   const notes = [...probationLines(plan), ...stallLines(plan)]

@@ -17,16 +17,12 @@ import { flush } from '../../shared/runtime/flush.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
 import { fault, usage } from '../fault.ts'
 import { faultOf } from '../path-faults.ts'
-import { type Asked, type CommandPlace, say, show } from './command-place.ts'
+import { type Asked, type CommandPlace, type Flags, remove, say, show } from './command-place.ts'
 import { inputOf } from './named-input.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { assertName } from './task-request.ts'
 
-interface OpenFlags {
-  readonly key?: string
-  readonly signer?: string
-  readonly cbor?: boolean
-}
+type OpenFlags = Flags<'key' | 'signer', 'cbor'>
 
 type AskedHere = Pick<Asked, 'streams' | 'flags'>
 
@@ -70,7 +66,12 @@ export function addSealCommands(place: CommandPlace): void {
   withHttp(recipient.command('ls')).description('list them').action(asks(list))
   withHttp(recipient.command('rm <name>'))
     .description('seal nothing more to one')
-    .action(asks(removeRecipient))
+    .action(
+      asks((asked, name: string) => {
+        const path = `${PATH}/${encodeURIComponent(name)}`
+        return remove(asked, path, `nothing more is sealed to ${name}`)
+      }),
+    )
 }
 
 async function showSigner(asked: Asked): Promise<number> {
@@ -89,12 +90,6 @@ async function addRecipient(asked: Asked, name: string, given?: string): Promise
     ...{ body: { key }, timeoutMs: TIMEOUT_MS },
   })
   return say(asked, view, `recipient ${name} has the key of SHA-256 ${view.sha256}`)
-}
-
-async function removeRecipient(asked: Asked, name: string): Promise<number> {
-  const path = `${PATH}/${encodeURIComponent(name)}`
-  const answer = await asked.gateway.json({ method: 'DELETE', path })
-  return say(asked, answer, `nothing more is sealed to ${name}`)
 }
 
 async function list(asked: Asked): Promise<number> {

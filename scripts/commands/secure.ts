@@ -12,15 +12,12 @@ import { configurationText } from '../install/settings.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { inWords } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
+import type { Flags } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { calledAs, type Streams } from './streams.ts'
 import { whileDown } from './while-down.ts'
 
-export interface SecureFlags {
-  readonly host?: string
-  readonly httpHost?: string
-  readonly data?: string
-}
+export type SecureFlags = Flags<'host' | 'httpHost' | 'data'>
 
 const PORT = 8883
 const HTTP_PORT = 8025

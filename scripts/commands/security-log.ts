@@ -23,17 +23,11 @@ import {
 } from '../../shared/runtime/security-log-files.ts'
 import { fault, usage } from '../fault.ts'
 import { faultOf } from '../path-faults.ts'
+import type { Flags } from './command-place.ts'
 import { placeOfGateway } from './secure.ts'
 import { type Colour, paint, printable, type Streams, when, written } from './streams.ts'
 
-export interface SecurityLogFlags {
-  readonly data?: string
-  readonly verify?: boolean
-  readonly head?: string
-  readonly event?: string
-  readonly since?: string
-  readonly json?: boolean
-}
+export type SecurityLogFlags = Flags<'data' | 'head' | 'event' | 'since', 'verify' | 'json'>
 
 const COLOURS: Readonly<Record<SecurityLevel, Colour>> = {
   info: 'grey',

@@ -3,18 +3,11 @@ import { isId } from '../../shared/core/ids.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { AppError, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
+import { type Flags, given } from './command-place.ts'
 import { inputOf } from './named-input.ts'
 import type { Streams } from './streams.ts'
 
-export interface SubmitFlags {
-  readonly region?: string
-  readonly args?: string
-  readonly items?: string
-  readonly file?: string
-  readonly id?: string
-  readonly deadline?: string
-  readonly seal?: string
-}
+export type SubmitFlags = Flags<'region' | 'args' | 'items' | 'file' | 'id' | 'deadline' | 'seal'>
 
 export interface TaskRequest {
   readonly contentType: 'application/json' | 'application/cbor'
@@ -46,8 +39,8 @@ export async function readTaskRequest(
   streams: Streams,
   newId: () => string,
 ): Promise<TaskRequest> {
+  const { region, args, items, id, deadline, seal } = flags
   if (flags.file !== undefined) {
-    const { region, args, items, id, deadline, seal } = flags
     if ([op, region, args, items, id, deadline, seal].some((value) => value !== undefined)) {
       throw usage('--file holds the whole task: no operation and no other flags of it')
     }
@@ -56,15 +49,13 @@ export async function readTaskRequest(
   }
   if (op === undefined) throw usage('name an operation, or a file with --file')
   const task = {
-    id: flags.id ?? newId(),
+    id: id ?? newId(),
     op,
-    ...(flags.region === undefined ? {} : { region: parseRegion(flags.region) }),
-    ...(flags.args === undefined ? {} : { args: parseJson(flags.args, '--args') }),
-    ...(flags.items === undefined
-      ? {}
-      : { items: parseItems(await inputOf(flags.items, streams)) }),
-    ...(flags.deadline === undefined ? {} : { deadline_ms: parseDeadline(flags.deadline) }),
-    ...(flags.seal === undefined ? {} : { seal: flags.seal }),
+    region: given(region, parseRegion),
+    args: given(args, (text) => parseJson(text, '--args')),
+    items: items === undefined ? undefined : parseItems(await inputOf(items, streams)),
+    deadline_ms: given(deadline, parseDeadline),
+    seal,
   }
   return { contentType: 'application/json', body: Buffer.from(JSON.stringify(task)) }
 }

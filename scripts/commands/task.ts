@@ -6,7 +6,7 @@ import { isEnded } from '../../shared/protocol/states.ts'
 import type { RingView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
-import { type Asked, type CommandPlace, show } from './command-place.ts'
+import { type Asked, type CommandPlace, type Flags, queryOf, show } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { operationsHelp } from './operations-help.ts'
 import { Patience } from './patience.ts'
@@ -66,17 +66,10 @@ export function addTaskCommands(place: CommandPlace): void {
     .action(asks(list))
 }
 
-interface WaitFlag {
-  readonly wait?: string | true
-}
-
-interface FormFlags {
-  readonly output?: string
-  readonly cbor?: boolean
-}
+type FormFlags = Flags<'output', 'cbor'>
 
 async function submit(
-  asked: Asked<SubmitFlags & WaitFlag & FormFlags>,
+  asked: Asked<SubmitFlags & FormFlags & { readonly wait?: string | true }>,
   op?: string,
 ): Promise<number> {
   const { gateway, streams, flags } = asked
@@ -116,13 +109,9 @@ async function cancel(asked: Asked, id: string): Promise<number> {
   return show(asked, answer, `${answer.id} ${answer.state}\n`)
 }
 
-async function list(
-  asked: Asked<{ readonly limit?: string; readonly state?: string }>,
-): Promise<number> {
+async function list(asked: Asked<Flags<'limit' | 'state'>>): Promise<number> {
   const { gateway, streams, flags } = asked
-  const query = new URLSearchParams()
-  if (flags.limit !== undefined) query.set('limit', flags.limit)
-  if (flags.state !== undefined) query.set('state', flags.state)
+  const query = queryOf({ limit: flags.limit, state: flags.state })
   const views = await gateway.json<TaskView[]>({ path: `/api/tasks?${query}` })
   const columns: Column<TaskView>[] = [
     { title: 'ID', text: ({ id }) => id },

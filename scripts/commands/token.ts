@@ -7,17 +7,19 @@ import type { NodeView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { assertHidden } from '../client/node-carrier.ts'
 import { usage } from '../fault.ts'
-import { type Asked, type CommandPlace, say, show } from './command-place.ts'
+import {
+  type Asked,
+  type CommandPlace,
+  type Flags,
+  given,
+  remove,
+  say,
+  show,
+} from './command-place.ts'
 import { table, when } from './streams.ts'
 import { assertName } from './task-request.ts'
 
-interface CreateFlags {
-  readonly anyNode?: boolean
-  readonly replace?: boolean
-  readonly ttl?: string
-  readonly count?: string
-  readonly prefix?: string
-}
+type CreateFlags = Flags<'ttl' | 'count' | 'prefix', 'anyNode' | 'replace'>
 
 interface Created extends TokenView {
   readonly token: string
@@ -49,14 +51,19 @@ export function addTokenCommands(place: CommandPlace): void {
     .action(asks(listTokens))
   withHttp(token.command('revoke <id>'))
     .description('make a token worthless')
-    .action(asks(revokeToken))
+    .action(
+      asks((asked, id: string) => {
+        const path = `/api/tokens/${encodeURIComponent(id)}`
+        return remove(asked, path, `token ${id} is worth nothing now`)
+      }),
+    )
 }
 
 /** `token create`. The token alone goes to the standard output, so that it can be piped. */
 async function createTokens(asked: Asked<CreateFlags>, node: string | undefined): Promise<number> {
   const { gateway, flags } = asked
   const nodes = nodesOf(node, flags)
-  const hours = flags.ttl === undefined ? undefined : hoursOf(flags.ttl)
+  const hours = given(flags.ttl, hoursOf)
   for (const one of nodes) {
     const created = await create(gateway, { node: one, replace: flags.replace === true, hours })
     say(asked, created, `${flags.count === undefined ? '' : `${one} `}${created.token}`)
@@ -143,19 +150,11 @@ function stateOf({ revokedTs, usedTs, untilTs, replaces }: TokenView, nowTs: num
   return replaces ? 'open, replaces' : 'open'
 }
 
-/** `token revoke`. */
-async function revokeToken(asked: Asked, id: string): Promise<number> {
-  const path = `/api/tokens/${encodeURIComponent(id)}`
-  const answer = await asked.gateway.json({ method: 'DELETE', path })
-  return say(asked, answer, `token ${id} is worth nothing now`)
-}
-
 /** `node revoke`. */
 export async function revokeNode(asked: Asked, id: string): Promise<number> {
   const path = `/api/identities/node/${encodeURIComponent(id)}`
-  const answer = await asked.gateway.json({ method: 'DELETE', path })
   const said = `node ${id} has no identity any more: it cannot come back, and its tiles move away`
-  return say(asked, answer, said)
+  return await remove(asked, path, said)
 }
 
 /** `node rotate-key`. */

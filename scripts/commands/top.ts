@@ -6,7 +6,7 @@ import { pause } from '../../shared/client/waits.ts'
 import type { DetectorView, MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
-import { type Asked, type CommandPlace, show } from './command-place.ts'
+import { type Asked, type CommandPlace, type Flags, show } from './command-place.ts'
 import { fleetLines } from './detector.ts'
 import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
@@ -14,11 +14,7 @@ import { printable, type Streams, when } from './streams.ts'
 import { type Deed, pressed, SORTS, type Sort, type TopState } from './top-keys.ts'
 import { nodeTable, screenOf, type TopFacts } from './top-screen.ts'
 
-interface TopFlags {
-  readonly sort?: string
-  readonly filter?: string
-  readonly once?: boolean
-}
+type TopFlags = Flags<'sort' | 'filter', 'once'>
 
 /** Of a terminal. */
 interface Typed {

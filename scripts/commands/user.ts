@@ -9,22 +9,22 @@ import { choiceOf } from '../../shared/protocol/problems.ts'
 import { assertHidden } from '../client/node-carrier.ts'
 import { fault, usage } from '../fault.ts'
 import { textIn } from '../path-faults.ts'
-import { type Asked, type CommandPlace, say, show } from './command-place.ts'
+import {
+  type Asked,
+  type CommandPlace,
+  type Flags,
+  given,
+  remove,
+  say,
+  show,
+} from './command-place.ts'
 import { typedOr } from './passphrase.ts'
 import { day, printableLines, type Streams, table, when } from './streams.ts'
 import { assertName, regionIn } from './task-request.ts'
 import { hoursOf } from './token.ts'
 
-interface RightsFlags {
-  readonly role?: readonly string[]
-  readonly op?: readonly string[]
-  readonly region?: readonly string[]
-  readonly field?: readonly string[]
-  readonly topic?: readonly string[]
-  readonly passwordFile?: string
-  readonly noPassword?: boolean
-  readonly disable?: boolean
-  readonly enable?: boolean
+type RightsFlags = Flags<'passwordFile', 'password' | 'disable' | 'enable'> & {
+  readonly [name in 'role' | 'op' | 'region' | 'field' | 'topic']?: readonly string[]
 }
 
 /** scrypt waits its turn. */
@@ -100,36 +100,21 @@ function addProofs(user: Command, { withHttp, asks }: CommandPlace): void {
     )
 }
 
-async function remove(asked: Asked, path: string, said: string): Promise<number> {
-  return say(asked, await asked.gateway.json({ method: 'DELETE', path }), said)
-}
-
-async function createToken(
-  asked: Asked<{ readonly ttl?: string; readonly label?: string }>,
-  name: string,
-): Promise<number> {
+async function createToken(asked: Asked<Flags<'ttl' | 'label'>>, name: string): Promise<number> {
   const { gateway, flags } = asked
-  const ttl = flags.ttl === undefined ? {} : { ttl_hours: hoursOf(flags.ttl) }
-  const wish = { label: flags.label ?? '', ...ttl }
+  const wish = { label: flags.label ?? '', ttl_hours: given(flags.ttl, hoursOf) }
   const made = await post<{ token: string }>(gateway, `${pathOf(name)}/tokens`, wish)
   assertHidden(gateway)
   return say(asked, made, made.token)
 }
 
-async function addKey(
-  asked: Asked<{ readonly label?: string }>,
-  name: string,
-  file: string,
-): Promise<number> {
+async function addKey(asked: Asked<Flags<'label'>>, name: string, file: string): Promise<number> {
   const wish = { label: asked.flags.label ?? '', key: publicKeyOf(file) }
   const made = await post<{ certificate: string }>(asked.gateway, `${pathOf(name)}/keys`, wish)
   return show(asked, made, `${printableLines(made.certificate.trimEnd())}\n`)
 }
 
-async function addUser(
-  asked: Asked<RightsFlags & { readonly password?: boolean }>,
-  name: string,
-): Promise<number> {
+async function addUser(asked: Asked<RightsFlags>, name: string): Promise<number> {
   const { gateway, streams, flags } = asked
   assertName(name, 'a user')
   const rights = orderOf(flags)
@@ -142,11 +127,8 @@ async function addUser(
   const { grant = {}, ...rest } = rights
   const isSubmitter = flags.role?.includes('submitter') === true
   const whole = { ops: '*', regions: '*', fields: '*', ...grant }
-  const order = {
-    ...rest,
-    ...(isSubmitter || Object.keys(grant).length > 0 ? { grant: whole } : {}),
-    ...(password === undefined ? {} : { password }),
-  }
+  const isGranted = isSubmitter || Object.keys(grant).length > 0
+  const order = { ...rest, grant: isGranted ? whole : undefined, password }
   const view = await post<UserView>(gateway, pathOf(name), order)
   return say(asked, view, `user ${name} is ${view.roles.join(' and ') || 'added'}`)
 }
@@ -169,10 +151,7 @@ async function setUser(asked: Asked<RightsFlags>, name: string): Promise<number>
   return say(asked, view, `user ${name} is ${what}${but}`)
 }
 
-async function passwd(
-  asked: Asked<{ readonly passwordFile?: string }>,
-  name: string,
-): Promise<number> {
+async function passwd(asked: Asked<Flags<'passwordFile'>>, name: string): Promise<number> {
   const { gateway, streams, flags } = asked
   assertHidden(gateway)
   const password = await passwordOf(flags, streams, name)
@@ -243,7 +222,7 @@ function regionOf(text: string): Region {
 }
 
 async function passwordOf(
-  { passwordFile }: { readonly passwordFile?: string },
+  { passwordFile }: Flags<'passwordFile'>,
   streams: Streams,
   name: string,
 ): Promise<string> {

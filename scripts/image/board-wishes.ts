@@ -3,21 +3,14 @@ import { checkUrl, isSecure, tokenInClear } from '../../firmware-agent/adapters/
 import { AGENT } from '../../firmware-agent/config.ts'
 import { ConfigError, loadConfig } from '../../shared/runtime/config.ts'
 import { EXIT_USAGE } from '../../shared/runtime/errors.ts'
+import type { Flags } from '../commands/command-place.ts'
 import { fault, namedText, unreadable } from '../fault.ts'
 import { readNodeToken, type TokenInput } from '../node-token.ts'
 import { hostnameOf, isHostname, type Wifi, wifiProblems } from './board-files.ts'
 
-export interface BoardFlags {
-  readonly id?: string
-  readonly gateway?: string
-  /** `-` for the standard input. */
-  readonly tokenFile?: string
-  readonly hostname?: string
-  readonly wifi?: string
-  readonly wifiPasswordFile?: string
-  readonly country?: string
-  readonly sshKey?: string
-}
+export type BoardFlags = Flags<
+  'id' | 'gateway' | 'tokenFile' | 'hostname' | 'wifi' | 'wifiPasswordFile' | 'country' | 'sshKey'
+>
 
 export interface BoardWishes {
   readonly id: string

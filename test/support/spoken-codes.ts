@@ -129,8 +129,10 @@ class Collector {
     const [first, second] = node.arguments
     if (name === 'super') this.#lookAtError(node, name)
     if (first === undefined) return
-    // Of the commands (scripts/fault.ts).
-    if (name === 'fault' || name === 'told') this.#take(first, 'error')
+    const isFault = name === 'fault' && this.#path.startsWith('scripts/')
+    if (isFault || (name === 'told' && this.#path === 'scripts/path-faults.ts')) {
+      this.#take(first, 'error')
+    }
     if (/(^|[.#])(notice|log)$/.test(name) && second !== undefined) {
       const said = name.endsWith('notice') ? 'event' : 'log'
       for (const level of this.#literals(first)) {
