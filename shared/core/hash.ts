@@ -61,6 +61,14 @@ function avalanche(hash: number): number {
   return (mixed ^ (mixed >>> 16)) >>> 0
 }
 
+/** What `mix32` has made of a number, back. */
+export function unmix32(mixed: number): number {
+  let value = mixed ^ (mixed >>> 16)
+  value = Math.imul(value, 0x7ed1b41d)
+  value = Math.imul(value ^ (value >>> 13) ^ (value >>> 26), 0xa5cb9243)
+  return (value ^ (value >>> 16)) >>> 0
+}
+
 /** From here on a view of whole words pays for itself. */
 const PAIR_BYTES_MIN = 64
 /** What is taken in at a time. */

@@ -10,7 +10,6 @@ import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { RingMember } from '../state/hash-ring.ts'
 import type { Member } from '../state/membership.ts'
 import type { MoveEnd } from '../state/move-table.ts'
-import { NO_HOLDER } from '../state/slots.ts'
 import { planMoves } from './move-plan.ts'
 import type { Moves, PlannedMove } from './moves.ts'
 import { findStalls } from './stalls.ts'
@@ -175,31 +174,15 @@ export class Rebalancer {
    * that is fewer than a tile needs copies, whoever is here has to do.
    */
   #ringMembers(): RingMember[] {
-    const { members, nowMs, options } = this.#context
-    const holding = this.#holding()
+    const { members, nowMs, options, placement } = this.#context
+    const { written } = placement.tally
     const staying = members.all.filter(mayHold)
     const sure = staying.filter(
-      (member) => holding.has(member.index) || (member.isInSync && member.mayTakeTiles(nowMs)),
+      (member) => written.has(member.index) || (member.isInSync && member.mayTakeTiles(nowMs)),
     )
     const ring =
       sure.length >= options.replicas ? sure : staying.filter((m) => sure.includes(m) || m.isInSync)
-    return ring.map(({ index, id, weight }) => ({ index, id, weight }))
-  }
-
-  /** Indexes of the members that have a copy of some born tile. */
-  #holding(): Set<number> {
-    const { placement } = this.#context
-    const { slots, replicas } = placement
-    const isHolding = new Uint8Array(this.#context.members.indexesEnd + 1)
-    for (let slot = 0; slot < slots.length; slot++) {
-      if (slots[slot] === NO_HOLDER || isHolding[slots[slot]!] === 1) continue
-      if (placement.isBorn(Math.floor(slot / replicas))) isHolding[slots[slot]!] = 1
-    }
-    const holding = new Set<number>()
-    isHolding.forEach((is, holder) => {
-      if (is === 1) holding.add(holder - 1)
-    })
-    return holding
+    return ring.map(({ place }) => place)
   }
 
   /** Members that are to be let go: they held nothing, and nobody has thought better of it. */
@@ -248,8 +231,8 @@ export class Rebalancer {
 
   /** Members that are dead or drained and hold nothing. */
   #findEmpty(): void {
-    const { members, moves } = this.#context
-    const holding = this.#holding()
+    const { members, moves, placement } = this.#context
+    const holding = new Set(placement.tally.written.keys())
     for (const { to } of moves.all) holding.add(to)
     this.#emptied.clear()
     for (const member of members.all) {

@@ -9,8 +9,8 @@
  */
 import { assert } from '../../../shared/core/assert.ts'
 import type { PlacementRecord } from '../ledger-records.ts'
-import { type LoadBound, placeAll } from './bounded-loads.ts'
-import { HashRing, type RingMember } from './hash-ring.ts'
+import { BoundedLoads, type LoadBound } from './bounded-loads.ts'
+import type { HashRing, RingMember } from './hash-ring.ts'
 import {
   copiesIn,
   KNOWN,
@@ -23,8 +23,6 @@ import {
 import { type Tally, TileTally } from './tile-tally.ts'
 
 export interface PlacementOptions extends LoadBound {
-  /** Ring points of a member of weight 1. */
-  readonly virtualNodes: number
   /** The ledger that it goes on from was rebuilt from the nodes. */
   readonly wasRebuilt?: boolean
 }
@@ -61,11 +59,10 @@ export class Placement {
   /** `replicas` slots a tile; member index + 1, or NO_HOLDER. */
   readonly #slots: Uint32Array
   readonly #dirtyChunks = new Set<number>()
-  #members: RingMember[] = []
+  #members: readonly RingMember[] = []
   /** Gives `#members` when somebody needs them. */
   #source: (() => readonly RingMember[]) | undefined
-  /** Over `#members`; made when it is first asked for. */
-  #ring: HashRing | undefined
+  readonly #loads: BoundedLoads
   /** Tiles that were never written. */
   #floating: number
   /** The members changed since the floating tiles were placed. */
@@ -83,6 +80,7 @@ export class Placement {
     this.#born = new Uint8Array(options.tiles)
     this.#slots = new Uint32Array(options.tiles * options.replicas)
     this.#floating = options.tiles
+    this.#loads = new BoundedLoads(options)
     this.#tally = new TileTally(options.replicas)
     if (options.wasRebuilt) this.#marks = new Uint8Array(options.tiles)
   }
@@ -97,7 +95,6 @@ export class Placement {
    */
   setMembers(members: readonly RingMember[] | (() => readonly RingMember[])): void {
     this.#source = typeof members === 'function' ? members : () => members
-    this.#ring = undefined
     this.#isStale = true
     this.#isRingChanged = true
     // Born tiles stay where they are: what follows a failure need not wait for the disk.
@@ -107,8 +104,7 @@ export class Placement {
   /** The ring over the current members. */
   get ring(): HashRing {
     this.#takeMembers()
-    this.#ring ??= new HashRing(this.#members, this.#options.virtualNodes)
-    return this.#ring
+    return this.#loads.ringOver(this.#members)
   }
 
   /** Slots of all tiles, `replicas` each, in ring order; floating tiles included. Read only. */
@@ -316,14 +312,9 @@ export class Placement {
     this.epoch += 1
   }
 
-  /** The ring over these members; of a large fleet it is long in the making. */
-  ringOver(members: readonly RingMember[]): HashRing {
-    return new HashRing(members, this.#options.virtualNodes)
-  }
-
   /** How the ring over these members would place all tiles, as `slots`. */
-  idealSlots(members: readonly RingMember[], ring = this.ringOver(members)): Uint32Array {
-    return placeAll(members, ring, this.#options)
+  idealSlots(members: readonly RingMember[]): Uint32Array {
+    return this.#loads.place(members)
   }
 
   #slotOf(tile: number, member: number): number | undefined {
@@ -420,20 +411,21 @@ export class Placement {
     if (this.#floating === 0) return
     this.#takeMembers()
     const { tiles, replicas } = this.#options
-    // In one order, whatever order they came in: a sum of fractions depends on it.
-    this.#members.sort((a, b) => a.index - b.index)
-    const ideal = placeAll(this.#members, this.ring, this.#options)
-    for (let tile = 0; tile < tiles; tile++) {
-      if (this.#born[tile] === 1) continue
-      for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
-        this.#slots[slot] = ideal[slot]!
+    const ideal = this.#loads.place(this.#members)
+    if (this.#floating === tiles) {
+      this.#slots.set(ideal)
+      return
+    }
+    for (let slot = 0, tile = 0; tile < tiles; tile++) {
+      for (const end = slot + replicas; slot < end; slot++) {
+        if (this.#born[tile] === 0) this.#slots[slot] = ideal[slot]!
       }
     }
   }
 
   #takeMembers(): void {
     if (this.#source === undefined) return
-    this.#members = [...this.#source()]
+    this.#members = this.#source()
     this.#source = undefined
   }
 }

@@ -232,9 +232,7 @@ export class CoordinatorView {
     const { members, placement } = this.#context
     const staying = this.#rebalancer.ringFor({ join, leave })
     const ids = new Map(staying.map(({ index, id }) => [index, id]))
-    const ring = placement.ringOver(staying)
-    yield
-    const ideal = placement.idealSlots(staying, ring)
+    const ideal = placement.idealSlots(staying)
     yield
     const found = this.#rebalancer.planTo(ideal, leave)
     const bytes = found.reduce((sum, { tile }) => sum + this.#moves.pageBytes(tile), 0)

@@ -2,7 +2,15 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { assert, unreachable } from '../../../shared/core/assert.ts'
 import { Backoff } from '../../../shared/core/backoff.ts'
-import { digest, equalBytes, hashText, mix32, xxh32, xxh32Pair } from '../../../shared/core/hash.ts'
+import {
+  digest,
+  equalBytes,
+  hashText,
+  mix32,
+  unmix32,
+  xxh32,
+  xxh32Pair,
+} from '../../../shared/core/hash.ts'
 import { isId, randomId } from '../../../shared/core/ids.ts'
 import { own } from '../../../shared/core/own.ts'
 import { Random } from '../../../shared/core/random.ts'
@@ -101,6 +109,10 @@ t.test('mix32 gives every input another output', (t) => {
   for (let input = 3; input < 20_000; input++) inputs.push(input)
   t.equal(new Set(inputs.map(mix32)).size, inputs.length)
   t.equal(mix32(1), 0x514e28b7, 'the finalizer of MurmurHash3')
+  t.notOk(
+    inputs.some((input) => unmix32(mix32(input)) !== input),
+    'and back',
+  )
   t.end()
 })
 

@@ -127,6 +127,81 @@ t.test('a ring of more than 65,536 points, and one without any', async (t) => {
   )
 })
 
+t.test(
+  'a ring that members join and leave is the one made anew of those who are there',
+  async (t) => {
+    const of = Array.from({ length: 2400 }, (_, index) => ({ index, id: `n${index}`, weight: 1 }))
+    const ring = new HashRing(of.slice(0, 400), 128)
+    let there = of.slice(0, 400)
+    const change = (gone: RingMember[], come: RingMember[]): void => {
+      ring.remove(gone)
+      ring.add(come)
+      there = [...there.filter((member) => !gone.includes(member)), ...come]
+      const anew = new HashRing(there, 128)
+      t.equal(ring.points, anew.points)
+      const others = Array.from({ length: anew.points }, (_, at) => at).filter(
+        (at) => ring.ownerAt(at) !== anew.ownerAt(at),
+      )
+      t.same(others, [])
+      const hashes = Array.from({ length: 5000 }, (_, count) => mix32(count))
+      t.same(
+        hashes.map((hash) => ring.positionOf(hash)),
+        hashes.map((hash) => anew.positionOf(hash)),
+      )
+    }
+    change([], [])
+    change([of[7]!], [])
+    change([of[0]!, of[399]!], [of[7]!, of[1000]!])
+    // Many points have the hash of another then, and the index is of another size.
+    change([], of.slice(1001))
+    change(of.slice(1500), [])
+    change(there, [])
+    change([], [of[5]!])
+  },
+)
+
+t.test('placement follows members that come, go and weigh otherwise, step by step', async (t) => {
+  const options = { ...OPTIONS, virtualNodes: 8 }
+  const ids = Array.from({ length: 24 }, (_, index) => `n${index}`)
+  check(
+    t,
+    fc.property(
+      fc.integer({ min: 1, max: 3 }),
+      fc.array(fc.tuple(fc.nat(23), fc.constantFrom(0, 0, 1, 1, 2.5), fc.boolean()), {
+        minLength: 1,
+        maxLength: 12,
+      }),
+      (replicas, changes) => {
+        const placement = new Placement({ ...options, replicas })
+        const weights: number[] = ids.map((_, index) => (index < 20 ? 1 : 0))
+        for (const [index, weight, isAsked] of changes) {
+          weights[index] = weight
+          const of = ids.flatMap((id, index) =>
+            weights[index]! > 0 ? [{ index, id, weight: weights[index]! }] : [],
+          )
+          placement.setMembers(of)
+          // What is not asked for comes with the next, or only the ring is.
+          if (!isAsked) continue
+          const plain = plainPlacement({ ...options, replicas }, of)
+          assert.deepEqual(holdersOfAll(placement, options.tiles), plain)
+          assert.equal(placement.ring.points, plainRing(of, options.virtualNodes).length)
+          const without = of.slice(1)
+          const ideal = placement.idealSlots(without)
+          const others = plainPlacement({ ...options, replicas }, without)
+          others.forEach((holders, tile) => {
+            const slots = [...ideal.subarray(tile * replicas, (tile + 1) * replicas)]
+            assert.deepEqual(
+              slots.filter((slot) => slot > 0).map((slot) => slot - 1),
+              holders,
+            )
+          })
+        }
+      },
+    ),
+    60,
+  )
+})
+
 t.test('placement is that of the paper, whatever the order of joins', async (t) => {
   check(
     t,
