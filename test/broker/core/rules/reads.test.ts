@@ -307,6 +307,7 @@ t.test('a round that was sent as one goes on as its parts would', async (t) => {
   const asked: Asked[] = []
   const away = new Set<string>()
   const different: string[] = []
+  let again = 0
   /** Both say the same, in whatever order a step says it to several nodes. */
   const both = (act: (bench: GatewayBench) => GatewayEffect[]): void => {
     const effects = benches.map(act)
@@ -316,6 +317,7 @@ t.test('a round that was sent as one goes on as its parts would', async (t) => {
       if (effect.type !== 'send' || effect.message.t !== 'read') continue
       const name = effect.connection.slice(0, 1)
       asked.push({ name, read: effect.message })
+      if (effect.message.attempt > 1) again += 1
     }
   }
   both((bench) => {
@@ -365,8 +367,5 @@ t.test('a round that was sent as one goes on as its parts would', async (t) => {
   t.same(different.slice(0, 1), [])
   const states = Array.from({ length: tasks }, (_, at) => benches[0]!.task(`r${at + 1}`)?.state)
   t.ok(states.includes('completed'), states.join(' '))
-  t.ok(
-    asked.some(({ read }) => read.attempt > 1),
-    'some parts went elsewhere',
-  )
+  t.ok(again > 0, 'some parts went elsewhere')
 })
