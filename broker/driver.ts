@@ -20,9 +20,14 @@ import type {
   SealingOrder,
   UpgradeChange,
 } from './core/effects.ts'
-import type { GatewayEvent, ReadingsReceived, Submitter, Ticket } from './core/events.ts'
+import type {
+  GatewayEvent,
+  ReadingsReceived,
+  Submitter,
+  Ticket,
+  UpgradeDemand,
+} from './core/events.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
-import type { UpgradeDemand } from './core/rules/upgrades.ts'
 import { GroupCommit, type Visible } from './group-commit.ts'
 
 /** What the driver performs effects on. */

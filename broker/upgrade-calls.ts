@@ -1,8 +1,10 @@
 /** What the HTTP door asks of packages and upgrades, answered by the store of packages, the driver and the coordinator's view. */
+
 import type { UpgradePlanRow, UpgradeView } from '../shared/protocol/views.ts'
 import type { UpgradePort } from './adapters/http-port.ts'
 import type { PackageStore, PackageView } from './adapters/package-store.ts'
-import type { UpgradeProblem, UpgradeWish } from './core/rules/upgrades.ts'
+import type { UpgradeWish } from './core/events.ts'
+import type { UpgradeProblem } from './core/rules/upgrades.ts'
 import type { CoordinatorView } from './core/views/coordinator-view.ts'
 import type { GatewayDriver } from './driver.ts'
 

@@ -1,4 +1,5 @@
 /** Packages for boards, and the upgrades that bring boards to them. */
+
 import type { IncomingMessage } from 'node:http'
 import { errorCodes, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import * as v from 'valibot'
@@ -7,8 +8,8 @@ import { compareVersions } from '../../shared/core/versions.ts'
 import { isPackageName } from '../../shared/protocol/upgrade-messages.ts'
 import type { UpgradeView } from '../../shared/protocol/views.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
+import type { UpgradeWish } from '../core/events.ts'
 import type { PackageRef } from '../core/ledger-records.ts'
-import type { UpgradeWish } from '../core/rules/upgrades.ts'
 import { rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
 import { bodyOf } from './http-security-routes.ts'

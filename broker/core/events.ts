@@ -8,7 +8,7 @@ import type { CoreUp } from '../../shared/protocol/messages.ts'
 import type { ReadingsResult } from '../../shared/protocol/readings.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'
-import type { UpgradeDemand } from './rules/upgrades.ts'
+import type { UpgradeRecord } from './ledger-records.ts'
 
 /** One MQTT connection of a node: its client id. */
 export type ConnectionId = string
@@ -32,6 +32,17 @@ export interface Submitter {
   readonly packetId?: number
   readonly isDuplicate?: boolean
 }
+
+type Wished = 'version' | 'packages' | 'wave' | 'pauseMs' | 'downgradeFrom' | 'mayBeAway'
+
+export interface UpgradeWish extends Pick<UpgradeRecord, Wished> {
+  /** Also to nodes on which this very package did not come to run. */
+  readonly again: boolean
+  /** All, unless they are named. */
+  readonly only?: readonly NodeId[]
+}
+
+export type UpgradeDemand = 'stop' | 'resume' | { readonly start: UpgradeWish }
 
 export type GatewayEvent =
   | {

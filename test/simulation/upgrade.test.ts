@@ -3,8 +3,9 @@
  * it likes, some after minutes, and catches up late; a few go down on the way. Whenever a node goes away, each tile that it
  * holds must have another holder that is here and has all that was written: held against the nodes' own books.
  */
+
 import t from 'tap'
-import type { UpgradeWish } from '../../broker/core/rules/upgrades.ts'
+import type { UpgradeWish } from '../../broker/core/events.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'

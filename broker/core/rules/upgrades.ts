@@ -18,6 +18,7 @@ import type {
   UpgradeUp,
 } from '../../../shared/protocol/upgrade-messages.ts'
 import type { UpgradePlanRow } from '../../../shared/protocol/views.ts'
+import type { UpgradeDemand, UpgradeWish } from '../events.ts'
 import type { LedgerContents, UpgradeRecord } from '../ledger-records.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
@@ -25,17 +26,6 @@ import { isFinal, type UpgradeTable, verdictOn } from '../state/upgrade-table.ts
 import { isHere, PackageFetches } from './package-fetches.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import { chooseWave, sizeOf, type UpgradeHindrance } from './upgrade-wave.ts'
-
-type Wished = 'version' | 'packages' | 'wave' | 'pauseMs' | 'downgradeFrom' | 'mayBeAway'
-
-export interface UpgradeWish extends Pick<UpgradeRecord, Wished> {
-  /** Also to nodes on which this very package did not come to run. */
-  readonly again: boolean
-  /** All, unless they are named. */
-  readonly only?: readonly NodeId[]
-}
-
-export type UpgradeDemand = 'stop' | 'resume' | { readonly start: UpgradeWish }
 
 export interface UpgradeProblem {
   readonly code: 'upgrade-running' | 'sole-copies'

@@ -16,7 +16,7 @@ import type {
   UpgradePlanRow,
   UpgradeView,
 } from '../../../shared/protocol/views.ts'
-import type { ConnectionId } from '../events.ts'
+import type { ConnectionId, UpgradeWish } from '../events.ts'
 import { missingViewOf } from '../rules/missing-tiles.ts'
 import type { Moves } from '../rules/moves.ts'
 import type { Readings } from '../rules/readings.ts'
@@ -24,7 +24,7 @@ import type { Reads } from '../rules/reads.ts'
 import type { Change, Rebalancer } from '../rules/rebalancer.ts'
 import type { Recovery } from '../rules/recovery.ts'
 import { type RemovalProblem, removalProblem } from '../rules/removal.ts'
-import type { UpgradeProblem, Upgrades, UpgradeWish } from '../rules/upgrades.ts'
+import type { UpgradeProblem, Upgrades } from '../rules/upgrades.ts'
 import type { Writes } from '../rules/writes.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'

@@ -1,8 +1,9 @@
 /** Nodes that are brought to another version: who begins when, what stops it, and what outlives the gateway. */
+
 import t from 'tap'
 import type { GatewayEffect } from '../../../../broker/core/effects.ts'
+import type { UpgradeWish } from '../../../../broker/core/events.ts'
 import { sizeOf } from '../../../../broker/core/rules/upgrade-wave.ts'
-import type { UpgradeWish } from '../../../../broker/core/rules/upgrades.ts'
 import type { NodeId } from '../../../../shared/core/ids.ts'
 import type { Hello } from '../../../../shared/protocol/messages.ts'
 import type {
