@@ -22,6 +22,7 @@ import type {
 } from './core/effects.ts'
 import type {
   GatewayEvent,
+  MessageReceived,
   ReadingsReceived,
   Submitter,
   Ticket,
@@ -207,7 +208,15 @@ export class GatewayDriver {
     const { message } = decoded
     if (message.t === 'next-key') this.#ports.key?.(connection, node, message)
     else if (message.t === 'log-lines') this.#ports.log?.(connection, message)
-    else this.#deliver({ type: 'node-message-received', connection, node, message })
+    else this.#received({ type: 'node-message-received', connection, node, message })
+  }
+
+  /** What comes most often by far costs no step; its answer leaves behind what waits for the disk. */
+  #received(event: MessageReceived): void {
+    if (this.#isStopped) return
+    const answer = this.#coordinator.beat(this.#ports.clock.now(), event)
+    if (answer === undefined) this.#deliver(event)
+    else this.#commit.add([answer])
   }
 
   /**

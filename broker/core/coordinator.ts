@@ -7,12 +7,12 @@
  * for the others is settled at the end of a step (settling.ts).
  */
 import { unreachable } from '../../shared/core/assert.ts'
-import { type NodeId, randomId } from '../../shared/core/ids.ts'
+import { randomId } from '../../shared/core/ids.ts'
 import type { Random } from '../../shared/core/random.ts'
-import type { Applied, CoreUp } from '../../shared/protocol/messages.ts'
+import type { Applied } from '../../shared/protocol/messages.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { GatewayEffect } from './effects.ts'
-import type { ConnectionId, GatewayEvent, Instant } from './events.ts'
+import type { GatewayEvent, Instant, MessageReceived } from './events.ts'
 import type { IdentityRecord, LedgerContents } from './ledger-records.ts'
 import { CopiedReadings } from './rules/copied-readings.ts'
 import { Fleet } from './rules/fleet.ts'
@@ -113,7 +113,7 @@ export class Coordinator {
       context.placement.restoreChunk(Number(key), value)
     }
     context.placement.epoch = context.identity.epoch
-    context.members.restore(contents.member, contents.stream, now.monotonicMs)
+    context.members.restore(contents.member, contents.stream)
     renewStreamRecords(context, contents.stream)
     const bodies = new Map(contents.body.map(({ key, value }) => [key, value]))
     context.tasks.restore(contents.task, bodies, context)
@@ -161,7 +161,7 @@ export class Coordinator {
     this.#context.deadlines.run(now.monotonicMs)
     switch (event.type) {
       case 'node-message-received':
-        this.#receive(event.connection, event.node, event.message)
+        this.#receive(event)
         break
       case 'connection-closed': {
         const member = this.#context.members.on(event.connection)
@@ -227,12 +227,30 @@ export class Coordinator {
     return this.#context.takeEffects()
   }
 
+  /**
+   * A heartbeat of a member that is well is no step: that it was heard is noted, and it is answered. Undefined where
+   * more follows from it; then it is an event like any other.
+   */
+  beat(now: Instant, event: MessageReceived): GatewayEffect | undefined {
+    const { message } = event
+    if (message.t !== 'heartbeat') return undefined
+    const { doubt } = this.#context
+    const { silence } = this.#fleet
+    const member = this.#speaker(event)
+    if (member?.state !== 'alive' || !doubt.isCalmAt(now.monotonicMs)) return undefined
+    this.#context.now = now
+    silence.advance()
+    silence.heard(member)
+    return silence.beat(member, message)
+  }
+
   /** Monotonic ms of the next `deadline-reached`. */
   nextDeadlineMs(): number | undefined {
     return this.#context.deadlines.nextMs()
   }
 
-  #receive(connection: ConnectionId, node: NodeId, message: CoreUp): void {
+  #receive(event: MessageReceived): void {
+    const { connection, node, message } = event
     if (message.t === 'hello') {
       if (message.node === node) this.#fleet.greet(connection, message)
       return
@@ -241,24 +259,13 @@ export class Coordinator {
       this.#recovery.receive(connection, node, message)
       return
     }
-    const member = this.#context.members.on(connection)
-    // Not admitted on this connection, or not any more: it speaks under an old right.
-    if (member?.session === undefined || member.id !== node) return
-    if ('session' in message && message.session !== member.session.number) return
+    const member = this.#speaker(event)
+    if (member === undefined) return
     this.#fleet.heard(member)
     const { session, stream } = member
     switch (message.t) {
       case 'heartbeat':
-        member.answersShed = message.shed ?? 0
-        this.#fleet.silence.beat(member)
-        this.#context.send(member, {
-          t: 'beat',
-          session: session.number,
-          beat: message.beat,
-          ts: this.#context.ts,
-          confirmed: stream.acked,
-          ...this.#context.pages.allowed(member),
-        })
+        this.#context.emit(this.#fleet.silence.beat(member, message))
         break
       case 'applied':
         if (this.#stands(member, message.position, message.chain)) {
@@ -306,13 +313,21 @@ export class Coordinator {
         this.#reads.receive(member, message)
         this.#context.send(member, {
           t: 'received',
-          session: session.number,
+          session: session!.number,
           answers: [{ task: message.task, part: message.part }],
         })
         break
       default:
         unreachable(message)
     }
+  }
+
+  /** Undefined if it is not admitted on this connection, or not any more: it speaks under an old right. */
+  #speaker({ connection, node, message }: MessageReceived): Member | undefined {
+    const member = this.#context.members.on(connection)
+    if (member?.session === undefined || member.id !== node) return undefined
+    if ('session' in message && message.session !== member.session.number) return undefined
+    return member
   }
 
   /** A node has its stream on disk up to `position`. */

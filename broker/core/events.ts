@@ -44,13 +44,15 @@ export interface UpgradeWish extends Pick<UpgradeRecord, Wished> {
 
 export type UpgradeDemand = 'stop' | 'resume' | { readonly start: UpgradeWish }
 
+export interface MessageReceived {
+  readonly type: 'node-message-received'
+  readonly connection: ConnectionId
+  readonly node: NodeId
+  readonly message: CoreUp
+}
+
 export type GatewayEvent =
-  | {
-      readonly type: 'node-message-received'
-      readonly connection: ConnectionId
-      readonly node: NodeId
-      readonly message: CoreUp
-    }
+  | MessageReceived
   | { readonly type: 'connection-closed'; readonly connection: ConnectionId }
   | {
       readonly type: 'task-submitted'

@@ -143,12 +143,11 @@ export class FleetInMemory {
     const decoded = decodeUp(encodeMessage(message))
     if (!decoded.ok) throw new Error(decoded.problem)
     if (message.t === 'applied') this.#marks.set(index, message)
-    return this.step({
-      type: 'node-message-received',
-      connection: connectionOf(index),
-      node: nodeIdOf(index),
-      message: decoded.message as CoreUp,
-    })
+    const type = 'node-message-received'
+    const names = { connection: connectionOf(index), node: nodeIdOf(index) }
+    const event = { type, ...names, message: decoded.message as CoreUp } as const
+    const answer = this.coordinator.beat(this.#now, event)
+    return answer === undefined ? this.step(event) : [answer]
   }
 
   get #now(): Instant {

@@ -339,6 +339,7 @@ export type Down = v.InferOutput<typeof downSchema>
 export type CoreUp = Exclude<Up, KeyUp | LogLines>
 export type CoreDown = Exclude<Down, KeyDown | UpgradeOrder | LogOrder>
 export type Hello = Extract<Up, { t: 'hello' }>
+export type Heartbeat = Extract<Up, { t: 'heartbeat' }>
 export type Applied = Extract<Up, { t: 'applied' }>
 export type Answer = Extract<Up, { t: 'answer' }>
 export type Entry = v.InferOutput<typeof entry>

@@ -4,10 +4,15 @@ import type { LedgerRecord } from '../../broker/core/ledger-records.ts'
 import { GatewayDriver, type GatewayPorts } from '../../broker/driver.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
-import { decodeDown } from '../../shared/protocol/messages.ts'
+import {
+  decodeDown,
+  encodeMessage,
+  PROTOCOL_VERSION,
+  type Up,
+} from '../../shared/protocol/messages.ts'
 import { SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import { planOf, roundOf } from '../support/flat-round.ts'
-import { BENCH_OPTIONS } from '../support/gateway-bench.ts'
+import { BENCH_OPTIONS, EMPTY_STORE } from '../support/gateway-bench.ts'
 
 /** A driver of a new gateway, whose ports note what is done, in order. */
 function newDriver(done: Partial<GatewayPorts>): GatewayDriver {
@@ -137,4 +142,45 @@ t.test('a round leaves slice by slice, and nothing overtakes it', async (t) => {
     ...['wrote first', 'to-0 read', 'to-1 read', 'turn', 'to-2 read', 'to-3 read', 'turn'],
     ...['to-4 read', 'told', 'answered', 'answered'],
   ])
+})
+
+t.test('a heartbeat is answered at once, but not before what waits for the disk', async (t) => {
+  const sent: string[] = []
+  let session = 0
+  let written = (): void => {}
+  const driver = newDriver({
+    write: () =>
+      new Promise((resolve) => {
+        written = resolve
+      }),
+    send: (_, payload) => {
+      const decoded = decodeDown(payload)
+      if (!decoded.ok) throw new Error(decoded.problem)
+      sent.push(decoded.message.t)
+      if (decoded.message.t === 'welcome') session = decoded.message.session
+    },
+  })
+  const say = (message: Up): void =>
+    driver.receive('a-1', 'a' as NodeId, encodeMessage(message), (_, problem) => {
+      throw new Error(problem)
+    })
+  driver.begin([])
+  say({
+    ...{ t: 'hello', version: PROTOCOL_VERSION, node: 'a', boot: 1, process: 'first' },
+    ...EMPTY_STORE,
+    ...{ weight: 1, operations: [], grid: null },
+  })
+  written()
+  await driver.idle()
+  say({ t: 'heartbeat', session, beat: 1 })
+  t.same(sent, ['welcome', 'beat'])
+  void driver.drain('a' as NodeId, true)
+  say({ t: 'heartbeat', session, beat: 2 })
+  t.equal(sent.length, 2, 'what it confirms may be on its way to the disk')
+  written()
+  await driver.idle()
+  t.equal(sent.length, 3)
+  await driver.stop()
+  say({ t: 'heartbeat', session, beat: 3 })
+  t.equal(sent.length, 3, 'nobody is answered any more')
 })

@@ -10,7 +10,7 @@ export const PART_PREFIX = '0-0123456789abcdef-'
 /** Their sessions are counted from 2³² on. */
 export function memberAt(index: number): Member {
   const id = `node-${index}` as NodeId
-  const member = new Member(id, index, { joinedTs: 0, storeId: `store-${index}`, nowMs: 0 })
+  const member = new Member(id, index, { joinedTs: 0, storeId: `store-${index}` })
   member.session = { number: 2 ** 32 + index, connection: `to-${index}`, process: 'one' }
   return member
 }

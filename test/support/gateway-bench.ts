@@ -121,6 +121,10 @@ export class GatewayBench {
     return this.#coordinator.view()
   }
 
+  nextDeadlineMs(): number | undefined {
+    return this.#coordinator.nextDeadlineMs()
+  }
+
   /** Begins, or begins again, on what the ledger has; connections are gone. */
   start(): Coordinator {
     const identity = newIdentity(this.options, 'ledger')
@@ -217,12 +221,12 @@ export class GatewayBench {
   }
 
   receive(connection: string, node: string, message: CoreUp): GatewayEffect[] {
-    return this.step({
-      type: 'node-message-received',
-      connection,
-      node: node as NodeId,
-      message,
-    })
+    const type = 'node-message-received'
+    const event = { type, connection, node: node as NodeId, message } as const
+    const answer = this.#coordinator.beat(this.#now(), event)
+    if (answer === undefined) return this.step(event)
+    this.effects = [answer]
+    return this.effects
   }
 
   /** On the node's present session. */

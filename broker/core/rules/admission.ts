@@ -165,7 +165,7 @@ function isTaken(
   const { session } = member
   if (session === undefined || session.connection === connection) return false
   if (session.process === hello.process) return false
-  const heardMs = member.heardMs ?? Number.NEGATIVE_INFINITY
+  const heardMs = context.detector.heardMs(member.index) ?? Number.NEGATIVE_INFINITY
   return context.nowMs - heardMs < context.options.suspectAfterMs
 }
 

@@ -81,7 +81,7 @@ export class Fleet {
         })
         break
       case 'join': {
-        const options = { joinedTs: context.ts, storeId: hello.storeId, nowMs: context.nowMs }
+        const options = { joinedTs: context.ts, storeId: hello.storeId }
         const member = context.members.add(hello.node as NodeId, options)
         this.#tasks.recovery.joined(member.id)
         context.lastJoinMs = context.nowMs

@@ -95,12 +95,12 @@ export class PackageFetches {
 
   /** What it was told to fetch it does not: it waits again. */
   putOff(member: Member): void {
-    const { id, heardMs } = member
-    const { nowMs } = this.#context
+    const { id, index } = member
+    const { nowMs, detector } = this.#context
     const sinceMs = this.#fetching.get(id)
     if (sinceMs === undefined) return
     const usedMs = this.#unfinished.get(id) ?? 0
-    const endMs = Math.min(nowMs, heardMs ?? nowMs)
+    const endMs = Math.min(nowMs, detector.heardMs(index) ?? nowMs)
     this.end(member)
     this.#unfinished.set(id, usedMs + Math.max(0, endMs - sinceMs))
     if (this.#table.find(id)?.state === 'fetching') this.#table.move(id, 'waiting')

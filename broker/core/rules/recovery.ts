@@ -309,7 +309,7 @@ export class Recovery {
 
   #addMember({ hello }: Inventory): Member {
     const context = this.#context
-    const options = { joinedTs: context.ts, storeId: hello.storeId, nowMs: context.nowMs }
+    const options = { joinedTs: context.ts, storeId: hello.storeId }
     const member = context.members.add(hello.node as NodeId, options)
     member.takeFrom(hello)
     member.rebaseFrom = hello.position

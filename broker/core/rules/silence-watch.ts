@@ -3,14 +3,17 @@
  * failure-detector.ts says how long each may be silent, self-doubt.ts when silence does not count. What
  * follows from a verdict is fleet.ts's.
  */
+import type { Heartbeat } from '../../../shared/protocol/messages.ts'
+import type { GatewayEffect } from '../effects.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
-import { livenessOf, suspectAfter, untilNextVerdictMs } from '../state/failure-detector.ts'
 import type { Member } from '../state/membership.ts'
 import type { DoubtChange } from '../state/self-doubt.ts'
 import { STABLE_MS } from '../state/steadiness.ts'
 
 /** A board that installs a version starts anew, perhaps twice, and has 90 s each time to join. */
 const UPGRADE_AWAY_MS = 180_000
+/** Judged at a time: a network that fails takes thousands with it. */
+const VERDICTS_MAX = 256
 
 export interface Verdicts {
   suspect(member: Member, reason: string): void
@@ -22,6 +25,8 @@ export interface Verdicts {
 export class SilenceWatch {
   readonly #context: CoordinatorContext
   readonly #verdicts: Verdicts
+  /** When all are looked at next, on the clock of silence: never later than some silence comes to something. */
+  #lookMs = Number.POSITIVE_INFINITY
 
   constructor(context: CoordinatorContext, verdicts: Verdicts) {
     this.#context = context
@@ -37,11 +42,11 @@ export class SilenceWatch {
 
   /** It is to come back: its silence counts only once it had the time for that. */
   expect(member: Member): void {
-    const { doubt, options } = this.#context
+    const { doubt, detector, options } = this.#context
     const { reconnectMs, deadAfterMs } = options
     const awayMs = member.isUpgrading ? UPGRADE_AWAY_MS - deadAfterMs : 0
-    member.silentSinceMs = doubt.clockMs + Math.max(reconnectMs, awayMs)
-    this.watch(member)
+    detector.expect(member.index, doubt.clockMs + Math.max(reconnectMs, awayMs))
+    this.#watch(member)
   }
 
   /** First in every step: before anything is judged that fell due while the gateway stood still. */
@@ -52,17 +57,17 @@ export class SilenceWatch {
 
   /** Its history goes on where the last session ended: what lies between does not count. */
   sessionBegan(member: Member): void {
-    member.arrivals.interrupt()
-    this.#context.doubt.cameBack(member.index)
+    const { doubt, detector } = this.#context
+    detector.interrupt(member.index)
+    doubt.cameBack(member.index)
     this.heard(member)
-    this.watch(member)
+    this.#watch(member)
     this.#awaitStability(member)
   }
 
   heard(member: Member): void {
-    const { doubt, nowMs } = this.#context
-    member.heardMs = nowMs
-    member.silentSinceMs = doubt.clockMs
+    const { doubt, detector, nowMs } = this.#context
+    detector.heard(member.index, nowMs, doubt.clockMs)
     doubt.heard(member.index)
     this.#tellChanges()
   }
@@ -70,22 +75,29 @@ export class SilenceWatch {
   /** It is no member any more. */
   forget(member: Member): void {
     const { doubt, deadlines } = this.#context
-    for (const kind of ['silence', 'stable']) deadlines.clear(`${kind}/${member.index}`)
+    deadlines.clear(`stable/${member.index}`)
     doubt.forget(member.index)
     this.#tellChanges()
   }
 
-  /** A heartbeat: of all that a member says, only this comes at regular times. */
-  beat(member: Member): void {
-    const { doubt } = this.#context
-    if (doubt.isDoubting) member.arrivals.interrupt()
-    else member.arrivals.beat(doubt.clockMs)
+  /** A heartbeat: of all that a member says, only this comes at regular times. Returns its answer. */
+  beat(member: Member, { beat, shed = 0 }: Heartbeat): GatewayEffect {
+    const { doubt, detector, ts, pages } = this.#context
+    const { index, stream } = member
+    if (doubt.isDoubting) detector.interrupt(index)
+    else detector.beat(index, doubt.clockMs)
+    member.answersShed = shed
+    const { number: session, connection } = member.session!
+    const confirmed = stream.acked
+    const message = { t: 'beat' as const, session, beat, ts, confirmed, ...pages.allowed(member) }
+    return { type: 'send', connection, message }
   }
 
   /** A suspect member is heard again on the session that it has. */
   revived(member: Member): void {
     this.#context.doubt.cameBack(member.index)
     this.#tellChanges()
+    this.#watch(member)
     this.#awaitStability(member)
   }
 
@@ -99,6 +111,7 @@ export class SilenceWatch {
     }
     doubt.wentQuiet(member.index)
     this.#tellChanges()
+    this.#watch(member)
   }
 
   probeReturned(beat: number): void {
@@ -112,39 +125,50 @@ export class SilenceWatch {
     this.#tellChanges()
   }
 
-  /**
-   * One deadline a member, moved only when it falls due: a beat costs no work here. In doubt nothing is
-   * judged; all are watched again when that ends.
-   */
-  watch(member: Member): void {
-    const { nowMs, options, deadlines, doubt } = this.#context
-    const { silentMs, suspectMs } = this.#silenceOf(member)
-    const waitMs = untilNextVerdictMs(silentMs, suspectMs, options.deadAfterMs)
-    if (waitMs === undefined || doubt.isDoubting) return
-    // Not less, or rounding could keep a wait of next to nothing going round.
-    deadlines.set(`silence/${member.index}`, nowMs + Math.max(1, waitMs), () => this.#judge(member))
+  /** It stands otherwise: another silence comes to something. */
+  #watch(member: Member): void {
+    const verdictMs = this.#verdictMs(member)
+    this.#context.detector.judgeAt(member.index, verdictMs)
+    if (verdictMs < this.#lookMs) this.#lookAt(verdictMs)
   }
 
-  #judge(member: Member): void {
-    const { doubt, options } = this.#context
+  /** On the clock of silence. In doubt nothing is judged; the look is set again when that ends. */
+  #lookAt(clockMs: number): void {
+    const { nowMs, deadlines, doubt } = this.#context
+    this.#lookMs = clockMs
+    if (doubt.isDoubting || clockMs === Number.POSITIVE_INFINITY) return
+    // Not less, or rounding could keep a wait of next to nothing going round.
+    const waitMs = Math.max(1, clockMs - doubt.clockMs)
+    deadlines.set('silence', nowMs + waitMs, () => this.#look())
+  }
+
+  /** One deadline for all members, moved only when it falls due: a beat costs no work here. */
+  #look(): void {
+    const { members, detector, doubt } = this.#context
     if (doubt.isDoubting) return
-    const { silentMs, suspectMs } = this.#silenceOf(member)
-    const liveness = livenessOf(silentMs, suspectMs, options.deadAfterMs)
-    if (liveness === 'suspect' && member.state === 'alive') {
+    for (const index of detector.due(doubt.clockMs, VERDICTS_MAX)) this.#judge(members.at(index))
+    this.#lookAt(detector.nextVerdictMs)
+  }
+
+  /** One of those before it may have made the gateway doubt itself. */
+  #judge(member: Member): void {
+    if (this.#isOver(member) && member.state === 'alive') {
       this.#verdicts.suspect(member, 'it fell silent')
     }
-    if (liveness === 'dead' && member.state !== 'dead' && member.state !== 'left') {
-      this.#verdicts.die(member)
-    }
-    this.watch(member)
+    if (this.#isOver(member)) this.#verdicts.die(member)
+    this.#watch(member)
   }
 
-  #silenceOf(member: Member): { silentMs: number; suspectMs: number } {
-    const { doubt, options } = this.#context
-    return {
-      silentMs: doubt.clockMs - member.silentSinceMs,
-      suspectMs: suspectAfter(member.arrivals, options),
-    }
+  #isOver(member: Member): boolean {
+    const { doubt } = this.#context
+    return !doubt.isDoubting && this.#verdictMs(member) <= doubt.clockMs
+  }
+
+  #verdictMs({ index, state }: Member): number {
+    const { detector, options } = this.#context
+    const sinceMs = detector.sinceMs(index)
+    if (state === 'alive') return sinceMs + detector.suspectAfterMs(index)
+    return state === 'suspect' ? sinceMs + options.deadAfterMs : Number.POSITIVE_INFINITY
   }
 
   #pulse(): void {
@@ -156,11 +180,10 @@ export class SilenceWatch {
   }
 
   #tellChanges(): void {
-    const { doubt, members } = this.#context
+    const { doubt } = this.#context
     const changes = doubt.takeChanges()
     for (const change of changes) this.#tell(change)
-    if (changes.length === 0 || doubt.isDoubting) return
-    for (const member of members.all) this.watch(member)
+    if (changes.length > 0) this.#lookAt(this.#lookMs)
   }
 
   #tell(change: DoubtChange): void {

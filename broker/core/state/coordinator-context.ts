@@ -17,6 +17,7 @@ import {
   wasRebuilt,
 } from '../ledger-records.ts'
 import { Deadlines } from './deadlines.ts'
+import { FailureDetector } from './failure-detector.ts'
 import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
 import { PageFormats } from './page-formats.ts'
@@ -103,6 +104,7 @@ export class CoordinatorContext {
   readonly options: CoordinatorOptions
   readonly random: Random
   readonly members = new Membership()
+  readonly detector: FailureDetector
   readonly doubt: SelfDoubt
   readonly placement: Placement
   readonly tasks: TaskLedger
@@ -136,6 +138,7 @@ export class CoordinatorContext {
     const placed = { tiles, replicas, virtualNodes, loadBound, wasRebuilt: wasRebuilt(identity) }
     this.placement = new Placement(placed)
     this.tasks = new TaskLedger(options)
+    this.detector = new FailureDetector(options)
     this.doubt = new SelfDoubt(options)
   }
 

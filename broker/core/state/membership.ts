@@ -14,7 +14,6 @@ import type { Hello } from '../../../shared/protocol/messages.ts'
 import type { MemberState } from '../../../shared/protocol/states.ts'
 import type { ConnectionId } from '../events.ts'
 import type { MemberRecord, StreamRecord, StreamsRecord } from '../ledger-records.ts'
-import { ArrivalHistory } from './failure-detector.ts'
 import type { RingMember } from './hash-ring.ts'
 import { type MemberChange, MemberChanges } from './member-changes.ts'
 import { NodeStream } from './node-stream.ts'
@@ -78,11 +77,6 @@ export class Member {
   /** It was told to install another version, and has not been here with it for long enough. */
   isUpgrading = false
   stream: NodeStream
-  /** When it was last heard since the gateway started, monotonic ms. */
-  heardMs: number | undefined
-  /** When it was last heard, on the clock that stands still while the gateway doubts itself. */
-  silentSinceMs: number
-  readonly arrivals = new ArrivalHistory()
   readonly steadiness = new Steadiness()
   #stopReason: { readonly code: string; readonly message: string } | undefined
   /** It is being emptied, or was. */
@@ -99,13 +93,12 @@ export class Member {
   constructor(
     id: NodeId,
     index: number,
-    options: { joinedTs: number; storeId: string; nowMs: number },
+    options: { joinedTs: number; storeId: string },
     roster = new Roster(),
   ) {
     this.id = id
     this.index = index
     this.joinedTs = options.joinedTs
-    this.silentSinceMs = options.nowMs
     this.stream = new NodeStream(options.storeId)
     this.#roster = roster
     this.#count(1)
@@ -303,7 +296,7 @@ export class Membership {
     return this.#byStore.get(storeId)
   }
 
-  add(id: NodeId, options: { joinedTs: number; storeId: string; nowMs: number }): Member {
+  add(id: NodeId, options: { joinedTs: number; storeId: string }): Member {
     assert(!this.#byId.has(id), 'a node is added once')
     const index = this.#freeIndexes.pop() ?? this.#byIndex.length
     return this.#place(new Member(id, index, options, this.#roster), options.storeId)
@@ -333,7 +326,6 @@ export class Membership {
   restore(
     records: readonly { key: string | number; value: MemberRecord }[],
     streams: readonly { key: string | number; value: StreamsRecord | StreamRecord }[],
-    nowMs: number,
   ): void {
     const named = new Map<string | number, StreamRecord>()
     for (const { key, value } of streams) {
@@ -342,7 +334,7 @@ export class Membership {
     }
     for (const { key, value } of records) {
       assert(this.#byIndex[value.index] === undefined, 'a member index stands for one member')
-      const fresh = new Member(key as NodeId, value.index, { ...value, nowMs }, this.#roster)
+      const fresh = new Member(key as NodeId, value.index, value, this.#roster)
       const member = this.#place(fresh, value.storeId)
       member.boot = value.boot
       member.weight = value.weight

@@ -90,6 +90,11 @@ export class SelfDoubt {
     return this.#doubts.size > 0
   }
 
+  /** Nothing is doubted, and `advance` to this moment would begin nothing. */
+  isCalmAt(nowMs: number): boolean {
+    return !this.isDoubting && nowMs - this.#pulseDueMs <= this.#lagMaxMs
+  }
+
   /** Reasons that count now, and since when on the gateway's monotonic clock. */
   get reasons(): { readonly reason: DoubtReason; readonly beganMs: number }[] {
     return [...this.#doubts].map(([reason, { beganMs }]) => ({ reason, beganMs }))

@@ -4,7 +4,6 @@
  */
 import type { NodeView } from '../../../shared/protocol/views.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
-import { phi } from '../state/failure-detector.ts'
 import type { Member } from '../state/membership.ts'
 import type { Departure } from './move-views.ts'
 
@@ -17,11 +16,12 @@ export interface NodeParts {
 }
 
 export function nodeViewOf(
-  { nowMs, ts, doubt, options }: CoordinatorContext,
+  { nowMs, ts, doubt, detector }: CoordinatorContext,
   member: Member,
   { tiles, written, departure }: NodeParts,
 ): NodeView {
-  const suspicion = phi(doubt.clockMs - member.silentSinceMs, member.arrivals, options)
+  const suspicion = detector.phi(member.index, doubt.clockMs)
+  const heardMs = detector.heardMs(member.index)
   return {
     id: member.id,
     state: member.state,
@@ -39,7 +39,7 @@ export function nodeViewOf(
     operations: [...member.operations].sort(),
     stream: { head: member.stream.head, acked: member.stream.acked },
     behind: member.stream.head - member.stream.acked,
-    ...(member.heardMs === undefined ? {} : { heard_ts: Math.round(ts + member.heardMs - nowMs) }),
+    ...(heardMs === undefined ? {} : { heard_ts: Math.round(ts + heardMs - nowMs) }),
     ...(isTroubled(member) || departure?.waitsFor !== undefined ? { troubled: true } : {}),
     answers_shed: member.answersShed,
     ...(member.isOnProbation(nowMs) ? { probation_seconds: probationSeconds(member, nowMs) } : {}),

@@ -53,7 +53,7 @@ t.test('only a holder that is in sync can give a tile in the place of another', 
   )
   const [a, b] = ['a', 'b'].map((name) => {
     const id = name as NodeId
-    const member = context.members.add(id, { joinedTs: 1, storeId: `store-${name}`, nowMs: 0 })
+    const member = context.members.add(id, { joinedTs: 1, storeId: `store-${name}` })
     context.members.open(member, `${name}-1`, 'process', 1)
     return member
   })

@@ -65,6 +65,18 @@ t.test('any word of a suspect refutes the suspicion', async (t) => {
   t.same(bench.notices('node-alive'), [{ node: 'a' }])
 })
 
+t.test('a heartbeat is no step, unless something follows from it', async (t) => {
+  const bench = fleetOf(NAMES)
+  bench.nowMs += 10 * BEAT_MS
+  bench.beat('a')
+  t.ok(bench.notices('doubt-began').length === 1, 'the gateway stood still')
+  for (const name of NAMES) bench.beat(name)
+  bench.nowMs = bench.nextDeadlineMs()! + 1
+  const due = bench.nextDeadlineMs()
+  t.equal(bench.beat('a').length, 1, 'only its answer')
+  t.equal(bench.nextDeadlineMs(), due, 'what is due waits for its own event')
+})
+
 t.test('a gateway that stood still for a minute kills nobody', async (t) => {
   for (const names of [['a'], ['a', 'b'], NAMES]) {
     const bench = fleetOf(names)

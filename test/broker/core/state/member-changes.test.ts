@@ -6,7 +6,7 @@ import type { NodeId } from '../../../../shared/core/ids.ts'
 
 function joined(): { members: Membership; member: ReturnType<Membership['add']> } {
   const members = new Membership()
-  const member = members.add('a' as NodeId, { joinedTs: 0, storeId: 'store', nowMs: 0 })
+  const member = members.add('a' as NodeId, { joinedTs: 0, storeId: 'store' })
   members.open(member, 'connection', 'process', 1)
   members.takeChanges()
   return { members, member }
@@ -32,9 +32,7 @@ t.test('whoever is silent for a moment of a step has not changed', async (t) => 
 t.test('those that have changed come by their index', async (t) => {
   const members = new Membership()
   const changes = new MemberChanges()
-  const all = ['a', 'b', 'c'].map((id) =>
-    members.add(id as NodeId, { joinedTs: 0, storeId: id, nowMs: 0 }),
-  )
+  const all = ['a', 'b', 'c'].map((id) => members.add(id as NodeId, { joinedTs: 0, storeId: id }))
   for (const member of [...all].reverse()) changes.note(member)
   for (const member of all.slice(1)) members.open(member, member.id, 'process', 1)
   t.same(

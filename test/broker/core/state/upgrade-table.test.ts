@@ -7,7 +7,7 @@ const PACKAGE = { sha256: 'a1'.repeat(32), bytes: 545_000 }
 const OFFER = { version: '0.2.0', packages: { armhf: PACKAGE } }
 
 function member(program: Member['program']): Member {
-  const made = new Member('a' as NodeId, 0, { joinedTs: 0, storeId: 'store', nowMs: 0 })
+  const made = new Member('a' as NodeId, 0, { joinedTs: 0, storeId: 'store' })
   made.program = program
   return made
 }

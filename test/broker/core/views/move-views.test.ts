@@ -14,7 +14,7 @@ function parts(planned: readonly { from: number; waitsFor: string }[]) {
   const identity = newIdentity(BENCH_OPTIONS, 'ledger')
   const context = new CoordinatorContext(BENCH_OPTIONS, new Random(1), identity)
   for (const name of ['a', 'b', 'c']) {
-    const joined = { joinedTs: 1, storeId: `store-${name}`, nowMs: 0 }
+    const joined = { joinedTs: 1, storeId: `store-${name}` }
     const member = context.members.add(name as NodeId, joined)
     if (name !== 'c') member.leaving = 'draining'
   }

@@ -80,7 +80,7 @@ t.test('who goes before it is his turn is in no slice, also if his name comes ag
 t.test('who has left is in no trouble, whoever else is away is', async (t) => {
   const identity = newIdentity(BENCH_OPTIONS, 'ledger')
   const context = new CoordinatorContext(BENCH_OPTIONS, new Random(1), identity)
-  const joined = { joinedTs: 1, storeId: 'store', nowMs: 0 }
+  const joined = { joinedTs: 1, storeId: 'store' }
   const member = context.members.add('a' as NodeId, joined)
   const troubled = () => nodeViewOf(context, member, { tiles: 0, written: 0 }).troubled
   t.equal(troubled(), true)

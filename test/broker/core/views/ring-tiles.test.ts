@@ -21,7 +21,7 @@ function contextOf(geometry: Geometry, nodes: number, replicas: number): Coordin
   const context = new CoordinatorContext(options, new Random(1), newIdentity(options, 'ledger'))
   for (let index = 0; index < nodes; index++) {
     const id = `n${index}` as NodeId
-    const member = context.members.add(id, { joinedTs: 1, storeId: `store-${index}`, nowMs: 0 })
+    const member = context.members.add(id, { joinedTs: 1, storeId: `store-${index}` })
     context.members.open(member, `c-${index}`, 'process', 1)
   }
   context.placement.setMembers(context.members.placeable)
