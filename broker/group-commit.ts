@@ -20,16 +20,15 @@ interface CommitTakers {
 
 interface Batch {
   readonly records: LedgerRecord[]
-  readonly effects: Visible[]
-  /** Somebody waits until all this has left. */
-  readonly left: (() => void) | undefined
+  /** In order; of what a step asked for, its end is told to whoever waits for that. */
+  readonly leaving: (Visible | (() => void))[]
 }
 
 export class GroupCommit {
   readonly #ports: CommitPorts
   readonly #takers: CommitTakers
-  /** Steps whose effects have not left; the first ones' records may be on their way to the disk. */
-  #queue: Batch[] = []
+  /** Of the steps that nothing has been done about. */
+  #waiting = newBatch()
   #underWay: Promise<void> | undefined
   /** As if something were on its way, until `begin`: what comes before waits for the start's records. */
   #isLeaving = true
@@ -41,13 +40,18 @@ export class GroupCommit {
 
   /** What the start asks for leaves, and then what was added meanwhile. */
   begin(effects: readonly GatewayEffect[]): void {
-    this.#queue.unshift(this.#batchOf(effects))
+    const { records, leaving } = this.#waiting
+    this.#waiting = newBatch()
+    this.#take(effects)
+    this.#waiting.records.push(...records)
+    this.#waiting.leaving.push(...leaving)
     this.#isLeaving = false
     this.#leave()
   }
 
   add(effects: readonly GatewayEffect[], left?: () => void): void {
-    this.#queue.push(this.#batchOf(effects, left))
+    this.#take(effects)
+    if (left !== undefined) this.#waiting.leaving.push(left)
     this.#leave()
   }
 
@@ -56,33 +60,31 @@ export class GroupCommit {
     while (this.#underWay !== undefined) await this.#underWay
   }
 
-  #batchOf(effects: readonly GatewayEffect[], left?: () => void): Batch {
-    const batch: Batch = { records: [], effects: [], left }
+  #take(effects: readonly GatewayEffect[]): void {
+    const { records, leaving } = this.#waiting
     for (const effect of effects) {
       if (effect.type !== 'persist') {
-        batch.effects.push(effect)
-        if (effect.type === 'publish') {
-          batch.records.push(...(this.#ports.recordsOf?.(effect) ?? []))
-        }
+        leaving.push(effect)
+        if (effect.type === 'publish') records.push(...(this.#ports.recordsOf?.(effect) ?? []))
         continue
       }
       this.#ports.performing?.(effect)
       // Not spread into one call: arguments lie on the stack.
-      for (const record of effect.records) batch.records.push(record)
+      for (const record of effect.records) records.push(record)
     }
-    return batch
   }
 
   /**
-   * Lets queued effects leave, in order. What an effect causes on the way comes back as an event, and
-   * its effects queue up behind the rest.
+   * Lets what waits leave, in order. What an effect causes on the way comes back as an event, and
+   * its effects wait behind the rest.
    */
   #leave(): void {
     if (this.#isLeaving) return
     this.#isLeaving = true
-    while (this.#queue.length > 0) {
-      const isToDisk = this.#queue.some(({ records }) => records.length > 0)
-      const leaving = isToDisk ? this.#flushQueue() : this.#release(this.#queue.shift()!)
+    while (this.#waiting.records.length + this.#waiting.leaving.length > 0) {
+      const batch = this.#waiting
+      this.#waiting = newBatch()
+      const leaving = batch.records.length > 0 ? this.#flush(batch) : this.#release(batch)
       if (leaving === undefined) continue
       this.#underWay = this.#leaveAfter(leaving)
       return
@@ -102,30 +104,30 @@ export class GroupCommit {
     }
   }
 
-  async #flushQueue(): Promise<void> {
-    const batches = [...this.#queue]
-    await this.#ports.write(batches.flatMap(({ records }) => records))
-    this.#queue.splice(0, batches.length)
-    for (const batch of batches) {
-      const leaving = this.#release(batch)
-      if (leaving !== undefined) await leaving
-    }
+  async #flush(batch: Batch): Promise<void> {
+    await this.#ports.write(batch.records)
+    await this.#release(batch)
   }
 
   /** Resolves when all of it has left; undefined where that is so at once. */
   #release(batch: Batch, first = 0): Promise<void> | undefined {
-    const { effects, left } = batch
-    for (let at = first; at < effects.length; at++) {
-      this.#takers.perform(effects[at]!)
-      if (isOfRound(effects[at]) && isOfRound(effects[at + 1])) {
+    const { leaving } = batch
+    for (let at = first; at < leaving.length; at++) {
+      const effect = leaving[at]!
+      if (typeof effect === 'function') effect()
+      else this.#takers.perform(effect)
+      if (isOfRound(effect) && isOfRound(leaving[at + 1])) {
         return this.#ports.clock.turn().then(() => this.#release(batch, at + 1))
       }
     }
-    left?.()
     return undefined
   }
 }
 
-function isOfRound(effect: Visible | undefined): boolean {
-  return effect?.type === 'send-round'
+function newBatch(): Batch {
+  return { records: [], leaving: [] }
+}
+
+function isOfRound(effect: Batch['leaving'][number] | undefined): boolean {
+  return typeof effect === 'object' && effect.type === 'send-round'
 }
