@@ -96,6 +96,8 @@ export class SimpleFleet {
       lagMs: 2000,
       resendMs: 3000,
       returnGraceMs: 2000,
+      // As the gateway has it: in pairs, the last of a hundred thousand would leave after its lease.
+      flatMin: 256,
       streamWindowBytes: 64 * 1024,
     }
     const latency = { latencyMinMs: 1, latencyMaxMs: 30, keepaliveMs: 2000 }
