@@ -1,6 +1,7 @@
 /** The MQTT side of the gateway: Aedes, with a gate before each of its clients. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { Aedes } from 'aedes'
 import { writeToStream } from 'mqtt-packet'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -17,6 +18,7 @@ import { Delivery } from './mqtt-delivery.ts'
 import { type BrokerCounters, Figures, newTraffic, Tally } from './mqtt-figures.ts'
 import { Gate, type GateOptions, type GatePort, type GateShared } from './mqtt-gate.ts'
 import { BrokerHooks, type BrokerParts, type MqttBrokerPort } from './mqtt-hooks.ts'
+import { parseNothing } from './mqtt-inlet.ts'
 import {
   gateOptionsFor,
   MQTT_LIMITS,
@@ -348,7 +350,7 @@ export class MqttBroker {
     if (this.#parts.connections.makeRoom()) this.#parts.refused.add('pre-connect-full')
     const gate = new Gate(socket, this.#gateOptions, this.#gateShared, this.#gatePort)
     const connection = this.#parts.connections.add(gate, principal)
-    this.#aedes.handle(gate)
+    parseNothing(this.#aedes.handle(gate as unknown as Duplex))
     // In the next turn Aedes has seen that, too.
     gate.once('close', () => setImmediate(() => this.#hooks.connectionEnded(connection)))
   }

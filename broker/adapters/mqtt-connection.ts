@@ -138,6 +138,11 @@ export function encodePublish(topic: Buffer, payload: Uint8Array): Buffer {
   return Buffer.concat([Uint8Array.from(header), topic, payload])
 }
 
+/** A PUBACK or a PUBREC. */
+export function encodeAcknowledgement(type: number, id: number): Buffer {
+  return Buffer.from([type << 4, 2, id >> 8, id & 0xff])
+}
+
 /** A topic as it stands in a PUBLISH: with its length before it. */
 export function encodeTopic(topic: string): Buffer {
   const text = Buffer.from(topic)

@@ -208,7 +208,7 @@ export class Connections {
   }
 
   of(client: Client | null): Connection | undefined {
-    return client === null ? undefined : this.#byGate.get(client.conn as Gate)
+    return client === null ? undefined : this.#byGate.get(client.conn as unknown as Gate)
   }
 
   /** The gateway's own client, while it is connected. */

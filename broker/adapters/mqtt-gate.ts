@@ -1,10 +1,10 @@
 /**
- * The stream between a socket and Aedes. It lets through whole, sound packets only, bounded in size,
- * number and time before anything is kept; it holds SUBSCRIBE and UNSUBSCRIBE apart until they are
- * acknowledged, since Aedes works on all packets of one read at once; and it bounds the way out.
+ * Stands between a socket and Aedes, and is its connection: as much of a stream as Aedes uses. It lets through whole,
+ * sound packets only, bounded in size, number and time before anything is kept; it holds SUBSCRIBE and UNSUBSCRIBE
+ * apart until they are acknowledged, since Aedes works on all packets of one read at once; and it bounds the way out.
  */
+import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { FETCH_FIRST_BYTE } from '../../shared/protocol/fetch.ts'
 import type { ByteBudget } from './byte-budget.ts'
@@ -12,6 +12,7 @@ import { Acknowledgements } from './mqtt-acknowledgements.ts'
 import { AssemblyDeadline } from './mqtt-assembly-deadline.ts'
 import type { Traffic } from './mqtt-figures.ts'
 import { type Frame, type FrameBounds, FrameReader, SentPackets } from './mqtt-frames.ts'
+import { type Incoming, incomingOf } from './mqtt-incoming.ts'
 import { Outflow, type OutflowOptions } from './mqtt-outflow.ts'
 import {
   CONNACK,
@@ -29,7 +30,6 @@ import {
   UNSUBACK,
   UNSUBSCRIBE,
 } from './mqtt-packets.ts'
-import { SkippedPayloads } from './mqtt-skipped-payloads.ts'
 import { type ConnectionRates, ConnectionShare, type TurnShare } from './mqtt-turn-share.ts'
 
 export interface GateOptions extends OutflowOptions, ConnectionRates {
@@ -65,7 +65,7 @@ const SERVER_UNAVAILABLE = 3
 /** How long a peer may take to read what is left for it. */
 const LEAVE_TIMEOUT_MS = 2000
 
-export class Gate extends Duplex {
+export class Gate extends EventEmitter {
   readonly #socket: Socket
   readonly #options: GateOptions
   readonly #traffic: Traffic
@@ -75,17 +75,21 @@ export class Gate extends Duplex {
   readonly #outflow: Outflow
   readonly #deadline: AssemblyDeadline
   readonly #share: ConnectionShare
-  readonly #skipped = new SkippedPayloads()
   readonly #acknowledgements = new Acknowledgements()
+  #isDestroyed = false
   #isRoomWanted = false
   #isBridge = false
   #isFirst = true
   #isHandedOver = false
   #state: GateState = 'awaiting-connect'
-  #isWanted = false
+  #isPumping = false
+  /** What Aedes has not taken yet. */
+  #next: Incoming[] | undefined
   /** The acknowledgement that the last SUBSCRIBE or UNSUBSCRIBE still waits for. */
   #awaitedType: number | undefined
   #parked: Frame | undefined
+  /** What was before it has been worked on. */
+  #isParkedDue = false
   #holds = 0
   /** The end of the peer's bytes: `passed` once Aedes was told. */
   #end: 'none' | 'seen' | 'passed' = 'none'
@@ -99,9 +103,7 @@ export class Gate extends Duplex {
     { budget, traffic, turns }: GateShared,
     port: GatePort,
   ) {
-    // What Aedes has not taken it takes all at once: so no more than one share waits for it. The way out
-    // has bounds of its own, and never waits in the stream.
-    super({ readableHighWaterMark: 1, writableHighWaterMark: 2 ** 31 - 1 })
+    super()
     this.#socket = socket
     this.#options = options
     this.#traffic = traffic
@@ -122,7 +124,6 @@ export class Gate extends Duplex {
     )
     this.#connectTimer = setTimeout(() => this.#refuse('connect-timeout'), options.connectTimeoutMs)
 
-    this.on('error', () => {})
     socket.on('error', () => {})
     socket.on('data', (chunk: Buffer) => this.#onChunk(chunk))
     socket.on('end', () => this.#onEnd())
@@ -144,7 +145,11 @@ export class Gate extends Duplex {
 
   /** What was written and is not with the kernel yet. */
   get backlogBytes(): number {
-    return this.writableLength + this.#outflow.waitingBytes + this.#socket.writableLength
+    return this.#outflow.waitingBytes + this.#socket.writableLength
+  }
+
+  get destroyed(): boolean {
+    return this.#isDestroyed
   }
 
   /** Keying material of this connection alone; nothing where it has none. */
@@ -168,11 +173,6 @@ export class Gate extends Duplex {
     return this.#socket.remoteAddress ?? ''
   }
 
-  /** The bytes of the submission that a payload of ours stands for; each stands once. */
-  takeSkipped(payload: Uint8Array): number | undefined {
-    return this.#skipped.take(payload)
-  }
-
   /** Lets nothing more through until `release`; may be nested. */
   hold(): void {
     this.#holds++
@@ -194,71 +194,55 @@ export class Gate extends Duplex {
     this.#state = 'leaving'
     this.#frames.release()
     this.#leaveTimer = setTimeout(() => this.destroy(), LEAVE_TIMEOUT_MS)
-    this.write(Buffer.alloc(0), () => this.#outflow.afterAll(() => this.#socket.end()))
+    this.#outflow.afterAll(() => this.#socket.end())
     // Read on, so that the end of the peer is seen.
     this.#socket.resume()
   }
 
-  override _read(): void {
-    this.#isWanted = true
-    this.#pump()
+  /** The next packets, where there are some; else `readable` tells of them. */
+  read(): Incoming[] | null {
+    const packets = this.#next ?? this.#take()
+    this.#next = undefined
+    if (!this.#isPumping) this.#updateFlow()
+    return packets ?? null
   }
 
-  /** Says by its answer, and by `drain`, whether there is room: what is written never waits in the stream. */
-  override write(chunk: Uint8Array, ...rest: unknown[]): boolean {
-    super.write(chunk, ...(rest as []))
+  /** Says by its answer, and by `drain`, whether there is room. */
+  write(written: Uint8Array | string): boolean {
+    if (this.#isDestroyed) return true
+    const chunk = typeof written === 'string' ? Buffer.from(written) : (written as Buffer)
+    this.#traffic.bytesSent += chunk.length
+    this.#sent.watch(chunk)
+    this.#outflow.send(chunk)
     this.#isRoomWanted ||= this.#isFull
     return !this.#isFull
   }
 
-  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
-    this.#send([chunk])
-    callback()
-  }
-
-  override _writev(items: { chunk: Buffer }[], callback: () => void): void {
-    this.#send(items.map((item) => item.chunk))
-    callback()
-  }
-
-  override _final(callback: () => void): void {
-    this.#outflow.afterAll(() => {
-      this.#socket.end()
-      callback()
-    })
-  }
-
-  override _destroy(_error: Error | null, callback: (error: null) => void): void {
+  destroy(): void {
+    if (this.#isDestroyed) return
+    this.#isDestroyed = true
     this.#state = 'closed'
     clearTimeout(this.#connectTimer)
     this.#deadline.close()
     this.#share.close()
     clearTimeout(this.#leaveTimer)
     this.#frames.release()
-    this.#skipped.clear()
     this.#parked = undefined
+    this.#next = undefined
     this.#outflow.close()
     if (!this.#isHandedOver) this.#socket.destroy()
     this.#reportClosed()
-    callback(null)
+    process.nextTick(() => this.emit('close'))
   }
 
   get #isFull(): boolean {
-    return this.writableLength + this.#outflow.waitingBytes >= this.#options.writableBytes
+    return this.#outflow.waitingBytes >= this.#options.writableBytes
   }
 
   #drain(): void {
     if (!this.#isRoomWanted) return
     this.#isRoomWanted = false
     this.emit('drain')
-  }
-
-  #send(chunks: readonly Buffer[]): void {
-    for (const chunk of chunks) {
-      this.#traffic.bytesSent += chunk.length
-      this.#sent.watch(chunk)
-    }
-    this.#outflow.send(chunks)
   }
 
   #onSent(type: number, qos: number, id: number): void {
@@ -294,45 +278,61 @@ export class Gate extends Duplex {
     if (this.#state !== 'awaiting-connect') this.#deadline.look()
   }
 
-  /** Lets packets through: neighbours in one buffer go as one. */
+  /** Lets packets through; where Aedes has left some, no more than those wait for it. */
   #pump(): void {
-    let run: { buffer: Buffer; start: number; end: number } | undefined
-    const flush = (): void => {
-      const bytes = run?.buffer.subarray(run.start, run.end)
-      run = undefined
-      if (bytes && !this.destroyed && !this.push(bytes)) this.#isWanted = false
+    if (this.#next === undefined && !this.#isPumping) {
+      this.#isPumping = true
+      this.#next = this.#take()
+      if (this.#next !== undefined) this.emit('readable')
+      this.#isPumping = false
     }
+    this.#updateFlow()
+  }
+
+  /** All that may pass now. */
+  #take(): Incoming[] | undefined {
+    if (this.#isParkedDue) return this.#takeParked()
+    let packets: Incoming[] | undefined
     while (this.#mayPass()) {
       const frame = this.#frames.next()
       if (typeof frame === 'string') {
-        flush()
         if (frame !== 'incomplete') this.#refuse(frame)
         break
       }
-      if (!this.#admit(frame)) {
-        flush()
-        break
-      }
+      if (!this.#admit(frame)) break
       if (frame.type === SUBSCRIBE || frame.type === UNSUBSCRIBE) {
         this.#park(frame)
-      } else if (frame.skippedBytes !== undefined) {
-        flush()
-        this.push(this.#skipped.substitute(frame, frame.skippedBytes))
-      } else if (run !== undefined && run.buffer === frame.buffer && run.end === frame.start) {
-        run.end = frame.end
-      } else {
-        flush()
-        run = { buffer: frame.buffer, start: frame.start, end: frame.end }
+        continue
       }
+      const packet = incomingOf(frame)
+      if (packet === undefined) {
+        this.#refuse('packet-type')
+        break
+      }
+      packets ??= []
+      packets.push(packet)
     }
-    flush()
-    this.#updateFlow()
+    return this.#isDestroyed ? undefined : packets
+  }
+
+  #takeParked(): Incoming[] | undefined {
+    const frame = this.#parked
+    this.#isParkedDue = false
+    if (frame === undefined || this.#state !== 'open') return undefined
+    const packet = incomingOf(frame)
+    if (packet === undefined) {
+      this.#refuse('packet-type')
+      return undefined
+    }
+    this.#parked = undefined
+    this.#awaitedType = frame.type === SUBSCRIBE ? SUBACK : UNSUBACK
+    return [packet]
   }
 
   #mayPass(): boolean {
     if (this.#state !== 'awaiting-connect' && this.#state !== 'open') return false
     if (this.#holds > 0 || this.#parked !== undefined) return false
-    if (this.#awaitedType !== undefined || !this.#isWanted) return false
+    if (this.#awaitedType !== undefined) return false
     return this.#share.isLeft()
   }
 
@@ -375,19 +375,17 @@ export class Gate extends Duplex {
     }
     this.#parked = frame
     setImmediate(() => {
-      if (this.#parked !== frame || this.#state !== 'open') return
-      this.#parked = undefined
-      this.#awaitedType = type === SUBSCRIBE ? SUBACK : UNSUBACK
-      this.push(buffer.subarray(frame.start, end))
+      this.#isParkedDue = true
+      this.#pump()
     })
   }
 
   #updateFlow(): void {
     if (this.#state === 'leaving' || this.#state === 'closed') return
-    if (this.#mayPass()) {
+    if (this.#next === undefined && this.#mayPass()) {
       if (this.#end === 'seen') {
         this.#end = 'passed'
-        this.push(null)
+        process.nextTick(() => this.emit('end'))
       } else if (this.#socket.isPaused()) {
         this.#socket.resume()
       }

@@ -24,6 +24,15 @@ export interface OutflowPort {
 
 /** One piece: small enough that a link of a few KB/s takes it before the stall timeout. */
 const PIECE_BYTES = 32 * 1024
+/** Those that have something to send when what is being done now is done. */
+let due: Outflow[] = []
+
+function flowAll(): void {
+  const all = due
+  due = []
+  for (const outflow of all) outflow.flow()
+}
+
 /** Small buffers that wait are joined when there are this many: one costs some 200 bytes beside its own. */
 const LOOSE_MAX = 64
 
@@ -38,6 +47,7 @@ export class Outflow {
   #waitingBytes = 0
   #whenEmpty: (() => void)[] = []
   #isBlocked = false
+  #isDue = false
   #pieceSinceMs = 0
   #behindSinceMs: number | undefined
   #timer: NodeJS.Timeout | undefined
@@ -50,7 +60,7 @@ export class Outflow {
     socket.on('drain', () => {
       if (!this.#isBlocked) return
       this.#isBlocked = false
-      this.#flow()
+      this.flow()
     })
   }
 
@@ -69,14 +79,19 @@ export class Outflow {
     return this.#behindSinceMs === undefined ? 0 : performance.now() - this.#behindSinceMs
   }
 
-  send(chunks: readonly Buffer[]): void {
+  /** Leaves when what is being done now is done, with all that is sent to the peer until then. */
+  send(chunk: Buffer): void {
     if (this.#isClosed) return
-    for (const chunk of chunks) this.#add(chunk)
-    if (!this.#isBlocked) this.#flow()
+    this.#add(chunk)
+    if (this.#isBlocked || this.#isDue) return
+    if (due.length === 0) process.nextTick(flowAll)
+    this.#isDue = true
+    due.push(this)
   }
 
   /** Calls `done` once all that was sent is with the socket, and the socket has room again. */
   afterAll(done: () => void): void {
+    if (!this.#isBlocked) this.flow()
     if (this.#isBlocked) this.#whenEmpty.push(done)
     else done()
   }
@@ -98,9 +113,13 @@ export class Outflow {
       for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
         this.#pieces.push(chunk.subarray(at, at + PIECE_BYTES))
       }
+      this.flow()
       return
     }
-    if (this.#looseBytes + chunk.length > PIECE_BYTES) this.#join()
+    if (this.#looseBytes + chunk.length > PIECE_BYTES) {
+      this.#join()
+      this.flow()
+    }
     this.#loose.push(chunk)
     this.#looseBytes += chunk.length
     if (this.#loose.length >= LOOSE_MAX) this.#loose = [Buffer.concat(this.#loose)]
@@ -115,7 +134,9 @@ export class Outflow {
     this.#looseBytes = 0
   }
 
-  #flow(): void {
+  /** To the socket, as long as it has room. */
+  flow(): void {
+    this.#isDue = false
     while (!this.#isBlocked && !this.#isClosed) {
       if (this.#pieces.length === 0) this.#join()
       const piece = this.#pieces.shift()

@@ -1,17 +1,18 @@
 /**
  * What becomes of a publish. A submission is answered here: Aedes acknowledges a publish after the
- * callback of its hook, so that is held until the gateway has answered.
+ * callback of its hook, so that is held until the gateway has answered. What reaches nobody is acknowledged here, and
+ * Aedes never hears of it.
  */
 import type { Client, PublishPacket } from 'aedes'
 import type { Submitter } from '../core/events.ts'
 import { type DropReason, decidePublish, probeTopicOf } from './mqtt-access.ts'
-import { type Connection, NOBODY } from './mqtt-connection.ts'
+import { type Connection, encodeAcknowledgement, NOBODY } from './mqtt-connection.ts'
 import type { BrokerParts, ReadingMessage, Submission } from './mqtt-hooks.ts'
+import type { IncomingPublish } from './mqtt-incoming.ts'
+import { PUBACK, PUBREC } from './mqtt-packets.ts'
 import { RefusedTopics } from './mqtt-refused-topics.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
-/** Where a publish goes that is acknowledged and reaches nobody. */
-const NOWHERE = '$SYS/dropped'
 const EMPTY = Buffer.alloc(0)
 
 type PublishDone = (error?: Error | null) => void
@@ -41,9 +42,10 @@ export class Publishes {
       done(new Error('the connection is gone'))
       return
     }
+    const consumed = (): void => this.#consumed(client, connection, packet, done)
     if (connections.isProbe(connection)) {
-      if (packet.topic !== probeTopicOf(client.id)) sendNowhere(packet)
-      done()
+      if (packet.topic === probeTopicOf(client.id)) done()
+      else consumed()
       return
     }
     // By which it is kept from coming back: what a client has published others may be, too.
@@ -58,7 +60,6 @@ export class Publishes {
       persistence.hasIncoming(client.id, messageId)
     ) {
       // It had its effect, and only the PUBREC was lost [MQTT-4.3.3-2].
-      connection.gate.takeSkipped(payload)
       done()
       return
     }
@@ -83,8 +84,8 @@ export class Publishes {
         if (!connection.isGone) {
           port.onNodeMessage({ connection: client.id, node: decision.node, payload })
         }
-        sendNowhere(packet)
-        break
+        consumed()
+        return
       case 'forward':
         packet.retain = decision.retain
         if (decision.report) port.onReport({ ...decision.report, payload })
@@ -99,9 +100,30 @@ export class Publishes {
       case 'drop':
         dropped.add(decision.reason)
         this.#tellOfRefused(connection, client, topic, decision.reason)
-        sendNowhere(packet)
+        consumed()
+        return
     }
     done()
+  }
+
+  /** It goes to nobody else: all that is left to do is to acknowledge it. */
+  #consumed(
+    client: Client,
+    { gate }: Connection,
+    { qos, messageId }: PublishPacket,
+    done: PublishDone,
+  ): void {
+    // Of a will, Aedes has to hear that it is not to be published.
+    if (client.closed) {
+      done(new Error('it reaches nobody'))
+      return
+    }
+    if (messageId !== undefined && qos === 1) gate.write(encodeAcknowledgement(PUBACK, messageId))
+    if (messageId !== undefined && qos === 2) {
+      void this.#parts.persistence.incomingStorePacket(client, { messageId })
+      gate.write(encodeAcknowledgement(PUBREC, messageId))
+    }
+    nextBatch(client)
   }
 
   #tellOfRefused(
@@ -183,17 +205,18 @@ export class Publishes {
     const { topic, qos } = packet
     const message = { of, topic, payload, submitter: this.#submitterOf(connection, client) }
     const { dropped, port } = this.#parts
+    let passed = done
     if (of.kind === 'cell-mistyped') {
       dropped.add('topic-not-allowed')
-      sendNowhere(packet)
+      passed = () => this.#consumed(client, connection, packet, done)
     }
     if (qos === 0) {
       port.onReadings(message)
-      if (!connection.mustWait(qos)) done()
-      else connection.hold('forward', payload.length, done)()
+      if (!connection.mustWait(qos)) passed()
+      else connection.hold('forward', payload.length, passed)()
       return
     }
-    port.onReadings(message, connection.hold('submission', payload.length, done))
+    port.onReadings(message, connection.hold('submission', payload.length, passed))
     if (connection.heldCount > 0) readOn(client)
   }
 
@@ -206,7 +229,7 @@ export class Publishes {
     done: PublishDone,
   ): void {
     const { messageId } = packet
-    const skippedBytes = connection.gate.takeSkipped(payload)
+    const { skippedBytes } = packet as PublishPacket & Partial<IncomingPublish>
     const submitter: Submitter = {
       ...this.#submitterOf(connection, client),
       ...(packet.qos > 0 && messageId !== undefined && !isWill
@@ -218,8 +241,8 @@ export class Publishes {
         ? { payload, submitter }
         : { payload: EMPTY, skippedBytes, submitter }
     const answered = connection.hold('submission', payload.length, () => {
-      if (skippedBytes !== undefined) sendNowhere(packet)
-      done()
+      if (skippedBytes === undefined) done()
+      else this.#consumed(client, connection, packet, done)
     })
     this.#parts.port.onSubmission(submission, answered)
     if (connection.heldCount > 0) readOn(client)
@@ -233,12 +256,6 @@ export class Publishes {
   }
 }
 
-function sendNowhere(packet: PublishPacket): void {
-  packet.topic = NOWHERE
-  packet.payload = EMPTY
-  packet.retain = false
-}
-
 function bytesOf(payload: string | Buffer): Buffer {
   return typeof payload === 'string' ? Buffer.from(payload) : payload
 }
@@ -248,5 +265,9 @@ function bytesOf(payload: string | Buffer): Buffer {
  * must not keep the client from being served. `Connection` bounds how many wait.
  */
 function readOn(client: Client): void {
-  process.nextTick(() => (client as Client & { _nextBatch(): void })._nextBatch())
+  process.nextTick(nextBatch, client)
+}
+
+function nextBatch(client: Client): void {
+  ;(client as Client & { _nextBatch(): void })._nextBatch()
 }

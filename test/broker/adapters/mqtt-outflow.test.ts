@@ -36,12 +36,12 @@ t.test('what waits is kept as bytes, and arrives whole and in order', async (t) 
   const filler = Buffer.alloc(100_000, 1)
   let sent = 0
   while (outflow.waitingBytes === 0) {
-    outflow.send([filler])
+    outflow.send(filler)
     sent += filler.length
   }
   const emptiedBefore = emptied
   const small = 200_000
-  for (let number = 0; number < small; number++) outflow.send([Buffer.from([number, number >> 8])])
+  for (let number = 0; number < small; number++) outflow.send(Buffer.from([number, number >> 8]))
   const pieces = Math.ceil(outflow.waitingBytes / 32_768)
   t.ok(outflow.bufferCount <= pieces + 64 + 4, `${outflow.bufferCount} buffers for ${small} writes`)
   let isAfter = false
@@ -77,12 +77,12 @@ t.test('a connection that is closed gives up what waits, and calls nobody', asyn
     held: () => {},
     stalled: () => {},
   })
-  while (outflow.waitingBytes === 0) outflow.send([Buffer.alloc(100_000)])
+  while (outflow.waitingBytes === 0) outflow.send(Buffer.alloc(100_000))
   outflow.afterAll(() => t.fail('it has not left'))
   outflow.close()
   near.destroy()
   await once(near, 'close')
-  outflow.send([Buffer.alloc(10)])
+  outflow.send(Buffer.alloc(10))
   t.equal(outflow.waitingBytes, 0)
   t.equal(outflow.bufferCount, 0)
 })

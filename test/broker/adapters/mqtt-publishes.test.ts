@@ -1,0 +1,62 @@
+import type { Client, PublishPacket } from 'aedes'
+import t from 'tap'
+import type { Connection } from '../../../broker/adapters/mqtt-connection.ts'
+import { Tally } from '../../../broker/adapters/mqtt-figures.ts'
+import type { BrokerParts } from '../../../broker/adapters/mqtt-hooks.ts'
+import { MQTT_LIMITS } from '../../../broker/adapters/mqtt-options.ts'
+import { Publishes } from '../../../broker/adapters/mqtt-publishes.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
+import { ANYONE } from '../../../shared/protocol/access.ts'
+
+const NODE = 'n' as NodeId
+
+/** The hook of one node's client, without Aedes: what it is told is noted. */
+function hook() {
+  const noted: string[] = []
+  const incoming = new Set<number>()
+  const client = { id: 'a', clean: true, closed: false, _nextBatch: () => noted.push('more') }
+  const gate = { write: (bytes: Uint8Array) => noted.push(Buffer.from(bytes).toString('hex')) }
+  const connection = {
+    ...{ gate, principal: ANYONE, node: NODE, isAdmitted: true, isGone: false },
+    ...{ shownIdentity: 'nobody', mustWait: () => false },
+  } as unknown as Connection
+  const parts = {
+    ...{ base: 'base', limits: MQTT_LIMITS, dropped: new Tally(), logger: undefined },
+    connections: { of: () => connection, isProbe: () => false },
+    rights: { ownerOf: () => undefined },
+    persistence: {
+      hasIncoming: (_client: string, id: number) => incoming.has(id),
+      incomingStorePacket: async (_client: object, packet: { messageId: number }) =>
+        incoming.add(packet.messageId),
+    },
+    port: { onNodeMessage: () => noted.push('message'), onReport: () => {} },
+  } as unknown as BrokerParts
+  const publishes = new Publishes(parts)
+  const publish = (topic: string, qos: 0 | 1 | 2, messageId?: number): string[] => {
+    const packet = { cmd: 'publish', topic, payload: Buffer.from('x'), qos, retain: false }
+    const whole = { ...packet, dup: false, messageId } as unknown as PublishPacket
+    publishes.authorize(client as unknown as Client, whole, (error) => {
+      noted.push(error ? 'not passed on' : 'passed on')
+    })
+    return noted.splice(0)
+  }
+  return { client, publish }
+}
+
+t.test('what is for the gateway alone, or for nobody, is acknowledged and not passed on', (t) => {
+  const { publish } = hook()
+  t.same(publish('base/node/n/up', 0), ['message', 'more'])
+  t.same(publish('base/node/n/up', 1, 258), ['message', '40020102', 'more'])
+  t.same(publish('base/node/n/up', 2, 3), ['message', '50020003', 'more'])
+  t.same(publish('base/node/n/up', 2, 3), ['passed on'], 'once more: Aedes says PUBREC again')
+  t.same(publish('base/node/other/up', 1, 4), ['40020004', 'more'])
+  t.same(publish('base/node/n/event', 0), ['passed on'])
+  t.end()
+})
+
+t.test('a will that is for nobody is not published', (t) => {
+  const { client, publish } = hook()
+  client.closed = true
+  t.same(publish('base/node/other/state', 1), ['not passed on'])
+  t.end()
+})
