@@ -34,13 +34,16 @@ export interface TasksOfFleet {
 
 type NodeTopicKind = 'node-state' | 'node-info' | 'node-telemetry-json'
 
-/** Changes of the ring within this time are published as one. */
+/** Changes of the ring within this time are published as one; and it is published at most so often. */
 const RING_DEBOUNCE_MS = 200
+const RING_INTERVAL_MS = 1000
 
 export class Fleet {
   readonly #context: CoordinatorContext
   readonly #tasks: TasksOfFleet
   readonly silence: SilenceWatch
+  /** When the ring was last published. */
+  #ringMs = Number.NEGATIVE_INFINITY
 
   constructor(context: CoordinatorContext, tasks: TasksOfFleet) {
     this.#context = context
@@ -380,7 +383,9 @@ export class Fleet {
   #publishRing(): void {
     const { deadlines, nowMs } = this.#context
     if (deadlines.has('ring')) return
-    deadlines.set('ring', nowMs + RING_DEBOUNCE_MS, () => {
+    const dueMs = Math.max(nowMs + RING_DEBOUNCE_MS, this.#ringMs + RING_INTERVAL_MS)
+    deadlines.set('ring', dueMs, () => {
+      this.#ringMs = this.#context.nowMs
       this.#context.emit({
         type: 'publish',
         topic: { kind: 'gateway-ring' },

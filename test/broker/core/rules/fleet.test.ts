@@ -45,6 +45,37 @@ for (const [name, hello, code] of refused) {
   })
 }
 
+t.test('the ring is published soon after a change, and once a second at most', async (t) => {
+  const bench = settledPair()
+  const said: number[] = []
+  const pass = (ms: number): void => {
+    for (let step = 0; step < ms; step += 50) {
+      const effects = bench.live(50)
+      const isSaid = effects.some((e) => e.type === 'publish' && e.topic.kind === 'gateway-ring')
+      if (isSaid) said.push(bench.nowMs)
+    }
+  }
+  pass(2000)
+  said.length = 0
+  const beganMs = bench.nowMs
+  for (let change = 0; change < 20; change++) {
+    bench.close('b')
+    pass(100)
+    bench.hello('b')
+    pass(100)
+  }
+  t.ok(said[0]! - beganMs <= 250, 'the first one is not held up')
+  t.ok(said.length >= 4, `${said.length} times`)
+  t.ok(
+    said.every((atMs, at) => at === 0 || atMs - said[at - 1]! >= 1000),
+    said.join(),
+  )
+  pass(2000)
+  const count = said.length
+  pass(5000)
+  t.equal(said.length, count, 'without a change nothing is said')
+})
+
 t.test('a second device with the id of a connected one is refused', async (t) => {
   const bench = new GatewayBench()
   bench.hello('a')
