@@ -17,11 +17,7 @@ export function wantOfRoom(context: CoordinatorContext, body: TaskBody): string 
   const { unborn } = placement.divide(tilesOf(body, options.grid))
   if (unborn.length === 0) return undefined
   const tileBytes = tileBytesOf(context)
-  const counts = new Map<number, number>()
-  for (const tile of isSpreadKnown(context) ? unborn : []) {
-    for (const index of placement.holdersOf(tile)) counts.set(index, (counts.get(index) ?? 0) + 1)
-  }
-  for (const [index, born] of counts) {
+  for (const [index, born] of isSpreadKnown(context) ? placement.countsOf(unborn) : []) {
     const { id, sliceBytesMax = UNBOUND } = members.at(index)
     if (born * tileBytes <= sliceBytesMax) continue
     return `node ${id} would hold ${count(born, 'new tile')} of ${tileBytes} bytes, ${inMiB(born * tileBytes)}, and its slice may have ${inMiB(sliceBytesMax)} (--slice-bytes-max)`

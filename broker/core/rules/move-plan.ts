@@ -22,7 +22,7 @@ export interface Holder {
 
 export interface PlanInput {
   /** By member index. */
-  readonly holders: readonly Holder[]
+  readonly holderAt: (index: number) => Holder
   readonly replicas: number
   /** As of `Placement.slots`: where the tiles are, and where the ring would have them. */
   readonly slots: Uint32Array
@@ -49,7 +49,7 @@ export function planMoves(input: PlanInput): PlannedMove[] {
 }
 
 function planTile(input: PlanInput, tile: number): Ranked | undefined {
-  const { holders, replicas, slots, ideal } = input
+  const { holderAt, replicas, slots, ideal } = input
   if (isSettled(input, tile)) return undefined
   const own: number[] = []
   const wanted: number[] = []
@@ -60,12 +60,13 @@ function planTile(input: PlanInput, tile: number): Ranked | undefined {
   const to = wanted.find((member) => !own.includes(member))
   if (to === undefined || own.length === 0) return undefined
   const unwanted = own.filter((member) => !wanted.includes(member))
-  const gone = unwanted.find((member) => !holders[member]!.mayHold)
+  const gone = unwanted.find((member) => !holderAt(member).mayHold)
   // With a free place nobody has to go yet; the copy that is not wanted goes with a later move.
   const from = gone ?? (own.length < replicas ? undefined : unwanted[0])
   if (from === undefined && own.length >= replicas) return undefined
-  const sound = own.filter((member) => holders[member]!.mayHold && holders[member]!.isInSync).length
-  const reason = reasonOf(holders, from)
+  const holders = own.map(holderAt)
+  const sound = holders.filter(({ mayHold, isInSync }) => mayHold && isInSync).length
+  const reason = from === undefined ? 'repair' : reasonOf(holderAt(from))
   return { tile, to, from, reason, rank: reason === 'balance' ? replicas : sound }
 }
 
@@ -77,8 +78,7 @@ function isSettled({ replicas, slots, ideal }: PlanInput, tile: number): boolean
   return true
 }
 
-function reasonOf(holders: readonly Holder[], from: number | undefined): MoveReason {
-  if (from === undefined) return 'repair'
-  if (holders[from]!.isLeaving) return 'drain'
-  return holders[from]!.mayHold ? 'balance' : 'repair'
+function reasonOf({ isLeaving, mayHold }: Holder): MoveReason {
+  if (isLeaving) return 'drain'
+  return mayHold ? 'balance' : 'repair'
 }

@@ -120,7 +120,8 @@ export class Rebalancer {
 
   /** What is to move as the fleet is. */
   plan(): PlannedMove[] {
-    return this.planTo(this.#context.placement.idealSlots(this.#ringMembers()))
+    const { placement } = this.#context
+    return placement.bornCount === 0 ? [] : this.planTo(placement.idealSlots(this.#ringMembers()))
   }
 
   /**
@@ -139,11 +140,14 @@ export class Rebalancer {
     const { placement, moves, members } = this.#context
     const { replicas, slots } = placement
     return planMoves({
-      holders: members.byIndex((member) => ({
-        mayHold: mayHold(member) && !leave.includes(member.id),
-        isLeaving: member.leaving !== undefined,
-        isInSync: member.isInSync,
-      })),
+      holderAt: (index) => {
+        const member = members.at(index)
+        return {
+          mayHold: mayHold(member) && !leave.includes(member.id),
+          isLeaving: member.leaving !== undefined,
+          isInSync: member.isInSync,
+        }
+      },
       replicas,
       slots,
       ideal,
@@ -155,11 +159,15 @@ export class Rebalancer {
   /** What can never leave the node that it should leave, if these joined or left; or as it is. */
   stallsFor({ join = 0, leave = [] }: { join?: number; leave?: readonly string[] } = {}): Stall[] {
     const { members, placement } = this.#context
-    const { replicas, slots } = placement
+    const { replicas, slots, tally } = placement
+    const stays = (member: Member): boolean => mayHold(member) && !leave.includes(member.id)
+    // Nearly always: nobody is to go who has anything.
+    if (members.all.every((member) => stays(member) || tally.writtenOf(member.index) === 0))
+      return []
     return findStalls({
       members: members.byIndex((member) => ({
         id: member.id,
-        stays: mayHold(member) && !leave.includes(member.id),
+        stays: stays(member),
         isInSync: member.isInSync,
       })),
       joining: join,

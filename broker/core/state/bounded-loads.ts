@@ -33,6 +33,8 @@ export class BoundedLoads {
   #hashes: Uint32Array | undefined
   /** By tile: the first owners that it meets; nothing where all are to be looked up. */
   #near: Uint32Array | undefined
+  /** What the ring gives as it is. */
+  #slots: Uint32Array | undefined
 
   constructor(bound: LoadBound) {
     this.#bound = bound
@@ -54,21 +56,27 @@ export class BoundedLoads {
       if (member !== undefined && !isSame(known[member.index], member)) gone.push(member)
     }
     this.#known = known
+    if (come.length + gone.length === 0) return this.#ring
+    this.#slots = undefined
     if ((come.length + gone.length) * FEW > members.length) {
       this.#ring = new HashRing(members, this.#bound.virtualNodes)
       this.#near = undefined
-    } else if (come.length + gone.length > 0) {
+    } else {
       const changed = [this.#ring.remove(gone), this.#ring.add(come)]
       for (const hashes of changed) for (const hash of hashes) this.#renewAround(hash)
     }
     return this.#ring
   }
 
-  /** `replicas` slots a tile (placement.ts), of the ring over these members. */
+  /** `replicas` slots a tile (placement.ts), of the ring over these members; it is kept, and not to be changed. */
   place(members: readonly RingMember[]): Uint32Array {
-    const { tiles, replicas } = this.#bound
     const ring = this.ringOver(members)
-    const copies = Math.min(replicas, members.length)
+    this.#slots ??= this.#placeAll(ring, Math.min(this.#bound.replicas, members.length))
+    return this.#slots
+  }
+
+  #placeAll(ring: HashRing, copies: number): Uint32Array {
+    const { tiles, replicas } = this.#bound
     const slots = new Uint32Array(tiles * replicas)
     if (copies === 0) return slots
     const room = this.#roomOf(copies)

@@ -335,6 +335,17 @@ export class Placement {
     this.#touch(tile)
   }
 
+  /** How many of these each member has, by its index; who has none is left out. */
+  countsOf(tiles: Uint32Array): Map<number, number> {
+    const { slots } = this
+    const { replicas } = this.#options
+    const own = new Uint32Array(tiles.length * replicas)
+    for (let at = 0; at < own.length; at++) {
+      own[at] = slots[tiles[Math.floor(at / replicas)]! * replicas + (at % replicas)]!
+    }
+    return copiesIn(own)
+  }
+
   /** Tiles that each member has, floating ones too. They are counted once for each epoch: there may be very many. */
   get tileCounts(): ReadonlyMap<number, number> {
     const { epoch } = this

@@ -53,7 +53,8 @@ function inputOf({ replicas, own, holders, unborn }: Drawn): PlanInput {
   )
   const ideal = ring.length === 0 ? new Uint32Array(slots.length) : placement.idealSlots(ring)
   const isBorn = (tile: number): boolean => tile !== unborn
-  return { holders, replicas, slots, ideal, isBorn, isMoving: () => false }
+  const holderAt = (index: number): Holder => holders[index]!
+  return { holderAt, replicas, slots, ideal, isBorn, isMoving: () => false }
 }
 
 function membersOf(slots: Uint32Array, tile: number, replicas: number): number[] {
@@ -85,10 +86,10 @@ t.test('a tile moves once, to a node that lacks it, for a copy that may go', (t)
         const wanted = membersOf(input.ideal, tile, input.replicas)
         assert(own.length > 0 && tile !== one.unborn, 'it has a copy to give')
         assert(!own.includes(to) && wanted.includes(to))
-        assert(input.holders[to]!.mayHold)
+        assert(one.holders[to]!.mayHold)
         if (from === undefined) assert(own.length < input.replicas)
         else assert(own.includes(from) && !wanted.includes(from))
-        const isGone = from !== undefined && !input.holders[from]!.mayHold
+        const isGone = from !== undefined && !one.holders[from]!.mayHold
         assert.equal(reason === 'balance', from !== undefined && !isGone)
       }
     }),
@@ -105,7 +106,7 @@ t.test('what has too few sound copies comes before what is only unbalanced', (t)
       const moves = planMoves(input)
       const soundOf = ({ tile }: PlannedMove): number =>
         membersOf(input.slots, tile, input.replicas).filter((member) => {
-          const { mayHold, isInSync } = input.holders[member]!
+          const { mayHold, isInSync } = one.holders[member]!
           return mayHold && isInSync
         }).length
       const urgent = moves.filter(({ reason }) => reason !== 'balance')
@@ -164,7 +165,7 @@ t.test('what the plans cannot take from a node is what is said to be stalled', (
     t,
     fc.property(drawn, (one) => {
       const begin = inputOf({ ...one, holders: one.holders.map((h) => ({ ...h, isInSync: true })) })
-      const members = begin.holders.map(({ mayHold }, index) => ({
+      const members = one.holders.map(({ mayHold }, index) => ({
         id: `node-${index}` as NodeId,
         stays: mayHold,
         isInSync: true,
