@@ -11,6 +11,7 @@ import * as v from 'valibot'
 import { DIGEST_BYTES } from '../core/hash.ts'
 import { isId } from '../core/ids.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
+import { readHeartbeat } from './heartbeat-bytes.ts'
 import { MESSAGE_LIMITS } from './limits.ts'
 import { type LogLines, type LogOrder, logLines, logOrder } from './log-messages.ts'
 import { isPlainObject, parseWith } from './problems.ts'
@@ -356,7 +357,8 @@ export function encodeMessage(message: Up | Down): Uint8Array {
 
 /** Decodes a message of a node. Never throws. */
 export function decodeUp(payload: Uint8Array): Decoded<Up> {
-  return decodeAs(upSchema, payload)
+  const heartbeat = readHeartbeat(payload)
+  return heartbeat === undefined ? decodeAs(upSchema, payload) : { ok: true, message: heartbeat }
 }
 
 /** Decodes a message of the gateway. Never throws. */
