@@ -13,8 +13,14 @@ export interface Appointment {
 }
 
 export class SimulatedClock {
-  /** A binary heap: a large fleet has a million of them. */
-  readonly #heap: Appointment[] = []
+  /** By whole millisecond: a large fleet has a million of them, and one heap of all would be jumped about in. */
+  readonly #later = new Map<number, Appointment[]>()
+  /** Those milliseconds: a binary heap. */
+  readonly #heap: number[] = []
+  /** Of the present one, in order, and how many of them are over. */
+  #present: Appointment[] = []
+  #presentMs = -1
+  #over = 0
   #nowMs = 0
   #orders = 0
   #isStirred = false
@@ -32,7 +38,7 @@ export class SimulatedClock {
       act,
       isCancelled: false,
     }
-    this.#push(appointment)
+    this.#put(appointment)
     return appointment
   }
 
@@ -64,9 +70,9 @@ export class SimulatedClock {
   async run(untilMs: number, isDone: () => boolean = () => false): Promise<void> {
     await this.#settle()
     for (;;) {
-      const next = this.#heap[0]
+      const next = this.#next(untilMs)
       if (next === undefined || next.atMs > untilMs) break
-      this.#pop()
+      this.#over += 1
       if (next.isCancelled) continue
       this.#nowMs = next.atMs
       next.act()
@@ -84,16 +90,48 @@ export class SimulatedClock {
     })
   }
 
-  #push(appointment: Appointment): void {
+  /** Nothing of a millisecond after `untilMs` is begun. */
+  #next(untilMs: number): Appointment | undefined {
+    while (this.#over === this.#present.length) {
+      const nextMs = this.#heap[0]
+      if (nextMs === undefined || nextMs > untilMs) return undefined
+      this.#pop()
+      this.#presentMs = nextMs
+      this.#present = this.#later.get(nextMs)!.sort(compare)
+      this.#later.delete(nextMs)
+      this.#over = 0
+    }
+    return this.#present[this.#over]
+  }
+
+  #put(appointment: Appointment): void {
+    const wholeMs = Math.floor(appointment.atMs)
+    if (wholeMs === this.#presentMs) {
+      let at = this.#present.length
+      // It was asked for last: behind all of the same moment.
+      while (at > this.#over && this.#present[at - 1]!.atMs > appointment.atMs) at -= 1
+      this.#present.splice(at, 0, appointment)
+      return
+    }
+    const others = this.#later.get(wholeMs)
+    if (others !== undefined) {
+      others.push(appointment)
+      return
+    }
+    this.#later.set(wholeMs, [appointment])
+    this.#push(wholeMs)
+  }
+
+  #push(wholeMs: number): void {
     const heap = this.#heap
-    let at = heap.push(appointment) - 1
+    let at = heap.push(wholeMs) - 1
     while (at > 0) {
       const parent = (at - 1) >> 1
-      if (isBefore(heap[parent]!, appointment)) break
+      if (heap[parent]! < wholeMs) break
       heap[at] = heap[parent]!
       at = parent
     }
-    heap[at] = appointment
+    heap[at] = wholeMs
   }
 
   #pop(): void {
@@ -104,8 +142,8 @@ export class SimulatedClock {
     for (;;) {
       let child = 2 * at + 1
       if (child >= heap.length) break
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++
-      if (isBefore(last, heap[child]!)) break
+      if (child + 1 < heap.length && heap[child + 1]! < heap[child]!) child++
+      if (last < heap[child]!) break
       heap[at] = heap[child]!
       at = child
     }
@@ -113,6 +151,6 @@ export class SimulatedClock {
   }
 }
 
-function isBefore(a: Appointment, b: Appointment): boolean {
-  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
+function compare(a: Appointment, b: Appointment): number {
+  return a.atMs - b.atMs || a.order - b.order
 }

@@ -30,52 +30,26 @@ export interface NetworkOptions {
 /** To the gateway, or from it. */
 export type Way = 'up' | 'down'
 
-interface Delivery {
-  readonly readyMs: number
-  readonly act: () => void
-}
-
-/** One direction of a connection. */
+/** One direction of a connection. Numbers only, and no queue: a fleet may be large. */
 class Channel {
-  readonly #clock: SimulatedClock
-  readonly #stalledUntilMs: () => number
-  #queue: Delivery[] = []
-  #lastReadyMs = 0
-  #isArmed = false
+  readonly way: Way
+  /** When the last of what is on its way arrives. */
+  readyMs = 0
+  /** Something was held back until then, and what comes behind it is, too. */
+  heldUntilMs = 0
+  pushed = 0
+  /** Of the first so many, what would arrive after then is lost. */
+  cutOff = 0
+  cutMs = Number.POSITIVE_INFINITY
 
-  constructor(clock: SimulatedClock, stalledUntilMs: () => number) {
-    this.#clock = clock
-    this.#stalledUntilMs = stalledUntilMs
+  constructor(way: Way) {
+    this.way = way
   }
 
-  push(latencyMs: number, act: () => void): void {
-    this.#lastReadyMs = Math.max(this.#lastReadyMs, this.#clock.nowMs + latencyMs)
-    this.#queue.push({ readyMs: this.#lastReadyMs, act })
-    this.#arm()
-  }
-
-  /** What would arrive after `atMs` is lost. */
   cutAt(atMs: number): void {
-    this.#queue = this.#queue.filter(({ readyMs }) => readyMs <= atMs)
-    this.#lastReadyMs = Math.min(this.#lastReadyMs, atMs)
-  }
-
-  #arm(): void {
-    const head = this.#queue[0]
-    if (this.#isArmed || head === undefined) return
-    this.#isArmed = true
-    this.#clock.at(Math.max(head.readyMs, this.#stalledUntilMs()), () => this.#deliver())
-  }
-
-  #deliver(): void {
-    this.#isArmed = false
-    const head = this.#queue[0]
-    const { nowMs } = this.#clock
-    if (head !== undefined && head.readyMs <= nowMs && this.#stalledUntilMs() <= nowMs) {
-      this.#queue.shift()
-      head.act()
-    }
-    this.#arm()
+    this.cutOff = this.pushed
+    this.cutMs = Math.min(this.cutMs, atMs)
+    this.readyMs = Math.min(this.readyMs, atMs)
   }
 }
 
@@ -88,13 +62,15 @@ interface Connection {
   isOpenAtNode: boolean
 }
 
+const NONE: readonly Connection[] = []
+
 export class SimulatedNetwork {
   readonly #options: NetworkOptions
   readonly #clock: SimulatedClock
   readonly #random: Random
   readonly #connections = new Map<string, Connection>()
   /** The same, by node: a fleet may be large. */
-  readonly #byNode = new Map<string, Set<Connection>>()
+  readonly #byNode = new Map<string, Connection[]>()
   readonly #stalledUntilMs = new Map<string, number>()
   #gateway: GatewayEnd | undefined
   #attempts = 0
@@ -124,20 +100,19 @@ export class SimulatedNetwork {
   /** Returns the connection's id; whether it comes to be is told to `node`. */
   connect(node: NodeEnd): string {
     this.#attempts += 1
-    const stalled = (way: Way) => (): number => this.#stalledUntilMs.get(`${node.node}/${way}`) ?? 0
     const connection: Connection = {
       id: `${node.node}-${this.#attempts}`,
       node,
-      up: new Channel(this.#clock, stalled('up')),
-      down: new Channel(this.#clock, stalled('down')),
+      up: new Channel('up'),
+      down: new Channel('down'),
       isOpenAtGateway: false,
       isOpenAtNode: true,
     }
     this.#connections.set(connection.id, connection)
     const others = this.#byNode.get(node.node)
-    if (others === undefined) this.#byNode.set(node.node, new Set([connection]))
-    else others.add(connection)
-    connection.up.push(this.#latencyMs(), () => {
+    if (others === undefined) this.#byNode.set(node.node, [connection])
+    else others.push(connection)
+    this.#push(connection, connection.up, () => {
       if (!this.#connections.has(connection.id)) return
       if (this.#gateway === undefined) {
         this.#forget(connection)
@@ -145,7 +120,7 @@ export class SimulatedNetwork {
         return
       }
       connection.isOpenAtGateway = true
-      connection.down.push(this.#latencyMs(), () => {
+      this.#push(connection, connection.down, () => {
         if (connection.isOpenAtNode) node.connected(connection.id)
       })
     })
@@ -156,7 +131,7 @@ export class SimulatedNetwork {
   up(id: string, payload: Uint8Array): void {
     const connection = this.#connections.get(id)
     if (!connection?.isOpenAtNode || this.#drops()) return
-    connection.up.push(this.#latencyMs(), () => {
+    this.#push(connection, connection.up, () => {
       if (connection.isOpenAtGateway)
         this.#gateway?.received(id, connection.node.node, payload.slice())
     })
@@ -166,7 +141,7 @@ export class SimulatedNetwork {
   down(id: string, payload: Uint8Array): void {
     const connection = this.#connections.get(id)
     if (!connection?.isOpenAtGateway || this.#drops()) return
-    connection.down.push(this.#latencyMs(), () => {
+    this.#push(connection, connection.down, () => {
       if (connection.isOpenAtNode) connection.node.received(id, payload.slice())
     })
   }
@@ -188,7 +163,7 @@ export class SimulatedNetwork {
       if (isSilent) {
         this.#clock.after(this.#options.keepaliveMs, () => this.#endAtGateway(connection))
       } else {
-        connection.up.push(this.#latencyMs(), () => this.#endAtGateway(connection))
+        this.#push(connection, connection.up, () => this.#endAtGateway(connection))
       }
     }
   }
@@ -222,7 +197,7 @@ export class SimulatedNetwork {
   }
 
   #endAtNode(connection: Connection, reason: string): void {
-    connection.down.push(this.#latencyMs(), () => {
+    this.#push(connection, connection.down, () => {
       if (!connection.isOpenAtNode) return
       connection.isOpenAtNode = false
       connection.node.closed(connection.id, reason)
@@ -240,13 +215,39 @@ export class SimulatedNetwork {
     this.#forget(connection)
   }
 
-  #connectionsOf(node: string): Connection[] {
-    return [...(this.#byNode.get(node) ?? [])]
+  #connectionsOf(node: string): readonly Connection[] {
+    return this.#byNode.get(node) ?? NONE
   }
 
   #forget(connection: Connection): void {
     this.#connections.delete(connection.id)
-    this.#byNode.get(connection.node.node)?.delete(connection)
+    const { node } = connection.node
+    const others = this.#connectionsOf(node).filter((other) => other !== connection)
+    if (others.length > 0) this.#byNode.set(node, others)
+    else this.#byNode.delete(node)
+  }
+
+  /** `act` happens when what is sent now arrives: in order, and not while the link is stalled. */
+  #push({ node }: Connection, channel: Channel, act: () => void): void {
+    channel.readyMs = Math.max(channel.readyMs, this.#clock.nowMs + this.#latencyMs())
+    channel.pushed += 1
+    const { readyMs, pushed } = channel
+    const arrive = (): void => {
+      if (pushed <= channel.cutOff && readyMs > channel.cutMs) return
+      const untilMs = Math.max(channel.heldUntilMs, this.#stalledUntil(node, channel))
+      if (untilMs <= this.#clock.nowMs) {
+        act()
+        return
+      }
+      channel.heldUntilMs = untilMs
+      this.#clock.at(untilMs, arrive)
+    }
+    this.#clock.at(readyMs, arrive)
+  }
+
+  #stalledUntil({ node }: NodeEnd, { way }: Channel): number {
+    if (this.#stalledUntilMs.size === 0) return 0
+    return this.#stalledUntilMs.get(`${node}/${way}`) ?? 0
   }
 
   #latencyMs(): number {
