@@ -5,7 +5,7 @@
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
 import type { LogLines } from '../shared/protocol/log-messages.ts'
-import { decodeUp, encodeMessage } from '../shared/protocol/messages.ts'
+import { decodeUp, encodeMessage, type Up } from '../shared/protocol/messages.ts'
 import type { KeyUp } from '../shared/protocol/rekey.ts'
 import type { Sealed } from '../shared/protocol/sealed.ts'
 import { checkSubmission, parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
@@ -58,7 +58,8 @@ export interface GatewayPorts {
   key?(connection: string, node: NodeId, message: KeyUp): void
   /** A node gives lines of its log, which the coordinator knows nothing of either. */
   log?(connection: string, message: LogLines): void
-  /** Is shown each effect before it is performed. */
+  /** Is shown each message of a node before it is taken, and each effect before it is performed. */
+  received?(connection: string, message: Up): void
   performing?(effect: GatewayEffect): void
 }
 
@@ -206,6 +207,7 @@ export class GatewayDriver {
       return
     }
     const { message } = decoded
+    this.#ports.received?.(connection, message)
     if (message.t === 'next-key') this.#ports.key?.(connection, node, message)
     else if (message.t === 'log-lines') this.#ports.log?.(connection, message)
     else this.#received({ type: 'node-message-received', connection, node, message })

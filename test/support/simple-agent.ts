@@ -4,7 +4,7 @@
  * chain; what it is told but must not be told is a violation.
  */
 
-import { findOperation, OPERATION_NAMES } from '../../shared/operations/catalog.ts'
+import { findOperation } from '../../shared/operations/catalog.ts'
 import { packTiles, unpackTiles } from '../../shared/operations/columns.ts'
 import { packInteger } from '../../shared/operations/exact-sums.ts'
 import type { ItemsOperation, Wire } from '../../shared/operations/operation.ts'
@@ -33,8 +33,11 @@ export interface SimpleSurroundings {
   readonly tileLsus: number
 }
 
-export class SimpleAgent {
-  readonly id: string
+/** What it can do. */
+const OPERATIONS = ['digest', 'set', 'stat']
+
+export class SimpleAgent implements NodeEnd {
+  readonly node: string
   readonly #around: SimpleSurroundings
   // What is on its disk.
   readonly #values = new Map<number, number>()
@@ -42,15 +45,15 @@ export class SimpleAgent {
   #ledger: { id: string; grid: GridShape } | undefined
   #boot = 0
   // What a crash takes.
-  #end: NodeEnd | undefined
+  #isUp = false
   #connection: string | undefined
   #session = 0
   #queue: Entry[] = []
   #reads: Read[] = []
   #beats = 0
 
-  constructor(id: string, around: SimpleSurroundings) {
-    this.id = id
+  constructor(node: string, around: SimpleSurroundings) {
+    this.node = node
     this.#around = around
   }
 
@@ -59,7 +62,7 @@ export class SimpleAgent {
   }
 
   get isUp(): boolean {
-    return this.#end !== undefined
+    return this.#isUp
   }
 
   get isAdmitted(): boolean {
@@ -72,27 +75,27 @@ export class SimpleAgent {
 
   start(): void {
     this.#boot += 1
-    this.#end = {
-      node: this.id,
-      connected: (connection) => {
-        if (connection === this.#connection) this.#hello()
-      },
-      received: (connection, payload) => {
-        if (connection === this.#connection) this.#receive(payload)
-      },
-      closed: (connection) => {
-        if (connection === this.#connection) this.#reconnect()
-      },
-    }
+    this.#isUp = true
     this.#connect()
   }
 
   crash({ isSilent }: { isSilent: boolean }): void {
-    if (this.#end === undefined) return
-    const end = this.#end
-    this.#end = undefined
+    if (!this.#isUp) return
+    this.#isUp = false
     this.#forget()
-    this.#around.network.closeFromNode(end, { isSilent, isDead: true })
+    this.#around.network.closeFromNode(this, { isSilent, isDead: true })
+  }
+
+  connected(connection: string): void {
+    if (connection === this.#connection) this.#hello()
+  }
+
+  received(connection: string, payload: Uint8Array): void {
+    if (connection === this.#connection) this.#receive(payload)
+  }
+
+  closed(connection: string): void {
+    if (connection === this.#connection) this.#reconnect()
   }
 
   #forget(): void {
@@ -103,7 +106,7 @@ export class SimpleAgent {
   }
 
   #connect(): void {
-    this.#connection = this.#around.network.connect(this.#end!)
+    this.#connection = this.#around.network.connect(this)
   }
 
   #reconnect(): void {
@@ -113,10 +116,10 @@ export class SimpleAgent {
 
   /** If this process and its connection are still there by then. */
   #later(waitMs: number, act: () => void): void {
-    const end = this.#end
+    const boot = this.#boot
     const connection = this.#connection
     this.#around.clock.after(waitMs, () => {
-      if (this.#end === end && this.#connection === connection) act()
+      if (this.#isUp && this.#boot === boot && this.#connection === connection) act()
     })
   }
 
@@ -128,28 +131,28 @@ export class SimpleAgent {
     this.#send({
       t: 'hello',
       version: PROTOCOL_VERSION,
-      node: this.id,
-      storeId: `store-${this.id}`,
+      node: this.node,
+      storeId: `store-${this.node}`,
       boot: this.#boot,
-      process: `${this.id}-${this.#boot}`,
+      process: `${this.node}-${this.#boot}`,
       ledgerId: this.#ledger?.id ?? null,
       ...this.#mark,
       weight: 1,
-      operations: [...OPERATION_NAMES],
+      operations: OPERATIONS,
       grid: this.#ledger?.grid ?? null,
     })
   }
 
   #receive(payload: Uint8Array): void {
     const decoded = decodeDown(payload)
-    if (!decoded.ok) violated(`a message to ${this.id} is malformed: ${decoded.problem}`)
+    if (!decoded.ok) violated(`a message to ${this.node} is malformed: ${decoded.problem}`)
     const { message } = decoded
     if (message.t === 'refused') {
       // Its last process died without a word: it tries until that one's session has run out.
       if (message.code === 'id-taken') return
-      violated(`${this.id} is refused: ${message.message}`)
+      violated(`${this.node} is refused: ${message.message}`)
     }
-    if (message.t === 'wipe') violated(`${this.id} is to be emptied`)
+    if (message.t === 'wipe') violated(`${this.node} is to be emptied`)
     if (message.t === 'welcome') this.#welcome(message)
     else if (!('session' in message) || message.session !== this.#session) return
     else if (message.t === 'entries') this.#take(message.entries)
@@ -200,7 +203,7 @@ export class SimpleAgent {
     const results = this.#queue.map((entry) => {
       const { position, seq, body, tiles } = entry
       const chain = extendChain(this.#mark.chain, { position, seq, body, tiles })
-      if (Buffer.compare(chain, entry.chain) !== 0) violated(`the chain of ${this.id} breaks`)
+      if (Buffer.compare(chain, entry.chain) !== 0) violated(`the chain of ${this.node} breaks`)
       const ids = unpackTiles(tiles)
       const [value] = (entry.args as { values: number[] }).values
       for (const tile of ids) this.#values.set(tile, value!)
@@ -230,7 +233,7 @@ export class SimpleAgent {
     const tiles = Uint32Array.from([...unpackTiles(read.grid!.tiles), ...unborn]).sort()
     const values = Array.from(tiles, (tile) => {
       const value = this.#values.get(tile)
-      if (value === undefined && !unborn.includes(tile)) violated(`${this.id} lacks tile ${tile}`)
+      if (value === undefined && !unborn.includes(tile)) violated(`${this.node} lacks tile ${tile}`)
       return value ?? 0
     })
     const lsus = this.#around.tileLsus

@@ -194,7 +194,7 @@ export class SimpleFleet {
     if (!agent.isUp) return
     const draw = this.#random.unit()
     if (draw < 0.4) {
-      if (this.#network.cut(agent.id)) this.#count('fault-cut')
+      if (this.#network.cut(agent.node)) this.#count('fault-cut')
       return
     }
     const isSilent = draw < 0.6
@@ -290,7 +290,7 @@ export class SimpleFleet {
       if (this.#ledger.count(table) !== 0) return `the ledger keeps a ${table}`
     }
     const nodes = new Map(view.nodes().map(({ id, stream }) => [id, stream!]))
-    for (const { id, position, isAdmitted } of this.#agents) {
+    for (const { node: id, position, isAdmitted } of this.#agents) {
       const { head, acked } = nodes.get(id as NodeId)!
       if (!isAdmitted) return `${id} is away`
       if (head !== position || acked !== head) return `${id} is at ${position}, head is ${head}`

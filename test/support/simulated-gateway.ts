@@ -19,7 +19,6 @@ import type { GatewayDriver, GatewayPorts } from '../../broker/driver.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
-import { decodeUp } from '../../shared/protocol/messages.ts'
 import type { ReadingsResult } from '../../shared/protocol/readings.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { Clock } from '../../shared/runtime/clock.ts'
@@ -299,6 +298,7 @@ export class SimulatedGateway {
       notice(notice) {
         if (isMine()) witness.notice(notice)
       },
+      received: (connection, message) => witness.received(connection, message),
       performing: (effect) => {
         if (!isMine()) return
         if (effect.type !== 'persist' && this.#harness.strikes()) {
@@ -329,8 +329,6 @@ export class SimulatedGateway {
   }
 
   #receive(connection: string, node: NodeId, payload: Uint8Array): void {
-    const decoded = decodeUp(payload)
-    if (decoded.ok) this.#harness.witness.received(connection, decoded.message)
     this.#driver?.receive(connection, node, payload, (from, problem) =>
       violated(`a message of node ${from} is malformed: ${problem}`),
     )

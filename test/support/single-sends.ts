@@ -6,7 +6,7 @@ type Send = Extract<GatewayEffect, { type: 'send' }>
 export type SingleEffect = Exclude<GatewayEffect, { type: 'send-round' }>
 
 export function singleSends(effects: readonly GatewayEffect[]): SingleEffect[] {
-  return effects.flatMap((effect) => (effect.type === 'send-round' ? sendsOf(effect) : [effect]))
+  return effects.flatMap((effect) => (effect.type === 'send-round' ? sendsOf(effect) : effect))
 }
 
 function sendsOf({ round, from, to }: Extract<GatewayEffect, { type: 'send-round' }>): Send[] {
