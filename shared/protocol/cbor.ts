@@ -60,9 +60,18 @@ const MAJOR_MAP = 5
 interface Open {
   /** Data items still to come inside it. */
   left: number
-  /** The keys so far, for a map. */
-  keys: Set<string> | undefined
+  readonly isMap: boolean
+  /** Where the keys so far begin and end, for a map. */
+  readonly keys: number[]
+  /** The same once they are more than are compared one by one. */
+  texts: Set<string> | undefined
 }
+
+/** So many keys are compared with each other: making texts of them takes longer. */
+const KEYS_COMPARED = 16
+/** Text of so many bytes is looked at here sooner than the library is called. */
+const SHORT = 64
+const NO_KEYS: number[] = []
 
 class Check {
   readonly #bytes: Uint8Array
@@ -94,7 +103,7 @@ class Check {
   #item(): string | undefined {
     if (++this.#items > this.#limits.itemsMax) return 'too many data items'
     const parent = this.#open.at(-1)
-    const isKey = parent?.keys !== undefined && parent.left % 2 === 0
+    const isKey = parent?.isMap === true && parent.left % 2 === 0
     if (parent !== undefined) parent.left -= 1
     if (this.#at >= this.#bytes.length) return 'the end comes too early'
     const initial = this.#bytes[this.#at]!
@@ -109,11 +118,11 @@ class Check {
       case 1:
         return argument > INTEGER_MAX - major ? 'an integer beyond 2^53' : undefined
       case MAJOR_ARRAY:
-        return this.#enter(argument, undefined)
+        return this.#enter(argument, false)
       case MAJOR_MAP:
-        return this.#enter(argument * 2, new Set())
+        return this.#enter(argument * 2, true)
       default:
-        return this.#string(argument, major === MAJOR_TEXT, isKey ? parent.keys : undefined)
+        return this.#string(argument, major === MAJOR_TEXT, isKey ? parent : undefined)
     }
   }
 
@@ -143,27 +152,65 @@ class Check {
     return undefined
   }
 
-  #enter(count: number, keys: Set<string> | undefined): string | undefined {
+  #enter(count: number, isMap: boolean): string | undefined {
     if (count > this.#bytes.length - this.#at) return 'a count larger than the bytes that are left'
     if (this.#open.length >= this.#limits.depthMax) return 'too deep'
-    this.#open.push({ left: count, keys })
+    this.#open.push({ left: count, isMap, keys: isMap ? [] : NO_KEYS, texts: undefined })
     return undefined
   }
 
-  #string(length: number, isText: boolean, keys: Set<string> | undefined): string | undefined {
+  #string(length: number, isText: boolean, map: Open | undefined): string | undefined {
     if (length > this.#bytes.length - this.#at)
       return 'a length larger than the bytes that are left'
-    const content = this.#bytes.subarray(this.#at, this.#at + length)
-    if (isText && !isUtf8(content)) return 'text that is not UTF-8'
-    if (isText && startsWithMark(content)) return 'text that opens with a byte order mark'
-    if (keys !== undefined) {
-      const key = Buffer.from(content.buffer, content.byteOffset, length).toString('latin1')
-      if (keys.has(key)) return 'a map key that stands twice'
-      keys.add(key)
-      this.hasProto ||= key === PROTO
-    }
+    const start = this.#at
     this.#at += length
+    if (isText && !(length <= SHORT && this.#isAscii(start))) {
+      const content = this.#bytes.subarray(start, this.#at)
+      if (!isUtf8(content)) return 'text that is not UTF-8'
+      if (startsWithMark(content)) return 'text that opens with a byte order mark'
+    }
+    if (map === undefined) return undefined
+    if (this.#isKnown(map, start)) return 'a map key that stands twice'
+    this.hasProto ||= length === PROTO.length && this.#text(start, this.#at) === PROTO
     return undefined
+  }
+
+  /** From there to where it stands. */
+  #isAscii(start: number): boolean {
+    const bytes = this.#bytes
+    for (let at = start; at < this.#at; at++) if (bytes[at]! > 0x7f) return false
+    return true
+  }
+
+  /** Whether the map has that key, which from now on it has. */
+  #isKnown(map: Open, start: number): boolean {
+    const { keys } = map
+    if (map.texts === undefined) {
+      for (let at = 0; at < keys.length; at += 2) {
+        if (this.#isSame(keys[at]!, keys[at + 1]!, start)) return true
+      }
+      keys.push(start, this.#at)
+      if (keys.length < 2 * KEYS_COMPARED) return false
+      map.texts = new Set()
+      for (let at = 0; at < keys.length; at += 2)
+        map.texts.add(this.#text(keys[at]!, keys[at + 1]!))
+      return false
+    }
+    const { size } = map.texts
+    return map.texts.add(this.#text(start, this.#at)).size === size
+  }
+
+  #isSame(from: number, to: number, start: number): boolean {
+    if (to - from !== this.#at - start) return false
+    const bytes = this.#bytes
+    for (let at = from; at < to; at++) if (bytes[at] !== bytes[start + at - from]) return false
+    return true
+  }
+
+  /** One character a byte. */
+  #text(from: number, to: number): string {
+    const { buffer, byteOffset } = this.#bytes
+    return Buffer.from(buffer, byteOffset + from, to - from).toString('latin1')
   }
 }
 
