@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto'
 import { chmodSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import * as v from 'valibot'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import {
   isSignedByEd25519,
@@ -28,34 +29,35 @@ export const SECOND_SIGNATURE_FILE = 'inventory.mldsa.sig'
 /** The public keys that a tree was signed with, as PEM. It is one of the listed files. */
 export const PUBLIC_KEY_FILE = 'release-key.pem'
 
-export interface InventoryFile {
+const text = v.pipe(v.string(), v.nonEmpty())
+const isBelow = (path: string): boolean =>
+  !path.split('/').some((part) => part === '' || part === '.' || part === '..')
+
+const fileSchema = v.object({
   /** From the top of the tree, with `/`. */
-  readonly path: string
-  readonly bytes: number
+  path: v.pipe(text, v.check(isBelow)),
+  bytes: v.pipe(v.number(), v.safeInteger()),
   /** Hexadecimal. */
-  readonly sha256: string
+  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   /** Octal, as `0644`. */
-  readonly mode: string
-}
+  mode: v.pipe(v.string(), v.regex(/^0[0-7]{3}$/)),
+})
+export type InventoryFile = Readonly<v.InferOutput<typeof fileSchema>>
 
+const packageSchema = v.object({ name: v.string(), version: v.string(), license: v.string() })
 /** A package of others that is inside the bundles. */
-export interface BundledPackage {
-  readonly name: string
-  readonly version: string
-  readonly license: string
-}
+export type BundledPackage = Readonly<v.InferOutput<typeof packageSchema>>
 
-export interface Inventory {
-  readonly version: string
-  readonly role: string
-  readonly architecture: string
-  readonly files: readonly InventoryFile[]
-  readonly packages: readonly BundledPackage[]
+const inventorySchema = v.object({
+  ...{ version: text, role: text, architecture: text },
+  files: v.array(fileSchema),
+  packages: v.pipe(v.array(packageSchema), v.readonly()),
   /** Of the messages between gateway and node that the program speaks. */
-  readonly protocol?: number
-  /** The newest version that it may take the place of, if of any that is newer (docs/decisions/0025). */
-  readonly downgradeFrom?: string
-}
+  protocol: v.optional(v.custom<number>(() => true)),
+  /** The newest version that it may take the place of, if of any that is newer (docs/decisions/0025); else no word. */
+  downgradeFrom: v.optional(v.custom<string>(() => true)),
+})
+export type Inventory = Readonly<v.InferOutput<typeof inventorySchema>>
 
 /** What is wrong with a tree; `path` is the file that it is about. */
 export interface Problem {
@@ -177,33 +179,11 @@ export function restoreModes(directory: string): void {
   }
 }
 
+/** As it was written: what is signed is made of it again. */
 function parseInventory(bytes: Buffer): Inventory {
-  const inventory = JSON.parse(bytes.toString('utf8')) as Inventory
-  const isSound =
-    typeof inventory === 'object' &&
-    inventory !== null &&
-    [inventory.version, inventory.role, inventory.architecture].every(isText) &&
-    Array.isArray(inventory.packages) &&
-    Array.isArray(inventory.files) &&
-    inventory.files.every(isInventoryFile)
-  if (!isSound) throw new Error(`${INVENTORY_FILE} is not an inventory`)
-  return inventory
-}
-
-function isInventoryFile(file: InventoryFile): boolean {
-  return (
-    typeof file === 'object' &&
-    file !== null &&
-    isText(file.path) &&
-    !file.path.split('/').some((part) => part === '' || part === '.' || part === '..') &&
-    Number.isSafeInteger(file.bytes) &&
-    /^[0-9a-f]{64}$/.test(file.sha256) &&
-    /^0[0-7]{3}$/.test(file.mode)
-  )
-}
-
-function isText(value: unknown): boolean {
-  return typeof value === 'string' && value !== ''
+  const inventory: unknown = JSON.parse(bytes.toString('utf8'))
+  if (v.is(inventorySchema, inventory)) return inventory
+  throw new Error(`${INVENTORY_FILE} is not an inventory`)
 }
 
 function compareTree(directory: string, { files }: Inventory): Problem[] {
