@@ -35,12 +35,16 @@ export function writeWhole(
   flush(dirname(path))
 }
 
-/** The same of what comes bit by bit. Returns its bytes; where it breaks off, nothing is left of it. */
+/**
+ * The same of what comes bit by bit, and is looked at before it takes its place. Returns its bytes; where it breaks off,
+ * nothing is left of it.
+ */
 export async function writeWholeFrom(
   path: string,
   chunks: AsyncIterable<Uint8Array>,
   mode: number,
   temporary: string,
+  look?: () => Promise<void>,
 ): Promise<number> {
   let bytes = 0
   try {
@@ -54,6 +58,7 @@ export async function writeWholeFrom(
     } finally {
       await file.close()
     }
+    await look?.()
     if (mode !== PRIVATE) chmodSync(temporary, mode)
     renameSync(temporary, path)
   } catch (error) {

@@ -1,18 +1,15 @@
 /** `backup`: a gateway that runs gives its ledger, which is looked at here once more before it is said to be there. */
 import { rmSync } from 'node:fs'
-import { open, rename } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { count } from '../../shared/core/count.ts'
 import { type BackupManifest, SECRETS_FILE } from '../../shared/protocol/backup-manifest.ts'
 import { BackupFile } from '../../shared/runtime/backup-file.ts'
-import type { AppError } from '../../shared/runtime/errors.ts'
-import { flush } from '../../shared/runtime/flush.ts'
 import { openSealed } from '../../shared/runtime/sealed-file.ts'
 import { tidied } from '../../shared/runtime/tidied.ts'
 import { assertHidden } from '../client/node-carrier.ts'
 import { fault, usage } from '../fault.ts'
-import { faultOf, inWords } from '../path-faults.ts'
-import { privatePartialOf } from '../whole-file.ts'
+import { inWords } from '../path-faults.ts'
+import { privatePartialOf, writeWholeFrom } from '../whole-file.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
 import { type Asked, type CommandPlace, type Flags, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
@@ -60,33 +57,24 @@ async function write(asked: Asked<BackupFlags>, file: string): Promise<number> {
   )
   const unmade = privatePartialOf(file)
   const tidy = (): void => rmSync(unmade, { force: true })
-  const manifest = await tidied(tidy, async () => {
-    await inWords(file, 'changed', () => keep(answer, unmade))
-    const found = await checked(unmade, passphrase)
-    await rename(unmade, file)
-    flush(dirname(resolve(file)))
-    return found
-  })
+  let manifest!: Checked
+  const look = async (): Promise<void> => {
+    manifest = await checked(unmade, passphrase)
+  }
+  await tidied(tidy, () =>
+    inWords(file, 'changed', () => writeWholeFrom(file, piecesOf(answer), OWN, unmade, look)),
+  )
   if (passphrase !== undefined) await sayKept(gateway, manifest.secretsTs!, streams)
   return tell(asked, resolve(file), manifest)
 }
 
-/** On disk when it resolves. */
-async function keep(answer: Response, path: string): Promise<void> {
-  const target = await open(path, 'wx', OWN)
+async function* piecesOf({ body }: Response): AsyncGenerator<Uint8Array> {
   try {
-    for await (const piece of answer.body!) await target.writeFile(piece)
-    await target.sync()
+    for await (const piece of body!) yield piece as Uint8Array
   } catch (error) {
-    throw faultOf(error, path, 'changed') === error ? cutOff(error) : error
-  } finally {
-    await target.close()
+    const message = 'the gateway did not send all of it: look at its log, and make another one'
+    throw fault('backup-damaged', message, error)
   }
-}
-
-function cutOff(cause: unknown): AppError {
-  const message = 'the gateway did not send all of it: look at its log, and make another one'
-  return fault('backup-damaged', message, cause)
 }
 
 type Checked = BackupManifest & { readonly secretsTs?: number }

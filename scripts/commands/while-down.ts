@@ -18,7 +18,7 @@ export async function whileDown(
   const systemctl = async (words: readonly string[]): Promise<void> => {
     const { code, stderr } = await programs.run('systemctl', [...words, unit])
     if (code === 0) return
-    const message = `systemctl ${words.join(' ')} ${unit}: ${stderr.trim()}`
+    const message = `systemctl ${words.join(' ')} ${unit}: ${stderr}`
     throw fault('restart-failed', message)
   }
   let isToStart = true

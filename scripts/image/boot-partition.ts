@@ -56,7 +56,7 @@ function ifNoFat(error: unknown): undefined {
 async function partitionsOf({ handle }: OpenImage, label: string, programs: SystemPrograms) {
   const { code, stdout, stderr } = await programs.run('sfdisk', ['--json', IMAGE], [handle.fd])
   if (code !== 0) {
-    const complaint = stderr.trim().replaceAll(`${IMAGE}: `, '')
+    const complaint = stderr.replaceAll(`${IMAGE}: `, '')
     throw fault('bad-image', `${label} is not the image of a card: ${complaint}`)
   }
   const { sectorsize, partitions = [] } = (JSON.parse(stdout) as PartitionTable).partitiontable
@@ -138,7 +138,7 @@ export class BootPartition {
     const { path, handle } = this.#image
     const argv = ['-i', this.#where, ...words]
     const result = await this.#programs.run(name, argv, [handle.fd])
-    const complaint = result.stderr.trim().replaceAll(IMAGE, path)
+    const complaint = result.stderr.replaceAll(IMAGE, path)
     // The words of this machine, where the image lies; those of mtools are for the partition in it.
     if (/no space left|quota exceeded/i.test(complaint)) {
       throw fault('no-room', `the disk of ${copy ?? path} is full`)

@@ -1,11 +1,9 @@
-/** The programs that go onto a card, found and looked at: nothing is flashed that could not run there. */
-import { once } from 'node:events'
 import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fault, unreadable } from '../fault.ts'
 import { NODE_RANGE } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
-import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
+import type { SystemPrograms } from '../install/system-programs.ts'
 import type { Architecture } from '../package/architectures.ts'
 import { architectureOfProgram } from './board-architecture.ts'
 
@@ -62,7 +60,7 @@ async function readAgentPackage(path: string, programs: SystemPrograms): Promise
   ]
   const { code, stdout, stderr } = await programs.run('tar', words)
   if (code !== 0) {
-    throw fault('bad-package', `${path} is not a package of ours: ${stderr.trim().split('\n')[0]}`)
+    throw fault('bad-package', `${path} is not a package of ours: ${stderr.split('\n')[0]}`)
   }
   try {
     const { version, obelisk } = JSON.parse(stdout)
@@ -111,16 +109,13 @@ export async function readNodeArchive(
 /** The first bytes of a file in an archive; the rest is not unpacked. */
 async function headOf(path: string, member: string, programs: SystemPrograms): Promise<Buffer> {
   const words = ['--extract', '--to-stdout', '--file', resolve(path), '--wildcards', member]
-  const child = programs.start('tar', words, { stdio: ['ignore', 'pipe', 'ignore'] })
-  const closed = once(child, 'close').catch((error) => {
-    throw startFailure('tar', error)
-  })
+  const { output, ended, stop } = programs.pipe('tar', words)
   let head = Buffer.alloc(0)
-  for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+  for await (const chunk of output as AsyncIterable<Buffer>) {
     head = Buffer.concat([head, chunk])
     if (head.length >= 64) break
   }
-  child.kill()
-  await closed
+  stop()
+  await ended
   return head
 }

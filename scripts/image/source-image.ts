@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { fault, unreadable } from '../fault.ts'
-import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
+import type { SystemPrograms } from '../install/system-programs.ts'
 import { noRoomOr } from '../path-faults.ts'
 import type { Progress } from './progress.ts'
 import { writeAll } from './write-all.ts'
@@ -37,19 +37,22 @@ export async function unpackImage(
     packedHash.update(chunk)
     progress.step((read += chunk.length), size)
   })
-  const isXz = source.path.endsWith('.xz')
-  const raw = isXz
-    ? unxz(packed, source.path, programs)
-    : { output: packed, ended: Promise.resolve() }
+  const xz = source.path.endsWith('.xz')
+    ? programs.pipe('xz', ['-dc'], { input: packed })
+    : undefined
   let position = 0
   try {
-    for await (const chunk of raw.output as AsyncIterable<Buffer>) {
+    for await (const chunk of (xz?.output ?? packed) as AsyncIterable<Buffer>) {
       rawHash.update(chunk)
       // Much of an image is empty; a hole reads as zeros and needs no room.
       if (!isZero(chunk)) await writeAll(target.handle, chunk, position)
       position += chunk.length
     }
-    await raw.ended
+    await xz?.ended.then(({ code, stderr }) => {
+      if (code === 0) return
+      const said = stderr.replaceAll('(stdin)', source.path)
+      throw fault('bad-image', said || `xz ended with ${code}`)
+    })
     await target.handle.truncate(position)
   } catch (error) {
     throw failureOf(error, source.path, target.path)
@@ -63,37 +66,6 @@ export async function unpackImage(
       `${source.path} has the SHA-256 ${digests[0]}, not ${wanted}: fetch it again`,
     )
   }
-}
-
-function unxz(packed: NodeJS.ReadableStream, path: string, programs: SystemPrograms) {
-  const child = programs.start('xz', ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'] })
-  let complaint = ''
-  child.stderr!.on('data', (text) => {
-    complaint += text
-  })
-  const ended = new Promise<void>((resolve, reject) => {
-    child.on('error', (error) => reject(startFailure('xz', error)))
-    packed.on('error', reject)
-    child.on('close', (code) => {
-      if (code === 0) resolve()
-      else
-        reject(
-          fault(
-            'bad-image',
-            complaint.trim().replaceAll('(stdin)', path) || `xz ended with ${code}`,
-          ),
-        )
-    })
-  })
-  // Whoever reads the output is told the reason, and not only that it is cut off.
-  ended.catch((error) => {
-    child.stdout!.destroy(error)
-    child.kill()
-  })
-  // xz says itself why it closed its input.
-  child.stdin!.on('error', () => {})
-  packed.pipe(child.stdin!)
-  return { output: child.stdout!, ended }
 }
 
 function failureOf(error: unknown, path: string, target: string): unknown {

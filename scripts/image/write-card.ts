@@ -4,7 +4,7 @@ import { constants, createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { messageOf } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
-import { type SystemPrograms, startFailure } from '../install/system-programs.ts'
+import type { SystemPrograms } from '../install/system-programs.ts'
 import type { Progress } from './progress.ts'
 import { writeAll } from './write-all.ts'
 
@@ -64,32 +64,18 @@ async function digestOfCard(
   signal: AbortSignal,
 ): Promise<string> {
   const words = [`if=${device}`, 'bs=4M', 'iflag=direct,count_bytes', `count=${bytes}`]
-  const child = programs.start('dd', [...words, 'status=none'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let complaint = ''
-  child.stderr!.on('data', (text) => {
-    complaint += text
-  })
-  const ended = new Promise<number | null>((resolve, reject) => {
-    child.on('error', (error) => reject(startFailure('dd', error)))
-    child.on('close', resolve)
-  })
-  ended.catch(() => {})
-  const stop = (): void => {
-    child.kill()
-  }
+  const { output, ended, stop } = programs.pipe('dd', [...words, 'status=none'])
   signal.addEventListener('abort', stop)
   const hash = createHash('sha256')
   let read = 0
-  for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+  for await (const chunk of output as AsyncIterable<Buffer>) {
     hash.update(chunk)
     progress.step((read += chunk.length), bytes)
   }
-  const code = await ended
+  const { code, stderr } = await ended
   signal.removeEventListener('abort', stop)
   if (code !== 0 || read !== bytes) {
-    const said = signal.aborted ? 'interrupted' : complaint.trim() || `only ${read} bytes came back`
+    const said = signal.aborted ? 'interrupted' : stderr || `only ${read} bytes came back`
     throw fault('write-failed', `${device} could not be read back: ${said}; ${UNUSABLE}`)
   }
   progress.end()

@@ -100,7 +100,7 @@ export class Performer {
   async #systemctl(words: readonly string[], mayFail: boolean): Promise<void> {
     const { code, stderr } = await this.#programs.run('systemctl', words)
     if (code !== 0 && !mayFail) {
-      throw new NotReadyError(`systemctl ${words.join(' ')}: ${stderr.trim()}`, 1)
+      throw new NotReadyError(`systemctl ${words.join(' ')}: ${stderr}`, 1)
     }
   }
 

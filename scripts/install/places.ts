@@ -36,46 +36,17 @@ export const NODE_RANGE = '>=20.19'
 /** The oldest systemd that was tried: Debian 12's. Also in install.sh. */
 export const SYSTEMD_LEAST = 252
 
-/** Paths as the running system sees them; `under` puts them below another root. */
-export interface Places {
-  readonly unit: string
-  readonly tree: string
-  readonly previous: string
-  readonly configuration: string
-  readonly configurationDirectory: string
-  readonly credential: string
-  readonly credentialDirectory: string
-  /** Of agents that had a password. */
-  readonly oldCredential: string
-  /** Where an agent has its identity, with and without a user of its own. */
-  readonly identities: readonly string[]
-  readonly unitFile: string
-  readonly packagedUnitFile: string
-  readonly dropIn: string
-  readonly dropInDirectory: string
-  readonly wants: string
-  readonly command: string
-  readonly state: string
-  readonly privateState: string
-  readonly dpkgList: string
-  /** Of an agent: what looks for versions that its gateway sends, and what installs them. */
-  readonly upgradeUnits: readonly UnitPlace[]
-  /** Where that says what became of one. */
-  readonly upgradeRuntime: string
-}
+export type UnitPlace = ReturnType<typeof unitPlace>
 
-export interface UnitPlace {
-  readonly name: string
-  readonly file: string
-  readonly wants: string
-}
-
-function unitPlace(name: string): UnitPlace {
+function unitPlace(name: string) {
   const wants = `/etc/systemd/system/multi-user.target.wants/${name}`
   return { name, file: `/etc/systemd/system/${name}`, wants }
 }
 
-export function placesOf(role: Role): Places {
+export type Places = ReturnType<typeof placesOf>
+
+/** Paths as the running system sees them; `under` puts them below another root. */
+export function placesOf(role: Role) {
   const name = `obelisk-${role}`
   const unit = `${name}.service`
   return {
@@ -86,7 +57,9 @@ export function placesOf(role: Role): Places {
     configurationDirectory: '/etc/obelisk',
     credential: `/etc/credstore/${CREDENTIAL}`,
     credentialDirectory: '/etc/credstore',
+    /** Of agents that had a password. */
     oldCredential: '/etc/credstore/obelisk-mqtt-password',
+    /** Where an agent has its identity, with and without a user of its own. */
     identities: [`/var/lib/private/${name}/identity`, `/var/lib/${name}/identity`],
     unitFile: `/etc/systemd/system/${unit}`,
     packagedUnitFile: `/lib/systemd/system/${unit}`,
@@ -97,7 +70,9 @@ export function placesOf(role: Role): Places {
     state: `/var/lib/${name}`,
     privateState: `/var/lib/private/${name}`,
     dpkgList: `/var/lib/dpkg/info/${name}.list`,
+    /** Of an agent: what looks for versions that its gateway sends, and what installs them. */
     upgradeUnits: role === 'agent' ? UPGRADE_UNITS.map(unitPlace) : [],
+    /** Where that says what became of one. */
     upgradeRuntime: `/run/${name}-upgrade`,
   }
 }

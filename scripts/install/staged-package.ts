@@ -4,26 +4,17 @@
  * It is copied first, and the copy alone is looked at: whatever the agent does to its files meanwhile changes nothing.
  */
 import { createHash } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PACKAGE_BYTES_MAX } from '../../shared/protocol/fetch.ts'
 import { isPackageName } from '../../shared/protocol/upgrade-messages.ts'
 import { type AppError, messageOf } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
 import { unpackPackage } from '../package/untar.ts'
+import { copyOpen } from './tree-copy.ts'
 
 const REQUEST_FILE = 'request.json'
 const REQUEST_BYTES_MAX = 4096
-const CHUNK_BYTES = 64 * 1024
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants
 
@@ -132,18 +123,10 @@ function openIfThere(path: string, flags: number): number | undefined {
 /** Says the SHA-256 of what was copied; a file that grows meanwhile is cut off. */
 function copyBounded(from: number, to: string): string {
   const hash = createHash('sha256')
-  const target = openSync(to, 'wx', 0o600)
-  try {
-    const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
-    for (let bytes = 0; ; ) {
-      const read = readSync(from, chunk)
-      if (read === 0) return hash.digest('hex')
-      if ((bytes += read) > PACKAGE_BYTES_MAX) throw untrusted('the package grows')
-      const part = chunk.subarray(0, read)
-      hash.update(part)
-      writeSync(target, part)
-    }
-  } finally {
-    closeSync(target)
-  }
+  let bytes = 0
+  copyOpen(from, to, (piece) => {
+    if ((bytes += piece.length) > PACKAGE_BYTES_MAX) throw untrusted('the package grows')
+    hash.update(piece)
+  })
+  return hash.digest('hex')
 }

@@ -1,13 +1,30 @@
 /** Runs programs of the system, and says which Debian package one that is missing comes from. */
 
-import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
+import { type StdioOptions, spawn, spawnSync } from 'node:child_process'
+import type { Readable } from 'node:stream'
 import { own } from '../../shared/core/own.ts'
 import { fault } from '../fault.ts'
 
-export interface ProgramResult {
+interface Ended {
   readonly code: number
-  readonly stdout: string
+  /** Without white space around it. */
   readonly stderr: string
+}
+
+export interface ProgramResult extends Ended {
+  readonly stdout: string
+}
+
+interface Given {
+  readonly input?: Readable
+  /** Of open files, from number 3 on. */
+  readonly descriptors?: readonly number[]
+}
+
+interface Piped {
+  readonly output: Readable
+  readonly ended: Promise<Ended>
+  readonly stop: () => void
 }
 
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -40,24 +57,20 @@ export class SystemPrograms {
     }
   }
 
-  /** `descriptors` are of open files that it gets, from number 3 on. */
+  /** To its end. */
   async run(
     name: string,
     argv: readonly string[],
     descriptors: readonly number[] = [],
   ): Promise<ProgramResult> {
-    const child = this.start(name, argv, { stdio: ['ignore', 'pipe', 'pipe', ...descriptors] })
-    const texts = { stdout: '', stderr: '' }
-    for (const stream of ['stdout', 'stderr'] as const) {
-      child[stream]!.setEncoding('utf8')
-      child[stream]!.on('data', (text: string) => {
-        if (texts[stream].length < OUTPUT_BYTES_MAX) texts[stream] += text
-      })
-    }
-    return await new Promise((resolve, reject) => {
-      child.on('error', (error) => reject(startFailure(name, error)))
-      child.on('close', (code) => resolve({ code: code ?? 1, ...texts }))
+    const { output, ended } = this.pipe(name, argv, { descriptors })
+    let stdout = ''
+    output.setEncoding('utf8').on('data', (text: string) => {
+      if (stdout.length < OUTPUT_BYTES_MAX) stdout += text
     })
+    // Told by `ended`.
+    output.on('error', () => {})
+    return { ...(await ended), stdout }
   }
 
   /** As `run`, for whoever may not be there any more when it ends. */
@@ -65,13 +78,36 @@ export class SystemPrograms {
     spawnSync(name, [...argv], { stdio: 'ignore', env: this.#environment })
   }
 
-  start(name: string, argv: readonly string[], options: SpawnOptions): ChildProcess {
-    return spawn(name, [...argv], { ...options, env: this.#environment })
+  /** A program whose output is read as it comes; its end says what it complained of. */
+  pipe(name: string, argv: readonly string[], { input, descriptors = [] }: Given = {}): Piped {
+    const first = input === undefined ? 'ignore' : 'pipe'
+    const stdio: StdioOptions = [first, 'pipe', 'pipe', ...descriptors]
+    const child = spawn(name, [...argv], { stdio, env: this.#environment })
+    let stderr = ''
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      if (stderr.length < OUTPUT_BYTES_MAX) stderr += text
+    })
+    const ended = new Promise<Ended>((resolve, reject) => {
+      child.on('error', (error) => reject(startFailure(name, error)))
+      child.on('close', (code) => resolve({ code: code ?? 1, stderr: stderr.trim() }))
+    })
+    // Whoever reads the output is told the reason, and not only that it is cut off.
+    ended.catch((error) => child.stdout!.destroy(error))
+    if (input !== undefined) {
+      input.once('error', (error) => {
+        child.stdout!.destroy(error)
+        child.kill()
+      })
+      // It says itself why it closed its input.
+      child.stdin!.on('error', () => {})
+      input.pipe(child.stdin!)
+    }
+    return { output: child.stdout!, ended, stop: () => void child.kill() }
   }
 }
 
 /** Of a program that could not be started. */
-export function startFailure(name: string, error: Error): Error {
+function startFailure(name: string, error: Error): Error {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error
   const from = own(PACKAGES, name)
   const remedy = from === undefined ? '' : `: sudo apt install ${from}`

@@ -4,9 +4,9 @@
  * proc(5)), and what is neither a plain file nor a directory is not opened at all.
  */
 import {
+  chmodSync,
   closeSync,
   constants,
-  fchmodSync,
   fstatSync,
   lstatSync,
   mkdirSync,
@@ -79,25 +79,31 @@ class Copier {
   }
 
   #copyFile(from: number, to: string, mode: number): void {
-    // Exclusive: never through a link that is there already.
-    const target = openSync(to, 'wx', 0o600)
-    try {
-      const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
-      for (;;) {
-        const read = readSync(from, chunk)
-        if (read === 0) break
-        if ((this.#bytes += read) > BYTES_MAX) throw this.#tooLarge(`${BYTES_MAX} bytes`)
-        writeFileSync(target, chunk.subarray(0, read))
-      }
-      fchmodSync(target, mode)
-    } finally {
-      closeSync(target)
-    }
+    copyOpen(from, to, (piece) => {
+      if ((this.#bytes += piece.length) > BYTES_MAX) throw this.#tooLarge(`${BYTES_MAX} bytes`)
+    })
+    chmodSync(to, mode)
   }
 
   #tooLarge(bound: string): AppError {
     const message = `${this.#tree} is not a package: it has more than ${bound}`
     return fault('bad-package', message)
+  }
+}
+
+/** Copies an open file, for its owner alone; `look` is shown each piece before it is written, and may refuse it. */
+export function copyOpen(from: number, to: string, look: (piece: Uint8Array) => void): void {
+  // Exclusive: never through a link that is there already.
+  const target = openSync(to, 'wx', 0o600)
+  try {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+    for (let read = readSync(from, chunk); read > 0; read = readSync(from, chunk)) {
+      const piece = chunk.subarray(0, read)
+      look(piece)
+      writeFileSync(target, piece)
+    }
+  } finally {
+    closeSync(target)
   }
 }
 

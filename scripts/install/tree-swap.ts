@@ -101,20 +101,11 @@ const RENAMEAT2 = new Map([
 /** AT_FDCWD is -100, and RENAME_EXCHANGE 2. */
 const EXCHANGE_IN_PERL = 'exit(syscall($ARGV[0]+0, -100, $ARGV[1], -100, $ARGV[2], 2) == 0 ? 0 : 1)'
 
-/**
- * Says whether it was done. Node has no such call; mv has it from coreutils 9.5 on, and the Perl that every
- * Debian has can make any call.
- */
+/** Says whether it was done. Node has no such call, and the Perl that every Debian has can make any. */
 async function exchange(one: string, other: string, programs: SystemPrograms): Promise<boolean> {
-  const ways: [string, string[]][] = [
-    ['mv', ['--exchange', '--no-target-directory', one, other]],
-    ['perl', ['-e', EXCHANGE_IN_PERL, String(RENAMEAT2.get(process.arch) ?? -1), one, other]],
-  ]
-  for (const [name, words] of ways) {
-    const result = await programs.run(name, words).catch(() => undefined)
-    if (result?.code === 0) return true
-  }
-  return false
+  const words = [String(RENAMEAT2.get(process.arch) ?? -1), one, other]
+  const result = await programs.run('perl', ['-e', EXCHANGE_IN_PERL, ...words]).catch(() => {})
+  return result?.code === 0
 }
 
 function flushTree(directory: string): void {

@@ -259,7 +259,7 @@ t.test('going back that is cut off keeps the sound version, which can be upgrade
 
 t.test('where the kernel cannot swap, the next run puts the tree back', async (t) => {
   const { directory, root, versions, set, keep, at } = bench(t)
-  // Neither mv nor perl.
+  // Without perl.
   const PATH = join(directory, 'none')
   const common = ['--role', 'agent', '--root', root]
   await obelisk('install', ...common, '--from', versions[0]!, '--id', 'edge-1')
