@@ -39,14 +39,11 @@ function addInstall({ program, streams, done }: CommandPlace): void {
     })
 }
 
-function addUninstall({ program, streams, done }: CommandPlace): void {
+function addUninstall({ program, later }: CommandPlace): void {
   withPlace(program.command('uninstall'))
     .description('stop and remove the agent or the gateway; data and configuration stay')
     .option('--purge', 'remove data and configuration too')
-    .action(async (flags) => {
-      const { uninstall } = await import('./install.ts')
-      done(await uninstall(flags, streams))
-    })
+    .action(later(async () => (await import('./install.ts')).uninstall))
 }
 
 function withPlace(command: Command): Command {
@@ -56,7 +53,7 @@ function withPlace(command: Command): Command {
     .option('--dry-run', 'say what would be done, and do nothing')
 }
 
-function addDoctor({ program, streams, done }: CommandPlace): void {
+function addDoctor({ program, later }: CommandPlace): void {
   program
     .command('doctor')
     .description('examine this machine, and say how to mend what is wrong')
@@ -71,13 +68,10 @@ function addDoctor({ program, streams, done }: CommandPlace): void {
       `the gateway's HTTP address (OBELISK_HTTP; default: that of its configuration, ${HTTP_DEFAULT})`,
     )
     .option('--json', 'print JSON')
-    .action(async (flags) => {
-      const { doctor } = await import('./doctor.ts')
-      done(await doctor(flags, streams))
-    })
+    .action(later(async () => (await import('./doctor.ts')).doctor))
 }
 
-function addImage({ program, streams, done }: CommandPlace): void {
+function addImage({ program, later }: CommandPlace): void {
   const image = program.command('image').description('make cards that boot into nodes of the fleet')
   withBoard(image.command('flash'))
     .description('write the image of a system with the agent on it to a card, or to a file')
@@ -91,19 +85,13 @@ function addImage({ program, streams, done }: CommandPlace): void {
     .option('--device <disk>', 'the card to overwrite: /dev/sdX')
     .option('--output <file>', 'write an image instead')
     .option('--yes', 'do not ask before a card or a file is overwritten')
-    .action(async (flags) => {
-      const { flashCard } = await import('./image.ts')
-      done(await flashCard(flags, streams))
-    })
+    .action(later(async () => (await import('./image.ts')).flashCard))
   withBoard(image.command('user-data'))
     .description('print cloud-init user-data, for a card that the Raspberry Pi Imager writes')
     .option('--package <place>', "the agent's tarball: a URL, or a name on the boot partition")
     .option('--sha256 <digest>', 'of the tarball')
     .option('--node <place>', 'an archive of Node, likewise')
-    .action(async (flags) => {
-      const { printCloudConfig } = await import('./image.ts')
-      done(await printCloudConfig(flags, streams))
-    })
+    .action(later(async () => (await import('./image.ts')).printCloudConfig))
 }
 
 function withBoard(command: Command): Command {

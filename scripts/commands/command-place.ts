@@ -19,6 +19,8 @@ export interface Asked<F extends object = object> {
 /** With the arguments of its command; resolves with the exit code. */
 type Deed<F extends object> = (asked: Asked<F>, ...given: never[]) => Promise<number> | number
 
+type LoadedDeed<F> = (flags: F, streams: Streams) => Promise<number>
+
 export interface CommandPlace {
   readonly program: Command
   readonly streams: Streams
@@ -27,6 +29,8 @@ export interface CommandPlace {
   readonly gatewayFor: (flags: object) => GatewayClient
   /** The action of a command that has these options; those of the commands above it count, too. */
   readonly asks: <F extends object>(deed: Deed<F>) => (...given: unknown[]) => Promise<void>
+  /** The action of a command that needs no gateway, and is loaded only when it is asked for. */
+  readonly later: <F>(load: () => Promise<LoadedDeed<F>>) => (flags: F) => Promise<void>
   /** With the exit code. */
   readonly done: (code: number) => void
 }

@@ -24,7 +24,9 @@ export async function flashCard(flags: FlashFlags, streams: Streams): Promise<nu
     throw usage('name a card with --device, or a file with --output')
   }
   checkDigest(sha256)
-  const file = output === undefined ? undefined : await placeOf(output, flags)
+  // Refused before any work is done.
+  const inputs = { '--image': image, '--package': flags.package, '--node': flags.node }
+  const file = output === undefined ? undefined : await outputFile(output, inputs)
   const board = await readBoardWishes(flags, tokenSources(streams))
   const target: FlashTarget =
     file === undefined ? { kind: 'device', path: device! } : { kind: 'file', path: file }
@@ -74,15 +76,6 @@ function checkDigest(sha256: string | undefined): void {
   if (sha256 !== undefined && !/^[0-9a-fA-F]{64}$/.test(sha256)) {
     throw usage(`--sha256: "${sha256}" is not 64 hexadecimal digits`)
   }
-}
-
-/** Refused before any work is done. */
-async function placeOf(output: string, flags: FlashFlags): Promise<string> {
-  const { image, node } = flags
-  const inputs = { '--image': image, '--package': flags.package, '--node': node }
-  const file = await outputFile(output, inputs)
-  if (!file.ok) throw usage(`--output: ${file.problem}`)
-  return file.path
 }
 
 export type CloudConfigFlags = BoardFlags & Flags<'package' | 'sha256' | 'node'>

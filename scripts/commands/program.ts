@@ -142,6 +142,7 @@ function buildProgram(
   const place: CommandPlace = {
     ...{ program, streams, withHttp, done },
     gatewayFor: (flags) => gatewayFor(flags, streams),
+    later: (load) => async (flags) => done(await (await load())(flags, streams)),
     asks:
       (deed) =>
       async (...given) => {

@@ -41,7 +41,7 @@ const WRITE_LENGTH = 64 * 1024
 export async function showSecurityLog(
   flags: SecurityLogFlags,
   streams: Streams,
-  nowMs: number,
+  nowMs = Date.now(),
 ): Promise<number> {
   const folder = join(placeOfGateway(flags.data).data, SECURITY_FOLDER)
   const { event, json: isJson = false } = flags

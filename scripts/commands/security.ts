@@ -2,7 +2,7 @@
 import type { CommandPlace } from './command-place.ts'
 
 export function addSecurityCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, asks, done } = place
+  const { program, withHttp, asks, later } = place
   const security = program
     .command('security')
     .description('look at who was let in, and who was not')
@@ -26,8 +26,5 @@ export function addSecurityCommands(place: CommandPlace): void {
     .option('--verify', 'say whether anything was changed, taken out or added, instead of lines')
     .option('--head <seq:hash>', 'a head that was kept elsewhere, to verify the end as well')
     .option('--json', 'print JSON')
-    .action(async (flags) => {
-      const { showSecurityLog } = await import('./security-log.ts')
-      done(await showSecurityLog(flags, streams, Date.now()))
-    })
+    .action(later(async () => (await import('./security-log.ts')).showSecurityLog))
 }

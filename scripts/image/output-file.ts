@@ -1,17 +1,14 @@
 /** The file that an image is made in: it may be new, or take the place of a file, and of nothing else. */
 import type { Stats } from 'node:fs'
 import { lstat, realpath, stat } from 'node:fs/promises'
+import { usage } from '../fault.ts'
 
-export type OutputFile =
-  | { readonly ok: true; readonly path: string }
-  | { readonly ok: false; readonly problem: string }
-
-/** `inputs` are the files that the image is made of, by the flag that names each. */
+/** Its own path. `inputs` are the files that the image is made of, by the flag that names each. Throws AppError. */
 export async function outputFile(
   named: string,
   inputs: Readonly<Record<string, string | undefined>>,
-): Promise<OutputFile> {
-  if (named === '') return { ok: false, problem: 'the name is empty' }
+): Promise<string> {
+  if (named === '') throw usage('--output: the name is empty')
   // Where a link leads: the link itself stays.
   const path = await realpath(named).catch(() => named)
   for (const place of [path, partialOf(path)]) {
@@ -21,9 +18,9 @@ export async function outputFile(
     const kind = problemOf(facts) ?? (await inputProblem(facts, inputs))
     if (kind === undefined) continue
     const shown = place === path ? named : `${place}, which is written first,`
-    return { ok: false, problem: `${shown} ${kind}` }
+    throw usage(`--output: ${shown} ${kind}`)
   }
-  return { ok: true, path }
+  return path
 }
 
 /** Where it is made, until it is whole. */

@@ -6,7 +6,6 @@ import { fault, unreadable } from '../fault.ts'
 import type { SystemPrograms } from '../install/system-programs.ts'
 import { noRoomOr } from '../path-faults.ts'
 import type { Progress } from './progress.ts'
-import { writeAll } from './write-all.ts'
 
 export interface SourceImage {
   readonly path: string
@@ -65,6 +64,14 @@ export async function unpackImage(
       'bad-image',
       `${source.path} has the SHA-256 ${digests[0]}, not ${wanted}: fetch it again`,
     )
+  }
+}
+
+/** A single write may take less than it was given, without an error (write(2)): near the end of a disk, say. */
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let from = 0; from < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, from, bytes.length - from, position + from)
+    from += bytesWritten
   }
 }
 

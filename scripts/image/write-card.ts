@@ -6,7 +6,6 @@ import { messageOf } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
 import type { SystemPrograms } from '../install/system-programs.ts'
 import type { Progress } from './progress.ts'
-import { writeAll } from './write-all.ts'
 
 const CHUNK_BYTES = 4 * 1024 * 1024
 export const UNUSABLE = 'the card is unusable until it is written again'
@@ -37,7 +36,7 @@ export async function writeCard(
     const source = createReadStream(image, { highWaterMark: CHUNK_BYTES, signal })
     for await (const chunk of source as AsyncIterable<Buffer>) {
       hash.update(chunk)
-      await writeAll(handle, chunk, written)
+      await handle.writeFile(chunk)
       written += chunk.length
       progress.writing.step(written, bytes)
     }

@@ -425,10 +425,8 @@ t.test('an output that is no file, or an input, is refused before any work', ski
     t.ok(said.startsWith(`2 error: --output: ${output} ${problem}`), said)
   }
   // Only looked at: were it not refused, a whole run would put a file in its place.
-  t.same(await outputFile('/dev/null', {}), {
-    ok: false,
-    problem: '/dev/null is a device; a card is named with --device',
-  })
+  const message = '--output: /dev/null is a device; a card is named with --device'
+  await t.rejects(outputFile('/dev/null', {}), { message, exitCode: 2 })
   t.match(await flash(''), /^2 .*--output: the name is empty/)
   t.match(await flash(at('new.img')), /^2 .*new\.img\.partial, which is written first, is not/)
   t.match(await flash(at('other.img')), /^2 .*other\.img\.partial, .* is the file of --image/)
