@@ -5,7 +5,7 @@ import { type Context, isSameUrl, readContext } from './context.ts'
 import { MqttDoor } from './mqtt-door.ts'
 import { mqttLogin } from './mqtt-faults.ts'
 import { assertUnseen, gatewayClient, type Login } from './node-carrier.ts'
-import { CBOR_FORM } from './result-form.ts'
+import { CBOR_FORM } from './payloads.ts'
 
 export type { Cells, Obelisk, Overview } from '../../shared/client/obelisk.ts'
 export { ObeliskError } from '../../shared/client/obelisk-error.ts'

@@ -19,8 +19,7 @@ import type {
 import { pause, Waits } from '../../shared/client/waits.ts'
 import { parseTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
 import { closedBy, isRefusedFilter, mqttFault } from './mqtt-faults.ts'
-import { jsonIn, refusalIn } from './mqtt-payloads.ts'
-import { resultIn } from './result-form.ts'
+import { jsonIn, refusalIn, resultIn } from './payloads.ts'
 
 const CONNECT_TIMEOUT_MS = 10_000
 /** A gateway whose machine is gone says nothing. */

@@ -13,10 +13,10 @@ import { privatePartialOf, writeWholeFrom } from '../whole-file.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
 import { type Asked, type CommandPlace, type Flags, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
-import { PASSPHRASE_FILE } from './passphrase.ts'
 import { withRestore } from './restore.ts'
 import { restoreAll } from './restore-ledger.ts'
 import { printable, when } from './streams.ts'
+import { PASSPHRASE_FILE } from './typed-input.ts'
 
 type BackupFlags = Flags<'passphraseFile', 'withSecrets' | 'force'>
 

@@ -11,9 +11,9 @@ import { faultOf, inWords } from '../path-faults.ts'
 import { privatePartialOf, writeWhole } from '../whole-file.ts'
 import { type Asked, type CommandPlace, type Flags, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
-import { PASSPHRASE_FILE, passphraseOf } from './passphrase.ts'
 import { restore, withRestore } from './restore.ts'
 import { day, printable, type Row, rowLines, type Streams, when } from './streams.ts'
+import { PASSPHRASE_FILE, passphraseOf } from './typed-input.ts'
 
 type BackupFlags = Flags<'passphraseFile', 'force'>
 

@@ -7,12 +7,12 @@ import { type FlashTarget, flash } from '../image/flash.ts'
 import { outputFile } from '../image/output-file.ts'
 import { UNUSABLE } from '../image/write-card.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
-import { ask } from './ask.ts'
 import type { Flags } from './command-place.ts'
 import { clientAtHand } from './gateway-at-hand.ts'
 import { interruptible } from './interruption.ts'
 import type { Streams } from './streams.ts'
 import { createToken } from './token.ts'
+import { ask } from './typed-input.ts'
 
 export type FlashFlags = BoardFlags &
   Flags<'image' | 'sha256' | 'package' | 'node' | 'device' | 'output', 'yes'>

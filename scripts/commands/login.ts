@@ -11,8 +11,8 @@ import { textIn } from '../path-faults.ts'
 import { type Asked, type CommandPlace, type Flags, say, show } from './command-place.ts'
 import { clientAtHand, clientOf } from './gateway-at-hand.ts'
 import { pinnedAuthority } from './pinned-authority.ts'
-import { isTyped, secretLine } from './secret-input.ts'
 import { printable, type Row, rowLines, type Streams } from './streams.ts'
+import { isTyped, secretLine } from './typed-input.ts'
 
 type LoginFlags = Flags<'tokenFile'>
 

@@ -8,10 +8,10 @@ import { placesOf } from '../install/places.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
-import { passphraseOf } from './passphrase.ts'
 import { assertClear, linesOf, type RestoreFlags, revokedSince, some, startOf } from './restore.ts'
 import { configure, placeOfGateway } from './secure.ts'
 import { printable, type Streams, span, when } from './streams.ts'
+import { passphraseOf } from './typed-input.ts'
 
 export async function restoreAll(
   file: string,

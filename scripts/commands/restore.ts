@@ -10,14 +10,12 @@ import { headOf } from '../../shared/runtime/sealed-file.ts'
 import { fault, usage } from '../fault.ts'
 import { placesOf } from '../install/places.ts'
 import { inWords } from '../path-faults.ts'
-import { ask } from './ask.ts'
 import { type Flags, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { interruptible } from './interruption.ts'
-import { PASSPHRASE_FILE, passphraseOf } from './passphrase.ts'
-import { isTyped } from './secret-input.ts'
 import { assertHosts, configure, placeOfGateway } from './secure.ts'
 import { calledAs, printable, type Streams, span, when } from './streams.ts'
+import { ask, isTyped, PASSPHRASE_FILE, passphraseOf } from './typed-input.ts'
 
 export type RestoreFlags = Flags<'passphraseFile' | 'host' | 'data', 'noneRevoked' | 'json'> & {
   readonly revoke?: readonly string[]

@@ -10,12 +10,11 @@ import type {
 } from '../../shared/protocol/views.ts'
 import { EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
-import { ask } from './ask.ts'
 import { type Asked, type CommandPlace, type Flags, queryOf, say, show } from './command-place.ts'
 import { named, recoveryLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
-import { isTyped } from './secret-input.ts'
 import { printable, type Streams, table } from './streams.ts'
+import { ask, isTyped } from './typed-input.ts'
 
 export function addRingCommands(place: CommandPlace): void {
   const { program, withHttp, asks } = place

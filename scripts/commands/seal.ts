@@ -18,9 +18,9 @@ import { readPrivate } from '../../shared/runtime/private-folder.ts'
 import { fault, usage } from '../fault.ts'
 import { faultOf } from '../path-faults.ts'
 import { type Asked, type CommandPlace, type Flags, remove, say, show } from './command-place.ts'
-import { inputOf } from './named-input.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { assertName } from './task-request.ts'
+import { inputOf } from './typed-input.ts'
 
 type OpenFlags = Flags<'key' | 'signer', 'cbor'>
 

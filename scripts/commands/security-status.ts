@@ -5,7 +5,7 @@ import { count } from '../../shared/core/count.ts'
 import { formatHead } from '../../shared/protocol/security-log.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { verifySecurityLog } from '../../shared/runtime/security-log-files.ts'
-import { isBehind } from '../doctor/security-ask.ts'
+import { isBehind } from '../doctor/security-findings.ts'
 import { type Asked, show } from './command-place.ts'
 import { day, paint, printable, type Row, type Streams, when } from './streams.ts'
 

@@ -4,8 +4,8 @@ import type { Region } from '../../shared/grid/geometry.ts'
 import { AppError, EXIT_USAGE, messageOf } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
 import { type Flags, given } from './command-place.ts'
-import { inputOf } from './named-input.ts'
 import type { Streams } from './streams.ts'
+import { inputOf } from './typed-input.ts'
 
 export type SubmitFlags = Flags<'region' | 'args' | 'items' | 'file' | 'id' | 'deadline' | 'seal'>
 

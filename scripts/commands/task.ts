@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { own } from '../../shared/core/own.ts'
+import { OPERATIONS_SHOWN } from '../../shared/operations/catalog.ts'
+import type { OperationShown } from '../../shared/operations/operation.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { RingView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
 import { type Asked, type CommandPlace, type Flags, queryOf, show } from './command-place.ts'
 import { interruptible } from './interruption.ts'
-import { operationsHelp } from './operations-help.ts'
 import { Patience } from './patience.ts'
 import { type Colour, type Column, paint, printable, type Streams, table, when } from './streams.ts'
 import {
@@ -225,4 +226,21 @@ function indented(json: Uint8Array): Buffer {
 
 function joined(_whole: string, numbers: string): string {
   return `[${numbers.replace(/,\n\s+/g, ', ')}]`
+}
+
+const WIDTH = Math.max(...OPERATIONS_SHOWN.map(({ op }) => op.length))
+
+export function operationsHelp(): string {
+  const lines = OPERATIONS_SHOWN.flatMap(({ op, does, args }) => [
+    `  ${op.padEnd(WIDTH)}  ${does}`,
+    ...(args.length === 0
+      ? []
+      : [`  ${''.padEnd(WIDTH)}  --args: ${args.map(wordsOf).join(', ')}`]),
+  ])
+  return `\nOperations:\n${lines.join('\n')}`
+}
+
+function wordsOf({ name, optional, choices }: OperationShown['args'][number]): string {
+  const shown = choices === undefined ? name : `${name} (${choices.join(', ')})`
+  return optional ? `[${shown}]` : shown
 }

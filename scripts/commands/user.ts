@@ -18,10 +18,10 @@ import {
   say,
   show,
 } from './command-place.ts'
-import { typedOr } from './passphrase.ts'
 import { day, printableLines, type Streams, table, when } from './streams.ts'
 import { assertName, regionIn } from './task-request.ts'
 import { hoursOf } from './token.ts'
+import { typedOr } from './typed-input.ts'
 
 type RightsFlags = Flags<'passwordFile', 'password' | 'disable' | 'enable'> & {
   readonly [name in 'role' | 'op' | 'region' | 'field' | 'topic']?: readonly string[]

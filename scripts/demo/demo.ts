@@ -8,10 +8,9 @@ import { DEMO_OPTIONS } from './demo-options.ts'
 import { Display } from './display.ts'
 import { Fleet } from './fleet.ts'
 import { FleetError, type FleetProcess } from './fleet-process.ts'
-import { keepLines } from './keep.ts'
 import { Rain } from './rain.ts'
 import { type Findings, Story } from './story.ts'
-import { summaryOf } from './summary.ts'
+import { keepLines, summaryOf } from './summary.ts'
 
 const HELP = `Usage: obelisk demo [options]
 

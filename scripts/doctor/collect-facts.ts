@@ -33,9 +33,8 @@ import type { Unseen } from '../path-faults.ts'
 import type { DoctorFacts, FileFacts } from './findings.ts'
 import type { GatewayProbe } from './gateway-finding.ts'
 import { probeGateway } from './gateway-probe.ts'
-import { askStatus } from './security-ask.ts'
 import { leftOverOf, type Seen, seeGatewayKeys, seeIdentity } from './security-facts.ts'
-import type { SecurityFacts } from './security-findings.ts'
+import { askStatus, type SecurityFacts } from './security-findings.ts'
 
 /** Where somebody says that the program has its configuration from; the rest is as the program itself has it. */
 export interface Asked {

@@ -1,9 +1,8 @@
 /** Our programs as single files that need Node and nothing else, but for `lmdb.node` beside them. */
-import { createRequire } from 'node:module'
+import { builtinModules, createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import { build, type Message, type Plugin } from 'esbuild'
 import type { Role } from './architectures.ts'
-import { builtinsByRequire } from './builtins.ts'
 import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
 import { leaveOut } from './left-out.ts'
@@ -130,4 +129,28 @@ const installedPrograms: Plugin = {
       build.onResolve({ filter }, () => ({ path: join(CHECKOUT, 'scripts/package', name) }))
     }
   },
+}
+
+const NAMESPACE = 'builtin'
+const BUILTIN = new RegExp(`^(node:)?(${builtinModules.join('|')})$`)
+
+export const builtinsByRequire: Plugin = {
+  name: 'builtins-by-require',
+  setup(build) {
+    build.onResolve({ filter: BUILTIN }, ({ path, kind }) =>
+      kind === 'import-statement' ? { path, namespace: NAMESPACE, sideEffects: false } : undefined,
+    )
+    build.onLoad({ filter: /./, namespace: NAMESPACE }, ({ path }) => ({ contents: textOf(path) }))
+  },
+}
+
+/** Only what somebody imports of it stays in the bundle, and is asked for. */
+function textOf(path: string): string {
+  const names = Object.keys(createRequire(import.meta.url)(path) as object)
+  return [
+    `const all = require('${path}')`,
+    'export default all',
+    ...names.map((name) => `const $${name} = /* @__PURE__ */ (() => all.${name})()`),
+    `export { ${names.map((name) => `$${name} as ${name}`).join(', ')} }`,
+  ].join('\n')
 }

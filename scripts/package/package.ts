@@ -5,16 +5,17 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AppError, EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
+import { makeDirectory } from '../../shared/runtime/make-directory.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
-import { usage } from '../fault.ts'
-import { noRoomOr } from '../path-faults.ts'
+import { unreadable, usage } from '../fault.ts'
+import { faultOf, noRoomOr } from '../path-faults.ts'
+import { writeWhole } from '../whole-file.ts'
 import { ARCHITECTURES, type Architecture, isPackaged, type Role } from './architectures.ts'
 import { type Bundles, bundle } from './bundles.ts'
 import { CHECKOUT } from './checkout.ts'
 import { PACKAGE_HELP, type PackageConfig, readPackageConfig } from './config.ts'
 import { writeDeb } from './deb.ts'
 import { type NativePart, nativePart } from './native-part.ts'
-import { makeOutput, writeOutput } from './output.ts'
 import { PackagingError } from './packaging-error.ts'
 import {
   DEVELOPMENT_KEY_FILE,
@@ -126,4 +127,27 @@ function writePackage(parts: PackageParts, config: PackageConfig, say: Say): voi
     writeOutput(path, bytes)
     say(`${path}  ${Math.round(bytes.length / 1024)} KiB`)
   }
+}
+
+export function makeOutput(directory: string): void {
+  try {
+    makeDirectory(directory)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') throw usage(`--output: ${directory} is not a directory`)
+    throw outputFailure(error, directory)
+  }
+}
+
+export function writeOutput(path: string, bytes: Uint8Array): void {
+  try {
+    writeWhole(path, bytes, 0o644)
+  } catch (error) {
+    throw outputFailure(error, path)
+  }
+}
+
+function outputFailure(error: unknown, path: string): AppError {
+  const fault = faultOf(error, path, 'changed')
+  return fault instanceof AppError ? fault : unreadable(`--output: ${path}`, error)
 }

@@ -1,8 +1,9 @@
 /** What an admin sees at a glance, of gateways that are processes of their own. */
+
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { askStatus, statusFindings } from '../../scripts/doctor/security-ask.ts'
+import { askStatus, statusFindings } from '../../scripts/doctor/security-findings.ts'
 import { Fleet } from '../support/processes.ts'
 import { command, SecuredGateway } from '../support/secured-gateway.ts'
 

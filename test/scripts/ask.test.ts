@@ -1,8 +1,9 @@
 /** A question that a person answers. */
+
 import { PassThrough } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
-import { ask } from '../../scripts/commands/ask.ts'
+import { ask } from '../../scripts/commands/typed-input.ts'
 
 async function answered(typed: string | undefined): Promise<string> {
   const stdin = new PassThrough()

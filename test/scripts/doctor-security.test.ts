@@ -1,4 +1,5 @@
 /** What the doctor says of identities and keys; real gateways over TLS, and files as they are. */
+
 import { chmodSync, readdirSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
@@ -9,9 +10,12 @@ import { makeFleetKeys } from '../../broker/adapters/fleet-keys.ts'
 import { keepIdentity, keyToEnrol } from '../../firmware-agent/adapters/identity-files.ts'
 import type { GatewayProbe } from '../../scripts/doctor/gateway-finding.ts'
 import { probeGateway } from '../../scripts/doctor/gateway-probe.ts'
-import { statusFindings } from '../../scripts/doctor/security-ask.ts'
 import { pinOf, seeGatewayKeys, seeIdentity } from '../../scripts/doctor/security-facts.ts'
-import { type SecurityFacts, securityFindings } from '../../scripts/doctor/security-findings.ts'
+import {
+  type SecurityFacts,
+  securityFindings,
+  statusFindings,
+} from '../../scripts/doctor/security-findings.ts'
 import { toBase32 } from '../../shared/core/base32.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { keepLastBackup } from '../../shared/runtime/backup-mark.ts'

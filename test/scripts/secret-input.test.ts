@@ -1,8 +1,9 @@
 /** Secrets that are typed, at a terminal that is none. */
+
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { secretLine } from '../../scripts/commands/secret-input.ts'
 import type { Streams } from '../../scripts/commands/streams.ts'
+import { secretLine } from '../../scripts/commands/typed-input.ts'
 
 function typed(text: string): Streams {
   const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => {} })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { remediesIn } from '../../../scripts/package/remedies.ts'
+import { remediesIn } from '../../../scripts/package/page.ts'
 
 t.test('codes of events and tasks have their meaning and remedy', async (t) => {
   const manual = `

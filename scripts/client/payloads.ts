@@ -1,7 +1,30 @@
-/** What comes over MQTT, in JSON. Whatever answers there may say anything. */
-import type { Fault } from '../../shared/client/obelisk-error.ts'
+/** What a gateway says, in CBOR and JSON. Whatever answers in its place may say anything. */
+import type { ResultForm } from '../../shared/client/http-door.ts'
+import { type Fault, ObeliskError } from '../../shared/client/obelisk-error.ts'
+import type { TaskResult } from '../../shared/client/task.ts'
+import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { isPlainObject } from '../../shared/protocol/problems.ts'
-import { notAGateway } from './result-form.ts'
+
+/** Ours, of a gateway that we know: only their shape is checked, not their size. */
+const LIMITS = {
+  bytesMax: Number.MAX_SAFE_INTEGER,
+  depthMax: 16,
+  itemsMax: Number.MAX_SAFE_INTEGER,
+}
+
+/** Fails with `not-a-gateway`. */
+export function resultIn(body: Uint8Array): TaskResult {
+  const decoded = decodeCbor(body, LIMITS)
+  if (!decoded.ok) throw notAGateway(`a result does not decode: ${decoded.message}`)
+  if (isPlainObject(decoded.value)) return decoded.value as unknown as TaskResult
+  throw notAGateway('a result is no map')
+}
+
+export function notAGateway(detail: string): ObeliskError {
+  return new ObeliskError({ code: 'not-a-gateway', detail })
+}
+
+export const CBOR_FORM: ResultForm = { type: 'application/cbor', read: resultIn }
 
 export interface Refusal {
   readonly id: string
