@@ -11,7 +11,6 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { isOpenBeyondLoopback, isSecure } from '../../firmware-agent/adapters/enrolment.ts'
-import type { Identity } from '../../firmware-agent/adapters/identity-files.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { buildTopic, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
@@ -32,7 +31,7 @@ import type { Role } from '../package/architectures.ts'
 import type { Unseen } from '../path-faults.ts'
 import type { DoctorFacts, FileFacts } from './findings.ts'
 import type { GatewayProbe } from './gateway-finding.ts'
-import { probeGateway } from './gateway-probe.ts'
+import { type ProbeOptions, probeGateway } from './gateway-probe.ts'
 import { leftOverOf, type Seen, seeGatewayKeys, seeIdentity } from './security-facts.ts'
 import { askStatus, type SecurityFacts } from './security-findings.ts'
 
@@ -74,7 +73,10 @@ export async function examine(
         ? { probe: notAsked('its address is in the configuration'), offsetMs: undefined }
         : seen.facts.kind === 'hidden' && isSecure({ url: url! })
           ? { probe: notAsked('it asks for the key of this node'), offsetMs: undefined }
-          : await askBroker({ url: url!, id: id!, topicBase, timeoutMs, identity: seen.identity })
+          : await askBroker(
+              { id: id!, topicBase },
+              { url: url!, timeoutMs, identity: seen.identity },
+            )
       : { probe: await askHttp(http, timeoutMs), offsetMs: undefined }
   return {
     role,
@@ -177,20 +179,14 @@ function httpOf({ httpHost, httpPort }: Record<string, unknown>): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${httpPort}`
 }
 
-interface BrokerQuestion {
-  readonly url: string
-  readonly id: string
-  readonly topicBase: string
-  readonly timeoutMs: number
-  readonly identity: Identity | undefined
-}
-
-async function askBroker({ url, id, topicBase, timeoutMs, identity }: BrokerQuestion) {
+async function askBroker(
+  { id, topicBase }: Readonly<Record<'id' | 'topicBase', string>>,
+  how: Omit<ProbeOptions, 'topics'>,
+) {
   const node = id as NodeId
   const state = buildTopic(topicBase, { kind: 'node-state', node })
   const telemetry = buildTopic(topicBase, { kind: 'node-telemetry-json', node })
-  const topics = [state, telemetry]
-  const { probe, retained } = await probeGateway({ url, topics, timeoutMs, identity })
+  const { probe, retained } = await probeGateway({ ...how, topics: [state, telemetry] })
   const isNodeOnline = retained.get(state) === 'online'
   return {
     probe: probe.kind === 'reached' ? { ...probe, isNodeOnline } : probe,

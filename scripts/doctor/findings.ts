@@ -8,6 +8,8 @@ import {
   EXIT_LEFT,
   EXIT_NOT_ALLOWED,
 } from '../../shared/runtime/errors.ts'
+import type { AskedUnit } from '../install/collect-facts.ts'
+import type { Facts } from '../install/facts.ts'
 import { placesOf, SYSTEMD_LEAST } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
 import type { Role } from '../package/architectures.ts'
@@ -30,7 +32,7 @@ export interface DoctorFacts {
   readonly role: Role
   /** What could not be looked at; in the rest it counts as missing. */
   readonly unseen: readonly Unseen[]
-  readonly node: { readonly path: string; readonly version: string | undefined } | undefined
+  readonly node: Facts['node']
   readonly nodeRange: string
   readonly architecture: string
   /** Of the installed tree, if there is one. */
@@ -61,13 +63,7 @@ export interface DoctorFacts {
     | undefined
   readonly files: readonly FileFacts[]
   readonly unit:
-    | {
-        readonly isLoaded: boolean
-        readonly isEnabled: boolean
-        readonly activeState: string
-        readonly exitStatus: number
-        readonly statusText: string
-      }
+    | Pick<AskedUnit, 'isLoaded' | 'isEnabled' | 'activeState' | 'exitStatus' | 'statusText'>
     | undefined
   /** Where the program is configured, whether or not it is there. */
   readonly configurationFile: string
