@@ -4,7 +4,7 @@
  * the next flush (group commit). A round for thousands of nodes leaves slice by slice: between two of them the loop
  * takes what has come, and whatever that asks for queues up, too.
  */
-import type { GatewayEffect } from './core/effects.ts'
+import type { GatewayEffect, MessageRound } from './core/effects.ts'
 import type { LedgerRecord } from './core/ledger-records.ts'
 import type { GatewayPorts } from './driver.ts'
 
@@ -116,7 +116,7 @@ export class GroupCommit {
       const effect = leaving[at]!
       if (typeof effect === 'function') effect()
       else this.#takers.perform(effect)
-      if (isOfRound(effect) && isOfRound(leaving[at + 1])) {
+      if (isOfOneRound(effect, leaving[at + 1])) {
         return this.#ports.clock.turn().then(() => this.#release(batch, at + 1))
       }
     }
@@ -128,6 +128,12 @@ function newBatch(): Batch {
   return { records: [], leaving: [] }
 }
 
-function isOfRound(effect: Batch['leaving'][number] | undefined): boolean {
-  return typeof effect === 'object' && effect.type === 'send-round'
+type Leaving = Batch['leaving'][number] | undefined
+
+function isOfOneRound(slice: Leaving, next: Leaving): boolean {
+  return roundOf(slice) !== undefined && roundOf(slice) === roundOf(next)
+}
+
+function roundOf(leaving: Leaving): MessageRound | undefined {
+  return typeof leaving === 'object' && leaving.type === 'send-round' ? leaving.round : undefined
 }

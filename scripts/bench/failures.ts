@@ -9,9 +9,9 @@ import type { GatewayEffect } from '../../broker/core/effects.ts'
 import { ReadRound } from '../../broker/core/rules/read-round.ts'
 import { Random } from '../../shared/core/random.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
-import { type Applied, decodeUp, encodeMessage, type Read } from '../../shared/protocol/messages.ts'
+import { decodeUp, encodeMessage, type Read } from '../../shared/protocol/messages.ts'
 import { benchOptions } from './bench-options.ts'
-import { connectionOf, FleetInMemory } from './fleet-in-memory.ts'
+import { appliedTo, connectionOf, FleetInMemory } from './fleet-in-memory.ts'
 import { LeaseBook } from './lease-book.ts'
 import { describeMachine, formatTable } from './measure.ts'
 
@@ -105,12 +105,8 @@ function admit(index: number): void {
 function write(): void {
   const scale = fleet.parse({ op: 'scale', args: { fields: { value: 1 } } })
   let isEnded = false
-  for (const { connection, message } of sendsOf(fleet.submit(scale))) {
-    if (message.t !== 'entries') throw new Error(`${message.t} instead of entries`)
-    const { position, chain } = message.entries.at(-1)!
-    const { session } = message
-    const applied: Applied = { t: 'applied', session, position, chain, results: [] }
-    const effects = fleet.receive(indexes.get(connection)!, applied)
+  for (const [index, applied] of appliedTo(fleet.submit(scale))) {
+    const effects = fleet.receive(index, applied)
     isEnded ||= effects.some(({ type }) => type === 'announce-end')
   }
   if (!isEnded) throw new Error('the write did not end')

@@ -22,6 +22,7 @@ import type { GridContext } from '../../shared/operations/operation.ts'
 import {
   type Applied,
   type CoreUp,
+  decodeDown,
   decodeUp,
   encodeMessage,
   type Hello,
@@ -52,6 +53,8 @@ export class FleetInMemory {
   readonly #nodes: number
   /** Where the stores of the nodes stand, once they have applied something. */
   readonly #marks = new Map<number, Pick<Applied, 'position' | 'chain'>>()
+  /** As a gateway has them: not made anew for each message. */
+  readonly #names: { readonly connection: string; readonly node: NodeId }[] = []
   #nowMs = 0
   #tickets = 0
 
@@ -140,12 +143,21 @@ export class FleetInMemory {
   }
 
   receive(index: number, message: CoreUp): GatewayEffect[] {
-    const decoded = decodeUp(encodeMessage(message))
+    return this.take(index, encodeMessage(message))
+  }
+
+  /** What a node has encoded. */
+  take(index: number, payload: Uint8Array): GatewayEffect[] {
+    const decoded = decodeUp(payload)
     if (!decoded.ok) throw new Error(decoded.problem)
+    const message = decoded.message as CoreUp
     if (message.t === 'applied') this.#marks.set(index, message)
     const type = 'node-message-received'
-    const names = { connection: connectionOf(index), node: nodeIdOf(index) }
-    const event = { type, ...names, message: decoded.message as CoreUp } as const
+    const names = (this.#names[index] ??= {
+      connection: connectionOf(index),
+      node: nodeIdOf(index),
+    })
+    const event = { type, ...names, message } as const
     const answer = this.coordinator.beat(this.#now, event)
     return answer === undefined ? this.step(event) : [answer]
   }
@@ -157,6 +169,25 @@ export class FleetInMemory {
   step(event: GatewayEvent): GatewayEffect[] {
     return this.coordinator.step(this.#now, event)
   }
+}
+
+/** What each node answers once it has the entries of a message on disk; who is sent none, does not. */
+export function appliedTo(effects: readonly GatewayEffect[]): Map<number, Applied> {
+  const applied = new Map<number, Applied>()
+  for (const effect of effects) {
+    if (effect.type !== 'send-round') continue
+    const { round, from, to } = effect
+    for (let at = from; at < to; at++) {
+      const decoded = decodeDown(round.payloadOf(at))
+      if (!decoded.ok) throw new Error(decoded.problem)
+      if (decoded.message.t !== 'entries') continue
+      const { session, entries } = decoded.message
+      const { position, chain } = entries.at(-1)!
+      const index = Number(round.connectionOf(at).slice(-5))
+      applied.set(index, { t: 'applied', session, position, chain, results: [] })
+    }
+  }
+  return applied
 }
 
 export function connectionOf(index: number): string {

@@ -26,9 +26,9 @@ import { Geometry } from '../../shared/grid/geometry.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import type { ReadOperation, Wire, WriteOperation } from '../../shared/operations/operation.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
-import { type Applied, type Down, encodeMessage } from '../../shared/protocol/messages.ts'
+import { encodeMessage } from '../../shared/protocol/messages.ts'
 import { benchOptions, misused } from './bench-options.ts'
-import { FleetInMemory, nodeIdOf } from './fleet-in-memory.ts'
+import { appliedTo, FleetInMemory, nodeIdOf } from './fleet-in-memory.ts'
 import {
   describeMachine,
   formatMs,
@@ -253,16 +253,17 @@ async function benchWrite(fleet: FleetInMemory): Promise<void> {
     const submission = fleet.parse({ op: 'scale', args: { fields: { value: run } } })
     const step = measure(() => fleet.submit(submission))
     const sent = sentBy(step.value)
-    const { task, sends } = sent
     const encoding = measure(() => encodeAll(sent))
     records = step.value.flatMap((effect) => (effect.type === 'persist' ? effect.records : []))
     const startMs = performance.now()
     await ledger.write(records)
     const commitMs = performance.now() - startMs
-    const applied = sends.map(({ message }) => appliedOf(message))
-    const ending = measure(() => applied.flatMap((message, index) => fleet.receive(index, message)))
+    const applied = [...appliedTo(step.value)].map(
+      ([index, message]) => [index, encodeMessage(message)] as const,
+    )
+    const ending = measure(() => applied.flatMap(([index, payload]) => fleet.take(index, payload)))
     const isEnded = ending.value.some(
-      (effect) => effect.type === 'announce-end' && effect.task === task,
+      (effect) => effect.type === 'announce-end' && effect.task === sent.task,
     )
     if (!isEnded) throw new Error('the write did not end')
     if (run < WRITE_WARM_UPS) continue
@@ -280,13 +281,6 @@ async function benchWrite(fleet: FleetInMemory): Promise<void> {
   report('step that sequences a scale', timingsOf(steps), STEP_GOAL_MS)
   report(`its ${NODES} messages encoded`, timingsOf(encodings))
   report(`its ${NODES} acknowledgements taken, to its end`, timingsOf(acknowledgements))
-}
-
-/** What a node answers once it has the entries of a message on disk. */
-function appliedOf(message: Down): Applied {
-  if (message.t !== 'entries') throw new Error(`${message.t} instead of entries`)
-  const { position, chain } = message.entries.at(-1)!
-  return { t: 'applied', session: message.session, position, chain, results: [] }
 }
 
 /** A node goes while a `stat` over the whole grid runs: the step that sends its parts elsewhere. */

@@ -205,23 +205,30 @@ export function digest(bytes: Uint8Array): Uint8Array {
   return result
 }
 
-/** What `digest` says of the bytes of `words[from … to)`, as two words at `at` of `into`. Nothing is made for it. */
+const NO_WORDS = new Int32Array(0)
+
+/**
+ * What `digest` says of the bytes of `head`, which are whole stripes, and of `words[from … to)`, as two words at `at` of
+ * `into`. Nothing is made for it.
+ */
 export function digestWords(
   words: Int32Array,
   { from, to }: { readonly from: number; readonly to: number },
   into: Uint32Array,
   at: number,
+  head = NO_WORDS,
 ): void {
   const end = to - ((to - from) & 3)
   let left = P5
   let right = P1 + P5
-  if (end > from) {
+  if (end > from || head.length > 0) {
     beginPair(pair, 0, P1)
+    mixStripes(pair, head, head.length)
     mixStripes(pair, words, end, from)
     left = joined(pair, 0)
     right = joined(pair, 4)
   }
-  const length = (to - from) << 2
+  const length = (head.length + to - from) << 2
   left = (left + length) | 0
   right = (right + length) | 0
   for (let index = end; index < to; index++) {

@@ -1,6 +1,7 @@
 /** The promises that the simulator checks: what a read must see, also of what a lost ledger took with it. */
 import t from 'tap'
 import type { LedgerRecord, TaskRecord } from '../../broker/core/ledger-records.ts'
+import { EntryParts } from '../../broker/core/state/entry-parts.ts'
 import { packParts } from '../../broker/core/state/part-records.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
@@ -12,7 +13,7 @@ import { TaskStories, type TaskStory } from '../support/task-stories.ts'
 const { grid } = BENCH_OPTIONS
 const TILE = 0
 const REGION = grid.geometry.tileRegion(TILE)
-const PARTS = packParts([{ member: 0, position: 1, tiles: Uint32Array.of(TILE) }])
+const PARTS = packParts(EntryParts.of([{ member: 0, position: 1, tiles: Uint32Array.of(TILE) }]))
 const LSUS = grid.geometry.tileLsus(TILE)
 
 function recordOf({ plain, hash }: TaskStory, rest: Partial<TaskRecord>): LedgerRecord {

@@ -158,7 +158,7 @@ export class Checkers {
 
   #apply(seq: number, plain: PlainTask, { parts }: WriteRecord): void {
     if (isNamed(parts)) violated(`write ${seq} is written as an earlier version did`)
-    const going = new Set(unpackParts(parts).flatMap(({ tiles }) => [...tiles]))
+    const going = new Set(unpackParts(parts).rows.flatMap(({ tiles }) => [...tiles]))
     for (const tile of tilesOfPlain(plain, this.#model.grid)) {
       if (!going.has(tile)) violated(`write ${seq} has nobody for tile ${tile}`)
       const at = this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq

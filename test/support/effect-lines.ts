@@ -50,7 +50,7 @@ function readable(value: unknown): unknown {
   if (!('parts' in value)) return value
   const { parts, ...rest } = value as WriteRecord
   if (isNamed(parts)) return value
-  const rows = unpackParts(parts).map((part) => ({ ...part, tiles: [...part.tiles] }))
+  const rows = unpackParts(parts).rows.map((part) => ({ ...part, tiles: [...part.tiles] }))
   return { ...rest, parts: rows }
 }
 

@@ -375,7 +375,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/rules/stream-sender.ts',
-        from: 'if (member.stream === stream && stream.acked === ackedThen) stream.rewind()',
+        from: 'if (stream.acked === stream.ackedThen) stream.rewind()',
         to: '',
       },
     ],

@@ -122,10 +122,9 @@ export class LostCopies {
 
 /** Tiles that the member drops further on in its stream: if it holds them again, it is by another page. */
 function droppedAfter({ stream }: Member, position: number): Set<number> {
-  const drops = stream.entries.filter((entry) => {
-    return entry.position > position && entry.order?.op === '$drop'
-  })
-  return new Set(drops.flatMap(({ tiles }) => [...tiles]))
+  const later = stream.items.slice(Math.max(0, position - stream.acked))
+  const drops = later.filter(({ order }) => order?.op === '$drop')
+  return new Set(drops.flatMap(({ parts }) => [...parts.tiles]))
 }
 
 function describe(tiles: readonly number[], node: string, why: Reason): string {

@@ -1,79 +1,86 @@
 /**
  * Sends the streams: what the window allows, the unacknowledged head again when nothing is heard of it,
- * and it watches for replicas that fall behind. What an entry says is its owner's: writes.ts or
- * control-log.ts.
+ * and it watches for replicas that fall behind.
  */
-import type { Entry } from '../../../shared/protocol/messages.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import { SharedDeadlines } from '../state/deadlines.ts'
 import type { Member } from '../state/membership.ts'
-import type { LogEntry } from '../state/node-stream.ts'
+import { EntriesRound } from './entries-round.ts'
 
 /** Entries of one message, bytes; small enough that other traffic gets between two of them. */
 const MESSAGE_ENTRY_BYTES_MAX = 64 * 1024
 
-export interface StreamOwner {
-  encode(entry: LogEntry): Entry
-}
-
 export class StreamSender {
   readonly #context: CoordinatorContext
-  readonly #owner: StreamOwner
+  readonly #resends: SharedDeadlines<Member>
+  readonly #lagChecks: SharedDeadlines<Member>
 
-  constructor(context: CoordinatorContext, owner: StreamOwner) {
+  constructor(context: CoordinatorContext) {
     this.#context = context
-    this.#owner = owner
+    const { deadlines } = context
+    this.#resends = new SharedDeadlines(deadlines, 'resend', (member, atMs) => {
+      this.#resend(member, atMs)
+    })
+    this.#lagChecks = new SharedDeadlines(deadlines, 'lag', (member, atMs) => {
+      this.#checkLag(member, atMs)
+    })
   }
 
-  /** Sends what the window allows, and watches for lag and for silence. */
-  pump(member: Member): void {
-    const { options, nowMs, deadlines } = this.#context
+  /** Sends what the windows of these members allow, and watches for lag and for silence. */
+  pump(members: Iterable<Member>): void {
+    const round = new EntriesRound()
+    for (const member of members) this.#take(member, round)
+    this.#context.sendRound(round)
+  }
+
+  #take(member: Member, round: EntriesRound): void {
+    const { options, nowMs } = this.#context
     const { stream, session } = member
     if (session === undefined || member.stopReason !== undefined || stream.isAtHead) return
-    let batch: Entry[] = []
-    let bytes = 0
-    const flush = (): void => {
-      if (batch.length === 0) return
-      const confirmed = stream.acked
-      this.#context.send(member, {
-        t: 'entries',
-        session: session.number,
-        confirmed,
-        entries: batch,
-      })
-      batch = []
-      bytes = 0
+    let bytes = MESSAGE_ENTRY_BYTES_MAX
+    for (;;) {
+      const part = stream.takeSendable(options.streamWindowBytes)
+      if (part === undefined) break
+      const item = stream.itemAt(stream.sent)!
+      const more = item.bytesOf(part)
+      bytes += more
+      if (bytes > MESSAGE_ENTRY_BYTES_MAX) {
+        round.begin(session, stream)
+        bytes = more
+      }
+      round.add(item, part)
     }
-    for (const entry of stream.takeSendable(options.streamWindowBytes)) {
-      if (bytes + entry.bytes > MESSAGE_ENTRY_BYTES_MAX) flush()
-      batch.push(this.#owner.encode(entry))
-      bytes += entry.bytes
-    }
-    flush()
     this.#watchLag(member)
-    const resend = `resend/${member.index}`
-    if (!deadlines.has(resend)) {
-      const ackedThen = stream.acked
-      deadlines.set(resend, nowMs + options.resendMs, () => {
-        if (member.stream === stream && stream.acked === ackedThen) stream.rewind()
-        this.pump(member)
-      })
-    }
+    if (stream.resendAtMs !== undefined) return
+    stream.resendAtMs = nowMs + options.resendMs
+    stream.ackedThen = stream.acked
+    this.#resends.add(stream.resendAtMs, member)
+  }
+
+  #resend(member: Member, atMs: number): void {
+    const { stream } = member
+    // Else it was of a stream that has ended.
+    if (stream.resendAtMs !== atMs) return
+    stream.resendAtMs = undefined
+    if (stream.acked === stream.ackedThen) stream.rewind()
+    this.pump([member])
   }
 
   #watchLag(member: Member): void {
-    const { deadlines, options } = this.#context
-    const name = `lag/${member.index}`
-    const idleMs = member.stream.idleSinceMs
-    if (idleMs === undefined || member.stream.isLagging || deadlines.has(name)) return
-    deadlines.set(name, idleMs + options.lagMs, () => {
-      member.mayChange()
-      if (member.stream.checkLag(this.#context.nowMs, options.lagMs)) {
-        this.#context.notice('warn', 'replica-lagging', `node ${member.id} leaves in-sync`, {
-          node: member.id,
-        })
-      } else {
-        this.#watchLag(member)
-      }
-    })
+    const { stream } = member
+    const { idleSinceMs } = stream
+    if (idleSinceMs === undefined || stream.isLagging || stream.lagAtMs !== undefined) return
+    stream.lagAtMs = idleSinceMs + this.#context.options.lagMs
+    this.#lagChecks.add(stream.lagAtMs, member)
+  }
+
+  #checkLag(member: Member, atMs: number): void {
+    const { options, nowMs } = this.#context
+    const { id: node, stream } = member
+    if (stream.lagAtMs !== atMs) return
+    stream.lagAtMs = undefined
+    member.mayChange()
+    if (!stream.checkLag(nowMs, options.lagMs)) this.#watchLag(member)
+    else this.#context.notice('warn', 'replica-lagging', `node ${node} leaves in-sync`, { node })
   }
 }

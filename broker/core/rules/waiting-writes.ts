@@ -59,6 +59,12 @@ const OUT = 1
 const UNABLE = 2
 const ABLE = 3
 
+/** What each holder is worth to writes of an operation, by its index, and one; as far as it was looked at. */
+interface Grades {
+  readonly op: string
+  readonly byHolder: Uint8Array
+}
+
 export class WaitingWrites {
   readonly #context: CoordinatorContext
   readonly #byTask = new Map<Task, Waiting>()
@@ -222,33 +228,46 @@ export class WaitingWrites {
 
   #blockedTileOf(task: Task): number | undefined {
     const tiles = tilesOf(task.body!, this.#context.options.grid)
-    for (const tile of this.blockedTiles(tiles, task.op)) return tile
-    return undefined
+    return tiles[this.#nextBlocked(tiles, 0, this.#gradesFor(task.op))]
   }
 
   /** Those of these tiles that a write of this operation would have to wait for. */
   *blockedTiles(tiles: Uint32Array, op: string): Generator<number, void> {
-    const { placement, members, options } = this.#context
+    const grades = this.#gradesFor(op)
+    let at = this.#nextBlocked(tiles, 0, grades)
+    for (; at < tiles.length; at = this.#nextBlocked(tiles, at + 1, grades)) yield tiles[at]!
+  }
+
+  #gradesFor(op: string): Grades {
+    const byHolder = new Uint8Array(this.#context.members.indexesEnd + 1)
+    byHolder[NO_HOLDER] = OUT
+    return { op, byHolder }
+  }
+
+  /** Where the next of these tiles is that a write would wait for, from here on; else how many there are. */
+  #nextBlocked(tiles: Uint32Array, from: number, { op, byHolder }: Grades): number {
+    const { placement, options } = this.#context
     const needed = Math.max(1, options.minInSync)
-    const grades = new Uint8Array(members.indexesEnd + 1)
+    const { slots, replicas, bornCount } = placement
+    const areAllBorn = bornCount === options.grid.geometry.tiles
     let isSettled: boolean | undefined
-    const { slots, replicas } = placement
-    for (const tile of tiles) {
-      if (!placement.isBorn(tile) && !(isSettled ??= this.#context.isSettled())) {
-        yield tile
-        continue
-      }
+    for (let at = from; at < tiles.length; at++) {
+      const tile = tiles[at]!
+      const isBorn = areAllBorn || placement.isBorn(tile)
+      if (!isBorn && !(isSettled ??= this.#context.isSettled())) return at
+      const start = Math.imul(tile, replicas)
       let copies = 0
       let isUnable = false
-      for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+      for (let slot = start; slot < start + replicas; slot++) {
         const holder = slots[slot]!
-        if (holder === NO_HOLDER) continue
-        if (grades[holder] === NOT_LOOKED_AT) grades[holder] = this.#gradeOf(holder - 1, op)
-        if (grades[holder] === UNABLE) isUnable = true
-        if (grades[holder] === ABLE) copies++
+        let grade = byHolder[holder]!
+        if (grade === NOT_LOOKED_AT) byHolder[holder] = grade = this.#gradeOf(holder - 1, op)
+        if (grade === UNABLE) isUnable = true
+        if (grade === ABLE) copies++
       }
-      if (isUnable || copies < needed) yield tile
+      if (isUnable || copies < needed) return at
     }
+    return tiles.length
   }
 
   #reasonAt(tile: number, op: string): WaitReason {

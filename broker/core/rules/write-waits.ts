@@ -4,8 +4,8 @@
  */
 import { isEnded } from '../../../shared/protocol/states.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { OpenWrite } from '../state/open-write.ts'
 import type { WaitReason } from '../state/task-ledger.ts'
-import type { OpenWrite } from '../state/write-log.ts'
 
 export function tellWait(context: CoordinatorContext, write: OpenWrite): void {
   const { task } = write
@@ -14,28 +14,21 @@ export function tellWait(context: CoordinatorContext, write: OpenWrite): void {
 }
 
 /**
- * One fewer is waited for. Whoever stopped is waited for still, so what was told of him is true; and mostly the first
- * of the others gets on.
+ * One fewer is waited for. Whoever stopped is waited for still, so what was told of him is true.
  */
 export function tellFewer(context: CoordinatorContext, write: OpenWrite): void {
-  const { task, waitingFor, parts, lastAwaited } = write
-  if (waitingFor.size > 0) {
-    if (task.waitingFor !== undefined) return
+  if (write.awaitedCount > 0) {
+    if (write.task.waitingFor !== undefined) return
     const isHere = (index: number): boolean => context.members.at(index).state === 'alive'
-    const last = parts[lastAwaited]?.member
-    if (last !== undefined && waitingFor.has(last) && isHere(last)) return
-    for (const index of waitingFor.keys()) if (isHere(index)) return
+    if (write.findAwaited(isHere) !== undefined) return
   }
   tellWait(context, write)
 }
 
-function reasonOf(
-  { members }: CoordinatorContext,
-  { waitingFor }: OpenWrite,
-): WaitReason | undefined {
+function reasonOf({ members }: CoordinatorContext, write: OpenWrite): WaitReason | undefined {
   // A copy was lost, and is made anew.
-  if (waitingFor.size === 0) return undefined
-  const awaited = [...waitingFor.keys()].map((index) => members.at(index))
+  if (write.awaitedCount === 0) return undefined
+  const awaited = write.awaitedMembers.map((index) => members.at(index))
   const stopped = awaited.find(({ stopReason }) => stopReason !== undefined)
   if (stopped !== undefined) return stopped.stopReason!.code
   return awaited.every(({ state }) => state !== 'alive') ? 'holders-away' : undefined

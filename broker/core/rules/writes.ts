@@ -18,11 +18,12 @@ import type { ControlLog } from '../state/control-log.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import type { Move } from '../state/move-table.ts'
+import type { OpenWrite } from '../state/open-write.ts'
 import { goesOver, lsusIn, lsusOf, tilesOf } from '../state/task-extent.ts'
 import { operationOf, type Task } from '../state/task-ledger.ts'
 import type { Changes } from '../state/tile-waits.ts'
-import type { OpenWrite, Rows, WriteLog } from '../state/write-log.ts'
-import { partsOf, planWrites, writeTilesMax } from './planner.ts'
+import type { Rows, WriteLog } from '../state/write-log.ts'
+import { cutPlan, planWrites, writeTilesMax } from './planner.ts'
 import { StreamSender } from './stream-sender.ts'
 import { completeTask, endTask, releaseBody } from './task-endings.ts'
 import { WaitingWrites } from './waiting-writes.ts'
@@ -62,10 +63,7 @@ export class Writes {
     this.#log = writes
     this.#controls = controls
     this.#followers = followers
-    this.#sender = new StreamSender(context, {
-      encode: (entry) =>
-        entry.order === undefined ? writes.encode(entry) : controls.encode(entry),
-    })
+    this.#sender = new StreamSender(context)
   }
 
   get waitingCount(): number {
@@ -139,20 +137,10 @@ export class Writes {
     for (const follower of this.#followers) follower.noteWrite(task.body, seq)
     const plan = planWrites({ tiles, slots: placement.slots, replicas: placement.replicas })
     const tilesMax = writeTilesMax(operation, task.body.args, tiles, options.grid)
-    const write: OpenWrite = {
-      seq,
-      task,
-      parts: [],
-      waitingFor: new Map(),
-      outcome: 'open',
-      retained: 0,
-      isRestored: false,
-      lastAwaited: Number.POSITIVE_INFINITY,
-    }
-    for (const part of partsOf(plan, tilesMax)) this.#log.addPart(write, part.member, part.tiles)
+    const write = this.#log.add(seq, task, cutPlan(plan, tilesMax))
     const { body } = task
     for (const move of context.moves.among((tile) => goesOver(body, tile, options.grid))) {
-      if (move.stage === 'catching-up') this.#log.addPart(write, move.to, Uint32Array.of(move.tile))
+      if (move.stage === 'catching-up') this.#log.addPart(write, move.to, move.tile)
       else {
         move.missed.push(seq)
         write.retained += 1
@@ -161,11 +149,10 @@ export class Writes {
     task.seq = seq
     task.state = 'running'
     task.effect = 'pending'
-    task.shards = { total: write.parts.length, done: 0, failed: 0 }
+    task.shards = { total: write.parts.size, done: 0, failed: 0 }
     context.taskChanged(task)
     this.#log.persist(write)
-    this.#log.add(write)
-    for (const index of write.waitingFor.keys()) this.pump(members.at(index))
+    this.#sender.pump(write.awaitedMembers.map((index) => members.at(index)))
   }
 
   /** The target of a move adopts a page of this `at`, by its entry at `adopted`; the rest follows. */
@@ -188,34 +175,28 @@ export class Writes {
 
   /** Sends what is due of a member's stream. */
   pump(member: Member): void {
-    this.#sender.pump(member)
+    if (!member.stream.isAtHead) this.#sender.pump([member])
   }
 
   /** The node has its stream on disk up to `position`. */
   acknowledge(member: Member, position: number, results: Applied['results'] = []): void {
-    const wasLagging = member.stream.isLagging
+    const { stream } = member
+    const wasLagging = stream.isLagging
     member.mayChange()
     this.#checkResults(member, results)
     const { nowMs, options } = this.#context
-    const freed = member.stream.acknowledge(position, nowMs, options.lagMs)
+    let at = stream.acked
+    const freed = stream.acknowledge(position, nowMs, options.lagMs)
     if (freed.length > 0) this.#context.streamChanged(member)
-    const finished = new Set<OpenWrite>()
-    for (const entry of freed) {
-      if (entry.order !== undefined) this.#controls.forget(entry)
-      for (const write of this.#log.givenBy(member, entry)) {
-        const { shards } = write.task
-        if (write.outcome !== 'lost') shards.done = Math.min(shards.total, shards.done + 1)
-        this.#context.progressed(write.task)
-        if (write.waitingFor.get(member.index) !== entry.position) continue
-        write.waitingFor.delete(member.index)
-        finished.add(write)
+    for (const item of freed) {
+      at += 1
+      if (item.order === undefined) this.#partDone(this.#log.find(item.seq)!, member, at)
+      else {
+        this.#controls.forget(item)
+        for (const write of this.#log.givenBy(item, member, at)) this.#partDone(write, member, at)
       }
     }
-    for (const write of finished) {
-      this.#evaluate(write)
-      tellFewer(this.#context, write)
-    }
-    if (wasLagging && !member.stream.isLagging) {
+    if (wasLagging && !stream.isLagging) {
       this.#context.notice('info', 'replica-in-sync', `node ${member.id} caught up`, {
         node: member.id,
       })
@@ -223,14 +204,24 @@ export class Writes {
     this.pump(member)
   }
 
+  #partDone(write: OpenWrite, { index }: Member, position: number): void {
+    const { shards } = write.task
+    if (write.outcome !== 'lost') shards.done = Math.min(shards.total, shards.done + 1)
+    this.#context.progressed(write.task)
+    if (!write.acknowledged(write.parts.find(index, position)!)) return
+    this.#evaluate(write)
+    tellFewer(this.#context, write)
+  }
+
   /** What a node says it did must be what the plan asked of it. */
   #checkResults(member: Member, results: Applied['results']): void {
     const { grid } = this.#context.options
     for (const { position, lsus } of results) {
-      const entry = member.stream.entryAt(position)
-      const body = entry && this.#log.find(entry.seq)?.task.body
-      if (entry === undefined || body === undefined) continue
-      const expected = lsusIn(body, entry.tiles, grid)
+      const { seq = 0, parts } = member.stream.itemAt(position) ?? {}
+      const body = this.#log.find(seq)?.task.body
+      const part = parts?.find(member.index, position)
+      if (part === undefined || body === undefined) continue
+      const expected = lsusIn(body, parts!.tilesOf(part), grid)
       if (lsus === expected) continue
       this.#context.notice(
         'error',
@@ -238,7 +229,7 @@ export class Writes {
         `node ${member.id} wrote ${lsus} of ${expected} LSUs`,
         {
           node: member.id,
-          seq: entry.seq,
+          seq,
         },
       )
     }
@@ -251,23 +242,24 @@ export class Writes {
    */
   voidStuck(member: Member): Member[] {
     const { members } = this.#context
-    const next = member.stream.entryAt(member.stream.acked + 1)
+    const next = member.stream.itemAt(member.stream.acked + 1)
     const write = next?.order === undefined ? this.#log.find(next?.seq ?? 0) : undefined
     if (write === undefined || write.outcome === 'done') return []
+    const parts = write.parts.rows
     const first = new Map<number, number>()
-    for (const part of write.parts) {
-      first.set(part.member, Math.min(part.position, first.get(part.member) ?? part.position))
+    for (const { member: index, position } of parts) {
+      first.set(index, Math.min(position, first.get(index) ?? position))
     }
     const isStuck = [...first].every(([index, position]) => {
       const { stream, stopReason } = members.at(index)
       return stream.acked === position - 1 && NEVER_APPLIED.includes(stopReason?.code ?? '')
     })
     if (!isStuck) return []
-    for (const { member: index, position } of write.parts) {
+    for (const { member: index, position } of parts) {
       this.#controls.replace(members.at(index), position, { op: '$void' })
     }
     this.#log.remove(write)
-    this.#endVoided(write.task, members.at(write.parts[0]!.member).stopReason!.message)
+    this.#endVoided(write.task, members.at(parts[0]!.member).stopReason!.message)
     return [...first.keys()].sort((a, b) => a - b).map((index) => members.at(index))
   }
 
@@ -304,27 +296,17 @@ export class Writes {
 
   /** The member's copies are gone: nothing waits for it any more, and its stream ends here. */
   forget(member: Member): void {
-    for (const entry of member.stream.entries) {
-      if (entry.order !== undefined) this.#controls.forget(entry)
-    }
+    for (const item of member.stream.items)
+      if (item.order !== undefined) this.#controls.forget(item)
     for (const write of this.#log.all) {
-      if (!write.parts.some((part) => part.member === member.index)) continue
-      write.parts = write.parts.filter((part) => part.member !== member.index)
-      write.waitingFor.delete(member.index)
+      if (!write.forget(member.index)) continue
       this.#log.persist(write)
       this.#reconsider(write)
     }
   }
 
   #isHeldUp(write: OpenWrite): boolean {
-    const { parts } = write
-    write.lastAwaited = Math.min(write.lastAwaited, parts.length - 1)
-    for (; write.lastAwaited >= 0; write.lastAwaited--) {
-      const { member } = parts[write.lastAwaited]!
-      if (write.waitingFor.has(member) && this.#holdsUp(write, member)) return true
-    }
-    for (const index of write.waitingFor.keys()) if (this.#holdsUp(write, index)) return true
-    return false
+    return write.findAwaited((index) => this.#holdsUp(write, index)) !== undefined
   }
 
   /** In sync; or, just after a start, expected back, so that a write does not end on fewer copies. */
@@ -342,14 +324,14 @@ export class Writes {
 
   #evaluate(write: OpenWrite): void {
     const { options } = this.#context
-    const { waitingFor, task } = write
+    const { task } = write
     if (write.outcome === 'open' && !this.#isHeldUp(write)) {
       const copies = this.#log.copiesOf(write)
       if (copies >= Math.max(1, options.minInSync)) this.#finish(write, copies)
-      else if (waitingFor.size === 0 && copies === 0) this.#lose(write)
+      else if (write.awaitedCount === 0 && copies === 0) this.#lose(write)
     }
     // Not done with all parts acknowledged: a copy was lost, and the new one will have it.
-    if (write.outcome === 'open' || waitingFor.size > 0 || write.retained > 0) return
+    if (write.outcome === 'open' || write.awaitedCount > 0 || write.retained > 0) return
     this.#log.remove(write)
     if (isEnded(task.state)) releaseBody(this.#context, task)
   }
@@ -365,10 +347,9 @@ export class Writes {
       })
       return
     }
-    const nodes = new Set(write.parts.map((part) => part.member)).size - write.waitingFor.size
-    this.#complete(task, { copies, nodes })
+    this.#complete(task, { copies, nodes: write.parts.memberCount - write.awaitedCount })
     // Whether it was done nobody else knows. Mostly the log needs it no more.
-    if (task.isInternal && (write.waitingFor.size > 0 || write.retained > 0)) {
+    if (task.isInternal && (write.awaitedCount > 0 || write.retained > 0)) {
       this.#log.persist(write)
     }
   }

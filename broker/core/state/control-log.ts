@@ -4,22 +4,25 @@
  */
 import { assert } from '../../../shared/core/assert.ts'
 import { packTiles } from '../../../shared/operations/columns.ts'
+import { TILE_ID_BYTES } from '../../../shared/operations/operation.ts'
 import {
   argsOf,
-  bodyOf,
   type ControlOrder,
   entryOf,
   orderOf,
   tilesOf,
 } from '../../../shared/protocol/control-entries.ts'
-import type { Entry } from '../../../shared/protocol/messages.ts'
+import { CHAIN_START } from '../../../shared/protocol/stream-chain.ts'
 import type { ControlRecord } from '../ledger-records.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import { EntryParts } from './entry-parts.ts'
 import type { Member } from './membership.ts'
-import type { LogEntry } from './node-stream.ts'
+import { StreamItem } from './stream-items.ts'
 
-const ORDER_BYTES = 160
-const TILE_ID_BYTES = 4
+interface Place {
+  readonly seq: number
+  readonly position: number
+}
 
 export class ControlLog {
   readonly #context: CoordinatorContext
@@ -30,23 +33,20 @@ export class ControlLog {
 
   /** Puts an order at the head of a node's stream; returns its position. */
   append(member: Member, order: ControlOrder): number {
-    const seq = this.#context.nextSequence()
-    const { position } = member.stream.append({ seq, ...partOf(order, this.#context.nowMs) })
-    this.#persist(member, { seq, position, order })
-    return position
+    const place = { seq: this.#context.nextSequence(), position: member.stream.head + 1 }
+    member.stream.append(itemOf(member, place, order), this.#context.nowMs)
+    this.#persist(member, place, order)
+    return place.position
   }
 
   /** Puts an order in the place of an entry that the node has not applied. */
   replace(member: Member, position: number, order: ControlOrder): void {
-    const seq = this.#context.nextSequence()
-    member.stream.replace(position, { seq, ...partOf(order, this.#context.nowMs) })
-    this.#persist(member, { seq, position, order })
+    const place = { seq: this.#context.nextSequence(), position }
+    member.stream.replace(position, itemOf(member, place, order), this.#context.nowMs)
+    this.#persist(member, place, order)
   }
 
-  #persist(
-    member: Member,
-    { seq, position, order }: { seq: number; position: number; order: ControlOrder },
-  ): void {
+  #persist(member: Member, { seq, position }: Place, order: ControlOrder): void {
     this.#context.streamChanged(member)
     const tiles = packTiles(tilesOf(order))
     const value = { node: member.id, position, op: order.op, args: argsOf(order), tiles }
@@ -54,27 +54,20 @@ export class ControlLog {
   }
 
   /** The node has it, or will never get it. */
-  forget(entry: LogEntry): void {
-    this.#context.persist({ table: 'control', key: entry.seq, value: undefined })
+  forget({ seq }: StreamItem): void {
+    this.#context.persist({ table: 'control', key: seq, value: undefined })
   }
 
-  encode(entry: LogEntry): Entry {
-    return entryOf(entry.order!, entry)
-  }
-
-  /** Puts an order of the ledger back where it stood. */
-  restore(member: Member, seq: number, record: ControlRecord): number {
+  /** An order of the ledger, to be put back where it stood. */
+  restored(member: Member, seq: number, record: ControlRecord): StreamItem {
     const order = orderOf(record)
     assert(order !== undefined, 'an order of the ledger is known')
-    return member.stream.append({ seq, ...partOf(order, this.#context.nowMs) }).position
+    return itemOf(member, { seq, position: record.position }, order)
   }
 }
 
-function partOf(
-  order: ControlOrder,
-  nowMs: number,
-): Pick<LogEntry, 'body' | 'order' | 'tiles' | 'queuedMs' | 'bytes'> {
-  const tiles = tilesOf(order)
-  const bytes = ORDER_BYTES + tiles.length * TILE_ID_BYTES
-  return { body: bodyOf(order), order, tiles, queuedMs: nowMs, bytes }
+function itemOf({ index }: Member, { seq, position }: Place, order: ControlOrder): StreamItem {
+  const forAll = entryOf(order, { seq, position, chain: CHAIN_START })
+  const parts = EntryParts.of([{ member: index, position, tiles: tilesOf(order) }])
+  return new StreamItem({ forAll, tileBytes: TILE_ID_BYTES, order }, parts)
 }

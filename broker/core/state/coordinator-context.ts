@@ -123,7 +123,8 @@ export class CoordinatorContext {
   readonly #effects: GatewayEffect[] = []
   readonly #records: LedgerRecord[] = []
   readonly #changedTasks = new Set<Task>()
-  readonly #changedStreams = new Set<Member>()
+  /** Keys of their records. */
+  readonly #changedStreams = new Set<number>()
   /** Tasks that have come on, or wait for something else, since their state was published. */
   readonly #progressed = new Set<Task>()
   #isIdentityChanged = false
@@ -280,14 +281,14 @@ export class CoordinatorContext {
     this.deadlines.set('progress', this.nowMs + PROGRESS_MS, () => this.#publishProgress())
   }
 
+  /** Where its stream stands is persisted at the end of the step. */
   streamChanged(member: Member): void {
-    this.#changedStreams.add(member)
+    this.#changedStreams.add(this.members.noteStream(member))
   }
 
   /** The member is none any more, and no record of it is left. */
   forget(member: Member): void {
     this.members.forget(member)
-    this.#changedStreams.delete(member)
     this.persist({ table: 'member', key: member.id, value: undefined })
   }
 
@@ -312,8 +313,8 @@ export class CoordinatorContext {
       this.changeIdentity({ epoch: this.placement.epoch })
       this.onPlacementChanged()
     }
-    for (const record of this.members.streamRecords(this.#changedStreams)) {
-      this.persist({ table: 'stream', ...record })
+    for (const key of [...this.#changedStreams].sort((a, b) => a - b)) {
+      this.persist({ table: 'stream', key, value: this.members.streamsRecord(key) })
     }
     if (this.#isIdentityChanged) {
       this.identity = { ...this.identity, ranMs: this.ledgerMs }

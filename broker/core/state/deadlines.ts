@@ -2,7 +2,7 @@
  * Everything the coordinator waits for, as named instants on the monotonic clock. The core exports
  * only the earliest one; the driver keeps a single timer for it. A binary heap whose stale entries
  * are passed over when they surface, or swept out when they are most of it: setting a name again
- * moves it.
+ * moves it. What is due at the same moment for very many is one of these.
  */
 
 /** Stale entries beyond as many as there are others. */
@@ -97,5 +97,40 @@ export class Deadlines {
       at = child
     }
     heap[at] = last
+  }
+}
+
+/** Deadlines of one kind for many, of which many fall on the same moment: those are one. None is taken back. */
+export class SharedDeadlines<T> {
+  readonly #deadlines: Deadlines
+  readonly #kind: string
+  readonly #perform: (item: T, atMs: number) => void
+  readonly #due = new Map<number, T[]>()
+
+  constructor(deadlines: Deadlines, kind: string, perform: (item: T, atMs: number) => void) {
+    this.#deadlines = deadlines
+    this.#kind = kind
+    this.#perform = perform
+  }
+
+  add(atMs: number, item: T): void {
+    const others = this.#due.get(atMs)
+    if (others !== undefined) {
+      others.push(item)
+      return
+    }
+    this.#due.set(atMs, [item])
+    this.#set(atMs)
+  }
+
+  #set(atMs: number): void {
+    this.#deadlines.set(`${this.#kind}/${atMs}`, atMs, () => this.#run(atMs))
+  }
+
+  #run(atMs: number): void {
+    const items = this.#due.get(atMs)!
+    for (const item of items.splice(0, DUE_MAX)) this.#perform(item, atMs)
+    if (items.length > 0) this.#set(atMs)
+    else this.#due.delete(atMs)
   }
 }

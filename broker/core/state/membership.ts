@@ -99,7 +99,7 @@ export class Member {
     this.id = id
     this.index = index
     this.joinedTs = options.joinedTs
-    this.stream = new NodeStream(options.storeId)
+    this.stream = new NodeStream(index, options.storeId)
     this.#roster = roster
     this.#count(1)
   }
@@ -250,13 +250,14 @@ export class Membership {
     return this.#roster.changes.take()
   }
 
-  /** The records of where these streams stand. */
-  *streamRecords(changed: Iterable<Member>): Generator<{ key: number; value: StreamsRecord }> {
-    const keys = new Set<number>()
-    for (const { index, stream } of changed) keys.add(this.#streams.put(index, stream.record))
-    for (const key of [...keys].sort((a, b) => a - b)) {
-      yield { key, value: this.#streams.record(key) }
-    }
+  /** Gives the key of the record that says where its stream stands. */
+  noteStream({ index, stream }: Member): number {
+    return this.#streams.put(index, stream)
+  }
+
+  /** Where some streams stand, as it was noted. */
+  streamsRecord(key: number): StreamsRecord {
+    return this.#streams.record(key)
   }
 
   /** Tables by member index are of this length. */
@@ -343,7 +344,7 @@ export class Membership {
       member.rebaseFrom = value.rebaseFrom
       if (value.leaving === 'left') member.state = 'left'
       const mark = named.get(key) ?? this.#streams.get(value.index)
-      member.stream = new NodeStream(value.storeId, mark)
+      member.stream = new NodeStream(value.index, value.storeId, mark)
     }
     for (let index = this.indexesEnd - 1; index >= 0; index--) {
       if (this.#byIndex[index] === undefined) this.#freeIndexes.push(index)
@@ -355,7 +356,7 @@ export class Membership {
     member.mayChange()
     this.#byStore.delete(member.stream.storeId)
     this.#byStore.set(storeId, member)
-    member.stream = new NodeStream(storeId)
+    member.stream = new NodeStream(member.index, storeId)
   }
 
   /** Opens a session on a connection; one that was open ends. Returns the connection that it had. */

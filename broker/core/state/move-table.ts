@@ -82,9 +82,9 @@ export class MoveTable {
     return this.all.filter(({ tile }) => wanted(tile))
   }
 
-  /** Whether a member gets every write to a tile as its holders do. */
-  isJoining(tile: number, member: number): boolean {
+  /** The member that gets every write to a tile as its holders do, to be one of them. */
+  joining(tile: number): number | undefined {
     const move = this.#byTile.get(tile)
-    return move?.stage === 'catching-up' && move.to === member
+    return move?.stage === 'catching-up' ? move.to : undefined
   }
 }

@@ -1,40 +1,36 @@
 /**
  * One node's stream: the entries that touch its tiles, in sequence order, at dense positions from 1.
  * The log of recovery.md, seen from one replica: entries stay until the node acknowledged them, with
- * the chain that the node must show at each position (log matching).
+ * the chain that the node must show at each position (log matching). A chain is computed when it is first needed,
+ * which is when its entry leaves or is acknowledged.
  *
- * Invariants: acked ≤ sent ≤ head; `entries` holds exactly the positions acked+1 … head; `inFlight` is the bytes
- * of the positions acked+1 … sent.
+ * Invariants: acked ≤ sent ≤ head; acked ≤ chained ≤ head; `items` are what stands at the positions acked+1 … head;
+ * `inFlight` is the bytes of the positions acked+1 … sent.
  */
 import { assert } from '../../../shared/core/assert.ts'
-import { equalBytes } from '../../../shared/core/hash.ts'
-import type { ControlOrder } from '../../../shared/protocol/control-entries.ts'
-import { CHAIN_START, extendChain } from '../../../shared/protocol/stream-chain.ts'
+import { DIGEST_BYTES } from '../../../shared/core/hash.ts'
+import { CHAIN_START } from '../../../shared/protocol/stream-chain.ts'
 import type { StreamRecord } from '../ledger-records.ts'
+import type { StreamItem } from './stream-items.ts'
 
-/** A write's part for one node, by reference to the task's body; or an order about tiles. */
-export interface LogEntry {
-  readonly position: number
-  readonly seq: number
-  readonly chain: Uint8Array
-  /** First 8 bytes of the SHA-256 of the task's normal form, or what stands for an order. */
-  readonly body: Uint8Array
-  readonly order?: ControlOrder
-  readonly tiles: Uint32Array
-  /** When it was put into the stream, monotonic ms. */
-  readonly queuedMs: number
-  /** Bytes that it takes in flight, estimated. */
-  readonly bytes: number
-}
+const WORDS = 2
+const NOTHING: StreamItem[] = []
+/** Of one stream at a time. */
+const chain = new Uint32Array(WORDS)
+const chainBytes = new Uint8Array(chain.buffer)
 
 export class NodeStream {
   readonly storeId: string
-  #entries: LogEntry[] = []
-  #acked: { position: number; chain: Uint8Array; seq: number }
+  readonly #member: number
+  #items = NOTHING
+  #acked: number
+  #ackedSeq: number
+  readonly #ackedChain: Uint32Array
   #sent: number
+  /** Up to here the chains are known. */
+  #chained: number
   /** Bytes of what is sent and not acknowledged. */
   #inFlight = 0
-  #headChain: Uint8Array
   /**
    * Set while it lags: it got on with nothing for longer than the lag allows. A head that it had to reach,
    * and when that was the head: the head itself moves on for ever where something is always written.
@@ -42,33 +38,52 @@ export class NodeStream {
   #lagging: { head: number; notedMs: number } | undefined
   /** When it last acknowledged something, monotonic ms. */
   #progressMs = Number.NEGATIVE_INFINITY
+  /** Since when the first of what it has not acknowledged is that, or longer, monotonic ms. */
+  #queuedMs = Number.NEGATIVE_INFINITY
+  /** When stream-sender.ts looks whether it got on since `ackedThen`, and whether it lags, monotonic ms. */
+  resendAtMs: number | undefined
+  ackedThen = 0
+  lagAtMs: number | undefined
 
-  constructor(storeId: string, record?: StreamRecord) {
+  /** Of the member with this index. */
+  constructor(member: number, storeId: string, record?: StreamRecord) {
+    this.#member = member
     this.storeId = storeId
-    this.#acked = {
-      position: record?.acked ?? 0,
-      chain: record?.ackedChain ?? CHAIN_START,
-      seq: record?.ackedSeq ?? 0,
-    }
-    this.#sent = this.#acked.position
-    this.#headChain = this.#acked.chain
+    this.#acked = record?.acked ?? 0
+    this.#ackedSeq = record?.ackedSeq ?? 0
+    this.#ackedChain = new Uint32Array(new Uint8Array(record?.ackedChain ?? CHAIN_START).buffer)
+    this.#sent = this.#acked
+    this.#chained = this.#acked
   }
 
   get acked(): number {
-    return this.#acked.position
+    return this.#acked
+  }
+
+  get ackedSeq(): number {
+    return this.#ackedSeq
+  }
+
+  /** As two words. */
+  get ackedChain(): Uint32Array {
+    return this.#ackedChain
+  }
+
+  get sent(): number {
+    return this.#sent
   }
 
   get head(): number {
-    return this.#acked.position + this.#entries.length
+    return this.#acked + this.#items.length
   }
 
   get isAtHead(): boolean {
-    return this.#entries.length === 0
+    return this.#items.length === 0
   }
 
-  /** What the node has not acknowledged, in order. */
-  get entries(): readonly LogEntry[] {
-    return this.#entries
+  /** What the node has not acknowledged, in order, the first at `acked + 1`. */
+  get items(): readonly StreamItem[] {
+    return this.#items
   }
 
   get progressMs(): number {
@@ -79,70 +94,92 @@ export class NodeStream {
     return this.#lagging !== undefined
   }
 
-  get ackedSeq(): number {
-    return this.#acked.seq
-  }
-
-  get record(): StreamRecord {
-    const { position, chain, seq } = this.#acked
-    return {
-      head: this.head,
-      acked: position,
-      ackedChain: chain,
-      ackedSeq: seq,
-    }
-  }
-
-  append(part: Omit<LogEntry, 'position' | 'chain'>): LogEntry {
-    const position = this.head + 1
-    const tiles = new Uint8Array(part.tiles.buffer, part.tiles.byteOffset, part.tiles.byteLength)
-    const chain = extendChain(this.#headChain, {
-      position,
-      seq: part.seq,
-      body: part.body,
-      tiles,
-    })
-    const entry = { ...part, position, chain }
-    this.#entries.push(entry)
-    this.#headChain = chain
-    return entry
+  /** Returns the position. */
+  append(item: StreamItem, nowMs: number): number {
+    if (this.#items.length === 0) {
+      // Mostly it stays alone, and a push into an empty list makes room for many.
+      this.#items = [item]
+      this.#queuedMs = nowMs
+    } else this.#items.push(item)
+    return this.head
   }
 
   /** Puts something else in the place of an entry that the node has not applied; all chains follow. */
-  replace(position: number, part: Omit<LogEntry, 'position' | 'chain'>): void {
-    const later = this.#entries.splice(position - this.acked - 1)
-    this.#headChain = this.#entries.at(-1)?.chain ?? this.#acked.chain
-    for (const { position: at, bytes } of later) if (at <= this.#sent) this.#inFlight -= bytes
-    this.#sent = Math.min(this.#sent, position - 1)
-    this.append(part)
-    for (const { position: _position, chain: _chain, ...rest } of later.slice(1)) this.append(rest)
+  replace(position: number, item: StreamItem, nowMs: number): void {
+    for (; this.#sent >= position; this.#sent--) this.#inFlight -= this.#bytesAt(this.#sent)
+    this.#chained = Math.min(this.#chained, position - 1)
+    this.#items[position - this.#acked - 1] = item
+    if (position === this.#acked + 1) this.#queuedMs = nowMs
   }
 
   /** What the node's disk shows at `position`: nothing of ours, ours, or something else. */
-  compare(position: number, chain: Uint8Array): 'behind' | 'match' | 'ahead' | 'differs' {
-    if (position < this.#acked.position) return 'behind'
+  compare(position: number, shown: Uint8Array): 'behind' | 'match' | 'ahead' | 'differs' {
+    if (position < this.#acked) return 'behind'
     if (position > this.head) return 'ahead'
-    const own =
-      position === this.#acked.position ? this.#acked.chain : this.entryAt(position)!.chain
-    return equalBytes(own, chain) ? 'match' : 'differs'
+    this.chainTo(position)
+    this.#loadChain(position)
+    for (let at = 0; at < DIGEST_BYTES; at++) if (chainBytes[at] !== shown[at]) return 'differs'
+    return 'match'
   }
 
-  entryAt(position: number): LogEntry | undefined {
-    return this.#entries[position - this.#acked.position - 1]
+  /** All chains up to here are known then. */
+  chainTo(position: number): void {
+    const end = Math.min(position, this.head)
+    if (this.#chained >= end) return
+    this.#loadChain(this.#chained)
+    while (this.#chained < end) {
+      this.#chained += 1
+      this.itemAt(this.#chained)!.extend(chain, this.#partAt(this.#chained))
+    }
+  }
+
+  /** It is known. */
+  #loadChain(position: number): void {
+    if (position === this.#acked) {
+      chain.set(this.#ackedChain)
+      return
+    }
+    const { chains } = this.itemAt(position)!.parts
+    const at = this.#partAt(position) * WORDS
+    chain[0] = chains[at]!
+    chain[1] = chains[at + 1]!
+  }
+
+  itemAt(position: number): StreamItem | undefined {
+    return this.#items[position - this.#acked - 1]
+  }
+
+  #partAt(position: number): number {
+    const part = this.itemAt(position)?.parts.find(this.#member, position)
+    if (part === undefined) assert(false, `an item is at position ${position}`)
+    return part
+  }
+
+  #bytesAt(position: number): number {
+    return this.itemAt(position)!.bytesOf(this.#partAt(position))
   }
 
   /**
-   * The node has everything up to `position` on disk; returns the entries that this frees. One that lagged
+   * The node has everything up to `position` on disk; returns what stood there. One that lagged
    * has caught up when it has all that there was less than `lagMs` ago.
    */
-  acknowledge(position: number, nowMs: number, lagMs: number): LogEntry[] {
-    assert(position >= this.acked && position <= this.head, 'acknowledged position is in the log')
-    const freed = this.#entries.splice(0, position - this.acked)
-    for (const { position: at, bytes } of freed) if (at <= this.#sent) this.#inFlight -= bytes
-    const last = freed.at(-1)
-    if (last !== undefined) {
-      this.#acked = { position, chain: last.chain, seq: last.seq }
-      this.#sent = Math.max(this.#sent, position)
+  acknowledge(position: number, nowMs: number, lagMs: number): readonly StreamItem[] {
+    assert(position >= this.#acked && position <= this.head, 'acknowledged position is in the log')
+    const count = position - this.#acked
+    let freed = NOTHING
+    if (count > 0) {
+      this.chainTo(position)
+      this.#loadChain(position)
+      this.#ackedChain.set(chain)
+      if (position >= this.#sent) {
+        this.#sent = position
+        this.#inFlight = 0
+      } else
+        for (let at = this.#acked + 1; at <= position; at++) this.#inFlight -= this.#bytesAt(at)
+      if (count === this.#items.length) [freed, this.#items] = [this.#items, NOTHING]
+      else freed = this.#items.splice(0, count)
+      this.#acked = position
+      this.#ackedSeq = freed.at(-1)!.seq
       this.#progressMs = nowMs
     }
     this.#endLag(nowMs, lagMs)
@@ -158,22 +195,20 @@ export class NodeStream {
 
   /** Forgets what was sent: a new connection, a gap, or nothing heard of it for too long. */
   rewind(): void {
-    this.#sent = this.acked
+    this.#sent = this.#acked
     this.#inFlight = 0
   }
 
-  /** The next entries to send within a window of bytes in flight; marks them as sent. */
-  takeSendable(windowBytes: number): LogEntry[] {
-    const taken: LogEntry[] = []
-    for (;;) {
-      const entry = this.entryAt(this.#sent + 1)
-      if (entry === undefined) break
-      if (this.#inFlight > 0 && this.#inFlight + entry.bytes > windowBytes) break
-      this.#inFlight += entry.bytes
-      this.#sent += 1
-      taken.push(entry)
-    }
-    return taken
+  /** The part at `sent + 1`, if a window of bytes in flight has room for it; it is sent then. */
+  takeSendable(windowBytes: number): number | undefined {
+    const item = this.itemAt(this.#sent + 1)
+    if (item === undefined) return undefined
+    const part = this.#partAt(this.#sent + 1)
+    const bytes = item.bytesOf(part)
+    if (this.#inFlight > 0 && this.#inFlight + bytes > windowBytes) return undefined
+    this.#inFlight += bytes
+    this.#sent += 1
+    return part
   }
 
   /**
@@ -189,7 +224,6 @@ export class NodeStream {
 
   /** Since when it has something to do and got on with nothing, monotonic ms. */
   get idleSinceMs(): number | undefined {
-    const oldest = this.#entries[0]
-    return oldest && Math.max(oldest.queuedMs, this.#progressMs)
+    return this.isAtHead ? undefined : Math.max(this.#queuedMs, this.#progressMs)
   }
 }

@@ -4,59 +4,80 @@
  * LEB128 (DWARF 5, 7.6).
  */
 import { assert } from '../../../shared/core/assert.ts'
-import { unpackTiles } from '../../../shared/operations/columns.ts'
+import { unpackNumbers, unpackTiles } from '../../../shared/operations/columns.ts'
 import type { NamedParts, WriteParts } from '../ledger-records.ts'
-import type { WritePart } from './write-log.ts'
+import { EntryParts } from './entry-parts.ts'
 
-export function packParts(parts: readonly WritePart[]): WriteParts {
-  const members = new Uint32Array(parts.length)
-  const positions = new Float64Array(parts.length)
-  const counts = new Uint32Array(parts.length)
-  let bytesMax = 0
-  for (const { tiles } of parts) bytesMax += tiles.length * 5
-  const gaps = new Uint8Array(bytesMax)
+const GAP_BYTES_MAX = 5
+
+/** The gaps of one write at a time: as large as the largest were. */
+let scratch = new Uint8Array(0)
+
+export function packParts(parts: EntryParts): WriteParts {
+  const { size, tiles, offsets } = parts
+  const members = new Uint32Array(size)
+  const positions = new Float64Array(size)
+  const counts = new Uint32Array(size)
+  const bytesMax = offsets[size]! * GAP_BYTES_MAX
+  if (scratch.length < bytesMax) scratch = new Uint8Array(bytesMax)
+  let row = 0
   let length = 0
-  parts.forEach(({ member, position, tiles }, at) => {
-    members[at] = member
-    positions[at] = position
-    counts[at] = tiles.length
-    let last = 0
-    for (let index = 0; index < tiles.length; index++) {
-      let gap = tiles[index]! - last
-      assert(gap >= 0, 'tiles of a part ascend')
-      last += gap
-      for (; gap > 127; gap >>>= 7) gaps[length++] = (gap & 127) | 128
-      gaps[length++] = gap
-    }
-  })
+  for (let part = 0; part < size; part++) {
+    if (parts.isGone(part)) continue
+    const [from, to] = [offsets[part]!, offsets[part + 1]!]
+    members[row] = parts.members[part]!
+    positions[row] = parts.positions[part]!
+    counts[row] = to - from
+    length = packGaps(tiles, from, to, length)
+    row += 1
+  }
   return {
-    members: bytesOf(members),
-    positions: bytesOf(positions),
-    counts: bytesOf(counts),
-    gaps: gaps.slice(0, length),
+    members: bytesOf(members.subarray(0, row)),
+    positions: bytesOf(positions.subarray(0, row)),
+    counts: bytesOf(counts.subarray(0, row)),
+    gaps: scratch.slice(0, length),
   }
 }
 
-export function unpackParts(parts: WriteParts): WritePart[] {
-  const members = unpackTiles(parts.members)
-  const positions = new Float64Array(new Uint8Array(parts.positions).buffer)
-  const counts = unpackTiles(parts.counts)
+function packGaps(tiles: Uint32Array, from: number, to: number, start: number): number {
+  const gaps = scratch
+  let length = start
+  let last = 0
+  for (let at = from; at < to; at++) {
+    const tile = tiles[at]!
+    if (tile < last) assert(false, 'tiles of a part ascend')
+    let gap = tile - last
+    last = tile
+    for (; gap > 127; gap >>>= 7) gaps[length++] = (gap & 127) | 128
+    gaps[length++] = gap
+  }
+  return length
+}
+
+export function unpackParts({ members, positions, counts, gaps }: WriteParts): EntryParts {
+  const tileCounts = unpackTiles(counts)
+  const offsets = new Uint32Array(tileCounts.length + 1)
+  for (let part = 0; part < tileCounts.length; part++) {
+    offsets[part + 1] = offsets[part]! + tileCounts[part]!
+  }
+  const tiles = new Uint32Array(offsets.at(-1)!)
+  const parts = new EntryParts({ members: unpackTiles(members), offsets, tiles })
   let from = 0
-  return Array.from(members, (member, at) => {
-    const tiles = new Uint32Array(counts[at]!)
+  for (const position of unpackNumbers(positions)) {
+    const part = parts.put(position)
     let last = 0
-    for (let index = 0; index < tiles.length; index++) {
+    for (let index = offsets[part]!; index < offsets[part + 1]!; index++) {
       let gap = 0
       let byte = 128
       for (let shift = 0; byte > 127; shift += 7) {
-        byte = parts.gaps[from++]!
+        byte = gaps[from++]!
         gap |= (byte & 127) << shift
       }
       last += gap
       tiles[index] = last
     }
-    return { member, position: positions[at]!, tiles }
-  })
+  }
+  return parts
 }
 
 /** As an earlier version wrote them. */

@@ -149,6 +149,7 @@ export class Placement {
 
   /** Tells the born from the unborn; when all are one or the other, without a copy. */
   divide(tiles: Uint32Array): { born: Uint32Array; unborn: Uint32Array } {
+    if (this.#floating === 0) return { born: tiles, unborn: NO_TILES }
     let count = 0
     for (let at = 0; at < tiles.length; at++) count += this.#born[tiles[at]!]!
     if (count === tiles.length) return { born: tiles, unborn: NO_TILES }
@@ -172,6 +173,7 @@ export class Placement {
 
   /** A write goes over these tiles: those among them that float are pinned where they are now. */
   bear(tiles: Uint32Array): void {
+    if (this.#floating === 0 && this.#marks === undefined) return
     this.#settle()
     let changed = false
     for (const tile of tiles) {

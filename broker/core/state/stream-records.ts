@@ -12,25 +12,35 @@ import type { StreamRecord, StreamsRecord } from '../ledger-records.ts'
 export const CHUNK_MEMBERS = 256
 /** Head, acknowledged position and its sequence. */
 const MARKS = 3
+const WORDS = 2
 
-interface Chunk {
-  members: number
-  marks: Float64Array
-  chains: Uint8Array
+/** Of a member, its chain as two words. */
+interface Stand extends Omit<StreamRecord, 'ackedChain'> {
+  readonly ackedChain: Uint32Array
+}
+
+class Chunk {
+  members = 0
+  readonly marks = new Float64Array(CHUNK_MEMBERS * MARKS)
+  readonly chains = new Uint8Array(CHUNK_MEMBERS * DIGEST_BYTES)
+  readonly chainWords = new Uint32Array(this.chains.buffer)
 }
 
 export class StreamRecords {
   readonly #chunks = new Map<number, Chunk>()
 
   /** Gives the key of the record that it is in. */
-  put(index: number, { head, acked, ackedChain, ackedSeq }: StreamRecord): number {
+  put(index: number, { head, acked, ackedSeq, ackedChain }: Stand): number {
     const key = Math.floor(index / CHUNK_MEMBERS)
     const at = index % CHUNK_MEMBERS
-    const chunk = this.#withRoom(key, at + 1)
-    chunk.marks[at * MARKS] = head
-    chunk.marks[at * MARKS + 1] = acked
-    chunk.marks[at * MARKS + 2] = ackedSeq
-    chunk.chains.set(ackedChain, at * DIGEST_BYTES)
+    const chunk = this.#chunkOf(key)
+    const { marks, chainWords } = chunk
+    marks[at * MARKS] = head
+    marks[at * MARKS + 1] = acked
+    marks[at * MARKS + 2] = ackedSeq
+    chainWords[at * WORDS] = ackedChain[0]!
+    chainWords[at * WORDS + 1] = ackedChain[1]!
+    if (chunk.members <= at) chunk.members = at + 1
     return key
   }
 
@@ -45,36 +55,26 @@ export class StreamRecords {
 
   /** It shows what is put there later, too. */
   record(key: number): StreamsRecord {
-    const { members, marks, chains } = this.#chunks.get(key)!
+    const { members, marks, chains } = this.#chunkOf(key)
     return {
       marks: new Uint8Array(marks.buffer, 0, members * MARKS * Float64Array.BYTES_PER_ELEMENT),
       chains: chains.subarray(0, members * DIGEST_BYTES),
     }
   }
 
-  restore(key: number, record: StreamsRecord): void {
-    const marks = new Float64Array(new Uint8Array(record.marks).buffer)
-    const members = marks.length / MARKS
-    this.#chunks.set(key, { members, marks, chains: new Uint8Array(record.chains) })
+  restore(key: number, { marks, chains }: StreamsRecord): void {
+    const chunk = this.#chunkOf(key)
+    chunk.members = chains.length / DIGEST_BYTES
+    chunk.marks.set(new Float64Array(new Uint8Array(marks).buffer))
+    chunk.chains.set(chains)
   }
 
-  #withRoom(key: number, members: number): Chunk {
+  #chunkOf(key: number): Chunk {
     let chunk = this.#chunks.get(key)
     if (chunk === undefined) {
-      chunk = { members: 0, marks: new Float64Array(0), chains: new Uint8Array(0) }
+      chunk = new Chunk()
       this.#chunks.set(key, chunk)
     }
-    if (chunk.marks.length < members * MARKS) {
-      const room = Math.min(CHUNK_MEMBERS, Math.max(members, 2 * chunk.members))
-      chunk.marks = grown(chunk.marks, new Float64Array(room * MARKS))
-      chunk.chains = grown(chunk.chains, new Uint8Array(room * DIGEST_BYTES))
-    }
-    chunk.members = Math.max(chunk.members, members)
     return chunk
   }
-}
-
-function grown<T extends Float64Array | Uint8Array>(from: T, to: T): T {
-  to.set(from)
-  return to
 }

@@ -3,6 +3,7 @@
  * region is the box around them, and most tiles of the box may be none of its own.
  */
 
+import type { Geometry, Region } from '../../../shared/grid/geometry.ts'
 import { countInTiles, tilesOfIds } from '../../../shared/operations/named-lsus.ts'
 import type { GridContext, Wire } from '../../../shared/operations/operation.ts'
 import type { TaskBody } from '../../../shared/protocol/task.ts'
@@ -11,15 +12,25 @@ import { operationOf } from './task-ledger.ts'
 /** Of arguments that name LSUs: asked for with each write, acknowledgement and plan. */
 const namedTiles = new WeakMap<Wire, Uint32Array>()
 
-/** The ids of its tiles, ascending. */
+/** Of tasks over the whole of a grid. */
+const allTiles = new WeakMap<Geometry, Uint32Array>()
+
+/** The ids of its tiles, ascending; others are given the same. */
 export function tilesOf(body: TaskBody, { geometry }: GridContext): Uint32Array {
   const ids = namedLsusOf(body)
-  if (ids === undefined) return geometry.tilesOf(body.region!)
+  if (ids === undefined) return tilesIn(body.region!, geometry)
   let tiles = namedTiles.get(body.args)
   if (tiles === undefined) {
     tiles = tilesOfIds(ids, geometry)
     namedTiles.set(body.args, tiles)
   }
+  return tiles
+}
+
+function tilesIn(region: Region, geometry: Geometry): Uint32Array {
+  if (geometry.countTilesOf(region) < geometry.tiles) return geometry.tilesOf(region)
+  const tiles = allTiles.get(geometry) ?? geometry.tilesOf(region)
+  allTiles.set(geometry, tiles)
   return tiles
 }
 

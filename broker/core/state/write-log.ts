@@ -7,64 +7,34 @@
 import { assert } from '../../../shared/core/assert.ts'
 import { type Region, regionsTouch } from '../../../shared/grid/geometry.ts'
 import { unpackTiles } from '../../../shared/operations/columns.ts'
-import type { WriteOperation } from '../../../shared/operations/operation.ts'
-import type { Entry } from '../../../shared/protocol/messages.ts'
+import { TILE_ID_BYTES, type WriteOperation } from '../../../shared/operations/operation.ts'
 import { isEnded } from '../../../shared/protocol/states.ts'
 import type { ControlRecord, WriteRecord } from '../ledger-records.ts'
 import type { ControlLog } from './control-log.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
+import { EntryParts, type PlannedParts } from './entry-parts.ts'
 import type { Member } from './membership.ts'
 import type { Move } from './move-table.ts'
-import type { LogEntry } from './node-stream.ts'
+import { OpenWrite } from './open-write.ts'
 import { isNamed, packParts, unpackParts } from './part-records.ts'
-import { NO_HOLDER } from './slots.ts'
+import { MEMBERS_MAX } from './placement.ts'
+import { StreamItem } from './stream-items.ts'
 import { goesOver, tilesOf } from './task-extent.ts'
 import { bodyMark, operationOf, type Task } from './task-ledger.ts'
 
-/** The entry at `position` gives the member this write: its own, or the adoption of a page that has it. */
-export interface WritePart {
-  readonly member: number
-  readonly position: number
-  readonly tiles: Uint32Array
-}
-
-export interface OpenWrite {
-  readonly seq: number
-  readonly task: Task
-  parts: WritePart[]
-  /** Holders that have not acknowledged all of their parts, with the position of the last one. */
-  readonly waitingFor: Map<number, number>
-  /** Of the parts behind this one none is waited for that was not again since: who acknowledges is passed over once. */
-  lastAwaited: number
-  /** Done: on disk with all who had to have it. Lost: a tile of it has no copy any more, so that it never will be. */
-  outcome: 'open' | 'done' | 'lost'
-  /** How many moves may still have to catch up with it. */
-  retained: number
-  /** It was open already when the gateway started. */
-  readonly isRestored: boolean
-}
-
 export type Rows<T> = readonly { readonly key: string | number; readonly value: T }[]
-
-const ENTRY_OVERHEAD_BYTES = 160
-const TILE_ID_BYTES = 4
 
 export class WriteLog {
   readonly #context: CoordinatorContext
   readonly #controls: ControlLog
   /** By sequence, ascending. */
   readonly #open = new Map<number, OpenWrite>()
-  /**
-   * Of the write whose copies are counted: how many each tile has, and the index of the last member that was counted,
-   * and one: a tile that came back to a node that had it before has two parts and is one copy. Zeros between two.
-   */
-  readonly #tallies: { readonly copies: Uint8Array; readonly last: Uint32Array }
+  /** By member index, and one: it has all parts of the write whose copies are counted. Zeros between two. */
+  readonly #hasAll = new Uint8Array(MEMBERS_MAX + 1)
 
   constructor(context: CoordinatorContext, controls: ControlLog) {
     this.#context = context
     this.#controls = controls
-    const { tiles } = context.options.grid.geometry
-    this.#tallies = { copies: new Uint8Array(tiles), last: new Uint32Array(tiles) }
   }
 
   get size(): number {
@@ -78,12 +48,12 @@ export class WriteLog {
 
   /** Those that wait for the member, ascending. Its own entries tell, but for the writes that come with a page. */
   waitingFor(member: Member): OpenWrite[] {
-    const { entries } = member.stream
-    const isAdopting = entries.some(({ order }) => order?.op === '$adopt')
-    const seqs = isAdopting ? this.#open.keys() : entries.map(({ seq }) => seq)
+    const { items } = member.stream
+    const isAdopting = items.some(({ order }) => order?.op === '$adopt')
+    const seqs = isAdopting ? this.#open.keys() : items.map(({ seq }) => seq)
     return [...new Set(seqs)]
       .flatMap((seq) => this.#open.get(seq) ?? [])
-      .filter(({ waitingFor }) => waitingFor.has(member.index))
+      .filter((write) => write.isAwaited(member.index))
       .sort((a, b) => a.seq - b.seq)
   }
 
@@ -96,8 +66,35 @@ export class WriteLog {
     return task.seq !== undefined && this.#open.has(task.seq)
   }
 
-  add(write: OpenWrite): void {
-    this.#open.set(write.seq, write)
+  /** Puts a write into the streams of those who hold its tiles; to be persisted once all who need it have it. */
+  add(seq: number, task: Task, plan: PlannedParts): OpenWrite {
+    const { members, nowMs } = this.#context
+    const write = new OpenWrite(this.#itemOf(seq, task, new EntryParts(plan)), task)
+    const { item, parts } = write
+    for (const index of plan.members) {
+      const member = members.at(index)
+      write.expect(parts.put(member.stream.append(item, nowMs)))
+      this.#context.streamChanged(member)
+    }
+    this.#open.set(seq, write)
+    return write
+  }
+
+  #itemOf(seq: number, task: Task, parts: EntryParts): StreamItem {
+    const { grid } = this.#context.options
+    const { op } = task
+    const { region, args } = task.body!
+    const { x, y, w, h } = region!
+    const operation = operationOf(task) as WriteOperation
+    const tiles = tilesOf(task.body!, grid)
+    return new StreamItem(
+      {
+        forAll: { seq, op, region: [x, y, w, h], args, body: bodyMark(task) },
+        cut: (own) => operation.cut(args, region!, own, grid),
+        tileBytes: TILE_ID_BYTES + operation.argumentBytesPerTile(args, grid, tiles),
+      },
+      parts,
+    )
   }
 
   /** No node needs it any more. */
@@ -106,39 +103,32 @@ export class WriteLog {
     this.#context.persist({ table: 'write', key: write.seq, value: undefined })
   }
 
-  addPart(write: OpenWrite, index: number, tiles: Uint32Array): void {
+  /** The member gets it for one tile more. */
+  addPart(write: OpenWrite, index: number, tile: number): void {
     const member = this.#context.members.at(index)
-    const position = this.#append(write, member, tiles)
-    write.parts.push({ member: index, position, tiles })
-    write.waitingFor.set(index, position)
+    const position = member.stream.append(write.item, this.#context.nowMs)
+    this.#expect(write, { member: index, position, tile })
     this.#context.streamChanged(member)
   }
 
-  #entryBytes(task: Task, tiles: Uint32Array): number {
-    const operation = operationOf(task) as WriteOperation
-    const { grid } = this.#context.options
-    const perTile = operation.argumentBytesPerTile(task.body!.args, grid, tiles) + TILE_ID_BYTES
-    return ENTRY_OVERHEAD_BYTES + tiles.length * perTile
+  #expect(write: OpenWrite, part: { member: number; position: number; tile: number }): void {
+    write.expect(write.parts.add({ ...part, tiles: Uint32Array.of(part.tile) }))
   }
 
   persist(write: OpenWrite): void {
-    this.#context.persist({ table: 'write', key: write.seq, value: this.#recordOf(write) })
+    this.#context.persist({ table: 'write', key: write.seq, value: recordOf(write) })
   }
 
   /**
    * The target of a move adopts a page by its entry at `adopted`: writes up to the `at` of the page come
    * with it, later ones follow in its stream.
    */
-  follow(move: Move, { at, adopted }: { at: number; adopted: number }): void {
+  follow({ tile, to }: Move, { at, adopted }: { at: number; adopted: number }): void {
     const { grid } = this.#context.options
-    const tiles = Uint32Array.of(move.tile)
     for (const write of this.#open.values()) {
-      if (!goesOver(write.task.body!, move.tile, grid)) continue
-      if (write.seq > at) this.addPart(write, move.to, tiles)
-      else {
-        write.parts.push({ member: move.to, position: adopted, tiles })
-        write.waitingFor.set(move.to, Math.max(adopted, write.waitingFor.get(move.to) ?? 0))
-      }
+      if (!goesOver(write.task.body!, tile, grid)) continue
+      if (write.seq > at) this.addPart(write, to, tile)
+      else this.#expect(write, { member: to, position: adopted, tile })
       if (!isEnded(write.task.state)) write.task.shards.total += 1
       this.persist(write)
     }
@@ -148,75 +138,43 @@ export class WriteLog {
   owes(member: Member, tile: number): boolean {
     const { grid } = this.#context.options
     return this.all.some(
-      ({ outcome, waitingFor, task }) =>
-        outcome === 'done' && waitingFor.has(member.index) && goesOver(task.body!, tile, grid),
+      (write) =>
+        write.outcome === 'done' &&
+        write.isAwaited(member.index) &&
+        goesOver(write.task.body!, tile, grid),
     )
   }
 
-  /** The writes of which an entry of the member's stream is a part. */
-  givenBy(member: Member, { seq, order, position }: LogEntry): readonly OpenWrite[] {
-    if (order === undefined) {
-      const write = this.#open.get(seq)
-      return write === undefined ? [] : [write]
-    }
-    if (order.op !== '$adopt') return []
-    return this.all.filter(({ parts }) =>
-      parts.some((part) => part.member === member.index && part.position === position),
-    )
+  /** The writes that came with the order at a position of the member's stream. */
+  givenBy({ order }: StreamItem, { index }: Member, position: number): readonly OpenWrite[] {
+    if (order?.op !== '$adopt') return []
+    return this.all.filter(({ parts }) => parts.find(index, position) !== undefined)
   }
 
-  #recordOf(write: OpenWrite): WriteRecord {
-    return {
-      task: write.task.id,
-      ...(write.outcome === 'lost' ? { isLost: true } : {}),
-      ...(write.outcome === 'done' && write.task.isInternal ? { isDone: true } : {}),
-      parts: packParts(write.parts),
-    }
-  }
-
-  encode(entry: LogEntry): Entry {
-    const { grid } = this.#context.options
-    const { task } = this.#open.get(entry.seq)!
-    const { region, args } = task.body!
-    const operation = operationOf(task) as WriteOperation
-    return {
-      position: entry.position,
-      seq: entry.seq,
-      chain: entry.chain,
-      op: task.op,
-      region: [region!.x, region!.y, region!.w, region!.h],
-      args: operation.cut(args, region!, entry.tiles, grid),
-      tiles: new Uint8Array(entry.tiles.buffer, entry.tiles.byteOffset, entry.tiles.byteLength),
-      body: entry.body,
-    }
-  }
-
-  /** The fewest holders that have this write on disk, over its tiles. */
+  /**
+   * The fewest holders that have this write on disk, over its tiles. Who holds a tile, or is about to, has a part for it:
+   * it held the tile when the write got its place, or came to hold it by a move.
+   */
   copiesOf(write: OpenWrite): number {
     const { options, placement, moves } = this.#context
     const { slots, replicas } = placement
-    const tallies = this.#tallies
-    const applied = write.parts.filter(({ member }) => !write.waitingFor.has(member))
-    for (const { member, tiles } of applied.sort((a, b) => a.member - b.member)) {
-      for (const tile of tiles) {
-        if (tallies.last[tile] === member + 1) continue
-        let slot = tile * replicas
-        const end = slot + replicas
-        while (slot < end && slots[slot] !== NO_HOLDER && slots[slot] !== member + 1) slot++
-        const isHolder = slot < end && slots[slot] === member + 1
-        if (!isHolder && !moves.isJoining(tile, member)) continue
-        tallies.last[tile] = member + 1
-        tallies.copies[tile]! += 1
-      }
+    const hasAll = this.#hasAll
+    const parts = write.parts.byMember()
+    for (const part of parts) {
+      const member = write.parts.members[part]!
+      hasAll[member + 1] = write.isAwaited(member) ? 0 : 1
     }
     // While a tile moves there is a copy more, which is about to go.
     let fewest = replicas
     for (const tile of tilesOf(write.task.body!, options.grid)) {
-      fewest = Math.min(fewest, tallies.copies[tile]!)
+      const start = Math.imul(tile, replicas)
+      let copies = 0
+      for (let slot = start; slot < start + replicas; slot++) copies += hasAll[slots[slot]!]!
+      if (copies >= fewest) continue
+      const joining = moves.joining(tile)
+      fewest = Math.min(fewest, joining === undefined ? copies : copies + hasAll[joining + 1]!)
     }
-    for (const { tiles } of applied) {
-      for (const tile of tiles) tallies.last[tile] = tallies.copies[tile] = 0
-    }
+    for (const part of parts) hasAll[write.parts.members[part]! + 1] = 0
     return fewest
   }
 
@@ -230,11 +188,11 @@ export class WriteLog {
     if (position < stream.acked) return 0
     let lowest = Number.POSITIVE_INFINITY
     for (let at = position + 1; at <= stream.head; at++) {
-      const { seq, order, tiles } = stream.entryAt(at)!
+      const { seq, order, parts } = stream.itemAt(at)!
       const touches =
         order === undefined
           ? regionsTouch(this.#open.get(seq)!.task.body!.region!, region)
-          : tiles.some((tile) => geometry.touches(tile, region))
+          : parts.tiles.some((tile) => geometry.touches(tile, region))
       if (touches) lowest = Math.min(lowest, seq)
     }
     return lowest
@@ -242,32 +200,33 @@ export class WriteLog {
 
   /** Rebuilds the log of every stream after a start. */
   restore(writes: Rows<WriteRecord>, controls: Rows<ControlRecord>): void {
-    const { members } = this.#context
-    const log: { member: Member; position: number; append: () => number }[] = []
+    const { members, nowMs } = this.#context
+    const log: { member: Member; position: number; item: StreamItem }[] = []
     const orders = new Set<string>()
     for (const { key, value } of controls) {
       const member = members.find(value.node as Member['id'])
       assert(member !== undefined, 'an order of the log has its member')
-      orders.add(`${member.index}/${value.position}`)
-      const append = (): number => this.#controls.restore(member, Number(key), value)
-      log.push({ member, position: value.position, append })
+      const { position } = value
+      orders.add(`${member.index}/${position}`)
+      log.push({ member, position, item: this.#controls.restored(member, Number(key), value) })
     }
     for (const { key, value } of [...writes].sort((a, b) => Number(a.key) - Number(b.key))) {
       const write = this.#restored(Number(key), value)
       this.#open.set(write.seq, write)
-      for (const { member: index, position, tiles } of write.parts) {
-        const member = members.at(index)
+      const { item, parts } = write
+      for (let part = 0; part < parts.size; part++) {
+        const member = members.at(parts.members[part]!)
+        const position = parts.positionOf(part)
         if (position <= member.stream.acked) continue
-        write.waitingFor.set(index, Math.max(position, write.waitingFor.get(index) ?? 0))
-        if (orders.has(`${index}/${position}`)) continue
-        const append = (): number => this.#append(write, member, tiles)
-        log.push({ member, position, append })
+        write.expect(part)
+        if (!orders.has(`${member.index}/${position}`)) log.push({ member, position, item })
       }
     }
     log.sort((a, b) => a.position - b.position)
-    for (const { member, position, append } of log) {
+    for (const { member, position, item } of log) {
       if (position <= member.stream.acked) continue
-      assert(append() === position, `the log of node ${member.id} has no gaps`)
+      const isNext = member.stream.append(item, nowMs) === position
+      assert(isNext, `the log of node ${member.id} has no gaps`)
     }
   }
 
@@ -276,11 +235,13 @@ export class WriteLog {
     const task = tasks.findWrite(value.task as Task['id'])
     assert(task?.body !== undefined, 'a write of the log has its task and body')
     const parts = isNamed(value.parts)
-      ? value.parts.map(({ node, position, tiles }) => {
-          const member = members.find(node as Member['id'])
-          assert(member !== undefined, 'a part of the log has its member')
-          return { member: member.index, position, tiles: unpackTiles(tiles) }
-        })
+      ? EntryParts.of(
+          value.parts.map(({ node, position, tiles }) => {
+            const member = members.find(node as Member['id'])
+            assert(member !== undefined, 'a part of the log has its member')
+            return { member: member.index, position, tiles: unpackTiles(tiles) }
+          }),
+        )
       : unpackParts(value.parts)
     const { isLost = false, isDone = false } = value
     if (task.isInternal) {
@@ -289,31 +250,23 @@ export class WriteLog {
       if (isDone || isLost) task.state = isDone ? 'completed' : 'failed'
     }
     if (!isLost) {
-      const { length } = parts.filter(({ member, position }) => {
-        return position <= members.at(member).stream.acked
+      const { length } = parts.byMember().filter((part) => {
+        return parts.positionOf(part) <= members.at(parts.members[part]!).stream.acked
       })
       task.shards.done = Math.min(task.shards.total, length)
     }
-    return {
-      seq,
-      task,
-      parts,
-      waitingFor: new Map(),
-      outcome: isLost ? 'lost' : task.effect === 'done' ? 'done' : 'open',
-      retained: 0,
-      isRestored: true,
-      lastAwaited: parts.length - 1,
-    }
+    const write = new OpenWrite(this.#itemOf(seq, task, parts), task, true)
+    if (isLost) write.outcome = 'lost'
+    else if (task.effect === 'done') write.outcome = 'done'
+    return write
   }
+}
 
-  #append(write: OpenWrite, member: Member, tiles: Uint32Array): number {
-    const { position } = member.stream.append({
-      seq: write.seq,
-      body: bodyMark(write.task),
-      tiles,
-      queuedMs: this.#context.nowMs,
-      bytes: this.#entryBytes(write.task, tiles),
-    })
-    return position
+function recordOf({ task, outcome, parts }: OpenWrite): WriteRecord {
+  return {
+    task: task.id,
+    ...(outcome === 'lost' ? { isLost: true } : {}),
+    ...(outcome === 'done' && task.isInternal ? { isDone: true } : {}),
+    parts: packParts(parts),
   }
 }

@@ -8,7 +8,7 @@ import t from 'tap'
 import type { GatewayEffect } from '../../../broker/core/effects.ts'
 import type { GatewayEvent } from '../../../broker/core/events.ts'
 import type { FleetInMemory } from '../../../scripts/bench/fleet-in-memory.ts'
-import type { Applied, CoreUp } from '../../../shared/protocol/messages.ts'
+import type { CoreUp } from '../../../shared/protocol/messages.ts'
 import { type BlockCount, BlockCounts, growthOf } from '../../support/block-counts.ts'
 
 const counts = new BlockCounts(/\/(broker\/core|shared\/(core|grid|operations))\//)
@@ -65,7 +65,7 @@ class CountedFleet {
     this.fleet.settle()
     this.fleet.calm()
     const first = this.fleet.parse({ op: 'scale', args: { fields: { value: 2 } } })
-    const [one, ...others] = [...appliedOf(this.fleet.submit(first))]
+    const [one, ...others] = [...bench.appliedTo(this.fleet.submit(first))]
     this.count('applied, of one of all', () => this.fleet.receive(...one!))
     for (const applied of others) this.fleet.receive(...applied)
     this.away = this.#holdersOf(0)
@@ -157,18 +157,6 @@ function indexOf(name: string): number {
   return Number(name.slice(-5))
 }
 
-/** What the nodes answer once they have what was sent to them on disk. */
-function appliedOf(effects: readonly GatewayEffect[]): Map<number, Applied> {
-  const answers = new Map<number, Applied>()
-  for (const effect of effects) {
-    if (effect.type !== 'send' || effect.message.t !== 'entries') continue
-    const { session, entries } = effect.message
-    const { position, chain } = entries.at(-1)!
-    answers.set(indexOf(effect.connection), { t: 'applied', session, position, chain, results: [] })
-  }
-  return answers
-}
-
 /** The node that was asked cannot answer, for a reason of its own. */
 function refusalOf(effects: readonly GatewayEffect[]): [number, CoreUp] {
   for (const effect of effects) {
@@ -201,7 +189,7 @@ function countAll(size: Size): ReadonlyMap<string, BlockCount> {
   const away = counted.away[0]!
 
   const write = counted.nextTile()
-  const [first, last] = [...appliedOf(counted.count('write', () => counted.write(write)))]
+  const [first, last] = [...bench.appliedTo(counted.count('write', () => counted.write(write)))]
   counted.count('applied, of one of two', () => fleet.receive(...first!))
   counted.count('applied, of the last', () => fleet.receive(...last!))
   counted.count('write that waits', () => counted.write(0))

@@ -14,7 +14,12 @@ import {
 import { isId, randomId } from '../../../shared/core/ids.ts'
 import { own } from '../../../shared/core/own.ts'
 import { Random } from '../../../shared/core/random.ts'
-import { CHAIN_START, type ChainLink, extendChain } from '../../../shared/protocol/stream-chain.ts'
+import {
+  CHAIN_START,
+  type ChainLink,
+  extendChain,
+  extendChainWords,
+} from '../../../shared/protocol/stream-chain.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/shared/core/core.test.ts`)
@@ -301,6 +306,21 @@ t.test('a chain does not depend on where its bytes lie', (t) => {
       tiles: padded.subarray(0, 8),
     }),
   )
+  t.end()
+})
+
+t.test('a chain is the same of words that lie among others', (t) => {
+  const body = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 200)
+  const words = Int32Array.from({ length: 100 }, (_, at) => at * 0x01234567)
+  let chain = CHAIN_START
+  const inWords = new Uint32Array(2)
+  for (let to = 3; to < 80; to++) {
+    const link = { seq: 2 ** 40 + to, body: new Uint32Array(body.buffer), words, from: 3, to }
+    extendChainWords(inWords, to, link)
+    const tiles = new Uint8Array(words.slice(3, to).buffer)
+    chain = extendChain(chain, { position: to, seq: link.seq, body, tiles })
+    if (!equalBytes(chain, new Uint8Array(inWords.buffer))) t.fail(`${to - 3} words`)
+  }
   t.end()
 })
 
