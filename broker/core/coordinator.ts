@@ -278,6 +278,8 @@ export class Coordinator {
       case 'gap':
         if (this.#stands(member, message.position, message.chain)) {
           stream.rewind()
+          // First: that it had stopped was told of what it has by now.
+          this.#writes.acknowledge(member, message.position)
           this.#fleet.resumed(member)
           this.#acknowledge(member, message.position)
         }

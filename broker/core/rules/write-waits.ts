@@ -4,6 +4,7 @@
  */
 import { isEnded } from '../../../shared/protocol/states.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { Member } from '../state/membership.ts'
 import type { OpenWrite } from '../state/open-write.ts'
 import type { WaitReason } from '../state/task-ledger.ts'
 
@@ -14,10 +15,11 @@ export function tellWait(context: CoordinatorContext, write: OpenWrite): void {
 }
 
 /**
- * One fewer is waited for. Whoever stopped is waited for still, so what was told of him is true.
+ * The member is waited for no more. If it had not stopped, whoever did is waited for still, so what was told of him is
+ * true.
  */
-export function tellFewer(context: CoordinatorContext, write: OpenWrite): void {
-  if (write.awaitedCount > 0) {
+export function tellFewer(context: CoordinatorContext, write: OpenWrite, member: Member): void {
+  if (write.awaitedCount > 0 && member.stopReason === undefined) {
     if (write.task.waitingFor !== undefined) return
     const isHere = (index: number): boolean => context.members.at(index).state === 'alive'
     if (write.findAwaited(isHere) !== undefined) return

@@ -210,7 +210,7 @@ export class Writes {
     this.#context.progressed(write.task)
     if (!write.acknowledged(write.parts.find(index, position)!)) return
     this.#evaluate(write)
-    tellFewer(this.#context, write)
+    tellFewer(this.#context, write, member)
   }
 
   /** What a node says it did must be what the plan asked of it. */

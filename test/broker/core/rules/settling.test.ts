@@ -3,7 +3,7 @@ import t from 'tap'
 import type { IdentityRecord } from '../../../../broker/core/ledger-records.ts'
 import type { NodeId } from '../../../../shared/core/ids.ts'
 import { Geometry } from '../../../../shared/grid/geometry.ts'
-import { ADD, BENCH_OPTIONS, GatewayBench } from '../../../support/gateway-bench.ts'
+import { ADD, BENCH_OPTIONS, GatewayBench, settledPair, TILE_0 } from '../../../support/gateway-bench.ts'
 
 /** `SEQUENCED_MAX` of writes.ts. */
 const SEQUENCED_MAX = 256
@@ -69,3 +69,19 @@ t.test(
     }
   },
 )
+
+for (const how of ['hello', 'gap'] as const) {
+  t.test(`who had stopped and has it by a ${how} is no reason to wait any more`, async (t) => {
+    const bench = settledPair({ minInSync: 2 })
+    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+    const [entry] = bench.entriesTo('a')
+    bench.close('b')
+    const { position } = bench.node('a')
+    bench.say('a', { t: 'stopped', position, code: 'store-full', message: 'no room' })
+    t.match(bench.task('w'), { waiting_for: 'store-full' })
+    const { chain, seq } = entry!
+    if (how === 'hello') bench.hello('a', { position: position + 1, chain, seq })
+    else bench.say('a', { t: 'gap', position: position + 1, chain })
+    t.match(bench.task('w'), { state: 'running', waiting_for: 'holders-away' })
+  })
+}
