@@ -158,7 +158,12 @@ t.test('a refusal, and what is no gateway, is told', async (t) => {
     until(refused, () => false),
     { code: 'forbidden', status: 403 },
   )
-  for (const text of ['data: <h1>\n\n', `data: "${'x'.repeat(1_100_000)}`]) {
+  for (const text of [
+    'data: <h1>\n\n',
+    `data: "${'x'.repeat(1_100_000)}`,
+    'event: opened\ndata: null\n\n',
+    'event: opened\n\n',
+  ]) {
     const other = await served(t, stream(text, 'stay'))
     await t.rejects(
       until(other, () => false),
