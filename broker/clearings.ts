@@ -109,7 +109,8 @@ export class Clearings {
   /** Over there it is as it is here. On disk that may be so a little later: to clear a topic twice does no harm. */
   settle(topic: string): void {
     if (!this.#owed.delete(topic)) return
-    this.#isFull = false
+    // Said again only once it was well below its bound.
+    if (this.#owed.size <= this.#options.max / 2) this.#isFull = false
     this.#settled.add(topic)
     // A ledger that cannot be written to ends the process by itself.
     this.#writing ??= this.#writeSettled().catch(() => {})

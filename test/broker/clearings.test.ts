@@ -67,6 +67,11 @@ t.test('the list is bounded, and says once that it is full', (t) => {
   t.match(lines[0], '3 topics wait to be cleared at the other end of the bridge')
   clearings.settle(stateOf('b'))
   t.equal(clearings.owe(stateOf('f')).length, 1, 'there is room again')
+  clearings.owe(stateOf('g'))
+  t.equal(lines.length, 1, 'it comes and goes at its bound')
+  for (const node of ['a', 'c', 'f']) clearings.settle(stateOf(node))
+  for (const node of ['h', 'i', 'j', 'k']) clearings.owe(stateOf(node))
+  t.equal(lines.length, 2, 'it is full once more')
   t.end()
 })
 

@@ -3,7 +3,13 @@ import t from 'tap'
 import type { IdentityRecord } from '../../../../broker/core/ledger-records.ts'
 import type { NodeId } from '../../../../shared/core/ids.ts'
 import { Geometry } from '../../../../shared/grid/geometry.ts'
-import { ADD, BENCH_OPTIONS, GatewayBench, settledPair, TILE_0 } from '../../../support/gateway-bench.ts'
+import {
+  ADD,
+  BENCH_OPTIONS,
+  GatewayBench,
+  settledPair,
+  TILE_0,
+} from '../../../support/gateway-bench.ts'
 
 /** `SEQUENCED_MAX` of writes.ts. */
 const SEQUENCED_MAX = 256
