@@ -3,7 +3,7 @@
  * not. A stream that breaks is opened again with `Last-Event-ID`, so that the gateway sends what came meanwhile, as far as
  * it still has it.
  */
-import { type GatewayClient, jsonOf, ofGateway } from './http.ts'
+import { type GatewayClient, jsonOf } from './http.ts'
 import { ObeliskError } from './obelisk-error.ts'
 import { pause, Waits } from './waits.ts'
 
@@ -69,7 +69,8 @@ export async function* follow(
         lastId = block.id ?? lastId
         waits.reset()
         if (block.event === 'opened') {
-          const { ts, missed } = readOpened(block.data)
+          // `null` is JSON, and nothing of a gateway's.
+          const { ts, missed } = jsonOf<Opened | null>(block.data!) ?? jsonOf<Opened>('')
           yield { kind: 'open', isWhole: isAgain && missed === undefined, ts }
         } else if (block.event === 'left-out') yield { kind: 'missed' }
         else if (block.event === undefined && block.data !== undefined) {
@@ -114,14 +115,6 @@ class Silence {
   end(): void {
     clearTimeout(this.#timer)
   }
-}
-
-function readOpened(data = ''): Opened {
-  return ofGateway(() => {
-    const opened = JSON.parse(data) as Opened
-    // `null` has none, and throws.
-    return { ...opened, ts: opened.ts }
-  })
 }
 
 interface Block {

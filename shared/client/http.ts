@@ -141,7 +141,7 @@ export function jsonOf<T>(text: string): T {
 }
 
 /** What is read from an answer. Fails with `not-a-gateway`. */
-export function ofGateway<T>(read: () => T): T {
+function ofGateway<T>(read: () => T): T {
   try {
     return read()
   } catch (cause) {
