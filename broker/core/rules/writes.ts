@@ -204,11 +204,11 @@ export class Writes {
     this.pump(member)
   }
 
-  #partDone(write: OpenWrite, { index }: Member, position: number): void {
+  #partDone(write: OpenWrite, member: Member, position: number): void {
     const { shards } = write.task
     if (write.outcome !== 'lost') shards.done = Math.min(shards.total, shards.done + 1)
     this.#context.progressed(write.task)
-    if (!write.acknowledged(write.parts.find(index, position)!)) return
+    if (!write.acknowledged(write.parts.find(member.index, position)!)) return
     this.#evaluate(write)
     tellFewer(this.#context, write, member)
   }
