@@ -8,6 +8,7 @@ import type { ReadOperation, Wire } from '../../../shared/operations/operation.t
 import { encodeCbor } from '../../../shared/protocol/cbor.ts'
 import type { Items, TaskBody } from '../../../shared/protocol/task.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { Placement } from '../state/placement.ts'
 import { NO_HOLDER } from '../state/slots.ts'
 import { tilesOf } from '../state/task-extent.ts'
 import { operationOf } from '../state/task-ledger.ts'
@@ -36,15 +37,22 @@ export interface ReadPart {
 }
 
 /** One for all parts: of ten thousand, hardly any ever fails. */
-const NOBODY: ReadPart['failed'] = new Map()
+const NONE_FAILED: ReadPart['failed'] = new Map()
+
+/** Stands behind all members. */
+const NOBODY = Number.POSITIVE_INFINITY
 
 type Extent = Pick<ReadPart, 'tiles' | 'items'>
+
+/** So few tiles are planned by their holders alone: parts are lost often, and are a few tiles each. */
+const FEW_TILES = 64
 
 /** What a part covers, for all or part of a read. */
 export interface RoundExtent {
   readonly round: number
   readonly args: Wire
-  readonly extent: Extent
+  /** With a name, a part of this round: what covers as much has that name, too. */
+  readonly extent: Extent & { readonly id?: string }
   /** So many parts of members are left as they are planned; without it, none. */
   readonly flatMin?: number
 }
@@ -57,7 +65,7 @@ export interface PlannedRound {
 
 /** Nothing was sent of it yet. */
 export function newPart(id: string, extent: Extent, member: number | undefined): ReadPart {
-  return { id, ...extent, member, attempt: 0, isLeased: false, failed: NOBODY }
+  return { id, ...extent, member, attempt: 0, isLeased: false, failed: NONE_FAILED }
 }
 
 /** What the ids of the parts of a round begin with. Arguments count, too: those of a later round come from earlier results. */
@@ -78,14 +86,29 @@ export function planRound(
   { round, args, extent, flatMin = Number.POSITIVE_INFINITY }: RoundExtent,
   accepts: (member: number) => boolean,
 ): PlannedRound {
-  const prefix = prefixOf(round, args)
-  const create = (part: Extent, member: number | undefined): ReadPart =>
-    newPart(prefix + hexOf(coveredBy(part)), part, member)
+  const create = (part: Extent, member: number | undefined): ReadPart => {
+    const isNamed = part.tiles !== undefined && part.tiles === extent.tiles
+    const id = isNamed ? extent.id : undefined
+    return newPart(id ?? prefixOf(round, args) + hexOf(coveredBy(part)), part, member)
+  }
   if (extent.tiles === undefined) {
     return { parts: planItemParts(context, extent.items!, accepts, create) }
   }
-  const { plan, tilesMax } = planTiles(context, body, args, extent.tiles, accepts)
+  const operation = operationOf(body) as ReadOperation
+  const { placement, options } = context
+  const isWhole = operation.leavesHoles?.(args) !== true
+  const tiles = isWhole ? extent.tiles : placement.withoutMissing(extent.tiles)
+  const tilesMax = readTilesMax(operation, args, tiles, options.grid)
   const parts: ReadPart[] = []
+  if (tiles.length <= Math.min(FEW_TILES, tilesMax)) {
+    for (const share of sharesOf(placement, tiles, accepts)) {
+      parts.push(create({ tiles: share.tiles }, share.member))
+    }
+    return { parts }
+  }
+  const { slots, replicas } = placement
+  const usable = usableOf(context, tiles, accepts)
+  const plan = cutPlan(planReads({ tiles, slots, replicas }, usable), tilesMax)
   const isFlat = plan.members.length >= flatMin
   if (!isFlat) for (const { tiles, member } of partsOf(plan)) parts.push(create({ tiles }, member))
   for (let start = 0; start < plan.unplaced.length; start += tilesMax) {
@@ -96,20 +119,29 @@ export function planRound(
 
 type Create = (part: Extent, member: number | undefined) => ReadPart
 
-function planTiles(
-  context: CoordinatorContext,
-  body: TaskBody,
-  args: Wire,
-  asked: Uint32Array,
+interface Share {
+  readonly member: number | undefined
+  readonly tiles: Uint32Array
+}
+
+/** Of a few tiles, as `planReads`: by ascending member, and last what nobody can take. */
+function sharesOf(
+  { slots, replicas }: Placement,
+  tiles: Uint32Array,
   accepts: (member: number) => boolean,
-): { plan: TilePlan; tilesMax: number } {
-  const { placement, options } = context
-  const { slots, replicas } = placement
-  const operation = operationOf(body) as ReadOperation
-  const tiles = operation.leavesHoles?.(args) ? placement.withoutMissing(asked) : asked
-  const usable = usableOf(context, tiles, accepts)
-  const tilesMax = readTilesMax(operation, args, tiles, options.grid)
-  return { plan: cutPlan(planReads({ tiles, slots, replicas }, usable), tilesMax), tilesMax }
+): Share[] {
+  const holders: number[] = []
+  for (const tile of tiles) {
+    let slot = tile * replicas
+    const end = slot + replicas
+    while (slot < end && slots[slot] !== NO_HOLDER && !accepts(slots[slot]! - 1)) slot++
+    holders.push(slot === end || slots[slot] === NO_HOLDER ? NOBODY : slots[slot]! - 1)
+  }
+  const sorted = [...new Set(holders)].sort((a, b) => a - b)
+  return sorted.map((holder) => ({
+    member: holder === NOBODY ? undefined : holder,
+    tiles: sorted.length === 1 ? tiles : tiles.filter((_, at) => holders[at] === holder),
+  }))
 }
 
 /** One byte a member. A part of a few tiles asks only their holders: it may be planned often. */
