@@ -94,7 +94,7 @@ function tilesOf({ grid }: Read): Uint32Array {
 }
 
 function admit(index: number): void {
-  const effects = timed('returning', () => fleet.admit(index))
+  const effects = timed('returning', () => fleet.take(index, hellos[index]!))
   for (const { message } of sendsOf(effects)) {
     if (message.t === 'read') throw new Error('a lease was given anew with a hello')
     if (message.t === 'welcome') sessions[index] = message.session
@@ -130,9 +130,9 @@ function beat(): void {
   }
 }
 
-/** What no return of a member can do without: its hello through the codec. */
-function codeHello(): GatewayEffect[] {
-  if (!decodeUp(encodeMessage(fleet.helloOf(0))).ok) throw new Error('a hello was not decoded')
+/** What no return of a member can do without. */
+function decodeHello(): GatewayEffect[] {
+  if (!decodeUp(hellos[0]!).ok) throw new Error('a hello was not decoded')
   return []
 }
 
@@ -159,6 +159,8 @@ fleet.admitAll().forEach((effect) => {
 })
 fleet.settle()
 write()
+/** As the nodes send them: to make them is not the gateway's work. */
+const hellos = Array.from({ length: NODES }, (_, index) => encodeMessage(fleet.helloOf(index)))
 
 console.log(`${describeMachine()}; seed ${seed}`)
 const startMs = performance.now()
@@ -172,7 +174,7 @@ for (; done < failures && secondsSince() < seconds; done++) {
     read = beginRead()
   }
   if (done % FAILURES_A_BEAT === 0) beat()
-  if (done % FAILURES_A_FLOOR === 0) timed('floor', codeHello)
+  if (done % FAILURES_A_FLOOR === 0) timed('floor', decodeHello)
   fail(pickVictim())
   fleet.pass(MS_BETWEEN_FAILURES)
 }
@@ -190,7 +192,7 @@ console.log(
     ['CPU seconds of all threads', ((user + system) / 1e6).toFixed(1)],
     ['µs a failure: the close and the parts', eachUs(spent.failing)],
     ['µs a failure: the hello that follows', eachUs(spent.returning)],
-    ['µs: floor, one hello encoded and decoded', eachUs(spent.floor * FAILURES_A_FLOOR)],
+    ['µs: floor, one hello decoded', eachUs(spent.floor * FAILURES_A_FLOOR)],
     ['µs a failure: its share of reads begun', eachUs(spent.reading)],
     ['µs a failure: its share of heartbeats', eachUs(spent.beating)],
     [
