@@ -16,6 +16,8 @@ export interface GridSetup {
   readonly type: string
   readonly agents: number
   readonly replicas: number
+  /** Of Node, beside those of the agents' unit. */
+  readonly agentFlags?: readonly string[]
 }
 
 export interface GridFleet extends Gateway {
@@ -40,7 +42,9 @@ export async function startGridFleet(
   const gateway = await processes.startGateway(wishes)
   const { port, httpPort, data } = gateway
   const url = `mqtt://127.0.0.1:${port}`
-  const agentWords = agentCommand(unitSetup('agent'), undefined)
+  const unit = unitSetup('agent')
+  const agentSetup = { ...unit, flags: [...unit.flags, ...(setup.agentFlags ?? [])] }
+  const agentWords = agentCommand(agentSetup, undefined)
   const agents: number[] = []
   for (let count = 1; count <= setup.agents; count++) {
     const id = `${name}-${count}`
@@ -52,11 +56,16 @@ export async function startGridFleet(
   return { ...gateway, url, agents, gatewayArgv: [PROGRAM, 'gateway', ...places, ...flags] }
 }
 
-/** Submits a task, waits for its end however long it takes, and returns its value and the bytes of its result. */
-export async function runTask(
-  base: string,
-  task: Record<string, unknown>,
-): Promise<{ value: Record<string, unknown>; bytes: number }> {
+export interface TaskEnd {
+  readonly value: Record<string, unknown>
+  /** Of a write: how many it had. */
+  readonly copies: number | undefined
+  /** Of its result. */
+  readonly bytes: number
+}
+
+/** Submits a task, and waits for its end however long it takes. */
+export async function runTask(base: string, task: Record<string, unknown>): Promise<TaskEnd> {
   const [id, accept] = [randomUUID(), 'application/cbor']
   let response = await fetch(`${base}/process?wait=60s`, {
     method: 'POST',
@@ -69,9 +78,9 @@ export async function runTask(
   const body = new Uint8Array(await response.arrayBuffer())
   const decoded = response.status === 200 ? decodeCbor(body, RESULT_LIMITS) : undefined
   if (decoded?.ok !== true) throw new Error(`${task.op}: ${response.status}`)
-  const { state, value } = decoded.value as { state: string; value?: Record<string, unknown> }
+  const { state, value, copies } = decoded.value as { state: string } & Partial<TaskEnd>
   if (state !== 'completed' || value === undefined) throw new Error(`${task.op}: ${state}`)
-  return { value, bytes: body.length }
+  return { value, copies, bytes: body.length }
 }
 
 /** Writes every tile, in four bands of 1, 2, 3 and 4. */
