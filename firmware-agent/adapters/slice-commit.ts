@@ -1,11 +1,12 @@
 /** What entries make of a slice: all of it goes to disk in one transaction. */
-import type { TilePage } from '../../shared/grid/tile-page.ts'
+import { TilePage } from '../../shared/grid/tile-page.ts'
+import type { UniformPage } from '../../shared/grid/uniform-page.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import { LEAF_VALUE_BYTES_MAX } from './store-room.ts'
 
 export interface SliceCommit {
   /** Sealed pages by tile. */
-  readonly pages: ReadonlyMap<number, TilePage>
+  readonly pages: ReadonlyMap<number, TilePage | UniformPage>
   /** Tiles whose staged page is among them. */
   readonly adopted?: ReadonlySet<number>
   /** The version of each staged page that was adopted, whatever became of its tile after that. */
@@ -18,30 +19,37 @@ export interface SliceCommit {
   readonly results: readonly PartResult[]
 }
 
-/** A page as it goes to disk. */
-export interface PageRow {
+/** What a page takes of the disk. */
+export interface PageSize {
   readonly tile: number
-  readonly bytes: Uint8Array
+  readonly bytes: number
   /** If no column of it were one value. */
   readonly wholeBytes: number
 }
 
 /**
- * Pages in the form that they are stored in: as single values only where that shares a leaf. Pages of the disk that lie
- * behind each other are whole tiles then, all alike: what one leaves fits the next, and the file does not grow for gaps.
+ * A page in the form that it is stored in, until the next is asked for: as single values only where that shares a leaf.
+ * Pages of the disk that lie behind each other are whole tiles then, all alike: what one leaves fits the next, and the
+ * file does not grow for gaps.
  */
-export function rowsOf({ pages }: SliceCommit, mayPack: boolean): PageRow[] {
+export function storedPage(page: TilePage | UniformPage, tile: number, mayPack: boolean) {
+  return page instanceof TilePage
+    ? page.stored(mayPack, LEAF_VALUE_BYTES_MAX)
+    : page.stored(tile, mayPack, LEAF_VALUE_BYTES_MAX)
+}
+
+export function sizesOf({ pages }: SliceCommit, mayPack: boolean): PageSize[] {
   return Array.from(pages, ([tile, page]) => {
-    return {
-      tile,
-      bytes: page.stored(mayPack, LEAF_VALUE_BYTES_MAX),
-      wholeBytes: page.layout.bytes,
-    }
+    const bytes =
+      page instanceof TilePage
+        ? page.stored(mayPack, LEAF_VALUE_BYTES_MAX).length
+        : page.storedBytes(mayPack, LEAF_VALUE_BYTES_MAX)
+    return { tile, bytes, wholeBytes: page.layout.bytes }
   })
 }
 
-export function isPacked({ bytes, wholeBytes }: PageRow): boolean {
-  return bytes.length < wholeBytes
+export function isPacked({ bytes, wholeBytes }: PageSize): boolean {
+  return bytes < wholeBytes
 }
 
 export const NO_TILES: ReadonlySet<number> = new Set()

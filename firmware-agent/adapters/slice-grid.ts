@@ -16,6 +16,7 @@ export class SliceGrid implements GridContext {
   readonly fields: readonly Field[]
   /** By LSU count: tiles that are not clipped at the edge share one. */
   readonly #layouts = new Map<number, PageLayout>()
+  #last: PageLayout | undefined
 
   constructor(shape: GridShape) {
     const parsed = parseFields(shape.fields)
@@ -31,11 +32,13 @@ export class SliceGrid implements GridContext {
 
   layoutOf(tile: number): PageLayout {
     const lsus = this.geometry.tileLsus(tile)
+    if (this.#last?.lsus === lsus) return this.#last
     let layout = this.#layouts.get(lsus)
     if (layout === undefined) {
       layout = createLayout(this.fields, lsus)
       this.#layouts.set(lsus, layout)
     }
+    this.#last = layout
     return layout
   }
 }

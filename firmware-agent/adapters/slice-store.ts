@@ -7,6 +7,7 @@
 import type { Random } from '../../shared/core/random.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
+import { UniformPage } from '../../shared/grid/uniform-page.ts'
 import type { Answer, GridShape } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
@@ -21,10 +22,17 @@ import { AnswerTable } from './answer-table.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
 import { ResultTable } from './result-table.ts'
 import { sealRecord } from './sealed-record.ts'
-import { brokenAfter, isPacked, NO_TILES, rowsOf, type SliceCommit } from './slice-commit.ts'
+import {
+  brokenAfter,
+  isPacked,
+  NO_TILES,
+  type SliceCommit,
+  sizesOf,
+  storedPage,
+} from './slice-commit.ts'
 import { SliceGrid } from './slice-grid.ts'
 import { metaTable, readRecord, recordsAreSound, type SliceStats } from './slice-records.ts'
-import { isSoundPage, rowOf, type StagedName, StagedPages } from './staged-pages.ts'
+import { isSoundPage, type StagedName, StagedPages, stagedSize } from './staged-pages.ts'
 import { StoreIdentity } from './store-identity.ts'
 import {
   diskBytesOf,
@@ -213,13 +221,21 @@ export class SliceStore {
    * not its own.
    */
   readPage(tile: number, room?: Room): TilePage | undefined {
+    const page = this.lookAtPage(tile, room)
+    return page instanceof UniformPage ? TilePage.like(page, tile, room) : page
+  }
+
+  /** The same, or the page that all such tiles share. */
+  lookAtPage(tile: number, room?: Room): TilePage | UniformPage | undefined {
     const stored = this.#tiles.getBinaryFast(tile)
     if (stored === undefined) return undefined
+    const layout = this.#knownGrid.layoutOf(tile)
+    const known = UniformPage.knownIn(layout, stored, tile)
+    if (known !== undefined) return known
     // The library's buffer is longer than it says; only a view cut by its length is the value.
-    const bytes = stored.subarray(0, stored.length)
-    const page = TilePage.open(this.#knownGrid.layoutOf(tile), bytes, room, tile)
+    const page = TilePage.open(layout, stored.subarray(0, stored.length), room, tile)
     if (typeof page === 'string') throw new PageDamagedError(tile, page)
-    return page
+    return page.uniform ?? page
   }
 
   /** A private copy of the page that was staged for a tile, if it is exactly this one. */
@@ -240,9 +256,9 @@ export class SliceStore {
     const grid = this.#knownGrid
     const sound = pages.filter((page) => isSoundPage(page, grid))
     if (sound.length === 0) return sound
-    const rows = sound.map((page) => rowOf(page, grid))
-    this.#room.require(rows, () => true)
-    await this.#write(() => this.#staged.putAll(rows))
+    const sizes = sound.map((page) => stagedSize(page, grid))
+    this.#room.require(sizes, () => true)
+    await this.#write(() => this.#staged.putAll(sound))
     return sound
   }
 
@@ -268,17 +284,20 @@ export class SliceStore {
    */
   async commit(commit: SliceCommit, onTaken?: () => void): Promise<void> {
     const { adopted = NO_TILES, dropped = NO_TILES } = commit
-    const rows = rowsOf(commit, this.mayPack)
+    const { mayPack } = this
+    const sizes = sizesOf(commit, mayPack)
     // What is staged has its room already, but for the time until that is free again.
     const isNew = (tile: number): boolean => !this.#held.has(tile) && !adopted.has(tile)
-    this.#room.require(rows, isNew)
-    const hasPacked = this.#identity.hasPacked || rows.some(isPacked)
+    this.#room.require(sizes, isNew)
+    const hasPacked = this.#identity.hasPacked || sizes.some(isPacked)
     const { position, chain, seq } = commit.mark
     const mark = sealRecord({ position, chain, seq })
     const broken = brokenAfter(commit, this.#broken)
     await this.#write(() => {
       for (const tile of [...dropped, ...(commit.broken ?? NO_TILES)]) void this.#tiles.remove(tile)
-      for (const { tile, bytes } of rows) void this.#tiles.put(tile, bytes)
+      for (const [tile, page] of commit.pages) {
+        void this.#tiles.put(tile, storedPage(page, tile, mayPack))
+      }
       // Not with a drop, and no other version: what is staged may be of the next move already.
       for (const [tile, version] of commit.spent ?? []) this.#staged.remove(tile, version)
       this.#results.put(commit.results)
@@ -290,7 +309,7 @@ export class SliceStore {
     this.#identity.became(this.identity, hasPacked)
     this.#mark = { position, chain, seq }
     for (const tile of [...dropped, ...broken]) this.#held.delete(tile)
-    for (const { tile } of rows) this.#held.add(tile)
+    for (const { tile } of sizes) this.#held.add(tile)
     this.#broken = broken
     this.#results.added(commit.results)
   }

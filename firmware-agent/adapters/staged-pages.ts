@@ -7,7 +7,7 @@ import type { PageLayout } from '../../shared/grid/page-layout.ts'
 import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
 import type { Table } from '../../shared/runtime/tables.ts'
 import type { IncomingPage } from '../core/effects.ts'
-import type { PageRow } from './slice-commit.ts'
+import type { PageSize } from './slice-commit.ts'
 import type { SliceGrid } from './slice-grid.ts'
 
 /** What an entry that adopts a page calls it. */
@@ -26,8 +26,8 @@ export class StagedPages {
   }
 
   /** Inside a transaction, as all that changes something here. */
-  putAll(rows: readonly PageRow[]): void {
-    for (const { tile, bytes } of rows) {
+  putAll(pages: readonly IncomingPage[]): void {
+    for (const { tile, bytes } of pages) {
       this.#puts += 1
       this.#versions.set(tile, this.#puts)
       void this.#table.put(tile, bytes)
@@ -61,8 +61,8 @@ export class StagedPages {
   }
 }
 
-export function rowOf({ tile, bytes }: IncomingPage, grid: SliceGrid): PageRow {
-  return { tile, bytes, wholeBytes: grid.layoutOf(tile).bytes }
+export function stagedSize({ tile, bytes }: IncomingPage, grid: SliceGrid): PageSize {
+  return { tile, bytes: bytes.length, wholeBytes: grid.layoutOf(tile).bytes }
 }
 
 /** Whether these bytes are the page that they are said to be. */

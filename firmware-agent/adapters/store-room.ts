@@ -12,7 +12,7 @@ import {
 import type { Clock } from '../../shared/runtime/clock.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { Tables } from '../../shared/runtime/tables.ts'
-import type { PageRow } from './slice-commit.ts'
+import type { PageSize } from './slice-commit.ts'
 import type { TileSize } from './tile-set.ts'
 
 export interface StoreRoomOptions {
@@ -118,14 +118,12 @@ export class StoreRoom {
     this.#tileBytes = tileBytes
   }
 
-  /** What a transaction that puts pages of these sizes takes: their own pages, and the leaves they are in. */
-  #costOf(sizes: readonly number[]): number {
-    const own = sizes.filter((bytes) => bytes > LEAF_VALUE_BYTES_MAX)
-    const shared = sizes.filter((bytes) => bytes <= LEAF_VALUE_BYTES_MAX)
+  /** What a transaction that puts these pages takes: their own pages of the disk, and the leaves they are in. */
+  #costOf({ count, own, shared }: Load): number {
     // Leaves that are split are half full.
-    const grown = Math.ceil((2 * sum(shared)) / PAGE_BYTES)
-    const leaves = Math.min(sizes.length, this.#parts.leaves() + grown)
-    return sum(own.map(diskBytesOf)) + leaves * PAGE_BYTES + TREE_BYTES_PER_COMMIT
+    const grown = Math.ceil((2 * shared) / PAGE_BYTES)
+    const leaves = Math.min(count, this.#parts.leaves() + grown)
+    return own + leaves * PAGE_BYTES + TREE_BYTES_PER_COMMIT
   }
 
   /** Why there is no room for any write, or for the one that was refused last. */
@@ -162,22 +160,24 @@ export class StoreRoom {
    * Takes room for these pages; fails with `store-full` if they do not go in. A new one goes in only as a whole page,
    * however small it is now: the next write may make it that.
    */
-  require(rows: readonly PageRow[], isNew: (tile: number) => boolean): void {
-    const bytes = this.#costOf(rows.map((row) => row.bytes.length))
-    const rewritten = rows.filter(({ tile }) => !isNew(tile))
-    const purpose = rewritten.length === rows.length ? 'rewrite' : 'new-tiles'
-    const needed =
-      purpose === 'rewrite'
-        ? bytes
-        : this.#costOf(rows.map((row) => (isNew(row.tile) ? row.wholeBytes : row.bytes.length)))
+  require(sizes: readonly PageSize[], isNew: (tile: number) => boolean): void {
+    const [all, rewritten, needed] = [new Load(), new Load(), new Load()]
+    for (const { tile, bytes, wholeBytes } of sizes) {
+      const isOfNew = isNew(tile)
+      all.add(bytes)
+      needed.add(isOfNew ? wholeBytes : bytes)
+      if (!isOfNew) rewritten.add(bytes)
+    }
+    const purpose = rewritten.count === all.count ? 'rewrite' : 'new-tiles'
+    const bytesNeeded = this.#costOf(needed)
     const isLeft = this.isLeftOnDisk
     if (!isLeft) this.#wasDiskFull = true
-    if (!isLeft || !this.#fitsInSlice(needed, purpose)) {
-      this.#refused = { bytes: needed, purpose }
+    if (!isLeft || !this.#fitsInSlice(bytesNeeded, purpose)) {
+      this.#refused = { bytes: bytesNeeded, purpose }
       throw new AppError('store-full', this.#missingOnDisk() ?? this.#sliceMissing())
     }
     this.#refused = undefined
-    this.take(bytes, this.#costOf(rewritten.map((row) => row.bytes.length)))
+    this.take(this.#costOf(all), this.#costOf(rewritten))
   }
 
   /** Whether so many bytes go in. */
@@ -218,7 +218,7 @@ export class StoreRoom {
     if (this.#tileBytes === 0) return 0
     const tilesMax = Math.floor(ENTRY_PAGE_BYTES_MAX / this.#tileBytes)
     const count = Math.max(1, Math.min(PART_BYTES_MAX / TILE_ID_BYTES, tilesMax))
-    const largest = this.#costOf(new Array<number>(count).fill(this.#tileBytes))
+    const largest = this.#costOf(new Load().add(this.#tileBytes, count))
     const ofAll = bytesMax / (TRANSACTIONS_AT_ONCE + 1) + TREE_BYTES_PER_COMMIT
     return TRANSACTIONS_AT_ONCE * Math.min(largest, ofAll)
   }
@@ -236,6 +236,18 @@ export class StoreRoom {
   }
 }
 
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0)
+/** What pages come to that are put together. */
+class Load {
+  count = 0
+  /** Bytes of the disk, of those that share no leaf. */
+  own = 0
+  /** Bytes of those that do. */
+  shared = 0
+
+  add(bytes: number, times = 1): this {
+    this.count += times
+    if (bytes > LEAF_VALUE_BYTES_MAX) this.own += times * diskBytesOf(bytes)
+    else this.shared += times * bytes
+    return this
+  }
 }

@@ -1,12 +1,14 @@
 /**
  * Entries that go to disk in one transaction. A page is read once, acted on by each entry that
  * concerns its tile, and sealed once. An entry acts on a tile only if its sequence is above the
- * tile's `at`, so that what is applied again changes nothing (recovery.md).
+ * tile's `at`, so that what is applied again changes nothing (recovery.md). Tiles that hold the same values,
+ * one in each column, share a page that never changes; an operation that does the same to all of them acts once.
  */
 import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
+import { UniformPage } from '../../shared/grid/uniform-page.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
-import { type WriteOperation, windowOf } from '../../shared/operations/operation.ts'
+import { type WriteOperation, type WriteRun, windowOf } from '../../shared/operations/operation.ts'
 import { type ControlOrder, isControl, orderOf } from '../../shared/protocol/control-entries.ts'
 import type { Entry } from '../../shared/protocol/messages.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
@@ -68,6 +70,22 @@ function checkOrder(entry: Entry, grid: SliceGrid): CheckedEntry {
   return { entry, tiles, action: order }
 }
 
+/** What a tile takes of a batch whose page is shared, bytes, about: its places in lists, and its row. */
+const SHARED_PAGE_BYTES = 256
+/** Of tiles that are done in less than a microsecond, this many go between two looks at the clock. */
+const TILES_PER_LOOK = 32
+
+/** A write to some tiles. */
+interface Acting {
+  readonly seq: number
+  readonly run: WriteRun
+  readonly region: WriteAction['region']
+  /** What became of a shared page, and so becomes of each like it. */
+  readonly became: Map<UniformPage, UniformPage>
+  /** LSUs of the tiles before. */
+  lsus: number
+}
+
 export class WriteBatch {
   readonly #store: SliceStore
   readonly #grid: SliceGrid
@@ -75,7 +93,7 @@ export class WriteBatch {
   readonly #room: Room
   #before: WriteBatch | undefined
   readonly #entries: CheckedEntry[] = []
-  readonly #pages = new Map<number, TilePage>()
+  readonly #pages = new Map<number, TilePage | UniformPage>()
   readonly #results: PartResult[] = []
   readonly #marks: StreamMark[] = []
   /** What became of tiles beside their pages; each is in one of these at the most. */
@@ -117,13 +135,11 @@ export class WriteBatch {
     return this.#marks
   }
 
-  /** The bytes of its pages if `checked` were added. */
+  /** What it comes to if `checked` is added and its tiles are as those were that are here already. */
   bytesWith({ tiles }: CheckedEntry): number {
-    let bytes = this.#bytes
-    for (const tile of tiles) {
-      if (!this.#pages.has(tile)) bytes += this.#grid.layoutOf(tile).bytes
-    }
-    return bytes
+    let count = 0
+    for (const tile of tiles) if (!this.#pages.has(tile)) count += 1
+    return this.#bytes + (count * this.#bytes) / Math.max(1, this.#pages.size)
   }
 
   /** Acts on the cells. A batch that failed here holds part of the entry and must be dropped. */
@@ -147,22 +163,53 @@ export class WriteBatch {
   async #act({ entry, tiles }: CheckedEntry, action: WriteAction, pace: Pace): Promise<number> {
     const { operation, region } = action
     const run = operation.run(entry.args, this.#grid)
-    let lsus = 0
-    for (const tile of tiles) {
-      const window = windowOf(this.#grid.geometry, tile, region)
-      const { mark } = this.#arena
-      const page = this.#pageOf(tile)
-      if (page !== undefined && entry.seq > page.at) {
-        run.act(page, window, lsus)
-        page.at = entry.seq
-        this.#take(tile, page)
-      } else if (!this.#pages.has(tile)) {
-        this.#arena.giveBack(mark)
-      }
-      lsus += run.countIn?.(window) ?? window.w * window.h
+    const acting: Acting = { seq: entry.seq, run, region, became: new Map(), lsus: 0 }
+    for (let index = 0; index < tiles.length; index++) {
+      const isShared = this.#actOn(tiles[index]!, acting)
+      if (isShared && index % TILES_PER_LOOK !== 0) continue
       if (pace.isDue) await pace.rest()
     }
-    return lsus
+    return acting.lsus
+  }
+
+  /** Whether that was as little work as it is to look what became of another tile. */
+  #actOn(tile: number, acting: Acting): boolean {
+    const { run, region, seq } = acting
+    const { geometry } = this.#grid
+    const { mark } = this.#arena
+    const page = this.#pageOf(tile)
+    const mayShare = run.isAlike === true && page instanceof UniformPage
+    if (mayShare && geometry.isWithin(tile, region)) {
+      if (seq > page.at)
+        this.#take(tile, acting.became.get(page) ?? this.#actOnce(tile, page, acting))
+      acting.lsus += page.layout.lsus
+      return true
+    }
+    const window = windowOf(geometry, tile, region)
+    if (page !== undefined && seq > page.at) {
+      const own = page instanceof UniformPage ? TilePage.like(page, tile, this.#room) : page
+      run.act(own, window, acting.lsus)
+      own.at = seq
+      this.#take(tile, own)
+    } else if (!this.#pages.has(tile)) {
+      this.#arena.giveBack(mark)
+    }
+    acting.lsus += run.countIn?.(window) ?? window.w * window.h
+    return false
+  }
+
+  /** For all tiles that are as this one, if they still hold one value in each column. */
+  #actOnce(tile: number, page: UniformPage, { run, region, seq, lsus, became }: Acting) {
+    const { mark } = this.#arena
+    const own = TilePage.like(page, tile, this.#room)
+    run.act(own, windowOf(this.#grid.geometry, tile, region), lsus)
+    own.at = seq
+    own.seal(tile)
+    const { uniform } = own
+    if (uniform === undefined) return own
+    this.#arena.giveBack(mark)
+    became.set(page, uniform)
+    return uniform
   }
 
   #obey(order: ControlOrder): void {
@@ -200,11 +247,12 @@ export class WriteBatch {
     const page = this.#pages.get(tile)
     if (page === undefined) return
     this.#pages.delete(tile)
-    this.#bytes -= page.layout.bytes
+    this.#bytes -= bytesOf(page)
   }
 
   async seal(pace: Pace): Promise<void> {
     for (const [tile, page] of this.#pages) {
+      if (page instanceof UniformPage) continue
       page.seal(tile)
       if (pace.isDue) await pace.rest()
     }
@@ -236,7 +284,7 @@ export class WriteBatch {
   }
 
   /** As the entries so far leave it; nothing if it is damaged, and then known as such. */
-  #pageOf(tile: number): TilePage | undefined {
+  #pageOf(tile: number): TilePage | UniformPage | undefined {
     const own = this.#pages.get(tile)
     if (own !== undefined) return own
     const layout = this.#grid.layoutOf(tile)
@@ -245,12 +293,14 @@ export class WriteBatch {
       case 'broken':
         return undefined
       case 'dropped':
-        return TilePage.empty(layout, room)
-      case 'in-flight':
-        return this.#before!.#pages.get(tile)!.copy(room)
+        return UniformPage.empty(layout)
+      case 'in-flight': {
+        const page = this.#before!.#pages.get(tile)!
+        return page instanceof UniformPage ? page : page.copy(room)
+      }
       case 'stored':
         try {
-          return this.#store.readPage(tile, room) ?? TilePage.empty(layout, room)
+          return this.#store.lookAtPage(tile, room) ?? UniformPage.empty(layout)
         } catch (error) {
           if (!(error instanceof PageDamagedError)) throw error
           this.#become(tile, this.#broken)
@@ -260,8 +310,9 @@ export class WriteBatch {
   }
 
   #fateOf(tile: number): 'broken' | 'dropped' | 'in-flight' | 'stored' {
-    if (this.#broken.has(tile)) return 'broken'
-    if (this.#dropped.has(tile)) return 'dropped'
+    // Nearly always both are empty, and this is asked for each tile of each write.
+    if (this.#broken.size > 0 && this.#broken.has(tile)) return 'broken'
+    if (this.#dropped.size > 0 && this.#dropped.has(tile)) return 'dropped'
     const before = this.#before
     if (before !== undefined) {
       if (before.#pages.has(tile)) return 'in-flight'
@@ -271,11 +322,16 @@ export class WriteBatch {
     return this.#store.broken.has(tile) ? 'broken' : 'stored'
   }
 
-  #take(tile: number, page: TilePage): void {
-    if (this.#pages.has(tile)) return
+  #take(tile: number, page: TilePage | UniformPage): void {
+    const before = this.#pages.get(tile)
+    if (before === page) return
     this.#pages.set(tile, page)
-    this.#bytes += page.layout.bytes
+    this.#bytes += bytesOf(page) - (before === undefined ? 0 : bytesOf(before))
   }
+}
+
+function bytesOf(page: TilePage | UniformPage): number {
+  return page instanceof UniformPage ? SHARED_PAGE_BYTES : page.layout.bytes
 }
 
 function invalid(entry: Entry, why: string, cause?: unknown): AppError {

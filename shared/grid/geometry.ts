@@ -75,10 +75,23 @@ export class Geometry {
     }
   }
 
-  /** LSUs in a tile. */
+  /** LSUs in a tile. This, as what follows, is asked of thousands at a time, so it makes no object. */
   tileLsus(tile: number): number {
-    const { w, h } = this.tileRegion(tile)
-    return w * h
+    const x = (tile % this.tilesAcross) * this.tile
+    const y = Math.floor(tile / this.tilesAcross) * this.tile
+    return Math.min(this.tile, this.width - x) * Math.min(this.tile, this.height - y)
+  }
+
+  /** Whether all of a tile lies in `region`. */
+  isWithin(tile: number, { x, y, w, h }: Region): boolean {
+    const left = (tile % this.tilesAcross) * this.tile
+    const top = Math.floor(tile / this.tilesAcross) * this.tile
+    return (
+      x <= left &&
+      y <= top &&
+      Math.min(left + this.tile, this.width) <= x + w &&
+      Math.min(top + this.tile, this.height) <= y + h
+    )
   }
 
   /** How many tiles a region touches. */
@@ -112,12 +125,13 @@ export class Geometry {
 
   touches(tile: number, region: Region): boolean {
     if (tile < 0 || tile >= this.tiles) return false
-    const own = this.tileRegion(tile)
+    const x = (tile % this.tilesAcross) * this.tile
+    const y = Math.floor(tile / this.tilesAcross) * this.tile
     return (
-      own.x < region.x + region.w &&
-      region.x < own.x + own.w &&
-      own.y < region.y + region.h &&
-      region.y < own.y + own.h
+      x < region.x + region.w &&
+      region.x < Math.min(x + this.tile, this.width) &&
+      y < region.y + region.h &&
+      region.y < Math.min(y + this.tile, this.height)
     )
   }
 

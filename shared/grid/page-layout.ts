@@ -7,6 +7,9 @@ import { FIELD_BYTES, type Field, type FieldType } from './fields.ts'
 /** Format, `at` and digest (tile-page.ts) stand before the columns. */
 export const HEADER_BYTES = 24
 
+/** All columns whole (tile-page.ts). */
+export const PLAIN_FORMAT = 1
+
 /** The newest format that is read here, and named in a hello (packed-page.ts). */
 export const PACKED_FORMAT = 2
 

@@ -3,12 +3,6 @@
  * status byte an LSU. Columns are ordered by the size of their type, largest first, so that each
  * starts at a multiple of its size and a typed array can lie over the page without a copy.
  *
- *   0   u32  format in the low byte, LSUs in the upper 24 bits
- *   4   u32  the tile's number plus 1, or 0 in a page of before that was kept
- *   8   f64  `at`: the sequence of the last write applied to this tile, 0 when none
- *   16  8 B  digest of the bytes from 24 on and of `at`, as format 1 has them
- *   24  columns, then status
- *
  * Format 1 has all columns whole; in format 2 (packed-page.ts) one that holds one value throughout is that value.
  * A page whose digest does not match its bytes is damaged and never read as cells. The digest is what
  * replicas compare at equal `at`, so the number is beside it and not in it (decision 0014), and it is the
@@ -16,28 +10,21 @@
  */
 import { DIGEST_BYTES, xxh32Pair } from '../core/hash.ts'
 import { type Column, columnOver } from './fields.ts'
+import { flagsOf, numberIn, packedBytesOf, readNumber, writeFlags } from './packed-page.ts'
+import { type Hashes, readHeader, writeHeader } from './page-header.ts'
 import {
-  flagsOf,
-  numberIn,
-  packedBytesOf,
-  readNumber,
-  writeFlags,
-  writeNumber,
-} from './packed-page.ts'
-import { type ColumnPlace, HEADER_BYTES, PACKED_FORMAT, type PageLayout } from './page-layout.ts'
-import { type Hashes, hashesOfAt, uniformHashes } from './uniform-digests.ts'
-
-const PLAIN_FORMAT = 1
-const PLACE_OFFSET = 4
-const AT_OFFSET = 8
-const DIGEST_OFFSET = 16
+  type ColumnPlace,
+  HEADER_BYTES,
+  PACKED_FORMAT,
+  type PageLayout,
+  PLAIN_FORMAT,
+} from './page-layout.ts'
+import { hashesOfAt, UniformPage } from './uniform-page.ts'
 
 /** Gives memory of so many bytes that starts at a multiple of 8 in its buffer. */
 export type Room = (bytes: number) => Uint8Array
 
 const fresh: Room = (bytes) => new Uint8Array(bytes)
-const header = new DataView(new ArrayBuffer(HEADER_BYTES))
-const headerBytes = new Uint8Array(header.buffer)
 
 /**
  * One tile's page. While each of its columns holds one value it is these values alone; its cells have memory
@@ -72,6 +59,17 @@ export class TilePage {
     return page
   }
 
+  /** A private one of `tile` that is like it. */
+  static like(uniform: UniformPage, tile: number, room: Room = fresh): TilePage {
+    const { layout, at, values, hashes } = uniform
+    const page = new TilePage(layout, room)
+    page.#place = tile + 1
+    page.at = at
+    page.#hashes = hashes
+    page.#values = values.slice()
+    return page
+  }
+
   /** A private copy of stored bytes, or why they are not a sound page of this layout, and of `tile`. */
   static open(
     layout: PageLayout,
@@ -80,21 +78,18 @@ export class TilePage {
     tile?: number,
   ): TilePage | 'wrong-size' | 'damaged' {
     if (stored.length < HEADER_BYTES) return 'wrong-size'
-    headerBytes.set(stored.subarray(0, HEADER_BYTES))
+    const { format, lsus, place, at, hashes } = readHeader(stored)
+    if (lsus !== layout.lsus) return 'wrong-size'
     const page = new TilePage(layout, room)
-    const format = header.getUint32(0, true)
-    page.#place = header.getUint32(PLACE_OFFSET, true)
-    page.at = header.getFloat64(AT_OFFSET, true)
-    page.#hashes = [
-      header.getUint32(DIGEST_OFFSET, true),
-      header.getUint32(DIGEST_OFFSET + 4, true),
-    ]
-    if (format === formatOf(layout, PLAIN_FORMAT) && stored.length === layout.bytes) {
+    page.#place = place
+    page.at = at
+    page.#hashes = hashes
+    if (format === PLAIN_FORMAT && stored.length === layout.bytes) {
       page.#whole = room(layout.bytes)
       page.#whole.set(stored)
     } else {
       const isUniform = flagsOf(layout, stored)
-      if (format !== formatOf(layout, PACKED_FORMAT) || isUniform === undefined) return 'wrong-size'
+      if (format !== PACKED_FORMAT || isUniform === undefined) return 'wrong-size'
       if (!page.#unpack(stored, isUniform)) return 'damaged'
     }
     return page.#isSound() && page.#isOf(tile) ? page : 'damaged'
@@ -171,6 +166,11 @@ export class TilePage {
     this.#hashes = this.#hashNow()
   }
 
+  /** Of a sealed page whose columns hold one value each: the one that such pages share. */
+  get uniform(): UniformPage | undefined {
+    return this.#values && UniformPage.of(this.layout, this.at, this.#values)
+  }
+
   /** Of a sealed page, in format 1. */
   get bytes(): Uint8Array {
     const whole = this.#whole ?? this.copy().#expand()
@@ -186,7 +186,7 @@ export class TilePage {
     const { bytes, uniformBytes } = this.layout
     if (this.#values !== undefined) {
       const isShorter = uniformBytes < bytes && uniformBytes <= packedMax
-      if (mayPack && isShorter) return this.#packValues(this.#values)
+      if (mayPack && isShorter) return this.#packValues()
     } else if (mayPack && (this.#packed !== undefined || this.#pack(packedMax))) {
       this.#writeHeader(this.#packed!, PACKED_FORMAT)
       return this.#packed!
@@ -196,14 +196,9 @@ export class TilePage {
     return whole
   }
 
-  #packValues(values: readonly number[]): Uint8Array {
+  #packValues(): Uint8Array {
     const packed = this.#room(this.layout.uniformBytes)
-    let to = HEADER_BYTES
-    for (const { index, type, size } of this.layout.columns) {
-      writeNumber(type, packed, to, values[index]!)
-      to += size
-    }
-    writeFlags(this.layout, packed)
+    packed.set(this.uniform!.stored(0, true))
     this.#writeHeader(packed, PACKED_FORMAT)
     return packed
   }
@@ -293,16 +288,13 @@ export class TilePage {
   }
 
   #writeHeader(bytes: Uint8Array, format: number): void {
-    header.setUint32(0, formatOf(this.layout, format), true)
-    header.setUint32(PLACE_OFFSET, this.#place, true)
-    header.setFloat64(AT_OFFSET, this.at, true)
-    header.setUint32(DIGEST_OFFSET, this.#hashes[0], true)
-    header.setUint32(DIGEST_OFFSET + 4, this.#hashes[1], true)
-    bytes.set(headerBytes)
+    const { lsus, at } = this
+    writeHeader(bytes, { format, lsus, place: this.#place, at, hashes: this.#hashes })
   }
 
   #hashNow(): Hashes {
-    if (this.#values !== undefined) return uniformHashes(this.layout, this.at, this.#values)
+    const { uniform } = this
+    if (uniform !== undefined) return uniform.hashes
     const [low, high] = hashesOfAt(this.at)
     return xxh32Pair(this.#expand().subarray(HEADER_BYTES), low, high)
   }
@@ -316,10 +308,6 @@ export class TilePage {
     const [low, high] = this.#hashNow()
     return this.#hashes[0] === low && this.#hashes[1] === high
   }
-}
-
-function formatOf({ lsus }: PageLayout, format: number): number {
-  return (format | (lsus << 8)) >>> 0
 }
 
 /** By their bits: zeros have a sign, and a NaN is no value. */

@@ -42,6 +42,7 @@ export const add: WriteOperation = {
     const { field, value } = args as AddArgs
     const { type } = context.fields[field]!
     return {
+      isAlike: true,
       act(cells, window) {
         const one = coversTile(window, cells) ? cells.valueOf(field) : undefined
         if (one !== undefined) {

@@ -128,6 +128,11 @@ export interface WriteOperation {
 
 export interface WriteRun {
   /**
+   * It does the same to all tiles that it covers and that hold the same values, one in each column: to one of thousands
+   * is enough then. Without this it may look at which tile it is.
+   */
+  readonly isAlike?: true
+  /**
    * Acts on one tile. `cellsBefore` is how many LSUs the part's earlier tiles hold of those that it goes
    * over, whether or not they were acted on.
    */

@@ -18,6 +18,7 @@ export const scale: WriteOperation = {
   argumentBytesPerTile: () => 0,
   cut: (args) => args,
   run: (args, { fields }) => ({
+    isAlike: true,
     act(cells, window) {
       fillWindow(cells, fields.length, window, STATUS_SCALED)
       assignFields(cells, window, args as FieldValues)

@@ -14,6 +14,7 @@ export const set: WriteOperation = {
   argumentBytesPerTile: () => 0,
   cut: (args) => args,
   run: (args) => ({
+    isAlike: true,
     act(cells, window) {
       assignFields(cells, window, args as FieldValues)
     },

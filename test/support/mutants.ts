@@ -26,8 +26,13 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'firmware-agent/adapters/write-batch.ts',
-        from: 'page !== undefined && entry.seq > page.at',
+        from: 'page !== undefined && seq > page.at',
         to: 'page !== undefined',
+      },
+      {
+        file: 'firmware-agent/adapters/write-batch.ts',
+        from: 'if (seq > page.at) this.#take',
+        to: 'this.#take',
       },
     ],
   },
