@@ -15,7 +15,7 @@ import type { UpgradeOrder, UpgradeUp } from '../shared/protocol/upgrade-message
 import type { Clock } from '../shared/runtime/clock.ts'
 import { AppError, messageOf } from '../shared/runtime/errors.ts'
 import type { Logger } from '../shared/runtime/logger.ts'
-import type { ApplyError } from './adapters/apply-run.ts'
+import type { Applied, ApplyError } from './adapters/apply-run.ts'
 import type { DeviceSample } from './adapters/device-metrics.ts'
 import type { OutgoingMessage } from './adapters/mqtt-client.ts'
 import type { OperationRunner } from './adapters/operation-runner.ts'
@@ -265,18 +265,19 @@ export class AgentDriver {
   }
 
   async #apply(entries: Extract<AgentEffect, { type: 'apply' }>['entries']): Promise<void> {
-    try {
-      const applied = await this.#devices.runner.apply(entries)
+    const tell = (applied: Applied): void => {
       this.#reportBroken()
       this.deliver({ type: 'entries-applied', ...applied })
+    }
+    try {
+      tell(await this.#devices.runner.apply(entries, tell))
     } catch (error) {
       const { applied, code } = error as Partial<ApplyError>
       if (applied === undefined || code === undefined) {
         this.#outcome.fatal(error)
         return
       }
-      this.#reportBroken()
-      this.deliver({ type: 'entries-applied', ...applied })
+      tell(applied)
       this.deliver({ type: 'apply-failed', code, message: messageOf(error) })
     }
   }

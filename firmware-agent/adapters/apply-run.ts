@@ -1,6 +1,7 @@
 /**
  * Applies jobs of entries one after the other, in batches that each go to disk in one transaction.
- * While a batch is flushed the next is computed; a job is settled when its last entry is on disk. An
+ * While a batch is flushed the next is computed; a job hears of each batch of it that is on disk, and is settled
+ * with the last: who waits for megabytes on a slow card must not be taken for one who gets on with nothing. An
  * entry that cannot be applied, or has no room, stops its job and, by the gap it leaves, all jobs behind
  * it; what came before it goes to disk first.
  */
@@ -30,12 +31,15 @@ export class ApplyError extends AppError {
 export interface ApplyJob {
   readonly kind: 'apply'
   readonly entries: readonly Entry[]
+  /** So far, but for what it was told of before; so `settle` does, too. */
+  readonly onProgress?: ((applied: Applied) => void) | undefined
   readonly settle: (outcome: Applied | ApplyError) => void
 }
 
 /** How far a job has come on disk. */
 interface Progress {
   readonly job: ApplyJob
+  /** That it was not told of. */
   readonly results: PartResult[]
   isSettled: boolean
 }
@@ -216,6 +220,9 @@ export class ApplyRun {
       const { entry } = batch.entries[index]!
       if (entry === progress.job.entries.at(-1)) settle(progress, batch.marks[index]!)
     })
+    const last = owners.at(-1)
+    if (last === undefined || last.isSettled || last.job.onProgress === undefined) return
+    last.job.onProgress({ mark: batch.marks.at(-1)!, results: last.results.splice(0) })
   }
 
   async #drain(): Promise<void> {

@@ -93,10 +93,16 @@ export class OperationRunner {
     return waiting + (this.#runningRead === undefined ? 0 : 1)
   }
 
-  /** Resolves once all entries are on disk; fails with an `ApplyError`. */
-  async apply(entries: readonly Entry[]): Promise<Applied> {
+  /**
+   * Resolves once all entries are on disk; fails with an `ApplyError`. `onProgress` is told of some of them that are
+   * there before, and of these nothing is said again.
+   */
+  async apply(
+    entries: readonly Entry[],
+    onProgress?: (applied: Applied) => void,
+  ): Promise<Applied> {
     const outcome = await new Promise<Applied | ApplyError>((settle) => {
-      this.#enqueue({ kind: 'apply', entries, settle })
+      this.#enqueue({ kind: 'apply', entries, onProgress, settle })
     })
     if (outcome instanceof ApplyError) throw outcome
     return outcome

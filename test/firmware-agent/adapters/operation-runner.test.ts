@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { ApplyError } from '../../../firmware-agent/adapters/apply-run.ts'
+import { type Applied, ApplyError } from '../../../firmware-agent/adapters/apply-run.ts'
 import {
   OperationRunner,
   type OperationRunnerOptions,
@@ -307,6 +307,33 @@ t.test('what is applied again under its old sequence changes nothing', async (t)
       ?.column(0)
       .every((value) => value === 4),
   )
+})
+
+t.test('what is on disk is told as it comes there, and once', async (t) => {
+  const { store, runner, stream } = await start(t, GRID, { transactionBytesMax: 1 })
+  const entries = [1, 2, 3, 4].flatMap((value) => stream.write(setValue(value)))
+  const told: { marks: number[]; onDisk: number[]; results: number[] } = {
+    ...{ marks: [], onDisk: [], results: [] },
+  }
+  const tell = ({ mark, results }: Applied): void => {
+    told.marks.push(mark.position)
+    told.onDisk.push(store.mark.position)
+    told.results.push(...results.map(({ position }) => position))
+  }
+  const last = runner.apply(entries, tell)
+  const behind = runner.apply(stream.write(setValue(5)), tell)
+  tell(await last)
+  tell(await behind)
+  t.strictSame(told.marks, [1, 2, 3, 4, 5])
+  t.strictSame(told.results, [1, 2, 3, 4, 5])
+  t.ok(told.onDisk.every((position, index) => position >= told.marks[index]!))
+
+  const more = [6, 7, 8].flatMap((value) => stream.write(setValue(value)))
+  const failing = runner.apply([...more.slice(0, 2), { ...more[2]!, op: 'fold' }], tell)
+  const error = await failing.catch((error: unknown) => error)
+  t.match(error, { code: 'unknown-operation', applied: { mark: { position: 7 } } })
+  tell((error as ApplyError).applied)
+  t.strictSame(told.results, [1, 2, 3, 4, 5, 6, 7])
 })
 
 t.test('an entry that cannot be applied stops the stream just before it', async (t) => {

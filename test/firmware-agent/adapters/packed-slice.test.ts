@@ -122,6 +122,37 @@ t.test('what is applied is the same, whichever form each page has', async (t) =>
   t.equal(met.size, 2, 'both forms were met')
 })
 
+t.test(
+  'tiles of one value go to disk by the thousand, others as many as they have bytes for',
+  async (t) => {
+    const store = await open(t, join(t.testdir(), 'store'), 64 * MIB)
+    store.mayPack = true
+    await store.adopt('ledger', { width: 1024, height: 1024, tile: 16, fields: 'value:f64' })
+    const { whole } = store.grid!.geometry
+    const tilesMax = Math.floor(ENTRY_PAGE_BYTES_MAX / store.grid!.layoutOf(0).bytes)
+    const stream = new EntryStream(store.grid!)
+    const runner = new OperationRunner({}, store)
+    const transactionsOf = async (op: string, region: Region, args: unknown): Promise<number> => {
+      let count = 1
+      await runner.apply(stream.write({ op, region, args, tilesMax }), () => {
+        count += 1
+      })
+      return count
+    }
+    const add = { field: 'value', value: 0.1 }
+    t.equal(await transactionsOf('scale', whole, {}), 1, '4096 that are new')
+    t.equal(await transactionsOf('add', whole, add), 1)
+    for (let y = 0; y < whole.h; y += 16) {
+      await transactionsOf('set', { x: 0, y, w: whole.w, h: 1 }, { fields: { value: y } })
+    }
+    const many = await transactionsOf('add', whole, add)
+    t.equal(many, Math.ceil((64 * 64) / tilesMax))
+    t.equal(await transactionsOf('set', whole, { fields: { value: 5 } }), many, 'they were whole')
+    t.equal(await transactionsOf('add', whole, add), 1, 'and are one value again')
+    t.equal(store.readPage(77)?.valueOf(0), 5.1)
+  },
+)
+
 for (const { tile, boundMib, fields } of [
   { tile: 32, boundMib: 8, fields: 'value:f64' },
   { tile: 16, boundMib: 12, fields: 'value:f64' },

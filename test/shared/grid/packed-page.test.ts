@@ -10,6 +10,7 @@ import {
 } from '../../../shared/grid/fields.ts'
 import { createLayout, type PageLayout } from '../../../shared/grid/page-layout.ts'
 import { TilePage } from '../../../shared/grid/tile-page.ts'
+import { UniformPage } from '../../../shared/grid/uniform-page.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 t.comment(`SEED=${seed} npx tap run test/shared/grid/packed-page.test.ts`)
@@ -218,6 +219,49 @@ t.test('every flipped bit of a page of format 2 is found', (t) => {
       t.type(TilePage.open(layout, stored.subarray(0, end)), 'string')
     }
   }
+  t.end()
+})
+
+t.test('a page that others share is known by all of its bytes, and its tile', (t) => {
+  const fields: Field[] = [
+    { name: 'a', type: 'u8' },
+    { name: 'b', type: 'f64' },
+  ]
+  const layout = createLayout(fields, 12)
+  const pageOf = (value: number, at: number): TilePage => {
+    const page = TilePage.empty(layout)
+    page.fill(1, value)
+    page.at = at
+    page.seal(3)
+    return page
+  }
+  const pages = [pageOf(0.1, 7), pageOf(-0, 7), pageOf(0, 7), pageOf(0.1, 8)]
+  const shared = pages.map(({ uniform }) => uniform!)
+  t.equal(new Set(shared).size, pages.length)
+  t.equal(pageOf(0.1, 7).uniform, shared[0])
+  for (const [index, page] of pages.entries()) {
+    const one = shared[index]!
+    for (const mayPack of [true, false]) {
+      t.same(one.stored(3, mayPack).slice(), page.stored(mayPack), 'it is stored as each of them')
+      t.equal(one.storedBytes(mayPack, 4096), page.stored(mayPack).length)
+    }
+    const stored = page.stored(true).slice()
+    t.equal(UniformPage.knownIn(layout, stored, 3), one)
+    t.equal(UniformPage.knownIn(layout, stored, 4), undefined, 'a page of another tile')
+    for (let bit = 0; bit < stored.length * 8; bit++) {
+      const damaged = Uint8Array.from(stored)
+      damaged[bit >> 3]! ^= 1 << (bit & 7)
+      if (UniformPage.knownIn(layout, damaged, 3) !== undefined) t.fail(`bit ${bit}`)
+    }
+    const own = TilePage.like(one, 5)
+    t.same(own.stored(true).slice(), one.stored(5, true))
+    own.column(1)[0] = 3
+    own.seal(5)
+    t.equal(own.uniform, undefined)
+    t.same(one.stored(3, true), stored, 'what is done to one that is like it changes nothing')
+  }
+  for (let value = 1; value <= 100; value++) t.equal(pageOf(value, 9).uniform?.values[1], value)
+  t.equal(UniformPage.knownIn(layout, pages[0]!.stored(true), 3), undefined, 'the last are known')
   t.end()
 })
 

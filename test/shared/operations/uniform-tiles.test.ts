@@ -6,6 +6,7 @@ import type { Field } from '../../../shared/grid/fields.ts'
 import { Geometry, type Region } from '../../../shared/grid/geometry.ts'
 import { createLayout } from '../../../shared/grid/page-layout.ts'
 import { TilePage } from '../../../shared/grid/tile-page.ts'
+import { findOperation, OPERATION_NAMES } from '../../../shared/operations/catalog.ts'
 import {
   type GridContext,
   type TileCells,
@@ -200,5 +201,38 @@ t.test('writes and reads have the same bits, whatever is known of columns of one
     150,
   )
   t.equal(packedCounts.size, 2, 'both forms were met')
+  t.end()
+})
+
+t.test('who acts alike does the same to all tiles that hold the same values', (t) => {
+  const { whole, lsus } = geometry
+  const ids = Array.from({ length: lsus }, (_, id) => id)
+  const wishes: Readonly<Record<string, unknown>> = {
+    scale: { fields: { tally: 3 } },
+    set: { fields: { heat: 0.1, level: 2 } },
+    add: { field: 'elevation', value: 0.1 },
+    put: { field: 'tally', values: ids },
+    scatter: { field: 'tally', ids, values: ids },
+  }
+  for (const name of OPERATION_NAMES) {
+    const operation = findOperation(name)
+    if (operation?.kind !== 'write') continue
+    const pages = newPages()
+    for (const page of pages) {
+      page.fill(1, 1 / 3)
+      page.fill(2, -4)
+    }
+    acted(pages, { op: name, region: whole, args: wishes[name] }, (page) => page)
+    const digests = new Set(
+      pages.map((page) => {
+        page.at = 1
+        page.seal()
+        return `${page.lsus}/${Buffer.from(page.digest).toString('hex')}`
+      }),
+    )
+    const normal = accepted(operation.parse(wishes[name], whole, context))
+    const isAlike = operation.run(normal, context).isAlike === true
+    t.equal(isAlike, digests.size === new Set(pages.map(({ lsus }) => lsus)).size, name)
+  }
   t.end()
 })
