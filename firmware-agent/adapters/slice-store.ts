@@ -233,7 +233,8 @@ export class SliceStore {
     const known = UniformPage.knownIn(layout, stored, tile)
     if (known !== undefined) return known
     // The library's buffer is longer than it says; only a view cut by its length is the value.
-    const page = TilePage.open(layout, stored.subarray(0, stored.length), room, tile)
+    const bytes = new Uint8Array(stored.buffer, stored.byteOffset, stored.length)
+    const page = TilePage.open(layout, bytes, room, tile)
     if (typeof page === 'string') throw new PageDamagedError(tile, page)
     return page.uniform ?? page
   }

@@ -180,8 +180,9 @@ export class WriteBatch {
     const page = this.#pageOf(tile)
     const mayShare = run.isAlike === true && page instanceof UniformPage
     if (mayShare && geometry.isWithin(tile, region)) {
-      if (seq > page.at)
+      if (seq > page.at) {
         this.#take(tile, acting.became.get(page) ?? this.#actOnce(tile, page, acting))
+      }
       acting.lsus += page.layout.lsus
       return true
     }

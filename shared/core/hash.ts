@@ -86,23 +86,41 @@ function beginPair(state: Int32Array, left: number, right: number): void {
   state[7] = right - P1
 }
 
-/** Takes in the words from `from` to `end`, which are a multiple of four, under both seeds. */
+/**
+ * Takes in the words from `from` to `end`, which are a multiple of four, under both seeds. What a tile page costs is this
+ * loop. V8 makes it half as fast as it can be if it takes the state apart by a pattern, or begins at a number that may
+ * be negative.
+ */
 function mixStripes(state: Int32Array, words: Int32Array, end: number, from = 0): void {
-  let [l1, l2, l3, l4] = [state[0]!, state[1]!, state[2]!, state[3]!]
-  let [r1, r2, r3, r4] = [state[4]!, state[5]!, state[6]!, state[7]!]
-  for (let index = from; index < end; index += 4) {
-    const w1 = Math.imul(words[index]!, P2)
-    const w2 = Math.imul(words[index + 1]!, P2)
-    const w3 = Math.imul(words[index + 2]!, P2)
-    const w4 = Math.imul(words[index + 3]!, P2)
-    l1 = Math.imul(rotate((l1 + w1) | 0, 13), P1)
-    r1 = Math.imul(rotate((r1 + w1) | 0, 13), P1)
-    l2 = Math.imul(rotate((l2 + w2) | 0, 13), P1)
-    r2 = Math.imul(rotate((r2 + w2) | 0, 13), P1)
-    l3 = Math.imul(rotate((l3 + w3) | 0, 13), P1)
-    r3 = Math.imul(rotate((r3 + w3) | 0, 13), P1)
-    l4 = Math.imul(rotate((l4 + w4) | 0, 13), P1)
-    r4 = Math.imul(rotate((r4 + w4) | 0, 13), P1)
+  let l1 = state[0]!
+  let l2 = state[1]!
+  let l3 = state[2]!
+  let l4 = state[3]!
+  let r1 = state[4]!
+  let r2 = state[5]!
+  let r3 = state[6]!
+  let r4 = state[7]!
+  for (let index = from >>> 0; index < end; index += 4) {
+    let word = Math.imul(words[index]!, P2)
+    l1 = (l1 + word) | 0
+    r1 = (r1 + word) | 0
+    l1 = Math.imul((l1 << 13) | (l1 >>> 19), P1)
+    r1 = Math.imul((r1 << 13) | (r1 >>> 19), P1)
+    word = Math.imul(words[index + 1]!, P2)
+    l2 = (l2 + word) | 0
+    r2 = (r2 + word) | 0
+    l2 = Math.imul((l2 << 13) | (l2 >>> 19), P1)
+    r2 = Math.imul((r2 << 13) | (r2 >>> 19), P1)
+    word = Math.imul(words[index + 2]!, P2)
+    l3 = (l3 + word) | 0
+    r3 = (r3 + word) | 0
+    l3 = Math.imul((l3 << 13) | (l3 >>> 19), P1)
+    r3 = Math.imul((r3 << 13) | (r3 >>> 19), P1)
+    word = Math.imul(words[index + 3]!, P2)
+    l4 = (l4 + word) | 0
+    r4 = (r4 + word) | 0
+    l4 = Math.imul((l4 << 13) | (l4 >>> 19), P1)
+    r4 = Math.imul((r4 << 13) | (r4 >>> 19), P1)
   }
   state[0] = l1
   state[1] = l2
@@ -115,8 +133,8 @@ function mixStripes(state: Int32Array, words: Int32Array, end: number, from = 0)
 }
 
 function joined(state: Int32Array, from: 0 | 4): number {
-  const [a, b, c, d] = [state[from]!, state[from + 1]!, state[from + 2]!, state[from + 3]!]
-  return (rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18)) | 0
+  const left = rotate(state[from]!, 1) + rotate(state[from + 1]!, 7)
+  return (left + rotate(state[from + 2]!, 12) + rotate(state[from + 3]!, 18)) | 0
 }
 
 /**

@@ -269,12 +269,12 @@ export class TilePage {
   #findUniform(): void {
     const whole = this.#expand()
     const { columns, lsus } = this.layout
-    const isUniform = this.#isUniform ?? new Array<boolean>(columns.length).fill(false)
-    this.#isUniform = isUniform
     let count = 0
     for (const place of columns) {
-      isUniform[place.index] ||= isOneValue(whole, place, lsus)
-      if (isUniform[place.index]) count += 1
+      if (!this.#isUniform?.[place.index] && !isOneValue(whole, place, lsus)) continue
+      this.#isUniform ??= new Array<boolean>(columns.length).fill(false)
+      this.#isUniform[place.index] = true
+      count += 1
     }
     if (count < columns.length) return
     const values = new Array<number>(columns.length)
@@ -312,14 +312,27 @@ export class TilePage {
 
 /** By their bits: zeros have a sign, and a NaN is no value. */
 function isOneValue(whole: Uint8Array, { type, offset, size }: ColumnPlace, lsus: number): boolean {
+  const end = offset + size * lsus
+  // What is not is not so at its ends, mostly.
+  for (let at = 1; at <= size; at++) if (whole[offset + size - at] !== whole[end - at]) return false
   if (Number.isNaN(readNumber(type, whole, offset))) return false
-  if (size === 1) {
-    const end = offset + lsus
-    for (let at = offset + 1; at < end; at++) if (whole[at] !== whole[offset]) return false
-    return true
-  }
+  if (size === 1) return isOneByte(whole, offset, end)
   const step = size >> 2
   const words = new Int32Array(whole.buffer, whole.byteOffset + offset, step * lsus)
   for (let at = step; at < words.length; at++) if (words[at] !== words[at - step]) return false
+  return true
+}
+
+/** Four at a time, but for those beside whole words. */
+function isOneByte(whole: Uint8Array, start: number, end: number): boolean {
+  const byte = whole[start]!
+  const [from, to] = [(start + 3) & ~3, end & ~3]
+  if (from < to) {
+    const word = Math.imul(byte, 0x01010101)
+    const words = new Int32Array(whole.buffer, whole.byteOffset + from, (to - from) >> 2)
+    for (let at = 0; at < words.length; at++) if (words[at] !== word) return false
+  }
+  for (let at = start; at < Math.min(from, end); at++) if (whole[at] !== byte) return false
+  for (let at = Math.max(to, start); at < end; at++) if (whole[at] !== byte) return false
   return true
 }

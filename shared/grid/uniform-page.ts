@@ -26,6 +26,7 @@ const HIGH_SEED = 0x9e3779b1
 const room = new Uint8Array(ROOM_BYTES)
 const number = new Float64Array(1)
 const numberBytes = new Uint8Array(number.buffer)
+let ofNumber: Hashes = xxh32Pair(numberBytes, LOW_SEED, HIGH_SEED)
 const knownOf = new WeakMap<PageLayout, KnownPages>()
 
 /** The last one that was wanted with all its bytes. */
@@ -108,10 +109,13 @@ export class UniformPage {
   }
 }
 
-/** What the digest of every page begins with. */
-export function hashesOfAt(at: number): [low: number, high: number] {
-  number[0] = at
-  return xxh32Pair(numberBytes, LOW_SEED, HIGH_SEED)
+/** What the digest of every page begins with. The pages of a batch have the same `at`, mostly. */
+export function hashesOfAt(at: number): Hashes {
+  if (!Object.is(at, number[0])) {
+    number[0] = at
+    ofNumber = xxh32Pair(numberBytes, LOW_SEED, HIGH_SEED)
+  }
+  return ofNumber
 }
 
 function knownPagesOf(layout: PageLayout): KnownPages {

@@ -31,8 +31,8 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'firmware-agent/adapters/write-batch.ts',
-        from: 'if (seq > page.at) this.#take',
-        to: 'this.#take',
+        from: 'if (seq > page.at) {',
+        to: '{',
       },
     ],
   },
