@@ -296,7 +296,7 @@ export class TilePage {
     const { uniform } = this
     if (uniform !== undefined) return uniform.hashes
     const [low, high] = hashesOfAt(this.at)
-    return xxh32Pair(this.#expand().subarray(HEADER_BYTES), low, high)
+    return xxh32Pair(this.#expand(), low, high, HEADER_BYTES)
   }
 
   /** A damaged tree may have it under the key of another. */
@@ -326,7 +326,8 @@ function isOneValue(whole: Uint8Array, { type, offset, size }: ColumnPlace, lsus
 /** Four at a time, but for those beside whole words. */
 function isOneByte(whole: Uint8Array, start: number, end: number): boolean {
   const byte = whole[start]!
-  const [from, to] = [(start + 3) & ~3, end & ~3]
+  const from = (start + 3) & ~3
+  const to = end & ~3
   if (from < to) {
     const word = Math.imul(byte, 0x01010101)
     const words = new Int32Array(whole.buffer, whole.byteOffset + from, (to - from) >> 2)

@@ -4,7 +4,7 @@
  * its tiles, tile after tile, row-major inside each.
  */
 import * as v from 'valibot'
-import { bytesOfColumn, columnFromBytes, FIELD_BYTES } from '../grid/fields.ts'
+import { bytesOfColumn, FIELD_BYTES } from '../grid/fields.ts'
 import { type Problem, parseWith } from '../protocol/problems.ts'
 import { namedField } from './field-values.ts'
 import { columnOf, describeList, isNumberList, lengthOf, numberListSchema } from './number-list.ts'
@@ -73,22 +73,19 @@ export const put: WriteOperation = {
   },
   run(args, context) {
     const { field, values } = args as PutArgs
-    const source = columnFromBytes(context.fields[field]!.type, values)
+    const size = FIELD_BYTES[context.fields[field]!.type]
     return {
+      // As bytes: numbers from the wire lie at any offset, and a copy for that would be garbage at once.
       act(cells, window, cellsBefore) {
-        if (source.length < cellsBefore + window.w * window.h) {
-          throw new RangeError('args.values ends before the part does')
-        }
-        const column = cells.column(field)
-        if (window.w === window.stride) {
-          const end = cellsBefore + window.h * window.w
-          column.set(source.subarray(cellsBefore, end), window.top * window.stride)
-          return
-        }
-        for (let row = 0; row < window.h; row++) {
-          const from = cellsBefore + row * window.w
-          const start = (window.top + row) * window.stride + window.left
-          column.set(source.subarray(from, from + window.w), start)
+        const end = (cellsBefore + window.w * window.h) * size
+        if (values.length < end) throw new RangeError('args.values ends before the part does')
+        const column = bytesOfColumn(cells.column(field))
+        const isOfRows = window.w === window.stride
+        const length = size * (isOfRows ? window.h * window.w : window.w)
+        let to = size * (window.top * window.stride + window.left)
+        for (let from = cellsBefore * size; from < end; from += length) {
+          column.set(values.subarray(from, from + length), to)
+          to += window.stride * size
         }
       },
     }
