@@ -61,7 +61,8 @@ function entriesOf(op: string, args: Wire, first: { position: number; seq: numbe
   }
   return entries.map((entry) => {
     const message = { t: 'entries' as const, session: 1, confirmed: 0, entries: [entry] }
-    const decoded = decodeDown(Buffer.from(encodeMessage(message)))
+    const { buffer, byteOffset, byteLength } = encodeMessage(message)
+    const decoded = decodeDown(Buffer.from(buffer, byteOffset, byteLength))
     if (!decoded.ok || decoded.message.t !== 'entries') throw new Error('not decodable')
     return decoded.message.entries[0]!
   })

@@ -72,10 +72,12 @@ export const put: WriteOperation = {
     return { field, values: packed } satisfies PutArgs
   },
   run(args, context) {
-    const { field, values } = args as PutArgs
+    const { field, values: given } = args as PutArgs
     const size = FIELD_BYTES[context.fields[field]!.type]
+    // As bytes: numbers from the wire lie at any offset, and a copy for that would be garbage at once. Not as a Buffer,
+    // of which a part is dear.
+    const values = new Uint8Array(given.buffer, given.byteOffset, given.length)
     return {
-      // As bytes: numbers from the wire lie at any offset, and a copy for that would be garbage at once.
       act(cells, window, cellsBefore) {
         const end = (cellsBefore + window.w * window.h) * size
         if (values.length < end) throw new RangeError('args.values ends before the part does')
