@@ -57,12 +57,15 @@ interface Step {
 }
 
 const ENTRIES_PER_BATCH_MAX = 512
+/** A job hears of what is on disk so often at the most, ms: each time is an acknowledgement. */
+export const PROGRESS_MS = 100
 /** The first transaction of a run is this much of one. */
 const FIRST_SHARE = 0.25
 
 export class ApplyRun {
   readonly #bytesMax: number
   readonly #pace: Pace
+  readonly #progress: Pace
   readonly #store: SliceStore
   readonly #arenas: PageArena[]
   #filling: Stage | undefined
@@ -72,13 +75,14 @@ export class ApplyRun {
 
   /** Two arenas, for this run alone until it has ended. */
   constructor(
-    options: { bytesMax: number; pace: Pace },
+    options: { bytesMax: number; pace: Pace; progress: Pace },
     store: SliceStore,
     arenas: readonly [PageArena, PageArena],
   ) {
     this.#bytesMax = options.bytesMax
     this.#arenas = [...arenas]
     this.#pace = options.pace
+    this.#progress = options.progress
     this.#store = store
     this.#position = store.mark.position
   }
@@ -226,6 +230,8 @@ export class ApplyRun {
     })
     const last = owners.at(-1)
     if (last === undefined || last.isSettled || last.job.onProgress === undefined) return
+    if (!this.#progress.isDue) return
+    this.#progress.begin()
     last.job.onProgress({ mark: batch.marks.at(-1)!, results: last.results.splice(0) })
   }
 

@@ -13,7 +13,7 @@ import { type Clock, SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import type { IncomingPage } from '../core/effects.ts'
 import type { ExaminedPage } from '../core/events.ts'
-import { type Applied, ApplyError, type ApplyJob, ApplyRun } from './apply-run.ts'
+import { type Applied, ApplyError, type ApplyJob, ApplyRun, PROGRESS_MS } from './apply-run.ts'
 import { Pace } from './pace.ts'
 import { PageArena } from './page-arena.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
@@ -25,6 +25,8 @@ export interface OperationRunnerOptions {
   readonly sliceMs?: number
   /** Pages of one transaction, bytes; one entry may have more. */
   readonly transactionBytesMax?: number
+  /** Between two times that who waits for entries hears of those that are done. */
+  readonly progressMs?: number
   /** Bounds a message that lists what is held. */
   readonly tilesPerList?: number
 }
@@ -56,6 +58,7 @@ export class OperationRunner {
   readonly #clock: Clock
   readonly #sliceMs: number
   readonly #transactionBytesMax: number
+  readonly #progressMs: number
   readonly #tilesPerList: number
   readonly #arenas = [new PageArena(), new PageArena()] as const
   readonly #queue: Job[] = []
@@ -67,6 +70,7 @@ export class OperationRunner {
     this.#store = store
     this.#clock = clock
     this.#sliceMs = options.sliceMs ?? SLICE_MS
+    this.#progressMs = options.progressMs ?? PROGRESS_MS
     this.#tilesPerList = options.tilesPerList ?? TILES_PER_LIST
     this.#transactionBytesMax = options.transactionBytesMax ?? TRANSACTION_BYTES_MAX
   }
@@ -209,7 +213,8 @@ export class OperationRunner {
     this.#isRunning = true
     for (let job = this.#queue[0]; job !== undefined; job = this.#queue[0]) {
       if (job.kind === 'apply') {
-        const options = { bytesMax: this.#transactionBytesMax, pace: this.#newPace() }
+        const progress = new Pace(this.#progressMs, this.#clock)
+        const options = { bytesMax: this.#transactionBytesMax, pace: this.#newPace(), progress }
         await new ApplyRun(options, this.#store, this.#arenas).run(() => this.#nextApply())
         for (const arena of this.#arenas) arena.shrink(ARENA_BYTES_KEPT)
       } else {

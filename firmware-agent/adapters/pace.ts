@@ -1,4 +1,4 @@
-/** Cuts long computing into slices, so that messages are taken and sent between them. */
+/** Cuts long work into slices, so that messages are taken and sent between them. */
 import type { Clock } from '../../shared/runtime/clock.ts'
 
 export class Pace {
@@ -19,6 +19,10 @@ export class Pace {
 
   async rest(): Promise<void> {
     await this.#clock.turn()
+    this.begin()
+  }
+
+  begin(): void {
     this.#endMs = this.#clock.monotonicMs + this.#sliceMs
   }
 }

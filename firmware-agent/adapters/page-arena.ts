@@ -3,6 +3,10 @@
  * in collecting than the work on it, and what is thrown away stays until V8 collects its old space,
  * which an agent that rests does not bring about.
  */
+import type { TilePage } from '../../shared/grid/tile-page.ts'
+import type { UniformPage } from '../../shared/grid/uniform-page.ts'
+import { PageTable } from './page-table.ts'
+
 const CHUNK_BYTES_MIN = 16 * 1024
 const CHUNK_BYTES_MAX = 256 * 1024
 const ALIGNMENT_BYTES = 8
@@ -13,6 +17,8 @@ export interface ArenaMark {
 }
 
 export class PageArena {
+  /** Those of the batch. */
+  readonly pages = new PageTable<TilePage | UniformPage>()
   readonly #chunks: Uint8Array[] = []
   #chunk = 0
   #at = 0
@@ -49,11 +55,13 @@ export class PageArena {
   clear(): void {
     this.#chunk = 0
     this.#at = 0
+    this.pages.clear()
   }
 
   /** Like `clear`, and lets go of memory that is more than `bytesMax`. */
   shrink(bytesMax: number): void {
     this.clear()
+    if (bytesMax === 0) this.pages.release()
     let bytes = 0
     const kept = this.#chunks.findIndex((chunk) => {
       bytes += chunk.length

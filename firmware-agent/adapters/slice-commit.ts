@@ -2,11 +2,12 @@
 import { TilePage } from '../../shared/grid/tile-page.ts'
 import type { UniformPage } from '../../shared/grid/uniform-page.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
+import type { TilePages } from './page-table.ts'
 import { LEAF_VALUE_BYTES_MAX } from './store-room.ts'
 
 export interface SliceCommit {
   /** Sealed pages by tile. */
-  readonly pages: ReadonlyMap<number, TilePage | UniformPage>
+  readonly pages: TilePages<TilePage | UniformPage>
   /** Tiles whose staged page is among them. */
   readonly adopted?: ReadonlySet<number>
   /** The version of each staged page that was adopted, whatever became of its tile after that. */
@@ -19,13 +20,8 @@ export interface SliceCommit {
   readonly results: readonly PartResult[]
 }
 
-/** What a page takes of the disk. */
-export interface PageSize {
-  readonly tile: number
-  readonly bytes: number
-  /** If no column of it were one value. */
-  readonly wholeBytes: number
-}
+/** Shows what each of some pages takes of the disk, and what it would if no column of it were one value. */
+export type PageSizes = (visit: (tile: number, bytes: number, wholeBytes: number) => void) => void
 
 /**
  * A page in the form that it is stored in, until the next is asked for: as single values only where that shares a leaf.
@@ -38,18 +34,24 @@ export function storedPage(page: TilePage | UniformPage, tile: number, mayPack: 
     : page.stored(tile, mayPack, LEAF_VALUE_BYTES_MAX)
 }
 
-export function sizesOf({ pages }: SliceCommit, mayPack: boolean): PageSize[] {
-  return Array.from(pages, ([tile, page]) => {
-    const bytes =
-      page instanceof TilePage
-        ? page.stored(mayPack, LEAF_VALUE_BYTES_MAX).length
-        : page.storedBytes(mayPack, LEAF_VALUE_BYTES_MAX)
-    return { tile, bytes, wholeBytes: page.layout.bytes }
-  })
+export function sizesOf({ pages }: SliceCommit, mayPack: boolean): PageSizes {
+  return (visit) => {
+    pages.forEach((page, tile) => {
+      const bytes =
+        page instanceof TilePage
+          ? page.stored(mayPack, LEAF_VALUE_BYTES_MAX).length
+          : page.storedBytes(mayPack, LEAF_VALUE_BYTES_MAX)
+      visit(tile, bytes, page.layout.bytes)
+    })
+  }
 }
 
-export function isPacked({ bytes, wholeBytes }: PageSize): boolean {
-  return bytes < wholeBytes
+export function arePacked(sizes: PageSizes): boolean {
+  let isSome = false
+  sizes((_tile, bytes, wholeBytes) => {
+    isSome ||= bytes < wholeBytes
+  })
+  return isSome
 }
 
 export const NO_TILES: ReadonlySet<number> = new Set()

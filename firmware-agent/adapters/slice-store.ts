@@ -23,8 +23,8 @@ import { PageDamagedError } from './page-damaged-error.ts'
 import { ResultTable } from './result-table.ts'
 import { sealRecord } from './sealed-record.ts'
 import {
+  arePacked,
   brokenAfter,
-  isPacked,
   NO_TILES,
   type SliceCommit,
   sizesOf,
@@ -32,7 +32,7 @@ import {
 } from './slice-commit.ts'
 import { SliceGrid } from './slice-grid.ts'
 import { metaTable, readRecord, recordsAreSound, type SliceStats } from './slice-records.ts'
-import { isSoundPage, type StagedName, StagedPages, stagedSize } from './staged-pages.ts'
+import { isSoundPage, type StagedName, StagedPages, stagedSizes } from './staged-pages.ts'
 import { StoreIdentity } from './store-identity.ts'
 import {
   diskBytesOf,
@@ -257,8 +257,7 @@ export class SliceStore {
     const grid = this.#knownGrid
     const sound = pages.filter((page) => isSoundPage(page, grid))
     if (sound.length === 0) return sound
-    const sizes = sound.map((page) => stagedSize(page, grid))
-    this.#room.require(sizes, () => true)
+    this.#room.require(stagedSizes(sound, grid), () => true)
     await this.#write(() => this.#staged.putAll(sound))
     return sound
   }
@@ -290,15 +289,15 @@ export class SliceStore {
     // What is staged has its room already, but for the time until that is free again.
     const isNew = (tile: number): boolean => !this.#held.has(tile) && !adopted.has(tile)
     this.#room.require(sizes, isNew)
-    const hasPacked = this.#identity.hasPacked || sizes.some(isPacked)
+    const hasPacked = this.#identity.hasPacked || arePacked(sizes)
     const { position, chain, seq } = commit.mark
     const mark = sealRecord({ position, chain, seq })
     const broken = brokenAfter(commit, this.#broken)
     await this.#write(() => {
       for (const tile of [...dropped, ...(commit.broken ?? NO_TILES)]) void this.#tiles.remove(tile)
-      for (const [tile, page] of commit.pages) {
+      commit.pages.forEach((page, tile) => {
         void this.#tiles.put(tile, storedPage(page, tile, mayPack))
-      }
+      })
       // Not with a drop, and no other version: what is staged may be of the next move already.
       for (const [tile, version] of commit.spent ?? []) this.#staged.remove(tile, version)
       this.#results.put(commit.results)
@@ -310,7 +309,9 @@ export class SliceStore {
     this.#identity.became(this.identity, hasPacked)
     this.#mark = { position, chain, seq }
     for (const tile of [...dropped, ...broken]) this.#held.delete(tile)
-    for (const { tile } of sizes) this.#held.add(tile)
+    commit.pages.forEach((_page, tile) => {
+      this.#held.add(tile)
+    })
     this.#broken = broken
     this.#results.added(commit.results)
   }

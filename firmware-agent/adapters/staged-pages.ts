@@ -7,7 +7,7 @@ import type { PageLayout } from '../../shared/grid/page-layout.ts'
 import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
 import type { Table } from '../../shared/runtime/tables.ts'
 import type { IncomingPage } from '../core/effects.ts'
-import type { PageSize } from './slice-commit.ts'
+import type { PageSizes } from './slice-commit.ts'
 import type { SliceGrid } from './slice-grid.ts'
 
 /** What an entry that adopts a page calls it. */
@@ -61,8 +61,10 @@ export class StagedPages {
   }
 }
 
-export function stagedSize({ tile, bytes }: IncomingPage, grid: SliceGrid): PageSize {
-  return { tile, bytes: bytes.length, wholeBytes: grid.layoutOf(tile).bytes }
+export function stagedSizes(pages: readonly IncomingPage[], grid: SliceGrid): PageSizes {
+  return (visit) => {
+    for (const { tile, bytes } of pages) visit(tile, bytes.length, grid.layoutOf(tile).bytes)
+  }
 }
 
 /** Whether these bytes are the page that they are said to be. */

@@ -12,7 +12,7 @@ import {
 import type { Clock } from '../../shared/runtime/clock.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { Tables } from '../../shared/runtime/tables.ts'
-import type { PageSize } from './slice-commit.ts'
+import type { PageSizes } from './slice-commit.ts'
 import type { TileSize } from './tile-set.ts'
 
 export interface StoreRoomOptions {
@@ -160,14 +160,14 @@ export class StoreRoom {
    * Takes room for these pages; fails with `store-full` if they do not go in. A new one goes in only as a whole page,
    * however small it is now: the next write may make it that.
    */
-  require(sizes: readonly PageSize[], isNew: (tile: number) => boolean): void {
+  require(sizes: PageSizes, isNew: (tile: number) => boolean): void {
     const [all, rewritten, needed] = [new Load(), new Load(), new Load()]
-    for (const { tile, bytes, wholeBytes } of sizes) {
+    sizes((tile, bytes, wholeBytes) => {
       const isOfNew = isNew(tile)
       all.add(bytes)
       needed.add(isOfNew ? wholeBytes : bytes)
       if (!isOfNew) rewritten.add(bytes)
-    }
+    })
     const purpose = rewritten.count === all.count ? 'rewrite' : 'new-tiles'
     const bytesNeeded = this.#costOf(needed)
     const isLeft = this.isLeftOnDisk

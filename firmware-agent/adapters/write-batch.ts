@@ -16,6 +16,7 @@ import type { PartResult, StreamMark } from '../core/events.ts'
 import type { Pace } from './pace.ts'
 import type { PageArena } from './page-arena.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
+import type { PageTable } from './page-table.ts'
 import type { SliceGrid } from './slice-grid.ts'
 import type { SliceStore } from './slice-store.ts'
 
@@ -70,7 +71,7 @@ function checkOrder(entry: Entry, grid: SliceGrid): CheckedEntry {
   return { entry, tiles, action: order }
 }
 
-/** What a tile takes of a batch whose page is shared, bytes, about: its places in lists, and its row. */
+/** What a tile takes of a batch whose page is shared, bytes, about: its places in tables, and its row. */
 const SHARED_PAGE_BYTES = 256
 /** Of tiles that are done in less than a microsecond, this many go between two looks at the clock. */
 const TILES_PER_LOOK = 32
@@ -93,7 +94,7 @@ export class WriteBatch {
   readonly #room: Room
   #before: WriteBatch | undefined
   readonly #entries: CheckedEntry[] = []
-  readonly #pages = new Map<number, TilePage | UniformPage>()
+  readonly #pages: PageTable<TilePage | UniformPage>
   readonly #results: PartResult[] = []
   readonly #marks: StreamMark[] = []
   /** What became of tiles beside their pages; each is in one of these at the most. */
@@ -120,6 +121,7 @@ export class WriteBatch {
     this.#room = (bytes) => arena.take(bytes)
     this.#before = before
     arena.clear()
+    this.#pages = arena.pages
   }
 
   get entries(): readonly CheckedEntry[] {
@@ -252,8 +254,11 @@ export class WriteBatch {
   }
 
   async seal(pace: Pace): Promise<void> {
-    for (const [tile, page] of this.#pages) {
-      if (page instanceof UniformPage) continue
+    const open: [tile: number, page: TilePage][] = []
+    this.#pages.forEach((page, tile) => {
+      if (page instanceof TilePage) open.push([tile, page])
+    })
+    for (const [tile, page] of open) {
       page.seal(tile)
       if (pace.isDue) await pace.rest()
     }

@@ -52,10 +52,14 @@ export function lsusOf(body: TaskBody): number {
 export function lsusIn(body: TaskBody, tiles: Uint32Array, { geometry }: GridContext): number {
   const ids = namedLsusOf(body)
   if (ids !== undefined) return countInTiles(ids, tiles, geometry)
+  const region = body.region!
   let lsus = 0
   for (const tile of tiles) {
-    const { w, h } = geometry.overlap(tile, body.region!)
-    lsus += w * h
+    if (geometry.isWithin(tile, region)) lsus += geometry.tileLsus(tile)
+    else {
+      const { w, h } = geometry.overlap(tile, region)
+      lsus += w * h
+    }
   }
   return lsus
 }

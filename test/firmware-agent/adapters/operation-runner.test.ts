@@ -310,7 +310,7 @@ t.test('what is applied again under its old sequence changes nothing', async (t)
 })
 
 t.test('what is on disk is told as it comes there, and once', async (t) => {
-  const { store, runner, stream } = await start(t, GRID, { transactionBytesMax: 1 })
+  const { store, runner, stream } = await start(t, GRID, { transactionBytesMax: 1, progressMs: 0 })
   const entries = [1, 2, 3, 4].flatMap((value) => stream.write(setValue(value)))
   const told: { marks: number[]; onDisk: number[]; results: number[] } = {
     ...{ marks: [], onDisk: [], results: [] },

@@ -131,7 +131,7 @@ t.test(
     const { whole } = store.grid!.geometry
     const tilesMax = Math.floor(ENTRY_PAGE_BYTES_MAX / store.grid!.layoutOf(0).bytes)
     const stream = new EntryStream(store.grid!)
-    const runner = new OperationRunner({}, store)
+    const runner = new OperationRunner({ progressMs: 0 }, store)
     const transactionsOf = async (op: string, region: Region, args: unknown): Promise<number> => {
       let count = 1
       await runner.apply(stream.write({ op, region, args, tilesMax }), () => {
