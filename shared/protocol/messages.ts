@@ -355,24 +355,39 @@ export function encodeMessage(message: Up | Down): Uint8Array {
   return encodeCbor(message)
 }
 
+type Schema = v.BaseSchema<unknown, unknown, v.BaseIssue<unknown>>
+
+/** Of a union, the schema for each `t`: asked one after the other, they cost more than the message. */
+function schemasByType({ options }: typeof upSchema | typeof downSchema): Map<unknown, Schema> {
+  return new Map(options.map((option) => [option.entries.t.literal, option]))
+}
+
+const upSchemas = schemasByType(upSchema)
+const downSchemas = schemasByType(downSchema)
+
 /** Decodes a message of a node. Never throws. */
 export function decodeUp(payload: Uint8Array): Decoded<Up> {
   const heartbeat = readHeartbeat(payload)
-  return heartbeat === undefined ? decodeAs(upSchema, payload) : { ok: true, message: heartbeat }
+  return heartbeat === undefined
+    ? decodeAs(upSchema, upSchemas, payload)
+    : { ok: true, message: heartbeat }
 }
 
 /** Decodes a message of the gateway. Never throws. */
 export function decodeDown(payload: Uint8Array): Decoded<Down> {
-  return decodeAs(downSchema, payload)
+  return decodeAs(downSchema, downSchemas, payload)
 }
 
-function decodeAs<S extends v.BaseSchema<unknown, unknown, v.BaseIssue<unknown>>>(
-  schema: S,
+function decodeAs<S extends Schema>(
+  union: S,
+  byType: ReadonlyMap<unknown, Schema>,
   payload: Uint8Array,
 ): Decoded<v.InferOutput<S>> {
   const decoded = decodeCbor(payload, MESSAGE_LIMITS)
   if (!decoded.ok) return { ok: false, problem: decoded.message }
-  const parsed = parseWith(schema, decoded.value, '', { firstOnly: true })
+  const { value } = decoded
+  const schema = (isPlainObject(value) && byType.get(value.t)) || union
+  const parsed = parseWith(schema, value, '', { firstOnly: true })
   if (!parsed.ok) return { ok: false, problem: parsed.problems[0]!.message }
   return { ok: true, message: parsed.value }
 }
