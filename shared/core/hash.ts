@@ -242,7 +242,7 @@ const NO_WORDS = new Int32Array(0)
 export function digestWords(
   words: Int32Array,
   { from, to }: { readonly from: number; readonly to: number },
-  into: Uint32Array,
+  into: Uint32Array | Int32Array,
   at: number,
   head = NO_WORDS,
 ): void {

@@ -22,7 +22,7 @@ export type EntryForAll = Pick<Entry, 'seq' | 'op' | 'region' | 'body'> & { read
 /** What one of them has of its own: two words of chain from `chainAt` on, and `tiles[from … to)`. */
 export interface EntryForOne {
   readonly position: number
-  readonly chains: Uint32Array
+  readonly chains: Int32Array
   readonly chainAt: number
   readonly tiles: Uint32Array
   readonly from: number
@@ -65,7 +65,8 @@ export class EntryTemplate {
   readonly #beforeChain: Uint8Array
   readonly #beforeArgs: Uint8Array
   readonly #args: Wire
-  readonly #encodedArgs: Uint8Array
+  /** From behind the chain to the tiles, where the arguments are those of all. */
+  readonly #beforeTiles: Uint8Array
   readonly #afterTiles: Uint8Array
   readonly #bytesForAll: number
 
@@ -76,29 +77,30 @@ export class EntryTemplate {
     ])
     this.#beforeArgs = encodedOf('op', op, 'region', region, 'args')
     this.#args = args
-    this.#encodedArgs = encodeCbor(args)
+    this.#beforeTiles = this.#beforeTilesWith(args)
     this.#afterTiles = encodedOf('body', body)
     this.#bytesForAll =
       BEFORE_POSITION.length +
       this.#beforeChain.length +
       DIGEST_BYTES +
-      this.#beforeArgs.length +
-      BEFORE_TILES.length +
       this.#afterTiles.length +
       HEADS * HEAD_BYTES_MAX
   }
 
+  #beforeTilesWith(args: Wire): Uint8Array {
+    return Buffer.concat([this.#beforeArgs, encodeCbor(args), BEFORE_TILES])
+  }
+
   encode(bytes: MessageBytes, own: EntryForOne): void {
-    const args = own.args === this.#args ? this.#encodedArgs : encodeCbor(own.args)
-    bytes.room(this.#bytesForAll + args.length + (own.to - own.from) * WORD_BYTES)
+    const isOfAll = own.args === this.#args
+    const beforeTiles = isOfAll ? this.#beforeTiles : this.#beforeTilesWith(own.args)
+    bytes.room(this.#bytesForAll + beforeTiles.length + (own.to - own.from) * WORD_BYTES)
     bytes.copy(BEFORE_POSITION)
     bytes.number(own.position)
     bytes.copy(this.#beforeChain)
     bytes.word(own.chains[own.chainAt]!)
     bytes.word(own.chains[own.chainAt + 1]!)
-    bytes.copy(this.#beforeArgs)
-    bytes.copy(args)
-    bytes.copy(BEFORE_TILES)
+    bytes.copy(beforeTiles)
     bytes.head(BYTES, (own.to - own.from) * WORD_BYTES)
     bytes.words(own.tiles, own.from, own.to)
     bytes.copy(this.#afterTiles)

@@ -36,14 +36,14 @@ export function extendChain(chain: Uint8Array, link: ChainLink): Uint8Array {
 /** A link as the gateway has it: chain and body are two words each, and the tiles are `words[from … to)`. */
 export interface WordLink {
   readonly seq: number
-  readonly body: Uint32Array
+  readonly body: Int32Array
   readonly words: Int32Array
   readonly from: number
   readonly to: number
 }
 
 /** The same in the place of `chain`. Nothing is made for it: one write extends ten thousand chains. */
-export function extendChainWords(chain: Uint32Array, position: number, link: WordLink): void {
+export function extendChainWords(chain: Int32Array, position: number, link: WordLink): void {
   head[0] = chain[0]!
   head[1] = chain[1]!
   numbers[1] = position

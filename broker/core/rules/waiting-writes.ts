@@ -53,16 +53,16 @@ interface Lane {
   gone: number
 }
 
-/** What a holder is worth to a write. */
-const NOT_LOOKED_AT = 0
-const OUT = 1
-const UNABLE = 2
-const ABLE = 3
+/** What a holder is worth to a write: one that has to know the operation first outweighs the others. */
+const ABLE = 1
+const OUT = 0
+const UNABLE = -64
+const NOT_LOOKED_AT = -65
 
 /** What each holder is worth to writes of an operation, by its index, and one; as far as it was looked at. */
 interface Grades {
   readonly op: string
-  readonly byHolder: Uint8Array
+  readonly byHolder: Int8Array
 }
 
 export class WaitingWrites {
@@ -239,35 +239,43 @@ export class WaitingWrites {
   }
 
   #gradesFor(op: string): Grades {
-    const byHolder = new Uint8Array(this.#context.members.indexesEnd + 1)
+    const byHolder = new Int8Array(this.#context.members.indexesEnd + 1).fill(NOT_LOOKED_AT)
     byHolder[NO_HOLDER] = OUT
     return { op, byHolder }
   }
 
   /** Where the next of these tiles is that a write would wait for, from here on; else how many there are. */
-  #nextBlocked(tiles: Uint32Array, from: number, { op, byHolder }: Grades): number {
+  #nextBlocked(tiles: Uint32Array, from: number, grades: Grades): number {
     const { placement, options } = this.#context
-    const needed = Math.max(1, options.minInSync)
     const { slots, replicas, bornCount } = placement
+    const { byHolder } = grades
+    const needed = Math.max(1, options.minInSync)
     const areAllBorn = bornCount === options.grid.geometry.tiles
-    let isSettled: boolean | undefined
     for (let at = from; at < tiles.length; at++) {
-      const tile = tiles[at]!
-      const isBorn = areAllBorn || placement.isBorn(tile)
-      if (!isBorn && !(isSettled ??= this.#context.isSettled())) return at
-      const start = Math.imul(tile, replicas)
-      let copies = 0
-      let isUnable = false
-      for (let slot = start; slot < start + replicas; slot++) {
-        const holder = slots[slot]!
-        let grade = byHolder[holder]!
-        if (grade === NOT_LOOKED_AT) byHolder[holder] = grade = this.#gradeOf(holder - 1, op)
-        if (grade === UNABLE) isUnable = true
-        if (grade === ABLE) copies++
-      }
-      if (isUnable || copies < needed) return at
+      const start = Math.imul(tiles[at]!, replicas)
+      let worth = 0
+      for (let slot = start; slot < start + replicas; slot++) worth += byHolder[slots[slot]!]!
+      if (worth >= needed && (areAllBorn || placement.isBorn(tiles[at]!))) continue
+      if (this.#isBlocked(tiles[at]!, needed, grades)) return at
     }
     return tiles.length
+  }
+
+  /** It may be that a holder was not looked at. */
+  #isBlocked(tile: number, needed: number, { op, byHolder }: Grades): boolean {
+    const { placement, members } = this.#context
+    if (!placement.isBorn(tile) && !this.#context.isSettled()) return true
+    const { slots, replicas } = placement
+    let worth = 0
+    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+      const holder = slots[slot]!
+      if (byHolder[holder] === NOT_LOOKED_AT) {
+        const { isInSync, operations } = members.at(holder - 1)
+        byHolder[holder] = !isInSync ? OUT : operations.has(op) ? ABLE : UNABLE
+      }
+      worth += byHolder[holder]!
+    }
+    return worth < needed
   }
 
   #reasonAt(tile: number, op: string): WaitReason {
@@ -278,12 +286,6 @@ export class WaitingWrites {
     if (stopped !== undefined) return stopped.stopReason!.code
     const isUnable = holders.some((member) => member.isInSync && !member.operations.has(op))
     return isUnable ? 'unknown-operation' : 'holders-away'
-  }
-
-  #gradeOf(index: number, op: string): number {
-    const member = this.#context.members.at(index)
-    if (!member.isInSync) return OUT
-    return member.operations.has(op) ? ABLE : UNABLE
   }
 
   /** Whether a write over it may go on, for all that is known without the write. */

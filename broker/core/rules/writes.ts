@@ -182,7 +182,7 @@ export class Writes {
   acknowledge(member: Member, position: number, results: Applied['results'] = []): void {
     const { stream } = member
     const wasLagging = stream.isLagging
-    member.mayChange()
+    if (wasLagging) member.mayChange()
     this.#checkResults(member, results)
     const { nowMs, options } = this.#context
     let at = stream.acked

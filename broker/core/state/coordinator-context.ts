@@ -120,8 +120,8 @@ export class CoordinatorContext {
   #ledgerStartMs = 0
   lastJoinMs = Number.NEGATIVE_INFINITY
 
-  readonly #effects: GatewayEffect[] = []
-  readonly #records: LedgerRecord[] = []
+  #effects: GatewayEffect[] = []
+  #records: LedgerRecord[] = []
   readonly #changedTasks = new Set<Task>()
   /** Keys of their records. */
   readonly #changedStreams = new Set<number>()
@@ -313,15 +313,21 @@ export class CoordinatorContext {
       this.changeIdentity({ epoch: this.placement.epoch })
       this.onPlacementChanged()
     }
-    for (const key of [...this.#changedStreams].sort((a, b) => a - b)) {
+    // Mostly there is one.
+    const keys =
+      this.#changedStreams.size > 1
+        ? [...this.#changedStreams].sort((a, b) => a - b)
+        : this.#changedStreams
+    for (const key of keys) {
       this.persist({ table: 'stream', key, value: this.members.streamsRecord(key) })
     }
     if (this.#isIdentityChanged) {
       this.identity = { ...this.identity, ranMs: this.ledgerMs }
       this.persist({ table: 'meta', key: 'identity', value: this.identity })
     }
-    const records = this.#records.splice(0)
-    const effects = this.#effects.splice(0)
+    const [records, effects] = [this.#records, this.#effects]
+    this.#records = []
+    this.#effects = []
     this.#changedTasks.clear()
     this.#changedStreams.clear()
     this.#isIdentityChanged = false

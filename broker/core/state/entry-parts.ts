@@ -25,10 +25,12 @@ export class EntryParts {
   members: Uint32Array
   positions: Float64Array
   /** Two words each. */
-  chains: Uint32Array
+  chains: Int32Array
   /** Those of a part are `tiles[offsets[part] … offsets[part + 1])`, ascending. */
   offsets: Uint32Array
   tiles: Uint32Array
+  /** The same, as they are hashed. */
+  words: Int32Array
   #sorted = 0
   /** Where one was found last: they are mostly asked for one after the other. */
   #found = 0
@@ -38,8 +40,9 @@ export class EntryParts {
     this.members = members
     this.offsets = offsets
     this.tiles = tiles
+    this.words = wordsOf(tiles)
     this.positions = new Float64Array(members.length)
-    this.chains = new Uint32Array(members.length * WORDS)
+    this.chains = new Int32Array(members.length * WORDS)
   }
 
   static of(parts: readonly EntryPart[]): EntryParts {
@@ -69,6 +72,7 @@ export class EntryParts {
     this.chains = withRoom(this.chains, (part + 1) * WORDS)
     this.offsets = withRoom(this.offsets, part + 2)
     this.tiles = withRoom(this.tiles, to)
+    this.words = wordsOf(this.tiles)
     this.members[part] = member
     this.offsets[part + 1] = to
     this.tiles.set(tiles, from)
@@ -178,7 +182,14 @@ export class EntryParts {
   }
 }
 
-function withRoom<T extends Uint32Array | Float64Array>(numbers: T, length: number): T {
+function wordsOf({ buffer, byteOffset, length }: Uint32Array): Int32Array {
+  return new Int32Array(buffer, byteOffset, length)
+}
+
+function withRoom<T extends Uint32Array | Int32Array | Float64Array>(
+  numbers: T,
+  length: number,
+): T {
   if (numbers.length >= length) return numbers
   const larger = new (numbers.constructor as new (length: number) => T)(
     numbers.length === 0 ? length : 2 * length,

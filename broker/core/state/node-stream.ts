@@ -16,7 +16,7 @@ import type { StreamItem } from './stream-items.ts'
 const WORDS = 2
 const NOTHING: StreamItem[] = []
 /** Of one stream at a time. */
-const chain = new Uint32Array(WORDS)
+const chain = new Int32Array(WORDS)
 const chainBytes = new Uint8Array(chain.buffer)
 
 export class NodeStream {
@@ -25,7 +25,9 @@ export class NodeStream {
   #items = NOTHING
   #acked: number
   #ackedSeq: number
-  readonly #ackedChain: Uint32Array
+  /** The chain there, as two words: integers of 32 bits lie in the stream itself. */
+  #ackedLeft: number
+  #ackedRight: number
   #sent: number
   /** Up to here the chains are known. */
   #chained: number
@@ -51,7 +53,9 @@ export class NodeStream {
     this.storeId = storeId
     this.#acked = record?.acked ?? 0
     this.#ackedSeq = record?.ackedSeq ?? 0
-    this.#ackedChain = new Uint32Array(new Uint8Array(record?.ackedChain ?? CHAIN_START).buffer)
+    chainBytes.set(record?.ackedChain ?? CHAIN_START)
+    this.#ackedLeft = chain[0]!
+    this.#ackedRight = chain[1]!
     this.#sent = this.#acked
     this.#chained = this.#acked
   }
@@ -64,9 +68,12 @@ export class NodeStream {
     return this.#ackedSeq
   }
 
-  /** As two words. */
-  get ackedChain(): Uint32Array {
-    return this.#ackedChain
+  get ackedLeft(): number {
+    return this.#ackedLeft
+  }
+
+  get ackedRight(): number {
+    return this.#ackedRight
   }
 
   get sent(): number {
@@ -136,7 +143,8 @@ export class NodeStream {
   /** It is known. */
   #loadChain(position: number): void {
     if (position === this.#acked) {
-      chain.set(this.#ackedChain)
+      chain[0] = this.#ackedLeft
+      chain[1] = this.#ackedRight
       return
     }
     const { chains } = this.itemAt(position)!.parts
@@ -170,7 +178,8 @@ export class NodeStream {
     if (count > 0) {
       this.chainTo(position)
       this.#loadChain(position)
-      this.#ackedChain.set(chain)
+      this.#ackedLeft = chain[0]!
+      this.#ackedRight = chain[1]!
       if (position >= this.#sent) {
         this.#sent = position
         this.#inFlight = 0

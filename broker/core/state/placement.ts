@@ -50,6 +50,7 @@ export interface TouchedTiles {
 
 const NO_TILES = new Uint32Array(0)
 const NO_MARKS = new Uint8Array(0)
+const NO_CHANGES: readonly never[] = []
 
 export class Placement {
   readonly #options: PlacementOptions
@@ -385,7 +386,8 @@ export class Placement {
   }
 
   /** The chunks that changed since the last call, as ledger records. */
-  takeChanges(): { chunk: number; record: PlacementRecord }[] {
+  takeChanges(): readonly { chunk: number; record: PlacementRecord }[] {
+    if (this.#dirtyChunks.size === 0) return NO_CHANGES
     const chunks = [...this.#dirtyChunks].sort((a, b) => a - b)
     this.#dirtyChunks.clear()
     return chunks.map((chunk) => {

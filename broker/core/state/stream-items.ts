@@ -27,7 +27,7 @@ export class StreamItem {
   readonly order: ControlOrder | undefined
   readonly #content: ItemContent
   /** What the chain knows it by, as two words. */
-  readonly #body: Uint32Array
+  readonly #body: Int32Array
   #template: EntryTemplate | undefined
 
   constructor(content: ItemContent, parts: EntryParts) {
@@ -35,7 +35,7 @@ export class StreamItem {
     this.order = content.order
     this.parts = parts
     this.#content = content
-    this.#body = new Uint32Array(new Uint8Array(content.forAll.body).buffer)
+    this.#body = new Int32Array(new Uint8Array(content.forAll.body).buffer)
   }
 
   /** What a part takes in flight, estimated. */
@@ -45,13 +45,13 @@ export class StreamItem {
   }
 
   /** `chain` is that of the stream before the part, and then that at it. */
-  extend(chain: Uint32Array, part: number): void {
-    const { offsets, tiles, chains } = this.parts
-    const words = new Int32Array(tiles.buffer, tiles.byteOffset, tiles.length)
-    const [from, to] = [offsets[part]!, offsets[part + 1]!]
-    const link = { seq: this.seq, body: this.#body, words, from, to }
+  extend(chain: Int32Array, part: number): void {
+    const { offsets, words, chains } = this.parts
+    const own = { from: offsets[part]!, to: offsets[part + 1]! }
+    const link = { seq: this.seq, body: this.#body, words, ...own }
     extendChainWords(chain, this.parts.positionOf(part), link)
-    chains.set(chain, part * WORDS)
+    chains[part * WORDS] = chain[0]!
+    chains[part * WORDS + 1] = chain[1]!
   }
 
   /** Its chain is known. */

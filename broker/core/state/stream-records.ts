@@ -16,21 +16,23 @@ const WORDS = 2
 
 /** Of a member, its chain as two words. */
 interface Stand extends Omit<StreamRecord, 'ackedChain'> {
-  readonly ackedChain: Uint32Array
+  readonly ackedLeft: number
+  readonly ackedRight: number
 }
 
 class Chunk {
   members = 0
   readonly marks = new Float64Array(CHUNK_MEMBERS * MARKS)
   readonly chains = new Uint8Array(CHUNK_MEMBERS * DIGEST_BYTES)
-  readonly chainWords = new Uint32Array(this.chains.buffer)
+  readonly chainWords = new Int32Array(this.chains.buffer)
+  record: StreamsRecord | undefined
 }
 
 export class StreamRecords {
   readonly #chunks = new Map<number, Chunk>()
 
   /** Gives the key of the record that it is in. */
-  put(index: number, { head, acked, ackedSeq, ackedChain }: Stand): number {
+  put(index: number, { head, acked, ackedSeq, ackedLeft, ackedRight }: Stand): number {
     const key = Math.floor(index / CHUNK_MEMBERS)
     const at = index % CHUNK_MEMBERS
     const chunk = this.#chunkOf(key)
@@ -38,9 +40,9 @@ export class StreamRecords {
     marks[at * MARKS] = head
     marks[at * MARKS + 1] = acked
     marks[at * MARKS + 2] = ackedSeq
-    chainWords[at * WORDS] = ackedChain[0]!
-    chainWords[at * WORDS + 1] = ackedChain[1]!
-    if (chunk.members <= at) chunk.members = at + 1
+    chainWords[at * WORDS] = ackedLeft
+    chainWords[at * WORDS + 1] = ackedRight
+    if (chunk.members <= at) grow(chunk, at + 1)
     return key
   }
 
@@ -55,16 +57,12 @@ export class StreamRecords {
 
   /** It shows what is put there later, too. */
   record(key: number): StreamsRecord {
-    const { members, marks, chains } = this.#chunkOf(key)
-    return {
-      marks: new Uint8Array(marks.buffer, 0, members * MARKS * Float64Array.BYTES_PER_ELEMENT),
-      chains: chains.subarray(0, members * DIGEST_BYTES),
-    }
+    return this.#chunkOf(key).record!
   }
 
   restore(key: number, { marks, chains }: StreamsRecord): void {
     const chunk = this.#chunkOf(key)
-    chunk.members = chains.length / DIGEST_BYTES
+    grow(chunk, chains.length / DIGEST_BYTES)
     chunk.marks.set(new Float64Array(new Uint8Array(marks).buffer))
     chunk.chains.set(chains)
   }
@@ -76,5 +74,14 @@ export class StreamRecords {
       this.#chunks.set(key, chunk)
     }
     return chunk
+  }
+}
+
+function grow(chunk: Chunk, members: number): void {
+  const { marks, chains } = chunk
+  chunk.members = members
+  chunk.record = {
+    marks: new Uint8Array(marks.buffer, 0, members * MARKS * Float64Array.BYTES_PER_ELEMENT),
+    chains: chains.subarray(0, members * DIGEST_BYTES),
   }
 }

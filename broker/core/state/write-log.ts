@@ -86,12 +86,14 @@ export class WriteLog {
     const { region, args } = task.body!
     const { x, y, w, h } = region!
     const operation = operationOf(task) as WriteOperation
-    const tiles = tilesOf(task.body!, grid)
+    const argumentBytes = operation.argumentBytesPerTile(args, grid, tilesOf(task.body!, grid))
     return new StreamItem(
       {
         forAll: { seq, op, region: [x, y, w, h], args, body: bodyMark(task) },
-        cut: (own) => operation.cut(args, region!, own, grid),
-        tileBytes: TILE_ID_BYTES + operation.argumentBytesPerTile(args, grid, tiles),
+        ...(argumentBytes === 0
+          ? {}
+          : { cut: (own: Uint32Array) => operation.cut(args, region!, own, grid) }),
+        tileBytes: TILE_ID_BYTES + argumentBytes,
       },
       parts,
     )
@@ -164,9 +166,11 @@ export class WriteLog {
       const member = write.parts.members[part]!
       hasAll[member + 1] = write.isAwaited(member) ? 0 : 1
     }
+    const tiles = tilesOf(write.task.body!, options.grid)
     // While a tile moves there is a copy more, which is about to go.
     let fewest = replicas
-    for (const tile of tilesOf(write.task.body!, options.grid)) {
+    for (let at = 0; at < tiles.length; at++) {
+      const tile = tiles[at]!
       const start = Math.imul(tile, replicas)
       let copies = 0
       for (let slot = start; slot < start + replicas; slot++) copies += hasAll[slots[slot]!]!

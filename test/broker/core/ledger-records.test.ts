@@ -33,7 +33,8 @@ t.test('a stream is found where it was put, in records as short as may be', asyn
   })
   const put = (to: StreamRecords, index: number, head: number): number => {
     const { ackedChain, ...rest } = mark(head)
-    return to.put(index, { ...rest, ackedChain: new Uint32Array(ackedChain.buffer) })
+    const [ackedLeft, ackedRight] = new Int32Array(ackedChain.buffer)
+    return to.put(index, { ...rest, ackedLeft: ackedLeft!, ackedRight: ackedRight! })
   }
   for (const index of [0, 3, CHUNK_MEMBERS - 1, CHUNK_MEMBERS + 5]) put(streams, index, index + 1)
   t.equal(put(streams, 3, 9), 0)

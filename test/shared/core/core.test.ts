@@ -313,9 +313,9 @@ t.test('a chain is the same of words that lie among others', (t) => {
   const body = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 200)
   const words = Int32Array.from({ length: 100 }, (_, at) => at * 0x01234567)
   let chain = CHAIN_START
-  const inWords = new Uint32Array(2)
+  const inWords = new Int32Array(2)
   for (let to = 3; to < 80; to++) {
-    const link = { seq: 2 ** 40 + to, body: new Uint32Array(body.buffer), words, from: 3, to }
+    const link = { seq: 2 ** 40 + to, body: new Int32Array(body.buffer), words, from: 3, to }
     extendChainWords(inWords, to, link)
     const tiles = new Uint8Array(words.slice(3, to).buffer)
     chain = extendChain(chain, { position: to, seq: link.seq, body, tiles })

@@ -54,9 +54,9 @@ t.test('a message is, byte for byte, the one that is encoded by itself', async (
         for (const { position, chain, tiles, before, args } of owns) {
           template.encode(bytes, {
             position,
-            chains: Uint32Array.of(
+            chains: Int32Array.of(
               ...new Uint32Array(before),
-              ...new Uint32Array(chain.slice().buffer),
+              ...new Int32Array(chain.slice().buffer),
             ),
             chainAt: before,
             tiles: Uint32Array.of(...new Uint32Array(before), ...tiles),

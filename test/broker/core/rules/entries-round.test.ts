@@ -67,7 +67,9 @@ t.test('a message that leaves late says what it would have said before', async (
   const seqs = [7, 8, 11]
   const before = entriesOf(sent(streamOf(seqs)))
   const stream = streamOf(seqs)
-  const [first, again] = [sent(stream), (stream.rewind(), sent(stream))]
+  const first = sent(stream)
+  stream.rewind()
+  const again = sent(stream)
   stream.append(newItem(4, 12), 0)
   t.same(entriesOf(first), before)
   t.equal(stream.compare(3, before[2]!.chain), 'match')
