@@ -51,6 +51,8 @@ export class Writes {
   readonly #controls: ControlLog
   readonly #sender: StreamSender
   readonly #followers: readonly OrderFollower[]
+  /** Of tiles, as far as writes have been looked at for them (tile-tally.ts). */
+  #losses = 0
 
   constructor(
     context: CoordinatorContext,
@@ -110,6 +112,7 @@ export class Writes {
 
   /** Sequences what can be now; where more are due already, tiles that were just born by some are no reason to hurry. */
   wake(changes: Changes): void {
+    this.#followLosses()
     this.#waiting.wake(changes)
     if (!this.#context.deadlines.has('sequence')) this.#sequenceDue()
   }
@@ -287,6 +290,14 @@ export class Writes {
   /** A member gets on again: what waits for it says so no more. */
   returned(member: Member): void {
     for (const write of this.#log.waitingFor(member)) tellWait(this.#context, write)
+  }
+
+  /** Where a tile has just lost its last copy, a write that waited for more of them may have lost all. */
+  #followLosses(): void {
+    const { losses } = this.#context.placement.tally
+    if (losses === this.#losses) return
+    this.#losses = losses
+    for (const write of this.#log.all) if (write.outcome === 'open') this.#reconsider(write)
   }
 
   #reconsider(write: OpenWrite): void {

@@ -61,6 +61,23 @@ t.test('a damaged page', async (t) => {
     t.same(bench.notices('page-damaged'), [{ node: 'a', tile: 2 }])
   })
 
+  t.test('of the last holder loses a write that waits for more copies', async (t) => {
+    const bench = settledPair({ minInSync: 2 })
+    bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+    const [[toA], [toB]] = [bench.entriesTo('a'), bench.entriesTo('b')]
+    const say = (name: string, entry: typeof toA, isBroken: boolean): void => {
+      const { position, chain } = entry!
+      const damaged = isBroken ? { broken } : {}
+      bench.say(name, { t: 'applied', position, chain, results: [], ...damaged })
+    }
+    say('a', toA, true)
+    say('b', toB, false)
+    t.equal(bench.task('w')?.state, 'running', 'one copy is too few, and another one will come')
+    say('b', toB, true)
+    t.match(bench.notices('tile-lost'), [{ node: 'b', tile: 0 }])
+    t.match(bench.task('w'), { state: 'failed', error: { code: 'tile-missing' } })
+  })
+
   t.test('of the target ends the move, once it is that page', async (t) => {
     const { bench, toC } = catchingUp()
     const start = { position: 0, chain: new Uint8Array(8) }
