@@ -150,8 +150,16 @@ const importsPointDown = eachSource((source) => {
     .map(({ target }) => `${source.path} imports ${target}`)
 })
 
+/** A rule that knows the type of another calls it: so nothing in the gateway's core calls upward. */
+const RULES_OF_CORE = /^broker\/core\/(rules|views)\//
+
 const importsHaveNoCycle: Rule = (sources) => {
-  const edges = new Map(sources.map((source) => [source.path, codeOf(source)]))
+  const edges = new Map(
+    sources.map((source) => {
+      const { path, imports } = source
+      return [path, RULES_OF_CORE.test(path) ? imports.map(({ target }) => target) : codeOf(source)]
+    }),
+  )
   const done = new Set<string>()
   const problems: string[] = []
   const visit = (path: string, trail: string[]): void => {
@@ -557,6 +565,10 @@ const RULES: readonly [name: string, rule: Rule, broken: Source[][], kept: Sourc
         sample('shared/core/c.ts', "export * from './a.ts'"),
       ],
       [sample('shared/core/a.ts', "import { a } from './a.ts'")],
+      [
+        sample('broker/core/rules/a.ts', "import { b } from './b.ts'"),
+        sample('broker/core/rules/b.ts', "import type { A } from './a.ts'"),
+      ],
     ],
     [
       [

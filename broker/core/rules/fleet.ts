@@ -9,7 +9,7 @@ import { type Hello, PROTOCOL_VERSION } from '../../../shared/protocol/messages.
 import type { ConnectionId } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import { type Member, NO_STORE } from '../state/membership.ts'
-import { ringOf } from '../views/coordinator-view.ts'
+import { ringOf } from '../views/ring-tiles.ts'
 import { gridShapeOf, judge, type Refusal } from './admission.ts'
 import type { LostCopies } from './lost-copies.ts'
 import type { Moves } from './moves.ts'
@@ -48,7 +48,6 @@ export class Fleet {
   constructor(context: CoordinatorContext, tasks: TasksOfFleet) {
     this.#context = context
     this.#tasks = tasks
-    context.onPlacementChanged = () => this.#publishRing()
     this.silence = new SilenceWatch(context, {
       suspect: (member, reason) => this.#suspect(member, reason),
       die: (member) => this.#die(member),
@@ -377,10 +376,11 @@ export class Fleet {
   #changed(): void {
     const { placement, members } = this.#context
     placement.setMembers(() => members.placeable)
-    this.#publishRing()
+    this.publishRing()
   }
 
-  #publishRing(): void {
+  /** Where tiles are is told once a second at most. */
+  publishRing(): void {
     const { deadlines, nowMs } = this.#context
     if (deadlines.has('ring')) return
     const dueMs = Math.max(nowMs + RING_DEBOUNCE_MS, this.#ringMs + RING_INTERVAL_MS)

@@ -45,6 +45,7 @@ export function settle(context: CoordinatorContext, parts: SettledParts): void {
     moves.retry()
   }
   watches.follow()
+  if (context.placement.epoch !== context.identity.epoch) fleet.publishRing()
 }
 
 function followMember(

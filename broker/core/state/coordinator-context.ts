@@ -197,9 +197,6 @@ export class CoordinatorContext {
     return this.isComplete ? quietMs : Math.max(quietMs, this.graceEndMs)
   }
 
-  /** The placement has another epoch than after the last step. */
-  onPlacementChanged: () => void = () => {}
-
   /** Whatever waits is to be looked at. */
   wakeAll(): void {
     this.#isWide = true
@@ -311,7 +308,6 @@ export class CoordinatorContext {
     }
     if (this.placement.epoch !== this.identity.epoch) {
       this.changeIdentity({ epoch: this.placement.epoch })
-      this.onPlacementChanged()
     }
     // Mostly there is one.
     const keys =

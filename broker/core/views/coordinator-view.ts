@@ -32,7 +32,14 @@ import type { Task } from '../state/task-ledger.ts'
 import { stateOf } from '../state/task-messages.ts'
 import { departuresOf, type MoveParts, movesViewOf } from './move-views.ts'
 import { nodeViewOf, probationSeconds } from './node-views.ts'
-import { type RingTiles, readRingHolders, readRingTiles, type TileArea } from './ring-tiles.ts'
+import {
+  listed,
+  type RingTiles,
+  readRingHolders,
+  readRingTiles,
+  ringOf,
+  type TileArea,
+} from './ring-tiles.ts'
 
 /** Nodes whose rows are made in one go. */
 const SLICE_NODES = 200
@@ -357,31 +364,5 @@ export class CoordinatorView {
       ...(task.region === undefined ? {} : { region: task.region }),
       ...(isEnded(task.state) ? {} : { deadline_ts: Math.round(ts + task.deadlineMs - nowMs) }),
     }
-  }
-}
-
-/** The members that the ring shows: who has left holds nothing. */
-function listed({ members }: CoordinatorContext): Member[] {
-  return members.all.filter(({ state }) => state !== 'left')
-}
-
-/** The JSON of `gateway/ring`. */
-export function ringOf(context: CoordinatorContext): RingView {
-  const { placement, options } = context
-  const { width, height, tile } = options.grid.geometry
-  const counts = placement.tileCounts
-  return {
-    epoch: placement.epoch,
-    replicas: options.replicas,
-    tile,
-    grid: { width, height },
-    fields: options.grid.fields,
-    version: options.version,
-    members: listed(context).map(({ id, index, state, weight }) => ({
-      id,
-      state,
-      weight,
-      tiles: counts.get(index) ?? 0,
-    })),
   }
 }

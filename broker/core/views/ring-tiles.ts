@@ -4,7 +4,7 @@
  */
 import type { Problem } from '../../../shared/protocol/problems.ts'
 import { TILE_BORN, TILE_MISSING, TILES_SHOWN_MAX } from '../../../shared/protocol/ring-tiles.ts'
-import type { RingTilesView } from '../../../shared/protocol/views.ts'
+import type { RingTilesView, RingView } from '../../../shared/protocol/views.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import { NO_HOLDER } from '../state/slots.ts'
@@ -114,4 +114,30 @@ function copyOf({ options, placement }: CoordinatorContext, { x, y, w, h }: Boun
     }
   }
   return { holders, state }
+}
+
+/** The members that the ring shows: who has left holds nothing. */
+export function listed({ members }: CoordinatorContext): Member[] {
+  return members.all.filter(({ state }) => state !== 'left')
+}
+
+/** The JSON of `gateway/ring`. */
+export function ringOf(context: CoordinatorContext): RingView {
+  const { placement, options } = context
+  const { width, height, tile } = options.grid.geometry
+  const counts = placement.tileCounts
+  return {
+    epoch: placement.epoch,
+    replicas: options.replicas,
+    tile,
+    grid: { width, height },
+    fields: options.grid.fields,
+    version: options.version,
+    members: listed(context).map(({ id, index, state, weight }) => ({
+      id,
+      state,
+      weight,
+      tiles: counts.get(index) ?? 0,
+    })),
+  }
 }
