@@ -14,7 +14,7 @@ import type { ConnectionId } from '../core/events.ts'
 import { ByteBudget } from './byte-budget.ts'
 import { type Connection, encodePublish, NOBODY } from './mqtt-connection.ts'
 import { Connections } from './mqtt-connections.ts'
-import { Delivery } from './mqtt-delivery.ts'
+import { BROKER_ID, Delivery, type Done, type Published } from './mqtt-delivery.ts'
 import { type BrokerCounters, Figures, newTraffic, Tally } from './mqtt-figures.ts'
 import { Gate, type GateOptions, type GatePort, type GateShared } from './mqtt-gate.ts'
 import { BrokerHooks, type BrokerParts, type MqttBrokerPort } from './mqtt-hooks.ts'
@@ -115,6 +115,13 @@ export class MqttBroker {
       ...{ retained, source, isForeign, rights, budget: this.#queued },
       onDrop: (reason) => dropped.add(reason),
     })
+    const subscribers = new Subscribers<Connection>(({ identity }) => identity)
+    const delivery = new Delivery(subscribers, {
+      sessions: persistence,
+      mayReceive: ({ principal }, packet) => rights.mayReceive(principal, packet),
+      behindBytes: limits.backlogDropBytes,
+      onMessage: (packet) => this.topics.published(packet),
+    })
     this.#parts = {
       ...{
         limits,
@@ -123,13 +130,14 @@ export class MqttBroker {
         port,
         connections,
         persistence,
+        delivery,
         rights,
         retained,
         journal,
         source,
       },
       ...{ dropped, refused, logger, login: secure?.login },
-      subscribers: new Subscribers(({ identity }) => identity),
+      subscribers,
     }
     this.#hooks = new BrokerHooks(this.#parts)
     this.#gatePort = {
@@ -176,13 +184,10 @@ export class MqttBroker {
       ? this.#hooks.publishes.keep({ topic, payload: bytes, qos })
       : message.retain
     this.#publishing++
-    this.#aedes.publish(
-      { cmd: 'publish', topic, payload: bytes, qos, retain, dup: false },
-      (error) => {
-        this.#publishing--
-        if (error) this.#parts.logger?.debug({ topic, error: error.message }, 'not published')
-      },
-    )
+    this.#parts.delivery.publish({ topic, payload: bytes, qos, retain }, (error) => {
+      this.#publishing--
+      if (error) this.#parts.logger?.debug({ topic, error: error.message }, 'not published')
+    })
   }
 
   /** Straight to the client of a node; false when it is gone, or too far behind to take more. */
@@ -357,14 +362,10 @@ export class MqttBroker {
 
   #createAedes(): Aedes {
     const hooks = this.#hooks
-    const aedes: Aedes = new Aedes({
-      mq: new Delivery(this.#parts.subscribers, {
-        sessions: this.#parts.persistence,
-        mayReceive: ({ principal }, packet) => this.#parts.rights.mayReceive(principal, packet),
-        behindBytes: this.#parts.limits.backlogDropBytes,
-        onMessage: (packet) => this.topics.published(packet),
-        nextNumber: () => ++(aedes as Aedes & { counter: number }).counter,
-      }),
+    const { delivery } = this.#parts
+    const aedes = new Aedes({
+      id: BROKER_ID,
+      mq: delivery,
       // Listeners on a connection, twice: no bound.
       concurrency: 0,
       // The gate lets waiting publishers go and ends stalled clients long before this.
@@ -386,6 +387,13 @@ export class MqttBroker {
         ),
       authorizeForward: (client, packet) => hooks.authorizeForward(client, packet),
     })
+    // What it tells itself of each client and each subscription nobody else may hear.
+    const publish = (packet: Published, client: unknown, done = client as Done): void => {
+      const { topic, payload, qos, retain, clientId } = packet
+      if (topic.startsWith(`$SYS/${BROKER_ID}/`)) done()
+      else delivery.publish({ topic, payload, qos, retain, clientId }, done)
+    }
+    Object.assign(aedes, { publish })
     hooks.listen(aedes)
     return aedes
   }

@@ -1,13 +1,21 @@
 /**
- * Stands where Aedes has its emitter, which would copy and hand on a message once for each filter that
- * matches: here it goes to each client once, at the highest QoS that it was granted [MQTT-3.3.5-1].
+ * Stands where Aedes has its emitter and its way there: it would copy and hand on a message once for each filter that
+ * matches. Here it goes to each client once, at the highest QoS that it was granted [MQTT-3.3.5-1].
  */
 import type { Client } from 'aedes'
 import type { Connection } from './mqtt-connection.ts'
 import type { BoundedPersistence, StoredPacket } from './mqtt-persistence.ts'
 import type { Qos, Subscribers } from './mqtt-subscribers.ts'
 
-type Done = (error?: Error) => void
+/** Aedes' name of its process, by which it tells itself what it says below `$SYS`. */
+export const BROKER_ID = 'gateway'
+
+export type Done = (error?: Error) => void
+
+export type Published = Pick<StoredPacket, 'topic' | 'payload' | 'qos' | 'retain'> & {
+  /** Of whom it came, where that is a bridge. */
+  readonly clientId?: string | undefined
+}
 
 /** Part of Aedes' client that its types leave out. */
 export interface DeliveringClient extends Client {
@@ -22,20 +30,20 @@ type ThereConnection = Connection & { readonly client: DeliveringClient }
 export interface DeliveryParts {
   readonly sessions: Pick<
     BoundedPersistence,
-    'groupsFor' | 'mayReceive' | 'outgoingEnqueue' | 'outgoingUpdate'
+    'enqueue' | 'groupsFor' | 'keep' | 'mayReceive' | 'outgoingEnqueue' | 'outgoingUpdate'
   >
   readonly mayReceive: (connection: Connection, packet: StoredPacket) => boolean
   /** Who has not taken this much is passed over where others share a subscription with it. */
   readonly behindBytes: number
   /** Is told of each message that is handed on. */
   readonly onMessage: (packet: StoredPacket) => void
-  /** Aedes' number of a message, by which a session tells one from another. */
-  readonly nextNumber: () => number
 }
 
 export class Delivery {
   readonly #subscribers: Subscribers<Connection>
   readonly #parts: DeliveryParts
+  /** Of the last message: a session tells one from another by it. */
+  #number = 0
   #isClosed = false
 
   constructor(subscribers: Subscribers<Connection>, parts: DeliveryParts) {
@@ -50,6 +58,15 @@ export class Delivery {
 
   removeListener(_filter: string, _listener: unknown, done?: Done): void {
     done?.()
+  }
+
+  /** As `emit`, of a message that is to be retained, and to wait for sessions that are away. */
+  publish(message: Published, done: Done): void {
+    const brokerCounter = ++this.#number
+    const packet = { cmd: 'publish', brokerId: BROKER_ID, brokerCounter, ...message }
+    if (packet.retain) this.#parts.sessions.keep(packet)
+    if (packet.qos > 0) this.#parts.sessions.enqueue(packet)
+    this.emit(packet, done)
   }
 
   /** Calls `done` once each client has taken the message, or will not. */
@@ -104,7 +121,7 @@ export class Delivery {
 
   /** Finds one of each group. A session that is away gets a message only where nobody is there. */
   #share(packet: StoredPacket, give: (connection: ThereConnection, qos: Qos) => void): void {
-    const { sessions, behindBytes, mayReceive, nextNumber } = this.#parts
+    const { sessions, behindBytes, mayReceive } = this.#parts
     const given = new Set<string>()
     for (const group of this.#subscribers.groupsFor(packet.topic)) {
       const isAble = (one: Connection): boolean => isThere(one) && mayReceive(one, packet)
@@ -123,15 +140,15 @@ export class Delivery {
       if (next === undefined) continue
       const [clientId, granted] = next
       const qos = Math.min(granted, packet.qos) as Qos
-      const copy = { ...packet, qos, brokerCounter: nextNumber() }
+      const copy = { ...packet, qos, brokerCounter: ++this.#number }
       void sessions.outgoingEnqueue({ clientId }, copy)
     }
   }
 
   /** To a member of a group, under a number of its own: its other filters may match as well. */
   #give({ client }: ThereConnection, packet: StoredPacket, qos: Qos, done: () => void): void {
-    const { sessions, nextNumber } = this.#parts
-    const kept = { ...packet, qos, retain: false, brokerCounter: nextNumber() }
+    const { sessions } = this.#parts
+    const kept = { ...packet, qos, retain: false, brokerCounter: ++this.#number }
     const copy = { ...kept, brokerId: null }
     if (qos === 0) client.deliver0(copy, done)
     else if (client.clean) client.deliverQoS(copy, done)

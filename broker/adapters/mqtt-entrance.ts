@@ -152,8 +152,8 @@ export class Entrance {
         return
       }
       connection.sessionId = client.id
+      numberFromOne(client, (id) => persistence.hasOutgoing(client.id, id))
     }
-    numberFromOne(client, (id) => persistence.hasOutgoing(client.id, id))
     done(null, true)
   }
 

@@ -211,9 +211,20 @@ export class Gate extends EventEmitter {
   write(written: Uint8Array | string): boolean {
     if (this.#isDestroyed) return true
     const chunk = typeof written === 'string' ? Buffer.from(written) : (written as Buffer)
-    this.#traffic.bytesSent += chunk.length
     this.#sent.watch(chunk)
-    this.#outflow.send(chunk)
+    return this.sendMore(chunk)
+  }
+
+  /** As `write`, for a PUBLISH, or for all of one but a payload that follows. */
+  send(publish: Buffer, qos: number, id: number): boolean {
+    if (this.#isDestroyed) return true
+    this.#onSent(PUBLISH, qos, qos > 0 ? id : 0)
+    return this.sendMore(publish)
+  }
+
+  sendMore(bytes: Buffer): boolean {
+    this.#traffic.bytesSent += bytes.length
+    this.#outflow.send(bytes)
     this.#isRoomWanted ||= this.#isFull
     return !this.#isFull
   }

@@ -10,10 +10,11 @@ import type { ConnectionId, Submitter } from '../core/events.ts'
 import { levelsOf, probeTopicOf } from './mqtt-access.ts'
 import { type Connection, encodeTopic } from './mqtt-connection.ts'
 import type { Connections } from './mqtt-connections.ts'
-import type { DeliveringClient } from './mqtt-delivery.ts'
+import type { DeliveringClient, Delivery } from './mqtt-delivery.ts'
 import { Entrance, type Login } from './mqtt-entrance.ts'
 import type { Tally } from './mqtt-figures.ts'
 import type { BridgeMarks, MqttLimits } from './mqtt-options.ts'
+import { deliverAsBytes, type Outgoing } from './mqtt-outgoing.ts'
 import type { BoundedPersistence } from './mqtt-persistence.ts'
 import { Publishes } from './mqtt-publishes.ts'
 import { RetainedDelivery, type RetainedSource, type RetainedStore } from './mqtt-retained.ts'
@@ -76,6 +77,7 @@ export interface BrokerParts {
   readonly connections: Connections
   readonly subscribers: Subscribers<Connection>
   readonly persistence: BoundedPersistence
+  readonly delivery: Delivery
   readonly rights: Rights
   /** Of who shows no certificate; without it, nobody comes in so. */
   readonly login: Login | undefined
@@ -200,26 +202,35 @@ export class BrokerHooks {
     return true
   }
 
+  /** To a client with a session. */
   authorizeForward<P extends PublishPacket>(client: Client, packet: P): P | null {
-    const { connections, dropped, limits, rights } = this.#parts
-    const connection = connections.of(client)
+    const connection = this.#parts.connections.of(client)
     // What is refused here Aedes takes out of the session. What cannot be written it does not.
-    const notNow = client.clean || packet.qos === 0 ? null : packet
+    const notNow = packet.qos === 0 ? null : packet
     if (client.closed || connection === undefined) return notNow
-    if (!rights.mayReceive(connection.principal, packet)) return null
-    const { gate } = connection
+    if (!this.#parts.rights.mayReceive(connection.principal, packet)) return null
+    return this.#hasRoom(connection, packet.qos) ? packet : notNow
+  }
+
+  #mayTake(client: Client, connection: Connection, packet: Outgoing): boolean {
+    if (client.closed || !this.#parts.rights.mayReceive(connection.principal, packet)) return false
+    return this.#hasRoom(connection, packet.qos)
+  }
+
+  /** A subscriber that is far behind loses what is at QoS 0, and then is let go. */
+  #hasRoom({ gate }: Connection, qos: Qos): boolean {
+    const { dropped, limits } = this.#parts
     const { backlogBytes } = gate
-    if (backlogBytes <= limits.backlogDropBytes) return packet
-    if (packet.qos === 0) {
+    if (backlogBytes <= limits.backlogDropBytes) return true
+    if (qos === 0) {
       dropped.add('subscriber-backlog')
-      return null
+      return false
     }
     const isTooFar =
       backlogBytes > 4 * limits.backlogCloseBytes ||
       (backlogBytes > limits.backlogCloseBytes && gate.behindMs > BEHIND_MS)
-    if (!isTooFar) return packet
-    gate.abandon('subscriber-backlog')
-    return notNow
+    if (isTooFar) gate.abandon('subscriber-backlog')
+    return !isTooFar
   }
 
   #downTopicOf(node: NodeId): string {
@@ -235,6 +246,11 @@ export class BrokerHooks {
       return
     }
     connection.client = client as DeliveringClient
+    if (client.clean) {
+      deliverAsBytes(connection, connection.client, (packet) =>
+        this.#mayTake(client, connection, packet),
+      )
+    }
     ;(client as Client & { _inboundInflight: unknown })._inboundInflight = NOT_KEPT
     const node = parseNodeClientId(client.id)
     if (node === undefined) return

@@ -10,6 +10,7 @@ interface ParsingClient extends Client {
   _parser: object
   _parsingBatch: number
   readonly connackSent: boolean
+  readonly _keepaliveTimer: NodeJS.Timeout | null
   _nextBatch(): void
 }
 
@@ -29,7 +30,12 @@ class Inlet {
     // Aedes asks for more once it is done with all that it was given: after the last of these, not after each.
     const isOpen = client.connackSent
     if (isOpen) client._parsingBatch++
-    for (const packet of packets) if (!client.closed) this.#enqueue(packet)
+    for (const packet of packets) {
+      if (client.closed) break
+      // Nothing is kept of what was sent (mqtt-outgoing.ts).
+      if (isOpen && packet.cmd === 'puback' && client.clean) client._keepaliveTimer?.refresh()
+      else this.#enqueue(packet)
+    }
     if (isOpen) client._nextBatch()
   }
 

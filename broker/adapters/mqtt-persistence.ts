@@ -42,7 +42,7 @@ export interface StoredPacket {
   readonly brokerCounter?: number
   readonly messageId?: number
   /** Of whom it came, where that is a bridge. */
-  readonly clientId?: string
+  readonly clientId?: string | undefined
 }
 
 interface Session {
@@ -212,6 +212,10 @@ export class BoundedPersistence {
 
   /** Of each session one, with the highest QoS that it was granted for the topic. */
   async subscriptionsByTopic(topic: string): Promise<(Subscription & { clientId: string })[]> {
+    return this.#subscriptionsFor(topic)
+  }
+
+  #subscriptionsFor(topic: string): (Subscription & { clientId: string })[] {
     const matching = this.#subscribers.matching(topic)
     return matching
       .filter(([, qos]) => qos > 0)
@@ -238,6 +242,18 @@ export class BoundedPersistence {
     subscriptions: readonly { clientId: string; qos: Qos }[],
     packet: StoredPacket,
   ): Promise<void> {
+    this.#enqueueFor(subscriptions, packet)
+  }
+
+  /** For each session that it is for. */
+  enqueue(packet: StoredPacket): void {
+    if (this.#sessions.size > 0) this.#enqueueFor(this.#subscriptionsFor(packet.topic), packet)
+  }
+
+  #enqueueFor(
+    subscriptions: readonly { clientId: string; qos: Qos }[],
+    packet: StoredPacket,
+  ): void {
     const allowed = subscriptions.filter(
       ({ clientId }) => clientId !== packet.clientId && this.mayReceive(clientId, packet),
     )
@@ -296,6 +312,10 @@ export class BoundedPersistence {
   // Retained messages
 
   async storeRetained(packet: StoredPacket): Promise<void> {
+    this.keep(packet)
+  }
+
+  keep(packet: StoredPacket): void {
     const { topic, payload, qos } = packet
     // Foreign ones were stored when they came (mqtt-publishes.ts): once more now, after the flush that they
     // waited for, they would undo what came for their topic meanwhile, also on the disk.

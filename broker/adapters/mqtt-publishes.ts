@@ -43,8 +43,9 @@ export class Publishes {
       return
     }
     const consumed = (): void => this.#consumed(client, connection, packet, done)
+    const pass = (): void => this.#pass(client, connection, packet, done)
     if (connections.isProbe(connection)) {
-      if (packet.topic === probeTopicOf(client.id)) done()
+      if (packet.topic === probeTopicOf(client.id)) pass()
       else consumed()
       return
     }
@@ -69,11 +70,11 @@ export class Publishes {
     switch (decision.verdict) {
       case 'submission':
         packet.retain = false
-        this.#submit(client, connection, packet, payload, isWill, done)
+        this.#submit(client, connection, packet, payload, isWill, pass, consumed)
         return
       case 'readings':
         packet.retain = false
-        this.#read(client, connection, packet, { of: decision.of, payload }, done)
+        this.#read(client, connection, packet, { of: decision.of, payload }, pass, consumed)
         return
       case 'cancel':
         packet.retain = false
@@ -90,11 +91,11 @@ export class Publishes {
         packet.retain = decision.retain
         if (decision.report) port.onReport({ ...decision.report, payload })
         if (decision.isForeign) {
-          this.#forward(client, connection, packet, payload, done)
+          this.#forward(client, connection, packet, payload, pass)
           return
         }
         if (!connection.mustWait(packet.qos)) break
-        connection.hold('forward', payload.length, done)()
+        connection.hold('forward', payload.length, pass)()
         readOn(client)
         return
       case 'drop':
@@ -103,7 +104,20 @@ export class Publishes {
         consumed()
         return
     }
-    done()
+    pass()
+  }
+
+  /** To whoever has subscribed. A will, and the handshake of QoS 2, are Aedes'. */
+  #pass(client: Client, { gate }: Connection, packet: PublishPacket, done: PublishDone): void {
+    const { topic, qos, retain, messageId } = packet
+    if (qos === 2 || client.closed) {
+      done()
+      return
+    }
+    if (qos === 1) gate.write(encodeAcknowledgement(PUBACK, messageId!))
+    const { clientId } = packet as { clientId?: string }
+    const message = { topic, payload: bytesOf(packet.payload), qos, retain, clientId }
+    this.#parts.delivery.publish(message, () => nextBatch(client))
   }
 
   /** It goes to nobody else: all that is left to do is to acknowledge it. */
@@ -148,7 +162,7 @@ export class Publishes {
     connection: Connection,
     packet: PublishPacket,
     payload: Buffer,
-    done: PublishDone,
+    pass: () => void,
   ): void {
     const { journal, port } = this.#parts
     const { qos, messageId, topic } = packet
@@ -170,13 +184,13 @@ export class Publishes {
       if (isRead) writes.push(read)
     }
     if (!connection.mustWait(qos) && writes.length === 0) {
-      done()
+      pass()
       return
     }
     if (qos === 2) this.#waiting.add(key)
     const answered = connection.hold('forward', payload.length, () => {
       this.#waiting.delete(key)
-      done()
+      pass()
     })
     // What cannot be written ends the process: it is not to be acknowledged.
     if (writes.length > 0) Promise.all(writes).then(answered, () => {})
@@ -200,16 +214,15 @@ export class Publishes {
     connection: Connection,
     packet: PublishPacket,
     { of, payload }: Pick<ReadingMessage, 'of' | 'payload'>,
-    done: PublishDone,
+    pass: () => void,
+    consumed: () => void,
   ): void {
     const { topic, qos } = packet
     const message = { of, topic, payload, submitter: this.#submitterOf(connection, client) }
     const { dropped, port } = this.#parts
-    let passed = done
-    if (of.kind === 'cell-mistyped') {
-      dropped.add('topic-not-allowed')
-      passed = () => this.#consumed(client, connection, packet, done)
-    }
+    const isMistyped = of.kind === 'cell-mistyped'
+    if (isMistyped) dropped.add('topic-not-allowed')
+    const passed = isMistyped ? consumed : pass
     if (qos === 0) {
       port.onReadings(message)
       if (!connection.mustWait(qos)) passed()
@@ -226,7 +239,8 @@ export class Publishes {
     packet: PublishPacket,
     payload: Buffer,
     isWill: boolean,
-    done: PublishDone,
+    pass: () => void,
+    consumed: () => void,
   ): void {
     const { messageId } = packet
     const { skippedBytes } = packet as PublishPacket & Partial<IncomingPublish>
@@ -240,10 +254,8 @@ export class Publishes {
       skippedBytes === undefined
         ? { payload, submitter }
         : { payload: EMPTY, skippedBytes, submitter }
-    const answered = connection.hold('submission', payload.length, () => {
-      if (skippedBytes === undefined) done()
-      else this.#consumed(client, connection, packet, done)
-    })
+    const passed = skippedBytes === undefined ? pass : consumed
+    const answered = connection.hold('submission', payload.length, passed)
     this.#parts.port.onSubmission(submission, answered)
     if (connection.heldCount > 0) readOn(client)
   }

@@ -46,13 +46,16 @@ function connectionOf(name: string, delivered: string[], backlogBytes = 0): Conn
 }
 
 function deliveryTo(subscribers: Subscribers<Connection>): Delivery {
-  let number = 0
   const mayReceive = (): boolean => true
-  const kept = { outgoingEnqueue: async () => {}, outgoingUpdate: async () => {} }
+  const kept = {
+    keep: () => {},
+    enqueue: () => {},
+    outgoingEnqueue: async () => {},
+    outgoingUpdate: async () => {},
+  }
   const sessions = { groupsFor: () => [], mayReceive, ...kept }
-  const nextNumber = (): number => ++number
   const onMessage = (): void => {}
-  const parts = { sessions, mayReceive, behindBytes: 1000, nextNumber, onMessage }
+  const parts = { sessions, mayReceive, behindBytes: 1000, onMessage }
   return new Delivery(subscribers, parts)
 }
 

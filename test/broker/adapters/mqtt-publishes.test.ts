@@ -29,6 +29,12 @@ function hook() {
       incomingStorePacket: async (_client: object, packet: { messageId: number }) =>
         incoming.add(packet.messageId),
     },
+    delivery: {
+      publish: ({ topic }: { topic: string }, done: () => void) => {
+        noted.push(`to ${topic}`)
+        done()
+      },
+    },
     port: { onNodeMessage: () => noted.push('message'), onReport: () => {} },
   } as unknown as BrokerParts
   const publishes = new Publishes(parts)
@@ -36,7 +42,7 @@ function hook() {
     const packet = { cmd: 'publish', topic, payload: Buffer.from('x'), qos, retain: false }
     const whole = { ...packet, dup: false, messageId } as unknown as PublishPacket
     publishes.authorize(client as unknown as Client, whole, (error) => {
-      noted.push(error ? 'not passed on' : 'passed on')
+      noted.push(error ? 'not for Aedes' : 'for Aedes')
     })
     return noted.splice(0)
   }
@@ -48,15 +54,22 @@ t.test('what is for the gateway alone, or for nobody, is acknowledged and not pa
   t.same(publish('base/node/n/up', 0), ['message', 'more'])
   t.same(publish('base/node/n/up', 1, 258), ['message', '40020102', 'more'])
   t.same(publish('base/node/n/up', 2, 3), ['message', '50020003', 'more'])
-  t.same(publish('base/node/n/up', 2, 3), ['passed on'], 'once more: Aedes says PUBREC again')
+  t.same(publish('base/node/n/up', 2, 3), ['for Aedes'], 'once more: it says PUBREC again')
   t.same(publish('base/node/other/up', 1, 4), ['40020004', 'more'])
-  t.same(publish('base/node/n/event', 0), ['passed on'])
+  t.end()
+})
+
+t.test('what is for others is acknowledged first', (t) => {
+  const { publish } = hook()
+  t.same(publish('base/node/n/event', 0), ['to base/node/n/event', 'more'])
+  t.same(publish('base/node/n/event', 1, 7), ['40020007', 'to base/node/n/event', 'more'])
+  t.same(publish('base/node/n/event', 2, 8), ['for Aedes'], 'the handshake is its own')
   t.end()
 })
 
 t.test('a will that is for nobody is not published', (t) => {
   const { client, publish } = hook()
   client.closed = true
-  t.same(publish('base/node/other/state', 1), ['not passed on'])
+  t.same(publish('base/node/other/state', 1), ['not for Aedes'])
   t.end()
 })
