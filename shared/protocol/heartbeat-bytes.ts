@@ -1,22 +1,28 @@
 /**
- * A heartbeat as nodes send it, read without a map between: of ten thousand nodes five thousand come each second, and
- * they differ in two numbers. Whatever stands otherwise is left to messages.ts, also a heartbeat that is not made so:
- * where something is read here, it is what messages.ts would read (RFC 8949 §3).
+ * A heartbeat as nodes send it, and its answer, without a map between: of ten thousand nodes five thousand come each
+ * second, and they differ in some numbers. A heartbeat that stands otherwise is left to messages.ts; what is read or
+ * written here is what messages.ts would read or write (RFC 8949 §3).
  */
-import { encodeCbor } from './cbor.ts'
-import type { Heartbeat } from './messages.ts'
+import { encodedOf, HEAD_BYTES_MAX, MAP, MessageBytes } from './message-bytes.ts'
+import type { Beat, Heartbeat } from './messages.ts'
 
-const MAP_OF_3 = 0xa3
 const IN_ONE = 24
 const IN_TWO = 25
 const IN_FOUR = 26
 const FLOAT64 = 0xfb
 
-const BEFORE_SESSION = Buffer.concat([
-  Buffer.of(MAP_OF_3),
-  ...['t', 'heartbeat', 'session'].map(encodeCbor),
-])
-const BEFORE_BEAT = encodeCbor('beat')
+const BEFORE_SESSION = Buffer.concat([Buffer.of(MAP | 3), encodedOf('t', 'heartbeat', 'session')])
+const BEFORE_BEAT = encodedOf('beat')
+/** Of the answer: what stands before each of its numbers. */
+const BEFORE_ITS_SESSION = encodedOf('t', 'beat', 'session')
+const BEFORE_TS = encodedOf('ts')
+const BEFORE_CONFIRMED = encodedOf('confirmed')
+const BEFORE_PAGES = encodedOf('pages')
+const ANSWER_KEYS = 5
+/** Of all that stands before numbers, and of six numbers and a head. */
+const ANSWER_BYTES_MAX = 64 + 7 * HEAD_BYTES_MAX
+
+const written = new MessageBytes()
 
 /** Undefined where it is to be read as any other message. */
 export function readHeartbeat(payload: Uint8Array): Heartbeat | undefined {
@@ -29,6 +35,24 @@ export function readHeartbeat(payload: Uint8Array): Heartbeat | undefined {
   const session = numberAt(payload, sessionAt)
   const beat = numberAt(payload, beatAt)
   return isCount(session) && isCount(beat) ? { t: 'heartbeat', session, beat } : undefined
+}
+
+export function writeBeat({ session, beat, ts, confirmed, pages }: Beat): Uint8Array {
+  written.room(ANSWER_BYTES_MAX)
+  written.head(MAP, pages === undefined ? ANSWER_KEYS : ANSWER_KEYS + 1)
+  written.copy(BEFORE_ITS_SESSION)
+  written.number(session)
+  written.copy(BEFORE_BEAT)
+  written.number(beat)
+  written.copy(BEFORE_TS)
+  written.number(ts)
+  written.copy(BEFORE_CONFIRMED)
+  written.number(confirmed)
+  if (pages !== undefined) {
+    written.copy(BEFORE_PAGES)
+    written.number(pages)
+  }
+  return written.take()
 }
 
 function hasAt(payload: Uint8Array, at: number, bytes: Uint8Array): boolean {

@@ -11,7 +11,7 @@ import * as v from 'valibot'
 import { DIGEST_BYTES } from '../core/hash.ts'
 import { isId } from '../core/ids.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
-import { readHeartbeat } from './heartbeat-bytes.ts'
+import { readHeartbeat, writeBeat } from './heartbeat-bytes.ts'
 import { MESSAGE_LIMITS } from './limits.ts'
 import { type LogLines, type LogOrder, logLines, logOrder } from './log-messages.ts'
 import { isPlainObject, parseWith } from './problems.ts'
@@ -341,6 +341,7 @@ export type CoreUp = Exclude<Up, KeyUp | LogLines>
 export type CoreDown = Exclude<Down, KeyDown | UpgradeOrder | LogOrder>
 export type Hello = Extract<Up, { t: 'hello' }>
 export type Heartbeat = Extract<Up, { t: 'heartbeat' }>
+export type Beat = Extract<Down, { t: 'beat' }>
 export type Applied = Extract<Up, { t: 'applied' }>
 export type Answer = Extract<Up, { t: 'answer' }>
 export type Entry = v.InferOutput<typeof entry>
@@ -352,7 +353,7 @@ export type GridShape = v.InferOutput<typeof gridShape>
 export type Decoded<T> = { ok: true; message: T } | { ok: false; problem: string }
 
 export function encodeMessage(message: Up | Down): Uint8Array {
-  return encodeCbor(message)
+  return message.t === 'beat' ? writeBeat(message) : encodeCbor(message)
 }
 
 type Schema = v.BaseSchema<unknown, unknown, v.BaseIssue<unknown>>

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
-import { readHeartbeat } from '../../../shared/protocol/heartbeat-bytes.ts'
+import { readHeartbeat, writeBeat } from '../../../shared/protocol/heartbeat-bytes.ts'
 import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
 import { encodeMessage } from '../../../shared/protocol/messages.ts'
 import { check } from '../../support/property.ts'
@@ -68,4 +68,19 @@ t.test('what is more, or not as nodes write it, is left', async (t) => {
   t.equal(readHeartbeat(Buffer.concat([bytes, Buffer.of(0)])), undefined)
   for (let cut = 0; cut < bytes.length; cut++)
     t.equal(readHeartbeat(bytes.subarray(0, cut)), undefined)
+})
+
+t.test('an answer is written as any other message is', async (t) => {
+  const answer = fc.record(
+    { session: count, beat: count, ts: count, confirmed: count, pages: fc.nat(300) },
+    { requiredKeys: ['session', 'beat', 'ts', 'confirmed'] },
+  )
+  check(
+    t,
+    fc.property(answer, (numbers) => {
+      const { session, beat, ts, confirmed, ...more } = numbers
+      const message = { t: 'beat', session, beat, ts, confirmed, ...more } as const
+      return Buffer.compare(writeBeat(message), encodeCbor(message)) === 0
+    }),
+  )
 })
