@@ -92,6 +92,8 @@ export class SimpleFleet {
       heartbeatMs: 4000,
       suspectAfterMs: 12_000,
       deadAfterMs: 60_000,
+      // Its own beats are late for up to 3 s now and then: not for too long, which would be an error.
+      doubtMaxMs: 60_000,
       leaseMs: 3000,
       lagMs: 2000,
       resendMs: 3000,
