@@ -6,6 +6,7 @@ import type { BenchProcesses, Command } from './bench-processes.ts'
 import { type AddressWindow, type Footprints, footprintOf, sampleFootprints } from './footprint.ts'
 import { formatTable, judged } from './measure.ts'
 import { AGENT_OPTIONS, GRID_OPTIONS, LSUS, writeAndScan } from './slice-load.ts'
+import { startAgent } from './unit-command.ts'
 
 export interface AgentMemoryOptions {
   /** What it is started with, but for its options. */
@@ -50,23 +51,8 @@ export async function measureAgent(
     ...(gatewayProgram && { program: gatewayProgram }),
     flags: [...GRID_OPTIONS, '--log-level', 'error'],
   })
-  const data = join(processes.directory, 'agent')
-  const agent = await processes.start(
-    'agent',
-    [
-      '--id',
-      'bench',
-      '--url',
-      `mqtt://127.0.0.1:${port}`,
-      '--data',
-      data,
-      '--log-level',
-      'error',
-    ].concat(AGENT_OPTIONS),
-    command,
-  )
-  const { pid } = agent.child
-  if (pid === undefined) throw new Error('the agent has no process')
+  const agent = { id: 'agent', url: `mqtt://127.0.0.1:${port}`, command }
+  const { pid, data } = await startAgent(processes, agent, AGENT_OPTIONS)
   const look = () => footprintOf(pid, window)
 
   await sleep(WARM_UP_MS)

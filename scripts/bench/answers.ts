@@ -12,6 +12,7 @@ import { TELEMETRY_NUMBERS, type Telemetry } from '../../shared/protocol/telemet
 import { benchOptions } from './bench-options.ts'
 import { cpuSecondsOf, NODE, PROBED, probe, withProcesses } from './bench-processes.ts'
 import { runTask } from './grid-fleet.ts'
+import { beginBeats, connectAll, nodeNames } from './light-fleet.ts'
 import { LightNode } from './light-node.ts'
 import { formatMs, judged, median, report } from './measure.ts'
 import type { Probed } from './probe.ts'
@@ -21,10 +22,8 @@ const SIDE = 4096
 const TILE = 16
 const GEOMETRY = new Geometry({ width: SIDE, height: SIDE, tile: TILE })
 const REPLICAS = 2
-const CONNECTING_AT_ONCE = 50
 /** All beat once in it, one after the other. */
 const BEATS_MS = 2000
-const BEAT_TICK_MS = 20
 /** Of the history: telemetry comes as often. */
 const HISTORY_TICK_MS = 10_000
 const SETTLE_MS = 3000
@@ -32,10 +31,7 @@ const GOAL_MS = 10
 
 const { flags } = benchOptions({ nodes: 1000, runs: 20, ticks: 2, only: 'nodes' })
 const { nodes: count, runs, only = '' } = flags
-const ids = Array.from(
-  { length: count },
-  (_, at) => `node-${String(at).padStart(5, '0')}` as NodeId,
-)
+const ids = nodeNames(count)
 const some = ids.slice(0, HISTORY_NODES_MAX)
 
 /** What is asked for, and as what. */
@@ -62,22 +58,6 @@ const ANSWERS: readonly (readonly [string, string, string?])[] = [
 function telemetryOf(node: NodeId, seq: number): Telemetry {
   const numbers = TELEMETRY_NUMBERS.map((name, at) => [name, (seq * 7919 + at * 104_729) % 9973])
   return { ...Object.fromEntries(numbers), node } as Telemetry
-}
-
-function beginBeats(nodes: readonly LightNode[]): NodeJS.Timeout {
-  let turn = 0
-  return setInterval(() => {
-    const perTick = (count * BEAT_TICK_MS) / BEATS_MS
-    for (let at = Math.floor(turn * perTick); at < Math.floor((turn + 1) * perTick); at++) {
-      const node = nodes[at % count]
-      node?.beat()
-      // Every fifth beat is ten seconds after that before.
-      if (Math.floor(at / count) % (HISTORY_TICK_MS / BEATS_MS) === 0 && node !== undefined) {
-        node.report(telemetryOf(node.id, at))
-      }
-    }
-    turn += 1
-  }, BEAT_TICK_MS)
 }
 
 const rows: string[][] = [
@@ -120,16 +100,14 @@ await withProcesses(async (processes) => {
     ],
     command: { ...NODE, argv: PROBED, environment: unitSetup('gateway').environment },
   })
-  const nodes: LightNode[] = []
-  const beats = beginBeats(nodes)
+  const nodes = ids.map((id) => new LightNode({ id, port, geometry: GEOMETRY }, () => {}))
+  const beats = beginBeats(nodes, BEATS_MS, (node, beat) => {
+    // Every fifth beat is ten seconds after that before.
+    const isDue = Math.floor(beat / count) % (HISTORY_TICK_MS / BEATS_MS) === 0
+    if (isDue) node.report(telemetryOf(node.id, beat))
+  })
   try {
-    for (let first = 0; first < count; first += CONNECTING_AT_ONCE) {
-      const group = ids.slice(first, first + CONNECTING_AT_ONCE).map((id) => {
-        return new LightNode({ id, port, geometry: GEOMETRY }, () => {})
-      })
-      await Promise.all(group.map((node) => node.connect()))
-      nodes.push(...group)
-    }
+    await connectAll(nodes)
     await runTask(base, { op: 'scale', args: { fields: { value: 1 } } })
     await sleep(flags.ticks * HISTORY_TICK_MS + SETTLE_MS)
     for (const [what, path, accept] of ANSWERS) {
@@ -138,7 +116,6 @@ await withProcesses(async (processes) => {
     }
   } finally {
     clearInterval(beats)
-    for (const node of nodes) node.cut('fin')
   }
 })
 report(rows, `${count} nodes, ${GEOMETRY.tiles} tiles; milliseconds.`)

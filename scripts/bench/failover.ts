@@ -10,11 +10,11 @@
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry, type Region } from '../../shared/grid/geometry.ts'
 import { benchOptions } from './bench-options.ts'
 import { cpuSecondsOf, NODE, PROBED, waitedSecondsOf, withProcesses } from './bench-processes.ts'
+import { beginBeats, connectAll, nodeNames } from './light-fleet.ts'
 import { clockMs, LightNode, type Received } from './light-node.ts'
 import { describeMachine, formatMs, formatTable, quantile } from './measure.ts'
 import type { SocketEnd } from './probe.ts'
@@ -30,7 +30,6 @@ const HEARTBEAT_MS = 2000
 const TICK_MS = 20
 /** Where the machine is too slow for the rate, reads are left out rather than piled up. */
 const OPEN_MAX = 32
-const CONNECTING_AT_ONCE = 50
 /** A victim ends at any moment between two reads of the steady load. */
 const BEFORE_CUT_MS = 100
 /** Pings that go and come while the answers of a read of the whole grid are worked off. */
@@ -123,7 +122,7 @@ class Kill {
 class Run {
   readonly #gateway: ChildProcess
   readonly #mqttPort: number
-  readonly #nodes: LightNode[] = []
+  readonly #nodes: readonly LightNode[]
   readonly #echo: EchoTrips
   readonly #pings: PingTrips
   readonly #timers: NodeJS.Timeout[] = []
@@ -142,6 +141,10 @@ class Run {
   constructor(gateway: ChildProcess, ports: { mqtt: number; echo: number }) {
     this.#gateway = gateway
     this.#mqttPort = ports.mqtt
+    this.#nodes = nodeNames(flags.nodes).map((id) => {
+      const options = { id, port: ports.mqtt, geometry }
+      return new LightNode(options, (node, received) => this.#onRead(node, received))
+    })
     this.#echo = new EchoTrips(ports.echo)
     this.#pings = new PingTrips(ports.mqtt)
     gateway.send('socket-ends')
@@ -151,23 +154,12 @@ class Run {
   }
 
   async prepare(): Promise<void> {
-    this.#beginBeats()
+    this.#timers.push(beginBeats(this.#nodes, HEARTBEAT_MS))
     this.#tasks = await TaskClient.connect(this.#mqttPort, ({ code, node }, readMs) => {
       const kill = this.#kill
       if (code === 'node-suspect' && node === kill?.victim.id) kill?.noticed(readMs)
     })
-    const count = flags.nodes
-    for (let first = 0; first < count; first += CONNECTING_AT_ONCE) {
-      const ids = Array.from({ length: Math.min(CONNECTING_AT_ONCE, count - first) }, (_, at) => {
-        return `node-${String(first + at).padStart(5, '0')}` as NodeId
-      })
-      const some = ids.map((id) => {
-        const options = { id, port: this.#mqttPort, geometry }
-        return new LightNode(options, (node, received) => this.#onRead(node, received))
-      })
-      await within('nodes admitted', Promise.all(some.map((node) => node.connect())))
-      this.#nodes.push(...some)
-    }
+    await connectAll(this.#nodes)
     const scale = { op: 'scale', args: { fields: { value: 1 } } }
     await within('the first write of every tile', this.#tasks.submit(scale).ended)
   }
@@ -196,33 +188,22 @@ class Run {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     this.#isMeasuring = false
-    for (const node of this.#nodes) node.cut('fin')
     await this.#tasks?.close()
     this.#echo.close()
     this.#pings.close()
   }
 
-  #beginBeats(): void {
-    let turn = 0
-    const beatsATick = (flags.nodes * TICK_MS) / HEARTBEAT_MS
-    const beats = setInterval(() => {
-      const from = Math.floor(turn * beatsATick)
-      turn += 1
-      const to = Math.floor(turn * beatsATick)
-      for (let at = from; at < to; at++) this.#nodes[at % flags.nodes]?.beat()
+  #beginLoad(): void {
+    this.#isMeasuring = true
+    const trips = setInterval(() => {
       if (!this.#isMeasuring) return
       this.#echo.begin()
       this.#pings.begin()
     }, TICK_MS)
-    this.#timers.push(beats)
-  }
-
-  #beginLoad(): void {
-    this.#isMeasuring = true
     const reads = setInterval(() => {
       if (this.#isMeasuring && this.#tasks.openCount < OPEN_MAX) void this.#readRegion()
     }, 1000 / flags.rate)
-    this.#timers.push(reads)
+    this.#timers.push(trips, reads)
   }
 
   async #readRegion(): Promise<void> {

@@ -13,17 +13,17 @@ import { createToken } from '../commands/token.ts'
 import { benchOptions } from './bench-options.ts'
 import { type BenchProcesses, withProcesses } from './bench-processes.ts'
 import { type Footprints, footprintOf, sampleFootprints } from './footprint.ts'
+import { connectAll, nodeNames } from './light-fleet.ts'
 import { LightNode, PacketSocket } from './light-node.ts'
 import { formatMs, judged, median, quantile, report } from './measure.ts'
 import { BenchGateway, type Shown } from './secured-gateway.ts'
 import { AGENT_OPTIONS } from './slice-load.ts'
-import { agentCommand, unitSetup } from './unit-command.ts'
+import { agentCommand, startAgent, unitSetup } from './unit-command.ts'
 
 /** As the gateway's flags have it. */
 const GEOMETRY = new Geometry({ width: 64, height: 64, tile: 16 })
 const WARM_UP_MS = 15_000
 const SETTLE_MS = 3000
-const GROUP = 50
 const MESSAGES = 40_000
 const MESSAGE_BYTES = 100
 /** So many are on their way at most. */
@@ -68,10 +68,9 @@ const inMicroseconds = (s: number): string => `${(s * 1e6).toFixed(1)} µs`
 async function measureAgents({ processes, open, secured }: Gateways): Promise<Row[]> {
   const command = agentCommand(unitSetup('agent'), flags.agent)
   const start = async (gateway: BenchGateway, more: readonly string[]): Promise<number> => {
-    const name = `agent-${gateway.isSecured ? 'secured' : 'open'}`
-    const data = ['--data', join(processes.directory, name), '--log-level', 'error']
-    const argv = ['--id', name, '--url', gateway.url, ...data, ...AGENT_OPTIONS, ...more]
-    return (await processes.start(name, argv, command)).child.pid!
+    const agent = { id: `agent-${gateway.isSecured ? 'secured' : 'open'}`, command }
+    const argv = [...AGENT_OPTIONS, ...more]
+    return (await startAgent(processes, { ...agent, url: gateway.url }, argv)).pid
   }
   const token = join(processes.directory, 'token')
   writeFileSync(
@@ -95,10 +94,6 @@ async function measureAgents({ processes, open, secured }: Gateways): Promise<Ro
   ]
 }
 
-function nodeNames(prefix: string, length: number): NodeId[] {
-  return Array.from({ length }, (_, n) => `${prefix}${n}` as NodeId)
-}
-
 interface Cost {
   readonly bytesEach: number
   readonly tookMs: number
@@ -108,7 +103,7 @@ interface Cost {
 }
 
 /** First they come one group after the other, and those of the second half count; then all at once. */
-async function connectAll(gateway: BenchGateway, shown: ReadonlyMap<NodeId, Shown>): Promise<Cost> {
+async function costOf(gateway: BenchGateway, shown: ReadonlyMap<NodeId, Shown>): Promise<Cost> {
   const { port } = gateway
   const nodes = [...shown].map(([id, keys]) => {
     const open = (): Socket => gateway.open(keys)
@@ -120,9 +115,7 @@ async function connectAll(gateway: BenchGateway, shown: ReadonlyMap<NodeId, Show
   }
   const half = Math.floor(nodes.length / 2)
   const join = async (some: readonly LightNode[]): Promise<number> => {
-    for (let at = 0; at < some.length; at += GROUP) {
-      await Promise.all(some.slice(at, at + GROUP).map((node) => node.connect()))
-    }
+    await connectAll(some)
     await sleep(SETTLE_MS)
     return await gateway.anonymous()
   }
@@ -143,14 +136,14 @@ async function connectAll(gateway: BenchGateway, shown: ReadonlyMap<NodeId, Show
 }
 
 async function measureConnections({ processes, open, secured }: Gateways): Promise<Row[]> {
-  const names = nodeNames('c', count)
+  const names = nodeNames(count, 'c')
   const { shown } = await secured.enrolAll(names)
   // What the enrolments took is no memory of connections.
   await secured.end()
   const again = await BenchGateway.start(processes, 'secured')
   const costs = [
-    await connectAll(open, new Map(names.map((name) => [name, {}]))),
-    await connectAll(again, shown),
+    await costOf(open, new Map(names.map((name) => [name, {}]))),
+    await costOf(again, shown),
   ]
   const each = (of: keyof Cost): number[] => costs.map((one) => one[of])
   const [bare = 0, kept = 0] = each('bytesEach')
@@ -248,7 +241,7 @@ async function measureMessages({ open, secured }: Gateways): Promise<Row[]> {
 
 async function measureEnrolments({ secured }: Gateways): Promise<Row[]> {
   const cpu = secured.cpuSeconds
-  const taken = await secured.enrolAll(nodeNames('e', count))
+  const taken = await secured.enrolAll(nodeNames(count, 'e'))
   const rate = count / taken.seconds
   const each = (secured.cpuSeconds - cpu) / count
   return [
@@ -265,7 +258,7 @@ async function measureEnrolments({ secured }: Gateways): Promise<Row[]> {
 }
 
 async function measureRevocations({ secured }: Gateways): Promise<Row[]> {
-  const { shown } = await secured.enrolAll(nodeNames('r', REVOKED))
+  const { shown } = await secured.enrolAll(nodeNames(REVOKED, 'r'))
   const times: number[] = []
   for (const [id, keys] of shown) {
     const socket = secured.open(keys)

@@ -14,7 +14,7 @@ import { footprintOf } from './footprint.ts'
 import { leastSquares } from './least-squares.ts'
 import { describeMachine, formatTable, median } from './measure.ts'
 import { TaskClient } from './task-client.ts'
-import { agentCommand, unitSetup } from './unit-command.ts'
+import { agentCommand, startAgent, unitSetup } from './unit-command.ts'
 
 /** As many LSUs as a board is made for, on each agent when there are two replicas. */
 const WIDTH = 640
@@ -40,7 +40,7 @@ const { flags } = benchOptions({
 } as const)
 const { minutes } = flags
 if (!(minutes >= 2)) misused('--minutes: at least 2')
-const agent = agentCommand(unitSetup('agent'), flags.agent)
+const command = agentCommand(unitSetup('agent'), flags.agent)
 const random = new Random(flags.seed)
 const processes = new BenchProcesses()
 
@@ -92,16 +92,10 @@ async function startGateway(name: string): Promise<Subject & { port: number; bas
   return { name, pid, directory: data, port, base }
 }
 
-async function startAgent(id: string, port: number, interval: string): Promise<Subject> {
-  const directory = join(processes.directory, id)
-  const { child } = await processes.start(
-    id,
-    ['--id', id, '--url', `mqtt://127.0.0.1:${port}`, '--data', directory].concat([
-      ...['--telemetry-interval', interval, '--log-level', 'warn'],
-    ]),
-    agent,
-  )
-  return { name: id, pid: child.pid!, directory }
+async function subjectOf(id: string, port: number, interval: string): Promise<Subject> {
+  const agent = { id, url: `mqtt://127.0.0.1:${port}`, command }
+  const { pid, data } = await startAgent(processes, agent, ['--telemetry-interval', interval])
+  return { name: id, pid, directory: data }
 }
 
 /** Submits at the rate until told to stop; tasks that the machine is too slow for are left out. */
@@ -187,11 +181,11 @@ try {
   const interval = String(flags['telemetry-interval'])
   const agents: Subject[] = []
   for (let count = 1; count <= flags.agents; count++) {
-    agents.push(await startAgent(`agent-${count}`, gateway.port, interval))
+    agents.push(await subjectOf(`agent-${count}`, gateway.port, interval))
   }
   const quiet = await startGateway('idle-gateway')
-  const often = await startAgent('idle-telemetry-1s', quiet.port, '1')
-  const never = await startAgent('idle-telemetry-3600s', quiet.port, '3600')
+  const often = await subjectOf('idle-telemetry-1s', quiet.port, '1')
+  const never = await subjectOf('idle-telemetry-3600s', quiet.port, '3600')
   const client = await TaskClient.connect(gateway.port)
   await client.submit({ op: 'scale', args: { fields: { value: 1.5 } } }).ended
   const load = new Load(client, flags['tasks-per-second'])

@@ -1,6 +1,7 @@
 /** How a unit of systemd runs Node: its flags and variables, read from the unit itself. */
 import { readFileSync } from 'node:fs'
-import { type Command, PROGRAM } from './bench-processes.ts'
+import { join } from 'node:path'
+import { type BenchProcesses, type Command, PROGRAM } from './bench-processes.ts'
 
 export interface NodeSetup {
   readonly flags: readonly string[]
@@ -23,6 +24,17 @@ export function agentCommand(
 ): Command {
   const words = agentFile === undefined ? [PROGRAM, 'agent'] : [agentFile]
   return { path: process.execPath, argv: [...flags, ...words], environment }
+}
+
+/** Starts an agent with data of its own, and says its process. */
+export async function startAgent(
+  processes: BenchProcesses,
+  { id, url, command }: { readonly id: string; readonly url: string; readonly command: Command },
+  more: readonly string[] = [],
+): Promise<{ readonly pid: number; readonly data: string }> {
+  const data = join(processes.directory, id)
+  const argv = ['--id', id, '--url', url, '--data', data, '--log-level', 'warn', ...more]
+  return { pid: (await processes.start(id, argv, command)).child.pid!, data }
 }
 
 export function setupOf(unit: string): NodeSetup {
