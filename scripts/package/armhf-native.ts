@@ -8,7 +8,7 @@
  * little that libgcc.a is needed for comes from the one of armel, which is of ARMv5. Its functions take
  * and return plain registers in either ABI (Run-time ABI for the Arm Architecture, 4.1).
  */
-import { spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   existsSync,
@@ -21,6 +21,7 @@ import {
 } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { fault } from '../fault.ts'
 import { CHECKOUT } from './checkout.ts'
 import { CACHE, lockedOf } from './npm-package.ts'
@@ -173,26 +174,15 @@ async function checkArmv6(object: string, target: Target = TARGETS.armhf): Promi
   if (newer !== undefined) throw new PackagingError(`not for ARMv6: ${newer}`)
 }
 
-/** Runs a tool in the checkout and gives what it prints. */
+/** Runs a tool in the checkout and gives what it prints: of objdump, a line an instruction. */
 async function run(tool: string, argv: readonly string[]): Promise<string> {
-  return await new Promise((resolve, reject) => {
-    const child = spawn(tool, argv, { cwd: CHECKOUT, stdio: ['ignore', 'pipe', 'pipe'] })
-    let output = ''
-    let complaint = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text
-    })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      complaint += text
-    })
-    child.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') return reject(error)
-      const message = `the program ${tool} is not installed: sudo apt install ${packageOf(tool)}`
-      reject(fault('program-missing', message))
-    })
-    child.once('close', (code) => {
-      if (code === 0) resolve(output)
-      else reject(new PackagingError(`${tool} ${argv.at(-1)}: ${complaint.trim()}`))
-    })
-  })
+  try {
+    const options = { cwd: CHECKOUT, maxBuffer: Number.POSITIVE_INFINITY }
+    return (await promisify(execFile)(tool, argv, options)).stdout
+  } catch (error) {
+    const { code, stderr = '' } = error as { code?: unknown; stderr?: string }
+    if (code !== 'ENOENT') throw new PackagingError(`${tool} ${argv.at(-1)}: ${stderr.trim()}`)
+    const message = `the program ${tool} is not installed: sudo apt install ${packageOf(tool)}`
+    throw fault('program-missing', message)
+  }
 }
