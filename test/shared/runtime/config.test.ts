@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import t from 'tap'
 import { GATEWAY, GATEWAY_OPTIONS } from '../../../broker/config.ts'
 import { AGENT, AGENT_OPTIONS, idDoubt, idFromHostname } from '../../../firmware-agent/config.ts'
-import { renderConfigurationPage } from '../../../scripts/configuration-page.ts'
 import { closest, editDistance } from '../../../shared/core/near-match.ts'
 import {
   ConfigError,
@@ -23,6 +22,7 @@ import {
   text,
 } from '../../../shared/runtime/option-types.ts'
 import type { NoTables, TableArrays } from '../../../shared/runtime/table-arrays.ts'
+import { renderConfigurationPage } from '../../support/configuration-page.ts'
 
 type Env = Record<string, string | undefined>
 

@@ -1,6 +1,6 @@
-import { GATEWAY } from '../broker/config.ts'
-import { AGENT } from '../firmware-agent/config.ts'
-import { renderOptionsMarkdown, renderTablesMarkdown } from '../shared/runtime/option-pages.ts'
+import { GATEWAY } from '../../broker/config.ts'
+import { AGENT } from '../../firmware-agent/config.ts'
+import { renderOptionsMarkdown, renderTablesMarkdown } from '../../shared/runtime/option-pages.ts'
 
 /** `docs/configuration.md`, from the option tables; a test holds the page to it. */
 export function renderConfigurationPage(): string {
