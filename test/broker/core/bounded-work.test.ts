@@ -38,6 +38,9 @@ const UNBOUNDED: Readonly<Record<string, readonly Growth[]>> = {
   recreate: ['tiles'],
   // That is what they wait for.
   'hello of one who is waited for': ['waiting'],
+  // The ring has all members in it, and a plan compares all tiles, since where one belongs depends on those before it.
+  // Once a second, and half a second after what happened, for all that did.
+  'what is due after that': ['members', 'tiles'],
 }
 
 interface Size {
@@ -217,6 +220,7 @@ function countAll(size: Size): ReadonlyMap<string, BlockCount> {
   const closing = counted.nextNode()
   counted.count('connection closed', () => fleet.closeConnection(closing))
   counted.count('hello of one who was away', () => fleet.admit(closing))
+  counted.count('what is due after that', () => fleet.settle())
   counted.count('hello of a new node', () => fleet.admit(counted.newNode()))
   event('drain', { type: 'drain-requested', node: nodeId(), isWanted: true })
   event('revoked', { type: 'node-revoked', node: nodeId() })
