@@ -53,6 +53,8 @@ function objectsOf(value: unknown): unknown {
 }
 
 const INTEGER_MAX = 2 ** 53
+/** What follows the head of those that are taken: false, true, null and floats. */
+const SIMPLE_BYTES: Readonly<Record<number, number>> = { 20: 0, 21: 0, 22: 0, 25: 2, 26: 4, 27: 8 }
 const MAJOR_TEXT = 3
 const MAJOR_ARRAY = 4
 const MAJOR_MAP = 5
@@ -145,7 +147,7 @@ class Check {
   }
 
   #simple(additional: number): string | undefined {
-    const size = { 20: 0, 21: 0, 22: 0, 25: 2, 26: 4, 27: 8 }[additional]
+    const size = SIMPLE_BYTES[additional]
     if (size === undefined) return 'a simple value that is not false, true, null or a float'
     if (this.#at + 1 + size > this.#bytes.length) return 'the end comes too early'
     this.#at += 1 + size

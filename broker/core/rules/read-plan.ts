@@ -131,17 +131,27 @@ function sharesOf(
   accepts: (member: number) => boolean,
 ): Share[] {
   const holders: number[] = []
+  if (tiles.length === 0) return []
   for (const tile of tiles) {
     let slot = tile * replicas
     const end = slot + replicas
     while (slot < end && slots[slot] !== NO_HOLDER && !accepts(slots[slot]! - 1)) slot++
     holders.push(slot === end || slots[slot] === NO_HOLDER ? NOBODY : slots[slot]! - 1)
   }
-  const sorted = [...new Set(holders)].sort((a, b) => a - b)
-  return sorted.map((holder) => ({
-    member: holder === NOBODY ? undefined : holder,
-    tiles: sorted.length === 1 ? tiles : tiles.filter((_, at) => holders[at] === holder),
-  }))
+  const first = holders[0]!
+  if (holders.every((holder) => holder === first)) return [shareOf(first, tiles)]
+  return [...new Set(holders)]
+    .sort((a, b) => a - b)
+    .map((holder) =>
+      shareOf(
+        holder,
+        tiles.filter((_, at) => holders[at] === holder),
+      ),
+    )
+}
+
+function shareOf(holder: number, tiles: Uint32Array): Share {
+  return { member: holder === NOBODY ? undefined : holder, tiles }
 }
 
 /** One byte a member. A part of a few tiles asks only their holders: it may be planned often. */

@@ -31,13 +31,16 @@ class Roster {
   plain = 0
   readonly changes = new MemberChanges()
   #operations: ReadonlySet<string> = new Set()
+  #names: readonly string[] = []
 
-  /** As a set: the one that was given last, where it is equal, as nodes of one version know the same. */
+  /** As a set, in order: the one that was given last, where it is equal, as nodes of one version know the same. */
   operationsOf(names: readonly string[]): ReadonlySet<string> {
-    const last = this.#operations
-    const operations = new Set(names)
+    const [last, told] = [this.#operations, this.#names]
+    if (names.length === told.length && names.every((name, at) => name === told[at])) return last
+    const operations = new Set([...names].sort())
     const isEqual = operations.size === last.size && names.every((name) => last.has(name))
     if (!isEqual) this.#operations = operations
+    this.#names = names
     return this.#operations
   }
 }
@@ -179,7 +182,7 @@ export class Member {
       storeId: this.stream.storeId,
       boot: this.boot,
       weight: this.weight,
-      operations: [...this.operations].sort(),
+      operations: [...this.operations],
       joinedTs: this.joinedTs,
       ...(this.leaving === undefined ? {} : { leaving: this.leaving }),
       ...(this.rebaseFrom === undefined ? {} : { rebaseFrom: this.rebaseFrom }),
