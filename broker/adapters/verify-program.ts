@@ -1,4 +1,4 @@
-/** What looks into packages. Packages have `scripts/package/verify-program.ts` instead. */
+/** What looks into packages. Packages have `scripts/package/installed.ts` instead. */
 export function verifyProgram(): URL {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new URL(`../../scripts/package/verify.${ending}`, import.meta.url)

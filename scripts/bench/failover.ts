@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry, type Region } from '../../shared/grid/geometry.ts'
+import { within } from '../within.ts'
 import { benchOptions } from './bench-options.ts'
 import { cpuSecondsOf, NODE, PROBED, waitedSecondsOf, withProcesses } from './bench-processes.ts'
 import { beginBeats, connectAll, nodeNames } from './light-fleet.ts'
@@ -47,19 +48,6 @@ const side = flags['grid-side']
 const geometry = new Geometry({ width: side, height: side, tile: TILE })
 const random = new Random(flags.seed)
 const ECHO = fileURLToPath(new URL('echo-server.js', import.meta.url))
-
-async function within<T>(what: string, promise: Promise<T>): Promise<T> {
-  const late = new AbortController()
-  const timeout = sleep(STEP_LIMIT_MS, undefined, { signal: late.signal }).then(() => {
-    throw new Error(`not within ${STEP_LIMIT_MS} ms: ${what}`)
-  })
-  try {
-    return await Promise.race([promise, timeout])
-  } finally {
-    late.abort()
-    timeout.catch(() => {})
-  }
-}
 
 /** A part that the victim held, and its tiles that nobody else was sent yet. */
 interface Lost {
@@ -161,7 +149,7 @@ class Run {
     })
     await connectAll(this.#nodes)
     const scale = { op: 'scale', args: { fields: { value: 1 } } }
-    await within('the first write of every tile', this.#tasks.submit(scale).ended)
+    await within('the first write of every tile', this.#tasks.submit(scale).ended, STEP_LIMIT_MS)
   }
 
   async measure(): Promise<void> {
@@ -214,7 +202,7 @@ class Run {
   #stat(region: Region): { id: string; ended: Promise<void> } {
     const { id, ended } = this.#tasks.submit({ op: 'stat', args: { field: 'value' }, region })
     const checked = async (): Promise<void> => {
-      const { value } = await within(`task ${id}`, ended)
+      const { value } = await within(`task ${id}`, ended, STEP_LIMIT_MS)
       this.#read += 1
       if (value?.count !== region.w * region.h) throw new Error(`${id} counts ${value?.count}`)
     }
@@ -226,13 +214,13 @@ class Run {
     victim.isHolding = true
     const held = Array.from({ length: flags.held }, () => this.#stat(geometry.whole))
     this.#unsent = new Map(held.map(({ id }) => [id, geometry.tiles]))
-    await within('reads of the whole grid at the nodes', this.#allSent())
+    await within('reads of the whole grid at the nodes', this.#allSent(), STEP_LIMIT_MS)
     for (let ping = 0; ping < PINGS_AFTER_BURST; ping++) await this.#pings.next()
     await sleep(random.between(0, BEFORE_CUT_MS))
     if (victim.held.length < held.length) throw new Error(`${victim.id} has no part of a read`)
     const kill = new Kill(victim, this.#done % 2 === 0 ? 'fin' : 'rst')
     this.#kill = kill
-    await within(`the parts of ${victim.id} at others`, kill.over)
+    await within(`the parts of ${victim.id} at others`, kill.over, STEP_LIMIT_MS)
     this.#detection.push(kill.endMs! - kill.cutMs)
     this.#notice.push(kill.noticeMs! - kill.cutMs)
     for (const atMs of kill.reissuedMs) {
@@ -241,7 +229,7 @@ class Run {
     }
     await Promise.all(held.map(({ ended }) => ended))
     this.#kill = undefined
-    await within(`${victim.id} back`, victim.connect())
+    await within(`${victim.id} back`, victim.connect(), STEP_LIMIT_MS)
   }
 
   /** Every part of the reads of the whole grid is with its node. */

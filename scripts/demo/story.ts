@@ -1,4 +1,5 @@
 import { Random } from '../../shared/core/random.ts'
+import { within } from '../within.ts'
 import { type Check, checkAll, type Reading } from './checks.ts'
 import type { Display } from './display.ts'
 import { type Fleet, pageOf } from './fleet.ts'
@@ -85,7 +86,7 @@ export class Story {
     const facts = await this.#stream()
     const reading = await this.#read(['precip', 'visits'])
     const { tasks } = this.#watch.tasks
-    const other = await this.#within('every end again', this.#watch.tasks.runAgain())
+    const other = await soon('every end again', this.#watch.tasks.runAgain())
     const checks = checkAll(tasks, other, reading as unknown as Reading, this.#rain)
     await this.#watch.close()
     return { ...facts, tasks, reissued: this.#watch.reissued, checks }
@@ -117,7 +118,7 @@ export class Story {
       const args = { field: 'precip', values: this.#rain.valuesOf(region) }
       puts.push(this.#watch.tasks.submit({ op: 'put', region, args }))
     }
-    const results = await this.#within('the load', Promise.all(puts.map(({ ended }) => ended)))
+    const results = await soon('the load', Promise.all(puts.map(({ ended }) => ended)))
     const copies = Math.min(...results.map((result) => result.copies ?? 0))
     const size = `${geometry.width} × ${geometry.height} LSUs, ${geometry.tiles} tiles`
     this.#note(`put a year of rain in ${puts.length} tasks: ${size}, ${copies} copies`)
@@ -151,7 +152,7 @@ export class Story {
     await Promise.race([stopped, pause(performance.now() + DRAIN_MS)])
     const { open } = this.#watch.tasks
     if (open.length > 0) this.#note(`no more tasks are sent, ${open.length} are still open`)
-    await this.#within('the end of every task', stopped)
+    await soon('the end of every task', stopped)
     this.#note('the stream is over and every task has ended')
     return { ...agent, ...gateway }
   }
@@ -166,11 +167,11 @@ export class Story {
     // moment of the kill. From here on it answers none; an acknowledgement says that they are out.
     process.freeze()
     const [first] = stream.burst('stat', BURST_READS)
-    await this.#within('an acknowledgement', first!.accepted)
+    await soon('an acknowledgement', first!.accepted)
     const killedMs = performance.now()
     process.kill()
     const reissue = this.#watch.next('read-reissued')
-    const { atMs, notice } = await this.#within('the re-issue of a shard', reissue)
+    const { atMs, notice } = await soon('the re-issue of a shard', reissue)
     const reissueMs = atMs - killedMs
     this.#down = id
     const tiles = countOwned(before, this.#ids.length)[node]!
@@ -193,7 +194,7 @@ export class Story {
     const { gateway } = this.#fleet
     const { pid } = gateway
     const [first] = stream.burst('stat', BURST_READS)
-    await this.#within('an acknowledgement', first!.accepted)
+    await soon('an acknowledgement', first!.accepted)
     const unheard = stream.burst('add', BURST_WRITES)
     this.#watch.isUp = false
     const killedMs = performance.now()
@@ -205,13 +206,13 @@ export class Story {
     await this.#fleet.startGateway()
     const startedMs = performance.now() - killedMs
     this.#note(`started again as process ${gateway.pid} ${formatMs(startedMs)} after the kill`)
-    await this.#within('an acknowledgement', Promise.race(unsure.map((task) => task.accepted)))
+    await soon('an acknowledgement', Promise.race(unsure.map((task) => task.accepted)))
     this.#watch.isUp = true
     const answerMs = Math.min(...unsure.map((task) => task.acceptedMs ?? Infinity)) - killedMs
     this.#note(`the client has asked again, and is answered ${formatMs(answerMs)} after the kill`)
     const unheardCount = `${unsure.length} of them without an answer`
     this.#note(`all ${open.length} submissions were sent again, ids unchanged, ${unheardCount}`)
-    await this.#within('a result', Promise.race(unheard.map((task) => task.ended)))
+    await soon('a result', Promise.race(unheard.map((task) => task.ended)))
     const resultMs = Math.min(...unheard.map((task) => task.endedMs ?? Infinity)) - killedMs
     this.#note(
       `the agents are back: the first of these is done ${formatMs(resultMs)} after the kill`,
@@ -223,27 +224,17 @@ export class Story {
     const region = this.#rain.geometry.whole
     const request: TaskRequest = { op: 'get', region, args: { fields } }
     const { ended } = this.#watch.tasks.submit(request)
-    return (await this.#within('the reading of the grid', ended)).value.fields
+    return (await soon('the reading of the grid', ended)).value.fields
   }
 
   #note(text: string): void {
     const seconds = ((performance.now() - this.#startMs) / 1000).toFixed(1)
     this.#display.say(`${this.#display.ink.stress('dim', `${seconds.padStart(5)} s`)}  ${text}`)
   }
+}
 
-  /** Nothing here takes long: what does is a fault, and is named. */
-  async #within<T>(what: string, promise: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_resolve, reject) => {
-      const message = `${what} did not come within ${PATIENCE_MS / 1000} s`
-      timer = setTimeout(() => reject(new Error(message)), PATIENCE_MS)
-    })
-    try {
-      return await Promise.race([promise, late])
-    } finally {
-      clearTimeout(timer)
-    }
-  }
+function soon<T>(what: string, promise: Promise<T>): Promise<T> {
+  return within(what, promise, PATIENCE_MS)
 }
 
 export function formatMs(ms: number): string {

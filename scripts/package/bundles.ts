@@ -124,10 +124,9 @@ const installedPrograms: Plugin = {
         ? { path: join(CHECKOUT, 'scripts/package/programs.ts') }
         : undefined,
     )
-    for (const name of ['lmdb-library.ts', 'seal-program.ts', 'verify-program.ts']) {
-      const filter = new RegExp(`/${name.replace('.', '\\.')}$`)
-      build.onResolve({ filter }, () => ({ path: join(CHECKOUT, 'scripts/package', name) }))
-    }
+    build.onResolve({ filter: /\/(lmdb-library|seal-program|verify-program)\.ts$/ }, () => {
+      return { path: join(CHECKOUT, 'scripts/package/installed.ts') }
+    })
   },
 }
 
