@@ -11,11 +11,11 @@ import * as v from 'valibot'
 import { DIGEST_BYTES } from '../core/hash.ts'
 import { isId } from '../core/ids.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
-import { readHeartbeat, writeBeat } from './heartbeat-bytes.ts'
 import { MESSAGE_LIMITS } from './limits.ts'
 import { type LogLines, type LogOrder, logLines, logOrder } from './log-messages.ts'
 import { isPlainObject, parseWith } from './problems.ts'
 import { type KeyDown, type KeyUp, nextKey, rekey, rekeyed } from './rekey.ts'
+import { readShort, writeBeat } from './short-messages.ts'
 import { fetched, program, type UpgradeOrder, upgrade, upgraded } from './upgrade-messages.ts'
 
 /** Of the internal messages; a gateway refuses a node that speaks another. */
@@ -368,10 +368,8 @@ const downSchemas = schemasByType(downSchema)
 
 /** Decodes a message of a node. Never throws. */
 export function decodeUp(payload: Uint8Array): Decoded<Up> {
-  const heartbeat = readHeartbeat(payload)
-  return heartbeat === undefined
-    ? decodeAs(upSchema, upSchemas, payload)
-    : { ok: true, message: heartbeat }
+  const message = readShort(payload)
+  return message === undefined ? decodeAs(upSchema, upSchemas, payload) : { ok: true, message }
 }
 
 /** Decodes a message of the gateway. Never throws. */
