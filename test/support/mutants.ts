@@ -352,6 +352,16 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a write over all goes to those who held its tiles before',
+    edits: [
+      {
+        file: 'broker/core/rules/writes.ts',
+        from: 'last?.tiles === tiles && last.epoch === epoch',
+        to: 'last?.tiles === tiles && last.epoch <= epoch',
+      },
+    ],
+  },
+  {
     name: 'a write whose copies are lost keeps no body',
     edits: [
       {

@@ -23,7 +23,7 @@ import { goesOver, lsusIn, lsusOf, tilesOf } from '../state/task-extent.ts'
 import { operationOf, type Task } from '../state/task-ledger.ts'
 import type { Changes } from '../state/tile-waits.ts'
 import type { Rows, WriteLog } from '../state/write-log.ts'
-import { cutPlan, planWrites, writeTilesMax } from './planner.ts'
+import { cutPlan, planWrites, type TilePlan, writeTilesMax } from './planner.ts'
 import { StreamSender } from './stream-sender.ts'
 import { completeTask, endTask, releaseBody } from './task-endings.ts'
 import { WaitingWrites } from './waiting-writes.ts'
@@ -51,6 +51,9 @@ export class Writes {
   readonly #controls: ControlLog
   readonly #sender: StreamSender
   readonly #followers: readonly OrderFollower[]
+  #last:
+    | { readonly tiles: Uint32Array; readonly epoch: number; readonly plan: TilePlan }
+    | undefined
   /** Of tiles, as far as writes have been looked at for them (tile-tally.ts). */
   #losses = 0
 
@@ -138,9 +141,8 @@ export class Writes {
     const seq = context.nextSequence()
     placement.bear(tiles)
     for (const follower of this.#followers) follower.noteWrite(task.body, seq)
-    const plan = planWrites({ tiles, slots: placement.slots, replicas: placement.replicas })
     const tilesMax = writeTilesMax(operation, task.body.args, tiles, options.grid)
-    const write = this.#log.add(seq, task, cutPlan(plan, tilesMax))
+    const write = this.#log.add(seq, task, cutPlan(this.#planOf(tiles), tilesMax))
     const { body } = task
     for (const move of context.moves.among((tile) => goesOver(body, tile, options.grid))) {
       if (move.stage === 'catching-up') this.#log.addPart(write, move.to, move.tile)
@@ -156,6 +158,16 @@ export class Writes {
     context.taskChanged(task)
     this.#log.persist(write)
     this.#sender.pump(write.awaitedMembers.map((index) => members.at(index)))
+  }
+
+  /** One over the whole grid is that of the last such write, if nobody has come to hold anything else since. */
+  #planOf(tiles: Uint32Array): TilePlan {
+    const { slots, replicas, epoch } = this.#context.placement
+    const last = this.#last
+    if (last?.tiles === tiles && last.epoch === epoch) return last.plan
+    const plan = planWrites({ tiles, slots, replicas })
+    if (tiles.length === slots.length / replicas) this.#last = { tiles, epoch, plan }
+    return plan
   }
 
   /** The target of a move adopts a page of this `at`, by its entry at `adopted`; the rest follows. */

@@ -162,7 +162,7 @@ export class EntryParts {
   }
 
   #isAt(part: number, member: number, position: number): boolean {
-    return this.members[part] === member && this.positionOf(part) === position
+    return this.members[part] === member && this.positions[part] === position
   }
 
   #isBefore(part: number, member: number, position: number): boolean {

@@ -140,6 +140,11 @@ export class NodeStream {
     }
   }
 
+  /** The member has another from now on. What was sent of this one is for nobody. */
+  end(): void {
+    this.#chained = Number.POSITIVE_INFINITY
+  }
+
   /** It is known. */
   #loadChain(position: number): void {
     if (position === this.#acked) {
