@@ -47,10 +47,8 @@ async function readFile(
     if (!status.isFile())
       throw fault('no-package-file', `${path} is no file: name the .tar.gz that was made`)
     if (status.size > PACKAGE_BYTES_MAX) {
-      throw fault(
-        'no-package-file',
-        `${path} has ${status.size} bytes, and a package at most ${PACKAGE_BYTES_MAX}`,
-      )
+      const message = `${path} has ${status.size} bytes, and a package at most ${PACKAGE_BYTES_MAX}`
+      throw fault('no-package-file', message)
     }
     const hash = createHash('sha256')
     let first: Buffer = Buffer.alloc(0)

@@ -26,10 +26,8 @@ export async function openBootPartition(
   const end = Math.max(...partitions.map(({ from, bytes }) => from + bytes))
   const { size } = await image.handle.stat()
   if (end > size) {
-    throw fault(
-      'bad-image',
-      `${label} is cut off: it has ${size} bytes, and its partitions end at ${end}`,
-    )
+    const message = `${label} is cut off: it has ${size} bytes, and its partitions end at ${end}`
+    throw fault('bad-image', message)
   }
   let hasFat = false
   for (const { from } of partitions) {

@@ -115,19 +115,15 @@ async function prepare(image: OpenImage, wishes: FlashWishes, tools: FlashTools)
       `warning: the image does not tell its architecture; the package is for ${agent.architecture}\n`,
     )
   } else if (agent.architecture !== ofImage) {
-    throw fault(
-      'bad-package',
-      `the image is for ${ofImage}, and ${agent.path} for ${agent.architecture}`,
-    )
+    const message = `the image is for ${ofImage}, and ${agent.path} for ${agent.architecture}`
+    throw fault('bad-package', message)
   }
   let node: NodeArchive | undefined
   if (wishes.node !== undefined) {
     node = await readNodeArchive(wishes.node, programs)
     if (node.architecture !== agent.architecture) {
-      throw fault(
-        'bad-package',
-        `the agent is for ${agent.architecture}, and ${node.path} for ${node.architecture}`,
-      )
+      const message = `the agent is for ${agent.architecture}, and ${node.path} for ${node.architecture}`
+      throw fault('bad-package', message)
     }
   } else {
     output.write('warning: without --node the image itself must have Node 20.19 or newer\n')
@@ -156,10 +152,8 @@ async function putPayload(
   const needed = files.reduce((sum, { bytes }) => sum + bytes, 256 * 1024)
   const free = await boot.freeBytes()
   if (free < needed) {
-    throw fault(
-      'no-room',
-      `the boot partition has ${roomOf(free)} free, and ${needOf(needed)} are needed`,
-    )
+    const message = `the boot partition has ${roomOf(free)} free, and ${needOf(needed)} are needed`
+    throw fault('no-room', message)
   }
   for (const { path, name } of files) await boot.copyIn(path, `${FOLDER}/${name}`)
   for (const [name, text] of Object.entries(boardFiles(board))) {

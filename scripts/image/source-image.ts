@@ -60,10 +60,8 @@ export async function unpackImage(
   const digests = [packedHash.digest('hex'), rawHash.digest('hex')]
   const wanted = source.sha256?.toLowerCase()
   if (wanted !== undefined && !digests.includes(wanted)) {
-    throw fault(
-      'bad-image',
-      `${source.path} has the SHA-256 ${digests[0]}, not ${wanted}: fetch it again`,
-    )
+    const message = `${source.path} has the SHA-256 ${digests[0]}, not ${wanted}: fetch it again`
+    throw fault('bad-image', message)
   }
 }
 

@@ -41,8 +41,6 @@ export function developmentKey(checkout: string): PrivateKeys {
 function readKeys(path: string, flag: string): PrivateKeys {
   const keys = parsePrivateKeys(namedText(flag, path))
   if (keys !== undefined) return keys
-  throw fault(
-    'bad-key',
-    `${flag}: ${path}: not a release key: npm run package -- --new-key <file> makes one`,
-  )
+  const message = `${flag}: ${path}: not a release key: npm run package -- --new-key <file> makes one`
+  throw fault('bad-key', message)
 }
