@@ -3,11 +3,12 @@ import { setImmediate } from 'node:timers/promises'
 import { FLEETS, type FleetName } from './fleets.ts'
 import { MUTANTS, slugOf } from './mutants.ts'
 import { loadMutated } from './mutated-programs.ts'
+import { ORACLE, ORACLE_EDITS } from './oracle.ts'
 import { type Programs, SHIPPED } from './programs.ts'
 
 export interface SeedRange {
   readonly fleet: FleetName
-  /** A slug of the table of mutants. */
+  /** A slug of the table of mutants, or the oracle. */
   readonly mutant: string | undefined
   readonly first: number
   readonly count: number
@@ -30,9 +31,9 @@ const loaded = new Map<string, Promise<Programs>>()
 
 function programsOf(slug: string | undefined): Promise<Programs> {
   if (slug === undefined) return Promise.resolve(SHIPPED)
-  const mutant = MUTANTS.find((one) => slugOf(one) === slug)
-  if (mutant === undefined) throw new Error(`there is no mutant ${slug}`)
-  if (!loaded.has(slug)) loaded.set(slug, loadMutated(mutant.edits))
+  const edits = slug === ORACLE ? ORACLE_EDITS : MUTANTS.find((one) => slugOf(one) === slug)?.edits
+  if (edits === undefined) throw new Error(`there is no mutant ${slug}`)
+  if (!loaded.has(slug)) loaded.set(slug, loadMutated(edits))
   return loaded.get(slug)!
 }
 

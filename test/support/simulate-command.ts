@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { FLEETS, type FleetName, isFleetName } from './fleets.ts'
 import { fleetOf, MUTANT_SEEDS_MAX, MUTANTS, slugOf } from './mutants.ts'
+import { ORACLE } from './oracle.ts'
 import { runInPool } from './seed-pool.ts'
 import { runSeeds, type SeedFailure, type SeedRange, type SeedReport } from './seed-runs.ts'
 import { SeedTotals } from './seed-totals.ts'
@@ -20,6 +21,7 @@ const USAGE = `npm run simulate -- [options]
     .map(([name, { about }]) => `${name}: ${about}`)
     .join('; ')}
   --mutant NAME    a broken variant, which must be caught; "list" names them, "all" tries all
+  --oracle         after each step of the coordinator everything is woken, and nothing may come of it
   --trace          every effect, on standard error; with --seed
   --processes N    one a core, unless this says otherwise`
 
@@ -29,6 +31,7 @@ export const SIMULATE_FLAGS = {
   seed: { type: 'string' },
   fleet: { type: 'string', default: 'small' },
   mutant: { type: 'string' },
+  oracle: { type: 'boolean', default: false },
   trace: { type: 'boolean', default: false },
   processes: { type: 'string' },
 } as const
@@ -60,7 +63,7 @@ function readArguments(args: string[]): Asked {
     args,
     options: SIMULATE_FLAGS,
   })
-  const { fleet, mutant, trace } = values
+  const { fleet, mutant, oracle, trace } = values
   if (!isFleetName(fleet)) throw new Error(`--fleet: there is no fleet ${fleet}`)
   if (mutant !== undefined && !['all', 'list', ...MUTANTS.map(slugOf)].includes(mutant)) {
     throw new Error(`--mutant: there is no mutant ${mutant}; "list" names them`)
@@ -72,7 +75,7 @@ function readArguments(args: string[]): Asked {
   const isUnbound = seeds === undefined && seed === undefined
   return {
     fleet,
-    mutant,
+    mutant: oracle ? ORACLE : mutant,
     seed,
     seeds: seeds ?? (isUnbound || minutes !== undefined ? SEEDS : 1),
     minutes: minutes ?? (isUnbound ? 1 : Number.POSITIVE_INFINITY),
@@ -97,7 +100,7 @@ function numberOf(
 function replayOf({ fleet, mutant }: Pick<SeedRange, 'fleet' | 'mutant'>, seed: number): string {
   const options = [`--seed ${seed}`]
   if (fleet !== 'small') options.push(`--fleet ${fleet}`)
-  if (mutant !== undefined) options.push(`--mutant ${mutant}`)
+  if (mutant !== undefined) options.push(mutant === ORACLE ? '--oracle' : `--mutant ${mutant}`)
   return `npm run simulate -- ${options.join(' ')}`
 }
 
@@ -178,7 +181,7 @@ export async function simulateCommand(args: string[], output: Output): Promise<n
   const isLookedAt = seed !== undefined && seeds === 1
   const slugs = mutant === 'all' ? MUTANTS.map(slugOf) : [mutant!]
   const isGood =
-    mutant === undefined || (mutant !== 'all' && isLookedAt)
+    mutant === undefined || mutant === ORACLE || (mutant !== 'all' && isLookedAt)
       ? await simulate(asked, output)
       : await catchMutants(asked, slugs, output)
   return isGood ? 0 : 1

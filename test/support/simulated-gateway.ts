@@ -234,14 +234,16 @@ export class SimulatedGateway {
     if (driver === undefined) return
     this.#process.own(() => {
       about()
-      void driver.recreate()
+      driver.recreate().catch(this.#failed)
     })()
   }
 
   drain(node: string, isWanted: boolean): void {
     const driver = this.#driver
     if (driver === undefined) return
-    this.#process.own(() => void driver.drain(node as NodeId, isWanted))()
+    this.#process.own(() => {
+      driver.drain(node as NodeId, isWanted).catch(this.#failed)
+    })()
   }
 
   /** `done` is called once the coordinator has decided. */
@@ -249,10 +251,12 @@ export class SimulatedGateway {
     const driver = this.#driver
     if (driver === undefined) return
     this.#process.own(() => {
-      void driver.revoke(node as NodeId)
+      driver.revoke(node as NodeId).catch(this.#failed)
       done()
     })()
   }
+
+  readonly #failed = (error: unknown): void => this.#harness.clock.fail(error)
 
   #timing(): { nowMs: number; begin(act: () => void): void; flush(act: () => void): void } {
     const { clock, random } = this.#harness
