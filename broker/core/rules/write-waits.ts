@@ -15,23 +15,26 @@ export function tellWait(context: CoordinatorContext, write: OpenWrite): void {
 }
 
 /**
- * The member is waited for no more. If it had not stopped, whoever did is waited for still, so what was told of him is
- * true.
+ * The member is waited for no more. If it had not stopped, whoever was named is waited for still, so what was told of him
+ * is true; and mostly the first of the others gets on.
  */
 export function tellFewer(context: CoordinatorContext, write: OpenWrite, member: Member): void {
   if (write.awaitedCount > 0 && member.stopReason === undefined) {
-    if (write.task.waitingFor !== undefined) return
-    const isHere = (index: number): boolean => context.members.at(index).state === 'alive'
-    if (write.findAwaited(isHere) !== undefined) return
+    if (write.task.waitingFor !== undefined || getsOn(context, write)) return
   }
   tellWait(context, write)
 }
 
-function reasonOf({ members }: CoordinatorContext, write: OpenWrite): WaitReason | undefined {
-  // A copy was lost, and is made anew.
-  if (write.awaitedCount === 0) return undefined
-  const awaited = write.awaitedMembers.map((index) => members.at(index))
-  const stopped = awaited.find(({ stopReason }) => stopReason !== undefined)
-  if (stopped !== undefined) return stopped.stopReason!.code
-  return awaited.every(({ state }) => state !== 'alive') ? 'holders-away' : undefined
+function getsOn({ members }: CoordinatorContext, write: OpenWrite): boolean {
+  return write.findAwaited((index) => members.at(index).isFollowing) !== undefined
+}
+
+function reasonOf(context: CoordinatorContext, write: OpenWrite): WaitReason | undefined {
+  // With nobody awaited, a copy was lost, and is made anew.
+  if (write.awaitedCount === 0 || getsOn(context, write)) return undefined
+  for (const index of write.awaitedMembers) {
+    const { stopReason } = context.members.at(index)
+    if (stopReason !== undefined) return stopReason.code
+  }
+  return 'holders-away'
 }

@@ -172,9 +172,11 @@ export class Writes {
 
   /** The target of a move adopts a page of this `at`, by its entry at `adopted`; the rest follows. */
   catchUp(move: Move, page: { at: number; adopted: number }): void {
+    const target = this.#context.members.at(move.to)
     this.#log.follow(move, page)
     this.release(move)
-    this.pump(this.#context.members.at(move.to))
+    this.returned(target)
+    this.pump(target)
   }
 
   /** A move does not need the writes any more that it had to catch up with. */
@@ -299,7 +301,7 @@ export class Writes {
     for (const write of this.#log.waitingFor(member)) this.#reconsider(write)
   }
 
-  /** A member gets on again: what waits for it says so no more. */
+  /** A member gets on again, or is waited for as well: what waits for it says so no more. */
   returned(member: Member): void {
     for (const write of this.#log.waitingFor(member)) tellWait(this.#context, write)
   }

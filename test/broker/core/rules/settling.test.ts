@@ -1,7 +1,7 @@
 /** What follows from a step: whoever may go on does, and no more of them at a time than others can wait for. */
 import t from 'tap'
 import type { IdentityRecord } from '../../../../broker/core/ledger-records.ts'
-import type { NodeId } from '../../../../shared/core/ids.ts'
+import type { NodeId, TaskId } from '../../../../shared/core/ids.ts'
 import { Geometry } from '../../../../shared/grid/geometry.ts'
 import {
   ADD,
@@ -91,3 +91,17 @@ for (const how of ['hello', 'gap'] as const) {
     t.match(bench.task('w'), { state: 'running', waiting_for: 'holders-away' })
   })
 }
+
+t.test('who stopped is named once no other replica gets on', async (t) => {
+  const bench = settledPair()
+  const { position } = bench.node('a')
+  bench.say('a', { t: 'stopped', position, code: 'store-full', message: 'no room' })
+  const reason = (): string | undefined => bench.view.task('w' as TaskId)?.waiting_for
+  bench.submit({ id: 'w', ...ADD, region: TILE_0 })
+  bench.wait(1)
+  t.equal(reason(), undefined)
+  bench.close('b')
+  t.equal(reason(), 'store-full')
+  bench.hello('b')
+  t.equal(reason(), undefined)
+})
