@@ -227,6 +227,8 @@ export class SliceStore {
 
   /** The same, or the page that all such tiles share. */
   lookAtPage(tile: number, room?: Room): TilePage | UniformPage | undefined {
+    // To look for what is not there costs as much.
+    if (!this.#held.has(tile)) return undefined
     const stored = this.#tiles.getBinaryFast(tile)
     if (stored === undefined) return undefined
     const layout = this.#knownGrid.layoutOf(tile)
