@@ -1,7 +1,8 @@
 /**
  * Pages that come to this node in pieces. A page is whole when all pieces of one copy of it are there: of
  * the same move, the same `at` and the same digest. Pieces of different copies never mix, for between two
- * of them a write may have changed the tile (recovery.md, Placement and hand-off).
+ * of them a write may have changed the tile (recovery.md, Placement and hand-off), or the page has another form
+ * under the same digest (packed-page.ts): a piece that comes again with other bytes begins a copy.
  *
  * Only memory: what is not whole when the connection ends is sent again. Bounded in bytes; the gateway
  * paces what it sends, so the bound is met only when pieces are lost.
@@ -30,12 +31,13 @@ export class Imports {
   receive(chunk: Chunk): IncomingPage | undefined {
     if (chunk.index >= chunk.of || chunk.of > PIECES_MAX) return undefined
     let incoming = this.#incoming.get(chunk.tile)
-    if (incoming === undefined || !isSameCopy(incoming.first, chunk)) {
+    const repeated = incoming?.pieces[chunk.index]
+    const isOther = repeated !== undefined && !equalBytes(repeated, chunk.bytes)
+    if (incoming === undefined || isOther || !isSameCopy(incoming.first, chunk)) {
       this.discard(chunk.tile)
       incoming = { first: chunk, pieces: new Array(chunk.of), missing: chunk.of, bytes: 0 }
       this.#incoming.set(chunk.tile, incoming)
-    }
-    if (incoming.pieces[chunk.index] !== undefined) return undefined
+    } else if (repeated !== undefined) return undefined
     incoming.pieces[chunk.index] = chunk.bytes
     incoming.missing -= 1
     incoming.bytes += chunk.bytes.length

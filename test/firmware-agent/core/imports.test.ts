@@ -114,3 +114,14 @@ t.test('a page that is larger than the bound by itself still arrives', (t) => {
   t.equal(pages.at(-1)?.bytes.length, 6 * 1024 * 1024)
   t.end()
 })
+
+t.test('a page that comes again in another form is none of the pieces of the first', (t) => {
+  const imports = new Imports()
+  const first = piecesOf(0, { move: 1, at: 1, seal: 1, of: 2 })
+  const second = first.map((piece) => ({ ...piece, bytes: Uint8Array.of(9, piece.index) }))
+  t.equal(imports.receive(first[0]!), undefined)
+  t.equal(imports.receive(second[0]!), undefined)
+  t.same(imports.receive(second[1]!)?.bytes, Uint8Array.of(9, 0, 9, 1))
+  t.equal(imports.receive(first[1]!), undefined, 'nothing of the first is kept')
+  t.end()
+})
