@@ -12,8 +12,6 @@ import type { Answer, GridShape } from '../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../shared/runtime/clock.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
-import { openDatabase, setAsideDatabase } from '../../shared/runtime/lmdb.ts'
-import type { OnLook } from '../../shared/runtime/store-look.ts'
 import type { Table, Tables } from '../../shared/runtime/tables.ts'
 import type { AnswerName, IncomingPage } from '../core/effects.ts'
 import type { StreamMark } from '../core/events.ts'
@@ -30,8 +28,9 @@ import {
   sizesOf,
   storedPage,
 } from './slice-commit.ts'
+import { openSliceDatabase, type SliceDatabaseOptions } from './slice-database.ts'
 import { SliceGrid } from './slice-grid.ts'
-import { metaTable, readRecord, recordsAreSound, type SliceStats } from './slice-records.ts'
+import { metaTable, readRecord, type SliceStats } from './slice-records.ts'
 import { isSoundPage, type StagedName, StagedPages, stagedSizes } from './staged-pages.ts'
 import { StoreIdentity } from './store-identity.ts'
 import {
@@ -43,14 +42,9 @@ import {
 } from './store-room.ts'
 import { TileSet } from './tile-set.ts'
 
-export interface SliceStoreOptions extends StoreRoomOptions {
-  /** Hears of the look at a store that was not closed. */
-  readonly onLook?: OnLook
-}
+export type SliceStoreOptions = StoreRoomOptions & SliceDatabaseOptions
 
-const MIB = 1024 * 1024
 const OUTBOX_RECORDS_MAX = 4096
-const BROKEN_KEPT = 2
 const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
 
 export class SliceStore {
@@ -80,20 +74,7 @@ export class SliceStore {
     random: Random,
     onFatal: (error: AppError) => void,
   ): Promise<SliceStore> {
-    const lmdb = {
-      mapSizeBytes: 2 * options.sliceBytesMax + 16 * MIB,
-      maxDbs: 7,
-      brokenKept: BROKEN_KEPT,
-      bytesMax: options.sliceBytesMax,
-      onLook: options.onLook,
-    }
-    let database = await openDatabase(directory, lmdb, onFatal)
-    let { setAside } = database
-    if (!recordsAreSound(metaTable(database))) {
-      await database.close()
-      setAside = setAsideDatabase(directory, BROKEN_KEPT)
-      database = await openDatabase(directory, lmdb, onFatal)
-    }
+    const { database, setAside } = await openSliceDatabase(directory, options, onFatal)
     return await SliceStore.over(options, random, database, SYSTEM_CLOCK, setAside)
   }
 
