@@ -38,8 +38,8 @@ export class UniformPage {
   /** By the index of the column. */
   readonly values: readonly number[]
   readonly hashes: Hashes
-  /** In format 2, of some tile. */
-  readonly #packed: Uint8Array
+  /** In format 2, of some tile, once that is asked for. */
+  #packed: Uint8Array | undefined
 
   /** Of any tile: the page that is known as such, or from now on. */
   static of(layout: PageLayout, at: number, values: readonly number[]): UniformPage {
@@ -62,14 +62,6 @@ export class UniformPage {
     this.at = at
     this.values = values
     this.hashes = hashesOf(layout, at, values)
-    this.#packed = new Uint8Array(layout.uniformBytes)
-    let to = HEADER_BYTES
-    for (const { index, type, size } of layout.columns) {
-      writeNumber(type, this.#packed, to, values[index]!)
-      to += size
-    }
-    writeFlags(layout, this.#packed)
-    this.#writeHeader(this.#packed, PACKED_FORMAT)
   }
 
   /** How many bytes `stored` has. */
@@ -82,13 +74,28 @@ export class UniformPage {
   /** As it is to be stored for `tile`: in format 2 as TilePage has it. Only until one is asked for that again. */
   stored(tile: number, mayPack: boolean, packedMax = Number.POSITIVE_INFINITY): Uint8Array {
     const isPacked = this.storedBytes(mayPack, packedMax) < this.layout.bytes
-    const bytes = isPacked ? this.#packed : this.#whole()
+    const bytes = isPacked ? this.#pack() : this.#whole()
     writePlace(bytes, tile + 1)
     return bytes
   }
 
   isStoredIn(bytes: Uint8Array): boolean {
-    return isSameButPlace(this.#packed, bytes)
+    return isSameButPlace(this.#pack(), bytes)
+  }
+
+  #pack(): Uint8Array {
+    if (this.#packed !== undefined) return this.#packed
+    const { layout, values } = this
+    const packed = new Uint8Array(layout.uniformBytes)
+    let to = HEADER_BYTES
+    for (const { index, type, size } of layout.columns) {
+      writeNumber(type, packed, to, values[index]!)
+      to += size
+    }
+    writeFlags(layout, packed)
+    this.#writeHeader(packed, PACKED_FORMAT)
+    this.#packed = packed
+    return packed
   }
 
   #whole(): Uint8Array {
