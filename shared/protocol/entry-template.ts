@@ -65,8 +65,8 @@ export class EntryTemplate {
   readonly #beforeChain: Uint8Array
   readonly #beforeArgs: Uint8Array
   readonly #args: Wire
-  /** From behind the chain to the tiles, where the arguments are those of all. */
-  readonly #beforeTiles: Uint8Array
+  /** From behind the chain to the tiles, where the arguments are those of all: where no entry has those, it is not made. */
+  #beforeTiles: Uint8Array | undefined
   readonly #afterTiles: Uint8Array
   readonly #bytesForAll: number
 
@@ -77,7 +77,6 @@ export class EntryTemplate {
     ])
     this.#beforeArgs = encodedOf('op', op, 'region', region, 'args')
     this.#args = args
-    this.#beforeTiles = this.#beforeTilesWith(args)
     this.#afterTiles = encodedOf('body', body)
     this.#bytesForAll =
       BEFORE_POSITION.length +
@@ -93,7 +92,9 @@ export class EntryTemplate {
 
   encode(bytes: MessageBytes, own: EntryForOne): void {
     const isOfAll = own.args === this.#args
-    const beforeTiles = isOfAll ? this.#beforeTiles : this.#beforeTilesWith(own.args)
+    const beforeTiles = isOfAll
+      ? (this.#beforeTiles ??= this.#beforeTilesWith(own.args))
+      : this.#beforeTilesWith(own.args)
     bytes.room(this.#bytesForAll + beforeTiles.length + (own.to - own.from) * WORD_BYTES)
     bytes.copy(BEFORE_POSITION)
     bytes.number(own.position)

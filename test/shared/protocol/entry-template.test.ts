@@ -74,3 +74,23 @@ t.test('a message is, byte for byte, the one that is encoded by itself', async (
   )
   check(t, property, 500)
 })
+
+t.test('arguments of which each node gets its own are not kept once more', async (t) => {
+  let made = 0
+  const args = {
+    get values() {
+      made += 1
+      return new Uint8Array(1024 * 1024)
+    },
+  }
+  const region: [number, number, number, number] = [0, 0, 4, 4]
+  const template = new EntryTemplate({ seq: 1, op: 'put', region, args, body: new Uint8Array(8) })
+  const tiles = Uint32Array.of(1, 2)
+  const chains = new Int32Array(2)
+  const bytes = new MessageBytes()
+  const own = { position: 1, chains, chainAt: 0, tiles, from: 0, to: 2 }
+  template.encode(bytes, { ...own, args: { values: new Uint8Array(16) } })
+  t.equal(made, 0)
+  for (let entry = 0; entry < 3; entry++) template.encode(bytes, { ...own, args })
+  t.equal(made, 1, 'those of all are encoded once')
+})
