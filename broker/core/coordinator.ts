@@ -26,7 +26,7 @@ import { Rebalancer } from './rules/rebalancer.ts'
 import { Recovery } from './rules/recovery.ts'
 import { sweepRetention } from './rules/retention-sweep.ts'
 import { Scrubber } from './rules/scrubber.ts'
-import { type SettledParts, settle } from './rules/settling.ts'
+import { settle } from './rules/settling.ts'
 import { Submissions } from './rules/submissions.ts'
 import { endSealed } from './rules/task-endings.ts'
 import { TaskRunner } from './rules/task-runner.ts'
@@ -44,62 +44,14 @@ export type { CoordinatorOptions } from './state/coordinator-context.ts'
 
 export class Coordinator {
   readonly #context: CoordinatorContext
-  readonly #writes: Writes
-  readonly #reads: Reads
-  readonly #looks: Looks
-  readonly #watches: Watches
-  readonly #moves: Moves
-  readonly #rebalancer: Rebalancer
-  readonly #copies: LostCopies
-  readonly #scrubber: Scrubber
-  readonly #recovery: Recovery
-  readonly #room: LedgerRoom
-  readonly #readings: Readings
-  readonly #submissions: Submissions
-  readonly #runner: TaskRunner
-  readonly #upgrades: Upgrades
-  readonly #fleet: Fleet
-  readonly #settled: SettledParts
+  readonly #rules: Rules
   readonly #view: CoordinatorView
 
   /** `identity` is of the ledger, or new with term 0 and sequence 0. */
   constructor(options: CoordinatorOptions, identity: IdentityRecord, random: Random) {
-    const context = new CoordinatorContext(options, random, identity)
-    this.#context = context
-    const controls = new ControlLog(context)
-    const log = new WriteLog(context, controls)
-    const logs = { writes: log, controls }
-    const copied = new CopiedReadings(context)
-    this.#reads = new Reads(context, log)
-    this.#looks = new Looks(context, this.#reads)
-    this.#watches = new Watches(context, this.#reads)
-    this.#writes = new Writes(context, logs, [this.#reads, this.#looks, this.#watches])
-    this.#moves = new Moves(context, logs, this.#writes)
-    this.#rebalancer = new Rebalancer(context, this.#moves)
-    this.#upgrades = new Upgrades(context, this.#rebalancer)
-    this.#recovery = new Recovery(context, { rebalancer: this.#rebalancer, copied })
-    const parts = {
-      writes: this.#writes,
-      reads: this.#reads,
-      moves: this.#moves,
-      rebalancer: this.#rebalancer,
-      upgrades: this.#upgrades,
-      recovery: this.#recovery,
-    }
-    this.#copies = new LostCopies(context, { ...parts, copied })
-    this.#scrubber = new Scrubber(context, this.#copies)
-    this.#fleet = new Fleet(context, { ...parts, copies: this.#copies })
-    this.#room = new LedgerRoom(context, this.#fleet)
-    this.#readings = new Readings(context, { writes: this.#writes, room: this.#room, copied })
-    this.#runner = new TaskRunner(context, parts)
-    this.#submissions = new Submissions(context, this.#room, this.#runner)
-    this.#settled = {
-      ...parts,
-      readings: this.#readings,
-      watches: this.#watches,
-      fleet: this.#fleet,
-    }
-    this.#view = new CoordinatorView(context, { ...parts, readings: this.#readings })
+    this.#context = new CoordinatorContext(options, random, identity)
+    this.#rules = rulesOver(this.#context)
+    this.#view = new CoordinatorView(this.#context, this.#rules)
   }
 
   /** Takes up what the ledger holds. To be called once, before the first event. */
@@ -119,15 +71,15 @@ export class Coordinator {
     context.tasks.restore(contents.task, bodies, context)
     const open = context.tasks.all.filter((task) => !isEnded(task.state))
     const isWrite = (task: Task): boolean => operationOf(task).kind === 'write'
-    this.#moves.restore(contents.move)
-    this.#writes.restore(
+    this.#rules.moves.restore(contents.move)
+    this.#rules.writes.restore(
       contents.write,
       contents.control,
       open.filter((task) => isWrite(task) && task.seq === undefined),
     )
-    this.#runner.resume(open)
+    this.#rules.runner.resume(open)
     context.deadlines.set('return-grace', context.returnGraceEndMs, () => {
-      this.#writes.endGrace()
+      this.#rules.writes.endGrace()
       context.wakeAll()
     })
     context.emit({
@@ -137,19 +89,19 @@ export class Coordinator {
       qos: 1,
       retain: true,
     })
-    this.#readings.restore(contents.cell)
-    this.#upgrades.restore(contents)
-    this.#watches.restore(contents.watch)
-    this.#fleet.start()
-    this.#rebalancer.wake()
-    this.#scrubber.start()
+    this.#rules.readings.restore(contents.cell)
+    this.#rules.upgrades.restore(contents)
+    this.#rules.watches.restore(contents.watch)
+    this.#rules.fleet.start()
+    this.#rules.rebalancer.wake()
+    this.#rules.scrubber.start()
     sweepRetention(context)
     context.notice('info', 'gateway-started', `ledger ${context.identity.ledgerId}`, {
       term: context.identity.term,
       members: context.members.size,
       openTasks: open.length,
     })
-    this.#recovery.begin()
+    this.#rules.recovery.begin()
     // All that waits was just looked at.
     context.takeChanges()
     return context.takeEffects()
@@ -157,7 +109,7 @@ export class Coordinator {
 
   step(now: Instant, event: GatewayEvent): GatewayEffect[] {
     this.#context.now = now
-    this.#fleet.silence.advance()
+    this.#rules.fleet.silence.advance()
     this.#context.deadlines.run(now.monotonicMs)
     switch (event.type) {
       case 'node-message-received':
@@ -165,65 +117,65 @@ export class Coordinator {
         break
       case 'connection-closed': {
         const member = this.#context.members.on(event.connection)
-        if (member !== undefined) this.#fleet.closed(member, 'its connection closed')
-        this.#recovery.closed(event.connection)
+        if (member !== undefined) this.#rules.fleet.closed(member, 'its connection closed')
+        this.#rules.recovery.closed(event.connection)
         break
       }
       case 'task-submitted':
-        this.#submissions.submit(event)
+        this.#rules.submissions.submit(event)
         break
       case 'cancel-requested':
-        this.#submissions.cancel(event)
+        this.#rules.submissions.cancel(event)
         break
       case 'readings-received':
-        this.#readings.receive(event)
+        this.#rules.readings.receive(event)
         break
       case 'look-requested':
-        this.#looks.request(event)
+        this.#rules.looks.request(event)
         break
       case 'look-cancelled':
-        this.#looks.cancel(event.ticket)
+        this.#rules.looks.cancel(event.ticket)
         break
       case 'task-sealed':
       case 'sealing-failed':
-        endSealed(this.#context, event, (task) => this.#writes.needs(task))
+        endSealed(this.#context, event, (task) => this.#rules.writes.needs(task))
         break
       case 'recreate-requested':
-        this.#copies.recreateMissing(event)
+        this.#rules.copies.recreateMissing(event)
         break
       case 'drain-requested': {
         const member = this.#context.members.find(event.node)
-        if (member !== undefined) this.#fleet.drain(member, event.isWanted)
+        if (member !== undefined) this.#rules.fleet.drain(member, event.isWanted)
         break
       }
       case 'node-revoked': {
         const member = this.#context.members.find(event.node)
-        if (member !== undefined) this.#fleet.revoke(member)
+        if (member !== undefined) this.#rules.fleet.revoke(member)
         break
       }
       case 'removal-requested': {
         const member = this.#context.members.find(event.node)
-        if (member !== undefined) this.#fleet.remove(member)
+        if (member !== undefined) this.#rules.fleet.remove(member)
         break
       }
       case 'upgrade-demanded':
-        this.#upgrades.obey(event.demand)
+        this.#rules.upgrades.obey(event.demand)
         break
       case 'probe-returned':
-        this.#fleet.silence.probeReturned(event.beat)
+        this.#rules.fleet.silence.probeReturned(event.beat)
         break
       case 'trust-demanded':
-        this.#fleet.silence.trust()
+        this.#rules.fleet.silence.trust()
         break
       case 'disk-checked':
-        this.#room.diskChecked(event)
+        this.#rules.room.diskChecked(event)
         break
       case 'deadline-reached':
         break
       default:
         unreachable(event)
     }
-    settle(this.#context, this.#settled)
+    settle(this.#context, this.#rules)
     return this.#context.takeEffects()
   }
 
@@ -235,7 +187,7 @@ export class Coordinator {
     const { message } = event
     if (message.t !== 'heartbeat') return undefined
     const { doubt } = this.#context
-    const { silence } = this.#fleet
+    const { silence } = this.#rules.fleet
     const member = this.#speaker(event)
     if (member?.state !== 'alive' || !doubt.isCalmAt(now.monotonicMs)) return undefined
     this.#context.now = now
@@ -252,25 +204,25 @@ export class Coordinator {
   #receive(event: MessageReceived): void {
     const { connection, node, message } = event
     if (message.t === 'hello') {
-      if (message.node === node) this.#fleet.greet(connection, message)
+      if (message.node === node) this.#rules.fleet.greet(connection, message)
       return
     }
     if (message.t === 'held') {
-      this.#recovery.receive(connection, node, message)
+      this.#rules.recovery.receive(connection, node, message)
       return
     }
     const member = this.#speaker(event)
     if (member === undefined) return
-    this.#fleet.heard(member)
+    this.#rules.fleet.heard(member)
     const { session, stream } = member
     switch (message.t) {
       case 'heartbeat':
-        this.#context.emit(this.#fleet.silence.beat(member, message))
+        this.#context.emit(this.#rules.fleet.silence.beat(member, message))
         break
       case 'applied':
         if (this.#stands(member, message.position, message.chain)) {
           if (message.broken !== undefined) {
-            this.#copies.noteBroken(member, message.broken, message.position)
+            this.#rules.copies.noteBroken(member, message.broken, message.position)
           }
           this.#acknowledge(member, message.position, message.results)
         }
@@ -279,8 +231,8 @@ export class Coordinator {
         if (this.#stands(member, message.position, message.chain)) {
           stream.rewind()
           // First: that it had stopped was told of what it has by now.
-          this.#writes.acknowledge(member, message.position)
-          this.#fleet.resumed(member)
+          this.#rules.writes.acknowledge(member, message.position)
+          this.#rules.fleet.resumed(member)
           this.#acknowledge(member, message.position)
         }
         break
@@ -291,28 +243,28 @@ export class Coordinator {
           node,
           error: code,
         })
-        this.#moves.giveUpOn(member, 'target-stopped')
-        this.#fleet.voidStuck(member)
+        this.#rules.moves.giveUpOn(member, 'target-stopped')
+        this.#rules.fleet.voidStuck(member)
         break
       }
       case 'chunk':
-        this.#moves.relay(message)
+        this.#rules.moves.relay(message)
         break
       case 'copy-failed':
-        this.#moves.failed(member, message)
+        this.#rules.moves.failed(member, message)
         break
       case 'staged':
-        this.#moves.staged(member, message)
+        this.#rules.moves.staged(member, message)
         break
       case 'examined':
-        this.#scrubber.receive(member, message)
+        this.#rules.scrubber.receive(member, message)
         break
       case 'fetched':
       case 'upgraded':
-        this.#upgrades.receive(member, message)
+        this.#rules.upgrades.receive(member, message)
         break
       case 'answer':
-        this.#reads.receive(member, message)
+        this.#rules.reads.receive(member, message)
         this.#context.send(member, {
           t: 'received',
           session: session!.number,
@@ -334,9 +286,9 @@ export class Coordinator {
 
   /** A node has its stream on disk up to `position`. */
   #acknowledge(member: Member, position: number, results?: Applied['results']): void {
-    this.#writes.acknowledge(member, position, results)
-    this.#moves.acknowledged(member)
-    this.#rebalancer.cameOn(member)
+    this.#rules.writes.acknowledge(member, position, results)
+    this.#rules.moves.acknowledged(member)
+    this.#rules.rebalancer.cameOn(member)
   }
 
   /** Whether what a node says of its disk is a place in its stream; if not, the stream stops. */
@@ -353,7 +305,7 @@ export class Coordinator {
         position,
       },
     )
-    this.#fleet.disconnect(member, 'stream-mismatch')
+    this.#rules.fleet.disconnect(member, 'stream-mismatch')
     return false
   }
 
@@ -361,6 +313,32 @@ export class Coordinator {
   view(): CoordinatorView {
     return this.#view
   }
+}
+
+type Rules = ReturnType<typeof rulesOver>
+
+/** Each is made of those below it. */
+function rulesOver(context: CoordinatorContext) {
+  const controls = new ControlLog(context)
+  const logs = { controls, writes: new WriteLog(context, controls) }
+  const copied = new CopiedReadings(context)
+  const reads = new Reads(context, logs.writes)
+  const looks = new Looks(context, reads)
+  const watches = new Watches(context, reads)
+  const writes = new Writes(context, logs, [reads, looks, watches])
+  const moves = new Moves(context, logs, writes)
+  const rebalancer = new Rebalancer(context, moves)
+  const upgrades = new Upgrades(context, rebalancer)
+  const recovery = new Recovery(context, { rebalancer, copied })
+  const copies = new LostCopies(context, { writes, moves, rebalancer, copied })
+  const scrubber = new Scrubber(context, copies)
+  const below = { writes, reads, moves, rebalancer, upgrades, recovery, copies }
+  const fleet = new Fleet(context, below)
+  const room = new LedgerRoom(context, fleet)
+  const readings = new Readings(context, { writes, room, copied })
+  const runner = new TaskRunner(context, { writes, reads })
+  const submissions = new Submissions(context, room, runner)
+  return { ...below, looks, watches, scrubber, fleet, room, readings, runner, submissions }
 }
 
 /** An earlier version wrote a record for each member. */

@@ -85,7 +85,7 @@ export const READING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/coordinator.ts',
-        from: 'this.#readings.restore(contents.cell)',
+        from: 'this.#rules.readings.restore(contents.cell)',
         to: '',
       },
     ],

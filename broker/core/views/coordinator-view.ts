@@ -44,36 +44,23 @@ import {
 /** Nodes whose rows are made in one go. */
 const SLICE_NODES = 200
 
+export interface RulesSeen {
+  readonly writes: Writes
+  readonly reads: Reads
+  readonly moves: Moves
+  readonly rebalancer: Rebalancer
+  readonly upgrades: Upgrades
+  readonly readings: Readings
+  readonly recovery: Recovery
+}
+
 export class CoordinatorView {
   readonly #context: CoordinatorContext
-  readonly #writes: Writes
-  readonly #reads: Reads
-  readonly #moves: Moves
-  readonly #rebalancer: Rebalancer
-  readonly #readings: Readings
-  readonly #upgrades: Upgrades
-  readonly #recovery: Recovery
+  readonly #rules: RulesSeen
 
-  constructor(
-    context: CoordinatorContext,
-    parts: {
-      readonly writes: Writes
-      readonly reads: Reads
-      readonly moves: Moves
-      readonly rebalancer: Rebalancer
-      readonly upgrades: Upgrades
-      readonly readings: Readings
-      readonly recovery: Recovery
-    },
-  ) {
+  constructor(context: CoordinatorContext, rules: RulesSeen) {
     this.#context = context
-    this.#writes = parts.writes
-    this.#reads = parts.reads
-    this.#moves = parts.moves
-    this.#rebalancer = parts.rebalancer
-    this.#upgrades = parts.upgrades
-    this.#readings = parts.readings
-    this.#recovery = parts.recovery
+    this.#rules = rules
   }
 
   get isRecovering(): boolean {
@@ -180,12 +167,12 @@ export class CoordinatorView {
   }
 
   get areMovesUnderWay(): boolean {
-    return this.#context.moves.size > 0 || this.#rebalancer.plannedCount > 0
+    return this.#context.moves.size > 0 || this.#rules.rebalancer.plannedCount > 0
   }
 
   detector(): DetectorView {
     const { doubt, nowMs, ts } = this.#context
-    const recovery = this.#recovery.view()
+    const recovery = this.#rules.recovery.view()
     return {
       doubts: doubt.reasons.map(({ reason, beganMs }) => ({
         reason,
@@ -228,7 +215,7 @@ export class CoordinatorView {
   }
 
   get #moveParts(): MoveParts {
-    return { context: this.#context, moves: this.#moves, rebalancer: this.#rebalancer }
+    return { context: this.#context, moves: this.#rules.moves, rebalancer: this.#rules.rebalancer }
   }
 
   /**
@@ -237,12 +224,12 @@ export class CoordinatorView {
    */
   *plan({ join, leave }: Change): Generator<void, PlanView> {
     const { members, placement } = this.#context
-    const staying = this.#rebalancer.ringFor({ join, leave })
+    const staying = this.#rules.rebalancer.ringFor({ join, leave })
     const ids = new Map(staying.map(({ index, id }) => [index, id]))
     const ideal = placement.idealSlots(staying)
     yield
-    const found = this.#rebalancer.planTo(ideal, leave)
-    const bytes = found.reduce((sum, { tile }) => sum + this.#moves.pageBytes(tile), 0)
+    const found = this.#rules.rebalancer.planTo(ideal, leave)
+    const bytes = found.reduce((sum, { tile }) => sum + this.#rules.moves.pageBytes(tile), 0)
     const counts = new Map<string, { from?: string; to: string; tiles: number }>()
     for (const { from, to } of found) {
       const names = {
@@ -257,16 +244,16 @@ export class CoordinatorView {
     return {
       tiles: found.length,
       bytes,
-      seconds: this.#moves.pace.secondsFor({ tiles: found.length, bytes }),
+      seconds: this.#rules.moves.pace.secondsFor({ tiles: found.length, bytes }),
       moves: [...counts.values()].sort((a, b) => b.tiles - a.tiles || (a.to < b.to ? -1 : 1)),
       probation: this.#onProbation(),
-      stalled: this.#rebalancer.stallsFor({ join: join.length, leave }),
+      stalled: this.#rules.rebalancer.stallsFor({ join: join.length, leave }),
     }
   }
 
   /** The boards' next version, and how far it has come; nothing if there never was one. */
   upgrade(): UpgradeView | undefined {
-    const { table, hindrance } = this.#upgrades
+    const { table, hindrance } = this.#rules.upgrades
     const { latest, targets } = table
     if (latest === undefined) return undefined
     const counts = new Map<string, number>()
@@ -285,11 +272,11 @@ export class CoordinatorView {
   }
 
   upgradeProblem(wish: Pick<UpgradeWish, 'mayBeAway'>): UpgradeProblem | undefined {
-    return this.#upgrades.problemOf(wish)
+    return this.#rules.upgrades.problemOf(wish)
   }
 
   upgradePlan(wish: UpgradeWish): UpgradePlanRow[] {
-    return this.#upgrades.planFor(wish)
+    return this.#rules.upgrades.planFor(wish)
   }
 
   /** Why a node may not be forgotten. */
@@ -302,7 +289,7 @@ export class CoordinatorView {
   drainProblem(id: NodeId): string | undefined {
     const { members } = this.#context
     if (members.find(id)?.leaving !== undefined) return undefined
-    return this.#rebalancer
+    return this.#rules.rebalancer
       .stallsFor({ leave: [id] })
       .find(({ node, reason }) => node === id && reason === 'too-few-nodes')?.message
   }
@@ -321,31 +308,31 @@ export class CoordinatorView {
       tasksKnown: tasks.size,
       openBytes: tasks.openBytes,
       logBytes: tasks.logBytes,
-      writesWaiting: this.#writes.waitingCount,
-      writesInLog: this.#writes.openCount,
-      readsOpen: this.#reads.openCount,
-      readsReissued: this.#reads.counters.reissued,
-      answersLate: this.#reads.counters.lateAnswers,
-      answersBad: this.#reads.counters.badAnswers,
+      writesWaiting: this.#rules.writes.waitingCount,
+      writesInLog: this.#rules.writes.openCount,
+      readsOpen: this.#rules.reads.openCount,
+      readsReissued: this.#rules.reads.counters.reissued,
+      answersLate: this.#rules.reads.counters.lateAnswers,
+      answersBad: this.#rules.reads.counters.badAnswers,
       sequence: identity.seq,
       epoch: placement.epoch,
       movesOpen: this.#context.moves.size,
-      movesPlanned: this.#rebalancer.plannedCount,
-      movesEnded: this.#moves.counters.ended,
-      movesRolledBack: this.#moves.counters.rolledBack,
-      movedBytes: this.#moves.counters.copiedBytes,
+      movesPlanned: this.#rules.rebalancer.plannedCount,
+      movesEnded: this.#rules.moves.counters.ended,
+      movesRolledBack: this.#rules.moves.counters.rolledBack,
+      movedBytes: this.#rules.moves.counters.copiedBytes,
       doubts: doubt.reasons.length,
       recovering: identity.isRecovering === true ? 1 : 0,
-      cellsPending: this.#readings.counts.pending,
-      cellsTaken: this.#readings.counts.taken,
-      cellsWritten: this.#readings.counts.written,
+      cellsPending: this.#rules.readings.counts.pending,
+      cellsTaken: this.#rules.readings.counts.taken,
+      cellsWritten: this.#rules.readings.counts.written,
       tilesMissing: placement.tally.missing,
     }
   }
 
   /** Readings that were not taken, by reason. */
   cellsRefused(): Readonly<Record<string, number>> {
-    return this.#readings.refused
+    return this.#rules.readings.refused
   }
 
   #onProbation(): ProbationView[] {
