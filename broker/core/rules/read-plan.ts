@@ -39,12 +39,9 @@ export interface ReadPart {
 /** One for all parts: of ten thousand, hardly any ever fails. */
 const NONE_FAILED: ReadPart['failed'] = new Map()
 
-/** Stands behind all members. */
-const NOBODY = Number.POSITIVE_INFINITY
-
 type Extent = Pick<ReadPart, 'tiles' | 'items'>
 
-/** So few tiles are planned by their holders alone: parts are lost often, and are a few tiles each. */
+/** For so few tiles it is asked first whether they all go to one member: parts are lost often, and are a tile or two. */
 const FEW_TILES = 64
 
 /** What a part covers, for all or part of a read. */
@@ -100,12 +97,9 @@ export function planRound(
   const tiles = isWhole ? extent.tiles : placement.withoutMissing(extent.tiles)
   const tilesMax = readTilesMax(operation, args, tiles, options.grid)
   const parts: ReadPart[] = []
-  if (tiles.length <= Math.min(FEW_TILES, tilesMax)) {
-    for (const share of sharesOf(placement, tiles, accepts)) {
-      parts.push(create({ tiles: share.tiles }, share.member))
-    }
-    return { parts }
-  }
+  const isFew = tiles.length <= Math.min(FEW_TILES, tilesMax)
+  const sole = isFew ? soleAnswerer(placement, tiles, accepts) : undefined
+  if (sole !== undefined) return { parts: [create({ tiles }, sole)] }
   const { slots, replicas } = placement
   const usable = usableOf(context, tiles, accepts)
   const plan = cutPlan(planReads({ tiles, slots, replicas }, usable), tilesMax)
@@ -119,39 +113,22 @@ export function planRound(
 
 type Create = (part: Extent, member: number | undefined) => ReadPart
 
-interface Share {
-  readonly member: number | undefined
-  readonly tiles: Uint32Array
-}
-
-/** Of a few tiles, as `planReads`: by ascending member, and last what nobody can take. */
-function sharesOf(
+/** Who would answer for all of these, if it is one member; each tile has its first holder that `accepts`. */
+function soleAnswerer(
   { slots, replicas }: Placement,
   tiles: Uint32Array,
   accepts: (member: number) => boolean,
-): Share[] {
-  const holders: number[] = []
-  if (tiles.length === 0) return []
+): number | undefined {
+  let sole = NO_HOLDER
   for (const tile of tiles) {
     let slot = tile * replicas
     const end = slot + replicas
     while (slot < end && slots[slot] !== NO_HOLDER && !accepts(slots[slot]! - 1)) slot++
-    holders.push(slot === end || slots[slot] === NO_HOLDER ? NOBODY : slots[slot]! - 1)
+    const holder = slot === end ? NO_HOLDER : slots[slot]!
+    if (holder === NO_HOLDER || (sole !== NO_HOLDER && holder !== sole)) return undefined
+    sole = holder
   }
-  const first = holders[0]!
-  if (holders.every((holder) => holder === first)) return [shareOf(first, tiles)]
-  return [...new Set(holders)]
-    .sort((a, b) => a - b)
-    .map((holder) =>
-      shareOf(
-        holder,
-        tiles.filter((_, at) => holders[at] === holder),
-      ),
-    )
-}
-
-function shareOf(holder: number, tiles: Uint32Array): Share {
-  return { member: holder === NOBODY ? undefined : holder, tiles }
+  return sole === NO_HOLDER ? undefined : sole - 1
 }
 
 /** One byte a member. A part of a few tiles asks only their holders: it may be planned often. */
