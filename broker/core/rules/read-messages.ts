@@ -14,6 +14,8 @@ import type { ReadAsker } from './read-asker.ts'
 import { prefixOf, type ReadPart } from './read-plan.ts'
 import { ReadRound } from './read-round.ts'
 
+const NO_BYTES = new Uint8Array(0)
+
 /** A round of a read, as far as a node is told of it. */
 export interface AskedRound {
   readonly asker: ReadAsker
@@ -33,7 +35,8 @@ export function messageOf(
   { part, leaseMs, member }: { part: ReadPart; leaseMs: number; member: Member },
 ): Read {
   const cut = operation.kind === 'items' ? undefined : operation.cut
-  return {
+  const { items } = part
+  const message: Read = {
     t: 'read',
     session: member.session!.number,
     task: asker.id,
@@ -43,10 +46,10 @@ export function messageOf(
     after: member.stream.head,
     op: asker.body.op,
     args: cut === undefined ? args : cut(args, part.tiles!, context.options.grid),
-    ...(part.items === undefined
-      ? { grid: gridOf(context, asker, part.tiles!) }
-      : { items: { keys: part.items.keys, values: part.items.values } }),
   }
+  if (items === undefined) message.grid = gridOf(context, asker, part.tiles!)
+  else message.items = { keys: items.keys, values: items.values }
+  return message
 }
 
 function gridOf(
@@ -60,7 +63,9 @@ function gridOf(
 }
 
 function bytesOfTiles(tiles: Uint32Array): Uint8Array {
-  return new Uint8Array(tiles.buffer, tiles.byteOffset, tiles.byteLength)
+  return tiles.length === 0
+    ? NO_BYTES
+    : new Uint8Array(tiles.buffer, tiles.byteOffset, tiles.byteLength)
 }
 
 /** Whose messages are alike, to be sent to all members of the plan, who are connected. */

@@ -20,6 +20,8 @@ export interface Change {
   readonly leave: readonly string[]
 }
 
+const NOBODY: readonly Member[] = []
+
 /** What was given up is tried again after this many times the time that a copy may take. */
 const RETRY_TIMEOUTS = 3
 
@@ -194,7 +196,8 @@ export class Rebalancer {
   }
 
   /** Members that are to be let go: they held nothing, and nobody has thought better of it. */
-  takeOver(): Member[] {
+  takeOver(): readonly Member[] {
+    if (this.#over.size === 0) return NOBODY
     const { members } = this.#context
     const over = [...this.#over].filter((member) => {
       return members.find(member.id) === member && mayBeLetGo(member)

@@ -40,6 +40,8 @@ export interface MoveEnd {
   readonly reason?: string
 }
 
+const NONE: readonly MoveEnd[] = []
+
 export class MoveTable {
   readonly #byTile = new Map<number, Move>()
   readonly #ends: MoveEnd[] = []
@@ -73,8 +75,8 @@ export class MoveTable {
   }
 
   /** Those that ended since the last call. */
-  takeEnds(): MoveEnd[] {
-    return this.#ends.splice(0)
+  takeEnds(): readonly MoveEnd[] {
+    return this.#ends.length === 0 ? NONE : this.#ends.splice(0)
   }
 
   /** Those of the tiles that are `wanted`. */

@@ -49,6 +49,7 @@ export class WriteLog {
   /** Those that wait for the member, ascending. Its own entries tell, but for the writes that come with a page. */
   waitingFor(member: Member): OpenWrite[] {
     const { items } = member.stream
+    if (items.length === 0) return []
     const isAdopting = items.some(({ order }) => order?.op === '$adopt')
     const seqs = isAdopting ? this.#open.keys() : items.map(({ seq }) => seq)
     return [...new Set(seqs)]
