@@ -25,6 +25,9 @@ const NOBODY: readonly Member[] = []
 /** What was given up is tried again after this many times the time that a copy may take. */
 const RETRY_TIMEOUTS = 3
 
+/** Members that are let go at a time: a power cut takes thousands, and each is looked up in all that waits. */
+const OVER_MAX = 256
+
 export class Rebalancer {
   readonly #context: CoordinatorContext
   readonly #moves: Moves
@@ -248,8 +251,10 @@ export class Rebalancer {
     this.#emptied.clear()
     for (const member of members.all) {
       if (holding.has(member.index)) continue
-      if (mayBeLetGo(member)) this.#over.add(member)
-      else if (member.leaving === 'draining') this.#emptied.add(member)
+      if (mayBeLetGo(member)) {
+        if (this.#over.size < OVER_MAX) this.#over.add(member)
+        else this.wake()
+      } else if (member.leaving === 'draining') this.#emptied.add(member)
     }
   }
 

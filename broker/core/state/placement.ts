@@ -197,7 +197,9 @@ export class Placement {
   /** The born tiles of which a member has a copy, ascending. */
   bornTilesOf(member: number): number[] {
     const held: number[] = []
-    for (let tile = 0; tile < this.#options.tiles; tile++) {
+    // Thousands may go together, and most of those who go hold nothing any more.
+    const count = this.#tally.writtenOf(member)
+    for (let tile = 0; held.length < count && tile < this.#options.tiles; tile++) {
       if (this.isHolder(tile, member)) held.push(tile)
     }
     return held

@@ -274,3 +274,17 @@ t.test('a node that is away for a moment moves nothing, one that is dead does', 
   t.match(bench.notices('moves-planned'), [{ tiles: TILES, repair: TILES }])
   t.ok(bench.sent('copy', bench.node('a').connection).length > 0, 'which is worth the risk')
 })
+
+t.test('thousands that are dead and hold nothing are let go some at a time', async (t) => {
+  const bench = new GatewayBench({ massSilenceShare: 1 })
+  const names = Array.from({ length: 600 }, (_, count) => `n${count}`)
+  bench.join(...names)
+  for (const name of names) bench.close(name)
+  const closed: number[] = []
+  for (let nextMs = bench.nextDeadlineMs()!; nextMs < 40_000; nextMs = bench.nextDeadlineMs()!) {
+    bench.wait(nextMs - bench.nowMs)
+    const count = bench.notices('stream-closed').length
+    if (count > 0) closed.push(count)
+  }
+  t.same(closed, [256, 256, 88])
+})

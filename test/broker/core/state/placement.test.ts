@@ -476,3 +476,23 @@ t.test('a ledger with slots of 16 bits loads as well', (t) => {
   t.same(holdersOfAll(restored, OPTIONS.tiles), holdersOfAll(placement, OPTIONS.tiles))
   t.end()
 })
+
+t.test('of one who holds nothing no tile is looked at', async (t) => {
+  const tiles = 1000
+  const placement = new Placement({ tiles, replicas: 1, virtualNodes: 16, loadBound: 1.25 })
+  const two = [0, 1].map((index) => ({ index, id: `node-${index}`, weight: 1 }))
+  placement.setMembers(two)
+  placement.bear(Uint32Array.from({ length: tiles }, (_, tile) => tile))
+  let looks = 0
+  const isHolder = (tile: number, member: number): boolean => {
+    looks += 1
+    return placement.slots[tile] === member + 1
+  }
+  Object.assign(placement, { isHolder })
+  const held = two.map(({ index }) => placement.bornTilesOf(index))
+  t.equal(held[0]!.length + held[1]!.length, tiles)
+  looks = 0
+  t.same(placement.bornTilesOf(2), [])
+  t.same(placement.removeHolder(2), [])
+  t.equal(looks, 0)
+})
