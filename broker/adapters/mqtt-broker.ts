@@ -198,7 +198,7 @@ export class MqttBroker {
       this.#parts.dropped.add('node-backlog')
       return false
     }
-    found.gate.write(encodePublish(found.downTopic, payload))
+    found.gate.send(encodePublish(found.downTopic, payload), 0, 0)
     return true
   }
 
@@ -313,6 +313,8 @@ export class MqttBroker {
 
   async #listen(host: string, port: number): Promise<void> {
     await this.#aedes.listen()
+    // Its backlog stays Node's 511: in a longer one a fleet that comes at once waits until nobody is there any more when it is
+    // served, and comes anew.
     this.#server.listen(port, host)
     try {
       await once(this.#server, 'listening')

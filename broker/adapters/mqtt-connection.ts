@@ -128,14 +128,30 @@ export class Connection implements Speaker {
 /** A PUBLISH at QoS 0 with a prepared topic. */
 export function encodePublish(topic: Buffer, payload: Uint8Array): Buffer {
   const bodyBytes = topic.length + payload.length
-  const header = [0x30]
-  for (let rest = bodyBytes; ; ) {
-    const byte = rest % 128
-    rest = Math.floor(rest / 128)
-    header.push(rest > 0 ? byte | 0x80 : byte)
-    if (rest === 0) break
+  const bodyAt = 1 + lengthBytesOf(bodyBytes)
+  const bytes = Buffer.allocUnsafe(bodyAt + bodyBytes)
+  bytes[0] = 0x30
+  writeLength(bytes, bodyBytes)
+  bytes.set(topic, bodyAt)
+  bytes.set(payload, bodyAt + topic.length)
+  return bytes
+}
+
+/** How many bytes the length of a body takes [MQTT-2.2.3]. */
+export function lengthBytesOf(bodyBytes: number): number {
+  if (bodyBytes < 128) return 1
+  if (bodyBytes < 16_384) return 2
+  return bodyBytes < 2_097_152 ? 3 : 4
+}
+
+/** Behind the first byte of a packet. */
+export function writeLength(packet: Buffer, bodyBytes: number): void {
+  let rest = bodyBytes
+  for (let at = 1; ; at++) {
+    packet[at] = rest < 128 ? rest : (rest & 0x7f) | 0x80
+    if (rest < 128) return
+    rest >>= 7
   }
-  return Buffer.concat([Uint8Array.from(header), topic, payload])
 }
 
 /** A PUBACK or a PUBREC. */

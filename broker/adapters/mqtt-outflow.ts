@@ -125,21 +125,26 @@ export class Outflow {
     if (this.#loose.length >= LOOSE_MAX) this.#loose = [Buffer.concat(this.#loose)]
   }
 
-  /** What is loose becomes one piece. */
   #join(): void {
-    if (this.#loose.length === 0) return
+    const piece = this.#takeLoose()
+    if (piece !== undefined) this.#pieces.push(piece)
+  }
+
+  /** What is loose becomes one piece. */
+  #takeLoose(): Buffer | undefined {
     const [first] = this.#loose
-    this.#pieces.push(this.#loose.length === 1 ? first! : Buffer.concat(this.#loose))
-    this.#loose = []
+    if (first === undefined) return undefined
+    const piece = this.#loose.length === 1 ? first : Buffer.concat(this.#loose)
+    this.#loose.length = 0
     this.#looseBytes = 0
+    return piece
   }
 
   /** To the socket, as long as it has room. */
   flow(): void {
     this.#isDue = false
     while (!this.#isBlocked && !this.#isClosed) {
-      if (this.#pieces.length === 0) this.#join()
-      const piece = this.#pieces.shift()
+      const piece = this.#pieces.shift() ?? this.#takeLoose()
       if (piece === undefined) break
       this.#waitingBytes -= piece.length
       if (this.#socket.writable && !this.#socket.write(piece)) this.#block()

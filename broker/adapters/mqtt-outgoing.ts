@@ -2,7 +2,7 @@
  * Messages to clients whose session ends with their connection: Aedes keeps nothing of those, so they are written here, as
  * bytes that are made once for all who get a message.
  */
-import type { Connection } from './mqtt-connection.ts'
+import { type Connection, lengthBytesOf, writeLength } from './mqtt-connection.ts'
 import type { DeliveringClient } from './mqtt-delivery.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
@@ -66,14 +66,11 @@ function encode({ topic, payload, qos, retain }: Outgoing): Encoded {
   const topicBytes = Buffer.byteLength(topic)
   const bodyBytes = 2 + topicBytes + (qos === 0 ? 0 : 2) + payload.length
   const isCopied = payload.length <= COPIED_BYTES_MAX
-  const lengthBytes = bodyBytes < 128 ? 1 : bodyBytes < 16_384 ? 2 : bodyBytes < 2_097_152 ? 3 : 4
-  const bytes = Buffer.allocUnsafe(1 + lengthBytes + bodyBytes - (isCopied ? 0 : payload.length))
+  const bodyAt = 1 + lengthBytesOf(bodyBytes)
+  const bytes = Buffer.allocUnsafe(bodyAt + bodyBytes - (isCopied ? 0 : payload.length))
   bytes[0] = 0x30 | (qos << 1) | (retain ? 1 : 0)
-  let at = 1
-  for (let rest = bodyBytes; at <= lengthBytes; at++, rest >>= 7) {
-    bytes[at] = (rest & 0x7f) | (at < lengthBytes ? 0x80 : 0)
-  }
-  at = bytes.writeUInt16BE(topicBytes, at)
+  writeLength(bytes, bodyBytes)
+  const at = bytes.writeUInt16BE(topicBytes, bodyAt)
   const idAt = at + bytes.write(topic, at)
   if (isCopied) payload.copy(bytes, qos > 0 ? idAt + 2 : idAt)
   return { bytes, idAt }
