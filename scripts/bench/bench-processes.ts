@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Probed } from './probe.ts'
+import type { Delay, Probed } from './probe.ts'
 
 /** Node alone takes seconds to start under emulation. */
 const READY_LIMIT_MS = 120_000
@@ -125,6 +125,14 @@ export async function probe(child: ChildProcess): Promise<Probed> {
   child.send('probe')
   const [probed] = await answer
   return probed
+}
+
+/** As `probe`, of a gateway that has much to do: when it answers, what is garbage is given back. */
+export async function delayOf(child: ChildProcess): Promise<Delay> {
+  const answer = once(child, 'message') as Promise<[Delay]>
+  child.send('delay')
+  const [delay] = await answer
+  return delay
 }
 
 /** Seconds that the main thread of a process was ready to run, and another had the core. */

@@ -1,11 +1,12 @@
 /**
  * Loaded into a gateway before its own code (`node --import`), which it leaves as it is. Whoever asks over the channel to
- * the parent process is told how its event loop stood still since the last time, and what memory it uses; whoever wants
+ * the parent process is told how its event loop stood still since the last time, and what memory it uses (`delay`: only the
+ * former, at less cost); whoever wants
  * `socket-ends`, at which moment each of its sockets was seen to end, as the first listener of that socket.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
-import { createHistogram } from 'node:perf_hooks'
+import { createHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 
 export interface Probed {
   /** Milliseconds that the loop stood still. `ownMs`: wall or CPU time of all threads, whichever is less. */
@@ -16,6 +17,9 @@ export interface Probed {
   readonly memory: NodeJS.MemoryUsage
 }
 
+/** How long the loop stood still, since the last time that one asked. */
+export type Delay = Pick<Probed, 'p99Ms' | 'maxMs'>
+
 /** The end of the connection that came from this port; CLOCK_MONOTONIC, ms. */
 export interface SocketEnd {
   readonly port: number
@@ -24,6 +28,7 @@ export interface SocketEnd {
 
 const TICK_MS = 1
 const US_A_MS = 1000
+const NS_A_MS = 1e6
 
 const stops = createHistogram()
 const look = () => ({ at: performance.now(), cpu: process.cpuUsage() })
@@ -39,7 +44,21 @@ function tick(): void {
   last = look()
 }
 
+/** For who must not take much of a busy loop: it looks seldom, and cannot tell whose time it was. */
+const DELAY_LOOK_MS = 10
+const delay = monitorEventLoopDelay({ resolution: DELAY_LOOK_MS })
+const delayMs = (ns: number): number => Math.max(0, ns / NS_A_MS - DELAY_LOOK_MS)
+
 process.on('message', (message) => {
+  if (message === 'delay') {
+    const { max } = delay
+    const seen: Delay = { p99Ms: delayMs(delay.percentile(99)), maxMs: delayMs(max) }
+    globalThis.gc?.()
+    globalThis.gc?.()
+    process.send?.(seen)
+    delay.enable()
+    delay.reset()
+  }
   if (message === 'socket-ends') subscribe('net.server.socket', watch)
   if (message !== 'probe') return
   const loop = { p99Ms: stops.percentile(99) / US_A_MS, maxMs: stops.max / US_A_MS, ownMs }

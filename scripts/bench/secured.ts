@@ -14,8 +14,9 @@ import { benchOptions } from './bench-options.ts'
 import { type BenchProcesses, withProcesses } from './bench-processes.ts'
 import { type Footprints, footprintOf, sampleFootprints } from './footprint.ts'
 import { connectAll, nodeNames } from './light-fleet.ts'
-import { LightNode, PacketSocket } from './light-node.ts'
+import { LightNode } from './light-node.ts'
 import { formatMs, judged, median, quantile, report } from './measure.ts'
+import { Messenger } from './messenger.ts'
 import { BenchGateway, type Shown } from './secured-gateway.ts'
 import { AGENT_OPTIONS } from './slice-load.ts'
 import { agentCommand, startAgent, unitSetup } from './unit-command.ts'
@@ -25,9 +26,6 @@ const GEOMETRY = new Geometry({ width: 64, height: 64, tile: 16 })
 const WARM_UP_MS = 15_000
 const SETTLE_MS = 3000
 const MESSAGES = 40_000
-const MESSAGE_BYTES = 100
-/** So many are on their way at most. */
-const WINDOW = 200
 const ROUNDS = 7
 const REVOKED = 50
 const TOPIC = 'bench/secured'
@@ -158,57 +156,6 @@ async function measureConnections({ processes, open, secured }: Gateways): Promi
   ]
 }
 
-/** Processor time of the gateway for a message from one client to another, s. */
-class Messenger {
-  readonly #gateway: BenchGateway
-  readonly #from: PacketSocket
-  #received = 0
-  #more: () => void = () => {}
-
-  static async connect(
-    gateway: BenchGateway,
-    login: { username?: string; password?: Buffer },
-  ): Promise<Messenger> {
-    const messenger = new Messenger(gateway)
-    await new Promise<void>((ready) => {
-      const to: PacketSocket = new PacketSocket(gateway.open(), ({ cmd }) => {
-        const subscriptions = [{ topic: TOPIC, qos: 0 as const }]
-        if (cmd === 'connack') to.send({ cmd: 'subscribe', messageId: 1, subscriptions })
-        if (cmd === 'suback') ready()
-        if (cmd === 'publish') messenger.#take()
-      })
-      to.connect('bench-to', login)
-    })
-    messenger.#from.connect('bench-from', login)
-    return messenger
-  }
-
-  private constructor(gateway: BenchGateway) {
-    this.#gateway = gateway
-    this.#from = new PacketSocket(gateway.open(), () => {})
-  }
-
-  #take(): void {
-    this.#received += 1
-    if (this.#received % WINDOW === 0) this.#more()
-  }
-
-  async round(): Promise<number> {
-    const payload = Buffer.alloc(MESSAGE_BYTES)
-    const cpu = this.#gateway.cpuSeconds
-    for (let sent = 0; sent < MESSAGES; sent += WINDOW) {
-      const arrived = new Promise<void>((resolve) => {
-        this.#more = resolve
-      })
-      this.#from.socket.cork()
-      for (let one = 0; one < WINDOW; one++) this.#from.publish(TOPIC, payload)
-      this.#from.socket.uncork()
-      await arrived
-    }
-    return (this.#gateway.cpuSeconds - cpu) / MESSAGES
-  }
-}
-
 async function measureMessages({ open, secured }: Gateways): Promise<Row[]> {
   const password = 'a long password for a benchmark'
   await secured.owner.request({
@@ -217,11 +164,18 @@ async function measureMessages({ open, secured }: Gateways): Promise<Row[]> {
     body: { roles: ['operator'], password, topics: ['bench/#'] },
   })
   const login = { username: 'bench', password: Buffer.from(password) }
-  const messengers = [await Messenger.connect(open, {}), await Messenger.connect(secured, login)]
+  const connected = (gateway: BenchGateway, more: { login?: typeof login }): Promise<Messenger> =>
+    Messenger.connect({
+      ...more,
+      topic: TOPIC,
+      open: () => gateway.open(),
+      cpuSeconds: () => gateway.cpuSeconds,
+    })
+  const messengers = [await connected(open, {}), await connected(secured, { login })]
   const each: number[][] = [[], []]
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [which, messenger] of messengers.entries()) {
-      const cpu = await messenger.round()
+      const cpu = await messenger.round(MESSAGES)
       // The first is for the compiler.
       if (round > 0) each[which]!.push(cpu)
     }
@@ -229,11 +183,7 @@ async function measureMessages({ open, secured }: Gateways): Promise<Row[]> {
   const [bare = 0, kept = 0] = each.map((one) => median(one))
   return [
     [
-      ...row(
-        `processor time a message of ${MESSAGE_BYTES} B, TLS and rights`,
-        [bare, kept],
-        inMicroseconds,
-      ),
+      ...row(`processor time a message of 100 B, TLS and rights`, [bare, kept], inMicroseconds),
       ...judged(kept, 1.1 * bare, '1.10 times'),
     ],
   ]
