@@ -63,7 +63,8 @@ export class MessageBytes {
       return
     }
     this.#bytes[this.#at] = FLOAT64
-    this.#at = this.#bytes.writeDoubleBE(value, this.#at + 1)
+    this.#view.setFloat64(this.#at + 1, value)
+    this.#at += HEAD_BYTES_MAX
   }
 
   head(major: number, argument: number): void {
@@ -75,10 +76,12 @@ export class MessageBytes {
       bytes[this.#at++] = argument
     } else if (argument < 2 ** 16) {
       bytes[this.#at++] = major | IN_TWO
-      this.#at = bytes.writeUInt16BE(argument, this.#at)
+      this.#view.setUint16(this.#at, argument)
+      this.#at += 2
     } else {
       bytes[this.#at++] = major | IN_FOUR
-      this.#at = bytes.writeUInt32BE(argument, this.#at)
+      this.#view.setUint32(this.#at, argument)
+      this.#at += 4
     }
   }
 

@@ -50,7 +50,7 @@ export class OpenWrite {
     const member = members[part]
     for (let other = part - 1; other >= 0; other--) {
       if (members[other] === member) {
-        this.#remove(other)
+        this.acknowledged(other)
         break
       }
       if (this.parts.ascendsTo(part)) break
@@ -69,19 +69,8 @@ export class OpenWrite {
     this.#places.set(places)
   }
 
-  /** True if its member was awaited by this part. */
+  /** True if its member was awaited by this part; it is not any more. */
   acknowledged(part: number): boolean {
-    return this.#remove(part)
-  }
-
-  /** The member's stream has ended. False where it has no part. */
-  forget(member: number): boolean {
-    const last = this.parts.lastOf(member)
-    if (last !== undefined) this.#remove(last)
-    return this.parts.remove(member)
-  }
-
-  #remove(part: number): boolean {
     const place = this.#places[part]!
     if (place === 0) return false
     const moved = this.#awaited[this.#awaitedCount - 1]!
@@ -90,6 +79,13 @@ export class OpenWrite {
     this.#places[part] = 0
     this.#awaitedCount -= 1
     return true
+  }
+
+  /** The member's stream has ended. False where it has no part. */
+  forget(member: number): boolean {
+    const last = this.parts.lastOf(member)
+    if (last !== undefined) this.acknowledged(last)
+    return this.parts.remove(member)
   }
 
   isAwaited(member: number): boolean {
