@@ -56,6 +56,7 @@ const RECOVERY_GOAL_MS = 100
 const STEP_WARM_UPS = 10
 const STEP_RUNS = 50
 const RECOVERY_RUNS = 15
+const BEAT_RUNS = { warmUps: 3, runs: 20 }
 
 const virtualNodes = GATEWAY_OPTIONS.virtualNodes.default
 const loadBound = GATEWAY_OPTIONS.loadBound.default
@@ -305,12 +306,25 @@ function benchRecovery(fleet: FleetInMemory, state: string): void {
   report(`step that re-issues a lost node's parts, ${state}`, timingsOf(steps), RECOVERY_GOAL_MS)
 }
 
+/** A heartbeat of each node, from its bytes to those of its answer. */
+function benchBeats(fleet: FleetInMemory, admission: readonly GatewayEffect[]): void {
+  const sessions = admission.flatMap((effect) =>
+    effect.type === 'send' && effect.message.t === 'welcome' ? [effect.message.session] : [],
+  )
+  const beat = (session: number, index: number): void => {
+    const effects = fleet.receive(index, { t: 'heartbeat', session, beat: 1 })
+    for (const effect of effects) if (effect.type === 'send') encodeMessage(effect.message)
+  }
+  bench(`${NODES} heartbeats answered`, BEAT_RUNS, () => sessions.forEach(beat))
+}
+
 async function benchCoordinator(): Promise<void> {
   const fleet = new FleetInMemory({ grid: GRID, replicas: REPLICAS, nodes: NODES })
   const admission = measure(() => fleet.admitAll())
   const settling = measure(() => fleet.settle())
   report(`${NODES} hellos admitted`, timingsOf([admission.sample]))
   report('the step that publishes their ring', timingsOf([settling.sample]))
+  benchBeats(fleet, admission.value)
   benchRead(fleet, 'no tile born')
   benchRecovery(fleet, 'no tile born')
   await benchWrite(fleet)
