@@ -89,8 +89,6 @@ export interface BrokerParts {
   readonly logger: Logger | undefined
 }
 
-/** Aedes' own note of the QoS 2 publishes that are under way: the persistence has it. */
-const NOT_KEPT = { size: 0, has: () => false, add() {}, delete() {} }
 /** A client that is far behind for this long is not merely busy. */
 const BEHIND_MS = 1000
 
@@ -251,7 +249,6 @@ export class BrokerHooks {
         this.#mayTake(client, connection, packet),
       )
     }
-    ;(client as Client & { _inboundInflight: unknown })._inboundInflight = NOT_KEPT
     const node = parseNodeClientId(client.id)
     if (node === undefined) return
     connection.node = node

@@ -61,7 +61,7 @@ export class Publishes {
       persistence.hasIncoming(client.id, messageId)
     ) {
       // It had its effect, and only the PUBREC was lost [MQTT-4.3.3-2].
-      done()
+      consumed()
       return
     }
     const request = { topic, payloadBytes: payload.length, retain, isWill }
@@ -85,7 +85,7 @@ export class Publishes {
         if (!connection.isGone) {
           port.onNodeMessage({ connection: client.id, node: decision.node, payload })
         }
-        consumed()
+        this.#inTurn(client, connection, packet, payload, consumed)
         return
       case 'forward':
         packet.retain = decision.retain
@@ -94,37 +94,54 @@ export class Publishes {
           this.#forward(client, connection, packet, payload, pass)
           return
         }
-        if (!connection.mustWait(packet.qos)) break
-        connection.hold('forward', payload.length, pass)()
-        readOn(client)
-        return
+        break
       case 'drop':
         dropped.add(decision.reason)
         this.#tellOfRefused(connection, client, topic, decision.reason)
-        consumed()
+        this.#inTurn(client, connection, packet, payload, consumed)
         return
     }
-    pass()
+    this.#inTurn(client, connection, packet, payload, pass)
   }
 
-  /** To whoever has subscribed. A will, and the handshake of QoS 2, are Aedes'. */
-  #pass(client: Client, { gate }: Connection, packet: PublishPacket, done: PublishDone): void {
-    const { topic, qos, retain, messageId } = packet
-    if (qos === 2 || client.closed) {
+  /** Behind those before it: they are acknowledged in the order in which they came. */
+  #inTurn(
+    client: Client,
+    connection: Connection,
+    { qos }: PublishPacket,
+    payload: Buffer,
+    release: () => void,
+  ): void {
+    if (!connection.mustWait(qos)) {
+      release()
+      return
+    }
+    connection.hold('forward', payload.length, release)()
+    readOn(client)
+  }
+
+  /** To whoever has subscribed. A will is Aedes'. */
+  #pass(client: Client, connection: Connection, packet: PublishPacket, done: PublishDone): void {
+    if (client.closed) {
       done()
       return
     }
-    if (qos === 1) gate.write(encodeAcknowledgement(PUBACK, messageId!))
+    const { delivery } = this.#parts
+    if (!this.#acknowledge(client, connection, packet)) {
+      nextBatch(client)
+      return
+    }
+    const { topic, qos, retain } = packet
     const { clientId } = packet as { clientId?: string }
     const message = { topic, payload: bytesOf(packet.payload), qos, retain, clientId }
-    this.#parts.delivery.publish(message, () => nextBatch(client))
+    delivery.publish(message, () => nextBatch(client))
   }
 
   /** It goes to nobody else: all that is left to do is to acknowledge it. */
   #consumed(
     client: Client,
-    { gate }: Connection,
-    { qos, messageId }: PublishPacket,
+    connection: Connection,
+    packet: PublishPacket,
     done: PublishDone,
   ): void {
     // Of a will, Aedes has to hear that it is not to be published.
@@ -132,12 +149,18 @@ export class Publishes {
       done(new Error('it reaches nobody'))
       return
     }
-    if (messageId !== undefined && qos === 1) gate.write(encodeAcknowledgement(PUBACK, messageId))
-    if (messageId !== undefined && qos === 2) {
-      void this.#parts.persistence.incomingStorePacket(client, { messageId })
-      gate.write(encodeAcknowledgement(PUBREC, messageId))
-    }
+    this.#acknowledge(client, connection, packet)
     nextBatch(client)
+  }
+
+  /** False for a repetition at QoS 2, whose effect there was. Before anybody else has it: the sender does not wait for them. */
+  #acknowledge(client: Client, { gate }: Connection, { qos, messageId }: PublishPacket): boolean {
+    if (messageId === undefined || qos === 0) return true
+    const { persistence } = this.#parts
+    const isNew = qos === 1 || !persistence.hasIncoming(client.id, messageId)
+    if (qos === 2 && isNew) void persistence.incomingStorePacket(client, { messageId })
+    gate.write(encodeAcknowledgement(qos === 1 ? PUBACK : PUBREC, messageId))
+    return isNew
   }
 
   #tellOfRefused(

@@ -1,7 +1,7 @@
 /** What a client sees that tells readings of cells. */
 import t from 'tap'
 import { brokerBench as bench, listen } from '../../support/broker-bench.ts'
-import { publishPacket, until } from '../../support/raw-mqtt-client.ts'
+import { publishPacket, subscribePacket, until } from '../../support/raw-mqtt-client.ts'
 
 const CELL = 'obelisk/v1/cell/temp/3/4'
 
@@ -37,6 +37,41 @@ t.test(
     t.equal(gateway.readings.length, 3, 'a repetition is not new')
   },
 )
+
+t.test('what reaches nobody, too, is acknowledged behind those before it', async (t) => {
+  const { gateway, raw } = await bench(t)
+  gateway.answersAtOnce = false
+  const client = await raw({ clientId: 'thermometer' })
+  const cancel = 'obelisk/v1/task/22222222-2222-4222-8222-222222222222/cancel'
+  client.send(publishPacket(CELL, '21.5', { qos: 1, id: 1 }))
+  client.send(publishPacket('obelisk/v1/nowhere', '', { qos: 1, id: 2 }))
+  client.send(publishPacket(cancel, '', { qos: 1, id: 3 }))
+  await until(() => gateway.cancels.length === 1)
+  gateway.readings[0]!.done!()
+  await until(() => client.received.length === 3)
+  t.same(
+    client.received.map(({ type, body }) => [type, body[1]]),
+    [1, 2, 3].map((id) => [4, id]),
+  )
+})
+
+t.test('a PUBREC leaves in the order of what came, whoever hears of it', async (t) => {
+  const { raw } = await bench(t)
+  const client = await raw({ clientId: 'thermometer' })
+  client.send(subscribePacket(['a']))
+  await client.next(9)
+  client.send(
+    publishPacket('a', '1', { qos: 2, id: 1 }),
+    publishPacket('obelisk/v1/nowhere', '', { qos: 2, id: 2 }),
+    publishPacket('a', '3', { qos: 2, id: 3 }),
+  )
+  await until(() => client.received.length === 5)
+  const received = client.received.filter(({ type }) => type === 5)
+  t.same(
+    received.map(({ body }) => body[1]),
+    [1, 2, 3],
+  )
+})
 
 t.test('at QoS 0 nobody waits; nothing is retained, whatever the flag says', async (t) => {
   const { broker, gateway, mqtt } = await bench(t)
