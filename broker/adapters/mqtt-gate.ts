@@ -145,7 +145,12 @@ export class Gate extends EventEmitter {
 
   /** What was written and is not with the kernel yet. */
   get backlogBytes(): number {
-    return this.#outflow.waitingBytes + this.#socket.writableLength
+    return this.#outflow.backlogBytes
+  }
+
+  /** The same before what is sent in this turn: who is sent much at once had no time to read it. */
+  get backlogBefore(): number {
+    return this.#outflow.backlogBefore
   }
 
   get destroyed(): boolean {

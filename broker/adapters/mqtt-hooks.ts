@@ -218,7 +218,7 @@ export class BrokerHooks {
   /** A subscriber that is far behind loses what is at QoS 0, and then is let go. */
   #hasRoom({ gate }: Connection, qos: Qos): boolean {
     const { dropped, limits } = this.#parts
-    const { backlogBytes } = gate
+    const backlogBytes = gate.backlogBefore
     if (backlogBytes <= limits.backlogDropBytes) return true
     if (qos === 0) {
       dropped.add('subscriber-backlog')

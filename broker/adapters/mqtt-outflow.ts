@@ -33,6 +33,21 @@ function flowAll(): void {
   for (const outflow of all) outflow.flow()
 }
 
+/** Another one in each turn of the event loop in which it is asked for. */
+let turn = 0
+let isTurnWatched = false
+
+function turnNow(): number {
+  if (!isTurnWatched) {
+    isTurnWatched = true
+    setImmediate(() => {
+      isTurnWatched = false
+      turn += 1
+    })
+  }
+  return turn
+}
+
 /** Small buffers that wait are joined when there are this many: one costs some 200 bytes beside its own. */
 const LOOSE_MAX = 64
 
@@ -52,6 +67,8 @@ export class Outflow {
   #behindSinceMs: number | undefined
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
+  /** What was not with the kernel when it was first asked for in this turn. */
+  #before = { turn: -1, bytes: 0 }
 
   constructor(socket: Socket, options: OutflowOptions, port: OutflowPort) {
     this.#socket = socket
@@ -67,6 +84,18 @@ export class Outflow {
   /** What the socket has not been given. */
   get waitingBytes(): number {
     return this.#waitingBytes
+  }
+
+  /** What is not with the kernel. */
+  get backlogBytes(): number {
+    return this.#waitingBytes + this.#socket.writableLength
+  }
+
+  /** The same without what is sent in this turn, if it is asked for before that. */
+  get backlogBefore(): number {
+    const now = turnNow()
+    if (this.#before.turn !== now) this.#before = { turn: now, bytes: this.backlogBytes }
+    return this.#before.bytes
   }
 
   /** Buffers that are kept for what waits. */

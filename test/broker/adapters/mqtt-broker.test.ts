@@ -651,6 +651,24 @@ t.test('a subscriber that stopped reading delays nobody else', async (t) => {
   t.ok(worstMs < 1000, `the pair waited ${worstMs.toFixed(1)} ms`)
 })
 
+t.test('who reads gets all that is sent at once: it had no time to fall behind', async (t) => {
+  const { broker, raw } = await bench(t)
+  const payload = Buffer.alloc(60_000)
+  for (const qos of [0, 1] as const) {
+    const client = await raw({ clientId: `reader ${qos}` })
+    client.send(subscribePacket(['#'], qos))
+    await client.next(9)
+    // More than all buffers of a kernel take, and than a client may be behind.
+    for (let n = 0; n < 500; n++) broker.publish({ topic: 'a', payload, qos, retain: false })
+    await until(() => client.received.length === 500 || client.isClosed)
+    t.equal(client.received.length, 500)
+    client.end()
+    await client.closed
+  }
+  const { dropped, refused } = broker.counters()
+  t.same({ dropped, refused }, { dropped: {}, refused: {} })
+})
+
 t.test('sockets before CONNECT have a pool of their own', async (t) => {
   const limits = { preConnectMax: 3, preConnectGraceMs: 50, connectionsMax: 2 }
   const { broker, raw } = await bench(t, limits)
