@@ -106,6 +106,7 @@ t.test('what is to be sealed is called off once nobody wants it', async (t) => {
 t.test('a round leaves slice by slice, and nothing overtakes it', async (t) => {
   const done: string[] = []
   const round = roundOf(planOf([0, 1, 2, 3, 4].map((member) => [member, 1])))
+  const another = roundOf(planOf([[9, 1]]))
   const drained: Promise<unknown>[] = []
   const driver = newDriver({
     write: async (records) => {
@@ -133,6 +134,7 @@ t.test('a round leaves slice by slice, and nothing overtakes it', async (t) => {
     { type: 'send-round', round, from: 0, to: 2 },
     { type: 'send-round', round, from: 2, to: 4 },
     { type: 'send-round', round, from: 4, to: 5 },
+    { type: 'send-round', round: another, from: 0, to: 1 },
     { type: 'notice', notice },
   ])
   await driver.idle()
@@ -140,7 +142,7 @@ t.test('a round leaves slice by slice, and nothing overtakes it', async (t) => {
   await driver.stop()
   t.same(done, [
     ...['wrote first', 'to-0 read', 'to-1 read', 'turn', 'to-2 read', 'to-3 read', 'turn'],
-    ...['to-4 read', 'told', 'answered', 'answered'],
+    ...['to-4 read', 'to-9 read', 'told', 'answered', 'answered'],
   ])
 })
 

@@ -27,9 +27,10 @@ export class StreamSender {
   }
 
   /** Sends what the windows of these members allow, and watches for lag and for silence. */
-  pump(members: Iterable<Member>): void {
+  pump(indexes: readonly number[]): void {
+    const { members } = this.#context
     const round = new EntriesRound()
-    for (const member of members) this.#take(member, round)
+    for (const index of indexes) this.#take(members.at(index), round)
     this.#context.sendRound(round)
   }
 
@@ -63,7 +64,7 @@ export class StreamSender {
     if (stream.resendAtMs !== atMs) return
     stream.resendAtMs = undefined
     if (stream.acked === stream.ackedThen) stream.rewind()
-    this.pump([member])
+    this.pump([member.index])
   }
 
   #watchLag(member: Member): void {

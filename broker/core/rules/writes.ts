@@ -134,7 +134,7 @@ export class Writes {
 
   #sequence(task: Task): void {
     const context = this.#context
-    const { placement, members, options } = context
+    const { placement, options } = context
     assert(task.body?.region !== undefined, 'a write has its body')
     const tiles = this.#tilesOf(task)
     const operation = operationOf(task) as WriteOperation
@@ -157,7 +157,7 @@ export class Writes {
     task.shards = { total: write.parts.size, done: 0, failed: 0 }
     context.taskChanged(task)
     this.#log.persist(write)
-    this.#sender.pump(write.awaitedMembers.map((index) => members.at(index)))
+    this.#sender.pump(write.awaitedMembers)
   }
 
   /** One over the whole grid is that of the last such write, if nobody has come to hold anything else since. */
@@ -192,7 +192,7 @@ export class Writes {
 
   /** Sends what is due of a member's stream. */
   pump(member: Member): void {
-    if (!member.stream.isAtHead) this.#sender.pump([member])
+    if (!member.stream.isAtHead) this.#sender.pump([member.index])
   }
 
   /** The node has its stream on disk up to `position`. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { Deadlines } from '../../../../broker/core/state/deadlines.ts'
+import { Deadlines, SharedDeadlines } from '../../../../broker/core/state/deadlines.ts'
 import { check } from '../../../support/property.ts'
 
 t.test('it does what a sorted list of names does', async (t) => {
@@ -115,3 +115,25 @@ t.test(
     t.ok(most <= 256, 'a step stays short')
   },
 )
+
+t.test('what is due at the same moment for many is one deadline, met some at a time', async (t) => {
+  const deadlines = new Deadlines()
+  const met: [number, number][] = []
+  const shared = new SharedDeadlines<number>(deadlines, 'many', (item, atMs) => {
+    met.push([item, atMs])
+    if (item === 0) shared.add(atMs, -1)
+  })
+  for (let item = 0; item < 300; item++) shared.add(20, item)
+  shared.add(10, 1000)
+  t.equal(deadlines.nextMs(), 10)
+  deadlines.run(19)
+  t.same(met.splice(0), [[1000, 10]])
+  deadlines.run(20)
+  const first = met.splice(0)
+  t.ok(first.length < 300, 'others get their turn between')
+  t.equal(deadlines.nextMs(), 20)
+  deadlines.run(20)
+  const items = [...first, ...met].map(([item]) => item)
+  t.same(items, [...Array.from({ length: 300 }, (_, item) => item), -1], 'in their order')
+  t.equal(deadlines.nextMs(), undefined)
+})
