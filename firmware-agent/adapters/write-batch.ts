@@ -71,7 +71,7 @@ function checkOrder(entry: Entry, grid: SliceGrid): CheckedEntry {
   return { entry, tiles, action: order }
 }
 
-/** What a tile takes of a batch whose page is shared, bytes, about: its places in tables, and its row. */
+/** What a tile takes of a batch whose page is shared and stored short, bytes, about: its places in tables, and its row. */
 const SHARED_PAGE_BYTES = 256
 /** Of tiles that are done in less than a microsecond, this many go between two looks at the clock. */
 const TILES_PER_LOOK = 32
@@ -104,6 +104,8 @@ export class WriteBatch {
   /** Versions of staged pages that were taken: none is taken twice. */
   readonly #spent = new Map<number, number>()
   #bytes = 0
+  /** Whether a shared page is stored short. */
+  readonly #mayPack: boolean
 
   /**
    * `before` is a batch that is on its way to disk: its pages are the state. The batch's own lie in
@@ -116,6 +118,7 @@ export class WriteBatch {
     before: WriteBatch | undefined,
   ) {
     this.#store = store
+    this.#mayPack = store.mayPack
     this.#grid = grid
     this.#arena = arena
     this.#room = (bytes) => arena.take(bytes)
@@ -250,7 +253,7 @@ export class WriteBatch {
     const page = this.#pages.get(tile)
     if (page === undefined) return
     this.#pages.delete(tile)
-    this.#bytes -= bytesOf(page)
+    this.#bytes -= this.#bytesOf(page)
   }
 
   async seal(pace: Pace): Promise<void> {
@@ -332,12 +335,12 @@ export class WriteBatch {
     const before = this.#pages.get(tile)
     if (before === page) return
     this.#pages.set(tile, page)
-    this.#bytes += bytesOf(page) - (before === undefined ? 0 : bytesOf(before))
+    this.#bytes += this.#bytesOf(page) - (before === undefined ? 0 : this.#bytesOf(before))
   }
-}
 
-function bytesOf(page: TilePage | UniformPage): number {
-  return page instanceof UniformPage ? SHARED_PAGE_BYTES : page.layout.bytes
+  #bytesOf(page: TilePage | UniformPage): number {
+    return page instanceof UniformPage && this.#mayPack ? SHARED_PAGE_BYTES : page.layout.bytes
+  }
 }
 
 function invalid(entry: Entry, why: string, cause?: unknown): AppError {

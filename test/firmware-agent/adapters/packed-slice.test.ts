@@ -154,6 +154,9 @@ t.test(
     t.equal(await transactionsOf('set', whole, { fields: { value: 5 } }), many, 'they were whole')
     t.equal(await transactionsOf('add', whole, add), 2, 'and are one value again')
     t.equal(store.readPage(77)?.valueOf(0), 5.1)
+
+    store.mayPack = false
+    t.equal(await transactionsOf('add', whole, add), many, 'where they are stored whole')
   },
 )
 
