@@ -14,6 +14,7 @@ import {
   type IdentityRecord,
   type LedgerContents,
   type LedgerRecord,
+  type WriteRecord,
   wasRebuilt,
 } from '../ledger-records.ts'
 import { Deadlines } from './deadlines.ts'
@@ -123,6 +124,8 @@ export class CoordinatorContext {
   #effects: GatewayEffect[] = []
   #records: LedgerRecord[] = []
   readonly #changedTasks = new Set<Task>()
+  /** By sequence, what makes the record; nothing where there is to be none. */
+  readonly #changedWrites = new Map<number, (() => WriteRecord) | undefined>()
   /** Keys of their records. */
   readonly #changedStreams = new Set<number>()
   /** Tasks that have come on, or wait for something else, since their state was published. */
@@ -278,6 +281,11 @@ export class CoordinatorContext {
     this.deadlines.set('progress', this.nowMs + PROGRESS_MS, () => this.#publishProgress())
   }
 
+  /** Its record is made at the end of the step: one of the whole grid is large, and may change for hundreds of members. */
+  writeChanged(seq: number, record: (() => WriteRecord) | undefined): void {
+    this.#changedWrites.set(seq, record)
+  }
+
   /** Where its stream stands is persisted at the end of the step. */
   streamChanged(member: Member): void {
     this.#changedStreams.add(this.members.noteStream(member))
@@ -302,6 +310,9 @@ export class CoordinatorContext {
 
   /** The effects of this step: one `persist` of everything first, then the rest in order. */
   takeEffects(): GatewayEffect[] {
+    for (const [key, record] of this.#changedWrites) {
+      this.persist({ table: 'write', key, value: record?.() })
+    }
     for (const task of this.#changedTasks) this.#recordTask(task)
     for (const { chunk, record } of this.placement.takeChanges()) {
       this.persist({ table: 'placement', key: chunk, value: record })
@@ -325,6 +336,7 @@ export class CoordinatorContext {
     this.#records = []
     this.#effects = []
     this.#changedTasks.clear()
+    this.#changedWrites.clear()
     this.#changedStreams.clear()
     this.#isIdentityChanged = false
     return records.length === 0 ? effects : [{ type: 'persist', records }, ...effects]

@@ -121,12 +121,20 @@ export class EntryParts {
   /** The member's stream has ended. False where it has no part. */
   remove(member: number): boolean {
     let isAny = false
-    for (let part = 0; part < this.size; part++) {
-      if (this.members[part] !== member || this.isGone(part)) continue
-      this.positions[part] = -this.positions[part]!
-      isAny = true
+    let part = this.#countBefore(member, 0)
+    for (; part < this.#sorted && this.members[part] === member; part++)
+      isAny = this.#lose(part) || isAny
+    for (part = this.#sorted; part < this.size; part++) {
+      if (this.members[part] === member) isAny = this.#lose(part) || isAny
     }
     return isAny
+  }
+
+  /** False where it was gone. */
+  #lose(part: number): boolean {
+    if (this.isGone(part)) return false
+    this.positions[part] = -this.positions[part]!
+    return true
   }
 
   /** Those that are there, by member. */

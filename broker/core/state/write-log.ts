@@ -103,7 +103,7 @@ export class WriteLog {
   /** No node needs it any more. */
   remove(write: OpenWrite): void {
     this.#open.delete(write.seq)
-    this.#context.persist({ table: 'write', key: write.seq, value: undefined })
+    this.#context.writeChanged(write.seq, undefined)
   }
 
   /** The member gets it for one tile more. */
@@ -119,7 +119,7 @@ export class WriteLog {
   }
 
   persist(write: OpenWrite): void {
-    this.#context.persist({ table: 'write', key: write.seq, value: recordOf(write) })
+    this.#context.writeChanged(write.seq, () => recordOf(write))
   }
 
   /**
@@ -170,7 +170,7 @@ export class WriteLog {
     const tiles = tilesOf(write.task.body!, options.grid)
     // While a tile moves there is a copy more, which is about to go.
     let fewest = replicas
-    for (let at = 0; at < tiles.length; at++) {
+    for (let at = 0; at < tiles.length && fewest > 0; at++) {
       const tile = tiles[at]!
       const start = Math.imul(tile, replicas)
       let copies = 0

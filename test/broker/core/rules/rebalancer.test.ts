@@ -288,3 +288,37 @@ t.test('thousands that are dead and hold nothing are let go some at a time', asy
   }
   t.same(closed, [256, 256, 88])
 })
+
+t.test(
+  'a write is recorded once in a step, however many are let go that had parts of it',
+  async (t) => {
+    const bench = new GatewayBench({ replicas: 6, massSilenceShare: 1, movesMax: 0 })
+    const names = ['a', 'b', 'c', 'd', 'e', 'f']
+    bench.join(...names)
+    const { width, height } = bench.options.grid.geometry
+    bench.submit({ id: 'w', ...ADD, region: { x: 0, y: 0, w: width, h: height } })
+    const [stays, ...away] = names.map((name) => ({ name, entries: bench.entriesTo(name) }))
+    const all = Uint32Array.from({ length: TILES }, (_, tile) => tile)
+    for (const { name } of away) {
+      const { position, chain } = bench.node(name)
+      const broken = new Uint8Array(all.buffer)
+      bench.say(name, { t: 'applied', position, chain, results: [], broken })
+      bench.close(name)
+    }
+    bench.apply(stays!.name, stays!.entries)
+    t.match(bench.task('w'), { state: 'completed' })
+    t.equal(bench.ledger.count('write'), 1, 'it is kept for those who are away')
+    while (bench.notices('stream-closed').length === 0) {
+      bench.beat(stays!.name)
+      bench.wait(bench.nextDeadlineMs()! - bench.nowMs)
+    }
+    t.equal(bench.notices('stream-closed').length, away.length)
+    const records = bench.effects.flatMap((effect) => {
+      return effect.type === 'persist'
+        ? effect.records.filter(({ table }) => table === 'write')
+        : []
+    })
+    t.match(records, [{ value: undefined }], 'nobody needs it any more')
+    t.equal(records.length, 1)
+  },
+)
