@@ -233,7 +233,11 @@ export class Writes {
   /** What a node says it did must be what the plan asked of it. */
   #checkResults(member: Member, results: Applied['results']): void {
     const { grid } = this.#context.options
+    let last = member.stream.acked
     for (const { position, lsus } of results) {
+      // They ascend. Who tells of one entry again and again is looked at once: its tiles may be thousands.
+      if (position <= last) continue
+      last = position
       const { seq = 0, parts } = member.stream.itemAt(position) ?? {}
       const body = this.#log.find(seq)?.task.body
       const part = parts?.find(member.index, position)

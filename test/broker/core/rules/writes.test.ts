@@ -413,3 +413,13 @@ t.test('after a restart a part has what it had before', async (t) => {
   t.same(unpackTiles(again[0]!.tiles), Uint32Array.of(0, 3), 'its own tiles')
   t.same(again[0]!.args, { field: 0, ids: packTiles([33, 12, 61]), values: again[0]!.args.values })
 })
+
+t.test('what a node tells of an entry is looked at once', async (t) => {
+  const bench = settledPair()
+  for (const id of ['v', 'w']) bench.submit({ id, ...ADD, region: TILE_0 })
+  const { connection, session, position, chain } = bench.node('a')
+  const results = [2, 2, 3, 2, 3].map((at) => ({ position: at, lsus: 7 }))
+  bench.receive(connection, 'a', { t: 'applied', session, position, chain, results })
+  t.match(bench.notices('drift'), [{ seq: 2 }, { seq: 3 }])
+  t.equal(bench.notices('drift').length, 2)
+})
