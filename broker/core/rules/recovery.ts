@@ -254,6 +254,8 @@ export class Recovery {
     const told = filled.map(({ hello }) => hello.ledgerId!).sort()
     const former = new Set([...formerLedgerIds, ...told])
     context.identity = rest
+    // Else it would be done again, from nobody, and who has come late meanwhile would be forgotten.
+    context.deadlines.clear('restore')
     this.#raiseSequence(filled)
     context.changeIdentity({ isRecovering: false, formerLedgerIds: [...former] })
     const come = new Set(filled.map(({ hello }) => hello.node))

@@ -482,3 +482,27 @@ t.test('an upgrade that was under way stands still, and its nodes say what they 
   t.match(bench.ledger.get('upgradeNode', 'b'), { state: 'went-back', failed: ['x'] })
   t.end()
 })
+
+t.test(
+  'it is put together once, though somebody showed what it holds until a moment before',
+  (t) => {
+    const bench = restored(settledPair())
+    bench.wait(bench.options.reconnectMs)
+    const told = { ledgerId: 'ledger', position: 9, chain: CHAIN, seq: 40 }
+    bench.hello('c', told)
+    show(bench, 'a', { position: 9, tiles: [0], ats: [40] })
+    show(bench, 'b', { position: 9, tiles: [0], ats: [40] })
+    t.same(bench.notices('recovered'), [], 'it may have what nobody else has')
+    bench.step({ type: 'connection-closed', connection: 'c-1' })
+    show(bench, 'c', { position: 9, tiles: [1], ats: [40] })
+    t.match(bench.notices('recovered'), [{ nodes: 3, tiles: 2 }])
+    bench.hello('d', told)
+    const late = `d-${bench.connections}`
+    bench.wait(2000)
+    t.same(bench.notices('recovered'), [])
+    const held = { t: 'held', storeId: 'store-d', position: 9, from: 0, next: null } as const
+    bench.receive(late, 'd', { ...held, tiles: packTiles([2]), ats: [40] })
+    t.match(bench.notices('recovered-late'), [{ node: 'd', tiles: 1 }])
+    t.end()
+  },
+)
