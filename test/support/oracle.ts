@@ -9,7 +9,7 @@ import type { Edit } from './mutated-programs.ts'
 /** Stands where a mutant's name does. */
 export const ORACLE = 'oracle'
 
-const SETTLED = `    settle(this.#context, this.#settled)
+const SETTLED = `    settle(this.#context, this.#rules)
     return this.#context.takeEffects()
   }
 `
@@ -18,17 +18,17 @@ export const ORACLE_EDITS: readonly Edit[] = [
   {
     file: 'broker/core/coordinator.ts',
     from: SETTLED,
-    to: `    settle(this.#context, this.#settled)
+    to: `    settle(this.#context, this.#rules)
     const effects = this.#context.takeEffects()
     // Before, nobody is said to be away yet.
     if (now.monotonicMs < this.#context.returnGraceEndMs) return effects
     const { tasks, members } = this.#context
     const before = new Map(tasks.all.map((task) => [task, task.waitingFor]))
     const touched = { tiles: [], areMany: true, isRingChanged: true }
-    for (const member of members.all) this.#writes.pump(member)
-    this.#writes.endGrace()
-    this.#writes.wake({ members: [], touched, isWide: true })
-    settle(this.#context, this.#settled)
+    for (const member of members.all) this.#rules.writes.pump(member)
+    this.#rules.writes.endGrace()
+    this.#rules.writes.wake({ members: [], touched, isWide: true })
+    settle(this.#context, this.#rules)
     const missed = this.#context.takeEffects().map((effect) => JSON.stringify(effect).slice(0, 300))
     for (const [{ id, op, waitingFor }, was] of before) {
       if (waitingFor !== was) missed.push(\`that the \${op} \${id} waits for \${waitingFor}, not \${was}\`)
