@@ -1,7 +1,6 @@
 /**
- * What becomes of a publish. A submission is answered here: Aedes acknowledges a publish after the
- * callback of its hook, so that is held until the gateway has answered. What reaches nobody is acknowledged here, and
- * Aedes never hears of it.
+ * What becomes of a publish. It is answered here, a submission once the gateway has answered it, and goes from here to
+ * who has subscribed; Aedes hears of what a client says that is gone: of its will, and of what was held.
  */
 import type { Client, PublishPacket } from 'aedes'
 import type { Submitter } from '../core/events.ts'
