@@ -329,7 +329,7 @@ export class Writes {
       if (item.order !== undefined) this.#controls.forget(item)
     for (const write of this.#log.all) {
       if (!write.forget(member.index)) continue
-      this.#log.persist(write)
+      this.#log.changed(write)
       this.#reconsider(write)
     }
   }

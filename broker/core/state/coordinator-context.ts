@@ -124,8 +124,8 @@ export class CoordinatorContext {
   #effects: GatewayEffect[] = []
   #records: LedgerRecord[] = []
   readonly #changedTasks = new Set<Task>()
-  /** By sequence, what makes the record; nothing where there is to be none. */
-  readonly #changedWrites = new Map<number, (() => WriteRecord) | undefined>()
+  /** By sequence, what makes the record. */
+  readonly #changedWrites = new Map<number, () => WriteRecord>()
   /** Keys of their records. */
   readonly #changedStreams = new Set<number>()
   /** Tasks that have come on, or wait for something else, since their state was published. */
@@ -282,8 +282,13 @@ export class CoordinatorContext {
   }
 
   /** Its record is made at the end of the step: one of the whole grid is large, and may change for hundreds of members. */
-  writeChanged(seq: number, record: (() => WriteRecord) | undefined): void {
+  writeChanged(seq: number, record: () => WriteRecord): void {
     this.#changedWrites.set(seq, record)
+  }
+
+  writeRemoved(seq: number): void {
+    this.#changedWrites.delete(seq)
+    this.persist({ table: 'write', key: seq, value: undefined })
   }
 
   /** Where its stream stands is persisted at the end of the step. */
@@ -311,7 +316,7 @@ export class CoordinatorContext {
   /** The effects of this step: one `persist` of everything first, then the rest in order. */
   takeEffects(): GatewayEffect[] {
     for (const [key, record] of this.#changedWrites) {
-      this.persist({ table: 'write', key, value: record?.() })
+      this.persist({ table: 'write', key, value: record() })
     }
     for (const task of this.#changedTasks) this.#recordTask(task)
     for (const { chunk, record } of this.placement.takeChanges()) {

@@ -103,7 +103,7 @@ export class WriteLog {
   /** No node needs it any more. */
   remove(write: OpenWrite): void {
     this.#open.delete(write.seq)
-    this.#context.writeChanged(write.seq, undefined)
+    this.#context.writeRemoved(write.seq)
   }
 
   /** The member gets it for one tile more. */
@@ -118,8 +118,13 @@ export class WriteLog {
     write.expect(write.parts.add({ ...part, tiles: Uint32Array.of(part.tile) }))
   }
 
-  persist(write: OpenWrite): void {
+  /** It is persisted at the end of the step. */
+  changed(write: OpenWrite): void {
     this.#context.writeChanged(write.seq, () => recordOf(write))
+  }
+
+  persist(write: OpenWrite): void {
+    this.#context.persist({ table: 'write', key: write.seq, value: recordOf(write) })
   }
 
   /**
