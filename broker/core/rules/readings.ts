@@ -17,7 +17,7 @@ import { checkSubmission, type TaskBody } from '../../../shared/protocol/task.ts
 import type { ReadingsReceived, Ticket } from '../events.ts'
 import type { LedgerContents } from '../ledger-records.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
-import { encodeBody, internalId } from '../state/task-ledger.ts'
+import { givenOf, internalId } from '../state/task-ledger.ts'
 import { tilesWithRoom } from './birth-room.ts'
 import type { CopiedReadings } from './copied-readings.ts'
 import type { LedgerRoom } from './ledger-room.ts'
@@ -286,10 +286,11 @@ export class Readings {
     const tiles = this.#withRoom(all)
     if (tiles.length === 0) return true
     const body = this.#bodyOf(field, tiles)
-    const encoded = encodeBody(body)
+    const given = givenOf(body)
+    const { encoded } = given
     if (!this.#room.hasLogRoom(encoded.length)) return false
     const id = internalId(context.identity.seq + 1)
-    const task = context.tasks.acceptInternal(id, body, encoded, context.ts)
+    const task = context.tasks.acceptInternal(id, given, context.ts)
     context.persist({ table: 'body', key: id, value: encoded })
     this.#room.take(encoded.length)
     this.#writes.place(task)

@@ -21,7 +21,7 @@ import type { Refusal, RefusalCode } from '../effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import { tilesOf } from '../state/task-extent.ts'
-import { encodeBody, hashBody, type Task } from '../state/task-ledger.ts'
+import { givenOf, type Task } from '../state/task-ledger.ts'
 import { wantOfRoom } from './birth-room.ts'
 import { ungranted } from './grants.ts'
 import type { LedgerRoom } from './ledger-room.ts'
@@ -69,8 +69,8 @@ export class Submissions {
       this.#refuse(ticket, submitter, submission.id, refusalOf(denied))
       return
     }
-    const encoded = encodeBody(submission.body)
-    const hash = hashBody(encoded)
+    const given = givenOf(submission.body)
+    const { encoded, hash } = given
     const known = this.#findRepeat(submission, submitter, hash)
     if (known !== undefined) {
       // Whose state one may not see, one is not told of: it is as if the body were another.
@@ -96,7 +96,7 @@ export class Submissions {
       return
     }
     const id = submission.id ?? (randomId(this.#context.random) as TaskId)
-    const task = this.#context.tasks.accept(id, submission.body, encoded, {
+    const task = this.#context.tasks.accept(id, given, {
       ts: this.#context.ts,
       deadlineMs: this.#context.nowMs + submission.body.deadlineMs,
       isNamed: submission.id !== undefined,

@@ -66,6 +66,18 @@ export interface TaskLedgerOptions extends RetentionOptions {
   readonly tasksMax: number
 }
 
+/** What is accepted, as it is kept, and by what a repeat is known. */
+export interface Given {
+  readonly body: TaskBody
+  readonly encoded: Uint8Array
+  readonly hash: string
+}
+
+export function givenOf(body: TaskBody): Given {
+  const encoded = encodeBody(body)
+  return { body, encoded, hash: hashBody(encoded) }
+}
+
 /** The bytes whose SHA-256 says whether two submissions are the same task. */
 export function encodeBody(body: TaskBody): Uint8Array {
   const { op, region, items, args, deadlineMs, seal } = body
@@ -194,73 +206,37 @@ export class TaskLedger {
 
   accept(
     id: TaskId,
-    body: TaskBody,
-    encoded: Uint8Array,
+    given: Given,
     at: { ts: number; deadlineMs: number; isNamed: boolean; submitter?: string; by?: string },
   ): Task {
     assert(!this.#tasks.has(id), 'a task is accepted once')
     this.#orders += 1
     const task: Task = {
-      id,
+      ...newTask(id, given, this.#orders, at.ts),
       isNamed: at.isNamed,
       submitter: at.submitter,
       by: at.by,
-      op: body.op,
-      hash: hashBody(encoded),
-      order: this.#orders,
-      acceptedTs: at.ts,
-      state: 'accepted',
-      effect: 'none',
-      shards: { total: 0, done: 0, failed: 0 },
-      error: undefined,
-      waitingFor: undefined,
-      endedTs: undefined,
-      endedMs: undefined,
       deadlineMs: at.deadlineMs,
-      seq: undefined,
-      region: body.region,
-      sealing: undefined,
-      body,
-      bodyBytes: encoded.length,
-      isCleared: false,
+      region: given.body.region,
     }
     this.#tasks.set(id, task)
     this.#countOpen(task, 1)
-    this.#openBytes += encoded.length
+    this.#openBytes += task.bodyBytes
     return task
   }
 
   /** A write of the gateway's own. It is sequenced in the same step: what it takes is of the log from the beginning. */
-  acceptInternal(id: TaskId, body: TaskBody, encoded: Uint8Array, ts: number): Task {
+  acceptInternal(id: TaskId, given: Given, ts: number): Task {
     assert(!this.#internal.has(id), 'a write is accepted once')
     this.#orders += 1
     const task: Task = {
-      id,
-      isNamed: false,
+      ...newTask(id, given, this.#orders, ts),
       isInternal: true,
-      submitter: undefined,
-      by: undefined,
-      op: body.op,
-      hash: hashBody(encoded),
-      order: this.#orders,
-      acceptedTs: ts,
       state: 'running',
       effect: 'pending',
-      shards: { total: 0, done: 0, failed: 0 },
-      error: undefined,
-      waitingFor: undefined,
-      endedTs: undefined,
-      endedMs: undefined,
-      deadlineMs: Number.POSITIVE_INFINITY,
-      seq: undefined,
-      region: undefined,
-      sealing: undefined,
-      body,
-      bodyBytes: encoded.length,
-      isCleared: false,
     }
     this.#internal.set(id, task)
-    this.#logBytes += encoded.length
+    this.#logBytes += task.bodyBytes
     return task
   }
 
@@ -379,7 +355,7 @@ export class TaskLedger {
     ended.sort((a, b) => a.endedMs! - b.endedMs!)
     for (const task of ended) this.#retention.add(task)
     for (const [key, encoded] of bodies) {
-      if (isInternalId(key)) this.acceptInternal(key, decodeBody(encoded), encoded, 0)
+      if (isInternalId(key)) this.acceptInternal(key, givenOf(decodeBody(encoded)), 0)
     }
   }
 }
@@ -387,4 +363,31 @@ export class TaskLedger {
 /** The 8 bytes by which stream chains know a body. */
 export function bodyMark(task: Pick<Task, 'hash'>): Uint8Array {
   return Buffer.from(task.hash.slice(0, 16), 'hex')
+}
+
+function newTask(
+  id: TaskId,
+  { body, encoded, hash }: Given,
+  order: number,
+  acceptedTs: number,
+): Task {
+  return {
+    ...{ id, order, acceptedTs, body, hash, op: body.op },
+    isNamed: false,
+    submitter: undefined,
+    by: undefined,
+    state: 'accepted',
+    effect: 'none',
+    shards: { total: 0, done: 0, failed: 0 },
+    error: undefined,
+    waitingFor: undefined,
+    endedTs: undefined,
+    endedMs: undefined,
+    deadlineMs: Number.POSITIVE_INFINITY,
+    seq: undefined,
+    region: undefined,
+    sealing: undefined,
+    bodyBytes: encoded.length,
+    isCleared: false,
+  }
 }

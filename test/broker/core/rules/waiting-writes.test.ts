@@ -5,7 +5,7 @@ import t from 'tap'
 import { newIdentity } from '../../../../broker/core/coordinator.ts'
 import { WaitingWrites } from '../../../../broker/core/rules/waiting-writes.ts'
 import { CoordinatorContext } from '../../../../broker/core/state/coordinator-context.ts'
-import { encodeBody } from '../../../../broker/core/state/task-ledger.ts'
+import { givenOf } from '../../../../broker/core/state/task-ledger.ts'
 import type { TaskId } from '../../../../shared/core/ids.ts'
 import { Random } from '../../../../shared/core/random.ts'
 import { Geometry, type Region } from '../../../../shared/grid/geometry.ts'
@@ -309,7 +309,7 @@ t.test('what is due is looked at in slices', async (t) => {
   const tasks = [0, 1, 2].map((tile) => {
     const body = { op: 'scale', region: tileAt(tile), args: {}, deadlineMs: 1000 }
     const accepted = { ts: 0, deadlineMs: 1000, isNamed: true, submitter: 'me' }
-    const task = context.tasks.accept(`w${tile}` as TaskId, body, encodeBody(body), accepted)
+    const task = context.tasks.accept(`w${tile}` as TaskId, givenOf(body), accepted)
     waiting.add(task)
     return task
   })
@@ -339,7 +339,7 @@ t.test('each write that waits has something that it waits for', async (t) => {
   const [first, second, last] = ['first', 'second', 'last'].map((id) => {
     const body = { op: 'scale', region: tileAt(1), args: {}, deadlineMs: 1000 }
     const accepted = { ts: 0, deadlineMs: 1000, isNamed: true, submitter: 'me' }
-    const task = context.tasks.accept(id as TaskId, body, encodeBody(body), accepted)
+    const task = context.tasks.accept(id as TaskId, givenOf(body), accepted)
     waiting.add(task)
     return task
   })

@@ -4,7 +4,7 @@ import { IDS_KEPT_MS } from '../../../../broker/core/state/retention.ts'
 import {
   bodyMark,
   decodeBody,
-  encodeBody,
+  givenOf,
   hashBody,
   type Task,
   TaskLedger,
@@ -26,7 +26,7 @@ const at = (ms: number): { ts: number; ledgerMs: number } => ({ ts: ms, ledgerMs
 
 function accept(ledger: TaskLedger, id: string, ts = 0, nowMs = 0, isNamed = true): Task {
   const accepted = { ts, deadlineMs: nowMs + 60_000, isNamed }
-  return ledger.accept(id as TaskId, BODY, encodeBody(BODY), accepted)
+  return ledger.accept(id as TaskId, givenOf(BODY), accepted)
 }
 
 /** Ends a task as a read does: nobody needs its body any more. */
