@@ -325,6 +325,7 @@ export class Writes {
 
   /** The member's copies are gone: nothing waits for it any more, and its stream ends here. */
   forget(member: Member): void {
+    member.stream.end()
     for (const item of member.stream.items)
       if (item.order !== undefined) this.#controls.forget(item)
     for (const write of this.#log.all) {

@@ -359,7 +359,6 @@ export class Membership {
     member.mayChange()
     this.#byStore.delete(member.stream.storeId)
     this.#byStore.set(storeId, member)
-    member.stream.end()
     member.stream = new NodeStream(member.index, storeId)
   }
 

@@ -140,8 +140,12 @@ export class NodeStream {
     }
   }
 
-  /** The member has another from now on. What was sent of this one is for nobody. */
+  /**
+   * The member gets another, and the parts of this one are found no more. What was sent is perhaps still to be
+   * encoded, and its node goes on with it until it is told: so all chains are made now.
+   */
   end(): void {
+    this.chainTo(this.head)
     this.#chained = Number.POSITIVE_INFINITY
   }
 
