@@ -4,6 +4,7 @@ import { IDS_KEPT_MS } from '../../../../broker/core/state/retention.ts'
 import {
   bodyMark,
   decodeBody,
+  encodeBody,
   givenOf,
   hashBody,
   type Task,
