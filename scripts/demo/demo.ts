@@ -1,7 +1,7 @@
 /** `obelisk demo`: the composition root of the demo: arguments, signals, the story, the end. */
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
-import { EXIT_DONE, EXIT_FAILED, messageOf } from '../../shared/runtime/errors.ts'
+import { EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, messageOf } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
 import { colourDepthOf, Ink } from './colours.ts'
 import { DEMO_OPTIONS } from './demo-options.ts'
@@ -88,8 +88,11 @@ class Demo {
     try {
       return await this.#perform()
     } catch (error) {
-      if (error instanceof Interruption) this.#display.say(`\n${error.message}: ending the fleet`)
-      else this.#explain(error)
+      if (error instanceof Interruption) {
+        this.#display.say(`\n${error.message}: ending the fleet`)
+        return EXIT_INTERRUPTED
+      }
+      this.#explain(error)
       return EXIT_FAILED
     } finally {
       await this.#fleet.close()

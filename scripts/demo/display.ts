@@ -50,5 +50,5 @@ export function legendOf({ owners, nodes }: Scene, ink: Ink): string {
   })
   const orphans = owners.filter((owner) => owner === undefined).length
   if (orphans > 0) entries.push(ink.node(undefined, `${isPlain ? '.:' : '■'} nobody ${orphans}`))
-  return `tiles   ${entries.join('   ')}`
+  return `tiles   ${entries.join('   ')}   ${isPlain ? 'upper case' : 'bright'}: much rain`
 }

@@ -175,7 +175,7 @@ export class Story {
     const reissueMs = atMs - killedMs
     this.#down = id
     const tiles = countOwned(before, this.#ids.length)[node]!
-    this.#note(`kill -9 ${pid}: ${id} is gone, and ${tiles} tiles turn grey`)
+    this.#note(`kill -9 ${pid}: ${id} is gone, and ${tiles} tiles are nobody's`)
     this.#note(
       `its first shard was on its way to ${notice.node} ${formatMs(reissueMs)} after the kill`,
     )

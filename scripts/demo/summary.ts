@@ -54,7 +54,7 @@ function copiesOf({ tasks, killed }: Findings): [string, string, string][] {
     .map(([copies, adds]) => [
       copies === 1 ? 'adds completed with 1 copy' : `adds completed with ${copies} copies`,
       count(adds),
-      copies === 1 ? `until ${killed} is back` : '',
+      copies === 1 ? `while ${killed} was away` : '',
     ])
 }
 

@@ -177,7 +177,8 @@ t.test('the legend says who is down and how many tiles nobody serves', async (t)
     { id: 'edge-b', isDown: true },
   ]
   const scene = { map: MAP, owners: [0, undefined], nodes }
-  t.equal(legendOf(scene, new Ink('none')), 'tiles   a: edge-a 1   b: edge-b down   .: nobody 1')
+  const plain = 'tiles   a: edge-a 1   b: edge-b down   .: nobody 1   upper case: much rain'
+  t.equal(legendOf(scene, new Ink('none')), plain)
   const coloured = legendOf(scene, new Ink('true'))
   t.match(coloured, `${ESCAPE}[38;${shadeOf(0, 0.65, 'true')}m■ edge-a 1${ESCAPE}[0m`)
   t.match(coloured, `${ESCAPE}[38;${shadeOf(undefined, 0.65, 'true')}m■ edge-b down`)
@@ -192,7 +193,7 @@ t.test('what is not a terminal gets plain lines, and a map of letters', async (t
   const scene = { map: MAP, owners: [0, 1], nodes: [{ id: 'edge-a', isDown: false }] }
   display.say('hello')
   display.show(scene)
-  t.match(text, /^hello\n\n( {4}a+B+\n)+ {4}tiles {3}a: edge-a 1\n\n$/)
+  t.match(text, /^hello\n\n( {4}a+B+\n)+ {4}tiles {3}a: edge-a 1 {3}upper case: much rain\n\n$/)
   t.notOk(text.includes(ESCAPE))
 })
 

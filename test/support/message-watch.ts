@@ -2,7 +2,7 @@
 import type { NodeId } from '../../shared/core/ids.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
 import type { HeardTimes } from './heard-times.ts'
-import { PageFormatWatch } from './page-format-watch.ts'
+import { nodeOf, PageFormatWatch } from './page-format-watch.ts'
 import type { SimulatedClock } from './simulated-clock.ts'
 import type { SimulatedFaults } from './simulated-faults.ts'
 import type { SimulatedGateway } from './simulated-gateway.ts'
@@ -13,9 +13,6 @@ interface WatchedFleet {
   readonly gateway: SimulatedGateway
   count(what: string): void
 }
-
-/** Connections of the simulated network are named after their node. */
-const nodeOf = (connection: string): string => connection.replace(/-\d+$/, '')
 
 export class MessageWatch {
   readonly #fleet: WatchedFleet
@@ -42,7 +39,7 @@ export class MessageWatch {
   sent(connection: string, message: Down): void {
     const isAlive = (node: string): boolean =>
       this.#fleet.gateway.view?.stateOf(node as NodeId) === 'alive'
-    this.#pages.sent(nodeOf(connection), message, isAlive)
+    this.#pages.sent(connection, message, isAlive)
     if (message.t === 'welcome') this.#heard.heard(nodeOf(connection), this.#fleet.gateway.awakeMs)
     if (message.t === 'copy') {
       this.#fleet.count('move-copying')
@@ -64,7 +61,7 @@ export class MessageWatch {
     const node = nodeOf(connection)
     // A store that the gateway cannot use is as good as none, however often its node says hello.
     if (message.t !== 'hello') this.#heard.heard(node, this.#fleet.gateway.awakeMs)
-    if (message.t === 'hello') this.#pages.said(message)
+    if (message.t === 'hello') this.#pages.said(connection, message)
     if (message.t === 'gap') this.#fleet.count('gap')
     if (message.t === 'staged') this.#faults.staged(node)
     if (message.t !== 'answer') return

@@ -6,9 +6,13 @@ import { PACKED_FORMAT } from '../../shared/grid/page-layout.ts'
 import type { Down, Hello } from '../../shared/protocol/messages.ts'
 import { violated } from './violation.ts'
 
+/** Connections of the simulated network are named after their node. */
+export const nodeOf = (connection: string): string => connection.replace(/-\d+$/, '')
+
 export class PageFormatWatch {
-  readonly #plain = new Set<string>()
-  /** Of those: who was let in since. What was decided before may leave until then. */
+  /** Who knows the first alone, and on which connection that was said. */
+  readonly #plain = new Map<string, string>()
+  /** Of those: who was let in on that connection since. What was decided before may leave until then. */
   readonly #welcomed = new Set<string>()
   readonly #count: (what: string) => void
 
@@ -16,14 +20,15 @@ export class PageFormatWatch {
     this.#count = count
   }
 
-  said({ node, pages = 1 }: Hello): void {
+  said(connection: string, { node, pages = 1 }: Hello): void {
     this.#welcomed.delete(node)
-    if (pages < PACKED_FORMAT) this.#plain.add(node)
+    if (pages < PACKED_FORMAT) this.#plain.set(node, connection)
     else this.#plain.delete(node)
   }
 
   /** `isAlive`: whether the gateway has this node for alive. */
-  sent(node: string, message: Down, isAlive: (node: string) => boolean): void {
+  sent(connection: string, message: Down, isAlive: (node: string) => boolean): void {
+    const node = nodeOf(connection)
     const isNamed = 'pages' in message && message.pages !== undefined
     if (isNamed && this.#plain.has(node)) {
       violated(`a format of pages is named to node ${node}, which does not know it`)
@@ -33,7 +38,7 @@ export class PageFormatWatch {
       if (plain === undefined) this.#count('pages-packed')
       else violated(`node ${node} may write pages that node ${plain} does not know`)
     }
-    if (message.t === 'welcome' && this.#plain.has(node)) this.#welcomed.add(node)
+    if (message.t === 'welcome' && this.#plain.get(node) === connection) this.#welcomed.add(node)
     // The format stands in the first byte of a page.
     if (message.t !== 'chunk' || message.index > 0 || message.bytes[0] !== PACKED_FORMAT) return
     if (this.#plain.has(node)) violated(`node ${node} gets a page that it does not know`)
