@@ -48,8 +48,11 @@ class Agent {
   }
 
   connect(): void {
-    const late = setTimeout(() => this.#socket?.destroy(), ANSWER_TIMEOUT_MS)
-    void this.#node.connect().then(() => {
+    const admission = this.#node.connect()
+    const socket = this.#socket!
+    const late = setTimeout(() => socket.destroy(), ANSWER_TIMEOUT_MS)
+    socket.on('close', () => clearTimeout(late))
+    void admission.then(() => {
       clearTimeout(late)
       this.#backoff.reset()
       this.#isAdmitted = true

@@ -133,7 +133,8 @@ await withProcesses(async (processes) => {
   const exited = once(gateway.child, 'exit')
   gateway.child.kill('SIGKILL')
   await exited
-  await fleet.admitted()
+  // All have seen it.
+  while ((await fleet.admitted()) > 0) await sleep(LOOK_MS)
   fleet.lost = 0
   const again = await start(gateway.port)
   const back = await watched('they come back after its restart', again, fleet, () => fleet.all())

@@ -11,8 +11,8 @@ import { runSeeds } from '../support/seed-runs.ts'
 
 t.setTimeout(600_000)
 
-const SEEDS = 24
-const FRESH = 8
+const SEEDS = 8
+const FRESH = 4
 /** Within so many seeds what is broken on purpose is found. */
 const BROKEN_SEEDS_MAX = 60
 
