@@ -4,6 +4,7 @@
  * until nothing of it can go on, before the next thing happens: so a seed gives the same run.
  */
 import type { Random } from '../../shared/core/random.ts'
+import { TimeHeap } from '../../shared/core/time-heap.ts'
 
 export interface Appointment {
   readonly atMs: number
@@ -15,8 +16,8 @@ export interface Appointment {
 export class SimulatedClock {
   /** By whole millisecond: a large fleet has a million of them, and one heap of all would be jumped about in. */
   readonly #later = new Map<number, Appointment[]>()
-  /** Those milliseconds: a binary heap. */
-  readonly #heap: number[] = []
+  /** Those milliseconds. */
+  readonly #heap = new TimeHeap<{ readonly atMs: number }>()
   /** Of the present one, in order, and how many of them are over. */
   #present: Appointment[] = []
   #presentMs = -1
@@ -93,9 +94,9 @@ export class SimulatedClock {
   /** Nothing of a millisecond after `untilMs` is begun. */
   #next(untilMs: number): Appointment | undefined {
     while (this.#over === this.#present.length) {
-      const nextMs = this.#heap[0]
+      const nextMs = this.#heap.first?.atMs
       if (nextMs === undefined || nextMs > untilMs) return undefined
-      this.#pop()
+      this.#heap.pop()
       this.#presentMs = nextMs
       this.#present = this.#later.get(nextMs)!.sort(compare)
       this.#later.delete(nextMs)
@@ -119,35 +120,7 @@ export class SimulatedClock {
       return
     }
     this.#later.set(wholeMs, [appointment])
-    this.#push(wholeMs)
-  }
-
-  #push(wholeMs: number): void {
-    const heap = this.#heap
-    let at = heap.push(wholeMs) - 1
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      if (heap[parent]! < wholeMs) break
-      heap[at] = heap[parent]!
-      at = parent
-    }
-    heap[at] = wholeMs
-  }
-
-  #pop(): void {
-    const heap = this.#heap
-    const last = heap.pop()!
-    if (heap.length === 0) return
-    let at = 0
-    for (;;) {
-      let child = 2 * at + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && heap[child + 1]! < heap[child]!) child++
-      if (last < heap[child]!) break
-      heap[at] = heap[child]!
-      at = child
-    }
-    heap[at] = last
+    this.#heap.push({ atMs: wholeMs })
   }
 }
 

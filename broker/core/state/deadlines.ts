@@ -4,6 +4,7 @@
  * are passed over when they surface, or swept out when they are most of it: setting a name again
  * moves it. What is due at the same moment for very many is one of these.
  */
+import { TimeHeap } from '../../../shared/core/time-heap.ts'
 
 /** Stale entries beyond as many as there are others. */
 const STALE_KEPT = 1024
@@ -11,15 +12,20 @@ const STALE_KEPT = 1024
 /** Performed at a time. Tens of thousands of tasks can expire together: a clock leaps, a gateway was off. */
 const DUE_MAX = 256
 
+interface Entry {
+  readonly atMs: number
+  readonly name: string
+}
+
 export class Deadlines {
   readonly #due = new Map<string, { readonly atMs: number; readonly perform: () => void }>()
-  #heap: { atMs: number; name: string }[] = []
+  #heap = new TimeHeap<Entry>()
 
   /** Sets or moves the deadline of this name. */
   set(name: string, atMs: number, perform: () => void): void {
-    if (this.#heap.length > 2 * this.#due.size + STALE_KEPT) this.#sweep()
+    if (this.#heap.size > 2 * this.#due.size + STALE_KEPT) this.#sweep()
     this.#due.set(name, { atMs, perform })
-    this.#push({ atMs, name })
+    this.#heap.push({ atMs, name })
   }
 
   has(name: string): boolean {
@@ -32,7 +38,7 @@ export class Deadlines {
 
   nextMs(): number | undefined {
     this.#dropStale()
-    return this.#heap[0]?.atMs
+    return this.#heap.first?.atMs
   }
 
   /**
@@ -40,13 +46,13 @@ export class Deadlines {
    * anew waits for the next call, however early it is: rounding must not keep a wait of no length going round.
    */
   run(nowMs: number): void {
-    const due: { atMs: number; name: string }[] = []
+    const due: Entry[] = []
     while (due.length < DUE_MAX) {
       this.#dropStale()
-      const first = this.#heap[0]
+      const { first } = this.#heap
       if (first === undefined || first.atMs > nowMs) break
       due.push(first)
-      this.#pop()
+      this.#heap.pop()
     }
     for (const { atMs, name } of due) {
       const waiting = this.#due.get(name)
@@ -56,47 +62,17 @@ export class Deadlines {
     }
   }
 
-  /** A sorted list is a heap. */
   #sweep(): void {
-    this.#heap = [...this.#due].map(([name, { atMs }]) => ({ atMs, name }))
-    this.#heap.sort((a, b) => a.atMs - b.atMs)
+    const entries = [...this.#due].map(([name, { atMs }]) => ({ atMs, name }))
+    this.#heap = new TimeHeap(entries.sort((a, b) => a.atMs - b.atMs))
   }
 
   #dropStale(): void {
-    while (
-      this.#heap.length > 0 &&
-      this.#due.get(this.#heap[0]!.name)?.atMs !== this.#heap[0]!.atMs
-    ) {
-      this.#pop()
-    }
-  }
-
-  #push(entry: { atMs: number; name: string }): void {
-    const heap = this.#heap
-    let at = heap.push(entry) - 1
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      if (heap[parent]!.atMs <= entry.atMs) break
-      heap[at] = heap[parent]!
-      at = parent
-    }
-    heap[at] = entry
-  }
-
-  #pop(): void {
-    const heap = this.#heap
-    const last = heap.pop()!
-    if (heap.length === 0) return
-    let at = 0
     for (;;) {
-      let child = 2 * at + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && heap[child + 1]!.atMs < heap[child]!.atMs) child++
-      if (heap[child]!.atMs >= last.atMs) break
-      heap[at] = heap[child]!
-      at = child
+      const { first } = this.#heap
+      if (first === undefined || this.#due.get(first.name)?.atMs === first.atMs) return
+      this.#heap.pop()
     }
-    heap[at] = last
   }
 }
 
