@@ -3,11 +3,13 @@
  * seen of each tile. What only a late node has is missing until that comes; what nobody brought is lost once
  * the operator has the rest made anew.
  */
-import type { IdentityRecord } from '../../broker/core/ledger-records.ts'
+import type { IdentityRecord, LedgerRecord } from '../../broker/core/ledger-records.ts'
 import type { Random } from '../../shared/core/random.ts'
+import type { Up } from '../../shared/protocol/messages.ts'
 import type { Checkers } from './checkers.ts'
 import type { GridModel } from './grid-model.ts'
 import type { HandOffChecker } from './hand-off-checker.ts'
+import { NewcomerWatch } from './newcomer-watch.ts'
 import type { ReadingChecker } from './reading-checker.ts'
 import type { SimulatedClients } from './simulated-clients.ts'
 import type { SimulatedFaults } from './simulated-faults.ts'
@@ -44,12 +46,16 @@ export class RebuiltLedger {
   /** Tiles that only a late node has. */
   readonly #missing = new Set<number>()
   #isRecovered = false
+  /** Nodes of a ledger that is restored which its copy does not name, as long as nobody says how many there are. */
+  #newcomers: readonly SimulatedNode[] = []
+  readonly #newcomerWatch: NewcomerWatch
   /** Told how far the newest copy of each tile has come that a node has shown. */
   onRecovered: (atOf: (tile: number) => number) => void = () => {}
 
   constructor(fleet: SimulatedFleet, parts: Parts) {
     this.#fleet = fleet
     this.#parts = parts
+    this.#newcomerWatch = new NewcomerWatch(fleet.network)
   }
 
   /** Whether sequences may leap. */
@@ -101,7 +107,9 @@ export class RebuiltLedger {
 
   /** It is restored from a copy that waits for these nodes, one of which may be in no hurry. */
   beginRestored(random: Random, waitedFor: readonly string[]): void {
-    const node = this.#fleet.nodes[random.integer(this.#fleet.nodes.length)]!
+    const { nodes } = this.#fleet
+    this.#newcomers = nodes.filter(({ id }) => !waitedFor.includes(id))
+    const node = nodes[random.integer(nodes.length)]!
     if (waitedFor.includes(node.id) && random.unit() < LATE_SHARE) {
       this.#fleet.count('restore-waits')
       this.#parts.faults.takeAway(node, 'late')
@@ -118,6 +126,7 @@ export class RebuiltLedger {
     clock.after(2 * PATIENCE_MS, () => {
       if (this.#isRecovered) return
       this.#fleet.count('restore-counted')
+      this.#newcomers = []
       gateway.recoverNodes = this.#waitedFor
       gateway.crash()
       gateway.start()
@@ -162,6 +171,30 @@ export class RebuiltLedger {
       Math.max(0, ...card.tiles().map((tile) => card.at(tile)))
     const last = Math.max(...nodes.map(lastOf))
     return nodes.filter((node) => lastOf(node) === last).slice(0, nodes.length - 1)
+  }
+
+  gatewayStarted(): void {
+    this.#newcomerWatch.gatewayStarted(this.#fleet.clock.nowMs)
+  }
+
+  received(connection: string, message: Up): void {
+    this.#newcomerWatch.received(connection, message)
+  }
+
+  /** The ledger is about to take these; the notice of it comes when the disk has. */
+  decided(records: readonly LedgerRecord[]): void {
+    if (this.#newcomers.length === 0) return
+    const isDone = ({ table, value }: LedgerRecord): boolean =>
+      table === 'meta' && value?.isRecovering === false
+    if (!records.some(isDone)) return
+    const { clock, gateway } = this.#fleet
+    const since = { nowMs: clock.nowMs, waitMs: gateway.reconnectMs! }
+    for (const node of this.#newcomerWatch.late(this.#newcomers, since)) {
+      this.#fleet.count('late-newcomer')
+      this.#late.push(node)
+      this.#waitsMs.push(0)
+    }
+    this.#newcomers = []
   }
 
   noticed(code: string, node: string): void {

@@ -83,6 +83,16 @@ export const RESTORE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'nobody who joined after the copy is waited for',
+    edits: [
+      {
+        file: RECOVERY,
+        from: 'Math.max(startedMs + options.reconnectMs, isShowing ? nowMs + LOOK_MS : 0)',
+        to: 'startedMs + (isShowing ? 0 : 1)',
+      },
+    ],
+  },
+  {
     name: 'readings of a copy are written over what came after it',
     fleet: 'sensed',
     edits: [{ file: COPIED, from: 'at <= cell.upTo', to: 'at <= cell.upTo + 1_000_000' }],

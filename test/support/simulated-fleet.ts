@@ -342,6 +342,7 @@ export class SimulatedFleet {
         if (effect.type !== 'persist') return
         this.#checkers.decided(effect.records, this.clock.nowMs)
         this.lost.decided(effect.records)
+        this.#rebuild.decided(effect.records)
       },
       flushed: (records) => {
         this.lost.flushed(records)
@@ -357,7 +358,10 @@ export class SimulatedFleet {
         this.#checkers.sent(message)
         this.#messages.sent(connection, message)
       },
-      received: (connection, message) => this.#messages.received(connection, message),
+      received: (connection, message) => {
+        this.#messages.received(connection, message)
+        this.#rebuild.received(connection, message)
+      },
       notice: (notice) => this.#notices.noticed(notice),
       announced: (task, state) => {
         this.#checkers.announced(task, state)
@@ -368,6 +372,7 @@ export class SimulatedFleet {
         for (const checker of [this.#checkers, this.#watches]) checker.published(effect)
       },
       started: (openWrites) => {
+        this.#rebuild.gatewayStarted()
         this.lost.gatewayDied()
         this.#handOffs.forget()
         this.#heard.restart(this.gateway.awakeMs)

@@ -127,6 +127,10 @@ export class SimulatedNetwork {
     return connection.id
   }
 
+  isOpenAtGateway(id: string): boolean {
+    return this.#connections.get(id)?.isOpenAtGateway ?? false
+  }
+
   /** From the node. */
   up(id: string, payload: Uint8Array): void {
     const connection = this.#connections.get(id)
