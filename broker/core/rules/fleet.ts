@@ -165,12 +165,11 @@ export class Fleet {
     this.#context.persist({ table: 'member', key: member.id, value: member.record })
     this.#tasks.rebalancer.wake()
     // It may have been the last that could apply what others never will.
-    for (const other of this.#context.members.all) this.voidStuck(other)
+    for (const other of this.#context.members.stopped) this.voidStuck(other)
   }
 
   /** A write that the member will never apply, nor any other that has it, is given up. */
   voidStuck(member: Member): void {
-    if (member.stopReason === undefined) return
     for (const replica of this.#tasks.writes.voidStuck(member)) {
       this.disconnect(replica, 'entry-voided')
     }

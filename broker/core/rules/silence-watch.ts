@@ -12,8 +12,8 @@ import { STABLE_MS } from '../state/steadiness.ts'
 
 /** A board that installs a version starts anew, perhaps twice, and has 90 s each time to join. */
 const UPGRADE_AWAY_MS = 180_000
-/** Judged at a time: a network that fails takes thousands with it. */
-const VERDICTS_MAX = 256
+/** Judged at a time: a network that fails takes thousands with it, and each may have many parts that go to others. */
+const VERDICTS_MAX = 16
 
 export interface Verdicts {
   suspect(member: Member, reason: string): void

@@ -29,6 +29,8 @@ class Roster {
   readonly counts: Record<MemberState, number> = { alive: 0, suspect: 0, dead: 0, left: 0 }
   /** Of those that are alive or suspect: who has not said that it knows packed pages. */
   plain = 0
+  /** Who stopped its stream by itself. */
+  readonly stopped = new Set<Member>()
   readonly changes = new MemberChanges()
   #operations: ReadonlySet<string> = new Set()
   #names: readonly string[] = []
@@ -126,6 +128,8 @@ export class Member {
   set stopReason(reason: { readonly code: string; readonly message: string } | undefined) {
     this.mayChange()
     this.#stopReason = reason
+    if (reason === undefined) this.#roster.stopped.delete(this)
+    else this.#roster.stopped.add(this)
   }
 
   /** How it stands is about to change, perhaps: what follows from that is seen to at the end of the step. */
@@ -136,6 +140,7 @@ export class Member {
   /** It counts among the members no more, whatever becomes of it. */
   countNoMore(): void {
     this.#count(-1)
+    this.#roster.stopped.delete(this)
     this.#roster = new Roster()
   }
 
@@ -246,6 +251,11 @@ export class Membership {
   /** How many that are not dead have not said that they know packed pages. */
   get plainCount(): number {
     return this.#roster.plain
+  }
+
+  /** Those that stopped their streams by themselves, by index. */
+  get stopped(): Member[] {
+    return [...this.#roster.stopped].sort((a, b) => a.index - b.index)
   }
 
   /** Those that stand otherwise than when this was last asked for. */

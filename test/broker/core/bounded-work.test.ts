@@ -9,6 +9,7 @@ import type { GatewayEffect } from '../../../broker/core/effects.ts'
 import type { GatewayEvent } from '../../../broker/core/events.ts'
 import type { FleetInMemory } from '../../../scripts/bench/fleet-in-memory.ts'
 import type { CoreUp } from '../../../shared/protocol/messages.ts'
+import { CHAIN_START } from '../../../shared/protocol/stream-chain.ts'
 import { type BlockCount, BlockCounts, growthOf } from '../../support/block-counts.ts'
 
 const counts = new BlockCounts(/\/(broker\/core|shared\/(core|grid|operations))\//)
@@ -36,6 +37,8 @@ type Growth = 'members' | 'waiting' | 'tiles'
 const UNBOUNDED: Readonly<Record<string, readonly Growth[]>> = {
   // What is missing is not kept as a list.
   recreate: ['tiles'],
+  // It loses the tiles that it had, and these are not kept as a list.
+  'hello with another store': ['tiles'],
   // That is what they wait for.
   'hello of one who is waited for': ['waiting'],
   // The ring has all members in it, and a plan compares all tiles, since where one belongs depends on those before it.
@@ -222,6 +225,10 @@ function countAll(size: Size): ReadonlyMap<string, BlockCount> {
   counted.count('hello of one who was away', () => fleet.admit(closing))
   counted.count('what is due after that', () => fleet.settle())
   counted.count('hello of a new node', () => fleet.admit(counted.newNode()))
+  const replaced = counted.nextNode()
+  fleet.closeConnection(replaced)
+  const hello = { ...fleet.helloOf(replaced), storeId: 'other', position: 0, chain: CHAIN_START }
+  counted.count('hello with another store', () => fleet.receive(replaced, hello))
   event('drain', { type: 'drain-requested', node: nodeId(), isWanted: true })
   event('revoked', { type: 'node-revoked', node: nodeId() })
   event('removal refused', { type: 'removal-requested', node: nodeId() })

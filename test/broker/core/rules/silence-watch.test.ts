@@ -1,5 +1,6 @@
 /** Stories of a fleet that falls silent, and of a gateway that asks first whether it is itself. */
 import t from 'tap'
+import type { GatewayEffect } from '../../../../broker/core/effects.ts'
 import {
   ADD,
   EMPTY_STORE,
@@ -26,6 +27,10 @@ function live(bench: GatewayBench, ms: number, names: readonly string[] = NAMES)
 
 function codesOf(bench: GatewayBench): string[] {
   return bench.effects.flatMap((effect) => (effect.type === 'notice' ? [effect.notice.code] : []))
+}
+
+function isNotice(effect: GatewayEffect, code: string): boolean {
+  return effect.type === 'notice' && effect.notice.code === code
 }
 
 function fleetOf(names: readonly string[], options = {}): GatewayBench {
@@ -76,6 +81,27 @@ t.test('a heartbeat is no step, unless something follows from it', async (t) => 
   t.equal(bench.beat('a').length, 1, 'only its answer')
   t.equal(bench.nextDeadlineMs(), due, 'what is due waits for its own event')
 })
+
+t.test(
+  'many that fall silent together are judged some at a time, and others come between',
+  async (t) => {
+    const names = Array.from({ length: 60 }, (_, index) => `n${index}`)
+    const bench = fleetOf(names)
+    bench.wait(1000)
+    for (const name of names.slice(20)) bench.beat(name)
+    const suspects: number[] = []
+    for (let ms = 0; ms < 4500; ms++) {
+      const count = bench.wait(1).filter((effect) => isNotice(effect, 'node-suspect')).length
+      if (count > 0) suspects.push(count)
+    }
+    t.equal(
+      suspects.reduce((sum, count) => sum + count, 0),
+      20,
+    )
+    t.ok(suspects.length > 1, `in steps of ${suspects.join(', ')}`)
+    t.ok(Math.max(...suspects) <= 16)
+  },
+)
 
 t.test('a gateway that stood still for a minute kills nobody', async (t) => {
   for (const names of [['a'], ['a', 'b'], NAMES]) {
