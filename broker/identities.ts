@@ -17,7 +17,7 @@ import {
   type NodeToken,
   type RegistryChange,
   type RotationFacts,
-  type RotationJudgement,
+  type RotationRefusal,
   revokeNode,
   wantRotation,
 } from './core/access/registry.ts'
@@ -139,8 +139,8 @@ export class Identities {
     nowTs: number,
     shown: Pick<RotationFacts, 'node' | 'current' | 'next' | 'isProven'>,
     announce: () => Promise<void>,
-  ): Promise<RotationJudgement> {
-    const judge = (): RotationJudgement =>
+  ): Promise<Judgement<RotationRefusal>> {
+    const judge = (): Judgement<RotationRefusal> =>
       judgeRotation(nowTs, {
         ...shown,
         identity: this.#store.identity(shown.node),

@@ -65,7 +65,7 @@ export class Recipients implements RecipientPort {
 
   async remove(name: string, { who, via }: Asker): Promise<void> {
     if (!this.has(name)) throw unknown(name)
-    await this.#parts.store.write([{ table: 'recipient', key: name, value: undefined }])
+    await this.#parts.store.write([{ table: 'recipient', key: name }])
     const event = { event: 'recipient-removed', what: named('recipient', name), who, via } as const
     await this.#parts.log.append(event)
   }

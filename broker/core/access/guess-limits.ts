@@ -5,9 +5,10 @@
  *
  * Of a user at a source a try counts as wrong from its beginning, until it is known to be right, so that nobody gains by
  * many at a time; of the source alone it counts once it was wrong, since many users may come from one at once. Who was
- * right there lately is not kept out by what others there do. Times are monotonic ms. Memory is fixed: of each kind so
+ * right there lately is not kept out by what others there do. Times are monotonic ms. Memory is bounded: of each kind so
  * many are remembered, the latest.
  */
+import { LatestMap } from '../../../shared/core/latest-map.ts'
 
 export interface GuessBounds {
   /** Sources, users at sources, and users that are remembered, of each so many. */
@@ -75,64 +76,49 @@ export class GuessLimits {
   begin(nowMs: number, name: string, source: string): Admission {
     const pair = pairOf(name, source)
     const isKnown = this.#known.untilOf(pair) > nowMs
-    const [atSource, atPair] = [this.#sources.slotOf(source), this.#pairs.slotOf(pair)]
-    this.#sources.forget(atSource, nowMs, FORGOTTEN_MS)
-    this.#pairs.forget(atPair, nowMs, FORGOTTEN_MS)
-    const sourceUntilMs = isKnown ? OVER : this.#sources.untilMs[atSource]!
-    const untilMs = Math.max(sourceUntilMs, this.#pairs.untilMs[atPair]!)
+    const [atSource, atPair] = [this.#sources.use(source, nowMs), this.#pairs.use(pair, nowMs)]
+    const untilMs = Math.max(isKnown ? OVER : atSource.untilMs, atPair.untilMs)
     if (untilMs > nowMs) return { ok: false, untilMs }
-    const ofPair = this.#pairs.add(atPair, nowMs) - USER_FREE
+    const ofPair = atPair.add(nowMs) - USER_FREE
     const pairUntilMs = ofPair >= 0 ? nowMs + doubled(USER_LOCK_MS, ofPair, USER_LOCK_MAX_MS) : OVER
-    this.#pairs.untilMs[atPair] = pairUntilMs
-    const isSlow = this.#countUser(nowMs, name) > USER_PER_HOUR
-    return {
-      ok: true,
-      name,
-      source,
-      isKnown,
-      delayMs: isSlow && !isKnown ? SLOW_MS : 0,
-      pairUntilMs,
-    }
+    atPair.untilMs = pairUntilMs
+    const user = this.#users.use(name, nowMs)
+    user.beginWindow(nowMs, HOUR)
+    const isSlow = user.add(nowMs) > USER_PER_HOUR
+    const delayMs = isSlow && !isKnown ? SLOW_MS : 0
+    return { ok: true, name, source, isKnown, delayMs, pairUntilMs }
   }
 
   wrong(nowMs: number, { source }: Try): void {
-    const slot = this.#sources.slotOf(source)
-    this.#sources.forget(slot, nowMs, FORGOTTEN_MS)
-    const count = this.#sources.add(slot, nowMs) - SOURCE_FREE
-    if (count > 0) {
-      this.#sources.untilMs[slot] = nowMs + doubled(SECOND, count, SOURCE_LOCK_MAX_MS)
-    }
+    const atSource = this.#sources.use(source, nowMs)
+    const count = atSource.add(nowMs) - SOURCE_FREE
+    if (count > 0) atSource.untilMs = nowMs + doubled(SECOND, count, SOURCE_LOCK_MAX_MS)
   }
 
   /** What the try counted is taken back, and what came before it from there is forgotten. */
   right(nowMs: number, { name, source }: Try): void {
     const pair = pairOf(name, source)
-    this.#users.takeBack(name, undefined)
-    this.#pairs.clear(pair)
-    this.#known.untilMs[this.#known.slotOf(pair)] = nowMs + KNOWN_MS
+    this.#users.get(name)?.takeBack()
+    this.#pairs.delete(pair)
+    this.#known.use(pair, nowMs).untilMs = nowMs + KNOWN_MS
   }
 
   /** Those that are locked now. */
   locks(nowMs: number): readonly Lock[] {
-    const pairs = this.#pairs.locked(nowMs).map(([pair, untilMs]) => {
+    const pairs = this.#pairs.locked(nowMs).map(({ source: pair, untilMs }) => {
       const [name = '', source = ''] = pair.split(' ')
       return { name, source, untilMs }
     })
-    const sources = this.#sources.locked(nowMs)
-    return [...pairs, ...sources.map(([source, untilMs]) => ({ source, untilMs }))]
+    return [...pairs, ...this.#sources.locked(nowMs)]
   }
 
   /** Nobody has looked at it: it was no try. */
   unjudged({ name, source, pairUntilMs }: Try): void {
-    this.#users.takeBack(name, undefined)
-    this.#pairs.takeBack(pairOf(name, source), pairUntilMs)
-  }
-
-  /** Within the hour that began with the first. */
-  #countUser(nowMs: number, name: string): number {
-    const at = this.#users.slotOf(name)
-    this.#users.beginWindow(at, nowMs, HOUR)
-    return this.#users.add(at, nowMs)
+    this.#users.get(name)?.takeBack()
+    const atPair = this.#pairs.get(pairOf(name, source))
+    atPair?.takeBack()
+    // A lock that came after that of this try stays.
+    if (atPair?.untilMs === pairUntilMs) atPair.untilMs = OVER
   }
 }
 
@@ -151,20 +137,20 @@ export class EnrolmentLimits {
 
   /** Whether one is looked at. It counts as refused until it is known not to be. */
   begin(nowMs: number, source: string): boolean {
-    const slot = this.#sources.slotOf(source)
-    this.#sources.beginWindow(slot, nowMs, MINUTE)
-    if (this.#sources.counts[slot]! >= ENROLMENTS_WRONG_PER_MINUTE) return false
+    const atSource = this.#sources.use(source, nowMs)
+    atSource.beginWindow(nowMs, MINUTE)
+    if (atSource.count >= ENROLMENTS_WRONG_PER_MINUTE) return false
     const refilled = this.#room + ((nowMs - this.#atMs) / SECOND) * ENROLMENTS_PER_SECOND
     this.#room = Math.min(ENROLMENTS_PER_SECOND, refilled)
     this.#atMs = nowMs
     if (this.#room < 1) return false
     this.#room -= 1
-    this.#sources.add(slot, nowMs)
+    atSource.add(nowMs)
     return true
   }
 
   right(source: string): void {
-    this.#sources.takeBack(source, undefined)
+    this.#sources.get(source)?.takeBack()
   }
 }
 
@@ -180,15 +166,13 @@ export class ShutSources {
   }
 
   shut(nowMs: number, source: string): void {
-    const slot = this.#sources.slotOf(source)
-    this.#sources.forget(slot, nowMs, FORGOTTEN_MS)
-    const times = this.#sources.add(slot, nowMs) - 1
-    this.#sources.untilMs[slot] = nowMs + doubled(SHUT_MS, times, SHUT_MAX_MS)
+    const atSource = this.#sources.use(source, nowMs)
+    atSource.untilMs = nowMs + doubled(SHUT_MS, atSource.add(nowMs) - 1, SHUT_MAX_MS)
   }
 
   /** Those that are shut out now. */
   locks(nowMs: number): readonly Lock[] {
-    return this.#sources.locked(nowMs).map(([source, untilMs]) => ({ source, untilMs }))
+    return this.#sources.locked(nowMs)
   }
 
   /** To ask makes nobody known. */
@@ -206,87 +190,49 @@ function doubled(firstMs: number, times: number, maxMs: number): number {
   return Math.min(firstMs * 2 ** Math.min(times, 30), maxMs)
 }
 
-/** Counts by name, of the names that were used last. */
-class Recent {
-  readonly #max: number
-  /** Slots; the name that was used longest ago first. */
-  readonly #slots = new Map<string, number>()
-  readonly counts: Uint32Array
-  readonly untilMs: Float64Array
-  readonly #lastMs: Float64Array
+/** Of one name. */
+class Count {
+  count = 0
+  untilMs = OVER
+  lastMs = OVER
 
-  constructor(max: number) {
-    this.#max = max
-    this.counts = new Uint32Array(max)
-    this.untilMs = new Float64Array(max)
-    this.#lastMs = new Float64Array(max)
+  add(nowMs: number): number {
+    this.lastMs = nowMs
+    this.count += 1
+    return this.count
   }
 
-  slotOf(name: string): number {
-    const known = this.#slots.get(name)
-    if (known !== undefined) {
-      this.#slots.delete(name)
-      this.#slots.set(name, known)
-      return known
-    }
-    const slot = this.#slots.size < this.#max ? this.#slots.size : this.#giveUpOldest()
-    this.#slots.set(name, slot)
-    this.#reset(slot)
-    return slot
-  }
-
-  untilOf(name: string): number {
-    const slot = this.#slots.get(name)
-    return slot === undefined ? OVER : this.untilMs[slot]!
-  }
-
-  locked(nowMs: number): readonly (readonly [name: string, untilMs: number])[] {
-    return [...this.#slots]
-      .map(([name, slot]) => [name, this.untilMs[slot]!] as const)
-      .filter(([, untilMs]) => untilMs > nowMs)
+  takeBack(): void {
+    if (this.count > 0) this.count -= 1
   }
 
   /** Where the one before is over, another begins now, and counts from nothing. */
-  beginWindow(slot: number, nowMs: number, windowMs: number): void {
-    if (this.untilMs[slot]! > nowMs) return
-    this.counts[slot] = 0
-    this.untilMs[slot] = nowMs + windowMs
+  beginWindow(nowMs: number, windowMs: number): void {
+    if (this.untilMs > nowMs) return
+    this.count = 0
+    this.untilMs = nowMs + windowMs
+  }
+}
+
+/** By name, of the names that were used last. */
+class Recent extends LatestMap<string, Count> {
+  /** From nothing, if nothing came of the name for long. */
+  use(name: string, nowMs: number): Count {
+    const known = this.get(name)
+    const isOld = known === undefined || nowMs - known.lastMs > FORGOTTEN_MS
+    const count = isOld ? new Count() : known
+    this.set(name, count)
+    return count
   }
 
-  add(slot: number, nowMs: number): number {
-    this.counts[slot]! += 1
-    this.#lastMs[slot] = nowMs
-    return this.counts[slot]!
+  untilOf(name: string): number {
+    return this.get(name)?.untilMs ?? OVER
   }
 
-  /** A lock that came after that of this try stays. */
-  takeBack(name: string, untilMs: number | undefined): void {
-    const slot = this.#slots.get(name)
-    if (slot === undefined) return
-    if (this.counts[slot]! > 0) this.counts[slot]! -= 1
-    if (this.untilMs[slot] === untilMs) this.untilMs[slot] = OVER
-  }
-
-  clear(name: string): void {
-    const slot = this.#slots.get(name)
-    if (slot !== undefined) this.#reset(slot)
-  }
-
-  /** Nothing came of it for so long. */
-  forget(slot: number, nowMs: number, afterMs: number): void {
-    if (nowMs - this.#lastMs[slot]! > afterMs) this.#reset(slot)
-  }
-
-  #reset(slot: number): void {
-    this.counts[slot] = 0
-    this.untilMs[slot] = OVER
-    this.#lastMs[slot] = OVER
-  }
-
-  #giveUpOldest(): number {
-    const [oldest] = this.#slots
-    const [name, slot] = oldest!
-    this.#slots.delete(name)
-    return slot
+  /** Names are those of sources, but for pairs. */
+  locked(nowMs: number): Lock[] {
+    return [...this]
+      .map(([source, { untilMs }]) => ({ source, untilMs }))
+      .filter(({ untilMs }) => untilMs > nowMs)
   }
 }

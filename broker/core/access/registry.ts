@@ -88,17 +88,9 @@ export type RegistryChange =
   | { readonly table: 'key'; readonly key: string; readonly value: KeyRecord }
   | { readonly table: 'token'; readonly key: string; readonly value: NodeToken }
   | { readonly table: 'user'; readonly key: string; readonly value: UserRecord }
-  /** Without a value it goes. */
-  | {
-      readonly table: 'user-token'
-      readonly key: string
-      readonly value: UserTokenRecord | undefined
-    }
-  | {
-      readonly table: 'recipient'
-      readonly key: string
-      readonly value: RecipientRecord | undefined
-    }
+  /** These go where there is none. */
+  | { readonly table: 'user-token'; readonly key: string; readonly value?: UserTokenRecord }
+  | { readonly table: 'recipient'; readonly key: string; readonly value?: RecipientRecord }
 
 export interface EnrolmentFacts {
   readonly node: NodeId
@@ -115,9 +107,9 @@ export interface EnrolmentFacts {
   readonly isNameKnown: boolean
 }
 
-export type Judgement =
+export type Judgement<Refusal = EnrolmentRefusal> =
   | { readonly ok: true; readonly changes: readonly RegistryChange[] }
-  | { readonly ok: false; readonly code: EnrolmentRefusal }
+  | { readonly ok: false; readonly code: Refusal }
 
 export function judgeEnrolment(nowTs: number, facts: EnrolmentFacts): Judgement {
   const { node, token, key, keyRecord, identity } = facts
@@ -165,11 +157,7 @@ function withKey(nowTs: number, key: string, facts: EnrolmentFacts): RegistryCha
     ...(identity?.rotateTs === undefined ? {} : { rotateTs: identity.rotateTs }),
     keys: [...keys.filter((one) => one !== oldest), { sha256: key, addedTs: nowTs, state }],
   }
-  return [
-    { table: 'identity', key: node, value },
-    { table: 'key', key, value: { node } },
-    ...tombstones(nowTs, node, identity, value),
-  ]
+  return changesTo(nowTs, node, identity, value)
 }
 
 export interface RotationFacts {
@@ -188,12 +176,8 @@ export type RotationRefusal = Extract<
   'key-revoked' | 'key-unsuitable' | 'proof-wrong'
 >
 
-export type RotationJudgement =
-  | { readonly ok: true; readonly changes: readonly RegistryChange[] }
-  | { readonly ok: false; readonly code: RotationRefusal }
-
 /** A board shows the key that is to follow the one that it is here with. The same one may be shown again. */
-export function judgeRotation(nowTs: number, facts: RotationFacts): RotationJudgement {
+export function judgeRotation(nowTs: number, facts: RotationFacts): Judgement<RotationRefusal> {
   const { node, identity, next, keyRecord } = facts
   const code = rotationRefusalOf(facts)
   if (code !== undefined) return { ok: false, code }
@@ -204,12 +188,7 @@ export function judgeRotation(nowTs: number, facts: RotationFacts): RotationJudg
   const follows = active.sha256
   const following: NodeKey = { sha256: next!, addedTs: nowTs, state: 'pending', follows }
   const value: NodeIdentity = { ...identity!, keys: [active, following, ...others] }
-  const changes: RegistryChange[] = [
-    { table: 'identity', key: node, value },
-    { table: 'key', key: next!, value: { node } },
-    ...tombstones(nowTs, node, identity, value),
-  ]
-  return { ok: true, changes }
+  return { ok: true, changes: changesTo(nowTs, node, identity, value) }
 }
 
 function rotationRefusalOf(facts: RotationFacts): RotationRefusal | undefined {
@@ -261,8 +240,7 @@ export function keyUsed(
   const { addedTs } = identity.keys[at]
   const keys: NodeKey[] = [{ sha256, addedTs, state: 'active' }, ...identity.keys.slice(at + 1)]
   const { rotateTs: _done, ...rest } = identity
-  const value: NodeIdentity = { ...rest, keys }
-  return [{ table: 'identity', key: node, value }, ...tombstones(nowTs, node, identity, value)]
+  return changesTo(nowTs, node, identity, { ...rest, keys })
 }
 
 /** Nothing that was given to the node works from then on: not its keys, nor tokens that it may still have. */
@@ -273,11 +251,7 @@ export function revokeNode(
   tokens: Iterable<readonly [id: string, NodeToken]>,
 ): RegistryChange[] {
   const { rotateTs: _over, ...rest } = identity
-  const value: NodeIdentity = { ...rest, keys: [], revokedTs: nowTs }
-  const changes: RegistryChange[] = [
-    { table: 'identity', key: node, value },
-    ...tombstones(nowTs, node, identity, value),
-  ]
+  const changes = changesTo(nowTs, node, identity, { ...rest, keys: [], revokedTs: nowTs })
   for (const [id, token] of tokens) {
     if (token.node !== node || token.revokedTs !== undefined) continue
     changes.push({ table: 'token', key: id, value: { ...token, revokedTs: nowTs } })
@@ -290,20 +264,26 @@ export function isForgotten(nowTs: number, { untilTs, revokedTs }: NodeToken): b
   return Math.min(untilTs, revokedTs ?? untilTs) < nowTs - TOKEN_KEPT_MS
 }
 
-/** For keys that an identity had and has no longer. */
-function tombstones(
+/** The identity is another: keys that it has now are its own, and those that it has no longer are out. */
+function changesTo(
   nowTs: number,
   node: NodeId,
   before: NodeIdentity | undefined,
-  after: NodeIdentity,
+  value: NodeIdentity,
 ): RegistryChange[] {
-  const kept = new Set(after.keys.map(({ sha256 }) => sha256))
-  const gone = (before?.keys ?? []).filter(({ sha256 }) => !kept.has(sha256))
-  return gone.map(({ sha256 }) => ({
-    table: 'key',
-    key: sha256,
-    value: { node, removedTs: nowTs },
-  }))
+  const had = (before?.keys ?? []).map(({ sha256 }) => sha256)
+  const has = value.keys.map(({ sha256 }) => sha256)
+  const added = has.filter((key) => !had.includes(key)).map((key) => keyChange(key, { node }))
+  const gone = had.filter((key) => !has.includes(key))
+  return [
+    { table: 'identity', key: node, value },
+    ...added,
+    ...gone.map((key) => keyChange(key, { node, removedTs: nowTs })),
+  ]
+}
+
+function keyChange(key: string, value: KeyRecord): RegistryChange {
+  return { table: 'key', key, value }
 }
 
 function assertHas(identity: NodeIdentity | undefined, key: string): void {

@@ -8,7 +8,7 @@
 import { isId } from '../../../shared/core/ids.ts'
 import type { Grant, Role, UserPrincipal } from '../../../shared/protocol/access.ts'
 import { isFilter } from '../../../shared/protocol/topic-filters.ts'
-import type { KeyRecord, RegistryChange } from './registry.ts'
+import type { Judgement, KeyRecord, RegistryChange } from './registry.ts'
 import { isOver } from './time-floor.ts'
 
 /** What scrypt made of a password, and of what [RFC 7914]. */
@@ -92,9 +92,7 @@ export type UserRefusal =
   | 'user-tokens-full'
   | 'key-known'
 
-export type UserDecision =
-  | { readonly ok: true; readonly changes: readonly RegistryChange[] }
-  | { readonly ok: false; readonly code: UserRefusal }
+export type UserDecision = Judgement<UserRefusal>
 
 export const USER_TOKENS_MAX = 16
 export const USER_KEYS_MAX = 4
@@ -141,7 +139,7 @@ export function changeUser(
     ...optional('password', wish.password === undefined ? password : wish.password),
     ...((wish.isDisabled ?? disabledTs !== undefined) ? disabled : {}),
   }
-  return { ok: true, changes: [{ table: 'user', key: name, value }] }
+  return accept(name, value)
 }
 
 /** Nothing becomes more than it was because somebody said something else of it. */
@@ -168,10 +166,8 @@ export function removeUser(
   if (!isThere(before)) return refuse('user-unknown')
   const { password: _password, ...rest } = before
   const value: UserRecord = { ...rest, keys: [], tokens: [], revokedTs: nowTs }
-  const changes: RegistryChange[] = [{ table: 'user', key: name, value }]
-  for (const { sha256 } of before.keys) changes.push(tombstone(nowTs, name, sha256))
-  for (const { id } of before.tokens) changes.push(withoutToken(id))
-  return { ok: true, changes }
+  const keys = before.keys.map(({ sha256 }) => tombstone(nowTs, name, sha256))
+  return accept(name, value, ...keys, ...before.tokens.map(withoutToken))
 }
 
 /** `known` is what stands of this key already. The answer to the first time may be lost: he may say it again. */
@@ -186,10 +182,7 @@ export function addUserKey(
   if (known !== undefined) return refuse('key-known')
   if (before.keys.length >= USER_KEYS_MAX) return refuse('user-keys-full')
   const value = { ...before, keys: [...before.keys, key] }
-  const record: KeyRecord = { user: name }
-  const changes: RegistryChange[] = [{ table: 'user', key: name, value }]
-  changes.push({ table: 'key', key: key.sha256, value: record })
-  return { ok: true, changes }
+  return accept(name, value, { table: 'key', key: key.sha256, value: { user: name } })
 }
 
 export function removeUserKey(
@@ -201,9 +194,7 @@ export function removeUserKey(
   if (!isThere(before)) return refuse('user-unknown')
   const keys = before.keys.filter((key) => key.sha256 !== sha256)
   if (keys.length === before.keys.length) return refuse('user-key-unknown')
-  const value = { ...before, keys }
-  const changes: RegistryChange[] = [{ table: 'user', key: name, value }]
-  return { ok: true, changes: [...changes, tombstone(nowTs, name, sha256)] }
+  return accept(name, { ...before, keys }, tombstone(nowTs, name, sha256))
 }
 
 /** Those that are over make room. */
@@ -217,13 +208,9 @@ export function addUserToken(
   const good = before.tokens.filter((one) => !isOver(nowTs, one))
   if (good.length >= USER_TOKENS_MAX) return refuse('user-tokens-full')
   const over = before.tokens.filter((one) => !good.includes(one))
+  const own: RegistryChange = { table: 'user-token', key: token.id, value: { user: name } }
   const value = { ...before, tokens: [...good, token] }
-  const changes: RegistryChange[] = [
-    { table: 'user', key: name, value },
-    { table: 'user-token', key: token.id, value: { user: name } },
-    ...over.map(({ id }) => withoutToken(id)),
-  ]
-  return { ok: true, changes }
+  return accept(name, value, own, ...over.map(withoutToken))
 }
 
 export function removeUserToken(
@@ -234,8 +221,7 @@ export function removeUserToken(
   if (!isThere(before)) return refuse('user-unknown')
   const tokens = before.tokens.filter((token) => token.id !== id)
   if (tokens.length === before.tokens.length) return refuse('user-token-unknown')
-  const changes: RegistryChange[] = [{ table: 'user', key: name, value: { ...before, tokens } }]
-  return { ok: true, changes: [...changes, withoutToken(id)] }
+  return accept(name, { ...before, tokens }, withoutToken({ id }))
 }
 
 /** He came, by a token or a key if it is named. A day is as exact as it gets: not every use is to be written. */
@@ -308,8 +294,12 @@ function tombstone(nowTs: number, user: string, sha256: string): RegistryChange 
   return { table: 'key', key: sha256, value: { user, removedTs: nowTs } }
 }
 
-function withoutToken(id: string): RegistryChange {
-  return { table: 'user-token', key: id, value: undefined }
+function withoutToken({ id }: Pick<UserToken, 'id'>): RegistryChange {
+  return { table: 'user-token', key: id }
+}
+
+function accept(key: string, value: UserRecord, ...more: RegistryChange[]): UserDecision {
+  return { ok: true, changes: [{ table: 'user', key, value }, ...more] }
 }
 
 function refuse(code: UserRefusal): UserDecision {

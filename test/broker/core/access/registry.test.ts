@@ -12,7 +12,7 @@ import {
   type NodeIdentity,
   type NodeToken,
   type RegistryChange,
-  type RotationJudgement,
+  type RotationRefusal,
   revokeNode,
   wantRotation,
 } from '../../../../broker/core/access/registry.ts'
@@ -81,7 +81,12 @@ class Records {
     this.enrol(id, node, key)
   }
 
-  rotate(node: string, current: string, next?: string, isProven = true): RotationJudgement {
+  rotate(
+    node: string,
+    current: string,
+    next?: string,
+    isProven = true,
+  ): Judgement<RotationRefusal> {
     const judgement = judgeRotation(this.nowTs, {
       node: node as NodeId,
       identity: this.identity.get(node),
